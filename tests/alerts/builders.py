@@ -1,4 +1,4 @@
-"""Findings in few words, and the stage over a store."""
+"""Build findings with few arguments, and the alert stage over a store."""
 
 import functools
 import hashlib
@@ -21,7 +21,7 @@ from ullage.verdict.rules import ClockWord
 
 
 def value(n: object) -> str:
-    """A keyed tag as it stands in a sketch: 8 bytes in hex, spread evenly."""
+    """Return a keyed tag as it is written in a sketch: 8 bytes in hex, evenly distributed."""
     return hashlib.sha256(str(n).encode()).hexdigest()[:16]
 
 
@@ -40,8 +40,9 @@ def finding(
     kinds: Sequence[str] = ("phone",),
     **changes: Any,
 ) -> Finding:
-    """A finding of that name: its sketch holds `values`, each of `people` has a row with an
-    identifier of each of `kinds`.
+    """Return a finding called `name`.
+
+    Its sketch holds `values`; each of `people` has one row with an identifier of each of `kinds`.
     """
     fields = changes.pop("fields", ("NAME", "PHONE"))
     site, capture = changes.pop("site", "paste"), changes.pop("capture", {})
@@ -78,7 +79,7 @@ def finding(
 
 
 def incident(id_: str = "INC-A", when: datetime = factories.WHEN, **changes: Any) -> Incident:
-    """An incident as it stands in a store, seen at `when`."""
+    """Return an incident as it is stored, first and last seen at `when`."""
     fields: dict[str, Any] = dict.fromkeys(
         "reasons origin_reasons terms brands linked sketch titles authors".split(), ()
     )
@@ -142,7 +143,7 @@ def fold_all(
 
 
 def everything(store: IncidentStore) -> dict[str, str]:
-    """Every document by class and id, as JSON."""
+    """Map class and id of every stored document to its JSON."""
     return {
         f"{kind.__name__} {d.id}": d.model_dump_json()
         for kind in CLASSES

@@ -32,13 +32,13 @@ from ullage.settings import Context
 
 @pytest.fixture
 def backend(request: pytest.FixtureRequest) -> Backend:
-    """The embedded one, and a real server beside it in tests that are `on_server_too`."""
+    """Return the embedded backend; tests marked `on_server_too` also get a real server."""
     return backend_named(getattr(request, "param", "sqlite"), request)
 
 
 @pytest.fixture(scope="session")
 def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the file of a store that is empty, to be copied."""
+    """Return a folder with the file of an empty store, to be copied."""
     folder = tmp_path_factory.mktemp("empty")
     open_store("sqlite:///incidents.sqlite", folder).close()
     return folder
@@ -59,24 +59,24 @@ def registry() -> CollectorRegistry:
 
 @pytest.fixture(scope="session")
 def accounts_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the file of accounts in which `ASKER` is, to be copied."""
+    """Return a folder with an accounts file that contains `ASKER`, to be copied."""
     folder = tmp_path_factory.mktemp("accounts")
-    with closing(Accounts(folder, HeldClock().as_clock())) as made:
-        add_account(made, ASKER, ["lead", "dpo", "fraud", "auditor"])
+    with closing(Accounts(folder, HeldClock().as_clock())) as new_accounts:
+        add_account(new_accounts, ASKER, ["lead", "dpo", "fraud", "auditor"])
     return folder
 
 
 @pytest.fixture(scope="session")
 def bank_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The keys of tenant `bank`, to be copied: a third of what it takes to set up the desk."""
-    made = keys.KeyStore(tmp_path_factory.mktemp("keys"))
-    keys.make_tenant(made, "bank")
-    return made.root / "bank"
+    """Return the keys of tenant `bank`, to be copied: making them is slow."""
+    store = keys.KeyStore(tmp_path_factory.mktemp("keys"))
+    keys.make_tenant(store, "bank")
+    return store.root / "bank"
 
 
 @pytest.fixture
 def accounts(context: Context, accounts_file: Path) -> Iterator[Accounts]:
-    """With one account, `ASKER`, who may whatever one person may."""
+    """Yield accounts with one user, `ASKER`, who holds every permission one person may hold."""
     shutil.copytree(accounts_file, context.data, dirs_exist_ok=True)
     with closing(Accounts(context.data, context.clock)) as opened:
         yield opened
@@ -97,19 +97,20 @@ def desk(
     context: Context,
     registry: CollectorRegistry,
 ) -> Iterator[Browser]:
-    """The desk, with the keys of tenant `bank`, where nobody has logged in; on a server it has
-    the rights of search alone.
+    """Yield the console with the keys of tenant `bank` and no logged-in user.
+
+    On a server it connects with search rights only.
     """
     give_keys(context, bank_keys)
-    with backend.opened_as("search", context.data, store) as seen:
+    with backend.opened_as("search", context.data, store) as search_store:
         yield Browser(
-            create_app(context, seen, accounts, registry, frozenset({HOST}), hasher=CHEAP)
+            create_app(context, search_store, accounts, registry, frozenset({HOST}), hasher=CHEAP)
         )
 
 
 @pytest.fixture
 def browser(desk: Browser) -> Browser:
-    """The desk, where `ASKER` has logged in."""
+    """Return a browser in which `ASKER` is logged in."""
     opened = Browser(desk.app)
     assert opened.log_in(ASKER).status_code == 303
     return opened
@@ -117,11 +118,12 @@ def browser(desk: Browser) -> Browser:
 
 @pytest.fixture
 def log_in(desk: Browser, accounts: Accounts) -> Callable[..., Browser]:
-    """Logs somebody in who has these roles and sees these tenants, by default all:
-    `log_in("agent", tenants=["bank"])`.
+    """Return a function that logs in a user with the given roles and tenants (default: all).
+
+    Example: `log_in("agent", tenants=["bank"])`.
     """
 
-    def logged_in(*roles: str, tenants: Sequence[str] = (ALL,)) -> Browser:
+    def open_session(*roles: str, tenants: Sequence[str] = (ALL,)) -> Browser:
         name = f"{roles[0]} of {tenants[0]}".replace(ALL, "all")
         if accounts.user(name) is None:
             add_account(accounts, name, roles, tenants)
@@ -129,24 +131,24 @@ def log_in(desk: Browser, accounts: Accounts) -> Callable[..., Browser]:
         assert opened.log_in(name).status_code == 303
         return opened
 
-    return logged_in
+    return open_session
 
 
 @pytest.fixture
 def leaked(store, clock, context, browser) -> str:
-    """One incident, in which the owner of PHONE is."""
+    """Store one incident that affects the owner of PHONE and return its id."""
     tag = index_tags(context.keys.read("bank/index-1.key"), "bank", "phone", Secret(PHONE))[0]
-    told = finding(
+    leak = finding(
         "f", range(10), capture={"title": "内料 四件套", "url": "https://paste.example/1"}
     )
-    found = match(subject=handle("a"), index_tag=tag)
-    fold_all(store, clock, [told.model_copy(update={"matches": (found,), "alarm": False})])
+    phone_match = match(subject=handle("a"), index_tag=tag)
+    fold_all(store, clock, [leak.model_copy(update={"matches": (phone_match,), "alarm": False})])
     return incident_id("f")
 
 
 @pytest.fixture
 def address(store, accounts, context, registry, clock, bank_keys) -> Iterator[str]:
-    """The desk on loopback, with one incident."""
+    """Yield the address of the console served on loopback, with one incident."""
     give_keys(context, bank_keys)
     fold_all(store, clock, [finding("f", range(10), people="ab", kinds=("phone", "card"))])
     with listening("search", "127.0.0.1", 0) as (listener, port):
@@ -163,8 +165,9 @@ def address(store, accounts, context, registry, clock, bank_keys) -> Iterator[st
 
 @pytest.fixture(autouse=True)
 def logged() -> io.StringIO:
-    """What is logged; a command that an earlier test ran has left the log at a stream that is
-    closed.
+    """Capture the log in a new stream.
+
+    A command run by an earlier test leaves the log on a stream that is closed.
     """
     stream = io.StringIO()
     log.configure("debug", stream)

@@ -145,25 +145,25 @@ class Play:
         return Context(self.folder, self.clock.as_clock())
 
     def texts(self) -> Texts:
-        """Play it."""
+        """Run the scenario and return its texts by name."""
         posts = sorted((*month(), *demo()), key=lambda post: (post.at, post.id))
         self.clock.seconds = posts[0].at.timestamp() - 86_400
         list(setup.initialise(self.context))
         (self.folder / "ullage.toml").write_text(settings(), encoding="utf-8")
         self._enrol()
-        matcher, made = build_matcher(self.context), list[Finding]()
+        matcher, findings_so_far = build_matcher(self.context), list[Finding]()
         while posts:
             until = posts[0].at + STEP
             now = [post for post in posts if post.at < until]
             posts = posts[len(now) :]
             self.clock.seconds = until.timestamp()
-            made += self._take(matcher, now)
+            findings_so_far += self._take(matcher, now)
         for _ in range(2):
             self.clock.advance(AFTER.total_seconds())
             self._run(self._heartbeat())
         for tenant in ("bank", "demo"):
             self.found[f"findings {tenant}"] = "\n".join(
-                one.encode().decode() for one in made if one.tenant == tenant
+                item.encode().decode() for item in findings_so_far if item.tenant == tenant
             )
         with (
             closing(configured_store(self.context)) as store,
@@ -179,7 +179,7 @@ class Play:
                 zone=UTC,
                 hasher=CHEAP,
             )
-            head = min(one.id for one in store.scroll(Incident, DocumentFilter()))
+            head = min(item.id for item in store.scroll(Incident, DocumentFilter()))
             holds = Holds(
                 store,
                 Vault(self.folder / "evidence"),
@@ -190,30 +190,35 @@ class Play:
             Console(Browser(app), accounts, self._add).work()
             self._run()
             for kind in CLASSES:
-                documents = sorted(store.scroll(kind, DocumentFilter()), key=lambda one: one.id)
+                documents = sorted(
+                    store.scroll(kind, DocumentFilter()), key=lambda document: document.id
+                )
                 self._add(
-                    f"store {kind.__name__}", [one.model_dump(mode="json") for one in documents]
+                    f"store {kind.__name__}", [item.model_dump(mode="json") for item in documents]
                 )
         for name, sent in self.sent.items():
             limit = LIMITS.get(name, MOST_BYTES)
             self._add(
                 f"messages {name}",
-                "\n\n".join(f"{one.subject()}\n{one.text(limit)}" for one in sent),
+                "\n\n".join(f"{item.subject()}\n{item.text(limit)}" for item in sent),
             )
             if name == "webhook":
-                self._add("messages webhook JSON", [one.payload() for one in sent])
+                self._add("messages webhook JSON", [item.payload() for item in sent])
         return self.found
 
     def _add(self, name: str, what: Any) -> None:
-        """Freeze a text, or what JSON holds, a line each of a list; what comes under one name
-        stands one after the other.
+        """Add a text, or JSON data with one line per list item, under `name`.
+
+        Texts under the same name are joined.
         """
         if isinstance(what, str):
-            wording, kept = what, facts_of_text(what)
+            wording, facts = what, facts_of_text(what)
         else:
             lines = what if isinstance(what, list) else [what]
-            wording, kept = ("\n".join(map(_as_json, some)) for some in (lines, facts_of(lines)))
-        for part, text in (("facts", kept), ("wording", wording)):
+            wording, facts = (
+                "\n".join(map(_as_json, part_lines)) for part_lines in (lines, facts_of(lines))
+            )
+        for part, text in (("facts", facts), ("wording", wording)):
             self.found[f"{name}: {part}"] = "\n\n".join(
                 filter(None, (self.found.get(f"{name}: {part}"), text))
             )
@@ -232,7 +237,7 @@ class Play:
         enrol(self.context, "demo", DEMO_HEADER, (person.row() for person in plan().customers))
 
     def _take(self, matcher: Matcher, posts: Sequence[PostOf]) -> list[Finding]:
-        """Have alert take what is found in the posts of a few days."""
+        """Process the posts of a few days and return the findings that alert received."""
         now = self.context.clock.now()
         captures = [
             Capture(
@@ -245,15 +250,18 @@ class Play:
             for post in posts
         ]  # fmt: skip
         sealed = {"original": "sealed", "original_key": "key"}
-        made = [
-            one.model_copy(update=sealed if one.part == 1 else {})
-            for one in findings(matcher, captures, now)
+        new_findings = [
+            finding.model_copy(update=sealed if finding.part == 1 else {})
+            for finding in findings(matcher, captures, now)
         ]
         self._run(
-            *(signed(self.context.keys, one.encode(), one.tenant, one.id) for one in made),
+            *(
+                signed(self.context.keys, finding.encode(), finding.tenant, finding.id)
+                for finding in new_findings
+            ),
             self._heartbeat(),
         )
-        return made
+        return new_findings
 
     def _heartbeat(self) -> Outgoing:
         """Crawl is alive: it read one site in this five minutes, and could not read another."""
@@ -321,7 +329,7 @@ SMALL_BEFORE = tuple(map(_small, month_leaks.BEFORE))
 
 
 def month() -> Iterator[PostOf]:
-    """The month's leaks with fewer rows, and some of its ordinary posts."""
+    """Yield the month's leaks with fewer rows, and some of its ordinary posts."""
     with (
         mock.patch.object(month_leaks, "LEAKS", SMALL),
         mock.patch.object(month_leaks, "BEFORE", SMALL_BEFORE),
@@ -335,8 +343,9 @@ def month() -> Iterator[PostOf]:
 
 
 def demo() -> Iterator[PostOf]:
-    """The posts of the demo, a minute apart, after the month; some of the chat's messages are
-    taken away later.
+    """Yield the demo's posts, one a minute after the month.
+
+    Some chat messages are deleted later.
     """
     begin = month_posts.BEGIN + timedelta(days=month_posts.DAYS + 1)
     for number, post in enumerate(plan().posts):
@@ -356,8 +365,11 @@ def demo() -> Iterator[PostOf]:
 
 
 def settings() -> str:
-    """Every kind of channel is told of what is grave, a program of all the rest too."""
-    made = SETTINGS.format(
+    """Return settings with a channel of every kind.
+
+    All channels receive severe incidents; a webhook receives all others too.
+    """
+    text = SETTINGS.format(
         brand=month_posts.BRAND,
         domain=month_posts.DOMAIN,
         bin=month_posts.CARD_RANGE,
@@ -366,14 +378,14 @@ def settings() -> str:
     kinds = [*kinds_of_channel()]
     for name in kinds:
         detail = "minimal" if name in MINIMAL else "facts"
-        made += f'\n[notify.channels.{name}]\nkind = "{name}"\ndetail = "{detail}"\n'
+        text += f'\n[notify.channels.{name}]\nkind = "{name}"\ndetail = "{detail}"\n'
     listed = ", ".join(f'"{name}"' for name in kinds)
-    made += (
+    text += (
         f'\n[notify.routes.wake]\nchannels = [{listed}]\nseverity = "high"\nescalate_to ='
         ' ["mail"]\n'
     )
     return (
-        f'{made}\n[notify.routes.list]\nchannels = ["webhook"]\nseverity = "notice"\nrepeat_hours'
+        f'{text}\n[notify.routes.list]\nchannels = ["webhook"]\nseverity = "notice"\nrepeat_hours'
         " = 0\n"
     )
 
@@ -402,16 +414,16 @@ class Console:
     add: Callable[[str, Any], None]
 
     def work(self) -> None:
-        """Decide, look up, silence; then look at everything."""
+        """Decide, look up and silence; then view every page."""
         assert self.browser.log_in(ASKER).status_code == 303
         ids = self._ids("?tenant=bank&order=opened&limit=500")
         assert len(ids) > 20
         self._decide(ids)
-        asked = {"value": Person(3).phone, "purpose": "fraud_case", "case": REFERENCE}
+        question = {"value": Person(3).phone, "purpose": "fraud_case", "case": REFERENCE}
         for language in ("en", "zh"):
-            self._page("person", language, "/exposed", asked)
+            self._page("person", language, "/exposed", question)
         self._page("seller", "en", "/sellers", {"name": "料商老周"})
-        self._ask("API exposed", "POST", "/v1/exposed", json=asked)
+        self._ask("API exposed", "POST", "/v1/exposed", json=question)
         self._programs(ids)
         for form in formats():
             self._ask(f"export {form}", "GET", f"/v1/export/{form}")
@@ -419,10 +431,10 @@ class Console:
         self._pages(sorted({*ids, *self._ids("?limit=500")}))
 
     def _ids(self, query: str) -> list[str]:
-        return [one["id"] for one in self.browser.get(f"/v1/incidents{query}").json()["items"]]
+        return [item["id"] for item in self.browser.get(f"/v1/incidents{query}").json()["items"]]
 
     def _decide(self, ids: Sequence[str]) -> None:
-        """One of each thing that can be done of an incident."""
+        """Make one decision of each kind."""
         forms: tuple[dict[str, str], ...] = (
             {"status": "acknowledged", "note": "seen"},
             {"status": "confirmed"},
@@ -461,24 +473,24 @@ class Console:
         assert answer.status_code == 303, (form, answer.status_code, words(answer.text)[-600:])
 
     def _programs(self, ids: Sequence[str]) -> None:
-        """What programs are answered."""
+        """Record what the API answers to programs."""
         self._ask("API incidents", "GET", "/v1/incidents?limit=500")
         for id_ in ids:
             self._ask("API incident", "GET", f"/v1/incidents/{id_}")
         customers = self._ask("API customers", "GET", f"/v1/incidents/{ids[0]}/customers").json()[
             "items"
         ]
-        told = {
+        outcome = {
             "incident": ids[0],
             "pseudonym": customers[0]["pseudonym"],
             "outcome": "loss",
             "when": "2026-03-05T00:00:00Z",
         }
-        handles = [one["pseudonym"] for one in customers[:20]]
+        handles = [customer["pseudonym"] for customer in customers[:20]]
         engine = self._program("engine", ["exposure.ask"], "risk_engine")
         self._keep("API exposure", engine("POST", "/v1/exposure", json={"pseudonyms": handles}))
         program = self._program("program", ["incident.read", "outcome.report"], "orchestration")
-        self._keep("API outcomes", program("POST", "/v1/outcomes", json=told))
+        self._keep("API outcomes", program("POST", "/v1/outcomes", json=outcome))
         self._keep("API events", program("GET", "/v1/events"))
 
     def _program(self, name: str, scope: Sequence[str], purpose: str) -> Callable[..., Any]:
@@ -504,7 +516,7 @@ class Console:
             self._keep("customers", self.browser.post(f"/incidents/{id_}/customers.csv", {}))
 
     def _pages(self, ids: Sequence[str]) -> None:
-        """What people see, in both languages."""
+        """Record what people see, in both languages."""
         tabs = (
             "?tab=open",
             "?tab=closed",
@@ -593,38 +605,37 @@ def facts_of(what: Any) -> Any:
 
 
 def facts_of_text(text: str) -> str:
-    """Numbers, identifiers, addresses, links and names of fields, in an order that no wording
-    changes.
+    """List the facts of a text in an order that no wording changes.
+
+    Facts are numbers, identifiers, addresses, links and field names.
     """
-    return "\n".join(sorted(found.rstrip(".,:") for found in FACT.findall(text)))
+    return "\n".join(sorted(fact.rstrip(".,:") for fact in FACT.findall(text)))
 
 
 def words(page: str) -> str:
-    """What a person reads, a line each."""
+    """Return the visible text of a page, one line per element."""
     lines = re.sub(r"<[^>]*>", "\n", HIDDEN.sub("", page)).splitlines()
     return "\n".join(filter(None, (" ".join(html.unescape(line).split()) for line in lines)))
 
 
 def structure(page: str) -> str:
-    """Where its links and forms lead, and what their fields are called; the digest in a file's
-    name is left out.
-    """
+    """List a page's links, form targets and field names, without digests in file names."""
     named = re.sub(r"(/static/\w+)\.[0-9a-f]{16}\.", r"\1.", page)
     return "\n".join(sorted(set(re.findall(r'(?:href|action|name)="[^"#]*"', named))))
 
 
 def main() -> None:
-    """Freeze, or write the texts to the folder that is named."""
+    """Freeze the texts, or write them to the folder named on the command line."""
     with tempfile.TemporaryDirectory() as folder:
-        found = texts(Path(folder))
+        frozen = texts(Path(folder))
     if len(sys.argv) > 1:
-        for name, text in found.items():
+        for name, text in frozen.items():
             (Path(sys.argv[1]) / f"{re.sub(r'[^ -~]|[/:?&]', '_', name)[:120]}.txt").write_text(
                 text, encoding="utf-8"
             )
     else:
         FROZEN.write_text(
-            json.dumps(digests(found), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+            json.dumps(digests(frozen), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
         )
 
 

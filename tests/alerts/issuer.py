@@ -52,10 +52,8 @@ class Issuer:
         }
         return {name: value for name, value in {**plain, **self.more}.items() if value is not None}
 
-    def sent_to(self, address: str) -> dict[str, str]:
-        """What a browser brings that is sent to `address`; its nonce is remembered for the
-        token.
-        """
+    def follow(self, address: str) -> dict[str, str]:
+        """Return the query parameters of the login address and remember its nonce for the token."""
         sent = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
         self.nonce = sent["nonce"]
         return sent
@@ -75,10 +73,10 @@ class Issuer:
         }
 
 
-def unsigned(claims: dict) -> str:
-    """A token of algorithm none."""
-    parts = (json.dumps(one).encode() for one in ({"alg": "none", "kid": "one"}, claims))
-    return ".".join(_base64(one) for one in parts) + "."
+def encode_unsigned(claims: dict) -> str:
+    """Return a token with algorithm `none`."""
+    parts = (json.dumps(part).encode() for part in ({"alg": "none", "kid": "one"}, claims))
+    return ".".join(_base64(part) for part in parts) + "."
 
 
 def _base64(plain: bytes) -> str:
@@ -91,16 +89,17 @@ def _key() -> RSAKey:
 
 
 def by_public_key(issuer: Issuer) -> Callable[[dict], str]:
-    """Signs with HMAC, the issuer's public key in PEM as the secret: what takes any algorithm
-    takes that.
+    """Return a signer that uses HMAC with the issuer's public PEM key as the secret.
+
+    A verifier that accepts any algorithm accepts its tokens.
     """
 
-    def signed(claims: dict) -> str:
-        parts = (json.dumps(one).encode() for one in ({"alg": "HS256", "kid": "one"}, claims))
-        text = ".".join(_base64(one) for one in parts)
+    def sign(claims: dict) -> str:
+        parts = (json.dumps(part).encode() for part in ({"alg": "HS256", "kid": "one"}, claims))
+        text = ".".join(_base64(part) for part in parts)
         return f"{text}.{_base64(hmac.digest(issuer.key.as_pem(private=False), text.encode(), 'sha256'))}"  # noqa: E501
 
-    return signed
+    return sign
 
 
 def by_another_key(kid: str):
@@ -111,7 +110,7 @@ def by_another_key(kid: str):
 
 @contextlib.contextmanager
 def serving(clock) -> Iterator[Issuer]:
-    """It, on a free port."""
+    """Serve an issuer on a free loopback port and yield it."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -120,8 +119,8 @@ def serving(clock) -> Iterator[Issuer]:
                 name: values[0]
                 for name, values in parse_qs(self.rfile.read(length).decode()).items()
             }
-            status, found = issuer.answer(urlsplit(self.path).path, self.headers, form)
-            body = found if isinstance(found, bytes) else json.dumps(found).encode()
+            status, answer = issuer.answer(urlsplit(self.path).path, self.headers, form)
+            body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("content-length", str(len(body)))
             self.end_headers()

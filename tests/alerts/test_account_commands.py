@@ -19,14 +19,14 @@ from ullage.settings import Context
 
 @pytest.fixture
 def run(context):
-    """Runs `ullage user …` or `ullage token …`; an error is raised as it is."""
+    """Return a function that runs `ullage user …` or `ullage token …` and raises its error."""
     keys.make_tenant(context.keys, "bank")
 
     def command(group, *words: str, typed: str = ""):
-        done = CliRunner().invoke(group, list(words), obj=context, input=typed)
-        if done.exception is not None and not isinstance(done.exception, SystemExit):
-            raise done.exception
-        return done
+        result = CliRunner().invoke(group, list(words), obj=context, input=typed)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
 
     return command
 
@@ -47,11 +47,11 @@ def add(run, name: str = "Li Wei", *words: str, password: str = PASSWORD):
     )
 
 
-def noted(context) -> list[tuple[str, str]]:
-    return [(one.action, one.object) for _, one in audit.entries(context.data / "audit")]
+def read_audit(context) -> list[tuple[str, str]]:
+    return [(entry.action, entry.object) for _, entry in audit.entries(context.data / "audit")]
 
 
-def test_an_account_is_made_changed_and_closed_and_each_is_in_the_audit_log(run, context) -> None:
+def test_account_changes_are_audited(run, context) -> None:
     add(run)
     run(user, "change", "li wei", "--role", "lead", "--all-tenants")
     run(user, "change", "Li Wei", "--password-file", "-", typed="another sentence of words\n")
@@ -65,7 +65,7 @@ def test_an_account_is_made_changed_and_closed_and_each_is_in_the_audit_log(run,
     )
     run(user, "change", "Li Wei", "--open")
     assert "password to be changed" in run(user, "list").stdout
-    assert noted(context) == [
+    assert read_audit(context) == [
         ("account.add", "account Li Wei: analyst of bank"),
         ("account.roles", "account Li Wei: lead of all tenants; before: analyst of bank"),
         ("account.password", "account Li Wei"),
@@ -81,15 +81,15 @@ def test_an_account_is_made_changed_and_closed_and_each_is_in_the_audit_log(run,
         (("change", "nobody", "--password"), "no account"),
     ],
 )
-def test_what_cannot_be_is_said_before_a_password_is_asked_for(
+def test_invalid_options_are_reported_before_the_password_prompt(
     run, words: tuple[str, ...], says: str
 ) -> None:
     with pytest.raises(ConfigError, match=says):  # typer.Abort, were it asked for: nobody types one
         run(user, *words)
 
 
-def test_a_password_is_asked_for_twice_and_never_shown(run, context) -> None:
-    done = run(
+def test_password_is_asked_twice_and_never_shown(run, context) -> None:
+    result = run(
         user,
         "add",
         "Li Wei",
@@ -99,8 +99,8 @@ def test_a_password_is_asked_for_twice_and_never_shown(run, context) -> None:
         "bank",
         typed=f"{PASSWORD}\n{PASSWORD}\n",
     )
-    assert done.exit_code == 0
-    assert PASSWORD not in done.output
+    assert result.exit_code == 0
+    assert PASSWORD not in result.output
     assert (
         run(
             user, "add", "Wang", "--role", "agent", "--tenant", "bank", typed=f"{PASSWORD}\nother\n"
@@ -109,7 +109,7 @@ def test_a_password_is_asked_for_twice_and_never_shown(run, context) -> None:
     )
 
 
-def test_a_password_comes_from_a_file_that_nobody_else_reads(run, tmp_path) -> None:
+def test_password_file_must_be_private(run, tmp_path) -> None:
     path = tmp_path / "password"
     path.write_text(PASSWORD + "\n")
     path.chmod(0o640)
@@ -133,14 +133,12 @@ def test_a_password_comes_from_a_file_that_nobody_else_reads(run, tmp_path) -> N
         ("LI WEI and more words", "account name"),
     ],
 )
-def test_a_password_that_is_not_fit_is_refused_and_nothing_is_made(
-    run, context, password, says
-) -> None:
+def test_weak_password_is_rejected_and_no_account_is_created(run, context, password, says) -> None:
     with pytest.raises(PasswordError, match=says) as refused:
         add(run, password=password)
     assert password not in str(refused.value)
     assert run(user, "list").stdout == "No account yet.\n"
-    assert noted(context) == []
+    assert read_audit(context) == []
 
 
 @pytest.mark.parametrize(
@@ -167,27 +165,27 @@ def test_a_password_that_is_not_fit_is_refused_and_nothing_is_made(
         (("change", "nobody", "--role", "agent", "--tenant", "bank"), "no account with that name"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(run, context, words, says) -> None:
+def test_errors_take_one_line(run, context, words, says) -> None:
     more = ("--password-file", "-") if words[0] == "add" else ()
     with pytest.raises(ConfigError, match=says):
         run(user, *words, *more, typed=f"{PASSWORD}\n")
-    assert noted(context) == []
+    assert read_audit(context) == []
 
 
-def test_no_roles_of_two_that_are_apart_come_together_later(run) -> None:
+def test_incompatible_roles_cannot_be_combined_later(run) -> None:
     add(run)
     with pytest.raises(ConfigError, match="the same person cannot be auditor and resolver"):
         run(user, "change", "Li Wei", "--role", "auditor", "--role", "resolver", "--all-tenants")
 
 
 @pytest.mark.parametrize("name", ["Li Wei", "LI WEI", "Ｌｉ Ｗｅｉ"])
-def test_a_name_is_somebodys_once_however_it_is_written(run, name) -> None:
+def test_account_names_are_unique_in_every_spelling(run, name) -> None:
     add(run)
     with pytest.raises(ConfigError, match="an account with this name exists"):
         add(run, name)
 
 
-def test_neither_a_password_nor_a_token_is_in_the_folder(run, context) -> None:
+def test_data_folder_holds_neither_password_nor_token(run, context) -> None:
     add(run)
     secret = run(
         token, "add", "crm", "--may", "incident.read", "--tenant", "bank", "--purpose", "exports"
@@ -203,18 +201,18 @@ def test_neither_a_password_nor_a_token_is_in_the_folder(run, context) -> None:
         assert not path.exists() or stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_token_is_shown_once_alone_on_standard_output_and_listed_without_it(run, context) -> None:
+def test_token_is_printed_once_alone_on_stdout_and_never_listed(run, context) -> None:
     words = (
         "--may", "incident.read", "--may", "person.check", "--tenant", "bank", "--purpose",
         "asks for callers", "--days",
         "30",
     )  # fmt: skip
-    made = run(token, "add", "crm", *words)
-    assert len(made.stdout.splitlines()) == 1
-    assert "shown this once" in made.stderr
+    added = run(token, "add", "crm", *words)
+    assert len(added.stdout.splitlines()) == 1
+    assert "shown this once" in added.stderr
     listed = run(user, "list", "--tokens", "--json").stdout
     (shown,) = [json.loads(line) for line in listed.splitlines()]
-    assert made.stdout.strip() not in listed
+    assert added.stdout.strip() not in listed
     assert (shown["name"], shown["may"], shown["tenants"]) == (
         "crm",
         ["incident.read", "person.check"],
@@ -225,7 +223,7 @@ def test_a_token_is_shown_once_alone_on_standard_output_and_listed_without_it(ru
     assert json.loads(run(user, "list", "--tokens", "--json").stdout)["state"] == "revoked"
     with pytest.raises(ConfigError, match="no token with that id"):
         run(token, "revoke", shown["id"])
-    assert [one[0] for one in noted(context)] == ["token.add", "token.revoke"]
+    assert [entry[0] for entry in read_audit(context)] == ["token.add", "token.revoke"]
 
 
 @pytest.mark.parametrize(
@@ -259,13 +257,13 @@ def test_a_token_is_shown_once_alone_on_standard_output_and_listed_without_it(ru
         ),
     ],
 )
-def test_a_token_is_narrow_has_a_purpose_and_ends(run, context, words, says) -> None:
+def test_token_needs_scope_purpose_and_expiry(run, context, words, says) -> None:
     with pytest.raises(ConfigError, match=says):
         run(token, "add", "crm", *words)
-    assert noted(context) == []
+    assert read_audit(context) == []
 
 
-def test_two_processes_see_each_others_changes_at_once(run, context) -> None:
+def test_concurrent_processes_see_account_changes_at_once(run, context) -> None:
     first = Accounts(context.data, context.clock)
     add(run)
     assert first.named("Li Wei").changes == 1
@@ -274,26 +272,26 @@ def test_two_processes_see_each_others_changes_at_once(run, context) -> None:
     first.close()
 
 
-def test_a_password_that_is_made_here_is_alone_on_standard_output(run, context) -> None:
-    made = run(user, "add", "Li Wei", "--role", "analyst", "--tenant", "bank", "--make")
-    assert len(made.stdout.split()) == 1
-    assert "account Li Wei: analyst" in made.stderr
+def test_generated_password_is_alone_on_stdout(run, context) -> None:
+    added = run(user, "add", "Li Wei", "--role", "analyst", "--tenant", "bank", "--make")
+    assert len(added.stdout.split()) == 1
+    assert "account Li Wei: analyst" in added.stderr
     again = run(user, "change", "Li Wei", "--make")
     assert len(again.stdout.split()) == 1
-    assert again.stdout != made.stdout
+    assert again.stdout != added.stdout
     with pytest.raises(ConfigError, match="without --password-file"):
         run(user, "change", "Li Wei", "--make", "--own")
 
 
-def test_sessions_are_ended_and_noted(run, context) -> None:
+def test_ended_sessions_are_audited(run, context) -> None:
     add(run)
     run(user, "change", "Li Wei", "--end-sessions")
     with contextlib.closing(Accounts(context.data, context.clock)) as accounts:
         assert accounts.named("Li Wei").changes == 2
-    assert noted(context)[-1] == ("account.sessions", "account Li Wei: its sessions end")
+    assert read_audit(context)[-1] == ("account.sessions", "account Li Wei: its sessions end")
 
 
-def test_the_last_operator_is_not_closed_on_a_terminal_either(run, context) -> None:
+def test_last_operator_cannot_be_disabled_on_a_terminal(run, context) -> None:
     run(
         user,
         "add",
@@ -313,12 +311,10 @@ def test_the_last_operator_is_not_closed_on_a_terminal_either(run, context) -> N
     ):
         with pytest.raises(ConfigError, match="nobody could manage accounts"):
             run(user, *words)
-    assert [one[0] for one in noted(context)] == ["account.add"]
+    assert [entry[0] for entry in read_audit(context)] == ["account.add"]
 
 
-def test_an_account_for_a_subject_needs_an_identity_provider_and_has_no_password(
-    run, context
-) -> None:
+def test_subject_account_needs_an_identity_provider_and_has_no_password(run, context) -> None:
     words = ("add", "Li Wei", "--role", "analyst", "--tenant", "bank", "--subject", "s-1")
     with pytest.raises(ConfigError, match="no identity provider is configured"):
         run(user, *words)

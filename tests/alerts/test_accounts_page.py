@@ -30,20 +30,19 @@ def secret(page: str) -> str:
     return re.search(r'<code class="secret">([^<]+)</code>', page).group(1)
 
 
-def noted(context) -> list[tuple[str, str, str]]:
-    found = [
-        (one.action, one.actor, one.object) for _, one in audit.entries(context.data / "audit")
+def read_account_audit(context) -> list[tuple[str, str, str]]:
+    entries = [
+        (entry.action, entry.actor, entry.object)
+        for _, entry in audit.entries(context.data / "audit")
     ]
     return [
-        one
-        for one in found
-        if one[0].partition(".")[0] in ("account", "token") and one[0] != "account.login"
+        entry
+        for entry in entries
+        if entry[0].partition(".")[0] in ("account", "token") and entry[0] != "account.login"
     ]
 
 
-def test_an_account_is_made_with_a_password_that_is_shown_once_and_must_be_changed(
-    operator, accounts, context
-) -> None:
+def test_new_account_gets_a_one_time_password_shown_once(operator, accounts, context) -> None:
     answer = operator.post("/accounts/add", NEW)
     assert answer.status_code == 200
     password = secret(answer.text)
@@ -57,15 +56,13 @@ def test_an_account_is_made_with_a_password_that_is_shown_once_and_must_be_chang
     stranger = Browser(operator.app)
     assert stranger.log_in("Wang Fang", password).status_code == 303
     assert stranger.get("/").headers["location"] == "/password"
-    assert noted(context) == [
+    assert read_account_audit(context) == [
         ("account.add", "operator of all", "account Wang Fang: agent, analyst of bank")
     ]
     assert str(UNUSED_HOURS) in answer.text
 
 
-def test_roles_closing_sessions_and_passwords_are_changed_on_the_page_and_noted(
-    operator, accounts, log_in, context
-) -> None:
+def test_account_changes_on_the_page_are_audited(operator, accounts, log_in, context) -> None:
     analyst = log_in("analyst", tenants=["bank"])
     name = {"name": "analyst of bank"}
     assert analyst.get("/").status_code == 200
@@ -84,7 +81,7 @@ def test_roles_closing_sessions_and_passwords_are_changed_on_the_page_and_noted(
         ).status_code
         == 303
     )
-    assert [one[::2] for one in noted(context)] == [
+    assert [entry[::2] for entry in read_account_audit(context)] == [
         ("account.sessions", "account analyst of bank: its sessions end"),
         ("account.roles", "account analyst of bank: lead of all tenants; before: analyst of bank"),
         ("account.disable", "account analyst of bank"),
@@ -93,7 +90,7 @@ def test_roles_closing_sessions_and_passwords_are_changed_on_the_page_and_noted(
     ]
 
 
-def test_a_token_is_shown_once_is_good_for_its_scope_and_ends(operator, accounts, context) -> None:
+def test_token_is_shown_once_and_can_be_revoked(operator, accounts, context) -> None:
     answer = operator.post("/accounts/tokens", TOKEN)
     assert answer.status_code == 200
     token = secret(answer.text)
@@ -101,11 +98,11 @@ def test_a_token_is_shown_once_is_good_for_its_scope_and_ends(operator, accounts
     page = operator.get("/accounts").text
     assert token not in page
     assert "asks for callers" in page
-    (made,) = accounts.tokens()
-    assert operator.post("/accounts/revoke", {"id": made.id}).status_code == 303
+    (stored_token,) = accounts.tokens()
+    assert operator.post("/accounts/revoke", {"id": stored_token.id}).status_code == 303
     assert accounts.program(token) is None
-    assert operator.post("/accounts/revoke", {"id": made.id}).status_code == 400
-    assert [one[0] for one in noted(context)] == ["token.add", "token.revoke"]
+    assert operator.post("/accounts/revoke", {"id": stored_token.id}).status_code == 400
+    assert [entry[0] for entry in read_account_audit(context)] == ["token.add", "token.revoke"]
 
 
 @pytest.mark.parametrize(
@@ -119,15 +116,13 @@ def test_a_token_is_shown_once_is_good_for_its_scope_and_ends(operator, accounts
         ({"name": "7"}, "name starts with a letter"),
     ],
 )
-def test_an_account_that_may_not_be_is_refused_and_what_was_typed_stays(
-    operator, accounts, context, typed, says
-) -> None:
+def test_rejected_account_form_keeps_its_input(operator, accounts, context, typed, says) -> None:
     before = len(accounts.users())
     answer = operator.post("/accounts/add", {**NEW, **typed})
     assert answer.status_code == 400
     assert says in answer.text
     assert f'value="{typed.get("name", NEW["name"])}"' in answer.text
-    assert (len(accounts.users()), noted(context)) == (before, [])
+    assert (len(accounts.users()), read_account_audit(context)) == (before, [])
 
 
 @pytest.mark.parametrize(
@@ -140,7 +135,7 @@ def test_an_account_that_may_not_be_is_refused_and_what_was_typed_stays(
         ({"days": "400"}, "within 366 days"),
     ],
 )
-def test_a_token_that_may_not_be_is_refused(operator, accounts, typed, says) -> None:
+def test_invalid_token_request_is_rejected(operator, accounts, typed, says) -> None:
     answer = operator.post("/accounts/tokens", {**TOKEN, **typed})
     assert answer.status_code == 400
     assert says in answer.text
@@ -148,7 +143,7 @@ def test_a_token_that_may_not_be_is_refused(operator, accounts, typed, says) -> 
     assert accounts.tokens() == []
 
 
-def test_the_last_operator_cannot_lock_everybody_out(operator, accounts, context) -> None:
+def test_last_operator_cannot_lock_everybody_out(operator, accounts, context) -> None:
     mine = {"name": "operator of all"}
     changes = [("close", {}), ("password", {}), ("roles", {"role": ["lead"], "tenant": ["*"]})]
     for place, more in changes:
@@ -159,13 +154,13 @@ def test_the_last_operator_cannot_lock_everybody_out(operator, accounts, context
     assert "nobody could manage accounts" in answer.text, (
         "somebody who has not logged in yet does not count"
     )
-    assert noted(context) == []
+    assert read_account_audit(context) == []
     add_account(accounts, "Sun Li", ["operator"])
     assert operator.post("/accounts/close", mine).status_code == 303
     assert operator.get("/accounts").status_code == 401
 
 
-def test_nobody_gives_themselves_anything(log_in, accounts) -> None:
+def test_nobody_grants_themselves_permissions(log_in, accounts) -> None:
     keeper = log_in("operator")
     for role, tenant in ((["operator", "lead"], ["*"]), (["dpo"], ["*"])):
         answer = keeper.post(
@@ -176,36 +171,34 @@ def test_nobody_gives_themselves_anything(log_in, accounts) -> None:
     assert accounts.named("operator of all").roles == ("operator",)
 
 
-def test_an_operator_of_one_tenant_sees_and_makes_accounts_of_that_alone(
-    log_in, accounts, context
-) -> None:
+def test_tenant_operator_manages_only_accounts_of_that_tenant(log_in, accounts, context) -> None:
     keys.make_tenant(context.keys, "zetalend")
     add_account(accounts, "Zhao Min", ["analyst"], ["zetalend"])
     of_other = accounts.add_token(
         "siem", ["incident.read"], ["zetalend"], purpose="exports", days=3, by="test"
     )[0]
-    one = log_in("operator", tenants=["bank"])
-    page = one.get("/accounts").text
+    operator = log_in("operator", tenants=["bank"])
+    page = operator.get("/accounts").text
     assert "Zhao Min" not in page
     assert "siem" not in page
     assert ASKER not in page, "who sees all tenants is no account of one of them"
     there, nowhere = (
-        one.get("/accounts/one", params={"name": name}) for name in ("Zhao Min", "Nobody Here")
+        operator.get("/accounts/one", params={"name": name}) for name in ("Zhao Min", "Nobody Here")
     )
     assert (there.status_code, there.text) == (
         nowhere.status_code,
         nowhere.text.replace("Nobody Here", "Zhao Min"),
     )
-    assert one.post("/accounts/close", {"name": "Zhao Min"}).status_code == 400
+    assert operator.post("/accounts/close", {"name": "Zhao Min"}).status_code == 400
     assert not accounts.named("Zhao Min").is_disabled
-    assert one.post("/accounts/revoke", {"id": of_other.id}).status_code == 400
+    assert operator.post("/accounts/revoke", {"id": of_other.id}).status_code == 400
     for tenant in (["*"], ["zetalend"], ["bank", "zetalend"]):
-        assert one.post("/accounts/add", {**NEW, "tenant": tenant}).status_code == 400
-        assert one.post("/accounts/tokens", {**TOKEN, "tenant": tenant}).status_code == 400
-    assert one.post("/accounts/add", NEW).status_code == 200
+        assert operator.post("/accounts/add", {**NEW, "tenant": tenant}).status_code == 400
+        assert operator.post("/accounts/tokens", {**TOKEN, "tenant": tenant}).status_code == 400
+    assert operator.post("/accounts/add", NEW).status_code == 200
 
 
-def test_an_auditor_reads_and_changes_nothing(log_in, accounts) -> None:
+def test_auditor_reads_accounts_and_changes_nothing(log_in, accounts) -> None:
     auditor = log_in("auditor")
     page = auditor.get("/accounts").text
     assert ASKER in page
@@ -214,35 +207,34 @@ def test_an_auditor_reads_and_changes_nothing(log_in, accounts) -> None:
         assert auditor.post(f"/accounts/{place}", {"name": ASKER, "id": "x"}).status_code == 403
 
 
-def test_a_name_that_another_tenant_uses_is_neither_told_nor_in_the_way(
+def test_account_name_of_another_tenant_is_neither_revealed_nor_blocking(
     log_in, accounts, context
 ) -> None:
     keys.make_tenant(context.keys, "shop")
     add_account(accounts, "Zhao Min", ["analyst"], ["shop"])
     add_account(accounts, "Zhao Min@shop", ["analyst"], ["shop"])
-    one = log_in("operator", tenants=["bank"])
-    taken, free = (
-        one.post("/accounts/add", {**NEW, "name": name}) for name in ("Zhao Min", "Sun Li")
+    operator = log_in("operator", tenants=["bank"])
+    same_name, free = (
+        operator.post("/accounts/add", {**NEW, "name": name}) for name in ("Zhao Min", "Sun Li")
     )
-    assert (taken.status_code, free.status_code) == (200, 200)
+    assert (same_name.status_code, free.status_code) == (200, 200)
     assert accounts.named("Zhao Min@bank").tenants == ("bank",)
     assert "Sun Li@bank" in free.text
-    stranger = Browser(one.app)
-    assert stranger.log_in("zhao min@bank", secret(taken.text)).status_code == 303
-    again, others = (
-        one.post("/accounts/add", {**NEW, "name": name}) for name in ("Zhao Min", "Zhao Min@shop")
+    stranger = Browser(operator.app)
+    assert stranger.log_in("zhao min@bank", secret(same_name.text)).status_code == 303
+    again, foreign_suffix = (
+        operator.post("/accounts/add", {**NEW, "name": name})
+        for name in ("Zhao Min", "Zhao Min@shop")
     )
     assert "n account with this name exists" in again.text
-    assert "must see that tenant" in others.text
-    assert one.post("/accounts/add", {**NEW, "name": "Li", "subject": "x"}).status_code == 400
+    assert "must see that tenant" in foreign_suffix.text
+    assert operator.post("/accounts/add", {**NEW, "name": "Li", "subject": "x"}).status_code == 400
 
 
-def test_whoever_manages_elsewhere_does_not_count_for_an_operator_who_does_not_see_them(
-    log_in, accounts
-) -> None:
-    one = log_in("operator", tenants=["bank"])
-    answers = [one.post("/accounts/close", {"name": "operator of bank"})]
+def test_operators_of_other_tenants_do_not_count_for_a_tenant_operator(log_in, accounts) -> None:
+    operator = log_in("operator", tenants=["bank"])
+    answers = [operator.post("/accounts/close", {"name": "operator of bank"})]
     add_account(accounts, "Zhao Min", ["operator"], ["shop"])
-    answers += [one.post("/accounts/close", {"name": "operator of bank"})]
+    answers += [operator.post("/accounts/close", {"name": "operator of bank"})]
     assert [answer.status_code for answer in answers] == [400, 400]
     assert answers[0].content == answers[1].content

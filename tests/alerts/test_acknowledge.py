@@ -22,11 +22,11 @@ TWO = '[notify.channels.two]\n[notify.routes.all]\nchannels = ["two"]\n'
 BANNER = "No recipient for incidents"
 
 
-def decided(store, incident: str) -> list[tuple[str, str, str]]:
+def read_decisions(store, incident: str) -> list[tuple[str, str, str]]:
     store.refresh()
     return [
-        (one.status, one.by, one.note)
-        for one in store.scroll(Decision, DocumentFilter({"incident": (incident,)}))
+        (decision.status, decision.by, decision.note)
+        for decision in store.scroll(Decision, DocumentFilter({"incident": (incident,)}))
     ]
 
 
@@ -45,42 +45,46 @@ def run(data):
     return ran
 
 
-def test_a_person_acknowledges_on_the_terminal_and_it_is_audited(leaked, store, data, run) -> None:
+def test_acknowledging_on_the_terminal_is_audited(leaked, store, data, run) -> None:
     assert run("acknowledge", leaked, "--by", "Li Wei").startswith(
         f"{leaked}: acknowledged by Li Wei"
     )
-    assert decided(store, leaked) == [("acknowledged", "Li Wei", "")]
+    assert read_decisions(store, leaked) == [("acknowledged", "Li Wei", "")]
     assert last(data) == ("incident.decide", "Li Wei")
     assert json.loads(run("list", "--json"))["status"] == "acknowledged"
 
 
-def test_what_it_is_is_decided_on_the_terminal(leaked, store, run) -> None:
-    said = run("resolve", leaked, "--as", "confirmed", "--by", "Li Wei", "--note", "our file")
-    assert said.startswith(f"{leaked}: confirmed by Li Wei")
-    assert decided(store, leaked) == [("confirmed", "Li Wei", "our file")]
+def test_resolution_is_set_on_the_terminal(leaked, store, run) -> None:
+    output = run("resolve", leaked, "--as", "confirmed", "--by", "Li Wei", "--note", "our file")
+    assert output.startswith(f"{leaked}: confirmed by Li Wei")
+    assert read_decisions(store, leaked) == [("confirmed", "Li Wei", "our file")]
     run("resolve", leaked, "--as", "reported", "--by", "Li Wei", code=2)
 
 
-def test_a_false_positive_needs_a_reason_on_the_terminal(leaked, store, run) -> None:
+def test_false_positive_needs_a_reason_on_the_terminal(leaked, store, run) -> None:
     run("resolve", leaked, "--as", "false_positive", "--by", "Li Wei", code=2)
     run("resolve", leaked, "--as", "false_positive", "--reason", "other", "--by", "Li Wei", code=2)
     assert "of a false positive" in run(
         "resolve", leaked, "--reason", "chance", "--by", "Li Wei", code=1
     )
-    assert decided(store, leaked) == []
+    assert read_decisions(store, leaked) == []
     assert "reopens on" in run(
         "resolve", leaked, "--as", "false_positive", "--reason", "chance", "--by", "Li Wei"
     )
-    (made,) = store.scroll(Decision, DocumentFilter({"incident": (leaked,)}))
-    assert (made.status, made.act, made.value) == ("false_positive", "excused", "chance")
+    (decision,) = store.scroll(Decision, DocumentFilter({"incident": (leaked,)}))
+    assert (decision.status, decision.act, decision.value) == (
+        "false_positive",
+        "excused",
+        "chance",
+    )
 
 
-def test_a_false_positive_needs_a_reason_of_a_program(leaked, desk, store, program) -> None:
+def test_false_positive_needs_a_reason_in_the_api(leaked, desk, store, program) -> None:
     def ask(**more: object):
-        asked = {"by": "Li Wei", "decision": "false_positive", **more}
+        body = {"by": "Li Wei", "decision": "false_positive", **more}
         who, path = Browser(desk.app), f"/v1/incidents/{leaked}"
         read = {"if-match": who.get(path, headers=program).headers["etag"]}
-        return who.ask("POST", f"{path}/decisions", json=asked, headers={**program, **read})
+        return who.ask("POST", f"{path}/decisions", json=body, headers={**program, **read})
 
     for refused in (
         {},
@@ -89,14 +93,20 @@ def test_a_false_positive_needs_a_reason_of_a_program(leaked, desk, store, progr
         {"decision": "resolved", "reason": "chance"},
     ):
         assert ask(**refused).status_code == 400, refused
-    assert decided(store, leaked) == []
+    assert read_decisions(store, leaked) == []
     answer = ask(reason="chance", days=30)
     assert (answer.status_code, answer.json()["status"]) == (200, "false_positive")
-    (made,) = store.scroll(Decision, DocumentFilter({"incident": (leaked,)}))
-    assert (made.act, made.value, made.until - made.at) == ("excused", "chance", timedelta(days=30))
+    (stored_decision,) = store.scroll(Decision, DocumentFilter({"incident": (leaked,)}))
+    assert (
+        stored_decision.act,
+        stored_decision.value,
+        stored_decision.until - stored_decision.at,
+    ) == ("excused", "chance", timedelta(days=30))
 
 
-def test_customers_leave_as_handles_as_on_the_page(leaked, browser, data, run, tmp_path) -> None:
+def test_customers_are_exported_as_pseudonyms_like_on_the_page(
+    leaked, browser, data, run, tmp_path
+) -> None:
     file = tmp_path / "out.csv"
     assert "1 handles" in run(
         "export", leaked, "--format", "customers", "-o", str(file), "--by", "Li Wei"
@@ -118,20 +128,20 @@ def test_customers_leave_as_handles_as_on_the_page(leaked, browser, data, run, t
 
 
 @pytest.mark.parametrize("by", ["13800138000", " ", "x" * 500])
-def test_nobody_and_no_number_acknowledges(leaked, store, data, run, by) -> None:
+def test_acknowledging_needs_a_person_by_name(leaked, store, data, run, by) -> None:
     entries = len(list(audit.entries(data / "audit")))
     run("acknowledge", leaked, "--by", by, code=1)
-    assert decided(store, leaked) == []
+    assert read_decisions(store, leaked) == []
     assert len(list(audit.entries(data / "audit"))) == entries
 
 
-def test_an_incident_that_is_not_there_is_not_acknowledged(run) -> None:
+def test_unknown_incident_cannot_be_acknowledged(run) -> None:
     run("acknowledge", "INC-AAAAAAAAAA", "--by", "Li Wei", code=2)
 
 
 @pytest.fixture
 def program(accounts) -> dict[str, str]:
-    """The headers of a program that may decide."""
+    """Return the headers of a program that may decide."""
     token = accounts.add_token(
         "soar",
         ["incident.read", "incident.decide", "incident.close"],
@@ -146,7 +156,7 @@ def program(accounts) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("said", "name"), [({"by": "Wang Fang"}, "Wang Fang via soar"), ({}, "soar")]
 )
-def test_a_program_acknowledges_in_its_name_and_that_of_the_person_it_gives(
+def test_program_acknowledges_in_its_own_and_a_persons_name(
     leaked, store, data, browser, program, said, name
 ) -> None:
     path = f"/v1/incidents/{leaked}/decisions"
@@ -159,7 +169,7 @@ def test_a_program_acknowledges_in_its_name_and_that_of_the_person_it_gives(
         name,
         "acknowledged",
     )
-    assert decided(store, leaked) == [("acknowledged", name, "")]
+    assert read_decisions(store, leaked) == [("acknowledged", name, "")]
     assert last(data) == ("incident.decide", name)
 
 
@@ -171,7 +181,7 @@ def test_a_program_acknowledges_in_its_name_and_that_of_the_person_it_gives(
         {"by": "Li Wei", "decision": "acknowledged", "more": 1},
     ],
 )
-def test_what_a_program_may_not_say_is_refused_and_not_repeated(
+def test_forbidden_program_input_is_rejected_and_not_echoed(
     leaked, store, browser, program, asked
 ) -> None:
     read = {"if-match": browser.get(f"/v1/incidents/{leaked}").headers["etag"]}
@@ -180,7 +190,7 @@ def test_what_a_program_may_not_say_is_refused_and_not_repeated(
     )
     assert answer.status_code == 400
     assert "13800138000" not in answer.text
-    assert decided(store, leaked) == []
+    assert read_decisions(store, leaked) == []
     assert (
         browser.ask(
             "POST", "/v1/incidents/INC-A/decisions", json={"by": "Li", "decision": "confirmed"}
@@ -189,16 +199,16 @@ def test_what_a_program_may_not_say_is_refused_and_not_repeated(
     )
 
 
-def test_another_sites_page_acknowledges_nothing(leaked, store, browser) -> None:
-    told = {"by": "Li Wei", "decision": "acknowledged"}
+def test_cross_site_request_acknowledges_nothing(leaked, store, browser) -> None:
+    body = {"by": "Li Wei", "decision": "acknowledged"}
     theirs = {"sec-fetch-site": "cross-site"}
     assert (
         browser.ask(
-            "POST", f"/v1/incidents/{leaked}/decisions", json=told, headers=theirs
+            "POST", f"/v1/incidents/{leaked}/decisions", json=body, headers=theirs
         ).status_code
         == 403
     )
-    assert decided(store, leaked) == []
+    assert read_decisions(store, leaked) == []
 
 
 def page(data, store, accounts, registry, text: str) -> Browser:
@@ -220,7 +230,7 @@ def page(data, store, accounts, registry, text: str) -> Browser:
         ),
     ],
 )
-def test_every_page_says_of_whom_nobody_is_told_and_the_login_says_nothing(
+def test_every_page_but_the_login_names_tenants_without_recipients(
     data, store, accounts, registry, text, said
 ) -> None:
     browser = page(data, store, accounts, registry, text)
@@ -247,7 +257,7 @@ def test_every_page_says_of_whom_nobody_is_told_and_the_login_says_nothing(
         ),
     ],
 )
-def test_the_metric_says_on_how_many_channels_a_tenant_is_told(
+def test_metric_counts_notification_channels_per_tenant(
     data, store, registry, text, tenant, channels
 ) -> None:
     (data / "ullage.toml").write_text(text)

@@ -57,58 +57,62 @@ def test_a_repost_shares_the_incident_and_counts_nobody_twice(store, clock):
     )
 
 
-def test_overlapping_slices_in_one_batch_and_in_many_end_alike(store, clock, tmp_path):
+def test_batch_size_does_not_change_grouping(store, clock, tmp_path):
     slices = [
         finding(f"s{n}", range(n * 10, n * 10 + 40), people=range(n * 10, n * 10 + 40))
         for n in range(6)
     ]
     fold_all(store, clock, slices)
-    with closing(open_store("sqlite:///other.sqlite", tmp_path)) as other:
-        fold_all(other, clock, slices, batch=1)
-        assert everything(other) == everything(store)
+    with closing(open_store("sqlite:///other.sqlite", tmp_path)) as batched_store:
+        fold_all(batched_store, clock, slices, batch=1)
+        assert everything(batched_store) == everything(store)
     assert len(incidents(store)) == 1
 
 
-def test_different_leaks_are_different_incidents_and_a_bridge_links_them(store, clock):
+def test_finding_that_overlaps_two_incidents_links_them(store, clock):
     fold_all(
         store, clock, [finding("f", range(10), people="a"), finding("g", range(50, 60), people="b")]
     )
     clock.advance(60)
     fold_all(store, clock, [finding("h", [*range(10), *range(50, 60)], people="cd")])
-    one, other = incident_id("f"), incident_id("g")
-    oldest, linked = sorted((one, other))
+    first_id, second_id = incident_id("f"), incident_id("g")
+    oldest, linked = sorted((first_id, second_id))
     assert store.get(Sighting, "h").incident == oldest
     assert store.get(Incident, oldest).linked == (linked,)
     assert store.get(Incident, linked).linked == (oldest,)
 
 
-def test_a_bridge_to_an_incident_whose_sightings_have_expired_leaves_its_numbers(store, clock):
+def test_link_to_incident_with_expired_sightings_keeps_its_counts(store, clock):
     fold_all(store, clock, [finding("f", range(10), people="a")])
     clock.advance(60)
     fold_all(store, clock, [finding("g", range(50, 60), people="b")])
     store.delete(Sighting, ["g"])
     fold_all(store, clock, [finding("h", [*range(10), *range(50, 60)], people="cd")])
-    left = store.get(Incident, incident_id("g"))
-    assert (left.customers, left.sightings, left.linked) == (1, 1, (incident_id("f"),))
+    remaining = store.get(Incident, incident_id("g"))
+    assert (remaining.customers, remaining.sightings, remaining.linked) == (
+        1,
+        1,
+        (incident_id("f"),),
+    )
 
 
-def test_what_was_written_is_filed_and_then_told_with_how_it_was_before(store, clock):
+def test_written_incidents_are_filed_then_notified_with_their_previous_state(store, clock):
     heard = []
     alert = replace(
         stage(store, clock),
         filed=lambda before, written: heard.append(
-            ("filed", {**before}, [one.customers for one in written])
+            ("filed", {**before}, [incident.customers for incident in written])
         ),
-        tell=lambda written: heard.append(("told", [one.customers for one in written])),
+        tell=lambda written: heard.append(("told", [incident.customers for incident in written])),
     )
     alert.handle([record(finding("f", range(10), people="a"))])
     assert heard == [("filed", {}, [1]), ("told", [1])]
-    before = {one.id: one for one in incidents(store)}
+    before = {incident.id: incident for incident in incidents(store)}
     alert.handle([record(finding("g", range(10), people="ab"))])
     assert heard[2:] == [("filed", before, [2]), ("told", [2])]
 
 
-def test_the_parts_of_a_long_finding_are_one_sighting(store, clock):
+def test_parts_of_a_long_finding_are_one_sighting(store, clock):
     parts = [
         finding(
             "f",
@@ -141,7 +145,7 @@ def test_an_alarm_without_a_customer_is_an_incident_too(store, clock):
     )
 
 
-def test_publish_to_incident_is_that_of_the_post_that_opened_it(store, clock):
+def test_publish_to_incident_is_measured_from_the_opening_post(store, clock):
     now = clock.as_clock().now()
     first = finding(
         "f", range(10), people="a", capture={"published_at": now - timedelta(seconds=42)}
@@ -153,13 +157,13 @@ def test_publish_to_incident_is_that_of_the_post_that_opened_it(store, clock):
     assert incident.published_at == now - timedelta(days=400)
 
 
-def test_a_date_in_the_future_is_no_negative_delay(store, clock):
+def test_future_publication_date_gives_no_negative_delay(store, clock):
     late = clock.as_clock().now() + timedelta(hours=1)
     fold_all(store, clock, [finding("f", range(10), people="a", capture={"published_at": late})])
     assert incidents(store)[0].publish_seconds == 0.0
 
 
-def test_a_finding_that_comes_again_changes_nothing(store, clock):
+def test_repeated_finding_changes_nothing(store, clock):
     findings = [finding(f"f{n}", range(n * 5, n * 5 + 20), people=(n, n + 1)) for n in range(8)]
     fold_all(store, clock, findings, batch=3)
     before = everything(store)
@@ -178,11 +182,12 @@ names = st.lists(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(slices=names, batch=st.integers(1, 5), shuffle=st.randoms())
-def test_no_order_of_overlapping_slices_loses_or_doubles_anybody(
+def test_order_of_overlapping_slices_neither_loses_nor_doubles_customers(
     tmp_path_factory, slices, batch, shuffle
 ):
-    """The oracle: sightings are the findings, exposures the people; how many incidents they make
-    is not asserted.
+    """Compare with an oracle: sightings are the findings, exposures the people.
+
+    How many incidents they form is not asserted.
     """
     findings = [finding(f"{a}+{n}", range(a, a + n), people=range(a, a + n)) for a, n in slices]
     shuffle.shuffle(findings)
@@ -190,8 +195,8 @@ def test_no_order_of_overlapping_slices_loses_or_doubles_anybody(
         fold_all(store, HeldClock(), findings, batch)
         assert {s.id for s in store.scroll(Sighting, DocumentFilter())} == {f.id for f in findings}
         exposures = list(store.scroll(Exposure, DocumentFilter()))
-        seen = {(e.subject, sighting) for e in exposures for sighting in e.sightings}
-        assert seen == {(m.subject, f.id) for f in findings for m in f.matches}
+        customer_sightings = {(e.subject, sighting) for e in exposures for sighting in e.sightings}
+        assert customer_sightings == {(m.subject, f.id) for f in findings for m in f.matches}
         for incident in incidents(store):
             assert incident.sightings == store.count(
                 Sighting, DocumentFilter({"incident": (incident.id,)})
@@ -214,10 +219,10 @@ class CrashingStore(SqliteStore):
         self.left -= 1
         if self.left == 0 and not self.after:
             raise UnavailableError("down")
-        told = write(*args)
+        result = write(*args)
         if self.left == 0:
             raise UnavailableError("down")
-        return told
+        return result
 
     def put(self, documents, over=None):
         return self._crash(super().put, documents, over)
@@ -267,19 +272,19 @@ def test_a_crash_around_any_write_ends_in_the_same_facts(tmp_path, store, clock,
 def test_two_fields_of_one_customer_in_one_row_corroborate_each_other(
     store, clock, kinds, own, corroborated
 ):
-    told = finding("f", range(10), people="a", kinds=kinds)
-    matches = tuple(m.model_copy(update={"own_fields": own}) for m in told.matches)
-    fold_all(store, clock, [told.model_copy(update={"matches": matches})])
+    leak = finding("f", range(10), people="a", kinds=kinds)
+    matches = tuple(m.model_copy(update={"own_fields": own}) for m in leak.matches)
+    fold_all(store, clock, [leak.model_copy(update={"matches": matches})])
     (exposure,) = store.scroll(Exposure, DocumentFilter())
     assert exposure.corroborated is corroborated
     assert set(own) <= set(exposure.own_fields)
 
 
-def test_customers_are_held_of_so_many_incidents_at_once_as_fit(monkeypatch):
-    """And those of one that has more than that are not held at all."""
+def test_customers_are_loaded_for_as_many_incidents_as_fit(monkeypatch):
+    """Incidents with more customers than the limit are loaded alone."""
     monkeypatch.setattr(read, "HELD", 10)
     sizes = {"a": 6, "b": 4, "c": 1, "d": 30, "e": 5, "f": 5, "g": 0}
-    assert [*read._groups({one: (one,) for one in sizes}, sizes)] == [
+    assert [*read._groups({name: (name,) for name in sizes}, sizes)] == [
         ["a", "b"],
         ["c"],
         ["d"],
@@ -287,9 +292,7 @@ def test_customers_are_held_of_so_many_incidents_at_once_as_fit(monkeypatch):
     ]
 
 
-def test_a_store_that_rejects_a_document_makes_a_dead_letter_of_the_record(
-    store, clock, monkeypatch
-):
+def test_document_rejected_by_the_store_dead_letters_its_record(store, clock, monkeypatch):
     monkeypatch.setattr(
         store, "put", lambda documents, _over=None: [WriteResult.REJECTED for _ in documents]
     )
@@ -307,7 +310,7 @@ def test_a_store_that_rejects_a_document_makes_a_dead_letter_of_the_record(
         ({"schema": "1"}, b"{}", "malformed"),
     ],
 )
-def test_what_is_no_finding_is_named(headers, value, reason):
+def test_record_that_is_no_finding_is_named(headers, value, reason):
     good = record(finding("f"))
     bad = type(good)(good.topic, 0, 1, 0.0, "bank", headers, good.value if value is None else value)
     with pytest.raises(RecordError) as caught:
@@ -315,7 +318,7 @@ def test_what_is_no_finding_is_named(headers, value, reason):
     assert caught.value.reason == reason
 
 
-def test_an_incident_whose_people_expired_is_frozen_and_takes_nothing_more(store, clock):
+def test_incident_with_expired_customers_is_frozen(store, clock):
     keep = StoreSettings()
     fold_all(store, clock, [finding("f", range(20), people="ab")])
     removed = expire(store, keep, clocks_at(WHEN + timedelta(days=181)))
@@ -332,7 +335,7 @@ def test_an_incident_whose_people_expired_is_frozen_and_takes_nothing_more(store
     assert frozen.frozen_at is not None
 
 
-def test_confidence_fields_and_epochs_of_one_person_come_together(store, clock):
+def test_confidence_fields_and_key_generations_of_one_person_are_merged(store, clock):
     capture = facts(fetched_at=WHEN + timedelta(hours=5), site="forum")
     weak, strong = finding("f", range(10), people="a"), finding("g", range(10), people="a")
     changed = match(

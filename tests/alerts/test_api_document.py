@@ -27,7 +27,7 @@ def blocks(language: str) -> list[str]:
 
 
 def token(accounts, line: str) -> str:
-    """The token that a line of the document makes."""
+    """Create the token for a command line of the document and return it."""
     permissions = re.findall(r"--may (\S+)", line)
     purpose = re.findall(r'--purpose (?:"([^"]+)"|(\S+))', line)[0]
     name = re.findall(r"token add (\S+)", line)[0]
@@ -38,15 +38,16 @@ def token(accounts, line: str) -> str:
 
 @pytest.fixture
 def known(address, accounts, context, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """What the examples take for granted: the address and tokens in the environment, a file, and
-    match that assesses it.
+    """Yield the environment the examples assume, with addresses and tokens.
+
+    The folder holds a file to assess, and match runs.
     """
     # match goes by the real clock
     people, real = [customer(n) for n in range(20)], Context(context.data)
     enrol(real, "bank", people, "none")
     rows = [
         "姓名,手机,身份证",
-        *(",".join((one["name"], one["phone"], one["resident_id"])) for one in people),
+        *(",".join((person["name"], person["phone"], person["resident_id"])) for person in people),
     ]
     (tmp_path / "leak.csv").write_text("\n".join(rows), encoding="utf-8")
     soar, engine, cases = (
@@ -63,17 +64,17 @@ def known(address, accounts, context, tmp_path: Path) -> Iterator[dict[str, str]
 
 
 def run(words: list[str], known: dict[str, str], folder: Path) -> str:
-    """What the examples print; they have to end well."""
-    done = subprocess.run(
+    """Run an example that must succeed and return what it prints."""
+    result = subprocess.run(
         words, env=known, cwd=folder, capture_output=True, text=True, timeout=120, check=False
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
 
 
-def test_every_example_runs_as_it_is_printed(known, tmp_path: Path) -> None:
+def test_every_documented_example_runs(known, tmp_path: Path) -> None:
     shown = run(["bash", "-c", "set -euo pipefail\n" + "\n".join(blocks("sh"))], known, tmp_path)
-    for said in (
+    for expected in (
         '"acknowledged"',
         '"exposed"',
         '"not_found"',
@@ -84,15 +85,15 @@ def test_every_example_runs_as_it_is_printed(known, tmp_path: Path) -> None:
         '"count": 3',
         '"member": "tab"',
     ):
-        assert said in shown, said
+        assert expected in shown, expected
     shown = run([sys.executable, "-c", "\n".join(blocks("python"))], known, tmp_path)
-    for said in (
+    for expected in (
         "run-18 invalid_request [('limit', 'out_of_range')]",
         "confirmed version_mismatch True",
         "exposed\n",
         "True\n",
     ):
-        assert said in shown, said
+        assert expected in shown, expected
     assert re.findall(r" (created|grew|acknowledged|decided) INC-", shown) == [
         "created",
         "grew",
@@ -101,15 +102,15 @@ def test_every_example_runs_as_it_is_printed(known, tmp_path: Path) -> None:
     ]
 
 
-def test_each_example_is_printed_for_both() -> None:
+def test_each_example_exists_for_shell_and_python() -> None:
     """A section that shows how to ask with curl shows it in Python, too."""
     for section in TEXT.split("\n## ")[1:]:
         assert ("```sh" in section) == ("```python" in section), section.partition("\n")[0]
 
 
-def test_every_route_is_in_the_document(desk) -> None:
+def test_every_route_is_documented(desk) -> None:
     paths = {route.path for route in routes_of(application(desk)) if route.path.startswith("/v1/")}
-    told = {
+    documented = {
         re.sub(r"\{[^}]*\}|\$ID|csv", "X", path) for path in re.findall(r"/v1/[\w/{}$.]+", TEXT)
     }
-    assert {re.sub(r"\{[^}]*\}", "X", path) for path in paths} <= told
+    assert {re.sub(r"\{[^}]*\}", "X", path) for path in paths} <= documented

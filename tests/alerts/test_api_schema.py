@@ -32,13 +32,13 @@ ANY = [name for name in PERMISSIONS if name not in PEOPLE_ALONE and name not in 
 
 @pytest.fixture
 def patient(monkeypatch) -> None:
-    """No wait after many wrong tokens, which is what is tried."""
+    """Remove the wait after many wrong tokens, which these tests send."""
     monkeypatch.setattr(auth, "WRONG_TOKENS", 100_000)
 
 
 @pytest.fixture
 def asked(patient, address, accounts):
-    """The document as a server gives it, and the headers of a program for each operation."""
+    """Return the schema served by the console, and the request headers for each operation."""
 
     def bearer(scope, purpose):
         return {
@@ -57,9 +57,7 @@ def asked(patient, address, accounts):
 
 
 def ways(operation, mode):
-    """What an operation is asked for: anything, and of what has an id in its path the one that
-    is there.
-    """
+    """Yield strategies for an operation: any input, and for a path with an id, an existing id."""
     yield operation.as_strategy(generation_mode=mode)
     if "{" in operation.path:
         there = {"id_": A} if "{id_}" in operation.path else {"form": "csv"}
@@ -67,11 +65,13 @@ def ways(operation, mode):
 
 
 @pytest.mark.parametrize("mode", GenerationMode)
-def test_the_api_is_as_its_document_says(asked, mode) -> None:
+def test_api_matches_its_schema(asked, mode) -> None:
     schema, headers_for = asked
-    operations = [found.ok() for found in schema.get_all_operations()]
+    operations = [result.ok() for result in schema.get_all_operations()]
     assert len(operations) >= 10
-    for operation, strategy in ((one, way) for one in operations for way in ways(one, mode)):
+    for operation, strategy in (
+        (api_operation, way) for api_operation in operations for way in ways(api_operation, mode)
+    ):
         headers = headers_for(operation.path)
         # match does not run: 503
         excluded = [*NOT_ASKED, *([not_a_server_error] if operation.path == "/v1/assess" else [])]

@@ -23,8 +23,8 @@ from tests.alerts.issuer import (
     Issuer,
     by_another_key,
     by_public_key,
+    encode_unsigned,
     serving,
-    unsigned,
 )
 from ullage import audit
 from ullage.errors import ConfigError
@@ -103,7 +103,7 @@ def begin(who: Browser, issuer: Issuer, then: str = "/password") -> dict[str, st
     assert answer.status_code == 303
     assert answer.headers["location"].startswith(f"{issuer.url}/authorize?")
     who.cookies |= dict(answer.cookies)
-    return issuer.sent_to(answer.headers["location"])
+    return issuer.follow(answer.headers["location"])
 
 
 def back(who: Browser, sent: dict[str, str], **more):
@@ -243,7 +243,7 @@ FORGED = {
         None,
         "invalid_claim at_hash",
     ),
-    "algorithm none": ({}, lambda _: unsigned, "unsupported_algorithm"),
+    "algorithm none": ({}, lambda _: encode_unsigned, "unsupported_algorithm"),
     "HS256 by the public key": ({}, by_public_key, "unsupported_algorithm"),
     "a key that is nobody's": ({}, lambda _: by_another_key("two"), "invalid_key_id"),
     "another key by the same name": ({}, lambda _: by_another_key("one"), "key"),

@@ -8,7 +8,7 @@ from alerts.store import BREAK, index_words, query_phrases
 
 
 def plain(word: str) -> bool:
-    """No sign that a query language or an analyser could take for its own."""
+    """Return whether no character of `word` means anything to a query language or analyser."""
     return not any(c.isspace() or (c.isascii() and not c.isalnum()) for c in word)
 
 

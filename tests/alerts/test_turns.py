@@ -29,17 +29,22 @@ class SlowHandler:
         assert self.go.wait(60)
         if self.error and len(self.turns) == 2:
             raise self.error
-        return [ConfigError("none of ours") if one == "odd" else one.upper() for one in questions]
+        return [
+            ConfigError("none of ours") if question == "odd" else question.upper()
+            for question in questions
+        ]
 
 
-def asked(slow: SlowHandler, *questions: str | tuple[str, int], most: int = 1_000) -> list:
-    """The first is being answered while the others come; what became of each."""
+def submit_while_busy(
+    slow: SlowHandler, *questions: str | tuple[str, int], most: int = 1_000
+) -> list:
+    """Submit one request, queue the rest while it runs, and return all results."""
 
     async def all_of_them():
         turns = Turns(slow, most)
         tasks = [asyncio.create_task(_ask(turns, questions[0]))]
         assert await asyncio.to_thread(slow.began.wait, 60)
-        tasks += [asyncio.create_task(_ask(turns, one)) for one in questions[1:]]
+        tasks += [asyncio.create_task(_ask(turns, question)) for question in questions[1:]]
         await asyncio.sleep(0)  # each of them runs until it waits
         slow.go.set()
         return await asyncio.gather(*tasks, return_exceptions=True)
@@ -51,40 +56,40 @@ async def _ask(turns: Turns, question):
     return await (turns.ask(*question) if isinstance(question, tuple) else turns.ask(question))
 
 
-def test_who_comes_during_a_turn_is_answered_in_the_next_with_all_that_came() -> None:
+def test_requests_during_a_batch_form_the_next_batch() -> None:
     slow = SlowHandler()
-    assert asked(slow, "a", "b", "c", "d") == ["A", "B", "C", "D"]
+    assert submit_while_busy(slow, "a", "b", "c", "d") == ["A", "B", "C", "D"]
     assert slow.turns == [["a"], ["b", "c", "d"]]
 
 
-def test_an_error_of_one_is_not_that_of_those_beside() -> None:
-    first, second, odd = asked(SlowHandler(), "a", "b", "odd")
+def test_error_is_returned_only_to_its_own_request() -> None:
+    first, second, odd = submit_while_busy(SlowHandler(), "a", "b", "odd")
     assert (first, second, type(odd)) == ("A", "B", ConfigError)
 
 
 @pytest.mark.parametrize("error", [CorruptError("damaged"), UnavailableError("down")])
-def test_an_error_of_a_turn_is_that_of_each_in_it_and_the_next_turn_is_free(error) -> None:
+def test_batch_error_reaches_each_of_its_requests_and_not_the_next_batch(error) -> None:
     slow = SlowHandler(error)
-    answers = asked(slow, "a", ("b", 1), ("c", 1), ("d", 1), most=2)
+    answers = submit_while_busy(slow, "a", ("b", 1), ("c", 1), ("d", 1), most=2)
     assert answers == ["A", error, error, "D"]
 
 
-def test_a_fault_of_ours_leaves_nobody_waiting() -> None:
-    first, *others = asked(SlowHandler(ValueError("a fault")), "a", "b", "c")
+def test_internal_fault_leaves_no_request_waiting() -> None:
+    first, *results = submit_while_busy(SlowHandler(ValueError("a fault")), "a", "b", "c")
     assert first == "A"
-    assert [type(one) for one in others] == [ValueError, UnavailableError]
+    assert [type(result) for result in results] == [ValueError, UnavailableError]
 
 
-def test_a_turn_takes_so_much_in_order_and_a_larger_question_alone() -> None:
+def test_batch_has_a_maximum_weight_and_a_heavier_request_goes_alone() -> None:
     slow = SlowHandler()
-    asked(slow, "a", ("b", 600), ("c", 400), ("d", 1), ("e", 2_000), ("f", 1))
+    submit_while_busy(slow, "a", ("b", 600), ("c", 400), ("d", 1), ("e", 2_000), ("f", 1))
     assert slow.turns == [["a"], ["b", "c"], ["d"], ["e"], ["f"]]
 
 
-def test_one_who_has_gone_is_answered_all_the_same_and_holds_nobody_up() -> None:
+def test_cancelled_request_delays_nobody() -> None:
     slow = SlowHandler()
 
-    async def gone():
+    async def cancel_two():
         turns = Turns(slow, 1_000)
         first = asyncio.create_task(turns.ask("a"))
         assert await asyncio.to_thread(slow.began.wait, 60)
@@ -95,18 +100,18 @@ def test_one_who_has_gone_is_answered_all_the_same_and_holds_nobody_up() -> None
         slow.go.set()
         return await asyncio.gather(first, second, third, return_exceptions=True)
 
-    first, second, third = asyncio.run(gone())
+    first, second, third = asyncio.run(cancel_two())
     assert isinstance(first, asyncio.CancelledError)
     assert isinstance(second, asyncio.CancelledError)
     assert third == "C"
     assert slow.turns == [["a"], ["b", "c"]]
 
 
-def test_several_entries_in_one_write_are_a_chain_as_if_they_came_one_by_one(context) -> None:
+def test_entries_appended_together_form_the_same_chain_as_one_by_one(context) -> None:
     trail = context.trail()
     trail.append("a", "first", actor="Li")
-    made = trail.append_all([PendingEntry("b", f"number {n}", "Li") for n in range(5)])
+    appended = trail.append_all([PendingEntry("b", f"number {n}", "Li") for n in range(5)])
     trail.append("c", "last", actor="Li")
-    found = [entry for _, entry in audit.entries(context.data / "audit")]
-    assert [one.previous for one in found[1:]] == [one.digest for one in found[:-1]]
-    assert found[1:6] == made
+    entries = [entry for _, entry in audit.entries(context.data / "audit")]
+    assert [link.previous for link in entries[1:]] == [link.digest for link in entries[:-1]]
+    assert entries[1:6] == appended

@@ -25,7 +25,7 @@ def fail(facts: VerdictFacts, *_: object) -> None:
     ("part", "rule", "severity"),
     [("origin", "judge_origin", None), ("severity", "judge_exposure", "medium")],
 )
-def test_rule_that_fails_costs_no_incident(
+def test_failing_rule_costs_no_incident(
     store: IncidentStore,
     clock: HeldClock,
     monkeypatch: pytest.MonkeyPatch,

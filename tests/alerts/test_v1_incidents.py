@@ -14,7 +14,7 @@ REGIME = next(iter(regimes().values()))
 
 @pytest.fixture
 def soar(desk, accounts):
-    """A program that may read and change incidents."""
+    """Return a program that may read and change incidents."""
     scope = ["incident.read", "incident.decide", "incident.assign", "incident.close"]
     secret = accounts.add_token(
         "soar", scope, ["bank"], purpose="orchestration", days=1, by="test"
@@ -36,18 +36,18 @@ def soar(desk, accounts):
     return Program(desk.app)
 
 
-def decided(store, id_: str) -> list[Decision]:
+def read_decisions(store, id_: str) -> list[Decision]:
     return sorted(
         store.scroll(Decision, DocumentFilter({"incident": (id_,)})), key=lambda one: one.at
     )
 
 
 @on_server_too
-def test_a_page_has_the_filters_of_the_queue_and_knows_no_others(leaked, soar) -> None:
+def test_api_list_accepts_exactly_the_filters_of_the_queue(leaked, soar) -> None:
     def ids(query: str) -> list[str]:
         answer = soar.get(f"/v1/incidents?{query}")
         assert answer.status_code == 200, answer.text
-        return [one["id"] for one in answer.json()["items"]]
+        return [item["id"] for item in answer.json()["items"]]
 
     assert (
         ids("")
@@ -70,7 +70,7 @@ def test_a_page_has_the_filters_of_the_queue_and_knows_no_others(leaked, soar) -
 
 
 @on_server_too
-def test_what_is_read_can_be_changed_once_and_sent_twice(leaked, soar, store, context) -> None:
+def test_change_of_the_current_version_is_idempotent(leaked, soar, store, context) -> None:
     version = soar.version(leaked)
     assert version == f'"{soar.get(f"/v1/incidents/{leaked}").json()["version"]}"'
     first = soar.change(leaked, version, decision="acknowledged", note="seen", by="Wang Fang")
@@ -82,16 +82,16 @@ def test_what_is_read_can_be_changed_once_and_sent_twice(leaked, soar, store, co
     )
     assert (first.json()["by"], first.json()["status"]) == ("Wang Fang via soar", "acknowledged")
     assert f'"{first.json()["version"]}"' == soar.version(leaked) != version
-    assert len(decided(store, leaked)) == 1
+    assert len(read_decisions(store, leaked)) == 1
     assert [
-        one.actor
-        for _, one in audit.entries(context.data / "audit")
-        if one.action == "incident.decide"
+        entry.actor
+        for _, entry in audit.entries(context.data / "audit")
+        if entry.action == "incident.decide"
     ] == ["Wang Fang via soar"]
 
 
 @on_server_too
-def test_of_another_version_nothing_is_changed_and_the_new_one_is_said(
+def test_change_of_a_stale_version_is_rejected_with_the_current_one(
     leaked, soar, store, browser
 ) -> None:
     version = soar.version(leaked)
@@ -103,12 +103,12 @@ def test_of_another_version_nothing_is_changed_and_the_new_one_is_said(
     )
     late = soar.change(leaked, version, decision="takedown", state="asked")
     assert (late.status_code, late.headers["etag"]) == (412, soar.version(leaked))
-    for asked in (
+    for body in (
         {"decision": "takedown", "state": "asked"},
         {"decision": "acknowledged", "note": "another"},
     ):
-        assert soar.change(leaked, '"0123456789abcdef"', **asked).status_code == 412
-    assert [one.status for one in decided(store, leaked)] == ["confirmed"]
+        assert soar.change(leaked, '"0123456789abcdef"', **body).status_code == 412
+    assert [decision.status for decision in read_decisions(store, leaked)] == ["confirmed"]
     assert (
         soar.change(leaked, late.headers["etag"], decision="takedown", state="asked").status_code
         == 200
@@ -116,7 +116,7 @@ def test_of_another_version_nothing_is_changed_and_the_new_one_is_said(
 
 
 @on_server_too
-def test_of_two_that_change_one_version_one_does(leaked, soar, store) -> None:
+def test_only_one_of_two_concurrent_changes_succeeds(leaked, soar, store) -> None:
     version = soar.version(leaked)
     assert soar.change(leaked, version, decision="confirmed").status_code == 200
     assert (
@@ -124,13 +124,13 @@ def test_of_two_that_change_one_version_one_does(leaked, soar, store) -> None:
     )
     assert soar.change(leaked, version, decision="confirmed", note="another").status_code == 412
     assert soar.change(leaked, version, decision="confirmed", by="Li").status_code == 412
-    assert len(decided(store, leaked)) == 1
+    assert len(read_decisions(store, leaked)) == 1
 
 
-def test_a_change_says_which_version_it_is_of(leaked, soar, store) -> None:
+def test_change_requires_a_version(leaked, soar, store) -> None:
     answer = soar.change(leaked, None, decision="acknowledged")
     assert (answer.status_code, "If-Match" in answer.json()["detail"]) == (428, True)
-    assert decided(store, leaked) == []
+    assert read_decisions(store, leaked) == []
 
 
 REPORTED = {
@@ -141,7 +141,7 @@ REPORTED = {
 
 @pytest.fixture
 def alone(data) -> None:
-    """A team of one person, who ends deadlines alone."""
+    """Configure a team of one person, who may end deadlines alone."""
     (data / "ullage.toml").write_text("second_person = false\n", encoding="utf-8")
 
 
@@ -158,31 +158,31 @@ def alone(data) -> None:
         ({**REPORTED, "sent_at": "2020-01-02T03:04"}, "", "portal"),
     ],
 )
-def test_whatever_the_page_can_do_a_program_can(
+def test_program_can_make_every_decision_of_the_page(
     alone, leaked, soar, store, asked, act, value
 ) -> None:
     version = soar.version(leaked)
     answers = [soar.change(leaked, version, **asked) for _ in range(2)]
-    assert [one.status_code for one in answers] == [200, 200], answers[0].text
+    assert [item.status_code for item in answers] == [200, 200], answers[0].text
     assert (answers[0].json()["act"], answers[0].json()["value"]) == (act, value)
-    assert len([one for one in decided(store, leaked) if one.act == act]) == 1
+    assert len([item for item in read_decisions(store, leaked) if item.act == act]) == 1
 
 
-def test_a_program_undoes_an_assignment_and_repeats_that_safely(leaked, soar, store) -> None:
+def test_program_undoes_an_assignment_idempotently(leaked, soar, store) -> None:
     soar.change(leaked, soar.version(leaked), decision="assigned", to=ASKER)
     [entry] = [
-        one["id"]
-        for one in soar.get(f"/v1/incidents/{leaked}").json()["decisions"]
-        if one["act"] == "assigned"
+        item["id"]
+        for item in soar.get(f"/v1/incidents/{leaked}").json()["decisions"]
+        if item["act"] == "assigned"
     ]
     version = soar.version(leaked)
     answers = [
         soar.change(leaked, version, decision="undone", entry=entry, note="meant another one")
         for _ in range(2)
     ]
-    assert [one.status_code for one in answers] == [200, 200], answers[0].text
+    assert [item.status_code for item in answers] == [200, 200], answers[0].text
     assert (answers[0].json()["act"], answers[0].json()["value"]) == ("undone", "assigned")
-    assert len([one for one in decided(store, leaked) if one.act == "undone"]) == 1
+    assert len([item for item in read_decisions(store, leaked) if item.act == "undone"]) == 1
     again = soar.change(leaked, soar.version(leaked), decision="undone", entry=entry)
     assert (again.status_code, "already undone" in again.text) == (400, True)
     assert soar.change(leaked, version, decision="undone", entry=f"{entry}0").status_code == 412, (
@@ -190,13 +190,18 @@ def test_a_program_undoes_an_assignment_and_repeats_that_safely(leaked, soar, st
     )
 
 
-def test_an_incident_is_assigned_to_nobody_without_an_account(leaked, soar, store) -> None:
+def test_incident_is_assigned_only_to_an_account(leaked, soar, store) -> None:
     answer = soar.change(leaked, soar.version(leaked), decision="assigned", to="Nobody Here")
-    assert (answer.status_code, [one["member"] for one in answer.json()["errors"]]) == (400, ["to"])
-    assert decided(store, leaked) == []
+    assert (answer.status_code, [error["member"] for error in answer.json()["errors"]]) == (
+        400,
+        ["to"],
+    )
+    assert read_decisions(store, leaked) == []
 
 
-def test_what_ends_a_deadline_waits_and_says_for_whom(leaked, soar, store, accounts) -> None:
+def test_decision_that_ends_a_deadline_waits_for_a_second_person(
+    leaked, soar, store, accounts
+) -> None:
     add_account(accounts, "Zhou Li", ["dpo"])
     store.put(
         [
@@ -207,22 +212,22 @@ def test_what_ends_a_deadline_waits_and_says_for_whom(leaked, soar, store, accou
     )
     version = soar.version(leaked)
     answers = [soar.change(leaked, version, **REPORTED) for _ in range(2)]
-    assert [one.status_code for one in answers] == [200, 200], answers[0].text
+    assert [answer.status_code for answer in answers] == [200, 200], answers[0].text
     assert (
         answers[0].json()["waiting_for_second_person"]
         == f"waiting for a second person: {ASKER}, Zhou Li"
     )
-    assert decided(store, leaked) == []
+    assert read_decisions(store, leaked) == []
     assert soar.change(leaked, version, **{**REPORTED, "reference": "R-2"}).status_code == 412
 
 
-def test_a_report_sent_at_another_time_is_another_decision(leaked, soar) -> None:
+def test_report_sent_at_another_time_is_another_decision(leaked, soar) -> None:
     version, times = (
         soar.version(leaked),
         ("2020-01-02T03:04", "2020-01-02T03:04", "2020-01-02T03:05"),
     )
     answers = [soar.change(leaked, version, **REPORTED, sent_at=sent) for sent in times]
-    assert [one.status_code for one in answers] == [200, 200, 412]
+    assert [answer.status_code for answer in answers] == [200, 200, 412]
 
 
 @pytest.mark.parametrize(
@@ -235,6 +240,6 @@ def test_a_report_sent_at_another_time_is_another_decision(leaked, soar) -> None
         {"decision": "waived"},
     ],
 )
-def test_what_is_no_part_of_a_decision_is_refused(leaked, soar, store, asked) -> None:
+def test_unknown_decision_member_is_rejected(leaked, soar, store, asked) -> None:
     assert soar.change(leaked, soar.version(leaked), **asked).status_code == 400
-    assert decided(store, leaked) == []
+    assert read_decisions(store, leaked) == []

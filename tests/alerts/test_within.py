@@ -28,28 +28,31 @@ A, B = incident_id("fa"), incident_id("fb")
 
 @pytest.fixture
 def two(store, clock):
-    """An incident of `bank` and one of `shop`, as somebody of `bank` sees them."""
+    """Return the store as a user of `bank` sees it, with one incident each of `bank` and `shop`."""
     fold_all(store, clock, [finding("fa", range(10), people="a")])
     fold_all(store, clock, [finding("fb", range(20, 30), people="b", tenant="shop")])
-    assert {one.tenant for one in store.scroll(Incident, DocumentFilter())} == {"bank", "shop"}
+    assert {incident.tenant for incident in store.scroll(Incident, DocumentFilter())} == {
+        "bank",
+        "shop",
+    }
     Work(Duties(store, lambda _: Tenant(), clock.as_clock())).complete()
     return StoreWithin(store, frozenset({"bank"}))
 
 
-def test_another_tenant_is_not_there_by_any_way(two):
+def test_other_tenants_documents_are_unreachable(two):
     assert (two.get(Incident, A).id, two.get(Incident, B)) == (A, None)
     assert set(two.mget(Incident, [A, B])) == {A}
     assert two.count(Incident, DocumentFilter()) == 1
     assert two.count(Incident, DocumentFilter({"tenant": ("shop",)})) == 0
     assert two.count(Incident, DocumentFilter({"tenant": ("shop", "bank")})) == 1
-    assert [one.id for one in two.search(Incident, DocumentFilter()).items] == [A]
+    assert [document.id for document in two.search(Incident, DocumentFilter()).items] == [A]
     assert two.search(Incident, DocumentFilter({"tenant": ("shop",)})).items == ()
     for kind in (Sighting, Exposure):
-        assert {one.tenant for one in two.scroll(kind, DocumentFilter())} == {"bank"}
+        assert {document.tenant for document in two.scroll(kind, DocumentFilter())} == {"bank"}
         assert list(two.scroll(kind, DocumentFilter({"incident": (B,)}))) == []
 
 
-def test_what_is_counted_apart_or_found_by_a_set_is_its_own(two):
+def test_counts_and_tallies_are_limited_to_the_tenant(two):
     assert two.firsts(Incident, DocumentFilter(), "sites", ["paste", "forum"], "time") == {
         "paste": First(A, 1)
     }
@@ -61,38 +64,40 @@ def test_what_is_counted_apart_or_found_by_a_set_is_its_own(two):
         Incident, DocumentFilter(), [DocumentFilter({"tenant": ("shop",)}), DocumentFilter()]
     ) == [0, 1]
     assert two.counts(Incident, DocumentFilter({"tenant": ("shop",)}), [DocumentFilter()]) == [0]
-    assert [one.values for one in two.tally(Incident, DocumentFilter(), ("tenant",))] == [("bank",)]
+    assert [row.values for row in two.tally(Incident, DocumentFilter(), ("tenant",))] == [("bank",)]
     assert two.tally(Incident, DocumentFilter({"tenant": ("shop",)}), ("tenant",)) == []
 
 
-def test_what_is_added_up_is_its_own(two):
+def test_sums_are_limited_to_the_tenant(two):
     """Work items have numbers to add up; those of the other tenant are not among them."""
     [mine] = two.tally(WorkItem, DocumentFilter(), ("tenant",), "customers")
     assert (mine.values, mine.count, mine.total) == (("bank",), 1, 1)
 
 
 @pytest.mark.parametrize("customers", [None, {}, {"bank": 3, "shop": 7}, {"shop": 7}])
-def test_of_customers_that_are_looked_for_it_is_told_of_its_own(two, store, customers):
+def test_customer_counts_are_limited_to_the_tenant(two, store, customers):
     store.put(
         [CollectorHeartbeat(id="crawl-1", first=WHEN, last=WHEN, enrolled=10, customers=customers)]
     )
-    theirs = customers and {one: count for one, count in customers.items() if one == "bank"}
-    told = two.get(CollectorHeartbeat, "crawl-1")
-    assert (told.customers, told.enrolled) == (
+    theirs = customers and {
+        tenant: count for tenant, count in customers.items() if tenant == "bank"
+    }
+    heartbeat = two.get(CollectorHeartbeat, "crawl-1")
+    assert (heartbeat.customers, heartbeat.enrolled) == (
         theirs,
         None if theirs is None else sum(theirs.values()),
     )
-    assert [*two.scroll(CollectorHeartbeat, DocumentFilter())] == [told]
+    assert [*two.scroll(CollectorHeartbeat, DocumentFilter())] == [heartbeat]
 
 
-def test_what_is_of_nobody_is_not_counted_or_found_by_a_store_that_cannot_narrow_it(two):
+def test_documents_without_a_tenant_are_hidden_where_the_store_cannot_narrow(two):
     for kind in (CollectorHeartbeat, *(kind for kind in CLASSES if "tenants" in kind.model_fields)):
         for ask in (two.count, two.search):
             with pytest.raises(NotImplementedError):
                 ask(kind, DocumentFilter())
 
 
-def test_what_reads_it_counts_its_own_alone(two):
+def test_readers_count_only_their_tenant(two):
     assert sum(tally(two).values()) == 1
     assert [incident.id for incident in page_of(two, Filters(), 9).items] == [A]
     assert whole(two, B) is None
@@ -103,16 +108,14 @@ def test_what_reads_it_counts_its_own_alone(two):
     [kind for kind in CLASSES if "tenant" in kind.model_fields],
     ids=lambda kind: kind.__name__,
 )
-def test_every_class_that_has_tenants_is_narrowed_by_them(two, kind):
-    """A store filters by columns alone: a class with a tenant that is no column could not be
-    kept apart.
-    """
+def test_every_class_with_tenants_is_filtered_by_tenant(two, kind):
+    """A store filters by columns: a class whose tenant is no column could not be filtered."""
     assert "tenant" in kind.columns or "tenant" in kind.sets
-    assert all(one.tenant == "bank" for one in two.scroll(kind, DocumentFilter()))
+    assert all(document.tenant == "bank" for document in two.scroll(kind, DocumentFilter()))
 
 
-def test_what_is_of_another_tenant_is_not_written(two, store, clock):
-    made = Decision(
+def test_documents_of_another_tenant_cannot_be_written(two, store, clock):
+    decision = Decision(
         id=f"{B}:1",
         tenant="shop",
         incident=B,
@@ -122,12 +125,12 @@ def test_what_is_of_another_tenant_is_not_written(two, store, clock):
     )
     for write in (two.create, two.put):
         with pytest.raises(QueryError):
-            write([made.model_copy(update={"tenant": "bank", "id": "x"}), made])
+            write([decision.model_copy(update={"tenant": "bank", "id": "x"}), decision])
     assert store.count(Decision, DocumentFilter()) == 0
 
 
-def test_what_others_wrote_meanwhile_is_not_written_over(two, store):
-    read = {id_: one.version for id_, one in two.read(Incident, [A]).items()}
+def test_concurrent_change_is_not_overwritten(two, store):
+    read = {id_: item.version for id_, item in two.read(Incident, [A]).items()}
     newer = store.get(Incident, A).model_copy(update={"customers": 99})
     store.put([newer])
     assert two.put([newer.model_copy(update={"customers": 1})], read) == [WriteResult.CONFLICT]
@@ -138,14 +141,14 @@ class TenantExcerpt(Excerpt):
     tenant: str
 
 
-def test_excerpts_are_of_its_own(two):
-    assert {one.tenant for one in two.excerpts(Exposure, DocumentFilter(), TenantExcerpt)} == {
-        "bank"
-    }
+def test_excerpts_are_limited_to_the_tenant(two):
+    assert {
+        excerpt.tenant for excerpt in two.excerpts(Exposure, DocumentFilter(), TenantExcerpt)
+    } == {"bank"}
     assert [*two.excerpts(Exposure, DocumentFilter({"tenant": ("shop",)}), TenantExcerpt)] == []
 
 
-def test_nobody_sees_anything(store, clock):
+def test_user_without_tenants_sees_nothing(store, clock):
     fold_all(store, clock, [finding("fa", range(10), people="a")])
     none = StoreWithin(store, frozenset())
     assert (

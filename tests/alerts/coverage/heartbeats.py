@@ -13,7 +13,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 def beat(at: datetime, sites: str = "board", letter: str = "o", **more: object) -> Heartbeat:
-    """A heartbeat that tells of the five minutes that it was sent in."""
+    """Return a heartbeat that reports the five minutes in which it was sent."""
     slot = to_slot(at.timestamp())
     slots = "." * (slot % SLOTS) + letter + "." * (SLOTS - 1 - slot % SLOTS)
     hours = tuple(
@@ -49,7 +49,7 @@ class Alert:
             self.hear(beat(since, *words, **more))
             since += timedelta(minutes=5)
 
-    def seen(self, since: datetime = NINE, site: str = "") -> CoverageWindow:
+    def report(self, since: datetime = NINE, site: str = "") -> CoverageWindow:
         now = self.clock.as_clock().now()
         return coverage(self.store, since, now, now, site)
 

@@ -21,7 +21,7 @@ Ask = Callable[..., Result]
 
 @pytest.fixture
 def ask(alert: Alert, data: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
-    """The command line at the held time."""
+    """Return a function that runs `ullage coverage` at the test's time."""
     monkeypatch.setattr("ullage.settings.context.Clock", alert.clock.as_clock)
 
     def run(*words: str) -> Result:
@@ -32,8 +32,9 @@ def ask(alert: Alert, data: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
 
 @pytest.fixture
 def night(alert: Alert) -> Alert:
-    """From 17:00 of Shanghai on: two sites, of which one refuses us after two hours; then an
-    hour of silence, and it goes on.
+    """Set up two sites from 17:00 Shanghai time, and an hour's outage.
+
+    One site is blocked after two hours.
     """
     alert.hears(NINE, NINE + 2 * HOUR, "board pastes")
     alert.hears(NINE + 2 * HOUR, NINE + 4 * HOUR, "pastes")
@@ -44,12 +45,12 @@ def night(alert: Alert) -> Alert:
     return alert
 
 
-def test_it_shows_hours_gaps_and_what_is_not_watched_and_ends_with_5(
+def test_hours_gaps_and_unmonitored_sites_are_shown_with_exit_code_5(
     ask: Ask, night: Alert
 ) -> None:
-    said = ask("--since", "17:00")
-    assert said.exit_code == Exit.GAP
-    out = said.output
+    result = ask("--since", "17:00")
+    assert result.exit_code == Exit.GAP
+    out = result.output
     assert "Coverage 2026-09-21 17:00–2026-09-22 00:00" not in out
     (board,) = [line for line in out.splitlines() if line.startswith("board")]
     (pastes,) = [line for line in out.splitlines() if line.startswith("pastes")]
@@ -66,10 +67,8 @@ def test_it_shows_hours_gaps_and_what_is_not_watched_and_ends_with_5(
     )
 
 
-def test_a_gap_that_is_explained_shows_and_is_no_gap_that_ends_with_5(
-    ask: Ask, night: Alert, context
-) -> None:
-    done = ask(
+def test_explained_gaps_are_shown_and_end_with_exit_code_0(ask: Ask, night: Alert, context) -> None:
+    explained = ask(
         "explain",
         "--since",
         "2026-09-21T21:00",
@@ -80,7 +79,9 @@ def test_a_gap_that_is_explained_shows_and_is_no_gap_that_ends_with_5(
         "--by",
         "Li Lei",
     )
-    assert (done.exit_code, "all sites" in done.output) == (Exit.DONE, True), done.output
+    assert (explained.exit_code, "all sites" in explained.output) == (Exit.DONE, True), (
+        explained.output
+    )
     assert ask("--since", "17:00").exit_code == Exit.GAP
     more = (
         "explain",
@@ -96,11 +97,11 @@ def test_a_gap_that_is_explained_shows_and_is_no_gap_that_ends_with_5(
         "Li Lei",
     )
     assert ask(*more).exit_code == Exit.DONE
-    said = ask("--since", "17:00")
-    assert said.exit_code == Exit.DONE
-    assert "explained: kernel update (Li Lei, " in said.output
-    assert "(×)" in said.output
-    assert "3 gaps, all explained" in said.output
+    report = ask("--since", "17:00")
+    assert report.exit_code == Exit.DONE
+    assert "explained: kernel update (Li Lei, " in report.output
+    assert "(×)" in report.output
+    assert "3 gaps, all explained" in report.output
     chain = [entry for _, entry in entries(context.data / "audit")]
     assert [(entry.action, entry.actor, entry.reason) for entry in chain] == [
         ("coverage.explain", "Li Lei", "kernel update"),
@@ -109,7 +110,7 @@ def test_a_gap_that_is_explained_shows_and_is_no_gap_that_ends_with_5(
     assert "2026-09-21T13:00:00+00:00 to 2026-09-21T14:00:00+00:00" in chain[0].object
 
 
-def test_programs_get_an_object_a_line(ask: Ask, night: Alert) -> None:
+def test_json_output_has_one_object_per_line(ask: Ask, night: Alert) -> None:
     lines = [json.loads(line) for line in ask("--since", "17:00", "--json").stdout.splitlines()]
     assert [line["type"] for line in lines] == [
         "site",
@@ -143,45 +144,43 @@ def test_programs_get_an_object_a_line(ask: Ask, night: Alert) -> None:
     assert lines[-1]["unwatched"] == {"old": "switched off in its file"}
 
 
-def test_a_whole_night_without_a_gap_ends_with_0(ask: Ask, night: Alert) -> None:
+def test_full_coverage_exits_with_0(ask: Ask, night: Alert) -> None:
     assert ask("--since", "17:00", "--until", "19:00").exit_code == Exit.DONE
     assert ask("--since", "17:00", "--until", "21:00", "--site", "pastes").exit_code == Exit.DONE
 
 
-def test_sites_that_are_down_are_pending_until_they_are_judged_and_never_none_at_all(
-    ask: Ask, alert: Alert
-) -> None:
+def test_unreachable_sites_are_pending_until_judged(ask: Ask, alert: Alert) -> None:
     alert.hears(NINE, NINE + HOUR / 6, "board pastes forum", "u")
     alert.at(NINE + HOUR / 6)
-    said = ask("--since", "17:00")
-    assert said.exit_code == Exit.NO_VERDICT, said.output
-    assert "pending, last 15 minutes: board, forum, pastes: unreachable" in said.output
-    assert "3 sites, 0 of 0 site-hours seen, 9 posts; no gap so far, 3 pending" in said.output
-    (board,) = [line for line in said.output.splitlines() if line.startswith("board")]
+    result = ask("--since", "17:00")
+    assert result.exit_code == Exit.NO_VERDICT, result.output
+    assert "pending, last 15 minutes: board, forum, pastes: unreachable" in result.output
+    assert "3 sites, 0 of 0 site-hours seen, 9 posts; no gap so far, 3 pending" in result.output
+    (board,) = [line for line in result.output.splitlines() if line.startswith("board")]
     assert board.split()[1] == "…"
     total = json.loads(ask("--since", "17:00", "--json").stdout.splitlines()[-1])
     assert (total["sites"], total["pending"]) == (3, ["board", "forum", "pastes"])
 
 
-def test_sites_that_are_seen_are_pending_only_while_nothing_is_judged(
-    ask: Ask, alert: Alert
-) -> None:
+def test_covered_sites_are_pending_only_before_the_first_judgement(ask: Ask, alert: Alert) -> None:
     alert.hears(NINE, NINE + HOUR / 6, "board")
-    said = ask("--since", "17:00")
-    assert (said.exit_code, "board: covered so far" in said.output) == (
+    result = ask("--since", "17:00")
+    assert (result.exit_code, "board: covered so far" in result.output) == (
         Exit.NO_VERDICT,
         True,
-    ), said.output
+    ), result.output
     alert.hears(NINE + HOUR / 6, NINE + 2 * HOUR, "board")
     assert ask("--since", "17:00").exit_code == Exit.DONE
     alert.hears(NINE + 2 * HOUR, NINE + 2.1 * HOUR, "board", "b")
-    said = ask("--since", "17:00")
-    assert (said.exit_code, "board: blocked" in said.output) == (Exit.NO_VERDICT, True), said.output
+    result = ask("--since", "17:00")
+    assert (result.exit_code, "board: blocked" in result.output) == (Exit.NO_VERDICT, True), (
+        result.output
+    )
     alert.hears(NINE + 2.1 * HOUR, NINE + 3 * HOUR, "board", "b")
     assert ask("--since", "17:00").exit_code == Exit.GAP
 
 
-def test_a_sheet_is_written_signed_and_verified(
+def test_coverage_report_is_written_signed_and_verified(
     ask: Ask, night: Alert, data: Path, tmp_path: Path
 ) -> None:
     def verify(file: Path) -> Result:
@@ -189,32 +188,32 @@ def test_a_sheet_is_written_signed_and_verified(
 
     sheet = tmp_path / "night.html"
     assert ask("--since", "17:00", "--sheet", str(sheet), "--lang", "en").exit_code == Exit.GAP
-    done = verify(sheet)
-    assert (done.exit_code, "as it was signed by alert" in done.output) == (Exit.DONE, True)
+    result = verify(sheet)
+    assert (result.exit_code, "as it was signed by alert" in result.output) == (Exit.DONE, True)
     sheet.write_text(sheet.read_text().replace("unexplained", "explained"))
-    done = verify(sheet)
-    assert (done.exit_code, "was changed" in done.output) == (Exit.FAILED, True), done.output
+    result = verify(sheet)
+    assert (result.exit_code, "was changed" in result.output) == (Exit.FAILED, True), result.output
 
 
-def test_where_nothing_was_ever_heard_nothing_is_claimed(ask: Ask, alert: Alert) -> None:
-    said = ask()
-    assert said.exit_code == Exit.NO_VERDICT
-    assert "The coverage log had not begun" in said.output
-    assert "EXPLAINED" not in said.output
+def test_nothing_is_claimed_before_the_first_heartbeat(ask: Ask, alert: Alert) -> None:
+    result = ask()
+    assert result.exit_code == Exit.NO_VERDICT
+    assert "The coverage log had not begun" in result.output
+    assert "EXPLAINED" not in result.output
     total = json.loads(ask("--json").output.splitlines()[-1])
     assert (total["gaps"], total["log_begins"]) == (0, None)
 
 
-def test_a_log_that_begins_within_the_time_says_since_when(ask: Ask, night: Alert) -> None:
-    said = ask("--since", "16:00", "--until", "18:00")
-    assert (said.exit_code, "begins at 2026-09-21 17:00: no claim" in said.output) == (
+def test_window_before_the_log_begins_makes_no_claim(ask: Ask, night: Alert) -> None:
+    result = ask("--since", "16:00", "--until", "18:00")
+    assert (result.exit_code, "begins at 2026-09-21 17:00: no claim" in result.output) == (
         Exit.NO_VERDICT,
         True,
-    ), said.output
+    ), result.output
     assert ask("--since", "17:00", "--until", "18:00").exit_code == Exit.DONE
 
 
-def test_a_day_that_somebody_changed_is_a_failure(ask: Ask, night: Alert, context) -> None:
+def test_tampered_day_is_a_failure(ask: Ask, night: Alert, context) -> None:
     from alerts.coverage.signed_days import Sheets
     from alerts.records import SiteDay
     from alerts.store import DocumentFilter
@@ -225,8 +224,8 @@ def test_a_day_that_somebody_changed_is_a_failure(ask: Ask, night: Alert, contex
     assert ask("--since", "yesterday 17:00", "--until", "yesterday 19:00").exit_code == Exit.DONE
     (day,) = night.store.scroll(SiteDay, DocumentFilter({"site": ("board",)}))
     night.store.put([day.changed(11, "o" * 12, 1)])
-    said = ask("--since", "yesterday 17:00", "--until", "yesterday 19:00")
-    assert (said.exit_code, "CHANGED since it was signed" in said.output) == (Exit.FAILED, True)
+    result = ask("--since", "yesterday 17:00", "--until", "yesterday 19:00")
+    assert (result.exit_code, "CHANGED since it was signed" in result.output) == (Exit.FAILED, True)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +243,7 @@ def test_a_day_that_somebody_changed_is_a_failure(ask: Ask, night: Alert, contex
         ),
     ],
 )
-def test_what_cannot_be_asked_is_said(
+def test_invalid_questions_are_reported(
     ask: Ask, alert: Alert, words: tuple[str, ...], why: str
 ) -> None:
     alert.hear(beat(NINE))
@@ -263,7 +262,7 @@ def test_what_cannot_be_asked_is_said(
         ("23:00", "2026-03-28T22:00"),
     ],
 )
-def test_times_are_those_of_the_zone_on_days_when_clocks_change_too(typed: str, utc: str) -> None:
+def test_times_are_local_across_clock_changes(typed: str, utc: str) -> None:
     """Berlin: on 29 March 2026 at 2:00 clocks go on to 3:00, on 25 October at 3:00 back to 2:00."""
     now = datetime(2026, 3, 29, 10, tzinfo=UTC)
     assert read_time(typed, now, ZoneInfo("Europe/Berlin")) == datetime.fromisoformat(
@@ -271,7 +270,7 @@ def test_times_are_those_of_the_zone_on_days_when_clocks_change_too(typed: str, 
     )
 
 
-def test_a_day_on_which_clocks_go_back_has_25_hours(ask: Ask, alert: Alert, data: Path) -> None:
+def test_day_when_clocks_go_back_has_25_hours(ask: Ask, alert: Alert, data: Path) -> None:
     file = data / "ullage.toml"
     file.write_text(f'{file.read_text()}\n[coverage]\nzone = "Europe/Berlin"\n')
     alert.at(datetime(2026, 10, 26, 9, tzinfo=UTC))
@@ -284,6 +283,6 @@ def test_a_day_on_which_clocks_go_back_has_25_hours(ask: Ask, alert: Alert, data
     )
 
 
-def test_a_time_that_is_none_is_refused() -> None:
+def test_invalid_time_is_rejected() -> None:
     with pytest.raises(ConfigError, match="invalid start"):
         read_time("yesterday 25:00", datetime(2026, 3, 29, tzinfo=UTC), ZoneInfo("UTC"))

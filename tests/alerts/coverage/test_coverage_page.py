@@ -24,14 +24,14 @@ WINDOW = "since=17:00"
 
 @pytest.fixture
 def night(alert: Alert) -> Alert:
-    """From 17:00 of Shanghai on: two sites, of which one is silent after an hour."""
+    """Set up two sites from 17:00 Shanghai time, one of which is silent after an hour."""
     alert.hears(NINE, NINE + HOUR, "board pastes")
     alert.hears(NINE + HOUR, NINE + 3 * HOUR, "pastes")
     alert.at(NINE + 3.25 * HOUR)
     return alert
 
 
-def test_it_is_one_click_away_and_says_whether_we_were_blind(browser, night):
+def test_coverage_page_is_linked_and_states_the_verdict(browser, night):
     assert 'href="/coverage"' in browser.get("/").text
     page = browser.get(f"/coverage?{WINDOW}").text
     assert "1 unexplained coverage gap." in page
@@ -42,7 +42,7 @@ def test_it_is_one_click_away_and_says_whether_we_were_blind(browser, night):
     ) or "2026-09-21 18:00–20:00 (2 h 00)" in html.unescape(page)
 
 
-def test_before_the_log_begins_no_page_claims_anything(browser, alert: Alert):
+def test_no_page_claims_coverage_before_the_log_begins(browser, alert: Alert):
     """What a new installation shows: neither that we were blind nor that all was seen."""
     for path in ("/", "/coverage", "/handover"):
         page = browser.get(path).text
@@ -52,7 +52,7 @@ def test_before_the_log_begins_no_page_claims_anything(browser, alert: Alert):
     assert "The coverage log had not begun" in browser.get("/coverage").text
 
 
-def test_of_the_time_before_the_log_begins_it_says_that_nothing_is_claimed(browser, night):
+def test_page_makes_no_claim_for_time_before_the_log(browser, night):
     page = browser.get("/coverage?since=16:00&until=18:00").text
     assert '<p class="verdict open"' in page
     assert "Full coverage: every active site was read." in page
@@ -62,16 +62,16 @@ def test_of_the_time_before_the_log_begins_it_says_that_nothing_is_claimed(brows
     )
 
 
-def test_reports_are_counted_as_far_as_alert_has_looked_and_the_page_says_how_far(
-    browser, night, store, clock
-):
-    """Else a report that was sent late, or not at all, would be none."""
+def test_reports_are_counted_up_to_the_time_alert_processed(browser, night, store, clock):
+    """Otherwise a late or missing report would not be counted."""
     assert (
         "reports in time: not counted yet, alert has not processed all incidents"
         in browser.get(f"/coverage?{WINDOW}").text
     )
-    one = incident("INC-A", NINE, severity="high", clock="run", customers=100, first_seen=NINE)
-    store.put([one, Notification(
+    late_incident = incident(
+        "INC-A", NINE, severity="high", clock="run", customers=100, first_seen=NINE
+    )
+    store.put([late_incident, Notification(
         id="INC-A:desk", tenant="bank", incident="INC-A", at=NINE, due=NINE, channel="desk",
         what="high", why="new",
         severity="high", outcome="sent", sent_at=NINE,
@@ -88,13 +88,13 @@ def test_reports_are_counted_as_far_as_alert_has_looked_and_the_page_says_how_fa
     )
 
 
-def test_all_of_it_is_in_chinese_where_that_is_asked_for(browser, night):
+def test_coverage_page_is_fully_translated_to_chinese(browser, night):
     page = browser.get(f"/coverage?{WINDOW}", headers={"accept-language": "zh"}).text
     assert "有 1 处监测盲区未说明原因。" in page
     assert "60 分钟未监测：没有心跳" in page
 
 
-def test_a_gap_is_explained_on_the_page_and_shows_by_whom(browser, night, store):
+def test_gap_explanation_on_the_page_names_its_author(browser, night, store):
     form = {
         "since": "2026-09-21T18:00",
         "until": "2026-09-21T20:15",
@@ -104,8 +104,8 @@ def test_a_gap_is_explained_on_the_page_and_shows_by_whom(browser, night, store)
     }
     answer = browser.post("/coverage/explain", form)
     assert (answer.status_code, answer.headers["location"]) == (303, "/coverage?since=17%3A00#gaps")
-    (made,) = store.scroll(GapReason, DocumentFilter())
-    assert (made.site, made.reason) == ("board", "the board moved")
+    (stored_reason,) = store.scroll(GapReason, DocumentFilter())
+    assert (stored_reason.site, stored_reason.reason) == ("board", "the board moved")
     page = browser.get(f"/coverage?{WINDOW}").text
     assert "All coverage gaps are explained." in page
     assert "the board moved" in page
@@ -121,7 +121,7 @@ def test_a_gap_is_explained_on_the_page_and_shows_by_whom(browser, night, store)
     ],
     ids=str,
 )
-def test_an_explanation_that_is_refused_is_kept_with_the_error_at_its_field(
+def test_rejected_explanation_keeps_its_input_with_the_error_at_its_field(
     browser, night, store, change
 ):
     form = {
@@ -142,13 +142,13 @@ def test_an_explanation_that_is_refused_is_kept_with_the_error_at_its_field(
     assert store.count(GapReason, DocumentFilter()) == 0
 
 
-def test_a_time_that_cannot_be_read_is_said_at_its_field(browser, night):
+def test_unreadable_time_is_reported_at_its_field(browser, night):
     answer = browser.get("/coverage?since=gestern")
     assert answer.status_code == 400
     assert 'value="gestern" maxlength="40" autocomplete="off" aria-invalid="true"' in answer.text
 
 
-def test_the_sheet_is_signed_byte_for_byte_and_styled_under_its_own_policy(browser, night, context):
+def test_printed_report_is_signed_byte_for_byte_and_has_its_own_policy(browser, night, context):
     keys.signer(context.keys, "alert")
     answer = browser.get(f"/coverage/sheet?{WINDOW}")
     policy = answer.headers["content-security-policy"]
@@ -166,13 +166,13 @@ def test_the_sheet_is_signed_byte_for_byte_and_styled_under_its_own_policy(brows
     )
 
 
-def test_no_key_is_made_to_sign_with(browser, night, context):
+def test_no_signing_key_is_created(browser, night, context):
     (context.keys.root / "sign" / "alert.key").unlink(missing_ok=True)
     assert "NOT SIGNED" in browser.get(f"/coverage/sheet?{WINDOW}").text
     assert not context.keys.exists("sign/alert.key")
 
 
-def test_a_ledger_that_knows_nothing_does_not_say_that_all_is_well(browser):
+def test_empty_log_does_not_claim_that_all_is_well(browser):
     page = browser.get("/coverage").text
     assert "We were not blind" not in page
     assert browser.post("/coverage/explain", {"site": "x"}, OURS).status_code == 400

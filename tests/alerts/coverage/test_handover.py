@@ -26,9 +26,7 @@ ID = r'href="/incidents/([^"]+)"'
 
 @pytest.fixture
 def shift(alert: Alert, store) -> Alert:
-    """From 17:00 of Shanghai on: a site is silent after an hour; two incidents, of which one is
-    new.
-    """
+    """Set up a site that is silent after an hour, and two incidents, of which one is new."""
     alert.hears(NINE, NINE + HOUR, "board pastes")
     alert.hears(NINE + HOUR, NINE + 3 * HOUR, "pastes")
     alert.at(NINE + 3.25 * HOUR)
@@ -45,16 +43,16 @@ def shift(alert: Alert, store) -> Alert:
 
 
 def sections(page: str) -> dict[str, str]:
-    """Each part of the page by its title."""
-    found = re.findall(
+    """Return each section of the page by its title."""
+    cards = re.findall(
         r'<section class="card"[^>]*>\s*<h2>([^<]+?)(?: <small>.*?)?</h2>(.*?)</section>',
         page,
         re.DOTALL,
     )
-    return {html.unescape(title): text for title, text in found}
+    return {html.unescape(title): text for title, text in cards}
 
 
-def test_the_page_lists_each_incident_once_and_says_why_and_where_we_were_blind(browser, shift):
+def test_page_lists_each_incident_once_with_reason_and_gaps(browser, shift):
     parts = sections(browser.get(f"/handover?since={SINCE}").text)
     rows = parts["Incidents"].split("<tr class=")[1:]
     why = {re.findall(ID, row)[0]: re.findall(r'class="chip">([^<]+)<', row) for row in rows}
@@ -70,7 +68,7 @@ def test_the_page_lists_each_incident_once_and_says_why_and_where_we_were_blind(
     assert "/coverage?since=2026-09-21T17%3A00#gaps" in blind
 
 
-def test_it_begins_with_the_numbers_of_what_is_in_each_part(browser, shift):
+def test_page_begins_with_the_counts_of_its_sections(browser, shift):
     page = browser.get(f"/handover?since={SINCE}").text
     figures = {
         name: int(number) for number, name in re.findall(r"<b>(\d+)</b>([^<]+)</a></div>", page)
@@ -84,7 +82,7 @@ def test_it_begins_with_the_numbers_of_what_is_in_each_part(browser, shift):
     assert figures["unexplained coverage gaps"] == gaps
 
 
-def test_its_numbers_count_what_is_not_shown_as_well(browser, shift, store):
+def test_counts_include_incidents_that_are_not_shown(browser, shift, store):
     store.put([incident(f"INC-{n}", NINE + HOUR) for n in range(7)])
     store.put([incident(f"INC-SHOP-{n}", NINE - HOUR, tenant="shop") for n in range(6)])
     page = browser.get(f"/handover?since={SINCE}").text
@@ -100,7 +98,7 @@ def test_its_numbers_count_what_is_not_shown_as_well(browser, shift, store):
     assert 5 <= len(shown) == len({*shown}) < 15
 
 
-def test_its_numbers_lead_to_the_same_incidents_in_the_queue(browser, shift):
+def test_counts_link_to_the_same_incidents_in_the_queue(browser, shift):
     page = browser.get(f"/handover?since={SINCE}").text
     numbers = re.findall(r'<div><a href="(/\?[^"]+)"><b>(\d+)</b>', page)
     assert len(numbers) == 4
@@ -108,13 +106,13 @@ def test_its_numbers_lead_to_the_same_incidents_in_the_queue(browser, shift):
         assert len(re.findall(ID, browser.get(html.unescape(link)).text)) == int(count), link
 
 
-def test_it_is_whole_in_chinese(browser, shift):
+def test_handover_is_fully_translated_to_chinese(browser, shift):
     page = browser.get(f"/handover?since={SINCE}", headers={"accept-language": "zh"}).text
     assert {"监测盲区"} <= sections(page).keys()
     assert "没有心跳" in page
 
 
-def test_a_time_that_is_none_is_said_at_its_field_and_stays(browser, shift):
+def test_invalid_time_is_reported_at_its_field_and_kept(browser, shift):
     for typed in ("gestern", "2020-01-01", "2030-01-01"):
         answer = browser.get(f"/handover?since={typed}")
         assert answer.status_code == 400
@@ -122,16 +120,16 @@ def test_a_time_that_is_none_is_said_at_its_field_and_stays(browser, shift):
         assert 'id="since-fault" role="alert"' in answer.text
 
 
-def test_it_stands_in_the_menu_of_who_may_see_both_halves(desk, log_in, shift):
-    seen = {
+def test_handover_is_in_the_menu_of_roles_that_see_both_halves(desk, log_in, shift):
+    has_link = {
         role: 'href="/handover"' in log_in(role).get("/password").text
         for role in ("analyst", "resolver", "operator")
     }
-    assert seen == {"analyst": True, "resolver": False, "operator": False}
+    assert has_link == {"analyst": True, "resolver": False, "operator": False}
 
 
 @pytest.mark.parametrize("explained", [False, True])
-def test_on_a_terminal_a_gap_that_nobody_explained_keeps_it_from_being_whole(
+def test_unexplained_gap_makes_the_printed_handover_incomplete(
     shift, store, data, clock, explained
 ):
     if explained:
@@ -146,30 +144,30 @@ def test_on_a_terminal_a_gap_that_nobody_explained_keeps_it_from_being_whole(
     context = Context(data, clock.as_clock())
     alone = typer.Typer()
     alone.command()(hand_over)
-    told, as_objects = (
+    printed, as_objects = (
         CliRunner().invoke(alone, ["--since", SINCE, *more], obj=context)
         for more in ([], ["--json"])
     )
     code = 0 if explained else Exit.NO_VERDICT
-    assert (told.exit_code, as_objects.exit_code) == (code, code), told.output
-    assert told.output.count("INC-NEW") == told.output.count("INC-OLD") == 1
-    assert ("the board moved" if explained else "NOT EXPLAINED") in told.output
+    assert (printed.exit_code, as_objects.exit_code) == (code, code), printed.output
+    assert printed.output.count("INC-NEW") == printed.output.count("INC-OLD") == 1
+    assert ("the board moved" if explained else "NOT EXPLAINED") in printed.output
     (gap,) = json.loads(as_objects.stdout)["blind"]
     assert (gap["site"], gap["why"], bool(gap["explained"])) == (
         "board",
         ["no heartbeat"],
         explained,
     )
-    assert [one["id"] for one in json.loads(as_objects.stdout)["new"]["incidents"]] == ["INC-NEW"]
+    assert [item["id"] for item in json.loads(as_objects.stdout)["new"]["incidents"]] == ["INC-NEW"]
     assert json.loads(as_objects.stdout)["log_begins"]
 
 
 @pytest.mark.parametrize(
     ("begins", "told"), [(None, NINE), (NINE + HOUR, NINE + HOUR), (NEVER, None)]
 )
-def test_no_gap_is_told_apart_from_a_log_that_says_nothing_of_the_time(begins, told):
+def test_no_gap_differs_from_no_log(begins, told):
     until = NINE + 4 * HOUR
-    seen = CoverageWindow(NINE, until, until, (), begins)
-    [total] = as_json(seen, ())
+    window = CoverageWindow(NINE, until, until, (), begins)
+    [total] = as_json(window, ())
     assert (total["gaps"], total["log_begins"]) == (0, told and told.isoformat())
-    assert begins_as_json(seen) == total["log_begins"]
+    assert begins_as_json(window) == total["log_begins"]

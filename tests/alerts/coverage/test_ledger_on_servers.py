@@ -24,7 +24,7 @@ url = empty_store(CLASSES)
 
 
 @pytest.mark.servers
-def test_the_ledger_is_the_same_on_servers(
+def test_coverage_log_is_the_same_on_servers(
     url: str, tmp_path: Path, context: Context, clock: HeldClock, monkeypatch
 ) -> None:
     with contextlib.closing(open_store(url, tmp_path)) as store:
@@ -34,25 +34,25 @@ def test_the_ledger_is_the_same_on_servers(
         alert.hears(NINE, NINE + HOUR, "board pastes")
         alert.at(NINE + 2.25 * HOUR)
         store.refresh()
-        assert [gap.since for gap in alert.seen().unexplained()] == [NINE + HOUR] * 2
-        said = {
+        assert [gap.since for gap in alert.report().unexplained()] == [NINE + HOUR] * 2
+        reason = {
             "since": NINE + HOUR,
             "until": NINE + 2 * HOUR,
             "at": NINE,
             "by": "Li",
             "reason": "power cut",
         }
-        store.create([GapReason(id="GAP-1", site="", **said)])
+        store.create([GapReason(id="GAP-1", site="", **reason)])
         alert.at(NINE + DAY)
         alert.ledger.turn()
         sheets.turn()
         store.refresh()
         assert store.count(SiteDay, DocumentFilter()) == 4
-        assert all(gap.since == NINE + 2 * HOUR for gap in alert.seen().unexplained())
-        (held,) = standings(
+        assert all(gap.since == NINE + 2 * HOUR for gap in alert.report().unexplained())
+        (standing,) = standings(
             store, ["2026-09-21"], keys.verifier(context.keys, TOPIC), None, clock.as_clock().now()
         )
-        assert held.holds, held.said
+        assert standing.holds, standing.said
         alert.hears(NINE + HOUR, NINE + 2 * HOUR)
         store.refresh()
         assert store.count(DaySheet, DocumentFilter()) == 2

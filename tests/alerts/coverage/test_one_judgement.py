@@ -33,7 +33,7 @@ def states(alert: Alert, store, **sites: int) -> None:
         store.put([heard.model_copy(update={"sites": sites})])
 
 
-def imported_only(alert: Alert, store) -> None:
+def import_only(alert: Alert, store) -> None:
     alert.hears(NINE, NINE + 2 * HOUR, "chat", "i")
 
 
@@ -43,7 +43,7 @@ def failing(alert: Alert, store) -> None:
     states(alert, store, unreachable=1)
 
 
-def imported_beside_a_failing_one(alert: Alert, store) -> None:
+def import_beside_a_failing_site(alert: Alert, store) -> None:
     alert.hears(NINE, NINE + 2 * HOUR, "board chat0 chat1", "i")
     alert.hears(NINE + 2 * HOUR, NINE + 2 * HOUR + 19 * MINUTE, "board", "u")
     states(alert, store, unreachable=1)
@@ -55,7 +55,7 @@ def silent(alert: Alert, store) -> None:
     alert.at(NINE + 4 * HOUR)
 
 
-def switched_off(alert: Alert, store) -> None:
+def switch_off(alert: Alert, store) -> None:
     alert.hears(NINE, NINE + 2 * HOUR, "board", "d")
 
 
@@ -69,7 +69,7 @@ def nothing_heard(alert: Alert, store) -> None:
 
 
 NOT_COVERED = [
-    imported_only, failing, imported_beside_a_failing_one, silent, switched_off, without_customers,
+    import_only, failing, import_beside_a_failing_site, silent, switch_off, without_customers,
     nothing_heard,
 ]  # fmt: skip
 
@@ -81,7 +81,7 @@ def run(command, context, *args: str):
 
 
 @pytest.mark.parametrize("state", NOT_COVERED, ids=lambda one: one.__name__)
-def test_what_is_not_covered_is_green_nowhere(state, browser, context, alert, store):
+def test_uncovered_site_is_green_nowhere(state, browser, context, alert, store):
     state(alert, store)
     for path in ("/sites", "/coverage?since=17:00", "/handover?since=2026-09-21T17:00"):
         page = browser.get(path).text
@@ -93,12 +93,12 @@ def test_what_is_not_covered_is_green_nowhere(state, browser, context, alert, st
             assert "good" not in verdicts, (path, page)
         assert "sites are being read" not in page, path
     assert run(coverage_app, context, "--since", "17:00").exit_code != Exit.DONE
-    if state not in (imported_only, switched_off, imported_beside_a_failing_one):
+    if state not in (import_only, switch_off, import_beside_a_failing_site):
         assert run(hand_over, context, "--since", "2026-09-21T17:00").exit_code == Exit.NO_VERDICT
 
 
-def test_sites_and_handover_say_the_same_of_a_site_that_fails_for_19_minutes(browser, alert, store):
-    imported_beside_a_failing_one(alert, store)
+def test_sites_and_handover_agree_on_a_site_that_fails_for_19_minutes(browser, alert, store):
+    import_beside_a_failing_site(alert, store)
     sites, handover = (
         html.unescape(browser.get(path).text)
         for path in ("/sites", "/handover?since=2026-09-21T17:00")
@@ -115,7 +115,7 @@ def test_sites_and_handover_say_the_same_of_a_site_that_fails_for_19_minutes(bro
     assert EVERYTHING not in handover
 
 
-def test_a_site_that_is_reported_as_not_read_counts_as_such_whatever_its_state(browser, alert):
+def test_site_reported_as_unread_counts_as_unread_in_any_state(browser, alert):
     """Crawl keeps the state of an overdue site; the report of the last minutes says that it is
     not read.
     """
@@ -134,7 +134,7 @@ def test_a_site_that_is_reported_as_not_read_counts_as_such_whatever_its_state(b
     assert EVERYTHING not in page
 
 
-def test_what_is_covered_is_green_everywhere(browser, context, alert, store):
+def test_covered_site_is_green_everywhere(browser, context, alert, store):
     alert.hears(NINE, NINE + 2 * HOUR, "board pastes")
     states(alert, store, ok=2)
     assert "All 2 active sites are being read." in browser.get("/sites").text
@@ -145,7 +145,7 @@ def test_what_is_covered_is_green_everywhere(browser, context, alert, store):
     assert run(hand_over, context, "--since", "2026-09-21T17:00").exit_code == Exit.DONE
 
 
-def test_without_a_report_in_the_last_minutes_no_site_counts_as_read(browser, alert, store):
+def test_no_site_counts_as_read_without_a_recent_report(browser, alert, store):
     alert.hears(NINE, NINE + 2 * HOUR, "board")
     states(alert, store, ok=1)
     alert.at(NINE + 2 * HOUR + 17 * MINUTE)
@@ -154,9 +154,7 @@ def test_without_a_report_in_the_last_minutes_no_site_counts_as_read(browser, al
     assert not GREEN.search(page)
 
 
-def test_minutes_are_counted_and_an_hour_of_five_is_not_fully_covered(
-    browser, context, alert, store
-):
+def test_hour_of_five_minutes_is_not_fully_covered(browser, context, alert, store):
     alert.hears(NINE, NINE + 55 * MINUTE, "other")
     alert.hears(NINE + 55 * MINUTE, NINE + 3 * HOUR, "other board")
     total = json.loads(
@@ -171,7 +169,7 @@ def test_minutes_are_counted_and_an_hour_of_five_is_not_fully_covered(
     assert "covered for 5 minutes" in page
 
 
-def test_a_short_gap_is_no_full_coverage(browser, alert, store):
+def test_short_gap_is_not_full_coverage(browser, alert, store):
     alert.hears(NINE, NINE + HOUR, "board")
     alert.hears(NINE + HOUR + 5 * MINUTE, NINE + 3 * HOUR, "board")
     page = browser.get("/coverage?since=17:00&until=19:00").text
@@ -180,7 +178,7 @@ def test_a_short_gap_is_no_full_coverage(browser, alert, store):
     assert "covered minutes: 115 of 120" in page
 
 
-def test_the_metric_counts_what_the_page_counts(browser, alert, store, clock):
+def test_metric_counts_what_the_page_counts(browser, alert, store, clock):
     alert.hears(NINE, NINE + HOUR, "board pastes")
     alert.hears(NINE + HOUR, NINE + 3 * HOUR, "pastes")
     counted = []
@@ -197,40 +195,38 @@ NAMES = {"worth", "level", "state", "is_blind_now", "pending"}
 
 
 def words_compared(node: ast.Compare) -> set[str]:
-    """Return the coverage words that a comparison names, if what it compares is an attribute of
-    coverage.
-    """
+    """Return the coverage words a comparison names, if it compares a coverage attribute."""
     sides = [node.left, *node.comparators]
     if not any(
-        isinstance(one, ast.Attribute) and one.attr in NAMES
+        isinstance(part, ast.Attribute) and part.attr in NAMES
         for side in sides
-        for one in ast.walk(side)
+        for part in ast.walk(side)
     ):
         return set()
     constants = {
-        one.value for side in sides for one in ast.walk(side) if isinstance(one, ast.Constant)
+        part.value for side in sides for part in ast.walk(side) if isinstance(part, ast.Constant)
     }
-    return {one for one in constants if isinstance(one, str)} & WORDS
+    return {part for part in constants if isinstance(part, str)} & WORDS
 
 
-def test_nothing_else_in_the_code_compares_states_of_coverage():
-    """Whoever shows a state may look it up in a table; whether it is good is asked of
-    `judgement`.
-    """
-    found, looked_at = [], 0
+def test_coverage_states_are_compared_in_one_place():
+    """Anyone may look a state up in a table; only `judgement` decides whether it is good."""
+    comparisons, looked_at = [], 0
     for path in sorted((ROOT / "alerts").rglob("*.py")):
         name = str(path.relative_to(ROOT))
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Compare):
                 looked_at += 1
                 if name not in JUDGES and (words := words_compared(node)):
-                    found.append(f"{name}:{node.lineno}: {sorted(words)}")
+                    comparisons.append(f"{name}:{node.lineno}: {sorted(words)}")
     assert looked_at > 1000
-    assert found == []
+    assert comparisons == []
 
 
-def test_no_template_compares_states_of_coverage():
-    said = re.compile(r"\b(worth|level)\b\s*(==|!=|in|not in)\b")
+def test_no_template_compares_coverage_states():
+    comparison = re.compile(r"\b(worth|level)\b\s*(==|!=|in|not in)\b")
     pages = [*(ROOT / "alerts").rglob("*.html")]
     assert len(pages) > 20
-    assert [page.name for page in pages if said.search(page.read_text(encoding="utf-8"))] == []
+    assert [
+        page.name for page in pages if comparison.search(page.read_text(encoding="utf-8"))
+    ] == []

@@ -52,7 +52,7 @@ def signer(context: Context) -> Signer:
 
 
 @pytest.fixture
-def known(context: Context) -> Verifier:
+def verifier(context: Context) -> Verifier:
     return keys.verifier(context.keys, TOPIC)
 
 
@@ -67,7 +67,7 @@ def night(alert: Alert) -> Alert:
 
 def sheet(alert: Alert, signer: Signer | None, sheets: list[DayCheck] = SHEETS) -> str:
     return printed(
-        alert.seen(),
+        alert.report(),
         sheets,
         ReportOrigin(alert.clock.as_clock().now(), "li", ZONE, ZONE.key),
         signer,
@@ -78,17 +78,17 @@ def verdict(text: str) -> str:
     return re.findall(r'<p class="verdict[^>]*>([^<]*)<', text)[0]
 
 
-def test_it_is_one_file_that_runs_and_fetches_nothing_whatever_was_typed(
+def test_printed_report_is_one_file_that_runs_and_fetches_nothing(
     night: Alert, signer: Signer
 ) -> None:
-    said = {
+    reason = {
         "since": NINE + HOUR,
         "until": NINE + 2 * HOUR,
         "at": NINE,
         "by": "Li",
         "reason": REASON,
     }
-    night.store.create([GapReason(id="GAP-1", site="", **said)])
+    night.store.create([GapReason(id="GAP-1", site="", **reason)])
     text, tags = sheet(night, signer), Tags()
     tags.feed(text)
     assert (tags.open, tags.active) == ([], [])
@@ -98,7 +98,7 @@ def test_it_is_one_file_that_runs_and_fetches_nothing_whatever_was_typed(
     assert verdict(text) == "All coverage gaps are explained."
 
 
-def test_it_says_first_whether_we_were_blind(night: Alert, signer: Signer) -> None:
+def test_printed_report_begins_with_the_verdict(night: Alert, signer: Signer) -> None:
     text = sheet(night, signer)
     assert verdict(text) == "1 unexplained coverage gap."
     assert "2026-09-21 18:00–19:00 (1 h 00)" in text
@@ -110,11 +110,11 @@ def test_it_says_first_whether_we_were_blind(night: Alert, signer: Signer) -> No
     )
 
 
-def test_a_byte_that_was_changed_is_told_and_so_is_a_stranger(
-    night: Alert, signer: Signer, known: Verifier, context
+def test_changed_byte_and_foreign_signature_are_reported(
+    night: Alert, signer: Signer, verifier: Verifier, context
 ) -> None:
     text = sheet(night, signer)
-    assert verified(text, known) == signer.name
+    assert verified(text, verifier) == signer.name
     for wrong in (
         text.replace("1 unexplained", "0 unexplained"),
         text + " ",
@@ -123,23 +123,21 @@ def test_a_byte_that_was_changed_is_told_and_so_is_a_stranger(
         text.replace("SHA-256 ", ""),
     ):
         with pytest.raises(RecordError):
-            verified(wrong, known)
+            verified(wrong, verifier)
     with pytest.raises(RecordError) as caught:
-        verified(sheet(night, keys.signer(context.keys, "match")), known)
+        verified(sheet(night, keys.signer(context.keys, "match")), verifier)
     assert caught.value.reason == "unknown_signer"
     unsigned = sheet(night, None)
     assert "NOT SIGNED" in unsigned
     with pytest.raises(RecordError):
-        verified(unsigned, known)
+        verified(unsigned, verifier)
 
 
-def test_every_printed_page_has_whose_report_it_is_and_its_number(
-    night: Alert, signer: Signer
-) -> None:
+def test_every_printed_page_has_its_organization_and_number(night: Alert, signer: Signer) -> None:
     origin = ReportOrigin(
         night.clock.as_clock().now(), "li", ZONE, ZONE.key, organization='A "bank" </style><script>'
     )
-    text, tags = printed(night.seen(), SHEETS, origin, signer), Tags()
+    text, tags = printed(night.report(), SHEETS, origin, signer), Tags()
     tags.feed(text)
     assert "script" not in tags.names
     [style] = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
@@ -150,7 +148,7 @@ def test_every_printed_page_has_whose_report_it_is_and_its_number(
     ]
 
 
-def test_the_organization_is_that_of_the_tenants_that_are_seen(context: Context) -> None:
+def test_organization_is_that_of_the_visible_tenants(context: Context) -> None:
     bank, shop = Entity(name="某某银行", name_en="Example Bank"), Entity(name="某某商店")
     settings = context.settings.model_copy(
         update={"tenants": {"bank": Tenant(entity=bank), "shop": Tenant(entity=shop)}}

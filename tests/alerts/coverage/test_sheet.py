@@ -57,41 +57,41 @@ def certificate(
     *,
     ca: bool,
 ) -> bytes:
-    """A certificate of a root, or of an authority that stamps."""
+    """Return the PEM certificate of a root, or of a time-stamping authority."""
     named = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in (name, issuer)]
     now = dt.datetime.now(dt.UTC)
-    made = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(named[0])
         .issuer_name(named[1])
         .public_key(key.public_key())
     )
-    made = (
-        made.serial_number(x509.random_serial_number())
+    builder = (
+        builder.serial_number(x509.random_serial_number())
         .not_valid_before(now - DAY)
         .not_valid_after(now + DAY)
     )
-    made = made.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+    builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
     if not ca:
-        made = made.add_extension(
+        builder = builder.add_extension(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True
         )
-    return made.sign(by, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    return builder.sign(by, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """The address of an authority on loopback, and its root certificate."""
+    """Yield the address of an authority on loopback, and its root certificate."""
     folder = tmp_path_factory.mktemp("tsa")
-    root, own = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    root, tsa_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     (folder / "ca.pem").write_bytes(certificate("root", "root", root, root, ca=True))
-    (folder / "tsa.pem").write_bytes(certificate("tsa", "root", own, root, ca=False))
+    (folder / "tsa.pem").write_bytes(certificate("tsa", "root", tsa_key, root, ca=False))
     form = (
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    (folder / "tsa.key").write_bytes(own.private_bytes(*form))
+    (folder / "tsa.key").write_bytes(tsa_key.private_bytes(*form))
     (folder / "serial").write_text("01")
     (folder / "tsa.cnf").write_text(CONFIG.format(folder))
 
@@ -107,12 +107,12 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, P
                 "-queryfile",
                 folder / "asked",
             ]
-            said = subprocess.run(
+            reply = subprocess.run(
                 [*command, "-out", folder / "said"], capture_output=True, check=False
             )
-            self.send_response(200 if said.returncode == 0 else 500)
+            self.send_response(200 if reply.returncode == 0 else 500)
             self.end_headers()
-            self.wfile.write((folder / "said").read_bytes() if said.returncode == 0 else b"")
+            self.wfile.write((folder / "said").read_bytes() if reply.returncode == 0 else b"")
 
         def log_message(self, *_: object) -> None:
             pass
@@ -126,12 +126,12 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, P
 
 @pytest.fixture
 def signing(alert: Alert, context: Context) -> Sheets:
-    made = Sheets(alert.store, alert.clock.as_clock(), keys.signer(context.keys, "alert"))
-    alert.ledger.reopen = made.reopen
+    sheets = Sheets(alert.store, alert.clock.as_clock(), keys.signer(context.keys, "alert"))
+    alert.ledger.reopen = sheets.reopen
     alert.hears(NINE, NINE + HOUR)
     alert.at(NINE + DAY)
     alert.ledger.turn()
-    return made
+    return sheets
 
 
 def stands(
@@ -141,9 +141,7 @@ def stands(
     return standings(alert.store, [day], keys.verifier(context.keys, TOPIC), stamper, now)[0]
 
 
-def test_a_day_is_signed_once_when_it_is_over(
-    alert: Alert, signing: Sheets, context: Context
-) -> None:
+def test_day_is_signed_once_after_it_ends(alert: Alert, signing: Sheets, context: Context) -> None:
     alert.at(NINE + 15.5 * HOUR)
     signing.turn()
     assert str(stands(alert, context).said) == "not signed yet: the day has not ended"
@@ -152,14 +150,14 @@ def test_a_day_is_signed_once_when_it_is_over(
         signing.turn()
     (sheet,) = alert.store.scroll(DaySheet, DocumentFilter())
     assert (sheet.day, sheet.at, sheet.sites) == ("2026-09-21", NINE + 16 * HOUR, 1)
-    held = stands(alert, context)
-    assert (held.holds, str(held.said).partition(", ")[2]) == (
+    standing = stands(alert, context)
+    assert (standing.holds, str(standing.said).partition(", ")[2]) == (
         True,
         "not time-stamped: no authority is configured",
     )
 
 
-def test_what_was_changed_in_the_store_is_told_and_never_signed_again(
+def test_tampered_day_is_reported_and_never_signed_again(
     alert: Alert, signing: Sheets, context: Context, logged
 ) -> None:
     signing.turn()
@@ -177,7 +175,7 @@ def test_what_was_changed_in_the_store_is_told_and_never_signed_again(
     assert str(stands(alert, context).said) == "invalid signature: the report was changed"
 
 
-def test_a_day_that_is_heard_of_late_is_open_and_signed_anew(
+def test_day_with_late_heartbeats_reopens_and_is_signed_again(
     alert: Alert, signing: Sheets, context: Context
 ) -> None:
     signing.turn()
@@ -188,8 +186,10 @@ def test_a_day_that_is_heard_of_late_is_open_and_signed_anew(
     alert.at(NINE + DAY + HOUR)
     signing.turn()
     assert [
-        one.digest == ""
-        for one in sorted(alert.store.scroll(DaySheet, DocumentFilter()), key=lambda one: one.id)
+        sheet.digest == ""
+        for sheet in sorted(
+            alert.store.scroll(DaySheet, DocumentFilter()), key=lambda sheet: sheet.id
+        )
     ] == [
         False,
         True,
@@ -201,26 +201,28 @@ def test_a_day_that_is_heard_of_late_is_open_and_signed_anew(
     ) == (True, True)
 
 
-def test_a_real_authority_stamps_it_and_the_stamp_is_verified(
+def test_real_time_stamp_is_verified(
     alert: Alert, signing: Sheets, context: Context, authority: tuple[str, Path]
 ) -> None:
     root = x509.load_pem_x509_certificate(authority[1].read_bytes())
     signing.stamper = Authority(authority[0], root)
     signing.turn()
-    held = stands(alert, context, signing.stamper)
-    assert held.holds
-    assert held.stamped_at is not None
-    assert abs(held.stamped_at - dt.datetime.now(dt.UTC)) < timedelta(minutes=2)
+    standing = stands(alert, context, signing.stamper)
+    assert standing.holds
+    assert standing.stamped_at is not None
+    assert abs(standing.stamped_at - dt.datetime.now(dt.UTC)) < timedelta(minutes=2)
     (sheet,) = alert.store.scroll(DaySheet, DocumentFilter())
     alert.store.put([sheet.model_copy(update={"stamp": sheet.stamp[:-40] + "A" * 40})])
     assert str(stands(alert, context, signing.stamper).said).endswith("with an invalid time stamp")
     alert.store.put([sheet])
     stranger = ec.generate_private_key(ec.SECP256R1())
-    other = x509.load_pem_x509_certificate(certificate("root", "root", stranger, stranger, ca=True))
-    assert not stands(alert, context, Authority(authority[0], other)).holds
+    foreign_root = x509.load_pem_x509_certificate(
+        certificate("root", "root", stranger, stranger, ca=True)
+    )
+    assert not stands(alert, context, Authority(authority[0], foreign_root)).holds
 
 
-def test_an_authority_that_is_down_is_asked_again_and_said(
+def test_unreachable_authority_is_retried_and_reported(
     alert: Alert, signing: Sheets, context: Context, authority: tuple[str, Path]
 ) -> None:
     root = x509.load_pem_x509_certificate(authority[1].read_bytes())
@@ -237,21 +239,23 @@ def test_an_authority_that_is_down_is_asked_again_and_said(
     assert stands(alert, context, signing.stamper).stamped_at is not None
 
 
-def test_an_authority_needs_its_root(context: Context, authority: tuple[str, Path]) -> None:
+def test_authority_needs_its_root_certificate(
+    context: Context, authority: tuple[str, Path]
+) -> None:
     with pytest.raises(ValueError, match="timestamp_ca"):
         CoverageSettings(timestamp_url=authority[0])
 
-    def of(root: str) -> Context:
-        told = CoverageSettings(timestamp_url=authority[0], timestamp_ca=root)
-        return Context(context.data, context.clock, Settings(coverage=told))
+    def context_with(root: str) -> Context:
+        coverage_settings = CoverageSettings(timestamp_url=authority[0], timestamp_ca=root)
+        return Context(context.data, context.clock, Settings(coverage=coverage_settings))
 
-    assert isinstance(stamper_of(of(str(authority[1]))), Authority)
+    assert isinstance(stamper_of(context_with(str(authority[1]))), Authority)
     with pytest.raises(ConfigError, match="no certificate"):
-        stamper_of(of("nothing.pem"))
+        stamper_of(context_with("nothing.pem"))
     assert stamper_of(context) is None
 
 
-def test_a_damaged_key_stops_alert_and_one_that_was_never_given_leaves_days_unsigned(
+def test_damaged_key_stops_alert_and_a_missing_key_leaves_days_unsigned(
     alert: Alert, context: Context
 ) -> None:
     assert sheets_of(context, alert.store) is not None
@@ -259,5 +263,7 @@ def test_a_damaged_key_stops_alert_and_one_that_was_never_given_leaves_days_unsi
     file.write_bytes(bytes(byte ^ 1 for byte in file.read_bytes()))
     with pytest.raises(ConfigError):
         sheets_of(context, alert.store)
-    given = Context(context.data, context.clock, Settings(keys=KeySettings(command=("false",))))
-    assert sheets_of(given, alert.store) is None
+    without_keys = Context(
+        context.data, context.clock, Settings(keys=KeySettings(command=("false",)))
+    )
+    assert sheets_of(without_keys, alert.store) is None
