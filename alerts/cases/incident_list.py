@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from alerts.grouping.exposures import one_each
+from alerts.grouping.exposures import merge_by_customer
 from alerts.records import (
     SEVERITIES,
     STATUSES,
@@ -292,7 +292,7 @@ def whole(
     if shown is None:
         of_it = DocumentFilter({"incident": incident.family})
         seen = DocumentPage(_newest(store, Sighting, of_it), "")
-        page = DocumentPage(tuple(one_each(_newest(store, Exposure, of_it))), "")
+        page = DocumentPage(tuple(merge_by_customer(_newest(store, Exposure, of_it))), "")
     else:
         seen = sightings_of(store, incident, shown)
         page = customers_of(store, incident, shown, after)
@@ -330,7 +330,9 @@ def customers_of(
     page = store.search(
         Exposure, DocumentFilter({"incident": incident.family, **of_kind}), limit, after
     )
-    return DocumentPage(tuple(one_each(page.items)), page.after) if incident.parts else page
+    return (
+        DocumentPage(tuple(merge_by_customer(page.items)), page.after) if incident.parts else page
+    )
 
 
 def other_customers(store: IncidentStore, found: IncidentDetails) -> Iterator[tuple[Exposure, ...]]:

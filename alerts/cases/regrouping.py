@@ -122,7 +122,7 @@ class Regrouping:
             return None
         today, tenant = self.duties.clock.now().date(), self.duties.tenant(sightings[0].tenant)
         setting = projection.Setting(
-            today, tenant, self.rules(), projection.acknowledged(self._store, sightings)
+            today, tenant, self.rules(), projection.find_acknowledged(self._store, sightings)
         )
         return projection.project(sightings, exposures, setting, sketch, set(linked), parts)
 

@@ -22,7 +22,7 @@ from alerts.cases.regrouping import Regrouping, moved_exposure, moved_sighting
 from alerts.cases.second_person import SecondPersons
 from alerts.deadlines.comparison import DutyChange, find_ended
 from alerts.deadlines.schedule import Work
-from alerts.grouping.placement import held
+from alerts.grouping.placement import find_holdings
 from alerts.grouping.sightings import without_sightings
 from alerts.records import (
     SEVERITIES,
@@ -280,7 +280,7 @@ class Returns:
         left = {one.id: without_sightings(one, {sighting.id}) for one in whole}
         if sighting.subjects:
             people = claim_id(sighting.tenant, "subjects", sighting.subjects)
-            before = held(self._store, [people]).get(people)
+            before = find_holdings(self._store, [people]).get(people)
             if before is None or before.incident != new:
                 self._store.create(
                     [

@@ -27,7 +27,7 @@ from alerts.accounts.second_person import Actor
 from alerts.cases.decisions import TOKEN_BYTES, Decisions
 from alerts.deadlines.comparison import DutyChange, EndedDuty, find_ended
 from alerts.deadlines.outstanding import Duties
-from alerts.grouping.placement import known_share
+from alerts.grouping.placement import measure_known_share
 from alerts.records import Background, Incident, PendingDecision, Sighting, Suppression
 from alerts.records.decision import checked_name, checked_note
 from alerts.records.document import QueryError
@@ -307,7 +307,7 @@ def _may_cover(one: Suppression, incident: Incident) -> bool:
 def _is_like(one: Suppression, incident: Incident) -> bool:
     if one.sketch_of != incident.sketch_of:
         return False
-    found = known_share(incident.sketch, one.sketch)
+    found = measure_known_share(incident.sketch, one.sketch)
     is_same = incident.id == one.incident
     return found.share >= KNOWN and (is_same or found.compared >= 8) if found.compared else is_same
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from alerts.cli import By, Reason, Tenant, decider, tables
 from alerts.grouping.benign import BACKGROUND
-from alerts.grouping.replay import judgements, kind_named, kind_of, replay
+from alerts.grouping.replay import detect_kind, get_kind, read_judgements, replay
 from alerts.http_post import UndeliveredError
 from alerts.notify import Message, MessageEntry
 from alerts.notify.channels import open_channel
@@ -112,7 +112,7 @@ def show(
     kind: Annotated[str, typer.Argument(help="`verdict`, `background`, `jargon` or `context`.")],
 ) -> None:
     """Print the rules or lexicon of a kind that are in force, as a file to edit."""
-    typer.echo(kind_named(kind).in_force(ctx.obj.data).text, nl=False)
+    typer.echo(get_kind(kind).in_force(ctx.obj.data).text, nl=False)
 
 
 @rules_app.command("replay")
@@ -131,16 +131,16 @@ def replay_(
     """
     context: Context = ctx.obj
     in_force = (context.rules, lambda: BACKGROUND.in_force(context.data).rules)
-    chosen = [kind_of(file).kept(file).rules] if file else [rules() for rules in in_force]
+    chosen = [detect_kind(file).kept(file).rules] if file else [rules() for rules in in_force]
     with contextlib.closing(configured_store(context)) as store:
         require_known(context, store, tenant)
-        judged = judgements(store)
+        judged = read_judgements(store)
         for rules in chosen:
             made = replay(store, rules, context.tenant, tenant)
             if as_json:
-                print_row(tables.replay_as_json(made, made.counts(judged)))
+                print_row(tables.replay_as_json(made, made.count_by_rule(judged)))
             else:
-                console().print(tables.replay_in_full(made, made.counts(judged)))
+                console().print(tables.replay_in_full(made, made.count_by_rule(judged)))
 
 
 @rules_app.command()
@@ -158,7 +158,7 @@ def use(
     each.
     """
     context: Context = ctx.obj
-    kind = kind_of(file)
+    kind = detect_kind(file)
     kept, former = kind.kept(file), kind.in_force(context.data).rules.version
     if kept.rules.version <= former:
         raise ConfigError(

@@ -340,7 +340,7 @@ def replay_as_json(replay: RuleReplay, counts: Sequence[RuleCount]) -> dict[str,
     ]
     severity = [
         {"before": b, "after": a, "incidents": n}
-        for (b, a), n in sorted(replay.by_severity().items())
+        for (b, a), n in sorted(replay.count_by_severity().items())
     ]
     told = {
         "kind": replay.kind,
@@ -362,7 +362,7 @@ def replay_in_full(replay: RuleReplay, counts: Sequence[RuleCount]) -> Renderabl
     if replay.posts:
         parts.append(_posts_table(replay))
     ordered = sorted(
-        replay.by_severity().items(), key=lambda item: tuple(map(SEVERITIES.index, item[0]))
+        replay.count_by_severity().items(), key=lambda item: tuple(map(SEVERITIES.index, item[0]))
     )
     parts += [f"{count:,} from {before} to {after}" for (before, after), count in ordered]
     frozen = f"; {replay.frozen:,} are frozen and keep theirs" if replay.frozen else ""

@@ -1,9 +1,8 @@
-"""Which findings are background: rules as data (`background.toml`), over what no rule can take
-away.
+"""Decide which findings are benign, by the rules in `background.toml`.
 
-A leak has sample rows, terms of selling, words of a record, a second person or a second field of
-the same customer. Each of these wins over every rule, whatever a file says; so a rule that is too
-wide costs posts of one number with nothing beside it.
+A leak has sample rows, terms of sale, words of a record, a second person or a second field of the
+same customer. Each of these signs overrides every rule, whatever a file says. So a rule that is too
+wide costs only posts that show one number and nothing else.
 """
 
 from __future__ import annotations
@@ -21,13 +20,11 @@ from ullage.records import Finding
 from ullage.vocabulary.lexicon import SAMPLE_ROWS
 
 SELLING = ("TRADE", "SALE", "WANTED", "QUAL", "DATA")
-"""Lexicon categories that only who sells uses; the others name crimes as well, and reports are
-full of them.
-"""
+"""Lexicon categories that only sellers use; the others also name crimes and fill news reports."""
 SELLING_WEIGHT = 3
-"""Below it a single vague word (精准, 去重) is no offer."""
+"""Least weight of an offer; a single vague word (精准, 去重) weighs less."""
 RECORD = "record"
-"""The theme of context that stands beside a person in a file: password, balance, debt."""
+"""Context theme of words that stand beside a person in a file: password, balance, debt."""
 ANY = "*"
 
 
@@ -46,8 +43,11 @@ class BenignRule(Frozen):
     categories: frozenset[str] = frozenset()
 
     def fits(self, traits: Traits) -> bool:
-        """Whether everything in the finding is allowed by this rule, and everything that it asks
-        for is there.
+        """Return whether this rule covers a finding.
+
+        Everything in the finding must be allowed by the rule, and everything that the rule
+        requires must be
+        present.
         """
         return (
             traits.candidates.keys() <= self.kinds
@@ -66,15 +66,15 @@ class BenignRules(Frozen):
     rule: tuple[BenignRule, ...]
 
     def decide(self, traits: Traits) -> BenignRule | None:
-        """The rule by which a finding is background, None for a finding that is not."""
+        """Return the rule that makes a finding benign; None if the finding is not."""
         if leak_signs(traits):
             return None
         return next((rule for rule in self.rule if rule.fits(traits)), None)
 
 
 def leak_signs(traits: Traits) -> tuple[str, ...]:
-    """What makes a finding more than background under any rule."""
-    found = {
+    """Return the names of the signs of a leak, which override every rule."""
+    signs = {
         "sample rows": traits.rows >= SAMPLE_ROWS,
         "terms of selling": sum(traits.jargon.get(category, 0) for category in SELLING)
         >= SELLING_WEIGHT,
@@ -83,10 +83,10 @@ def leak_signs(traits: Traits) -> tuple[str, ...]:
         or any(count > 1 for count in traits.candidates.values()),
         "a second field of the same customer": traits.own_fields > 1,
     }
-    return (*(name for name, is_so in found.items() if is_so), *traits.signs)
+    return (*(name for name, is_so in signs.items() if is_so), *traits.signs)
 
 
-def fact_of(
+def build_benign_record(
     finding: Finding,
     rule: BenignRule,
     version: int,
@@ -94,8 +94,11 @@ def fact_of(
     now: datetime,
     ties: tuple[str, ...] = (),
 ) -> Background:
-    """The fact that `finding` is background, unless somebody sells who leaves the same `ties`
-    (`alerts.grouping.placement`).
+    """Return the record that `finding` is benign by `rule`.
+
+    With `ties`, it keeps the finding: if the same author turns out to sell data, it is grouped
+    after
+    all (`alerts.grouping.placement`).
     """
     capture = finding.capture
     return Background(
@@ -123,6 +126,6 @@ BACKGROUND = RuleKind("background", "alerts.grouping", "background.toml", toml(B
 
 
 @cache
-def shipped() -> BenignRules:
-    """The rules that come with this version."""
+def load_shipped_rules() -> BenignRules:
+    """Return the rules that come with this version."""
     return BACKGROUND.shipped().rules

@@ -1,13 +1,14 @@
-"""Make one exposure per customer, and tell which customers were already known.
+"""Build one exposure per customer, and measure how many customers were already known.
 
-Merging is a union with minima and maxima, so it may be repeated and reordered: the parts of a long
-finding, a finding that comes twice and a batch that is done again all end in the same document.
+Merging exposures is a union with minima and maxima, so it may be repeated and reordered: the parts
+of a long finding, a finding that arrives twice and a batch that is processed again all end in the
+same document.
 
-Of a large finding 200 customers are asked for, those with the lowest handles: handles are keyed
-tags, so that is a fair sample and always the same one. A sale that is mixed from several earlier
-leaks is contained in none of them, so what is counted is whether a customer stood in any. An
-exposure that chance may have made says nothing of what was known; it is left out. What an incident
-loses when its exposures expire, its sketch still tells.
+To recognise old data on sale again, up to 200 customers of a finding are looked up: those with the
+lowest pseudonyms. Pseudonyms are keyed tags, so this is a fair sample and always the same one. A
+sale that is mixed from several earlier leaks is contained in none of them, so a customer counts if
+any earlier incident had them. Exposures that may have matched by chance are ignored. Where the
+exposures of an old incident have expired, its sketch is compared instead.
 """
 
 from __future__ import annotations
@@ -25,27 +26,33 @@ from ullage.records import Finding, Match
 from ullage.vocabulary.fields import FieldLabel, class_of
 
 MAX_GROUPS = 32
-"""Field sets kept a customer; the largest say most about how one can be cheated."""
+"""Field sets stored per customer; the largest say most about the risk of fraud."""
 
 
-def exposures_of(finding: Finding, incident: str) -> dict[str, Exposure]:
-    """The exposures that this record of `finding` shows, by id."""
+def build_exposures(finding: Finding, incident: str) -> dict[str, Exposure]:
+    """Return the exposures in this part of `finding`, by id."""
     by_subject: dict[str, list[Match]] = defaultdict(list)
     for match in finding.matches:
         by_subject[match.subject].append(match)
-    found = (
-        _exposure(finding, incident, subject, matches) for subject, matches in by_subject.items()
+    exposures = (
+        _build_exposure(finding, incident, subject, matches)
+        for subject, matches in by_subject.items()
     )
-    return {exposure.id: exposure for exposure in found}
+    return {exposure.id: exposure for exposure in exposures}
 
 
-def _exposure(finding: Finding, incident: str, subject: str, matches: Sequence[Match]) -> Exposure:
+def _build_exposure(
+    finding: Finding, incident: str, subject: str, matches: Sequence[Match]
+) -> Exposure:
     rows: dict[tuple[int, int], list[Labels]] = defaultdict(list)
     for match in matches:
         rows[match.member, match.row].append(Labels(match.fields, match.own_fields, match.kind))
-    read = {_read(tuple(row)) for row in rows.values()}
-    groups, own = {group for group, _ in read}, [labels for _, labels in read]
-    seen = finding.capture.fetched_at
+    labels_by_row = {_collect_labels(tuple(row)) for row in rows.values()}
+    groups, own_labels = (
+        {group for group, _ in labels_by_row},
+        [labels for _, labels in labels_by_row],
+    )
+    fetched_at = finding.capture.fetched_at
     return Exposure(
         id=exposure_id(incident, subject),
         tenant=finding.tenant,
@@ -54,57 +61,59 @@ def _exposure(finding: Finding, incident: str, subject: str, matches: Sequence[M
         kinds=_union(m.kind for m in matches),
         forms=_union(m.form for m in matches),
         fields=_union(label for group in groups for label in group),
-        own_fields=_union(label for labels in own for label in labels),
+        own_fields=_union(label for labels in own_labels for label in labels),
         groups=_largest(groups),
         sites=(finding.capture.site,),
         sightings=(finding.id,),
         index_tags=_union(m.index_tag for m in matches),
         index_epoch=finding.index_epoch,
-        first_seen=seen,
-        last_seen=seen,
+        first_seen=fetched_at,
+        last_seen=fetched_at,
         confidence=max(m.confidence for m in matches),
-        corroborated=any(len(labels) > 1 for labels in own),
+        corroborated=any(len(labels) > 1 for labels in own_labels),
     )
 
 
-def merged(one: Exposure, other: Exposure) -> Exposure:
-    """Both as one; they must have the same id."""
-    return one.model_copy(
+def merge_exposures(first: Exposure, second: Exposure) -> Exposure:
+    """Return the union of two exposures with the same id."""
+    return first.model_copy(
         update={
-            "kinds": _union((*one.kinds, *other.kinds)),
-            "forms": _union((*one.forms, *other.forms)),
-            "fields": _union((*one.fields, *other.fields)),
-            "own_fields": _union((*one.own_fields, *other.own_fields)),
-            "groups": _largest({*one.groups, *other.groups}),
-            "sites": _union((*one.sites, *other.sites)),
-            "sightings": _union((*one.sightings, *other.sightings)),
-            "index_tags": _union((*one.index_tags, *other.index_tags)),
-            "index_epoch": max(one.index_epoch, other.index_epoch),
-            "first_seen": min(one.first_seen, other.first_seen),
-            "last_seen": max(one.last_seen, other.last_seen),
-            "confidence": max(one.confidence, other.confidence),
-            "corroborated": one.corroborated or other.corroborated,
+            "kinds": _union((*first.kinds, *second.kinds)),
+            "forms": _union((*first.forms, *second.forms)),
+            "fields": _union((*first.fields, *second.fields)),
+            "own_fields": _union((*first.own_fields, *second.own_fields)),
+            "groups": _largest({*first.groups, *second.groups}),
+            "sites": _union((*first.sites, *second.sites)),
+            "sightings": _union((*first.sightings, *second.sightings)),
+            "index_tags": _union((*first.index_tags, *second.index_tags)),
+            "index_epoch": max(first.index_epoch, second.index_epoch),
+            "first_seen": min(first.first_seen, second.first_seen),
+            "last_seen": max(first.last_seen, second.last_seen),
+            "confidence": max(first.confidence, second.confidence),
+            "corroborated": first.corroborated or second.corroborated,
         }
     )
 
 
-def one_each(exposures: Iterable[Exposure]) -> Iterable[Exposure]:
-    """One exposure a customer, of incidents that are counted together."""
-    found: dict[str, Exposure] = {}
+def merge_by_customer(exposures: Iterable[Exposure]) -> Iterable[Exposure]:
+    """Return one exposure per customer, for incidents that are counted together."""
+    by_subject: dict[str, Exposure] = {}
     for exposure in exposures:
-        before = found.get(exposure.subject)
-        found[exposure.subject] = merged(before, exposure) if before else exposure
-    return found.values()
+        before = by_subject.get(exposure.subject)
+        by_subject[exposure.subject] = merge_exposures(before, exposure) if before else exposure
+    return by_subject.values()
 
 
 def is_verified(exposure: Exposure) -> bool:
-    """Whether chance cannot have matched this customer."""
+    """Return whether this customer cannot have matched by chance."""
     return identifiers.is_verified(exposure.kinds, corroborated=exposure.corroborated)
 
 
 class Labels(NamedTuple):
-    """What a match says of its row: its labels, those whose values are this very customer's, and
-    the kind that was matched.
+    """The labels of a matched row.
+
+    `own_fields` are the labels whose values belong to this very customer; `kind` is the matched
+    identifier kind.
     """
 
     fields: tuple[str, ...]
@@ -113,13 +122,15 @@ class Labels(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def _read(row: tuple[Labels, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """A row's labels, and those that are this very customer's, the matched kinds' among them;
-    rows of a post are mostly alike.
+def _collect_labels(row: tuple[Labels, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return all labels of a row, and those that belong to this very customer.
+
+    The labels of the matched kinds are in both. Cached, because the rows of a post are mostly
+    alike.
     """
     kinds = [label.value for match in row if (label := field_by_kind().get(match.kind))]
-    own = _union((*(label for match in row for label in match.own_fields), *kinds))
-    return _union((*(label for match in row for label in match.fields), *own)), own
+    own_labels = _union((*(label for match in row for label in match.own_fields), *kinds))
+    return _union((*(label for match in row for label in match.fields), *own_labels)), own_labels
 
 
 def _union(values: Iterable[str]) -> tuple[str, ...]:
@@ -132,22 +143,24 @@ def _largest(groups: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
 
 SAMPLE = 200
 SAYS_NOTHING = frozenset((FieldLabel.DATE, FieldLabel.AGE, FieldLabel.GENDER, FieldLabel.OTHER))
-"""Labels that make no row a new one."""
+"""Labels that do not make a row new."""
 Seen = dict[str, dict[str, frozenset[str]]]
-"""Subject → incident → the labels with which the subject stood in it."""
+"""Subject → incident → the labels that the incident had of the subject."""
 
 
 class Replay(NamedTuple):
-    """`share` of the customers that were known, and the incident `of` most of them; "" where
-    there were none.
+    """How much of a finding was known before.
+
+    `share` is the fraction of its customers that were known; `of` is the incident that most of them
+    were in, "" if none was known.
     """
 
     share: float = 0.0
     of: str = ""
 
 
-def sample(finding: Finding) -> dict[str, frozenset[str]]:
-    """The customers to ask for, each with the labels of their rows."""
+def sample_customers(finding: Finding) -> dict[str, frozenset[str]]:
+    """Return the customers to look up, each with the labels of their rows."""
     labels: dict[str, set[str]] = defaultdict(set)
     for match in finding.matches:
         labels[match.subject].update(match.fields)
@@ -155,7 +168,7 @@ def sample(finding: Finding) -> dict[str, frozenset[str]]:
 
 
 def remember(seen: Seen, exposures: Iterable[Exposure]) -> None:
-    """Add to `seen` what these exposures show of the subjects that it holds already."""
+    """Add to `seen` what these exposures show about the subjects in it."""
     for exposure in exposures:
         if exposure.subject in seen and (
             is_verified(exposure) or class_of(frozenset(exposure.fields)) != "C"
@@ -166,42 +179,51 @@ def remember(seen: Seen, exposures: Iterable[Exposure]) -> None:
             ) | frozenset(exposure.fields)
 
 
-def replay_of(
+def measure_replay(
     finding: Finding, own: Collection[str], seen: Seen, frozen: Iterable[KnownIncident]
 ) -> Replay:
-    """How much of `finding` was known before it came to its `own` incidents; `frozen` are those
-    whose people have expired.
+    """Return how much of `finding` was known before.
+
+    Incidents in `own` do not count: the finding is judged together with them. `frozen` are earlier
+    incidents whose exposures have expired.
     """
-    asked = sample(finding)
-    known: Counter[str] = Counter()
+    sampled = sample_customers(finding)
+    customers_by_incident: Counter[str] = Counter()
     customers = 0
-    for subject, labels in asked.items():
-        before = _with(labels, seen.get(subject, {}), own)
-        customers += bool(before)
-        known.update(before)
-    share = customers / len(asked) if asked else 0.0
-    most = min(known, key=lambda id_: (-known[id_], id_), default="")
+    for subject, labels in sampled.items():
+        earlier = _find_earlier_incidents(labels, seen.get(subject, {}), own)
+        customers += bool(earlier)
+        customers_by_incident.update(earlier)
+    share = customers / len(sampled) if sampled else 0.0
+    largest = min(
+        customers_by_incident, key=lambda id_: (-customers_by_incident[id_], id_), default=""
+    )
     return max(
-        [Replay(share, most), *(_contained(finding, old) for old in frozen)],
+        [Replay(share, largest), *(_measure_frozen_replay(finding, old) for old in frozen)],
         key=lambda replay: replay.share,
     )
 
 
-def _with(
+def _find_earlier_incidents(
     labels: frozenset[str], incidents: Mapping[str, frozenset[str]], own: Collection[str]
 ) -> list[str]:
-    """The other incidents in which the subject stood with all of these labels."""
-    wanted = labels - SAYS_NOTHING
+    """Return the incidents, except `own`, that had the subject with all these labels."""
+    required = labels - SAYS_NOTHING
     return [
-        incident for incident, had in incidents.items() if incident not in own and wanted <= had
+        incident
+        for incident, known_labels in incidents.items()
+        if incident not in own and required <= known_labels
     ]
 
 
-def _contained(finding: Finding, old: KnownIncident) -> Replay:
-    """How much of the finding's sketch is the old incident's, if its fields were."""
+def _measure_frozen_replay(finding: Finding, incident: KnownIncident) -> Replay:
+    """Return how much of the finding's sketch is in a frozen incident that had all its fields."""
     fields = frozenset(
         label for group in finding.statistics.groups if group.matched for label in group.fields
     )
-    if old.sketch_of != finding.statistics.sketch_of or not fields - SAYS_NOTHING <= old.fields:
+    if (
+        incident.sketch_of != finding.statistics.sketch_of
+        or not fields - SAYS_NOTHING <= incident.fields
+    ):
         return Replay()
-    return Replay(overlap(old.sketch, finding.statistics.sketch).share, old.id)
+    return Replay(overlap(incident.sketch, finding.statistics.sketch).share, incident.id)

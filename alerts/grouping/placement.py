@@ -1,39 +1,38 @@
 """Choose the incident that a finding belongs to, by grouping keys and shared content.
 
-The refresh shows every write that has returned, of this process or another, as reading by id would:
-what the batch before this one wrote a millisecond ago is found.
+A finding joins an incident for one of two reasons. A *tie* says that one seller wrote both posts;
+*shared content* says that both posts leak the same data. If neither applies, the finding opens an
+incident of its own.
 
-A sketch is the 256 lowest of a set's keyed tags. With fewer than 256 it is the whole set. A full
-one says nothing about values above its highest, so two sketches are compared only up to the lower
-of their limits; beyond it a missing value is not evidence.
+A tie follows from one post alone: the keyed tokens of its author, channel and thread, its words and
+its time. So the order of arrival does not matter, and an incident is what ties connect. There are
+three kinds of tie:
 
-    talk       one author in one channel, or on one site of a chat that names none, within the same or neighbouring stretches of
-               15 minutes (`APART`)
+    talk       one author in one channel (or on one site of a chat without channels), within the
+               same or neighbouring stretches of 15 minutes (`APART`)
     thread     one author in one thread
-    template   one author with the same words of the trade, two or more; in channels, on the same day
+    template   one author with the same trade terms, two or more; in channels, on the same day
 
-A tie follows from one post alone: its author's, channel's and thread's keyed tokens, its words and
-its time. So posts are tied or not whatever the order in which they come, and what is joined is what
-is connected by ties. Each is of a stretch of time and holds to the next: 15 minutes of talk, four
-weeks of a thread or a template. Talk that never pauses, as of a relay, would have no end: with the
-day it ends, at an hour when little is posted. Who has no name is tied to nobody. Time is the post's
-own, else that of the fetch.
+Each tie covers a stretch of time and also connects to the neighbouring stretches: 15 minutes of
+talk, four weeks of a thread or a template. Talk that never pauses, such as that of a relay bot, is
+cut once a day at an hour when little is posted. A post without an author has no ties. The time is
+that of the post; if it is unknown, that of the fetch.
 
-A finding goes first to the incident that a tie names: what the same seller says in the same talk,
-thread or template. Else it joins an incident when at least 0.6 of the smaller side is contained in
-the other (8 or more values compared), or when a finding of that incident had the very same set of
-customers. Of several the oldest takes it and the others are linked. An exact re-post therefore
-shares its incident, and a finding that comes again goes where it went.
+Shared content is compared by sketches. A sketch is the 256 lowest keyed tags of a set; a set of
+fewer tags is stored whole. A full sketch says nothing about values above its highest, so two
+sketches are compared only up to the lower of their limits. A finding joins an incident if at least
+0.6 of the smaller side is contained in the other (8 or more values compared), or if a finding of
+that incident had exactly the same set of customers. The oldest matching incident takes the finding
+and the others are linked to it. So an exact re-post shares the incident of its original.
 
-Incidents never merge. Where a late post ties several, the oldest becomes their head: from then on
-it is judged with all that is in the others, its parts, and takes what comes. A part keeps its id,
-its posts and what was decided of it, and says whose part it is. What a head and its parts hold
-together is what the ties connect, in whatever order it came.
+Incidents never merge. If a late post ties several, the oldest becomes their head: from then on it
+is judged together with its parts and takes all further findings. A part keeps its id, its posts and
+its decisions, and names its head.
 
-Candidates are found by what incidents hold (`alerts.grouping.placement`): sketch values, sets of
-customers and ties, each held by the incident that had it first. It is looked up after a refresh,
-for the finding before this one may be a millisecond old.
-"""  # noqa: E501
+Candidates are looked up by what incidents hold: sketch values, sets of customers, and ties. Each
+belongs to the incident that had it first. The lookup refreshes the store first, because the batch
+before this one may have been written a millisecond ago.
+"""
 
 from __future__ import annotations
 
@@ -48,51 +47,61 @@ from ullage.records import INGEST, Finding
 from ullage.records.finding import SKETCH_SIZE
 
 
-def held(store: IncidentStore, values: Collection[str]) -> dict[str, Holding]:
-    """By value, of those that any incident has, what holds it."""
+def find_holdings(store: IncidentStore, values: Collection[str]) -> dict[str, Holding]:
+    """Return the latest holding of each value that belongs to an incident."""
     if not values:
         return {}
     store.refresh(Holding)
-    wanted = frozenset(values)
-    found = list(store.scroll(Holding, DocumentFilter({"values": wanted})))
-    # the last of a value is the one that counts
-    found.sort(key=lambda one: (-one.turn, one.at, one.id), reverse=True)
-    return {value: one for one in found for value in one.values if value in wanted}
+    requested = frozenset(values)
+    holdings = list(store.scroll(Holding, DocumentFilter({"values": requested})))
+    # the latest holding of a value overwrites the earlier ones
+    holdings.sort(key=lambda holding: (-holding.turn, holding.at, holding.id), reverse=True)
+    return {
+        value: holding for holding in holdings for value in holding.values if value in requested
+    }
 
 
 class Overlap(NamedTuple):
-    """`share` of the smaller side that the other contains, and on how many of its values that
-    rests.
+    """How much two sketches have in common.
+
+    `share` is the part of the smaller side that the other contains; `compared` is how many
+    values of
+    the smaller side were compared.
     """
 
     share: float
     compared: int
 
 
-def overlap(one: Sequence[str], other: Sequence[str]) -> Overlap:
-    """Compare two sketches of the same kind of value (hex of equal length, so text order is
-    number order).
+def overlap(first: Sequence[str], second: Sequence[str]) -> Overlap:
+    """Compare two sketches of the same kind of value.
+
+    The values are hex strings of equal length, so text order is number order.
     """
-    limits = [max(sketch) for sketch in (one, other) if len(sketch) >= SKETCH_SIZE]
+    limits = [max(sketch) for sketch in (first, second) if len(sketch) >= SKETCH_SIZE]
     a, b = (
-        {value for value in sketch if not limits or value <= min(limits)} for sketch in (one, other)
+        {value for value in sketch if not limits or value <= min(limits)}
+        for sketch in (first, second)
     )
     compared = min(len(a), len(b))
     return Overlap(len(a & b) / compared if compared else 0.0, compared)
 
 
-def merge(one: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
-    """The sketch of the union: in any order and as often as one likes, the result is the same."""
-    return tuple(sorted({*one, *other})[:SKETCH_SIZE])
+def merge(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
+    """Return the sketch of the union of two sketches; order and repetition do not matter."""
+    return tuple(sorted({*first, *second})[:SKETCH_SIZE])
 
 
-def known_share(new: Sequence[str], old: Sequence[str]) -> Overlap:
-    """Which share of what `new` stands for is in `old` as well; unlike `overlap`, a larger `new`
-    has more that is unknown.
+def measure_known_share(new: Sequence[str], old: Sequence[str]) -> Overlap:
+    """Return the share of the values behind `new` that `old` contains too.
+
+    Unlike in `overlap`, a larger `new` lowers the share.
     """
     limit = max(old) if len(old) >= SKETCH_SIZE else None
-    told = {value for value in new if limit is None or value <= limit}
-    return Overlap(len(told & set(old)) / len(told) if told else 0.0, len(told))
+    comparable = {value for value in new if limit is None or value <= limit}
+    return Overlap(
+        len(comparable & set(old)) / len(comparable) if comparable else 0.0, len(comparable)
+    )
 
 
 APART = timedelta(minutes=15)
@@ -102,12 +111,14 @@ TURN = 21 * 3600
 """Second of the UTC day at which a day of talk begins: five in the morning in China."""
 MOST = 2**63
 TEMPLATE_TERMS = 2
-"""Different words of the trade from which they are a template; one word is everybody's."""
+"""Number of different trade terms that make a template; everybody uses a single one."""
 
 
 class Ties(NamedTuple):
-    """`own` are claims that a post leaves, `near` those of its neighbours in time, which it
-    looks for as well.
+    """The ties of one post.
+
+    `own` are the claims that the post leaves; `near` are those of its neighbours in time, which it
+    looks up as well.
     """
 
     own: tuple[str, ...] = ()
@@ -115,7 +126,7 @@ class Ties(NamedTuple):
 
     @property
     def all(self) -> tuple[str, ...]:
-        """All that it looks for."""
+        """All claims that the post looks up."""
         return (*self.own, *self.near)
 
 
@@ -123,74 +134,74 @@ NONE = Ties()
 
 
 def time_of(finding: Finding) -> datetime:
-    """When it was posted, as far as that is known."""
+    """Return when the post was published or, if that is unknown, fetched."""
     return finding.capture.published_at or finding.capture.fetched_at
 
 
-def ties_of(finding: Finding, apart: timedelta = APART) -> Ties:
-    """The ties of a post; `apart` is how long a stretch of talk is."""
-    where, tenant = finding.capture, finding.tenant
-    if not where.author:
+def build_ties(finding: Finding, apart: timedelta = APART) -> Ties:
+    """Return the ties of a post; `apart` is the length of a stretch of talk."""
+    capture, tenant = finding.capture, finding.tenant
+    if not capture.author:
         return NONE
     at = int(time_of(finding).timestamp()) - TURN
-    channel = where.channel.partition(" ")[0]  # behind the token stand words of its name
-    own, near = list[str](), list[str]()
+    channel = capture.channel.partition(" ")[0]  # behind the token stand words of its name
+    claims, near = list[str](), list[str]()
 
-    def tie(of: str, stretch: int, *named: object, last: int = MOST) -> None:
-        own.append(_tie(tenant, of, *named, stretch))
+    def add_tie(of: str, stretch: int, *named: object, last: int = MOST) -> None:
+        claims.append(_tie_id(tenant, of, *named, stretch))
         near.extend(
-            _tie(tenant, of, *named, next_)
+            _tie_id(tenant, of, *named, next_)
             for next_ in (stretch - 1, stretch + 1)
             if 0 <= next_ <= last
         )
 
-    def talk() -> None:
+    def add_talk() -> None:
         length = max(1, int(apart.total_seconds()))
-        tie(
+        add_tie(
             "talk",
             at % DAY // length,
-            where.site,
+            capture.site,
             channel,
-            where.author,
+            capture.author,
             at // DAY,
             length,
             last=(DAY - 1) // length,
         )
 
     if channel:
-        talk()
-    elif where.thread:
-        tie("thread", at // WEEKS, where.site, where.thread, where.author)
+        add_talk()
+    elif capture.thread:
+        add_tie("thread", at // WEEKS, capture.site, capture.thread, capture.author)
     elif _is_chat(finding):
-        talk()
-    terms = _template(finding)
+        add_talk()
+    terms = _template_terms(finding)
     if terms and channel:
-        tie("advert", 0, where.author, at // DAY, *terms, last=0)
+        add_tie("advert", 0, capture.author, at // DAY, *terms, last=0)
     elif terms:
-        tie("template", at // WEEKS, where.author, *terms)
-    return Ties(tuple(own), tuple(near))
+        add_tie("template", at // WEEKS, capture.author, *terms)
+    return Ties(tuple(claims), tuple(near))
 
 
 def _is_chat(finding: Finding) -> bool:
-    """Whether a post is a line of a chat, or of what hands in no address and no channel, and so
-    may well be one.
+    """Return whether a post is, or may be, one line of a chat.
+
+    Imported text without an address and a channel may be one.
     """
-    where = finding.capture
-    return where.category == "chat" or (where.platform == INGEST and not where.url)
+    capture = finding.capture
+    return capture.category == "chat" or (capture.platform == INGEST and not capture.url)
 
 
-def _template(finding: Finding) -> tuple[str, ...]:
-    """What of an offer stays the same while its rows and prices change; () for what offers nothing
-    in particular.
+def _template_terms(finding: Finding) -> tuple[str, ...]:
+    """Return the trade terms that identify an offer; () if it has too few.
 
-    Its rows do not count: whether a word in them is a name is seen in one and not in the next.
+    Its rows do not count: a word in them may look like a name in one post and not in the next.
     """
     terms = sorted(term.id for term in finding.statistics.terms)
     return tuple(terms) if len(terms) >= TEMPLATE_TERMS else ()
 
 
-def _tie(tenant: str, of: str, *parts: object) -> str:
-    """The id of a tie's claim.
+def _tie_id(tenant: str, of: str, *parts: object) -> str:
+    """Return the id of a tie's claim.
 
     It is made of keyed tokens and words of closed lists, so nothing can be guessed from it.
     """
@@ -204,8 +215,9 @@ COMPARED = 8
 
 
 class KnownIncident(NamedTuple):
-    """What fold needs to know of an incident. A frozen one takes nothing more: its numbers
-    stand.
+    """What grouping needs to know about an incident.
+
+    A frozen incident takes no more findings: its numbers are final.
     """
 
     id: str
@@ -219,43 +231,51 @@ class KnownIncident(NamedTuple):
     part_of: str = ""
     parts: frozenset[str] = frozenset()
     closed_at: datetime | None = None
-    """When a person closed it: what is posted later is news, even of the same seller."""
+    """When a person closed it: a later post is news, even from the same seller."""
     apart: frozenset[str] = frozenset()
-    """Incidents out of which a person took what is in this one."""
+    """Incidents from which a person took the content of this one."""
 
     @classmethod
-    def of(cls, incident: Incident) -> KnownIncident:
-        """From the stored incident."""
-        own = (
+    def from_incident(cls, incident: Incident) -> KnownIncident:
+        """Build it from a stored incident."""
+        content = (
             incident.id,
             incident.tenant,
             incident.opened_at,
             incident.sketch,
             incident.sketch_of,
         )
-        whose = (frozenset(incident.authors), incident.part_of, frozenset(incident.parts))
+        relations = (frozenset(incident.authors), incident.part_of, frozenset(incident.parts))
         is_frozen = incident.frozen_at is not None
         return cls(
-            *own, is_frozen, frozenset(incident.fields), *whose, apart=frozenset(incident.apart)
+            *content,
+            is_frozen,
+            frozenset(incident.fields),
+            *relations,
+            apart=frozenset(incident.apart),
         )
 
-    def grown(self, finding: Finding) -> KnownIncident:
-        """With the finding's author, and its sketch merged in if it is of the same kind."""
-        known = self._replace(authors=self.authors | {finding.capture.author})
-        if finding.statistics.sketch_of != self.sketch_of:
-            return known
-        return known._replace(sketch=merge(self.sketch, finding.statistics.sketch))
+    def with_finding(self, finding: Finding) -> KnownIncident:
+        """Return a copy with the finding's author added.
 
-    def holds(self, finding: Finding) -> bool:
-        """Whether a tie to it holds: not to what is frozen, nor to what was closed before that
-        was posted.
+        Its sketch is merged in if both are of the same kind.
+        """
+        updated = self._replace(authors=self.authors | {finding.capture.author})
+        if finding.statistics.sketch_of != self.sketch_of:
+            return updated
+        return updated._replace(sketch=merge(self.sketch, finding.statistics.sketch))
+
+    def accepts_tie(self, finding: Finding) -> bool:
+        """Return whether a tie may add `finding` to this incident.
+
+        It may not if the incident is frozen, or was closed before the post was published.
         """
         return not self.frozen and (self.closed_at is None or time_of(finding) <= self.closed_at)
 
     def with_part(self, part: KnownIncident) -> KnownIncident:
-        """With another incident as its part."""
-        same = part.sketch_of == self.sketch_of
-        sketch = merge(self.sketch, part.sketch) if same else self.sketch
+        """Return a copy with another incident as its part."""
+        is_comparable = part.sketch_of == self.sketch_of
+        sketch = merge(self.sketch, part.sketch) if is_comparable else self.sketch
         return self._replace(
             sketch=sketch,
             authors=self.authors | part.authors,
@@ -264,10 +284,12 @@ class KnownIncident(NamedTuple):
 
 
 class Placement(NamedTuple):
-    """Where a finding goes: `incident`, whether it `opens` it, and which others it fits as well.
+    """The incident that a finding goes to.
 
-    `parts` are heads that it ties to `incident`, whose parts they become. It is `tied` unless it is
-    here for what it holds alone.
+    `opens` says whether the finding opens it; `linked` are other incidents that the finding fits.
+    `parts` are heads that the finding ties to `incident`, and which become its parts. `tied` is
+    False
+    if the finding is there only for its content, as a copy.
     """
 
     incident: str
@@ -277,27 +299,29 @@ class Placement(NamedTuple):
     tied: bool = False
 
 
-def head_of(id_: str, incidents: Mapping[str, KnownIncident]) -> str:
-    """The incident whose part `id_` is, itself where it is none."""
-    while (known := incidents.get(id_)) is not None and known.part_of in incidents:
-        id_ = known.part_of
+def find_head(id_: str, incidents: Mapping[str, KnownIncident]) -> str:
+    """Return the head of the incident `id_`: itself unless it is a part of another."""
+    while (incident := incidents.get(id_)) is not None and incident.part_of in incidents:
+        id_ = incident.part_of
     return id_
 
 
 def subjects_digest(finding: Finding) -> str:
-    """Digest of the set of handles (keyed tags themselves); "" where the record at hand cannot
-    show the whole set.
+    """Return a digest of the finding's set of customer pseudonyms.
+
+    It is "" if the finding came in parts or has no matches, because then the set is not known
+    whole.
     """
     if finding.parts != 1 or not finding.matches:
         return ""
-    handles = sorted({match.subject for match in finding.matches})
-    return hashlib.sha256("\x1f".join(handles).encode()).hexdigest()[:32]
+    pseudonyms = sorted({match.subject for match in finding.matches})
+    return hashlib.sha256("\x1f".join(pseudonyms).encode()).hexdigest()[:32]
 
 
-def claims_of(finding: Finding) -> tuple[str, ...]:
-    """Ids of the claims that tie this finding to its incident."""
-    of = finding.statistics.sketch_of
-    values = [claim_id(finding.tenant, of, value) for value in finding.statistics.sketch]
+def list_content_claims(finding: Finding) -> tuple[str, ...]:
+    """Return the ids of the claims by which a finding's content is looked up."""
+    kind = finding.statistics.sketch_of
+    values = [claim_id(finding.tenant, kind, value) for value in finding.statistics.sketch]
     digest = subjects_digest(finding)
     return (*values, claim_id(finding.tenant, "subjects", digest)) if digest else tuple(values)
 
@@ -308,50 +332,57 @@ def place(
     incidents: Mapping[str, KnownIncident],
     tied_by: Ties = NONE,
 ) -> Placement:
-    """Where `finding` goes. `holders` are what holds its claims, `incidents` those that exist."""
+    """Choose the incident of `finding`.
+
+    `holders` are the holdings of its claims, `incidents` the existing incidents by id.
+    """
     digest = subjects_digest(finding)
 
-    def heads(ids: Iterable[str]) -> list[KnownIncident]:
-        """Those who answer for the holders of these claims, the oldest first."""
-        held = {head_of(holders[id_].incident, incidents) for id_ in ids if id_ in holders}
-        known = (
+    def find_heads(ids: Iterable[str]) -> list[KnownIncident]:
+        """Return the heads of the incidents that hold these claims, oldest first."""
+        head_ids = {find_head(holders[id_].incident, incidents) for id_ in ids if id_ in holders}
+        candidates = (
             incidents[id_]
-            for id_ in held
+            for id_ in head_ids
             if id_ in incidents and incidents[id_].tenant == finding.tenant
         )
-        return sorted(known, key=lambda one: (one.opened_at, one.id))
+        return sorted(candidates, key=lambda incident: (incident.opened_at, incident.id))
 
-    alike = heads([claim_id(finding.tenant, "subjects", digest)] if digest else [])
-    same_people, apart = {one.id for one in alike}, {id_ for one in alike for id_ in one.apart}
+    same_set = find_heads([claim_id(finding.tenant, "subjects", digest)] if digest else [])
+    same_people, apart = (
+        {incident.id for incident in same_set},
+        {id_ for incident in same_set for id_ in incident.apart},
+    )
     fitting = [
-        one for one in heads(claims_of(finding)) if one.id in same_people or _contains(one, finding)
+        incident
+        for incident in find_heads(list_content_claims(finding))
+        if incident.id in same_people or _contains(incident, finding)
     ]
-    fitting = [one for one in fitting if one.id not in apart]
-    tying = heads(tied_by.all)
-    tied, fitting_open = (
-        [one for one in tying if one.holds(finding)],
-        [one for one in fitting if not one.frozen],
+    fitting = [incident for incident in fitting if incident.id not in apart]
+    tying = find_heads(tied_by.all)
+    accepting, fitting_open = (
+        [incident for incident in tying if incident.accepts_tie(finding)],
+        [incident for incident in fitting if not incident.frozen],
     )
-    known = next(iter((*tied, *fitting_open)), None)
-    chosen, parts = (
-        known.id if known else incident_id(finding.id),
-        tuple(one.id for one in tied[1:]),
+    target = next(iter((*accepting, *fitting_open)), None)
+    target_id, parts = (
+        target.id if target else incident_id(finding.id),
+        tuple(incident.id for incident in accepting[1:]),
     )
-    # What another seller's incident takes for what it holds says nothing of whom else this seller
-    # sells.
-    leaves_ties = bool(tied_by.own) and (
-        known is None or bool(tied) or finding.capture.author in known.authors
+    # A copy in another seller's incident says nothing about this seller's other posts.
+    is_tied = bool(tied_by.own) and (
+        target is None or bool(accepting) or finding.capture.author in target.authors
     )
-    linked = _others((chosen, *parts), (*fitting, *tying))
-    return Placement(chosen, known is None, linked, parts, leaves_ties)
+    linked = _others((target_id, *parts), (*fitting, *tying))
+    return Placement(target_id, target is None, linked, parts, is_tied)
 
 
 def _contains(known: KnownIncident, finding: Finding) -> bool:
     if known.sketch_of != finding.statistics.sketch_of:
         return False
-    found = overlap(known.sketch, finding.statistics.sketch)
-    return found.compared >= COMPARED and found.share >= CONTAINED
+    common = overlap(known.sketch, finding.statistics.sketch)
+    return common.compared >= COMPARED and common.share >= CONTAINED
 
 
 def _others(chosen: Collection[str], fitting: Iterable[KnownIncident]) -> tuple[str, ...]:
-    return tuple(sorted({known.id for known in fitting if known.id not in chosen}))
+    return tuple(sorted({incident.id for incident in fitting if incident.id not in chosen}))

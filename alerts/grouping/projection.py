@@ -1,11 +1,11 @@
-"""The incident as a projection: given its sightings and exposures, every number and verdict of it
-follows.
+"""Compute an incident from its facts: its sightings and exposures.
 
-Customers are counted over exposures, so overlapping slices and re-posts count nobody twice. What is
-counted in rows (shares, checksum failures, chance) comes from the largest sighting alone: it is one
-document that a person can check, and adding overlapping ones up would count its rows again.
-Different posts of one seller are judged as if they were one (`alerts.grouping.sightings`), and each
-by itself as well: the worse stands.
+An incident is a *projection*: every number and verdict in it follows from the stored facts, so it
+can be computed again at any time. Customers are counted over exposures, so overlapping excerpts and
+re-posts count nobody twice. What is counted in rows (shares, checksum failures, chance) comes from
+the largest sighting alone: it is one document that a person can check, and a sum over overlapping
+documents would count rows twice. Different posts of one seller are judged as if they were one
+(`alerts.grouping.sightings`), and each alone as well: the worse verdict counts.
 """
 
 from __future__ import annotations
@@ -17,9 +17,14 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from alerts.grouping.exposures import Replay, is_verified, one_each
+from alerts.grouping.exposures import Replay, is_verified, merge_by_customer
 from alerts.grouping.placement import Placement, subjects_digest
-from alerts.grouping.sightings import different, judged_apart, size, together
+from alerts.grouping.sightings import (
+    combine,
+    select_distinct_posts,
+    select_posts_to_judge_alone,
+    size_order,
+)
 from alerts.records import (
     SEVERITIES,
     ClockWord,
@@ -46,12 +51,15 @@ SHOWN = 50
 """Titles and authors kept in an incident."""
 NEVER = datetime.min.replace(tzinfo=UTC)
 JOINED = "J2"
-"""The code of the reason that says of how many posts it is joined."""
+"""Code of the reason that says how many posts were joined."""
 
 
 class RowEvidence(NamedTuple):
-    """In which rows a customer stands: field sets, the highest class of them, and all that they
-    show together.
+    """The rows that show a customer.
+
+    `groups` are the field sets of the rows, `highest` is the highest class of any of them,
+    `shown` is
+    everything that they show together.
     """
 
     groups: tuple[frozenset[str], ...]
@@ -60,45 +68,47 @@ class RowEvidence(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def _stood(groups: tuple[tuple[str, ...], ...]) -> RowEvidence:
-    """The rows of a customer read; those of one post's customers are mostly the same."""
-    read = tuple(frozenset(group) for group in groups)
+def _read_rows(groups: tuple[tuple[str, ...], ...]) -> RowEvidence:
+    """Return the evidence of a customer's rows. Cached: a post's customers are mostly alike."""
+    field_sets = tuple(frozenset(group) for group in groups)
     return RowEvidence(
-        read, min(map(class_of, read), default="C"), frozenset().union(*map(shows, read))
+        field_sets,
+        min(map(class_of, field_sets), default="C"),
+        frozenset().union(*map(shows, field_sets)),
     )
 
 
 @lru_cache(maxsize=4096)
-def _agreeing(groups: tuple[tuple[str, ...], ...], own: tuple[str, ...]) -> RowEvidence:
-    """Those of them in which two fields or more are the customer's own."""
-    return _stood(tuple(group for group in groups if len({*group}.intersection(own)) > 1))
+def _read_agreeing_rows(groups: tuple[tuple[str, ...], ...], own: tuple[str, ...]) -> RowEvidence:
+    """Return the evidence of the rows in which two or more fields are the customer's own."""
+    return _read_rows(tuple(group for group in groups if len({*group}.intersection(own)) > 1))
 
 
 @dataclass(slots=True)
 class CustomerCounts:
-    """Some of the customers, as they are counted."""
+    """Counts of a set of customers."""
 
     customers: int = 0
     classes: Counter[str] = field(default_factory=Counter)
     groups: Counter[frozenset[str]] = field(default_factory=Counter)
     shown: Counter[frozenset[str]] = field(default_factory=Counter)
 
-    def add(self, stood: RowEvidence) -> None:
-        """One more customer."""
+    def add(self, evidence: RowEvidence) -> None:
+        """Count one more customer."""
         self.customers += 1
-        self.classes[stood.highest] += 1
-        for group in stood.groups:
+        self.classes[evidence.highest] += 1
+        for group in evidence.groups:
             self.groups[group] += 1
-        self.shown[stood.shown] += 1
+        self.shown[evidence.shown] += 1
 
-    def crowd(self) -> Crowd:
-        """As a verdict takes it."""
+    def to_crowd(self) -> Crowd:
+        """Convert the counts to the form that a verdict takes."""
         return Crowd(self.customers, dict(self.classes), dict(self.groups), dict(self.shown))
 
 
 @dataclass(slots=True)
 class People:
-    """What one pass over an incident's exposures counts."""
+    """The customer counts from one pass over an incident's exposures."""
 
     all: CustomerCounts = field(default_factory=CustomerCounts)
     verified: CustomerCounts = field(default_factory=CustomerCounts)
@@ -107,16 +117,16 @@ class People:
     kinds: set[str] = field(default_factory=set)
     matched: int = 0
     matched_kinds: Counter[str] = field(default_factory=Counter)
-    """Customers in the one sighting that the origin is judged on, and of them a kind."""
+    """Customers in the sighting on which the origin is judged, per identifier kind."""
 
     def add(self, exposure: Exposure, *, is_matched: bool) -> None:
-        """One more customer; `is_matched` in what the origin is judged on."""
-        stood = _stood(exposure.groups)
-        self.all.add(stood)
+        """Count one more customer; `is_matched` if they are in what the origin is judged on."""
+        evidence = _read_rows(exposure.groups)
+        self.all.add(evidence)
         if is_verified(exposure):
-            self.verified.add(stood)
+            self.verified.add(evidence)
         if exposure.corroborated:
-            self.agreeing.add(_agreeing(exposure.groups, exposure.own_fields))
+            self.agreeing.add(_read_agreeing_rows(exposure.groups, exposure.own_fields))
         self.sensitive += not SENSITIVE.isdisjoint(exposure.fields)
         self.kinds.update(exposure.kinds)
         if is_matched:
@@ -126,38 +136,45 @@ class People:
 
 @dataclass(slots=True)
 class Counts:
-    """The people of an incident as they are judged: with its largest sighting, with all posts of
-    its seller, each post's own.
+    """The customers of an incident, counted in the ways in which it is judged.
+
+    `largest` is for the largest sighting, `joint` for all posts of its seller together, `apart` for
+    single posts by id.
     """
 
     largest: People
     joint: People
     posts: tuple[Sighting, ...]
-    """Different posts of one seller, the largest first; () where there are no two."""
+    """Different posts of one seller, the largest first; () if there are fewer than two."""
     apart: dict[str, People]
 
     @classmethod
-    def of(cls, sightings: Sequence[Sighting], exposures: Iterable[Exposure]) -> Counts:
-        """Counted in one pass over `exposures`, one each customer."""
-        base, posts = largest(sightings).id, tuple(different(sightings))
+    def from_facts(cls, sightings: Sequence[Sighting], exposures: Iterable[Exposure]) -> Counts:
+        """Count in one pass over `exposures`, which are one per customer."""
+        largest_id, posts = find_largest(sightings).id, tuple(select_distinct_posts(sightings))
         posts = posts if len(posts) > 1 else ()
-        ids, found = (
+        ids, counts = (
             {post.id for post in posts},
-            cls(People(), People(), posts, {post.id: People() for post in judged_apart(posts)}),
+            cls(
+                People(),
+                People(),
+                posts,
+                {post.id: People() for post in select_posts_to_judge_alone(posts)},
+            ),
         )
         for exposure in exposures:
-            found.largest.add(exposure, is_matched=base in exposure.sightings)
+            counts.largest.add(exposure, is_matched=largest_id in exposure.sightings)
             if posts:
-                found.joint.add(exposure, is_matched=not ids.isdisjoint(exposure.sightings))
-            for id_ in found.apart.keys() & set(exposure.sightings) if posts else ():
-                found.apart[id_].add(exposure, is_matched=True)
-        return found
+                counts.joint.add(exposure, is_matched=not ids.isdisjoint(exposure.sightings))
+            for id_ in counts.apart.keys() & set(exposure.sightings) if posts else ():
+                counts.apart[id_].add(exposure, is_matched=True)
+        return counts
 
 
-def sighting_of(
+def build_sighting(
     finding: Finding, where: Placement, replay: Replay, traits: Traits | None, folded_at: datetime
 ) -> Sighting:
-    """The fact that `finding` was folded into an incident, and how much of it was known before."""
+    """Return the sighting that records where `finding` was grouped and how much was known."""
     capture, statistics = finding.capture, finding.statistics
     return Sighting(
         id=finding.id,
@@ -220,20 +237,20 @@ def sighting_of(
     )
 
 
-def largest(sightings: Iterable[Sighting]) -> Sighting:
-    """The sighting that the origin is judged on: most rows, then most customers; the id decides
-    between equals.
+def find_largest(sightings: Iterable[Sighting]) -> Sighting:
+    """Return the sighting on which the origin is judged.
+
+    It has most rows, then most customers; the id decides between equals.
     """
-    return min(sightings, key=size)
+    return min(sightings, key=size_order)
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a projection needs besides the facts: the day, the tenant's settings, and the rules to
-    judge by.
+    """What a projection needs besides the facts: the date, the tenant's settings and the rules.
 
-    `acknowledged` are those of the earlier incidents, from which its customers are known, that a
-    person has acknowledged.
+    `acknowledged` are the acknowledged incidents among the earlier ones that had the same
+    customers.
     """
 
     today: date
@@ -244,25 +261,24 @@ class Setting:
     """Called with each rule that fails; the incident then says that a person must judge it."""
 
 
-def acknowledged(store: IncidentStore, sightings: Iterable[Sighting]) -> frozenset[str]:
-    """Of the incidents from which these sightings' customers are known, those that a person has
-    acknowledged.
-    """
-    before = {sighting.replay_of for sighting in sightings if sighting.replay_of}
+def find_acknowledged(store: IncidentStore, sightings: Iterable[Sighting]) -> frozenset[str]:
+    """Return which of the earlier incidents of these sightings' customers are acknowledged."""
+    earlier = {sighting.replay_of for sighting in sightings if sighting.replay_of}
     return (
-        frozenset(id_ for id_, status in statuses(store, before).items() if status != UNDECIDED)
-        if before
+        frozenset(id_ for id_, status in statuses(store, earlier).items() if status != UNDECIDED)
+        if earlier
         else frozenset()
     )
 
 
-def facts_of(
+def build_facts(
     sightings: Sequence[Sighting], people: People, setting: Setting, joint: Sighting | None = None
 ) -> VerdictFacts:
-    """The counted facts of an incident, for the verdict; what is counted in rows is of `joint`,
-    or of the largest sighting.
+    """Return the counted facts of an incident, for the verdict.
+
+    Numbers of rows are those of `joint`, or of the largest sighting without it.
     """
-    base = joint or largest(sightings)
+    base = joint or find_largest(sightings)
     minors = (
         min(joint.minors, people.all.customers)
         if joint
@@ -270,8 +286,8 @@ def facts_of(
     )
     return VerdictFacts(
         today=setting.today,
-        people=people.all.crowd(),
-        verified=people.verified.crowd(),
+        people=people.all.to_crowd(),
+        verified=people.verified.to_crowd(),
         matched_rows=base.matched_rows,
         corroborated_rows=base.corroborated_rows,
         watchlist=base.watchlist,
@@ -283,21 +299,21 @@ def facts_of(
         canaries_enrolled=base.canaries_enrolled,
         replayed=base.replayed,
         replay_of=base.replay_of,
-        agreeing=people.agreeing.crowd(),
+        agreeing=people.agreeing.to_crowd(),
         matched=people.matched,
         matched_kinds=dict(people.matched_kinds),
-        canaries=_bait(sightings),
+        canaries=_select_honeytokens(sightings),
         circulation=setting.tenant.circulation,
         own_fields=frozenset(setting.tenant.own_fields),
         sites=len({s.site for s in sightings}),
         free=any(s.kind == "paste" for s in sightings),
         brand=any(s.brands for s in sightings),
         terms=_distinct(term for s in sightings for term in s.terms),
-        written=_written(sightings),
+        written=_collect_wordings(sightings),
         alarm=any(s.alarm for s in sightings),
         wanted=all(s.wanted for s in sightings if s.alarm),
         suspicion=any(s.suspicion for s in sightings),
-        claimed=claimed(sightings).volume or 0,
+        claimed=combine_claims(sightings).volume or 0,
         incomplete=any(s.incomplete or s.truncated for s in sightings),
         replay_told=base.replay_of in setting.acknowledged,
         overlap=setting.tenant.overlap,
@@ -310,42 +326,45 @@ def facts_of(
 
 @dataclass(frozen=True, slots=True)
 class ProjectedVerdict:
-    """The facts that an incident shows, and the worst that follows from any way of judging it."""
+    """The facts of an incident, and the worst verdict of all ways of judging it."""
 
     facts: VerdictFacts
     exposure: ExposureVerdict
     origin: OriginVerdict
     posts: int
-    """How many posts of one seller it is joined from, 0 for none."""
+    """How many posts of one seller were joined; 0 if none were."""
     is_apart: bool = False
-    """One of the posts alone is worse than all together."""
+    """Whether one post alone is worse than all together."""
 
 
-def judged(sightings: Sequence[Sighting], counts: Counts, setting: Setting) -> ProjectedVerdict:
-    """Judge the posts of one seller together, each apart, and whatever else is in the incident
-    as ever: the worse stands.
+def judge_incident(
+    sightings: Sequence[Sighting], counts: Counts, setting: Setting
+) -> ProjectedVerdict:
+    """Judge an incident in every applicable way and return the worst verdict.
+
+    The posts of one seller are judged together and each alone; the other sightings as usual.
     """
     guard = FaultGuard(setting.on_fault)
     if not counts.posts:
-        facts = facts_of(sightings, counts.largest, setting)
+        facts = build_facts(sightings, counts.largest, setting)
         return ProjectedVerdict(
             facts,
             *judge(facts, setting.rules, guard, _step_conditions(sightings, counts, facts)),
             0,
         )
-    facts = facts_of(sightings, counts.joint, setting, together(counts.posts))
+    facts = build_facts(sightings, counts.joint, setting, combine(counts.posts))
     ways = [(facts, False)]
     if not all(sighting.tied for sighting in sightings):
-        ways.append((facts_of(sightings, counts.largest, setting), False))
+        ways.append((build_facts(sightings, counts.largest, setting), False))
     ways += [
-        (facts_of([post], counts.apart[post.id], setting), True)
-        for post in judged_apart(counts.posts)
+        (build_facts([post], counts.apart[post.id], setting), True)
+        for post in select_posts_to_judge_alone(counts.posts)
     ]
-    found = [
+    verdicts = [
         (*judge(way, setting.rules, guard, _step_conditions(sightings, counts, way)), is_apart)
         for way, is_apart in ways
     ]
-    exposure, origin, is_apart = max(found, key=lambda one: _gravity(one[0]))
+    exposure, origin, is_apart = max(verdicts, key=lambda verdict: _gravity(verdict[0]))
     posts = {(s.site, s.post_id or s.id) for s in sightings if s.tied}
     return ProjectedVerdict(facts, exposure, origin, len(posts), is_apart)
 
@@ -353,8 +372,9 @@ def judged(sightings: Sequence[Sighting], counts: Counts, setting: Setting) -> P
 def _step_conditions(
     sightings: Iterable[Sighting], counts: Counts, way: VerdictFacts
 ) -> StepConditions:
-    """Return what the next step goes by when the incident is judged by `way`: the same as
-    `Incident.next_step` reads.
+    """Return the conditions that decide the next step if the incident is judged by `way`.
+
+    They are the same as those of `Incident.next_step`.
     """
     people = counts.largest
     unread = bool(way.unread) or any(sighting.incomplete for sighting in sightings)
@@ -364,47 +384,45 @@ def _step_conditions(
 
 
 def _gravity(exposure: ExposureVerdict) -> tuple[int, int, int]:
-    """Of two verdicts the one with the larger is worse; of equals the first that is looked at
-    stands.
-    """
+    """Return a sort key of a verdict: the larger, the worse."""
     return SEVERITIES.index(exposure.severity), CLOCKS.index(exposure.clock), exposure.score
 
 
 CLOCKS: tuple[ClockWord, ...] = ("none", "if confirmed", "run")
 
 
-def _joined(verdict: ProjectedVerdict) -> Iterator[IncidentReason]:
-    """That it is joined, and what was judged."""
+def _explain_joining(verdict: ProjectedVerdict) -> Iterator[IncidentReason]:
+    """Yield the reason that says how many posts were joined, if any were."""
     if verdict.posts:
-        told, zh = (
+        english, chinese = (
             f"joined from {verdict.posts} posts of one seller, judged together",
             f"由同一卖家的{verdict.posts}条消息合并研判",
         )
         if verdict.is_apart:
-            told, zh = (
-                f"{told} and apart: one of them alone is worse",
-                f"{zh}，其中一条单独研判更严重",
+            english, chinese = (
+                f"{english} and apart: one of them alone is worse",
+                f"{chinese}，其中一条单独研判更严重",
             )
-        yield IncidentReason(code=JOINED, points=0, evidence=told, evidence_zh=zh)
+        yield IncidentReason(code=JOINED, points=0, evidence=english, evidence_zh=chinese)
 
 
-def _written(sightings: Iterable[Sighting]) -> dict[str, str]:
-    """Every term as it stands in the first sighting that has it."""
-    found: dict[str, str] = {}
+def _collect_wordings(sightings: Iterable[Sighting]) -> dict[str, str]:
+    """Return each term as the first sighting with it wrote it."""
+    wordings: dict[str, str] = {}
     for sighting in sightings:
         for term in sighting.terms:
-            found.setdefault(term, sighting.written.get(term, term))
-    return found
+            wordings.setdefault(term, sighting.written.get(term, term))
+    return wordings
 
 
-def _bait(sightings: Iterable[Sighting]) -> tuple[Bait, ...]:
-    """Bait in any sighting: of each label the one that shows most."""
-    found: dict[str, Bait] = {}
+def _select_honeytokens(sightings: Iterable[Sighting]) -> tuple[Bait, ...]:
+    """Return one honeytoken per label, the one with the strongest evidence."""
+    by_label: dict[str, Bait] = {}
     for bait in sorted(
         (b for s in sightings for b in s.canaries), key=lambda b: (b.label, b.verified, b.customers)
     ):
-        found[bait.label] = bait
-    return tuple(found.values())
+        by_label[bait.label] = bait
+    return tuple(by_label.values())
 
 
 def project(
@@ -415,16 +433,16 @@ def project(
     linked: Iterable[str],
     parts: Collection[str] = (),
 ) -> Incident:
-    """The incident that these facts and those of its `parts` make.
+    """Compute an incident from its facts and those of its `parts`.
 
-    `linked` are others that some finding fitted as well.
+    `linked` are other incidents that some finding fitted as well.
     """
     family = set(parts)
     ordered = sorted(sightings, key=lambda s: (s.incident in family, s.folded_at, s.id))
     first, family = ordered[0], {*family, ordered[0].incident}
-    ordered = [_of_others(sighting, family) for sighting in ordered]
-    counts = Counts.of(ordered, one_each(exposures) if parts else exposures)
-    verdict, people = judged(ordered, counts, setting), counts.largest
+    ordered = [_drop_own_replay(sighting, family) for sighting in ordered]
+    counts = Counts.from_facts(ordered, merge_by_customer(exposures) if parts else exposures)
+    verdict, people = judge_incident(ordered, counts, setting), counts.largest
     facts, exposure, origin = verdict.facts, verdict.exposure, verdict.origin
     published = min((s.published_at for s in ordered if s.published_at), default=None)
     return Incident(
@@ -436,14 +454,14 @@ def project(
         first_seen=min(s.fetched_at for s in ordered),
         last_seen=max(s.fetched_at for s in ordered),
         published_at=published,
-        publish_seconds=_delay(first),
+        publish_seconds=_publish_seconds(first),
         severity=exposure.severity,
         row=exposure.row,
         told=exposure.told,
         clock=exposure.clock,
         minutes=exposure.minutes,
         exposure=exposure.score,
-        reasons=(*_joined(verdict), *_whys(exposure.reasons)),
+        reasons=(*_explain_joining(verdict), *_convert_reasons(exposure.reasons)),
         scenario=exposure.scenario,
         scenario_title=exposure.title,
         scenario_title_zh=exposure.title_zh,
@@ -452,7 +470,7 @@ def project(
         origin_label=origin.label,
         replay_of=facts.replay_of if origin.verdict == "recycled" else "",
         origin_p=origin.p,
-        origin_reasons=_whys(origin.reasons),
+        origin_reasons=_convert_reasons(origin.reasons),
         customers=people.all.customers,
         verified=people.verified.customers,
         agreeing=people.agreeing.customers,
@@ -467,20 +485,20 @@ def project(
         terms=facts.terms,
         written=_distinct(facts.written.values()),
         brands=_distinct(brand for s in ordered for brand in s.brands),
-        titles=_first(s.title for s in ordered),
-        authors=_first(s.author for s in ordered),
-        skeleton=largest(ordered).skeleton,
+        titles=_first_distinct(s.title for s in ordered),
+        authors=_first_distinct(s.author for s in ordered),
+        skeleton=find_largest(ordered).skeleton,
         alarm=facts.alarm,
         incomplete=_distinct(reason for s in ordered for reason in s.incomplete),
         linked=_distinct(linked),
-        sections=_first(s.section for s in ordered),
-        claims=claimed(ordered),
+        sections=_first_distinct(s.section for s in ordered),
+        claims=combine_claims(ordered),
         newest_date=facts.newest_date,
         subjects=first.subjects,
         sketch=sketch[0],
         sketch_of=sketch[1],
         joined=verdict.posts,
-        series=_series(ordered),
+        series=_find_seller(ordered),
         parts=tuple(sorted(parts)),
         gone=sum(s.gone_at is not None for s in ordered),
         gone_at=max(s.gone_at or NEVER for s in ordered)
@@ -491,8 +509,8 @@ def project(
     )
 
 
-def _of_others(sighting: Sighting, family: Collection[str]) -> Sighting:
-    """`sighting`, to which its own incident and its parts are no earlier ones."""
+def _drop_own_replay(sighting: Sighting, family: Collection[str]) -> Sighting:
+    """Return `sighting` as not known before, if it was known only from this incident."""
     return (
         sighting.model_copy(update={"replayed": 0.0, "replay_of": ""})
         if sighting.replay_of in family
@@ -500,9 +518,10 @@ def _of_others(sighting: Sighting, family: Collection[str]) -> Sighting:
     )
 
 
-def _series(sightings: Sequence[Sighting]) -> tuple[str, ...]:
-    """The seller whose incident it is: who has most of the posts that belong here as a seller's,
-    of equals the first by token.
+def _find_seller(sightings: Sequence[Sighting]) -> tuple[str, ...]:
+    """Return the token of the incident's seller, () if it has none.
+
+    The seller has most of the tied posts; of equals, the first by token.
     """
     authors = Counter(
         sighting.author for sighting in sightings if sighting.tied and sighting.author
@@ -510,23 +529,24 @@ def _series(sightings: Sequence[Sighting]) -> tuple[str, ...]:
     return (min(authors, key=lambda author: (-authors[author], author)),) if authors else ()
 
 
-def claimed(sightings: Sequence[Sighting]) -> Claims:
-    """What the posts claim together, the earliest first: of prices that is the one which counts."""
-    told = [sighting.claims for sighting in sightings]
-    priced = next((one for one in told if one.price is not None), Claims())
+def combine_claims(sightings: Sequence[Sighting]) -> Claims:
+    """Return the claims of all posts together; the earliest price counts."""
+    claims = [sighting.claims for sighting in sightings]
+    priced = next((claim for claim in claims if claim.price is not None), Claims())
     return Claims(
-        volume=max((one.volume for one in told if one.volume is not None), default=None),
+        volume=max((claim.volume for claim in claims if claim.volume is not None), default=None),
         price=priced.price,
         currency=priced.currency,
-        contacts=_distinct(kind for one in told for kind in one.contacts),
-        files=_distinct(kind for one in told for kind in one.files),
-        size=max((one.size for one in told if one.size is not None), default=None),
+        contacts=_distinct(kind for claim in claims for kind in claim.contacts),
+        files=_distinct(kind for claim in claims for kind in claim.files),
+        size=max((claim.size for claim in claims if claim.size is not None), default=None),
     )
 
 
-def _delay(first: Sighting) -> float | None:
-    """Publish to incident, of the post that opened it: older copies found later do not make the
-    daemon slower.
+def _publish_seconds(first: Sighting) -> float | None:
+    """Return the seconds from the publication of the first post to the incident, None if unknown.
+
+    Only the post that opened it counts: older copies found later do not make the service slower.
     """
     return (
         max(0.0, (first.folded_at - first.published_at).total_seconds())
@@ -535,7 +555,7 @@ def _delay(first: Sighting) -> float | None:
     )
 
 
-def _whys(reasons: Iterable[Reason]) -> tuple[IncidentReason, ...]:
+def _convert_reasons(reasons: Iterable[Reason]) -> tuple[IncidentReason, ...]:
     return tuple(
         IncidentReason(code=r.code, points=r.points, evidence=r.evidence, evidence_zh=r.evidence_zh)
         for r in reasons
@@ -546,6 +566,6 @@ def _distinct(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(values)))
 
 
-def _first(values: Iterable[str]) -> tuple[str, ...]:
-    """The first distinct ones, in their order."""
+def _first_distinct(values: Iterable[str]) -> tuple[str, ...]:
+    """Return the first `SHOWN` distinct values, in order."""
     return tuple(dict.fromkeys(value for value in values if value))[:SHOWN]

@@ -1,7 +1,7 @@
-"""Replay changed rules over stored facts, and report what would change.
+"""Apply changed rules to stored facts, and report what would change.
 
 An incident is judged as of the day on which it was last written, so that a difference comes from
-the rules and not from its age. A frozen incident has no facts left to judge; it is counted.
+the rules and not from its age. A frozen incident has no facts left to judge; it is only counted.
 """
 
 from __future__ import annotations
@@ -31,22 +31,23 @@ from ullage.vocabulary.lexicon import SUFFIX, Vocabulary, is_offer, themes
 AnyKind: TypeAlias = RuleKind[Verdict] | RuleKind[BenignRules] | RuleKind[Vocabulary]
 
 
-def kinds() -> dict[str, AnyKind]:
-    """All of them, by name."""
+def rule_kinds() -> dict[str, AnyKind]:
+    """Return all kinds of rules, by name."""
     return {VERDICT.name: VERDICT, BACKGROUND.name: BACKGROUND, **themes()}
 
 
-def kind_named(name: str) -> AnyKind:
-    """The kind of that name; ConfigError lists them."""
-    if name not in kinds():
-        raise ConfigError(f"there are no rules of that kind: use {', '.join(kinds())}")
-    return kinds()[name]
+def get_kind(name: str) -> AnyKind:
+    """Return the kind with that name; a ConfigError lists the valid names."""
+    if name not in rule_kinds():
+        raise ConfigError(f"there are no rules of that kind: use {', '.join(rule_kinds())}")
+    return rule_kinds()[name]
 
 
-def kind_of(path: Path) -> AnyKind:
-    """Of which kind the rules in a file are: a lexicon by its name, others by their tables.
+def detect_kind(path: Path) -> AnyKind:
+    """Return the kind of the rules in a file.
 
-    ConfigError when it is none.
+    A lexicon is recognised by its file name, other kinds by their tables. Raises ConfigError for
+    anything else.
     """
     if path.suffix == SUFFIX:
         if path.stem not in themes():
@@ -82,7 +83,7 @@ ADDERS = {
 
 
 class ReplayedVerdict(NamedTuple):
-    """What a verdict says, as far as people act on it."""
+    """The parts of a verdict that people act on."""
 
     severity: str
     exposure: int
@@ -90,13 +91,13 @@ class ReplayedVerdict(NamedTuple):
     origin: str
 
     @classmethod
-    def of(cls, incident: Incident) -> ReplayedVerdict:
-        """From an incident, stored or projected."""
+    def from_incident(cls, incident: Incident) -> ReplayedVerdict:
+        """Build it from an incident, stored or projected."""
         return cls(incident.severity, incident.exposure, incident.scenario, incident.origin)
 
 
 class Change(NamedTuple):
-    """One incident that would be judged otherwise."""
+    """One incident whose verdict would change."""
 
     incident: str
     tenant: str
@@ -105,15 +106,18 @@ class Change(NamedTuple):
 
 
 class RuleCount(NamedTuple):
-    """One rule: how many incidents and posts it takes part in, and how many of the incidents
-    people confirmed or called false.
+    """How often one rule applies, and how right it is.
+
+    `incidents` and `posts` are those that the rule takes part in; `confirmed` and
+    `false_positives` are
+    the incidents among them that people judged so.
     """
 
     rule: str
     title: str
     incidents: int
     posts: int
-    """Of a background rule; others judge incidents."""
+    """Only for rules of benign posts; the others judge incidents."""
     confirmed: int
     false_positives: int
 
@@ -126,8 +130,9 @@ class RuleCount(NamedTuple):
 
 @dataclass(slots=True)
 class RuleReplay:
-    """What would change, how much was judged or cannot be, and the incidents and posts that each
-    rule takes part in.
+    """The result of a replay: what would change, how much was judged, and where each rule applies.
+
+    `frozen` incidents could not be judged.
     """
 
     kind: str
@@ -136,31 +141,32 @@ class RuleReplay:
     frozen: int = 0
     changes: list[Change] = field(default_factory=list)
     posts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    """Posts that change by (site, what they are, what they would be); a rule's id for
-    background.
-    """
+    """Posts that change: site, old class, new class (the class of a benign post is its rule)."""
     incidents_of: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     posts_of: Counter[str] = field(default_factory=Counter)
 
-    def by_severity(self) -> Counter[tuple[str, str]]:
-        """How many incidents would go from one severity to another."""
+    def count_by_severity(self) -> Counter[tuple[str, str]]:
+        """Count the incidents that would move from one severity to another."""
         return Counter(
             (c.before.severity, c.after.severity)
             for c in self.changes
             if c.before.severity != c.after.severity
         )
 
-    def counts(self, judgements: Mapping[str, bool]) -> list[RuleCount]:
-        """Every rule, those that took part in nothing too; `judgements` as of the function of
-        that name.
+    def count_by_rule(self, judgements: Mapping[str, bool]) -> list[RuleCount]:
+        """Return the counts of every rule, including rules that never applied.
+
+        `judgements` is the result of the function of that name.
         """
-        found = []
+        counts = []
         for rule in (*self.titles, *sorted(self.incidents_of.keys() - self.titles.keys())):
             judged = [
-                judgements[one] for one in self.incidents_of.get(rule, ()) if one in judgements
+                judgements[incident]
+                for incident in self.incidents_of.get(rule, ())
+                if incident in judgements
             ]
             incidents, posts = len(self.incidents_of.get(rule, ())), self.posts_of[rule]
-            found.append(
+            counts.append(
                 RuleCount(
                     rule,
                     self.titles.get(rule, "a bound"),
@@ -170,10 +176,10 @@ class RuleReplay:
                     judged.count(False),
                 )
             )
-        return found
+        return counts
 
     def note(self, site: str, before: str, after: str) -> None:
-        """Count a post that would be something else."""
+        """Count a post that would be classified otherwise."""
         if before != after:
             self.posts[site, before, after] += 1
 
@@ -184,7 +190,7 @@ def replay(
     tenant_of: Callable[[str], Tenant],
     tenant: str = "",
 ) -> RuleReplay:
-    """Judge everything that is stored, of one tenant or of all, by `rules`."""
+    """Judge everything in the store by `rules`, for one tenant or all."""
     where = DocumentFilter({"tenant": (tenant,)} if tenant else {})
     if isinstance(rules, Vocabulary):
         return _replay_lexicon(store, rules, where)
@@ -197,40 +203,43 @@ def _replay_verdict(
     store: IncidentStore, rules: Verdict, tenant_of: Callable[[str], Tenant], where: DocumentFilter
 ) -> RuleReplay:
     titles = (
-        {one.id: one.title for one in rules.scenario}
+        {rule.id: rule.title for rule in rules.scenario}
         | ADDERS
-        | {one.code: one.text for one in rules.modifier}
+        | {rule.code: rule.text for rule in rules.modifier}
     )
-    made = RuleReplay("verdict", titles)
+    result = RuleReplay("verdict", titles)
     for stored in store.scroll(Incident, where):
         projected = (
-            _projected(store, stored, rules, tenant_of(stored.tenant))
+            _project_again(store, stored, rules, tenant_of(stored.tenant))
             if stored.frozen_at is None
             else None
         )
         if projected is None:
-            made.frozen += 1
+            result.frozen += 1
             continue
-        made.judged += 1
+        result.judged += 1
         for code in {projected.scenario, *(why.code for why in projected.reasons)} - {"", "S"}:
-            made.incidents_of[code].add(stored.id)
-        before, after = ReplayedVerdict.of(stored), ReplayedVerdict.of(projected)
+            result.incidents_of[code].add(stored.id)
+        before, after = (
+            ReplayedVerdict.from_incident(stored),
+            ReplayedVerdict.from_incident(projected),
+        )
         if before != after:
-            made.changes.append(Change(stored.id, stored.tenant, before, after))
-    made.changes.sort(key=lambda c: (-abs(c.after.exposure - c.before.exposure), c.incident))
-    return made
+            result.changes.append(Change(stored.id, stored.tenant, before, after))
+    result.changes.sort(key=lambda c: (-abs(c.after.exposure - c.before.exposure), c.incident))
+    return result
 
 
-def _projected(
+def _project_again(
     store: IncidentStore, stored: Incident, rules: Verdict, tenant: Tenant
 ) -> Incident | None:
-    """The incident by these rules; None where its sightings have expired."""
+    """Return the incident by these rules; None if its sightings have expired."""
     where = DocumentFilter({"incident": stored.family})
     sightings = list(store.scroll(Sighting, where))
     if not any(sighting.incident == stored.id for sighting in sightings):
         return None
     setting = projection.Setting(
-        stored.updated_at.date(), tenant, rules, projection.acknowledged(store, sightings)
+        stored.updated_at.date(), tenant, rules, projection.find_acknowledged(store, sightings)
     )
     sketch, exposures = (stored.sketch, stored.sketch_of), store.scroll(Exposure, where)
     return projection.project(sightings, exposures, setting, sketch, stored.linked, stored.parts)
@@ -239,59 +248,58 @@ def _projected(
 def _replay_background(
     store: IncidentStore, rules: BackgroundRules, where: DocumentFilter
 ) -> RuleReplay:
-    """Decide every stored post again: those that are background, and those that are in
-    incidents.
-    """
-    made = RuleReplay("background", {rule.id: rule.title for rule in rules.rule})
+    """Classify every stored post again, the benign ones and those in incidents."""
+    result = RuleReplay("background", {rule.id: rule.title for rule in rules.rule})
     for fact in store.scroll(Background, where):
-        made.judged += 1
+        result.judged += 1
         rule = rules.decide(fact.traits)
-        made.note(fact.site, fact.rule, rule.id if rule else FOLDED)
-        made.posts_of.update([rule.id] if rule else [])
+        result.note(fact.site, fact.rule, rule.id if rule else FOLDED)
+        result.posts_of.update([rule.id] if rule else [])
     for sighting in store.scroll(Sighting, where):
-        made.judged += 1
+        result.judged += 1
         if sighting.traits and (rule := rules.decide(sighting.traits)):
-            made.note(sighting.site, FOLDED, rule.id)
-            made.posts_of[rule.id] += 1
-            made.incidents_of[rule.id].add(sighting.incident)
-    return made
+            result.note(sighting.site, FOLDED, rule.id)
+            result.posts_of[rule.id] += 1
+            result.incidents_of[rule.id].add(sighting.incident)
+    return result
 
 
 def _replay_lexicon(store: IncidentStore, lexicon: Vocabulary, where: DocumentFilter) -> RuleReplay:
-    """Ask of every post that was raised by its terms alone whether it would be, with other weights
-    or without a term.
+    """Check which posts that were raised by their terms alone would still be raised.
 
-    A term that is new there finds nothing: of a text only the terms that were found are kept.
+    Weights may differ and terms may be missing. A new term finds nothing: only the terms that were
+    found in a text are stored.
     """
-    made, known = (
+    result, term_weights = (
         RuleReplay("lexicon", {UNRAISED: "no longer raised"}),
         {row.term: (row.category, row.weight) for row in lexicon.rows},
     )
     for sighting in store.scroll(Sighting, where):
         if sighting.alarm and not sighting.logins:
-            made.judged += 1
-            weights = [known[term] for term in sighting.terms if term in known]
+            result.judged += 1
+            weights = [term_weights[term] for term in sighting.terms if term in term_weights]
             context = sighting.traits.context if sighting.traits else {}
             if not is_offer(weights, context, sighting.rows, sighting.claims.volume or 0):
-                made.note(sighting.site, FOLDED, UNRAISED)
-                made.posts_of[UNRAISED] += 1
-                made.incidents_of[UNRAISED].add(sighting.incident)
-    return made
+                result.note(sighting.site, FOLDED, UNRAISED)
+                result.posts_of[UNRAISED] += 1
+                result.incidents_of[UNRAISED].add(sighting.incident)
+    return result
 
 
 class _Judgement(Excerpt):
-    """Of a decision, what tells the last one of an incident."""
+    """The fields of a decision that tell which one is the last of an incident."""
 
     incident: str
     at: datetime
     status: str
 
 
-def judgements(store: IncidentStore) -> dict[str, bool]:
-    """Whether each incident that somebody confirmed, reported or called a false positive was real,
-    by the last such decision.
+def read_judgements(store: IncidentStore) -> dict[str, bool]:
+    """Return for each judged incident whether it was real, by the last such decision.
 
-    An incident that was resolved or only acknowledged has none.
+    Judged means confirmed, reported or marked as false positive. An incident that was only
+    acknowledged
+    or resolved is not in the result.
     """
     last = dict[str, _Judgement]()
     for decision in store.excerpts(

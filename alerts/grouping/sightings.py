@@ -1,31 +1,29 @@
-"""Say what the sightings of an incident are worth: which still count, whether their posts are
-there, and what they hold together.
+"""Decide which sightings of an incident count, whether their posts still exist, and their totals.
 
-**Replaced.** The id of an incomplete finding is what the whole one has in `served`. So a second
-incomplete one is a repeat like any other. A whole one takes its sighting's place: same incident,
-same time, its own numbers. Each whole one leaves a claim on `served`, so that an incomplete one
-that comes late, even after its sighting was replaced, is known to be no news.
+**Replaced.** The id of an incomplete finding is the `served` digest of the complete one. So a
+second incomplete finding is an ordinary repeat. A complete one replaces the incomplete sighting:
+same incident, same time, new numbers. Each complete finding leaves a claim on `served`, so that an
+incomplete one which arrives late, even after its sighting was replaced, is recognised as no news.
 
-**Presence.** A deletion or an edit comes as a finding without anything in it, possibly before the
-finding of what was posted. So of each post a `Presence` is kept, which is the same in whatever
-order its news comes: the first and the last time it was seen with what it leaked, the earliest
-times at which it was found gone and the last one. What follows is written into its sightings.
-Severity and clocks do not follow from it: who bought a copy has it.
+**Presence.** A deletion or an edit arrives as a finding without content, possibly before the
+finding of the post itself. So a `Presence` is stored for each post, which is the same whatever the
+order of arrival: the first and the last time the post was seen with its leak, the earliest times at
+which it was gone, and the last one. The result is written into its sightings. Severity and
+deadlines do not depend on it: whoever bought a copy has it.
 
-**Combined.** Customers are counted over exposures, each once, so nothing here adds them up. What is
-counted in rows and values is known a post at a time, and is *summed* over different posts: a
-seller's posts hold different rows. It would count some twice that are the same, so of the versions
-of an edited post the largest counts alone, and a post is left out of which 0.6 is in the larger
-ones together (of 8 or more values; of fewer, all). What stays twice is a value here and there: sums
-are bounds from above, the largest post is one from below. A *maximum* is taken where more posts say
-no more of it: what a post claims to have, the newest date, the longest run, how many were enrolled.
-`docs/joined-posts.md` has the whole table.
+**Combined.** Customers are counted over exposures, each once, so nothing here adds them up. Numbers
+of rows and values are known per post and are *summed* over a seller's different posts, which hold
+different rows. To avoid counting the same rows twice, only the largest version of an edited post
+counts, and a post is left out if 0.6 of it (of 8 or more values; of fewer, all) is in the larger
+ones. What remains counted twice is a value here and there: sums are upper bounds, the largest post
+is a lower bound. The *maximum* is taken where more posts add nothing: the claimed volume, the
+newest date, the longest run, the number of enrolled customers. `docs/joined-posts.md` has the whole
+table.
 
-**Read.** The facts of a batch's incidents are read together: a store on another machine is asked a
-few times a batch, not for each. Sightings are few and read at once. The customers of many small
-incidents are read at once as well, those of a large one by themselves and as they are counted: an
-incident may have millions. Those of an incident of which the store had nothing before are not read
-back.
+**Read.** The facts of all incidents of a batch are read together, so that a remote store is queried
+a few times per batch and not once per incident. Sightings are few and are read at once. So are the
+customers of many small incidents; those of a large one, possibly millions, are streamed as they are
+counted. The customers of an incident that is new with this batch are not read back.
 """
 
 from __future__ import annotations
@@ -51,9 +49,11 @@ from ullage.records import Cohort, Finding
 from ullage.records.counts import combine_posts
 
 
-def claim_of(finding: Finding) -> str:
-    """The id of the claim that a whole finding leaves, or an incomplete one asks for; "" for a
-    whole one that names none.
+def get_served_claim(finding: Finding) -> str:
+    """Return the id of the claim that marks a capture as completely read.
+
+    A complete finding leaves it, an incomplete one looks it up. "" if a complete finding
+    replaces none.
     """
     return (
         claim_id(finding.tenant, "served", finding.served or finding.id)
@@ -62,33 +62,35 @@ def claim_of(finding: Finding) -> str:
     )
 
 
-def current(findings: Iterable[Finding], claimed: Collection[str]) -> list[Finding]:
-    """`findings` but for incomplete ones behind the whole one of their capture; `claimed` are
-    the claims that there are.
+def drop_superseded(findings: Iterable[Finding], claimed: Collection[str]) -> list[Finding]:
+    """Return `findings` without incomplete ones whose complete finding is known.
+
+    `claimed` are the claims that exist in the store.
     """
-    whole, kept = set(claimed), list[Finding]()
+    whole, current = set(claimed), list[Finding]()
     for finding in findings:
-        claim = claim_of(finding)
+        claim = get_served_claim(finding)
         if not finding.incomplete:
             whole.add(claim)
         elif claim in whole:
             continue
-        kept.append(finding)
-    return kept
+        current.append(finding)
+    return current
 
 
 def without_sightings(exposure: Exposure, replaced: Collection[str]) -> Exposure | None:
-    """`exposure` without the sightings that are replaced; None if it has no other.
+    """Return `exposure` without the replaced sightings; None if it has no other.
 
-    What else one of several sightings added to it cannot be told from the rest, and stays.
+    Fields that several sightings added cannot be told apart, and stay.
     """
-    left = tuple(sighting for sighting in exposure.sightings if sighting not in replaced)
-    return exposure.model_copy(update={"sightings": left}) if left else None
+    remaining = tuple(sighting for sighting in exposure.sightings if sighting not in replaced)
+    return exposure.model_copy(update={"sightings": remaining}) if remaining else None
 
 
 def without_replaced(sightings: Sequence[Sighting]) -> list[Sighting]:
-    """Those that no other of them replaces: until the last part of a whole finding is there,
-    both are.
+    """Return the sightings that no other of them replaces.
+
+    Until the last part of a complete finding has arrived, both are in the store.
     """
     whole = {sighting.served for sighting in sightings if not sighting.incomplete}
     return [
@@ -97,16 +99,19 @@ def without_replaced(sightings: Sequence[Sighting]) -> list[Sighting]:
 
 
 def remove_replaced(store: IncidentStore, replaced: Iterable[Sighting]) -> None:
-    """Take away what is left of sightings that are replaced, themselves last: a crash before that
-    and it is done again.
+    """Delete what remains of replaced sightings, the sightings themselves last.
 
-    ConflictError, as in a crash, where another process writes the same exposures.
+    A crash before the end means that the deletion is repeated. Raises ConflictError if another
+    process
+    writes the same exposures.
     """
     gone, merging = {sighting.id: sighting.incident for sighting in replaced}, Merge(store)
     for incident in set(gone.values()):
-        found = store.scroll(Exposure, DocumentFilter({"incident": (incident,)}))
-        ids = {exposure.id for exposure in found if not gone.keys().isdisjoint(exposure.sightings)}
-        left = (
+        exposures = store.scroll(Exposure, DocumentFilter({"incident": (incident,)}))
+        ids = {
+            exposure.id for exposure in exposures if not gone.keys().isdisjoint(exposure.sightings)
+        }
+        updated = (
             {
                 id_: without_sightings(exposure, gone)
                 for id_, exposure in merging.mget(Exposure, ids).items()
@@ -114,33 +119,29 @@ def remove_replaced(store: IncidentStore, replaced: Iterable[Sighting]) -> None:
             if ids
             else {}
         )
-        merging.put(exposure for exposure in left.values() if exposure)
-        merging.delete(Exposure, [id_ for id_, exposure in left.items() if exposure is None])
+        merging.put(exposure for exposure in updated.values() if exposure)
+        merging.delete(Exposure, [id_ for id_, exposure in updated.items() if exposure is None])
     if gone:
         store.delete(Original, gone)
         store.delete(Sighting, gone)
 
 
 MOST_GONE, MOST_SIGHTINGS = 8, 200
-"""Of one post: times at which it was gone, and versions of it, which are told; somebody may edit
-one without end.
-"""
+"""Limits per post, which somebody may edit without end: times at which it was gone, versions."""
 
 
-def presence_in(finding: Finding) -> Presence | None:
-    """What a finding tells of its post; None where nothing lasts by which the post is known
-    again.
-    """
-    where, at = finding.capture, finding.capture.fetched_at
-    if not where.post:
+def read_presence(finding: Finding) -> Presence | None:
+    """Return what a finding says about its post; None if the post has no lasting token."""
+    capture, at = finding.capture, finding.capture.fetched_at
+    if not capture.post:
         return None
     gone = (
-        (PostRemoval(at=at, how="deleted" if where.deleted else "edited"),)
-        if where.deleted or finding.withdrawn
+        (PostRemoval(at=at, how="deleted" if capture.deleted else "edited"),)
+        if capture.deleted or finding.withdrawn
         else ()
     )
     return Presence(
-        id=presence_id(finding.tenant, where.post),
+        id=presence_id(finding.tenant, capture.post),
         tenant=finding.tenant,
         at=at,
         first_shown=None if gone else at,
@@ -150,43 +151,48 @@ def presence_in(finding: Finding) -> Presence | None:
     )
 
 
-def merged_presence(one: Presence, other: Presence) -> Presence:
-    """What both tell of one post, in whatever order."""
-    gone = sorted({*one.gone, *other.gone}, key=lambda gone: (gone.at, gone.how))
+def merge_presences(first: Presence, second: Presence) -> Presence:
+    """Return the union of two presences of one post; the order does not matter."""
+    gone = sorted({*first.gone, *second.gone}, key=lambda gone: (gone.at, gone.how))
     shown = [
-        at for at in (one.first_shown, other.first_shown, one.last_shown, other.last_shown) if at
+        at
+        for at in (first.first_shown, second.first_shown, first.last_shown, second.last_shown)
+        if at
     ]
-    return one.model_copy(
+    return first.model_copy(
         update={
-            "at": max(one.at, other.at),
+            "at": max(first.at, second.at),
             "first_shown": min(shown, default=None),
             "last_shown": max(shown, default=None),
             "gone": (*gone[: MOST_GONE - 1], *gone[-1:]) if len(gone) > MOST_GONE else tuple(gone),
-            "sightings": tuple(sorted({*one.sightings, *other.sightings})[:MOST_SIGHTINGS]),
+            "sightings": tuple(sorted({*first.sightings, *second.sightings})[:MOST_SIGHTINGS]),
         }
     )
 
 
 def with_presence(sighting: Sighting, presence: Presence) -> Sighting:
-    """`sighting` with what is known of its post."""
+    """Return `sighting` with the times at which its post was found gone or back."""
     last = presence.last_shown
     since = next((gone for gone in presence.gone if last is None or gone.at > last), None)
     back = since is None and any(
         presence.first_shown and gone.at > presence.first_shown for gone in presence.gone
     )
-    told = {
+    fields = {
         "gone_at": since and since.at,
         "gone_how": since.how if since else "",
         "back_at": last if back else None,
     }
-    is_known = all(getattr(sighting, name) == value for name, value in told.items())
-    return sighting if is_known else sighting.model_copy(update=told)
+    is_unchanged = all(getattr(sighting, name) == value for name, value in fields.items())
+    return sighting if is_unchanged else sighting.model_copy(update=fields)
 
 
 @dataclass(slots=True)
 class Presences:
-    """The posts of a batch: as they are `stored`, as they stand `now`, and the stored sightings
-    of them.
+    """The posts of a batch.
+
+    `stored` are their presences before the batch, `now` those after it; `sightings` are their
+    stored
+    sightings.
     """
 
     stored: dict[str, Presence] = field(default_factory=dict)
@@ -194,96 +200,103 @@ class Presences:
     now: dict[str, Presence] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, merging: Merge, findings: Iterable[Finding]) -> Presences:
-        """With what `findings` tell; each that is told again changes nothing."""
-        told = [presence for finding in findings if (presence := presence_in(finding))]
-        stored = merging.mget(Presence, {one.id for one in told})
+    def load(cls, merging: Merge, findings: Iterable[Finding]) -> Presences:
+        """Load the stored presences of these posts and add what `findings` say; repeatable."""
+        reported = [presence for finding in findings if (presence := read_presence(finding))]
+        stored = merging.mget(Presence, {report.id for report in reported})
         now = dict(stored)
-        for one in told:
-            now[one.id] = (
-                merged_presence(now[one.id], one) if one.id in now else merged_presence(one, one)
+        for report in reported:
+            now[report.id] = (
+                merge_presences(now[report.id], report)
+                if report.id in now
+                else merge_presences(report, report)
             )
         return cls(
             stored,
-            merging.mget(Sighting, {id_ for one in stored.values() for id_ in one.sightings}),
+            merging.mget(Sighting, {id_ for report in stored.values() for id_ in report.sightings}),
             now,
         )
 
     @property
     def changed(self) -> list[Presence]:
-        """Those of which there is news."""
-        return [one for id_, one in self.now.items() if self.stored.get(id_) != one]
+        """The presences that differ from the stored ones."""
+        return [presence for id_, presence in self.now.items() if self.stored.get(id_) != presence]
 
-    def moved(self, others: Iterable[Sighting]) -> list[Sighting]:
-        """The sightings, of the stored ones and of `others`, that are told otherwise now."""
-        pool = self.sightings | {sighting.id: sighting for sighting in others}
-        known = [
-            (pool[id_], presence)
+    def update_sightings(self, others: Iterable[Sighting]) -> list[Sighting]:
+        """Return the sightings, stored or in `others`, whose presence has changed, updated."""
+        by_id = self.sightings | {sighting.id: sighting for sighting in others}
+        pairs = [
+            (by_id[id_], presence)
             for presence in self.now.values()
             for id_ in presence.sightings
-            if id_ in pool
+            if id_ in by_id
         ]
         return [
             after
-            for before, presence in known
+            for before, presence in pairs
             if (after := with_presence(before, presence)) is not before
         ]
 
 
 CONTAINED, COMPARED = 0.6, 8
-"""As for a re-post in `alerts.grouping.placement`."""
+"""The same limits as for a re-post in `alerts.grouping.placement`."""
 LARGEST_APART, OFFERS_APART = 4, 2
-"""Posts that are judged by themselves: to judge each of a thousand would take longer than a batch
-may, and the small ones are as good as never worse.
+"""How many posts are judged alone: the largest, and further ones that offer data.
+
+Judging each of a thousand would take too long, and the small ones are almost never worse.
 """
 SUMMED = (
     "matched_rows corroborated_rows minors customers matches witnesses_comparable"
     " witnesses_agreeing bytes".split()
 )
 LARGEST = "watchlist cards_enrolled cohort_labels canaries_enrolled".split()
-"""What a finding has beside its counts."""
+"""Fields of which the maximum is taken, besides the counts."""
 
 
-def different(sightings: Iterable[Sighting]) -> list[Sighting]:
-    """Those of a seller's posts that hold something of their own, the largest first, in whatever
-    order they came.
+def select_distinct_posts(sightings: Iterable[Sighting]) -> list[Sighting]:
+    """Return a seller's posts that hold data of their own, the largest first.
+
+    The order of arrival does not matter.
     """
     posts: dict[tuple[str, str], Sighting] = {}
-    for sighting in sorted((s for s in sightings if s.tied), key=size):
+    for sighting in sorted((s for s in sightings if s.tied), key=size_order):
         posts.setdefault((sighting.site, sighting.post_id or sighting.id), sighting)
-    kept, seen = list[Sighting](), dict[str, tuple[str, ...]]()
+    distinct, sketches = list[Sighting](), dict[str, tuple[str, ...]]()
     for post in posts.values():
-        if not _is_copy(post, seen.get(post.sketch_of, ())):
-            kept.append(post)
-            seen[post.sketch_of] = merge(seen.get(post.sketch_of, ()), post.sketch)
-    return kept
+        if not _is_copy(post, sketches.get(post.sketch_of, ())):
+            distinct.append(post)
+            sketches[post.sketch_of] = merge(sketches.get(post.sketch_of, ()), post.sketch)
+    return distinct
 
 
-def judged_apart(posts: Sequence[Sighting]) -> list[Sighting]:
-    """Those of `posts`, the largest first, that may be worse alone than all together: the
-    largest, and what offers or is bait.
+def select_posts_to_judge_alone(posts: Sequence[Sighting]) -> list[Sighting]:
+    """Return the posts that may be worse alone than all together, from `posts`, the largest first.
+
+    These are the largest, and those that offer data or contain a honeytoken.
     """
     offers = [post for post in posts[LARGEST_APART:] if post.alarm or post.canaries]
     return [*posts[:LARGEST_APART], *offers[:OFFERS_APART]]
 
 
-def size(sighting: Sighting) -> tuple[int, int, str]:
-    """By this the largest stands first: most rows, then most customers; the id decides between
-    equals.
+def size_order(sighting: Sighting) -> tuple[int, int, str]:
+    """Return a sort key that puts the largest sighting first.
+
+    Most rows come first, then most customers; the id decides between equals.
     """
     return (-sighting.rows, -sighting.customers, sighting.id)
 
 
-def _is_copy(post: Sighting, seen: Sequence[str]) -> bool:
+def _is_copy(post: Sighting, larger_sketch: Sequence[str]) -> bool:
     if len(post.sketch) < COMPARED:
-        return bool(post.sketch) and set(post.sketch) <= set(seen)
-    found = overlap(post.sketch, seen)
-    return found.compared >= COMPARED and found.share >= CONTAINED
+        return bool(post.sketch) and set(post.sketch) <= set(larger_sketch)
+    common = overlap(post.sketch, larger_sketch)
+    return common.compared >= COMPARED and common.share >= CONTAINED
 
 
-def together(posts: Sequence[Sighting]) -> Sighting:
-    """`posts`, the largest first, as if they were one; what is not counted is that of the
-    largest.
+def combine(posts: Sequence[Sighting]) -> Sighting:
+    """Return one sighting that stands for all of `posts`, the largest first.
+
+    Fields that are not counted are those of the largest.
     """
     first = posts[0]
     people = sum(post.customers for post in posts)
@@ -293,7 +306,7 @@ def together(posts: Sequence[Sighting]) -> Sighting:
     update |= {name: max(getattr(post, name) for post in posts) for name in LARGEST}
     update |= combine_posts(posts)
     update |= {
-        "cohorts": _cohorts(posts),
+        "cohorts": _combine_cohorts(posts),
         "replayed": (
             sum(post.replayed * post.customers for post in posts) / people if people else 0.0
         ),
@@ -302,28 +315,30 @@ def together(posts: Sequence[Sighting]) -> Sighting:
     return first.model_copy(update=update)
 
 
-def _cohorts(posts: Sequence[Sighting]) -> tuple[Cohort, ...]:
-    """Cohorts with the matched of all posts; of those of which a post does not tell there may be
-    more.
+def _combine_cohorts(posts: Sequence[Sighting]) -> tuple[Cohort, ...]:
+    """Return the cohorts with the matched customers of all posts.
+
+    A post lists a limited number of cohorts, so the true numbers may be higher.
     """
-    found: dict[tuple[str, str], Cohort] = {}
+    cohorts: dict[tuple[str, str], Cohort] = {}
     for cohort in (cohort for post in posts for cohort in post.cohorts):
         name = cohort.dimension, cohort.label
-        before = found.get(name)
+        before = cohorts.get(name)
         matched = min(cohort.matched + (before.matched if before else 0), cohort.enrolled)
-        found[name] = cohort.model_copy(update={"matched": matched})
-    return tuple(found[name] for name in sorted(found))
+        cohorts[name] = cohort.model_copy(update={"matched": matched})
+    return tuple(cohorts[name] for name in sorted(cohorts))
 
 
 HELD = 5_000
-"""Customers that are held at once."""
+"""Upper limit of customers that are in memory at once."""
 Families = Mapping[str, Sequence[str]]
-"""By incident its own id and those of its parts."""
+"""Maps an incident to its own id and those of its parts."""
 
 
 class FactsOf(NamedTuple):
-    """What an incident is worked out of: its sightings, the incidents of others that are linked
-    to it, its customers.
+    """The facts that an incident is computed from.
+
+    `linking` are other incidents with sightings that are linked to it.
     """
 
     sightings: list[Sighting]
@@ -332,8 +347,11 @@ class FactsOf(NamedTuple):
 
 
 class NewFacts(NamedTuple):
-    """What a batch itself brings and has written: the ids of new `posts`, and all `customers` of
-    each incident new with them.
+    """The facts that a batch itself wrote.
+
+    `posts` are the ids of its new sightings; `customers` are all customers of each incident
+    that is new
+    with them.
     """
 
     posts: Collection[str]
@@ -341,67 +359,77 @@ class NewFacts(NamedTuple):
 
 
 def read_facts(
-    store: IncidentStore, families: Families, sizes: Mapping[str, int], came: NewFacts
+    store: IncidentStore, families: Families, sizes: Mapping[str, int], new: NewFacts
 ) -> Iterator[tuple[str, FactsOf]]:
-    """The facts of each incident with its parts; `sizes` says how many customers it has at most.
+    """Yield the facts of each incident together with its parts.
 
-    What is given is to be read before the next is asked for. The customers that `came` stand for
-    those of an incident unless it has a post that did not come with them, of another process.
+    `sizes` is an upper limit of each incident's number of customers. Consume the facts of one
+    incident
+    before asking for the next. The customers in `came` stand for those of an incident unless it
+    has a
+    post from another process.
     """
-    members = {one for family in families.values() for one in family}
-    within, linking = defaultdict[str, list[Sighting]](list), defaultdict[str, set[str]](set)
+    members = {member for family in families.values() for member in family}
+    by_incident, linking = defaultdict[str, list[Sighting]](list), defaultdict[str, set[str]](set)
     for sighting in store.scroll(Sighting, DocumentFilter({"incident": [*members]})):
-        within[sighting.incident].append(sighting)
+        by_incident[sighting.incident].append(sighting)
     for sighting in store.scroll(Sighting, DocumentFilter({"linked": [*members]})):
-        for other in sighting.linked:
-            linking[other].add(sighting.incident)
-    held = {
-        one: people
-        for one, people in came.customers.items()
-        if all(post.id in came.posts for post in within[one])
+        for linked in sighting.linked:
+            linking[linked].add(sighting.incident)
+    new_customers = {
+        member: customers
+        for member, customers in new.customers.items()
+        if all(post.id in new.posts for post in by_incident[member])
     }
-    for some in _groups(families, sizes):
-        asked = {one for id_ in some for one in families[id_]} - held.keys()
-        people = {**held, **_people(store, asked)} if len(some) > 1 else held
-        for id_ in some:
+    for group in _split_families(families, sizes):
+        to_read = {member for id_ in group for member in families[id_]} - new_customers.keys()
+        customers = (
+            {**new_customers, **_read_customers(store, to_read)}
+            if len(group) > 1
+            else new_customers
+        )
+        for id_ in group:
             family = families[id_]
-            theirs = chain.from_iterable(people.get(one, ()) for one in family)
-            if len(some) == 1:
-                theirs = chain(theirs, _streamed(store, [one for one in family if one not in held]))
+            exposures = chain.from_iterable(customers.get(member, ()) for member in family)
+            if len(group) == 1:
+                exposures = chain(
+                    exposures,
+                    _stream_customers(
+                        store, [member for member in family if member not in new_customers]
+                    ),
+                )
             yield (
                 id_,
                 FactsOf(
-                    [s for one in family for s in within[one]],
-                    {i for one in family for i in linking[one]},
-                    theirs,
+                    [s for member in family for s in by_incident[member]],
+                    {i for member in family for i in linking[member]},
+                    exposures,
                 ),
             )
 
 
-def _groups(families: Families, sizes: Mapping[str, int]) -> Iterator[list[str]]:
-    """The incidents, in groups that have no more customers than may be held; a larger one comes
-    alone.
-    """
-    group, held = list[str](), 0
+def _split_families(families: Families, sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    """Yield the incidents in groups of at most `HELD` customers; a larger incident is alone."""
+    group, customers = list[str](), 0
     for id_ in families:
-        if group and held + sizes[id_] > HELD:
+        if group and customers + sizes[id_] > HELD:
             yield group
-            group, held = [], 0
+            group, customers = [], 0
         group.append(id_)
-        held += sizes[id_]
+        customers += sizes[id_]
     if group:
         yield group
 
 
-def _people(store: IncidentStore, incidents: Iterable[str]) -> Mapping[str, list[Exposure]]:
-    """The customers of each incident."""
-    found, asked = defaultdict[str, list[Exposure]](list), [*incidents]
-    for exposure in store.scroll(Exposure, DocumentFilter({"incident": asked})) if asked else ():
-        found[exposure.incident].append(exposure)
-    return found
+def _read_customers(store: IncidentStore, incidents: Iterable[str]) -> Mapping[str, list[Exposure]]:
+    """Return the exposures of each incident."""
+    exposures, ids = defaultdict[str, list[Exposure]](list), [*incidents]
+    for exposure in store.scroll(Exposure, DocumentFilter({"incident": ids})) if ids else ():
+        exposures[exposure.incident].append(exposure)
+    return exposures
 
 
-def _streamed(store: IncidentStore, family: Sequence[str]) -> Iterator[Exposure]:
-    """The customers of one incident, one after the other; nothing is asked until the first is."""
+def _stream_customers(store: IncidentStore, family: Sequence[str]) -> Iterator[Exposure]:
+    """Yield the exposures of one incident; the store is queried when the first is needed."""
     if family:
         yield from store.scroll(Exposure, DocumentFilter({"incident": family}))

@@ -1,10 +1,11 @@
-"""The stage on one screen: findings → (background, or) fold → facts → incidents, a batch at a time.
+"""Group the findings of a batch into incidents: read, decide, write.
 
-Writes go in an order that a crash may cut anywhere: first the sightings, which remember where each
-finding went and which incidents it tied; then exposures and holdings; last the incidents, which
-follow from them. The batch comes again, finds its sightings, and ends in the same facts. So it does
-where another process wrote between reading and writing: what a batch read is written over that
-alone (`alerts.store`), and else the batch is done again from reading.
+Writes are ordered so that a crash may happen anywhere: first the sightings, which remember where
+each finding went and which incidents it tied; then exposures and holdings; last the incidents,
+which follow from them. After a crash the batch arrives again, finds its sightings, and ends in the
+same facts. The same happens if another process wrote between reading and writing: a document is
+overwritten only in the state in which the batch read it (`alerts.store`); otherwise the batch is
+processed again from the start.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from functools import partial
 from typing import Protocol
 
 from alerts.grouping import exposures, placement, projection
-from alerts.grouping.benign import BenignRules, fact_of, shipped
-from alerts.grouping.exposures import exposures_of, merged
-from alerts.grouping.placement import KnownIncident, Placement, held
+from alerts.grouping.benign import BenignRules, build_benign_record, load_shipped_rules
+from alerts.grouping.exposures import build_exposures, merge_exposures
+from alerts.grouping.placement import KnownIncident, Placement, find_holdings
 from alerts.grouping.sightings import (
     FactsOf,
     NewFacts,
     Presences,
-    claim_of,
-    current,
+    drop_superseded,
+    get_served_claim,
     read_facts,
     remove_replaced,
     without_replaced,
@@ -57,72 +58,69 @@ from ullage.settings import Tenant
 from ullage.verdict import VerdictRules, own_rules
 
 KEPT_FROM = SEVERITIES.index("low")
-"""Of what is less nobody needs to find the post again."""
+"""Originals are stored from this severity on; nobody needs to find lesser posts again."""
 YOUNG = 20_000
-"""Objects that folding makes before the new ones are looked through for garbage: a batch makes
-several times as many, and hardly any that only a collection frees.
+"""Garbage collection threshold of the stage.
+
+A batch allocates several times as many objects, and hardly any of them are in cycles.
 """
 SEARCHED = (Sighting, Exposure, Notification)
-"""What is searched once a batch's facts are written, and so is to be seen; what people say is
-seen at once.
-"""
+"""Classes to refresh after a batch's facts are written, because they are searched next."""
 
 
 class BatchMetrics(Protocol):
     """Counts what the stage does."""
 
-    def handled(self, findings: Sequence[Finding], opened: Sequence[Sighting]) -> None:
-        """Count the `findings` of a batch, and the sightings that `opened` incidents."""
+    def count_batch(self, findings: Sequence[Finding], opened: Sequence[Sighting]) -> None:
+        """Count the `findings` of a batch, and the sightings that opened incidents."""
 
-    def rule_failed(self, fault: DetectorFault) -> None:
+    def count_failed_rule(self, fault: DetectorFault) -> None:
         """Count and report a rule of the verdict that failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Folds what it is handed, but for what is no leak.
+    """Groups findings into incidents, except benign ones.
 
-    `tenant` gives a tenant's settings; what is in force is asked a batch.
+    `tenant` returns a tenant's settings; it is called for each batch.
     """
 
     store: IncidentStore
     clock: Clock
     tenant: Callable[[str], Tenant]
     metrics: BatchMetrics
-    background: Callable[[], BenignRules] = shipped
+    background: Callable[[], BenignRules] = load_shipped_rules
     rules: Callable[[], VerdictRules] = own_rules
-    """Of verdicts."""
+    """Returns the rules of verdicts."""
     tell: Callable[[Sequence[Incident]], None] = lambda _: None
-    """Told of each incident that was written, before the batch counts as done: what is to be
-    said of it is durable too.
+    """Called with the written incidents, before the batch counts as done.
+
+    So their notifications are durable too.
     """
     filed: Callable[[Mapping[str, Incident], Sequence[Incident]], None] = lambda *_: None
-    """Handed the incidents as they were and as they were written, before anybody is told of
-    them.
-    """
+    """Called with the incidents as they were and as they are, before anybody is notified."""
     key_checks: dict[str, str] = field(default_factory=dict)
-    """Of keys under which stored facts were made, as far as they came up."""
+    """Check values of the keys of stored facts, as far as they were needed."""
     writing: Callable[[], AbstractContextManager[None]] = nullcontext
     """The context in which facts are written."""
 
     def handle(self, records: Sequence[Record]) -> None:
-        """Deal with a batch; everything is durable on return, and doing it again changes
-        nothing.
-        """
+        """Process a batch. Everything is durable on return, and repeating it changes nothing."""
         decoded = without_erased(self.store, [decode(record) for record in records])
         admit(self.store, decoded, self.clock.now(), self.key_checks)
         opened = merge(self.store, partial(self._fold, decoded, {}))
-        self.metrics.handled([finding for finding in decoded if not finding.withdrawn], opened)
+        self.metrics.count_batch([finding for finding in decoded if not finding.withdrawn], opened)
 
     def _fold(
         self, decoded: Sequence[Finding], opened: dict[str, Sighting], merging: Merge
     ) -> list[Sighting]:
-        """Fold them once; gives the first sightings of new incidents, with those that are
-        `opened` by an earlier try.
+        """Group the findings, one attempt.
+
+        Return the first sightings of new incidents, including those `opened` by earlier attempts.
         """
-        told = [finding for finding in decoded if not finding.withdrawn]
-        before = self._held(told)
-        findings = current(told, before)
+        present = [finding for finding in decoded if not finding.withdrawn]
+        holdings = self._find_holdings(present)
+        findings = drop_superseded(present, holdings)
         sightings = merging.mget(
             Sighting, {id_ for f in findings for id_ in (f.id, f.served) if id_}
         )
@@ -133,15 +131,19 @@ class Alert:
             if f.id not in sightings and not f.incomplete and f.served not in incomplete
         ]
         traits = {f.id: Traits.of(f) for f in new if f.parts == 1}
-        background = self._background(new, traits, before)
+        background = self._background(new, traits, holdings)
         leaks = [finding for finding in findings if finding.id not in background]
-        aside = self._beside(leaks)
-        leaks += aside
-        presences = Presences.of(
+        former_background = self._find_former_background(leaks)
+        leaks += former_background
+        presences = Presences.load(
             merging, [*leaks, *(finding for finding in decoded if finding.withdrawn)]
         )
-        sightings |= merging.mget(Sighting, {f.id for f in aside}) if aside else {}
-        batch = self._load(merging, leaks, before | self._held(aside), sightings, presences)
+        sightings |= (
+            merging.mget(Sighting, {f.id for f in former_background}) if former_background else {}
+        )
+        batch = self._load(
+            merging, leaks, holdings | self._find_holdings(former_background), sightings, presences
+        )
         for finding in leaks:
             batch.take(
                 finding,
@@ -153,101 +155,119 @@ class Alert:
             with self.writing():
                 self._write(merging, batch)
                 self.store.delete(Exposure, erased_meanwhile(self.store, batch.exposures.values()))
-                if aside:
-                    self.store.delete(Background, [finding.id for finding in aside])
+                if former_background:
+                    self.store.delete(Background, [finding.id for finding in former_background])
         return [*opened.values()]
 
     def _ties(self, finding: Finding) -> placement.Ties:
-        return placement.ties_of(finding)
+        return placement.build_ties(finding)
 
-    def _held(self, findings: Collection[Finding]) -> dict[str, Holding]:
-        """Of all that these findings look for what incidents hold."""
+    def _find_holdings(self, findings: Collection[Finding]) -> dict[str, Holding]:
+        """Return the holdings of all values that these findings look up."""
         claims = (
             claim
             for f in findings
-            for claim in (*placement.claims_of(f), *self._ties(f).all, claim_of(f))
+            for claim in (
+                *placement.list_content_claims(f),
+                *self._ties(f).all,
+                get_served_claim(f),
+            )
             if claim
         )
-        return held(self.store, {*claims})
+        return find_holdings(self.store, {*claims})
 
     def _background(
         self, findings: Sequence[Finding], traits: Mapping[str, Traits], before: Collection[str]
     ) -> set[str]:
-        """Ids of the findings that are no leak.
+        """Return the ids of the benign findings, and store those that are new.
 
-        One that comes again is what it was, whatever the rules.
+        A finding that arrives again stays what it was, whatever the rules are now.
         """
-        known, rules, decided = (
+        known_ids, rules, decided = (
             set(self.store.mget(Background, {f.id for f in findings})),
             self.background(),
             dict[str, Background](),
         )
         for finding in findings:
-            seen = traits.get(finding.id)
-            if seen is not None and finding.id not in known and (rule := rules.decide(seen)):
-                decided[finding.id] = fact_of(
-                    finding, rule, rules.version, seen, self.clock.now(), self._ties(finding).own
+            finding_traits = traits.get(finding.id)
+            if (
+                finding_traits is not None
+                and finding.id not in known_ids
+                and (rule := rules.decide(finding_traits))
+            ):
+                decided[finding.id] = build_benign_record(
+                    finding,
+                    rule,
+                    rules.version,
+                    finding_traits,
+                    self.clock.now(),
+                    self._ties(finding).own,
                 )
-        for id_ in self._sold(findings, decided.keys() | known, decided, before):
+        for id_ in self._find_sellers_posts(findings, decided.keys() | known_ids, decided, before):
             del decided[id_]
         if not decided:
-            return known
+            return known_ids
         with self.writing():
             self._put_background(findings, [*decided.values()])
-        return known | decided.keys()
+        return known_ids | decided.keys()
 
-    def _sold(
+    def _find_sellers_posts(
         self,
         findings: Sequence[Finding],
         apart: Collection[str],
         decided: Collection[str],
         before: Collection[str],
     ) -> set[str]:
-        """Of those `decided` the ids of what an author posted who sells beside it or did
-        `before`: that is no background.
+        """Return the ids in `decided` of posts whose author also sells data, now or before.
+
+        Such a post is not benign.
         """
         tied = {finding.id: self._ties(finding) for finding in findings}
-        sold = {*before} | {tie for id_, one in tied.items() if id_ not in apart for tie in one.own}
-        found = set[str]()
-        while more := {
-            id_ for id_ in decided if id_ not in found and not sold.isdisjoint(tied[id_].all)
+        seller_ties = {*before} | {
+            tie for id_, ties in tied.items() if id_ not in apart for tie in ties.own
+        }
+        seller_posts = set[str]()
+        while new_posts := {
+            id_
+            for id_ in decided
+            if id_ not in seller_posts and not seller_ties.isdisjoint(tied[id_].all)
         }:
-            found |= more
-            sold |= {tie for id_ in more for tie in tied[id_].own}
-        return found
+            seller_posts |= new_posts
+            seller_ties |= {tie for id_ in new_posts for tie in tied[id_].own}
+        return seller_posts
 
-    def _beside(self, leaks: Sequence[Finding]) -> list[Finding]:
-        """What was background until its author turned out to sell beside it: those findings, to
-        be folded after all.
-        """
-        found, asked = (
+    def _find_former_background(self, leaks: Sequence[Finding]) -> list[Finding]:
+        """Return findings stored as benign whose author turned out to sell, to be grouped now."""
+        by_id, ties = (
             dict[str, Finding](),
             {tie for finding in leaks for tie in self._ties(finding).all},
         )
-        if asked:
+        if ties:
             self.store.refresh(Background)
-        while asked:
+        while ties:
             new = [
-                one for fact in self._tied(asked) if fact.id not in found and (one := _kept(fact))
+                finding
+                for fact in self._find_tied_background(ties)
+                if fact.id not in by_id and (finding := _decode_kept_finding(fact))
             ]
-            found |= {finding.id: finding for finding in new}
-            asked = {tie for finding in new for tie in self._ties(finding).all}
-        return [*found.values()]
+            by_id |= {finding.id: finding for finding in new}
+            ties = {tie for finding in new for tie in self._ties(finding).all}
+        return [*by_id.values()]
 
-    def _tied(self, asked: Collection[str]) -> list[Background]:
-        """Background facts whose posts left one of these ties."""
+    def _find_tied_background(self, ties: Collection[str]) -> list[Background]:
+        """Return the benign records whose posts left one of these ties."""
         return sorted(
-            self.store.scroll(Background, DocumentFilter({"ties": tuple(asked)})),
+            self.store.scroll(Background, DocumentFilter({"ties": tuple(ties)})),
             key=lambda fact: (fact.at, fact.id),
         )
 
     def _put_background(self, findings: Sequence[Finding], decided: Sequence[Background]) -> None:
-        """Write what was decided, and that the whole of those captures was."""
+        """Store the benign records, and that their captures were read completely."""
         self._put(decided)
         self.store.delete(Background, erased_meanwhile(self.store, decided))
-        whole = {finding.id: claim_of(finding) for finding in findings}
+        claims = {finding.id: get_served_claim(finding) for finding in findings}
         self.store.create(
-            [holding_of(d.tenant, "", (whole[d.id],), d.at) for d in decided if whole[d.id]]
+            [holding_of(d.tenant, "", (claims[d.id],), d.at) for d in decided if claims[d.id]]
         )
 
     def _load(
@@ -258,87 +278,98 @@ class Alert:
         sightings: dict[str, Sighting],
         presences: Presences,
     ) -> FindingBatch:
-        """Everything that the batch can touch, by id; `before` is what holds the values that it
-        looks for.
+        """Return everything that the batch can touch, by id.
+
+        `before` are the holdings of the values that it looks up.
         """
         tied = {finding.id: self._ties(finding) for finding in findings}
-        holders = {one.incident for one in before.values() if one.incident} | {
+        holders = {h.incident for h in before.values() if h.incident} | {
             i for s in sightings.values() for i in (s.incident, *s.linked, *s.parts_tied)
         }
         holders |= {sighting.incident for sighting in presences.sightings.values()}
         holders |= {incident_id(finding.id) for finding in findings}
         stored = self._with_heads(merging, holders)
-        known = {id_: KnownIncident.of(found) for id_, found in stored.items()}
-        if any(one.own for one in tied.values()):
-            for id_, decision in last_decisions(self.store, known).items():
-                known[id_] = known[id_]._replace(
+        incidents = {id_: KnownIncident.from_incident(incident) for id_, incident in stored.items()}
+        if any(ties.own for ties in tied.values()):
+            for id_, decision in last_decisions(self.store, incidents).items():
+                incidents[id_] = incidents[id_]._replace(
                     closed_at=decision.at if decision.status in CLOSED else None
                 )
-        seen = self._seen([f for f in findings if f.id not in sightings])
-        return FindingBatch(sightings, {**before}, known, stored, tied, presences, seen)
+        earlier = self._find_earlier_exposures([f for f in findings if f.id not in sightings])
+        return FindingBatch(sightings, {**before}, incidents, stored, tied, presences, earlier)
 
     @staticmethod
     def _with_heads(merging: Merge, ids: Collection[str]) -> dict[str, Incident]:
-        """The stored incidents of these ids, and those whose parts they are."""
-        found, wanted = dict[str, Incident](), set(ids)
-        while wanted:
-            found |= merging.mget(Incident, wanted)
-            wanted = {one.part_of for one in found.values() if one.part_of} - found.keys()
-        return found
+        """Return the stored incidents with these ids, and their heads."""
+        incidents, missing = dict[str, Incident](), set(ids)
+        while missing:
+            incidents |= merging.mget(Incident, missing)
+            missing = {
+                incident.part_of for incident in incidents.values() if incident.part_of
+            } - incidents.keys()
+        return incidents
 
-    def _seen(self, findings: Sequence[Finding]) -> dict[str, exposures.Seen]:
-        """Where the customers of new findings stood before, a tenant."""
-        seen: dict[str, exposures.Seen] = {}
+    def _find_earlier_exposures(self, findings: Sequence[Finding]) -> dict[str, exposures.Seen]:
+        """Return for each tenant where the customers of new findings appeared before."""
+        earlier: dict[str, exposures.Seen] = {}
         for finding in findings:
-            seen.setdefault(finding.tenant, {}).update(
-                (subject, {}) for subject in exposures.sample(finding)
+            earlier.setdefault(finding.tenant, {}).update(
+                (subject, {}) for subject in exposures.sample_customers(finding)
             )
-        asked = [subject for subjects in seen.values() for subject in subjects]
-        for one in (
-            self.store.scroll(Exposure, DocumentFilter({"tenant": (*seen,), "subject": asked}))
-            if asked
+        subjects_to_read = [subject for subjects in earlier.values() for subject in subjects]
+        for exposure in (
+            self.store.scroll(
+                Exposure, DocumentFilter({"tenant": (*earlier,), "subject": subjects_to_read})
+            )
+            if subjects_to_read
             else ()
         ):
-            exposures.remember(seen[one.tenant], (one,))
-        return seen
+            exposures.remember(earlier[exposure.tenant], (exposure,))
+        return earlier
 
     def _write(self, merging: Merge, batch: FindingBatch) -> None:
-        moved = batch.presences.moved(batch.sightings.values())
+        moved = batch.presences.update_sightings(batch.sightings.values())
         merging.put(({s.id: s for s in batch.new_sightings} | {s.id: s for s in moved}).values())
         merging.put(batch.presences.changed)
-        touched = batch.touched()
+        touched = batch.find_touched()
         if not touched:
             return
-        came = batch.came()
+        new_facts = batch.new_facts()
         stored = merging.mget(
             Exposure,
-            [id_ for id_, one in batch.exposures.items() if one.incident not in came.customers],
+            [
+                id_
+                for id_, exposure in batch.exposures.items()
+                if exposure.incident not in new_facts.customers
+            ],
         )
         before = {
-            id_: left
+            id_: remaining
             for id_, old in stored.items()
-            if (left := without_sightings(old, batch.replaced))
+            if (remaining := without_sightings(old, batch.replaced))
         }
-        shown = [
-            merged(before[id_], found) if id_ in before else found
-            for id_, found in batch.exposures.items()
+        updated = [
+            merge_exposures(before[id_], exposure) if id_ in before else exposure
+            for id_, exposure in batch.exposures.items()
         ]
-        merging.put([*shown, *batch.holdings])
+        merging.put([*updated, *batch.holdings])
         if batch.replaced:
             self.store.refresh(*SEARCHED)
             remove_replaced(self.store, [batch.sightings[id_] for id_ in batch.gone])
         self.store.refresh(*SEARCHED)
         rules = self.rules()
-        families = {id_: (id_, *sorted(batch.known[id_].parts)) for id_ in sorted(touched)}
-        facts = read_facts(self.store, families, batch.customers(families), came)
-        incidents = [self._project(id_, of_it, batch, rules) for id_, of_it in facts]
-        grave = {
+        families = {id_: (id_, *sorted(batch.incidents[id_].parts)) for id_ in sorted(touched)}
+        facts = read_facts(self.store, families, batch.count_customers(families), new_facts)
+        incidents = [
+            self._project(id_, incident_facts, batch, rules) for id_, incident_facts in facts
+        ]
+        severe = {
             id_
-            for one in incidents
-            if SEVERITIES.index(one.severity) >= KEPT_FROM
-            for id_ in one.family
+            for incident in incidents
+            if SEVERITIES.index(incident.severity) >= KEPT_FROM
+            for id_ in incident.family
         }
-        self._put([original for original in batch.originals if original.incident in grave])
+        self._put([original for original in batch.originals if original.incident in severe])
         merging.put(incidents)
         self.filed(batch.stored, incidents)
         self.tell([incident for incident in incidents if not incident.part_of])
@@ -346,31 +377,43 @@ class Alert:
     def _project(
         self, id_: str, facts: FactsOf, batch: FindingBatch, rules: VerdictRules
     ) -> Incident:
-        """The incident as its facts now stand; one that is frozen, or whose sightings have
-        expired, keeps its numbers.
+        """Return the incident as its facts now stand.
+
+        An incident that is frozen, or whose sightings have expired, keeps its numbers.
         """
-        known, stored = batch.known[id_], batch.stored.get(id_)
-        family = {id_, *known.parts}
+        incident, stored = batch.incidents[id_], batch.stored.get(id_)
+        family = {id_, *incident.parts}
         is_frozen = stored is not None and stored.frozen_at is not None
         sightings = [] if is_frozen else without_replaced(facts.sightings)
-        linked = {*facts.linking, *(other for s in sightings for other in s.linked)} - family
+        linked = {
+            *facts.linking,
+            *(linked_id for s in sightings for linked_id in s.linked),
+        } - family
         if stored is not None and not any(sighting.incident == id_ for sighting in sightings):
             linked |= {*stored.linked} - family
             changed = {
                 "linked": tuple(sorted(linked)),
-                **self._part(known, stored),
-                "parts": tuple(sorted(known.parts)),
+                **self._part_fields(incident, stored),
+                "parts": tuple(sorted(incident.parts)),
             }
             return stored.model_copy(update=changed)
-        acknowledged = projection.acknowledged(self.store, sightings)
-        today, tenant = self.clock.now().date(), self.tenant(known.tenant)
-        setting = projection.Setting(today, tenant, rules, acknowledged, self.metrics.rule_failed)
-        sketch = known.sketch, known.sketch_of
-        made = projection.project(sightings, facts.exposures, setting, sketch, linked, known.parts)
-        return made.model_copy(update=self._part(known, stored)) if known.part_of else made
+        acknowledged = projection.find_acknowledged(self.store, sightings)
+        today, tenant = self.clock.now().date(), self.tenant(incident.tenant)
+        setting = projection.Setting(
+            today, tenant, rules, acknowledged, self.metrics.count_failed_rule
+        )
+        sketch = incident.sketch, incident.sketch_of
+        projected = projection.project(
+            sightings, facts.exposures, setting, sketch, linked, incident.parts
+        )
+        return (
+            projected.model_copy(update=self._part_fields(incident, stored))
+            if incident.part_of
+            else projected
+        )
 
-    def _part(self, known: KnownIncident, stored: Incident | None) -> dict[str, object]:
-        """Return of which incident it is a part, and since when."""
+    def _part_fields(self, known: KnownIncident, stored: Incident | None) -> dict[str, object]:
+        """Return the fields that say which incident it is a part of, and since when."""
         is_same = stored is not None and stored.part_of == known.part_of
         since = stored.part_since if stored and is_same else self.clock.now()
         return {"part_of": known.part_of, "part_since": since if known.part_of else None}
@@ -382,55 +425,55 @@ class Alert:
 
 @dataclass(slots=True)
 class FindingBatch:
-    """What is known of a batch's incidents, the findings before the one in hand included."""
+    """The state of a batch's incidents, including the findings processed so far."""
 
     sightings: dict[str, Sighting]
-    held: dict[str, Holding]
-    """By value what holds it, of all that its findings look for."""
-    known: dict[str, KnownIncident]
+    holders: dict[str, Holding]
+    """The holding of each value that its findings look up."""
+    incidents: dict[str, KnownIncident]
     stored: dict[str, Incident]
     tied: dict[str, placement.Ties]
     """The ties of each of its findings."""
     presences: Presences = field(default_factory=Presences)
-    """Of its posts, whether they are there."""
-    seen: dict[str, exposures.Seen] = field(default_factory=dict)
+    """Whether its posts still exist."""
+    earlier: dict[str, exposures.Seen] = field(default_factory=dict)
     new_sightings: list[Sighting] = field(default_factory=list)
     holdings: list[Holding] = field(default_factory=list)
-    """Of what was held by nobody, or by an incident that is gone or frozen, or that a tie does
-    not hold to.
-    """
+    """New holdings, of values that were free or whose incident is gone, frozen or closed."""
     opened: list[Sighting] = field(default_factory=list)
     exposures: dict[str, Exposure] = field(default_factory=dict)
-    """What the batch itself shows, by id."""
+    """The batch's own exposures, by id."""
     replaced: set[str] = field(default_factory=set)
-    """Ids of incomplete sightings that gave way to a whole one."""
+    """Ids of incomplete sightings that a complete one replaces."""
     gone: set[str] = field(default_factory=set)
-    """Those of them of which nothing is to be left: the whole one is there with its last part."""
+    """Those of them to delete, because the complete one has arrived with its last part."""
     originals: list[Original] = field(default_factory=list)
-    """What is sealed of the batch's findings."""
+    """The encrypted originals of the batch's findings."""
 
     def take(self, finding: Finding, traits: Traits | None, clock: Clock) -> None:
-        """Place one finding; one that has a sighting goes where it went before."""
-        sighting, earlier = self.sightings.get(finding.id), self._replaced_by(finding)
+        """Place one finding; one that already has a sighting goes to the same place."""
+        sighting, earlier = self.sightings.get(finding.id), self._take_over(finding)
         if sighting is None:
-            where = (
+            target = (
                 self._place_of(earlier)
                 if earlier
-                else placement.place(finding, self.held, self.known, self.tied[finding.id])
+                else placement.place(finding, self.holders, self.incidents, self.tied[finding.id])
             )
-            frozen = [self.known[id_] for id_ in where.linked if self.known[id_].frozen]
-            known = exposures.replay_of(
-                finding, self._family(where), self.seen.get(finding.tenant, {}), frozen
+            frozen = [self.incidents[id_] for id_ in target.linked if self.incidents[id_].frozen]
+            replay = exposures.measure_replay(
+                finding, self._family(target), self.earlier.get(finding.tenant, {}), frozen
             )
             at = earlier.folded_at if earlier else clock.now()
-            sighting = projection.sighting_of(finding, where, known, traits, at)
+            sighting = projection.build_sighting(finding, target, replay, traits, at)
             self.new_sightings.append(sighting)
             self.sightings[finding.id] = sighting
-        shown = exposures_of(finding, sighting.incident)
-        exposures.remember(self.seen.get(finding.tenant, {}), shown.values())
-        for id_, found in shown.items():
+        finding_exposures = build_exposures(finding, sighting.incident)
+        exposures.remember(self.earlier.get(finding.tenant, {}), finding_exposures.values())
+        for id_, exposure in finding_exposures.items():
             self.exposures[id_] = (
-                merged(self.exposures[id_], found) if id_ in self.exposures else found
+                merge_exposures(self.exposures[id_], exposure)
+                if id_ in self.exposures
+                else exposure
             )
         if finding.original:
             self.originals.append(
@@ -447,123 +490,143 @@ class FindingBatch:
 
     @staticmethod
     def _place_of(earlier: Sighting) -> Placement:
-        """The place of a sighting that gives way to a whole one."""
+        """Return the place of an incomplete sighting, for the complete one that replaces it."""
         return Placement(earlier.incident, False, earlier.linked, earlier.parts_tied, earlier.tied)
 
-    def _family(self, where: Placement) -> set[str]:
-        """The incidents with which it is judged at this place."""
-        heads = {placement.head_of(id_, self.known) for id_ in (where.incident, *where.parts)}
+    def _family(self, target: Placement) -> set[str]:
+        """Return the incidents that a finding at this place is judged together with."""
+        heads = {
+            placement.find_head(id_, self.incidents) for id_ in (target.incident, *target.parts)
+        }
         return {
-            where.incident,
+            target.incident,
             *heads,
-            *(part for head in heads & self.known.keys() for part in self.known[head].parts),
+            *(
+                part
+                for head in heads & self.incidents.keys()
+                for part in self.incidents[head].parts
+            ),
         }
 
-    def _replaced_by(self, finding: Finding) -> Sighting | None:
-        """The incomplete sighting whose place `finding` takes, and of which the batch now shows
-        nothing.
+    def _take_over(self, finding: Finding) -> Sighting | None:
+        """Return the incomplete sighting that `finding` replaces, None if there is none.
+
+        Its exposures are removed from the batch.
         """
         earlier = self.sightings.get(finding.served) if not finding.incomplete else None
-        holder = self.known.get(earlier.incident) if earlier else None
+        holder = self.incidents.get(earlier.incident) if earlier else None
         if earlier is None or holder is None or holder.frozen:
             return None
         self.replaced.add(earlier.id)
         if finding.part == finding.parts:
             self.gone.add(earlier.id)
-        left = {
-            id_: without_sightings(found, {earlier.id}) for id_, found in self.exposures.items()
+        remaining = {
+            id_: without_sightings(exposure, {earlier.id})
+            for id_, exposure in self.exposures.items()
         }
-        self.exposures = {id_: found for id_, found in left.items() if found}
+        self.exposures = {id_: exposure for id_, exposure in remaining.items() if exposure}
         return earlier
 
     def _join(self, finding: Finding, sighting: Sighting) -> None:
         id_ = sighting.incident
-        if id_ not in self.known:
+        if id_ not in self.incidents:
             self.opened.append(sighting)
             statistics = finding.statistics
-            self.known[id_] = KnownIncident(
+            self.incidents[id_] = KnownIncident(
                 id_, finding.tenant, sighting.folded_at, (), statistics.sketch_of
             )
-        for grown in {id_, placement.head_of(id_, self.known)}:
-            self.known[grown] = self.known[grown].grown(finding)
+        for id_to_grow in {id_, placement.find_head(id_, self.incidents)}:
+            self.incidents[id_to_grow] = self.incidents[id_to_grow].with_finding(finding)
         for part in sighting.parts_tied:
-            self._tie(placement.head_of(id_, self.known), placement.head_of(part, self.known))
-        whole = (claim_of(finding),) if finding.served and not finding.incomplete else ()
+            self._tie(
+                placement.find_head(id_, self.incidents), placement.find_head(part, self.incidents)
+            )
+        served = (get_served_claim(finding),) if finding.served and not finding.incomplete else ()
         tied = self.tied[finding.id].own if sighting.tied else ()
-        had = list[str]()
-        for claim in (*placement.claims_of(finding), *tied, *whole):
-            holder = self.known.get(self.held[claim].incident) if claim in self.held else None
+        new_claims = list[str]()
+        for claim in (*placement.list_content_claims(finding), *tied, *served):
+            holder = (
+                self.incidents.get(self.holders[claim].incident) if claim in self.holders else None
+            )
             if (
                 holder is None
                 or holder.frozen
-                or (claim in tied and not self._head(holder.id).holds(finding))
+                or (claim in tied and not self._head(holder.id).accepts_tie(finding))
             ):
-                had.append(claim)
-        if had:
-            before = {self.held[claim].id: self.held[claim] for claim in had if claim in self.held}
-            made = holding_of(finding.tenant, id_, had, sighting.folded_at, before.values())
-            self.holdings.append(made)
-            self.held.update(dict.fromkeys(had, made))
+                new_claims.append(claim)
+        if new_claims:
+            before = {
+                self.holders[claim].id: self.holders[claim]
+                for claim in new_claims
+                if claim in self.holders
+            }
+            holding = holding_of(
+                finding.tenant, id_, new_claims, sighting.folded_at, before.values()
+            )
+            self.holdings.append(holding)
+            self.holders.update(dict.fromkeys(new_claims, holding))
 
     def _head(self, id_: str) -> KnownIncident:
-        return self.known[placement.head_of(id_, self.known)]
+        return self.incidents[placement.find_head(id_, self.incidents)]
 
     def _tie(self, head: str, part: str) -> None:
-        """Make one head another's part; doing it again changes nothing."""
-        if head != part and {head, part} <= self.known.keys():
-            self.known[head] = self.known[head].with_part(self.known[part])
-            self.known[part] = self.known[part]._replace(part_of=head)
+        """Make one head a part of another; repeating it changes nothing."""
+        if head != part and {head, part} <= self.incidents.keys():
+            self.incidents[head] = self.incidents[head].with_part(self.incidents[part])
+            self.incidents[part] = self.incidents[part]._replace(part_of=head)
 
-    def customers(self, families: Mapping[str, Collection[str]]) -> dict[str, int]:
-        """At most how many customers each of these incidents has, its parts' included."""
-        came = Counter(exposure.incident for exposure in self.exposures.values())
+    def count_customers(self, families: Mapping[str, Collection[str]]) -> dict[str, int]:
+        """Return an upper limit of each incident's number of customers, with its parts."""
+        new_customers = Counter(exposure.incident for exposure in self.exposures.values())
         stored = {id_: incident.customers for id_, incident in self.stored.items()}
         return {
-            id_: sum(came[one] + stored.get(one, 0) for one in family)
+            id_: sum(new_customers[member] + stored.get(member, 0) for member in family)
             for id_, family in families.items()
         }
 
-    def came(self) -> NewFacts:
-        """The batch's new posts, and the customers of the incidents that they opened.
+    def new_facts(self) -> NewFacts:
+        """Return the batch's new posts, and the customers of the incidents that they opened.
 
-        A sighting is written before any customer of it, so the store has none of an incident all of
-        whose sightings are new: they are written as new, and where one is there after all, the
-        batch is done again and finds the sightings.
+        A sighting is written before any of its customers, so the store has no customers of
+        an incident
+        whose sightings are all new. They are written as new; if one exists after all, the batch is
+        processed again and finds the sightings.
         """
         posts = {sighting.id for sighting in self.new_sightings}
-        known = {
+        known_incidents = {
             sighting.incident for sighting in self.sightings.values() if sighting.id not in posts
         }
         customers = {
             id_: list[Exposure]()
             for sighting in self.opened
-            if (id_ := sighting.incident) not in known
+            if (id_ := sighting.incident) not in known_incidents
         }
         for exposure in self.exposures.values():
             if exposure.incident in customers:
                 customers[exposure.incident].append(exposure)
         return NewFacts(posts, customers)
 
-    def touched(self) -> set[str]:
-        """Incidents to write again: those that the batch's findings are in, those tied or linked to
-        them, and all their heads.
+    def find_touched(self) -> set[str]:
+        """Return the ids of the incidents to write again.
 
-        So are those of the other sightings of their posts, which may be gone or back.
+        These are the incidents of the batch's findings, those tied or linked to them, those
+        of other
+        sightings of the same posts, which may be gone or back, and all their heads.
         """
-        near = {i for s in self.sightings.values() for i in (s.incident, *s.linked, *s.parts_tied)}
-        near |= {sighting.incident for sighting in self.presences.sightings.values()}
+        affected = {
+            i for s in self.sightings.values() for i in (s.incident, *s.linked, *s.parts_tied)
+        }
+        affected |= {sighting.incident for sighting in self.presences.sightings.values()}
         return {
             i
-            for id_ in near
-            if id_ in self.known
-            for i in (id_, placement.head_of(id_, self.known))
+            for id_ in affected
+            if id_ in self.incidents
+            for i in (id_, placement.find_head(id_, self.incidents))
         }
 
 
-def _kept(fact: Background) -> Finding | None:
-    """The finding that a background fact keeps; None where it is damaged, which must not cost
-    the posts beside it.
-    """
+def _decode_kept_finding(fact: Background) -> Finding | None:
+    """Return the finding stored in a benign record; None, with a log entry, if it is damaged."""
     try:
         return Finding.decode(fact.finding.encode(), FINDING_SCHEMA)
     except RecordError:
@@ -572,7 +635,7 @@ def _kept(fact: Background) -> Finding | None:
 
 
 def decode(record: Record) -> Finding:
-    """The finding in a record of the bus; RecordError when it is none."""
+    """Decode the finding in a record of the bus. Raises RecordError if it is invalid."""
     schema = record.headers.get("schema", "")
     return Finding.decode(
         record.value, int(schema) if schema.isascii() and schema.isdigit() else -1

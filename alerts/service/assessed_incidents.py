@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from alerts.cases.incident_list import opened_by, wait_for
 from alerts.grouping import exposures, placement
-from alerts.grouping.placement import KnownIncident, held
+from alerts.grouping.placement import KnownIncident, find_holdings
 from alerts.records import Exposure, Incident
 from alerts.store import DocumentFilter, IncidentStore, configured_store
 from alerts.store.queries import UNDECIDED, statuses
@@ -61,7 +61,7 @@ class AssessedIncidents:
     def find_history(self, finding: Finding) -> IncidentHistory:
         """See there."""
         compared = self.store.count(Incident, DocumentFilter({"tenant": (finding.tenant,)}))
-        seen: exposures.Seen = {subject: {} for subject in exposures.sample(finding)}
+        seen: exposures.Seen = {subject: {} for subject in exposures.sample_customers(finding)}
         if seen:
             exposures.remember(
                 seen,
@@ -69,13 +69,13 @@ class AssessedIncidents:
                     Exposure, DocumentFilter({"tenant": (finding.tenant,), "subject": tuple(seen)})
                 ),
             )
-        holders = held(self.store, placement.claims_of(finding))
+        holders = find_holdings(self.store, placement.list_content_claims(finding))
         stored = self.store.mget(
             Incident, {one.incident for one in holders.values() if one.incident}
         )
-        known = {id_: KnownIncident.of(incident) for id_, incident in stored.items()}
+        known = {id_: KnownIncident.from_incident(incident) for id_, incident in stored.items()}
         where = placement.place(finding, holders, known)
-        before = exposures.replay_of(
+        before = exposures.measure_replay(
             finding, (), seen, [known[id_] for id_ in where.linked if known[id_].frozen]
         )
         told = (

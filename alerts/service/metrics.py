@@ -148,7 +148,7 @@ class AlertMetrics:
         for part in JUDGEMENTS:
             self._unjudged.labels(part)
 
-    def handled(self, findings: Sequence[Finding], opened: Sequence[Sighting]) -> None:
+    def count_batch(self, findings: Sequence[Finding], opened: Sequence[Sighting]) -> None:
         """A batch was folded, and `opened` are the first sightings of new incidents."""
         for finding in findings:
             self._findings.labels(self._label(finding.tenant)).inc()
@@ -158,7 +158,7 @@ class AlertMetrics:
                 self._delay.labels(self._label(first.tenant)).observe(max(0.0, delay))
         self._success.set(self._clock.wall())
 
-    def rule_failed(self, fault: DetectorFault) -> None:
+    def count_failed_rule(self, fault: DetectorFault) -> None:
         """Count and report a rule of the verdict that failed."""
         log.get("alert").error("rule_failed", part=fault.part, error=fault.cause)
         self._unjudged.labels(limit_label(fault.part, JUDGEMENTS)).inc()

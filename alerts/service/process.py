@@ -22,7 +22,7 @@ from alerts.coverage.signed_days import sheets_of
 from alerts.deadlines import check_regimes
 from alerts.deadlines.schedule import Book, Work, duties_of, earliest, known, unheard
 from alerts.grouping.benign import BACKGROUND
-from alerts.grouping.replay import AnyKind, kinds
+from alerts.grouping.replay import AnyKind, rule_kinds
 from alerts.grouping.stage import YOUNG, Alert
 from alerts.notify.channels import open_channel
 from alerts.notify.sender import Lease, configured
@@ -316,7 +316,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
         def version(kind: AnyKind) -> str:
             return f"{kind.name} {kind.in_force(context.data).rules.version}"
 
-        return ", ".join(run_all(partial(version, kind) for kind in kinds().values()))
+        return ", ".join(run_all(partial(version, kind) for kind in rule_kinds().values()))
 
     def recorded() -> str:
         lists, said = EnrolledLists(context.data, context.keys), []

@@ -23,7 +23,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from alerts.grouping.placement import held
+from alerts.grouping.placement import find_holdings
 from alerts.records import Decision, Exposure, Incident, exposure_id, holding_of
 from alerts.records.document import Document
 from alerts.store import PATIENCE, DocumentFilter, IncidentStore, open_store
@@ -152,7 +152,7 @@ QUESTIONS: dict[str, Callable[[IncidentStore, QueryRound], object]] = {
         s.scroll(Exposure, DocumentFilter({"tenant": ("bank",), "index_tags": a.tags}))
     ),
     "exposures of a tenant": lambda s, _: s.count(Exposure, DocumentFilter({"tenant": ("bank",)})),
-    "claims of a finding": lambda s, a: held(s, a.claims),
+    "claims of a finding": lambda s, a: find_holdings(s, a.claims),
 }
 
 

@@ -155,9 +155,13 @@ def watchlist(data: bytes) -> None:
 
 def rules(data: bytes) -> None:
     """The first byte chooses a kind of rules."""
-    from alerts.grouping.replay import kinds
+    from alerts.grouping.replay import rule_kinds
 
-    kind = list(kinds().values())[data[0] % len(kinds())] if data else kinds()["verdict"]
+    kind = (
+        list(rule_kinds().values())[data[0] % len(rule_kinds())]
+        if data
+        else rule_kinds()["verdict"]
+    )
     kind.read(data[1:].decode("utf-8", "replace"), "rules")
 
 
@@ -269,11 +273,11 @@ def _encoded() -> list[bytes]:
 
 
 def _rules() -> list[bytes]:
-    from alerts.grouping.replay import kinds
+    from alerts.grouping.replay import rule_kinds
 
     return [
         bytes([number]) + kind.shipped().text[:3000].encode()
-        for number, kind in enumerate(kinds().values())
+        for number, kind in enumerate(rule_kinds().values())
     ]
 
 

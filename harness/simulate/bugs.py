@@ -76,7 +76,7 @@ def _done_first() -> Any:
 
 def _no_claims() -> Any:
     """What is posted again is not known again."""
-    return mock.patch.object(alerts.grouping.placement, "claims_of", return_value=())
+    return mock.patch.object(alerts.grouping.placement, "list_content_claims", return_value=())
 
 
 def _failed_is_told() -> Any:
@@ -368,7 +368,7 @@ def _numbers_not_frozen() -> Any:
 
 def _frozen_takes_more() -> Any:
     """A post joins an incident of which retention has taken the exposures."""
-    known = KnownIncident.of
+    known = KnownIncident.from_incident
 
     def thaw(incident: Incident) -> KnownIncident:
         return known(incident)._replace(frozen=False)

@@ -284,7 +284,7 @@ def test_customers_are_loaded_for_as_many_incidents_as_fit(monkeypatch):
     """Incidents with more customers than the limit are loaded alone."""
     monkeypatch.setattr(read, "HELD", 10)
     sizes = {"a": 6, "b": 4, "c": 1, "d": 30, "e": 5, "f": 5, "g": 0}
-    assert [*read._groups({name: (name,) for name in sizes}, sizes)] == [
+    assert [*read._split_families({name: (name,) for name in sizes}, sizes)] == [
         ["a", "b"],
         ["c"],
         ["d"],

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.grouping.placement import KnownIncident, claims_of, place, subjects_digest
+from alerts.grouping.placement import KnownIncident, list_content_claims, place, subjects_digest
 from alerts.records import Holding, holding_of, incident_id
 from tests.alerts.builders import finding, sketch
 from tests.factories import WHEN
@@ -117,8 +117,8 @@ def test_candidates_and_shingles_are_never_compared():
 def test_another_tenants_incident_is_never_joined():
     new, foreign = finding("new", range(20), people="x"), known("INC-OLD", range(20), tenant="shop")
     assert place(new, *held(new, foreign))[:3] == (OWN, True, ())
-    assert not set(claims_of(new)) & set(
-        claims_of(finding("new", range(20), people="x", tenant="shop"))
+    assert not set(list_content_claims(new)) & set(
+        list_content_claims(finding("new", range(20), people="x", tenant="shop"))
     )
 
 
@@ -129,7 +129,11 @@ def test_a_frozen_incident_takes_nothing_more_and_is_linked():
 
 def test_a_claim_without_its_incident_is_of_a_crash_and_ends_in_the_same_incident():
     new = finding("new", range(20), people="x")
-    assert place(new, dict.fromkeys(claims_of(new), holds(OWN)), {})[:3] == (OWN, True, ())
+    assert place(new, dict.fromkeys(list_content_claims(new), holds(OWN)), {})[:3] == (
+        OWN,
+        True,
+        (),
+    )
 
 
 def test_a_finding_in_parts_makes_no_claim_on_its_people():
@@ -137,14 +141,14 @@ def test_a_finding_in_parts_makes_no_claim_on_its_people():
         finding("new", range(20), people="ab"),
         finding("new", range(20), people="ab", parts=2),
     )
-    assert [c for c in claims_of(whole) if ":subjects:" in c]
-    assert not [c for c in claims_of(part) if ":subjects:" in c]
+    assert [c for c in list_content_claims(whole) if ":subjects:" in c]
+    assert not [c for c in list_content_claims(part) if ":subjects:" in c]
 
 
 def test_nobody_is_not_the_same_set_of_people_as_nobody():
     """Two alarms without a customer are two incidents, unless their texts are alike."""
     alarm = finding("new", ())
-    assert claims_of(alarm) == ()
+    assert list_content_claims(alarm) == ()
     assert place(alarm, {}, {})[:3] == (OWN, True, ())
 
 
@@ -156,7 +160,7 @@ def test_the_id_of_an_incident_follows_from_its_first_finding():
 
 
 def test_an_incident_grows_by_what_joins_it():
-    old = known("INC-OLD", range(20)).grown(finding("new", range(10, 40), people="x"))
+    old = known("INC-OLD", range(20)).with_finding(finding("new", range(10, 40), people="x"))
     assert old.sketch == sketch(range(40))
     unlike = finding("new", range(90, 99), people="x", statistics={"sketch_of": "shingles"})
-    assert old.grown(unlike) == old
+    assert old.with_finding(unlike) == old

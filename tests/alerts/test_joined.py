@@ -15,7 +15,7 @@ from alerts.cases.incident_list import Filters, page_of, whole
 from alerts.cases.suppressions import muted
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import Book, duties_of, earliest
-from alerts.grouping.placement import ties_of
+from alerts.grouping.placement import build_ties
 from alerts.records import (
     SEVERITIES,
     Background,
@@ -159,9 +159,9 @@ def test_the_words_behind_a_channels_token_do_not_part_it(store, clock):
 
 def test_how_long_belongs_together_is_a_setting():
     early, late = said("f"), said("g", 40)
-    assert not set(ties_of(early).all) & set(ties_of(late).own)
+    assert not set(build_ties(early).all) & set(build_ties(late).own)
     longer = timedelta(hours=1)
-    assert set(ties_of(early, longer).all) & set(ties_of(late, longer).own)
+    assert set(build_ties(early, longer).all) & set(build_ties(late, longer).own)
 
 
 def test_without_a_time_of_its_own_a_post_has_that_of_the_fetch(store, clock):
@@ -179,8 +179,8 @@ def test_without_a_time_of_its_own_a_post_has_that_of_the_fetch(store, clock):
 def test_talk_without_a_pause_ends_with_the_day():
     """The day begins at 21:00 UTC, five in the morning in China."""
     evening = 9 * 60
-    assert not set(ties_of(said("f", evening - 1)).all) & set(ties_of(said("g", evening)).own)
-    assert set(ties_of(said("f", evening)).all) & set(ties_of(said("g", evening + 14)).own)
+    assert not set(build_ties(said("f", evening - 1)).all) & set(build_ties(said("g", evening)).own)
+    assert set(build_ties(said("f", evening)).all) & set(build_ties(said("g", evening + 14)).own)
 
 
 @pytest.mark.parametrize("kind", ["thread", "talk"])
@@ -225,7 +225,7 @@ def test_posts_of_two_tenants_share_no_grouping_key(store, clock, kind: str) -> 
         for tenant in ("bank", "shop")
     }  # fmt: skip
     keys = {
-        tenant: {key for post in posts[tenant] for key in ties_of(post).all} for tenant in posts
+        tenant: {key for post in posts[tenant] for key in build_ties(post).all} for tenant in posts
     }
     assert all(keys.values())
     assert keys["bank"].isdisjoint(keys["shop"])

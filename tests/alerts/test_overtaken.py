@@ -15,7 +15,7 @@ from alerts.cases.actions import Cases
 from alerts.cases.reopening import Returns
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import Work
-from alerts.grouping.placement import claims_of, held
+from alerts.grouping.placement import find_holdings, list_content_claims
 from alerts.grouping.sightings import NewFacts, read_facts
 from alerts.records import Exposure, Holding, Incident, Presence, Sighting, incident_id
 from alerts.records.document import D, Document
@@ -272,9 +272,9 @@ def test_what_somebody_else_has_taken_over_is_theirs(
 
     fold_all(InterruptedStore(store, Holding, between), clock, [mine])  # type: ignore[arg-type]
     assert store.count(Holding, DocumentFilter()) == 3
-    assert {one.incident for one in held(store, claims_of(mine)[:20]).values()} == {
-        incident_id("h")
-    }
+    assert {
+        one.incident for one in find_holdings(store, list_content_claims(mine)[:20]).values()
+    } == {incident_id("h")}
 
 
 def test_a_merge_writes_over_what_it_read_first(store: IncidentStore, clock: HeldClock) -> None:

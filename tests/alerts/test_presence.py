@@ -15,7 +15,7 @@ from alerts.cases.incident_view import details
 from alerts.cli.tables import incident_in_full
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import Work
-from alerts.grouping.sightings import MOST_GONE, merged_presence, presence_in
+from alerts.grouping.sightings import MOST_GONE, merge_presences, read_presence
 from alerts.records import Incident, PostRemoval, Presence, Sighting
 from alerts.service.upkeep import WAITING_DAYS, expire
 from alerts.store import DocumentFilter, IncidentStore
@@ -159,12 +159,12 @@ def test_a_crash_in_the_middle_is_made_good_by_the_same_record(clock, tmp_path, 
 
 
 def test_somebody_who_edits_without_end_costs_no_more_and_the_state_stays_right():
-    news = [presence_in(withdrawn(minute, edited=True)) for minute in range(1, 100)]
-    one = presence_in(shown())
+    news = [read_presence(withdrawn(minute, edited=True)) for minute in range(1, 100)]
+    one = read_presence(shown())
     for other in news:
-        one = merged_presence(one, other)
+        one = merge_presences(one, other)
     assert [gone.at for gone in one.gone] == [*map(at, range(1, MOST_GONE)), at(99)]
-    assert one == merged_presence(merged_presence(news[98], one), news[3])
+    assert one == merge_presences(merge_presences(news[98], one), news[3])
 
 
 def test_people_and_exports_are_told_and_a_takedown_has_it_as_evidence(store, clock, context):

@@ -7,7 +7,12 @@ from rich.console import Console
 
 from alerts.cases.incident_list import whole
 from alerts.cli.tables import incident_in_full, incidents_table
-from alerts.grouping.exposures import MAX_GROUPS, exposures_of, merged, one_each
+from alerts.grouping.exposures import (
+    MAX_GROUPS,
+    build_exposures,
+    merge_by_customer,
+    merge_exposures,
+)
 from alerts.records import Incident, Sighting, incident_id
 from tests.alerts.builders import finding, fold_all, handle
 from ullage.records import Bait, Cohort, Statistics, Term
@@ -45,12 +50,13 @@ def test_people_are_counted_once_by_class_sensitivity_and_proof(store, clock):
 
 
 def test_of_incidents_counted_together_a_customer_is_one_with_all_that_was_shown():
-    named = exposures_of(finding("f", people="ab", fields=("NAME", "PHONE")), "INC-A")
-    paid = exposures_of(
+    named = build_exposures(finding("f", people="ab", fields=("NAME", "PHONE")), "INC-A")
+    paid = build_exposures(
         finding("g", people="a", kinds=("resident_id",), fields=("BALANCE",), site="forum"), "INC-B"
     )
     both, other = sorted(
-        one_each([*named.values(), *paid.values()]), key=lambda one: one.subject != handle("a")
+        merge_by_customer([*named.values(), *paid.values()]),
+        key=lambda one: one.subject != handle("a"),
     )
     assert (both.kinds, both.fields, both.sites) == (
         ("phone", "resident_id"),
@@ -61,14 +67,14 @@ def test_of_incidents_counted_together_a_customer_is_one_with_all_that_was_shown
 
 
 def test_of_a_customer_s_field_sets_the_largest_are_kept_in_whatever_order_they_came():
-    [one] = exposures_of(
+    [one] = build_exposures(
         finding("f", people="a", fields=("NAME", "PHONE", "BALANCE")), "INC-A"
     ).values()
     [largest] = one.groups
     small = one.model_copy(
         update={"groups": tuple((f"A{number:02}",) for number in range(MAX_GROUPS + 8))}
     )
-    for two in (merged(one, small), merged(small, one)):
+    for two in (merge_exposures(one, small), merge_exposures(small, one)):
         assert two.groups == (largest, *small.groups[: MAX_GROUPS - 1])
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from alerts.cases.incident_list import whole
 from alerts.cases.incident_view import details, incompleteness, summary
-from alerts.grouping.sightings import claim_of, current
+from alerts.grouping.sightings import drop_superseded, get_served_claim
 from alerts.records import Background, Exposure, Holding, Incident, Original, Sighting
 from alerts.records.sighting import Traits
 from alerts.store import DocumentFilter, IncidentStore
@@ -120,9 +120,9 @@ def test_a_late_incomplete_one_is_ignored_whatever_came_before(
 def test_one_that_is_ignored_takes_nothing_with_it() -> None:
     """What stands behind it in the batch is current."""
     whole, late, other = full(), cut(), finding("other", people="x")
-    assert current([whole, late, other], ()) == [whole, other]
-    assert current([late, other], {claim_of(late): None}) == [other]
-    assert current([late, whole, other], ()) == [late, whole, other]
+    assert drop_superseded([whole, late, other], ()) == [whole, other]
+    assert drop_superseded([late, other], {get_served_claim(late): None}) == [other]
+    assert drop_superseded([late, whole, other], ()) == [late, whole, other]
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 64])

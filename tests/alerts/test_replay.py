@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.grouping.exposures import SAMPLE, Replay, remember, replay_of, sample
+from alerts.grouping.exposures import SAMPLE, Replay, measure_replay, remember, sample_customers
 from alerts.grouping.placement import KnownIncident
 from alerts.records import Decision, Exposure, Incident, Sighting, incident_id
 from alerts.service.upkeep import expire
@@ -50,7 +50,7 @@ def test_the_incident_in_which_most_of_them_stood_is_named(first, second, of):
     seen = {handle(n): {"INC-A": had} for n in range(first)} | {
         handle(n): {"INC-B": had} for n in range(10, 10 + second)
     }
-    found = replay_of(leak("f", range(40), [*range(3), *range(10, 13)]), (), seen, ())
+    found = measure_replay(leak("f", range(40), [*range(3), *range(10, 13)]), (), seen, ())
     assert found == Replay((first + second) / 6, of)
 
 
@@ -142,15 +142,18 @@ def test_of_a_sketch_of_another_kind_nothing_is_said():
         "INC-OLD", "bank", WHEN, sketch(range(40)), "shingles", frozen=True, fields=frozenset(NAMED)
     )
     some = leak("g", range(40), range(40))
-    assert replay_of(some, "INC-NEW", {}, [known]) == Replay()
+    assert measure_replay(some, "INC-NEW", {}, [known]) == Replay()
     same = known._replace(sketch_of="candidates")
-    assert replay_of(some, "INC-NEW", {}, [same]) == Replay(1.0, "INC-OLD")
-    assert replay_of(some, "INC-NEW", {}, [same._replace(fields=frozenset(("NAME",)))]) == Replay()
+    assert measure_replay(some, "INC-NEW", {}, [same]) == Replay(1.0, "INC-OLD")
+    assert (
+        measure_replay(some, "INC-NEW", {}, [same._replace(fields=frozenset(("NAME",)))])
+        == Replay()
+    )
 
 
 def test_a_large_finding_is_sampled_and_always_the_same_way():
     large = leak("f", range(300), range(900))
-    asked = sample(large)
+    asked = sample_customers(large)
     assert list(asked) == sorted(handle(n) for n in range(900))[:SAMPLE]
     assert set(asked.values()) == {frozenset(NAMED)}
 

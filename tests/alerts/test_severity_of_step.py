@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.grouping.exposures import Replay, exposures_of
+from alerts.grouping.exposures import Replay, build_exposures
 from alerts.grouping.placement import Placement
-from alerts.grouping.projection import Setting, project, sighting_of
+from alerts.grouping.projection import Setting, build_sighting, project
 from alerts.records import SEVERITIES, Incident
 from tests.alerts.builders import finding
 from tests.factories import WHEN
@@ -94,12 +94,12 @@ POSTS = st.lists(
 def incident_of(findings: Sequence[Finding]) -> Incident:
     """Return the incident that these findings of one seller are grouped into."""
     sightings = [
-        sighting_of(
+        build_sighting(
             one, Placement("INC-A", opens=not n, linked=(), tied=True), Replay(), None, WHEN
         )
         for n, one in enumerate(findings)
     ]
-    people = [exposure for one in findings for exposure in exposures_of(one, "INC-A").values()]
+    people = [exposure for one in findings for exposure in build_exposures(one, "INC-A").values()]
     return project(
         sightings, people, Setting(WHEN.date(), Tenant(), own_rules()), ((), "candidates"), ()
     )

@@ -12,7 +12,7 @@ import pytest
 
 from alerts.grouping.exposures import Replay
 from alerts.grouping.placement import Placement
-from alerts.grouping.projection import sighting_of
+from alerts.grouping.projection import build_sighting
 from matcher.match.findings import findings
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone
@@ -243,7 +243,7 @@ def test_a_long_list_counts_the_rows_of_all_its_pieces(context: Context) -> None
         10,
         25_000,
     )
-    sighting = sighting_of(
+    sighting = build_sighting(
         finding, Placement("INC-A", opens=True, linked=()), Replay(), None, context.clock.now()
     )
     assert (sighting.rows_of_others, sighting.own_card_rows, sighting.known_cards) == (

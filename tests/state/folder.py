@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from alerts.accounts.accounts import Accounts
-from alerts.grouping.replay import kinds
+from alerts.grouping.replay import rule_kinds
 from alerts.records import CLASSES, Claim, Decision, Incident, incident_id
 from alerts.store import DocumentFilter, configured_store
 from crawlers.collectors.channel_log import ChannelLedger
@@ -108,7 +108,7 @@ def make(data: Path) -> Path:
     watchlists(context)
     keys.faults(context.keys)
     _account(context)
-    for kind in kinds().values():
+    for kind in rule_kinds().values():
         kind.put(live, kind.shipped().text)
     _carry(live)
     killed = data / "killed"
@@ -291,7 +291,7 @@ def sites(context: Context) -> Any:
 
 
 def rules(context: Context) -> Any:
-    return {kind.name: kind.in_force(context.data).text for kind in kinds().values()}
+    return {kind.name: kind.in_force(context.data).text for kind in rule_kinds().values()}
 
 
 def secret(context: Context) -> Any:

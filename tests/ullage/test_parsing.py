@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts.grouping.replay import kind_of, kinds
+from alerts.grouping.replay import detect_kind, rule_kinds
 from alerts.http_post import PostResponse
 from crawlers.collectors.channel import read_channel
 from crawlers.intake.chat_exports import read_export
@@ -63,9 +63,9 @@ READERS: dict[str, Callable[[Path], object]] = {
     "preset": preset,
     "export form": export_form,
     "settings": settings,
-    "a kind of rules": kind_of,
-    "verdict": kinds()["verdict"].kept,
-    "background": kinds()["background"].kept,
+    "a kind of rules": detect_kind,
+    "verdict": rule_kinds()["verdict"].kept,
+    "background": rule_kinds()["background"].kept,
 }
 
 

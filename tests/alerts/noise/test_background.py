@@ -11,7 +11,7 @@ from alerts.grouping.benign import (
     BenignRule,
     BenignRules,
     leak_signs,
-    shipped,
+    load_shipped_rules,
 )
 from alerts.records.sighting import Traits
 from tests.alerts.builders import finding
@@ -21,7 +21,7 @@ from ullage.errors import ConfigError
 from ullage.records import Bait, Finding
 from ullage.vocabulary.fields import FieldLabel
 
-RULES = shipped()
+RULES = load_shipped_rules()
 
 
 def rule_of(told: Finding) -> str:

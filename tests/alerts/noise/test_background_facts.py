@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.grouping.benign import BenignRules, shipped
+from alerts.grouping.benign import BenignRules, load_shipped_rules
 from alerts.records import Background, Exposure, Holding, Incident, Sighting
 from alerts.service.upkeep import erase, expire
 from alerts.store import DocumentFilter
@@ -30,7 +30,7 @@ def test_background_is_a_fact_of_its_site_and_rule_and_nothing_else(store, clock
     assert (of_board.id, of_board.rule, of_board.version, of_board.subject) == (
         "f",
         "B1",
-        shipped().version,
+        load_shipped_rules().version,
         handle("a"),
     )
     assert store.count(Background, DocumentFilter({"site": ("shop",), "rule": ("B1",)})) == 2

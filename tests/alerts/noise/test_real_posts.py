@@ -8,7 +8,7 @@ import hashlib
 
 import pytest
 
-from alerts.grouping.benign import shipped
+from alerts.grouping.benign import load_shipped_rules
 from alerts.records import Background, Exposure, Incident, Sighting
 from alerts.records.sighting import Traits
 from alerts.store import DocumentFilter
@@ -46,7 +46,7 @@ def read(matcher: Matcher, text: str, name: str = "p", **changes) -> list[Findin
 
 def rule_of(matcher: Matcher, text: str, **changes) -> str:
     (one,) = read(matcher, text, **changes)
-    rule = shipped().decide(Traits.of(one))
+    rule = load_shipped_rules().decide(Traits.of(one))
     return rule.id if rule else "incident"
 
 

@@ -4,8 +4,8 @@ incidents, and that nothing is written.
 
 import pytest
 
-from alerts.grouping.benign import BACKGROUND, BenignRules, shipped
-from alerts.grouping.replay import RuleCount, judgements, replay
+from alerts.grouping.benign import BACKGROUND, BenignRules, load_shipped_rules
+from alerts.grouping.replay import RuleCount, read_judgements, replay
 from alerts.records import Decision, Incident, Sighting, incident_id
 from alerts.records.sighting import Traits
 from alerts.store import DocumentFilter
@@ -84,7 +84,7 @@ def test_other_points_change_the_exposure_of_what_they_are_in_and_nothing_is_wri
     made = replay(stored, with_points(60), tenant_of)
     (change,) = made.changes
     assert (change.incident, change.after.exposure - change.before.exposure) == (A, 10)
-    assert made.by_severity().total() == 0
+    assert made.count_by_severity().total() == 0
     assert everything(stored) == before
 
 
@@ -103,7 +103,7 @@ def test_other_thresholds_change_severities_and_they_are_summed(stored):
     )
     made = replay(stored, other, tenant_of)
     assert (
-        made.by_severity().total()
+        made.count_by_severity().total()
         == len([c for c in made.changes if c.before.severity != c.after.severity])
         > 0
     )
@@ -117,7 +117,7 @@ def test_a_frozen_incident_is_counted_and_left(stored, clock):
 
 def test_a_tenant_can_be_replayed_alone(stored):
     assert replay(stored, with_points(60), tenant_of, "shop").judged == 0
-    assert replay(stored, shipped(), tenant_of, "shop").judged == 0
+    assert replay(stored, load_shipped_rules(), tenant_of, "shop").judged == 0
 
 
 def test_an_incident_whose_facts_have_expired_is_counted_and_not_judged(stored):
@@ -128,7 +128,7 @@ def test_an_incident_whose_facts_have_expired_is_counted_and_not_judged(stored):
 
 
 def test_the_background_rules_in_force_change_nothing(stored):
-    made = replay(stored, shipped(), tenant_of)
+    made = replay(stored, load_shipped_rules(), tenant_of)
     assert (made.judged, made.posts.total()) == (3, 0)
 
 
@@ -140,7 +140,7 @@ def test_without_background_rules_posts_would_be_incidents(stored):
 
 
 def test_wider_background_rules_take_no_leak_and_name_the_new_rule(stored, clock):
-    (own,) = [rule for rule in shipped().rule if rule.id == "B1"]
+    (own,) = [rule for rule in load_shipped_rules().rule if rule.id == "B1"]
     wider = own.model_copy(
         update={"id": "B9", "fields": own.fields | {"LOAN", "NAME"}, "candidates": 9}
     )
@@ -233,7 +233,7 @@ def judge(stored, clock):
 
 def count(store, rule: str, rules=None) -> RuleCount:
     made = replay(store, rules or own_rules(), tenant_of)
-    (one,) = [one for one in made.counts(judgements(store)) if one.rule == rule]
+    (one,) = [one for one in made.count_by_rule(read_judgements(store)) if one.rule == rule]
     return one
 
 
@@ -255,9 +255,9 @@ def test_a_rules_incidents_are_counted_with_what_people_said_of_them(stored, jud
 def test_the_last_judgement_counts_and_other_decisions_say_nothing(stored, judge):
     judge(A, "confirmed", "false_positive", "acknowledged", "resolved")
     judge(B, "resolved")
-    assert judgements(stored) == {A: False}
+    assert read_judgements(stored) == {A: False}
     judge(A, "reported")
-    assert judgements(stored) == {A: True}
+    assert read_judgements(stored) == {A: True}
 
 
 def test_a_background_rule_counts_the_posts_that_it_takes_and_their_incidents(stored, judge):

@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from alerts.cli.incidents import incidents
 from alerts.cli.services import rules_app
-from alerts.grouping.benign import BACKGROUND, BenignRules, shipped
+from alerts.grouping.benign import BACKGROUND, BenignRules, load_shipped_rules
 from alerts.records import Decision, Incident, incident_id
 from alerts.records.document import QueryError
 from alerts.service.process import parts
@@ -146,7 +146,7 @@ def test_background_rules_are_put_into_force_too(run, context, tmp_path):
     file.write_text("version = 7\nrule = []\n", encoding="utf-8")
     assert run("use", file, *BY).exit_code == 0
     assert BACKGROUND.in_force(context.data).rules == BenignRules(version=7, rule=())
-    assert shipped().rule
+    assert load_shipped_rules().rule
 
 
 @pytest.mark.parametrize(
@@ -195,8 +195,8 @@ def test_what_is_put_into_force_is_gone_by_from_the_next_batch_on(
 def test_check_says_which_versions_are_in_force_and_what_is_wrong_with_a_file(run, context):
     look = dict(parts(context))["rules"]
     assert (
-        look()
-        == f"verdict {own_rules().version}, background {shipped().version}, context 4, jargon 2"
+        look() == f"verdict {own_rules().version}, background {load_shipped_rules().version},"
+        " context 4, jargon 2"
     )
     BACKGROUND.put(context.data, "version = 7")
     with pytest.raises(ConfigError, match=r"background\.toml: rule: Field required"):
