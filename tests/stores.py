@@ -116,11 +116,11 @@ class Backend:
         they are planned.
         """
         assert self.server
-        from alerts.store.elasticsearch_cluster import roles  # as above
+        from alerts.store.elasticsearch_cluster import build_roles  # as above
 
         user = SHARED + process
         if user not in (self.server.home / "config" / "users").read_text(encoding="utf-8"):
-            self.server.add_user(user, self.server.password, roles(SHARED)[user])
+            self.server.add_user(user, self.server.password, build_roles(SHARED)[user])
         keep(keys, self.server.password, user)
         with contextlib.closing(open_store(self.server.url(SHARED), keys.parent, keys)) as store:
             until_it_may_log_in(store)

@@ -54,7 +54,7 @@ from alerts.records import (
 from alerts.records.decision import checked_ground, checked_name, checked_note
 from alerts.records.document import QueryError
 from alerts.store import DocumentFilter, IncidentStore
-from alerts.store.queries import status_of
+from alerts.store.queries import compute_status
 from ullage.audit import Trail
 from ullage.clock import Clock, ensure_after, in_range
 from ullage.custody.vault import Vault
@@ -169,7 +169,7 @@ class Decisions:
                 )
             )
         owed = self.duties.owed([incident])[incident.id]
-        status, regime, stage = _read(chosen.split(" "), status_of(owed.decisions))
+        status, regime, stage = _read(chosen.split(" "), compute_status(owed.decisions))
         if status == "note" and not regime and not note.strip():
             raise QueryError("a note must not be empty", "note")
         said: dict[str, Any] = {"status": status, "regime": regime, "stage": stage}

@@ -31,7 +31,7 @@ from alerts.records import (
 from alerts.records.document import D, Excerpt, QueryError
 from alerts.records.sighting import section_of
 from alerts.store import MAX_PAGE, DocumentFilter, DocumentPage, IncidentStore
-from alerts.store.queries import narrowed, parts_in, status_of, statuses
+from alerts.store.queries import compute_status, find_merged_incidents, narrow_to_status, statuses
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.incidents import IncidentReference
@@ -245,8 +245,8 @@ def where_of(
     """What `page_of` asks the store for."""
     where = filters.where()
     if filters.status:
-        where = narrowed(where, filters.status, (known or partial(statuses, store))(None))
-    parts = parts_in(store)
+        where = narrow_to_status(where, filters.status, (known or partial(statuses, store))(None))
+    parts = find_merged_incidents(store)
     if filters.seller:
         sold = {
             seen.incident
@@ -299,7 +299,7 @@ def whole(
     sellers = sellers_of(store, incident.tenant, seen.items)
     return IncidentDetails(
         incident,
-        status_of(decisions),
+        compute_status(decisions),
         seen.items,
         page.items,
         decisions,

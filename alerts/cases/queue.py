@@ -21,7 +21,7 @@ from alerts.records import SEVERITIES, Decision, Incident, Sighting, WorkItem
 from alerts.records.document import Excerpt, QueryError
 from alerts.records.incident import PART
 from alerts.store import MAX_PAGE, DocumentFilter, First, IncidentStore, query_phrases
-from alerts.store.sqlite_queries import mark_behind
+from alerts.store.sqlite_queries import page_mark_after
 from alerts.store.tenant_view import StoreWithin
 from ullage.clock import Clock
 from ullage.lookup.values import identifier_in
@@ -326,7 +326,7 @@ class IncidentQueue:
         shown = [
             (item, series[item.series[0]].count - 1 if item.series else 0) for item in found[:limit]
         ]
-        return shown, mark_behind(found[limit - 1], order) if len(found) > limit else mark
+        return shown, page_mark_after(found[limit - 1], order) if len(found) > limit else mark
 
     def _rows(self, items: Sequence[tuple[WorkItem, int]]) -> Iterator[QueueRow]:
         """The rows as their facts stand: an item that lags behind them is written anew."""

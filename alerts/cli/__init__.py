@@ -18,7 +18,7 @@ from alerts.accounts import ALL, PERMISSIONS, Principal
 from alerts.accounts.accounts import FILE, Accounts
 from alerts.accounts.second_person import Actor
 from alerts.records.decision import checked_name
-from alerts.store import IncidentStore, configured_store
+from alerts.store import IncidentStore, open_configured_store
 from alerts.store.tenant_view import StoreWithin
 from ullage.audit import current_user
 from ullage.errors import ConfigError
@@ -109,7 +109,7 @@ def deciding(
 ) -> Iterator[tuple[IncidentStore, Principal]]:
     """Who decides, and the incident store as they see it."""
     principal = decider(context, by, permission)
-    with contextlib.closing(configured_store(context)) as store:
+    with contextlib.closing(open_configured_store(context)) as store:
         yield store if principal.sees_all else StoreWithin(store, principal.tenants), principal
 
 

@@ -14,7 +14,7 @@ from alerts.coverage import view
 from alerts.coverage.hours import EVERYWHERE, CoverageWindow
 from alerts.coverage.report import LAST_NIGHT, CoverageReader
 from alerts.coverage.signed_days import DayCheck
-from alerts.store import configured_store
+from alerts.store import open_configured_store
 from alerts.translation import house_language
 from ullage.audit import current_user
 from ullage.display.screen import AsJson, console, print_row
@@ -57,7 +57,7 @@ def show(
     if ctx.invoked_subcommand is not None:
         return
     context: Context = ctx.obj
-    with contextlib.closing(configured_store(context)) as store:
+    with contextlib.closing(open_configured_store(context)) as store:
         ledger = CoverageReader(context, store)
         seen = ledger.seen(since, until, site)
         sheets = ledger.standings(seen)
@@ -90,7 +90,7 @@ def explain(
     """
     context: Context = ctx.obj
     who = decider(context, by, "coverage.explain").name
-    with contextlib.closing(configured_store(context)) as store:
+    with contextlib.closing(open_configured_store(context)) as store:
         ledger = CoverageReader(context, store)
         made = ledger.explain(context.trail(), since, until, site=site, reason=reason, by=who)
     typer.echo(

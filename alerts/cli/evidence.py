@@ -27,7 +27,7 @@ from alerts.cases.evidence import (
 )
 from alerts.cli import By, Case, Reason, decider, deciding
 from alerts.records import Sighting
-from alerts.store import configured_store
+from alerts.store import open_configured_store
 from ullage.custody import OPEN, PACK, make_officer
 from ullage.custody.vault import Vault, VaultItem
 from ullage.display import moment, safe
@@ -119,7 +119,7 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     Nothing is opened.
     """
     items, faults = vault_of(ctx.obj).looked_through()
-    with contextlib.closing(configured_store(ctx.obj)) as store:
+    with contextlib.closing(open_configured_store(ctx.obj)) as store:
         seen = store.mget(Sighting, {item.head.finding for item in items})
     incidents = {id_: sighting.incident for id_, sighting in seen.items()}
     print_list(
@@ -274,7 +274,7 @@ def _items(context: Context, vault: Vault, what: Sequence[str]) -> list[VaultIte
     incidents = [one for one in what if one.startswith(INCIDENT)]
     items = [vault.find(one) for one in what if not one.startswith(INCIDENT)]
     if incidents:
-        with contextlib.closing(configured_store(context)) as store:
+        with contextlib.closing(open_configured_store(context)) as store:
             findings = findings_of(store, incidents)
         items += [item for item in vault.items() if item.head.finding in findings]
     return items

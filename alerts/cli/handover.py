@@ -18,8 +18,8 @@ from alerts.cli import By, Tenant, name_of
 from alerts.coverage.view import beginning, begins_as_json, gap_as_json, gap_lines, total_line
 from alerts.deadlines.render import duration
 from alerts.deadlines.schedule import work_of
-from alerts.store import configured_store
-from alerts.store.queries import require_known
+from alerts.store import open_configured_store
+from alerts.store.queries import require_known_tenant
 from alerts.translation import spaced
 from ullage.display import moment
 from ullage.display.screen import AsJson, cell, console, print_row, table
@@ -41,8 +41,8 @@ def hand_over(
     coverage gaps.
     """
     context: Context = ctx.obj
-    with contextlib.closing(configured_store(context)) as store:
-        require_known(context, store, tenant)
+    with contextlib.closing(open_configured_store(context)) as store:
+        require_known_tenant(context, store, tenant)
         zone = ZoneInfo(context.tenant(tenant).zone)
         queue = IncidentQueue(work_of(context, store), name_of(by))
         start = moment_past(since, zone, context.clock.now()) if since else None

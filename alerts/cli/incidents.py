@@ -78,8 +78,8 @@ from alerts.deadlines.render import clocks_as_json, clocks_table, decide_as_json
 from alerts.deadlines.schedule import duties_of, work_of
 from alerts.grouping.benign import BACKGROUND
 from alerts.records import PendingDecision
-from alerts.store import IncidentStore, configured_store
-from alerts.store.queries import find_pending, require_known
+from alerts.store import IncidentStore, open_configured_store
+from alerts.store.queries import find_pending, require_known_tenant
 from ullage.audit import current_user
 from ullage.display.screen import AsJson, console, print_list, print_row
 from ullage.errors import ConfigError, Exit
@@ -361,7 +361,7 @@ def suppress(
             "--tenant and --days are required: whose incidents to suppress, and for how long"
         )
     with deciding(context, by, "noise.change") as (store, who):
-        require_known(context, store, tenant)
+        require_known_tenant(context, store, tenant)
         conditions = SuppressionConditions(site, channel, author, rule, incident)
         actor = actor_of(context, who)
         desk = Suppressions(duties_of(context, store), context.trail(), actor)
@@ -391,8 +391,8 @@ def suppressions_list(
         _background(context, tenant, as_json=as_json)
         return
     now = context.clock.now()
-    with contextlib.closing(configured_store(context)) as store:
-        require_known(context, store, tenant)
+    with contextlib.closing(open_configured_store(context)) as store:
+        require_known_tenant(context, store, tenant)
         found = [
             pair
             for pair in suppressions(store, tenant)
@@ -409,8 +409,8 @@ def suppressions_list(
 
 def _background(context: Context, tenant: str, *, as_json: bool) -> None:
     """Count the posts that are no leak, by site and by the rule that said so."""
-    with contextlib.closing(configured_store(context)) as store:
-        require_known(context, store, tenant)
+    with contextlib.closing(open_configured_store(context)) as store:
+        require_known_tenant(context, store, tenant)
         counts = background_counts(store, tenant)
     rules = BACKGROUND.in_force(context.data).rules
     print_list(
@@ -492,10 +492,10 @@ def incidents_list(
         before,
     )
     view = replace(view, flat=flat or as_json)
-    with contextlib.closing(configured_store(context)) as store:
+    with contextlib.closing(open_configured_store(context)) as store:
         queue = IncidentQueue(work_of(context, store), name_of(by))
         queue.check(view)  # what cannot be asked is said first
-        require_known(context, store, tenant)
+        require_known_tenant(context, store, tenant)
         seller = _seller(context, store, author)
         found = (
             queue.page(replace(view, seller=seller), limit)
@@ -567,7 +567,7 @@ def incidents_show(
 ) -> None:
     """Show incidents: verdicts with reasons, sightings, and the pseudonyms of their customers."""
     context: Context = ctx.obj
-    with contextlib.closing(configured_store(context)) as store:
+    with contextlib.closing(open_configured_store(context)) as store:
         for id_ in dict.fromkeys(incidents):
             _show(context, store, id_, as_json=as_json)
 

@@ -26,8 +26,8 @@ from alerts.deadlines import CHANNELS, checked_sent_at, regimes
 from alerts.deadlines.render import SINCE, limit
 from alerts.deadlines.schedule import duties_of, work_of
 from alerts.records import Decision, Incident
-from alerts.store import configured_store
-from alerts.store.queries import require_known
+from alerts.store import open_configured_store
+from alerts.store.queries import require_known_tenant
 from ullage.audit import current_user
 from ullage.display.progress import ProgressBar, progress_bar
 from ullage.errors import ConfigError, Exit
@@ -195,7 +195,7 @@ def report(
     context: Context = ctx.obj
     if form is ReportForm.WORD and is_standard_output(output) and sys.stdout.isatty():
         raise ConfigError("a document is no text: name a file with -o")
-    with contextlib.closing(configured_store(context)) as store:
+    with contextlib.closing(open_configured_store(context)) as store:
         case = case_of(context, store, incident)
     lang = lang or ReportLanguage(case.tenant.language)
     drafted = page(case, lang)
@@ -244,10 +244,10 @@ def export(
         _export_customers(context, incidents or [], kind, by, output)
         return
     wanted = format_named(form)
-    with contextlib.closing(configured_store(context)) as store:
+    with contextlib.closing(open_configured_store(context)) as store:
         filters = Filters(tenant=tenant, severity=severity, status=status, text=text)
         filters.where()  # what cannot be asked is said first
-        require_known(context, store, tenant)
+        require_known_tenant(context, store, tenant)
         known = duties_of(context, store).statuses
         total = (
             len(incidents) if incidents else store.count(Incident, where_of(store, filters, known))

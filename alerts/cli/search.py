@@ -9,7 +9,7 @@ import typer
 
 from alerts.accounts.accounts import Accounts
 from alerts.accounts.management import first_login
-from alerts.store import PAGE_PATIENCE, configured_store, store_trust
+from alerts.store import PAGE_PATIENCE, open_configured_store, store_trust
 from alerts.web.app import create_app
 from ullage.monitoring.metrics import STORE, CertificateMetrics, new_registry
 from ullage.runtime.http_server import listening, listening_at, serve
@@ -26,7 +26,9 @@ def search(ctx: typer.Context) -> None:
     registry = new_registry("search")
     CertificateMetrics(registry, {STORE: [store_trust(context)]}, tls)
     with contextlib.ExitStack() as stack:
-        store = stack.enter_context(contextlib.closing(configured_store(context, PAGE_PATIENCE)))
+        store = stack.enter_context(
+            contextlib.closing(open_configured_store(context, PAGE_PATIENCE))
+        )
         accounts = stack.enter_context(
             contextlib.closing(Accounts(context.data, context.clock, context.inventory))
         )

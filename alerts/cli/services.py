@@ -22,8 +22,8 @@ from alerts.notify.sender import page_of
 from alerts.records import Notification
 from alerts.records.decision import checked_note
 from alerts.service.process import run_alert
-from alerts.store import DocumentFilter, configured_store
-from alerts.store.queries import require_known
+from alerts.store import DocumentFilter, open_configured_store
+from alerts.store.queries import require_known_tenant
 from alerts.translation import house_language
 from ullage.display import moment
 from ullage.display.screen import AsJson, cell, console, print_list, print_row, table
@@ -69,7 +69,7 @@ def log_(
 ) -> None:
     """Show which messages were sent, are pending, or were given up."""
     where = DocumentFilter({"outcome": (outcome,)} if outcome else {})
-    with contextlib.closing(configured_store(ctx.obj)) as store:
+    with contextlib.closing(open_configured_store(ctx.obj)) as store:
         items = store.search(Notification, where, limit).items
     print_list(items, as_json=as_json, row=_row, table=_table, none="Nothing in the log.")
 
@@ -132,8 +132,8 @@ def replay_(
     context: Context = ctx.obj
     in_force = (context.rules, lambda: BACKGROUND.in_force(context.data).rules)
     chosen = [detect_kind(file).kept(file).rules] if file else [rules() for rules in in_force]
-    with contextlib.closing(configured_store(context)) as store:
-        require_known(context, store, tenant)
+    with contextlib.closing(open_configured_store(context)) as store:
+        require_known_tenant(context, store, tenant)
         judged = read_judgements(store)
         for rules in chosen:
             made = replay(store, rules, context.tenant, tenant)

@@ -44,7 +44,7 @@ from alerts.deadlines import (
 from alerts.records import SEVERITIES, Decision, Incident, Notification, Status
 from alerts.records.decision import WaiverFacts
 from alerts.store import DocumentFilter, IncidentStore
-from alerts.store.queries import CLOSED, status_of, statuses
+from alerts.store.queries import CLOSED, compute_status, statuses
 from ullage import log
 from ullage.calendar import Calendar, load_china
 from ullage.clock import Clock
@@ -184,7 +184,7 @@ class IncidentDeadlines:
         """As people see it: it is not `reported` while another report is owed; who reports a
         part has confirmed the whole.
         """
-        status = status_of(self.decisions)
+        status = compute_status(self.decisions)
         return "confirmed" if status == "reported" and self.running else status
 
 
@@ -373,7 +373,7 @@ class Duties:
         `own` are the decisions that count for it, `family` those on all that it belongs together
         with: who confirms a part has confirmed the whole.
         """
-        tenant, status, learned = self.tenant(incident.tenant), status_of(own), moments.learned
+        tenant, status, learned = self.tenant(incident.tenant), compute_status(own), moments.learned
         said = [one for one in own if one.regime or one.status == "reported"]  # of any regime
         zone, duties = ZoneInfo(tenant.zone), list[Duty]()
         for regime in regimes_of(incident.tenant, tenant):
@@ -517,7 +517,7 @@ def _waits(incident: Incident, decisions: Sequence[Decision]) -> bool:
     return (
         incident.clock == "if confirmed"
         and not is_decided
-        and status_of(decisions) in ("open", "acknowledged")
+        and compute_status(decisions) in ("open", "acknowledged")
     )
 
 

@@ -45,7 +45,7 @@ from alerts.records.decision import in_force
 from alerts.records.document import Excerpt
 from alerts.records.incident import TASK
 from alerts.store import DocumentFilter, IncidentStore, Merge, merge
-from alerts.store.queries import CLOSED, UNDECIDED, buried, status_of
+from alerts.store.queries import CLOSED, UNDECIDED, compute_status, find_deleted_tenants
 from ullage import log
 from ullage.errors import RecordError
 from ullage.settings import Context
@@ -380,7 +380,7 @@ class Book:
         merging.delete(DutyRecord, there.keys() - now.keys())
         merging.put(changed)
         # a tenant may be deleted meanwhile
-        gone = buried(self.store, incidents) if changed else set()
+        gone = find_deleted_tenants(self.store, incidents) if changed else set()
         self._remove([one.id for one in changed if one.incident in gone])
 
     def _remove(self, ids: Collection[str]) -> None:
@@ -431,7 +431,7 @@ def _record(incident: Incident, duty: Duty) -> DutyRecord:
 def _is_to_be_heard(incident: Incident, owed: IncidentDeadlines) -> bool:
     """Whether its clock runs, and nobody has decided anything."""
     is_grave = SEVERITIES.index(incident.severity) >= SEVERITIES.index("low")
-    return incident.clock == "run" and is_grave and status_of(owed.decisions) == UNDECIDED
+    return incident.clock == "run" and is_grave and compute_status(owed.decisions) == UNDECIDED
 
 
 def known(store: IncidentStore) -> datetime | None:

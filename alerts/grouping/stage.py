@@ -47,7 +47,13 @@ from alerts.records import (
 from alerts.records.document import Document
 from alerts.records.sighting import Traits
 from alerts.store import DocumentFilter, IncidentStore, Merge, WriteResult, merge
-from alerts.store.queries import CLOSED, admit, erased_meanwhile, last_decisions, without_erased
+from alerts.store.queries import (
+    CLOSED,
+    check_keys,
+    find_erased_meanwhile,
+    last_decisions,
+    without_erased,
+)
 from ullage import log
 from ullage.bus import Record
 from ullage.clock import Clock
@@ -107,7 +113,7 @@ class Alert:
     def handle(self, records: Sequence[Record]) -> None:
         """Process a batch. Everything is durable on return, and repeating it changes nothing."""
         decoded = without_erased(self.store, [decode(record) for record in records])
-        admit(self.store, decoded, self.clock.now(), self.key_checks)
+        check_keys(self.store, decoded, self.clock.now(), self.key_checks)
         opened = merge(self.store, partial(self._fold, decoded, {}))
         self.metrics.count_batch([finding for finding in decoded if not finding.withdrawn], opened)
 
@@ -154,7 +160,9 @@ class Alert:
         if leaks or presences.now:
             with self.writing():
                 self._write(merging, batch)
-                self.store.delete(Exposure, erased_meanwhile(self.store, batch.exposures.values()))
+                self.store.delete(
+                    Exposure, find_erased_meanwhile(self.store, batch.exposures.values())
+                )
                 if former_background:
                     self.store.delete(Background, [finding.id for finding in former_background])
         return [*opened.values()]
@@ -264,7 +272,7 @@ class Alert:
     def _put_background(self, findings: Sequence[Finding], decided: Sequence[Background]) -> None:
         """Store the benign records, and that their captures were read completely."""
         self._put(decided)
-        self.store.delete(Background, erased_meanwhile(self.store, decided))
+        self.store.delete(Background, find_erased_meanwhile(self.store, decided))
         claims = {finding.id: get_served_claim(finding) for finding in findings}
         self.store.create(
             [holding_of(d.tenant, "", (claims[d.id],), d.at) for d in decided if claims[d.id]]

@@ -16,7 +16,7 @@ from alerts.cases.incident_list import opened_by, wait_for
 from alerts.grouping import exposures, placement
 from alerts.grouping.placement import KnownIncident, find_holdings
 from alerts.records import Exposure, Incident
-from alerts.store import DocumentFilter, IncidentStore, configured_store
+from alerts.store import DocumentFilter, IncidentStore, open_configured_store
 from alerts.store.queries import UNDECIDED, statuses
 from ullage import log
 from ullage.errors import ConfigError
@@ -47,7 +47,7 @@ def assessed(context: Context, *, to_open: bool = False) -> Iterator[AssessedInc
         and not (context.data / url.removeprefix(EMBEDDED)).is_file()
     ):
         raise ConfigError("there is no incident store here yet")
-    with contextlib.closing(configured_store(context)) as store:
+    with contextlib.closing(open_configured_store(context)) as store:
         yield AssessedIncidents(context, store)
 
 

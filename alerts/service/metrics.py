@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from alerts.records import SEVERITIES, STATUSES, Background, Exposure, Origin, Sighting
 from alerts.store import DocumentFilter, IncidentStore
-from alerts.store.queries import NO_SCENARIO, Recent, recent, tally
+from alerts.store.queries import NO_SCENARIO, Recent, count_incidents, count_recent
 from ullage import log
 from ullage.bus import Lag
 from ullage.clock import Clock
@@ -175,7 +175,7 @@ class AlertMetrics:
     def recount(self, store: IncidentStore) -> None:
         """Set the gauges to what the store holds now; there is a work item of each incident."""
         configured = self._tenants[:-1]
-        counts = tally(store)
+        counts = count_incidents(store)
         for tenant, severity, status in product(configured, SEVERITIES, STATUSES):
             self._incidents.labels(tenant, severity, status).set(counts[tenant, severity, status])
         for tenant in configured:
@@ -191,7 +191,7 @@ class AlertMetrics:
 
     def recount_recent(self, store: IncidentStore) -> None:
         """Set the gauges of the last 30 days to what the store holds now."""
-        self._recently(recent(store, self._clock.now()))
+        self._recently(count_recent(store, self._clock.now()))
 
     def _recently(self, found: Recent) -> None:
         """Every known series is set, so that one whose incidents left the window falls to 0."""

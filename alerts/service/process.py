@@ -30,7 +30,13 @@ from alerts.records import Incident, Notification
 from alerts.service.intake import Authentic, Canaries, Dispatch
 from alerts.service.metrics import AlertMetrics, DutyMetrics
 from alerts.service.upkeep import Maintenance, remove_late
-from alerts.store import DocumentFilter, IncidentStore, configured_store, store_plan, store_trust
+from alerts.store import (
+    DocumentFilter,
+    IncidentStore,
+    open_configured_store,
+    store_plan,
+    store_trust,
+)
 from ullage.bus import FINDINGS, Bus, Subscription
 from ullage.calendar import load_china
 from ullage.errors import ConfigError, run_all
@@ -87,7 +93,7 @@ def _routes(context: Context) -> str:
 
 def _look(context: Context, name: str) -> str:
     channel = open_channel(name, context.settings.notify, context.keys, context.clock)
-    with contextlib.closing(configured_store(context)) as store:
+    with contextlib.closing(open_configured_store(context)) as store:
         owed = waiting(store, name, context)
     return f"{channel.reach()}{f', {owed} not delivered yet' if owed else ''}"
 
@@ -119,7 +125,7 @@ def run_alert(context: Context, *, once: bool) -> None:
     settings, registry = context.settings, new_registry("alert")
     metrics = _metrics_of(context, registry)
     with contextlib.ExitStack() as stack:
-        store = stack.enter_context(contextlib.closing(configured_store(context)))
+        store = stack.enter_context(contextlib.closing(open_configured_store(context)))
         bus = stack.enter_context(contextlib.closing(context.bus()))
         port = None if once else settings.metrics_port("alert")
         turning: list[Maintenance] = []  # none while the bus is waited for
@@ -296,7 +302,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     """What `ullage check` looks at here: the incident store."""
 
     def look() -> str:
-        with contextlib.closing(configured_store(context)) as store:
+        with contextlib.closing(open_configured_store(context)) as store:
             rights = store.check()
             return ", ".join(
                 filter(None, (f"{store.count(Incident, DocumentFilter())} incidents", rights))

@@ -51,8 +51,15 @@ from alerts.records import (
 )
 from alerts.records.document import D, Document
 from alerts.service.metrics import AlertMetrics
-from alerts.store import DocumentFilter, IncidentStore, Merge, configured_store, merge
-from alerts.store.queries import Tombstone, awaited, bury, grave_id, marker_id, wait_for
+from alerts.store import DocumentFilter, IncidentStore, Merge, merge, open_configured_store
+from alerts.store.queries import (
+    Tombstone,
+    expect_late_writes,
+    find_expected,
+    marker_id,
+    set_tombstone,
+    tombstone_id,
+)
 from ullage import log
 from ullage.audit import Trail
 from ullage.bus import FINDINGS, Lag
@@ -231,7 +238,7 @@ def _opened(context: Context) -> contextlib.AbstractContextManager[IncidentStore
         or (context.data / bus.removeprefix(EMBEDDED) / f"{FINDINGS}.sqlite").is_file()
     )
     return (
-        contextlib.closing(configured_store(context))
+        contextlib.closing(open_configured_store(context))
         if store_is_here or bus_is_here
         else contextlib.nullcontext()
     )
@@ -274,13 +281,13 @@ def _erase(context: Context, order: Order) -> Iterator[ErasureReport]:
 
 
 def _customer(context: Context, store: IncidentStore, order: Order) -> Iterator[ErasureReport]:
-    bury(store, order.tenant, order.handle, order.now)
+    set_tombstone(store, order.tenant, order.handle, order.now)
     store.refresh()
     seen = store.scroll(
         Exposure, DocumentFilter({"tenant": (order.tenant,), "subject": (order.handle,)})
     )
     sightings = {sighting for exposure in seen for sighting in exposure.sightings}
-    wait_for(store, order.tenant, order.handle, order.now, sightings)
+    expect_late_writes(store, order.tenant, order.handle, order.now, sightings)
     removed = erase(store, order.tenant, order.handle)
     for kind, count in sorted((kind.__name__, count) for kind, count in removed.items()):
         yield ErasureReport(f"incident store, {kind}", count)
@@ -310,7 +317,7 @@ def _tenant(store: IncidentStore, order: Order) -> Iterator[ErasureReport]:
     """Every document of the tenant but the records of the audit and the tombstones; incidents
     last, as they name the others.
     """
-    bury(store, order.tenant, EVERYBODY, order.now)
+    set_tombstone(store, order.tenant, EVERYBODY, order.now)
     store.refresh()
     for kind, count in remove(store, _of_tenant(store, order.tenant)).items():
         yield ErasureReport(f"incident store, {kind.__name__}", count)
@@ -326,7 +333,7 @@ def _of_tenant(
     store: IncidentStore, tenant: str, before: datetime | None = None
 ) -> Iterator[tuple[type[Document], list[str]]]:
     """The ids of all that goes with a tenant, a class; of a time `before` where that is given."""
-    graves = {marker_id(tenant), grave_id(tenant, EVERYBODY)}
+    graves = {marker_id(tenant), tombstone_id(tenant, EVERYBODY)}
     last: list[type[Document]] = [Sighting, Incident]
     kinds = [kind for kind in CLASSES if "tenant" in kind.columns and kind not in (Audit, *last)]
     for kind in [*kinds, *last]:
@@ -356,7 +363,7 @@ def remove_late(store: IncidentStore, trail: Trail, reading: ClockReading) -> se
     """
     store.refresh()
     gone = set[type[Document]]()
-    for one in awaited(store):
+    for one in find_expected(store):
         is_settled = one.at in reading.older(SETTLED.total_seconds())
         before = one.at + SETTLED + timedelta.resolution if is_settled else None
         late = _late(store, one, before) if one.beginning else _of_tenant(store, one.tenant, before)

@@ -1,43 +1,44 @@
 """The incident store: documents by class, found by id, by filter and by free text.
 
-What every store must do (`tests/contracts/test_incident_store.py` holds it to it):
+Every implementation must keep these promises (`tests/contracts/test_incident_store.py`):
 
-1. A call that writes is durable when it returns. After a crash in the middle of it each document is
-   there whole or not at all.
-2. `get`, `mget` and `create` work by id and see every write that has returned, at once.
-3. `create` writes only what does not exist: of several callers with the same id exactly one is told
-   True.
-4. `put` writes the document whole; words and values of its former state find it no longer.
+1. A write is durable when the call returns. After a crash during a write, each document is stored
+   whole or not at all.
+2. `get`, `mget` and `create` work by id and see every write that has returned.
+3. `create` writes only documents that do not exist: of several callers with the same id, exactly
+   one receives True.
+4. `put` replaces the whole document; words and values of its former state no longer find it.
 5. `search`, `scroll`, `excerpts` and `count` see every write that returned before the last
-   `refresh`, and every one that has returned of a class that is `seen_at_once`. A count is exact.
-6. Free text: every word of the query must occur. One Chinese character, two and more find the same
-   set in every store (`tokens`). A query is data: no sign in it is an operator, and one that is too
-   long is a `QueryError`.
-7. `search` gives newest first, equal times by id, or orders by a number of the class, up or down,
-   equal ones by id; its cursor goes on behind the last item, whatever was added meanwhile.
-8. After `delete` nothing finds a document, and after `expunge` nothing of it is left in the store's
-   own files. (SQLite overwrites at once; Elasticsearch writes its segments anew, in the
-   background.)
-9. `counts`, `tally` and `firsts` answer of all documents that fit, and read none of them: what a
-   page says of fifty thousand incidents costs it three questions.
-10. `read` gives the version of each document as well, and a `put` or `delete` that names versions
-    is done only of what is still as it was read: a write that comes late, be it of a process that
-    is gone, overwrites nothing. See `alerts.store`.
-11. A store that is down raises `UnavailableError`; a write is never dropped silently: `put` says of
-    each item what became of it.
+   `refresh`, and for a class with `seen_at_once` every write that has returned. A count is exact.
+6. Free text: every word of the query must occur. Queries of one, two or more Chinese characters
+   find the same set in every store (`index_words`). A query is data: no sign in it is an operator,
+   and a query that is too long is a `QueryError`.
+7. `search` returns the newest documents first, equal times by id, or orders by a number of the
+   class, ascending or descending, equal numbers by id. Its cursor continues after the last item,
+   whatever was added meanwhile.
+8. After `delete` nothing finds a document, and after `expunge` nothing of it remains in the store's
+   own files. (SQLite overwrites at once; Elasticsearch rewrites its segments in the background.)
+9. `counts`, `tally` and `firsts` cover all documents that match, and read none of them: the summary
+   of fifty thousand incidents on a page costs three queries.
+10. `read` also returns the version of each document, and a `put` or `delete` that names versions
+    changes only documents that still have them: a late write, even of a process that has ended,
+    overwrites nothing. See `Merge`.
+11. A store that is down raises `UnavailableError`; a write is never dropped silently: `put` returns
+    the result for each item.
 
 Chinese is written without spaces, and a trigram index misses two-character words (银行). So a run
-of it is indexed as its bigrams, in order, and its single characters: a query of one character is a
-single, of two a bigram, of more a phrase of bigrams. Latin words and numbers are lower-cased. The
-result is plain words between spaces: FTS5's `ascii` and Elasticsearch's `whitespace` analysis split
-it alike. A break between runs keeps the phrase of one from going on in the next.
+of Chinese is indexed as its bigrams, in order, and its single characters: a query of one
+character is a single, of two a bigram, of more a phrase of bigrams. Latin words and numbers are
+lower-cased. The result is plain words between spaces: FTS5's `ascii` and Elasticsearch's
+`whitespace` analysis split it alike. A break between runs keeps a phrase from continuing into
+the next run.
 
-Two processes may for a moment both own a partition, around a rebalance, and what a process sent
-before it stalled or was killed may reach the store seconds late. Whoever writes a document that
-they read and changed would then take away what another added in between. So `Merge` remembers the
-version of each document that it read and writes over these versions alone; where one has another by
-now it raises `ConflictError`, and `merge` does it all again from reading, which finds what the
-other added.
+For a moment around a rebalance two processes may both own a partition, and a write that a process
+sent before it stalled or was killed may reach the store seconds late. A process that reads, changes
+and writes a document would then remove what another process added in between. So `Merge` remembers
+the version of each document that it read and overwrites only that version; if the store has a
+different version by then, it raises `ConflictError`, and `merge` starts again by reading, which
+finds the addition.
 """
 
 from __future__ import annotations
@@ -64,29 +65,25 @@ from ullage.settings import Context
 
 MAX_PAGE = 500
 MAX_TALLIES = 10_000
-"""Combinations of values that are counted at once."""
+"""Most combinations of values in one tally."""
 
 
 class WriteResult(Enum):
-    """What became of a document that was put."""
+    """The result of putting a document."""
 
     CREATED = "created"
     REPLACED = "replaced"
     REJECTED = "rejected"
     CONFLICT = "conflict"
-    """Nothing was written: it is not as it was read."""
+    """Nothing was written: the document has changed since it was read."""
 
 
 Versions = Mapping[str, str]
-"""By id the version of each document that was there when it was read; an id that is not in it
-was of none.
-"""
+"""By id, the version of each document that existed when it was read; further ids had none."""
 
 
 class VersionedDocument(NamedTuple, Generic[D]):
-    """A document as it was read; `version` is the store's, and any write of the document makes
-    another one.
-    """
+    """A document and the store's version of it; every write changes the version."""
 
     document: D
     version: str
@@ -94,11 +91,11 @@ class VersionedDocument(NamedTuple, Generic[D]):
 
 @dataclass(frozen=True, slots=True)
 class DocumentFilter:
-    """Which documents: all conditions must hold.
+    """Selects documents; all conditions must hold.
 
-    `equals` maps a column or set of the class to the values that it may have, `differs` to values
-    of which it has none, `begins` a column to how its value begins. `ids` None means any. `since`
-    and `before` are compared with the class's time, `at_most` with its numbers.
+    `equals` maps a column or set of the class to its allowed values, `differs` to its excluded
+    values, `begins` maps a column to a prefix of its value. `ids` None means any. `since` and
+    `before` are compared with the class's time, `at_most` with its numbers.
     """
 
     equals: Mapping[str, Collection[str]] = field(default_factory=dict)
@@ -114,7 +111,7 @@ class DocumentFilter:
     def but(
         self, *, ids: Collection[str] | None = None, without: Collection[str] = ()
     ) -> DocumentFilter:
-        """The same with the ids narrowed."""
+        """Return this filter with narrower ids."""
         return replace(
             self, ids=ids if ids is not None else self.ids, without=without or self.without
         )
@@ -122,7 +119,7 @@ class DocumentFilter:
 
 @dataclass(frozen=True, slots=True)
 class DocumentPage(Generic[D]):
-    """Some documents in their order; `after` is where the next page begins, "" at the end."""
+    """Documents in order; `after` is the cursor of the next page, "" at the end."""
 
     items: tuple[D, ...]
     after: str
@@ -130,10 +127,10 @@ class DocumentPage(Generic[D]):
 
 @dataclass(frozen=True, slots=True)
 class GroupCount:
-    """So many documents have the same `values` in the columns asked for, and a number adds up to
-    `total` over them.
+    """The number of documents with the same `values` in the requested columns.
 
-    `span` says between which of the moments asked for they lie: 0 from the first to the second.
+    `total` is the sum of a number over them. `span` is the index of the time span that they lie
+    in: 0 is from the first to the second of the requested moments.
     """
 
     values: tuple[str, ...]
@@ -144,39 +141,37 @@ class GroupCount:
 
 @dataclass(frozen=True, slots=True)
 class First:
-    """Of the documents that have one value in a set, the id of the first in an order, and how
-    many there are.
-    """
+    """The id of the first document, in an order, with a value in a set; `count` is their number."""
 
     id: str
     count: int
 
 
 class IncidentStore(Protocol):
-    """See the module."""
+    """The operations of every incident store; see the module for their promises."""
 
     def get(self, kind: type[D], id_: str) -> D | None:
-        """The document, or None."""
+        """Return the document, or None."""
 
     def mget(self, kind: type[D], ids: Collection[str]) -> dict[str, D]:
-        """Those of the documents that exist, by id."""
+        """Return the documents that exist, by id."""
 
     def read(self, kind: type[D], ids: Collection[str]) -> dict[str, VersionedDocument[D]]:
-        """As `mget`, each with its version."""
+        """Return the documents that exist with their versions, by id."""
 
     def create(self, documents: Sequence[Document]) -> list[bool]:
-        """Write each unless its id exists; tells for each whether it did."""
+        """Write each document whose id is new; return for each whether it was written."""
 
     def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[WriteResult]:
-        """Write each, whether or not it exists; with `over` each over the version that it has
-        there.
+        """Write each document, new or not; with `over`, only over the version named there.
 
-        CONFLICT where the store has another version, has one at all of what `over` does not name,
-        or lacks what it names. Of several with one id the first is written.
+        The result is CONFLICT where the store has a different version, has a document that
+        `over` does not name, or lacks a document that `over` names. Of several documents
+        with one id the first is written.
         """
 
     def count(self, kind: type[Document], where: DocumentFilter) -> int:
-        """How many there are, exactly."""
+        """Count the matching documents exactly."""
 
     def search(
         self,
@@ -186,18 +181,18 @@ class IncidentStore(Protocol):
         after: str = "",
         order: str = "",
     ) -> DocumentPage[D]:
-        """A page of at most `limit` (≤ 500), newest first; QueryError for a query that cannot be
-        answered.
+        """Return a page of at most `limit` (≤ 500) documents, newest first.
 
-        `order` is `time` or one of the class's `orders`, smallest first, or with a `-` before it
-        largest first.
+        `order` is `time` or one of the class's `orders`, smallest first, or with a `-`
+        before it largest first. Raises QueryError for a query that cannot be answered.
         """
 
     def counts(
         self, kind: type[Document], where: DocumentFilter, parts: Sequence[DocumentFilter]
     ) -> list[int]:
-        """How many of those that fit `where` fit each of `parts` as well, exactly; a part has
-        neither text, ids nor sets.
+        """Count, for each of `parts`, the documents that match both `where` and the part, exactly.
+
+        A part has neither text, ids nor sets.
         """
 
     def tally(
@@ -208,12 +203,12 @@ class IncidentStore(Protocol):
         total: str = "",
         moments: Sequence[datetime] = (),
     ) -> list[GroupCount]:
-        """How many there are of each combination of values in the columns `by`, in no promised
-        order, those of none left out.
+        """Count the documents by combination of values in the columns `by`, in no promised order.
 
-        `total` names one of the class's `orders`. With `moments`, in order of time, those alone
-        that lie between two of them, each span apart. QueryError where there are more than
-        `MAX_TALLIES` combinations.
+        Combinations without documents are left out. `total` names one of the class's
+        `orders` to add up. With `moments`, in order of time, only documents between two of
+        them count, separately for each span. Raises QueryError for more than `MAX_TALLIES`
+        combinations.
         """
 
     def firsts(
@@ -224,62 +219,59 @@ class IncidentStore(Protocol):
         values: Collection[str],
         order: str,
     ) -> dict[str, First]:
-        """Of those that have each of `values` in the set `name`, the first in `order`; a value
-        that none has is left out.
+        """Return, for each of `values`, the first document in `order` with it in the set `name`.
+
+        A value without documents is left out.
         """
 
     def scroll(self, kind: type[D], where: DocumentFilter) -> Iterator[D]:
-        """All of them, in no promised order."""
+        """Yield all matching documents, in no promised order."""
 
     def excerpts(self, kind: type[Document], where: DocumentFilter, shape: type[E]) -> Iterator[E]:
-        """Of all of them what `shape` asks for, in no promised order: a small part of what
-        reading them whole costs.
+        """Yield the fields of `shape` for all matching documents, in no promised order.
+
+        This costs a small part of reading the whole documents.
         """
 
     def delete(
         self, kind: type[Document], ids: Collection[str], over: Versions | None = None
     ) -> int:
-        """Remove them for good, with `over` only what has the version that it names; returns how
-        many were removed.
+        """Delete the documents for good and return how many were deleted.
+
+        With `over`, only documents of the version named there are deleted.
         """
 
     def expunge(self, kinds: Collection[type[Document]]) -> None:
-        """Have the bytes of documents of `kinds` that were deleted leave the files, soon; costly,
-        so once after many deletes.
+        """Remove the bytes of deleted documents of `kinds` from the files soon.
 
-        A store may need a second call, a minute or more after the deletes, for their ids to go as
-        well.
+        This is costly, so call it one time after many deletes. A store may need a second
+        call, a minute or more after the deletes, to remove their ids too.
         """
 
     def refresh(self, *kinds: type[Document]) -> None:
-        """Make every write that has returned, or those of `kinds`, visible to search, scroll and
-        count.
-        """
+        """Make returned writes (of `kinds`, or all) visible to search, scroll and count."""
 
     def check(self) -> str:
-        """What this process may do with it, in a few words or none.
+        """Return the rights of this process in a few words, or "".
 
-        ConfigError when rights, indexes or their version are not what this version of ullage needs;
-        it says what to do.
+        Raises ConfigError, with the remedy, when rights, indexes or their version are not
+        what this version of ullage needs.
         """
 
     def close(self) -> None:
-        """Release what is held."""
+        """Release connections and files."""
 
 
 PATIENCE = 10.0
-"""Seconds after which a service or command asks whether a server is alive that has not answered:
-it may be busy.
-"""
+"""Seconds without an answer after which a service or command checks whether the server is alive."""
 PAGE_PATIENCE = 1.5
-"""The same for what people wait for: with the time for that question a page takes less than 3 s."""
+"""The same where people wait: including the check, a page takes less than 3 s."""
 
 
-def configured_store(context: Context, patience: float = PATIENCE) -> IncidentStore:
-    """Return the store of the settings, with its password from the settings' key folder; errors are
-    those of `open_store`.
+def open_configured_store(context: Context, patience: float = PATIENCE) -> IncidentStore:
+    """Open the store that the settings name, with its password from the settings' key folder.
 
-    ConfigError also where there is no data folder.
+    Raises the errors of `open_store`, and ConfigError where there is no data folder.
     """
     context.require_data()
     return open_store(
@@ -294,24 +286,23 @@ def open_store(
     inventory: Inventory | None = None,
     patience: float = PATIENCE,
 ) -> IncidentStore:
-    """Return the store that `url` names: `sqlite:///FILE` relative to the data folder, or
-    `elasticsearch://HOST:PORT`.
+    """Open the store at `url`: `sqlite:///FILE` in the data folder, or `elasticsearch://HOST:PORT`.
 
-    A store that is a file is entered in `inventory` when it is created; one on other machines has
-    its password in the folder `keys`, by default that of the data folder; one that is silent is
-    given up after one and a half times `patience` seconds (see `alerts.store.watched_node`).
-    ConfigError says what is wrong with `url` or missing beside it; nothing is sent yet.
+    A new store file is entered in `inventory`. A store on other machines has its password in
+    the folder `keys`, by default that of the data folder; requests to a silent server fail
+    after one and a half times `patience` seconds (see `alerts.store.watched_node`). Nothing is
+    sent yet. Raises ConfigError for an invalid `url` or a missing file.
     """
-    scheme, _, rest = url.partition("://")
+    scheme, _, location = url.partition("://")
     if scheme == "sqlite":
-        from alerts.store.sqlite import (  # noqa: PLC0415  a client is loaded only for the store that is used
+        from alerts.store.sqlite import (  # noqa: PLC0415  only the used client
             SqliteStore,
         )
 
-        path = data / rest.lstrip("/") if not rest.startswith("//") else Path(rest[1:])
+        path = data / location.lstrip("/") if not location.startswith("//") else Path(location[1:])
         return SqliteStore(path, inventory)
     if scheme == "elasticsearch":
-        with _its_client():
+        with _require_client():
             from alerts.store.elasticsearch import ElasticsearchStore  # noqa: PLC0415  as above
         key_store = KeyStore(keys or data / "keys", credentials=credentials_folder())
         return ElasticsearchStore(url, data, key_store, patience)
@@ -322,36 +313,35 @@ def open_store(
 
 
 def store_trust(context: Context) -> Trust | None:
-    """Whom the store's client believes and what it shows; None where there is no TLS.
+    """Return the TLS trust and certificate of the store's client, or None without TLS.
 
-    ConfigError for a wrong `store.url`.
+    Raises ConfigError for an invalid `store.url`.
     """
     if not context.settings.store.url.startswith("elasticsearch://"):
         return None
-    with _its_client():
-        from alerts.store import (  # noqa: PLC0415  a client is loaded only for the store that is used
+    with _require_client():
+        from alerts.store import (  # noqa: PLC0415  only the used client
             elasticsearch_cluster,
         )
     return elasticsearch_cluster.read_url(context.settings.store.url, context.data).trust
 
 
 def store_plan(context: Context) -> Iterator[str]:
-    """What the owner of the store's servers must set up, as text to paste there; nothing for the
-    embedded store.
+    """Yield the set-up text for the owner of the store's servers to paste there.
 
-    ConfigError when `store.url` cannot be read.
+    Yields nothing for the embedded store. Raises ConfigError when `store.url` is invalid.
     """
     if context.settings.store.url.startswith("elasticsearch://"):
-        with _its_client():
+        with _require_client():
             from alerts.store import elasticsearch_cluster  # noqa: PLC0415  as above
-        yield from elasticsearch_cluster.console(
+        yield from elasticsearch_cluster.plan_text(
             elasticsearch_cluster.read_url(context.settings.store.url, context.data).prefix
         )
 
 
 @contextlib.contextmanager
-def _its_client() -> Iterator[None]:
-    """Importing in here says what to install where Elasticsearch's client is missing."""
+def _require_client() -> Iterator[None]:
+    """Explain what to install where importing Elasticsearch's client fails."""
     try:
         yield
     except ModuleNotFoundError:
@@ -367,30 +357,33 @@ MAX_WORD = 127
 where SQLite does not.
 """
 BREAK = "·"
-CJK = "\u3005-\u3007\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"  # noqa: E501
+CJK = (
+    "\u3005-\u3007\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+)
 RUNS = re.compile(rf"([{CJK}]+)|((?:(?![{CJK}])[^\W_])+)")
 
 
-def _runs(text: str) -> Iterator[tuple[str, str]]:
-    """Each run as (Chinese, other); one of the two is empty."""
+def _split_runs(text: str) -> Iterator[tuple[str, str]]:
+    """Split text into runs (Chinese, other); one of the two is empty."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return ((match[1] or "", (match[2] or "")[:MAX_WORD]) for match in RUNS.finditer(folded))
 
 
 def index_words(pieces: Iterable[str]) -> str:
-    """What a store indexes for these pieces of text."""
+    """Return the words to index for these pieces of text, between spaces."""
     words: list[str] = []
     singles: set[str] = set()
     for piece in pieces:
-        for chinese, other in _runs(piece):
-            words += [other] if other else [BREAK, *map("".join, pairwise(chinese)), BREAK]
+        for chinese, word in _split_runs(piece):
+            words += [word] if word else [BREAK, *map("".join, pairwise(chinese)), BREAK]
             singles.update(chinese)
         words.append(BREAK)
     return " ".join([*words, *sorted(singles)])
 
 
 def query_phrases(query: str) -> list[tuple[str, ...]]:
-    """The phrases of `query`, all of which must occur; [] when it holds no word.
+    """Split `query` into phrases, all of which must occur; [] when it holds no word.
 
     >>> query_phrases('银行 客户信息 VIP')
     [('银行',), ('客户', '户信', '信息'), ('vip',)]
@@ -402,64 +395,68 @@ def query_phrases(query: str) -> list[tuple[str, ...]]:
         )
     return [
         (
-            (other,)
-            if other
+            (word,)
+            if word
             else tuple(map("".join, pairwise(chinese)))
             if len(chinese) > 1
             else (chinese,)
         )
-        for chinese, other in _runs(query)
+        for chinese, word in _split_runs(query)
     ]
 
 
 T = TypeVar("T")
 TRIES = 4
-"""How often in a row it is done before whoever asked waits and tries again."""
+"""Attempts in a row before the caller has to wait and try again."""
 
 
 class ConflictError(UnavailableError):
-    """Somebody else wrote what was to be written over; doing it again from reading mends that."""
+    """A document was overwritten meanwhile; starting again by reading mends that."""
 
 
 @dataclass(slots=True)
 class Merge:
-    """Reads by id, and writes over what it read."""
+    """Reads documents by id, and writes only over the versions that it read."""
 
     store: IncidentStore
     _versions: dict[type[Document], dict[str, str]] = field(default_factory=dict)
 
     def mget(self, kind: type[D], ids: Collection[str]) -> dict[str, D]:
-        """See `IncidentStore.mget`. What is read twice is written over what it was at first."""
-        found, known = self.store.read(kind, ids), self._versions.setdefault(kind, {})
+        """Return the documents that exist, by id, and remember their versions.
+
+        A document that is read twice is written over the version of the first reading.
+        """
+        documents, versions = self.store.read(kind, ids), self._versions.setdefault(kind, {})
         for id_ in ids:
-            known.setdefault(id_, found[id_].version if id_ in found else "")
-        return {id_: one.document for id_, one in found.items()}
+            versions.setdefault(id_, documents[id_].version if id_ in documents else "")
+        return {id_: versioned.document for id_, versioned in documents.items()}
 
     def put(self, documents: Iterable[Document]) -> None:
-        """Write each over what was read of it, or create it where nothing was there; no two of them
-        have the same id.
+        """Write each document over the version that was read, or create it; ids must differ.
 
-        ConflictError when one is not as it was read, RecordError when the store can never take one;
-        others may be written then.
+        Raises ConflictError when a document has changed since, RecordError when the store
+        can never take a document; the remaining documents may have been written then.
         """
-        some = [*documents]
-        outcomes = self.store.put(some, self._over(*{type(one) for one in some}))
+        batch = [*documents]
+        outcomes = self.store.put(batch, self._versions_of(*{type(document) for document in batch}))
         if WriteResult.REJECTED in outcomes:
             raise RecordError("rejected")
         if WriteResult.CONFLICT in outcomes:
-            raise ConflictError(_overtaken(type(some[outcomes.index(WriteResult.CONFLICT)])))
+            raise ConflictError(
+                _describe_conflict(type(batch[outcomes.index(WriteResult.CONFLICT)]))
+            )
 
     def delete(self, kind: type[Document], ids: Collection[str]) -> int:
-        """Remove what was read; returns how many that were.
+        """Delete documents that were read, and return how many were deleted.
 
-        ConflictError when one is not as it was read, or gone.
+        Raises ConflictError when a document has changed or is gone.
         """
-        removed = self.store.delete(kind, ids, self._over(kind)) if ids else 0
+        removed = self.store.delete(kind, ids, self._versions_of(kind)) if ids else 0
         if removed < len({*ids}):
-            raise ConflictError(_overtaken(kind))
+            raise ConflictError(_describe_conflict(kind))
         return removed
 
-    def _over(self, *kinds: type[Document]) -> dict[str, str]:
+    def _versions_of(self, *kinds: type[Document]) -> dict[str, str]:
         return {
             id_: version
             for kind in kinds
@@ -469,10 +466,9 @@ class Merge:
 
 
 def merge(store: IncidentStore, act: Callable[[Merge], T]) -> T:
-    """What `act` returns, which is done again from reading as long as others write the same,
-    `TRIES` times at most.
+    """Return the result of `act`, started again after each conflict, at most `TRIES` times.
 
-    ConflictError after that. `act` must bear being done again after any of its writes.
+    Raises ConflictError after that. `act` must tolerate being repeated after any of its writes.
     """
     for _ in range(TRIES - 1):
         try:
@@ -482,7 +478,7 @@ def merge(store: IncidentStore, act: Callable[[Merge], T]) -> T:
     return act(Merge(store))
 
 
-def _overtaken(kind: type[Document]) -> str:
+def _describe_conflict(kind: type[Document]) -> str:
     return (
         f"another process writes the same {kind.__name__.lower()} documents of the store: it is"
         " tried again"

@@ -1,14 +1,14 @@
-"""The incident store for many machines: Elasticsearch 8 or 9, one index a record class.
+"""The incident store for many machines: Elasticsearch 8 or 9, one index per record class.
 
-Nothing is created while it runs: `create_templates` makes templates and indexes, or whoever owns
-the cluster does. Reading and claiming by id see every write at once, search what was written before
-the last refresh. Queries are built here of exact values and phrases alone, so no sign in a text is
-an operator. A failed request is never repeated by the client: `create` would then deny what the
-first attempt did; the worker tries the record again, which finds what it wrote. Deleted documents
-are found by nothing at once; their bytes leave the segments when Elasticsearch merges them, which
-`expunge` asks for. Answers bring whole sources: to cut the filters off, the server would have to
-parse each document, which took half its time. For an excerpt it does: what is left is a tenth and
-less, whose reading here costs more than that; but what is in `Document.brief` it has apart.
+Nothing is created at run time: `create_templates` or the owner of the cluster makes templates and
+indexes. Reading and claiming by id see every write at once; search sees the writes before the last
+refresh. Queries consist of exact values and phrases alone, so no sign in a text is an operator. The
+client never repeats a failed request: `create` would then deny what the first attempt did; the
+worker tries the record again and finds what it wrote. A deleted document disappears from all
+results at once; its bytes leave the segments when Elasticsearch merges them, which `expunge`
+requests. Answers contain whole sources: to leave the filters out, the server would have to parse
+each document, which took half its time. For an excerpt it does so, because the remaining tenth
+saves more time here than that costs; the fields of `Document.brief` are stored separately.
 """
 
 from __future__ import annotations
@@ -39,26 +39,26 @@ from alerts.store import (
 from alerts.store.elasticsearch_cluster import (
     LASTING,
     LATER,
-    body,
-    chunks,
+    build_templates,
     connect,
     error_type,
     index_name,
     inspect,
-    meaning,
-    must_be_whole,
     read_url,
+    require_all_shards,
+    serialize,
     server_errors,
-    templates,
+    split_batches,
+    translate_error,
 )
 from alerts.store.sqlite_queries import (
-    checked_columns,
-    checked_set,
     page_mark,
     read_mark,
     read_order,
-    stamp,
-    too_many,
+    require_columns,
+    require_set,
+    to_microseconds,
+    too_many_values,
 )
 from ullage.errors import RecordError
 from ullage.phrase import Phrase
@@ -67,41 +67,46 @@ from ullage.security.keys import KeyStore
 BY, SPANS, TOTAL = "by", "spans", "total"
 
 
-def tallied(by: Sequence[str], sums: Mapping[str, Any]) -> dict[str, Any]:
-    """The aggregations of documents by each column, one within the other, with `sums` in the
-    innermost.
-    """
-    asked = dict(sums)
+def nest_aggregations(by: Sequence[str], sums: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one aggregation per column, each within the previous one, `sums` innermost."""
+    aggregations = dict(sums)
     for column in reversed(by):
-        within = {"aggs": asked} if asked else {}
-        asked = {BY: {"terms": {"field": column, "size": MAX_TALLIES}, **within}}
-    return asked
+        within = {"aggs": aggregations} if aggregations else {}
+        aggregations = {BY: {"terms": {"field": column, "size": MAX_TALLIES}, **within}}
+    return aggregations
 
 
-def spans(asked: dict[str, Any], moments: Sequence[datetime]) -> dict[str, Any]:
-    """`asked` for the time between each two `moments`, or for all time."""
-    within = {"aggs": asked} if asked else {}
+def split_by_time(aggregations: dict[str, Any], moments: Sequence[datetime]) -> dict[str, Any]:
+    """Return the aggregations for the time between each two `moments`, or for all time."""
+    within = {"aggs": aggregations} if aggregations else {}
     if not moments:
         return {SPANS: {"filters": {"filters": [{"match_all": {}}]}, **within}}
-    ranges = [{"from": stamp(one), "to": stamp(next_)} for one, next_ in pairwise(moments)]
+    ranges = [
+        {"from": to_microseconds(start), "to": to_microseconds(end)}
+        for start, end in pairwise(moments)
+    ]
     return {SPANS: {"range": {"field": "time", "ranges": ranges}, **within}}
 
 
-def tallies(answer: Mapping[str, Any], by: Sequence[str]) -> list[GroupCount]:
-    """What the server answered, whose spans are in order; QueryError where something is left
-    out, or more than are told apart.
+def read_tallies(answer: Mapping[str, Any], by: Sequence[str]) -> list[GroupCount]:
+    """Return the counts of the server's answer.
+
+    Raises QueryError where the server left counts out, or for more than `MAX_TALLIES` of them.
     """
-    found = [
-        one for n, span in enumerate(answer[SPANS]["buckets"]) for one in _within(span, by, (), n)
+    counts = [
+        count
+        for n, span in enumerate(answer[SPANS]["buckets"])
+        for count in _read_bucket(span, by, (), n)
     ]
-    if len(found) > MAX_TALLIES:
-        raise QueryError(too_many())
-    return found
+    if len(counts) > MAX_TALLIES:
+        raise QueryError(too_many_values())
+    return counts
 
 
-def _within(
+def _read_bucket(
     bucket: Mapping[str, Any], by: Sequence[str], values: tuple[str, ...], span: int
 ) -> Iterator[GroupCount]:
+    """Yield the counts of a bucket and its nested buckets."""
     if len(values) == len(by):
         if count := int(bucket["doc_count"]):
             yield GroupCount(
@@ -109,70 +114,68 @@ def _within(
             )
         return
     if bucket[BY]["sum_other_doc_count"]:
-        raise QueryError(too_many())
-    for one in bucket[BY]["buckets"]:
-        yield from _within(one, by, (*values, one["key"]), span)
+        raise QueryError(too_many_values())
+    for nested in bucket[BY]["buckets"]:
+        yield from _read_bucket(nested, by, (*values, nested["key"]), span)
 
 
 AT_FIRST, SCROLL, KEEP_ALIVE = 2_000, 1_000, "10m"
-"""Documents that one request may bring, as many as the customers of a batch of findings; of what
-is more, those of each page.
+"""Documents in a single answer, as many as the customers of a batch of findings; for more
+documents, those of each page.
 """
 EXCERPTS = 5_000
-"""So many excerpts are read at once: what the server reads again for a second request costs it
-more than they weigh.
-"""
+"""Excerpts per request: a second request costs the server more than the size of a large answer."""
 BRIEF: Mapping[str, Any] = {
     "source": False,
     "stored_fields": "_none_",
     "docvalue_fields": ["id", "brief"],
 }
-"""What asks for `Document.brief` and opens no document, not even for its `_id`."""
+"""Requests `Document.brief` without opening a document, not even for its `_id`."""
 IDS_AT_ONCE = 1000
 BULK_BYTES, BULK_ITEMS = 8 * 2**20, 2000
 ANSWERED = ("items.*.status", "items.*.error.type", "items.*.result")
-"""What is read of an answer to a bulk: the rest would be four times as long."""
+"""The part of a bulk answer that is read: the whole would be four times as long."""
 OUTCOMES = {201: WriteResult.CREATED, 200: WriteResult.REPLACED, 409: WriteResult.CONFLICT}
 MAX_ID_BYTES = 512
 """A longer id would make Elasticsearch refuse the whole bulk."""
 
 
 class ElasticsearchStore:
-    """See the module, and `alerts.store` for what each method promises."""
+    """The incident store in Elasticsearch; see `alerts.store` for its promises."""
 
     def __init__(self, url: str, data: Path, keys: KeyStore, patience: float) -> None:
         self._address = read_url(url, data)
         self._client = connect(self._address, keys, patience)
 
     def create_templates(self, kinds: Collection[type[Document]] = CLASSES) -> None:
-        """Create or renew templates and indexes, as the plan of the cluster does; needs an
-        administrator's account.
+        """Create or renew templates and indexes, as the plan of the cluster does.
+
+        Needs an administrator's account.
         """
-        made, prefix = templates(self._address.prefix), self._address.prefix
+        bodies, prefix = build_templates(self._address.prefix), self._address.prefix
         with server_errors(self._address):
             for name in (index_name(prefix, kind) for kind in kinds):
-                self._client.indices.put_index_template(name=name, **made[name])
+                self._client.indices.put_index_template(name=name, **bodies[name])
                 if not self._client.indices.exists(index=name):
                     self._client.indices.create(index=name)
                     continue
                 self._client.indices.put_mapping(
-                    index=name, body=made[name]["template"]["mappings"]
+                    index=name, body=bodies[name]["template"]["mappings"]
                 )
                 self._client.indices.put_settings(index=name, settings=LATER)
 
     def expunge(self, kinds: Collection[type[Document]]) -> None:
-        """See `IncidentStore.expunge`; the servers write anew in the background every segment that
-        holds something deleted.
+        """Start rewriting every segment with deleted documents; see `IncidentStore.expunge`.
 
-        For about a minute Elasticsearch keeps what was deleted for replicas that lag: a document
-        that was written within the last minute, and the mark with the id of each that was just
-        deleted, go with a later call.
+        For about a minute Elasticsearch keeps deleted documents for replicas that lag: a
+        document that was written within the last minute, and the deletion marks with the
+        latest ids, go with a later call.
         """
         names = [self._index(kind) for kind in kinds]
         with server_errors(self._address, "maintenance", kinds):
             # Only what a commit holds as deleted may be dropped, and a flush also ends the log that
             # has the documents in it.
-            must_be_whole(
+            require_all_shards(
                 self._address, self._client.indices.flush(index=names, wait_if_ongoing=True).body
             )
             self._client.indices.forcemerge(
@@ -189,59 +192,65 @@ class ElasticsearchStore:
         return self.mget(kind, [id_]).get(id_)
 
     def mget(self, kind: type[D], ids: Collection[str]) -> dict[str, D]:
-        """See `IncidentStore.mget`; by id, so it sees what no refresh has shown yet."""
-        return {hit["_id"]: self._document(kind, hit) for hit in self._by_id(kind, ids)}
+        """Read by id, so that unrefreshed writes are included; see `IncidentStore.mget`."""
+        return {hit["_id"]: self._document(kind, hit) for hit in self._fetch(kind, ids)}
 
     def read(self, kind: type[D], ids: Collection[str]) -> dict[str, VersionedDocument[D]]:
         """See `IncidentStore.read`; the request is the same."""
         return {
-            hit["_id"]: VersionedDocument(self._document(kind, hit), _version(hit))
-            for hit in self._by_id(kind, ids)
+            hit["_id"]: VersionedDocument(self._document(kind, hit), _version_of(hit))
+            for hit in self._fetch(kind, ids)
         }
 
-    def _by_id(self, kind: type[Document], ids: Collection[str]) -> Iterator[Mapping[str, Any]]:
-        """What is there, as the server has it."""
-        for some in chunks([id_ for id_ in ids if _fits(id_)], IDS_AT_ONCE):
+    def _fetch(self, kind: type[Document], ids: Collection[str]) -> Iterator[Mapping[str, Any]]:
+        """Yield the server's items for the documents that exist."""
+        for batch in split_batches([id_ for id_ in ids if _fits(id_)], IDS_AT_ONCE):
             with server_errors(self._address, "read", [kind]):
-                answer = self._client.mget(index=self._index(kind), ids=list(some))
+                answer = self._client.mget(index=self._index(kind), ids=list(batch))
             for item in answer["docs"]:
                 if "error" in item:
                     # an answer of its own status: a shard that is not up yet is no missing index
                     kind_of = error_type(item)
-                    raise meaning(
-                        self._where(), 404 if kind_of in LASTING else 503, kind_of, "read", [kind]
+                    raise translate_error(
+                        self._server_name(),
+                        404 if kind_of in LASTING else 503,
+                        kind_of,
+                        "read",
+                        [kind],
                     )
                 if item["found"]:
                     yield item
 
     def create(self, documents: Sequence[Document]) -> list[bool]:
-        """See `IncidentStore.create`; what can never be stored is a RecordError, for False would
-        say that it is there.
+        """Write each document whose id is new; see `IncidentStore.create`.
+
+        Raises RecordError for a document that can never be stored, as False would mean that
+        it exists.
         """
-        statuses = self._bulk(documents, {})
+        statuses = self._write(documents, {})
         if any(status not in {201, 409} for status in statuses):
             raise RecordError("store_refused", "the store refuses a document")
         return [status == 201 for status in statuses]
 
     def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[WriteResult]:
-        """See `IncidentStore.put`; the server itself compares, as it writes."""
+        """Let the server compare versions as it writes; see `IncidentStore.put`."""
         return [
-            OUTCOMES.get(status, WriteResult.REJECTED) for status in self._bulk(documents, over)
+            OUTCOMES.get(status, WriteResult.REJECTED) for status in self._write(documents, over)
         ]
 
     def count(self, kind: type[Document], where: DocumentFilter) -> int:
         """See `IncidentStore.count`."""
         with server_errors(self._address, "read", [kind]):
             answer = self._client.count(index=self._index(kind), query=condition(kind, where))
-        must_be_whole(self._address, answer.body)
+        require_all_shards(self._address, answer.body)
         return int(answer["count"])
 
     def counts(
         self, kind: type[Document], where: DocumentFilter, parts: Sequence[DocumentFilter]
     ) -> list[int]:
-        """See `IncidentStore.counts`; one request."""
+        """Count in one request; see `IncidentStore.counts`."""
         named = {str(n): condition(kind, part) for n, part in enumerate(parts)}
-        answer = self._aggregated(kind, where, {"parts": {"filters": {"filters": named}}})["parts"][
+        answer = self._aggregate(kind, where, {"parts": {"filters": {"filters": named}}})["parts"][
             "buckets"
         ]
         return [int(answer[name]["doc_count"]) for name in named]
@@ -254,13 +263,13 @@ class ElasticsearchStore:
         total: str = "",
         moments: Sequence[datetime] = (),
     ) -> list[GroupCount]:
-        """See `IncidentStore.tally`; one request.
+        """Count in one request; see `IncidentStore.tally`.
 
         An index has one shard, so its counts of values are exact.
         """
         sums = {"total": {"sum": {"field": read_order(kind, total)[0]}}} if total else {}
-        asked = spans(tallied(checked_columns(kind, by), sums), moments)
-        return tallies(self._aggregated(kind, where, asked), by)
+        aggregations = split_by_time(nest_aggregations(require_columns(kind, by), sums), moments)
+        return read_tallies(self._aggregate(kind, where, aggregations), by)
 
     def firsts(
         self,
@@ -270,33 +279,33 @@ class ElasticsearchStore:
         values: Collection[str],
         order: str,
     ) -> dict[str, First]:
-        """See `IncidentStore.firsts`; one request."""
+        """Find them in one request; see `IncidentStore.firsts`."""
         if not values:
             return {}
         by, is_down = read_order(kind, order)
         direction = "desc" if is_down else "asc"
         first = {"size": 1, "sort": [{by: direction}, {"id": direction}], "_source": ["id"]}
-        terms = {"field": checked_set(kind, name), "include": list(values), "size": len(values)}
-        asked = {"sets": {"terms": terms, "aggs": {"first": {"top_hits": first}}}}
-        buckets = self._aggregated(kind, where, asked)["sets"]["buckets"]
+        terms = {"field": require_set(kind, name), "include": list(values), "size": len(values)}
+        aggregations = {"sets": {"terms": terms, "aggs": {"first": {"top_hits": first}}}}
+        buckets = self._aggregate(kind, where, aggregations)["sets"]["buckets"]
         return {
-            one["key"]: First(one["first"]["hits"]["hits"][0]["_id"], one["doc_count"])
-            for one in buckets
+            bucket["key"]: First(bucket["first"]["hits"]["hits"][0]["_id"], bucket["doc_count"])
+            for bucket in buckets
         }
 
-    def _aggregated(
-        self, kind: type[Document], where: DocumentFilter, asked: Mapping[str, Any]
+    def _aggregate(
+        self, kind: type[Document], where: DocumentFilter, aggregations: Mapping[str, Any]
     ) -> Any:
-        """What comes of an aggregation over all that fits `where`."""
+        """Return the result of aggregations over all documents that match `where`."""
         with server_errors(self._address, "read", [kind]):
             answer = self._client.search(
                 index=self._index(kind),
                 query=condition(kind, where),
-                aggregations=asked,
+                aggregations=aggregations,
                 size=0,
                 track_total_hits=False,
             )
-        must_be_whole(self._address, answer.body)
+        require_all_shards(self._address, answer.body)
         return answer["aggregations"]
 
     def search(
@@ -307,8 +316,9 @@ class ElasticsearchStore:
         after: str = "",
         order: str = "",
     ) -> DocumentPage[D]:
-        """See `IncidentStore.search`; the mark is the last item's own place, so no state of the
-        server is needed to go on.
+        """Return a page of documents; see `IncidentStore.search`.
+
+        The page mark is the position of the last item, so the server needs no state to continue.
         """
         size = max(1, min(limit, MAX_PAGE))
         request: dict[str, Any] = {
@@ -326,64 +336,74 @@ class ElasticsearchStore:
         return DocumentPage(items, page_mark(*hits[size - 1]["sort"]) if len(hits) > size else "")
 
     def scroll(self, kind: type[D], where: DocumentFilter) -> Iterator[D]:
-        """See `IncidentStore.scroll`; all of it is of one moment."""
+        """Yield documents as of one moment; see `IncidentStore.scroll`."""
         return self._scroll(kind, where, kind)
 
     def excerpts(self, kind: type[Document], where: DocumentFilter, shape: type[E]) -> Iterator[E]:
-        """See `IncidentStore.excerpts`; documents too long for a `brief` are read last."""
+        """Yield excerpts; see `IncidentStore.excerpts`.
+
+        Documents too long for a `brief` are read last.
+        """
         if not kind.brief or not shape.model_fields.keys() <= {"id", *kind.brief}:
             yield from self._scroll(kind, where, shape)
             return
         lacking = list[str]()
-        for hit in self._found(
+        for hit in self._iterate_hits(
             kind, {"query": condition(kind, where), **BRIEF}, EXCERPTS, EXCERPTS
         ):
             id_, brief = hit["fields"]["id"][0], hit["fields"].get("brief")
             if brief:
-                yield self._stored(kind, id_, brief[0], shape)
+                yield self._parse(kind, id_, brief[0], shape)
             else:
                 lacking.append(id_)
-        for some in chunks(lacking, EXCERPTS):
-            yield from self._scroll(kind, DocumentFilter(ids=some), shape)
+        for batch in split_batches(lacking, EXCERPTS):
+            yield from self._scroll(kind, DocumentFilter(ids=batch), shape)
 
     def _scroll(self, kind: type[Document], where: DocumentFilter, read_as: type[R]) -> Iterator[R]:
         source = (
             {} if read_as is kind else {"source": [f"doc.{name}" for name in read_as.model_fields]}
         )
         at_first, then = (AT_FIRST, SCROLL) if read_as is kind else (EXCERPTS, EXCERPTS)
-        for hit in self._found(kind, {"query": condition(kind, where), **source}, at_first, then):
+        for hit in self._iterate_hits(
+            kind, {"query": condition(kind, where), **source}, at_first, then
+        ):
             yield self._read_as(kind, hit, read_as)
 
-    def _found(
+    def _iterate_hits(
         self, kind: type[Document], request: Mapping[str, Any], at_first: int, then: int
     ) -> Iterator[Mapping[str, Any]]:
-        """All hits. What one answer holds is one request instead of three."""
+        """Return an iterator over all hits.
+
+        If one answer holds them all, it takes one request instead of three.
+        """
         hits = self._hits(
             kind, {**request, "index": self._index(kind), "size": at_first, "sort": ["_doc"]}
         )
-        return iter(hits) if len(hits) < at_first else self._paged(kind, request, then)
+        return iter(hits) if len(hits) < at_first else self._iterate_pages(kind, request, then)
 
     def _document(self, kind: type[D], hit: Mapping[str, Any]) -> D:
         return self._read_as(kind, hit, kind)
 
     def _read_as(self, kind: type[Document], hit: Mapping[str, Any], read_as: type[R]) -> R:
-        return self._stored(kind, hit["_id"], hit["_source"].get("doc", {}), read_as)
+        return self._parse(kind, hit["_id"], hit["_source"].get("doc", {}), read_as)
 
-    def _stored(
+    def _parse(
         self, kind: type[Document], id_: str, content: str | Mapping[str, Any], read_as: type[R]
     ) -> R:
-        return stored(kind, id_, content, f"{self._where()}, index {self._index(kind)}", read_as)
+        return stored(
+            kind, id_, content, f"{self._server_name()}, index {self._index(kind)}", read_as
+        )
 
-    def _paged(
-        self, kind: type[Document], asked: Mapping[str, Any], size: int
+    def _iterate_pages(
+        self, kind: type[Document], query: Mapping[str, Any], size: int
     ) -> Iterator[Mapping[str, Any]]:
-        """Page after page of a point in time."""
+        """Yield all hits, page after page, as of one point in time."""
         with server_errors(self._address, "read", [kind]):
             pit = self._client.open_point_in_time(index=self._index(kind), keep_alive=KEEP_ALIVE)[
                 "id"
             ]
         request = {
-            **asked,
+            **query,
             "size": size,
             "sort": [{"_shard_doc": "asc"}],
             "pit": {"id": pit, "keep_alive": KEEP_ALIVE},
@@ -406,12 +426,18 @@ class ElasticsearchStore:
         deleted = 0
         index = self._index(kind)
         named = [id_ for id_ in ids if _fits(id_) and (over is None or id_ in over)]
-        for some in chunks(named, IDS_AT_ONCE):
-            asked = [
-                {"delete": {"_index": index, "_id": id_, **(_unchanged(over[id_]) if over else {})}}
-                for id_ in some
+        for batch in split_batches(named, IDS_AT_ONCE):
+            operations = [
+                {
+                    "delete": {
+                        "_index": index,
+                        "_id": id_,
+                        **(_if_version(over[id_]) if over else {}),
+                    }
+                }
+                for id_ in batch
             ]
-            deleted += self._send(asked, "delete", [kind], is_seen=True).count(200)
+            deleted += self._send(operations, "delete", [kind], is_seen=True).count(200)
         return deleted
 
     def refresh(self, *kinds: type[Document]) -> None:
@@ -419,7 +445,7 @@ class ElasticsearchStore:
         names = [self._index(kind) for kind in kinds or CLASSES]
         with server_errors(self._address, "maintenance", kinds):
             answer = self._client.indices.refresh(index=names, ignore_unavailable=True)
-        must_be_whole(self._address, answer.body)
+        require_all_shards(self._address, answer.body)
 
     def close(self) -> None:
         """Close the connections."""
@@ -428,21 +454,21 @@ class ElasticsearchStore:
     def _index(self, kind: type[Document]) -> str:
         return index_name(self._address.prefix, kind)
 
-    def _where(self) -> str:
+    def _server_name(self) -> str:
         return f"Elasticsearch at {self._address.nodes[0]}"
 
     def _hits(self, kind: type[Document], request: Mapping[str, Any]) -> list[Any]:
         with server_errors(self._address, "read", [kind]):
             answer = self._client.search(**request, track_total_hits=False)
-        must_be_whole(self._address, answer.body)
+        require_all_shards(self._address, answer.body)
         return list(answer["hits"]["hits"])
 
-    def _bulk(self, documents: Sequence[Document], over: Versions | None) -> list[int]:
-        """The status of each document, 400 for one that cannot be sent; in pieces, so that memory
-        and requests have a bound.
+    def _write(self, documents: Sequence[Document], over: Versions | None) -> list[int]:
+        """Write the documents and return the status of each, 400 for one that cannot be sent.
 
-        Each is written over its version in `over`, or only if it is not there; over whatever there
-        is without `over`.
+        They are sent in pieces, so that memory and requests are bounded. Each is written
+        over its version in `over`, or only if it does not exist; without `over`, over any
+        version.
         """
         statuses = [400] * len(documents)
         privilege = "index" if over is None or over else "create_doc"
@@ -460,10 +486,10 @@ class ElasticsearchStore:
             header = {
                 "_index": self._index(type(document)),
                 "_id": document.id,
-                **(_unchanged(version) if version else {}),
+                **(_if_version(version) if version else {}),
             }
             action = "index" if over is None or version else "create"
-            pair = [to_json({action: header}), body(document)]
+            pair = [to_json({action: header}), serialize(document)]
             length = len(pair[1])
             if lines and (size + length > BULK_BYTES or len(places) >= BULK_ITEMS):
                 _note(statuses, places, send(lines, is_seen=is_seen))
@@ -483,11 +509,11 @@ class ElasticsearchStore:
         *,
         is_seen: bool,
     ) -> list[int]:
-        """The status of each operation; raises where the server could not try one, for the caller
-        will do it all again.
+        """Send the operations and return the status of each.
 
-        What `is_seen` at once takes no right to refresh the index: whoever may write may ask for
-        that along with it.
+        Raises where the server could not try an operation, because the caller then repeats
+        them all. `is_seen` makes the writes visible at once, which takes no right to
+        refresh the index: whoever may write may request that with the write.
         """
         with server_errors(self._address, privilege, kinds):
             answer = self._client.bulk(
@@ -500,7 +526,7 @@ class ElasticsearchStore:
             absent = status == 404 and "error" not in result
             judged = absent or status in {200, 201, 400, 409}
             if not judged or kind == "strict_dynamic_mapping_exception":
-                raise meaning(self._where(), status, kind, privilege, kinds)
+                raise translate_error(self._server_name(), status, kind, privilege, kinds)
             statuses.append(status)
         return statuses
 
@@ -510,55 +536,56 @@ def _note(statuses: list[int], places: Sequence[int], answered: Sequence[int]) -
         statuses[place] = status
 
 
-def _version(hit: Mapping[str, Any]) -> str:
-    """The version of what was read by id."""
+def _version_of(hit: Mapping[str, Any]) -> str:
+    """Return the version of a hit that was read by id."""
     return f"{hit['_seq_no']}:{hit['_primary_term']}"
 
 
-def _unchanged(version: str) -> dict[str, int]:
-    """What an operation says that is to be done of this version alone; the server answers
-    another with status 409.
+def _if_version(version: str) -> dict[str, int]:
+    """Return the parameters that limit an operation to this version.
+
+    The server answers a different version with status 409.
     """
     number, _, term = version.partition(":")
     return {"if_seq_no": int(number), "if_primary_term": int(term)}
 
 
 def condition(kind: type[Document], where: DocumentFilter) -> dict[str, Any]:
-    """`where` as a query of exact values, ranges and phrases of our own words."""
+    """Return `where` as a query of exact values, ranges and phrases of our own words."""
     needed = _terms(kind, where.equals)
     needed += [
         {"range": {read_order(kind, number)[0]: {"lte": most}}}
         for number, most in where.at_most.items()
     ]
     needed += [
-        {"prefix": {name: where.begins[name]}} for name in checked_columns(kind, where.begins)
+        {"prefix": {name: where.begins[name]}} for name in require_columns(kind, where.begins)
     ]
     if where.before is not None:
-        needed.append({"range": {"time": {"lt": stamp(where.before)}}})
+        needed.append({"range": {"time": {"lt": to_microseconds(where.before)}}})
     if where.since is not None:
-        needed.append({"range": {"time": {"gte": stamp(where.since)}}})
+        needed.append({"range": {"time": {"gte": to_microseconds(where.since)}}})
     if where.ids is not None:
         needed.append({"terms": {"id": list(where.ids)}})
     if where.text:
-        needed += _text(kind, where.text)
+        needed += _phrases_query(kind, where.text)
     without = [{"terms": {"id": list(where.without)}}] if where.without else []
     return {"bool": {"filter": needed, "must_not": [*without, *_terms(kind, where.differs)]}}
 
 
 def _terms(kind: type[Document], values: Mapping[str, Collection[str]]) -> list[dict[str, Any]]:
-    """A query a filter."""
-    for name, wanted in values.items():
-        if isinstance(wanted, str):
+    """Return one query per filter."""
+    for name, allowed in values.items():
+        if isinstance(allowed, str):
             raise TypeError(f"{name}: give a collection of values")
         if name not in (*kind.columns, *kind.sets):
             raise QueryError(
                 Phrase("%(kind)s has no filter %(name)s", kind=kind.__name__, name=name)
             )
-    return [{"terms": {name: list(wanted)}} for name, wanted in values.items()]
+    return [{"terms": {name: list(allowed)}} for name, allowed in values.items()]
 
 
-def _text(kind: type[Document], text: str) -> list[dict[str, Any]]:
-    """Every phrase must occur; a text without a word finds nothing."""
+def _phrases_query(kind: type[Document], text: str) -> list[dict[str, Any]]:
+    """Return queries for every phrase of a text; a text without a word matches nothing."""
     if not kind.searchable:
         raise QueryError(Phrase("%(kind)s has no full-text search", kind=kind.__name__))
     phrases = query_phrases(text)

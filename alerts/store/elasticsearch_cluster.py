@@ -1,28 +1,28 @@
-"""Reach the cluster, and say and check what its owner must set up: indexes, mappings and rights.
+"""Connect to the cluster; print and check what its owner must set up: indexes, mappings, rights.
 
 Fields are those of the class with ECS names as aliases where ECS has one, so that a board made for
 ECS finds them and nothing is stored twice. `time` is a number of microseconds, because a date in
 Elasticsearch orders by milliseconds; `@timestamp` is for people. `words` are our own tokens, split
-at spaces: the same set is found as in SQLite. They are indexed, not stored. `brief` is an excerpt
-as JSON, kept in columns as the numbers are: it takes a third and less of what an excerpt of the
-document takes.
+at spaces: they find the same set as in SQLite. They are indexed, not stored. `brief` is an excerpt
+as JSON, stored in columns as the numbers are: it takes a third or less of an excerpt of the
+document.
 
-Alert folds, counts and removes what has passed its retention. Search reads, and appends decisions,
-suppressions and records of audit: its right is `create_doc`, so that not even a page that was
-broken into can change or remove one; the work items, which follow from those, it may write. Alert
-appends a decision where a false positive comes back, proposes what needs a second person, and
-completes what one confirmed, suppressions among it. The desk reveals originals (`ullage evidence
-open`), which search does not see. None may create an index, and none sees another index.
+Alert groups, counts and removes what has passed its retention. Search reads, and appends decisions,
+suppressions and records of audit: its right is `create_doc`, so that not even a compromised page
+can change or remove one; it may write work items, which are derived from those. Alert appends a
+decision where a false positive comes back, proposes what needs a second person, and completes what
+the second person confirmed, suppressions among it. The console reveals originals (`ullage evidence
+open`), which search does not see. No service may create an index, and none sees a foreign index.
 `maintenance` is refresh, flush and merge; `view_index_metadata` is the least named right that lets
 `ullage check` compare the mapping's version.
 
 The password is the file `store.password` in the keys folder (0600), or systemd's credential of that
 name; beside it `store.user` where the user is not called `ullage`. Neither is ever in a URL, a
 setting or the environment. A client's certificate is the file that `certificate=` names
-(`ullage.security.tls`); a server that knows its users by theirs wants no password.
+(`ullage.security.tls`); a server that identifies its users by certificate needs no password.
 
-The daemon itself has no right to make an index or a template, so whoever may do that does it once,
-and again after an update.
+The daemon itself has no right to make an index or a template, so an authorised person makes them,
+and renews them after an update.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ from alerts.records import (
 )
 from alerts.records.document import Document
 from alerts.store import index_words
-from alerts.store.sqlite_queries import stamp
-from alerts.store.watched_node import watched_node
+from alerts.store.sqlite_queries import to_microseconds
+from alerts.store.watched_node import make_node_class
 from ullage.errors import ConfigError, UnavailableError
 from ullage.security.keys import KeyStore
 from ullage.security.tls import Trust, named_file
@@ -84,7 +84,7 @@ ECS = {
 }
 MAX_IDS = 1_000_000
 LATER = {"index.max_terms_count": MAX_IDS, "index.merge.policy.expunge_deletes_allowed": 0}
-"""Settings that an index that exists can be given too.
+"""Settings that can also be given to an existing index.
 
 By default a merge for erasure leaves a segment alone until a tenth of it is deleted; with 0 no
 deleted document stays.
@@ -95,13 +95,14 @@ MOST_BRIEF = 8_000
 
 
 def index_name(prefix: str, kind: type[Document]) -> str:
-    """The index of a record class."""
+    """Return the index name of a record class."""
     return prefix + kind.__name__.lower()
 
 
-def mapping(kind: type[Document]) -> dict[str, Any]:
-    """The strict mapping of a record class: a document with a field that is not in here is
-    refused.
+def build_mapping(kind: type[Document]) -> dict[str, Any]:
+    """Return the strict mapping of a record class.
+
+    A document with a field that is missing here is refused.
     """
     fields: dict[str, Any] = {
         "id": KEYWORD,
@@ -129,8 +130,8 @@ def mapping(kind: type[Document]) -> dict[str, Any]:
     }
 
 
-def template(prefix: str, kind: type[Document]) -> dict[str, Any]:
-    """The composable index template of a record class."""
+def build_template(prefix: str, kind: type[Document]) -> dict[str, Any]:
+    """Return the composable index template of a record class."""
     settings: dict[str, Any] = {
         "index.number_of_shards": 1,
         "index.auto_expand_replicas": "0-1",
@@ -142,19 +143,19 @@ def template(prefix: str, kind: type[Document]) -> dict[str, Any]:
         "index_patterns": [index_name(prefix, kind)],
         "priority": 500,
         "version": VERSION,
-        "template": {"settings": settings, "mappings": mapping(kind)},
+        "template": {"settings": settings, "mappings": build_mapping(kind)},
     }
 
 
-def templates(prefix: str) -> dict[str, dict[str, Any]]:
-    """Every template by name: what whoever owns the cluster has to create."""
-    return {index_name(prefix, kind): template(prefix, kind) for kind in CLASSES}
+def build_templates(prefix: str) -> dict[str, dict[str, Any]]:
+    """Return every template that the owner of the cluster has to create, by name."""
+    return {index_name(prefix, kind): build_template(prefix, kind) for kind in CLASSES}
 
 
-def body(document: Document) -> bytes:
-    """What is sent for a document, as JSON: its filters, and the document itself."""
+def serialize(document: Document) -> bytes:
+    """Return a document as JSON to send: its filters, and the document itself."""
     kind = type(document)
-    time = stamp(getattr(document, kind.time))
+    time = to_microseconds(getattr(document, kind.time))
     fields: dict[str, Any] = {"id": document.id, "time": time, "@timestamp": time // 1000}
     fields |= {column: getattr(document, column) for column in kind.columns}
     fields |= {name: sorted(set(getattr(document, name))) for name in kind.sets}
@@ -196,11 +197,11 @@ SEARCH: Rights = (
 DESK: Rights = (((Incident, Original), SEEN),)
 PROCESSES: Mapping[str, Rights] = {"alert": ALERT, "search": SEARCH, "desk": DESK}
 IMPLIED_BY: Mapping[str, Sequence[str]] = {"create_doc": ("create_doc", "index")}
-"""Who has one of these has the right too; any other right only by its own name."""
+"""Having one of these implies the right; any further right only by its own name."""
 
 
-def role(prefix: str, rights: Rights) -> dict[str, Any]:
-    """`rights` on the indexes of `prefix`, as the body of a role."""
+def build_role(prefix: str, rights: Rights) -> dict[str, Any]:
+    """Return `rights` on the indexes of `prefix` as the body of a role."""
     return {
         "cluster": [],
         "indices": [
@@ -210,15 +211,18 @@ def role(prefix: str, rights: Rights) -> dict[str, Any]:
     }
 
 
-def roles(prefix: str) -> dict[str, dict[str, Any]]:
-    """Every role by name: one a process, for a user that has that process's password file."""
-    return {prefix + process: role(prefix, rights) for process, rights in PROCESSES.items()}
+def build_roles(prefix: str) -> dict[str, dict[str, Any]]:
+    """Return every role by name.
+
+    There is one per process, for a user that has that process's password file.
+    """
+    return {prefix + process: build_role(prefix, rights) for process, rights in PROCESSES.items()}
 
 
-def who_may(privilege: str, kinds: Collection[type[Document]]) -> list[str]:
-    """The processes that have `privilege` on every one of `kinds`."""
+def find_processes(privilege: str, kinds: Collection[type[Document]]) -> list[str]:
+    """List the processes that have `privilege` on every one of `kinds`."""
 
-    def may(rights: Rights, kind: type[Document]) -> bool:
+    def has_right(rights: Rights, kind: type[Document]) -> bool:
         having = IMPLIED_BY.get(privilege, (privilege,))
         return any(
             kind in granted and not set(having).isdisjoint(privileges)
@@ -226,7 +230,9 @@ def who_may(privilege: str, kinds: Collection[type[Document]]) -> list[str]:
         )
 
     return [
-        process for process, rights in PROCESSES.items() if all(may(rights, kind) for kind in kinds)
+        process
+        for process, rights in PROCESSES.items()
+        if all(has_right(rights, kind) for kind in kinds)
     ]
 
 
@@ -241,20 +247,20 @@ PASSING = {
     "unavailable_shards_exception",
     "no_shard_available_action_exception",  # a node that has just been started
 }
-"""Errors that pass by themselves or when somebody lifts a block: the write is tried again."""
+"""Errors that pass, or end when somebody lifts a block: the write is tried again."""
 FOREIGN = {
     "strict_dynamic_mapping_exception",
     "index_not_found_exception",
     "no_such_index_exception",
 }
-"""Errors that say that the indexes are not those of this version."""
+"""Errors for indexes that are not those of this version."""
 LASTING = {*FOREIGN, "security_exception"}
 """Errors that stay until a person does something."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What a store URL says."""
+    """The parts of a store URL."""
 
     nodes: tuple[str, ...]
     prefix: str
@@ -265,10 +271,9 @@ class Address:
 
 
 def read_url(url: str, data: Path) -> Address:
-    """The parts of `url`; several nodes stand between commas, files are relative to the data
-    folder.
+    """Parse `url`; commas separate several nodes, files are relative to the data folder.
 
-    ConfigError says which part is not as it must be, never what it holds.
+    Raises ConfigError that names the invalid part, never its value.
     """
     try:
         parts, options = (
@@ -290,21 +295,21 @@ def read_url(url: str, data: Path) -> Address:
             "store.url has certificate=, which needs TLS, and plain=1, which has none: leave one of"
             " them out"
         )
-    nodes = tuple(_node(node, plain=plain) for node in parts.netloc.split(","))
-    seconds = _seconds(options.get("timeout", str(REQUEST_SECONDS)))
+    nodes = tuple(_parse_node(node, plain=plain) for node in parts.netloc.split(","))
+    seconds = _parse_seconds(options.get("timeout", str(REQUEST_SECONDS)))
     return Address(
-        nodes, options.get("prefix", PREFIX), None if plain else _trust(options, data), seconds
+        nodes, options.get("prefix", PREFIX), None if plain else _read_trust(options, data), seconds
     )
 
 
-def _trust(options: Mapping[str, str], data: Path) -> Trust:
+def _read_trust(options: Mapping[str, str], data: Path) -> Trust:
     certificate = named_file(options["certificate"], data) if options.get("certificate") else None
     return Trust(
         "store.url", data / options["cafile"] if options.get("cafile") else None, certificate
     )
 
 
-def _seconds(text: str) -> float:
+def _parse_seconds(text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
@@ -316,7 +321,7 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _node(text: str, *, plain: bool) -> str:
+def _parse_node(text: str, *, plain: bool) -> str:
     try:
         parts = urlsplit(f"//{text}")
         host, port = parts.hostname, parts.port
@@ -329,15 +334,16 @@ def _node(text: str, *, plain: bool) -> str:
     return f"{'http' if plain else 'https'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def login(keys: KeyStore) -> tuple[str, str] | None:
-    """User and password, or None where there is no password. ConfigError says which file is
-    wrong.
+def read_login(keys: KeyStore) -> tuple[str, str] | None:
+    """Return user and password, or None where there is no password.
+
+    Raises ConfigError that names the invalid file.
     """
-    password = _secret(keys, PASSWORD_FILE)
-    return None if password is None else (_secret(keys, USER_FILE) or USER, password)
+    password = _read_secret(keys, PASSWORD_FILE)
+    return None if password is None else (_read_secret(keys, USER_FILE) or USER, password)
 
 
-def _secret(keys: KeyStore, name: str) -> str | None:
+def _read_secret(keys: KeyStore, name: str) -> str | None:
     lines = keys.lines_if_there(name)
     return None if lines is None else "\n".join(lines)
 
@@ -345,17 +351,17 @@ def _secret(keys: KeyStore, name: str) -> str | None:
 def connect(address: Address, keys: KeyStore, patience: float) -> Elasticsearch:
     """Return a client; nothing is sent yet.
 
-    It never tries again by itself: whoever holds the record does.
+    It never repeats a request: the holder of the record does.
     """
-    # what it would say is raised here
+    # its messages are raised as errors instead
     logging.getLogger("elastic_transport").setLevel(logging.CRITICAL)
     options: dict[str, Any] = {
         "request_timeout": address.timeout,
         "max_retries": 0,
         "retry_on_timeout": False,
     }
-    options["node_class"] = watched_node(patience)
-    who = login(keys)
+    options["node_class"] = make_node_class(patience)
+    who = read_login(keys)
     if who is None and address.trust and not address.trust.certificate:
         raise ConfigError(
             f"the store's password is missing: put it into {keys.root / PASSWORD_FILE}, mode 0600"
@@ -371,9 +377,9 @@ def connect(address: Address, keys: KeyStore, patience: float) -> Elasticsearch:
 def server_errors(
     address: Address, privilege: str = "", kinds: Collection[type[Document]] = ()
 ) -> Iterator[None]:
-    """Turn what client and server raise into ours; a message never repeats a request.
+    """Translate errors of client and server into ours; a message never repeats a request.
 
-    A refusal names the processes that have `privilege` on `kinds`, which is what the request takes.
+    A refusal names the processes that have `privilege` on `kinds`, which the request takes.
     """
     where = f"Elasticsearch at {address.nodes[0]}"
     try:
@@ -383,7 +389,9 @@ def server_errors(
             f"{where} is another product, such as OpenSearch: use Elasticsearch 8 or 9"
         ) from None
     except ApiError as error:
-        raise meaning(where, error.meta.status, error_type(error.body), privilege, kinds) from None
+        raise translate_error(
+            where, error.meta.status, error_type(error.body), privilege, kinds
+        ) from None
     except SSLError as error:
         assert address.trust is not None
         address.trust.reject(where, error, urlsplit(address.nodes[0]).hostname or "")
@@ -391,11 +399,12 @@ def server_errors(
         raise UnavailableError(f"{where} cannot be reached ({type(error).__name__})") from None
 
 
-def meaning(
+def translate_error(
     where: str, status: int, kind: str, privilege: str = "", kinds: Collection[type[Document]] = ()
 ) -> ConfigError | UnavailableError:
-    """Our error for a status and an error type of the server; `privilege` on `kinds` is what was
-    asked for.
+    """Return our error for a status and an error type of the server.
+
+    `privilege` on `kinds` is the right that the request takes.
     """
     if status in {408, 429} or status >= 500 or kind in PASSING:
         return UnavailableError(f"{where} is down, busy or read-only ({status} {kind})")
@@ -407,7 +416,7 @@ def meaning(
     if status == 403 or kind == "security_exception":
         return ConfigError(
             f"{where} denies a right ({kind}):"
-            f" {_what_to_do(who_may(privilege, kinds) if kinds else ())}"
+            f" {_suggest_processes(find_processes(privilege, kinds) if kinds else ())}"
         )
     if kind in FOREIGN or status == 404:
         return ConfigError(
@@ -420,8 +429,11 @@ def meaning(
     )
 
 
-def _what_to_do(processes: Sequence[str]) -> str:
-    """Where the user of `processes` has the right; without one, where to read of it."""
+def _suggest_processes(processes: Sequence[str]) -> str:
+    """Return where a user has the right: on the hosts of `processes`.
+
+    Without a process, return where the role is documented.
+    """
     plan = "`ullage check --plan` prints"
     if not processes:
         return f"{plan} the role that the user needs"
@@ -429,40 +441,46 @@ def _what_to_do(processes: Sequence[str]) -> str:
 
 
 def error_type(answer: object) -> str:
-    """The type of the error in an answer's body; what else it says may repeat our data."""
+    """Return the type of the error in an answer's body.
+
+    Its remaining fields may repeat our data.
+    """
     error = answer.get("error") if isinstance(answer, Mapping) else None
     kind = error.get("type") if isinstance(error, Mapping) else None
     return str(kind) if kind else "no reason given"
 
 
-def must_be_whole(address: Address, answer: Mapping[str, Any]) -> None:
-    """An answer of some of the shards alone would be a wrong one."""
+def require_all_shards(address: Address, answer: Mapping[str, Any]) -> None:
+    """Raise UnavailableError for an answer of only some of the shards."""
     shards = answer.get("_shards", {})
     if shards.get("failed") or answer.get("timed_out"):
         raise UnavailableError(f"Elasticsearch at {address.nodes[0]} answers only in part")
 
 
-def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    """`items` in pieces of at most `size`."""
+def split_batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """Split `items` into batches of at most `size`."""
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
 PLAN = "have the owner of the cluster run what `ullage check --plan` prints"
 NO_SECURITY = (400, 405)
-"""What a cluster without security answers when it is asked about rights."""
+"""Statuses that a cluster without security answers to questions about rights."""
 
 
 def inspect(client: Elasticsearch, prefix: str) -> str:
-    """What the user may do, in words; ConfigError names the first right, index or version that is
-    not as it must be.
+    """Return the processes whose rights the user has, in words.
 
-    A user is enough for one process: alert and search may log in with one each.
+    One process is enough: alert and search may log in as different users. Raises ConfigError
+    for the first right, index or version that is not as required.
     """
-    lacking = {process: _lacking(client, prefix, rights) for process, rights in PROCESSES.items()}
+    lacking = {
+        process: _find_missing_right(client, prefix, rights)
+        for process, rights in PROCESSES.items()
+    }
     able = [process for process, right in lacking.items() if not right]
     if not able:
-        told = "; ".join(f"for {process} it lacks {right}" for process, right in lacking.items())
-        raise ConfigError(f"the store's user lacks a right: {told}: {PLAN}")
+        missing = "; ".join(f"for {process} it lacks {right}" for process, right in lacking.items())
+        raise ConfigError(f"the store's user lacks a right: {missing}: {PLAN}")
     _check_indexes(
         client,
         prefix,
@@ -471,21 +489,21 @@ def inspect(client: Elasticsearch, prefix: str) -> str:
     return f"rights of {' and '.join(able)}"
 
 
-def _lacking(client: Elasticsearch, prefix: str, rights: Rights) -> str:
-    """The first right that the user does not have, "" when it has all."""
-    wanted = role(prefix, rights)["indices"]
-    answer = client.options(ignore_status=NO_SECURITY).security.has_privileges(index=wanted).body
+def _find_missing_right(client: Elasticsearch, prefix: str, rights: Rights) -> str:
+    """Return the first right that the user does not have, "" when none is missing."""
+    required = build_role(prefix, rights)["indices"]
+    answer = client.options(ignore_status=NO_SECURITY).security.has_privileges(index=required).body
     has = answer.get("index", {})
     if answer.get("has_all_requested", "error" in answer):
         return ""
-    asked = (
+    pairs = (
         (name, right)
-        for block in wanted
+        for block in required
         for name in block["names"]
         for right in block["privileges"]
     )
     return next(
-        (f"{right} on {name}" for name, right in asked if not has.get(name, {}).get(right)),
+        (f"{right} on {name}" for name, right in pairs if not has.get(name, {}).get(right)),
         "a right",
     )
 
@@ -500,47 +518,52 @@ def _check_indexes(client: Elasticsearch, prefix: str, kinds: Collection[type[Do
 
 
 def _check_version(name: str, mapping: dict[str, Any]) -> None:
-    found = mapping.get("_meta", {}).get("ullage")
-    if not isinstance(found, int):
+    version = mapping.get("_meta", {}).get("ullage")
+    if not isinstance(version, int):
         raise ConfigError(
             f"index {name} was not made from our template: {PLAN}, after deleting the index if it"
             " is empty"
         )
-    if found != VERSION:
+    if version != VERSION:
         todo = "use the ullage that made it, or name another prefix in store.url"
         raise ConfigError(
-            f"index {name} has mapping {found}, and this ullage reads {VERSION}: {todo}"
+            f"index {name} has mapping {version}, and this ullage reads {VERSION}: {todo}"
         )
 
 
 HEAD = """\
-# For the owner of the Elasticsearch cluster: paste all of it into Kibana's Dev Tools console (Elasticsearch 8 or 9).
-# It may be run again after an update: an index that is there answers 400 to its first request and is brought up by the next two.
-"""  # noqa: E501
+# For the owner of the Elasticsearch cluster: paste all of it into Kibana's Dev Tools console \
+(Elasticsearch 8 or 9).
+# It may be run again after an update: an index that is there answers 400 to its first request and \
+is brought up by the next two.
+"""
 TAIL = """\
-# At last a user for each process, with a password of its own, which goes into the file store.password in that process's keys
-# folder (mode 0600) and its name into store.user beside it. A user for all of them has all of the roles.
-"""  # noqa: E501
+# At last a user for each process, with a password of its own, which goes into the file \
+store.password in that process's keys
+# folder (mode 0600) and its name into store.user beside it. A user for all of them has all of the \
+roles.
+"""
 
 
-def console(prefix: str) -> Iterator[str]:
-    """Templates, indexes and roles for index names that begin with `prefix`: comments, and
-    requests between empty lines.
+def plan_text(prefix: str) -> Iterator[str]:
+    """Yield templates, indexes and roles for index names that begin with `prefix`.
+
+    The text is comments, and requests between empty lines.
     """
     yield HEAD
-    for name, template in templates(prefix).items():
-        yield _request(f"_index_template/{name}", template)
-        yield _request(name)
-        yield _request(f"{name}/_mapping", template["template"]["mappings"])
-        yield _request(f"{name}/_settings", LATER)
-    for name, role in roles(prefix).items():
-        yield _request(f"_security/role/{name}", role)
+    for name, template in build_templates(prefix).items():
+        yield _format_request(f"_index_template/{name}", template)
+        yield _format_request(name)
+        yield _format_request(f"{name}/_mapping", template["template"]["mappings"])
+        yield _format_request(f"{name}/_settings", LATER)
+    for name, role in build_roles(prefix).items():
+        yield _format_request(f"_security/role/{name}", role)
     yield TAIL + "".join(
         f"# PUT _security/user/{prefix}{process}: role {prefix}{process}\n" for process in PROCESSES
     )
 
 
-def _request(path: str, body: Mapping[str, Any] | None = None) -> str:
+def _format_request(path: str, body: Mapping[str, Any] | None = None) -> str:
     return f"PUT {path}\n" + (
         f"{json.dumps(body, indent=2, ensure_ascii=False)}\n" if body is not None else ""
     )

@@ -1,27 +1,27 @@
-"""Answer what several packages ask of the store: statuses, erased customers, keys of facts,
-tenants, the last month.
+"""Answer questions of several packages: statuses, erasures, keys of facts, tenants, recent counts.
 
 Statuses are read from decisions each time, so nothing can get out of step with them; they are
 counted by work items.
 
-Tombstones are claims: they are written once, found by id, and kept as long as incidents are, longer
-than the bus keeps anything. One more claim a tenant, the marker, says that there are any and when
-the last was set, so that where nobody was ever erased a batch asks for one document.
+Tombstones mark erased customers. They are claims: written one time, found by id, and stored as long
+as incidents are, longer than the bus stores anything. One more claim per tenant, the marker, has
+the time of the latest tombstone, so that a batch asks for one document where nobody was ever
+erased.
 
-What a process had sent before it was killed or cut off may reach the store after the erasure, when
-nobody looks at the tombstones any more. So for `SETTLED` there are claims as well, under a name of
-their own, that say what alert has to look for again: of a handle its beginning, by which the store
-finds some few and which names nobody, and the ids of originals that were removed.
+A write that a process sent before it was killed or cut off may reach the store after the erasure,
+when nobody reads the tombstones any more. So for `SETTLED` further claims, under a name of their
+own, list what alert has to look for again: the first digits of a pseudonym, by which the store
+finds a few customers and which identify nobody, and the ids of removed originals.
 
-Findings carry the check values of match's keys (`ullage.security.keys`). Alert notes the first of
-each index key, and takes no finding that was tagged under another: nobody would ever be found by
-it. Search compares the keys that it asks with. The capture key decides what is the same capture, no
-more: where it changes that is noted and said, for from then on a capture that comes again is a new
-one. What is noted stays; it is a few bytes a key.
+Findings carry the check values of match's keys (`ullage.security.keys`). Alert stores the first
+value of each index key, and refuses a finding that was tagged under another key: no lookup would
+ever find it. Search compares its keys with the stored values. The capture key only decides what is
+the same capture; a change of it is stored and logged, because a repeated capture counts as a new
+one from then on. The stored values stay; they are a few bytes per key.
 
-Counted in the store by the incidents' work items, which follow from facts and decisions: no
-incident is read. Whoever asks has seen to it that there is an item of each (`Work.complete`). What
-an analyst has marked as a false positive is left out.
+Counts come from the incidents' work items, which are derived from facts and decisions: no incident
+is read. The caller ensures that each incident has an item (`Work.complete`). False positives are
+left out.
 """
 
 from __future__ import annotations
@@ -62,27 +62,28 @@ UNDECIDED: Status = "open"
 CLOSED: tuple[Status, ...] = ("resolved", "false_positive")
 
 
-def _standing(decisions: Iterable[Decision]) -> Decision | None:
-    """The last decision that is not a mere note; equal times are ordered by id."""
+def _find_deciding(decisions: Iterable[Decision]) -> Decision | None:
+    """Return the last decision that is not a mere note; equal times are ordered by id."""
     return max(
         (d for d in decisions if d.status != "note"), key=lambda d: (d.at, d.id), default=None
     )
 
 
-def _status(standing: Decision | None) -> Status:
-    return standing.status if standing is not None and standing.status != "note" else UNDECIDED
+def _to_status(decision: Decision | None) -> Status:
+    return decision.status if decision is not None and decision.status != "note" else UNDECIDED
 
 
-def status_of(decisions: Iterable[Decision]) -> Status:
-    """What these decisions add up to."""
-    return _status(_standing(decisions))
+def compute_status(decisions: Iterable[Decision]) -> Status:
+    """Return the status that results from these decisions."""
+    return _to_status(_find_deciding(decisions))
 
 
 def last_decisions(
     store: IncidentStore, incidents: Iterable[str] | None = None
 ) -> dict[str, Decision]:
-    """The decision that gives an incident its status, of every one that a person has decided on;
-    all others are open.
+    """Return, by incident, the decision that gives it its status.
+
+    Incidents without such a decision are open.
     """
     where = (
         DocumentFilter() if incidents is None else DocumentFilter({"incident": tuple(incidents)})
@@ -90,20 +91,20 @@ def last_decisions(
     by_incident: dict[str, list[Decision]] = {}
     for decision in store.scroll(Decision, where):
         by_incident.setdefault(decision.incident, []).append(decision)
-    found = {incident: _standing(decisions) for incident, decisions in by_incident.items()}
-    return {incident: decision for incident, decision in found.items() if decision is not None}
+    deciding = {incident: _find_deciding(decisions) for incident, decisions in by_incident.items()}
+    return {incident: decision for incident, decision in deciding.items() if decision is not None}
 
 
 def statuses(store: IncidentStore, incidents: Iterable[str] | None = None) -> dict[str, Status]:
-    """The status of every incident that a person has decided on; all others are open."""
+    """Return the status of every incident that a person has decided on; the remaining are open."""
     return {
-        incident: _status(decision)
+        incident: _to_status(decision)
         for incident, decision in last_decisions(store, incidents).items()
     }
 
 
 def find_pending(store: IncidentStore, incidents: Iterable[str]) -> list[PendingDecision]:
-    """Return what waits for a second person of these incidents, the oldest first."""
+    """Return the decisions on these incidents that wait for a second person, oldest first."""
     ids = tuple(incidents)
     return (
         without_answered(store, store.scroll(PendingDecision, DocumentFilter({"incident": ids})))
@@ -115,17 +116,17 @@ def find_pending(store: IncidentStore, incidents: Iterable[str]) -> list[Pending
 def without_answered(
     store: IncidentStore, pending: Iterable[PendingDecision]
 ) -> list[PendingDecision]:
-    """Return those of `pending` that nobody has confirmed or refused, the oldest first."""
-    by_answer = {one.answer_id: one for one in pending}
+    """Return those of `pending` that are neither confirmed nor refused, oldest first."""
+    by_answer = {decision.answer_id: decision for decision in pending}
     answered = store.mget(Decision, by_answer) if by_answer else {}
-    waiting = (one for id_, one in by_answer.items() if id_ not in answered)
-    return sorted(waiting, key=lambda one: (one.at, one.id))
+    waiting = (decision for id_, decision in by_answer.items() if id_ not in answered)
+    return sorted(waiting, key=lambda decision: (decision.at, decision.id))
 
 
-def parts_in(store: IncidentStore) -> dict[str, Incident]:
-    """The incidents that another one answers for, by id: lists and counts leave them out.
+def find_merged_incidents(store: IncidentStore) -> dict[str, Incident]:
+    """Return the incidents that were merged into another one, by id.
 
-    They are few, see `fold`.
+    Lists and counts leave them out. They are few, see `fold`.
     """
     return {
         incident.id: incident
@@ -133,46 +134,56 @@ def parts_in(store: IncidentStore) -> dict[str, Incident]:
     }
 
 
-def tally(store: IncidentStore) -> Counter[tuple[str, str, Status]]:
-    """How many incidents there are by tenant, severity and status as people see it, counted in the
-    store by their work items.
+def count_incidents(store: IncidentStore) -> Counter[tuple[str, str, Status]]:
+    """Count incidents by tenant, severity and status, from their work items.
 
-    Whoever asks has seen to it that there is an item of each
-    (`alerts.deadlines.schedule.Work.complete`).
+    The caller ensures that each incident has an item (`alerts.deadlines.schedule.Work.complete`).
     """
-    found = store.tally(
+    groups = store.tally(
         WorkItem, DocumentFilter({"stage": ("open", "closed")}), ("tenant", "severity", "status")
     )
     return Counter(
-        {(one.values[0], one.values[1], cast("Status", one.values[2])): one.count for one in found}
+        {
+            (group.values[0], group.values[1], cast("Status", group.values[2])): group.count
+            for group in groups
+        }
     )
 
 
-def narrowed(where: DocumentFilter, wanted: str, decided: Mapping[str, Status]) -> DocumentFilter:
-    """`where`, for incidents of status `wanted` alone ("" for any)."""
-    if not wanted:
+def narrow_to_status(
+    where: DocumentFilter, status: str, decided: Mapping[str, Status]
+) -> DocumentFilter:
+    """Return `where` for incidents of this status alone ("" for any)."""
+    if not status:
         return where
-    if wanted == UNDECIDED:
+    if status == UNDECIDED:
         return where.but(
-            without=[incident for incident, status in decided.items() if status != UNDECIDED]
+            without=[
+                incident
+                for incident, decided_status in decided.items()
+                if decided_status != UNDECIDED
+            ]
         )
-    return where.but(ids=[incident for incident, status in decided.items() if status == wanted])
+    return where.but(
+        ids=[incident for incident, decided_status in decided.items() if decided_status == status]
+    )
 
 
 OF = "erased"
 LATE = "ullage:erased"
-"""In the place of a tenant: the claims of what may come late, found together by it.
+"""Used instead of a tenant in the claims of expected late writes, so that a query finds them.
 
-No tenant is called so.
+No tenant has this name.
 """
 BEGINNING = 4
-"""Hex digits of a handle by which it is looked for: so begin 15 of a million."""
+"""Hex digits of a pseudonym to search by: about 15 of a million customers share them."""
 
 
 @dataclass(slots=True)
 class Tombstone:
-    """Of whom something may still come: whose handle begins so and has this tombstone, or
-    everybody of the tenant.
+    """An erased customer of whom a late write may still arrive, or everybody of a tenant.
+
+    The pseudonym begins with `beginning` and has the tombstone `mark`.
     """
 
     tenant: str
@@ -180,144 +191,162 @@ class Tombstone:
     beginning: str
     """"" for everybody."""
     at: datetime
-    """When they were erased last."""
+    """When they were last erased."""
     originals: list[str] = field(default_factory=list)
-    """Ids of those that were removed with them."""
+    """Ids of the originals that were removed with them."""
     claims: list[str] = field(default_factory=list)
 
 
 def marker_id(tenant: str) -> str:
-    """The id of the claim that says when the last tombstone of a tenant was set."""
+    """Return the id of the claim with the time of a tenant's latest tombstone."""
     return claim_id(tenant, OF, "last")
 
 
-def grave_id(tenant: str, handle: str) -> str:
-    """The id of the claim that is the tombstone of a handle, or of EVERYBODY."""
+def tombstone_id(tenant: str, handle: str) -> str:
+    """Return the id of the claim that is the tombstone of a pseudonym, or of EVERYBODY."""
     return claim_id(tenant, OF, tombstone(tenant, handle))
 
 
-def bury(store: IncidentStore, tenant: str, handle: str, now: datetime) -> str:
-    """Set the tombstone of a handle, or of EVERYBODY, before anything is removed; returns its
-    claim's id.
+def set_tombstone(store: IncidentStore, tenant: str, handle: str, now: datetime) -> str:
+    """Set the tombstone of a pseudonym, or of EVERYBODY, before anything is removed.
+
+    Returns the id of its claim.
     """
-    id_ = grave_id(tenant, handle)
+    id_ = tombstone_id(tenant, handle)
     store.put(
-        [Claim(id=one, tenant=tenant, incident="", at=now) for one in (id_, marker_id(tenant))]
+        [Claim(id=claim, tenant=tenant, incident="", at=now) for claim in (id_, marker_id(tenant))]
     )
-    wait_for(store, tenant, handle, now)
+    expect_late_writes(store, tenant, handle, now)
     return id_
 
 
-def wait_for(
+def expect_late_writes(
     store: IncidentStore,
     tenant: str,
     handle: str,
     now: datetime,
     originals: Collection[str] = ("",),
 ) -> None:
-    """Have alert look again for a handle, or EVERYBODY, and for the originals of these ids."""
+    """Have alert look again for a pseudonym, or EVERYBODY, and for the originals of these ids."""
     whose = f"{tombstone(tenant, handle)}{handle[:BEGINNING].lower()}"
     ids = [claim_id(LATE, tenant, f"{whose}:{original}") for original in originals]
     store.put([Claim(id=id_, tenant=LATE, incident="", at=now) for id_ in ids])
 
 
-def awaited(store: IncidentStore) -> list[Tombstone]:
-    """All of whom something may still come, as the last `refresh` shows it."""
-    found = dict[str, Tombstone]()
+def find_expected(store: IncidentStore) -> list[Tombstone]:
+    """List the erased of whom a late write may still arrive, as of the last `refresh`."""
+    expected = dict[str, Tombstone]()
     for claim in store.scroll(Claim, DocumentFilter({"tenant": (LATE,)})):
         tenant, whose, original = claim.id.removeprefix(f"{LATE}:").split(":", 2)
         mark, beginning = whose[:MARK], whose[MARK:]
-        one = found.setdefault(f"{tenant}:{mark}", Tombstone(tenant, mark, beginning, claim.at))
-        one.at = max(one.at, claim.at)
-        one.claims.append(claim.id)
-        one.originals += filter(None, [original])
-    return [*found.values()]
+        entry = expected.setdefault(
+            f"{tenant}:{mark}", Tombstone(tenant, mark, beginning, claim.at)
+        )
+        entry.at = max(entry.at, claim.at)
+        entry.claims.append(claim.id)
+        entry.originals += filter(None, [original])
+    return [*expected.values()]
 
 
-def last_set(store: IncidentStore, tenants: Collection[str]) -> dict[str, datetime]:
-    """When the last tombstone of each of these tenants was set, of those that have any."""
-    found = store.mget(Claim, [marker_id(tenant) for tenant in tenants])
-    return {claim.tenant: claim.at for claim in found.values()}
+def find_last_erasures(store: IncidentStore, tenants: Collection[str]) -> dict[str, datetime]:
+    """Return the time of each tenant's latest tombstone, for tenants that have one."""
+    markers = store.mget(Claim, [marker_id(tenant) for tenant in tenants])
+    return {claim.tenant: claim.at for claim in markers.values()}
 
 
 def without_erased(store: IncidentStore, findings: Sequence[Finding]) -> list[Finding]:
-    """`findings` as they are stored: no match of an erased customer, and none that would hold
-    nothing else.
+    """Return `findings` as they are stored, without matches of erased customers.
+
+    A finding that would hold nothing else is left out.
     """
-    marked = last_set(store, {finding.tenant for finding in findings})
-    if not marked:
+    last_erasures = find_last_erasures(store, {finding.tenant for finding in findings})
+    if not last_erasures:
         return list(findings)
-    asked = {
-        grave_id(f.tenant, handle)
+    ids = {
+        tombstone_id(f.tenant, handle)
         for f in findings
-        if f.tenant in marked
-        for handle in (EVERYBODY, *_handles(f))
+        if f.tenant in last_erasures
+        for handle in (EVERYBODY, *_subjects(f))
     }
-    graves = {id_: claim.at for id_, claim in store.mget(Claim, asked).items()}
-    left = (_left(finding, graves) if finding.tenant in marked else finding for finding in findings)
-    return [finding for finding in left if finding is not None]
+    graves = {id_: claim.at for id_, claim in store.mget(Claim, ids).items()}
+    remaining = (
+        _without_erased_matches(finding, graves) if finding.tenant in last_erasures else finding
+        for finding in findings
+    )
+    return [finding for finding in remaining if finding is not None]
 
 
-def erased_meanwhile(
+def find_erased_meanwhile(
     store: IncidentStore, written: Collection[Exposure] | Collection[Background]
 ) -> list[str]:
-    """Ids of those just written whose customer has a tombstone by now: an erasure may come while
-    a batch is at it.
+    """Return ids of documents just written whose customer has a tombstone by now.
+
+    An erasure may take place while a batch is being processed.
     """
-    if not last_set(store, {one.tenant for one in written}):
+    if not find_last_erasures(store, {document.tenant for document in written}):
         return []
-    asked = {one.id: grave_id(one.tenant, one.subject) for one in written}
-    whole = {one.tenant: grave_id(one.tenant, EVERYBODY) for one in written}
+    by_document = {
+        document.id: tombstone_id(document.tenant, document.subject) for document in written
+    }
+    by_tenant = {document.tenant: tombstone_id(document.tenant, EVERYBODY) for document in written}
     graves = {
         id_: claim.at
-        for id_, claim in store.mget(Claim, {*asked.values(), *whole.values()}).items()
+        for id_, claim in store.mget(Claim, {*by_document.values(), *by_tenant.values()}).items()
     }
     return [
-        one.id
-        for one in written
-        for id_ in (asked[one.id], whole[one.tenant])
-        if _covers(graves.get(id_), _seen(one))
+        document.id
+        for document in written
+        for id_ in (by_document[document.id], by_tenant[document.tenant])
+        if _is_erased(graves.get(id_), _fetch_time(document))
     ]
 
 
-def buried(store: IncidentStore, incidents: Collection[Incident]) -> set[str]:
-    """Ids of those of these incidents whose tenant was deleted after they were seen first."""
-    if not last_set(store, {one.tenant for one in incidents}):
+def find_deleted_tenants(store: IncidentStore, incidents: Collection[Incident]) -> set[str]:
+    """Return ids of incidents whose tenant was deleted after they were first seen."""
+    if not find_last_erasures(store, {incident.tenant for incident in incidents}):
         return set()
-    whole = {one.tenant: grave_id(one.tenant, EVERYBODY) for one in incidents}
-    graves = {claim.tenant: claim.at for claim in store.mget(Claim, whole.values()).values()}
-    return {one.id for one in incidents if _covers(graves.get(one.tenant), one.first_seen)}
+    by_tenant = {
+        incident.tenant: tombstone_id(incident.tenant, EVERYBODY) for incident in incidents
+    }
+    graves = {claim.tenant: claim.at for claim in store.mget(Claim, by_tenant.values()).values()}
+    return {
+        incident.id
+        for incident in incidents
+        if _is_erased(graves.get(incident.tenant), incident.first_seen)
+    }
 
 
-def _seen(one: Exposure | Background) -> datetime:
-    return one.first_seen if isinstance(one, Exposure) else one.fetched_at
+def _fetch_time(document: Exposure | Background) -> datetime:
+    return document.first_seen if isinstance(document, Exposure) else document.fetched_at
 
 
-def _covers(at: datetime | None, seen: datetime) -> bool:
-    """Whether a tombstone of that time holds for what was collected then."""
-    return at is not None and seen <= at + SETTLED
+def _is_erased(at: datetime | None, collected_at: datetime) -> bool:
+    """Return whether a tombstone set at `at` applies to data collected at `collected_at`."""
+    return at is not None and collected_at <= at + SETTLED
 
 
-def _handles(finding: Finding) -> set[str]:
+def _subjects(finding: Finding) -> set[str]:
     return {match.subject for match in finding.matches}
 
 
-def _left(finding: Finding, graves: dict[str, datetime]) -> Finding | None:
-    """What is stored of it, None where that is nothing."""
+def _without_erased_matches(finding: Finding, graves: dict[str, datetime]) -> Finding | None:
+    """Return the finding as it is stored, None where nothing of it is."""
 
-    def is_erased(handle: str) -> bool:
-        return _covers(graves.get(grave_id(finding.tenant, handle)), finding.capture.fetched_at)
+    def has_tombstone(handle: str) -> bool:
+        return _is_erased(
+            graves.get(tombstone_id(finding.tenant, handle)), finding.capture.fetched_at
+        )
 
-    if is_erased(EVERYBODY):
+    if has_tombstone(EVERYBODY):
         return None
-    gone = {handle for handle in _handles(finding) if is_erased(handle)}
+    gone = {handle for handle in _subjects(finding) if has_tombstone(handle)}
     if not gone:
         return finding
     matches = tuple(match for match in finding.matches if match.subject not in gone)
     if not matches and not finding.alarm:
         return None
-    # What is sealed of the post may name them. Only of a finding in one part is it known what the
-    # numbers are without them.
+    # The encrypted original may name them. The numbers without them are only known for a finding
+    # in one part.
     changed: dict[str, object] = {"matches": matches, "original": "", "original_key": ""}
     if finding.parts == 1:
         changed |= {
@@ -328,46 +357,46 @@ def _left(finding: Finding, graves: dict[str, datetime]) -> Finding | None:
 
 
 INDEX = "/index-"
-"""What the names of index keys hold."""
+"""Part of the name of every index key."""
 
 
-def admit(
+def check_keys(
     store: IncidentStore, findings: Sequence[Finding], now: datetime, known: dict[str, str]
 ) -> None:
-    """Note the keys of findings; RecordError `another_key` for one whose index tags are not under
-    the key of those before.
+    """Store the check values of the keys of findings.
 
-    `known` is what was seen of the store so far, and is added to.
+    `known` caches values of the store, and is added to. Raises RecordError `another_key` for a
+    finding whose index tags are under another key than the stored ones.
     """
     for finding in findings:
         for name, value in finding.key_checks.items():
             if known.get(name) != value:
                 tenant = finding.tenant if INDEX in name else ""
-                known[name] = _noted(store, KeyCheck(id=name, tenant=tenant, value=value, at=now))
+                known[name] = _store_check(
+                    store, KeyCheck(id=name, tenant=tenant, value=value, at=now)
+                )
             if known[name] != value:
                 raise RecordError("another_key")
 
 
-def _noted(store: IncidentStore, check: KeyCheck) -> str:
-    """The value that the store has for the key from now on."""
+def _store_check(store: IncidentStore, check: KeyCheck) -> str:
+    """Return the check value that the store has for the key from now on."""
     if store.create([check])[0]:
         return check.value
-    held = store.get(KeyCheck, check.id)
-    if held is not None and (held.value == check.value or INDEX in check.id):
-        return held.value
+    existing = store.get(KeyCheck, check.id)
+    if existing is not None and (existing.value == check.value or INDEX in check.id):
+        return existing.value
     log.get("alert").warning("capture_key_changed", path=check.id)
     store.put([check])
     return check.value
 
 
-def compare(store: IncidentStore, keys: KeyStore, names: Sequence[str]) -> None:
-    """ConfigError for an index key that is not the one under which the facts in the store are
-    tagged.
-    """
-    held = store.mget(KeyCheck, names)
+def require_same_keys(store: IncidentStore, keys: KeyStore, names: Sequence[str]) -> None:
+    """Raise ConfigError for an index key that differs from the key of the stored facts."""
+    checks = store.mget(KeyCheck, names)
     for name in names:
         value = check_value(keys.read(name), name)
-        if name in held and held[name].value != value:
+        if name in checks and checks[name].value != value:
             raise ConfigError(
                 f"key {keys.root / name} is not the one that the incident store was written with:"
                 " restore it from a backup"
@@ -375,25 +404,27 @@ def compare(store: IncidentStore, keys: KeyStore, names: Sequence[str]) -> None:
 
 
 LOOKED_AT = 1_000
-"""Incidents that are asked for more names, where the one that was given is not known."""
+"""Incidents to read for tenant names, where the given name is unknown."""
 
 
-def require_known(context: Context, store: IncidentStore, tenant: str) -> None:
-    """UnknownTenantError for a tenant of whom neither this machine nor the store knows; "" is
-    any.
+def require_known_tenant(context: Context, store: IncidentStore, tenant: str) -> None:
+    """Raise UnknownTenantError for a tenant that neither this machine nor the store knows.
+
+    "" stands for any tenant.
     """
-    here = tenants_here(context)
+    tenants = tenants_here(context)
     if (
         not tenant
-        or tenant in here
+        or tenant in tenants
         or any(
-            store.count(kind, _tenants_of(tenant)) for kind in (Incident, Background, Suppression)
+            store.count(kind, _tenant_filter(tenant))
+            for kind in (Incident, Background, Suppression)
         )
     ):
         return
     require_tenant(
         tenant,
-        here
+        tenants
         | {
             incident.tenant
             for incident in islice(store.scroll(Incident, DocumentFilter()), LOOKED_AT)
@@ -401,7 +432,7 @@ def require_known(context: Context, store: IncidentStore, tenant: str) -> None:
     )
 
 
-def _tenants_of(tenant: str) -> DocumentFilter:
+def _tenant_filter(tenant: str) -> DocumentFilter:
     return DocumentFilter({"tenant": (tenant,)})
 
 
@@ -412,59 +443,63 @@ REAL = tuple(status for status in STATUSES if status != "false_positive")
 
 @dataclass(slots=True)
 class Recent:
-    """Counts by (tenant, scenario, severity) and (tenant, origin, severity); a customer in two
-    incidents counts in both.
+    """Counts of the incidents that were opened recently.
+
+    `customers` is by (tenant, scenario, severity), `incidents` by (tenant, origin, severity); a
+    customer in two incidents counts in both.
     """
 
     customers: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     incidents: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     opened: Counter[tuple[date, str]] = field(default_factory=Counter)
-    """By the day, in the zone that was asked for, and severity."""
+    """By day, in the requested time zone, and severity."""
 
 
-def recent(store: IncidentStore, now: datetime, zone: tzinfo = UTC, tenant: str = "") -> Recent:
-    """The counts of the incidents, of one tenant or of all, that were opened in the `WINDOW`
-    before `now`.
-    """
-    found, days = Recent(), _days(now, zone, whole=False)
-    begins = [now - WINDOW, *(_begins(day, zone) for day in days[1:]), now + timedelta(days=1)]
-    where = DocumentFilter({**_of(tenant), "stage": ("open", "closed"), "status": REAL})
+def count_recent(
+    store: IncidentStore, now: datetime, zone: tzinfo = UTC, tenant: str = ""
+) -> Recent:
+    """Return the counts of incidents, of one tenant or all, opened in the `WINDOW` before `now`."""
+    recent, days = Recent(), _list_days(now, zone, whole=False)
+    begins = [now - WINDOW, *(_day_start(day, zone) for day in days[1:]), now + timedelta(days=1)]
+    where = DocumentFilter(
+        {**_optional_tenant(tenant), "stage": ("open", "closed"), "status": REAL}
+    )
     by = ("tenant", "scenario", "origin", "severity")
-    for one in store.tally(WorkItem, where, by, "customers", begins):
-        whose, scenario, origin, severity = one.values
-        found.customers[whose, scenario or NO_SCENARIO, severity] += one.total
-        found.incidents[whose, origin, severity] += one.count
-        found.opened[days[one.span], severity] += one.count
-    return found
+    for group in store.tally(WorkItem, where, by, "customers", begins):
+        whose, scenario, origin, severity = group.values
+        recent.customers[whose, scenario or NO_SCENARIO, severity] += group.total
+        recent.incidents[whose, origin, severity] += group.count
+        recent.opened[days[group.span], severity] += group.count
+    return recent
 
 
-def days_of(now: datetime, zone: tzinfo) -> list[date]:
-    """The days of the `WINDOW`, the present one last."""
-    return _days(now, zone, whole=True)
+def list_days(now: datetime, zone: tzinfo) -> list[date]:
+    """List the days of the `WINDOW`, the present one last."""
+    return _list_days(now, zone, whole=True)
 
 
-def seen_on(
+def count_sightings(
     store: IncidentStore, days: Sequence[date], zone: tzinfo, tenant: str = ""
 ) -> list[int]:
-    """How many sightings each of `days`, which follow one another, has, of one tenant or of all."""
-    edges = [_begins(day, zone) for day in (*days, days[-1] + timedelta(days=1))]
-    found = {
-        one.span: one.count
-        for one in store.tally(Sighting, DocumentFilter(_of(tenant)), (), "", edges)
+    """Count the sightings on each of `days`, which are consecutive, of one tenant or all."""
+    edges = [_day_start(day, zone) for day in (*days, days[-1] + timedelta(days=1))]
+    counts = {
+        group.span: group.count
+        for group in store.tally(Sighting, DocumentFilter(_optional_tenant(tenant)), (), "", edges)
     }
-    return [found.get(n, 0) for n in range(len(days))]
+    return [counts.get(n, 0) for n in range(len(days))]
 
 
-def _of(tenant: str) -> dict[str, tuple[str, ...]]:
+def _optional_tenant(tenant: str) -> dict[str, tuple[str, ...]]:
     return {"tenant": (tenant,)} if tenant else {}
 
 
-def _begins(day: date, zone: tzinfo) -> datetime:
+def _day_start(day: date, zone: tzinfo) -> datetime:
     return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
-def _days(now: datetime, zone: tzinfo, *, whole: bool) -> list[date]:
-    """The days that the `WINDOW` has; of the first, unless it is to be `whole`, a part."""
+def _list_days(now: datetime, zone: tzinfo, *, whole: bool) -> list[date]:
+    """Return the days of the `WINDOW`; its partial first day only unless `whole`."""
     today = now.astimezone(zone).date()
     first = (now - WINDOW).astimezone(zone).date()
     count = WINDOW.days if whole else (today - first).days + 1

@@ -1,11 +1,10 @@
-"""The embedded incident store: one SQLite table a record class, with its filters as columns and the
-document as JSON.
+"""The embedded incident store: an SQLite table per record class with filters as columns.
 
-Values of a set lie in a side table, words in an FTS5 table with `secure-delete`, so that erasing a
-document erases its words from the file as well. (A contentless table would be smaller, but keeps
-old words in its segments after a delete.) One connection a process behind a lock: the page's
-threads and the alert loop ask for milliseconds at a time. The version of a document is its text:
-who overwrites the very text that they read loses nothing.
+Values of a set are in a side table, words in an FTS5 table with `secure-delete`, so that erasing a
+document erases its words from the file too. (A contentless table would be smaller, but leaves old
+words in its segments after a delete.) Each process has one connection behind a lock: the page's
+threads and the alert loop need it for milliseconds at a time. The version of a document is its
+text: overwriting the very text that was read loses nothing.
 """
 
 # ruff: noqa: S608  names of tables and columns come from the record classes, never from outside
@@ -41,16 +40,16 @@ from alerts.store.sqlite_queries import (
     MEMBERS,
     ReadPlan,
     add_rows_with,
-    checked_columns,
-    checked_set,
-    narrow_index,
+    build_condition,
+    narrow_index_statement,
     page_mark,
+    plan_read,
     read_mark,
     read_order,
-    selection,
-    stamp,
-    too_many,
-    way,
+    require_columns,
+    require_set,
+    to_microseconds,
+    too_many_values,
 )
 from ullage.files.database import (
     check_database,
@@ -63,21 +62,22 @@ from ullage.inventory import Inventory
 
 SCROLL = 500
 ABOVE = 2**62
-"""Makes a number by which documents are ordered positive."""
+"""Added to a number that orders documents, so that it is positive."""
 CACHE_KIB = 65_536
-"""Of pages that a process holds: each that it does not is read and its checksum worked out
-again.
-"""
+"""Page cache of a process: a page outside it is read again and its checksum computed again."""
 
 
-def table_of(kind: type[Document]) -> str:
-    """The table of a record class."""
+def table_name(kind: type[Document]) -> str:
+    """Return the table name of a record class."""
     return kind.__name__.lower()
 
 
-def _schema(kind: type[Document]) -> str:
-    """Statements that make the tables of one record class."""
-    name, columns = table_of(kind), "".join(f", {column} text not null" for column in kind.columns)
+def _build_schema(kind: type[Document]) -> str:
+    """Return the statements that make the tables of one record class."""
+    name, columns = (
+        table_name(kind),
+        "".join(f", {column} text not null" for column in kind.columns),
+    )
     columns += "".join(f", {number} integer not null" for number in kind.orders)
     index = f"create index {name}"
     statements = [
@@ -88,8 +88,11 @@ def _schema(kind: type[Document]) -> str:
         f"{index}_by_time on {name} (time, id)",
         *(f"{index}_by_{column} on {name} ({column}, time)" for column in kind.columns),
         *(f"{index}_by_{number} on {name} ({number}, id)" for number in kind.orders),
-        *(f"{index}_by_{'_'.join(some)} on {name} ({', '.join(some)})" for some in kind.tallied),
-        *filter(None, (narrow_index(kind, name),)),
+        *(
+            f"{index}_by_{'_'.join(columns_)} on {name} ({', '.join(columns_)})"
+            for columns_ in kind.tallied
+        ),
+        *filter(None, (narrow_index_statement(kind, name),)),
     ]
     if kind.sets:
         statements += [
@@ -107,21 +110,23 @@ def _schema(kind: type[Document]) -> str:
     return ";\n".join(statements) + ";\n"
 
 
-SCHEMA = "".join(map(_schema, CLASSES))
+SCHEMA = "".join(map(_build_schema, CLASSES))
 
 
-def _runs(documents: Iterable[Document]) -> Iterator[tuple[type[Document], list[Document]]]:
-    """Neighbours of one class together, in order."""
-    return ((kind, list(some)) for kind, some in itertools.groupby(documents, type))
+def _group_by_class(
+    documents: Iterable[Document],
+) -> Iterator[tuple[type[Document], list[Document]]]:
+    """Group consecutive documents of one class, in order."""
+    return ((kind, list(group)) for kind, group in itertools.groupby(documents, type))
 
 
-def _values(document: Document) -> list[str | int]:
-    """What stands in the columns of its class."""
+def _column_values(document: Document) -> list[str | int]:
+    """Return the values of a document's columns."""
     return [getattr(document, column) for column in (*document.columns, *document.orders)]
 
 
 class SqliteStore:
-    """See the module, and `alerts.store` for what each method promises."""
+    """The incident store in an SQLite file; see `alerts.store` for its promises."""
 
     def __init__(self, path: Path, inventory: Inventory | None = None) -> None:
         self._path, self._lock = path, threading.RLock()
@@ -130,10 +135,10 @@ class SqliteStore:
         add_rows_with(self._database)
 
     def expunge(self, kinds: Collection[type[Document]]) -> None:
-        """Nothing is left to do: a delete overwrites what it removes."""
+        """Do nothing: a delete overwrites the removed bytes."""
 
     def check(self) -> str:
-        """See `IncidentStore.check`; opening has looked at the file's version already."""
+        """Check the file; its version was checked on opening. See `IncidentStore.check`."""
         with self._lock:
             check_database(self._database, self._path)
         return ""
@@ -144,54 +149,62 @@ class SqliteStore:
 
     def mget(self, kind: type[D], ids: Collection[str]) -> dict[str, D]:
         """See `IncidentStore.mget`."""
-        return {id_: self._document(kind, id_, doc) for id_, doc in self._texts(kind, ids)}
+        return {id_: self._document(kind, id_, doc) for id_, doc in self._read_texts(kind, ids)}
 
     def read(self, kind: type[D], ids: Collection[str]) -> dict[str, VersionedDocument[D]]:
         """See `IncidentStore.read`."""
         return {
             id_: VersionedDocument(self._document(kind, id_, doc), doc)
-            for id_, doc in self._texts(kind, ids)
+            for id_, doc in self._read_texts(kind, ids)
         }
 
     def create(self, documents: Sequence[Document]) -> list[bool]:
         """See `IncidentStore.create`."""
-        made: list[bool] = []
+        is_created: list[bool] = []
         with self._writing():
-            for kind, some in _runs(documents):
-                known, fresh = _numbers(self._database, kind, some), dict[str, Document]()
-                for document in some:
-                    made.append(document.id not in known and document.id not in fresh)
+            for kind, group in _group_by_class(documents):
+                numbers, fresh = (
+                    _find_row_numbers(self._database, kind, group),
+                    dict[str, Document](),
+                )
+                for document in group:
+                    is_created.append(document.id not in numbers and document.id not in fresh)
                     fresh.setdefault(document.id, document)
                 _insert(
                     self._database,
                     kind,
-                    [document for id_, document in fresh.items() if id_ not in known],
+                    [document for id_, document in fresh.items() if id_ not in numbers],
                     {},
                 )
-        return made
+        return is_created
 
     def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[WriteResult]:
-        """See `IncidentStore.put`; SQLite takes every document, so nothing is ever rejected
-        here.
-        """
+        """Write each; SQLite takes every document, so none is rejected. See `IncidentStore.put`."""
         outcomes: list[WriteResult] = []
         with self._writing():
-            for kind, some in _runs(documents):
-                known, last = _numbers(self._database, kind, some), dict[str, Document]()
-                other = (
+            for kind, group in _group_by_class(documents):
+                numbers, last = (
+                    _find_row_numbers(self._database, kind, group),
+                    dict[str, Document](),
+                )
+                conflicting = (
                     set[str]()
                     if over is None
-                    else self._others(kind, {document.id for document in some}, over)
+                    else self._find_conflicts(kind, {document.id for document in group}, over)
                 )
-                for document in some:
-                    there = document.id in known or document.id in last
-                    if document.id in other or (over is not None and document.id in last):
+                for document in group:
+                    exists = document.id in numbers or document.id in last
+                    if document.id in conflicting or (over is not None and document.id in last):
                         outcomes.append(WriteResult.CONFLICT)
                         continue
-                    outcomes.append(WriteResult.REPLACED if there else WriteResult.CREATED)
+                    outcomes.append(WriteResult.REPLACED if exists else WriteResult.CREATED)
                     last[document.id] = document
-                _remove(self._database, kind, [n for id_, n in known.items() if id_ not in other])
-                _insert(self._database, kind, last.values(), known)
+                _remove(
+                    self._database,
+                    kind,
+                    [n for id_, n in numbers.items() if id_ not in conflicting],
+                )
+                _insert(self._database, kind, last.values(), numbers)
         return outcomes
 
     def count(self, kind: type[Document], where: DocumentFilter) -> int:
@@ -204,23 +217,23 @@ class SqliteStore:
             or where.equals.keys() & {*kind.sets}
         ):
             return self.counts(kind, where, (DocumentFilter(),))[0]
-        condition, values = selection(kind, table_of(kind), where)
+        condition, values = build_condition(kind, table_name(kind), where)
         return int(
-            self._read(f"select count(*) from {table_of(kind)} where {condition}", values)[0][0]
+            self._read(f"select count(*) from {table_name(kind)} where {condition}", values)[0][0]
         )
 
     def counts(
         self, kind: type[Document], where: DocumentFilter, parts: Sequence[DocumentFilter]
     ) -> list[int]:
-        """See `IncidentStore.counts`; one pass over an index."""
-        found = way(self._read, kind, table_of(kind), where)
-        chosen = [selection(kind, table_of(kind), part, leads="time") for part in parts]
+        """Count in one pass over an index; see `IncidentStore.counts`."""
+        plan = plan_read(self._read, kind, table_name(kind), where)
+        chosen = [build_condition(kind, table_name(kind), part, leads="time") for part in parts]
         columns = ", ".join(f"count(*) filter (where {condition})" for condition, _ in chosen)
-        values = [*(value for _, some in chosen for value in some), *found.values]
+        values = [*(value for _, bound in chosen for value in bound), *plan.values]
         return [
             int(n)
             for n in self._read(
-                f"select {columns} from {found.source} where {found.condition}", values
+                f"select {columns} from {plan.source} where {plan.condition}", values
             )[0]
         ]
 
@@ -239,25 +252,29 @@ class SqliteStore:
                 min(filter(None, (where.before, moments[-1]))),
             )
             where = replace(where, since=since, before=before)
-        columns = checked_columns(kind, by)
+        columns = require_columns(kind, by)
         is_plain = where == DocumentFilter(where.equals) and not total
-        is_tallied = is_plain and any({*where.equals, *columns} <= {*some} for some in kind.tallied)
-        found = (
-            self._plain(kind, where) if is_tallied else way(self._read, kind, table_of(kind), where)
+        is_tallied = is_plain and any(
+            {*where.equals, *columns} <= {*columns_} for columns_ in kind.tallied
         )
-        span = _span([stamp(moment) for moment in moments[1:-1]], 0)
+        plan = (
+            self._plan_tally(kind, where)
+            if is_tallied
+            else plan_read(self._read, kind, table_name(kind), where)
+        )
+        span = _span_sql([to_microseconds(moment) for moment in moments[1:-1]], 0)
         sums = f"sum({read_order(kind, total)[0]})" if total else "0"
         sql = (
             f"select {span}, {sums}, count(*){''.join(f', {name}' for name in columns)} from"
-            f" {found.source}"
+            f" {plan.source}"
         )
         # Grouped by a constant too, SQLite would sort what an index has in order.
         groups = ", ".join(columns if columns and span == "0" else ("1", *columns))
         rows = self._read(
-            f"{sql} where {found.condition} group by {groups} limit {MAX_TALLIES + 1}", found.values
+            f"{sql} where {plan.condition} group by {groups} limit {MAX_TALLIES + 1}", plan.values
         )
         if len(rows) > MAX_TALLIES:
-            raise QueryError(too_many())
+            raise QueryError(too_many_values())
         return [
             GroupCount(tuple(values), count, added, n) for n, added, count, *values in rows if count
         ]
@@ -270,20 +287,20 @@ class SqliteStore:
         values: Collection[str],
         order: str,
     ) -> dict[str, First]:
-        """See `IncidentStore.firsts`; the members of these sets are looked at, and nothing else."""
-        table, (by, is_down) = table_of(kind), read_order(kind, order)
-        condition, bound = selection(kind, table, where, leads=MEMBERS)
-        # as text both order as they do apart
+        """Read only the members of these sets; see `IncidentStore.firsts`."""
+        table, (by, is_down) = table_name(kind), read_order(kind, order)
+        condition, bound = build_condition(kind, table, where, leads=MEMBERS)
+        # as text, number and id order as they do separately
         first = f"{'max' if is_down else 'min'}(format('%020d', {by} + {ABOVE}) || id)"
         members = f"{table}_sets as s cross join {table} on {table}.n = s.n"
         among = f"s.field = ? and s.value in (select value from json_each(?)) and {condition}"
         sql = f"select s.value, {first}, count(*) from {members} where {among} group by s.value"
         rows = (
-            self._read(sql, [checked_set(kind, name), json.dumps(list(values)), *bound])
+            self._read(sql, [require_set(kind, name), json.dumps(list(values)), *bound])
             if values
             else ()
         )
-        return {value: First(key[20:], many) for value, key, many in rows}
+        return {value: First(key[20:], count) for value, key, count in rows}
 
     def search(
         self,
@@ -295,23 +312,27 @@ class SqliteStore:
     ) -> DocumentPage[D]:
         """See `IncidentStore.search`."""
         by, is_down = read_order(kind, order)
-        table, size, down = table_of(kind), max(1, min(limit, MAX_PAGE)), " desc" if is_down else ""
-        found = self._way(kind, where, by)
-        condition, values = found.condition, found.values
+        table, size, down = (
+            table_name(kind),
+            max(1, min(limit, MAX_PAGE)),
+            " desc" if is_down else "",
+        )
+        plan = self._plan_page(kind, where, by)
+        condition, values = plan.condition, plan.values
         if after:
             condition, values = (
                 f"{condition} and ({by}, id) {'<' if is_down else '>'} (?, ?)",
                 [*values, *read_mark(after)],
             )
-        walked = f"+{by}" if found.is_few else by
-        some = (
-            f"select n, {by}, id from {found.source} where {condition} order by {walked}{down},"
+        walked = f"+{by}" if plan.is_few else by
+        page = (
+            f"select n, {by}, id from {plan.source} where {condition} order by {walked}{down},"
             f" id{down}"
         )
-        # Documents are read of those alone that are given back.
+        # Only the documents that are returned are read.
         joined = f"{table} as t on t.n = found.n order by found.{by}{down}, found.id{down}"
         sql = (
-            f"with found as materialized ({some} limit ?) select found.{by}, found.id, doc from"
+            f"with found as materialized ({page} limit ?) select found.{by}, found.id, doc from"
             f" found join {joined}"
         )
         rows = self._read(sql, [*values, size + 1])
@@ -319,22 +340,27 @@ class SqliteStore:
         return DocumentPage(items, page_mark(*rows[size - 1][:2]) if len(rows) > size else "")
 
     @staticmethod
-    def _plain(kind: type[Document], where: DocumentFilter) -> ReadPlan:
-        """Where an index has just what is counted."""
-        return ReadPlan(table_of(kind), *selection(kind, table_of(kind), where), True)
+    def _plan_tally(kind: type[Document], where: DocumentFilter) -> ReadPlan:
+        """Return the plan of a tally that one index covers."""
+        return ReadPlan(table_name(kind), *build_condition(kind, table_name(kind), where), True)
 
-    def _way(self, kind: type[Document], where: DocumentFilter, by: str) -> ReadPlan:
-        """How a page is found: along the index of its order where little stands between its
-        rows.
+    def _plan_page(self, kind: type[Document], where: DocumentFilter, by: str) -> ReadPlan:
+        """Choose how to find a page of documents.
+
+        It follows the index of its order where few unwanted rows stand between its rows.
         """
-        walked = ReadPlan(
-            table_of(kind), *selection(kind, table_of(kind), where, passed_over=kind.broad), False
+        in_order = ReadPlan(
+            table_name(kind),
+            *build_condition(kind, table_name(kind), where, passed_over=kind.broad),
+            False,
         )
         if not kind.narrow:
-            # of one incident, not all that have the value
+            # those of one incident, not all that have the value
             if "incident" in where.equals and where.equals.keys() & {*kind.sets}:
                 return ReadPlan(
-                    table_of(kind), *selection(kind, table_of(kind), where, leads="incident"), True
+                    table_name(kind),
+                    *build_condition(kind, table_name(kind), where, leads="incident"),
+                    True,
                 )
             has_few = (
                 where.since is not None
@@ -342,13 +368,13 @@ class SqliteStore:
                 or where.text
                 or where.equals.keys() & {*kind.sets}
             )
-            return walked._replace(is_few=bool(has_few))
-        found = way(self._read, kind, table_of(kind), where)
+            return in_order._replace(is_few=bool(has_few))
+        plan = plan_read(self._read, kind, table_name(kind), where)
         is_open = where == DocumentFilter(where.equals, where.differs) and where.equals.keys() <= {
             "tenant",
             *kind.narrow,
         }
-        return walked if is_open and not found.is_few and by not in kind.narrow else found
+        return in_order if is_open and not plan.is_few and by not in kind.narrow else plan
 
     def scroll(self, kind: type[D], where: DocumentFilter) -> Iterator[D]:
         """See `IncidentStore.scroll`."""
@@ -359,19 +385,22 @@ class SqliteStore:
         return self._scroll(kind, where, shape)
 
     def _scroll(self, kind: type[Document], where: DocumentFilter, read_as: type[R]) -> Iterator[R]:
-        """Page after page; the lock is free between them.
+        """Yield page after page; the lock is free between them.
 
-        What fits is looked for twice at most, however much it is: for a first page, then for the
-        numbers of all other rows.
+        Matching rows are searched twice at most, however many there are: for a first page,
+        then for the numbers of all remaining rows.
         """
-        table = table_of(kind)
-        passed_over = {*_wide(where), *(kind.broad if where.equals.keys() - {*kind.broad} else ())}
-        condition, values = selection(kind, table, where, passed_over)
+        table = table_name(kind)
+        passed_over = {
+            *_unselective_columns(where),
+            *(kind.broad if where.equals.keys() - {*kind.broad} else ()),
+        }
+        condition, values = build_condition(kind, table, where, passed_over)
         page = (
             f"select n, id, doc from {table} where {condition} and n > ? order by n limit {SCROLL}"
         )
-        # Of a range SQLite would take a page along the numbers, past all that is not in it: there
-        # numbers are looked for first.
+        # For a range SQLite would walk the row numbers past everything outside the range, so the
+        # numbers in it are searched first.
         is_range = where.since is not None or where.before is not None or bool(where.begins)
         rows, last = [] if is_range else self._read(page, [*values, -1]), -1
         while rows:
@@ -382,22 +411,28 @@ class SqliteStore:
             rows = self._read(page, [last])
         if is_range or len(rows) == SCROLL:
             behind = f"select n from {table} where {condition} and +n > ? order by +n"
-            rest = [n for (n,) in self._read(behind, [*values, last])]
-            some = f"select id, doc from {table} where n in (select value from json_each(?))"
-            for numbers in (rest[start : start + SCROLL] for start in range(0, len(rest), SCROLL)):
-                rows = self._read(some, (json.dumps(numbers),))
+            numbers_behind = [n for (n,) in self._read(behind, [*values, last])]
+            by_numbers = f"select id, doc from {table} where n in (select value from json_each(?))"
+            for numbers in (
+                numbers_behind[start : start + SCROLL]
+                for start in range(0, len(numbers_behind), SCROLL)
+            ):
+                rows = self._read(by_numbers, (json.dumps(numbers),))
                 yield from (stored(kind, id_, doc, str(self._path), read_as) for id_, doc in rows)
 
     def delete(
         self, kind: type[Document], ids: Collection[str], over: Versions | None = None
     ) -> int:
-        """See `IncidentStore.delete`; the write-ahead log is emptied too, for it still holds the
-        former pages.
+        """Delete documents; see `IncidentStore.delete`.
+
+        The write-ahead log is emptied too, because it still holds the former pages.
         """
-        sql = f"select n from {table_of(kind)} where id in (select value from json_each(?))"
+        sql = f"select n from {table_name(kind)} where id in (select value from json_each(?))"
         with self._writing():
-            asked = {*ids} - (set[str]() if over is None else self._others(kind, ids, over))
-            rows = self._read(sql, (json.dumps([*asked]),))
+            unchanged = {*ids} - (
+                set[str]() if over is None else self._find_conflicts(kind, ids, over)
+            )
+            rows = self._read(sql, (json.dumps([*unchanged]),))
             numbers = [int(n) for (n,) in rows]
             _remove(self._database, kind, numbers)
         with self._lock, sqlite_errors(self._path):
@@ -405,24 +440,24 @@ class SqliteStore:
         return len(numbers)
 
     def refresh(self, *_kinds: type[Document]) -> None:
-        """Every write is visible at once."""
+        """Do nothing: every write is visible at once."""
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._database.close()
 
-    def _texts(self, kind: type[Document], ids: Collection[str]) -> list[Any]:
-        """Id and text of those of the documents that exist."""
-        sql = f"select id, doc from {table_of(kind)} where id in (select value from json_each(?))"
+    def _read_texts(self, kind: type[Document], ids: Collection[str]) -> list[Any]:
+        """Return id and text of the documents that exist."""
+        sql = f"select id, doc from {table_name(kind)} where id in (select value from json_each(?))"
         return self._read(sql, (json.dumps([*ids]),))
 
-    def _others(self, kind: type[Document], ids: Collection[str], over: Versions) -> set[str]:
-        """Those of `ids` of which there is another version than in `over`, or one in one of both
-        places alone.
-        """
-        there = dict[str, str](self._texts(kind, ids))
-        return {id_ for id_ in ids if there.get(id_) != over.get(id_)}
+    def _find_conflicts(
+        self, kind: type[Document], ids: Collection[str], over: Versions
+    ) -> set[str]:
+        """Return the ids whose version differs from `over`, or is missing on one side."""
+        texts = dict[str, str](self._read_texts(kind, ids))
+        return {id_ for id_ in ids if texts.get(id_) != over.get(id_)}
 
     def _document(self, kind: type[D], id_: str, doc: str) -> D:
         return stored(kind, id_, doc, str(self._path), kind)
@@ -437,29 +472,31 @@ class SqliteStore:
             yield
 
 
-def _span(edges: Sequence[int], first: int) -> str:
-    """Which span between `edges` a time lies in, as SQL; halved, so that a month of days costs
-    five comparisons.
+def _span_sql(edges: Sequence[int], first: int) -> str:
+    """Return SQL for the index of the span between `edges` that a time lies in.
+
+    The edges are halved, so that a month of days costs five comparisons.
     """
     if not edges:
         return str(first)
     half = len(edges) // 2
-    earlier, later = _span(edges[:half], first), _span(edges[half + 1 :], first + half + 1)
+    earlier, later = _span_sql(edges[:half], first), _span_sql(edges[half + 1 :], first + half + 1)
     return f"case when time < {edges[half]} then {earlier} else {later} end"
 
 
-def _wide(where: DocumentFilter) -> Collection[str]:
-    """A tenant has more documents than any other value that is asked for beside it, which SQLite
-    does not know.
+def _unselective_columns(where: DocumentFilter) -> Collection[str]:
+    """Return the columns by which no index should lead.
+
+    A tenant has more documents than any value that is filtered with it, which SQLite does not know.
     """
     return ("tenant",) if len(where.equals) > 1 else ()
 
 
-def _numbers(
+def _find_row_numbers(
     database: apsw.Connection, kind: type[Document], documents: Sequence[Document]
 ) -> dict[str, int]:
-    """The row numbers of those that exist, by id."""
-    sql = f"select id, n from {table_of(kind)} where id in (select value from json_each(?))"
+    """Return the row numbers of the documents that exist, by id."""
+    sql = f"select id, n from {table_name(kind)} where id in (select value from json_each(?))"
     rows: list[Any] = database.execute(
         sql, (json.dumps([document.id for document in documents]),)
     ).fetchall()
@@ -472,15 +509,17 @@ def _insert(
     documents: Collection[Document],
     numbers: Mapping[str, int],
 ) -> None:
-    """Write rows that are not there, with their former number in `numbers` or the next free one;
-    one statement for all.
+    """Insert rows with one statement.
+
+    Each has its former number in `numbers` or the next free one.
     """
-    name = table_of(kind)
+    name = table_name(kind)
     last = database.execute(f"select max(n) from {name}").get or 0
     free = itertools.count(1 + max(last, *numbers.values(), 0))
     placed = [(numbers[d.id] if d.id in numbers else next(free), d) for d in documents]
     rows = (
-        (n, d.id, stamp(getattr(d, kind.time)), *_values(d), d.model_dump_json()) for n, d in placed
+        (n, d.id, to_microseconds(getattr(d, kind.time)), *_column_values(d), d.model_dump_json())
+        for n, d in placed
     )
     database.executemany(
         f"insert into {name} values"
@@ -501,7 +540,7 @@ def _insert(
 
 
 def _remove(database: apsw.Connection, kind: type[Document], numbers: Collection[int]) -> None:
-    name, rows = table_of(kind), [(number,) for number in numbers]
+    name, rows = table_name(kind), [(number,) for number in numbers]
     if kind.sets:
         database.executemany(f"delete from {name}_sets where n = ?", rows)
     if kind.searchable:

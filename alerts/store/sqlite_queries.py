@@ -1,15 +1,15 @@
 """Turn a filter into SQL, and choose the index that leads.
 
-SQLite would make a list of them anew for each statement, and a page asks for the same words three
-times and more: that took most of its time where most documents have them. So they are worked out
-once, as a byte a row, until something is written.
+SQLite would list the rows with some words anew for each statement, and a page asks for the same
+words three times or more: that took most of its time where most documents have the words. So the
+rows are computed one time, as a byte per row, until something is written.
 
-Values are bound, names come from the record class, and words are quoted by us.
+Values are bound, names come from the record class, and words are quoted here.
 
-Where one condition leaves few documents, it leads: they are collected and sorted. Else an index
-that has all columns in it is read, in the order that is asked for where it has that, so that no
-document is read but those of a page. So no question costs more than one pass over that index,
-whatever is asked; SQLite's own choice depends on statistics that a growing file has outgrown.
+Where one condition matches few documents, it leads: they are collected and sorted. Otherwise an
+index that contains all columns is read, in the requested order where it has that, so that only the
+documents of a page are read. So no query costs more than one pass over that index; SQLite's own
+choice depends on statistics that a growing file has outgrown.
 """
 
 # ruff: noqa: S608  names of tables and columns come from the record classes, never from outside
@@ -31,29 +31,28 @@ NAME = "rows_with"
 
 
 def add_rows_with(database: apsw.Connection) -> None:
-    """Give the connection the SQL function `rows_with(table, words)`: for each row number 1 if it
-    has the words, else 0.
+    """Add the SQL function `rows_with(table, words)`: one byte per row, 1 where it has them.
 
-    It reads within the statement that asks, and so of the same moment. What it last said stands
-    until this connection has changed something (`total_changes`), or another one has
+    It reads within the calling statement, and so as of the same moment. Its last result stays
+    valid until this connection has changed something (`total_changes`), or another one has
     (`data_version`).
     """
-    known: tuple[object, bytes] = None, b""
+    cached: tuple[object, bytes] = None, b""
 
-    def rows_with(*asked: apsw.SQLiteValue) -> bytes:
-        nonlocal known
-        state = asked, database.pragma("data_version"), database.total_changes()
-        if known[0] != state:
-            table, words = asked
+    def rows_with(*arguments: apsw.SQLiteValue) -> bytes:
+        nonlocal cached
+        state = arguments, database.pragma("data_version"), database.total_changes()
+        if cached[0] != state:
+            table, words = arguments
             sql = f"select group_concat(rowid) from {table}_words where words match ?"
-            known = state, _flags(json.loads(f"[{database.execute(sql, (words,)).get or ''}]"))
-        return known[1]
+            cached = state, _to_flags(json.loads(f"[{database.execute(sql, (words,)).get or ''}]"))
+        return cached[1]
 
     database.create_scalar_function(NAME, rows_with, 2, deterministic=True)
 
 
-def _flags(numbers: list[int]) -> bytes:
-    """1 at the place of each of `numbers`, 0 at all others."""
+def _to_flags(numbers: list[int]) -> bytes:
+    """Return bytes with 1 at the place of each of `numbers`, 0 elsewhere."""
     flags = bytearray(max(numbers, default=0) + 1)
     for n in numbers:
         flags[n] = 1
@@ -61,38 +60,41 @@ def _flags(numbers: list[int]) -> bytes:
 
 
 def has_words(table: str) -> str:
-    """The condition that a row of `table` has the words that are bound in it."""
+    """Return the condition that a row of `table` has the words that are bound in it."""
     return f"substr({NAME}('{table}', ?), {table}.n + 1, 1) = x'01'"
 
 
 LAST = "\U0010ffff"
-"""Behind every text that begins alike."""
+"""Sorts after every text with the same beginning."""
 MARK_DIGITS = 18
 """Fits 64 bits, and reaches beyond the year 30000."""
 
 
-def stamp(moment: datetime) -> int:
-    """Microseconds since 1970: orders and compares as a number."""
+def to_microseconds(moment: datetime) -> int:
+    """Return the microseconds since 1970, which order and compare as a number."""
     return round(moment.timestamp() * 1_000_000)
 
 
 def page_mark(time: int, id_: str) -> str:
-    """Where the next page begins: behind the document with this time and id."""
+    """Return the mark of the page that begins after the document with this time and id."""
     return f"{time}.{id_}"
 
 
-def mark_behind(document: Document, order: str) -> str:
-    """The mark of the page that begins behind `document` in that order of a search."""
+def page_mark_after(document: Document, order: str) -> str:
+    """Return the mark of the page that begins after `document` in that order of a search."""
     by, _ = read_order(type(document), order)
     return page_mark(
-        stamp(getattr(document, document.time)) if by == "time" else getattr(document, by),
+        to_microseconds(getattr(document, document.time))
+        if by == "time"
+        else getattr(document, by),
         document.id,
     )
 
 
 def read_order(kind: type[Document], order: str) -> tuple[str, bool]:
-    """What a search orders by, and whether it goes down; QueryError for what the class does not
-    have.
+    """Return the column that a search orders by, and whether it descends.
+
+    Raises QueryError for an order that the class does not have.
     """
     name, is_down = order.removeprefix("-"), order.startswith("-")
     if not order:
@@ -109,44 +111,44 @@ def read_order(kind: type[Document], order: str) -> tuple[str, bool]:
 
 
 def read_mark(after: str) -> tuple[int, str]:
-    """The time and the id of a page mark."""
+    """Return the time and the id of a page mark; raise QueryError for an invalid one."""
     time, dot, id_ = after.partition(".")
     if not dot or not time.lstrip("-").isdecimal() or not time.isascii() or len(time) > MARK_DIGITS:
         raise QueryError("invalid page mark: start with the first page", "after")
     return int(time), id_
 
 
-def checked_columns(kind: type[Document], names: Iterable[str]) -> tuple[str, ...]:
-    """`names`, each of which is a column of the class; QueryError else."""
-    found = tuple(names)
-    if unknown := next((name for name in found if name not in kind.columns), None):
+def require_columns(kind: type[Document], names: Iterable[str]) -> tuple[str, ...]:
+    """Return `names`; raise QueryError unless each is a column of the class."""
+    columns = tuple(names)
+    if unknown := next((name for name in columns if name not in kind.columns), None):
         raise QueryError(
             Phrase("%(kind)s has no filter %(name)s", kind=kind.__name__, name=unknown)
         )
-    return found
+    return columns
 
 
-def checked_set(kind: type[Document], name: str) -> str:
-    """`name`, which is a set of the class; QueryError else."""
+def require_set(kind: type[Document], name: str) -> str:
+    """Return `name`; raise QueryError unless it is a set of the class."""
     if name not in kind.sets:
         raise QueryError(Phrase("%(kind)s has no filter %(name)s", kind=kind.__name__, name=name))
     return name
 
 
-def too_many() -> Phrase:
-    """Why a tally is not given."""
+def too_many_values() -> Phrase:
+    """Return the reason why a tally is refused."""
     return Phrase("more than %(most)s distinct values: narrow the search", most=MAX_TALLIES)
 
 
 ALL_ROWS, MEMBERS = "", "set"
-"""What leads where nothing does: the index that is read, or members of a set that are read
-beside the condition.
+"""What leads where no condition does: the index that is read, or members of a set that are read
+with the condition.
 """
 Condition = tuple[str, *tuple[str | int, ...]]
 """A condition and the values that are bound in it, in order."""
 
 
-def selection(
+def build_condition(
     kind: type[Document],
     table: str,
     where: DocumentFilter,
@@ -154,14 +156,14 @@ def selection(
     *,
     leads: str | None = None,
 ) -> tuple[str, list[str | int]]:
-    """The condition and its values, in order.
+    """Return the SQL condition for `where` and its values, in order.
 
-    No index leads by a column that is `passed_over`. Of several sets the last leads, and rows are
-    asked for the others. Where `leads` is given, that column, set, `id`, `time` or `text` leads and
-    nothing else, or what is read anyway: ALL_ROWS, MEMBERS. What has words is then asked of each
-    row.
+    No index leads by a column that is `passed_over`. Of several sets the last leads, and the
+    remaining ones are checked for each row. With `leads`, only that column, set, `id`, `time`
+    or `text` leads, or ALL_ROWS or MEMBERS, which are read anyway; words are then checked for
+    each row.
     """
-    found: list[Condition] = [("true",)]
+    conditions: list[Condition] = [("true",)]
     leading = (
         [field for field in where.equals if field in kind.sets][-1:] if leads is None else [leads]
     )
@@ -170,40 +172,42 @@ def selection(
         if leads is None
         else {*kind.columns, "id", "time"} - {leads, *(() if leads else kind.narrow)}
     )
-    for field, wanted in where.equals.items():
+    for field, allowed in where.equals.items():
         is_leading = field in leading if field in kind.sets else field not in passed_over
-        found.append(_of_values(kind, table, field, wanted, leads=is_leading))
-    found += [
-        _of_values(kind, table, field, some, leads=False, is_in=False)
-        for field, some in where.differs.items()
+        conditions.append(_values_condition(kind, table, field, allowed, leads=is_leading))
+    conditions += [
+        _values_condition(kind, table, field, excluded, leads=False, is_in=False)
+        for field, excluded in where.differs.items()
     ]
-    found += [
+    conditions += [
         (f"{read_order(kind, number)[0]} <= ?", most) for number, most in where.at_most.items()
     ]
-    for name in checked_columns(kind, where.begins):
+    for name in require_columns(kind, where.begins):
         field = f"+{name}" if name in passed_over else name
-        found.append(
+        conditions.append(
             (f"{field} >= ? and {field} < ?", where.begins[name], where.begins[name] + LAST)
         )
     time, id_ = (f"+{name}" if name in passed_over else name for name in ("time", "id"))
     if where.before is not None:
-        found.append((f"{time} < ?", stamp(where.before)))
+        conditions.append((f"{time} < ?", to_microseconds(where.before)))
     if where.since is not None:
-        found.append((f"{time} >= ?", stamp(where.since)))
+        conditions.append((f"{time} >= ?", to_microseconds(where.since)))
     if where.ids is not None:
-        found.append((f"{id_} in (select value from json_each(?))", json.dumps(list(where.ids))))
+        conditions.append(
+            (f"{id_} in (select value from json_each(?))", json.dumps(list(where.ids)))
+        )
     if where.without:
-        found.append(
+        conditions.append(
             ("id not in (select value from json_each(?))", json.dumps(list(where.without)))
         )
     if where.text:
-        found.append(_text(kind, table, where.text, leads))
-    return " and ".join(condition for condition, *_ in found), [
-        value for _, *values in found for value in values
+        conditions.append(_text_condition(kind, table, where.text, leads))
+    return " and ".join(condition for condition, *_ in conditions), [
+        value for _, *values in conditions for value in values
     ]
 
 
-def _of_values(
+def _values_condition(
     kind: type[Document],
     table: str,
     field: str,
@@ -212,8 +216,9 @@ def _of_values(
     leads: bool,
     is_in: bool = True,
 ) -> Condition:
-    """That a column or a set has one of these values, or none of them; an index may lead by it
-    only if it `leads`.
+    """Return the condition that a column or a set has one of these values, or none of them.
+
+    An index may lead by it only if it `leads`.
     """
     if isinstance(values, str):
         raise TypeError(f"{field}: give a collection of values")
@@ -243,10 +248,10 @@ def _json(values: Collection[str]) -> str:
     return json.dumps(list(values))
 
 
-def _text(
+def _text_condition(
     kind: type[Document], table: str, text: str, leads: str | None
 ) -> tuple[str, *tuple[str, ...]]:
-    """Every phrase must occur; a text without a word finds nothing."""
+    """Return the condition that every phrase occurs; a text without words matches nothing."""
     if not kind.searchable:
         raise QueryError(Phrase("%(kind)s has no full-text search", kind=kind.__name__))
     phrases = query_phrases(text)
@@ -266,13 +271,14 @@ def _text(
 
 
 FEW = 2_000
-"""Documents that are collected and sorted within some milliseconds."""
+"""Number of documents that are collected and sorted within some milliseconds."""
 Read = Callable[[str, Sequence[Any]], list[Any]]
 
 
 class ReadPlan(NamedTuple):
-    """What is read, and under which condition; `is_few` where it is collected rather than walked
-    through in order.
+    """The source to read, and the condition.
+
+    `is_few` means that the rows are collected and sorted rather than read in order.
     """
 
     source: str
@@ -281,48 +287,51 @@ class ReadPlan(NamedTuple):
     is_few: bool
 
 
-def narrow_index(kind: type[Document], table: str) -> str:
-    """The statement that makes the index of `Document.narrow`, "" for a class without one."""
+def narrow_index_statement(kind: type[Document], table: str) -> str:
+    """Return the statement that makes the index of `Document.narrow`, "" without one."""
     if not kind.narrow:
         return ""
-    rest = [name for name in ("time", *kind.columns, *kind.orders) if name not in kind.narrow]
-    return f"create index {table}_narrow on {table} ({', '.join((*kind.narrow, 'id', *rest))})"
+    remaining = [name for name in ("time", *kind.columns, *kind.orders) if name not in kind.narrow]
+    return f"create index {table}_narrow on {table} ({', '.join((*kind.narrow, 'id', *remaining))})"
 
 
-def way(read: Read, kind: type[Document], table: str, where: DocumentFilter) -> ReadPlan:
-    """How to find what fits `where`."""
+def plan_read(read: Read, kind: type[Document], table: str, where: DocumentFilter) -> ReadPlan:
+    """Choose how to find the documents that match `where`."""
     if not kind.narrow:
-        condition, values = selection(kind, table, where)
+        condition, values = build_condition(kind, table, where)
         return ReadPlan(table, condition, values, True)
-    lead = _lead(read, kind, table, where)
+    lead = _find_lead(read, kind, table, where)
     if lead is not None:
-        return ReadPlan(table, *selection(kind, table, where, leads=lead), True)
+        return ReadPlan(table, *build_condition(kind, table, where, leads=lead), True)
     return ReadPlan(
-        f"{table} indexed by {table}_narrow", *selection(kind, table, where, leads=ALL_ROWS), False
+        f"{table} indexed by {table}_narrow",
+        *build_condition(kind, table, where, leads=ALL_ROWS),
+        False,
     )
 
 
-def _lead(read: Read, kind: type[Document], table: str, where: DocumentFilter) -> str | None:
-    """What leaves few documents by itself; of what leaves more no more are counted.
+def _find_lead(read: Read, kind: type[Document], table: str, where: DocumentFilter) -> str | None:
+    """Return the condition that alone matches at most `FEW` documents, or None.
 
-    None where nothing does.
+    Counting stops above that number.
     """
     if where.ids is not None and len(where.ids) <= FEW:
         return "id"
-    for name, sql, values in _alone(kind, table, where):
+    for name, sql, values in _iterate_leads(kind, table, where):
         if int(read(f"select count(*) from ({sql} limit {FEW + 1})", values)[0][0]) <= FEW:
             return name
     return None
 
 
-def _alone(
+def _iterate_leads(
     kind: type[Document], table: str, where: DocumentFilter
 ) -> Iterator[tuple[str, str, Sequence[Any]]]:
-    """Each condition that an index can lead by, as a query of what it leaves; those that mostly
-    leave the least first.
+    """Yield each condition that an index can lead by, as a query of the rows it matches.
+
+    Usually the most selective comes first.
     """
     if where.text:
-        _, words = selection(kind, table, DocumentFilter(text=where.text))
+        _, words = build_condition(kind, table, DocumentFilter(text=where.text))
         yield (
             "text",
             f"select 1 from {table}_words where words match ?" if words else "select 1 where false",
@@ -336,10 +345,10 @@ def _alone(
             [name, json.dumps(list(where.equals[name]))],
         )
     for name in where.equals.keys() & {*kind.columns}:
-        condition, values = selection(kind, table, DocumentFilter({name: where.equals[name]}))
+        condition, values = build_condition(kind, table, DocumentFilter({name: where.equals[name]}))
         yield name, f"select 1 from {table} where {condition}", values
     if where.since is not None or where.before is not None:
-        condition, values = selection(
+        condition, values = build_condition(
             kind, table, DocumentFilter(since=where.since, before=where.before)
         )
         yield "time", f"select 1 from {table} where {condition}", values

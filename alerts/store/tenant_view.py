@@ -1,9 +1,8 @@
-"""The store as somebody may see it who is not concerned with every tenant: of the others there is
-nothing.
+"""Narrow the incident store to some tenants; documents of any different tenant do not exist there.
 
-Every reading and every writing of the desk goes through here, so that no page has to think of it.
-What is of no tenant, such as when crawl was last heard, is everybody's, but for what counts
-customers; what has several `tenants` is for whoever sees one.
+The console reads and writes only through this view, so no page needs its own check. Documents
+without a tenant, such as heartbeats, are visible to everybody, without the customer counts of
+further tenants. A document with several `tenants` is visible to whoever may see one of them.
 """
 
 from __future__ import annotations
@@ -28,48 +27,58 @@ from alerts.store import (
 
 @dataclass(frozen=True, slots=True)
 class StoreWithin:
-    """`whole` narrowed to the documents of `tenants`.
+    """The incident store `whole`, narrowed to the documents of `tenants`.
 
-    It is an `IncidentStore`, but for keeping it: that is its owner's.
+    It is an `IncidentStore` without maintenance, which is left to the owner of `whole`.
     """
 
     whole: IncidentStore
     tenants: frozenset[str]
 
     def get(self, kind: type[D], id_: str) -> D | None:
-        """The document if it is theirs, or None."""
-        found = self.whole.get(kind, id_)
-        return self._seen(found) if found is not None and self._sees(found) else None
+        """Return the document if it is visible, or None."""
+        document = self.whole.get(kind, id_)
+        return (
+            self._without_foreign_counts(document)
+            if document is not None and self._is_visible(document)
+            else None
+        )
 
     def mget(self, kind: type[D], ids: Collection[str]) -> dict[str, D]:
-        """Those of the documents that exist and are theirs, by id."""
+        """Return the visible documents that exist, by id."""
         return {
-            id_: self._seen(one)
-            for id_, one in self.whole.mget(kind, ids).items()
-            if self._sees(one)
+            id_: self._without_foreign_counts(document)
+            for id_, document in self.whole.mget(kind, ids).items()
+            if self._is_visible(document)
         }
 
     def read(self, kind: type[D], ids: Collection[str]) -> dict[str, VersionedDocument[D]]:
-        """As `mget`, each with its version."""
+        """Return the visible documents that exist with their versions, by id."""
         return {
-            id_: one for id_, one in self.whole.read(kind, ids).items() if self._sees(one.document)
+            id_: versioned
+            for id_, versioned in self.whole.read(kind, ids).items()
+            if self._is_visible(versioned.document)
         }
 
     def create(self, documents: Sequence[Document]) -> list[bool]:
-        """Write each unless its id exists; QueryError, with nothing written, where one is not
-        theirs.
+        """Write each document whose id is new; return for each whether it was written.
+
+        Raises QueryError, and writes nothing, where a document belongs to another tenant.
         """
-        self._require(documents)
+        self._require_visible(documents)
         return self.whole.create(documents)
 
     def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[WriteResult]:
-        """Write each; QueryError, with nothing written, where one is not theirs."""
-        self._require(documents)
+        """Write each document.
+
+        Raises QueryError, and writes nothing, where a document belongs to another tenant.
+        """
+        self._require_visible(documents)
         return self.whole.put(documents, over)
 
     def count(self, kind: type[Document], where: DocumentFilter) -> int:
-        """How many of theirs there are, exactly."""
-        narrowed = self._counted(kind, where)
+        """Count the visible matching documents exactly."""
+        narrowed = self._narrow_in_store(kind, where)
         return self.whole.count(kind, narrowed) if narrowed else 0
 
     def search(
@@ -80,8 +89,8 @@ class StoreWithin:
         after: str = "",
         order: str = "",
     ) -> DocumentPage[D]:
-        """A page of theirs."""
-        narrowed = self._counted(kind, where)
+        """Return a page of visible documents; see `IncidentStore.search`."""
+        narrowed = self._narrow_in_store(kind, where)
         return (
             self.whole.search(kind, narrowed, limit, after, order)
             if narrowed
@@ -91,8 +100,8 @@ class StoreWithin:
     def counts(
         self, kind: type[Document], where: DocumentFilter, parts: Sequence[DocumentFilter]
     ) -> list[int]:
-        """How many of theirs fit each of `parts`."""
-        narrowed = self._counted(kind, where)
+        """Count the visible documents that match each of `parts`."""
+        narrowed = self._narrow_in_store(kind, where)
         return self.whole.counts(kind, narrowed, parts) if narrowed else [0] * len(parts)
 
     def tally(
@@ -103,8 +112,8 @@ class StoreWithin:
         total: str = "",
         moments: Sequence[datetime] = (),
     ) -> list[GroupCount]:
-        """How many of theirs there are of each combination of values."""
-        narrowed = self._counted(kind, where)
+        """Count the visible documents by combination of values."""
+        narrowed = self._narrow_in_store(kind, where)
         return self.whole.tally(kind, narrowed, by, total, moments) if narrowed else []
 
     def firsts(
@@ -115,32 +124,34 @@ class StoreWithin:
         values: Collection[str],
         order: str,
     ) -> dict[str, First]:
-        """Of theirs that have each of `values` in a set, the first."""
-        narrowed = self._counted(kind, where)
+        """Return, for each of `values`, the first visible document that has it in a set."""
+        narrowed = self._narrow_in_store(kind, where)
         return self.whole.firsts(kind, narrowed, name, values, order) if narrowed else {}
 
     def scroll(self, kind: type[D], where: DocumentFilter) -> Iterator[D]:
-        """All of theirs, in no promised order."""
-        narrowed = self._narrowed(kind, where)
+        """Yield all visible matching documents, in no promised order."""
+        narrowed = self._narrow(kind, where)
         if narrowed:
             yield from (
-                self._seen(one) for one in self.whole.scroll(kind, narrowed) if self._sees(one)
+                self._without_foreign_counts(document)
+                for document in self.whole.scroll(kind, narrowed)
+                if self._is_visible(document)
             )
 
     def excerpts(self, kind: type[Document], where: DocumentFilter, shape: type[E]) -> Iterator[E]:
-        """Excerpts of all of theirs, in no promised order."""
-        narrowed = self._counted(kind, where)
+        """Yield excerpts of all visible matching documents, in no promised order."""
+        narrowed = self._narrow_in_store(kind, where)
         if narrowed:
             yield from self.whole.excerpts(kind, narrowed, shape)
 
     def delete(
         self, kind: type[Document], ids: Collection[str], over: Versions | None = None
     ) -> int:
-        """Nothing on the desk is removed."""
+        """Raise NotImplementedError: the console deletes nothing."""
         raise NotImplementedError
 
     def expunge(self, kinds: Collection[type[Document]]) -> None:
-        """Nothing on the desk is removed."""
+        """Raise NotImplementedError: the console deletes nothing."""
         raise NotImplementedError
 
     def refresh(self, *kinds: type[Document]) -> None:
@@ -148,50 +159,59 @@ class StoreWithin:
         self.whole.refresh(*kinds)
 
     def check(self) -> str:
-        """What this process may do with it."""
+        """Return the rights of this process; see `IncidentStore.check`."""
         return self.whole.check()
 
     def close(self) -> None:
-        """It stays open: others use it as well."""
+        """Do nothing: the underlying store has more users."""
 
-    def _sees(self, document: Document) -> bool:
+    def _is_visible(self, document: Document) -> bool:
         tenant, several = getattr(document, "tenant", None), getattr(document, "tenants", ())
         return (tenant is None or tenant in self.tenants) and (
             not several or not self.tenants.isdisjoint(several)
         )
 
-    def _seen(self, document: D) -> D:
-        """The document without what it counts of others' customers."""
+    def _without_foreign_counts(self, document: D) -> D:
+        """Return the document without counts of customers of further tenants."""
         if not isinstance(document, CollectorHeartbeat) or document.enrolled is None:
             return document
-        theirs = document.customers and {
-            one: count for one, count in document.customers.items() if one in self.tenants
+        customers = document.customers and {
+            tenant: count for tenant, count in document.customers.items() if tenant in self.tenants
         }
-        told = None if theirs is None else sum(theirs.values())
-        return document.model_copy(update={"customers": theirs, "enrolled": told})
+        enrolled = None if customers is None else sum(customers.values())
+        return document.model_copy(update={"customers": customers, "enrolled": enrolled})
 
-    def _require(self, documents: Sequence[Document]) -> None:
-        """What is of no tenant, such as that somebody was looked up, may be written and not be
-        read.
+    def _require_visible(self, documents: Sequence[Document]) -> None:
+        """Raise QueryError if a document belongs to another tenant.
+
+        A document of no tenant, such as an audit entry of a lookup, may be written but not read.
         """
-        if not all(self._sees(one) or getattr(one, "tenant", None) == "" for one in documents):
+        if not all(
+            self._is_visible(document) or getattr(document, "tenant", None) == ""
+            for document in documents
+        ):
             raise QueryError("this belongs to another tenant")
 
-    def _counted(self, kind: type[Document], where: DocumentFilter) -> DocumentFilter | None:
-        """As `_narrowed`, of a class that a store can narrow by itself; any other is read
-        document by document.
+    def _narrow_in_store(
+        self, kind: type[Document], where: DocumentFilter
+    ) -> DocumentFilter | None:
+        """Return `where` for the visible tenants, as `_narrow`, of a class that a store can narrow.
+
+        Raises NotImplementedError for a class that must be read document by document.
         """
         if kind is CollectorHeartbeat or "tenants" in kind.model_fields:
             raise NotImplementedError
-        return self._narrowed(kind, where)
+        return self._narrow(kind, where)
 
-    def _narrowed(self, kind: type[Document], where: DocumentFilter) -> DocumentFilter | None:
-        """`where` for their tenants alone, None where nothing can be left.
+    def _narrow(self, kind: type[Document], where: DocumentFilter) -> DocumentFilter | None:
+        """Return `where` for the visible tenants alone, or None where nothing can match.
 
-        Of a class without tenants it stays as it is.
+        The filter of a class without tenants is unchanged.
         """
         if "tenant" not in kind.model_fields:
             return where
-        asked = where.equals.get("tenant")
-        left = self.tenants if asked is None else self.tenants.intersection(asked)
-        return replace(where, equals={**where.equals, "tenant": sorted(left)}) if left else None
+        requested = where.equals.get("tenant")
+        visible = self.tenants if requested is None else self.tenants.intersection(requested)
+        return (
+            replace(where, equals={**where.equals, "tenant": sorted(visible)}) if visible else None
+        )

@@ -1,10 +1,10 @@
-"""Tell a server that has stopped answering from a slow one, before a request's time is over.
+"""Distinguish a server that has stopped answering from a slow one, before a request times out.
 
-A request that takes longer than `patience` is not given up: the server is asked for something that
-costs it nothing, on a connection of its own, and only where that is not answered either the
-request ends. It is left to a thread that ends with the request's own time limit. For a moment
-afterwards every request fails at once, and the next asks first whether the server is back: so what
-waits is not multiplied by the requests of a page, nor the threads by those of an hour.
+A request that takes longer than `patience` is not abandoned at once: a trivial request is sent to
+the server on a separate connection, and only if that is not answered either, the request fails. Its
+thread ends with the request's own time limit. For a moment afterwards every request fails at once,
+and the next one first checks whether the server is back, so neither the waiting time of a page nor
+the number of threads grows with the number of requests.
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ PAUSE_SECONDS = 1.0
 
 
 class WatchedNode(Urllib3HttpNode):
-    """One server of the store, whose silence ends a request within one and a half times
-    `patience` seconds.
-    """
+    """A server of the store; if it is silent, a request fails within 1.5 × `patience` seconds."""
 
     patience: ClassVar[float]
 
@@ -33,8 +31,9 @@ class WatchedNode(Urllib3HttpNode):
         self._is_silent, self._asked_at = False, 0.0
 
     def perform_request(self, *args: Any, **options: Any) -> Any:
-        """Return the answer; ConnectionTimeout where the server is silent, other errors are
-        those of the parent class.
+        """Return the answer.
+
+        Raises ConnectionTimeout where the server is silent, and the errors of the parent class.
         """
         if self._is_silent:
             self._require_alive()
@@ -46,19 +45,21 @@ class WatchedNode(Urllib3HttpNode):
                 self._require_alive()
 
     def _require_alive(self) -> None:
-        """Raise ConnectionTimeout unless the server answers anything at all; one thread asks,
-        for all that wait.
+        """Raise ConnectionTimeout unless the server answers a trivial request.
+
+        One thread checks for all threads that wait.
         """
         with self._asking:
             if not self._is_silent or time.monotonic() - self._asked_at > PAUSE_SECONDS:
-                self._is_silent = not self._answers()
+                self._is_silent = not self._is_alive()
                 self._asked_at = time.monotonic()
             if self._is_silent:
                 raise ConnectionTimeout("the server does not answer")
 
-    def _answers(self) -> bool:
-        """Ask on connections of its own: requests that are given up hold the others until their
-        time is over.
+    def _is_alive(self) -> bool:
+        """Return whether the server answers, on separate connections.
+
+        Abandoned requests occupy the usual connections until they time out.
         """
         node = Urllib3HttpNode(self.config)
         seconds = self.patience / 2
@@ -73,13 +74,13 @@ class WatchedNode(Urllib3HttpNode):
         return True
 
 
-def watched_node(patience: float) -> type[WatchedNode]:
-    """Return the class of a node with this patience, in seconds, for the client to make."""
+def make_node_class(patience: float) -> type[WatchedNode]:
+    """Return a node class with this patience in seconds, for the client to instantiate."""
     return type("PatientNode", (WatchedNode,), {"patience": patience})
 
 
 def _start(request: partial[Any]) -> Future[Any]:
-    """Send a request from a thread of its own, which may be left behind."""
+    """Send a request from a thread of its own, which may outlive the caller."""
     answer = Future[Any]()
 
     def run() -> None:

@@ -54,7 +54,7 @@ from alerts.grouping.benign import BenignRules
 from alerts.records.decision import MAX_NOTE, checked_case, checked_name
 from alerts.records.document import QueryError
 from alerts.store import IncidentStore
-from alerts.store.queries import CLOSED, require_known
+from alerts.store.queries import CLOSED, require_known_tenant
 from alerts.store.tenant_view import StoreWithin
 from alerts.translation import TAGS
 from alerts.web.auth import Authenticator
@@ -326,7 +326,7 @@ class Console:
         any.
         """
         if self.principal.sees_all:
-            require_known(self.context, self.store, tenant)
+            require_known_tenant(self.context, self.store, tenant)
         elif tenant:
             require_tenant(tenant, self.principal.tenants)
 

@@ -75,7 +75,7 @@ class Browser:
     """One that runs. `on_event` is told what it says by itself."""
 
     def __init__(self, process: Process) -> None:
-        self._process, self._answers = process, dict[int, asyncio.Future[dict[str, Any]]]()
+        self._process, self._is_alive = process, dict[int, asyncio.Future[dict[str, Any]]]()
         self._numbers = itertools.count(1)
         self.on_event: Event = lambda *_: None
         self._reading = asyncio.ensure_future(self._read())
@@ -91,7 +91,7 @@ class Browser:
             "params": params,
             **({"sessionId": session} if session else {}),
         }
-        self._answers[number] = answer = asyncio.get_running_loop().create_future()
+        self._is_alive[number] = answer = asyncio.get_running_loop().create_future()
         try:
             self._process.stdin.write(json.dumps(message).encode() + b"\0")
             await self._process.stdin.drain()
@@ -99,7 +99,7 @@ class Browser:
         except ConnectionError:
             raise BrowserError("the browser is gone") from None
         finally:
-            del self._answers[number]
+            del self._is_alive[number]
         if "error" in told:
             raise BrowserError(f"the browser refuses {method}")
         result: dict[str, Any] = told["result"]
@@ -113,12 +113,12 @@ class Browser:
         ):
             while True:
                 said = json.loads((await self._process.stdout.readuntil(b"\0"))[:-1])
-                answer = self._answers.get(said.get("id", 0))
+                answer = self._is_alive.get(said.get("id", 0))
                 if answer is not None and not answer.done():
                     answer.set_result(said)
                 elif "method" in said:
                     self.on_event(said["method"], said.get("sessionId", ""), said.get("params", {}))
-        for answer in self._answers.values():
+        for answer in self._is_alive.values():
             if not answer.done():
                 answer.set_exception(BrowserError("the browser is gone"))
         self.on_event("Inspector.detached", "", {})

@@ -21,7 +21,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from alerts.records import Sighting
-from alerts.store import DocumentFilter, configured_store
+from alerts.store import DocumentFilter, open_configured_store
 from deploy.demo import security_team
 from deploy.demo.drive import Ullage, configuration, site, write_customers
 from deploy.demo.people import Person, people
@@ -225,7 +225,7 @@ def _seconds(
     context = Context(data)
     key = CaptureKey(context.keys)
     post_of = {redact.identifier("post", post, "pastes", key): post for post in pastes.posts}
-    with contextlib.closing(configured_store(context)) as store:
+    with contextlib.closing(open_configured_store(context)) as store:
         seen = {
             post_of[one.post_id]: one
             for one in store.scroll(Sighting, DocumentFilter())

@@ -28,10 +28,10 @@ from alerts.records import Decision, Exposure, Incident, exposure_id, holding_of
 from alerts.records.document import Document
 from alerts.store import PATIENCE, DocumentFilter, IncidentStore, open_store
 from alerts.store.elasticsearch import ANSWERED, ElasticsearchStore
-from alerts.store.elasticsearch_cluster import body, connect, index_name, read_url
+from alerts.store.elasticsearch_cluster import connect, index_name, read_url, serialize
 from alerts.store.queries import statuses
 from alerts.store.sqlite import SqliteStore
-from alerts.store.sqlite_queries import stamp
+from alerts.store.sqlite_queries import to_microseconds
 from deploy.local.elasticsearch import ADMIN, Server, elasticsearch
 from tests.alerts.builders import incident
 from ullage.errors import UnavailableError
@@ -239,7 +239,15 @@ def embedded(row: Row, folder: Path) -> None:
         placed = list(zip(batch, numbers, strict=False))
         return (
             [
-                (n, e.id, stamp(e.last_seen), e.tenant, e.incident, e.subject, e.model_dump_json())
+                (
+                    n,
+                    e.id,
+                    to_microseconds(e.last_seen),
+                    e.tenant,
+                    e.incident,
+                    e.subject,
+                    e.model_dump_json(),
+                )
                 for e, n in placed
             ],
             [
@@ -318,7 +326,7 @@ def _lines(batch: list[Exposure]) -> list[str | bytes]:
     return [
         line
         for e in batch
-        for line in (f'{{"index":{{"_index":"{index}","_id":"{e.id}"}}}}', body(e))
+        for line in (f'{{"index":{{"_index":"{index}","_id":"{e.id}"}}}}', serialize(e))
     ]
 
 

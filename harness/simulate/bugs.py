@@ -343,7 +343,7 @@ def _overwrites() -> Any:
 
     It was so; here a write that comes late takes something away.
     """
-    return mock.patch.object(SqliteStore, "_others", return_value=frozenset())
+    return mock.patch.object(SqliteStore, "_find_conflicts", return_value=frozenset())
 
 
 def _erased_return() -> Any:
@@ -351,7 +351,7 @@ def _erased_return() -> Any:
     later.
     """
     return _both(
-        mock.patch.object(alerts.store.queries, "_covers", return_value=False),
+        mock.patch.object(alerts.store.queries, "_is_erased", return_value=False),
         mock.patch.object(alerts.service.process, "remove_late", return_value=set()),
     )
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from alerts.cases.decisions import Holds, held
 from alerts.records import Background, Exposure, Incident
 from alerts.service.upkeep import parts as erasure_stages
-from alerts.store import DocumentFilter, IncidentStore, configured_store
+from alerts.store import DocumentFilter, IncidentStore, open_configured_store
 from harness.simulate.process import Process, Supervisor
 from harness.simulate.roles import Roles
 from harness.simulate.script import CHATS, FAULTY_SECONDS, TENANTS, Leak, Script, text_of
@@ -99,7 +99,7 @@ class Decisions:
         self.erased = number
 
     def _hold(self) -> None:
-        with contextlib.closing(configured_store(self.context)) as store:
+        with contextlib.closing(open_configured_store(self.context)) as store:
             people = find_handles(self.context, TENANT, self._leak_to_hold().customers(TENANT))
             where = DocumentFilter({"tenant": (TENANT,), "subject": tuple(sorted(people))})
             incident = next((exposure.incident for exposure in store.scroll(Exposure, where)), "")
@@ -155,7 +155,7 @@ def rest_and_return(decisions: Decisions, supervisor: Supervisor, roles: Roles) 
     for all that does not hold.
     """
     timeline, context = decisions.timeline, decisions.context
-    with contextlib.closing(configured_store(context)) as store:
+    with contextlib.closing(open_configured_store(context)) as store:
         before = {one.id: one for one in store.scroll(Exposure, DocumentFilter())}
         incidents = {one.id: one for one in store.scroll(Incident, DocumentFilter())}
         kept = held(store)
@@ -176,7 +176,7 @@ def rest_and_return(decisions: Decisions, supervisor: Supervisor, roles: Roles) 
         for topic, count in waiting.items()
         if count
     ]
-    with contextlib.closing(configured_store(context)) as store:
+    with contextlib.closing(open_configured_store(context)) as store:
         after = {one.id: one for one in store.scroll(Exposure, DocumentFilter())}
         now_incidents = {one.id: one for one in store.scroll(Incident, DocumentFilter())}
     fresh = {id_: one for id_, one in after.items() if one != before.get(id_)}

@@ -77,7 +77,7 @@ def edges(
         scheduler = crawlers.scheduling.scheduler
         put(scheduler, "Scheduler", partial(scheduler.Scheduler, on_bus=_at_once, read=read))
         put(alerts.notify.sender, "open_channel", lambda name, *_: channel(name))
-        put(alerts.service.process, "configured_store", lambda context: context.store())
+        put(alerts.service.process, "open_configured_store", lambda context: context.store())
         put(scheduler, "READ_SECONDS", PACE_SECONDS)
         put(alerts.notify.sender, "POLL_SECONDS", PACE_SECONDS)
         put(crawlers.publishing.backlog, "LOOK_SECONDS", PACE_SECONDS * 2)

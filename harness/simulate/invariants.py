@@ -25,7 +25,7 @@ from alerts.records import (
     Presence,
     Sighting,
 )
-from alerts.store import DocumentFilter, IncidentStore, configured_store
+from alerts.store import DocumentFilter, IncidentStore, open_configured_store
 from crawlers.frontier.database import FILE as FRONTIER
 from harness.simulate.channels import ScriptedChannel
 from harness.simulate.decisions import Decisions, find_erased, find_handles
@@ -87,7 +87,7 @@ def broken(night: Night) -> list[str]:
 
 
 def _broken(night: Night) -> list[str]:
-    with contextlib.closing(configured_store(night.context)) as store:
+    with contextlib.closing(open_configured_store(night.context)) as store:
         heads = [one for one in store.scroll(Incident, DocumentFilter()) if not one.part_of]
         return [
             *_incidents(night, store, heads),

@@ -14,7 +14,7 @@ from typing import Any
 
 from alerts.records import Exposure, Incident, Notification, Presence, Sighting, SiteDay
 from alerts.records.document import Document
-from alerts.store import IncidentStore, configured_store
+from alerts.store import IncidentStore, open_configured_store
 from harness.simulate.faults import BUS, LATE, STORE, Faults
 from harness.simulate.offsets import Offsets
 from harness.simulate.process import Process
@@ -58,10 +58,13 @@ class SimulatedContext(Context):
         return _Bus(super().bus(), self._process, self._faults, self._appended)
 
     def store(self) -> IncidentStore:
-        """What `configured_store` opens."""
+        """What `open_configured_store` opens."""
         again = Context(self.data, self.clock, self.settings)
         return _Store(
-            configured_store(self), self._process, self._faults, lambda: configured_store(again)
+            open_configured_store(self),
+            self._process,
+            self._faults,
+            lambda: open_configured_store(again),
         )
 
 

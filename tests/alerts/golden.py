@@ -44,7 +44,7 @@ from alerts.notify.channels import kinds as kinds_of_channel
 from alerts.notify.channels.robots import MOST_TEXT_BYTES as MOST_OF_ROBOTS
 from alerts.records import CLASSES, Incident
 from alerts.service.process import run_alert
-from alerts.store import DocumentFilter, configured_store
+from alerts.store import DocumentFilter, open_configured_store
 from alerts.web.app import create_app
 from deploy.demo.plant import plan
 from harness.bench.corpus.people import COLUMNS, Person
@@ -166,7 +166,7 @@ class Play:
                 item.encode().decode() for item in findings_so_far if item.tenant == tenant
             )
         with (
-            closing(configured_store(self.context)) as store,
+            closing(open_configured_store(self.context)) as store,
             closing(Accounts(self.folder, self.clock.as_clock())) as accounts,
         ):
             add_account(accounts, ASKER, ["lead", "dpo", "fraud", "auditor"])

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import ullage.incidents
 from alerts.records import Incident, Sighting
-from alerts.store import DocumentFilter, configured_store
+from alerts.store import DocumentFilter, open_configured_store
 from matcher.cli.evidence_vault import outgoing
 from tests.matcher.bank import command, customer, enrol
 from ullage.bus import FINDINGS, Outgoing
@@ -64,7 +64,7 @@ def leak(tmp_path: Path) -> Path:
 
 
 def stored(bank: Context, kind: type) -> list:
-    store = configured_store(bank)
+    store = open_configured_store(bank)
     try:
         return list(store.scroll(kind, DocumentFilter()))
     finally:

@@ -12,7 +12,7 @@ from alerts.deadlines import regimes
 from alerts.deadlines.outstanding import Duties, sent_at
 from alerts.deadlines.render import clocks_as_json, clocks_table, remaining, state
 from alerts.records import SEVERITIES, Decision, Incident, incident_id
-from alerts.store.queries import status_of
+from alerts.store.queries import compute_status
 from tests.alerts.builders import finding, fold_all
 from tests.alerts.test_duties import told
 from ullage.settings import Tenant
@@ -143,7 +143,7 @@ def expected(
     moments["resolved"] = next((d.at for d in reversed(history) if d.status == "resolved"), None)
     if alerted:
         moments["learned"] = min(filter(None, (alerted, acknowledged)))
-    status, found = status_of(history), {}
+    status, found = compute_status(history), {}
     for name in REPORTS:
         regime, stage = name
         order = [s for r, s in REPORTS if r == regime]

@@ -10,7 +10,7 @@ import pytest
 from alerts.records import CLASSES, Audit, Background, Claim, Exposure, Original, Sighting
 from alerts.service.upkeep import _customer, _tenant, erase, remove_late
 from alerts.store import DocumentFilter
-from alerts.store.queries import LATE, Tombstone, awaited, bury, wait_for
+from alerts.store.queries import LATE, Tombstone, expect_late_writes, find_expected, set_tombstone
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.factories import WHEN, clocks_at
 from tests.stores import StallingStore, on_server_too
@@ -31,7 +31,7 @@ def people(store) -> set[str]:
 def test_an_erased_customer_is_left_out_of_what_was_collected_before_and_a_day_after(
     store, clock
 ) -> None:
-    bury(store, "bank", handle("a"), WHEN)
+    set_tombstone(store, "bank", handle("a"), WHEN)
     late = finding("late", range(20, 30), people="a", capture={"fetched_at": WHEN + SETTLED})
     fold_all(
         store,
@@ -54,7 +54,7 @@ def test_an_erased_customer_is_left_out_of_what_was_collected_before_and_a_day_a
 def test_an_offer_that_names_the_tenant_stays_an_incident_without_its_only_customer(
     store, clock
 ) -> None:
-    bury(store, "bank", handle("a"), WHEN)
+    set_tombstone(store, "bank", handle("a"), WHEN)
     fold_all(
         store,
         clock,
@@ -69,7 +69,7 @@ def test_an_offer_that_names_the_tenant_stays_an_incident_without_its_only_custo
 
 
 def test_another_tenant_s_customer_of_the_same_handle_is_kept(store, clock) -> None:
-    bury(store, "shop", handle("a"), WHEN)
+    set_tombstone(store, "shop", handle("a"), WHEN)
     fold_all(store, clock, [finding("f", range(10), people="a")])
     assert people(store) == {handle("a")}
 
@@ -86,9 +86,9 @@ def test_each_who_is_awaited_is_of_one_tenant_with_what_was_removed_of_them_and_
     store,
 ) -> None:
     later, same = WHEN + timedelta(hours=1), tombstone("bank", handle("a"))
-    wait_for(store, "bank", handle("a"), later, ["o:1", "o:2"])
-    wait_for(store, "bank", handle("a"), WHEN)
-    wait_for(store, "bank", EVERYBODY, WHEN)
+    expect_late_writes(store, "bank", handle("a"), later, ["o:1", "o:2"])
+    expect_late_writes(store, "bank", handle("a"), WHEN)
+    expect_late_writes(store, "bank", EVERYBODY, WHEN)
     # of one tenant nothing is another's
     store.put([Claim(id=f"{LATE}:shop:{same}0a0a:", tenant=LATE, incident="", at=WHEN)])
     store.refresh()
@@ -96,7 +96,7 @@ def test_each_who_is_awaited_is_of_one_tenant_with_what_was_removed_of_them_and_
     def told(one: Tombstone) -> tuple[object, ...]:
         return one.tenant, one.mark, one.beginning, one.at, sorted(one.originals), len(one.claims)
 
-    assert {told(one)[:3]: told(one)[3:] for one in awaited(store)} == {
+    assert {told(one)[:3]: told(one)[3:] for one in find_expected(store)} == {
         ("bank", same, handle("a")[:4]): (later, ["o:1", "o:2"], 3),
         ("bank", tombstone("bank", EVERYBODY), ""): (WHEN, [], 1),
         ("shop", same, "0a0a"): (WHEN, [], 1),
@@ -141,7 +141,7 @@ def test_an_erasure_while_a_batch_is_written_holds(store, clock, whom: str, kind
 
     @contextlib.contextmanager
     def erased_now() -> Iterator[None]:
-        bury(store, "bank", whom, WHEN)
+        set_tombstone(store, "bank", whom, WHEN)
         erase(store, "bank", handle("a"))
         yield
 

@@ -12,7 +12,7 @@ import pytest
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import Work
 from alerts.records import Decision
-from alerts.store.queries import days_of, recent, seen_on
+from alerts.store.queries import count_recent, count_sightings, list_days
 from alerts.web.pages.handover import TALL, Bar, Day, scenarios, timeline
 from tests.alerts.builders import finding, fold_all, incident
 from ullage.settings import Tenant
@@ -97,27 +97,27 @@ def test_an_incident_counts_on_the_day_of_the_zone_and_a_false_positive_on_none(
     )
     later = now + timedelta(hours=1)
     assert Work(Duties(store, lambda _: Tenant(), clock.as_clock())).complete() == 4
-    assert dict(recent(store, later, UTC).opened) == {
+    assert dict(count_recent(store, later, UTC).opened) == {
         (now.date(), "high"): 1,
         (now.date() - timedelta(days=29), "low"): 1,
     }
-    assert (now.date() + timedelta(days=1), "high") in recent(store, later, SHANGHAI).opened, (
-        "20:00 UTC is the next day there"
-    )
-    assert recent(store, later, UTC, "nobody").opened.total() == 0
-    assert recent(store, later).customers == {
+    assert (now.date() + timedelta(days=1), "high") in count_recent(
+        store, later, SHANGHAI
+    ).opened, "20:00 UTC is the next day there"
+    assert count_recent(store, later, UTC, "nobody").opened.total() == 0
+    assert count_recent(store, later).customers == {
         ("bank", "none", "high"): 1,
         ("bank", "none", "low"): 1,
     }
-    assert (len(days_of(now, UTC)), days_of(now, UTC)[-1]) == (30, now.date())
+    assert (len(list_days(now, UTC)), list_days(now, UTC)[-1]) == (30, now.date())
 
 
 def test_sightings_count_once_on_their_day(store, clock):
     fold_all(store, clock, [finding("fa", range(10)), finding("fb", range(20, 30))])
     now = clock.as_clock().now()
-    counts = seen_on(store, days_of(now, SHANGHAI), SHANGHAI)
+    counts = count_sightings(store, list_days(now, SHANGHAI), SHANGHAI)
     assert (len(counts), sum(counts), counts[-1]) == (30, 2, 2)
-    assert sum(seen_on(store, days_of(now, SHANGHAI), SHANGHAI, "nobody")) == 0
+    assert sum(count_sightings(store, list_days(now, SHANGHAI), SHANGHAI, "nobody")) == 0
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from alerts.cases.decisions import held
 from alerts.records import CLASSES, incident_id
-from alerts.store import configured_store
+from alerts.store import open_configured_store
 from tests.alerts.builders import finding, fold_all
 from tests.factories import signed
 from tests.stores import ON_SERVERS, Backend, each_backend, keep
@@ -128,7 +128,7 @@ def as_process(backend: Backend, data: Path, clock) -> Iterator[Callable[..., Re
         (data / "ullage.toml").write_text(
             f'metrics = false\n[store]\nurl = "{url}"\n[tenants.bank]\n', encoding="utf-8"
         )
-        with contextlib.closing(configured_store(Context(data))) as store:
+        with contextlib.closing(open_configured_store(Context(data))) as store:
             fold_all(store, clock, [finding("f", range(10), people="ab")])
 
         def ran(process: str, *words: str) -> Result:
@@ -173,5 +173,5 @@ def test_a_hold_by_search_is_what_alert_goes_by(as_process, backend, data):
         done = as_process("search", "incidents", *words, *SAYS["hold"][2:])
         assert done.exit_code == 0, (done.output, done.exception)
         backend.become("alert", data / "keys")
-        with contextlib.closing(configured_store(context)) as store:
+        with contextlib.closing(open_configured_store(context)) as store:
             assert held(store) == standing

@@ -18,7 +18,7 @@ from alerts.records import (
 )
 from alerts.service.upkeep import erase, expire
 from alerts.store import DocumentFilter
-from alerts.store.queries import narrowed, status_of, statuses, tally
+from alerts.store.queries import compute_status, count_incidents, narrow_to_status, statuses
 from tests.alerts.builders import everything, finding, fold_all, handle
 from tests.factories import WHEN, clocks_at
 from ullage.settings import StoreSettings, Tenant
@@ -51,7 +51,7 @@ def decision(status: str, minutes: int = 0, incident: str = A, id_: str = "") ->
     ],
 )
 def test_the_last_decision_that_is_no_note_gives_the_status(made, status):
-    assert status_of(decision(name, minutes) for name, minutes in made) == status
+    assert compute_status(decision(name, minutes) for name, minutes in made) == status
 
 
 def two_incidents(store, clock):
@@ -69,7 +69,8 @@ def test_incidents_are_narrowed_to_a_status(store, clock):
     for wanted, ids in {"confirmed": [A], "open": [B], "resolved": [], "": sorted((A, B))}.items():
         assert (
             sorted(
-                i.id for i in store.scroll(Incident, narrowed(DocumentFilter(), wanted, decided))
+                i.id
+                for i in store.scroll(Incident, narrow_to_status(DocumentFilter(), wanted, decided))
             )
             == ids
         )
@@ -79,7 +80,7 @@ def test_the_tally_counts_each_incident_once(store, clock):
     two_incidents(store, clock)
     store.create([decision("confirmed"), decision("resolved", 1, "INC-GONE")])
     Work(Duties(store, lambda _: Tenant(), clock.as_clock())).complete()
-    assert tally(store) == {
+    assert count_incidents(store) == {
         ("bank", store.get(Incident, A).severity, "confirmed"): 1,
         ("bank", store.get(Incident, B).severity, "open"): 1,
     }

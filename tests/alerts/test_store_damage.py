@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from alerts.records import Exposure
-from alerts.store import DocumentFilter, configured_store, open_store
+from alerts.store import DocumentFilter, open_configured_store, open_store
 from tests.contracts.test_incident_store import exposure
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.database import transaction
@@ -16,10 +16,10 @@ from ullage.settings import Context
 
 
 def test_store_that_is_gone_is_not_begun_anew(context: Context) -> None:
-    configured_store(context).close()
+    open_configured_store(context).close()
     (context.data / "incidents.sqlite").unlink()
     with pytest.raises(ConfigError, match=r"incidents\.sqlite"):
-        configured_store(context)
+        open_configured_store(context)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from alerts.deadlines.outstanding import IncidentDeadlines, Moments
 from alerts.deadlines.schedule import item_of
 from alerts.records import CLASSES, Exposure, Incident, WorkItem
 from alerts.store import DocumentFilter, open_store, sqlite_queries
-from alerts.store.sqlite import _schema, table_of
-from alerts.store.sqlite_queries import mark_behind
+from alerts.store.sqlite import _build_schema, table_name
+from alerts.store.sqlite_queries import page_mark_after
 from tests.alerts.builders import handle, incident
 from tests.factories import WHEN
 
@@ -168,8 +168,8 @@ def test_what_an_index_has_counted_apart_is_read_of_it_alone(store, steps, broad
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
 def test_a_class_gets_tables_with_what_it_is_found_by(kind) -> None:
-    name, database = table_of(kind), apsw.Connection(":memory:")
-    list(database.execute(_schema(kind)))
+    name, database = table_name(kind), apsw.Connection(":memory:")
+    list(database.execute(_build_schema(kind)))
     tables = {
         one for (one,) in database.execute("select name from sqlite_schema where type = 'table'")
     }
@@ -198,7 +198,7 @@ def test_a_page_goes_on_behind_any_document_that_was_shown(store, order) -> None
     shown = store.search(WorkItem, DocumentFilter(), order=order).items
     for number, one in enumerate(shown):
         rest = store.search(
-            WorkItem, DocumentFilter(), after=mark_behind(one, order), order=order
+            WorkItem, DocumentFilter(), after=page_mark_after(one, order), order=order
         ).items
         assert [other.id for other in rest] == [other.id for other in shown[number + 1 :]]
 

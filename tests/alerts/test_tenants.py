@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 from alerts.cli.incidents import incidents
 from alerts.cli.services import rules_app as rules
-from alerts.store.queries import require_known
+from alerts.store.queries import require_known_tenant
 from tests.alerts.builders import finding, fold_all
 from ullage.security import keys
 from ullage.settings.tenants import UnknownTenantError
@@ -57,10 +57,10 @@ def test_whoever_the_store_has_something_of_is_known_though_nothing_here_names_t
     context, store, clock
 ) -> None:
     fold_all(store, clock, [finding("f", range(10), people="a", tenant="elsewhere")])
-    require_known(context, store, "elsewhere")
-    require_known(context, store, "")
+    require_known_tenant(context, store, "elsewhere")
+    require_known_tenant(context, store, "")
     with pytest.raises(UnknownTenantError, match=r"known: elsewhere$"):
-        require_known(context, store, "elsewher")
+        require_known_tenant(context, store, "elsewher")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from alerts.records import (
 )
 from alerts.records.document import Excerpt, QueryError
 from alerts.store import DocumentFilter, First, WriteResult
-from alerts.store.queries import tally
+from alerts.store.queries import count_incidents
 from alerts.store.tenant_view import StoreWithin
 from tests.alerts.builders import finding, fold_all
 from tests.factories import WHEN
@@ -98,7 +98,7 @@ def test_documents_without_a_tenant_are_hidden_where_the_store_cannot_narrow(two
 
 
 def test_readers_count_only_their_tenant(two):
-    assert sum(tally(two).values()) == 1
+    assert sum(count_incidents(two).values()) == 1
     assert [incident.id for incident in page_of(two, Filters(), 9).items] == [A]
     assert whole(two, B) is None
 

@@ -13,7 +13,7 @@ from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import LATELY, MARGIN, Book, known, records, reports
 from alerts.records import Decision, DutyRecord, Incident, Notification
 from alerts.store import DocumentFilter, IncidentStore
-from alerts.store.queries import bury
+from alerts.store.queries import set_tombstone
 from alerts.store.tenant_view import StoreWithin
 from tests.alerts import builders
 from tests.conftest import HeldClock
@@ -269,7 +269,7 @@ def test_the_records_of_an_incident_that_is_gone_go_with_the_next_round(store, b
 def test_nothing_is_written_of_a_tenant_that_is_deleted_meanwhile(store, book, duties):
     """Its incidents go last, so alert may read one when its records are gone already."""
     store.put([incident("INC-0")])
-    bury(store, "bank", EVERYBODY, duties.clock.now())
+    set_tombstone(store, "bank", EVERYBODY, duties.clock.now())
     book.changed(["INC-0"])
     drain(book)
     assert stored(store) == {}

@@ -11,7 +11,7 @@ from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import Work
 from alerts.records import Background, Incident, incident_id
 from alerts.store import DocumentFilter, open_store
-from alerts.store.queries import tally
+from alerts.store.queries import count_incidents
 from tests.alerts.builders import everything, finding, fold_all
 from tests.alerts.test_joined import facts, own_number, said
 from tests.alerts.test_presence import at, shown, told, withdrawn
@@ -54,7 +54,7 @@ def test_posts_are_joined_whatever_the_order_and_again_changes_nothing(
         )
     ].count(head.id) == 1
     Work(Duties(store, lambda _: Tenant(), clock.as_clock())).complete()
-    assert sum(tally(store).values()) == 1
+    assert sum(count_incidents(store).values()) == 1
     assert [fact.id for fact in store.scroll(Background, DocumentFilter())] == ["apart"]
     with closing(open_store("sqlite:///other.sqlite", tmp_path)) as other:
         fold_all(other, clock, posts[::-1], batch=2)
@@ -78,13 +78,18 @@ def test_incidents_that_people_merge_and_split_are_so_in_every_store(store, cloc
     returns.turn()
     store.refresh()
     (whole,) = page_of(store, Filters(), 50).items
-    assert (whole.id, whole.customers, whole.parts, sum(tally(store).values())) == (a, 5, (b,), 1)
+    assert (whole.id, whole.customers, whole.parts, sum(count_incidents(store).values())) == (
+        a,
+        5,
+        (b,),
+        1,
+    )
     clock.advance(60)
     cases.split(a, b, by="Li Wei", note="two sellers")
     returns.turn()
     store.refresh()
     assert {one.id: one.customers for one in page_of(store, Filters(), 50).items} == {a: 3, b: 2}
-    assert sum(tally(store).values()) == 2
+    assert sum(count_incidents(store).values()) == 2
 
 
 def test_a_stretch_that_lies_on_both_sides_of_a_batch_is_one_incident(store, clock) -> None:

@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from alerts.accounts.accounts import Accounts
-from alerts.store import configured_store
+from alerts.store import open_configured_store
 from alerts.web.app import create_app
 from crawlers.frontier.database import open_frontier
 from crawlers.intake.cli import take
@@ -99,7 +99,7 @@ def search(data: Path) -> None:
     """All that `ullage search` does before it serves."""
     context = Context(data)
     with (
-        closing(configured_store(context)) as store,
+        closing(open_configured_store(context)) as store,
         closing(Accounts(data, context.clock)) as accounts,
     ):
         create_app(context, store, accounts, CollectorRegistry(), frozenset())

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from alerts.records import Exposure
-from alerts.store import DocumentFilter, configured_store
+from alerts.store import DocumentFilter, open_configured_store
 from deploy.demo.people import people
 from tests.flow.daemon import Daemon, page, until
 from ullage.settings import Context
@@ -80,7 +80,7 @@ def ports(daemon: Daemon) -> dict[str, int]:
 
 def stored(daemon: Daemon) -> int:
     """How many customers the store has."""
-    with contextlib.closing(configured_store(Context(daemon.data))) as store:
+    with contextlib.closing(open_configured_store(Context(daemon.data))) as store:
         return store.count(Exposure, DocumentFilter())
 
 

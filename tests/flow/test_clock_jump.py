@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from alerts.records import Exposure
-from alerts.store import DocumentFilter, configured_store
+from alerts.store import DocumentFilter, open_configured_store
 from deploy.demo.people import people
 from tests.flow.daemon import Daemon
 from ullage.settings import Context
@@ -41,7 +41,7 @@ def shifted(daemon: Daemon, days: float, *words: str) -> subprocess.CompletedPro
 
 def stored(daemon: Daemon) -> int:
     """How many customers the store has."""
-    with contextlib.closing(configured_store(Context(daemon.data))) as store:
+    with contextlib.closing(open_configured_store(Context(daemon.data))) as store:
         return store.count(Exposure, DocumentFilter())
 
 

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from alerts.cli.coverage import coverage_app
 from alerts.coverage.hours import CoverageWindow, SiteCoverage, coverage
 from alerts.service.process import run_alert
-from alerts.store import configured_store
+from alerts.store import open_configured_store
 from crawlers.collectors.channel import ChannelFolder
 from crawlers.collectors.channel_log import ChannelLedger
 from crawlers.collectors.collector import Runner
@@ -162,7 +162,7 @@ def heard(context: Context) -> None:
 @contextlib.contextmanager
 def seen(context: Context, hours: float = 6) -> Iterator[CoverageWindow]:
     now = context.clock.now()
-    with contextlib.closing(configured_store(context)) as store:
+    with contextlib.closing(open_configured_store(context)) as store:
         yield coverage(store, datetime.fromtimestamp(EIGHT, UTC), now, now)
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 import pytest
 
 from alerts.records import Exposure
-from alerts.store import DocumentFilter, configured_store
+from alerts.store import DocumentFilter, open_configured_store
 from deploy.demo.people import Person, people
 from tests.flow.daemon import Daemon, until
 from ullage.bus import CAPTURES, FINDINGS
@@ -154,7 +154,7 @@ class Work:
 
     def stored(self) -> int:
         """How many customers the store has; nothing is written to ask it."""
-        with contextlib.closing(configured_store(Context(self.daemon.data))) as store:
+        with contextlib.closing(open_configured_store(Context(self.daemon.data))) as store:
             return store.count(Exposure, DocumentFilter())
 
     def found(self) -> bool:

@@ -17,7 +17,7 @@ from typing import IO, NoReturn
 import pytest
 
 from alerts.records import SiteDay
-from alerts.store import DocumentFilter, configured_store
+from alerts.store import DocumentFilter, open_configured_store
 from deploy.demo.drive import configuration, write_customers
 from deploy.demo.people import Person, people
 from tests.flow import sweep
@@ -200,7 +200,7 @@ def exposures(inner: Zone) -> dict[str, int]:
 
 def hours_seen(inner: Zone) -> dict[str, set[str]]:
     """By site, what its heartbeat said of it, as alert wrote it into the ledger of coverage."""
-    with contextlib.closing(configured_store(Context(inner.data))) as store:
+    with contextlib.closing(open_configured_store(Context(inner.data))) as store:
         return {
             row.site: set(row.told()) - {".", "-"}
             for row in store.scroll(SiteDay, DocumentFilter())

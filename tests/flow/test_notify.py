@@ -107,10 +107,10 @@ def test_a_kill_while_a_message_is_out_repeats_it_under_its_id_and_a_restart_rep
 @pytest.fixture
 def store_of(context: Context):
     """How many notifications have an outcome."""
-    from alerts.store import configured_store
+    from alerts.store import open_configured_store
 
     def counted(outcome: str) -> int:
-        with contextlib.closing(configured_store(context)) as store:
+        with contextlib.closing(open_configured_store(context)) as store:
             return len(log_of(store, outcome=outcome))
 
     return counted

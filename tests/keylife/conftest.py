@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from alerts.records import Exposure
-from alerts.store import DocumentFilter, configured_store
+from alerts.store import DocumentFilter, open_configured_store
 from matcher.watchlist.tagging import handles
 from tests.matcher.bank import command, customer, listed, phone
 from tests.stores import Backend, backend_named
@@ -77,7 +77,7 @@ class House:
     def exposed(self) -> dict[str, int]:
         """In how many incidents each customer stands, by handle."""
         found: dict[str, int] = {}
-        store = configured_store(self.context)
+        store = open_configured_store(self.context)
         for one in store.scroll(Exposure, DocumentFilter()):
             found[one.subject] = found.get(one.subject, 0) + 1
         store.close()

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from alerts.records import Claim, Incident
-from alerts.store import DocumentFilter, configured_store
+from alerts.store import DocumentFilter, open_configured_store
 from tests.factories import WHEN
 from tests.keylife.conftest import BANK, House
 from tests.matcher.bank import phone
@@ -48,7 +48,7 @@ def restored(house: House, to: Path) -> House:
 
 
 def incidents(house: House) -> set[str]:
-    with closing(configured_store(house.context)) as store:
+    with closing(open_configured_store(house.context)) as store:
         return {one.id for one in store.scroll(Incident, DocumentFilter())}
 
 
@@ -83,7 +83,7 @@ def test_what_was_in_flight_comes_out_once_after_a_restore(leaked: House, tmp_pa
 def test_a_copy_while_others_write_is_of_one_moment(leaked: House, tmp_path: Path) -> None:
     """A writer puts claims in pairs, one transaction a pair: every copy holds whole pairs."""
     stop, wrote = threading.Event(), threading.Event()
-    store = configured_store(leaked.context)
+    store = open_configured_store(leaked.context)
 
     def write() -> None:
         number = 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from alerts.records import CLASSES, Audit, Claim, Exposure, Incident
-from alerts.store import DocumentFilter, configured_store
+from alerts.store import DocumentFilter, open_configured_store
 from tests.keylife.conftest import BANK, POSTS, House
 from tests.matcher.bank import phone
 from tests.stores import on_server_too
@@ -141,7 +141,7 @@ def test_a_replay_of_the_bus_brings_nobody_back(leaked: House, topic: str) -> No
     leaked.work()
     assert leaked.exposed() == left
     again(leaked, topic)
-    store = configured_store(leaked.context)  # nor where the incidents themselves are new
+    store = open_configured_store(leaked.context)  # nor where the incidents themselves are new
     for kind in (kind for kind in CLASSES if "tenant" in kind.columns):
         store.delete(
             kind,
@@ -179,7 +179,7 @@ def test_what_is_in_flight_while_they_are_erased_is_not_stored(house: House) -> 
 
 def test_what_the_store_writes_only_after_the_erasure_is_removed_by_alert(leaked: House) -> None:
     gone = leaked.handle(3)
-    with closing(configured_store(leaked.context)) as store:
+    with closing(open_configured_store(leaked.context)) as store:
         sent = [one for one in store.scroll(Exposure, DocumentFilter()) if one.subject == gone]
         erase(leaked, gone)
         store.put(sent)
@@ -203,7 +203,7 @@ def test_a_list_that_is_loaded_later_and_has_them_is_warned_about(leaked: House)
 
 
 def test_a_hold_stands_in_the_way_and_nothing_is_touched(leaked: House) -> None:
-    with closing(configured_store(leaked.context)) as store:
+    with closing(open_configured_store(leaked.context)) as store:
         incidents = [one.id for one in store.scroll(Incident, DocumentFilter())]
     for incident in incidents:
         leaked.done("incidents", "hold", incident, "--case", "C-9", "--reason", "court")
@@ -281,7 +281,7 @@ def test_a_tenant_is_erased_with_its_keys_and_nothing_brings_it_back(leaked: Hou
     for topic in (CAPTURES, FINDINGS):
         again(leaked, topic)
     leaked.work()
-    with closing(configured_store(leaked.context)) as store:
+    with closing(open_configured_store(leaked.context)) as store:
         left = {
             kind
             for kind in CLASSES

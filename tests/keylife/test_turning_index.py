@@ -16,7 +16,7 @@ from alerts.cases.incident_list import history, named
 from alerts.cases.lookups.lookup import Lookup, LookupRequest
 from alerts.records import CLASSES, Exposure, Sighting
 from alerts.service.upkeep import expire
-from alerts.store import DocumentFilter, IncidentStore, configured_store
+from alerts.store import DocumentFilter, IncidentStore, open_configured_store
 from matcher.cli.turning import Turn
 from tests.alerts.builders import fold_all
 from tests.factories import clocks_at
@@ -107,7 +107,7 @@ class Desk:
 @pytest.fixture
 def desk(context: Context, clock) -> Iterator[Desk]:
     enrol(context, "bank", BANK, recorded=True)
-    with match_of(context) as running, closing(configured_store(context)) as store:
+    with match_of(context) as running, closing(open_configured_store(context)) as store:
         yield Desk(running, store, clock)
 
 

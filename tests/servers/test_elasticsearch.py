@@ -16,7 +16,7 @@ import pytest
 
 from alerts.records import CLASSES, Audit, Claim, Incident
 from alerts.store import DocumentFilter, IncidentStore, WriteResult, open_store
-from alerts.store.elasticsearch_cluster import index_name, templates
+from alerts.store.elasticsearch_cluster import build_templates, index_name
 from deploy.local.elasticsearch import find_java
 from tests.alerts import builders
 from tests.stores import ON_SERVERS, SERVERS, Backend, each_backend, empty_store, keep, require
@@ -323,7 +323,7 @@ def test_a_password_behind_a_link_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_class_has_a_strict_template() -> None:
-    made = templates("ullage-")
+    made = build_templates("ullage-")
     assert len(made) == len(CLASSES)
     assert all(
         template["template"]["mappings"]["dynamic"] == "strict" for template in made.values()

@@ -22,7 +22,7 @@ from typing import Any
 from alerts.accounts.accounts import Accounts
 from alerts.grouping.replay import rule_kinds
 from alerts.records import CLASSES, Claim, Decision, Incident, incident_id
-from alerts.store import DocumentFilter, configured_store
+from alerts.store import DocumentFilter, open_configured_store
 from crawlers.collectors.channel_log import ChannelLedger
 from crawlers.collectors.session import ChatMessage
 from crawlers.frontier.database import open_frontier
@@ -112,7 +112,7 @@ def make(data: Path) -> Path:
         kind.put(live, kind.shipped().text)
     _carry(live)
     killed = data / "killed"
-    store, bus = configured_store(context), context.bus()
+    store, bus = open_configured_store(context), context.bus()
     publishers = [bus.publisher(topic) for topic in GROUPS]
     opened_frontier, people = open_frontier(context), Accounts(live, context.clock)
     with (
@@ -174,7 +174,7 @@ def _fill(context: Context) -> None:
             )
             with closing(bus.subscribe(topic, group)) as subscription:
                 subscription.commit(subscription.poll(20, 0.0)[-1])
-    with closing(configured_store(context)) as store:
+    with closing(open_configured_store(context)) as store:
         wanted = {"terms": [Term(id="四件套", category="FRAUD", weight=5, count=1)]}
         made = [
             finding(
@@ -363,7 +363,7 @@ def topic(context: Context, name: str) -> Any:
 
 
 def store(context: Context) -> Any:
-    with closing(configured_store(context)) as store:
+    with closing(open_configured_store(context)) as store:
         store.check()
         documents = {
             kind: sorted(store.scroll(kind, DocumentFilter()), key=lambda d: d.id)

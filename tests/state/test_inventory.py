@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from alerts.cases.feed import EventFeed
-from alerts.store import configured_store
+from alerts.store import open_configured_store
 from crawlers.frontier.database import open_frontier
 from tests.matcher.bank import customer, listed
 from ullage.audit import entries
@@ -92,7 +92,7 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         assert code == 0 or words == ["check"], (words, said)
     context = Context(data, service="crawl")
     open_frontier(context).close()
-    with closing(configured_store(context)) as store:
+    with closing(open_configured_store(context)) as store:
         EventFeed(data, store, context.keys, context.clock).page(None, "", 1)
     yield data
     for number, handler in former.items():

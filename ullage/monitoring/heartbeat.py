@@ -34,14 +34,14 @@ class HeartbeatMetrics:
             ["stage", "origin"],
             registry=registry,
         )
-        self._way = Histogram(
+        self._plan_page = Histogram(
             "ullage_pipe_seconds",
             "Time of a heartbeat from crawl to this stage.",
             ["stage"],
             buckets=BUCKETS,
             registry=registry,
         )
-        self._way.labels(stage)
+        self._plan_page.labels(stage)
 
     def is_news(self, beat: Heartbeat) -> bool:
         """Return whether `beat` is newer than all earlier heartbeats of its origin.
@@ -66,7 +66,7 @@ class HeartbeatMetrics:
         # a time to come would hide for as long that no more arrive
         inserted = min(now, self._newest[origin])
         self._arrived.labels(self._stage, origin).set(inserted)
-        self._way.labels(self._stage).observe(now - inserted)
+        self._plan_page.labels(self._stage).observe(now - inserted)
         return True
 
 

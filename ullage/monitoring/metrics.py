@@ -134,7 +134,7 @@ class CanaryMetrics:
 
     def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
         self._clock, self._newest = clock, 0.0
-        self._way = Histogram(
+        self._plan_page = Histogram(
             "ullage_canary_publish_to_notification_seconds",
             "Time from the publication of a canary post to its notification.",
             buckets=BUCKETS,
@@ -159,7 +159,7 @@ class CanaryMetrics:
         now = self._clock.wall()
         if published > self._newest or self._newest > now:
             self._newest = min(published, now)
-            self._way.observe(now - self._newest)
+            self._plan_page.observe(now - self._newest)
             self._success.set(now)
 
 

@@ -35,7 +35,7 @@ from alerts.grouping.exposures import is_verified
 from alerts.records import Audit, Background, Decision, Exposure, Incident, Status
 from alerts.records.document import Frozen
 from alerts.store import DocumentFilter, IncidentStore
-from alerts.store.queries import compare, status_of
+from alerts.store.queries import compute_status, require_same_keys
 from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.errors import ConfigError, UllageError
@@ -296,7 +296,7 @@ class Lookup:
             for tenant in self.everyone()
             for n in epochs(self.keys, tenant, "index")
         ]
-        compare(self.store, self.keys, names)
+        require_same_keys(self.store, self.keys, names)
         if self.lists:
             for tenant in self.lists.tenants():
                 self.lists.of(tenant, self.clock.now())
@@ -341,7 +341,7 @@ class Lookup:
             else ()
         ):
             decided[decision.incident].append(decision)
-        known = {id_: (status_of(made), may_be_told(made)) for id_, made in decided.items()}
+        known = {id_: (compute_status(made), may_be_told(made)) for id_, made in decided.items()}
         return [
             PersonExposure(incidents[e.incident], e, *known[e.incident])
             for e in exposures

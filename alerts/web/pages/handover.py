@@ -20,7 +20,7 @@ from alerts.coverage.report import CoverageReader, local, verdict
 from alerts.deadlines.schedule import Work
 from alerts.records import SEVERITIES
 from alerts.records.document import QueryError
-from alerts.store.queries import NO_SCENARIO, Recent, days_of, recent, seen_on
+from alerts.store.queries import NO_SCENARIO, Recent, count_recent, count_sightings, list_days
 from alerts.translation import named
 from alerts.web.dependencies import Console, Text, may, repeatable
 from alerts.web.pages.coverage import gap_shown
@@ -191,7 +191,7 @@ class Month:
 def month(site: Console, tenant: str = "") -> Month:
     """Of one tenant or of all that may be seen, without what was called a false positive."""
     say = speaker()
-    found = recent(site.store, site.clock.now(), site.zone or UTC, tenant)
+    found = count_recent(site.store, site.clock.now(), site.zone or UTC, tenant)
     days = tuple(_days(site, found, tenant, say))
     severities = tuple(one for one in GRAVEST_FIRST if any(day.incidents[one] for day in days))
     title, said = (
@@ -214,8 +214,10 @@ def month(site: Console, tenant: str = "") -> Month:
 
 def _days(site: Console, found: Recent, tenant: str, say: Callable[[object], str]) -> Iterator[Day]:
     language = READER.get().language
-    days = days_of(site.clock.now(), site.zone or UTC)
-    for day, seen in zip(days, seen_on(site.store, days, site.zone or UTC, tenant), strict=True):
+    days = list_days(site.clock.now(), site.zone or UTC)
+    for day, seen in zip(
+        days, count_sightings(site.store, days, site.zone or UTC, tenant), strict=True
+    ):
         counts: dict[str, int] = {
             severity: found.opened[day, severity] for severity in GRAVEST_FIRST
         }
