@@ -56,7 +56,7 @@ from matcher.match.pipeline import Matcher
 from tests.alerts.browser import ASKER, CHEAP, HOST, Browser, add_account
 from tests.conftest import HeldClock
 from tests.factories import signed
-from tests.matcher.golden import DEMO_HEADER, digests, enrol, known_key
+from tests.matcher.golden import DEMO_HEADER, derive_key, digests, enrol
 from ullage import setup
 from ullage.bus import FINDINGS, Outgoing
 from ullage.custody.vault import Vault
@@ -118,7 +118,7 @@ def texts(folder: Path) -> Texts:
     """Everything that is frozen, as text, by its name."""
     with ExitStack() as stack:
         rng = random.Random(SEED)
-        stack.enter_context(mock.patch.object(KeyStore, "make", known_key))
+        stack.enter_context(mock.patch.object(KeyStore, "make", derive_key))
         stack.enter_context(
             mock.patch("secrets.token_hex", lambda size=16: rng.randbytes(size).hex())
         )

@@ -37,7 +37,7 @@ from alerts.web.static_files import static_path
 from matcher.cli.assess_service import listening
 from tests.alerts.browser import OURS, Browser
 from tests.matcher.bank import command, customer, enrol
-from tests.matcher.test_assess_service import assessed
+from tests.matcher.test_assess_service import assess
 from ullage import audit
 from ullage.runtime import assessing
 from ullage.settings import Context
@@ -84,7 +84,7 @@ def real_answer(tmp_path_factory: pytest.TempPathFactory, initialised: Path) -> 
         Context(data),
         Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry()),
     ):
-        return assessed(data, LEAK, hold_bytes=2**26)
+        return assess(data, LEAK, hold_bytes=2**26)
 
 
 @pytest.fixture

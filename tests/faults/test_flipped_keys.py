@@ -27,7 +27,7 @@ from crawlers.intake.cli import take
 from crawlers.metrics import CrawlMetrics
 from crawlers.scheduling.scheduler import Scheduler
 from matcher.cli.loading import build_matcher
-from tests.matcher.bank import customer, listed
+from tests.matcher.bank import customer, to_csv
 from ullage.cli import app
 from ullage.errors import ConfigError, CorruptError
 from ullage.security import keys
@@ -43,7 +43,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that was set up, in which a list was loaded by the commands."""
     data = tmp_path_factory.mktemp("flipped") / "data"
     (data.parent / "bank.csv").write_text(
-        listed([customer(n) for n in range(20)]), encoding="utf-8"
+        to_csv([customer(n) for n in range(20)]), encoding="utf-8"
     )
     for words in (
         ["init"],
@@ -107,7 +107,7 @@ def search(data: Path) -> None:
 
 def load(data: Path) -> None:
     (data.parent / "bank.csv").write_text(
-        listed([customer(n) for n in range(20)]), encoding="utf-8"
+        to_csv([customer(n) for n in range(20)]), encoding="utf-8"
     )
     run_or_raise(data, "watchlist", "load", str(data.parent / "bank.csv"), "--tenant", "bank")
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from alerts.records import Exposure
 from alerts.store import DocumentFilter, open_configured_store
 from matcher.watchlist.tagging import handles
-from tests.matcher.bank import command, customer, listed, phone
+from tests.matcher.bank import command, customer, phone, to_csv
 from tests.stores import Backend, backend_named
 from ullage import setup
 from ullage.cli import app
@@ -58,7 +58,7 @@ class House:
 
     def load(self, customers: list[dict[str, str]] = BANK) -> str:
         return self.done(
-            "watchlist", "load", "-", "--tenant", "bank", input=listed(customers).encode()
+            "watchlist", "load", "-", "--tenant", "bank", input=to_csv(customers).encode()
         )
 
     def post(self, *texts: str) -> None:

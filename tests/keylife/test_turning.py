@@ -15,7 +15,7 @@ import pytest
 
 from matcher.watchlist.index import Index
 from matcher.watchlist.tagging import TagKeys
-from tests.matcher.bank import command, customer, enrol, listed, phone
+from tests.matcher.bank import command, customer, enrol, phone, to_csv
 from tests.matcher.test_stage import DAY, MatchProcess, match_of
 from ullage.bus import CAPTURES, FINDINGS
 from ullage.errors import RecordError
@@ -46,7 +46,7 @@ def run(data: Path, words: tuple[str, ...], meanwhile: Callable[[], None] = lamb
     again until it ends.
     """
     with tempfile.TemporaryFile() as customers:
-        customers.write(listed(BANK).encode())
+        customers.write(to_csv(BANK).encode())
         customers.seek(0)
         changing = [sys.executable, "-m", "ullage", *command(data, "watchlist", *words)]
         with subprocess.Popen(changing, stdin=customers, stdout=subprocess.DEVNULL) as process:

@@ -36,17 +36,17 @@ def resident_id(number: int) -> str:
 
 
 def customer(number: int, **changes: str) -> dict[str, str]:
-    made = {
+    row = {
         "customer_ref": f"C{number:06d}",
         "name": f"张{chr(0x4E00 + 1000 + number)}{chr(0x4E00 + 2000 + number)}",
         "phone": phone(number),
         "resident_id": resident_id(number),
         "email": f"customer{number}@example.com",
     }
-    return {**made, **changes}
+    return {**row, **changes}
 
 
-def listed(customers: Sequence[dict[str, str]], delimiter: str = ",") -> str:
+def to_csv(customers: Sequence[dict[str, str]], delimiter: str = ",") -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, HEADER, restval="", delimiter=delimiter)
     writer.writeheader()
@@ -68,7 +68,7 @@ def enrol(
     """
     make_tenant(context.keys, tenant)
     source, target = context.data / f"{tenant}.csv", context.data / f"{tenant}.watchlist"
-    source.write_text(listed(customers), encoding="utf-8")
+    source.write_text(to_csv(customers), encoding="utf-8")
     builder = Builder(
         context.keys, tenant, epochs(context.keys, tenant, "match")[-1], digests, listed=recorded
     )
@@ -85,7 +85,7 @@ def enrol(
 
 
 def matcher_of(context: Context, *, brands: dict[str, Sequence[str]] | None = None) -> Matcher:
-    """A matcher over what is enrolled; `brands` go into the configuration first."""
+    """Return a matcher of the customer lists; `brands` are configured first."""
     tables = "".join(
         f"[tenants.{t}]\nbrands = {json.dumps(list(b), ensure_ascii=False)}\n"
         for t, b in (brands or {}).items()
@@ -96,7 +96,7 @@ def matcher_of(context: Context, *, brands: dict[str, Sequence[str]] | None = No
 
 
 def tokens(context: Context, *posts: str, site: str = "paste") -> list[str]:
-    """What stands in a finding for the ids of posts."""
+    """Return the tokens that stand for the ids of these posts in a finding."""
     return [redact.identifier("post", post, site, CaptureKey(context.keys)) for post in posts]
 
 

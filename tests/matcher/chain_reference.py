@@ -39,7 +39,7 @@ HIGHEST_OCTET = 255
 
 
 def _number(match: re.Match[str]) -> str:
-    """The digits of a chain; "" where it is no number, or part of a longer one."""
+    """Return the digits of a chain, or "" where it is no number or part of a longer one."""
     value, gap = match["value"], match["gap"]
     groups = (value if value.isascii() else value.translate(PLAIN_DIGITS)).split(gap)
     whole = "".join(groups)
@@ -56,15 +56,16 @@ def _number(match: re.Match[str]) -> str:
         len(group) >= phone.LENGTH and is_valid(group) for group in groups
     ):
         return ""
-    may_part = _may_part(gap.strip(" ") or " ", groups, whole) or is_labelled(
+    may_part = _can_separate(gap.strip(" ") or " ", groups, whole) or is_labelled(
         match.string[: match.start("value")]
     )
     return prefix + whole.upper() if may_part else ""
 
 
 def _goes_on(text: str, start: int, end: int, gap: str) -> bool:
-    """Whether a letter or digit is glued to [start, end), a digit stands beyond another gap, or
-    a path goes on.
+    """Return whether the chain continues beyond [start, end).
+
+    It does where a letter or digit touches it, a digit follows another gap, or a path continues.
     """
     before, behind = start - len(gap), end + len(gap)
     following = text[end : end + 1]
@@ -77,8 +78,8 @@ def _goes_on(text: str, start: int, end: int, gap: str) -> bool:
     return before > 0 and text.startswith(gap, before) and text[before - 1] in ANY_DIGIT
 
 
-def _may_part(sign: str, groups: Sequence[str], bare: str) -> bool:
-    """Whether `sign` between these groups is no sign of something else; two hyphens end a field."""
+def _can_separate(sign: str, groups: Sequence[str], bare: str) -> bool:
+    """Return whether `sign` may separate these groups; two hyphens end a field."""
     if sign.startswith("--") or set(sign) <= OF_CELLS:
         return False
     sizes = [len(group) for group in groups]
@@ -104,9 +105,7 @@ def _may_part(sign: str, groups: Sequence[str], bare: str) -> bool:
 
 
 def number_at(text: str, start: int) -> tuple[int, str]:
-    """Where the chain of digits that begins at `start` ends, and the number that it is; "" where
-    it is none.
-    """
+    """Return where the chain that begins at `start` ends, and its number ("" if it is none)."""
     match = CHAIN.match(text, start)
     plain = _number(match) if match else ""
     return (match.end("value"), plain) if match and plain else (start, "")

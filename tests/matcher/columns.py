@@ -17,54 +17,66 @@ from ullage.identifiers import Candidate
 def segments_of(
     batch: Batch, found: Sequence[Sequence[Candidate]], texts: Sequence[str]
 ) -> list[Segment]:
-    """One segment a kind; `found` are the candidates of each text, at character offsets."""
+    """Return one segment per kind; `found` holds each text's candidates by character offset."""
     by_kind: dict[str, list[tuple[int, int, bytes, bool]]] = {}
-    for text, own, begin in zip(texts, found, batch.starts.tolist(), strict=True):
+    for text, candidates, begin in zip(texts, found, batch.starts.tolist(), strict=True):
         places = np.cumsum([0, *(len(char.encode()) for char in text)]) + begin
-        for one in own:
-            place = (int(places[one.start]), int(places[one.end]), one.normal.encode(), one.valid)
-            by_kind.setdefault(one.kind, []).append(place)
-    made = []
-    for kind, own in by_kind.items():
-        width = max(len(normal) for _, _, normal, _ in own)
+        for candidate in candidates:
+            place = (
+                int(places[candidate.start]),
+                int(places[candidate.end]),
+                candidate.normal.encode(),
+                candidate.valid,
+            )
+            by_kind.setdefault(candidate.kind, []).append(place)
+    segments = []
+    for kind, candidates in by_kind.items():
+        width = max(len(normal) for _, _, normal, _ in candidates)
         normal = np.frombuffer(
-            b"".join(n.ljust(width, b"\0") for _, _, n, _ in own), np.uint8
+            b"".join(n.ljust(width, b"\0") for _, _, n, _ in candidates), np.uint8
         ).reshape(-1, width)
         start, end, length = (
-            np.array(column) for column in zip(*((s, e, len(n)) for s, e, n, _ in own), strict=True)
+            np.array(column)
+            for column in zip(*((s, e, len(n)) for s, e, n, _ in candidates), strict=True)
         )
-        made.append(
+        segments.append(
             Segment(
-                kind, "plain", start, end, normal, length, np.array([valid for *_, valid in own])
+                kind,
+                "plain",
+                start,
+                end,
+                normal,
+                length,
+                np.array([valid for *_, valid in candidates]),
             )
         )
-    return made
+    return segments
 
 
-def laid_out(texts: Sequence[str]) -> tuple[Batch, list[Segment]]:
-    """A batch of `texts` and what stands in it."""
+def lay_out(texts: Sequence[str]) -> tuple[Batch, list[Segment]]:
+    """Return a batch of `texts` and the segments of its candidates."""
     batch = Batch.of([text.encode() for text in texts])
     return batch, segments_of(batch, [find(text) for text in texts], texts)
 
 
 def rows_of_texts(*texts: str) -> RowTable:
-    """The rows of `texts`, each a document."""
-    batch, segments = laid_out(texts)
+    """Return the rows of `texts`, each of which is a document."""
+    batch, segments = lay_out(texts)
     return rows_in(batch, Candidates.merged(segments))
 
 
 def fields_of(rows: RowTable, row: int) -> frozenset[str]:
-    """The labels of one row."""
+    """Return the labels of one row."""
     return rows.fields(np.array([row]))[1][0]
 
 
 def names_of(rows: RowTable, row: int) -> tuple[str, ...]:
-    """The names in one row."""
-    _, han, others = rows.names(np.array([row]))
-    return (*han.strings(), *(name for _, name in others))
+    """Return the names in one row."""
+    _, han, latin = rows.names(np.array([row]))
+    return (*han.strings(), *(name for _, name in latin))
 
 
 def members_of(rows: RowTable, row: int) -> range:
-    """The numbers of the candidates in one row, those that fail their checksum among them."""
+    """Return the numbers of one row's candidates, including those with a wrong checksum."""
     first = int(rows.first_candidate[row])
     return range(first, first + int(rows.candidate_count[row]))

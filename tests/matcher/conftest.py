@@ -23,19 +23,20 @@ BANK = [customer(n) for n in range(10)]
 
 @pytest.fixture(autouse=True, scope="session")
 def shared_lexicons() -> Iterator[None]:
-    """A lexicon of the same words is built once: half of what it takes to build a matcher, which
-    hundreds of tests do.
-    """
-    made: dict[str, Lexicon] = {}
+    """Build a lexicon of the same words only once.
 
-    def shared(*words: Any) -> Lexicon:
+    Hundreds of tests build a matcher, and half of that time goes into its lexicon.
+    """
+    lexicons: dict[str, Lexicon] = {}
+
+    def get_lexicon(*words: Any) -> Lexicon:
         key = repr(words)
-        if key not in made:
-            made[key] = Lexicon(*words)
-        return made[key]
+        if key not in lexicons:
+            lexicons[key] = Lexicon(*words)
+        return lexicons[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loading, "Lexicon", shared)
+        patch.setattr(loading, "Lexicon", get_lexicon)
         yield
 
 
@@ -69,18 +70,17 @@ def shared_server() -> Iterator[None]:
 
 @pytest.fixture
 def own_servers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests of what a server is started with, or how many there are."""
+    """Give a test fork servers of its own, to see how they are started and how many there are."""
     for module in WHO_UNPACKS:
         monkeypatch.setattr(module, "ForkServer", ForkServer)
 
 
 @pytest.fixture(scope="session")
 def enrolled(tmp_path_factory: pytest.TempPathFactory, initialised: Path) -> Path:
-    """A data folder in which tenant `bank` has ten customers, to be copied: less than half of what
-    it takes to enrol them.
+    """Return a data folder whose tenant `bank` has ten customers, to be copied.
 
-    They are enrolled by the real clock, by which command lines go: at the tests' noon the list
-    would be over one day.
+    Copying takes less than half as long as enrolling. The customers are enrolled by the real clock,
+    which command lines use: by the tests' noon the list would be over a day old.
     """
     folder = shutil.copytree(initialised, tmp_path_factory.mktemp("enrolled") / "data")
     enrol(Context(folder), "bank", BANK)
@@ -92,21 +92,23 @@ def enrol_once(tmp_path_factory: pytest.TempPathFactory, initialised: Path) -> C
     """Gives a data folder a tenant `bank` with these customers, who are enrolled once for all
     tests that name the same.
     """
-    made: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
 
     def give(data: Path, customers: Sequence[dict[str, str]], digests: str = "all") -> None:
         key = json.dumps([digests, customers])
-        if key not in made:
-            made[key] = shutil.copytree(initialised, tmp_path_factory.mktemp("enrolled") / "data")
-            enrol(Context(made[key]), "bank", customers, digests)
-        shutil.copytree(made[key], data, dirs_exist_ok=True)
+        if key not in folders:
+            folders[key] = shutil.copytree(
+                initialised, tmp_path_factory.mktemp("enrolled") / "data"
+            )
+            enrol(Context(folders[key]), "bank", customers, digests)
+        shutil.copytree(folders[key], data, dirs_exist_ok=True)
 
     return give
 
 
 @pytest.fixture
 def bank(context: Context, enrolled: Path) -> Context:
-    """A data folder of the test's own in which tenant `bank` has ten customers."""
+    """Return this test's own data folder, in which tenant `bank` has ten customers."""
     shutil.copytree(enrolled, context.data, dirs_exist_ok=True)
     return context
 

@@ -54,13 +54,13 @@ Texts = dict[str, str]
 
 
 def texts(folder: Path) -> Texts:
-    """What is found, as text, by the name of what it is found in."""
-    with mock.patch.object(KeyStore, "make", known_key):
+    """Return every result as text, by the name of the case."""
+    with mock.patch.object(KeyStore, "make", derive_key):
         context = Context(folder, Clock(lambda: NOON))
         list(setup.initialise(context))
         (folder / "ullage.toml").write_text(SETTINGS, encoding="utf-8")
         context = Context(folder, Clock(lambda: NOON))
-        planned, made = plan(), cases()
+        planned, cases_ = plan(), cases()
         people = map(Person, range(corpus.CUSTOMERS // 10))
         enrol(
             context,
@@ -69,37 +69,39 @@ def texts(folder: Path) -> Texts:
             ([cell(person) for cell in COLUMNS.values()] for person in people),
         )
         enrol(context, "demo", DEMO_HEADER, (person.row() for person in planned.customers))
-        enrol(context, "recall", *lists(made))
+        enrol(context, "recall", *lists(cases_))
     matcher = build_matcher(context)
-    found = Texts()
+    results = Texts()
     for name in corpus.CORPORA:
         with mock.patch.object(corpus, "CUSTOMERS", corpus.CUSTOMERS // 10):
             documents = corpus.corpus(name, MEGABYTES).documents
-        found |= _of_all(
+        results |= _read_all(
             matcher,
             context,
             {f"corpus {name} {number}": body for number, body in enumerate(documents)},
         )
     lines = VECTORS.read_text(encoding="utf-8").splitlines()
-    found |= _of_all(
+    results |= _read_all(
         matcher,
         context,
         {f"vector {vector['name']}": vector["input"].encode() for vector in map(json.loads, lines)},
     )
-    found |= _of_all(
+    results |= _read_all(
         matcher,
         context,
         {
             f"case {case.kind} {case.disguise} {n}": case.text.encode()
-            for n, case in enumerate(made)
+            for n, case in enumerate(cases_)
         },
     )
     for inputs, media_type in ((hostile.INPUTS, "text/plain"), (hostile.PAGES, "text/html")):
         bodies = {f"hostile {name}": make(HOSTILE_SIZE) for name, make in inputs.items()}
-        found |= _of_all(matcher, context, bodies, media_type)
+        results |= _read_all(matcher, context, bodies, media_type)
     posts = {f"demo {number}": post for number, post in enumerate(planned.posts)}
     bodies = {name: post.body.encode() for name, post in posts.items()}
-    return found | _of_all(matcher, context, bodies, titles=[post.title for post in posts.values()])
+    return results | _read_all(
+        matcher, context, bodies, titles=[post.title for post in posts.values()]
+    )
 
 
 def enrol(
@@ -116,21 +118,21 @@ def enrol(
     installation.install(context.data, context.keys, tenant, built, context.clock.now())
 
 
-def known_key(self: KeyStore, name: str) -> bytes:
-    """A key that follows from its name, so that keyed tokens are the same each time."""
+def derive_key(self: KeyStore, name: str) -> bytes:
+    """Write and return a key derived from its name, so that keyed tokens never vary."""
     if not self.exists(name):
         self.write(name, hashlib.sha256(name.encode()).digest())
     return self.read(name)
 
 
-def _of_all(
+def _read_all(
     matcher: Matcher,
     context: Context,
     bodies: dict[str, bytes],
     media_type: str = "text/plain",
     titles: Sequence[str] = (),
 ) -> Texts:
-    """Detections and findings of each body, matched in one go as captures are."""
+    """Return detections and findings of each body, matched in one batch as captures are."""
     at, names = context.clock.now(), list(bodies)
     captures = [
         Capture(
@@ -145,15 +147,17 @@ def _of_all(
         )
         for name, title in zip(names, titles or [""] * len(names), strict=True)
     ]
-    found = {name: [line] for name, line in zip(names, _detections(matcher, captures), strict=True)}
+    lines_of = {
+        name: [line] for name, line in zip(names, _detections(matcher, captures), strict=True)
+    }
     identities = {matcher.key.served("golden", name, bodies[name]): name for name in names}
-    for one in findings(matcher, captures, at):
-        found[_source(matcher, one, identities)].append(one.encode().decode())
-    return {name: "\n".join(lines) for name, lines in found.items()}
+    for finding in findings(matcher, captures, at):
+        lines_of[_source(matcher, finding, identities)].append(finding.encode().decode())
+    return {name: "\n".join(lines) for name, lines in lines_of.items()}
 
 
 def _source(matcher: Matcher, finding: Finding, served: dict[str, str]) -> str:
-    """The name of the capture that a finding is of."""
+    """Return the name of the capture that the finding came from."""
     return next(
         name
         for identity, name in served.items()
@@ -162,13 +166,15 @@ def _source(matcher: Matcher, finding: Finding, served: dict[str, str]) -> str:
 
 
 def _detections(matcher: Matcher, captures: Sequence[Capture]) -> Iterator[str]:
-    """Every candidate of each capture: kind, form, bytes of the folded text, normal form,
-    whether it is valid, and weak.
+    """Yield the candidates of each capture, one line each.
+
+    VAR _read_all line has
+    and whether it is weak.
     """
     pieces = (
         piece
-        for number, one in enumerate(captures)
-        for piece in pieces_of_capture(number, one, print)
+        for number, captured in enumerate(captures)
+        for piece in pieces_of_capture(number, captured, print)
     )
     lines: list[list[str]] = [[] for _ in captures]
     for searched in batches(pieces, matcher.lexicon):
@@ -189,28 +195,28 @@ def _detections(matcher: Matcher, captures: Sequence[Capture]) -> Iterator[str]:
                     f"{start:09} {end} {segment.kind} {segment.form} {normal} {valid}"
                     f" {segment.weak}"
                 )
-    return ("\n".join(sorted(own)) for own in lines)
+    return ("\n".join(sorted(candidates)) for candidates in lines)
 
 
-def digests(found: Texts) -> dict[str, str]:
-    """What is frozen."""
+def digests(results: Texts) -> dict[str, str]:
+    """Return the digest of each text, which is what gets frozen."""
     return {
-        name: hashlib.sha256(text.encode()).hexdigest()[:DIGITS] for name, text in found.items()
+        name: hashlib.sha256(text.encode()).hexdigest()[:DIGITS] for name, text in results.items()
     }
 
 
 def main() -> None:
     """Freeze, or write the texts to the folder that is named."""
     with tempfile.TemporaryDirectory() as folder:
-        found = texts(Path(folder))
+        results = texts(Path(folder))
     if len(sys.argv) > 1:
-        for number, (name, text) in enumerate(found.items()):
+        for number, (name, text) in enumerate(results.items()):
             (Path(sys.argv[1]) / f"{number:04} {name.replace('/', '_')[:80]}.txt").write_text(
                 text, encoding="utf-8"
             )
     else:
         FROZEN.write_text(
-            json.dumps(digests(found), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+            json.dumps(digests(results), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
         )
 
 

@@ -24,8 +24,8 @@ CARD_LIKE = "4917096259826"
 LEXICON = Lexicon({})
 
 
-def asked(text: str) -> set[str]:
-    """The phones and cards that a watchlist is asked for."""
+def look_up_keys(text: str) -> set[str]:
+    """Return the phone and card numbers that would be looked up in a customer list."""
     searched = next(iter(batches([Piece(0, "", text.encode(), len(text.encode()))], LEXICON)))
     return {
         row[:length].tobytes().decode()
@@ -48,9 +48,9 @@ def asked(text: str) -> set[str]:
     ],
 )  # fmt: skip
 def test_behind_a_label_a_calling_code_needs_no_plus_sign(before: str) -> None:
-    assert asked(f"{before}{CARD_LIKE}") == {f"+{CARD_LIKE}", CARD_LIKE}
-    assert asked(f"x\n{before}49 170 9625982, y") == {GERMAN}
-    assert asked(f"{before}49-170-9625982\n") == {GERMAN}
+    assert look_up_keys(f"{before}{CARD_LIKE}") == {f"+{CARD_LIKE}", CARD_LIKE}
+    assert look_up_keys(f"x\n{before}49 170 9625982, y") == {GERMAN}
+    assert look_up_keys(f"{before}49-170-9625982\n") == {GERMAN}
 
 
 @pytest.mark.parametrize("code", PLANS)
@@ -60,7 +60,7 @@ def test_mobiles_of_every_plan_are_read_behind_a_label(code: str) -> None:
         for number in mobiles(code, 40)
         if not (len(number) == 11 and number[0] == "1" and number[1] > "2")
     ]
-    assert {f"+{number}" for number in numbers} - asked(
+    assert {f"+{number}" for number in numbers} - look_up_keys(
         "".join(f"phone: {number}\n" for number in numbers)
     ) == set()
 
@@ -69,7 +69,7 @@ def test_mobiles_of_every_plan_are_read_behind_a_label(code: str) -> None:
 def test_a_column_of_phones_is_a_label(code: str) -> None:
     numbers = [*as_cards((code,)), *mobiles(code, 20)]
     text = "name,phone\n" + "".join(f"Anna,{number}\n" for number in numbers)
-    assert {f"+{number}" for number in numbers} - asked(text) == set()
+    assert {f"+{number}" for number in numbers} - look_up_keys(text) == set()
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_column_of_phones_is_a_label(code: str) -> None:
 def test_a_national_number_beside_its_country_is_read_as_it_is_dialled_from_abroad(
     text: str, number: str
 ) -> None:
-    assert number in asked(text)
+    assert number in look_up_keys(text)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_national_number_beside_its_country_is_read_as_it_is_dialled_from_abro
     ],
 )  # fmt: skip
 def test_what_is_no_number_of_that_country_is_none(text: str) -> None:
-    assert asked(text) == set()
+    assert look_up_keys(text) == set()
 
 
 def test_a_national_number_finds_its_customer(context: Context) -> None:
@@ -138,8 +138,8 @@ def test_a_table_of_many_is_read_row_by_row() -> None:
     rng = random.Random(1)
     numbers = [f"+49{number[2:]}" for number in mobiles("49", 200)]
     rows = [f"{rng.randrange(999)},DE,0{number[3:]}" for number in numbers]
-    assert asked("id,country,phone\n" + "\n".join(rows)) >= set(numbers)
-    assert asked("\n".join(rows)) >= set(numbers)
+    assert look_up_keys("id,country,phone\n" + "\n".join(rows)) >= set(numbers)
+    assert look_up_keys("\n".join(rows)) >= set(numbers)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_a_table_of_many_is_read_row_by_row() -> None:
 def test_a_label_in_a_language_tells_the_country_of_a_number_as_written_at_home(
     text: str, number: str
 ) -> None:
-    assert number in asked(text)
+    assert number in look_up_keys(text)
 
 
 @pytest.mark.parametrize(
@@ -175,4 +175,4 @@ def test_a_label_in_a_language_tells_the_country_of_a_number_as_written_at_home(
 def test_no_country_is_told_by_a_label_of_another_language_or_a_number_of_no_plan(
     text: str,
 ) -> None:
-    assert asked(text) == set()
+    assert look_up_keys(text) == set()

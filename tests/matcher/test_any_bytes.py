@@ -78,9 +78,11 @@ def test_any_bytes_are_read_to_their_end(
         )
         for n, body in enumerate(bodies)
     ]
-    told = [
+    findings_by_post = [
         list(findings_of(matcher, reading, posts[0].fetched_at)) for reading in matcher.read(posts)
     ]
-    assert len(told) == len(posts)
-    for post, found in zip(posts, told, strict=True):
-        assert found or b"\0" in post.body  # with which it may be UTF-16, where the value is none
+    assert len(findings_by_post) == len(posts)
+    for post, post_findings in zip(posts, findings_by_post, strict=True):
+        assert (
+            post_findings or b"\0" in post.body
+        )  # with which it may be UTF-16, where the value is none

@@ -18,7 +18,7 @@ CUSTOMERS = [customer(n) for n in range(400)]
 
 @pytest.fixture
 def context(data: Path) -> Context:
-    """The command line goes by the real clock."""
+    """Return a context at the real clock, by which the command line runs."""
     return Context(data)
 
 
@@ -33,9 +33,9 @@ def bank(context: Context, enrol_once: Callable) -> Context:
 
 
 def verdict(ullage, path: Path, *words: str) -> dict:
-    done = ullage("assess", path, "--json", *words)
-    assert done.exit_code == 0, done.output
-    return json.loads(done.stdout)["tenants"][0]
+    result = ullage("assess", path, "--json", *words)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)["tenants"][0]
 
 
 def strangers(count: int) -> list[str]:
@@ -44,7 +44,7 @@ def strangers(count: int) -> list[str]:
 
 
 def failing(number: int) -> str:
-    """A resident ID whose check character is another."""
+    """Return a resident ID with a wrong check character."""
     right = resident_id(number)
     return right[:-1] + ("1" if right[-1] != "1" else "2")
 
@@ -90,12 +90,12 @@ def sample(tmp_path: Path) -> Path:
 
 
 def test_the_screen_says_all_of_it_in_100_columns(ullage, bank: Context, sample: Path) -> None:
-    done = ullage("assess", sample)
-    assert done.exit_code == 0
-    lines = [line.strip("│ ") for line in done.stdout.splitlines()]
-    assert max(map(len, done.stdout.splitlines())) <= 100
+    result = ullage("assess", sample)
+    assert result.exit_code == 0
+    lines = [line.strip("│ ") for line in result.stdout.splitlines()]
+    assert max(map(len, result.stdout.splitlines())) <= 100
     shown = " ".join(" ".join(lines).split())
-    for said in (
+    for phrase in (
         "[bold]sample.txt",
         "newest date 2024-01-02",
         "51 phone, 50 resident_id (checksum fails: 1 resident_id)",
@@ -109,12 +109,12 @@ def test_the_screen_says_all_of_it_in_100_columns(ullage, bank: Context, sample:
         "1 of 51 resident IDs fail their checksum",
         "Next: ",
     ):
-        assert said in shown
+        assert phrase in shown
     assert not [
         p
         for p in CUSTOMERS[:50]
         for kind in ("name", "phone", "resident_id")
-        if p[kind] in done.output
+        if p[kind] in result.output
     ]
 
 
@@ -153,7 +153,7 @@ def test_the_tenant_with_most_customers_in_it_comes_first(
 
 @pytest.fixture
 def labelled(bank: Context, ullage, tmp_path: Path) -> Context:
-    """The same bank, with customers labelled: the first hundred in one export, and one as bait."""
+    """Return the bank with labels on its customers: an export cohort, and one honeytoken."""
     columns = ("customer_ref", "name", "phone", "resident_id", "cohort_export", "canary")
     rows = [
         (*(p[c] for c in columns[:4]), "E17" if n < 100 else "E18", "sms A" if n == 3 else "")
@@ -170,16 +170,16 @@ def labelled(bank: Context, ullage, tmp_path: Path) -> Context:
 def test_bait_names_the_partner_and_cohorts_are_told_on_screen_and_as_json(
     ullage, labelled: Context, sample: Path
 ) -> None:
-    found = verdict(ullage, sample)
+    exposed = verdict(ullage, sample)
     assert (
-        found["origin"]["verdict"],
-        found["origin"]["label"],
-        found["exposure"]["severity"],
+        exposed["origin"]["verdict"],
+        exposed["origin"]["label"],
+        exposed["exposure"]["severity"],
     ) == ("partner", "sms A", "high")
     shown = " ".join(
         " ".join(line.strip("│ ") for line in ullage("assess", sample).stdout.splitlines()).split()
     )
-    for said in (
+    for phrase in (
         "HIGH",
         "PARTNER sms A: a honeytoken that only it received is in a verified row, an indication",
         "+10 a honeytoken was found in a verified row",
@@ -190,7 +190,7 @@ def test_bait_names_the_partner_and_cohorts_are_told_on_screen_and_as_json(
         "high: 50 of our customers with name, phone",
         "Next: Ask the partner today",
     ):
-        assert said in shown
+        assert phrase in shown
 
 
 @pytest.mark.parametrize(("own", "origin"), [('["BRANCH"]', "ours"), ('["POLICY"]', "unknown")])
@@ -200,25 +200,25 @@ def test_a_field_that_only_the_tenant_holds_says_whose_rows_they_are(
     (bank.data / "ullage.toml").write_text(
         f"[tenants.bank]\ncirculation = 200000.0\nown_fields = {own}\n"
     )
-    known = random.Random(3).sample(CUSTOMERS, 30)
-    numbers = [*(p["phone"] for p in known), *strangers(70)]
+    sample_ = random.Random(3).sample(CUSTOMERS, 30)
+    numbers = [*(p["phone"] for p in sample_), *strangers(70)]
     path = tmp_path / "branches.csv"
     path.write_text(
         "\n".join(["手机号,开户行", *(f"{number},中山路支行" for number in numbers)]),
         encoding="utf-8",
     )
-    found = verdict(ullage, path)
-    assert found["origin"]["verdict"] == origin
-    assert ("fields that only the tenant holds: BRANCH" in str(found)) == (origin == "ours")
+    exposed = verdict(ullage, path)
+    assert exposed["origin"]["verdict"] == origin
+    assert ("fields that only the tenant holds: BRANCH" in str(exposed)) == (origin == "ours")
 
 
 def test_a_field_of_no_such_name_is_refused_where_it_stands(
     ullage, bank: Context, tmp_path: Path
 ) -> None:
     (bank.data / "ullage.toml").write_text('[tenants.bank]\nown_fields = ["BRANCHES"]\n')
-    done = ullage("assess", tmp_path)
-    assert done.exit_code != 0
-    assert "tenants.bank.own_fields" in done.output + str(done.exception)
+    result = ullage("assess", tmp_path)
+    assert result.exit_code != 0
+    assert "tenants.bank.own_fields" in result.output + str(result.exception)
 
 
 def test_numbers_that_chance_gives_are_noise_on_the_screen_too(
@@ -240,8 +240,8 @@ def test_nothing_is_kept_unless_it_is_opened(ullage, bank: Context, sample: Path
     assert kept() == before
     bus = bank.bus()
     subscription = bus.subscribe(FINDINGS, "alert")
-    done = ullage("assess", sample, "--open", "--wait", "0")
-    assert (done.exit_code, "submitted, but not processed yet" in done.stderr) == (
+    result = ullage("assess", sample, "--open", "--wait", "0")
+    assert (result.exit_code, "submitted, but not processed yet" in result.stderr) == (
         Exit.FAILED,
         True,
     )
@@ -260,9 +260,9 @@ def test_standard_input_and_an_empty_file_have_a_verdict(ullage, bank: Context) 
         (b"x", Exit.DONE),
         (phone(1).encode(), Exit.DONE),
     ):
-        done = ullage("assess", "-", input=body)
-        assert done.exit_code == code
-        assert "bank" in done.stdout
+        result = ullage("assess", "-", input=body)
+        assert result.exit_code == code
+        assert "bank" in result.stdout
 
 
 @pytest.mark.parametrize("name", ["orders.xls", "orders.html", "orders"])
@@ -279,8 +279,12 @@ def test_a_table_of_a_page_is_read_by_what_it_is_and_not_by_its_name(
         f"<html><table><tr><th>买家</th><th>电话</th><th>订单号</th></tr>{''.join(cells)}</table></html>",
         encoding="gb18030",
     )
-    told = verdict(ullage, path)
-    assert (told["corroborated_rows"], told["origin"]["verdict"], told["exposure"]["row"]) == (
+    assessed = verdict(ullage, path)
+    assert (
+        assessed["corroborated_rows"],
+        assessed["origin"]["verdict"],
+        assessed["exposure"]["row"],
+    ) == (
         60,
         "ours",
         9,
@@ -299,14 +303,18 @@ def test_a_sheet_of_excel_2003_in_xml_has_rows(
         "".join(f'<Cell><Data ss:Type="String">{value}</Data></Cell>{end}' for value in row)
         for row in data
     ]
-    rows = "".join(f"<Row>{end}{own}</Row>{end}" for own in cells)
+    rows = "".join(f"<Row>{end}{text}</Row>{end}" for text in cells)
     path = tmp_path / "a.xls"
     path.write_text(
         '<?xml version="1.0"?><?mso-application'
         f' progid="Excel.Sheet"?><Workbook><Table>{rows}</Table></Workbook>'
     )
-    told = verdict(ullage, path)
-    assert (told["corroborated_rows"], told["origin"]["verdict"], told["exposure"]["row"]) == (
+    assessed = verdict(ullage, path)
+    assert (
+        assessed["corroborated_rows"],
+        assessed["origin"]["verdict"],
+        assessed["exposure"]["row"],
+    ) == (
         60,
         "ours",
         9,

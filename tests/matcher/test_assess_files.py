@@ -15,7 +15,7 @@ from ullage.settings import Context
 
 
 def card(number: int) -> str:
-    return next(made for digit in range(10) if luhn(made := f"620000{number:09d}{digit}"))
+    return next(number_ for digit in range(10) if luhn(number_ := f"620000{number:09d}{digit}"))
 
 
 CUSTOMERS = [customer(n, card=card(n)) for n in range(60)]
@@ -23,7 +23,7 @@ CUSTOMERS = [customer(n, card=card(n)) for n in range(60)]
 
 @pytest.fixture
 def context(data: Path) -> Context:
-    """The command line goes by the real clock."""
+    """Return a context at the real clock, by which the command line runs."""
     return Context(data)
 
 
@@ -37,14 +37,14 @@ def judge(
         '[tenants.bank]\ndomains = ["bank.example"]\nbins = ["620000"]\n'
     )
 
-    def judged(name: str, body: bytes) -> tuple[str, int, str]:
+    def assess_file(name: str, body: bytes) -> tuple[str, int, str]:
         (tmp_path / name).write_bytes(body)
         exposure = json.loads(ullage("assess", tmp_path / name, "--json").stdout)["tenants"][0][
             "exposure"
         ]
         return exposure["severity"], exposure["row"], exposure["scenario"]
 
-    return judged
+    return assess_file
 
 
 ENTRY = "Soft: Chrome\nURL: https://{}\nUsername: {}\nPassword: Secr3t!x\n===============\n"
@@ -61,11 +61,11 @@ ENTRY = "Soft: Chrome\nURL: https://{}\nUsername: {}\nPassword: Secr3t!x\n======
 def test_an_archive_of_a_stealer_with_a_login_of_staff_is_a_way_in(
     judge, host: str, login: str, expected: tuple
 ) -> None:
-    others = "".join(
+    other_logins = "".join(
         ENTRY.format(f"site{n}.example.org/login", f"user{n}@mail.example") for n in range(20)
     )
     members = {
-        "PC/Passwords.txt": (others + ENTRY.format(host, login)).encode(),
+        "PC/Passwords.txt": (other_logins + ENTRY.format(host, login)).encode(),
         "PC/System.txt": b"OS: Windows 10\n",
     }
     assert judge("logs.zip", zip_of(members)) == expected
@@ -103,15 +103,15 @@ APART = [customer(7 * n * n) for n in range(60)]
 def whose(
     context: Context, ullage: Callable, enrol_once: Callable, tmp_path: Path
 ) -> Callable[[bytes], dict]:
-    """What is said of an archive with this in `Passwords.txt`."""
+    """Return a function that assesses an archive with this `Passwords.txt`."""
     enrol_once(context.data, APART)
 
-    def assessed(body: bytes) -> dict:
+    def assess_passwords(body: bytes) -> dict:
         (tmp_path / "logs.zip").write_bytes(zip_of({"CN[1A2B]/Passwords.txt": body}))
         [tenant] = json.loads(ullage("assess", tmp_path / "logs.zip", "--json").stdout)["tenants"]
         return tenant
 
-    return assessed
+    return assess_passwords
 
 
 def passwords(form: str, people: list[dict[str, str]] = APART) -> bytes:
@@ -119,11 +119,11 @@ def passwords(form: str, people: list[dict[str, str]] = APART) -> bytes:
         form.format(
             n=n,
             site=f"site{n % 7}.example.org",
-            phone=one["phone"],
-            mail=one["email"],
+            phone=person["phone"],
+            mail=person["email"],
             password=f"Secr3t!{n}x",
         )
-        for n, one in enumerate(people)
+        for n, person in enumerate(people)
     ]
     return "".join(rows).encode()
 
@@ -132,15 +132,19 @@ def passwords(form: str, people: list[dict[str, str]] = APART) -> bytes:
 def test_logins_of_our_customers_at_others_sites_are_from_their_own_computers(
     whose, form: str
 ) -> None:
-    told = whose(passwords(FORMS[form]))
-    reasons = [reason[2:] for reason in told["origin"]["reasons"] if reason[0] == "O17"]
-    assert (told["customers"], told["origin"]["verdict"]) == (60, "devices")
-    assert (told["exposure"]["severity"], told["exposure"]["row"], told["exposure"]["told"]) == (
+    tenant = whose(passwords(FORMS[form]))
+    reasons = [reason[2:] for reason in tenant["origin"]["reasons"] if reason[0] == "O17"]
+    assert (tenant["customers"], tenant["origin"]["verdict"]) == (60, "devices")
+    assert (
+        tenant["exposure"]["severity"],
+        tenant["exposure"]["row"],
+        tenant["exposure"]["told"],
+    ) == (
         "medium",
         6,
         "fraud_queue",
     )
-    assert told["next_step"].startswith("Reset logins today")
+    assert tenant["next_step"].startswith("Reset logins today")
     assert reasons == [
         [
             "60 rows in the form of a stealer log, logins at others' sites",
@@ -151,17 +155,17 @@ def test_logins_of_our_customers_at_others_sites_are_from_their_own_computers(
 
 @pytest.mark.parametrize("form", OTHERS_FORMS)
 def test_passwords_without_the_address_of_a_site_are_of_no_stealer(whose, form: str) -> None:
-    told = whose(passwords(OTHERS_FORMS[form]))
-    assert (told["customers"], told["origin"]["verdict"]) == (60, "ours")
-    assert "stealer" not in str(told["origin"]["reasons"])
+    tenant = whose(passwords(OTHERS_FORMS[form]))
+    assert (tenant["customers"], tenant["origin"]["verdict"]) == (60, "ours")
+    assert "stealer" not in str(tenant["origin"]["reasons"])
 
 
 def test_rows_of_a_stealer_beside_a_list_with_names_do_not_say_whose_the_list_is(whose) -> None:
     listed = "".join(
-        f"{one['name']},{one['phone']},{one['resident_id']}\n" for one in APART[:40]
+        f"{person['name']},{person['phone']},{person['resident_id']}\n" for person in APART[:40]
     ).encode()
-    told = whose(passwords(FORMS["line"], APART[40:]) + b"\n" + listed)
-    assert told["origin"]["verdict"] == "ours"
+    tenant = whose(passwords(FORMS["line"], APART[40:]) + b"\n" + listed)
+    assert tenant["origin"]["verdict"] == "ours"
 
 
 @pytest.mark.parametrize("row", [{"md5": "phone"}, {"a": "phone", "b": "resident_id"}])

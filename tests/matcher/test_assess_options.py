@@ -26,7 +26,7 @@ PICTURE = b"\x89PNG\r\n\x1a\n" + NOISE(6000)
 
 @pytest.fixture
 def context(data: Path) -> Context:
-    """The command line goes by the real clock."""
+    """Return a context at the real clock, by which the command line runs."""
     return Context(data)
 
 
@@ -163,9 +163,9 @@ def test_what_holds_nothing_to_read_has_no_verdict(
 ) -> None:
     body, reason = SAYS_NOTHING[name]
     (tmp_path / name).write_bytes(body)
-    told = ullage("assess", tmp_path / name, "--json")
-    whole = json.loads(told.stdout)
-    assert (told.exit_code, whole["verdict"], [one["reason"] for one in whole["not_read"]]) == (
+    result = ullage("assess", tmp_path / name, "--json")
+    whole = json.loads(result.stdout)
+    assert (result.exit_code, whole["verdict"], [part["reason"] for part in whole["not_read"]]) == (
         3,
         "no verdict",
         [reason],
@@ -177,7 +177,7 @@ def test_what_holds_nothing_to_read_has_no_verdict(
 
 
 def as_parts(row: dict[str, str]) -> dict[str, bytes]:
-    """One customer as custom XML may hold them."""
+    """Return one customer the way custom XML may hold it."""
     name, number = row["name"], row["phone"]
     return {
         "elements": f"<r><c><n>{name}</n><p>{number}</p></c></r>".encode(),
@@ -207,10 +207,10 @@ def test_custom_xml_of_a_blank_document_is_read(
     path.write_bytes(
         builders.docx_of("<w:p/>", {**PLUMBING, "customXml/item6.xml": as_parts(row)[how]})
     )
-    told = json.loads(ullage("assess", path, "--json").stdout)
-    found = number == 7
-    assert (told["verdict"], told["not_read"]) == ("exposed" if found else "nobody", [])
-    assert [one["customers"] for one in told["tenants"]] == [found]
+    verdict = json.loads(ullage("assess", path, "--json").stdout)
+    is_customer = number == 7
+    assert (verdict["verdict"], verdict["not_read"]) == ("exposed" if is_customer else "nobody", [])
+    assert [tenant["customers"] for tenant in verdict["tenants"]] == [is_customer]
 
 
 @pytest.mark.parametrize("between", ["", "\n    "], ids=["one line", "a line a value"])
@@ -222,11 +222,11 @@ def test_records_of_custom_xml_are_rows(
     records = [{label: row[kind] for label, kind in fields.items()} for row in CUSTOMERS[:60]]
     written = {
         "elements": [
-            f"<c>{between}{between.join(f'<{k}>{v}</{k}>' for k, v in one.items())}{between}</c>"
-            for one in records
+            f"<c>{between}{between.join(f'<{k}>{v}</{k}>' for k, v in record.items())}{between}</c>"
+            for record in records
         ],
         "attributes": [
-            "<c " + " ".join(f'{k}="{v}"' for k, v in one.items()) + "/>" for one in records
+            "<c " + " ".join(f'{k}="{v}"' for k, v in record.items()) + "/>" for record in records
         ],
     }
     path = tmp_path / "a.docx"
@@ -235,9 +235,9 @@ def test_records_of_custom_xml_are_rows(
             "<w:p/>", {"customXml/item1.xml": f"<r>{between.join(written[how])}</r>".encode()}
         )
     )
-    told = json.loads(ullage("assess", path, "--json").stdout)
-    [tenant] = told["tenants"]
-    assert (told["rows"], tenant["corroborated_rows"], tenant["origin"]["verdict"]) == (
+    verdict = json.loads(ullage("assess", path, "--json").stdout)
+    [tenant] = verdict["tenants"]
+    assert (verdict["rows"], tenant["corroborated_rows"], tenant["origin"]["verdict"]) == (
         60,
         60,
         "ours",
@@ -250,8 +250,11 @@ def test_records_of_custom_xml_are_rows(
 def test_an_archive_of_nothing_has_no_verdict(
     ullage, bank: Context, tmp_path: Path, members: dict[str, bytes]
 ) -> None:
-    done = ullage("assess", zip_of(tmp_path / "a.zip", members), "--json")
-    assert (done.exit_code, json.loads(done.stdout)["verdict"]) == (Exit.NO_VERDICT, "no verdict")
+    result = ullage("assess", zip_of(tmp_path / "a.zip", members), "--json")
+    assert (result.exit_code, json.loads(result.stdout)["verdict"]) == (
+        Exit.NO_VERDICT,
+        "no verdict",
+    )
 
 
 @pytest.mark.parametrize(
@@ -270,11 +273,11 @@ def test_an_archive_of_nothing_has_no_verdict(
 )
 def test_what_was_read_is_nobody(ullage, bank: Context, tmp_path: Path, body: bytes) -> None:
     (tmp_path / "a").write_bytes(body)
-    done = ullage("assess", tmp_path / "a", "--json")
+    result = ullage("assess", tmp_path / "a", "--json")
     assert (
-        done.exit_code,
-        json.loads(done.stdout)["verdict"],
-        json.loads(done.stdout)["not_read"],
+        result.exit_code,
+        json.loads(result.stdout)["verdict"],
+        json.loads(result.stdout)["not_read"],
     ) == (0, "nobody", [])
 
 
@@ -283,10 +286,10 @@ def test_customers_beside_a_block_that_is_no_text_are_at_least_so_many(
 ) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(rows(5).encode() + b"\n\n" + base64.encodebytes(NOISE(9000)))
-    done = ullage("assess", path)
-    assert done.exit_code == Exit.NO_VERDICT
-    assert "at least 5 of 400 customers" in done.stdout
-    assert "NO VERDICT" not in done.stdout
+    result = ullage("assess", path)
+    assert result.exit_code == Exit.NO_VERDICT
+    assert "at least 5 of 400 customers" in result.stdout
+    assert "NO VERDICT" not in result.stdout
 
 
 def test_no_verdict_says_what_to_ask_for_and_names_the_member_once(
@@ -305,13 +308,13 @@ def test_a_tenant_without_a_watchlist_is_said_and_is_no_nobody(
 ) -> None:
     make_tenant(bank.keys, "other")
     (tmp_path / "a.txt").write_text("nobody")
-    done = ullage("assess", tmp_path / "a.txt")
-    shown = " ".join(done.stdout.split())
-    assert done.exit_code == Exit.NO_VERDICT
+    result = ullage("assess", tmp_path / "a.txt")
+    shown = " ".join(result.stdout.split())
+    assert result.exit_code == Exit.NO_VERDICT
     assert "tenant other: not searched for, it has no valid customer list here" in shown
     assert "load a customer list of other" in shown
-    told = json.loads(ullage("assess", tmp_path / "a.txt", "--json").stdout)
-    assert (told["verdict"], told["not_looked_for"]) == ("no verdict", ["other"])
+    verdict = json.loads(ullage("assess", tmp_path / "a.txt", "--json").stdout)
+    assert (verdict["verdict"], verdict["not_looked_for"]) == ("no verdict", ["other"])
     assert ullage("assess", tmp_path / "a.txt", "--tenant", "bank").exit_code == Exit.DONE
 
 
@@ -322,16 +325,16 @@ def test_one_tenant_alone(ullage, bank: Context, tmp_path: Path) -> None:
     assert [
         t["tenant"] for t in json.loads(ullage("assess", path, "--json").stdout)["tenants"]
     ] == ["bank", "other"]
-    told = json.loads(ullage("assess", path, "--json", "--tenant", "other").stdout)
-    assert [(t["tenant"], t["customers"]) for t in told["tenants"]] == [("other", 9)]
+    verdict = json.loads(ullage("assess", path, "--json", "--tenant", "other").stdout)
+    assert [(t["tenant"], t["customers"]) for t in verdict["tenants"]] == [("other", 9)]
     make_tenant(bank.keys, "keyed")
-    for name, said in (
+    for name, message in (
         ("nobody", "known: bank, keyed, other"),
         ("keyed", "no customer list of tenant keyed"),
     ):
-        done = ullage("assess", path, "--tenant", name)
-        assert said in str(done.exception)
-        assert done.exception.exit_code == Exit.USAGE
+        result = ullage("assess", path, "--tenant", name)
+        assert message in str(result.exception)
+        assert result.exception.exit_code == Exit.USAGE
 
 
 def test_the_canarys_people_are_no_tenant_of_a_file(ullage, bank: Context, tmp_path: Path) -> None:
@@ -350,10 +353,10 @@ SEVERITIES = ["noise", "notice", "low", "medium", "high", "statutory"]
 def test_fail_on_a_severity(ullage, bank: Context, tmp_path: Path, bar: str) -> None:
     path = tmp_path / "a.csv"
     path.write_text(rows(60), encoding="utf-8")
-    told = json.loads(ullage("assess", path, "--json").stdout)
-    is_as_severe = SEVERITIES.index(told["tenants"][0]["exposure"]["severity"]) >= SEVERITIES.index(
-        bar
-    )
+    verdict = json.loads(ullage("assess", path, "--json").stdout)
+    is_as_severe = SEVERITIES.index(
+        verdict["tenants"][0]["exposure"]["severity"]
+    ) >= SEVERITIES.index(bar)
     assert ullage("assess", path, "--fail-on", bar).exit_code == (
         Exit.EXPOSED if is_as_severe else Exit.DONE
     )
@@ -368,8 +371,8 @@ def test_fail_on_is_a_severity_and_fail_is_any_customer(
 ) -> None:
     path = tmp_path / "a.csv"
     path.write_text(rows(1), encoding="utf-8")
-    done = ullage("assess", path, "--fail-on", "grave")
-    assert (done.exception.exit_code, "low, medium, high" in str(done.exception)) == (
+    result = ullage("assess", path, "--fail-on", "grave")
+    assert (result.exception.exit_code, "low, medium, high" in str(result.exception)) == (
         Exit.USAGE,
         True,
     )
@@ -386,20 +389,20 @@ def test_the_customers_as_csv_hold_handles_and_never_a_value(
     path.write_text(
         f"{rows(30)}\n\n{CUSTOMERS[40]['phone']}\n{CUSTOMERS[0]['phone']}\n", encoding="utf-8"
     )
-    done = ullage("assess", path, "--customers", out)
-    assert "33 customers written" in done.stderr
+    result = ullage("assess", path, "--customers", out)
+    assert "33 customers written" in result.stderr
     assert out.stat().st_mode & 0o777 == 0o600
-    found = list(csv.DictReader(out.read_text(encoding="utf-8").splitlines()))
+    exported = list(csv.DictReader(out.read_text(encoding="utf-8").splitlines()))
     by_tenant = {
-        name: [row for row in found if row["tenant"] == name] for name in ("bank", "other")
+        name: [row for row in exported if row["tenant"] == name] for name in ("bank", "other")
     }
     assert (len(by_tenant["bank"]), len(by_tenant["other"])) == (31, 2)
-    assert len({row["handle"] for row in found}) == 33
+    assert len({row["handle"] for row in exported}) == 33
     assert {row["kinds"] for row in by_tenant["other"]} == {"phone resident_id"}
     assert sorted(row["verified"] for row in by_tenant["bank"]) == ["no"] + ["yes"] * 30
     assert max(int(row["rows"]) for row in by_tenant["bank"]) == 2
-    assert {"ID LOAN NAME PHONE"} <= {row["fields"] for row in found}
-    text = out.read_text(encoding="utf-8") + done.output
+    assert {"ID LOAN NAME PHONE"} <= {row["fields"] for row in exported}
+    text = out.read_text(encoding="utf-8") + result.output
     assert not [
         p
         for p in CUSTOMERS
@@ -418,9 +421,9 @@ def test_the_customers_csv_is_what_resolve_reads(ullage, context: Context, tmp_p
     assert ullage("watchlist", "load", source, "--tenant", "bank").exit_code == 0
     path.write_text(rows(7), encoding="utf-8")
     assert ullage("assess", path, "--customers", out).exit_code == 0
-    done = ullage("subjects", "resolve", out, "--case", "C1", "--reason", "call them")
-    assert done.exit_code == 0
-    assert sorted(row["customer_ref"] for row in csv.DictReader(done.stdout.splitlines())) == [
+    result = ullage("subjects", "resolve", out, "--case", "C1", "--reason", "call them")
+    assert result.exit_code == 0
+    assert sorted(row["customer_ref"] for row in csv.DictReader(result.stdout.splitlines())) == [
         f"C{n:06d}" for n in range(7)
     ]
 
@@ -430,19 +433,19 @@ def test_where_the_customers_cannot_go_is_said_before_anything_is_read(
 ) -> None:
     path = tmp_path / "a.csv"
     path.write_text(rows(1), encoding="utf-8")
-    for out, said in (
+    for out, message in (
         ("-", "wants a file"),
         (tmp_path, "is a folder"),
         (path, "the file that is assessed"),
     ):
-        done = ullage("assess", path, "--customers", out)
-        assert (said in str(done.exception), done.exception.exit_code, done.stdout) == (
+        result = ullage("assess", path, "--customers", out)
+        assert (message in str(result.exception), result.exception.exit_code, result.stdout) == (
             True,
             Exit.USAGE,
             "",
         )
-    done = ullage("assess", path, "--customers", tmp_path / "none" / "out.csv")
-    assert "is no folder" in str(done.exception)
+    result = ullage("assess", path, "--customers", tmp_path / "none" / "out.csv")
+    assert "is no folder" in str(result.exception)
     assert path.read_text(encoding="utf-8") == rows(1)
 
 
@@ -456,9 +459,9 @@ def test_a_login_of_staff_is_an_exposure_though_no_customer_is_in_it(
     )
     path = tmp_path / "passwords.txt"
     path.write_text("URL: https://oa.bank.example/login\nUsername: zhangwei\nPassword: Hr@2026!\n")
-    done = ullage("assess", path, "--fail")
-    assert done.exit_code == Exit.EXPOSED
-    assert "1 staff login at our own sites" in done.stdout
-    assert "none of 400 customers" in done.stdout
-    assert "()" not in done.stdout
+    result = ullage("assess", path, "--fail")
+    assert result.exit_code == Exit.EXPOSED
+    assert "1 staff login at our own sites" in result.stdout
+    assert "none of 400 customers" in result.stdout
+    assert "()" not in result.stdout
     assert json.loads(ullage("assess", path, "--json").stdout)["verdict"] == "exposed"

@@ -59,7 +59,7 @@ LEAK = "\n".join(
 
 @pytest.fixture
 def context(data: Path) -> Context:
-    """The process that judges goes by the real clock."""
+    """Return a context at the real clock, by which the assessing process runs."""
     return Context(data)
 
 
@@ -106,14 +106,14 @@ class Client:
             self.socket.sendall(assessing.framed(payload))
 
     def line(self) -> dict:
-        """The next line of the answer, {} at its end."""
+        """Return the next line of the response, or {} at its end."""
         try:
             return json.loads(self.file.readline() or b"{}")
         except ConnectionResetError:  # it hung up before it took all that was sent
             return {}
 
     def until(self, name: str) -> list[dict]:
-        """The lines up to the one of that name."""
+        """Return the lines up to and including the one of that name."""
         lines = [self.line()]
         while lines[-1] and name not in lines[-1]:
             lines.append(self.line())
@@ -121,35 +121,35 @@ class Client:
         return lines
 
 
-def assessed(data: Path, body: bytes, **more: object) -> list[dict]:
+def assess(data: Path, body: bytes, **more: object) -> list[dict]:
     with Client(data, verb="assess", **{"name": "leak.csv", **more}) as client:
         client.until("go")
         client.send(*(body[n : n + 100_000] for n in range(0, len(body), 100_000)), b"")
         return client.until("done")
 
 
-def told(lines: list[dict], name: str) -> list:
-    return [line[name] for line in lines if name in line]
+def select(lines: list[dict], field: str) -> list:
+    return [line[field] for line in lines if field in line]
 
 
 @pytest.fixture(scope="module")
 def dropped(
     tmp_path_factory: pytest.TempPathFactory, initialised: Path, enrol_once: Callable
 ) -> tuple[list[dict], Path]:
-    """What is answered of `LEAK`, with its finding, and the data folder where it was judged."""
+    """Return the response to `LEAK`, with its finding, and the data folder that assessed it."""
     data = shutil.copytree(initialised, tmp_path_factory.mktemp("dropped") / "data")
     enrol_once(data, CUSTOMERS, "none")
     with listening(
         Context(data),
         Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry()),
     ):
-        return assessed(data, LEAK, hold_bytes=2**26), data
+        return assess(data, LEAK, hold_bytes=2**26), data
 
 
 def test_a_dropped_file_has_the_verdict_that_the_command_gives(
     dropped: tuple, bank: Context, ullage, tmp_path: Path
 ) -> None:
-    [verdict] = told(dropped[0], "verdict")
+    [verdict] = select(dropped[0], "verdict")
     (tmp_path / "leak.csv").write_bytes(LEAK)
     by_command = json.loads(ullage("assess", tmp_path / "leak.csv", "--json").stdout)
     assert verdict.pop("code") == 0
@@ -163,7 +163,7 @@ def test_the_customers_come_as_the_command_writes_them(
     lines, _ = dropped
     (tmp_path / "leak.csv").write_bytes(LEAK)
     ullage("assess", tmp_path / "leak.csv", "--customers", tmp_path / "out.csv")
-    told_here = "".join(told(lines, "customers"))
+    told_here = "".join(select(lines, "customers"))
     assert told_here == (tmp_path / "out.csv").read_bytes().decode()
     assert len(list(csv.DictReader(io.StringIO(told_here)))) == 50
 
@@ -173,8 +173,8 @@ def test_customers_beyond_the_matches_that_are_listed_are_named_all_the_same(
 ) -> None:
     (bank.data / "ullage.toml").write_text("[match]\ncapture_matches = 10\n")
     with listening(Context(bank.data), outcomes):
-        lines = assessed(bank.data, LEAK)
-    rows = list(csv.DictReader(io.StringIO("".join(told(lines, "customers")))))
+        lines = assess(bank.data, LEAK)
+    rows = list(csv.DictReader(io.StringIO("".join(select(lines, "customers")))))
     assert len({row["handle"] for row in rows}) == len(rows) == 50
     assert sum(bool(row["kinds"]) for row in rows) < 50
 
@@ -184,8 +184,8 @@ def test_nothing_of_the_file_is_written_and_nothing_of_its_values_is_answered(
 ) -> None:
     lines, data = dropped
     written = b"".join(path.read_bytes() for path in data.rglob("*") if path.is_file())
-    found = (
-        base64.b64decode(told(lines, "finding")[0]["value"])
+    plain_findings = (
+        base64.b64decode(select(lines, "finding")[0]["value"])
         + json.dumps(lines, ensure_ascii=False).encode()
         + written
     )
@@ -193,7 +193,7 @@ def test_nothing_of_the_file_is_written_and_nothing_of_its_values_is_answered(
         p
         for p in CUSTOMERS
         for kind in ("name", "phone", "resident_id")
-        if p[kind].encode() in found
+        if p[kind].encode() in plain_findings
     ]
 
 
@@ -201,13 +201,13 @@ def test_findings_that_come_back_are_put_on_the_bus_as_assess_signs_them(
     dropped: tuple, served: Path, bank: Context
 ) -> None:
     """The keys of this data folder are those of the one where the file was judged."""
-    held = told(dropped[0], "finding")
+    finding_lines = select(dropped[0], "finding")
     assert Context(dropped[1]).bus().subscribe(FINDINGS, "test").poll(9, 0.0) == []
     subscription = bank.bus().subscribe(FINDINGS, "test")
     with Client(served, verb="open") as client:
         client.until("go")
-        client.send(*(json.dumps(one).encode() for one in held), b"")
-        [handed] = told(client.until("done"), "handed")
+        client.send(*(json.dumps(line).encode() for line in finding_lines), b"")
+        [handed] = select(client.until("done"), "handed")
     [record] = subscription.poll(9, 0.0)
     subscription.close()
     finding = Finding.decode(record.value, FINDING_SCHEMA)
@@ -219,49 +219,49 @@ def test_findings_that_come_back_are_put_on_the_bus_as_assess_signs_them(
 
 
 def test_what_is_opened_at_once_goes_the_same_way(served: Path, bank: Context) -> None:
-    lines = assessed(served, LEAK, to_open=True)
+    lines = assess(served, LEAK, to_open=True)
     [record] = bank.bus().subscribe(FINDINGS, "test").poll(9, 0.0)
-    assert told(lines, "handed") == [{record.headers["id"]: "bank"}]
-    assert told(lines, "finding") == []
+    assert select(lines, "handed") == [{record.headers["id"]: "bank"}]
+    assert select(lines, "finding") == []
 
 
 def test_what_is_too_large_to_be_held_says_so(served: Path) -> None:
-    assert told(assessed(served, LEAK, hold_bytes=10), "unheld") == [True]
+    assert select(assess(served, LEAK, hold_bytes=10), "unheld") == [True]
 
 
 @pytest.mark.parametrize("spoilt", ["value", "id", "signer"])
 def test_a_finding_that_was_changed_is_not_opened(
     dropped: tuple, served: Path, bank: Context, spoilt: str
 ) -> None:
-    held = copy.deepcopy(told(dropped[0], "finding")[0])
+    finding = copy.deepcopy(select(dropped[0], "finding")[0])
     if spoilt == "value":
-        held["value"] = base64.b64encode(base64.b64decode(held["value"]) + b" ").decode()
+        finding["value"] = base64.b64encode(base64.b64decode(finding["value"]) + b" ").decode()
     elif spoilt == "id":
-        held["headers"]["id"] = "f" * 32
+        finding["headers"]["id"] = "f" * 32
     else:
-        held["headers"]["signer"] = "0" * 16
+        finding["headers"]["signer"] = "0" * 16
     with Client(served, verb="open") as client:
         client.until("go")
-        client.send(json.dumps(held).encode(), b"")
+        client.send(json.dumps(finding).encode(), b"")
         client.until("error")
         assert client.line() == {}
     assert bank.bus().subscribe(FINDINGS, "test").poll(9, 0.0) == []
 
 
 def encrypted_zip() -> bytes:
-    """A zip whose one member says that it is encrypted."""
-    with zipfile.ZipFile(held := io.BytesIO(), "w") as packed:
+    """Return a zip whose one member is marked as encrypted."""
+    with zipfile.ZipFile(buffer := io.BytesIO(), "w") as packed:
         packed.writestr("a.csv", LEAK)
-    body = bytearray(held.getvalue())
+    body = bytearray(buffer.getvalue())
     body[6] |= 1
     body[body.index(b"PK\x01\x02") + 8] |= 1
     return bytes(body)
 
 
 def test_what_could_not_be_looked_at_has_no_verdict_and_says_why(served: Path) -> None:
-    [verdict] = told(assessed(served, encrypted_zip(), name="a.zip"), "verdict")
+    [verdict] = select(assess(served, encrypted_zip(), name="a.zip"), "verdict")
     assert (verdict["verdict"], verdict["code"]) == ("no verdict", 3)
-    assert "encrypted" in [one["reason"] for one in verdict["not_read"]]
+    assert "encrypted" in [part["reason"] for part in verdict["not_read"]]
 
 
 def test_containers_are_read(served: Path) -> None:
@@ -270,8 +270,8 @@ def test_containers_are_read(served: Path) -> None:
         "<row>" + "".join(f'<c t="inlineStr"><is><t>{cell}</t></is></c>' for cell in row) + "</row>"
         for row in cells
     )
-    [verdict] = told(
-        assessed(served, builders.xlsx_of({"Sheet1": rows}), name="leak.xlsx"), "verdict"
+    [verdict] = select(
+        assess(served, builders.xlsx_of({"Sheet1": rows}), name="leak.xlsx"), "verdict"
     )
     assert verdict["tenants"][0]["customers"] == 50
 
@@ -280,7 +280,7 @@ def test_a_client_that_goes_midway_ends_the_work(served: Path, outcomes: Counter
     with Client(served, verb="assess") as client:
         client.until("go")
         client.send(LEAK)
-    assert told(assessed(served, LEAK), "verdict"), "nobody is in its way any more"
+    assert select(assess(served, LEAK), "verdict"), "nobody is in its way any more"
     assert outcomes.labels("gone")._value.get() == 1
 
 
@@ -320,17 +320,17 @@ class Peer(Client):
 
 @pytest.fixture
 def holding(outcomes: Counter) -> AssessmentService:
-    made = service(outcomes, HOLDS)
+    running = service(outcomes, HOLDS)
     return dataclasses.replace(
-        made, program=lambda connection, _: (sys.executable, "-c", HOLDS, str(connection))
+        running, program=lambda connection, _: (sys.executable, "-c", HOLDS, str(connection))
     )
 
 
 def test_a_file_that_is_still_coming_holds_nobody_up(holding: AssessmentService) -> None:
-    with Peer(holding, "bank") as slow, Peer(holding, "shop") as other:
+    with Peer(holding, "bank") as slow, Peer(holding, "shop") as shop:
         slow.until("go")
         slow.socket.sendall(assessing.framed(b"x" * 100)[:5])
-        other.drop().until("judging")
+        shop.drop().until("judging")
 
 
 def test_files_are_judged_one_at_a_time_each_tenant_in_turn(holding: AssessmentService) -> None:
@@ -340,13 +340,13 @@ def test_files_are_judged_one_at_a_time_each_tenant_in_turn(holding: AssessmentS
             "place"
         )  # who has come is told so before the next comes
         (third := stack.enter_context(Peer(holding, "bank"))).drop().until("place")
-        other = stack.enter_context(Peer(holding, "shop")).drop()
-        assert other.until("place")[-1] == {"place": 1}
+        shop = stack.enter_context(Peer(holding, "shop")).drop()
+        assert shop.until("place")[-1] == {"place": 1}
         assert stack.enter_context(Peer(holding, "shop", verb="status")).line() == {"waiting": 1}
         assert stack.enter_context(Peer(holding, "bank", verb="status")).line() == {"waiting": 3}
         first.close()
-        other.until("judging")
-        other.close()
+        shop.until("judging")
+        shop.close()
         second.until("judging")
         second.close()
         third.until("judging")
@@ -370,9 +370,9 @@ def test_what_waits_in_memory_is_bounded_and_each_has_some_of_it() -> None:
         a, b, c, d = (stack.enter_context(queue.place(name)) for name in ("a", "b", "c", "a"))
         queue.hold(a, gib)
         queue.hold(b, gib)
-        for one, size in ((d, 1), (c, RESERVED + 1)):
+        for connection, size in ((d, 1), (c, RESERVED + 1)):
             with pytest.raises(FullError):
-                queue.hold(one, size)
+                queue.hold(connection, size)
         queue.hold(c, RESERVED)
 
 
@@ -390,33 +390,35 @@ def test_a_file_that_comes_too_slowly_is_cut_and_told_so(
         assert "nothing of the file came" in silent.until("error")[-1]["error"]
 
 
-def answered(made: AssessmentService) -> bytes:
-    """What a client hears that asks for a file to be assessed."""
+def ask_to_assess(running: AssessmentService) -> bytes:
+    """Return the bytes that a client receives when it asks for an assessment."""
     ours, theirs = socket.socketpair()
     with ours:
         ours.settimeout(60)
-        made.accept(theirs)
+        running.accept(theirs)
         with contextlib.suppress(BrokenPipeError):
             ours.sendall(assessing.framed(b'{"verb": "assess"}') + assessing.framed(b""))
         heard = b""
         with contextlib.suppress(ConnectionResetError):
-            while some := ours.recv(1 << 16):
-                heard += some
+            while chunk := ours.recv(1 << 16):
+                heard += chunk
     return heard
 
 
 def test_a_process_that_dies_midway_is_told(outcomes: Counter) -> None:
-    heard = answered(service(outcomes, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"))
+    heard = ask_to_assess(
+        service(outcomes, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    )
     assert b"died" in json.loads(heard.splitlines()[-1])["error"].encode()
 
 
 def test_what_takes_too_long_is_ended_and_told(outcomes: Counter) -> None:
-    heard = answered(service(outcomes, "import signal; signal.pause()", seconds=0.2))
+    heard = ask_to_assess(service(outcomes, "import signal; signal.pause()", seconds=0.2))
     assert "longer than" in json.loads(heard.splitlines()[-1])["error"]
 
 
 def test_another_user_hears_nothing(outcomes: Counter) -> None:
-    assert answered(service(outcomes, "", users=frozenset({os.getuid() + 1}))) == b""
+    assert ask_to_assess(service(outcomes, "", users=frozenset({os.getuid() + 1}))) == b""
     assert outcomes.labels("refused")._value.get() == 1
 
 
@@ -432,7 +434,7 @@ def test_the_socket_is_in_the_folder_that_is_shared_with_those_who_may_ask(
     with listening(bank, outcomes):
         assert stat.S_IMODE((shared / assessing.NAME).stat().st_mode) == 0o660
         assert not (bank.data / assessing.NAME).exists()
-        assert told(assessed(assessing.folder_of(bank), LEAK), "done")
+        assert select(assess(assessing.folder_of(bank), LEAK), "done")
     assert list(shared.iterdir()) == []
     assert _users(("10004",)) == {os.getuid(), 10004}
 
@@ -450,14 +452,14 @@ def test_what_is_no_question_or_says_that_it_is_too_large_is_refused(
         assert client.recv(100) == b""
 
 
-def framed_pair(*sent: bytes) -> tuple[socket.socket, socket.socket]:
+def make_framed_pair(*sent: bytes) -> tuple[socket.socket, socket.socket]:
     ours, theirs = socket.socketpair()
-    for some in sent:
-        ours.sendall(some)
+    for chunk in sent:
+        ours.sendall(chunk)
     return ours, theirs
 
 
-def taken(theirs: socket.socket) -> contextlib.AbstractContextManager[int]:
+def receive(theirs: socket.socket) -> contextlib.AbstractContextManager[int]:
     return received(
         theirs,
         (queue := AssessmentQueue()),
@@ -471,22 +473,22 @@ def test_a_body_that_goes_on_beyond_what_is_taken_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(assessing, "MOST_BYTES", 10)
-    ours, theirs = framed_pair(assessing.framed(b"1234567"), assessing.framed(b"1234567"))
-    with ours, theirs, pytest.raises(RecordError, match="1 GiB"), taken(theirs):
+    ours, theirs = make_framed_pair(assessing.framed(b"1234567"), assessing.framed(b"1234567"))
+    with ours, theirs, pytest.raises(RecordError, match="1 GiB"), receive(theirs):
         pass
 
 
 def test_a_body_that_ends_early_is_no_file() -> None:
-    ours, theirs = framed_pair(assessing.framed(b"1234567"))
+    ours, theirs = make_framed_pair(assessing.framed(b"1234567"))
     ours.close()
-    with theirs, pytest.raises(UnavailableError), taken(theirs):
+    with theirs, pytest.raises(UnavailableError), receive(theirs):
         pass
 
 
 def test_a_file_that_was_received_cannot_be_changed() -> None:
-    ours, theirs = framed_pair(assessing.framed(b"1234567"), assessing.framed(b""))
-    with ours, theirs, taken(theirs) as held:
-        file = Path(f"/proc/self/fd/{held}")
+    ours, theirs = make_framed_pair(assessing.framed(b"1234567"), assessing.framed(b""))
+    with ours, theirs, receive(theirs) as descriptor:
+        file = Path(f"/proc/self/fd/{descriptor}")
         assert file.read_bytes() == b"1234567"
         with pytest.raises(PermissionError), file.open("r+b", buffering=0) as changed:
             changed.write(b"0")
@@ -507,16 +509,16 @@ def test_a_second_match_leaves_the_first_its_socket(
 ) -> None:
     with listening(bank, outcomes):
         pass
-    assert told(assessed(served, LEAK), "verdict")
+    assert select(assess(served, LEAK), "verdict")
 
 
 def test_a_socket_that_a_dead_process_left_is_no_hindrance(
     bank: Context, outcomes: Counter
 ) -> None:
-    with socket.socket(socket.AF_UNIX) as left, assessing.address(bank.data) as address:
-        left.bind(address)
+    with socket.socket(socket.AF_UNIX) as stale, assessing.address(bank.data) as address:
+        stale.bind(address)
     with listening(bank, outcomes):
-        assert told(assessed(bank.data, LEAK), "verdict")
+        assert select(assess(bank.data, LEAK), "verdict")
 
 
 APPROVED = {
@@ -530,9 +532,7 @@ APPROVED = {
 
 @pytest.fixture
 def resolving(data: Path) -> Iterator[tuple[Path, dict[str, str]]]:
-    """A host with the way back from pseudonyms where one approval is needed; and its customers,
-    by pseudonym.
-    """
+    """Return a data folder where one approval resolves pseudonyms, and its pseudonyms."""
     (data / "ullage.toml").write_text(
         "[tenants.bank]\nreference_approvals = 1\nreference_budget = 3\n", encoding="utf-8"
     )
@@ -564,10 +564,10 @@ def resolve(data: Path, pseudonyms: list[str], **more: object) -> list[dict]:
 def test_pseudonyms_of_an_approved_request_are_resolved_and_audited_first(
     resolving: tuple[Path, dict[str, str]],
 ) -> None:
-    data, known = resolving
-    [first, *_] = known
-    [found] = told(resolve(data, [first, "f" * 32]), "references")
-    assert found == {first: known[first]}
+    data, customers = resolving
+    [first, *_] = customers
+    [resolved] = select(resolve(data, [first, "f" * 32]), "references")
+    assert resolved == {first: customers[first]}
     [(_, entry)] = audit.entries(data / "audit")
     assert (entry.action, entry.actor, entry.tenant, entry.reason) == (
         "subjects.resolve",
@@ -584,13 +584,13 @@ def test_pseudonyms_of_an_approved_request_are_resolved_and_audited_first(
 def test_made_up_approvers_get_no_more_than_a_days_budget(
     resolving: tuple[Path, dict[str, str]],
 ) -> None:
-    data, known = resolving
+    data, customers = resolving
     made_up = {"approval": {**APPROVED, "approved_by": ["Nobody"]}}
-    for pseudonym in [*known][:2]:
-        assert told(resolve(data, [pseudonym], **made_up), "references")
-    assert told(resolve(data, [*known], **made_up), "unresolved") == ["budget"]
-    assert told(resolve(data, [[*known][2]], **made_up), "references")
-    assert told(resolve(data, [[*known][2]], **made_up), "unresolved") == ["budget"]
+    for pseudonym in [*customers][:2]:
+        assert select(resolve(data, [pseudonym], **made_up), "references")
+    assert select(resolve(data, [*customers], **made_up), "unresolved") == ["budget"]
+    assert select(resolve(data, [[*customers][2]], **made_up), "references")
+    assert select(resolve(data, [[*customers][2]], **made_up), "unresolved") == ["budget"]
     actions = [entry.action for _, entry in audit.entries(data / "audit")]
     assert actions == [
         f"subjects.{what}"
@@ -612,10 +612,10 @@ def test_made_up_approvers_get_no_more_than_a_days_budget(
 def test_what_others_have_not_approved_is_not_resolved(
     resolving: tuple[Path, dict[str, str]], more: dict, why: str
 ) -> None:
-    data, known = resolving
-    lines = resolve(data, [*known], **more)
-    assert told(lines, "unresolved") == [why]
-    assert told(lines, "references") == []
+    data, customers = resolving
+    lines = resolve(data, [*customers], **more)
+    assert select(lines, "unresolved") == [why]
+    assert select(lines, "references") == []
     assert not (data / "audit").exists()
 
 
@@ -625,11 +625,11 @@ def test_what_others_have_not_approved_is_not_resolved(
 def test_where_the_way_back_is_not_nothing_is_resolved(
     resolving: tuple[Path, dict[str, str]], gone: str, why: str
 ) -> None:
-    data, known = resolving
+    data, customers = resolving
     with Client(data, verb="status", tenants=["bank"]) as client:
         assert client.line()["resolves"] == ["bank"]
     (data / gone).unlink()
-    assert told(resolve(data, [*known]), "unresolved") == [why]
+    assert select(resolve(data, [*customers]), "unresolved") == [why]
     with Client(data, verb="status", tenants=["bank"]) as client:
         assert "resolves" not in client.line()
 

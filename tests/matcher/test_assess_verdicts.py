@@ -14,7 +14,7 @@ BIN = "62171234"
 
 
 def card(number: int) -> str:
-    """A card of the bank's range that passes Luhn."""
+    """Return a card number in the bank's range that passes Luhn."""
     digits = f"{BIN}{number * 7919 % 10**7:07d}"
     total = sum(
         sum(divmod(int(digit) * (2 - n % 2), 10)) for n, digit in enumerate(reversed(digits))
@@ -42,20 +42,20 @@ def each(form: str, number: int, step: int = 1) -> str:
 def judge(
     data: Path, ullage: Callable, enrol_once: Callable, tmp_path: Path
 ) -> Callable[[str], dict]:
-    """What is said of a file, for a bank of three thousand customers."""
+    """Return a function that assesses a text for a bank of three thousand customers."""
     enrol_once(data, PEOPLE)
     (data / "ullage.toml").write_text(
         f'[tenants.bank]\nbrands = ["云杉银行"]\ndomains = ["bank.example"]\nbins = ["{BIN}"]\n',
         encoding="utf-8",
     )
 
-    def judged(text: str) -> dict:
+    def assess_text(text: str) -> dict:
         path = tmp_path / "given.txt"
         path.write_text(text, encoding="utf-8")
-        told = json.loads(ullage("assess", path, "--json").stdout)["tenants"][0]
-        return {**told, "why": told["exposure"]["reasons"][-1][2]}
+        tenant = json.loads(ullage("assess", path, "--json").stdout)["tenants"][0]
+        return {**tenant, "why": tenant["exposure"]["reasons"][-1][2]}
 
-    return judged
+    return assess_text
 
 
 GATEWAYS = {
@@ -82,15 +82,15 @@ GATEWAYS = {
 def test_codes_of_ours_in_a_gateway_s_log_are_high_and_the_supplier_is_called(
     judge: Callable, form: str
 ) -> None:
-    told = judge(each(GATEWAYS[form], 60))
-    assert (told["exposure"]["severity"], told["exposure"]["row"]) == ("high", 7)
-    assert told["next_step"].startswith("Call the SMS supplier now")
+    tenant = judge(each(GATEWAYS[form], 60))
+    assert (tenant["exposure"]["severity"], tenant["exposure"]["row"]) == ("high", 7)
+    assert tenant["next_step"].startswith("Call the SMS supplier now")
 
 
 def test_codes_of_others_in_a_gateway_s_log_name_no_supplier_of_ours(judge: Callable) -> None:
-    told = judge(each(GATEWAYS["pipes"].replace("云杉银行", "某某外卖"), 60))
-    assert told["exposure"]["row"] != 7
-    assert "SMS supplier" not in told["next_step"]
+    tenant = judge(each(GATEWAYS["pipes"].replace("云杉银行", "某某外卖"), 60))
+    assert tenant["exposure"]["row"] != 7
+    assert "SMS supplier" not in tenant["next_step"]
 
 
 SLIPS = {
@@ -118,10 +118,10 @@ SLIPS = {
 @pytest.mark.parametrize("form", SLIPS)
 def test_cards_of_ours_on_merchants_slips_are_monitored(judge: Callable, form: str) -> None:
     head, row = SLIPS[form]
-    told = judge(head + each(row, 80, 11))
-    assert told["kinds"] == {"card": 80}
-    assert told["exposure"]["severity"] == "medium"
-    assert told["next_step"].startswith("Monitor the cards in it")
+    tenant = judge(head + each(row, 80, 11))
+    assert tenant["kinds"] == {"card": 80}
+    assert tenant["exposure"]["severity"] == "medium"
+    assert tenant["next_step"].startswith("Monitor the cards in it")
 
 
 TRACKS = {
@@ -137,11 +137,11 @@ def test_cards_with_magnetic_tracks_are_blocked_first_and_medium(
     judge: Callable, form: str, number: int
 ) -> None:
     *head, row = TRACKS[form].splitlines(keepends=True)
-    told = judge("".join(head) + each(row, number, 11))
-    assert told["exposure"]["scenario"] == "X3"
-    assert told["next_step"].startswith("Block first")
-    assert told["exposure"]["severity"] == "medium"
-    assert "raised to medium by its next step" in told["why"]
+    tenant = judge("".join(head) + each(row, number, 11))
+    assert tenant["exposure"]["scenario"] == "X3"
+    assert tenant["next_step"].startswith("Block first")
+    assert tenant["exposure"]["severity"] == "medium"
+    assert "raised to medium by its next step" in tenant["why"]
 
 
 NUMBERS = "\n姓名,手机号\n" + "".join(f"王某,154{70000000 + n:08d}\n" for n in range(40))
@@ -159,13 +159,17 @@ SALES = (
 def test_a_sale_in_our_name_that_nobody_verified_reaches_somebody(
     judge: Callable, text: str
 ) -> None:
-    told = judge(text)
-    assert (told["exposure"]["severity"], told["exposure"]["row"], told["exposure"]["told"]) == (
+    tenant = judge(text)
+    assert (
+        tenant["exposure"]["severity"],
+        tenant["exposure"]["row"],
+        tenant["exposure"]["told"],
+    ) == (
         "medium",
         15,
         "desk",
     )
-    assert told["customers"] == 0
+    assert tenant["customers"] == 0
 
 
 @pytest.mark.parametrize(
@@ -204,37 +208,37 @@ def test_reports_of_suspicion_go_to_counsel_first_and_stay_confidential(
     judge: Callable, form: str
 ) -> None:
     head, row = REPORTS[form]
-    told = judge(head + each(row, 50, 3))
-    assert told["exposure"]["scenario"] == "X22"
-    assert told["exposure"]["severity"] == "high"
-    assert told["next_step"].startswith("Counsel and the anti-money-laundering officer first")
-    assert "Warn no customer" in told["next_step"]
+    tenant = judge(head + each(row, 50, 3))
+    assert tenant["exposure"]["scenario"] == "X22"
+    assert tenant["exposure"]["severity"] == "high"
+    assert tenant["next_step"].startswith("Counsel and the anti-money-laundering officer first")
+    assert "Warn no customer" in tenant["next_step"]
 
 
 @pytest.mark.parametrize(
     "form", ["{phone}----{resident_id}\n", "{phone},{resident_id}\n", "{resident_id} {phone}\n"]
 )
 def test_four_hundred_rows_of_phone_and_id_are_medium(judge: Callable, form: str) -> None:
-    told = judge(each(form, 400))
-    assert told["exposure"]["severity"] == "medium"
-    assert "400 of our customers with phone and ID" in told["why"]
+    tenant = judge(each(form, 400))
+    assert tenant["exposure"]["severity"] == "medium"
+    assert "400 of our customers with phone and ID" in tenant["why"]
 
 
 def test_what_stands_beside_a_match_is_not_said_to_have_matched(judge: Callable) -> None:
     """Thirty of our IDs with others' names and phones, in a clinic's list."""
-    others = [n for n in range(9001) if n not in SQUARES]
+    unrelated = [n for n in range(9001) if n not in SQUARES]
     rows = [
-        f"赵某某,154{5000000 + 7 * n * n:08d},{resident_id(others[n * 17 % 4000])},高血压\n"
+        f"赵某某,154{5000000 + 7 * n * n:08d},{resident_id(unrelated[n * 17 % 4000])},高血压\n"
         for n in range(300)
     ]
     rows[::10] = [
         f"赵某某,154{6000000 + 7 * n * n:08d},{PEOPLE[n * 31]['resident_id']},高血压\n"
         for n in range(30)
     ]
-    told = judge("姓名,手机,身份证,诊断\n" + "".join(rows))
-    assert told["kinds"] == {"resident_id": 30}
-    assert "30 of our customers by ID alone" in told["why"]
-    assert "name" not in told["why"]
+    tenant = judge("姓名,手机,身份证,诊断\n" + "".join(rows))
+    assert tenant["kinds"] == {"resident_id": 30}
+    assert "30 of our customers by ID alone" in tenant["why"]
+    assert "name" not in tenant["why"]
 
 
 @pytest.mark.parametrize("number", [1, 3, 10])
@@ -243,12 +247,12 @@ def test_few_reports_of_suspicion_go_to_counsel_first_as_well(
     judge: Callable, number: int, strangers: int
 ) -> None:
     head, row = REPORTS["without a title"]
-    others = [n for n in range(9001) if n not in SQUARES]
+    unrelated = [n for n in range(9001) if n not in SQUARES]
     text = "".join(
-        f"STR9{n},赵某某,{resident_id(others[n * 7])},154{5000000 + 7 * n * n:08d},已报送\n"
+        f"STR9{n},赵某某,{resident_id(unrelated[n * 7])},154{5000000 + 7 * n * n:08d},已报送\n"
         for n in range(strangers)
     )
-    told = judge(head + each(row, number, 3) + text)
-    assert told["exposure"]["scenario"] == "X22"
-    assert told["next_step"].startswith("Counsel and the anti-money-laundering officer first")
-    assert told["exposure"]["severity"] == "high"
+    tenant = judge(head + each(row, number, 3) + text)
+    assert tenant["exposure"]["scenario"] == "X22"
+    assert tenant["next_step"].startswith("Counsel and the anti-money-laundering officer first")
+    assert tenant["exposure"]["severity"] == "high"

@@ -83,40 +83,40 @@ def test_captures_of_a_visit_are_read_in_any_order_and_each_alone(match: MatchPr
 
 
 def test_a_signer_that_becomes_known_is_believed_from_then_on(match: MatchProcess) -> None:
-    known: dict[str, Ed25519PublicKey] = {}
+    trusted: dict[str, Ed25519PublicKey] = {}
     sealer = keys.sealer(match.context.keys)
     sealed = CaptureSealer(sealer, STRANGER).seal(b"x")
-    opener = CaptureOpener(keys.opener(match.context.keys), Verifier(lambda: known))
+    opener = CaptureOpener(keys.opener(match.context.keys), Verifier(lambda: trusted))
     assert opener.open(sealed, sealer.key_id) == (b"x", None)
-    known[STRANGER.name] = STRANGER.private.public_key()
+    trusted[STRANGER.name] = STRANGER.private.public_key()
     assert opener.open(sealed, sealer.key_id)[1] is not None
 
 
 def test_a_signer_that_is_known_no_more_is_not_believed_for_a_key_that_it_granted_before(
     match: MatchProcess,
 ) -> None:
-    known = {STRANGER.name: STRANGER.private.public_key()}
+    trusted = {STRANGER.name: STRANGER.private.public_key()}
     sealer = keys.sealer(match.context.keys)
     visit = CaptureSealer(sealer, STRANGER)
-    other = CaptureSealer(sealer, Signer(Ed25519PrivateKey.generate()))
-    opener = CaptureOpener(keys.opener(match.context.keys), Verifier(lambda: dict(known)))
+    second_sealer = CaptureSealer(sealer, Signer(Ed25519PrivateKey.generate()))
+    opener = CaptureOpener(keys.opener(match.context.keys), Verifier(lambda: dict(trusted)))
     assert opener.open(visit.seal(b"x"), sealer.key_id)[1] is not None
-    known.clear()
+    trusted.clear()
     # has the signers read again
-    assert opener.open(other.seal(b"y"), sealer.key_id) == (b"y", None)
+    assert opener.open(second_sealer.seal(b"y"), sealer.key_id) == (b"y", None)
     assert opener.open(visit.seal(b"z"), sealer.key_id) == (b"z", None)
 
 
 def test_removed_signer_is_refused_within_a_minute_for_a_key_that_it_granted_before(
     match: MatchProcess,
 ) -> None:
-    known, now = {STRANGER.name: STRANGER.private.public_key()}, [0.0]
+    trusted, now = {STRANGER.name: STRANGER.private.public_key()}, [0.0]
     sealer = keys.sealer(match.context.keys)
     visit = CaptureSealer(sealer, STRANGER)
-    verifier = Verifier(lambda: dict(known), lambda: now[0])
+    verifier = Verifier(lambda: dict(trusted), lambda: now[0])
     opener = CaptureOpener(keys.opener(match.context.keys), verifier)
     assert opener.open(visit.seal(b"x"), sealer.key_id)[1] is not None
-    known.clear()
+    trusted.clear()
     now[0] += 59.0
     assert opener.open(visit.seal(b"z"), sealer.key_id) == (b"z", None)
 
@@ -140,14 +140,14 @@ def test_grant_of_a_visit_is_good_for_no_other_site(match: MatchProcess) -> None
     visit = CaptureSealer(sealer, signer, match.context.clock.wall)
     of_board = leak(1).model_copy(update={"site": "board"})
     stolen = unframe(visit.seal(of_board.encode()))[0]
-    forged = frame(stolen, unframe(sealed_under(visit, "board", leak(1).encode()))[1])
+    forged = frame(stolen, unframe(forge_sealed(visit, "board", leak(1).encode()))[1])
     headers = {"schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id}
     match.captures.append([Outgoing("paste", forged, headers)])
     assert [f.capture.site for f in match.drain()] == ["other"]
 
 
-def sealed_under(visit: CaptureSealer, site: str, plain: bytes) -> bytes:
-    """What somebody seals who has stolen the visit's key for `site`."""
+def forge_sealed(visit: CaptureSealer, site: str, plain: bytes) -> bytes:
+    """Return what a thief of the visit's key for `site` would encrypt."""
     key = visit._keys[site]
     nonce = (7).to_bytes(12, "big")
     return frame(key.grant, nonce + key.cipher.encrypt(nonce, plain, visit._info))
@@ -172,10 +172,10 @@ def test_sealer_draws_a_new_key_every_hour_and_keeps_its_visit(match: MatchProce
 @pytest.mark.parametrize("place", [-1, 60, 200, 380, "grant", "nonce"])
 def test_a_capture_that_was_changed_is_a_dead_letter(match: MatchProcess, place: int | str) -> None:
     signer, sealer = keys.signer(match.context.keys, "crawl"), keys.sealer(match.context.keys)
-    one, other = CaptureSealer(sealer, signer), CaptureSealer(sealer, signer)
+    first_sealer, second_sealer = CaptureSealer(sealer, signer), CaptureSealer(sealer, signer)
     (grant, box), (of_other, _) = (
-        unframe(one.seal(leak(1).encode())),
-        unframe(other.seal(leak(1).encode())),
+        unframe(first_sealer.seal(leak(1).encode())),
+        unframe(second_sealer.seal(leak(1).encode())),
     )
     value = bytearray(
         frame(of_other if place == "grant" else grant, box if place != "nonce" else b"\1" + box[1:])
@@ -244,6 +244,6 @@ def test_only_the_canary_post_that_crawl_signed_counts(match: MatchProcess) -> N
         put(match, post, crawl)
     put(match, canary_post(match, crawl, "e" * 12), STRANGER)  # of another's crawl host
     match.work()
-    found = [record for record in match.out.poll(20, 0.0) if record.headers["tenant"] == TENANT]
-    assert len(found) == 1
+    published = [record for record in match.out.poll(20, 0.0) if record.headers["tenant"] == TENANT]
+    assert len(published) == 1
     assert (match.value("false_canaries_total"), match.reasons()) == (4, [])

@@ -21,7 +21,7 @@ COLUMNS = (*HEADER, "canary")
 
 @pytest.fixture
 def context(data: Path) -> Context:
-    """The command line goes by the real clock."""
+    """Return a context at the real clock, by which the command line runs."""
     return Context(data)
 
 
@@ -33,17 +33,17 @@ def bait(tmp_path: Path) -> Path:
 def test_a_list_is_recorded_by_the_digest_of_the_file_that_is_kept(
     ullage, context: Context, bait: Path, tmp_path: Path
 ) -> None:
-    kept = tmp_path / "kept"
-    done = ullage(
-        "watchlist", "stamp", bait, "--tenant", "bank", "--canary", "sms A", "--out", kept
+    kept_file = tmp_path / "kept"
+    result = ullage(
+        "watchlist", "stamp", bait, "--tenant", "bank", "--canary", "sms A", "--out", kept_file
     )
-    assert done.exit_code == 0, done.output
-    digest = hashlib.sha256(kept.read_bytes()).hexdigest()
-    [one] = stamps(context.data / FOLDER, "bank", "sms A")
-    assert (one.sha256, one.customers, one.party) == (digest, 3, "sms A")
-    assert digest in done.stdout
-    assert f"openssl ts -query -data {kept} -sha256" in done.stdout
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert result.exit_code == 0, result.output
+    digest = hashlib.sha256(kept_file.read_bytes()).hexdigest()
+    [stamp] = stamps(context.data / FOLDER, "bank", "sms A")
+    assert (stamp.sha256, stamp.customers, stamp.party) == (digest, 3, "sms A")
+    assert digest in result.stdout
+    assert f"openssl ts -query -data {kept_file} -sha256" in result.stdout
+    assert stat.S_IMODE(kept_file.stat().st_mode) == 0o600
     assert digest in ullage("audit", "list", "--json").stdout
     assert ullage("audit", "verify").exit_code == 0
 
@@ -62,7 +62,7 @@ def test_the_file_is_the_same_for_any_order_and_shape_but_its_random_number(
             ],
         )
     ):
-        kept = tmp_path / f"kept{number}"
+        kept_file = tmp_path / f"kept{number}"
         ullage(
             "watchlist",
             "stamp",
@@ -72,9 +72,9 @@ def test_the_file_is_the_same_for_any_order_and_shape_but_its_random_number(
             "--canary",
             "sms A",
             "--out",
-            kept,
+            kept_file,
         )
-        bodies.append(kept.read_text("utf-8").splitlines())
+        bodies.append(kept_file.read_text("utf-8").splitlines())
     randoms = {body.pop(3) for body in bodies}
     assert len(randoms) == 3
     assert bodies[0] == bodies[1] == bodies[2]
@@ -84,15 +84,15 @@ def test_the_file_is_the_same_for_any_order_and_shape_but_its_random_number(
 def test_a_file_is_checked_against_the_log(
     ullage, context: Context, bait: Path, tmp_path: Path
 ) -> None:
-    kept = tmp_path / "kept"
-    ullage("watchlist", "stamp", bait, "--tenant", "bank", "--canary", "sms A", "--out", kept)
-    good = ullage("watchlist", "stamp", "--check", kept, "--tenant", "bank")
+    kept_file = tmp_path / "kept"
+    ullage("watchlist", "stamp", bait, "--tenant", "bank", "--canary", "sms A", "--out", kept_file)
+    good = ullage("watchlist", "stamp", "--check", kept_file, "--tenant", "bank")
     assert (good.exit_code, "honeytokens of sms A, 3 customers, recorded 20" in good.stdout) == (
         0,
         True,
     )
-    kept.write_bytes(kept.read_bytes().replace(b"C000001", b"C000009"))
-    bad = ullage("watchlist", "stamp", "--check", kept, "--tenant", "bank")
+    kept_file.write_bytes(kept_file.read_bytes().replace(b"C000001", b"C000009"))
+    bad = ullage("watchlist", "stamp", "--check", kept_file, "--tenant", "bank")
     assert (bad.exit_code, "no stamp of it" in bad.stderr) == (1, True)
 
 
@@ -102,7 +102,7 @@ def test_nothing_is_recorded_of_what_cannot_be_kept_or_read(
     there = tmp_path / "there"
     there.write_text("x")
     broken = put(tmp_path / "broken.csv", [{**BAIT[0], "phone": "12"}], COLUMNS)
-    for words, told in (
+    for words, message in (
         ((bait, "--canary", "sms A", "--out", there), "is there already"),
         ((bait, "--canary", "sms C", "--out", tmp_path / "new"), "holds no customer"),
         ((bait, "--canary", "15400000001", "--out", tmp_path / "new"), "give the party's label"),
@@ -112,9 +112,9 @@ def test_nothing_is_recorded_of_what_cannot_be_kept_or_read(
             "line 2, column phone: has no such shape",
         ),
     ):
-        done = ullage("watchlist", "stamp", "--tenant", "bank", *words)
-        assert isinstance(done.exception, ConfigError)
-        assert told in str(done.exception)
+        result = ullage("watchlist", "stamp", "--tenant", "bank", *words)
+        assert isinstance(result.exception, ConfigError)
+        assert message in str(result.exception)
     assert not list(stamps(context.data / FOLDER))
     assert there.read_text() == "x"
 

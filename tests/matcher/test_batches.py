@@ -24,20 +24,20 @@ LONG = f"{ONE['phone']} {'y' * 8000}\n" * (5 * WINDOW // 16000)
 def test_a_batch_is_gone_before_the_next_is_read(
     bank: Context, monkeypatch: pytest.MonkeyPatch, bodies: list[str]
 ) -> None:
-    made: list[weakref.ref[batches.SearchResult]] = []
+    results: list[weakref.ref[batches.SearchResult]] = []
     alive, plain, read = [], batches.SearchResult, parts.read
 
-    def searched(*given) -> batches.SearchResult:
-        one = plain(*given)
-        made.append(weakref.ref(one))
-        return one
+    def record_search(*given) -> batches.SearchResult:
+        result = plain(*given)
+        results.append(weakref.ref(result))
+        return result
 
-    def counted(*given) -> parts.PartBatch:
-        alive.append(sum(one() is not None for one in made))
+    def count_alive(*given) -> parts.PartBatch:
+        alive.append(sum(one() is not None for one in results))
         return read(*given)
 
-    monkeypatch.setattr(batches, "SearchResult", searched)
-    monkeypatch.setattr(batches, "read", counted)
+    monkeypatch.setattr(batches, "SearchResult", record_search)
+    monkeypatch.setattr(batches, "read", count_alive)
     monkeypatch.setattr(batches, "BATCH", 1)
     readings = matcher_of(bank).read(
         capture(id=f"{n}", body=body.encode()) for n, body in enumerate(bodies)

@@ -11,14 +11,14 @@ MASKS = st.lists(st.booleans(), max_size=300)
 NARROW = st.integers(1, 63)
 
 
-def packed(mask: list[bool]) -> bits.Words:
+def pack(mask: list[bool]) -> bits.Words:
     words = bits.empty(len(mask))
     octets = np.packbits(np.array(mask, bool), bitorder="little")
     words.view(np.uint8)[: len(octets)] = octets
     return words
 
 
-def held(words: bits.Words) -> list[int]:
+def list_places(words: bits.Words) -> list[int]:
     return bits.places(words).tolist()
 
 
@@ -30,10 +30,10 @@ def runs_of(mask: list[bool]) -> list[tuple[int, int]]:
 @given(MASKS, NARROW)
 def test_places_move_ahead_and_behind(mask: list[bool], by: int) -> None:
     true = [i for i, is_in in enumerate(mask) if is_in]
-    assert held(packed(mask)) == true
-    assert held(bits.ahead(packed(mask), by)) == [i - by for i in true if i >= by]
-    assert held(bits.ahead(packed(mask), 64)) == [i - 64 for i in true if i >= 64]
-    assert [i for i in held(bits.behind(packed(mask), by)) if i < len(mask)] == [
+    assert list_places(pack(mask)) == true
+    assert list_places(bits.ahead(pack(mask), by)) == [i - by for i in true if i >= by]
+    assert list_places(bits.ahead(pack(mask), 64)) == [i - 64 for i in true if i >= 64]
+    assert [i for i in list_places(bits.behind(pack(mask), by)) if i < len(mask)] == [
         i + by for i in true if i + by < len(mask)
     ]
 
@@ -45,21 +45,21 @@ def test_places_move_ahead_and_behind(mask: list[bool], by: int) -> None:
 def test_places_are_told_where_they_are_few_and_where_many_stand_together(
     few: set[int], runs: list[tuple[int, int]]
 ) -> None:
-    wanted = few.union(*(range(first, first + size) for first, size in runs))
-    assert held(packed([i in wanted for i in range(4001)])) == sorted(wanted)
+    expected = few.union(*(range(first, first + size) for first, size in runs))
+    assert list_places(pack([i in expected for i in range(4001)])) == sorted(expected)
 
 
 @given(st.binary(max_size=200), st.integers(1, 5))
 def test_a_pass_tells_where_a_byte_stands(data: bytes, windows: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bits, "WINDOW", 64 * windows)
-        found = bits.where(np.frombuffer(data, np.uint8), lambda part: part == 10)
-    assert held(found) == [i for i, byte in enumerate(data) if byte == 10]
+        places = bits.where(np.frombuffer(data, np.uint8), lambda part: part == 10)
+    assert list_places(places) == [i for i, byte in enumerate(data) if byte == 10]
 
 
 @given(MASKS, st.lists(st.integers(0, 300), max_size=20))
 def test_ranks_count_what_comes_before(mask: list[bool], asked: list[int]) -> None:
-    ranks = bits.Ranks(packed([*mask, *[False] * (301 - len(mask))]))
+    ranks = bits.Ranks(pack([*mask, *[False] * (301 - len(mask))]))
     assert ranks.of(np.array(asked, np.int64)).tolist() == [sum(mask[:place]) for place in asked]
 
 
@@ -71,12 +71,12 @@ def test_runs_are_found_whole_for_several_lengths(
     parts: list[tuple[bool, int]], lengths: list[int]
 ) -> None:
     mask = [is_in for is_in, size in parts for _ in range(size)]
-    chain = bits.NeighbourRuns(packed(mask))
+    chain = bits.NeighbourRuns(pack(mask))
     for shortest in lengths:
         long = [run for run in runs_of(mask) if run[1] - run[0] >= shortest]
         start, end = chain.runs(shortest)
         assert list(zip(start.tolist(), end.tolist(), strict=True)) == long
-        assert held(chain.of(shortest)) == [
+        assert list_places(chain.of(shortest)) == [
             i for first, last in long for i in range(first, last - shortest + 1)
         ]
 
@@ -84,8 +84,8 @@ def test_runs_are_found_whole_for_several_lengths(
 @given(MASKS, st.integers(0, 299))
 def test_a_window_is_64_places_as_one_number(mask: list[bool], start: int) -> None:
     start = min(start, max(0, len(mask) - 1))
-    [seen] = bits.windows(packed(mask), np.array([start])).tolist()
-    assert seen == sum(1 << i for i, is_in in enumerate(mask[start : start + 64]) if is_in)
+    [window] = bits.windows(pack(mask), np.array([start])).tolist()
+    assert window == sum(1 << i for i, is_in in enumerate(mask[start : start + 64]) if is_in)
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=20), st.integers(0, 64))

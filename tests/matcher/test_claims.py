@@ -99,8 +99,8 @@ def test_no_volume(text: str) -> None:
     ],
 )
 def test_price(text: str, price: float, currency: str) -> None:
-    told = claims(text, ())
-    assert (told.price, told.currency) == (price, currency)
+    claimed = claims(text, ())
+    assert (claimed.price, claimed.currency) == (price, currency)
 
 
 @pytest.mark.parametrize(
@@ -166,8 +166,8 @@ def test_kinds_of_contact_and_never_which(text: str, kinds: tuple[str, ...]) -> 
     ],
 )
 def test_files_and_size(text: str, files: tuple[str, ...], size: int | None) -> None:
-    told = claims(text, ())
-    assert (told.files, told.size) == (files, size)
+    claimed = claims(text, ())
+    assert (claimed.files, claimed.size) == (files, size)
 
 
 def test_claims_are_read_from_title_and_near_the_jargon(bank: Context) -> None:
@@ -212,10 +212,10 @@ PLANTED = [
     ),
 )
 def test_no_value_of_somebodys_is_a_claim(value: str, around: str) -> None:
-    told = json.dumps(claims(around.format(value), ()).model_dump(), ensure_ascii=False)
+    claimed = json.dumps(claims(around.format(value), ()).model_dump(), ensure_ascii=False)
     digits = "".join(filter(str.isdigit, value))
-    assert value not in told
-    assert not digits or digits[:8] not in told
+    assert value not in claimed
+    assert not digits or digits[:8] not in claimed
 
 
 @given(st.text(max_size=600))

@@ -80,7 +80,7 @@ CELLS = st.lists(st.sampled_from(WORDS), max_size=14).map("".join)
 @example(["DE89 x 3704 x 0044"])
 def test_gates_are_seen_wherever_they_match(texts: list[str]) -> None:
     batch = Batch.of([text.encode() for text in texts])
-    seen = {
+    matched = {
         (rule, place)
         for rules, places in find_in_columns(batch.classes, short=0)
         for rule, place in zip(rules, places, strict=True)
@@ -88,17 +88,19 @@ def test_gates_are_seen_wherever_they_match(texts: list[str]) -> None:
     for number, rule in enumerate(list_spellings()):
         if rule.near is not None:
             everywhere = Literals(rule.near_gate, BYTES).find(batch.data)[1] - 1
-            assert {place for own, place in seen if own == number} >= set(everywhere.tolist())
+            assert {place for matched_rule, place in matched if matched_rule == number} >= set(
+                everywhere.tolist()
+            )
 
 
 @given(st.lists(ALIKE, max_size=3))
 @example(["l38 OO13 8000", "138-0013-8000,|38.00|3.8000"])
 def test_letters_for_digits_are_seen_wherever_they_stand(texts: list[str]) -> None:
     batch = Batch.of([text.encode() for text in texts])
-    seen = set(unread._alike(batch).tolist())
+    places = set(unread._alike(batch).tolist())
     digit = "[0-9OoIl|SBZ]"
     number = re.compile(rf"(?=([1Il|]{digit}{{2}}[ .-]{digit}{{4}}[ .-]{digit}{{4}}))".encode())
-    assert seen == {
+    assert places == {
         match.end(1)
         for match in number.finditer(batch.data.tobytes())
         if re.search(b"[^0-9 .-]", match[1])
@@ -118,5 +120,5 @@ def test_countries_are_seen_in_rows_with_numbers(texts: list[str]) -> None:
     written = [
         match for match in country.finditer(batch.data.tobytes()) if match[1] in abroad._countries()
     ]
-    own = np.array(sorted({match.start(1) for match in written}), np.int64)
-    assert sorted(cells.tolist()) == own[np.isin(batch.lines(own), lines)].tolist()
+    expected = np.array(sorted({match.start(1) for match in written}), np.int64)
+    assert sorted(cells.tolist()) == expected[np.isin(batch.lines(expected), lines)].tolist()

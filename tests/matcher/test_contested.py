@@ -25,10 +25,10 @@ PLANS = {
 
 
 def mobiles(code: str, count: int) -> list[str]:
-    """So many valid numbers of a country."""
-    rng, (begin, rest) = random.Random(code), PLANS[code]
-    made = (f"{code}{begin}{rng.randrange(10**rest):0{rest}d}" for _ in range(20 * count))
-    return [number for number in made if phone.is_number(number)][:count]
+    """Return `count` distinct valid phone numbers of a country."""
+    rng, (begin, digits) = random.Random(code), PLANS[code]
+    numbers = (f"{code}{begin}{rng.randrange(10**digits):0{digits}d}" for _ in range(20 * count))
+    return [number for number in numbers if phone.is_number(number)][:count]
 
 
 def luhn(body: str) -> str:
@@ -41,8 +41,8 @@ def as_cards(codes: tuple[str, ...]) -> Iterator[str]:
         yield from [n for n in mobiles(code, 300) if card.normalise(n) and card.luhn(n)][:10]
 
 
-def asked(text: str) -> set[tuple[str, str]]:
-    """What a watchlist is asked for."""
+def look_up_keys(text: str) -> set[tuple[str, str]]:
+    """Return kind and normal form of all that would be looked up in a customer list."""
     return {
         (segment.kind, row[:length].tobytes().decode())
         for segments in search(Batch.of([text.encode()]))
@@ -59,18 +59,18 @@ def test_a_number_with_a_plus_sign_is_a_phone(code: str, written: str) -> None:
     numbers = mobiles(code, 60)
     assert len(numbers) > 50
     text = "\n".join(map(written.format, numbers))
-    assert {("phone", f"+{n}") for n in numbers} - asked(text) == set()
+    assert {("phone", f"+{n}") for n in numbers} - look_up_keys(text) == set()
     assert [c.normal for c in find(text) if c.valid] == [f"+{n}" for n in numbers]
 
 
 def test_one_that_passes_luhn_is_asked_for_as_a_card_too() -> None:
     numbers = list(as_cards(("49",)))
     assert numbers
-    both = {claim for n in numbers for claim in (("phone", f"+{n}"), ("card", n))}
-    assert asked("\n".join(f"+{n}" for n in numbers)) == both
+    expected = {claim for n in numbers for claim in (("phone", f"+{n}"), ("card", n))}
+    assert look_up_keys("\n".join(f"+{n}" for n in numbers)) == expected
 
 
-def expanded(old: str) -> str:
+def normalise_old_id(old: str) -> str:
     return resident_id.normalise(old)
 
 
@@ -91,12 +91,15 @@ OLD_ID_AND_AMEX = luhn("34010149123100")
     ("text", "claims"),
     [
         (BOTH_ID_AND_CARD, {("resident_id", BOTH_ID_AND_CARD), ("card", BOTH_ID_AND_CARD)}),
-        (OLD_ID_AND_AMEX, {("resident_id", expanded(OLD_ID_AND_AMEX)), ("card", OLD_ID_AND_AMEX)}),
+        (
+            OLD_ID_AND_AMEX,
+            {("resident_id", normalise_old_id(OLD_ID_AND_AMEX)), ("card", OLD_ID_AND_AMEX)},
+        ),
     ],
 )
 def test_every_claim_is_asked_for(text: str, claims: set[tuple[str, str]]) -> None:
-    assert asked(text) == claims
-    assert asked(f"张某,{text},x") == claims
+    assert look_up_keys(text) == claims
+    assert look_up_keys(f"张某,{text},x") == claims
 
 
 @pytest.mark.parametrize("kind", ["resident_id", "card"])
@@ -133,7 +136,7 @@ def test_nothing_that_is_valid_is_lost_to_another(seed: int) -> None:
         )
         for _ in range(300)
     ]
-    own = asked("\n".join(numbers))
+    keys = look_up_keys("\n".join(numbers))
     for number in numbers:
         for kind, rule in (
             ("card", card),
@@ -144,4 +147,4 @@ def test_nothing_that_is_valid_is_lost_to_another(seed: int) -> None:
             normal = rule.normalise(number)
             holds = {"card": card.luhn}.get(kind, getattr(rule, "check", None))
             if normal and holds(normal) and not (kind == "uscc" and normal[0] != "9"):
-                assert (kind, normal) in own, (kind, number)
+                assert (kind, normal) in keys, (kind, number)

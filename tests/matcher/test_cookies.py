@@ -33,7 +33,7 @@ def line(domain: str, name: str, value: str, expires: object = IN_2033, before: 
 
 
 def extension(domain: str, name: str, value: str, expires: object = IN_2033) -> dict[str, object]:
-    kept = {
+    cookie = {
         "domain": domain,
         "hostOnly": False,
         "httpOnly": True,
@@ -41,7 +41,7 @@ def extension(domain: str, name: str, value: str, expires: object = IN_2033) -> 
         "path": "/",
         "value": value,
     }
-    return {**kept, "expirationDate": expires} if expires else {**kept, "session": True}
+    return {**cookie, "expirationDate": expires} if expires else {**cookie, "session": True}
 
 
 TWO = [("JSESSIONID", "a1b2"), ("remember-me", "c3d4")]
@@ -183,10 +183,10 @@ def test_cookies_of_tables_are_counted_by_their_headers(form: str) -> None:
     ],
 )
 def test_cookies_of_no_site_are_told_and_leave_no_verdict(judge: Callable, text: str) -> None:
-    told = judge(text)
-    assert (told["verdict"], told["cookies"]) == ("no verdict", 0)
+    verdict = judge(text)
+    assert (verdict["verdict"], verdict["cookies"]) == ("no verdict", 0)
     assert "2 cookies of a site that is not named" in " ".join(
-        told["shown"].replace("│", " ").split()
+        verdict["shown"].replace("│", " ").split()
     )
 
 
@@ -199,9 +199,9 @@ def test_a_file_of_cookies_in_base64_is_read(judge: Callable) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_cookies_of_own_sites_are_counted_in_each_layout(form: str) -> None:
-    found = cookies(f"first line\n\n{FORMS[form]}")
-    assert len({cookie.key for cookie in found}) == 2
-    assert all(cookie.opens for cookie in found)
+    counted = cookies(f"first line\n\n{FORMS[form]}")
+    assert len({cookie.key for cookie in counted}) == 2
+    assert all(cookie.opens for cookie in counted)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -292,30 +292,30 @@ def test_cookies_of_the_request_before_are_counted_there_alone() -> None:
 
 
 def test_no_name_or_value_is_kept() -> None:
-    found = cookies(line(".bank.example", "li.na@mail.example", "secret-value"))
-    assert "li.na" not in repr(found)
-    assert "secret-value" not in repr(found)
+    counted = cookies(line(".bank.example", "li.na@mail.example", "secret-value"))
+    assert "li.na" not in repr(counted)
+    assert "secret-value" not in repr(counted)
 
 
 @pytest.fixture
 def judge(
     data: Path, ullage: Callable, enrol_once: Callable, tmp_path: Path
 ) -> Callable[[str], dict]:
-    """What is said of a file, for a bank of three hundred customers."""
+    """Return a function that assesses a file for a bank of three hundred customers."""
     enrol_once(data, PEOPLE)
     (data / "ullage.toml").write_text('[tenants.bank]\ndomains = ["bank.example"]\n')
 
-    def judged(text: str | bytes) -> dict:
+    def assess_file(text: str | bytes) -> dict:
         path = tmp_path / ("logs.zip" if isinstance(text, bytes) else "cookies.txt")
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        said = ullage("assess", path, "--json").stdout
-        assert "secret-value" not in said
+        output = ullage("assess", path, "--json").stdout
+        assert "secret-value" not in output
         shown = ullage("assess", path).stdout
         assert "secret-value" not in shown
-        answer = json.loads(said)
+        answer = json.loads(output)
         return {"verdict": answer["verdict"], "shown": shown, **answer["tenants"][0]}
 
-    return judged
+    return assess_file
 
 
 @pytest.mark.parametrize(
@@ -335,24 +335,24 @@ def judge(
 def test_cookies_that_have_not_expired_are_rated(
     judge: Callable, text: str, expected: tuple[str, int]
 ) -> None:
-    told = judge(text)
-    assert (told["exposure"]["severity"], told["exposure"]["row"]) == expected
-    assert (told["verdict"], told["origin"]["verdict"]) == ("exposed", "devices")
+    verdict = judge(text)
+    assert (verdict["exposure"]["severity"], verdict["exposure"]["row"]) == expected
+    assert (verdict["verdict"], verdict["origin"]["verdict"]) == ("exposed", "devices")
 
 
 def test_a_verdict_tells_the_cookies_and_how_long_they_last(judge: Callable) -> None:
-    told = judge(
+    verdict = judge(
         line(".bank.example", "sid", "secret-value")
         + line("oa.bank.example", "t", "secret-value", 0)
     )
     counts = [
-        told[name]
+        verdict[name]
         for name in ("cookies", "staff_cookies", "live_cookies", "session_cookies", "cookies_until")
     ]
     assert counts == [2, 1, 2, 1, "2033-05-18"]
     assert (
         "2 of the tenant's own sites: 1 of staff hosts, 2 not expired, the last until 2033-05-18"
-        in " ".join(told["shown"].replace("│", " ").split())
+        in " ".join(verdict["shown"].replace("│", " ").split())
     )
 
 
@@ -391,9 +391,9 @@ def test_filled_in_forms_of_our_customers_come_from_their_devices(
             field.format(label, person[kind]) for label, kind in PERSON
         ).encode()
         members[f"CN_192.0.2.{n}/{system}"] = SYSTEMS[system].encode()
-    told = judge(zip_of(members))
-    assert (told["customers"], told["origin"]["verdict"]) == (25, "devices")
-    assert "PIPL 57" not in told["next_step"]
+    verdict = judge(zip_of(members))
+    assert (verdict["customers"], verdict["origin"]["verdict"]) == (25, "devices")
+    assert "PIPL 57" not in verdict["next_step"]
 
 
 def test_a_list_beside_a_stealers_log_is_not_the_devices(judge: Callable) -> None:

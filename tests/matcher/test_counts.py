@@ -26,40 +26,40 @@ def test_each_customer_counts_once_with_all_that_was_seen(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Customers, "least_pending", pending)
-        found, classes, verified, minors = Customers(), dict[int, str](), set[int](), set[int]()
+        customers, classes, verified, minors = Customers(), dict[int, str](), set[int](), set[int]()
         for part in parts:
             flags = [
                 CLASSES[name] | sure * VERIFIED | young * MINOR for _, name, sure, young in part
             ]
-            found.add_flags(
+            customers.add_flags(
                 np.array([subject for subject, *_ in part], np.int64), np.array(flags, np.int64)
             )
             for subject, name, sure, young in part:
                 classes[subject] = min(name, classes.get(subject, "C"))
                 verified |= {subject} if sure else set()
                 minors |= {subject} if young else set()
-    assert (len(found), found.subjects.tolist()) == (len(classes), sorted(classes))
-    assert (found.having(VERIFIED).tolist(), found.having(MINOR).tolist()) == (
+    assert (len(customers), customers.subjects.tolist()) == (len(classes), sorted(classes))
+    assert (customers.having(VERIFIED).tolist(), customers.having(MINOR).tolist()) == (
         sorted(verified),
         sorted(minors),
     )
-    for flag, own in ((0, {*classes}), (VERIFIED, verified)):
-        names = [classes[subject] for subject in own]
-        assert dict(found.classes(flag)) == {
+    for flag, subjects in ((0, {*classes}), (VERIFIED, verified)):
+        names = [classes[subject] for subject in subjects]
+        assert dict(customers.classes(flag)) == {
             name: names.count(name) for name in CLASSES if name in names
         }
 
 
 def test_many_customers_take_a_few_bytes_each() -> None:
-    found = Customers()
+    customers = Customers()
     for first in range(0, 1_000_000, 50_000):
-        found.add_flags(np.arange(first, first + 60_000), np.full(60_000, CLASSES["C"]))
-    assert len(found) == 1_010_000
-    assert found.subjects.nbytes == 8 * 1_010_000
+        customers.add_flags(np.arange(first, first + 60_000), np.full(60_000, CLASSES["C"]))
+    assert len(customers) == 1_010_000
+    assert customers.subjects.nbytes == 8 * 1_010_000
 
 
 def resident_id_of(day: str) -> str:
-    """A resident ID of somebody born that day."""
+    """Return a resident ID of somebody born that day."""
     first17 = f"110105{day}002"
     return first17 + check_character(first17)
 
@@ -80,32 +80,34 @@ def test_who_is_under_fourteen_on_the_day(birth: str, expected: bool) -> None:
     assert bool(born(table)[0] > adult_until(date(2026, 9, 21))) is expected
 
 
-def found_of(context: Context, body: str):
+def find_customers(context: Context, body: str):
     at = datetime(2026, 9, 21, tzinfo=UTC)
     [reading] = matcher_of(context).read([capture(body=body.encode(), fetched_at=at)])
-    found = reading.best("bank")
-    assert found
-    return found
+    best = reading.best("bank")
+    assert best
+    return best
 
 
 def test_customers_count_once_with_the_gravest_class_of_their_rows(bank: Context) -> None:
-    one, other, third = (customer(n) for n in range(3))
+    first, second, third = (customer(n) for n in range(3))
     body = (
         "姓名,手机,余额\n"
-        + "\n".join(f"{p['name']},{p['phone']},100.00" for p in (one, other))
+        + "\n".join(f"{p['name']},{p['phone']},100.00" for p in (first, second))
         + "\n\n"
     )
-    found = found_of(bank, body + f"电话 {one['phone']}\n{third['phone']}")
-    people = found.people()
+    best = find_customers(bank, body + f"电话 {first['phone']}\n{third['phone']}")
+    people = best.people()
     assert (people.customers, people.classes) == (3, {"A": 2, "C": 1})
     assert frozenset(("NAME", "PHONE", "BALANCE")) in people.groups
 
 
 def test_verified_are_those_with_two_fields_or_more_than_a_number(bank: Context) -> None:
-    one, other, third = (customer(n) for n in range(3))
-    found = found_of(bank, f"{one['name']}----{one['phone']}\n{other['phone']}\n{third['email']}\n")
-    assert (found.people().customers, found.people_verified().customers) == (3, 2)
-    assert sum(found.people_verified().groups.values()) == 2
+    first, second, third = (customer(n) for n in range(3))
+    best = find_customers(
+        bank, f"{first['name']}----{first['phone']}\n{second['phone']}\n{third['email']}\n"
+    )
+    assert (best.people().customers, best.people_verified().customers) == (3, 2)
+    assert sum(best.people_verified().groups.values()) == 2
 
 
 def test_minors_are_known_by_their_resident_id(context: Context) -> None:
@@ -118,6 +120,10 @@ def test_minors_are_known_by_their_resident_id(context: Context) -> None:
         ],
     )
     assert (
-        len(found_of(context, f"{resident_id_of('20150101')}\n{resident_id_of('19700101')}").minors)
+        len(
+            find_customers(
+                context, f"{resident_id_of('20150101')}\n{resident_id_of('19700101')}"
+            ).minors
+        )
         == 1
     )

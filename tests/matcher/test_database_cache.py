@@ -26,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """An entry for each time that patterns are compiled."""
+    """Return a list that gets an entry each time patterns are compiled."""
     times = list[int]()
 
     class Counted(hyperscan.Database):  # type: ignore[misc]
@@ -39,15 +39,15 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     literals._database.cache_clear()
 
 
-def found(words: list[bytes] = WORDS) -> tuple[list[int], list[int]]:
-    """What is found by a process that has compiled nothing yet."""
+def find_uncached(words: list[bytes] = WORDS) -> tuple[list[int], list[int]]:
+    """Return the matches of a process that has compiled nothing yet."""
     literals._database.cache_clear()
     number, end = Literals(words).find(DATA)
     return number.tolist(), end.tolist()
 
 
 def test_patterns_are_compiled_once_for_all_processes(folder: Path, compiled: list[int]) -> None:
-    assert [found(), found(), found()] == [FOUND] * 3
+    assert [find_uncached(), find_uncached(), find_uncached()] == [FOUND] * 3
     assert len(compiled) == 1
     [file] = folder.iterdir()
     assert (folder.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o600)
@@ -56,12 +56,12 @@ def test_patterns_are_compiled_once_for_all_processes(folder: Path, compiled: li
 def test_other_patterns_flags_or_another_version_of_the_library_are_compiled(
     folder: Path, compiled: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found()
-    found(WORDS[1:])
+    find_uncached()
+    find_uncached(WORDS[1:])
     literals._database.cache_clear()
     Literals(WORDS, hyperscan.HS_FLAG_DOTALL)
     monkeypatch.setattr(hyperscan, "__version__", "0")
-    found()
+    find_uncached()
     assert len(compiled) == len(list(folder.iterdir())) == 4
 
 
@@ -69,28 +69,28 @@ def test_other_patterns_flags_or_another_version_of_the_library_are_compiled(
 def test_a_damaged_file_is_written_anew(
     folder: Path, compiled: list[int], content: bytes | None
 ) -> None:
-    found()
+    find_uncached()
     [file] = folder.iterdir()
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2] if content is None else content)
-    assert found() == found() == FOUND
+    assert find_uncached() == find_uncached() == FOUND
     assert len(compiled) == 2
     assert file.read_bytes() == whole
 
 
 def test_what_others_may_write_is_not_loaded(folder: Path, compiled: list[int]) -> None:
-    found()
+    find_uncached()
     [file] = folder.iterdir()
-    other = folder.with_name("other")
-    file.rename(other)
-    file.symlink_to(other)
-    found()
+    linked = folder.with_name("other")
+    file.rename(linked)
+    file.symlink_to(linked)
+    find_uncached()
     file.unlink(missing_ok=True)
-    other.rename(file)
+    linked.rename(file)
     file.chmod(0o620)
-    found()
+    find_uncached()
     folder.chmod(0o770)
-    assert found() == FOUND
+    assert find_uncached() == FOUND
     assert len(compiled) == 4
 
 
@@ -103,14 +103,14 @@ def test_without_a_folder_that_can_be_written_patterns_are_compiled(
 
     monkeypatch.setenv("XDG_CACHE_HOME", home)
     monkeypatch.setattr(Path, "home", homeless)
-    assert found() == found() == FOUND
+    assert find_uncached() == find_uncached() == FOUND
     assert len(compiled) == 2
 
 
 def test_the_oldest_files_go(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(literals, "KEPT", 2)
     for age in range(4):
-        found([*WORDS, b"%d" % age])
+        find_uncached([*WORDS, b"%d" % age])
         for file in folder.iterdir():
             os.utime(file, (0, file.stat().st_mtime - 1000))
     assert len(list(folder.iterdir())) == 2

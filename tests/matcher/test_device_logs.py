@@ -379,23 +379,24 @@ FOREIGN = "https://shop.other.example/r/www.bank.example/login"
 def judge(
     data: Path, ullage: Callable, enrol_once: Callable, tmp_path: Path
 ) -> Callable[[dict[str, bytes]], dict]:
-    """What is said of an archive, for a bank of three hundred customers."""
+    """Return a function that assesses an archive for a bank of three hundred customers."""
     enrol_once(data, PEOPLE)
     (data / "ullage.toml").write_text('[tenants.bank]\ndomains = ["bank.example"]\n')
 
-    def judged(members: dict[str, bytes]) -> dict:
+    def assess_archive(members: dict[str, bytes]) -> dict:
         path = tmp_path / "logs.zip"
         path.write_bytes(zip_of(members))
-        said = ullage("assess", path, "--json").stdout
-        assert "Secr3t" not in said
-        return json.loads(said)["tenants"][0]
+        output = ullage("assess", path, "--json").stdout
+        assert "Secr3t" not in output
+        return json.loads(output)["tenants"][0]
 
-    return judged
+    return assess_archive
 
 
 def log(family: Family, number: int, *, logins: bool = True) -> dict[str, bytes]:
-    """The files of one device, whose owner is a customer; every fourth is of an employee as
-    well.
+    """Return the files of one device, whose owner is a customer.
+
+    Every fourth device belongs to an employee as well.
     """
     person = PEOPLE[number]
     rows = [(FOREIGN, person["email"]), ("https://shop.other.example/", person["phone"])]
@@ -431,14 +432,14 @@ KEPT = [
 def test_logins_in_a_family_s_logs_are_counted_and_come_from_devices(
     judge: Callable, name: str
 ) -> None:
-    told = judge(
+    verdict = judge(
         {path: body for n in range(DEVICES) for path, body in log(FAMILIES[name], n).items()}
     )
-    assert (told["logins"], told["staff_logins"]) == (DEVICES + 3, 3)
-    assert "3 of them of staff" in json.dumps(told["origin"])
-    assert told["customers"] == DEVICES
-    assert told["origin"]["verdict"] == "devices"
-    assert "PIPL 57" not in told["next_step"]
+    assert (verdict["logins"], verdict["staff_logins"]) == (DEVICES + 3, 3)
+    assert "3 of them of staff" in json.dumps(verdict["origin"])
+    assert verdict["customers"] == DEVICES
+    assert verdict["origin"]["verdict"] == "devices"
+    assert "PIPL 57" not in verdict["next_step"]
 
 
 @pytest.mark.parametrize(("name", "kept"), [*zip(FAMILIES, itertools.cycle(KEPT), strict=False)])
@@ -453,29 +454,29 @@ def test_customers_in_a_family_s_logs_come_from_devices_without_a_login_of_ours(
     files = {
         path: body for n in range(DEVICES) for path, body in log(family, n, logins=False).items()
     }
-    told = judge({path: body for path, body in files.items() if path.partition("/")[2] in names})
-    assert (told["logins"], told["customers"]) == (0, DEVICES)
-    assert told["origin"]["verdict"] == "devices"
-    assert "PIPL 57" not in told["next_step"]
+    verdict = judge({path: body for path, body in files.items() if path.partition("/")[2] in names})
+    assert (verdict["logins"], verdict["customers"]) == (0, DEVICES)
+    assert verdict["origin"]["verdict"] == "devices"
+    assert "PIPL 57" not in verdict["next_step"]
 
 
 def test_one_text_with_a_system_at_its_end_is_a_log(judge: Callable) -> None:
     """A bot's only file: passwords of more than eight kilobytes, forms, and the system last."""
     texts = [log(FAMILIES["RedLine"], n, logins=False) for n in range(DEVICES)]
     parts = {name.partition("/")[2]: b"" for name in texts[0]}
-    others = b"".join(
+    other_logins = b"".join(
         LOGINS["redline"].format(f"https://site{n}.invalid/", f"user{n}", "Secr3t!").encode()
         for n in range(200)
     )
-    told = judge(
+    verdict = judge(
         {
             f"bot-{n}.txt": (
-                others + b"".join(text[f"CN_192.0.2.{n}/{name}"] for name in reversed(parts))
+                other_logins + b"".join(text[f"CN_192.0.2.{n}/{name}"] for name in reversed(parts))
             )
             for n, text in enumerate(texts)
         }
     )
-    assert told["origin"]["verdict"] == "devices"
+    assert verdict["origin"]["verdict"] == "devices"
 
 
 @pytest.mark.parametrize(
@@ -485,7 +486,7 @@ def test_one_text_with_a_system_at_its_end_is_a_log(judge: Callable) -> None:
 def test_a_list_beside_devices_logs_is_not_theirs(judge: Callable, name: str) -> None:
     rows = "".join("{name},{phone},{resident_id}\n".format(**person) for person in PEOPLE[:200])
     members = {name: rows.encode(), "info/info.txt": b"company: x\ncountry: CN\n"}
-    told = judge(
+    verdict = judge(
         {
             **members,
             **{
@@ -495,4 +496,4 @@ def test_a_list_beside_devices_logs_is_not_theirs(judge: Callable, name: str) ->
             },
         }
     )
-    assert told["origin"]["verdict"] == "ours"
+    assert verdict["origin"]["verdict"] == "ours"

@@ -26,7 +26,7 @@ CHANCE = random.Random(282)
 
 @pytest.fixture(scope="module")
 def matcher(enrolled: Path) -> Matcher:
-    """A matcher of the bank's ten customers."""
+    """Return a matcher of the bank's ten customers."""
     return matcher_of(Context(enrolled))
 
 
@@ -39,7 +39,7 @@ def in_hex(text: str) -> str:
 
 
 def cut(line: str, *places: int, sign: str = "\n ") -> str:
-    """A line that goes on behind these places."""
+    """Return a line that is wrapped at these places."""
     ends = (0, *places, len(line))
     return sign.join(line[start:end] for start, end in pairwise(ends))
 
@@ -49,12 +49,12 @@ def card(*lines: str, version: str = "3.0") -> str:
 
 
 def old_card(field: str, value: str) -> str:
-    """A card of version 2.1 with a field in quoted-printable."""
+    """Return a vCard 2.1 with a field in quoted-printable."""
     return card(f"{field};CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:{value}", version="2.1")
 
 
 def in_octets(p: Person, form: str, sign: str, kind: str) -> str:
-    """A value of a person, each character as a number of its own."""
+    """Return a person's value with each character as a number of its own."""
     return sign.join(form.format(ord(char)) for char in p[kind])
 
 
@@ -160,21 +160,21 @@ def test_a_statement_of_account_shows_its_subfields() -> None:
     assert unescape(plain, markup=False) == plain
 
 
-def traced(body: bytes) -> str:
-    """What `curl --trace` writes of a body."""
+def to_curl_trace(body: bytes) -> str:
+    """Return what `curl --trace` writes for a body."""
     rows = [body[start : start + 16] for start in range(0, len(body), 16)]
     shown = ("".join(chr(c) if 32 <= c < 127 else "." for c in row) for row in rows)
     octets = ("".join(f"{c:02x} " for c in row).ljust(48) for row in rows)
     dump = "".join(
-        f"{16 * n:04x}: {one}{two}\n"
-        for n, (one, two) in enumerate(zip(octets, shown, strict=True))
+        f"{16 * n:04x}: {octet_line}{two}\n"
+        for n, (octet_line, two) in enumerate(zip(octets, shown, strict=True))
     )
     return f"=> Send data, {len(body)} bytes (0x{len(body):x})\n{dump}== Info: done\n"
 
 
 def test_what_curl_traces_is_read(matcher: Matcher) -> None:
     body = "\n".join(f"{p['name']},{p['phone']}" for p in BANK).encode()
-    [reading] = matcher.read([capture(body=traced(body).encode())])
+    [reading] = matcher.read([capture(body=to_curl_trace(body).encode())])
     best = reading.best("bank")
     assert best is not None
     assert len(best.subjects) == len(BANK)

@@ -10,7 +10,7 @@ import pytest
 
 from matcher.cli import watchlist as command
 from matcher.watchlist import installation
-from tests.matcher.bank import listed
+from tests.matcher.bank import to_csv
 from tests.matcher.conftest import BANK
 from tests.matcher.test_watchlist_command import files
 from ullage.errors import ConfigError, CorruptError
@@ -23,14 +23,14 @@ POOR = "customer_ref,phone\n" + "C1,15400000001\n" * 9 + "C2,777\n"
 
 @pytest.fixture
 def context(data: Path) -> Context:
-    """The command line goes by the real clock."""
+    """Return a context at the real clock, by which the command line runs."""
     return Context(data)
 
 
 @pytest.fixture
 def export(tmp_path: Path) -> Path:
     path = tmp_path / "export.csv"
-    path.write_text(listed(BANK), encoding="utf-8")
+    path.write_text(to_csv(BANK), encoding="utf-8")
     return path
 
 
@@ -55,7 +55,7 @@ STEPS = {
 def failing(ullage, export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Loads (or builds) so that it fails at a step; returns what was raised."""
 
-    def failed(step: str, *words: object) -> BaseException | None:
+    def fail(step: str, *words: object) -> BaseException | None:
         more: list[object] = []
         if step == "the list is poor":
             export.write_text(POOR, encoding="utf-8")
@@ -81,7 +81,7 @@ def failing(ullage, export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             "watchlist", *(words or ("load",)), export, "--tenant", "bank", *more
         ).exception
 
-    return failed
+    return fail
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -105,7 +105,7 @@ def test_a_load_that_fails_leaves_nothing_of_a_new_tenant(
 
 
 def without_audit(folder: Path) -> dict[str, str]:
-    """What `files` says, but for the audit log and its marks, which say of the failure."""
+    """Return the files and their contents, except the audit log, which records the failure."""
     return {
         name: digest
         for name, digest in files(folder).items()
@@ -139,7 +139,7 @@ def test_after_a_failure_the_same_command_works(
     failing, ullage, export: Path, context: Context
 ) -> None:
     failing("the list is poor")
-    export.write_text(listed(BANK), encoding="utf-8")
+    export.write_text(to_csv(BANK), encoding="utf-8")
     assert ullage("watchlist", "load", export, "--tenant", "bank").exit_code == 0
     assert installation.tenants(context.data) == ["bank"]
 
@@ -159,7 +159,7 @@ def test_two_that_make_one_tenant_at_once_do_not_take_each_others_keys(
         ullage("watchlist", "load", export, "--tenant", "bank").exception
     )
     assert installation.tenants(context.data) == ["bank"]
-    assert [len(one.epochs) for one in installation.load(Context(context.data))] == [1]
+    assert [len(tenant.epochs) for tenant in installation.load(Context(context.data))] == [1]
 
 
 KILLED = """
@@ -185,8 +185,8 @@ def test_a_load_that_is_killed_leaves_no_tenant(data: Path, export: Path) -> Non
         "--tenant",
         "bank",
     ]
-    done = subprocess.run(words, capture_output=True, check=False, env={**os.environ})
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    result = subprocess.run(words, capture_output=True, check=False, env={**os.environ})
+    assert result.returncode == -signal.SIGKILL, result.stderr
     assert tenants_here(Context(data)) == set()
     assert not (data / "keys" / "bank").exists()
 
@@ -196,11 +196,11 @@ def test_a_folder_that_was_mistyped_gets_no_tenant(ullage, tmp_path: Path, expor
 
     from ullage.cli import app
 
-    done = CliRunner().invoke(
+    result = CliRunner().invoke(
         app,
         ["--data", str(tmp_path / "typo"), "watchlist", "load", str(export), "--tenant", "bank"],
     )
-    assert "is not set up" in str(done.exception)
+    assert "is not set up" in str(result.exception)
     assert not (tmp_path / "typo").exists()
 
 
@@ -217,8 +217,8 @@ def test_a_folder_that_was_mistyped_gets_no_tenant(ullage, tmp_path: Path, expor
 def test_an_unknown_tenant_is_an_error_of_every_command(
     ullage, bank: Context, export: Path, words: tuple[str, ...]
 ) -> None:
-    given = [export if word == "FILE" else word for word in words]
-    error = ullage("watchlist", *given, "--tenant", "bnak").exception
+    arguments = [export if word == "FILE" else word for word in words]
+    error = ullage("watchlist", *arguments, "--tenant", "bnak").exception
     assert (error.exit_code, str(error)) == (2, "tenant bnak is unknown; known: bank")
     assert KeyStore(bank.keys.root).exists("bank/match-1.key")
 

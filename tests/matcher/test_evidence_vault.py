@@ -28,7 +28,7 @@ LOW = f"{MANY[0]['name']}----{MANY[0]['phone']}\n{MANY[1]['name']}----{MANY[1]['
 
 @pytest.fixture(scope="module")
 def enrolled(tmp_path_factory):
-    """A data folder with a bank of sixty and two officers' public halves, made once."""
+    """Return a data folder with a bank of sixty and the public keys of two officers, made once."""
     from ullage import setup
 
     folder = tmp_path_factory.mktemp("evidence")
@@ -57,10 +57,10 @@ def count(one: MatchProcess, outcome: str) -> float:
 
 
 def test_what_is_high_is_sealed_whole_with_its_origin(enrolled, tmp_path):
-    one = running(enrolled, tmp_path)
-    one.put(HIGH, title="一手料", author="seller", url="http://127.0.0.1/42", headers=None)
-    one.put(LOW, post_id="43")
-    high, low = one.drain()
+    match = running(enrolled, tmp_path)
+    match.put(HIGH, title="一手料", author="seller", url="http://127.0.0.1/42", headers=None)
+    match.put(LOW, post_id="43")
+    high, low = match.drain()
     vault = Vault(tmp_path / "data" / "evidence")
     [item] = vault.items()
     assert (item.head.tenant, item.head.finding) == ("bank", high.id)
@@ -77,59 +77,59 @@ def test_what_is_high_is_sealed_whole_with_its_origin(enrolled, tmp_path):
         "http://127.0.0.1/42",
     )
     assert (manifest.severity, manifest.bytes) == ("high", len(HIGH.encode()))
-    assert [count(one, outcome) for outcome in ("sealed", "failed", "full")] == [1.0, 0.0, 0.0]
+    assert [count(match, outcome) for outcome in ("sealed", "failed", "full")] == [1.0, 0.0, 0.0]
 
 
 def test_nothing_is_written_where_no_tenant_turned_it_on(enrolled, tmp_path):
-    one = running(enrolled, tmp_path, evidence=False)
-    one.put(HIGH)
-    assert len(one.drain()) == 1
-    one.stage.alive()
+    vault = running(enrolled, tmp_path, evidence=False)
+    vault.put(HIGH)
+    assert len(vault.drain()) == 1
+    vault.stage.alive()
     assert not (tmp_path / "data" / "evidence").exists()
 
 
 def test_the_same_capture_again_seals_nothing_anew(enrolled, tmp_path):
-    one = running(enrolled, tmp_path)
-    one.put(HIGH)
-    one.put(HIGH)
-    assert len({finding.id for finding in one.drain()}) == 1
+    vault = running(enrolled, tmp_path)
+    vault.put(HIGH)
+    vault.put(HIGH)
+    assert len({finding.id for finding in vault.drain()}) == 1
     assert len(list(Vault(tmp_path / "data" / "evidence").items())) == 1
-    assert count(one, "sealed") == 1.0
+    assert count(vault, "sealed") == 1.0
 
 
 def test_nothing_planted_is_in_clear_in_what_was_written(enrolled, tmp_path):
     from tests.flow import sweep
 
-    one = running(enrolled, tmp_path)
-    one.put(HIGH, title=f"{MANY[0]['name']} {MANY[0]['phone']}")
-    one.drain()
-    assert count(one, "sealed") == 1.0
+    vault = running(enrolled, tmp_path)
+    vault.put(HIGH, title=f"{MANY[0]['name']} {MANY[0]['phone']}")
+    vault.drain()
+    assert count(vault, "sealed") == 1.0
     planted = [MANY[0]["name"], MANY[0]["phone"], MANY[0]["resident_id"], "Qk7!vex0"]
     assert sweep.files([tmp_path], planted) == []
 
 
 def test_a_full_vault_or_disk_is_counted_and_holds_nothing_up(enrolled, tmp_path, monkeypatch):
-    one = running(enrolled, tmp_path, max_bytes=10)
-    one.put(HIGH)
-    assert len(one.drain()) == 1
-    assert count(one, "full") == 1.0
+    vault = running(enrolled, tmp_path, max_bytes=10)
+    vault.put(HIGH)
+    assert len(vault.drain()) == 1
+    assert count(vault, "full") == 1.0
 
     def no_room(*_):
         raise OSError(28, "No space left on device")
 
-    other = running(enrolled, tmp_path / "other")
+    second_vault = running(enrolled, tmp_path / "other")
     monkeypatch.setattr("ullage.custody.vault.os.link", no_room)
-    other.put(HIGH)
-    assert len(other.drain()) == 1
-    assert count(other, "failed") == 1.0
+    second_vault.put(HIGH)
+    assert len(second_vault.drain()) == 1
+    assert count(second_vault, "failed") == 1.0
     assert list((tmp_path / "other" / "evidence").rglob("*.*")) == []
 
 
 def test_upkeep_lets_old_evidence_go_once_an_hour(enrolled, tmp_path):
-    one = running(enrolled, tmp_path, days=1e-9)
-    one.put(HIGH)
-    one.drain()
-    keeper = Keeper(one.context, EvidenceMetrics(CollectorRegistry()))
+    vault = running(enrolled, tmp_path, days=1e-9)
+    vault.put(HIGH)
+    vault.drain()
+    keeper = Keeper(vault.context, EvidenceMetrics(CollectorRegistry()))
     keeper.upkeep()
     assert list(keeper.vault.items()) == []
 

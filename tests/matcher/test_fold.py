@@ -42,14 +42,14 @@ SCRIPTS = {
 }
 
 
-def written(number: str, script: str) -> str:
+def write_in_script(number: str, script: str) -> str:
     digits = SCRIPTS[script]
     return "".join(digits[int(d)] if digits else f"{d}\ufe0f\u20e3" for d in number)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_every_script_of_digits_is_read(script: str) -> None:
-    assert fold(f"手机{written(PHONE, script)}。").text == f"手机{PHONE}。"
+    assert fold(f"手机{write_in_script(PHONE, script)}。").text == f"手机{PHONE}。"
 
 
 @pytest.mark.parametrize("hyphen", "‐‑‒–—―−⁃﹘﹣－─━ー")
@@ -287,7 +287,7 @@ SOUP = st.text(
 @given(st.lists(SOUP, max_size=5))
 def test_texts_that_are_folded_together_do_not_touch_one_another(texts: list[str]) -> None:
     folded = fold_all([text.encode() for text in texts])
-    assert [(one.text, one.drops.tolist()) for one in folded] == [
+    assert [(folded_text.text, folded_text.drops.tolist()) for folded_text in folded] == [
         (fold(t).text, fold(t).drops.tolist()) for t in texts
     ]
 

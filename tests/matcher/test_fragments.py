@@ -32,17 +32,17 @@ def in_pieces(value: str, *sizes: int) -> list[str]:
     ]
 
 
-def of_phone(between: str, *sizes: int) -> Callable[[str], str]:
+def split_phone(between: str, *sizes: int) -> Callable[[str], str]:
     return lambda value: between.join(in_pieces(value, *(sizes or (3, 4, 4))))
 
 
 WAYS: dict[str, tuple[Sequence[str], Callable[[str], str]]] = {
     **{
-        f"phone {sign!r}": (PHONES, of_phone(sign))
+        f"phone {sign!r}": (PHONES, split_phone(sign))
         for sign in (" und ", "（空格）", "[dash]", "|", "||", "----", ";", ",", "\t")
     },
-    "quoted": (PHONES, of_phone('","')),
-    "quoted at the back": (PHONES, of_phone('","', 3, 8)),
+    "quoted": (PHONES, split_phone('","')),
+    "quoted at the back": (PHONES, split_phone('","', 3, 8)),
     **{
         f"digits {sign!r}": (PHONES, sign.join)
         for sign in (",", '","', ";", "|", "\t", "\n", "</i><i>", "a")
@@ -63,13 +63,13 @@ WAYS: dict[str, tuple[Sequence[str], Callable[[str], str]]] = {
     ),
     "ID": (IDS, lambda value: f"后四位{value[14:]}，生日{value[6:14]}，前六位{value[:6]}"),
     "digits of an ID": (IDS, '","'.join),
-    "card": (CARDS, of_phone(" und ", 4, 4, 4, 4)),
+    "card": (CARDS, split_phone(" und ", 4, 4, 4, 4)),
     "thousands": (PHONES, lambda value: f"{int(value):,}"),
     "a letter before": (PHONES, "x{}".format),
     "letters around": (PHONES, "a{}b".format),
     "a letter behind a card": (CARDS, "{}z".format),
     "zeros before": (PHONES, "0000{}".format),
-    "card over lines": (CARDS, of_phone("\n", 4, 4, 4, 4)),
+    "card over lines": (CARDS, split_phone("\n", 4, 4, 4, 4)),
 }
 ROWS = ("{}\n", "{number} 客户 {} 男", "{}")
 NO_WAYS: dict[str, Callable[[int], str]] = {
@@ -130,13 +130,15 @@ def test_small_numbers_are_none(matcher: Matcher, way: str) -> None:
 
 
 def test_a_few_are_chance() -> None:
-    rows = [of_phone(" und ")(value) for value in PHONES[:FEWEST]]
+    rows = [split_phone(" und ")(value) for value in PHONES[:FEWEST]]
     assert count_fragments(Batch.of(["\n".join(rows).encode()]), nothing) == {0: FEWEST}
     assert count_fragments(Batch.of([row.encode() for row in rows]), nothing) == {}
 
 
 def test_each_text_is_counted_by_itself() -> None:
-    first, second = ("\n".join(map(of_phone(sign), PHONES)).encode() for sign in (" und ", " – "))
+    first, second = (
+        "\n".join(map(split_phone(sign), PHONES)).encode() for sign in (" und ", " – ")
+    )
     assert count_fragments(Batch.of([first, b"nothing", second]), nothing) == {0: COUNT, 2: COUNT}
 
 

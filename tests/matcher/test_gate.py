@@ -16,7 +16,7 @@ from matcher.match.parts import Piece, read
 from matcher.text import FoldedText, fold, unescape
 from matcher.text.fold import X_ALIKE
 from matcher.text.splice import unescape_all
-from tests.matcher.test_fold import DROPPED, SCRIPTS, written
+from tests.matcher.test_fold import DROPPED, SCRIPTS, write_in_script
 
 PRESCAN = Lexicon({}).prescan
 PHONE = "13800138000"
@@ -145,8 +145,12 @@ def test_what_becomes_another_sign_when_it_is_folded_may_stand_beside_a_disguise
 ) -> None:
     """Each sign beside every seventh disguise, and each disguise beside a sign."""
     hexadecimal = ("0x3368f4a20", "0x3133383030313338303030", "X'3133383030313338303030'")
-    some = DISGUISED[BESIDE.index(beside) :: len(BESIDE)]
-    texts = [text for one in (*some, *hexadecimal) for text in (beside + one, one + beside)]
+    disguises = DISGUISED[BESIDE.index(beside) :: len(BESIDE)]
+    texts = [
+        text
+        for disguised in (*disguises, *hexadecimal)
+        for text in (beside + disguised, disguised + beside)
+    ]
     assert [
         text
         for quick, text in zip(quickly(texts), texts, strict=True)
@@ -180,7 +184,7 @@ def test_nothing_is_read_from_the_end_of_one_text_into_the_next(text: str) -> No
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_digits_of_every_script_are_read(script: str) -> None:
-    assert quickly([f"手机：{written(PHONE, script)}。"])[0].text == f"手机:{PHONE}。"
+    assert quickly([f"手机：{write_in_script(PHONE, script)}。"])[0].text == f"手机:{PHONE}。"
 
 
 @pytest.mark.parametrize(

@@ -126,9 +126,12 @@ def test_each_detector_gives_values_that_lie_in_one_text(some: list[GeneratedTab
 def test_search_finds_what_the_plain_search_finds(table: GeneratedTable) -> None:
     [text] = fold_all([table.text.encode("utf-8", "replace")])
     fast, plain = columns(text.text), plainly(text.text)
-    assert [one for one in plain if one not in fast and one[3]] == []
+    assert [candidate for candidate in plain if candidate not in fast and candidate[3]] == []
     # see test_scan
-    assert {one[0] for one in fast if one not in plain and one[3]} <= {"email", "qq"}
+    assert {candidate[0] for candidate in fast if candidate not in plain and candidate[3]} <= {
+        "email",
+        "qq",
+    }
 
 
 @given(st.lists(TABLES, max_size=3))
@@ -143,9 +146,9 @@ def test_every_candidate_lies_in_one_row(some: list[GeneratedTable]) -> None:
     assert (row >= 0).all()
     assert (np.bincount(row, minlength=len(rows)) <= rows.candidate_count).all()
     assert len(rows.fields(np.arange(len(rows)))[0]) == len(rows)
-    owners, names, others = rows.names(np.arange(len(rows)))
+    owners, names, latin_names = rows.names(np.arange(len(rows)))
     assert len(owners) == len(names)
-    assert all(0 <= owner < len(rows) for owner, _ in others)
+    assert all(0 <= owner < len(rows) for owner, _ in latin_names)
 
 
 @given(st.lists(cells(), max_size=12).map(" ".join))

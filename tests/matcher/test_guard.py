@@ -110,7 +110,7 @@ class _FailingStep:
 
 @pytest.fixture
 def customers(bank: Context) -> Context:
-    """A tenant with eight people in `POST`, and one card."""
+    """Return a tenant with the eight people of `POST`, and one card."""
     enrol(bank, "bank", [customer(n, card=CARD) if n == 1 else customer(n) for n in range(10)])
     return bank
 
@@ -124,17 +124,17 @@ def read_matches(context: Context) -> tuple[set[tuple[str, str]], set[str], set[
         capture(body=POST.encode(), post_id="1", title="内料"),
         capture(body=phone(3).encode(), post_id="2"),
     ]
-    made = []
+    subjects = []
     for reading in matcher.read(posts):
-        found = list(findings_of(matcher, reading, posts[0].fetched_at))
-        assert all(finding.incomplete == reading.reasons for finding in found)
-        made.append(
+        post_findings = list(findings_of(matcher, reading, posts[0].fetched_at))
+        assert all(finding.incomplete == reading.reasons for finding in post_findings)
+        subjects.append(
             (
-                {(m.kind, m.subject) for finding in found for m in finding.matches},
+                {(m.kind, m.subject) for finding in post_findings for m in finding.matches},
                 {*reading.reasons},
             )
         )
-    return made[0][0], {kind for kind, _ in made[1][0]}, made[0][1] | made[1][1]
+    return subjects[0][0], {kind for kind, _ in subjects[1][0]}, subjects[0][1] | subjects[1][1]
 
 
 @pytest.mark.parametrize("error", [FaultError, MemoryError])
@@ -148,12 +148,12 @@ def test_fault_in_a_part_leaves_all_other_matches_of_a_post(
         {"phone", "resident_id", "card", "email"},
     )
     ran = fail_in(monkeypatch, part, error)
-    rest, _, failed = read_matches(customers)
+    remaining, _, failed = read_matches(customers)
     if part in ran:
         assert part in failed
     if part not in EVERYTHING:
-        assert {kind for kind, _ in whole - rest} <= KINDS_OF.get(part, set())
-        assert rest <= whole
+        assert {kind for kind, _ in whole - remaining} <= KINDS_OF.get(part, set())
+        assert remaining <= whole
 
 
 def fail_at(
@@ -164,7 +164,7 @@ def fail_at(
     """
     calls = list[int]()
 
-    def replaced(detector: Detector) -> Detector:
+    def replace(detector: Detector) -> Detector:
         def find(view: search.SearchView) -> Any:
             calls.append(len(calls) + 1)
             if is_due(view, calls[-1]):
@@ -174,7 +174,7 @@ def fail_at(
         return detector._replace(find=find) if detector.name == name else detector
 
     for table in ("DETECTORS", "UNLIKELY"):
-        monkeypatch.setattr(search, table, tuple(map(replaced, getattr(search, table))))
+        monkeypatch.setattr(search, table, tuple(map(replace, getattr(search, table))))
     return calls
 
 
@@ -185,20 +185,20 @@ def read_each(
     matcher = matcher_of(context)
     posts = [capture(body=body.encode(), post_id=str(number)) for number, body in enumerate(bodies)]
     readings = [
-        one
-        for some in ([posts] if together else [[post] for post in posts])
-        for one in matcher.read(some)
+        reading
+        for group in ([posts] if together else [[post] for post in posts])
+        for reading in matcher.read(group)
     ]
     return [
         (
             {
                 (m.kind, m.subject)
-                for found in findings_of(matcher, one, posts[0].fetched_at)
-                for m in found.matches
+                for finding in findings_of(matcher, reading, posts[0].fetched_at)
+                for m in finding.matches
             },
-            one.reasons,
+            reading.reasons,
         )
-        for one in readings
+        for reading in readings
     ]
 
 
@@ -210,12 +210,12 @@ def test_detector_that_fails_at_one_call_costs_one_post_its_own_candidates(
     bodies = [f"{POST}91350100M000100Y43 {'0123456789abcdef' * 2}\n{number}" for number in range(3)]
     whole = read_each(customers, bodies, together=False)
     calls = fail_at(monkeypatch, name, lambda _view, number: number == call)
-    rest = read_each(customers, bodies, together=False)
+    subjects = read_each(customers, bodies, together=False)
     assert calls == [1, 2, 3]
-    assert [reasons for _, reasons in rest] == [
+    assert [reasons for _, reasons in subjects] == [
         (name,) if number == call else () for number in (1, 2, 3)
     ]
-    for number, ((before, _), (after, _)) in enumerate(zip(whole, rest, strict=True), 1):
+    for number, ((before, _), (after, _)) in enumerate(zip(whole, subjects, strict=True), 1):
         assert after <= before
         assert {kind for kind, _ in before - after} <= (
             KINDS_OF.get(name, set()) if number == call else set()
@@ -230,8 +230,8 @@ def test_one_of_three_posts_that_are_searched_together_bears_a_fault(
         f"{POST}{'0123456789abcdef' * 2}\n{'POISON' if number == 1 else ''}" for number in range(3)
     ]
     calls = fail_at(monkeypatch, name, lambda view, _number: b"POISON" in view.batch.data.tobytes())
-    rest = read_each(customers, bodies, together=True)
-    assert (len(calls), [reasons for _, reasons in rest]) == (4, [(), (name,), ()])
+    subjects = read_each(customers, bodies, together=True)
+    assert (len(calls), [reasons for _, reasons in subjects]) == (4, [(), (name,), ()])
 
 
 def test_detector_is_called_only_where_what_it_needs_is_there(
@@ -282,14 +282,14 @@ def test_scan_reads_other_files_and_names_file_and_part(
     (folder / "b.txt").write_text(POST, encoding="utf-8")
     whole = rows_of(ullage("scan", "--alarms", folder, "--fail"), Exit.EXPOSED)
     ran = fail_in(monkeypatch, part)
-    done = ullage("scan", "--alarms", folder)
-    rest = rows_of(done, Exit.NO_VERDICT)
+    result = ullage("scan", "--alarms", folder)
+    remaining = rows_of(result, Exit.NO_VERDICT)
     assert part in ran
-    assert FAULTS[part] in done.stderr
-    assert str(folder / "b.txt") in done.stderr
-    assert phone(1) not in done.stderr
+    assert FAULTS[part] in result.stderr
+    assert str(folder / "b.txt") in result.stderr
+    assert phone(1) not in result.stderr
     if part not in EVERYTHING:
-        lost = {kind for _, kind, *_ in whole - rest}
+        lost = {kind for _, kind, *_ in whole - remaining}
         assert lost <= KINDS_OF.get(part, set()) | (
             {"lexicon"} if part in {"lexicon", "words"} else set()
         )
@@ -311,16 +311,16 @@ def test_assess_gives_a_verdict_without_the_part_and_names_it(
     path = tmp_path / "a.csv"
     path.write_text(f"{TABLE}护照: E12345678\n", encoding="utf-8")
     fail_in(monkeypatch, part)
-    done = ullage("assess", "--json", path)
-    assert done.stdout, done.exception
-    verdict = json.loads(done.stdout)
+    result = ullage("assess", "--json", path)
+    assert result.stdout, result.exception
+    verdict = json.loads(result.stdout)
     [tenant] = verdict["tenants"]
-    assert (done.exit_code, verdict["verdict"], tenant["customers"]) == (
+    assert (result.exit_code, verdict["verdict"], tenant["customers"]) == (
         Exit.NO_VERDICT,
         "exposed",
         8,
     )
-    [unread] = [one for one in verdict["not_read"] if one["reason"] == "fault"]
+    [unread] = [entry for entry in verdict["not_read"] if entry["reason"] == "fault"]
     assert FAULTS[part] in unread["said"]
     assert part not in JUDGEMENTS or tenant["kinds"]["phone"] == 8
     assert part not in {"facts", "severity"} or tenant["exposure"]["severity"] == "medium"

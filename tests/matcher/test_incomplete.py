@@ -32,15 +32,16 @@ LINE = "nobody at all stands in this line, which is here for its length alone,\n
 
 
 def long_text(windows: int) -> str:
-    """A text of so many windows of 2 MiB, each with one customer in its middle: the 0th in the
-    first, and so on.
+    """Return a text of `windows` windows of 2 MiB, each with one customer in its middle.
+
+    Customer 0 is in the first window, and so on.
     """
     lines = LINE * (2 * MIB // len(LINE) - 40)
     half = len(lines) // len(LINE) // 2 * len(LINE)
     return "".join(f"{lines[:half]}{phone(n)}\n{lines[half:]}" for n in range(windows))
 
 
-def zipped(members: dict[str, str]) -> bytes:
+def zip_texts(members: dict[str, str]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in members.items():
@@ -75,12 +76,12 @@ def test_a_long_text_is_cut_at_the_same_window_whatever_shares_its_batch(
     reading, alone = read(matcher, large, within)
     assert reading.incomplete == {reason}
     assert (people(alone), alone[0].incomplete, reading.spent.candidates) == (3, (reason,), 3)
-    for many in (1, 5):
-        others = [
-            capture(body=(LINE * 9000 + phone(n)).encode(), post_id=f"{n}") for n in range(many)
+    for count in (1, 5):
+        captures = [
+            capture(body=(LINE * 9000 + phone(n)).encode(), post_id=f"{n}") for n in range(count)
         ]
-        *small, last = matcher.read([*others, large], within)
-        assert [reading.incomplete for reading in small] == [set()] * many
+        *small, last = matcher.read([*captures, large], within)
+        assert [reading.incomplete for reading in small] == [set()] * count
         assert list(findings_of(matcher, last, large.fetched_at)) == alone
 
 
@@ -93,36 +94,44 @@ def _fields(budget: CaptureBudget) -> dict[str, int]:
 
 def test_a_capture_that_ends_where_its_budget_does_is_whole(bank: Context) -> None:
     matcher, large = matcher_of(bank), capture(body=long_text(3).encode())
-    reading, found = read(matcher, large, CaptureBudget(**{**_fields(AMPLE), "candidates": 3}))
-    assert (reading.incomplete, people(found), found[0].incomplete) == (set(), 3, ())
+    reading, finding = read(matcher, large, CaptureBudget(**{**_fields(AMPLE), "candidates": 3}))
+    assert (reading.incomplete, people(finding), finding[0].incomplete) == (set(), 3, ())
 
 
 @pytest.mark.parametrize(("members", "expected"), [(1, 0), (4, 3), (10, 9), (100, 10)])
 def test_members_beyond_the_budget_are_left_out(bank: Context, members: int, expected: int) -> None:
-    body = zipped({f"{n}.txt": phone(n) for n in range(10)})
-    made = capture(body=body, media_type="application/zip")
-    reading, found = read(
-        matcher_of(bank), made, CaptureBudget(**{**_fields(AMPLE), "members": members})
+    body = zip_texts({f"{n}.txt": phone(n) for n in range(10)})
+    captured = capture(body=body, media_type="application/zip")
+    reading, finding = read(
+        matcher_of(bank), captured, CaptureBudget(**{**_fields(AMPLE), "members": members})
     )
-    assert people(found) == expected, "the list of names is a member too"
+    assert people(finding) == expected, "the list of names is a member too"
     assert (reading.incomplete == {"members"}) == (expected < 10)
 
 
 def test_bytes_out_of_a_container_are_counted_too(bank: Context) -> None:
-    made = capture(
-        body=zipped({"a.txt": phone(1) + "\n" + LINE * 100_000, "b.txt": phone(2)}),
+    captured = capture(
+        body=zip_texts({"a.txt": phone(1) + "\n" + LINE * 100_000, "b.txt": phone(2)}),
         media_type="application/zip",
     )
-    reading, found = read(matcher_of(bank), made, CaptureBudget(**{**_fields(AMPLE), "bytes": MIB}))
-    assert (reading.incomplete, people(found)) == ({"bytes"}, 1)
+    reading, finding = read(
+        matcher_of(bank), captured, CaptureBudget(**{**_fields(AMPLE), "bytes": MIB})
+    )
+    assert (reading.incomplete, people(finding)) == ({"bytes"}, 1)
 
 
 def test_matches_beyond_the_budget_are_counted_and_not_listed(bank: Context) -> None:
-    matcher, made = matcher_of(bank), capture(body="\n".join(map(phone, range(10))).encode())
+    matcher, captured = matcher_of(bank), capture(body="\n".join(map(phone, range(10))).encode())
     for most, listed in ((4, 4), (9, 9), (10, 10), (11, 10)):
-        reading, [found] = read(matcher, made, CaptureBudget(**{**_fields(AMPLE), "matches": most}))
-        assert (len(found.matches), found.total_matches, found.total_subjects) == (listed, 10, 10)
-        assert [m.row for m in found.matches] == list(range(listed)), (
+        reading, [finding] = read(
+            matcher, captured, CaptureBudget(**{**_fields(AMPLE), "matches": most})
+        )
+        assert (len(finding.matches), finding.total_matches, finding.total_subjects) == (
+            listed,
+            10,
+            10,
+        )
+        assert [m.row for m in finding.matches] == list(range(listed)), (
             "the first ones, always the same"
         )
         assert reading.incomplete == ({"matches"} if most < 10 else set())
@@ -144,7 +153,7 @@ def test_the_id_of_an_incomplete_finding_comes_from_the_bytes_as_served_and_a_wh
             (ids if finding.incomplete else whole)[finding.tenant].add(finding.id)
             assert finding.served != finding.id or finding.incomplete
             assert finding.served in ids[finding.tenant] or not finding.incomplete
-    assert [len(found) for found in (*ids.values(), *whole.values())] == [1, 1, 1, 1]
+    assert [len(ids_) for ids_ in (*ids.values(), *whole.values())] == [1, 1, 1, 1]
     [finding, _] = read(matcher, capture(body=body), AMPLE)[1]
     assert {finding.served} == ids["bank"]
     for change in ({"site": "elsewhere"}, {"post_id": "43"}, {"body": body + b"\n"}):
@@ -251,10 +260,10 @@ def test_a_fault_in_a_step_costs_what_that_step_tells_and_nobody_who_is_exposed(
     monkeypatch.setattr(where, failing)
     match.put(rows, post_id="faulty", title="内料 一手")
     match.work()
-    found = [Finding.decode(r.value, FINDING_SCHEMA) for r in match.out.poll(100, 0.0)]
-    assert {f.tenant: f.total_subjects for f in found} == {"bank": 8, "other": 5}
-    assert all(set(f.incomplete) == reasons and f.id == f.served for f in found)
-    assert [len({m.subject for m in f.matches}) for f in found] == [8, 5]
+    published = [Finding.decode(r.value, FINDING_SCHEMA) for r in match.out.poll(100, 0.0)]
+    assert {f.tenant: f.total_subjects for f in published} == {"bank": 8, "other": 5}
+    assert all(set(f.incomplete) == reasons and f.id == f.served for f in published)
+    assert [len({m.subject for m in f.matches}) for f in published] == [8, 5]
     assert match.reasons() == ["internal"]
     assert {r for r in FAULTS if match.value("incomplete_total", reason=r)} == reasons
     monkeypatch.undo()
@@ -262,7 +271,7 @@ def test_a_fault_in_a_step_costs_what_that_step_tells_and_nobody_who_is_exposed(
     match.work()
     whole = [Finding.decode(r.value, FINDING_SCHEMA) for r in match.out.poll(100, 0.0)]
     assert {f.tenant: f.total_subjects for f in whole} == {"bank": 8, "other": 5}
-    assert [(f.incomplete, f.served) for f in whole] == [((), f.id) for f in found]
+    assert [(f.incomplete, f.served) for f in whole] == [((), f.id) for f in published]
 
 
 POISONED = {f"{n}.txt": phone(n) + (f" {POISON}" if n == 2 else "") for n in range(5)}
@@ -271,13 +280,13 @@ POISONED = {f"{n}.txt": phone(n) + (f" {POISON}" if n == 2 else "") for n in ran
 def faulty_at(original: Callable[..., Any], text: bytes) -> Callable[..., Any]:
     """`original`, that fails at a batch which holds `text`."""
 
-    def tried(*words: Any, **named: Any) -> Any:
+    def call(*words: Any, **named: Any) -> Any:
         batch = next(w for w in words if hasattr(w, "data"))
         if text in batch.data.tobytes():
             raise FaultError
         return original(*words, **named)
 
-    return tried
+    return call
 
 
 def test_a_fault_at_one_capture_costs_the_others_of_its_batch_nothing(
@@ -292,11 +301,13 @@ def test_a_fault_at_one_capture_costs_the_others_of_its_batch_nothing(
             f"{customer(number)['name']},{phone(number)}" + (f" {POISON}" if number == 3 else ""),
             post_id=str(number),
         )
-    found = match.drain()
-    assert [(f.total_subjects, f.incomplete != ()) for f in found] == [
+    published = match.drain()
+    assert [(f.total_subjects, f.incomplete != ()) for f in published] == [
         (1, number == 3) for number in range(6)
     ]
-    assert [f.matches[0].own_fields for f in found if not f.incomplete] == [("NAME", "PHONE")] * 5
+    assert [f.matches[0].own_fields for f in published if not f.incomplete] == [
+        ("NAME", "PHONE")
+    ] * 5
     assert match.reasons() == ["internal"]
 
 
@@ -307,10 +318,10 @@ def test_a_fault_in_one_part_costs_the_others_nothing(
     import matcher.match.batches as where
 
     monkeypatch.setattr(where, "search", faulty_at(where.search, POISON.encode()))
-    match.put("", body_bytes=zipped(POISONED), media_type="application/zip")
-    [found] = match.drain()
-    assert (found.total_subjects, found.incomplete) == (4, ("search",))
-    assert {m.member for m in found.matches} == {2, 3, 5, 6}
+    match.put("", body_bytes=zip_texts(POISONED), media_type="application/zip")
+    [finding] = match.drain()
+    assert (finding.total_subjects, finding.incomplete) == (4, ("search",))
+    assert {m.member for m in finding.matches} == {2, 3, 5, 6}
 
 
 def test_a_fault_in_one_member_costs_the_others_nothing(
@@ -328,9 +339,9 @@ def test_a_fault_in_one_member_costs_the_others_nothing(
             yield window
 
     monkeypatch.setattr(where, "windows", windows)
-    match.put("", body_bytes=zipped(POISONED), media_type="application/zip")
-    [found] = match.drain()
-    assert (found.total_subjects, found.incomplete) == (4, ("unpack",))
+    match.put("", body_bytes=zip_texts(POISONED), media_type="application/zip")
+    [finding] = match.drain()
+    assert (finding.total_subjects, finding.incomplete) == (4, ("unpack",))
 
 
 def test_a_fault_for_one_tenant_costs_the_others_nothing(
@@ -351,8 +362,8 @@ def test_a_fault_for_one_tenant_costs_the_others_nothing(
     match.put(phone(1))
     match.work()
     [record] = match.out.poll(9, 0.0)
-    found = Finding.decode(record.value, FINDING_SCHEMA)
-    assert (found.tenant, found.total_subjects, found.incomplete != ()) == ("other", 1, True)
+    finding = Finding.decode(record.value, FINDING_SCHEMA)
+    assert (finding.tenant, finding.total_subjects, finding.incomplete != ()) == ("other", 1, True)
     assert match.reasons() == ["internal"]
 
 
@@ -364,8 +375,8 @@ def test_a_fault_in_the_evidence_vault_holds_no_finding_up(
     match.stage._keeper._pair = object()
     monkeypatch.setattr(type(match.context), "tenant", lambda self, name: _EvidenceRequest())
     match.put(phone(1))
-    [found] = match.drain()
-    assert (found.incomplete, match.reasons()) == ((), [])
+    [finding] = match.drain()
+    assert (finding.incomplete, match.reasons()) == ((), [])
     assert match.value("evidence_total", outcome="failed") == 1
 
 

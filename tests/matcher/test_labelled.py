@@ -60,8 +60,8 @@ PARTS = (
 )
 
 
-def listed(segments: Sequence[Segment]) -> set[Found]:
-    """Each candidate: kind, place, normal form, whether weak."""
+def to_candidates(segments: Sequence[Segment]) -> set[Found]:
+    """Return each candidate: kind, place, normal form, whether it is weak."""
     return {
         (s.kind, start, end, row.tobytes()[:length].decode(), s.weak)
         for s in segments
@@ -71,22 +71,23 @@ def listed(segments: Sequence[Segment]) -> set[Found]:
     }
 
 
-def of(*texts: str) -> set[Found]:
-    """Candidates of texts, places within the one that each is in."""
+def find_in(*texts: str) -> set[Found]:
+    """Return the candidates of texts, at places within their own text."""
     batch = Batch.of([text.encode() for text in texts])
-    found = listed(find_labelled(batch, SEARCH.find(batch.data).labelled))
+    candidates = to_candidates(find_labelled(batch, SEARCH.find(batch.data).labelled))
     begins = batch.starts.tolist()
     return {
-        (kind, a - max(b for b in begins if b <= a), z - max(b for b in begins if b <= a), *rest)
-        for kind, a, z, *rest in found
+        (kind, a - max(b for b in begins if b <= a), z - max(b for b in begins if b <= a), *fields)
+        for kind, a, z, *fields in candidates
     }
 
 
 def oracle(text: str) -> set[Found]:
-    """What the kinds' own patterns find, QQ numbers of addresses left out: these come from the
-    addresses.
+    """Return what the kinds' own patterns find.
+
+    QQ numbers of mail addresses are left out: these come from the addresses.
     """
-    found = [
+    candidates = [
         c
         for kind in KINDS.values()
         for c in kind.find(text)
@@ -94,7 +95,7 @@ def oracle(text: str) -> set[Found]:
     ]
     return {
         (c.kind, len(text[: c.start].encode()), len(text[: c.end].encode()), c.normal, c.weak)
-        for c in found
+        for c in candidates
     }
 
 
@@ -102,11 +103,15 @@ def oracle(text: str) -> set[Found]:
 def test_each_kinds_examples_are_found_and_its_near_misses_are_not(kind: Kind) -> None:
     for text, normal in kind.examples:
         if "@" not in text:
-            assert normal in {found[3] for found in of(text) if found[0] == kind.name}
+            assert normal in {
+                candidate[3] for candidate in find_in(text) if candidate[0] == kind.name
+            }
     for text in kind.near_misses:
         if "@" not in text:
             assert {
-                found for found in of(text) if found[0] == kind.name and kind.check(found[3])
+                candidate
+                for candidate in find_in(text)
+                if candidate[0] == kind.name and kind.check(candidate[3])
             } == set()
 
 
@@ -116,15 +121,16 @@ pieces = st.one_of(labels, labels.map(str.upper), st.sampled_from(VALUES), st.sa
 
 @given(st.lists(pieces, max_size=10).map("".join))
 def test_labels_gaps_and_values_are_read_as_the_kinds_patterns_read_them(text: str) -> None:
-    ours, expected = of(text), oracle(text)
+    ours, expected = find_in(text), oracle(text)
     if "," not in text and "\n" not in text:  # no table
-        assert {found for found in expected - ours if "@" not in text} == set()
-        assert all(_explained(found, text) for found in ours - expected)
+        assert {candidate for candidate in expected - ours if "@" not in text} == set()
+        assert all(_is_hidden_match(candidate, text) for candidate in ours - expected)
 
 
-def _explained(found: Found, text: str) -> bool:
-    """A pattern reads on behind what it found, so one value may hide the next; from some later
-    place it finds that too.
+def _is_hidden_match(found: Found, text: str) -> bool:
+    """Return whether the pattern also finds this candidate from some later place.
+
+    A pattern continues behind each of its matches, so one value may hide the next.
     """
     kind, start, end, *_ = found
     shown = text.encode()[:end].decode()
@@ -133,11 +139,11 @@ def _explained(found: Found, text: str) -> bool:
 
 def test_a_column_is_labelled_by_its_header() -> None:
     text = 'name,"QQ",微信,phone\n某,12345678,github666,1\n某,"10001",\'abc_def1\',2\n某,12,abc,3\n少一列,12345678,github666\n'  # noqa: E501
-    found = of("x", text, "10001,10001,10001,10001")
-    assert {(kind, normal) for kind, _, _, normal, _ in found} == {
+    candidates = find_in("x", text, "10001,10001,10001,10001")
+    assert {(kind, normal) for kind, _, _, normal, _ in candidates} == {
         *(("qq", "12345678"), ("qq", "10001"), ("wechat", "github666"), ("wechat", "abc_def1"))
     }
-    assert {text.encode()[a:z].decode().lower() for _, a, z, *_ in found} == {
+    assert {text.encode()[a:z].decode().lower() for _, a, z, *_ in candidates} == {
         "12345678",
         "10001",
         "github666",
@@ -148,13 +154,13 @@ def test_a_column_is_labelled_by_its_header() -> None:
 @pytest.mark.parametrize("separator", ["----", "--", "\t", "|", ",", ";"])
 def test_any_separator_makes_columns(separator: str) -> None:
     rows = (("姓名", "护照", "手机"), ("某", "E12345678", "x"), ("某", "G12345678", "y"))
-    found = of("\n".join(separator.join(row) for row in rows))
-    assert {normal for _, _, _, normal, _ in found} == {"E12345678", "G12345678"}
+    candidates = find_in("\n".join(separator.join(row) for row in rows))
+    assert {normal for _, _, _, normal, _ in candidates} == {"E12345678", "G12345678"}
 
 
 def test_first_and_last_columns_and_the_next_header_end_a_table() -> None:
     text = "qq,手机,微信\n12345678,1,github666\n手机,qq\n1,87654321\n22222,2\n"
-    assert {(kind, normal) for kind, _, _, normal, _ in of(text)} == {
+    assert {(kind, normal) for kind, _, _, normal, _ in find_in(text)} == {
         *(("qq", "12345678"), ("wechat", "github666"), ("qq", "87654321"))
     }
 
@@ -163,7 +169,7 @@ def test_first_and_last_columns_and_the_next_header_end_a_table() -> None:
     "text", ["qq,x\n12345678,1", "我加了qq,手机坏了\n12345678,1", "qq 手机\n12345678 1", "qq,手机"]
 )
 def test_a_lone_label_is_no_header(text: str) -> None:
-    assert of(text) == set()
+    assert find_in(text) == set()
 
 
 def test_only_the_first_headers_of_a_text_are_followed() -> None:
@@ -175,9 +181,9 @@ def test_only_the_first_headers_of_a_text_are_followed() -> None:
             if batch.text(*batch.line_starts[n : n + 1], len(batch.data))[:2] == b"qq"
         ]
     )
-    made = columns(batch, headers, {"qq": "qq"})
-    assert len(made) == HEADERS + 1
-    assert sum(len(column.start) for column in made) == 3 + 13 + 1
+    columns_ = columns(batch, headers, {"qq": "qq"})
+    assert len(columns_) == HEADERS + 1
+    assert sum(len(column.start) for column in columns_) == 3 + 13 + 1
 
 
 @given(
@@ -190,16 +196,16 @@ def test_cells_below_a_header_are_those_that_split_gives(
     text = "\n".join(separator.join(row) for row in [["qq", "phone", "email"], *rows])
     batch = Batch.of([b"before", text.encode(), b"after"])
     lines = batch.lines(batch.starts[1:2])
-    made = columns(batch, lines, {"phone": "p"})
+    columns_ = columns(batch, lines, {"phone": "p"})
     expected = [
         row[1] for row in (line.split(separator) for line in text.split("\n")[1:]) if len(row) == 3
     ]
-    found = [
+    cells = [
         batch.text(a, z).decode()
-        for c in made
+        for c in columns_
         for a, z in zip(c.start.tolist(), c.end.tolist(), strict=True)
     ]
-    assert found == expected
+    assert cells == expected
 
 
 def cards(batch: Batch, *numbers: str) -> Segment:
@@ -226,9 +232,9 @@ def test_a_card_that_fails_luhn_counts_behind_a_card_label() -> None:
             f'{{"card_no":"{numbers[3]}"}}'.encode(),
         ]
     )
-    found = labelled_cards(batch, [cards(batch, *numbers)], SEARCH.find(batch.data).card_headers)
-    assert {normal for *_, normal, _ in listed([found])} == {numbers[0], numbers[3]}
-    assert found.valid.all()
+    labelled = labelled_cards(batch, [cards(batch, *numbers)], SEARCH.find(batch.data).card_headers)
+    assert {normal for *_, normal, _ in to_candidates([labelled])} == {numbers[0], numbers[3]}
+    assert labelled.valid.all()
 
 
 def test_a_card_that_fails_luhn_counts_below_a_card_label() -> None:
@@ -237,7 +243,7 @@ def test_a_card_that_fails_luhn_counts_below_a_card_label() -> None:
     batch = Batch.of([text.encode(), f"某|{numbers[3]}|x|".encode()])
     assert {
         normal
-        for *_, normal, _ in listed(
+        for *_, normal, _ in to_candidates(
             [labelled_cards(batch, [cards(batch, *numbers)], SEARCH.find(batch.data).card_headers)]
         )
     } == {numbers[0], numbers[2]}
@@ -264,7 +270,7 @@ def test_no_text_holds_nothing() -> None:
 
 
 def all_header_lines(batch: Batch) -> list[int]:
-    """Of each text the first HEADERS lines in which a label is a cell, by looking at everything."""
+    """Return the first HEADERS lines of each text with a label as a cell, by looking everywhere."""
     _, end = marked_values._header_cells().find(batch.data)
     lines = np.unique(batch.lines(end - 2))
     text = batch.documents(batch.line_starts[lines])
@@ -285,13 +291,13 @@ def test_the_first_headers_of_each_text_are_found_in_parts_of_any_size(
     batch = Batch.of([text.encode() for text in texts])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(marked_values, "PART", part)
-        found = marked_values.header_lines(batch, SEARCH.find(batch.data).labelled[0]).tolist()
+        lines = marked_values.header_lines(batch, SEARCH.find(batch.data).labelled[0]).tolist()
     expected = all_header_lines(batch)
-    text = batch.documents(batch.line_starts[found]) if found else np.empty(0, np.int64)
+    text = batch.documents(batch.line_starts[lines]) if lines else np.empty(0, np.int64)
     assert [
         line
         for number in np.unique(text)
-        for line in np.array(found)[text == number][:HEADERS].tolist()
+        for line in np.array(lines)[text == number][:HEADERS].tolist()
     ] == expected
 
 
@@ -302,7 +308,7 @@ def test_labels_without_end_cost_no_more_than_a_few(
     hits, cells = [], marked_values._header_cells()
     find = cells.find
     monkeypatch.setattr(
-        cells, "find", lambda *given: hits.append(len((found := find(*given))[0])) or found
+        cells, "find", lambda *given: hits.append(len((spans := find(*given))[0])) or spans
     )
     batch = Batch.of([unit.encode() * 100_000])
     number, _ = SEARCH.find(batch.data).labelled

@@ -51,16 +51,16 @@ def test_every_row_of_the_data_is_well_formed() -> None:
 
 
 def test_a_term_is_shown_as_it_stands_in_the_post_and_not_as_the_lexicon_calls_it() -> None:
-    said = read("內料 內料 内料，一手數據 Fulls FULLZ 手機 流水")
-    assert {t.id: t.shown for t in said.terms} == {
+    terms = read("內料 內料 内料，一手數據 Fulls FULLZ 手機 流水")
+    assert {t.id: t.shown for t in terms.terms} == {
         "内料": "內料",
         "一手料": "一手數據",
         "fullz": "fulls",
         "流水": "流水",
     }
     assert {t.id: t.written for t in read("内料 FULLZ").terms} == {"内料": "内料", "fullz": "fullz"}
-    both = read("内料 一手").under(read("內料"))
-    assert {t.id: t.shown for t in both.terms} == {"内料": "內料", "一手料": "一手"}
+    combined = read("内料 一手").under(read("內料"))
+    assert {t.id: t.shown for t in combined.terms} == {"内料": "內料", "一手料": "一手"}
 
 
 def test_the_source_of_every_term_is_named_in_full_at_the_head_of_its_file() -> None:
@@ -100,8 +100,8 @@ def test_what_counts_and_how_often(text: str, counted: dict[str, int]) -> None:
 
 
 def test_the_heaviest_terms_come_first() -> None:
-    found = read("担保 内料 手机 流水").terms
-    assert [t.weight for t in found] == sorted((t.weight for t in found), reverse=True)
+    terms = read("担保 内料 手机 流水").terms
+    assert [t.weight for t in terms] == sorted((t.weight for t in terms), reverse=True)
 
 
 @pytest.mark.parametrize(
@@ -152,10 +152,10 @@ def test_a_brand_beside_heavy_jargon_is_an_offer_and_a_report_is_none(
     ],
 )
 def test_who_asks_for_data_sells_none(text: str, wanted: bool) -> None:
-    said = read(text)
-    assert said.offers("bank")  # of the trade it is
-    assert is_wanted(said.context, 0) is wanted
-    assert not is_wanted(said.context, 3)
+    terms = read(text)
+    assert terms.offers("bank")  # of the trade it is
+    assert is_wanted(terms.context, 0) is wanted
+    assert not is_wanted(terms.context, 3)
 
 
 @pytest.mark.parametrize(
@@ -206,17 +206,21 @@ def naive(text: str) -> list[tuple[int, int]]:
     spans, place = [], 0
     forms = sorted({*FORMS, *OTHERS}, key=len, reverse=True)
     while place < len(text):
-        here = next(
-            (f for f in forms if text.startswith(f, place) and _whole(text, place, place + len(f))),
+        match = next(
+            (
+                f
+                for f in forms
+                if text.startswith(f, place) and _is_whole_word(text, place, place + len(f))
+            ),
             None,
         )
-        if here:
-            spans.append((place, place + len(here)))
-        place += len(here) if here else 1
+        if match:
+            spans.append((place, place + len(match)))
+        place += len(match) if match else 1
     return spans
 
 
-def _whole(text: str, start: int, end: int) -> bool:
+def _is_whole_word(text: str, start: int, end: int) -> bool:
     def joins(a: str, b: str) -> bool:
         return a.isascii() and a.isalnum() and b.isascii() and b.isalnum()
 
@@ -234,7 +238,9 @@ def _whole(text: str, start: int, end: int) -> bool:
 )
 def test_forms_are_found_where_a_naive_search_finds_them(parts: list[str]) -> None:
     text = "".join(parts)
-    assert [(found.at, found.behind) for found in LEXICON._forms_in(text.encode())] == naive(text)
+    assert [
+        (occurrence.at, occurrence.behind) for occurrence in LEXICON._forms_in(text.encode())
+    ] == naive(text)
 
 
 @given(
@@ -247,27 +253,27 @@ def test_forms_are_found_where_a_naive_search_finds_them(parts: list[str]) -> No
 )
 def test_an_ambiguous_term_counts_beside_another_term_a_label_or_a_brand(parts: list[str]) -> None:
     text = lower("".join(parts))
-    found = list(LEXICON._forms_in(text.encode()))
+    occurrences = list(LEXICON._forms_in(text.encode()))
     expected = [
-        (one.at, entry)
-        for one in found
-        for entry in one.form.entries
+        (occurrence.at, entry)
+        for occurrence in occurrences
+        for entry in occurrence.form.entries
         if not entry.needs_company
         or any(
-            other.at - one.behind <= NEAR
-            and one.at - other.behind <= NEAR
-            and other.form.company - {entry.id}
-            for other in found
-            if other is not one
+            neighbour.at - occurrence.behind <= NEAR
+            and occurrence.at - neighbour.behind <= NEAR
+            and neighbour.form.company - {entry.id}
+            for neighbour in occurrences
+            if neighbour is not occurrence
         )
     ]
     assert [(hit.start, hit.entry) for hit in LEXICON.words_in(text)] == expected
 
 
 def test_words_of_context_are_counted_by_theme_each_once_and_are_no_jargon() -> None:
-    found = read("警方提醒 警方提醒：营业时间 欢迎光临")
-    assert found.context == {"reporting": 2, "shop": 2}
-    assert found.terms == ()
+    terms = read("警方提醒 警方提醒：营业时间 欢迎光临")
+    assert terms.context == {"reporting": 2, "shop": 2}
+    assert terms.terms == ()
     assert read("警方 營業時間").context == {"reporting": 1, "shop": 1}, (
         "in traditional characters too"
     )

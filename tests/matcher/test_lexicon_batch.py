@@ -39,7 +39,7 @@ GLUE = [
 ]
 
 
-def of(*texts: str) -> list[TextTerms]:
+def read_terms(*texts: str) -> list[TextTerms]:
     batch = Batch.of([fold(text).text.encode() for text in texts])
     return LEXICON.read_batch(batch, LEXICON.prescan.find(batch.data))
 
@@ -58,12 +58,12 @@ def same(ours: TextTerms, oracle: TextTerms, text: str) -> None:
     assert [tuple(hit) for hit in ours.hits] == places
 
 
-def cased(form: str) -> st.SearchStrategy[str]:
+def draw_case(form: str) -> st.SearchStrategy[str]:
     return st.sampled_from([form, form.upper(), form.title()])
 
 
 pieces = (
-    st.sampled_from(sorted(FORMS)).flatmap(cased)
+    st.sampled_from(sorted(FORMS)).flatmap(draw_case)
     | st.sampled_from(sorted(words()))
     | st.sampled_from(GLUE)
 )
@@ -72,7 +72,7 @@ pieces = (
 @given(st.lists(st.lists(pieces, max_size=14).map("".join), max_size=4))
 def test_a_batch_says_of_each_text_what_the_automaton_says_of_it_alone(texts: list[str]) -> None:
     folded = [fold(text).text for text in texts]
-    for text, ours in zip(folded, of(*folded), strict=True):
+    for text, ours in zip(folded, read_terms(*folded), strict=True):
         same(ours, LEXICON.read(text), text)
 
 
@@ -88,8 +88,8 @@ def test_terms_far_apart_in_one_long_text_and_labels_beside_each() -> None:
             "内料" * 3,
         ]
     )
-    same(of(text)[0], LEXICON.read(text), text)
-    assert of(text)[0].counts
+    same(read_terms(text)[0], LEXICON.read(text), text)
+    assert read_terms(text)[0].counts
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ def test_terms_far_apart_in_one_long_text_and_labels_beside_each() -> None:
     ],
 )
 def test_traditional_characters_say_the_same(text: str, terms: set[str]) -> None:
-    for said in (*of(text), LEXICON.read(text)):
-        assert {term.id for term in said.terms} == terms
+    for read in (*read_terms(text), LEXICON.read(text)):
+        assert {term.id for term in read.terms} == terms
 
 
 def test_a_character_with_two_traditional_ones_has_both_and_words_without_any_stay_alone() -> None:
@@ -113,9 +113,9 @@ def test_a_character_with_two_traditional_ones_has_both_and_words_without_any_st
 
 @pytest.mark.parametrize("form", BIN_FORMS)
 def test_a_card_range_in_jargon_is_a_brand_and_its_digits_are_not_named(form: str) -> None:
-    said = of(f"出 {form.format('62000000')} 内料")[0]
-    assert said.brands == {"bank": ("BIN",)}
-    assert said.offers("bank")
+    terms = read_terms(f"出 {form.format('62000000')} 内料")[0]
+    assert terms.brands == {"bank": ("BIN",)}
+    assert terms.offers("bank")
 
 
 @pytest.mark.parametrize(
@@ -130,29 +130,29 @@ def test_a_card_range_in_jargon_is_a_brand_and_its_digits_are_not_named(form: st
     ],
 )
 def test_a_card_number_names_no_brand(text: str) -> None:
-    assert of(text)[0].brands == ({"bank": ("BIN",)} if text == "62000000 开头" else {})
+    assert read_terms(text)[0].brands == ({"bank": ("BIN",)} if text == "62000000 开头" else {})
 
 
 def test_brands_of_few_characters_and_in_other_cases_are_found() -> None:
     for written_so in ("crédit ö", "CRÉDIT Ö", "Crédit Ö", "CRéDIT ö"):
-        assert of(written_so)[0].brands == {"bank": ("Crédit Ö",)}
-    assert of("a行b")[0].brands == {"other": ("行",)}
-    assert not of("créditx ö")[0].brands
+        assert read_terms(written_so)[0].brands == {"bank": ("Crédit Ö",)}
+    assert read_terms("a行b")[0].brands == {"other": ("行",)}
+    assert not read_terms("créditx ö")[0].brands
 
 
 def test_a_dotted_capital_i_is_no_i_for_either_search() -> None:
-    for said in (*of("vİdar vidar"), LEXICON.read("vİdar vidar")):
-        assert [hit.start for hit in said.hits] in ([7], [6])
+    for terms in (*read_terms("vİdar vidar"), LEXICON.read("vİdar vidar")):
+        assert [hit.start for hit in terms.hits] in ([7], [6])
 
 
 def test_a_title_adds_to_what_its_text_says() -> None:
-    title, text = of("某某银行 内料 警方 一手料", "内料 提醒 一手料 QQ 手机")
-    both = text.under(title)
-    assert {term.id: term.count for term in both.terms} == {"内料": 2, "一手料": 1, "扣扣": 1}
-    assert both.context == {"reporting": 2}
-    assert both.offers("bank", rows=3)
-    assert both.hits == text.hits
-    assert text.under(of("的")[0]) is text
+    title, text = read_terms("某某银行 内料 警方 一手料", "内料 提醒 一手料 QQ 手机")
+    combined = text.under(title)
+    assert {term.id: term.count for term in combined.terms} == {"内料": 2, "一手料": 1, "扣扣": 1}
+    assert combined.context == {"reporting": 2}
+    assert combined.offers("bank", rows=3)
+    assert combined.hits == text.hits
+    assert text.under(read_terms("的")[0]) is text
 
 
 FLOODS = (
@@ -174,10 +174,13 @@ FLOOD, APART_BY = 5 * ENOUGH, "\n" + "的" * 50 + "\n"
 def test_a_brand_and_a_term_within_a_flood_are_found_where_they_stand(unit: str) -> None:
     flood = unit * (FLOOD // 2)
     text = f"{flood}{APART_BY}某某银行 一手料 fullz{APART_BY}{flood}"
-    said = of(text)[0]
-    assert "某某银行" in said.brands["bank"]
-    assert {term.id for term in said.terms} >= {"一手料", "fullz"}
-    assert {text.encode()[hit.start : hit.end].decode() for hit in said.hits} >= {"一手料", "fullz"}
+    terms = read_terms(text)[0]
+    assert "某某银行" in terms.brands["bank"]
+    assert {term.id for term in terms.terms} >= {"一手料", "fullz"}
+    assert {text.encode()[hit.start : hit.end].decode() for hit in terms.hits} >= {
+        "一手料",
+        "fullz",
+    }
 
 
 @pytest.mark.parametrize(
@@ -186,21 +189,21 @@ def test_a_brand_and_a_term_within_a_flood_are_found_where_they_stand(unit: str)
 )
 def test_an_ambiguous_word_behind_a_flood_counts_in_company(unit: str, company: str) -> None:
     flood = unit * FLOOD + APART_BY
-    assert "流水" not in of(flood + "流水")[0].written.values()
-    assert "流水" in of(f"{flood}{company} 流水")[0].written.values()
-    assert "料" in of(f"{flood}{company} 料{APART_BY}")[0].written.values()
+    assert "流水" not in read_terms(flood + "流水")[0].written.values()
+    assert "流水" in read_terms(f"{flood}{company} 流水")[0].written.values()
+    assert "料" in read_terms(f"{flood}{company} 料{APART_BY}")[0].written.values()
 
 
 def test_of_a_flood_the_count_is_a_lower_bound_and_in_the_next_text_counted_anew() -> None:
-    flood, few = of("fullz " * FLOOD, "fullz " * ENOUGH)
+    flood, short = read_terms("fullz " * FLOOD, "fullz " * ENOUGH)
     [(entry, count)] = flood.counts.items()
     assert ENOUGH / 3 <= count <= FLOOD
-    assert few.counts == {entry: ENOUGH}
+    assert short.counts == {entry: ENOUGH}
 
 
 def test_every_form_is_found_in_a_flood_of_all_of_them() -> None:
     every = APART_BY.join(FORMS)
-    once, often = of(every)[0], of(APART_BY.join([every] * 120))[0]
+    once, often = read_terms(every)[0], read_terms(APART_BY.join([every] * 120))[0]
     assert often.counts.keys() == once.counts.keys()
     assert often.others == once.others
     assert sum(often.counts.values()) < 120 * sum(once.counts.values())
@@ -209,20 +212,20 @@ def test_every_form_is_found_in_a_flood_of_all_of_them() -> None:
 def test_where_a_flood_is_cut_no_word_is_made_of_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lexicon, "ENOUGH", 200)
     for form in FORMS:
-        if any(other in form for other in FORMS.keys() - {form}):
-            short, long = (of(f"{form} " * count)[0] for count in (50, 600))
+        if any(shorter in form for shorter in FORMS.keys() - {form}):
+            short, long = (read_terms(f"{form} " * count)[0] for count in (50, 600))
             assert short.counts.keys() == long.counts.keys(), form
 
 
 def test_no_texts_and_empty_texts_say_nothing() -> None:
-    assert of() == []
-    assert of("", "") == [TextTerms(), TextTerms()]
-    assert of() == []
+    assert read_terms() == []
+    assert read_terms("", "") == [TextTerms(), TextTerms()]
+    assert read_terms() == []
 
 
 def test_many_forms_of_one_term_look_for_others_beyond_all_of_them() -> None:
     text = "料" * 60 + "的" * 5 + "流水" + "鱼马猪" * 9 + "\n" + "QQ " * 30 + "手机" + " qq" * 30
-    same(of(text)[0], LEXICON.read(text), text)
+    same(read_terms(text)[0], LEXICON.read(text), text)
 
 
 def test_case_variants_are_only_made_where_ascii_does_not_suffice() -> None:

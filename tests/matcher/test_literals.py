@@ -32,7 +32,7 @@ texts = st.lists(
 ).map("".join)
 
 
-def found(literals: Literals, data: np.ndarray) -> set[tuple[int, int]]:
+def find_all(literals: Literals, data: np.ndarray) -> set[tuple[int, int]]:
     number, end = literals.find(data)
     return set(zip(number.tolist(), end.tolist(), strict=True))
 
@@ -46,7 +46,7 @@ def test_overlapping_ones_are_all_found_in_any_case(text: str) -> None:
         for n, w in enumerate(WORDS)
         for m in re.finditer(b"(?=%s)" % re.escape(w), lower)
     }
-    assert found(Literals(WORDS), data) == expected
+    assert find_all(Literals(WORDS), data) == expected
 
 
 @given(texts)
@@ -60,12 +60,12 @@ def test_whole_words_stand_apart_from_latin_letters_and_digits(text: str) -> Non
         expected |= {
             (number, m.start() + len(word)) for m in re.finditer(pattern, data.tobytes().lower())
         }
-    assert found(Literals(*whole_words(WORDS)), data) == expected
+    assert find_all(Literals(*whole_words(WORDS)), data) == expected
 
 
 def test_patterns_read_characters() -> None:
     data = Batch.of(["料:料子12 信a1".encode()]).data
-    assert found(Literals(["[料信][a-z子]{0,1}[0-9]".encode()], TEXT), data) == {
+    assert find_all(Literals(["[料信][a-z子]{0,1}[0-9]".encode()], TEXT), data) == {
         (0, data.tobytes().index(tail) + len(tail)) for tail in ("料子1".encode(), "信a1".encode())
     }
 
@@ -85,7 +85,9 @@ def test_searches_in_one_pass_find_what_each_finds_alone(text: str) -> None:
         SearchPatterns(("[料信][a-z子]?".encode(), b"b-"), TEXT),
     ]
     for (number, end), group in zip(JoinedSearch(groups).find(data), groups, strict=True):
-        assert set(zip(number.tolist(), end.tolist(), strict=True)) == found(Literals(*group), data)
+        assert set(zip(number.tolist(), end.tolist(), strict=True)) == find_all(
+            Literals(*group), data
+        )
 
 
 @given(texts)
@@ -96,14 +98,14 @@ def test_a_word_is_told_once_if_it_stands_there_at_all(text: str) -> None:
 
 
 def test_nothing_is_found_by_nothing() -> None:
-    assert found(Literals([]), Batch.of([b"ab"]).data) == set()
+    assert find_all(Literals([]), Batch.of([b"ab"]).data) == set()
 
 
 def test_threads_search_with_one_object() -> None:
     literals, data = Literals(WORDS), Batch.of([b"abc b-1 " * 2000]).data
-    expected, results = found(literals, data), []
+    expected, results = find_all(literals, data), []
     threads = [
-        threading.Thread(target=lambda: results.append(found(literals, data))) for _ in range(4)
+        threading.Thread(target=lambda: results.append(find_all(literals, data))) for _ in range(4)
     ]
     for thread in threads:
         thread.start()
@@ -128,7 +130,7 @@ def test_stretches_cover_what_is_asked_for_and_stand_apart(asked: list[tuple[int
     size = 10_000
     first = np.array([start for start, _ in asked])
     last = np.array([start + length for start, length in asked])
-    made = list(stretches(first, last, size))
-    assert all(b[0] - a[1] > APART for a, b in pairwise(made))
+    ranges = list(stretches(first, last, size))
+    assert all(b[0] - a[1] > APART for a, b in pairwise(ranges))
     for start, end in zip(first.tolist(), last.tolist(), strict=True):
-        assert any(a <= max(start, 0) and min(end, size) <= b for a, b in made)
+        assert any(a <= max(start, 0) and min(end, size) <= b for a, b in ranges)

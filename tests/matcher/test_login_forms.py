@@ -18,9 +18,9 @@ Form = Callable[[list[tuple[str, str, str]]], str]
 
 
 def logins(text: str) -> int:
-    """How many different logins at the bank's sites a text holds."""
-    found = FINDER.find(FINDER.sites.hosts(Batch.of([fold(text).utf8])))
-    return len({*zip(found.tenant.tolist(), found.key.tolist(), strict=True)})
+    """Return how many different logins at the bank's sites a text holds."""
+    lines = FINDER.find(FINDER.sites.hosts(Batch.of([fold(text).utf8])))
+    return len({*zip(lines.tenant.tolist(), lines.key.tolist(), strict=True)})
 
 
 def each(form: str) -> Form:
@@ -29,37 +29,37 @@ def each(form: str) -> Form:
     )
 
 
-def listed(head: str, form: str, between: str, tail: str) -> Form:
+def join_rows(head: str, form: str, between: str, tail: str) -> Form:
     return lambda rows: head + between.join(each(form)([row]) for row in rows) + tail
 
 
 BLOCK = "URL: {url}\nUsername: {user}\nPassword: {secret}\n"
 FORMS: dict[str, Form] = {
-    "Chrome's export": listed(
+    "Chrome's export": join_rows(
         "name,url,username,password,note\n", "bank.example,{url},{user},{secret},", "\n", "\n"
     ),
-    "quoted Chrome's export": listed(
+    "quoted Chrome's export": join_rows(
         '"name","url","username","password"\n',
         '"bank.example","{url}","{user}","{secret}"',
         "\n",
         "\n",
     ),
-    "Firefox's export": listed(
+    "Firefox's export": join_rows(
         '"url","username","password","httpRealm","formActionOrigin","guid"\n',
         '"{url}","{user}","{secret}",,"https://www.bank.example","{{0a1b2c3d-0000-4000-8000-000000000000}}"',
         "\n",
         "",
     ),
-    "Safari's export": listed(
+    "Safari's export": join_rows(
         "Title,URL,Username,Password,Notes,OTPAuth\n", "Bank,{url},{user},{secret},,", "\n", "\n"
     ),
-    "Bitwarden's export": listed(
+    "Bitwarden's export": join_rows(
         "folder,favorite,type,name,notes,fields,reprompt,login_uri,login_username,login_password,login_totp\n",
         ",,login,Bank,,,0,{url},{user},{secret},",
         "\n",
         "\n",
     ),
-    "KeePass's export": listed(
+    "KeePass's export": join_rows(
         '"Account","Login Name","Password","Web Site","Comments"\n',
         '"Bank","{user}","{secret}","{url}",""',
         "\n",
@@ -105,41 +105,41 @@ FORMS: dict[str, Form] = {
     "Chinese labels without colons": each("网址 {url} 账号 {user} 密码 {secret}\n"),
     "other Chinese labels": each("登录地址: {url}\n登录名: {user}\n登录密码: {secret}\n\n"),
     "traditional labels": each("網址：{url}\n帳號：{user}\n密碼：{secret}\n\n"),
-    "Chinese header": listed("网址,账号,密码\n", "{url},{user},{secret}", "\n", "\n"),
+    "Chinese header": join_rows("网址,账号,密码\n", "{url},{user},{secret}", "\n", "\n"),
     "objects": each('{{"url":"{url}","username":"{user}","password":"{secret}"}}\n'),
-    "minified array of objects": listed(
+    "minified array of objects": join_rows(
         "[",
         '{{"origin_url":"{url}","username_value":"{user}","password_value":"{secret}"}}',
         ",",
         "]",
     ),
-    "pretty objects": listed(
+    "pretty objects": join_rows(
         "[\n",
         '  {{\n    "browser": "Chrome",\n    "url": "{url}",\n    "username": "{user}",\n   '
         ' "password": "{secret}"\n  }}',
         ",\n",
         "\n]\n",
     ),
-    "pretty objects with the address behind": listed(
+    "pretty objects with the address behind": join_rows(
         "[\n",
         '  {{\n    "password": "{secret}",\n    "url": "{url}",\n    "username": "{user}"\n  }}',
         ",\n",
         "\n]\n",
     ),
-    "Bitwarden's objects": listed(
+    "Bitwarden's objects": join_rows(
         '{"items":[',
         '{{"name":"Bank","login":{{"uris":[{{"match":null,"uri":"{url}"}}],"username":"{user}","password":"{secret}"}}}}',
         ",",
         "]}",
     ),
-    "arrays": listed("[", '["{url}","{user}","{secret}"]', ",", "]"),
-    "pretty arrays": listed(
+    "arrays": join_rows("[", '["{url}","{user}","{secret}"]', ",", "]"),
+    "pretty arrays": join_rows(
         "[\n", '  [\n    "{url}",\n    "{user}",\n    "{secret}"\n  ]', ",\n", "\n]\n"
     ),
-    "SQL": listed(
+    "SQL": join_rows(
         "", "INSERT INTO `logins` VALUES (7,'{url}','{user}','{secret}','2026-01-02');", "\n", "\n"
     ),
-    "SQL with columns": listed(
+    "SQL with columns": join_rows(
         "INSERT INTO logins (id, username, password, created, url) VALUES\n",
         "(7, '{user}', '{secret}', '2026-01-02', '{url}')",
         ",\n",
@@ -148,7 +148,7 @@ FORMS: dict[str, Form] = {
     "XML": each(
         "<login><url>{url}</url><username>{user}</username><password>{secret}</password></login>\n"
     ),
-    "pretty XML": listed(
+    "pretty XML": join_rows(
         "<logins>\n",
         "  <login>\n    <url>{url}</url>\n    <username>{user}</username>\n   "
         " <password>{secret}</password>\n  </login>\n",
@@ -159,10 +159,10 @@ FORMS: dict[str, Form] = {
         "<Entry><String><Key>Password</Key><Value>{secret}</Value></String><String><Key>URL</Key><Value>{url}</Value></String>"
         "<String><Key>UserName</Key><Value>{user}</Value></String></Entry>\n"
     ),
-    "Markdown": listed(
+    "Markdown": join_rows(
         "| URL | Login | Password |\n|---|---|---|\n", "| {url} | {user} | {secret} |", "\n", "\n"
     ),
-    "Markdown with the address behind": listed(
+    "Markdown with the address behind": join_rows(
         "| # | Login | Password | Site |\n|---|---|---|---|\n",
         "| 1 | {user} | {secret} | {url} |",
         "\n",
@@ -197,7 +197,7 @@ def test_logins_at_own_sites_are_counted_in_each_layout(form: str) -> None:
 
 
 def names_us(form: str) -> bool:
-    """Whether a layout names our site whatever stands in it."""
+    """Return whether a layout names our site whatever its rows hold."""
     return "bank." in FORMS[form]([("", "", "")])
 
 

@@ -16,23 +16,23 @@ from matcher.records.logins import LoginFinder, LoginLines
 FINDER = LoginFinder({"bank.example": "bank", "pay.bank.example": "pay", "other.example": "other"})
 
 
-def found_by(finder: LoginFinder, *texts: str) -> LoginLines:
+def find_with(finder: LoginFinder, *texts: str) -> LoginLines:
     return finder.find(finder.sites.hosts(Batch.of([text.encode() for text in texts])))
 
 
-def of(*texts: str) -> LoginLines:
-    return found_by(FINDER, *texts)
+def find_logins(*texts: str) -> LoginLines:
+    return find_with(FINDER, *texts)
 
 
 def tenants(text: str) -> list[str]:
-    found = of(text)
-    return [found.tenants[n] for n in found.tenant.tolist()]
+    lines = find_logins(text)
+    return [lines.tenants[n] for n in lines.tenant.tolist()]
 
 
-def distinct(found: LoginLines) -> dict[tuple[int, str], int]:
-    """How many different logins each document has at each tenant."""
-    logins = {*zip(found.document.tolist(), found.tenant.tolist(), found.key.tolist(), strict=True)}
-    return dict(Counter((document, found.tenants[tenant]) for document, tenant, _ in logins))
+def distinct(lines: LoginLines) -> dict[tuple[int, str], int]:
+    """Return how many different logins each document has at each tenant."""
+    logins = {*zip(lines.document.tolist(), lines.tenant.tolist(), lines.key.tolist(), strict=True)}
+    return dict(Counter((document, lines.tenants[tenant]) for document, tenant, _ in logins))
 
 
 @pytest.mark.parametrize(
@@ -105,38 +105,38 @@ def test_a_line_and_a_block_are_a_login_each() -> None:
         "x\nbank.example:15400000001:secret\ny",
         "URL: https://bank.example\nUSER: a@example.com\nPASS: secret\nbank.example",
     ]
-    assert of(*texts).document.tolist() == [0, 1]
+    assert find_logins(*texts).document.tolist() == [0, 1]
 
 
 def test_distinct_logins_are_counted_by_document_and_tenant() -> None:
     line = "bank.example:{}:secret\n".format
-    found = of(
+    lines = find_logins(
         line("user1") + line("USER1") + line("user2") + "other.example:user1:secret", line("user1")
     )
-    assert distinct(found) == {(0, "bank"): 2, (0, "other"): 1, (1, "bank"): 1}
+    assert distinct(lines) == {(0, "bank"): 2, (0, "other"): 1, (1, "bank"): 1}
 
 
 def test_logins_of_two_parts_of_a_capture_are_compared_by_their_keys() -> None:
     first, second = (
-        of("bank.example:user1:secret\nbank.example:user2:secret"),
-        of("bank.example:USER1:other"),
+        find_logins("bank.example:user1:secret\nbank.example:user2:secret"),
+        find_logins("bank.example:USER1:other"),
     )
     assert set(second.key.tolist()) < set(first.key.tolist())
 
 
 def test_no_login_or_password_is_kept() -> None:
-    found = of("https://bank.example/:someone@example.com:secret-password")
-    assert "someone" not in repr(found)
-    assert "secret-password" not in repr(found)
+    lines = find_logins("https://bank.example/:someone@example.com:secret-password")
+    assert "someone" not in repr(lines)
+    assert "secret-password" not in repr(lines)
 
 
 def test_a_block_ends_with_its_text() -> None:
-    found = of("URL: https://bank.example\nUSER: user1", "PASS: secret")
-    assert not len(found.key)
+    lines = find_logins("URL: https://bank.example\nUSER: user1", "PASS: secret")
+    assert not len(lines.key)
 
 
 def test_no_domains_find_nothing() -> None:
-    assert not len(found_by(LoginFinder({}), "bank.example:user1:secret").key)
+    assert not len(find_with(LoginFinder({}), "bank.example:user1:secret").key)
 
 
 words = st.text("abcXYZ0189._", min_size=3, max_size=12)
@@ -152,8 +152,8 @@ words = st.text("abcXYZ0189._", min_size=3, max_size=12)
 def test_any_login_and_password_are_found(
     login: str, password: str, separator: str, scheme: str, path: str
 ) -> None:
-    found = of(f"{scheme}bank.example{path}{separator}{login}{separator}{password}")
-    assert distinct(found) == {(0, "bank"): 1}
+    lines = find_logins(f"{scheme}bank.example{path}{separator}{login}{separator}{password}")
+    assert distinct(lines) == {(0, "bank"): 1}
 
 
 @given(
@@ -167,7 +167,8 @@ def test_a_line_that_begins_with_its_address_is_read_as_one_in_a_list(
     """The usual line is read in one step, any other in several."""
     line = f"https://bank.example{path}:{login}:{password}"
     assert (
-        of(line).key.tolist() == of(f"https://bank.example{path}:{login}:{password}\r").key.tolist()
+        find_logins(line).key.tolist()
+        == find_logins(f"https://bank.example{path}:{login}:{password}\r").key.tolist()
     )
 
 
@@ -183,11 +184,11 @@ def test_cards_of_own_ranges_are_those_that_begin_so(
     normal = np.frombuffer(
         b"".join(n.encode().ljust(19, b"\0") for n in numbers), np.uint8
     ).reshape(-1, 19)
-    found = own_cards(
+    matches = own_cards(
         normal, np.array([len(n) for n in numbers], np.int64), {"bank": bank, "other": other}
     )
     for tenant, digits in (("bank", bank), ("other", other)):
-        assert found[tenant].tolist() == [n.startswith(tuple(digits)) for n in numbers]
+        assert matches[tenant].tolist() == [n.startswith(tuple(digits)) for n in numbers]
 
 
 @pytest.mark.parametrize(
@@ -221,4 +222,4 @@ def test_a_login_of_staff_is_told_by_host_or_address(text: str, staff: bool) -> 
         {"bank.example": "bank", "other.example": "other"},
         {"bank": ("oa.bank.example", "@supplier.example", "sso.vendor.example")},
     )
-    assert found_by(finder, text).staff.tolist() == [staff]
+    assert find_with(finder, text).staff.tolist() == [staff]

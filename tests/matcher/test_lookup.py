@@ -55,9 +55,7 @@ def segment(kind: str, valid: list[bool], form: str = "plain") -> Segment:
 
 
 def epoch_of_everybody() -> Any:
-    """An epoch in whose list every value is the customer's whose number is its place among the
-    tags.
-    """
+    """Return a key generation whose list knows every value."""
     tagger = Tagger(bytes(32))
 
     def look_up(tags: Tags) -> tuple[np.ndarray, np.ndarray]:
@@ -71,7 +69,7 @@ def epoch_of_everybody() -> Any:
 @given(st.lists(st.booleans(), max_size=3 * FEW), st.integers(0, 3 * FEW))
 def test_nothing_that_fails_its_check_is_answered(some: list[bool], holding: int) -> None:
     valid = [*some, *[True] * holding]
-    asked = list(
+    queries = list(
         questions(
             [
                 segment("card", valid),
@@ -80,28 +78,28 @@ def test_nothing_that_fails_its_check_is_answered(some: list[bool], holding: int
             ]
         )
     )
-    answers = ask(epoch_of_everybody(), asked)
-    found = [
-        (asked[number].kind, int(asked[number].values.normal[place].tobytes()), start)
+    answers = ask(epoch_of_everybody(), queries)
+    answered = [
+        (queries[number].kind, int(queries[number].values.normal[place].tobytes()), start)
         for number, place, start in zip(
             *(column.tolist() for column in (answers.query, answers.value, answers.start)),
             strict=True,
         )
     ]
-    assert found == [("card", n, n * 20) for n, holds in enumerate(valid) if holds] + [
+    assert answered == [("card", n, n * 20) for n, holds in enumerate(valid) if holds] + [
         ("phone", 0, 0),
         ("phone", 1, 20),
     ]
 
 
 def test_a_digest_is_asked_for_as_each_kind_that_may_be_digested_and_laid_out_once() -> None:
-    asked = list(questions([segment("digest", [True], "md5")]))
-    assert [(question.kind, question.form) for question in asked] == [
+    queries = list(questions([segment("digest", [True], "md5")]))
+    assert [(question.kind, question.form) for question in queries] == [
         ("phone", "md5"),
         ("resident_id", "md5"),
         ("email", "md5"),
     ]
-    assert len({id(question.values) for question in asked}) == 1
+    assert len({id(question.values) for question in queries}) == 1
 
 
 def test_nothing_is_asked_for_what_fails_throughout() -> None:
@@ -119,10 +117,10 @@ def evidence(pieces: list[tuple[int, int, int, int, int]]) -> tuple[FoundMatches
     place among the values.
     """
     none = np.empty((0, 8), np.uint8), np.empty(0, np.int64)
-    asked = [ListQuery(kind, form, ValueColumns(*none), none[1], none[1]) for kind, form in ASKED]
+    queries = [ListQuery(kind, form, ValueColumns(*none), none[1], none[1]) for kind, form in ASKED]
     question, start, row, subject, length = np.array(pieces, np.int64).reshape(-1, 5).T
     return FoundMatches(
-        question, asked, np.arange(len(pieces)), subject, start, start + length
+        question, queries, np.arange(len(pieces)), subject, start, start + length
     ), row + NONE
 
 
@@ -133,8 +131,8 @@ def test_what_is_the_same_is_told_once_in_order_of_place(
     single = {}
     for number, (question, start, _, subject, length) in enumerate(pieces):
         single[start, start + length, *ASKED[question], subject] = number
-    found, _ = evidence(pieces)
-    assert found.take(_once(found)).value.tolist() == [
+    matches, _ = evidence(pieces)
+    assert matches.take(_once(matches)).value.tolist() == [
         number for _, number in sorted(single.items())
     ]
 
@@ -150,18 +148,23 @@ def test_a_piece_has_the_labels_of_its_customer_in_its_row(
     for pair in named:
         held[pair].add("NAME")
     rows, subjects = np.array(named, np.int64).reshape(-1, 2).T
-    own = _labels_of_matches(*evidence(pieces), lambda _: (rows, subjects))
+    labels = _labels_of_matches(*evidence(pieces), lambda _: (rows, subjects))
     expected = [tuple(sorted(held[row + NONE, subject])) for _, _, row, subject, _ in pieces]
-    assert [labels_of(bits) for bits in own.tolist()] == expected
+    assert [labels_of(bits) for bits in labels.tolist()] == expected
 
 
 @given(PAIRS, st.lists(st.integers(-1, 5), max_size=6))
 def test_the_owners_of_rows(pairs: list[tuple[int, int]], rows: list[int]) -> None:
     row, subject = np.array(pairs, np.int64).reshape(-1, 2).T
     owners = Owners.of(row, subject)
-    number, found = owners.of_rows(np.array(rows, np.int64))
-    expected = [(n, s) for n, asked in enumerate(rows) for r, s in sorted({*pairs}) if r == asked]
-    assert list(zip(number.tolist(), found.tolist(), strict=True)) == expected
+    number, owners_of_rows = owners.of_rows(np.array(rows, np.int64))
+    expected = [
+        (n, s)
+        for n, row_of_list in enumerate(rows)
+        for r, s in sorted({*pairs})
+        if r == row_of_list
+    ]
+    assert list(zip(number.tolist(), owners_of_rows.tolist(), strict=True)) == expected
     assert owners.rows.tolist() == sorted({r for r, _ in pairs})
 
 
@@ -177,8 +180,8 @@ def test_every_label_has_a_bit_of_its_own() -> None:
 
 
 def test_pieces_are_given_by_question() -> None:
-    found, _ = evidence([(2, 0, 0, 0, 0), (0, 1, 0, 0, 0), (2, 2, 0, 0, 0)])
-    assert [(question.form, own.tolist()) for question, own in found.by_question()] == [
+    matches, _ = evidence([(2, 0, 0, 0, 0), (0, 1, 0, 0, 0), (2, 2, 0, 0, 0)])
+    assert [(question.form, places.tolist()) for question, places in matches.by_question()] == [
         ("plain", [1]),
         ("md5", [0, 2]),
     ]
@@ -187,11 +190,12 @@ def test_pieces_are_given_by_question() -> None:
 CHARS = st.text("ax1张某é𠀀", max_size=30)
 
 
-def placed(
+def locate_spans(
     folded: list[FoldedText], spans: list[tuple[int, int, int]]
 ) -> list[tuple[int, int, int]]:
-    """First and last character and transforms of matches at bytes (document, start, end) of the
-    folded texts.
+    """Return the first character, the last one and the transforms of each match.
+
+    `spans` are bytes (document, start, end) of the folded texts.
     """
     batch = Batch.of([text.utf8 for text in folded])
     parts = [
@@ -220,22 +224,25 @@ def test_a_text_that_came_as_it_is_told_by_its_characters(
         begin, end = min(first, len(text)), min(first + length, len(text))
         asked.append((number, len(text[:begin].encode()), len(text[:end].encode())))
         expected.append((100 * number + begin, 100 * number + end, 0))
-    assert placed([FoldedText(text.encode(), text.encode()) for text in texts], asked) == expected
+    assert (
+        locate_spans([FoldedText(text.encode(), text.encode()) for text in texts], asked)
+        == expected
+    )
 
 
 def test_a_text_in_which_something_was_undone_says_where() -> None:
     folded = fold("x１３8\u200b0 张")
     assert not folded.is_unchanged
-    assert placed([folded], [(0, 1, 5), (0, 5, 9)]) == [(1, 6, FOLDED), (6, 8, 0)]
+    assert locate_spans([folded], [(0, 1, 5), (0, 5, 9)]) == [(1, 6, FOLDED), (6, 8, 0)]
 
 
 def test_a_record_made_of_columns_is_one_that_is_valid(bank: Context) -> None:
-    one, other = BANK[1], BANK[2]
-    body = f"{one['name']},{one['phone']}\n１５４{other['phone'][3:]}\n".encode()
+    first, second = BANK[1], BANK[2]
+    body = f"{first['name']},{first['phone']}\n１５４{second['phone'][3:]}\n".encode()
     [reading] = matcher_of(bank).read([capture(body=body)])
-    found = reading.best("bank")
-    assert found
-    made = list(found.matches())
-    assert len(made) == 2
-    assert made == [Match.model_validate(match.model_dump()) for match in made]
-    assert [match.model_fields_set for match in made] == [{*Match.model_fields}] * 2
+    best = reading.best("bank")
+    assert best
+    matches = list(best.matches())
+    assert len(matches) == 2
+    assert matches == [Match.model_validate(match.model_dump()) for match in matches]
+    assert [match.model_fields_set for match in matches] == [{*Match.model_fields}] * 2

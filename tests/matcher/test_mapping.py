@@ -29,8 +29,8 @@ NUMBERS = [phone(number) for number in range(1, 6)]
 RESIDENT_ID = "420106188905108614"
 
 
-def listed(folder: Path, header: str, *columns: list[str]) -> Source:
-    """A file with this header and these columns."""
+def write_list(folder: Path, header: str, *columns: list[str]) -> Source:
+    """Write a file with this header and these columns."""
     rows = [",".join(row) for row in zip(*columns, strict=True)]
     (path := folder / "list.csv").write_text("\n".join([header, *rows, ""]), encoding="utf-8")
     return Source(path, {})
@@ -54,23 +54,23 @@ def references(count: int = 5) -> list[str]:
 def test_what_the_names_do_not_say_is_proposed(
     tmp_path: Path, header: str, kinds: dict[str, str]
 ) -> None:
-    assert proposed(mappings(listed(tmp_path, header, references(), NUMBERS))) == kinds
+    assert proposed(mappings(write_list(tmp_path, header, references(), NUMBERS))) == kinds
 
 
 def test_a_column_id_of_resident_ids_is_no_reference(tmp_path: Path) -> None:
-    assert proposed(mappings(listed(tmp_path, "id,phone", [RESIDENT_ID] * 5, NUMBERS))) == {
+    assert proposed(mappings(write_list(tmp_path, "id,phone", [RESIDENT_ID] * 5, NUMBERS))) == {
         "id": "resident_id"
     }
 
 
 def test_a_name_that_its_values_contradict_is_not_proposed(tmp_path: Path) -> None:
     assert proposed(
-        mappings(listed(tmp_path, "id,card_number,phone", references(), references(), NUMBERS))
+        mappings(write_list(tmp_path, "id,card_number,phone", references(), references(), NUMBERS))
     ) == {"id": REFERENCE}
 
 
 def test_a_column_named_id_alone_is_read_without_a_question(tmp_path: Path) -> None:
-    source = listed(tmp_path, "id,phone", references(), NUMBERS)
+    source = write_list(tmp_path, "id,phone", references(), NUMBERS)
     assert is_evident(mappings(source))
     assert confirmed(source).mapping == {"id": REFERENCE}
     [batch] = confirmed(source).batches()
@@ -80,7 +80,7 @@ def test_a_column_named_id_alone_is_read_without_a_question(tmp_path: Path) -> N
 def test_where_nobody_can_be_asked_the_command_is_printed_and_holds_no_value(
     tmp_path: Path,
 ) -> None:
-    source = listed(tmp_path, "id,mobile,name", references(), NUMBERS, ["李娜"] * 5)
+    source = write_list(tmp_path, "id,mobile,name", references(), NUMBERS, ["李娜"] * 5)
     with pytest.raises(ConfigError) as raised:
         require_columns(source, mappings(source), ["ullage", "watchlist", "load", "a list.csv"])
     assert str(raised.value).endswith(
@@ -102,7 +102,7 @@ def test_a_file_without_a_header_is_told_so_and_no_value_is_shown(tmp_path: Path
 
 
 def test_what_it_prints_elsewhere_loads_the_list_when_it_is_pasted(tmp_path: Path) -> None:
-    source = listed(tmp_path, "id,mobile", references(), NUMBERS)
+    source = write_list(tmp_path, "id,mobile", references(), NUMBERS)
     ullage = [sys.executable, "-m", "ullage", "--data", str(tmp_path / "data")]
     subprocess.run([*ullage, "init"], check=True, capture_output=True)
     load = [*ullage, "watchlist", "load", str(source.paths[0]), "--tenant", "bank"]
@@ -111,28 +111,30 @@ def test_what_it_prints_elsewhere_loads_the_list_when_it_is_pasted(tmp_path: Pat
     )
     assert refused.returncode == 2
     maps = refused.stderr.rpartition(" --tenant bank ")[2].split()
-    done = subprocess.run(
+    result = subprocess.run(
         [*load, *maps], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
     )
-    assert (done.returncode, "bank: 5 customers" in done.stdout) == (0, True), done.stderr
+    assert (result.returncode, "bank: 5 customers" in result.stdout) == (0, True), result.stderr
 
 
 def test_a_days_changes_are_read_like_the_list_itself(tmp_path: Path) -> None:
     ullage = [sys.executable, "-m", "ullage", "--data", str(tmp_path / "data")]
     subprocess.run([*ullage, "init"], check=True, capture_output=True)
     whole = (
-        listed(tmp_path, "id,phone", references(), NUMBERS).paths[0].rename(tmp_path / "whole.csv")
+        write_list(tmp_path, "id,phone", references(), NUMBERS)
+        .paths[0]
+        .rename(tmp_path / "whole.csv")
     )
     (new := tmp_path / "new.csv").write_text(f"id,phone\nC-9,{phone(9)}\n")
     (gone := tmp_path / "gone.csv").write_text("id\nC-1\n")
     for words in (("load", whole), ("update", new, "--remove", gone, "--shrink")):
-        done = subprocess.run(
+        result = subprocess.run(
             [*ullage, "watchlist", *map(str, words), "--tenant", "bank"],
             capture_output=True,
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
+        assert result.returncode == 0, result.stderr
     main = installation.path_of(tmp_path / "data", "bank", 1)
     key = verify_key(Context(tmp_path / "data").keys, "bank")
     assert installation.customers_of(main, main.with_suffix(installation.DELTA), key) == 5
@@ -144,7 +146,7 @@ def test_a_days_changes_are_read_like_the_list_itself(tmp_path: Path) -> None:
 def test_a_person_at_a_terminal_is_shown_masked_values_and_asked(
     tmp_path: Path, answer: str, code: int, said: str
 ) -> None:
-    source = listed(tmp_path, "id,mobile", references(), NUMBERS)
+    source = write_list(tmp_path, "id,mobile", references(), NUMBERS)
     ullage = [sys.executable, "-m", "ullage", "--data", str(tmp_path / "data")]
     subprocess.run([*ullage, "init"], check=True, capture_output=True)
     ours, theirs = pty.openpty()
@@ -163,8 +165,8 @@ def test_a_person_at_a_terminal_is_shown_masked_values_and_asked(
 
 
 def _until(terminal: int, text: str) -> str:
-    """What is on the screen until `text` is."""
-    seen = b""
-    while text.encode() not in seen:
-        seen += os.read(terminal, 4096)
-    return seen.decode()
+    """Return what the screen shows once it shows `text`."""
+    output = b""
+    while text.encode() not in output:
+        output += os.read(terminal, 4096)
+    return output.decode()

@@ -14,7 +14,7 @@ from matcher.match.pipeline import Matcher
 from matcher.text import fold
 from tests.matcher.bank import customer, enrol, matcher_of
 from tests.matcher.conftest import BANK
-from tests.matcher.test_match import found
+from tests.matcher.test_match import find
 from ullage.identifiers import masked_value
 from ullage.identifiers.resident_id import check_character
 from ullage.settings import Context
@@ -46,10 +46,10 @@ def masks_of(person: dict[str, str], sign: str = "*", head: int = 6) -> dict[str
 
 
 def agreeing(matcher: Matcher, body: str) -> tuple[int, int]:
-    """How many customers were found by chance or not, and how many agree in two fields."""
-    findings = found(matcher, body)
-    both = {m.subject for f in findings for m in f.matches if len(m.own_fields) >= 2}
-    return findings[0].total_subjects if findings else 0, len(both)
+    """Return how many customers were found, by chance or not, and how many match in two fields."""
+    findings = find(matcher, body)
+    corroborated = {m.subject for f in findings for m in f.matches if len(m.own_fields) >= 2}
+    return findings[0].total_subjects if findings else 0, len(corroborated)
 
 
 @given(
@@ -99,11 +99,11 @@ def test_a_row_of_masks_counts_as_one_customer_in_two_fields(
     bank: Context, row: str, sign: str, head: int
 ) -> None:
     body = "\n".join(row.format(**masks_of(person, sign, head)) for person in (ONE, TWO))
-    [finding] = found(matcher_of(bank), body)
+    [finding] = find(matcher_of(bank), body)
     assert (finding.total_subjects, finding.verified) == (2, 2)
-    own = ("ID", "NAME", "PHONE") if "{name}" in row else ("ID", "PHONE")
+    fields = ("ID", "NAME", "PHONE") if "{name}" in row else ("ID", "PHONE")
     assert {(m.kind, m.form, m.own_fields) for m in finding.matches} == {
-        (k, "masked", own) for k in ("phone", "resident_id")
+        (k, "masked", fields) for k in ("phone", "resident_id")
     }
     assert (finding.statistics.rows, finding.statistics.candidates) == (2, {"masked": 4})
     assert [(g.rows, g.matched, g.corroborated) for g in finding.statistics.groups] == [(2, 2, 2)]
@@ -111,23 +111,25 @@ def test_a_row_of_masks_counts_as_one_customer_in_two_fields(
 
 
 def test_masks_of_two_people_or_rows_are_nobodys(bank: Context) -> None:
-    one, two, matcher = masks_of(ONE), masks_of(TWO), matcher_of(bank)
+    first, second, matcher = masks_of(ONE), masks_of(TWO), matcher_of(bank)
     for body in (
-        f"{one['phone']},{two['id']}",
-        f"{one['name']},{one['id']}",
-        f"{one['name']},{one['phone']}",
-        f"{one['phone']}\n{one['id']}",
-        f"{one['id']},{two['phone']}\n{two['id']},{one['phone']}",
+        f"{first['phone']},{second['id']}",
+        f"{first['name']},{first['id']}",
+        f"{first['name']},{first['phone']}",
+        f"{first['phone']}\n{first['id']}",
+        f"{first['id']},{second['phone']}\n{second['id']},{first['phone']}",
         "138****8000,110101********1234",
     ):
-        assert found(matcher, body) == [], body
+        assert find(matcher, body) == [], body
 
 
 def test_masks_beside_a_customer_and_a_customer_of_masks_alone(bank: Context) -> None:
-    one, two = masks_of(ONE), masks_of(TWO)
-    assert agreeing(matcher_of(bank), f"{ONE['email']},{two['phone']},{two['id']}") == (2, 1)
-    assert agreeing(matcher_of(bank), f"{ONE['email']},{one['phone']},{two['id']}") == (1, 1)
-    assert agreeing(matcher_of(bank), f"{one['phone']},{two['phone']},{one['id']},{two['id']}") == (
+    first, second = masks_of(ONE), masks_of(TWO)
+    assert agreeing(matcher_of(bank), f"{ONE['email']},{second['phone']},{second['id']}") == (2, 1)
+    assert agreeing(matcher_of(bank), f"{ONE['email']},{first['phone']},{second['id']}") == (1, 1)
+    assert agreeing(
+        matcher_of(bank), f"{first['phone']},{second['phone']},{first['id']},{second['id']}"
+    ) == (
         2,
         2,
     )
@@ -135,7 +137,7 @@ def test_masks_beside_a_customer_and_a_customer_of_masks_alone(bank: Context) ->
 
 def test_a_list_without_resident_ids_has_no_customer_of_masks(context: Context) -> None:
     enrol(context, "bank", [{**ONE, "resident_id": ""}])
-    assert found(matcher_of(context), "{phone},{id}".format(**masks_of(ONE))) == []
+    assert find(matcher_of(context), "{phone},{id}".format(**masks_of(ONE))) == []
 
 
 @pytest.mark.parametrize("head", [4, 6])
@@ -161,7 +163,7 @@ def test_prose_with_a_mask_is_no_silence(bank: Context) -> None:
 
 
 def test_a_line_of_very_many_masks_is_nobodys_row(bank: Context) -> None:
-    one = masks_of(ONE)
-    row = "{phone},{id},".format(**one)
+    masks = masks_of(ONE)
+    row = "{phone},{id},".format(**masks)
     assert agreeing(matcher_of(bank), row * 100) == (1, 1)
-    assert found(matcher_of(bank), row * 20_000) == []
+    assert find(matcher_of(bank), row * 20_000) == []

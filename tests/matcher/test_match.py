@@ -23,7 +23,7 @@ from ullage.settings import Context
 ONE = BANK[1]
 
 
-def found(matcher: Matcher, body: str | bytes, **changes) -> list[Finding]:
+def find(matcher: Matcher, body: str | bytes, **changes) -> list[Finding]:
     captured = capture(body=body if isinstance(body, bytes) else body.encode(), **changes)
     return findings(matcher, [captured], captured.fetched_at)
 
@@ -31,7 +31,7 @@ def found(matcher: Matcher, body: str | bytes, **changes) -> list[Finding]:
 def matches(matcher: Matcher, body: str, **changes) -> list[tuple[str, str, int, tuple[str, ...]]]:
     return [
         (m.kind, m.form, m.confidence, m.own_fields)
-        for f in found(matcher, body, **changes)
+        for f in find(matcher, body, **changes)
         for m in f.matches
     ]
 
@@ -90,7 +90,7 @@ def test_two_tenants_that_share_a_customer_each_get_a_finding_with_handles_of_th
     bank: Context,
 ) -> None:
     enrol(bank, "other", [customer(77, phone=ONE["phone"]), customer(78)])
-    first, second = found(matcher_of(bank), f"{ONE['phone']}\n{phone(78)}")
+    first, second = find(matcher_of(bank), f"{ONE['phone']}\n{phone(78)}")
     assert [(f.tenant, f.customers, f.total_matches) for f in (first, second)] == [
         ("bank", 10, 1),
         ("other", 2, 2),
@@ -105,14 +105,14 @@ def test_two_tenants_that_share_a_customer_each_get_a_finding_with_handles_of_th
 
 def test_two_customers_who_share_a_phone_are_both_found(context: Context) -> None:
     enrol(context, "bank", [customer(1), customer(2, phone=phone(1))])
-    [finding] = found(matcher_of(context), f"{customer(2)['name']}----{phone(1)}")
+    [finding] = find(matcher_of(context), f"{customer(2)['name']}----{phone(1)}")
     assert sorted(m.own_fields for m in finding.matches) == [("NAME", "PHONE"), ("PHONE",)]
     assert finding.total_subjects == 2
 
 
 def test_a_finding_gives_the_whole_captures_facts(bank: Context) -> None:
     rows = [f"{p['name']}----{p['phone']}----2024-05-0{i}" for i, p in enumerate(BANK[1:3], 1)]
-    [finding] = found(
+    [finding] = find(
         matcher_of(bank),
         "\n".join(
             ["姓名----手机----日期", *rows, f"李某----{phone(500)}----x", "1101051949123100211"]
@@ -130,7 +130,7 @@ def test_a_finding_gives_the_whole_captures_facts(bank: Context) -> None:
 
 def test_places_are_those_of_the_decoded_text(bank: Context) -> None:
     text = f"\ufeff李\u200b某 １５４0000\u200b0001，{ONE['email']}"
-    [finding] = found(matcher_of(bank), text[1:].encode("utf-16"))
+    [finding] = find(matcher_of(bank), text[1:].encode("utf-16"))
     assert [text[1:][m.start : m.end] for m in finding.matches] == [
         "１５４0000\u200b0001",
         ONE["email"],
@@ -141,7 +141,7 @@ def test_places_are_those_of_the_decoded_text(bank: Context) -> None:
 def test_more_than_two_thousand_matches_go_out_in_parts(context: Context) -> None:
     people = [customer(n) for n in range(2500)]
     enrol(context, "bank", people, "none")
-    parts = found(matcher_of(context), "\n".join(f"{p['phone']},{p['email']}" for p in people))
+    parts = find(matcher_of(context), "\n".join(f"{p['phone']},{p['email']}" for p in people))
     assert [
         (f.part, f.parts, len(f.matches), f.total_matches, f.total_subjects) for f in parts
     ] == [(n, 3, size, 5000, 2500) for n, size in ((1, 2000), (2, 2000), (3, 1000))]
@@ -152,8 +152,8 @@ def test_more_than_two_thousand_matches_go_out_in_parts(context: Context) -> Non
 
 def test_the_same_capture_gives_the_same_finding_and_another_text_another(bank: Context) -> None:
     matcher, body = matcher_of(bank), ONE["phone"]
-    [first] = found(matcher, body)
-    later = found(
+    [first] = find(matcher, body)
+    later = find(
         matcher_of(bank),
         body,
         id="other",
@@ -161,13 +161,13 @@ def test_the_same_capture_gives_the_same_finding_and_another_text_another(bank: 
         url="http://x.example/9",
     )
     assert [f.id for f in later] == [first.id]
-    assert [f.id for f in found(matcher, body.encode("utf-16"))] == [first.id]
-    others = [
-        found(matcher, f"{body}!"),
-        found(matcher, body, site="other"),
-        found(matcher, body, post_id="43"),
+    assert [f.id for f in find(matcher, body.encode("utf-16"))] == [first.id]
+    variants = [
+        find(matcher, f"{body}!"),
+        find(matcher, body, site="other"),
+        find(matcher, body, post_id="43"),
     ]
-    assert len({first.id, *(f.id for [f] in others)}) == 4
+    assert len({first.id, *(f.id for [f] in variants)}) == 4
 
 
 def test_a_batch_gives_what_its_captures_give_alone(bank: Context) -> None:
@@ -181,14 +181,14 @@ def test_a_batch_gives_what_its_captures_give_alone(bank: Context) -> None:
     ]
     captures = [capture(post_id=str(n), body=body.encode()) for n, body in enumerate(bodies)]
     matcher, now = matcher_of(bank), captures[0].fetched_at
-    alone = [f for one in captures for f in findings(matcher, [one], now)]
+    alone = [f for captured in captures for f in findings(matcher, [captured], now)]
     assert findings(matcher, captures, now) == alone
     assert [f.capture.post_id for f in alone] == tokens(bank, "1", "3", "5")
 
 
 def test_a_brand_beside_jargon_is_a_finding_without_a_match(bank: Context) -> None:
     matcher = matcher_of(bank, brands={"bank": ["某某银行"]})
-    [alarm] = found(matcher, "某某银行 内料出售")
+    [alarm] = find(matcher, "某某银行 内料出售")
     assert (alarm.alarm, alarm.total_matches, alarm.statistics.brands, alarm.part, alarm.parts) == (
         True,
         0,
@@ -196,12 +196,12 @@ def test_a_brand_beside_jargon_is_a_finding_without_a_match(bank: Context) -> No
         1,
         1,
     )
-    assert found(matcher, "内料出售") == found(matcher, "某某银行") == []
-    [titled] = found(matcher, "x", title="某某银行 内料")
+    assert find(matcher, "内料出售") == find(matcher, "某某银行") == []
+    [titled] = find(matcher, "x", title="某某银行 内料")
     assert titled.alarm
-    [both] = found(matcher, f"某某银行 内料 {ONE['phone']}")
-    assert both.alarm
-    assert both.total_matches
+    [finding] = find(matcher, f"某某银行 内料 {ONE['phone']}")
+    assert finding.alarm
+    assert finding.total_matches
 
 
 ROW = f"{ONE['phone']} 2021-03-04"
@@ -241,9 +241,9 @@ def test_data_are_as_old_as_their_rows_say_and_not_the_file_that_they_are_in(
         (FILES[what], "2021-03-04"),
         (xlsx_of({"S": CELLS.format("x")}, more={"docProps/core.xml": CORE}), "None"),
     ):
-        [finding] = found(matcher_of(bank), body)
+        [finding] = find(matcher_of(bank), body)
         assert str(finding.statistics.newest_date) == newest
-    [finding] = found(matcher_of(bank), FILES["workbook"])
+    [finding] = find(matcher_of(bank), FILES["workbook"])
     # what the file says of itself is read all the same
     assert finding.statistics.candidates == {"email": 1, "phone": 1}
 
@@ -254,23 +254,23 @@ LOCKED = flags_set(zip_of({"a.csv": b"x" * 99}), 1)
 def test_what_could_not_be_read_beside_a_brand_is_a_finding(bank: Context) -> None:
     enrol(bank, "other", [customer(1)])
     matcher = matcher_of(bank, brands={"bank": ["某某银行"], "other": ["另一银行"]})
-    [offered] = found(matcher, LOCKED, title="出售某某银行 内料")
-    [named] = found(matcher, LOCKED, title="某某银行 客户.zip")
+    [offered] = find(matcher, LOCKED, title="出售某某银行 内料")
+    [named] = find(matcher, LOCKED, title="某某银行 客户.zip")
     assert (offered.tenant, offered.total_matches, offered.statistics.unread) == (
         "bank",
         0,
         {"encrypted": 1},
     )
     assert (named.tenant, named.alarm, named.statistics.brands) == ("bank", False, ("某某银行",))
-    [inside] = found(
+    [inside] = find(
         matcher,
         zip_of({"note.txt": "某某银行".encode(), "rows.png": b"\x89PNG\r\n\x1a\n"}),
         title="x",
     )
     assert inside.statistics.unread == {"image": 1}
-    assert len(found(matcher, LOCKED, title="某某银行 另一银行")) == 2
-    assert found(matcher, LOCKED, title="出售 内料") == found(matcher, LOCKED, title="x") == []
-    assert found(matcher, zip_of({"a.csv": b"x"}), title="某某银行 客户.zip") == []
+    assert len(find(matcher, LOCKED, title="某某银行 另一银行")) == 2
+    assert find(matcher, LOCKED, title="出售 内料") == find(matcher, LOCKED, title="x") == []
+    assert find(matcher, zip_of({"a.csv": b"x"}), title="某某银行 客户.zip") == []
 
 
 PLANTED = {
@@ -301,7 +301,7 @@ def test_a_finding_holds_no_value_in_any_form(bank: Context) -> None:
         "channel": ONE["email"],
                "thread": ONE["phone"], "post_id": ONE["resident_id"]}  # fmt: skip
     body = f"姓名:{ONE['name']},手机:{ONE['phone']},{value},{hashlib.md5(ONE['phone'].encode()).hexdigest()}"  # noqa: E501
-    [finding] = found(matcher_of(bank), body, **hostile)
+    [finding] = find(matcher_of(bank), body, **hostile)
     written = finding.encode().lower() + repr(finding).lower().encode()
     assert finding.total_matches >= 4
     assert [
@@ -319,17 +319,20 @@ def test_both_epochs_of_a_dual_window_match_and_the_fuller_one_is_told(bank: Con
     assert matches(matcher_of(bank), ONE["phone"]) == [("phone", "plain", 70, ("PHONE",))]
     enrol(bank, "bank", [*BANK[1:], customer(50)])
     matcher = matcher_of(bank)
-    old, both, new = (found(matcher, p)[0] for p in (phone(0), ONE["phone"], phone(50)))
-    assert (old.epoch, both.epoch, new.epoch) == (1, 2, 2)
-    handles = [found(matcher_of(bank), ONE["phone"])[0].matches[0].subject, both.matches[0].subject]
+    old, in_both, new = (find(matcher, p)[0] for p in (phone(0), ONE["phone"], phone(50)))
+    assert (old.epoch, in_both.epoch, new.epoch) == (1, 2, 2)
+    handles = [
+        find(matcher_of(bank), ONE["phone"])[0].matches[0].subject,
+        in_both.matches[0].subject,
+    ]
     assert len(set(handles)) == 1
     bank.keys.destroy("bank/match-1.key")
     assert [lists.epochs[0].number for lists in installation.load(bank)] == [2]
-    assert found(matcher_of(bank), phone(0)) == []
+    assert find(matcher_of(bank), phone(0)) == []
 
 
 def test_the_tag_in_a_finding_is_not_the_one_in_the_watchlist(bank: Context) -> None:
-    [finding] = found(matcher_of(bank), ONE["phone"])
+    [finding] = find(matcher_of(bank), ONE["phone"])
     file = next((bank.data / "watchlists" / "bank").iterdir()).read_bytes()
     tag = bytes.fromhex(finding.matches[0].index_tag)
     assert tag not in file
@@ -345,14 +348,14 @@ def test_a_watchlist_that_expired_is_used_no_more(bank: Context, clock) -> None:
 def test_a_masked_value_corroborates_and_is_nothing_alone(bank: Context) -> None:
     masked = f"{ONE['phone'][:3]}****{ONE['phone'][-4:]}"
     assert matches(matcher_of(bank), masked) == []
-    [finding] = found(matcher_of(bank), f"{masked},{ONE['email']}")
+    [finding] = find(matcher_of(bank), f"{masked},{ONE['email']}")
     assert {(m.kind, m.form, m.own_fields) for m in finding.matches} == {
         ("email", "plain", ("EMAIL", "PHONE")),
         ("phone", "masked", ("EMAIL", "PHONE")),
     }
     assert [round(1 / m.coincidence) for m in finding.matches if m.form == "masked"] == [530_000]
-    other = f"{BANK[2]['phone'][:3]}****9999"
-    assert matches(matcher_of(bank), f"{other},{ONE['email']}") == [
+    mask = f"{BANK[2]['phone'][:3]}****9999"
+    assert matches(matcher_of(bank), f"{mask},{ONE['email']}") == [
         ("email", "plain", 85, ("EMAIL",))
     ]
 
@@ -365,8 +368,8 @@ def test_a_plus_tag_is_found_both_ways(context: Context) -> None:
     )
     matcher = matcher_of(context)
     for body in ("li+shop@example.com", "li@example.com", "wang+x@example.com", "wang@example.com"):
-        assert [m.kind for f in found(matcher, body) for m in f.matches] == ["email"], body
-    assert found(matcher, "li+other@example.net") == []
+        assert [m.kind for f in find(matcher, body) for m in f.matches] == ["email"], body
+    assert find(matcher, "li+other@example.net") == []
 
 
 @pytest.mark.parametrize("form", ["{}", "86{}", "+86{}"])
@@ -386,10 +389,10 @@ def test_a_login_at_an_own_domain_and_a_card_of_an_own_range_need_no_enrolment(
     (context.data / "ullage.toml").write_text(tables, encoding="utf-8")
     matcher = matcher_of(context)
     lines = "https://m.bank.example/login:user1:secret1\nhttps://m.bank.example/login:user1:secret1\nbank.example|user2|secret2"
-    [finding] = found(matcher, lines)
+    [finding] = find(matcher, lines)
     assert (finding.alarm, finding.statistics.logins, finding.total_matches) == (False, 2, 0)
     assert "secret1" not in finding.encode().decode()
-    [cards] = found(
+    [cards] = find(
         matcher, "6200000000000005\n6200000000000013\n6200000000000013\n6200000000000021"
     )
     assert (cards.statistics.own_cards, cards.total_matches) == (2, 1)
@@ -398,9 +401,9 @@ def test_a_login_at_an_own_domain_and_a_card_of_an_own_range_need_no_enrolment(
 def test_a_card_that_fails_luhn_matches_beside_a_label_alone(context: Context) -> None:
     enrol(context, "bank", [customer(1, card="6200000000000006")])
     matcher = matcher_of(context)
-    assert found(matcher, "6200000000000006") == []
+    assert find(matcher, "6200000000000006") == []
     assert [
-        (m.kind, m.form) for f in found(matcher, "卡号:6200000000000006") for m in f.matches
+        (m.kind, m.form) for f in find(matcher, "卡号:6200000000000006") for m in f.matches
     ] == [("card", "plain")]
 
 
@@ -412,7 +415,7 @@ def test_a_capture_of_many_windows_is_read_as_one(context: Context) -> None:
         f"{n},{p['name']},{p['phone']},{p['email']}\n{filler}" for n, p in enumerate(people)
     )
     assert len(body.encode()) > 3 * 2**20  # and a window is of 2 MiB
-    [finding] = found(matcher_of(context), body)
+    [finding] = find(matcher_of(context), body)
     assert (finding.total_matches, finding.total_subjects) == (80, 40)
     assert finding.statistics.rows == 40 * 4001
     assert {m.own_fields for m in finding.matches} == {("EMAIL", "NAME", "PHONE")}
@@ -434,6 +437,6 @@ def test_members_of_a_container_are_laid_out_together(bank: Context, monkeypatch
             + parts
             + b"--b--\n"
         )
-        assert [f.statistics.rows for f in found(matcher_of(bank), body)] == [members]
+        assert [f.statistics.rows for f in find(matcher_of(bank), body)] == [members]
     # those with customers, then the others, headers among them
     assert (len(called), sum(called)) == (4, 305)

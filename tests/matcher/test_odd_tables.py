@@ -8,7 +8,7 @@ from matcher.match.pipeline import Matcher
 from tests.conftest import HeldClock
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of
-from tests.matcher.test_abroad import asked
+from tests.matcher.test_abroad import look_up_keys
 from ullage import setup
 from ullage.settings import Context
 
@@ -97,7 +97,7 @@ def test_odd_phone_cell_loses_no_other_customer(matcher: Matcher, header: str, c
 def test_table_of_one_odd_row_is_searched(header: str, cell: str) -> None:
     separator = next(sign for sign in ",;\t|" if sign in header)
     odd = separator.join([cell] * len(header.split(separator)))
-    assert len(asked(f"{header}\n{odd}\n")) <= 2
+    assert len(look_up_keys(f"{header}\n{odd}\n")) <= 2
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -24,7 +24,7 @@ from matcher.records.reader import (
 from matcher.records.segment import WIDTH, blocks, labels_of, objects, tuples
 from matcher.records.table import LINE, MOST_KINDS, KeyGroups, Spans, bits_of, holder_of
 from tests.matcher.bank import phone, resident_id
-from tests.matcher.columns import fields_of, laid_out, members_of, names_of, rows_of_texts
+from tests.matcher.columns import fields_of, lay_out, members_of, names_of, rows_of_texts
 from ullage.vocabulary.fields import FieldLabel
 
 ID = "11010519491231002X"
@@ -90,7 +90,7 @@ TEXTS = st.lists(
 
 @given(TEXTS)
 def test_rows_are_the_lines_with_a_valid_candidate(texts: list[str]) -> None:
-    batch, segments = laid_out(texts)
+    batch, segments = lay_out(texts)
     table = Candidates.merged(segments)
     found = rows_in(batch, table)
     expected, lines = [], []
@@ -310,7 +310,7 @@ INSERT = "INSERT INTO t (id,mobile,balance) VALUES"
 
 def carried(first: str, second: str) -> RowTable:
     before = rows_of_texts(first)
-    batch, segments = laid_out([f"z----{phone(7)}", second])
+    batch, segments = lay_out([f"z----{phone(7)}", second])
     return rows_in(batch, Candidates.merged(segments), {1: before.carried(0)})
 
 

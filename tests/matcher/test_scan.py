@@ -21,7 +21,7 @@ from matcher.detect.search import APART, NOTHING_SEEN, search
 from matcher.lexicon import Lexicon
 from matcher.text import fold, unescape
 from tests.matcher.bank import resident_id
-from tests.matcher.test_fold import SCRIPTS, written
+from tests.matcher.test_fold import SCRIPTS, write_in_script
 from ullage.identifiers import Kind, kinds
 from ullage.identifiers.card import issuer, luhn
 from ullage.vocabulary.fields import FieldLabel
@@ -159,7 +159,7 @@ def test_texts_of_a_batch_do_not_touch_one_another() -> None:
 def test_a_phone_is_found_however_it_is_written(
     prefix: str, groups: str, script: str, before: str, after: str
 ) -> None:
-    number = groups.format(*(written(part, script) for part in ("138", "0013", "8000")))
+    number = groups.format(*(write_in_script(part, script) for part in ("138", "0013", "8000")))
     assert found(f"{before}{prefix}{number}{after}") == [("phone", PHONE)]
 
 

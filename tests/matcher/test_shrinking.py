@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from matcher.cli.loading import known_here
 from matcher.watchlist import installation
 from matcher.watchlist.installation import SIZES, Sizes
-from tests.matcher.bank import command, customer, listed
+from tests.matcher.bank import command, customer, to_csv
 from ullage import setup
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import of_watchlists
@@ -53,7 +53,7 @@ def bank(context: Context, large: Path) -> Context:
 
 def write(folder: Path, count: int, name: str = "list.csv") -> Path:
     path = folder / name
-    path.write_text(listed([customer(number) for number in range(count)]), encoding="utf-8")
+    path.write_text(to_csv([customer(number) for number in range(count)]), encoding="utf-8")
     return path
 
 

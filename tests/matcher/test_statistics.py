@@ -38,7 +38,7 @@ from matcher.match.statistics import (
 from matcher.records import rows_of as rows_in
 from matcher.reference import find
 from tests.matcher.bank import phone, resident_id
-from tests.matcher.columns import laid_out
+from tests.matcher.columns import lay_out
 from ullage.records import Statistics
 from ullage.records.finding import SKETCH_SIZE
 from ullage.settings import Context
@@ -86,7 +86,7 @@ def test_without_passwords_no_row_has_a_stealers_form(key: CaptureKey) -> None:
 
 
 def part_of(key: CaptureKey, *texts: str) -> StatisticsPart:
-    batch, segments = laid_out(texts)
+    batch, segments = lay_out(texts)
     return StatisticsPart(batch, segments, rows_in(batch, Candidates.merged(segments)), key)
 
 

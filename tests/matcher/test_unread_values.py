@@ -16,7 +16,7 @@ from matcher.match.pipeline import Matcher
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone
 from tests.matcher.conftest import BANK
-from tests.matcher.test_match import found
+from tests.matcher.test_match import find
 from ullage.errors import Exit
 from ullage.settings import Context
 
@@ -155,13 +155,13 @@ def test_digests_by_which_somebody_is_found_are_read(ullage, bank: Context, tmp_
 
 def test_beside_customers_it_is_counted_in_the_finding(bank: Context) -> None:
     rows = [BANK[1]["phone"], *(f"{value[:3]}****{value[7:]}" for value in NUMBERS)]
-    [finding] = found(matcher_of(bank), "\n".join(rows))
+    [finding] = find(matcher_of(bank), "\n".join(rows))
     assert (finding.total_subjects, finding.statistics.unread) == (1, {"masked": 60})
 
 
 def test_beside_the_brand_it_makes_a_finding(bank: Context) -> None:
     rows = "\n".join(digest("sha512", value) for value in NUMBERS)
-    [finding] = found(matcher_of(bank, brands={"bank": ["某某银行"]}), f"某某银行客户\n{rows}")
+    [finding] = find(matcher_of(bank, brands={"bank": ["某某银行"]}), f"某某银行客户\n{rows}")
     assert (finding.total_subjects, finding.statistics.unread) == (0, {"digests": 60})
 
 

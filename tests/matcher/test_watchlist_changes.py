@@ -15,7 +15,7 @@ from matcher.watchlist.changes import erase_customer
 from matcher.watchlist.file import erased_path
 from matcher.watchlist.tagging import TagKeys, handles, normal_name
 from tests.factories import capture
-from tests.matcher.bank import customer, enrol, listed, matcher_of, phone, resident_id
+from tests.matcher.bank import customer, enrol, matcher_of, phone, resident_id, to_csv
 from tests.matcher.conftest import BANK
 from ullage.errors import ConfigError, CorruptError
 from ullage.settings import Context
@@ -35,7 +35,7 @@ def loaded(ullage, context: Context, tmp_path: Path) -> Context:
 
 
 def put(folder: Path, rows: list[dict[str, str]], name: str = "list.csv") -> Path:
-    (folder / name).write_text(listed(rows), encoding="utf-8")
+    (folder / name).write_text(to_csv(rows), encoding="utf-8")
     return folder / name
 
 

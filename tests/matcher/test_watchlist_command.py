@@ -13,7 +13,7 @@ from matcher.match.findings import findings
 from matcher.watchlist import installation
 from tests.durable import Names
 from tests.factories import capture
-from tests.matcher.bank import customer, enrol, listed, matcher_of, phone
+from tests.matcher.bank import customer, enrol, matcher_of, phone, to_csv
 from tests.matcher.conftest import BANK
 from ullage import audit
 from ullage.clock import Clock
@@ -31,7 +31,7 @@ def context(data: Path) -> Context:
 @pytest.fixture
 def export(tmp_path: Path) -> Path:
     path = tmp_path / "export.csv"
-    path.write_text(listed(BANK), encoding="utf-8")
+    path.write_text(to_csv(BANK), encoding="utf-8")
     return path
 
 
@@ -66,7 +66,7 @@ def test_what_is_put_in_place_stands_after_a_loss_of_power(
     ullage, context: Context, export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names, more, out = Names(monkeypatch), tmp_path / "more.csv", tmp_path / "out"
-    more.write_text(listed([customer(90)]), encoding="utf-8")
+    more.write_text(to_csv([customer(90)]), encoding="utf-8")
     for words in (
         ("load", export, "--tenant", "bank", "--enrolled"),
         ("update", more, "--tenant", "bank"),
@@ -145,7 +145,7 @@ def test_rejects_are_named_by_line_and_column_and_left_out(
         "C94,,,,,nobody-at-all",
     ]
     export.write_text(
-        listed([customer(n) for n in range(80)]) + "\n" + "\n".join(bad) + "\n", encoding="utf-8"
+        to_csv([customer(n) for n in range(80)]) + "\n" + "\n".join(bad) + "\n", encoding="utf-8"
     )
     done = ullage("watchlist", "load", export, "--tenant", "bank")
     assert done.stdout.startswith("bank: 80 customers, 240 identifiers")

@@ -9,7 +9,7 @@ import pytest
 
 from alerts.cases.lookups.lookup import index_tags
 from matcher.watchlist.tagging import handles
-from tests.matcher.bank import customer, listed
+from tests.matcher.bank import customer, to_csv
 from tests.matcher.conftest import BANK
 from ullage import setup
 from ullage.errors import ConfigError
@@ -27,7 +27,7 @@ def context(data: Path) -> Context:
 
 
 def write(path: Path, customers: list[dict[str, str]]) -> Path:
-    path.write_text(listed(customers), encoding="utf-8")
+    path.write_text(to_csv(customers), encoding="utf-8")
     return path
 
 

@@ -20,7 +20,7 @@ from matcher.watchlist.file import read_header
 from matcher.watchlist.index import Index
 from matcher.watchlist.tagging import SELF_TEST, SELF_TEST_HANDLE, TagKeys
 from tests.factories import capture
-from tests.matcher.bank import customer, enrol, listed
+from tests.matcher.bank import customer, enrol, to_csv
 from ullage.errors import ConfigError, CorruptError
 from ullage.security.keys import verify_key, with_check_value
 from ullage.settings import Context
@@ -33,7 +33,7 @@ def header_of(context: Context, suffix: str = installation.SUFFIX):
 
 def updated(ullage: Callable[..., Result], context: Context, *customers: dict[str, str]) -> None:
     (context.data / "building").mkdir(exist_ok=True)
-    (context.data / "more.csv").write_text(listed(customers), encoding="utf-8")
+    (context.data / "more.csv").write_text(to_csv(customers), encoding="utf-8")
     assert (
         ullage("watchlist", "update", context.data / "more.csv", "--tenant", "bank").exit_code == 0
     )
@@ -170,7 +170,7 @@ def test_the_header_tells_another_index_key_and_another_key_of_handles(
         path = bank.keys.root / "bank" / name
         bank.inventory.strike(f"keys/bank/{name}")
         path.write_bytes(with_check_value(bytes(32), f"bank/{name}"))
-        (bank.data / "bank.csv").write_text(listed([customer(1)]), encoding="utf-8")
+        (bank.data / "bank.csv").write_text(to_csv([customer(1)]), encoding="utf-8")
         refused = ullage("watchlist", "show" if name == "index-1.key" else "load", *load[name])
         assert isinstance(refused.exception, ConfigError)
         assert f"built beside another key than is here, {path}: restore" in str(refused.exception)

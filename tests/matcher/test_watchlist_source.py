@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from matcher.watchlist.source import ROWS, Source
-from tests.matcher.bank import customer, listed
+from tests.matcher.bank import customer, to_csv
 from ullage.errors import ConfigError
 
 PEOPLE = [customer(n) for n in range(3)]
@@ -38,7 +38,7 @@ def put(tmp_path: Path, body: bytes, name: str = "list.csv") -> Path:
 def test_any_encoding_delimiter_line_end_and_compression(
     tmp_path: Path, encoding: str, delimiter: str, zipped: bool, end: str
 ) -> None:
-    body = listed(PEOPLE, delimiter).replace("\r\n", end).encode(encoding)
+    body = to_csv(PEOPLE, delimiter).replace("\r\n", end).encode(encoding)
     rows = read(put(tmp_path, gzip.compress(body) if zipped else body))
     assert [reference for _, reference, _ in rows] == [p["customer_ref"] for p in PEOPLE]
     assert [cells["name"] for *_, cells in rows] == [p["name"] for p in PEOPLE]

@@ -8,7 +8,7 @@ import pytest
 from matcher.watchlist import installation
 from matcher.watchlist.build import KEPT_REJECTS, Control, Report
 from matcher.watchlist.source import Source
-from tests.matcher.bank import customer, listed, phone
+from tests.matcher.bank import customer, phone, to_csv
 from ullage.errors import ConfigError
 from ullage.settings import Context
 
@@ -76,7 +76,7 @@ def context(data: Path) -> Context:
 
 def test_a_list_in_many_files_with_a_control_file(ullage, context: Context, tmp_path: Path) -> None:
     for part in range(3):
-        body = listed([customer(part * 10 + n) for n in range(10)]).encode("gb18030")
+        body = to_csv([customer(part * 10 + n) for n in range(10)]).encode("gb18030")
         (tmp_path / f"part-{part}.csv.gz").write_bytes(gzip.compress(body))
     totals = tmp_path / "control.txt"
     words = [
@@ -136,7 +136,7 @@ def test_many_rejects_are_shown_in_part_and_counted_by_reason(
     for row in rows[:12]:
         row["phone"] = "777"
     rows[20]["email"] = "nobody"
-    (tmp_path / "list.csv").write_text(listed(rows), encoding="utf-8")
+    (tmp_path / "list.csv").write_text(to_csv(rows), encoding="utf-8")
     said = ullage(
         "watchlist", "load", tmp_path / "list.csv", "--tenant", "bank"
     ).stderr.splitlines()

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from deploy.local.services import write_secret
 from deploy.local.webhook import new_key, receiving
-from tests.matcher.bank import customer, listed
+from tests.matcher.bank import customer, to_csv
 from ullage.cli import app
 
 ROOT = Path(__file__).parents[2]
@@ -216,14 +216,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def _write_files() -> None:
-    header, *rows = listed(CUSTOMERS).splitlines()
+    header, *rows = to_csv(CUSTOMERS).splitlines()
     witnessed = [
         f"{header},amount,date",
         *(f"{row},{1000 + n},2026-01-{1 + n % 28:02d}" for n, row in enumerate(rows)),
     ]
     Path("customers.csv").write_text("\n".join(witnessed) + "\n", encoding="utf-8")
-    Path("changes.csv").write_text(listed([customer(50)]), encoding="utf-8")
-    Path("bait.csv").write_text(listed([customer(n) for n in range(60, 66)]), encoding="utf-8")
+    Path("changes.csv").write_text(to_csv([customer(50)]), encoding="utf-8")
+    Path("bait.csv").write_text(to_csv([customer(n) for n in range(60, 66)]), encoding="utf-8")
     Path("leak.txt").write_text(ROWS, encoding="utf-8")
     Path("deploy").symlink_to(ROOT / "deploy")  # with the sample, as in a clone
     Path("chat.txt").write_text(QQ, encoding="utf-8")

@@ -41,7 +41,7 @@ from tests.conftest import HeldClock
 from tests.contracts.test_incident_store import claim
 from tests.factories import WHEN, outgoing, signed
 from tests.matcher.bank import customer, enrol
-from tests.matcher.bank import listed as as_csv
+from tests.matcher.bank import to_csv as as_csv
 from tests.ullage.custody.support import OFFICERS, PASSPHRASES, officers, seal
 from ullage.audit import entries, walk_all
 from ullage.audit.trail import FOLDER as AUDIT

@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 from alerts.cases.feed import EventFeed
 from alerts.store import open_configured_store
 from crawlers.frontier.database import open_frontier
-from tests.matcher.bank import customer, listed
+from tests.matcher.bank import customer, to_csv
 from ullage.audit import entries
 from ullage.audit.witness import AuditWitness
 from ullage.cli import app
@@ -79,7 +79,7 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     former = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     data = tmp_path_factory.mktemp("inventory") / "data"
     customers = data.parent / "bank.csv"
-    customers.write_text(listed([customer(n) for n in range(20)]), encoding="utf-8")
+    customers.write_text(to_csv([customer(n) for n in range(20)]), encoding="utf-8")
     for words in (
         ["init"],
         ["watchlist", "load", str(customers), "--tenant", "bank", "--enrolled"],
