@@ -10,7 +10,7 @@ from matcher.cli.canary import enrol as enrol_canaries
 from tests.factories import capture
 from tests.matcher import test_stage
 from tests.matcher.bank import phone
-from tests.matcher.test_stage import MatchProcess, passed_on
+from tests.matcher.test_stage import MatchProcess, list_published
 from ullage.bus import CAPTURES, FINDINGS, Outgoing
 from ullage.monitoring.canary import SITE, TENANT, make_proof, render_post
 from ullage.records import CAPTURE_SCHEMA, Capture
@@ -210,7 +210,7 @@ def test_a_heartbeat_of_a_stranger_is_none(
     sealed = sealer.seal(plain, purpose="heartbeat", topic=CAPTURES, schema=HEARTBEAT_SCHEMA)
     headers = {**beat.headers(), "key_id": sealer.key_id}
     match.captures.spread(Outgoing(beat.id, sealed, headers))
-    assert (passed_on(match), match.reasons()) == ([], [reason])
+    assert (list_published(match), match.reasons()) == ([], [reason])
 
 
 def canary_post(

@@ -16,7 +16,7 @@ from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone, tokens
 from tests.matcher.conftest import BANK
 from tests.matcher.unpack.builders import docx_of, pdf_of, xlsx_of, zip_of
-from tests.matcher.unpack.test_hostile import flags_set
+from tests.matcher.unpack.test_hostile import set_flags
 from ullage.records import FINDING_SCHEMA, Finding
 from ullage.settings import Context
 
@@ -248,7 +248,7 @@ def test_data_are_as_old_as_their_rows_say_and_not_the_file_that_they_are_in(
     assert finding.statistics.candidates == {"email": 1, "phone": 1}
 
 
-LOCKED = flags_set(zip_of({"a.csv": b"x" * 99}), 1)
+LOCKED = set_flags(zip_of({"a.csv": b"x" * 99}), 1)
 
 
 def test_what_could_not_be_read_beside_a_brand_is_a_finding(bank: Context) -> None:

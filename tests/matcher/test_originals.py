@@ -14,7 +14,7 @@ from ullage.security import keys
 match = test_stage.match
 
 
-def opened(match: MatchProcess, found: Finding) -> custody.SealedPost:
+def open_post(match: MatchProcess, found: Finding) -> custody.SealedPost:
     opener = keys.desk_opener(match.context.keys, found.tenant)
     return custody.unseal(found.original, found.original_key, opener, found.tenant, found.id)
 
@@ -28,7 +28,7 @@ def test_address_title_author_and_members_are_sealed_and_nothing_of_the_body(
         phone(2), title="诸葛文昭", author="zhuge_1888", url="http://b.example/诸葛", post_id="2"
     )
     [plain] = match.drain()
-    assert opened(match, plain) == custody.SealedPost(
+    assert open_post(match, plain) == custody.SealedPost(
         url="http://b.example/诸葛", title="诸葛文昭", author="zhuge_1888"
     )
     assert "诸葛" not in plain.encode().decode()
@@ -40,13 +40,13 @@ def test_names_of_members_that_hold_a_customer_are_sealed_by_number(match: Match
         archive.writestr("readme.txt", "nothing")
         archive.writestr("诸葛文昭_密码.csv", phone(1))
     match.put("x", body_bytes=packed.getvalue(), media_type="application/zip")
-    [found] = match.drain()
-    (number,) = {one.member for one in found.matches}
+    [finding] = match.drain()
+    (number,) = {sealed_match.member for sealed_match in finding.matches}
     assert number > 0
-    members = opened(match, found).members
+    members = open_post(match, finding).members
     assert list(members) == [number]
     assert members[number].endswith("诸葛文昭_密码.csv")
-    assert "诸葛" not in found.encode().decode()
+    assert "诸葛" not in finding.encode().decode()
 
 
 def test_without_a_desks_key_or_when_switched_off_nothing_is_sealed(match: MatchProcess) -> None:
@@ -55,8 +55,8 @@ def test_without_a_desks_key_or_when_switched_off_nothing_is_sealed(match: Match
     match.stage._stamp = None  # as at a start
     match.stage.__post_init__()
     match.put(phone(1))
-    [found] = match.drain()
-    assert (found.original, found.original_key) == ("", "")
+    [finding] = match.drain()
+    assert (finding.original, finding.original_key) == ("", "")
 
 
 def test_the_canaries_own_tenant_has_a_desk_like_any(match: MatchProcess) -> None:

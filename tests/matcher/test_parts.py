@@ -58,9 +58,9 @@ def test_a_body_is_read_as_decoding_unescaping_and_folding_do(name: str) -> None
 
 
 def test_bodies_of_all_kinds_are_read_side_by_side() -> None:
-    given = [piece for body in BODIES.values() for piece in pieces(body)]
-    alone = [read([piece])[0] for piece in given]
-    assert [(p.piece, p.text.text, p.text.utf8) for p in read(given)] == [
+    read_pieces = [piece for body in BODIES.values() for piece in pieces(body)]
+    alone = [read([piece])[0] for piece in read_pieces]
+    assert [(p.piece, p.text.text, p.text.utf8) for p in read(read_pieces)] == [
         (p.piece, p.text.text, p.text.utf8) for p in alone
     ]
 
@@ -96,9 +96,9 @@ def test_a_member_of_a_container_is_searched_as_it_came() -> None:
 
 def test_windows_of_a_long_text_are_each_its_bytes() -> None:
     body = f"王某,{PHONE}\n".encode() * (WINDOW // 12)
-    given = pieces(body)
-    assert len(given) > 1
-    assert b"".join(part.text.utf8 for part in read(given)) == body
+    read_pieces = pieces(body)
+    assert len(read_pieces) > 1
+    assert b"".join(part.text.utf8 for part in read(read_pieces)) == body
 
 
 WHOLE = [text.encode() for text in ("姓名，", "\n", "a", "１３８，", "😀", "é")]
@@ -118,8 +118,8 @@ def test_what_is_no_utf8_harms_no_text_beside_it(bodies: list[bytes]) -> None:
 def test_text_whose_bytes_look_like_ascii_is_judged_as_it_reads() -> None:
     # U+5101 to U+5108: each byte of UTF-16 is below 128, and every second a control character
     text = "儁儂儃億儅儆儇儈" * 8
-    chunks, said = iter([text.encode("utf-16-le")]), list[UnreadPart]()
+    chunks, unread = iter([text.encode("utf-16-le")]), list[UnreadPart]()
     [piece] = pieces_of_member(
-        0, Member("a.txt", "text/plain", "utf-16-le", lambda: next(chunks, b"")), said.append
+        0, Member("a.txt", "text/plain", "utf-16-le", lambda: next(chunks, b"")), unread.append
     )
-    assert (piece.decoded, said) == (text, [])
+    assert (piece.decoded, unread) == (text, [])

@@ -38,8 +38,8 @@ WITH_OCR = Limits(ocr_seconds=300)
 PEOPLE = [(one["name"], one["phone"], one["resident_id"]) for one in BANK[:4]]
 
 
-def drawn(kind: str = "PNG", *, height: int = 300, first: int = 20) -> bytes:
-    """A screenshot of a table; in Chinese where there is a font for it."""
+def draw_screenshot(kind: str = "PNG", *, height: int = 300, first: int = 20) -> bytes:
+    """Return a screenshot of a table, in Chinese where a font for it is installed."""
     from PIL import Image, ImageDraw, ImageFont
 
     cjk = next((str(font) for font in FONTS if font.exists()), "")
@@ -48,9 +48,9 @@ def drawn(kind: str = "PNG", *, height: int = 300, first: int = 20) -> bytes:
     draw = ImageDraw.Draw(table)
     header = ("姓名", "手机", "身份证") if cjk else ("Name", "Phone", "ID")
     for row, cells in enumerate([header, *PEOPLE]):
-        for left, cell in zip((20, 220, 480), cells, strict=True):
+        for x, cell in zip((20, 220, 480), cells, strict=True):
             draw.text(
-                (left, first + 52 * row),
+                (x, first + 52 * row),
                 cell if cjk or cell.isascii() else "Zhang",
                 font=font,
                 fill="black",
@@ -71,25 +71,25 @@ def plain(width: int, height: int) -> bytes:
 @needs_ocr
 def test_a_screenshot_of_a_table_gives_its_customers(ullage, bank: Context, tmp_path: Path) -> None:
     path = tmp_path / "screen.png"
-    path.write_bytes(drawn())
+    path.write_bytes(draw_screenshot())
     unread = ullage("scan", path)
     assert (unread.exit_code, unread.stdout) == (Exit.NO_VERDICT, "")
     assert "image, not read" in unread.stderr
-    done = ullage("scan", "--ocr", path)
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert (done.exit_code, {row["path"] for row in rows}) == (Exit.DONE, {f"{path}!/ocr"})
+    result = ullage("scan", "--ocr", path)
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert (result.exit_code, {row["path"] for row in rows}) == (Exit.DONE, {f"{path}!/ocr"})
     assert {row["kind"] for row in rows} >= {"phone", "resident_id"}
     assert len({row["subject"] for row in rows}) == len(PEOPLE)
-    assert "read by OCR" in done.stderr
+    assert "read by OCR" in result.stderr
 
 
 @needs_ocr
 def test_a_verdict_says_that_it_rests_on_pictures(ullage, bank: Context, tmp_path: Path) -> None:
     path = tmp_path / "screen.png"
-    path.write_bytes(drawn())
-    told = ullage("assess", "--ocr", "--json", path)
-    whole = json.loads(told.stdout)
-    assert (whole["verdict"], [(one["path"], one["reason"]) for one in whole["not_read"]]) == (
+    path.write_bytes(draw_screenshot())
+    result = ullage("assess", "--ocr", "--json", path)
+    whole = json.loads(result.stdout)
+    assert (whole["verdict"], [(part["path"], part["reason"]) for part in whole["not_read"]]) == (
         "exposed",
         [(str(path), "ocr")],
     )
@@ -102,12 +102,16 @@ def test_a_verdict_says_that_it_rests_on_pictures(ullage, bank: Context, tmp_pat
 @needs_ocr
 def test_pictures_are_read_in_containers_and_in_each_format() -> None:
     kinds = ("JPEG", "WEBP", "GIF", "BMP")
-    came = out_of(builders.zip_of({f"a.{kind}": drawn(kind) for kind in kinds}), limits=WITH_OCR)
-    assert came.outcomes == [(f"!/a.{kind}", "ocr") for kind in kinds]
+    unpacked = out_of(
+        builders.zip_of({f"a.{kind}": draw_screenshot(kind) for kind in kinds}), limits=WITH_OCR
+    )
+    assert unpacked.outcomes == [(f"!/a.{kind}", "ocr") for kind in kinds]
     for kind in kinds:
-        rows = [line.split("\t") for line in came.texts[f"!/a.{kind}!/ocr"].splitlines()]
+        rows = [line.split("\t") for line in unpacked.texts[f"!/a.{kind}!/ocr"].splitlines()]
         assert [tuple(row[-2:]) for row in rows[1:]] == [person[1:] for person in PEOPLE]
-    document = out_of(builders.docx_of("<w:p/>", {"word/media/i.png": drawn()}), limits=WITH_OCR)
+    document = out_of(
+        builders.docx_of("<w:p/>", {"word/media/i.png": draw_screenshot()}), limits=WITH_OCR
+    )
     assert BANK[0]["phone"] in document.texts["!/word/media/i.png!/ocr"]
 
 
@@ -116,41 +120,41 @@ def test_scanned_pages_are_read() -> None:
     from PIL import Image
 
     written = io.BytesIO()
-    Image.open(io.BytesIO(drawn())).save(
+    Image.open(io.BytesIO(draw_screenshot())).save(
         written, "PDF", save_all=True, append_images=[Image.new("RGB", (90, 90), "white")]
     )
-    came = out_of(written.getvalue(), limits=WITH_OCR)
-    assert BANK[0]["phone"] in came.texts["!/page 1!/ocr"]
-    assert came.outcomes == [("!/page 1", "ocr"), ("!/page 2", "image")]
+    unpacked = out_of(written.getvalue(), limits=WITH_OCR)
+    assert BANK[0]["phone"] in unpacked.texts["!/page 1!/ocr"]
+    assert unpacked.outcomes == [("!/page 1", "ocr"), ("!/page 2", "image")]
     assert out_of(written.getvalue()).outcomes == [("!/page 1 and 1 more", "image")]
 
 
 @needs_ocr
 def test_a_long_screenshot_is_read_in_strips_and_each_row_once() -> None:
-    text = out_of(drawn(height=2400, first=1390), limits=WITH_OCR).texts["!/ocr"]
+    text = out_of(draw_screenshot(height=2400, first=1390), limits=WITH_OCR).texts["!/ocr"]
     assert [text.count(person[1]) for person in PEOPLE] == [1] * len(PEOPLE)
 
 
 @needs_ocr
 def test_what_gives_no_text_stays_unread() -> None:
     assert out_of(plain(400, 300), limits=WITH_OCR).outcomes == [("", "image")]
-    assert out_of(drawn()[:3000], limits=WITH_OCR).outcomes == [("", "image")]
+    assert out_of(draw_screenshot()[:3000], limits=WITH_OCR).outcomes == [("", "image")]
     assert out_of(SIGNATURE, limits=WITH_OCR).outcomes == [("", "image")]
     assert out_of(plain(8000, 8000), limits=WITH_OCR).outcomes == [("", "too_large")]
 
 
 @needs_ocr
 def test_pictures_take_no_time_from_what_lies_beside_them() -> None:
-    files = {f"{n}.png": drawn() for n in range(3)} | {"list.csv": b"phone\n1"}
-    came = out_of(builders.zip_of(files), limits=Limits(ocr_seconds=1))
-    assert came.texts["!/list.csv"] == "phone\n1"
-    assert [path for path, _ in came.outcomes] == ["!/0.png", "!/1.png", "!/2.png"]
-    assert came.outcomes[-1] == ("!/2.png", "timeout")
+    files = {f"{n}.png": draw_screenshot() for n in range(3)} | {"list.csv": b"phone\n1"}
+    unpacked = out_of(builders.zip_of(files), limits=Limits(ocr_seconds=1))
+    assert unpacked.texts["!/list.csv"] == "phone\n1"
+    assert [path for path, _ in unpacked.outcomes] == ["!/0.png", "!/1.png", "!/2.png"]
+    assert unpacked.outcomes[-1] == ("!/2.png", "timeout")
 
 
 @needs_ocr
 def test_a_picture_is_read_in_confinement() -> None:
-    unpacked = parent.UnpackRun(drawn(), "a", WITH_OCR.of_picture(60), "")
+    unpacked = parent.UnpackRun(draw_screenshot(), "a", WITH_OCR.of_picture(60), "")
     unpacked._is_inner = True
     with unpacked:
         read = [item.reason if isinstance(item, UnreadPart) else item.read() for item in unpacked]
@@ -163,9 +167,11 @@ def test_of_a_capture_the_container_is_ocr() -> None:
     limits = CaptureBudget.of(MatchSettings(ocr=True)).limits()
     skipped: list[UnreadPart] = []
     pieces = list(
-        pieces_of_capture(0, capture(body=drawn(), media_type="image/png"), skipped.append, limits)
+        pieces_of_capture(
+            0, capture(body=draw_screenshot(), media_type="image/png"), skipped.append, limits
+        )
     )
-    assert ([piece.container for piece in pieces], [one.reason for one in skipped]) == (
+    assert ([piece.container for piece in pieces], [part.reason for part in skipped]) == (
         ["ocr"],
         ["ocr"],
     )
@@ -181,10 +187,10 @@ def test_where_the_library_is_missing_pictures_are_unread_as_before(
     for module in (parent, scan):
         monkeypatch.setattr(module, "has_ocr", lambda: False)
     (tmp_path / "a.png").write_bytes(SIGNATURE)
-    done = ullage("scan", "--ocr", tmp_path / "a.png")
-    assert (done.exit_code, done.stdout) == (Exit.NO_VERDICT, "")
-    assert "image, not read" in done.stderr
-    assert "ullage[match,ocr]" in done.stderr
+    result = ullage("scan", "--ocr", tmp_path / "a.png")
+    assert (result.exit_code, result.stdout) == (Exit.NO_VERDICT, "")
+    assert "image, not read" in result.stderr
+    assert "ullage[match,ocr]" in result.stderr
 
 
 @pytest.mark.parametrize("mark", ["RIFF\x24\0\0\0WEBPVP8 ", "BM\x36\0\1\0\0\0\0\0\x36\0\0\0"])
@@ -216,7 +222,9 @@ def test_rows_of_a_picture_that_is_not_level_stay_rows() -> None:
     from PIL import Image
 
     written = io.BytesIO()
-    Image.open(io.BytesIO(drawn())).rotate(-4, expand=True, fillcolor="white").save(written, "JPEG")
+    Image.open(io.BytesIO(draw_screenshot())).rotate(-4, expand=True, fillcolor="white").save(
+        written, "JPEG"
+    )
     rows = [
         tuple(line.split("\t")[-2:])
         for line in out_of(written.getvalue(), limits=WITH_OCR).texts["!/ocr"].splitlines()

@@ -21,7 +21,7 @@ CLEAN = ("dump", "prose", "log", "source")
 
 
 @cache
-def laid(kind: str) -> tuple[Batch, FoldedText]:
+def lay_out(kind: str) -> tuple[Batch, FoldedText]:
     [text] = fold_all([everyday(kind, SIZE)])
     return Batch.of([text.utf8]), text
 
@@ -42,7 +42,7 @@ def events_by_rule(batch: Batch) -> Counter[str]:
 
 @pytest.mark.parametrize("kind", [*CLEAN, "JSON"])
 def test_no_rule_asks_for_more_than_one_line_in_a_stretch(kind: str) -> None:
-    batch, _ = laid(kind)
+    batch, _ = lay_out(kind)
     counts = events_by_rule(batch)
     if kind == "JSON":  # whose escapes say what it holds
         of_u = [
@@ -58,7 +58,7 @@ def test_no_rule_asks_for_more_than_one_line_in_a_stretch(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", CLEAN)
 def test_one_line_in_a_hundred_is_undone_at_most(kind: str) -> None:
-    batch, text = laid(kind)
+    batch, text = lay_out(kind)
     hits, none = Literals(*patterns()).find(batch.data), np.zeros(1, bool)
     events = find_events(batch, [text], hits, none, np.array(["，".encode() in text.body]))
     assert not events.whole.any()

@@ -49,7 +49,7 @@ def test_quick_reading_finds_what_reading_in_full_finds(texts: list[str], encodi
     assert np.array_equal(laid.batch.data, slow.data)
     assert np.array_equal(laid.batch.starts, slow.starts)
     assert hits(laid.seen.labelled) == hits(Literals(*marked_values.patterns()).find(slow.data))
-    assert [said.counts for said in LEXICON.read_batch(laid.batch, laid.seen)] == [
+    assert [terms.counts for terms in LEXICON.read_batch(laid.batch, laid.seen)] == [
         LEXICON.read(part.text.text).counts for part in laid.parts
     ]
 

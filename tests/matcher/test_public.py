@@ -21,7 +21,7 @@ SERVICE = "+86 154-0000-0077"
 
 @pytest.fixture(scope="module")
 def matcher(tmp_path_factory: pytest.TempPathFactory):
-    """One for all tests here: it keeps nothing of what it reads."""
+    """Return the one matcher of all tests here: it keeps no state between reads."""
     context = Context(tmp_path_factory.mktemp("bank"), HeldClock().as_clock())
     list(setup.initialise(context))
     numbers = [SERVICE, "400-820-8820", "95588", "Service@Bank.example"]
@@ -32,7 +32,7 @@ def matcher(tmp_path_factory: pytest.TempPathFactory):
     return build_matcher(Context(context.data, context.clock))
 
 
-def found(matcher, text: str):
+def read(matcher, text: str):
     captured = capture(body=text.encode(), title="")
     return findings(matcher, [captured], captured.fetched_at)
 
@@ -41,7 +41,7 @@ def found(matcher, text: str):
     "text", ["客服热线 154 0000 0077", "请致电15400000077", "mail service@bank.example", phone(77)]
 )
 def test_a_tenants_own_number_is_never_a_match(matcher, text):
-    assert found(matcher, text) == []
+    assert read(matcher, text) == []
 
 
 @pytest.mark.parametrize(
@@ -58,41 +58,41 @@ def test_a_tenants_own_number_is_never_a_match(matcher, text):
     ],
 )
 def test_a_hotline_is_no_mobile_whoever_it_is_of(matcher, hotline):
-    (one,) = found(matcher, f"{hotline} 或 {phone(1)}")
-    assert one.statistics.candidates == {"phone": 1}
+    (finding,) = read(matcher, f"{hotline} 或 {phone(1)}")
+    assert finding.statistics.candidates == {"phone": 1}
 
 
 def test_beside_a_customer_it_is_no_second_person_and_no_field_of_the_row(matcher):
-    (one,) = found(matcher, f"{phone(77)} {phone(1)} service@bank.example")
-    assert (one.statistics.candidates, one.statistics.rows, one.total_subjects) == (
+    (finding,) = read(matcher, f"{phone(77)} {phone(1)} service@bank.example")
+    assert (finding.statistics.candidates, finding.statistics.rows, finding.total_subjects) == (
         {"phone": 1},
         1,
         1,
     )
-    assert [match.fields for match in one.matches] == [("PHONE",)]
+    assert [match.fields for match in finding.matches] == [("PHONE",)]
 
 
 @pytest.mark.parametrize(
     ("other", "phones"), [(phone(7), 2), ("15400000770", 2), ("115400000077", 1), ("1540000007", 1)]
 )
 def test_only_the_very_number_is_left_out(matcher, other, phones):
-    (one,) = found(matcher, f"{other} {phone(1)}")
-    assert one.statistics.candidates == {"phone": phones}
+    (finding,) = read(matcher, f"{other} {phone(1)}")
+    assert finding.statistics.candidates == {"phone": phones}
 
 
 def test_words_of_context_go_out_by_theme(matcher):
-    (one,) = found(matcher, f"警方提醒 营业时间 {phone(1)}")
-    assert one.statistics.context == {"reporting": 2, "shop": 1}
-    assert one.statistics.terms == ()
+    (finding,) = read(matcher, f"警方提醒 营业时间 {phone(1)}")
+    assert finding.statistics.context == {"reporting": 2, "shop": 1}
+    assert finding.statistics.terms == ()
 
 
 @pytest.mark.parametrize(
     "text", ["密码 abc", "餘額 300", "PASSWORD: x", "此人欠款不还", "逾期30天"]
 )
 def test_words_of_a_record_are_told_of_a_post_that_matches(matcher, text):
-    (one,) = found(matcher, f"{phone(1)} {text}")
-    assert one.statistics.context["record"] >= 1
-    assert "record" not in found(matcher, f"{phone(1)} 转让自行车")[0].statistics.context
+    (finding,) = read(matcher, f"{phone(1)} {text}")
+    assert finding.statistics.context["record"] >= 1
+    assert "record" not in read(matcher, f"{phone(1)} 转让自行车")[0].statistics.context
 
 
 def test_words_of_a_record_in_the_title_count(matcher):
@@ -105,5 +105,5 @@ def test_of_a_text_in_parts_nobody_knows_whether_it_is_a_record(matcher):
     with zipfile.ZipFile(body, "w") as archive:
         archive.writestr("a.txt", f"转让自行车 {phone(1)}")
     captured = capture(body=body.getvalue(), title="")
-    (one,) = findings(matcher, [captured], captured.fetched_at)
-    assert one.statistics.context == {"record": 1}
+    (finding,) = findings(matcher, [captured], captured.fetched_at)
+    assert finding.statistics.context == {"record": 1}

@@ -71,17 +71,17 @@ class RecallResult(NamedTuple):
 
 
 def by_pair(planted: Iterable[tuple[CorpusFile, Case]]) -> dict[tuple[str, str], list[str]]:
-    """The texts of the cases that are judged by themselves, by kind and disguise."""
-    found: dict[tuple[str, str], list[str]] = {}
+    """Return the texts of the cases that are judged alone, by kind and disguise."""
+    texts: dict[tuple[str, str], list[str]] = {}
     for file, case in planted:
         if (file.container, file.encoding) == READ_AS[case.markup]:
-            found.setdefault((case.kind, case.disguise), []).append(case.text)
-    return found
+            texts.setdefault((case.kind, case.disguise), []).append(case.text)
+    return texts
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> RecallResult:
-    """All containers in UTF-8, all encodings of a plain file; the decoys."""
+    """Return the outcome of all containers, all encodings of a plain file and the decoys."""
     folder = tmp_path_factory.mktemp("recall")
     context = Context(folder / "data")
     subjects = prepare(context, ALL)
@@ -97,14 +97,12 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> RecallResult:
     )
 
 
-def missed(outcome: Outcome, **wanted: str) -> list[str]:
-    """Kinds and disguises that should have been found in the files of these classes, and were
-    not.
-    """
+def list_missed(outcome: Outcome, **classes: str) -> list[str]:
+    """Return kind and disguise of the cases that were missed in these classes of files."""
     return [
         f"{case.kind} as {case.disguise}"
         for file, case in outcome.missed()
-        if all(getattr(file, name) == value for name, value in wanted.items())
+        if all(getattr(file, name) == value for name, value in classes.items())
         and not gap(case.kind, case.disguise)
     ]
 
@@ -122,7 +120,7 @@ def test_every_kind_is_found_in_every_disguise(
 )
 def test_every_container_is_opened(measured: RecallResult, container: str) -> None:
     assert any(file.container == container for file, _ in measured.outcome.planted)
-    assert missed(measured.outcome, container=container) == []
+    assert list_missed(measured.outcome, container=container) == []
 
 
 @pytest.mark.parametrize(
@@ -130,7 +128,7 @@ def test_every_container_is_opened(measured: RecallResult, container: str) -> No
 )
 def test_every_encoding_is_read(measured: RecallResult, encoding: str) -> None:
     assert any(file.encoding == encoding for file, _ in measured.outcome.planted)
-    assert missed(measured.outcome, encoding=encoding, container="plain") == []
+    assert list_missed(measured.outcome, encoding=encoding, container="plain") == []
 
 
 def test_nobody_is_found_who_is_not_there(measured: RecallResult) -> None:
@@ -151,10 +149,12 @@ def test_whom_the_decoys_resemble_would_be_found(measured: RecallResult, tmp_pat
     assert len(scan(measured.context, [tmp_path / "a.txt"])) == 4 * DECOY_PEOPLE
 
 
-def composed(
+def compose(
     number: int, prefix: str, separator: str, script: str, marks: str, around: tuple[str, str]
 ) -> str:
-    """A phone with a prefix, in groups, in a script, with invisible characters, in some
+    """Return a disguised phone number.
+
+    It has a prefix, is written in groups and in a script, with invisible characters, within some
     surroundings.
     """
     text = SCRIPTS[script](
@@ -167,7 +167,7 @@ def composed(
 @given(
     st.lists(
         st.builds(
-            composed,
+            compose,
             st.integers(0, DECOY_PEOPLE - 1),
             st.sampled_from(PREFIXES),
             st.sampled_from(SEPARATED),
@@ -192,10 +192,10 @@ def test_disguises_compose(measured: RecallResult, lines: list[str]) -> None:
     path = measured.context.data / "composed.txt"
     path.write_text("\n".join(lines), encoding="utf-8")
     text = "\n".join(lines)
-    found = [
+    rows = [
         text.count("\n", 0, row["start"])
         for row in scan(measured.context, [path])
         if row["kind"] == "phone"
     ]
-    assert [line for number, line in enumerate(lines) if number not in found] == []
-    assert len(found) == len(lines)
+    assert [line for number, line in enumerate(lines) if number not in rows] == []
+    assert len(rows) == len(lines)

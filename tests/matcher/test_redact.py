@@ -69,8 +69,9 @@ def bare(text: str) -> str:
 
 
 def survives(value: str, shown: str) -> bool:
-    """Whether `value`, or half of it, can be read in `shown`, with all that is no letter or
-    digit taken out.
+    """Return whether `value`, or half of it, can be read in `shown`.
+
+    Everything but letters and digits is removed first.
     """
     value = bare(value)
     half = max(2, len(value) // 2)
@@ -115,10 +116,10 @@ def test_what_a_title_keeps(text: str, shown: str) -> None:
 @example("MM")
 @given(st.text(max_size=900))
 def test_all_that_is_shown_is_known(text: str) -> None:
-    known = {GAP, *(word for term in TERMS for word in term.split())}
+    known_words = {GAP, *(word for term in TERMS for word in term.split())}
     shown = title(text)
     assert len(shown) <= LONGEST
-    assert known.issuperset(shown.split())
+    assert known_words.issuperset(shown.split())
 
 
 WRITTEN = [
@@ -154,13 +155,13 @@ def test_nobody_is_no_author(key: CaptureKey) -> None:
 
 
 def test_tokens_of_ids_are_of_one_site_and_kind(key: CaptureKey) -> None:
-    made = {
+    tokens = {
         redact.identifier(kind, "42", site, key)
         for kind in ("post", "thread")
         for site in ("a", "b")
     }
-    assert len(made) == 4
-    assert all(TOKEN.fullmatch(token) for token in made)
+    assert len(tokens) == 4
+    assert all(TOKEN.fullmatch(token) for token in tokens)
     assert redact.identifier("post", "", "a", key) == ""
     assert redact.channel("", "a", key, "") == ""
     assert re.fullmatch(

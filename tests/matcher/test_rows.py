@@ -26,16 +26,16 @@ class Row:
 
 
 def rows(text: str, media: str = "text/plain") -> list[Row]:
-    found = rows_of_texts(read(text.encode(), "utf-8", media).text)
+    table = rows_of_texts(read(text.encode(), "utf-8", media).text)
     return [
         Row(
-            int(found.lines(np.array([row]))[0]),
-            fields_of(found, row),
-            names_of(found, row),
-            found.layout(row).skeleton,
-            members_of(found, row),
+            int(table.lines(np.array([row]))[0]),
+            fields_of(table, row),
+            names_of(table, row),
+            table.layout(row).skeleton,
+            members_of(table, row),
         )
-        for row in range(len(found))
+        for row in range(len(table))
     ]
 
 
@@ -115,13 +115,13 @@ def test_records_written_downwards_are_one_row_each(end: str) -> None:
 def test_a_record_does_not_reach_over_a_blank_line_or_another_document() -> None:
     first, second = rows(f"手机: {PHONE}\n\n身份证: {ID}\n姓名: 李某")
     assert (first.fields, second.fields) == ({FieldLabel.PHONE}, {FieldLabel.ID, FieldLabel.NAME})
-    found = rows_of_texts(f"手机: {PHONE}", f"身份证: {ID}", f"姓名: 李某\n手机: {PHONE}")
-    assert [sorted(fields_of(found, row)) for row in range(3)] == [
+    read = rows_of_texts(f"手机: {PHONE}", f"身份证: {ID}", f"姓名: 李某\n手机: {PHONE}")
+    assert [sorted(fields_of(read, row)) for row in range(3)] == [
         ["PHONE"],
         ["ID"],
         ["NAME", "PHONE"],
     ]
-    assert found.document.tolist() == [0, 1, 2]
+    assert read.document.tolist() == [0, 1, 2]
 
 
 def test_blocks_of_a_stealer_log_are_records() -> None:
@@ -179,22 +179,22 @@ TUPLES = (
 def test_each_tuple_of_a_statement_is_a_row_with_the_statements_columns(
     head: str, end: str
 ) -> None:
-    found = rows(head + end + TUPLES.replace("),(", f"),{end}("))
-    assert [sorted(row.fields) for row in found] == [
+    read = rows(head + end + TUPLES.replace("),(", f"),{end}("))
+    assert [sorted(row.fields) for row in read] == [
         ["BALANCE", "NAME", "PHONE"],
         ["NAME", "PHONE"],
         ["BALANCE", "NAME", "PHONE"],
     ]
-    assert found[0].names == ("张某",)
-    assert found[0].skeleton == "<…>,<NAME>,<PHONE>,<BALANCE>"
+    assert read[0].names == ("张某",)
+    assert read[0].skeleton == "<…>,<NAME>,<PHONE>,<BALANCE>"
 
 
 def test_statements_of_a_line_each_name_their_own_columns() -> None:
-    found = fields(
+    read = fields(
         f"INSERT INTO a (name,phone) VALUES ('赵','{PHONE}');\nINSERT INTO b (phone,balance) VALUES"
         f" ('{phone(1)}',3);"
     )
-    assert found == [["NAME", "PHONE"], ["BALANCE", "PHONE"]]
+    assert read == [["NAME", "PHONE"], ["BALANCE", "PHONE"]]
 
 
 def test_columns_of_a_dump_are_what_their_comments_call_them() -> None:
@@ -202,11 +202,11 @@ def test_columns_of_a_dump_are_what_their_comments_call_them() -> None:
         "`id` int NOT NULL COMMENT '编号',\n `xm` text DEFAULT '' COMMENT '姓名',\n `tel1` text,\n"
         " `zd` text COMMENT '诊断'"
     )
-    found = fields(
+    read = fields(
         f"CREATE TABLE `t` (\n {columns}\n) COMMENT='病人';\nINSERT INTO `t` VALUES"
         f" (1,'张某','{PHONE}','高血压');"
     )
-    assert found == [["HEALTH", "NAME", "PHONE"]]
+    assert read == [["HEALTH", "NAME", "PHONE"]]
 
 
 @pytest.mark.parametrize(
@@ -275,26 +275,28 @@ def test_a_digest_behind_a_login_is_of_its_password_where_such_lists_are_written
     sign: str, behind: str, expected: bool
 ) -> None:
     hashed = [hashlib.md5(f"pw{n}".encode()).hexdigest() for n in range(8)]
-    told = fields(
+    labels = fields(
         "\n".join(f"a{n}@example.com{sign}{digest}{behind}" for n, digest in enumerate(hashed))
     )
-    assert told == [["EMAIL", "PASSWORD"] if expected else ["EMAIL"]] * 8
-    told = fields("\n".join(f"{phone(n)}{sign}{digest}{behind}" for n, digest in enumerate(hashed)))
-    assert told == [["PASSWORD", "PHONE"] if expected else ["PHONE"]] * 8
+    assert labels == [["EMAIL", "PASSWORD"] if expected else ["EMAIL"]] * 8
+    labels = fields(
+        "\n".join(f"{phone(n)}{sign}{digest}{behind}" for n, digest in enumerate(hashed))
+    )
+    assert labels == [["PASSWORD", "PHONE"] if expected else ["PHONE"]] * 8
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\n  "])
 def test_each_object_is_a_row_whatever_is_around_it(end: str) -> None:
-    one = f'{{"name":"张某",{end}"contact":{{"phone":"{PHONE}"}},{end}"balance": 5}}'
+    record = f'{{"name":"张某",{end}"contact":{{"phone":"{PHONE}"}},{end}"balance": 5}}'
     two = f'{{"name":"}}{{李\\"某",{end}"phone": {phone(1)},{end}"idcard":"{ID}"}}'
     expected = [["BALANCE", "NAME", "PHONE"], ["ID", "NAME", "PHONE"]]
     assert (
-        fields(f"[{one},{end}{two}]")
-        == fields(f'{{"code":0,"data":[{one},{two}]}}')
-        == fields(f"{one}\n{two}")
+        fields(f"[{record},{end}{two}]")
+        == fields(f'{{"code":0,"data":[{record},{two}]}}')
+        == fields(f"{record}\n{two}")
         == expected
     )
-    assert fields(one) == expected[:1]
+    assert fields(record) == expected[:1]
 
 
 def test_an_object_that_is_cut_off_costs_only_its_own_row() -> None:
@@ -324,14 +326,14 @@ def test_a_name_glued_to_a_number_is_seen(glued: str) -> None:
 
 def test_what_fails_its_checksum_makes_no_row() -> None:
     assert rows("110105194912310021\n6200000000000006") == []
-    found = rows_of_texts(f"110105194912310021\n{PHONE},6200000000000006")
-    assert found.holding(found.candidates.start).tolist() == [-1, 0, 0]
+    read = rows_of_texts(f"110105194912310021\n{PHONE},6200000000000006")
+    assert read.holding(read.candidates.start).tolist() == [-1, 0, 0]
 
 
 def test_many_lines_and_one_long_line_both_cost_one_look_a_candidate() -> None:
-    many = rows_of_texts("\n".join(f"张某----{phone(n)}" for n in range(20_000)))
-    assert (len(many), int(many.lines(np.array([19_999]))[0])) == (20_000, 19_999)
-    assert [(set(layout.fields), count) for layout, count in many.layouts(0).counted()] == [
+    in_lines = rows_of_texts("\n".join(f"张某----{phone(n)}" for n in range(20_000)))
+    assert (len(in_lines), int(in_lines.lines(np.array([19_999]))[0])) == (20_000, 19_999)
+    assert [(set(layout.fields), count) for layout, count in in_lines.layouts(0).counted()] == [
         ({"NAME", "PHONE"}, 20_000)
     ]
     long = rows_of_texts(",".join(phone(n) for n in range(20_000)))

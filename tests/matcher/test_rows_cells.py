@@ -43,8 +43,8 @@ TEXTS = st.one_of(WORDS, st.lists(SCRAPS, max_size=5).map("".join)).map(str.enco
 CELLS = st.one_of(MARKS, TEXTS, st.tuples(TEXTS, MARKS).map(b"".join))
 
 
-def marked(rows: list[bytes]) -> MarkedText:
-    """Rows as `marked` lays them out."""
+def mark_text(rows: list[bytes]) -> MarkedText:
+    """Return rows as the text that `Contents` cuts."""
     lengths = np.array([len(row) for row in rows])
     end = np.cumsum(lengths + 1) - 1
     return MarkedText(
@@ -52,10 +52,10 @@ def marked(rows: list[bytes]) -> MarkedText:
     )
 
 
-def described(row: bytes, columns: HeaderColumns, style: int = LINE) -> ShapeDescription:
-    """What one row holds."""
+def describe(row: bytes, columns: HeaderColumns, style: int = LINE) -> ShapeDescription:
+    """Return the description of one row's contents."""
     contents = Contents(NAMES)
-    cells = contents.cut(marked([row]), columns.separator_in(style), style)
+    cells = contents.cut(mark_text([row]), columns.separator_in(style), style)
     return Readers().by(columns).read(contents.shapes[contents.shapes_of(cells, style)[0]])
 
 
@@ -69,18 +69,22 @@ def test_cells_are_those_of_a_split_and_say_what_they_say_alone(
     cells: list[list[bytes]], sign: str, style: int
 ) -> None:
     separator = HeaderColumns(sign).separator_in(style)
-    rows = [row for row in (separator.join(own).replace(b"\n", b"") for own in cells) if row]
+    rows = [
+        row for row in (separator.join(row_cells).replace(b"\n", b"") for row_cells in cells) if row
+    ]
     if not rows:
         return
     contents = Contents(NAMES)
-    found = contents.cut(marked(rows), separator, style)
-    shapes = [contents.shapes[number] for number in contents.shapes_of(found, style)]
+    cut_cells = contents.cut(mark_text(rows), separator, style)
+    shapes = [contents.shapes[number] for number in contents.shapes_of(cut_cells, style)]
     for number, (row, shape) in enumerate(zip(rows, shapes, strict=True)):
         parts = split(row, separator, style)
-        own = range(found.borders[number], found.borders[number + 1])
-        assert [found.value(cell) for cell in own] == [shown(part).strip(AROUND) for part in parts]
-        said = [Contents(NAMES)._look(part) for part in parts]
-        assert [content._replace(is_password=False) for content in shape.contents] == said
+        row_cells = range(cut_cells.borders[number], cut_cells.borders[number + 1])
+        assert [cut_cells.value(cell) for cell in row_cells] == [
+            shown(part).strip(AROUND) for part in parts
+        ]
+        expected = [Contents(NAMES)._look(part) for part in parts]
+        assert [content._replace(is_password=False) for content in shape.contents] == expected
 
 
 @given(
@@ -89,14 +93,16 @@ def test_cells_are_those_of_a_split_and_say_what_they_say_alone(
 )
 def test_quotes_and_runs_of_signs_part_as_a_split_parts_them(text: bytes, sign: bytes) -> None:
     for style in (LINE, TUPLE):
-        found = Contents(NAMES).cut(marked([text, b"x"]), sign, style)
-        first = int(found.borders[1])
-        assert [first, found.value(first)] == [len(split(text, sign, style)), "x"]
+        cut_cells = Contents(NAMES).cut(mark_text([text, b"x"]), sign, style)
+        first = int(cut_cells.borders[1])
+        assert [first, cut_cells.value(first)] == [len(split(text, sign, style)), "x"]
 
 
 def test_of_a_row_with_very_many_cells_the_last_holds_the_rest() -> None:
-    found = Contents(NAMES).cut(marked([b"x,y", b",".join([b"x"] * (MOST_CELLS + 9))]), b",", LINE)
-    assert np.diff(found.borders).tolist() == [2, MOST_CELLS + 1]
+    cut_cells = Contents(NAMES).cut(
+        mark_text([b"x,y", b",".join([b"x"] * (MOST_CELLS + 9))]), b",", LINE
+    )
+    assert np.diff(cut_cells.borders).tolist() == [2, MOST_CELLS + 1]
 
 
 @given(
@@ -109,7 +115,7 @@ def test_marks_are_read_back(marks: list[tuple[int, bool, str]]) -> None:
         mark(kind, valid=valid) + behind.encode("utf-8", "surrogatepass")
         for kind, valid, behind in marks
     )
-    assert described(text, HeaderColumns()).seen == [
+    assert describe(text, HeaderColumns()).seen == [
         (0, NAMES[kind], valid) for kind, valid, _ in marks
     ]
     assert shown(text).replace("\N{REPLACEMENT CHARACTER}", "").replace("\ud800", "") == "".join(
@@ -135,35 +141,36 @@ PHONE, NO_PHONE, DIGEST, CARD = (
     ],
 )
 def test_a_row_is_described_by_its_cells(row: bytes, style: int, skeleton: str) -> None:
-    assert described(row, HeaderColumns("|"), style).skeleton == skeleton
+    assert describe(row, HeaderColumns("|"), style).skeleton == skeleton
 
 
 def test_a_doubted_kind_is_none_in_its_column_and_one_in_another() -> None:
     columns = HeaderColumns("|", doubted=frozenset({(0, "card")}))
-    assert described(CARD + b"|" + CARD, columns).skeleton == "<…>|<CARD>"
+    assert describe(CARD + b"|" + CARD, columns).skeleton == "<…>|<CARD>"
 
 
 def test_names_of_rows_are_found_together() -> None:
-    found = rows_of_texts(
+    read = rows_of_texts(
         f"张三|{phone(1)}|17\nLi Si|{phone(2)}\n\n{phone(3)}|王五|赵六",
         f'"孙七"|{phone(4)}',
         f"姓名|电话\n周|{phone(5)}",
     )
-    row, names, others = found.names(np.arange(len(found)))
+    row, names, latin = read.names(np.arange(len(read)))
     assert list(zip(row.tolist(), names.strings(), strict=True)) == [
         (0, "张三"),
         (2, "王五"),
         (2, "赵六"),
         (3, "孙七"),
     ]
-    assert others == [(1, "Li Si"), (4, "周")]
-    assert found.names(np.array([2]))[1].strings() == ["王五", "赵六"]
+    assert latin == [(1, "Li Si"), (4, "周")]
+    assert read.names(np.array([2]))[1].strings() == ["王五", "赵六"]
 
 
 def test_rows_that_are_as_the_one_before_have_its_shape() -> None:
     contents = Contents(NAMES)
     rows = [b"x,1", b"x,1", b"x,1,1", b"x,1", b"1,x", b"1,x", b"x"]
     first, again = (
-        contents.shapes_of(contents.cut(marked(rows), b",", LINE), LINE).tolist() for _ in range(2)
+        contents.shapes_of(contents.cut(mark_text(rows), b",", LINE), LINE).tolist()
+        for _ in range(2)
     )
     assert first == again == [0, 0, 1, 0, 2, 2, 3]

@@ -36,8 +36,8 @@ def test_the_holder_of_a_place_is_the_last_that_begins_before_it(
     starts: list[int], places: list[int]
 ) -> None:
     starts = sorted({0, *starts})
-    found = holder_of(np.array(starts), np.array(places, np.int64))
-    assert found.tolist() == [
+    holders = holder_of(np.array(starts), np.array(places, np.int64))
+    assert holders.tolist() == [
         max(i for i, start in enumerate(starts) if start <= place) for place in places
     ]
 
@@ -57,8 +57,8 @@ def plain_groups(keys: Sequence[int], bits: Sequence[int]) -> list[tuple[int, ..
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from([0, 1, 2, 4])), max_size=20))
 def test_neighbours_with_one_key_are_a_group_if_one_is_valid(items: list[tuple[int, int]]) -> None:
     keys, bits = [key for key, _ in items], [bit for _, bit in items]
-    found = KeyGroups.of(np.array(keys, np.int64), np.array(bits, np.uint32))
-    columns = (found.key, found.first, found.count, found.valid, found.mask)
+    groups = KeyGroups.of(np.array(keys, np.int64), np.array(bits, np.uint32))
+    columns = (groups.key, groups.first, groups.count, groups.valid, groups.mask)
     assert list(zip(*(c.tolist() for c in columns), strict=True)) == plain_groups(keys, bits)
 
 
@@ -92,36 +92,38 @@ TEXTS = st.lists(
 def test_rows_are_the_lines_with_a_valid_candidate(texts: list[str]) -> None:
     batch, segments = lay_out(texts)
     table = Candidates.merged(segments)
-    found = rows_in(batch, table)
+    table_rows = rows_in(batch, table)
     expected, lines = [], []
     for document, text in enumerate(texts):
         place = int(batch.starts[document])
         for number, line in enumerate(text.split("\n")):
             end = place + len(line.encode())
-            own = [
+            expected_row = [
                 i
                 for i in range(len(table.start))
                 if place <= table.start[i] < end or (place == table.start[i])
             ]
-            names = {table.names[table.kind[i]] for i in own if table.valid[i]}
+            names = {table.names[table.kind[i]] for i in expected_row if table.valid[i]}
             if names:
-                expected.append((document, place, end, names, own))
+                expected.append((document, place, end, names, expected_row))
                 lines.append(number)
             place = end + 1
-    rows = zip(found.document, found.start, found.end, range(len(found)), strict=True)
+    rows = zip(
+        table_rows.document, table_rows.start, table_rows.end, range(len(table_rows)), strict=True
+    )
     assert [
-        (*map(int, columns), kinds(found, row), list(members_of(found, row)))
+        (*map(int, columns), kinds(table_rows, row), list(members_of(table_rows, row)))
         for *columns, row in rows
     ] == expected
-    assert found.lines(np.arange(len(found))).tolist() == lines
-    assert [row for d in range(len(texts)) for row in found.of_document(d)] == list(
-        range(len(found))
+    assert table_rows.lines(np.arange(len(table_rows))).tolist() == lines
+    assert [row for d in range(len(texts)) for row in table_rows.of_document(d)] == list(
+        range(len(table_rows))
     )
     places = np.arange(len(batch.data))
     expected_at = np.full(len(places), -1)
     for number, (_, start, end, *_) in enumerate(expected):
         expected_at[start:end] = number
-    assert found.holding(places).tolist() == expected_at.tolist()
+    assert table_rows.holding(places).tolist() == expected_at.tolist()
 
 
 def kinds(found: RowTable, row: int) -> set[str]:
@@ -135,8 +137,8 @@ def spans_in(spans: Spans) -> list[tuple[int, int]]:
 
 
 def plain_tuples(line: bytes) -> list[tuple[int, int]]:
-    """What stands between the outermost brackets of one line whose quotes are even in number."""
-    found, depth, start, is_quoted, place = [], 0, 0, False, 0
+    """Return the ranges between the outermost brackets of a line with an even number of quotes."""
+    tuples, depth, start, is_quoted, place = [], 0, 0, False, 0
     while place < len(line):
         sign = line[place : place + 1]
         if sign == b"\\":
@@ -149,9 +151,9 @@ def plain_tuples(line: bytes) -> list[tuple[int, int]]:
             start = place if depth == 1 else start
         if sign == b")" and not is_quoted and depth:
             depth -= 1
-            found += [(start, place + 1)] if not depth else []
+            tuples += [(start, place + 1)] if not depth else []
         place += 1
-    return found
+    return tuples
 
 
 @given(
@@ -197,8 +199,8 @@ def test_objects_of_a_list_are_records_with_or_without_a_wrapper(
     bare = json.dumps(people, indent=indent)
     lines = "\n".join(map(json.dumps, people))
     batch = Batch.of([b"{", bare.encode(), whole.encode(), lines.encode()])
-    found = objects(batch, 0, 3)
-    read = [json.loads(batch.text(start, end)) for start, end in spans_in(found)]
+    records = objects(batch, 0, 3)
+    read = [json.loads(batch.text(start, end)) for start, end in spans_in(records)]
     assert read == people * 3
 
 
@@ -223,7 +225,7 @@ def test_blocks_end_where_a_label_comes_again(texts: list[list[str]]) -> None:
     batch = Batch.of(["\n".join(text).encode() for text in texts])
     expected = []
     for begin, text in zip(batch.starts.tolist(), texts, strict=True):
-        seen: list[tuple[str, int, int]] = []
+        visited: list[tuple[str, int, int]] = []
         place = begin
         for line in [*text, ""]:
             end = place + len(line.encode())
@@ -233,10 +235,10 @@ def test_blocks_end_where_a_label_comes_again(texts: list[list[str]]) -> None:
                 if sign >= 0 and line[sign + 1 :].removeprefix(" ")
                 else ""
             )
-            if not label or label in {name for name, *_ in seen}:
-                expected += [(seen[0][1], seen[-1][2])] if len(seen) > 1 else []
-                seen = []
-            seen += [(label, place, end)] if label else []
+            if not label or label in {name for name, *_ in visited}:
+                expected += [(visited[0][1], visited[-1][2])] if len(visited) > 1 else []
+                visited = []
+            visited += [(label, place, end)] if label else []
             place = end + 1
     assert spans_in(blocks(batch, np.arange(len(texts)))) == expected
 
@@ -247,25 +249,25 @@ def test_equal_labels_have_equal_numbers_whatever_stands_around_them() -> None:
             "手机: 1\n 【手机】: 2\nphone=3\n姓名: x\n手机号码: 4\n一二三四五六七八九十手机: 5".encode()  # noqa: E501
         ]
     )
-    first, *others = labels_of(batch, batch.lines(batch.starts)[0] + np.arange(6)).tolist()
+    first, *further = labels_of(batch, batch.lines(batch.starts)[0] + np.arange(6)).tolist()
     assert first
-    assert others == [first, first, others[2], first, 0]
-    assert others[2] not in (0, first)
+    assert further == [first, first, further[2], first, 0]
+    assert further[2] not in (0, first)
 
 
 @pytest.mark.parametrize(
     "around", ["{}:", "{} =", '"{}":', "【{}】:", "({})=", "user_{}:", "客户{}:", "{}用户:"]
 )
 def test_every_known_label_is_read_whatever_its_end(around: str) -> None:
-    known = [
+    labels = [
         around.format(form) for word in (*words(), *RECORD_WORDS) for form in (word, word.upper())
     ]
-    lines = [line for line in known if block_label(line)]
+    lines = [line for line in labels if block_label(line)]
     batch = Batch.of([f"{line}x\n".encode() for line in lines])
-    found = labels_of(batch, batch.lines(batch.starts))
+    numbers = labels_of(batch, batch.lines(batch.starts))
     # the sign is the last byte that is looked at
     short = [len(line.encode()) <= WIDTH for line in lines]
-    assert (found > 0).tolist() == short
+    assert (numbers > 0).tolist() == short
 
 
 def test_a_label_is_told_by_two_bytes() -> None:
@@ -296,8 +298,8 @@ def test_places_are_in_the_record_that_holds_them() -> None:
 
 def test_what_no_record_takes_of_a_line_is_a_row_of_its_own() -> None:
     text = f"'{phone(0)}'),(1,'{phone(1)}'),({phone(2)}), {phone(3)},('{phone(4)}"
-    found = rows_of_texts(text)
-    assert [(s > LINE, found.text(row).decode()) for row, s in enumerate(found.style.tolist())] == [
+    table = rows_of_texts(text)
+    assert [(s > LINE, table.text(row).decode()) for row, s in enumerate(table.style.tolist())] == [
         (False, f"'{phone(0)}'),"),
         (True, f"(1,'{phone(1)}')"),
         (True, f"({phone(2)})"),
@@ -308,7 +310,7 @@ def test_what_no_record_takes_of_a_line_is_a_row_of_its_own() -> None:
 INSERT = "INSERT INTO t (id,mobile,balance) VALUES"
 
 
-def carried(first: str, second: str) -> RowTable:
+def carry_over(first: str, second: str) -> RowTable:
     before = rows_of_texts(first)
     batch, segments = lay_out([f"z----{phone(7)}", second])
     return rows_in(batch, Candidates.merged(segments), {1: before.carried(0)})
@@ -327,52 +329,52 @@ def carried(first: str, second: str) -> RowTable:
 def test_a_capture_that_goes_on_in_the_next_batch_keeps_its_columns(
     first: str, second: str
 ) -> None:
-    found = carried(first, second)
-    assert fields_of(found, 1) == {"PHONE", "BALANCE"}
-    assert fields_of(carried(first, f"a,{phone(3)},7"), 1) == {"PHONE"}
+    table = carry_over(first, second)
+    assert fields_of(table, 1) == {"PHONE", "BALANCE"}
+    assert fields_of(carry_over(first, f"a,{phone(3)},7"), 1) == {"PHONE"}
 
 
 def test_a_column_of_which_most_fail_the_checksum_is_of_another_kind() -> None:
     numbers = [f"{p}|62000000{n:08d}" for n, p in enumerate(map(phone, range(60)))]
-    found = rows_of_texts("手机|订单号\n" + "\n".join(numbers))
-    assert {kind for row in range(60) for kind in kinds(found, row)} == {"phone", "card"}
-    assert {fields_of(found, row) for row in range(60)} == {frozenset({"PHONE", "ORDER"})}
-    assert [(layout.fields, n) for layout, n in found.layouts(0).counted()] == [
+    table = rows_of_texts("手机|订单号\n" + "\n".join(numbers))
+    assert {kind for row in range(60) for kind in kinds(table, row)} == {"phone", "card"}
+    assert {fields_of(table, row) for row in range(60)} == {frozenset({"PHONE", "ORDER"})}
+    assert [(layout.fields, n) for layout, n in table.layouts(0).counted()] == [
         ({"PHONE", "ORDER"}, 60)
     ]
 
 
 def test_a_cell_is_what_most_of_its_column_are() -> None:
-    found = rows_of_texts(
+    table = rows_of_texts(
         "\n".join(
             [f"{n}|{phone(n)}|a{n}@example.com" for n in range(9)] + ["9|1540000|b@example.com"]
         )
     )
-    assert fields_of(found, 9) == {"PHONE", "EMAIL"}
-    few = rows_of_texts(
+    assert fields_of(table, 9) == {"PHONE", "EMAIL"}
+    in_few_rows = rows_of_texts(
         "\n".join(
             [f"{n}|{phone(n)}|a{n}@example.com" for n in range(2)] + ["9|1540000|b@example.com"]
         )
     )
-    assert fields_of(few, 2) == {"EMAIL"}
+    assert fields_of(in_few_rows, 2) == {"EMAIL"}
 
 
 def test_columns_are_judged_by_the_weight_of_rows() -> None:
-    seen = [
+    columns_ = [
         (10.0, 0, "card", False),
         (2.0, 0, "card", True),
         (12.0, 1, "phone", True),
         (1.0, 2, "card", False),
     ]
-    judged = HeaderColumns("|").judged(seen, (), 12)
+    judged = HeaderColumns("|").judged(columns_, (), 12)
     assert (judged.doubted, dict(judged.typed)) == ({(0, "card")}, {1: FieldLabel.PHONE})
 
 
 def test_layouts_of_many_rows_come_from_a_few_and_of_few_rows_from_all() -> None:
-    many = ["张某|{}|x", "{}|" + ID, "李某{}", "{}||x"]
-    text = "\n".join(many[n % 4].format(phone(n)) for n in range(400))
-    found = rows_of_texts(text)
-    assert sorted((sorted(layout.fields), n) for layout, n in found.layouts(0).counted()) == [
+    layouts = ["张某|{}|x", "{}|" + ID, "李某{}", "{}||x"]
+    text = "\n".join(layouts[n % 4].format(phone(n)) for n in range(400))
+    table = rows_of_texts(text)
+    assert sorted((sorted(layout.fields), n) for layout, n in table.layouts(0).counted()) == [
         (["ID", "PHONE"], 100), (["NAME", "PHONE"], 100), (["NAME", "PHONE"], 100), (["PHONE"], 100)
     ]  # fmt: skip
     odd = rows_of_texts("\n".join(f"{'张某' if n % 3 else 'x'}|{phone(n)}" for n in range(8)))
@@ -389,8 +391,8 @@ def test_the_shapes_of_rows_may_be_many_and_are_read_a_few_times() -> None:
 
 def test_of_a_very_long_row_the_rest_counts_by_its_candidates() -> None:
     text = f"张某,{phone(1)}" + ",x" * 40_000 + f",{ID},李某"
-    [row] = range(len(found := rows_of_texts(text)))
-    assert (fields_of(found, row), names_of(found, row)) == ({"NAME", "PHONE", "ID"}, ("张某",))
+    [row] = range(len(table := rows_of_texts(text)))
+    assert (fields_of(table, row), names_of(table, row)) == ({"NAME", "PHONE", "ID"}, ("张某",))
 
 
 @pytest.mark.parametrize(
@@ -418,5 +420,5 @@ def test_statements_are_read_up_to_a_bound() -> None:
      ("x (1)", None), (")(", None)],
 )  # fmt: skip
 def test_a_line_may_be_a_tuple(line: str, inner: str | None) -> None:
-    found = tuple_in(line.encode())
-    assert (line[found.start : found.end] if found else None) == inner
+    bounds = tuple_in(line.encode())
+    assert (line[bounds.start : bounds.end] if bounds else None) == inner

@@ -36,28 +36,28 @@ TEXTS = st.lists(
 
 @given(TEXTS)
 def test_a_row_is_marked_where_its_candidates_stand(texts: list[str]) -> None:
-    found = rows_of_texts(*texts)
+    table = rows_of_texts(*texts)
     expected = []
-    for row in range(len(found)):
-        text, at, start = b"", 0, int(found.start[row])
-        raw = found.text(row)
-        for n in members_of(found, row):
+    for row in range(len(table)):
+        text, at, start = b"", 0, int(table.start[row])
+        raw = table.text(row)
+        for n in members_of(table, row):
             first, last, kind = (
                 int(column[n])
-                for column in (found.candidates.start, found.candidates.end, found.candidates.kind)
+                for column in (table.candidates.start, table.candidates.end, table.candidates.kind)
             )
             text += raw[at : max(at, first - start)] + mark(
-                kind, valid=bool(found.candidates.valid[n])
+                kind, valid=bool(table.candidates.valid[n])
             )
             at = max(at, last - start)
         expected.append(text + raw[at:])
-    assert found.marked(np.arange(len(found))).texts() == expected
-    assert found.marked(np.arange(1, len(found), 2)).texts() == expected[1::2]
+    assert table.marked(np.arange(len(table))).texts() == expected
+    assert table.marked(np.arange(1, len(table), 2)).texts() == expected[1::2]
 
 
 def test_a_row_that_is_too_long_is_marked_as_far_as_it_is_read() -> None:
-    found = rows_of_texts(",".join([phone(1), "x" * (1 << 16), phone(2)]), f"{phone(3)},x")
-    long, short = found.marked(np.arange(2)).texts()
+    table = rows_of_texts(",".join([phone(1), "x" * (1 << 16), phone(2)]), f"{phone(3)},x")
+    long, short = table.marked(np.arange(2)).texts()
     assert (shown(long)[:3], len(shown(long)), shown(long).count(NUMBER)) == (
         f"{NUMBER},x",
         (1 << 16) - 10,
@@ -70,34 +70,35 @@ def test_a_row_that_is_too_long_is_marked_as_far_as_it_is_read() -> None:
     st.text("-,x\n", max_size=200).map(str.encode), st.sampled_from([b",", b"--", b"----", b"\n"])
 )
 def test_a_sign_is_counted_before_every_place(text: bytes, sign: bytes) -> None:
-    seen = places_before(np.frombuffer(text, np.uint8), sign)
+    counts = places_before(np.frombuffer(text, np.uint8), sign)
     places = [match.start() for match in re.finditer(b"(?=" + re.escape(sign) + b")", text)]
     expected = [sum(place < at for place in places) for at in range(len(text) + 1)]
-    assert seen.of(np.arange(len(text) + 1)).tolist() == expected
+    assert counts.of(np.arange(len(text) + 1)).tolist() == expected
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([0, 1, 5, 1 << 50])), max_size=30))
 def test_rows_with_one_key_in_one_document_are_a_group(pairs: list[tuple[int, int]]) -> None:
     pairs = sorted(pairs, key=lambda pair: pair[0])
     rows = np.arange(len(pairs)) * 2 + 5
-    found = RowGroups.of(
+    grouped = RowGroups.of(
         rows,
         np.array([d for d, _ in pairs], np.int64),
         np.array([k for _, k in pairs], np.int64),
         3,
     )
     for document in range(3):
-        groups = range(int(found.borders[document]), int(found.borders[document + 1]))
+        groups = range(int(grouped.borders[document]), int(grouped.borders[document + 1]))
         members = [
-            found.order[found.first[g] : found.first[g] + found.size[g]].tolist() for g in groups
+            grouped.order[grouped.first[g] : grouped.first[g] + grouped.size[g]].tolist()
+            for g in groups
         ]
         keys = sorted({key for d, key in pairs if d == document})
         assert members == [
             [int(rows[n]) for n, pair in enumerate(pairs) if pair == (document, key)]
             for key in keys
         ]
-        own = [n for n, (d, _) in enumerate(pairs) if d == document]
-        assert [keys[found.group[n]] for n in own] == [pairs[n][1] for n in own]
+        numbers = [n for n, (d, _) in enumerate(pairs) if d == document]
+        assert [keys[grouped.group[n]] for n in numbers] == [pairs[n][1] for n in numbers]
 
 
 @given(st.lists(st.integers(1, 90), max_size=40))
@@ -119,14 +120,14 @@ def test_few_rows_are_read_and_of_small_documents_all(sizes: list[int]) -> None:
 
 def test_samples_are_spread_over_their_group() -> None:
     keys = np.array([0] * 60 + [1] * 40)
-    one, none, other = (
+    first, none, last = (
         RowGroups.of(np.arange(100), np.repeat([0, 2], (70, 30)), keys, 3).samples().each()
     )
-    assert one == RowSample(
+    assert first == RowSample(
         [0, 10, 20, 30, 40, 50, 60, 61, 63, 65, 66, 68], [0, 6, 12], [60, 10], [0, 60]
     )
-    assert list(one.groups()) == [(60, slice(0, 6)), (10, slice(6, 12))]
-    assert (none, other.rows) == (RowSample([], [0], [], []), list(range(70, 100)))
+    assert list(first.groups()) == [(60, slice(0, 6)), (10, slice(6, 12))]
+    assert (none, last.rows) == (RowSample([], [0], [], []), list(range(70, 100)))
 
 
 def test_rows_are_read_the_same_one_by_one_and_together() -> None:
@@ -141,8 +142,8 @@ def test_rows_are_read_the_same_one_by_one_and_together() -> None:
     assert len(together) == 51
     for row in range(len(alone)):
         of_row = [
-            (fields_of(found, row), names_of(found, row), found.group(row))
-            for found in (together, alone)
+            (fields_of(columns, row), names_of(columns, row), columns.group(row))
+            for columns in (together, alone)
         ]
         assert of_row[0] == of_row[1]
     assert Counter(dict(together.layouts(0).counted())).total() == 50

@@ -70,7 +70,7 @@ PIECES = [
 """DigitRuns numbers, halves of them, and what may glue or part them."""
 
 
-def found(text: str) -> list[tuple[str, str]]:
+def find_in_columns(text: str) -> list[tuple[str, str]]:
     return [(kind, normal) for kind, _, normal, valid in columns(fold(text).text) if valid]
 
 
@@ -82,10 +82,10 @@ def columns(*texts: str) -> list[tuple[str, str, str, bool]]:
     number, end = PRESCAN.find(batch.data).labelled
     kind_names = [kind.name for kind in labelled_kinds()]
     is_qq = np.isin(number, [at + kind_names.index("qq") for at in (0, len(kind_names))])
-    seen = NOTHING_SEEN._replace(labelled=(number[is_qq], end[is_qq]))
+    prescan = NOTHING_SEEN._replace(labelled=(number[is_qq], end[is_qq]))
     rows = [
         (start, s.kind, s.form, normal[:length].tobytes().decode(), bool(valid))
-        for s in search(batch, seen).segments
+        for s in search(batch, prescan).segments
         for start, normal, length, valid in zip(
             s.start.tolist(), s.normal, s.length.tolist(), s.valid, strict=True
         )
@@ -93,20 +93,26 @@ def columns(*texts: str) -> list[tuple[str, str, str, bool]]:
     return [row[1:] for row in sorted(rows)]
 
 
-def plainly(text: str) -> list[tuple[str, str, str, bool]]:
-    """The same by the plain search, without what needs a label and a USCC of digits alone that
-    is most likely anything.
+def find_plainly(text: str) -> list[tuple[str, str, str, bool]]:
+    """Return what the plain search finds.
+
+    It leaves out what needs a label, and a USCC of digits alone that is most likely something else.
     """
-    kept = (c for c in reference.find(text) if not c.weak and c.kind not in ("passport", "wechat"))
+    matches = (
+        c for c in reference.find(text) if not c.weak and c.kind not in ("passport", "wechat")
+    )
     return [
         (c.kind, c.form, c.normal, c.valid)
-        for c in kept
+        for c in matches
         if c.kind != "uscc" or not c.normal.isdigit() or is_usual(c)
     ]
 
 
 def is_usual(code: reference.ReferenceMatch) -> bool:
-    """Whether a code of digits alone is taken for one: it holds, and begins as most do."""
+    """Return whether a code of digits alone counts as a USCC.
+
+    Its check must hold, and it must begin the way most do.
+    """
     return code.valid and code.normal[0] in USUAL.decode()
 
 
@@ -124,7 +130,7 @@ def is_usual(code: reference.ReferenceMatch) -> bool:
 @given(st.lists(st.sampled_from(PIECES), max_size=7))
 def test_columns_hold_what_the_plain_search_finds(pieces: list[str]) -> None:
     text = "\n".join("".join(pieces[i : i + 3]) for i in range(0, len(pieces), 3))
-    fast, plain = columns(text), plainly(text)
+    fast, plain = columns(text), find_plainly(text)
     missed = [c for c in plain if c not in fast and c[3]]
     assert not missed
     more = {kind for kind, _, _, valid in (c for c in fast if c not in plain) if valid}
@@ -139,8 +145,8 @@ EXAMPLES = [
 @pytest.mark.parametrize(("kind", "text", "normal"), EXAMPLES)
 def test_the_examples_of_every_kind_are_found_in_columns(kind: str, text: str, normal: str) -> None:
     batch = Batch.of([fold(unescape(text, markup=False)).utf8])
-    found = search(batch, PRESCAN.find(batch.data))
-    segments = [s for s in found.segments if s.kind == kind]
+    result = search(batch, PRESCAN.find(batch.data))
+    segments = [s for s in result.segments if s.kind == kind]
     assert normal in {
         bytes(row).rstrip(b"\0").decode() for s in segments for row in s.normal[s.valid]
     }
@@ -160,17 +166,17 @@ def test_a_phone_is_found_however_it_is_written(
     prefix: str, groups: str, script: str, before: str, after: str
 ) -> None:
     number = groups.format(*(write_in_script(part, script) for part in ("138", "0013", "8000")))
-    assert found(f"{before}{prefix}{number}{after}") == [("phone", PHONE)]
+    assert find_in_columns(f"{before}{prefix}{number}{after}") == [("phone", PHONE)]
 
 
 @given(st.text("0123456789", min_size=20, max_size=60))
 def test_nothing_is_found_inside_a_longer_run_of_digits(digits: str) -> None:
-    assert found(digits) == []
+    assert find_in_columns(digits) == []
 
 
 @pytest.mark.parametrize("inside", ["1{}", "{}1", "a{}", "{}z", "9.{}"])
 def test_a_number_glued_to_a_letter_or_digit_is_another_number(inside: str) -> None:
-    assert found(inside.format(PHONE)) == []
+    assert find_in_columns(inside.format(PHONE)) == []
 
 
 def test_a_resident_id_that_passes_luhn_too_is_no_card() -> None:
@@ -181,8 +187,8 @@ def test_a_resident_id_that_passes_luhn_too_is_no_card() -> None:
         for d in range(10)
         if luhn(f"62{n:015d}{d}") and issuer(f"62{n:015d}{d}")
     )
-    assert found(passing) == [("resident_id", passing)]
-    assert found(twin) == [("card", twin)]
+    assert find_in_columns(passing) == [("resident_id", passing)]
+    assert find_in_columns(twin) == [("card", twin)]
 
 
 def test_a_valid_candidate_wins_over_an_invalid_one_of_a_stronger_kind() -> None:
@@ -190,20 +196,23 @@ def test_a_valid_candidate_wins_over_an_invalid_one_of_a_stronger_kind() -> None
     number = next(
         n
         for n in numbers
-        if luhn(n) and issuer(n) and ("resident_id", "plain", n, True) not in plainly(n)
+        if luhn(n) and issuer(n) and ("resident_id", "plain", n, True) not in find_plainly(n)
     )
-    assert found(number) == [("card", number)]
+    assert find_in_columns(number) == [("card", number)]
 
 
 @pytest.mark.parametrize(
     "row", [f"{PHONE},{ID},{CARD}", f"{CARD}|{PHONE}|{ID}", f"{ID}----{CARD}----{PHONE}"]
 )
 def test_neighbours_do_not_hide_one_another(row: str) -> None:
-    assert sorted(found(row)) == [("card", CARD), ("phone", PHONE), ("resident_id", ID)]
+    assert sorted(find_in_columns(row)) == [("card", CARD), ("phone", PHONE), ("resident_id", ID)]
 
 
 def test_a_phone_before_an_at_sign_is_a_phone_and_an_address() -> None:
-    assert sorted(found(f"{PHONE}@qq.com")) == [("email", f"{PHONE}@qq.com"), ("phone", PHONE)]
+    assert sorted(find_in_columns(f"{PHONE}@qq.com")) == [
+        ("email", f"{PHONE}@qq.com"),
+        ("phone", PHONE),
+    ]
 
 
 def test_failures_are_returned_and_marked() -> None:

@@ -26,7 +26,7 @@ ONE = BANK[1]
 
 @pytest.fixture
 def context(data: Path) -> Context:
-    """The command line goes by the real clock."""
+    """Return a context at the real clock, by which the command line runs."""
     return Context(data)
 
 
@@ -77,13 +77,13 @@ def test_folders_are_walked_in_order_and_links_are_not_followed(
         (tmp_path / name).write_text(ONE["phone"])
     (tmp_path / "c.txt").symlink_to(tmp_path / "a" / "1.txt")
     (tmp_path / "empty.txt").touch()
-    done = ullage("scan", tmp_path / "a", tmp_path / "b", tmp_path / "empty.txt")
-    assert [os.path.relpath(row["path"], tmp_path) for row in rows(done)] == [
+    result = ullage("scan", tmp_path / "a", tmp_path / "b", tmp_path / "empty.txt")
+    assert [os.path.relpath(row["path"], tmp_path) for row in rows(result)] == [
         "a/.hidden",
         "a/1.txt",
         "b/2.txt",
     ]
-    assert "4 files scanned" in done.stderr
+    assert "4 files scanned" in result.stderr
     assert len(rows(ullage("scan", tmp_path))) == 3
 
 
@@ -91,18 +91,18 @@ def test_folders_are_walked_in_order_and_links_are_not_followed(
 def test_a_link_that_leads_out_of_what_is_scanned_is_named_and_is_no_verdict(
     ullage, bank: Context, tmp_path: Path, leads
 ) -> None:
-    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
-    here.mkdir()
+    scanned, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    scanned.mkdir()
     elsewhere.mkdir()
-    (here / "a.txt").write_text("nothing\n")
+    (scanned / "a.txt").write_text("nothing\n")
     (elsewhere / "b.txt").write_text(ONE["phone"])
-    (here / "link").symlink_to(
+    (scanned / "link").symlink_to(
         {"file": elsewhere / "b.txt", "folder": elsewhere, "nothing": tmp_path / "gone"}[leads]
     )
-    done = ullage("scan", here)
-    assert (done.exit_code, done.stdout) == (3, "")
-    assert f"{here}/link: a link, which is not followed" in done.stderr
-    assert "1 file scanned, 1 not read or not wholly (1 link)" in done.stderr
+    result = ullage("scan", scanned)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert f"{scanned}/link: a link, which is not followed" in result.stderr
+    assert "1 file scanned, 1 not read or not wholly (1 link)" in result.stderr
 
 
 def test_a_link_within_what_is_scanned_hides_nothing(ullage, bank: Context, tmp_path: Path) -> None:
@@ -110,8 +110,8 @@ def test_a_link_within_what_is_scanned_hides_nothing(ullage, bank: Context, tmp_
     (tmp_path / "here" / "a.txt").write_text("nothing\n")
     (tmp_path / "here" / "b.txt").symlink_to("a.txt")
     (tmp_path / "here" / "c").symlink_to("in")
-    done = ullage("scan", tmp_path / "here")
-    assert (done.exit_code, done.stderr) == (0, "1 file scanned, all read whole\n")
+    result = ullage("scan", tmp_path / "here")
+    assert (result.exit_code, result.stderr) == (0, "1 file scanned, all read whole\n")
 
 
 @pytest.mark.parametrize("name", ["", "empty.txt"])
@@ -121,9 +121,9 @@ def test_where_there_was_nothing_to_read_there_is_no_verdict(
     (tmp_path / "here").mkdir()
     if name:
         (tmp_path / "here" / name).touch()
-    done = ullage("scan", tmp_path / "here")
-    assert done.exit_code == 3
-    assert "all read whole" not in done.stderr
+    result = ullage("scan", tmp_path / "here")
+    assert result.exit_code == 3
+    assert "all read whole" not in result.stderr
     (tmp_path / "here" / "a.txt").write_text("nothing\n")
     assert ullage("scan", tmp_path / "here").exit_code == 0
 
@@ -145,9 +145,9 @@ def test_alarms_are_lines_without_a_subject_and_only_what_counts(
     text = f"流水{' ' * 60}一批内料 {ONE['phone']}"
     (tmp_path / "a.txt").write_text(text, encoding="utf-8")
     assert [r["kind"] for r in rows(ullage("scan", tmp_path / "a.txt"))] == ["phone"]
-    found, alarm = rows(ullage("scan", tmp_path / "a.txt", "--alarms"))
+    match, alarm = rows(ullage("scan", tmp_path / "a.txt", "--alarms"))
     assert list(alarm) == FIELDS
-    assert found["kind"] == "phone"
+    assert match["kind"] == "phone"
     assert (alarm["kind"], alarm["tenant"], alarm["subject"], alarm["confidence"]) == (
         "lexicon",
         None,
@@ -186,7 +186,7 @@ def test_match_once_drains_the_bus(ullage, bank: Context) -> None:
 
 
 def test_scan_loads_nothing_that_only_other_commands_need() -> None:
-    others = {
+    unneeded = {
         "structlog",
         "prometheus_client",
         "rich.console",
@@ -194,7 +194,7 @@ def test_scan_loads_nothing_that_only_other_commands_need() -> None:
         "matcher.watchlist.build",
         "matcher.cli.match",
     }
-    script = f"import sys, matcher.cli.scan; print(*sorted(sys.modules.keys() & {others}))"
+    script = f"import sys, matcher.cli.scan; print(*sorted(sys.modules.keys() & {unneeded}))"
     assert (
         subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, check=True

@@ -59,7 +59,7 @@ def test_a_region_is_one_of_the_kinds(region: str) -> None:
 
 
 def number_of(shape: NumberShape) -> str:
-    """A number that has such a shape."""
+    """Return a number of that shape."""
     if shape.kind == "card":
         return next(
             n
@@ -79,9 +79,12 @@ def test_every_shape_is_found_and_brought_together(shape: NumberShape, separator
     borders = np.cumsum([0, *shape.groups]).tolist()
     parts = [(shape.prefix.decode() + number)[first:last] for first, last in pairwise(borders)]
     batch = Batch.of([f"a,{separator.join(parts)},1".encode()])
-    [found] = search(batch).segments
-    assert (found.kind, bytes(found.normal[0, : found.length[0]]).decode()) == (shape.kind, number)
-    assert batch.text(found.start[0], found.end[0]).decode() == separator.join(parts)
+    [segment] = search(batch).segments
+    assert (segment.kind, bytes(segment.normal[0, : segment.length[0]]).decode()) == (
+        shape.kind,
+        number,
+    )
+    assert batch.text(segment.start[0], segment.end[0]).decode() == separator.join(parts)
 
 
 @pytest.mark.parametrize(
@@ -108,8 +111,8 @@ LOCAL, DOMAIN = "a" * 40, "b." * 20 + "com"
 )
 def test_an_address_of_any_length_is_found_whole(before: str, local: str, domain: str) -> None:
     batch = Batch.of([f"{before}{local}@{domain} ".encode()])
-    [found], strange = find_addresses(batch, np.flatnonzero(batch.data == ord("@")))
-    assert bytes(found.normal[0, : found.length[0]]).decode() == f"{local}@{domain}"
+    [segment], strange = find_addresses(batch, np.flatnonzero(batch.data == ord("@")))
+    assert bytes(segment.normal[0, : segment.length[0]]).decode() == f"{local}@{domain}"
     assert not len(strange)
 
 
@@ -202,8 +205,8 @@ def test_more_at_signs_than_a_step_takes_are_each_looked_at(
     batch = Batch.of(
         ["".join(f"u{n}@b.cn,@," for n in range(10)).encode(), "x@例子.中国".encode() * 2]
     )
-    found, strange = find_addresses(batch, np.flatnonzero(batch.data == ord("@")))
-    assert [bytes(row).rstrip(b"\0").decode() for row in found[0].normal] == [
+    segment, strange = find_addresses(batch, np.flatnonzero(batch.data == ord("@")))
+    assert [bytes(row).rstrip(b"\0").decode() for row in segment[0].normal] == [
         f"u{n}@b.cn" for n in range(10)
     ]
     assert len(strange) == 2

@@ -29,7 +29,7 @@ ALL = 300
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory, initialised: Path) -> Path:
-    """A data folder with 300 customers, to be copied."""
+    """Return a data folder with 300 customers, to be copied."""
     folder = shutil.copytree(initialised, tmp_path_factory.mktemp("large") / "data")
     words = command(
         folder,
@@ -75,8 +75,8 @@ def load(ullage: Ullage, path: Path, *more: str) -> Result:
     [(0, True), (5, True), (269, True), (270, False), (300, False), (400, False)],
 )
 def test_load(bank: Context, ullage: Ullage, tmp_path: Path, count: int, is_refused: bool) -> None:
-    done = load(ullage, write(tmp_path, count))
-    assert isinstance(done.exception, ConfigError) == is_refused
+    result = load(ullage, write(tmp_path, count))
+    assert isinstance(result.exception, ConfigError) == is_refused
     assert customers(bank) == (ALL if is_refused else count)
     if is_refused:
         assert loads(bank) == 1, "what was refused was not done"
@@ -159,7 +159,9 @@ def test_erasure_is_never_refused_and_lowers_what_is_expected(
     handles = lists.epochs[0].list.handles(
         lists.epochs[0].list.main.rows_of(lists.epochs[0].list.main.arrays["handle"])
     )
-    for handle in [one for one in handles if one != lists.epochs[0].list.header.self_test][:40]:
+    for handle in [
+        pseudonym for pseudonym in handles if pseudonym != lists.epochs[0].list.header.self_test
+    ][:40]:
         assert (
             ullage(
                 "erase",
@@ -192,15 +194,15 @@ def test_a_number_that_was_changed_by_hand_is_not_believed(
 def test_check_scan_and_assess_say_that_customers_are_missing(
     bank: Context, ullage: Ullage, tmp_path: Path
 ) -> None:
-    def said() -> str:
+    def run_check() -> str:
         lines = setup.check(bank, READERS, _parts(bank))
         return next(line for line in lines if " watchlists: " in line)
 
-    assert said().startswith("ok")
+    assert run_check().startswith("ok")
     load(ullage, write(tmp_path, 5), "--shrink")
     Sizes(bank.data, bank.keys).write("bank", ALL)  # as if a small list had been put there by hand
-    assert said().startswith("FAULT")
+    assert run_check().startswith("FAULT")
     with pytest.raises(ConfigError, match="5 customers instead of 300"):
         known_here(bank)
     installation.path_of(bank.data, "bank", 1).unlink()
-    assert "of bank none is live" in said()
+    assert "of bank none is live" in run_check()

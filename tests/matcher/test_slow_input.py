@@ -24,14 +24,14 @@ DEFLATED = b"1 0 obj<</Filter/FlateDecode>>stream\n\x78\x9c\x03\x00\x00\x00\x00\
 """A stream of zlib's that holds nothing and ends, but for the word that says so."""
 
 
-def parsed(body: bytes) -> Parser:
+def parse(body: bytes) -> Parser:
     parser = Parser()
     for piece in slices(body):
         parser.feed(piece)
     return parser
 
 
-def opened(body: bytes) -> None:
+def open_pdf(body: bytes) -> None:
     with contextlib.suppress(ValueError):
         pdf.opened(body)
 
@@ -44,17 +44,17 @@ SLOW: dict[str, tuple[Callable[[bytes], object], Callable[[int], bytes]]] = {
     "declarations that do not end": (lambda body: DECLARED.sub("", body.decode()),
     lambda size: b"<?" * (size // 2)),
     "streams without end": (has_damage, lambda size: DEFLATED * (size // len(DEFLATED))),
-    "a document of streams without end": (opened,
+    "a document of streams without end": (open_pdf,
     lambda size: PDF + DEFLATED * (size // len(DEFLATED)) + b"%%EOF"),
     "streams that end together": (
-        opened,
+        open_pdf,
         lambda size: PDF + (half := size // 2 // len(DEFLATED)) * DEFLATED + half * b"endstream\n" + b"%%EOF",  # noqa: E501
     ),
     "streams with one end": (has_damage,
     lambda size: DEFLATED * (size // len(DEFLATED)) + b"endstream"),
     "times in a line": (FROM_LINE.findall, lambda size: b"From a " + b"00:00" * (size // 5)),
     "parts in parts": (
-        parsed,
+        parse,
         lambda size: b"".join(b"Content-Type: multipart/mixed; boundary=b%dx\n\n--b%dx\n" % (n,
         n) for n in range(size // 60)),
     ),
@@ -91,12 +91,12 @@ PIECES = (
 def tree(part: Message | str) -> object:
     if isinstance(part, str):
         return part
-    held = part.get_payload()
+    payload = part.get_payload()
     return [
         part.items(),
         part.preamble,
         part.epilogue,
-        *map(tree, held if isinstance(held, list) else [held]),
+        *map(tree, payload if isinstance(payload, list) else [payload]),
     ]
 
 
@@ -106,14 +106,14 @@ def test_mail_is_parted_as_the_library_does_it() -> None:
     for _ in range(1_000):
         body = b"".join(rng.choice(PIECES) for _ in range(rng.randint(1, 30)))
         body = b"Content-Type: multipart/mixed; boundary=b0\n\n" * rng.randint(0, 1) + body
-        assert tree(parsed(body).close()) == tree(BytesParser().parsebytes(body)), body
+        assert tree(parse(body).close()) == tree(BytesParser().parsebytes(body)), body
 
 
 def test_what_stands_in_more_parts_than_anybody_nests_is_one_text() -> None:
     body = b"".join(
         b"Content-Type: multipart/mixed; boundary=b%dx\n\n--b%dx\n" % (n, n) for n in range(100)
     )
-    part, depth = parsed(body + b"\n13912345678\n").close(), 0
+    part, depth = parse(body + b"\n13912345678\n").close(), 0
     while part.is_multipart():
         (part,), depth = part.get_payload(), depth + 1
     assert (depth, part.get_content_type()) == (DEEPEST, "text/plain")

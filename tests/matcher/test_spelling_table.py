@@ -50,10 +50,10 @@ def scan(
     def run(text: str) -> set[str]:
         path = tmp_path / "document.txt"
         path.write_bytes(text.encode())
-        done = ullage("scan", path)
-        assert done.exit_code == Exit.DONE, done.output
+        result = ullage("scan", path)
+        assert result.exit_code == Exit.DONE, result.output
         return {
-            text[row["start"] : row["end"]] for row in map(json.loads, done.stdout.splitlines())
+            text[row["start"] : row["end"]] for row in map(json.loads, result.stdout.splitlines())
         }
 
     return run
@@ -130,14 +130,14 @@ def fail_row(
 @pytest.mark.parametrize("name", ROWS)
 def test_row_that_fails_costs_its_own_line(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     row = ROWS[name]
-    others = [
+    other_lines = [
         r"\u0031\u0033700137001",
         "(137)0013-7002",
         "MTM3MDAxMzcwMDM=",
         "a艾特example点com",
         "0x137",
     ]
-    text = "\n".join((*others, row.examples[0][0], "", *others))
+    text = "\n".join((*other_lines, row.examples[0][0], "", *other_lines))
     whole, faults = find_values(text), list[DetectorFault]()
     assert row.examples[0][1] in whole
     fail_row(monkeypatch, row)
@@ -146,8 +146,8 @@ def test_row_that_fails_costs_its_own_line(monkeypatch: pytest.MonkeyPatch, name
     ).parts
     assert {fault.part for fault in faults} == {"spellings"}
     assert row.examples[0][1] not in str(faults)
-    rest = {each.normal for each in find(part.text.text) if each.valid}
-    assert whole - rest <= {row.examples[0][1]}  # some are read by another row as well
+    values = {each.normal for each in find(part.text.text) if each.valid}
+    assert whole - values <= {row.examples[0][1]}  # some are read by another row as well
 
 
 @pytest.mark.parametrize("name", ["backslash escape", "digit groups", "groups in brackets"])
@@ -179,12 +179,12 @@ def test_scan_names_the_file_in_which_a_row_failed(
     fail_row(monkeypatch, row)
     (tmp_path / "a.txt").write_text(f"{row.examples[0][0]}\nli.wei8[at]example.com\n")
     (tmp_path / "b.txt").write_text("13800138000\n")
-    done = ullage("scan", tmp_path)
-    assert done.exit_code == Exit.NO_VERDICT
-    assert [Path(json.loads(line)["path"]).name for line in done.stdout.splitlines()] == [
+    result = ullage("scan", tmp_path)
+    assert result.exit_code == Exit.NO_VERDICT
+    assert [Path(json.loads(line)["path"]).name for line in result.stdout.splitlines()] == [
         "a.txt",
         "b.txt",
     ]
-    assert FAULTS["spellings"] in done.stderr
-    assert "a.txt" in done.stderr
-    assert "13800138000" not in done.stderr
+    assert FAULTS["spellings"] in result.stderr
+    assert "a.txt" in result.stderr
+    assert "13800138000" not in result.stderr

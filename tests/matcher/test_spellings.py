@@ -86,8 +86,8 @@ GROUPS = {
 LABELS = {PHONE: "手机：", ID: "身份证：", CARD: "卡号："}
 
 
-def found(texts: Sequence[str]) -> list[set[str]]:
-    """Valid values in each of `texts`, which are read as a capture's are."""
+def find_valid(texts: Sequence[str]) -> list[set[str]]:
+    """Return the valid values in each of `texts`, which are read the way a capture is."""
     laid = read([Piece(0, "", text.encode(), len(text)) for text in texts], PRESCAN)
     values: list[set[str]] = [set() for _ in texts]
     for segment in search(laid.batch).segments:
@@ -101,28 +101,32 @@ def found(texts: Sequence[str]) -> list[set[str]]:
     return values
 
 
-def missed(pairs: Iterable[tuple[str, str]]) -> list[str]:
-    """Those texts, in some surroundings, in which anything but their value is read."""
+def list_misread(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the texts that are not read as exactly their value in some surroundings."""
     texts = [(value, around.format(text)) for value, text in pairs for around in AROUND]
-    got = found([text for _, text in texts])
+    got = find_valid([text for _, text in texts])
     return [text for (value, text), values in zip(texts, got, strict=True) if values != {value}]
 
 
 @pytest.mark.parametrize("value", [PHONE, ID, CARD])
 def test_single_digits_are_read_whatever_stands_between(value: str) -> None:
-    assert missed((value, sign.join(value)) for sign in (*SINGLES, *WIDE_SINGLES)) == []
+    assert list_misread((value, sign.join(value)) for sign in (*SINGLES, *WIDE_SINGLES)) == []
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize("value", [PHONE, ID, CARD])
 def test_single_digits_are_read_in_any_script(value: str, script: str) -> None:
     written = value.translate(str.maketrans("0123456789", script))
-    assert missed((value, sign.join(written)) for sign in (" ", "-", "、", "·", "，", "/")) == []
+    assert (
+        list_misread((value, sign.join(written)) for sign in (" ", "-", "、", "·", "，", "/")) == []
+    )
 
 
 def test_single_digits_are_read_with_one_sign_and_another() -> None:
     assert (
-        missed([(PHONE, "1 3 8-0 0 1 3-8 0 0 0"), (ID, "1.1.0.1.0.5-1.9.4.9 1 2 3 1-0 0 2-X")])
+        list_misread(
+            [(PHONE, "1 3 8-0 0 1 3-8 0 0 0"), (ID, "1.1.0.1.0.5-1.9.4.9 1 2 3 1-0 0 2-X")]
+        )
         == []
     )
 
@@ -130,14 +134,14 @@ def test_single_digits_are_read_with_one_sign_and_another() -> None:
 @pytest.mark.parametrize("sign", SIGNS)
 @pytest.mark.parametrize("value", GROUPS)
 def test_groups_are_read_whatever_stands_between(value: str, sign: str) -> None:
-    assert missed((value, grouped(value, sizes, sign)) for sizes in GROUPS[value]) == []
+    assert list_misread((value, grouped(value, sizes, sign)) for sizes in GROUPS[value]) == []
 
 
 @pytest.mark.parametrize("value", LABELS)
 def test_what_parts_cells_is_read_behind_a_label(value: str) -> None:
     written = [grouped(value, sizes, sign) for sizes in GROUPS[value] for sign in ",|;\t"]
-    assert missed((value, LABELS[value] + text) for text in written) == []
-    assert found([text for text in written if "\t" not in text]) == [set()] * (
+    assert list_misread((value, LABELS[value] + text) for text in written) == []
+    assert find_valid([text for text in written if "\t" not in text]) == [set()] * (
         len(written) * 3 // 4
     )
 
@@ -156,7 +160,7 @@ def test_what_parts_cells_is_read_behind_a_label(value: str) -> None:
     ],
 )  # fmt: skip
 def test_a_phone_is_read_in_brackets_words_and_formulas(text: str) -> None:
-    assert missed([(PHONE, text)]) == []
+    assert list_misread([(PHONE, text)]) == []
 
 
 @pytest.mark.parametrize(
@@ -172,7 +176,7 @@ def test_a_phone_is_read_in_brackets_words_and_formulas(text: str) -> None:
     ],
 )  # fmt: skip
 def test_a_number_from_abroad_is_read_however_it_is_written(text: str) -> None:
-    assert missed([(GERMAN, text)]) == []
+    assert list_misread([(GERMAN, text)]) == []
 
 
 @pytest.mark.parametrize(
@@ -206,7 +210,10 @@ def test_pairs_and_plans_of_other_countries(written: str) -> None:
         )
         for _, n in numbers
     }
-    assert missed((c + n, written.format(c=c, d=c[1:], n=n, p=pairs[n])) for c, n in numbers) == []
+    assert (
+        list_misread((c + n, written.format(c=c, d=c[1:], n=n, p=pairs[n])) for c, n in numbers)
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -219,7 +226,7 @@ def test_pairs_and_plans_of_other_countries(written: str) -> None:
     ],
 )
 def test_an_iban_is_read_glued_and_in_groups(text: str) -> None:
-    assert missed([(IBAN, text)]) == []
+    assert list_misread([(IBAN, text)]) == []
 
 
 @pytest.mark.parametrize(
@@ -231,14 +238,14 @@ def test_an_iban_is_read_glued_and_in_groups(text: str) -> None:
     ],
 )  # fmt: skip
 def test_an_address_is_read_with_another_at_sign(at: str) -> None:
-    assert missed([(MAIL, MAIL.replace("@", at))]) == []
+    assert list_misread([(MAIL, MAIL.replace("@", at))]) == []
 
 
 @pytest.mark.parametrize("dot", ["[dot]", "点", "[.]", "(.)", " . ", "。", "{dot}", "[点]", "·"])
 @pytest.mark.parametrize("at", ["@", "[at]", "艾特", " @ "])
 def test_an_address_is_read_with_another_dot(at: str, dot: str) -> None:
     local, domain = MAIL.split("@")
-    assert missed([(MAIL, f"{local}{at}{domain.replace('.', dot)}")]) == []
+    assert list_misread([(MAIL, f"{local}{at}{domain.replace('.', dot)}")]) == []
 
 
 @pytest.mark.parametrize("number", [IBAN, "GB82WEST12345698765432", "NO9386011117947"])
@@ -248,7 +255,7 @@ def test_an_address_is_read_with_another_dot(at: str, dot: str) -> None:
 def test_an_iban_is_read_one_by_one_and_in_groups(number: str, sign: str) -> None:
     ways = ((1,) * len(number), (4,) * 8, (2, 2, *(4,) * 7))
     assert (
-        missed(
+        list_misread(
             (number, grouped(written, sizes, sign))
             for sizes in ways
             for written in (number, number.lower())
@@ -302,7 +309,10 @@ NAMED_DOT = (
 def test_an_address_is_read_with_any_name_of_its_signs(at: str) -> None:
     for mail in (MAIL, "li.wei8@mail.example.com"):
         local, domain = mail.split("@")
-        assert missed((mail, f"{local}{at}{domain.replace('.', dot)}") for dot in NAMED_DOT) == []
+        assert (
+            list_misread((mail, f"{local}{at}{domain.replace('.', dot)}") for dot in NAMED_DOT)
+            == []
+        )
 
 
 @pytest.mark.parametrize(
@@ -314,21 +324,24 @@ def test_an_address_is_read_with_any_name_of_its_signs(at: str) -> None:
     ],
 )
 def test_digits_are_read_as_words_of_other_languages(words: str) -> None:
-    assert missed([(PHONE, " ".join(words.split()[int(digit)] for digit in PHONE))]) == []
+    assert list_misread([(PHONE, " ".join(words.split()[int(digit)] for digit in PHONE))]) == []
 
 
 @pytest.mark.parametrize("last", range(10))
 def test_digits_are_read_whatever_word_is_the_last(last: int) -> None:
     words = "zero one two three four five six seven eight nine".split()
     number = f"1540000123{last}"
-    assert missed([(number, " ".join(words[int(digit)] for digit in number))]) == []
+    assert list_misread([(number, " ".join(words[int(digit)] for digit in number))]) == []
 
 
 @pytest.mark.parametrize("between", [" ", " / ", "/", " | "])
 def test_digits_are_read_in_morse_code(between: str) -> None:
     code = "----- .---- ..--- ...-- ....- ..... -.... --... ---.. ----.".split()
-    assert missed([(PHONE, between.join(code[int(digit)] for digit in PHONE))]) == []
-    assert found([between.join(["-----"] * 11), between.join([".----"] * 12)]) == [set(), set()]
+    assert list_misread([(PHONE, between.join(code[int(digit)] for digit in PHONE))]) == []
+    assert find_valid([between.join(["-----"] * 11), between.join([".----"] * 12)]) == [
+        set(),
+        set(),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -341,17 +354,17 @@ def test_digits_are_read_in_morse_code(between: str) -> None:
     ],
 )
 def test_an_address_is_read_with_all_its_signs_spelt(written: str) -> None:
-    assert missed([("li.wei8@example.com", written)]) == []
+    assert list_misread([("li.wei8@example.com", written)]) == []
 
 
 def test_an_address_is_read_with_every_dot_in_brackets() -> None:
-    assert missed([(MAIL, "li[.]wei8[@]example[.]com")]) == []
+    assert list_misread([(MAIL, "li[.]wei8[@]example[.]com")]) == []
 
 
 def test_circled_and_wide_letters_make_an_address() -> None:
     circled = "".join(chr(ord("ⓐ") + ord(c) - 97) if c.isalpha() else c for c in MAIL)
     wide = "".join(chr(ord(c) + 0xFEE0) for c in MAIL)
-    assert missed([(MAIL, circled), (MAIL, wide)]) == []
+    assert list_misread([(MAIL, circled), (MAIL, wide)]) == []
 
 
 NOBODYS = [
@@ -372,7 +385,7 @@ NOBODYS = [
 
 @pytest.mark.parametrize("text", NOBODYS)
 def test_what_only_looks_like_one_stays(text: str) -> None:
-    assert found([text, f"李某：{text}。"]) == [set(), set()]
+    assert find_valid([text, f"李某：{text}。"]) == [set(), set()]
 
 
 def test_a_number_beside_others_stays_what_it_is() -> None:
@@ -384,7 +397,7 @@ def test_a_number_beside_others_stays_what_it_is() -> None:
         f"{PHONE},{PHONE}",
         f"{PHONE}/{PHONE}",
     ]
-    assert found(texts) == [{PHONE}, {PHONE}, {PHONE}, {PHONE, ID, CARD}, {PHONE}, {PHONE}]
+    assert find_valid(texts) == [{PHONE}, {PHONE}, {PHONE}, {PHONE, ID, CARD}, {PHONE}, {PHONE}]
 
 
 PIECES = (

@@ -64,7 +64,7 @@ def quickly(text: str) -> FoldedText:
 @pytest.mark.parametrize(("value", "text"), ALONE)
 def test_a_spelling_is_read_alone_in_its_document(value: str, text: str) -> None:
     folded = quickly(text)
-    assert value in {one.normal for one in find(folded.text) if one.valid}
+    assert value in {candidate.normal for candidate in find(folded.text) if candidate.valid}
     assert same(folded, fold(unescape(text, markup=False)))
 
 

@@ -93,7 +93,7 @@ class MatchProcess:
     def drain(self) -> list[Finding]:
         self.work()
         records = self.out.poll(100, 0.0)
-        found = [Finding.decode(r.value, FINDING_SCHEMA) for r in records]
+        drained = [Finding.decode(r.value, FINDING_SCHEMA) for r in records]
         for record in records:
             clear = record.headers
             assert (record.key, clear["tenant"], clear["schema"]) == (
@@ -101,7 +101,7 @@ class MatchProcess:
                 "bank",
                 str(FINDING_SCHEMA),
             )
-        return found
+        return drained
 
     def reasons(self) -> list[str]:
         return sorted(letter.reason for letter in dead_letters.waiting_or_parked(self.bus))
@@ -123,7 +123,7 @@ class MatchProcess:
 
 @contextmanager
 def match_of(context: Context) -> Iterator[MatchProcess]:
-    """A match process whose seal keys are of the held clock's day."""
+    """Return a match process whose seal keys are of the held clock's day."""
     for key in (context.keys.root / "seal").iterdir():  # made by the real clock
         context.keys.destroy(f"seal/{key.name}")
     rotate_seal_keys(context)
@@ -311,14 +311,16 @@ def test_a_key_that_becomes_another_leaves_the_list_in_use_is_told_and_mended(
     match: MatchProcess,
 ) -> None:
     key = match.context.keys.root / "bank" / "match-1.key"
-    held = key.read_bytes()
-    for second, damaged in enumerate((held[:31], bytes([held[0] ^ 1]) + held[1:])):
+    original_key = key.read_bytes()
+    for second, damaged in enumerate(
+        (original_key[:31], bytes([original_key[0] ^ 1]) + original_key[1:])
+    ):
         key.write_bytes(damaged)
         os.utime(key, (2 * second, 2 * second))  # two writes may have the same time
         match.put(phone(1))
         assert len(match.drain()) == 1
         assert match.value("watchlist_last_reload_success") == 0
-        key.write_bytes(held)
+        key.write_bytes(original_key)
         os.utime(key, (2 * second + 1, 2 * second + 1))
         match.stage.alive()
         assert match.value("watchlist_last_reload_success") == 1
@@ -440,11 +442,11 @@ def test_after_a_long_outage_what_crawl_sealed_meanwhile_still_opens(
 
 
 def test_keys_that_somebody_else_keeps_are_left_alone(bank: Context, clock) -> None:
-    held = keys.KeyStore(bank.keys.root, ("kms", "get"))
+    external = keys.KeyStore(bank.keys.root, ("kms", "get"))
     before = bank.keys.names("seal", ".key")
     clock.advance(90 * DAY)
     away = Context(bank.data, bank.clock)
-    away.keys = held
+    away.keys = external
     rotate_seal_keys(away)
     assert bank.keys.names("seal", ".key") == before
 
@@ -468,7 +470,7 @@ def test_only_seal_keys_that_come_as_credentials_are_left_to_others(
 def put_beat(
     match: MatchProcess, seconds_ago: float = 5.0, value: bytes | None = None
 ) -> Heartbeat:
-    """A heartbeat as crawl sends it."""
+    """Publish a heartbeat the way crawl sends it."""
     sealer = keys.sealer(match.context.keys)
     report = SiteReport(site="board", state="blocked", since=1.0)
     beat = Heartbeat(
@@ -486,8 +488,8 @@ def put_beat(
     return beat
 
 
-def passed_on(match: MatchProcess) -> list[Heartbeat | str]:
-    """What match published: heartbeats, and of findings the post."""
+def list_published(match: MatchProcess) -> list[Heartbeat | str]:
+    """Return what match published: heartbeats, and the post of each finding."""
     match.work()
     return [
         Heartbeat.decode(r.value, r.headers["schema"])
@@ -503,10 +505,7 @@ def test_a_heartbeat_is_passed_on_bare_behind_the_findings_of_its_batch(
     match.put(phone(1), post_id="1")
     beat = put_beat(match)
     match.put(phone(2), post_id="2")
-    assert passed_on(match) == [
-        *tokens(match.context, "1", "2"),
-        beat.without_crawl_details({"bank": 10}),
-    ]
+    assert list_published(match) == [*tokens(match.context, "1", "2"), beat.without_crawl_details({"bank": 10})]
     labels = {"stage": "match", "origin": "crawl"}
     assert (
         match.registry.get_sample_value("ullage_heartbeat_timestamp_seconds", labels)
@@ -521,17 +520,17 @@ def test_copies_and_repeats_of_a_heartbeat_are_passed_on_once(match: MatchProces
     again = match.captures
     record = match.bus.subscribe(CAPTURES, "look").poll(1, 0.0)[0]
     again.append([Outgoing(record.key, record.value, record.headers)] * 3)
-    assert passed_on(match) == [first.without_crawl_details({"bank": 10})]
+    assert list_published(match) == [first.without_crawl_details({"bank": 10})]
     clock.advance(60)
     second = put_beat(match)
     again.append([Outgoing(record.key, record.value, record.headers)])
-    assert passed_on(match) == [second.without_crawl_details({"bank": 10})]
+    assert list_published(match) == [second.without_crawl_details({"bank": 10})]
     assert match.registry.get_sample_value("ullage_pipe_seconds_count", {"stage": "match"}) == 2
 
 
 def test_heartbeats_alone_are_no_captures_that_were_dealt_with(match: MatchProcess) -> None:
     put_beat(match)
-    assert len(passed_on(match)) == 1
+    assert len(list_published(match)) == 1
     assert (match.value("captures_total"), match.value("last_success_timestamp_seconds")) == (0, 0)
 
 
@@ -539,7 +538,7 @@ def test_a_damaged_heartbeat_is_a_dead_letter_and_costs_no_capture(match: MatchP
     match.put(phone(1), post_id="1")
     put_beat(match, value=b"not sealed")
     match.put(phone(2), post_id="2")
-    assert passed_on(match) == tokens(match.context, "1", "2")
+    assert list_published(match) == tokens(match.context, "1", "2")
     assert match.reasons() == ["not_authentic"]
 
 
@@ -551,7 +550,7 @@ def test_a_capture_sealed_as_one_is_no_heartbeat(match: MatchProcess) -> None:
             capture().encode(), purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA
         ),
     )
-    assert passed_on(match) == []
+    assert list_published(match) == []
     assert match.reasons() == ["not_authentic"]
 
 
@@ -559,7 +558,7 @@ def test_only_behind_a_gap_match_shows_the_sites_of_the_outer_zone(
     match: MatchProcess, clock
 ) -> None:
     put_beat(match)
-    passed_on(match)
+    list_published(match)
     name, labels = "ullage_crawl_site_state", {"site": "board", "state": "blocked"}
     assert match.registry.get_sample_value(name, labels) is None
     registry = CollectorRegistry()
@@ -567,7 +566,7 @@ def test_only_behind_a_gap_match_shows_the_sites_of_the_outer_zone(
     match.stage.__post_init__()
     clock.advance(60)
     put_beat(match)
-    passed_on(match)
+    list_published(match)
     assert registry.get_sample_value(name, labels) == 1
     assert registry.get_sample_value("ullage_crawl_sites", {"state": "blocked"}) == 1
     assert (
@@ -602,13 +601,13 @@ def test_that_a_post_is_gone_is_told_to_those_whom_it_no_longer_concerns(
     shown, edited, deleted, last = match.drain()
     assert (shown.withdrawn, len(shown.capture.post)) == (False, 12)
     assert shown.capture.post not in ("ab" * 6, shown.capture.post_id)
-    assert {one.capture.post for one in (edited, deleted, last)} == {shown.capture.post}
-    assert [(one.withdrawn, one.total_matches) for one in (edited, deleted, last)] == [
+    assert {notice.capture.post for notice in (edited, deleted, last)} == {shown.capture.post}
+    assert [(notice.withdrawn, notice.total_matches) for notice in (edited, deleted, last)] == [
         (True, 0),
         (True, 0),
         (False, 1),
     ]
-    assert [(one.capture.edited, one.capture.deleted) for one in (edited, deleted)] == [
+    assert [(notice.capture.edited, notice.capture.deleted) for notice in (edited, deleted)] == [
         (True, False),
         (False, True),
     ]

@@ -48,12 +48,12 @@ DATE = re.compile(r"(?<!\d)(20\d\d)[\-/.年](0?[1-9]|1[0-2])[\-/.月](0?[1-9]|[1
 
 
 def newest_date(text: str) -> date | None:
-    """The newest date that an expression finds."""
-    found = []
+    """Return the newest date that the regular expression finds."""
+    dates = []
     for match in DATE.finditer(text):
         with contextlib.suppress(ValueError):
-            found.append(date(*map(int, match.groups())))
-    return max((day for day in found if day <= TODAY), default=None)
+            dates.append(date(*map(int, match.groups())))
+    return max((day for day in dates if day <= TODAY), default=None)
 
 
 @pytest.fixture
@@ -71,18 +71,23 @@ STEALER = "https://site{n}.example.org/login:{phone}:{password}\n"
 
 
 def test_rows_of_a_stealers_form_are_counted_over_all_parts(key: CaptureKey) -> None:
-    found = whole(key, logins(30, STEALER), logins(20, "{phone}:{password}\n"), logins(10, STEALER))
-    assert (found.rows, found.stealer_rows, found.field_map["PASSWORD"]) == (60, 40, 60)
+    counted = tally_parts(
+        key, logins(30, STEALER), logins(20, "{phone}:{password}\n"), logins(10, STEALER)
+    )
+    assert (counted.rows, counted.stealer_rows, counted.field_map["PASSWORD"]) == (60, 40, 60)
 
 
 def test_of_very_many_rows_some_tell_how_many_have_a_stealers_form(key: CaptureKey) -> None:
     by_turns = STEALER + "{password} {phone}\n"
-    assert whole(key, logins(5000, STEALER)).stealer_rows == 5000
-    assert 0.4 < whole(key, logins(5000, by_turns)).stealer_rows / 10_000 < 0.6
+    assert tally_parts(key, logins(5000, STEALER)).stealer_rows == 5000
+    assert 0.4 < tally_parts(key, logins(5000, by_turns)).stealer_rows / 10_000 < 0.6
 
 
 def test_without_passwords_no_row_has_a_stealers_form(key: CaptureKey) -> None:
-    assert whole(key, logins(30, "https://site{n}.example.org/?user={phone}\n")).stealer_rows == 0
+    assert (
+        tally_parts(key, logins(30, "https://site{n}.example.org/?user={phone}\n")).stealer_rows
+        == 0
+    )
 
 
 def part_of(key: CaptureKey, *texts: str) -> StatisticsPart:
@@ -90,15 +95,15 @@ def part_of(key: CaptureKey, *texts: str) -> StatisticsPart:
     return StatisticsPart(batch, segments, rows_in(batch, Candidates.merged(segments)), key)
 
 
-def whole(key: CaptureKey, *texts: str, limit: int = 1000) -> Statistics:
-    """Statistics of one capture that comes in parts."""
+def tally_parts(key: CaptureKey, *texts: str, limit: int = 1000) -> Statistics:
+    """Return the statistics of one capture that arrives in parts."""
     tally = StatisticsTally(key, TODAY, limit)
     for text in texts:
         tally.add(part_of(key, text), 0)
     return tally.finish()
 
 
-def sorted_numbers(numbers: list[int]) -> np.ndarray:
+def sort_numbers(numbers: list[int]) -> np.ndarray:
     return np.unique(np.array([n % 10**18 for n in numbers], np.int64))
 
 
@@ -109,7 +114,7 @@ def sorted_numbers(numbers: list[int]) -> np.ndarray:
      ([9, 7, 8, 7], 3), ([1, 3, 5, 7, 8, 9, 10, 11], 5), ([10**18 + 1, 10**18 + 2], 2)],
 )  # fmt: skip
 def test_the_longest_run_with_one_small_step(numbers: list[int], length: int) -> None:
-    assert longest_run(sorted_numbers(numbers)) == length
+    assert longest_run(sort_numbers(numbers)) == length
 
 
 @given(st.sets(st.integers(0, 60), max_size=25))
@@ -123,7 +128,7 @@ def test_a_run_is_as_long_as_a_naive_search_says(numbers: set[int]) -> None:
         ):
             end += 1
         best = max(best, end - start + 1)
-    assert longest_run(sorted_numbers(list(numbers))) == best
+    assert longest_run(sort_numbers(list(numbers))) == best
 
 
 @given(st.lists(st.from_regex(r"\+?[0-9]{0,19}", fullmatch=True), max_size=8))
@@ -148,10 +153,10 @@ def test_numbers_are_read_from_rows_of_bytes(texts: list[str]) -> None:
 )  # fmt: skip
 def test_the_newest_date_that_is_not_to_come(text: str, newest: str | None) -> None:
     expected = date.fromisoformat(newest) if newest else None
-    found = newest_dates(
+    dates = newest_dates(
         Batch.of([b"x", text.encode(), b"2001-1-1"]), TODAY, lambda places: places >= 0
     )
-    assert found == [None, expected, date(2001, 1, 1)]
+    assert dates == [None, expected, date(2001, 1, 1)]
     assert newest_date(text) == expected
 
 
@@ -182,10 +187,10 @@ SCRAPS = st.sampled_from(
 
 @given(st.lists(st.lists(SCRAPS, max_size=14).map("".join), min_size=1, max_size=4))
 def test_dates_are_those_that_the_expression_finds(texts: list[str]) -> None:
-    found = newest_dates(
+    newest = newest_dates(
         Batch.of([text.encode() for text in texts]), TODAY, lambda places: places >= 0
     )
-    assert found == [newest_date(text) for text in texts]
+    assert newest == [newest_date(text) for text in texts]
 
 
 def test_tags_in_hex_have_sixteen_digits_each() -> None:
@@ -202,7 +207,7 @@ def test_a_sketch_is_the_256_lowest_whatever_the_order(key: CaptureKey) -> None:
     in_parts = [
         "\n".join(value[6:] for value in shuffled[n : n + 500]) for n in range(0, 2000, 500)
     ]
-    assert whole(key, *in_parts).sketch == tuple(everything[:SKETCH_SIZE])
+    assert tally_parts(key, *in_parts).sketch == tuple(everything[:SKETCH_SIZE])
 
 
 @given(
@@ -221,27 +226,27 @@ def test_the_lowest_numbers_are_kept(parts: list[list[int]], size: int, pending:
 
 def test_sketches_of_overlapping_lists_share_what_the_lists_share(key: CaptureKey) -> None:
     everything, half = (
-        set(whole(key, "\n".join(map(phone, numbers))).sketch)
+        set(tally_parts(key, "\n".join(map(phone, numbers))).sketch)
         for numbers in (range(200), range(100))
     )
     assert half < everything
 
 
 def test_a_short_post_is_known_by_its_text_and_a_long_one_by_its_values(key: CaptureKey) -> None:
-    def sketched(count: int, after: str = "") -> tuple[str, set[str]]:
-        found = whole(key, "\n".join([*map(phone, range(count)), after]))
-        return found.sketch_of, set(found.sketch)
+    def sketch(count: int, after: str = "") -> tuple[str, set[str]]:
+        counted = tally_parts(key, "\n".join([*map(phone, range(count)), after]))
+        return counted.sketch_of, set(counted.sketch)
 
-    assert sketched(7)[0] == "shingles"
-    assert sketched(7)[1] != sketched(7, "more")[1]
-    assert sketched(8)[0] == "candidates"
-    assert sketched(8) == sketched(8, "more")
-    assert len(sketched(8)[1]) == 8
+    assert sketch(7)[0] == "shingles"
+    assert sketch(7)[1] != sketch(7, "more")[1]
+    assert sketch(8)[0] == "candidates"
+    assert sketch(8) == sketch(8, "more")
+    assert len(sketch(8)[1]) == 8
 
 
 def test_the_shingles_of_a_capture_are_those_of_its_beginning(key: CaptureKey) -> None:
     text = "".join(chr(0x4E00 + n % 5000) for n in range(SHINGLE_TEXT + 500))
-    assert whole(key, text[:70], text[70:], "no more").sketch == key.sketch(shingles(text))
+    assert tally_parts(key, text[:70], text[70:], "no more").sketch == key.sketch(shingles(text))
 
 
 @pytest.mark.parametrize(
@@ -265,14 +270,14 @@ LINES = st.lists(
 def test_counts_are_those_of_sets_and_parts_give_what_the_whole_gives(texts: list[str]) -> None:
     key = CaptureKey(type("Keys", (), {"read": staticmethod(lambda name: bytes(32))})())
     everything = "\n".join(texts)
-    found = [c for text in texts for c in find(text)]
-    distinct = {(c.kind, c.normal) for c in found if c.valid}
-    one, several = whole(key, everything), whole(key, *texts)
-    for statistics in (one, several):
+    candidates = [c for text in texts for c in find(text)]
+    distinct = {(c.kind, c.normal) for c in candidates if c.valid}
+    in_one_part, several = tally_parts(key, everything), tally_parts(key, *texts)
+    for statistics in (in_one_part, several):
         assert statistics.candidates == dict(Counter(kind for kind, _ in distinct))
-        assert statistics.failures == dict(Counter(c.kind for c in found if not c.valid))
+        assert statistics.failures == dict(Counter(c.kind for c in candidates if not c.valid))
         assert statistics.longest_run == longest_run(
-            sorted_numbers([int(n) for k, n in distinct if k in ("phone", "card")])
+            sort_numbers([int(n) for k, n in distinct if k in ("phone", "card")])
         )
         rows = [line for line in everything.split("\n") if any(c.valid for c in find(line))]
         assert statistics.newest_date == newest_date("\n".join(rows))
@@ -280,7 +285,7 @@ def test_counts_are_those_of_sets_and_parts_give_what_the_whole_gives(texts: lis
         assert not statistics.estimated
     if len(distinct) >= 8:
         assert (
-            one.sketch
+            in_one_part.sketch
             == several.sketch
             == key.sketch(f"{kind}:{normal}" for kind, normal in distinct)
         )
@@ -298,7 +303,7 @@ def test_documents_of_a_batch_are_told_apart(key: CaptureKey) -> None:
     for number, text in enumerate(texts):
         tally = StatisticsTally(key, TODAY)
         tally.add(part, number)
-        assert tally.finish() == whole(key, text)
+        assert tally.finish() == tally_parts(key, text)
 
 
 @given(
@@ -324,11 +329,14 @@ def test_beyond_its_limit_a_count_is_an_estimate_and_says_so(key: CaptureKey) ->
     assert len(counter) == pytest.approx(300_000, rel=0.03)
     assert counter.counts()[1] == pytest.approx(100_000, rel=0.05)
     text = "\n".join(map(phone, range(500)))
-    assert (whole(key, text, limit=500).estimated, whole(key, text, limit=499).estimated) == (
+    assert (
+        tally_parts(key, text, limit=500).estimated,
+        tally_parts(key, text, limit=499).estimated,
+    ) == (
         False,
         True,
     )
-    assert whole(key, text, limit=300).candidates["phone"] == pytest.approx(500, rel=0.3)
+    assert tally_parts(key, text, limit=300).candidates["phone"] == pytest.approx(500, rel=0.3)
 
 
 def test_numbers_stop_at_their_limit() -> None:
@@ -365,11 +373,11 @@ def test_rows_with_customers_are_counted_in_the_groups_that_their_layouts_have(
 
 def test_today_is_the_last_day_that_counts(key: CaptureKey) -> None:
     text = f"{phone(1)} {TODAY} {TODAY + timedelta(1)}"
-    assert whole(key, text).newest_date == TODAY
+    assert tally_parts(key, text).newest_date == TODAY
 
 
 def test_a_date_outside_of_all_rows_tells_no_age(key: CaptureKey) -> None:
-    assert whole(key, f"{TODAY}\n{phone(1)},2024-01-02\nprinted {TODAY}").newest_date == date(
+    assert tally_parts(key, f"{TODAY}\n{phone(1)},2024-01-02\nprinted {TODAY}").newest_date == date(
         2024, 1, 2
     )
-    assert whole(key, f"{TODAY}\n{phone(1)},x").newest_date is None
+    assert tally_parts(key, f"{TODAY}\n{phone(1)},x").newest_date is None

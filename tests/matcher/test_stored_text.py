@@ -43,8 +43,8 @@ PIECES = {
 
 
 def facts_of(context: Context, **changes: object) -> tuple[CaptureFacts, Finding]:
-    made = capture(body=f"{ONE['name']}----{ONE['phone']}".encode(), **changes)
-    [finding] = findings(matcher_of(context), [made], made.fetched_at)
+    captured = capture(body=f"{ONE['name']}----{ONE['phone']}".encode(), **changes)
+    [finding] = findings(matcher_of(context), [captured], captured.fetched_at)
     return finding.capture, finding
 
 
@@ -61,20 +61,20 @@ PLACES = (
 def test_nothing_that_was_written_is_kept(bank: Context, what: str) -> None:
     text = WRITTEN[what]
     matcher = matcher_of(bank)
-    made = [
+    captures = [
         capture(id=field, body=ONE["phone"].encode(), **{field: f"内料 {text}"}) for field in FIELDS
     ]
-    made += [
+    captures += [
         capture(id=place, body=ONE["phone"].encode(), url=place.format(text)) for place in PLACES
     ]
-    told = findings(matcher, made, made[0].fetched_at)
-    assert len(told) == len(made)
-    for finding in told:
+    published = findings(matcher, captures, captures[0].fetched_at)
+    assert len(published) == len(captures)
+    for finding in published:
         written = json.dumps(json.loads(finding.encode()), ensure_ascii=False).lower()
         assert text.lower() not in written
-        kept = [getattr(finding.capture, name).lower() for name in (*FIELDS, "url")]
+        stored = [getattr(finding.capture, name).lower() for name in (*FIELDS, "url")]
         assert [
-            piece for piece in PIECES if any(piece in TOKEN.sub("", value) for value in kept)
+            piece for piece in PIECES if any(piece in TOKEN.sub("", value) for value in stored)
         ] == []
 
 
@@ -104,9 +104,9 @@ def test_a_channel_and_a_thread_are_tagged_under_the_index_key_and_a_threads_tag
     assert (facts.edited, facts.deleted) == (True, False)
     same, _ = facts_of(bank, channel="@诸葛 内料", thread="77")
     assert (same.channel_tag, same.thread_tag) == (facts.channel_tag, facts.thread_tag)
-    other, _ = facts_of(bank, channel="elsewhere", thread="77")
-    assert other.channel_tag != facts.channel_tag
-    assert other.thread_tag != facts.thread_tag
+    other_channel, _ = facts_of(bank, channel="elsewhere", thread="77")
+    assert other_channel.channel_tag != facts.channel_tag
+    assert other_channel.thread_tag != facts.thread_tag
     none, _ = facts_of(bank, channel="", thread="")
     assert (none.channel_tag, none.thread_tag) == ("", "")
 
@@ -126,8 +126,8 @@ def test_an_authors_tag_is_no_identifiers_tag(bank: Context) -> None:
 def test_a_tenant_is_told_its_own_brands_and_no_other_tenants(bank: Context) -> None:
     enrol(bank, "other", [ONE])
     matcher = matcher_of(bank, brands={"bank": ["某某银行"], "other": ["另一银行"]})
-    made = capture(body=ONE["phone"].encode(), title="某某银行 另一银行 内料", author="zhuge")
-    first, second = findings(matcher, [made], made.fetched_at)
+    captured = capture(body=ONE["phone"].encode(), title="某某银行 另一银行 内料", author="zhuge")
+    first, second = findings(matcher, [captured], captured.fetched_at)
     assert [f.capture.title for f in (first, second)] == ["某某银行 … 内料", "… 另一银行 内料"]
     assert first.capture.author == second.capture.author
     assert first.capture.author_tag != second.capture.author_tag

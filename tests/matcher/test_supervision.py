@@ -50,9 +50,9 @@ def run(
     context: Context, end: str, *words: str, stdin: bytes = b""
 ) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", PROGRAM.format(end=end), "--data", str(context.data), *words]
-    done = subprocess.run(command, input=stdin, capture_output=True, check=False)
+    result = subprocess.run(command, input=stdin, capture_output=True, check=False)
     return subprocess.CompletedProcess(
-        command, done.returncode, done.stdout.decode(), done.stderr.decode()
+        command, result.returncode, result.stdout.decode(), result.stderr.decode()
     )
 
 
@@ -74,37 +74,37 @@ def folder(bank: Context, tmp_path: Path) -> Path:
 def test_scan_skips_the_part_that_ended_a_process_and_prints_nothing_twice(
     bank: Context, folder: Path, end: str
 ) -> None:
-    done = run(bank, end, "scan", str(folder))
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    result = run(bank, end, "scan", str(folder))
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
     counted = sorted((Path(row["path"]).name, row["kind"]) for row in rows)
     whole = [
         (name, kind)
         for name in ("a.txt", "b.txt", "c.txt", "d.txt")
         for kind in ("phone", "resident_id")
     ]
-    assert counted == [pair for pair in whole if pair != ("c.txt", "phone")], done.stderr
-    assert done.returncode == Exit.NO_VERDICT
-    [line] = [line for line in done.stderr.splitlines() if FAULTS["phones"] in line]
+    assert counted == [pair for pair in whole if pair != ("c.txt", "phone")], result.stderr
+    assert result.returncode == Exit.NO_VERDICT
+    [line] = [line for line in result.stderr.splitlines() if FAULTS["phones"] in line]
     assert line.startswith(str(folder / "c.txt"))
 
 
 def test_scan_reads_standard_input_again(bank: Context, folder: Path) -> None:
-    done = run(bank, CRASH, "scan", "-", stdin=(folder / "c.txt").read_bytes())
-    assert [json.loads(line)["kind"] for line in done.stdout.splitlines()] == ["resident_id"], (
-        done.stderr
+    result = run(bank, CRASH, "scan", "-", stdin=(folder / "c.txt").read_bytes())
+    assert [json.loads(line)["kind"] for line in result.stdout.splitlines()] == ["resident_id"], (
+        result.stderr
     )
-    assert done.returncode == Exit.NO_VERDICT
+    assert result.returncode == Exit.NO_VERDICT
 
 
 @pytest.mark.parametrize("end", [CRASH, HANG], ids=["crash", "hang"])
 def test_assess_gives_its_verdict_once(bank: Context, folder: Path, end: str) -> None:
-    done = run(bank, end, "assess", "--json", str(folder / "c.txt"))
-    verdict = json.loads(done.stdout)
-    assert (verdict["tenants"][0]["kinds"], done.returncode) == (
+    result = run(bank, end, "assess", "--json", str(folder / "c.txt"))
+    verdict = json.loads(result.stdout)
+    assert (verdict["tenants"][0]["kinds"], result.returncode) == (
         {"resident_id": 1},
         Exit.NO_VERDICT,
     )
-    assert [one["reason"] for one in verdict["not_read"]] == ["fault"]
+    assert [part["reason"] for part in verdict["not_read"]] == ["fault"]
 
 
 @pytest.mark.parametrize("beside", [0, 3], ids=["alone", "among others"])
@@ -121,12 +121,12 @@ def test_match_publishes_all_but_the_part_that_ended_its_process(
     assert codes == [-signal.SIGSEGV, -signal.SIGSEGV, Exit.DONE]
     with closing(bank.bus()) as bus:
         records = bus.subscribe(FINDINGS, "alert").poll(100, 0.0)
-        found = {
+        by_fault = {
             finding.incomplete: finding
             for finding in (Finding.decode(r.value, FINDING_SCHEMA) for r in records)
         }
         letters = [letter.reason for letter in dead_letters.waiting_or_parked(bus)]
-    assert ({m.kind for m in found[("phones",)].matches}, len(found)) == (
+    assert ({m.kind for m in by_fault[("phones",)].matches}, len(by_fault)) == (
         {"resident_id"},
         1 + bool(beside),
     )
@@ -139,5 +139,5 @@ def test_run_without_a_fault_ends_with_its_own_code(bank: Context, folder: Path)
         (["scan", "--fail", str(folder / "a.txt")], Exit.EXPOSED),
         (["scan", str(folder / "none.txt")], Exit.USAGE),
     ):
-        done = run(bank, CRASH, *words)
-        assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+        result = run(bank, CRASH, *words)
+        assert (result.returncode, "Traceback" in result.stderr) == (code, False)

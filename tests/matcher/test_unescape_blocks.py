@@ -20,11 +20,11 @@ LEAKED = f"客户资料第十七号,手机{PHONE},test@example.com"
 
 def block(text: str, encoding: str = "utf-8", *, safe: bool = False, padded: bool = True) -> str:
     body = text.encode(encoding)
-    made = (base64.urlsafe_b64encode(body) if safe else base64.b64encode(body)).decode()
-    return made if padded else made.rstrip("=")
+    encoded = (base64.urlsafe_b64encode(body) if safe else base64.b64encode(body)).decode()
+    return encoded if padded else encoded.rstrip("=")
 
 
-def shown(text: str) -> str:
+def reveal_text(text: str) -> str:
     return reveal(text).replace(GONE, "")
 
 
@@ -51,7 +51,7 @@ def test_a_block_is_read_where_it_stands(
         text = "。" * start + around.format(
             block(LEAKED + "甲" * (start % 3), encoding, safe=safe, padded=padded)
         )
-        assert LEAKED in shown(text)
+        assert LEAKED in reveal_text(text)
         assert len(reveal(text)) == len(text)
 
 
@@ -60,7 +60,7 @@ def test_a_block_is_read_where_it_stands(
 def test_a_block_in_lines_is_read_as_one(width: int, end: str) -> None:
     text = LEAKED * 9
     for behind in ("", end, f"{end}The end", f"{end}{end}QUJD"):
-        assert shown(end.join(textwrap.wrap(block(text), width)) + behind) == text + behind
+        assert reveal_text(end.join(textwrap.wrap(block(text), width)) + behind) == text + behind
 
 
 def test_a_block_within_a_block_is_read() -> None:
@@ -70,8 +70,8 @@ def test_a_block_within_a_block_is_read() -> None:
 def test_what_stands_in_a_block_leads_back_to_it() -> None:
     text = f"before {block(LEAKED)} after"
     folded = read(text.encode())
-    for found in find(folded.text):
-        start, end = folded.span(found.start, found.end)
+    for candidate in find(folded.text):
+        start, end = folded.span(candidate.start, candidate.end)
         assert 7 <= start < end <= 7 + len(block(LEAKED))
 
 
@@ -115,7 +115,7 @@ def test_the_length_never_changes_and_nothing_fails(text: str) -> None:
 @example("一一临妴獀000000000000000138001", 5)
 def test_any_chinese_text_with_a_number_is_read(text: str, before: int) -> None:
     text += PHONE
-    assert text in shown(" " * before + block(text) + "\n")
+    assert text in reveal_text(" " * before + block(text) + "\n")
 
 
 def hexadecimal(char: str) -> bool:
@@ -139,7 +139,7 @@ def test_a_number_in_what_looks_like_a_digest_is_read_from_where_its_block_begin
 ) -> None:
     text = before + PHONE + behind
     if len(block(text, padded=False)) >= 24:
-        assert shown(" " * start + block(text)) == " " * start + text
+        assert reveal_text(" " * start + block(text)) == " " * start + text
 
 
 def test_a_number_is_found_wherever_in_a_block_and_at_whatever_place_it_stands() -> None:
@@ -148,7 +148,9 @@ def test_a_number_is_found_wherever_in_a_block_and_at_whatever_place_it_stands()
         for before in range(20):
             text = char * before + PHONE + char * (20 - before)
             for start in range(16):
-                assert shown("-" * 3 + "." * start + block(text)) == "-" * 3 + "." * start + text
+                assert (
+                    reveal_text("-" * 3 + "." * start + block(text)) == "-" * 3 + "." * start + text
+                )
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "gbk"])
@@ -161,11 +163,11 @@ def test_of_lines_with_other_bytes_among_them_those_of_text_are_read(
     noise = random.Random(7).randbytes(size * 9)
     text = (LEAKED.encode(encoding) * 9)[: size * 8].decode(encoding, "ignore")
     whole = base64.b64encode(noise + text.encode(encoding).ljust(size * 8) + noise).decode()
-    assert text in shown(end.join(textwrap.wrap(whole, width)))
+    assert text in reveal_text(end.join(textwrap.wrap(whole, width)))
 
 
 def test_each_of_several_records_in_lines_of_one_width_is_read_beside_other_bytes() -> None:
-    rng, lines, told = random.Random(7), [], []
+    rng, lines, expected = random.Random(7), [], []
     for number in range(60):
         body = (
             f"客户资料第{number:02}号,手机{PHONE},姓名某某".encode()
@@ -173,16 +175,16 @@ def test_each_of_several_records_in_lines_of_one_width_is_read_beside_other_byte
             else rng.randbytes(48)
         )
         lines.append(base64.b64encode(body.ljust(48)[:48]).decode())
-        told += [f"第{number:02}号,手机{PHONE}"] if number % 3 else []
-    read_ = shown("\n".join(lines))
-    assert [one for one in told if one not in read_] == []
+        expected += [f"第{number:02}号,手机{PHONE}"] if number % 3 else []
+    read_ = reveal_text("\n".join(lines))
+    assert [value for value in expected if value not in read_] == []
 
 
 def test_a_block_right_behind_a_word_as_long_as_its_lines_is_read() -> None:
     text = LEAKED * 9
     for width in (60, 64, 76):
         word = base64.b64encode(random.Random(3).randbytes(57)).decode()
-        assert text in shown("\n".join([word, *textwrap.wrap(block(text), width)]))
+        assert text in reveal_text("\n".join([word, *textwrap.wrap(block(text), width)]))
 
 
 WRAPPED = {

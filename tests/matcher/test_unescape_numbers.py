@@ -65,9 +65,10 @@ NOBODYS = [
 ]  # fmt: skip
 
 
-def found(text: str) -> set[str]:
-    """Valid values in `text`; the search in columns says the same as the plain one, and each
-    stands in the text.
+def find_valid(text: str) -> set[str]:
+    """Return the valid values in `text`.
+
+    The search in columns must agree with the plain one, and each value must occur in the text.
     """
     folded = read(text.encode())
     plain = {(c.kind, c.normal) for c in find(folded.text) if c.valid and not c.weak}
@@ -82,8 +83,8 @@ def found(text: str) -> set[str]:
     assert {pair for pair in columns if pair[0] != "qq"} == {
         pair for pair in plain if pair[0] not in ("qq", "wechat")
     }
-    for one in find(folded.text):
-        start, end = folded.span(one.start, one.end)
+    for candidate in find(folded.text):
+        start, end = folded.span(candidate.start, candidate.end)
         assert 0 <= start < end <= len(text)
     return {normal for _, normal in columns}
 
@@ -91,14 +92,14 @@ def found(text: str) -> set[str]:
 @pytest.mark.parametrize(("normal", "text"), WRITTEN)
 @pytest.mark.parametrize("around", ["{}", "李某,{},x", "联系{}。", "17\t{}\t北京\n"])
 def test_a_number_is_read_however_it_is_written(normal: str, text: str, around: str) -> None:
-    assert found(around.format(text)) == {normal}
+    assert find_valid(around.format(text)) == {normal}
 
 
 @pytest.mark.parametrize("text", NOBODYS)
 @pytest.mark.parametrize("around", ["{}", "李某：{}。"])
 def test_what_only_looks_like_it_stays(text: str, around: str) -> None:
     written = around.format(text)
-    assert found(written) == set()
+    assert find_valid(written) == set()
     assert reveal_numbers(written) == written
 
 
@@ -107,24 +108,24 @@ def test_what_only_looks_like_it_stays(text: str, around: str) -> None:
 )
 def test_what_was_rewritten_is_known_by_its_place(normal: str, text: str) -> None:
     folded = read(f"李某，{text}，北京".encode())
-    (one,) = (c for c in find(folded.text) if c.normal == normal)
-    start, end = folded.span(one.start, one.end)
+    (candidate,) = (c for c in find(folded.text) if c.normal == normal)
+    start, end = folded.span(candidate.start, candidate.end)
     assert (
         folded.original[start:end].replace("\N{WORD JOINER}", "")
-        == folded.text[one.start : one.end]
+        == folded.text[candidate.start : candidate.end]
     )
     assert end <= len(f"李某，{text}")
 
 
 @pytest.mark.parametrize("text", ["13800138000110105194912310029", "110105194912310029" + PHONE])
 def test_fields_of_fixed_width_are_told_by_their_check(text: str) -> None:
-    both = {PHONE, "440524188001010014"}
+    expected = {PHONE, "440524188001010014"}
     text = text.replace("110105194912310029", "440524188001010014")
-    assert found(f"张三{text}") == both
-    assert found(f"张三{text[:-1]}5") == (
-        set() if text.endswith("4") else both - {PHONE} | {"13800138005"}
+    assert find_valid(f"张三{text}") == expected
+    assert find_valid(f"张三{text[:-1]}5") == (
+        set() if text.endswith("4") else expected - {PHONE} | {"13800138005"}
     )
-    assert found(f"张三{text}1") == set()
+    assert find_valid(f"张三{text}1") == set()
 
 
 def test_a_wechat_name_and_the_phone_in_it_are_both_found() -> None:
@@ -137,7 +138,7 @@ def test_a_wechat_name_and_the_phone_in_it_are_both_found() -> None:
 )
 def test_nuls_part_values(text: str) -> None:
     assert decode(text.encode()) == text
-    assert PHONE in found(text)
+    assert PHONE in find_valid(text)
 
 
 PIECES = (

@@ -20,8 +20,8 @@ def reveal(text: str) -> str:
 
 def addresses(text: str) -> list[str]:
     folded = read(text.encode())
-    for found in find(folded.text):
-        start, end = folded.span(found.start, found.end)
+    for candidate in find(folded.text):
+        start, end = folded.span(candidate.start, candidate.end)
         assert 0 <= start < end <= len(text)
     return [f.normal for f in find(folded.text) if f.kind == "email"]
 
@@ -58,8 +58,8 @@ def test_words_of_prose_are_no_addresses(prose: str) -> None:
     assert addresses(prose) == []
 
 
-def plainly(text: str) -> str:
-    """Signs in brackets made plain by one pattern."""
+def replace_signs(text: str) -> str:
+    """Replace signs in brackets by means of a single pattern."""
     beside = rf"\w\-+{FILL}"
     sign = (
         rf"(?<=[{beside}]) ?[\[({{（【［] ?(?:at|AT|At|(dot|DOT|Dot)|@|＠) ?[\])}}）】］]"
@@ -96,7 +96,7 @@ PARTS = [
 )
 def test_signs_in_brackets_are_those_of_a_pattern(parts: list[str]) -> None:
     text = "".join(parts)
-    assert reveal(text) == plainly(text)
+    assert reveal(text) == replace_signs(text)
 
 
 @given(st.text(st.sampled_from(" atdo[]().@a1张\u2060"), max_size=60))

@@ -26,7 +26,7 @@ CHANCE = random.Random(28)
 
 @pytest.fixture
 def context(data: Path) -> Context:
-    """The command line goes by the real clock."""
+    """Return a context at the real clock, by which the command line runs."""
     return Context(data)
 
 
@@ -80,12 +80,12 @@ ROWS = {
 
 @pytest.fixture(scope="module")
 def matcher(enrolled: Path) -> Matcher:
-    """A matcher of the bank's ten customers, for all that only reads."""
+    """Return a matcher of the bank's ten customers, for tests that only read."""
     return matcher_of(Context(enrolled))
 
 
 def unread(matcher: Matcher, body: str) -> dict[str, int]:
-    """What of a post was not read."""
+    """Return what was not readable in a post."""
     [reading] = matcher.read([capture(body=body.encode())])
     assert reading.is_unread == bool(reading.unread)
     return dict(reading.unread)
@@ -106,11 +106,13 @@ def test_a_column_of_it_gives_no_verdict(ullage, bank: Context, tmp_path: Path, 
     reason, write = UNREAD[how]
     path = tmp_path / "leak.txt"
     path.write_text("\n".join(map(write, NUMBERS)), encoding="utf-8")
-    done = ullage("assess", path, "--json")
-    told = json.loads(done.stdout)
-    assert (done.exit_code, told["verdict"]) == (Exit.NO_VERDICT, "no verdict")
-    assert [(one["reason"], one["count"]) for one in told["not_read"]] == [(reason, len(NUMBERS))]
-    assert told["unread"] == {reason: len(NUMBERS)}
+    result = ullage("assess", path, "--json")
+    verdict = json.loads(result.stdout)
+    assert (result.exit_code, verdict["verdict"]) == (Exit.NO_VERDICT, "no verdict")
+    assert [(part["reason"], part["count"]) for part in verdict["not_read"]] == [
+        (reason, len(NUMBERS))
+    ]
+    assert verdict["unread"] == {reason: len(NUMBERS)}
 
 
 def test_it_is_said_in_words(ullage, bank: Context, tmp_path: Path) -> None:
@@ -127,9 +129,9 @@ def test_it_is_said_in_words(ullage, bank: Context, tmp_path: Path) -> None:
 def test_scan_says_it_and_has_no_verdict(ullage, bank: Context, tmp_path: Path) -> None:
     path = tmp_path / "leak.txt"
     path.write_text("\n".join(digest("sha512", value) for value in NUMBERS))
-    done = ullage("scan", path)
-    assert done.exit_code == Exit.NO_VERDICT
-    assert f"{path}: 60 digests in a form that is not enrolled (probably SHA-512)" in done.stderr
+    result = ullage("scan", path)
+    assert result.exit_code == Exit.NO_VERDICT
+    assert f"{path}: 60 digests in a form that is not enrolled (probably SHA-512)" in result.stderr
 
 
 def test_digests_that_no_list_has_are_in_no_enrolled_form(
@@ -138,8 +140,8 @@ def test_digests_that_no_list_has_are_in_no_enrolled_form(
     enrol(context, "bank", BANK, "none")
     path = tmp_path / "leak.txt"
     path.write_text("\n".join(digest("md5", value) for value in NUMBERS))
-    told = json.loads(ullage("assess", path, "--json").stdout)
-    assert [(one["reason"], one["said"]) for one in told["not_read"]] == [
+    verdict = json.loads(ullage("assess", path, "--json").stdout)
+    assert [(part["reason"], part["said"]) for part in verdict["not_read"]] == [
         ("digests", "60 digests in a form that is not enrolled (probably MD5)")
     ]
 
@@ -147,10 +149,10 @@ def test_digests_that_no_list_has_are_in_no_enrolled_form(
 def test_digests_by_which_somebody_is_found_are_read(ullage, bank: Context, tmp_path: Path) -> None:
     path = tmp_path / "leak.txt"
     path.write_text("\n".join(digest("md5", value) for value in (*NUMBERS, BANK[3]["phone"])))
-    told = json.loads(ullage("assess", path, "--json").stdout)
-    assert (told["verdict"], told["not_read"]) == ("exposed", [])
-    done = ullage("scan", path)
-    assert (done.exit_code, "digests" in done.stderr) == (Exit.DONE, False)
+    verdict = json.loads(ullage("assess", path, "--json").stdout)
+    assert (verdict["verdict"], verdict["not_read"]) == ("exposed", [])
+    result = ullage("scan", path)
+    assert (result.exit_code, "digests" in result.stderr) == (Exit.DONE, False)
 
 
 def test_beside_customers_it_is_counted_in_the_finding(bank: Context) -> None:
@@ -170,11 +172,11 @@ def test_it_is_counted_over_the_windows_of_a_long_text(
 ) -> None:
     path, count = tmp_path / "leak.csv", 60_000
     path.write_text("\n".join(f"{n},{digest('sha512', str(n))}" for n in range(count)))
-    told = json.loads(ullage("assess", path, "--json").stdout)
-    assert [(one["reason"], one["count"]) for one in told["not_read"]] == [("digests", count)]
+    verdict = json.loads(ullage("assess", path, "--json").stdout)
+    assert [(part["reason"], part["count"]) for part in verdict["not_read"]] == [("digests", count)]
 
 
-def hexed(size: int) -> str:
+def draw_hex(size: int) -> str:
     return CHANCE.randbytes(size // 2).hex()
 
 
@@ -183,24 +185,24 @@ def lines(row: Callable[[int], str], head: str = "") -> str:
 
 
 ORDINARY = {
-    "git log": lines(lambda n: f"commit {hexed(40)}\nAuthor: A <a{n}@x.example>\nDate:   Mon Jan 1 2024\n\n    mend {n}\n"),  # noqa: E501
-    "git log in a line each": lines(lambda n: f"{hexed(40)} mend the {n}th thing"),
-    "a diff": lines(lambda n: f"diff --git a/x{n} b/x{n}\nindex {hexed(40)}..{hexed(40)} 100644\n+one\n-two\n"),  # noqa: E501
-    "sha256sum": lines(lambda n: f"{hexed(64)}  file{n}.tar.gz"),
-    "sha512sum, BSD": lines(lambda n: f"SHA512 (file{n}.iso) = {hexed(128)}"),
-    "requirements": lines(lambda n: f"package{n}==1.{n} \\\n    --hash=sha256:{hexed(64)}"),
-    "package-lock": lines(lambda n: f'"node_modules/a{n}": {{\n "version": "1.{n}",\n "integrity": "sha512-{hexed(86)}=="\n}},'),  # noqa: E501
-    "images": lines(lambda n: f"image: registry.example/app{n}@sha256:{hexed(64)}"),
-    "etags": lines(lambda n: f'HTTP/1.1 200 OK\nETag: "{hexed(32)}"\nContent-Length: {n}\n'),
+    "git log": lines(lambda n: f"commit {draw_hex(40)}\nAuthor: A <a{n}@x.example>\nDate:   Mon Jan 1 2024\n\n    mend {n}\n"),  # noqa: E501
+    "git log in a line each": lines(lambda n: f"{draw_hex(40)} mend the {n}th thing"),
+    "a diff": lines(lambda n: f"diff --git a/x{n} b/x{n}\nindex {draw_hex(40)}..{draw_hex(40)} 100644\n+one\n-two\n"),  # noqa: E501
+    "sha256sum": lines(lambda n: f"{draw_hex(64)}  file{n}.tar.gz"),
+    "sha512sum, BSD": lines(lambda n: f"SHA512 (file{n}.iso) = {draw_hex(128)}"),
+    "requirements": lines(lambda n: f"package{n}==1.{n} \\\n    --hash=sha256:{draw_hex(64)}"),
+    "package-lock": lines(lambda n: f'"node_modules/a{n}": {{\n "version": "1.{n}",\n "integrity": "sha512-{draw_hex(86)}=="\n}},'),  # noqa: E501
+    "images": lines(lambda n: f"image: registry.example/app{n}@sha256:{draw_hex(64)}"),
+    "etags": lines(lambda n: f'HTTP/1.1 200 OK\nETag: "{draw_hex(32)}"\nContent-Length: {n}\n'),
     "uuids": lines(lambda n: f"{uuid.UUID(int=CHANCE.getrandbits(128))},{n},paid", "id,n,state"),
-    "ids without hyphens": lines(lambda n: f"{hexed(32)},{n},paid", "id,n,state"),
-    "ids in JSON": lines(lambda n: f'{{"uuid":"{hexed(32)}","etag":"{hexed(40)}","n":{n}}}'),
+    "ids without hyphens": lines(lambda n: f"{draw_hex(32)},{n},paid", "id,n,state"),
+    "ids in JSON": lines(lambda n: f'{{"uuid":"{draw_hex(32)}","etag":"{draw_hex(40)}","n":{n}}}'),
     "programs": lines(lambda n: f"a{n} * b{n}.com; x = y*z{n}; {n} % m.net"),
     "ranks of sites": lines(lambda n: f"{10_000 + n},site{n}.example\n{20_000 + n},{n}qq.com"),
     "codes": lines(lambda n: f"ISO 8859 {n}; SZ {n:04d} BO {n * 7:04d}; lOO {n:04d} zz"),
-    "sessions": lines(lambda n: f"2024-01-0{n % 9 + 1} GET /a?session={hexed(32)} 200"),
-    "rows in clear with ids": lines(lambda n: f"{hexed(32)},{phone(2000 + n)},{n}"),
-    "logins with digests": lines(lambda n: f"user{n}@mail.example:{hexed(32)}"),
+    "sessions": lines(lambda n: f"2024-01-0{n % 9 + 1} GET /a?session={draw_hex(32)} 200"),
+    "rows in clear with ids": lines(lambda n: f"{draw_hex(32)},{phone(2000 + n)},{n}"),
+    "logins with digests": lines(lambda n: f"user{n}@mail.example:{draw_hex(32)}"),
     "order numbers": lines(lambda n: f"2024010{n % 9}15{CHANCE.randrange(10**10):010d},shipped"),
     "addresses": lines(lambda n: f"192.168.100.{n + 10} - 172.16.100.{n + 100} 10.0.0.{n}"),
     "times": lines(lambda n: f"13:45:{n % 60:02d}.{CHANCE.randrange(10**6):06d} up 15 days, 3:{n % 60:02d}"),  # noqa: E501
@@ -212,7 +214,7 @@ ORDINARY = {
     "markdown": lines(lambda n: f"#### 2024 plan {n}\n\n**1234** and *x* ** y\n\n---\n"),
     "stars": lines(lambda n: f"/*** {n} ***/ a = b ** 2; rating ****"),
     "prices of tiers": lines(lambda n: "130元1200元5000元"),
-    "one hash": f"fixed in {hexed(40)}, thanks",
+    "one hash": f"fixed in {draw_hex(40)}, thanks",
     "one masked value in a long page": "\n".join(["a line of a page about nothing"] * 80 + ["winner: 138****8000"]),  # noqa: E501
     "base64 of no digest": lines(lambda n: base64.b64encode(CHANCE.randbytes(21 + n % 60)).decode() + ","),  # noqa: E501
 }  # fmt: skip
@@ -234,8 +236,8 @@ def test_masks_by_which_somebody_is_found_are_read(
         for p in people
     )
     path.write_text("\n".join(rows))
-    told = json.loads(ullage("assess", path, "--json").stdout)
-    assert (told["verdict"], told["not_read"], told["tenants"][0]["customers"]) == (
+    verdict = json.loads(ullage("assess", path, "--json").stdout)
+    assert (verdict["verdict"], verdict["not_read"], verdict["tenants"][0]["customers"]) == (
         "exposed",
         [],
         60,

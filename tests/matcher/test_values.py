@@ -14,8 +14,8 @@ from tests.matcher.test_rows import rows
 from ullage.vocabulary.fields import FieldLabel
 
 
-def of(text: str) -> list[set[str]]:
-    """The fields of each row's layout."""
+def read_labels(text: str) -> list[set[str]]:
+    """Return the fields of each row's layout."""
     return [{*map(str, row.fields)} for row in rows(text)]
 
 
@@ -33,19 +33,25 @@ LOANS = [
 @pytest.mark.parametrize("separator", [",", "|", "\t", "----"])
 def test_a_header_of_such_words_names_loans(word: str, separator: str) -> None:
     lines = [("姓名", "手机号", word), *(("张某", phone(n), str(n * 700)) for n in range(3))]
-    assert of("\n".join(map(separator.join, lines))) == [{"LOAN", "NAME", "PHONE"}] * 3
+    assert read_labels("\n".join(map(separator.join, lines))) == [{"LOAN", "NAME", "PHONE"}] * 3
 
 
 @pytest.mark.parametrize("encoding", ["gb18030", "big5", "utf-16", "utf-8-sig"])
 def test_in_other_encodings_too(encoding: str) -> None:
     text = "姓名,手機,放款狀態\n" + "\n".join(f"李某,{phone(n)},已放款" for n in range(3))
-    assert of(read(text.encode(encoding), "", "text/plain").text) == [{"LOAN", "NAME", "PHONE"}] * 3
+    assert (
+        read_labels(read(text.encode(encoding), "", "text/plain").text)
+        == [{"LOAN", "NAME", "PHONE"}] * 3
+    )
 
 
 @pytest.mark.parametrize("word", LOANS)
 def test_a_label_of_such_a_word_names_a_loan_in_a_record_downwards(word: str) -> None:
     record = f"{word}: 8000\n姓名: 张某\n手机: {{}}\n"
-    assert of(record.format(phone(1)) + record.format(phone(2))) == [{"LOAN", "NAME", "PHONE"}] * 2
+    assert (
+        read_labels(record.format(phone(1)) + record.format(phone(2)))
+        == [{"LOAN", "NAME", "PHONE"}] * 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,14 +113,15 @@ SAID = [
 )
 def test_a_cell_that_speaks_of_a_loan_is_one_without_a_header(line: str, said: str) -> None:
     assert all(
-        "LOAN" in fields for fields in of("\n".join(line.format(phone(n), said) for n in range(3)))
+        "LOAN" in fields
+        for fields in read_labels("\n".join(line.format(phone(n), said) for n in range(3)))
     )
-    assert "LOAN" in of(line.format(phone(9), said))[0]
+    assert "LOAN" in read_labels(line.format(phone(9), said))[0]
 
 
 def test_a_long_table_is_read_by_its_samples() -> None:
     text = "\n".join(f"张某|{phone(n)}|借款{n % 9 + 1}万|{n}" for n in range(500))
-    assert of(text) == [{"LOAN", "NAME", "PHONE"}] * 500
+    assert read_labels(text) == [{"LOAN", "NAME", "PHONE"}] * 500
 
 
 @pytest.mark.parametrize(
@@ -122,7 +129,7 @@ def test_a_long_table_is_read_by_its_samples() -> None:
     ["张某{}借款8万", "{}，借款8万，已逾期", "姓名张某 电话{} 借款8万", "张某 {} 申请金额 50000"],
 )
 def test_a_loan_in_one_line_with_a_number_is_seen(glued: str) -> None:
-    assert "LOAN" in of(glued.format(phone(1)))[0]
+    assert "LOAN" in read_labels(glued.format(phone(1)))[0]
 
 
 PROSE = [
@@ -137,7 +144,7 @@ PROSE = [
 
 @pytest.mark.parametrize("text", PROSE)
 def test_prose_products_and_other_values_are_no_loans(text: str) -> None:
-    assert all("LOAN" not in fields for fields in of(text.format(phone(1))))
+    assert all("LOAN" not in fields for fields in read_labels(text.format(phone(1))))
 
 
 SECRETS = [
@@ -165,9 +172,9 @@ def test_a_password_behind_a_login_needs_no_header(line: str, count: int) -> Non
     text = read(combo(line, count).encode("gb18030"), "", "text/plain").text
     if count == 1 and "{0}:{2}:" in line:
         pytest.skip("one line of three parts may be anything")
-    found = of(text)
-    assert len(found) == count
-    assert all("PASSWORD" in fields for fields in found)
+    labels = read_labels(text)
+    assert len(labels) == count
+    assert all("PASSWORD" in fields for fields in labels)
 
 
 @pytest.mark.parametrize(
@@ -175,15 +182,15 @@ def test_a_password_behind_a_login_needs_no_header(line: str, count: int) -> Non
     ["{0}|{2}", "{0},{2}", "{1}\t{2}", "{1};{2}", "{0} {2}", "{0}----{2}----x", "{1},{2},{0}"],
 )
 def test_behind_other_signs_a_whole_column_says_so(line: str) -> None:
-    assert all("PASSWORD" in fields for fields in of(combo(line, 40)))
-    assert "PASSWORD" not in of(combo(line, 1))[0]
+    assert all("PASSWORD" in fields for fields in read_labels(combo(line, 40)))
+    assert "PASSWORD" not in read_labels(combo(line, 1))[0]
 
 
 def test_lines_with_several_signs_are_read_each_by_its_own() -> None:
     lines = [
         f"{phone(n)}{sign}abc{n}xyz" for n, sign in enumerate([":", "----", "|", ":", "----", ":"])
     ]
-    assert all({"PHONE", "PASSWORD"} <= fields for fields in of("\n".join(lines)))
+    assert all({"PHONE", "PASSWORD"} <= fields for fields in read_labels("\n".join(lines)))
 
 
 NO_PASSWORDS = [
@@ -207,7 +214,7 @@ def test_other_things_behind_a_number_are_no_passwords(line: str, count: int) ->
         line.format(phone(n), f"user{n}@example.com", "", 5000 + 37 * n, 10**9 + n)
         for n in range(count)
     )
-    assert all("PASSWORD" not in fields for fields in of("\n".join(filled)))
+    assert all("PASSWORD" not in fields for fields in read_labels("\n".join(filled)))
 
 
 TAGS = ["高净值", "白领", "金领", "高消费", "金融", "车主"]
@@ -222,34 +229,42 @@ def digest(number: int) -> str:
 def test_a_column_of_tags_beside_digests_is_no_name(line: str, count: int) -> None:
     assert not any(
         "NAME" in fields
-        for fields in of("\n".join(line.format(digest(n), TAGS[n % 6]) for n in range(count)))
+        for fields in read_labels(
+            "\n".join(line.format(digest(n), TAGS[n % 6]) for n in range(count))
+        )
     )
 
 
 def test_tags_that_no_list_knows_are_told_by_coming_again() -> None:
     text = "\n".join(f"{digest(n)},{['石榴籽', '马蹄莲', '金盏花'][n % 3]}" for n in range(30))
-    assert of(text) == [set()] * 30
+    assert read_labels(text) == [set()] * 30
 
 
 def test_traditional_tags_and_those_beside_phones_are_none_either() -> None:
-    assert of("\n".join(f"{digest(n)},高淨值" for n in range(3))) == [set()] * 3
-    assert of("\n".join(f"{phone(n)},高净值" for n in range(3))) == [{"PHONE"}] * 3
+    assert read_labels("\n".join(f"{digest(n)},高淨值" for n in range(3))) == [set()] * 3
+    assert read_labels("\n".join(f"{phone(n)},高净值" for n in range(3))) == [{"PHONE"}] * 3
 
 
 @pytest.mark.parametrize("name", ["张三", "高某", "张*", "李四某", "Zhang San"])
 def test_names_beside_digests_stay_names(name: str) -> None:
     keeps = "某" in name or "*" in name
-    others = [
+    other_names = [
         f"{name[:-1]}{chr(97 + n)}" if name.isascii() else f"张{chr(0x4E00 + n)}" for n in range(20)
     ]
-    own = [f"{digest(n)},{name if keeps else other}" for n, other in enumerate(others)]
-    assert of("\n".join(own)) == [{"NAME"}] * 20
+    lines = [
+        f"{digest(n)},{name if keeps else other_name}" for n, other_name in enumerate(other_names)
+    ]
+    assert read_labels("\n".join(lines)) == [{"NAME"}] * 20
     assert (
-        of("姓名,md5,手机\n" + "\n".join(f"高净值,{digest(n)},{phone(n)}" for n in range(9)))
+        read_labels(
+            "姓名,md5,手机\n" + "\n".join(f"高净值,{digest(n)},{phone(n)}" for n in range(9))
+        )
         == [{"NAME", "PHONE"}] * 9
     )
 
 
 def test_a_cell_says_what_it_is_though_its_column_does_not() -> None:
-    found = of("\n".join(f"张三|{phone(n)}|{said}" for n, said in enumerate(("借款8万", "x", "y"))))
-    assert found == [{"NAME", "PHONE", "LOAN"}, {"NAME", "PHONE"}, {"NAME", "PHONE"}]
+    labels = read_labels(
+        "\n".join(f"张三|{phone(n)}|{remark}" for n, remark in enumerate(("借款8万", "x", "y")))
+    )
+    assert labels == [{"NAME", "PHONE", "LOAN"}, {"NAME", "PHONE"}, {"NAME", "PHONE"}]

@@ -23,7 +23,7 @@ def test_what_the_vectors_name_is_known() -> None:
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda v: v["name"])
 def test_a_vector_gives_what_it_says_and_nothing_else(vector: dict) -> None:
     text = read(vector["input"].encode())
-    found = sorted((c.kind, c.form, c.normal) for c in find(text.text) if c.valid)
-    assert found == sorted(
+    candidates = sorted((c.kind, c.form, c.normal) for c in find(text.text) if c.valid)
+    assert candidates == sorted(
         (e["kind"], e.get("form", "plain"), e["canonical"]) for e in vector["expect"]
     )

@@ -45,9 +45,11 @@ CELLS = {
 
 
 def by_cell(kind: str, cells: list[str]) -> tuple[dict[int, str], dict[int, str]]:
-    done = {row: normalised_one(kind, cell) for row, cell in enumerate(cells) if cell.strip()}
-    return {row: n for row, (n, fault) in done.items() if not fault}, {
-        row: fault for row, (_, fault) in done.items() if fault
+    normal_forms = {
+        row: normalised_one(kind, cell) for row, cell in enumerate(cells) if cell.strip()
+    }
+    return {row: n for row, (n, fault) in normal_forms.items() if not fault}, {
+        row: fault for row, (_, fault) in normal_forms.items() if fault
     }
 
 

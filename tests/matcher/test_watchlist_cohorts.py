@@ -48,7 +48,7 @@ MANY = [
 
 @pytest.fixture
 def context(data: Path) -> Context:
-    """The command line goes by the real clock."""
+    """Return a context at the real clock, by which the command line runs."""
     return Context(data)
 
 
@@ -67,37 +67,39 @@ def put(
 
 @pytest.fixture
 def loaded(ullage, context: Context, tmp_path: Path) -> Context:
-    done = ullage("watchlist", "load", put(tmp_path, MANY), "--tenant", "bank", "--digests", "none")
-    assert done.exit_code == 0, done.output
+    result = ullage(
+        "watchlist", "load", put(tmp_path, MANY), "--tenant", "bank", "--digests", "none"
+    )
+    assert result.exit_code == 0, result.output
     return context
 
 
 def finding_of(context: Context, numbers: range | list[int]):
     text = "\n".join(f"{p['name']},{p['phone']}" for p in map(customer, numbers))
-    [found] = findings(matcher_of(context), [capture(body=text.encode())], context.clock.now())
-    return found
+    [finding] = findings(matcher_of(context), [capture(body=text.encode())], context.clock.now())
+    return finding
 
 
-def told(context: Context, numbers: range | list[int]) -> dict[str, int]:
-    """Matched customers a label, bait among them."""
-    found = finding_of(context, numbers)
-    cohorts = {f"{c.dimension}={c.label}": c.matched for c in found.cohorts}
-    return cohorts | {f"canary={c.label}": c.customers for c in found.canaries}
+def count_labels(context: Context, numbers: range | list[int]) -> dict[str, int]:
+    """Return the number of matched customers per label, honeytokens included."""
+    finding = finding_of(context, numbers)
+    cohorts = {f"{c.dimension}={c.label}": c.matched for c in finding.cohorts}
+    return cohorts | {f"canary={c.label}": c.customers for c in finding.canaries}
 
 
 def test_a_finding_counts_the_cohorts_of_its_customers_and_the_whole_list(loaded: Context) -> None:
-    found = finding_of(loaded, range(60))
-    counted = {f"{c.dimension}={c.label}": (c.matched, c.enrolled) for c in found.cohorts}
+    finding = finding_of(loaded, range(60))
+    counted = {f"{c.dimension}={c.label}": (c.matched, c.enrolled) for c in finding.cohorts}
     assert counted == {"product=loan": (40, 66), "product=card": (20, 34), "branch=B0": (30, 45),
         "branch=B1": (30, 45),
                        "export=E1": (40, 40)}  # fmt: skip
-    assert (found.cohort_labels, found.canaries_enrolled, found.canaries) == (5, 2, ())
-    assert (found.total_subjects, found.verified) == (60, 60)
+    assert (finding.cohort_labels, finding.canaries_enrolled, finding.canaries) == (5, 2, ())
+    assert (finding.total_subjects, finding.verified) == (60, 60)
 
 
 def test_fewer_than_twenty_people_are_told_by_no_cohort_but_bait_is(loaded: Context) -> None:
-    assert told(loaded, [*range(19), 97]) == {"canary=sms A": 1}
-    assert told(loaded, [*range(19)]) == {}
+    assert count_labels(loaded, [*range(19), 97]) == {"canary=sms A": 1}
+    assert count_labels(loaded, [*range(19)]) == {}
     [bait] = finding_of(loaded, [98]).canaries
     assert (bait.label, bait.customers, bait.verified) == ("短信通道乙", 1, 1)
 
@@ -116,9 +118,9 @@ def test_columns_are_cohorts_by_name_or_by_mapping(
         {**customer(n), "Filiale": "Nord", "Köder": "x" if n == 1 else "", "note": "?"}
         for n in range(20)
     ]
-    kept = [{key: row[key] for key in header} for row in rows]
-    source = put(tmp_path, kept, header=header)
-    done = ullage(
+    trimmed = [{key: row[key] for key in header} for row in rows]
+    source = put(tmp_path, trimmed, header=header)
+    result = ullage(
         "watchlist",
         "load",
         source,
@@ -129,8 +131,8 @@ def test_columns_are_cohorts_by_name_or_by_mapping(
         "--map",
         "Köder=canary",
     )
-    assert done.exit_code == 0, done.output
-    assert told(context, range(20)) == {"branch=Nord": 20, "canary=x": 1}
+    assert result.exit_code == 0, result.output
+    assert count_labels(context, range(20)) == {"branch=Nord": 20, "canary=x": 1}
     assert "labels: 1 of branch, 1 of canary" in ullage("watchlist", "show").stdout
     refused = ullage("watchlist", "load", source, "--tenant", "bank", "--map", "Filiale=cohort:")
     assert "cohort:NAME, canary or -" in str(refused.exception)
@@ -146,27 +148,27 @@ def test_columns_are_cohorts_by_name_or_by_mapping(
 def test_what_may_be_a_customers_value_is_no_label_and_is_not_shown(
     ullage, context: Context, tmp_path: Path, column: str, label: str
 ) -> None:
-    done = ullage(
+    result = ullage(
         "watchlist",
         "load",
         put(tmp_path, [customer(0), customer(1, **{column: label})]),
         "--tenant",
         "bank",
     )
-    assert done.exit_code != 0
-    assert f"line 3, column {column}: may be a customer's value" in str(done.exception)
-    assert label not in str(done.exception)
+    assert result.exit_code != 0
+    assert f"line 3, column {column}: may be a customer's value" in str(result.exception)
+    assert label not in str(result.exception)
 
 
 def test_changes_of_a_day_bring_labels_and_keep_those_of_the_day_before(
     ullage, loaded: Context, tmp_path: Path
 ) -> None:
     moved = customer(0, cohort_product="card", cohort_export="E1")
-    came = put(tmp_path, [customer(200, cohort_product="loan", canary="new"), moved], "a.csv")
-    assert ullage("watchlist", "update", came, "--tenant", "bank").exit_code == 0
+    added = put(tmp_path, [customer(200, cohort_product="loan", canary="new"), moved], "a.csv")
+    assert ullage("watchlist", "update", added, "--tenant", "bank").exit_code == 0
     later = put(tmp_path, [customer(201, cohort_product="brand-new")], "b.csv")
     assert ullage("watchlist", "update", later, "--tenant", "bank").exit_code == 0
-    counted = told(loaded, [*range(59), 200, 201])
+    counted = count_labels(loaded, [*range(59), 200, 201])
     assert counted == {
         "product=loan": 40,
         "product=card": 20,
@@ -181,7 +183,7 @@ def test_changes_of_a_day_bring_labels_and_keep_those_of_the_day_before(
     assert b"brand-new" not in delta
     gone = put(tmp_path, [{"customer_ref": "C000200"}], "c.csv")
     assert ullage("watchlist", "update", "--remove", gone, "--tenant", "bank").exit_code == 0
-    assert "canary=new" not in told(loaded, [*range(20), 200])
+    assert "canary=new" not in count_labels(loaded, [*range(20), 200])
 
 
 def test_a_new_epoch_has_the_labels_of_its_list(ullage, loaded: Context, tmp_path: Path) -> None:
@@ -197,7 +199,7 @@ def test_a_new_epoch_has_the_labels_of_its_list(ullage, loaded: Context, tmp_pat
         "--shrink",
     )
     ullage("watchlist", "rotate-key", "--tenant", "bank", "--retire")
-    assert told(loaded, range(50))["export=E1"] == 40
+    assert count_labels(loaded, range(50))["export=E1"] == 40
     assert finding_of(loaded, range(50)).epoch == 2
 
 
@@ -249,7 +251,7 @@ def test_a_customer_on_several_rows_has_the_labels_of_the_last_that_has_any(
 ) -> None:
     rows = [customer(1, canary="first"), customer(1, canary="second"), customer(1)]
     ullage("watchlist", "load", put(tmp_path, rows), "--tenant", "bank")
-    assert told(context, [1]) == {"canary=second": 1}
+    assert count_labels(context, [1]) == {"canary=second": 1}
 
 
 def test_a_damaged_table_is_seen() -> None:
@@ -286,7 +288,7 @@ def test_counts_are_those_of_a_plain_count_for_labels_that_are_shared(
     coder = Coder()
     codes = np.concatenate([coder.codes(batch(*rows)) for rows in batches])
     table = coder.table(counts_of(codes, len(coder)))
-    rows = [row for some in batches for row in some]
+    rows = [row for part in batches for row in part]
     plain = Counter(
         (name, row[i]) for row in rows for i, name in enumerate(("one", "other")) if row[i]
     )
@@ -303,18 +305,18 @@ def test_counts_are_those_of_a_plain_count_for_labels_that_are_shared(
 
 
 def test_too_many_labels_are_no_cohort() -> None:
-    many = [(f"L{n}", "") for n in range(4096)]
+    labels = [(f"L{n}", "") for n in range(4096)]
     with pytest.raises(
         ConfigError, match=r"line 4097, column one: more than 4,095 different labels"
     ):
-        Coder().codes(batch(*many))
+        Coder().codes(batch(*labels))
 
 
 def test_more_combinations_than_two_bytes_number_take_four(context: Context) -> None:
     """Of 260 by 260 labels every pair is somebody's."""
     source = context.data / "many.csv"
-    pairs = [(one, other) for one in range(260) for other in range(260)]
-    rows = (f"C{n},154{n:08d},a{one},b{other}" for n, (one, other) in enumerate(pairs))
+    pairs = [(product, branch) for product in range(260) for branch in range(260)]
+    rows = (f"C{n},154{n:08d},a{product},b{branch}" for n, (product, branch) in enumerate(pairs))
     source.write_text(
         "\n".join(("customer_ref,phone,cohort_one,cohort_other", *rows)), encoding="utf-8"
     )

@@ -24,7 +24,7 @@ from ullage.settings import Context
 
 @pytest.fixture
 def context(data: Path) -> Context:
-    """The command line goes by the real clock."""
+    """Return a context at the real clock, by which the command line runs."""
     return Context(data)
 
 
@@ -55,8 +55,11 @@ def files(folder: Path) -> dict[str, str]:
 def test_load_makes_keys_installs_and_says_what_it_read(
     ullage, context: Context, export: Path
 ) -> None:
-    done = ullage("watchlist", "load", export, "--tenant", "bank")
-    assert (done.exit_code, done.stdout) == (0, "bank: 10 customers, 30 identifiers, 270 entries\n")
+    result = ullage("watchlist", "load", export, "--tenant", "bank")
+    assert (result.exit_code, result.stdout) == (
+        0,
+        "bank: 10 customers, 30 identifiers, 270 entries\n",
+    )
     assert len(handles(context, phone(3), "customer4@example.com")) == 2
     assert {p.name for p in (context.data / "building").iterdir()} == {"bank.subjects"}
     assert not list(context.data.glob("build-*"))
@@ -94,10 +97,10 @@ def test_a_column_that_was_passed_over_is_named_with_what_it_may_hold(
 ) -> None:
     path = tmp_path / "list.csv"
     path.write_text("客户号,手机号码,mobile\nC1,15400000001,15400000002\n", encoding="utf-8")
-    done = ullage("watchlist", "load", path, "--tenant", "bank", "--digests", "none")
-    assert (done.exit_code, done.stdout) == (0, "bank: 1 customers, 1 identifiers, 2 entries\n")
+    result = ullage("watchlist", "load", path, "--tenant", "bank", "--digests", "none")
+    assert (result.exit_code, result.stdout) == (0, "bank: 1 customers, 1 identifiers, 2 entries\n")
     assert (
-        done.stderr
+        result.stderr
         == "column mobile is not read: --map mobile=phone reads it as phone, --map mobile=- leaves"
         " it out\n"
     )
@@ -117,7 +120,7 @@ def test_one_row_an_identifier_and_standard_input_and_mapped_columns(
     ullage, context: Context
 ) -> None:
     body = "ref|tel\nC1|15400000001\nC1|15400000002\nC2|+86 154-0000-0003\n".encode("gb18030")
-    done = ullage(
+    result = ullage(
         "watchlist",
         "load",
         "-",
@@ -129,7 +132,7 @@ def test_one_row_an_identifier_and_standard_input_and_mapped_columns(
         "tel=phone",
         input=body,
     )
-    assert done.stdout.startswith("bank: 2 customers, 3 identifiers")
+    assert result.stdout.startswith("bank: 2 customers, 3 identifiers")
     first, second, third = handles(context, phone(1), phone(2), phone(3))
     assert first == second != third
 
@@ -147,10 +150,10 @@ def test_rejects_are_named_by_line_and_column_and_left_out(
     export.write_text(
         to_csv([customer(n) for n in range(80)]) + "\n" + "\n".join(bad) + "\n", encoding="utf-8"
     )
-    done = ullage("watchlist", "load", export, "--tenant", "bank")
-    assert done.stdout.startswith("bank: 80 customers, 240 identifiers")
-    said = sorted(line for line in done.stderr.splitlines() if "left out" in line)
-    assert said == [
+    result = ullage("watchlist", "load", export, "--tenant", "bank")
+    assert result.stdout.startswith("bank: 80 customers, 240 identifiers")
+    left_out = sorted(line for line in result.stderr.splitlines() if "left out" in line)
+    assert left_out == [
         "line 83, column phone: has no such shape; left out",
         "line 84, column resident_id: fails its checksum; left out",
         "line 85, column customer_ref: is empty; left out",
@@ -158,7 +161,7 @@ def test_rejects_are_named_by_line_and_column_and_left_out(
         "line 88, column email: has no such shape; left out",
     ]
     values = ["123456", "110105194912310021", "15400000092", "15400000093", "nobody", "C91"]
-    assert not [v for v in values if v in done.output]
+    assert not [v for v in values if v in result.output]
 
 
 def test_a_poor_list_is_refused_whole_and_what_was_live_stays(
@@ -216,15 +219,15 @@ def test_build_here_install_there(ullage, context: Context, export: Path, tmp_pa
     assert "bank.subjects stays here" in built.stdout
     assert installation.tenants(context.data) == []
     assert b"C000003" not in (tmp_path / "out" / "bank.subjects").read_bytes()
-    done = ullage("watchlist", "load", tmp_path / "out" / "bank.watchlist", "--tenant", "bank")
-    assert re.fullmatch(r"bank: epoch 1, 10 customers, until 20\d\d-\d\d-\d\d\n", done.stdout)
+    result = ullage("watchlist", "load", tmp_path / "out" / "bank.watchlist", "--tenant", "bank")
+    assert re.fullmatch(r"bank: epoch 1, 10 customers, until 20\d\d-\d\d-\d\d\n", result.stdout)
     assert len(handles(context, phone(3))) == 1
 
 
 def test_estimate_says_how_much_and_makes_nothing(ullage, context: Context, export: Path) -> None:
     before = files(context.data)
-    done = ullage("watchlist", "build", export, "--tenant", "bank", "--estimate")
-    assert re.fullmatch(r"270 tags, 0\.0 MiB, about 1 min\n", done.stdout)
+    result = ullage("watchlist", "build", export, "--tenant", "bank", "--estimate")
+    assert re.fullmatch(r"270 tags, 0\.0 MiB, about 1 min\n", result.stdout)
     assert files(context.data) == before
 
 
@@ -257,18 +260,18 @@ def test_install_refuses_what_is_foreign_expired_damaged_or_of_another_key(
     assert "is not signed by this tenant" in refusal(context, built, "other")
     for name in ("sign.key", "verify.pub"):
         context.inventory.strike(f"keys/other/{name}")
-        other = with_check_value(context.keys.read(f"bank/{name}"), f"other/{name}")
-        (context.keys.root / "other" / name).write_bytes(other)
+        other_tenant = with_check_value(context.keys.read(f"bank/{name}"), f"other/{name}")
+        (context.keys.root / "other" / name).write_bytes(other_tenant)
     assert "is of tenant bank, not other" in refusal(context, built, "other")
     key = context.keys.root / "bank" / "match-1.key"
-    held = key.read_bytes()
+    original_key = key.read_bytes()
     key.write_bytes(with_check_value(bytes(32), "bank/match-1.key"))
     assert "match-1.key is not the one whose check value" in refusal(context, built)
     context.inventory.strike("keys/bank/match-1.key")
     assert "under another key than epoch 1" in refusal(context, built)
     key.unlink()
     assert "epoch 1, whose key is not here" in refusal(context, built)
-    context.keys.write("bank/match-1.key", held)
+    context.keys.write("bank/match-1.key", original_key)
     body = built.read_bytes()
     (tmp_path / "bad.watchlist").write_bytes(body[:-9] + bytes([body[-9] ^ 255]) + body[-8:])
     assert "is not what was signed" in refusal(context, tmp_path / "bad.watchlist")
@@ -290,18 +293,18 @@ def test_subjects_are_resolved_with_a_case_and_audited(
     ullage, context: Context, export: Path, tmp_path: Path
 ) -> None:
     ullage("watchlist", "load", export, "--tenant", "bank")
-    asked = tmp_path / "handles.txt"
-    found = handles(context, phone(3), phone(4))
-    asked.write_text("\n".join([*found, "f" * 32]) + "\n", encoding="utf-8")
-    done = ullage(
-        "subjects", "resolve", asked, "--case", "2026-17", "--reason", "call the customer"
+    pseudonyms = tmp_path / "handles.txt"
+    expected = handles(context, phone(3), phone(4))
+    pseudonyms.write_text("\n".join([*expected, "f" * 32]) + "\n", encoding="utf-8")
+    result = ullage(
+        "subjects", "resolve", pseudonyms, "--case", "2026-17", "--reason", "call the customer"
     )
-    assert done.stdout.splitlines() == [
+    assert result.stdout.splitlines() == [
         "handle,customer_ref",
-        f"{found[0]},C000003",
-        f"{found[1]},C000004",
+        f"{expected[0]},C000003",
+        f"{expected[1]},C000004",
     ]
-    assert "1 of 3 pseudonyms are not in this list" in done.stderr
+    assert "1 of 3 pseudonyms are not in this list" in result.stderr
     *_, (_, entry) = audit.entries(context.data / "audit")
     assert (entry.tenant, entry.action, entry.reason) == (
         "bank",
@@ -317,16 +320,16 @@ def test_subjects_are_resolved_with_a_case_and_audited(
 def test_resolving_needs_a_case_a_reason_and_the_building_host(
     ullage, context: Context, tmp_path: Path
 ) -> None:
-    asked = tmp_path / "handles.txt"
-    asked.write_text("f" * 32, encoding="utf-8")
-    assert ullage("subjects", "resolve", asked, "--reason", "x").exit_code == 2
+    pseudonyms = tmp_path / "handles.txt"
+    pseudonyms.write_text("f" * 32, encoding="utf-8")
+    assert ullage("subjects", "resolve", pseudonyms, "--reason", "x").exit_code == 2
     for case, reason in ((" ", "x"), ("1", "")):
         assert isinstance(
-            ullage("subjects", "resolve", asked, "--case", case, "--reason", reason).exception,
+            ullage("subjects", "resolve", pseudonyms, "--case", case, "--reason", reason).exception,
             ConfigError,
         )
     assert "on the build host" in str(
-        ullage("subjects", "resolve", asked, "--case", "1", "--reason", "x").exception
+        ullage("subjects", "resolve", pseudonyms, "--case", "1", "--reason", "x").exception
     )
     gone = ullage(
         "subjects", "resolve", tmp_path / "gone", "--case", "1", "--reason", "x"
@@ -354,11 +357,11 @@ def test_every_change_of_a_list_is_in_the_audit_log(
     ullage("watchlist", "build", export, "--tenant", "bank", "--out", tmp_path)
     ullage("watchlist", "load", tmp_path / "bank.watchlist", "--tenant", "bank")
     ullage("watchlist", "rotate-key", "--tenant", "bank", "--retire")
-    found = [entry for _, entry in audit.entries(context.data / "audit")]
-    assert [entry.action.removeprefix("watchlist.") for entry in found] == [
+    entries = [entry for _, entry in audit.entries(context.data / "audit")]
+    assert [entry.action.removeprefix("watchlist.") for entry in entries] == [
         "load", "subject.erase", "subject.erased", "rotate-key", "install", "rotate-key",
     ]  # fmt: skip
-    assert {entry.tenant for entry in found} == {"bank"}
+    assert {entry.tenant for entry in entries} == {"bank"}
     assert not audit.walk_all(context.data / "audit", context.keys)[0].faults
 
 
@@ -393,11 +396,11 @@ def test_check_names_each_tenant_that_nobody_is_looked_for(ullage, context: Cont
     assert "ok     watchlists: bank 1 customers" in ullage("check").stdout
     installation.path_of(context.data, "gone", 1).unlink()
     (context.data / "ullage.toml").write_text("[tenants.bank]\n[tenants.never]\n")
-    done = ullage("check")
-    assert done.exit_code == Exit.FAILED
-    faults = [line for line in done.stdout.splitlines() if line.startswith("FAULT  watchlists")]
-    said = (
+    result = ullage("check")
+    assert result.exit_code == Exit.FAILED
+    faults = [line for line in result.stdout.splitlines() if line.startswith("FAULT  watchlists")]
+    expected = (
         "FAULT  watchlists: of gone, never none is live, so none of their customers is found: load"
         " one with "
     )
-    assert [fault.partition("`")[0] for fault in faults] == [said]
+    assert [fault.partition("`")[0] for fault in faults] == [expected]

@@ -11,7 +11,7 @@ import pytest
 from matcher.watchlist import index as module
 from matcher.watchlist.file import BODY, CHUNK
 from matcher.watchlist.index import Index
-from tests.matcher.test_watchlist_file import PUBLIC, made
+from tests.matcher.test_watchlist_file import PUBLIC, write_watchlist
 from ullage.errors import CorruptError
 
 COUNT = 60_000
@@ -24,18 +24,18 @@ OTHERS = np.frombuffer(CHANCE.randbytes(16_000), np.uint8).reshape(-1, 16)
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> bytes:
     path = tmp_path_factory.mktemp("whole") / "a.watchlist"
-    made(path, ENTRIES)
+    write_watchlist(path, ENTRIES)
     return path.read_bytes()
 
 
 @pytest.fixture
 def large(monkeypatch, tmp_path: Path) -> Path:
-    """Where a list goes that counts as too large to be checked when it is opened."""
+    """Return the path for a list that counts as too large to be checked when opened."""
     monkeypatch.setattr(module, "WHOLE_AT_ONCE", 0)
     return tmp_path / "a.watchlist"
 
 
-def asked(path: Path, tags: np.ndarray) -> list[tuple[int, int]]:
+def look_up(path: Path, tags: np.ndarray) -> list[tuple[int, int]]:
     opened = Index(path, PUBLIC)
     hits, subjects = opened.look_up(tags)
     handles = opened.handles(subjects)
@@ -46,7 +46,7 @@ def asked(path: Path, tags: np.ndarray) -> list[tuple[int, int]]:
 
 def test_a_whole_list_answers_and_is_checked_little_by_little(large: Path, whole: bytes) -> None:
     large.write_bytes(whole)
-    assert sorted(asked(large, TAGS)) == [(i, n) for i, (_, n) in enumerate(ENTRIES)]
+    assert sorted(look_up(large, TAGS)) == [(i, n) for i, (_, n) in enumerate(ENTRIES)]
     opened = Index(large, PUBLIC)
     for turn in range(len(whole) // CHUNK + 1):
         assert opened.chunks._checked.sum() == turn
@@ -77,10 +77,12 @@ def test_a_flipped_bit_names_no_wrong_customer_and_is_noticed(
         return  # in the table of digests: noticed at once
     numbers = np.arange(0, COUNT, 7)
     try:
-        found = asked(large, TAGS[numbers])
+        matches = look_up(large, TAGS[numbers])
     except CorruptError:
-        found = []
-    assert {(int(numbers[h]), n) for h, n in found} <= {(i, n) for i, (_, n) in enumerate(ENTRIES)}
+        matches = []
+    assert {(int(numbers[h]), n) for h, n in matches} <= {
+        (i, n) for i, (_, n) in enumerate(ENTRIES)
+    }
     with pytest.raises(
         CorruptError, match=r"a\.watchlist is not what was signed: install or build it again"
     ):
@@ -115,7 +117,7 @@ def test_a_value_that_many_share_is_found_with_all_its_customers(tmp_path: Path)
         + ENTRIES[:300]
         + [(b"\5" * 15 + b"\6", 7), (b"\5" * 15 + b"\4", 8)]
     )
-    watchlist = made(tmp_path / "a.watchlist", entries)
+    watchlist = write_watchlist(tmp_path / "a.watchlist", entries)
     tags = np.frombuffer(
         b"\5" * 16 + ENTRIES[4][0] + b"\5" * 15 + b"\6" + b"\5" * 15 + b"\7", np.uint8
     ).reshape(-1, 16)
@@ -127,8 +129,8 @@ def test_a_value_that_many_share_is_found_with_all_its_customers(tmp_path: Path)
 
 
 def test_rows_of_handles_are_found_by_halving(tmp_path: Path) -> None:
-    opened = made(tmp_path / "a.watchlist", ENTRIES[:1000]).main
-    known = opened.handles(np.arange(opened.header.subjects))
-    assert opened.rows_of(known).tolist() == list(range(len(known)))
+    opened = write_watchlist(tmp_path / "a.watchlist", ENTRIES[:1000]).main
+    stored = opened.handles(np.arange(opened.header.subjects))
+    assert opened.rows_of(stored).tolist() == list(range(len(stored)))
     assert opened.rows_of(OTHERS[:50]).tolist() == [-1] * 50
     assert opened.rows_of(np.empty((0, 16), np.uint8)).tolist() == []

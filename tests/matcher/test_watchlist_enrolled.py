@@ -22,7 +22,7 @@ VALUES = ("phone", "resident_id", "email")
 
 @pytest.fixture
 def context(data: Path) -> Context:
-    """The command line goes by the real clock."""
+    """Return a context at the real clock, by which the command line runs."""
     return Context(data)
 
 
@@ -33,22 +33,22 @@ def write(path: Path, customers: list[dict[str, str]]) -> Path:
 
 def pairs(context: Context, path: Path | None = None) -> list[tuple[bytes, bytes]]:
     opened = VerifiedList(path or path_of(context.data, "bank"), context.keys, "bank")
-    return [(row[:16].tobytes(), row[16:].tobytes()) for some in opened.pairs() for row in some]
+    return [(row[:16].tobytes(), row[16:].tobytes()) for block in opened.pairs() for row in block]
 
 
-def expected(context: Context, customers: list[dict[str, str]]) -> list[tuple[bytes, bytes]]:
-    """As search itself makes the tags, one of each value that somebody may type."""
-    key, found = context.keys.read("bank/index-1.key"), set()
-    for one in customers:
-        [handle] = handles(context.keys, "bank", [one["customer_ref"]])
+def compute_tags(context: Context, customers: list[dict[str, str]]) -> list[tuple[bytes, bytes]]:
+    """Return the tags that search itself computes, one for each value that may be typed."""
+    key, computed = context.keys.read("bank/index-1.key"), set()
+    for person in customers:
+        [handle] = handles(context.keys, "bank", [person["customer_ref"]])
         for kind in VALUES:
-            if one.get(kind):
-                tags = index_tags(key, "bank", kind, Secret(one[kind]))
-                found |= {
+            if person.get(kind):
+                tags = index_tags(key, "bank", kind, Secret(person[kind]))
+                computed |= {
                     (bytes.fromhex(tag), handle.tobytes())
-                    for tag in (tags[:1] if "+" not in one[kind] else tags[::13])
+                    for tag in (tags[:1] if "+" not in person[kind] else tags[::13])
                 }
-    return sorted(found)
+    return sorted(computed)
 
 
 def test_it_is_off_unless_it_is_asked_for(ullage, context: Context, tmp_path: Path) -> None:
@@ -63,9 +63,9 @@ def test_load_writes_a_pair_for_each_value_that_may_be_typed(
 ) -> None:
     people = [*BANK, customer(11, phone=BANK[0]["phone"])]
     export = write(tmp_path / "export.csv", people)
-    done = ullage("watchlist", "load", export, "--tenant", "bank", "--enrolled")
-    assert done.exit_code == 0
-    assert pairs(context) == expected(context, people)
+    result = ullage("watchlist", "load", export, "--tenant", "bank", "--enrolled")
+    assert result.exit_code == 0
+    assert pairs(context) == compute_tags(context, people)
     assert len(pairs(context)) == 33
     assert "bank recorded: 33 pairs of " in ullage("watchlist", "show").stdout
     assert "what is recorded: bank 33 values of " in ullage("check").stdout
@@ -83,21 +83,21 @@ def test_a_plus_tag_is_recorded_both_ways(ullage, context: Context, tmp_path: Pa
         context.keys.read("bank/index-1.key"),
         VerifiedList(path_of(context.data, "bank"), context.keys, "bank"),
     )
-    asked = {
+    tags_of = {
         m: index_tags(key, "bank", "email", Secret(f"{m}@example.com"))
         for m in ("li+shop", "li", "li+x", "wang")
     }
-    found = {
-        mail: any(opened.has(bytes.fromhex(tag)) for tag in tags) for mail, tags in asked.items()
+    recorded = {
+        mail: any(opened.has(bytes.fromhex(tag)) for tag in tags) for mail, tags in tags_of.items()
     }
-    assert found == {"li+shop": True, "li": True, "li+x": True, "wang": False}
+    assert recorded == {"li+shop": True, "li": True, "li+x": True, "wang": False}
 
 
 def test_a_list_that_was_built_apart_serves_a_host_with_two_keys(
     ullage, context: Context, tmp_path: Path
 ) -> None:
     out, search = tmp_path / "out", Context(tmp_path / "search")
-    done = ullage(
+    result = ullage(
         "watchlist",
         "build",
         write(tmp_path / "export.csv", BANK),
@@ -107,7 +107,7 @@ def test_a_list_that_was_built_apart_serves_a_host_with_two_keys(
         out,
         "--enrolled",
     )
-    assert "to search, into its folder enrolled" in done.stdout
+    assert "to search, into its folder enrolled" in result.stdout
     list(setup.initialise(search))
     path = path_of(search.data, "bank")
     for folder in (path.parent, search.keys.root / "bank"):
@@ -115,7 +115,7 @@ def test_a_list_that_was_built_apart_serves_a_host_with_two_keys(
     shutil.copy(out / "bank.enrolled", path)
     for name in ("index-1.key", "verify.pub"):
         shutil.copy(context.keys.root / "bank" / name, search.keys.root / "bank")
-    assert pairs(search) == expected(context, BANK)
+    assert pairs(search) == compute_tags(context, BANK)
     assert sorted(p.name for p in out.iterdir()) == [
         "bank.enrolled",
         "bank.subjects",
@@ -139,19 +139,19 @@ def test_a_days_changes_leave_the_list_as_a_new_one_would_be(
     ullage(
         "watchlist", "build" if apart else "load", export, "--tenant", "bank", "--enrolled", *how
     )
-    for came, went in (
+    for added, went in (
         ([customer(400), customer(7, phone="15400000777")], [{"customer_ref": "C000004"}]),
         ([customer(401), customer(4)], [{"customer_ref": "C000007", "phone": people[7]["phone"]}]),
     ):
-        files = write(tmp_path / "came.csv", came), "--remove", write(tmp_path / "went.csv", went)
+        files = write(tmp_path / "came.csv", added), "--remove", write(tmp_path / "went.csv", went)
         assert ullage("watchlist", "update", *files, "--tenant", "bank", *how).exit_code == 0
     now = [
-        *(one for one in people if one["customer_ref"] != "C000007"),
+        *(person for person in people if person["customer_ref"] != "C000007"),
         customer(400),
         customer(401),
     ]
     now.append(customer(7, phone="15400000777"))
-    assert pairs(context, path) == expected(context, now)
+    assert pairs(context, path) == compute_tags(context, now)
 
 
 def test_an_erased_customer_is_recorded_no_more(ullage, context: Context, tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_an_erased_customer_is_recorded_no_more(ullage, context: Context, tmp_pa
         "watchlist", "load", write(tmp_path / "export.csv", BANK), "--tenant", "bank", "--enrolled"
     )
     [handle] = handles(context.keys, "bank", [BANK[3]["customer_ref"]])
-    done = ullage(
+    result = ullage(
         "erase",
         "--case",
         "C-1",
@@ -170,14 +170,14 @@ def test_an_erased_customer_is_recorded_no_more(ullage, context: Context, tmp_pa
         "--subject",
         handle.tobytes().hex(),
     )
-    assert done.exit_code == 0
-    kept = [one for one in BANK if one is not BANK[3]]
-    assert sorted(set(pairs(context))) == expected(context, kept)
+    assert result.exit_code == 0
+    remaining = [person for person in BANK if person is not BANK[3]]
+    assert sorted(set(pairs(context))) == compute_tags(context, remaining)
     assert handle.tobytes() not in path_of(context.data, "bank").read_bytes()
     # a host that has this list alone
     (context.data / "watchlists" / "bank" / "1.watchlist").unlink()
     (context.keys.root / "bank" / "match-1.key").unlink()
-    [other] = handles(context.keys, "bank", [BANK[4]["customer_ref"]])
+    [neighbour] = handles(context.keys, "bank", [BANK[4]["customer_ref"]])
     assert (
         ullage(
             "erase",
@@ -188,7 +188,7 @@ def test_an_erased_customer_is_recorded_no_more(ullage, context: Context, tmp_pa
             "--tenant",
             "bank",
             "--subject",
-            other.tobytes().hex(),
+            neighbour.tobytes().hex(),
         ).exit_code
         == 0
     )
@@ -224,12 +224,12 @@ def test_a_damaged_list_is_said_in_one_line(
     content = bytearray(path.read_bytes())
     content[4100 if command == ("check",) else 60] ^= 4
     path.write_bytes(content)
-    done = ullage(*command)
-    assert done.exit_code != 0
-    said = [
+    result = ullage(*command)
+    assert result.exit_code != 0
+    errors = [
         line
-        for line in f"{done.stdout}\n{done.stderr}\n{done.exception or ''}".splitlines()
+        for line in f"{result.stdout}\n{result.stderr}\n{result.exception or ''}".splitlines()
         if "bank.enrolled" in line
     ]
-    assert len(said) == 1
-    assert command == ("check",) or isinstance(done.exception, ConfigError | SystemExit)
+    assert len(errors) == 1
+    assert command == ("check",) or isinstance(result.exception, ConfigError | SystemExit)

@@ -39,8 +39,8 @@ HEADER = WatchlistHeader(
 )  # fmt: skip
 
 
-def made(path: Path, entries: list[tuple[bytes, int]], **changes) -> Watchlist:
-    """A watchlist of (tag, customer number) entries."""
+def write_watchlist(path: Path, entries: list[tuple[bytes, int]], **changes) -> Watchlist:
+    """Write and open a customer list of (tag, customer number) entries."""
     tags = np.frombuffer(b"".join(tag for tag, _ in entries), np.uint8).reshape(-1, 16)
     owner = np.frombuffer(b"".join(n.to_bytes(16, "big") for _, n in entries), np.uint8).reshape(
         -1, 16
@@ -64,8 +64,8 @@ def made(path: Path, entries: list[tuple[bytes, int]], **changes) -> Watchlist:
     return Watchlist(path, PUBLIC)
 
 
-def looked_up(watchlist: Watchlist, asked: list[bytes]) -> list[tuple[int, int]]:
-    tags = np.frombuffer(b"".join(asked), np.uint8).reshape(-1, 16)
+def look_up(watchlist: Watchlist, tags_: list[bytes]) -> list[tuple[int, int]]:
+    tags = np.frombuffer(b"".join(tags_), np.uint8).reshape(-1, 16)
     hits, subjects = watchlist.look_up(tags)
     return sorted(
         (int(h), int(watchlist.handle(int(s)), 16)) for h, s in zip(hits, subjects, strict=True)
@@ -82,13 +82,13 @@ TAGS = st.binary(min_size=16, max_size=16) | st.tuples(
     st.lists(TAGS, max_size=10),
 )
 def test_a_look_up_gives_what_a_dictionary_gives(tmp_path_factory, entries, others) -> None:
-    watchlist = made(tmp_path_factory.mktemp("w") / "a.watchlist", entries)
-    asked = [tag for tag, _ in entries] + others
-    held: dict[bytes, set[int]] = {}
+    watchlist = write_watchlist(tmp_path_factory.mktemp("w") / "a.watchlist", entries)
+    queries = [tag for tag, _ in entries] + others
+    expected: dict[bytes, set[int]] = {}
     for tag, number in entries:
-        held.setdefault(tag, set()).add(number)
-    assert looked_up(watchlist, asked) == sorted(
-        (i, n) for i, tag in enumerate(asked) for n in held.get(tag, ())
+        expected.setdefault(tag, set()).add(number)
+    assert look_up(watchlist, queries) == sorted(
+        (i, n) for i, tag in enumerate(queries) for n in expected.get(tag, ())
     )
     watchlist.check()
 
@@ -98,10 +98,10 @@ def test_a_hundred_thousand_entries(tmp_path: Path) -> None:
     entries = [(chance.randbytes(16), n // 3) for n in range(100_000)]
     entries += [(entries[0][0], 77_777), (entries[0][0], 88_888)]
     path = tmp_path / "a.watchlist"
-    watchlist = made(path, entries)
-    asked = [tag for tag, _ in entries[:5000]] + [chance.randbytes(16) for _ in range(5000)]
-    wanted = [(i, n) for i, (_, n) in enumerate(entries[:5000])] + [(0, 77_777), (0, 88_888)]
-    assert looked_up(watchlist, asked) == sorted(wanted)
+    watchlist = write_watchlist(path, entries)
+    queries = [tag for tag, _ in entries[:5000]] + [chance.randbytes(16) for _ in range(5000)]
+    expected = [(i, n) for i, (_, n) in enumerate(entries[:5000])] + [(0, 77_777), (0, 88_888)]
+    assert look_up(watchlist, queries) == sorted(expected)
     assert watchlist.header.entries == len(entries)
     assert path.stat().st_size <= len(entries) * 24 + watchlist.header.subjects * 16 + 8192
     assert watchlist.counts() == {"phone": 7, "phone.md5": 0}
@@ -110,32 +110,32 @@ def test_a_hundred_thousand_entries(tmp_path: Path) -> None:
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=20), st.integers(14, 40))
 def test_a_tag_has_two_marks_in_a_word(highs: list[int], bitmap: int) -> None:
     high = np.array(highs, np.uint64)
-    one = [1 << (n >> (64 - bitmap)) % 64 for n in highs]
+    tag_marks = [1 << (n >> (64 - bitmap)) % 64 for n in highs]
     assert marks(high, bitmap).tolist() == [
-        mark | 1 << n % 64 for mark, n in zip(one, highs, strict=True)
+        mark | 1 << n % 64 for mark, n in zip(tag_marks, highs, strict=True)
     ]
 
 
 def test_few_tags_that_are_not_there_pass_the_bitmap(tmp_path: Path) -> None:
     chance = random.Random(4)
-    held = np.frombuffer(chance.randbytes(16 * 10_000), np.uint8).reshape(-1, 16)
-    watchlist = made(tmp_path / "a.watchlist", [(tag.tobytes(), 1) for tag in held])
-    others = np.frombuffer(chance.randbytes(8 * 100_000), np.uint64)
-    assert len(watchlist.main.in_bitmap(others)) < 5000
-    assert len(watchlist.main.in_bitmap(upper(held))) == len(held)
+    stored = np.frombuffer(chance.randbytes(16 * 10_000), np.uint8).reshape(-1, 16)
+    watchlist = write_watchlist(tmp_path / "a.watchlist", [(tag.tobytes(), 1) for tag in stored])
+    foreign = np.frombuffer(chance.randbytes(8 * 100_000), np.uint64)
+    assert len(watchlist.main.in_bitmap(foreign)) < 5000
+    assert len(watchlist.main.in_bitmap(upper(stored))) == len(stored)
 
 
 def test_nothing_asked_and_nothing_found(tmp_path: Path) -> None:
-    watchlist = made(tmp_path / "a.watchlist", [(bytes(16), 1)])
-    assert looked_up(watchlist, []) == []
-    assert looked_up(watchlist, [b"\1" * 16]) == []
+    watchlist = write_watchlist(tmp_path / "a.watchlist", [(bytes(16), 1)])
+    assert look_up(watchlist, []) == []
+    assert look_up(watchlist, [b"\1" * 16]) == []
 
 
 def test_the_same_entry_twice_is_kept_once(tmp_path: Path) -> None:
-    assert made(tmp_path / "a.watchlist", [(bytes(16), 1)] * 3).header.entries == 1
+    assert write_watchlist(tmp_path / "a.watchlist", [(bytes(16), 1)] * 3).header.entries == 1
 
 
-def opened(path: Path) -> Watchlist:
+def open_checked(path: Path) -> Watchlist:
     watchlist = Watchlist(path, PUBLIC)
     watchlist.check()
     return watchlist
@@ -144,7 +144,7 @@ def opened(path: Path) -> Watchlist:
 @pytest.fixture
 def whole(tmp_path: Path) -> bytes:
     chance = random.Random(3)
-    made(tmp_path / "whole.watchlist", [(chance.randbytes(16), n) for n in range(50)])
+    write_watchlist(tmp_path / "whole.watchlist", [(chance.randbytes(16), n) for n in range(50)])
     return (tmp_path / "whole.watchlist").read_bytes()
 
 
@@ -163,7 +163,7 @@ def test_any_flipped_byte_is_seen(tmp_path: Path, whole: bytes) -> None:
             whole[:place] + bytes([whole[place] ^ (1 << chance.randrange(8))]) + whole[place + 1 :]
         )
         with pytest.raises((ConfigError, CorruptError)):
-            opened(path)
+            open_checked(path)
 
 
 def test_any_truncation_and_any_addition_is_seen(tmp_path: Path, whole: bytes) -> None:
@@ -181,10 +181,10 @@ def test_any_truncation_and_any_addition_is_seen(tmp_path: Path, whole: bytes) -
     ]:
         path.write_bytes(whole[:length])
         with pytest.raises((ConfigError, CorruptError)):
-            opened(path)
+            open_checked(path)
     path.write_bytes(whole + b"\0")
     with pytest.raises(CorruptError):
-        opened(path)
+        open_checked(path)
 
 
 def test_another_signer_is_refused(tmp_path: Path, whole: bytes) -> None:
@@ -198,7 +198,7 @@ def test_what_another_version_wrote_is_refused_and_said_so(tmp_path: Path, chang
     with pytest.raises(
         ConfigError, match=f"has version {changes.get('version', VERSION)}, .* build it again"
     ):
-        made(tmp_path / "a.watchlist", [(bytes(16), 1)], **changes)
+        write_watchlist(tmp_path / "a.watchlist", [(bytes(16), 1)], **changes)
 
 
 @pytest.mark.parametrize(
@@ -212,6 +212,6 @@ def test_a_head_that_nobody_signed_is_not_repeated(tmp_path: Path, said: dict) -
 
 
 def test_the_file_is_its_owners_alone_and_no_draft_is_left(tmp_path: Path) -> None:
-    made(tmp_path / "a.watchlist", [(bytes(16), 1)])
+    write_watchlist(tmp_path / "a.watchlist", [(bytes(16), 1)])
     assert (tmp_path / "a.watchlist").stat().st_mode & 0o077 == 0
     assert [p.name for p in tmp_path.iterdir()] == ["a.watchlist"]

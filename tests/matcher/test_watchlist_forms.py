@@ -12,47 +12,47 @@ from ullage.lookup.values import DIGESTED, written_forms
 
 def forms(kind: str, *values: str, digested: bool = True) -> list[tuple[str, int, str]]:
     texts = Texts.of([value.encode() for value in values])
-    made = enrolled(kind, texts, digested)
+    enrolments = enrolled(kind, texts, digested)
     return [
         (form, int(row), text)
-        for form, rows, taken in made
-        for row, text in zip(rows, taken.strings(), strict=True)
+        for form, rows, columns_ in enrolments
+        for row, text in zip(rows, columns_.strings(), strict=True)
     ]
 
 
 def digests(value: str, row: int = 0) -> set[tuple[str, int, str]]:
-    made = {
+    expected = {
         (form, row, hashlib.new(form, value.encode()).hexdigest())
         for form in ("md5", "sha1", "sha256")
     }
-    return made | {("md5", row, hashlib.md5(value.encode()).hexdigest()[8:24])}
+    return expected | {("md5", row, hashlib.md5(value.encode()).hexdigest()[8:24])}
 
 
 def test_a_phone_number_in_every_form() -> None:
-    made = forms("phone", "13800138000")
-    wanted = {("plain", 0, "13800138000"), ("masked", 0, "138****8000")}
+    enrolments = forms("phone", "13800138000")
+    expected = {("plain", 0, "13800138000"), ("masked", 0, "138****8000")}
     for written in ("13800138000", "8613800138000", "+8613800138000"):
-        wanted |= digests(written)
-    assert set(made) == wanted
-    assert len(made) == len(wanted) == entries_of("phone", digested=True)
-    assert ("md5", 0, "7945bd83237335e5376ff44d62e4f0ae") in made
-    assert ("md5", 0, "237335e5376ff44d") in made
-    assert ("md5", 0, "709559e9597fadc042d59c664fe27e7e") in made
+        expected |= digests(written)
+    assert set(enrolments) == expected
+    assert len(enrolments) == len(expected) == entries_of("phone", digested=True)
+    assert ("md5", 0, "7945bd83237335e5376ff44d62e4f0ae") in enrolments
+    assert ("md5", 0, "237335e5376ff44d") in enrolments
+    assert ("md5", 0, "709559e9597fadc042d59c664fe27e7e") in enrolments
 
 
 def test_a_resident_id_in_every_form() -> None:
-    made = forms("resident_id", "11010519491231002X")
-    assert set(made) == {
+    enrolments = forms("resident_id", "11010519491231002X")
+    assert set(enrolments) == {
         ("plain", 0, "11010519491231002X"), ("masked", 0, "1101**********002X"),
         ("masked", 0, "110105********002X"),
         *digests("11010519491231002X"),
     }  # fmt: skip
-    assert len(made) == entries_of("resident_id", digested=True)
+    assert len(enrolments) == entries_of("resident_id", digested=True)
 
 
 def test_an_address_with_a_plus_tag_is_enrolled_without_it_too() -> None:
-    made = forms("email", "a@example.com", "b+x@example.com")
-    assert set(made) == {
+    enrolments = forms("email", "a@example.com", "b+x@example.com")
+    assert set(enrolments) == {
         ("plain", 0, "a@example.com"), ("plain", 1, "b+x@example.com"),
         ("plain", 1, "b@example.com"),
         *digests("a@example.com"), *digests("b+x@example.com", 1), *digests("b@example.com", 1),
@@ -75,9 +75,12 @@ def test_without_digests_and_without_values() -> None:
 
 @pytest.mark.parametrize("number", ["+85291234567", "+6591234567"])
 def test_a_foreign_number_has_neither_domestic_prefix_nor_mask(number: str) -> None:
-    made = forms("phone", number, "13800138000")
-    assert {entry for entry in made if entry[1] == 0} == {("plain", 0, number), *digests(number)}
-    assert sum(row == 1 for _, row, _ in made) == 14
+    enrolments = forms("phone", number, "13800138000")
+    assert {entry for entry in enrolments if entry[1] == 0} == {
+        ("plain", 0, number),
+        *digests(number),
+    }
+    assert sum(row == 1 for _, row, _ in enrolments) == 14
 
 
 def test_masks_are_those_that_are_searched_for() -> None:
@@ -104,9 +107,9 @@ EACH = sorted({(kind.name, normal) for kind in kinds().values() for _, normal in
     ("kind", "value"), [*EACH, ("phone", "+85291234567"), ("email", "b+x@example.com")]
 )
 def test_a_look_up_asks_for_all_that_is_enrolled_but_masks(kind: str, value: str) -> None:
-    made = {
+    enrolments = {
         (form, text)
         for form, _, text in forms(kind, value, digested=kind in DIGESTED)
         if form != masked_value.FORM
     }
-    assert set(written_forms(kind, value)) == made
+    assert set(written_forms(kind, value)) == enrolments

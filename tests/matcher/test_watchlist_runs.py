@@ -19,20 +19,20 @@ def some(count: int, distinct: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return tags, rng.permutation(count).astype(np.uint32)
 
 
-def plainly(tags: np.ndarray, numbers: np.ndarray) -> list[tuple[bytes, int]]:
+def sort_plainly(tags: np.ndarray, numbers: np.ndarray) -> list[tuple[bytes, int]]:
     return sorted(zip([tag.tobytes() for tag in tags], numbers.tolist(), strict=True))
 
 
 def read(runs: Runs, renumbered: np.ndarray | None = None) -> list[tuple[bytes, int]]:
-    found, beyond = [], 0
+    records, beyond = [], 0
     for part in runs.ranges(renumbered):
         assert part.first == beyond
         beyond = part.beyond
         tags = joined(part.high, part.low)
         assert ((tags[:, 0] >= part.first) & (tags[:, 0] < beyond)).all()
-        found += zip([tag.tobytes() for tag in tags], part.number.tolist(), strict=True)
+        records += zip([tag.tobytes() for tag in tags], part.number.tolist(), strict=True)
     assert beyond == module.RANGES
-    return found
+    return records
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_any_run_length_and_any_step(
     for start in range(0, 3000, 500):
         runs.add(tags[start : start + 500], numbers[start : start + 500])
     assert runs.count == 3000
-    assert read(runs) == plainly(tags, numbers)
+    assert read(runs) == sort_plainly(tags, numbers)
     assert list(tmp_path.iterdir()) == []
     runs.close()
 
@@ -59,7 +59,7 @@ def test_numbers_are_exchanged_before_sorting(tmp_path: Path) -> None:
     runs = Runs(tmp_path)
     runs.add(tags, numbers)
     exchanged = np.arange(1000, dtype=np.uint32)[::-1].copy()
-    assert read(runs, exchanged) == plainly(tags, exchanged[numbers])
+    assert read(runs, exchanged) == sort_plainly(tags, exchanged[numbers])
 
 
 def test_nothing_added_is_nothing_read(tmp_path: Path) -> None:
@@ -72,8 +72,8 @@ def test_a_range_with_more_records_than_places_is_sorted_too(monkeypatch, bits: 
     rng = np.random.default_rng(1)
     high = rng.integers(0, 1 << 63, 500, np.uint64) >> np.uint64(40)  # many tie in their top bits
     low, number = rng.integers(0, 3, 500, np.uint64), rng.integers(0, 9, 500).astype(np.uint32)
-    done = list(zip(*(column.tolist() for column in _sorted(high, low, number)), strict=True))
-    assert done == sorted(zip(high.tolist(), low.tolist(), number.tolist(), strict=True))
+    records = list(zip(*(column.tolist() for column in _sorted(high, low, number)), strict=True))
+    assert records == sorted(zip(high.tolist(), low.tolist(), number.tolist(), strict=True))
 
 
 def test_fresh_rows_differ_from_the_one_before() -> None:

@@ -31,7 +31,7 @@ def header_of(context: Context, suffix: str = installation.SUFFIX):
     return read_header(path, verify_key(context.keys, "bank"))
 
 
-def updated(ullage: Callable[..., Result], context: Context, *customers: dict[str, str]) -> None:
+def update(ullage: Callable[..., Result], context: Context, *customers: dict[str, str]) -> None:
     (context.data / "building").mkdir(exist_ok=True)
     (context.data / "more.csv").write_text(to_csv(customers), encoding="utf-8")
     assert (
@@ -111,8 +111,8 @@ def test_a_list_that_lacks_it_and_says_that_it_has_it_is_refused(
 def test_a_days_changes_have_their_own(
     bank: Context, ullage: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    updated(ullage, bank, customer(10), customer(11))
-    updated(ullage, bank, customer(12))
+    update(ullage, bank, customer(10), customer(11))
+    update(ullage, bank, customer(12))
     header = header_of(bank, installation.DELTA)
     assert (header.customers, header.subjects) == (3, 4)
     [lists] = installation.load(bank)
@@ -132,14 +132,14 @@ def test_a_days_changes_have_their_own(
 def test_erasing_spares_it_and_erasing_it_is_refused(
     bank: Context, ullage: Callable[..., Result]
 ) -> None:
-    updated(ullage, bank, customer(10))
+    update(ullage, bank, customer(10))
     [lists] = installation.load(bank)
     for handle in lists.epochs[0].list.handles(np.arange(11)):
-        done = ullage(
+        result = ullage(
             "erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", handle
         )
         assert (
-            re.search("watchlists: [1-9][0-9]* removed", done.output)
+            re.search("watchlists: [1-9][0-9]* removed", result.output)
             or handle == SELF_TEST_HANDLE.hex()
         )
         installation.load(bank)
@@ -162,11 +162,11 @@ def test_the_header_tells_another_index_key_and_another_key_of_handles(
     bank: Context, ullage: Callable[..., Result]
 ) -> None:
     load = {"index-1.key": (), "handle.key": (bank.data / "bank.csv", "--tenant", "bank")}
-    held = {
+    keys_ = {
         name: (bank.keys.root / "bank" / name).read_bytes()
         for name in ("index-1.key", "handle.key")
     }
-    for name, key in held.items():
+    for name, key in keys_.items():
         path = bank.keys.root / "bank" / name
         bank.inventory.strike(f"keys/bank/{name}")
         path.write_bytes(with_check_value(bytes(32), f"bank/{name}"))

@@ -72,7 +72,7 @@ def test_a_header_in_chinese_maps_by_itself(tmp_path: Path, encoding: str) -> No
         "card": ["卡号", "银行卡号"], "email": ["邮箱", "电子邮箱"], "wechat": ["微信"],
         "qq": ["QQ"],
     }  # fmt: skip
-    words = [word for own in kinds.values() for word in own]
+    words = [word for kind_words in kinds.values() for word in kind_words]
     path = put(
         tmp_path,
         (",".join(["编号", *words]) + "\n" + "C1" + ",x" * len(words) + "\n").encode(encoding),
@@ -80,7 +80,7 @@ def test_a_header_in_chinese_maps_by_itself(tmp_path: Path, encoding: str) -> No
     [batch] = Source(path, {}).batches()
     assert batch.references.strings() == ["C1"]
     assert [(c.kind, c.name) for c in batch.columns] == [
-        (kind, word) for kind, own in kinds.items() for word in own
+        (kind, word) for kind, kind_words in kinds.items() for word in kind_words
     ]
 
 
@@ -191,9 +191,9 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_says_where_and_never_what(tmp_path: Path, fault: str) -> None:
-    body, said = FAULTS[fault]
+    body, message = FAULTS[fault]
     path = put(tmp_path, body)
-    with pytest.raises(ConfigError, match=said) as error:
+    with pytest.raises(ConfigError, match=message) as error:
         read(path)
     assert str(path) in str(error.value)
     assert SECRET not in str(error.value)
@@ -284,11 +284,11 @@ def test_one_row_an_identifier(tmp_path: Path) -> None:
         tmp_path, "id,what,value\nC1,phone,1\nC1,邮箱,a@example.com\nC2, phone ,2\n".encode()
     )
     batches = list(Source(path, {"邮箱": "email"}, long=["id", "what", "value"]).batches())
-    seen = {
+    read_batches = {
         b.columns[0].kind: (b.references.strings(), list(b.lines), b.columns[0].cells.strings())
         for b in batches
     }
-    assert seen == {
+    assert read_batches == {
         "phone": (["C1", "C2"], [2, 4], ["1", "2"]),
         "email": (["C1"], [3], ["a@example.com"]),
     }
@@ -315,7 +315,7 @@ def test_parquet_columns_of_every_type_are_texts(tmp_path: Path) -> None:
     from pyarrow import parquet
 
     values = ["13800138000", None, "", "x" * 700, "张某"]
-    made = {
+    columns_ = {
         "customer_ref": pa.array([1, 2, 3, 4, 5], pa.int64()),
         "phone": pa.array(values),
         "email": pa.array(values, pa.large_string()),
@@ -323,7 +323,7 @@ def test_parquet_columns_of_every_type_are_texts(tmp_path: Path) -> None:
         "card": pa.array([1.5, None, 2.0, 3.0, 4.0]),
         "other": pa.array(values),
     }
-    parquet.write_table(pa.table(made), tmp_path / "list.parquet")
+    parquet.write_table(pa.table(columns_), tmp_path / "list.parquet")
     [batch] = Source(tmp_path / "list.parquet", {}).batches()
     cells = {column.kind: column.cells for column in batch.columns}
     assert batch.references.strings() == ["1", "2", "3", "4", "5"]

@@ -18,13 +18,13 @@ BODY = "customer_ref,phone,account\nC1,13800138000,7\nC2,,8\nC3,13800138001,x\n"
 def control(folder: Path, totals: str, body: str = BODY, **options) -> None:
     (folder / "control.txt").write_text(totals, encoding="utf-8")
     (folder / "list.csv").write_text(body, encoding="utf-8")
-    made, source = (
+    expected_totals, source = (
         Control(folder / "control.txt"),
         Source(folder / "list.csv", {"account": "card"}, **options),
     )
     for batch in source.batches():
-        made.add(batch)
-    made.reconcile(source)
+        expected_totals.add(batch)
+    expected_totals.reconcile(source)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_control_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 @pytest.fixture
 def context(data: Path) -> Context:
-    """The command line goes by the real clock."""
+    """Return a context at the real clock, by which the command line runs."""
     return Context(data)
 
 
@@ -102,12 +102,12 @@ def test_a_list_without_header_and_one_with_a_row_an_identifier(
 ) -> None:
     path = tmp_path / "list.txt"
     path.write_text(f"C1;-;{phone(1)}\nC2;-;{phone(2)}\n", encoding="utf-8")
-    done = ullage(
+    result = ullage(
         "watchlist", "load", path, "--tenant", "bank", "--columns", "customer_ref,-,phone"
     )
-    assert done.stdout.startswith("bank: 2 customers, 2 identifiers")
+    assert result.stdout.startswith("bank: 2 customers, 2 identifiers")
     path.write_text(f"r\tk\tv\nC1\ttel\t{phone(1)}\nC1\temail\tc1@example.com\n", encoding="utf-8")
-    done = ullage(
+    result = ullage(
         "watchlist",
         "load",
         path,
@@ -121,7 +121,7 @@ def test_a_list_without_header_and_one_with_a_row_an_identifier(
         "\\t",
         "--shrink",
     )
-    assert done.stdout.startswith("bank: 1 customers, 2 identifiers")
+    assert result.stdout.startswith("bank: 1 customers, 2 identifiers")
     wrong = ullage("watchlist", "load", path, "--tenant", "bank", "--long", "r,k").exception
     assert "--long r,k: name three columns" in str(wrong)
     assert "fits no file" in str(
@@ -137,11 +137,11 @@ def test_many_rejects_are_shown_in_part_and_counted_by_reason(
         row["phone"] = "777"
     rows[20]["email"] = "nobody"
     (tmp_path / "list.csv").write_text(to_csv(rows), encoding="utf-8")
-    said = ullage(
+    output = ullage(
         "watchlist", "load", tmp_path / "list.csv", "--tenant", "bank"
     ).stderr.splitlines()
-    assert said[0] == "line 2, column phone: has no such shape; left out"
-    assert said[10:] == [
+    assert output[0] == "line 2, column phone: has no such shape; left out"
+    assert output[10:] == [
         "… and 3 more left out",
         "  12 of column phone: has no such shape",
         "  1 of column email: has no such shape",

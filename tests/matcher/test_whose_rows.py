@@ -24,7 +24,7 @@ STRANGERS = 5_000_000
 
 
 def card(number: int, bin_: str = OURS) -> str:
-    """A card of that range."""
+    """Return a card number of that range."""
     digits = f"{bin_}{number:09d}"
     doubled = sum(sum(divmod(2 * int(d), 10)) for d in digits[::-2]) + sum(
         int(d) for d in digits[-2::-2]
@@ -42,30 +42,31 @@ TABLE = (
 
 @pytest.fixture
 def context(data: Path) -> Context:
-    """The command line goes by the real clock."""
+    """Return a context at the real clock, by which the command line runs."""
     (data / "ullage.toml").write_text(TABLE, encoding="utf-8")
     return Context(data)
 
 
 @pytest.fixture
 def told(ullage: Callable[..., Any], tmp_path: Path) -> Callable[[list[str]], tuple[str, str]]:
-    """Origin and its reasons of a list with these lines."""
+    """Return a function that gives the leak source of a list and the reasons."""
 
-    def judged(lines: list[str]) -> tuple[str, str]:
+    def assess_lines(lines: list[str]) -> tuple[str, str]:
         (tmp_path / "list.csv").write_text("\n".join(lines), encoding="utf-8")
         [tenant] = json.loads(ullage("assess", tmp_path / "list.csv", "--json").stdout)["tenants"]
         return tenant["origin"]["verdict"], "\n".join(
             reason[2] for reason in tenant["origin"]["reasons"]
         )
 
-    return judged
+    return assess_lines
 
 
 def rows(
     ours: int, all_: int, cards: Callable[[int], str], more: Callable[[int], str] = lambda _: "x"
 ) -> list[str]:
-    """Names, phones and cards: of customers in the first `ours` rows, of strangers in the
-    others.
+    """Return a header and rows of names, phones and cards.
+
+    The first `ours` rows are customers, the others strangers.
     """
     people = [(CUSTOMERS[n]["name"], phone(n)) for n in range(ours)]
     people += [
@@ -173,8 +174,8 @@ LISTS = {
 }
 
 
-def listed(form: str, ours: int, head: str = "") -> list[str]:
-    """A list of forty people in one of `LISTS`, of whom the first `ours` are customers."""
+def write_lines(form: str, ours: int, head: str = "") -> list[str]:
+    """Return a list of forty people in one of `LISTS`, the first `ours` of them customers."""
     above, row = LISTS[form]
     people = [line.split(",")[:2] for line in rows(ours, 40, lambda _: "")[1:]]
     return [head + above + "".join(row.format(name=name, phone=number) for name, number in people)]
@@ -183,7 +184,7 @@ def listed(form: str, ours: int, head: str = "") -> list[str]:
 @pytest.mark.parametrize("form", LISTS)
 def test_a_list_that_says_whose_it_is_is_elsewhere(context: Context, told, form: str) -> None:
     enrol(context, "bank", NO_CARDS, "none")
-    verdict, why = told(listed(form, 10))
+    verdict, why = told(write_lines(form, 10))
     assert verdict == "elsewhere"
     assert "another platform is named in, or above, 40 of 40 rows" in why
 
@@ -196,13 +197,13 @@ def test_a_list_of_which_half_agrees_is_ours_whatever_it_is_called(
     context: Context, told, form: str
 ) -> None:
     enrol(context, "bank", NO_CARDS, "none")
-    assert told(listed(form, 40))[0] == "ours"
+    assert told(write_lines(form, 40))[0] == "ours"
 
 
 @pytest.mark.parametrize("form", NOT_IN_EACH_ROW)
 def test_a_list_that_names_us_above_is_not_anothers(context: Context, told, form: str) -> None:
     enrol(context, "bank", NO_CARDS, "none")
-    assert told(listed(form, 10, "青山贷和别家的客户\n"))[0] == "unknown"
+    assert told(write_lines(form, 10, "青山贷和别家的客户\n"))[0] == "unknown"
 
 
 @pytest.mark.parametrize("value", ["安卓", "微信", "青山贷", "7", "a@quickloan.example.com"])

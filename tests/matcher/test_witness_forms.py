@@ -69,7 +69,7 @@ def test_what_is_no_plausible_date_is_not_compared(text: str) -> None:
     assert date_of(text) is None
 
 
-def found(text: str) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+def find(text: str) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
     dates = list(dates_in(text))
     return [(a.value, a.word) for a in amounts_in(text)], [(d.value, d.word) for d in dates]
 
@@ -90,7 +90,7 @@ def found(text: str) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
 def test_amounts_and_dates_are_found_in_a_cell_with_the_word_before(
     text: str, amounts: list[tuple[int, str]], dates: list[tuple[int, str]]
 ) -> None:
-    assert found(text) == (amounts, dates)
+    assert find(text) == (amounts, dates)
 
 
 @pytest.mark.parametrize(

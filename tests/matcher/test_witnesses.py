@@ -56,14 +56,14 @@ def put(path: Path, rows: Iterable[dict[str, str]], columns: Sequence[str] = COL
 
 @pytest.fixture
 def context(data: Path) -> Context:
-    """The command line goes by the real clock."""
+    """Return a context at the real clock, by which the command line runs."""
     return Context(data)
 
 
 @pytest.fixture
 def loaded(ullage, context: Context, tmp_path: Path) -> Context:
     source = put(tmp_path / "list.csv", map(person, range(PEOPLE)))
-    done = ullage(
+    result = ullage(
         "watchlist",
         "load",
         source,
@@ -74,12 +74,12 @@ def loaded(ullage, context: Context, tmp_path: Path) -> Context:
         "--witness",
         "amount,date",
     )
-    assert done.exit_code == 0, done.output
+    assert result.exit_code == 0, result.output
     return context
 
 
 def chosen(context: Context) -> set[int]:
-    """The customers who are witnesses, by the building host's key."""
+    """Return the customers whose private attributes the building host's key chooses."""
     references = Texts.of([person(n)["customer_ref"].encode() for n in range(PEOPLE)])
     return {
         n
@@ -90,17 +90,17 @@ def chosen(context: Context) -> set[int]:
     }
 
 
-def found(matcher: Matcher, context: Context, text: str) -> Finding:
+def find(matcher: Matcher, context: Context, text: str) -> Finding:
     [finding] = findings(matcher, [capture(body=text.encode())], context.clock.now())
     return finding
 
 
-def counted(context: Context, text: str) -> tuple[int, int]:
-    finding = found(matcher_of(context), context, text)
+def count_agreeing(context: Context, text: str) -> tuple[int, int]:
+    finding = find(matcher_of(context), context, text)
     return finding.witnesses_comparable, finding.witnesses_agreeing
 
 
-def headed(head: str, row: Callable[[int], str], numbers: Iterable[int] = range(PEOPLE)) -> str:
+def add_header(head: str, row: Callable[[int], str], numbers: Iterable[int] = range(PEOPLE)) -> str:
     return "\n".join((head, *map(row, numbers)))
 
 
@@ -128,7 +128,7 @@ def test_five_in_a_hundred_customers_are_chosen_and_the_same_at_each_load(
     assert 12 <= len(before) <= 55  # 30 expected; four standard deviations and a half on each side
     assert ullage("watchlist", "rotate-key", "--tenant", "bank").exit_code == 0
     source = put(tmp_path / "again.csv", reversed([person(n) for n in range(PEOPLE)]))
-    done = ullage(
+    result = ullage(
         "watchlist",
         "load",
         source,
@@ -139,7 +139,7 @@ def test_five_in_a_hundred_customers_are_chosen_and_the_same_at_each_load(
         "--witness",
         "amount,date",
     )
-    assert f"{len(before)} private attributes" in done.output
+    assert f"{len(before)} private attributes" in result.output
     for epoch in (1, 2):
         listed = installation.open_installed(loaded.data, loaded.keys, "bank", epoch)
         references = Texts.of([person(n)["customer_ref"].encode() for n in range(PEOPLE)])
@@ -161,28 +161,29 @@ def test_two_entries_a_witness_are_all_that_is_enrolled_and_are_counted(
 
 
 def numbers(written: bytes) -> set[bytes]:
-    """Every number, with what may stand within and after it, that is no part of a longer run of
-    letters and digits.
+    """Return every number, with the signs within and after it.
+
+    A number that is part of a longer run of letters and digits is left out.
     """
     ends = re.compile(rb"(?=[^0-9A-Za-z]|\Z)")
-    found = set()
+    matches = set()
     for begun in re.finditer(rb"(?<![0-9A-Za-z])(?=([0-9][0-9.,/]*+.?))", written, re.DOTALL):
-        found |= {begun[1][: end.start()] for end in ends.finditer(begun[1])}
-    return found
+        matches |= {begun[1][: end.start()] for end in ends.finditer(begun[1])}
+    return matches
 
 
 def test_no_amount_and_no_date_is_in_any_file_nor_in_what_is_said(
     ullage, context: Context, tmp_path: Path
 ) -> None:
     source = put(tmp_path / "list.csv", [person(n) for n in range(PEOPLE)])
-    done = ullage("watchlist", "load", source, "--tenant", "bank", "--witness", "amount,date")
+    result = ullage("watchlist", "load", source, "--tenant", "bank", "--witness", "amount,date")
     texts = {
         f(n)
         for n in range(PEOPLE)
         for f in (amount, lambda n: str(cents(n)), lambda n: f"{cents(n) / 100:.2f}")
     }
     texts |= {f"{cents(number)}/" for number in range(PEOPLE)}
-    assert [text for text in texts if text in done.output] == []
+    assert [text for text in texts if text in result.output] == []
     # a digest has shorter ones by chance
     long = {text.encode() for text in texts if len(text) >= 6}
     assert numbers(source.read_bytes()) >= {amount(number).encode() for number in range(PEOPLE)}
@@ -203,8 +204,8 @@ def test_where_a_header_names_them_our_list_agrees_and_anothers_does_not(
     loaded: Context, head: str
 ) -> None:
     number = len(chosen(loaded))
-    assert counted(loaded, headed(head, ours)) == (number, number)
-    assert counted(loaded, headed(head, rivals)) == (number, 0)
+    assert count_agreeing(loaded, add_header(head, ours)) == (number, number)
+    assert count_agreeing(loaded, add_header(head, rivals)) == (number, 0)
 
 
 @pytest.mark.parametrize("head", ["", OTHER_HEAD, "姓名|手机|申请金额|申请时间"])
@@ -212,14 +213,14 @@ def test_where_none_does_half_must_agree_and_else_nothing_is_said(
     loaded: Context, head: str
 ) -> None:
     number = len(chosen(loaded))
-    assert counted(loaded, headed(head, ours)) == (number, number)
-    assert counted(loaded, headed(head, rivals)) == (0, 0)
+    assert count_agreeing(loaded, add_header(head, ours)) == (number, number)
+    assert count_agreeing(loaded, add_header(head, rivals)) == (0, 0)
 
 
 def test_a_list_of_both_counts_each_as_it_is(loaded: Context) -> None:
-    mixed = headed(LOAN_HEAD, lambda n: ours(n) if n % 2 else rivals(n))
+    mixed = add_header(LOAN_HEAD, lambda n: ours(n) if n % 2 else rivals(n))
     people = chosen(loaded)
-    assert counted(loaded, mixed) == (len(people), sum(n % 2 for n in people))
+    assert count_agreeing(loaded, mixed) == (len(people), sum(n % 2 for n in people))
 
 
 LAYOUTS: dict[str, Callable[[int], str]] = {
@@ -241,7 +242,7 @@ LAYOUTS: dict[str, Callable[[int], str]] = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_it_is_read_however_it_is_written(loaded: Context, layout: str) -> None:
     number = len(chosen(loaded))
-    assert counted(loaded, headed("", LAYOUTS[layout])) == (number, number)
+    assert count_agreeing(loaded, add_header("", LAYOUTS[layout])) == (number, number)
 
 
 @pytest.mark.parametrize("layout", ["json", "blocks", "sql"])
@@ -249,7 +250,7 @@ def test_where_the_row_itself_names_them_anothers_is_known_too(
     loaded: Context, layout: str
 ) -> None:
     text = "\n".join(LAYOUTS[layout](n).replace(day(n), day(n + 3)) for n in range(PEOPLE))
-    assert counted(loaded, text) == (len(chosen(loaded)), 0)
+    assert count_agreeing(loaded, text) == (len(chosen(loaded)), 0)
 
 
 def test_a_customer_counts_once_and_agrees_by_any_row_and_any_pair(
@@ -272,13 +273,13 @@ def test_a_customer_counts_once_and_agrees_by_any_row_and_any_pair(
         "amount,date",
     )
     number = len(chosen(context))
-    both = headed(
+    text = add_header(
         LOAN_HEAD,
         lambda n: (
             f"{rivals(n)}\n{rivals(n)}\n{customer(n)['name']}|{customer(n)['phone']}|77700|20240229"
         ),
     )
-    assert counted(context, both) == (number, number)
+    assert count_agreeing(context, text) == (number, number)
 
 
 def test_a_row_that_lacks_one_or_holds_what_is_not_plausible_is_not_compared(
@@ -293,19 +294,19 @@ def test_a_row_that_lacks_one_or_holds_what_is_not_plausible_is_not_compared(
         "1200|1989-01-05",
         "|",
     ):
-        text = headed(
+        text = add_header(
             LOAN_HEAD, lambda n, row=row: f"{person(n)['name']}|{person(n)['phone']}|{row}"
         )
-        assert counted(loaded, text) == (0, 0)
+        assert count_agreeing(loaded, text) == (0, 0)
 
 
 def test_a_long_text_is_compared_by_the_header_at_its_beginning(loaded: Context) -> None:
     strangers = "\n".join(
         f"{'王' * 40}|{phone(1_000_000 + n)}|5000|2025-01-01" for n in range(60_000)
     )
-    text = f"{headed(LOAN_HEAD, ours, range(300))}\n{strangers}{headed('', rivals, range(300, PEOPLE))}"  # noqa: E501
+    text = f"{add_header(LOAN_HEAD, ours, range(300))}\n{strangers}{add_header('', rivals, range(300, PEOPLE))}"  # noqa: E501
     people = chosen(loaded)
-    comparable, agreeing = counted(loaded, text)
+    comparable, agreeing = count_agreeing(loaded, text)
     assert (comparable, agreeing) == (len(people), sum(n < 300 for n in people))
 
 
@@ -316,7 +317,7 @@ def test_a_list_without_witnesses_compares_nothing(
     assert (
         ullage("watchlist", "load", source, "--tenant", "bank", "--digests", "none").exit_code == 0
     )
-    assert counted(context, headed(LOAN_HEAD, ours)) == (0, 0)
+    assert count_agreeing(context, add_header(LOAN_HEAD, ours)) == (0, 0)
 
 
 def test_changes_of_a_day_bring_witnesses_and_take_them_with_their_customer(
@@ -331,7 +332,7 @@ def test_changes_of_a_day_bring_witnesses_and_take_them_with_their_customer(
         [{"customer_ref": customer(n)["customer_ref"]} for n in people[5:8]],
         ("customer_ref",),
     )
-    done = ullage(
+    result = ullage(
         "watchlist",
         "update",
         late,
@@ -342,20 +343,20 @@ def test_changes_of_a_day_bring_witnesses_and_take_them_with_their_customer(
         "--witness",
         "amount,date",
     )
-    assert done.exit_code == 0, done.output
-    assert "5 private attributes" in done.output
-    assert counted(loaded, headed(LOAN_HEAD, ours)) == (len(people) - 3, len(people) - 3)
-    new = headed(
+    assert result.exit_code == 0, result.output
+    assert "5 private attributes" in result.output
+    assert count_agreeing(loaded, add_header(LOAN_HEAD, ours)) == (len(people) - 3, len(people) - 3)
+    new = add_header(
         LOAN_HEAD,
         lambda n: f"{customer(n)['name']}|{customer(n)['phone']}|88800|2026/1/5",
         people[:5],
     )
-    assert counted(loaded, new) == (5, 5)
+    assert count_agreeing(loaded, new) == (5, 5)
 
 
 def test_an_erased_customer_is_no_witness(ullage, loaded: Context) -> None:
     number = len(chosen(loaded))
-    finding = found(matcher_of(loaded), loaded, headed(LOAN_HEAD, ours, [min(chosen(loaded))]))
+    finding = find(matcher_of(loaded), loaded, add_header(LOAN_HEAD, ours, [min(chosen(loaded))]))
     assert finding.witnesses_comparable == 1
     assert (
         ullage(
@@ -371,20 +372,20 @@ def test_an_erased_customer_is_no_witness(ullage, loaded: Context) -> None:
         ).exit_code
         == 0
     )
-    assert counted(loaded, headed(LOAN_HEAD, ours)) == (number - 1, number - 1)
+    assert count_agreeing(loaded, add_header(LOAN_HEAD, ours)) == (number - 1, number - 1)
 
 
 def test_a_pair_is_bound_to_its_customer(loaded: Context) -> None:
     people = sorted(chosen(loaded))
     swapped = dict(zip(people, people[1:] + people[:1], strict=True))
-    text = headed(
+    text = add_header(
         LOAN_HEAD,
         lambda n: (
             f"{person(n)['name']}|{person(n)['phone']}|{amount(swapped[n])}|{day(swapped[n])}"
         ),
         people,
     )
-    assert counted(loaded, text) == (len(people), 0)
+    assert count_agreeing(loaded, text) == (len(people), 0)
 
 
 @pytest.mark.parametrize(
@@ -407,10 +408,10 @@ def test_a_wrong_use_is_one_line_and_makes_no_tenant(
     ullage, context: Context, tmp_path: Path, words: list[str], told: str
 ) -> None:
     source = put(tmp_path / "list.csv", map(person, range(PEOPLE)))
-    done = ullage("watchlist", "load", source, "--tenant", "bank", *words)
-    assert done.exit_code != 0
-    assert isinstance(done.exception, ConfigError)
-    assert told in str(done.exception)
+    result = ullage("watchlist", "load", source, "--tenant", "bank", *words)
+    assert result.exit_code != 0
+    assert isinstance(result.exception, ConfigError)
+    assert told in str(result.exception)
     assert not installation.tenants(context.data)
 
 
@@ -424,9 +425,11 @@ def test_columns_that_are_called_otherwise_are_mapped_or_named(
         ["--witness", "放款额,放款日"],
         ["--witness", "amount,date", "--map", "放款额=amount", "--map", "放款日=date"],
     ):
-        done = ullage("watchlist", "load", source, "--tenant", "bank", "--digests", "none", *words)
-        assert done.exit_code == 0, done.output
-        assert counted(context, headed(LOAN_HEAD, ours)) == (len(chosen(context)),) * 2
+        result = ullage(
+            "watchlist", "load", source, "--tenant", "bank", "--digests", "none", *words
+        )
+        assert result.exit_code == 0, result.output
+        assert count_agreeing(context, add_header(LOAN_HEAD, ours)) == (len(chosen(context)),) * 2
 
 
 def test_an_estimate_counts_witnesses(ullage, context: Context, tmp_path: Path) -> None:
@@ -471,9 +474,9 @@ def test_any_row_is_read_and_gives_a_bounded_number_of_pairs(parts: list[str]) -
 
 def test_a_row_of_very_many_values_costs_what_its_first_8_kib_cost() -> None:
     row = b"|".join([b"1200|2025-01-05"] * 4_000)
-    many = pairs_of(b"|".join([row] * 50), LINE, HeaderColumns("|"))
-    assert many == pairs_of(row, LINE, HeaderColumns("|"))
-    assert "1200" not in repr(many) + repr(list(amounts_in("放款1200"))) + str(many)
+    pairs = pairs_of(b"|".join([row] * 50), LINE, HeaderColumns("|"))
+    assert pairs == pairs_of(row, LINE, HeaderColumns("|"))
+    assert "1200" not in repr(pairs) + repr(list(amounts_in("放款1200"))) + str(pairs)
 
 
 def test_assess_says_whose_list_it_is_by_its_witnesses(
@@ -484,11 +487,11 @@ def test_assess_says_whose_list_it_is_by_its_witnesses(
     strangers = [f"王某|{phone(1_000_000 + 37 * n * n)}|5000|2025-01-01" for n in range(PEOPLE * 9)]
     for row, origin in ((ours, "ours"), (rivals, "elsewhere")):
         path = tmp_path / "sample.txt"
-        path.write_text("\n".join((headed(LOAN_HEAD, row), *strangers)), encoding="utf-8")
-        done = ullage("assess", path, "--json")
-        [told] = json.loads(done.stdout)["tenants"]
-        assert told["origin"]["verdict"] == origin
-        assert "amount and date agree" in done.stdout
+        path.write_text("\n".join((add_header(LOAN_HEAD, row), *strangers)), encoding="utf-8")
+        result = ullage("assess", path, "--json")
+        [tenant] = json.loads(result.stdout)["tenants"]
+        assert tenant["origin"]["verdict"] == origin
+        assert "amount and date agree" in result.stdout
 
 
 def test_what_cannot_be_read_is_said_with_its_number_and_without_its_value(
@@ -501,7 +504,7 @@ def test_what_cannot_be_read_is_said_with_its_number_and_without_its_value(
             for n in range(PEOPLE)
         ],
     )
-    done = ullage(
+    result = ullage(
         "watchlist",
         "load",
         source,
@@ -513,9 +516,9 @@ def test_what_cannot_be_read_is_said_with_its_number_and_without_its_value(
         "amount,date",
     )
     people = chosen(context)
-    assert f"{sum(n % 2 for n in people)} private attributes" in done.output
+    assert f"{sum(n % 2 for n in people)} private attributes" in result.output
     assert (
         f"{sum(n % 2 == 0 for n in people)} more have an amount or a date that cannot be read"
-        in done.output
+        in result.output
     )
-    assert "sometime" not in done.output
+    assert "sometime" not in result.output

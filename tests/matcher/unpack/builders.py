@@ -29,21 +29,21 @@ def need_libarchive() -> None:
 
 
 def zip_of(files: Files, method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", method) as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
         for name, body in files.items():
             archive.writestr(zipfile.ZipInfo(name), body, method)
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 def tar_of(files: Files, mode: str = "w", fmt: int = tarfile.PAX_FORMAT) -> bytes:
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode=mode, format=fmt) as archive:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode, format=fmt) as archive:
         for name, body in files.items():
             info = tarfile.TarInfo(name)
             info.size = len(body)
             archive.addfile(info, io.BytesIO(body))
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 def libarchive_of(
@@ -63,11 +63,11 @@ def libarchive_of(
             f"this libarchive has no {options}"
         )
         lib.archive_write_set_passphrase(handle, password.encode())
-    held, used = (
+    buffer, used = (
         ctypes.create_string_buffer(sum(map(len, files.values())) + (1 << 20)),
         ctypes.c_size_t(),
     )
-    lib.archive_write_open_memory(handle, held, ctypes.c_size_t(len(held)), ctypes.byref(used))
+    lib.archive_write_open_memory(handle, buffer, ctypes.c_size_t(len(buffer)), ctypes.byref(used))
     for name, body in files.items():
         entry = ctypes.c_void_p(lib.archive_entry_new())
         lib.archive_entry_set_pathname_utf8(entry, name.encode())
@@ -79,15 +79,15 @@ def libarchive_of(
         lib.archive_entry_free(entry)
     lib.archive_write_close(handle)
     lib.archive_write_free(handle)
-    return held.raw[: used.value]
+    return buffer.raw[: used.value]
 
 
 def vint(number: int) -> bytes:
-    made = bytearray()
+    octets = bytearray()
     while number > 127:
-        made.append(number & 127 | 128)
+        octets.append(number & 127 | 128)
         number >>= 7
-    return bytes((*made, number))
+    return bytes((*octets, number))
 
 
 def _rar5_block(fields: bytes) -> bytes:
@@ -98,11 +98,11 @@ def _rar5_block(fields: bytes) -> bytes:
 def rar5_of(files: Files) -> bytes:
     """RAR 5, stored. Format: the RAR 5.0 archive format note of its makers."""
     need_libarchive()
-    made = b"Rar!\x1a\x07\x01\x00" + _rar5_block(vint(1) + vint(0) + vint(0))
+    archive = b"Rar!\x1a\x07\x01\x00" + _rar5_block(vint(1) + vint(0) + vint(0))
     for name, body in files.items():
         raw = name.encode()
         head = vint(2) + vint(2) + vint(len(body)) + vint(4) + vint(len(body)) + vint(0o100644)
-        made += (
+        archive += (
             _rar5_block(
                 head
                 + struct.pack("<I", zlib.crc32(body))
@@ -113,7 +113,7 @@ def rar5_of(files: Files) -> bytes:
             )
             + body
         )
-    return made + _rar5_block(vint(5) + vint(0) + vint(0))
+    return archive + _rar5_block(vint(5) + vint(0) + vint(0))
 
 
 def rar5_locked() -> bytes:
@@ -124,14 +124,14 @@ def rar5_locked() -> bytes:
 
 
 def _rar4_block(kind: int, flags: int, fields: bytes) -> bytes:
-    rest = struct.pack("<BHH", kind, flags, 7 + len(fields)) + fields
-    return struct.pack("<H", zlib.crc32(rest) & 0xFFFF) + rest
+    header = struct.pack("<BHH", kind, flags, 7 + len(fields)) + fields
+    return struct.pack("<H", zlib.crc32(header) & 0xFFFF) + header
 
 
 def rar4_of(files: Files, flags: int = 0x8000) -> bytes:
     """RAR 2.9 to 4, stored; flag 4 says that an entry is encrypted."""
     need_libarchive()
-    made = b"Rar!\x1a\x07\x00" + _rar4_block(0x73, 0, bytes(6))
+    archive = b"Rar!\x1a\x07\x00" + _rar4_block(0x73, 0, bytes(6))
     for name, body in files.items():
         raw = name.encode()
         fields = struct.pack(
@@ -146,13 +146,14 @@ def rar4_of(files: Files, flags: int = 0x8000) -> bytes:
             len(raw),
             0o100644,
         )
-        made += _rar4_block(0x74, flags, fields + raw) + body
-    return made + _rar4_block(0x7B, 0x4000, b"")
+        archive += _rar4_block(0x74, flags, fields + raw) + body
+    return archive + _rar4_block(0x7B, 0x4000, b"")
 
 
 def pdf_of(*pages: str, font: str = "Helvetica", drawing: bytes = b"", trailer: str = "") -> bytes:
-    """A PDF of one line a page; `font` other than Helvetica is a Chinese one without its
-    outlines.
+    """Return a PDF with one line per page.
+
+    A `font` other than Helvetica is a Chinese one without its outlines.
     """
     chinese = font != "Helvetica"
     kids = " ".join(f"{5 + 2 * n} 0 R" for n in range(len(pages)))
@@ -171,22 +172,22 @@ def pdf_of(*pages: str, font: str = "Helvetica", drawing: bytes = b"", trailer: 
     for n, text in enumerate(pages):
         shown = f"<{text.encode('utf-16-be').hex()}>" if chinese else f"({text})"
         stream = drawing + (f"\nBT /F 12 Tf 50 700 Td {shown} Tj ET".encode() if text else b"")
-        kept = (
+        page = (
             f"/MediaBox [0 0 600 800] /Contents {6 + 2 * n} 0 R /Resources << /Font << /F 3 0 R"
             " >> >>"
         )
-        objects.append(f"<< /Type /Page /Parent 2 0 R {kept} >>".encode())
+        objects.append(f"<< /Type /Page /Parent 2 0 R {page} >>".encode())
         objects.append(f"<< /Length {len(stream)} >>\nstream\n".encode() + stream + b"\nendstream")
-    made, places = bytearray(b"%PDF-1.4\n"), []
-    for number, held in enumerate(objects, 1):
-        places.append(len(made))
-        made += f"{number} 0 obj\n".encode() + held + b"\nendobj\n"
-    start = len(made)
-    made += f"xref\n0 {len(places) + 1}\n0000000000 65535 f \n".encode() + b"".join(
+    document, places = bytearray(b"%PDF-1.4\n"), []
+    for number, item in enumerate(objects, 1):
+        places.append(len(document))
+        document += f"{number} 0 obj\n".encode() + item + b"\nendobj\n"
+    start = len(document)
+    document += f"xref\n0 {len(places) + 1}\n0000000000 65535 f \n".encode() + b"".join(
         b"%010d 00000 n \n" % place for place in places
     )
-    made += f"trailer\n<< /Size {len(places) + 1} /Root 1 0 R {trailer} >>\nstartxref\n{start}\n%%EOF\n".encode()  # noqa: E501
-    return bytes(made)
+    document += f"trailer\n<< /Size {len(places) + 1} /Root 1 0 R {trailer} >>\nstartxref\n{start}\n%%EOF\n".encode()  # noqa: E501
+    return bytes(document)
 
 
 SHEET_NS = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
@@ -197,7 +198,10 @@ DRAWING_NS = 'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main" xm
 def xlsx_of(
     sheets: Mapping[str, str], strings: tuple[str, ...] = (), more: Files | None = None
 ) -> bytes:
-    """A workbook: the XML inside `sheetData` by sheet title, and shared strings."""
+    """Return a workbook.
+
+    `sheets` gives the XML inside `sheetData` by sheet title; `strings` are the shared strings.
+    """
     titles = "".join(
         f'<sheet name="{title}" sheetId="{n}" r:id="rId{n}"/>' for n, title in enumerate(sheets, 1)
     )
@@ -238,7 +242,7 @@ def dbf_of(
     kind: str = "C",
     encoding: str = "gb18030",
 ) -> bytes:
-    """A dBASE III table of text columns, each a name and a width."""
+    """Return a dBASE III table of text columns, each given as a name and a width."""
     size = 1 + sum(width for _, width in columns)
     head = struct.pack("<4BIHH20x", 3, 124, 1, 31, len(rows), 33 + 32 * len(columns), size)
     for name, width in columns:
@@ -261,7 +265,7 @@ def dbf_of(
 
 
 def sqlite_of(rows: Sequence[Sequence[object]], *, more: str = "") -> bytes:
-    """A database of SQLite with a table `clients` of as many columns as the rows have."""
+    """Return an SQLite database with a table `clients` of as many columns as the rows have."""
     with contextlib.closing(sqlite3.connect(":memory:")) as opened:
         opened.execute(f"CREATE TABLE clients ({', '.join(f'c{n}' for n in range(len(rows[0])))})")
         opened.executemany(f"INSERT INTO clients VALUES ({', '.join('?' * len(rows[0]))})", rows)
@@ -281,7 +285,7 @@ def _binary_record(number: int, payload: bytes = b"") -> bytes:
 
 
 def xlsb_of(title: str, rows: Sequence[Sequence[str]]) -> bytes:
-    """A workbook in binary parts ([MS-XLSB]), one sheet of inline strings."""
+    """Return a workbook in binary parts ([MS-XLSB]), with one sheet of inline strings."""
     sheet = _binary_record(156, struct.pack("<II", 0, 1) + _wide("rId1") + _wide(title))
     workbook = (
         _binary_record(131)
@@ -316,54 +320,54 @@ Rows = Sequence[Sequence[object]]
 
 
 def table_of(rows: Rows) -> pa.Table:
-    """A table of Arrow with columns `c0`, `c1` and so on."""
+    """Return an Arrow table with columns `c0`, `c1` and so on."""
     return pa.table({f"c{n}": list(column) for n, column in enumerate(zip(*rows, strict=True))})
 
 
-def _written(write, rows: Rows, **how: object) -> bytes:
-    made = io.BytesIO()
-    write(table_of(rows), made, **how)
-    return made.getvalue()
+def _write_table(write, rows: Rows, **how: object) -> bytes:
+    buffer = io.BytesIO()
+    write(table_of(rows), buffer, **how)
+    return buffer.getvalue()
 
 
 def parquet_of(rows: Rows, compression: str = "snappy") -> bytes:
-    return _written(pyarrow.parquet.write_table, rows, compression=compression)
+    return _write_table(pyarrow.parquet.write_table, rows, compression=compression)
 
 
 def orc_of(rows: Rows) -> bytes:
-    return _written(pyarrow.orc.write_table, rows)
+    return _write_table(pyarrow.orc.write_table, rows)
 
 
 def feather_of(rows: Rows, compression: str = "lz4") -> bytes:
-    return _written(pyarrow.feather.write_feather, rows, compression=compression)
+    return _write_table(pyarrow.feather.write_feather, rows, compression=compression)
 
 
 def arrow_stream_of(rows: Rows) -> bytes:
-    made, table = io.BytesIO(), table_of(rows)
-    with pa.ipc.new_stream(made, table.schema) as stream:
+    buffer, table = io.BytesIO(), table_of(rows)
+    with pa.ipc.new_stream(buffer, table.schema) as stream:
         stream.write_table(table)
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 def avro_of(rows: Rows, codec: str = "deflate") -> bytes:
-    """An Avro container of records whose fields are of what the first row has."""
+    """Return an Avro container of records whose field types are those of the first row."""
     import fastavro
 
     kinds = {str: "string", int: "long", float: "double", bytes: "bytes"}
     fields = [
         {"name": f"c{n}", "type": ["null", kinds[type(cell)]]} for n, cell in enumerate(rows[0])
     ]
-    made = io.BytesIO()
+    buffer = io.BytesIO()
     records = [{f"c{n}": cell for n, cell in enumerate(row)} for row in rows]
-    fastavro.writer(made, {"type": "record", "name": "r", "fields": fields}, records, codec=codec)
-    return made.getvalue()
+    fastavro.writer(buffer, {"type": "record", "name": "r", "fields": fields}, records, codec=codec)
+    return buffer.getvalue()
 
 
 def msgpack_of(value: object) -> bytes:
-    """A value in MessagePack, each in the shortest form that there is."""
+    """Return a value in MessagePack, each part in its shortest form."""
     if isinstance(value, dict):
         return bytes((0x80 | len(value),)) + b"".join(
-            msgpack_of(key) + msgpack_of(held) for key, held in value.items()
+            msgpack_of(key) + msgpack_of(item) for key, item in value.items()
         )
     if isinstance(value, list):
         return b"\xdc" + struct.pack(">H", len(value)) + b"".join(map(msgpack_of, value))
@@ -384,7 +388,7 @@ def rtf_of(text: str, how: str = "u") -> bytes:
     bytes of GBK in hex (`hex`).
     """
 
-    def coded(run: str) -> str:
+    def encode(run: str) -> str:
         if how == "u":
             return "".join(
                 c if ord(c) < 128 else f"\\u{(ord(c) + 32768) % 65536 - 32768}?" for c in run
@@ -396,7 +400,8 @@ def rtf_of(text: str, how: str = "u") -> bytes:
 
     halves = [(line[: len(line) // 2], line[len(line) // 2 :]) for line in text.splitlines()]
     lines = [
-        f"{{\\f0 {coded(one)}}}{{\\b\\f0 {coded(other)}\\b0 }}\\par\r\n" for one, other in halves
+        f"{{\\f0 {encode(plain_half)}}}{{\\b\\f0 {encode(bold_half)}\\b0 }}\\par\r\n"
+        for plain_half, bold_half in halves
     ]
     fonts = "{\\fonttbl{\\f0\\fnil\\fcharset134 SimSun;}}{\\colortbl ;\\red0\\green0\\blue0;}"
     head = f"{{\\rtf1\\ansi\\ansicpg1252\\uc1{fonts}"

@@ -28,10 +28,11 @@ class UnpackResult:
 def out_of(
     body: bytes, name: str = "a", limits: Limits = QUICK, *, alone: bool = False
 ) -> UnpackResult:
-    """What comes out of a container; `alone` starts a server for it, for tests of what servers
-    are given and how they end.
+    """Return what a container unpacks to.
+
+    `alone` starts a server for it, for tests of what servers are given and how they end.
     """
-    came = UnpackResult()
+    result = UnpackResult()
     with (
         ForkServer() if alone else SharedServer() as server,
         unpack(body, name, limits, server=server) as unpacked,
@@ -39,8 +40,8 @@ def out_of(
         for item in unpacked:
             assert item.path.startswith(name)
             if isinstance(item, UnreadPart):
-                came.outcomes.append((item.path[len(name) :], item.reason))
+                result.outcomes.append((item.path[len(name) :], item.reason))
             else:
-                came.members[item.path[len(name) :]] = item.read()
-        came.flags = unpacked.flags
-    return came
+                result.members[item.path[len(name) :]] = item.read()
+        result.flags = unpacked.flags
+    return result

@@ -65,7 +65,7 @@ def child(monkeypatch):
 
 
 def stands_in(work: str) -> str:
-    """A server whose children do this instead of their work."""
+    """Return the program of a server whose children run `work` instead of their own work."""
     return f"""
 import sys; sys.path.append(sys.argv.pop(1))
 from matcher.unpack import child
@@ -74,11 +74,11 @@ child.main()
 """
 
 
-def probed(child, what: str, before: str = "") -> list[str]:
+def probe(child, what: str, before: str = "") -> list[str]:
     child(PROBE % (f'self.text("", ["\\n".join({what}).encode()])', before))
-    came = out_of(BODY)
-    assert came.outcomes == []
-    return came.members[""].decode().splitlines()
+    unpacked = out_of(BODY)
+    assert unpacked.outcomes == []
+    return unpacked.members[""].decode().splitlines()
 
 
 ATTEMPTS = {
@@ -100,54 +100,61 @@ ATTEMPTS = {
 
 def test_what_the_child_cannot_do(child) -> None:
     words = [f"tried(lambda: {attempt})" for attempt in ATTEMPTS.values()]
-    came = probed(child, f"[{', '.join(words)}]")
-    assert dict(zip(ATTEMPTS, came, strict=True)) == dict.fromkeys(ATTEMPTS, "PermissionError 1")
+    unpacked = probe(child, f"[{', '.join(words)}]")
+    assert dict(zip(ATTEMPTS, unpacked, strict=True)) == dict.fromkeys(
+        ATTEMPTS, "PermissionError 1"
+    )
 
 
 def test_memory_cannot_become_code(child) -> None:
-    [came] = probed(
+    [line] = probe(
         child,
         "[tried(lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC))]",
         "import mmap",
     )
-    assert came == "PermissionError 1"
+    assert line == "PermissionError 1"
 
 
 def test_what_the_child_inherits(child, monkeypatch) -> None:
     monkeypatch.setenv("ULLAGE_SECRET", "x")
     with tempfile.TemporaryFile() as file:
         os.set_inheritable(file.fileno(), True)
-        assert probed(child, "before") == ["[]", "[0, 1, 2]", "4"]  # and that of the listing itself
+        assert probe(child, "before") == ["[]", "[0, 1, 2]", "4"]  # and that of the listing itself
 
 
 def test_its_limits(child) -> None:
-    wanted = {"CORE": 0, "FSIZE": 0, "CPU": QUICK.cpu_seconds, "AS": QUICK.memory_bytes + len(BODY)}
+    expected = {
+        "CORE": 0,
+        "FSIZE": 0,
+        "CPU": QUICK.cpu_seconds,
+        "AS": QUICK.memory_bytes + len(BODY),
+    }
     before = f"""
 import resource; held = []; had = child.seal
 def seal(libc):
-    held.extend(str(resource.getrlimit(getattr(resource, "RLIMIT_" + name))[0]) for name in {list(wanted)!r})
+    held.extend(str(resource.getrlimit(getattr(resource, "RLIMIT_" + name))[0]) for name in {list(expected)!r})
     held.append(open("/proc/self/status").read().split("NoNewPrivs:")[1].split()[0])
     return had(libc)
 child.seal = seal"""  # noqa: E501
-    assert probed(child, "held", before) == [*map(str, wanted.values()), "1"]
+    assert probe(child, "held", before) == [*map(str, expected.values()), "1"]
 
 
 def test_a_network_namespace_of_its_own(child) -> None:
     """Where system calls cannot be given up, that and the want of descriptors stand in for it."""
     before = "child.seal = lambda libc: False"
     child(PROBE % ('self.text("", [tried(lambda: socket.socket()).encode()])', before))
-    came = out_of(BODY)
-    if came.flags == 0:  # neither holds here: nothing is parsed
-        assert came.outcomes == [("", "unsupported")]
+    unpacked = out_of(BODY)
+    if unpacked.flags == 0:  # neither holds here: nothing is parsed
+        assert unpacked.outcomes == [("", "unsupported")]
     else:
-        assert came.flags == protocol.NETNS
-        assert came.members == {"": b"OSError 24"}
+        assert unpacked.flags == protocol.NETNS
+        assert unpacked.members == {"": b"OSError 24"}
 
 
 def test_without_any_protection_nothing_is_parsed(child) -> None:
     child(PROBE % ("raise SystemExit", "child.seal = child.alone = lambda *_: False"))
-    came = out_of(BODY)
-    assert (came.members, came.outcomes, came.flags) == ({}, [("", "unsupported")], 0)
+    unpacked = out_of(BODY)
+    assert (unpacked.members, unpacked.outcomes, unpacked.flags) == ({}, [("", "unsupported")], 0)
 
 
 def test_what_holds_is_said() -> None:
@@ -159,16 +166,16 @@ def test_the_filter_lets_through_what_it_lists(machine: str) -> None:
     audit, mmap, mprotect, numbers = MACHINES[machine]
     for number in range(512):
         listed = number in numbers.values()
-        assert allowed(program(machine), audit, number, 0) == listed
-        assert allowed(program(machine), audit, number, PROT_EXEC) == (
+        assert run_filter(program(machine), audit, number, 0) == listed
+        assert run_filter(program(machine), audit, number, PROT_EXEC) == (
             listed and number not in (mmap, mprotect)
         )
-    assert not allowed(program(machine), audit ^ 1, 0, 0)
+    assert not run_filter(program(machine), audit ^ 1, 0, 0)
     assert program("z80") == b""
 
 
-def allowed(program: bytes, audit: int, number: int, third: int) -> bool:
-    """Runs a filter as the kernel does."""
+def run_filter(program: bytes, audit: int, number: int, third: int) -> bool:
+    """Return whether a filter permits a call, by running it as the kernel does."""
     import struct
 
     steps, place, register = list(struct.iter_unpack("=HBBI", program)), 0, 0
@@ -245,16 +252,18 @@ def test_a_child_that_lies_or_dies(child, lie: str) -> None:
     program, reason = LIES[lie]
     child(stands_in(program))
     wall = 0.3 if reason == "timeout" and "processor" not in lie else 20.0
-    came = out_of(BODY, limits=QUICK._replace(wall_seconds=wall, total_bytes=4 << 20, entries=100))
-    assert came.outcomes[-1] == ("", reason)
-    assert sum(map(len, came.members.values())) <= (4 << 20) + 100 * parent.LONGEST_PATH
+    unpacked = out_of(
+        BODY, limits=QUICK._replace(wall_seconds=wall, total_bytes=4 << 20, entries=100)
+    )
+    assert unpacked.outcomes[-1] == ("", reason)
+    assert sum(map(len, unpacked.members.values())) <= (4 << 20) + 100 * parent.LONGEST_PATH
 
 
 def test_what_came_before_it_died_is_kept(child) -> None:
     child(stands_in(SAY + MEMBER + f"say({protocol.DATA}, b'15400000001')\nos.abort()"))
-    came = out_of(BODY)
-    assert came.members == {"!/a": b"15400000001"}
-    assert came.outcomes == [("", "fault")]
+    unpacked = out_of(BODY)
+    assert unpacked.members == {"!/a": b"15400000001"}
+    assert unpacked.outcomes == [("", "fault")]
 
 
 def test_a_path_is_only_ever_shown(child) -> None:
@@ -281,9 +290,9 @@ def test_the_time_between_two_members_is_not_the_childs() -> None:
 def test_a_member_that_is_not_read_is_passed_over() -> None:
     files = {f"{n}.csv": bytes(b"x" * 300_000) for n in range(3)}
     with parent.unpack(builders.zip_of(files), "a") as items:
-        kept = list(items)
-    assert [item.path for item in kept] == ["a!/", "a!/0.csv", "a!/1.csv", "a!/2.csv"]
-    assert kept[1].read() == b""
+        listed = list(items)
+    assert [item.path for item in listed] == ["a!/", "a!/0.csv", "a!/1.csv", "a!/2.csv"]
+    assert listed[1].read() == b""
 
 
 def children_of(process: int) -> list[int]:
@@ -296,8 +305,8 @@ def test_a_run_that_is_given_up_leaves_no_child(child) -> None:
     child(PROBE % ('self.text("", [b"x"])\n    while True: pass', ""))
     with parent.ForkServer() as server:
         with parent.unpack(BODY, "a", server=server) as items:
-            came = iter(items)
-            next(came)
+            unpacked = iter(items)
+            next(unpacked)
             assert len(children_of(server.pid)) == 1
         assert children_of(server.pid) == []
         process = server.pid
@@ -317,9 +326,9 @@ with server.child("zip", parent.Limits(), test_child.BODY) as child:
     print(server.pid, *test_child.children_of(server.pid), flush=True)
     os.kill(os.getpid(), 9)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    processes = [int(word) for word in done.stdout.split()]
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert result.returncode == -signal.SIGKILL, result.stderr
+    processes = [int(word) for word in result.stdout.split()]
     assert len(processes) == 2
     until = time.monotonic() + 60
     for process in processes:
@@ -330,17 +339,17 @@ with server.child("zip", parent.Limits(), test_child.BODY) as child:
 
 def test_containers_share_a_server_and_nothing_else(child) -> None:
     """What a container leaves in the memory of its child is not there for the next one."""
-    seen = (
+    program = (
         'self.text("", [repr((formats.TEXT, os.getpid() == PARENT)).encode()]); formats.TEXT ='
         ' "taken over"'
     )
-    child(PROBE % (seen, "from matcher.unpack import formats"))
+    child(PROBE % (program, "from matcher.unpack import formats"))
     with parent.ForkServer() as server:
-        came = []
+        unpacked = []
         for _ in range(3):
             with parent.unpack(BODY, "a", server=server) as items:
-                came += [item.read() for item in items]
-        assert came == [b"('text', False)"] * 3
+                unpacked += [item.read() for item in items]
+        assert unpacked == [b"('text', False)"] * 3
 
 
 TABLE = builders.avro_of([["15400000001"]])
@@ -358,12 +367,12 @@ child.seal = seal"""
 def test_what_is_slow_to_load_is_loaded_once_for_all_children(child) -> None:
     child(PROBE % ('self.text("", [held[0].encode()])', BEFORE_THE_SEAL % "os.getppid()"))
     with parent.ForkServer() as server:
-        came = []
+        unpacked = []
         for body in (TABLE, TABLE, BODY):
             with parent.unpack(body, "a", server=server) as items:
-                came += [int(item.read()) for item in items]
-        assert came[0] == came[1] != server.pid
-        assert came[2] == server.pid
+                unpacked += [int(item.read()) for item in items]
+        assert unpacked[0] == unpacked[1] != server.pid
+        assert unpacked[2] == server.pid
 
 
 @pytest.mark.parametrize(
@@ -390,9 +399,9 @@ readers["avro"] = readers["avro"]._replace(load=os.abort)
 formats.find_formats = lambda: readers
 child.main()
 """)
-    came = out_of(builders.zip_of({"a": TABLE, "b": b"15400000001"}))
-    assert came.texts == {"!/b": "15400000001"}
-    assert came.outcomes == [("!/a", "unsupported")]
+    unpacked = out_of(builders.zip_of({"a": TABLE, "b": b"15400000001"}))
+    assert unpacked.texts == {"!/b": "15400000001"}
+    assert unpacked.outcomes == [("!/a", "unsupported")]
 
 
 def test_a_library_that_loads_without_end_is_given_up(child, monkeypatch) -> None:
@@ -414,10 +423,10 @@ child.main()
                 QUICK._replace(wall_seconds=0.3 if body is TABLE else 60.0),
                 server=server,
             ) as items:
-                came = [
+                unpacked = [
                     item.reason if isinstance(item, UnreadPart) else item.read() for item in items
                 ]
-            assert came == (["timeout"] if body is TABLE else [b"a.csv", b"15400000001"])
+            assert unpacked == (["timeout"] if body is TABLE else [b"a.csv", b"15400000001"])
 
 
 def test_second_servers_end_when_they_are_not_wanted(child) -> None:
@@ -434,16 +443,16 @@ def test_second_servers_end_when_they_are_not_wanted(child) -> None:
 
 def test_a_child_cannot_reach_its_server(child) -> None:
     words = ["os.kill(PARENT, 9)", 'open(f"/proc/{PARENT}/mem", "rb")', "os.pidfd_open(PARENT)"]
-    came = probed(child, f"[{', '.join(f'tried(lambda: {attempt})' for attempt in words)}]")
-    assert came == ["PermissionError 1"] * 3
+    unpacked = probe(child, f"[{', '.join(f'tried(lambda: {attempt})' for attempt in words)}]")
+    assert unpacked == ["PermissionError 1"] * 3
 
 
 def test_two_containers_at_once() -> None:
-    with parent.ForkServer() as server, parent.unpack(BODY, "a", server=server) as one:
-        first = iter(one)
+    with parent.ForkServer() as server, parent.unpack(BODY, "a", server=server) as first_items:
+        first = iter(first_items)
         next(first)
-        with parent.unpack(builders.zip_of({"b": b"x"}), "b", server=server) as other:
-            assert [item.read() for item in other] == [b"b", b"x"]
+        with parent.unpack(builders.zip_of({"b": b"x"}), "b", server=server) as second:
+            assert [item.read() for item in second] == [b"b", b"x"]
         assert [item.read() for item in first] == [b"15400000001"]
 
 
@@ -461,10 +470,10 @@ def test_a_server_that_died_is_replaced() -> None:
 def test_a_server_that_dies_beside_a_child_is_memory_running_out(child) -> None:
     child(PROBE % ('self.text("", [b"x"])\n    while True: pass', ""))
     with parent.ForkServer() as server, parent.unpack(BODY, "a", server=server) as items:
-        came = iter(items)
-        assert next(came).read() == b"x"
+        unpacked = iter(items)
+        assert next(unpacked).read() == b"x"
         os.kill(server.pid, signal.SIGKILL)
-        assert [item.reason for item in came] == ["memory"]
+        assert [item.reason for item in unpacked] == ["memory"]
 
 
 def test_a_server_that_cannot_start_is_no_fault_of_the_container(child) -> None:
@@ -519,9 +528,9 @@ def test_without_the_libraries_the_rest_is_read(child) -> None:
         "c": builders.pdf_of("x"),
         "d": BODY[:-9],
     }
-    came = out_of(builders.zip_of(files))
-    assert came.members["!/a.csv"] == b"15400000001"
-    assert came.outcomes == [("!/b", "unsupported"), ("!/c", "unsupported"), ("!/d", "damaged")]
+    unpacked = out_of(builders.zip_of(files))
+    assert unpacked.members["!/a.csv"] == b"15400000001"
+    assert unpacked.outcomes == [("!/b", "unsupported"), ("!/c", "unsupported"), ("!/d", "damaged")]
 
 
 def test_a_system_without_room_for_a_child_is_unavailable(monkeypatch) -> None:

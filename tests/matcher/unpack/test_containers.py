@@ -22,20 +22,20 @@ BODY = TEXT.encode()
 
 
 def tar_gz(body: bytes) -> bytes:
-    held = io.BytesIO()
-    with tarfile.open(fileobj=held, mode="w:gz") as archive:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         info = tarfile.TarInfo("诸葛文昭.txt")
         info.size = len(body)
         archive.addfile(info, io.BytesIO(body))
-    return held.getvalue()
+    return buffer.getvalue()
 
 
 def zips(members: dict[str, bytes]) -> bytes:
-    held = io.BytesIO()
-    with zipfile.ZipFile(held, "w") as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name, body in members.items():
             archive.writestr(name, body)
-    return held.getvalue()
+    return buffer.getvalue()
 
 
 MADE = {
@@ -65,8 +65,8 @@ def test_what_follows_an_inner_container_is_of_the_outer_one_again() -> None:
     with unpack(
         zips({"1.gz": gzip.compress(b"first"), "2.zip": inner, "3.txt": b"last"}), ""
     ) as unpacked:
-        told = {item.read(): item.container for item in unpacked if isinstance(item, Member)}
-    assert {text: told[text] for text in (b"first", b"inside", b"last")} == {
+        containers = {item.read(): item.container for item in unpacked if isinstance(item, Member)}
+    assert {text: containers[text] for text in (b"first", b"inside", b"last")} == {
         b"first": "gzip",
         b"inside": "zip",
         b"last": "zip",

@@ -58,15 +58,15 @@ FILES = {
 @pytest.mark.usefixtures("failing_reader")
 @pytest.mark.parametrize("pack", [zip_of, tar_of])
 def test_other_entries_of_a_container_are_read_once(pack) -> None:
-    came = out_of(pack(FILES), alone=True)
-    assert sorted(text.strip() for text in came.texts.values()) == [
+    unpacked = out_of(pack(FILES), alone=True)
+    assert sorted(text.strip() for text in unpacked.texts.values()) == [
         "fifth",
         "first",
         "seventh",
         "sixth",
         "third",
     ]
-    assert [outcome for outcome in came.outcomes if outcome[1] == "fault"] == [
+    assert [outcome for outcome in unpacked.outcomes if outcome[1] == "fault"] == [
         ("!/b.pdf", "fault"),
         ("!/d.pdf", "fault"),
     ]
@@ -74,13 +74,13 @@ def test_other_entries_of_a_container_are_read_once(pack) -> None:
 
 @pytest.mark.usefixtures("failing_reader")
 def test_container_that_is_itself_the_fault_is_named() -> None:
-    came = out_of(FILES["b.pdf"], alone=True)
-    assert came.outcomes[-1] == ("", "fault")
+    unpacked = out_of(FILES["b.pdf"], alone=True)
+    assert unpacked.outcomes[-1] == ("", "fault")
 
 
 def test_crashes_without_end_end(monkeypatch: pytest.MonkeyPatch, own_servers: None) -> None:
     monkeypatch.setattr(parent, "PROGRAM", PROGRAM.format(end=ENDS["crash"]))
-    many = {f"{number:02}.pdf": FILES["b.pdf"] for number in range(parent.MOST_CRASHES + 4)}
-    came = out_of(zip_of(many), alone=True)
-    assert [reason for _, reason in came.outcomes] == ["fault"] * (parent.MOST_CRASHES + 1)
-    assert came.outcomes[-1][0] == ""
+    files = {f"{number:02}.pdf": FILES["b.pdf"] for number in range(parent.MOST_CRASHES + 4)}
+    unpacked = out_of(zip_of(files), alone=True)
+    assert [reason for _, reason in unpacked.outcomes] == ["fault"] * (parent.MOST_CRASHES + 1)
+    assert unpacked.outcomes[-1][0] == ""

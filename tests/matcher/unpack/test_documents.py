@@ -24,17 +24,17 @@ def test_a_workbook_is_lines_of_cells() -> None:
         ' r="B3" t="str"><v>a@example.com\n</v></c><c r="C3" t="b"><v>1</v></c><c r="D3"'
         ' t="e"><v>#N/A</v></c></row>'
     )
-    came = out_of(
+    unpacked = out_of(
         builders.xlsx_of(
             {"客户": rows, "二": '<row><c t="s"><v>7</v></c><c/></row>'}, ("姓名", "手机&#10;号")
         ),
         "a.xlsx",
     )
-    assert came.texts == {
+    assert unpacked.texts == {
         "!/客户": "姓名\t手机 号\n张某\t15400000001\t\t\t3.50\n\ta@example.com \t1\t#N/A\n",
         "!/二": "\t\n",
     }
-    assert came.outcomes == []
+    assert unpacked.outcomes == []
 
 
 def test_a_workbook_with_prefixes_and_without_its_directory_of_sheets() -> None:
@@ -42,8 +42,10 @@ def test_a_workbook_with_prefixes_and_without_its_directory_of_sheets() -> None:
         b"<x:worksheet"
         b' xmlns:x="urn:x"><x:sheetData><x:row><x:c><x:v>15400000001</x:v></x:c></x:row></x:sheetData></x:worksheet>'  # noqa: E501
     )
-    came = out_of(builders.zip_of({"[Content_Types].xml": b"", "xl/worksheets/sheet9.xml": sheet}))
-    assert came.texts == {"!/sheet9": "15400000001\n"}
+    unpacked = out_of(
+        builders.zip_of({"[Content_Types].xml": b"", "xl/worksheets/sheet9.xml": sheet})
+    )
+    assert unpacked.texts == {"!/sheet9": "15400000001\n"}
 
 
 def test_what_else_a_workbook_holds() -> None:
@@ -60,16 +62,16 @@ def test_what_else_a_workbook_holds() -> None:
             b' Target="mailto:a@example.com" TargetMode="External"/></Relationships>'
         ),
     }
-    came = out_of(builders.xlsx_of({"S": ""}, more=more))
-    assert came.texts["!/xl/embeddings/x.zip!/d.csv"] == "15400000002"
-    assert came.texts["!/xl/comments1"].split() == ["15400000003"]
+    unpacked = out_of(builders.xlsx_of({"S": ""}, more=more))
+    assert unpacked.texts["!/xl/embeddings/x.zip!/d.csv"] == "15400000002"
+    assert unpacked.texts["!/xl/comments1"].split() == ["15400000003"]
     assert (
-        came.texts["!/xl/pivotCache/pivotCacheRecords1.xml"]
+        unpacked.texts["!/xl/pivotCache/pivotCacheRecords1.xml"]
         == more["xl/pivotCache/pivotCacheRecords1.xml"].decode()
     )
-    assert came.texts["!/xl/worksheets/_rels/sheet1.xml.rels"] == "mailto:a@example.com"
-    assert not any("styles" in path for path in came.members)
-    assert came.outcomes == [("!/xl/media/image1.png", "image")]
+    assert unpacked.texts["!/xl/worksheets/_rels/sheet1.xml.rels"] == "mailto:a@example.com"
+    assert not any("styles" in path for path in unpacked.members)
+    assert unpacked.outcomes == [("!/xl/media/image1.png", "image")]
 
 
 @pytest.mark.parametrize(
@@ -92,8 +94,8 @@ def test_columns() -> None:
 
 
 def test_one_cell_at_the_far_end_does_not_fill_a_line() -> None:
-    came = out_of(builders.xlsx_of({"S": '<row><c r="XFD1"><v>1</v></c></row>' * 3}))
-    assert len(came.texts["!/S"]) == 3 * 66
+    unpacked = out_of(builders.xlsx_of({"S": '<row><c r="XFD1"><v>1</v></c></row>' * 3}))
+    assert len(unpacked.texts["!/S"]) == 3 * 66
 
 
 def test_a_document_is_paragraphs_and_rows() -> None:
@@ -110,12 +112,12 @@ def test_a_document_is_paragraphs_and_rows() -> None:
         "word/header1.xml": f"<w:hdr {builders.WORD_NS}>{p('h')}</w:hdr>".encode(),
         "word/media/i.png": PNG,
     }
-    came = out_of(builders.docx_of(body, more), "a.docx")
-    assert came.texts == {
+    unpacked = out_of(builders.docx_of(body, more), "a.docx")
+    assert unpacked.texts == {
         "!/word/document": "15400000001\n张某 \t15400000002 \t\n\tx\n15400000003\n",
         "!/word/header1": "h\n",
     }
-    assert came.outcomes == [("!/word/media/i.png", "image")]
+    assert unpacked.outcomes == [("!/word/media/i.png", "image")]
 
 
 def test_slides() -> None:
@@ -123,7 +125,7 @@ def test_slides() -> None:
         "<p:sld"
         f" {builders.DRAWING_NS}><a:p><a:r><a:t>154</a:t></a:r><a:r><a:t>00000001</a:t></a:r></a:p></p:sld>".encode()  # noqa: E501
     )
-    came = out_of(
+    unpacked = out_of(
         builders.zip_of(
             {
                 "[Content_Types].xml": b"",
@@ -132,15 +134,15 @@ def test_slides() -> None:
             }
         )
     )
-    assert came.texts == {"!/ppt/slides/slide1": "15400000001\n"}
+    assert unpacked.texts == {"!/ppt/slides/slide1": "15400000001\n"}
 
 
 def test_what_is_said_twice_is_read_once() -> None:
     shape = "<w:r><w:t>15400000001</w:t></w:r>"
-    came = out_of(
+    unpacked = out_of(
         builders.docx_of(f"<w:p><w:Choice>{shape}</w:Choice><w:Fallback>{shape}</w:Fallback></w:p>")
     )
-    assert came.texts == {"!/word/document": "15400000001\n"}
+    assert unpacked.texts == {"!/word/document": "15400000001\n"}
 
 
 def test_open_documents() -> None:
@@ -158,25 +160,25 @@ def test_open_documents() -> None:
         "styles.xml": b"<s/>",
         "Pictures/a.png": PNG,
     }
-    came = out_of(builders.zip_of(files), "a.ods")
-    assert came.texts["!/content"] == "张某 \t15400000001 \t\nh i\n"
-    assert came.outcomes == [("!/Pictures/a.png", "image")]
+    unpacked = out_of(builders.zip_of(files), "a.ods")
+    assert unpacked.texts["!/content"] == "张某 \t15400000001 \t\nh i\n"
+    assert unpacked.outcomes == [("!/Pictures/a.png", "image")]
 
 
 def test_entities_of_an_office_file_are_refused() -> None:
     bomb = (
         b'<!DOCTYPE d [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><d>&b;</d>'
     )
-    came = out_of(builders.zip_of({"[Content_Types].xml": b"", "word/document.xml": bomb}))
-    assert came.outcomes == [("!/word/document", "damaged")]
+    unpacked = out_of(builders.zip_of({"[Content_Types].xml": b"", "word/document.xml": bomb}))
+    assert unpacked.outcomes == [("!/word/document", "damaged")]
 
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)
 
 
 def test_an_office_file_with_a_password() -> None:
-    came = out_of(OLE + "EncryptedPackage".encode("utf-16-le") + bytes(600), "a.xlsx")
-    assert (came.members, came.outcomes) == ({}, [("", "encrypted")])
+    unpacked = out_of(OLE + "EncryptedPackage".encode("utf-16-le") + bytes(600), "a.xlsx")
+    assert (unpacked.members, unpacked.outcomes) == ({}, [("", "encrypted")])
 
 
 XLS = zlib.decompress(base64.b64decode(
@@ -194,15 +196,15 @@ XLS = zlib.decompress(base64.b64decode(
 
 
 def test_an_old_workbook() -> None:
-    came = out_of(XLS, "a.xls")
-    assert came.texts == {
+    unpacked = out_of(XLS, "a.xls")
+    assert unpacked.texts == {
         "!/客户": (
             "姓名\t手机\t卡号\t日期\n张某\t15400000001\t6200000000000005\t2024-01-02\n1\t1.5\ta b"
             " c\t\n"
         ),
         "!/空": "",
     }
-    assert came.outcomes == []
+    assert unpacked.outcomes == []
 
 
 def test_a_damaged_old_workbook() -> None:
@@ -218,17 +220,17 @@ def test_strings_of_an_old_office_file() -> None:
         + "卡号6200000000000005".encode("gbk")
         + b"\0\1short\0"
     )
-    came = out_of(body, "a.doc")
-    assert came.texts == {"!/strings": "张某，１５４手机15400000001\n卡号6200000000000005\n"}
-    assert came.outcomes == [("", "unsupported")]
+    unpacked = out_of(body, "a.doc")
+    assert unpacked.texts == {"!/strings": "张某，１５４手机15400000001\n卡号6200000000000005\n"}
+    assert unpacked.outcomes == [("", "unsupported")]
 
 
 def test_pdf() -> None:
-    came = out_of(
+    unpacked = out_of(
         builders.pdf_of("phone 15400000001", "", "two", "", drawing=b"0 0 m 9 9 l S"), "a.pdf"
     )
-    assert came.texts == {"!/text": "phone 15400000001\ntwo\n"}
-    assert came.outcomes == [("!/page 2 and 1 more", "image")]
+    assert unpacked.texts == {"!/text": "phone 15400000001\ntwo\n"}
+    assert unpacked.outcomes == [("!/page 2 and 1 more", "image")]
 
 
 def test_pdf_in_chinese_without_its_font() -> None:
@@ -250,9 +252,9 @@ def test_a_page_is_a_picture_where_an_image_covers_it_and_hardly_a_word_stands_o
     size: bytes, text: str, told: list
 ) -> None:
     drawn = b"q %b 0 50 cm BI /W 1 /H 1 /CS /G /BPC 8 ID \x7f EI Q" % size
-    came = out_of(builders.pdf_of(text, drawing=drawn))
-    assert came.outcomes == told
-    assert [held.strip() for held in came.texts.values()] == [text.strip()]
+    unpacked = out_of(builders.pdf_of(text, drawing=drawn))
+    assert unpacked.outcomes == told
+    assert [page_text.strip() for page_text in unpacked.texts.values()] == [text.strip()]
 
 
 def test_a_page_in_strips_and_in_a_group_is_a_picture_too() -> None:
@@ -272,14 +274,14 @@ def test_a_page_whose_stream_is_damaged_is_no_blank_page(filters: bytes, *, whol
     )
     if not whole:
         drawn = drawn[:20] + bytes(8) + drawn[28:]
-    held = base64.a85encode(drawn) + b"~>" if b"85" in filters else drawn
+    stream = base64.a85encode(drawn) + b"~>" if b"85" in filters else drawn
     body = builders.pdf_of("x")
     start = body.rfind(b"<< /Length", 0, body.find(b"BT /F"))
     end = body.find(b"endstream") + len(b"endstream")
-    put = b"<< /Filter %b /Length %d >>\nstream\n%b\nendstream" % (filters, len(held), held)
-    came = out_of(body[:start] + put + body[end:])
-    assert [reason for _, reason in came.outcomes] == ([] if whole else ["damaged"])
-    assert ("15400000001" in "".join(came.texts.values())) is whole
+    put = b"<< /Filter %b /Length %d >>\nstream\n%b\nendstream" % (filters, len(stream), stream)
+    unpacked = out_of(body[:start] + put + body[end:])
+    assert [reason for _, reason in unpacked.outcomes] == ([] if whole else ["damaged"])
+    assert ("15400000001" in "".join(unpacked.texts.values())) is whole
 
 
 def test_pdf_with_a_password() -> None:
@@ -293,23 +295,27 @@ def test_pdf_with_a_password() -> None:
 def mail(
     subject: str = "名单", text: str = "手机 15400000001", name: str = "a.csv"
 ) -> EmailMessage:
-    made = EmailMessage()
-    made["From"], made["To"], made["Subject"] = "张某 <a@example.com>", "b@example.com", subject
-    made["DKIM-Signature"] = "noise"
-    made.set_content(text, charset="gb2312")
-    made.add_alternative(f"<p>{text}</p>", subtype="html")
-    made.add_attachment(b"15400000002", "application", "octet-stream", filename=name)
-    return made
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = (
+        "张某 <a@example.com>",
+        "b@example.com",
+        subject,
+    )
+    message["DKIM-Signature"] = "noise"
+    message.set_content(text, charset="gb2312")
+    message.add_alternative(f"<p>{text}</p>", subtype="html")
+    message.add_attachment(b"15400000002", "application", "octet-stream", filename=name)
+    return message
 
 
 def test_mail() -> None:
-    came = out_of(mail().as_bytes(), "a.eml")
-    headers = came.members.pop("!/headers").decode()
+    unpacked = out_of(mail().as_bytes(), "a.eml")
+    headers = unpacked.members.pop("!/headers").decode()
     assert "From: 张某 <a@example.com>\nTo: b@example.com\nSubject: 名单\n" in headers
     assert "noise" not in headers
-    assert came.members.pop("!/part1.txt").decode("gb2312").strip() == "手机 15400000001"
-    assert came.members.pop("!/part2.html").decode().strip() == "<p>手机 15400000001</p>"
-    assert came.members == {"!/": b"a.csv", "!/a.csv": b"15400000002"}
+    assert unpacked.members.pop("!/part1.txt").decode("gb2312").strip() == "手机 15400000001"
+    assert unpacked.members.pop("!/part2.html").decode().strip() == "<p>手机 15400000001</p>"
+    assert unpacked.members == {"!/": b"a.csv", "!/a.csv": b"15400000002"}
 
 
 def test_the_charset_of_a_part_comes_with_it() -> None:
@@ -323,8 +329,8 @@ def test_the_charset_of_a_part_comes_with_it() -> None:
 
 def test_names_of_attachments_are_listed() -> None:
     """As those in an archive are: pictures of papers are named after the people on them."""
-    came = out_of(mail(name="张某_15400000001.csv").as_bytes(), "a.eml")
-    assert came.members["!/"].decode() == "张某_15400000001.csv"
+    unpacked = out_of(mail(name="张某_15400000001.csv").as_bytes(), "a.eml")
+    assert unpacked.members["!/"].decode() == "张某_15400000001.csv"
 
 
 def test_a_formula_without_its_value_and_what_stands_beside_the_cells() -> None:
@@ -343,9 +349,9 @@ def test_a_mail_in_a_mail() -> None:
     outer["From"], outer["Subject"], outer["MIME-Version"] = "c@example.com", "Fwd", "1.0"
     outer.set_content("see below")
     outer.add_attachment(mail())
-    came = out_of(outer.as_bytes())
-    assert "From: 张某" in came.members["!/part2.eml!/headers"].decode()
-    assert came.members["!/part2.eml!/a.csv"] == b"15400000002"
+    unpacked = out_of(outer.as_bytes())
+    assert "From: 张某" in unpacked.members["!/part2.eml!/headers"].decode()
+    assert unpacked.members["!/part2.eml!/a.csv"] == b"15400000002"
 
 
 def test_words_outside_of_all_parts() -> None:
@@ -353,24 +359,24 @@ def test_words_outside_of_all_parts() -> None:
         mail().as_string().replace("\n\n--", "\n\n15400000003 before\n--", 1)
         + "15400000004 after\n"
     )
-    assert came_outside(text) == ["15400000003 before", "15400000004 after"]
+    assert read_outside_lines(text) == ["15400000003 before", "15400000004 after"]
 
 
-def came_outside(text: str) -> list[str]:
+def read_outside_lines(text: str) -> list[str]:
     return [
         line for line in out_of(text.encode()).members["!/outside"].decode().splitlines() if line
     ]
 
 
 def test_mailbox() -> None:
-    one = (
+    letter = (
         b"From a@example.com Mon Jan  1 00:00:00 2024\n"
         + mail(text="15400000001").as_bytes()
         + b"\n"
     )
-    came = out_of(one + one.replace(b"15400000002", base64.b64encode(b"x")), "a.mbox")
-    assert came.members["!/1!/a.csv"] == b"15400000002"
-    assert {path.split("!/")[1] for path in came.members} == {"1", "2"}
+    unpacked = out_of(letter + letter.replace(b"15400000002", base64.b64encode(b"x")), "a.mbox")
+    assert unpacked.members["!/1!/a.csv"] == b"15400000002"
+    assert {path.split("!/")[1] for path in unpacked.members} == {"1", "2"}
 
 
 def test_a_text_that_looks_like_mail_is_text() -> None:
@@ -437,8 +443,8 @@ def test_no_word_of_custom_xml_is_lost_wherever_it_is_cut(parts: list[str]) -> N
 
 def test_no_line_of_a_long_header_is_lost() -> None:
     fields = "".join(f"X-{number}: {15400000000 + number}\n" for number in range(5000))
-    came = out_of(
+    unpacked = out_of(
         f"From: a@example.com\nMIME-Version: 1.0\nMessage-ID: <a@example.com>\n{fields}\nhello".encode()  # noqa: E501
     )
-    read = "".join(came.texts.values())
+    read = "".join(unpacked.texts.values())
     assert all(str(15400000000 + number) in read for number in range(5000))

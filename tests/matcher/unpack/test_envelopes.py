@@ -24,27 +24,27 @@ def uu(body: bytes) -> bytes:
 
 
 def xxd(body: bytes) -> bytes:
-    """As xxd writes it."""
-    made = []
+    """Return a body as xxd writes it."""
+    lines = []
     for at in range(0, len(body), 16):
         row = body[at : at + 16]
         pairs = " ".join(row[n : n + 2].hex() for n in range(0, len(row), 2))
-        made.append(
+        lines.append(
             f"{at:08x}: {pairs:39}  {''.join(chr(b) if 32 <= b < 127 else '.' for b in row)}\n"
         )
-    return "".join(made).encode()
+    return "".join(lines).encode()
 
 
 def hexdump(body: bytes) -> bytes:
-    """As `hexdump -C` writes it."""
-    made = []
+    """Return a body as `hexdump -C` writes it."""
+    lines = []
     for at in range(0, len(body), 16):
         row = body[at : at + 16]
         pairs = row[:8].hex(" ") + "  " + row[8:].hex(" ")
-        made.append(
+        lines.append(
             f"{at:08x}  {pairs:48}  |{''.join(chr(b) if 32 <= b < 127 else '.' for b in row)}|\n"
         )
-    return "".join(made).encode()
+    return "".join(lines).encode()
 
 
 def lines_of(letters: bytes, width: int = 76) -> bytes:
@@ -72,10 +72,10 @@ WRITTEN: dict[str, Callable[[bytes], bytes]] = {
 def test_an_archive_is_read_however_it_is_written(how: str) -> None:
     text = b"the list, as promised:\n\n" + WRITTEN[how](ZIP) + b"\nenjoy\n"
     assert is_container(text)
-    came = out_of(text)
-    assert came.members[""] == text
-    assert [came.texts[path] for path in came.texts if path.endswith("!/a.csv")] == [CSV]
-    assert came.outcomes == []
+    unpacked = out_of(text)
+    assert unpacked.members[""] == text
+    assert [unpacked.texts[path] for path in unpacked.texts if path.endswith("!/a.csv")] == [CSV]
+    assert unpacked.outcomes == []
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_an_archive_is_read_however_it_is_written(how: str) -> None:
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
 def test_text_is_read_however_it_is_written(how: str, encoding: str) -> None:
-    came = out_of(WRITTEN[how](CSV.encode(encoding)))
-    assert CSV.encode(encoding) in came.members.values()
+    unpacked = out_of(WRITTEN[how](CSV.encode(encoding)))
+    assert CSV.encode(encoding) in unpacked.members.values()
 
 
 @pytest.mark.parametrize("how", WRITTEN)
@@ -94,13 +94,13 @@ def test_it_is_read_in_files_and_in_archives_too(how: str, tmp_path: Path) -> No
     (tmp_path / "a.txt").write_bytes(text)
     with (tmp_path / "a.txt").open("rb") as file, unpack(file, "a.txt") as unpacked:
         assert CSV.encode() in [item.read() for item in unpacked]
-    came = out_of(builders.zip_of({"b.txt": text, "c.gz": gzip.compress(text)}))
-    assert list(came.texts.values()).count(CSV) == 2
+    result = out_of(builders.zip_of({"b.txt": text, "c.gz": gzip.compress(text)}))
+    assert list(result.texts.values()).count(CSV) == 2
 
 
 def test_one_that_stands_there_twice_is_read_once() -> None:
-    came = out_of(base64.encodebytes(ZIP) + b"\n\n" + base64.encodebytes(ZIP))
-    assert list(came.texts.values()).count(CSV) == 1
+    unpacked = out_of(base64.encodebytes(ZIP) + b"\n\n" + base64.encodebytes(ZIP))
+    assert list(unpacked.texts.values()).count(CSV) == 1
 
 
 def test_letters_in_letters_end() -> None:
@@ -127,8 +127,8 @@ CHANCE = random.Random(7)
 )
 def test_digests_keys_and_plain_text_cost_no_child(text: bytes) -> None:
     assert not is_container(text)
-    came = out_of(text)
-    assert (came.members, came.flags) == ({"": text}, 0)
+    unpacked = out_of(text)
+    assert (unpacked.members, unpacked.flags) == ({"": text}, 0)
 
 
 @pytest.mark.parametrize(

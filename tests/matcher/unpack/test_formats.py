@@ -36,10 +36,10 @@ ARCHIVES = {
 
 @pytest.mark.parametrize("kind", ARCHIVES)
 def test_archives(kind: str) -> None:
-    came = out_of(ARCHIVES[kind]())
-    assert came.texts == WANTED
-    assert came.members["!/"].decode().splitlines() == list(FILES)
-    assert came.outcomes == []
+    unpacked = out_of(ARCHIVES[kind]())
+    assert unpacked.texts == WANTED
+    assert unpacked.members["!/"].decode().splitlines() == list(FILES)
+    assert unpacked.outcomes == []
 
 
 @pytest.mark.parametrize(
@@ -60,20 +60,20 @@ def test_archives(kind: str) -> None:
 def test_a_compressed_file_is_named_after_its_container(
     name: str, body: Callable[[], bytes]
 ) -> None:
-    came = out_of(body(), name)
-    assert came.texts == {"!/d.csv": TEXT}
-    assert came.outcomes == []
+    unpacked = out_of(body(), name)
+    assert unpacked.texts == {"!/d.csv": TEXT}
+    assert unpacked.outcomes == []
 
 
 def test_an_empty_zip_holds_nothing() -> None:
-    came = out_of(builders.zip_of({}))
-    assert (came.members, came.outcomes) == ({}, [])
+    unpacked = out_of(builders.zip_of({}))
+    assert (unpacked.members, unpacked.outcomes) == ({}, [])
 
 
 def test_text_needs_no_child() -> None:
-    came = out_of(TEXT.encode(), "a.csv")
-    assert came.texts == {"": TEXT}
-    assert came.flags == 0
+    unpacked = out_of(TEXT.encode(), "a.csv")
+    assert unpacked.texts == {"": TEXT}
+    assert unpacked.flags == 0
 
 
 def test_containers_in_containers() -> None:
@@ -87,10 +87,10 @@ def test_containers_in_containers() -> None:
         b" base64\r\n\r\n"
     )
     mail += __import__("base64").encodebytes(inner)
-    came = out_of(builders.zip_of({"m.eml": mail, "e.csv.gz": gzip.compress(b"15400000002")}))
-    assert came.texts["!/m.eml!/x.tar.gz!/c.zip!/d.csv"] == "15400000001"
-    assert came.texts["!/e.csv.gz!/e.csv"] == "15400000002"
-    assert came.outcomes == []
+    unpacked = out_of(builders.zip_of({"m.eml": mail, "e.csv.gz": gzip.compress(b"15400000002")}))
+    assert unpacked.texts["!/m.eml!/x.tar.gz!/c.zip!/d.csv"] == "15400000001"
+    assert unpacked.texts["!/e.csv.gz!/e.csv"] == "15400000002"
+    assert unpacked.outcomes == []
 
 
 def test_what_holds_no_text_is_said() -> None:
@@ -101,9 +101,9 @@ def test_what_holds_no_text_is_said() -> None:
         "d.exe": b"MZ\x90\0\3\0\0\0\4" + bytes(99),
         "e.txt": b"MZ15400000001 BM II ID3",
     }
-    came = out_of(builders.zip_of(files))
-    assert came.texts == {"!/e.txt": "MZ15400000001 BM II ID3"}
-    assert came.outcomes == [
+    unpacked = out_of(builders.zip_of(files))
+    assert unpacked.texts == {"!/e.txt": "MZ15400000001 BM II ID3"}
+    assert unpacked.outcomes == [
         ("!/a.png", "image"),
         ("!/b.jpg", "image"),
         ("!/c.mp4", "audio_video"),
@@ -118,14 +118,14 @@ def test_names_of_a_zip_in_gbk() -> None:
 
 
 def test_names_of_what_is_not_read_are_text_too() -> None:
-    came = out_of(builders.zip_of({"154000000018_正面.jpg": b"\xff\xd8\xff\xe0" + bytes(9)}))
-    assert came.members == {"!/": "154000000018_正面.jpg".encode()}
-    assert came.outcomes == [("!/154000000018_正面.jpg", "image")]
+    unpacked = out_of(builders.zip_of({"154000000018_正面.jpg": b"\xff\xd8\xff\xe0" + bytes(9)}))
+    assert unpacked.members == {"!/": "154000000018_正面.jpg".encode()}
+    assert unpacked.outcomes == [("!/154000000018_正面.jpg", "image")]
 
 
 def test_names_cannot_move_a_terminal() -> None:
-    came = out_of(builders.zip_of({"../\x1b[2J\n.csv": b"x"}))
-    assert came.texts == {"!/../�[2J�.csv": "x"}
+    unpacked = out_of(builders.zip_of({"../\x1b[2J\n.csv": b"x"}))
+    assert unpacked.texts == {"!/../�[2J�.csv": "x"}
 
 
 def test_markup_is_known_by_its_name() -> None:

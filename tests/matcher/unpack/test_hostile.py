@@ -33,22 +33,22 @@ LOCKED_HEADERS_7Z = base64.b64decode(
 """Made with 7-Zip from a file of our own under a password."""
 
 
-def flags_set(body: bytes, bit: int, method: int | None = None) -> bytes:
-    """A zip of one entry with a flag set in both of its headers, and another method."""
-    made = bytearray(body)
+def set_flags(body: bytes, bit: int, method: int | None = None) -> bytes:
+    """Return a zip of one entry with a flag set in both of its headers, and another method."""
+    octets = bytearray(body)
     for mark, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        place = made.index(mark) + at
-        made[place] |= bit
+        place = octets.index(mark) + at
+        octets[place] |= bit
         if method is not None:
-            made[place + 2 : place + 4] = struct.pack("<H", method)
-    return bytes(made)
+            octets[place + 2 : place + 4] = struct.pack("<H", method)
+    return bytes(octets)
 
 
 @pytest.mark.parametrize(
     ("body", "path"),
     [
-        (lambda: flags_set(builders.zip_of({"a.txt": b"x" * 99}), 1), "!/a.txt"),
-        (lambda: flags_set(builders.zip_of({"a.txt": b"x" * 99}), 1, 99), "!/a.txt"),
+        (lambda: set_flags(builders.zip_of({"a.txt": b"x" * 99}), 1), "!/a.txt"),
+        (lambda: set_flags(builders.zip_of({"a.txt": b"x" * 99}), 1, 99), "!/a.txt"),
         (lambda: builders.need_libarchive() or LOCKED_7Z, "!/a.txt"),
         (lambda: builders.need_libarchive() or LOCKED_HEADERS_7Z, ""),
         (lambda: builders.rar4_of({"a.txt": b"x" * 32}, 0x8004), "!/a.txt"),
@@ -57,13 +57,13 @@ def flags_set(body: bytes, bit: int, method: int | None = None) -> bytes:
     ids=["zip", "zip AES", "7z", "7z with headers", "rar 4", "rar 5 with headers"],
 )
 def test_encrypted(body: Callable[[], bytes], path: str) -> None:
-    came = out_of(body())
-    assert came.outcomes == [(path, "encrypted")]
-    assert came.texts == {}
+    unpacked = out_of(body())
+    assert unpacked.outcomes == [(path, "encrypted")]
+    assert unpacked.texts == {}
 
 
 def test_a_method_that_is_not_known() -> None:
-    assert out_of(flags_set(builders.zip_of({"a.txt": b"x" * 99}), 0, 9)).outcomes == [
+    assert out_of(set_flags(builders.zip_of({"a.txt": b"x" * 99}), 0, 9)).outcomes == [
         ("!/a.txt", "unsupported")
     ]
 
@@ -81,31 +81,31 @@ FLAT = {
 
 @pytest.mark.parametrize("kind", FLAT)
 def test_a_flat_bomb(kind: str) -> None:
-    came = out_of(FLAT[kind](), limits=QUICK._replace(free_bytes=MIB))
-    assert {reason for _, reason in came.outcomes} == {"bomb"}
-    assert sum(map(len, came.members.values())) <= 20 * MIB
+    unpacked = out_of(FLAT[kind](), limits=QUICK._replace(free_bytes=MIB))
+    assert {reason for _, reason in unpacked.outcomes} == {"bomb"}
+    assert sum(map(len, unpacked.members.values())) <= 20 * MIB
 
 
 def test_what_stands_beside_a_bomb_is_read() -> None:
     padding = os.urandom(4 * MIB)
-    came = out_of(builders.zip_of({"z": ZEROS, "noise": padding, "b.csv": b"15400000001"}))
-    assert came.outcomes == [("!/z", "bomb")]
-    assert came.members["!/b.csv"] == b"15400000001"
+    unpacked = out_of(builders.zip_of({"z": ZEROS, "noise": padding, "b.csv": b"15400000001"}))
+    assert unpacked.outcomes == [("!/z", "bomb")]
+    assert unpacked.members["!/b.csv"] == b"15400000001"
 
 
 def test_a_nested_bomb() -> None:
     body = builders.zip_of({"leaf": bytes(8 * MIB)})
     for _ in range(4):
         body = builders.zip_of({f"{n}.zip": body for n in range(8)})
-    came = out_of(body, limits=QUICK._replace(free_bytes=MIB))
-    assert came.outcomes[-1] == ("", "bomb")
-    assert sum(map(len, came.members.values())) < 40 * MIB
+    unpacked = out_of(body, limits=QUICK._replace(free_bytes=MIB))
+    assert unpacked.outcomes[-1] == ("", "bomb")
+    assert sum(map(len, unpacked.members.values())) < 40 * MIB
 
 
 def test_entries_that_overlap() -> None:
     """One compressed stream that a thousand entries of the directory point at."""
-    held = zlib.compressobj(9, zlib.DEFLATED, -15)
-    data = held.compress(bytes(MIB)) + held.flush()
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
+    data = compressor.compress(bytes(MIB)) + compressor.flush()
     fields = struct.pack(
         "<HHHHHIIIHH", 20, 0, 8, 0, 0, zlib.crc32(bytes(MIB)), len(data), MIB, 1, 0
     )
@@ -118,21 +118,21 @@ def test_entries_that_overlap() -> None:
         + b"PK\x05\x06"
         + struct.pack("<HHHHIIH", 0, 0, 1000, 1000, len(directory), len(body), 0)
     )
-    came = out_of(body, limits=QUICK._replace(free_bytes=MIB))
-    assert {reason for _, reason in came.outcomes} & {"bomb"}
+    unpacked = out_of(body, limits=QUICK._replace(free_bytes=MIB))
+    assert {reason for _, reason in unpacked.outcomes} & {"bomb"}
 
 
 def test_a_string_that_a_sheet_repeats_without_end() -> None:
     rows = '<row><c t="s"><v>0</v></c></row>' * 4000
-    came = out_of(
+    unpacked = out_of(
         builders.xlsx_of({"S": rows}, ("x" * 32000,)), limits=QUICK._replace(free_bytes=MIB)
     )
-    assert "bomb" in {reason for _, reason in came.outcomes}
+    assert "bomb" in {reason for _, reason in unpacked.outcomes}
 
 
 def test_sparse_tar() -> None:
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w", format=tarfile.PAX_FORMAT) as archive:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         info = tarfile.TarInfo("s")
         info.pax_headers = {
             "GNU.sparse.major": "0",
@@ -142,8 +142,8 @@ def test_sparse_tar() -> None:
         }
         info.size = 1
         archive.addfile(info, io.BytesIO(b"x"))
-    came = out_of(made.getvalue(), limits=QUICK._replace(free_bytes=MIB))
-    assert {reason for _, reason in came.outcomes} == {"bomb"}
+    unpacked = out_of(buffer.getvalue(), limits=QUICK._replace(free_bytes=MIB))
+    assert {reason for _, reason in unpacked.outcomes} == {"bomb"}
 
 
 @pytest.mark.parametrize(
@@ -158,13 +158,13 @@ def test_too_deep(wrap) -> None:
     body = b"15400000001"
     for _ in range(40):
         body = wrap(body)
-    came = out_of(body)
-    assert [reason for _, reason in came.outcomes] == ["too_deep"]
-    assert came.texts == {}
+    unpacked = out_of(body)
+    assert [reason for _, reason in unpacked.outcomes] == ["too_deep"]
+    assert unpacked.texts == {}
 
 
 def zip_of_many(count: int) -> bytes:
-    """A zip of empty entries, written faster than zipfile does."""
+    """Return a zip of empty entries, built faster than zipfile would."""
     fields = struct.pack("<HHHHHIIIHH", 20, 0, 0, 0, 0, 0, 0, 0, 6, 0)
     names = [b"%06d" % n for n in range(count)]
     body = b"".join(b"PK\x03\x04" + fields + name for name in names)
@@ -191,17 +191,17 @@ def zip_of_many(count: int) -> bytes:
 
 def test_too_many_entries() -> None:
     body = zip_of_many(100_000)
-    came = out_of(body, limits=QUICK._replace(entries=20_000))
-    assert came.outcomes == [("", "too_many")]
-    assert len(came.members) == 20_001
+    unpacked = out_of(body, limits=QUICK._replace(entries=20_000))
+    assert unpacked.outcomes == [("", "too_many")]
+    assert len(unpacked.members) == 20_001
     assert out_of(body, limits=QUICK._replace(entries=1000)).outcomes == [("", "too_many")]
 
 
 def test_too_large() -> None:
     files = {"a": b"1" * 3000, "b": b"2" * 3000}
-    came = out_of(builders.zip_of(files), limits=QUICK._replace(member_bytes=1000))
-    assert came.outcomes == [("!/a", "too_large"), ("!/b", "too_large")]
-    assert came.texts == {"!/a": "1" * 1000, "!/b": "2" * 1000}
+    unpacked = out_of(builders.zip_of(files), limits=QUICK._replace(member_bytes=1000))
+    assert unpacked.outcomes == [("!/a", "too_large"), ("!/b", "too_large")]
+    assert unpacked.texts == {"!/a": "1" * 1000, "!/b": "2" * 1000}
     assert out_of(builders.zip_of(files), limits=QUICK._replace(total_bytes=4000)).outcomes == [
         ("", "too_large")
     ]
@@ -216,8 +216,8 @@ def test_memory_ends() -> None:
         {"n.zip": builders.zip_of({"a": os.urandom(48 * MIB)}, zipfile.ZIP_STORED)},
         zipfile.ZIP_STORED,
     )
-    came = out_of(nested, limits=QUICK._replace(memory_bytes=96 * MIB))
-    assert came.outcomes == [("!/n.zip", "memory")]
+    unpacked = out_of(nested, limits=QUICK._replace(memory_bytes=96 * MIB))
+    assert unpacked.outcomes == [("!/n.zip", "memory")]
 
 
 CONTAINERS = {
@@ -244,12 +244,12 @@ def all_at_once(bodies: list[bytes]) -> bytes:
 def test_truncated_at_twenty_places(kind: str) -> None:
     body = CONTAINERS[kind]()
     pieces = [body[: len(body) * n // 21] for n in range(1, 21)]
-    came = out_of(all_at_once(pieces))
-    said = {path.split("!/")[1] for path, reason in came.outcomes if reason == "damaged"}
+    unpacked = out_of(all_at_once(pieces))
+    names = {path.split("!/")[1] for path, reason in unpacked.outcomes if reason == "damaged"}
     for n, piece in enumerate(pieces):
         # header and data: what follows is padding
         is_whole = kind == "tar" and len(piece) >= 512 + 600
-        assert str(n) in said or is_whole or sniff(piece) in ("text", "mail"), n
+        assert str(n) in names or is_whole or sniff(piece) in ("text", "mail"), n
 
 
 @pytest.mark.parametrize("kind", CONTAINERS)
@@ -259,40 +259,40 @@ def test_twenty_flipped_bits(kind: str) -> None:
         body = bytearray(whole)
         body[random_.randrange(len(body))] ^= 1 << random_.randrange(8)
         flipped.append(bytes(body))
-    came = out_of(all_at_once(flipped))
-    assert {reason for _, reason in came.outcomes} <= set(REASONS)
-    said = {path.split("!/")[1] for path in came.members} | {
-        path.split("!/")[1] for path, _ in came.outcomes
+    unpacked = out_of(all_at_once(flipped))
+    assert {reason for _, reason in unpacked.outcomes} <= set(REASONS)
+    names = {path.split("!/")[1] for path in unpacked.members} | {
+        path.split("!/")[1] for path, _ in unpacked.outcomes
     }
-    assert said >= {str(n) for n in range(20)}
+    assert names >= {str(n) for n in range(20)}
 
 
 def test_a_truncated_zip_is_read_as_far_as_it_goes() -> None:
     builders.need_libarchive()
     body = builders.zip_of({"a.csv": b"15400000001\n" * 50, "b.csv": os.urandom(5000)})
-    came = out_of(body[:-3000])
-    assert came.members["!/a.csv"] == b"15400000001\n" * 50
-    assert ("", "damaged") in came.outcomes
+    unpacked = out_of(body[:-3000])
+    assert unpacked.members["!/a.csv"] == b"15400000001\n" * 50
+    assert ("", "damaged") in unpacked.outcomes
 
 
 def test_what_only_looks_like_a_container_is_read_as_it_stands() -> None:
     builders.need_libarchive()
     for start in (b"PK\x03\x04", b"%PDF-", b"7z\xbc\xaf\x27\x1c"):
         body = start + b" 15400000001"
-        came = out_of(body)
-        assert came.members == {"": body}
-        assert came.outcomes == [("", "damaged")]
+        unpacked = out_of(body)
+        assert unpacked.members == {"": body}
+        assert unpacked.outcomes == [("", "damaged")]
 
 
 def test_a_field_with_very_many_parameters_costs_no_more_than_its_length() -> None:
     """Python's parser took 7.8 s for 80 kB of them, and time with the square of that."""
     field = b'Content-Type: text/plain; name="' + b";" * (1 << 20) + b'"'
-    came = out_of(
+    unpacked = out_of(
         b"MIME-Version: 1.0\nFrom: a\nTo: b\n" + field + b"\n\n15400000001",
         limits=QUICK._replace(cpu_seconds=10),
     )
-    assert came.outcomes == []
-    assert b"15400000001" in b"".join(came.members.values())
+    assert unpacked.outcomes == []
+    assert b"15400000001" in b"".join(unpacked.members.values())
 
 
 def test_a_header_of_very_many_encoded_words_costs_no_more_than_its_length() -> None:
@@ -300,12 +300,12 @@ def test_a_header_of_very_many_encoded_words_costs_no_more_than_its_length() -> 
     number.
     """
     subject = b"Subject: " + b"=?utf-8?q?154?= =?utf-8?q?00000001?= x " * (1 << 15)
-    came = out_of(
+    unpacked = out_of(
         b"MIME-Version: 1.0\nFrom: a\nTo: b\n" + subject + b"\n\nx",
         limits=QUICK._replace(cpu_seconds=10),
     )
-    assert came.outcomes == []
-    assert came.texts["!/headers"].count("15400000001") > 32_000
+    assert unpacked.outcomes == []
+    assert unpacked.texts["!/headers"].count("15400000001") > 32_000
 
 
 MAPS, QUOTED, RICH = b"\x82\xa4name\xa4name\xa4name\xa4name", b"=E5=BC=A0" * 4, b"{\\rtf1 "
@@ -328,6 +328,6 @@ FLOODS = {
 
 @pytest.mark.parametrize("flood", FLOODS)
 def test_floods_of_letters_and_signs_end_in_time(flood: str) -> None:
-    came = out_of(FLOODS[flood], limits=QUICK._replace(cpu_seconds=10))
-    assert came.members
-    assert not {"timeout", "memory"} & {reason for _, reason in came.outcomes}
+    unpacked = out_of(FLOODS[flood], limits=QUICK._replace(cpu_seconds=10))
+    assert unpacked.members
+    assert not {"timeout", "memory"} & {reason for _, reason in unpacked.outcomes}

@@ -77,8 +77,8 @@ def test_a_name_helps_with_mail_alone() -> None:
 
 @given(st.binary(max_size=600))
 def test_any_bytes_have_a_kind(body: bytes) -> None:
-    known = {*marks().sure.values(), *marks().faint.values(), *marks().inside.values()}
-    assert sniff(body) in {*known, *find_formats(), TEXT}
+    kinds = {*marks().sure.values(), *marks().faint.values(), *marks().inside.values()}
+    assert sniff(body) in {*kinds, *find_formats(), TEXT}
 
 
 @given(

@@ -26,9 +26,9 @@ PICTURES = {
 
 @pytest.mark.parametrize("how", ["u", "hex"])
 def test_rich_text_is_read_across_its_runs(how: str) -> None:
-    came = out_of(builders.rtf_of(TEXT_OF, how))
-    assert came.texts == {"!/text": TEXT_OF}
-    assert came.outcomes == []
+    unpacked = out_of(builders.rtf_of(TEXT_OF, how))
+    assert unpacked.texts == {"!/text": TEXT_OF}
+    assert unpacked.outcomes == []
 
 
 @pytest.mark.parametrize(
@@ -51,11 +51,11 @@ def test_control_words_are_undone(body: bytes, text: str) -> None:
 
 def test_what_is_embedded_in_rich_text_is_read() -> None:
     inner = builders.zip_of({"a.csv": b"15400000001"}).hex()
-    came = out_of(
+    unpacked = out_of(
         f"{{\\rtf1 x{{\\object{{\\*\\objdata {inner}}}}}{{\\pict\\pngblip {PNG.hex()}}}}}".encode()
     )
-    assert came.texts == {"!/text": "x", "!/object 1!/a.csv": "15400000001"}
-    assert came.outcomes == [("!/picture 2", "image")]
+    assert unpacked.texts == {"!/text": "x", "!/object 1!/a.csv": "15400000001"}
+    assert unpacked.outcomes == [("!/picture 2", "image")]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
@@ -67,8 +67,8 @@ def test_quoted_printable_needs_no_header(encoding: str) -> None:
 def test_a_card_of_an_old_phone_is_read() -> None:
     name = quopri.encodestring("张某某".encode()).decode()
     card = f"BEGIN:VCARD\nVERSION:2.1\nN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:{name}\nTEL;CELL:15400000001\nEND:VCARD\n"  # noqa: E501
-    came = out_of(card.encode())
-    assert "ENCODING=QUOTED-PRINTABLE:张某某\nTEL;CELL:15400000001" in came.texts[""]
+    unpacked = out_of(card.encode())
+    assert "ENCODING=QUOTED-PRINTABLE:张某某\nTEL;CELL:15400000001" in unpacked.texts[""]
 
 
 def test_what_only_looks_like_quoted_printable_stays() -> None:
@@ -96,11 +96,11 @@ RECORDS = [
     "body", [builders.msgpack_of(RECORDS), b"".join(map(builders.msgpack_of, RECORDS))]
 )
 def test_records_of_messagepack_are_lines(body: bytes) -> None:
-    came = out_of(body)
-    [text] = came.texts.values()
+    unpacked = out_of(body)
+    [text] = unpacked.texts.values()
     assert "name\tphone\tid\tmore\n张某\t15400000001\t15400000003\t\n" in text
     assert "1.5\t\t1\n" in text
-    assert came.outcomes == []
+    assert unpacked.outcomes == []
     assert [reason for _, reason in out_of(body[:-9]).outcomes] == ["damaged"]
 
 
@@ -114,8 +114,8 @@ def test_chinese_in_gbk_is_no_messagepack(text: str) -> None:
 @pytest.mark.parametrize("size", [1, 30_000])
 def test_brotli_is_known_by_its_name(size: int) -> None:
     text = "".join(f"{number},15400000001\n" for number in range(size))
-    came = out_of(brotli.compress(text.encode()), "a.csv.br")
-    assert came.texts == {"!/a.csv": text}
+    unpacked = out_of(brotli.compress(text.encode()), "a.csv.br")
+    assert unpacked.texts == {"!/a.csv": text}
     inside = out_of(builders.zip_of({"a.csv.br": brotli.compress(text.encode())}))
     assert inside.texts == {"!/a.csv.br!/a.csv": text}
     assert inside.outcomes == []
@@ -135,16 +135,16 @@ def test_brotli_is_bounded_and_its_damage_said() -> None:
 @pytest.mark.parametrize("what", ["zip", "7z", "rar", "gz"])
 def test_an_archive_behind_a_picture_is_read(picture: str, what: str) -> None:
     files = {"a.csv": b"15400000001"}
-    made = {
+    builders_of = {
         "zip": lambda: builders.zip_of(files),
         "7z": lambda: builders.libarchive_of(files),
         "rar": lambda: builders.rar5_of(files),
         "gz": lambda: gzip.compress(files["a.csv"]),
     }[what]()
-    body = PICTURES[picture] + made
-    for came in (out_of(body, "a"), out_of(builders.zip_of({"x": body}))):
-        assert "15400000001" in came.texts.values()
-        assert [reason for _, reason in came.outcomes] == ["image"]
+    body = PICTURES[picture] + builders_of
+    for unpacked in (out_of(body, "a"), out_of(builders.zip_of({"x": body}))):
+        assert "15400000001" in unpacked.texts.values()
+        assert [reason for _, reason in unpacked.outcomes] == ["image"]
     assert out_of(PICTURES[picture], "a").outcomes == [("", "image")]
 
 
@@ -153,9 +153,9 @@ def test_what_stands_in_the_words_keeps_nothing_else_from_being_read() -> None:
         base64.encodebytes(builders.zip_of({"a.csv": b"x" * 99})).decode().replace("\n", "\\par ")
     )
     body = f"{{\\rtf1 {letters}{{\\object{{\\*\\objdata {b'15400000001'.hex()}}}}}}}".encode()
-    came = out_of(body, limits=QUICK._replace(depth=1))
-    assert came.texts["!/object 1"] == "15400000001"
-    assert came.outcomes == [("!/text", "too_deep")]
+    unpacked = out_of(body, limits=QUICK._replace(depth=1))
+    assert unpacked.texts["!/object 1"] == "15400000001"
+    assert unpacked.outcomes == [("!/text", "too_deep")]
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,11 @@ from tests.matcher.unpack.conftest import out_of
 
 
 def mail_of(name: str, body: bytes) -> bytes:
-    made = EmailMessage()
-    made["From"], made["To"] = "a@example.com", "b@example.com"
-    made.set_content("text")
-    made.add_attachment(body, "application", "octet-stream", filename=name)
-    return made.as_bytes()
+    message = EmailMessage()
+    message["From"], message["To"] = "a@example.com", "b@example.com"
+    message.set_content("text")
+    message.add_attachment(body, "application", "octet-stream", filename=name)
+    return message.as_bytes()
 
 
 WRAPS = {
@@ -49,6 +49,6 @@ def test_what_was_planted_comes_out(wraps: list[str], text: str) -> None:
         name = f"{name}.{wrap}" if wrap in STREAMS else f"a.{wrap}"
         if wrap == "tgz":
             name = "a.tar.gz"
-    came = out_of(body, name)
-    assert came.members[path] == text.encode()
-    assert came.outcomes == []
+    unpacked = out_of(body, name)
+    assert unpacked.members[path] == text.encode()
+    assert unpacked.outcomes == []

@@ -17,11 +17,11 @@ FORMATS = (FileFormat("new", lambda walk, body, path, depth: None, starts=(b"NEW
 @pytest.fixture
 def _afresh():
     caches = (formats.find_formats, formats.marks, protocol.containers)
-    for one in caches:
-        one.cache_clear()
+    for cached in caches:
+        cached.cache_clear()
     yield
-    for one in caches:
-        one.cache_clear()
+    for cached in caches:
+        cached.cache_clear()
 
 
 @pytest.mark.usefixtures("_afresh")
@@ -35,8 +35,8 @@ def test_a_module_among_the_readers_is_all_that_a_format_needs(
 
 
 def test_no_two_formats_claim_the_same_bytes() -> None:
-    known = formats.find_formats().values()
-    claimed = [mark for one in known for mark in (*one.starts, *one.faint)] + [
+    registered = formats.find_formats().values()
+    claimed = [mark for format_ in registered for mark in (*format_.starts, *format_.faint)] + [
         *formats.UNREAD,
         *formats.UNREAD_BESIDE_CONTROLS,
     ]

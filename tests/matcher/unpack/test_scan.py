@@ -16,7 +16,7 @@ from ullage.settings import Context
 
 @pytest.fixture
 def context(data: Path) -> Context:
-    """The command line goes by the real clock."""
+    """Return a context at the real clock, by which the command line runs."""
     return Context(data)
 
 
@@ -33,16 +33,17 @@ def test_members_have_paths_and_offsets_of_their_own(ullage, bank: Context, tmp_
     folder.mkdir()
     (folder / "a.zip").write_bytes(builders.zip_of(files))
     (folder / "a.txt").write_text(phone(1))
-    done = ullage("scan", folder)
-    assert done.exit_code == Exit.NO_VERDICT, done.output
-    found = {
-        row["path"]: (row["start"], row["end"]) for row in map(json.loads, done.stdout.splitlines())
+    result = ullage("scan", folder)
+    assert result.exit_code == Exit.NO_VERDICT, result.output
+    places = {
+        row["path"]: (row["start"], row["end"])
+        for row in map(json.loads, result.stdout.splitlines())
     }
     place = f"{folder}/a.zip!/"
-    assert set(found) == {f"{folder}/a.txt", place, f"{place}b.csv", f"{place}n.zip!/c.html"}
-    start, end = found[f"{place}b.csv"]
+    assert set(places) == {f"{folder}/a.txt", place, f"{place}b.csv", f"{place}n.zip!/c.html"}
+    start, end = places[f"{place}b.csv"]
     assert text[start:end] == phone(1)
-    assert done.stderr.splitlines() == [
+    assert result.stderr.splitlines() == [
         f"{place}c.png: image, not read",
         f"{place}{phone(3)}.jpg: image, not read",
         "2 files scanned, 1 not read or not wholly (2 image)",
@@ -50,8 +51,8 @@ def test_members_have_paths_and_offsets_of_their_own(ullage, bank: Context, tmp_
 
 
 def test_standard_input_may_be_a_container(ullage, bank: Context) -> None:
-    done = ullage("scan", "-", input=builders.tar_of({"b.csv": phone(1).encode()}, "w:gz"))
-    assert [json.loads(line)["path"] for line in done.stdout.splitlines()] == ["-!/b.csv"]
+    result = ullage("scan", "-", input=builders.tar_of({"b.csv": phone(1).encode()}, "w:gz"))
+    assert [json.loads(line)["path"] for line in result.stdout.splitlines()] == ["-!/b.csv"]
 
 
 def test_a_damaged_container_is_read_as_far_as_it_goes_and_gives_no_verdict(
@@ -59,17 +60,17 @@ def test_a_damaged_container_is_read_as_far_as_it_goes_and_gives_no_verdict(
 ) -> None:
     builders.need_libarchive()
     (tmp_path / "a.zip").write_bytes(builders.zip_of({"b.csv": phone(1).encode()})[:-30])
-    done = ullage("scan", tmp_path / "a.zip")
-    assert done.exit_code == Exit.NO_VERDICT
-    assert [json.loads(line)["path"] for line in done.stdout.splitlines()] == [
+    result = ullage("scan", tmp_path / "a.zip")
+    assert result.exit_code == Exit.NO_VERDICT
+    assert [json.loads(line)["path"] for line in result.stdout.splitlines()] == [
         f"{tmp_path}/a.zip!/b.csv"
     ]
-    assert "damaged, read as far as it goes" in done.stderr
+    assert "damaged, read as far as it goes" in result.stderr
 
 
 @pytest.fixture
 def started(own_servers, monkeypatch) -> list[object]:
-    """Each server that is started."""
+    """Return a list that gets each server that is started."""
     servers, start = [], ForkServer._start
     monkeypatch.setattr(ForkServer, "_start", lambda self: servers.append(self) or start(self))
     return servers
@@ -80,8 +81,8 @@ def test_many_small_archives_share_a_server(
 ) -> None:
     for n in range(10):
         (tmp_path / f"{n}.csv.gz").write_bytes(gzip.compress(phone(n).encode()))
-    done = ullage("scan", tmp_path)
-    assert [json.loads(line)["path"] for line in done.stdout.splitlines()] == [
+    result = ullage("scan", tmp_path)
+    assert [json.loads(line)["path"] for line in result.stdout.splitlines()] == [
         f"{tmp_path}/{n}.csv.gz!/{n}.csv" for n in range(10)
     ]
     assert len(started) == 1

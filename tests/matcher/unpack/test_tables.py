@@ -29,18 +29,18 @@ TABLES: dict[str, Callable[[list[list[object]]], bytes]] = {
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_rows_are_lines(kind: str) -> None:
-    came = out_of(TABLES[kind](ROWS))
-    assert came.texts == {"!/rows": LINES}
-    assert came.outcomes == []
+    unpacked = out_of(TABLES[kind](ROWS))
+    assert unpacked.texts == {"!/rows": LINES}
+    assert unpacked.outcomes == []
 
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_rows_are_read_inside_of_archives_too(kind: str) -> None:
-    came = out_of(
+    unpacked = out_of(
         builders.tar_of({"a": b"x", "b": builders.zip_of({"t": TABLES[kind](ROWS)}), "c": b"y"})
     )
-    assert came.texts == {"!/a": "x", "!/b!/t!/rows": LINES, "!/c": "y"}
-    assert came.outcomes == []
+    assert unpacked.texts == {"!/a": "x", "!/b!/t!/rows": LINES, "!/c": "y"}
+    assert unpacked.outcomes == []
 
 
 @pytest.mark.parametrize("kind", ["parquet", "arrow", "arrow stream", "orc"])
@@ -53,9 +53,9 @@ def test_points_in_time_need_no_file(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["parquet", "arrow", "avro"])
 def test_cells_that_are_no_text_are_said(kind: str) -> None:
-    came = out_of(TABLES[kind]([["15400000001", b"\xff\0"]]))
-    assert came.texts == {"!/rows": "c0\tc1\n15400000001\t\n"}
-    assert came.outcomes == [("", "database")]
+    unpacked = out_of(TABLES[kind]([["15400000001", b"\xff\0"]]))
+    assert unpacked.texts == {"!/rows": "c0\tc1\n15400000001\t\n"}
+    assert unpacked.outcomes == [("", "database")]
 
 
 @pytest.mark.parametrize("kind", TABLES)
@@ -69,12 +69,12 @@ def test_without_its_library_a_table_is_named(monkeypatch: pytest.MonkeyPatch) -
     body = builders.zip_of(
         {"a.parquet": builders.parquet_of(ROWS, "none"), "a.avro": builders.avro_of(ROWS)}
     )
-    came = out_of(body, alone=True)
-    assert came.outcomes == [
+    unpacked = out_of(body, alone=True)
+    assert unpacked.outcomes == [
         ("!/a.parquet!/parquet (needs pyarrow)", "unsupported"),
         ("!/a.avro!/avro (needs fastavro)", "unsupported"),
     ]
-    assert b"15400000001" in came.members["!/a.parquet"]
+    assert b"15400000001" in unpacked.members["!/a.parquet"]
 
 
 def test_tables_inside_of_an_archive_share_its_limits() -> None:
@@ -82,11 +82,11 @@ def test_tables_inside_of_an_archive_share_its_limits() -> None:
         f"{n}.parquet": builders.parquet_of([["15400000001" * 9, n] for n in range(5000)])
         for n in range(5)
     }
-    came = out_of(
+    unpacked = out_of(
         builders.zip_of(files), limits=QUICK._replace(total_bytes=2 << 20, free_bytes=1 << 30)
     )
-    assert 0 < sum(map(len, came.members.values())) <= 2 << 20
-    assert "too_large" in [reason for _, reason in came.outcomes]
+    assert 0 < sum(map(len, unpacked.members.values())) <= 2 << 20
+    assert "too_large" in [reason for _, reason in unpacked.outcomes]
 
 
 def test_a_child_of_a_table_has_none_itself() -> None:

@@ -24,7 +24,7 @@ from tests.matcher.bank import customer, enrol, matcher_of, phone
 from tests.matcher.unpack import builders
 from tests.matcher.unpack.conftest import QUICK, out_of
 from tests.matcher.unpack.test_documents import OLE
-from tests.matcher.unpack.test_hostile import LOCKED_7Z, LOCKED_HEADERS_7Z, flags_set
+from tests.matcher.unpack.test_hostile import LOCKED_7Z, LOCKED_HEADERS_7Z, set_flags
 from ullage.errors import Exit
 from ullage.settings import Context
 from ullage.verdict.words import IN_WORDS
@@ -52,7 +52,7 @@ def deep() -> bytes:
 
 
 def ole_of(*streams: str, main: bytes = b"") -> bytes:
-    """A compound file with streams of these names, and the beginning of one."""
+    """Return a compound file that begins with `main` and has streams of these names."""
     return (
         OLE[:512].ljust(512, b"\0")
         + main.ljust(512, b"\0")
@@ -68,8 +68,8 @@ FILES: dict[str, tuple[bytes, str]] = {
     "a.amr": (b"#!AMR\n" + NOISE, "audio_video"),
     "a.exe": (b"MZ\x90\0\3\0\0\0\4\0\0\0" + NOISE, "binary"),
     "a.ttf": (b"\0\1\0\0\0\x0c" + NOISE, "binary"),
-    "locked.zip": (flags_set(builders.zip_of({"a.csv": NOISE[:99]}), 1), "encrypted"),
-    "aes.zip": (flags_set(builders.zip_of({"a.csv": NOISE[:99]}), 1, 99), "encrypted"),
+    "locked.zip": (set_flags(builders.zip_of({"a.csv": NOISE[:99]}), 1), "encrypted"),
+    "aes.zip": (set_flags(builders.zip_of({"a.csv": NOISE[:99]}), 1, 99), "encrypted"),
     "locked.7z": (LOCKED_7Z, "encrypted"),
     "names.7z": (LOCKED_HEADERS_7Z, "encrypted"),
     "locked.pdf": (builders.pdf_of("x", trailer=LOCKED_PDF), "encrypted"),
@@ -136,7 +136,7 @@ READ = {
 
 @pytest.fixture
 def context(data: Path) -> Context:
-    """The command line goes by the real clock."""
+    """Return a context at the real clock, by which the command line runs."""
     return Context(data)
 
 
@@ -152,16 +152,16 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder beside the data folder."""
-    made = tmp_path / "place"
-    made.mkdir()
-    return made
+    """Return a folder beside the data folder."""
+    folder = tmp_path / "place"
+    folder.mkdir()
+    return folder
 
 
 def test_scan_names_each_file_with_its_reason(ullage, bank: Context, folder: Path) -> None:
-    done = ullage("scan", folder, "--unread")
-    assert done.exit_code == Exit.NO_VERDICT
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    result = ullage("scan", folder, "--unread")
+    assert result.exit_code == Exit.NO_VERDICT
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert {(row["kind"], row["tenant"], row["subject"], row["start"]) for row in rows} == {
         ("unread", None, None, None)
     }
@@ -169,7 +169,7 @@ def test_scan_names_each_file_with_its_reason(ullage, bank: Context, folder: Pat
         (row["path"].removeprefix(f"{folder}/").partition("!/")[0], row["form"]) for row in rows
     }
     assert named == {(name, reason) for name, (_, reason) in FILES.items()}
-    lines = done.stderr.splitlines()
+    lines = result.stderr.splitlines()
     assert len(lines) == len(rows) + 1
     assert lines[-1].startswith(
         f"{len(FILES)} files scanned, {len(FILES)} not read or not wholly ("
@@ -184,18 +184,18 @@ def test_assess_gives_no_verdict_on_it(ullage, bank: Context, place: Path, reaso
     """Which file has which reason is what the scan above says."""
     path = place / ONE_OF_EACH[reason]
     path.write_bytes(FILES[path.name][0])
-    done = ullage("assess", path)
-    assert done.exit_code == Exit.NO_VERDICT
-    shown = " ".join(done.stdout.split())
+    result = ullage("assess", path)
+    assert result.exit_code == Exit.NO_VERDICT
+    shown = " ".join(result.stdout.split())
     assert REASONS[reason][0] in shown
     assert "NO VERDICT" in shown
     assert not re.search(r"none of [\d,]+ customers is in it", shown)
 
 
 def test_assess_says_as_json_what_was_not_read(ullage, bank: Context, folder: Path) -> None:
-    told = json.loads(ullage("assess", folder / "locked.zip", "--json").stdout)
-    assert (told["verdict"], told["unread"]) == ("no verdict", {"encrypted": 1})
-    assert [(one["path"], one["reason"]) for one in told["not_read"]] == [
+    verdict = json.loads(ullage("assess", folder / "locked.zip", "--json").stdout)
+    assert (verdict["verdict"], verdict["unread"]) == ("no verdict", {"encrypted": 1})
+    assert [(part["path"], part["reason"]) for part in verdict["not_read"]] == [
         (f"{folder}/locked.zip!/a.csv", "encrypted")
     ]
 
@@ -203,11 +203,11 @@ def test_assess_says_as_json_what_was_not_read(ullage, bank: Context, folder: Pa
 def test_what_is_read_whole_is_no_doubt(ullage, bank: Context, place: Path) -> None:
     for name, body in READ.items():
         (place / name).write_bytes(body)
-    done = ullage("scan", place)
-    assert (done.exit_code, done.stdout) == (Exit.DONE, "")
-    assert done.stderr.splitlines() == [f"{len(READ)} files scanned, all read whole"]
-    told = json.loads(ullage("assess", place / "a.csv", "--json").stdout)
-    assert (told["verdict"], told["not_read"]) == ("nobody", [])
+    result = ullage("scan", place)
+    assert (result.exit_code, result.stdout) == (Exit.DONE, "")
+    assert result.stderr.splitlines() == [f"{len(READ)} files scanned, all read whole"]
+    verdict = json.loads(ullage("assess", place / "a.csv", "--json").stdout)
+    assert (verdict["verdict"], verdict["not_read"]) == ("nobody", [])
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "gz"])
@@ -225,9 +225,9 @@ def test_what_is_no_text_is_named_inside_of_archives_too(
     }[kind]({name: body})
     path = tmp_path / f"{name}.{kind}"
     path.write_bytes(packed)
-    done = ullage("scan", path)
-    assert done.exit_code == Exit.NO_VERDICT
-    assert done.stderr.splitlines()[:-1] == [f"{path}!/{name}: {REASONS[reason][0]}"]
+    result = ullage("scan", path)
+    assert result.exit_code == Exit.NO_VERDICT
+    assert result.stderr.splitlines()[:-1] == [f"{path}!/{name}: {REASONS[reason][0]}"]
 
 
 @pytest.mark.parametrize(
@@ -243,10 +243,10 @@ def test_words_in_clear_are_found_in_what_is_no_text(
 ) -> None:
     body = FILES[name][0]
     (tmp_path / name).write_bytes(body + f"\n{phone(1)}\n".encode())
-    done = ullage("scan", tmp_path / name)
-    assert done.exit_code == Exit.NO_VERDICT
-    assert [json.loads(line)["kind"] for line in done.stdout.splitlines()] == ["phone"]
-    assert "1 not read or not wholly" in done.stderr
+    result = ullage("scan", tmp_path / name)
+    assert result.exit_code == Exit.NO_VERDICT
+    assert [json.loads(line)["kind"] for line in result.stdout.splitlines()] == ["phone"]
+    assert "1 not read or not wholly" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -273,10 +273,10 @@ def test_customers_are_found_in_tables_whose_cells_touch(
     ullage, bank: Context, tmp_path: Path, name: str, body: bytes
 ) -> None:
     (tmp_path / name).write_bytes(body)
-    done = ullage("scan", tmp_path / name, "--fail")
-    assert [json.loads(line)["kind"] for line in done.stdout.splitlines()] == ["phone"]
-    assert done.exit_code == Exit.EXPOSED
-    assert "all read whole" in done.stderr
+    result = ullage("scan", tmp_path / name, "--fail")
+    assert [json.loads(line)["kind"] for line in result.stdout.splitlines()] == ["phone"]
+    assert result.exit_code == Exit.EXPOSED
+    assert "all read whole" in result.stderr
 
 
 ZIPPED = builders.zip_of({"a.csv": NOISE})
@@ -308,9 +308,9 @@ def test_what_is_written_as_letters_and_is_no_text_is_named(
 ) -> None:
     body, reason = ENCODED[name]
     (place / name).write_bytes(body)
-    done = ullage(how, place / name)
-    assert done.exit_code == Exit.NO_VERDICT
-    shown = " ".join((done.stdout + done.stderr).split())
+    result = ullage(how, place / name)
+    assert result.exit_code == Exit.NO_VERDICT
+    shown = " ".join((result.stdout + result.stderr).split())
     assert re.search(rf"{re.escape(name)}(?:!/\S[^:]*)?: {re.escape(REASONS[reason][0])}", shown)
 
 
@@ -333,7 +333,7 @@ CLEAN, LISTED = {"n.txt": b"nobody\n" * 99}, {"a.csv": phone(1).encode() + b"\n"
 
 
 def out_of_directory(whole: bytes) -> bytes:
-    """A zip of which the first entry stands there, and in the directory no more."""
+    """Return a zip whose first entry is missing from its directory."""
     start, behind = whole.find(b"PK\1\2"), whole.find(b"PK\5\6")
     second = whole.find(b"PK\1\2", start + 4)
     counts = struct.pack("<HHII", 1, 1, behind - second, start)
@@ -361,9 +361,9 @@ def test_what_stands_behind_the_end_of_an_archive_is_read(
     ullage, bank: Context, place: Path, name: str
 ) -> None:
     (place / name).write_bytes(BEHIND_AN_END[name])
-    done = ullage("scan", place / name, "--fail")
-    assert done.exit_code == Exit.EXPOSED
-    assert {json.loads(line)["kind"] for line in done.stdout.splitlines()} == {"phone"}
+    result = ullage("scan", place / name, "--fail")
+    assert result.exit_code == Exit.EXPOSED
+    assert {json.loads(line)["kind"] for line in result.stdout.splitlines()} == {"phone"}
 
 
 def test_tars_in_a_row_are_read_within_zst(ullage, bank: Context, place: Path) -> None:
@@ -377,7 +377,9 @@ def test_tars_in_a_row_are_read_within_zst(ullage, bank: Context, place: Path) -
 @pytest.mark.parametrize("body", [builders.zip_of(CLEAN) + NOISE, builders.tar_of(CLEAN) + NOISE])
 def test_what_follows_an_archive_and_is_no_text_is_told(body: bytes) -> None:
     assert {reason for _, reason in out_of(body).outcomes} <= {"unrecognised", "damaged"}
-    assert out_of(body).outcomes or any(NOISE in held for held in out_of(body).members.values())
+    assert out_of(body).outcomes or any(
+        NOISE in content for content in out_of(body).members.values()
+    )
 
 
 def test_an_archive_written_as_a_stream_is_read_whole() -> None:
@@ -396,8 +398,8 @@ def test_an_archive_written_as_a_stream_is_read_whole() -> None:
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for number in range(5):
             archive.writestr(f"{number}.txt", b"x" * 5000)
-    came = out_of(bytes(stream.held))
-    assert (len(came.texts), came.outcomes) == (5, [])
+    unpacked = out_of(bytes(stream.held))
+    assert (len(unpacked.texts), unpacked.outcomes) == (5, [])
 
 
 def test_somebody_found_beside_something_unread_is_at_least_so_many(
@@ -406,10 +408,10 @@ def test_somebody_found_beside_something_unread_is_at_least_so_many(
     path = tmp_path / "a.zip"
     path.write_bytes(builders.zip_of({"a.csv": phone(1).encode(), "b.png": FILES["a.png"][0]}))
     for fail, code in (((), Exit.NO_VERDICT), (("--fail",), Exit.EXPOSED)):
-        done = ullage("assess", path, *fail)
-        assert done.exit_code == code
-        assert "at least 1 of 10 customers" in " ".join(done.stdout.split())
-        assert "NO VERDICT" not in done.stdout
+        result = ullage("assess", path, *fail)
+        assert result.exit_code == code
+        assert "at least 1 of 10 customers" in " ".join(result.stdout.split())
+        assert "NO VERDICT" not in result.stdout
         assert ullage("scan", path, *fail).exit_code == code
     assert json.loads(ullage("assess", path, "--json").stdout)["verdict"] == "exposed"
 
@@ -419,9 +421,9 @@ def test_nothing_to_read_is_told_and_leaves_the_verdict_of_a_scan(
 ) -> None:
     (place / "a.csv").touch()
     (place / "b.csv").write_text("x")
-    done = ullage("scan", place)
-    assert done.exit_code == Exit.DONE
-    assert done.stderr.splitlines() == [
+    result = ullage("scan", place)
+    assert result.exit_code == Exit.DONE
+    assert result.stderr.splitlines() == [
         f"{place}/a.csv: empty, there is nothing to read",
         "2 files scanned, 1 not read or not wholly (1 empty)",
     ]
@@ -436,21 +438,21 @@ def test_what_cannot_be_opened_is_told_and_the_rest_is_read(
     os.mkfifo(place / "pipe")
     opened, listed = Path.open, os.scandir
 
-    def refused(path: Path, *given: str, **more: str) -> object:
+    def refuse(path: Path, *given: str, **more: str) -> object:
         if path.name == "a.csv":
             raise PermissionError(13, "Permission denied", str(path))
         return opened(path, *given, **more)
 
-    def closed(path: str) -> object:
+    def refuse_folder(path: str) -> object:
         if str(path).endswith("/c"):
             raise PermissionError(13, "Permission denied", str(path))
         return listed(path)
 
-    monkeypatch.setattr(Path, "open", refused)
-    monkeypatch.setattr(os, "scandir", closed)
-    done = ullage("scan", place)
-    assert [json.loads(line)["path"] for line in done.stdout.splitlines()] == [f"{place}/b.csv"]
-    assert sorted(done.stderr.splitlines()[:-1]) == [
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "scandir", refuse_folder)
+    result = ullage("scan", place)
+    assert [json.loads(line)["path"] for line in result.stdout.splitlines()] == [f"{place}/b.csv"]
+    assert sorted(result.stderr.splitlines()[:-1]) == [
         f"{place}/a.csv: cannot be opened, not read",
         f"{place}/c: cannot be opened, not read",
         f"{place}/pipe: of a kind that cannot be read here",
@@ -477,13 +479,13 @@ def test_each_known_mark_is_named(mark: tuple[int, bytes]) -> None:
 def test_a_gzip_beyond_a_limit_keeps_its_beginning() -> None:
     lines = b"".join(b"%d\n" % n for n in range(200_000))
     for limits in (QUICK._replace(member_bytes=1 << 16), QUICK._replace(total_bytes=1 << 16)):
-        came = out_of(gzip.compress(lines), "a.csv.gz", limits)
-        [body] = came.members.values()
+        unpacked = out_of(gzip.compress(lines), "a.csv.gz", limits)
+        [body] = unpacked.members.values()
         assert lines.startswith(body)
         assert len(body) >= (1 << 16) - 1
-        assert [reason for _, reason in came.outcomes] == ["too_large"]
-    came = out_of(gzip.compress(lines)[: 1 << 16], "a.csv.gz")
-    assert lines.startswith(*came.members.values())
+        assert [reason for _, reason in unpacked.outcomes] == ["too_large"]
+    unpacked = out_of(gzip.compress(lines)[: 1 << 16], "a.csv.gz")
+    assert lines.startswith(*unpacked.members.values())
 
 
 def test_words_for_each_reason_stand_in_both_languages() -> None:
@@ -501,10 +503,10 @@ def test_a_database_is_read_whatever_it_asks_to_run(bank: Context) -> None:
         CREATE VIEW v AS WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT n FROM c;
         CREATE TRIGGER t AFTER INSERT ON bad BEGIN DELETE FROM clients; END;
     """  # noqa: E501
-    came = out_of(builders.sqlite_of([["15400000001"]], more=hostile))
-    assert came.members["!/clients"] == b"c0\n15400000001\n"
-    assert came.outcomes == [("!/bad", "memory")]
-    assert "!/v" not in came.members
+    unpacked = out_of(builders.sqlite_of([["15400000001"]], more=hostile))
+    assert unpacked.members["!/clients"] == b"c0\n15400000001\n"
+    assert unpacked.outcomes == [("!/bad", "memory")]
+    assert "!/v" not in unpacked.members
 
 
 def test_the_daemon_counts_it_by_reason(context: Context) -> None:
@@ -549,6 +551,6 @@ def test_a_key_or_a_signature_is_nothing_unread(context: Context, what: str) -> 
 def test_a_length_that_lies_is_no_table() -> None:
     body = bytearray(builders.dbf_of([("PHONE", 11)], [["15400000001"]]))
     body[10:12] = struct.pack("<H", 5)
-    came = out_of(bytes(body))
-    assert b"15400000001" in came.members[""]
-    assert came.outcomes == [("", "damaged")]
+    unpacked = out_of(bytes(body))
+    assert b"15400000001" in unpacked.members[""]
+    assert unpacked.outcomes == [("", "damaged")]

@@ -50,47 +50,50 @@ SOUND = {
 }
 
 
-def said(body: bytes, kind: str) -> list[tuple[int, bytes]]:
-    """The frames of a walk; containers only half built are walked as what they were."""
-    held = os.memfd_create("frames")
+def walk(body: bytes, kind: str) -> list[tuple[int, bytes]]:
+    """Return the frames of a walk.
+
+    A container that is only half built is walked as the kind that it would have been.
+    """
+    descriptor = os.memfd_create("frames")
     try:
-        writer = protocol.ChildWriter(held)
+        writer = protocol.ChildWriter(descriptor)
         Walk(UnpackBudget(Limits().words(), len(body)), writer, kind).everything(kind, body)
         writer.done()
-        data, at, found = os.pread(held, 1 << 30, 0), 0, []
+        data, at, frames = os.pread(descriptor, 1 << 30, 0), 0, []
         while at < len(data):
             what, size = protocol.HEADER.unpack_from(data, at)
             at += protocol.HEADER.size + size
-            found.append((what, data[at - size : at]))
-        return found
+            frames.append((what, data[at - size : at]))
+        return frames
     finally:
-        os.close(held)
+        os.close(descriptor)
 
 
 def kind_of(name: str, body: bytes) -> str:
-    """A text that holds a container begins as any other."""
+    """Return the kind of a body; a text that holds a container begins as any other text."""
     return name if name == "envelope" else sniff(body)
 
 
 @pytest.mark.parametrize("kind", SOUND)
 def test_sound(kind: str) -> None:
     body = SOUND[kind]()
-    came = said(body, kind_of(kind, body))
-    text = b"".join(payload for what, payload in came if what == protocol.DATA)
+    frames = walk(body, kind_of(kind, body))
+    text = b"".join(payload for what, payload in frames if what == protocol.DATA)
     assert b"15400000001" in text
-    assert came[-1] == (protocol.DONE, b"")
+    assert frames[-1] == (protocol.DONE, b"")
 
 
 def test_a_database_whose_list_of_tables_is_lost_is_said_to_be_damaged() -> None:
     body = bytearray(SOUND["sqlite"]())
     del body[101:108]
-    assert len(said(bytes(body), "sqlite")) > 1
+    assert len(walk(bytes(body), "sqlite")) > 1
 
 
 def test_a_schema_of_avro_without_a_type_is_said_to_be_damaged() -> None:
-    before, found, behind = SOUND["avro"]().rpartition(b'"type"')
-    assert found
-    assert len(said(before + b'"typo"' + behind, "avro")) > 1
+    before, mark, behind = SOUND["avro"]().rpartition(b'"type"')
+    assert mark
+    assert len(walk(before + b'"typo"' + behind, "avro")) > 1
 
 
 @pytest.mark.parametrize("kind", SOUND)
@@ -103,10 +106,10 @@ def test_damaged(kind: str, data: st.DataObject) -> None:
         place = data.draw(st.integers(0, len(body) - 1))
         new = data.draw(st.binary(max_size=8))
         body[place : place + data.draw(st.integers(0, 8))] = new
-    came = said(bytes(body), kind_of(kind, sound))
-    assert came[-1] == (protocol.DONE, b"")
+    frames = walk(bytes(body), kind_of(kind, sound))
+    assert frames[-1] == (protocol.DONE, b"")
     # something was said of it; the text of an envelope is read by the parent
-    assert len(came) > 1 or kind == "envelope"
+    assert len(frames) > 1 or kind == "envelope"
 
 
 def test_a_view_is_a_file() -> None:
