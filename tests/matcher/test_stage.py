@@ -505,7 +505,10 @@ def test_a_heartbeat_is_passed_on_bare_behind_the_findings_of_its_batch(
     match.put(phone(1), post_id="1")
     beat = put_beat(match)
     match.put(phone(2), post_id="2")
-    assert list_published(match) == [*tokens(match.context, "1", "2"), beat.without_crawl_details({"bank": 10})]
+    assert list_published(match) == [
+        *tokens(match.context, "1", "2"),
+        beat.without_crawl_details({"bank": 10}),
+    ]
     labels = {"stage": "match", "origin": "crawl"}
     assert (
         match.registry.get_sample_value("ullage_heartbeat_timestamp_seconds", labels)
