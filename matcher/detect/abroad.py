@@ -35,7 +35,7 @@ from matcher.detect.marked_values import (
     headers_of,
 )
 from matcher.text.fold import written
-from matcher.text.group_numbers import BEHIND_LABELS
+from matcher.text.group_numbers import BEHIND_LABELS, split_labels
 from ullage.identifiers import kinds, phone
 from ullage.identifiers.base import GAP
 from ullage.regex import compile_later
@@ -168,24 +168,36 @@ def _codes_before(text: bytes) -> tuple[str, ...]:
 
 
 @cache
+def _phone_headers() -> list[list[str]]:
+    """Return the labels of phone numbers, as many together as one pattern takes."""
+    return split_labels(headers_of(kinds()[PHONE]))
+
+
+@cache
 def patterns() -> SearchPatterns:
-    """A number behind a phone label; a country or calling code as a cell, before a number, or
-    behind a label; a phone column.
+    """Return patterns of a country or calling code behind a label, as a cell, or before a number;
+    then of a number behind a phone label, then of the header of a phone column.
     """
     names = sorted({name.lower() for name in _countries() if len(name) > LONGEST_CODE})
     labels = "|".join(map(re.escape, (*COUNTRY_HEADERS, *CODE_HEADERS)))
     behind = ("[0-9]{0,2}[\"'`]? ?[,;|\\t]",)
     codes = spell_out(map(re.escape, "\n,;|\t\"'`"), ("", " "), (r"\+", "00"), "123456789", behind)
+    headers = _phone_headers()
     return SearchPatterns(
         (
-            f"{any_label(headers_of(kinds()[PHONE]))}{TAIL}{FIRST}{SIGN}{{{SHOWN - 2}}}".encode(),
-            header_pattern(headers_of(kinds()[PHONE])).encode(),
             f"[^0-9A-Za-z](?:{labels})[\"'`)\\]]{{0,2}} ?[:=] ?[^ ]".encode(),
             b"%s ?(?:%s)%s" % (EDGE_BEFORE.encode(), LETTERS, EDGE_BEHIND.encode()),
             *(code.encode() for code in codes),
             *map(re.escape, names),
+            *(f"{any_label(some)}{TAIL}{FIRST}{SIGN}{{{SHOWN - 2}}}".encode() for some in headers),
+            *(header_pattern(some).encode() for some in headers),
         ),
-        (TEXT, TEXT, BYTES, hyperscan.HS_FLAG_DOTALL, *(BYTES for _ in (*codes, *names))),
+        (
+            BYTES,
+            hyperscan.HS_FLAG_DOTALL,
+            *(BYTES for _ in (*codes, *names)),
+            *(TEXT for _ in (*headers, *headers)),
+        ),
     )
 
 
@@ -205,8 +217,8 @@ def _beside_letters() -> Literals:
     )
 
 
-BEHIND_LABEL, COLUMN, LABELLED = range(3)
-"""Numbers of patterns."""
+LABELLED = 0
+"""Number of the pattern of a country behind its label."""
 BEHIND_LETTERS = 0
 """Of those beside letters: that which may not stand for a cell."""
 Found = tuple[int, int, str]
@@ -222,8 +234,11 @@ def find_abroad(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
     if not len(number) and not any(map(len, with_letters)):
         return []
     text = batch.data.data
-    found = set(_behind_labels(text, end[number == BEHIND_LABEL] - SHOWN))
-    heads, done = np.unique(batch.lines(end[number == COLUMN] - 2)), [np.empty(0, np.int64)]
+    columns_from = len(patterns().wanted) - len(_phone_headers())
+    labels_from = columns_from - len(_phone_headers())
+    behind_label = (number >= labels_from) & (number < columns_from)
+    found = set(_behind_labels(text, end[behind_label] - SHOWN))
+    heads, done = np.unique(batch.lines(end[number >= columns_from] - 2)), [np.empty(0, np.int64)]
     names = {label: label for label in _labels()}
     for line in _first(batch, heads).tolist():
         below = columns(batch, np.array([line]), names, _home_codes().keys())
@@ -231,7 +246,7 @@ def find_abroad(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
         done += [batch.lines(column.start) for column in told[:1]]
         numbers = [column for column in below if _labels()[column.name] == PHONE]
         found.update(one for column in numbers for one in _in_column(batch, text, column, told))
-    seen = np.concatenate((end[number > COLUMN] - 2, *with_letters))
+    seen = np.concatenate((end[number < labels_from] - 2, *with_letters))
     found.update(_in_records(batch, text, seen, end[number == LABELLED] - 2, np.concatenate(done)))
     return [_segment(sorted(found))] if found else []
 

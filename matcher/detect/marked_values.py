@@ -153,15 +153,15 @@ def _header_gate(labels: Iterable[str]) -> bytes:
 
 
 def any_label(labels: Collection[str]) -> str:
-    """A pattern of any of `labels`: those in Latin letters stand apart from what precedes them."""
+    """Return a pattern of any of `labels`; Latin ones begin behind no letter or digit."""
     latin = "|".join(re.escape(label) for label in labels if label.isascii())
-    other = "|".join(re.escape(label) for label in labels if not label.isascii())
-    return f"(?:{'|'.join(filter(None, (latin and f'[^0-9A-Za-z](?:{latin})', other)))})"
+    foreign = "|".join(re.escape(label) for label in labels if not label.isascii())
+    return f"(?:{'|'.join(filter(None, (latin and f'[^0-9A-Za-z](?:{latin})', foreign)))})"
 
 
 def header_pattern(labels: Iterable[str]) -> str:
-    """A pattern of any of `labels` as a cell of its own; it takes in one character behind the
-    cell, which may end its line.
+    """Return a pattern of any of `labels` as a cell of its own; it takes in one character behind
+    the cell, which may end its line.
     """
     return f"{BEGINS}(?:{'|'.join(map(re.escape, labels))}){ENDS}"
 

@@ -10,7 +10,9 @@ have them.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache, lru_cache
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -57,11 +59,24 @@ LONGEST_LABEL = 32
 WIDEST = 4
 """Bytes of a character."""
 LABELS = (*phone.HEADERS, *resident_id.HEADERS, *card.HEADERS)
+ALTERNATIVES = 16
+"""Labels in one pattern of hyperscan, which breaks up so many into literals. A hundred and more in
+one pattern take five times as long to look for and thirty times as long to compile.
+"""
 BEHIND_LABELS = " \t\"'`])}】>:=：＝是为為-[({【<"
 VALUE_OF_X = 10
 """In the sum of a resident ID."""
 KEPT = 1 << 14
 """Answers on signs and groups that are kept."""
+
+
+def split_labels(labels: Iterable[str]) -> list[list[str]]:
+    """Return `labels` in lists of at most `ALTERNATIVES`, those in ASCII apart from the others."""
+    ordered = sorted(labels, key=str.isascii)
+    parts = ([*group] for _, group in groupby(ordered, str.isascii))
+    return [
+        part[at : at + ALTERNATIVES] for part in parts for at in range(0, len(part), ALTERNATIVES)
+    ]
 
 
 class GroupNumbers(NamedTuple):

@@ -39,7 +39,7 @@ from matcher.columns.bitset import (
 from matcher.columns.literals import spell_out
 from matcher.text.digit_groups import ROOM
 from matcher.text.fold import HAN, PLAIN_DIGITS, FoldedText
-from matcher.text.group_numbers import LABELS, find_numbers, is_valid
+from matcher.text.group_numbers import LABELS, find_numbers, is_valid, split_labels
 from matcher.text.spellings import Replacement, Spelling
 from ullage.identifiers import phone
 from ullage.identifiers.base import BEFORE, GAP
@@ -56,7 +56,10 @@ MIXED = compile_later(
 )
 """Single digits with one sign or another between."""
 NO_DIGIT = re.compile(r"[^0-9Xx]+")
-LABELLED = f"(?:{'|'.join(map(re.escape, LABELS))}){BEHIND_LABEL}[0-9]{{1,10}} ?[,;|\\t]"
+LABELLED = tuple(
+    f"(?:{'|'.join(map(re.escape, labels))}){BEHIND_LABEL}[0-9]{{1,10}} ?[,;|\\t]"
+    for labels in split_labels(LABELS)
+)
 """The first sign of a group behind a label, which may be one that parts cells; for hyperscan."""
 OPEN, CLOSE = r"[(\[{【（〔［｛「『<《〈]", r"[)\]}】）〕］｝」』>》〉]"
 LINK = rf"{CLOSE}?[ \-.·:：/]{{0,2}}{OPEN}?"
@@ -113,7 +116,7 @@ def _list_pieces() -> Iterator[Spelling]:
             ("110105丨19491231丨002X", RESIDENT_ID),
         ),
         near_misses=("1,3,8,0,0,1,3,8,0,0,0", "138元0013元8000元", "2024，12，31"),
-        gate=(LABELLED,),
+        gate=LABELLED,
         find=_find_digit_groups,
     )
     yield Spelling(
