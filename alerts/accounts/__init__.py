@@ -1,8 +1,9 @@
-"""Roles, permissions, and who asks.
+"""Define roles and permissions, and the principal that makes a request.
 
-Nobody has two of `operator`, `resolver` and `auditor`: who runs the machine does not turn
-pseudonyms into customers, and neither reviews their own work. Whoever may waive a report (`lead`,
-`dpo`) may confirm what others do that ends a reporting deadline (`alerts.accounts.second_person`).
+Nobody may have two of the roles `operator`, `resolver` and `auditor`: whoever runs the machine must
+not resolve pseudonyms to customers, and neither of them may review their own work. Roles that can
+waive a report (`lead`, `dpo`) can also confirm a colleague's act that ends a reporting deadline
+(`alerts.accounts.second_person`).
 """
 
 from __future__ import annotations
@@ -47,9 +48,9 @@ PERMISSIONS: Mapping[str, str] = {
     "account.read": marked("view accounts and API tokens"),
     "account.manage": marked("create, change and disable accounts and API tokens"),
 }
-"""Every permission with what it allows. A name that is not here is a fault of ours."""
+"""Every permission and what it allows. Checking any other name is a programming error."""
 _STATE = frozenset("coverage.read watchlist.read channel.read noise.read".split())
-"""The state of the machine and of its rules: nothing of an incident."""
+"""Permissions to view the state of the machine and its rules, without incident data."""
 _WORK = frozenset(
     "incident.read incident.decide incident.assign incident.close incident.export seller.find"
     " file.assess noise.change".split()
@@ -96,13 +97,14 @@ ROLES: Mapping[str, frozenset[str]] = {
         {"incident.read", "customers.export", "watchlist.read", "references.approve"}
     ),
     "evidence": frozenset(
-        "incident.read address.reveal evidence.read evidence.hold evidence.open coverage.read".split()  # noqa: E501
+        "incident.read address.reveal evidence.read evidence.hold evidence.open"
+        " coverage.read".split()
     ),
     "auditor": frozenset("incident.read audit.read account.read evidence.read".split()) | _STATE,
 }
-"""Role to permissions."""
+"""The permissions of each role."""
 APART = frozenset({"operator", "resolver", "auditor"})
-"""Of these nobody has two."""
+"""Roles of which nobody may have two."""
 PEOPLE_ALONE = frozenset(
     {
         "deadline.waive",
@@ -114,27 +116,26 @@ PEOPLE_ALONE = frozenset(
     }
     | {"references.ask", "references.approve"}
 )
-"""What no program may have by a token: these decisions are people's."""
+"""Permissions that no token can grant, because only people may take these decisions."""
 PURPOSES: Mapping[str, str] = {"exposure.ask": "risk_engine"}
-"""What a token alone may have whose purpose is this word, and nothing beside it: what is learned
-so is for nothing else.
+"""Permissions that only a token with this purpose may have, and no other permission beside it.
+
+What such a program learns must not be used for anything else.
 """
 ALL = "*"
-"""In the place of tenants: all there are, and will be."""
+"""Stands for all tenants, present and future."""
 
 
 class ForbiddenError(UllageError):
-    """Somebody known asked for what their roles do not allow."""
+    """A known principal asked for something that its roles do not allow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks: a person, or a program with a token.
+    """A person, or a program with a token, that makes a request.
 
-    `tenants` holds `ALL` for somebody who sees all of them.
-
-    `permissions` are those of the roles, or a token's own scope. Decisions are made in the `name`
-    of whoever asks.
+    `tenants` contains `ALL` for a principal that sees every tenant. `permissions` are those of the
+    roles, or the scope of the token. Decisions are recorded under `name`.
     """
 
     name: str
@@ -143,48 +144,48 @@ class Principal:
     permissions: frozenset[str] = frozenset()
     is_program: bool = False
     must_change: bool = False
-    """Their password is one that somebody else made: nothing but changing it is theirs."""
+    """The password was made by somebody else; nothing but changing it is allowed."""
     purpose: str = ""
-    """What a program's token was made for."""
+    """The purpose of a program's token."""
     session: str = ""
-    """Tells sessions of one person apart, and is good for nothing else."""
+    """Distinguishes sessions of one person; it cannot be used to log in."""
     is_proven: bool = False
-    """A password, an identity provider or the operating system says who it is, not a name that
-    was typed.
-    """
+    """Verified by a password, an identity provider or the operating system; not a typed name."""
     behind: frozenset[str] = frozenset()
-    """Names of others that it may be: who made a program's token, which user of the machine
-    types.
+    """Other names that the same person may have.
+
+    For a program, the maker of its token; on a terminal, the user of the machine.
     """
 
     @classmethod
     def person(cls, name: str, roles: Collection[str], tenants: Collection[str]) -> Principal:
-        """Somebody with these roles, as they stand in the table."""
+        """Create the principal of a person with these roles and tenants."""
         return cls(name, frozenset(roles), frozenset(tenants), permissions_of(roles))
 
     @property
     def sees_all(self) -> bool:
-        """Whether every tenant is theirs."""
+        """Return whether this principal sees every tenant."""
         return ALL in self.tenants
 
     @property
     def whose(self) -> str:
-        """The tenants that they see, as one word: what is counted or kept for these is not for
-        others'.
+        """Return the visible tenants as one string.
+
+        Counters and caches use it as a key, so that they are not shared between different views.
         """
         return " ".join(sorted(self.tenants))
 
     def sees(self, tenant: str) -> bool:
-        """Whether they may know anything of `tenant`."""
+        """Return whether this principal may know anything about `tenant`."""
         return self.sees_all or tenant in self.tenants
 
-    def may(self, permission: str) -> bool:
-        """Whether they have `permission`; KeyError for one that there is not."""
+    def can(self, permission: str) -> bool:
+        """Return whether this principal has `permission`; raise KeyError if it is undefined."""
         return bool(PERMISSIONS[permission]) and permission in self.permissions
 
     def require(self, permission: str) -> None:
-        """ForbiddenError without `permission`."""
-        if not self.may(permission):
+        """Raise ForbiddenError if this principal lacks `permission`."""
+        if not self.can(permission):
             raise ForbiddenError(
                 Phrase(
                     "your roles do not allow this: %(permission)s is required",
@@ -194,16 +195,18 @@ class Principal:
 
 
 NOBODY = Principal("")
-"""Who has not logged in: no permission, no tenant."""
+"""A principal that has not logged in, without permissions or tenants."""
 
 
 def permissions_of(roles: Collection[str]) -> frozenset[str]:
-    """What `roles` allow together; KeyError for one that there is not."""
+    """Return the union of the permissions of `roles`; raise KeyError for an unknown role."""
     return frozenset().union(*(ROLES[role] for role in roles))
 
 
 def digest(secret: str) -> str:
-    """Of one length whatever the text, so that comparing tells nothing; what it is made of has
-    128 bits or more.
+    """Return the SHA-256 of a secret in hexadecimal.
+
+    Digests have one length, so that comparing them reveals nothing. Secrets are random and have at
+    least 128 bits, so that they need no slow hash.
     """
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,12 +1,11 @@
-"""The accounts of a data folder: people with a password or of an identity provider, and tokens of
-programs.
+"""Store people's accounts and programs' tokens in the data folder.
 
-    DIR/accounts.sqlite   0600; of a password its Argon2id digest, of a token its SHA-256, never either of them
-
-Whoever may write it makes the rules: it belongs to the user that search runs as. Each change of a
-person counts one up, which ends the sessions that began before it. A token is shown once, when it
-is made.
-"""  # noqa: E501
+A person logs in with a password, or through an identity provider that vouches for them; a program
+sends a token. Both are rows of `DIR/accounts.sqlite` (mode 0600), which holds only the Argon2id
+digest of a password and the SHA-256 of a token. The file belongs to the user that runs search:
+whoever can write it can grant any right. Every change of an account increases its change counter,
+which ends the sessions that began before. A token is shown once, when it is created.
+"""
 
 # ruff: noqa: S608  names of columns are ours, values are bound
 from __future__ import annotations
@@ -44,9 +43,10 @@ from ullage.setup import SetupWarning
 
 FILE = "accounts.sqlite"
 NAME = re.compile(rf"[^\W\d_][\w .·'\-]{{0,31}}(@{TENANT.pattern})?")
-"""`Wang Fang`, or `Wang Fang@bank`: so are those called whom an operator of some tenants makes,
-since a name without a tenant may be anybody's, and that it is taken would tell whom another tenant
-employs.
+"""`Wang Fang`, or `Wang Fang@bank`.
+
+An operator of some tenants can only create names of the second form. A name without a tenant may
+belong to anybody, and the message that it is taken would reveal whom another tenant employs.
 """
 TAKEN = Phrase("an account with this name exists: choose another name, or change that account")
 SUBJECT_TAKEN = Phrase("an account for this subject exists: see `ullage user list`")
@@ -54,28 +54,32 @@ NONE = Phrase("no account with that name: see `ullage user list`")
 NO_PASSWORD = Phrase("this account has no password here: it is verified by an identity provider")
 NO_TOKEN = Phrase("no token with that id can be revoked: see `ullage user list --tokens`")
 UNUSED_HOURS = 72
-"""A password that somebody else made is good for so long, until its person has changed it."""
+"""Hours within which a password made by somebody else must be changed."""
 LONGEST_DAYS = 366
 MAX_PURPOSE = 200
 MAX_TITLE = 40
 SCHEMA = """
 create table users (
-    key text primary key, name text not null, digest text, subject text unique, roles text not null, tenants text not null,
-    disabled integer not null, until real, changes integer not null, made_at real not null, made_by text not null,
+    key text primary key, name text not null, digest text, subject text unique, \
+roles text not null, tenants text not null,
+    disabled integer not null, until real, changes integer not null, made_at real not null, \
+made_by text not null,
     mapped integer not null default 0, login text, changed_by text not null default '[]'
 ) strict;
 create unique index users_by_login on users (login);
 create table tokens (
-    id text primary key, name text not null, digest text not null unique, purpose text not null, permissions text not null,
-    tenants text not null, made_at real not null, made_by text not null, expires real not null, revoked real
+    id text primary key, name text not null, digest text not null unique, \
+purpose text not null, permissions text not null,
+    tenants text not null, made_at real not null, made_by text not null, expires real not null, \
+revoked real
 ) strict;
-"""  # noqa: E501
+"""
 SAVED = """
 create table if not exists saved_filters (
     key text not null, title text not null, query text not null, primary key (key, title)
 ) strict
 """
-"""Beside the others in a file that an earlier release made."""
+"""Added to files that an earlier release created."""
 MOST_FILTERS = 20
 _USER = (
     "name, digest, subject, roles, tenants, disabled, until, changes, made_at, made_by, mapped,"
@@ -86,11 +90,12 @@ _TOKEN = "id, name, purpose, permissions, tenants, made_at, made_by, expires, re
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person. `digest` is None where an identity provider vouches for them, as `subject`.
+    """A person. `digest` is None if an identity provider vouches for them as `subject`.
 
-    Roles and tenants of one who `is_mapped` follow from what it says of them, and are set at each
-    login. `until` is set while the password is one that somebody else made: it must be changed, by
-    then.
+    If `is_mapped`, roles and tenants follow from the provider's claims and are set at each login.
+    `until` is the time (seconds since 1970) by which a password made by somebody else must be
+    changed;
+    None for the person's own password.
     """
 
     name: str
@@ -105,17 +110,19 @@ class User:
     made_by: str
     is_mapped: bool = False
     login: str | None = None
-    """The user of this machine whose decisions on a terminal are theirs."""
+    """The user of this machine whose decisions on a terminal are recorded under this account."""
     changed_by: tuple[str, ...] = ()
-    """Who else gave it a password, roles or a login, or opened it again: they may be able to use
-    it.
+    """Other accounts that gave it a password, roles or a login, or enabled it again.
+
+    They may be able to use it.
     """
 
     def principal(self, session: str = "", *, is_proven: bool = False) -> Principal:
-        """As who they ask; with a password of somebody else's they may do nothing but change it.
+        """Return the principal for requests of this person.
 
-        `is_proven` is somebody of whom the machine knows who they are; a `session` proves it as
-        well.
+        While the password is one that somebody else made, the principal may only change it.
+        `is_proven`
+        says that the machine has verified who it is; a `session` proves it too.
         """
         if self.until is not None:
             return Principal(self.name, session=session, must_change=True)
@@ -138,13 +145,13 @@ class Token:
     revoked: float | None
 
     def state(self, now: float) -> str:
-        """Whether it is good at `now`, in seconds since 1970."""
+        """Return "good", "expired" or "revoked" at `now`, in seconds since 1970."""
         if self.revoked is not None:
             return "revoked"
         return "good" if now < self.expires else "expired"
 
     def principal(self) -> Principal:
-        """As who the program asks."""
+        """Return the principal for requests of the program."""
         scope = frozenset(self.tenants), frozenset(self.permissions)
         behind = frozenset({self.made_by})
         return Principal(
@@ -153,7 +160,10 @@ class Token:
 
 
 class Accounts:
-    """Threads and processes share the file. ConfigError says what cannot be made so."""
+    """The accounts and tokens of a data folder. Threads and processes share the file.
+
+    Methods that change something raise ConfigError, with a message for the user, if it is invalid.
+    """
 
     def __init__(self, data: Path, clock: Clock, inventory: Inventory | None = None) -> None:
         self._path, self._clock, self._lock = data / FILE, clock, threading.Lock()
@@ -161,39 +171,39 @@ class Accounts:
             self._path, SCHEMA, SCHEMAS["accounts"], inventory=inventory
         )
         if not self._rows("select 1 from sqlite_schema where name = 'saved_filters'"):
-            with self._changing():
+            with self._write_transaction():
                 self._connection.execute(SAVED)
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the database."""
         self._connection.close()
 
     def check(self) -> None:
-        """CorruptError unless every page is what was written; reads the whole file."""
+        """Read the whole file and raise CorruptError if a page was altered."""
         with self._lock:
             check_database(self._connection, self._path)
 
     def user(self, name: str) -> User | None:
-        """The person of that name, however it is written; None for nobody."""
-        found = self._rows(f"select {_USER} from users where key = ?", key_of(name))
-        return _user(found[0]) if found else None
+        """Return the account of that name in any spelling, or None."""
+        rows = self._rows(f"select {_USER} from users where key = ?", normalize_name(name))
+        return _user(rows[0]) if rows else None
 
-    def of_subject(self, subject: str) -> User | None:
-        """The person for whom an identity provider vouches so."""
-        found = self._rows(f"select {_USER} from users where subject = ?", subject)
-        return _user(found[0]) if found else None
+    def find_by_subject(self, subject: str) -> User | None:
+        """Return the account with this identity provider subject, or None."""
+        rows = self._rows(f"select {_USER} from users where subject = ?", subject)
+        return _user(rows[0]) if rows else None
 
-    def of_login(self, login: str) -> User | None:
-        """The person whom this user of the machine is."""
-        found = self._rows(f"select {_USER} from users where login = ?", login)
-        return _user(found[0]) if found else None
+    def find_by_login(self, login: str) -> User | None:
+        """Return the account of this operating system user, or None."""
+        rows = self._rows(f"select {_USER} from users where login = ?", login)
+        return _user(rows[0]) if rows else None
 
     def users(self) -> list[User]:
-        """Everybody, by name."""
+        """Return all accounts, sorted by name."""
         return [_user(row) for row in self._rows(f"select {_USER} from users order by key")]
 
-    def who_may(self, permission: str, tenant: str) -> list[str]:
-        """The names of those who have `permission` and see `tenant`."""
+    def list_names_with(self, permission: str, tenant: str) -> list[str]:
+        """List the enabled accounts that have `permission` and see `tenant`, by name."""
         open_ = [
             user
             for user in self.users()
@@ -214,13 +224,30 @@ class Accounts:
         is_mapped: bool = False,
         hours: float = UNUSED_HOURS,
     ) -> User:
-        """Make an account; unless `is_own` the password has to be changed within `hours`."""
-        checked_home(checked_name(name), tenants)
+        """Create an account and return it.
+
+        Unless `is_own`, the password must be changed within `hours`. Raises ConfigError if
+        the name or the
+        subject is taken.
+        """
+        validate_home(validate_name(name), tenants)
         now = self._clock.wall()
         until = None if is_own or digest is None else now + hours * 3600
-        whose = (_words(checked_roles(roles)), _words(checked_tenants(tenants)))
-        row = (key_of(name), name, digest, subject, *whose, 0, until, 1, now, by, int(is_mapped))
-        with self._changing():
+        whose = (_words(validate_roles(roles)), _words(validate_tenants(tenants)))
+        row = (
+            normalize_name(name),
+            name,
+            digest,
+            subject,
+            *whose,
+            0,
+            until,
+            1,
+            now,
+            by,
+            int(is_mapped),
+        )
+        with self._write_transaction():
             if self._connection.execute("select 1 from users where key = ?", (row[0],)).get:
                 raise ConfigError(TAKEN)
             if (
@@ -233,20 +260,21 @@ class Accounts:
             self._connection.execute(
                 "insert into users values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, null, '[]')", row
             )
-        return self.named(name)
+        return self.get_user(name)
 
-    def named(self, name: str) -> User:
-        """The person of that name; ConfigError for nobody."""
-        found = self.user(name)
-        if found is None:
+    def get_user(self, name: str) -> User:
+        """Return the account of that name; raise ConfigError if there is none."""
+        user = self.user(name)
+        if user is None:
             raise ConfigError(NONE)
-        return found
+        return user
 
     def set_password(self, name: str, digest: str, *, is_own: bool, by: str = "") -> None:
-        """Another password; one that is not the person's own has to be changed within
-        `UNUSED_HOURS`.
+        """Replace the password and end the account's sessions.
+
+        One that is not the person's own must be changed within `UNUSED_HOURS`.
         """
-        if self.named(name).digest is None:
+        if self.get_user(name).digest is None:
             raise ConfigError(NO_PASSWORD)
         self._change(
             name,
@@ -255,64 +283,71 @@ class Accounts:
             until=None if is_own else self._clock.wall() + UNUSED_HOURS * 3600,
         )
 
-    def renew(self, name: str, digest: str) -> None:
-        """The same password, digested at another cost; it ends no session."""
-        with self._changing():
+    def rehash_password(self, name: str, digest: str) -> None:
+        """Replace the digest of an unchanged password; sessions go on."""
+        with self._write_transaction():
             self._connection.execute(
-                "update users set digest = ? where key = ?", (digest, key_of(name))
+                "update users set digest = ? where key = ?", (digest, normalize_name(name))
             )
 
     def set_roles(
         self, name: str, roles: Collection[str], tenants: Collection[str], *, by: str = ""
     ) -> None:
-        """Other roles and tenants."""
-        checked_home(self.named(name).name, tenants)
+        """Replace the roles and tenants of an account."""
+        validate_home(self.get_user(name).name, tenants)
         self._change(
-            name, by, roles=_words(checked_roles(roles)), tenants=_words(checked_tenants(tenants))
+            name, by, roles=_words(validate_roles(roles)), tenants=_words(validate_tenants(tenants))
         )
 
     def set_disabled(self, name: str, *, is_disabled: bool, by: str = "") -> None:
-        """Close an account, or open it again."""
+        """Disable an account, or enable it again."""
         self._change(name, "" if is_disabled else by, disabled=int(is_disabled))
 
     def set_login(self, name: str, login: str | None, *, by: str = "") -> None:
-        """Which user of this machine they are, None for none; whoever it was before is it no
-        more.
+        """Link an account to a user of this machine, or to none if `login` is None.
+
+        An account that had this login before loses it.
         """
-        changed = _words({*self.named(name).changed_by, *filter(None, [by if login else ""])})
-        with self._changing():
+        changed = _words({*self.get_user(name).changed_by, *filter(None, [by if login else ""])})
+        with self._write_transaction():
             self._connection.execute("update users set login = null where login = ?", (login,))
             self._connection.execute(
                 "update users set login = ?, changed_by = ? where key = ?",
-                (login, changed, key_of(name)),
+                (login, changed, normalize_name(name)),
             )
 
     def end_sessions(self, name: str) -> None:
-        """End the sessions of an account; it stays as it is."""
+        """End the sessions of an account without changing it."""
         self._change(name)
 
     def _change(self, name: str, by: str = "", **columns: Any) -> None:
-        """Change an account; `by` is remembered unless it is the person."""
-        user = self.named(name)
-        if by and key_of(by) != key_of(user.name):
+        """Update columns of an account and end its sessions.
+
+        `by` is added to `changed_by` unless it is the account itself.
+        """
+        user = self.get_user(name)
+        if by and normalize_name(by) != normalize_name(user.name):
             columns["changed_by"] = _words({*user.changed_by, by})
         chosen = ", ".join([*(f"{column} = ?" for column in columns), "changes = changes + 1"])
-        with self._changing():
+        with self._write_transaction():
             self._connection.execute(
-                f"update users set {chosen} where key = ?", (*columns.values(), key_of(name))
+                f"update users set {chosen} where key = ?",
+                (*columns.values(), normalize_name(name)),
             )
 
-    def saved_filters(self, name: str) -> dict[str, str]:
-        """The queries that somebody keeps for the incident list, by their titles."""
+    def list_filters(self, name: str) -> dict[str, str]:
+        """Return the saved incident list queries of an account, title to query."""
         return dict(
             self._rows(
-                "select title, query from saved_filters where key = ? order by title", key_of(name)
+                "select title, query from saved_filters where key = ? order by title",
+                normalize_name(name),
             )
         )
 
     def save_filter(self, name: str, title: str, query: str) -> None:
-        """Keep a query under a title, in place of another of that title; ConfigError says why
-        not.
+        """Save a query under a title and replace one with the same title.
+
+        Raises ConfigError if the title is invalid or there are too many filters.
         """
         if not title.strip() or len(title) > MAX_TITLE or identifier_in(title):
             raise ConfigError(
@@ -321,23 +356,24 @@ class Accounts:
                     most=MAX_TITLE,
                 )
             )
-        if len({*self.saved_filters(name), title.strip()}) > MOST_FILTERS:
+        if len({*self.list_filters(name), title.strip()}) > MOST_FILTERS:
             raise ConfigError(
                 Phrase("at most %(most)s filters can be saved: remove one first", most=MOST_FILTERS)
             )
-        with self._changing():
-            row = (key_of(name), title.strip(), query)
+        with self._write_transaction():
+            row = (normalize_name(name), title.strip(), query)
             self._connection.execute("insert or replace into saved_filters values (?, ?, ?)", row)
 
     def remove_filter(self, name: str, title: str) -> None:
-        """Forget a saved filter, if there is one of that title."""
-        with self._changing():
+        """Delete the saved filter with that title, if there is one."""
+        with self._write_transaction():
             self._connection.execute(
-                "delete from saved_filters where key = ? and title = ?", (key_of(name), title)
+                "delete from saved_filters where key = ? and title = ?",
+                (normalize_name(name), title),
             )
 
     def tokens(self) -> list[Token]:
-        """Every token, the newest first; those that expired or were revoked included."""
+        """Return all tokens, newest first, including expired and revoked ones."""
         return [
             _token(row)
             for row in self._rows(f"select {_TOKEN} from tokens order by made_at desc, id")
@@ -353,8 +389,11 @@ class Accounts:
         days: float,
         by: str,
     ) -> tuple[Token, str]:
-        """Make a token; it is given once, here, and only its digest is kept."""
-        checked_name(name)
+        """Create a token and return it with its secret.
+
+        The secret is returned only here; the file contains its digest.
+        """
+        validate_name(name)
         if not purpose.strip() or len(purpose) > MAX_PURPOSE or identifier_in(purpose):
             raise ConfigError(
                 Phrase(
@@ -367,7 +406,7 @@ class Accounts:
             raise ConfigError(Phrase("a token must expire within %(most)s days", most=LONGEST_DAYS))
         id_, now = secrets.token_hex(4), self._clock.wall()
         secret = f"ullage_{id_}_{secrets.token_urlsafe(32)}"
-        chosen = (_words(checked_scope(permissions, purpose)), _words(checked_tenants(tenants)))
+        chosen = (_words(validate_scope(permissions, purpose)), _words(validate_tenants(tenants)))
         row = (
             id_,
             name,
@@ -379,24 +418,24 @@ class Accounts:
             now + days * 86_400,
             None,
         )
-        with self._changing():
+        with self._write_transaction():
             self._connection.execute(
                 "insert into tokens values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row
             )
         return _token((row[0], row[1], *row[3:])), secret
 
     def revoke(self, id_: str) -> Token:
-        """End a token now; ConfigError for one that is none or was ended."""
-        with self._changing():
+        """Revoke a token; raise ConfigError if it is unknown or already revoked."""
+        with self._write_transaction():
             sql = "update tokens set revoked = ? where id = ? and revoked is null returning id"
             if not self._connection.execute(sql, (self._clock.wall(), id_)).get:
                 raise ConfigError(NO_TOKEN)
-        return next(one for one in self.tokens() if one.id == id_)
+        return next(token for token in self.tokens() if token.id == id_)
 
-    def program(self, secret: str) -> Token | None:
-        """The token that `secret` is, if it is good now."""
-        found = self._rows(f"select {_TOKEN} from tokens where digest = ?", digest(secret))
-        token = _token(found[0]) if found else None
+    def find_token(self, secret: str) -> Token | None:
+        """Return the valid token with this secret, or None."""
+        rows = self._rows(f"select {_TOKEN} from tokens where digest = ?", digest(secret))
+        token = _token(rows[0]) if rows else None
         return token if token and token.state(self._clock.wall()) == "good" else None
 
     def _rows(self, sql: str, *values: str) -> list[tuple[Any, ...]]:
@@ -404,39 +443,38 @@ class Accounts:
             return list(self._connection.execute(sql, values))
 
     @contextlib.contextmanager
-    def _changing(self) -> Iterator[None]:
-        """All of a block or nothing, one thread at a time."""
+    def _write_transaction(self) -> Iterator[None]:
+        """Hold the lock and commit everything in the block, or nothing."""
         with self._lock, sqlite_errors(self._path), transaction(self._connection):
             yield
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """What `ullage check` looks at here: the accounts, where there are some."""
+    """Yield the checks of accounts for `ullage check`, if there is an account file."""
 
-    def look() -> str:
+    def check_accounts() -> str:
         with contextlib.closing(
             Accounts(context.data, context.clock, context.inventory)
         ) as accounts:
             accounts.check()
             now, people = context.clock.wall(), accounts.users()
-            good = [one for one in accounts.tokens() if one.state(now) == "good"]
-            return (
-                f"{sum(not one.is_disabled for one in people)} of {len(people)} open, {len(good)}"
-                " tokens good"
-            )
+            good = [token for token in accounts.tokens() if token.state(now) == "good"]
+            enabled = [user for user in people if not user.is_disabled]
+            return f"{len(enabled)} of {len(people)} open, {len(good)} tokens good"
 
-    def second_person() -> str:
+    def count_second_persons() -> str:
         with contextlib.closing(Accounts(context.data, context.clock)) as accounts:
-            known = {
-                name: accounts.who_may("deadline.waive", name) for name in context.settings.tenants
+            confirmers = {
+                name: accounts.list_names_with("deadline.waive", name)
+                for name in context.settings.tenants
             }
         return (
-            ", ".join(f"{name} {len(people)}" for name, people in known.items())
+            ", ".join(f"{name} {len(people)}" for name, people in confirmers.items())
             + " accounts may confirm"
         )
 
     if (context.data / FILE).exists():
-        yield "accounts", look
+        yield "accounts", check_accounts
     alone = [name for name in context.settings.tenants if not context.tenant(name).second_person]
     if alone:
         yield (
@@ -446,16 +484,16 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
             ),
         )
     elif context.settings.tenants and (context.data / FILE).exists():
-        yield "second person", second_person
+        yield "second person", count_second_persons
 
 
-def key_of(name: str) -> str:
-    """The same for every way of writing a name."""
+def normalize_name(name: str) -> str:
+    """Return the comparison key of a name, equal for all its spellings."""
     return unicodedata.normalize("NFKC", name).strip().casefold()
 
 
-def checked_name(name: str) -> str:
-    """A name that an account may have: what is decided is decided in it."""
+def validate_name(name: str) -> str:
+    """Return `name` if an account may have it; raise ConfigError otherwise."""
     if not NAME.fullmatch(name) or identifier_in(name):
         raise ConfigError(
             Phrase(
@@ -466,16 +504,19 @@ def checked_name(name: str) -> str:
     return name
 
 
-def named_in(name: str, tenants: Collection[str]) -> str:
-    """The name as one of these tenants: as it is where it says one, and for somebody who sees
-    all.
+def qualify_name(name: str, tenants: Collection[str]) -> str:
+    """Return the name with a tenant appended, as in `wang.fang@bank`.
+
+    A name that has a tenant already, or is for somebody who sees all tenants, is returned
+    unchanged.
     """
     return name if "@" in name or ALL in tenants or not tenants else f"{name}@{min(tenants)}"
 
 
-def checked_home(name: str, tenants: Collection[str]) -> None:
-    """ConfigError for an account that is called after a tenant and is none of that tenant's: the
-    name is for those to give.
+def validate_home(name: str, tenants: Collection[str]) -> None:
+    """Raise ConfigError if a name contains a tenant that the account does not see.
+
+    Only that tenant's operators may assign such a name.
     """
     home = name.partition("@")[2]
     if home and not {home, ALL} & {*tenants}:
@@ -484,8 +525,11 @@ def checked_home(name: str, tenants: Collection[str]) -> None:
         )
 
 
-def checked_roles(roles: Collection[str]) -> tuple[str, ...]:
-    """Roles that one person may have; ConfigError says which not."""
+def validate_roles(roles: Collection[str]) -> tuple[str, ...]:
+    """Return the roles in the order of `ROLES`.
+
+    Raises ConfigError if a role is unknown, there is none, or two exclude each other.
+    """
     if unknown := sorted({*roles} - ROLES.keys()):
         raise ConfigError(
             Phrase(
@@ -496,28 +540,38 @@ def checked_roles(roles: Collection[str]) -> tuple[str, ...]:
         )
     if not roles:
         raise ConfigError(Phrase("choose at least one role: %(roles)s", roles=", ".join(ROLES)))
-    if len(both := sorted(APART.intersection(roles))) > 1:
+    if len(exclusive := sorted(APART.intersection(roles))) > 1:
         raise ConfigError(
-            Phrase("the same person cannot be %(one)s and %(other)s", one=both[0], other=both[1])
+            Phrase(
+                "the same person cannot be %(one)s and %(other)s",
+                one=exclusive[0],
+                other=exclusive[1],
+            )
         )
     return tuple(role for role in ROLES if role in roles)
 
 
-def checked_tenants(tenants: Collection[str]) -> tuple[str, ...]:
-    """Tenants by their names, or `*` alone; ConfigError for none."""
-    if not tenants or not all(one == ALL or TENANT.fullmatch(one) for one in tenants):
+def validate_tenants(tenants: Collection[str]) -> tuple[str, ...]:
+    """Return the tenants sorted, or `*` alone if it is among them.
+
+    Raises ConfigError if there is none or a name is malformed.
+    """
+    if not tenants or not all(name == ALL or TENANT.fullmatch(name) for name in tenants):
         raise ConfigError(Phrase("choose whose data they may see: tenants by name, or all"))
     return (ALL,) if ALL in tenants else tuple(sorted({*tenants}))
 
 
-def checked_scope(permissions: Collection[str], purpose: str) -> tuple[str, ...]:
-    """Permissions that a program may have for a purpose; ConfigError says which not."""
-    may = [one for one in PERMISSIONS if one not in PEOPLE_ALONE]
-    if not permissions or not {*permissions} <= {*may}:
+def validate_scope(permissions: Collection[str], purpose: str) -> tuple[str, ...]:
+    """Return the permissions in the order of `PERMISSIONS`.
+
+    Raises ConfigError for permissions that a program may not have, or not for this purpose.
+    """
+    allowed = [permission for permission in PERMISSIONS if permission not in PEOPLE_ALONE]
+    if not permissions or not {*permissions} <= {*allowed}:
         raise ConfigError(
             Phrase(
                 "the permissions of a token must be from: %(permissions)s",
-                permissions=", ".join(may),
+                permissions=", ".join(allowed),
             )
         )
     for name, word in PURPOSES.items():
@@ -532,7 +586,7 @@ def checked_scope(permissions: Collection[str], purpose: str) -> tuple[str, ...]
                     purpose=word,
                 )
             )
-    return tuple(one for one in may if one in permissions)
+    return tuple(permission for permission in allowed if permission in permissions)
 
 
 def _words(words: Collection[str]) -> str:

@@ -1,4 +1,4 @@
-"""Change accounts and tokens, in the audit log first."""
+"""Change accounts and tokens; each change is written to the audit log first."""
 
 from __future__ import annotations
 
@@ -15,36 +15,38 @@ from alerts.accounts.accounts import (
     Accounts,
     Token,
     User,
-    checked_home,
-    checked_name,
-    checked_roles,
-    checked_scope,
-    checked_tenants,
-    key_of,
-    named_in,
+    normalize_name,
+    qualify_name,
+    validate_home,
+    validate_name,
+    validate_roles,
+    validate_scope,
+    validate_tenants,
 )
-from alerts.accounts.sessions import Passwords, checked, made
+from alerts.accounts.sessions import Passwords, generate_password, validate_password
 from ullage.audit import Trail
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
 
 NAME = "admin"
 ROLES = ("operator", "lead")
-"""Enough to make the other accounts and to see that all works; give both away when there are
-others.
+"""Roles of the first account, enough to create the others and to see that everything works.
+
+Remove both when other accounts have them.
 """
 HOURS = 24
 
 
 def first_login(accounts: Accounts, trail: Trail) -> str | None:
-    """Name and password of a new account, as a line for whoever starts the desk first; None where
-    there is one already.
+    """Create the first account and return its name and password in one line.
 
-    The password is good for `HOURS`, to log in and to change it; nothing else can be done with it.
+    Returns None if there is an account already. The password is valid for `HOURS` and only for
+    logging
+    in and changing it.
     """
     if accounts.users():
         return None
-    password = made()
+    password = generate_password()
     trail.append(
         "account.add",
         f"account {NAME}: {', '.join(ROLES)} of all tenants, the first one",
@@ -58,13 +60,15 @@ def first_login(accounts: Accounts, trail: Trail) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class AccountDesk:
-    """Changes in the name of `by`.
+    """Changes accounts and tokens on behalf of `by`.
 
-    ConfigError and PasswordError say what is not taken; nothing is changed or noted then.
+    Methods raise ConfigError or PasswordError for invalid input, before anything is changed or
+    logged.
 
-    Somebody who does it on the page is `principal`: accounts and tokens that see a tenant which
-    they do not see are none to them, and nobody gives anything to themselves. Whoever does it on a
-    terminal of this machine has no such bounds.
+    On the console, `principal` is the person who makes the change: accounts and tokens of
+    tenants that
+    this person does not see count as missing, and nobody can grant anything to themselves. On a
+    terminal of this machine `principal` is None and there are no such limits.
     """
 
     accounts: Accounts
@@ -74,18 +78,16 @@ class AccountDesk:
     principal: Principal | None = None
 
     def users(self) -> list[User]:
-        """Those that may be seen, by name."""
-        return [one for one in self.accounts.users() if self._sees(one.tenants)]
+        """Return the accounts that the principal may see, by name."""
+        return [user for user in self.accounts.users() if self._sees(user.tenants)]
 
     def tokens(self) -> list[Token]:
-        """Those that may be seen, the newest first."""
-        return [one for one in self.accounts.tokens() if self._sees(one.tenants)]
+        """Return the tokens that the principal may see, newest first."""
+        return [token for token in self.accounts.tokens() if self._sees(token.tenants)]
 
-    def named(self, name: str) -> User:
-        """The account of that name; ConfigError for one that there is not, or that may not be
-        seen.
-        """
-        user = self.accounts.named(name)
+    def get_user(self, name: str) -> User:
+        """Return a visible account by name; raise ConfigError if there is none."""
+        user = self.accounts.get_user(name)
         if not self._sees(user.tenants):
             raise ConfigError(NONE)
         return user
@@ -99,10 +101,10 @@ class AccountDesk:
         *,
         is_own: bool,
     ) -> User:
-        """Make an account; see `named_in` for how it is called."""
+        """Create an account and return it; see `qualify_name` for its full name."""
         name, whose = self.check_new(name, roles, tenants)
-        checked(password, name.partition("@")[0])
-        self._note("account.add", f"account {name}: {whose}")
+        validate_password(password, name.partition("@")[0])
+        self._record("account.add", f"account {name}: {whose}")
         return self.accounts.add(
             name, roles, tenants, digest=self.passwords.digest(password), by=self.by, is_own=is_own
         )
@@ -110,76 +112,81 @@ class AccountDesk:
     def check_new(
         self, name: str, roles: Collection[str], tenants: Collection[str]
     ) -> tuple[str, str]:
-        """What a new account would be called, and be in words; ConfigError where `add` would not
-        take it.
+        """Return the full name and a description of a new account without creating it.
+
+        Raises ConfigError if `add` would.
         """
-        name = self._called(name, tenants)
-        return name, self._for_new(name, roles, tenants)
+        name = self._full_name(name, tenants)
+        return name, self._describe_new(name, roles, tenants)
 
     def add_vouched(
         self, name: str, roles: Collection[str], tenants: Collection[str], subject: str
     ) -> User:
-        """Make an account without a password, for whom an identity provider vouches as `subject`.
+        """Create an account without a password; an identity provider vouches for it as `subject`.
 
-        For somebody who sees all tenants: that a subject has an account would tell others whom
+        Only a principal who sees all tenants may do so: whether a subject has an account
+        would reveal whom
         another tenant employs.
         """
         if self.principal is not None and not self.principal.sees_all:
             raise ConfigError(
                 Phrase("only an operator who sees all tenants can create accounts by subject")
             )
-        whose = self._for_new(name, roles, tenants)
-        if self.accounts.of_subject(subject):
+        whose = self._describe_new(name, roles, tenants)
+        if self.accounts.find_by_subject(subject):
             raise ConfigError(SUBJECT_TAKEN)
-        self._note("account.add", f"account {name}: {whose}; by a subject")
+        self._record("account.add", f"account {name}: {whose}; by a subject")
         return self.accounts.add(name, roles, tenants, digest=None, by=self.by, subject=subject)
 
     def set_password(self, name: str, password: str, *, is_own: bool) -> None:
-        """Give an account another password, which ends its sessions."""
-        user = self.named(name)
+        """Replace the password of an account, which ends its sessions."""
+        user = self.get_user(name)
         if user.digest is None:
             raise ConfigError(NO_PASSWORD)
-        checked(password, user.name.partition("@")[0])
+        validate_password(password, user.name.partition("@")[0])
         if not is_own:
-            self._keep_a_manager(user, frozenset())
-        self._note("account.password", f"account {user.name}")
+            self._require_other_manager(user, frozenset())
+        self._record("account.password", f"account {user.name}")
         self.accounts.set_password(
             user.name, self.passwords.digest(password), is_own=is_own, by=self.by
         )
 
     def set_roles(self, name: str, roles: Collection[str], tenants: Collection[str]) -> None:
-        """Give an account other roles and tenants."""
-        user = self.named(name)
+        """Replace the roles and tenants of an account."""
+        user = self.get_user(name)
         now, then = (
-            said(user.roles, user.tenants),
-            said(checked_roles(roles), checked_tenants(tenants)),
+            describe_scope(user.roles, user.tenants),
+            describe_scope(validate_roles(roles), validate_tenants(tenants)),
         )
         self._require(tenants)
-        is_self = self.principal is not None and key_of(self.principal.name) == key_of(user.name)
+        is_self = self.principal is not None and normalize_name(
+            self.principal.name
+        ) == normalize_name(user.name)
         if is_self and not (
             {*roles} <= {*user.roles} and (ALL in user.tenants or {*tenants} <= {*user.tenants})
         ):
             raise ConfigError(
                 Phrase("you cannot give yourself a role or tenant: ask another operator")
             )
-        self._keep_a_manager(user, permissions_of(roles))
-        self._note("account.roles", f"account {user.name}: {then}; before: {now}")
+        self._require_other_manager(user, permissions_of(roles))
+        self._record("account.roles", f"account {user.name}: {then}; before: {now}")
         self.accounts.set_roles(user.name, roles, tenants, by=self.by)
 
     def disable(self, name: str, *, undo: bool = False) -> None:
-        """Close an account, or open it again."""
-        user = self.named(name)
+        """Disable an account, or enable it again with `undo`."""
+        user = self.get_user(name)
         if not undo:
-            self._keep_a_manager(user, frozenset())
-        self._note("account.enable" if undo else "account.disable", f"account {user.name}")
+            self._require_other_manager(user, frozenset())
+        self._record("account.enable" if undo else "account.disable", f"account {user.name}")
         self.accounts.set_disabled(user.name, is_disabled=not undo, by=self.by)
 
     def set_login(self, name: str, login: str | None) -> None:
-        """Say which user of this machine somebody is, whose decisions on a terminal are theirs;
-        None is none.
+        """Link an account to a user of this machine, or to none.
+
+        Decisions that this user makes on a terminal are then recorded under the account's name.
         """
-        user = self.named(name)
-        self._note(
+        user = self.get_user(name)
+        self._record(
             "account.login_of",
             f"account {user.name}: {f'user {login}' if login else 'no user'} of this machine",
         )
@@ -187,8 +194,8 @@ class AccountDesk:
 
     def end_sessions(self, name: str) -> None:
         """End the sessions of an account now."""
-        user = self.named(name)
-        self._note("account.sessions", f"account {user.name}: its sessions end")
+        user = self.get_user(name)
+        self._record("account.sessions", f"account {user.name}: its sessions end")
         self.accounts.end_sessions(user.name)
 
     def add_token(
@@ -200,46 +207,51 @@ class AccountDesk:
         purpose: str,
         days: float,
     ) -> tuple[Token, str]:
-        """Make a token: it, and the secret that is shown once.
+        """Create a token; return it and the secret, which is shown once.
 
-        Noted once it is whole, before anybody has it.
+        It is logged once it is stored, before anybody receives it.
         """
-        checked_scope(permissions, purpose)
-        self._require(checked_tenants(tenants))
+        validate_scope(permissions, purpose)
+        self._require(validate_tenants(tenants))
         token, secret = self.accounts.add_token(
             name, permissions, tenants, purpose=purpose, days=days, by=self.by
         )
-        self._note(
+        self._record(
             "token.add",
-            f"token {token.id} of {name}: {said(token.permissions, token.tenants)}",
+            f"token {token.id} of {name}: {describe_scope(token.permissions, token.tenants)}",
             token.purpose,
         )
         return token, secret
 
     def revoke(self, id_: str) -> None:
-        """End a token."""
-        found = next((one for one in self.tokens() if one.id == id_ and one.revoked is None), None)
-        if found is None:
+        """Revoke a visible token; raise ConfigError if there is none with that id."""
+        match = next(
+            (token for token in self.tokens() if token.id == id_ and token.revoked is None), None
+        )
+        if match is None:
             raise ConfigError(NO_TOKEN)
-        self._note("token.revoke", f"token {found.id} of {found.name}")
+        self._record("token.revoke", f"token {match.id} of {match.name}")
         self.accounts.revoke(id_)
 
-    def _for_new(self, name: str, roles: Collection[str], tenants: Collection[str]) -> str:
-        """What a new account is to be, in words, if it may be made."""
-        checked_name(name)
-        whose = said(checked_roles(roles), checked_tenants(tenants))
+    def _describe_new(self, name: str, roles: Collection[str], tenants: Collection[str]) -> str:
+        """Describe the scope of a new account; raise ConfigError if it is invalid."""
+        validate_name(name)
+        whose = describe_scope(validate_roles(roles), validate_tenants(tenants))
         self._require(tenants)
-        checked_home(name, tenants)
+        validate_home(name, tenants)
         if self.accounts.user(name):
             raise ConfigError(TAKEN)
         return whose
 
-    def _called(self, name: str, tenants: Collection[str]) -> str:
-        """What a new account is called: whoever does not see all tenants has the names of their
-        own alone to give.
+    def _full_name(self, name: str, tenants: Collection[str]) -> str:
+        """Return the name of a new account, with a tenant appended where it is required.
+
+        A principal who does not see all tenants may assign names of visible tenants only.
         """
         return (
-            name if self.principal is None or self.principal.sees_all else named_in(name, tenants)
+            name
+            if self.principal is None or self.principal.sees_all
+            else qualify_name(name, tenants)
         )
 
     def _sees(self, tenants: Collection[str]) -> bool:
@@ -249,16 +261,16 @@ class AccountDesk:
         if not self._sees(tenants):
             raise ConfigError(Phrase("you can grant only tenants that you can see"))
 
-    def _keep_a_manager(self, user: User, left: Collection[str]) -> None:
-        """ConfigError where nobody could manage accounts any more, once `user` may do no more than
-        `left`.
+    def _require_other_manager(self, user: User, remaining: Collection[str]) -> None:
+        """Raise ConfigError if nobody could manage accounts without `user`.
 
-        Whoever has not chosen a password yet does not count, nor anybody whom whoever asks does not
-        see.
+        `remaining` are the permissions that `user` would have afterwards. Accounts whose
+        password is still
+        to be changed do not count, nor do accounts that the principal does not see.
         """
-        if MANAGE in left or not _manages(user):
+        if MANAGE in remaining or not _manages(user):
             return
-        if not any(_manages(one) for one in self.users() if one.name != user.name):
+        if not any(_manages(account) for account in self.users() if account.name != user.name):
             raise ConfigError(
                 Phrase(
                     "then nobody could manage accounts: first have another operator log in and"
@@ -266,7 +278,7 @@ class AccountDesk:
                 )
             )
 
-    def _note(self, action: str, what: str, reason: str = "") -> None:
+    def _record(self, action: str, what: str, reason: str = "") -> None:
         self.trail.append(action, what, actor=self.by, reason=reason)
 
 
@@ -277,6 +289,6 @@ def _manages(user: User) -> bool:
     return not user.is_disabled and user.until is None and MANAGE in permissions_of(user.roles)
 
 
-def said(roles: Collection[str], tenants: Collection[str]) -> str:
-    """Roles or permissions, and tenants, in words for the audit log."""
+def describe_scope(roles: Collection[str], tenants: Collection[str]) -> str:
+    """Describe roles or permissions and tenants in one phrase for the audit log."""
     return f"{', '.join(roles)} of {'all tenants' if ALL in tenants else ', '.join(tenants)}"

@@ -1,9 +1,8 @@
-"""An identity provider (OpenID Connect Core 1.0), asked by authorization code with PKCE (RFC 7636),
-state and nonce.
+"""Log in through OpenID Connect Core 1.0: authorization code with PKCE (RFC 7636), state and nonce.
 
-What comes back is believed only as its ID token: signed by a key of the issuer's own set, with an
-asymmetric algorithm, for this client, good now, for the very journey that was begun in the same
-browser (RFC 9700). Times are those of the clock that is given.
+Of the provider's answer only a valid ID token is believed: signed by a key of the issuer with an
+asymmetric algorithm, for this client, not expired, and for the login that began in this browser
+(RFC 9700). Times are those of the clock that is passed in.
 """
 
 from __future__ import annotations
@@ -34,16 +33,16 @@ from ullage.settings.roles import OidcSettings
 
 MOST_BYTES = 512 * 1024
 AT_ONCE = 8
-"""Requests under way: a provider that hangs holds no more threads of the desk."""
+"""Maximum number of requests in progress, so that a hanging provider blocks few threads."""
 ANSWER_SECONDS, TURN_SECONDS = 2.0, 0.5
-"""Whoever logs in has a page within three seconds, even if the provider hangs."""
+"""A login page is answered within three seconds, even if the provider hangs."""
 
 
 @dataclass(slots=True)
 class Fetching:
-    """Threads share it; `transport` carries the requests.
+    """Sends requests to the provider over `transport`. Thread-safe.
 
-    One that has not ended after `seconds` is waited for no longer.
+    A request that takes longer than `seconds` is abandoned.
     """
 
     transport: httpx.BaseTransport
@@ -63,8 +62,9 @@ class Fetching:
         token: str = "",
         refusals: tuple[int, ...] = (),
     ) -> Mapping[str, Any]:
-        """The object that an address answers with, a status of `refusals` included;
-        UnavailableError for all else.
+        """Return the JSON object that an address answers with.
+
+        An answer of status 200 or in `refusals` counts. Raises UnavailableError for anything else.
         """
         client = httpx.Client(
             transport=self.transport, timeout=self.seconds, follow_redirects=False, trust_env=False
@@ -75,14 +75,14 @@ class Fetching:
             raise UnavailableError("the identity provider's address is none") from None
         if not self._turns.acquire(timeout=TURN_SECONDS):
             raise UnavailableError("the identity provider is slow, and others wait for it")
-        found = Future[Mapping[str, Any]]()
+        answer = Future[Mapping[str, Any]]()
         auth = httpx.BasicAuth(*basic) if basic else None
 
         def ask() -> None:
             try:
-                found.set_result(self._asked(client, request, auth, refusals))
+                answer.set_result(self._send(client, request, auth, refusals))
             except UnavailableError as error:
-                found.set_exception(error)
+                answer.set_exception(error)
             finally:
                 self._turns.release()
 
@@ -90,11 +90,11 @@ class Fetching:
         # answer drips.
         threading.Thread(target=ask, name="identity provider", daemon=True).start()
         try:
-            return found.result(self.seconds)
+            return answer.result(self.seconds)
         except TimeoutError:
             raise UnavailableError("the identity provider takes too long") from None
 
-    def _asked(
+    def _send(
         self,
         client: httpx.Client,
         request: httpx.Request,
@@ -103,13 +103,13 @@ class Fetching:
     ) -> Mapping[str, Any]:
         try:
             with contextlib.closing(client.send(request, stream=True, auth=auth)) as answer:
-                return self._object(answer, refusals)
+                return self._read_object(answer, refusals)
         except (httpx.HTTPError, httpx.StreamError) as error:
             raise UnavailableError(
                 f"the identity provider cannot be asked ({type(error).__name__})"
             ) from None
 
-    def _object(self, answer: httpx.Response, refusals: tuple[int, ...]) -> Mapping[str, Any]:
+    def _read_object(self, answer: httpx.Response, refusals: tuple[int, ...]) -> Mapping[str, Any]:
         if answer.status_code != 200 and answer.status_code not in refusals:
             raise UnavailableError(f"the identity provider answers {answer.status_code}")
         body, until = bytearray(), self.clock.monotonic() + self.seconds
@@ -120,12 +120,12 @@ class Fetching:
                     "the identity provider's answer is too long, or takes too long"
                 )
         try:
-            found = httpx.Response(200, content=bytes(body)).json()
+            value = httpx.Response(200, content=bytes(body)).json()
         except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
+            value = None
+        if not isinstance(value, dict):
             raise UnavailableError("the identity provider answers with no JSON object")
-        return found
+        return value
 
 
 def _headers(token: str) -> dict[str, str]:
@@ -133,9 +133,12 @@ def _headers(token: str) -> dict[str, str]:
     return {**headers, "authorization": f"Bearer {token}"} if token else headers
 
 
-def fetching(settings: OidcSettings, data: Path, clock: Clock) -> Fetching:
-    """As configured: `search.oidc.ca` alone is believed where it is given, and
-    `search.oidc.proxy` is the only way out then.
+def open_fetching(settings: OidcSettings, data: Path, clock: Clock) -> Fetching:
+    """Create the HTTP client of the configured provider.
+
+    If `search.oidc.ca` is set, only its certificates are trusted; if `search.oidc.proxy` is
+    set, all
+    requests go through it. Raises ConfigError if the certificates cannot be read.
     """
     try:
         context = ssl.create_default_context(
@@ -165,20 +168,18 @@ ALGORITHMS = (
     "EdDSA",
     "Ed25519",
 )
-"""Of ID tokens: asymmetric ones alone, so that the public key is never taken for a shared one."""
+"""Algorithms of ID tokens. All are asymmetric: the public key must not pass as a shared secret."""
 LEEWAY = 60
 """Seconds by which two clocks may differ."""
 KEPT_SECONDS, KEYS_SECONDS = 3_600.0, 30.0
-"""What was discovered is kept so long; a key that is not known has the set fetched again, at
-most so often.
-"""
+"""How long metadata and keys are cached, and how often an unknown key may refetch the key set."""
 _NEEDED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
 
 class Provider:
-    """The one that is configured.
+    """The configured identity provider. Thread-safe.
 
-    `secret` is "" for a public client. Threads share it: two may ask for the same at once.
+    `secret` is "" for a public client.
     """
 
     def __init__(self, settings: OidcSettings, secret: str, clock: Clock, fetch: Fetching) -> None:
@@ -187,11 +188,11 @@ class Provider:
         self._keys: tuple[float, KeySet] | None = None
 
     def address(self, journey: Journey) -> str:
-        """Where to send the browser.
+        """Return the address to which the browser is sent to log in.
 
-        UnavailableError while the provider cannot be asked where that is.
+        Raises UnavailableError while the provider's metadata cannot be fetched.
         """
-        asked = {
+        query = {
             "response_type": "code",
             "client_id": self.settings.client_id,
             "redirect_uri": journey.redirect,
@@ -201,59 +202,62 @@ class Provider:
             "code_challenge": create_s256_code_challenge(journey.verifier),
             "code_challenge_method": "S256",
         }
-        return str(add_params_to_uri(self.discovered()["authorization_endpoint"], asked.items()))
+        return str(add_params_to_uri(self.get_metadata()["authorization_endpoint"], query.items()))
 
-    def left(self, back: str) -> str:
-        """Where to log out of the provider itself, to come back to `back`; "" where it has no
-        such place.
+    def logout_address(self, back: str) -> str:
+        """Return where to log out of the provider, or "" if it has no such address.
+
+        The provider then sends the browser to `back`.
         """
-        place = self.discovered().get("end_session_endpoint", "")
-        asked = {"client_id": self.settings.client_id, "post_logout_redirect_uri": back}
-        return str(add_params_to_uri(place, asked.items())) if place else ""
+        place = self.get_metadata().get("end_session_endpoint", "")
+        query = {"client_id": self.settings.client_id, "post_logout_redirect_uri": back}
+        return str(add_params_to_uri(place, query.items())) if place else ""
 
     def claims(self, journey: Journey, code: str, issuer: str | None) -> Mapping[str, Any]:
-        """Who came back from `journey` with `code`, by claims that are believed; RefusedError
-        otherwise.
+        """Exchange `code` and return the verified claims of the person.
 
-        `issuer` is what the answer itself says of whom it is (RFC 9207).
+        `issuer` is the issuer that the answer names (RFC 9207), or None. Raises
+        LoginRefusedError if
+        anything does not verify, UnavailableError while the provider cannot be reached.
         """
-        known = self.discovered()
-        promised = known.get("authorization_response_iss_parameter_supported") is True
+        metadata = self.get_metadata()
+        promised = metadata.get("authorization_response_iss_parameter_supported") is True
         if (issuer is None and promised) or (issuer is not None and issuer != self.settings.issuer):
             raise LoginRefusedError(NOT_BELIEVED, "the answer is another issuer's, or says none")
-        given = self._exchanged(known["token_endpoint"], journey, code)
-        claims = self._believed(given, journey.nonce)
+        answer = self._exchange_code(metadata["token_endpoint"], journey, code)
+        claims = self._read_claims(answer, journey.nonce)
         if (
             self.settings.claim in claims
-            or not known.get("userinfo_endpoint")
+            or not metadata.get("userinfo_endpoint")
             or not self.settings.grants
         ):
             return claims
-        told = self._fetch.json(
-            "GET", known["userinfo_endpoint"], token=str(given.get("access_token", ""))
+        userinfo = self._fetch.json(
+            "GET", metadata["userinfo_endpoint"], token=str(answer.get("access_token", ""))
         )
-        if told.get("sub") != claims["sub"]:
+        if userinfo.get("sub") != claims["sub"]:
             raise LoginRefusedError(
                 NOT_BELIEVED, "userinfo is of another subject than the ID token"
             )
-        return {**told, **claims}
+        return {**userinfo, **claims}
 
-    def discovered(self) -> Mapping[str, Any]:
-        """What the issuer says of itself; UnavailableError while it cannot be had, or is not
-        what it must be.
+    def get_metadata(self) -> Mapping[str, Any]:
+        """Return the provider's metadata, fetched at most once in `KEPT_SECONDS`.
+
+        Raises UnavailableError if it cannot be fetched or is invalid.
         """
-        now, known = self._clock.monotonic(), self._known
-        if known is None or now - known[0] > KEPT_SECONDS:
+        now, cached = self._clock.monotonic(), self._known
+        if cached is None or now - cached[0] > KEPT_SECONDS:
             address = self.settings.issuer.rstrip("/") + "/.well-known/openid-configuration"
-            self._known = known = (
+            self._known = cached = (
                 now,
-                _checked(self._fetch.json("GET", address), self.settings.issuer),
+                _validate_metadata(self._fetch.json("GET", address), self.settings.issuer),
             )
-        return known[1]
+        return cached[1]
 
-    def _exchanged(self, place: str, journey: Journey, code: str) -> Mapping[str, Any]:
-        """The answer to the code, which is good once."""
-        asked = {
+    def _exchange_code(self, place: str, journey: Journey, code: str) -> Mapping[str, Any]:
+        """Exchange the code, which works once, and return the answer."""
+        form = {
             "grant_type": "authorization_code",
             "code": code,
             "redirect_uri": journey.redirect,
@@ -264,23 +268,23 @@ class Provider:
         if way == "client_secret_basic":
             basic = (quote_plus(self.settings.client_id), quote_plus(self._secret))
         else:
-            asked["client_id"] = self.settings.client_id
+            form["client_id"] = self.settings.client_id
             if way == "client_secret_post":
-                asked["client_secret"] = self._secret
-        given = self._fetch.json("POST", place, form=asked, basic=basic, refusals=(400, 401))
-        if "error" in given:
+                form["client_secret"] = self._secret
+        answer = self._fetch.json("POST", place, form=form, basic=basic, refusals=(400, 401))
+        if "error" in answer:
             raise LoginRefusedError(
                 NOT_BELIEVED, "the provider did not take the code, or not this client"
             )
-        return given
+        return answer
 
-    def _believed(self, given: Mapping[str, Any], nonce: str) -> Mapping[str, Any]:
-        """The claims of the ID token in an answer."""
-        token = given.get("id_token")
+    def _read_claims(self, answer: Mapping[str, Any], nonce: str) -> Mapping[str, Any]:
+        """Return the verified claims of the ID token in an answer."""
+        token = answer.get("id_token")
         if not isinstance(token, str):
             raise LoginRefusedError(NOT_BELIEVED, "no ID token")
         try:
-            decoded = self._verified(token)
+            decoded = self._verify_signature(token)
             claims = CodeIDToken(
                 decoded.claims,
                 decoded.header,
@@ -291,55 +295,59 @@ class Provider:
                 {
                     "nonce": nonce,
                     "client_id": self.settings.client_id,
-                    "access_token": given.get("access_token"),
+                    "access_token": answer.get("access_token"),
                 },
             )
             claims.validate(now=int(self._clock.wall()), leeway=LEEWAY)
         except ExpiredTokenError:
             raise LoginRefusedError(NOT_BELIEVED, "ID token: expired") from None
         except JoseError as error:
-            raise LoginRefusedError(NOT_BELIEVED, f"ID token: {_said(error)}") from None
+            raise LoginRefusedError(NOT_BELIEVED, f"ID token: {_describe_error(error)}") from None
         except (ValueError, TypeError, KeyError, AttributeError):
             raise LoginRefusedError(NOT_BELIEVED, "ID token: not as it must be") from None
         if not 0 < len(claims["sub"]) <= LONGEST_SUBJECT:
             raise LoginRefusedError(NOT_BELIEVED, "ID token: sub")
         return dict(claims)
 
-    def _verified(self, token: str) -> jwt.Token:
-        """A token whose signature is the issuer's; a key that is not known may be a new one."""
+    def _verify_signature(self, token: str) -> jwt.Token:
+        """Decode a token that is signed by the issuer.
+
+        If the key is unknown, the key set is fetched again.
+        """
         try:
             return jwt.decode(token, self._key_set(anew=False), algorithms=ALGORITHMS)
         except InvalidKeyIdError:
             return jwt.decode(token, self._key_set(anew=True), algorithms=ALGORITHMS)
 
     def _key_set(self, *, anew: bool) -> KeySet:
-        now, known = self._clock.monotonic(), self._keys
-        if known is None or now - known[0] > (KEYS_SECONDS if anew else KEPT_SECONDS):
-            found = self._fetch.json("GET", self.discovered()["jwks_uri"])
-            self._keys = known = (now, _keys(found.get("keys")))
-        return known[1]
+        now, cached = self._clock.monotonic(), self._keys
+        if cached is None or now - cached[0] > (KEYS_SECONDS if anew else KEPT_SECONDS):
+            key_set = self._fetch.json("GET", self.get_metadata()["jwks_uri"])
+            self._keys = cached = (now, _parse_keys(key_set.get("keys")))
+        return cached[1]
 
 
-def _checked(found: Mapping[str, Any], issuer: str) -> Mapping[str, Any]:
-    """What was discovered, if it is the issuer's own and names what is needed, over TLS (OpenID
-    Connect Discovery 1.0, 4.3).
+def _validate_metadata(metadata: Mapping[str, Any], issuer: str) -> Mapping[str, Any]:
+    """Return `metadata` if it is valid (OpenID Connect Discovery 1.0, 4.3).
+
+    Raises UnavailableError unless it names this issuer and has the required addresses, over TLS.
     """
-    if found.get("issuer") != issuer:
+    if metadata.get("issuer") != issuer:
         raise UnavailableError(
             "the identity provider calls itself otherwise than search.oidc.issuer: copy it from"
             " there exactly"
         )
     for name in (*_NEEDED, "userinfo_endpoint", "end_session_endpoint"):
-        place = found.get(name)
+        place = metadata.get(name)
         if place is None and name not in _NEEDED:
             continue
         if not isinstance(place, str) or not is_safe(place):
             raise UnavailableError(f"the identity provider's {name} is no https address")
-    return found
+    return metadata
 
 
 def is_safe(address: str) -> bool:
-    """Whether an address is one of TLS, or of this machine."""
+    """Return whether an address uses TLS or is on this machine."""
     try:
         parts = urlsplit(address)
         return bool(parts.hostname) and (
@@ -349,19 +357,20 @@ def is_safe(address: str) -> bool:
         return False
 
 
-def _keys(found: object) -> KeySet:
-    """The keys of a set that may have signed; those that are not understood are left out (RFC
-    7517, 5).
+def _parse_keys(key_set: object) -> KeySet:
+    """Return the signing keys of a JSON key set; unsupported keys are skipped (RFC 7517, 5).
+
+    Raises UnavailableError if none remains.
     """
     keys = []
-    for one in found if isinstance(found, list) else ():
+    for key in key_set if isinstance(key_set, list) else ():
         if (
-            isinstance(one, dict)
-            and one.get("kty") in ("RSA", "EC", "OKP")
-            and one.get("use", "sig") == "sig"
+            isinstance(key, dict)
+            and key.get("kty") in ("RSA", "EC", "OKP")
+            and key.get("use", "sig") == "sig"
         ):
             try:
-                keys.append(JWKRegistry.import_key(one))
+                keys.append(JWKRegistry.import_key(key))
             except (JoseError, ValueError, TypeError, KeyError):
                 continue
     if not keys:
@@ -369,7 +378,7 @@ def _keys(found: object) -> KeySet:
     return KeySet(keys)
 
 
-def _said(error: JoseError) -> str:
-    """What is wrong with a token, in joserfc's words for it: never what stands in the token."""
+def _describe_error(error: JoseError) -> str:
+    """Describe an error of a token in joserfc's words, without the token's content."""
     claim = getattr(error, "claim", None)
     return f"{error.error}{f' {claim}' if isinstance(claim, str) and claim.isidentifier() else ''}"

@@ -1,10 +1,10 @@
-"""Decide who may confirm, as a second person, what somebody else does.
+"""Decide who may confirm, as a second person, an act that somebody else proposed.
 
-A second person is a human being of whom the console or the operating system knows who they are, who
-may waive reports of the tenant, and who cannot be the first person: no program and not who made its
-token, no name that was only typed and not the user of the machine who typed another's, and no
-account of which one of both made the other's, opened it, or gave it a password, roles or a login,
-through however many accounts between them.
+A second person is a human being whom the console or the operating system has identified, who may
+waive reports of the tenant, and who cannot be the proposer in another guise. Excluded are therefore
+programs and the makers of their tokens, names that were only typed and the machine's user who typed
+them, and every account that is linked to the proposer's: one of the two created or reopened the
+other, or gave it a password, roles or a login, directly or through a chain of accounts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from alerts.accounts import ALL, NOBODY, ForbiddenError, Principal, permissions_of
-from alerts.accounts.accounts import User, key_of
+from alerts.accounts.accounts import User, normalize_name
 from ullage.phrase import Phrase
 
 CONFIRM = "deadline.waive"
@@ -22,25 +22,29 @@ CONFIRM = "deadline.waive"
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts, and the accounts of this console by which it is known who else could confirm it."""
+    """Who acts, and all accounts of the console.
+
+    The accounts show who else could confirm the act.
+    """
 
     principal: Principal = NOBODY
     users: tuple[User, ...] = ()
 
     def proposers(self, by: str) -> tuple[str, ...]:
-        """Return every name by which whoever acts in the name `by` may be known."""
+        """Return every name that the person acting as `by` may have."""
         names = {*by.split(" via "), self.principal.name, *self.principal.behind} - {""}
-        keys = {*map(key_of, names)}
+        keys = {*map(normalize_name, names)}
         for user in self.users:
             if keys & _names(user):
                 names |= {user.name, *filter(None, [user.login])}
         return tuple(sorted(names))
 
     def second_persons(self, tenant: str, by: str, proposers: Collection[str]) -> tuple[str, ...]:
-        """Return the names of those who may confirm what was proposed for `tenant` in the name
-        `by`, by one of `proposers`.
+        """Return the names of accounts that may confirm an act for `tenant`.
+
+        The act was proposed under the name `by`, which belongs to one of `proposers`.
         """
-        keys, names = {*map(key_of, proposers)}, by.split(" via ")
+        keys, names = {*map(normalize_name, proposers)}, by.split(" via ")
         return tuple(
             user.name
             for user in self.users
@@ -49,13 +53,14 @@ class Actor:
             and not user.is_disabled
             and user.until is None
             and not keys & _names(user)
-            and not self._is_of(user.name, names)
-            and not any(self._is_of(name, _names(user)) for name in names)
+            and not self._is_controlled_by(user.name, names)
+            and not any(self._is_controlled_by(name, _names(user)) for name in names)
         )
 
     def require_second(self, tenant: str, by: str, proposers: Collection[str]) -> None:
-        """Raise ForbiddenError unless whoever acts is a second person to whoever proposed it;
-        see `second_persons`.
+        """Raise ForbiddenError unless the actor is a second person to the proposer.
+
+        See `second_persons` for the rule.
         """
         who = self.principal
         who.require(CONFIRM)
@@ -67,8 +72,8 @@ class Actor:
                 )
             )
         if who.name not in self.second_persons(tenant, by, proposers) or {
-            *map(key_of, who.behind)
-        } & {*map(key_of, proposers)}:
+            *map(normalize_name, who.behind)
+        } & {*map(normalize_name, proposers)}:
             raise ForbiddenError(
                 Phrase(
                     "somebody else must confirm this: you proposed it, or one of both accounts was"
@@ -76,30 +81,31 @@ class Actor:
                 )
             )
 
-    def _is_of(self, name: str, others: Collection[str]) -> bool:
-        """Return whether an account is one of `others`, or in their hands, by whatever chain of
-        accounts.
+    def _is_controlled_by(self, name: str, controllers: Collection[str]) -> bool:
+        """Return whether an account is one of `controllers`, or controlled by one of them.
+
+        An account controls those that it created or changed, and those that they control in turn.
         """
-        keys, known = (
-            {*map(key_of, others)},
+        keys, by_key = (
+            {*map(normalize_name, controllers)},
             {key: user for user in self.users for key in _names(user)},
         )
-        waiting, checked = [key_of(name)], set[str]()
+        waiting, checked = [normalize_name(name)], set[str]()
         while waiting:
             key = waiting.pop()
             if key in keys:
                 return True
-            if key not in checked and (user := known.get(key)):
-                waiting += [*_names(user), *map(key_of, (user.made_by, *user.changed_by))]
+            if key not in checked and (user := by_key.get(key)):
+                waiting += [*_names(user), *map(normalize_name, (user.made_by, *user.changed_by))]
             checked.add(key)
         return False
 
 
 def _names(user: User) -> set[str]:
-    """Return an account's name and its user of the machine, as they are compared."""
-    return {key_of(name) for name in (user.name, user.login) if name}
+    """Return an account's name and its user of the machine, as comparison keys."""
+    return {normalize_name(name) for name in (user.name, user.login) if name}
 
 
 def list_names(names: Iterable[str]) -> Phrase | str:
-    """Return the names of second persons in one line, or that there is nobody."""
+    """Return the names of second persons in one line, or a phrase that there is nobody."""
     return ", ".join(names) or Phrase("nobody: add an account with role lead or dpo")

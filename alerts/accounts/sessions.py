@@ -1,26 +1,26 @@
-"""Check passwords, keep sessions, know devices, and slow down guessing.
+"""Check passwords, manage sessions, recognise devices, and slow down guessing.
 
-**Passwords.** Which are taken follows NIST SP 800-63B-4, 3.1.1.2, for a password that is the only
-factor: long, whatever it is made of, and nothing that whoever knows the account would try first.
-Before it is digested (Argon2id, RFC 9106) a text is brought to NFKC, so that it is the same from
-every keyboard.
+**Passwords.** The rules follow NIST SP 800-63B-4, 3.1.1.2, for a password that is the only factor:
+long, of any characters, and nothing that somebody who knows the account would try first. A password
+is normalised to NFKC before it is digested (Argon2id, RFC 9106), so that every keyboard gives the
+same text.
 
-**Devices.** A browser that has logged in by password keeps a cookie: a random name, and that name
-authenticated under what is kept of the password (Argon2id's digest, which nobody has but search).
-It opens nothing, ends with the password, and nothing of it is stored.
+**Devices.** A browser that has logged in with a password keeps a cookie: a random name and its MAC
+under the stored password digest. The cookie opens nothing, expires with the password, and is not
+stored here.
 
-**Guessing.** Nobody locks anybody else out. What is counted is an account as tried from one source,
-each source over all names, and, slowly, an account as tried from everywhere. A device on which the
-person has logged in before is counted by itself and waits for none of these; nor does a password
-that an operator has made wait for what is tried from everywhere. A name that there is not is
-treated as one that there is, so that what is locked says nothing of who is known. An attempt counts
-before it is judged: many at once are no way around. What is in memory is bounded, and forgotten
-after an hour without attempts.
+**Guessing.** Nobody can lock out somebody else. Attempts are counted for an account from one
+source, for a source over all names, and, with a high limit, for an account from everywhere. A
+device on which the person has logged in before has a counter of its own and ignores the others. A
+password made by an operator is not delayed by attempts from everywhere. Unknown names are treated
+like known ones, so that a delay does not reveal who has an account. An attempt counts before it is
+checked, so that parallel attempts gain nothing. The memory is bounded, and counters expire after an
+hour without attempts.
 
-**Sessions.** One is over when it is not used for a while, after some hours however much it is used,
-when its person logs out, and as soon as the account changes: it holds the account's number of
-changes at which it began. One for whose person an identity provider vouches is over much sooner,
-and the provider is asked again: what it says may have changed. All are over when search ends.
+**Sessions.** A session ends when it is unused for a while, after a maximum lifetime, at logout, and
+as soon as the account changes: it stores the account's change counter. A session that an identity
+provider vouches for has a shorter lifetime, after which the provider is asked again. All sessions
+end when search stops.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import ARGON2_VERSION
 
 from alerts.accounts import digest
-from alerts.accounts.accounts import User, key_of
+from alerts.accounts.accounts import User, normalize_name
 from ullage.clock import Clock
 from ullage.errors import ConfigError, UllageError
 from ullage.phrase import Phrase
@@ -47,34 +47,40 @@ from ullage.runtime.rate_limit import LimitedError
 
 SHORTEST, LONGEST = 15, 256
 DISTINCT = 5
-"""Characters that a password has at least of different kinds."""
+"""Minimum number of different characters in a password."""
 AT_ONCE = 2
-"""Digests computed side by side: each takes 64 MiB, whoever asks."""
+"""Digests computed in parallel; each takes 64 MiB."""
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
-"""Of passwords that are made here: nothing that is read as something else."""
+"""Characters of generated passwords, without those that look alike."""
 
 
 class PasswordError(UllageError):
-    """A password that is not taken; the message says why and repeats nothing of it."""
+    """A password was rejected. The message gives the reason without repeating the password."""
 
     exit_code = ConfigError.exit_code
 
 
 class Passwords:
-    """Digests and verifies. Threads share it; `hasher` sets what one costs."""
+    """Digests and verifies passwords with `hasher`, which sets the cost.
+
+    Thread-safe.
+    """
 
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
         self._turns = threading.BoundedSemaphore(AT_ONCE)
-        self._nobody = _of_nobody(self._hasher)
+        self._nobody = _make_dummy_digest(self._hasher)
 
     def digest(self, password: str) -> str:
-        """What is kept of it, with its own salt."""
+        """Return the Argon2id digest to store, with a salt of its own."""
         with self._turns:
             return self._hasher.hash(_normal(password))
 
-    def fits(self, digest: str | None, password: str) -> bool:
-        """Whether `password` is that of `digest`; for None it takes as long, and is not."""
+    def verify(self, digest: str | None, password: str) -> bool:
+        """Return whether `password` matches `digest`.
+
+        For None, an account without a password, it takes as long and returns False.
+        """
         with self._turns:
             try:
                 return (
@@ -84,13 +90,16 @@ class Passwords:
             except (VerificationError, InvalidHashError):
                 return False
 
-    def is_old(self, digest: str) -> bool:
-        """Whether it was digested at another cost than that of now."""
+    def needs_rehash(self, digest: str) -> bool:
+        """Return whether `digest` was computed with other cost parameters than today's."""
         return self._hasher.check_needs_rehash(digest)
 
 
-def checked(password: str, name: str) -> str:
-    """The password of account `name`, if it is fit to be one; PasswordError says what is wrong."""
+def validate_password(password: str, name: str) -> str:
+    """Return `password` if account `name` may use it.
+
+    Raises PasswordError with the reason otherwise.
+    """
     text = _normal(password)
     if not SHORTEST <= len(text) <= LONGEST:
         raise PasswordError(
@@ -110,14 +119,17 @@ def checked(password: str, name: str) -> str:
     return password
 
 
-def made() -> str:
-    """A new one of 24 characters, in groups that can be read out: 118 bits."""
+def generate_password() -> str:
+    """Generate a password of 24 characters in readable groups (118 bits)."""
     return "-".join("".join(secrets.choice(ALPHABET) for _ in range(6)) for _ in range(4))
 
 
-def _of_nobody(hasher: PasswordHasher) -> str:
-    """A digest that costs as much to verify as any of `hasher`'s and fits no password: it is
-    drawn, which costs nothing.
+def _make_dummy_digest(hasher: PasswordHasher) -> str:
+    """Return a digest that no password matches.
+
+    Verifying it costs as much as verifying a digest of `hasher`; making it costs nothing,
+    because it is
+    random.
     """
     salt, digest = (
         base64.b64encode(secrets.token_bytes(length)).decode().rstrip("=")
@@ -133,19 +145,19 @@ def _normal(text: str) -> str:
 
 COOKIE, SECURE_COOKIE = "ullage_device", "__Host-ullage_device"
 SECONDS = 400 * 86_400
-"""So long a browser keeps it at most (RFC 6265bis)."""
+"""Lifetime of the device cookie, the longest that browsers allow (RFC 6265bis)."""
 LONGEST_DEVICE = 200
 
 
 def new_device(user: User) -> str:
-    """What a browser keeps of a login of `user`."""
+    """Return a new device cookie for a login of `user`."""
     name = secrets.token_urlsafe(16)
     return f"{name}.{_mac(user, name)}"
 
 
-def device_in(user: User | None, kept: str) -> str:
-    """The name of the device that keeps this of a login of `user`; "" for anything else."""
-    name, _, mac = kept[:LONGEST_DEVICE].partition(".")
+def verify_device(user: User | None, cookie: str) -> str:
+    """Return the device name in a cookie of `user`, or "" if the cookie is invalid."""
+    name, _, mac = cookie[:LONGEST_DEVICE].partition(".")
     if (
         user is None
         or not user.digest
@@ -159,28 +171,29 @@ def _mac(user: User, name: str) -> str:
     assert user.digest is not None
     return hmac.digest(
         user.digest.encode(),
-        f"ullage device\x1f{key_of(user.name)}\x1f{name}".encode(),
+        f"ullage device\x1f{normalize_name(user.name)}\x1f{name}".encode(),
         hashlib.sha256,
     ).hex()
 
 
 OF_ACCOUNT, OF_SOURCE, OF_ALL = 5, 20, 100
-"""Wrong ones in a row before the first wait: of an account from a source or device, of a source,
-of an account from anywhere.
+"""Wrong passwords in a row before the first wait.
+
+Of an account from one source or device, of a source, and of an account from anywhere.
 """
 FIRST_WAIT, LONGEST_WAIT = 15.0, 900.0
 FORGOTTEN_AFTER = 3600.0
 MOST = 10_000
-"""Of each of these."""
+"""Maximum number of counters of each kind."""
 MESSAGE = "too many attempts to log in"
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Somebody tries a password of `account` from `source`; on a `device` that the account's person
-    was on before, "" for none.
+    """An attempt to log in to `account` from `source`.
 
-    `is_made` says that the password is one that an operator has made, which nobody guesses.
+    `device` is one on which the account's owner has logged in before, or "". `is_made` says that an
+    operator generated the password, so that it cannot be guessed.
     """
 
     account: str
@@ -188,8 +201,8 @@ class Attempt:
     device: str = ""
     is_made: bool = False
 
-    def counted(self) -> Iterator[tuple[str, str, int]]:
-        """By what it is counted: what that is, its name, and how many are free."""
+    def counters(self) -> Iterator[tuple[str, str, int]]:
+        """Yield the kind, the key and the free attempts of each counter that applies."""
         if self.device:
             yield "device", f"{self.account}\n{self.device}", OF_ACCOUNT
             return
@@ -208,22 +221,25 @@ class _Tries:
 
 
 class Attempts:
-    """Counts them. Threads share it."""
+    """Counts attempts to log in. Thread-safe."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock, self._lock = clock, threading.Lock()
         self._tries: dict[str, dict[str, _Tries]] = {}
 
     def begin(self, attempt: Attempt) -> None:
-        """Count an attempt; LimitedError, `is_first` once, while it has to wait: what waits
-        makes nothing else be counted.
+        """Count an attempt.
+
+        Raises LimitedError if one of its counters has to wait; no counter is increased
+        then. Its `is_first`
+        is true once for each wait.
         """
         now = self._clock.monotonic()
         with self._lock:
-            counted = [*attempt.counted()]
+            counters = [*attempt.counters()]
             waits = [
                 tries
-                for kind, name, _ in counted
+                for kind, name, _ in counters
                 if (tries := self._tries.get(kind, {}).get(name)) and tries.until > now
             ]
             if waits:
@@ -233,8 +249,8 @@ class Attempts:
                 raise LimitedError(
                     MESSAGE, max(tries.until for tries in waits) - now, is_first=is_first
                 )
-            for kind, name, free in counted:
-                tries = self._of(kind, name, now)
+            for kind, name, free in counters:
+                tries = self._get_counter(kind, name, now)
                 tries.count, tries.last = tries.count + 1, now
                 if tries.count >= free:
                     tries.until = now + min(
@@ -242,41 +258,47 @@ class Attempts:
                     )
                     tries.was_told = False
 
-    def right(self, attempt: Attempt) -> None:
-        """Take an attempt back that was right: the account begins anew there, and the source has
-        one fewer.
+    def forgive(self, attempt: Attempt) -> None:
+        """Take back an attempt whose password was right.
+
+        The counters of the account are reset, that of the source is decreased by one.
         """
         with self._lock:
-            for kind, name, free in attempt.counted():
-                known = self._tries.get(kind, {})
+            for kind, name, free in attempt.counters():
+                by_key = self._tries.get(kind, {})
                 if kind != "source":
-                    known.pop(name, None)
-                elif tries := known.get(name):
+                    by_key.pop(name, None)
+                elif tries := by_key.get(name):
                     tries.count = max(0, tries.count - 1)
                     tries.until = tries.until if tries.count >= free else 0.0
 
-    def _of(self, kind: str, name: str, now: float) -> _Tries:
-        """The tries of something; those heard of longest ago are forgotten where there are too
-        many of its kind.
+    def _get_counter(self, kind: str, name: str, now: float) -> _Tries:
+        """Return the counter of a key, a new one if it has expired.
+
+        The least recently used counter of the kind is dropped if there are too many.
         """
-        known = self._tries.setdefault(kind, {})
-        tries = known.pop(name, None)
+        by_key = self._tries.setdefault(kind, {})
+        tries = by_key.pop(name, None)
         if tries is None or now - tries.last > FORGOTTEN_AFTER:
             tries = _Tries(last=now)
-        known[name] = tries
-        if len(known) > MOST:
-            del known[next(iter(known))]
+        by_key[name] = tries
+        if len(by_key) > MOST:
+            del by_key[next(iter(by_key))]
         return tries
 
 
 MOST_SESSIONS, MOST_OF_ONE = 1_000, 20
-"""Of all, and of one account: whoever logs in over and over ends sessions of their own."""
+"""Maximum number of sessions, in all and of one account.
+
+Somebody who logs in repeatedly ends their own sessions.
+"""
 
 
 @dataclass(slots=True)
 class Session:
-    """Of account `user`, after its change number `change`. `name` tells it apart and opens
-    nothing.
+    """A session of account `user`, begun at its change counter `change`.
+
+    `name` identifies the session and cannot be used to log in.
     """
 
     name: str
@@ -289,7 +311,7 @@ class Session:
 
 
 class Sessions:
-    """Threads share it."""
+    """The sessions in memory. Thread-safe."""
 
     def __init__(self, idle_seconds: float, longest_seconds: float, clock: Clock) -> None:
         self._idle, self._longest, self._clock = idle_seconds, longest_seconds, clock
@@ -298,23 +320,29 @@ class Sessions:
         self._lock = threading.Lock()
 
     def open(self, user: str, change: int, vouched_seconds: float | None = None) -> str:
-        """A new session's id; where there are too many, the one that was used longest ago ends.
+        """Start a session and return its id.
 
-        `vouched_seconds` is for how long what a provider said of its person is taken to be so.
+        `vouched_seconds` is how long an identity provider's statement is believed, None for
+        a password. If
+        there are too many sessions, of the account or in all, the least recently used one ends.
         """
         id_, now = secrets.token_urlsafe(32), self._clock.monotonic()
         name = digest(id_)
         with self._lock:
-            own = [one for one, session in self._sessions.items() if session.user == user]
+            own_names = [
+                session_name
+                for session_name, session in self._sessions.items()
+                if session.user == user
+            ]
             among = (
-                own
-                if len(own) >= MOST_OF_ONE
+                own_names
+                if len(own_names) >= MOST_OF_ONE
                 else self._sessions
                 if len(self._sessions) >= MOST_SESSIONS
                 else ()
             )
             if among:
-                del self._sessions[min(among, key=lambda one: self._sessions[one].used)]
+                del self._sessions[min(among, key=lambda key: self._sessions[key].used)]
             longest = (
                 self._longest if vouched_seconds is None else min(self._longest, vouched_seconds)
             )
@@ -324,9 +352,7 @@ class Sessions:
         return id_
 
     def find(self, id_: str) -> Session | None:
-        """The session of that id, which is used by that; None for one that there is not, or not
-        any more.
-        """
+        """Return the session of that id and mark it used; None if it is unknown or over."""
         name, now = digest(id_), self._clock.monotonic()
         with self._lock:
             session = self._sessions.get(name)
@@ -342,9 +368,10 @@ class Sessions:
             session.used = now
         return session
 
-    def is_to_be_vouched(self, id_: str) -> bool:
-        """Whether a session of that id was in use when what a provider said of its person grew
-        old; told once.
+    def needs_vouching(self, id_: str) -> bool:
+        """Return whether a session in use ended because the identity provider must be asked again.
+
+        The answer is given once for each session.
         """
         with self._lock:
             return self._to_vouch.pop(digest(id_), True) is None

@@ -1,13 +1,13 @@
 """Log people in through an identity provider.
 
-Nobody is taken for an account of the same name: that would be whoever may choose names at the
-provider. Who is of some tenants alone is called after one of them (`wang.fang@bank`), so that no
-name of another tenant is in the way, or told. What no group grants is nobody's, and roles and
-tenants of several groups are taken together only where that grants nothing that none of them does.
+An account is found by the provider's subject, never by its name: otherwise anybody who can choose a
+name at the provider could take over an account. Accounts that see only some tenants have one of
+them in their name (`wang.fang@bank`), so that names of different tenants do not collide or reveal
+each other. Roles and tenants come from the person's groups; those of several groups are combined
+only if that grants nothing that no single group grants.
 
-What is asked of the provider is `alerts.accounts.oidc`, whose account somebody has
-`alerts.accounts.sign_on`. Every refusal is in the audit log with its reason, and without anything
-of what was sent.
+`alerts.accounts.oidc` speaks to the provider; this module finds or creates the account. Every
+refusal is logged in the audit log with its reason, but without anything that was sent.
 """
 
 from __future__ import annotations
@@ -21,8 +21,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alerts.accounts import ALL, digest
-from alerts.accounts.accounts import NAME, Accounts, User, checked_roles, checked_tenants, named_in
-from alerts.accounts.management import said
+from alerts.accounts.accounts import (
+    NAME,
+    Accounts,
+    User,
+    qualify_name,
+    validate_roles,
+    validate_tenants,
+)
+from alerts.accounts.management import describe_scope
 from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.errors import ConfigError, UllageError, UnavailableError
@@ -37,9 +44,9 @@ JOURNEY_SECONDS, MOST_JOURNEYS = 600.0, 2_000
 
 
 class LoginRefusedError(UllageError):
-    """Somebody is not let in.
+    """A login was refused.
 
-    The message is for them; `why` is for the audit log and holds nothing of what was sent.
+    The message is for the person; `why` is for the audit log and contains nothing that was sent.
     """
 
     def __init__(self, message: Phrase, why: str) -> None:
@@ -49,9 +56,7 @@ class LoginRefusedError(UllageError):
 
 @dataclass(frozen=True, slots=True)
 class Journey:
-    """A login that was begun: what is sent and must come back, and where its person wanted to
-    go.
-    """
+    """A login in progress: the secrets to compare, and the page to go to afterwards."""
 
     state: str
     nonce: str
@@ -63,14 +68,17 @@ class Journey:
 
 
 class Journeys:
-    """Those under way, in memory, each good once and for `JOURNEY_SECONDS`. Threads share it."""
+    """The logins in progress, in memory. Thread-safe.
+
+    Each can be finished once, within `JOURNEY_SECONDS`.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock, self._lock = clock, threading.Lock()
         self._journeys: dict[str, Journey] = {}
 
     def begin(self, redirect: str, then: str) -> tuple[Journey, str]:
-        """A new one, and the secret by which the browser that began it is known again."""
+        """Start a login; return it and the secret that identifies its browser."""
         browser, until = secrets.token_urlsafe(32), self._clock.monotonic() + JOURNEY_SECONDS
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
         journey = Journey(state, nonce, verifier, digest(browser), redirect, then, until)
@@ -81,8 +89,9 @@ class Journeys:
         return journey, browser
 
     def end(self, state: str, browser: str) -> Journey:
-        """The one of that state, which is over by that; RefusedError where this browser began
-        none, or not now.
+        """Remove and return the login with that state.
+
+        Raises LoginRefusedError if it is unknown, expired, or was begun in another browser.
         """
         with self._lock:
             journey = self._journeys.pop(state, None)
@@ -105,7 +114,7 @@ NOT_BELIEVED = Phrase(
 LONGEST_SUBJECT = 255
 """OpenID Connect Core, 2."""
 BY = "identity provider"
-"""Who makes accounts that follow from groups, and changes them, in the audit log."""
+"""The actor in the audit log for accounts created or changed because of groups."""
 CLOSED = Phrase("Your account here is disabled.")
 TOGETHER = Phrase(
     "Your groups at the identity provider do not map to one account here: ask an operator."
@@ -113,17 +122,20 @@ TOGETHER = Phrase(
 
 
 def subject_of(settings: OidcSettings, sub: str) -> str:
-    """What somebody is known by: the same `sub` of another issuer is somebody else."""
+    """Return the stored form of a subject, which includes the issuer."""
     return f"{settings.issuer} {sub}"
 
 
-def checked_subject(settings: OidcSettings, given: str) -> str:
-    """A subject of the configured issuer, as accounts have it; ConfigError for what can be none."""
+def validate_subject(settings: OidcSettings, sub: str) -> str:
+    """Return the stored form of a subject that an operator entered.
+
+    Raises ConfigError if it is invalid or no provider is configured.
+    """
     if not settings.issuer:
         raise ConfigError(
             "no identity provider is configured here: search.oidc in ullage.toml names one"
         )
-    if not 0 < len(given) <= LONGEST_SUBJECT or not given.isprintable():
+    if not 0 < len(sub) <= LONGEST_SUBJECT or not sub.isprintable():
         raise ConfigError(
             Phrase(
                 "a subject must have 1 to %(most)s characters; the login page shows it to anybody"
@@ -131,29 +143,30 @@ def checked_subject(settings: OidcSettings, given: str) -> str:
                 most=LONGEST_SUBJECT,
             )
         )
-    return subject_of(settings, given)
+    return subject_of(settings, sub)
 
 
 @dataclass(frozen=True, slots=True)
 class OidcAccounts:
-    """Turns claims that are believed into accounts."""
+    """Finds or creates the account that belongs to verified claims."""
 
     settings: OidcSettings
     accounts: Accounts
     trail: Trail
 
     def user(self, claims: Mapping[str, Any]) -> User:
-        """Their account, made or changed now where their groups say so; RefusedError for
-        somebody who has none.
+        """Return the account of the claims' subject, created or updated from its groups.
+
+        Raises LoginRefusedError if the person has no account and no group grants one.
         """
         subject = subject_of(self.settings, claims["sub"])
-        user = self.accounts.of_subject(subject)
+        user = self.accounts.find_by_subject(subject)
         if user and user.is_disabled:
             raise LoginRefusedError(CLOSED, f"account {user.name}: is closed")
         if user and not user.is_mapped:
             return user
         try:
-            roles, tenants = self._granted(claims, user)
+            roles, tenants = self._find_grants(claims, user)
         except LoginRefusedError:
             if user:
                 self.trail.append(
@@ -162,28 +175,28 @@ class OidcAccounts:
                 self.accounts.end_sessions(user.name)
             raise
         if user is None:
-            return self._made(claims, subject, roles, tenants)
+            return self._create(claims, subject, roles, tenants)
         if (set(user.roles), set(user.tenants)) != (set(roles), set(tenants)):
-            self._note(
+            self._record(
                 "account.roles",
-                f"account {user.name}: {said(roles, tenants)}; before:"
-                f" {said(user.roles, user.tenants)}",
+                f"account {user.name}: {describe_scope(roles, tenants)}; before:"
+                f" {describe_scope(user.roles, user.tenants)}",
             )
             self.accounts.set_roles(user.name, roles, tenants)
-        return self.accounts.named(user.name)
+        return self.accounts.get_user(user.name)
 
-    def _granted(
+    def _find_grants(
         self, claims: Mapping[str, Any], user: User | None
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         groups = claims.get(self.settings.claim)
-        has = (
+        groups_held = (
             {groups}
             if isinstance(groups, str)
-            else {one for one in groups if isinstance(one, str)}
+            else {item for item in groups if isinstance(item, str)}
             if isinstance(groups, list)
             else ()
         )
-        grants = [one for one in self.settings.grants.values() if one.value in has]
+        grants = [item for item in self.settings.grants.values() if item.value in groups_held]
         who = f"account {user.name}" if user else "somebody without an account"
         if not grants:
             raise LoginRefusedError(
@@ -195,21 +208,21 @@ class OidcAccounts:
                 f"{who}: no group that grants anything here",
             )
         try:
-            return together(grants)
+            return combine_grants(grants)
         except ConfigError as error:
             raise LoginRefusedError(TOGETHER, f"{who}: {error}") from None
 
-    def _made(
+    def _create(
         self,
         claims: Mapping[str, Any],
         subject: str,
         roles: Collection[str],
         tenants: Collection[str],
     ) -> User:
-        given = claims.get(self.settings.name)
+        claimed_name = claims.get(self.settings.name)
         name = (
-            unicodedata.normalize("NFKC", given).partition("@")[0].strip()
-            if isinstance(given, str)
+            unicodedata.normalize("NFKC", claimed_name).partition("@")[0].strip()
+            if isinstance(claimed_name, str)
             else ""
         )
         if not NAME.fullmatch(name) or identifier_in(name):
@@ -221,7 +234,7 @@ class OidcAccounts:
                 f"somebody without an account: claim {self.settings.name} has no name that can be"
                 " one here",
             )
-        name = named_in(name, tenants)
+        name = qualify_name(name, tenants)
         if self.accounts.user(name):
             raise LoginRefusedError(
                 Phrase(
@@ -229,27 +242,32 @@ class OidcAccounts:
                 ),
                 f"account {name}: the name is taken, and not by the subject that came",
             )
-        self._note("account.add", f"account {name}: {said(roles, tenants)}; by its groups")
+        self._record(
+            "account.add", f"account {name}: {describe_scope(roles, tenants)}; by its groups"
+        )
         return self.accounts.add(
             name, roles, tenants, digest=None, by=BY, subject=subject, is_mapped=True
         )
 
-    def _note(self, action: str, what: str) -> None:
+    def _record(self, action: str, what: str) -> None:
         self.trail.append(action, what, actor=BY)
 
 
-def together(grants: Iterable[GrantSettings]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Roles and tenants of several grants as one account's; ConfigError where nobody may be that.
+def combine_grants(grants: Iterable[GrantSettings]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the roles and tenants of one account that has all these grants.
 
-    An account has all its roles for all its tenants: of grants for different tenants that would be
-    more than they grant.
+    An account has each of its roles for each of its tenants. Raises ConfigError if that would grant
+    more than the grants do.
     """
-    of = [(checked_roles(one.roles), checked_tenants(one.tenants)) for one in grants]
-    roles = checked_roles({role for ours, _ in of for role in ours})
-    tenants = checked_tenants({tenant for _, theirs in of for tenant in theirs})
+    scopes = [(validate_roles(grant.roles), validate_tenants(grant.tenants)) for grant in grants]
+    roles = validate_roles({role for grant_roles, _ in scopes for role in grant_roles})
+    tenants = validate_tenants({tenant for _, grant_tenants in scopes for tenant in grant_tenants})
     for role in roles:
         for tenant in tenants:
-            if not any(role in ours and (tenant in theirs or ALL in theirs) for ours, theirs in of):
+            if not any(
+                role in grant_roles and (tenant in grant_tenants or ALL in grant_tenants)
+                for grant_roles, grant_tenants in scopes
+            ):
                 raise ConfigError(
                     "groups that grant different roles for different tenants are not one account"
                 )
@@ -257,12 +275,13 @@ def together(grants: Iterable[GrantSettings]) -> tuple[tuple[str, ...], tuple[st
 
 
 def check_grants(settings: OidcSettings, tenants: Collection[str]) -> None:
-    """ConfigError for a grant that could never be given: a role that is none, two that nobody
-    has, a tenant that is not known.
+    """Raise ConfigError if a configured grant can never be used.
+
+    That is the case with an unknown role or tenant, or two roles that exclude each other.
     """
     for name, grant in settings.grants.items():
         try:
-            together([grant])
+            combine_grants([grant])
             for tenant in grant.tenants:
                 if tenant != ALL:
                     require_tenant(tenant, tenants)
@@ -274,9 +293,9 @@ if TYPE_CHECKING:
     from alerts.accounts.oidc import Provider
 SECRET = "oidc.secret"  # noqa: S105 - its name
 BEGUN, BEGUN_SECONDS = 60, 60.0
-"""Logins that one source may begin."""
+"""Logins that one source may begin within so many seconds."""
 PAGE = "page"
-"""Who stands in the audit log for somebody who is not known."""
+"""The actor in the audit log for somebody who is not logged in."""
 DOWN = Phrase(
     "The identity provider cannot be reached. Log in with a local password, or try again soon."
 )
@@ -285,7 +304,7 @@ DENIED = Phrase("The identity provider did not log you in.")
 
 @dataclass(frozen=True, slots=True)
 class SignOn:
-    """Threads share it."""
+    """The login through the configured identity provider. Thread-safe."""
 
     provider: Provider
     vouched: OidcAccounts
@@ -294,21 +313,23 @@ class SignOn:
     trail: Trail
 
     def begin(self, redirect: str, then: str, source: str) -> tuple[str, str]:
-        """Where to send the browser, and the secret by which it is known when it is back at
-        `redirect`.
+        """Start a login; return the address for the browser and the secret that identifies it.
 
-        LimitedError after too many; RefusedError while the provider cannot be asked.
+        `redirect` is where the provider sends it back. Raises LimitedError after too many
+        logins of one
+        source, LoginRefusedError while the provider cannot be reached.
         """
         self.begun.take(source)
         journey, browser = self.journeys.begin(redirect, then)
-        with self._told():
+        with self._record_refusals():
             return self.provider.address(journey), browser
 
     def finish(self, sent: Mapping[str, str], browser: str) -> tuple[User, str]:
-        """Who came back with `sent`, the query, and where they wanted to go; RefusedError for
-        somebody who is not let in.
+        """Return the account that logged in, and the page to show.
+
+        `sent` is the query with which the browser came back. Raises LoginRefusedError.
         """
-        with self._told():
+        with self._record_refusals():
             journey = self.journeys.end(sent.get("state", ""), browser)
             if "error" in sent or not sent.get("code"):
                 raise LoginRefusedError(DENIED, "the provider did not log somebody in")
@@ -317,17 +338,18 @@ class SignOn:
                 journey.then,
             )
 
-    def left(self, back: str) -> str:
-        """Where to log out of the provider as well; "" where that is not known."""
+    def logout_address(self, back: str) -> str:
+        """Return where to log out of the provider too, or "" if unknown."""
         try:
-            return self.provider.left(back)
+            return self.provider.logout_address(back)
         except UnavailableError:
             return ""
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        """Every refusal is noted; a provider that cannot be asked refuses, in words for whoever
-        waits.
+    def _record_refusals(self) -> Iterator[None]:
+        """Record refusals in the block in the audit log.
+
+        A provider that cannot be reached is turned into a refusal with a message for the person.
         """
         try:
             yield
@@ -339,23 +361,26 @@ class SignOn:
             raise LoginRefusedError(DOWN, str(error)) from error
 
 
-def configured(context: Context, accounts: Accounts, trail: Trail) -> SignOn | None:
-    """As `search.oidc` has it, None where it names no issuer.
+def open_sign_on(context: Context, accounts: Accounts, trail: Trail) -> SignOn | None:
+    """Return the login through the provider of `search.oidc`, None without an issuer.
 
-    ConfigError says what is wrong or missing; nothing is asked yet.
+    Nothing is sent yet. Raises ConfigError with what is wrong or missing.
     """
     settings = context.settings.search.oidc
     if not settings.issuer:
         return None
     try:
-        from alerts.accounts.oidc import Provider, fetching  # noqa: PLC0415 - an extra
+        from alerts.accounts.oidc import Provider, open_fetching  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ConfigError(
             f"search.oidc needs {error.name}: pip install 'ullage[search,oidc]'"
         ) from None
     check_grants(settings, tenants_here(context))
     provider = Provider(
-        settings, _secret(context), context.clock, fetching(settings, context.data, context.clock)
+        settings,
+        _secret(context),
+        context.clock,
+        open_fetching(settings, context.data, context.clock),
     )
     begun = Allowance(BEGUN, BEGUN_SECONDS, context.clock, "too many logins were begun")
     return SignOn(
@@ -373,28 +398,28 @@ def _secret(context: Context) -> str:
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """What `ullage check` looks at here: the identity provider, where there is one; it is asked
-    once.
-    """
+    """Yield the check of the identity provider for `ullage check`, if there is one."""
 
-    def look() -> str:
+    def check_provider() -> str:
         with contextlib.closing(
             Accounts(context.data, context.clock, context.inventory)
         ) as accounts:
-            found = configured(context, accounts, context.trail("search"))
-            assert found is not None
+            sign_on = open_sign_on(context, accounts, context.trail("search"))
+            assert sign_on is not None
             try:
-                known = found.provider.discovered()
+                metadata = sign_on.provider.get_metadata()
             except UnavailableError as error:
                 raise ConfigError(
                     f"{error}; until then people log in with passwords of here alone"
                 ) from None
-            grants = len(found.vouched.settings.grants)
-            ends = "" if known.get("end_session_endpoint") else ", has no address to log out of it"
+            grants = len(sign_on.vouched.settings.grants)
+            ends = (
+                "" if metadata.get("end_session_endpoint") else ", has no address to log out of it"
+            )
             return (
-                f"{found.provider.settings.issuer} answers{ends}; {grants} groups grant something"
+                f"{sign_on.provider.settings.issuer} answers{ends}; {grants} groups grant something"
                 " here"
             )
 
     if context.settings.search.oidc.issuer:
-        yield "identity provider", look
+        yield "identity provider", check_provider

@@ -76,7 +76,7 @@ def require_owner(accounts: Accounts, tenant: str, to: str, by: str) -> None:
     anybody, where there is none.
     """
     if (
-        to not in ("", "me", "-", by, *accounts.who_may("incident.decide", tenant))
+        to not in ("", "me", "-", by, *accounts.list_names_with("incident.decide", tenant))
         and accounts.users()
     ):
         raise QueryError(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from alerts.accounts.accounts import key_of
+from alerts.accounts.accounts import normalize_name
 from alerts.accounts.second_person import Actor, list_names
 from alerts.cases.decisions import Decisions
 from alerts.deadlines import regimes
@@ -54,7 +54,7 @@ class SecondPersons:
             raise QueryError(
                 "nothing of this incident waits for a second person under that id", "entry"
             )
-        is_own = key_of(actor.principal.name) in map(key_of, pending.proposers)
+        is_own = normalize_name(actor.principal.name) in map(normalize_name, pending.proposers)
         if confirm or not is_own:
             actor.require_second(pending.tenant, pending.by, pending.proposers)
         if not confirm and not note.strip():

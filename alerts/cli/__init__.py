@@ -72,7 +72,7 @@ def decider(context: Context, by: str, permission: str) -> Principal:
     with contextlib.closing(Accounts(context.data, context.clock, context.inventory)) as accounts:
         if not accounts.users():
             return _unchecked(name)
-        user = accounts.user(name) if by else (accounts.of_login(name) or accounts.user(name))
+        user = accounts.user(name) if by else (accounts.find_by_login(name) or accounts.user(name))
     if user is None:
         own = (
             ""

@@ -18,8 +18,8 @@ from rich.table import Table
 from alerts.accounts import ALL, PERMISSIONS, ROLES
 from alerts.accounts.accounts import UNUSED_HOURS, Accounts, Token, User
 from alerts.accounts.management import AccountDesk
-from alerts.accounts.sessions import Passwords, made
-from alerts.accounts.sign_on import checked_subject
+from alerts.accounts.sessions import Passwords, generate_password
+from alerts.accounts.sign_on import validate_subject
 from ullage.audit import current_user
 from ullage.display import moment
 from ullage.display.screen import AsJson, cell, print_list, table
@@ -95,7 +95,7 @@ def add(
                     "--subject goes without a password: the identity provider vouches for them"
                 )
             desk.add_vouched(
-                name, roles, whose, checked_subject(context.settings.search.oidc, subject)
+                name, roles, whose, validate_subject(context.settings.search.oidc, subject)
             )
         else:
             desk.check_new(name, roles, whose)  # before somebody types a password
@@ -190,7 +190,7 @@ def change(
                 " machine"
             )
         if is_secret:
-            desk.named(name)
+            desk.get_user(name)
             secret = _password(password_file, own=own, make=make)
             desk.set_password(name, secret, is_own=own)
             _show(secret, make=make)
@@ -269,7 +269,7 @@ def _password(file: Path | None, *, own: bool, make: bool) -> str:
     if make:
         if file or own:
             raise ConfigError("--make makes a password: it goes without --password-file and --own")
-        return made()
+        return generate_password()
     if file is None:
         return str(typer.prompt("password", hide_input=True, confirmation_prompt=True))
     if file == Path("-"):

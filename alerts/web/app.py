@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute
 from alerts.accounts import ForbiddenError
 from alerts.accounts.accounts import Accounts
 from alerts.accounts.sessions import Passwords, Sessions
-from alerts.accounts.sign_on import SignOn, configured
+from alerts.accounts.sign_on import SignOn, open_sign_on
 from alerts.cases.feed import EventFeed
 from alerts.cases.lookups.limits import Lookups, Occasions, Sweeps
 from alerts.cases.lookups.lookup import Lookup
@@ -152,7 +152,7 @@ def _sign_on(context: Context, accounts: Accounts, trail: Trail) -> SignOn | Non
     passwords still work.
     """
     try:
-        return configured(context, accounts, trail)
+        return open_sign_on(context, accounts, trail)
     except ConfigError as error:
         log.get("search").error("sign_on_unusable", error=str(error))
         return None

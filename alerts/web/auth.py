@@ -24,16 +24,16 @@ from prometheus_client import Counter
 from starlette.types import Scope
 
 from alerts.accounts import NOBODY, Principal
-from alerts.accounts.accounts import Accounts, User, key_of
+from alerts.accounts.accounts import Accounts, User, normalize_name
 from alerts.accounts.sessions import (
     Attempt,
     Attempts,
     PasswordError,
     Passwords,
     Sessions,
-    checked,
-    device_in,
     new_device,
+    validate_password,
+    verify_device,
 )
 from ullage.audit import Trail
 from ullage.clock import Clock
@@ -229,15 +229,17 @@ class Authenticator:
         """
         user = self.accounts.user(name)
         is_made = user is not None and user.until is not None
-        attempt = Attempt(key_of(name)[:LONGEST_NAME], source, device_in(user, device), is_made)
+        attempt = Attempt(
+            normalize_name(name)[:LONGEST_NAME], source, verify_device(user, device), is_made
+        )
         self._begin(user, attempt)
         if not self._is_right(user, password):
             self._refused(user)
             return None
         assert user is not None
-        self.attempts.right(attempt)
-        if user.digest and self.passwords.is_old(user.digest):
-            self.accounts.renew(user.name, self.passwords.digest(password))
+        self.attempts.forgive(attempt)
+        if user.digest and self.passwords.needs_rehash(user.digest):
+            self.accounts.rehash_password(user.name, self.passwords.digest(password))
         return self.open(user, "password")
 
     def open(self, user: User, by: str) -> str:
@@ -252,13 +254,13 @@ class Authenticator:
         """Whether who sent a request is to be led to the identity provider, that it may vouch
         for them again.
         """
-        return self.sessions.is_to_be_vouched(
+        return self.sessions.needs_vouching(
             _cookie(headers, SECURE_COOKIE if asked.is_secure else COOKIE)
         )
 
     def device(self, name: str) -> str:
         """What the browser of somebody keeps who has just logged in by password."""
-        return new_device(self.accounts.named(name))
+        return new_device(self.accounts.get_user(name))
 
     def change(self, principal: Principal, old: str, new: str, source: str) -> str | None:
         """Change the asker's own password, which ends their sessions, and open one; None where the
@@ -266,26 +268,26 @@ class Authenticator:
 
         PasswordError for a new one that is not taken.
         """
-        user = self.accounts.named(principal.name)
+        user = self.accounts.get_user(principal.name)
         if user.digest is None:
             raise PasswordError(
                 Phrase("you have no password here: you are verified by an identity provider")
             )
-        checked(new, user.name)
+        validate_password(new, user.name)
         if old == new:
             raise PasswordError(Phrase("this is the previous password: choose another one"))
-        attempt = Attempt(key_of(user.name), source, f"session {principal.session}")
+        attempt = Attempt(normalize_name(user.name), source, f"session {principal.session}")
         self._begin(user, attempt)
         if not self._is_right(user, old):
             self._refused(user)
             return None
-        self.attempts.right(attempt)
+        self.attempts.forgive(attempt)
         self.trail.append(
             "account.password", f"account {user.name}: changed by its person", actor=user.name
         )
         self.accounts.set_password(user.name, self.passwords.digest(new), is_own=True)
         self.sessions.end(principal.session)
-        return self.sessions.open(user.name, self.accounts.named(user.name).changes)
+        return self.sessions.open(user.name, self.accounts.get_user(user.name).changes)
 
     def leave(self, principal: Principal) -> None:
         """End the asker's session."""
@@ -310,7 +312,7 @@ class Authenticator:
         return user.principal(session.name)
 
     def _program(self, given: str, source: str) -> Principal:
-        if token := self.accounts.program(given):
+        if token := self.accounts.find_token(given):
             return token.principal()
         try:
             self._wrong_tokens.take(source)
@@ -336,7 +338,7 @@ class Authenticator:
         """Whether they are let in; the password is looked at whatever else is wrong, so that all
         takes as long.
         """
-        fits = self.passwords.fits(user.digest if user else None, password)
+        fits = self.passwords.verify(user.digest if user else None, password)
         return (
             fits
             and user is not None

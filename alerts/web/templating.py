@@ -218,7 +218,7 @@ def menu(
 ) -> list[tuple[Phrase, list[MenuEntry]]]:
     """What `principal` may go to, by group."""
     mine = sorted(
-        (one for one in entries if all(map(principal.may, one.needs.split()))),
+        (one for one in entries if all(map(principal.can, one.needs.split()))),
         key=lambda one: one.order,
     )
     groups = [(name, [one for one in mine if one.group == group]) for group, name in GROUPS.items()]

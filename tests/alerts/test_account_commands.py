@@ -266,9 +266,9 @@ def test_token_needs_scope_purpose_and_expiry(run, context, words, says) -> None
 def test_concurrent_processes_see_account_changes_at_once(run, context) -> None:
     first = Accounts(context.data, context.clock)
     add(run)
-    assert first.named("Li Wei").changes == 1
+    assert first.get_user("Li Wei").changes == 1
     run(user, "change", "Li Wei", "--close")
-    assert first.named("Li Wei").is_disabled
+    assert first.get_user("Li Wei").is_disabled
     first.close()
 
 
@@ -287,7 +287,7 @@ def test_ended_sessions_are_audited(run, context) -> None:
     add(run)
     run(user, "change", "Li Wei", "--end-sessions")
     with contextlib.closing(Accounts(context.data, context.clock)) as accounts:
-        assert accounts.named("Li Wei").changes == 2
+        assert accounts.get_user("Li Wei").changes == 2
     assert read_audit(context)[-1] == ("account.sessions", "account Li Wei: its sessions end")
 
 

@@ -46,7 +46,7 @@ def test_new_account_gets_a_one_time_password_shown_once(operator, accounts, con
     answer = operator.post("/accounts/add", NEW)
     assert answer.status_code == 200
     password = secret(answer.text)
-    user = accounts.named("Wang Fang")
+    user = accounts.get_user("Wang Fang")
     assert (user.roles, user.tenants, user.made_by) == (
         ("agent", "analyst"),
         ("bank",),
@@ -73,7 +73,7 @@ def test_account_changes_on_the_page_are_audited(operator, accounts, log_in, con
         == 200
     )
     assert operator.post("/accounts/close", name).status_code == 200
-    assert accounts.named(name["name"]).is_disabled
+    assert accounts.get_user(name["name"]).is_disabled
     assert operator.post("/accounts/open", name).status_code == 200
     assert (
         analyst.log_in(
@@ -94,13 +94,13 @@ def test_token_is_shown_once_and_can_be_revoked(operator, accounts, context) -> 
     answer = operator.post("/accounts/tokens", TOKEN)
     assert answer.status_code == 200
     token = secret(answer.text)
-    assert accounts.program(token).permissions == ("person.check",)
+    assert accounts.find_token(token).permissions == ("person.check",)
     page = operator.get("/accounts").text
     assert token not in page
     assert "asks for callers" in page
     (stored_token,) = accounts.tokens()
     assert operator.post("/accounts/revoke", {"id": stored_token.id}).status_code == 303
-    assert accounts.program(token) is None
+    assert accounts.find_token(token) is None
     assert operator.post("/accounts/revoke", {"id": stored_token.id}).status_code == 400
     assert [entry[0] for entry in read_account_audit(context)] == ["token.add", "token.revoke"]
 
@@ -168,7 +168,7 @@ def test_nobody_grants_themselves_permissions(log_in, accounts) -> None:
         )
         assert answer.status_code == 400
         assert "ou cannot give yourself" in answer.text
-    assert accounts.named("operator of all").roles == ("operator",)
+    assert accounts.get_user("operator of all").roles == ("operator",)
 
 
 def test_tenant_operator_manages_only_accounts_of_that_tenant(log_in, accounts, context) -> None:
@@ -190,7 +190,7 @@ def test_tenant_operator_manages_only_accounts_of_that_tenant(log_in, accounts, 
         nowhere.text.replace("Nobody Here", "Zhao Min"),
     )
     assert operator.post("/accounts/close", {"name": "Zhao Min"}).status_code == 400
-    assert not accounts.named("Zhao Min").is_disabled
+    assert not accounts.get_user("Zhao Min").is_disabled
     assert operator.post("/accounts/revoke", {"id": of_other.id}).status_code == 400
     for tenant in (["*"], ["zetalend"], ["bank", "zetalend"]):
         assert operator.post("/accounts/add", {**NEW, "tenant": tenant}).status_code == 400
@@ -218,7 +218,7 @@ def test_account_name_of_another_tenant_is_neither_revealed_nor_blocking(
         operator.post("/accounts/add", {**NEW, "name": name}) for name in ("Zhao Min", "Sun Li")
     )
     assert (same_name.status_code, free.status_code) == (200, 200)
-    assert accounts.named("Zhao Min@bank").tenants == ("bank",)
+    assert accounts.get_user("Zhao Min@bank").tenants == ("bank",)
     assert "Sun Li@bank" in free.text
     stranger = Browser(operator.app)
     assert stranger.log_in("zhao min@bank", secret(same_name.text)).status_code == 303

@@ -88,13 +88,13 @@ def test_who_runs_the_machine_sees_no_incident_and_who_looks_over_changes_nothin
 
 def test_a_principal_may_what_the_roles_together_may():
     both = Principal.person("Li", ["agent", "analyst"], ["bank"])
-    assert both.may("person.check")
-    assert both.may("incident.decide")
-    assert not both.may("deadline.waive")
+    assert both.can("person.check")
+    assert both.can("incident.decide")
+    assert not both.can("deadline.waive")
     with pytest.raises(ForbiddenError, match=r"deadline\.waive"):
         both.require("deadline.waive")
     with pytest.raises(KeyError):
-        both.may("incident.reed")
+        both.can("incident.reed")
 
 
 def test_tenants_are_those_that_are_named_unless_all_are():

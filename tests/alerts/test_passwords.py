@@ -12,7 +12,7 @@ from argon2.exceptions import VerifyMismatchError
 
 from alerts.accounts import ALL
 from alerts.accounts.accounts import Accounts
-from alerts.accounts.sessions import PasswordError, Passwords, checked
+from alerts.accounts.sessions import PasswordError, Passwords, validate_password
 from tests.alerts.browser import CHEAP, PASSWORD
 
 
@@ -28,7 +28,7 @@ def test_an_account_that_is_not_there_is_looked_for_at_the_cost_of_one_that_is(
     # it was computed; of a digest that is none the error is another, and comes at once
     with pytest.raises(VerifyMismatchError):
         hasher.verify(passwords._nobody, PASSWORD)
-    assert not passwords.fits(None, PASSWORD)
+    assert not passwords.verify(None, PASSWORD)
 
 
 def test_to_be_ready_for_passwords_digests_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,8 +48,8 @@ def test_what_is_stored_of_passwords_and_tokens_is_what_is_promised(
     parameters = extract_parameters(Passwords().digest(PASSWORD))
     assert (parameters.type, parameters.memory_cost) == (Type.ID, 64 * 1024)
     with pytest.raises(PasswordError, match="15 to"):
-        checked("abcdefghijklmn", "somebody")
-    assert checked("abcdefghijklmno", "somebody")
+        validate_password("abcdefghijklmn", "somebody")
+    assert validate_password("abcdefghijklmno", "somebody")
     _, secret = accounts.add_token(
         "soar", ["incident.read"], [ALL], purpose="tests", days=1.0, by="test"
     )

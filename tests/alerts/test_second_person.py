@@ -217,11 +217,11 @@ def test_another_lead_is_a_second_person_and_is_named():
 def test_passwords_roles_and_logins_that_others_give_are_remembered(accounts):
     add_account(accounts, "Zhou Li", ["lead"])
     accounts.set_password("Zhou Li", "digest", is_own=True, by="Zhou Li")
-    assert accounts.named("Zhou Li").changed_by == ()
+    assert accounts.get_user("Zhou Li").changed_by == ()
     accounts.set_roles("Zhou Li", ["dpo"], [ALL], by="op")
     accounts.set_password("Zhou Li", "digest", is_own=False, by="root")
     accounts.set_login("Zhou Li", "zhou", by="root")
-    assert accounts.named("Zhou Li").changed_by == ("op", "root")
+    assert accounts.get_user("Zhou Li").changed_by == ("op", "root")
 
 
 def test_what_was_proposed_before_is_given_as_it_was_stored(waiting, duties, context, clock, store):

@@ -135,7 +135,7 @@ def test_who_is_in_a_group_gets_an_account_with_what_it_grants(
     assert answer.status_code == 200
     assert 'http-equiv="refresh" content="0;url=/password"' in answer.text
     assert who.get("/").status_code == 200
-    user = accounts.named("wang.fang@bank")
+    user = accounts.get_user("wang.fang@bank")
     assert (user.roles, user.tenants, user.digest, user.is_mapped) == (
         ("fraud",),
         ("bank",),
@@ -386,7 +386,10 @@ def test_groups_of_one_tenant_add_up(opened, issuer, accounts) -> None:
         {"groups": ["fraud-desk", "analysts"], "preferred_username": "Wang Fang"},
     )
     assert back(who, begin(who, issuer)).status_code == 200
-    assert (accounts.named("Wang Fang@bank").roles, accounts.named("Wang Fang@bank").tenants) == (
+    assert (
+        accounts.get_user("Wang Fang@bank").roles,
+        accounts.get_user("Wang Fang@bank").tenants,
+    ) == (
         ("fraud", "analyst"),
         ("bank",),
     )
@@ -400,7 +403,7 @@ def test_other_groups_are_other_roles_at_the_next_login_and_end_the_session(
     issuer.more["groups"] = ["analysts"]
     other = Browser(who.app)
     assert back(other, begin(other, issuer)).status_code == 200
-    assert accounts.named("Wang Fang@bank").roles == ("analyst",)
+    assert accounts.get_user("Wang Fang@bank").roles == ("analyst",)
     assert who.get("/").status_code == 401
     assert (
         "account.roles",
@@ -425,7 +428,7 @@ def test_an_account_made_for_a_subject_keeps_its_roles_whatever_the_groups(
     )
     issuer.more = {"groups": ["platform"]}
     assert back(who, begin(who, issuer)).status_code == 200
-    assert accounts.named("Zhao Min").roles == ("resolver",)
+    assert accounts.get_user("Zhao Min").roles == ("resolver",)
     assert who.log_in("Zhao Min", "").status_code == 401, "there is no password"
     answer = who.post(
         "/password",
@@ -462,7 +465,7 @@ def test_groups_that_the_token_lacks_are_asked_of_the_provider(opened, issuer, a
     assert back(who, begin(who, issuer)).status_code == 403
     issuer.info["sub"] = SUBJECT
     assert back(who, begin(who, issuer)).status_code == 200
-    assert accounts.named("Wang Fang@bank").roles == ("fraud",)
+    assert accounts.get_user("Wang Fang@bank").roles == ("fraud",)
 
 
 # A provider that is not there, and one that is wrong.
@@ -603,7 +606,7 @@ def test_who_logged_in_by_a_password_is_not(opened, issuer) -> None:
 def test_what_is_wrong_is_said_before_anybody_logs_in(write, accounts, more, grants, says) -> None:
     def start() -> None:
         context = write(more, grants)
-        sign_on.configured(context, accounts, context.trail("search"))
+        sign_on.open_sign_on(context, accounts, context.trail("search"))
 
     with pytest.raises(ConfigError, match=says):
         start()

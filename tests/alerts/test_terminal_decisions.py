@@ -174,7 +174,10 @@ def test_a_user_of_this_machine_decides_as_the_account_that_it_is(
         .exit_code
         == 0
     )
-    assert [accounts.named(name).login for name in (ASKER, "Wang Fang")] == [current_user(), None]
+    assert [accounts.get_user(name).login for name in (ASKER, "Wang Fang")] == [
+        current_user(),
+        None,
+    ]
     assert CliRunner().invoke(user, ["change", ASKER, "--login", "-"], obj=context).exit_code == 0
     with pytest.raises(ConfigError, match="this machine's user has none"):
         run("acknowledge", A)

@@ -14,8 +14,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from alerts.accounts import ALL, PEOPLE_ALONE, PERMISSIONS, ROLES
 from alerts.accounts.accounts import LONGEST_DAYS, MAX_PURPOSE, UNUSED_HOURS, User
 from alerts.accounts.management import AccountDesk
-from alerts.accounts.sessions import PasswordError, made
-from alerts.accounts.sign_on import checked_subject
+from alerts.accounts.sessions import PasswordError, generate_password
+from alerts.accounts.sign_on import validate_subject
 from alerts.web.dependencies import Console, may, repeatable
 from alerts.web.templating import MenuEntry
 from ullage.errors import ConfigError
@@ -64,9 +64,9 @@ def _people(router: APIRouter) -> None:
             whose = _tenants(site, tenant)
             if subject:
                 settings = site.context.settings.search.oidc
-                _desk(site).add_vouched(name, role, whose, checked_subject(settings, subject))
+                _desk(site).add_vouched(name, role, whose, validate_subject(settings, subject))
                 return _one(site, name)
-            password = made()
+            password = generate_password()
             user = _desk(site).add(name, role, whose, password, is_own=False)
             return _one(site, user.name, secret=password)
 
@@ -91,7 +91,7 @@ def _people(router: APIRouter) -> None:
     @router.post("/accounts/password")
     def password(site: Manager, name: Typed = "") -> Response:
         def act() -> Response:
-            another = made()
+            another = generate_password()
             _desk(site).set_password(name, another, is_own=False)
             return _one(site, name, secret=another)
 
@@ -205,7 +205,7 @@ def _one(
 ) -> HTMLResponse:
     """One account; a password that was made now is shown this once."""
     try:
-        user = _desk(site).named(name)
+        user = _desk(site).get_user(name)
     except ConfigError as error:
         return site.missing(error.args[0])
     state, tone = _state(user, site.clock.wall())

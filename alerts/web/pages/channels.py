@@ -159,7 +159,7 @@ def _log(site: Console) -> TableSection:
             TableCell(one.channel, code=True),
             TableCell(
                 one.incident,
-                f"/incidents/{one.incident}" if site.principal.may("incident.read") else "",
+                f"/incidents/{one.incident}" if site.principal.can("incident.read") else "",
             ),
             TableCell(one.attempts),
         ]

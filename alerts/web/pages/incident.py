@@ -374,7 +374,7 @@ def _owners(site: Console, incident: Incident, now: str) -> list[str]:
     """Who may be given an incident, and who has it `now`, by name."""
     return sorted(
         {
-            *site.door.accounts.who_may("incident.decide", incident.tenant),
+            *site.door.accounts.list_names_with("incident.decide", incident.tenant),
             *filter(None, [now, site.principal.name]),
         }
     )
@@ -404,14 +404,14 @@ def _references(
     site: Console, incident: Incident, decisions: Iterable[Decision], now: datetime
 ) -> _References | None:
     """What is said of customer references; None for whoever has nothing to do with customers."""
-    if not (site.principal.may("customers.export") or site.principal.may("references.ask")):
+    if not (site.principal.can("customers.export") or site.principal.can("references.ask")):
         return None
     tenant = site.duties.tenant(incident.tenant)
     needed = tenant.reference_approvals
     can_resolve = bool(needed) and asyncio.run(
         Judge(folder_of(site.context)).resolves(incident.tenant)
     )
-    allowed = site.door.accounts.who_may("references.approve", incident.tenant)
+    allowed = site.door.accounts.list_names_with("references.approve", incident.tenant)
     approvers = [name for name in allowed if name != site.principal.name]
     made = [(one, one.state(needed, now)) for one in requests_of(decisions)]
     return _References(needed, tenant.reference_help, can_resolve, made, approvers)

@@ -297,7 +297,7 @@ def queue_page(
         seller=history(site.store, tokens_of(asked.seller), asked.tenant) if asked.seller else None,
         refused=refused_,
         done=done,
-        saved=site.door.accounts.saved_filters(site.principal.name),
+        saved=site.door.accounts.list_filters(site.principal.name),
         unsaved=unsaved,
         owners=_owners(site),
         now=now,
@@ -322,7 +322,7 @@ def queue_page(
         acts={
             act: called
             for act, (called, permission) in BULK.items()
-            if site.principal.may(permission)
+            if site.principal.can(permission)
         },
     )
 
@@ -337,7 +337,11 @@ def _owners(site: Console) -> list[str]:
     """Those who may work on incidents of the tenants that are seen, by name."""
     accounts = site.door.accounts
     return sorted(
-        {name for tenant in site.tenants for name in accounts.who_may("incident.decide", tenant)}
+        {
+            name
+            for tenant in site.tenants
+            for name in accounts.list_names_with("incident.decide", tenant)
+        }
     )
 
 

@@ -233,7 +233,9 @@ def _provider(router: APIRouter) -> None:
     @router.get("/login/away")
     def out_of_it(request: Request, site: Everybody) -> Response:
         address = (
-            site.sign_on.left(f"{request.state.asked.origin}{request.state.asked.base}/login")
+            site.sign_on.logout_address(
+                f"{request.state.asked.origin}{request.state.asked.base}/login"
+            )
             if site.sign_on
             else ""
         )

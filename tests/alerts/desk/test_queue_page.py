@@ -225,5 +225,5 @@ def test_accounts_of_an_earlier_release_keep_filters_as_well(tmp_path, clock):
     for _ in range(2):
         with closing(Accounts(tmp_path, clock.as_clock())) as accounts:
             accounts.save_filter("Li", "mine", "?tab=mine")
-            assert accounts.saved_filters("LI") == {"mine": "?tab=mine"}
+            assert accounts.list_filters("LI") == {"mine": "?tab=mine"}
             accounts._connection.execute("drop table saved_filters")
