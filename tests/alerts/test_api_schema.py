@@ -37,7 +37,7 @@ def patient(monkeypatch) -> None:
 
 
 @pytest.fixture
-def asked(patient, address, accounts):
+def schema_and_headers(patient, address, accounts):
     """Return the schema served by the console, and the request headers for each operation."""
 
     def bearer(scope, purpose):
@@ -65,8 +65,8 @@ def ways(operation, mode):
 
 
 @pytest.mark.parametrize("mode", GenerationMode)
-def test_api_matches_its_schema(asked, mode) -> None:
-    schema, headers_for = asked
+def test_api_matches_its_schema(schema_and_headers, mode) -> None:
+    schema, headers_for = schema_and_headers
     operations = [result.ok() for result in schema.get_all_operations()]
     assert len(operations) >= 10
     for operation, strategy in (

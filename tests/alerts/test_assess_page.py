@@ -55,7 +55,7 @@ VERDICT = {"verdict": "nobody", "rows": 1, "not_read": [], "not_looked_for": [],
 
 @pytest.fixture
 def context(data: Path) -> Context:
-    """The process that judges goes by the real clock."""
+    """Return the context of the matching process, which uses the real clock."""
     return Context(data)
 
 
@@ -77,7 +77,7 @@ def match(page: Browser, context: Context) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def real_answer(tmp_path_factory: pytest.TempPathFactory, initialised: Path) -> list[dict]:
-    """What match's real service says of `LEAK`, asked once."""
+    """Return the real matching service's answer about `LEAK`."""
     data = shutil.copytree(initialised, tmp_path_factory.mktemp("judged") / "data")
     enrol(Context(data), "bank", CUSTOMERS, "none")
     with listening(
@@ -91,14 +91,14 @@ def real_answer(tmp_path_factory: pytest.TempPathFactory, initialised: Path) -> 
 def answers(
     page: Browser, context: Context, real_answer: list[dict]
 ) -> Callable[[int], contextlib.AbstractContextManager[None]]:
-    """A match that says of so many files what the real one says of `LEAK`."""
+    """Return a stand-in for match that gives the real answer about `LEAK` so many times."""
 
     def answer(connection: socket.socket, file: io.BufferedReader) -> None:
-        said(connection, {"go": True})
+        send_lines(connection, {"go": True})
         take(file)
-        said(connection, *real_answer)
+        send_lines(connection, *real_answer)
 
-    return lambda times: scripted(context.data, *[answer] * times)
+    return lambda times: serve_scripts(context.data, *[answer] * times)
 
 
 def drop(
@@ -115,13 +115,13 @@ def drop(
 
 def entries(context: Context) -> list[tuple[str, str, str]]:
     return [
-        (one.action, one.object, one.reason)
-        for _, one in audit.entries(context.data / "audit")
-        if "file" in one.action
+        (entry.action, entry.object, entry.reason)
+        for _, entry in audit.entries(context.data / "audit")
+        if "file" in entry.action
     ]
 
 
-def test_a_dropped_file_has_its_verdict_its_handles_and_an_incident(page, match, store, context):
+def test_dropped_file_gets_verdict_pseudonyms_and_incident(page, match, store, context):
     answer = drop(page)
     [(action, what, reason)] = entries(context)
     assert (action, what) == ("file.assess", f"{len(LEAK)} bytes, csv: exposed")
@@ -131,14 +131,14 @@ def test_a_dropped_file_has_its_verdict_its_handles_and_an_incident(page, match,
     assert (answer.status_code, answer.headers["location"].startswith("/assess/")) == (303, True)
     place = answer.headers["location"]
     shown = page.get(place).text
-    for said in (
+    for expected in (
         "This file contains customers",
         "<b>50 of 60 customers</b>",
         "13800138000 名单.csv",
         "Open as incident",
         "Wang",
     ):
-        assert said in shown
+        assert expected in shown
     handles = page.get(f"{place}/customers.csv")
     assert handles.headers["content-disposition"].startswith("attachment")
     assert len(list(csv.DictReader(io.StringIO(handles.text)))) == 50
@@ -155,7 +155,7 @@ def test_a_dropped_file_has_its_verdict_its_handles_and_an_incident(page, match,
         f"{place}?take=customers#incidents",
     )
     download = f'content="0;url={place}/customers.csv"'
-    assert [download in page.get(f"{place}{asked}").text for asked in ("?take=customers", "")] == [
+    assert [download in page.get(f"{place}{query}").text for query in ("?take=customers", "")] == [
         True,
         False,
     ]
@@ -205,20 +205,20 @@ def test_it_can_be_opened_as_it_is_dropped(page, match, store, context):
     assert f"<b>{incident.id}</b>" in page.get(place).text
 
 
-def test_nobody_hears_of_another_tenants_customers(page, match, context, log_in):
+def test_customers_of_another_tenant_are_never_shown(page, match, context, log_in):
     enrol(context, "other", [customer(9000)])
     shown = (
-        (other := log_in("lead", tenants=["other"]))
-        .get(place := drop(other).headers["location"])
+        (other_lead := log_in("lead", tenants=["other"]))
+        .get(place := drop(other_lead).headers["location"])
         .text
     )
     assert "This file contains no customers" in shown
     assert "bank" not in shown
-    assert other.get(f"{place}/customers.csv").text.count("\n") == 1
+    assert other_lead.get(f"{place}/customers.csv").text.count("\n") == 1
     assert page.get(place).status_code == 404, "a result is for whoever dropped the file"
 
 
-def test_the_handles_are_for_those_who_may_take_them_out(page, answers, log_in):
+def test_only_exporters_get_the_pseudonyms(page, answers, log_in):
     analyst = log_in("analyst")
     with answers(1):
         place = drop(analyst).headers["location"]
@@ -229,7 +229,7 @@ def test_the_handles_are_for_those_who_may_take_them_out(page, answers, log_in):
     assert log_in("agent").get("/assess").status_code == 403
 
 
-def test_what_could_not_be_read_is_said_and_is_no_all_clear(page, match):
+def test_unread_file_is_reported_and_not_cleared(page, match):
     shown = page.get(drop(page, b"", "empty.txt").headers["location"]).text
     assert "No verdict" in shown
     assert "empty, there is nothing to read" in shown
@@ -246,7 +246,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("fields", "said"), REFUSED, ids=lambda one: str(one)[:30])
-def test_a_form_that_is_refused_says_why_at_its_field_and_keeps_the_rest(page, fields, said):
+def test_rejected_form_keeps_its_input_with_the_reason_at_its_field(page, fields, said):
     answer = drop(page, **fields)
     assert answer.status_code == 400
     assert said in answer.text
@@ -260,7 +260,7 @@ def test_a_form_without_a_file_says_so(page):
     assert (answer.status_code, "choose the file" in answer.text) == (400, True)
 
 
-def test_without_match_it_says_that_nothing_was_looked_at(page, context):
+def test_without_match_the_page_says_that_nothing_was_examined(page, context):
     assert "match is not running" in page.get("/assess").text.lower()
     answer = drop(page)
     assert (answer.status_code, "was not processed" in answer.text) == (503, True)
@@ -280,10 +280,10 @@ def test_page_answers_within_three_seconds_while_match_is_stopped(page, context)
 
 
 @contextlib.contextmanager
-def scripted(
+def serve_scripts(
     data: Path, *scripts: Callable[[socket.socket, io.BufferedReader], None]
 ) -> Iterator[None]:
-    """A match that does as told, a connection each."""
+    """Run a stand-in for match that follows one script per connection."""
     with socket.socket(socket.AF_UNIX) as listener, assessing.address(data) as address:
         listener.bind(address)
         listener.listen()
@@ -303,7 +303,7 @@ def scripted(
             thread.join()
 
 
-def said(connection: socket.socket, *lines: dict) -> None:
+def send_lines(connection: socket.socket, *lines: dict) -> None:
     connection.sendall("".join(f"{json.dumps(line)}\n" for line in lines).encode())
 
 
@@ -311,49 +311,49 @@ def take(file: io.BufferedReader) -> bytes:
     return b"".join(assessing.frames(file.raw))
 
 
-def test_a_match_that_dies_midway_gives_no_verdict(page, context):
+def test_match_that_dies_midway_gives_no_verdict(page, context):
     def dying(connection, file):
-        said(connection, {"go": True})
+        send_lines(connection, {"go": True})
         take(file)
         connection.sendall(b'{"verdict": {"verd')
 
-    with scripted(context.data, dying):
+    with serve_scripts(context.data, dying):
         answer = drop(page)
     assert (answer.status_code, "so there is no verdict" in answer.text) == (503, True)
 
 
-def test_a_match_that_dies_while_the_file_comes_gives_no_verdict(page, context):
-    with scripted(context.data, lambda connection, _: said(connection, {"go": True})):
+def test_match_that_dies_during_upload_gives_no_verdict(page, context):
+    with serve_scripts(context.data, lambda connection, _: send_lines(connection, {"go": True})):
         answer = drop(page, LEAK * 500)
     assert (answer.status_code, "so there is no verdict" in answer.text) == (503, True)
 
 
-def test_what_match_refuses_is_told_in_its_words(page, context):
+def test_refusal_by_match_is_shown_in_its_words(page, context):
     def refusing(connection, file):
-        said(connection, {"go": True})
+        send_lines(connection, {"go": True})
         take(file)
-        said(connection, {"error": "no watchlist"})
+        send_lines(connection, {"error": "no watchlist"})
 
-    with scripted(context.data, refusing):
+    with serve_scripts(context.data, refusing):
         answer = drop(page)
     assert (answer.status_code, "no verdict: no watchlist" in answer.text) == (503, True)
 
 
-def test_where_too_many_wait_it_says_when_to_come_again(page, context):
-    with scripted(
+def test_full_queue_names_a_time_to_retry(page, context):
+    with serve_scripts(
         context.data,
-        lambda connection, _: said(connection, {"busy": {"waiting": 8, "retry_after": 20}}),
+        lambda connection, _: send_lines(connection, {"busy": {"waiting": 8, "retry_after": 20}}),
     ):
         answer = drop(page)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "20")
     assert "8 are ahead of this one" in answer.text
 
 
-def test_who_waits_is_let_in_when_it_is_his_turn(page, context):
+def test_queued_upload_starts_when_its_turn_comes(page, context):
     def later(connection, file):
-        said(connection, {"place": 2}, {"place": 1}, {"go": True})
+        send_lines(connection, {"place": 2}, {"place": 1}, {"go": True})
         assert take(file) == LEAK
-        said(
+        send_lines(
             connection,
             {"read": 5},
             {"verdict": VERDICT},
@@ -361,12 +361,14 @@ def test_who_waits_is_let_in_when_it_is_his_turn(page, context):
             {"done": True},
         )
 
-    with scripted(context.data, lambda connection, _: said(connection, {"waiting": 2}), later):
+    with serve_scripts(
+        context.data, lambda connection, _: send_lines(connection, {"waiting": 2}), later
+    ):
         assert "2 are ahead of yours" in page.get("/assess").text
         assert "This file contains no customers" in page.get(drop(page).headers["location"]).text
 
 
-def test_a_file_that_is_larger_than_any_may_be_is_refused_before_it_comes(page):
+def test_too_large_file_is_rejected_before_upload(page):
     headers = {
         **OURS,
         "content-length": str(2 * 2**30),
@@ -378,7 +380,7 @@ def test_a_file_that_is_larger_than_any_may_be_is_refused_before_it_comes(page):
 @pytest.mark.parametrize(
     "headers", [{"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}, {}], ids=str
 )
-def test_a_form_from_elsewhere_is_refused(page, headers):
+def test_cross_site_form_is_rejected(page, headers):
     assert (
         page.ask(
             "POST", "/assess", data=FIELDS, files={"file": ("a", b"b")}, headers=headers
@@ -387,14 +389,14 @@ def test_a_form_from_elsewhere_is_refused(page, headers):
     )
 
 
-def test_who_has_not_logged_in_sends_nothing(page, context):
+def test_upload_requires_a_login(page, context):
     page.cookies = {}
     assert drop(page).status_code == 401
     assert entries(context) == []
 
 
 def parts(*fields: tuple[str, bytes]) -> bytes:
-    """A form; a name with a semicolon is taken as it is."""
+    """Return a form body; a name with a semicolon is inserted unchanged."""
     body = b"".join(
         b'--b\r\nContent-Disposition: form-data; name="%s\r\n\r\n%s\r\n' % (n.encode(), v)
         for n, v in fields
@@ -415,17 +417,17 @@ def upload(*chunks: bytes, kind: str = "multipart/form-data; boundary=b") -> Upl
 
 
 async def read(form: Upload) -> tuple[dict, bytes]:
-    return await form.fields(), b"".join([some async for some in form.chunks()])
+    return await form.fields(), b"".join([chunk async for chunk in form.chunks()])
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])
-def test_a_form_is_read_the_same_however_it_is_cut(size):
+def test_form_parsing_does_not_depend_on_chunk_boundaries(size):
     form = upload(*(FORM[n : n + size] for n in range(0, len(FORM), size)))
     assert asyncio.run(read(form)) == ({"how": "public"}, b"first --b of\r\nthe file\r\n-")
     assert form.name == "a.txt"
 
 
-def test_a_file_is_handed_on_before_it_has_come():
+def test_file_is_passed_on_while_it_uploads():
     async def first() -> tuple[bytes, bool]:
         cut = FORM.index(b"first") + 5
         form = upload(FORM[:cut], FORM[cut:])
@@ -457,32 +459,36 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_what_is_no_such_form_is_refused(what):
+def test_malformed_form_is_rejected(what):
     body, kind = BROKEN[what]
     with pytest.raises(QueryError):
         asyncio.run(read(upload(body, kind=kind)))
 
 
-def dropped() -> DroppedFile:
+def make_dropped_file() -> DroppedFile:
     return DroppedFile("a", "public", "", FileAssessment())
 
 
-def test_results_are_held_for_their_owner_and_for_half_an_hour(clock):
-    held, me, other = (
+def test_results_are_kept_half_an_hour_for_their_owner(clock):
+    cache, me, stranger = (
         AssessmentCache(clock.as_clock()),
         Principal("Li", session="1"),
         Principal("Wu", session="2"),
     )
-    name = held.keep(one := dropped(), me)
-    assert (held.get(name, me), held.get(name, other), held.get("x", me)) == (one, None, None)
+    name = cache.keep(result := make_dropped_file(), me)
+    assert (cache.get(name, me), cache.get(name, stranger), cache.get("x", me)) == (
+        result,
+        None,
+        None,
+    )
     clock.advance(SECONDS + 1)
-    assert held.get(name, me) is None
+    assert cache.get(name, me) is None
 
 
-def test_only_so_many_results_are_held(clock):
-    held, me = AssessmentCache(clock.as_clock()), Principal("Li", session="1")
-    names = [held.keep(dropped(), me) for _ in range(MOST + 1)]
-    assert [held.get(name, me) is None for name in names] == [True] + [False] * MOST
+def test_number_of_kept_results_is_limited(clock):
+    cache, me = AssessmentCache(clock.as_clock()), Principal("Li", session="1")
+    names = [cache.keep(make_dropped_file(), me) for _ in range(MOST + 1)]
+    assert [cache.get(name, me) is None for name in names] == [True] + [False] * MOST
 
 
 # A program with a token.
@@ -495,7 +501,7 @@ def token(accounts) -> str:
     )[1]
 
 
-def dropped_by(page: Browser, token: str, query: str = "", body: bytes = LEAK, **fields: str):
+def drop_as_program(page: Browser, token: str, query: str = "", body: bytes = LEAK, **fields: str):
     headers = {"authorization": f"Bearer {token}"}
     program = Browser(page.app)
     return program.ask(
@@ -507,43 +513,45 @@ def dropped_by(page: Browser, token: str, query: str = "", body: bytes = LEAK, *
     )
 
 
-def test_a_program_gets_the_verdict_that_the_page_shows(page, answers, token, context) -> None:
+def test_program_gets_the_verdict_of_the_page(page, answers, token, context) -> None:
     with answers(3):
-        answer = dropped_by(page, token)
+        answer = drop_as_program(page, token)
         name = drop(page, name="x.csv").headers["location"].rpartition("/")[2]
-        with_customers = dropped_by(page, token, "?customers=true").json()["customers"]
+        with_customers = drop_as_program(page, token, "?customers=true").json()["customers"]
     assert answer.status_code == 200, answer.text
-    told = answer.json()
-    assert set(told) == {"verdict", "opened"}
+    body = answer.json()
+    assert set(body) == {"verdict", "opened"}
     app = page.app
     while not hasattr(app, "state"):
         app = app._app
-    (held,) = [one.dropped for key, one in app.state.site.held._kept.items() if key == name]
-    assert told["verdict"] == json.loads(json.dumps(held.judged.verdict))
+    (result,) = [entry.dropped for key, entry in app.state.site.held._kept.items() if key == name]
+    assert body["verdict"] == json.loads(json.dumps(result.judged.verdict))
     assert len(with_customers) == 50
     assert CUSTOMERS[0]["phone"] not in json.dumps(with_customers)
-    actions = [(one.action, one.actor) for _, one in audit.entries(context.data / "audit")]
-    assert [one for one in actions if one[1] == "soar"] == [
+    actions = [(entry.action, entry.actor) for _, entry in audit.entries(context.data / "audit")]
+    assert [entry for entry in actions if entry[1] == "soar"] == [
         ("file.assess", "soar"), ("file.assess", "soar"), ("customers.export", "soar"),
     ]  # fmt: skip
 
 
-def test_a_program_is_refused_as_a_person_is(page, token, accounts) -> None:
-    answer = dropped_by(page, token, how="bought")
+def test_program_is_rejected_like_a_person(page, token, accounts) -> None:
+    answer = drop_as_program(page, token, how="bought")
     assert (answer.status_code, "offence" in answer.json()["detail"]) == (400, True)
-    answer = dropped_by(page, token)
+    answer = drop_as_program(page, token)
     assert (answer.status_code, "match is not running" in answer.json()["detail"]) == (503, True)
     narrow = accounts.add_token("siem", ["file.assess"], ["*"], purpose="files", days=1, by="test")[
         1
     ]
-    assert dropped_by(page, narrow, "?customers=true").status_code == 403
-    other = accounts.add_token("crm", ["person.check"], ["*"], purpose="asks", days=1, by="test")[1]
-    assert dropped_by(page, other).status_code == 403
-    assert dropped_by(page, "no token").status_code == 401
+    assert drop_as_program(page, narrow, "?customers=true").status_code == 403
+    other_token = accounts.add_token(
+        "crm", ["person.check"], ["*"], purpose="asks", days=1, by="test"
+    )[1]
+    assert drop_as_program(page, other_token).status_code == 403
+    assert drop_as_program(page, "no token").status_code == 401
 
 
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Basic cHJveHk6cHJveHk="}])
-def test_a_form_of_another_site_cannot_use_the_api_with_a_session(page, headers) -> None:
+def test_cross_site_form_cannot_use_the_api_with_a_session(page, headers) -> None:
     """Nor where a browser adds the login of a proxy before the desk by itself."""
     assert (
         page.ask(
@@ -553,17 +561,19 @@ def test_a_form_of_another_site_cannot_use_the_api_with_a_session(page, headers)
     )
 
 
-def test_what_others_drop_takes_nothing_away_that_is_held_for_us(clock) -> None:
-    held = AssessmentCache(clock.as_clock(), tenants=2)
-    ours, theirs = (Principal.person(f"lead of {one}", ["lead"], [one]) for one in ("bank", "shop"))
-    mine = held.keep(DroppedFile("a.txt", "colleague", "", FileAssessment()), ours)
+def test_results_of_another_tenant_evict_none_of_ours(clock) -> None:
+    cache = AssessmentCache(clock.as_clock(), tenants=2)
+    ours, theirs = (
+        Principal.person(f"lead of {name}", ["lead"], [name]) for name in ("bank", "shop")
+    )
+    mine = cache.keep(DroppedFile("a.txt", "colleague", "", FileAssessment()), ours)
     large = DroppedFile("b.txt", "colleague", "", FileAssessment(customers="x" * (MOST_BYTES // 4)))
-    names = [held.keep(large, theirs) for _ in range(3 * MOST)]
-    assert held.get(mine, ours) is not None
-    assert [held.get(one, theirs) is not None for one in names[-2:]] == [False, True], (
+    names = [cache.keep(large, theirs) for _ in range(3 * MOST)]
+    assert cache.get(mine, ours) is not None
+    assert [cache.get(name, theirs) is not None for name in names[-2:]] == [False, True], (
         "half of the memory is theirs"
     )
-    assert held.get(names[-1], ours) is None
+    assert cache.get(names[-1], ours) is None
 
 
 def test_only_the_form_that_shows_its_progress_may_send_by_script(page: Browser) -> None:

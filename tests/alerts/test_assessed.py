@@ -30,7 +30,7 @@ CUSTOMERS = [customer(n) for n in range(120)]
 
 @pytest.fixture
 def bank(data: Path) -> Context:
-    """One bank, the real clock, and no role running."""
+    """Return the context of one bank, with the real clock and no service running."""
     context = Context(data)
     (data / "ullage.toml").write_text("metrics = false\n[tenants.bank]\n")
     enrol(context, "bank", CUSTOMERS, "none")
@@ -42,9 +42,9 @@ def assess(bank: Context, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("ullage.runtime.service.stop_on_signals", lambda stop: None)
 
     def ran(path: Path, *words: str, code: int = 0):
-        done = CliRunner().invoke(app, command(bank.data, "assess", path, *words))
-        assert done.exit_code == code, done.output
-        return done
+        result = CliRunner().invoke(app, command(bank.data, "assess", path, *words))
+        assert result.exit_code == code, result.output
+        return result
 
     return ran
 
@@ -63,7 +63,7 @@ def leak(tmp_path: Path) -> Path:
     return path
 
 
-def stored(bank: Context, kind: type) -> list:
+def read_stored(bank: Context, kind: type) -> list:
     store = open_configured_store(bank)
     try:
         return list(store.scroll(kind, DocumentFilter()))
@@ -71,14 +71,14 @@ def stored(bank: Context, kind: type) -> list:
         store.close()
 
 
-def test_open_folds_where_nobody_does_and_prints_the_number(
+def test_open_groups_without_a_daemon_and_prints_the_incident(
     assess, bank: Context, leak: Path
 ) -> None:
-    done = assess(leak, "--open")
-    [incident] = stored(bank, Incident)
-    assert f"incident {incident.id} of tenant bank: opened, {incident.severity}" in done.stdout
-    assert f"ullage incidents show {incident.id}" in done.stdout
-    assert (incident.customers, incident.sites, done.stderr) == (60, ("assess",), "")
+    result = assess(leak, "--open")
+    [incident] = read_stored(bank, Incident)
+    assert f"incident {incident.id} of tenant bank: opened, {incident.severity}" in result.stdout
+    assert f"ullage incidents show {incident.id}" in result.stdout
+    assert (incident.customers, incident.sites, result.stderr) == (60, ("assess",), "")
     shown = CliRunner().invoke(app, command(bank.data, "incidents", "show", incident.id))
     assert "Customers: 60" in shown.stdout
 
@@ -87,29 +87,31 @@ def test_the_number_as_json_and_what_it_joins(assess, bank: Context, leak: Path)
     [first] = json.loads(assess(leak, "--open", "--json").stdout)["incidents"]
     assert (first["tenant"], first["is_new"], first["why_not"]) == ("bank", True, "")
     again = json.loads(assess(leak, "--open", "--json").stdout)
-    assert [(one["incident"], one["is_new"]) for one in again["incidents"]] == [
+    assert [(item["incident"], item["is_new"]) for item in again["incidents"]] == [
         (first["incident"], False)
     ]
     assert again["tenants"][0]["earlier"]["joins"] == first["incident"]
-    assert len(stored(bank, Incident)) == 1
-    assert len(stored(bank, Sighting)) == 2
+    assert len(read_stored(bank, Incident)) == 1
+    assert len(read_stored(bank, Sighting)) == 2
 
 
-def test_a_repost_is_recycled_and_the_incident_is_named(
-    assess, bank: Context, leak: Path, tmp_path: Path
-) -> None:
+def test_repost_names_its_incident(assess, bank: Context, leak: Path, tmp_path: Path) -> None:
     before = assess(leak)
     assert "not compared with earlier incidents: there is no incident store here yet" in " ".join(
         before.stdout.split()
     )
     assert "OURS" in before.stdout
     assess(leak, "--open")
-    [incident] = stored(bank, Incident)
+    [incident] = read_stored(bank, Incident)
     slice_ = tmp_path / "slice.csv"
     slice_.write_text("\n".join(rows(CUSTOMERS[20:50]).splitlines()[::-1]), encoding="utf-8")
-    done = assess(slice_, "--json")
-    [told] = json.loads(done.stdout)["tenants"]
-    assert (told["origin"]["verdict"], told["earlier"]["incident"], told["earlier"]["share"]) == (
+    result = assess(slice_, "--json")
+    [tenant_result] = json.loads(result.stdout)["tenants"]
+    assert (
+        tenant_result["origin"]["verdict"],
+        tenant_result["earlier"]["incident"],
+        tenant_result["earlier"]["share"],
+    ) == (
         "recycled",
         incident.id,
         1.0,
@@ -119,92 +121,92 @@ def test_a_repost_is_recycled_and_the_incident_is_named(
     assert f"100% of these customers stood with the same fields in {incident.id}" in shown
 
 
-def test_new_people_and_new_fields_are_no_repost(
+def test_new_people_or_fields_are_no_repost(
     assess, bank: Context, leak: Path, tmp_path: Path
 ) -> None:
     assess(leak, "--open")
-    other = tmp_path / "other.csv"
+    other_file = tmp_path / "other.csv"
     for people, more in ((CUSTOMERS[60:], ""), (CUSTOMERS[:60], ",8万")):
-        other.write_text(rows(people, more), encoding="utf-8")
-        told = json.loads(assess(other, "--json").stdout)
-        [verdict] = told["tenants"]
+        other_file.write_text(rows(people, more), encoding="utf-8")
+        result = json.loads(assess(other_file, "--json").stdout)
+        [verdict] = result["tenants"]
         assert (
             verdict["origin"]["verdict"],
             verdict["earlier"]["compared"],
-            told["not_compared"],
+            result["not_compared"],
         ) == ("ours", 1, "")
         assert verdict["earlier"]["incident"] == ""
-    other.write_text(rows(CUSTOMERS[60:]), encoding="utf-8")
+    other_file.write_text(rows(CUSTOMERS[60:]), encoding="utf-8")
     assert "in none of 1 earlier incidents with these fields" in " ".join(
-        assess(other).stdout.split()
+        assess(other_file).stdout.split()
     )
 
 
 def test_comparing_writes_nothing(assess, bank: Context, leak: Path) -> None:
     assess(leak, "--open")
 
-    def kept() -> dict[Path, bytes]:
+    def snapshot() -> dict[Path, bytes]:
         return {path: path.read_bytes() for path in bank.data.rglob("*") if path.is_file()}
 
-    before = kept()
+    before = snapshot()
     assess(leak)
-    assert kept() == before
+    assert snapshot() == before
 
 
-def test_another_tenants_incident_is_not_ours_to_know(assess, bank: Context, leak: Path) -> None:
+def test_incident_of_another_tenant_is_not_revealed(assess, bank: Context, leak: Path) -> None:
     assess(leak, "--open")
     enrol(bank, "other", CUSTOMERS[:60], "none")
-    told = json.loads(assess(leak, "--json").stdout)["tenants"]
-    assert {t["tenant"]: t["origin"]["verdict"] == "recycled" for t in told} == {
+    tenant_results = json.loads(assess(leak, "--json").stdout)["tenants"]
+    assert {t["tenant"]: t["origin"]["verdict"] == "recycled" for t in tenant_results} == {
         "bank": True,
         "other": False,
     }
 
 
-def test_a_store_that_cannot_be_asked_is_said(assess, bank: Context, leak: Path) -> None:
+def test_unreachable_store_is_reported(assess, bank: Context, leak: Path) -> None:
     (bank.data / "ullage.toml").write_text('[store]\nurl = "elasticsearch://127.0.0.1:1?plain=1"\n')
-    told = json.loads(assess(leak, "--json").stdout)
-    assert "127.0.0.1:1" in told["not_compared"]
-    assert told["tenants"][0]["earlier"] is None
+    result = json.loads(assess(leak, "--json").stdout)
+    assert "127.0.0.1:1" in result["not_compared"]
+    assert result["tenants"][0]["earlier"] is None
     shown = " ".join(assess(leak).stdout.split())
     assert "not compared with earlier incidents: " in shown
 
 
-def test_without_alert_it_says_so(
+def test_without_alert_open_reports_that_nothing_confirms_it(
     assess, bank: Context, leak: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ullage.incidents, "GROUP", "ullage.none")
     assert (
         "alert is not installed here" in json.loads(assess(leak, "--json").stdout)["not_compared"]
     )
-    done = assess(leak, "--open", code=Exit.FAILED)
-    assert "submitted; whether it was processed is not visible here" in done.stderr
+    result = assess(leak, "--open", code=Exit.FAILED)
+    assert "submitted; whether it was processed is not visible here" in result.stderr
     assert len(bank.bus().subscribe(FINDINGS, "alert").poll(9, 0.0)) == 1
 
 
-def test_nothing_to_open_is_a_failure_that_says_so(assess, bank: Context, tmp_path: Path) -> None:
+def test_nothing_to_open_is_a_failure(assess, bank: Context, tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("nobody")
-    done = assess(path, "--open", code=Exit.FAILED)
-    assert "no incident: nothing in it concerns a tenant" in done.stderr
+    result = assess(path, "--open", code=Exit.FAILED)
+    assert "no incident: nothing in it concerns a tenant" in result.stderr
     assert json.loads(assess(path, "--open", "--json", code=Exit.FAILED).stdout)["incidents"] == []
 
 
-def test_what_alert_refuses_is_no_incident(
+def test_finding_rejected_by_alert_opens_no_incident(
     assess, bank: Context, leak: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unsigned(finding: Finding, signer: Signer) -> Outgoing:
-        made = outgoing(finding, signer)
-        return replace(made, headers={**made.headers, SIGNER: "somebody"})
+    def sign_as_stranger(finding: Finding, signer: Signer) -> Outgoing:
+        message = outgoing(finding, signer)
+        return replace(message, headers={**message.headers, SIGNER: "somebody"})
 
-    monkeypatch.setattr("matcher.cli.examine.outgoing", unsigned)
-    done = assess(leak, "--open", code=Exit.FAILED)
-    assert "ullage dead-letters" in done.stderr
+    monkeypatch.setattr("matcher.cli.examine.outgoing", sign_as_stranger)
+    result = assess(leak, "--open", code=Exit.FAILED)
+    assert "ullage dead-letters" in result.stderr
     letters = bank.bus().subscribe("dead-letters", "test").poll(9, 0.0)
     assert [read(letter).reason for letter in letters] == ["unknown_signer"]
 
 
-def test_a_daemon_that_runs_is_waited_for(assess, bank: Context, leak: Path) -> None:
+def test_open_waits_for_a_running_daemon(assess, bank: Context, leak: Path) -> None:
     words = [sys.executable, "-m", "ullage", *command(bank.data, "alert")]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as daemon:
         try:
@@ -214,28 +216,26 @@ def test_a_daemon_that_runs_is_waited_for(assess, bank: Context, leak: Path) -> 
             draining.start()
             while not list(bank.data.rglob("findings.alert.lock")):
                 assert daemon.poll() is None
-            [told] = json.loads(assess(leak, "--open", "--json", "--wait", "120").stdout)[
+            [tenant_result] = json.loads(assess(leak, "--open", "--json", "--wait", "120").stdout)[
                 "incidents"
             ]
         finally:
             daemon.terminate()
         draining.join()
-    assert told["incident"] == stored(bank, Incident)[0].id
+    assert tenant_result["incident"] == read_stored(bank, Incident)[0].id
 
 
-def test_a_daemon_that_does_not_fold_in_time_is_said(assess, bank: Context, leak: Path) -> None:
+def test_daemon_that_is_too_slow_is_reported(assess, bank: Context, leak: Path) -> None:
     bus = bank.bus()
     consumer = bus.subscribe(FINDINGS, "alert")
-    done = assess(leak, "--open", "--wait", "0", code=Exit.FAILED)
-    assert "submitted, but not processed yet: is `ullage alert` running?" in done.stderr
+    result = assess(leak, "--open", "--wait", "0", code=Exit.FAILED)
+    assert "submitted, but not processed yet: is `ullage alert` running?" in result.stderr
     consumer.close()
-    assert stored(bank, Incident) == []
+    assert read_stored(bank, Incident) == []
 
 
-def test_one_number_that_a_person_hands_in_is_an_incident(
-    assess, bank: Context, tmp_path: Path
-) -> None:
+def test_single_number_handed_in_opens_an_incident(assess, bank: Context, tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text(f"警方提醒，法院判处一案，电话 {CUSTOMERS[0]['phone']}\n", encoding="utf-8")
     assess(path, "--open")
-    assert [incident.customers for incident in stored(bank, Incident)] == [1]
+    assert [incident.customers for incident in read_stored(bank, Incident)] == [1]

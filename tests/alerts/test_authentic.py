@@ -50,17 +50,17 @@ def stranger() -> Signer:
     return Signer(Ed25519PrivateKey.generate())
 
 
-def test_what_match_or_assess_signed_is_folded(context: Context, store, alert) -> None:
-    other = signed(
+def test_findings_signed_by_match_or_assess_are_grouped(context: Context, store, alert) -> None:
+    second = signed(
         context.keys, finding("g", range(90, 99), people="c").encode(), id_="g", role="assess"
     )
-    assert alert(context, store, signed(context.keys, GOOD), other) == (
+    assert alert(context, store, signed(context.keys, GOOD), second) == (
         {incident_id("f"), incident_id("g")},
         [],
     )
 
 
-def test_a_finding_without_a_signature_is_a_dead_letter(context: Context, store, alert) -> None:
+def test_unsigned_finding_is_a_dead_letter(context: Context, store, alert) -> None:
     headers = {"tenant": "bank", "id": "forged", "schema": str(FINDING_SCHEMA)}
     unsigned = Outgoing("bank", FORGED.encode(), headers)
     assert alert(context, store, unsigned, signed(context.keys, GOOD)) == (
@@ -70,7 +70,7 @@ def test_a_finding_without_a_signature_is_a_dead_letter(context: Context, store,
 
 
 @pytest.mark.parametrize("schema", ["", "x", "-1", "\u0663", "0", "2", "01"])
-def test_a_finding_of_another_schema_is_a_dead_letter(
+def test_finding_of_unknown_schema_is_a_dead_letter(
     context: Context, store, alert, schema: str
 ) -> None:
     odd = signed(context.keys, FORGED.encode(), id_="forged")
@@ -81,7 +81,7 @@ def test_a_finding_of_another_schema_is_a_dead_letter(
     )
 
 
-def test_the_signature_of_a_stranger_is_none(context: Context, store, alert) -> None:
+def test_signature_of_an_unknown_signer_is_rejected(context: Context, store, alert) -> None:
     headers = {"tenant": "bank", "id": "forged", "schema": str(FINDING_SCHEMA)}
     by = stranger().headers("finding", *record_parts(FINDINGS, headers, FORGED.encode()))
     assert alert(context, store, Outgoing("bank", FORGED.encode(), headers | by)) == (
@@ -91,22 +91,25 @@ def test_the_signature_of_a_stranger_is_none(context: Context, store, alert) -> 
 
 
 @pytest.mark.parametrize("change", ["value", "tenant", "id", "signature"])
-def test_a_signed_finding_that_was_changed_is_not_authentic(
-    context: Context, store, alert, change: str
-) -> None:
-    made = signed(context.keys, GOOD)
+def test_changed_finding_is_rejected(context: Context, store, alert, change: str) -> None:
+    message = signed(context.keys, GOOD)
     value = (
-        made.value.replace(b'"customers":', b'"customers":1') if change == "value" else made.value
+        message.value.replace(b'"customers":', b'"customers":1')
+        if change == "value"
+        else message.value
     )
-    headers = dict(made.headers)
+    headers = dict(message.headers)
     if change in headers:
         headers[change] = ("00" if not headers[change].startswith("00") else "11") + headers[
             change
         ][2:]
-    assert alert(context, store, Outgoing(made.key, value, headers)) == (set(), ["not_authentic"])
+    assert alert(context, store, Outgoing(message.key, value, headers)) == (
+        set(),
+        ["not_authentic"],
+    )
 
 
-def test_a_heartbeat_that_match_did_not_sign_is_none(context: Context, store, alert) -> None:
+def test_heartbeat_not_signed_by_match_is_rejected(context: Context, store, alert) -> None:
     beat = Outgoing(
         "b", b"{}", {"record": "heartbeat", "id": "0" * 32, "schema": str(HEARTBEAT_SCHEMA)}
     )
@@ -124,7 +127,7 @@ def test_heartbeat_that_match_signed_is_authentic(context: Context) -> None:
     )
 
 
-def test_captures_signers_sign_no_findings(context: Context, store, alert) -> None:
+def test_capture_signers_cannot_sign_findings(context: Context, store, alert) -> None:
     headers = {"tenant": "bank", "id": "forged", "schema": str(FINDING_SCHEMA)}
     by = keys.signer(context.keys, "crawl").headers(
         "finding", *record_parts(FINDINGS, headers, FORGED.encode())

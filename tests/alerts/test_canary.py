@@ -36,12 +36,12 @@ from ullage.settings import Context, Tenant
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Record:
-    """What match really makes of a canary post, as it lies on the bus."""
+def canary_record(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    """Return the record that match publishes about a canary post."""
     context = Context(tmp_path_factory.mktemp("canary") / "data", HeldClock().as_clock())
     list(setup.initialise(context))
     assert enrolment.enrol(context)
-    said = render_post(
+    post_text = render_post(
         "a" * 12, make_proof(keys.signer(context.keys, "crawl"), "a" * 12, context.clock.wall())
     )
     served = capture(
@@ -49,26 +49,28 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Record:
         platform="canary",
         post_id="a" * 12,
         title="",
-        body=said.encode(),
+        body=post_text.encode(),
         media_type="text/plain",
     )
-    (made,) = findings(build_matcher(context), [served], context.clock.now())
-    dated = made.model_copy(
-        update={"capture": made.capture.model_copy(update={"published_at": context.clock.now()})}
+    (canary_finding,) = findings(build_matcher(context), [served], context.clock.now())
+    dated = canary_finding.model_copy(
+        update={
+            "capture": canary_finding.capture.model_copy(
+                update={"published_at": context.clock.now()}
+            )
+        }
     )
     out = outgoing(dated, keys.signer(context.keys, "match"))
     return Record(FINDINGS, 0, 1, 0.0, out.key, out.headers, out.value)
 
 
-def test_what_match_makes_of_a_canary_post_would_be_told_of(
-    found: Record, store, clock: HeldClock
-) -> None:
-    assert is_canary(found)
+def test_canary_finding_would_be_notified(canary_record: Record, store, clock: HeldClock) -> None:
+    assert is_canary(canary_record)
     assert not is_canary(record(finding("f")))
-    assert notifications(found, stage(store, clock), muted) == 1
+    assert notifications(canary_record, stage(store, clock), muted) == 1
 
 
-def test_a_post_that_is_background_by_the_rules_in_force_would_not_be_told_of(
+def test_benign_post_under_the_rules_in_force_would_not_be_notified(
     store, clock: HeldClock
 ) -> None:
     assert notifications(record(post()), stage(store, clock), muted) == 0
@@ -79,7 +81,7 @@ def test_a_post_that_is_background_by_the_rules_in_force_would_not_be_told_of(
     )
 
 
-def sorted_handler(store, clock: HeldClock, registry: CollectorRegistry) -> Dispatch:
+def build_dispatch(store, clock: HeldClock, registry: CollectorRegistry) -> Dispatch:
     at = clock.as_clock()
     metrics = AlertMetrics(registry, ["bank"], at)
     work = Work(Duties(store, lambda _: Tenant(), at))
@@ -94,13 +96,13 @@ def sorted_handler(store, clock: HeldClock, registry: CollectorRegistry) -> Disp
     )
 
 
-def test_it_is_timed_and_leaves_nothing_in_the_store(
-    found: Record, store, clock: HeldClock, registry: CollectorRegistry
+def test_canary_is_timed_and_stores_nothing(
+    canary_record: Record, store, clock: HeldClock, registry: CollectorRegistry
 ) -> None:
     clock.advance(42)
-    handle = sorted_handler(store, clock, registry)
+    handle = build_dispatch(store, clock, registry)
     before = everything(store)
-    handle([found])
+    handle([canary_record])
     assert everything(store) == before
     assert store.count(Incident, DocumentFilter()) == 0
     assert registry.get_sample_value("ullage_canary_publish_to_notification_seconds_sum") == 42
@@ -108,12 +110,12 @@ def test_it_is_timed_and_leaves_nothing_in_the_store(
     assert registry.get_sample_value("ullage_alert_findings_total", {"tenant": "other"}) == 0
 
 
-def test_one_that_comes_again_is_not_timed_again(
-    found: Record, store, clock: HeldClock, registry: CollectorRegistry
+def test_repeated_canary_is_not_timed_again(
+    canary_record: Record, store, clock: HeldClock, registry: CollectorRegistry
 ) -> None:
-    handle = sorted_handler(store, clock, registry)
+    handle = build_dispatch(store, clock, registry)
     for _ in range(3):
-        handle([found, found])
+        handle([canary_record, canary_record])
         clock.advance(100)
     assert registry.get_sample_value("ullage_canary_publish_to_notification_seconds_count") == 1
     assert (
@@ -122,8 +124,8 @@ def test_one_that_comes_again_is_not_timed_again(
     )
 
 
-def test_while_the_store_is_down_no_canary_comes_through(
-    found: Record,
+def test_no_canary_arrives_while_the_store_is_down(
+    canary_record: Record,
     store,
     clock: HeldClock,
     registry: CollectorRegistry,
@@ -134,39 +136,41 @@ def test_while_the_store_is_down_no_canary_comes_through(
 
     monkeypatch.setattr(store, "get", down)
     with pytest.raises(UnavailableError):
-        sorted_handler(store, clock, registry)([found])
+        build_dispatch(store, clock, registry)([canary_record])
     assert registry.get_sample_value("ullage_canary_publish_to_notification_seconds_count") == 0
 
 
-def test_a_damaged_one_is_named_and_costs_no_finding(
-    found: Record, store, clock: HeldClock, registry: CollectorRegistry
+def test_damaged_canary_is_named_and_costs_no_finding(
+    canary_record: Record, store, clock: HeldClock, registry: CollectorRegistry
 ) -> None:
     with pytest.raises(RecordError):
-        sorted_handler(store, clock, registry)([found._replace(value=b"{}")])
+        build_dispatch(store, clock, registry)([canary_record._replace(value=b"{}")])
     real = finding("f", range(10), people="ab")
-    sorted_handler(store, clock, CollectorRegistry())([record(real), found])
+    build_dispatch(store, clock, CollectorRegistry())([record(real), canary_record])
     assert store.count(Incident, DocumentFilter()) == 1
 
 
-def test_one_without_a_date_is_no_success(found: Record, store, clock: HeldClock) -> None:
+def test_canary_without_a_date_is_no_success(
+    canary_record: Record, store, clock: HeldClock
+) -> None:
     metrics = CanaryMetrics(registry := CollectorRegistry(), clock.as_clock())
     undated = finding("f", range(10), tenant=TENANT, people="ab", capture={"published_at": None})
     Canaries(stage(store, clock), metrics, muted)([record(undated)])
     assert registry.get_sample_value("ullage_canary_last_success_timestamp_seconds") == 0
 
 
-def test_enrolment_is_renewed_before_it_expires_and_left_alone_until_then(tmp_path: Path) -> None:
+def test_enrolment_is_renewed_only_before_it_expires(tmp_path: Path) -> None:
     clock = HeldClock()
     context = Context(tmp_path / "data", clock.as_clock())
     list(setup.initialise(context))
-    told = []
+    renewals = []
     for _ in range(9):
-        told.append(enrolment.enrol(context))
+        renewals.append(enrolment.enrol(context))
         clock.advance(timedelta(days=20).total_seconds())
-    assert told == [True, False, False, False, True, False, False, False, True]
+    assert renewals == [True, False, False, False, True, False, False, False, True]
 
 
-def test_keys_that_somebody_else_keeps_are_left_alone(tmp_path: Path) -> None:
+def test_keys_managed_elsewhere_are_not_touched(tmp_path: Path) -> None:
     context = Context(tmp_path / "data", HeldClock().as_clock())
     list(setup.initialise(context))
     context.keys = KeyStore(context.keys.root, ("kms", "get"))

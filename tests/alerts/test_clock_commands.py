@@ -26,7 +26,7 @@ CHINESE = {"accept-language": "zh"}
 
 @pytest.fixture
 def ours(store, clock) -> str:
-    """An incident of ours that somebody acknowledged at noon."""
+    """Store an incident of our own that was acknowledged at noon."""
     fold_all(store, clock, [finding("f", range(10), people="ab")])
     store.put(
         [
@@ -49,7 +49,7 @@ def ours(store, clock) -> str:
 
 @pytest.fixture(autouse=True)
 def alone(data) -> None:
-    """A team of one person, who ends deadlines alone."""
+    """Configure a team of one person, who may end deadlines alone."""
     (data / "ullage.toml").write_text(
         "metrics = false\nsecond_person = false\n[tenants.bank]\n", encoding="utf-8"
     )
@@ -74,7 +74,7 @@ def clocks(run) -> dict[tuple[str, str], dict]:
     return {(clock["regime"], clock["stage"]): clock for clock in shown}
 
 
-def test_show_lists_every_clock_and_marks_what_was_not_verified(ours, run):
+def test_show_lists_every_deadline_and_marks_unverified_rules(ours, run):
     text = run("show", A).stdout
     for part in (
         "Reporting deadlines",
@@ -95,7 +95,7 @@ def test_show_lists_every_clock_and_marks_what_was_not_verified(ours, run):
     }
 
 
-def test_a_report_that_is_recorded_stops_its_clock_and_no_other(ours, run, data):
+def test_recorded_report_stops_only_its_deadline(ours, run, data):
     words = ("--by", "Wang Fang", "--regime", "nfra-2024", "--reference", "NFRA/2026-7")
     words += ("--sent-at", "2026-09-21T23:00", "--channel", "portal")
     assert (
@@ -125,30 +125,28 @@ def test_a_report_that_is_recorded_stops_its_clock_and_no_other(ours, run, data)
     )
 
 
-def test_every_reader_says_the_same_status_while_another_report_is_owed(ours, run, browser):
+def test_every_reader_shows_one_status_while_a_report_is_outstanding(ours, run, browser):
     run("deadline", A, "--sent", "--by", "Li Wei", "--regime", "nfra-2024", *BY_FAX)
     assert json.loads(run("show", A, "--json").stdout)["status"] == "confirmed"
     assert "  confirmed  opened" in run("show", A).stdout
     assert browser.get(f"/v1/incidents/{A}").json()["status"] == "confirmed"
-    for status, found in (("", [A]), ("confirmed", [A]), ("reported", [])):
+    for status, incident_ids in (("", [A]), ("confirmed", [A]), ("reported", [])):
         items = browser.get("/v1/incidents", params={"status": status}).json()["items"]
-        assert [(one["id"], one["status"]) for one in items] == [
-            (id_, "confirmed") for id_ in found
+        assert [(item["id"], item["status"]) for item in items] == [
+            (id_, "confirmed") for id_ in incident_ids
         ], status
         lines = run(
             "export", "--format", "csv", *(["--status", status] if status else [])
         ).stdout.splitlines()[1:]
         assert [(A in line, "confirmed" in line) for line in lines] == [(True, True)] * len(
-            found
+            incident_ids
         ), status
         assert (
             browser.get("/v1/export/csv", params={"status": status}).text.splitlines()[1:] == lines
         )
 
 
-def test_a_decision_made_after_another_counts_also_when_the_clock_was_set_back(
-    ours, browser, clock, store
-):
+def test_later_decision_counts_after_the_clock_was_set_back(ours, browser, clock, store):
     clock.advance(-3600)
     for number, status in enumerate(("acknowledged", "confirmed")):
         form = {"status": status, "token": f"{number}" * 16}
@@ -163,7 +161,7 @@ def test_without_a_regime_nothing_is_recorded(ours, run):
     assert "met" not in {clock["state"] for clock in clocks(run).values()}
 
 
-def test_a_final_report_before_the_end_is_refused(ours, run):
+def test_final_report_before_the_end_is_rejected(ours, run):
     words = ("--regime", "nfra-2024", "--stage", "final", *BY_FAX)
     assert "resolve the incident first" in str(
         run("deadline", A, "--sent", "--by", "Li", *words, code=1).exception
@@ -171,7 +169,7 @@ def test_a_final_report_before_the_end_is_refused(ours, run):
 
 
 @pytest.mark.parametrize("missing", ["--channel", "--reference"])
-def test_a_report_without_channel_or_reference_is_refused(ours, run, missing):
+def test_report_needs_channel_and_reference(ours, run, missing):
     at = BY_FAX.index(missing)
     words = ("--by", "Li", "--regime", "nfra-2024", *BY_FAX[:at], *BY_FAX[at + 2 :])
     assert missing[2:] in str(run("deadline", A, "--sent", *words, code=1).exception)
@@ -180,7 +178,7 @@ def test_a_report_without_channel_or_reference_is_refused(ours, run, missing):
         assert clocks(run)["nfra-2024", "first"]["no_reference"] == "told by telephone"
 
 
-def test_a_final_report_of_a_closed_incident_leaves_it_closed(ours, run, store, clock):
+def test_final_report_leaves_a_closed_incident_closed(ours, run, store, clock):
     at = clock.as_clock().now()
     store.create(
         [Decision(id=f"{A}:2", tenant="bank", incident=A, at=at, by="Li", status="resolved")]
@@ -190,7 +188,7 @@ def test_a_final_report_of_a_closed_incident_leaves_it_closed(ours, run, store, 
     assert json.loads(run("list", "--json").stdout)["status"] == "resolved"
 
 
-def test_who_decides_on_a_rule_says_on_what_ground_and_is_on_record(ours, run, data):
+def test_ruling_on_a_deadline_needs_grounds_and_is_audited(ours, run, data):
     words = ("--by", "Wang", "--regime", "cac-2025", "--applies", "--note", "important data")
     assert run("deadline", A, *words).stdout == f"recorded: {A} cac-2025 applies\n"
     assert clocks(run)["cac-2025", "first"]["state"] == "running"
@@ -211,12 +209,12 @@ def test_who_decides_on_a_rule_says_on_what_ground_and_is_on_record(ours, run, d
         "which it does not change"
     )
     for wrong in (("--note", " "), ("--note", "13800138000"), ("--regime", "gdpr", "--note", "x")):
-        told = str(
+        output = str(
             run(
                 "deadline", A, "--by", "Wang", "--regime", "cac-2025", "--applies", *wrong, code=1
             ).exception
         )
-        assert "13800138000" not in told
+        assert "13800138000" not in output
     assert "no incident with that id" in str(
         run("deadline", "INC-NOBODY", *words, code=1).exception
     )
@@ -241,49 +239,47 @@ def test_who_decides_on_a_rule_says_on_what_ground_and_is_on_record(ours, run, d
         (("--by", "Li", "--sent-at", "2099-01-01T00:00"), "in the future"),
     ],
 )
-def test_what_cannot_be_recorded_is_refused_without_repeating_it(ours, run, store, words, said):
+def test_rejected_report_is_not_echoed(ours, run, store, words, said):
     rule = () if "--regime" in words else ("--regime", "nfra-2024")
-    told = str(run("deadline", A, "--sent", *words, *rule, code=1).exception)
-    assert said in told
-    assert "13800138000" not in told
+    output = str(run("deadline", A, "--sent", *words, *rule, code=1).exception)
+    assert said in output
+    assert "13800138000" not in output
     assert store.count(Decision, DocumentFilter()) == 1
 
 
-def test_nobody_knows_an_incident_that_is_not_there(run):
+def test_unknown_incident_is_reported(run):
     assert "no incident with that id" in str(
         run("deadline", "INC-NOBODY", "--sent", "--by", "Li", code=1).exception
     )
 
 
-def test_the_rules_are_listed_with_who_is_under_them(run):
+def test_rules_are_listed_with_their_tenants(run):
     text = run("deadline").stdout
     assert "gdpr-33  GDPR Art. 33 欧盟通用数据保护条例第三十三条: no tenant" in text
     assert "cac-2025  CAC incident reporting 国家网络安全事件报告管理办法: bank" in text
     assert text.count("NOT VERIFIED") == 1
 
 
-def test_a_tenant_under_an_unknown_rule_stops_the_command(run, data, ours):
+def test_tenant_with_an_unknown_rule_stops_the_command(run, data, ours):
     (data / "ullage.toml").write_text('metrics = false\n[tenants.bank]\nregimes = ["pipl"]\n')
     assert "tenants.bank.regimes" in str(run("show", A, code=1).exception)
     (data / "ullage.toml").write_text('metrics = false\n[tenants.bank]\nzone = "Mars/Olympus"\n')
     assert "no time zone" in str(run("show", A, code=1).exception)
 
 
-def test_check_says_whose_rules_are_unknown_and_which_year_has_no_calendar(context):
-    def said(clock, **tenant) -> str:
+def test_check_reports_unknown_rules_and_missing_calendars(context):
+    def check_rules(clock, **tenant) -> str:
         settings = context.settings.model_copy(update={"tenants": {"bank": Tenant(**tenant)}})
         return dict(parts(Context(context.data, clock, settings)))["rules of notification"]()
 
-    assert said(Clock(wall=lambda: datetime(2025, 6, 1, tzinfo=UTC).timestamp())) == "known"
-    told = said(Clock(wall=lambda: datetime(2026, 12, 1, tzinfo=UTC).timestamp()))
-    assert told == "no calendar of working days of 2027: every day counts as worked"
+    assert check_rules(Clock(wall=lambda: datetime(2025, 6, 1, tzinfo=UTC).timestamp())) == "known"
+    calendar_state = check_rules(Clock(wall=lambda: datetime(2026, 12, 1, tzinfo=UTC).timestamp()))
+    assert calendar_state == "no calendar of working days of 2027: every day counts as worked"
     with pytest.raises(ConfigError, match=r"tenants\.bank\.regimes"):
-        said(context.clock, regimes=("pipl",))
+        check_rules(context.clock, regimes=("pipl",))
 
 
-def test_alert_tells_when_notifications_are_due_and_whether_nobody_knows(
-    ours, context, store, clock
-):
+def test_metrics_tell_when_reports_are_due_and_when_that_was_computed(ours, context, store, clock):
     from prometheus_client import CollectorRegistry
 
     from alerts.service.process import book_of, due_recount
@@ -300,8 +296,8 @@ def test_alert_tells_when_notifications_are_due_and_whether_nobody_knows(
     assert registry.get_sample_value("ullage_notification_deadlines_known_timestamp_seconds") == 0
     book.complete()
     recount()
-    known = registry.get_sample_value("ullage_notification_deadlines_known_timestamp_seconds")
-    assert known == context.clock.now().timestamp() - 60
+    computed_at = registry.get_sample_value("ullage_notification_deadlines_known_timestamp_seconds")
+    assert computed_at == context.clock.now().timestamp() - 60
     assert (
         registry.get_sample_value("ullage_notification_due_timestamp_seconds", labels)
         == NOON + 2 * 3600
@@ -321,7 +317,7 @@ def test_alert_tells_when_notifications_are_due_and_whether_nobody_knows(
 SENT = {"sent_at": "2026-09-21T22:00", "channel": "fax", "reference": "R-1"}
 
 
-def test_the_page_shows_clocks_and_takes_a_report(ours, browser):
+def test_page_shows_deadlines_and_records_a_report(ours, browser):
     text = browser.get(f"/incidents/{A}").text
     for part in (
         "Reporting deadlines",
@@ -347,7 +343,7 @@ def test_the_page_shows_clocks_and_takes_a_report(ours, browser):
     ]
 
 
-def test_the_page_takes_what_is_decided_of_a_rule(ours, browser, log_in):
+def test_page_records_a_ruling(ours, browser, log_in):
     text = browser.get(f"/incidents/{A}").text
     assert 'value="waived pipl-57"' in text
     assert 'value="applies cac-2025"' in text
@@ -374,7 +370,7 @@ def test_the_page_takes_what_is_decided_of_a_rule(ours, browser, log_in):
     )
 
 
-def test_a_final_report_on_the_page_leaves_a_closed_incident_closed(ours, browser, store, clock):
+def test_final_report_on_the_page_leaves_a_closed_incident_closed(ours, browser, store, clock):
     at = clock.as_clock().now()
     store.create(
         [Decision(id=f"{A}:2", tenant="bank", incident=A, at=at, by="Li", status="resolved")]
@@ -390,7 +386,7 @@ def test_a_final_report_on_the_page_leaves_a_closed_incident_closed(ours, browse
     "status",
     ["reported", "reported gdpr first", "reported nfra-2024 brief", "reported <b> first", "open"],
 )
-def test_the_page_refuses_a_report_that_no_rule_asks_for(ours, browser, store, status):
+def test_page_rejects_a_report_that_no_rule_requires(ours, browser, store, status):
     answer = browser.post(
         f"/incidents/{A}/decisions", {"status": status, "token": "0" * 16, **SENT}
     )

@@ -19,8 +19,8 @@ DAY = 86_400.0
 
 
 @pytest.fixture
-def seen(store, clock, context):
-    """A leak with twelve customers, and what is sealed of it."""
+def store_leak(store, clock, context):
+    """Store a leak with twelve customers and one sealed original."""
     fold_all(store, clock, [finding("f", range(10), people=range(12))])
     [sighting] = store.scroll(Sighting, DocumentFilter())
     store.create(
@@ -36,11 +36,11 @@ def seen(store, clock, context):
         ]
     )
     store.refresh(*CLASSES)
-    started(store, context).turn()
+    start_maintenance(store, context).turn()
 
 
-def started(store, context: Context) -> Maintenance:
-    """Alert's upkeep as a process that has just started has it."""
+def start_maintenance(store, context: Context) -> Maintenance:
+    """Return maintenance as a newly started alert process has it."""
     metrics = AlertMetrics(CollectorRegistry(), ["bank"], context.clock)
     return Maintenance(
         store,
@@ -51,79 +51,79 @@ def started(store, context: Context) -> Maintenance:
     )
 
 
-def left(store) -> tuple[int, int, int]:
+def count_remaining(store) -> tuple[int, int, int]:
     store.refresh(*CLASSES)
     return tuple(store.count(kind, DocumentFilter()) for kind in (Exposure, Original, Incident))
 
 
-@pytest.mark.usefixtures("seen")
+@pytest.mark.usefixtures("store_leak")
 @pytest.mark.parametrize("jump", [2, 31, 200, 2_000, -30])
-def test_customers_and_originals_stay_through_a_jump_and_through_restarts_after_it(
+def test_customers_and_originals_survive_a_clock_jump_and_restarts(
     store, context, clock: HeldClock, jump: float
 ) -> None:
-    running = started(store, context)
+    running = start_maintenance(store, context)
     running.turn()
     clock.jump(jump * DAY)
     for _ in range(3):
         clock.advance(EXPIRE_SECONDS)
         running.turn()
-        started(store, context).turn()
-        assert left(store) == (12, 1, 1)
+        start_maintenance(store, context).turn()
+        assert count_remaining(store) == (12, 1, 1)
 
 
-@pytest.mark.usefixtures("seen")
+@pytest.mark.usefixtures("store_leak")
 @pytest.mark.parametrize("off", [200, -30])
-def test_they_stay_when_the_machine_starts_with_a_wrong_clock(
+def test_customers_survive_a_start_with_a_wrong_clock(
     store, context, clock: HeldClock, off: float
 ) -> None:
     clock.restart(off * DAY)
-    started(store, context).turn()
+    start_maintenance(store, context).turn()
     clock.advance(40 * DAY)
-    started(store, context).turn()
-    assert left(store) == (12, 1, 1)
+    start_maintenance(store, context).turn()
+    assert count_remaining(store) == (12, 1, 1)
 
 
-@pytest.mark.usefixtures("seen")
-def test_once_the_time_is_accepted_each_goes_when_its_running_time_is_over(
+@pytest.mark.usefixtures("store_leak")
+def test_documents_expire_by_running_time_once_the_clock_is_accepted(
     store, context, clock: HeldClock
 ) -> None:
     clock.advance(10 * DAY)
     clock.jump(200 * DAY)
-    started(store, context).turn()
+    start_maintenance(store, context).turn()
     RunningTime(context.data, context.clock).accept(lambda _: None)
-    started(store, context).turn()
-    assert left(store) == (12, 1, 1)
+    start_maintenance(store, context).turn()
+    assert count_remaining(store) == (12, 1, 1)
     clock.advance(21 * DAY)
-    started(store, context).turn()
-    assert left(store) == (12, 0, 1)
+    start_maintenance(store, context).turn()
+    assert count_remaining(store) == (12, 0, 1)
     clock.advance(150 * DAY)
-    started(store, context).turn()
-    assert left(store) == (0, 0, 1)
+    start_maintenance(store, context).turn()
+    assert count_remaining(store) == (0, 0, 1)
 
 
-def test_what_came_while_the_clock_was_ahead_goes_with_the_rest(
+def test_documents_stored_while_the_clock_was_ahead_expire_with_the_rest(
     store, context, clock: HeldClock
 ) -> None:
-    started(store, context).turn()
+    start_maintenance(store, context).turn()
     clock.jump(2_000 * DAY)
-    started(store, context).turn()
+    start_maintenance(store, context).turn()
     fold_all(store, clock, [finding("f", range(10), people=range(12))])
     store.refresh(*CLASSES)
     clock.advance(3_600.0)
     clock.jump(-2_000 * DAY)
-    started(store, context).turn()
+    start_maintenance(store, context).turn()
     clock.advance(179 * DAY)
-    started(store, context).turn()
-    assert left(store)[0] == 12
+    start_maintenance(store, context).turn()
+    assert count_remaining(store)[0] == 12
     clock.advance(2 * DAY)
-    started(store, context).turn()
-    assert left(store)[0] == 0
+    start_maintenance(store, context).turn()
+    assert count_remaining(store)[0] == 0
 
 
-@pytest.mark.usefixtures("seen")
-def test_alert_that_was_away_for_long_deletes_what_it_must(
+@pytest.mark.usefixtures("store_leak")
+def test_alert_deletes_expired_documents_after_a_long_downtime(
     store, context, clock: HeldClock
 ) -> None:
     clock.advance(181 * DAY)
-    started(store, context).turn()
-    assert left(store) == (0, 0, 1)
+    start_maintenance(store, context).turn()
+    assert count_remaining(store) == (0, 0, 1)

@@ -58,7 +58,7 @@ def publish(context, *values: bytes) -> None:
     context.bus().publisher(FINDINGS).append([signed(context.keys, value) for value in values])
 
 
-def test_alert_folds_what_is_on_the_bus_and_dead_letters_what_is_none(context, store, run):
+def test_alert_groups_findings_and_dead_letters_other_records(context, store, run):
     publish(
         context,
         finding("f", range(10), people="ab").encode(),
@@ -76,7 +76,7 @@ def test_alert_folds_what_is_on_the_bus_and_dead_letters_what_is_none(context, s
     assert store.count(Incident, DocumentFilter()) == 2
 
 
-def test_list_as_json_is_one_object_a_line_with_every_column(store, clock, run):
+def test_json_list_has_one_object_per_line_with_every_column(store, clock, run):
     fold_all(
         store,
         clock,
@@ -103,7 +103,7 @@ def test_list_as_json_is_one_object_a_line_with_every_column(store, clock, run):
     assert rows[0]["opened_at"].endswith("Z")
 
 
-def test_list_is_narrowed_by_each_option(store, clock, run):
+def test_each_option_filters_the_list(store, clock, run):
     first = finding(
         "f",
         range(10),
@@ -122,12 +122,12 @@ def test_list_is_narrowed_by_each_option(store, clock, run):
             for line in run("incidents", "list", "--json", *words).stdout.splitlines()
         ]
 
-    other = incident_id("g")
+    second_id = incident_id("g")
     for option, value, expected in (
-        ("--tenant", "shop", other), ("--tenant", "bank", A), ("--severity", "high", A),
+        ("--tenant", "shop", second_id), ("--tenant", "bank", A), ("--severity", "high", A),
         ("--status", "confirmed", A),
-        ("--status", "open", other), ("--text", "内料", A), ("--text", "内", A),
-        ("--limit", "1", max(A, other)),
+        ("--status", "open", second_id), ("--text", "内料", A), ("--text", "内", A),
+        ("--limit", "1", max(A, second_id)),
     ):  # fmt: skip
         assert ids(option, value) == [expected], option
     assert ids("--status", "resolved") == []
@@ -142,22 +142,22 @@ def test_list_is_narrowed_by_each_option(store, clock, run):
         ("--tenant", "a@b.cn"),
     ],
 )
-def test_what_cannot_be_asked_is_refused_in_one_line_without_repeating_it(run, words):
+def test_invalid_query_is_rejected_in_one_line_and_not_echoed(run, words):
     result = run("incidents", "list", *words, code=1)
     assert words[1] not in str(result.exception)
 
 
-def test_an_empty_list_of_an_empty_store_says_that_nothing_was_collected(run):
-    said = (
+def test_empty_list_of_an_empty_store_says_that_nothing_was_collected(run):
+    explanation = (
         "No incidents; nothing was collected: alert has received no heartbeat from crawl and no"
         " finding."
     )
-    assert " ".join(run("incidents", "list", code=Exit.NO_VERDICT).stdout.split()) == said
+    assert " ".join(run("incidents", "list", code=Exit.NO_VERDICT).stdout.split()) == explanation
     listed = run("incidents", "list", "--json", code=Exit.NO_VERDICT)
-    assert (listed.stdout, listed.stderr) == ("", f"{said}\n")
+    assert (listed.stdout, listed.stderr) == ("", f"{explanation}\n")
 
 
-def test_an_empty_list_is_believed_where_alert_heard_that_all_was_looked_at(context, store, run):
+def test_empty_list_is_trusted_when_all_sites_were_read(context, store, run):
     now = datetime.now(UTC)
     beat = Heartbeat(
         id="0" * 32, origin="crawl", inserted_at=now, coverage=Coverage(sites={"ok": 2})
@@ -166,10 +166,10 @@ def test_an_empty_list_is_believed_where_alert_heard_that_all_was_looked_at(cont
         [passed_on(beat, {"bank": 10}, keys.signer(context.keys, "match"))]
     )
     run("alert", "--once")
-    said = " ".join(run("incidents", "list").stdout.split())
+    explanation = " ".join(run("incidents", "list").stdout.split())
     assert re.fullmatch(
         r"No incidents; monitoring since .*; last heartbeat .*, and all 2 sites are being read\.",
-        said,
+        explanation,
     )
     assert (
         "No incidents that fit; monitoring since"
@@ -178,13 +178,13 @@ def test_an_empty_list_is_believed_where_alert_heard_that_all_was_looked_at(cont
     assert run("incidents", "list", "--json").stdout == ""
 
 
-def drawn(what: RenderableType) -> str:
+def draw(what: RenderableType) -> str:
     file = io.StringIO()
     Console(width=100, file=file, highlight=False).print(what)
     return file.getvalue()
 
 
-def test_the_table_fits_100_columns_and_tells_every_column(store, clock):
+def test_table_fits_100_columns_and_shows_every_column(store, clock):
     wide = finding(
         "f",
         range(10),
@@ -194,7 +194,7 @@ def test_the_table_fits_100_columns_and_tells_every_column(store, clock):
     )
     fold_all(store, clock, [wide])
     incident = store.get(Incident, A).model_copy(update={"origin": "fabricated"})
-    text = drawn(incidents_table([(incident, "false_positive")], BEIJING))
+    text = draw(incidents_table([(incident, "false_positive")], BEIJING))
     assert max(map(len, text.splitlines())) <= 100
     for part in (
         A,
@@ -210,7 +210,7 @@ def test_the_table_fits_100_columns_and_tells_every_column(store, clock):
         assert part in text
 
 
-def test_show_tells_verdicts_with_reasons_and_hides_nothing_behind_control_signs(store, clock, run):
+def test_show_gives_verdicts_with_reasons_and_escapes_control_characters(store, clock, run):
     fold_all(
         store,
         clock,
@@ -234,7 +234,7 @@ def test_show_tells_verdicts_with_reasons_and_hides_nothing_behind_control_signs
     assert run("incidents", "show", "INC-NOBODY", code=1).exception.exit_code == 2
 
 
-def test_several_incidents_are_shown_one_after_the_other(store, clock, run):
+def test_several_incidents_are_shown_in_turn(store, clock, run):
     fold_all(
         store,
         clock,
@@ -251,13 +251,13 @@ def test_several_incidents_are_shown_one_after_the_other(store, clock, run):
     assert shown == ids, "each once, in the order in which they were asked for"
 
 
-def test_a_data_folder_that_is_not_there_is_no_empty_one(tmp_path):
+def test_missing_data_folder_is_an_error(tmp_path):
     result = CliRunner().invoke(app, ["--data", str(tmp_path / "typo"), "incidents", "list"])
     assert "is not set up: run `ullage --data" in str(result.exception)
     assert not (tmp_path / "typo").exists()
 
 
-def test_show_as_json_leaves_nobody_out(store, clock, run):
+def test_json_output_includes_every_customer(store, clock, run):
     findings = [
         finding(f"f{n}", range(10), people=range(210), site=f"site-{n}") for n in range(205)
     ]
@@ -267,9 +267,9 @@ def test_show_as_json_leaves_nobody_out(store, clock, run):
     assert (len(shown["seen"]), shown["sightings"]) == (205, 205)
 
 
-def test_a_whole_incident_can_be_drawn_in_any_zone(store, clock):
+def test_incident_can_be_drawn_in_any_zone(store, clock):
     fold_all(store, clock, [finding("f", range(10), people="ab")])
-    assert "CST" in drawn(incident_in_full(whole(store, A), BEIJING))
+    assert "CST" in draw(incident_in_full(whole(store, A), BEIJING))
 
 
 def test_the_command_group_is_what_the_entry_point_names():
@@ -286,7 +286,7 @@ def test_the_command_group_is_what_the_entry_point_names():
         ("https://x/\u202e", False),
     ],
 )  # fmt: skip
-def test_only_web_addresses_are_followed(url, followed):
+def test_only_web_addresses_become_links(url, followed):
     assert link(url) == (url if followed else "")
 
 

@@ -32,7 +32,7 @@ DAY = timedelta(days=1)
 
 
 def due(start: str, period: str, zone: ZoneInfo = SHANGHAI) -> str:
-    """The local time at which a period of a local moment ends."""
+    """Return the local time at which a period that starts at a local time ends."""
     at = deadline(
         datetime.fromisoformat(start).replace(tzinfo=zone), Period.read(period), zone, load_china()
     ).at
@@ -50,7 +50,7 @@ def working_days(year: int) -> list[date]:
 
 
 @pytest.mark.parametrize(("year", "days"), [(2025, 248), (2026, 248)])
-def test_a_year_has_the_working_days_that_were_announced(year, days):
+def test_calendar_has_the_announced_working_days(year, days):
     worked = working_days(year)
     assert len(worked) == days
     assert len([d for d in worked if d.weekday() >= 5]) == {2025: 5, 2026: 6}[year]
@@ -87,7 +87,7 @@ def test_a_holiday_and_its_make_up_days_are_whole():
         ("2026-12-31T23:00", "4 h", "2027-01-01 03:00:00"),
     ],
 )  # fmt: skip
-def test_periods_end_where_a_person_with_a_calendar_says(start, period, end):
+def test_periods_end_as_counted_by_hand(start, period, end):
     assert due(start, period) == end
 
 
@@ -102,30 +102,33 @@ def test_periods_end_where_a_person_with_a_calendar_says(start, period, end):
         ("2026-04-23T12:00", "1 days", ZoneInfo("Africa/Cairo"), "2026-04-24 23:59:59"),
     ],
 )
-def test_hours_are_absolute_and_days_are_local_where_clocks_are_changed(start, period, zone, end):
+def test_hours_are_absolute_and_days_local_across_clock_changes(start, period, zone, end):
     assert due(start, period, zone) == end
 
 
 @given(start=KNOWN, amount=st.integers(1, 400), zone=ZONES)
-def test_hours_are_exactly_hours_in_every_zone(start, amount, zone):
-    found = deadline(start.astimezone(zone), Period(amount, Unit.HOURS), zone, load_china())
-    assert found == Deadline(start + timedelta(hours=amount))
-    assert deadline(start, Period(amount * 60, Unit.MINUTES), zone, load_china()) == found
+def test_hours_are_exact_in_every_zone(start, amount, zone):
+    computed = deadline(start.astimezone(zone), Period(amount, Unit.HOURS), zone, load_china())
+    assert computed == Deadline(start + timedelta(hours=amount))
+    assert deadline(start, Period(amount * 60, Unit.MINUTES), zone, load_china()) == computed
 
 
 @given(start=KNOWN, amount=st.integers(0, 60), zone=ZONES)
 def test_days_end_with_the_last_second_of_a_local_day(start, amount, zone):
-    found = deadline(
+    computed = deadline(
         start, Period(amount, Unit.DAYS) if amount else Period(0, Unit.SAME_DAY), zone, load_china()
     )
-    local, after = found.at.astimezone(zone), (found.at + timedelta(seconds=1)).astimezone(zone)
-    assert found.at >= start.replace(microsecond=0)
+    local, after = (
+        computed.at.astimezone(zone),
+        (computed.at + timedelta(seconds=1)).astimezone(zone),
+    )
+    assert computed.at >= start.replace(microsecond=0)
     assert (local.date() - start.astimezone(zone).date()).days == amount
     assert after.date() > local.date()
 
 
 @given(start=KNOWN, amount=st.integers(1, 30))
-def test_working_days_are_counted_one_by_one_and_end_on_one(start, amount):
+def test_working_days_are_counted_one_by_one(start, amount):
     first = start.astimezone(SHANGHAI).date()
     last = load_china().add_working_days(first, amount)
     between = [first + n * DAY for n in range(1, (last - first).days + 1)]
@@ -140,17 +143,17 @@ def test_working_days_are_counted_one_by_one_and_end_on_one(start, amount):
     amount=st.integers(1, 10),
     unit=st.sampled_from(Unit),
 )
-def test_who_starts_later_is_due_no_earlier(start, later, amount, unit):
+def test_later_start_is_due_no_earlier(start, later, amount, unit):
     first, second = (
         deadline(s, Period(amount, unit), SHANGHAI, load_china()).at for s in (start, start + later)
     )
     assert first <= second
 
 
-def test_an_unknown_year_is_counted_as_worked_and_named():
+def test_year_without_a_calendar_counts_as_worked_and_is_named():
     friday = datetime(2026, 12, 31, 12, tzinfo=SHANGHAI)
-    found = deadline(friday, Period(5, Unit.WORKING_DAYS), SHANGHAI, load_china())
-    assert found == Deadline(datetime(2027, 1, 5, 15, 59, 59, tzinfo=UTC), (2027,))
+    computed = deadline(friday, Period(5, Unit.WORKING_DAYS), SHANGHAI, load_china())
+    assert computed == Deadline(datetime(2027, 1, 5, 15, 59, 59, tzinfo=UTC), (2027,))
     assert Calendar(frozenset(), frozenset(), frozenset()).is_working_day(date(2026, 2, 15))
     assert deadline(friday, Period(5, Unit.HOURS), SHANGHAI, load_china()).unknown_years == ()
 
@@ -158,7 +161,7 @@ def test_an_unknown_year_is_counted_as_worked_and_named():
 @pytest.mark.parametrize(
     "text", ["", "4h", "0 h", "-1 h", "4 hours", "1.5 h", "5 working", "the same day", "4 h "]
 )
-def test_what_is_no_period_is_refused(text):
+def test_invalid_period_is_rejected(text):
     with pytest.raises(ValueError, match="is no period"):
         Period.read(text)
 
@@ -170,5 +173,5 @@ def test_what_is_no_period_is_refused(text):
         ("5 working days", "5 working days", "5个工作日"), ("same day", "the same day", "当日"),
     ],
 )  # fmt: skip
-def test_a_period_is_told_in_both_languages(text, english, chinese):
+def test_period_is_described_in_both_languages(text, english, chinese):
     assert (str(Period.read(text)), Period.read(text).in_chinese()) == (english, chinese)

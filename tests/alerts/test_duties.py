@@ -43,13 +43,13 @@ def start(clock) -> datetime:
 
 @pytest.fixture
 def incident(store, clock) -> Incident:
-    """A large leak of ours, as folded."""
+    """Store a large leak of our own data and return its incident."""
     fold_all(store, clock, [finding("f", range(10), people="ab")])
     fields = {"origin": "ours", "customers": MILLION, "severity": "statutory", "clock": "run"}
-    return changed(store, store.get(Incident, A), **fields, first_seen=clock.as_clock().now())
+    return update(store, store.get(Incident, A), **fields, first_seen=clock.as_clock().now())
 
 
-def changed(store, incident: Incident, **changes) -> Incident:
+def update(store, incident: Incident, **changes) -> Incident:
     fresh = incident.model_copy(update=changes)
     store.put([fresh])
     return fresh
@@ -67,7 +67,7 @@ def decision(status: str, at: datetime, **changes) -> Decision:
     )
 
 
-def told(store, at: datetime, outcome: str = "sent") -> None:
+def record_notification(store, at: datetime, outcome: str = "sent") -> None:
     sent = Notification(
         id=f"n-{at.timestamp()}",
         tenant="bank",
@@ -88,12 +88,12 @@ def duties_of(
     store, clock, incident: Incident, *decisions: Decision, **tenant
 ) -> dict[tuple[str, str], Duty]:
     settings = Tenant(regimes=EVERYWHERE, **tenant)
-    found = Duties(store, lambda _: settings, clock.as_clock()).of(incident, decisions)
-    return {(duty.regime.id, duty.stage.id): duty for duty in found}
+    duties = Duties(store, lambda _: settings, clock.as_clock()).of(incident, decisions)
+    return {(duty.regime.id, duty.stage.id): duty for duty in duties}
 
 
 def earliest(duties: Duties, tenant: str) -> dict[str, float]:
-    """By regime what is due next, as alert writes it down and counts it."""
+    """Map each regime to its next due time, as alert stores and counts it."""
     Book(duties).complete()
     return earliest_of(duties.store, tenant, duties.tenant(tenant).regimes, duties.clock.now())
 
@@ -102,9 +102,9 @@ def hours(duty: Duty, since: datetime) -> float | None:
     return (duty.due - since).total_seconds() / 3600 if duty.due else None
 
 
-def test_each_regime_counts_from_its_own_moment(store, clock, incident, start):
+def test_each_regime_counts_from_its_own_start(store, clock, incident, start):
     """Alerted at 0, acknowledged after 1 h, confirmed after 3 h."""
-    told(store, start)
+    record_notification(store, start)
     decisions = [
         decision("acknowledged", start + timedelta(hours=1)),
         decision("confirmed", start + timedelta(hours=3)),
@@ -128,16 +128,16 @@ def test_each_regime_counts_from_its_own_moment(store, clock, incident, start):
 
 
 def test_critical_infrastructure_has_one_hour_and_others_four(store, clock, incident, start):
-    told(store, start)
+    record_notification(store, start)
     duties = duties_of(store, clock, incident, is_cii=True)
     assert hours(duties["cac-2025-cii", "first"], start) == 1
     assert ("cac-2025", "first") not in duties
 
 
 @pytest.mark.parametrize(("people", "reported"), [(MILLION - 1, False), (MILLION, True)])
-def test_cac_is_told_from_a_million_people_on(store, clock, incident, start, people, reported):
-    told(store, start)
-    duties = duties_of(store, clock, changed(store, incident, customers=people))
+def test_cac_is_notified_from_a_million_people(store, clock, incident, start, people, reported):
+    record_notification(store, start)
+    duties = duties_of(store, clock, update(store, incident, customers=people))
     assert (("cac-2025", "first") in duties) is reported
     assert ("pipl-57", "first") in duties, "which names no number of people"
 
@@ -146,11 +146,11 @@ def test_cac_is_told_from_a_million_people_on(store, clock, incident, start, peo
 @pytest.mark.parametrize(
     ("word", "states"), [("run", {"running"}), ("if confirmed", {"conditional"}), ("none", set())]
 )
-def test_the_word_of_the_severity_table_starts_them_and_no_origin(
+def test_deadlines_start_from_the_severity_table_and_no_origin(
     store, clock, incident, start, origin, word, states
 ):
-    told(store, start)
-    judged = changed(store, incident, origin=origin, clock=word, exposure=100)
+    record_notification(store, start)
+    judged = update(store, incident, origin=origin, clock=word, exposure=100)
     assert {
         d.state for name, d in duties_of(store, clock, judged).items() if name[1] == "brief"
     } == states
@@ -158,9 +158,9 @@ def test_the_word_of_the_severity_table_starts_them_and_no_origin(
     assert bool(earliest(book, "bank")) == (word == "run")
 
 
-def test_who_reports_what_waits_for_a_decision_has_decided(store, clock, incident, start):
-    told(store, start)
-    waits = changed(store, incident, clock="if confirmed")
+def test_reporting_a_conditional_deadline_counts_as_deciding(store, clock, incident, start):
+    record_notification(store, start)
+    waits = update(store, incident, clock="if confirmed")
     sent = decision("reported", start + timedelta(hours=1), regime="pipl-57", stage="first")
     end = decision("resolved", start + timedelta(days=1))
     duties = duties_of(store, clock, waits, sent, end)
@@ -172,27 +172,25 @@ def test_who_reports_what_waits_for_a_decision_has_decided(store, clock, inciden
 
 
 @pytest.mark.parametrize("word", ["none", "if confirmed"])
-def test_a_person_who_confirms_starts_them(store, clock, incident, start, word):
+def test_confirmation_starts_the_deadlines(store, clock, incident, start, word):
     duties = duties_of(
-        store, clock, changed(store, incident, clock=word), decision("confirmed", start)
+        store, clock, update(store, incident, clock=word), decision("confirmed", start)
     )
     assert {d.state for name, d in duties.items() if name[1] != "final"} == {"running"}
     assert hours(duties["gdpr-33", "first"], start) == 72
 
 
-def test_while_nobody_has_decided_the_time_is_shown_on_condition(store, clock, incident, start):
-    told(store, start)
-    unknown = changed(store, incident, clock="if confirmed")
+def test_undecided_deadlines_are_conditional(store, clock, incident, start):
+    record_notification(store, start)
+    unknown = update(store, incident, clock="if confirmed")
     duties = duties_of(store, clock, unknown)
     assert {duty.state for duty in duties.values()} == {"conditional"}
     assert hours(duties["cac-2025", "first"], start) == 4
     assert duties_of(store, clock, unknown, decision("false_positive", start)) == {}
 
 
-def test_before_anybody_was_told_nothing_runs_and_then_what_counts_from_the_leak_counts_from_it(
-    store, clock, incident, start
-):
-    told(store, start, outcome="failed")
+def test_nothing_runs_before_the_first_notification(store, clock, incident, start):
+    record_notification(store, start, outcome="failed")
     duties = duties_of(store, clock, incident)
     assert {(duty.state, duty.due) for duty in duties.values()} == {("waiting", None)}
     waits = duties_of(store, clock, incident.model_copy(update={"clock": "if confirmed"}))
@@ -215,13 +213,11 @@ def test_before_anybody_was_told_nothing_runs_and_then_what_counts_from_the_leak
 
 
 @pytest.mark.parametrize("word", ["run", "if confirmed"])
-def test_what_was_not_verified_or_not_confirmed_is_never_overdue(
-    store, clock, incident, start, word
-):
-    told(store, start)
+def test_unverified_or_unconfirmed_deadline_is_never_overdue(store, clock, incident, start, word):
+    record_notification(store, start)
     after = start + timedelta(days=9)
-    duties = duties_of(store, clock, changed(store, incident, clock=word))
-    for duty in (one for one in duties.values() if one.due):
+    duties = duties_of(store, clock, update(store, incident, clock=word))
+    for duty in (candidate for candidate in duties.values() if candidate.due):
         overdue = word == "run" and duty.regime.verified
         assert ("overdue" in state(duty, after)[0], "overdue" in str(remaining(duty, after))) == (
             overdue,
@@ -239,8 +235,8 @@ def test_what_was_not_verified_or_not_confirmed_is_never_overdue(
     )
 
 
-def test_the_summary_is_due_after_the_end(store, clock, incident, start):
-    told(store, start)
+def test_summary_is_due_after_the_end(store, clock, incident, start):
+    record_notification(store, start)
     friday = datetime(2026, 9, 25, 4, 0, tzinfo=UTC)
     duties = duties_of(
         store, clock, incident, decision("confirmed", start), decision("resolved", friday)
@@ -255,8 +251,8 @@ def ruling(what: str, regime: str, at: datetime) -> Decision:
     return decision("note", at, regime=regime, stage=what, note="important data")
 
 
-def test_a_person_can_hold_that_a_rule_applies_which_no_count_tells(store, clock, incident, start):
-    small = changed(store, incident, customers=10, clock="none", severity="low")
+def test_person_can_rule_that_a_regime_applies(store, clock, incident, start):
+    small = update(store, incident, customers=10, clock="none", severity="low")
     assert duties_of(store, clock, small) == {}
     duties = duties_of(store, clock, small, ruling("applies", "cac-2025", start))
     assert {name: duty.state for name, duty in duties.items()} == {
@@ -269,10 +265,8 @@ def test_a_person_can_hold_that_a_rule_applies_which_no_count_tells(store, clock
     assert earliest(book, "bank") == {"cac-2025": start.timestamp() + 4 * 3600}
 
 
-def test_a_rule_that_asks_for_nothing_here_is_waived_until_somebody_says_otherwise(
-    store, clock, incident, start
-):
-    told(store, start)
+def test_waived_regime_stays_waived_until_it_is_ruled_to_apply(store, clock, incident, start):
+    record_notification(store, start)
     facts = WaiverFacts(
         customers=incident.customers,
         kinds=incident.kinds,
@@ -306,8 +300,8 @@ def test_a_rule_that_asks_for_nothing_here_is_waived_until_somebody_says_otherwi
 CONDITIONS = ("people_from", "severity_from", "critical_infrastructure")
 
 
-def test_a_waiver_without_facts_waives_nothing(store, clock, incident, start):
-    told(store, start)
+def test_waiver_without_facts_waives_nothing(store, clock, incident, start):
+    record_notification(store, start)
     assert (
         duties_of(store, clock, incident, ruling("waived", "gdpr-33", start))[
             "gdpr-33", "first"
@@ -316,8 +310,8 @@ def test_a_waiver_without_facts_waives_nothing(store, clock, incident, start):
     )
 
 
-def test_a_recorded_report_stops_its_clock_and_those_before_it(store, clock, incident, start):
-    told(store, start)
+def test_recorded_report_stops_its_deadline_and_earlier_ones(store, clock, incident, start):
+    record_notification(store, start)
     sent = decision(
         "reported", start + timedelta(hours=1), regime="pboc-2025", stage="first", reference="PB-1"
     )
@@ -331,10 +325,8 @@ def test_a_recorded_report_stops_its_clock_and_those_before_it(store, clock, inc
     assert duties["pboc-2025", "first"].left(start) is None
 
 
-def test_a_report_counts_when_it_was_sent_not_when_it_was_written_down(
-    store, clock, incident, start
-):
-    told(store, start)
+def test_report_counts_from_when_it_was_sent(store, clock, incident, start):
+    record_notification(store, start)
     sent = decision(
         "reported",
         start + timedelta(hours=9),
@@ -345,8 +337,8 @@ def test_a_report_counts_when_it_was_sent_not_when_it_was_written_down(
     assert not duties_of(store, clock, incident, sent)["cac-2025", "first"].late
 
 
-def test_of_one_report_the_last_entry_counts(store, clock, incident, start):
-    told(store, start)
+def test_last_entry_of_a_report_counts(store, clock, incident, start):
+    record_notification(store, start)
     first = decision(
         "reported", start + timedelta(hours=1), regime="cac-2025", stage="first", reference="1"
     )
@@ -361,8 +353,8 @@ def test_of_one_report_the_last_entry_counts(store, clock, incident, start):
     assert (duty.report, duty.late) == (late, True)
 
 
-def test_of_two_reports_of_one_minute_each_stage_shows_its_own(store, clock, incident, start):
-    told(store, start)
+def test_two_reports_of_one_minute_belong_to_their_own_stages(store, clock, incident, start):
+    record_notification(store, start)
     at = start + timedelta(hours=1)
     sent = [
         decision("reported", at + timedelta(seconds=n), regime="pboc-2025", stage=stage, sent_at=at)
@@ -375,10 +367,8 @@ def test_of_two_reports_of_one_minute_each_stage_shows_its_own(store, clock, inc
     ]
 
 
-def test_a_decision_reported_without_a_regime_stops_all_but_the_final_ones(
-    store, clock, incident, start
-):
-    told(store, start)
+def test_report_without_a_regime_stops_all_but_the_final_reports(store, clock, incident, start):
+    record_notification(store, start)
     duties = duties_of(
         store,
         clock,
@@ -391,7 +381,7 @@ def test_a_decision_reported_without_a_regime_stops_all_but_the_final_ones(
     }  # fmt: skip
 
 
-def test_what_was_reported_stays_on_record_after_a_false_positive(store, clock, incident, start):
+def test_reports_stay_on_record_after_a_false_positive(store, clock, incident, start):
     sent = decision("reported", start, regime="pipl-57", stage="first")
     duties = duties_of(
         store, clock, incident, sent, decision("false_positive", start + timedelta(hours=1))
@@ -399,10 +389,8 @@ def test_what_was_reported_stays_on_record_after_a_false_positive(store, clock, 
     assert {name: duty.state for name, duty in duties.items()} == {("pipl-57", "first"): "met"}
 
 
-def test_an_unknown_year_is_told_in_the_clock_and_logged_once(
-    store, clock, incident, start, logged
-):
-    told(store, start)
+def test_missing_calendar_is_shown_and_logged_once(store, clock, incident, start, logged):
+    record_notification(store, start)
     end = decision("resolved", datetime(2026, 12, 31, 4, 0, tzinfo=UTC))
     duties = Duties(store, lambda _: Tenant(regimes=EVERYWHERE), clock.as_clock())
     for _ in range(2):
@@ -435,8 +423,8 @@ def test_moments_are_the_first_of_each_kind(start, incident):
     assert Moments.of(incident, [decision("note", start)], ()).acknowledged is None
 
 
-def test_the_earliest_running_duty_of_each_regime_is_a_metric(store, clock, incident, start):
-    told(store, start)
+def test_earliest_deadline_of_each_regime_is_a_metric(store, clock, incident, start):
+    record_notification(store, start)
     # of unknown origin: nothing runs
     fold_all(store, clock, [finding("g", range(90, 99), people="c")])
     settings, registry = Tenant(regimes=("nfra-2024", "cac-2025", "gdpr-33")), CollectorRegistry()
@@ -481,10 +469,10 @@ def unheard(store, clock, silent=(), name="bank", **tenant) -> int:
 
 
 @pytest.mark.parametrize("outcome", ["sent", "failed", "pending"])
-def test_a_running_clock_that_nobody_acknowledges_by_half_of_the_time_left_is_counted(
+def test_unacknowledged_deadline_is_counted_at_half_its_time(
     store, clock, incident, start, outcome
 ):
-    told(store, start, outcome)
+    record_notification(store, start, outcome)
     clock.advance(3599)
     assert unheard(store, clock) == 0
     clock.advance(1)
@@ -495,23 +483,21 @@ def test_a_running_clock_that_nobody_acknowledges_by_half_of_the_time_left_is_co
     assert unheard(store, clock) == 0
 
 
-def test_what_nobody_was_to_be_told_of_counts_from_when_it_was_opened(
-    store, clock, incident, start
-):
-    changed(store, incident, opened_at=start, first_seen=start - timedelta(minutes=90))
+def test_incident_without_recipients_counts_from_its_opening(store, clock, incident, start):
+    update(store, incident, opened_at=start, first_seen=start - timedelta(minutes=90))
     for word in ("none", "if confirmed"):
         clock.advance(900)
-        changed(store, incident, opened_at=start, clock=word)
+        update(store, incident, opened_at=start, clock=word)
         assert unheard(store, clock) == 0
-    changed(store, incident, opened_at=start, first_seen=start - timedelta(minutes=90))
+    update(store, incident, opened_at=start, first_seen=start - timedelta(minutes=90))
     assert unheard(store, clock) == 1
     assert unheard(store, clock, name="shop") == 0
 
 
-def test_without_a_rule_a_running_clock_is_unheard_after_half_an_hour(
+def test_unacknowledged_deadline_without_a_rule_counts_after_half_an_hour(
     store, clock, incident, start
 ):
-    told(store, start)
+    record_notification(store, start)
     clock.advance(1799)
     assert unheard(store, clock, regimes=()) == 0
     clock.advance(1)
@@ -519,7 +505,7 @@ def test_without_a_rule_a_running_clock_is_unheard_after_half_an_hour(
 
 
 def test_a_confirmed_incident_is_in_the_metric_too(store, clock, incident, start):
-    changed(store, incident, clock="if confirmed")
+    update(store, incident, clock="if confirmed")
     duties = Duties(store, lambda _: Tenant(regimes=("gdpr-33",)), clock.as_clock())
     assert earliest(duties, "bank") == {}
     store.create([decision("confirmed", start)])
@@ -527,7 +513,7 @@ def test_a_confirmed_incident_is_in_the_metric_too(store, clock, incident, start
     assert earliest(duties, "shop") == {}
 
 
-def test_every_regime_says_in_both_languages_who_when_and_whether_it_was_read():
+def test_every_regime_is_described_in_both_languages():
     assert set(regimes()) == set(EVERYWHERE)
     assert {id_ for id_, regime in regimes().items() if not regime.verified} == {"pboc-2025"}
     for regime in regimes().values():
@@ -551,7 +537,7 @@ def test_every_regime_says_in_both_languages_who_when_and_whether_it_was_read():
     )
 
 
-def test_a_condition_that_nobody_knows_is_an_error_and_not_ignored():
+def test_unknown_condition_is_an_error():
     row = regimes()["gdpr-33"].model_dump(by_alias=True)
     row["stage"] = [{"id": "first", "from": "learned", "due": "72 h"}]
     assert Regime.model_validate(row).id == "gdpr-33"
@@ -560,7 +546,7 @@ def test_a_condition_that_nobody_knows_is_an_error_and_not_ignored():
             Regime.model_validate({**row, **changes})
 
 
-def test_a_tenant_under_a_rule_that_is_not_known_is_told_which():
+def test_unknown_regime_of_a_tenant_is_named():
     check_regimes({"bank": Tenant()})
     with pytest.raises(
         ConfigError, match=r"tenants.bank.regimes: there is no regime 'gdpr': use pipl-57"
@@ -583,8 +569,8 @@ def test_grades_begin_with_their_number(people, grade):
     assert grade_of(people).title_zh == grade
 
 
-def test_a_clock_as_json_says_everything(store, clock, incident, start):
-    told(store, start)
+def test_deadline_as_json_is_complete(store, clock, incident, start):
+    record_notification(store, start)
     shown = clocks_as_json(duties_of(store, clock, incident).values(), start + timedelta(hours=3))
     late = next(row for row in shown if (row["regime"], row["stage"]) == ("pboc-2025", "first"))
     assert (late["verified"], late["left_seconds"], late["state"], late["from"]) == (
@@ -602,7 +588,7 @@ def test_a_clock_as_json_says_everything(store, clock, incident, start):
     assert (state(read, after)[1], str(remaining(read, after))) == ("已逾期", "1.0 h overdue")
 
 
-def test_the_documentation_lists_every_rule_as_it_is():
+def test_documentation_lists_every_rule():
     text = (Path(__file__).parents[2] / "docs" / "notification-duties.md").read_text(
         encoding="utf-8"
     )

@@ -14,7 +14,7 @@ from alerts.deadlines.render import clocks_as_json, clocks_table, remaining, sta
 from alerts.records import SEVERITIES, Decision, Incident, incident_id
 from alerts.store.queries import compute_status
 from tests.alerts.builders import finding, fold_all
-from tests.alerts.test_duties import told
+from tests.alerts.test_duties import record_notification
 from ullage.settings import Tenant
 from ullage.verdict.rules import ClockWord
 
@@ -42,7 +42,7 @@ REPORTS = [(regime.id, stage.id) for regime in regimes().values() for stage in r
 @st.composite
 def histories(draw) -> list[Decision]:
     """Up to six decisions over two weeks, some of them reports."""
-    made, at = [], BEGUN
+    decisions, at = [], BEGUN
     for number in range(draw(st.integers(0, 6))):
         at += timedelta(minutes=draw(st.integers(0, 3 * 24 * 60)))
         status = draw(
@@ -56,13 +56,13 @@ def histories(draw) -> list[Decision]:
             draw(st.sampled_from(["Li", "Wang"])),
             draw(st.sampled_from(["lead", "dpo"])) if stage == "waived" else "",
         )
-        made.append(
+        decisions.append(
             Decision(
                 id=f"d{number}", tenant="bank", incident=A, at=at, by=by, status=status,
                 regime=regime, stage=stage, value=half
             )
         )  # fmt: skip
-    return made
+    return decisions
 
 
 SCENES = st.tuples(
@@ -111,27 +111,28 @@ def first(history: list[Decision], *statuses: str) -> datetime | None:
 
 
 def ruling_of(history: list[Decision], regime: str) -> str:
-    """What holds of a regime in the end: a waiver takes two people, one after the other, in two
-    offices.
+    """Return the final ruling on a regime.
+
+    A waiver takes two people of different offices, one after the other.
     """
     ruling, before = "", None
-    for one in history:
-        if (one.regime, one.stage) == (regime, "applies"):
+    for decision in history:
+        if (decision.regime, decision.stage) == (regime, "applies"):
             ruling, before = "applies", None
-        elif (one.regime, one.stage) == (regime, "waived"):
+        elif (decision.regime, decision.stage) == (regime, "waived"):
             is_second = (
                 before is not None
-                and {one.by, before.by} == {"Li", "Wang"}
-                and {one.value, before.value} == {"lead", "dpo"}
+                and {decision.by, before.by} == {"Li", "Wang"}
+                and {decision.value, before.value} == {"lead", "dpo"}
             )
-            ruling, before = ("waived", None) if is_second else (ruling, one)
+            ruling, before = ("waived", None) if is_second else (ruling, decision)
     return ruling
 
 
-def expected(
+def compute_expected(
     history, word, people, severity, cii, alerted
 ) -> dict[tuple[str, str], tuple[str, datetime | None]]:
-    """State and due time of every duty."""
+    """Return state and due time of every duty."""
     knowing = ("acknowledged", "confirmed", "reported", "resolved")
     acknowledged = next((d.at for d in history if d.status in knowing or d.regime), None)
     moments = {
@@ -143,7 +144,7 @@ def expected(
     moments["resolved"] = next((d.at for d in reversed(history) if d.status == "resolved"), None)
     if alerted:
         moments["learned"] = min(filter(None, (alerted, acknowledged)))
-    status, found = compute_status(history), {}
+    status, duties = compute_status(history), {}
     for name in REPORTS:
         regime, stage = name
         order = [s for r, s in REPORTS if r == regime]
@@ -161,24 +162,24 @@ def expected(
         )
         ruling = ruling_of(history, regime)
         if met:
-            found[name] = ("met", when)
+            duties[name] = ("met", when)
         elif ruling and status != "false_positive":
-            found[name] = (
+            duties[name] = (
                 ("waived", when) if ruling == "waived" else ("running" if when else "waiting", when)
             )
         elif counts and ours:
-            found[name] = ("running" if when else "waiting", when)
+            duties[name] = ("running" if when else "waiting", when)
         elif counts and word == "if confirmed" and status in ("open", "acknowledged"):
-            found[name] = ("conditional", when)
-    return found
+            duties[name] = ("conditional", when)
+    return duties
 
 
 @pytest.mark.parametrize("alerted", [None, BEGUN + timedelta(minutes=7)])
-def test_every_history_gives_the_duties_that_the_rules_say(store, clock, alerted):
+def test_duties_of_any_history_match_a_second_implementation(store, clock, alerted):
     fold_all(store, clock, [finding("f", range(10), people="ab")])
     incident = store.get(Incident, A)
     if alerted:
-        told(store, alerted)
+        record_notification(store, alerted)
 
     @given(SCENES)
     def check(scene) -> None:
@@ -187,18 +188,18 @@ def test_every_history_gives_the_duties_that_the_rules_say(store, clock, alerted
         judged = incident.model_copy(
             update={"clock": word, "customers": people, "severity": severity, "first_seen": BEGUN}
         )
-        found = Duties(store, lambda _: tenant, clock.as_clock()).of(judged, history)
-        assert {(d.regime.id, d.stage.id): (d.state, d.due) for d in found} == expected(
+        duties = Duties(store, lambda _: tenant, clock.as_clock()).of(judged, history)
+        assert {(d.regime.id, d.stage.id): (d.state, d.due) for d in duties} == compute_expected(
             *scene, alerted
         )
 
     check()
 
 
-def test_what_is_shown_of_any_history_is_consistent(store, clock):
+def test_duties_of_any_history_are_consistent(store, clock):
     fold_all(store, clock, [finding("f", range(10), people="ab")])
     incident = store.get(Incident, A)
-    told(store, BEGUN)
+    record_notification(store, BEGUN)
 
     @given(SCENES, st.integers(0, 20 * 24))
     def check(scene, later) -> None:

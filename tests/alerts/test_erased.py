@@ -28,9 +28,7 @@ def people(store) -> set[str]:
     return {exposure.subject for exposure in store.scroll(Exposure, DocumentFilter())}
 
 
-def test_an_erased_customer_is_left_out_of_what_was_collected_before_and_a_day_after(
-    store, clock
-) -> None:
+def test_erased_customer_is_left_out_of_earlier_captures_for_a_day(store, clock) -> None:
     set_tombstone(store, "bank", handle("a"), WHEN)
     late = finding("late", range(20, 30), people="a", capture={"fetched_at": WHEN + SETTLED})
     fold_all(
@@ -51,9 +49,7 @@ def test_an_erased_customer_is_left_out_of_what_was_collected_before_and_a_day_a
     assert people(store) == {handle("a"), handle("b")}
 
 
-def test_an_offer_that_names_the_tenant_stays_an_incident_without_its_only_customer(
-    store, clock
-) -> None:
+def test_offer_naming_the_tenant_stays_without_its_erased_customer(store, clock) -> None:
     set_tombstone(store, "bank", handle("a"), WHEN)
     fold_all(
         store,
@@ -68,13 +64,13 @@ def test_an_offer_that_names_the_tenant_stays_an_incident_without_its_only_custo
     assert handle("a") not in "".join(everything(store).values())
 
 
-def test_another_tenant_s_customer_of_the_same_handle_is_kept(store, clock) -> None:
+def test_same_pseudonym_of_another_tenant_is_kept(store, clock) -> None:
     set_tombstone(store, "shop", handle("a"), WHEN)
     fold_all(store, clock, [finding("f", range(10), people="a")])
     assert people(store) == {handle("a")}
 
 
-def test_a_tombstone_that_an_earlier_version_set_still_holds(store, clock) -> None:
+def test_erasure_mark_of_an_earlier_version_still_applies(store, clock) -> None:
     """It is found by its id, which no version may change."""
     ids = ("bank:erased:last", f"bank:erased:{tombstone('bank', handle('a'))}")
     store.put([Claim(id=id_, tenant="bank", incident="", at=WHEN) for id_ in ids])
@@ -82,7 +78,7 @@ def test_a_tombstone_that_an_earlier_version_set_still_holds(store, clock) -> No
     assert people(store) == {handle("b")}
 
 
-def test_each_who_is_awaited_is_of_one_tenant_with_what_was_removed_of_them_and_when_last(
+def test_pending_erasures_are_per_tenant_with_removed_counts_and_last_time(
     store,
 ) -> None:
     later, same = WHEN + timedelta(hours=1), tombstone("bank", handle("a"))
@@ -93,27 +89,36 @@ def test_each_who_is_awaited_is_of_one_tenant_with_what_was_removed_of_them_and_
     store.put([Claim(id=f"{LATE}:shop:{same}0a0a:", tenant=LATE, incident="", at=WHEN)])
     store.refresh()
 
-    def told(one: Tombstone) -> tuple[object, ...]:
-        return one.tenant, one.mark, one.beginning, one.at, sorted(one.originals), len(one.claims)
+    def summarise(tombstone: Tombstone) -> tuple[object, ...]:
+        return (
+            tombstone.tenant,
+            tombstone.mark,
+            tombstone.beginning,
+            tombstone.at,
+            sorted(tombstone.originals),
+            len(tombstone.claims),
+        )
 
-    assert {told(one)[:3]: told(one)[3:] for one in find_expected(store)} == {
+    assert {
+        summarise(tombstone)[:3]: summarise(tombstone)[3:] for tombstone in find_expected(store)
+    } == {
         ("bank", same, handle("a")[:4]): (later, ["o:1", "o:2"], 3),
         ("bank", tombstone("bank", EVERYBODY), ""): (WHEN, [], 1),
         ("shop", same, "0a0a"): (WHEN, [], 1),
     }
 
 
-def test_an_erasure_says_what_it_removed_or_that_nothing_named_them(store, clock, context) -> None:
+def test_erasure_reports_what_it_removed_or_that_nothing_matched(store, clock, context) -> None:
     fold_all(store, clock, [finding("f", range(10), people="ab")])
 
-    def told(whom: str) -> list[tuple[str, int, str]]:
+    def list_removals(whom: str) -> list[tuple[str, int, str]]:
         order = Order("bank", handle(whom), WHEN)
-        return [(one.place, one.removed, one.stays) for one in _customer(context, store, order)][
-            :-1
-        ]
+        return [
+            (part.place, part.removed, part.stays) for part in _customer(context, store, order)
+        ][:-1]
 
-    assert told("nobody") == [("incident store", 0, "nothing there named this customer")]
-    assert told("a") == [("incident store, Exposure", 1, "")]
+    assert list_removals("nobody") == [("incident store", 0, "nothing there named this customer")]
+    assert list_removals("a") == [("incident store, Exposure", 1, "")]
     assert people(store) == {handle("b")}
 
 
@@ -128,7 +133,7 @@ def test_erasure_says_which_sealed_evidence_stays_and_until_when(
     assert "when alert looks for it, every hour" in late.stays
     assert (report.place, report.removed) == ("evidence", 0)
     assert report.stays.startswith("1 files of posts with many people stay")
-    whole = [one.place for one in _tenant(store, Order("bank", "", WHEN)) if one.removed]
+    whole = [part.place for part in _tenant(store, Order("bank", "", WHEN)) if part.removed]
     assert whole
     assert all(place.startswith("incident store, ") for place in whole)
     assert report.until == (head.sealed_at + timedelta(days=context.settings.evidence.days)).date()
@@ -136,11 +141,11 @@ def test_erasure_says_which_sealed_evidence_stays_and_until_when(
 
 @pytest.mark.parametrize("whom", [handle("a"), EVERYBODY])
 @pytest.mark.parametrize("kind", [Exposure, Background])
-def test_an_erasure_while_a_batch_is_written_holds(store, clock, whom: str, kind: type) -> None:
-    """The batch has read the tombstones already: it looks again when it has written."""
+def test_erasure_during_a_write_is_applied(store, clock, whom: str, kind: type) -> None:
+    """The batch has already read the erasure marks: it checks again after writing."""
 
     @contextlib.contextmanager
-    def erased_now() -> Iterator[None]:
+    def erase_now() -> Iterator[None]:
         set_tombstone(store, "bank", whom, WHEN)
         erase(store, "bank", handle("a"))
         yield
@@ -152,27 +157,27 @@ def test_an_erasure_while_a_batch_is_written_holds(store, clock, whom: str, kind
     )
     fold_all(store, clock, [plain.model_copy(update={"id": "before"})])
     assert store.count(kind, DocumentFilter({"subject": (handle("a"),)}))
-    replace(stage(store, clock), writing=erased_now).handle([record(plain)])
+    replace(stage(store, clock), writing=erase_now).handle([record(plain)])
     assert not store.count(kind, DocumentFilter({"subject": (handle("a"),)}))
 
 
-def erased(context, store, whom: str, now) -> None:
-    """What `ullage erase` does with the store."""
+def run_erasure(context, store, whom: str, now) -> None:
+    """Erase a customer or the tenant from the store, as `ullage erase` does."""
     order = Order("bank", whom, now)
     list(_customer(context, store, order) if whom else _tenant(store, order))
 
 
-def left(store, whom: str) -> list[str]:
-    """What the store still has of the customer, or the tenant."""
+def list_remaining(store, whom: str) -> list[str]:
+    """Return what the store still holds of a customer or, if `whom` is empty, of the tenant."""
     store.refresh()
     if whom:
         return [f"{kind}" for kind, text in everything(store).items() if whom in text]
     kinds = [kind for kind in CLASSES if "tenant" in kind.columns and kind is not Audit]
     return [
-        one.id
+        document.id
         for kind in kinds
-        for one in store.scroll(kind, DocumentFilter({"tenant": ("bank",)}))
-        if ":erased:" not in one.id
+        for document in store.scroll(kind, DocumentFilter({"tenant": ("bank",)}))
+        if ":erased:" not in document.id
     ]
 
 
@@ -183,8 +188,8 @@ PLAIN = finding("plain", people="a", fields=("PHONE",))
 LATE_WRITES = [*((GRAVE, at) for at in range(1, 6)), (PLAIN, 1)]
 
 
-def killed_at(store, clock, late, at):
-    """The store with the write at which folding `late` was killed still on its way."""
+def stall_write(store, clock, late, at):
+    """Return the store with one write of `late` still pending after its process was killed."""
     stalled = StallingStore(store, at)
     with pytest.raises(UnavailableError, match="killed"):
         fold_all(stalled, clock, [late])
@@ -194,34 +199,34 @@ def killed_at(store, clock, late, at):
 @on_server_too
 @pytest.mark.parametrize("whom", [handle("a"), EVERYBODY])
 @pytest.mark.parametrize(("late", "at"), LATE_WRITES)
-def test_a_write_that_arrives_after_the_erasure_is_removed_within_the_hour(
+def test_write_arriving_after_the_erasure_is_removed_within_the_hour(
     store, clock, context, whom, late, at
 ) -> None:
     """Whichever write of a killed process it was: a document that was not there is refused by no
     version.
     """
-    stalled, now = killed_at(store, clock, late, at), clock.as_clock().now()
-    erased(context, store, whom, now)
+    stalled, now = stall_write(store, clock, late, at), clock.as_clock().now()
+    run_erasure(context, store, whom, now)
     fold_all(store, clock, [late])
-    assert (left(store, whom), store.count(Original, DocumentFilter())) == ([], 0)
+    assert (list_remaining(store, whom), store.count(Original, DocumentFilter())) == ([], 0)
     stalled.arrive()
     clock.advance(3600)
     remove_late(store, context.trail(), clocks_at(clock.as_clock().now()))
-    assert (left(store, whom), store.count(Original, DocumentFilter())) == ([], 0)
+    assert (list_remaining(store, whom), store.count(Original, DocumentFilter())) == ([], 0)
 
 
 @on_server_too
 @pytest.mark.parametrize("whom", [handle("a"), EVERYBODY])
 @pytest.mark.parametrize(("late", "at"), LATE_WRITES)
-def test_alert_that_was_not_there_for_days_looks_once_more(
+def test_alert_checks_erasures_again_after_days_of_downtime(
     store, clock, context, whom, late, at
 ) -> None:
     """What was killed was the only one.
 
     What was seen since is of who is a customer, or a tenant, again: it stays.
     """
-    stalled, now = killed_at(store, clock, late, at), clock.as_clock().now()
-    erased(context, store, whom, now)
+    stalled, now = stall_write(store, clock, late, at), clock.as_clock().now()
+    run_erasure(context, store, whom, now)
     stalled.arrive()
     clock.advance(3 * 86400)
     days_after = clock.as_clock().now()
@@ -230,7 +235,7 @@ def test_alert_that_was_not_there_for_days_looks_once_more(
     remove_late(store, context.trail(), clocks_at(days_after))
     store.refresh()
     theirs = DocumentFilter({"subject": (whom,)} if whom else {})
-    assert [one.sightings for one in store.scroll(Exposure, theirs)] == [("since",)]
+    assert [exposure.sightings for exposure in store.scroll(Exposure, theirs)] == [("since",)]
     counted = [
         store.count(kind, where)
         for kind, where in ((Background, theirs), (Original, DocumentFilter()), (Claim, LOOKED_FOR))
@@ -239,32 +244,28 @@ def test_alert_that_was_not_there_for_days_looks_once_more(
 
 
 @on_server_too
-def test_what_was_removed_late_is_in_the_audit_log_without_a_handle_and_nobody_else_goes(
-    store, clock, context
-) -> None:
+def test_late_removal_is_audited_without_a_pseudonym(store, clock, context) -> None:
     stalled, now = StallingStore(store, 3), clock.as_clock().now()
     fold_all(store, clock, [finding("f", range(10), "bc")])
     with pytest.raises(UnavailableError, match="killed"):
         fold_all(stalled, clock, [finding("g", range(30, 50), "abd")])
-    erased(context, store, handle("a"), now)
+    run_erasure(context, store, handle("a"), now)
     assert stalled.arrive is not None
     assert remove_late(store, context.trail(), clocks_at(now)) == set()
     stalled.arrive()
     store.refresh()
-    assert people(store) == {handle(one) for one in "abcd"}
+    assert people(store) == {handle(name) for name in "abcd"}
     assert remove_late(store, context.trail(), clocks_at(now)) == {Exposure}
     store.refresh()
-    assert people(store) == {handle(one) for one in "bcd"}
+    assert people(store) == {handle(name) for name in "bcd"}
     (entry,) = [entry for _, entry in entries(context.data / AUDIT)]
     assert (entry.action, entry.actor, entry.tenant) == ("subject.erased", "alert", "bank")
     assert entry.object.endswith(": 1 that came after it are removed")
     assert handle("a") not in entry.model_dump_json()
 
 
-def test_after_a_day_nothing_more_is_looked_for_and_who_is_a_customer_again_stays(
-    store, clock, context
-) -> None:
-    erased(context, store, handle("a"), WHEN)
+def test_returning_customer_stays_after_the_day_of_checks(store, clock, context) -> None:
+    run_erasure(context, store, handle("a"), WHEN)
     back = finding(
         "back", range(10), people="a", capture={"fetched_at": WHEN + SETTLED + timedelta(seconds=1)}
     )

@@ -56,12 +56,12 @@ def incidents(store, clock) -> list[str]:
     return [A, B]
 
 
-def exported(store, form: str, *ids: str, **filters: str) -> str:
+def export_text(store, form: str, *ids: str, **filters: str) -> str:
     return "".join(format_named(form).write(chosen(store, ids, Filters(**filters))))
 
 
 def objects(store, *ids: str) -> dict[str, dict]:
-    return {o["id"]: o for o in json.loads(exported(store, "stix", *ids))["objects"]}
+    return {o["id"]: o for o in json.loads(export_text(store, "stix", *ids))["objects"]}
 
 
 def decide(store, clock, incident: str, status: str) -> None:
@@ -82,29 +82,27 @@ def decide(store, clock, incident: str, status: str) -> None:
 
 
 @pytest.mark.parametrize("form", names())
-def test_nobody_who_is_in_an_incident_is_in_an_export(store, incidents, form):
-    text = exported(store, form)
+def test_no_export_holds_an_identifier(store, incidents, form):
+    text = export_text(store, form)
     for person in (*range(30), *range(100, 103)):
         for secret in (handle(person), handle(f"{person}phone"), handle(f"{person}card")):
             assert secret not in text
-    for left in LEFT:
-        assert left not in text
+    for identifier in LEFT:
+        assert identifier not in text
     assert all(id_ in text for id_ in incidents)
 
 
 @pytest.mark.parametrize("form", names())
-def test_an_export_is_the_same_each_time_and_changes_with_the_incident(
-    store, clock, incidents, form
-):
-    first = exported(store, form)
-    assert exported(store, form) == first
+def test_export_changes_only_with_the_incident(store, clock, incidents, form):
+    first = export_text(store, form)
+    assert export_text(store, form) == first
     decide(store, clock, A, "confirmed")
-    assert exported(store, form) != first
+    assert export_text(store, form) != first
 
 
 @pytest.mark.parametrize("form", names())
-def test_no_incident_makes_an_export_that_is_still_whole(store, form):
-    text = exported(store, form)
+def test_export_without_incidents_is_well_formed(store, form):
+    text = export_text(store, form)
     assert {"csv": f"{BOM}{','.join(COLUMNS)}\r\n", "ecs": ""}.get(form, text) == text
     if form in ("misp", "stix"):
         json.loads(text)
@@ -115,11 +113,11 @@ def test_a_bundle_passes_the_validator_offline(store, incidents, monkeypatch):
     # it builds grammars for a second, which whoever only collects this would wait for
     import stix2validator
 
-    found = stix2validator.validate_string(
-        exported(store, "stix"), stix2validator.ValidationOptions(version="2.1")
+    report = stix2validator.validate_string(
+        export_text(store, "stix"), stix2validator.ValidationOptions(version="2.1")
     )
-    assert found.is_valid
-    assert {str(warning).split("{")[1][:3] for warning in found.warnings} == {"103"}, (
+    assert report.is_valid
+    assert {str(warning).split("{")[1][:3] for warning in report.warnings} == {"103"}, (
         "ids are version 5, on purpose"
     )
     assert all(
@@ -143,27 +141,27 @@ def test_a_second_bundle_is_a_new_version_of_the_same_objects(store, clock, inci
     assert "status:confirmed" in incident["labels"]
 
 
-def test_a_bundle_tells_where_and_how_often(store, incidents):
-    found = objects(store, A)
-    assert [o["value"] for o in found.values() if o["type"] == "url"] == [
+def test_bundle_has_addresses_and_sighting_counts(store, incidents):
+    bundle = objects(store, A)
+    assert [o["value"] for o in bundle.values() if o["type"] == "url"] == [
         "https://paste.example/1"
     ], "others were redacted"
-    sighting = next(o for o in found.values() if o["type"] == "sighting")
+    sighting = next(o for o in bundle.values() if o["type"] == "sighting")
     assert sighting["count"] == 3
-    assert found[sighting["sighting_of_ref"]]["external_references"][0]["external_id"] == A
-    assert [o for o in found.values() if o["type"] == "note"] == [], "reasons stay in the house"
+    assert bundle[sighting["sighting_of_ref"]]["external_references"][0]["external_id"] == A
+    assert [o for o in bundle.values() if o["type"] == "note"] == [], "reasons stay in the house"
     alone = [o for o in objects(store, B).values() if o["type"] == "sighting"]
     assert "observed_data_refs" not in alone[0]
 
 
-def test_misp_reads_its_events_and_knows_them_again(store, clock, incidents):
+def test_misp_reads_its_events_and_recognises_updates(store, clock, incidents):
     def events(*ids: str) -> dict[str, pymisp.MISPEvent]:
-        found = {}
-        for row in json.loads(exported(store, "misp", *ids))["response"]:
+        events_by_id = {}
+        for row in json.loads(export_text(store, "misp", *ids))["response"]:
             event = pymisp.MISPEvent()
             event.load(row)
-            found[event.info.split(":")[0]] = event
-        return found
+            events_by_id[event.info.split(":")[0]] = event
+        return events_by_id
 
     before = events()
     assert set(before) == {A, B}
@@ -184,10 +182,12 @@ def test_misp_reads_its_events_and_knows_them_again(store, clock, incidents):
     assert [a.uuid for a in after.attributes] == [a.uuid for a in event.attributes]
 
 
-def test_csv_has_a_line_an_incident_and_runs_nothing(store, incidents):
+def test_csv_has_one_line_per_incident_and_no_formula(store, incidents):
     rows = {
         row["incident"]: row
-        for row in csv.DictReader(io.StringIO(exported(store, "csv").removeprefix(BOM), newline=""))
+        for row in csv.DictReader(
+            io.StringIO(export_text(store, "csv").removeprefix(BOM), newline="")
+        )
     }
     assert set(rows) == {A, B}
     assert (rows[A]["customers"], rows[A]["sites"], rows[A]["status"]) == (
@@ -201,20 +201,20 @@ def test_csv_has_a_line_an_incident_and_runs_nothing(store, incidents):
 
 
 @given(st.text(max_size=20) | st.text(alphabet=f"{FORMULA};'a", max_size=9))
-def test_no_cell_begins_as_a_formula_whatever_parts_the_cells(text):
-    for one, whole in zip(inert(text).split(";"), text.split(";"), strict=True):
-        assert not one.startswith(tuple(FORMULA))
-        assert one in (whole, f"'{whole}")
+def test_no_cell_begins_as_a_formula_with_any_separator(text):
+    for cell, whole in zip(inert(text).split(";"), text.split(";"), strict=True):
+        assert not cell.startswith(tuple(FORMULA))
+        assert cell in (whole, f"'{whole}")
 
 
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠"])
-def test_each_sign_that_begins_a_formula_is_quoted(sign):
+def test_each_formula_prefix_is_quoted(sign):
     assert inert(f"{sign}1") == f"'{sign}1"
     assert inert(f"1{sign}") == f"1{sign}"
 
 
-def test_ecs_has_an_object_a_line_in_its_own_fields(store, clock, incidents):
-    lines = [json.loads(line) for line in exported(store, "ecs").splitlines()]
+def test_ecs_has_one_object_per_line(store, clock, incidents):
+    lines = [json.loads(line) for line in export_text(store, "ecs").splitlines()]
     event = next(line for line in lines if line["event"]["id"] == A)
     incident = store.get(Incident, A)
     assert event["event"]["kind"] == "alert"
@@ -252,11 +252,13 @@ def test_ecs_has_an_object_a_line_in_its_own_fields(store, clock, incidents):
     assert event["@timestamp"].endswith("Z")
 
 
-def test_filters_choose_and_names_are_taken_as_they_come(store, clock, incidents):
+def test_filters_select_and_ids_keep_their_order(store, clock, incidents):
     decide(store, clock, B, "confirmed")
-    assert [one.incident.id for one in chosen(store, [B, A, B], Filters())] == [B, A]
-    assert [one.incident.id for one in chosen(store, [], Filters(status="confirmed"))] == [B]
-    assert [one.incident.id for one in chosen(store, [], Filters(tenant="shop"))] == []
+    assert [exported.incident.id for exported in chosen(store, [B, A, B], Filters())] == [B, A]
+    assert [
+        exported.incident.id for exported in chosen(store, [], Filters(status="confirmed"))
+    ] == [B]
+    assert [exported.incident.id for exported in chosen(store, [], Filters(tenant="shop"))] == []
     with pytest.raises(QueryError, match="1 of these incidents do not exist"):
         list(chosen(store, [A, "INC-NOBODY"], Filters()))
 
@@ -266,7 +268,7 @@ def test_all_pages_of_a_long_list_are_exported(store, clock, monkeypatch):
     fold_all(
         store, clock, [finding(f"f{n}", range(n * 10, n * 10 + 10), people=(n,)) for n in range(8)]
     )
-    assert len({one.incident.id for one in chosen(store, [], Filters())}) == 8
+    assert len({exported.incident.id for exported in chosen(store, [], Filters())}) == 8
 
 
 def test_modified_is_the_last_change_by_a_finding_or_a_person(store, clock, incidents):
@@ -276,19 +278,19 @@ def test_modified_is_the_last_change_by_a_finding_or_a_person(store, clock, inci
     assert next(chosen(store, [A], Filters())).modified == before + timedelta(seconds=60)
 
 
-def test_what_is_still_readable_as_an_identifier_is_left_out(store, incidents):
-    for one in chosen(store, incidents, Filters()):
-        for seen in one.seen:
-            assert not identifier_in(seen.title)
-            assert not identifier_in(seen.address, numbers=False)
-            assert "<" not in seen.address
+def test_readable_identifiers_are_left_out(store, incidents):
+    for exported in chosen(store, incidents, Filters()):
+        for sighting in exported.seen:
+            assert not identifier_in(sighting.title)
+            assert not identifier_in(sighting.address, numbers=False)
+            assert "<" not in sighting.address
 
 
-def test_a_missing_library_is_told_in_one_line_with_what_to_install(store, incidents, monkeypatch):
+def test_missing_library_is_reported_with_what_to_install(store, incidents, monkeypatch):
     monkeypatch.setitem(sys.modules, "stix2", None)
     monkeypatch.delitem(sys.modules, "alerts.cases.exports.stix", raising=False)
     with pytest.raises(ConfigError, match=r"this format needs stix2: install ullage\[export\]"):
-        exported(store, "stix")
+        export_text(store, "stix")
     with pytest.raises(QueryError, match=f"unknown format: use {', '.join(names())}"):
         format_named("xml")
 
@@ -311,20 +313,20 @@ def test_the_command_writes_a_private_file_and_an_audit_entry(data, incidents, t
 
 
 @pytest.mark.parametrize("form", names())
-def test_an_export_of_nothing_says_that_nothing_was_collected(data, form):
+def test_empty_export_says_that_nothing_was_collected(data, form):
     (data / "ullage.toml").write_text("metrics = false\n[tenants.bank]\n")
-    done = CliRunner().invoke(app, ["--data", str(data), "incidents", "export", "--format", form])
-    assert done.exit_code == Exit.NO_VERDICT
-    assert done.stderr.startswith(
+    result = CliRunner().invoke(app, ["--data", str(data), "incidents", "export", "--format", form])
+    assert result.exit_code == Exit.NO_VERDICT
+    assert result.stderr.startswith(
         "0 incidents; nothing was collected: alert has received no heartbeat"
     )
 
 
 @pytest.mark.parametrize("form", names())
-def test_the_api_hands_out_the_same(store, incidents, browser, form):
+def test_api_exports_the_same_text(store, incidents, browser, form):
     answer = browser.get(f"/v1/export/{form}?id={A}")
     assert answer.status_code == 200
-    assert answer.text == exported(store, form, A)
+    assert answer.text == export_text(store, form, A)
     assert answer.headers["content-type"] == format_named(form).MEDIA
     document = browser.get("/v1/openapi.json").json()["paths"]["/v1/export/{form}"]["get"]
     assert format_named(form).MEDIA.partition(";")[0] in document["responses"]["200"]["content"]
@@ -341,7 +343,7 @@ def test_pages_lead_to_the_export_of_what_they_show_and_no_other_site_does(incid
         assert browser.get(link, headers={"sec-fetch-site": site}).status_code == 403
 
 
-def test_the_api_refuses_what_is_no_format(browser):
+def test_unknown_format_is_rejected(browser):
     assert browser.get("/v1/export/xml").status_code == 400
     assert browser.get("/v1/export/csv?severity=awful").status_code == 400
     assert browser.get("/v1/export/csv?id=INC-NOBODY").status_code == 400

@@ -37,7 +37,7 @@ PHONE, ID, CARD, EMAIL = "13800138000", "11010519491231002X", "6200000000000005"
         ("1" * 100_000, []),
     ],
 )
-def test_a_value_is_read_as_what_it_can_be(typed, kinds):
+def test_value_is_read_as_every_possible_kind(typed, kinds):
     assert [kind for kind, _ in readings(Secret(typed))] == kinds
 
 
@@ -52,7 +52,7 @@ def test_a_value_is_read_as_what_it_can_be(typed, kinds):
         ("INC-ABCDEFGHIJ", ""), ("10w", ""),
     ],
 )  # fmt: skip
-def test_words_that_hold_an_identifier_are_known(text, what):
+def test_words_with_an_identifier_are_detected(text, what):
     assert identifier_in(text) == what
 
 
@@ -73,16 +73,18 @@ def leak(
     tenant: str = "bank",
     epoch: int = 1,
 ):
-    """A finding whose match carries the tag that match would have computed, by the convention of
-    DESIGN 4.
-    """
+    """Store a finding whose match carries the index tag that match would compute."""
     key = derive_key(lookup.keys.read(f"{tenant}/index-{epoch}.key"), "index", tenant, kind, form)
-    found = match(
+    leak_match = match(
         kind=kind, form=form, subject=handle(name), index_tag=Cmac(key).one(text.encode()).hex()
     )
-    told = finding(name, [f"{name}{n}" for n in range(10)], tenant=tenant, index_epoch=epoch)
+    leak_finding = finding(
+        name, [f"{name}{n}" for n in range(10)], tenant=tenant, index_epoch=epoch
+    )
     return fold_all(
-        lookup.store, clock, [told.model_copy(update={"matches": (found,), "alarm": False})]
+        lookup.store,
+        clock,
+        [leak_finding.model_copy(update={"matches": (leak_match,), "alarm": False})],
     )
 
 
@@ -119,7 +121,7 @@ FORMS = [
 @pytest.mark.parametrize(
     ("kind", "typed", "form", "text"), [(k, t, *one) for k, t, _, many in FORMS for one in many]
 )
-def test_a_person_is_found_in_every_form(lookup, clock, kind, typed, form, text):
+def test_person_is_found_in_every_form_of_a_value(lookup, clock, kind, typed, form, text):
     leak(lookup, clock, "a", text, kind, form)
     answer = ask(lookup, f" {typed} ")
     assert kind in answer.kinds
@@ -128,7 +130,7 @@ def test_a_person_is_found_in_every_form(lookup, clock, kind, typed, form, text)
     ]
 
 
-def test_somebody_else_is_not_found(lookup, clock):
+def test_other_person_is_not_found(lookup, clock):
     leak(lookup, clock, "a", PHONE)
     leak(lookup, clock, "b", "13900139000", tenant="shop")
     assert ask(lookup, "13800138001").found == ()
@@ -136,7 +138,7 @@ def test_somebody_else_is_not_found(lookup, clock):
     assert ask(lookup, "no identifier").kinds == ()
 
 
-def test_without_any_key_nobody_is_said_not_to_be_found(lookup):
+def test_without_a_key_nobody_is_reported_as_not_found(lookup):
     for tenant in ("bank", "shop"):
         lookup.keys.destroy(f"{tenant}/index-1.key")
     with pytest.raises(ConfigError, match="no index key here"):
@@ -144,7 +146,7 @@ def test_without_any_key_nobody_is_said_not_to_be_found(lookup):
     assert ask(lookup, "no identifier").kinds == ()
 
 
-def test_every_tenant_with_a_key_and_every_live_epoch_is_asked(lookup, clock, context):
+def test_every_tenant_and_live_key_generation_is_searched(lookup, clock, context):
     context.keys.make("bank/index-2.key")
     leak(lookup, clock, "old", PHONE, epoch=1)
     clock.advance(60)
@@ -172,7 +174,7 @@ def test_tags_of_one_value_differ_by_tenant_kind_and_form():
     assert len(set(tags)) == len(tags) == 2 * (13 + 1)
 
 
-def test_a_question_is_recorded_before_it_is_answered_and_without_the_value(lookup, clock, data):
+def test_lookup_is_audited_first_and_without_the_value(lookup, clock, data):
     leak(lookup, clock, "a", PHONE)
     ask(lookup, PHONE)
     ask(lookup, "no such value")
@@ -187,7 +189,7 @@ def test_a_question_is_recorded_before_it_is_answered_and_without_the_value(look
         assert form.encode() not in stored
 
 
-def test_without_a_record_there_is_no_answer(lookup, clock, monkeypatch):
+def test_lookup_without_an_audit_entry_is_not_answered(lookup, clock, monkeypatch):
     leak(lookup, clock, "a", PHONE)
 
     def full(_):

@@ -32,7 +32,7 @@ NOBODY = "0" * 32
 def engine(desk, accounts):
     """Asks as the risk engine of some tenants: `engine(["bank"])`."""
 
-    def of(tenants=("bank",)):
+    def engine_for(tenants=("bank",)):
         secret = accounts.add_token(
             "engine", ["exposure.ask"], tenants, purpose="risk_engine", days=1, by="test"
         )[1]
@@ -41,7 +41,7 @@ def engine(desk, accounts):
             "POST", "/v1/exposure", json=asked, headers=asks
         )
 
-    return of
+    return engine_for
 
 
 def tag_of(context, phone: str = PHONE, tenant: str = "bank") -> str:
@@ -49,11 +49,11 @@ def tag_of(context, phone: str = PHONE, tenant: str = "bank") -> str:
 
 
 def entries(context, action: str):
-    return [one for _, one in audit.entries(context.data / "audit") if one.action == action]
+    return [entry for _, entry in audit.entries(context.data / "audit") if entry.action == action]
 
 
 @on_server_too
-def test_an_exposed_customer_is_told_of_in_kinds_scam_risk_and_reasons(
+def test_exposed_customer_is_described_by_kinds_risk_and_reasons(
     leaked, engine, context, store
 ) -> None:
     answer = engine()(pseudonyms=[handle("a")], keyed_hashes=[tag_of(context)])
@@ -73,14 +73,14 @@ def test_an_exposed_customer_is_told_of_in_kinds_scam_risk_and_reasons(
     assert len(by_handle["why"]) == 4
 
 
-def test_no_site_no_case_and_no_number_of_others_is_told(leaked, engine, context, store) -> None:
+def test_answer_reveals_no_site_case_or_other_customer(leaked, engine, context, store) -> None:
     (exposure,) = store.scroll(Exposure, DocumentFilter())
     text = engine()(pseudonyms=[handle("a")], keyed_hashes=[tag_of(context)]).text
     for secret in (leaked, "paste", "四件套", "内料", *exposure.sites, "sighting", "tenant"):
         assert secret not in text
 
 
-def test_the_answer_says_what_it_is_for_and_until_when(leaked, engine, clock) -> None:
+def test_answer_has_purpose_and_expiry(leaked, engine, clock) -> None:
     answer = engine()(pseudonyms=[handle("a")]).json()
     terms = answer["terms"]
     assert (terms["decides_alone"], terms["purpose"], terms["not_for"]) == (
@@ -98,7 +98,7 @@ def test_the_answer_says_what_it_is_for_and_until_when(leaked, engine, clock) ->
     assert "1803.11052" in answer["formula"]["source"]
 
 
-def test_risk_falls_until_exposures_are_no_longer_kept(leaked, engine, clock) -> None:
+def test_risk_decays_with_retention(leaked, engine, clock) -> None:
     ask, risks = engine(), []
     for hours in (0, 20):
         clock.advance(hours * 3600)
@@ -108,21 +108,23 @@ def test_risk_falls_until_exposures_are_no_longer_kept(leaked, engine, clock) ->
     assert all(decayed(60, age, 180) >= decayed(60, age + 1, 180) for age in range(200))
 
 
-def test_silence_says_what_it_is_worth(leaked, engine, context, store, clock) -> None:
+def test_not_found_says_how_far_it_can_be_trusted(leaked, engine, context, store, clock) -> None:
     """`not_exposed` takes a list on which somebody is, and that all was read; a handle is on no
     list that can be asked.
     """
-    known, strange = tag_of(context, "13900139000"), tag_of(context, "13700137000")
+    enrolled_tag, strange = tag_of(context, "13900139000"), tag_of(context, "13700137000")
     ask = engine()
 
     def states() -> list[str]:
         return [
-            one["state"]
-            for one in ask(pseudonyms=[NOBODY], keyed_hashes=[known, strange]).json()["items"]
+            item["state"]
+            for item in ask(pseudonyms=[NOBODY], keyed_hashes=[enrolled_tag, strange]).json()[
+                "items"
+            ]
         ]
 
     assert states() == ["not_found"] * 3
-    enrol(context, [known])
+    enrol(context, [enrolled_tag])
     assert states() == ["not_found", "not_exposed", "unknown"]
     HeartbeatRecorder(store, clock.as_clock())(beat(clock, {"unreachable": 1}))
     assert states() == ["not_found", "not_found", "unknown"]
@@ -138,7 +140,7 @@ def beat(clock, sites) -> Heartbeat:
 
 
 def enrol(context, tags) -> None:
-    """A list of what is recorded, with these tags of `bank`."""
+    """Write a customer registry of `bank` with these tags."""
     import numpy as np
 
     now = context.clock.now()
@@ -155,7 +157,7 @@ def enrol(context, tags) -> None:
     )
 
 
-def test_what_a_person_found_to_be_no_leak_is_no_exposure(leaked, engine, browser) -> None:
+def test_false_positive_is_no_exposure(leaked, engine, browser) -> None:
     browser.post(
         f"/incidents/{leaked}/decisions",
         {"status": "excused", "reason": "chance", "days": "30", "note": "", "token": "0" * 16},
@@ -177,7 +179,7 @@ def test_what_a_person_found_to_be_no_leak_is_no_exposure(leaked, engine, browse
         {"pseudonyms": [NOBODY], "value": PHONE},
     ],
 )
-def test_an_identifier_is_refused_and_not_repeated(desk, engine, context, asked) -> None:
+def test_identifier_is_rejected_and_not_echoed(desk, engine, context, asked) -> None:
     answer = engine()(**asked)
     assert answer.status_code == 400
     for secret in (PHONE, "11010519491231002X", "test@example.com"):
@@ -186,14 +188,14 @@ def test_an_identifier_is_refused_and_not_repeated(desk, engine, context, asked)
     assert entries(context, "exposure") == []
 
 
-def test_a_thousand_are_asked_at_once_and_no_body_is_larger(leaked, engine, context) -> None:
+def test_request_takes_at_most_a_thousand_customers(leaked, engine, context) -> None:
     ask = engine()
     answer = ask(pseudonyms=[f"{n:032x}" for n in range(999)] + [handle("a")])
-    assert [one["state"] for one in answer.json()["items"]] == ["not_found"] * 999 + ["exposed"]
+    assert [item["state"] for item in answer.json()["items"]] == ["not_found"] * 999 + ["exposed"]
     assert ask(pseudonyms=["0" * MOST_BYTES]).status_code == 413
 
 
-def test_a_call_is_one_entry_in_the_audit_log_with_counts_alone(leaked, engine, context) -> None:
+def test_call_is_audited_once_with_counts_only(leaked, engine, context) -> None:
     engine()(pseudonyms=[handle("a"), NOBODY], keyed_hashes=[tag_of(context)])
     (entry,) = entries(context, "exposure")
     assert (entry.actor, entry.tenant, entry.object) == (
@@ -203,22 +205,26 @@ def test_a_call_is_one_entry_in_the_audit_log_with_counts_alone(leaked, engine, 
     )
 
 
-def test_another_tenants_customers_are_not_found(leaked, engine, context, store, clock) -> None:
+def test_customers_of_another_tenant_are_not_found(leaked, engine, context, store, clock) -> None:
     keys.make_tenant(context.keys, "zetalend")
-    told = finding(
+    foreign_leak = finding(
         "z", range(20, 30), tenant="zetalend", site="board", capture={"title": "内料 四件套"}
     )
     tag = tag_of(context, tenant="zetalend")
-    found = match(subject=handle("z"), index_tag=tag)
-    fold_all(store, clock, [told.model_copy(update={"matches": (found,), "alarm": False})])
+    foreign_match = match(subject=handle("z"), index_tag=tag)
+    fold_all(
+        store,
+        clock,
+        [foreign_leak.model_copy(update={"matches": (foreign_match,), "alarm": False})],
+    )
     states = lambda ask: [  # noqa: E731
-        one["state"] for one in ask(pseudonyms=[handle("z")], keyed_hashes=[tag]).json()["items"]
+        item["state"] for item in ask(pseudonyms=[handle("z")], keyed_hashes=[tag]).json()["items"]
     ]
     assert states(engine()) == ["not_found", "not_found"]
     assert states(engine(["zetalend"])) == states(engine(["*"])) == ["exposed", "exposed"]
 
 
-def test_nobody_else_may_ask(leaked, desk, browser, accounts) -> None:
+def test_only_risk_engines_may_ask(leaked, desk, browser, accounts) -> None:
     assert browser.ask("POST", "/v1/exposure", json={"pseudonyms": [NOBODY]}).status_code == 403
     for scope, purpose in (
         (["exposure.ask"], "marketing"),
@@ -232,7 +238,7 @@ def test_nobody_else_may_ask(leaked, desk, browser, accounts) -> None:
         )
 
 
-def test_a_token_whose_purpose_was_changed_in_the_file_may_not_ask(leaked, desk, accounts) -> None:
+def test_token_with_an_edited_purpose_is_rejected(leaked, desk, accounts) -> None:
     secret = accounts.add_token(
         "engine", ["exposure.ask"], ["bank"], purpose="risk_engine", days=1, by="test"
     )[1]
@@ -249,30 +255,30 @@ def test_a_token_whose_purpose_was_changed_in_the_file_may_not_ask(leaked, desk,
 def test_batched_answers_are_per_tenant_and_a_damaged_list_fails_only_its_callers(
     leaked, context, store
 ) -> None:
-    lists, known = list_index.EnrolledLists(context.data, context.keys), tag_of(context)
+    lists, enrolled_tag = list_index.EnrolledLists(context.data, context.keys), tag_of(context)
     lookup = Lookup(store, context.keys, ("bank", "shop"), context.clock, context.trail(), lists)
-    enrol(context, [known])
+    enrol(context, [enrolled_tag])
     listed = list_index.path_of(context.data, "bank")
     listed.write_bytes(listed.read_bytes()[:-1])
     bank, shop = (
         replace(lookup, store=StoreWithin(store, frozenset({t})), among=frozenset({t}))
         for t in ("bank", "shop")
     )
-    asked = [
+    queries = [
         ExposureQuery(bank, [NOBODY], [], "one"),
         ExposureQuery(shop, [handle("a")], [], "two"),
         ExposureQuery(bank, [], [tag_of(context, "13700137000")], "three"),
-        ExposureQuery(bank, [handle("a")], [known], "four"),
+        ExposureQuery(bank, [handle("a")], [enrolled_tag], "four"),
     ]
-    answers = screened(asked, context.trail(), 180.0)
+    answers = screened(queries, context.trail(), 180.0)
     states = [
-        type(one) if isinstance(one, Exception) else [item.state for item in one.items]
-        for one in answers
+        type(outcome) if isinstance(outcome, Exception) else [item.state for item in outcome.items]
+        for outcome in answers
     ]
     assert states == [["not_found"], ["not_found"], CorruptError, ["exposed", "exposed"]]
     noted = [
-        (one.actor, one.tenant, one.object.partition(": ")[2])
-        for one in entries(context, "exposure")
+        (outcome.actor, outcome.tenant, outcome.object.partition(": ")[2])
+        for outcome in entries(context, "exposure")
     ]
     assert noted == [
         ("one", "bank", "0 exposed"),

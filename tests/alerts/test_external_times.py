@@ -44,7 +44,7 @@ MOMENTS = st.datetimes(timezones=OFFSETS)
 
 
 def is_safe(moment: datetime) -> bool:
-    """Whether no zone and no sum of days leads beyond what there is."""
+    """Return whether every zone and any 36,500 days can be added to `moment`."""
     shown = [
         moment.astimezone(zone).isoformat()
         for zone in (*ZONES, timezone(timedelta(hours=-23, minutes=-59)))
@@ -61,14 +61,14 @@ def is_safe(moment: datetime) -> bool:
 @example(datetime.max.replace(tzinfo=timezone(-timedelta(minutes=1439))))
 @example(EARLIEST)
 @example(LATEST - timedelta(microseconds=1))
-def test_what_is_in_range_is_safe_in_every_zone(moment):
-    known = in_range(moment)
-    assert known in (None, moment)
-    assert known is None or is_safe(known)
+def test_time_in_range_is_safe_in_every_zone(moment):
+    accepted = in_range(moment)
+    assert accepted in (None, moment)
+    assert accepted is None or is_safe(accepted)
 
 
 @pytest.mark.parametrize("text", EXTREME)
-def test_what_is_out_of_range_is_not_known(text):
+def test_time_out_of_range_is_unknown(text):
     assert in_range(datetime.fromisoformat(text)) is None
     assert DateFormats().parse(text, NOW) is None
 
@@ -79,18 +79,18 @@ def test_what_is_out_of_range_is_not_known(text):
     )
 )
 @example(FIRST)
-def test_a_line_of_a_collector_has_a_safe_time_or_none(given_):
+def test_collector_line_has_a_safe_time_or_none(given_):
     line = json.dumps({"site": "paste", "text": "x", "published_at": given_}).encode()
     try:
-        (made,) = captures_of(read_line(line), {}, FrontierCipher(bytes(32)), NOW)
+        (parsed,) = captures_of(read_line(line), {}, FrontierCipher(bytes(32)), NOW)
     except RecordError:
         return
-    read = Capture.decode(made.encode(), CAPTURE_SCHEMA)
+    read = Capture.decode(parsed.encode(), CAPTURE_SCHEMA)
     assert read.published_at is None or is_safe(read.published_at)
 
 
 @given(MOMENTS)
-def test_a_date_that_a_site_writes_is_safe_or_none(moment):
+def test_site_date_is_safe_or_none(moment):
     for text in (
         moment.isoformat(),
         f"{moment:%Y-%m-%d %H:%M}",
@@ -103,7 +103,7 @@ def test_a_date_that_a_site_writes_is_safe_or_none(moment):
 
 
 @pytest.mark.parametrize("text", EXTREME)
-def test_a_record_with_such_a_time_has_none_and_one_that_needs_it_is_refused(text):
+def test_record_with_an_unsafe_time_drops_it_or_is_rejected(text):
     when = datetime.fromisoformat(text)
     aware = when if when.tzinfo else when.replace(tzinfo=UTC)
     assert (
@@ -114,11 +114,11 @@ def test_a_record_with_such_a_time_has_none_and_one_that_needs_it_is_refused(tex
     )
     with pytest.raises(RecordError):
         Capture.decode(capture().model_copy(update={"fetched_at": aware}).encode(), CAPTURE_SCHEMA)
-    found = finding("f", range(10))
-    told = found.model_copy(
-        update={"capture": found.capture.model_copy(update={"published_at": aware})}
+    plain = finding("f", range(10))
+    dated = plain.model_copy(
+        update={"capture": plain.capture.model_copy(update={"published_at": aware})}
     )
-    assert Finding.decode(told.encode(), FINDING_SCHEMA).capture.published_at is None
+    assert Finding.decode(dated.encode(), FINDING_SCHEMA).capture.published_at is None
 
 
 @given(
@@ -130,7 +130,7 @@ def test_a_record_with_such_a_time_has_none_and_one_that_needs_it_is_refused(tex
 )
 @example(FIRST)
 @example("9999-12-31T23:59:59")
-def test_what_a_person_types_is_safe_or_refused(typed):
+def test_typed_time_is_safe_or_rejected(typed):
     for zone in (UTC, ZoneInfo("Asia/Shanghai"), ZoneInfo("Pacific/Kiritimati")):
         for read in (
             partial(moment_typed, typed, zone, NOW),
@@ -142,8 +142,8 @@ def test_what_a_person_types_is_safe_or_refused(typed):
 
 
 @pytest.fixture
-def stored(store, clock) -> str:
-    """An incident as a version stored it that looked at no times."""
+def legacy_incident(store, clock) -> str:
+    """Store an incident as a version without time checks wrote it."""
     fold_all(store, clock, [finding("f", range(10), people="a")])
     id_ = incident_id("f")
     for kind, of in ((Incident, id_), (Sighting, "f")):
@@ -154,19 +154,23 @@ def stored(store, clock) -> str:
     return id_
 
 
-def test_every_page_shows_what_was_stored_before_and_takes_any_time_in_an_address(
-    stored, desk, browser
+def test_pages_show_legacy_incidents_and_accept_any_time_in_addresses(
+    legacy_incident, desk, browser
 ):
     tried = 0
     for route, method, kind in calls(desk):
         if method != "GET" or needed(route) <= {ANYBODY} or kind not in ("", "incidents"):
             continue
-        path = route.path.replace("{id_}", stored)
+        path = route.path.replace("{id_}", legacy_incident)
         if "{" in path:
             continue
         assert browser.get(path).status_code < 500, path
         names = {param.alias for param in route.dependant.query_params}
-        names |= {param.alias for one in route.dependant.dependencies for param in one.query_params}
+        names |= {
+            param.alias
+            for dependency in route.dependant.dependencies
+            for param in dependency.query_params
+        }
         for name in sorted(
             names
             & {"since", "until", "day", "month", "at", "from", "to", "after", "before", "when"}
@@ -179,17 +183,22 @@ def test_every_page_shows_what_was_stored_before_and_takes_any_time_in_an_addres
 
 
 @pytest.mark.parametrize("text", EXTREME)
-def test_no_program_and_no_form_has_such_a_time_stored(stored, browser, store, text):
+def test_unsafe_time_is_never_stored(legacy_incident, browser, store, text):
     form = {"status": "due", "due": text, "token": "0" * 16}
-    assert browser.post(f"/incidents/{stored}/decisions", form).status_code == 400
-    outcome = {"incident": stored, "pseudonym": handle("a"), "outcome": "loss", "when": text}
+    assert browser.post(f"/incidents/{legacy_incident}/decisions", form).status_code == 400
+    outcome = {
+        "incident": legacy_incident,
+        "pseudonym": handle("a"),
+        "outcome": "loss",
+        "when": text,
+    }
     assert browser.ask(
         "POST", "/v1/outcomes", json=outcome, headers={"sec-fetch-site": "same-origin"}
     ).status_code in (400, 422)
     assert store.count(Decision, DocumentFilter()) == 0
 
 
-def test_a_decision_that_was_stored_with_such_a_time_is_read_without_it(store, context, clock):
+def test_stored_decision_with_an_unsafe_time_is_read_without_it(store, context, clock):
     store.put([Decision(id="INC-A:1", tenant="bank", incident="INC-A", at=NOW, by="Li",
         status="note", act="due",
                         until=datetime.fromisoformat(FIRST))])  # fmt: skip

@@ -19,18 +19,18 @@ def bytes_of(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-def verified(jws: str, key: dict) -> dict:
-    """What an event says, if `key` has signed it."""
-    head, said, signature = jws.split(".")
+def verify_event(jws: str, key: dict) -> dict:
+    """Return the payload of an event that `key` signed."""
+    head, payload, signature = jws.split(".")
     Ed25519PublicKey.from_public_bytes(bytes_of(key["x"])).verify(
-        bytes_of(signature), f"{head}.{said}".encode()
+        bytes_of(signature), f"{head}.{payload}".encode()
     )
     assert json.loads(bytes_of(head)) == {
         "alg": "EdDSA",
         "kid": key["kid"],
         "typ": "ullage-event+json",
     }
-    return json.loads(bytes_of(said))
+    return json.loads(bytes_of(payload))
 
 
 class Follower:
@@ -44,12 +44,12 @@ class Follower:
         fresh = []
         while True:
             answer = self.who.get(f"/v1/events?after={self.after}&limit={limit}").json()
-            fresh += [verified(jws, self.key) for jws in answer["items"]]
+            fresh += [verify_event(jws, self.key) for jws in answer["items"]]
             self.after = answer["after"]
             if not answer["more"]:
                 break
         self.seen += fresh
-        return [(one["type"], one["what"]) for one in fresh]
+        return [(event["type"], event["what"]) for event in fresh]
 
 
 @pytest.fixture
@@ -86,13 +86,13 @@ def test_every_change_of_an_incident_is_one_event(leaked, follower, browser, sto
         decide(browser, leaked, n, **typed)
         assert follower.read() == [event]
         assert follower.read() == []
-    assert [one["n"] for one in follower.seen] == list(range(1, len(follower.seen) + 1))
-    assert {one["incident"] for one in follower.seen} == {leaked}
+    assert [feed_event["n"] for feed_event in follower.seen] == list(
+        range(1, len(follower.seen) + 1)
+    )
+    assert {feed_event["incident"] for feed_event in follower.seen} == {leaked}
 
 
-def test_nothing_comes_before_the_event_that_opened_its_incident(
-    leaked, follower, store, clock
-) -> None:
+def test_first_event_of_an_incident_is_its_opening(leaked, follower, store, clock) -> None:
     """Alert writes a sighting before the incident, and a server shows the one it was asked to
     refresh before the other.
     """
@@ -116,7 +116,7 @@ def test_nothing_comes_before_the_event_that_opened_its_incident(
     assert follower.read() == [("decided", "confirmed")]
 
 
-def test_pages_of_any_size_give_the_same_events(leaked, browser, store, clock) -> None:
+def test_page_size_does_not_change_the_events(leaked, browser, store, clock) -> None:
     fold_all(
         store,
         clock,
@@ -126,44 +126,40 @@ def test_pages_of_any_size_give_the_same_events(leaked, browser, store, clock) -
     for limit in (1, 3, 500):
         follower = Follower(browser)
         follower.read(limit)
-        runs.append([one["id"] for one in follower.seen])
+        runs.append([event["id"] for event in follower.seen])
     assert runs[0] == runs[1] == runs[2]
     facts = sum(store.count(kind, DocumentFilter()) for kind in (Incident, Sighting, Decision))
     assert len(runs[0]) == len(set(runs[0])) == facts
 
 
 @pytest.mark.parametrize("late", [timedelta(minutes=5), timedelta(hours=9), timedelta(days=20)])
-def test_what_is_written_late_is_not_left_out(
-    leaked, follower, store, clock, context, late
-) -> None:
+def test_late_write_is_not_left_out(leaked, follower, store, clock, context, late) -> None:
     """A decision that a store takes long after its time, as after an outage, comes behind what
     was read.
     """
     follower.read()
     now = clock.as_clock().now()
-    made = [
+    decisions = [
         Decision(id=f"{leaked}:{n}", tenant="bank", incident=leaked, at=at, by="Li", status=status)
         for n, (at, status) in enumerate([(now, "acknowledged"), (now - late, "confirmed")])
     ]
-    store.create(made[:1])
+    store.create(decisions[:1])
     assert follower.read() == [("acknowledged", "")]
-    store.create(made[1:])
+    store.create(decisions[1:])
     assert follower.read() == [("decided", "confirmed")]
     assert follower.read() == []
 
 
-def test_what_takes_the_place_of_another_is_an_event_and_hides_none(
-    leaked, store, context, clock
-) -> None:
+def test_replaced_document_is_an_event_and_hides_none(leaked, store, context, clock) -> None:
     """A whole finding replaces the incomplete one of its capture, at the same time: the store
     counts as many as before.
     """
     feed, marks = EventFeed(context.data, store, context.keys, context.clock), [""]
 
     def read() -> list[str]:
-        found = feed.page(None, marks[-1], 500)
-        marks.append(found.after)
-        return [verified(jws, feed.public_key())["type"] for jws in found.items]
+        feed_page = feed.page(None, marks[-1], 500)
+        marks.append(feed_page.after)
+        return [verify_event(jws, feed.public_key())["type"] for jws in feed_page.items]
 
     def replace(old: str, new: str) -> None:
         (sighting,) = store.mget(Sighting, [old]).values()
@@ -196,41 +192,42 @@ def test_what_takes_the_place_of_another_is_an_event_and_hides_none(
     replace("whole", "again")
     decide("two")
     clock.advance(60)
-    assert "decided" in (seen := read())
+    assert "decided" in (first_types := read())
     clock.advance(3600)
-    assert sorted([*seen, *read()]) == ["decided", "grew"]
+    assert sorted([*first_types, *read()]) == ["decided", "grew"]
     assert read() == []
 
 
-def test_an_event_that_was_changed_is_not_signed(leaked, follower, browser) -> None:
+def test_changed_event_fails_verification(leaked, follower, browser) -> None:
     jws = browser.get("/v1/events").json()["items"][0]
-    head, said, signature = jws.split(".")
-    other = {**json.loads(bytes_of(said)), "type": "closed"}
-    forged = base64.urlsafe_b64encode(json.dumps(other).encode()).decode().rstrip("=")
+    head, payload, signature = jws.split(".")
+    changed = {**json.loads(bytes_of(payload)), "type": "closed"}
+    forged = base64.urlsafe_b64encode(json.dumps(changed).encode()).decode().rstrip("=")
     with pytest.raises(InvalidSignature):
-        verified(f"{head}.{forged}.{signature}", follower.key)
+        verify_event(f"{head}.{forged}.{signature}", follower.key)
 
 
-def test_each_tenant_has_numbers_of_its_own_and_sees_its_own_alone(
-    leaked, log_in, store, clock
-) -> None:
+def test_each_tenant_has_its_own_numbers_and_events(leaked, log_in, store, clock) -> None:
     fold_all(
         store, clock, [finding("z", range(20, 30), people="z", tenant="zetalend", site="board")]
     )
     for tenant in ("bank", "zetalend"):
         follower = Follower(log_in("analyst", tenants=[tenant]))
         follower.read()
-        assert [(one["tenant"], one["n"]) for one in follower.seen] == [(tenant, 1), (tenant, 2)]
+        assert [(event["tenant"], event["n"]) for event in follower.seen] == [
+            (tenant, 1),
+            (tenant, 2),
+        ]
 
 
-def test_a_mark_of_another_log_is_refused_and_ids_stay(
+def test_cursor_of_another_log_is_rejected_and_ids_are_stable(
     leaked, follower, browser, store, context, clock
 ) -> None:
     follower.read()
-    other = EventFeed(context.data / "other", store, context.keys, context.clock)
-    answer = other.page(None, "", 500)
-    assert [verified(jws, follower.key)["id"] for jws in answer.items] == [
-        one["id"] for one in follower.seen
+    other_feed = EventFeed(context.data / "other", store, context.keys, context.clock)
+    answer = other_feed.page(None, "", 500)
+    assert [verify_event(jws, follower.key)["id"] for jws in answer.items] == [
+        event["id"] for event in follower.seen
     ]
     assert browser.get(f"/v1/events?after={answer.after}").status_code == 400
     for wrong in ("x", "1", "a.b", f"{follower.after.partition('.')[0]}.-1"):
@@ -238,17 +235,15 @@ def test_a_mark_of_another_log_is_refused_and_ids_stay(
     assert (context.data / FILE).stat().st_mode & 0o077 == 0
 
 
-def test_what_an_event_says_is_no_note_and_no_customer(leaked, follower, browser) -> None:
+def test_event_holds_no_note_and_no_customer(leaked, follower, browser) -> None:
     decide(browser, leaked, 1, status="acknowledged", note="called the host")
     follower.read()
     names = {"feed", "n", "id", "type", "tenant", "incident", "at", "by", "what"}
-    assert all(set(one) == names for one in follower.seen)
+    assert all(set(event) == names for event in follower.seen)
     assert "called" not in json.dumps(follower.seen)
 
 
-def test_a_mark_counts_no_event_of_another_tenant_and_is_good_for_nobody_else(
-    leaked, log_in, store, clock
-) -> None:
+def test_cursor_counts_only_its_tenant_and_serves_nobody_else(leaked, log_in, store, clock) -> None:
     fold_all(
         store,
         clock,

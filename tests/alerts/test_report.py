@@ -33,7 +33,7 @@ from alerts.records.decision import WaiverFacts
 from alerts.store import DocumentFilter
 from alerts.translation import ORIGIN
 from tests.alerts.builders import finding, fold_all, handle
-from tests.alerts.test_duties import told
+from tests.alerts.test_duties import record_notification
 from tests.factories import WHEN
 from ullage import audit
 from ullage.audit.bait import record
@@ -237,7 +237,7 @@ def test_moments_and_clocks_are_in_it_in_the_tenants_zone(store, clock, context,
         ]
     )
     now = clock.as_clock().now()
-    told(store, now)
+    record_notification(store, now)
     later = now + timedelta(hours=3)
     report = Decision(
         id="d", tenant="bank", incident=A, at=later, by="Li", status="reported",
