@@ -22,16 +22,16 @@ from crawlers.platforms import named, platform_of, reading_of
 from crawlers.scheduling.egress import Egress
 from crawlers.scheduling.site_status import SiteStates
 from crawlers.sites import posting_rhythm
-from crawlers.sites.presets import FOLDER, Presets, unproven
+from crawlers.sites.presets import FOLDER, Presets, check_samples
 from crawlers.sites.site import SOON_SECONDS, Site, SiteFolder
 from crawlers.sites.status_table import (
     FILE_AT_FAULT,
     SiteRow,
-    changed,
-    explained,
-    first_readings,
-    sessions_ending,
-    sites_table,
+    build_table,
+    describe_changes,
+    describe_first_readings,
+    describe_session_ends,
+    explain_reasons,
 )
 from crawlers.sites.visit_verdict import MEANING
 from crawlers.trial.cli import try_site
@@ -127,17 +127,17 @@ def sites_listed(ctx: typer.Context, as_json: AsJson = False) -> None:
         ):
             print_row(row)
     elif rows or refused:
-        console().print(sites_table(rows, context.clock.wall(), refused=refused))
+        console().print(build_table(rows, context.clock.wall(), refused=refused))
         ends = {
             name: at
             for name, at in _session_ends(context, found)
             if at - context.clock.wall() <= SOON_SECONDS
         }
         for line in (
-            *first_readings(rows),
-            *changed(rows),
-            *sessions_ending(ends, context.clock.wall()),
-            *explained(rows, refused),
+            *describe_first_readings(rows),
+            *describe_changes(rows),
+            *describe_session_ends(ends, context.clock.wall()),
+            *explain_reasons(rows, refused),
         ):
             typer.echo(line)
     if rows and not as_json and not any(row.posts for row in rows):
@@ -285,7 +285,7 @@ def _session(context: Context, site: Site) -> str:
     ends_at = session_of(context.keys, site).ends_at
     if not ends_at:
         return "is there, and does not say when it runs out"
-    line, *_ = [*sessions_ending({site.name: ends_at}, now := context.clock.wall())]
+    line, *_ = [*describe_session_ends({site.name: ends_at}, now := context.clock.wall())]
     if ends_at <= now:
         raise UnavailableError(line)
     return (
@@ -340,13 +340,13 @@ def _own_presets(context: Context) -> str:
         if isinstance(preset, ConfigError):
             continue
         try:
-            said = unproven(preset, named(preset.platform).parse, own)
+            said = check_samples(preset, named(preset.platform).parse, own)
         except ConfigError as error:
             said = list(list_faults(error))
         faults += [f"{context.data / FOLDER / name}.toml: {one}" for one in said]
     if faults:
         raise FaultsError(faults)
-    return f"{len(own.names())} known, {len(own.own)} of them your own"
+    return f"{len(own.list_names())} known, {len(own.own)} of them your own"
 
 
 def _site_folder(context: Context) -> SiteFolder:
@@ -388,7 +388,7 @@ def _rows(context: Context, frontier: Frontier, found: dict[str, Site]) -> Itera
     site_states = SiteStates(frontier, Egress(), context.clock)
     for name, site in found.items():
         visits, standing = frontier.visits(name), frontier.history.standing(name)
-        words, pages = posting_rhythm.text(site_states.learnt(site)), frontier.counts(name)
+        words, pages = posting_rhythm.describe(site_states.learnt(site)), frontier.counts(name)
         due = context.clock.wall() + visits.left(context.clock.wall())
         yield SiteRow(
             site,

@@ -227,7 +227,7 @@ def kinds_of_links(response: TextResponse) -> Counter[str]:
 def _marked(response: TextResponse) -> Selector:
     """A page as marked-up text; JSON, which cannot be asked for elements, has none."""
     if is_huge(response):
-        return nesting.selector(nesting.within(response.text))
+        return nesting.parse_html(nesting.limit_tags(response.text))
     return response.selector if response.selector.type in {"html", "xml"} else _NO_MARKUP
 
 

@@ -133,7 +133,7 @@ class TimedRobots(RobotsTxtMiddleware):
         try:
             return *rules_text(await self.crawler.engine.download_async(asking)), ""
         except (IgnoreRequest, *DOWNLOAD_ERRORS) as error:
-            return DISALLOW_ALL, "robots_unreachable", visit_verdict.of_outcome(of_error(error))
+            return DISALLOW_ALL, "robots_unreachable", visit_verdict.to_reason(of_error(error))
 
     def _keep_pace(self, rules: RobotParser) -> None:
         """Let `Crawl-delay` raise the least delay of AutoThrottle."""

@@ -178,8 +178,8 @@ def _parse(form: ExportForm, path: Path, text: str, before: Message) -> Iterator
         except ValueError:
             raise ConfigError(f"{path}: is no whole JSON: export it again") from None
     elif first == "<" and form.html:
-        shortened = nesting.within(text)
-        root = nesting.selector(shortened)
+        shortened = nesting.limit_tags(text)
+        root = nesting.parse_html(shortened)
         most = max(
             (len(form.html.messages.nodes(chat)) for chat in _chats(form.html, root)), default=0
         )

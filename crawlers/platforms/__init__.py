@@ -96,13 +96,13 @@ def _of_preset(site: Site, presets: Presets) -> Platform:
     try:
         preset = presets.get(site.platform)
     except KeyError:
-        known = (*names(), *presets.names(), INGEST)
+        known = (*names(), *presets.list_names(), INGEST)
         near = meant(site.platform, known)
         why = f"is not known{near}" if near else f"is none of {', '.join(sorted(known))}"
         raise ConfigError(f"site {site.name}: platform {quoted(site.platform)} {why}") from None
     if preset.unreadable:
         raise ConfigError(f"site {site.name}: platform {site.platform}: {preset.unreadable}")
-    return OfPreset(named(preset.platform), preset.of(site))
+    return OfPreset(named(preset.platform), preset.apply_to(site))
 
 
 def no_options(site: Site) -> None:

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from scrapy.http import Response
 
 from crawlers.sites import page_reader, selectors
-from crawlers.sites.layout import SiteLayout, layout_of
+from crawlers.sites.layout import SiteLayout, load_layout
 from crawlers.sites.pages import PARENT, PageAddress, PageContent
 from crawlers.sites.site import Site
 
@@ -72,7 +72,7 @@ class Board:
             if {"raw", "pattern"} & site.options.keys() and "first" not in site.options
             else {}
         )
-        return layout_of(site.name, {**links, **site.options}, "css")
+        return load_layout(site.name, {**links, **site.options}, "css")
 
 
 PLATFORM = Board()

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from crawlers.platforms.board import Board
 from crawlers.sites import selectors
-from crawlers.sites.layout import SiteLayout, layout_of
+from crawlers.sites.layout import SiteLayout, load_layout
 from crawlers.sites.site import Site
 
 SYNDICATED = {
@@ -54,7 +54,7 @@ class FeedPlatform(Board):
     @staticmethod
     def _layout(site: Site) -> SiteLayout:
         options = site.options
-        return layout_of(
+        return load_layout(
             site.name,
             options if {"post", "raw", "files"} & options.keys() else {**SYNDICATED, **options},
             "json",

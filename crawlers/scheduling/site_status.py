@@ -23,9 +23,9 @@ from crawlers.sites.visit_verdict import (
     WAITING,
     Evidence,
     Profile,
+    explain_state,
     judge,
-    reason,
-    unread,
+    update_streak,
 )
 from ullage import log
 from ullage.clock import Clock
@@ -98,8 +98,8 @@ class SiteStates:
         standing = self.frontier.history.standing(site.name)
         standing = replace(
             standing,
-            reason=reason(seen, shown, standing.unread),
-            unread=unread(seen, standing.unread),
+            reason=explain_state(seen, shown, standing.unread),
+            unread=update_streak(seen, standing.unread),
         )
         if seen.asked and not seen.answered:
             return self._unanswered(site.name, standing, now)
@@ -126,7 +126,7 @@ class SiteStates:
                 *(span for span in blind if span[0] < self.egress.down_since),
                 (self.egress.down_since, FOREVER),
             ]
-        return learnt.expected_by(last, blind, QUIET_DAYS, site.revisit_seconds * REVISITS)
+        return learnt.predict_next(last, blind, QUIET_DAYS, site.revisit_seconds * REVISITS)
 
     def learnt(self, site: Site) -> SilenceModel | None:
         """The site's own rhythm, None while it is too new to have one."""

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from crawlers.sites.elements import drop_nested, texts_outside
-from crawlers.sites.further_pages import shows_further
-from crawlers.sites.layout import SiteLayout, named, search
-from crawlers.sites.next_pages import BEHIND, entry_in, is_page_of, joined
+from crawlers.sites.further_pages import shows_further_page
+from crawlers.sites.layout import SiteLayout, search, to_identity
+from crawlers.sites.next_pages import BEHIND, is_page_of, match_entry, resolve_url
 from crawlers.sites.pages import PageAddress, PageContent, Post
 from crawlers.sites.selectors import MOST_LINKS, Node, get_link, get_text, is_element
 
@@ -29,41 +29,39 @@ LONGEST = 256 * 1024
 """Bytes of an answer that are compared: nobody writes more to say that there is nothing."""
 
 
-def far_ids(number: int) -> tuple[int, int]:
-    """Two ids that nobody has, where `number` is about the last one."""
+def pick_absent_ids(number: int) -> tuple[int, int]:
+    """Return two ids that do not exist, where `number` is about the latest one."""
     return number + FAR, number + 2 * FAR + 7
 
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """How a site answers for what is not there: the words of two answers, None in the place of
-    those that differ.
-    """
+    """How a site answers for a missing id: the words of two answers, None where they differ."""
 
     words: tuple[bytes | None, ...]
 
     def is_like(self, body: bytes, number: str) -> bool:
-        """Whether an answer for `number` says the same."""
-        said = _words(body, number)
+        """Return whether an answer for `number` has the same words."""
+        words = _split_words(body, number)
         return (
-            bool(said)
-            and len(said) == len(self.words)
-            and all(a is None or a == b for a, b in zip(self.words, said, strict=True))
+            bool(words)
+            and len(words) == len(self.words)
+            and all(a is None or a == b for a, b in zip(self.words, words, strict=True))
         )
 
 
-def absent_of(answers: Sequence[tuple[bytes, str]]) -> Absent | None:
-    """What two answers, each for an id, have in common; None where they are no such answers."""
+def learn_absent(answers: Sequence[tuple[bytes, str]]) -> Absent | None:
+    """Return what the answers for two missing ids have in common; None if they differ."""
     if len(answers) < 2 or any(len(body) > LONGEST for body, _ in answers):
         return None
-    one, other = (_words(body, number) for body, number in answers)
-    if len(one) != len(other):
+    first, second = (_split_words(body, number) for body, number in answers)
+    if len(first) != len(second):
         return None
-    return Absent(tuple(a if a == b else None for a, b in zip(one, other, strict=True)))
+    return Absent(tuple(a if a == b else None for a, b in zip(first, second, strict=True)))
 
 
-def _words(body: bytes, number: str) -> list[bytes]:
-    """An answer without the id that it is for."""
+def _split_words(body: bytes, number: str) -> list[bytes]:
+    """Return the words of an answer, without the id that was requested."""
     if len(body) > LONGEST:
         return []
     return WORDS.findall(re.sub(rb"(?<!\w)%b(?!\w)" % re.escape(number.encode()), b"", body))
@@ -99,11 +97,9 @@ DATE = re.compile(r"\w\W{1,3}(?:19|20)\d\d\W*$")
 
 @dataclass(slots=True)
 class RowCount:
-    """What became of the rows of a list: each is an entry, a declared exception (`where`), or it is
-    missing.
+    """Counts the rows of a list: each is an entry, a declared exception (`where`), or missing.
 
-    `are_entries` is whether the layout names rows, and does not only look through all links of a
-    page.
+    `are_entries` tells whether the layout names rows, and does not just look through all links.
     """
 
     total: int = 0
@@ -114,27 +110,30 @@ class RowCount:
     """By the identity of an entry, what stands in addresses behind it."""
 
     def note(self, entry: PageAddress | None, url: str) -> None:
-        """Note one row that is no exception, its entry, and the address that it has; "" for
-        none.
-        """
+        """Record a row that is no exception: its entry, and its address or ""."""
         if entry is None:
             self.refused += [url] if url else []
         elif entry.role == "thread" and url.startswith(entry.name):
-            rest = url[len(entry.name) :].partition("#")[0]
-            self.addresses.setdefault(entry.name, set()).add("" if BEHIND.fullmatch(rest) else rest)
+            suffix = url[len(entry.name) :].partition("#")[0]
+            self.addresses.setdefault(entry.name, set()).add(
+                "" if BEHIND.fullmatch(suffix) else suffix
+            )
 
-    def shortfall(self, layout: SiteLayout, page: PageAddress, pages: Sequence[PageAddress]) -> str:
-        """Return as a sentence that rows are not read, or that several are taken for one; "" where
-        all are read.
+    def describe_shortfall(
+        self, layout: SiteLayout, page: PageAddress, pages: Sequence[PageAddress]
+    ) -> str:
+        """Describe in a sentence which rows were not read, or that several were taken for one.
 
-        A row that leads to another list, or to another page of its own, is none of the entries.
+        Returns "" if all rows were read. A row that leads to another list, or to another
+        page of this one,
+        is no entry.
         """
         if not self.are_entries:
             return ""
         merged = sum(len(rests) - 1 for rests in self.addresses.values())
-        known = {one.url for one in pages}
+        urls = {linked.url for linked in pages}
         refused = [
-            url for url in self.refused if url not in known and not _is_list(layout, page, url)
+            url for url in self.refused if url not in urls and not _is_list(layout, page, url)
         ]
         if refused:
             return (
@@ -149,93 +148,97 @@ class RowCount:
 
 
 def _is_list(layout: SiteLayout, page: PageAddress, url: str) -> bool:
-    """Return whether an address is that of another list, or of a page of the list in hand."""
+    """Return whether an address is that of another list, or of a page of this list."""
     is_other = bool(layout.lists_pattern and search(layout.lists_pattern, url))
     return is_other or is_page_of(page.series or page.url, url) or is_page_of(page.url, url)
 
 
-def shortfall(
+def describe_shortfall(
     layout: SiteLayout, page: PageAddress, url: str, root: Node, read: PageContent, *, is_own: bool
 ) -> str:
-    """Return what of a page of a list or thread is not read, as a sentence; "" where nothing is
-    known to be missing.
+    """Describe in a sentence what of a list or thread page was not read; "" if nothing is missing.
 
-    Posts are held against what the page shows where `is_own`, that is, where the layout is the
-    site's own and no preset.
+    Posts are compared with what the page shows only if `is_own`, that is, if the layout is the
+    site's
+    own and no preset.
     """
     if not is_element(root):
         return ""
     beside = is_own and (
-        _of_headings(layout, page, url, root, read.pages) or _of_posts(layout, root, read.posts)
+        _check_headings(layout, page, url, root, read.pages)
+        or _check_posts(layout, root, read.posts)
     )
-    return beside or _of_pages(layout, page, url, root, read.pages)
+    return beside or _check_next_page(layout, page, url, root, read.pages)
 
 
-def counted(told: str, *, by_thread: bool = False) -> int | None:
-    """How many posts a text says that a thread has, that of its row or, `by_thread`, of its own
-    page; None for two numbers.
+def parse_post_count(text: str, *, by_thread: bool = False) -> int | None:
+    """Return how many posts a text counts in a thread; None for no number or several.
 
-    Around the posts of a thread a number of posts alone is that of a member or of the whole board.
+    The text is that of the thread's row or, `by_thread`, of its own page. There, a number of posts
+    alone is ignored, since it is that of a member or of the whole board.
 
-    >>> counted("An offer, 12 replies, 300 views"), counted("回复：12"), counted("3 replies 4 comments")
-    (13, 13, None)
-    """  # noqa: E501
-    said = set[int]()
-    for found in _COUNTS.finditer(" ".join(told.split())):
-        replies = found["replies"] or found["one"] or found["behind"]
-        if replies or not by_thread or found["of"]:
-            said.add(int((replies or found["posts"]).replace(",", "")) + bool(replies))
-    return said.pop() if len(said) == 1 else None
+    >>> parse_post_count("An offer, 12 replies, 300 views"), parse_post_count("回复：12")
+    (13, 13)
+    >>> parse_post_count("3 replies 4 comments")
+    """
+    counts = set[int]()
+    for match in _COUNTS.finditer(" ".join(text.split())):
+        replies = match["replies"] or match["one"] or match["behind"]
+        if replies or not by_thread or match["of"]:
+            counts.add(int((replies or match["posts"]).replace(",", "")) + bool(replies))
+    return counts.pop() if len(counts) == 1 else None
 
 
-def counted_in(texts: Iterable[str], title: str, *, by_thread: bool = False) -> int | None:
-    """Return `counted` of several texts together, without title and dates: in "Lot 25",
-    "Comments" is no number of them.
+def find_post_count(texts: Iterable[str], title: str, *, by_thread: bool = False) -> int | None:
+    """Return `parse_post_count` of several texts together, without title and dates.
+
+    In "Lot 25", "Comments" the number is no count of comments.
     """
     plain = (" ".join(text.split()) for text in texts)
-    return counted(
+    return parse_post_count(
         " ".join(NO_COUNT if text == title or DATE.search(text) else text for text in plain),
         by_thread=by_thread,
     )
 
 
-def counted_on(layout: SiteLayout, root: Node, title: str) -> int | None:
-    """Return how many posts a thread's own page, of this title, says around them that it has."""
+def find_page_post_count(layout: SiteLayout, root: Node, title: str) -> int | None:
+    """Return how many posts a thread's page counts, outside of its posts."""
     if not is_element(root):
         return None
-    told, size = list[str](), 0
+    texts, size = list[str](), 0
     for text in texts_outside(
         {node.root for node in layout.post.nodes(root) if is_element(node)}, root.root
     ):
-        told.append(text)
+        texts.append(text)
         size += len(text)
         if size > LONGEST_TOLD:
             break
-    return counted_in(told, title, by_thread=True)
+    return find_post_count(texts, title, by_thread=True)
 
 
-def _of_headings(
+def _check_headings(
     layout: SiteLayout, page: PageAddress, url: str, root: Node, pages: Sequence[PageAddress]
 ) -> str:
-    """Return as a sentence that headings outside of the rows of a list lead to entries, as that
-    of a featured article does.
+    """Describe in a sentence that headings outside of a list's rows lead to entries.
+
+    Featured articles are shown so.
     """
     if page.role != "list" or not layout.rows:
         return ""
-    known = {name for one in pages for name in (one.url, one.name)}
+    names = {name for linked in pages for name in (linked.url, linked.name)}
     links = root.xpath(
         "//*[(self::h1 or self::h2) and not(ancestor::nav or ancestor::footer)]//a[@href]"
     )[:MOST_LINKS]
-    urls = {joined(url, get_link(link)) for link in links}
-    entries = {named(there, match): there for there in urls if (match := entry_in(layout, there))}
-    missed = [name for name, there in entries.items() if not known & {name, there}]
+    urls = {resolve_url(url, get_link(link)) for link in links}
+    entries = {
+        to_identity(there, match): there for there in urls if (match := match_entry(layout, there))
+    }
+    missed = [name for name, there in entries.items() if not names & {name, there}]
     return f"{len(missed)} headings lead to entries that stand in no row" if missed else ""
 
 
-def _of_posts(layout: SiteLayout, root: Node, posts: Sequence[Post]) -> str:
-    """Whether there are more texts than posts, posts that share an id, or more around their
-    texts than in them.
-    """
+def _check_posts(layout: SiteLayout, root: Node, posts: Sequence[Post]) -> str:
+    """Describe in a sentence that posts were missed or share an id, or that their bodies were."""
     nodes = (
         drop_nested([node for node in layout.post.nodes(root) if is_element(node)]) if posts else []
     )
@@ -245,28 +248,31 @@ def _of_posts(layout: SiteLayout, root: Node, posts: Sequence[Post]) -> str:
     if len(ids) < len(posts):
         return f"{len(posts)} posts have {len(ids)} ids"
     inside = sum(len(layout.body.nodes(node)) for node in nodes)
-    outside = sum(is_element(one) for one in layout.body.nodes(root)) - inside
+    outside = sum(is_element(element) for element in layout.body.nodes(root)) - inside
     if outside > 0 and outside * OUTSIDE >= inside:
         return f"reads {len(posts)} of {len(posts) + outside} posts"
     whole = sum(len(get_text(node)) for node in nodes)
-    held = sum(len(get_text(one)) for node in nodes for one in drop_nested(layout.body.nodes(node)))
-    if held < LEAST_SHARE * whole and whole > LEAST_TEXT * len(nodes):
-        return f"its texts are {held * 100 // whole} percent of its posts: a header was read"
+    body_size = sum(
+        len(get_text(element)) for node in nodes for element in drop_nested(layout.body.nodes(node))
+    )
+    if body_size < LEAST_SHARE * whole and whole > LEAST_TEXT * len(nodes):
+        return f"its texts are {body_size * 100 // whole} percent of its posts: a header was read"
     return ""
 
 
-def _of_pages(
+def _check_next_page(
     layout: SiteLayout, page: PageAddress, url: str, root: Node, pages: Sequence[PageAddress]
 ) -> str:
-    """Return as a sentence that a further page is shown and not followed; "" where it is
-    followed, or there is none.
-    """
+    """Describe in a sentence that a further page is shown and not followed; "" otherwise."""
     series = page.series or page.name
-    if any(one.number == page.number + 1 and (one.series or one.name) == series for one in pages):
+    if any(
+        linked.number == page.number + 1 and (linked.series or linked.name) == series
+        for linked in pages
+    ):
         return ""
-    known = {address.partition("#")[0] for one in pages for address in (one.url, one.name)}
+    urls = {address.partition("#")[0] for linked in pages for address in (linked.url, linked.name)}
     return (
         f"page {page.number + 1} of a {page.role} is not followed"
-        if shows_further(layout, page, url, root, known)
+        if shows_further_page(layout, page, url, root, urls)
         else ""
     )

@@ -19,15 +19,15 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from crawlers.sites.elements import elements_in, get_names, texts_outside
-from crawlers.sites.layout import SiteLayout, named
+from crawlers.sites.layout import SiteLayout, to_identity
 from crawlers.sites.next_pages import (
     MOST_TEXTS,
-    entry_in,
+    find_numbered_link,
+    find_user_content,
     is_entry,
     is_inside,
-    joined,
-    numbered,
-    written_by_people,
+    match_entry,
+    resolve_url,
 )
 from crawlers.sites.pages import PageAddress
 from crawlers.sites.selectors import MOST_LINKS, Node, is_element
@@ -95,27 +95,29 @@ def is_next_word(text: str) -> bool:
     >>> is_next_word("Next »"), is_next_word("下一页"), is_next_word("Next topic")
     (True, True, False)
     """
-    first, rest = _words(text)
-    return first in NEXT_WORDS and rest in BEHIND_NEXT
+    first, remainder = _split_words(text)
+    return first in NEXT_WORDS and remainder in BEHIND_NEXT
 
 
-def _words(text: str) -> tuple[str, str]:
-    told = LOAD.sub("", text.casefold())
-    first, _, rest = (told.strip(SIGNS) or told.strip()[:1]).partition(" ")
-    return first, rest.strip(SIGNS)
+def _split_words(text: str) -> tuple[str, str]:
+    """Return the first word of a link's text without signs, and the remaining words."""
+    text_left = LOAD.sub("", text.casefold())
+    first, _, remainder = (text_left.strip(SIGNS) or text_left.strip()[:1]).partition(" ")
+    return first, remainder.strip(SIGNS)
 
 
 def is_page_link(here: str, there: str, text: str, *, is_list: bool) -> bool:
-    """Return whether a link from `here` to `there` that says "next" leads to a page by its words or
-    by its address.
+    """Return whether a link from `here` to `there` that says "next" leads to a further page.
+
+    Its words or its address decide.
 
     >>> is_page_link("http://b/", "http://b/old-4", "Older posts", is_list=True)
     True
     >>> is_page_link("http://b/?m=2", "http://b/?month=3", "Next", is_list=True)
     False
     """
-    first, rest = _words(text)
-    if PAGE_WORD.search(text) or (is_list and rest in PLURALS and first not in MORE_WORDS):
+    first, remainder = _split_words(text)
+    if PAGE_WORD.search(text) or (is_list and remainder in PLURALS and first not in MORE_WORDS):
         return True
     a, b = urlsplit(here), urlsplit(there)
     if not text.strip(SIGNS) or (a.netloc, a.path) != (b.netloc, b.path) or a.query == b.query:
@@ -129,51 +131,47 @@ def is_page_link(here: str, there: str, text: str, *, is_list: bool) -> bool:
     )
 
 
-def shows_further(
+def shows_further_page(
     layout: SiteLayout, page: PageAddress, url: str, root: Node, known: AbstractSet[str]
 ) -> bool:
-    """Return whether a page of a list or thread shows a further one whose address is not in
-    `known`.
-    """
+    """Return whether a page shows a further one whose address is not in `known`."""
     if not is_element(root):
         return False
-    if (there := numbered(layout, page, url, root, 0)) and there not in known:
+    if (there := find_numbered_link(layout, page, url, root, 0)) and there not in known:
         return True
     shown = _ShownPage(layout, page, url.partition("#")[0], root, known)
     links = root.xpath(f"(//a | //link[@rel])[position() <= {MOST_LINKS}]")
-    return any(shown.leads_further(link.root) for link in links) or shown.says_further()
+    return any(shown.is_further_page(link.root) for link in links) or shown.states_further_page()
 
 
 @dataclass
 class _ShownPage:
     layout: SiteLayout
     page: PageAddress
-    here: str
+    url: str
     root: Node
-    known: AbstractSet[str]
+    known_urls: AbstractSet[str]
 
     @cached_property
     def written(self) -> AbstractSet[Any]:
-        """Return the elements in which people write."""
-        return written_by_people(self.layout, self.page, self.here, self.root)
+        """Return the elements that people wrote."""
+        return find_user_content(self.layout, self.page, self.url, self.root)
 
-    def says_further(self) -> bool:
-        """Return whether the page says, outside of what people write, that there is a page
-        behind it.
-        """
-        told, size = list[str](), 0
+    def states_further_page(self) -> bool:
+        """Return whether the page states, outside of user content, that it has a successor."""
+        texts, size = list[str](), 0
         for text in texts_outside(self.written, self.root.root):
-            told.append(text)
+            texts.append(text)
             size += len(text)
             if size > LONGEST_TOLD:
                 break
-        said = OF_PAGES.findall(" ".join(" ".join(told).split()))
-        return any(int(number) == self.page.number < int(last) for number, last in said)
+        statements = OF_PAGES.findall(" ".join(" ".join(texts).split()))
+        return any(int(number) == self.page.number < int(last) for number, last in statements)
 
-    def leads_further(self, link: Any) -> bool:
+    def is_further_page(self, link: Any) -> bool:
         """Return whether a link leads to a further page that is not known."""
         text = " ".join("".join(islice(link.itertext(), MOST_TEXTS)).split())
-        is_number = _number_in(text) == self.page.number + 1
+        is_number = _parse_page_number(text) == self.page.number + 1
         is_word = 0 < len(text) <= LONGEST_WORD and is_next_word(text)
         is_marked = "next" in (link.get("class") or "").casefold().split()
         is_related = (
@@ -186,59 +184,54 @@ class _ShownPage:
         ):
             return False
         if any(
-            NO_PAGER.search(get_names(one)) for one in (link, *islice(link.iterancestors(), NEAR))
+            NO_PAGER.search(get_names(element))
+            for element in (link, *islice(link.iterancestors(), NEAR))
         ):
             return False
-        there = joined(self.here, (link.get("href") or "").strip())
-        if not there or there == self.here:
+        there = resolve_url(self.url, (link.get("href") or "").strip())
+        if not there or there == self.url:
             is_script = is_number and bool(link.attrib) and not self._is_anchor(link)
-            return is_script and _is_beside(link, self.page.number, self.here)
+            return is_script and _is_beside(link, self.page.number, self.url)
         if (
-            there in self.known
-            or urlsplit(there).netloc != urlsplit(self.here).netloc
+            there in self.known_urls
+            or urlsplit(there).netloc != urlsplit(self.url).netloc
             or self._is_entry(there)
         ):
             return False
-        if is_related or _is_beside(link, self.page.number, self.here):
+        if is_related or _is_beside(link, self.page.number, self.url):
             return True
-        return is_word and is_page_link(self.here, there, text, is_list=self.page.role == "list")
+        return is_word and is_page_link(self.url, there, text, is_list=self.page.role == "list")
 
     def _is_anchor(self, link: Any) -> bool:
-        """Return whether a link leads to an element of the page in hand."""
+        """Return whether a link leads to an element of this page."""
         where = (link.get("href") or "").partition("#")[2]
         return bool(where) and bool(self.root.xpath("//*[@id=$where or @name=$where]", where=where))
 
     def _is_entry(self, there: str) -> bool:
-        """Return whether an address is that of an entry that is read, or of another thread than
-        that of the page.
-        """
+        """Return whether an address is that of an entry that was read, or of another thread."""
         if self.page.role != "list":
             return is_entry(self.layout, self.page, there)
-        match = entry_in(self.layout, there)
+        match = match_entry(self.layout, there)
         return match is not None and (
-            self.layout.match == "path" or named(there, match) in self.known
+            self.layout.match == "path" or to_identity(there, match) in self.known_urls
         )
 
 
-def _number_in(text: str) -> int:
-    """Return the number of a page that a link, or the mark of the page in hand, says alone; 0
-    for none.
-    """
+def _parse_page_number(text: str) -> int:
+    """Return the page number that a text consists of; 0 for none."""
     match = PAGE_NUMBER.fullmatch(text)
     return int(match[1]) if match else 0
 
 
 def _is_disabled(link: Any) -> bool:
     return any(
-        one is not None and DISABLED.search(one.get("class") or "")
-        for one in (link, link.getparent())
+        element is not None and DISABLED.search(element.get("class") or "")
+        for element in (link, link.getparent())
     )
 
 
 def _is_beside(link: Any, number: int, here: str) -> bool:
-    """Return whether the number of the page in hand stands beside a link, as that of the current
-    page.
-    """
+    """Return whether the current page's number stands beside a link."""
     around = link
     for _ in range(2):
         if (above := around.getparent()) is None or above.tag in {"body", "html", "head"}:
@@ -247,7 +240,9 @@ def _is_beside(link: Any, number: int, here: str) -> bool:
         members = list(islice(elements_in(around), LONGEST_PAGER + 1))
         if len(members) > LONGEST_PAGER or _is_calendar(members):
             return False
-        if any(_is_current(one, number, here) for one in members) or _says_number(around, number):
+        if any(_is_current(element, number, here) for element in members) or _says_number(
+            around, number
+        ):
             return True
     return False
 
@@ -255,25 +250,29 @@ def _is_beside(link: Any, number: int, here: str) -> bool:
 def _is_calendar(members: list[Any]) -> bool:
     days = [
         text
-        for one in members
-        if one.tag == "td" and (text := "".join(one.itertext()).strip()).isdecimal()
+        for element in members
+        if element.tag == "td" and (text := "".join(element.itertext()).strip()).isdecimal()
     ]
     return len(days) >= MOST_DAYS
 
 
-def _is_current(one: Any, number: int, here: str) -> bool:
-    """Return whether an element says the number of the page in hand and leads nowhere else, or
-    is marked as the current one.
+def _is_current(element: Any, number: int, here: str) -> bool:
+    """Return whether an element marks the current page.
+
+    It shows the page's number, and leads nowhere else or is marked as current.
     """
     if (
-        len(one) > 2
-        or _number_in(" ".join("".join(islice(one.itertext(), MOST_TEXTS)).split())) != number
+        len(element) > 2
+        or _parse_page_number(" ".join("".join(islice(element.itertext(), MOST_TEXTS)).split()))
+        != number
     ):
         return False
-    links = [one] if one.tag == "a" else list(one.iter("a"))
-    marked = [one, *one.iterancestors()][:2]
+    links = [element] if element.tag == "a" else list(element.iter("a"))
+    marked = [element, *element.iterancestors()][:2]
     is_marked = any(CURRENT.search(m.get("class") or "") or m.get("aria-current") for m in marked)
-    return is_marked or all(joined(here, link.get("href") or "") in {"", here} for link in links)
+    return is_marked or all(
+        resolve_url(here, link.get("href") or "") in {"", here} for link in links
+    )
 
 
 def _says_number(around: Any, number: int) -> bool:

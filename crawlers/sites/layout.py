@@ -44,7 +44,8 @@ PLACES = frozenset({"id", "thread", "page", "page0", "offset", "root", "site"})
 SAFE = "/%:@!$&'()*+,;=~-._?"
 
 
-def _selections(value: object, info: ValidationInfo) -> Selections:
+def _to_selections(value: object, info: ValidationInfo) -> Selections:
+    """Compile one selector or a list of selectors, in the language of the context."""
     texts = (
         (value,)
         if isinstance(value, str)
@@ -59,34 +60,36 @@ def _selections(value: object, info: ValidationInfo) -> Selections:
     )
 
 
-def _pattern(value: object) -> re.Pattern[str]:
+def _to_pattern(value: object) -> re.Pattern[str]:
+    """Compile a regular expression; ValueError if it is invalid or may take for ever."""
     if not isinstance(value, str):
         raise ValueError("is no regular expression")  # noqa: TRY004 - pydantic's way to say so
     try:
         pattern = re.compile(value)
     except re.error as error:
         raise ValueError(f"is no regular expression ({cleared(error.msg)})") from None
-    if _repeats_repeats(_parser.parse(value)):
+    if _nests_repetition(_parser.parse(value)):
         raise ValueError(
             "repeats what repeats itself, such as (a+)+: on some addresses it would never end"
         )
     return pattern
 
 
-def _repeats_repeats(parsed: Any, within: bool = False) -> bool:
-    """Whether a repetition without end holds another: whoever writes an address could then keep
-    us busy for ever.
+def _nests_repetition(parsed: Any, within: bool = False) -> bool:
+    """Return whether an endless repetition holds another one.
+
+    Such a pattern may take exponential time on an address that an attacker writes.
     """
-    for _, given in parsed:
-        parts = given if isinstance(given, tuple) else (given,)
+    for _, argument in parsed:
+        parts = argument if isinstance(argument, tuple) else (argument,)
         endless = len(parts) == 3 and parts[1] is _parser.MAXREPEAT
         if endless and within:
             return True
         for part in parts:
             inner = part if isinstance(part, list) else [part]
             if any(
-                isinstance(one, _parser.SubPattern) and _repeats_repeats(one, within or endless)
-                for one in inner
+                isinstance(item, _parser.SubPattern) and _nests_repetition(item, within or endless)
+                for item in inner
             ):
                 return True
     return False
@@ -94,23 +97,27 @@ def _repeats_repeats(parsed: Any, within: bool = False) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class IdPatterns:
-    """Alternatives, each with a group `id`: the first that finds something counts."""
+    """Alternative patterns, each with a group `id`: the first that matches counts."""
 
     each: tuple[re.Pattern[str], ...]
 
     def search(self, text: str, start: int = 0, end: int = sys.maxsize) -> re.Match[str] | None:
-        """What the first finds that finds any."""
-        return next((found for one in self.each if (found := one.search(text, start, end))), None)
+        """Return the match of the first pattern that matches."""
+        return next(
+            (match for pattern in self.each if (match := pattern.search(text, start, end))), None
+        )
 
 
-def _naming(value: object) -> IdPatterns:
-    each = tuple(map(_pattern, value if isinstance(value, list | tuple) else (value,)))
+def _to_id_patterns(value: object) -> IdPatterns:
+    """Compile patterns that each have a group `id`."""
+    each = tuple(map(_to_pattern, value if isinstance(value, list | tuple) else (value,)))
     if not each or any("id" not in pattern.groupindex for pattern in each):
         raise ValueError("has no group (?P<id>…)")
     return IdPatterns(each)
 
 
-def _template(value: object) -> str:
+def _to_template(value: object) -> str:
+    """Check that a template holds known placeholders only."""
     if not isinstance(value, str):
         raise ValueError("is no text")  # noqa: TRY004
     if unknown := sorted(set(PLACE.findall(value)) - PLACES):
@@ -118,32 +125,36 @@ def _template(value: object) -> str:
     return value
 
 
-def _of_one(value: object) -> str:
-    template = _template(value)
+def _to_id_template(value: object) -> str:
+    """Check a template that must contain `{id}`."""
+    template = _to_template(value)
     if "{id}" not in template:
         raise ValueError("has no {id}")
     return template
 
 
-def _zone(value: object) -> ZoneInfo:
+def _to_zone(value: object) -> ZoneInfo:
+    """Return the time zone of that name; ValueError if there is none."""
     try:
         return ZoneInfo(str(value))
     except (ZoneInfoNotFoundError, ValueError):
         raise ValueError("is no time zone, such as Asia/Shanghai") from None
 
 
-Zone = Annotated[ZoneInfo, BeforeValidator(_zone)]
-Selector = Annotated[Selections, BeforeValidator(_selections)]
-Pattern = Annotated[re.Pattern[str], BeforeValidator(_pattern)]
-Naming = Annotated[IdPatterns, BeforeValidator(_naming)]
-Template = Annotated[str, BeforeValidator(_template)]
-OfOne = Annotated[str, BeforeValidator(_of_one)]
+Zone = Annotated[ZoneInfo, BeforeValidator(_to_zone)]
+Selector = Annotated[Selections, BeforeValidator(_to_selections)]
+Pattern = Annotated[re.Pattern[str], BeforeValidator(_to_pattern)]
+Naming = Annotated[IdPatterns, BeforeValidator(_to_id_patterns)]
+Template = Annotated[str, BeforeValidator(_to_template)]
+OfOne = Annotated[str, BeforeValidator(_to_id_template)]
 NONE = Selections()
 ANY_LINK = compile_selectors(["a", "a[href]"], "css")
 
 
 class SiteLayout(BaseModel):
-    """See the module. What is not given is not there, or is the program's usual."""
+    """The layout of a site's pages; see the module. Omitted options mean that the page has no
+    such part.
+    """
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", arbitrary_types_allowed=True, defer_build=True
@@ -276,7 +287,8 @@ class SiteLayout(BaseModel):
     timezone: Zone = ZoneInfo("UTC")
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _check_combinations(self) -> Self:
+        """Raise ValueError if options are missing that others need."""
         if not self.post and not self.raw and not self.files:
             raise ValueError(
                 "options.post: is missing: say what holds a post, or with options.raw where a"
@@ -292,67 +304,67 @@ class SiteLayout(BaseModel):
 
     @functools.cached_property
     def calendar(self) -> DateFormats:
-        """How moments are written."""
+        """Return how the site writes dates."""
         return DateFormats(self.timezone, self.date_order, self.time_formats)
 
     @property
     def takes_any_link(self) -> bool:
-        """Whether `links` finds every link of a page, so that the pattern alone tells which of
-        them are entries.
-        """
+        """Return whether `links` finds every link, so only `pattern` selects entries."""
         return self.links.each[:1] in {ANY_LINK.each[:1], ANY_LINK.each[1:]}
 
     @property
     def leads_on(self) -> bool:
-        """Whether the lists lead to threads or pastes; where not, the posts stand on the lists."""
+        """Return whether lists lead to threads or pastes; if not, lists hold the posts."""
         return bool(self.raw or self.thread or self.links)
 
 
-def layout_of(name: str, options: Mapping[str, Any], language: Language) -> SiteLayout:
-    """The layout that a site's options tell; FaultsError names the site, each option that is
-    wrong, and why.
+def load_layout(name: str, options: Mapping[str, Any], language: Language) -> SiteLayout:
+    """Return the layout that a site's options describe.
+
+    Raises FaultsError, which names the site and each faulty option with the reason.
     """
     try:
-        return _layout(json.dumps(options), language)
+        return _build_layout(json.dumps(options), language)
     except ValidationError as error:
-        raise FaultsError(f"site {name}: {_fault(one)}" for one in error.errors()) from None
+        raise FaultsError(
+            f"site {name}: {_describe_fault(fault)}" for fault in error.errors()
+        ) from None
 
 
-def _fault(error: Mapping[str, Any]) -> str:
-    """What is wrong with one option; nothing stands before it that is of the layout as a whole."""
+def _describe_fault(error: Mapping[str, Any]) -> str:
+    """Describe what is wrong with one option, or with the layout as a whole."""
     knob, why = (
         ".".join(str(part) for part in error["loc"][:1]),
         error["msg"].removeprefix("Value error, "),
     )
     if error["type"] == "extra_forbidden":
-        known = sorted(SiteLayout.model_fields)
-        near = meant(knob, known)
-        why = f"is no option{near}" if near else f"is none of {', '.join(known)}"
+        options = sorted(SiteLayout.model_fields)
+        near = meant(knob, options)
+        why = f"is no option{near}" if near else f"is none of {', '.join(options)}"
     return f"{f'options.{shown(knob)}: ' if knob else ''}{why}"
 
 
 @functools.lru_cache(maxsize=512)
-def _layout(options: str, language: Language) -> SiteLayout:
-    """Sites of one software share theirs: selectors are compiled once."""
+def _build_layout(options: str, language: Language) -> SiteLayout:
+    """Build a layout; sites of one software share theirs, so selectors are compiled once."""
     return SiteLayout.model_validate(json.loads(options), context={"language": language})
 
 
 def search(pattern: re.Pattern[str] | IdPatterns, address: str) -> re.Match[str] | None:
-    """What a site's pattern finds in the first `LONGEST_SEARCHED` characters of an address: the
-    site wrote it, of any length.
-    """
+    """Search a site's pattern in the first `LONGEST_SEARCHED` characters of an address."""
     return pattern.search(address, 0, LONGEST_SEARCHED)
 
 
-def filled(template: str, **places: str | int) -> str:
-    """`template` with what stands in its braces, quoted for an address."""
+def fill_template(template: str, **places: str | int) -> str:
+    """Return `template` with each placeholder replaced by its value, quoted for a URL."""
     return PLACE.sub(lambda found: quote(str(places.get(found[1], "")), safe=SAFE), template)
 
 
-def named(url: str, found: re.Match[str]) -> str:
-    """The address by which a page is known again: up to where its pattern ends, without the
-    group `slug`.
+def to_identity(url: str, match: re.Match[str]) -> str:
+    """Return the part of an address that identifies its page, without the group `slug`.
+
+    The part behind the match of the pattern is cut too.
     """
-    if SLUG not in found.re.groupindex or found.start(SLUG) < 0:
-        return url[: found.end()]
-    return url[: found.start(SLUG)] + url[found.end(SLUG) : found.end()]
+    if SLUG not in match.re.groupindex or match.start(SLUG) < 0:
+        return url[: match.end()]
+    return url[: match.start(SLUG)] + url[match.end(SLUG) : match.end()]

@@ -1,9 +1,9 @@
-"""Reads HTML whose elements stand in one another more deeply than libxml2 goes on reading.
+"""Parse HTML that is nested more deeply than libxml2 can read.
 
-It stops at 2,048 and passes over all that follows, so whoever may nest tags in a post could hide
-every post below it. Such a page is read again without the tags that nest too deeply; what they hold
-stays. Of a page of more than `MOST_TAGS` the rest is left out: no other site is read while a page
-is.
+libxml2 stops at a depth of 2,048 and skips the rest of the page, so anybody who can nest tags in a
+post could hide every post below it. Such a page is parsed again without the tags that nest too
+deeply; their content stays. A page is cut at `MOST_TAGS` tags, since no other site is read while
+one page is parsed.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ _VOID = frozenset("area base br col embed hr img input link meta source track wb
 _ENDED_BY_THE_NEXT = frozenset("p li td th tr dt dd option".split())
 
 
-def selector(text: str) -> Selector:
-    """`text` as a browser would read it."""
+def parse_html(text: str) -> Selector:
+    """Parse `text` as a browser would."""
     parser = html.HTMLParser(recover=True, encoding="utf-8", huge_tree=True)
     body = text.strip().replace("\x00", "").encode("utf-8", "replace") or b"<html/>"
     root = etree.fromstring(body, parser)
     if any(error.type == etree.ErrorTypes.ERR_RESOURCE_LIMIT for error in parser.error_log):
-        return Selector(text=flattened(text), type="html")
+        return Selector(text=flatten(text), type="html")
     return (
         Selector(text="<html/>", type="html") if root is None else Selector(root=root, type="html")
     )
 
 
-def within(text: str) -> str:
-    """`text` up to where its tags are too many, itself where they are not."""
+def limit_tags(text: str) -> str:
+    """Return `text` up to the limit of tags."""
     if text.count("<") <= MOST_TAGS:
         return text
     at = -1
@@ -47,18 +47,19 @@ def within(text: str) -> str:
     return text[:at]
 
 
-def flattened(text: str) -> str:
-    """`text` without tags of elements that stand too deeply in others; takes as long as there is
-    text.
+def flatten(text: str) -> str:
+    """Return `text` without the tags of elements that are nested too deeply.
+
+    Takes time linear in the length of the text.
     """
     pieces, at, search_from = list[str](), 0, 0
-    stack, of_name, kept = list[tuple[str, bool]](), Counter[str](), 0
+    stack, of_name, open_tags = list[tuple[str, bool]](), Counter[str](), 0
 
-    def end_one() -> bool:
-        nonlocal kept
+    def close_element() -> bool:
+        nonlocal open_tags
         name, was_kept = stack.pop()
         of_name[name] -= 1
-        kept -= was_kept
+        open_tags -= was_kept
         return was_kept
 
     while tag := _TAG.search(text, search_from):
@@ -66,15 +67,15 @@ def flattened(text: str) -> str:
         name, keeps, search_from = tag[2].lower(), True, end
         if tag[1]:
             while of_name[name] and stack[-1][0] != name:
-                end_one()
-            keeps = not of_name[name] or end_one()
+                close_element()
+            keeps = not of_name[name] or close_element()
         elif name not in _VOID:
             while name in _ENDED_BY_THE_NEXT and stack and stack[-1][0] in _ENDED_BY_THE_NEXT:
-                end_one()
-            keeps = kept < DEEPEST and of_name[name] < DEEPEST_OF_NAME
+                close_element()
+            keeps = open_tags < DEEPEST and of_name[name] < DEEPEST_OF_NAME
             stack.append((name, keeps))
             of_name[name] += 1
-            kept += keeps
+            open_tags += keeps
         if not keeps:
             pieces.append(text[at : tag.start()])
             at = end

@@ -29,20 +29,23 @@ BEHIND = re.compile(
 """What stands in an address behind that of the first page."""
 
 
-def numbered(layout: SiteLayout, page: PageAddress, url: str, root: Node, held: int) -> str:
-    """The address of the next page of a list or thread, by its number; "" where no link leads to
-    it.
+def find_numbered_link(
+    layout: SiteLayout, page: PageAddress, url: str, root: Node, held: int
+) -> str:
+    """Return the address of the next page of a list or thread, found by its number; "" for none.
+
+    `held` is the number of entries or posts on each page so far.
     """
-    by_address, url, written = "", url.partition("#")[0], written_by_people(layout, page, url, root)
-    for said, there in _links(layout, page, url, root, written):
-        if said.strip("[]() ") == str(page.number + 1) and leads_on(url, there, page.number):
+    by_address, url, written = "", url.partition("#")[0], find_user_content(layout, page, url, root)
+    for text, there in _iter_links(layout, page, url, root, written):
+        if text.strip("[]() ") == str(page.number + 1) and may_follow(url, there, page.number):
             return there
         by_address = by_address or (there if _is_next(url, there, page.number, held) else "")
     return by_address
 
 
-def entry_in(layout: SiteLayout, url: str) -> re.Match[str] | None:
-    """Return what the pattern of entries finds in an address; None where it is that of no entry."""
+def match_entry(layout: SiteLayout, url: str) -> re.Match[str] | None:
+    """Return the match of the entry pattern in an address; None if it is no entry's."""
     return (
         search(layout.pattern, urlsplit(url).path if layout.match == "path" else url)
         if layout.pattern and url
@@ -50,12 +53,11 @@ def entry_in(layout: SiteLayout, url: str) -> re.Match[str] | None:
     )
 
 
-def written_by_people(layout: SiteLayout, page: PageAddress, url: str, root: Node) -> set[Any]:
-    """Return the elements of a page in which people write, and whose links so lead to no further
-    page of it.
+def find_user_content(layout: SiteLayout, page: PageAddress, url: str, root: Node) -> set[Any]:
+    """Return the elements of a page that people wrote, whose links lead to no further page.
 
-    Of a list its entries; of a thread its posts that have an author or a date, or else their texts:
-    what was taken for a post may be the pager, or hold it.
+    On a list these are its entries; on a thread its posts with an author or a date, or else their
+    bodies: what was taken for a post may be the pager, or contain it.
     """
     if not is_element(root):
         return set()
@@ -64,7 +66,9 @@ def written_by_people(layout: SiteLayout, page: PageAddress, url: str, root: Nod
         return {
             row.root
             for row in rows
-            if any(entry_in(layout, joined(url, link)) for link, _ in layout.links.links(row))
+            if any(
+                match_entry(layout, resolve_url(url, link)) for link, _ in layout.links.links(row)
+            )
         }
     posts = [node for node in layout.post.nodes(root) if is_element(node)]
     signed = {post.root for post in posts if layout.author.nodes(post) or layout.time.nodes(post)}
@@ -72,20 +76,21 @@ def written_by_people(layout: SiteLayout, page: PageAddress, url: str, root: Nod
     return signed if len(signed) > 1 else texts - {post.root for post in posts}
 
 
-def _links(
+def _iter_links(
     layout: SiteLayout, page: PageAddress, url: str, root: Node, written: set[Any]
 ) -> Iterator[tuple[str, str]]:
-    """Yield text and address of the links of a page, without those to entries, to other threads
-    and in what people wrote.
+    """Yield the text and address of each link of a page.
+
+    Links to entries, to other threads and in user content are skipped.
     """
     for link in root.xpath(f"(//a[@href])[position() <= {MOST_LINKS}]") if is_element(root) else ():
-        there = joined(url, get_link(link))
+        there = resolve_url(url, get_link(link))
         if there and not is_entry(layout, page, there) and not is_inside(link.root, written):
             yield "".join(islice(link.root.itertext(), MOST_TEXTS)).strip(), there
 
 
-def joined(here: str, where: str) -> str:
-    """Return a link as an address of the Web without its fragment; "" for none."""
+def resolve_url(here: str, where: str) -> str:
+    """Return a link as an absolute HTTP(S) address without its fragment; "" for none."""
     try:
         there = urljoin(here, where).partition("#")[0]
     except ValueError:
@@ -94,7 +99,7 @@ def joined(here: str, where: str) -> str:
 
 
 def is_inside(element: Any, around: AbstractSet[Any]) -> bool:
-    """Return whether an element is, or stands in, one of some others."""
+    """Return whether an element is, or stands in, one of the elements `around`."""
     return bool(around) and (
         element in around or any(above in around for above in element.iterancestors())
     )
@@ -102,43 +107,39 @@ def is_inside(element: Any, around: AbstractSet[Any]) -> bool:
 
 def is_entry(layout: SiteLayout, page: PageAddress, there: str) -> bool:
     """Return whether an address is that of an entry, or of another thread than that of the page."""
-    match = entry_in(layout, there)
+    match = match_entry(layout, there)
     return bool(match and (page.role == "list" or match["id"] != page.facts.get("id", match["id"])))
 
 
-def leads_to_other(layout: SiteLayout, page: PageAddress, there: str) -> bool:
-    """Return whether an address is that of another thread than that of the page, as of the next
-    one.
-    """
-    own = entry_in(layout, page.series or page.url)
-    return own is not None and own["id"] == page.facts.get("id") and is_entry(layout, page, there)
+def is_other_thread(layout: SiteLayout, page: PageAddress, there: str) -> bool:
+    """Return whether an address is that of another thread, such as the next one."""
+    match = match_entry(layout, page.series or page.url)
+    return (
+        match is not None and match["id"] == page.facts.get("id") and is_entry(layout, page, there)
+    )
 
 
-def leads_on(here: str, there: str, number: int = 1) -> bool:
-    """Whether an address may be that of the page behind page `number`, which is at `here`."""
+def may_follow(here: str, there: str, number: int = 1) -> bool:
+    """Return whether `there` may be the page after page `number`, which is at `here`."""
     if here == there or urlsplit(here).netloc != urlsplit(there).netloc or not NUMBER.search(there):
         return False
     if NUMBER.sub("*", here) == NUMBER.sub("*", there):
-        return _counts_on(here, there, number)
-    plain = _plain(here)
+        return _differ_in_page_number(here, there, number)
+    plain = _strip_suffix(here)
     is_root = urlsplit(here).path in {"", "/"} and not urlsplit(here).query
     return there.startswith(plain) and (not is_root or bool(BEHIND.fullmatch(there[len(plain) :])))
 
 
 def is_page_of(first: str, there: str) -> bool:
-    """Return whether an address is that of the first page of a list or thread, or of one of its
-    other pages.
-    """
-    there, plain = there.partition("#")[0], _plain(first.partition("#")[0])
+    """Return whether an address belongs to the list or thread whose first page is at `first`."""
+    there, plain = there.partition("#")[0], _strip_suffix(first.partition("#")[0])
     return there.startswith(plain) and (
         not there[len(plain) :].strip("/") or bool(BEHIND.fullmatch(there[len(plain) :]))
     )
 
 
-def _counts_on(here: str, there: str, number: int) -> bool:
-    """Whether two addresses differ in one number, which is that of the page, or of the first
-    thing on it.
-    """
+def _differ_in_page_number(here: str, there: str, number: int) -> bool:
+    """Return whether two addresses differ only in the number of the page, or of its first item."""
     pairs = [
         (int(a[:9]), int(b[:9]))
         for a, b in zip(NUMBER.findall(here), NUMBER.findall(there), strict=True)
@@ -151,16 +152,18 @@ def _counts_on(here: str, there: str, number: int) -> bool:
 
 
 def _is_next(here: str, there: str, number: int, held: int) -> bool:
-    """Whether an address is that of the next page, by itself; on each page until here stood
-    `held` things.
+    """Return whether an address alone shows that it is the next page.
+
+    `held` is the number of items on each page so far.
     """
-    if not leads_on(here, there, number):
+    if not may_follow(here, there, number):
         return False
     if NUMBER.sub("*", here) == NUMBER.sub("*", there):
         return True
-    found = BEHIND.fullmatch(there[len(_plain(here)) :]) if number == 1 else None
-    return found is not None and int(found[1][:9]) in {2, held}
+    match = BEHIND.fullmatch(there[len(_strip_suffix(here)) :]) if number == 1 else None
+    return match is not None and int(match[1][:9]) in {2, held}
 
 
-def _plain(url: str) -> str:
+def _strip_suffix(url: str) -> str:
+    """Return an address without `.html` and the slash at its end."""
     return re.sub(r"\.html?$", "", url.rstrip("/"))

@@ -22,10 +22,16 @@ from scrapy.http import Response
 from w3lib.url import add_or_replace_parameters
 
 from crawlers.sites.attachments import find_attachments, with_post_facts
-from crawlers.sites.completeness import RowCount, counted_in, counted_on, far_ids, shortfall
+from crawlers.sites.completeness import (
+    RowCount,
+    describe_shortfall,
+    find_page_post_count,
+    find_post_count,
+    pick_absent_ids,
+)
 from crawlers.sites.elements import drop_nested, is_in_menu, iter_detached
-from crawlers.sites.layout import NONE, SiteLayout, filled, named, search
-from crawlers.sites.next_pages import NO_ENTRY, leads_to_other, numbered
+from crawlers.sites.layout import NONE, SiteLayout, fill_template, search, to_identity
+from crawlers.sites.next_pages import NO_ENTRY, find_numbered_link, is_other_thread
 from crawlers.sites.pages import PARENT, Lacking, PageAddress, PageContent, Post
 from crawlers.sites.selectors import (
     LONGEST_TEXT,
@@ -83,12 +89,13 @@ def _enumerate_pastes(layout: SiteLayout, url: str, numbers: range) -> Iterator[
 
     def build_raw_url(number: int) -> str:
         return urljoin(
-            url, filled(layout.raw, id=number, root=urljoin(url, "/"), site=urljoin(url, "/"))
+            url,
+            fill_template(layout.raw, id=number, root=urljoin(url, "/"), site=urljoin(url, "/")),
         )
 
     for number in numbers:
-        raw, absent = build_raw_url(number), " ".join(map(build_raw_url, far_ids(number)))
-        shown = urljoin(url, filled(layout.page, id=number)) if layout.page else raw
+        raw, absent = build_raw_url(number), " ".join(map(build_raw_url, pick_absent_ids(number)))
+        shown = urljoin(url, fill_template(layout.page, id=number)) if layout.page else raw
         yield PageAddress(
             raw,
             "item",
@@ -159,7 +166,7 @@ class PageReading:
         if self.is_own and self.page.role == "thread":
             content = replace(
                 content,
-                counted=counted_on(
+                counted=find_page_post_count(
                     self.layout, self.document.root, self.page.facts.get("title", "")
                 ),
             )
@@ -182,7 +189,7 @@ class PageReading:
 
     def _describe_shortfall(self, content: PageContent) -> str:
         """Describe in a sentence what the page shows and was not read; "" for nothing."""
-        page = shortfall(
+        page = describe_shortfall(
             self.layout,
             self.page,
             self.response.url,
@@ -190,7 +197,7 @@ class PageReading:
             content,
             is_own=self.is_own,
         )
-        return self._rows.shortfall(self.layout, self.page, content.pages) or page
+        return self._rows.describe_shortfall(self.layout, self.page, content.pages) or page
 
     def _limit_links(self, links: list[Any]) -> list[Any]:
         """Return the links to follow, and note whether some are skipped."""
@@ -288,18 +295,20 @@ class PageReading:
         places = {"id": number, "root": self._get_root_url(), "site": urljoin(url, "/").rstrip("/")}
         if layout.raw:
             shown = (
-                urljoin(self.response.url, filled(layout.page, **places)) if layout.page else url
+                urljoin(self.response.url, fill_template(layout.page, **places))
+                if layout.page
+                else url
             )
-            raw = self.response.urljoin(filled(layout.raw, **places))
+            raw = self.response.urljoin(fill_template(layout.raw, **places))
             if layout.row_id and layout.pattern:
                 match = search(layout.pattern, self._get_matched_part(shown))
                 if not match or match["id"] != number:  # the id leads to another page
                     return None
             return PageAddress(raw, "item", identity=shown or raw, facts=facts)
         if layout.thread:
-            url = self.response.urljoin(filled(layout.thread, **places))
+            url = self.response.urljoin(fill_template(layout.thread, **places))
             match = search(layout.pattern, url) if layout.pattern else None
-        name = named(url, match) if match and layout.match == "address" else url
+        name = to_identity(url, match) if match and layout.match == "address" else url
         # the address may change with the title
         if link and not match and layout.pattern and layout.row_id:
             name = urljoin(url, f"/#{number}")
@@ -361,7 +370,7 @@ class PageReading:
         Returns "" if it shows no number, or a rounded one (`1.2K`).
         """
         if self.is_own and not self.layout.counted:
-            return str(counted_in(row.root.itertext(), title) or "") if is_element(row) else ""
+            return str(find_post_count(row.root.itertext(), title) or "") if is_element(row) else ""
         match = COUNT.search(self.layout.counted.text(row))
         if not match or match["about"]:
             return ""
@@ -384,7 +393,7 @@ class PageReading:
         for where, _ in self._limit_links(layout.lists.links(root)):
             url = self._resolve_link(where)
             match = search(layout.lists_pattern, url) if layout.lists_pattern and url else None
-            name = named(url, match) if match else url
+            name = to_identity(url, match) if match else url
             if url and name not in names and (match or not layout.lists_pattern):
                 names.add(name)
                 yield PageAddress(url, "list", identity=name, facts=facts)
@@ -460,7 +469,7 @@ class PageReading:
     def _build_post_url(self, node: Node, element_id: str, places: dict[str, str]) -> str:
         """Return the address at which a person reads a post."""
         if self.layout.post_url:
-            return urljoin(self.response.url, filled(self.layout.post_url, **places))
+            return urljoin(self.response.url, fill_template(self.layout.post_url, **places))
         if self.layout.post_link and (
             where := next((w for w, _ in self.layout.post_link.links(node)), "")
         ):
@@ -484,7 +493,7 @@ class PageReading:
                     "title": title,
                 }
                 yield PageAddress(
-                    url, "item", identity=named(url, match) if match else url, facts=facts
+                    url, "item", identity=to_identity(url, match) if match else url, facts=facts
                 )
 
     def _find_thread_id(self) -> str:
@@ -532,7 +541,7 @@ class PageReading:
         urls = (self._resolve_link(get_link(node)) for node in nodes)
         url = next((link for link in urls if link and urldefrag(link).url != came_from), "")
         if not url and layout.numbered and not template:
-            url = numbered(layout, page, self.response.url, self.document.root, held)
+            url = find_numbered_link(layout, page, self.response.url, self.document.root, held)
             links = layout.next or layout.links
         if links and not url and not any(node is True for node in nodes):
             return []
@@ -546,7 +555,9 @@ class PageReading:
         if template:
             thread = self._find_thread_id()
             numbers = {"page": number, "page0": number - 1, "offset": (number - 1) * per_page}
-            where = filled(template, **numbers, thread=thread, id=thread, root=self._get_root_url())
+            where = fill_template(
+                template, **numbers, thread=thread, id=thread, root=self._get_root_url()
+            )
             url = (
                 _replace_parameters(self.response.url, where)
                 if where.startswith("&")
@@ -555,7 +566,7 @@ class PageReading:
         if (
             not url
             or url in {self.response.url, page.url}
-            or (of_thread and leads_to_other(layout, page, url))
+            or (of_thread and is_other_thread(layout, page, url))
         ):
             return []
         facts = (

@@ -51,53 +51,55 @@ Span = tuple[float, float]
 
 
 @lru_cache(maxsize=4096)
-def _is_idle(day: int) -> tuple[bool, bool]:
-    """Whether a day (since 1970) is no working day in China, and whether that is for a public
-    holiday.
-    """
-    known, when = load_china(), EPOCH + timedelta(days=day)
-    return not known.is_working_day(
+def _classify_day(day: int) -> tuple[bool, bool]:
+    """Return whether a day (since 1970) is no working day in China, and whether it is a holiday."""
+    calendar, when = load_china(), EPOCH + timedelta(days=day)
+    return not calendar.is_working_day(
         when
-    ) if when.year in known.years else when.weekday() >= SATURDAY, when in known.off
+    ) if when.year in calendar.years else when.weekday() >= SATURDAY, when in calendar.off
 
 
-def _slot(hour: int) -> tuple[int, bool]:
-    """0–23 on working days, 24–47 on others, by the hour in UTC and the day in China; and
-    whether that is a public holiday.
+def _find_slot(hour: int) -> tuple[int, bool]:
+    """Return the slot of an hour, and whether its day is a public holiday.
+
+    Slots 0–23 are the hours (UTC) of working days in China, 24–47 those of other days.
     """
-    idle, holiday = _is_idle((hour + CHINA_HOURS) // DAY_HOURS)
+    idle, holiday = _classify_day((hour + CHINA_HOURS) // DAY_HOURS)
     return hour % DAY_HOURS + DAY_HOURS * idle, holiday
 
 
 @dataclass(frozen=True, slots=True)
 class SilenceModel:
-    """What was learnt. `chance` a slot; `longest` silence in hours; `silences` a day."""
+    """What was learnt: the `chance` of each slot, the `longest` silence in hours, and
+    `silences` a day.
+    """
 
     chance: tuple[float, ...]
     longest: float
     silences: float
 
-    def expected_by(
+    def predict_next(
         self, last_new: float, blind: Sequence[Span], quiet_days: float, floor: float
     ) -> float | None:
-        """When something new is overdue after `last_new` (Unix seconds); None if not within
-        `HORIZON_HOURS`.
+        """Return when something new is overdue after `last_new` (Unix seconds).
 
-        `blind` are times, in order, in which the site could not be seen; `floor` in seconds.
+        Returns None if that is beyond `HORIZON_HOURS`. `blind` are the times, in order, in
+        which the site
+        could not be seen; `floor` is in seconds.
         """
         per_period = self.silences * quiet_days
         least = max(FLOOR_SECONDS, floor, self.longest * LONGER * HOUR)
-        seen, chance = 0.0, 1.0
+        observed, chance = 0.0, 1.0
         first = int(last_new // HOUR) + 1
         dark = _Dark(blind)
         for hour in range(first, first + HORIZON_HOURS):
             if dark.covers(hour):
                 continue
-            slot, holiday = _slot(hour)
+            slot, holiday = _find_slot(hour)
             weight = HOLIDAY_WEIGHT if holiday else 1.0
             chance *= 1.0 - self.chance[slot] * weight
-            seen += HOUR * weight
-            if chance * per_period < 1.0 and seen >= least:
+            observed += HOUR * weight
+            if chance * per_period < 1.0 and observed >= least:
                 return (hour + 1) * HOUR
         return None
 
@@ -113,26 +115,28 @@ class _Dark:
         self._starts = [began for began, _ in self.spans]
 
     def covers(self, hour: int) -> bool:
+        """Return whether an hour is blind, wholly or in part."""
         place = bisect_right(self._starts, (hour + 1) * HOUR) - 1
         return place >= 0 and self.spans[place][1] > hour * HOUR
 
 
 def learn(arrivals: Mapping[int, int], blind: Sequence[Span], now: float) -> SilenceModel | None:
-    """The rhythm of a site whose `arrivals` are posts by hour (Unix seconds // 3600); None while it
-    is too new to tell.
+    """Return the rhythm of a site from its posts by hour (Unix seconds // 3600).
 
-    `blind` as for `SilenceModel.expected_by`. What lies before the window is left out.
+    Returns None while the site is too new. `blind` is as for `SilenceModel.predict_next`. Posts
+    before
+    the window are ignored.
     """
     begin = int(now // HOUR) - WINDOW_DAYS * DAY_HOURS
     hours = sorted(hour for hour, posts in arrivals.items() if hour >= begin and posts > 0)
     if len(hours) < LEAST_ARRIVALS or (hours[-1] - hours[0]) / DAY_HOURS < LEARN_DAYS:
         return None
     dark, active = _Dark(blind), set(hours)
-    seen, came = [0.0] * (2 * DAY_HOURS), [0.0] * (2 * DAY_HOURS)
+    observed, active_hours = [0.0] * (2 * DAY_HOURS), [0.0] * (2 * DAY_HOURS)
     longest = silence = 0
     unbroken = True
     for hour in range(hours[0], hours[-1] + 1):
-        slot, holiday = _slot(hour)
+        slot, holiday = _find_slot(hour)
         if hour in active:
             longest = max(longest, silence) if unbroken else longest
             silence, unbroken = 0, True
@@ -142,19 +146,22 @@ def learn(arrivals: Mapping[int, int], blind: Sequence[Span], now: float) -> Sil
         else:
             silence += 1
         if not holiday:
-            seen[slot] += 1
-            came[slot] += hour in active
-    if sum(came) < LEAST_ARRIVALS:  # nearly all of it came in a holiday
+            observed[slot] += 1
+            active_hours[slot] += hour in active
+    if sum(active_hours) < LEAST_ARRIVALS:  # nearly all of it came in a holiday
         return None
-    mean = sum(came) / sum(seen)
+    mean = sum(active_hours) / sum(observed)
     chance = tuple(
-        (c + PRIOR_HOURS * mean) / (s + PRIOR_HOURS) for c, s in zip(came, seen, strict=True)
+        (c + PRIOR_HOURS * mean) / (s + PRIOR_HOURS)
+        for c, s in zip(active_hours, observed, strict=True)
     )
-    return SilenceModel(chance, float(longest), DAY_HOURS * (sum(came) - 1) / (sum(seen) - 1))
+    return SilenceModel(
+        chance, float(longest), DAY_HOURS * (sum(active_hours) - 1) / (sum(observed) - 1)
+    )
 
 
-def text(rhythm: SilenceModel | None) -> str:
-    """In a few words, for people: `about 3 an hour` is not known, how often something comes is."""
+def describe(rhythm: SilenceModel | None) -> str:
+    """Describe in a few words how often something new appears."""
     if rhythm is None:
         return "not known yet"
     if rhythm.silences >= 20.0:

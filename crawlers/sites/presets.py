@@ -48,8 +48,9 @@ LOOKED_AT = 256 * 1024
 
 
 class PresetSample(BaseModel):
-    """A page, and the posts and pages that must be read in it: all of them, and of each what is
-    named here.
+    """A sample page, with all posts and links that must be read in it.
+
+    Of each post and link only the named fields are compared.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,8 +69,8 @@ class PresetSample(BaseModel):
     gone: bool = False
     """Whether it says that a thread is no more."""
 
-    def response(self) -> Response:
-        """The page as it would come."""
+    def build_response(self) -> Response:
+        """Return the page as a site would send it."""
         charset = self.type.rpartition("charset=")[2] if "charset=" in self.type else "utf-8"
         headers = {"Content-Type": self.type, "Date": READ_AT}
         kind = HtmlResponse if "html" in self.type else TextResponse
@@ -77,8 +78,8 @@ class PresetSample(BaseModel):
             self.url, headers=headers, body=self.body.encode(charset), request=Request(self.url)
         )
 
-    def page(self) -> PageAddress:
-        """The page as the frontier would know it."""
+    def build_page(self) -> PageAddress:
+        """Return the page as the frontier would store it."""
         return PageAddress(
             self.url,
             self.role,
@@ -89,7 +90,7 @@ class PresetSample(BaseModel):
 
 
 class Recognise(BaseModel):
-    """By what a page of the software is known: selectors, and headers that begin with a text."""
+    """How a page of the software is recognised: selectors, and headers that begin with a text."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -115,8 +116,8 @@ class Preset(BaseModel):
     recognise: Recognise = Recognise()
     sample: tuple[PresetSample, ...] = ()
 
-    def of(self, site: Site) -> Site:
-        """`site` with the preset's options under its own."""
+    def apply_to(self, site: Site) -> Site:
+        """Return `site` with the preset's options as defaults."""
         return site.model_copy(
             update={
                 "options": {**self.options, **site.options},
@@ -126,7 +127,7 @@ class Preset(BaseModel):
 
 
 class PresetMatch(NamedTuple):
-    """A preset that a page may be of, and the marks that say so."""
+    """A preset that a page may belong to, and the marks that indicate it."""
 
     name: str
     why: tuple[str, ...]
@@ -134,9 +135,9 @@ class PresetMatch(NamedTuple):
 
 @dataclass(slots=True)
 class Presets:
-    """The presets that ship and those of `folder`, if there is one, which go before them.
+    """The shipped presets and those of `folder`, if given, which take precedence.
 
-    `refresh` looks for changed files.
+    `refresh` checks for changed files.
     """
 
     folder: Path | None = None
@@ -144,39 +145,41 @@ class Presets:
     _marks: tuple[object, ...] = ()
 
     def refresh(self) -> tuple[object, ...]:
-        """Read the folder again where a file in it has changed; returns what differs when one
-        has.
+        """Read the folder again if a file in it has changed.
+
+        Returns a value that differs after each change.
         """
         files = sorted(self.folder.glob(f"*{ENDING}")) if self.folder else []
-        marks = tuple((path, *_mark(path)) for path in files)
+        marks = tuple((path, *_get_fingerprint(path)) for path in files)
         if marks != self._marks:
-            self._marks, self.own = marks, {path.stem: _own(path) for path in files}
+            self._marks, self.own = marks, {path.stem: _load_own(path) for path in files}
         return marks
 
     @property
     def faults(self) -> list[ConfigError]:
-        """What is wrong with files of the folder."""
-        return [found for found in self.own.values() if isinstance(found, ConfigError)]
+        """Return the faults of the folder's files."""
+        return [preset for preset in self.own.values() if isinstance(preset, ConfigError)]
 
-    def names(self) -> tuple[str, ...]:
-        """Every preset that there is."""
-        return tuple(sorted({*_shipped_names(), *self.own}))
+    def list_names(self) -> tuple[str, ...]:
+        """Return the names of all presets, sorted."""
+        return tuple(sorted({*_list_shipped(), *self.own}))
 
     def get(self, name: str) -> Preset:
-        """The preset of that name; ConfigError if its file is wrong, KeyError if there is none."""
-        if isinstance(found := self.own.get(name), ConfigError):
-            raise found
-        return found or shipped(name)
+        """Return a preset by name; ConfigError if its file is faulty, KeyError if there is none."""
+        if isinstance(preset := self.own.get(name), ConfigError):
+            raise preset
+        return preset or load_shipped(name)
 
     def __iter__(self) -> Iterator[Preset]:
-        """All that can be read."""
-        for name in self.names():
+        """Yield every preset whose file is valid."""
+        for name in self.list_names():
             if not isinstance(self.own.get(name), ConfigError):
                 yield self.get(name)
 
 
 @functools.cache
-def _shipped_names() -> tuple[str, ...]:
+def _list_shipped() -> tuple[str, ...]:
+    """Return the names of the shipped presets."""
     return tuple(
         sorted(
             entry.name.removesuffix(ENDING)
@@ -187,28 +190,29 @@ def _shipped_names() -> tuple[str, ...]:
 
 
 @functools.cache
-def shipped(name: str) -> Preset:
-    """A preset that ships; KeyError if there is none of that name."""
-    if name not in _shipped_names():
+def load_shipped(name: str) -> Preset:
+    """Return a shipped preset; KeyError if there is none of that name."""
+    if name not in _list_shipped():
         raise KeyError(name)
-    return _read(
+    return _parse_preset(
         name,
         (resources.files(SHIPPED) / f"{name}{ENDING}").read_text(encoding="utf-8"),
         f"{SHIPPED}/{name}{ENDING}",
     )
 
 
-def _own(path: Path) -> Preset | ConfigError:
-    """A user's preset, or what is wrong with it; its file must be nobody else's to write."""
+def _load_own(path: Path) -> Preset | ConfigError:
+    """Return a user's preset or its fault; nobody else may be able to write its file."""
     try:
-        return _read(path.stem, read_trusted(path).decode("utf-8"), str(path))
+        return _parse_preset(path.stem, read_trusted(path).decode("utf-8"), str(path))
     except ConfigError as error:
         return error
     except (FileNotFoundError, UnicodeDecodeError):
         return ConfigError(f"{path}: cannot be read")
 
 
-def _read(name: str, text: str, where: str) -> Preset:
+def _parse_preset(name: str, text: str, where: str) -> Preset:
+    """Parse a preset; ConfigError, with `where`, for the first fault."""
     try:
         return Preset.model_validate({"name": name, **read_toml(text)})
     except ValidationError as error:
@@ -221,7 +225,8 @@ def _read(name: str, text: str, where: str) -> Preset:
         raise ConfigError(f"{where}: is no TOML ({error})") from None
 
 
-def _mark(path: Path) -> tuple[int, ...]:
+def _get_fingerprint(path: Path) -> tuple[int, ...]:
+    """Return what changes with a file; nothing if that is unknown."""
     try:
         stat = path.stat()
     except OSError:
@@ -230,20 +235,20 @@ def _mark(path: Path) -> tuple[int, ...]:
 
 
 def recognise(response: Response, presets: Presets | None = None) -> list[PresetMatch]:
-    """The presets that a page may be of, with why, the one with the most reasons first; none
-    where no mark is on it.
-    """
+    """Return the presets that a page may belong to, the one with the most marks first."""
     try:
         page: ParsedPage | None = parse_document(response.replace(body=response.body[:LOOKED_AT]))
     except RecordError:
         page = None
-    known = ((preset, _marks(preset.recognise, response, page)) for preset in presets or Presets())
-    found = [PresetMatch(preset.name, why) for preset, why in known if why]
-    return sorted(found, key=lambda one: (-len(one.why), one.name))
+    candidates = (
+        (preset, _find_marks(preset.recognise, response, page)) for preset in presets or Presets()
+    )
+    matches = [PresetMatch(preset.name, why) for preset, why in candidates if why]
+    return sorted(matches, key=lambda match: (-len(match.why), match.name))
 
 
-def _marks(marks: Recognise, response: Response, page: ParsedPage | None) -> tuple[str, ...]:
-    """Which of a preset's marks a page has."""
+def _find_marks(marks: Recognise, response: Response, page: ParsedPage | None) -> tuple[str, ...]:
+    """Return the marks of a preset that a page has."""
     headers = [
         name
         for name, begins in marks.headers.items()
@@ -252,11 +257,12 @@ def _marks(marks: Recognise, response: Response, page: ParsedPage | None) -> tup
     ]
     if page is None:
         return tuple(headers)
-    return (*headers, *(mark for mark in marks.any if _mark_of(mark).nodes(page.root)))
+    return (*headers, *(mark for mark in marks.any if _compile_mark(mark).nodes(page.root)))
 
 
 @functools.lru_cache(maxsize=1024)
-def _mark_of(text: str) -> Selections:
+def _compile_mark(text: str) -> Selections:
+    """Compile the selector of a mark; ConfigError if it is invalid."""
     try:
         return compile_selectors([text], "css")
     except ValueError as why:
@@ -266,12 +272,10 @@ def _mark_of(text: str) -> Selections:
 Parse = Callable[[PageAddress, Response, Site], PageContent]
 
 
-def unproven(preset: Preset, parse: Parse, presets: Presets | None = None) -> list[str]:
-    """What of its samples a preset does not read as it says, a line each; nothing where all is
-    well.
-    """
-    said = [] if preset.sample else ["has no sample"]
-    site = preset.of(
+def check_samples(preset: Preset, parse: Parse, presets: Presets | None = None) -> list[str]:
+    """Return what a preset does not read in its samples as they say, a line per fault."""
+    faults = [] if preset.sample else ["has no sample"]
+    site = preset.apply_to(
         Site(
             name="sample",
             platform=preset.name,
@@ -283,48 +287,57 @@ def unproven(preset: Preset, parse: Parse, presets: Presets | None = None) -> li
     for number, sample in enumerate(preset.sample, 1):
         where = f"sample {number} ({sample.role})"
         parsed = (
-            PageContent() if preset.unreadable else parse(sample.page(), sample.response(), site)
+            PageContent()
+            if preset.unreadable
+            else parse(sample.build_page(), sample.build_response(), site)
         )
-        said += _compared(f"{where}: post", sample.posts, [_as_post(post) for post in parsed.posts])
-        said += _compared(f"{where}: page", sample.pages, [_as_page(page) for page in parsed.pages])
+        faults += _compare(
+            f"{where}: post", sample.posts, [_post_to_dict(post) for post in parsed.posts]
+        )
+        faults += _compare(
+            f"{where}: page", sample.pages, [_page_to_dict(page) for page in parsed.pages]
+        )
         if parsed.gone != sample.gone:
-            said.append(f"{where}: gone is {parsed.gone}, not {sample.gone}")
+            faults.append(f"{where}: gone is {parsed.gone}, not {sample.gone}")
         if sample.recognised and preset.name not in {
-            one.name for one in recognise(sample.response(), presets)
+            match.name for match in recognise(sample.build_response(), presets)
         }:
-            said.append(f"{where}: is not recognised")
-    return said
+            faults.append(f"{where}: is not recognised")
+    return faults
 
 
-def _as_post(post: Any) -> dict[str, Any]:
-    told = {
+def _post_to_dict(post: Any) -> dict[str, Any]:
+    """Return the fields of a post under the names that samples use."""
+    fields = {
         name: getattr(post, name)
         for name in ("url", "title", "author", "channel", "thread", "reply_to", "kind")
     }
-    told["attachments"], told["unread"] = ", ".join(post.attachments), " ".join(post.unread)
-    told["wording"] = post.wording.decode()
+    fields["attachments"], fields["unread"] = ", ".join(post.attachments), " ".join(post.unread)
+    fields["wording"] = post.wording.decode()
     time = post.published_at.isoformat() if post.published_at else ""
     return {
         "id": post.post_id,
         "text": post.body.decode(post.charset or "utf-8", "replace"),
         "time": time,
-        **told,
+        **fields,
     }
 
 
-def _as_page(page: PageAddress) -> dict[str, Any]:
-    told = {name: getattr(page, name) for name in ("url", "role", "identity", "number", "stamp")}
-    return {**page.facts, **told}
+def _page_to_dict(page: PageAddress) -> dict[str, Any]:
+    """Return the fields and facts of a page under the names that samples use."""
+    fields = {name: getattr(page, name) for name in ("url", "role", "identity", "number", "stamp")}
+    return {**page.facts, **fields}
 
 
-def _compared(
-    where: str, wanted: Sequence[Mapping[str, Any]], found: Sequence[dict[str, Any]]
+def _compare(
+    where: str, expected: Sequence[Mapping[str, Any]], actual: Sequence[dict[str, Any]]
 ) -> list[str]:
-    if len(wanted) != len(found):
-        return [f"{where}s: {len(found)} read, not {len(wanted)}"]
+    """Return how the items read differ from the expected ones, a line per difference."""
+    if len(expected) != len(actual):
+        return [f"{where}s: {len(actual)} read, not {len(expected)}"]
     return [
         f"{where} {number}: {name} is {has.get(name, '')!r}, not {value!r}"
-        for number, (want, has) in enumerate(zip(wanted, found, strict=True), 1)
+        for number, (want, has) in enumerate(zip(expected, actual, strict=True), 1)
         for name, value in want.items()
         if has.get(name, "") != value
     ]

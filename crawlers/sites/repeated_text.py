@@ -1,8 +1,7 @@
-"""Notice that a site shows one text in the place of all posts, such as "To see this content you
-must log in".
+"""Notice that a site shows one text in place of all posts, such as "You must log in".
 
-A seller posts the same offer in many threads, and a member signs with one word; but nothing is said
-by everybody in every thread.
+A seller posts the same offer in many threads, and a member may sign with one word; but no text is
+written by everybody in every thread.
 """
 
 from __future__ import annotations
@@ -16,9 +15,7 @@ LEAST_THREADS, LEAST_AUTHORS = 3, 2
 
 @dataclass(slots=True)
 class RepeatedText:
-    """What the posts of one visit say, as far as it tells whether all say the same; holds no
-    text, only its hash in memory.
-    """
+    """Counts by hash which texts the posts of one visit have; keeps no text."""
 
     authors: set[str] = field(default_factory=set)
     """All who wrote a new post."""
@@ -28,12 +25,12 @@ class RepeatedText:
     """Hashes of the texts of all posts that were read, the known ones among them."""
 
     def note_read(self, post: Post) -> None:
-        """A post was read, known or not."""
+        """Record a post that was read, known or not."""
         if post.kind == "post" and post.thread:
             self.read.add(_hash(post))
 
     def note_new(self, post: Post) -> None:
-        """A post that is new to us, or says something new, was captured."""
+        """Record a new or edited post that was captured."""
         if post.kind == "post" and post.thread:
             self.authors.add(post.author)
             threads, authors = self.by_text.setdefault(_hash(post), (set(), set()))
@@ -42,7 +39,7 @@ class RepeatedText:
 
     @property
     def stands_for_posts(self) -> bool:
-        """Whether every author of new posts says the same, in three threads or more."""
+        """Return whether all authors wrote one text, in three threads or more."""
         return len(self.authors - {""}) >= LEAST_AUTHORS and any(
             len(threads) >= LEAST_THREADS and authors == self.authors
             for threads, authors in self.by_text.values()
@@ -50,7 +47,7 @@ class RepeatedText:
 
     @property
     def is_all_there_is(self) -> bool:
-        """Whether all posts that were read say the same."""
+        """Return whether all posts that were read have the same text."""
         return len(self.read) == 1
 
 

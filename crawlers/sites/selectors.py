@@ -236,8 +236,8 @@ def parse_html(response: Response) -> ParsedPage:
 
 def _build_html(text: str) -> ParsedPage:
     """Parse a text as HTML, up to the limit of tags."""
-    read = nesting.within(text)
-    return ParsedPage("html", nesting.selector(read), len(read) < len(text))
+    read = nesting.limit_tags(text)
+    return ParsedPage("html", nesting.parse_html(read), len(read) < len(text))
 
 
 def detect_kind(text: str) -> Kind:

@@ -1,6 +1,4 @@
-"""`ullage sites` for people: where each site stands, what its rhythm is, when it is visited
-next.
-"""
+"""Render `ullage sites` for people: the state, rhythm and next visit of each site."""
 
 from __future__ import annotations
 
@@ -69,7 +67,7 @@ class SiteRow:
 
     @property
     def files(self) -> dict[str, int]:
-        """Attached files by what came of them."""
+        """Return the number of attached files by outcome."""
         return {
             word.removeprefix(FILE): count
             for word, count in self.tallies.items()
@@ -77,7 +75,7 @@ class SiteRow:
         }
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, for a program; times in ISO 8601, null for never."""
+        """Return everything for programs; times in ISO 8601, null for never."""
         report = self.report
         return {
             "site": self.site.name,
@@ -86,28 +84,29 @@ class SiteRow:
             "watch": self.site.watch,
             "state": report.state,
             "reason": self.reason or None,
-            "since": _iso(report.since),
-            "last_new": _iso(report.last_new),
-            "expected_by": _iso(report.expected_by),
+            "since": _to_iso(report.since),
+            "last_new": _to_iso(report.last_new),
+            "expected_by": _to_iso(report.expected_by),
             "rhythm": self.rhythm,
-            "next_visit": _iso(self.next_visit if self.site.is_crawled else 0.0),
+            "next_visit": _to_iso(self.next_visit if self.site.is_crawled else 0.0),
             **self.pages,
             "posts": self.posts,
             "edited": self.tallies.get("edited", 0),
             "gone": self.tallies.get("gone", 0),
             "files": self.files,
-            "last_success": _iso(report.last_success),
+            "last_success": _to_iso(report.last_success),
             "failures": self.failures,
             "night_until": self.night_until or None,
             "left_seconds": round(self.left_seconds),
         }
 
 
-def sites_table(
+def build_table(
     rows: Iterable[SiteRow], now: float, zone: tzinfo | None = None, refused: Iterable[str] = ()
 ) -> Table:
-    """One line a site, also of a file that holds none (`refused`); fits 100 columns where names
-    are short.
+    """Return a table with a line per site, and per file without a valid site (`refused`).
+
+    It fits 100 columns if names are short.
     """
     headings = (
         "site",
@@ -119,34 +118,34 @@ def sites_table(
         "pages due\n/ given up",
         "next visit",
     )
-    made = table(*headings, right=headings[6:7], whole=headings[1:])
+    rendered = table(*headings, right=headings[6:7], whole=headings[1:])
     for row in rows:
         report = row.report
-        made.add_row(
+        rendered.add_row(
             Text(row.site.name),
-            Text(_standing(row), COLOURS[report.state]),
-            _ago(report.since, now),
-            _ago(report.last_new, now),
+            Text(_describe_state(row), COLOURS[report.state]),
+            _format_ago(report.since, now),
+            _format_ago(report.last_new, now),
             row.rhythm,
-            _when(report.expected_by, zone),
+            _format_time(report.expected_by, zone),
             f"{row.pages['due']} / {row.pages['parked']}",
             (
                 "-"
                 if not row.site.is_crawled
                 else "now"
                 if row.next_visit <= now
-                else _in(row.next_visit - now)
+                else _format_wait(row.next_visit - now)
             ),
         )
     for name in refused:
-        made.add_row(
+        rendered.add_row(
             Text(name), Text(f"{NOT_VISITED}: {FILE_AT_FAULT}", COLOURS["unreachable"]), *("-" * 6)
         )
-    return made
+    return rendered
 
 
-def _standing(row: SiteRow) -> str:
-    """The state in words, or why there is none."""
+def _describe_state(row: SiteRow) -> str:
+    """Return the state in words, or why there is none."""
     if not row.site.enabled:
         return "off"
     if row.site.platform == INGEST:
@@ -159,74 +158,75 @@ def _standing(row: SiteRow) -> str:
     return f"{state}: {row.reason}" if row.reason and row.report.state not in SEEN else state
 
 
-def explained(rows: Iterable[SiteRow], refused: Collection[str] = ()) -> list[str]:
-    """What the words behind states in the table say, one line each."""
-    said = {
+def explain_reasons(rows: Iterable[SiteRow], refused: Collection[str] = ()) -> list[str]:
+    """Return what the reasons in the table mean, one line each."""
+    reasons = {
         row.reason
         for row in rows
         if row.reason in MEANING and row.report.state not in SEEN and row.site.is_crawled
     }
     if refused:
-        said.add(FILE_AT_FAULT)
-    return [f"{word}: {MEANING[word]}" for word in MEANING if word in said]
+        reasons.add(FILE_AT_FAULT)
+    return [f"{word}: {MEANING[word]}" for word in MEANING if word in reasons]
 
 
-def sessions_ending(ends: Mapping[str, float], now: float) -> list[str]:
-    """Of sites, with when their sessions end, those of which it is soon; one line each."""
+def describe_session_ends(ends: Mapping[str, float], now: float) -> list[str]:
+    """Return a line for each site whose session ends soon, with the time left."""
     return [
-        f"{name}: its session {'has run out' if at <= now else f'runs out in {_length(at - now)}'}:"
+        f"{name}: its session "
+        f"{'has run out' if at <= now else f'runs out in {_format_duration(at - now)}'}:"
         " a person has to open it again"
         for name, at in ends.items()
     ]
 
 
-def first_readings(rows: Iterable[SiteRow]) -> list[str]:
-    """How long it takes until sites that are new to us are read, one line each."""
+def describe_first_readings(rows: Iterable[SiteRow]) -> list[str]:
+    """Return how long the first reading of new sites will take, one line each."""
     return [
         f"{row.site.name}: first reading, {row.pages['due']} known pages are left:"
-        f" {_length(row.left_seconds)} at least"
+        f" {_format_duration(row.left_seconds)} at least"
         for row in rows
         if row.left_seconds
     ]
 
 
-def changed(rows: Iterable[SiteRow]) -> list[str]:
-    """Of sites where posts were edited or taken away after they were read, or have files that
-    are not read; one line each.
+def describe_changes(rows: Iterable[SiteRow]) -> list[str]:
+    """Return a line for each site with posts edited or deleted after they were read, or unread
+    files.
     """
     lines = []
     for row in rows:
         words = {word: row.tallies.get(word, 0) for word in ("edited", "gone")}
-        said = [
+        parts = [
             f"{count} posts {word} since they were read" for word, count in words.items() if count
         ]
         unread = {why: count for why, count in sorted(row.files.items()) if why not in READ}
         if unread:
-            told = ", ".join(f"{count} {why}" for why, count in unread.items())
-            said.append(f"{sum(unread.values())} attached files not read ({told})")
-        if said:
-            lines.append(f"{row.site.name}: {'; '.join(said)}")
+            reasons = ", ".join(f"{count} {why}" for why, count in unread.items())
+            parts.append(f"{sum(unread.values())} attached files not read ({reasons})")
+        if parts:
+            lines.append(f"{row.site.name}: {'; '.join(parts)}")
     return lines
 
 
-def _iso(at: float) -> str | None:
+def _to_iso(at: float) -> str | None:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds") if at else None
 
 
-def _when(at: float, zone: tzinfo | None) -> str:
+def _format_time(at: float, zone: tzinfo | None) -> str:
     return datetime.fromtimestamp(at, UTC).astimezone(zone).strftime("%m-%d %H:%M") if at else "-"
 
 
-def _ago(at: float, now: float) -> str:
-    return f"{_length(max(0.0, now - at))} ago" if at else "-"
+def _format_ago(at: float, now: float) -> str:
+    return f"{_format_duration(max(0.0, now - at))} ago" if at else "-"
 
 
-def _in(seconds: float) -> str:
-    return f"in {_length(seconds)}"
+def _format_wait(seconds: float) -> str:
+    return f"in {_format_duration(seconds)}"
 
 
-def _length(seconds: float) -> str:
-    """Two digits and a unit, as `41 s`, `5 min`, `30 h`, `12 d`."""
+def _format_duration(seconds: float) -> str:
+    """Format a duration with two digits and a unit: `41 s`, `5 min`, `30 h`, `12 d`."""
     for unit, size, below in (("s", 1, 100), ("min", 60, 100 * 60), ("h", 3600, 48 * 3600)):
         if seconds < below:
             return f"{seconds / size:.0f} {unit}"

@@ -1,10 +1,10 @@
 """Judge the state of a site from the pages of one visit, with the reason.
 
-`docs/site-states.md` has the same list, and a test holds the two together.
+`docs/site-states.md` has the same list, and a test compares the two.
 
-The heads of the lists decide, since whoever cannot read them is blind to what is new. Pages behind
-them decide only together: one paste that was made private, one thread for members are no state of
-the site. That no post is read at all is one.
+The first pages of lists decide, since without them new posts cannot be seen. Pages behind them
+decide only together: one paste that was made private, or one thread for members, says nothing
+about the site. That no post at all could be read does.
 """
 
 from __future__ import annotations
@@ -83,18 +83,18 @@ OF_POST = {"gone": "posts_gone", "host": "posts_host", "too_large": "posts_large
 """Outcomes that mean something else behind a list than of one."""
 
 
-def of_outcome(outcome: str, cause: str = "") -> str:
-    """The word for a page's outcome; `cause`, where it is known and of the set, says more."""
+def to_reason(outcome: str, cause: str = "") -> str:
+    """Return the reason word of an outcome; a known `cause` is more precise and replaces it."""
     return cause if cause in MEANING else OF_OUTCOME.get(outcome, outcome)
 
 
-def of_post(outcome: str, cause: str = "") -> str:
-    """As `of_outcome`, of a page behind the lists."""
-    return OF_POST.get(outcome) or of_outcome(outcome, cause)
+def to_post_reason(outcome: str, cause: str = "") -> str:
+    """Return the reason word of an outcome of a page behind the lists."""
+    return OF_POST.get(outcome) or to_reason(outcome, cause)
 
 
-def of_status(status: int) -> str:
-    """The word for an HTTP status that is an error."""
+def to_status_reason(status: int) -> str:
+    """Return the reason word of an HTTP status that is an error."""
     return f"http_{status // 100}xx" if 400 <= status < 600 else "status"
 
 
@@ -173,9 +173,10 @@ class Profile:
     posts: int = 0
     fields: dict[str, int] = field(default_factory=dict)
 
-    def lost(self, now: Profile) -> tuple[str, ...]:
-        """Fields that nearly every post had, and that none of `now` has: the page names them
-        otherwise.
+    def find_lost_fields(self, now: Profile) -> tuple[str, ...]:
+        """Return the fields that nearly every earlier post had and no post of `now` has.
+
+        The page then probably names them differently.
         """
         if self.posts < LEAST_POSTS_BEFORE or now.posts < LEAST_POSTS_NOW:
             return ()
@@ -191,12 +192,11 @@ UNKNOWN = Profile()
 
 @dataclass(frozen=True, slots=True)
 class UnreadStreak:
-    """Pages behind the lists that came to nothing since a post was last read, and the outcome of
-    most of those seen last.
+    """Pages behind the lists that failed since a post was last read, and their commonest outcome.
 
-    From `LEAST_PAGES` on they speak for the site until a post is read: what was given up is not
-    asked for at each visit, and a site that shows one new post a visit must not pass for one that
-    is seen.
+    From `LEAST_PAGES` on they decide the state until a post is read: abandoned pages are not
+    requested
+    at each visit, and a site that shows one new post per visit must not pass for readable.
     """
 
     pages: int = 0
@@ -204,7 +204,7 @@ class UnreadStreak:
 
     @property
     def speaks(self) -> bool:
-        """Whether so many are no chance."""
+        """Return whether the pages are too many to be a coincidence."""
         return self.pages >= LEAST_PAGES
 
 
@@ -213,12 +213,10 @@ NONE_UNREAD = UnreadStreak()
 
 @dataclass(slots=True)
 class Evidence:
-    """What came of the pages of one visit, by outcome: `heads` are first pages of lists, `behind`
-    all others.
+    """The outcomes of the pages of one visit: `heads` are first pages of lists, `behind` the rest.
 
-    `asked` tells whether anything went out to the site, `answered` whether anything at all came
-    back, whatever it was. `causes` has for some outcomes what brought them about, as a word of
-    `crawlers.sites.visit_verdict`.
+    `asked` tells whether any request was sent to the site, `answered` whether any response arrived.
+    `causes` holds for some outcomes a more precise reason (a key of `MEANING`).
     """
 
     heads: Counter[str] = field(default_factory=Counter)
@@ -246,7 +244,7 @@ class Evidence:
     """Pages that are known and not read when the visit ends, though they should be."""
 
     def note_thread(self, counted: int, read: int, pages: int) -> None:
-        """A thread was read to its end, which its list says has so many posts."""
+        """Record a thread that was read to its end, with the posts its list counts."""
         self.expected += counted
         self.missing += max(0, counted - read)
         self.short += read < counted
@@ -254,118 +252,126 @@ class Evidence:
 
     @property
     def is_incomplete(self) -> bool:
-        """Whether posts are known to be there that were not read."""
+        """Return whether posts are known to exist that were not read."""
         return self.is_short or bool(self.lacking or self.waiting or self.unread_past)
 
     @property
     def is_short(self) -> bool:
-        """Whether so much is missing that pages are, or posts on them, and not what a moderator
-        took away.
+        """Return whether so many posts are missing that pages are, and not posts that a
+        moderator deleted.
         """
         return self.short >= LEAST_PAGES and self.missing >= MISSING_SHARE * self.expected
 
     def note(self, outcome: str, *, head: bool, cause: str = "") -> None:
-        """A page came to this."""
+        """Record the outcome of a page."""
         (self.heads if head else self.behind)[outcome] += 1
         self.causes[outcome] = cause
         self.asked = self.asked or outcome not in NOT_ASKED
         self.answered = self.answered or outcome not in NO_ANSWER
 
     def note_posts(self, had: Iterable[Sequence[bool]]) -> None:
-        """Posts were read; of each, which of `FIELDS` it has."""
-        for one in had:
+        """Record posts that were read; `had` tells for each which of `FIELDS` it has."""
+        for fields in had:
             self.posts += 1
-            self.fields.update(name for name, has in zip(FIELDS, one, strict=True) if has)
+            self.fields.update(name for name, has in zip(FIELDS, fields, strict=True) if has)
 
-    def profile(self) -> Profile:
-        """The posts of the visit."""
+    def build_profile(self) -> Profile:
+        """Return how many posts of the visit had which fields."""
         return Profile(self.posts, dict(self.fields))
 
 
-def unread(seen: Evidence, before: UnreadStreak) -> UnreadStreak:
-    """What is unread after a visit; `before` is what was until then."""
-    if seen.texts.stands_for_posts:
+def update_streak(evidence: Evidence, before: UnreadStreak) -> UnreadStreak:
+    """Return the streak of unread pages after a visit; `before` is the one until then."""
+    if evidence.texts.stands_for_posts:
         return UnreadStreak(max(LEAST_PAGES, before.pages), "login")
-    if seen.posts:
-        is_same = before.speaks and before.outcome == "login" and seen.texts.is_all_there_is
+    if evidence.posts:
+        is_same = before.speaks and before.outcome == "login" and evidence.texts.is_all_there_is
         return before if is_same else NONE_UNREAD
-    lost = {outcome: seen.behind[outcome] for outcome in OF_ONE_PAGE}
-    if refused := _refused(seen):
+    lost = {outcome: evidence.behind[outcome] for outcome in OF_ONE_PAGE}
+    if refused := _find_refusal(evidence):
         return UnreadStreak(max(LEAST_PAGES, before.pages), refused)
-    return UnreadStreak(before.pages + sum(lost.values()), _commonest(lost) or before.outcome)
+    return UnreadStreak(before.pages + sum(lost.values()), _find_commonest(lost) or before.outcome)
 
 
-def judge(seen: Evidence, before: Profile, until_now: UnreadStreak = NONE_UNREAD) -> State | None:
-    """The state that a visit shows, `ok` included; None when it asked for nothing and so shows
-    none. `quiet` is not told here.
+def judge(
+    evidence: Evidence, before: Profile, until_now: UnreadStreak = NONE_UNREAD
+) -> State | None:
+    """Return the state that a visit shows, `ok` included; None if it requested nothing.
 
-    `until_now` is what was unread before the visit.
+    `until_now` is the streak of unread pages before the visit. `quiet` is decided elsewhere.
     """
-    if not seen.heads and not seen.behind:
+    if not evidence.heads and not evidence.behind:
         return None
-    if outcome := _of_heads(seen, before) or _behind(seen, until_now):
+    if outcome := _judge_lists(evidence, before) or _judge_posts(evidence, until_now):
         return STATE_OF[outcome]
     return (
         "layout_changed"
-        if before.lost(seen.profile())
+        if before.find_lost_fields(evidence.build_profile())
         else "incomplete"
-        if seen.is_incomplete
+        if evidence.is_incomplete
         else "ok"
     )
 
 
-def reason(seen: Evidence, shown: State | None, until_now: UnreadStreak = NONE_UNREAD) -> str:
-    """Why a visit that shows a state (`judge`) did not see the site, as one word; "" where it
-    did.
+def explain_state(
+    evidence: Evidence, shown: State | None, until_now: UnreadStreak = NONE_UNREAD
+) -> str:
+    """Return why a visit that shows a state (`judge`) could not read the site, as one word.
+
+    Returns "" if it could.
     """
     heads = Counter(
-        {outcome: count for outcome, count in seen.heads.items() if STATE_OF.get(outcome) == shown}
+        {
+            outcome: count
+            for outcome, count in evidence.heads.items()
+            if STATE_OF.get(outcome) == shown
+        }
     )
-    if outcome := _commonest(heads):
-        return of_outcome(outcome, seen.causes.get(outcome, ""))
-    if (outcome := _behind(seen, until_now)) and STATE_OF[outcome] == shown:
-        return of_post(outcome, seen.causes.get(outcome, ""))
-    missing = seen.lacking or (
-        "fewer" if seen.is_short else WAITING if seen.waiting else FIRST_READING
+    if outcome := _find_commonest(heads):
+        return to_reason(outcome, evidence.causes.get(outcome, ""))
+    if (outcome := _judge_posts(evidence, until_now)) and STATE_OF[outcome] == shown:
+        return to_post_reason(outcome, evidence.causes.get(outcome, ""))
+    missing = evidence.lacking or (
+        "fewer" if evidence.is_short else WAITING if evidence.waiting else FIRST_READING
     )
     return {"layout_changed": "fields", "incomplete": missing}.get(shown or "", "")
 
 
-def _of_heads(seen: Evidence, before: Profile) -> str:
-    """The outcome of the heads of the lists that decides, "" where they were read.
+def _judge_lists(evidence: Evidence, before: Profile) -> str:
+    """Return the deciding outcome of the first pages of lists; "" if they were read.
 
-    A front page alone counts as read where posts were, once or now: of a site that is new to us its
-    boards have to be.
+    A front page alone counts as read if posts were read, then or now; for a new site its boards
+    must
+    have been read.
     """
-    decides = (outcome for outcome in ("blocked", "login", "layout") if seen.heads[outcome])
-    is_read = seen.heads["ok"] or (seen.heads[FRONT] and (before.posts or seen.posts))
-    return next(decides, "" if is_read else _commonest(seen.heads))
+    decides = (outcome for outcome in ("blocked", "login", "layout") if evidence.heads[outcome])
+    is_read = evidence.heads["ok"] or (evidence.heads[FRONT] and (before.posts or evidence.posts))
+    return next(decides, "" if is_read else _find_commonest(evidence.heads))
 
 
-def _behind(seen: Evidence, until_now: UnreadStreak) -> str:
-    """The outcome of pages behind the lists that speaks for the site, "" where none does."""
-    left = unread(seen, until_now)
-    return _refused(seen) or (left.outcome if left.speaks else "")
+def _judge_posts(evidence: Evidence, until_now: UnreadStreak) -> str:
+    """Return the outcome of pages behind the lists that decides; "" if none does."""
+    streak = update_streak(evidence, until_now)
+    return _find_refusal(evidence) or (streak.outcome if streak.speaks else "")
 
 
-def _refused(seen: Evidence) -> str:
-    """The outcome with which most of a visit's pages behind the lists are refused, "" where they
-    are not.
-    """
-    failing = {o: n for o, n in seen.behind.items() if o in STATE_OF and o not in OF_ONE_PAGE}
+def _find_refusal(evidence: Evidence) -> str:
+    """Return the outcome with which most pages behind the lists are refused; "" if none."""
+    failing = {o: n for o, n in evidence.behind.items() if o in STATE_OF and o not in OF_ONE_PAGE}
     states = Counter[State]()
     for outcome, count in failing.items():
         states[STATE_OF[outcome]] += count
     for state, count in states.most_common(1):
-        if count >= LEAST_PAGES and count > seen.behind["ok"]:
-            return _commonest({o: n for o, n in failing.items() if STATE_OF[o] == state})
+        if count >= LEAST_PAGES and count > evidence.behind["ok"]:
+            return _find_commonest({o: n for o, n in failing.items() if STATE_OF[o] == state})
     return ""
 
 
-def _commonest(outcomes: Mapping[str, int]) -> str:
-    """The failing outcome that came most often, the first by name of several; "" when none did.
+def _find_commonest(outcomes: Mapping[str, int]) -> str:
+    """Return the commonest failing outcome, the first by name among equals; "" if nothing failed.
 
-    `host` only where there is no other: it may be of an address that the site's file named once.
+    `host` counts only if there is no other: it may be an address that the site's file named
+    earlier.
     """
     failing = {
         outcome: count for outcome, count in outcomes.items() if STATE_OF.get(outcome) and count

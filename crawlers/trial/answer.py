@@ -43,7 +43,7 @@ class ProbeResponse:
         """What speaks against it, as a word of `crawlers.sites.visit_verdict`; "" where nothing
         does.
         """
-        return "" if self.outcome == "ok" else visit_verdict.of_outcome(self.outcome, self.cause)
+        return "" if self.outcome == "ok" else visit_verdict.to_reason(self.outcome, self.cause)
 
 
 @dataclass(frozen=True, slots=True)

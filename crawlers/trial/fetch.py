@@ -75,7 +75,7 @@ class LookSpider(Spider):
 
     def failed(self, failure: Failure) -> None:
         """None came."""
-        self.visit.words.append(visit_verdict.of_outcome(of_error(failure.value)))
+        self.visit.words.append(visit_verdict.to_reason(of_error(failure.value)))
 
     def _word(self, response: Response) -> str:
         """What an answer says against the site, "" where it says nothing."""
@@ -85,7 +85,7 @@ class LookSpider(Spider):
             return (
                 ""
                 if outcome == "ok"
-                else visit_verdict.of_outcome(outcome, _status(outcome, response))
+                else visit_verdict.to_reason(outcome, _status(outcome, response))
             )
         text, refusal = rules_text(response)
         rules, name = ProtegoRobotParser(text, self), str(self.settings["USER_AGENT"])
@@ -94,7 +94,7 @@ class LookSpider(Spider):
             for url in site.start
             if _robots_of(url) in _origins(response) and not rules.allowed(url, name)
         ]
-        return visit_verdict.of_outcome(refusal) if forbidden else ""
+        return visit_verdict.to_reason(refusal) if forbidden else ""
 
 
 def requests_of(site: Site) -> tuple[str, ...]:
@@ -120,7 +120,7 @@ def _origins(response: Response) -> set[str]:
 
 
 def _status(outcome: str, response: Response) -> str:
-    return visit_verdict.of_status(response.status) if outcome == "status" else ""
+    return visit_verdict.to_status_reason(response.status) if outcome == "status" else ""
 
 
 def look_settings(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
@@ -229,7 +229,7 @@ class Pages:
                 await self._led_to(url) if outcome in LEADS_ELSEWHERE else "",
             )
         outcome = response_checks.of_answer(url, response)
-        cause = visit_verdict.of_status(response.status) if outcome == "status" else ""
+        cause = visit_verdict.to_status_reason(response.status) if outcome == "status" else ""
         return ProbeResponse(
             url,
             outcome,
@@ -248,11 +248,11 @@ class Pages:
         try:
             response = await self._ask(request)
         except (IgnoreRequest, *DOWNLOAD_ERRORS) as error:
-            return Robots(0, False, 0.0, visit_verdict.of_outcome(of_error(error)))
+            return Robots(0, False, 0.0, visit_verdict.to_reason(of_error(error)))
         text, refusal = rules_text(response)
         rules, name = ProtegoRobotParser(text, spider), str(spider.settings["USER_AGENT"])
         spider.visit.robots.put(place, RobotsRules(rules, refusal))
-        word = "" if refusal == "robots" else visit_verdict.of_outcome(refusal)
+        word = "" if refusal == "robots" else visit_verdict.to_reason(refusal)
         return Robots(
             response.status, rules.allowed(url, name), rules.crawl_delay(name) or 0.0, word
         )

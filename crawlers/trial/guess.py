@@ -23,11 +23,11 @@ from scrapy.http import Response, TextResponse
 
 from crawlers.fetching import response_checks
 from crawlers.sites import selectors
-from crawlers.sites.completeness import counted
+from crawlers.sites.completeness import parse_post_count
 from crawlers.sites.elements import elements_in
 from crawlers.sites.further_pages import LONGEST_WORD, is_next_word, is_page_link
-from crawlers.sites.layout import named
-from crawlers.sites.next_pages import BEHIND, NO_ENTRY, joined, leads_on
+from crawlers.sites.layout import to_identity
+from crawlers.sites.next_pages import BEHIND, NO_ENTRY, may_follow, resolve_url
 from crawlers.sites.page_reader import read_response_time
 from crawlers.trial import posts
 
@@ -77,7 +77,7 @@ def _said(url: str, root: HtmlElement, *, of_list: bool) -> Iterator[str]:
             is_page = (
                 is_next
                 and _is_other(url, link)
-                and is_page_link(url, joined(url, link.get("href", "")), text, is_list=of_list)
+                and is_page_link(url, resolve_url(url, link.get("href", "")), text, is_list=of_list)
             )
             if is_page or (is_next and _leads(url, [link])):
                 yield f"xpath://a[{of}='{text}']"
@@ -92,7 +92,7 @@ def _is_other(url: str, link: HtmlElement) -> bool:
 def _leads(url: str, links: Sequence[HtmlElement]) -> bool:
     """Whether the first of some links leads to another page of the same list or thread."""
     href = links[0].get("href", "") if links else ""
-    return bool(href) and leads_on(url, urljoin(url, href))
+    return bool(href) and may_follow(url, urljoin(url, href))
 
 
 LEAST = 3
@@ -308,7 +308,10 @@ def is_other_entry(pattern: str, here: str, where: str) -> bool:
     page is.
     """
     match, own = re.search(pattern, urljoin(here, where)), re.search(pattern, here)
-    return bool(match and (own is None or named(urljoin(here, where), match) != named(here, own)))
+    return bool(
+        match
+        and (own is None or to_identity(urljoin(here, where), match) != to_identity(here, own))
+    )
 
 
 def _shape(url: str) -> str:
@@ -383,7 +386,7 @@ def pattern_of(urls: Iterable[str], least: int = LEAST) -> str:
             for url in known
             if (match := re.match(made, url)) and _is_whole(url[match.end() :])
         ]
-        names = {named(match.string, match) for match in matches}
+        names = {to_identity(match.string, match) for match in matches}
         if len(matches) >= AGREE * len(known) and len(names) == len(matches):
             return f"^{ORIGIN}{made}"
     return ""
@@ -593,7 +596,7 @@ def is_list(response: Response, above: str) -> bool:
         )
         are_titles = said >= TITLE_SHARE * of_rows and names < len(titles) / 2
         if of_rows >= ROWS_SHARE * max(1, whole) and (
-            are_titles or any(counted(" ".join(row.itertext())) for row in rows)
+            are_titles or any(parse_post_count(" ".join(row.itertext())) for row in rows)
         ):
             return True
     return False
@@ -602,7 +605,7 @@ def is_list(response: Response, above: str) -> bool:
 def name_by(pattern: str, url: str) -> str:
     """Return the name that a pattern gives an address; the address itself where it does not fit."""
     match = re.search(pattern, url)
-    return named(url, match) if match else url
+    return to_identity(url, match) if match else url
 
 
 def names_on(response: Response, pattern: str) -> set[str]:
@@ -612,7 +615,7 @@ def names_on(response: Response, pattern: str) -> set[str]:
         urljoin(response.url, link.get("href", ""))
         for link in (root.iter("a") if root is not None else ())
     }
-    return {named(url, match) for url in urls if (match := re.search(pattern, url))}
+    return {to_identity(url, match) for url in urls if (match := re.search(pattern, url))}
 
 
 def raw_of(response: Response, number: str) -> Options:

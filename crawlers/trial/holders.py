@@ -13,7 +13,7 @@ from lxml.html import HtmlElement  # type: ignore[import-untyped]  # it has no t
 from parsel import Selector
 
 from crawlers.sites.elements import elements_in
-from crawlers.sites.layout import layout_of
+from crawlers.sites.layout import load_layout
 from crawlers.sites.selectors import Selections
 from crawlers.sites.site import Site
 from crawlers.trial import posts
@@ -28,7 +28,7 @@ def doubts(site: Site, roots: Sequence[HtmlElement]) -> Iterator[str]:
     """Yield a sentence where the posts that a site's options find in threads are the page, or
     hold several posts.
     """
-    options = layout_of(site.name, dict(site.options), "css")
+    options = load_layout(site.name, dict(site.options), "css")
     whole = 0
     for root in roots:
         found = _posts_in(options.post, root)

@@ -20,7 +20,7 @@ from crawlers.fetching.address_pin import is_anybodys, literal
 from crawlers.sites import selectors
 from crawlers.sites.dates import DateFormats
 from crawlers.sites.elements import elements_in, text_before, text_behind
-from crawlers.sites.layout import layout_of
+from crawlers.sites.layout import load_layout
 from crawlers.sites.page_reader import read_response_time
 from crawlers.sites.pages import PageAddress
 from crawlers.sites.presets import Presets
@@ -381,9 +381,9 @@ def _blind_options(found: SiteSurvey, presets: Presets) -> Iterator[Mend]:
     if response is None:
         return
     try:
-        preset = presets.get(site.platform) if site.platform in presets.names() else None
+        preset = presets.get(site.platform) if site.platform in presets.list_names() else None
         kind = preset.platform if preset else site.platform
-        layout = layout_of(
+        layout = load_layout(
             site.name,
             {**(preset.options if preset else {}), **site.options},
             "json" if kind == "feed" else "css",

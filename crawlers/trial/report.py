@@ -302,7 +302,7 @@ def _thread(found: SiteSurvey, now: datetime, zone: tzinfo | None) -> Iterator[R
     if read is not None:
         part = "paste" if read.page.role == "item" else "thread"
         more = ", and a next page" if read.older else ""
-        word = visit_verdict.of_post(read.word)
+        word = visit_verdict.to_post_reason(read.word)
         fault = f"{word}: {MEANING[word]}" if word else "no post was read in it"
         yield ReportLine(
             part,

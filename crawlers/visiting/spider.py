@@ -23,7 +23,7 @@ from crawlers.fetching.outcomes import DOWNLOAD_ERRORS, RESTS, of_error, retry_a
 from crawlers.fetching.scripted_pages import RENDER
 from crawlers.frontier.database import PageLease
 from crawlers.sites import visit_verdict
-from crawlers.sites.completeness import Absent, absent_of, far_ids
+from crawlers.sites.completeness import Absent, learn_absent, pick_absent_ids
 from crawlers.sites.page_reader import COUNTED
 from crawlers.sites.pages import PARENT, Lacking, PageAddress, PageContent, Post
 from crawlers.visiting.visit import Visit
@@ -134,7 +134,7 @@ class PageSpider(Spider):
                 leased,
                 outcome,
                 wait,
-                visit_verdict.of_status(response.status) if outcome == "status" else "",
+                visit_verdict.to_status_reason(response.status) if outcome == "status" else "",
             )
             return []
         size, headers, truncated = len(response.body), answered(response), STOPPED in response.flags
@@ -150,11 +150,11 @@ class PageSpider(Spider):
         """
         visit, urls = self.visit, page.facts[COUNTED].split()
         if visit.absent is None:
-            numbers = map(str, far_ids(page.number))
+            numbers = map(str, pick_absent_ids(page.number))
             asked = [
                 (await self._body(url), number) for url, number in zip(urls, numbers, strict=False)
             ]
-            visit.absent = absent_of(
+            visit.absent = learn_absent(
                 [(body, number) for body, number in asked if body is not None]
             ) or Absent(())
         return not response.body.strip() or visit.absent.is_like(response.body, page.facts["id"])

@@ -10,7 +10,14 @@ from crawlers.platforms import platform_of
 from crawlers.sites.pages import PageAddress, PageContent, Post
 from crawlers.sites.presets import Presets
 from crawlers.sites.repeated_text import RepeatedText
-from crawlers.sites.visit_verdict import UNKNOWN, Evidence, UnreadStreak, judge, reason, unread
+from crawlers.sites.visit_verdict import (
+    UNKNOWN,
+    Evidence,
+    UnreadStreak,
+    explain_state,
+    judge,
+    update_streak,
+)
 from crawlers.trial import archives, holders
 from crawlers.trial.answer import ProbeResponse
 from crawlers.trial.guess import _root, pattern_of
@@ -418,8 +425,10 @@ def test_one_text_by_everybody_in_several_threads_is_a_login_that_has_expired(
         seen.texts.note_new(post(text, thread, author))
         seen.note_posts([(True, True, True)])
     state = judge(seen, UNKNOWN)
-    assert (state, reason(seen, state)) == (("login_expired", "login") if is_wall else ("ok", ""))
-    assert unread(seen, UnreadStreak()).speaks == is_wall
+    assert (state, explain_state(seen, state)) == (
+        ("login_expired", "login") if is_wall else ("ok", "")
+    )
+    assert update_streak(seen, UnreadStreak()).speaks == is_wall
 
 
 def test_a_wall_stays_one_while_nothing_else_is_read() -> None:
@@ -429,11 +438,14 @@ def test_a_wall_stays_one_while_nothing_else_is_read() -> None:
         for number, text in enumerate(texts):
             seen.texts.note_read(post(text, f"t{number}", "member"))
             seen.note_posts([(True, True, True)])
-        assert (unread(seen, streak) == streak) == stays
+        assert (update_streak(seen, streak) == streak) == stays
 
 
 def test_a_site_whose_past_is_being_read_is_incomplete() -> None:
     seen = Evidence(unread_past=9040)
     seen.note("ok", head=True)
     seen.note_posts([(True, True, True)])
-    assert (judge(seen, UNKNOWN), reason(seen, "incomplete")) == ("incomplete", "first reading")
+    assert (judge(seen, UNKNOWN), explain_state(seen, "incomplete")) == (
+        "incomplete",
+        "first reading",
+    )

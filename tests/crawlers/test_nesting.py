@@ -5,7 +5,7 @@ length.
 import pytest
 from lxml import etree
 
-from crawlers.sites.nesting import DEEPEST, flattened, selector
+from crawlers.sites.nesting import DEEPEST, flatten, parse_html
 
 BELOW = "".join(f'<p class="post"><em>post {number}</em>' for number in range(5))
 TAGS = ("div", "b", "blockquote", "ul><li", "table><tr><td", "span class='>'")
@@ -19,7 +19,7 @@ def around(tag: str, count: int, *, closed: bool) -> str:
 @pytest.mark.parametrize("closed", [True, False])
 @pytest.mark.parametrize("tag", TAGS)
 def test_what_stands_below_tags_without_end_is_read(tag: str, closed: bool) -> None:
-    page = selector(around(tag, 5_000, closed=closed))
+    page = parse_html(around(tag, 5_000, closed=closed))
     assert page.css("p.post em::text").getall() == [f"post {number}" for number in range(5)]
     assert "inmost" in page.xpath("string()").get("")
 
@@ -34,7 +34,7 @@ def test_libxml2_reads_no_further_by_itself() -> None:
 def test_many_names_in_one_another_are_flattened_too() -> None:
     opened = "".join(f"<x{number}>" for number in range(3 * DEEPEST))
     closed = "".join(f"</x{number}>" for number in reversed(range(3 * DEEPEST)))
-    assert len(selector(opened + closed + BELOW).css("em")) == 5
+    assert len(parse_html(opened + closed + BELOW).css("em")) == 5
 
 
 @pytest.mark.parametrize(
@@ -42,4 +42,4 @@ def test_many_names_in_one_another_are_flattened_too() -> None:
     [BELOW, "<p>one<p>two<br></b></p>", "a < b > c <", "<ul>" + "<li>x" * 3_000, "<b title='", ""],
 )
 def test_what_is_not_deep_stays_as_it_is(text: str) -> None:
-    assert flattened(text) == text
+    assert flatten(text) == text

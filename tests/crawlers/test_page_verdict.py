@@ -14,10 +14,10 @@ from crawlers.sites.visit_verdict import (
     UNKNOWN,
     Evidence,
     Profile,
+    explain_state,
     judge,
-    of_status,
-    reason,
-    unread,
+    to_status_reason,
+    update_streak,
 )
 from ullage.records.heartbeat import STATES
 
@@ -85,7 +85,7 @@ def test_what_several_pages_say_together(
 @pytest.mark.parametrize("outcome", sorted(STATE_OF))
 def test_every_outcome_has_a_word_for_people(outcome: str) -> None:
     seen = evidence({outcome: 1})
-    assert reason(seen, judge(seen, UNKNOWN)) in MEANING
+    assert explain_state(seen, judge(seen, UNKNOWN)) in MEANING
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_the_reason_is_what_decided(
     heads: dict[str, int], behind: dict[str, int], word: str
 ) -> None:
     seen = evidence(heads, behind)
-    assert reason(seen, judge(seen, UNKNOWN)) == word
+    assert explain_state(seen, judge(seen, UNKNOWN)) == word
 
 
 @pytest.mark.parametrize(
@@ -123,14 +123,14 @@ def test_what_brought_an_outcome_about_says_more_if_it_is_a_word_of_the_set(
 ) -> None:
     seen = Evidence()
     seen.note(outcome, head=True, cause=cause)
-    assert reason(seen, "unreachable") == word
+    assert explain_state(seen, "unreachable") == word
 
 
 @pytest.mark.parametrize(
     ("status", "word"), [(400, "http_4xx"), (451, "http_4xx"), (599, "http_5xx"), (999, "status")]
 )
 def test_a_status_is_told_by_its_class(status: int, word: str) -> None:
-    assert of_status(status) == word
+    assert to_status_reason(status) == word
 
 
 def test_what_we_did_not_ask_says_nothing_of_the_way() -> None:
@@ -142,7 +142,7 @@ def test_a_lost_field_is_a_reason() -> None:
     seen = evidence({"ok": 1}, {"ok": 9})
     seen.note_posts([(False, True, True)] * 3)
     before = Profile(100, {"author": 100, "date": 100, "title": 100})
-    assert reason(seen, judge(seen, before)) == "fields"
+    assert explain_state(seen, judge(seen, before)) == "fields"
 
 
 def read_one(seen: Evidence) -> Evidence:
@@ -160,15 +160,19 @@ def test_lists_that_lead_to_nothing_that_is_read_are_a_state_until_a_post_is(
     outcome: str, state: str, word: str
 ) -> None:
     seen, nothing_new = evidence({"ok": 1}, {outcome: 3}), evidence({"ok": 1})
-    left = unread(seen, NONE_UNREAD)
-    assert (judge(seen, UNKNOWN), reason(seen, judge(seen, UNKNOWN))) == (state, word)
+    left = update_streak(seen, NONE_UNREAD)
+    assert (judge(seen, UNKNOWN), explain_state(seen, judge(seen, UNKNOWN))) == (state, word)
     assert (
         judge(nothing_new, UNKNOWN, left),
-        reason(nothing_new, judge(nothing_new, UNKNOWN, left), left),
+        explain_state(nothing_new, judge(nothing_new, UNKNOWN, left), left),
     ) == (state, word)
-    assert unread(nothing_new, left) == left
+    assert update_streak(nothing_new, left) == left
     read = read_one(evidence({"ok": 1}, {"ok": 1}))
-    assert (judge(read, UNKNOWN, left), reason(read, "ok", left), unread(read, left)) == (
+    assert (
+        judge(read, UNKNOWN, left),
+        explain_state(read, "ok", left),
+        update_streak(read, left),
+    ) == (
         "ok",
         "",
         NONE_UNREAD,
@@ -180,7 +184,7 @@ def test_one_page_a_visit_that_is_gone_is_a_state_at_the_third() -> None:
     for _ in range(3):
         seen = evidence({"ok": 1}, {"gone": 1})
         shown.append(judge(seen, UNKNOWN, left))
-        left = unread(seen, left)
+        left = update_streak(seen, left)
     assert shown == ["ok", "ok", "layout_changed"]
 
 
@@ -235,7 +239,7 @@ def test_thread_far_shorter_than_its_count_is_reported_but_not_a_deleted_post() 
     for _ in range(50):
         seen.note_thread(20, 19, 2)
     assert judge(seen, UNKNOWN) == "incomplete"
-    assert reason(seen, "incomplete") == "fewer"
+    assert explain_state(seen, "incomplete") == "fewer"
     seen = Evidence()
     seen.note("ok", head=True)
     seen.note_thread(46, 10, 1)
@@ -248,4 +252,4 @@ def test_thread_far_shorter_than_its_count_is_reported_but_not_a_deleted_post() 
 def test_a_page_that_is_known_not_to_have_told_all_makes_a_site_incomplete(why: Lacking) -> None:
     seen = read_one(evidence({"ok": 1}))
     seen.lacking = why
-    assert (judge(seen, UNKNOWN), reason(seen, "incomplete")) == ("incomplete", why)
+    assert (judge(seen, UNKNOWN), explain_state(seen, "incomplete")) == ("incomplete", why)

@@ -14,14 +14,14 @@ from scrapy.http import Response
 from crawlers.cli import parts
 from crawlers.platforms import named, platform_of
 from crawlers.sites.pages import PageAddress, PageContent
-from crawlers.sites.presets import Presets, recognise, unproven
+from crawlers.sites.presets import Presets, check_samples, recognise
 from crawlers.sites.site import Site, SiteFolder
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers, make_site
 from ullage.errors import ConfigError, FaultsError
 from ullage.settings import Context
 
-NAMES = Presets().names()
+NAMES = Presets().list_names()
 OWN = """\
 about = "a board of ours"
 platform = "board"
@@ -37,14 +37,14 @@ body = "i"
 @pytest.mark.parametrize("name", NAMES)
 def test_a_preset_reads_its_samples_and_is_recognised_in_them(name: str) -> None:
     preset = Presets().get(name)
-    assert unproven(preset, named(preset.platform).parse) == []
+    assert check_samples(preset, named(preset.platform).parse) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_a_sample_is_of_is_told_from_all_other_software(name: str) -> None:
     for sample in Presets().get(name).sample:
         if sample.recognised:
-            best, *others = recognise(sample.response())
+            best, *others = recognise(sample.build_response())
             assert best.name == name, (best, others)
             assert best.why
             assert all(len(other.why) < len(best.why) for other in others), (best, others)
@@ -62,7 +62,7 @@ def test_a_site_of_a_preset_needs_no_options(name: str) -> None:
 
 def test_a_preset_that_does_not_read_its_sample_says_what_it_reads() -> None:
     preset = Presets().get("spirit")
-    (said,) = unproven(
+    (said,) = check_samples(
         preset.model_copy(update={"options": {**preset.options, "author": ".nobody"}}),
         named("board").parse,
     )
@@ -82,7 +82,7 @@ def test_a_users_own_presets_are_found_and_go_before_those_that_ship(tmp_path: P
     presets = Presets(tmp_path / "presets")
     assert not presets.own
     presets.refresh()
-    assert {"ours", "spirit", "bepasty"} <= set(presets.names())
+    assert {"ours", "spirit", "bepasty"} <= set(presets.list_names())
     assert platform_of(make_site(platform="ours"), presets)
     assert presets.get("spirit").about == "a board of ours"
 
@@ -218,4 +218,4 @@ def test_comments_and_processing_instructions_change_nothing_of_what_is_read(nam
             ),
         )
 
-    assert unproven(preset.model_copy(update={"sample": noted}), without_notes) == []
+    assert check_samples(preset.model_copy(update={"sample": noted}), without_notes) == []

@@ -90,6 +90,6 @@ and `docs/sites.md` says so.
 def test_every_preset_that_reads_something_is_held_to_a_whole_site() -> None:
     live = {"spirit", "machina", "fossil", "nodebb", "bepasty", "pinnwand", "dpaste"}
     presets = Presets()
-    readable = {name for name in presets.names() if not presets.get(name).unreadable}
+    readable = {name for name in presets.list_names() if not presets.get(name).unreadable}
     assert readable == live | SAMPLES_ALONE | {shape.preset for shape in SHAPES}
     assert all(presets.get(name).sample for name in SAMPLES_ALONE)

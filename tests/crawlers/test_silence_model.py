@@ -14,8 +14,8 @@ from crawlers.sites.posting_rhythm import (
     LEAST_ARRIVALS,
     WINDOW_DAYS,
     SilenceModel,
+    describe,
     learn,
-    text,
 )
 
 MONDAY = 19_723 * DAY_HOURS
@@ -50,7 +50,7 @@ def patience(
     blind: list[tuple[float, float]] | None = None,
 ) -> float:
     """Hours after `last` when something new is overdue."""
-    until = rhythm.expected_by(at(last) + 1, blind or [], quiet_days, 0.0)
+    until = rhythm.predict_next(at(last) + 1, blind or [], quiet_days, 0.0)
     return HORIZON_HOURS if until is None else until / HOUR - last
 
 
@@ -167,7 +167,7 @@ def test_a_weekend_that_is_worked_is_judged_as_a_working_day() -> None:
 
 def test_a_floor_holds_for_sites_that_are_visited_seldom() -> None:
     rhythm = learnt(hourly(28), MONDAY + 28 * DAY)
-    until = rhythm.expected_by(at(MONDAY), [], YEAR, 48 * HOUR)
+    until = rhythm.predict_next(at(MONDAY), [], YEAR, 48 * HOUR)
     assert until is not None
     assert until >= at(MONDAY + 48)
 
@@ -210,7 +210,7 @@ def test_no_history_whatsoever_breaks_it(arrivals: dict[int, int]) -> None:
 
 
 def test_a_rhythm_in_words() -> None:
-    assert text(None) == "not known yet"
-    assert text(learnt(hourly(28), MONDAY + 28 * DAY)) == "every hour"
-    assert text(learnt(office(8), MONDAY + 56 * DAY)) == "7 hours a day"
-    assert text(learnt(weekly(8), weekly(8)[-1] + 1)) == "every 7 days"
+    assert describe(None) == "not known yet"
+    assert describe(learnt(hourly(28), MONDAY + 28 * DAY)) == "every hour"
+    assert describe(learnt(office(8), MONDAY + 56 * DAY)) == "7 hours a day"
+    assert describe(learnt(weekly(8), weekly(8)[-1] + 1)) == "every 7 days"

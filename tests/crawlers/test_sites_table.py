@@ -5,7 +5,7 @@ from datetime import UTC
 
 from rich.console import Console
 
-from crawlers.sites.status_table import SiteRow, explained, sites_table
+from crawlers.sites.status_table import SiteRow, build_table, explain_reasons
 from crawlers.sites.visit_verdict import MEANING
 from tests.conftest import NOON
 from tests.crawlers.support import make_site
@@ -31,7 +31,7 @@ def row(
 
 def shown(*rows: SiteRow, width: int = 110) -> str:
     console = Console(file=(out := io.StringIO()), width=width, highlight=False)
-    console.print(sites_table(rows, NOON, UTC))
+    console.print(build_table(rows, NOON, UTC))
     return out.getvalue()
 
 
@@ -96,7 +96,7 @@ def test_a_state_has_its_reason_beside_it_and_the_words_are_explained() -> None:
         "f off",
     ):
         assert any(one.startswith(line) for one in lines), line
-    said = explained(rows)
+    said = explain_reasons(rows)
     assert [line.split(":")[0] for line in said] == ["tls", "address", "forbidden"]
     assert "allow_private = true" in said[1]
     assert [one.as_json()["reason"] for one in rows] == [
@@ -112,9 +112,9 @@ def test_a_state_has_its_reason_beside_it_and_the_words_are_explained() -> None:
 
 def test_a_file_at_fault_has_a_line_and_says_that_nobody_visits_it() -> None:
     console = Console(file=(out := io.StringIO()), width=110, highlight=False)
-    console.print(sites_table([row("a")], NOON, UTC, refused=["bad"]))
+    console.print(build_table([row("a")], NOON, UTC, refused=["bad"]))
     assert out.getvalue().splitlines()[-1].split() == ["bad", "not", "visited:", "file", *"------"]
-    assert explained([], ["bad"]) == [f"file: {MEANING['file']}"]
+    assert explain_reasons([], ["bad"]) == [f"file: {MEANING['file']}"]
 
 
 def test_every_state_fits_a_terminal_of_a_hundred_columns() -> None:

@@ -18,7 +18,7 @@ from crawlers.fetching import RequestRefusal
 from crawlers.fetching.address_guard import AddressGuard
 from crawlers.fetching.address_pin import is_anybodys, is_inward, is_outside, is_public, literal
 from crawlers.platforms import platform_of
-from crawlers.sites.presets import Presets, shipped
+from crawlers.sites.presets import Presets, load_shipped
 from crawlers.sites.site import Site, read_site
 from crawlers.sites.visit_verdict import MEANING
 from crawlers.trial.answer import ProbeResponse, Robots
@@ -89,7 +89,7 @@ def looked(
 
 def sample(name: str, role: str, number: int = 0) -> str:
     """A page in the shape of a program, as its preset has it."""
-    return [one.body for one in shipped(name).sample if one.role == role][number]
+    return [one.body for one in load_shipped(name).sample if one.role == role][number]
 
 
 def said(found: SiteSurvey) -> dict[str, tuple[str, str]]:
@@ -293,9 +293,9 @@ def test_what_a_preset_shows_in_its_samples_is_found_to_be_it(name: str) -> None
     """The page of each sample of a list, as the front page of a site: its own preset reads it,
     and none before it.
     """
-    for one in shipped(name).sample:
+    for one in load_shipped(name).sample:
         if one.role == "list" and one.recognised:
-            here = ProbeResponse(one.url, "ok", one.response())
+            here = ProbeResponse(one.url, "ok", one.build_response())
             found = looked(StaticSite({one.url: here}), start=one.url)
             assert next(iter(found.recognised)).name == name
             assert (found.read_as or found.site).platform in (name, "board"), found.read_as

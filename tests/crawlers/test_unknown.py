@@ -10,7 +10,7 @@ import pytest
 from scrapy.http import HtmlResponse, Request
 
 from crawlers.platforms import platform_of
-from crawlers.sites.completeness import counted
+from crawlers.sites.completeness import parse_post_count
 from crawlers.sites.pages import PageAddress, PageContent
 from crawlers.trial.answer import ProbeResponse
 from crawlers.trial.look import SiteSurvey
@@ -238,7 +238,7 @@ def test_a_list_of_which_only_the_first_page_is_read_is_short() -> None:
     ],
 )
 def test_how_many_posts_a_row_says_that_a_thread_has(row: str, posts: int | None) -> None:
-    assert counted(row) == posts
+    assert parse_post_count(row) == posts
 
 
 NOTED = re.compile(r"(?<=>)(?=<(?!/?(?:script|style|title|option|textarea)))")
