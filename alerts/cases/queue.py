@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Literal, get_args
 
 from alerts.cases.incident_list import Filters, tokens_of
-from alerts.coverage.hours import CoverageWindow, coverage
+from alerts.coverage.hours import CoverageWindow, read_coverage
 from alerts.coverage.monitoring_status import MonitoringStatus, monitoring_status
 from alerts.deadlines.schedule import Work, item_of
 from alerts.records import SEVERITIES, Decision, Incident, Sighting, WorkItem
@@ -475,5 +475,5 @@ def handover(
         due=due,
         unassigned=unassigned,
         behind=monitoring_status(queue.work.store, now),
-        blind=coverage(queue.work.store, start, now, now),
+        blind=read_coverage(queue.work.store, start, now, now),
     )

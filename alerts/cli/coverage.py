@@ -59,8 +59,8 @@ def show(
     context: Context = ctx.obj
     with contextlib.closing(open_configured_store(context)) as store:
         ledger = CoverageReader(context, store)
-        seen = ledger.seen(since, until, site)
-        sheets = ledger.standings(seen)
+        seen = ledger.read_window(since, until, site)
+        sheets = ledger.check_days(seen)
     if sheet is not None:
         _write(ledger, seen, sheets, sheet, lang or house_language(context.settings))
     if as_json:
@@ -95,7 +95,7 @@ def explain(
         made = ledger.explain(context.trail(), since, until, site=site, reason=reason, by=who)
     typer.echo(
         f"recorded: {made.id}, {site or 'all sites'},"
-        f" {view.span(made.since, made.until, ledger.zone)}, by {who}"
+        f" {view.format_span(made.since, made.until, ledger.zone)}, by {who}"
     )
 
 
@@ -107,7 +107,7 @@ def _write(
     language: Language,
 ) -> None:
     """The sheet to print, signed where the key of alert is here."""
-    text, signed = ledger.sheet(
+    text, signed = ledger.render(
         seen, sheets, current_user(), language, ledger.context.settings.tenants
     )
     write_whole(text.encode(), path)
@@ -121,21 +121,21 @@ def _print(
 ) -> None:
     """For people."""
     zone, out = ZoneInfo(context.settings.coverage.zone), console()
-    typer.echo(f"Coverage {view.span(seen.since, seen.until, zone)}, hours of {zone.key}")
-    rows = view.shown(seen, everything)
-    for made in view.tables(seen, zone, rows):
+    typer.echo(f"Coverage {view.format_span(seen.since, seen.until, zone)}, hours of {zone.key}")
+    rows = view.select_rows(seen, everything)
+    for made in view.build_tables(seen, zone, rows):
         out.print(made)
     if rows:
-        typer.echo(view.legend(rows))
+        typer.echo(view.build_legend(rows))
     if len(rows) < len(seen.rows):
         typer.echo(f"{len(seen.rows) - len(rows)} more sites: --all prints them")
-    for line in (*view.apart_lines(seen), *view.gap_lines(seen, zone)):
+    for line in (*view.describe_exceptions(seen), *view.format_gaps(seen, zone)):
         typer.echo(str(line))
     for sheet in sheets:
         typer.echo(f"report of {sheet.day} (UTC): {sheet.said}")
-    if beginning := view.beginning(seen):
+    if beginning := view.describe_beginning(seen):
         typer.echo(beginning.render(str, zone))
-    typer.echo(view.total_line(seen))
+    typer.echo(view.format_totals(seen))
     if bare := seen.unexplained():
         first = bare[0]
         when = [at.astimezone(zone).strftime("%Y-%m-%dT%H:%M") for at in (first.since, first.until)]

@@ -15,7 +15,13 @@ from alerts.cases.actions import moment_past
 from alerts.cases.incident_view import heading
 from alerts.cases.queue import Handover, IncidentQueue, QueueRow, handover
 from alerts.cli import By, Tenant, name_of
-from alerts.coverage.view import beginning, begins_as_json, gap_as_json, gap_lines, total_line
+from alerts.coverage.view import (
+    begins_as_json,
+    describe_beginning,
+    format_gaps,
+    format_totals,
+    gap_as_json,
+)
 from alerts.deadlines.render import duration
 from alerts.deadlines.schedule import work_of
 from alerts.store import open_configured_store
@@ -85,10 +91,10 @@ def _print(found: Handover, zone: ZoneInfo) -> None:
     if any(part.more for part in found.parts().values()):
         typer.echo("There are more: `ullage incidents list` shows them all.")
     typer.echo(f"\nSeen: {found.behind.said}.")
-    typer.echo(f"Since then: {total_line(found.blind)}.")
-    if begins := beginning(found.blind):
+    typer.echo(f"Since then: {format_totals(found.blind)}.")
+    if begins := describe_beginning(found.blind):
         typer.echo(f"  {begins.render(str, zone)}")
-    for line in gap_lines(found.blind, zone):
+    for line in format_gaps(found.blind, zone):
         typer.echo(f"  {line}")
 
 

@@ -1,22 +1,23 @@
 """Write heartbeats into the coverage log.
 
     judgement           the one function that decides whether something is covered
-    monitoring_status   what an empty list is worth at present, by the latest heartbeat of each crawl host
-    hours, view         the log read back, as hours, gaps and text; report, signed_days: as a signed page
+    monitoring_status   whether an empty list can be trusted, by the latest heartbeats
+    hours, view         the log read back, as hours, gaps and text
+    report, signed_days the log as a signed page
 
-An hour of a site counts as monitored where crawl said so in a heartbeat that came through match to
-alert. Where crawl, match, the bus or alert stood still there is none, and the hour is a gap. A
-heartbeat that comes late, over a spool or after an outage of alert, fills the hours that it is
-about, because it was sent at the time.
+An hour of a site counts as monitored where crawl reported so in a heartbeat that came through match
+to alert. While crawl, match, the bus or alert stood still there is none, and the hour is a gap. A
+heartbeat that arrives late, from a spool or after an outage of alert, fills the hours that it
+covers, because it was sent at the time.
 
-The same heartbeat twice changes nothing, and of two heartbeats about the same five minutes the one
-that says more stays. So it does not matter how often, how late and in which order they are handled.
-What cannot be is not believed: hours to come, hours long before the heartbeat, and a heartbeat
-older than one that came before it, as of a clock that was set back.
+The same heartbeat twice changes nothing, and of two heartbeats about the same five minutes the more
+informative one wins. So it does not matter how often, how late and in which order they are handled.
+Impossible reports are ignored: future hours, hours long before the heartbeat, and a heartbeat older
+than a previous one, as of a clock that was set back.
 
-A day is written with a check that it is still what was read (`alerts.store`): another process may
-write the same day, and what a process sent before it was killed may arrive late.
-"""  # noqa: E501
+A day is written only if it is unchanged since it was read (`alerts.store`): another process may
+write the same day, and a write that a process sent before it was killed may arrive late.
+"""
 
 from __future__ import annotations
 
@@ -47,32 +48,31 @@ from ullage.records.heartbeat import (
 )
 
 BACK_HOURS = 3
-"""A heartbeat tells of hours at most so long before it: more sites than that are told of within
-minutes.
-"""
+"""Hours before a heartbeat that it may report on: even many sites are reported within minutes."""
 BATCH = 500
 NOBODY = "w"
-"""Seen, by a match that looked for nobody."""
+"""The letter of a slot that was read while match had no customer list."""
 DAY = timedelta(days=1)
 EVERY_SITE = DocumentFilter()
 
 
 @dataclass(slots=True)
 class CoverageLog:
-    """Writes the ledger; UnavailableError while the store is down, and then it is told again.
+    """Writes the coverage log.
 
+    Raises UnavailableError while the store is down, after which the heartbeat is repeated, and
     RecordError where the store can never take a day.
     """
 
     store: IncidentStore
     clock: Clock
     reopen: Callable[[Collection[str]], None] = lambda _: None
-    """Told of days that are over before more is written of them."""
+    """Called with days that are over, before they are written again."""
     _last: dict[str, datetime] = field(default_factory=dict)
     _day: str = ""
 
     def __call__(self, beat: Heartbeat) -> None:
-        """Take in what a heartbeat tells."""
+        """Record the hours that a heartbeat reports."""
         now, at = self.clock.now(), beat.inserted_at
         ahead = now + timedelta(seconds=AHEAD_SECONDS)
         if at > ahead:
@@ -80,22 +80,23 @@ class CoverageLog:
                 "heartbeat_ahead", origin=beat.origin, seconds=round((at - now).total_seconds())
             )
             return
-        self.turn()
+        self.begin_day()
         if (
             beat.origin not in self._last
-            and (known := self.store.get(CollectorHeartbeat, beat.origin)) is not None
+            and (stored := self.store.get(CollectorHeartbeat, beat.origin)) is not None
         ):
-            self._last[beat.origin] = known.last
+            self._last[beat.origin] = stored.last
         last = self._last.get(beat.origin)
         if last is not None and at < last <= ahead:
             return
-        merge(self.store, partial(self._tell, beat))
-        merge(self.store, partial(self._leave, beat))
+        merge(self.store, partial(self._write_hours, beat))
+        merge(self.store, partial(self._end_sites, beat))
         self._last[beat.origin] = at
 
-    def turn(self) -> None:
-        """When a day has begun, begin it for every site: of one that nobody speaks of, nothing
-        was heard.
+    def begin_day(self) -> None:
+        """Begin a new day for every site, if it has begun.
+
+        A site that nobody reports on then has a day without reports.
         """
         today = day_of(self.clock.now())
         if today == self._day:
@@ -104,77 +105,85 @@ class CoverageLog:
         newest = self.store.search(SiteDay, DocumentFilter(), 1).items
         if newest:
             days = (
-                day for last in last_days(self.store, newest[0].at) for day in _until(last, today)
+                day
+                for last in find_last_days(self.store, newest[0].at)
+                for day in _begin_days(last, today)
             )
-            while some := list(islice(days, BATCH)):
-                self.store.create(some)
+            while batch := list(islice(days, BATCH)):
+                self.store.create(batch)
         self._day = today
 
-    def canary(self, published: datetime) -> None:
-        """A canary post of that time was told."""
+    def record_canary(self, published: datetime) -> None:
+        """Record that a canary post published at that time was reported."""
         if published <= self.clock.now() + timedelta(seconds=AHEAD_SECONDS):
-            merge(self.store, partial(self._tell_canary, published))
+            merge(self.store, partial(self._write_canary, published))
 
-    def _tell_canary(self, published: datetime, merging: Merge) -> None:
-        day = _stored(merging, day_id(day_of(published), CANARY)) or new_day(
+    def _write_canary(self, published: datetime, merging: Merge) -> None:
+        day = _find_day(merging, day_id(day_of(published), CANARY)) or new_day(
             CANARY, published, ELSEWHERE
         )
         slot = to_slot(published.timestamp())
-        slots = _only(SEEN, slot % SLOTS)
-        self._put(merging, [(day, _told(day, slot // SLOTS % DAY_HOURS, slots, 0))])
+        slots = _single_slot(SEEN, slot % SLOTS)
+        self._put(merging, [(day, _with_slots(day, slot // SLOTS % DAY_HOURS, slots, 0))])
 
-    def _tell(self, beat: Heartbeat, merging: Merge) -> None:
-        """The hours of a heartbeat."""
-        told = [
-            (hour, slots) for hour in beat.hours if (slots := _believed(hour, beat)) is not None
+    def _write_hours(self, beat: Heartbeat, merging: Merge) -> None:
+        """Write the hours of a heartbeat."""
+        accepted = [
+            (hour, slots) for hour in beat.hours if (slots := _accept_slots(hour, beat)) is not None
         ]
-        ids = {day_id(_day_of(hour), hour.site): hour for hour, _ in told}
-        before = {day_id(day_of(_start(hour) - DAY), hour.site) for hour, _ in told}
+        ids = {day_id(_day_of(hour), hour.site): hour for hour, _ in accepted}
+        before = {day_id(day_of(_start_of(hour) - DAY), hour.site) for hour, _ in accepted}
         stored = merging.mget(SiteDay, ids.keys() | before)
-        days = {id_: stored.get(id_) or _first(hour, stored) for id_, hour in ids.items()}
+        days = {id_: stored.get(id_) or _new_day_of(hour, stored) for id_, hour in ids.items()}
         changed = dict(days)
-        for hour, slots in told:
+        for hour, slots in accepted:
             id_ = day_id(_day_of(hour), hour.site)
-            new = _told(changed[id_], hour.hour % DAY_HOURS, slots, hour.posts)
-            kept = {
+            new = _with_slots(changed[id_], hour.hour % DAY_HOURS, slots, hour.posts)
+            updates = {
                 "origin": beat.origin,
                 "revisit": hour.revisit or new.revisit,
                 "lives": hour.lives,
             }
-            changed[id_] = new.model_copy(update=kept)
+            changed[id_] = new.model_copy(update=updates)
         self._put(merging, [(stored.get(id_), day) for id_, day in changed.items()])
 
-    def _leave(self, beat: Heartbeat, merging: Merge) -> None:
-        """Sites whose files were taken away: from the next slot on nothing is to be expected of
-        them.
+    def _end_sites(self, beat: Heartbeat, merging: Merge) -> None:
+        """End sites whose files were removed.
+
+        From the next slot on nothing is expected of them.
         """
         at = (to_slot(beat.inserted_at.timestamp()) + 1) * (HOUR_SECONDS // SLOTS)
         moment = datetime.fromtimestamp(at, UTC)
-        today, spoken = day_of(beat.inserted_at), day_of(moment)
+        today, end_day = day_of(beat.inserted_at), day_of(moment)
         stored = merging.mget(
-            SiteDay, {day_id(day, site) for site in beat.gone for day in (today, spoken)}
+            SiteDay, {day_id(day, site) for site in beat.gone for day in (today, end_day)}
         )
         for site in beat.gone:
-            day = stored.get(day_id(spoken, site)) or stored.get(day_id(today, site))
+            day = stored.get(day_id(end_day, site)) or stored.get(day_id(today, site))
             if day is None or day.origin != beat.origin or day.is_over():
                 continue
-            left = day if day.day == spoken else day.next_day()
+            ended = day if day.day == end_day else day.next_day()
             slot = at // (HOUR_SECONDS // SLOTS)
             self._put(
                 merging,
                 [
                     (
-                        stored.get(left.id),
-                        _told(left, slot // SLOTS % DAY_HOURS, _only(ELSEWHERE, slot % SLOTS), 0),
+                        stored.get(ended.id),
+                        _with_slots(
+                            ended,
+                            slot // SLOTS % DAY_HOURS,
+                            _single_slot(ELSEWHERE, slot % SLOTS),
+                            0,
+                        ),
                     )
                 ],
             )
 
     def _put(self, merging: Merge, pairs: Iterable[tuple[SiteDay | None, SiteDay]]) -> None:
-        """Write what changed, and what follows from it for days that have begun since.
+        """Write the changes, and their consequences for days that have begun since.
 
-        The last day is written first: wherever it is cut short, doing it again finds the first day
-        as it was and goes on.
+        The last day is written first: wherever writing is interrupted, the repetition finds
+        the first day unchanged and continues.
         """
         new = sorted(
             ((before, day) for before, day in pairs if day != before), key=lambda pair: pair[1].day
@@ -188,54 +197,58 @@ class CoverageLog:
                 and (before is None or before.stays() != last)
             ):
                 changed |= {
-                    late.id: late for late in self._after(merging, changed, changed[day.id], today)
+                    late.id: late
+                    for late in self._carry_over(merging, changed, changed[day.id], today)
                 }
-        days = sorted(changed.values(), key=_date, reverse=True)
+        days = sorted(changed.values(), key=_date_of, reverse=True)
         if past := {day.day for day in days if day.day < today}:
             self.reopen(past)
-        for _, of_a_day in groupby(days, key=_date):
-            for some in _batches([*of_a_day]):
-                merging.put(some)
+        for _, of_a_day in groupby(days, key=_date_of):
+            for batch in _batches([*of_a_day]):
+                merging.put(batch)
 
-    def _after(
+    def _carry_over(
         self, merging: Merge, changed: Mapping[str, SiteDay], day: SiteDay, today: str
     ) -> Iterator[SiteDay]:
-        """The days after `day` as they are now that it is as it is, with what else is `changed`
-        of them.
+        """Yield the days after `day` with its last status carried over.
+
+        `changed` holds the days that are changed already.
         """
         while day.day < today:
             follows = day.next_day()
-            known = changed.get(follows.id) or _stored(merging, follows.id)
-            if known is not None and known.before == follows.before:
+            existing = changed.get(follows.id) or _find_day(merging, follows.id)
+            if existing is not None and existing.before == follows.before:
                 return
-            if known is None and day.is_over():
+            if existing is None and day.is_over():
                 return
-            day = known.model_copy(update={"before": follows.before}) if known else follows
+            day = existing.model_copy(update={"before": follows.before}) if existing else follows
             yield day
 
 
-def last_days(
+def find_last_days(
     store: IncidentStore, newest: datetime, among: DocumentFilter = EVERY_SITE
 ) -> Iterator[SiteDay]:
-    """What is known last of each site `among` some when `newest` is the last day that was begun,
-    if only for some of them.
+    """Yield the last known day of each site `among` some.
+
+    `newest` is the last day that was begun, if only for some of them.
     """
-    found = list(store.scroll(SiteDay, replace(among, since=newest - DAY, before=newest + DAY)))
-    begun = {one.site for one in found if one.at == newest}
-    yield from (one for one in found if one.at == newest or one.site not in begun)
+    days = list(store.scroll(SiteDay, replace(among, since=newest - DAY, before=newest + DAY)))
+    begun = {day.site for day in days if day.at == newest}
+    yield from (day for day in days if day.at == newest or day.site not in begun)
 
 
-def _stored(merging: Merge, id_: str) -> SiteDay | None:
+def _find_day(merging: Merge, id_: str) -> SiteDay | None:
     return merging.mget(SiteDay, [id_]).get(id_)
 
 
-def _date(day: SiteDay) -> str:
+def _date_of(day: SiteDay) -> str:
     return day.day
 
 
-def _until(last: SiteDay, today: str) -> Iterator[SiteDay]:
-    """The days of a site from the one after `last` to today, of which nothing is told; none of a
-    site that is gone.
+def _begin_days(last: SiteDay, today: str) -> Iterator[SiteDay]:
+    """Yield the empty days of a site, from the one after `last` to today.
+
+    Yields none for a site that has ended.
     """
     day = last
     while day.day < today and not day.is_over() and day.site != CANARY:
@@ -243,9 +256,11 @@ def _until(last: SiteDay, today: str) -> Iterator[SiteDay]:
         yield day
 
 
-def _believed(hour: SiteHour, beat: Heartbeat) -> str | None:
-    """What is taken of an hour: nothing that is long past or to come; of a match without a
-    watchlist no seeing.
+def _accept_slots(hour: SiteHour, beat: Heartbeat) -> str | None:
+    """Return the credible slots of an hour, or None.
+
+    Hours long past or in the future are not credible, and a match without a customer list has
+    covered nothing.
     """
     at = beat.inserted_at.timestamp()
     until = to_slot(at) - hour.hour * SLOTS
@@ -255,28 +270,28 @@ def _believed(hour: SiteHour, beat: Heartbeat) -> str | None:
     return slots.replace(SEEN, NOBODY) if beat.enrolled == 0 else slots
 
 
-def _first(hour: SiteHour, stored: dict[str, SiteDay]) -> SiteDay:
-    """A day that is not there yet: of a site that was there the day before, or is new."""
-    former = stored.get(day_id(day_of(_start(hour) - DAY), hour.site))
-    return former.next_day() if former else new_day(hour.site, _start(hour), ELSEWHERE)
+def _new_day_of(hour: SiteHour, stored: dict[str, SiteDay]) -> SiteDay:
+    """Return a day that is not stored yet, of a site that existed the day before or is new."""
+    former = stored.get(day_id(day_of(_start_of(hour) - DAY), hour.site))
+    return former.next_day() if former else new_day(hour.site, _start_of(hour), ELSEWHERE)
 
 
-def _told(day: SiteDay, hour: int, slots: str, posts: int) -> SiteDay:
-    """The day with more told of an hour of it."""
+def _with_slots(day: SiteDay, hour: int, slots: str, posts: int) -> SiteDay:
+    """Return the day with more slots of an hour reported."""
     return day.changed(hour, merge_slots(day.slots(hour), slots), max(posts, day.posts[hour]))
 
 
-def _only(letter: str, slot: int) -> str:
-    """An hour of which one slot is told."""
+def _single_slot(letter: str, slot: int) -> str:
+    """Return the slots of an hour of which only one is reported."""
     return "".join(letter if n == slot else UNHEARD for n in range(SLOTS))
 
 
-def _start(hour: SiteHour) -> datetime:
+def _start_of(hour: SiteHour) -> datetime:
     return datetime.fromtimestamp(hour.hour * HOUR_SECONDS, UTC)
 
 
 def _day_of(hour: SiteHour) -> str:
-    return day_of(_start(hour))
+    return day_of(_start_of(hour))
 
 
 def _batches(days: Sequence[SiteDay]) -> Iterator[Sequence[SiteDay]]:

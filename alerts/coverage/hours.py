@@ -1,9 +1,9 @@
-"""The ledger read back: cells of an hour, gaps, and what of them somebody explained.
+"""Read the coverage log: cells of an hour, gaps, and their explanations.
 
-A gap is a time of `GAP_MINUTES` or more in which a site that was to be read was not, or the hour in
-which shorter times add up to that. A time is judged when its heartbeats have had `GRACE` to arrive.
-Of the time before its first heartbeat the ledger claims nothing, neither that we looked nor that we
-did not.
+A gap is a time of `GAP_MINUTES` or more in which a scheduled site was not read, or the hour in
+which shorter times add up to that. A time is assessed when its heartbeats have had `GRACE` to
+arrive. About the time before its first heartbeat the log makes no claim, neither that we looked nor
+that we did not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from functools import cache, lru_cache
 from itertools import repeat
 from typing import Literal, NamedTuple
 
-from alerts.coverage import last_days
+from alerts.coverage import find_last_days
 from alerts.coverage.judgement import (
     CoverageEvidence,
     Level,
@@ -46,10 +46,10 @@ from ullage.records.heartbeat import (
 )
 
 GRACE = timedelta(minutes=15)
-"""Heartbeats come each minute, and behind a long queue of captures a little later."""
+"""Heartbeats arrive each minute, a little later behind a long queue of captures."""
 RECOUNT_SECONDS = 900.0
 DAYS_AT_ONCE = 4
-"""So many days of all sites are read together: a document a site and day."""
+"""Days of all sites that are read together: one document per site and day."""
 BLIND = re.compile(f"[{re.escape(''.join(WHY))}]+")
 EVERYWHERE = ""
 NEVER = datetime.max.replace(tzinfo=UTC)
@@ -70,7 +70,7 @@ IMPORTED = UNWATCHED["i"]
 
 
 class CoverageHour(NamedTuple):
-    """One hour of one site; `why` are minutes that were not covered, by reason.
+    """One hour of one site; `why` are uncovered minutes by reason.
 
     A page may have a hundred thousand of them.
     """
@@ -89,41 +89,40 @@ class CoverageHour(NamedTuple):
 
     @property
     def has_gap(self) -> bool:
-        """Whether a gap reaches into it."""
+        """Whether a gap reaches into the hour."""
         return has_gap(self.level)
 
     @property
     def is_uncovered(self) -> bool:
-        """Whether none of it was covered although it was scheduled."""
+        """Whether none of the hour was covered although it was scheduled."""
         return is_uncovered(self.level)
 
     @property
     def is_scheduled(self) -> bool:
-        """Whether the site was to be read in it, and it is known whether it was."""
+        """Whether the site was to be read in this hour and the outcome is known."""
         return is_scheduled(self.level)
 
     @property
     def is_covered(self) -> bool:
-        """Whether the site was read in it, without a gap that counts; how many minutes is
-        `seen`.
-        """
+        """Whether the site was read without a gap that counts; the minutes are `seen`."""
         return is_covered(self.level)
 
     @property
     def is_full(self) -> bool:
-        """Whether all its minutes were covered."""
+        """Whether all minutes of the hour were covered."""
         return self.seen == HOUR_MINUTES
 
     @property
     def blind(self) -> int:
-        """Minutes that were not covered."""
+        """The number of minutes that were not covered."""
         return sum(self.why.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A time in which nothing was seen of `site`, for reasons by letter; `explained` where
-    somebody did so.
+    """A time in which `site` was not read; `why` are the letters of the reasons.
+
+    `explained` is the explanation, if somebody gave one.
     """
 
     site: str
@@ -134,15 +133,16 @@ class Gap:
 
     @property
     def is_first_reading(self) -> bool:
-        """Whether the site was being read for the first time, and nothing else kept it from
-        being covered.
-        """
+        """Whether the first reading of the site was the only reason."""
         return FIRST_READING in self.why and not set(self.why) - {FIRST_READING, UNVISITED}
 
 
 @dataclass(frozen=True, slots=True)
 class SiteCoverage:
-    """A site in the window; `unwatched` says why it is not read at its end, "" of one that is."""
+    """A site in the window.
+
+    `unwatched` is the reason why it is not read at the end of the window, "" for a site that is.
+    """
 
     site: str
     cells: tuple[CoverageHour, ...]
@@ -151,12 +151,13 @@ class SiteCoverage:
     revisit: int = 0
     lives: int = 0
     pending: str = ""
-    """What was heard of the time that is not judged yet, as letters."""
+    """The letters reported for the time that is not assessed yet."""
 
     @property
     def level_now(self) -> Level:
-        """Whether the site is read at present: by the latest report of the last minutes, else by
-        the last hour assessed.
+        """Whether the site is read at present.
+
+        This is the latest report of the last minutes, or else the last assessed hour.
         """
         if self.unwatched:
             return judge(CoverageEvidence(imported=int(self.unwatched == IMPORTED)))
@@ -173,31 +174,31 @@ class SiteCoverage:
 
     @property
     def last_assessed(self) -> CoverageHour | None:
-        """The latest hour of which it is known whether it was covered."""
+        """The latest hour whose coverage is known."""
         return next((cell for cell in reversed(self.cells) if not is_pending(cell.level)), None)
 
     @property
     def is_blind_now(self) -> bool:
-        """Whether somebody reported that it was not read, in the time that is not assessed yet."""
+        """Whether a report of the time not assessed yet says that the site was not read."""
         return any(letter in WHY for letter in self.pending)
 
     @property
     def is_short_lived(self) -> bool:
-        """Whether posts may come and go between two visits."""
+        """Whether posts may appear and disappear between two visits."""
         return 0 < self.lives < self.revisit
 
     @property
     def was_read(self) -> bool:
-        """Whether it was to be read in any hour; mostly it was in the last ones."""
+        """Whether the site was to be read in any hour; mostly it was in the last ones."""
         return any(cell.is_scheduled for cell in reversed(self.cells))
 
 
 @dataclass(frozen=True, slots=True)
 class CoverageWindow:
-    """What the ledger says of a time: `judged` so far, and `begins` where it begins after `since`,
-    `NEVER` where it has not.
+    """The coverage of a time, assessed until `judged`.
 
-    `canaries` are hours in which a canary post was told.
+    `begins` is the beginning of the log where that is after `since`, `NEVER` where it has not
+    begun. `canaries` are hours in which a canary post was reported.
     """
 
     since: datetime
@@ -214,26 +215,28 @@ class CoverageWindow:
         return self.begins is None or self.begins < self.until
 
     def gaps(self) -> list[Gap]:
-        """All gaps, in order of time."""
+        """Return all gaps, in order of time."""
         return sorted(
             (gap for row in self.rows for gap in row.gaps), key=lambda gap: (gap.since, gap.site)
         )
 
     def unexplained(self) -> list[Gap]:
-        """Those that nobody explained."""
+        """Return the gaps without an explanation."""
         return [gap for gap in self.gaps() if gap.explained is None]
 
     def pending(self) -> list[SiteCoverage]:
-        """Sites of which it cannot be said yet whether they are seen: they were not of late, or
-        nothing of any is judged.
+        """Return the sites whose coverage cannot be assessed yet.
+
+        These have a recent report of not being read, or no site has an assessed hour.
         """
-        judged = any(row.was_read for row in self.rows) or bool(self.gaps())
-        return [row for row in self.rows if row.pending and (row.is_blind_now or not judged)]
+        has_assessed = any(row.was_read for row in self.rows) or bool(self.gaps())
+        return [row for row in self.rows if row.pending and (row.is_blind_now or not has_assessed)]
 
     @property
     def level(self) -> Level:
-        """Whether everything in it was covered, by minutes; gaps that somebody explained are not
-        missed.
+        """Whether the window was covered, by minutes.
+
+        Explained gaps are not missed.
         """
         cells = [cell for row in self.rows for cell in row.cells]
         return judge(
@@ -247,7 +250,7 @@ class CoverageWindow:
 
     @property
     def is_accounted_for(self) -> bool:
-        """Whether all of it is known to be covered, or somebody explained why not."""
+        """Whether all of it is covered, or every gap is explained."""
         is_known = self.begins is None and not any(row.is_blind_now for row in self.rows)
         return is_known and (
             is_covered(self.level) or (bool(self.gaps()) and not self.unexplained())
@@ -256,8 +259,9 @@ class CoverageWindow:
 
 @dataclass(slots=True)
 class _Slots:
-    """Letters of a site from `first`, a slot since 1970 with which an hour begins, and the posts
-    of each hour.
+    """The letters of a site and the posts of each hour.
+
+    `first` is the slot since 1970 of the first letter, at the beginning of an hour.
     """
 
     first: int
@@ -266,28 +270,28 @@ class _Slots:
     last: SiteDay | None = None
 
     def is_over(self, at: datetime) -> bool:
-        """Whether the site was not to be read at the end."""
+        """Return whether the site was not scheduled at the end."""
         return (
-            self.letters[min(_slot(at), self.first + len(self.letters)) - self.first - 1]
+            self.letters[min(_to_slot(at), self.first + len(self.letters)) - self.first - 1]
             == ELSEWHERE
         )
 
     def add(self, day: SiteDay) -> None:
-        """A day, which comes behind all that are there already."""
+        """Append a day, which is later than all appended days."""
         while self.last is not None and self.last.at + DAY < day.at and not self.last.is_over():
             self.add(self.last.next_day())
-        self.reach(_slot(day.at) - self.first)
+        self.extend_to(_to_slot(day.at) - self.first)
         self.letters += day.told()
         self.posts += day.posts
         self.last = day
 
-    def reach(self, slots: int) -> None:
-        """So many slots, the last of which are of no time that anybody speaks of."""
+    def extend_to(self, slots: int) -> None:
+        """Fill up to this number of slots, without reports."""
         self.letters += ELSEWHERE * (slots - len(self.letters))
         self.posts += [0] * (slots // SLOTS - len(self.posts))
 
 
-def coverage(
+def read_coverage(
     store: IncidentStore,
     since: datetime,
     until: datetime,
@@ -296,44 +300,48 @@ def coverage(
     *,
     cells: bool = True,
 ) -> CoverageWindow:
-    """What was seen from `since` until `until`, of one site or of all; rows without cells where
-    only gaps are asked for.
+    """Return the coverage from `since` until `until`, of one site or all.
+
+    With `cells` false, rows contain only gaps.
     """
     since, until = (
-        _hour(since),
-        min(_hour(until - timedelta(microseconds=1)) + HOUR, _hour(now) + HOUR),
+        _to_hour(since),
+        min(_to_hour(until - timedelta(microseconds=1)) + HOUR, _to_hour(now) + HOUR),
     )
     judged = min(until, now - GRACE)
     days = [day_of(since - HOUR)]
     while days[-1] < day_of(until + HOUR):
-        days.append(day_of(_start(days[-1]) + DAY))
-    found, reasons = (
-        _letters(store, days, site, day_of(now)),
+        days.append(day_of(_day_start(days[-1]) + DAY))
+    by_site, reasons = (
+        _read_slots(store, days, site, day_of(now)),
         list(store.scroll(GapReason, DocumentFilter())),
     )
     canary, rows, hours = (
-        found.pop(CANARY, None),
+        by_site.pop(CANARY, None),
         list[SiteCoverage](),
-        list(_hours(since, until)) if cells else [],
+        list(_iterate_hours(since, until)) if cells else [],
     )
-    cell = cache(_cell)  # most sites have seen the same hours alike
-    for name, slots in sorted(found.items()):
-        row = _row(name, slots, (since, until, judged, hours), reasons, cell)
+    make_cell = cache(_build_cell)  # most sites have the same hours
+    for name, slots in sorted(by_site.items()):
+        row = _build_row(name, slots, (since, until, judged, hours), reasons, make_cell)
         if not cells or row.unwatched or row.was_read or row.pending or not slots.is_over(judged):
             rows.append(row)
-    begins = _begins(store, _letters(store, days, "", day_of(now)) if site else found, since)
+    begins = _find_beginning(
+        store, _read_slots(store, days, "", day_of(now)) if site else by_site, since
+    )
     return CoverageWindow(
         since, until, judged, tuple(rows),
         begins if begins > since else None,
-        _told(canary) if canary else frozenset(),
+        _canary_hours(canary) if canary else frozenset(),
         tuple(day for day in days if day_of(since) <= day <= day_of(until - SLOT)),
     )  # fmt: skip
 
 
 @dataclass(slots=True)
 class Recount:
-    """Counts, now and then, the sites with a gap in the last day that nobody explained, first
-    readings apart.
+    """Regularly counts the sites with an unexplained gap in the last day, first readings apart.
+
+    `tell` receives the number.
     """
 
     store: IncidentStore
@@ -342,43 +350,54 @@ class Recount:
     _due: float = float("-inf")
 
     def __call__(self) -> None:
-        """Count if it is due: that reads two days of every site."""
+        """Count if it is due; this reads two days of every site."""
         if self.clock.monotonic() < self._due:
             return
         self._due = self.clock.monotonic() + RECOUNT_SECONDS
         now = self.clock.now()
-        seen = coverage(self.store, now - DAY, now, now, cells=False)
-        self.tell(len({gap.site for gap in seen.unexplained() if not gap.is_first_reading}))
+        window = read_coverage(self.store, now - DAY, now, now, cells=False)
+        self.tell(len({gap.site for gap in window.unexplained() if not gap.is_first_reading}))
 
 
-def _begins(store: IncidentStore, found: Mapping[str, _Slots], since: datetime) -> datetime:
-    """When the ledger began, to the hour, `since` if that was before, `NEVER` if it has not
-    begun.
+def _find_beginning(
+    store: IncidentStore, by_site: Mapping[str, _Slots], since: datetime
+) -> datetime:
+    """Return the hour in which the log began.
+
+    This is `since` if it began before, `NEVER` if it has not begun.
     """
-    if store.count(SiteDay, DocumentFilter(before=_start(day_of(since - HOUR)))):
+    if store.count(SiteDay, DocumentFilter(before=_day_start(day_of(since - HOUR)))):
         return since
-    told = ((slots, slots.letters.lstrip(ELSEWHERE)) for slots in found.values())
-    heard = [slots.first + len(slots.letters) - len(rest) for slots, rest in told if rest]
-    return _hour(_moment(min(heard))) if heard else NEVER
+    reported = ((slots, slots.letters.lstrip(ELSEWHERE)) for slots in by_site.values())
+    first_slots = [
+        slots.first + len(slots.letters) - len(remaining)
+        for slots, remaining in reported
+        if remaining
+    ]
+    return _to_hour(_slot_start(min(first_slots))) if first_slots else NEVER
 
 
-def _letters(store: IncidentStore, days: Sequence[str], site: str, today: str) -> dict[str, _Slots]:
-    """The letters of each site over `days`; of days that nobody has begun, because alert was
-    away, nothing was heard.
+def _read_slots(
+    store: IncidentStore, days: Sequence[str], site: str, today: str
+) -> dict[str, _Slots]:
+    """Return the slots of each site over `days`.
+
+    Days that were not begun, because alert was down, have no reports.
     """
-    first = _slot(_start(days[0]))
-    found = dict[str, _Slots]()
-    only = {"site": (site, CANARY)} if site else {}
+    first = _to_slot(_day_start(days[0]))
+    by_site = dict[str, _Slots]()
+    filter_ = {"site": (site, CANARY)} if site else {}
     for n in range(0, len(days), DAYS_AT_ONCE):
-        some = days[n : n + DAYS_AT_ONCE]
-        told = store.scroll(
-            SiteDay, DocumentFilter(only, since=_start(some[0]), before=_start(some[-1]) + DAY)
+        batch = days[n : n + DAYS_AT_ONCE]
+        stored = store.scroll(
+            SiteDay,
+            DocumentFilter(filter_, since=_day_start(batch[0]), before=_day_start(batch[-1]) + DAY),
         )
-        for one in sorted(told, key=lambda one: one.at):
-            found.setdefault(one.site, _Slots(first)).add(one)
-    newest = store.search(SiteDay, DocumentFilter(only, before=_start(days[0])), 1).items
+        for day in sorted(stored, key=lambda day: day.at):
+            by_site.setdefault(day.site, _Slots(first)).add(day)
+    newest = store.search(SiteDay, DocumentFilter(filter_, before=_day_start(days[0])), 1).items
     for last in (
-        last_days(store, newest[0].at, DocumentFilter(only, differs={"site": [*found]}))
+        find_last_days(store, newest[0].at, DocumentFilter(filter_, differs={"site": [*by_site]}))
         if newest
         else ()
     ):
@@ -388,125 +407,134 @@ def _letters(store: IncidentStore, days: Sequence[str], site: str, today: str) -
         while carried.day < days[0] and not carried.is_over():
             carried = carried.next_day()
         if not carried.is_over():
-            found.setdefault(carried.site, _Slots(first)).add(carried)
-    for slots in found.values():
+            by_site.setdefault(carried.site, _Slots(first)).add(carried)
+    for slots in by_site.values():
         while (
             slots.last is not None
             and slots.last.day < min(days[-1], today)
             and not slots.last.is_over()
         ):
             slots.add(slots.last.next_day())
-        slots.reach(len(days) * DAY_SLOTS)
-    return found
+        slots.extend_to(len(days) * DAY_SLOTS)
+    return by_site
 
 
-def _row(
+def _build_row(
     name: str,
     slots: _Slots,
     window: tuple[datetime, datetime, datetime, list[datetime]],
     reasons: Sequence[GapReason],
     cell: Callable[[datetime, str, int, bool, bool], CoverageHour],
 ) -> SiteCoverage:
+    """Return a site's coverage in the window."""
     since, until, judged, hours = window
-    until_slot = _slot(judged) - slots.first
+    until_slot = _to_slot(judged) - slots.first
     letters = slots.letters[: max(0, until_slot)]
-    marked = _marked(letters, slots.first)
+    gap_slots = _find_gap_slots(letters, slots.first)
     gaps = tuple(
         explained
-        for gap in _gaps(name, letters, marked, slots.first)
+        for gap in _iterate_gaps(name, letters, gap_slots, slots.first)
         if gap.until > since and gap.since < until
-        for explained in _explained(_clipped(gap, since, until), reasons)
+        for explained in _split_by_explanation(_clip(gap, since, until), reasons)
     )
-    dark = {at for gap in gaps if gap.explained for at in _hours(gap.since, gap.until)}
-    dark -= {at for gap in gaps if not gap.explained for at in _hours(gap.since, gap.until)}
-    began, blind = (
-        (_slot(hours[0]) - slots.first) // SLOTS if hours else 0,
-        {n // SLOTS for n in marked},
+    explained_hours = {
+        at for gap in gaps if gap.explained for at in _iterate_hours(gap.since, gap.until)
+    }
+    explained_hours -= {
+        at for gap in gaps if not gap.explained for at in _iterate_hours(gap.since, gap.until)
+    }
+    first_hour, gap_hours = (
+        (_to_slot(hours[0]) - slots.first) // SLOTS if hours else 0,
+        {n // SLOTS for n in gap_slots},
     )
-    numbers = range(began, began + len(hours))
-    told, posts = (
+    numbers = range(first_hour, first_hour + len(hours))
+    hour_letters, posts = (
         [letters[n * SLOTS : n * SLOTS + SLOTS] for n in numbers],
-        slots.posts[began : began + len(hours)],
+        slots.posts[first_hour : first_hour + len(hours)],
     )
-    is_blind = [n in blind for n in numbers] if blind else repeat(False)
-    explained = [at in dark for at in hours] if dark else repeat(False)
+    is_blind = [n in gap_hours for n in numbers] if gap_hours else repeat(False)
+    explained = [at in explained_hours for at in hours] if explained_hours else repeat(False)
     last = slots.last
     return SiteCoverage(
         name,
-        tuple(map(cell, hours, told, posts, is_blind, explained)),
+        tuple(map(cell, hours, hour_letters, posts, is_blind, explained)),
         gaps,
         UNWATCHED.get(last.stays() if last else "", ""),
         last.revisit if last else 0,
         last.lives if last else 0,
-        _heard(slots.letters[max(0, until_slot) : max(0, _slot(until) - slots.first)]),
+        _pending_reports(slots.letters[max(0, until_slot) : max(0, _to_slot(until) - slots.first)]),
     )
 
 
-def _heard(letters: str) -> str:
-    """Of letters, those that somebody told of a site that is to be read."""
+def _pending_reports(letters: str) -> str:
+    """Return the letters that somebody reported about a scheduled site."""
     return "".join(
         letter for letter in letters if letter == SEEN or (letter in WHY and letter != UNHEARD)
     )
 
 
-def _cell(at: datetime, told: str, posts: int, is_blind: bool, explained: bool) -> CoverageHour:
-    """Return an hour by its letters, `is_blind` where a gap reaches into it; times too short for
-    a gap only cost minutes.
+def _build_cell(
+    at: datetime, letters: str, posts: int, is_blind: bool, explained: bool
+) -> CoverageHour:
+    """Return an hour from its letters; `is_blind` where a gap reaches into it.
+
+    Times too short for a gap only cost minutes.
     """
-    seen, minutes = _minutes(told)
+    covered, minutes = _count_minutes(letters)
     missed = sum(minutes.values()) if is_blind else 0
-    level = judge(CoverageEvidence(covered=seen, missed=missed, pending=SLOTS - len(told)))
-    return CoverageHour(at, level, seen, minutes, posts, explained and missed > 0)
+    level = judge(CoverageEvidence(covered=covered, missed=missed, pending=SLOTS - len(letters)))
+    return CoverageHour(at, level, covered, minutes, posts, explained and missed > 0)
 
 
 @lru_cache(maxsize=1024)
-def _minutes(told: str) -> tuple[int, Mapping[str, int]]:
-    """Minutes seen in an hour, and blind ones by reason, the commonest first; most hours are
-    told alike.
+def _count_minutes(letters: str) -> tuple[int, Mapping[str, int]]:
+    """Return the covered minutes of an hour, and the uncovered ones by reason, most common first.
+
+    It is cached because most hours have the same letters.
     """
-    why = Counter(letter for letter in told if letter in WHY)
-    return told.count(SEEN) * MINUTES, {
+    why = Counter(letter for letter in letters if letter in WHY)
+    return letters.count(SEEN) * MINUTES, {
         letter: count * MINUTES for letter, count in why.most_common()
     }
 
 
-def _marked(letters: str, first: int) -> set[int]:
-    """The slots that belong to a gap."""
-    marked, least, hours = set[int](), GAP_MINUTES / MINUTES, dict[int, list[int]]()
+def _find_gap_slots(letters: str, first: int) -> set[int]:
+    """Return the slots that belong to a gap."""
+    slots, least, hours = set[int](), GAP_MINUTES / MINUTES, dict[int, list[int]]()
     for run in BLIND.finditer(letters):
         if run.end() - run.start() >= least:
-            marked.update(range(*run.span()))
+            slots.update(range(*run.span()))
         for n in range(*run.span()):
             hours.setdefault((first + n) // SLOTS, []).append(n)
-    for some in hours.values():
-        if len(some) >= least:
-            marked.update(range(some[0], some[-1] + 1))
-    return marked
+    for in_hour in hours.values():
+        if len(in_hour) >= least:
+            slots.update(range(in_hour[0], in_hour[-1] + 1))
+    return slots
 
 
-def _gaps(name: str, letters: str, marked: set[int], first: int) -> Iterator[Gap]:
-    """Marked slots that follow one another, as gaps, with their reasons, the most common first."""
+def _iterate_gaps(name: str, letters: str, gap_slots: set[int], first: int) -> Iterator[Gap]:
+    """Yield consecutive gap slots as gaps, their reasons most common first."""
     run = list[int]()
-    for n in [*sorted(marked), -1]:
+    for n in [*sorted(gap_slots), -1]:
         if run and n != run[-1] + 1:
-            why = Counter(letters[one] for one in run if letters[one] in WHY).most_common()
+            why = Counter(letters[slot] for slot in run if letters[slot] in WHY).most_common()
             yield Gap(
                 name,
-                _moment(first + run[0]),
-                _moment(first + run[-1] + 1),
+                _slot_start(first + run[0]),
+                _slot_start(first + run[-1] + 1),
                 "".join(letter for letter, _ in why),
             )
             run = []
         run.append(n)
 
 
-def _explained(gap: Gap, reasons: Iterable[GapReason]) -> Iterator[Gap]:
-    """`gap` in pieces: those that somebody explained, and what is left of it."""
+def _split_by_explanation(gap: Gap, reasons: Iterable[GapReason]) -> Iterator[Gap]:
+    """Yield `gap` in pieces: the explained ones, and the remaining ones."""
     since = gap.since
-    theirs = sorted(
+    applicable = sorted(
         (r for r in reasons if r.site in {EVERYWHERE, gap.site}), key=lambda r: (r.since, r.at)
     )
-    for reason in theirs:
+    for reason in applicable:
         began, ended = max(since, reason.since), min(gap.until, reason.until)
         if began >= ended:
             continue
@@ -518,36 +546,36 @@ def _explained(gap: Gap, reasons: Iterable[GapReason]) -> Iterator[Gap]:
         yield Gap(gap.site, since, gap.until, gap.why)
 
 
-def _clipped(gap: Gap, since: datetime, until: datetime) -> Gap:
+def _clip(gap: Gap, since: datetime, until: datetime) -> Gap:
     return Gap(gap.site, max(gap.since, since), min(gap.until, until), gap.why)
 
 
-def _told(canary: _Slots) -> frozenset[datetime]:
+def _canary_hours(canary: _Slots) -> frozenset[datetime]:
     return frozenset(
-        _hour(_moment(canary.first + n))
+        _to_hour(_slot_start(canary.first + n))
         for n, letter in enumerate(canary.letters)
         if letter == SEEN
     )
 
 
-def _hours(since: datetime, until: datetime) -> Iterator[datetime]:
-    at = _hour(since)
+def _iterate_hours(since: datetime, until: datetime) -> Iterator[datetime]:
+    at = _to_hour(since)
     while at < until:
         yield at
         at += HOUR
 
 
-def _hour(at: datetime) -> datetime:
+def _to_hour(at: datetime) -> datetime:
     return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
-def _start(day: str) -> datetime:
+def _day_start(day: str) -> datetime:
     return datetime.fromisoformat(f"{day}T00:00:00+00:00")
 
 
-def _slot(at: datetime) -> int:
+def _to_slot(at: datetime) -> int:
     return int(at.timestamp()) // SLOT_SECONDS
 
 
-def _moment(slot: int) -> datetime:
+def _slot_start(slot: int) -> datetime:
     return datetime.fromtimestamp(slot * SLOT_SECONDS, UTC)

@@ -1,9 +1,8 @@
-"""Decide whether something is covered: the one place that does, for pages, commands, the API and
-metrics.
+"""Decide whether something is covered: the only place that does, for pages, commands, API, metrics.
 
-Whoever asks counts what is known in one unit (minutes of a site, or sites) and hands it over as
-`CoverageEvidence`. "Covered" takes proof of reading in the interval asked for and no known gap in
-it; what is imported, silent or not assessed yet is not.
+The caller counts the known facts in one unit (minutes of a site, or sites) and passes them as
+`CoverageEvidence`. "Covered" takes proof of reading in the requested interval and no known gap in
+it; imported, silent or not yet assessed time is not covered.
 `tests/alerts/coverage/test_one_judgement.py` fails where another module compares these words.
 """
 
@@ -18,7 +17,7 @@ nothing was to be read.
 
 
 class CoverageEvidence(NamedTuple):
-    """What is known of a place and interval, all in the same unit."""
+    """The known facts about a place and interval, all in the same unit."""
 
     covered: int = 0
     """Read, as a heartbeat of that time reported."""
@@ -29,12 +28,13 @@ class CoverageEvidence(NamedTuple):
 
 
 def judge(evidence: CoverageEvidence) -> Level:
-    """Return the level that `evidence` proves; what was missed weighs more than what is not known
-    yet.
+    """Return the level that `evidence` proves; missed weighs more than not yet known.
 
-    >>> judge(CoverageEvidence(covered=57, missed=3)), judge(CoverageEvidence(imported=9)), judge(CoverageEvidence())
-    ('partly', 'imported', 'nothing')
-    """  # noqa: E501
+    >>> judge(CoverageEvidence(covered=57, missed=3)), judge(CoverageEvidence(imported=9))
+    ('partly', 'imported')
+    >>> judge(CoverageEvidence())
+    'nothing'
+    """
     if evidence.missed:
         return "partly" if evidence.covered else "uncovered"
     if evidence.pending:
@@ -45,7 +45,7 @@ def judge(evidence: CoverageEvidence) -> Level:
 
 
 def is_pending(level: Level) -> bool:
-    """Return whether it is not known yet."""
+    """Return whether the level is not known yet."""
     return level == "pending"
 
 
@@ -60,7 +60,7 @@ def has_gap(level: Level) -> bool:
 
 
 def is_scheduled(level: Level) -> bool:
-    """Return whether something was to be read, and it is known whether it was."""
+    """Return whether something was to be read and the outcome is known."""
     return level in ("covered", "partly", "uncovered")
 
 
@@ -70,12 +70,10 @@ def is_uncovered(level: Level) -> bool:
 
 
 def is_imported_only(level: Level) -> bool:
-    """Return whether there is only what others collected, so that there is no site to have gaps
-    on.
-    """
+    """Return whether there is only imported content, so that no site can have gaps."""
     return level == "imported"
 
 
 def is_trusted(level: Level) -> bool:
-    """Return whether an empty list means that nothing was found in what there was to examine."""
+    """Return whether an empty list means that the examined content has no incident."""
     return level in ("covered", "imported")

@@ -1,8 +1,8 @@
-"""Tell whether an empty incident list can be trusted: was anything collected, since when, and what
-could not be read?
+"""Tell whether an empty incident list can be trusted.
 
-Crawl's heartbeats pass through match to alert, each after the findings of what was collected before
-it. Alert stores the first and the latest heartbeat of every crawl host, and every reader of the
+It depends on whether anything was collected, since when, and what could not be read. Crawl's
+heartbeats pass through match to alert, each after the findings of what was collected before it.
+Alert stores the first and the latest heartbeat of every crawl host, and every reader of the
 incident list uses them.
 """
 
@@ -21,9 +21,9 @@ from ullage.phrase import Phrase
 from ullage.records.heartbeat import UNHEARD, WHY, Coverage, Heartbeat
 
 MIN_WRITE_INTERVAL = timedelta(minutes=1)
-"""Heartbeats arrive as often by default; more writes would add nothing."""
+"""The default interval of heartbeats; more writes would add nothing."""
 MAX_SILENCE = timedelta(hours=1)
-"""Without a heartbeat for so long an empty list cannot be trusted."""
+"""Time without a heartbeat after which an empty list cannot be trusted."""
 READABLE_STATES = ("ok", "quiet")
 Worth = Literal["monitored", "imported", "partly", "silent", "nothing"]
 """A level as the API names it."""
@@ -45,7 +45,7 @@ class HeartbeatRecorder:
     clock: Clock
     _stored: dict[str, CollectorHeartbeat] = field(default_factory=dict)
     _latest: dict[str, dict[str, tuple[int, int, str]]] = field(default_factory=dict)
-    """By host and site: hour and slot of the latest report, and its letter."""
+    """Hour, slot and letter of the latest report, by host and site."""
 
     def __call__(self, beat: Heartbeat) -> None:
         """Store a heartbeat if it changes something or the stored one is a minute old.
@@ -54,11 +54,11 @@ class HeartbeatRecorder:
         """
         # a host's clock that is ahead must not promise a time to come
         at = min(beat.inserted_at, self.clock.now())
-        known = self._stored.get(beat.origin) or self.store.get(CollectorHeartbeat, beat.origin)
+        stored = self._stored.get(beat.origin) or self.store.get(CollectorHeartbeat, beat.origin)
         coverage = beat.coverage or Coverage()
         latest = CollectorHeartbeat(
             id=beat.origin,
-            first=min(known.first, at) if known else at,
+            first=min(stored.first, at) if stored else at,
             last=at,
             sites={str(state): count for state, count in coverage.sites.items()},
             unseen=coverage.unseen,
@@ -67,19 +67,20 @@ class HeartbeatRecorder:
             enrolled=beat.enrolled,
             customers=beat.customers,
         )
-        is_recent = known is not None and at - known.last < MIN_WRITE_INTERVAL
+        is_recent = stored is not None and at - stored.last < MIN_WRITE_INTERVAL
         if (
-            known is not None
+            stored is not None
             and is_recent
-            and latest == known.model_copy(update={"first": latest.first, "last": at})
+            and latest == stored.model_copy(update={"first": latest.first, "last": at})
         ):
             return
         self.store.put([latest])
         self._stored[beat.origin] = latest
 
     def _count_missed(self, beat: Heartbeat) -> int:
-        """Return how many sites of the host were not read by their latest report; one heartbeat
-        reports some of many.
+        """Count the sites of the host that were not read according to their latest report.
+
+        One heartbeat reports only some of many sites.
         """
         latest = self._latest.setdefault(beat.origin, {})
         for hour in beat.hours:
@@ -95,8 +96,9 @@ class HeartbeatRecorder:
 
 @dataclass(frozen=True, slots=True)
 class MonitoringStatus:
-    """How complete monitoring is at present, and why in words; where it `is_trusted`, an empty
-    list means nothing was found.
+    """How complete monitoring is at present; `said` gives the reason in words.
+
+    Where it `is_trusted`, an empty list means that nothing was found.
     """
 
     level: Level
@@ -111,12 +113,12 @@ class MonitoringStatus:
 
     @property
     def is_trusted(self) -> bool:
-        """Whether an empty list means that nothing was found in what there was to examine."""
+        """Whether an empty list means that the examined content has no incident."""
         return is_trusted(self.level)
 
     @property
     def is_imported_only(self) -> bool:
-        """Whether there is only what others collected."""
+        """Whether there is only imported content."""
         return is_imported_only(self.level)
 
     @property
@@ -140,7 +142,7 @@ def monitoring_status(store: IncidentStore, now: datetime) -> MonitoringStatus:
     sites = sum(sum(host.sites.values()) + host.unseen for host in hosts)
     by_state = sum(host.sites.get(state, 0) for host in hosts for state in READABLE_STATES)
     read = max(0, min(by_state, sites - sum(host.missed for host in hosts)))
-    faults = tuple(_faults(hosts, now, sites - read, sites))
+    faults = tuple(_find_faults(hosts, now, sites - read, sites))
     level = judge(CoverageEvidence(covered=read, missed=sites - read + len(faults)))
     if not read:
         why = (
@@ -169,22 +171,23 @@ def monitoring_status(store: IncidentStore, now: datetime) -> MonitoringStatus:
 
 
 def _without_heartbeat(store: IncidentStore) -> MonitoringStatus:
-    """Return the status where no crawler has reported: findings may have come from imported
-    files.
+    """Return the status where no crawler has reported.
+
+    Findings may have come from imported files.
     """
     if any(store.count(kind, DocumentFilter()) for kind in (Incident, Sighting, Background)):
-        said = Phrase("only imported files were examined; no crawler has reported yet")
-        return MonitoringStatus(judge(CoverageEvidence(imported=1)), said)
-    said = Phrase(
+        reason = Phrase("only imported files were examined; no crawler has reported yet")
+        return MonitoringStatus(judge(CoverageEvidence(imported=1)), reason)
+    reason = Phrase(
         "nothing was collected: alert has received no heartbeat from crawl and no finding"
     )
-    return MonitoringStatus(judge(CoverageEvidence()), said)
+    return MonitoringStatus(judge(CoverageEvidence()), reason)
 
 
-def _faults(
+def _find_faults(
     hosts: list[CollectorHeartbeat], now: datetime, unread: int, sites: int
 ) -> Iterator[Phrase]:
-    """Yield what keeps monitoring from being complete."""
+    """Yield the reasons why monitoring is not complete."""
     for host in hosts:
         if now - host.last > MAX_SILENCE:
             yield Phrase(

@@ -1,6 +1,4 @@
-"""The ledger as a sheet to print and to hand over: one HTML file for A4, without scripts,
-signed.
-"""
+"""Render the coverage log as a signed report to print: one HTML file for A4, without scripts."""
 
 from __future__ import annotations
 
@@ -17,9 +15,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from alerts.coverage import view
-from alerts.coverage.hours import EVERYWHERE, GAP_MINUTES, CoverageHour, CoverageWindow, coverage
+from alerts.coverage.hours import (
+    EVERYWHERE,
+    GAP_MINUTES,
+    CoverageHour,
+    CoverageWindow,
+    read_coverage,
+)
 from alerts.coverage.judgement import is_covered, is_imported_only
-from alerts.coverage.signed_days import ROLE, DayCheck, stamper_of, standings
+from alerts.coverage.signed_days import ROLE, DayCheck, check_days, open_stamper
 from alerts.coverage.view import read_time
 from alerts.deadlines.schedule import FRESH, known, reports
 from alerts.records import GapReason, Incident, SiteDay
@@ -40,9 +44,7 @@ from ullage.settings import Context, Language, Settings
 
 @dataclass(frozen=True, slots=True)
 class ReportOrigin:
-    """When and by whom a sheet was made, in which zone it shows its hours, and in which language
-    it is.
-    """
+    """When and by whom a report was made, its time zone and its language."""
 
     at: datetime
     by: str
@@ -50,23 +52,23 @@ class ReportOrigin:
     zone_name: str
     language: Language = "en"
     organization: str = ""
-    """Whose report it is, as every page says."""
+    """The owner of the report, named on every page."""
 
 
-def organization_of(settings: Settings, tenants: Iterable[str], language: Language) -> str:
-    """The registered names of `tenants`, of those that have one."""
+def format_organizations(settings: Settings, tenants: Iterable[str], language: Language) -> str:
+    """Join the registered names of `tenants`, of those that have one."""
     entities = [
         settings.tenants[name].entity for name in sorted(tenants) if name in settings.tenants
     ]
     names = [
-        (one.name or one.name_en) if language == "zh" else (one.name_en or one.name)
-        for one in entities
+        (entity.name or entity.name_en) if language == "zh" else (entity.name_en or entity.name)
+        for entity in entities
     ]
     return ("、" if language == "zh" else ", ").join(filter(None, names))
 
 
 def css_text(text: str) -> Markup:
-    r"""`text` as a string of a style sheet, of which it cannot get out.
+    r"""Escape `text` as a string of a style sheet that cannot be ended from within.
 
     >>> css_text('A "bank" </style>')
     Markup('"A \\22 bank\\22  \\3c \\2f style\\3e "')
@@ -75,10 +77,10 @@ def css_text(text: str) -> Markup:
     return Markup(f'"{"".join(signs)}"')  # noqa: S704  every sign that could end it is escaped
 
 
-def printed(
-    seen: CoverageWindow, sheets: Sequence[DayCheck], made: ReportOrigin, signer: Signer | None
+def render_report(
+    window: CoverageWindow, sheets: Sequence[DayCheck], origin: ReportOrigin, signer: Signer | None
 ) -> str:
-    """The file; without a signer it says that it is not signed."""
+    """Render the report as HTML; without a signer it states that it is not signed."""
     pages = Environment(
         loader=PackageLoader("alerts.coverage"),
         autoescape=True,
@@ -86,13 +88,13 @@ def printed(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    translations = catalogue(made.language)
+    translations = catalogue(origin.language)
     pages.add_extension("jinja2.ext.i18n")
     pages.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]
     pages.filters["css"] = css_text
-    pages.filters["said"] = lambda text: translated(text, translations.gettext, made.zone)
+    pages.filters["said"] = lambda text: translated(text, translations.gettext, origin.zone)
     text = pages.get_template("sheet.html").render(
-        _content(seen, sheets, made), lang=TAGS[made.language]
+        _template_values(window, sheets, origin), lang=TAGS[origin.language]
     )
     if signer is None:
         unsigned = translations.gettext(marked("NOT SIGNED: the key of alert is missing here."))
@@ -100,44 +102,46 @@ def printed(
     return signed(text, signer)
 
 
-def _content(
-    seen: CoverageWindow, sheets: Sequence[DayCheck], made: ReportOrigin
+def _template_values(
+    window: CoverageWindow, sheets: Sequence[DayCheck], origin: ReportOrigin
 ) -> dict[str, Any]:
+    """Return the values of the report's template."""
     letters = dict.fromkeys(
-        x for row in seen.rows for cell in row.cells if cell.has_gap for x in cell.why
+        x for row in window.rows for cell in row.cells if cell.has_gap for x in cell.why
     )
     gaps = [
         {
-            "when": view.span(one.since, one.until, made.zone),
-            "sites": view.whose(one, len(seen.rows), most=len(seen.rows)),
-            "why": view.reasons(one),
-            "explained": one.explained,
+            "when": view.format_span(gap.since, gap.until, origin.zone),
+            "sites": view.name_sites(gap, len(window.rows), most=len(window.rows)),
+            "why": view.list_reasons(gap),
+            "explained": gap.explained,
         }
-        for one in view.together(seen.gaps(), made.zone)
+        for gap in view.merge_gaps(window.gaps(), origin.zone)
     ]
     return {
-        "since": _moment(seen.since, made.zone),
-        "until": _moment(seen.until, made.zone),
-        "judged": _moment(seen.judged, made.zone),
-        "zone": made.zone_name,
-        "made": _moment(made.at, made.zone),
-        "by": made.by,
-        "organization": made.organization,
+        "since": _format_moment(window.since, origin.zone),
+        "until": _format_moment(window.until, origin.zone),
+        "judged": _format_moment(window.judged, origin.zone),
+        "zone": origin.zone_name,
+        "made": _format_moment(origin.at, origin.zone),
+        "by": origin.by,
+        "organization": origin.organization,
         "version": __version__,
-        "verdict": verdict(seen, sheets),
-        "has_begun": seen.has_begun,
-        "blocks": list(_blocks(seen, made.zone)),
+        "verdict": verdict(window, sheets),
+        "has_begun": window.has_begun,
+        "blocks": list(_iterate_blocks(window, origin.zone)),
         "letters": [(letter.replace(".", "×"), WHY[letter]) for letter in letters],
         "gaps": gaps,
-        "apart": list(view.apart_lines(seen)),
+        "apart": list(view.describe_exceptions(window)),
         "sheets": sheets,
     }
 
 
 @dataclass(frozen=True, slots=True)
 class CoverageVerdict:
-    """Whether we were blind: `kind` is bad, open, or "" where all is well; `beginning` says of
-    what nothing is claimed.
+    """Whether there were coverage gaps: `kind` is bad, open, or "" where there were none.
+
+    `beginning` states for which part no claim is made.
     """
 
     kind: str
@@ -146,17 +150,17 @@ class CoverageVerdict:
     beginning: Phrase | None = None
 
 
-def verdict(seen: CoverageWindow, sheets: Sequence[DayCheck]) -> CoverageVerdict:
+def verdict(window: CoverageWindow, sheets: Sequence[DayCheck]) -> CoverageVerdict:
     """Return in a line whether there were coverage gaps; no verdict before the log begins."""
-    beginning = view.beginning(seen)
-    if beginning and not seen.has_begun and all(sheet.holds for sheet in sheets):
+    beginning = view.describe_beginning(window)
+    if beginning and not window.has_begun and all(sheet.holds for sheet in sheets):
         return CoverageVerdict(
             "open",
             beginning,
             Phrase("It begins with the first heartbeat of a crawler; until then no claim is made."),
         )
-    kind, text = _judgement(seen, sheets)
-    totals = view.totals(seen)
+    kind, text = _judge(window, sheets)
+    totals = view.compute_totals(window)
     more = Phrase(
         "%(sites)s sites; fully covered site-hours: %(seen)s of %(scheduled)s; covered minutes:"
         " %(minutes)s of %(all)s; new posts: %(posts)s.",
@@ -170,54 +174,60 @@ def verdict(seen: CoverageWindow, sheets: Sequence[DayCheck]) -> CoverageVerdict
     return CoverageVerdict(kind or ("open" if beginning else ""), text, more, beginning)
 
 
-def _judgement(seen: CoverageWindow, sheets: Sequence[DayCheck]) -> tuple[str, Phrase]:
+def _judge(window: CoverageWindow, sheets: Sequence[DayCheck]) -> tuple[str, Phrase]:
     """Return kind and text of a verdict."""
     if not all(sheet.holds for sheet in sheets):
         return "bad", Phrase(
             "The coverage log was changed after it was signed: this report proves nothing."
         )
-    if bare := len(seen.unexplained()):
-        one = Phrase("1 unexplained coverage gap.")
-        return "bad", one if bare == 1 else Phrase("%(gaps)s unexplained coverage gaps.", gaps=bare)
-    if late := len(seen.pending()):
+    if bare := len(window.unexplained()):
+        single = Phrase("1 unexplained coverage gap.")
+        return "bad", single if bare == 1 else Phrase(
+            "%(gaps)s unexplained coverage gaps.", gaps=bare
+        )
+    if late := len(window.pending()):
         return "open", Phrase("Sites that cannot be assessed yet: %(sites)s.", sites=late)
-    if seen.gaps():
+    if window.gaps():
         return "open", Phrase("All coverage gaps are explained.")
-    return _judge_without_gaps(seen)
+    return _judge_without_gaps(window)
 
 
-def _judge_without_gaps(seen: CoverageWindow) -> tuple[str, Phrase]:
-    """Return kind and text where nothing is known to be missing: good only where something was
-    read.
+def _judge_without_gaps(window: CoverageWindow) -> tuple[str, Phrase]:
+    """Return kind and text where no gap is known.
+
+    The verdict is good only where something was read.
     """
-    if is_imported_only(seen.level):
+    if is_imported_only(window.level):
         return "open", Phrase("No site was read: there is only what other programs import.")
-    if not is_covered(seen.level):
+    if not is_covered(window.level):
         return "bad", Phrase("Nothing to monitor: no site was to be read.")
-    if view.totals(seen)["missed_minutes"]:
+    if view.compute_totals(window)["missed_minutes"]:
         return "", Phrase("No coverage gap of %(minutes)s minutes or more.", minutes=GAP_MINUTES)
     return "", Phrase("Full coverage: every active site was read.")
 
 
-def _blocks(seen: CoverageWindow, zone: tzinfo) -> Iterator[dict[str, Any]]:
-    """A table for every 24 hours."""
-    hours = [cell.at for cell in seen.rows[0].cells] if seen.rows else []
+def _iterate_blocks(window: CoverageWindow, zone: tzinfo) -> Iterator[dict[str, Any]]:
+    """Yield the values of a table for every 24 hours."""
+    hours = [cell.at for cell in window.rows[0].cells] if window.rows else []
     for first in range(0, len(hours), view.COLUMNS):
-        some = hours[first : first + view.COLUMNS]
-        local = [at.astimezone(zone) for at in some]
+        block = hours[first : first + view.COLUMNS]
+        local = [at.astimezone(zone) for at in block]
         days = [(day, len(list(group))) for day, group in groupby(f"{at:%Y-%m-%d}" for at in local)]
         yield {
             "heads": [f"{at:%H}" if not at.minute else f"{at:%H:%M}" for at in local],
             "days": days,
             "rows": [
-                (safe(row.site), [_cell(cell) for cell in row.cells[first : first + view.COLUMNS]])
-                for row in seen.rows
+                (
+                    safe(row.site),
+                    [_cell_values(cell) for cell in row.cells[first : first + view.COLUMNS]],
+                )
+                for row in window.rows
             ],
-            "canaries": [at in seen.canaries for at in some] if seen.canaries else [],
+            "canaries": [at in window.canaries for at in block] if window.canaries else [],
         }
 
 
-def _cell(cell: CoverageHour) -> dict[str, str]:
+def _cell_values(cell: CoverageHour) -> dict[str, str]:
     kind = "explained" if cell.explained and cell.has_gap else cell.state
     letter = next(iter(cell.why), "").replace(".", "×")
     marks = {
@@ -230,18 +240,19 @@ def _cell(cell: CoverageHour) -> dict[str, str]:
     return {"kind": kind, "text": marks[cell.state]}
 
 
-def _moment(at: datetime, zone: tzinfo) -> str:
+def _format_moment(at: datetime, zone: tzinfo) -> str:
     return f"{at.astimezone(zone):%Y-%m-%d %H:%M}"
 
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """Of the incidents of a time: `lag` is seconds from publication to the incident, the median and
-    the most; None of none.
+    """What happened in a night: `lag` is seconds from publication to the incident, as (median,
+    maximum).
 
-    `unread` are ids of incidents of which not all was read. Reports that fell due in it, of rules
-    whose text was read: `kept` in time, `late`, and `missed`, which were not sent yet. What was
-    decided after `known` is not in these three; None is where nobody has counted them.
+    `lag` is None without incidents of known lag; `unread` are ids of incidents that were not
+    read completely. Of the reports that fell due, under rules whose text was read, `kept` were
+    sent in time, `late` after it and `missed` not yet. Decisions after `known` are not counted
+    in these three; None means that nobody has counted them.
     """
 
     incidents: int
@@ -253,7 +264,7 @@ class Night:
     missed: int
     known: datetime | None
     is_fresh: bool
-    """All that was decided until now, but for some minutes, is in what is said of reports."""
+    """Whether the counts of reports include all decisions but those of the last minutes."""
 
 
 class _NightIncident(Excerpt):
@@ -264,13 +275,13 @@ class _NightIncident(Excerpt):
     incomplete: tuple[str, ...] = ()
 
 
-def night(store: IncidentStore, since: datetime, until: datetime, now: datetime) -> Night:
-    """What is known of the time from `since` until `until`."""
+def summarize_night(store: IncidentStore, since: datetime, until: datetime, now: datetime) -> Night:
+    """Summarize incidents and reports from `since` until `until`."""
     opened = list(
         store.excerpts(Incident, DocumentFilter(since=since, before=until), _NightIncident)
     )
-    lags = [one.publish_seconds for one in opened if one.publish_seconds is not None]
-    unread = tuple(sorted(one.id for one in opened if one.incomplete))
+    lags = [incident.publish_seconds for incident in opened if incident.publish_seconds is not None]
+    unread = tuple(sorted(incident.id for incident in opened if incident.incomplete))
     lag = (median(lags), max(lags)) if lags else None
     counted_until = known(store)  # before what it is said of
     count = reports(store, since, until) if counted_until else {}
@@ -289,13 +300,13 @@ def night(store: IncidentStore, since: datetime, until: datetime, now: datetime)
 
 MOST_DAYS = 62
 LONGEST = timedelta(days=31)
-"""What one explanation may cover: who would explain a year away explains nothing."""
+"""The longest time of one explanation: explaining a whole year would explain nothing."""
 LAST_NIGHT = "yesterday 18:00"
 
 
 @dataclass(frozen=True, slots=True)
 class CoverageReader:
-    """The ledger of this machine as it is asked; times are typed and read in `zone`."""
+    """Reads the coverage log of this machine; people type and read times in `zone`."""
 
     context: Context
     store: IncidentStore
@@ -305,9 +316,10 @@ class CoverageReader:
         """The zone of the hours that people type and read."""
         return ZoneInfo(self.context.settings.coverage.zone)
 
-    def seen(self, since: str, until: str = "", site: str = "") -> CoverageWindow:
-        """What was seen in a time, of one site or of all; ConfigError says what is wrong with
-        what was typed.
+    def read_window(self, since: str, until: str = "", site: str = "") -> CoverageWindow:
+        """Return the coverage of one site or all, for a time as people type it.
+
+        Raises ConfigError for an invalid time or an unknown site.
         """
         now = self.context.clock.now()
         began = read_time(since, now, self.zone)
@@ -319,17 +331,17 @@ class CoverageReader:
                 Phrase("at most %(days)s days at once: choose a shorter period", days=MOST_DAYS)
             )
         if site:
-            self._require(site)
-        return coverage(self.store, began, min(ended, now), now, site)
+            self._require_site(site)
+        return read_coverage(self.store, began, min(ended, now), now, site)
 
-    def standings(self, seen: CoverageWindow) -> list[DayCheck]:
-        """How each day of it stands against what alert signed."""
+    def check_days(self, window: CoverageWindow) -> list[DayCheck]:
+        """Check each day of a window against the sheets that alert signed."""
         now = self.context.clock.now()
-        return standings(
+        return check_days(
             self.store,
-            seen.days,
+            window.days,
             keys.verifier(self.context.keys, TOPIC),
-            stamper_of(self.context),
+            open_stamper(self.context),
             now,
         )
 
@@ -344,11 +356,10 @@ class CoverageReader:
         by: str,
         tenants: Collection[str] = (),
     ) -> GapReason:
-        """Record why nothing was seen; it is in the audit log first.
+        """Record the reason of a gap, first in the audit log.
 
-        ConfigError or QueryError says what is wrong.
-
-        `tenants` are those that whoever says so sees, () for all.
+        `tenants` are those that the explaining person may see, () for all. Raises
+        ConfigError or QueryError for invalid values.
         """
         now = self.context.clock.now()
         began, ended = read_time(since, now, self.zone), read_time(until, now, self.zone, ends=True)
@@ -358,14 +369,15 @@ class CoverageReader:
             )
         why = checked_ground(reason)
         if site != EVERYWHERE:
-            self._require(site)
-        made = GapReason(
+            self._require_site(site)
+        explanation = GapReason(
             id=f"GAP-{secrets.token_hex(6)}", site=site, since=began, until=ended, at=now, by=by,
             reason=why,
             tenants=tuple(sorted(tenants)),
         )  # fmt: skip
         what = (
-            f"coverage {made.id}: {site or 'all sites'}, {began.isoformat()} to {ended.isoformat()}"
+            f"coverage {explanation.id}: {site or 'all sites'},"
+            f" {began.isoformat()} to {ended.isoformat()}"
         )
         trail.append(
             "coverage.explain",
@@ -374,37 +386,39 @@ class CoverageReader:
             tenant="".join(tenants) if len(tenants) == 1 else "",
             reason=why,
         )
-        self.store.create([made])
-        return made
+        self.store.create([explanation])
+        return explanation
 
-    def sheet(
+    def render(
         self,
-        seen: CoverageWindow,
+        window: CoverageWindow,
         sheets: Sequence[DayCheck],
         by: str,
         language: Language,
         tenants: Iterable[str] = (),
     ) -> tuple[str, bool]:
-        """The page to print, and whether it is signed: where the key of alert is not here it is
-        not, and says so.
+        """Return the page to print, and whether it is signed.
 
-        Its head names the organisations of `tenants`.
+        Without the key of alert it is not signed, and states so. Its head names the
+        organisations of `tenants`.
         """
-        own = self.context.keys
-        # asked for elsewhere, a key would be made
-        is_here = own.is_here(f"sign/{ROLE}.key") or bool(own.command)
-        signer = keys.signer(own, ROLE) if is_here else None
-        whose = organization_of(self.context.settings, tenants, language)
-        made = ReportOrigin(self.context.clock.now(), by, self.zone, self.zone.key, language, whose)
-        return printed(seen, sheets, made, signer), signer is not None
+        key_store = self.context.keys
+        # requesting a missing key elsewhere would make one
+        is_here = key_store.is_here(f"sign/{ROLE}.key") or bool(key_store.command)
+        signer = keys.signer(key_store, ROLE) if is_here else None
+        organization = format_organizations(self.context.settings, tenants, language)
+        origin = ReportOrigin(
+            self.context.clock.now(), by, self.zone, self.zone.key, language, organization
+        )
+        return render_report(window, sheets, origin, signer), signer is not None
 
-    def _require(self, site: str) -> None:
+    def _require_site(self, site: str) -> None:
         if not self.store.count(SiteDay, DocumentFilter({"site": (site,)})):
             raise ConfigError(
                 Phrase("the coverage log has no such site: see `ullage coverage --all`")
             )
 
 
-def local(at: datetime, zone: ZoneInfo) -> str:
-    """A moment as it is typed."""
+def to_typed(at: datetime, zone: ZoneInfo) -> str:
+    """Format a moment as people type it."""
     return at.astimezone(zone).strftime("%Y-%m-%dT%H:%M")

@@ -1,9 +1,9 @@
 """Sign each day of the coverage log, and time-stamp it.
 
-A day is signed when it is over and what comes late has had an hour. Where more is heard of a day
-that is signed, alert says so first, with a signature, and signs the day anew within the hour. So a
-day that is not as it was signed, and not open, was changed by somebody who does not have alert's
-key. A stamp (RFC 3161) tells as well that nobody wrote the day later, alert included.
+A day is signed an hour after its end, when late heartbeats have arrived. If more is reported about
+a signed day, alert first records that, with a signature, and signs the day again within the hour.
+So a day that differs from its signed state, and is not open, was changed by somebody who does not
+have alert's key. A stamp (RFC 3161) also proves that nobody wrote the day later, alert included.
 """
 
 from __future__ import annotations
@@ -36,31 +36,34 @@ ROLE = "alert"
 LATE = timedelta(hours=1)
 AGAIN = timedelta(hours=1)
 DAYS = 8
-"""What lies on the bus is at most a week old, so no older day changes."""
+"""Records on the bus are at most a week old, so no older day changes."""
 TIMEOUT_SECONDS = 20.0
 OPEN = ""
-"""The digest of a day that is open again."""
+"""The digest in the sheet of a day that is open again."""
 
 
 class Stamper(Protocol):
     """A time-stamping authority."""
 
     def stamp(self, data: bytes) -> bytes:
-        """A token on `data`; UndeliveredError where there is none that holds."""
+        """Return a token on `data`; raise UndeliveredError where none is valid."""
 
     def check(self, token: bytes, data: bytes) -> datetime:
-        """When the authority saw `data`; RecordError where the token does not say so."""
+        """Return when the authority saw `data`.
+
+        Raises RecordError where the token does not prove it.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """One that is asked over HTTP, and whose root certificate is here."""
+    """A time-stamping authority that is reached over HTTP, with its root certificate."""
 
     url: str
     root: x509.Certificate
 
     def stamp(self, data: bytes) -> bytes:
-        """See `Stamper`."""
+        """Request a token; see `Stamper.stamp`."""
         from rfc3161_client import (  # noqa: PLC0415 - an extra
             HashAlgorithm,
             TimestampRequestBuilder,
@@ -85,7 +88,7 @@ class Authority:
         return answer.body
 
     def check(self, token: bytes, data: bytes) -> datetime:
-        """See `Stamper`."""
+        """Verify a token; see `Stamper.check`."""
         from rfc3161_client import (  # noqa: PLC0415
             VerificationError,
             VerifierBuilder,
@@ -95,17 +98,16 @@ class Authority:
         try:
             response = decode_timestamp_response(token)
             VerifierBuilder().add_root_certificate(self.root).build().verify_message(response, data)
-            seen: datetime = response.tst_info.gen_time
-            return seen.astimezone(UTC)
+            stamped_at: datetime = response.tst_info.gen_time
+            return stamped_at.astimezone(UTC)
         except (ValueError, VerificationError):
             raise RecordError("not_authentic") from None
 
 
-def sheets_of(context: Context, store: IncidentStore) -> Sheets | None:
-    """What signs days here; None, which is logged, where keys come from elsewhere and alert was
-    given none.
+def open_sheets(context: Context, store: IncidentStore) -> Sheets | None:
+    """Return the signer of days, or log and return None if an external source gives alert no key.
 
-    ConfigError for a key that lies here and is not what it was.
+    Raises ConfigError for a local key that has changed.
     """
     try:
         signer = keys.signer(context.keys, ROLE)
@@ -114,11 +116,14 @@ def sheets_of(context: Context, store: IncidentStore) -> Sheets | None:
             raise
         log.get("alert").warning("coverage_not_signed", error=str(error))
         return None
-    return Sheets(store, context.clock, signer, stamper_of(context))
+    return Sheets(store, context.clock, signer, open_stamper(context))
 
 
-def stamper_of(context: Context) -> Stamper | None:
-    """The authority of the settings, None for none; ConfigError says what is missing."""
+def open_stamper(context: Context) -> Stamper | None:
+    """Return the authority of the settings, None for none.
+
+    Raises ConfigError for a missing package or certificate.
+    """
     settings = context.settings.coverage
     if not settings.timestamp_url:
         return None
@@ -148,47 +153,52 @@ class Sheets:
     _last: dict[str, tuple[int, DaySheet | None]] = field(default_factory=dict)
 
     def reopen(self, days: Collection[str]) -> None:
-        """More is about to be written of these days."""
+        """Mark these days as open, because more is about to be written of them."""
         for day in sorted(days):
-            last = self._newest(day)
+            last = self._find_newest(day)
             if last is not None and last.digest != OPEN:
                 self._append(day, OPEN, 0, stamped=False)
 
-    def turn(self) -> None:
-        """Sign what is due."""
+    def sign_due(self) -> None:
+        """Sign the days that are due."""
         now = self.clock.now()
         for day in (day_of(now - timedelta(days=n)) for n in range(DAYS, 0, -1)):
-            last, over = self._newest(day), _end(day) + LATE
+            last, over = self._find_newest(day), _day_end(day) + LATE
             if now < over or (last is not None and now - last.at < AGAIN):
                 continue
             if last is None or last.digest == OPEN or (self.stamper is not None and not last.stamp):
-                digest, sites = digest_of(self.store, day)
+                digest, sites = compute_digest(self.store, day)
                 if last is not None and last.digest not in {OPEN, digest}:
                     log.get("alert").error("coverage_changed", day=day)
                 elif sites:
                     self._append(day, digest, sites, stamped=True)
 
-    def _newest(self, day: str) -> DaySheet | None:
-        """The last sheet of a day; another worker may have written one since it was looked for."""
+    def _find_newest(self, day: str) -> DaySheet | None:
+        """Return the last sheet of a day.
+
+        Another worker may have written one since the last search.
+        """
         number, last = self._last.get(day, (0, None))
-        while (found := self.store.get(DaySheet, _id(day, number + 1))) is not None:
-            number, last = number + 1, found
+        while (sheet := self.store.get(DaySheet, _sheet_id(day, number + 1))) is not None:
+            number, last = number + 1, sheet
         oldest = day_of(self.clock.now() - timedelta(days=2 * DAYS))
-        self._last = {known: one for known, one in self._last.items() if known > oldest}
+        self._last = {day_: entry for day_, entry in self._last.items() if day_ > oldest}
         self._last[day] = number, last
         return last
 
     def _append(self, day: str, digest: str, sites: int, *, stamped: bool) -> None:
         now, number = self.clock.now(), self._last[day][0] + 1
         sheet = DaySheet(
-            id=_id(day, number), day=day, at=now, sites=sites, digest=digest,
+            id=_sheet_id(day, number), day=day, at=now, sites=sites, digest=digest,
             signer=self.signer.name,
             signature="", unstamped=marked("no authority is configured"),
         )  # fmt: skip
-        sheet = sheet.model_copy(update={"signature": self.signer.sign(PURPOSE, *_signed(sheet))})
+        sheet = sheet.model_copy(
+            update={"signature": self.signer.sign(PURPOSE, *_parts_to_sign(sheet))}
+        )
         if self.stamper is not None and stamped:
             try:
-                token, why = self.stamper.stamp(stamped_part(sheet)), ""
+                token, why = self.stamper.stamp(serialize_for_stamp(sheet)), ""
             except UndeliveredError as error:
                 token, why = b"", f"the authority {error}"
                 log.get("alert").warning("coverage_not_stamped", day=day, error=str(error))
@@ -201,7 +211,7 @@ class Sheets:
 
 @dataclass(frozen=True, slots=True)
 class DayCheck:
-    """How the sheet of a day stands: `holds` unless it was changed; `said` in words."""
+    """The result of checking a day: `holds` unless it was changed; `said` in words."""
 
     day: str
     holds: bool
@@ -211,23 +221,23 @@ class DayCheck:
     stamped_at: datetime | None = None
 
 
-def standings(
+def check_days(
     store: IncidentStore,
     days: Iterable[str],
     verifier: Verifier,
     stamper: Stamper | None,
     now: datetime,
 ) -> list[DayCheck]:
-    """How each day stands against what alert signed."""
-    return [_standing(store, day, verifier, stamper, now) for day in days]
+    """Check each day against the sheet that alert signed."""
+    return [_check_day(store, day, verifier, stamper, now) for day in days]
 
 
-def _standing(
+def _check_day(
     store: IncidentStore, day: str, verifier: Verifier, stamper: Stamper | None, now: datetime
 ) -> DayCheck:
     sheets = sorted(store.scroll(DaySheet, DocumentFilter({"day": (day,)})), key=lambda one: one.id)
     if not sheets:
-        is_early = now < _end(day) + LATE
+        is_early = now < _day_end(day) + LATE
         return DayCheck(
             day,
             True,
@@ -235,7 +245,7 @@ def _standing(
         )
     last = sheets[-1]
     try:
-        verifier.verify(last.signer, last.signature, PURPOSE, *_signed(last))
+        verifier.verify(last.signer, last.signature, PURPOSE, *_parts_to_sign(last))
     except RecordError as error:
         is_unknown = error.reason == "unknown_signer"
         why = (
@@ -250,40 +260,46 @@ def _standing(
         )
         return DayCheck(day, True, again, signed_at=last.at)
     signed, stamped = Phrase("signed by alert %(signer)s", signer=last.signer), None
-    holds, said = (
+    holds, description = (
         True,
         Phrase("%(signed)s, not time-stamped: %(why)s", signed=signed, why=Phrase(last.unstamped)),
     )
-    if digest_of(store, day)[0] != last.digest:
-        holds, said = (
+    if compute_digest(store, day)[0] != last.digest:
+        holds, description = (
             False,
             Phrase("CHANGED since it was signed by alert %(signer)s", signer=last.signer),
         )
     elif last.stamp and stamper is None:
-        said = Phrase(
+        description = Phrase(
             "%(signed)s, time-stamped by an authority that is not configured here", signed=signed
         )
     elif last.stamp and stamper is not None:
         try:
-            stamped = stamper.check(base64.b64decode(last.stamp), stamped_part(last))
-            said = Phrase("%(signed)s, time-stamped %(at)s", signed=signed, at=stamped)
+            stamped = stamper.check(base64.b64decode(last.stamp), serialize_for_stamp(last))
+            description = Phrase("%(signed)s, time-stamped %(at)s", signed=signed, at=stamped)
         except (RecordError, ValueError):
-            holds, said = False, Phrase("%(signed)s, with an invalid time stamp", signed=signed)
-    return DayCheck(day, holds, said, last.digest, last.at, stamped)
+            holds, description = (
+                False,
+                Phrase("%(signed)s, with an invalid time stamp", signed=signed),
+            )
+    return DayCheck(day, holds, description, last.digest, last.at, stamped)
 
 
-def digest_of(store: IncidentStore, day: str) -> tuple[str, int]:
-    """SHA-256 of all that the ledger says of a day, and of how many sites it does."""
+def compute_digest(store: IncidentStore, day: str) -> tuple[str, int]:
+    """Return the SHA-256 of all that the log holds of a day, and its number of sites."""
     store.refresh()
-    days = {one.site: _line(one) for one in store.scroll(SiteDay, DocumentFilter({"day": (day,)}))}
-    told = hashlib.sha256(day.encode() + b"\n")
+    days = {
+        site_day.site: _serialize(site_day)
+        for site_day in store.scroll(SiteDay, DocumentFilter({"day": (day,)}))
+    }
+    digest = hashlib.sha256(day.encode() + b"\n")
     for _, line in sorted(days.items()):
-        told.update(line)
-    return told.hexdigest(), len(days)
+        digest.update(line)
+    return digest.hexdigest(), len(days)
 
 
-def _line(day: SiteDay) -> bytes:
-    said = [
+def _serialize(day: SiteDay) -> bytes:
+    fields = [
         day.site,
         day.origin,
         day.before,
@@ -292,24 +308,24 @@ def _line(day: SiteDay) -> bytes:
         day.revisit,
         day.lives,
     ]
-    return json.dumps(said, separators=(",", ":")).encode() + b"\n"
+    return json.dumps(fields, separators=(",", ":")).encode() + b"\n"
 
 
-def stamped_part(sheet: DaySheet) -> bytes:
-    """What an authority stamps: the signature and what it is on."""
-    return b"\n".join((*_signed(sheet), sheet.signer.encode(), sheet.signature.encode()))
+def serialize_for_stamp(sheet: DaySheet) -> bytes:
+    """Return the bytes that an authority stamps: the signature and the signed parts."""
+    return b"\n".join((*_parts_to_sign(sheet), sheet.signer.encode(), sheet.signature.encode()))
 
 
-def _signed(sheet: DaySheet) -> tuple[bytes, ...]:
+def _parts_to_sign(sheet: DaySheet) -> tuple[bytes, ...]:
     return tuple(
         text.encode()
         for text in (sheet.id, sheet.day, sheet.digest, str(sheet.sites), sheet.at.isoformat())
     )
 
 
-def _id(day: str, number: int) -> str:
+def _sheet_id(day: str, number: int) -> str:
     return f"{day}:{number:04d}"
 
 
-def _end(day: str) -> datetime:
+def _day_end(day: str) -> datetime:
     return datetime.fromisoformat(f"{day}T00:00:00+00:00") + timedelta(days=1)

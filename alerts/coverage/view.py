@@ -1,4 +1,4 @@
-"""Answer what people ask about coverage, as text and as JSON."""
+"""Render coverage as text and as JSON."""
 
 from __future__ import annotations
 
@@ -31,22 +31,21 @@ TIME = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 
 
 def read_time(typed: str, now: datetime, zone: ZoneInfo, *, ends: bool = False) -> datetime:
-    """The moment that was typed, for the end of a time if it `ends` one; ConfigError says which,
-    and how to write one.
+    """Parse a moment that a person typed; `ends` if it is the end of a time.
 
-    Where clocks are set back an hour comes twice, and the first of the two is meant; an hour that
-    is skipped is read as if it had not been.
+    Where clocks are set back an hour occurs twice, and the first of the two is meant; a skipped
+    hour is read as if it existed. Raises ConfigError that explains the format.
     """
     words, local = typed.strip().split(), now.astimezone(zone)
     if len(words) == 1 and (ago := AGO.fullmatch(words[0])):
         return now - timedelta(**{"hours" if ago[2] == "h" else "days": int(ago[1])})
     if words and words[0] in DAYS and len(words) <= 2:
-        at = _time(words[1]) if len(words) == 2 else time_of_day()
+        at = _parse_time_of_day(words[1]) if len(words) == 2 else time_of_day()
         if at is not None:
             return datetime.combine(
                 local.date() - timedelta(days=DAYS[words[0]]), at, zone
             ).astimezone(now.tzinfo)
-    if len(words) == 1 and (at := _time(words[0])) is not None:
+    if len(words) == 1 and (at := _parse_time_of_day(words[0])) is not None:
         there = datetime.combine(local.date(), at, zone)
         return (
             there
@@ -59,9 +58,9 @@ def read_time(typed: str, now: datetime, zone: ZoneInfo, *, ends: bool = False) 
     return aware.astimezone(now.tzinfo)
 
 
-def _time(word: str) -> time_of_day | None:
-    found = TIME.fullmatch(word)
-    return time_of_day(int(found[1]), int(found[2])) if found else None
+def _parse_time_of_day(word: str) -> time_of_day | None:
+    match = TIME.fullmatch(word)
+    return time_of_day(int(match[1]), int(match[2])) if match else None
 
 
 COLUMNS = 24
@@ -69,16 +68,16 @@ SHOWN = 40
 """Sites in the table; those with gaps first."""
 NAME_WIDTH, CELL_WIDTH = 27, 3
 MANY = 100
-"""Posts of an hour that are shown as more than 99: a night fits 100 columns."""
+"""Posts of an hour from which on `>99` is shown, so that a night fits 100 columns."""
 NAMED = 5
-"""Sites that a gap of many is said of by name."""
+"""Most sites of a gap that are listed by name."""
 STYLES = {"seen": "green", "blind": "bold red", "partly": "red", "off": "dim", "open": "dim"}
 CANARY = "canary posts reported"
 
 
 @dataclass(frozen=True, slots=True)
 class SharedGap:
-    """Gaps of several sites at the same time, for the same reason, explained alike."""
+    """Gaps of several sites with the same time, reason and explanation."""
 
     since: datetime
     until: datetime
@@ -87,43 +86,46 @@ class SharedGap:
     sites: tuple[str, ...]
 
 
-def tables(seen: CoverageWindow, zone: tzinfo, rows: Sequence[SiteCoverage]) -> Iterator[Table]:
-    """The cells, a table for every 24 hours."""
+def build_tables(
+    window: CoverageWindow, zone: tzinfo, rows: Sequence[SiteCoverage]
+) -> Iterator[Table]:
+    """Yield a table of the cells for every 24 hours."""
     hours = [cell.at for cell in rows[0].cells] if rows else []
     for first in range(0, len(hours), COLUMNS):
-        some = hours[first : first + COLUMNS]
-        made = Table("site", box=None, padding=0, header_style="bold")
-        made.columns[0].max_width, made.columns[0].no_wrap, made.columns[0].overflow = (
+        block = hours[first : first + COLUMNS]
+        table = Table("site", box=None, padding=0, header_style="bold")
+        table.columns[0].max_width, table.columns[0].no_wrap, table.columns[0].overflow = (
             NAME_WIDTH,
             True,
             "ellipsis",
         )
-        for at in some:
-            made.add_column(
-                _head(at, some[0], zone), justify="right", width=CELL_WIDTH, no_wrap=True
+        for at in block:
+            table.add_column(
+                _format_head(at, block[0], zone), justify="right", width=CELL_WIDTH, no_wrap=True
             )
         for row in rows:
-            made.add_row(
-                Text(safe(row.site) + " "), *map(_cell, row.cells[first : first + COLUMNS])
+            table.add_row(
+                Text(safe(row.site) + " "), *map(_format_cell, row.cells[first : first + COLUMNS])
             )
-        if seen.canaries:
-            made.add_row(
+        if window.canaries:
+            table.add_row(
                 Text(CANARY, "dim"),
-                *(Text("✓" if at in seen.canaries else "", "dim") for at in some),
+                *(Text("✓" if at in window.canaries else "", "dim") for at in block),
             )
-        yield made
+        yield table
 
 
-def _head(at: datetime, first: datetime, zone: tzinfo) -> str:
-    """The local hour that a cell begins with, with the day where one begins."""
+def _format_head(at: datetime, first: datetime, zone: tzinfo) -> str:
+    """Return the local hour of a cell, with the day where one begins."""
     local = at.astimezone(zone)
     day = f"{local:%d}." if at == first or not local.hour else ""
     return "\n".join((day, f"{local:%H}", *([f"{local:%M}"] if local.minute else ())))
 
 
-def _cell(cell: CoverageHour) -> Text:
-    """Return the posts of an hour that was covered; else `×`, or `~` where it was in part, and
-    the reason's letter.
+def _format_cell(cell: CoverageHour) -> Text:
+    """Return the text of an hour: its posts, or `×` or `~` with the letter of the reason.
+
+    `~` marks a partly covered hour.
     """
     letter = next(iter(cell.why), "").replace(".", "")
     if cell.is_covered:
@@ -138,116 +140,125 @@ def _cell(cell: CoverageHour) -> Text:
     return Text({"off": "-", "open": "…"}[cell.state], STYLES[cell.state])
 
 
-def shown(seen: CoverageWindow, everything: bool) -> Sequence[SiteCoverage]:
-    """The sites of the table: those with gaps first where there are too many."""
-    if everything or len(seen.rows) <= SHOWN:
-        return seen.rows
+def select_rows(window: CoverageWindow, everything: bool) -> Sequence[SiteCoverage]:
+    """Return the sites of the table: those with gaps first where there are too many."""
+    if everything or len(window.rows) <= SHOWN:
+        return window.rows
     return sorted(
-        seen.rows, key=lambda row: (all(gap.explained for gap in row.gaps), not row.gaps, row.site)
+        window.rows,
+        key=lambda row: (all(gap.explained for gap in row.gaps), not row.gaps, row.site),
     )[:SHOWN]
 
 
-def together(gaps: Iterable[Gap], zone: tzinfo | None = None) -> list[SharedGap]:
-    """Gaps of the same time and reason as one."""
+def merge_gaps(gaps: Iterable[Gap], zone: tzinfo | None = None) -> list[SharedGap]:
+    """Merge gaps with the same time, reason and explanation."""
     sites = defaultdict[tuple[datetime, datetime, str, str], list[str]](list)
     for gap in gaps:
-        said = gap.explained
-        words = f"{said.reason} ({said.by}, {moment(said.at, zone)})" if said else ""
+        explanation = gap.explained
+        words = (
+            f"{explanation.reason} ({explanation.by}, {moment(explanation.at, zone)})"
+            if explanation
+            else ""
+        )
         sites[gap.since, gap.until, gap.why, words].append(gap.site)
     return [SharedGap(*key, tuple(names)) for key, names in sorted(sites.items())]
 
 
-def gap_lines(seen: CoverageWindow, zone: tzinfo) -> Iterator[str]:
-    """A line a gap."""
-    for one in together(seen.gaps(), zone):
-        end = f"explained: {one.explained}" if one.explained else "NOT EXPLAINED"
-        why = ", ".join(map(str, reasons(one)))
+def format_gaps(window: CoverageWindow, zone: tzinfo) -> Iterator[str]:
+    """Yield a line per gap."""
+    for gap in merge_gaps(window.gaps(), zone):
+        end = f"explained: {gap.explained}" if gap.explained else "NOT EXPLAINED"
+        why = ", ".join(map(str, list_reasons(gap)))
         yield (
-            f"{span(one.since, one.until, zone)}  {whose(one, len(seen.rows), NAMED)}: {why}; {end}"
+            f"{format_span(gap.since, gap.until, zone)}"
+            f"  {name_sites(gap, len(window.rows), NAMED)}: {why}; {end}"
         )
 
 
-def whose(gap: SharedGap, sites: int, most: int) -> Phrase | str:
-    """Whose gap it is, by name of at most so many."""
+def name_sites(gap: SharedGap, sites: int, most: int) -> Phrase | str:
+    """Name the sites of a gap, or give their number if they are more than `most`."""
     if len(gap.sites) > most:
         return Phrase("%(some)s of %(sites)s sites", some=len(gap.sites), sites=sites)
     return ", ".join(map(safe, gap.sites))
 
 
-def reasons(gap: SharedGap) -> tuple[Phrase, ...]:
-    """Why there is a gap, in words."""
+def list_reasons(gap: SharedGap) -> tuple[Phrase, ...]:
+    """Return the reasons of a gap in words."""
     return tuple(Phrase(WHY[letter]) for letter in gap.why)
 
 
-def span(since: datetime, until: datetime, zone: tzinfo) -> Phrase:
-    """A time from one moment to another, local, with how long it is."""
-    one, other = since.astimezone(zone), until.astimezone(zone)
+def format_span(since: datetime, until: datetime, zone: tzinfo) -> Phrase:
+    """Format a time in the local zone, with its length."""
+    start, end_ = since.astimezone(zone), until.astimezone(zone)
     hours, minutes = divmod(round((until - since) / timedelta(minutes=1)), 60)
-    rest, end = (
+    minutes_text, end = (
         f"{minutes:02d}",
-        f"{other:{'%H:%M' if one.date() == other.date() else '%m-%d %H:%M'}}",
+        f"{end_:{'%H:%M' if start.date() == end_.date() else '%m-%d %H:%M'}}",
     )
-    long = (
-        Phrase("%(hours)s h %(minutes)s", hours=hours, minutes=rest)
+    length = (
+        Phrase("%(hours)s h %(minutes)s", hours=hours, minutes=minutes_text)
         if hours
         else Phrase("%(minutes)s min", minutes=minutes)
     )
     return Phrase(
-        "%(since)s–%(until)s (%(long)s)", since=one.strftime("%Y-%m-%d %H:%M"), until=end, long=long
+        "%(since)s–%(until)s (%(long)s)",
+        since=start.strftime("%Y-%m-%d %H:%M"),
+        until=end,
+        long=length,
     )
 
 
-def legend(rows: Sequence[SiteCoverage]) -> str:
-    """What the letters in the table say."""
+def build_legend(rows: Sequence[SiteCoverage]) -> str:
+    """Return the meaning of the letters in the table."""
     letters = dict.fromkeys(
         letter for row in rows for cell in row.cells if cell.has_gap for letter in cell.why
     )
-    said = "; ".join(f"{letter.replace('.', '× alone')}: {WHY[letter]}" for letter in letters)
+    meanings = "; ".join(f"{letter.replace('.', '× alone')}: {WHY[letter]}" for letter in letters)
     marks = (
         "number: covered, new posts; ×: coverage gap; ~: partly covered; ( ): explained; -: not"
         " scheduled; …: not assessed yet"
     )
-    return f"{marks}{'. ' if said else ''}{said}"
+    return f"{marks}{'. ' if meanings else ''}{meanings}"
 
 
-def beginning(seen: CoverageWindow) -> Phrase | None:
-    """Of which part nothing is claimed because the log begins within the time, or has not begun;
-    None where it begins before.
+def describe_beginning(window: CoverageWindow) -> Phrase | None:
+    """Describe the part without claims, because the log begins within the time or has not begun.
+
+    Returns None where the log begins before.
     """
-    if seen.begins is None:
+    if window.begins is None:
         return None
-    if not seen.has_begun:
+    if not window.has_begun:
         return Phrase("The coverage log had not begun by the end of this period.")
     return Phrase(
         "The coverage log begins at %(begins)s: no claim is made about the time before.",
-        begins=seen.begins,
+        begins=window.begins,
     )
 
 
-def begins_as_json(seen: CoverageWindow) -> str | None:
-    """From when on within the time the log speaks; None where it has not begun, so that no gap
-    is no claim.
+def begins_as_json(window: CoverageWindow) -> str | None:
+    """Return the moment from which the log makes claims within the time.
+
+    Returns None where it has not begun, because then having no gap is no claim.
     """
-    return (seen.begins or seen.since).isoformat() if seen.has_begun else None
+    return (window.begins or window.since).isoformat() if window.has_begun else None
 
 
-def apart_lines(seen: CoverageWindow) -> Iterator[Phrase]:
-    """What is known and not watched, what cannot be judged yet, and whose posts come and go too
-    fast.
-    """
-    why = sorted((row.unwatched, row.site) for row in seen.rows if row.unwatched)
+def describe_exceptions(window: CoverageWindow) -> Iterator[Phrase]:
+    """Yield lines about unmonitored, pending and short-lived sites."""
+    why = sorted((row.unwatched, row.site) for row in window.rows if row.unwatched)
     for reason, group in groupby(why, key=lambda pair: pair[0]):
         sites = ", ".join(safe(site) for _, site in group)
         yield Phrase("known but not monitored: %(sites)s: %(why)s", sites=sites, why=Phrase(reason))
     late = sorted(
         (next((x for x in reversed(row.pending) if x in WHY), ""), row.site)
-        for row in seen.pending()
+        for row in window.pending()
     )
     for letter, group in groupby(late, key=lambda pair: pair[0]):
         sites = ", ".join(safe(site) for _, site in group)
         last = Phrase(WHY[letter]) if letter else Phrase("covered so far")
         yield Phrase("pending, last 15 minutes: %(sites)s: %(why)s", sites=sites, why=last)
-    for row in seen.rows:
+    for row in window.rows:
         if row.is_short_lived:
             yield Phrase(
                 "may have been missed: on %(site)s posts stay up for about %(lives)s min, but"
@@ -258,11 +269,12 @@ def apart_lines(seen: CoverageWindow) -> Iterator[Phrase]:
             )
 
 
-def totals(seen: CoverageWindow) -> Mapping[str, Any]:
-    """Return what it comes to: sites, hours, minutes, posts and gaps; `hours_seen` are those
-    covered for all their minutes.
+def compute_totals(window: CoverageWindow) -> Mapping[str, Any]:
+    """Compute the numbers of sites, hours, minutes, posts and gaps.
+
+    `hours_seen` counts hours that were covered for all their minutes.
     """
-    cells = [cell for row in seen.rows for cell in row.cells]
+    cells = [cell for row in window.rows for cell in row.cells]
     states, scheduled = (
         Counter([cell.state for cell in cells]),
         [cell for cell in cells if cell.is_scheduled],
@@ -272,7 +284,7 @@ def totals(seen: CoverageWindow) -> Mapping[str, Any]:
         sum([cell.blind for cell in scheduled]),
     )
     return {
-        "sites": len([row for row in seen.rows if row.was_read or row.pending]),
+        "sites": len([row for row in window.rows if row.was_read or row.pending]),
         "covered_minutes": covered,
         "missed_minutes": missed,
         "scheduled_minutes": covered + missed,
@@ -282,43 +294,44 @@ def totals(seen: CoverageWindow) -> Mapping[str, Any]:
         "hours_partly": states["partly"],
         "gap_minutes": sum([cell.blind for cell in cells if cell.has_gap]),
         "posts": sum([cell.posts for cell in cells]),
-        "gaps": len(seen.gaps()),
-        "unexplained": len(seen.unexplained()),
-        "pending": [row.site for row in seen.pending()],
-        "short_lived": [row.site for row in seen.rows if row.is_short_lived],
-        "unwatched": {row.site: row.unwatched for row in seen.rows if row.unwatched},
+        "gaps": len(window.gaps()),
+        "unexplained": len(window.unexplained()),
+        "pending": [row.site for row in window.pending()],
+        "short_lived": [row.site for row in window.rows if row.is_short_lived],
+        "unwatched": {row.site: row.unwatched for row in window.rows if row.unwatched},
     }
 
 
-def total_line(seen: CoverageWindow) -> str:
-    """The same in a line."""
-    told = totals(seen)
-    bare = told["unexplained"]
+def format_totals(window: CoverageWindow) -> str:
+    """Format the totals in one line."""
+    totals = compute_totals(window)
+    bare = totals["unexplained"]
     end = (
         f"{bare} gap{'s' * (bare != 1)} NOT EXPLAINED"
         if bare
         else (
-            f"{told['gaps']} gap{'s' * (told['gaps'] != 1)}, all explained"
-            if told["gaps"]
+            f"{totals['gaps']} gap{'s' * (totals['gaps'] != 1)}, all explained"
+            if totals["gaps"]
             else (
                 "no gap so far"
-                if told["pending"]
+                if totals["pending"]
                 else "no gap"
-                if seen.has_begun
+                if window.has_begun
                 else "nothing is claimed"
             )
         )
     )
-    end += f", {len(told['pending'])} pending" if told["pending"] else ""
+    end += f", {len(totals['pending'])} pending" if totals["pending"] else ""
     return (
-        f"{told['sites']} sites, {told['hours_seen']} of {told['hours_scheduled']} site-hours seen,"
-        f" {told['posts']} posts; {end}"
+        f"{totals['sites']} sites, {totals['hours_seen']} of {totals['hours_scheduled']}"
+        " site-hours seen,"
+        f" {totals['posts']} posts; {end}"
     )
 
 
 def gap_as_json(gap: Gap) -> dict[str, Any]:
-    """A gap as a JSON object; `site` null is every site."""
-    said = gap.explained
+    """Return a gap as a JSON object; `site` null stands for every site."""
+    explanation = gap.explained
     return {
         "site": gap.site or None,
         "since": gap.since.isoformat(),
@@ -326,20 +339,20 @@ def gap_as_json(gap: Gap) -> dict[str, Any]:
         "why": [WHY[letter] for letter in gap.why],
         "explained": (
             {
-                "id": said.id,
-                "by": said.by,
-                "at": said.at.isoformat(),
-                "reason": said.reason,
+                "id": explanation.id,
+                "by": explanation.by,
+                "at": explanation.at.isoformat(),
+                "reason": explanation.reason,
             }
-            if said
+            if explanation
             else None
         ),
     }
 
 
-def as_json(seen: CoverageWindow, sheets: Iterable[DayCheck]) -> Iterator[Mapping[str, Any]]:
-    """Everything, an object a line: sites, gaps, sheets, the total last."""
-    for row in seen.rows:
+def as_json(coverage: CoverageWindow, sheets: Iterable[DayCheck]) -> Iterator[Mapping[str, Any]]:
+    """Yield JSON objects, one per line: sites, gaps and sheets, the total last."""
+    for row in coverage.rows:
         cells = [
             {
                 "hour": cell.at.isoformat(),
@@ -348,7 +361,7 @@ def as_json(seen: CoverageWindow, sheets: Iterable[DayCheck]) -> Iterator[Mappin
                 "gap_minutes": {WHY[letter]: minutes for letter, minutes in cell.why.items()},
                 "posts": cell.posts,
                 "explained": cell.explained,
-                "canary_told": cell.at in seen.canaries,
+                "canary_told": cell.at in coverage.canaries,
             }
             for cell in row.cells
         ]
@@ -360,7 +373,7 @@ def as_json(seen: CoverageWindow, sheets: Iterable[DayCheck]) -> Iterator[Mappin
             **facts,
             "cells": cells,
         }
-    for gap in seen.gaps():
+    for gap in coverage.gaps():
         yield {"type": "gap", **gap_as_json(gap)}
     for sheet in sheets:
         when = {"signed_at": sheet.signed_at, "stamped_at": sheet.stamped_at}
@@ -374,8 +387,13 @@ def as_json(seen: CoverageWindow, sheets: Iterable[DayCheck]) -> Iterator[Mappin
             **times,
         }
     window = {
-        "since": seen.since.isoformat(),
-        "until": seen.until.isoformat(),
-        "judged_until": seen.judged.isoformat(),
+        "since": coverage.since.isoformat(),
+        "until": coverage.until.isoformat(),
+        "judged_until": coverage.judged.isoformat(),
     }
-    yield {"type": "total", **window, "log_begins": begins_as_json(seen), **totals(seen)}
+    yield {
+        "type": "total",
+        **window,
+        "log_begins": begins_as_json(coverage),
+        **compute_totals(coverage),
+    }

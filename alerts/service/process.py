@@ -18,7 +18,7 @@ from alerts.cases.suppressions import muted, silent_clocks
 from alerts.coverage import CoverageLog
 from alerts.coverage.hours import Recount
 from alerts.coverage.monitoring_status import HeartbeatRecorder
-from alerts.coverage.signed_days import sheets_of
+from alerts.coverage.signed_days import open_sheets
 from alerts.deadlines import check_regimes
 from alerts.deadlines.schedule import Book, Work, duties_of, earliest, known, unheard
 from alerts.grouping.benign import BACKGROUND
@@ -199,14 +199,19 @@ def run_alert(context: Context, *, once: bool) -> None:
             alive=maintenance.turn,
             reached=metrics.loop.record_reachability,
         )
-        sheets, listener = sheets_of(context, store), HeartbeatRecorder(store, context.clock)
+        sheets, listener = open_sheets(context, store), HeartbeatRecorder(store, context.clock)
         ledger = CoverageLog(store, context.clock, sheets.reopen if sheets else lambda _: None)
         gaps = Recount(store, context.clock, metrics.unexplained.set)
         maintenance.step = book.step
         maintenance.late = lambda: remove_late(store, context.trail(), context.running_time.read())
-        maintenance.ledger = (ledger.turn, *([sheets.turn] if sheets else []), gaps, returns.turn)
+        maintenance.ledger = (
+            ledger.begin_day,
+            *([sheets.sign_due] if sheets else []),
+            gaps,
+            returns.turn,
+        )
         authentic = Authentic(keys.verifier(context.keys, FINDINGS))
-        canaries = Canaries(stage, metrics.canary, muted, ledger.canary)
+        canaries = Canaries(stage, metrics.canary, muted, ledger.record_canary)
         handle = Dispatch(
             stage.handle, canaries, metrics.pulse, authentic.check, (ledger, listener)
         )

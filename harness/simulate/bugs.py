@@ -394,7 +394,7 @@ def _keys_go_early() -> Any:
 
 def _coverage_overwritten() -> Any:
     """What a heartbeat says of an hour replaces what an earlier one said."""
-    return mock.patch.object(alerts.coverage, "merged", lambda _, told: told)
+    return mock.patch.object(alerts.coverage, "merge_slots", lambda _, told: told)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import apsw
 
-from alerts.coverage.hours import coverage
+from alerts.coverage.hours import read_coverage
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import FRESH, known, records
 from alerts.grouping.sightings import without_replaced
@@ -348,7 +348,7 @@ def _coverage(night: Night, store: IncidentStore) -> Iterator[str]:
     """
     timeline, began = night.faults.timeline, night.faults.clock.began
     now = night.context.clock.now()
-    seen = coverage(store, datetime.fromtimestamp(began, UTC), now, now)
+    seen = read_coverage(store, datetime.fromtimestamp(began, UTC), now, now)
     rows = {row.site: row for row in seen.rows}
     for name, site in sorted(night.sites.items()):
         cells = (

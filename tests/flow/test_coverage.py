@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from alerts.cli.coverage import coverage_app
-from alerts.coverage.hours import CoverageWindow, SiteCoverage, coverage
+from alerts.coverage.hours import CoverageWindow, SiteCoverage, read_coverage
 from alerts.service.process import run_alert
 from alerts.store import open_configured_store
 from crawlers.collectors.channel import ChannelFolder
@@ -163,7 +163,7 @@ def heard(context: Context) -> None:
 def seen(context: Context, hours: float = 6) -> Iterator[CoverageWindow]:
     now = context.clock.now()
     with contextlib.closing(open_configured_store(context)) as store:
-        yield coverage(store, datetime.fromtimestamp(EIGHT, UTC), now, now)
+        yield read_coverage(store, datetime.fromtimestamp(EIGHT, UTC), now, now)
 
 
 def states(found: CoverageWindow, site: str) -> dict[int, str]:

@@ -20,7 +20,7 @@ from markupsafe import Markup, escape
 
 from alerts.coverage import view
 from alerts.coverage.hours import CoverageHour, CoverageWindow, SiteCoverage
-from alerts.coverage.report import LAST_NIGHT, CoverageReader, local, night, verdict
+from alerts.coverage.report import LAST_NIGHT, CoverageReader, summarize_night, to_typed, verdict
 from alerts.records.document import QueryError
 from alerts.web.dependencies import Console, Text, may
 from alerts.web.templating import READER, MenuEntry, speaker
@@ -176,7 +176,7 @@ def routes() -> APIRouter:
     ) -> Response:
         ledger = CoverageReader(console.context, console.store)
         try:
-            seen = ledger.seen(since, until, site)
+            seen = ledger.read_window(since, until, site)
         except ConfigError as error:
             return _page(
                 console,
@@ -186,9 +186,9 @@ def routes() -> APIRouter:
                 refused={"window": error},
                 typed={"since": since, "until": until, "site": site},
             )
-        text, _ = ledger.sheet(
+        text, _ = ledger.render(
             seen,
-            ledger.standings(seen),
+            ledger.check_days(seen),
             console.principal.name,
             READER.get().language,
             console.tenants,
@@ -255,9 +255,9 @@ def _page(
     explaining: dict[str, Any] | None = None,
 ) -> HTMLResponse:
     ledger = CoverageReader(console.context, console.store)
-    seen = ledger.seen(since, until, site)
-    sheets, zone = ledger.standings(seen), ledger.zone
-    rows = view.shown(seen, everything)
+    seen = ledger.read_window(since, until, site)
+    sheets, zone = ledger.check_days(seen), ledger.zone
+    rows = view.select_rows(seen, everything)
     say = speaker()
     asked = {
         name: value for name, value in (("since", since), ("until", until), ("site", site)) if value
@@ -265,8 +265,10 @@ def _page(
     shown = {
         "verdict": verdict(seen, sheets),
         "has_begun": seen.has_begun,
-        "totals": view.totals(seen),
-        "night": night(console.store, seen.since, seen.until, console.context.clock.now()),
+        "totals": view.compute_totals(seen),
+        "night": summarize_night(
+            console.store, seen.since, seen.until, console.context.clock.now()
+        ),
         "canaries": len([at for at in seen.canaries if seen.since <= at < seen.until]),
         "judged_hours": len(
             [1 for at in _hours(seen) if (seen.begins or seen.since) <= at < seen.judged]
@@ -274,7 +276,7 @@ def _page(
         "pictures": [*_pictures(seen, rows, say, ledger)],
         "letters": [(letter.replace(".", "×"), WHY[letter]) for letter in _letters(rows)],
         "gaps": [
-            gap_shown(gap, seen, ledger) for gap in reversed(view.together(seen.gaps(), zone))
+            gap_shown(gap, seen, ledger) for gap in reversed(view.merge_gaps(seen.gaps(), zone))
         ],
         "unwatched": sorted((row.unwatched, row.site) for row in seen.rows if row.unwatched),
         "short_lived": [row for row in seen.rows if row.is_short_lived],
@@ -284,11 +286,11 @@ def _page(
         "since": since,
         "typed": (
             typed
-            or {"since": local(seen.since, zone).replace("T", " "), "until": until, "site": site}
+            or {"since": to_typed(seen.since, zone).replace("T", " "), "until": until, "site": site}
         ),
         "explaining": explaining,
-        "from_": local(seen.since, zone).replace("T", " "),
-        "to": local(seen.until, zone).replace("T", " "),
+        "from_": to_typed(seen.since, zone).replace("T", " "),
+        "to": to_typed(seen.until, zone).replace("T", " "),
         "zone": zone.key,
         "query": urlencode(asked),
     }
@@ -307,13 +309,13 @@ def _letters(rows: Sequence[SiteCoverage]) -> dict[str, None]:
 def gap_shown(gap: view.SharedGap, seen: CoverageWindow, ledger: CoverageReader) -> dict[str, Any]:
     """A gap with what a form needs to explain it, of one site or of several."""
     return {
-        "when": view.span(gap.since, gap.until, ledger.zone),
+        "when": view.format_span(gap.since, gap.until, ledger.zone),
         "sites": [safe(one) for one in gap.sites],
         "many": len(gap.sites) > 1 and len(gap.sites) == len(seen.rows),
-        "why": view.reasons(gap),
+        "why": view.list_reasons(gap),
         "explained": gap.explained,
-        "since": local(gap.since, ledger.zone),
-        "until": local(gap.until, ledger.zone),
+        "since": to_typed(gap.since, ledger.zone),
+        "until": to_typed(gap.until, ledger.zone),
         "site_names": gap.sites,
     }
 

@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 from alerts.cases.actions import moment_past
 from alerts.cases.queue import Handover, HandoverPart, IncidentQueue, handover
 from alerts.coverage import view
-from alerts.coverage.report import CoverageReader, local, verdict
+from alerts.coverage.report import CoverageReader, to_typed, verdict
 from alerts.deadlines.schedule import Work
 from alerts.records import SEVERITIES
 from alerts.records.document import QueryError
@@ -313,7 +313,7 @@ def _page(
     ledger = CoverageReader(site.context, site.store)
     queue = IncidentQueue(Work(site.duties), site.principal.name, site.shifts)
     found = handover(queue, tenant, since, INCIDENTS_SHOWN)
-    gaps = view.together(found.blind.gaps(), ledger.zone)
+    gaps = view.merge_gaps(found.blind.gaps(), ledger.zone)
     return site.page(
         "handover.html",
         400 if refused else 200,
@@ -323,7 +323,7 @@ def _page(
         verdict=verdict(found.blind, ()),
         unexplained=len(found.blind.unexplained()),
         gaps=[gap_shown(gap, found.blind, ledger) for gap in reversed(gaps)],
-        coverage_query=urlencode({"since": local(found.since, ledger.zone)}),
+        coverage_query=urlencode({"since": to_typed(found.since, ledger.zone)}),
         month=month(site, tenant),
         typed=repeatable(typed),
         refused=refused,

@@ -11,7 +11,7 @@ from urllib.parse import quote_plus
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
-from alerts.coverage.hours import SiteCoverage, coverage
+from alerts.coverage.hours import SiteCoverage, read_coverage
 from alerts.coverage.judgement import CoverageEvidence, has_gap, is_covered, is_pending, judge
 from alerts.coverage.monitoring_status import MonitoringStatus, monitoring_status
 from alerts.coverage.report import CoverageReader
@@ -31,7 +31,7 @@ def routes() -> APIRouter:
     @router.get("/sites")
     def shown(site: Annotated[Console, may("coverage.read")]) -> HTMLResponse:
         ledger, now = CoverageReader(site.context, site.store), site.clock.now()
-        seen = coverage(site.store, now - WEEK, now, now)
+        seen = read_coverage(site.store, now - WEEK, now, now)
         rows = sorted(seen.rows, key=lambda row: (not has_gap(row.level_now), row.site))
         heads = (
             Phrase("Site"), Phrase("State"), Phrase("Last read"), Phrase("New posts in 24 hours"),

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from alerts.coverage import CoverageLog
-from alerts.coverage.hours import CoverageWindow, coverage
+from alerts.coverage.hours import CoverageWindow, read_coverage
 from alerts.coverage.monitoring_status import HeartbeatRecorder
 from tests.conftest import HeldClock
 from ullage.records.heartbeat import SLOTS, Heartbeat, SiteHour, to_slot
@@ -51,7 +51,7 @@ class Alert:
 
     def report(self, since: datetime = NINE, site: str = "") -> CoverageWindow:
         now = self.clock.as_clock().now()
-        return coverage(self.store, since, now, now, site)
+        return read_coverage(self.store, since, now, now, site)
 
     def at(self, when: datetime) -> None:
         self.clock.seconds = when.timestamp()

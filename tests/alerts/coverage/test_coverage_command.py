@@ -220,7 +220,7 @@ def test_tampered_day_is_a_failure(ask: Ask, night: Alert, context) -> None:
     from ullage.security import keys
 
     night.at(NINE + DAY)
-    Sheets(night.store, night.clock.as_clock(), keys.signer(context.keys, "alert")).turn()
+    Sheets(night.store, night.clock.as_clock(), keys.signer(context.keys, "alert")).sign_due()
     assert ask("--since", "yesterday 17:00", "--until", "yesterday 19:00").exit_code == Exit.DONE
     (day,) = night.store.scroll(SiteDay, DocumentFilter({"site": ("board",)}))
     night.store.put([day.changed(11, "o" * 12, 1)])

@@ -89,7 +89,7 @@ def test_days_without_alert_are_gaps_until_heartbeats_arrive(
         "other": {"off", "open"},
     }
     alert.start()
-    alert.ledger.turn()
+    alert.ledger.begin_day()
     assert alert.store.count(SiteDay, DocumentFilter()) == 12
     assert alert.report(NINE + DAY).rows == report.rows
     alert.hears(NINE + DAY, NINE + DAY + HOUR, "board pastes")
@@ -116,7 +116,7 @@ def test_site_removed_late_in_the_day_is_expected_no_later(alert: Alert) -> None
     for _ in range(2):
         assert {row.site for row in alert.report(last + HOUR).rows} == {"pastes"}
         alert.start()
-        alert.ledger.turn()
+        alert.ledger.begin_day()
 
 
 def test_only_the_host_that_reads_a_site_can_remove_it(alert: Alert) -> None:
@@ -192,8 +192,8 @@ def test_site_added_during_the_day_is_expected_from_then_on(alert: Alert) -> Non
 
 def test_notified_canary_posts_are_counted_by_the_hour(alert: Alert) -> None:
     alert.hears(NINE, NINE + 2 * HOUR)
-    alert.ledger.canary(NINE + timedelta(minutes=7))
-    alert.ledger.canary(NINE + timedelta(minutes=7))
+    alert.ledger.record_canary(NINE + timedelta(minutes=7))
+    alert.ledger.record_canary(NINE + timedelta(minutes=7))
     alert.at(NINE + 2.25 * HOUR)
     report = alert.report()
     assert report.canaries == {NINE}
@@ -220,7 +220,7 @@ def test_days_are_deleted_after_their_retention(
     monkeypatch.setattr(upkeep, "COVERAGE_DAYS", 1.2)
     alert.hears(NINE, NINE + HOUR)
     alert.at(NINE + 2 * DAY)
-    alert.ledger.turn()
+    alert.ledger.begin_day()
     assert (
         upkeep.expire(alert.store, StoreSettings(), clocks_at(alert.clock.as_clock().now()))[
             SiteDay
@@ -247,7 +247,7 @@ def test_concurrent_update_is_not_lost(alert: Alert, what: str) -> None:
         alert.store, SiteDay, lambda: rival.ledger(beat(NINE + minutes(5), site))
     )
     if what == "canary":
-        alert.ledger.canary(NINE + minutes(10))
+        alert.ledger.record_canary(NINE + minutes(10))
     elif what == "told":
         alert.ledger(beat(NINE + minutes(10), site))
     else:
@@ -279,7 +279,7 @@ def test_process_killed_between_days_is_completed_by_the_next(alert: Alert, at: 
     alert.hears(NINE, NINE + minutes(5), "board pastes")
     for days in (1, 2, 3):
         alert.at(NINE + days * DAY)
-        alert.ledger.turn()
+        alert.ledger.begin_day()
     late = beat(NINE + minutes(5), "board pastes", "d")
     alert.ledger.store = StallingStore(alert.store, at)
     with pytest.raises(UnavailableError, match="killed"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts.coverage.signed_days import Sheets, standings
+from alerts.coverage.signed_days import Sheets, check_days
 from alerts.records import CLASSES, DaySheet, GapReason, SiteDay
 from alerts.service import upkeep
 from alerts.store import DocumentFilter, open_store
@@ -44,12 +44,12 @@ def test_coverage_log_is_the_same_on_servers(
         }
         store.create([GapReason(id="GAP-1", site="", **reason)])
         alert.at(NINE + DAY)
-        alert.ledger.turn()
-        sheets.turn()
+        alert.ledger.begin_day()
+        sheets.sign_due()
         store.refresh()
         assert store.count(SiteDay, DocumentFilter()) == 4
         assert all(gap.since == NINE + 2 * HOUR for gap in alert.report().unexplained())
-        (standing,) = standings(
+        (standing,) = check_days(
             store, ["2026-09-21"], keys.verifier(context.keys, TOPIC), None, clock.as_clock().now()
         )
         assert standing.holds, standing.said

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from alerts.coverage.report import ReportOrigin, organization_of, printed
+from alerts.coverage.report import ReportOrigin, format_organizations, render_report
 from alerts.coverage.signed_days import DayCheck
 from alerts.records import GapReason
 from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert, beat
@@ -66,7 +66,7 @@ def night(alert: Alert) -> Alert:
 
 
 def sheet(alert: Alert, signer: Signer | None, sheets: list[DayCheck] = SHEETS) -> str:
-    return printed(
+    return render_report(
         alert.report(),
         sheets,
         ReportOrigin(alert.clock.as_clock().now(), "li", ZONE, ZONE.key),
@@ -137,7 +137,7 @@ def test_every_printed_page_has_its_organization_and_number(night: Alert, signer
     origin = ReportOrigin(
         night.clock.as_clock().now(), "li", ZONE, ZONE.key, organization='A "bank" </style><script>'
     )
-    text, tags = printed(night.report(), SHEETS, origin, signer), Tags()
+    text, tags = render_report(night.report(), SHEETS, origin, signer), Tags()
     tags.feed(text)
     assert "script" not in tags.names
     [style] = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
@@ -153,6 +153,6 @@ def test_organization_is_that_of_the_visible_tenants(context: Context) -> None:
     settings = context.settings.model_copy(
         update={"tenants": {"bank": Tenant(entity=bank), "shop": Tenant(entity=shop)}}
     )
-    assert organization_of(settings, ["bank"], "en") == "Example Bank"
-    assert organization_of(settings, ["shop", "bank"], "zh") == "某某银行、某某商店"
-    assert organization_of(settings, ["unknown"], "zh") == ""
+    assert format_organizations(settings, ["bank"], "en") == "Example Bank"
+    assert format_organizations(settings, ["shop", "bank"], "zh") == "某某银行、某某商店"
+    assert format_organizations(settings, ["unknown"], "zh") == ""

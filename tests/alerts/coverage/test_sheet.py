@@ -21,9 +21,9 @@ from alerts.coverage.signed_days import (
     DayCheck,
     Sheets,
     Stamper,
-    sheets_of,
-    stamper_of,
-    standings,
+    check_days,
+    open_sheets,
+    open_stamper,
 )
 from alerts.records import DaySheet, SiteDay
 from alerts.store import DocumentFilter
@@ -130,7 +130,7 @@ def signing(alert: Alert, context: Context) -> Sheets:
     alert.ledger.reopen = sheets.reopen
     alert.hears(NINE, NINE + HOUR)
     alert.at(NINE + DAY)
-    alert.ledger.turn()
+    alert.ledger.begin_day()
     return sheets
 
 
@@ -138,16 +138,16 @@ def stands(
     alert: Alert, context: Context, stamper: Stamper | None = None, day: str = "2026-09-21"
 ) -> DayCheck:
     now = alert.clock.as_clock().now()
-    return standings(alert.store, [day], keys.verifier(context.keys, TOPIC), stamper, now)[0]
+    return check_days(alert.store, [day], keys.verifier(context.keys, TOPIC), stamper, now)[0]
 
 
 def test_day_is_signed_once_after_it_ends(alert: Alert, signing: Sheets, context: Context) -> None:
     alert.at(NINE + 15.5 * HOUR)
-    signing.turn()
+    signing.sign_due()
     assert str(stands(alert, context).said) == "not signed yet: the day has not ended"
     for hours in (16, 17, 18, 30):
         alert.at(NINE + hours * HOUR)
-        signing.turn()
+        signing.sign_due()
     (sheet,) = alert.store.scroll(DaySheet, DocumentFilter())
     assert (sheet.day, sheet.at, sheet.sites) == ("2026-09-21", NINE + 16 * HOUR, 1)
     standing = stands(alert, context)
@@ -160,7 +160,7 @@ def test_day_is_signed_once_after_it_ends(alert: Alert, signing: Sheets, context
 def test_tampered_day_is_reported_and_never_signed_again(
     alert: Alert, signing: Sheets, context: Context, logged
 ) -> None:
-    signing.turn()
+    signing.sign_due()
     (day,) = alert.store.scroll(SiteDay, DocumentFilter({"day": ("2026-09-21",)}))
     alert.store.put([day.changed(12, "o" * 12, 9)])
     assert (stands(alert, context).holds, str(stands(alert, context).said)[:7]) == (
@@ -168,7 +168,7 @@ def test_tampered_day_is_reported_and_never_signed_again(
         "CHANGED",
     )
     alert.at(NINE + 3 * DAY)
-    Sheets(alert.store, alert.clock.as_clock(), signing.signer).turn()
+    Sheets(alert.store, alert.clock.as_clock(), signing.signer).sign_due()
     assert not stands(alert, context).holds
     (sheet,) = alert.store.scroll(DaySheet, DocumentFilter({"day": ("2026-09-21",)}))
     alert.store.put([sheet.model_copy(update={"digest": "0" * 64})])
@@ -178,13 +178,13 @@ def test_tampered_day_is_reported_and_never_signed_again(
 def test_day_with_late_heartbeats_reopens_and_is_signed_again(
     alert: Alert, signing: Sheets, context: Context
 ) -> None:
-    signing.turn()
+    signing.sign_due()
     alert.hear(beat(NINE + 2 * HOUR))
     assert str(stands(alert, context).said).startswith("changed by later heartbeats")
-    signing.turn()
+    signing.sign_due()
     assert stands(alert, context).holds
     alert.at(NINE + DAY + HOUR)
-    signing.turn()
+    signing.sign_due()
     assert [
         sheet.digest == ""
         for sheet in sorted(
@@ -206,7 +206,7 @@ def test_real_time_stamp_is_verified(
 ) -> None:
     root = x509.load_pem_x509_certificate(authority[1].read_bytes())
     signing.stamper = Authority(authority[0], root)
-    signing.turn()
+    signing.sign_due()
     standing = stands(alert, context, signing.stamper)
     assert standing.holds
     assert standing.stamped_at is not None
@@ -227,15 +227,15 @@ def test_unreachable_authority_is_retried_and_reported(
 ) -> None:
     root = x509.load_pem_x509_certificate(authority[1].read_bytes())
     signing.stamper = Authority("http://127.0.0.1:1/", root)
-    signing.turn()
+    signing.sign_due()
     assert "not time-stamped: the authority cannot be reached" in str(
         stands(alert, context, signing.stamper).said
     )
     signing.stamper = Authority(authority[0], root)
-    signing.turn()
+    signing.sign_due()
     assert stands(alert, context, signing.stamper).stamped_at is None, "not at every turn"
     alert.at(NINE + DAY + HOUR)
-    signing.turn()
+    signing.sign_due()
     assert stands(alert, context, signing.stamper).stamped_at is not None
 
 
@@ -249,21 +249,21 @@ def test_authority_needs_its_root_certificate(
         coverage_settings = CoverageSettings(timestamp_url=authority[0], timestamp_ca=root)
         return Context(context.data, context.clock, Settings(coverage=coverage_settings))
 
-    assert isinstance(stamper_of(context_with(str(authority[1]))), Authority)
+    assert isinstance(open_stamper(context_with(str(authority[1]))), Authority)
     with pytest.raises(ConfigError, match="no certificate"):
-        stamper_of(context_with("nothing.pem"))
-    assert stamper_of(context) is None
+        open_stamper(context_with("nothing.pem"))
+    assert open_stamper(context) is None
 
 
 def test_damaged_key_stops_alert_and_a_missing_key_leaves_days_unsigned(
     alert: Alert, context: Context
 ) -> None:
-    assert sheets_of(context, alert.store) is not None
+    assert open_sheets(context, alert.store) is not None
     file = context.keys.root / "sign" / "alert.key"
     file.write_bytes(bytes(byte ^ 1 for byte in file.read_bytes()))
     with pytest.raises(ConfigError):
-        sheets_of(context, alert.store)
+        open_sheets(context, alert.store)
     without_keys = Context(
         context.data, context.clock, Settings(keys=KeySettings(command=("false",)))
     )
-    assert sheets_of(without_keys, alert.store) is None
+    assert open_sheets(without_keys, alert.store) is None
