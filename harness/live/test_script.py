@@ -18,7 +18,7 @@ from harness.reach.by_script import ScriptBoard
 from harness.reach.content import Content
 from harness.reach.planted import plan
 from harness.reach.shape import serve
-from tests.crawlers.chromium import OPTIONS, PROGRAM, board, needed
+from tests.crawlers.chromium import OPTIONS, PROGRAM, board, require_browser
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers, serving
 from tests.flow.daemon import children, is_alive, until
@@ -88,7 +88,7 @@ UNREAD = {
 
 @pytest.fixture
 def station(data: Path) -> Station:
-    needed()
+    require_browser()
     return Station(data)
 
 

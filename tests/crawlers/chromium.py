@@ -40,9 +40,10 @@ author = "b"
 """
 
 
-def needed() -> None:
-    """Skip, saying what to install, where there is no browser; in CI (`CI` is set) that is a
-    failure.
+def require_browser() -> None:
+    """Skip the test where there is no browser, saying what to install.
+
+    In CI (`CI` is set) a missing browser is a failure.
     """
     try:
         asyncio.run(version(PROGRAM))
@@ -70,9 +71,9 @@ def board(server: Answers, threads: dict[int, list[str]], app: str = APP) -> Non
     ]
     server.says("/api/list", json.dumps(listed), Content_Type="application/json")
     for number, texts in threads.items():
-        told = [
+        posts = [
             {"id": 100 * number + place, "by": "li", "text": text}
             for place, text in enumerate(texts)
         ]
         server.says(f"/t/{number}", SHELL)
-        server.says(f"/api/t/{number}", json.dumps(told), Content_Type="application/json")
+        server.says(f"/api/t/{number}", json.dumps(posts), Content_Type="application/json")

@@ -46,9 +46,9 @@ which takes a second of CPU.
 
 
 def environment_with(**settings: str) -> dict[str, str]:
-    """That of a command, with these settings."""
-    given = {"crawl__heartbeat_seconds": "0", **settings}
-    return {**os.environ, **{f"ULLAGE_{name.upper()}": value for name, value in given.items()}}
+    """Return the environment of a command with these settings."""
+    settings_ = {"crawl__heartbeat_seconds": "0", **settings}
+    return {**os.environ, **{f"ULLAGE_{name.upper()}": value for name, value in settings_.items()}}
 
 
 @dataclass
@@ -107,8 +107,8 @@ class Station:
                 "--data", str(self.data), *words, **{"crawl__heartbeat_seconds": "0", **settings}
             )
         elif self.warm:
-            _, _, program, *given = self.words(*words)
-            code, out, err = self.warm.run(program, given, environment_with(**settings))
+            _, _, program, *arguments = self.words(*words)
+            code, out, err = self.warm.run(program, arguments, environment_with(**settings))
         else:
             with self.start(*words, **settings) as process:
                 out, err = process.communicate()  # the test's own limit ends it
@@ -117,25 +117,25 @@ class Station:
         return out + err
 
     def captures(self, group: str = "test") -> list[Capture]:
-        """The captures on the bus that `group` has not read yet, opened with the private key."""
+        """Return the decrypted captures on the bus that `group` has not read yet."""
         context = Context(self.data)
         opener = CaptureOpener(keys.opener(context.keys), keys.verifier(context.keys, CAPTURES))
-        subscription, found = context.bus().subscribe(CAPTURES, group), []
+        subscription, captures = context.bus().subscribe(CAPTURES, group), []
         while records := subscription.poll(100, 0.0):
             for record in records:
                 schema = int(record.headers["schema"])
-                plain, known = opener.open(record.value, record.headers["key_id"])
-                assert known
-                found.append(Capture.decode(plain, schema))
-                assert found[-1].id == record.headers["id"] == record.key
+                plain, is_trusted = opener.open(record.value, record.headers["key_id"])
+                assert is_trusted
+                captures.append(Capture.decode(plain, schema))
+                assert captures[-1].id == record.headers["id"] == record.key
             subscription.commit(records[-1])
         subscription.close()
-        return found
+        return captures
 
 
 @pytest.fixture(scope="session")
 def warm() -> Iterator[WarmProcess]:
-    """A process that has loaded what crawls."""
+    """Yield a process that has already imported the crawler's modules."""
     with contextlib.closing(
         WarmProcess(
             "tests.crawlers.lookups",
@@ -145,8 +145,8 @@ def warm() -> Iterator[WarmProcess]:
             "crawlers.trial.fetch",
             "crawlers.scheduling.scheduler",
         )
-    ) as made:
-        yield made
+    ) as process:
+        yield process
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ Answer = bytes | Callable[[ClientConnection], None]
 
 
 def page(body: bytes | str, kind: str = "text/html", status: str = "200 OK", **more: str) -> bytes:
-    """A whole answer."""
+    """Return a whole HTTP response."""
     body = body.encode() if isinstance(body, str) else body
     headers = {"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close"}
     headers |= {name.replace("_", "-"): value for name, value in more.items()}
@@ -81,17 +81,17 @@ def page(body: bytes | str, kind: str = "text/html", status: str = "200 OK", **m
 
 
 def text(body: bytes, **more: str) -> bytes:
-    """A paste."""
+    """Return the response with a paste."""
     return page(body, "text/plain", **more)
 
 
-def led(where: str) -> bytes:
-    """A redirect."""
+def redirect(where: str) -> bytes:
+    """Return a redirect."""
     return page("", status="302 Found", Location=where)
 
 
 def lists(*names: str) -> str:
-    """A list of pastes, with more around it than an empty list has."""
+    """Return a list of pastes, with more text around it than an empty list has."""
     return f"<p>{'about ' * 100}</p>" + "".join(
         f'<a href="/{name}">{name} {SECRET}</a> ' for name in names
     )
@@ -123,20 +123,21 @@ class Fault:
     """Seconds until the next visit, at least and at most."""
 
 
-def of_list(row: str, answer: Answer, state: str, reason: str, **more: object) -> Fault:
-    """A list that cannot be read: nothing is lost, since it is asked for again."""
+def list_fault(row: str, answer: Answer, state: str, reason: str, **more: object) -> Fault:
+    """Return a fault of the list: nothing is lost, since the list is requested again."""
     return Fault(row, {LIST: answer}, state, reason, {}, **more)  # type: ignore[arg-type]
 
 
-def of_paste(row: str, answer: Answer, **more: object) -> Fault:
-    """A paste that cannot be read: it stays to be read, which is said of the site, and the other
-    one is.
+def paste_fault(row: str, answer: Answer, **more: object) -> Fault:
+    """Return a fault of one paste.
+
+    The paste stays unread, which is reported for the site, and the other one is read.
     """
     return Fault(row, {BAD: answer}, **{"state": "incomplete", "reason": "waiting", **more})  # type: ignore[arg-type]
 
 
-def served(row: str, *bodies: bytes, **more: object) -> Fault:
-    """Pastes that are captured as they were served, to the byte."""
+def expect_captured(row: str, *bodies: bytes, **more: object) -> Fault:
+    """Return a fault whose pastes are captured byte for byte as they were served."""
     names = [f"bad{number}" for number in range(len(bodies))]
     answers: dict[str, Answer] = {LIST: page(lists(*names, "good0"))}
     answers |= {f"/raw/{name}": text(body) for name, body in zip(names, bodies, strict=True)}
@@ -146,12 +147,12 @@ def served(row: str, *bodies: bytes, **more: object) -> Fault:
 
 
 def cut(row: str, answer: Answer, body: bytes) -> Fault:
-    """A paste of which the beginning is captured, and marked."""
+    """Return a fault of a paste whose beginning is captured and marked as truncated."""
     return Fault(row, {BAD: answer}, read={"bad0": body, "good0": None}, cut=True, left=0)
 
 
 def then(*answers: bytes) -> Callable[[ClientConnection], None]:
-    """One after the other, a request each, and the last for ever."""
+    """Return an answer that sends these one per request, and then the last for ever."""
     return lambda talk: talk.send(answers[min(talk.before, len(answers) - 1)])
 
 
@@ -179,18 +180,18 @@ REFRESH = '<meta http-equiv="refresh" content="0; url={}">'
 RULES = "User-agent: *\nDisallow: /raw/\n"
 
 
-def packed(encoding: bytes, body: bytes) -> bytes:
-    """An answer that says that it is packed so."""
+def compress_response(encoding: bytes, body: bytes) -> bytes:
+    """Return a response that declares this content encoding."""
     return PACKED % (encoding, len(body), body)
 
 
-BOMB = packed(b"gzip", gzip.compress(bytes(50_000_000)))
+BOMB = compress_response(b"gzip", gzip.compress(bytes(50_000_000)))
 
 
 def chain(talk: ClientConnection) -> None:
     """Fifty hops to the list."""
     number = int(talk.path.rpartition("/")[2] or "0") if "hop" in talk.path else 0
-    talk.send(led(f"/hop/{number + 1}") if number < 50 else NORMAL[LIST])  # type: ignore[arg-type]
+    talk.send(redirect(f"/hop/{number + 1}") if number < 50 else NORMAL[LIST])  # type: ignore[arg-type]
 
 
 ELSEWHERE = {
@@ -227,32 +228,34 @@ FAULTS: dict[str, Fault] = {
     b"y" * LIMIT),
     "one line longer than the limit": cut("C2", text(b"z" * 300_000), b"z" * LIMIT),
     "gzip a thousand to one": cut("C3", BOMB, bytes(LIMIT)),
-    "deflate a thousand to one": cut("C3", packed(b"deflate", ZEROS), bytes(LIMIT)),
-    "a list that unpacks without end": of_list("C3", BOMB, "layout_changed", "empty", left=0),
+    "deflate a thousand to one": cut("C3", compress_response(b"deflate", ZEROS), bytes(LIMIT)),
+    "a list that unpacks without end": list_fault("C3", BOMB, "layout_changed", "empty", left=0),
     "gzip that is none": Fault(
-        "C3", {BAD: packed(b"gzip", b"\x1f\x8bnone")}, read={"bad0": b"\x1f\x8bnone",
+        "C3", {BAD: compress_response(b"gzip", b"\x1f\x8bnone")}, read={"bad0": b"\x1f\x8bnone",
         "good0": None}, left=0
     ),
-    "archives in archives": served("C3", NESTED),
-    "silence": of_list("C4", lambda talk: talk.hang(), "unreachable", "timeout"),
-    "a header that drips": of_list("C4", begun(b"HTTP/1.1 200 OK\r\nX: ", lambda t: t.drip(b"a")),
-    "unreachable", "timeout"),
-    "a list that drips": of_list("C4", begun(OPEN, lambda talk: talk.drip(b".")), "unreachable",
+    "archives in archives": expect_captured("C3", NESTED),
+    "silence": list_fault("C4", lambda talk: talk.hang(), "unreachable", "timeout"),
+    "a header that drips": list_fault(
+        "C4", begun(b"HTTP/1.1 200 OK\r\nX: ", lambda t: t.drip(b"a")),
+        "unreachable", "timeout"
+    ),
+    "a list that drips": list_fault("C4", begun(OPEN, lambda talk: talk.drip(b".")), "unreachable",
     "timeout"),
-    "a paste that drips": of_paste("C4", begun(OPEN, lambda talk: talk.drip(b"."))),
-    "a circle": of_list("C5", led(LIST), "unreachable", "redirects"),
+    "a paste that drips": paste_fault("C4", begun(OPEN, lambda talk: talk.drip(b"."))),
+    "a circle": list_fault("C5", redirect(LIST), "unreachable", "redirects"),
     "fifty hops": Fault(
         "C5", {LIST: chain, **{f"/hop/{n}": chain for n in range(51)}}, "unreachable", "redirects",
         {}
     ),
-    "a page that refreshes in a circle": of_list("C5", page(REFRESH.format(LIST)), "unreachable",
+    "a page that refreshes in a circle": list_fault("C5", page(REFRESH.format(LIST)), "unreachable",
     "redirects"),
-    "a page that refreshes to another host": of_list(
+    "a page that refreshes to another host": list_fault(
         "C5", page(REFRESH.format("http://10.0.0.1/")), "unreachable", "redirects"
     ),
-    "a paste that refreshes": served("C5", REFRESH.format("/raw/good0").encode()),
+    "a paste that refreshes": expect_captured("C5", REFRESH.format("/raw/good0").encode()),
     **{
-        f"a redirect to {what}": of_list("C5", led(where), state, reason, more=HOSTS)
+        f"a redirect to {what}": list_fault("C5", redirect(where), state, reason, more=HOSTS)
         for what, (where, state, reason) in ELSEWHERE.items()
     },
     "robots.txt turns": Fault(
@@ -265,30 +268,32 @@ FAULTS: dict[str, Fault] = {
     read={"bad0": None, "good0": None}, left=0),
     "robots.txt hangs": Fault("C6", {ROBOTS: lambda talk: talk.hang()}, "unreachable", "timeout",
     {}),
-    "robots.txt in a circle": Fault("C6", {ROBOTS: led(ROBOTS)}, "unreachable", "redirects", {}),
+    "robots.txt in a circle": Fault(
+        "C6", {ROBOTS: redirect(ROBOTS)}, "unreachable", "redirects", {}
+    ),
     "robots.txt of 5 MB": Fault("C6", {ROBOTS: text(RULES.encode() + b"# more\n" * 700_000)},
     read={}, left=2),
     "robots.txt with a mark of its encoding": Fault("C6",
     {ROBOTS: text(b"\xef\xbb\xbf" + RULES.encode())}, read={}, left=2),
-    "429 for an hour": of_list(
+    "429 for an hour": list_fault(
         "C7", page("", status="429 No", Retry_After="3600"), "blocked", "busy", rest=(3500, 3700)
     ),
-    "429 for ever": of_list(
+    "429 for ever": list_fault(
         "C7", page("", status="429 No", Retry_After="9" * 30), "blocked", "busy",
         rest=(86000, 86400)
     ),
-    "429 until a date": of_list(
+    "429 until a date": list_fault(
         "C7", page("", status="429 No", Retry_After="Fri, 31 Dec 2100 23:59:59 GMT"), "blocked",
         "busy", rest=(86000, 86400)
     ),
-    "503 for an hour": of_list(
+    "503 for an hour": list_fault(
         "C7", page("", status="503 No", Retry_After="3600"), "unreachable", "unavailable",
         rest=(3500, 3700)
     ),
-    "429 for one paste": of_paste("C7", page("", status="429 No"), left=1, read={"good0": None}),
-    "503 for one paste": of_paste("C7", page("", status="503 No", Retry_After="3600"),
+    "429 for one paste": paste_fault("C7", page("", status="429 No"), left=1, read={"good0": None}),
+    "503 for one paste": paste_fault("C7", page("", status="503 No", Retry_After="3600"),
     rest=(0, 300)),
-    "500 for one paste": of_paste("C7", page("", status="500 No")),
+    "500 for one paste": paste_fault("C7", page("", status="500 No")),
     "a certificate of a stranger": Fault("C8", {}, "unreachable", "tls", {},
     tls=lambda tls: tls.of("stranger")),
     "a certificate that is over": Fault("C8", {}, "unreachable", "tls", {},
@@ -303,26 +308,28 @@ FAULTS: dict[str, Fault] = {
     tls=lambda _: lambda talk: talk.hang()),
     "a handshake that breaks": Fault("C8", {}, "unreachable", "network", {},
     tls=lambda _: lambda _: None),
-    "no HTTP": of_list("C8", b"what do you want\r\n\r\n", "unreachable", "network"),
-    "HTTP 0.9": of_list("C8", lists("bad0").encode(), "unreachable", "network"),
-    "a status that is none": of_list("C8", b"HTTP/1.1 abc OK\r\n\r\n", "unreachable", "network"),
+    "no HTTP": list_fault("C8", b"what do you want\r\n\r\n", "unreachable", "network"),
+    "HTTP 0.9": list_fault("C8", lists("bad0").encode(), "unreachable", "network"),
+    "a status that is none": list_fault("C8", b"HTTP/1.1 abc OK\r\n\r\n", "unreachable", "network"),
     "a header without a colon": Fault(
         "C8",
         {BAD: b"HTTP/1.1 200 OK\r\nbroken header line\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\nx"},  # noqa: E501
         read={"bad0": b"x", "good0": None}, left=0,
     ),
-    "chunks that are none": of_paste("C8",
+    "chunks that are none": paste_fault("C8",
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n"),
-    "a length that is none": of_paste("C8", b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nabc"),
-    "two lengths": of_paste("C8",
+    "a length that is none": paste_fault("C8", b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nabc"),
+    "two lengths": paste_fault("C8",
     b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
-    "an end too early": of_paste("C8", b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nabc"),
-    "nothing at all": of_list("C8", b"", "unreachable", "network"),
-    "a header of a megabyte": of_list("C8", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 2**20 + b"\r\n\r\n",
-    "unreachable", "network"),
-    "a list that is blank": of_list("C8", page(" \n"), "layout_changed", "empty", left=0),
+    "an end too early": paste_fault("C8", b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nabc"),
+    "nothing at all": list_fault("C8", b"", "unreachable", "network"),
+    "a header of a megabyte": list_fault(
+        "C8", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 2**20 + b"\r\n\r\n",
+        "unreachable", "network"
+    ),
+    "a list that is blank": list_fault("C8", page(" \n"), "layout_changed", "empty", left=0),
     "a paste that is blank": Fault("C8", {BAD: text(b"")}),
-    "encodings that nobody names": served("C9", *ENCODED),
+    "encodings that nobody names": expect_captured("C9", *ENCODED),
     "a list in an encoding that nobody names": Fault(
         "C9", {LIST: page(lists("bad0", "good0").encode() + "客户名单".encode("gb18030") * 50)},
         read={"bad0": None, "good0": None}, left=0,
@@ -331,12 +338,12 @@ FAULTS: dict[str, Fault] = {
         "C9", {BAD: page("客户 13800138000".encode("gb18030"), "text/plain; charset=utf-8")},
         read={"bad0": "客户 13800138000".encode("gb18030"), "good0": None}, left=0,
     ),
-    "digits of all kinds": served("C10", SPELLED, STORM),
+    "digits of all kinds": expect_captured("C10", SPELLED, STORM),
     "titles of all kinds": Fault(
         "C10", {LIST: page(lists("bad0", "good0").encode().replace(b"bad0 ", SPELLED + STORM))},
         read={"bad0": None, "good0": None}, left=0,
     ),
-    "mark-up without end": served("C11", *MARKUP),
+    "mark-up without end": expect_captured("C11", *MARKUP),
     "a list within 10,000 elements": Fault(
         "C11", {LIST: page(b"<div>" * 10_000 + lists("bad0", "good0").encode())},
         read={"bad0": None, "good0": None}, left=0,
@@ -346,7 +353,9 @@ FAULTS: dict[str, Fault] = {
         "incomplete", "first reading", read={"bad0": None, "good0": None}, left=2_000,
         more="max_pages = 3",
     ),
-    "a paste of numbers": served("C13", b"\n".join(b"138%08d" % number for number in range(8_000))),
+    "a paste of numbers": expect_captured(
+        "C13", b"\n".join(b"138%08d" % number for number in range(8_000))
+    ),
 }  # fmt: skip
 """By what is the matter."""
 
@@ -367,7 +376,7 @@ class Tls:
             (folder / f"{name}.pem").write_bytes(certificate + key)
 
     def of(self, name: str, *, old: bool = False) -> ssl.SSLContext:
-        """A server's means to speak TLS, only the oldest with `old`."""
+        """Return a server's TLS context; `old` allows only the oldest version."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         if old:
             context.set_ciphers("ALL:@SECLEVEL=0")
@@ -392,7 +401,7 @@ class _Server(socketserver.ThreadingTCPServer):
         super().__init__((PUBLIC, 0), _Handler)
 
     def handle_error(self, *_: object) -> None:
-        """Who hangs up is what this is about."""
+        """Ignore the error: clients that hang up are what is tested."""
 
 
 class _Handler(socketserver.StreamRequestHandler):
@@ -426,8 +435,9 @@ class _Handler(socketserver.StreamRequestHandler):
 
 @contextlib.contextmanager
 def serving(faults: Mapping[str, Fault], tls: Tls, *, secure: bool) -> Iterator[dict[str, int]]:
-    """A server a fault, over TLS where it is `secure` or the fault is one of TLS; their ports by
-    the name of the fault.
+    """Serve each fault, and yield the ports by fault name.
+
+    A server speaks TLS where it is `secure` or the fault is one of TLS.
     """
     released = threading.Event()
     with contextlib.ExitStack() as stack:
@@ -447,5 +457,5 @@ def serving(faults: Mapping[str, Fault], tls: Tls, *, secure: bool) -> Iterator[
 
 
 def label(name: str) -> str:
-    """The name of a fault as that of a site and a host."""
+    """Return a fault's name in a form that fits a site and a host."""
     return "".join(letter if letter.isalnum() else "-" for letter in name.lower()).strip("-")

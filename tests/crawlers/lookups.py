@@ -11,8 +11,8 @@ from typing import Any
 answer: Callable[..., Any] = socket.getaddrinfo
 
 
-def _asked(*words: Any, **more: Any) -> Any:
+def _look_up(*words: Any, **more: Any) -> Any:
     return answer(*words, **more)
 
 
-socket.getaddrinfo = _asked
+socket.getaddrinfo = _look_up

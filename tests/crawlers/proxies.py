@@ -113,12 +113,12 @@ class _Server(socketserver.ThreadingTCPServer):
     daemon_threads, block_on_close, way = True, False, LocalProxy()
 
     def handle_error(self, *_: object) -> None:
-        """Who hangs up is what some tests are about."""
+        """Ignore the error: clients that hang up are what some tests check."""
 
 
 @contextlib.contextmanager
 def proxying(kind: type[socketserver.BaseRequestHandler]) -> Iterator[LocalProxy]:
-    """A proxy of that kind."""
+    """Run a proxy of that kind."""
     with _Server(("127.0.0.1", 0), kind) as server:
         server.way = LocalProxy(port=server.server_address[1])
         thread = threading.Thread(target=server.serve_forever, daemon=True)

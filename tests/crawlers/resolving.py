@@ -17,8 +17,8 @@ HANG = "hang"
 
 
 def _answers(addresses: str) -> Iterator[str]:
-    known = addresses.split(",")
-    return chain(known, repeat(known[-1]))
+    addresses_ = addresses.split(",")
+    return chain(addresses_, repeat(addresses_[-1]))
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ async def at_once(act):
 
 
 def make_site(**fields: object) -> Site:
-    known = {
+    fields_ = {
         "name": "board",
         "platform": "spirit",
         "start": ["http://board.example/"],
@@ -39,11 +39,11 @@ def make_site(**fields: object) -> Site:
         "owner": "test",
         "watch": True,
     }
-    return Site.model_validate({**known, **fields})
+    return Site.model_validate({**fields_, **fields})
 
 
-def recorded(file: str, url: str, content_type: str | None = None) -> Response:
-    """A page of `pages/` as a response from `url`."""
+def load_page(file: str, url: str, content_type: str | None = None) -> Response:
+    """Return a page of `pages/` as a response from `url`."""
     path = PAGES / file
     kind, declared = KINDS[path.suffix]
     return kind(
@@ -122,14 +122,14 @@ class QuietServer(ThreadingHTTPServer):
     block_on_close = False
 
     def handle_error(self, *_: object) -> None:
-        """A client that goes away in the middle is what some tests are about."""
+        """Ignore the error: some tests disconnect midway."""
 
 
 @contextlib.contextmanager
 def serving(
     host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
 ) -> Iterator[Answers]:
-    """A server on a loopback address, which speaks TLS where it is given the means."""
+    """Run a server on a loopback address, with TLS where `tls` is given."""
     answers = Answers()
     with QuietServer((host, port), _handler(answers)) as listening:
         if tls:

@@ -17,7 +17,7 @@ from crawlers.sites.site import find_night_end, list_nights
 from tests.conftest import HeldClock
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers, make_site, serving
-from tests.crawlers.test_crawl import visited
+from tests.crawlers.test_crawl import find_visit
 from ullage.errors import ConfigError
 from ullage.records.heartbeat import NIGHT
 from ullage.settings import Context
@@ -39,10 +39,10 @@ def put(
 def test_a_session_is_sent_to_its_host_followed_and_told_of_before_it_runs_out(
     station: Station, server: Answers
 ) -> None:
-    seen: list[str] = []
+    cookies: list[str] = []
 
     def archive(handler: BaseHTTPRequestHandler) -> None:
-        seen.append(handler.headers.get("Cookie", ""))
+        cookies.append(handler.headers.get("Cookie", ""))
         body = b'<a href="/paste000">x</a>'
         handler.send_response(200)
         for name, value in (
@@ -55,7 +55,7 @@ def test_a_session_is_sent_to_its_host_followed_and_told_of_before_it_runs_out(
         handler.wfile.write(body)
 
     def paste(handler: BaseHTTPRequestHandler) -> None:
-        seen.append(handler.headers.get("Cookie", ""))
+        cookies.append(handler.headers.get("Cookie", ""))
         handler.send_response(200)
         handler.send_header("Content-Length", "1")
         handler.end_headers()
@@ -64,11 +64,11 @@ def test_a_session_is_sent_to_its_host_followed_and_told_of_before_it_runs_out(
     server.pages.update({"/archive": archive, "/raw/paste000": paste})
     put(station, time.time() + 3 * 86400)
     station.site("paste", f"{server.url}/archive", more='robots = false\ncookies = "board"')
-    said = station.run("crawl", "--once")
-    assert seen == ["sid=s3cret-cookie", "sid=s3cret-cookie; turn=2"]
-    assert '"event": "session_ends"' in said
+    log = station.run("crawl", "--once")
+    assert cookies == ["sid=s3cret-cookie", "sid=s3cret-cookie; turn=2"]
+    assert '"event": "session_ends"' in log
     assert "paste: its session runs out in" in station.run("sites")
-    assert "s3cret-cookie" not in said
+    assert "s3cret-cookie" not in log
 
 
 def test_when_a_session_ends_is_a_metric_of_its_watched_site_alone(clock) -> None:
@@ -76,22 +76,22 @@ def test_when_a_session_ends_is_a_metric_of_its_watched_site_alone(clock) -> Non
     metrics = CrawlMetrics(registry, clock.as_clock())
     metrics.watch([make_site(name="board", watch=True), make_site(name="many", watch=False)])
 
-    def told() -> dict[str, float]:
+    def read_metric() -> dict[str, float]:
         (family,) = [
-            one
-            for one in registry.collect()
-            if one.name == "ullage_crawl_session_ends_timestamp_seconds"
+            metric
+            for metric in registry.collect()
+            if metric.name == "ullage_crawl_session_ends_timestamp_seconds"
         ]
         return {sample.labels["site"]: sample.value for sample in family.samples}
 
     metrics.session("board", 1234.0)
     metrics.session("many", 1234.0)
-    assert told() == {"board": 1234.0}
+    assert read_metric() == {"board": 1234.0}
     metrics.session("board", 0.0)
-    assert told() == {}, "its file names none any more"
+    assert read_metric() == {}, "its file names none any more"
     metrics.session("board", 1234.0)
     metrics.watch([])
-    assert told() == {}
+    assert read_metric() == {}
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -110,11 +110,11 @@ def test_a_site_whose_session_has_run_out_or_is_missing_is_not_asked_and_says_so
 def test_a_token_is_sent_to_the_origin_of_start_alone_and_is_in_no_log(
     station: Station, server: Answers
 ) -> None:
-    seen: dict[str, str] = {}
+    tokens: dict[str, str] = {}
 
     def says(body: bytes, status: int = 200, **headers: str):
         def answer(handler: BaseHTTPRequestHandler) -> None:
-            seen[f"{handler.headers['Host']}{handler.path}"] = handler.headers.get(
+            tokens[f"{handler.headers['Host']}{handler.path}"] = handler.headers.get(
                 "Authorization", ""
             )
             handler.send_response(status)
@@ -129,25 +129,25 @@ def test_a_token_is_sent_to_the_origin_of_start_alone_and_is_in_no_log(
 
         return answer
 
-    with serving() as other:
+    with serving() as elsewhere:
         server.pages["/archive"] = says(b'<a href="/paste000">x</a>')
-        server.pages["/raw/paste000"] = says(b"", 302, Location=f"{other.url}/held")
-        other.pages["/held"] = says(b"x")
+        server.pages["/raw/paste000"] = says(b"", 302, Location=f"{elsewhere.url}/held")
+        elsewhere.pages["/held"] = says(b"x")
         put(station, 0)
         (station.data / "keys" / "session" / "board").write_text(
             "# of our account\nAuthorization: Bearer s3cret\n"
         )
-        more = f'robots = false\ncookies = "board"\nhosts = ["127.0.0.1:{other.port}"]'
+        more = f'robots = false\ncookies = "board"\nhosts = ["127.0.0.1:{elsewhere.port}"]'
         station.site("paste", f"{server.url}/archive", more=more)
-        said = station.run("crawl", "--once")
-    here, there = f"127.0.0.1:{server.port}", f"127.0.0.1:{other.port}"
-    assert seen == {
-        f"{here}/archive": "Bearer s3cret",
-        f"{here}/raw/paste000": "Bearer s3cret",
+        log = station.run("crawl", "--once")
+    own_host, there = f"127.0.0.1:{server.port}", f"127.0.0.1:{elsewhere.port}"
+    assert tokens == {
+        f"{own_host}/archive": "Bearer s3cret",
+        f"{own_host}/raw/paste000": "Bearer s3cret",
         f"{there}/held": "",
     }
     assert len(station.captures()) == 1
-    assert "s3cret" not in said
+    assert "s3cret" not in log
 
 
 @pytest.mark.parametrize(
@@ -228,4 +228,4 @@ def test_a_site_is_left_alone_at_night_and_says_until_when(
         more=f'night = ["{(hour + 3) % 24:02}:00-{(hour + 4) % 24:02}:00"]',
     )
     server.says("/raw/paste000", "x", **{"Content-Type": "text/plain"})
-    assert visited(station.run("crawl", "--once"))["captures"] == 1
+    assert find_visit(station.run("crawl", "--once"))["captures"] == 1

@@ -54,7 +54,7 @@ def test_a_file_is_a_page_of_its_own_that_knows_its_post() -> None:
         "item",
         f"{BOARD}t/7#file-81",
     )
-    told = {
+    posting = {
         "id": "81",
         "title": "list.zip",
         "parent": "31",
@@ -63,7 +63,7 @@ def test_a_file_is_a_page_of_its_own_that_knows_its_post() -> None:
         "channel": "Trade",
         "time": "1795536120",
     }
-    assert page.facts == told
+    assert page.facts == posting
     site = make_site(platform="board", start=[BOARD], options=OPTIONS)
     headers = {"Content-Type": "application/zip"}
     (file,) = (
@@ -158,15 +158,15 @@ def test_a_page_in_the_place_of_a_file_is_no_file(
     )
 
 
-def packed(text: str) -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as archive:
+def zip_text(text: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("名单.csv", text)
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 FILES = {
-    "list.zip": (packed("王小明,13800138000"), 200, "application/zip"),
+    "list.zip": (zip_text("王小明,13800138000"), 200, "application/zip"),
     "notes.txt": (b"plain", 200, "text/plain"),
     "rows.csv": ("姓名,电话".encode("gbk"), 200, "text/csv; charset=gbk"),
     "large.txt": (b"x" * 60_000, 200, "text/plain"),
@@ -197,16 +197,17 @@ def test_a_board_with_files_gives_them_and_says_what_it_does_not_give(
     captures = {capture.title or capture.post_id: capture for capture in station.captures()}
     files = {name: capture for name, capture in captures.items() if capture.kind == "attachment"}
     assert files.keys() == {"list.zip", "notes.txt", "rows.csv", "large.txt"}
-    assert {(one.parent, one.thread, one.author, one.channel) for one in files.values()} == {
-        ("31", "7", "li", "Trade")
-    }
+    assert {
+        (captured.parent, captured.thread, captured.author, captured.channel)
+        for captured in files.values()
+    } == {("31", "7", "li", "Trade")}
     assert files["list.zip"].body == FILES["list.zip"][0]
     assert (files["rows.csv"].media_type, files["rows.csv"].charset) == ("text/csv", "gbk")
-    assert [name for name, one in files.items() if one.truncated] == ["large.txt"]
+    assert [name for name, captured in files.items() if captured.truncated] == ["large.txt"]
     assert captures["x"].attachments == (*FILES, "far.zip")
     assert "/get?file=91" not in server.asked, "a picture is not asked for"
-    (told,) = [json.loads(line) for line in station.run("sites", "--json").splitlines()]
-    assert told["files"] == {
+    (row,) = [json.loads(line) for line in station.run("sites", "--json").splitlines()]
+    assert row["files"] == {
         "cut": 1,
         "gone": 1,
         "host": 1,
@@ -215,10 +216,10 @@ def test_a_board_with_files_gives_them_and_says_what_it_does_not_give(
         "picture": 1,
         "read": 3,
     }
-    assert (told["state"], told["due"], told["parked"]) == ("ok", 0, 9)
+    assert (row["state"], row["due"], row["parked"]) == ("ok", 0, 9)
     assert "12 attached files not read (1 gone, 1 host, 8 login, 1 page, 1 picture)" in station.run(
         "sites"
     )
-    asked = len(server.asked)
+    requests_before = len(server.asked)
     station.run("crawl", "--once")
-    assert (len(server.asked) - asked, station.captures()) == (1, [])
+    assert (len(server.asked) - requests_before, station.captures()) == (1, [])

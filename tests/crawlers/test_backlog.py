@@ -37,7 +37,7 @@ class Crawl:
     backlog: Backlog
 
     def read(self, *numbers: int) -> None:
-        """A page a number, with one post each, captured now."""
+        """Read one page per number, with one post each, captured now."""
         for number in numbers:
             began = self.frontier.begin_visit(SITE, [item(number)])
             leased = self.frontier.lease(SITE)
@@ -49,10 +49,10 @@ class Crawl:
 
     def due(self) -> list[int]:
         """Numbers of the pages that are due, which are then in hand."""
-        found = []
+        pages = []
         while leased := self.frontier.lease(SITE):
-            found.append(int(leased.page.name.rpartition("/")[2]))
-        return sorted(found)
+            pages.append(int(leased.page.name.rpartition("/")[2]))
+        return sorted(pages)
 
     def later(self, seconds: float) -> None:
         self.clock.advance(seconds)
@@ -87,10 +87,10 @@ def look(crawl: Crawl) -> None:
 def test_a_bus_that_is_down_is_asked_again_after_a_while_and_not_for_every_site(
     crawl: Crawl, clock: HeldClock
 ) -> None:
-    asked: list[float] = []
+    attempts: list[float] = []
 
     def down(*_: object) -> NoReturn:
-        asked.append(clock.wall() - NOON)
+        attempts.append(clock.wall() - NOON)
         raise UnavailableError("no broker answers")
 
     crawl.backlog.bus = SimpleNamespace(places=down)
@@ -100,7 +100,7 @@ def test_a_bus_that_is_down_is_asked_again_after_a_while_and_not_for_every_site(
             with pytest.raises(UnavailableError, match="no broker answers"):
                 crawl.backlog.too_long()
         clock.advance(1.0)
-    assert asked == [0.0, 2.0]
+    assert attempts == [0.0, 2.0]
     crawl.backlog.bus = crawl.bus
     clock.advance(1.0)
     asyncio.run(crawl.backlog.turn())

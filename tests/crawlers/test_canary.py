@@ -27,14 +27,14 @@ from ullage.settings import CanarySettings, Context
 @pytest.fixture
 def canary(clock: HeldClock, context: Context) -> Iterator[CanarySite]:
     (port,) = free_ports(1)
-    made = CanarySite(
+    running = CanarySite(
         CanarySettings(interval_seconds=300, port=port),
         clock.as_clock(),
         keys.signer(context.keys, "crawl"),
     )
-    made.open()
-    yield made
-    made.close()
+    running.open()
+    yield running
+    running.close()
 
 
 def get(canary: CanarySite, path: str) -> tuple[int, bytes]:
@@ -97,8 +97,8 @@ def test_a_post_holds_its_people_and_nothing_that_anybody_else_could_have(contex
 
 def test_a_port_that_is_taken_is_said_in_one_line(clock: HeldClock, context: Context) -> None:
     signer = keys.signer(context.keys, "crawl")
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as occupied:
+        port = occupied.getsockname()[1]
         with pytest.raises(
             ConfigError, match=rf"port {port} of the canary site is taken .*: set canary\.port"
         ):

@@ -116,18 +116,18 @@ def test_run_starts_what_is_configured_and_says_what_is_wrong_with_files(context
     )
     with capture_logs() as logs:
         assert roles() == roles() == ["collect matrix", "collect xmpp", "collect telegram"]
-    told = sorted(one["error"].partition("channels.d/")[2][:15] for one in logs)
-    assert told == ["bad.toml: acces", "worse.toml: is "]
+    errors = sorted(line["error"].partition("channels.d/")[2][:15] for line in logs)
+    assert errors == ["bad.toml: acces", "worse.toml: is "]
     context.settings = context.settings.model_copy(update={"intake": IntakeSettings(run=True)})
     assert roles_of(context)() == ["intake", "collect matrix", "collect xmpp", "collect telegram"]
 
 
 def test_every_reason_has_a_state_and_stands_in_the_documentation() -> None:
-    told = (Path(__file__).parents[2] / "docs" / "chats.md").read_text(encoding="utf-8")
+    document = (Path(__file__).parents[2] / "docs" / "chats.md").read_text(encoding="utf-8")
     assert MEANING.keys() == STATE_OF.keys()
     assert set(STATE_OF.values()) <= set(STATES)
     for reason, meaning in MEANING.items():
-        assert f"| `{reason}` | `{STATE_OF[reason]}` | {meaning} |" in told
+        assert f"| `{reason}` | `{STATE_OF[reason]}` | {meaning} |" in document
 
 
 def message(number: int, event: str = "", **more: object) -> ChatMessage:
@@ -168,10 +168,10 @@ class Script:
         return self
 
     async def batches(self) -> AsyncIterator[DeliveryBatch]:
-        for one in self.plays.pop(0) if self.plays else ():
-            if isinstance(one, Exception):
-                raise one
-            yield one
+        for batch in self.plays.pop(0) if self.plays else ():
+            if isinstance(batch, Exception):
+                raise batch
+            yield batch
         self.waiting.set()
         await asyncio.Event().wait()
 
@@ -255,10 +255,12 @@ def test_how_each_channel_is_seen_is_told_with_those_that_nobody_can_read(
     )
     desk.run(script := Script([OK]), script.waiting.is_set)
     standings = [desk.standing(name) for name in ("loans", "old")]
-    told = {"loans": "o", "old": "x", "off": "d", "bad": "f", "unclear": "f"}
-    assert desk.runner._letters(standings) == told
+    statuses = {"loans": "o", "old": "x", "off": "d", "bad": "f", "unclear": "f"}
+    assert desk.runner._letters(standings) == statuses
     desk.runner.appends.behind = True
-    assert desk.runner._letters(standings) == {**told, "loans": "p"}, "nothing is read meanwhile"
+    assert desk.runner._letters(standings) == {**statuses, "loans": "p"}, (
+        "nothing is read meanwhile"
+    )
 
 
 def test_a_channel_that_was_taken_away_while_its_collector_was_down_is_told_as_gone(
@@ -286,8 +288,13 @@ def test_messages_are_captured_once_whatever_is_handed_out_again(
     again = Script([batch(1, 2, 3, 4), OK])
     desk.run(again, lambda: desk.standing().seen == 4)
     captures = station.captures()
-    assert [one.body.decode() for one in captures] == ["text 1", "text 2", "text 3", "text 4"]
-    assert {(one.site, one.category) for one in captures} == {("loans", "chat")}
+    assert [captured.body.decode() for captured in captures] == [
+        "text 1",
+        "text 2",
+        "text 3",
+        "text 4",
+    ]
+    assert {(captured.site, captured.category) for captured in captures} == {("loans", "chat")}
     assert again.cursors[0] == "3"
 
 
@@ -308,7 +315,7 @@ def test_what_was_in_hand_when_it_was_killed_is_read_again(
     again = Script([batch(1, 2, 3, cursor=("c", "3")), OK])
     desk.run(again, lambda: desk.standing().state == "ok")
     assert again.cursors == [""]
-    assert {one.message_id for one in station.captures()} == {"1", "2", "3"}
+    assert {captured.message_id for captured in station.captures()} == {"1", "2", "3"}
     assert desk.standing().seen == 3
 
 
@@ -316,8 +323,8 @@ def test_a_gap_is_a_state_until_history_has_been_read(desk: Desk) -> None:
     desk.run(Script([OK, batch(gap="seen"), batch(1, 2)]), lambda: desk.standing().seen == 2)
     assert (desk.standing().state, desk.standing().reason) == ("incomplete", "gap")
     desk.run(Script([batch(3), batch(gap="filled"), OK]), lambda: desk.standing().state == "ok")
-    told = desk.standing()
-    assert (told.gaps, told.lost, told.refetched, told.seen) == (1, 0, 3, 3)
+    status = desk.standing()
+    assert (status.gaps, status.lost, status.refetched, status.seen) == (1, 0, 3, 3)
 
 
 def test_a_gap_that_history_does_not_fill_stays_said_for_an_hour(desk: Desk, clock) -> None:
@@ -339,19 +346,19 @@ def test_a_session_that_is_refused_blinds_its_channels_and_is_opened_again(
     desk: Desk, reason: str
 ) -> None:
     script = Script([OK, BlindError(reason)], [batch(7), OK])
-    seen = []
+    reasons = []
     blame = Runner._blame
 
-    def noted(self, name: str, why: str) -> None:
-        seen.append((name, why))
+    def record(self, name: str, why: str) -> None:
+        reasons.append((name, why))
         blame(self, name, why)
 
-    Runner._blame = noted
+    Runner._blame = record
     try:
         desk.run(script, lambda: desk.standing().seen == 1 and desk.standing().state == "ok")
     finally:
         Runner._blame = blame
-    assert seen == [("loans", reason)]
+    assert reasons == [("loans", reason)]
     assert (script.opened, script.closed) == (2, 2)
 
 
@@ -429,9 +436,9 @@ def test_heartbeats_and_metrics_tell_every_channel(desk: Desk, context: Context,
     desk.run(script, lambda: desk.standing("pawn").reason == "closed")
     standings = [desk.standing("loans"), desk.standing("pawn")]
     desk.metrics.show(standings)
-    told = desk.metrics._blind
-    assert told.labels("pawn", "closed")._value.get() == 1
-    assert told.labels("loans", "closed")._value.get() == 0
+    blind = desk.metrics._blind
+    assert blind.labels("pawn", "closed")._value.get() == 1
+    assert blind.labels("loans", "closed")._value.get() == 0
     record = desk.runner.heartbeat(standings)
     assert record.headers["record"] == "heartbeat"
     desk.metrics.show(standings[:1])
@@ -458,8 +465,8 @@ def test_the_last_messages_are_known_again_and_older_ones_forgotten(
     monkeypatch.setattr("crawlers.collectors.channel_log.FORGET_EVERY", 1)
     ledger = ChannelLedger.of(context)
     messages = [message(number) for number in range(6)]
-    for one in messages:
-        ledger.note("loans", [one], None, 1.0)
+    for entry in messages:
+        ledger.note("loans", [entry], None, 1.0)
     assert ledger.unseen("loans", messages) == messages[:3]
     assert ledger.unseen("elsewhere", messages) == messages
     assert ledger.standing("loans").seen == 6
@@ -472,20 +479,20 @@ def test_status_lists_channels_and_exits_5_where_one_is_not_seen(
     single = typer.Typer()
     single.command()(collect)
 
-    def told(*words: str) -> tuple[int, str]:
-        done = CliRunner().invoke(single, list(words), obj=context)
-        return done.exit_code, done.stdout
+    def run_status(*words: str) -> tuple[int, str]:
+        result = CliRunner().invoke(single, list(words), obj=context)
+        return result.exit_code, result.stdout
 
-    assert told() == (5, "loans  matrix  not read yet  0 messages, 0 gaps, 0 lost\n")
+    assert run_status() == (5, "loans  matrix  not read yet  0 messages, 0 gaps, 0 lost\n")
     desk.ledger.change("loans", state="ok", last_success=clock.wall())
-    assert told() == (0, "loans  matrix  ok  0 messages, 0 gaps, 0 lost\n")
+    assert run_status() == (0, "loans  matrix  ok  0 messages, 0 gaps, 0 lost\n")
     clock.advance(3600)
-    assert MEANING["stopped"] in told()[1], (
+    assert MEANING["stopped"] in run_status()[1], (
         "its collector is dead: what it said last says nothing of now"
     )
     desk.ledger.change("loans", state="blocked", reason="banned")
-    assert (told()[0], MEANING["banned"] in told()[1]) == (5, True)
-    assert json.loads(told("--json")[1])["reason"] == "banned"
+    assert (run_status()[0], MEANING["banned"] in run_status()[1]) == (5, True)
+    assert json.loads(run_status("--json")[1])["reason"] == "banned"
 
 
 def test_a_library_that_logs_what_it_was_answered_writes_its_name_alone() -> None:
@@ -495,35 +502,35 @@ def test_a_library_that_logs_what_it_was_answered_writes_its_name_alone() -> Non
         " logging.getLogger('aiohttp.client').warning('13800138000');logging.getLogger('slixmpp').error('%s',"  # noqa: E501
         " '13800138000')"
     )
-    done = subprocess.run([sys.executable, "-c", act], capture_output=True, text=True, check=True)
-    told = [json.loads(line) for line in done.stderr.splitlines()]
-    assert [(one["role"], one["event"], one["reason"]) for one in told] == [
+    result = subprocess.run([sys.executable, "-c", act], capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in result.stderr.splitlines()]
+    assert [(entry["role"], entry["event"], entry["reason"]) for entry in lines] == [
         ("collect", "library_warning", "aiohttp.client"),
         ("collect", "library_warning", "slixmpp"),
     ]
-    assert "13800138000" not in done.stderr + done.stdout
+    assert "13800138000" not in result.stderr + result.stdout
 
 
 def test_check_reads_channels_secrets_and_the_ledger(desk: Desk, context: Context, clock) -> None:
-    def told() -> list[object]:
-        found = []
+    def run_checks() -> list[object]:
+        results = []
         for _, look in parts(context):
             try:
-                found.append(look())
+                results.append(look())
             except UllageError as error:
-                found.append(error)
-        return found
+                results.append(error)
+        return results
 
     desk.ledger.change("loans", state="ok", last_success=clock.wall())
-    assert told() == ["1 read", "whole, and every channel is seen"]
+    assert run_checks() == ["1 read", "whole, and every channel is seen"]
     clock.advance(3600)
-    assert "loans (stopped)" in str(told()[1])
+    assert "loans (stopped)" in str(run_checks()[1])
     (context.keys.root / "collect" / "reader").chmod(0o644)
-    assert "reader" in str(told()[0])
+    assert "reader" in str(run_checks()[0])
 
 
 def test_an_expiry_is_a_day_that_is_still_read(context: Context) -> None:
-    made = ChatChannel.model_validate(
+    channel_ = ChatChannel.model_validate(
         {
             **dict.fromkeys(("address", "account", "legal_basis", "owner"), "t"),
             "name": "x",
@@ -532,18 +539,20 @@ def test_an_expiry_is_a_day_that_is_still_read(context: Context) -> None:
             "expires": "2026-01-02",
         }
     )
-    assert made.expires == date(2026, 1, 2)
-    assert datetime(2026, 1, 3, tzinfo=UTC).date() - made.expires == timedelta(days=1)
+    assert channel_.expires == date(2026, 1, 2)
+    assert datetime(2026, 1, 3, tzinfo=UTC).date() - channel_.expires == timedelta(days=1)
 
 
-def given(*postings: tuple[ChatMessage, PostedFile | None]) -> list[tuple[ChatMessage, ...]]:
+def collect_batches(
+    *postings: tuple[ChatMessage, PostedFile | None],
+) -> list[tuple[ChatMessage, ...]]:
     async def act() -> list[tuple[ChatMessage, ...]]:
         return [piece async for piece in pieces(postings)]
 
     return asyncio.run(act())
 
 
-def posted(fetch: Callable[[], Awaitable[bytes | None]], size: int = 0) -> PostedFile:
+def make_posting(fetch: Callable[[], Awaitable[bytes | None]], size: int = 0) -> PostedFile:
     return PostedFile("a.csv", size, fetch)
 
 
@@ -567,8 +576,8 @@ def test_no_file_keeps_the_messages_behind_it_from_being_read(
     fetch: Callable[[], Awaitable[bytes]], why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sessions, "FILE_SECONDS", 0.05)
-    [piece] = given((message(1), posted(fetch)), (message(2), None))
-    assert [(one.event, one.unread) for one in piece] == [("e1", (why,)), ("e2", ())]
+    [piece] = collect_batches((message(1), make_posting(fetch)), (message(2), None))
+    assert [(entry.event, entry.unread) for entry in piece] == [("e1", (why,)), ("e2", ())]
 
 
 def test_messages_with_files_are_given_before_the_silence_is_taken_for_death(
@@ -580,10 +589,10 @@ def test_messages_with_files_are_given_before_the_silence_is_taken_for_death(
     async def fetch() -> bytes:
         return b"x"
 
-    found = given(*((message(number), posted(fetch)) for number in range(3)))
-    assert [one.event for piece in found for one in piece] == ["e0", "e1", "e2"]
-    assert len(found) == 4  # a piece each, and the rest
-    assert given() == [()]
+    pieces = collect_batches(*((message(number), make_posting(fetch)) for number in range(3)))
+    assert [entry.event for piece in pieces for entry in piece] == ["e0", "e1", "e2"]
+    assert len(pieces) == 4  # a piece each, and the rest
+    assert collect_batches() == [()]
 
 
 def test_files_that_were_not_read_are_counted_and_said(desk: Desk) -> None:
@@ -597,8 +606,8 @@ def test_files_that_were_not_read_are_counted_and_said(desk: Desk) -> None:
     )
     assert desk.standing().unread == 2
     assert [
-        desk.metrics.files.labels(one)._value.get()
-        for one in ("read", "too_large", "failed", "cut")
+        desk.metrics.files.labels(outcome)._value.get()
+        for outcome in ("read", "too_large", "failed", "cut")
     ] == [1, 1, 1, 0]
 
 
@@ -611,4 +620,7 @@ def test_messages_that_no_record_can_hold_are_counted(desk: Desk) -> None:
     counted = [
         s for m in desk.metrics.refused.collect() for s in m.samples if s.name.endswith("_total")
     ]
-    assert {one.labels["reason"]: one.value for one in counted} == {"oversize": 1, "malformed": 2}
+    assert {sample.labels["reason"]: sample.value for sample in counted} == {
+        "oversize": 1,
+        "malformed": 2,
+    }

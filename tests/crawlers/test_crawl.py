@@ -25,9 +25,9 @@ from ullage.settings import Context
 Pastes = Callable[[int], dict[str, str]]
 
 
-def visited(said: str) -> dict[str, object]:
-    """The log line of the one visit."""
-    logged = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+def find_visit(log: str) -> dict[str, object]:
+    """Return the log line of the one visit."""
+    logged = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     (line,) = [line for line in logged if line["event"] == "visited"]
     return line
 
@@ -45,7 +45,7 @@ def listeners(pid: int) -> list[tuple[str, int]]:
     inodes = subprocess.run(
         ["ls", "-l", f"/proc/{pid}/fd"], capture_output=True, text=True, check=True
     ).stdout
-    found = []
+    ports = []
     for table, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
         for fields in map(str.split, Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]):
             if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
@@ -54,8 +54,8 @@ def listeners(pid: int) -> list[tuple[str, int]]:
                     int(address[i : i + 8], 16).to_bytes(4, "little")
                     for i in range(0, len(address), 8)
                 )
-                found.append((socket.inet_ntop(family, raw), int(port, 16)))
-    return found
+                ports.append((socket.inet_ntop(family, raw), int(port, 16)))
+    return ports
 
 
 def wait_for(process: subprocess.Popen[str], event: str) -> dict[str, object]:
@@ -71,24 +71,24 @@ def test_every_paste_is_captured_once_and_a_recrawl_brings_only_what_is_new(
 ) -> None:
     texts = pastes(12)
     station.site("paste", f"{server.url}/archive", more='category = "paste"')
-    assert visited(station.run("crawl", "--once"))["captures"] == 12
+    assert find_visit(station.run("crawl", "--once"))["captures"] == 12
     captures = station.captures()
     assert {capture.post_id: capture.body.decode() for capture in captures} == texts
-    one = next(capture for capture in captures if capture.post_id == "paste003")
-    assert (one.site, one.platform, one.category, one.kind) == (
+    truncated = next(capture for capture in captures if capture.post_id == "paste003")
+    assert (truncated.site, truncated.platform, truncated.category, truncated.kind) == (
         "paste",
         "raw_paste",
         "paste",
         "paste",
     )
-    assert (one.url, one.title, one.charset) == (
+    assert (truncated.url, truncated.title, truncated.charset) == (
         f"{server.url}/paste003",
         "title paste003",
         "utf-8",
     )
-    assert visited(station.run("crawl", "--once"))["captures"] == 0
+    assert find_visit(station.run("crawl", "--once"))["captures"] == 0
     pastes(14)
-    assert visited(station.run("crawl", "--once"))["captures"] == 2
+    assert find_visit(station.run("crawl", "--once"))["captures"] == 2
     assert {capture.post_id for capture in station.captures()} == {"paste012", "paste013"}
     assert server.agents == {"ullage (leak monitor; contact: security@example.com)"}
 
@@ -185,8 +185,8 @@ def test_two_processes_never_hold_one_site(
     station.site("paste", f"{server.url}/archive")
     with station.start("crawl", metrics="false") as first:
         wait_for(first, "visited")
-        said = station.run("crawl", "--once", exits=2)
-        assert f"site paste is being crawled by process {first.pid} already" in said
+        log = station.run("crawl", "--once", exits=2)
+        assert f"site paste is being crawled by process {first.pid} already" in log
         first.terminate()
         assert first.wait(timeout=60) == 0
     station.run("crawl", "--once")
@@ -211,10 +211,10 @@ def test_a_body_beyond_the_limit_is_cut_and_marked(
     server.pages["/raw/paste001"] = endless
     station.site("paste", f"{server.url}/archive")
     station.run("crawl", "--once", crawl__download_bytes="100000")
-    found = {
+    sizes = {
         capture.post_id: (len(capture.body), capture.truncated) for capture in station.captures()
     }
-    assert found == {
+    assert sizes == {
         "paste000": (100_000, True),
         "paste001": (100_000, True),
         "paste002": (len("text of paste 2 内容".encode()), False),
@@ -258,8 +258,8 @@ def test_redirects_go_five_hops_and_never_elsewhere(
     server.says("/raw/paste000", status=302, Location=location)
     server.says("/loop", status=302, Location="/loop")
     station.site("paste", f"{server.url}/archive")
-    said = station.run("crawl", "--once")
-    assert (visited(said)["captures"], server.asked.count("/loop")) == (0, hops)
+    log = station.run("crawl", "--once")
+    assert (find_visit(log)["captures"], server.asked.count("/loop")) == (0, hops)
     assert states(station)["done"] == 1
 
 
@@ -283,14 +283,14 @@ def test_a_private_address_is_not_asked_unless_the_file_allows_it(
 ) -> None:
     pastes(1)
     station.site("paste", f"{server.url}/archive", more="allow_private = false")
-    said = station.run("crawl", "--once", exits=1)
-    assert visited(said)["status"] == "failed"
-    assert "not read: paste" in said
+    log = station.run("crawl", "--once", exits=1)
+    assert find_visit(log)["status"] == "failed"
+    assert "not read: paste" in log
     assert server.asked == []
-    said = station.run("sites")
-    assert "nothing was collected yet" in said
-    assert "unreachable: address" in said
-    assert "allow_private = true" in said
+    log = station.run("sites")
+    assert "nothing was collected yet" in log
+    assert "unreachable: address" in log
+    assert "allow_private = true" in log
 
 
 def test_a_site_says_why_it_cannot_be_reached(station: Station, server: Answers) -> None:
@@ -319,9 +319,9 @@ def test_robots_are_obeyed_and_a_file_may_say_otherwise(
     assert {capture.post_id for capture in station.captures()} == {"paste001"}
     server.says("/robots.txt", status=503)
     station.site("strict", f"{server.url}/archive")
-    assert visited(station.run("crawl", "strict", "--once", exits=1))["pages"] == 0
+    assert find_visit(station.run("crawl", "strict", "--once", exits=1))["pages"] == 0
     station.site("strict", f"{server.url}/archive", more="robots = false")
-    assert visited(station.run("crawl", "strict", "--once"))["captures"] == 2
+    assert find_visit(station.run("crawl", "strict", "--once"))["captures"] == 2
 
 
 def test_a_site_that_asks_for_rest_gets_it(
@@ -330,7 +330,7 @@ def test_a_site_that_asks_for_rest_gets_it(
     pastes(4)
     server.says("/raw/paste001", status=429, Retry_After="7200")
     station.site("paste", f"{server.url}/archive")
-    assert visited(station.run("crawl", "--once", exits=1))["status"] == "failed"
+    assert find_visit(station.run("crawl", "--once", exits=1))["status"] == "failed"
     assert server.asked.count("/raw/paste002") == 0
     context = Context(station.data)
     frontier = Frontier(station.data, context.keys.read("frontier.key"), context.clock)
@@ -339,7 +339,7 @@ def test_a_site_that_asks_for_rest_gets_it(
 
 
 def row_of(station: Station, site: str = "paste") -> dict[str, object]:
-    """What `ullage sites --json` says of a site."""
+    """Return what `ullage sites --json` reports for a site."""
     return next(
         row
         for row in map(json.loads, station.run("sites", "--json").splitlines())
@@ -354,7 +354,7 @@ def test_a_page_that_fails_waits_alone_and_the_site_is_not_said_to_be_read_until
     texts = pastes(20)
     server.says("/raw/paste007", status=status, Retry_After="2")
     station.site("paste", f"{server.url}/archive")
-    assert visited(station.run("crawl", "--once"))["captures"] == 19
+    assert find_visit(station.run("crawl", "--once"))["captures"] == 19
     row = row_of(station)
     assert (row["state"], row["reason"], row["due"]) == ("incomplete", "waiting", 1)
     station.run("crawl", "--once")
@@ -440,7 +440,7 @@ def test_an_address_that_is_none_does_not_end_the_visit(
         headers,
     )
     station.site("paste", f"{server.url}/archive", more='[options]\nnext = "a.next"')
-    assert visited(station.run("crawl", "--once"))["captures"] == 2
+    assert find_visit(station.run("crawl", "--once"))["captures"] == 2
     assert states(station) == {"due": 0, "leased": 0, "done": 3, "parked": 0}
 
 
@@ -482,7 +482,12 @@ def test_no_more_pages_a_visit_than_the_file_says(
 ) -> None:
     pastes(10)
     station.site("paste", f"{server.url}/archive", more="max_pages = 4")
-    assert [visited(station.run("crawl", "--once"))["captures"] for _ in range(4)] == [3, 3, 3, 1]
+    assert [find_visit(station.run("crawl", "--once"))["captures"] for _ in range(4)] == [
+        3,
+        3,
+        3,
+        1,
+    ]
 
 
 def test_nothing_is_leased_while_match_is_too_far_behind(
@@ -491,10 +496,10 @@ def test_nothing_is_leased_while_match_is_too_far_behind(
     pastes(2)
     station.site("paste", f"{server.url}/archive")
     station.run("crawl", "--once")
-    asked = len(server.asked)
-    said = station.run("crawl", "--once", exits=1, bus__captures_hours="0.0000004")
-    assert '"event": "paused"' in said
-    assert len(server.asked) == asked
+    requests_before = len(server.asked)
+    log = station.run("crawl", "--once", exits=1, bus__captures_hours="0.0000004")
+    assert '"event": "paused"' in log
+    assert len(server.asked) == requests_before
 
 
 def test_nothing_of_a_page_is_in_the_log_or_on_disk(station: Station, server: Answers) -> None:
@@ -518,10 +523,10 @@ def test_nothing_of_a_page_is_in_the_log_or_on_disk(station: Station, server: An
     # no list: the platform fails on it
     server.says(f"/older/{secret}", b"\x00\x01\x02", Content_Type="application/octet-stream")
     station.site("paste", f"{server.url}/archive", more='[options]\nnext = "a.next"')
-    said = station.run("crawl", "--once", log_level="debug", crawl__download_seconds="2")
-    assert '"event": "page_failed"' in said
+    log = station.run("crawl", "--once", log_level="debug", crawl__download_seconds="2")
+    assert '"event": "page_failed"' in log
     assert len(station.captures()) == 1
-    assert secret not in said
+    assert secret not in log
     for path in station.data.rglob("*"):
         assert not path.is_file() or b"13800138000" not in path.read_bytes(), path
 
@@ -529,9 +534,9 @@ def test_nothing_of_a_page_is_in_the_log_or_on_disk(station: Station, server: An
 def test_mistakes_are_one_line_and_exit_2(station: Station, server: Answers) -> None:
     assert "no site absent in" in station.run("crawl", "absent", "--once", exits=2)
     station.site("paste", f"{server.url}/archive", platform="absent")
-    said = station.run("crawl", "--once", exits=2)
-    assert "platform 'absent' is none of" in said
-    assert "Traceback" not in said
+    log = station.run("crawl", "--once", exits=2)
+    assert "platform 'absent' is none of" in log
+    assert "Traceback" not in log
 
 
 def test_a_faulty_file_stops_nobody_else_and_is_told_of(
@@ -540,12 +545,12 @@ def test_a_faulty_file_stops_nobody_else_and_is_told_of(
     pastes(2)
     station.site("paste", f"{server.url}/archive")
     station.site("bad", f"{server.url}/archive", more="revisit_second = 5\nhost = []")
-    said = station.run("crawl", "--once", exits=2)
-    assert visited(said)["captures"] == 2
-    assert "not read" not in said
+    log = station.run("crawl", "--once", exits=2)
+    assert find_visit(log)["captures"] == 2
+    assert "not read" not in log
     for fault in ("revisit_second: did you mean revisit_seconds?", "host: did you mean hosts?"):
-        assert f"ullage: {station.data}/sites.d/bad.toml: {fault}" in said
-    assert visited(station.run("crawl", "paste", "--once"))["site"] == "paste", (
+        assert f"ullage: {station.data}/sites.d/bad.toml: {fault}" in log
+    assert find_visit(station.run("crawl", "paste", "--once"))["site"] == "paste", (
         "who is not asked for is not told of"
     )
     assert "bad.toml: revisit_second" in station.run("crawl", "bad", "--once", exits=2)
@@ -591,8 +596,8 @@ def test_a_site_that_is_gone_is_blamed_unless_the_probe_of_the_way_out_fails_too
         return json.loads(station.run("sites", "--json"))["state"]
 
     station.site("paste", "http://127.0.0.1:1/archive")
-    said = station.run("crawl", "--once", exits=1, crawl__egress_probe="127.0.0.1:2")
-    assert '"event": "egress_down"' in said
+    log = station.run("crawl", "--once", exits=1, crawl__egress_probe="127.0.0.1:2")
+    assert '"event": "egress_down"' in log
     assert state() is None
     station.run("crawl", "--once", exits=1)
     assert state() == "unreachable"
@@ -611,7 +616,7 @@ def test_an_address_that_is_no_end_is_cut_and_ends_nothing(
     )
     server.says("/raw/paste9", "text", **{"Content-Type": "text/plain"})
     station.site("paste", f"{server.url}/archive")
-    assert visited(station.run("crawl", "--once"))["captures"] == 3
+    assert find_visit(station.run("crawl", "--once"))["captures"] == 3
     (cut,) = [capture for capture in station.captures() if capture.post_id == "paste9"]
     assert cut.url.startswith(f"{server.url}/paste9?xxx")
     assert len(cut.url) == 8000
@@ -634,7 +639,7 @@ def test_a_long_address_is_asked_for_as_any_other_and_keeps_no_visit_waiting(
     server.says(long, '<a href="/paste9">older</a>')
     server.says("/raw/paste9", "text", **{"Content-Type": "text/plain"})
     station.site("paste", f"{server.url}/archive", more='[options]\nnext = "a.next"')
-    assert visited(station.run("crawl", "--once"))["captures"] == 3
+    assert find_visit(station.run("crawl", "--once"))["captures"] == 3
     assert states(station) == {"due": 0, "leased": 0, "done": 5, "parked": 0}
 
 
@@ -659,11 +664,11 @@ def test_pastes_that_are_counted_up_and_listed_nowhere_are_found(
         server.says(f"/raw/{number}", f"text {number}", **{"Content-Type": "text/plain"})
     options = '[options]\nraw = "/raw/{id}"\nfirst = 100\nahead = 3'
     station.site("paste", f"{server.url}/", platform="board", more=options)
-    found = visited(station.run("crawl", "--once"))
-    assert (found["captures"], found["status"]) == (3, "ok")
+    visit_ = find_visit(station.run("crawl", "--once"))
+    assert (visit_["captures"], visit_["status"]) == (3, "ok")
     assert sorted(capture.post_id for capture in station.captures()) == ["100", "101", "103"]
-    known = states(station)  # 102 is passed, if it was asked for after 103 came
-    assert (known["due"] + known["done"], known["parked"]) == (7, 0)
+    pages = states(station)  # 102 is passed, if it was asked for after 103 came
+    assert (pages["due"] + pages["done"], pages["parked"]) == (7, 0)
 
 
 MISSING = (
@@ -694,8 +699,8 @@ def test_pastes_that_are_counted_up_come_to_an_end_where_missing_ones_answer_200
         platform="board",
         more='[options]\nraw = "/raw/{id}"\nfirst = 100\nahead = 3',
     )
-    found = visited(station.run("crawl", "--once"))
-    assert (found["captures"], found["status"]) == (3, "ok")
+    visit_ = find_visit(station.run("crawl", "--once"))
+    assert (visit_["captures"], visit_["status"]) == (3, "ok")
     assert sorted(capture.post_id for capture in station.captures()) == ["100", "101", "103"]
     assert len(server.asked) < 12, (
         "the pastes, those ahead of them, two that are surely missing, robots.txt"
@@ -717,15 +722,15 @@ def test_lists_without_end_that_list_nothing_keep_no_post_from_being_read(
     server.says("/t/1", "<p id=p1><b>text</b></p>")
     lists = "\nlists = \"a[href*=calendar]\"\nlists_pattern = '/calendar/(?P<id>[0-9]+)'\n"
     station.site("paste", f"{server.url}/", platform="board", more=BOARD + lists)
-    found = visited(station.run("crawl", "--once"))
-    assert (found["captures"], found["status"], where(station)) == (1, "ok", ("ok", None))
+    visit_ = find_visit(station.run("crawl", "--once"))
+    assert (visit_["captures"], visit_["status"], read_state(station)) == (1, "ok", ("ok", None))
     assert len([path for path in server.asked if "calendar" in path]) < 20
     station.site(
         "paste", f"{server.url}/", platform="board", more=BOARD + 'next = "a[href*=calendar]"\n'
     )
-    asked = len(server.asked)
-    assert visited(station.run("crawl", "--once"))["status"] == "ok"
-    assert len(server.asked) - asked < 60, "behind an empty page of a list nothing comes"
+    requests_before = len(server.asked)
+    assert find_visit(station.run("crawl", "--once"))["status"] == "ok"
+    assert len(server.asked) - requests_before < 60, "behind an empty page of a list nothing comes"
 
 
 def test_a_list_that_is_larger_than_the_limit_or_empty_all_at_once_is_no_site_that_is_read(
@@ -734,18 +739,18 @@ def test_a_list_that_is_larger_than_the_limit_or_empty_all_at_once_is_no_site_th
     pastes(3)
     station.site("paste", f"{server.url}/archive")
     station.run("crawl", "--once")
-    assert where(station) == ("ok", None)
+    assert read_state(station) == ("ok", None)
     full = server.pages["/archive"]
     server.says("/archive", full[1] + b"<p>more</p>" * 40_000)
     for _ in range(2):
         station.run("crawl", "--once", crawl__download_bytes="100000")
-        assert where(station) == ("incomplete", "too_large")
+        assert read_state(station) == ("incomplete", "too_large")
     server.says("/archive", "<html><body></body></html>")
     station.run("crawl", "--once")
-    assert where(station) == ("layout_changed", "layout")
+    assert read_state(station) == ("layout_changed", "layout")
     server.pages["/archive"] = full
     station.run("crawl", "--once")
-    assert where(station) == ("ok", None)
+    assert read_state(station) == ("ok", None)
 
 
 BOARD = """
@@ -768,12 +773,12 @@ def test_known_software_without_threads_is_not_ok(station: Station, server: Answ
     )
     server.says("/", head + "".join(boards))
 
-    def told(row: str) -> tuple[str, str | None]:
+    def list_states(row: str) -> tuple[str, str | None]:
         for n in (2, 3):
             rows = "".join(row.format(n=f"{n}{k}") for k in range(5))
             server.says(f"/forumdisplay.php?f={n}", f"{head}<table>{rows}</table>")
         station.run("crawl", "--once")
-        return where(station)
+        return read_state(station)
 
     for n in (f"{board}{k}" for board in (2, 3) for k in range(5)):
         server.says(
@@ -782,11 +787,11 @@ def test_known_software_without_threads_is_not_ok(station: Station, server: Answ
             f" {n}</div></td></tr></table>",
         )
     station.site("paste", f"{server.url}/", platform="vbulletin3")
-    assert told('<tr><td><h4><a href="/{n}.html">A thread {n}</a></h4></td></tr>') == (
+    assert list_states('<tr><td><h4><a href="/{n}.html">A thread {n}</a></h4></td></tr>') == (
         "layout_changed",
         "empty",
     )
-    assert told(
+    assert list_states(
         '<tr><td id="td_threadtitle_{n}"><a id="thread_title_{n}" href="/{n}.html">A'
         " thread</a></td></tr>"
     ) == (
@@ -801,11 +806,11 @@ def test_thread_with_fewer_posts_than_counted_is_incomplete(
 ) -> None:
     """No option says where the count stands."""
 
-    def told(replies: int) -> tuple[str, str | None]:
-        said = f"{replies} replies"
+    def crawl_thread(replies: int) -> tuple[str, str | None]:
+        count_text = f"{replies} replies"
         rows = (
             f"<li><a href=/t/{n}>thread</a> <i>{replies * 31} hits</i>"
-            f" {said if by == 'row' else ''}</li>"
+            f" {count_text if by == 'row' else ''}</li>"
             for n in range(4)
         )
         server.says("/", "".join(rows))
@@ -813,7 +818,7 @@ def test_thread_with_fewer_posts_than_counted_is_incomplete(
             posts = "".join(
                 f"<p id=p{number}{post}><b>text {number}.{post}</b></p>" for post in range(5)
             )
-            server.says(f"/t/{number}", f"<h3>{said if by == 'thread' else ''}</h3>{posts}")
+            server.says(f"/t/{number}", f"<h3>{count_text if by == 'thread' else ''}</h3>{posts}")
         station.run("crawl", "--once")
         row = json.loads(station.run("sites", "--json"))
         return row["state"], row["reason"]
@@ -821,8 +826,8 @@ def test_thread_with_fewer_posts_than_counted_is_incomplete(
     station.site(
         "paste", f"{server.url}/", platform="board", more=BOARD.replace('counted = "i"\n', "")
     )
-    assert told(replies=4) == ("ok", None)
-    assert told(replies=9) == ("incomplete", "fewer")
+    assert crawl_thread(replies=4) == ("ok", None)
+    assert crawl_thread(replies=9) == ("incomplete", "fewer")
 
 
 def test_a_board_of_which_only_the_first_pages_are_read_is_incomplete_until_its_threads_are_whole(
@@ -843,15 +848,15 @@ def test_a_board_of_which_only_the_first_pages_are_read_is_incomplete_until_its_
         thread(number, 1, f'<a class=older href="/t/{number}?page=2">on</a>')
         thread(number, 2, "")
 
-    def told() -> tuple[str, str | None]:
+    def read_state() -> tuple[str, str | None]:
         row = json.loads(station.run("sites", "--json"))
         return row["state"], row["reason"]
 
     station.site("paste", f"{server.url}/", platform="board", more=BOARD)
-    assert visited(station.run("crawl", "--once"))["captures"] == 20
-    assert told() == ("incomplete", "fewer")
+    assert find_visit(station.run("crawl", "--once"))["captures"] == 20
+    assert read_state() == ("incomplete", "fewer")
     station.run("crawl", "--once")
-    assert told() == ("incomplete", "fewer")
+    assert read_state() == ("incomplete", "fewer")
     station.site("paste", f"{server.url}/", platform="board", more=BOARD + 'next = "a.older"\n')
     server.says(
         "/",
@@ -860,11 +865,11 @@ def test_a_board_of_which_only_the_first_pages_are_read_is_incomplete_until_its_
             for number in range(4)
         ),
     )
-    assert visited(station.run("crawl", "--once"))["captures"] == 20
-    assert told() == ("ok", None)
+    assert find_visit(station.run("crawl", "--once"))["captures"] == 20
+    assert read_state() == ("ok", None)
 
 
-def where(station: Station) -> tuple[str, str | None]:
+def read_state(station: Station) -> tuple[str, str | None]:
     row = json.loads(station.run("sites", "--json"))
     return row["state"], row["reason"]
 
@@ -877,10 +882,10 @@ def test_a_paste_site_whose_raw_address_moved_is_a_state_until_its_file_follows(
         del server.pages[f"/raw/{name}"]
         server.says(f"/plain/{name}", text, **{"Content-Type": "text/plain"})
     station.site("paste", f"{server.url}/archive")
-    assert visited(station.run("crawl", "--once"))["captures"] == 0
-    assert where(station) == ("layout_changed", "posts_gone")
+    assert find_visit(station.run("crawl", "--once"))["captures"] == 0
+    assert read_state(station) == ("layout_changed", "posts_gone")
     station.run("crawl", "--once")
-    assert where(station) == ("layout_changed", "posts_gone")
+    assert read_state(station) == ("layout_changed", "posts_gone")
     station.site(
         "paste",
         f"{server.url}/archive",
@@ -888,35 +893,36 @@ def test_a_paste_site_whose_raw_address_moved_is_a_state_until_its_file_follows(
     )
     station.run("crawl", "--once")
     station.run("crawl", "--once")
-    assert where(station) == ("ok", None)
+    assert read_state(station) == ("ok", None)
     assert sorted(capture.post_id for capture in station.captures()) == sorted(texts)
 
 
 def test_a_list_that_leads_to_hosts_which_its_file_does_not_name_is_a_state_until_it_does(
     station: Station, server: Answers
 ) -> None:
-    with serving("127.0.0.2") as other:
+    with serving("127.0.0.2") as elsewhere:
         links = "".join(
-            f"<li><a href={other.url}/t/{number}>thread</a> <i>0</i></li>" for number in range(5)
+            f"<li><a href={elsewhere.url}/t/{number}>thread</a> <i>0</i></li>"
+            for number in range(5)
         )
         server.says("/", links)
         for number in range(5):
-            other.says(f"/t/{number}", f"<p id=p{number}><b>text {number}</b></p>")
+            elsewhere.says(f"/t/{number}", f"<p id=p{number}><b>text {number}</b></p>")
         station.site("board", f"{server.url}/", platform="board", more=BOARD)
         for _ in range(2):
             station.run("crawl", "--once")
-            assert where(station) == ("unreachable", "posts_host")
-        assert other.asked == []
+            assert read_state(station) == ("unreachable", "posts_host")
+        assert elsewhere.asked == []
         assert "posts_host" in station.run("sites", "try", "board", exits=1)
         station.site(
             "board",
             f"{server.url}/",
             platform="board",
-            more=f'hosts = ["{other.url.split("//")[1]}"]' + BOARD,
+            more=f'hosts = ["{elsewhere.url.split("//")[1]}"]' + BOARD,
         )
         station.run("crawl", "--once")
         station.run("crawl", "--once")
-        assert where(station) == ("ok", None)
+        assert read_state(station) == ("ok", None)
     assert len(station.captures()) == 5
 
 
@@ -937,7 +943,7 @@ def test_a_search_that_says_that_it_is_cut_and_one_that_answers_guests_with_noth
         "feed",
         '[options]\npost = "items"\nid = "id"\nbody = "body"\nincomplete = "cut"',
     )
-    for told, state in (
+    for answer, state in (
         ((True, "1"), ("incomplete", "partial")),
         ((True, "1"), ("incomplete", "partial")),
         ((False, "1", "2"), ("ok", None)),
@@ -945,7 +951,7 @@ def test_a_search_that_says_that_it_is_cut_and_one_that_answers_guests_with_noth
         ((False,), ("layout_changed", "layout")),
         ((False, "3"), ("ok", None)),
     ):
-        answers(*told)
+        answers(*answer)
         station.run("crawl", "--once")
-        assert where(station) == state
+        assert read_state(station) == state
     assert len(station.captures()) == 3

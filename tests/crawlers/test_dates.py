@@ -100,5 +100,5 @@ def test_a_sites_zone_order_and_formats_count() -> None:
 @given(st.text(max_size=300))
 def test_no_text_breaks_it(text: str) -> None:
     for calendar in (DateFormats(), DateFormats(ZoneInfo("Asia/Shanghai"), "DMY")):
-        found = calendar.parse(text, NOW)
-        assert found is None or found.tzinfo is not None
+        moment = calendar.parse(text, NOW)
+        assert moment is None or moment.tzinfo is not None

@@ -10,11 +10,11 @@ def looks(egress: Egress, text: str, begin: float = 0.0, step: float = 10.0) -> 
     """Visits in order, as `a+ b- c-`: site and whether it answered; whether the way out was up
     after each.
     """
-    told = []
+    states = []
     for number, word in enumerate(text.split()):
         egress.note(word[:-1], word[-1] == "+", begin + number * step)
-        told.append(egress.up)
-    return told
+        states.append(egress.up)
+    return states
 
 
 def test_when_nearly_all_fail_at_once_it_is_the_way_out() -> None:
@@ -47,8 +47,8 @@ def test_fewer_than_three_sites_tell_nothing() -> None:
 
 def test_half_of_the_sites_are_looked_at_before_it_is_called_dark() -> None:
     egress = Egress(total=100)
-    told = looks(egress, " ".join(f"s{n}-" for n in range(60)))
-    assert told.index(False) == 49
+    states = looks(egress, " ".join(f"s{n}-" for n in range(60)))
+    assert states.index(False) == 49
 
 
 def test_it_is_back_when_two_sites_answer_and_not_when_a_neighbour_alone_does() -> None:

@@ -56,9 +56,9 @@ def test_form_reads_its_samples_and_refuses_its_near_misses(name: str) -> None:
 
 @pytest.mark.parametrize("name", FORMS)
 def test_sample_of_one_form_is_refused_by_all_others(name: str) -> None:
-    others = {*FORMS} - (ALIKE if name in ALIKE else {name})
-    for other, sample in itertools.product(sorted(others), load_form(name).sample):
-        assert parse_whole(load_form(other), sample, sample.body.encode()) == [], other
+    unlike = {*FORMS} - (ALIKE if name in ALIKE else {name})
+    for form, sample in itertools.product(sorted(unlike), load_form(name).sample):
+        assert parse_whole(load_form(form), sample, sample.body.encode()) == [], form
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -96,10 +96,10 @@ def test_export_without_a_message_is_an_error(station: Station, name: str) -> No
         (station.data / "empty").unlink()
         (station.data / "empty" / "cur").mkdir(parents=True)
         (station.data / "empty" / "new").mkdir()
-    said = station.run("ingest", str(station.data / "empty"), "--as", name, "--site", "x", exits=2)
-    assert f"empty: holds no message of the form {name}: " in said
-    assert "--as" in said
-    assert "accepted" not in said
+    log = station.run("ingest", str(station.data / "empty"), "--as", name, "--site", "x", exits=2)
+    assert f"empty: holds no message of the form {name}: " in log
+    assert "--as" in log
+    assert "accepted" not in log
 
 
 def test_file_of_an_export_that_cannot_be_read_costs_only_its_own_messages(
@@ -108,13 +108,13 @@ def test_file_of_an_export_that_cannot_be_read_costs_only_its_own_messages(
     folder, sample = station.data / "export" / "loans", load_form("slack").sample[0]
     for day in (1, 2, 3):
         write(folder, sample.body if day != 2 else sample.body[:-9], f"2026-09-0{day}.json")
-    said = station.run("ingest", str(folder.parent), "--as", "slack", "--site", "x", exits=2)
-    assert "2026-09-02.json: is no whole JSON: export it again" in said
+    log = station.run("ingest", str(folder.parent), "--as", "slack", "--site", "x", exits=2)
+    assert "2026-09-02.json: is no whole JSON: export it again" in log
     assert len(station.captures()) == 4
 
 
 def test_folder_is_read_in_the_order_of_its_numbers(tmp_path: Path) -> None:
-    sample = next(one for one in load_form("telegram").sample if one.file == "messages.html")
+    sample = next(part for part in load_form("telegram").sample if part.file == "messages.html")
     for number in ("", "2", "10"):
         write(
             tmp_path,
@@ -159,16 +159,16 @@ def test_message_that_cannot_be_read_is_a_refused_line(station: Station) -> None
         {"id": 1, "type": "message", "from": "a", "text": "x"},
         {"id": 2, "type": "message", "text": "y"},
     ]
-    told = {"name": "a", "messages": messages}
-    (station.data / "result.json").write_text(json.dumps(told))
+    export = {"name": "a", "messages": messages}
+    (station.data / "result.json").write_text(json.dumps(export))
     (station.data / "x.csv").write_text(f"author,text\na,x\nb,{'y' * 140_000}\nc\nd,z\n")
     assert "2 accepted, 0 refused" in station.run(
         "ingest", str(station.data / "result.json"), "--as", "telegram", "--site", "x"
     )
-    said = station.run("ingest", str(station.data / "x.csv"), "--as", "csv", "--site", "x", exits=1)
-    assert "line 2: text: missing" in said
-    assert "line 3: text: missing" in said
-    assert "2 accepted, 2 refused" in said
+    log = station.run("ingest", str(station.data / "x.csv"), "--as", "csv", "--site", "x", exits=1)
+    assert "line 2: text: missing" in log
+    assert "line 3: text: missing" in log
+    assert "2 accepted, 2 refused" in log
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ from ullage.errors import ConfigError
 
 def read(path: Path, form: str, channel: str = "") -> list[CaptureLine]:
     return [
-        CaptureLine.model_validate_json(json.dumps(said))
-        for said in read_export(path, form, "chat", channel)
+        CaptureLine.model_validate_json(json.dumps(item))
+        for item in read_export(path, form, "chat", channel)
     ]
 
 
@@ -79,16 +79,18 @@ def test_telegram_desktops_json_of_one_chat_and_of_all(tmp_path: Path) -> None:
 
 
 def letter(number: int) -> EmailMessage:
-    made = EmailMessage()
-    made["From"], made["Subject"], made["Message-ID"] = (
+    message = EmailMessage()
+    message["From"], message["Subject"], message["Message-ID"] = (
         "卖家 <seller@example.org>",
         f"内料 {number}",
         f"<{number}@example.org>",
     )
-    made["Date"], made["In-Reply-To"] = "Tue, 01 Sep 2026 12:00:00 +0800", "<0@example.org>"
-    made.set_content("手机 13800138000")
-    made.add_attachment("姓名,电话".encode(), maintype="text", subtype="csv", filename="样本.csv")
-    return made
+    message["Date"], message["In-Reply-To"] = "Tue, 01 Sep 2026 12:00:00 +0800", "<0@example.org>"
+    message.set_content("手机 13800138000")
+    message.add_attachment(
+        "姓名,电话".encode(), maintype="text", subtype="csv", filename="样本.csv"
+    )
+    return message
 
 
 def test_mail_as_maildir_mbox_and_one_message(tmp_path: Path) -> None:
@@ -98,11 +100,11 @@ def test_mail_as_maildir_mbox_and_one_message(tmp_path: Path) -> None:
     folder.close(), box.close()
     (tmp_path / "one.eml").write_bytes(bytes(letter(1)))
     for path, count in ((tmp_path / "dir", 2), (tmp_path / "box", 2), (tmp_path / "one.eml", 1)):
-        found = read(path, "mail")
-        assert sorted(line.title for line in found) == [
+        messages = read(path, "mail")
+        assert sorted(line.title for line in messages) == [
             f"内料 {number}" for number in range(1, count + 1)
         ]
-        line = next(one for one in found if one.title == "内料 1")
+        line = next(message for message in messages if message.title == "内料 1")
         assert (line.message_id, line.reply_to, line.text.strip()) == (
             "<1@example.org>",
             "<0@example.org>",
@@ -152,8 +154,8 @@ def test_the_command_takes_an_export_twice_as_the_same_messages(station: Station
         )
         assert "2 accepted, 0 refused" in station.run(*words)
     captures = station.captures()
-    assert (len(captures), len({one.post_id for one in captures})) == (4, 2)
-    assert {(one.site, one.kind, one.channel) for one in captures} == {
+    assert (len(captures), len({captured.post_id for captured in captures})) == (4, 2)
+    assert {(captured.site, captured.kind, captured.channel) for captured in captures} == {
         ("wechat", "message", "贷款资料群")
     }
     assert "cannot be read" in station.run(

@@ -56,14 +56,19 @@ class VisitOutcome:
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
     names = ("*.site.example", "*.site.onion")
-    made = {
+    certificates = {
         "good": make_certificates(*names),
         "over": make_certificates(*names, until=dt.timedelta(minutes=-1)),
         "other": make_certificates("other.example"),
         "stranger": make_certificates(*names),
     }
-    trusted = b"".join(one.authority for name, one in made.items() if name != "stranger")
-    pairs = {name: (one.certificate, one.key) for name, one in made.items()}
+    trusted = b"".join(
+        certificate.authority for name, certificate in certificates.items() if name != "stranger"
+    )
+    pairs = {
+        name: (certificate.certificate, certificate.key)
+        for name, certificate in certificates.items()
+    }
     return Tls(tmp_path_factory.mktemp("tls"), pairs, trusted)
 
 
@@ -80,7 +85,7 @@ def crawled(
     tls: Tls,
     warm: WarmProcess,
 ) -> VisitOutcome:
-    """All sites, visited twice by that way."""
+    """Return the result of visiting all sites twice over this transport."""
     way, data = request.param, tmp_path_factory.mktemp("data") / "data"
     list(setup.initialise(Context(data)))
     station, secure = Station(data, warm), way in (TLS, TUNNEL)
@@ -98,9 +103,9 @@ def crawled(
             scheme, kind = PROXIES[way]
             proxy = stack.enter_context(proxying(kind))
             proxy.names = {hosts[name]: (PUBLIC, port) for name, port in ports.items()}
-            given = f'address = "{scheme}://127.0.0.1:{proxy.port}"\nca = "{tls.bundle}"'
+            proxy_table = f'address = "{scheme}://127.0.0.1:{proxy.port}"\nca = "{tls.bundle}"'
             config = data / "ullage.toml"
-            config.write_text(f"{config.read_text()}\n[crawl.proxies.out]\n{given}\n")
+            config.write_text(f"{config.read_text()}\n[crawl.proxies.out]\n{proxy_table}\n")
         else:
             patch.setenv("SSL_CERT_FILE", str(tls.bundle))
         for name, fault in faults.items():
@@ -116,16 +121,16 @@ def crawled(
 
 
 def crawl(station: Station) -> Iterator[Any]:
-    """The four parts of `VisitOutcome`."""
+    """Return the four parts of `VisitOutcome`."""
     there = {path.stem for path in (station.data / "sites.d").glob("*.toml")}
     hanging = sorted(there & set(map(label, [*HANGING, *HEALTHY[1:]])))
     limits = {"crawl__download_bytes": str(LIMIT), "crawl__concurrency": "16", "log_level": "debug"}
-    said = ""
+    log = ""
     for _ in range(2):
         with station.start(
             "crawl", *hanging, "--once", crawl__download_seconds=DEADLINE, **limits
         ) as waiting:
-            said += station.run(
+            log += station.run(
                 "crawl",
                 *sorted(there - {*hanging}),
                 "--once",
@@ -133,13 +138,13 @@ def crawl(station: Station) -> Iterator[Any]:
                 crawl__download_seconds="60",
                 **limits,
             )
-            said += "".join(waiting.communicate())
+            log += "".join(waiting.communicate())
     yield {row["site"]: row for row in map(json.loads, station.run("sites", "--json").splitlines())}
     captures: dict[str, dict[str, Capture]] = {}
     for capture in station.captures():
         captures.setdefault(capture.site, {})[capture.post_id] = capture
     yield captures
-    yield said
+    yield log
     context = Context(station.data)
     with contextlib.closing(open_frontier(context)) as frontier:
         now = context.clock.wall()
@@ -153,11 +158,11 @@ def test_a_fault_is_said_and_costs_nobody_else(crawled: VisitOutcome, name: str)
         pytest.skip("of TLS, and this way has none")
     row = crawled.rows[site]
     assert (row["state"], row["reason"]) == (fault.state, fault.reason)
-    found = crawled.captures.get(site, {})
-    assert {number: capture.body for number, capture in found.items()} == {
+    captures = crawled.captures.get(site, {})
+    assert {number: capture.body for number, capture in captures.items()} == {
         number: TEXT if body is None else body for number, body in fault.read.items()
     }
-    assert {number for number, capture in found.items() if capture.truncated} == (
+    assert {number for number, capture in captures.items() if capture.truncated} == (
         {"bad0"} if fault.cut else set()
     )
     assert row["due"] + row["parked"] == fault.left, "what was not read is read later"

@@ -51,7 +51,7 @@ def crawl(station: Station) -> dict[str, dict[str, object]]:
 
 
 def text(capture: Capture) -> str:
-    """A forum post's text, without the markup that the program put around it."""
+    """Return a forum post's text, without the markup that the program put around it."""
     return html.unescape(
         capture.body.decode(capture.charset or "utf-8").removeprefix("<p>").removesuffix("</p>")
     )
@@ -77,8 +77,11 @@ def test_what_was_posted_is_captured_once_and_a_recrawl_brings_only_what_is_new(
     station.site("pastes", world.pastes, "bepasty", "concurrency = 8")
     station.site("board", f"{world.board}/", "spirit", 'concurrency = 8\ncategory = "forum"')
 
-    seen = crawl(station)
-    assert (seen["pastes"]["captures"], seen["board"]["captures"]) == (len(pasted), len(expected))
+    visits = crawl(station)
+    assert (visits["pastes"]["captures"], visits["board"]["captures"]) == (
+        len(pasted),
+        len(expected),
+    )
     captures = station.captures()
     pastes = {capture.post_id: capture for capture in captures if capture.site == "pastes"}
     posts = [capture for capture in captures if capture.site == "board"]
@@ -111,9 +114,9 @@ def test_both_lists_of_bepasty_show_the_same(world: World, station: Station) -> 
     station.site("json", f"{world.pastes}/", "bepasty")
     station.site("html", f"{world.pastes}/+list", "bepasty")
     crawl(station)
-    seen: dict[str, set[tuple[object, ...]]] = {"json": set(), "html": set()}
+    shown: dict[str, set[tuple[object, ...]]] = {"json": set(), "html": set()}
     for capture in station.captures():
-        seen[capture.site].add(
+        shown[capture.site].add(
             (capture.post_id, capture.url, capture.title, capture.body, capture.published_at)
         )
-    assert seen["json"] == seen["html"] != set()
+    assert shown["json"] == shown["html"] != set()

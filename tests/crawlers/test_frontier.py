@@ -161,14 +161,16 @@ def test_older_list_pages_are_read_on_only_behind_news(
 
 def test_lists_that_lead_in_a_circle_end(frontier: Frontier, clock: HeldClock) -> None:
     began = frontier.begin_visit(SITE, [LIST])
-    other = PageAddress("http://board.example/other", "list", series="s", number=2)
+    second_list = PageAddress("http://board.example/other", "list", series="s", number=2)
     read = 0
     while leased := frontier.lease(SITE):
         read += 1
         assert read < 10
         frontier.finish(
             leased,
-            PageContent(pages=(item(read), LIST, other) if leased.page.role == "list" else ()),
+            PageContent(
+                pages=(item(read), LIST, second_list) if leased.page.role == "list" else ()
+            ),
             began,
         )
     assert frontier.counts(SITE)["due"] == 0
@@ -336,10 +338,10 @@ def test_another_key_is_refused_not_taken_for_an_empty_frontier(
     frontier: Frontier, tmp_path: Path, clock: HeldClock
 ) -> None:
     frontier.begin_visit(SITE, [LIST])
-    other = Frontier(tmp_path, bytes(32), clock.as_clock())
+    second_frontier = Frontier(tmp_path, bytes(32), clock.as_clock())
     with pytest.raises(CorruptError, match=r"frontier\.key"):
-        other.lease(SITE)
-    other.close()
+        second_frontier.lease(SITE)
+    second_frontier.close()
 
 
 def test_a_damaged_file_is_refused(tmp_path: Path, clock: HeldClock) -> None:

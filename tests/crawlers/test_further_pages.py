@@ -97,19 +97,19 @@ def lacking(
     `written`.
     """
     if role == "list":
-        held = "".join(
+        rows = "".join(
             f'<li class="row"><a class="t" href="/t/{n}">A title of {n}</a> {text}</li>'
             for n, text in enumerate(written, 40)
         )
-        page, held = PageAddress(f"{HOST}/list", "list"), f"<ul>{held}</ul>"
+        page, rows = PageAddress(f"{HOST}/list", "list"), f"<ul>{rows}</ul>"
     else:
-        held = "".join(
+        rows = "".join(
             f'<div class="post" id="x{n}">li <div class="text">a text of {n} {text}</div></div>'
             for n, text in enumerate(written)
         )
         page = PageAddress(f"{HOST}/t/7", "thread", series=f"{HOST}/t/7", facts={"id": "7"})
     site = make_site(platform="board", options={**OPTIONS, **options})
-    body = f"<html><body>{held}{''.join(marks)}</body></html>"
+    body = f"<html><body>{rows}{''.join(marks)}</body></html>"
     return platform_of(site).parse(page, response(page.url, body), site).lacking
 
 
@@ -176,10 +176,10 @@ def comment_page(number: int, *, newest_first: bool) -> str:
     """Return a page of comments as WordPress writes it; the page at the article's own address is
     the newest or the oldest.
     """
-    own = COMMENTS if newest_first else 1
+    first_page = COMMENTS if newest_first else 1
 
     def link(to: int, name: str) -> str:
-        where = "" if to == own else f"comment-page-{to}/"
+        where = "" if to == first_page else f"comment-page-{to}/"
         return (
             f'<div class="nav-{name}"><a href="{HOST}/2026/11/a/{where}#comments">{name}</a></div>'
             if 0 < to <= COMMENTS
@@ -209,9 +209,9 @@ def test_pages_of_comments_are_read_from_either_end(newest_first: bool) -> None:
     site, first = make_site(platform="wordpress"), f"{HOST}/2026/11/a/"
     pages, read = [PageAddress(first, "thread", series=first, facts={"id": "7"})], set[str]()
     for page in pages:
-        rest = page.url.partition("#")[0].removeprefix(first).strip("/")
+        suffix = page.url.partition("#")[0].removeprefix(first).strip("/")
         number = (
-            int(rest.removeprefix("comment-page-")) if rest else COMMENTS if newest_first else 1
+            int(suffix.removeprefix("comment-page-")) if suffix else COMMENTS if newest_first else 1
         )
         parsed = platform_of(site).parse(
             page, response(page.url, comment_page(number, newest_first=newest_first)), site

@@ -14,7 +14,7 @@ from crawlers.trial import checks, guess
 from crawlers.trial.look import SiteSurvey
 from crawlers.trial.proposal import mends
 from tests.crawlers.test_completeness import HOLDER, HOST, board
-from tests.crawlers.test_trial import StaticSite, looked, said
+from tests.crawlers.test_trial import StaticSite, parts_of, survey
 
 VALUE = "13800138000"
 PLACES = {
@@ -36,33 +36,33 @@ def raise_fault(*_: object, **__: object) -> guess.Options:
 
 
 def look_at(site: StaticSite) -> SiteSurvey:
-    return looked(site, start=f"{HOST}/")
+    return survey(site, start=f"{HOST}/")
 
 
-def whole_board() -> StaticSite:
+def make_board() -> StaticSite:
     return board(HOLDER.replace("<p>", '<p class="first">'))
 
 
 def test_a_board_without_a_fault_is_read() -> None:
-    assert (look_at(whole_board()).doubts, look_at(whole_board()).faults) == ((), [])
+    assert (look_at(make_board()).doubts, look_at(make_board()).faults) == ((), [])
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_fault_in_a_guess_is_named(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     owner, name = PLACES[place]
     monkeypatch.setattr(owner, name, raise_fault)
-    found = look_at(whole_board())
-    report = said(found)
-    assert not found.posts or found.doubts
+    survey = look_at(make_board())
+    report = parts_of(survey)
+    assert not survey.posts or survey.doubts
     assert report["guess"][0] == "FAULT"
     assert NAMED.fullmatch(report["guess"][1])
     assert "none that is known" not in report["software"][1]
     assert VALUE not in str(report)
-    assert [mend.why for mend in mends(found, Presets())][-1].endswith("report what stands above")
+    assert [mend.why for mend in mends(survey, Presets())][-1].endswith("report what stands above")
 
 
 def test_a_fault_in_one_guess_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    site, of_threads = whole_board(), guess.of_threads
+    site, of_threads = make_board(), guess.of_threads
     news = "".join(
         f'<dd><a class="n" href="/news/{n}/">News of the day, with a long title of {n}</a></dd>'
         for n in range(6)
@@ -77,6 +77,6 @@ def test_a_fault_in_one_guess_leaves_the_others(monkeypatch: pytest.MonkeyPatch)
         return raise_fault() if "/news/" in responses[0].url else of_threads(responses, pattern)
 
     monkeypatch.setattr(guess, "of_threads", fail_on_news)
-    found = look_at(StaticSite({**site.pages, **pages, f"{HOST}/": front}))
-    assert (found.doubts, len(found.posts)) == ((), 4)
-    assert said(found)["guess"][0] == "WARN"
+    survey = look_at(StaticSite({**site.pages, **pages, f"{HOST}/": front}))
+    assert (survey.doubts, len(survey.posts)) == ((), 4)
+    assert parts_of(survey)["guess"][0] == "WARN"

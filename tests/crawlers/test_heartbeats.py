@@ -59,8 +59,8 @@ class HeartbeatSender:
     context: Context
     registry: CollectorRegistry
 
-    def sent(self) -> list[Heartbeat]:
-        opener, found = keys.opener(self.context.keys), []
+    def list_sent(self) -> list[Heartbeat]:
+        opener, heartbeats = keys.opener(self.context.keys), []
         for record in self.bus.records:
             key_id = record.headers["key_id"]
             signed = opener.open(
@@ -70,10 +70,10 @@ class HeartbeatSender:
                 schema=HEARTBEAT_SCHEMA,
                 key_id=key_id,
             )
-            plain, known = keys.verifier(self.context.keys, CAPTURES).disclose(signed, PURPOSE)
-            assert known
-            found.append(Heartbeat.decode(plain, record.headers["schema"]))
-        return found
+            plain, is_trusted = keys.verifier(self.context.keys, CAPTURES).disclose(signed, PURPOSE)
+            assert is_trusted
+            heartbeats.append(Heartbeat.decode(plain, record.headers["schema"]))
+        return heartbeats
 
 
 @pytest.fixture
@@ -102,10 +102,15 @@ def test_one_goes_out_an_interval_however_often_it_is_asked_for(
         turn(sending, [WATCHED])
         waits.append(sending.beats.wait())
         clock.advance(20)
-    assert [beat.inserted_at.timestamp() - NOON for beat in sending.sent()] == [0, 60, 120, 180]
+    assert [beat.inserted_at.timestamp() - NOON for beat in sending.list_sent()] == [
+        0,
+        60,
+        120,
+        180,
+    ]
     assert waits[:4] == [60, 40, 20, 60]
     assert sending.beats.site_states.frontier.history.beats(0, clock.wall()) == 4
-    assert len({beat.id for beat in sending.sent()}) == 4
+    assert len({beat.id for beat in sending.list_sent()}) == 4
 
 
 def test_none_goes_out_where_none_is_wanted(sending: HeartbeatSender) -> None:
@@ -129,16 +134,16 @@ def test_it_is_sealed_and_says_where_it_comes_from_inside_alone(sending: Heartbe
             schema=HEARTBEAT_SCHEMA,
             key_id=record.headers["key_id"],
         )
-    assert sending.sent()[0].origin == "north"
+    assert sending.list_sent()[0].origin == "north"
 
 
 def test_it_carries_what_is_known_of_the_sites_and_crawls_counters_without_them(
     sending: HeartbeatSender, clock: HeldClock
 ) -> None:
-    seen = Evidence()
-    seen.note("blocked", head=True)
+    evidence = Evidence()
+    evidence.note("blocked", head=True)
     for site in (WATCHED, OTHER):
-        sending.beats.site_states.settle(site, seen, UNKNOWN)
+        sending.beats.site_states.settle(site, evidence, UNKNOWN)
     metrics = sending.beats.metrics
     metrics.watch([WATCHED, OTHER])
     for name, count in (("board", 3), ("other", 4)):
@@ -146,7 +151,7 @@ def test_it_carries_what_is_known_of_the_sites_and_crawls_counters_without_them(
     metrics.pages.labels("blocked").inc()
     metrics.bytes.inc(70)
     turn(sending, [WATCHED, OTHER])
-    (beat,) = sending.sent()
+    (beat,) = sending.list_sent()
     assert [(r.site, r.state, r.since) for r in beat.coverage.watched] == [
         ("board", "blocked", NOON)
     ]
@@ -167,13 +172,13 @@ def test_while_the_bus_is_down_one_is_left_out_and_the_next_comes_in_time(
     sending.bus.down = False
     clock.advance(60)
     turn(sending, [WATCHED])
-    assert [beat.inserted_at.timestamp() for beat in sending.sent()] == [NOON + 60]
+    assert [beat.inserted_at.timestamp() for beat in sending.list_sent()] == [NOON + 60]
 
 
 def test_this_process_shows_what_it_sends(sending: HeartbeatSender) -> None:
-    seen = Evidence()
-    seen.note("ok", head=True)
-    sending.beats.site_states.settle(WATCHED, seen, UNKNOWN)
+    evidence = Evidence()
+    evidence.note("ok", head=True)
+    sending.beats.site_states.settle(WATCHED, evidence, UNKNOWN)
     sending.beats.show([WATCHED, OTHER])
     labels = {"site": "board", "state": "ok"}
     assert sending.registry.get_sample_value("ullage_crawl_site_state", labels) == 1
@@ -193,14 +198,18 @@ def test_it_tells_what_was_seen_of_each_site_and_what_is_not_watched(
     beats.hours.files({"board", "other", "old", "broken"})
     frontier = beats.site_states.frontier
     for site, word in ((WATCHED, "ok"), (OTHER, "blocked")):
-        seen = Evidence()
-        seen.note(word, head=True)
-        beats.site_states.settle(site, seen, UNKNOWN)
+        evidence = Evidence()
+        evidence.note(word, head=True)
+        beats.site_states.settle(site, evidence, UNKNOWN)
         frontier.end_visit(site.name, clock.wall() + site.revisit_seconds, word == "ok")
     frontier.history.note_posts("board", [post(1), post(2)], known=True)
     turn(sending, [WATCHED, OTHER])
-    (told,) = sending.sent()
-    now = {hour.site: hour for hour in told.hours if hour.hour == int(clock.wall() // HOUR_SECONDS)}
+    (heartbeat,) = sending.list_sent()
+    now = {
+        hour.site: hour
+        for hour in heartbeat.hours
+        if hour.hour == int(clock.wall() // HOUR_SECONDS)
+    }
     slot = to_slot(clock.wall()) % SLOTS
     assert {site: hour.slots[slot] for site, hour in now.items()} == {
         "board": "o",
@@ -208,12 +217,12 @@ def test_it_tells_what_was_seen_of_each_site_and_what_is_not_watched(
         "old": "d",
         "broken": "f",
     }
-    assert (now["board"].posts, now["board"].revisit, told.gone) == (2, 300, ("removed",))
+    assert (now["board"].posts, now["board"].revisit, heartbeat.gone) == (2, 300, ("removed",))
     clock.advance(1000)
     turn(sending, [WATCHED, OTHER])
-    late = {hour.site: hour for hour in sending.sent()[1].hours}["board"]
+    late = {hour.site: hour for hour in sending.list_sent()[1].hours}["board"]
     assert late.slots[to_slot(clock.wall()) % SLOTS] == "p", "nobody visited it any more"
-    assert sending.sent()[1].gone == ()
+    assert sending.list_sent()[1].gone == ()
 
 
 def test_while_the_bus_is_down_nothing_is_seen_nor_said_to_have_been(
@@ -225,8 +234,8 @@ def test_while_the_bus_is_down_nothing_is_seen_nor_said_to_have_been(
         clock.advance(60)
     sending.bus.down = False
     turn(sending, [WATCHED])
-    (told,) = sending.sent()
-    assert {sum(letter != "." for letter in hour.slots) for hour in told.hours} == {1}
+    (heartbeat,) = sending.list_sent()
+    assert {sum(letter != "." for letter in hour.slots) for hour in heartbeat.hours} == {1}
 
 
 def test_posts_live_as_long_as_a_list_of_one_page_holds_a_busy_hours_posts(

@@ -28,7 +28,7 @@ def silent(_: BaseHTTPRequestHandler, released: threading.Event) -> None:
 
 
 def dripping(handler: BaseHTTPRequestHandler, released: threading.Event) -> None:
-    """A header that goes on for ever, a byte at a time."""
+    """Send a header that never ends, one byte at a time."""
     handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
     while not released.wait(0.2):
         handler.wfile.write(b"a")
@@ -117,18 +117,18 @@ def test_kill_9_at_any_moment_loses_nothing(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     kills, pages = 50, 2000
-    texts, rng, asked = pastes(pages), random.Random(SEED), RequestLog()
-    server.asked = asked
+    texts, rng, requests = pastes(pages), random.Random(SEED), RequestLog()
+    server.asked = requests
     station.site(
         "paste",
         f"{server.url}/archive",
         more="concurrency = 4\nrevisit_seconds = 1\nmax_pages = 100000",
     )
     for _ in range(kills):
-        asked.reached.clear()
-        asked.mark = len(asked) + rng.randint(1, max(2, 2 * pages // (3 * kills)))
+        requests.reached.clear()
+        requests.mark = len(requests) + rng.randint(1, max(2, 2 * pages // (3 * kills)))
         with station.start("crawl", metrics="false") as process:
-            assert asked.reached.wait(120)
+            assert requests.reached.wait(120)
             process.kill()
     station.run("crawl", "--once")
     captured = [capture.post_id for capture in station.captures()]

@@ -20,8 +20,8 @@ REACH = 120.0
 
 
 def slots(hours: HoursSeen, site: str = "board") -> dict[int, str]:
-    told, _ = hours.told(100)
-    return {hour - HOUR: said for name, hour, said in told if name == site}
+    reported, _ = hours.told(100)
+    return {hour - HOUR: statuses for name, hour, statuses in reported if name == site}
 
 
 def test_a_slot_is_told_as_it_was_seen_best() -> None:
@@ -49,7 +49,7 @@ def test_a_clock_that_jumps_makes_nothing_seen() -> None:
         hours = HoursSeen()
         hours.note(START + 1800, 0.0, {"board": "o"}, REACH)
         hours.note(START + 1860 + jump, 60.0, {"board": "o"}, REACH)
-        assert {hour: said.count("o") for hour, said in slots(hours).items()} == {
+        assert {hour: statuses.count("o") for hour, statuses in slots(hours).items()} == {
             int(jump // HOUR_SECONDS): 1
         }
 
@@ -64,14 +64,14 @@ def test_what_the_bus_did_not_take_is_not_said_later() -> None:
 
 def test_of_many_sites_those_go_first_that_wait_longest_and_none_is_left_out() -> None:
     hours, sites = HoursSeen(), [f"site-{n}" for n in range(10)]
-    seen = dict.fromkeys(sites, 0)
+    counts = dict.fromkeys(sites, 0)
     for minute in range(1, 11):
         hours.note(START + minute * 60 + 300, minute * 60.0, dict.fromkeys(sites, "o"), REACH)
-        told, gone = hours.told(4)
-        for site, _, _ in told:
-            seen[site] += 1
-        hours.sent(told, gone)
-    assert min(seen.values()) >= 3, (
+        reported, gone = hours.told(4)
+        for site, _, _ in reported:
+            counts[site] += 1
+        hours.sent(reported, gone)
+    assert min(counts.values()) >= 3, (
         "every site within as many heartbeats as it takes to tell of all"
     )
 

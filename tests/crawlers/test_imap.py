@@ -18,7 +18,7 @@ SECRET = ["127.0.0.1:1143", "reader", "password", "plain"]
 
 
 def channel(**more: object) -> ChatChannel:
-    known = {
+    fields = {
         "service": "imap",
         "address": "INBOX",
         "account": "reader",
@@ -26,15 +26,15 @@ def channel(**more: object) -> ChatChannel:
         "legal_basis": "t",
         "owner": "t",
     }
-    return ChatChannel.model_validate({"name": "box", **known, "expires": "2099-01-01", **more})
+    return ChatChannel.model_validate({"name": "box", **fields, "expires": "2099-01-01", **more})
 
 
 def mail(text: str, **heads: str) -> bytes:
-    made = EmailMessage()
+    message = EmailMessage()
     for name, value in heads.items():
-        made[name.replace("_", "-")] = value
-    made.set_content(text)
-    return made.as_bytes()
+        message[name.replace("_", "-")] = value
+    message.set_content(text)
+    return message.as_bytes()
 
 
 class Box:
@@ -66,20 +66,20 @@ class Ledger(dict):
         return self.get(name, "")
 
 
-def run(box: Box, ledger: Ledger, one: ChatChannel | None = None) -> list[DeliveryBatch]:
-    """The batches of one look."""
+def run(box: Box, ledger: Ledger, channel_: ChatChannel | None = None) -> list[DeliveryBatch]:
+    """Return the batches of one session."""
 
     async def act() -> list[DeliveryBatch]:
-        session = ImapSession(SECRET, "reader", {"box": one or channel()}, ledger)
+        session = ImapSession(SECRET, "reader", {"box": channel_ or channel()}, ledger)
         session._box = box
-        found = []
+        batches = []
         async for batch in session.batches():
-            found.append(batch)
+            batches.append(batch)
             if batch.cursor:
                 ledger.update([batch.cursor])
             if batch.answered or batch.blind:
                 break
-        return found
+        return batches
 
     return asyncio.run(act())
 
@@ -100,9 +100,9 @@ def test_a_first_reading_takes_the_last_mails_and_the_next_what_is_new() -> None
     ]
     assert ledger == {"imap:box": "7:20"}
     box.put(PAGE + 10)
-    found = run(box, ledger)
-    assert texts(found) == [f"text {number}" for number in range(21, 31 + PAGE)]
-    assert (gaps(found), ledger) == ([], {"imap:box": f"7:{30 + PAGE}"})
+    batches = run(box, ledger)
+    assert texts(batches) == [f"text {number}" for number in range(21, 31 + PAGE)]
+    assert (gaps(batches), ledger) == ([], {"imap:box": f"7:{30 + PAGE}"})
     assert texts(run(box, ledger)) == []
 
 
@@ -122,8 +122,8 @@ def test_what_was_deleted_unread_is_told_as_lost(moment: str) -> None:
         del box.mails[4]
     else:
         box.vanishing = {4}
-    found = run(box, ledger)
-    assert (texts(found), gaps(found)) == (["text 3", "text 5"], ["lost"])
+    batches = run(box, ledger)
+    assert (texts(batches), gaps(batches)) == (["text 3", "text 5"], ["lost"])
     assert ledger == {"imap:box": "7:5"}
     assert gaps(run(box, ledger)) == [], "it is said once"
 
@@ -131,23 +131,23 @@ def test_what_was_deleted_unread_is_told_as_lost(moment: str) -> None:
 def test_a_mail_that_no_line_can_hold_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     box = Box()
     box.put(3)
-    known = mail_export.read_mail
+    read_mail = mail_export.read_mail
 
-    def too_much(content: bytes, folder: str) -> dict[str, object]:
-        said = known(content, folder)
-        return {**said, "author": "x" * 9000} if "text 2" in str(said["text"]) else said
+    def read_oversized(content: bytes, folder: str) -> dict[str, object]:
+        message = read_mail(content, folder)
+        return {**message, "author": "x" * 9000} if "text 2" in str(message["text"]) else message
 
-    monkeypatch.setattr(imap, "read_mail", too_much)
-    found = run(box, Ledger())
-    assert texts(found) == ["text 1", "text 3"]
-    assert sum(batch.refused for batch in found) == 1
+    monkeypatch.setattr(imap, "read_mail", read_oversized)
+    batches = run(box, Ledger())
+    assert texts(batches) == ["text 1", "text 3"]
+    assert sum(batch.refused for batch in batches) == 1
 
 
 def test_a_mailbox_that_was_made_anew_is_read_again() -> None:
     box, ledger = Box(), Ledger({"imap:box": "6:900"})
     box.put(3)
-    found = run(box, ledger)
-    assert (texts(found), gaps(found), ledger) == (
+    batches = run(box, ledger)
+    assert (texts(batches), gaps(batches), ledger) == (
         ["text 1", "text 2", "text 3"],
         ["seen", "filled"],
         {"imap:box": "7:3"},
@@ -216,14 +216,14 @@ def test_the_answer_of_a_server_names_its_messages_before_or_behind_their_text(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     box = imap._Box("127.0.0.1", 1, "u", "p", plain=True)
-    told = [
+    responses = [
         (b"1 (UID 5 BODY[]<0> {2}", b"a\n"),
         b")",
         (b"2 (BODY[]<0> {2}", b"b\n"),
         b" UID 6)",
         b"3 (FLAGS ())",
     ]
-    box._client = type("Client", (), {"uid": lambda *_: ("OK", told)})()
+    box._client = type("Client", (), {"uid": lambda *_: ("OK", responses)})()
     assert box.fetch([5, 6]) == [(5, b"a\n"), (6, b"b\n")]
 
 

@@ -113,10 +113,10 @@ def test_a_bad_line_is_reported_by_number_and_the_others_go_on(
     complaint: str,
 ) -> None:
     assert take(context, feed(row(1), b"", bad, row(2))) == (2, 1)
-    said = capsys.readouterr().err
-    assert said.startswith("line 3: ")
-    assert complaint in said
-    assert SECRET not in said
+    errors = capsys.readouterr().err
+    assert errors.startswith("line 3: ")
+    assert complaint in errors
+    assert SECRET not in errors
     assert len(station.captures()) == 2
 
 
@@ -124,7 +124,7 @@ def test_a_message_says_where_it_stands_and_what_became_of_it(
     context: Context, station: Station
 ) -> None:
     station.feed("chat", 'category = "chat"')
-    said = {
+    line = {
         "channel": "-100123",
         "thread": 7,
         "message_id": 42,
@@ -137,7 +137,7 @@ def test_a_message_says_where_it_stands_and_what_became_of_it(
         "media_type": "text/csv",
         "data": base64.b64encode("姓名,电话".encode()).decode(),
     }
-    take(context, feed(row(**said, edited=True, attachments=["照片.jpg", file])))
+    take(context, feed(row(**line, edited=True, attachments=["照片.jpg", file])))
     message, attachment = station.captures()
     assert (message.kind, message.channel, message.thread, message.message_id) == (
         "message",
@@ -167,14 +167,14 @@ def test_a_message_says_where_it_stands_and_what_became_of_it(
 def test_a_message_is_known_by_site_channel_and_id_whatever_it_says(
     context: Context, station: Station
 ) -> None:
-    one = {"channel": "a", "message_id": "1"}
+    line = {"channel": "a", "message_id": "1"}
     rows = [
-        row(**one),
-        row(2, text="edited", **one),
-        row(**{**one, "channel": "b"}),
-        row(**{**one, "message_id": "2"}),
+        row(**line),
+        row(2, text="edited", **line),
+        row(**{**line, "channel": "b"}),
+        row(**{**line, "message_id": "2"}),
     ]
-    rows += [row(site="elsewhere", **one), row(channel="a")]
+    rows += [row(site="elsewhere", **line), row(channel="a")]
     take(context, feed(*rows))
     names = [capture.post_id for capture in station.captures()]
     assert names[0] == names[1]
@@ -222,9 +222,9 @@ def test_a_line_on_standard_input_is_durable_while_the_pipe_stays_open(station: 
         for number in (1, 2):
             process.stdin.write(feed(row(number)).getvalue() + b'{"site": "half of a li')
             process.stdin.flush()
-            while not (found := station.captures()):
+            while not (captures := station.captures()):
                 time.sleep(0.05)
-            assert [capture.body.decode() for capture in found] == [f"text {number} 内容"]
+            assert [capture.body.decode() for capture in captures] == [f"text {number} 内容"]
             process.stdin.write(b'ne"}\n')
         process.stdin.close()
         assert process.wait(60) == 1  # the half lines have no text

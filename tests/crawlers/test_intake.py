@@ -56,7 +56,7 @@ class House:
             headers={"Authorization": f"Bearer {self.token}"},
         )
 
-    def asked(self, act: Callable[[httpx.AsyncClient], object]) -> object:
+    def call(self, act: Callable[[httpx.AsyncClient], object]) -> object:
         async def run() -> object:
             self.appends._broken = asyncio.Event()  # of this loop
             async with self.client() as client, self.alive():
@@ -66,31 +66,33 @@ class House:
 
     @contextlib.asynccontextmanager
     async def alive(self) -> AsyncIterator[None]:
-        """The service between its server's start and end."""
-        told, said = asyncio.Queue(), asyncio.Queue()
-        living = asyncio.create_task(self.service({"type": "lifespan"}, told.get, said.put))
-        told.put_nowait({"type": "lifespan.startup"})
-        assert await said.get() == {"type": "lifespan.startup.complete"}
+        """Run the service from its server's start to its end."""
+        incoming, outgoing = asyncio.Queue(), asyncio.Queue()
+        living = asyncio.create_task(self.service({"type": "lifespan"}, incoming.get, outgoing.put))
+        incoming.put_nowait({"type": "lifespan.startup"})
+        assert await outgoing.get() == {"type": "lifespan.startup.complete"}
         yield
-        told.put_nowait({"type": "lifespan.shutdown"})
-        assert await said.get() == {"type": "lifespan.shutdown.complete"}
+        incoming.put_nowait({"type": "lifespan.shutdown"})
+        assert await outgoing.get() == {"type": "lifespan.shutdown.complete"}
         await living
 
     def post(self, content: object = POST, **headers: str) -> httpx.Response:
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
-        given = {
+        all_headers = {
             "content-type": "application/json",
             **{name.replace("_", "-"): value for name, value in headers.items()},
         }
-        return self.asked(lambda client: client.post("/v1/captures", content=body, headers=given))
+        return self.call(
+            lambda client: client.post("/v1/captures", content=body, headers=all_headers)
+        )
 
 
 @pytest.fixture
 def house(context: Context) -> Iterator[House]:
-    made = House(context)
-    yield made
-    made.appends.on_bus.close()
-    made.bus.close()
+    running = House(context)
+    yield running
+    running.appends.on_bus.close()
+    running.bus.close()
 
 
 def test_what_is_answered_202_is_on_the_bus(house: House, station: Station) -> None:
@@ -110,11 +112,15 @@ def test_what_is_answered_202_is_on_the_bus(house: House, station: Station) -> N
 
 def test_lines_and_arrays_are_taken_each_for_itself(house: House, station: Station) -> None:
     posts = [POST, {"site": "x"}, {**POST, "message_id": "2", "views": 1}, SECRET]
-    lines = b"\n".join(json.dumps(one).encode() for one in posts)
+    lines = b"\n".join(json.dumps(post).encode() for post in posts)
     for answer in (house.post(posts), house.post(lines, content_type="application/x-ndjson")):
-        told = answer.json()
-        assert (answer.status_code, told["accepted"], told["unknown_fields"]) == (202, 2, ["views"])
-        assert [one["line"] for one in told["refused"]] == [2, 4]
+        reply = answer.json()
+        assert (answer.status_code, reply["accepted"], reply["unknown_fields"]) == (
+            202,
+            2,
+            ["views"],
+        )
+        assert [post["line"] for post in reply["refused"]] == [2, 4]
         assert SECRET not in answer.text
     assert len(station.captures()) == 4
 
@@ -153,9 +159,9 @@ def test_only_the_token_opens_and_wrong_ones_are_limited(house: House, station: 
         for value in ("", "Bearer x", f"Basic {house.token}")
     ]
     assert wrong == [401] * 3
-    told = [house.post(authorization="Bearer y") for _ in range(10)]
-    assert told[-1].status_code == 429
-    assert int(told[-1].headers["retry-after"]) > 0
+    answers = [house.post(authorization="Bearer y") for _ in range(10)]
+    assert answers[-1].status_code == 429
+    assert int(answers[-1].headers["retry-after"]) > 0
     assert house.post().status_code == 202
     assert len(station.captures()) == 1
 
@@ -184,9 +190,7 @@ def test_only_the_token_opens_and_wrong_ones_are_limited(house: House, station: 
 def test_other_requests_are_refused_by_what_they_are(
     house: House, method: str, path: str, headers: dict, status: int
 ) -> None:
-    answer = house.asked(
-        lambda client: client.request(method, path, headers=headers, content=b"{}")
-    )
+    answer = house.call(lambda client: client.request(method, path, headers=headers, content=b"{}"))
     assert answer.status_code == status
 
 
@@ -230,8 +234,8 @@ def test_no_202_before_the_append_and_429_for_what_has_no_room(
         down.up.set()
         return [await first, crowded, same]
 
-    first, crowded, same = house.asked(act)
-    assert [one.status_code for one in (first, crowded, same)] == [202, 429, 409]
+    first, crowded, same = house.call(act)
+    assert [answer.status_code for answer in (first, crowded, same)] == [202, 429, 409]
     assert crowded.headers["retry-after"] == "1"
     assert len(station.captures()) == 1
 
@@ -263,7 +267,7 @@ def test_an_append_that_breaks_ends_the_service(
         await asyncio.to_thread(house.stop.wait, 20)
         return answer.status_code
 
-    assert house.asked(act) == 500
+    assert house.call(act) == 500
     assert house.stop.is_set()
     assert isinstance(house.service.fault, CorruptError)
 
@@ -291,9 +295,9 @@ def test_the_process_of_which_the_appends_broke_ends_and_says_why(station: Stati
             ).status_code
             == 500
         )
-        _, said = process.communicate(timeout=60)
+        _, output = process.communicate(timeout=60)
     assert process.returncode == Exit.USAGE
-    assert "no encryption key in" in said.splitlines()[-1]
+    assert "no encryption key in" in output.splitlines()[-1]
 
 
 def test_while_match_is_too_far_behind_nothing_is_taken(
@@ -307,7 +311,7 @@ def test_while_match_is_too_far_behind_nothing_is_taken(
         await house.appends._look()
         return await client.post("/v1/captures", json=POST)
 
-    answer = house.asked(act)
+    answer = house.call(act)
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "60")
 
 
@@ -315,18 +319,18 @@ def test_many_requests_are_made_durable_together(house: House, station: Station)
     async def act(client: httpx.AsyncClient) -> list[int]:
         posts = ({**POST, "message_id": str(number)} for number in range(60))
         return [
-            one.status_code
-            for one in await asyncio.gather(
+            answer.status_code
+            for answer in await asyncio.gather(
                 *(client.post("/v1/captures", json=post) for post in posts)
             )
         ]
 
-    assert house.asked(act) == [202] * 60
+    assert house.call(act) == [202] * 60
     assert len({capture.post_id for capture in station.captures()}) == 60
 
 
 def test_the_service_describes_itself(house: House) -> None:
-    answer = house.asked(lambda client: client.get("/v1/openapi.json")).json()
+    answer = house.call(lambda client: client.get("/v1/openapi.json")).json()
     assert answer == json.loads(json.dumps(described(answer["info"]["version"])))
     assert set(answer["paths"]["/v1/captures"]["post"]["responses"]) == set(
         "202 400 401 409 413 415 422 429 503".split()
@@ -337,27 +341,27 @@ def test_the_service_describes_itself(house: House) -> None:
 
 
 def test_anywhere_but_on_loopback_it_needs_tls(context: Context) -> None:
-    for given in ({"host": "0.0.0.0"}, {"certificate": "x"}, {"key": "x"}):
+    for settings in ({"host": "0.0.0.0"}, {"certificate": "x"}, {"key": "x"}):
         with pytest.raises(ValueError, match="certificate and key"):
-            IntakeSettings(**given)
+            IntakeSettings(**settings)
     assert IntakeSettings(host="0.0.0.0", certificate="c", key="k").host == "0.0.0.0"
 
 
 def test_the_command_serves_over_tls_and_logs_nothing_that_was_sent(station: Station) -> None:
-    made = make_certificates()
-    for name, content in (("c.pem", made.certificate), ("k.pem", made.key)):
+    certificates = make_certificates()
+    for name, content in (("c.pem", certificates.certificate), ("k.pem", certificates.key)):
         (station.data / name).write_bytes(content)
         (station.data / name).chmod(0o600)
-    given = {
+    settings = {
         "intake__port": "0",
         "metrics_ports__intake": "0",
         "intake__certificate": "c.pem",
         "intake__key": "k.pem",
     }
-    with station.start("intake", **given) as process:
+    with station.start("intake", **settings) as process:
         url = process.stdout.readline().split()[-1]
         token = (station.data / "keys" / TOKEN).read_text().strip()
-        trusted = ssl.create_default_context(cadata=made.authority.decode())
+        trusted = ssl.create_default_context(cadata=certificates.authority.decode())
         with httpx.Client(verify=trusted) as client:
             for sent, status in ((token, 202), (SECRET * 4, 401)):
                 assert (
@@ -367,19 +371,19 @@ def test_the_command_serves_over_tls_and_logs_nothing_that_was_sent(station: Sta
                     == status
                 )
         process.terminate()
-        _, said = process.communicate(timeout=60)
+        _, output = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert SECRET not in said
+    assert SECRET not in output
     assert len(station.captures()) == 1
 
 
 def test_many_fields_of_other_names_cost_what_their_bytes_cost(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    lookups = []
     real = difflib.get_close_matches
     monkeypatch.setattr(
-        difflib, "get_close_matches", lambda *given: asked.append(1) or real(*given)
+        difflib, "get_close_matches", lambda *given: lookups.append(1) or real(*given)
     )
     fields = {
         f"field{chr(97 + n % 26)}{'abcdefghij'[n // 26 % 10]}{'x' * (n % 7)}"
@@ -388,14 +392,14 @@ def test_many_fields_of_other_names_cost_what_their_bytes_cost(
     }
     answer = house.post({**POST, **fields})
     assert (answer.status_code, len(answer.json()["unknown_fields"])) == (202, SHOWN)
-    assert len(asked) == SHOWN
-    many = house.post(
+    assert len(lookups) == SHOWN
+    response = house.post(
         [
             {**POST, "message_id": f"{n}", **dict(list(fields.items())[n : n + 30])}
             for n in range(500)
         ]
     )
-    assert (many.status_code, len(asked)) == (202, 2 * SHOWN)
+    assert (response.status_code, len(lookups)) == (202, 2 * SHOWN)
     assert house.post({**POST, **{f"f{n}": 1 for n in range(60_000)}}).status_code == 202
 
 
@@ -446,7 +450,7 @@ def test_others_are_answered_while_a_large_body_is_read(
         go.set()
         return answered.status_code, (await waiting).status_code
 
-    assert house.asked(both) == (202, 202)
+    assert house.call(both) == (202, 202)
 
 
 def test_what_is_remembered_of_answers_is_bounded_in_bytes(
@@ -458,7 +462,7 @@ def test_what_is_remembered_of_answers_is_bounded_in_bytes(
         assert house.post(wrong, idempotency_key=f"k{n}").status_code == 202
     captures = house.service.captures
     assert 0 < captures._kept_bytes <= 50_000
-    assert captures._kept_bytes == sum(one.size for one in captures._kept.values())
+    assert captures._kept_bytes == sum(stored.size for stored in captures._kept.values())
     assert 0 < len(captures._kept) < 10
     again = house.post(wrong, idempotency_key="k9")
     assert (again.status_code, len(again.json()["refused"])) == (202, 200)

@@ -81,13 +81,13 @@ print(json.dumps(told))
 
 
 def test_a_loop_that_is_busy_while_a_site_answers_does_not_slow_the_site_down() -> None:
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", CRAWL, str(HELD)], capture_output=True, text=True, check=True
     )
-    told = json.loads(done.stdout)
-    assert told["total"] >= HELD
-    assert told["latency"] <= told["total"] - HELD
-    assert told["delay"] <= told["total"] - HELD
+    measured = json.loads(result.stdout)
+    assert measured["total"] >= HELD
+    assert measured["latency"] <= measured["total"] - HELD
+    assert measured["delay"] <= measured["total"] - HELD
 
 
 def test_what_came_while_the_loop_was_busy_can_have_come_since_it_last_looked(
@@ -98,11 +98,13 @@ def test_what_came_while_the_loop_was_busy_can_have_come_since_it_last_looked(
     ours, theirs = socket.socketpair()
 
     async def ask() -> float:
-        came: asyncio.Future[float] = loop.create_future()
-        loop.add_reader(ours, lambda: came.done() or came.set_result(clock.wall() - looks.since))
+        arrival: asyncio.Future[float] = loop.create_future()
+        loop.add_reader(
+            ours, lambda: arrival.done() or arrival.set_result(clock.wall() - looks.since)
+        )
         theirs.send(b"x")
         clock.advance(5)
-        return await came
+        return await arrival
 
     with ours, theirs, contextlib.closing(loop):
         assert loop.run_until_complete(ask()) == 5

@@ -14,8 +14,11 @@ from tests.crawlers.support import Answers, make_site, serving
 from ullage.settings import CrawlSettings
 
 
-def checked(station: Station) -> dict[str, str]:
-    """What `check` says of each site. It fails in any case: there is no watchlist."""
+def run_check(station: Station) -> dict[str, str]:
+    """Return what `check` says of each site.
+
+    The command fails in any case, as there is no customer list.
+    """
     lines = [line for line in station.run("check", exits=1).splitlines() if " site " in line]
     return {line.split(" site ")[1].split(":")[0]: line for line in lines}
 
@@ -38,18 +41,18 @@ def test_each_site_is_asked_once_and_what_speaks_against_it_is_said(
         station.site("off", f"{server.url}/off", more="enabled = false")
         station.feed("chat", f'start = ["{server.url}/chat"]')
         station.names = ["no-such-host.invalid=none"]
-        said = checked(station)
-        assert {name: line[:5].strip() for name, line in said.items()} == {
+        lines = run_check(station)
+        assert {name: line[:5].strip() for name, line in lines.items()} == {
             "open": "ok", **dict.fromkeys(("closed", "private", "strict", "broken", "plain",
             "unknown"), "FAULT"),
         }  # fmt: skip
-        words = {name: line.split(": ")[1] for name, line in said.items() if "FAULT" in line}
+        words = {name: line.split(": ")[1] for name, line in lines.items() if "FAULT" in line}
         assert words == {
             "closed": "refused", "private": "address", "strict": "robots", "broken": "robots_error",
             "plain": "tls",
             "unknown": "dns",
         }  # fmt: skip
-        assert "allow_private = true" in said["private"]
+        assert "allow_private = true" in lines["private"]
         assert (server.asked, strict.asked, broken.asked) == (
             ["/robots.txt"],
             ["/robots.txt"],
@@ -59,33 +62,33 @@ def test_each_site_is_asked_once_and_what_speaks_against_it_is_said(
 
 
 def test_where_no_site_is_watched_it_is_no_ok(station: Station, server: Answers) -> None:
-    def said() -> str:
+    def find_line() -> str:
         return next(
             line for line in station.run("check", exits=1).splitlines() if " sites: " in line
         )
 
-    assert said().startswith(
+    assert find_line().startswith(
         "WARN   sites: 0 read, 0 crawled, 0 by ingest, so no site is watched from here: `ullage"
         " sites try URL`"
     )
     station.site("paste", f"{server.url}/archive", more="enabled = false")
-    assert said().startswith("WARN   sites: 1 read, 0 crawled")
+    assert find_line().startswith("WARN   sites: 1 read, 0 crawled")
     station.feed("chat", f'start = ["{server.url}/chat"]')
-    assert said() == "ok     sites: 2 read, 0 crawled, 1 by ingest"
+    assert find_line() == "ok     sites: 2 read, 0 crawled, 1 by ingest"
 
 
 def test_the_contact_that_ships_is_warned_of(station: Station, server: Answers) -> None:
-    def warned(**settings: str) -> list[str]:
-        said = station.run("check", exits=1, **settings).splitlines()
-        return [line for line in said if "name that sites see" in line]
+    def is_warned(**settings: str) -> list[str]:
+        lines = station.run("check", exits=1, **settings).splitlines()
+        return [line for line in lines if "name that sites see" in line]
 
-    assert warned()[0].startswith(
+    assert is_warned()[0].startswith(
         "WARN   name that sites see: crawl.user_agent names security@example.com"
     )
-    assert warned(crawl__user_agent="me")[0].startswith(
+    assert is_warned(crawl__user_agent="me")[0].startswith(
         "WARN   name that sites see: crawl.user_agent names no contact"
     )
-    assert warned(crawl__user_agent="me (soc@bank.example)") == [
+    assert is_warned(crawl__user_agent="me (soc@bank.example)") == [
         "ok     name that sites see: me (soc@bank.example)"
     ]
 
@@ -93,16 +96,16 @@ def test_the_contact_that_ships_is_warned_of(station: Station, server: Answers) 
 def test_a_faulty_configuration_does_not_hide_what_is_wrong_with_sites(station: Station) -> None:
     (station.data / "ullage.toml").write_text('[crawl]\nuser_agnet = "x"\n[matc]\n')
     station.site("board", "http://127.0.0.1:1/", platform="spirt", more="revisit_second = 1")
-    said = [
+    lines = [
         line for line in station.run("check", exits=2).splitlines() if line.startswith("ullage: ")
     ]
-    assert [line.removeprefix(f"ullage: {station.data}/") for line in said] == [
+    assert [line.removeprefix(f"ullage: {station.data}/") for line in lines] == [
         "ullage.toml: crawl.user_agnet: did you mean user_agent?",
         "ullage.toml: matc: did you mean match?",
         "sites.d/board.toml: revisit_second: did you mean revisit_seconds?",
-        next(line for line in said if "'spirt'" in line).removeprefix(f"ullage: {station.data}/"),
+        next(line for line in lines if "'spirt'" in line).removeprefix(f"ullage: {station.data}/"),
     ]
-    assert said[-1].endswith("did you mean spirit?")
+    assert lines[-1].endswith("did you mean spirit?")
 
 
 def test_a_site_whose_robots_are_not_asked_is_looked_at_where_it_begins(
@@ -111,8 +114,8 @@ def test_a_site_whose_robots_are_not_asked_is_looked_at_where_it_begins(
     server.says("/list", "", status=500)
     station.site("wrong", f"{server.url}/list", more="robots = false")
     station.site("absent", f"{server.url}/gone", more="robots = false")
-    said = checked(station)
-    assert {name: line.split(": ")[1] for name, line in said.items()} == {
+    lines = run_check(station)
+    assert {name: line.split(": ")[1] for name, line in lines.items()} == {
         "wrong": "http_5xx",
         "absent": "gone",
     }
@@ -124,7 +127,7 @@ def test_the_look_goes_where_the_name_was_resolved_to(station: Station, server: 
         "paste", f"http://rebind.example:{server.port}/archive", more="allow_private = false"
     )
     station.names = [f"rebind.example={PUBLIC},127.0.0.1"]
-    assert "FAULT" in checked(station)["paste"]
+    assert "FAULT" in run_check(station)["paste"]
     assert server.asked == []
 
 

@@ -68,27 +68,27 @@ class SessionState:
 
 @pytest.fixture(autouse=True)
 def no_wait_for_news(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing new is ever said in the room."""
+    """Answer at once that nothing new was written in the room."""
     monkeypatch.setattr("deploy.local.matrix_room.LONGEST_WAIT", 0.0)
 
 
 @pytest.mark.parametrize("kill_after", [1, FIRST, FIRST + 1, FIRST + PAGE, FIRST + 2 * PAGE])
 def test_a_history_that_is_broken_off_goes_on_where_it_was(kill_after: int) -> None:
-    kept = SessionState()
+    state = SessionState()
     with matrix_room(SAID) as room:
-        asyncio.run(kept.read(room, history=10_000, kill_after=kill_after))
-        before = len(kept.texts)
-        asyncio.run(kept.read(room, history=10_000))
-    assert set(kept.texts) == {one.text for one in SAID}
-    assert len(kept.texts) - len(SAID) <= PAGE, "no more than a page is read twice"
-    assert len(kept.asked) - len(set(kept.asked)) <= 1
+        asyncio.run(state.read(room, history=10_000, kill_after=kill_after))
+        before = len(state.texts)
+        asyncio.run(state.read(room, history=10_000))
+    assert set(state.texts) == {message.text for message in SAID}
+    assert len(state.texts) - len(SAID) <= PAGE, "no more than a page is read twice"
+    assert len(state.asked) - len(set(state.asked)) <= 1
     assert before < len(SAID)
 
 
 def test_no_more_of_it_is_read_than_the_file_says_and_then_never_again() -> None:
-    kept = SessionState()
+    state = SessionState()
     with matrix_room(SAID) as room:
-        asyncio.run(kept.read(room, history=PAGE))
-        asyncio.run(kept.read(room, history=PAGE))
-    assert sorted(kept.texts) == sorted(one.text for one in SAID[-(FIRST + PAGE) :])
-    assert len(kept.asked) == 1
+        asyncio.run(state.read(room, history=PAGE))
+        asyncio.run(state.read(room, history=PAGE))
+    assert sorted(state.texts) == sorted(message.text for message in SAID[-(FIRST + PAGE) :])
+    assert len(state.asked) == 1

@@ -13,18 +13,19 @@ from crawlers.collectors.matrix_server import ASKED_AGAIN, MatrixError, MatrixSe
 Answers = list[web.Response]
 
 
-def asked(
+def call(
     answers: Answers, act: Callable[[MatrixServer], Awaitable[Any]]
 ) -> tuple[Any, list[web.Request]]:
-    """What `act` gives when the server answers so, one after the other and the last for ever;
-    and what it was asked.
+    """Return the result of `act` and the requests that it made.
+
+    The server gives these answers one after the other, and then the last for ever.
     """
     requests = list[web.Request]()
 
     async def answer(request: web.Request) -> web.Response:
         requests.append(request)
-        given = answers[min(len(requests), len(answers)) - 1]
-        return web.Response(status=given.status, body=given.body, headers=given.headers)
+        reply = answers[min(len(requests), len(answers)) - 1]
+        return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
 
     async def run() -> Any:
         app = web.Application()
@@ -42,30 +43,30 @@ def asked(
     return asyncio.run(run()), requests
 
 
-def refused(answer: web.Response) -> tuple[str, int]:
+def expect_refusal(answer: web.Response) -> tuple[str, int]:
     async def act(server: MatrixServer) -> str:
         with pytest.raises(MatrixError) as error:
             await server.sync("")
         return error.value.reason
 
-    reason, requests = asked([answer], act)
+    reason, requests = call([answer], act)
     return reason, len(requests)
 
 
-def said(status: int, **content: object) -> web.Response:
+def json_answer(status: int, **content: object) -> web.Response:
     return web.json_response(content, status=status)
 
 
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (said(401, errcode="M_UNKNOWN_TOKEN"), "login"),
-        (said(404, errcode="M_NOT_FOUND"), "address"),
-        (said(403, errcode="M_FORBIDDEN", error="You are banned from this room"), "banned"),
-        (said(403, errcode="M_FORBIDDEN", error="You are not invited"), "closed"),
-        (said(403, errcode=["M_FORBIDDEN"], error=7), "service"),
-        (said(500, errcode="M_UNKNOWN"), "service"),
-        (said(200, rooms={}), "service"),
+        (json_answer(401, errcode="M_UNKNOWN_TOKEN"), "login"),
+        (json_answer(404, errcode="M_NOT_FOUND"), "address"),
+        (json_answer(403, errcode="M_FORBIDDEN", error="You are banned from this room"), "banned"),
+        (json_answer(403, errcode="M_FORBIDDEN", error="You are not invited"), "closed"),
+        (json_answer(403, errcode=["M_FORBIDDEN"], error=7), "service"),
+        (json_answer(500, errcode="M_UNKNOWN"), "service"),
+        (json_answer(200, rooms={}), "service"),
         (web.Response(status=502, text="<html>bad gateway</html>"), "service"),
         (web.Response(text='["next_batch"]'), "service"),
         (web.Response(text="[" * 100_000), "service"),
@@ -73,51 +74,54 @@ def said(status: int, **content: object) -> web.Response:
     ],
 )
 def test_an_answer_that_is_an_error_or_none_has_a_reason(answer: web.Response, reason: str) -> None:
-    assert refused(answer) == (reason, 1)
+    assert expect_refusal(answer) == (reason, 1)
 
 
 def test_a_request_that_came_too_soon_is_asked_again_so_often_and_then_said() -> None:
-    assert refused(said(429, errcode="M_LIMIT_EXCEEDED", retry_after_ms=1)) == (
+    assert expect_refusal(json_answer(429, errcode="M_LIMIT_EXCEEDED", retry_after_ms=1)) == (
         "flood",
         ASKED_AGAIN + 1,
     )
 
 
 def test_it_is_asked_for_what_is_new_with_its_token_in_a_header_and_in_no_address() -> None:
-    answers = [said(429, retry_after_ms=1), said(200, next_batch="s2")]
-    found, requests = asked(answers, lambda server: server.sync("s1"))
-    assert found == {"next_batch": "s2"}
+    answers = [json_answer(429, retry_after_ms=1), json_answer(200, next_batch="s2")]
+    result, requests = call(answers, lambda server: server.sync("s1"))
+    assert result == {"next_batch": "s2"}
     assert [request.query["since"] for request in requests] == ["s1", "s1"]
     assert {request.headers["Authorization"] for request in requests} == {"Bearer secret"}
     assert "secret" not in str(requests[0].rel_url)
 
 
 def test_a_name_of_a_room_is_one_step_of_an_address() -> None:
-    found, [request] = asked([said(200, room_id="!1:b")], lambda server: server.join("#a/../b?c:d"))
-    assert (found, request.raw_path) == ("!1:b", "/_matrix/client/v3/join/%23a%2F..%2Fb%3Fc:d")
+    result, [request] = call(
+        [json_answer(200, room_id="!1:b")], lambda server: server.join("#a/../b?c:d")
+    )
+    assert (result, request.raw_path) == ("!1:b", "/_matrix/client/v3/join/%23a%2F..%2Fb%3Fc:d")
 
 
 def test_half_a_character_in_a_message_stops_nothing() -> None:
-    found, _ = asked(
+    result, _ = call(
         [web.Response(text='{"chunk": "\\ud83d"}')],
         lambda server: server.messages("!1:b", "p1", None, 10),
     )
-    assert found == {"chunk": "?"}
+    assert result == {"chunk": "?"}
 
 
 def test_an_answer_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(matrix_server, "MOST_BYTES", 1000)
-    assert refused(said(200, next_batch="x" * 2_000_000)) == ("service", 1)
+    assert expect_refusal(json_answer(200, next_batch="x" * 2_000_000)) == ("service", 1)
 
 
 def test_a_file_is_asked_for_behind_the_login_and_else_where_older_servers_have_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(matrix_server, "MAX_FILE_BYTES", 4)
-    found, requests = asked(
-        [said(404), web.Response(body=b"abcdefgh")], lambda server: server.file("mxc://b:1/../x")
+    result, requests = call(
+        [json_answer(404), web.Response(body=b"abcdefgh")],
+        lambda server: server.file("mxc://b:1/../x"),
     )
-    assert found == b"abcde", "a byte more than is read, so that it is known to be too large"
+    assert result == b"abcde", "a byte more than is read, so that it is known to be too large"
     assert [request.raw_path for request in requests] == [
         "/_matrix/client/v1/media/download/b:1/..%2Fx",
         "/_matrix/media/v3/download/b:1/..%2Fx",
@@ -126,4 +130,4 @@ def test_a_file_is_asked_for_behind_the_login_and_else_where_older_servers_have_
 
 @pytest.mark.parametrize("address", ["", "None", "https://b/x", "mxc:///x"])
 def test_what_is_no_address_of_a_file_is_not_asked_for(address: str) -> None:
-    assert asked([said(200)], lambda server: server.file(address)) == (None, [])
+    assert call([json_answer(200)], lambda server: server.file(address)) == (None, [])

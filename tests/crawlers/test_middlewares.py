@@ -93,8 +93,9 @@ def guard(
     monkeypatch: pytest.MonkeyPatch | None = None,
     **fields: object,
 ) -> str:
-    """What the guard says to a request for `url` on a site that starts there: `pass`, or the
-    reason of its refusal.
+    """Return what the guard does with a request for `url` on a site that starts there.
+
+    It is `pass`, or the reason of the refusal.
     """
 
     async def ask() -> str:
@@ -191,10 +192,10 @@ class _Robots:
 
     def allows(self, url: str = URL, times: int = 1) -> bool:
         async def ask() -> bool:
-            asked = [self.middleware.process_request(Request(url)) for _ in range(times)]
+            pending = [self.middleware.process_request(Request(url)) for _ in range(times)]
             return not any(
                 isinstance(r, RequestRefusal)
-                for r in await asyncio.gather(*asked, return_exceptions=True)
+                for r in await asyncio.gather(*pending, return_exceptions=True)
             )
 
         return asyncio.run(ask())
@@ -286,8 +287,8 @@ PACKED = {
 }
 
 
-def received(encoding: str, body: bytes, limit: int, *flags: str) -> Response:
-    """What the middleware makes of a packed answer."""
+def decompress(encoding: str, body: bytes, limit: int, *flags: str) -> Response:
+    """Return what the middleware makes of a compressed response."""
     headers = {"Content-Encoding": encoding, "Content-Type": "text/plain; charset=utf-8"}
     return SizeLimit(limit).process_response(
         Request(URL), Response(URL, body=body, flags=list(flags), headers=headers)
@@ -298,12 +299,12 @@ def received(encoding: str, body: bytes, limit: int, *flags: str) -> Response:
 def test_a_packed_body_beyond_the_limit_keeps_its_beginning_as_a_plain_one_does(
     encoding: str,
 ) -> None:
-    whole = received(encoding, PACKED[encoding], len(TEXT))
+    whole = decompress(encoding, PACKED[encoding], len(TEXT))
     assert (whole.body, whole.flags, whole.headers.get("Content-Encoding")) == (TEXT, [], None)
     assert whole.text == TEXT.decode()
-    cut = received(encoding, PACKED[encoding], 1000)
+    cut = decompress(encoding, PACKED[encoding], 1000)
     assert (cut.body, cut.flags) == (TEXT[:1000], ["download_stopped"])
-    stopped = received(encoding, PACKED[encoding][:3000], len(TEXT), "download_stopped")
+    stopped = decompress(encoding, PACKED[encoding][:3000], len(TEXT), "download_stopped")
     assert TEXT.startswith(stopped.body)
     assert len(stopped.body) > 3000
     assert stopped.flags == ["download_stopped"]
@@ -312,20 +313,20 @@ def test_a_packed_body_beyond_the_limit_keeps_its_beginning_as_a_plain_one_does(
 def test_what_is_packed_and_damaged_is_read_as_far_as_it_goes_and_told_as_cut_off() -> None:
     body = bytearray(PACKED["gzip"])
     body[-4000:-3000] = bytes(1000)
-    damaged = received("gzip", bytes(body), len(TEXT))
+    damaged = decompress("gzip", bytes(body), len(TEXT))
     assert damaged.flags == ["download_stopped"]
     assert len(damaged.body) > 1000
     for broken in (b"no gzip at all", b""):
-        left = received("gzip", broken, 100)
-        assert (left.body, left.headers.get("Content-Encoding")) == (broken, None)
-    cut = received("gzip", b"no gzip at all", 10, "download_stopped")
+        result = decompress("gzip", broken, 100)
+        assert (result.body, result.headers.get("Content-Encoding")) == (broken, None)
+    cut = decompress("gzip", b"no gzip at all", 10, "download_stopped")
     assert (cut.body, cut.flags) == (b"no gzip at", ["download_stopped"])
 
 
 def test_a_bomb_costs_no_more_than_the_limit() -> None:
     bomb = gzip.compress(bytes(64 << 20))
     tracemalloc.start()
-    cut = received("gzip", bomb, 1 << 20)
+    cut = decompress("gzip", bomb, 1 << 20)
     assert (len(cut.body), cut.flags) == (1 << 20, ["download_stopped"])
     assert tracemalloc.get_traced_memory()[1] < 8 << 20
     tracemalloc.stop()

@@ -26,7 +26,7 @@ LIST = PageAddress("http://board.example/list", "list")
 
 
 def fill(frontier: Frontier, site: str, count: int = 4) -> None:
-    """A list, of whose items half are read."""
+    """Add a list half of whose items are read."""
     began = frontier.begin_visit(site, [LIST])
     frontier.finish(
         frontier.lease(site),
@@ -47,24 +47,24 @@ def test_a_site_goes_on_elsewhere_where_it_was(
     for site in ("one", "two"):
         fill(frontier, site)
     assert export(frontier, tmp_path / "moved.sqlite", ["one"]) == 5
-    held = Frontier(tmp_path, KEY, clock.as_clock(), file="moved.sqlite")
-    other = Frontier(tmp_path / "other", key, clock.as_clock())
-    assert take_in(other, held) == 5
-    assert dict(other.counts("one")) == dict(frontier.counts("one"))
-    assert sum(other.counts("two").values()) == 0
-    assert other.visits("one") == frontier.visits("one")
-    assert other.history.standing("one") == frontier.history.standing("one")
-    assert [other.lease("one").page for _ in range(2)] == [item(2), item(3)]
-    other.recover("one")
+    exported = Frontier(tmp_path, KEY, clock.as_clock(), file="moved.sqlite")
+    second_frontier = Frontier(tmp_path / "other", key, clock.as_clock())
+    assert take_in(second_frontier, exported) == 5
+    assert dict(second_frontier.counts("one")) == dict(frontier.counts("one"))
+    assert sum(second_frontier.counts("two").values()) == 0
+    assert second_frontier.visits("one") == frontier.visits("one")
+    assert second_frontier.history.standing("one") == frontier.history.standing("one")
+    assert [second_frontier.lease("one").page for _ in range(2)] == [item(2), item(3)]
+    second_frontier.recover("one")
     clock.advance(1)
-    other.begin_visit("one", [LIST])
-    head = other.lease("one")
+    second_frontier.begin_visit("one", [LIST])
+    head = second_frontier.lease("one")
     assert (head.page, head.validators, head.entries) == (LIST, b"known by", 4)
-    assert len(other.unseen("one", [post(0)])) == (key != KEY), (
+    assert len(second_frontier.unseen("one", [post(0)])) == (key != KEY), (
         "under another key posts are new once more"
     )
-    for one in (held, other):
-        one.close()
+    for destination in (exported, second_frontier):
+        destination.close()
 
 
 def test_what_is_known_in_both_places_is_not_mixed(
@@ -74,12 +74,12 @@ def test_what_is_known_in_both_places_is_not_mixed(
     export(frontier, tmp_path / "moved.sqlite", [])
     with pytest.raises(ConfigError, match="is there already"):
         export(frontier, tmp_path / "moved.sqlite", [])
-    held = Frontier(tmp_path, KEY, clock.as_clock(), file="moved.sqlite")
+    exported = Frontier(tmp_path, KEY, clock.as_clock(), file="moved.sqlite")
     with pytest.raises(ConfigError, match="site one is known here already"):
-        take_in(frontier, held)
+        take_in(frontier, exported)
     with pytest.raises(ConfigError, match="nothing is known of absent"):
-        take_in(frontier, held, ["absent"])
-    held.close()
+        take_in(frontier, exported, ["absent"])
+    exported.close()
 
 
 def test_a_lost_host_s_sites_move_to_one_that_has_a_key_of_its_own(
@@ -92,14 +92,14 @@ def test_a_lost_host_s_sites_move_to_one_that_has_a_key_of_its_own(
     station.run("crawl", "--once")
     elsewhere = Station(tmp_path / "elsewhere")
     list(setup.initialise(Context(elsewhere.data)))
-    kept = tmp_path / "kept"
-    kept.mkdir(mode=0o700)
+    backup = tmp_path / "kept"
+    backup.mkdir(mode=0o700)
     for file in (*station.data.glob(f"{FILE}*"), station.data / "keys" / "frontier.key"):
-        shutil.copy2(file, kept)
-    said = elsewhere.run(
-        "frontier", "import", str(kept / FILE), "--key", str(kept / "frontier.key")
+        shutil.copy2(file, backup)
+    output = elsewhere.run(
+        "frontier", "import", str(backup / FILE), "--key", str(backup / "frontier.key")
     )
-    assert "7 pages taken in" in said
+    assert "7 pages taken in" in output
     elsewhere.site("paste", f"{server.url}/archive")
     elsewhere.run("crawl", "--once")
     assert sorted(path for path in server.asked if path.startswith("/raw/")) == [
@@ -109,8 +109,8 @@ def test_a_lost_host_s_sites_move_to_one_that_has_a_key_of_its_own(
         f"paste{n}" for n in range(6)
     }
     assert json.loads(elsewhere.run("sites", "--json"))["posts"] == 6
-    said = elsewhere.run("frontier", "import", str(kept / FILE), exits=2)
-    assert "frontier.key" in said
+    output = elsewhere.run("frontier", "import", str(backup / FILE), exits=2)
+    assert "frontier.key" in output
 
 
 def test_another_key_than_the_file_s_is_refused(
@@ -118,13 +118,13 @@ def test_another_key_than_the_file_s_is_refused(
 ) -> None:
     fill(frontier, "one")
     export(frontier, tmp_path / "moved.sqlite", [])
-    held = Frontier(tmp_path, bytes(32), clock.as_clock(), file="moved.sqlite")
-    other = Frontier(tmp_path / "other", KEY, clock.as_clock())
+    exported = Frontier(tmp_path, bytes(32), clock.as_clock(), file="moved.sqlite")
+    second_frontier = Frontier(tmp_path / "other", KEY, clock.as_clock())
     with pytest.raises(CorruptError):
-        take_in(other, held)
-    assert sum(other.counts("one").values()) == 0
-    for one in (held, other):
-        one.close()
+        take_in(second_frontier, exported)
+    assert sum(second_frontier.counts("one").values()) == 0
+    for destination in (exported, second_frontier):
+        destination.close()
 
 
 def test_of_two_crawl_hosts_one_is_killed_and_the_other_goes_on_with_its_sites(
@@ -159,14 +159,14 @@ def test_of_two_crawl_hosts_one_is_killed_and_the_other_goes_on_with_its_sites(
         moved, key = tmp_path / "moved.sqlite", station.data / "keys" / "frontier.key"
         station.run("frontier", "export", str(moved), "paste")
         survivor.run("frontier", "import", str(moved), "--key", str(key))
-        taken = time.monotonic()
+        taken_over_at = time.monotonic()
         survivor.site("paste", f"{server.url}/archive")
         until_visited(second, "paste")
-        told = (
-            f"a lost host's site: moved after {taken - lost:.1f} s, read to its end after"
+        message = (
+            f"a lost host's site: moved after {taken_over_at - lost:.1f} s, read to its end after"
             f" {time.monotonic() - lost:.1f} s"
         )
-        print(told)  # noqa: T201 - a measure, for whoever asks with -s
+        print(message)  # noqa: T201 - a measure, for whoever asks with -s
         assert second.poll() is None
     assert {capture.post_id for capture in (*station.captures(), *survivor.captures())} == {
         f"paste{n}" for n in range(count)

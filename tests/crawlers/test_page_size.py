@@ -17,7 +17,7 @@ DEEP = 190
 
 def size_of(parsed: PageContent) -> int:
     """Characters and bytes of all that a page yields."""
-    own = sum(
+    size = sum(
         len(post.body)
         + len(post.wording)
         + len(post.title)
@@ -26,26 +26,26 @@ def size_of(parsed: PageContent) -> int:
         + sum(map(len, post.attachments))
         for post in parsed.posts
     )
-    return own + sum(
+    return size + sum(
         len(page.url) + len(page.stamp) + sum(map(len, page.facts.values()))
         for page in parsed.pages
     )
 
 
-def nested(open_: str, shut: str, text: str = TEXT, deep: int = DEEP) -> str:
+def nest(open_: str, shut: str, text: str = TEXT, deep: int = DEEP) -> str:
     return "".join(open_.replace("{n}", str(n)) for n in range(deep)) + text + shut * deep
 
 
 ROW = "<s><a class=t href='?t={n}'>x</a>"
 NESTED = {
-    "posts": (LAID | {"post": "div[id]"}, nested("<div id=p{n}><b>post {n} ", "</b></div>"),
+    "posts": (LAID | {"post": "div[id]"}, nest("<div id=p{n}><b>post {n} ", "</b></div>"),
     THREAD),
     "posts that are their own bodies": (LAID | {"post": "div", "body": "xpath:."},
-    nested("<div id=p{n}>{n} ", "</div>"), THREAD),
+    nest("<div id=p{n}>{n} ", "</div>"), THREAD),
     "names in posts": (LAID | {"post": "div[id]", "author": "u"},
-    nested("<div id=p{n}><b>x</b><u>", "</u></div>"), THREAD),
-    "rows": (LAID | {"rows": "s", "stamp": []}, nested(ROW, "</s>"), PageAddress(BOARD, "list")),
-    "titles of rows": (LAID | {"rows": "s", "title": "xpath:."}, nested(ROW, "</s>"),
+    nest("<div id=p{n}><b>x</b><u>", "</u></div>"), THREAD),
+    "rows": (LAID | {"rows": "s", "stamp": []}, nest(ROW, "</s>"), PageAddress(BOARD, "list")),
+    "titles of rows": (LAID | {"rows": "s", "title": "xpath:."}, nest(ROW, "</s>"),
     PageAddress(BOARD, "list")),
 }  # fmt: skip
 
@@ -92,11 +92,11 @@ def test_one_text_that_every_post_has_is_not_yielded_with_each(part: str) -> Non
     assert size_of(parsed) < 8 * len(body.encode()) + 500 * 2_048
     assert parsed.posts
     related = {"user": {"data": {"type": "u", "id": 1}}}
-    said = [
+    items = [
         {"type": "posts", "id": n, "attributes": {"b": "x"}, "relationships": related}
         for n in range(500)
     ]
-    data = {"data": said, "included": [{"type": "u", "id": 1, "attributes": {"name": TEXT}}]}
+    data = {"data": items, "included": [{"type": "u", "id": 1, "attributes": {"name": TEXT}}]}
     options = {"post": "data", "id": "id", "body": "attributes.b", part: '"$related".user.name'}
     text = json.dumps(data, ensure_ascii=False)
     assert size_of(read(options, text, THREAD, "feed")) < 8 * len(text.encode()) + 500 * 2_048

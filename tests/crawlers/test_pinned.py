@@ -12,21 +12,21 @@ from deploy.local.certificates import Certificates, make_certificates
 from tests.crawlers.conftest import Station
 from tests.crawlers.resolving import PUBLIC
 from tests.crawlers.support import Answers, serving
-from tests.crawlers.test_crawl import visited
+from tests.crawlers.test_crawl import find_visit
 
 HOST = "rebind.example"
 
 
 @pytest.fixture
 def outside() -> Iterator[Answers]:
-    """The site, on the one address that is public."""
+    """Yield the site, on the one address that is public."""
     with serving(PUBLIC) as answers:
         yield answers
 
 
 @pytest.fixture
 def inside(outside: Answers) -> Iterator[Answers]:
-    """A service of this house, on the same port."""
+    """Yield an internal service on the same port."""
     with serving(port=outside.port) as answers:
         yield answers
 
@@ -44,7 +44,7 @@ def crawl(
 ) -> dict[str, object]:
     station.site("paste", url, more=f"allow_private = false\n{more}")
     station.names = list(names)
-    return visited(station.run("crawl", "--once", exits=exits))
+    return find_visit(station.run("crawl", "--once", exits=exits))
 
 
 def test_a_host_is_read_where_it_was_resolved_to_and_under_its_name(
@@ -115,18 +115,19 @@ def test_a_redirect_to_a_host_with_a_private_address_is_not_followed(
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> tuple[Certificates, Path]:
-    made, folder = make_certificates(), tmp_path_factory.mktemp("tls")
-    (folder / "authority.pem").write_bytes(made.authority)
-    (folder / "server.pem").write_bytes(made.certificate + made.key)
-    return made, folder
+    certificates_, folder = make_certificates(), tmp_path_factory.mktemp("tls")
+    (folder / "authority.pem").write_bytes(certificates_.authority)
+    (folder / "server.pem").write_bytes(certificates_.certificate + certificates_.key)
+    return certificates_, folder
 
 
 @pytest.fixture
 def secure(
     certificates: tuple[Certificates, Path], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Answers]:
-    """A site that speaks TLS on the public address, whose certificate is for `localhost`; it
-    notes what name was asked for.
+    """Yield a TLS site on the public address with a certificate for `localhost`.
+
+    It records the server name that clients request.
     """
     _, folder = certificates
     monkeypatch.setenv("SSL_CERT_FILE", str(folder / "authority.pem"))
@@ -171,11 +172,13 @@ def test_a_certificate_for_another_name_is_none(station: Station, secure: Answer
 def test_a_redirect_to_another_port_of_the_same_host_is_not_followed(
     station: Station, server: Answers
 ) -> None:
-    with serving() as other:
-        fill(other, 1)
-        server.says("/archive", "", status=302, Location=f"{other.url}/archive")
+    with serving() as elsewhere:
+        fill(elsewhere, 1)
+        server.says("/archive", "", status=302, Location=f"{elsewhere.url}/archive")
         station.site("paste", f"{server.url}/archive")
-        assert visited(station.run("crawl", "--once", exits=1))["captures"] == 0
-        assert other.asked == []
-        station.site("paste", f"{server.url}/archive", more=f'hosts = ["127.0.0.1:{other.port}"]')
-        assert visited(station.run("crawl", "--once"))["captures"] == 1
+        assert find_visit(station.run("crawl", "--once", exits=1))["captures"] == 0
+        assert elsewhere.asked == []
+        station.site(
+            "paste", f"{server.url}/archive", more=f'hosts = ["127.0.0.1:{elsewhere.port}"]'
+        )
+        assert find_visit(station.run("crawl", "--once"))["captures"] == 1

@@ -8,7 +8,7 @@ from scrapy.http import Request, Response
 from crawlers.platforms import names, platform_of
 from crawlers.sites.pages import PageAddress
 from crawlers.sites.selectors import parse_content_type
-from tests.crawlers.support import make_site, recorded
+from tests.crawlers.support import load_page, make_site
 from ullage.errors import ConfigError, RecordError
 
 PASTE = "http://paste.example"
@@ -17,7 +17,7 @@ GBK = "王小明----13800138000\n".encode("gbk")
 
 
 def parse(site, page: PageAddress, file: str, content_type: str | None = None):
-    return platform_of(site).parse(page, recorded(file, page.url, content_type), site)
+    return platform_of(site).parse(page, load_page(file, page.url, content_type), site)
 
 
 def test_platforms_register_by_being_there() -> None:

@@ -17,8 +17,8 @@ LIST = PageAddress("http://board.example/list", "list")
 
 
 def post(number: int, text: str = "", **more: object) -> Post:
-    made = Post(str(number), f"{TOPIC}#{number}", (text or f"text {number}").encode(), thread="7")
-    return replace(made, **more)
+    built = Post(str(number), f"{TOPIC}#{number}", (text or f"text {number}").encode(), thread="7")
+    return replace(built, **more)
 
 
 @dataclass
@@ -57,12 +57,12 @@ class Thread:
             facts={"posts": str(self.replies)},
         )
 
-    def shown(self, number: int) -> PageContent:
+    def show_page(self, number: int) -> PageContent:
         numbers = sorted(self.posts)[PER_PAGE * (number - 1) : PER_PAGE * number]
         if not numbers and self.repeats and number > 1:
-            return self.shown(1)
+            return self.show_page(1)
         more = (self.page(number + 1),) if PER_PAGE * number < len(self.posts) else ()
-        return PageContent(tuple(self.posts[one] for one in numbers), more)
+        return PageContent(tuple(self.posts[number_] for number_ in numbers), more)
 
     def visit(self, walk: int = 0, skip: int = 0) -> tuple[list[int], int, int]:
         """Read what is due; returns the pages of the thread that were read, and how many posts
@@ -82,22 +82,30 @@ class Thread:
             if leased.page.number == skip:
                 self.frontier.park(leased)
                 continue
-            parsed = self.shown(leased.page.number)
+            parsed = self.show_page(leased.page.number)
             self.unseen += self.frontier.unseen(SITE, parsed.posts)
             self.found.append(self.frontier.finish(leased, parsed, began))
             self.delete(
-                *[one for one in self.meanwhile.get(leased.page.number, ()) if one in self.posts]
+                *[
+                    number
+                    for number in self.meanwhile.get(leased.page.number, ())
+                    if number in self.posts
+                ]
             )
-        said = self.found[before:]
-        return self.read, sum(one.edited for one in said), sum(one.gone for one in said)
+        results = self.found[before:]
+        return (
+            self.read,
+            sum(number.edited for number in results),
+            sum(number.gone for number in results),
+        )
 
 
 @pytest.fixture
 def thread(frontier: Frontier, clock: HeldClock) -> Thread:
-    made = Thread(frontier, clock)
-    made.write(*range(1, 9))
-    assert made.visit() == ([1, 2, 3], 0, 0)
-    return made
+    new_thread = Thread(frontier, clock)
+    new_thread.write(*range(1, 9))
+    assert new_thread.visit() == ([1, 2, 3], 0, 0)
+    return new_thread
 
 
 def test_an_edited_post_is_captured_again_once_and_marked(thread: Thread) -> None:
@@ -148,9 +156,9 @@ def test_a_deleted_post_is_told_once_wherever_it_stood(
     assert (edited, gone) == (0, 1)
     thread.write(10)
     assert thread.visit()[1:] == (0, 0)
-    taken = thread.frontier.taken(SITE, 9)
-    assert [name.hex() for name, _ in taken] == [thread.frontier.named(SITE, post(deleted))]
-    thread.frontier.told(SITE, taken)
+    posts = thread.frontier.taken(SITE, 9)
+    assert [name.hex() for name, _ in posts] == [thread.frontier.named(SITE, post(deleted))]
+    thread.frontier.told(SITE, posts)
     assert thread.frontier.taken(SITE, 9) == []
     assert thread.visit(walk=9)[1:] == (0, 0)
 
@@ -161,13 +169,13 @@ def test_a_thread_of_which_the_list_counts_fewer_is_read_whole_and_found_what_sl
     thread = Thread(frontier, clock, meanwhile={1: (2,)})
     thread.write(*range(1, 9))
     thread.visit()
-    assert "4" not in {one.post_id for one in thread.unseen}, (
+    assert "4" not in {result.post_id for result in thread.unseen}, (
         "it stood on page 2 until page 1 had been read"
     )
     thread.replies -= 1
     read, _, gone = thread.visit()
     assert (read[:3], gone) == ([1, 2, 3], 1)
-    assert {one.post_id for one in thread.unseen} == {str(number) for number in range(1, 9)}
+    assert {result.post_id for result in thread.unseen} == {str(number) for number in range(1, 9)}
 
 
 def test_what_moves_to_a_page_that_was_just_read_is_not_gone(thread: Thread) -> None:
@@ -175,7 +183,7 @@ def test_what_moves_to_a_page_that_was_just_read_is_not_gone(thread: Thread) -> 
     thread.delete(8)
     thread.write(9)
     assert thread.visit()[2] == 2
-    assert {int(one.post_id) for one in thread.unseen} == set(range(1, 10))
+    assert {int(result.post_id) for result in thread.unseen} == set(range(1, 10))
     assert thread.visit(walk=9)[1:] == (0, 0), "nothing that was called gone is there again"
 
 
@@ -187,11 +195,11 @@ def test_all_of_a_thread_that_is_no_more_is_gone_after_two_questions(thread: Thr
     thread.page = lambda _: stays
     began = thread.frontier.begin_visit(SITE, [LIST])
     thread.frontier.finish(thread.frontier.lease(SITE), PageContent(pages=(stays,)), began)
-    asked, gone = [], 0
+    pages, gone = [], 0
     while leased := thread.frontier.lease(SITE):
-        asked.append(leased.page.number)
+        pages.append(leased.page.number)
         gone += thread.frontier.finish(leased, PageContent(), began).gone
-    assert (asked, gone) == ([3, 1], 8)
+    assert (pages, gone) == ([3, 1], 8)
 
 
 def test_a_page_beyond_the_end_that_shows_the_first_one_again_moves_nothing(thread: Thread) -> None:
@@ -224,7 +232,9 @@ def test_a_page_that_was_cut_off_tells_nothing_of_what_is_gone(thread: Thread) -
     thread.delete(8)
     began = thread.frontier.begin_visit(SITE, [LIST], 9)
     while leased := thread.frontier.lease(SITE):
-        parsed = thread.shown(leased.page.number) if leased.page.role == "thread" else PageContent()
+        parsed = (
+            thread.show_page(leased.page.number) if leased.page.role == "thread" else PageContent()
+        )
         assert not thread.frontier.finish(leased, replace(parsed, whole=False), began).gone
 
 

@@ -21,7 +21,7 @@ from deploy.local.certificates import make_certificates
 from tests.crawlers.conftest import Station
 from tests.crawlers.proxies import Http, LocalProxy, Socks, proxying
 from tests.crawlers.support import Answers, make_site, serving
-from tests.crawlers.test_crawl import visited
+from tests.crawlers.test_crawl import find_visit
 from ullage.errors import ConfigError
 from ullage.settings import Context
 
@@ -61,7 +61,7 @@ def crawl(
     station: Station, url: str, more: str = "", exits: int = 0, **settings: str
 ) -> dict[str, object]:
     station.site("paste", f"{url}/archive", more=f'allow_private = false\nproxy = "out"\n{more}')
-    return visited(station.run("crawl", "--once", exits=exits, **settings))
+    return find_visit(station.run("crawl", "--once", exits=exits, **settings))
 
 
 def reason(station: Station) -> str:
@@ -148,9 +148,9 @@ def test_an_http_proxy_is_asked_for_the_page_and_knows_who_asks(
 def test_an_http_proxy_with_a_ca_of_its_own_opens_tls(
     station: Station, http: LocalProxy, tmp_path: Path
 ) -> None:
-    made, tls = make_certificates(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificates, tls = make_certificates(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     for name in ("certificate", "key", "authority"):
-        (tmp_path / name).write_bytes(getattr(made, name))
+        (tmp_path / name).write_bytes(getattr(certificates, name))
     tls.load_cert_chain(tmp_path / "certificate", tmp_path / "key")
     with serving(tls=tls) as server:
         fill(server)
@@ -161,7 +161,7 @@ def test_an_http_proxy_with_a_ca_of_its_own_opens_tls(
         assert reason(station) == "tls"
         config = station.data / "ullage.toml"
         config.write_text(f'{config.read_text()}ca = "{tmp_path / "authority"}"\n')
-        assert visited(station.run("crawl", "--once"))["captures"] == 1
+        assert find_visit(station.run("crawl", "--once"))["captures"] == 1
     assert all(request.startswith(b"CONNECT localhost:443 ") for request in http.requests)
 
 

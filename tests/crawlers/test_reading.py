@@ -95,10 +95,10 @@ def test_a_next_page_that_is_none_ends_the_list(href: str) -> None:
 
 def test_a_relative_moment_is_by_the_sites_own_clock() -> None:
     body = "<p id=p1><b>x</b><time>2 hours ago</time></p>"
-    (told,) = read(
+    (post,) = read(
         LAID, body, PageAddress(BOARD, "thread"), Date="Thu, 26 Nov 2026 12:00:00 GMT"
     ).posts
-    assert told.published_at.isoformat() == "2026-11-26T10:00:00+00:00"
+    assert post.published_at.isoformat() == "2026-11-26T10:00:00+00:00"
     (untold,) = read(LAID, body, PageAddress(BOARD, "thread")).posts
     assert untold.published_at is None
 
@@ -146,7 +146,7 @@ def test_posts_may_stand_on_a_json_list_with_more_behind_it() -> None:
         "body": "content",
         "post_url": "/s/{id}",
     }
-    said = [
+    items = [
         {
             "id": "110",
             "created_at": "2026-11-24T16:02:00Z",
@@ -154,7 +154,7 @@ def test_posts_may_stand_on_a_json_list_with_more_behind_it() -> None:
             "content": "<p>王小明</p>",
         }
     ]
-    parsed = read({**options, "next_page": "?page={page}"}, said, platform="feed")
+    parsed = read({**options, "next_page": "?page={page}"}, items, platform="feed")
     assert [(post.post_id, post.url, post.author) for post in parsed.posts] == [
         ("110", f"{BOARD}s/110", "li")
     ]
@@ -180,14 +180,14 @@ def test_a_thread_in_json_has_as_many_pages_as_its_count_says() -> None:
         "thread_per_page": 2,
     }
     (page,) = read(options, {"t": [{"id": 7}]}, platform="feed").pages
-    urls, seen = [], []
+    urls, pages = [], []
     while page:
         urls.append(page.url)
         parsed = read(options, {"n": 5, "p": [{"id": 10 * page.number, "b": "x"}]}, page, "feed")
-        seen += [post.post_id for post in parsed.posts]
+        pages += [post.post_id for post in parsed.posts]
         page = parsed.pages[0] if parsed.pages else None
     assert urls == [f"{BOARD}t/7", f"{BOARD}t/7?page=2", f"{BOARD}t/7?page=3"]
-    assert seen == ["10", "20", "30"]
+    assert pages == ["10", "20", "30"]
 
 
 @pytest.mark.parametrize(
@@ -249,15 +249,15 @@ def test_what_stands_in_itself_thousands_of_times_takes_no_time(open_: str, shut
 
 
 def test_rows_in_rows_without_end_are_refused_and_a_few_are_not() -> None:
-    def nested(depth: int) -> str:
+    def nest(depth: int) -> str:
         return (
             "".join(f"<s><a class=t href='?t={number}'>x</a>" for number in range(depth))
             + "</s>" * depth
         )
 
-    assert len(read({**LAID, "rows": "s"}, nested(20)).pages) == 20
+    assert len(read({**LAID, "rows": "s"}, nest(20)).pages) == 20
     with pytest.raises(RecordError, match="nested"):
-        read({**LAID, "rows": "s"}, nested(400))
+        read({**LAID, "rows": "s"}, nest(400))
 
 
 def test_an_entry_that_does_not_name_its_board_has_not_another_entrys() -> None:
@@ -346,20 +346,20 @@ def test_a_selector_finds_no_more_than_is_followed_and_the_first_of_it(text: str
         text="<p>" + "".join(f"<a href=/{number}>x</a>" for number in range(MOST_FOUND + 5)),
         type="html",
     )
-    found = compile_selector(text, "css").select(page)
-    assert len(found) == MOST_FOUND
-    assert "/0" in found[0].get()
-    assert f"/{MOST_FOUND - 1}" in found[-1].get()
+    nodes = compile_selector(text, "css").select(page)
+    assert len(nodes) == MOST_FOUND
+    assert "/0" in nodes[0].get()
+    assert f"/{MOST_FOUND - 1}" in nodes[-1].get()
 
 
 def test_a_selector_of_a_text_or_a_number_and_of_names_with_capitals_is_as_it_was() -> None:
     page = Selector(text="<r><pubDate>now</pubDate></r>", type="xml")
-    assert [one.get() for one in compile_selector("pubDate::text", "css").select(page)] == ["now"]
+    assert [node.get() for node in compile_selector("pubDate::text", "css").select(page)] == ["now"]
     assert [
-        one.get() for one in compile_selector("xpath:string(//pubDate)", "css").select(page)
+        node.get() for node in compile_selector("xpath:string(//pubDate)", "css").select(page)
     ] == ["now"]
     assert [
-        one.get() for one in compile_selector("xpath:count(//pubDate)", "css").select(page)
+        node.get() for node in compile_selector("xpath:count(//pubDate)", "css").select(page)
     ] == ["1.0"]
 
 

@@ -14,8 +14,8 @@ def test_headers_are_kept_as_served_without_our_own_session():
             "Via": ["a", "b"],
         }
     )
-    kept = answered(Response("http://127.0.0.1/", headers=headers))
-    assert kept == (
+    recorded = answered(Response("http://127.0.0.1/", headers=headers))
+    assert recorded == (
         ("Server", "nginx"),
         ("Date", "Mon, 21 Sep 2026 12:00:00 GMT"),
         ("Via", "a"),
@@ -25,9 +25,9 @@ def test_headers_are_kept_as_served_without_our_own_session():
 
 def test_what_a_hostile_server_says_is_bounded():
     headers = Headers({f"X-{n}": "y" * 10_000 for n in range(1000)})
-    kept = answered(Response("http://127.0.0.1/", headers=headers))
-    assert len(kept) == MOST
-    assert {len(value) for _, value in kept} == {LONGEST_HEADER}
+    recorded = answered(Response("http://127.0.0.1/", headers=headers))
+    assert len(recorded) == MOST
+    assert {len(value) for _, value in recorded} == {LONGEST_HEADER}
 
 
 def test_bytes_that_are_no_text_and_no_headers_at_all_are_borne():

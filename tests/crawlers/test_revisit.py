@@ -29,7 +29,7 @@ DAY = 86400.0
 def read_all(
     frontier: Frontier, parsed: Callable[[PageAddress], PageContent], walk: int = 0
 ) -> list[str]:
-    """A visit to its end; returns what was read, in order."""
+    """Visit to the end and return what was read, in order."""
     began, read = frontier.begin_visit(SITE, [LIST], walk), []
     while leased := frontier.lease(SITE):
         read.append(leased.page.url)
@@ -39,11 +39,9 @@ def read_all(
 
 
 def board(pages: int, new: int) -> Callable[[PageAddress], PageContent]:
-    """A board of so many list pages of 5 threads, the newest of which are `new` more than there
-    were.
-    """
+    """Return a board of list pages of 5 threads, with `new` more threads than before."""
 
-    def parsed(page: PageAddress) -> PageContent:
+    def parse_page(page: PageAddress) -> PageContent:
         if page.role != "list":
             return PageContent((post(int(page.url.split("/")[-2])),))
         first = pages * 5 + new - (page.number - 1) * 5
@@ -53,7 +51,7 @@ def board(pages: int, new: int) -> Callable[[PageAddress], PageContent]:
         threads = [item(number) for number in range(first, max(0, first - 5), -1)]
         return PageContent(pages=(*threads, older) if page.number < pages else tuple(threads))
 
-    return parsed
+    return parse_page
 
 
 def test_a_board_of_508_pages_with_20_new_threads_is_revisited_within_a_minute(
@@ -73,14 +71,14 @@ def test_a_thread_that_was_put_on_an_older_page_is_found_by_a_walk(
     read_all(frontier, board(30, 0))
     late = item(99_999)
 
-    def dated_back(page: PageAddress) -> PageContent:
+    def parse_backdated(page: PageAddress) -> PageContent:
         shown = board(30, 0)(page)
         return PageContent(shown.posts, (late, *shown.pages)) if page.number == 8 else shown
 
     clock.advance(300)
-    assert read_all(frontier, dated_back) == [LIST.url]
+    assert read_all(frontier, parse_backdated) == [LIST.url]
     clock.advance(300)
-    assert late.url in read_all(frontier, dated_back, walk=10)
+    assert late.url in read_all(frontier, parse_backdated, walk=10)
 
 
 @pytest.mark.parametrize(
@@ -99,9 +97,11 @@ def test_a_site_is_visited_sooner_the_more_posts_come(
     this = int(NOON // HOUR)
     arrivals = {this - ago: count for ago, count in posts.items()}
     now = this * HOUR + HOUR / 2
-    found = revisit_seconds(make_site(), arrivals, now)
-    assert found == pytest.approx(seconds)
-    assert revisit_seconds(make_site(revisit_min_seconds=200), arrivals, now) == max(200, found)
+    wait_seconds = revisit_seconds(make_site(), arrivals, now)
+    assert wait_seconds == pytest.approx(seconds)
+    assert revisit_seconds(make_site(revisit_min_seconds=200), arrivals, now) == max(
+        200, wait_seconds
+    )
 
 
 def answer(**headers: str) -> Response:
@@ -112,21 +112,21 @@ def answer(**headers: str) -> Response:
 
 def test_what_a_list_was_called_goes_along_as_long_as_it_is_read_the_same_way() -> None:
     site = make_site()
-    kept = validators(
+    validators_ = validators(
         answer(
             ETag='W/"7"', Last_Modified=formatdate(NOON, usegmt=True), Date=formatdate(NOON + 60)
         ),
         site,
     )
     sent = {"If-None-Match": 'W/"7"', "If-Modified-Since": formatdate(NOON, usegmt=True)}
-    assert conditions(kept, site) == sent
-    assert conditions(kept, make_site(delay_seconds=9)) == sent
-    for other in (
+    assert conditions(validators_, site) == sent
+    assert conditions(validators_, make_site(delay_seconds=9)) == sent
+    for changed_site in (
         make_site(platform="raw_paste"),
         make_site(options={"links": "b"}),
         make_site(session="#mine"),
     ):
-        assert conditions(kept, other) == {}
+        assert conditions(validators_, changed_site) == {}
     assert conditions(b"", site) == {}
 
 
@@ -151,10 +151,10 @@ def test_an_unchanged_list_is_not_sent_again_and_a_walk_asks_for_all_of_it(
     state = {"tag": '"1"', "body": '<a href="/paste0">x</a>', "sent": 0}
 
     def archive(handler: BaseHTTPRequestHandler) -> None:
-        known = handler.headers.get("If-None-Match") == state["tag"]
-        body = b"" if known else str(state["body"]).encode()
-        state["sent"] = int(state["sent"]) + (not known)
-        handler.send_response(304 if known else 200)
+        is_current = handler.headers.get("If-None-Match") == state["tag"]
+        body = b"" if is_current else str(state["body"]).encode()
+        state["sent"] = int(state["sent"]) + (not is_current)
+        handler.send_response(304 if is_current else 200)
         for name, value in (
             ("ETag", state["tag"]),
             ("Content-Type", "text/html"),
@@ -185,12 +185,12 @@ def test_a_first_reading_says_how_long_it_takes(station: Station, server: Answer
     for number in range(9):
         server.says(f"/raw/paste{number}", "text", **{"Content-Type": "text/plain"})
     station.site("paste", f"{server.url}/archive", more="max_pages = 4\nrevisit_seconds = 600")
-    told = [
+    lines = [
         json.loads(line)
         for line in station.run("crawl", "--once").splitlines()
         if '"first_reading"' in line
     ]
-    assert [(line["pages"], line["seconds"]) for line in told] == [(9, 1200), (6, 600)]
+    assert [(line["pages"], line["seconds"]) for line in lines] == [(9, 1200), (6, 600)]
     assert "paste: first reading, 6 known pages are left: 10 min at least" in station.run("sites")
     for _ in range(2):
         station.run("crawl", "--once")
@@ -202,22 +202,22 @@ def test_pages_that_no_list_shows_any_more_are_forgotten_with_their_posts(
 ) -> None:
     frontier = Frontier(tmp_path, KEY, clock.as_clock(), keep_days=90)
     old = [item(number) for number in range(ROWS + 10)]
-    kept = item(999_999)
+    kept_page = item(999_999)
 
-    def shown(*pages: PageAddress) -> Callable[[PageAddress], PageContent]:
+    def show_pages(*pages: PageAddress) -> Callable[[PageAddress], PageContent]:
         return lambda page: (
             PageContent(pages=pages)
             if page == LIST
             else PageContent((post(int(page.url.split("/")[-2])),))
         )
 
-    read_all(frontier, shown(*old, kept))
+    read_all(frontier, show_pages(*old, kept_page))
     clock.advance(60 * DAY)
-    read_all(frontier, shown(kept))
+    read_all(frontier, show_pages(kept_page))
     clock.advance(31 * DAY)
     assert frontier.forgetting.all() == 2 * len(old)
     assert frontier.counts(SITE) == {"due": 0, "leased": 0, "done": 2, "parked": 0}
     assert frontier.unseen(SITE, [post(999_999), post(1)]) == (post(1),)
     assert frontier.forgetting.turn() == 0, "once a day"
-    assert read_all(frontier, shown(kept, old[0])) == [LIST.url, old[0].url]
+    assert read_all(frontier, show_pages(kept_page, old[0])) == [LIST.url, old[0].url]
     frontier.close()

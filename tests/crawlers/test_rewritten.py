@@ -71,8 +71,8 @@ NAMELESS = [
 WORDS = {31: "banks", 32: "cards", 45: "phones"}
 
 
-def listed(name: str, scheme: str, more: str) -> PageContent:
-    """A page of a list with three threads."""
+def render_list(name: str, scheme: str, more: str) -> PageContent:
+    """Return a list page with three threads."""
     rows = ""
     for n, word in WORDS.items():
         url = scheme.format(n=n, word=word)
@@ -94,7 +94,7 @@ def page_of(name: str, rows: str) -> str:
 def test_threads_are_read_whatever_their_addresses_were_rewritten_to(
     name: str, scheme: tuple[str, str]
 ) -> None:
-    entries = [page for page in listed(name, *scheme).pages if page.role == "thread"]
+    entries = [page for page in render_list(name, *scheme).pages if page.role == "thread"]
     assert [page.url for page in entries] == [
         HOST + scheme[0].format(n=n, word=word) for n, word in WORDS.items()
     ]
@@ -107,7 +107,7 @@ def test_threads_are_read_whatever_their_addresses_were_rewritten_to(
 def test_threads_are_read_whose_addresses_have_no_number(
     name: str, scheme: tuple[str, str]
 ) -> None:
-    entries = [page for page in listed(name, *scheme).pages if page.role == "thread"]
+    entries = [page for page in render_list(name, *scheme).pages if page.role == "thread"]
     assert [page.url for page in entries] == [
         HOST + scheme[0].format(n=n, word=word) for n, word in WORDS.items()
     ]
@@ -117,4 +117,4 @@ def test_threads_are_read_whose_addresses_have_no_number(
 @pytest.mark.parametrize("name", sorted(ROWS))
 def test_software_is_known_by_its_rows(name: str) -> None:
     body = page_of(name, ROWS[name].format(n=31, url="/a", page="/b"))
-    assert name in {one.name for one in recognise(response(f"{HOST}/", body), Presets())}
+    assert name in {preset.name for preset in recognise(response(f"{HOST}/", body), Presets())}

@@ -19,7 +19,7 @@ CRAWL = CrawlSettings(download_seconds=7, download_bytes=1000, user_agent="hones
 
 
 @pytest.fixture
-def made() -> Settings:
+def settings() -> Settings:
     return Settings(
         scrapy_settings(
             CRAWL,
@@ -53,13 +53,13 @@ def test_what_is_turned_off_exists_and_what_is_turned_on_loads(kind: str) -> Non
         "HTTPPROXY_ENABLED", "LOG_ENABLED",
     ],
 )  # fmt: skip
-def test_off(made: Settings, name: str) -> None:
-    assert made.getbool(name) is False
+def test_off(settings: Settings, name: str) -> None:
+    assert settings.getbool(name) is False
 
 
-def test_only_http_is_spoken(made: Settings) -> None:
+def test_only_http_is_spoken(settings: Settings) -> None:
     spoken = [
-        scheme for scheme, handler in made.getwithbase("DOWNLOAD_HANDLERS").items() if handler
+        scheme for scheme, handler in settings.getwithbase("DOWNLOAD_HANDLERS").items() if handler
     ]
     assert sorted(spoken) == ["http", "https"]
 
@@ -68,31 +68,41 @@ def test_only_http_is_spoken(made: Settings) -> None:
     ("kind", "wanted"),
     [("EXTENSIONS", "AutoThrottle"), ("SPIDER_MIDDLEWARES", "RefererMiddleware")],
 )
-def test_what_scrapy_has_on_by_itself_is_not_there(made: Settings, kind: str, wanted: str) -> None:
+def test_what_scrapy_has_on_by_itself_is_not_there(
+    settings: Settings, kind: str, wanted: str
+) -> None:
     assert [
         path.rpartition(".")[2]
-        for path, place in made.getwithbase(kind).items()
+        for path, place in settings.getwithbase(kind).items()
         if place is not None
     ] == [wanted]
 
 
-def test_limits_and_pace_come_from_the_configuration(made: Settings) -> None:
-    assert (made["DOWNLOAD_TIMEOUT"], made["DOWNLOAD_MAXSIZE"], made["REDIRECT_MAX_TIMES"]) == (
+def test_limits_and_pace_come_from_the_configuration(settings: Settings) -> None:
+    assert (
+        settings["DOWNLOAD_TIMEOUT"],
+        settings["DOWNLOAD_MAXSIZE"],
+        settings["REDIRECT_MAX_TIMES"],
+    ) == (
         7,
         1000,
         5,
     )
-    assert (made["DOWNLOAD_DELAY"], made["CONCURRENT_REQUESTS"], made["USER_AGENT"]) == (
+    assert (
+        settings["DOWNLOAD_DELAY"],
+        settings["CONCURRENT_REQUESTS"],
+        settings["USER_AGENT"],
+    ) == (
         1.5,
         2,
         "honest",
     )
     assert (
-        made["ROBOTSTXT_OBEY"],
-        made["DOWNLOAD_VERIFY_CERTIFICATES"],
-        made["AUTOTHROTTLE_ENABLED"],
+        settings["ROBOTSTXT_OBEY"],
+        settings["DOWNLOAD_VERIFY_CERTIFICATES"],
+        settings["AUTOTHROTTLE_ENABLED"],
     ) == (False, False, True)
-    assert (made["REFERRER_POLICY"], made["JOBDIR"]) == ("no-referrer", None)
+    assert (settings["REFERRER_POLICY"], settings["JOBDIR"]) == ("no-referrer", None)
 
 
 QUIET = """
@@ -116,12 +126,16 @@ fail(KeyError(secret)).addErrback(lambda failure: __import__("twisted.logger").l
 
 
 def test_libraries_say_that_something_went_wrong_but_not_what_was_in_it() -> None:
-    done = subprocess.run([sys.executable, "-c", QUIET], capture_output=True, text=True, check=True)
-    assert "13800138000" not in done.stdout + done.stderr
-    said = [(line["reason"], line["error"]) for line in map(json.loads, done.stderr.splitlines())]
-    assert ("scrapy.core.engine", "ValueError") in said
-    assert ("some.library", "WARNING") in said
-    assert ("twisted", "KeyError") in said
+    result = subprocess.run(
+        [sys.executable, "-c", QUIET], capture_output=True, text=True, check=True
+    )
+    assert "13800138000" not in result.stdout + result.stderr
+    lines = [
+        (line["reason"], line["error"]) for line in map(json.loads, result.stderr.splitlines())
+    ]
+    assert ("scrapy.core.engine", "ValueError") in lines
+    assert ("some.library", "WARNING") in lines
+    assert ("twisted", "KeyError") in lines
 
 
 def test_importing_the_stage_changes_no_logging() -> None:

@@ -31,7 +31,7 @@ from crawlers.frontier.database import PageLease
 from crawlers.platforms import reading_of
 from crawlers.sites.pages import PageAddress, PageContent
 from crawlers.sites.presets import Presets
-from tests.crawlers.chromium import OPTIONS, ROUTED, SHELL, board, needed
+from tests.crawlers.chromium import OPTIONS, ROUTED, SHELL, board, require_browser
 from tests.crawlers.conftest import Station
 from tests.crawlers.proxies import Socks, proxying
 from tests.crawlers.support import Answers, make_site
@@ -92,17 +92,19 @@ def response(
     )
 
 
-def rendered(
+def render(
     show: Show,
     answers: dict[str, Answer] | None = None,
     page: Response | None = None,
     limit: int = 10_000,
 ):
-    """The page as the middleware hands it on, and the crawler that was asked."""
+    """Return the page as the middleware passes it on, the crawler, and the request."""
     crawler = Crawler(show, answers or {}, limit)
     request = Request(URL, meta={RENDER: True})
-    made = asyncio.run(ScriptPages(crawler).process_response(request, page or response(URL, SHELL)))
-    return made, crawler, request
+    page_ = asyncio.run(
+        ScriptPages(crawler).process_response(request, page or response(URL, SHELL))
+    )
+    return page_, crawler, request
 
 
 async def done(_: Ask) -> RenderedPage:
@@ -113,11 +115,11 @@ def test_the_page_is_what_its_scripts_made_of_it_in_utf_8_whatever_it_was() -> N
     gbk = HtmlResponse(
         URL, headers={"Content-Type": "text/html; charset=gbk"}, body="空".encode("gbk")
     )
-    made, crawler, _ = rendered(done, page=gbk)
-    assert (made.text, made.encoding) == ("<p>一</p>", "utf-8")
-    assert made.headers["Content-Type"] == b"text/html; charset=utf-8"
-    (given,) = crawler.browsers.given
-    assert (given.body, dict(given.headers)) == (
+    page, crawler, _ = render(done, page=gbk)
+    assert (page.text, page.encoding) == ("<p>一</p>", "utf-8")
+    assert page.headers["Content-Type"] == b"text/html; charset=utf-8"
+    (shown_request,) = crawler.browsers.given
+    assert (shown_request.body, dict(shown_request.headers)) == (
         "空".encode("gbk"),
         {"Content-Type": "text/html; charset=gbk"},
     )
@@ -130,25 +132,25 @@ def test_what_a_script_asks_for_is_asked_for_by_us_with_its_own_headers_alone() 
             "User-Agent": "HeadlessChrome", "Referer": URL,
             "Authorization": "Bearer x", "X-Forwarded-For": "127.0.0.1", "Origin": "null",
         }  # fmt: skip
-        given = await ask(f"{URL}api", "data", headers)
-        return RenderedPage(given.body.decode())
+        answer_ = await ask(f"{URL}api", "data", headers)
+        return RenderedPage(answer_.body.decode())
 
     answer = response(
         f"{URL}api", json.dumps(["x" * 300]), "application/json", Set_Cookie="a=b", X_Total="7"
     )
-    made, crawler, request = rendered(show, {f"{URL}api": answer})
-    (asked,) = crawler.asked
-    assert dict(asked.headers.to_unicode_dict()) == {"Accept": "application/json", "X-Page": "2"}
-    assert not asked.meta.get(RENDER)
-    assert made.text == answer.text
+    page, crawler, request = render(show, {f"{URL}api": answer})
+    (request_,) = crawler.asked
+    assert dict(request_.headers.to_unicode_dict()) == {"Accept": "application/json", "X-Page": "2"}
+    assert not request_.meta.get(RENDER)
+    assert page.text == answer.text
     assert request.meta[DATA] == [f"{URL}api"]
 
 
 def test_an_answer_sets_no_cookie_and_leads_nowhere() -> None:
-    seen = []
+    headers = []
 
     async def show(ask: Ask) -> RenderedPage:
-        seen.append(await ask(f"{URL}a.js", "script", {}))
+        headers.append(await ask(f"{URL}a.js", "script", {}))
         return RenderedPage("")
 
     answer = response(
@@ -157,8 +159,8 @@ def test_an_answer_sets_no_cookie_and_leads_nowhere() -> None:
         "text/javascript",
         **{"Set-Cookie": "a=b", "Refresh": "0", "X-Total": "7"},
     )
-    rendered(show, {f"{URL}a.js": answer})
-    assert {name for name, _ in seen[0].headers} == {"Content-Type", "X-Total"}
+    render(show, {f"{URL}a.js": answer})
+    assert {name for name, _ in headers[0].headers} == {"Content-Type", "X-Total"}
 
 
 @pytest.mark.parametrize("kind", ["host", "address", "robots", "dns"])
@@ -167,14 +169,16 @@ def test_what_is_refused_does_not_come_and_an_empty_page_then_says_so(kind: str)
         assert await ask("http://elsewhere.example/", "data", {}) is None
         return RenderedPage("<html></html>")
 
-    made, _, _ = rendered(show, {"http://elsewhere.example/": RequestRefusal(kind)})
+    page, _, _ = render(show, {"http://elsewhere.example/": RequestRefusal(kind)})
     outcome = of_page(
-        PageLease("board", b"", PageAddress(URL, "list"), b"", 0), made, PageContent(), make_site()
+        PageLease("board", b"", PageAddress(URL, "list"), b"", 0), page, PageContent(), make_site()
     )
     assert outcome == ("script" if FATES[kind] is Fate.GIVE_UP else kind)
-    found = PageContent(pages=(PageAddress(f"{URL}t/1", "thread"),))
+    content = PageContent(pages=(PageAddress(f"{URL}t/1", "thread"),))
     assert (
-        of_page(PageLease("board", b"", PageAddress(URL, "list"), b"", 0), made, found, make_site())
+        of_page(
+            PageLease("board", b"", PageAddress(URL, "list"), b"", 0), page, content, make_site()
+        )
         == "ok"
     )
 
@@ -185,17 +189,17 @@ def test_what_is_refused_does_not_come_and_an_empty_page_then_says_so(kind: str)
 )
 def test_a_list_whose_data_did_not_come_is_not_an_empty_one(status: int, outcome: str) -> None:
     async def show(ask: Ask) -> RenderedPage:
-        given = await ask(f"{URL}api", "data", {})
-        assert given.status == status
+        answer_ = await ask(f"{URL}api", "data", {})
+        assert answer_.status == status
         return RenderedPage("<html></html>")
 
-    made, _, _ = rendered(
+    page, _, _ = render(
         show, {f"{URL}api": response(f"{URL}api", "{}", "application/json", status)}
     )
     assert (
         of_page(
             PageLease("board", b"", PageAddress(URL, "list"), b"", 0),
-            made,
+            page,
             PageContent(),
             make_site(),
         )
@@ -210,9 +214,9 @@ def test_a_page_whose_scripts_would_go_elsewhere_or_write_says_so_where_it_is_em
     async def show(_: Ask) -> RenderedPage:
         return RenderedPage("<html></html>", **{would: True})
 
-    made, _, _ = rendered(show)
+    page, _, _ = render(show)
     outcome = of_page(
-        PageLease("board", b"", PageAddress(URL, "list"), b"", 0), made, PageContent(), make_site()
+        PageLease("board", b"", PageAddress(URL, "list"), b"", 0), page, PageContent(), make_site()
     )
     assert outcome == {"leads_on": "redirects", "would_write": "script"}[would]
 
@@ -223,11 +227,11 @@ def test_a_page_that_shows_nothing_is_no_empty_list() -> None:
             "<html><body><script>throw 1</script><noscript>Scripts, please</noscript></body></html>"
         )
 
-    made, _, _ = rendered(show)
+    page, _, _ = render(show)
     assert (
         of_page(
             PageLease("board", b"", PageAddress(URL, "list"), b"", 0),
-            made,
+            page,
             PageContent(),
             make_site(),
         )
@@ -249,11 +253,11 @@ def test_a_page_may_take_as_many_bytes_as_any_and_no_more() -> None:
 
     answers = {f"{URL}{number}": response(f"{URL}{number}", "x" * 300) for number in range(5)}
     with pytest.raises(RequestRefusal, match="script"):
-        rendered(show, answers, limit=1000)
-    rendered(show, answers, limit=1500)
+        render(show, answers, limit=1000)
+    render(show, answers, limit=1500)
     answers[f"{URL}0"] = answers[f"{URL}0"].replace(flags=[STOPPED])
     with pytest.raises(RequestRefusal, match="script"):
-        rendered(show, answers, limit=10_000)
+        render(show, answers, limit=10_000)
 
 
 def test_a_script_is_asked_for_once_a_visit_and_data_for_every_page() -> None:
@@ -304,19 +308,19 @@ def test_what_cannot_be_rendered_has_a_word_of_its_own(error: Exception, word: s
         raise error
 
     with pytest.raises(RequestRefusal, match=word):
-        rendered(show)
+        render(show)
 
 
 def test_a_page_that_is_too_long_is_marked_as_cut() -> None:
     async def show(_: Ask) -> RenderedPage:
         return RenderedPage("<p>", is_cut=True)
 
-    assert STOPPED in rendered(show)[0].flags
+    assert STOPPED in render(show)[0].flags
 
 
 def test_a_page_that_a_script_fills_is_never_said_to_be_unchanged() -> None:
-    kept = json.dumps({"If-None-Match": "x", "reading": "any"}).encode()
-    assert conditions(kept, make_site(script=True)) == {}
+    validators = json.dumps({"If-None-Match": "x", "reading": "any"}).encode()
+    assert conditions(validators, make_site(script=True)) == {}
 
 
 def test_a_preset_may_say_that_scripts_fill_its_pages(tmp_path: Path) -> None:
@@ -359,13 +363,13 @@ def test_a_site_that_no_browser_can_render_is_seen_to_be_unread(
     (row,) = map(json.loads, station.run("sites", "--json").splitlines())
     assert (row["state"], row["reason"]) == ("unreachable", "browser")
     assert not station.captures()
-    (said,) = [
+    (entry,) = [
         line
         for line in station.run("check", exits=1, crawl__browser=browser).splitlines()
         if " browser" in line
     ]
-    assert said.startswith("FAULT")
-    assert words in said
+    assert entry.startswith("FAULT")
+    assert words in entry
 
 
 def test_without_a_browser_no_more_than_one_page_is_asked_for(
@@ -391,7 +395,7 @@ def test_without_a_browser_no_more_than_one_page_is_asked_for(
 def test_what_scripts_ask_for_goes_by_the_proxy_that_the_site_names_and_no_other_way(
     station: Station, server: Answers
 ) -> None:
-    needed()
+    require_browser()
     board(server, {1: ["text"]})
     with proxying(Socks) as way:
         way.names = {"ullagetestullagetest.onion": ("127.0.0.1", server.port)}
@@ -411,13 +415,13 @@ def test_what_scripts_ask_for_goes_by_the_proxy_that_the_site_names_and_no_other
 
 
 def test_threads_behind_routes_of_one_page_are_read(station: Station, server: Answers) -> None:
-    needed()
+    require_browser()
     threads = {number: [f"第{number}个主题", f"回复 {number}"] for number in (1, 2)}
     board(server, threads, ROUTED)
     station.site("spa", f"{server.url}/#/list", "board", OPTIONS)
     station.run("crawl", "--once")
     texts = sorted(capture.body.decode() for capture in station.captures())
-    assert texts == sorted(text for said in threads.values() for text in said)
+    assert texts == sorted(text for texts_of in threads.values() for text in texts_of)
     assert "/t/1" not in server.asked
     (row,) = map(json.loads, station.run("sites", "--json").splitlines())
     assert row["state"] == "ok"
@@ -435,7 +439,7 @@ def test_a_browser_is_told_the_route_and_the_site_is_not() -> None:
 
 
 def test_lists_and_threads_that_a_script_fills_are_read(station: Station, server: Answers) -> None:
-    needed()
+    require_browser()
     threads = {number: [f"第{number}个主题", f"回复 {number}"] for number in (1, 2, 3)}
     board(server, threads)
     server.says("/robots.txt", "User-agent: *\nDisallow: /t/3")

@@ -38,9 +38,9 @@ def at(hour: int) -> float:
 def learnt(
     hours: list[int], now: int, blind: list[tuple[float, float]] | None = None
 ) -> SilenceModel:
-    found = learn(dict.fromkeys(hours, 1), blind or [], at(now))
-    assert found is not None
-    return found
+    rhythm = learn(dict.fromkeys(hours, 1), blind or [], at(now))
+    assert rhythm is not None
+    return rhythm
 
 
 def patience(
@@ -122,9 +122,9 @@ def test_hours_in_which_we_were_blind_teach_nothing_and_count_for_nothing() -> N
     assert rhythm.chance == learnt(hours, hours[-1] + 1).chance or min(rhythm.chance) > 0.9
     assert learnt(broken, hours[-1] + 1).longest == 5 * DAY
     last = hours[-1]
-    seen = patience(rhythm, last)
+    waited = patience(rhythm, last)
     assert patience(rhythm, last, blind=[(at(last + 1), at(last + 100))]) == pytest.approx(
-        seen + 100, abs=2
+        waited + 100, abs=2
     )
     assert patience(rhythm, last, blind=[(at(last + 1), float("inf"))]) == HORIZON_HOURS
 

@@ -84,10 +84,10 @@ def test_all_that_is_wrong_with_a_file_is_said_at_once(tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_text(wrong)
     with pytest.raises(FaultsError) as caught:
         read_site(tmp_path / "x.toml", platform_of)
-    said = [fault.removeprefix(f"{tmp_path}/x.toml: ") for fault in caught.value.faults]
-    knobs = [fault.removeprefix("site x: ").split(":")[0] for fault in said]
+    faults = [fault.removeprefix(f"{tmp_path}/x.toml: ") for fault in caught.value.faults]
+    knobs = [fault.removeprefix("site x: ").split(":")[0] for fault in faults]
     assert knobs == ["start", "delay_seconds", "legal_basis", "host", "options.list"]
-    assert said[3] == "host: did you mean hosts?"
+    assert faults[3] == "host: did you mean hosts?"
 
 
 def test_what_is_wrong_with_the_whole_is_said_beside_what_is_wrong_with_a_knob(
@@ -111,8 +111,8 @@ def test_no_two_sites_have_one_name(tmp_path: Path) -> None:
     assert sorted(sites) == ["a", "e"], "the file that is itself named so keeps the name"
     assert sorted(folder.refused) == ["b", "c", "d"]
     assert [str(fault).partition(".toml: ")[2] for fault in faults] == [
-        f"name: {name} is the name in {other}.toml too: no two sites have one"
-        for name, other in ("aa", "xd", "xc")
+        f"name: {name} is the name in {second}.toml too: no two sites have one"
+        for name, second in ("aa", "xd", "xc")
     ]
 
 

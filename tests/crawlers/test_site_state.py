@@ -34,25 +34,29 @@ def visit(
     site: str = "board",
     pause: float = 300.0,
 ) -> str | None:
-    """One visit whose list came to `outcome`; the state after it, and `pause` seconds go by."""
-    seen = Evidence()
-    seen.note(outcome, head=True)
-    state = site_states.settle(make_site(name=site), seen, UNKNOWN)
+    """Make one visit whose list ended in `outcome`, and return the state `pause` seconds later."""
+    evidence = Evidence()
+    evidence.note(outcome, head=True)
+    state = site_states.settle(make_site(name=site), evidence, UNKNOWN)
     clock.advance(pause)
     return state
 
 
-def why(site_states: SiteStates, site: str = "board") -> str:
+def read_reason(site_states: SiteStates, site: str = "board") -> str:
     return site_states.frontier.history.standing(site).reason
 
 
 def test_why_a_site_was_not_seen_is_kept_with_its_state(
     site_states: SiteStates, clock: HeldClock, frontier: Frontier, tmp_path: Path
 ) -> None:
-    assert why(site_states) == ""
-    assert (visit(site_states, clock, "dns"), why(site_states)) == ("unreachable", "dns")
+    assert read_reason(site_states) == ""
+    assert (visit(site_states, clock, "dns"), read_reason(site_states)) == ("unreachable", "dns")
     since = report(site_states).since
-    assert (visit(site_states, clock, "tls"), why(site_states), report(site_states).since) == (
+    assert (
+        visit(site_states, clock, "tls"),
+        read_reason(site_states),
+        report(site_states).since,
+    ) == (
         "unreachable",
         "tls",
         since,
@@ -60,8 +64,8 @@ def test_why_a_site_was_not_seen_is_kept_with_its_state(
     frontier.close()
     again = Frontier(tmp_path, KEY, clock.as_clock())
     later = SiteStates(again, Egress(), clock.as_clock())
-    assert why(later) == "tls"
-    assert (visit(later, clock, "ok"), why(later)) == ("ok", "")
+    assert read_reason(later) == "tls"
+    assert (visit(later, clock, "ok"), read_reason(later)) == ("ok", "")
     again.close()
 
 
@@ -69,10 +73,16 @@ def test_a_site_in_doubt_keeps_its_state_and_has_a_reason(
     site_states: SiteStates, clock: HeldClock
 ) -> None:
     site_states.egress.total = 3
-    assert (visit(site_states, clock, "ok"), why(site_states)) == ("ok", "")
-    assert (visit(site_states, clock, "refused"), why(site_states)) == ("ok", "refused")
-    assert (visit(site_states, clock, "refused"), why(site_states)) == ("unreachable", "refused")
-    assert (visit(site_states, clock, "refused", site="fresh"), why(site_states, "fresh")) == (
+    assert (visit(site_states, clock, "ok"), read_reason(site_states)) == ("ok", "")
+    assert (visit(site_states, clock, "refused"), read_reason(site_states)) == ("ok", "refused")
+    assert (visit(site_states, clock, "refused"), read_reason(site_states)) == (
+        "unreachable",
+        "refused",
+    )
+    assert (
+        visit(site_states, clock, "refused", site="fresh"),
+        read_reason(site_states, "fresh"),
+    ) == (
         None,
         "refused",
     )
@@ -83,7 +93,10 @@ def test_addresses_that_we_refuse_are_no_fault_of_the_way_out(
 ) -> None:
     site_states.egress.total = 4
     for site in "abcd":
-        assert (visit(site_states, clock, "address", site=site), why(site_states, site)) == (
+        assert (
+            visit(site_states, clock, "address", site=site),
+            read_reason(site_states, site),
+        ) == (
             "unreachable",
             "address",
         )
@@ -96,13 +109,13 @@ def test_addresses_that_we_refuse_are_no_fault_of_the_way_out(
 
 
 def read(frontier: Frontier, clock: HeldClock, *posts: Post, site: str = "board") -> None:
-    """A visit that reads one page with these posts, and succeeds."""
+    """Make a successful visit that reads one page with these posts."""
     began = frontier.begin_visit(site, [LIST])
     frontier.finish(frontier.lease(site), PageContent(posts), began, 1_000)
     frontier.end_visit(site, clock.wall(), True)
 
 
-def posted(name: str, at: float | None) -> Post:
+def make_post(name: str, at: float | None) -> Post:
     return Post(
         name,
         f"http://board.example/{name}",
@@ -187,7 +200,7 @@ def test_while_the_way_out_is_down_sites_keep_their_state_and_get_it_back(
         visit(site_states, clock, "dns", site)
     assert not site_states.egress.up
     coverage = site_states.coverage([make_site(name=name) for name in names])
-    assert {one.site: one.state for one in coverage.watched} == {
+    assert {watched.site: watched.state for watched in coverage.watched} == {
         "board": "ok",
         "b": "ok",
         "c": "blocked",
@@ -224,18 +237,20 @@ def test_sites_without_a_state_are_told_as_such(site_states: SiteStates, clock: 
 def test_a_site_whose_past_is_still_read_is_told_apart_from_one_that_is_not_read_whole(
     site_states: SiteStates, more: dict[str, int], letter: str
 ) -> None:
-    seen = Evidence(**more)
-    seen.note("ok", head=True)
+    evidence = Evidence(**more)
+    evidence.note("ok", head=True)
     site = make_site(name="board")
     assert site_states.letter(site) == "n"
-    site_states.settle(site, seen, UNKNOWN)
+    site_states.settle(site, evidence, UNKNOWN)
     site_states.frontier.end_visit("board", site_states.clock.wall() + 300, True)
     assert site_states.letter(site) == letter
 
 
 def hourly(frontier: Frontier, clock: HeldClock, days: int) -> None:
-    """A post an hour for so many days until now, all found in one visit."""
-    read(frontier, clock, *(posted(f"old{n}", clock.wall() - n * HOUR) for n in range(days * 24)))
+    """Find a post for each hour of the last `days` days in one visit."""
+    read(
+        frontier, clock, *(make_post(f"old{n}", clock.wall() - n * HOUR) for n in range(days * 24))
+    )
 
 
 def test_an_hourly_site_is_quiet_after_hours_and_back_with_its_next_post(
@@ -248,7 +263,7 @@ def test_an_hourly_site_is_quiet_after_hours_and_back_with_its_next_post(
     clock.advance(overdue - clock.wall())
     assert visit(site_states, clock, "ok") == "quiet"
     assert report(site_states).since == overdue
-    read(frontier, clock, posted("new", clock.wall()))
+    read(frontier, clock, make_post("new", clock.wall()))
     assert visit(site_states, clock, "ok") == "ok"
     assert report(site_states).expected_by > overdue
     assert frontier.history.blind("board") == []  # a silence was seen: it teaches how long they get
@@ -314,17 +329,17 @@ def test_a_visit_that_asked_for_nothing_changes_nothing(
     ],
 )
 def test_when_a_post_came(ago: float | None, known: bool, expected: float | None) -> None:
-    at = came_at(posted("1", NOON - ago if ago is not None else None), NOON, known=known)
+    at = came_at(make_post("1", NOON - ago if ago is not None else None), NOON, known=known)
     assert at == (None if expected is None else NOON + expected)
 
 
 def test_posts_count_once_by_the_hour_in_which_they_came_and_by_what_they_have(
     frontier: Frontier, clock: HeldClock
 ) -> None:
-    old, now = posted("old", NOON - 3 * DAY), posted("now", NOON)
-    read(frontier, clock, old, now, posted("undated", None))
+    old, now = make_post("old", NOON - 3 * DAY), make_post("now", NOON)
+    read(frontier, clock, old, now, make_post("undated", None))
     clock.advance(HOUR)
-    read(frontier, clock, old, now, posted("undated", None), posted("undated later", None))
+    read(frontier, clock, old, now, make_post("undated", None), make_post("undated later", None))
     hour = int(NOON // HOUR)
     assert frontier.history.arrivals("board") == {hour - 72: 1, hour: 1, hour + 1: 1}
     standing = frontier.history.standing("board")
@@ -336,7 +351,7 @@ def test_posts_count_once_by_the_hour_in_which_they_came_and_by_what_they_have(
 
 
 def test_history_beyond_the_window_is_forgotten(frontier: Frontier, clock: HeldClock) -> None:
-    read(frontier, clock, posted("old", NOON - 55 * DAY))
+    read(frontier, clock, make_post("old", NOON - 55 * DAY))
     frontier.history.note_blind("board", NOON - 10, NOON)
     assert len(frontier.history.arrivals("board")) == 1
     clock.advance(57 * DAY)
@@ -348,14 +363,14 @@ def test_history_beyond_the_window_is_forgotten(frontier: Frontier, clock: HeldC
 def test_what_a_clock_that_was_ahead_has_noted_counts_for_nothing(
     frontier: Frontier, clock: HeldClock
 ) -> None:
-    read(frontier, clock, posted("old", NOON))
+    read(frontier, clock, make_post("old", NOON))
     clock.advance(1000 * HOUR)
-    read(frontier, clock, posted("ahead", None))
+    read(frontier, clock, make_post("ahead", None))
     frontier.history.note_blind("board", NOON, clock.wall())
     clock.advance(-999 * HOUR)
     assert frontier.history.blind("board") == []
     assert frontier.history.arrivals("board") == {int(NOON // HOUR): 1}
-    read(frontier, clock, posted("now", None))
+    read(frontier, clock, make_post("now", None))
     assert frontier.history.standing("board").last_new == NOON + HOUR
 
 
@@ -406,7 +421,7 @@ def test_sites_that_are_not_watched_are_counted_and_cost_no_rhythm(
         visit(site_states, clock, outcome, name)
     sites = [make_site(name=name, watch=name == "board") for name in ("board", "b", "c", "never")]
     first = site_states.coverage(sites)
-    assert ([one.site for one in first.watched], first.sites) == (
+    assert ([site.site for site in first.watched], first.sites) == (
         ["board"],
         {"ok": 2, "login_expired": 1},
     )

@@ -21,16 +21,16 @@ WHEN = datetime(2026, 9, 1, 12, tzinfo=UTC)
 CHAT = 1234567890
 
 
-def said(number: int, text: str = "", **more: object) -> types.Message:
+def make_message(number: int, text: str = "", **more: object) -> types.Message:
     peer = types.PeerChannel(CHAT)
-    known = {
+    fields = {
         "id": number,
         "peer_id": peer,
         "date": WHEN,
         "message": text or f"text {number}",
         "out": False,
     }
-    return types.Message(**known, from_id=types.PeerUser(77), **more)
+    return types.Message(**fields, from_id=types.PeerUser(77), **more)
 
 
 def chat(**more: object) -> types.Channel:
@@ -38,7 +38,7 @@ def chat(**more: object) -> types.Channel:
 
 
 def channel(name: str = "loans", **more: object) -> ChatChannel:
-    known = {
+    fields = {
         "service": "telegram",
         "address": f"@{name}",
         "account": "reader",
@@ -46,7 +46,7 @@ def channel(name: str = "loans", **more: object) -> ChatChannel:
         "legal_basis": "t",
         "owner": "t",
     }
-    return ChatChannel.model_validate({"name": name, **known, "expires": "2099-01-01", **more})
+    return ChatChannel.model_validate({"name": name, **fields, "expires": "2099-01-01", **more})
 
 
 class Stub:
@@ -72,10 +72,10 @@ class Stub:
 
     async def download_media(self, message, file) -> bytes | None:
         assert file is bytes
-        found = self.files[message.id]
-        if isinstance(found, Exception):
-            raise found
-        return found
+        content = self.files[message.id]
+        if isinstance(content, Exception):
+            raise content
+        return content
 
     async def get_entity(self, address: str) -> types.Channel:
         if address != "@loans":
@@ -106,23 +106,24 @@ def run(
     until=lambda batches: batches[-1].answered,
     monkeypatch=None,
 ) -> list:
-    """The batches of a session, cursors kept as the runner keeps them, until one is what is
-    waited for.
+    """Return the batches of a session up to the first for which `until` holds.
+
+    The cursors are stored the way the runner stores them.
     """
 
     async def act() -> list:
         session = TelegramSession.__new__(TelegramSession)
         session.make = lambda *_: stub
         session.__init__(["1", "h", "s"], "reader", channels or {"loans": channel()}, ledger)
-        found = []
+        batches = []
         async with asyncio.timeout(20):
             async for batch in session.batches():
-                found.append(batch)
+                batches.append(batch)
                 if batch.cursor:
                     ledger.update([batch.cursor])
-                if until(found):
+                if until(batches):
                     break
-        return found
+        return batches
 
     return asyncio.run(act())
 
@@ -133,9 +134,9 @@ def texts(batches: list) -> list[str]:
 
 @pytest.fixture
 def stub() -> Stub:
-    made = Stub()
-    made.messages = {number: said(number) for number in range(1, 21)}
-    return made
+    filled = Stub()
+    filled.messages = {number: make_message(number) for number in range(1, 21)}
+    return filled
 
 
 def test_a_first_reading_takes_the_last_messages_and_the_next_what_is_new(stub: Stub) -> None:
@@ -144,21 +145,21 @@ def test_a_first_reading_takes_the_last_messages_and_the_next_what_is_new(stub: 
         f"text {number}" for number in range(16, 21)
     ]
     assert ledger == {"telegram:loans": "20"}
-    stub.messages[21] = said(21)
+    stub.messages[21] = make_message(21)
     assert texts(run(stub, ledger)) == ["text 21"]
 
 
 def test_a_gap_of_150_is_said_and_read_from_history(stub: Stub) -> None:
     ledger = Ledger({"telegram:loans": "20"})
-    stub.messages |= {number: said(number) for number in range(21, 271)}
-    found = run(stub, ledger)
-    assert texts(found) == [f"text {number}" for number in range(21, 271)]
-    assert [batch.gap for batch in found if batch.gap] == ["seen", "filled"]
+    stub.messages |= {number: make_message(number) for number in range(21, 271)}
+    batches = run(stub, ledger)
+    assert texts(batches) == [f"text {number}" for number in range(21, 271)]
+    assert [batch.gap for batch in batches if batch.gap] == ["seen", "filled"]
     assert ledger["telegram:loans"] == "270"
 
 
 def test_numbers_that_a_list_leaves_out_are_asked_for(stub: Stub) -> None:
-    stub.messages |= {number: said(number) for number in range(21, 31)}
+    stub.messages |= {number: make_message(number) for number in range(21, 31)}
     stub.hidden = {23, 24}
     del stub.messages[26]
     assert sorted(texts(run(stub, Ledger({"telegram:loans": "20"})))) == sorted(
@@ -170,9 +171,9 @@ def test_numbers_that_a_list_leaves_out_are_asked_for(stub: Stub) -> None:
 def test_what_a_message_says_goes_into_its_line(stub: Stub) -> None:
     forward = types.MessageFwdHeader(date=WHEN, from_id=types.PeerChannel(99))
     reply = types.MessageReplyHeader(reply_to_msg_id=5, reply_to_top_id=3)
-    stub.messages = {21: said(21, "内料", fwd_from=forward, reply_to=reply, edit_date=WHEN)}
+    stub.messages = {21: make_message(21, "内料", fwd_from=forward, reply_to=reply, edit_date=WHEN)}
     [message] = [
-        one for batch in run(stub, Ledger({"telegram:loans": "20"})) for one in batch.messages
+        entry for batch in run(stub, Ledger({"telegram:loans": "20"})) for entry in batch.messages
     ]
     line = message.line
     assert (line.site, line.channel, line.message_id, line.author) == (
@@ -193,10 +194,10 @@ def test_updates_of_edits_and_removals_are_taken_as_they_come(stub: Stub) -> Non
         session.__init__(
             ["1", "h", "s"], "reader", {"loans": channel()}, Ledger({"telegram:loans": "20"})
         )
-        found, batches = [], session.batches()
-        while not (found and found[-1].answered):
-            found.append(await anext(batches))
-        await session._came(events.MessageEdited.Event(said(7, "edited", edit_date=WHEN)))
+        messages, batches = [], session.batches()
+        while not (messages and messages[-1].answered):
+            messages.append(await anext(batches))
+        await session._came(events.MessageEdited.Event(make_message(7, "edited", edit_date=WHEN)))
         await session._came(events.MessageDeleted.Event([8], types.PeerChannel(CHAT)))
         return [await anext(batches), await anext(batches)]
 
@@ -206,7 +207,7 @@ def test_updates_of_edits_and_removals_are_taken_as_they_come(stub: Stub) -> Non
 
 
 def file(number: int, size: int) -> types.Message:
-    known = {
+    fields = {
         "id": number,
         "access_hash": 1,
         "file_reference": b"",
@@ -215,10 +216,10 @@ def file(number: int, size: int) -> types.Message:
         "dc_id": 1,
     }
     named = [types.DocumentAttributeFilename(f"{number}.csv")]
-    return said(
+    return make_message(
         number,
         media=types.MessageMediaDocument(
-            document=types.Document(**known, size=size, attributes=named)
+            document=types.Document(**fields, size=size, attributes=named)
         ),
     )
 
@@ -229,15 +230,19 @@ def test_a_file_is_read_with_its_message_and_what_is_not_read_is_said(stub: Stub
         22: file(22, 25 * 2**20),
         23: file(23, 3),
         24: file(24, 3),
-        25: said(25),
+        25: make_message(25),
     }
     stub.files = {21: b"csv", 23: errors.FileReferenceExpiredError(None), 24: None}
-    found = [one for batch in run(stub, Ledger({"telegram:loans": "20"})) for one in batch.messages]
-    assert [(one.line.message_id, one.unread) for one in found] == [
+    messages = [
+        message
+        for batch in run(stub, Ledger({"telegram:loans": "20"}))
+        for message in batch.messages
+    ]
+    assert [(message.line.message_id, message.unread) for message in messages] == [
         ("21", ()), ("22", ("too_large",)), ("23", ("failed",)), ("24", ("failed",)), ("25", ()),
     ]  # fmt: skip
-    assert found[0].line.attachments[0].body() == b"csv"
-    assert found[1].line.attachments == ("22.csv",)
+    assert messages[0].line.attachments[0].body() == b"csv"
+    assert messages[1].line.attachments == ("22.csv",)
 
 
 def test_a_refusal_of_the_account_is_none_of_a_file(stub: Stub) -> None:
@@ -284,8 +289,8 @@ def test_a_channel_that_is_not_open_is_not_read(
 ) -> None:
     for field, value in change.items():
         setattr(stub, field, value)
-    found = run(stub, Ledger(), {name: channel(name)}, lambda batches: batches[-1].blind)
-    assert [(batch.channel, batch.blind) for batch in found] == [(name, reason)]
+    session_batches = run(stub, Ledger(), {name: channel(name)}, lambda batches: batches[-1].blind)
+    assert [(batch.channel, batch.blind) for batch in session_batches] == [(name, reason)]
 
 
 def test_the_secret_of_an_account_is_checked_and_not_told() -> None:

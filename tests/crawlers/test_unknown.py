@@ -16,7 +16,7 @@ from crawlers.trial.answer import ProbeResponse
 from crawlers.trial.look import SiteSurvey
 from harness.reach.unknown import PEOPLE, Program, programs, told
 from tests.crawlers.support import make_site
-from tests.crawlers.test_trial import StaticSite, looked, response, said
+from tests.crawlers.test_trial import StaticSite, parts_of, response, survey
 
 HOST = "http://board.example"
 PROGRAMS = programs()
@@ -25,7 +25,7 @@ MOST_ASKED = 18
 
 
 def answer(url: str, body: str, charset: str) -> ProbeResponse:
-    """A page in the charset that it names itself."""
+    """Return a page in the charset that it declares."""
     named = body.replace("<head>", f'<head><meta charset="{charset}">', 1).encode(charset)
     headers = {"Content-Type": "text/html", "Date": "Thu, 26 Nov 2026 12:00:00 GMT"}
     return ProbeResponse(
@@ -33,23 +33,29 @@ def answer(url: str, body: str, charset: str) -> ProbeResponse:
     )
 
 
-def walked(found: SiteSurvey, pages: Mapping[str, ProbeResponse]) -> list[PageContent]:
-    """All that visits read of a site by what was guessed."""
-    site, read, seen = found.read_as, [], set()
+def walk(found: SiteSurvey, pages: Mapping[str, ProbeResponse]) -> list[PageContent]:
+    """Return everything that visits read of a site under the guessed options."""
+    site, read, visited = found.read_as, [], set()
     platform = platform_of(site)
     due = list(platform.start(site))
     while due:
         page = due.pop()
         found_there = pages.get(urldefrag(page.url).url)
-        if found_there is not None and found_there.response is not None and page.name not in seen:
-            seen.add(page.name)
+        if (
+            found_there is not None
+            and found_there.response is not None
+            and page.name not in visited
+        ):
+            visited.add(page.name)
             read.append(platform.parse(page, found_there.response.replace(url=page.url), site))
             due += read[-1].pages
     return read
 
 
 @pytest.mark.parametrize(
-    "program", [one for one in PROGRAMS if not one.short], ids=lambda one: one.name
+    "program",
+    [program for program in PROGRAMS if not program.short],
+    ids=lambda program: program.name,
 )
 def test_an_unknown_program_is_read_whole(program: Program) -> None:
     pages = {
@@ -57,10 +63,10 @@ def test_an_unknown_program_is_read_whole(program: Program) -> None:
         for path, page in program.site().items()
     }
     asks = StaticSite(pages)
-    found = looked(asks, start=HOST + program.start)
-    assert found.doubts == ()
+    survey_ = survey(asks, start=HOST + program.start)
+    assert survey_.doubts == ()
     assert len(asks.asked) < MOST_ASKED
-    read = walked(found, pages)
+    read = walk(survey_, pages)
     texts = [
         re.sub(r"<[^>]*>", " ", post.body.decode()) for parsed in read for post in parsed.posts
     ]
@@ -73,16 +79,16 @@ def test_an_unknown_program_is_read_whole(program: Program) -> None:
 
 
 @pytest.mark.parametrize(
-    "program", [one for one in PROGRAMS if one.short], ids=lambda one: one.name
+    "program", [program for program in PROGRAMS if program.short], ids=lambda program: program.name
 )
 def test_an_unknown_program_of_which_only_first_pages_can_be_read_is_said_to_be_incomplete(
     program: Program,
 ) -> None:
     pages = {HOST + path: page for path, page in program.site().items()}
-    found = looked(StaticSite(pages), start=HOST + program.start)
-    assert found.doubts
-    assert found.doubts[0].startswith(program.short)
-    assert said(found)["incomplete"] == ("FAULT", found.doubts[0])
+    survey_ = survey(StaticSite(pages), start=HOST + program.start)
+    assert survey_.doubts
+    assert survey_.doubts[0].startswith(program.short)
+    assert parts_of(survey_)["incomplete"] == ("FAULT", survey_.doubts[0])
 
 
 OPTIONS = {"links": "a.t", "pattern": "/t/(?P<id>[0-9]+)", "post": "div.post", "body": ".text"}
@@ -93,7 +99,7 @@ POSTS = "".join(
 
 
 def lacking(body: str, role: str = "thread", **options: object) -> str:
-    """What a visit says of a page."""
+    """Return what a visit reports as missing on a page."""
     site = make_site(platform="board", options={**OPTIONS, **options})
     url = f"{HOST}/t/7" if role == "thread" else f"{HOST}/list"
     return (
@@ -245,7 +251,9 @@ NOTED = re.compile(r"(?<=>)(?=<(?!/?(?:script|style|title|option|textarea)))")
 
 
 @pytest.mark.parametrize(
-    "program", [one for one in PROGRAMS if not one.short], ids=lambda one: one.name
+    "program",
+    [program for program in PROGRAMS if not program.short],
+    ids=lambda program: program.name,
 )
 def test_comments_and_processing_instructions_cost_no_guess(program: Program) -> None:
     pages = {
@@ -254,11 +262,11 @@ def test_comments_and_processing_instructions_cost_no_guess(program: Program) ->
         )
         for path, page in program.site().items()
     }
-    found = looked(StaticSite(pages), start=HOST + program.start)
-    assert found.doubts == ()
+    survey_ = survey(StaticSite(pages), start=HOST + program.start)
+    assert survey_.doubts == ()
     texts = [
         re.sub(r"<[^>]*>", " ", post.body.decode())
-        for parsed in walked(found, pages)
+        for parsed in walk(survey_, pages)
         for post in parsed.posts
     ]
     assert [person for person in PEOPLE if not any(person in text for text in texts)] == []

@@ -82,12 +82,12 @@ OPENER = CaptureOpener(
 
 
 def broken(why: Exception) -> Exception:
-    """As Scrapy tells of a connection that ended before its answer."""
-    return caused(DownloadFailedError(), ResponseNeverReceived([Failure(why)]))
+    """Return the error by which Scrapy reports a connection that ended before its response."""
+    return chain_errors(DownloadFailedError(), ResponseNeverReceived([Failure(why)]))
 
 
-def caused(error: Exception, by: Exception) -> Exception:
-    """An error that was raised from another."""
+def chain_errors(error: Exception, by: Exception) -> Exception:
+    """Return an error that was raised from another."""
     error.__cause__ = by
     return error
 
@@ -104,9 +104,11 @@ def visit(frontier: Frontier, clock: HeldClock, publisher: Publisher) -> Visit:
     metrics = CrawlMetrics(CollectorRegistry(), clock.as_clock())
     metrics.watch([site])
     parts = site, platform_of(site), frontier, outbox, robots, metrics, clock.as_clock()
-    made = Visit(*parts, asyncio.Semaphore(3), may_lease=lambda: True, appends=Appends(at_once))
-    made.begin()
-    return made
+    new_visit = Visit(
+        *parts, asyncio.Semaphore(3), may_lease=lambda: True, appends=Appends(at_once)
+    )
+    new_visit.begin()
+    return new_visit
 
 
 def lead_to(visit: Visit, *pages: PageAddress) -> None:
@@ -120,12 +122,12 @@ def pages_total(visit: Visit, outcome: str) -> float:
 
 
 def test_a_large_page_is_read_while_those_of_other_sites_go_on(visit: Visit) -> None:
-    others = threading.Event()
-    seen = list[bool]()
+    others_done = threading.Event()
+    overlaps = list[bool]()
 
     class Slow:
         def parse(self, page: PageAddress, response: HtmlResponse, site: object) -> PageContent:
-            seen.append(others.wait(60))
+            overlaps.append(others_done.wait(60))
             return PageContent(pages=(item(1),))
 
     visit.platform = Slow()
@@ -138,12 +140,12 @@ def test_a_large_page_is_read_while_those_of_other_sites_go_on(visit: Visit) -> 
         )
         task = asyncio.ensure_future(PageSpider(name="board", visit=visit).read(response))
         await asyncio.sleep(0)
-        others.set()
+        others_done.set()
         return await task
 
-    [found] = asyncio.run(read())
-    assert seen == [True]
-    assert found.parsed.pages == (item(1),)
+    [content] = asyncio.run(read())
+    assert overlaps == [True]
+    assert content.parsed.pages == (item(1),)
 
 
 def test_no_more_pages_are_in_hand_than_the_site_allows(visit: Visit) -> None:
@@ -168,8 +170,8 @@ def test_a_visit_waits_for_pages_in_hand_since_they_may_lead_further(visit: Visi
         await asyncio.sleep(0)
         assert not waiting.done()
         visit.finished(head, PageContent(pages=(item(1),)), 0)
-        found = await waiting
-        visit.finished(found, PageContent(), 0)
+        page = await waiting
+        visit.finished(page, PageContent(), 0)
         assert await visit.next_page() is None
 
     asyncio.run(lease())
@@ -257,10 +259,10 @@ def test_a_site_that_fails_is_visited_more_and_more_seldom(visit: Visit, clock: 
 def test_a_damaged_frontier_ends_the_visit_and_is_not_swallowed(
     visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def damaged(_: str) -> None:
+    def raise_damaged(_: str) -> None:
         raise CorruptError("damaged")
 
-    monkeypatch.setattr(Frontier, "lease", lambda self, site: damaged(site))
+    monkeypatch.setattr(Frontier, "lease", lambda self, site: raise_damaged(site))
 
     async def run() -> list[Request]:
         return [request async for request in PageSpider(name="board", visit=visit).start()]
@@ -291,7 +293,7 @@ def test_what_a_status_means(status: int, outcome: str) -> None:
     [
         (RequestRefusal("robots"), "robots"),
         (IgnoreRequest("max redirections reached"), "redirects"),
-        (caused(IgnoreRequest("body exceeded"), ValueError()), "too_large"),
+        (chain_errors(IgnoreRequest("body exceeded"), ValueError()), "too_large"),
         (CannotResolveHostError(), "dns"),
         (DownloadTimeoutError(), "timeout"),
         (DownloadConnectionRefusedError(), "refused"),
@@ -332,8 +334,8 @@ def publish(visit: Visit, *posts: Post, truncated: bool = False) -> None:
 
 
 def captures(publisher: Publisher) -> list[Capture]:
-    opened = (OPENER.open(one.value, one.headers["key_id"]) for one in publisher.records)
-    return [Capture.decode(plain, CAPTURE_SCHEMA) for plain, known in opened if known]
+    opened = (OPENER.open(record.value, record.headers["key_id"]) for record in publisher.records)
+    return [Capture.decode(plain, CAPTURE_SCHEMA) for plain, is_trusted in opened if is_trusted]
 
 
 def test_a_post_becomes_a_capture_and_its_page_is_done(
@@ -448,9 +450,9 @@ def test_pages_that_are_read_side_by_side_are_appended_in_one_go(
     async def both() -> list[object]:
         publisher.down = 1
         failed = await asyncio.gather(
-            *(appends.append(outbox, [one]) for one in captures), return_exceptions=True
+            *(appends.append(outbox, [captured]) for captured in captures), return_exceptions=True
         )
-        await asyncio.gather(*(appends.append(outbox, [one]) for one in captures))
+        await asyncio.gather(*(appends.append(outbox, [captured]) for captured in captures))
         return failed
 
     assert {type(error) for error in asyncio.run(both())} == {UnavailableError}
@@ -485,10 +487,10 @@ def test_whatever_goes_wrong_nobody_waits_for_ever(
     )
     broken_one = Capture.model_construct(**{**dict(whole), "title": "x" * MAX_HEADER_BYTES})
 
-    def exhausted(records: object) -> None:
+    def raise_error(records: object) -> None:
         raise ExhaustedError("no memory left")
 
-    monkeypatch.setattr(publisher, "append", exhausted)
+    monkeypatch.setattr(publisher, "append", raise_error)
 
     async def all_of_them() -> list[object]:
         async with asyncio.timeout(10):
@@ -552,15 +554,15 @@ def test_a_real_seal_opens_with_the_private_key_alone(
     (record,) = publisher.records
     assert b"13800138000" not in record.value
     opener = CaptureOpener(keys.opener(context.keys), keys.verifier(context.keys, "captures"))
-    plain, known = opener.open(record.value, record.headers["key_id"])
+    plain, is_trusted = opener.open(record.value, record.headers["key_id"])
     assert Capture.decode(plain, CAPTURE_SCHEMA) == capture
-    assert known
+    assert is_trusted
 
 
 def test_what_is_counted_up_is_asked_for_again_until_it_comes_or_a_later_one_is_there(
     visit: Visit, clock: HeldClock
 ) -> None:
-    def counted(number: int) -> PageAddress:
+    def make_page(number: int) -> PageAddress:
         return PageAddress(
             f"http://board.example/{number}",
             "item",
@@ -570,17 +572,17 @@ def test_what_is_counted_up_is_asked_for_again_until_it_comes_or_a_later_one_is_
         )
 
     def ask() -> list[int]:
-        asked = []
+        requested = []
         while (leased := asyncio.run(visit.next_page())) and leased.page.role == "item":
-            asked.append(leased.page.number)
+            requested.append(leased.page.number)
             if leased.page.number in there:
                 visit.finished(leased, PageContent((post(leased.page.number),)), 1)
             else:
                 visit.failed(leased, "gone")
-        return sorted(asked)
+        return sorted(requested)
 
     there = {1, 2}
-    lead_to(visit, *map(counted, range(1, 5)))
+    lead_to(visit, *map(make_page, range(1, 5)))
     assert ask() == [1, 2, 3, 4]
     assert visit.end()
     assert ask() == []
@@ -596,7 +598,7 @@ def test_what_is_counted_up_is_asked_for_again_until_it_comes_or_a_later_one_is_
 def test_pages_that_are_done_leave_nothing_in_memory(visit: Visit) -> None:
     visit.site = visit.site.model_copy(update={"max_pages": 10_000})
 
-    def numbered(number: int) -> PageAddress:
+    def make_page(number: int) -> PageAddress:
         return PageAddress(f"http://board.example/{number}", "item", series="s", number=number)
 
     async def read(pages: int) -> int:
@@ -605,12 +607,12 @@ def test_pages_that_are_done_leave_nothing_in_memory(visit: Visit) -> None:
             leased = await visit.next_page()
             await asyncio.sleep(0)
             number = leased.page.number
-            visit.finished(leased, PageContent((post(number),), (numbered(number + 1),)), 1)
+            visit.finished(leased, PageContent((post(number),), (make_page(number + 1),)), 1)
         gc.collect()
         return tracemalloc.get_traced_memory()[0]
 
     async def read_all() -> tuple[int, int]:
-        visit.finished(await visit.next_page(), PageContent(pages=(numbered(1),)), 0)
+        visit.finished(await visit.next_page(), PageContent(pages=(make_page(1),)), 0)
         return await read(300), await read(600)
 
     tracemalloc.start()

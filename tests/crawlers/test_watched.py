@@ -121,13 +121,17 @@ def test_the_command_takes_files_until_it_is_stopped(station: Station, tmp_path:
             assert process.poll() is None
         second = station.run("ingest", "--watch", str(folder), exits=2)
         process.terminate()
-        _, said = process.communicate(timeout=60)
+        _, output = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "is being watched by process" in second
-    assert "13800138000" not in said
-    assert "line 3: is no JSON object" in said
+    assert "13800138000" not in output
+    assert "line 3: is no JSON object" in output
     assert sorted(path.parent.name for path in folder.glob("*/*.jsonl")) == ["refused", "taken"]
-    assert sorted(one.body.decode() for one in station.captures()) == ["text 0", "text 1", "text 2"]
+    assert sorted(captured.body.decode() for captured in station.captures()) == [
+        "text 0",
+        "text 1",
+        "text 2",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -136,5 +140,5 @@ def test_the_command_takes_files_until_it_is_stopped(station: Station, tmp_path:
 def test_a_call_that_says_too_little_or_too_much_is_refused(context: Context, words: str) -> None:
     app = typer.Typer()
     app.command()(ingest)
-    done = CliRunner().invoke(app, words.split(), obj=context)
-    assert isinstance(done.exception, ConfigError)
+    result = CliRunner().invoke(app, words.split(), obj=context)
+    assert isinstance(result.exception, ConfigError)

@@ -23,7 +23,7 @@ CHANGE = st.tuples(
 )
 
 
-def changed(data: bytes, changes: list[tuple[str, int, bytes]]) -> bytes:
+def apply_changes(data: bytes, changes: list[tuple[str, int, bytes]]) -> bytes:
     for what, place, more in changes:
         at, size = place % (len(data) + 1), len(more)
         data = {
@@ -50,7 +50,7 @@ def test_changed_inputs(name: str) -> None:
     @settings(max_examples=25)
     @given(st.sampled_from(TARGETS[name].inputs(name)), st.lists(CHANGE, max_size=5))
     def check(data: bytes, changes: list[tuple[str, int, bytes]]) -> None:
-        TARGETS[name](changed(data, changes))
+        TARGETS[name](apply_changes(data, changes))
 
     check()
 
@@ -81,17 +81,17 @@ def test_a_search_goes_by_the_branches_that_it_reaches_and_keeps_what_failed(
     pytest.importorskip("atheris", reason="there is none for this machine")
     (tmp_path / "planted.py").write_text(PLANTED)
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", SEARCH],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
         check=False,
     )
-    assert done.returncode
-    assert b"KeyError: 'planted'" in done.stdout + done.stderr
-    [kept] = (tmp_path / "kept" / "planted" / "found").iterdir()
-    assert kept.read_bytes().startswith(b"FZ!")
+    assert result.returncode
+    assert b"KeyError: 'planted'" in result.stdout + result.stderr
+    [failed_input] = (tmp_path / "kept" / "planted" / "found").iterdir()
+    assert failed_input.read_bytes().startswith(b"FZ!")
 
 
 def test_an_error_that_repeats_a_value_is_a_fault_and_one_that_does_not_is_an_answer() -> None:

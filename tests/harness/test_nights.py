@@ -30,7 +30,7 @@ def simulate(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def trace(out: str) -> list[str]:
-    """What a run prints but for how long it took."""
+    """Return what a run prints, without how long it took."""
     return [line for line in out.splitlines() if " a minute; " not in line]
 
 
@@ -72,10 +72,10 @@ QUICKEST = "seen in the end"
     [pytest.param(when, marks=[pytest.mark.full] if when != QUICKEST else []) for when in BUGS],
 )
 def test_bugs_that_are_planted_are_found(when: str) -> None:
-    done = simulate("1", "--bug", ",".join(BUGS[when]))
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    found = next(line for line in done.stdout.splitlines() if line.startswith("seed 1: "))
-    assert [words for words in BUGS[when].values() if words not in found] == []
+    result = simulate("1", "--bug", ",".join(BUGS[when]))
+    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
+    outcome = next(line for line in result.stdout.splitlines() if line.startswith("seed 1: "))
+    assert [words for words in BUGS[when].values() if words not in outcome] == []
 
 
 def test_a_bug_of_no_name_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
