@@ -23,7 +23,7 @@ from crawlers.trial.answer import ProbeResponse
 from crawlers.trial.guess import _root, pattern_of
 from crawlers.trial.look import SiteSurvey, look
 from tests.crawlers.support import make_site
-from tests.crawlers.test_trial import StaticSite, looked, response, said
+from tests.crawlers.test_trial import StaticSite, parts_of, response, survey
 
 HOST = "http://board.example"
 OPTIONS = {
@@ -87,9 +87,9 @@ def read(body: str, url: str = f"{HOST}/list", **options: str) -> PageContent:
 def test_each_row_of_a_list_is_read_or_a_declared_exception(
     row: str, options: dict[str, str], short: str
 ) -> None:
-    found = read(ROWS + row, **options)
-    assert found.shortfall.startswith(short)
-    assert found.lacking == ("fewer" if short else "")
+    listing = read(ROWS + row, **options)
+    assert listing.shortfall.startswith(short)
+    assert listing.lacking == ("fewer" if short else "")
 
 
 @pytest.mark.parametrize(
@@ -151,12 +151,12 @@ def test_a_preset_that_misses_rows_or_pages_is_short_too() -> None:
         + '<li class="row"><a class="topictitle" href="./viewtopic.php?p=5">B</a></li>'
     )
     url = f"{HOST}/viewforum.php?f=2"
-    found = platform_of(site).parse(
+    listing = platform_of(site).parse(
         PageAddress(url, "list"),
         response(url, f'<body><ul class="topiclist topics">{rows}</ul></body>'),
         site,
     )
-    assert (found.lacking, found.shortfall[:9]) == ("fewer", "1 of 6 ro")
+    assert (listing.lacking, listing.shortfall[:9]) == ("fewer", "1 of 6 ro")
 
 
 @pytest.mark.parametrize(
@@ -180,12 +180,12 @@ def test_a_pattern_is_of_whole_addresses_and_takes_no_month_for_an_id(
     pattern = pattern_of([HOST + url for url in urls])
     assert pattern.startswith("^https?://[^/]+/")
     rows = "".join(f'<li class="row"><a class="t" href="{url}">A title</a></li>' for url in urls)
-    found = read(rows, pattern=pattern)
-    assert (len({page.name for page in found.pages}), found.lacking) == (names, "")
+    listing = read(rows, pattern=pattern)
+    assert (len({page.name for page in listing.pages}), listing.lacking) == (names, "")
 
 
 def board(thread: str) -> StaticSite:
-    """A board whose threads look so; of each, `{n}` is its number."""
+    """Return a board whose threads look like `thread`, in which `{n}` is the thread's number."""
     rows = "".join(
         f'<li class="row"><a class="t" href="/t/{n}/">An offer with a title of {n}</a></li>'
         for n in range(6)
@@ -214,9 +214,9 @@ HOLDER = (
 
 
 def test_a_first_post_and_replies_that_look_otherwise_are_read_each_for_itself() -> None:
-    found = looked(board(HOLDER.replace("<p>", '<p class="first">')), start=f"{HOST}/")
-    assert found.doubts == ()
-    assert len(found.posts) == 4
+    result = survey(board(HOLDER.replace("<p>", '<p class="first">')), start=f"{HOST}/")
+    assert result.doubts == ()
+    assert len(result.posts) == 4
 
 
 def test_a_front_page_of_the_newest_gives_way_to_an_archive_of_all() -> None:
@@ -235,8 +235,8 @@ def test_a_front_page_of_the_newest_gives_way_to_an_archive_of_all() -> None:
         f"{HOST}/": front,
         f"{HOST}/archive/": f"<html><body><ul>{rows['all']}</ul></body></html>",
     }
-    found = looked(StaticSite(pages), start=f"{HOST}/")
-    assert (found.doubts, found.site.start, len(found.list.entries)) == (
+    result = survey(StaticSite(pages), start=f"{HOST}/")
+    assert (result.doubts, result.site.start, len(result.list.entries)) == (
         (),
         (f"{HOST}/archive/",),
         6,
@@ -265,10 +265,10 @@ def test_archives_by_month_are_read_or_said_to_be_unread(entry: str, is_read: bo
         f"{HOST}/": front,
         f"{HOST}/archive/2026/10/": f"<html><body><ul>{old}</ul></body></html>",
     }
-    found = looked(StaticSite(pages), start=f"{HOST}/")
-    assert found.posts
-    assert found.doubts == (() if is_read else (archives.UNREAD,))
-    assert ("lists_pattern" in found.read_as.options) == is_read
+    result = survey(StaticSite(pages), start=f"{HOST}/")
+    assert result.posts
+    assert result.doubts == (() if is_read else (archives.UNREAD,))
+    assert ("lists_pattern" in result.read_as.options) == is_read
 
 
 @pytest.mark.parametrize("post", ["div.page", "body > div"])
@@ -325,7 +325,7 @@ def test_a_site_that_is_short_by_a_preset_gets_no_file() -> None:
     thread = f'<body id="phpbb" class="section-viewtopic">{shown}</body>'
     pages = {f"{HOST}/viewtopic.php?f=2&t={n}": thread.format(n=n) for n in range(5)}
     start = f"{HOST}/viewforum.php?f=2"
-    told = StaticSite(
+    static_site = StaticSite(
         {
             **pages,
             start: (
@@ -334,10 +334,10 @@ def test_a_site_that_is_short_by_a_preset_gets_no_file() -> None:
             ),
         }
     )
-    found = looked(told, start=start)
-    assert found.read_as is not None
-    assert found.read_as.platform == "phpbb"
-    assert said(found)["incomplete"] == ("FAULT", "page 2 of a list is not followed")
+    result = survey(static_site, start=start)
+    assert result.read_as is not None
+    assert result.read_as.platform == "phpbb"
+    assert parts_of(result)["incomplete"] == ("FAULT", "page 2 of a list is not followed")
 
 
 @pytest.mark.parametrize("left", range(1, 7))
@@ -351,11 +351,11 @@ def test_what_was_not_examined_in_time_is_not_whole(left: int) -> None:
                 raise asyncio.CancelledError
             return await super().get(url)
 
-    found = SiteSurvey(make_site(platform="board", start=[f"{HOST}/"]))
+    result = SiteSurvey(make_site(platform="board", start=[f"{HOST}/"]))
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(look(found, SlowSite(site.pages), Presets()))
-    found.end(in_time=False)
-    assert not found.posts or found.doubts
+        asyncio.run(look(result, SlowSite(site.pages), Presets()))
+    result.end(in_time=False)
+    assert not result.posts or result.doubts
 
 
 def test_a_preset_whose_next_page_came_too_late_is_in_doubt() -> None:
@@ -381,12 +381,12 @@ def test_a_preset_whose_next_page_came_too_late_is_in_doubt() -> None:
         '<body id="phpbb" class="section-viewforum"><ul class="topiclist'
         f' topics">{rows}</ul></body>'
     )
-    found = SiteSurvey(make_site(platform="board", start=[start]))
+    result = SiteSurvey(make_site(platform="board", start=[start]))
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(look(found, SlowSite({**pages, start: listing}), Presets()))
-    found.end(in_time=False)
-    assert found.posts
-    assert found.doubts == ("time was up before everything was examined",)
+        asyncio.run(look(result, SlowSite({**pages, start: listing}), Presets()))
+    result.end(in_time=False)
+    assert result.posts
+    assert result.doubts == ("time was up before everything was examined",)
 
 
 def post(text: str, thread: str, author: str) -> Post:
@@ -418,34 +418,34 @@ WALL = "To see this content you must log in"
 def test_one_text_by_everybody_in_several_threads_is_a_login_that_has_expired(
     new: list[tuple[str, str, str]], is_wall: bool
 ) -> None:
-    seen = Evidence(texts=RepeatedText())
-    seen.note("ok", head=True)
+    evidence = Evidence(texts=RepeatedText())
+    evidence.note("ok", head=True)
     for text, thread, author in new:
-        seen.texts.note_read(post(text, thread, author))
-        seen.texts.note_new(post(text, thread, author))
-        seen.note_posts([(True, True, True)])
-    state = judge(seen, UNKNOWN)
-    assert (state, explain_state(seen, state)) == (
+        evidence.texts.note_read(post(text, thread, author))
+        evidence.texts.note_new(post(text, thread, author))
+        evidence.note_posts([(True, True, True)])
+    state = judge(evidence, UNKNOWN)
+    assert (state, explain_state(evidence, state)) == (
         ("login_expired", "login") if is_wall else ("ok", "")
     )
-    assert update_streak(seen, UnreadStreak()).speaks == is_wall
+    assert update_streak(evidence, UnreadStreak()).speaks == is_wall
 
 
 def test_a_wall_stays_one_while_nothing_else_is_read() -> None:
     streak = UnreadStreak(3, "login")
     for texts, stays in ([WALL], True), ([WALL, "a post at last"], False):
-        seen = Evidence()
+        evidence = Evidence()
         for number, text in enumerate(texts):
-            seen.texts.note_read(post(text, f"t{number}", "member"))
-            seen.note_posts([(True, True, True)])
-        assert (update_streak(seen, streak) == streak) == stays
+            evidence.texts.note_read(post(text, f"t{number}", "member"))
+            evidence.note_posts([(True, True, True)])
+        assert (update_streak(evidence, streak) == streak) == stays
 
 
 def test_a_site_whose_past_is_being_read_is_incomplete() -> None:
-    seen = Evidence(unread_past=9040)
-    seen.note("ok", head=True)
-    seen.note_posts([(True, True, True)])
-    assert (judge(seen, UNKNOWN), explain_state(seen, "incomplete")) == (
+    evidence = Evidence(unread_past=9040)
+    evidence.note("ok", head=True)
+    evidence.note_posts([(True, True, True)])
+    assert (judge(evidence, UNKNOWN), explain_state(evidence, "incomplete")) == (
         "incomplete",
         "first reading",
     )

@@ -23,14 +23,14 @@ from ullage.records.heartbeat import STATES
 
 
 def evidence(heads: dict[str, int], behind: dict[str, int] | None = None) -> Evidence:
-    seen = Evidence()
+    collected = Evidence()
     for outcome, count in heads.items():
         for _ in range(count):
-            seen.note(outcome, head=True)
+            collected.note(outcome, head=True)
     for outcome, count in (behind or {}).items():
         for _ in range(count):
-            seen.note(outcome, head=False)
-    return seen
+            collected.note(outcome, head=False)
+    return collected
 
 
 def state(heads: dict[str, int], behind: dict[str, int] | None = None) -> str | None:
@@ -84,8 +84,8 @@ def test_what_several_pages_say_together(
 
 @pytest.mark.parametrize("outcome", sorted(STATE_OF))
 def test_every_outcome_has_a_word_for_people(outcome: str) -> None:
-    seen = evidence({outcome: 1})
-    assert explain_state(seen, judge(seen, UNKNOWN)) in MEANING
+    collected = evidence({outcome: 1})
+    assert explain_state(collected, judge(collected, UNKNOWN)) in MEANING
 
 
 @pytest.mark.parametrize(
@@ -105,8 +105,8 @@ def test_every_outcome_has_a_word_for_people(outcome: str) -> None:
 def test_the_reason_is_what_decided(
     heads: dict[str, int], behind: dict[str, int], word: str
 ) -> None:
-    seen = evidence(heads, behind)
-    assert explain_state(seen, judge(seen, UNKNOWN)) == word
+    collected = evidence(heads, behind)
+    assert explain_state(collected, judge(collected, UNKNOWN)) == word
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,9 @@ def test_the_reason_is_what_decided(
 def test_what_brought_an_outcome_about_says_more_if_it_is_a_word_of_the_set(
     outcome: str, cause: str, word: str
 ) -> None:
-    seen = Evidence()
-    seen.note(outcome, head=True, cause=cause)
-    assert explain_state(seen, "unreachable") == word
+    collected = Evidence()
+    collected.note(outcome, head=True, cause=cause)
+    assert explain_state(collected, "unreachable") == word
 
 
 @pytest.mark.parametrize(
@@ -139,10 +139,10 @@ def test_what_we_did_not_ask_says_nothing_of_the_way() -> None:
 
 
 def test_a_lost_field_is_a_reason() -> None:
-    seen = evidence({"ok": 1}, {"ok": 9})
-    seen.note_posts([(False, True, True)] * 3)
+    collected = evidence({"ok": 1}, {"ok": 9})
+    collected.note_posts([(False, True, True)] * 3)
     before = Profile(100, {"author": 100, "date": 100, "title": 100})
-    assert explain_state(seen, judge(seen, before)) == "fields"
+    assert explain_state(collected, judge(collected, before)) == "fields"
 
 
 def read_one(seen: Evidence) -> Evidence:
@@ -159,19 +159,22 @@ def read_one(seen: Evidence) -> Evidence:
 def test_lists_that_lead_to_nothing_that_is_read_are_a_state_until_a_post_is(
     outcome: str, state: str, word: str
 ) -> None:
-    seen, nothing_new = evidence({"ok": 1}, {outcome: 3}), evidence({"ok": 1})
-    left = update_streak(seen, NONE_UNREAD)
-    assert (judge(seen, UNKNOWN), explain_state(seen, judge(seen, UNKNOWN))) == (state, word)
+    collected, nothing_new = evidence({"ok": 1}, {outcome: 3}), evidence({"ok": 1})
+    unread_pages = update_streak(collected, NONE_UNREAD)
+    assert (judge(collected, UNKNOWN), explain_state(collected, judge(collected, UNKNOWN))) == (
+        state,
+        word,
+    )
     assert (
-        judge(nothing_new, UNKNOWN, left),
-        explain_state(nothing_new, judge(nothing_new, UNKNOWN, left), left),
+        judge(nothing_new, UNKNOWN, unread_pages),
+        explain_state(nothing_new, judge(nothing_new, UNKNOWN, unread_pages), unread_pages),
     ) == (state, word)
-    assert update_streak(nothing_new, left) == left
+    assert update_streak(nothing_new, unread_pages) == unread_pages
     read = read_one(evidence({"ok": 1}, {"ok": 1}))
     assert (
-        judge(read, UNKNOWN, left),
-        explain_state(read, "ok", left),
-        update_streak(read, left),
+        judge(read, UNKNOWN, unread_pages),
+        explain_state(read, "ok", unread_pages),
+        update_streak(read, unread_pages),
     ) == (
         "ok",
         "",
@@ -180,11 +183,11 @@ def test_lists_that_lead_to_nothing_that_is_read_are_a_state_until_a_post_is(
 
 
 def test_one_page_a_visit_that_is_gone_is_a_state_at_the_third() -> None:
-    left, shown = NONE_UNREAD, []
+    unread_pages, shown = NONE_UNREAD, []
     for _ in range(3):
-        seen = evidence({"ok": 1}, {"gone": 1})
-        shown.append(judge(seen, UNKNOWN, left))
-        left = update_streak(seen, left)
+        collected = evidence({"ok": 1}, {"gone": 1})
+        shown.append(judge(collected, UNKNOWN, unread_pages))
+        unread_pages = update_streak(collected, unread_pages)
     assert shown == ["ok", "ok", "layout_changed"]
 
 
@@ -228,28 +231,31 @@ def profile(posts: int, **fields: int) -> Profile:
 def test_a_field_that_every_post_had_and_none_has_any_more_is_a_changed_layout(
     before: Profile, had: list[tuple[bool, ...]], expected: str
 ) -> None:
-    seen = evidence({"ok": 1}, {"ok": 9})
-    seen.note_posts(had)
-    assert judge(seen, before) == expected
+    collected = evidence({"ok": 1}, {"ok": 9})
+    collected.note_posts(had)
+    assert judge(collected, before) == expected
 
 
 def test_thread_far_shorter_than_its_count_is_reported_but_not_a_deleted_post() -> None:
-    seen = Evidence()
-    seen.note("ok", head=True)
+    collected = Evidence()
+    collected.note("ok", head=True)
     for _ in range(50):
-        seen.note_thread(20, 19, 2)
-    assert judge(seen, UNKNOWN) == "incomplete"
-    assert explain_state(seen, "incomplete") == "fewer"
-    seen = Evidence()
-    seen.note("ok", head=True)
-    seen.note_thread(46, 10, 1)
+        collected.note_thread(20, 19, 2)
+    assert judge(collected, UNKNOWN) == "incomplete"
+    assert explain_state(collected, "incomplete") == "fewer"
+    collected = Evidence()
+    collected.note("ok", head=True)
+    collected.note_thread(46, 10, 1)
     for _ in range(100):
-        seen.note_thread(20, 20, 2)
-    assert judge(seen, UNKNOWN) == "ok"
+        collected.note_thread(20, 20, 2)
+    assert judge(collected, UNKNOWN) == "ok"
 
 
 @pytest.mark.parametrize("why", ["partial", "links"])
 def test_a_page_that_is_known_not_to_have_told_all_makes_a_site_incomplete(why: Lacking) -> None:
-    seen = read_one(evidence({"ok": 1}))
-    seen.lacking = why
-    assert (judge(seen, UNKNOWN), explain_state(seen, "incomplete")) == ("incomplete", why)
+    collected = read_one(evidence({"ok": 1}))
+    collected.lacking = why
+    assert (judge(collected, UNKNOWN), explain_state(collected, "incomplete")) == (
+        "incomplete",
+        why,
+    )

@@ -44,10 +44,10 @@ def test_a_preset_reads_its_samples_and_is_recognised_in_them(name: str) -> None
 def test_what_a_sample_is_of_is_told_from_all_other_software(name: str) -> None:
     for sample in Presets().get(name).sample:
         if sample.recognised:
-            best, *others = recognise(sample.build_response())
-            assert best.name == name, (best, others)
+            best, *worse = recognise(sample.build_response())
+            assert best.name == name, (best, worse)
             assert best.why
-            assert all(len(other.why) < len(best.why) for other in others), (best, others)
+            assert all(len(candidate.why) < len(best.why) for candidate in worse), (best, worse)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -62,11 +62,11 @@ def test_a_site_of_a_preset_needs_no_options(name: str) -> None:
 
 def test_a_preset_that_does_not_read_its_sample_says_what_it_reads() -> None:
     preset = Presets().get("spirit")
-    (said,) = check_samples(
+    (fault,) = check_samples(
         preset.model_copy(update={"options": {**preset.options, "author": ".nobody"}}),
         named("board").parse,
     )
-    assert said == "sample 2 (thread): post 1: author is '', not 'admin'"
+    assert fault == "sample 2 (thread): post 1: author is '', not 'admin'"
 
 
 def own(folder: Path, text: str = OWN, name: str = "ours") -> Path:
@@ -147,12 +147,15 @@ def test_check_holds_a_users_own_presets_to_their_samples(context: Context) -> N
     own(context.data / "presets", "=", name="none")
     with pytest.raises(FaultsError) as caught:
         look()
-    said = sorted(fault.removeprefix(f"{context.data}/presets/") for fault in caught.value.faults)
-    assert said[0] == "bare.toml: has no sample"
-    assert said[1].startswith("none.toml: is no TOML")
+    faults = sorted(fault.removeprefix(f"{context.data}/presets/") for fault in caught.value.faults)
+    assert faults[0] == "bare.toml: has no sample"
+    assert faults[1].startswith("none.toml: is no TOML")
     assert (
-        any(one.startswith("wrong.toml:") and "did you mean rows?" in one for one in said[2:])
-        or said[2] == "wrong.toml: has no sample"
+        any(
+            message.startswith("wrong.toml:") and "did you mean rows?" in message
+            for message in faults[2:]
+        )
+        or faults[2] == "wrong.toml: has no sample"
     )
 
 
@@ -177,9 +180,9 @@ def test_a_users_own_preset_is_recognised_checked_and_crawled_by(
             f"/?t={thread}",
             f'<html><body><p id="p{thread}1"><i>text {thread}</i></p></body></html>',
         )
-    given = ("--name", "board", "--allow-private", "--legal-basis", "test", "--owner", "test")
-    said = station.run("sites", "try", f"{server.url}/", *given)
-    assert re.search(r"software +ours: 1 mark of it", said)
+    options = ("--name", "board", "--allow-private", "--legal-basis", "test", "--owner", "test")
+    output = station.run("sites", "try", f"{server.url}/", *options)
+    assert re.search(r"software +ours: 1 mark of it", output)
     assert 'platform = "ours"' in (station.data / "sites.d" / "board.toml").read_text()
     station.run("crawl", "--once")
     assert sorted(

@@ -29,7 +29,7 @@ def row(
     )
 
 
-def shown(*rows: SiteRow, width: int = 110) -> str:
+def render_lines(*rows: SiteRow, width: int = 110) -> str:
     console = Console(file=(out := io.StringIO()), width=width, highlight=False)
     console.print(build_table(rows, NOON, UTC))
     return out.getvalue()
@@ -43,7 +43,7 @@ def test_a_line_says_state_since_when_and_what_is_expected() -> None:
         last_new=NOON - 90_000,
         expected_by=NOON + 86_400,
     )
-    line = shown(whole).splitlines()[-1]
+    line = render_lines(whole).splitlines()[-1]
     assert line.split("  ")[0] == "board"
     for part in (
         "login expired",
@@ -58,7 +58,7 @@ def test_a_line_says_state_since_when_and_what_is_expected() -> None:
 
 
 def test_what_is_not_known_is_a_dash_and_a_site_that_is_off_says_so() -> None:
-    text = shown(row("new"), row("off", enabled=False), row("late", next_visit=NOON - 5))
+    text = render_lines(row("new"), row("off", enabled=False), row("late", next_visit=NOON - 5))
     assert "not visited yet" in text
     assert [line.split()[-1] for line in text.splitlines()[-3:]] == ["min", "-", "now"]
     assert " off " in text.splitlines()[-2]
@@ -73,7 +73,7 @@ def test_a_site_that_others_collect_is_not_said_to_be_visited() -> None:
         NOON,
         0,
     )
-    line = shown(fed).splitlines()[-1]
+    line = render_lines(fed).splitlines()[-1]
     assert line.split() == ["chat", "by", "ingest", "-", "-", "-", "0", "/", "0", "-"]
     assert (fed.as_json()["next_visit"], fed.as_json()["platform"]) == (None, "ingest")
 
@@ -87,7 +87,7 @@ def test_a_state_has_its_reason_beside_it_and_the_words_are_explained() -> None:
         row("e", reason="tls"),
         row("f", state="unreachable", reason="timeout", enabled=False),
     ]
-    lines = [" ".join(line.split()) for line in shown(*rows).splitlines()]
+    lines = [" ".join(line.split()) for line in render_lines(*rows).splitlines()]
     for line in (
         "a unreachable: address",
         "b blocked: forbidden",
@@ -95,11 +95,11 @@ def test_a_state_has_its_reason_beside_it_and_the_words_are_explained() -> None:
         "e not seen yet: tls",
         "f off",
     ):
-        assert any(one.startswith(line) for one in lines), line
-    said = explain_reasons(rows)
-    assert [line.split(":")[0] for line in said] == ["tls", "address", "forbidden"]
-    assert "allow_private = true" in said[1]
-    assert [one.as_json()["reason"] for one in rows] == [
+        assert any(line_.startswith(line) for line_ in lines), line
+    explanations = explain_reasons(rows)
+    assert [line.split(":")[0] for line in explanations] == ["tls", "address", "forbidden"]
+    assert "allow_private = true" in explanations[1]
+    assert [line_.as_json()["reason"] for line_ in rows] == [
         "address",
         "forbidden",
         "address",
@@ -128,20 +128,20 @@ def test_every_state_fits_a_terminal_of_a_hundred_columns() -> None:
         )
         for state in STATES
     ]
-    lines = shown(*rows, width=100).splitlines()
+    lines = render_lines(*rows, width=100).splitlines()
     assert len(lines) == len(STATES) + 3
     assert max(map(len, lines)) <= 100
 
 
 def test_a_program_gets_everything_with_null_for_never() -> None:
-    found = row("board", state="quiet", since=NOON).as_json()
-    assert (found["state"], found["since"], found["last_new"], found["due"]) == (
+    fields = row("board", state="quiet", since=NOON).as_json()
+    assert (fields["state"], fields["since"], fields["last_new"], fields["due"]) == (
         "quiet",
         "2026-09-21T14:13:20+00:00",
         None,
         3,
     )
-    assert set(found) >= {
+    assert set(fields) >= {
         "expected_by",
         "rhythm",
         "next_visit",

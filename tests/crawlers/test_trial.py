@@ -79,25 +79,25 @@ def response(url: str, body: str) -> Response:
     return kind(url, body=body.encode(), headers=headers, request=Request(url))
 
 
-def looked(
-    told: StaticSite, site: Site | None = None, *, known: bool = False, start: str = BOARD
+def survey(
+    pages: StaticSite, site: Site | None = None, *, known: bool = False, start: str = BOARD
 ) -> SiteSurvey:
-    found = SiteSurvey(site or make_site(platform="board", start=[start]), is_known=known)
-    asyncio.run(look(found, told, Presets()))
-    return found
+    done_survey = SiteSurvey(site or make_site(platform="board", start=[start]), is_known=known)
+    asyncio.run(look(done_survey, pages, Presets()))
+    return done_survey
 
 
 def sample(name: str, role: str, number: int = 0) -> str:
-    """A page in the shape of a program, as its preset has it."""
-    return [one.body for one in load_shipped(name).sample if one.role == role][number]
+    """Return a page in the shape of a program, taken from its preset."""
+    return [page.body for page in load_shipped(name).sample if page.role == role][number]
 
 
-def said(found: SiteSurvey) -> dict[str, tuple[str, str]]:
-    return {line.part: (line.mark, line.said) for line in lines(found, NOW, UTC)}
+def parts_of(survey_: SiteSurvey) -> dict[str, tuple[str, str]]:
+    return {line.part: (line.mark, line.said) for line in lines(survey_, NOW, UTC)}
 
 
 def spirit(**more: str | ProbeResponse) -> StaticSite:
-    """A front page that leads to a board, a list, a thread, and a next page of the list."""
+    """Return a front page that leads to a board, a list, a thread and the list's next page."""
     rows = sample("spirit", "list")
     thread = "http://board.example/topic/7/ke-hu-%E5%90%8D/"
     pages = {
@@ -109,9 +109,9 @@ def spirit(**more: str | ProbeResponse) -> StaticSite:
 
 
 def test_a_board_is_told_by_its_marks_and_read_to_its_posts() -> None:
-    found = looked(spirit())
-    parts = said(found)
-    assert (found.word, found.read_as and found.read_as.platform) == ("", "spirit")
+    result = survey(spirit())
+    parts = parts_of(result)
+    assert (result.word, result.read_as and result.read_as.platform) == ("", "spirit")
     assert parts["software"][0] == "ok"
     assert parts["list"] == ("ok", "1 thread")
     assert parts["next page"] == ("ok", "leads to 1 more")
@@ -131,7 +131,7 @@ def test_a_front_page_leads_on_to_the_lists_until_one_holds_threads() -> None:
     empty = re.sub(
         r"<div class=\"row m-0 px-3 py-2 border-bottom\">.*", "</div>", topics, flags=re.DOTALL
     )
-    told = StaticSite(
+    pages = StaticSite(
         {
             BOARD: index,
             f"{BOARD}forum/main-category-1/": index,
@@ -140,10 +140,10 @@ def test_a_front_page_leads_on_to_the_lists_until_one_holds_threads() -> None:
             f"{BOARD}forum/general-2/topic/kehu-mingdan-27/": thread,
         }
     )
-    found = looked(told)
-    assert (found.word, found.lists) == ("", 3)
-    assert said(found)["lists"] == ("ok", "it leads to 3 other lists")
-    assert len(found.posts) == 1
+    result = survey(pages)
+    assert (result.word, result.lists) == ("", 3)
+    assert parts_of(result)["lists"] == ("ok", "it leads to 3 other lists")
+    assert len(result.posts) == 1
 
 
 @pytest.mark.parametrize(
@@ -174,19 +174,19 @@ def test_a_front_page_leads_on_to_the_lists_until_one_holds_threads() -> None:
 def test_what_speaks_against_a_site_is_said_at_its_part(
     told: StaticSite, word: str, part: str
 ) -> None:
-    found = looked(told)
-    assert found.word == word
-    assert said(found)[part][0] == "FAULT"
-    assert not found.posts
+    result = survey(told)
+    assert result.word == word
+    assert parts_of(result)[part][0] == "FAULT"
+    assert not result.posts
 
 
 def test_a_small_form_to_log_in_with_is_no_wall() -> None:
-    told = spirit()
+    site = spirit()
     box = '<aside><form id="lsform"><input type="password"></form></aside></body>'
-    told.pages = {url: str(page).replace("</body>", box) for url, page in told.pages.items()}
-    found = looked(told)
-    assert (found.word, len(found.posts)) == ("", 1)
-    assert said(found)["login"] == (
+    site.pages = {url: str(page).replace("</body>", box) for url, page in site.pages.items()}
+    result = survey(site)
+    assert (result.word, len(result.posts)) == ("", 1)
+    assert parts_of(result)["login"] == (
         "ok",
         "none: a guest reads it, and sees a small form to log in with",
     )
@@ -196,32 +196,32 @@ def test_a_page_that_nothing_reads_says_what_it_leads_to() -> None:
     listing = "".join(
         f'<div class="thing"><a href="/show/{n}/a-title">x</a></div>' for n in range(7)
     )
-    found = looked(StaticSite({BOARD: f"<html><body>{listing}</body></html>"}))
-    assert said(found)["list"][1].endswith("it leads to 7 to /show/*/a-title")
-    assert said(found)["software"][0] == "FAULT"
+    result = survey(StaticSite({BOARD: f"<html><body>{listing}</body></html>"}))
+    assert parts_of(result)["list"][1].endswith("it leads to 7 to /show/*/a-title")
+    assert parts_of(result)["software"][0] == "FAULT"
 
 
 def test_a_front_page_without_a_list_leads_to_one_that_is_called_so() -> None:
-    told = spirit()
-    told.pages = {
+    site = spirit()
+    site.pages = {
         url.replace(BOARD, f"{BOARD}forum/", 1) if url.startswith(f"{BOARD}?") else url: page
-        for url, page in told.pages.items()
+        for url, page in site.pages.items()
     }
-    lists = {f"{BOARD}forum/": told.pages.pop(BOARD)}
+    lists = {f"{BOARD}forum/": site.pages.pop(BOARD)}
     home = (
         '<html><body><nav><a href="/forum/">Forum</a> <a href="/about">about</a></nav>'
         + "<p>welcome</p>" * 99
     )
-    found = looked(StaticSite({**told.pages, **lists, BOARD: home}))
-    assert (found.site.start, len(found.posts)) == ((f"{BOARD}forum/",), 1)
-    assert said(found)["address"] == (
+    result = survey(StaticSite({**site.pages, **lists, BOARD: home}))
+    assert (result.site.start, len(result.posts)) == ((f"{BOARD}forum/",), 1)
+    assert parts_of(result)["address"] == (
         "WARN",
         "no list is on it; it leads to /forum/, at which all below was found",
     )
 
 
 def test_known_software_outranks_the_look_of_its_front_page() -> None:
-    told, program = spirit(), programs()[1]
+    pages, program = spirit(), programs()[1]
     home = "".join(
         f'<p class="news"><a href="/news/{n}">What is new in version {n}</a></p>' for n in range(6)
     )
@@ -231,35 +231,35 @@ def test_known_software_outranks_the_look_of_its_front_page() -> None:
         )
         for n in range(6)
     }
-    lists = {f"{BOARD}forum/": told.pages[BOARD]}
+    lists = {f"{BOARD}forum/": pages.pages[BOARD]}
     home = f'<html><body><nav><a href="/forum/">Forum</a></nav>{home}</body></html>'
-    found = looked(StaticSite({**told.pages, **news, **lists, BOARD: home}))
-    assert (found.site.start, found.read_as and found.read_as.platform) == (
+    result = survey(StaticSite({**pages.pages, **news, **lists, BOARD: home}))
+    assert (result.site.start, result.read_as and result.read_as.platform) == (
         (f"{BOARD}forum/",),
         "spirit",
     )
 
 
 def test_a_thread_is_no_list_and_an_empty_board_no_unknown_software() -> None:
-    found = looked(StaticSite({BOARD: sample("spirit", "thread")}))
-    assert (said(found)["software"][0], said(found)["list"][0]) == ("ok", "FAULT")
-    assert said(found)["list"][1].startswith("it is one thread: give the address of the list")
+    result = survey(StaticSite({BOARD: sample("spirit", "thread")}))
+    assert (parts_of(result)["software"][0], parts_of(result)["list"][0]) == ("ok", "FAULT")
+    assert parts_of(result)["list"][1].startswith("it is one thread: give the address of the list")
     index = sample("machina", "list")
-    empty = looked(StaticSite({BOARD: index, f"{BOARD}forum/general-2/": "<p>nothing yet</p>"}))
-    assert said(empty)["software"] == ("ok", "machina: 2 marks of it")
+    empty = survey(StaticSite({BOARD: index, f"{BOARD}forum/general-2/": "<p>nothing yet</p>"}))
+    assert parts_of(empty)["software"] == ("ok", "machina: 2 marks of it")
     assert (
-        said(empty)["list"][1]
+        parts_of(empty)["list"][1]
         == "it leads to 3 other lists; of those that were opened none leads to a post"
     )
     assert not list(mends(empty, Presets()))
 
 
 def test_software_of_which_nothing_can_be_read_is_named_with_the_reason() -> None:
-    told = StaticSite({BOARD: sample("privatebin", "list")})
-    found = looked(told)
-    assert said(found)["software"][0] == "FAULT"
-    assert "encrypted" in said(found)["software"][1]
-    assert (told.asked, list(mends(found, Presets()))) == ([BOARD], [])
+    pages = StaticSite({BOARD: sample("privatebin", "list")})
+    result = survey(pages)
+    assert parts_of(result)["software"][0] == "FAULT"
+    assert "encrypted" in parts_of(result)["software"][1]
+    assert (pages.asked, list(mends(result, Presets()))) == ([BOARD], [])
 
 
 def test_software_without_a_list_says_what_it_is_and_what_to_give_instead() -> None:
@@ -267,12 +267,12 @@ def test_software_without_a_list_says_what_it_is_and_what_to_give_instead() -> N
         "<html><body><h1><a class='home' href='/'>dpaste</a></h1><form>new</form>"
         + "<p>about</p>" * 99
     )
-    found = looked(StaticSite({BOARD: front}))
+    result = survey(StaticSite({BOARD: front}))
     assert (
         "which reads no list here: dpaste (docs.dpaste.org), pastes without a public list"
-        in said(found)["software"][1]
+        in parts_of(result)["software"][1]
     )
-    (mend,) = mends(found, Presets())
+    (mend,) = mends(result, Presets())
     assert "page that links to them" in mend.why
 
 
@@ -284,22 +284,22 @@ def test_a_paste_of_several_files_is_read_to_a_file() -> None:
         "http://paste.example/K3": sample("pinnwand", "thread"),
     }
     site = make_site(platform="pinnwand", start=[start], hosts=["paste.example"])
-    found = looked(StaticSite({**pages, "http://paste.example/raw/K4": "text"}), site, known=True)
-    assert [post.body for post in found.posts] == [b"text"]
+    result = survey(StaticSite({**pages, "http://paste.example/raw/K4": "text"}), site, known=True)
+    assert [post.body for post in result.posts] == [b"text"]
 
 
-@pytest.mark.parametrize("name", [one.name for one in Presets() if not one.unreadable])
+@pytest.mark.parametrize("name", [page.name for page in Presets() if not page.unreadable])
 def test_what_a_preset_shows_in_its_samples_is_found_to_be_it(name: str) -> None:
     """The page of each sample of a list, as the front page of a site: its own preset reads it,
     and none before it.
     """
-    for one in load_shipped(name).sample:
-        if one.role == "list" and one.recognised:
-            here = ProbeResponse(one.url, "ok", one.build_response())
-            found = looked(StaticSite({one.url: here}), start=one.url)
-            assert next(iter(found.recognised)).name == name
-            assert (found.read_as or found.site).platform in (name, "board"), found.read_as
-            assert found.list is not None or found.lists or not one.pages
+    for page in load_shipped(name).sample:
+        if page.role == "list" and page.recognised:
+            front = ProbeResponse(page.url, "ok", page.build_response())
+            result = survey(StaticSite({page.url: front}), start=page.url)
+            assert next(iter(result.recognised)).name == name
+            assert (result.read_as or result.site).platform in (name, "board"), result.read_as
+            assert result.list is not None or result.lists or not page.pages
 
 
 def test_a_paste_site_without_marks_is_read_where_the_text_is_one() -> None:
@@ -307,20 +307,20 @@ def test_a_paste_site_without_marks_is_read_where_the_text_is_one() -> None:
     start = "http://paste.example/archive"
     pages: dict[str, str | ProbeResponse] = {start: f"<html><body><ul>{archive}</ul></body></html>"}
     raw = {f"http://paste.example/raw/Paste{n}": "a text" for n in range(5)}
-    found = looked(StaticSite({**pages, **raw}), start=start)
-    assert (found.word, found.read_as and found.read_as.platform) == ("", "raw_paste")
-    assert said(found)["software"] == (
+    result = survey(StaticSite({**pages, **raw}), start=start)
+    assert (result.word, result.read_as and result.read_as.platform) == ("", "raw_paste")
+    assert parts_of(result)["software"] == (
         "WARN",
         "raw_paste, by what reads its pages: no mark of it is there",
     )
-    assert said(found)["paste"] == ("ok", "1 post")
+    assert parts_of(result)["paste"] == ("ok", "1 post")
     pages_of_its_own = dict.fromkeys(raw, "<html><body>please log in</body></html>")
-    assert looked(StaticSite({**pages, **pages_of_its_own}), start=start).word
+    assert survey(StaticSite({**pages, **pages_of_its_own}), start=start).word
 
 
 def test_the_file_is_what_is_needed_and_invents_neither_ground_nor_owner() -> None:
-    found = looked(spirit(), make_site(platform="board", start=[BOARD], allow_private=True))
-    text = file_of(found, "PIPL 13", 'the "team"', NOW)
+    result = survey(spirit(), make_site(platform="board", start=[BOARD], allow_private=True))
+    text = file_of(result, "PIPL 13", 'the "team"', NOW)
     assert tomllib.loads(text) == {
         "platform": "spirit", "start": [BOARD], "allow_private": True, "legal_basis": "PIPL 13",
         "owner": 'the "team"',
@@ -328,12 +328,12 @@ def test_the_file_is_what_is_needed_and_invents_neither_ground_nor_owner() -> No
     assert text.startswith(
         "# Tried on 2026-11-26: 1 thread on its first list, 1 post behind one of them.\n"
     )
-    assert tomllib.loads(file_of(found, "", "", NOW)).keys() == {
+    assert tomllib.loads(file_of(result, "", "", NOW)).keys() == {
         "platform",
         "start",
         "allow_private",
     }
-    assert "for you to say" in file_of(found, "", "", NOW)
+    assert "for you to say" in file_of(result, "", "", NOW)
 
 
 def items(times: list[datetime]) -> str:
@@ -357,13 +357,13 @@ def test_how_much_comes_is_told_by_the_times_of_a_list(
     ages: list[timedelta], an_hour: float, again: float
 ) -> None:
     start = "http://paste.example/apis/rest/items"
-    told = StaticSite(
+    pages = StaticSite(
         {
             start: items([NOW - age for age in ages]),
             "http://paste.example/Abcd0000/+inline": "a text",
         }
     )
-    comes = rate(looked(told, start=start), NOW)
+    comes = rate(survey(pages, start=start), NOW)
     assert comes
     assert (comes.what, comes.at_least, comes.revisit_seconds) == ("pastes", False, again)
     assert comes.an_hour == pytest.approx(an_hour, rel=0.05)
@@ -377,28 +377,31 @@ def test_times_that_no_stamp_has_are_taken_from_the_rows_of_the_list() -> None:
         )
     ]
     more = "".join(row.replace("-27/", f"-{n}/").replace("9:58", f"9:{n}") for n in range(30, 34))
-    told = StaticSite(
+    pages = StaticSite(
         {
             f"{BOARD}forum/general-2/": topics.replace("</div></body>", more + "</div></body>"),
             f"{BOARD}forum/general-2/topic/kehu-mingdan-27/": sample("machina", "thread"),
         }
     )
     comes = rate(
-        looked(told, start=f"{BOARD}forum/general-2/"), datetime(2026, 11, 26, 22, 30, tzinfo=UTC)
+        survey(pages, start=f"{BOARD}forum/general-2/"), datetime(2026, 11, 26, 22, 30, tzinfo=UTC)
     )
     assert comes
     assert (comes.what, comes.at_least, comes.shown) == ("threads with something new", True, 5)
     assert comes.an_hour == pytest.approx(5.0, rel=0.1)
 
 
-def mended(found: SiteSurvey) -> list[str]:
-    return [line for mend in mends(found, Presets()) for line in mend.lines]
+def propose_mend(survey_: SiteSurvey) -> list[str]:
+    return [line for mend in mends(survey_, Presets()) for line in mend.lines]
 
 
 def test_a_site_that_changed_its_software_is_mended_by_the_new_name() -> None:
     site = make_site(platform="machina", start=[BOARD])
-    found = looked(spirit(), site, known=True)
-    assert (found.word, mended(found)) == ("", ['- platform = "machina"', '+ platform = "spirit"'])
+    result = survey(spirit(), site, known=True)
+    assert (result.word, propose_mend(result)) == (
+        "",
+        ['- platform = "machina"', '+ platform = "spirit"'],
+    )
 
 
 def test_a_board_of_which_classes_changed_and_not_the_menu_is_read_as_it_looks() -> None:
@@ -406,8 +409,8 @@ def test_a_board_of_which_classes_changed_and_not_the_menu_is_read_as_it_looks()
     content.write(plan().first)
     phpbb = next(board for board in boards() if board.preset == "phpbb")
     pages = {
-        urljoin(BOARD, path): made().replace("主题", "出售一批资料")
-        for path, made in phpbb.pages(content, BOARD)
+        urljoin(BOARD, path): render_page().replace("主题", "出售一批资料")
+        for path, render_page in phpbb.pages(content, BOARD)
     }
     menu = '<a class="forumtitle" href="./viewforum.php?f=9">another</a>'
     for old, new in (
@@ -419,13 +422,13 @@ def test_a_board_of_which_classes_changed_and_not_the_menu_is_read_as_it_looks()
             url: page.replace(old, new).replace("viewthema", "viewtopic")
             for url, page in pages.items()
         }
-    told = StaticSite(
+    site_pages = StaticSite(
         {url: page.replace('<div id="', menu + '<div id="', 1) for url, page in pages.items()}
     )
-    found = looked(told, make_site(platform="phpbb", start=[start]), known=True)
-    assert (found.lists, found.word) == (1, "")
+    result = survey(site_pages, make_site(platform="phpbb", start=[start]), known=True)
+    assert (result.lists, result.word) == (1, "")
     assert {'- platform = "phpbb"', '+ platform = "board"', '+ links = "a.thematitle"'} <= set(
-        mended(found)
+        propose_mend(result)
     )
 
 
@@ -435,24 +438,24 @@ def test_options_of_its_own_that_find_nothing_are_named_and_left_out_where_the_p
     site = make_site(
         platform="spirit", start=[BOARD], options={"rows": "tr.topic", "next": "a.next"}
     )
-    assert mended(looked(spirit(), site, known=True)) == [
+    assert propose_mend(survey(spirit(), site, known=True)) == [
         "- [options]",
         '- rows = "tr.topic"',
         '- next = "a.next"',
     ]
-    own = {
+    options = {
         "rows": "tr.topic",
         "links": "a.t",
         "pattern": r"/t/(?P<id>\d+)$",
         "post": "p",
         "body": "i",
     }
-    alone = make_site(platform="board", start=[BOARD], options=own)
-    found = looked(
+    alone = make_site(platform="board", start=[BOARD], options=options)
+    result = survey(
         StaticSite({BOARD: "<html><body>" + "<p>new design</p>" * 99}), alone, known=True
     )
-    assert found.word == "empty"
-    assert mended(found)[:3] == [
+    assert result.word == "empty"
+    assert propose_mend(result)[:3] == [
         '- rows = "tr.topic"',
         '- links = "a.t"',
         '- pattern = "/t/(?P<id>\\\\d+)$"',
@@ -476,10 +479,10 @@ def test_options_of_its_own_that_find_nothing_are_named_and_left_out_where_the_p
 def test_what_would_mend_a_site_that_does_not_answer_as_it_did(
     answer: ProbeResponse, words: str, change: str
 ) -> None:
-    found = looked(
+    result = survey(
         StaticSite({BOARD: answer}), make_site(platform="spirit", start=[BOARD]), known=True
     )
-    (mend,) = mends(found, Presets())
+    (mend,) = mends(result, Presets())
     assert words in mend.why
     assert change in ("", *mend.lines)
 
@@ -519,41 +522,41 @@ def test_a_list_that_leads_to_other_hosts_has_them_proposed(
     }
     site = make_site(platform="board", start=[BOARD], hosts=hosts, options=options)
     page = "".join(f'<a class="p" href="{link}">x</a>' for link in links)
-    told = {BOARD: f"<html>{page}</html>"} | {
+    pages = {BOARD: f"<html>{page}</html>"} | {
         f"{BOARD}{n}": "<html><p><i>text</i></p></html>" for n in range(1, 4)
     }
-    told |= {link: ProbeResponse(link, "host") for link in links if link.startswith("http")}
-    assert mended(looked(StaticSite(told), site, known=True)) == change
+    pages |= {link: ProbeResponse(link, "host") for link in links if link.startswith("http")}
+    assert propose_mend(survey(StaticSite(pages), site, known=True)) == change
 
 
 def test_a_list_that_is_gone_is_looked_for_from_the_front_page() -> None:
     site = make_site(platform="machina", start=[f"{BOARD}old/"])
-    assert mended(looked(spirit(), site, known=True)) == [
+    assert propose_mend(survey(spirit(), site, known=True)) == [
         f'- start = ["{BOARD}old/"]', '- platform = "machina"', f'+ start = ["{BOARD}"]',
         '+ platform = "spirit"',
     ]  # fmt: skip
-    (mend,) = mends(looked(StaticSite({}), site, known=True), Presets())
+    (mend,) = mends(survey(StaticSite({}), site, known=True), Presets())
     assert "sites try" in mend.why
 
 
 def test_a_site_that_is_read_needs_no_mend() -> None:
-    found = looked(spirit(), make_site(platform="spirit", start=[BOARD]), known=True)
-    assert (found.word, list(mends(found, Presets()))) == ("", [])
-    assert said(found)["software"][0] == "ok"
+    result = survey(spirit(), make_site(platform="spirit", start=[BOARD]), known=True)
+    assert (result.word, list(mends(result, Presets()))) == ("", [])
+    assert parts_of(result)["software"][0] == "ok"
 
 
 def test_nothing_that_stands_on_a_page_is_shown() -> None:
     assert shape("Zhang3, 张三 13800138000") == "Xxxxx0, 中中 00000000000"
     assert shape("x" * 99) == "x" * 24 + "…"
     assert shape("\x1b[31m\u202e") == "·[00x·"
-    told = spirit()
-    told.pages = {
+    site = spirit()
+    site.pages = {
         url: str(page).replace("admin", "13800138000").replace("客户名单", "王小明")
-        for url, page in told.pages.items()
+        for url, page in site.pages.items()
     }
-    found = looked(told)
-    shown = str([line.said for line in lines(found, NOW)]) + file_of(found, "b", "o", NOW)
-    assert len(found.posts) == 1
+    result = survey(site)
+    shown = str([line.said for line in lines(result, NOW)]) + file_of(result, "b", "o", NOW)
+    assert len(result.posts) == 1
     for value in ("13800138000", "王小明"):
         assert value not in shown
 
@@ -562,9 +565,9 @@ def test_nothing_that_stands_on_a_page_is_shown() -> None:
 def test_the_lines_fit_a_terminal_and_each_says_in_words_how_it_is(width: int) -> None:
     on = console()
     on.width = width
-    found = replace(looked(StaticSite({BOARD: "<p>a page of text</p>" * 99})), is_late=True)
+    result = replace(survey(StaticSite({BOARD: "<p>a page of text</p>" * 99})), is_late=True)
     with on.capture() as shown:
-        on.print(table(lines(found, NOW, UTC)))
+        on.print(table(lines(result, NOW, UTC)))
     rows = shown.get().splitlines()
     assert max(map(len, rows)) <= width
     assert {row.split()[0] for row in rows if not row.startswith(" ")} == {"ok", "FAULT", "WARN"}
@@ -576,7 +579,7 @@ def test_the_lines_fit_a_terminal_and_each_says_in_words_how_it_is(width: int) -
 def unknown(
     threads: int = 6, posts: int = 3, shape: str = "/t/{n}/slug-{n}/"
 ) -> dict[str, str | ProbeResponse]:
-    """A board that no preset knows: a front page of boards, a list, threads."""
+    """Return a board that no preset knows: a front page of boards, a list, threads."""
     top = '<html><body><header><a href="/">home</a> <a href="/rules">rules</a></header>'
     around = top + "{}<footer>Powered by nothing, 2026</footer></body></html>"
     area = (
@@ -596,7 +599,7 @@ def unknown(
     for area in range(3, 7):
         pages[f"{BOARD}area/{area}/"] = around.format(listing)
     for n in range(threads):
-        told = "".join(
+        articles = "".join(
             f'<article class="msg" id="m{n}{k}"><div class="who"><a'
             f' href="/u/{k}/">member{k}</a></div><time'
             f' datetime="2026-11-2{k}T10:00:00+08:00">x</time><div class="words">text {k} of thread'
@@ -604,7 +607,7 @@ def unknown(
             for k in range(posts)
         )
         pages[f"{BOARD.rstrip('/')}{shape.format(n=n)}"] = around.format(
-            f'<h1>An offer with a title {n}</h1><div class="all">{told}</div>'
+            f'<h1>An offer with a title {n}</h1><div class="all">{articles}</div>'
         )
     return pages
 
@@ -617,17 +620,17 @@ def unknown(
 def test_a_board_that_no_preset_knows_is_read_as_it_looks(
     start: str, shape: str, posts: int
 ) -> None:
-    found = looked(StaticSite(unknown(posts=posts, shape=shape)), start=start)
-    assert said(found)["software"] == (
+    result = survey(StaticSite(unknown(posts=posts, shape=shape)), start=start)
+    assert parts_of(result)["software"] == (
         "WARN",
         "none that is known: it is read as it looks, so see whether all below is right",
     )
-    assert len(found.list.entries) == 6 if found.list else None
-    texts = sorted(post.body.decode() for post in found.posts)
+    assert len(result.list.entries) == 6 if result.list else None
+    texts = sorted(post.body.decode() for post in result.posts)
     assert texts == [f"text {k} of thread 5, in words of its own" for k in range(posts)]
-    assert [post.author for post in found.posts] == [f"member{k}" for k in range(posts)]
-    assert found.posts[0].published_at == datetime(2026, 11, 20, 2, tzinfo=UTC)
-    options = tomllib.loads(file_of(found, "b", "o", NOW))["options"]
+    assert [post.author for post in result.posts] == [f"member{k}" for k in range(posts)]
+    assert result.posts[0].published_at == datetime(2026, 11, 20, 2, tzinfo=UTC)
+    options = tomllib.loads(file_of(result, "b", "o", NOW))["options"]
     assert (options["rows"], options["next"], options["post"]) == (
         "li.entry",
         "a[rel~=next], link[rel~=next]",
@@ -650,18 +653,18 @@ def test_a_paste_site_that_no_preset_knows_is_read_where_its_own_page_says_the_t
             " raw</a></body></html>"
         )
         pages[f"{BOARD}p/Ab{n}cdef/plain.txt"] = f"text {n}"
-    found = looked(StaticSite(pages), start=f"{BOARD}all")
-    assert [post.body for post in found.posts] == [b"text 0"]
-    assert tomllib.loads(file_of(found, "b", "o", NOW))["options"]["raw"] == "/p/{id}/plain.txt"
+    result = survey(StaticSite(pages), start=f"{BOARD}all")
+    assert [post.body for post in result.posts] == [b"text 0"]
+    assert tomllib.loads(file_of(result, "b", "o", NOW))["options"]["raw"] == "/p/{id}/plain.txt"
 
 
 @pytest.mark.parametrize(
     "body", ["<p>about us</p>" * 99, "<a href=/1>1</a><a href=/2>2</a><a href=/3>3</a>", "{}", ""]
 )
 def test_what_looks_like_no_list_is_not_guessed_to_be_one(body: str) -> None:
-    told = StaticSite({BOARD: body})
-    assert not looked(told).posts
-    assert told.asked == [BOARD]
+    site = StaticSite({BOARD: body})
+    assert not survey(site).posts
+    assert site.asked == [BOARD]
 
 
 # The command, on a server of this machine
@@ -680,9 +683,9 @@ def test_try_writes_a_file_once_it_is_told_ground_and_owner_and_nothing_private_
     station: Station, server: Answers
 ) -> None:
     server.says("/new.rss", RSS, Content_Type="application/rss+xml")
-    url, given = f"{server.url}/new.rss", ("--legal-basis", "PIPL 13", "--owner", "team")
+    url, options = f"{server.url}/new.rss", ("--legal-basis", "PIPL 13", "--owner", "team")
     assert "its address is not of the open Internet" in station.run(
-        "sites", "try", url, *given, exits=1
+        "sites", "try", url, *options, exits=1
     )
     assert server.asked == []
     assert "--legal-basis and --owner are for you to say" in station.run(
@@ -690,20 +693,22 @@ def test_try_writes_a_file_once_it_is_told_ground_and_owner_and_nothing_private_
     )
     assert not list((station.data / "sites.d").glob("*.toml"))
     assert "4 posts on the list itself" in station.run(
-        "sites", "try", url, "--allow-private", "--name", "feed", *given
+        "sites", "try", url, "--allow-private", "--name", "feed", *options
     )
     assert read_site(station.data / "sites.d" / "feed.toml", platform_of).platform == "feed"
     assert server.agents == {"ullage (leak monitor; contact: security@example.com)"}
-    assert "is there already" in station.run("sites", "try", url, "--name", "feed", *given, exits=2)
+    assert "is there already" in station.run(
+        "sites", "try", url, "--name", "feed", *options, exits=2
+    )
 
 
 def test_try_writes_no_file_where_it_does_not_read_all(station: Station, server: Answers) -> None:
-    program = next(one for one in programs() if one.short)
+    program = next(program_ for program_ in programs() if program_.short)
     for path, page in program.site().items():
         server.says(path, page)
-    given = ("--allow-private", "--name", "board", "--legal-basis", "PIPL 13", "--owner", "team")
-    told = station.run("sites", "try", server.url + program.start, *given, exits=1)
-    assert f"no file is written, since not all is read: {program.short}" in told
+    options = ("--allow-private", "--name", "board", "--legal-basis", "PIPL 13", "--owner", "team")
+    output = station.run("sites", "try", server.url + program.start, *options, exits=1)
+    assert f"no file is written, since not all is read: {program.short}" in output
     assert not list((station.data / "sites.d").glob("*.toml"))
 
 
@@ -712,10 +717,10 @@ def test_trying_a_site_names_what_speaks_against_a_site_and_follows_nobody_elsew
 ) -> None:
     server.says("/list", status=302, Location="http://elsewhere.example/board/")
     station.site("paste", f"{server.url}/list")
-    said = station.run("sites", "try", "paste", exits=1)
-    assert "paste: not visited yet" in said
-    assert "it sends us to elsewhere.example" in said
-    assert '+ start = ["http://elsewhere.example/list"]' in said
+    output = station.run("sites", "try", "paste", exits=1)
+    assert "paste: not visited yet" in output
+    assert "it sends us to elsewhere.example" in output
+    assert '+ start = ["http://elsewhere.example/list"]' in output
     assert "no site absent" in station.run("sites", "try", "absent", exits=2)
 
 
@@ -751,28 +756,28 @@ STATE = (
     ],
 )
 def test_a_page_that_a_script_fills_is_said_to_be_one(page: str, words: str) -> None:
-    found = looked(StaticSite({BOARD: page}))
-    assert words in said(found)["script"][1]
-    assert not found.posts
+    result = survey(StaticSite({BOARD: page}))
+    assert words in parts_of(result)["script"][1]
+    assert not result.posts
 
 
 EMPTY = SHELL.format("", "")
 
 
-def filled(rendered: Mapping[str, str | ProbeResponse]) -> StaticSite:
-    """A site whose pages are empty without scripts."""
-    told = StaticSite(dict.fromkeys(rendered, EMPTY) | {BOARD: EMPTY})
-    told.rendered = StaticSite(rendered)
-    return told
+def fill_by_script(rendered: Mapping[str, str | ProbeResponse]) -> StaticSite:
+    """Return a site whose pages are empty unless scripts run."""
+    pages = StaticSite(dict.fromkeys(rendered, EMPTY) | {BOARD: EMPTY})
+    pages.rendered = StaticSite(rendered)
+    return pages
 
 
 def test_a_page_that_a_script_fills_is_looked_at_in_a_browser_and_its_file_says_so() -> None:
-    found = looked(filled(spirit().pages))
-    assert found.posts
-    assert found.by_script
-    assert said(found)["script"][0] == "WARN"
+    result = survey(fill_by_script(spirit().pages))
+    assert result.posts
+    assert result.by_script
+    assert parts_of(result)["script"][0] == "WARN"
     assert (
-        tomllib.loads(file_of(found, "ground", "owner", NOW)).items()
+        tomllib.loads(file_of(result, "ground", "owner", NOW)).items()
         >= {
             "platform": "spirit",
             "script": True,
@@ -781,24 +786,28 @@ def test_a_page_that_a_script_fills_is_looked_at_in_a_browser_and_its_file_says_
 
 
 def test_of_a_known_site_that_scripts_fill_since_it_is_proposed_to_run_them() -> None:
-    found = looked(filled(spirit().pages), make_site(platform="spirit", start=[BOARD]), known=True)
-    assert [mend.lines for mend in mends(found, Presets())] == [("+ script = true",)]
+    result = survey(
+        fill_by_script(spirit().pages), make_site(platform="spirit", start=[BOARD]), known=True
+    )
+    assert [mend.lines for mend in mends(result, Presets())] == [("+ script = true",)]
 
 
 def test_a_site_whose_scripts_are_run_is_looked_at_so() -> None:
-    found = looked(
-        filled(spirit().pages), make_site(platform="spirit", start=[BOARD], script=True), known=True
+    result = survey(
+        fill_by_script(spirit().pages),
+        make_site(platform="spirit", start=[BOARD], script=True),
+        known=True,
     )
-    assert found.posts
-    assert not list(mends(found, Presets()))
+    assert result.posts
+    assert not list(mends(result, Presets()))
 
 
 @pytest.mark.parametrize("word", ["browser", "script"])
 def test_why_a_page_could_not_be_rendered_is_said(word: str) -> None:
-    found = looked(filled({BOARD: ProbeResponse(BOARD, word)}))
-    assert not found.posts
-    assert f"{word}: {MEANING[word]}" in said(found)["script"][1]
-    (mend,) = mends(found, Presets())
+    result = survey(fill_by_script({BOARD: ProbeResponse(BOARD, word)}))
+    assert not result.posts
+    assert f"{word}: {MEANING[word]}" in parts_of(result)["script"][1]
+    (mend,) = mends(result, Presets())
     assert ("install chromium" in mend.why) is (word == "browser")
 
 
@@ -806,16 +815,16 @@ def test_json_that_scripts_ask_for_is_named_without_its_query() -> None:
     pages = dict(spirit().pages)
     page = response(BOARD, pages[BOARD])
     page.request.meta["ullage_data"] = [f"{BOARD}api/list?token=secret"]
-    found = looked(filled({**pages, BOARD: ProbeResponse(BOARD, "ok", page)}))
-    assert "JSON at /api/list:" in said(found)["script"][1]
+    result = survey(fill_by_script({**pages, BOARD: ProbeResponse(BOARD, "ok", page)}))
+    assert "JSON at /api/list:" in parts_of(result)["script"][1]
 
 
 def test_a_page_with_scripts_and_posts_is_not_said_to_be_filled_by_one() -> None:
-    assert "script" not in said(looked(spirit()))
+    assert "script" not in parts_of(survey(spirit()))
     plain = (
         "<html><body><script src=a.js></script><p>" + "words of a page " * 60 + "</p></body></html>"
     )
-    assert "script" not in said(looked(StaticSite({BOARD: plain})))
+    assert "script" not in parts_of(survey(StaticSite({BOARD: plain})))
 
 
 WITHIN = [
@@ -831,7 +840,7 @@ def test_no_address_of_this_house_is_proposed(host: str) -> None:
     site, url = make_site(platform="spirit", start=[BOARD]), f"http://{host}/"
     for word in ("host", "login", "redirects"):
         (mend,) = mends(
-            looked(StaticSite({BOARD: ProbeResponse(BOARD, word, led_to=url)}), site, known=True),
+            survey(StaticSite({BOARD: ProbeResponse(BOARD, word, led_to=url)}), site, known=True),
             Presets(),
         )
         assert mend.lines == ()
@@ -844,17 +853,17 @@ def test_no_address_of_this_house_is_proposed(host: str) -> None:
         "body": "i",
     }
     page = "".join(f'<a class="p" href="{url}{n}">x</a>' for n in range(5))
-    own = make_site(platform="board", start=[BOARD], options=options)
-    listed = looked(StaticSite({BOARD: f"<html>{page}</html>"}), own, known=True)
+    own_site = make_site(platform="board", start=[BOARD], options=options)
+    listed = survey(StaticSite({BOARD: f"<html>{page}</html>"}), own_site, known=True)
     assert not [line for mend in mends(listed, Presets()) for line in mend.lines if "hosts" in line]
 
 
 def test_what_a_name_resolves_to_is_what_it_is_judged_by(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = {"inside.example": "169.254.169.254", "outside.example": "93.184.215.14"}
+    addresses = {"inside.example": "169.254.169.254", "outside.example": "93.184.215.14"}
     monkeypatch.setattr(
-        socket, "getaddrinfo", lambda host, *_, **__: [(0, 0, 0, "", (told[host], 0))]
+        socket, "getaddrinfo", lambda host, *_, **__: [(0, 0, 0, "", (addresses[host], 0))]
     )
-    assert [asyncio.run(is_outside(host, 5.0)) for host in told] == [False, True]
+    assert [asyncio.run(is_outside(host, 5.0)) for host in addresses] == [False, True]
 
 
 def test_where_clouds_keep_credentials_no_site_is_even_where_private_ones_are_meant() -> None:
