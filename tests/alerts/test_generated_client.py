@@ -88,14 +88,14 @@ def test_a_generated_client_lists_reads_decides_and_is_told_of_errors(
         "--output-path",
         "ullage_client",
     ]
-    made = subprocess.run(
+    generated = subprocess.run(
         make, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
     )
-    assert (tmp_path / "ullage_client" / "client.py").exists(), made.stdout + made.stderr
-    assert "WARNING" not in made.stdout + made.stderr
+    assert (tmp_path / "ullage_client" / "client.py").exists(), generated.stdout + generated.stderr
+    assert "WARNING" not in generated.stdout + generated.stderr
     environment = {"PATH": os.environ["PATH"], "DESK": address, "TOKEN": secret}
     words = [sys.executable, str(tmp_path / "drive.py")]
-    done = subprocess.run(
+    run = subprocess.run(
         words,
         env=environment,
         cwd=tmp_path,
@@ -104,4 +104,4 @@ def test_a_generated_client_lists_reads_decides_and_is_told_of_errors(
         timeout=120,
         check=False,
     )
-    assert done.stdout.splitlines() == SAID, done.stderr
+    assert run.stdout.splitlines() == SAID, run.stderr

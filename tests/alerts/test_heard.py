@@ -38,7 +38,7 @@ def worth(store, clock):
     return lambda: monitoring_status(store, clock.as_clock().now())
 
 
-def test_an_empty_store_says_that_nothing_was_collected(worth) -> None:
+def test_empty_store_says_that_nothing_was_collected(worth) -> None:
     assert worth().worth == "nothing"
     assert (
         str(worth().said)
@@ -46,22 +46,20 @@ def test_an_empty_store_says_that_nothing_was_collected(worth) -> None:
     )
 
 
-def test_all_that_was_looked_at_is_said_with_since_when_and_until_when(
-    listen, worth, clock
-) -> None:
+def test_full_reading_says_since_when_and_until_when(listen, worth, clock) -> None:
     listen(beat(ok=3, quiet=1))
     clock.advance(1_200)
     listen(beat(1_200, ok=3, quiet=1))
-    found = worth()
-    assert (found.worth, found.since, found.last) == (
+    reading = worth()
+    assert (reading.worth, reading.since, reading.last) == (
         "monitored",
         beat().inserted_at,
         beat(1_200).inserted_at,
     )
-    assert str(found.said).endswith("all 4 sites are being read")
+    assert str(reading.said).endswith("all 4 sites are being read")
 
 
-def test_a_crawl_that_is_not_heard_any_more_is_no_look(listen, worth, clock) -> None:
+def test_silent_crawl_is_no_coverage(listen, worth, clock) -> None:
     listen(beat())
     clock.advance(MAX_SILENCE.total_seconds())
     assert worth().worth == "monitored"
@@ -77,14 +75,14 @@ def test_a_crawl_that_is_not_heard_any_more_is_no_look(listen, worth, clock) -> 
         ({"login_expired": 0}, "no site has been visited yet"),
     ],
 )
-def test_a_crawl_that_reads_nothing_has_collected_nothing(listen, worth, sites, said) -> None:
+def test_crawl_that_reads_nothing_has_collected_nothing(listen, worth, sites, said) -> None:
     listen(beat(**sites))
     assert worth().worth == "nothing"
     assert str(worth().said).startswith("nothing was collected: ")
     assert said in str(worth().said)
 
 
-def test_a_heartbeat_of_a_version_that_said_nothing_of_sites_is_no_look(listen, worth) -> None:
+def test_heartbeat_without_sites_is_no_coverage(listen, worth) -> None:
     listen(beat().model_copy(update={"coverage": None, "enrolled": None}))
     assert worth().worth == "nothing"
 
@@ -102,13 +100,13 @@ def test_a_heartbeat_of_a_version_that_said_nothing_of_sites_is_no_look(listen, 
     ],
     ids=["a site", "an unseen one", "the way out", "the watchlist"],
 )
-def test_what_could_not_be_seen_is_said(listen, worth, told, said) -> None:
+def test_unreadable_sites_are_reported(listen, worth, told, said) -> None:
     listen(told)
     assert worth().worth == "partly"
     assert said in str(worth().said)
 
 
-def test_one_of_two_hosts_that_is_silent_is_named(listen, worth, clock) -> None:
+def test_silent_host_of_two_is_named(listen, worth, clock) -> None:
     listen(beat(origin="east"))
     clock.advance(MAX_SILENCE.total_seconds() + 60)
     listen(beat(MAX_SILENCE.total_seconds() + 60, origin="west"))
@@ -116,13 +114,15 @@ def test_one_of_two_hosts_that_is_silent_is_named(listen, worth, clock) -> None:
     assert "no heartbeat from crawl host east since" in str(worth().said)
 
 
-def test_findings_without_a_heartbeat_are_what_was_handed_over(store, clock, worth) -> None:
+def test_findings_without_a_heartbeat_are_imported(store, clock, worth) -> None:
     fold_all(store, clock, [finding("f", range(10), people="ab")])
     assert worth().worth == "imported"
     assert "imported" in str(worth().said)
 
 
-def test_notes_are_few_but_what_is_new_is_noted_at_once(listen, store, clock, monkeypatch) -> None:
+def test_heartbeats_are_stored_seldom_and_new_origins_at_once(
+    listen, store, clock, monkeypatch
+) -> None:
     puts = []
     monkeypatch.setattr(
         store, "put", lambda documents, real=store.put: puts.extend(documents) or real(documents)
@@ -130,15 +130,15 @@ def test_notes_are_few_but_what_is_new_is_noted_at_once(listen, store, clock, mo
     for second in range(0, 121, 10):
         listen(beat(second))
         clock.advance(10)
-    assert [one.last for one in puts] == [beat(s).inserted_at for s in (0, 60, 120)]
+    assert [heartbeat.last for heartbeat in puts] == [beat(s).inserted_at for s in (0, 60, 120)]
     listen(beat(121, blocked=1))
     assert puts[-1].sites == {"blocked": 1}
     listen(beat(122, enrolled=11, blocked=1))
     assert puts[-1].enrolled == 11
-    assert {one.first for one in puts} == {beat().inserted_at}
+    assert {heartbeat.first for heartbeat in puts} == {beat().inserted_at}
 
 
-def test_a_restart_keeps_since_when(listen, store, clock) -> None:
+def test_restart_keeps_the_first_heartbeat(listen, store, clock) -> None:
     listen(beat())
     clock.advance(900)
     HeartbeatRecorder(store, clock.as_clock())(beat(900))
@@ -146,12 +146,12 @@ def test_a_restart_keeps_since_when(listen, store, clock) -> None:
     assert (noted.first, noted.last) == (beat().inserted_at, beat(900).inserted_at)
 
 
-def test_a_clock_that_is_ahead_promises_no_time_to_come(listen, store, clock, worth) -> None:
+def test_clock_ahead_promises_no_future_time(listen, store, clock, worth) -> None:
     listen(beat(86_400))
     assert worth().last == clock.as_clock().now()
 
 
-def test_a_store_that_is_down_is_for_the_loop_to_wait_for(listen, store, monkeypatch) -> None:
+def test_unavailable_store_is_left_to_the_loop(listen, store, monkeypatch) -> None:
     def down(*_):
         raise UnavailableError("down")
 
@@ -160,7 +160,7 @@ def test_a_store_that_is_down_is_for_the_loop_to_wait_for(listen, store, monkeyp
         listen(beat())
 
 
-def test_a_look_up_that_finds_nobody_says_it_too(browser, listen) -> None:
+def test_lookup_without_a_result_says_it_too(browser, listen) -> None:
     page, api = (
         browser.post("/exposed", ASKED).text,
         browser.ask("POST", "/v1/exposed", json=ASKED).json(),

@@ -16,13 +16,19 @@ from ullage.records.heartbeat import Heartbeat
 
 
 def beat(seconds: float = 0.0, schema: str = "1") -> Record:
-    made = Heartbeat(
+    heartbeat = Heartbeat(
         id="0" * 32,
         origin="crawl",
         inserted_at=datetime.fromtimestamp(NOON, UTC) + timedelta(seconds=seconds),
     )
     return Record(
-        FINDINGS, 0, 1, NOON, made.id, {**made.headers(), "schema": schema}, made.encode()
+        FINDINGS,
+        0,
+        1,
+        NOON,
+        heartbeat.id,
+        {**heartbeat.headers(), "schema": schema},
+        heartbeat.encode(),
     )
 
 
@@ -40,7 +46,7 @@ class FakeGrouping:
 
 
 @pytest.fixture
-def folded() -> FakeGrouping:
+def grouping() -> FakeGrouping:
     return FakeGrouping()
 
 
@@ -51,52 +57,52 @@ def canaries() -> FakeGrouping:
 
 @pytest.fixture
 def handle(
-    folded: FakeGrouping, canaries: FakeGrouping, registry: CollectorRegistry, clock: HeldClock
+    grouping: FakeGrouping, canaries: FakeGrouping, registry: CollectorRegistry, clock: HeldClock
 ) -> Dispatch:
     clock.advance(9)
     return Dispatch(
-        folded, canaries, HeartbeatMetrics(registry, "alert", clock.as_clock()), lambda _: None
+        grouping, canaries, HeartbeatMetrics(registry, "alert", clock.as_clock()), lambda _: None
     )
 
 
-def arrived(registry: CollectorRegistry) -> float | None:
+def read_metric(registry: CollectorRegistry) -> float | None:
     return registry.get_sample_value(
         "ullage_heartbeat_timestamp_seconds", {"stage": "alert", "origin": "crawl"}
     )
 
 
-def test_findings_are_folded_and_heartbeats_noted(
-    handle: Dispatch, folded: FakeGrouping, registry: CollectorRegistry
+def test_findings_are_grouped_and_heartbeats_recorded(
+    handle: Dispatch, grouping: FakeGrouping, registry: CollectorRegistry
 ) -> None:
     first, second = record(finding("f")), record(finding("g"))
     handle([first, beat(3), second])
-    assert folded.records == [first, second]
-    assert arrived(registry) == NOON + 3
+    assert grouping.records == [first, second]
+    assert read_metric(registry) == NOON + 3
     assert registry.get_sample_value("ullage_pipe_seconds_sum", {"stage": "alert"}) == 6
 
 
-def test_heartbeats_alone_fold_nothing_and_a_replay_counts_none_twice(
-    handle: Dispatch, folded: FakeGrouping, registry: CollectorRegistry
+def test_heartbeats_alone_group_nothing_and_replays_count_once(
+    handle: Dispatch, grouping: FakeGrouping, registry: CollectorRegistry
 ) -> None:
     for _ in range(3):
         handle([beat(3), beat(1)])
-    assert folded.records == []
+    assert grouping.records == []
     assert registry.get_sample_value("ullage_pipe_seconds_count", {"stage": "alert"}) == 1
 
 
-def test_a_heartbeat_has_not_arrived_while_the_findings_before_it_wait(
-    handle: Dispatch, folded: FakeGrouping, registry: CollectorRegistry
+def test_heartbeat_waits_for_the_findings_before_it(
+    handle: Dispatch, grouping: FakeGrouping, registry: CollectorRegistry
 ) -> None:
-    folded.down = True
+    grouping.down = True
     with pytest.raises(UnavailableError):
         handle([record(finding("f")), beat()])
-    assert arrived(registry) is None
-    folded.down = False
+    assert read_metric(registry) is None
+    grouping.down = False
     handle([record(finding("f")), beat()])
-    assert arrived(registry) == NOON
+    assert read_metric(registry) == NOON
 
 
-def test_one_of_another_version_is_named(handle: Dispatch) -> None:
+def test_heartbeat_of_another_version_is_named(handle: Dispatch) -> None:
     with pytest.raises(RecordError) as caught:
         handle([beat(schema="9")])
     assert caught.value.reason == "schema"

@@ -38,9 +38,12 @@ from ullage.records import Finding, Term
 from ullage.settings import Tenant
 
 
-def said(name: str, minutes: float = 0, people: Sequence[object] = (), **changes) -> Finding:
-    """What an author says in a channel, so many minutes after WHEN; nothing in its text is in
-    another's.
+def make_message(
+    name: str, minutes: float = 0, people: Sequence[object] = (), **changes
+) -> Finding:
+    """Return a finding from an author's message in a channel, `minutes` after WHEN.
+
+    Its text shares nothing with another message.
     """
     where = {
         "author": "@a",
@@ -61,16 +64,14 @@ def said(name: str, minutes: float = 0, people: Sequence[object] = (), **changes
     )
 
 
-def shown(store: IncidentStore) -> list[Incident]:
+def list_incidents(store: IncidentStore) -> list[Incident]:
     return list(page_of(store, Filters(), 500).items)
 
 
 def facts(store: IncidentStore) -> set[tuple[object, ...]]:
-    """The incidents that people see, by what is in them; not by the id, which is that of whoever
-    came first.
-    """
-    found = set()
-    for incident in shown(store):
+    """Return the visible incidents by content; ids depend on the order of arrival."""
+    incident_facts = set()
+    for incident in list_incidents(store):
         sightings = frozenset(
             s.id for s in store.scroll(Sighting, DocumentFilter({"incident": incident.family}))
         )
@@ -85,17 +86,15 @@ def facts(store: IncidentStore) -> set[tuple[object, ...]]:
             incident.rows,
             incident.joined,
         )
-        found.add(
+        incident_facts.add(
             (sightings, people, incident.customers, incident.verified, incident.series, *judged)
         )
-    return found
+    return incident_facts
 
 
-def test_what_one_author_says_in_a_channel_within_a_quarter_of_an_hour_is_one_incident(
-    store, clock
-):
-    fold_all(store, clock, [said("f"), said("g", 10), said("h", 24)])
-    (incident,) = shown(store)
+def test_messages_of_an_author_within_a_quarter_hour_are_one_incident(store, clock):
+    fold_all(store, clock, [make_message("f"), make_message("g", 10), make_message("h", 24)])
+    (incident,) = list_incidents(store)
     assert (incident.customers, incident.sightings, incident.joined, incident.series) == (
         3,
         3,
@@ -116,31 +115,31 @@ def test_what_one_author_says_in_a_channel_within_a_quarter_of_an_hour_is_one_in
     ],
     ids=["another author", "another channel", "nobody", "half an hour later", "no channel"],
 )
-def test_what_is_not_tied_stays_apart(store, clock, where):
-    fold_all(store, clock, [said("f"), said("g", 1, where=where)])
-    assert len(shown(store)) == 2
-    assert {incident.joined for incident in shown(store)} == {0}
+def test_unrelated_posts_stay_apart(store, clock, where):
+    fold_all(store, clock, [make_message("f"), make_message("g", 1, where=where)])
+    assert len(list_incidents(store)) == 2
+    assert {incident.joined for incident in list_incidents(store)} == {0}
 
 
 @pytest.mark.parametrize(
     "where", [{"category": "chat"}, {"platform": "ingest", "url": ""}], ids=["a chat", "handed in"]
 )
-def test_lines_of_a_chat_that_names_no_channel_are_joined_by_site_author_and_time(
-    store, clock, where
-):
+def test_lines_without_a_channel_are_grouped_by_site_author_and_time(store, clock, where):
     where = {"channel": "", "thread": "", "kind": "post", "category": "other", **where}
-    fold_all(store, clock, [said(f"line {n}", n, where=where) for n in range(15)])
-    assert [(incident.customers, incident.joined) for incident in shown(store)] == [(15, 15)]
+    fold_all(store, clock, [make_message(f"line {n}", n, where=where) for n in range(15)])
+    assert [(incident.customers, incident.joined) for incident in list_incidents(store)] == [
+        (15, 15)
+    ]
     apart = [
-        said("another", 1, where={**where, "author": "@b"}),
-        said("nobody", 1, where={**where, "author": ""}),
-        said("later", 60, where=where),
+        make_message("another", 1, where={**where, "author": "@b"}),
+        make_message("nobody", 1, where={**where, "author": ""}),
+        make_message("later", 60, where=where),
     ]
     fold_all(store, clock, apart)
-    assert sorted(incident.customers for incident in shown(store)) == [1, 1, 1, 15]
+    assert sorted(incident.customers for incident in list_incidents(store)) == [1, 1, 1, 15]
 
 
-def test_posts_elsewhere_that_name_no_channel_are_not_joined_by_time(store, clock):
+def test_posts_without_a_channel_elsewhere_are_not_grouped_by_time(store, clock):
     where = {
         "channel": "",
         "thread": "",
@@ -148,39 +147,45 @@ def test_posts_elsewhere_that_name_no_channel_are_not_joined_by_time(store, cloc
         "category": "paste",
         "platform": "bepasty",
     }
-    fold_all(store, clock, [said("f", where=where), said("g", 1, where=where)])
-    assert len(shown(store)) == 2
+    fold_all(store, clock, [make_message("f", where=where), make_message("g", 1, where=where)])
+    assert len(list_incidents(store)) == 2
 
 
-def test_the_words_behind_a_channels_token_do_not_part_it(store, clock):
-    fold_all(store, clock, [said("f"), said("g", 1, where={"channel": "#c 内料"})])
-    assert len(shown(store)) == 1
+def test_words_after_a_channel_token_do_not_split_it(store, clock):
+    fold_all(store, clock, [make_message("f"), make_message("g", 1, where={"channel": "#c 内料"})])
+    assert len(list_incidents(store)) == 1
 
 
-def test_how_long_belongs_together_is_a_setting():
-    early, late = said("f"), said("g", 40)
+def test_grouping_window_is_a_setting():
+    early, late = make_message("f"), make_message("g", 40)
     assert not set(build_ties(early).all) & set(build_ties(late).own)
     longer = timedelta(hours=1)
     assert set(build_ties(early, longer).all) & set(build_ties(late, longer).own)
 
 
-def test_without_a_time_of_its_own_a_post_has_that_of_the_fetch(store, clock):
+def test_post_without_a_time_has_that_of_its_fetch(store, clock):
     fold_all(
         store,
         clock,
         [
-            said("f", where={"published_at": None, "fetched_at": WHEN + timedelta(hours=5)}),
-            said("g", 300),
+            make_message(
+                "f", where={"published_at": None, "fetched_at": WHEN + timedelta(hours=5)}
+            ),
+            make_message("g", 300),
         ],
     )
-    assert len(shown(store)) == 1
+    assert len(list_incidents(store)) == 1
 
 
-def test_talk_without_a_pause_ends_with_the_day():
+def test_conversation_without_a_pause_ends_with_the_day():
     """The day begins at 21:00 UTC, five in the morning in China."""
     evening = 9 * 60
-    assert not set(build_ties(said("f", evening - 1)).all) & set(build_ties(said("g", evening)).own)
-    assert set(build_ties(said("f", evening)).all) & set(build_ties(said("g", evening + 14)).own)
+    assert not set(build_ties(make_message("f", evening - 1)).all) & set(
+        build_ties(make_message("g", evening)).own
+    )
+    assert set(build_ties(make_message("f", evening)).all) & set(
+        build_ties(make_message("g", evening + 14)).own
+    )
 
 
 @pytest.mark.parametrize("kind", ["thread", "talk"])
@@ -189,12 +194,16 @@ def test_same_author_on_two_sites_is_two_incidents(store, clock, kind: str) -> N
     site is another one.
     """
     where = {"channel": "", "thread": "ab12", "kind": "post"} if kind == "thread" else {}
-    here = [said(name, minutes, where=where) for name, minutes in (("f", 0), ("g", 1))]
+    chat_posts = [
+        make_message(name, minutes, where=where) for name, minutes in (("f", 0), ("g", 1))
+    ]
     there = [
         post.model_copy(update={"capture": post.capture.model_copy(update={"site": "elsewhere"})})
-        for post in (said(name, minutes, where=where) for name, minutes in (("h", 2), ("i", 3)))
+        for post in (
+            make_message(name, minutes, where=where) for name, minutes in (("h", 2), ("i", 3))
+        )
     ]
-    fold_all(store, clock, [here[0], there[0], here[1], there[1]])
+    fold_all(store, clock, [chat_posts[0], there[0], chat_posts[1], there[1]])
     assert {frozenset(sightings) for sightings, *_ in facts(store)} == {
         frozenset("fg"),
         frozenset("hi"),
@@ -219,7 +228,7 @@ def test_posts_of_two_tenants_share_no_grouping_key(store, clock, kind: str) -> 
     terms = tuple(Term(id=word, category="sale", weight=1, count=1) for word in words)
     posts = {
         tenant: [
-            said(f"{tenant}{n}", n, where=where, tenant=tenant,
+            make_message(f"{tenant}{n}", n, where=where, tenant=tenant,
             statistics={"terms": terms}) for n in (1, 2)
         ]
         for tenant in ("bank", "shop")
@@ -236,25 +245,32 @@ def test_posts_of_two_tenants_share_no_grouping_key(store, clock, kind: str) -> 
 
 def test_posts_of_an_author_in_a_thread_are_one_incident_days_apart(store, clock):
     thread = {"channel": "", "thread": "ab12", "kind": "post"}
-    others = (
-        said("h", 9, where={**thread, "author": "@b"}),
-        said("i", 9, where={**thread, "thread": "cd34"}),
+    unrelated = (
+        make_message("h", 9, where={**thread, "author": "@b"}),
+        make_message("i", 9, where={**thread, "thread": "cd34"}),
     )
-    fold_all(store, clock, [said("f", where=thread), said("g", 60 * 24 * 5, where=thread), *others])
-    assert sorted(incident.sightings for incident in shown(store)) == [1, 1, 2]
+    fold_all(
+        store,
+        clock,
+        [make_message("f", where=thread), make_message("g", 60 * 24 * 5, where=thread), *unrelated],
+    )
+    assert sorted(incident.sightings for incident in list_incidents(store)) == [1, 1, 2]
 
 
 def offer(
     name: str, minutes: float = 0, terms: Sequence[str] = ("出售", "一手"), **where
 ) -> Finding:
-    told = tuple(Term(id=term, category="TRADE", weight=2, count=1) for term in terms)
+    terms_of_trade = tuple(Term(id=term, category="TRADE", weight=2, count=1) for term in terms)
     place = {"channel": "", "thread": name, "kind": "post", **where}
-    return said(
-        name, minutes, where=place, statistics={"terms": told, "skeleton": "<NAME>----<PHONE>"}
+    return make_message(
+        name,
+        minutes,
+        where=place,
+        statistics={"terms": terms_of_trade, "skeleton": "<NAME>----<PHONE>"},
     )
 
 
-def test_template_posts_of_one_seller_are_one_incident_wherever_they_stand(store, clock):
+def test_template_posts_of_one_seller_are_one_incident_on_any_site(store, clock):
     fold_all(
         store,
         clock,
@@ -265,17 +281,17 @@ def test_template_posts_of_one_seller_are_one_incident_wherever_they_stand(store
             offer("i", 20, terms=("出售", "四件套")),
         ],
     )
-    assert sorted(incident.sightings for incident in shown(store)) == [1, 1, 2]
+    assert sorted(incident.sightings for incident in list_incidents(store)) == [1, 1, 2]
 
 
-def test_a_bridge_makes_the_oldest_the_head_of_what_it_ties_and_merges_nothing(store, clock):
-    fold_all(store, clock, [said("f")])
+def test_bridge_makes_the_oldest_incident_the_head_and_merges_nothing(store, clock):
+    fold_all(store, clock, [make_message("f")])
     clock.advance(60)
-    fold_all(store, clock, [said("g", 30)])
-    assert len(shown(store)) == 2
+    fold_all(store, clock, [make_message("g", 30)])
+    assert len(list_incidents(store)) == 2
     clock.advance(60)
-    fold_all(store, clock, [said("h", 15)])
-    (head,) = shown(store)
+    fold_all(store, clock, [make_message("h", 15)])
+    (head,) = list_incidents(store)
     assert (head.id, head.parts, head.customers, head.sightings) == (
         incident_id("f"),
         (incident_id("g"),),
@@ -291,23 +307,23 @@ def test_a_bridge_makes_the_oldest_the_head_of_what_it_ties_and_merges_nothing(s
         part.id,
         head.id,
     )
-    found = whole(store, head.id)
-    assert ({s.id for s in found.sightings}, {e.subject for e in found.exposures}) == (
+    incident_view = whole(store, head.id)
+    assert ({s.id for s in incident_view.sightings}, {e.subject for e in incident_view.exposures}) == (
         {"f", "g", "h"}, {handle(f"who {name}") for name in "fgh"},
     )  # fmt: skip
-    fold_all(store, clock, [said("i", 31)])
+    fold_all(store, clock, [make_message("i", 31)])
     assert store.get(Sighting, "i").incident == head.id, "what comes later comes to the head"
 
 
-def test_a_head_answers_for_its_parts_to_whoever_decides_and_to_the_clock(store, clock, context):
+def test_head_answers_for_its_parts_to_decisions_and_deadlines(store, clock, context):
     """Somebody was told of the part, and confirmed it, before a post tied it to an older
     incident.
     """
-    fold_all(store, clock, [said("f")])
+    fold_all(store, clock, [make_message("f")])
     clock.advance(60)
-    fold_all(store, clock, [said("g", 30)])
+    fold_all(store, clock, [make_message("g", 30)])
     part, at = store.get(Incident, incident_id("g")), clock.as_clock().now()
-    told = {
+    notification = {
         "tenant": "bank",
         "incident": part.id,
         "channel": "soc",
@@ -315,10 +331,10 @@ def test_a_head_answers_for_its_parts_to_whoever_decides_and_to_the_clock(store,
         "why": "new",
         "severity": "medium",
     }
-    store.put([Notification(id="n", at=at, due=at, outcome="sent", sent_at=at, **told)])
+    store.put([Notification(id="n", at=at, due=at, outcome="sent", sent_at=at, **notification)])
     Decisions(duties_of(context, store), context.trail()).make(part, "confirmed", by="Li")
     clock.advance(3600)
-    fold_all(store, clock, [said("h", 15)])
+    fold_all(store, clock, [make_message("h", 15)])
     head, part = (store.get(Incident, incident_id(name)) for name in "fg")
     with pytest.raises(QueryError, match=f"it is part of {head.id}"):
         Decisions(duties_of(context, store), context.trail()).make(part, "resolved", by="Li")
@@ -327,13 +343,15 @@ def test_a_head_answers_for_its_parts_to_whoever_decides_and_to_the_clock(store,
     assert running
     Book(book).complete()
     assert set(earliest(store, "bank", ("nfra-2024",), book.clock.now())) == set(running)
-    assert {one.incident for one in store.scroll(DutyRecord, DocumentFilter())} == {head.id}
+    assert {duty_record.incident for duty_record in store.scroll(DutyRecord, DocumentFilter())} == {
+        head.id
+    }
     assert min(since for since in running.values() if since) <= at + timedelta(seconds=1)
 
 
-def test_the_page_says_of_how_many_messages_it_is_and_whose_part_another_is(store, clock, browser):
+def test_page_counts_messages_and_names_the_head_of_a_part(store, clock, browser):
     for minutes, name in ((0, "f"), (30, "g"), (15, "h")):
-        fold_all(store, clock, [said(name, minutes)])
+        fold_all(store, clock, [make_message(name, minutes)])
         clock.advance(60)
     page = browser.get(f"/incidents/{incident_id('f')}").text
     assert "Combined from 3 messages by one seller and assessed together." in page
@@ -343,83 +361,86 @@ def test_the_page_says_of_how_many_messages_it_is_and_whose_part_another_is(stor
     assert incident_id("g") not in browser.get("/").text
 
 
-def test_a_frozen_incident_is_nobodys_part(store, clock):
-    fold_all(store, clock, [said("f")])
+def test_frozen_incident_becomes_no_part(store, clock):
+    fold_all(store, clock, [make_message("f")])
     frozen = store.get(Incident, incident_id("f")).model_copy(update={"frozen_at": WHEN})
     store.put([frozen])
-    fold_all(store, clock, [said("g", 5), said("h", 6)])
+    fold_all(store, clock, [make_message("g", 5), make_message("h", 6)])
     assert store.get(Incident, frozen.id) == frozen.model_copy(
         update={"linked": (incident_id("g"),)}
     )
     assert store.get(Incident, incident_id("g")).joined == 2
 
 
-def test_what_a_seller_posts_after_the_incident_was_closed_is_news(store, clock):
-    fold_all(store, clock, [said("f")])
+def test_post_after_closing_is_a_new_incident(store, clock):
+    fold_all(store, clock, [make_message("f")])
     closed = {"tenant": "bank", "incident": incident_id("f"), "by": "a", "status": "resolved"}
     store.create([Decision(id="d", at=WHEN + timedelta(minutes=5), **closed)])
-    fold_all(store, clock, [said("g", 10), said("h", 11), said("late", 4)])
-    assert {i.id: i.sightings for i in shown(store)} == {incident_id("f"): 1, incident_id("g"): 3}
+    fold_all(store, clock, [make_message("g", 10), make_message("h", 11), make_message("late", 4)])
+    assert {i.id: i.sightings for i in list_incidents(store)} == {
+        incident_id("f"): 1,
+        incident_id("g"): 3,
+    }
     assert store.get(Incident, incident_id("g")).linked == (incident_id("f"),)
-    fold_all(store, clock, [said("g", 10), said("h", 11)])
+    fold_all(store, clock, [make_message("g", 10), make_message("h", 11)])
     assert store.get(Incident, incident_id("g")).sightings == 3
 
 
-def test_a_post_of_before_the_incident_was_closed_still_belongs_to_it(store, clock):
-    fold_all(store, clock, [said("f")])
+def test_post_from_before_closing_joins_the_closed_incident(store, clock):
+    fold_all(store, clock, [make_message("f")])
     closed = {"tenant": "bank", "incident": incident_id("f"), "by": "a", "status": "resolved"}
     store.create([Decision(id="d", at=WHEN + timedelta(minutes=5), **closed)])
-    fold_all(store, clock, [said("late", 4)])
-    assert shown(store)[0].sightings == 2
+    fold_all(store, clock, [make_message("late", 4)])
+    assert list_incidents(store)[0].sightings == 2
 
 
-def test_an_edited_message_is_the_same_message(store, clock):
+def test_edited_message_is_the_same_message(store, clock):
     """Both versions were seen, so who is in either is exposed; rows are those of the larger."""
-    first, edited = said("f"), said("g", people=("who f", "another"))
+    first, edited = make_message("f"), make_message("g", people=("who f", "another"))
     edited = edited.model_copy(
         update={"capture": edited.capture.model_copy(update={"post_id": "f"})}
     )
-    fold_all(store, clock, [first, said("h", 3)])
-    before = shown(store)[0]
+    fold_all(store, clock, [first, make_message("h", 3)])
+    before = list_incidents(store)[0]
     fold_all(store, clock, [edited])
-    (incident,) = shown(store)
+    (incident,) = list_incidents(store)
     assert (incident.id, incident.joined, before.joined) == (before.id, 2, 2)
     assert (incident.customers, incident.rows) == (3, 3)
 
 
-def test_a_copy_among_a_sellers_posts_is_counted_once(store, clock):
+def test_copy_among_a_sellers_posts_is_counted_once(store, clock):
     fold_all(
         store,
         clock,
         [
-            said("f", values=range(30), people="abc"),
-            said("g", 5, values=range(20), people="ab"),
-            said("h", 9),
+            make_message("f", values=range(30), people="abc"),
+            make_message("g", 5, values=range(20), people="ab"),
+            make_message("h", 9),
         ],
     )
-    (incident,) = shown(store)
+    (incident,) = list_incidents(store)
     assert (incident.customers, incident.rows, incident.joined) == (4, 4, 3)
 
 
-def test_judged_apart_and_together_the_worse_stands(store, clock):
+def test_worse_verdict_of_single_and_combined_wins(store, clock):
     """One message alone is of nine of ours in ten rows; beside it 900 rows of strangers make it
     nobody's in particular.
     """
     rows = {"rows": 10, "candidates": {"phone": 10}}
-    grave = said("f", people=range(9), statistics=rows)
-    strangers = said(
+    grave = make_message("f", people=range(9), statistics=rows)
+    strangers = make_message(
         "g", 3, people=(), statistics={"rows": 900, "candidates": {"phone": 900}}, alarm=True
     )
     strangers = strangers.model_copy(
         update={"matches": (), "total_matches": 0, "total_subjects": 0}
     )
     fold_all(store, clock, [grave])
-    (alone,) = shown(store)
+    (alone,) = list_incidents(store)
     fold_all(store, clock, [strangers])
-    (both,) = shown(store)
-    assert SEVERITIES.index(both.severity) >= SEVERITIES.index(alone.severity)
-    assert (both.rows, both.joined) == (910, 2)
-    [why] = [why for why in both.reasons if why.code == "J2"]
+    (combined,) = list_incidents(store)
+    assert SEVERITIES.index(combined.severity) >= SEVERITIES.index(alone.severity)
+    assert (combined.rows, combined.joined) == (910, 2)
+    [why] = [why for why in combined.reasons if why.code == "J2"]
     assert (
         why.evidence
         == "joined from 2 posts of one seller, judged together and apart: one of them alone is"
@@ -427,9 +448,9 @@ def test_judged_apart_and_together_the_worse_stands(store, clock):
     )
 
 
-def test_many_small_posts_are_graver_together_than_apart(store, clock):
-    fold_all(store, clock, [said(f"f{n}", n / 2) for n in range(60)])
-    (incident,) = shown(store)
+def test_many_small_posts_are_more_severe_together(store, clock):
+    fold_all(store, clock, [make_message(f"f{n}", n / 2) for n in range(60)])
+    (incident,) = list_incidents(store)
     assert (incident.customers, incident.agreeing, incident.severity, incident.row) == (
         60,
         60,
@@ -439,8 +460,8 @@ def test_many_small_posts_are_graver_together_than_apart(store, clock):
 
 
 def own_number(name: str, minutes: float, **changes) -> Finding:
-    """A single number and nothing else, as anybody writes it who wants to be called."""
-    return said(
+    """Return a finding of a single number, as anybody writes it who wants a call."""
+    return make_message(
         name,
         minutes,
         kinds=("phone",),
@@ -450,28 +471,28 @@ def own_number(name: str, minutes: float, **changes) -> Finding:
     )
 
 
-def test_a_lone_number_is_background_until_its_author_sells_beside_it(store, clock):
+def test_single_number_is_benign_until_its_author_sells(store, clock):
     alone = [own_number("f", 0), own_number("g", 14), own_number("z", 0, where={"author": "@b"})]
     fold_all(store, clock, alone)
-    assert (store.count(Background, DocumentFilter()), shown(store)) == (3, [])
-    fold_all(store, clock, [said("h", 27)])
-    (incident,) = shown(store)
+    assert (store.count(Background, DocumentFilter()), list_incidents(store)) == (3, [])
+    fold_all(store, clock, [make_message("h", 27)])
+    (incident,) = list_incidents(store)
     assert (incident.customers, incident.sightings) == (3, 3)
     assert [fact.id for fact in store.scroll(Background, DocumentFilter())] == ["z"]
     fold_all(store, clock, [own_number("i", 41)])
-    assert shown(store)[0].customers == 4
+    assert list_incidents(store)[0].customers == 4
     before = everything(store)
-    fold_all(store, clock, [*alone, said("h", 27), own_number("i", 41)], batch=2)
+    fold_all(store, clock, [*alone, make_message("h", 27), own_number("i", 41)], batch=2)
     assert everything(store) == before
 
 
-def test_a_background_fact_that_is_damaged_costs_nothing_beside_it(store, clock, logged):
+def test_damaged_benign_fact_costs_no_other(store, clock, logged):
     fold_all(store, clock, [own_number("f", 0)])
     (fact,) = store.scroll(Background, DocumentFilter())
     store.put([fact.model_copy(update={"finding": fact.finding[:-9]})])
-    fold_all(store, clock, [said("h", 5)])
-    assert shown(store)[0].customers == 1
-    assert [one.id for one in store.scroll(Background, DocumentFilter())] == ["f"]
+    fold_all(store, clock, [make_message("h", 5)])
+    assert list_incidents(store)[0].customers == 1
+    assert [stored_fact.id for stored_fact in store.scroll(Background, DocumentFilter())] == ["f"]
     assert "background_unreadable" in logged.getvalue()
 
 
@@ -481,12 +502,15 @@ def test_a_crash_around_any_write_ends_in_the_same_incidents(tmp_path, store, cl
     """A lone number, two incidents, and the post that ties all three: two batches, the second
     comes again.
     """
-    batches = [[own_number("a", 0), said("f"), said("g", 40)], [own_number("b", 45), said("h", 20)]]
+    batches = [
+        [own_number("a", 0), make_message("f"), make_message("g", 40)],
+        [own_number("b", 45), make_message("h", 20)],
+    ]
     fold_all(store, clock, batches[0])
     fold_all(store, clock, batches[1])
     with closing(CrashingStore(tmp_path / "crashing.sqlite", at, after)) as crashing:
         for batch in batches:
-            records = [record(one) for one in batch]
+            records = [record(post) for post in batch]
             try:
                 stage(crashing, clock).handle(records)
             except UnavailableError:
@@ -494,7 +518,7 @@ def test_a_crash_around_any_write_ends_in_the_same_incidents(tmp_path, store, cl
         assert everything(crashing) == everything(store)
         assert crashing.left <= 0
         assert facts(crashing) == facts(store)
-    (incident,) = shown(store)
+    (incident,) = list_incidents(store)
     assert (incident.customers, len(incident.parts)) == (5, 1)
 
 
@@ -512,7 +536,7 @@ class ModelPost:
     lone: bool
 
     def finding(self, name: str) -> Finding:
-        """As match would tell of it."""
+        """Return the finding that match would publish about this post."""
         where = {"author": f"@{self.author}", "channel": "", "thread": f"t{self.place}"}
         where |= {"channel": f"#{self.place}", "thread": ""} if self.in_channel else {}
         if self.lone:
@@ -540,28 +564,26 @@ posts = st.lists(
     seed=st.integers(0, 2**16),
     batches=st.lists(st.integers(1, 4), min_size=9, max_size=9),
 )
-def test_any_order_and_any_partitioning_give_the_same_incidents(
-    tmp_path_factory, posts, seed, batches
-):
+def test_order_and_partitioning_do_not_change_incidents(tmp_path_factory, posts, seed, batches):
     findings = [post.finding(f"p{number}") for number, post in enumerate(posts)]
     with (
-        closing(open_store("sqlite:///a.sqlite", tmp_path_factory.mktemp("a"))) as one,
-        closing(open_store("sqlite:///b.sqlite", tmp_path_factory.mktemp("b"))) as other,
+        closing(open_store("sqlite:///a.sqlite", tmp_path_factory.mktemp("a"))) as in_order,
+        closing(open_store("sqlite:///b.sqlite", tmp_path_factory.mktemp("b"))) as in_parts,
     ):
-        fold_all(one, HeldClock(), findings)
+        fold_all(in_order, HeldClock(), findings)
         shuffled, clock = random.Random(seed).sample(findings, len(findings)), HeldClock()
-        handler = stage(other, clock)
+        handler = stage(in_parts, clock)
         for size in batches:
             if shuffled[:size]:
                 handler.handle([record(f) for f in shuffled[:size]])
             shuffled = shuffled[size:]
             clock.advance(60)
-        assert facts(one) == facts(other)
+        assert facts(in_order) == facts(in_parts)
         backgrounds = [
             {fact.id for fact in store.scroll(Background, DocumentFilter())}
-            for store in (one, other)
+            for store in (in_order, in_parts)
         ]
         assert backgrounds[0] == backgrounds[1]
-        before = everything(other)
-        fold_all(other, clock, findings, 2)
-        assert everything(other) == before, "what comes again changes nothing"
+        before = everything(in_parts)
+        fold_all(in_parts, clock, findings, 2)
+        assert everything(in_parts) == before, "what comes again changes nothing"

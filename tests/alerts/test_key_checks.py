@@ -33,65 +33,63 @@ def alert(store, clock) -> Alert:
     return stage(store, clock)
 
 
-def keyed(name: str, **checks: str):
+def make_record(name: str, **checks: str):
     return record(finding(name, range(10), people="ab", key_checks={NAME: "aa" * 5, **checks}))
 
 
-def test_the_first_findings_say_which_keys_the_store_is_made_under(alert, store) -> None:
-    alert.handle([keyed("f"), keyed("g")])
-    held = store.get(KeyCheck, NAME)
-    assert (held.tenant, held.value) == ("bank", "aa" * 5)
+def test_first_finding_stores_the_key_check(alert, store) -> None:
+    alert.handle([make_record("f"), make_record("g")])
+    stored_check = store.get(KeyCheck, NAME)
+    assert (stored_check.tenant, stored_check.value) == ("bank", "aa" * 5)
 
 
-def test_a_finding_under_another_index_key_is_set_aside_and_nothing_of_it_is_stored(
-    alert, store
-) -> None:
-    alert.handle([keyed("f")])
+def test_finding_under_another_index_key_is_rejected_whole(alert, store) -> None:
+    alert.handle([make_record("f")])
     for again in (alert, Alert(store, alert.clock, alert.tenant, alert.metrics)):
         with pytest.raises(RecordError) as refused:
-            again.handle([keyed("g", **{NAME: "bb" * 5})])
+            again.handle([make_record("g", **{NAME: "bb" * 5})])
         assert refused.value.reason == "another_key"
     assert store.count(Incident, DocumentFilter()) == 1
     assert store.get(KeyCheck, NAME).value == "aa" * 5
-    alert.handle([keyed("h")])
+    alert.handle([make_record("h")])
 
 
-def test_a_new_epoch_has_a_key_of_its_own_and_a_finding_of_before_none(alert, store) -> None:
+def test_new_key_generation_has_its_own_check(alert, store) -> None:
     alert.handle(
         [
-            keyed("f"),
-            keyed("g", **{"bank/index-2.key": "bb" * 5}),
+            make_record("f"),
+            make_record("g", **{"bank/index-2.key": "bb" * 5}),
             record(finding("h", range(10, 20), people="c")),
         ]
     )
-    assert {one.id for one in store.scroll(KeyCheck, DocumentFilter())} == {
+    assert {stored_check.id for stored_check in store.scroll(KeyCheck, DocumentFilter())} == {
         NAME,
         "bank/index-2.key",
     }
 
 
-def test_another_capture_key_is_noted_and_said_and_loses_nothing(alert, store) -> None:
-    alert.handle([keyed("f", **{"capture.key": "11" * 5})])
-    with capture_logs() as said:
-        alert.handle([keyed("g", **{"capture.key": "22" * 5})])
+def test_changed_capture_key_is_logged_and_loses_nothing(alert, store) -> None:
+    alert.handle([make_record("f", **{"capture.key": "11" * 5})])
+    with capture_logs() as events:
+        alert.handle([make_record("g", **{"capture.key": "22" * 5})])
     assert store.get(KeyCheck, "capture.key").value == "22" * 5
-    assert [line["event"] for line in said] == ["capture_key_changed"]
+    assert [line["event"] for line in events] == ["capture_key_changed"]
     assert store.count(Sighting, DocumentFilter()) == 2
 
 
-def test_match_names_the_keys_that_it_used(context: Context) -> None:
+def test_match_names_its_keys(context: Context) -> None:
     enrol(context, "bank", [customer(n) for n in range(3)])
-    [found] = findings(
+    [key_finding] = findings(
         build_matcher(context), [capture(body=phone(1).encode())], context.clock.now()
     )
-    wanted = {name: check_value(context.keys.read(name), name) for name in (NAME, "capture.key")}
-    assert found.key_checks == wanted
-    assert type(found).decode(found.encode(), FINDING_SCHEMA) == found
+    expected_checks = {
+        name: check_value(context.keys.read(name), name) for name in (NAME, "capture.key")
+    }
+    assert key_finding.key_checks == expected_checks
+    assert type(key_finding).decode(key_finding.encode(), FINDING_SCHEMA) == key_finding
 
 
-def test_search_does_not_start_with_another_index_key_than_the_stores(
-    store, accounts, context: Context
-) -> None:
+def test_search_does_not_start_with_another_index_key(store, accounts, context: Context) -> None:
     keys.make_tenant(context.keys, "bank")
     store.create(
         [
@@ -115,11 +113,9 @@ def test_search_does_not_start_with_another_index_key_than_the_stores(
     assert not context.inventory.lists(f"keys/{NAME}"), "a refused key is not entered"
 
 
-def test_a_store_of_its_own_folder_is_compared_too(
-    tmp_path, context: Context, clock: HeldClock
-) -> None:
+def test_store_in_another_folder_is_compared(tmp_path, context: Context, clock: HeldClock) -> None:
     keys.make_tenant(context.keys, "bank")
-    with closing(open_store("sqlite:///other.sqlite", tmp_path)) as other:
+    with closing(open_store("sqlite:///other.sqlite", tmp_path)) as foreign_store:
         Lookup(
-            other, context.keys, ("bank",), clock.as_clock(), context.trail("search")
+            foreign_store, context.keys, ("bank",), clock.as_clock(), context.trail("search")
         ).check_keys()

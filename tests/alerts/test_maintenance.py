@@ -52,7 +52,7 @@ class RecordingStore(SqliteStore):
         self.asked.append(set(kinds))
 
 
-def test_what_a_run_removed_is_expunged_by_it_and_once_more_by_the_next(tmp_path, clock):
+def test_deleted_rows_are_expunged_at_once_and_at_the_next_run(tmp_path, clock):
     with contextlib.closing(RecordingStore(tmp_path / "i.sqlite")) as store:
         fold_all(store, clock, [finding("f", range(10), people="ab")])
         metrics = AlertMetrics(CollectorRegistry(), ["bank"], clock.as_clock())
@@ -73,9 +73,7 @@ def test_what_a_run_removed_is_expunged_by_it_and_once_more_by_the_next(tmp_path
         assert store.asked == [{Exposure}, {Exposure}]
 
 
-def test_what_grows_with_the_history_takes_a_tenth_of_the_time_however_long_it_takes(
-    store, tmp_path, clock
-):
+def test_slow_maintenance_takes_a_tenth_of_the_time(store, tmp_path, clock):
     metrics, began = AlertMetrics(CollectorRegistry(), ["bank"], clock.as_clock()), list[float]()
 
     def work() -> None:
@@ -96,7 +94,7 @@ def test_what_grows_with_the_history_takes_a_tenth_of_the_time_however_long_it_t
 
 @pytest.fixture
 def full(store, clock, monkeypatch):
-    """A store with several documents of some classes, of which one goes at a time."""
+    """Fill a store with several documents of each class, deleted one at a time."""
     monkeypatch.setattr(upkeep, "BATCH", 1)
     plain = [finding(f"plain-{n}", people=(f"p{n}",), fields=("PHONE",)) for n in range(3)]
     sealed = {"original": "sealed", "original_key": "k"}
@@ -118,26 +116,24 @@ def full(store, clock, monkeypatch):
     return store
 
 
-def test_what_went_is_counted_by_class_however_often_it_is_asked_for(full):
+def test_deletions_are_counted_by_class_in_any_batches(full):
     there = {kind: n for kind in CLASSES if (n := full.count(kind, DocumentFilter()))}
     assert dict(expire(full, StoreSettings(), clocks_at(WHEN + timedelta(days=5000)))) == there
     assert {kind for kind in CLASSES if full.count(kind, DocumentFilter())} == set()
 
 
-def test_of_an_erased_customer_all_is_counted_that_went(full):
+def test_erasure_counts_everything_it_deletes(full):
     whose = DocumentFilter({"tenant": ("bank",), "subject": (handle("a"),)})
     exposures = full.count(Exposure, whose)
     assert exposures > 1
     assert erase(full, "bank", handle("a"))[Exposure] == exposures
-    ids = [one.id for one in full.scroll(Background, DocumentFilter())]
+    ids = [document.id for document in full.scroll(Background, DocumentFilter())]
     assert remove(full, [(Background, ids[:1]), (Claim, []), (Background, ids[1:])]) == {
         Background: len(ids)
     }
 
 
-def test_what_cannot_be_reached_is_told_and_all_else_is_done_at_the_next_turn(
-    store, tmp_path, clock, registry
-):
+def test_unreachable_part_is_reported_and_the_rest_is_retried(store, tmp_path, clock, registry):
     """Whether it is the bus or the store, by the part that was asked."""
     metrics, down, looked = (
         AlertMetrics(registry, ["bank"], clock.as_clock()),
@@ -177,7 +173,7 @@ def up(registry: CollectorRegistry, part: str) -> float | None:
     return registry.get_sample_value("ullage_dependency_up", {"dependency": part})
 
 
-def test_no_retention_removes_what_a_running_deadline_is_counted_from(store, clock):
+def test_retention_spares_the_basis_of_running_deadlines(store, clock):
     fold_all(
         store,
         clock,
@@ -186,19 +182,23 @@ def test_no_retention_removes_what_a_running_deadline_is_counted_from(store, clo
             finding("g", range(20, 30), people="c", site="other"),
         ],
     )
-    kept, gone = (
-        one.id
-        for one in sorted(store.scroll(Incident, DocumentFilter()), key=lambda one: -one.customers)
+    protected, gone = (
+        incident.id
+        for incident in sorted(
+            store.scroll(Incident, DocumentFilter()), key=lambda incident: -incident.customers
+        )
     )
     duty = {"tenant": "bank", "regime": "pipl-57", "stage": "first", "opened_at": WHEN, "due": WHEN}
-    store.put([DutyRecord(id=f"{kept}:d", incident=kept, state="running", **duty)])
+    store.put([DutyRecord(id=f"{protected}:d", incident=protected, state="running", **duty)])
     store.put([DutyRecord(id=f"{gone}:d", incident=gone, state="met", **duty)])
     expire(store, StoreSettings(incidents_days=365), clocks_at(WHEN + timedelta(days=5000)))
-    assert [one.id for one in store.scroll(Incident, DocumentFilter())] == [kept]
-    assert [one.incident for one in store.scroll(DutyRecord, DocumentFilter())] == [kept]
+    assert [incident.id for incident in store.scroll(Incident, DocumentFilter())] == [protected]
+    assert [incident.incident for incident in store.scroll(DutyRecord, DocumentFilter())] == [
+        protected
+    ]
 
 
-def test_nothing_goes_that_was_stored_before_the_time_that_is_known_to_be_old(store, clock):
+def test_nothing_expires_before_its_age_is_certain(store, clock):
     begin, end = WHEN, WHEN + timedelta(days=1)
     fold_all(store, clock, [finding("f", range(10), people="abc")])
     first, second, third = store.scroll(Exposure, DocumentFilter())
@@ -216,7 +216,7 @@ def test_nothing_goes_that_was_stored_before_the_time_that_is_known_to_be_old(st
     assert {each.id for each in store.scroll(Exposure, DocumentFilter())} == {first.id, third.id}
 
 
-def test_evidence_of_a_held_incident_is_marked_before_anything_expires(store, tmp_path, clock):
+def test_evidence_of_a_held_incident_is_marked_before_expiry(store, tmp_path, clock):
     """A hold that another machine or a restored store brings reaches the evidence here within
     one run of retention.
     """

@@ -28,7 +28,7 @@ def app_with(*dependencies) -> FastAPI:
     return app
 
 
-def test_a_route_that_names_nothing_is_refused_when_the_application_is_made():
+def test_route_without_a_permission_is_rejected_at_start():
     with pytest.raises(ConfigError, match="/things names no permission"):
         require_named(app_with())
 
@@ -37,23 +37,23 @@ def test_a_route_that_names_nothing_is_refused_when_the_application_is_made():
     ("named", "open_"),
     [(anybody(), {"/things"}), (logged_in(), set()), (may("incident.read"), set())],
 )
-def test_what_needs_no_login_says_so(named, open_):
+def test_route_without_login_says_so(named, open_):
     assert require_named(app_with(named)) == open_
 
 
-def test_what_is_no_route_of_ours_is_refused():
+def test_foreign_route_is_rejected():
     app = app_with(may("incident.read"))
     app.mount("/files", FastAPI())
     with pytest.raises(ConfigError, match="/files"):
         require_named(app)
 
 
-def test_a_permission_that_is_not_in_the_table_is_refused():
+def test_unknown_permission_is_rejected():
     with pytest.raises(ConfigError, match=r"incident\.reed"):
         may("incident.reed")
 
 
-def test_a_route_may_name_it_as_the_type_of_what_it_gets():
+def test_route_may_name_its_permission_by_type():
     app = FastAPI(openapi_url=None)
 
     @app.get("/things")
@@ -63,21 +63,21 @@ def test_a_route_may_name_it_as_the_type_of_what_it_gets():
     assert [needed(route) for route in routes_of(app)] == [{"audit.read"}]
 
 
-def test_every_page_registers_by_being_there():
+def test_every_page_module_registers_itself():
     paths = {route.path for router in routers() for route in router.routes}
     assert {"/", "/incidents/{id_}", "/exposed", "/noise", "/sellers"} <= paths
 
 
-def test_the_table_has_known_permissions_alone_and_each_is_somebodys():
+def test_role_table_has_only_known_permissions_and_uses_each():
     granted = frozenset().union(*ROLES.values())
     assert granted == PERMISSIONS.keys() - PURPOSES.keys()
 
 
-def test_an_agent_checks_people_and_nothing_else():
+def test_agent_may_only_check_people():
     assert ROLES["agent"] == {"person.check"}
 
 
-def test_who_runs_the_machine_sees_no_incident_and_who_looks_over_changes_nothing():
+def test_operator_sees_no_incident_and_auditor_changes_nothing():
     assert not any(
         permission.startswith(("incident.", "customers.", "person."))
         for permission in ROLES["operator"]
@@ -86,20 +86,20 @@ def test_who_runs_the_machine_sees_no_incident_and_who_looks_over_changes_nothin
     assert {"operator", "resolver", "auditor"} == APART
 
 
-def test_a_principal_may_what_the_roles_together_may():
-    both = Principal.person("Li", ["agent", "analyst"], ["bank"])
-    assert both.can("person.check")
-    assert both.can("incident.decide")
-    assert not both.can("deadline.waive")
+def test_principal_has_the_permissions_of_all_roles():
+    principal = Principal.person("Li", ["agent", "analyst"], ["bank"])
+    assert principal.can("person.check")
+    assert principal.can("incident.decide")
+    assert not principal.can("deadline.waive")
     with pytest.raises(ForbiddenError, match=r"deadline\.waive"):
-        both.require("deadline.waive")
+        principal.require("deadline.waive")
     with pytest.raises(KeyError):
-        both.can("incident.reed")
+        principal.can("incident.reed")
 
 
-def test_tenants_are_those_that_are_named_unless_all_are():
-    one, every, none = (
+def test_principal_sees_only_named_tenants_or_all():
+    bank_only, every, none = (
         Principal.person("Li", ["lead"], tenants) for tenants in (["bank"], ["*"], [])
     )
-    assert [who.sees("bank") for who in (one, every, none)] == [True, True, False]
-    assert [who.sees("shop") for who in (one, every, none)] == [False, True, False]
+    assert [who.sees("bank") for who in (bank_only, every, none)] == [True, True, False]
+    assert [who.sees("shop") for who in (bank_only, every, none)] == [False, True, False]

@@ -24,32 +24,32 @@ HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
 @pytest.fixture(scope="module")
-def extracted():
-    said = io.StringIO()
-    with contextlib.redirect_stderr(said):
-        found = messages()
-    return found, said.getvalue()
+def extraction():
+    errors = io.StringIO()
+    with contextlib.redirect_stderr(errors):
+        catalogue = messages()
+    return catalogue, errors.getvalue()
 
 
-def test_every_message_has_its_chinese_and_nothing_else_is_in_the_catalogue(extracted):
+def test_every_message_has_a_translation_and_the_catalogue_no_other(extraction):
     have = {message.id: message for message in known() if message.id}
-    wanted = {message.id for message in extracted[0] if message.id}
-    assert len(wanted) > 50, "too few: this looks at nothing"
+    used_ids = {message.id for message in extraction[0] if message.id}
+    assert len(used_ids) > 50, "too few: this looks at nothing"
     empty = [
         name for name, message in have.items() if not message.string or not all(message.string)
     ]
-    assert (sorted(map(str, wanted - have.keys())), sorted(map(str, empty))) == ([], []), (
+    assert (sorted(map(str, used_ids - have.keys())), sorted(map(str, empty))) == ([], []), (
         "python -m tests.messages, then translate"
     )
     assert [message.id for message in have.values() if message.fuzzy] == []
-    assert sorted(map(str, have.keys() - wanted)) == [], "make messages takes what is gone out"
+    assert sorted(map(str, have.keys() - used_ids)) == [], "make messages takes what is gone out"
 
 
-def test_no_message_is_put_together_where_it_cannot_be_translated(extracted):
-    assert extracted[1] == "", "an f-string: give Phrase the text and its values"
+def test_no_message_is_concatenated(extraction):
+    assert extraction[1] == "", "an f-string: give Phrase the text and its values"
 
 
-def test_a_translation_has_the_values_of_its_message():
+def test_translation_has_the_placeholders_of_its_message():
     for message in known():
         if not message.id:
             continue
@@ -57,12 +57,12 @@ def test_a_translation_has_the_values_of_its_message():
         strings = message.string if isinstance(message.string, tuple) else (message.string,)
         for text in strings:
             assert set(NAMED.findall(text)) <= {
-                name for one in ids for name in NAMED.findall(one)
+                name for message_id in ids for name in NAMED.findall(message_id)
             }, ids
             assert text.replace("%%", "").count("%") == len(NAMED.findall(text)), ids
 
 
-def test_what_a_template_translates_is_a_literal():
+def test_templates_translate_only_literals():
     """Else what came from outside would be a message, and what is a message is not escaped."""
     pages = templates(None)("en")
     names = pages.list_templates(extensions=["html"])
@@ -74,7 +74,7 @@ def test_what_a_template_translates_is_a_literal():
                 assert isinstance(call.args[0], nodes.Const), (name, call.lineno)
 
 
-def test_what_a_reader_chose_goes_before_what_the_browser_prefers():
+def test_chosen_language_wins_over_the_browsers():
     assert chosen("zh", "en") == chosen("", "zh-TW;q=0.5, fr") == chosen("xx", "zh") == "zh"
     assert (
         chosen("", "zh;q=0")
@@ -85,7 +85,7 @@ def test_what_a_reader_chose_goes_before_what_the_browser_prefers():
     )
 
 
-def test_what_python_says_is_translated_where_it_is_shown():
+def test_python_messages_are_translated_where_shown():
     chinese = catalogue("zh").gettext
     assert str(QueryError(Phrase("at most %(most)s", most=3))) == "at most 3"
     assert (
@@ -101,7 +101,7 @@ def test_what_python_says_is_translated_where_it_is_shown():
 
 
 @pytest.mark.parametrize("typed", [PHONE, "6222021234567890123 and more"])
-def test_what_looks_like_an_identifier_is_named_in_the_readers_language(typed):
+def test_identifier_kind_is_named_in_the_readers_language(typed):
     with pytest.raises(QueryError) as refused:
         checked_note(typed)
     assert str(refused.value).startswith("the note seems to contain a")
@@ -112,7 +112,7 @@ def test_what_looks_like_an_identifier_is_named_in_the_readers_language(typed):
 def test_a_kind_has_its_noun_in_chinese(kind):
     assert HAN.search(kind.noun_zh)
     assert catalogue("zh").gettext(kind.noun) in {
-        one.noun_zh for one in kinds().values() if one.noun == kind.noun
+        same_noun.noun_zh for same_noun in kinds().values() if same_noun.noun == kind.noun
     }
 
 
@@ -121,8 +121,8 @@ def test_a_page_is_in_one_language_and_can_be_switched(browser):
         answer = browser.get("/noise", headers={"accept-language": accepted})
         assert f'<html lang="{tag}">' in answer.text
         assert answer.headers["content-language"] == tag
-        own = re.sub(r'<button[^>]*name="language".*?</button>', "", answer.text)
-        assert bool(HAN.search(own)) is (tag == "zh-Hans")
+        content = re.sub(r'<button[^>]*name="language".*?</button>', "", answer.text)
+        assert bool(HAN.search(content)) is (tag == "zh-Hans")
     switched = browser.post("/language", {"language": "zh", "then": "/noise?x=1"})
     assert (switched.status_code, switched.headers["location"]) == (303, "/noise?x=1")
     browser.cookies |= dict(switched.cookies)
@@ -130,11 +130,11 @@ def test_a_page_is_in_one_language_and_can_be_switched(browser):
 
 
 @pytest.mark.parametrize("then", ["//evil.example", "https://evil.example", "/\\evil.example", ""])
-def test_the_switch_leads_to_this_page_alone(browser, then):
+def test_language_switch_returns_to_the_same_page(browser, then):
     assert browser.post("/language", {"language": "zh", "then": then}).headers["location"] == "/"
 
 
-def test_the_switch_takes_no_other_language(browser):
+def test_language_switch_rejects_other_languages(browser):
     assert "set-cookie" not in browser.post("/language", {"language": "xx"}).headers
 
 

@@ -47,7 +47,7 @@ LABELS = {
 }
 
 
-def test_names_follow_the_rules(registry, clock):
+def test_metric_names_follow_the_rules(registry, clock):
     AlertMetrics(registry, ["bank"], clock.as_clock())
     SearchMetrics.make(registry)
     for family in registry.collect():
@@ -64,7 +64,7 @@ def test_names_follow_the_rules(registry, clock):
             assert set(sample.labels) <= LABELS
 
 
-def test_every_known_series_is_there_from_the_start_at_0(registry, clock):
+def test_every_series_starts_at_zero(registry, clock):
     AlertMetrics(registry, ["bank"], clock.as_clock())
     for tenant in ("bank", "other"):
         assert registry.get_sample_value("ullage_alert_findings_total", {"tenant": tenant}) == 0
@@ -82,12 +82,12 @@ def test_every_known_series_is_there_from_the_start_at_0(registry, clock):
         assert registry.get_sample_value("ullage_alert_dropped_total", {"reason": reason}) == 0
 
 
-def test_the_stage_counts_records_and_times_what_it_opened_once(store, clock, registry):
+def test_records_are_counted_and_openings_timed_once(store, clock, registry):
     posted = clock.as_clock().now() - timedelta(seconds=50)
-    told = [finding(n, range(10), people="a", capture={"published_at": posted}) for n in "fg"]
+    findings = [finding(n, range(10), people="a", capture={"published_at": posted}) for n in "fg"]
     alert = stage(store, clock, registry)
     for _ in range(2):
-        alert.handle([record(f) for f in told])
+        alert.handle([record(f) for f in findings])
     assert registry.get_sample_value("ullage_alert_findings_total", {"tenant": "bank"}) == 4
     name = "ullage_alert_publish_to_incident_seconds"
     assert registry.get_sample_value(f"{name}_count", {"tenant": "bank"}) == 1
@@ -97,7 +97,7 @@ def test_the_stage_counts_records_and_times_what_it_opened_once(store, clock, re
     assert registry.get_sample_value("ullage_alert_last_success_timestamp_seconds") == clock.seconds
 
 
-def test_nothing_on_the_bus_can_make_a_new_series(store, clock, registry):
+def test_no_record_can_create_a_series(store, clock, registry):
     alert = stage(store, clock, registry)
     before = len(generate_latest(registry).splitlines())
     alert.handle(
@@ -122,7 +122,7 @@ def maintenance(store, clock, registry, tmp_path):
     work = Work(Duties(store, lambda _: Tenant(), clock.as_clock()))
 
     def renew() -> None:
-        work.renew([one.id for one in store.scroll(Incident, DocumentFilter())])
+        work.renew([incident.id for incident in store.scroll(Incident, DocumentFilter())])
 
     return Maintenance(
         store,
@@ -134,7 +134,7 @@ def maintenance(store, clock, registry, tmp_path):
     )
 
 
-def test_gauges_follow_the_store_after_any_restart(store, clock, registry, maintenance):
+def test_gauges_follow_the_store_after_a_restart(store, clock, registry, maintenance):
     fold_all(
         store,
         clock,
@@ -163,9 +163,7 @@ def test_gauges_follow_the_store_after_any_restart(store, clock, registry, maint
     )
 
 
-def test_counting_takes_a_tenth_of_the_time_at_most_however_long_it_takes(
-    store, clock, maintenance
-):
+def test_slow_counting_takes_at_most_a_tenth_of_the_time(store, clock, maintenance):
     counted, looked = [], []
     maintenance.ledger = (*maintenance.ledger, lambda: looked.append(clock.seconds))
 
@@ -184,7 +182,7 @@ def test_counting_takes_a_tenth_of_the_time_at_most_however_long_it_takes(
     )
 
 
-def test_what_has_passed_its_retention_goes_within_the_hour(store, clock, maintenance):
+def test_expired_documents_are_deleted_within_the_hour(store, clock, maintenance):
     fold_all(store, clock, [finding("f", range(10), people="ab")])
     maintenance.turn()
     assert store.get(Incident, A).frozen_at is None
@@ -193,9 +191,7 @@ def test_what_has_passed_its_retention_goes_within_the_hour(store, clock, mainte
     assert store.get(Incident, A).frozen_at is not None
 
 
-def test_exposed_customers_are_those_of_the_last_month_and_not_of_false_positives(
-    store, clock, registry, maintenance
-):
+def test_exposed_customers_exclude_old_and_false_incidents(store, clock, registry, maintenance):
     rows = {"fields": ("NAME", "PHONE", "LOAN")}
     fold_all(
         store,
@@ -236,19 +232,17 @@ def test_exposed_customers_are_those_of_the_last_month_and_not_of_false_positive
     )
 
 
-def test_customers_in_a_scenario_of_the_houses_own_are_counted_as_other(
-    store, clock, registry, maintenance
-):
+def test_customers_of_a_custom_scenario_count_as_other(store, clock, registry, maintenance):
     fold_all(store, clock, [finding("f", range(10), people="abc")])
-    own = store.get(Incident, A).model_copy(update={"scenario": "X99"})
-    store.put([own])
+    custom = store.get(Incident, A).model_copy(update={"scenario": "X99"})
+    store.put([custom])
     maintenance.turn()
-    labels = {"tenant": "bank", "scenario": "other", "severity": own.severity}
+    labels = {"tenant": "bank", "scenario": "other", "severity": custom.severity}
     assert registry.get_sample_value("ullage_alert_exposed_customers", labels) == 3
     assert "X99" not in generate_latest(registry).decode()
 
 
-def test_a_store_or_bus_that_is_down_is_told(clock, registry, maintenance, monkeypatch):
+def test_unavailable_store_or_bus_is_reported(clock, registry, maintenance, monkeypatch):
     def down(*_):
         raise UnavailableError("down")
 
@@ -267,7 +261,7 @@ def test_a_store_or_bus_that_is_down_is_told(clock, registry, maintenance, monke
     assert registry.get_sample_value("ullage_loop_turned_timestamp_seconds") == clock.seconds
 
 
-def test_a_store_that_is_down_is_only_skipped(clock, maintenance, monkeypatch):
+def test_unavailable_store_is_skipped(clock, maintenance, monkeypatch):
     def down(*_):
         raise UnavailableError("down")
 

@@ -21,7 +21,7 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def drawn(picture: str) -> ET.Element:
+def parse_picture(picture: str) -> ET.Element:
     return ET.fromstring(
         str(picture).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
     )
@@ -31,8 +31,8 @@ def day(name: str, high: int, low: int, seen: int) -> Day:
     return Day(name, {"high": high, "low": low}, seen, f"{name} <{high}>")
 
 
-def test_bars_are_as_tall_as_their_numbers_and_each_day_says_itself():
-    picture = drawn(
+def test_bars_are_proportional_and_labelled_by_day():
+    picture = parse_picture(
         timeline("T & t", "said", ("a", "b"), [day("09-20", 3, 1, 10), day("09-21", 0, 2, 0)])
     )
     first, second = picture.findall(f"{SVG}g")
@@ -40,13 +40,16 @@ def test_bars_are_as_tall_as_their_numbers_and_each_day_says_itself():
     assert tall["high"] == pytest.approx(3 * tall["low"])
     assert tall["high"] + tall["low"] == pytest.approx(TALL)
     assert [bar.get("class") for bar in second.findall(f"{SVG}rect")] == ["ground", "low"]
-    assert [one.findtext(f"{SVG}title") for one in (first, second)] == ["09-20 <3>", "09-21 <0>"]
+    assert [day_bar.findtext(f"{SVG}title") for day_bar in (first, second)] == [
+        "09-20 <3>",
+        "09-21 <0>",
+    ]
     assert picture.get("aria-labelledby") == "time-t time-d"
     assert picture.findtext(f"{SVG}title") == "T & t"
 
 
-def test_days_without_anything_are_drawn_without_bars():
-    picture = drawn(timeline("t", "d", ("a", "b"), [day("09-20", 0, 0, 0)]))
+def test_days_without_incidents_have_no_bars():
+    picture = parse_picture(timeline("t", "d", ("a", "b"), [day("09-20", 0, 0, 0)]))
     assert [bar.get("class") for bar in picture.iter(f"{SVG}rect")] == ["ground"]
 
 
@@ -59,21 +62,25 @@ def test_days_without_anything_are_drawn_without_bars():
         ([205, 206, 53], ["206"]),
     ],
 )
-def test_numbers_over_bars_never_run_into_each_other(totals, numbers):
-    picture = drawn(timeline("t", "d", ("a", "b"), [day("", total, 0, 0) for total in totals]))
+def test_bar_labels_never_overlap(totals, numbers):
+    picture = parse_picture(
+        timeline("t", "d", ("a", "b"), [day("", total, 0, 0) for total in totals])
+    )
     assert [
         text.text for group in picture.findall(f"{SVG}g") for text in group.findall(f"{SVG}text")
     ] == numbers
 
 
-def test_scenarios_say_their_numbers_and_escape_their_names():
-    picture = drawn(scenarios("t", "d", [Bar("a <b>", 2_000, "a: 2,000"), Bar("c", 500, "c: 500")]))
+def test_scenarios_show_counts_and_escape_names():
+    picture = parse_picture(
+        scenarios("t", "d", [Bar("a <b>", 2_000, "a: 2,000"), Bar("c", 500, "c: 500")])
+    )
     longs = [float(bar.get("width", "0")) for bar in picture.iter(f"{SVG}rect")]
     assert longs[0] == pytest.approx(4 * longs[1])
     assert [text.text for text in picture.iter(f"{SVG}text")] == ["a <b>", "2,000", "c", "500"]
 
 
-def test_an_incident_counts_on_the_day_of_the_zone_and_a_false_positive_on_none(store, clock):
+def test_incident_counts_on_its_local_day_and_a_false_positive_never(store, clock):
     now = clock.as_clock().now().replace(hour=20)
     store.put(
         [
@@ -121,7 +128,7 @@ def test_sightings_count_once_on_their_day(store, clock):
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_the_handover_page_shows_both_pictures_and_the_same_as_a_table(browser, leaked, language):
+def test_handover_page_shows_both_charts_and_a_table(browser, leaked, language):
     page = browser.get("/handover", headers={"accept-language": language}).text
     assert page.count('<svg class="bars"') == 2
     table = re.search(r'<table class="days">.*?</table>', page, re.DOTALL)

@@ -37,8 +37,8 @@ def slip(chance: random.Random, text: str, how: str, begin: int) -> str:
     if how == "O for 0":
         places = [n for n in range(begin, len(text)) if text[n] in "0o"]
         n = chance.choice(places) if places else begin
-        other = {"0": "O", "o": "0"}.get(text[n], text[n])
-        return text[:n] + other + text[n + 1 :]
+        look_alike = {"0": "O", "o": "0"}.get(text[n], text[n])
+        return text[:n] + look_alike + text[n + 1 :]
     n = chance.randrange(begin, len(text) - 1)
     return {
         "dropped": text[:n] + text[n + 1 :],
@@ -67,8 +67,9 @@ def make(chance: random.Random, kind: str) -> str:
 
 
 def is_possible(kind: str, text: str) -> bool:
-    """Whether no form can tell `text` from somebody's: another phone number, or a value whose
-    check digit holds.
+    """Return whether `text` could be another person's value.
+
+    That is: another phone number, or a value with a valid check digit.
     """
     if kind == "phone":
         return re.fullmatch(r"(\+86|0086|86|0)?1[3-9][0-9]{9}", text) is not None
@@ -80,33 +81,33 @@ def is_possible(kind: str, text: str) -> bool:
 
 
 def near_misses() -> list[tuple[str, str, str]]:
-    chance, made = random.Random(42), []
+    chance, misses = random.Random(42), []
     for kind in RECOGNISED:
         for how in SLIPS:
-            found = set()
-            while len(found) < EACH:
+            typed_values = set()
+            while len(typed_values) < EACH:
                 value = make(chance, kind)
                 begin = value.index("@") if kind == "email" else 0
                 typed = slip(chance, value, how, begin)
                 if typed != value and not is_possible(kind, typed):
-                    found.add(typed)
-            made += [(kind, how, typed) for typed in sorted(found)]
-    return made
+                    typed_values.add(typed)
+            misses += [(kind, how, typed) for typed in sorted(typed_values)]
+    return misses
 
 
 def test_none_of_400_near_misses_is_looked_up():
-    made = near_misses()
-    assert len(made) == 400
+    misses = near_misses()
+    assert len(misses) == 400
     wrong = [
         (kind, how, [name for name, _ in read_typed(Secret(typed)).readings], typed)
-        for kind, how, typed in made
+        for kind, how, typed in misses
     ]
-    assert [one for one in wrong if one[2]] == []
+    assert [miss for miss in wrong if miss[2]] == []
 
 
-def test_near_misses_are_asked_for_again_on_the_page_and_in_the_api(browser, context, monkeypatch):
-    made = random.Random(1).sample(near_misses(), 12)
-    for _, _, typed in made:
+def test_near_miss_is_asked_again_on_the_page_and_in_the_api(browser, context, monkeypatch):
+    misses = random.Random(1).sample(near_misses(), 12)
+    for _, _, typed in misses:
         page = browser.post("/exposed", {**ASKED, "value": typed}).text
         api = browser.ask("POST", "/v1/exposed", json={**ASKED, "value": typed}).json()
         assert "No record" not in page
@@ -125,7 +126,7 @@ def test_values_of_other_kinds_are_not_guessed(typed):
 @pytest.mark.parametrize(
     "typed", ["O15438001380", "l3800138000", "INC-ABCDEFGHIJ", "inc-abcdefghij", "C0000001"]
 )
-def test_a_number_or_a_reference_is_no_wechat_id(typed):
+def test_number_or_reference_is_no_wechat_id(typed):
     assert read_typed(Secret(typed), "wechat").readings == ()
 
 
@@ -146,7 +147,7 @@ def test_a_number_or_a_reference_is_no_wechat_id(typed):
         ),
     ],
 )
-def test_a_chosen_kind_is_read_as_that_kind_alone(kind, typed):
+def test_chosen_kind_is_the_only_one_read(kind, typed):
     typed = (
         next(typed[:-1] + str(n) for n in range(10) if luhn(typed[:-1] + str(n)))
         if kind == "card"
@@ -158,11 +159,11 @@ def test_a_chosen_kind_is_read_as_that_kind_alone(kind, typed):
 @pytest.mark.parametrize(
     "typed", [PHONE, "+86 138-0013-8000", "+14155552671", "6200 0000 0000 0005", "378282246310005"]
 )
-def test_right_values_are_read(typed):
+def test_valid_values_are_read(typed):
     assert read_typed(Secret(typed)).problem is None
 
 
-def test_an_unknown_kind_or_pseudonym_is_refused(browser):
+def test_unknown_kind_or_pseudonym_is_rejected(browser):
     assert browser.post("/exposed", {**ASKED, "kind": "address"}).status_code == 400
     assert browser.post("/exposed", {**ASKED, "pseudonym": "Li Wei"}).status_code == 400
     assert browser.ask("POST", "/v1/exposed", json={**ASKED, "pseudonym": "zz"}).status_code == 400
@@ -171,9 +172,11 @@ def test_an_unknown_kind_or_pseudonym_is_refused(browser):
 def leak(store, clock, context, subject: str, kind: str, value: str) -> None:
     """Store an exposure of `subject` by one value."""
     tag = index_tags(context.keys.read("bank/index-1.key"), "bank", kind, Secret(value))[0]
-    told = finding(f"f{kind}", [f"{kind}{n}" for n in range(10)])
-    found = match(kind=kind, subject=subject, index_tag=tag)
-    fold_all(store, clock, [told.model_copy(update={"matches": (found,), "alarm": False})])
+    leak_finding = finding(f"f{kind}", [f"{kind}{n}" for n in range(10)])
+    leak_match = match(kind=kind, subject=subject, index_tag=tag)
+    fold_all(
+        store, clock, [leak_finding.model_copy(update={"matches": (leak_match,), "alarm": False})]
+    )
     store.refresh()
 
 
@@ -186,7 +189,7 @@ ID = "11010519491231002X"
 BOTH = "This number: not found. This customer: affected."
 
 
-def test_with_a_pseudonym_the_answer_is_about_the_customer(store, browser, clock, context):
+def test_answer_for_a_pseudonym_is_about_the_customer(store, browser, clock, context):
     leak(store, clock, context, handle("a"), "resident_id", ID)
     page, api = ask(browser)
     assert (api["answer"], api["about"]) == ("no_record", "value")
@@ -202,9 +205,7 @@ def test_with_a_pseudonym_the_answer_is_about_the_customer(store, browser, clock
     assert BOTH not in page
 
 
-def test_with_the_list_of_enrolled_customers_the_answer_is_about_the_customer(
-    store, browser, clock, context
-):
+def test_registry_makes_the_answer_about_the_customer(store, browser, clock, context):
     record(context, PHONE, subject=handle("a"))
     assert ask(browser)[1]["answer"] == "recorded"
     leak(store, clock, context, handle("a"), "resident_id", ID)
@@ -218,12 +219,10 @@ def test_with_the_list_of_enrolled_customers_the_answer_is_about_the_customer(
     assert BOTH in page
 
 
-def test_of_a_shared_number_nothing_of_one_owner_is_said_to_the_other(
-    store, browser, clock, context
-):
+def test_owners_of_a_shared_number_learn_nothing_of_each_other(store, browser, clock, context):
     leak(store, clock, context, handle("a"), "phone", PHONE)
     for exposure in list(store.scroll(Exposure, DocumentFilter())):
-        other = exposure.model_copy(update={"id": f"{exposure.id}x", "subject": handle("b")})
-        store.put([other])
+        second_owner = exposure.model_copy(update={"id": f"{exposure.id}x", "subject": handle("b")})
+        store.put([second_owner])
     leak(store, clock, context, handle("b"), "resident_id", ID)
     assert len(ask(browser)[1]["found"]) == 1

@@ -43,56 +43,68 @@ def case_of(found, clock) -> Case:
 
 
 @pytest.mark.parametrize(("origin", "severity"), list(product(get_args(Origin), SEVERITIES)))
-def test_all_say_the_same_and_the_draft_for_the_regulator_says_nothing(
+def test_every_channel_shows_the_same_next_step_except_the_regulators_draft(
     store, browser, clock, origin, severity
 ):
     scenario = list(SCENARIOS)[(len(origin) + len(severity)) % len(SCENARIOS)]
-    one = incident(
+    open_incident = incident(
         origin=origin,
         severity=severity,
         scenario=scenario,
         scenario_title=SCENARIOS[scenario],
         customers=60,
     )
-    store.put([one])
+    store.put([open_incident])
     store.refresh()
     step = next_step(
         origin,
         severity,
         scenario,
-        StepConditions(people=True, alone=not one.agreeing, unread=False),
+        StepConditions(people=True, alone=not open_incident.agreeing, unread=False),
     )
     shown = Console(file=(stream := io.StringIO()), width=1000)
-    shown.print(incident_in_full(whole(store, one.id), ZONE))
-    drafted = markdown(page(case_of(one, clock), ReportLanguage.BOTH))
+    shown.print(incident_in_full(whole(store, open_incident.id), ZONE))
+    drafted = markdown(page(case_of(open_incident, clock), ReportLanguage.BOTH))
     assert step.text in stream.getvalue()
     assert step.text_zh in stream.getvalue()
-    for language, said, other in (("en", step.text, step.text_zh), ("zh", step.text_zh, step.text)):
-        told = message(
+    for language, translated, untranslated in (
+        ("en", step.text, step.text_zh),
+        ("zh", step.text_zh, step.text),
+    ):
+        notice = message(
             "m",
             [
                 MessageEntry(
-                    one.id, one.severity, "new", "u", IncidentSummary.of(one), language=language
+                    open_incident.id,
+                    open_incident.severity,
+                    "new",
+                    "u",
+                    IncidentSummary.of(open_incident),
+                    language=language,
                 )
             ],
             "u",
         )
-        assert said in told.text()
-        assert other not in told.text()
-        assert said in json.dumps(told.payload(), ensure_ascii=False)
-        shown_page = browser.get(f"/incidents/{one.id}", headers={"accept-language": language}).text
-        assert said in shown_page.replace("&#39;", "'")
+        assert translated in notice.text()
+        assert untranslated not in notice.text()
+        assert translated in json.dumps(notice.payload(), ensure_ascii=False)
+        shown_page = browser.get(
+            f"/incidents/{open_incident.id}", headers={"accept-language": language}
+        ).text
+        assert translated in shown_page.replace("&#39;", "'")
     assert literal(step.text) not in drafted, "the next step is for the house"
     assert literal(step.text_zh) not in drafted
     assert stream.getvalue().splitlines()[1] == f"Next: {step.text}"
-    assert browser.get(f"/v1/incidents/{one.id}").json()["next_step"] == step.text
+    assert browser.get(f"/v1/incidents/{open_incident.id}").json()["next_step"] == step.text
     assert (
         step.text_zh
-        not in message("m", [MessageEntry(one.id, one.severity, "new", "u")], "u").text()
+        not in message(
+            "m", [MessageEntry(open_incident.id, open_incident.severity, "new", "u")], "u"
+        ).text()
     )
 
 
-def test_what_was_not_read_changes_the_step(store):
+def test_unread_parts_change_the_next_step(store):
     bare = incident(customers=0, severity="notice")
     assert "not read" not in bare.next_step.text
     assert (
@@ -101,26 +113,33 @@ def test_what_was_not_read_changes_the_step(store):
     )
 
 
-def test_a_closed_incident_asks_for_nothing_more(store, browser, context):
-    one = incident(origin="ours", clock="none", severity="high", scenario="X9", customers=60)
-    store.put([one])
+def test_closed_incident_has_no_next_step(store, browser, context):
+    closed_incident = incident(
+        origin="ours", clock="none", severity="high", scenario="X9", customers=60
+    )
+    store.put([closed_incident])
     Decisions(duties_of(context, store), context.trail("search")).make(
-        one, "false_positive", by="Li"
+        closed_incident, "false_positive", by="Li"
     )
     shown = Console(file=(stream := io.StringIO()), width=1000)
-    shown.print(incident_in_full(whole(store, one.id), ZONE))
-    assert one.next_step.text not in stream.getvalue() + browser.get(f"/incidents/{one.id}").text
+    shown.print(incident_in_full(whole(store, closed_incident.id), ZONE))
+    assert (
+        closed_incident.next_step.text
+        not in stream.getvalue() + browser.get(f"/incidents/{closed_incident.id}").text
+    )
 
 
-def shown_everywhere(context, store, browser, clock, one) -> tuple[str, str, str, str, str]:
-    """What terminal, page, API, message and report say of an incident."""
+def render_everywhere(
+    context, store, browser, clock, shown_incident
+) -> tuple[str, str, str, str, str]:
+    """Return what terminal, page, API, message and report say about an incident."""
     store.refresh()
     with contextlib.redirect_stdout(io.StringIO()) as terminal:
-        incidents_show(SimpleNamespace(obj=context), [one.id])
+        incidents_show(SimpleNamespace(obj=context), [shown_incident.id])
     browser.log_in(ASKER)  # hours may have passed
     shown, answer = (
-        browser.get(f"/incidents/{one.id}").text,
-        browser.get(f"/v1/incidents/{one.id}").json()["decide"],
+        browser.get(f"/incidents/{shown_incident.id}").text,
+        browser.get(f"/v1/incidents/{shown_incident.id}").json()["decide"],
     )
     soc = RecordingChannel()
     settings = notify_settings(detail={"soc": "facts"})
@@ -129,9 +148,9 @@ def shown_everywhere(context, store, browser, clock, one) -> tuple[str, str, str
     setup = Setup(
         settings, "https://page.example", store, clock.as_clock(), metrics, lambda _: (), duties
     )
-    Notifier(setup, [Sender("soc", soc, setup)]).plan([one])
+    Notifier(setup, [Sender("soc", soc, setup)]).plan([shown_incident])
     Sender("soc", soc, setup).turn(flush=True)
-    drafted = markdown(page(case_of(one, clock), ReportLanguage.BOTH))
+    drafted = markdown(page(case_of(shown_incident, clock), ReportLanguage.BOTH))
     message_text = soc.sent[0].text() if soc.sent else ""
     return terminal.getvalue(), shown, answer["text"] if answer else "", message_text, drafted
 
@@ -144,9 +163,9 @@ def waiting(store, **changes):
         "minutes": 60,
         "customers": 60,
     }
-    one = incident(**{**fields, **changes})
-    store.put([one])
-    return one
+    pending = incident(**{**fields, **changes})
+    store.put([pending])
+    return pending
 
 
 def text_of(shown: str) -> str:
@@ -157,35 +176,35 @@ def text_of(shown: str) -> str:
 @pytest.mark.parametrize(
     ("minutes", "by"), [(60, "2026-09-21 23:13 CST"), (1440, "2026-09-22 22:13 CST")]
 )
-def test_by_when_a_person_decides_is_said_everywhere_alike(
-    context, store, browser, clock, minutes, by
-):
-    one = waiting(store, minutes=minutes)
-    terminal, shown, answer, told, drafted = shown_everywhere(context, store, browser, clock, one)
+def test_decision_deadline_is_shown_everywhere(context, store, browser, clock, minutes, by):
+    pending = waiting(store, minutes=minutes)
+    terminal, shown, answer, message_text, drafted = render_everywhere(
+        context, store, browser, clock, pending
+    )
     within = {60: "60 minutes", 1440: "24 hours"}[minutes]
     for text in (terminal, shown, answer):
         assert f"Decide within {within} of notification whether it is confirmed" in text_of(text)
-    assert f"请于{by}前判定是否确认" in told
-    assert "Decide" not in told
+    assert f"请于{by}前判定是否确认" in message_text
+    assert "Decide" not in message_text
     assert "Decide" not in text_of(drafted), "by when is for the house"
     clock.advance(600)
-    for text in shown_everywhere(context, store, browser, clock, one)[:3]:
+    for text in render_everywhere(context, store, browser, clock, pending)[:3]:
         assert f"Decide by {by}" in text_of(text)
     clock.advance(minutes * 60)
-    for text in shown_everywhere(context, store, browser, clock, one)[:3]:
+    for text in render_everywhere(context, store, browser, clock, pending)[:3]:
         assert f"Decide now (it was to be by {by}) whether it is confirmed" in text_of(text)
 
 
 @pytest.mark.parametrize(
     "changes", [{"clock": "run"}, {"clock": "none"}, {"severity": "low"}, {"decided": "confirmed"}]
 )
-def test_where_nobody_has_to_decide_nothing_is_said_of_it(context, store, browser, clock, changes):
+def test_no_decision_deadline_is_shown_where_none_exists(context, store, browser, clock, changes):
     decided = changes.pop("decided", "")
-    one = waiting(store, **changes)
+    undue = waiting(store, **changes)
     if decided:
-        Decisions(duties_of(context, store), context.trail("search")).make(one, decided, by="Li")
+        Decisions(duties_of(context, store), context.trail("search")).make(undue, decided, by="Li")
     assert not any(
         "whether it is confirmed" in text_of(text)
-        for text in shown_everywhere(context, store, browser, clock, one)
+        for text in render_everywhere(context, store, browser, clock, undue)
     )
-    assert browser.get(f"/v1/incidents/{one.id}").json()["decide"] is None
+    assert browser.get(f"/v1/incidents/{undue.id}").json()["decide"] is None

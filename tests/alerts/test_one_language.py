@@ -68,7 +68,7 @@ def english_in(page: str) -> list[str]:
     return [text for text in texts.found if WORDS.search(NAMES.sub("·", text.replace(ASKER, "")))]
 
 
-def test_english_is_found_where_it_is():
+def test_english_sentences_are_detected():
     assert english_in(
         '<p>共 3 条 <b title="not a word">x</b> INC-ABC of <code>ullage sites try</code>'
         " SHA-256</p>"
@@ -83,33 +83,33 @@ def busy(store, clock, desk):
     claims = Claims(
         volume=3, price=5, currency="USDT", contacts=("telegram", "qq"), files=("csv",), size=3_000
     )
-    store.put([one.model_copy(update={"claims": claims, "incomplete": tuple(INCOMPLETE),
+    store.put([stored.model_copy(update={"claims": claims, "incomplete": tuple(INCOMPLETE),
         "newest_date": MORNING.date()})
-               for one in store.scroll(Incident, DocumentFilter())])  # fmt: skip
+               for stored in store.scroll(Incident, DocumentFilter())])  # fmt: skip
     assert desk.log_in(ASKER).status_code == 303
     return desk
 
 
-def test_no_page_in_chinese_has_an_english_sentence(busy):
+def test_no_chinese_page_has_an_english_sentence(busy):
     busy.get("/")
     links = dict.fromkeys(
         re.findall(r'href="(/incidents/INC-\w+)"', busy.get("/?tab=all&flat=1").text)
     )
     assert len(links) > 4
-    found = {}
+    english_texts = {}
     for path in [*PAGES, *REFUSED, *links]:
         answer = busy.get(path, headers={"accept-language": "zh"})
         assert 'lang="zh-Hans"' in answer.text, (path, answer.status_code)
         if english := english_in(answer.text):
-            found[path] = english
+            english_texts[path] = english
     for path, body in forms(next(iter(links))):
         answer = busy.post(
             path, body, headers={"accept-language": "zh", "sec-fetch-site": "same-origin"}
         )
         assert answer.status_code in (200, 400), (path, body)
         if english := english_in(answer.text):
-            found[f"{path} {body}"] = english
-    assert found == {}
+            english_texts[f"{path} {body}"] = english
+    assert english_texts == {}
 
 
 def forms(link: str) -> Iterator[tuple[str, dict[str, str]]]:

@@ -31,21 +31,21 @@ def document(browser) -> dict:
 
 def operations(document: dict):
     return [
-        (path, method, one)
+        (path, method, operation)
         for path, methods in document["paths"].items()
-        for method, one in methods.items()
+        for method, operation in methods.items()
     ]
 
 
 def validator(document: dict, schema: dict) -> Validator:
-    """Of one schema within the document, whose components it may refer to."""
+    """Return a validator for one schema that may refer to the document's components."""
     # two seconds to load, which every worker would spend to collect
     from jsonschema import Draft202012Validator
 
     return Draft202012Validator({**schema, "components": document["components"]})
 
 
-def test_the_document_is_valid(document) -> None:
+def test_openapi_document_is_valid(document) -> None:
     from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
     assert [str(error.message) for error in OPENAPI_31_VALIDATOR.iter_errors(document)] == []
@@ -53,70 +53,77 @@ def test_the_document_is_valid(document) -> None:
         importlib.import_module("openapi_spec_validator").validate(document)
 
 
-def test_every_operation_has_a_name_a_tag_with_words_and_a_description(document) -> None:
-    names = [one["operationId"] for _, _, one in operations(document)]
+def test_every_operation_has_name_tag_and_description(document) -> None:
+    names = [operation["operationId"] for _, _, operation in operations(document)]
     assert (len(names), set(names)) == (len(OPERATIONS), OPERATIONS)
-    tags = {one["name"]: one["description"] for one in document["tags"]}
+    tags = {operation["name"]: operation["description"] for operation in document["tags"]}
     assert all(tags.values())
-    assert {tag for _, _, one in operations(document) for tag in one["tags"]} == tags.keys()
-    assert all(one["description"] for _, _, one in operations(document))
+    assert {
+        tag for _, _, operation in operations(document) for tag in operation["tags"]
+    } == tags.keys()
+    assert all(operation["description"] for _, _, operation in operations(document))
 
 
-def test_the_server_is_the_address_that_was_asked(browser, document) -> None:
-    assert [one["url"] for one in document["servers"]] == [f"http://{HOST}"]
+def test_server_is_the_requested_address(browser, document) -> None:
+    assert [server["url"] for server in document["servers"]] == [f"http://{HOST}"]
     assert browser.get("/v1/openapi.json").json() == document
 
 
-def test_every_problem_is_described_where_it_can_occur(document) -> None:
-    for _, _, one in operations(document):
-        told = {status: answer for status, answer in one["responses"].items() if status != "200"}
-        changes, files = one["operationId"] == "decide_incident", one["tags"] == ["files"]
+def test_every_problem_is_documented_where_it_can_occur(document) -> None:
+    for _, _, operation in operations(document):
+        errors_by_status = {
+            status: answer for status, answer in operation["responses"].items() if status != "200"
+        }
+        changes, files = (
+            operation["operationId"] == "decide_incident",
+            operation["tags"] == ["files"],
+        )
         statuses = {str(kind.status) for kind in CODES.values()} - (
             set() if changes else {"412", "428"}
         )
-        assert set(told) == statuses
-        assert all(answer["content"].keys() == {MEDIA_TYPE} for answer in told.values())
-        assert ("assessment_busy" in told["503"]["description"]) == files
+        assert set(errors_by_status) == statuses
+        assert all(answer["content"].keys() == {MEDIA_TYPE} for answer in errors_by_status.values())
+        assert ("assessment_busy" in errors_by_status["503"]["description"]) == files
     assert all(
         "X-Request-Id" in answer["headers"]
-        for _, _, one in operations(document)
-        for answer in one["responses"].values()
+        for _, _, operation in operations(document)
+        for answer in operation["responses"].values()
     )
 
 
-def test_every_body_and_answer_has_an_example_that_fits(document) -> None:
+def test_every_body_and_answer_has_a_valid_example(document) -> None:
     assert EXAMPLES.keys() == OPERATIONS
-    for _, _, one in operations(document):
+    for _, _, operation in operations(document):
         bodies = [
-            one.get("requestBody", {"content": {}}),
-            one["responses"]["200"],
-            one["responses"]["400"],
+            operation.get("requestBody", {"content": {}}),
+            operation["responses"]["200"],
+            operation["responses"]["400"],
         ]
         for media, content in [pair for body in bodies for pair in body["content"].items()]:
             if (
                 media in ("application/json", MEDIA_TYPE, "multipart/form-data")
-                and one["operationId"] != "export_incidents"
+                and operation["operationId"] != "export_incidents"
             ):
                 errors = validator(document, content["schema"]).iter_errors(content["example"])
                 assert [
-                    (one["operationId"], error.json_path, error.message) for error in errors
+                    (operation["operationId"], error.json_path, error.message) for error in errors
                 ] == []
 
 
-def test_every_parameter_has_words_and_an_example_that_fits(document) -> None:
+def test_every_parameter_has_a_description_and_valid_example(document) -> None:
     named = {
         parameter["name"]
-        for _, _, one in operations(document)
-        for parameter in one.get("parameters", ())
+        for _, _, operation in operations(document)
+        for parameter in operation.get("parameters", ())
     }
     assert named == PARAMETERS.keys()
-    for _, _, one in operations(document):
-        for parameter in one.get("parameters", ()):
+    for _, _, operation in operations(document):
+        for parameter in operation.get("parameters", ()):
             assert parameter["description"], parameter["name"]
             validator(document, parameter["schema"]).validate(parameter["example"])
 
 
-def test_every_component_is_referred_to(document) -> None:
+def test_every_component_is_referenced(document) -> None:
     text = str(document)
     assert [
         name

@@ -32,7 +32,9 @@ POST = custody.SealedPost(
 IDENTIFYING = ("诸葛", "zhuge", "154018880001")
 
 
-def sealed(context: Context, found: Finding, post: custody.SealedPost = POST) -> Finding:
+def with_sealed_original(
+    context: Context, found: Finding, post: custody.SealedPost = POST
+) -> Finding:
     sealer = keys.desk_sealer(context.keys, found.tenant)
     assert sealer
     original = custody.seal(post, sealer, found.tenant, found.id)
@@ -48,15 +50,20 @@ def desk(context: Context) -> Context:
 
 @pytest.fixture
 def leak(desk: Context, store, clock) -> str:
-    """An incident of two sightings, `low` or above; its id."""
-    first = sealed(
+    """Store an incident with two sightings of severity `low` or above and return its id."""
+    first = with_sealed_original(
         desk, finding("f", range(10), people="abcdefghijkl", kinds=("phone", "card"), verified=12)
     )
     again = finding("g", range(10), people="abcdefghijkl", kinds=("phone", "card"), verified=12)
     fold_all(
         store,
         clock,
-        [first, sealed(desk, again, POST.model_copy(update={"url": "http://board.example/2"}))],
+        [
+            first,
+            with_sealed_original(
+                desk, again, POST.model_copy(update={"url": "http://board.example/2"})
+            ),
+        ],
     )
     assert store.get(Incident, incident_id("f")).severity not in ("noise", "notice")
     return incident_id("f")
@@ -68,7 +75,7 @@ def run(
     reason: str = "takedown",
     refused: type[UllageError] | None = None,
 ) -> str:
-    """What the command printed, or the error that it ended with."""
+    """Run `ullage evidence open`; return its output, or expect the error `refused`."""
     words = (
         "--data",
         str(context.data),
@@ -91,80 +98,78 @@ def run(
     return str(result.exception)
 
 
-def audited(context: Context) -> list[str]:
+def list_audited_objects(context: Context) -> list[str]:
     return [entry.object for _, entry in entries(context.data / AUDIT) if entry.action == ACTION]
 
 
-def test_addresses_of_an_incident_come_in_one_step_and_the_audit_log_has_it(
-    desk: Context, leak: str
-) -> None:
-    said = run(desk, leak)
-    assert POST.url in said
-    assert "http://board.example/2" in said
-    assert "zhuge" not in said
-    assert audited(desk) == [f"url of {leak}: 2 sightings"]
+def test_addresses_of_an_incident_are_opened_in_one_audited_step(desk: Context, leak: str) -> None:
+    output = run(desk, leak)
+    assert POST.url in output
+    assert "http://board.example/2" in output
+    assert "zhuge" not in output
+    assert list_audited_objects(desk) == [f"url of {leak}: 2 sightings"]
 
 
 @pytest.mark.parametrize(
     ("option", "field", "shown"),
     [("--title", "title", "诸葛文昭 密码"), ("--author", "author", "zhuge_1888")],
 )
-def test_a_title_or_an_author_is_shown_of_one_sighting(
+def test_title_or_author_is_shown_for_one_sighting(
     desk: Context, leak: str, option: str, field: str, shown: str
 ) -> None:
-    said = run(desk, leak, option, "f")
-    assert shown in said
-    assert audited(desk) == [f"{field} of {leak}: sighting f"]
+    output = run(desk, leak, option, "f")
+    assert shown in output
+    assert list_audited_objects(desk) == [f"{field} of {leak}: sighting f"]
 
 
-def test_a_sighting_is_named_by_the_beginning_of_its_id(desk: Context, store, clock) -> None:
+def test_sighting_is_named_by_an_id_prefix(desk: Context, store, clock) -> None:
     alike = [
         finding(name, range(10), people="abcdefghijkl", kinds=("phone", "card"), verified=12)
         for name in ("ab1", "ab2")
     ]
-    fold_all(store, clock, [sealed(desk, one) for one in alike])
+    fold_all(store, clock, [with_sealed_original(desk, leak_finding) for leak_finding in alike])
     assert "zhuge" in run(desk, incident_id("ab1"), "--author", "ab2")
     assert "2 sightings begin with this" in run(
         desk, incident_id("ab1"), "--author", "ab", refused=ConfigError
     )
 
 
-def test_names_of_members_are_shown_with_their_numbers(desk: Context, leak: str) -> None:
+def test_member_names_are_shown_with_their_numbers(desk: Context, leak: str) -> None:
     assert "2: a.zip!/诸葛_身份证.csv" in run(desk, leak, "--names", "f")
 
 
-def test_nothing_is_shown_when_the_audit_log_cannot_take_it(desk: Context, leak: str) -> None:
+def test_nothing_is_shown_without_an_audit_entry(desk: Context, leak: str) -> None:
     assert "phone number" in run(desk, leak, reason="of 15401888000", refused=ConfigError)
-    assert audited(desk) == []
+    assert list_audited_objects(desk) == []
 
 
-def test_several_at_once_are_refused(desk: Context, leak: str) -> None:
+def test_several_sightings_at_once_are_rejected(desk: Context, leak: str) -> None:
     assert "one at a time" in run(desk, leak, "--title", "f", "--author", "f", refused=ConfigError)
 
 
-def test_without_the_desks_key_nothing_is_shown(desk: Context, leak: str) -> None:
+def test_nothing_is_shown_without_the_consoles_key(desk: Context, leak: str) -> None:
     for path in (desk.keys.root / "bank").glob("console.key*"):
         path.unlink()
     assert "console.key" in run(desk, leak, refused=ConfigError)
 
 
-def test_it_can_be_switched_off(desk: Context, leak: str) -> None:
+def test_sealed_originals_can_be_disabled(desk: Context, leak: str) -> None:
     (desk.data / "ullage.toml").write_text("[originals]\ndays = 0\n")
     assert "originals.days is 0" in run(desk, leak, refused=ConfigError)
 
 
-def test_nothing_in_the_store_shows_it(desk: Context, leak: str) -> None:
+def test_stored_originals_are_not_readable(desk: Context, leak: str) -> None:
     for path in desk.data.glob("incidents.sqlite*"):
         assert not any(word.encode() in path.read_bytes() for word in IDENTIFYING)
 
 
-def test_what_is_less_than_low_keeps_none(desk: Context, store, clock) -> None:
-    fold_all(store, clock, [sealed(desk, finding("n", range(3)))])
+def test_severity_below_low_keeps_no_original(desk: Context, store, clock) -> None:
+    fold_all(store, clock, [with_sealed_original(desk, finding("n", range(3)))])
     assert store.get(Incident, incident_id("n")).severity in ("noise", "notice")
     assert store.count(Original, DocumentFilter()) == 0
 
 
-def test_they_go_after_thirty_days_unless_the_incident_is_held(
+def test_originals_expire_after_thirty_days_unless_on_hold(
     desk: Context, store, clock, leak: str
 ) -> None:
     clock.advance(29 * 86400)
@@ -190,27 +195,27 @@ def test_they_go_after_thirty_days_unless_the_incident_is_held(
     assert store.count(Exposure, DocumentFilter()) == 12
 
 
-def test_erasing_a_subject_drops_those_of_its_sightings_and_no_others(
+def test_erasing_a_customer_deletes_only_their_originals(
     desk: Context, store, clock, leak: str
 ) -> None:
-    apart = sealed(
+    apart = with_sealed_original(
         desk,
         finding("h", range(100, 110), people="mnopqrstuvwx", kinds=("phone", "card"), verified=12),
     )
     fold_all(store, clock, [apart])
     assert store.count(Original, DocumentFilter()) == 3
     erase(store, "bank", handle("a"))
-    assert [one.id for one in store.scroll(Original, DocumentFilter())] == ["h"]
+    assert [original.id for original in store.scroll(Original, DocumentFilter())] == ["h"]
 
 
-def test_what_is_sealed_opens_as_no_other_findings(desk: Context, store, leak: str) -> None:
-    one, other = (store.get(Original, name) for name in "fg")
-    store.put([one.model_copy(update={"sealed": other.sealed})])
+def test_original_opens_only_for_its_own_finding(desk: Context, store, leak: str) -> None:
+    first, second = (store.get(Original, name) for name in "fg")
+    store.put([first.model_copy(update={"sealed": second.sealed})])
     assert "damaged" in run(desk, leak, refused=CorruptError)
-    assert audited(desk) == []
+    assert list_audited_objects(desk) == []
 
 
-def test_reveals_are_counted_a_person_and_a_shift(desk: Context, clock) -> None:
+def test_reveals_are_counted_by_person_and_shift(desk: Context, clock) -> None:
     reveals, trail = Reveals.of(desk), desk.trail()
     assert reveals.most(desk.clock.now()) == 0
     for who in ("Li", "Li", "Wang"):
@@ -220,7 +225,7 @@ def test_reveals_are_counted_a_person_and_a_shift(desk: Context, clock) -> None:
     assert reveals.most(desk.clock.now()) == 0
 
 
-def test_both_sides_of_the_alarm_are_metrics(registry, clock) -> None:
+def test_reveal_metrics_include_the_limit(registry, clock) -> None:
     metrics = AlertMetrics(registry, [], clock.as_clock())
     metrics.revealed.set(21)
     metrics.reveals_allowed.set(20)

@@ -16,7 +16,7 @@ WHEN = "2020-01-05T09:00:00+08:00"
 
 @pytest.fixture
 def leak(desk, store, clock) -> str:
-    """An incident of four customers."""
+    """Store an incident of four customers and return its id."""
     fold_all(store, clock, [finding("four", range(10), people="abcd", kinds=("phone", "card"))])
     (incident,) = store.scroll(Incident, DocumentFilter())
     return incident.id
@@ -29,8 +29,8 @@ def report(desk, accounts, leak):
         "cases", ["outcome.report"], ["bank"], purpose="fraud cases", days=1, by="test"
     )[1]
 
-    def told(who: str = "a", outcome: str = "loss", **more):
-        asked = {
+    def post_outcome(who: str = "a", outcome: str = "loss", **more):
+        body = {
             "incident": leak,
             "pseudonym": handle(who),
             "outcome": outcome,
@@ -38,16 +38,14 @@ def report(desk, accounts, leak):
             **more,
         }
         return Browser(desk.app).ask(
-            "POST", "/v1/outcomes", json=asked, headers={"authorization": f"Bearer {secret}"}
+            "POST", "/v1/outcomes", json=body, headers={"authorization": f"Bearer {secret}"}
         )
 
-    return told
+    return post_outcome
 
 
 @on_server_too
-def test_an_incident_shows_how_many_of_its_customers_were_defrauded(
-    leak, report, browser, store
-) -> None:
+def test_incident_shows_how_many_customers_were_defrauded(leak, report, browser, store) -> None:
     assert browser.get(f"/v1/incidents/{leak}").json()["fraud"]["loss_rate"] is None
     assert 'id="fraud"' not in browser.get(f"/incidents/{leak}").text
     assert report("a", amount=1_250_000, currency="CNY").json()["recorded"] is True
@@ -64,13 +62,11 @@ def test_an_incident_shows_how_many_of_its_customers_were_defrauded(
 
 
 @on_server_too
-def test_the_last_report_of_a_customer_counts_and_the_same_again_is_none(
-    leak, report, store
-) -> None:
-    said = [
+def test_last_report_of_a_customer_counts(leak, report, store) -> None:
+    recorded = [
         report("a", **more).json()["recorded"] for more in ({}, {}, {"outcome": "none"}, {}, {})
     ]
-    assert said == [True, False, True, True, False]
+    assert recorded == [True, False, True, True, False]
     (incident,) = store.scroll(Incident, DocumentFilter())
     assert tally(store, incident).outcomes == {"loss": 1}
 
@@ -92,7 +88,7 @@ def test_the_last_report_of_a_customer_counts_and_the_same_again_is_none(
         {"note": "13800138000"},
     ],
 )
-def test_what_cannot_be_is_refused_and_not_repeated(leak, report, store, more) -> None:
+def test_invalid_outcome_is_rejected_and_not_echoed(leak, report, store, more) -> None:
     answer = report(**more)
     assert answer.status_code == 400
     assert "13800138000" not in answer.text
@@ -108,38 +104,42 @@ def test_what_cannot_be_is_refused_and_not_repeated(leak, report, store, more) -
         ({"outcome": "none", "band": "under_3000"}, ["band"]),
     ],
 )
-def test_what_is_refused_names_its_members(leak, report, more, members) -> None:
-    assert [one["member"] for one in report(**more).json()["errors"]] == members
+def test_rejection_names_the_invalid_members(leak, report, more, members) -> None:
+    assert [error["member"] for error in report(**more).json()["errors"]] == members
 
 
-def test_refusal_says_whom_nothing_can_be_reported_of(leak, report, store) -> None:
+def test_rejection_names_customers_outside_the_incident(leak, report, store) -> None:
     assert "no customer with that pseudonym is in this incident" in report("z").text
     store.put([store.get(Incident, leak).model_copy(update={"part_of": "INC-HEAD"})])
     assert "it is part of INC-HEAD: report on that one instead" in report().text
 
 
-def test_of_another_tenants_incident_nothing_can_be_reported(leak, desk, accounts, report) -> None:
+def test_outcome_of_another_tenants_incident_is_rejected(leak, desk, accounts, report) -> None:
     assert report(incident="INC-AAAAAAAAAA").status_code == 404
     secret = accounts.add_token(
         "theirs", ["outcome.report"], ["zetalend"], purpose="fraud cases", days=1, by="test"
     )[1]
-    asked = {"incident": leak, "pseudonym": handle("a"), "outcome": "loss", "when": WHEN}
+    body = {"incident": leak, "pseudonym": handle("a"), "outcome": "loss", "when": WHEN}
     answer = Browser(desk.app).ask(
-        "POST", "/v1/outcomes", json=asked, headers={"authorization": f"Bearer {secret}"}
+        "POST", "/v1/outcomes", json=body, headers={"authorization": f"Bearer {secret}"}
     )
     assert answer.status_code == 404
 
 
-def test_it_is_in_the_audit_log_without_the_handle(leak, report, context) -> None:
+def test_outcome_is_audited_without_the_pseudonym(leak, report, context) -> None:
     report()
     (entry,) = [
-        one for _, one in audit.entries(context.data / "audit") if one.action == "outcome.report"
+        logged_entry
+        for _, logged_entry in audit.entries(context.data / "audit")
+        if logged_entry.action == "outcome.report"
     ]
     assert (entry.actor, entry.tenant, entry.object) == ("cases", "bank", f"incident {leak}: loss")
 
 
 @on_server_too
-def test_who_is_erased_leaves_no_outcome(leak, report, store) -> None:
+def test_erased_customer_leaves_no_outcome(leak, report, store) -> None:
     report("a"), report("b")
     erase(store, "bank", handle("a"))
-    assert [one.subject for one in store.scroll(FraudOutcome, DocumentFilter())] == [handle("b")]
+    assert [outcome.subject for outcome in store.scroll(FraudOutcome, DocumentFilter())] == [
+        handle("b")
+    ]

@@ -35,9 +35,7 @@ INTERNAL = {
 
 @pytest.fixture
 def leak(store, clock) -> str:
-    """An incident with an offer in the house's own words, a high score and grounds that name a
-    partner.
-    """
+    """Store an incident with custom wording, a high score and reasons that name a partner."""
     fold_all(
         store,
         clock,
@@ -58,7 +56,12 @@ def leak(store, clock) -> str:
 
 
 def change(store, **update) -> None:
-    store.put([one.model_copy(update=update) for one in store.scroll(Sighting, DocumentFilter())])
+    store.put(
+        [
+            sighting.model_copy(update=update)
+            for sighting in store.scroll(Sighting, DocumentFilter())
+        ]
+    )
     store.refresh()
 
 
@@ -88,10 +91,12 @@ def draft(
 
 
 def seal(context, store, count: int = 99) -> None:
-    for one in list(store.scroll(Sighting, DocumentFilter()))[:count]:
+    for sighting in list(store.scroll(Sighting, DocumentFilter()))[:count]:
         at = context.clock.now()
         vault_of(context).put(
-            VaultHeader(tenant="bank", finding=one.id, sealed_at=at, officers=("a.pub", "b.pub")),
+            VaultHeader(
+                tenant="bank", finding=sighting.id, sealed_at=at, officers=("a.pub", "b.pub")
+            ),
             b"sealed",
         )
 
@@ -99,18 +104,18 @@ def seal(context, store, count: int = 99) -> None:
 def decide(store, clock, **what) -> None:
     clock.advance(60)
     at = clock.as_clock().now()
-    given = {"status": "note", "incident": A, **what}
-    store.create([Decision(id=f"d{clock.seconds}", tenant="bank", at=at, by="Li Wei", **given)])
+    fields_ = {"status": "note", "incident": A, **what}
+    store.create([Decision(id=f"d{clock.seconds}", tenant="bank", at=at, by="Li Wei", **fields_)])
     store.refresh()
 
 
-def test_the_objects_have_no_internal_field():
+def test_outgoing_objects_have_no_internal_field():
     for kind in (OutgoingIncident, OutgoingSighting, TakedownNotice):
-        assert not {one.name for one in fields(kind)} & INTERNAL, kind
+        assert not {member.name for member in fields(kind)} & INTERNAL, kind
 
 
 @pytest.mark.parametrize("form", list(ReportForm))
-def test_the_draft_has_no_score_no_next_step_and_no_partner(store, clock, context, leak, form):
+def test_draft_has_no_score_next_step_or_partner(store, clock, context, leak, form):
     incident = store.get(Incident, A)
     decide(store, clock, regime="pipl-57", stage="waived", value="lead", note="waived because of X")
     text = draft(context, store, form=form)
@@ -132,7 +137,7 @@ def test_the_draft_has_no_score_no_next_step_and_no_partner(store, clock, contex
 
 
 @pytest.mark.parametrize("form", ["misp", "stix"])
-def test_formats_for_exchange_have_no_score_and_no_reason(store, leak, form):
+def test_exchange_formats_have_no_score_and_no_reason(store, leak, form):
     text = "".join(format_named(form).write(chosen(store, [A], Filters())))
     assert A in text
     for internal in (
@@ -149,15 +154,15 @@ def test_formats_for_exchange_have_no_score_and_no_reason(store, leak, form):
 
 
 @pytest.mark.parametrize(("language", "words"), [("en", "encrypted"), ("zh", "留存")])
-def test_the_letter_says_that_originals_are_sealed_only_where_they_are(
+def test_letter_mentions_sealed_originals_only_where_they_exist(
     browser, store, context, leak, language, words
 ):
     assert words not in letter(browser, language)
     seal(context, store, 1)
-    some = letter(browser, language)
+    paragraphs = letter(browser, language)
     assert {"en": "The originals of 1 of them are", "zh": "其中 1 处的原件已加密留存"}[
         language
-    ] in some
+    ] in paragraphs
     seal(context, store)
     assert {"en": "The originals are", "zh": "；原件已加密留存"}[language] in letter(
         browser, language
@@ -170,16 +175,14 @@ def test_the_letter_says_that_originals_are_sealed_only_where_they_are(
 @pytest.mark.parametrize(
     ("language", "words"), [("en", "of our customers"), ("zh", "我方客户的个人信息")]
 )
-def test_the_letter_says_that_customers_are_in_it_only_where_they_are(
-    browser, store, leak, language, words
-):
+def test_letter_mentions_customers_only_where_they_exist(browser, store, leak, language, words):
     assert words in letter(browser, language)
     change(store, customers=0)
     assert words not in letter(browser, language)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_the_letter_says_offer_and_disclose_only_where_it_is_so(browser, store, leak, language):
+def test_letter_says_offer_or_disclosure_as_observed(browser, store, leak, language):
     offer, disclose = {"en": ("offer", "disclose"), "zh": ("兜售", "披露")}[language]
     for alarm, customers, rows in ((True, 3, 3), (True, 0, 0), (False, 3, 3), (False, 0, 0)):
         change(store, alarm=alarm, customers=customers, matched_rows=rows, skeleton="")
@@ -187,9 +190,7 @@ def test_the_letter_says_offer_and_disclose_only_where_it_is_so(browser, store, 
         assert (offer in sentence, disclose in sentence) == (alarm, bool(customers)), sentence
 
 
-def test_the_letter_asserts_nothing_of_posts_that_are_gone_and_no_public_access(
-    browser, store, clock, leak
-):
+def test_letter_claims_nothing_about_deleted_posts_or_access(browser, store, clock, leak):
     later = clock.as_clock().now() + timedelta(days=3)
     posts = sorted(store.scroll(Sighting, DocumentFilter()), key=lambda one: one.id)
     store.put(
@@ -212,16 +213,16 @@ def test_the_letter_asserts_nothing_of_posts_that_are_gone_and_no_public_access(
     )
 
 
-def test_the_draft_says_what_is_preserved_as_it_is(store, context, leak):
-    def preserved() -> str:
+def test_draft_counts_preserved_originals(store, context, leak):
+    def read_preservation() -> str:
         return values(case_of(context, store, A))["scene_preservation"][0].en
 
-    assert preserved() == "no original is stored; recorded is where and when:"
+    assert read_preservation() == "no original is stored; recorded is where and when:"
     seal(context, store, 1)
-    assert preserved() == "originals kept encrypted: 1 of 2"
+    assert read_preservation() == "originals kept encrypted: 1 of 2"
 
 
-def test_the_draft_has_the_measures_that_were_recorded(store, clock, context, leak):
+def test_draft_lists_recorded_measures(store, clock, context, leak):
     assert "measures_taken" not in values(case_of(context, store, A))
     decide(store, clock, note="keys of the export job were rotated")
     decide(store, clock, act="takedown", value="sent")
@@ -240,9 +241,7 @@ def test_the_draft_has_the_measures_that_were_recorded(store, clock, context, le
     )
 
 
-def test_the_draft_of_merged_incidents_has_the_measures_of_each_of_them(
-    store, clock, context, leak
-):
+def test_draft_of_merged_incidents_lists_all_measures(store, clock, context, leak):
     part = "INC-PPPPPPPPPP"
     decide(store, clock, act="takedown", value="asked", incident=part)
     decide(store, clock, note="keys of the export job were rotated", incident="INC-QQQQQQQQQQ")
@@ -251,7 +250,7 @@ def test_the_draft_of_merged_incidents_has_the_measures_of_each_of_them(
     assert "takedown requested" in measure.en
 
 
-def test_what_was_undone_is_no_measure(store, clock, context, leak):
+def test_undone_measure_is_not_listed(store, clock, context, leak):
     decide(store, clock, act="takedown", value="sent")
     [sent] = store.scroll(Decision, DocumentFilter())
     decide(store, clock, act="undone", about=sent.id)
@@ -266,16 +265,16 @@ def test_what_was_undone_is_no_measure(store, clock, context, leak):
         (0, False, "not established"),
     ],
 )
-def test_the_draft_names_a_leak_only_where_customers_were_found(
+def test_draft_claims_a_leak_only_where_customers_were_found(
     store, context, leak, customers, alarm, words
 ):
     store.put([store.get(Incident, A).model_copy(update={"customers": customers, "alarm": alarm})])
     assert words in values(case_of(context, store, A))["incident_type"][0].en
 
 
-def test_an_export_is_made_from_the_outgoing_facts(store, leak):
-    [one] = list(chosen(store, [A], Filters()))
-    assert isinstance(one, ExportedIncident)
-    shared = one.shared()
+def test_export_is_made_from_outgoing_facts(store, leak):
+    [exported] = list(chosen(store, [A], Filters()))
+    assert isinstance(exported, ExportedIncident)
+    shared = exported.shared()
     assert isinstance(shared.incident, OutgoingIncident)
     assert "origin" not in shared.headline

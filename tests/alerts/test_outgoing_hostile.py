@@ -47,20 +47,20 @@ WHEN = datetime(2026, 9, 21, 12, 0, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> tuple[Incident, Sighting]:
-    """A folded incident and its sighting; each test changes copies."""
+    """Return a stored incident and its sighting; each test changes copies."""
     store = open_store("sqlite:///incidents.sqlite", tmp_path_factory.mktemp("base"))
     fold_all(store, HeldClock(), [finding("f", range(10), people="ab")])
-    found = (
+    documents = (
         next(iter(store.scroll(Incident, DocumentFilter()))),
         next(iter(store.scroll(Sighting, DocumentFilter()))),
     )
     store.close()
-    return found
+    return documents
 
 
 @st.composite
 def changes(draw) -> dict:
-    """An incident's fields that came from outside, and counts of any size."""
+    """Draw an incident's external fields, and counts of any size."""
     texts = draw(st.lists(TEXTS, max_size=3))
     return {
         "sites": tuple(draw(st.lists(TEXTS.filter(bool), min_size=1, max_size=3))),
@@ -77,11 +77,11 @@ def changes(draw) -> dict:
 
 
 @st.composite
-def seen(draw, sighting: Sighting) -> tuple[ExportedSighting, ...]:
-    told = draw(st.lists(st.tuples(TEXTS, TEXTS, TEXTS.filter(bool)), max_size=3))
+def draw_sightings(draw, sighting: Sighting) -> tuple[ExportedSighting, ...]:
+    posts = draw(st.lists(st.tuples(TEXTS, TEXTS, TEXTS.filter(bool)), max_size=3))
     return tuple(
         _seen(sighting.model_copy(update={"id": f"s{n}", "title": title, "url": url, "site": site}))
-        for n, (title, url, site) in enumerate(told)
+        for n, (title, url, site) in enumerate(posts)
     )
 
 
@@ -95,17 +95,17 @@ def everything(base: tuple[Incident, Sighting]) -> st.SearchStrategy[ExportedInc
             places,
         ),
         changes(),
-        seen(sighting),
+        draw_sightings(sighting),
         st.sampled_from(STATUSES),
         st.integers(0, 10**6),
     )
 
 
-def written(form: str, *incidents: ExportedIncident) -> str:
+def write_export(form: str, *incidents: ExportedIncident) -> str:
     return "".join(format_named(form).write(incidents))
 
 
-def test_every_format_can_be_read_whatever_stands_in_it(base):
+def test_every_format_is_readable_with_any_content(base):
     nowhere = [
         _seen(base[1].model_copy(update={"id": f"s{n}", "site": site, "title": site}))
         for n, site in enumerate("\x00 \u202e")
@@ -122,17 +122,17 @@ def test_every_format_can_be_read_whatever_stands_in_it(base):
     @example(blank)
     def check(one: ExportedIncident) -> None:
         for form in names():
-            assert written(form, one) == written(form, one)
-        rows = list(csv.reader(io.StringIO(written("csv", one), newline="")))
+            assert write_export(form, one) == write_export(form, one)
+        rows = list(csv.reader(io.StringIO(write_export("csv", one), newline="")))
         assert [len(row) for row in rows] == [len(COLUMNS)] * 2
         assert not any(cell.startswith(FORMULA) for cell in rows[1])
-        lines = written("ecs", one).split("\n")
+        lines = write_export("ecs", one).split("\n")
         assert (len(lines), lines[1]) == (2, "")
         assert json.loads(lines[0])["ullage"]["customers"] == one.incident.customers
         event = pymisp.MISPEvent()
-        event.load(json.loads(written("misp", one))["response"][0])
+        event.load(json.loads(write_export("misp", one))["response"][0])
         assert len(event.objects) == len(one.seen)
-        objects = json.loads(written("stix", one))["objects"]
+        objects = json.loads(write_export("stix", one))["objects"]
         assert stix2.parse(next(o for o in objects if o["type"] == "incident"))["id"].startswith(
             "incident--"
         )
@@ -147,7 +147,7 @@ def test_hostile_bundles_pass_the_validator(base):
     import stix2validator  # takes seconds, of which collection has none
 
     incident, sighting = base
-    found = [
+    hostile_incidents = [
         ExportedIncident(
             incident.model_copy(
                 update={
@@ -164,18 +164,18 @@ def test_hostile_bundles_pass_the_validator(base):
         for n, text in enumerate(HOSTILE)
     ]
     validated = stix2validator.validate_string(
-        written("stix", *found), stix2validator.ValidationOptions(version="2.1")
+        write_export("stix", *hostile_incidents), stix2validator.ValidationOptions(version="2.1")
     )
     assert validated.is_valid
-    assert json.loads(written("stix", *found))["objects"]
-    assert len(json.loads(written("misp", *found))["response"]) == len(HOSTILE)
+    assert json.loads(write_export("stix", *hostile_incidents))["objects"]
+    assert len(json.loads(write_export("misp", *hostile_incidents))["response"]) == len(HOSTILE)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_titles_and_addresses_hold_nothing_that_moves_a_terminal_or_a_browser(base, text):
-    found = _seen(base[1].model_copy(update={"title": text, "url": text}))
-    assert not re.search("[\x00-\x1f\u202e\ufeff]", found.title)
-    assert found.address == ""
+def test_titles_and_addresses_hold_no_control_characters(base, text):
+    exported = _seen(base[1].model_copy(update={"title": text, "url": text}))
+    assert not re.search("[\x00-\x1f\u202e\ufeff]", exported.title)
+    assert exported.address == ""
 
 
 def case_of(base: tuple[Incident, Sighting], text: str, now: datetime = WHEN) -> Case:
@@ -198,17 +198,16 @@ def case_of(base: tuple[Incident, Sighting], text: str, now: datetime = WHEN) ->
     )
 
 
-def rendered_tokens(text: str) -> list[tuple[str, str]]:
-    """Every token of the Markdown as a reader of CommonMark sees it, children included."""
+def parse_tokens(text: str) -> list[tuple[str, str]]:
+    """Return every Markdown token as a CommonMark reader sees it, with children."""
     tokens = MarkdownIt("commonmark").parse(text)
     return [(t.type, t.content) for token in tokens for t in (token, *(token.children or ()))]
 
 
 @pytest.mark.parametrize("text", [text for text in HOSTILE if text])
-def test_the_draft_has_no_markup_but_its_own(base, text):
+def test_draft_has_only_its_own_markup(base, text):
     plain, hostile = (
-        rendered_tokens(markdown(page(case_of(base, t), ReportLanguage.ZH)))
-        for t in ("words", text)
+        parse_tokens(markdown(page(case_of(base, t), ReportLanguage.ZH))) for t in ("words", text)
     )
     assert [
         kind for kind, _ in hostile if kind.startswith(("html", "link", "image", "code", "fence"))
@@ -225,7 +224,7 @@ def test_the_draft_has_no_markup_but_its_own(base, text):
 @example("---")
 @example("===")
 @given(st.text(max_size=40))
-def test_text_that_is_escaped_is_read_as_itself(text):
+def test_escaped_text_reads_unchanged(text):
     """By a reader of CommonMark, on one line; entities and characters without a shape are
     `safe`'s to deal with.
     """
@@ -235,12 +234,12 @@ def test_text_that_is_escaped_is_read_as_itself(text):
     assert "".join(t.content for token in read for t in token.children or ()) == text
 
 
-def test_the_document_shows_all_of_it_as_text(base):
+def test_document_shows_everything_as_text(base):
     entity = Entity(name="bank", regulators=tuple(text for text in HOSTILE if text))
     case = case_of(base, "words")
     drafted = page(replace(case, tenant=Tenant(entity=entity), now=WHEN), ReportLanguage.ZH)
-    found = docx.Document(io.BytesIO(word(drafted, WHEN)))
-    cells = [cell.text for table in found.tables for row in table.rows for cell in row.cells]
+    document = docx.Document(io.BytesIO(word(drafted, WHEN)))
+    cells = [cell.text for table in document.tables for row in table.rows for cell in row.cells]
     assert "\n".join(drafted.parts[0].items[-1].lines) in cells
     assert len(drafted.parts[0].items[-1].lines) == len(HOSTILE) - 1
     assert not re.search("[\x00-\x09\x0b-\x1f\u202e\ufeff]", "".join(cells))

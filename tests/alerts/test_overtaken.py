@@ -58,25 +58,27 @@ class ReadRecorder:
         return self._inner.scroll(kind, where)
 
 
-def shown(name: str, people: str = "ab", site: str = "paste") -> Finding:
-    """A post of the same leak, and for each name the same post on the site."""
+def make_post(name: str, people: str = "ab", site: str = "paste") -> Finding:
+    """Return a finding from a post of one leak; each name is the same post on `site`."""
     return finding(name, range(20), people, site=site, capture={"post": f"post on {site}"})
 
 
 def facts(store: IncidentStore) -> set[tuple[str, str]]:
     store.refresh()
     return {
-        (one.subject, sighting)
-        for one in store.scroll(Exposure, DocumentFilter())
-        for sighting in one.sightings
+        (exposure.subject, sighting)
+        for exposure in store.scroll(Exposure, DocumentFilter())
+        for sighting in exposure.sightings
     }
 
 
 def agree(store: IncidentStore, findings: Sequence[Finding]) -> None:
-    """Nothing of `findings` is lost, and every incident says what its facts say."""
-    assert facts(store) == {(match.subject, one.id) for one in findings for match in one.matches}
-    assert {one.id for one in store.scroll(Sighting, DocumentFilter())} == {
-        one.id for one in findings
+    """Check that no finding is lost and each incident agrees with its facts."""
+    assert facts(store) == {
+        (match.subject, document.id) for document in findings for match in document.matches
+    }
+    assert {document.id for document in store.scroll(Sighting, DocumentFilter())} == {
+        document.id for document in findings
     }
     exposures = list(store.scroll(Exposure, DocumentFilter()))
     for incident in store.scroll(Incident, DocumentFilter()):
@@ -84,16 +86,16 @@ def agree(store: IncidentStore, findings: Sequence[Finding]) -> None:
             Sighting, DocumentFilter({"incident": (incident.id,)})
         )
         assert incident.customers == len(
-            {one.subject for one in exposures if one.incident == incident.id}
+            {document.subject for document in exposures if document.incident == incident.id}
         )
 
 
 @on_server_too
 @pytest.mark.parametrize("kind", [Sighting, Presence, Exposure, Incident])
-def test_what_another_process_wrote_between_reading_and_writing_is_not_lost(
+def test_concurrent_write_is_not_lost(
     store: IncidentStore, clock: HeldClock, kind: type[Document]
 ) -> None:
-    first, mine, theirs = shown("f"), shown("g", "abc"), shown("h", "abd")
+    first, mine, theirs = make_post("f"), make_post("g", "abc"), make_post("h", "abd")
     fold_all(store, clock, [first])
     between = InterruptedStore(store, kind, lambda: fold_all(store, clock, [theirs]))
     fold_all(between, clock, [mine])  # type: ignore[arg-type]
@@ -102,27 +104,27 @@ def test_what_another_process_wrote_between_reading_and_writing_is_not_lost(
     assert presence.sightings == ("f", "g", "h")
 
 
-def test_customers_are_read_of_incidents_that_were_there_before_and_of_no_other(
+def test_customers_are_read_only_for_existing_incidents(
     store: IncidentStore, clock: HeldClock
 ) -> None:
     listened, first = (
         ReadRecorder(store),
-        [shown("f"), finding("alone", (), "z"), finding("nobody", alarm=True)],
+        [make_post("f"), finding("alone", (), "z"), finding("nobody", alarm=True)],
     )
     fold_all(listened, clock, first)  # type: ignore[arg-type]
     assert listened.asked == set()
-    fold_all(listened, clock, [shown("g", "abc"), finding("other", (), "y")])  # type: ignore[arg-type]
+    fold_all(listened, clock, [make_post("g", "abc"), finding("other", (), "y")])  # type: ignore[arg-type]
     assert listened.asked == {incident_id("f")}
-    agree(store, [*first, shown("g", "abc"), finding("other", (), "y")])
+    agree(store, [*first, make_post("g", "abc"), finding("other", (), "y")])
 
 
-def test_an_incident_of_which_a_crash_left_a_sighting_is_read(
+def test_incident_with_a_sighting_left_by_a_crash_is_read(
     store: IncidentStore, clock: HeldClock
 ) -> None:
     killed, listened, batch = (
         StallingStore(store, 3),
         ReadRecorder(store),
-        [shown("f"), shown("g", "abc", "forum")],
+        [make_post("f"), make_post("g", "abc", "forum")],
     )
     with pytest.raises(UnavailableError, match="killed"):
         fold_all(killed, clock, batch)  # type: ignore[arg-type]
@@ -132,32 +134,32 @@ def test_an_incident_of_which_a_crash_left_a_sighting_is_read(
 
 
 @pytest.mark.parametrize("beside", [(), (incident_id("other"),)])
-def test_what_came_stands_for_the_customers_only_while_all_posts_came_with_it(
+def test_new_facts_replace_stored_customers_only_when_complete(
     store: IncidentStore, clock: HeldClock, beside: tuple[str, ...]
 ) -> None:
-    fold_all(store, clock, [shown("f"), shown("g", "abc"), finding("other", (), "y")])
+    fold_all(store, clock, [make_post("f"), make_post("g", "abc"), finding("other", (), "y")])
     id_, whole = (
         incident_id("f"),
         list(store.scroll(Exposure, DocumentFilter({"incident": (incident_id("f"),)}))),
     )
-    families = {one: (one,) for one in (id_, *beside)}
+    families = {head_id: (head_id,) for head_id in (id_, *beside)}
 
     def customers(*posts: str) -> int:
-        came = NewFacts(posts, {id_: whole[:1]})
+        arrived = NewFacts(posts, {id_: whole[:1]})
         return {
-            one: len([*of_it.exposures])
-            for one, of_it in read_facts(store, families, dict.fromkeys(families, 3), came)
+            head_id: len([*of_it.exposures])
+            for head_id, of_it in read_facts(store, families, dict.fromkeys(families, 3), arrived)
         }[id_]
 
     assert (customers("f", "g"), customers("f")) == (1, 3)
 
 
 @pytest.mark.parametrize("kind", [Sighting, Presence, Exposure, Incident])
-def test_two_that_own_the_same_findings_end_as_one_would(
+def test_two_owners_of_the_same_findings_end_like_one(
     store: IncidentStore, clock: HeldClock, kind: type[Document], registry: CollectorRegistry
 ) -> None:
-    findings = [shown("f"), shown("g", "abc", "forum")]
-    batch = [record(one) for one in findings]
+    findings = [make_post("f"), make_post("g", "abc", "forum")]
+    batch = [record(post) for post in findings]
     stage(
         InterruptedStore(store, kind, lambda: fold_all(store, clock, findings)), clock, registry
     ).handle(batch)  # type: ignore[arg-type]
@@ -170,13 +172,13 @@ def test_two_that_own_the_same_findings_end_as_one_would(
 
 @on_server_too
 @pytest.mark.parametrize("kind", [Sighting, Presence, Exposure, Incident])
-def test_two_that_open_the_same_incident_lose_nothing_of_what_one_of_them_adds(
+def test_concurrent_openings_of_an_incident_lose_nothing(
     store: IncidentStore, clock: HeldClock, kind: type[Document]
 ) -> None:
     """What a batch opens it works out from what it holds itself: not so where another process
     knew more of it.
     """
-    mine, theirs = shown("f"), shown("g", "abc", "forum")
+    mine, theirs = make_post("f"), make_post("g", "abc", "forum")
     fold_all(
         InterruptedStore(store, kind, lambda: fold_all(store, clock, [mine, theirs])), clock, [mine]
     )  # type: ignore[arg-type]
@@ -187,14 +189,14 @@ def test_two_that_open_the_same_incident_lose_nothing_of_what_one_of_them_adds(
 
 @on_server_too
 @pytest.mark.parametrize("at", range(1, 6))
-def test_a_write_that_arrives_after_its_process_was_killed_takes_nothing_away(
+def test_late_write_of_a_killed_process_removes_nothing(
     store: IncidentStore, clock: HeldClock, at: int
 ) -> None:
     """Whichever of its writes it was: who took over has folded the batch, and more, in between."""
     first, batch, more = (
-        shown("f"),
-        [shown("g", "abc"), shown("h", "d", "forum")],
-        shown("i", "abcd"),
+        make_post("f"),
+        [make_post("g", "abc"), make_post("h", "d", "forum")],
+        make_post("i", "abcd"),
     )
     fold_all(store, clock, [first])
     stalled = StallingStore(store, at)
@@ -209,26 +211,26 @@ def test_a_write_that_arrives_after_its_process_was_killed_takes_nothing_away(
     agree(store, [first, *batch, more])
 
 
-def test_what_is_always_overtaken_is_tried_so_often_and_then_later(
+def test_repeated_conflicts_are_retried_a_limited_number_of_times(
     store: IncidentStore, clock: HeldClock
 ) -> None:
-    first, others = shown("first"), [shown(f"other {n}") for n in range(TRIES + 1)]
-    left = iter(others)
+    first, rivals = make_post("first"), [make_post(f"other {n}") for n in range(TRIES + 1)]
+    remaining = iter(rivals)
     fold_all(store, clock, [first])
     between = InterruptedStore(
-        store, Exposure, lambda: fold_all(store, clock, [next(left)]), times=TRIES
+        store, Exposure, lambda: fold_all(store, clock, [next(remaining)]), times=TRIES
     )
     with pytest.raises(
         ConflictError, match="another process writes the same exposure documents"
     ) as caught:
-        fold_all(between, clock, [shown("f")])  # type: ignore[arg-type]
+        fold_all(between, clock, [make_post("f")])  # type: ignore[arg-type]
     assert caught.value.action is Action.RETRY
-    assert len([*left]) == 1
-    fold_all(store, clock, [shown("f")])
-    agree(store, [first, shown("f"), *others[:TRIES]])
+    assert len([*remaining]) == 1
+    fold_all(store, clock, [make_post("f")])
+    agree(store, [first, make_post("f"), *rivals[:TRIES]])
 
 
-def test_the_delay_of_an_incident_is_counted_once_however_often_its_batch_is_done(
+def test_incident_delay_is_counted_once_across_retries(
     store: IncidentStore, clock: HeldClock, registry: CollectorRegistry
 ) -> None:
     published = finding("f", range(10), "a", capture={"published_at": clock.as_clock().now()})
@@ -245,22 +247,27 @@ def test_the_delay_of_an_incident_is_counted_once_however_often_its_batch_is_don
 
 
 def test_customer_erased_meanwhile_is_not_restored(store: IncidentStore, clock: HeldClock) -> None:
-    fold_all(store, clock, [shown("f")])
-    gone = [one.id for one in store.scroll(Exposure, DocumentFilter({"subject": (handle("a"),)}))]
+    fold_all(store, clock, [make_post("f")])
+    gone = [
+        exposure.id
+        for exposure in store.scroll(Exposure, DocumentFilter({"subject": (handle("a"),)}))
+    ]
     fold_all(
-        InterruptedStore(store, Exposure, lambda: store.delete(Exposure, gone)), clock, [shown("g")]
+        InterruptedStore(store, Exposure, lambda: store.delete(Exposure, gone)),
+        clock,
+        [make_post("g")],
     )  # type: ignore[arg-type]
     assert facts(store) == {(handle("a"), "g"), (handle("b"), "f"), (handle("b"), "g")}
 
 
 @on_server_too
-def test_what_somebody_else_has_taken_over_is_theirs(
+def test_value_taken_over_by_another_belongs_to_them(
     store: IncidentStore, clock: HeldClock
 ) -> None:
     """Both find its incident gone; who comes second leaves the values where the first has put
     them.
     """
-    fold_all(store, clock, [shown("f")])
+    fold_all(store, clock, [make_post("f")])
     store.delete(Incident, [incident_id("f")])
     mine, theirs = finding("g", range(20), "xy"), finding("h", range(20), "uv")
     first = clock.seconds
@@ -273,61 +280,70 @@ def test_what_somebody_else_has_taken_over_is_theirs(
     fold_all(InterruptedStore(store, Holding, between), clock, [mine])  # type: ignore[arg-type]
     assert store.count(Holding, DocumentFilter()) == 3
     assert {
-        one.incident for one in find_holdings(store, list_content_claims(mine)[:20]).values()
+        holding.incident
+        for holding in find_holdings(store, list_content_claims(mine)[:20]).values()
     } == {incident_id("h")}
 
 
-def test_a_merge_writes_over_what_it_read_first(store: IncidentStore, clock: HeldClock) -> None:
-    fold_all(store, clock, [shown("f")])
-    one, _ = store.scroll(Exposure, DocumentFilter())
+def test_merge_overwrites_only_what_it_read(store: IncidentStore, clock: HeldClock) -> None:
+    fold_all(store, clock, [make_post("f")])
+    exposure, _ = store.scroll(Exposure, DocumentFilter())
     merging = Merge(store)
-    merging.mget(Exposure, [one.id])
-    store.put([one.model_copy(update={"confidence": 1})])
-    merging.mget(Exposure, [one.id])
+    merging.mget(Exposure, [exposure.id])
+    store.put([exposure.model_copy(update={"confidence": 1})])
+    merging.mget(Exposure, [exposure.id])
     with pytest.raises(ConflictError):
-        merging.put([one])
+        merging.put([exposure])
     with pytest.raises(ConflictError):
-        merging.delete(Exposure, [one.id])
-    assert merge(store, lambda again: again.delete(Exposure, again.mget(Exposure, [one.id]))) == 1
+        merging.delete(Exposure, [exposure.id])
+    assert (
+        merge(store, lambda again: again.delete(Exposure, again.mget(Exposure, [exposure.id]))) == 1
+    )
 
 
 @pytest.mark.parametrize("kind", [Exposure, Sighting, Incident])
-def test_what_is_merged_while_a_sighting_is_detached_is_not_lost(
+def test_merge_during_a_detachment_is_not_lost(
     store: IncidentStore, clock: HeldClock, context: Context, kind: type[Document]
 ) -> None:
-    first, own, later = shown("f", "abc"), shown("g", "bcd", "forum"), shown("h", "abc", "board")
-    fold_all(store, clock, [first, own])
+    first, detached, later = (
+        make_post("f", "abc"),
+        make_post("g", "bcd", "forum"),
+        make_post("h", "abc", "board"),
+    )
+    fold_all(store, clock, [first, detached])
     between: Any = InterruptedStore(store, kind, lambda: fold_all(store, clock, [later]))
-    here, there = (
-        Work(Duties(one, lambda _: Tenant(), clock.as_clock())) for one in (store, between)
+    racing_store, there = (
+        Work(Duties(document, lambda _: Tenant(), clock.as_clock()))
+        for document in (store, between)
     )
     source, new = incident_id("f"), incident_id("g")
-    Cases(here, context.trail()).detach(source, "g", by="Li Wei", note="another list")
+    Cases(racing_store, context.trail()).detach(source, "g", by="Li Wei", note="another list")
     Returns(there, context.trail(), own_rules).turn()
-    agree(store, [first, own, later])
-    assert {one.id: one.incident for one in store.scroll(Sighting, DocumentFilter())} == {
+    agree(store, [first, detached, later])
+    assert {
+        document.id: document.incident for document in store.scroll(Sighting, DocumentFilter())
+    } == {
         "f": source,
         "g": new,
         "h": source,
     }
     assert {
-        one.sightings for one in store.scroll(Exposure, DocumentFilter({"incident": (new,)}))
+        document.sightings
+        for document in store.scroll(Exposure, DocumentFilter({"incident": (new,)}))
     } == {("g",)}
     assert (store.get(Incident, source).sightings, store.get(Incident, new).apart) == (2, (source,))  # type: ignore[union-attr]
 
 
-def test_an_exposure_into_which_a_finding_is_merged_while_it_expires_stays(
-    store: IncidentStore, clock: HeldClock
-) -> None:
-    fold_all(store, clock, [shown("f", "ab")])
+def test_exposure_merged_while_it_expires_stays(store: IncidentStore, clock: HeldClock) -> None:
+    fold_all(store, clock, [make_post("f", "ab")])
     late = finding(
         "g",
         range(20),
         "a",
-        capture={"fetched_at": shown("f").capture.fetched_at + timedelta(days=40)},
+        capture={"fetched_at": make_post("f").capture.fetched_at + timedelta(days=40)},
     )
     between: Any = InterruptedStore(store, Incident, lambda: fold_all(store, clock, [late]))
-    now = shown("f").capture.fetched_at + timedelta(days=41)
+    now = make_post("f").capture.fetched_at + timedelta(days=41)
     assert expire(between, StoreSettings(exposures_days=30), clocks_at(now)) == {Exposure: 1}
     assert (handle("a"), "g") in facts(store)
     assert handle("b") not in {subject for subject, _ in facts(store)}

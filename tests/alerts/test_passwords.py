@@ -20,7 +20,7 @@ from tests.alerts.browser import CHEAP, PASSWORD
     "hasher",
     [CHEAP, PasswordHasher(time_cost=2, memory_cost=16, parallelism=2, hash_len=24, salt_len=8)],
 )
-def test_an_account_that_is_not_there_is_looked_for_at_the_cost_of_one_that_is(
+def test_unknown_account_costs_as_much_time_as_a_known_one(
     hasher: PasswordHasher,
 ) -> None:
     passwords = Passwords(hasher)
@@ -31,15 +31,15 @@ def test_an_account_that_is_not_there_is_looked_for_at_the_cost_of_one_that_is(
     assert not passwords.verify(None, PASSWORD)
 
 
-def test_to_be_ready_for_passwords_digests_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    def digested(*_: object) -> str:
+def test_preparing_passwords_hashes_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail_on_hash(*_: object) -> str:
         raise AssertionError("a start would take a third of a second and 64 MiB more")
 
-    monkeypatch.setattr(PasswordHasher, "hash", digested)
+    monkeypatch.setattr(PasswordHasher, "hash", fail_on_hash)
     assert Passwords()._nobody != Passwords()._nobody
 
 
-def test_what_is_stored_of_passwords_and_tokens_is_what_is_promised(
+def test_stored_password_and_token_parameters_are_as_documented(
     accounts: Accounts, data: Path
 ) -> None:
     """SECURITY.md names the function, its memory, the shortest password, and 256 random bits a

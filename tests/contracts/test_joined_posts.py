@@ -13,7 +13,7 @@ from alerts.records import Background, Incident, incident_id
 from alerts.store import DocumentFilter, open_store
 from alerts.store.queries import count_incidents
 from tests.alerts.builders import everything, finding, fold_all
-from tests.alerts.test_joined import facts, own_number, said
+from tests.alerts.test_joined import facts, make_message, own_number
 from tests.alerts.test_presence import at, shown, told, withdrawn
 from tests.stores import ON_SERVERS, each_backend, emptied_store
 from ullage.settings import Tenant
@@ -35,10 +35,10 @@ def test_posts_are_joined_whatever_the_order_and_again_changes_nothing(
 ) -> None:
     posts = [
         own_number("lone", 12),
-        said("f"),
-        said("g", 40),
+        make_message("f"),
+        make_message("g", 40),
         own_number("apart", 5, where={"author": "@b"}),
-        said("h", 20),
+        make_message("h", 20),
     ]
     fold_all(store, clock, posts, batch=1)
     store.refresh()
@@ -93,7 +93,7 @@ def test_incidents_that_people_merge_and_split_are_so_in_every_store(store, cloc
 
 
 def test_a_stretch_that_lies_on_both_sides_of_a_batch_is_one_incident(store, clock) -> None:
-    fold_all(store, clock, [said(f"f{n}", n * 10) for n in range(7)], batch=1)
+    fold_all(store, clock, [make_message(f"f{n}", n * 10) for n in range(7)], batch=1)
     store.refresh()
     (incident,) = page_of(store, Filters(), 50).items
     assert (incident.id, incident.joined) == (incident_id("f0"), 7)
