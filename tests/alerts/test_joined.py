@@ -308,9 +308,13 @@ def test_bridge_makes_the_oldest_incident_the_head_and_merges_nothing(store, clo
         head.id,
     )
     incident_view = whole(store, head.id)
-    assert ({s.id for s in incident_view.sightings}, {e.subject for e in incident_view.exposures}) == (
-        {"f", "g", "h"}, {handle(f"who {name}") for name in "fgh"},
-    )  # fmt: skip
+    assert (
+        {s.id for s in incident_view.sightings},
+        {e.subject for e in incident_view.exposures},
+    ) == (
+        {"f", "g", "h"},
+        {handle(f"who {name}") for name in "fgh"},
+    )
     fold_all(store, clock, [make_message("i", 31)])
     assert store.get(Sighting, "i").incident == head.id, "what comes later comes to the head"
 

@@ -63,13 +63,13 @@ def test_no_script_says_a_forbidden_word():
     text = (
         resources.files("alerts.cases.lookups").joinpath("scripts.toml").read_text(encoding="utf-8")
     )
-    said = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
-    assert not FORBIDDEN.search(said)
+    script_text = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+    assert not FORBIDDEN.search(script_text)
     advice = [
         line
         for scenario in ["", *SCENARIOS]
-        for one in advice_for(scenario)
-        for line in one.lines()
+        for answer_advice in advice_for(scenario)
+        for line in answer_advice.lines()
     ]
     assert not FORBIDDEN.search(
         "\n".join(f"{line.en} {line.zh}" for line in advice).replace("safe account", "")
@@ -82,9 +82,11 @@ def test_no_script_says_a_forbidden_word():
 
 def leak(store, clock, context, name: str, fields=("NAME", "PHONE", "LOAN"), **changes):
     tag = index_tags(context.keys.read("bank/index-1.key"), "bank", "phone", Secret(PHONE))[0]
-    told = finding(name, [f"{name}{n}" for n in range(10)], site="hiddensite", **changes)
-    found = match(subject=handle(name), index_tag=tag, fields=fields)
-    fold_all(store, clock, [told.model_copy(update={"matches": (found,), "alarm": False})])
+    leak_finding = finding(name, [f"{name}{n}" for n in range(10)], site="hiddensite", **changes)
+    leak_match = match(subject=handle(name), index_tag=tag, fields=fields)
+    fold_all(
+        store, clock, [leak_finding.model_copy(update={"matches": (leak_match,), "alarm": False})]
+    )
     store.refresh()
 
 
@@ -95,23 +97,21 @@ def both(browser):
     return page.text, api.json()
 
 
-def test_an_answer_has_kinds_month_scam_and_what_protects_and_nothing_else(
-    store, browser, clock, context
-):
+def test_answer_has_kinds_month_scam_and_protection_only(store, browser, clock, context):
     leak(store, clock, context, "f")
     page, api = both(browser)
     incident = next(iter(store.scroll(Incident, DocumentFilter())))
-    [one] = api["found"]
-    assert (api["answer"], one["scam"]["en"], one["approved"]) == (
+    [group] = api["found"]
+    assert (api["answer"], group["scam"]["en"], group["approved"]) == (
         "exposed",
         "False loan, or 'cancel your campus loan'",
         False,
     )
-    assert {"en": "loan", "zh": "贷款信息"} in one["kinds"]
-    assert re.fullmatch(r"\d{4}-\d\d", one["month"])
-    assert one["protects"]
-    said = json.dumps(api, ensure_ascii=False)
-    for text in (page, said):
+    assert {"en": "loan", "zh": "贷款信息"} in group["kinds"]
+    assert re.fullmatch(r"\d{4}-\d\d", group["month"])
+    assert group["protects"]
+    api_text = json.dumps(api, ensure_ascii=False)
+    for text in (page, api_text):
         for never in (
             incident.id,
             "hiddensite",
@@ -121,13 +121,22 @@ def test_an_answer_has_kinds_month_scam_and_what_protects_and_nothing_else(
             "severity",
         ):
             assert never not in text
-    told = {"kinds", "answer", "exposed", "found", "listed_on", "script", "seen_alone", "coverage"}
-    assert set(api) == told | {"about", "value_found", "check"}
+    members = {
+        "kinds",
+        "answer",
+        "exposed",
+        "found",
+        "listed_on",
+        "script",
+        "seen_alone",
+        "coverage",
+    }
+    assert set(api) == members | {"about", "value_found", "check"}
     assert (api["listed_on"], api["script"]) == (None, None)
-    assert set(one) == {"kinds", "month", "scam", "protects", "approved", "script"}
+    assert set(group) == {"kinds", "month", "scam", "protects", "approved", "script"}
 
 
-def test_the_notice_is_read_only_once_the_dpo_has_approved_telling(store, browser, clock, context):
+def test_notice_is_read_only_after_the_dpo_approved_it(store, browser, clock, context):
     leak(store, clock, context, "f")
     incident, desk = (
         next(iter(store.scroll(Incident, DocumentFilter()))),
@@ -153,9 +162,7 @@ def test_the_notice_is_read_only_once_the_dpo_has_approved_telling(store, browse
     assert store.count(Notification, DocumentFilter()) == 0
 
 
-def test_incidents_that_read_the_same_are_one_answer_and_false_ones_none(
-    store, browser, clock, context
-):
+def test_equal_incidents_give_one_answer_and_false_ones_none(store, browser, clock, context):
     leak(store, clock, context, "f")
     leak(store, clock, context, "g")
     assert store.count(Incident, DocumentFilter()) == 2
@@ -170,12 +177,12 @@ def test_incidents_that_read_the_same_are_one_answer_and_false_ones_none(
     assert "No record of this value" in page
 
 
-def test_the_scam_is_that_of_the_persons_own_rows(store, browser, clock, context):
+def test_scam_is_that_of_the_persons_own_rows(store, browser, clock, context):
     leak(store, clock, context, "f", fields=("NAME", "PHONE"))
     assert both(browser)[1]["found"][0]["scam"]["en"] == "Broad calling"
 
 
-def test_no_record_says_what_is_not_seen(browser):
+def test_no_record_states_what_is_not_monitored(browser):
     page, api = both(browser)
     assert api["answer"] == "no_record"
     assert "closed groups" in page
@@ -202,9 +209,7 @@ def record(
     return path
 
 
-def test_with_a_list_there_are_three_answers_and_without_it_two(
-    store, browser, clock, context, registry
-):
+def test_registry_gives_three_answers_instead_of_two(store, browser, clock, context, registry):
     assert both(browser)[1]["answer"] == "no_record"
     assert "does not say whether its owner is a customer" in both(browser)[0]
     record(context, PHONE, "13900139000")
@@ -233,7 +238,7 @@ def test_with_a_list_there_are_three_answers_and_without_it_two(
     assert both(browser)[1]["answer"] == "recorded"
 
 
-def test_nobody_is_said_to_be_on_no_list_where_a_tenant_has_none(browser, context):
+def test_nobody_is_unlisted_where_a_tenant_has_no_registry(browser, context):
     record(context, "13900139000")
     assert both(browser)[1]["listed_on"]
     make_tenant(context.keys, "ullage-canary")  # of posts of our own, which has no customers
@@ -246,7 +251,7 @@ def test_nobody_is_said_to_be_on_no_list_where_a_tenant_has_none(browser, contex
     assert both(browser)[1]["answer"] == "recorded"
 
 
-def test_an_expired_list_is_as_none(browser, context, clock):
+def test_expired_registry_counts_as_missing(browser, context, clock):
     record(context, PHONE, days=0.001)
     assert both(browser)[1]["answer"] == "recorded"
     clock.advance(100)
@@ -254,7 +259,7 @@ def test_an_expired_list_is_as_none(browser, context, clock):
 
 
 @pytest.mark.parametrize("forged", [False, True])
-def test_a_damaged_or_forged_list_is_refused_in_one_line_and_is_never_no_record(
+def test_damaged_or_forged_registry_is_an_error_and_never_no_record(
     store, browser, accounts, clock, context, registry, forged, logged
 ):
     path = record(context, PHONE)
@@ -284,11 +289,11 @@ def test_a_damaged_or_forged_list_is_refused_in_one_line_and_is_never_no_record(
             create_app(context, store, accounts, CollectorRegistry(), frozenset())
 
 
-def test_scripts_of_what_was_not_found_say_only_what_was_looked_for():
+def test_script_without_a_result_states_what_was_searched():
     answer = LookupResult(("phone",), (), recorded=True, listed_on=WHEN)
-    said = reply(answer, MonitoringStatus("covered", "", WHEN, WHEN)).script
-    assert f"outside since {WHEN:%Y-%m}, and did not" in said.en
-    assert f"自{WHEN:%Y}年" in said.zh
+    unlisted_script = reply(answer, MonitoringStatus("covered", "", WHEN, WHEN)).script
+    assert f"outside since {WHEN:%Y-%m}, and did not" in unlisted_script.en
+    assert f"自{WHEN:%Y}年" in unlisted_script.zh
     assert "outside, and did not" in reply(answer, MonitoringStatus("imported", "")).script.en
     for worth in ("partly", "silent", "nothing"):
         unsure = reply(answer, MonitoringStatus(worth, "", WHEN, WHEN))
@@ -304,7 +309,7 @@ def test_scripts_of_what_was_not_found_say_only_what_was_looked_for():
         not_on_it = LookupResult(("phone",), (), recorded=False, listed_on=WHEN)
         assert "no record" in reply(not_on_it, MonitoringStatus(worth, "")).script.en
     none = reply(LookupResult(("phone",), ()), MonitoringStatus("covered", "")).script
-    for script in (said, unsure.script, none):
+    for script in (unlisted_script, unsure.script, none):
         assert not FORBIDDEN.search(script.en + script.zh)
         assert "96110" in script.en
         assert re.search("[\u4e00-\u9fff]{10}", script.zh)

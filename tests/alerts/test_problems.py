@@ -37,13 +37,13 @@ def program(desk, accounts):
     return ask
 
 
-def said(answer, code: str) -> dict:
-    """The document of an answer, which is one of that code and repeats nothing."""
+def check_problem(answer, code: str) -> dict:
+    """Check that an answer is a problem with `code` that repeats no input; return it."""
     kind = CODES[code]
     assert answer.headers["content-type"] == MEDIA_TYPE, answer.text
     document = answer.json()
-    told = (document["code"], document["type"], document["status"], document["title"])
-    assert (*told, answer.status_code) == (code, TYPE + code, kind.status, kind.title, kind.status)
+    head = (document["code"], document["type"], document["status"], document["title"])
+    assert (*head, answer.status_code) == (code, TYPE + code, kind.status, kind.title, kind.status)
     assert document["detail"]
     for value in (SENT, PHONE):
         assert value not in answer.text + str(answer.headers)
@@ -51,7 +51,7 @@ def said(answer, code: str) -> dict:
 
 
 def members(document: dict) -> list[tuple[str, str]]:
-    return [(one["member"], one["code"]) for one in document.get("errors", ())]
+    return [(error["member"], error["code"]) for error in document.get("errors", ())]
 
 
 @pytest.mark.parametrize(
@@ -77,13 +77,13 @@ def members(document: dict) -> list[tuple[str, str]]:
     ],
     ids=lambda one: str(one)[:60],
 )
-def test_what_guard_framework_and_routes_refuse_is_a_problem(leaked, program, asked, code) -> None:
+def test_every_rejection_is_a_problem_document(leaked, program, asked, code) -> None:
     method, path, *headers = asked
     answer = program(method, path, *headers)
     if method == "HEAD":
         assert (answer.status_code, answer.headers["content-type"]) == (405, MEDIA_TYPE)
     else:
-        said(answer, code)
+        check_problem(answer, code)
     assert ("allow" in answer.headers) == (code == "method_not_allowed")
     assert ("www-authenticate" in answer.headers) == (code == "unauthenticated")
 
@@ -111,8 +111,10 @@ def test_what_guard_framework_and_routes_refuse_is_a_problem(leaked, program, as
         ("tenant=otherbank", [("tenant", "invalid")]),
     ],
 )
-def test_a_parameter_that_is_wrong_is_named(leaked, program, query, wrong) -> None:
-    assert members(said(program("GET", f"/v1/incidents?{query}"), "invalid_request")) == wrong
+def test_invalid_parameter_is_named(leaked, program, query, wrong) -> None:
+    assert (
+        members(check_problem(program("GET", f"/v1/incidents?{query}"), "invalid_request")) == wrong
+    )
 
 
 @pytest.mark.parametrize(
@@ -131,44 +133,46 @@ def test_a_parameter_that_is_wrong_is_named(leaked, program, query, wrong) -> No
     ],
     ids=lambda one: str(one)[:40],
 )
-def test_a_member_of_the_body_that_is_wrong_is_named(leaked, program, body, wrong) -> None:
+def test_invalid_member_is_named(leaked, program, body, wrong) -> None:
     version = program("GET", f"/v1/incidents/{leaked}").headers["etag"]
     answer = program("POST", f"/v1/incidents/{leaked}/decisions", {"if-match": version}, json=body)
-    assert members(said(answer, "invalid_request")) == wrong
+    assert members(check_problem(answer, "invalid_request")) == wrong
 
 
-def test_a_member_of_a_list_is_named_by_its_place(desk, accounts) -> None:
+def test_list_member_is_named_by_its_index(desk, accounts) -> None:
     secret = accounts.add_token(
         "engine", ["exposure.ask"], ["bank"], purpose="risk_engine", days=1, by="test"
     )[1]
-    asked = {"pseudonyms": ["0" * 32, SENT]}
+    body = {"pseudonyms": ["0" * 32, SENT]}
     answer = Browser(desk.app).ask(
-        "POST", "/v1/exposure", json=asked, headers={"authorization": f"Bearer {secret}"}
+        "POST", "/v1/exposure", json=body, headers={"authorization": f"Bearer {secret}"}
     )
-    (wrong,) = said(answer, "invalid_request")["errors"]
+    (wrong,) = check_problem(answer, "invalid_request")["errors"]
     assert (wrong["member"], wrong["code"]) == ("pseudonyms.1", "invalid")
     assert "^[0-9a-f]{32}$" in wrong["detail"]
 
 
 @pytest.mark.parametrize("body", [f"{{{SENT}", "", SENT])
-def test_a_body_that_is_no_json_is_a_problem_of_the_whole(leaked, program, body) -> None:
-    document = said(program("POST", "/v1/outcomes", OCTETS, content=body), "invalid_request")
+def test_invalid_json_is_a_problem_of_the_whole_body(leaked, program, body) -> None:
+    document = check_problem(
+        program("POST", "/v1/outcomes", OCTETS, content=body), "invalid_request"
+    )
     assert [member for member, _ in members(document)] == [""]
 
 
-def test_a_change_names_the_version_that_it_lacks_or_that_counts(leaked, program) -> None:
-    asked = {"decision": "acknowledged"}
-    without = said(
-        program("POST", f"/v1/incidents/{leaked}/decisions", json=asked), "version_required"
+def test_change_problem_names_the_missing_or_current_version(leaked, program) -> None:
+    body = {"decision": "acknowledged"}
+    without = check_problem(
+        program("POST", f"/v1/incidents/{leaked}/decisions", json=body), "version_required"
     )
     assert members(without) == [("If-Match", "missing")]
     late = program(
-        "POST", f"/v1/incidents/{leaked}/decisions", {"if-match": '"0123456789abcdef"'}, json=asked
+        "POST", f"/v1/incidents/{leaked}/decisions", {"if-match": '"0123456789abcdef"'}, json=body
     )
-    assert f'"{said(late, "version_mismatch")["version"]}"' == late.headers["etag"]
+    assert f'"{check_problem(late, "version_mismatch")["version"]}"' == late.headers["etag"]
 
 
-def test_a_permission_that_is_missing_is_named(leaked, program) -> None:
+def test_missing_permission_is_named(leaked, program) -> None:
     version = program("GET", f"/v1/incidents/{leaked}").headers["etag"]
     answer = program(
         "POST",
@@ -176,15 +180,15 @@ def test_a_permission_that_is_missing_is_named(leaked, program) -> None:
         {"if-match": version},
         json={"decision": "assigned"},
     )
-    assert "incident.assign" in said(answer, "forbidden")["detail"]
+    assert "incident.assign" in check_problem(answer, "forbidden")["detail"]
 
 
-def test_too_many_wrong_tokens_are_told_to_wait(desk, program) -> None:
+def test_too_many_wrong_tokens_must_wait(desk, program) -> None:
     answers = [
         program("GET", "/v1/incidents", {"authorization": f"Bearer {SENT}"})
         for _ in range(auth.WRONG_TOKENS + 1)
     ]
-    said(answers[-1], "rate_limited")
+    check_problem(answers[-1], "rate_limited")
     assert int(answers[-1].headers["retry-after"]) > 0
 
 
@@ -193,17 +197,17 @@ def test_too_many_wrong_tokens_are_told_to_wait(desk, program) -> None:
     [(KeyError(SENT), "internal_error"), (UnavailableError(f"no {SENT}"), "unavailable")],
     ids=["fault", "away"],
 )
-def test_what_breaks_inside_is_a_problem_and_tells_nothing(
+def test_internal_fault_is_a_problem_without_details(
     leaked, program, monkeypatch, error, code
 ) -> None:
     def broken(*_: object) -> None:
         raise error
 
     monkeypatch.setattr("alerts.web.api.incidents.whole", broken)
-    said(program("GET", f"/v1/incidents/{leaked}"), code)
+    check_problem(program("GET", f"/v1/incidents/{leaked}"), code)
 
 
-def test_a_page_stays_a_page(browser) -> None:
+def test_pages_answer_with_pages(browser) -> None:
     for path in ("/nowhere", "/?tab=none", "/?colour=red", f"/incidents/{NONE}"):
         assert browser.get(path).headers["content-type"].startswith("text/html"), path
 

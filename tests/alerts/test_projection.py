@@ -49,32 +49,32 @@ def test_people_are_counted_once_by_class_sensitivity_and_proof(store, clock):
     assert incident.fields == ("BALANCE", "ID", "NAME", "ORDER", "PHONE")
 
 
-def test_of_incidents_counted_together_a_customer_is_one_with_all_that_was_shown():
+def test_customer_of_combined_incidents_is_counted_once():
     named = build_exposures(finding("f", people="ab", fields=("NAME", "PHONE")), "INC-A")
     paid = build_exposures(
         finding("g", people="a", kinds=("resident_id",), fields=("BALANCE",), site="forum"), "INC-B"
     )
-    both, other = sorted(
+    first, second = sorted(
         merge_by_customer([*named.values(), *paid.values()]),
         key=lambda one: one.subject != handle("a"),
     )
-    assert (both.kinds, both.fields, both.sites) == (
+    assert (first.kinds, first.fields, first.sites) == (
         ("phone", "resident_id"),
         ("BALANCE", "ID", "NAME", "PHONE"),
         ("forum", "paste"),
     )
-    assert (other.subject, other.fields) == (handle("b"), ("NAME", "PHONE"))
+    assert (second.subject, second.fields) == (handle("b"), ("NAME", "PHONE"))
 
 
-def test_of_a_customer_s_field_sets_the_largest_are_kept_in_whatever_order_they_came():
-    [one] = build_exposures(
+def test_largest_field_sets_of_a_customer_are_kept_in_any_order():
+    [exposure] = build_exposures(
         finding("f", people="a", fields=("NAME", "PHONE", "BALANCE")), "INC-A"
     ).values()
-    [largest] = one.groups
-    small = one.model_copy(
+    [largest] = exposure.groups
+    small = exposure.model_copy(
         update={"groups": tuple((f"A{number:02}",) for number in range(MAX_GROUPS + 8))}
     )
-    for two in (merge_exposures(one, small), merge_exposures(small, one)):
+    for two in (merge_exposures(exposure, small), merge_exposures(small, exposure)):
         assert two.groups == (largest, *small.groups[: MAX_GROUPS - 1])
 
 
@@ -85,25 +85,25 @@ NUMBERS = sorted(
 )
 
 
-def test_every_number_of_a_finding_is_that_of_its_sighting(store, clock):
-    told = {name: 100 + place for place, name in enumerate(NUMBERS)}
-    fold_all(store, clock, [finding("f", range(10), people="a", statistics=told)])
-    seen = store.get(Sighting, "f")
-    assert {name: getattr(seen, name) for name in NUMBERS} == told
-    assert {"own_card_rows", "own_cards", "rows_of_others"} <= told.keys()
+def test_sighting_has_every_number_of_its_finding(store, clock):
+    numbers = {name: 100 + place for place, name in enumerate(NUMBERS)}
+    fold_all(store, clock, [finding("f", range(10), people="a", statistics=numbers)])
+    sighting = store.get(Sighting, "f")
+    assert {name: getattr(sighting, name) for name in NUMBERS} == numbers
+    assert {"own_card_rows", "own_cards", "rows_of_others"} <= numbers.keys()
 
 
-def test_bait_in_any_sighting_names_the_partner_and_counts_as_its_strongest(store, clock):
+def test_bait_in_any_sighting_names_the_partner(store, clock):
     first = finding("f", range(40), range(40), kinds=("phone", "resident_id"), canaries_enrolled=3)
     bait = (Bait(label="sms A", customers=1, verified=1),)
     weaker = (Bait(label="sms A", customers=1),)
-    others = [
+    plain_findings = [
         finding(name, range(38), range(30), canaries=c, canaries_enrolled=3)
         for name, c in (("g", bait), ("h", weaker))
     ]
     fold_all(store, clock, [first])
     assert incident_of(store).origin_label == ""
-    fold_all(store, clock, others)
+    fold_all(store, clock, plain_findings)
     incident = incident_of(store)
     assert (incident.origin, incident.origin_label, incident.severity) == (
         "partner",
@@ -113,7 +113,7 @@ def test_bait_in_any_sighting_names_the_partner_and_counts_as_its_strongest(stor
     assert incident.unit == 0.016
 
 
-def test_logins_of_customers_at_others_sites_are_an_incident_of_their_own_computers(store, clock):
+def test_customers_logins_at_other_sites_are_an_endpoint_incident(store, clock):
     listed = finding(
         "f", range(60), range(60), fields=("PASSWORD", "PHONE"), statistics={"stealer_rows": 60}
     )
@@ -125,7 +125,7 @@ def test_logins_of_customers_at_others_sites_are_an_incident_of_their_own_comput
     assert reason.evidence == "60 rows in the form of a stealer log, logins at others' sites"
 
 
-def test_what_could_not_be_read_beside_a_brand_is_an_incident_that_says_so(store, clock):
+def test_unread_part_beside_a_brand_is_an_incident_that_says_so(store, clock):
     read = {"brands": ("某某银行",), "unread": {"encrypted": 1}}
     fold_all(store, clock, [finding("f", alarm=False, statistics=read)])
     incident = incident_of(store)
@@ -140,7 +140,7 @@ def test_what_could_not_be_read_beside_a_brand_is_an_incident_that_says_so(store
     assert store.get(Sighting, "f").unread == {"encrypted": 1}
 
 
-def test_terms_are_shown_as_they_stand_in_the_posts(store, clock):
+def test_terms_are_shown_as_in_the_posts(store, clock):
     def term(id_: str, written: str = "") -> Term:
         return Term(id=id_, category="ID", weight=4, count=1, written=written)
 
@@ -169,15 +169,20 @@ def test_terms_are_shown_as_they_stand_in_the_posts(store, clock):
     assert "PHONE 手持身份證" in next(why.evidence for why in incident.reasons if why.code == "X5")
 
 
-def test_who_asks_for_our_data_offers_none_until_somebody_does(store, clock):
-    said = {"brands": ("某某银行",), "terms": (Term(id="内鬼", category="SRC", weight=3, count=1),)}
+def test_request_for_our_data_is_no_offer(store, clock):
+    terms_found = {
+        "brands": ("某某银行",),
+        "terms": (Term(id="内鬼", category="SRC", weight=3, count=1),),
+    }
     fold_all(
-        store, clock, [finding("f", alarm=True, statistics={**said, "context": {"wanted": 1}})]
+        store,
+        clock,
+        [finding("f", alarm=True, statistics={**terms_found, "context": {"wanted": 1}})],
     )
-    asked = incident_of(store)
-    assert (asked.severity, asked.row) == ("notice", 15)
-    assert "asks for data of this brand" in asked.reasons[0].evidence
-    fold_all(store, clock, [finding("g", alarm=True, statistics=said)])
+    request = incident_of(store)
+    assert (request.severity, request.row) == ("notice", 15)
+    assert "asks for data of this brand" in request.reasons[0].evidence
+    fold_all(store, clock, [finding("g", alarm=True, statistics=terms_found)])
     assert (incident_of(store, "g").severity, incident_of(store, "g").row) == ("medium", 15)
 
 
@@ -192,15 +197,13 @@ def test_cohorts_are_those_of_the_largest_sighting(store, clock):
             finding("g", range(40), range(40), cohorts=(large,), cohort_labels=9),
         ],
     )
-    told = " ".join(why.evidence for why in incident_of(store).origin_reasons)
-    assert "38 of 40 customers are of branch B2" in told
-    assert "B1" not in told
+    evidence = " ".join(why.evidence for why in incident_of(store).origin_reasons)
+    assert "38 of 40 customers are of branch B2" in evidence
+    assert "B1" not in evidence
 
 
 @pytest.mark.parametrize(("agreeing", "origin"), [(20, "ours"), (1, "elsewhere")])
-def test_the_witnesses_of_a_finding_decide_the_origin_of_its_incident(
-    store, clock, agreeing, origin
-):
+def test_private_attributes_decide_the_origin(store, clock, agreeing, origin):
     folded = finding(
         "f", range(40), range(40), witnesses_comparable=20, witnesses_agreeing=agreeing
     )
@@ -210,7 +213,7 @@ def test_the_witnesses_of_a_finding_decide_the_origin_of_its_incident(
     assert f"for {agreeing} of 20" in " ".join(why.evidence for why in incident.origin_reasons)
 
 
-def test_documents_of_the_version_before_are_read(store, clock):
+def test_documents_of_the_previous_version_are_read(store, clock):
     fold_all(store, clock, [finding("f", range(40), "ab")])
     later = {
         Incident: (
@@ -231,7 +234,7 @@ def test_documents_of_the_version_before_are_read(store, clock):
         assert kind.model_validate(old).id == id_
 
 
-def test_whose_it_is_names_the_partner_on_the_terminal(store, clock):
+def test_terminal_names_the_partner_as_origin(store, clock):
     bait = (Bait(label="sms A", customers=1, verified=1),)
     fold_all(store, clock, [finding("f", range(40), "ab", canaries=bait, canaries_enrolled=3)])
     incident = incident_of(store)

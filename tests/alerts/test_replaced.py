@@ -32,14 +32,14 @@ SEEN = {"fields": ("PHONE",), "kinds": ("phone",)}
 
 
 def cut(people: Any = "ab", **changes: Any) -> Finding:
-    """What was published of a capture of which not all was searched."""
-    made = finding("served", people=people, **SEEN, **changes)
-    return made.model_copy(update={"incomplete": ("bytes",), "served": "served"})
+    """Return the finding published for a partly searched capture."""
+    partial = finding("served", people=people, **SEEN, **changes)
+    return partial.model_copy(update={"incomplete": ("bytes",), "served": "served"})
 
 
 def full(people: Any = "abcd", **changes: Any) -> Finding:
-    """What was published of it once all was searched."""
-    made = finding(
+    """Return the finding published once the whole capture was searched."""
+    whole = finding(
         "whole",
         range(20),
         people=people,
@@ -47,7 +47,7 @@ def full(people: Any = "abcd", **changes: Any) -> Finding:
         fields=("NAME", "PHONE", "ID"),
         **changes,
     )
-    return made.model_copy(update={"served": "served"})
+    return whole.model_copy(update={"served": "served"})
 
 
 def facts(store: IncidentStore) -> tuple[list[str], dict[str, tuple[str, ...]]]:
@@ -57,26 +57,22 @@ def facts(store: IncidentStore) -> tuple[list[str], dict[str, tuple[str, ...]]]:
 
 
 def the_incident(store: IncidentStore) -> Incident:
-    [found] = store.scroll(Incident, DocumentFilter())
-    return found
+    [incident] = store.scroll(Incident, DocumentFilter())
+    return incident
 
 
-def test_an_incomplete_finding_opens_an_incident_that_says_at_least(
-    store: SqliteStore, clock: HeldClock
-) -> None:
+def test_incomplete_finding_shows_at_least(store: SqliteStore, clock: HeldClock) -> None:
     fold_all(store, clock, [cut()])
-    found = the_incident(store)
-    assert (found.customers, found.incomplete, found.counted) == (2, ("bytes",), "≥ 2")
-    text = incompleteness(found)
+    incident = the_incident(store)
+    assert (incident.customers, incident.incomplete, incident.counted) == (2, ("bytes",), "≥ 2")
+    text = incompleteness(incident)
     assert text.startswith("incomplete: at least 2 customers (")
-    assert summary(found, "open")["incomplete"] == ["bytes"]
+    assert summary(incident, "open")["incomplete"] == ["bytes"]
     [sighting] = store.scroll(Sighting, DocumentFilter())
     assert sighting.traits == Traits.of(cut()), "other rules of background can be tried on it"
 
 
-def test_a_second_try_that_is_incomplete_again_doubles_nothing(
-    store: SqliteStore, clock: HeldClock
-) -> None:
+def test_second_incomplete_finding_doubles_nothing(store: SqliteStore, clock: HeldClock) -> None:
     fold_all(store, clock, [cut()])
     before = everything(store)
     clock.advance(3600)
@@ -85,22 +81,22 @@ def test_a_second_try_that_is_incomplete_again_doubles_nothing(
 
 
 @pytest.mark.parametrize("batch", [1, 64])
-def test_a_whole_one_takes_its_place_in_the_same_incident(
+def test_whole_finding_replaces_the_incomplete_one(
     store: SqliteStore, clock: HeldClock, batch: int
 ) -> None:
     fold_all(store, clock, [cut("abx")])
     opened = the_incident(store)
     clock.advance(3600)
     fold_all(store, clock, [full()], batch)
-    found = the_incident(store)
-    assert (found.id, found.opened_at, found.sightings, found.customers) == (
+    incident = the_incident(store)
+    assert (incident.id, incident.opened_at, incident.sightings, incident.customers) == (
         opened.id,
         opened.opened_at,
         1,
         4,
     )
-    assert (found.incomplete, found.counted, found.opened_by) == ((), "4", "whole")
-    assert found.kinds == ("phone", "resident_id")
+    assert (incident.incomplete, incident.counted, incident.opened_by) == ((), "4", "whole")
+    assert incident.kinds == ("phone", "resident_id")
     assert facts(store) == (["whole"], {handle(p): ("whole",) for p in "abcd"}), (
         "x is nobody's any more"
     )
@@ -108,69 +104,65 @@ def test_a_whole_one_takes_its_place_in_the_same_incident(
         assert (exposure.fields, exposure.corroborated) == (("ID", "NAME", "PHONE"), True)
 
 
-def test_a_late_incomplete_one_is_ignored_whatever_came_before(
-    store: SqliteStore, clock: HeldClock
-) -> None:
+def test_late_incomplete_finding_is_ignored(store: SqliteStore, clock: HeldClock) -> None:
     fold_all(store, clock, [full()])
     before = everything(store)
     fold_all(store, clock, [cut("xyz")])
     assert everything(store) == before
 
 
-def test_one_that_is_ignored_takes_nothing_with_it() -> None:
+def test_ignored_finding_removes_no_other() -> None:
     """What stands behind it in the batch is current."""
-    whole, late, other = full(), cut(), finding("other", people="x")
-    assert drop_superseded([whole, late, other], ()) == [whole, other]
-    assert drop_superseded([late, other], {get_served_claim(late): None}) == [other]
-    assert drop_superseded([late, whole, other], ()) == [late, whole, other]
+    whole, late, unrelated = full(), cut(), finding("other", people="x")
+    assert drop_superseded([whole, late, unrelated], ()) == [whole, unrelated]
+    assert drop_superseded([late, unrelated], {get_served_claim(late): None}) == [unrelated]
+    assert drop_superseded([late, whole, unrelated], ()) == [late, whole, unrelated]
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 64])
 @pytest.mark.parametrize(
     "order", sorted({*itertools.permutations("ccww"), *itertools.permutations("cccw")}), ids="".join
 )
-def test_in_every_order_and_batch_the_whole_one_stands(
+def test_whole_finding_wins_in_any_order_and_batch(
     store: SqliteStore, clock: HeldClock, order: tuple[str, ...], batch: int
 ) -> None:
     fold_all(store, clock, [full() if which == "w" else cut("abx") for which in order], batch)
-    found = the_incident(store)
-    assert (found.sightings, found.customers, found.incomplete) == (1, 4, ())
+    incident = the_incident(store)
+    assert (incident.sightings, incident.customers, incident.incomplete) == (1, 4, ())
     assert facts(store) == (["whole"], {handle(p): ("whole",) for p in "abcd"})
 
 
 def parts_of(whole_one: Finding, size: int) -> list[Finding]:
-    """A finding in continuation records."""
-    some = [whole_one.matches[n : n + size] for n in range(0, len(whole_one.matches), size)]
+    """Split a finding into continuation records of `size` matches."""
+    slices = [whole_one.matches[n : n + size] for n in range(0, len(whole_one.matches), size)]
     return [
-        whole_one.model_copy(update={"matches": own, "part": n, "parts": len(some)})
-        for n, own in enumerate(some, 1)
+        whole_one.model_copy(update={"matches": part_matches, "part": n, "parts": len(slices)})
+        for n, part_matches in enumerate(slices, 1)
     ]
 
 
 @pytest.mark.parametrize("batch", [1, 2, 64])
-def test_parts_take_its_place_one_after_the_other_and_count_nobody_twice(
+def test_parts_replace_it_in_turn_and_count_customers_once(
     store: SqliteStore, clock: HeldClock, batch: int
 ) -> None:
     fold_all(store, clock, [*parts_of(cut("abx"), 1), *parts_of(full(), 2)], batch)
-    found = the_incident(store)
-    assert (found.sightings, found.customers, found.incomplete) == (1, 4, ())
+    incident = the_incident(store)
+    assert (incident.sightings, incident.customers, incident.incomplete) == (1, 4, ())
     assert facts(store) == (["whole"], {handle(p): ("whole",) for p in "abcd"})
 
 
-def test_between_two_parts_nobody_is_lost_or_double_and_the_sighting_counts_once(
+def test_no_customer_is_lost_or_doubled_between_two_parts(
     store: SqliteStore, clock: HeldClock
 ) -> None:
     fold_all(store, clock, [cut("abcd")])
     fold_all(store, clock, parts_of(full(), 2)[:-1])
-    found = the_incident(store)
-    assert (found.customers, found.sightings, found.incomplete) == (4, 1, ())
+    incident = the_incident(store)
+    assert (incident.customers, incident.sightings, incident.incomplete) == (4, 1, ())
 
 
-def test_what_another_sighting_shows_of_a_customer_stays(
-    store: SqliteStore, clock: HeldClock
-) -> None:
-    other = finding("other", people="ab", site="forum")
-    fold_all(store, clock, [cut("ab"), other])
+def test_customer_shown_by_another_sighting_stays(store: SqliteStore, clock: HeldClock) -> None:
+    second_post = finding("other", people="ab", site="forum")
+    fold_all(store, clock, [cut("ab"), second_post])
     assert the_incident(store).sightings == 2, "the same people: the same incident"
     fold_all(store, clock, [full("acd")])
     assert facts(store)[1] == {
@@ -181,9 +173,7 @@ def test_what_another_sighting_shows_of_a_customer_stays(
     }
 
 
-def test_other_tenants_and_other_captures_are_let_alone(
-    store: SqliteStore, clock: HeldClock
-) -> None:
+def test_other_tenants_and_captures_are_untouched(store: SqliteStore, clock: HeldClock) -> None:
     foreign = cut("z").model_copy(update={"tenant": "other", "id": "foreign", "served": "foreign"})
     fold_all(store, clock, [foreign, cut(), finding("apart", range(50, 60), people="q")])
     fold_all(store, clock, [full()])
@@ -194,15 +184,15 @@ def test_other_tenants_and_other_captures_are_let_alone(
 @settings(
     max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
-def test_wherever_it_is_killed_it_ends_alike(
+def test_crash_at_any_write_ends_in_the_same_facts(
     tmp_path_factory: Any, clock: HeldClock, cuts: list[int], orders: list[int]
 ) -> None:
     store = SqliteStore(tmp_path_factory.mktemp("killed") / "incidents.sqlite")
     for calls in cuts:
         with pytest.MonkeyPatch.context() as patch:
-            left = [calls]
+            calls_left = [calls]
             for name in ("put", "create", "delete"):
-                patch.setattr(store, name, _dying(getattr(store, name), left))
+                patch.setattr(store, name, _dying(getattr(store, name), calls_left))
             with contextlib.suppress(UnavailableError):
                 fold_all(store, clock, [cut("abx"), full()], 1)
     fold_all(store, clock, [cut("abx"), full()], 1)
@@ -212,26 +202,26 @@ def test_wherever_it_is_killed_it_ends_alike(
 
 
 def _dying(method: Any, left: list[int]) -> Any:
-    def tried(*words: Any) -> Any:
+    def fail_when_spent(*words: Any) -> Any:
         left[0] -= 1
         if left[0] < 0:
             raise UnavailableError("killed")
         return method(*words)
 
-    return tried
+    return fail_when_spent
 
 
 def alone(**changes: Any) -> Finding:
-    """A finding that the background rules take for no leak."""
-    made = finding("whole", people="a", fields=("PHONE",), **changes)
-    one = match(
+    """Return a finding that the benign rules match."""
+    plain = finding("whole", people="a", fields=("PHONE",), **changes)
+    number_match = match(
         subject=handle("a"),
         index_tag=handle("aphone"),
         kind="phone",
         fields=("PHONE",),
         own_fields=("PHONE",),
     )
-    statistics = made.statistics.model_copy(
+    statistics = plain.statistics.model_copy(
         update={
             "candidates": {"phone": 1},
             "rows": 1,
@@ -239,12 +229,17 @@ def alone(**changes: Any) -> Finding:
             "context": {"shop": 3, "reporting": 3},
         }
     )
-    return made.model_copy(
-        update={"matches": (one,), "statistics": statistics, "served": "served", "alarm": False}
+    return plain.model_copy(
+        update={
+            "matches": (number_match,),
+            "statistics": statistics,
+            "served": "served",
+            "alarm": False,
+        }
     )
 
 
-def test_what_is_incomplete_is_never_background(
+def test_incomplete_finding_is_never_benign(
     store: SqliteStore, clock: HeldClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -257,7 +252,7 @@ def test_what_is_incomplete_is_never_background(
     assert facts(store)[0] == ["whole"], "somebody may have taken it up: it stays an incident"
 
 
-def test_a_late_incomplete_one_of_what_was_background_is_ignored(
+def test_late_incomplete_finding_of_a_benign_one_is_ignored(
     store: SqliteStore, clock: HeldClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -271,19 +266,17 @@ def test_a_late_incomplete_one_of_what_was_background_is_ignored(
     assert (facts(store)[0], store.count(Incident, DocumentFilter())) == ([], 0)
 
 
-def test_findings_of_earlier_schemas_leave_no_claim_on_what_they_do_not_know(
-    store: SqliteStore, clock: HeldClock
-) -> None:
+def test_findings_of_earlier_schemas_leave_no_claim(store: SqliteStore, clock: HeldClock) -> None:
     fold_all(store, clock, [finding("f", range(10), people="a")])
     assert not [
         value
-        for one in store.scroll(Holding, DocumentFilter())
-        for value in one.values
+        for holding in store.scroll(Holding, DocumentFilter())
+        for value in holding.values
         if ":served:" in value
     ]
 
 
-def test_sealed_originals_of_what_was_replaced_are_gone(
+def test_sealed_originals_of_replaced_findings_are_deleted(
     store: SqliteStore, clock: HeldClock
 ) -> None:
     sealed = {"original": "c2VhbGVk", "original_key": "desk"}
@@ -298,26 +291,26 @@ def test_terminal_and_json_say_at_least(store: SqliteStore, clock: HeldClock) ->
     from alerts.cli.tables import incident_in_full, incidents_table
 
     fold_all(store, clock, [cut(range(1234))])
-    found = whole(store, the_incident(store).id)
-    assert found is not None
+    incident_view = whole(store, the_incident(store).id)
+    assert incident_view is not None
     out = Console(width=160, record=True, file=io.StringIO())
-    out.print(incident_in_full(found))
-    out.print(incidents_table([(found.incident, "open")]))
+    out.print(incident_in_full(incident_view))
+    out.print(incidents_table([(incident_view.incident, "open")]))
     text = out.export_text()
     assert (
         "incomplete: at least 1,234 customers (it exceeds the size limit of a captured post)"
         in " ".join(text.split())
     )
     assert text.count("≥ 1,234") == 2
-    assert json.loads(json.dumps(details(found)))["incomplete"] == ["bytes"]
+    assert json.loads(json.dumps(details(incident_view)))["incomplete"] == ["bytes"]
 
 
-def test_the_alert_stage_takes_them_from_the_bus(store: SqliteStore, clock: HeldClock) -> None:
+def test_alert_reads_both_findings_from_the_bus(store: SqliteStore, clock: HeldClock) -> None:
     stage(store, clock).handle([record(cut()), record(full())])
     assert facts(store)[0] == ["whole"]
 
 
-def test_the_page_and_its_api_say_at_least_until_the_whole_one_is_there(
+def test_page_and_api_say_at_least_until_the_whole_finding(
     store: SqliteStore, clock: HeldClock, browser: Browser
 ) -> None:
     fold_all(store, clock, [cut(range(1234))])

@@ -67,9 +67,7 @@ FIELDS = ("NAME", "PHONE", "CARD", "CVV", "BALANCE")
 
 @pytest.fixture
 def incident(store, clock) -> str:
-    """A leak whose posts hold planted values everywhere that a post can, with 60 customers in
-    two overlapping slices.
-    """
+    """Store a leak with planted identifiers in each post field and 60 customers in two slices."""
     folded = [
         finding(
             "f", range(50), people=range(50), kinds=("phone", "card"), fields=FIELDS, capture=WROTE
@@ -95,15 +93,15 @@ def case(store, context, incident) -> Case:
 
 
 def text_of(document: bytes) -> str:
-    """All words of a .docx, header and footer included."""
-    found = docx.Document(io.BytesIO(document))
-    cells = [cell.text for table in found.tables for row in table.rows for cell in row.cells]
+    """Return the whole text of a .docx file with headers and footers."""
+    word_file = docx.Document(io.BytesIO(document))
+    cells = [cell.text for table in word_file.tables for row in table.rows for cell in row.cells]
     bands = [
         p.text
-        for band in (found.sections[0].header, found.sections[0].footer)
+        for band in (word_file.sections[0].header, word_file.sections[0].footer)
         for p in band.paragraphs
     ]
-    return "\n".join([*(p.text for p in found.paragraphs), *cells, *bands])
+    return "\n".join([*(p.text for p in word_file.paragraphs), *cells, *bands])
 
 
 def lines(case: Case, field: str, language: ReportLanguage = ReportLanguage.ZH) -> tuple[str, ...]:
@@ -116,7 +114,7 @@ def with_incident(case: Case, **changes) -> Case:
     return replace(case, incident=replace(case.incident, **changes))
 
 
-def test_every_field_of_the_record_is_in_it():
+def test_draft_has_every_required_field():
     """The union of what PIPL 57, CAC 7, GDPR 33(3) and NYDFS ask for."""
     assert [field.id for section in sections() for field in section.field] == (
         "entity_name entity_contact officer system_or_facility is_cii regulators first_seen_at"
@@ -129,7 +127,7 @@ def test_every_field_of_the_record_is_in_it():
     ).split()
 
 
-def test_counts_are_those_of_the_store(store, case):
+def test_counts_match_the_store(store, case):
     people = store.count(Exposure, DocumentFilter({"incident": (A,)}))
     assert people == 60
     assert f"已发现本单位客户{people}人（精确计数）" in lines(case, "people_distinct")
@@ -143,9 +141,9 @@ def test_counts_are_those_of_the_store(store, case):
     assert lines(case, "place") == ("网站：forum、paste", "共出现2次")
 
 
-def test_bounds_are_told_apart_from_what_was_counted(case):
-    many = with_incident(case, customers=1_234_567, verified=1_000_001, rows=2_000_000)
-    assert lines(many, "people_distinct", ReportLanguage.EN) == (
+def test_bounds_differ_from_exact_counts(case):
+    large_case = with_incident(case, customers=1_234_567, verified=1_000_001, rows=2_000_000)
+    assert lines(large_case, "people_distinct", ReportLanguage.EN) == (
         "exactly 1,234,567 of the entity's customers found",
         "at least 1,000,001 whom chance cannot have matched",
         "at most 2,000,000, were every row of the largest copy another person of the entity's",
@@ -154,7 +152,7 @@ def test_bounds_are_told_apart_from_what_was_counted(case):
 
 @pytest.mark.parametrize("form", list(ReportForm))
 @pytest.mark.parametrize("language", list(ReportLanguage))
-def test_no_identifier_title_author_address_or_handle_is_in_it(case, form, language):
+def test_draft_holds_no_identifier_title_author_or_address(case, form, language):
     content = rendered(page(case, language), form, case)
     text = text_of(content) if form is ReportForm.WORD else content.decode()
     raw = b"".join(zipfile.ZipFile(io.BytesIO(content)).read(n) for n in zipfile.ZipFile(io.BytesIO(content)).namelist()) if (  # noqa: E501
@@ -194,7 +192,7 @@ def test_the_same_case_gives_the_same_bytes(case):
         assert first != rendered(page(later, ReportLanguage.BOTH), form, later)
 
 
-def test_what_nobody_told_the_store_is_left_for_a_person(case, store, context):
+def test_unknown_facts_are_left_open(case, store, context):
     for field in (
         "cause_preliminary",
         "measures_taken",
@@ -215,7 +213,7 @@ def test_what_nobody_told_the_store_is_left_for_a_person(case, store, context):
     assert page(bare, ReportLanguage.ZH).open == page(case, ReportLanguage.ZH).open + 5
 
 
-def test_facts_that_expired_are_left_open_and_not_told_as_zero(case):
+def test_expired_facts_are_left_open_and_not_zero(case):
     old = with_incident(case, people_by_class={}, fields=(), rows=0)
     for field in (
         "people_by_class",
@@ -228,7 +226,7 @@ def test_facts_that_expired_are_left_open_and_not_told_as_zero(case):
         assert lines(old, field)[0].startswith("【待填写：")
 
 
-def test_moments_and_clocks_are_in_it_in_the_tenants_zone(store, clock, context, incident):
+def test_times_and_deadlines_are_in_the_tenants_zone(store, clock, context, incident):
     store.put(
         [
             store.get(Incident, A).model_copy(
@@ -266,10 +264,10 @@ def test_moments_and_clocks_are_in_it_in_the_tenants_zone(store, clock, context,
         "regime": "pipl-57",
         "stage": "waived",
     }
-    found = store.get(Incident, A)
+    stored = store.get(Incident, A)
     met = ("people_from", "severity_from", "critical_infrastructure")
     facts = WaiverFacts(
-        customers=found.customers, kinds=found.kinds, severity=found.severity, conditions=met
+        customers=stored.customers, kinds=stored.kinds, severity=stored.severity, conditions=met
     )
     store.create(
         [
@@ -284,7 +282,7 @@ def test_moments_and_clocks_are_in_it_in_the_tenants_zone(store, clock, context,
         ]
     )
     due = "个人信息保护法第五十七条，首次报告；立即；内部目标：当日；截止 2026-09-21 23:59 CST；"
-    waived = f"已豁免，以{found.customers:,}名客户为限；由一人决定"
+    waived = f"已豁免，以{stored.customers:,}名客户为限；由一人决定"
     assert f"{due}{waived}" in lines(case_of(context, store, A), "reports"), (
         "its grounds stay in the house"
     )
@@ -298,7 +296,7 @@ def test_the_grade_uses_the_words_of_the_measures(case, people, grade):
     assert lines(with_incident(case, customers=people), "grade_cac") == (grade,)
 
 
-def test_kinds_of_information_are_named_and_the_highest_class_told(case):
+def test_kinds_of_information_are_named_with_the_highest_class(case):
     case = with_incident(case, fields=tuple(sorted(FIELDS)))
     assert lines(case, "categories") == (
         "账户余额、资产",
@@ -313,53 +311,53 @@ def test_kinds_of_information_are_named_and_the_highest_class_told(case):
 
 
 def test_every_scenario_has_advice():
-    known = [scenario.id for scenario in own_rules().scenario]
-    for scenario in known:
-        found = advice_for(scenario)
-        assert len(found) == 2, scenario
-        for advice in found:
+    scenario_ids = [scenario.id for scenario in own_rules().scenario]
+    for scenario in scenario_ids:
+        advice_list = advice_for(scenario)
+        assert len(advice_list) == 2, scenario
+        for advice in advice_list:
             assert all((advice.harm, advice.harm_zh))
             assert all(text.en and text.zh for text in advice.lines())
     assert len(advice_for("")) == 1
     assert len(advice_for("X999")) == 1
 
 
-def test_the_chinese_draft_is_chinese_but_for_codes_and_labels(case):
+def test_chinese_draft_is_chinese_except_codes_and_labels(case):
     """Its reader is an authority: reasons, laws and asks are not in English."""
     drafted = page(case, ReportLanguage.ZH)
-    said = [
+    text_lines = [
         line
         for part in drafted.parts
         for item in part.items
         for line in (item.label, item.law, *item.lines)
     ]
     assert any("随机命中" in line for line in lines(case, "origin"))
-    known = re.compile(r"paste|forum|bank|\b[A-Z]+\b|example\.com|[a-z]\b")
-    assert [line for line in said if re.search(r"[a-z]{3}", known.sub("", line))] == []
+    allowed = re.compile(r"paste|forum|bank|\b[A-Z]+\b|example\.com|[a-z]\b")
+    assert [line for line in text_lines if re.search(r"[a-z]{3}", allowed.sub("", line))] == []
 
 
 def test_advice_follows_the_scenario(case):
     assert case.incident.scenario == "X3"
     assert any("更换银行卡" in line for line in lines(case, "advice_to_individuals"))
     assert any("96110" in line for line in lines(case, "advice_to_individuals"))
-    other = with_incident(case, scenario="X15")
-    assert any("安全账户" in line for line in lines(other, "advice_to_individuals"))
+    changed_case = with_incident(case, scenario="X15")
+    assert any("安全账户" in line for line in lines(changed_case, "advice_to_individuals"))
 
 
-def test_evidence_lists_our_own_ids_and_counts_what_it_leaves_out(case):
+def test_evidence_lists_our_ids_and_counts_omitted_ones(case):
     assert lines(case, "scene_preservation") == (
         "未留存原件，仅记录网站和时间：",
         "记录f，网站paste，采集于2026-09-21 20:00 CST",
         "记录g，网站forum，采集于2026-09-21 20:00 CST",
     )
     first = case.sightings[0]
-    many = tuple(replace(first, id=f"s{n:03}") for n in range(SHOWN_SIGHTINGS + 7))
-    crowded = replace(case, sightings=many)
+    sightings = tuple(replace(first, id=f"s{n:03}") for n in range(SHOWN_SIGHTINGS + 7))
+    crowded = replace(case, sightings=sightings)
     assert len(lines(crowded, "scene_preservation")) == SHOWN_SIGHTINGS + 2
     assert lines(crowded, "scene_preservation")[-1] == "另有7条记录"
 
 
-def test_the_age_of_the_data_is_told_where_it_is_known(case):
+def test_age_of_the_data_is_stated_where_known(case):
     assert "data_time_range" not in values(case)
     first = replace(case.sightings[0], newest_date=date(2026, 8, 31))
     dated = replace(
@@ -371,7 +369,7 @@ def test_the_age_of_the_data_is_told_where_it_is_known(case):
     )
 
 
-def test_signs_that_markdown_or_a_terminal_reads_are_inert(case):
+def test_markdown_and_terminal_characters_are_inert(case):
     hostile = "# <script>*x* [a](javascript:b) | `c`\x1b[31m\u202e"
     attacked = replace(case, tenant=Tenant(entity=Entity(name=hostile)))
     text = rendered(page(attacked, ReportLanguage.ZH), ReportForm.MARKDOWN, attacked).decode()
@@ -385,9 +383,7 @@ def test_signs_that_markdown_or_a_terminal_reads_are_inert(case):
     )
 
 
-def test_the_command_writes_a_private_file_says_what_is_open_and_leaves_an_audit_entry(
-    data, store, incident, tmp_path
-):
+def test_report_command_writes_a_private_file_and_is_audited(data, store, incident, tmp_path):
     (data / "ullage.toml").write_text("metrics = false\n[tenants.bank]\n")
     target = tmp_path / "draft.docx"
     words = [
@@ -421,7 +417,7 @@ def test_the_command_writes_a_private_file_says_what_is_open_and_leaves_an_audit
     )
 
 
-def test_a_document_bears_the_time_passed_in_and_no_other(case):
+def test_document_has_only_the_given_time(case):
     file = zipfile.ZipFile(
         io.BytesIO(rendered(page(case, ReportLanguage.ZH), ReportForm.WORD, case))
     )
@@ -434,7 +430,7 @@ def test_a_document_bears_the_time_passed_in_and_no_other(case):
     assert case.now == datetime(2026, 9, 21, 14, 13, 20, tzinfo=UTC)
 
 
-def test_sightings_are_whole_however_many(store, clock, context):
+def test_all_sightings_are_listed(store, clock, context):
     fold_all(
         store,
         clock,
@@ -448,9 +444,7 @@ def test_sightings_are_whole_however_many(store, clock, context):
     )
 
 
-def test_the_list_of_bait_is_told_with_its_digest_and_the_time_before_it_was_handed_out(
-    store, clock, data
-):
+def test_honeytoken_list_is_stated_with_digest_and_date(store, clock, data):
     bait = (Bait(label="sms A", customers=1, verified=1),)
     fold_all(store, clock, [finding("f", range(40), "ab", canaries=bait, canaries_enrolled=3)])
     context = Context(data, clock.as_clock())
@@ -460,17 +454,17 @@ def test_the_list_of_bait_is_told_with_its_digest_and_the_time_before_it_was_han
     assert "no time stamp in the audit log" in without
     record(context.trail(), "bank", "sms A", 3, "ab" * 32, actor="ops")
     record(context.trail(), "bank", "sms B", 3, "cd" * 32, actor="ops")
-    told = values(case_of(context, store, A))["scene_preservation"][-1]
+    bait_line = values(case_of(context, store, A))["scene_preservation"][-1]
     assert (
         "that only one partner received, 3 invented customers, recorded"
-        f" {clock.as_clock().now():%Y-%m-%d}" in told.en
+        f" {clock.as_clock().now():%Y-%m-%d}" in bait_line.en
     )
-    assert "sms A" not in told.en + told.zh
-    assert "ab" * 32 in told.en
-    assert "ab" * 32 in told.zh
+    assert "sms A" not in bait_line.en + bait_line.zh
+    assert "ab" * 32 in bait_line.en
+    assert "ab" * 32 in bait_line.zh
 
 
-def test_no_word_for_an_origin_says_who_leaked() -> None:
+def test_origin_never_names_the_leaker() -> None:
     assert not [
         word
         for word in ORIGIN.values()
@@ -485,9 +479,7 @@ def test_no_word_for_an_origin_says_who_leaked() -> None:
         (ReportLanguage.EN, ENTITY.name_en or ENTITY.name, "Prepared by Reviewed by Approved by"),
     ],
 )
-def test_the_document_has_whose_it_is_and_its_number_on_every_page_and_lines_to_sign(
-    case, language, whose, signed
-):
+def test_every_page_has_organization_number_and_signature_lines(case, language, whose, signed):
     document = docx.Document(io.BytesIO(rendered(page(case, language), ReportForm.WORD, case)))
     [sheet] = document.sections
     mark = language.line(MARK)
@@ -495,4 +487,6 @@ def test_the_document_has_whose_it_is_and_its_number_on_every_page_and_lines_to_
     footer = sheet.footer.paragraphs[0]
     assert footer.text.startswith(f"{mark}\t{A}")
     assert re.findall(r'w:fldSimple w:instr="(\w+)"', footer._p.xml) == ["PAGE", "NUMPAGES"]
-    assert " ".join(one.text.split("\t")[0] for one in document.paragraphs[-3:]) == signed
+    assert (
+        " ".join(paragraph.text.split("\t")[0] for paragraph in document.paragraphs[-3:]) == signed
+    )

@@ -16,10 +16,10 @@ OURS = re.compile(r"[a-z]{20}")
 
 
 def entries(context) -> list[audit.AuditEntry]:
-    return [one for _, one in audit.entries(context.data / "audit")]
+    return [entry for _, entry in audit.entries(context.data / "audit")]
 
 
-def asked_by(accounts, app, scope, purpose="test"):
+def ask_as_program(accounts, app, scope, purpose="test"):
     secret = accounts.add_token("program", scope, ["bank"], purpose=purpose, days=1, by="test")[1]
 
     def ask(method: str, path: str, request: str = "", version: str = "", **more):
@@ -42,13 +42,13 @@ def asked_by(accounts, app, scope, purpose="test"):
         static_path("ullage.css"),
     ],
 )
-def test_every_answer_has_an_id_of_its_own(desk, path) -> None:
+def test_every_answer_has_its_own_request_id(desk, path) -> None:
     ids = {desk.get(path).headers["x-request-id"] for _ in range(2)}
     assert len(ids) == 2
-    assert all(OURS.fullmatch(one) for one in ids)
+    assert all(OURS.fullmatch(request_id) for request_id in ids)
 
 
-def test_what_the_guard_refuses_and_what_breaks_has_one_too(leaked, browser, monkeypatch) -> None:
+def test_rejections_and_faults_have_a_request_id(leaked, browser, monkeypatch) -> None:
     assert OURS.fullmatch(browser.ask("DELETE", "/v1/incidents").headers["x-request-id"])
     assert OURS.fullmatch(browser.get("/", headers={"host": "elsewhere"}).headers["x-request-id"])
     monkeypatch.setattr("alerts.web.api.incidents.whole", None)
@@ -59,14 +59,14 @@ def test_what_the_guard_refuses_and_what_breaks_has_one_too(leaked, browser, mon
     )
 
 
-def test_the_log_of_what_breaks_names_the_request(leaked, browser, monkeypatch, logged) -> None:
+def test_log_of_a_fault_names_the_request(leaked, browser, monkeypatch, logged) -> None:
     monkeypatch.setattr("alerts.web.api.incidents.whole", None)
     browser.get(f"/v1/incidents/{leaked}", headers={"x-request-id": "trace-7"})
     assert '"request": "trace-7"' in browser.log.getvalue() + logged.getvalue()
 
 
 @pytest.mark.parametrize("given", ["trace-7", "0af7651916cd43dd", "A_b-9", "x" * 64])
-def test_a_plain_id_of_the_caller_is_taken_over(desk, given) -> None:
+def test_callers_plain_request_id_is_kept(desk, given) -> None:
     assert desk.get("/healthz", headers={"x-request-id": given}).headers["x-request-id"] == given
 
 
@@ -84,29 +84,31 @@ def test_a_plain_id_of_the_caller_is_taken_over(desk, given) -> None:
         "a.b",
     ],
 )
-def test_any_other_is_not(desk, given) -> None:
+def test_unsafe_request_id_is_replaced(desk, given) -> None:
     assert OURS.fullmatch(
         desk.get("/healthz", headers={"x-request-id": given}).headers["x-request-id"]
     )
 
 
-def test_what_a_request_changes_is_recorded_under_its_id(leaked, desk, accounts, context) -> None:
-    ask = asked_by(
+def test_changes_are_audited_under_their_request_id(leaked, desk, accounts, context) -> None:
+    ask = ask_as_program(
         accounts, desk.app, ["incident.read", "incident.decide", "incident.export", "person.check"]
     )
     version = ask("GET", f"/v1/incidents/{leaked}").headers["etag"]
-    asked = {"decision": "confirmed"}
+    body = {"decision": "confirmed"}
     assert (
-        ask(
-            "POST", f"/v1/incidents/{leaked}/decisions", "decide-1", version, json=asked
-        ).status_code
+        ask("POST", f"/v1/incidents/{leaked}/decisions", "decide-1", version, json=body).status_code
         == 200
     )
     assert ask("GET", "/v1/export/csv", "export-1").status_code == 200
     person = {"value": PHONE, "purpose": next(iter(PURPOSES)), "case": "C-1"}
     assert ask("POST", "/v1/exposed", "person-1", json=person).status_code == 200
-    found = {one.action: one.request for one in entries(context) if one.request}
-    assert (found["incident.decide"], found["incident.export"], found["lookup"]) == (
+    request_ids = {entry.action: entry.request for entry in entries(context) if entry.request}
+    assert (
+        request_ids["incident.decide"],
+        request_ids["incident.export"],
+        request_ids["lookup"],
+    ) == (
         "decide-1",
         "export-1",
         "person-1",
@@ -116,16 +118,18 @@ def test_what_a_request_changes_is_recorded_under_its_id(leaked, desk, accounts,
     ] == []
 
 
-def test_the_route_of_the_risk_engine_hands_its_request_on(leaked, desk, accounts, context) -> None:
-    ask = asked_by(accounts, desk.app, ["exposure.ask"], "risk_engine")
+def test_risk_engine_request_id_is_audited(leaked, desk, accounts, context) -> None:
+    ask = ask_as_program(accounts, desk.app, ["exposure.ask"], "risk_engine")
     assert (
         ask("POST", "/v1/exposure", "engine-1", json={"pseudonyms": [handle("a")]}).status_code
         == 200
     )
-    assert [one.request for one in entries(context) if one.action == "exposure"] == ["engine-1"]
+    assert [entry.request for entry in entries(context) if entry.action == "exposure"] == [
+        "engine-1"
+    ]
 
 
-def test_of_several_that_are_answered_together_each_has_its_own(leaked, store, context) -> None:
+def test_batched_requests_keep_their_own_ids(leaked, store, context) -> None:
     lookup = Lookup(store, context.keys, ("bank",), context.clock, context.trail())
     token = REQUEST.set("of whoever is answered first")
     try:
@@ -136,13 +140,13 @@ def test_of_several_that_are_answered_together_each_has_its_own(leaked, store, c
         )
     finally:
         REQUEST.reset(token)
-    assert [one.request for one in entries(context) if one.action == "exposure"] == [
+    assert [entry.request for entry in entries(context) if entry.action == "exposure"] == [
         "engine-0",
         "engine-1",
     ]
 
 
-def test_entries_without_a_request_are_written_as_before(context) -> None:
+def test_entries_without_a_request_have_no_id(context) -> None:
     trail = context.trail("test")
     trail.append("rules.use", "rules", actor="Li")
     token = REQUEST.set("mine")
@@ -155,7 +159,7 @@ def test_entries_without_a_request_are_written_as_before(context) -> None:
         )
     finally:
         REQUEST.reset(token)
-    assert [one.request for one in entries(context)] == ["", "mine", "other"]
+    assert [entry.request for entry in entries(context)] == ["", "mine", "other"]
     lines = (context.data / "audit" / "test" / "0000000001.jsonl").read_text().splitlines()
     assert ['"request"' in line for line in lines] == [False, True, True]
     assert not audit.walk(context.data / "audit" / "test", context.keys).faults

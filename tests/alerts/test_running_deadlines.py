@@ -104,7 +104,7 @@ WAYS = [
 
 def test_every_act_is_tried():
     acts = {*PLAIN, *TELLING, *RULINGS, *CHANGES, "reported"}
-    assert acts == {one.partition(" ")[0] for one in FORMS}
+    assert acts == {form.partition(" ")[0] for form in FORMS}
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def duties(store, clock) -> Duties:
     return Duties(store, lambda _: Tenant(regimes=REGIMES), clock.as_clock())
 
 
-def told(store: IncidentStore, at, id_: str = A) -> None:
+def record_notification(store: IncidentStore, at, id_: str = A) -> None:
     store.put([Notification(
         id=f"{id_}:desk:high", tenant="bank", incident=id_, at=at, due=at, channel="desk",
         what="high", why="new",
@@ -129,7 +129,7 @@ def told(store: IncidentStore, at, id_: str = A) -> None:
 
 @pytest.fixture
 def running(tenant, store, clock, duties) -> tuple[str, ...]:
-    """The names of the deadlines of incident A, which run; B has none.
+    """Start the deadlines of incident A and return their names; B has none.
 
     Both have sightings of their own.
     """
@@ -142,11 +142,14 @@ def running(tenant, store, clock, duties) -> tuple[str, ...]:
             finding("s3", range(50, 70), people="c"),
         ],
     )
-    seen = {one.id: one for one in store.scroll(Sighting, DocumentFilter())}
+    sightings = {document.id: document for document in store.scroll(Sighting, DocumentFilter())}
     store.put(
-        [one.model_copy(update={"incident": B if one.id == "s3" else A}) for one in seen.values()]
+        [
+            document.model_copy(update={"incident": B if document.id == "s3" else A})
+            for document in sightings.values()
+        ]
     )
-    store.delete(Incident, {one.incident for one in seen.values()})
+    store.delete(Incident, {document.incident for document in sightings.values()})
     clocked = {
         "severity": "high",
         "origin": "ours",
@@ -155,16 +158,16 @@ def running(tenant, store, clock, duties) -> tuple[str, ...]:
         "sightings": 2,
     }
     store.put([incident(A, **clocked), incident(B, clock="none")])
-    told(store, clock.as_clock().now())
+    record_notification(store, clock.as_clock().now())
     store.refresh()
     return deadlines(duties)
 
 
 def deadlines(duties: Duties, id_: str = A) -> tuple[str, ...]:
-    """The deadlines that run of an incident, or of the one that answers for it."""
+    """Return the running deadlines of an incident, or of its head."""
     duties.store.refresh()
-    found = duties.store.get(Incident, id_)
-    head = duties.store.get(Incident, found.part_of) if found.part_of else found
+    stored = duties.store.get(Incident, id_)
+    head = duties.store.get(Incident, stored.part_of) if stored.part_of else stored
     return tuple(
         f"{duty.regime.id} {duty.stage.id}" for duty in duties.owed([head])[head.id].running
     )
@@ -183,7 +186,7 @@ def by_bulk(who: Browser, act: str) -> None:
 
 @pytest.fixture
 def by_api(desk, accounts) -> Callable[[str, str], None]:
-    """With a token that may whatever of a role a program may."""
+    """Return a function that acts through the API with a token of a role's permissions."""
 
     def ask(role: str, act: str) -> None:
         scope = sorted(
@@ -212,9 +215,9 @@ def by_api(desk, accounts) -> Callable[[str, str], None]:
 
 def by_terminal(context, name: str, act: str) -> None:
     for words in WORDS[act]:
-        done = CliRunner().invoke(terminal, [*words, "--by", name], obj=context)
-        assert done.exception is None or isinstance(done.exception, SystemExit | UllageError), (
-            done.exception
+        result = CliRunner().invoke(terminal, [*words, "--by", name], obj=context)
+        assert result.exception is None or isinstance(result.exception, SystemExit | UllageError), (
+            result.exception
         )
 
 
@@ -222,7 +225,7 @@ def by_terminal(context, name: str, act: str) -> None:
 def ask(log_in, by_api, accounts, context) -> Callable[[str, str, str], None]:
     """Tries an act in a role by a channel, whatever comes of it."""
 
-    def tried(place: str, role: str, act: str) -> None:
+    def attempt(place: str, role: str, act: str) -> None:
         if place == "terminal":
             if accounts.user(f"zhao {role}") is None:
                 add_account(accounts, f"zhao {role}", [role])
@@ -232,13 +235,11 @@ def ask(log_in, by_api, accounts, context) -> Callable[[str, str, str], None]:
         else:
             {"page": by_page, "bulk": by_bulk}[place](log_in(role), act)
 
-    return tried
+    return attempt
 
 
 @pytest.mark.parametrize(("act", "place"), WAYS)
-def test_no_single_person_ends_or_hides_a_running_deadline(
-    running, duties, context, ask, act, place
-):
+def test_nobody_alone_ends_or_hides_a_running_deadline(running, duties, context, ask, act, place):
     assert len(running) == 3
     store = duties.store
     for role in ROLES:
@@ -262,9 +263,7 @@ ENDING = [
 
 
 @pytest.mark.parametrize("act", [*ENDING, "silenced"])
-def test_what_would_end_one_waits_and_is_done_once_a_second_person_confirms(
-    running, duties, log_in, store, act
-):
+def test_act_that_ends_a_deadline_waits_for_a_second_person(running, duties, log_in, store, act):
     by_page(log_in("lead"), act)
     waiting = find_pending(store, [A])
     assert len(waiting) == 1
@@ -273,9 +272,12 @@ def test_what_would_end_one_waits_and_is_done_once_a_second_person_confirms(
     assert "waiting for a second person" in dpo.get(f"/incidents/{A}").text
     answer = {"status": "second_confirmed", "token": "f" * 16, "entry": [waiting[0].id]}
     assert dpo.post(f"/incidents/{A}/decisions", answer).status_code == 303
-    made = [*store.scroll(Decision, DocumentFilter()), *store.scroll(Suppression, DocumentFilter())]
-    confirmed = [one for one in made if one.ends]
-    assert [one.confirmed_by for one in confirmed] == ["dpo of all"]
+    decisions = [
+        *store.scroll(Decision, DocumentFilter()),
+        *store.scroll(Suppression, DocumentFilter()),
+    ]
+    confirmed = [decision for decision in decisions if decision.ends]
+    assert [decision.confirmed_by for decision in confirmed] == ["dpo of all"]
     visible = (
         {*deadlines(duties)}
         if act not in ("resolved", "silenced")
@@ -285,11 +287,11 @@ def test_what_would_end_one_waits_and_is_done_once_a_second_person_confirms(
     assert find_pending(store, [A]) == []
     assert dpo.post(f"/incidents/{A}/decisions", answer).status_code == 303  # the same again
     assert len([*store.scroll(Decision, DocumentFilter())]) == len(
-        [one for one in made if isinstance(one, Decision)]
+        [decision for decision in decisions if isinstance(decision, Decision)]
     )
 
 
-def test_what_is_refused_has_no_effect_and_says_why(running, duties, log_in, store):
+def test_rejected_act_changes_nothing_and_says_why(running, duties, log_in, store):
     by_page(log_in("analyst"), "excused")
     (waiting,) = find_pending(store, [A])
     lead = log_in("lead")
@@ -311,7 +313,7 @@ def test_what_is_refused_has_no_effect_and_says_why(running, duties, log_in, sto
     assert deadlines(duties) == running
 
 
-def test_several_that_one_letter_is_are_confirmed_at_once(running, duties, log_in, store):
+def test_acts_of_one_letter_are_confirmed_together(running, duties, log_in, store):
     who = log_in("analyst")
     for number, act in enumerate(
         ("reported pipl-57 first", "reported nfra-2024 first", "reported nfra-2024 written")
@@ -319,7 +321,7 @@ def test_several_that_one_letter_is_are_confirmed_at_once(running, duties, log_i
         who.post(
             f"/incidents/{A}/decisions", {"token": f"{number + 1:016x}", "status": act, **SENT}
         )
-    waiting = [one.id for one in find_pending(store, [A])]
+    waiting = [pending.id for pending in find_pending(store, [A])]
     assert len(waiting) == 3
     assert (
         log_in("lead")
@@ -338,9 +340,7 @@ def cases(duties, context) -> Cases:
     return Cases(Work(duties), context.trail())
 
 
-def test_what_only_waits_for_somebody_to_know_is_not_ended_by_whoever_knows_it(
-    store, cases, duties
-):
+def test_conditional_deadline_is_not_ended_by_an_acknowledgement(store, cases, duties):
     """Nobody was told of it, because no channel took it: whoever looks at it knows."""
     store.put([incident(A, severity="high", origin="ours", clock="run")])
     assert deadlines(duties) == ()
@@ -352,51 +352,48 @@ def test_what_only_waits_for_somebody_to_know_is_not_ended_by_whoever_knows_it(
     assert store.count(Decision, DocumentFilter()) == 0
 
 
-def test_what_waits_for_a_person_who_decides_can_be_called_none(store, cases, clock):
+def test_deadline_that_waits_for_a_decision_can_be_waived(store, cases, clock):
     store.put([incident(A, severity="high", origin="unknown", clock="if confirmed")])
-    told(store, clock.as_clock().now())
+    record_notification(store, clock.as_clock().now())
     assert isinstance(cases.excuse(A, "chance", by="Li Wei").made, Decision)
 
 
 @pytest.mark.parametrize("chosen", ["reported pipl-57 first", "waived pipl-57"])
-def test_a_deadline_that_does_not_run_yet_is_not_met_by_one_person_either(
-    store, cases, clock, chosen
-):
+def test_deadline_that_does_not_run_yet_needs_a_second_person_too(store, cases, clock, chosen):
     """Else somebody would confirm the leak later, and find a deadline that was ended before it
     began.
     """
     store.put([incident(A, severity="high", origin="unknown", clock="if confirmed")])
-    told(store, clock.as_clock().now())
-    said = (
+    record_notification(store, clock.as_clock().now())
+    members = (
         {"note": "averted", "channel": "fax", "reference": "R-1"}
         if chosen.startswith("reported")
         else {"note": "averted"}
     )
-    assert isinstance(cases.decide(A, chosen, by="Li Wei", **said).made, PendingDecision)
+    assert isinstance(cases.decide(A, chosen, by="Li Wei", **members).made, PendingDecision)
 
 
-def test_an_incident_that_was_silenced_before_is_heard_once_its_deadlines_run(
-    store, cases, clock, duties, context
-):
+def test_silenced_incident_is_notified_once_its_deadlines_run(store, cases, clock, duties, context):
     fold_all(store, clock, [finding("s1", range(20))])
     store.put(
-        [one.model_copy(update={"incident": A}) for one in store.scroll(Sighting, DocumentFilter())]
+        [
+            sighting.model_copy(update={"incident": A})
+            for sighting in store.scroll(Sighting, DocumentFilter())
+        ]
     )
     store.put([incident(A, severity="high", origin="unknown", clock="if confirmed")])
     Suppressions(duties, context.trail()).suppress(
         "bank", SuppressionConditions(incident=A), days=9, by="Li Wei", reason="known"
     )
-    told(store, clock.as_clock().now())
+    record_notification(store, clock.as_clock().now())
     assert suppressed(duties, [store.get(Incident, A)])
     cases.decide(A, "confirmed", by="Wang Fang")
     assert suppressed(duties, [store.get(Incident, A)]) == {}
 
 
-def test_a_part_that_is_a_false_positive_does_not_end_the_deadlines_of_the_whole(
-    store, cases, clock, duties
-):
+def test_false_positive_part_keeps_the_deadlines_of_the_whole(store, cases, clock, duties):
     store.put([incident(A, severity="high", origin="ours", clock="run"), incident(B, clock="none")])
-    told(store, clock.as_clock().now())
+    record_notification(store, clock.as_clock().now())
     running = deadlines(duties)
     clock.advance(60)
     cases.excuse(B, "chance", by="Li Wei")
@@ -409,9 +406,7 @@ def test_a_part_that_is_a_false_positive_does_not_end_the_deadlines_of_the_whole
     assert deadlines(duties) == running != ()
 
 
-def test_a_false_positive_that_another_incident_becomes_part_of_comes_back(
-    store, cases, duties, context, clock
-):
+def test_false_positive_reopens_when_an_incident_joins_it(store, cases, duties, context, clock):
     store.put(
         [
             before := incident(A, clock="none"),
@@ -423,13 +418,11 @@ def test_a_false_positive_that_another_incident_becomes_part_of_comes_back(
     now = before.model_copy(update={"parts": (B,), "clock": "run"})
     store.put([now])
     Returns(Work(duties), context.trail(), own_rules).filed({A: before}, [now])
-    told(store, clock.as_clock().now())
+    record_notification(store, clock.as_clock().now())
     assert "pipl-57 first" in deadlines(duties)
 
 
-def test_a_part_whose_time_as_false_positive_is_over_hinders_nobody(
-    store, cases, duties, context, clock
-):
+def test_expired_false_positive_part_blocks_nobody(store, cases, duties, context, clock):
     store.put([incident(A, clock="none"), incident(B, clock="none")])
     for id_ in (A, B):
         cases.excuse(id_, "chance", by="Li Wei", days=1)
@@ -437,26 +430,28 @@ def test_a_part_whose_time_as_false_positive_is_over_hinders_nobody(
     clock.advance(86400 * 2)
     Returns(Work(duties), context.trail(), own_rules).turn()
     assert [
-        one.incident for one in store.scroll(Decision, DocumentFilter()) if one.act == "returned"
+        decision.incident
+        for decision in store.scroll(Decision, DocumentFilter())
+        if decision.act == "returned"
     ] == [A]
 
 
-def test_a_detachment_asked_for_before_the_deadlines_ran_waits_for_a_second_person(
+def test_detachment_requested_before_the_deadlines_waits_for_a_second_person(
     store, cases, clock, duties, context
 ):
     fold_all(store, clock, [finding("s1", range(20)), finding("s2", range(20))])
-    found = next(store.scroll(Incident, DocumentFilter()))
-    quiet = found.model_copy(update={"clock": "if confirmed", "severity": "high"})
+    incident = next(store.scroll(Incident, DocumentFilter()))
+    quiet = incident.model_copy(update={"clock": "if confirmed", "severity": "high"})
     store.put([quiet])
-    cases.detach(found.id, "s2", by="Li Wei", note="another's")
+    cases.detach(incident.id, "s2", by="Li Wei", note="another's")
     store.put([quiet.model_copy(update={"clock": "run"})])
     for _ in range(2):
         Returns(Work(duties), context.trail(), own_rules).turn()
-    assert {one.incident for one in store.scroll(Sighting, DocumentFilter())} == {found.id}
-    assert [one.decisions[0].about for one in find_pending(store, [found.id])] == ["s2"]
+    assert {item.incident for item in store.scroll(Sighting, DocumentFilter())} == {incident.id}
+    assert [item.decisions[0].about for item in find_pending(store, [incident.id])] == ["s2"]
 
 
-def test_the_same_sent_again_is_the_same_even_if_a_deadline_began_meanwhile(store, cases):
+def test_repeated_request_is_the_same_after_a_deadline_began(store, cases):
     store.put([incident(A, clock="none")])
     first = cases.excuse(A, "chance", by="Li Wei", token="0" * 16)
     store.put([store.get(Incident, A).model_copy(update={"clock": "run"})])
@@ -469,7 +464,7 @@ def test_resolving_again_does_not_move_the_final_report(store, cases, clock, dut
     """
     store.put([incident(A, severity="high", origin="ours", clock="none")])
     cases.decide(A, "applies nfra-2024", by="Li Wei", note="it does")
-    told(store, clock.as_clock().now())
+    record_notification(store, clock.as_clock().now())
     for stage in ("first", "written"):
         waiting = cases.decide(
             A, f"reported nfra-2024 {stage}", by="Li Wei", channel="fax", reference="R-1"

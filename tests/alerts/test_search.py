@@ -44,7 +44,7 @@ PAGES += [
 EXPECTED = {"/nowhere": 404, "/incidents/INC-NOBODY": 404, "/?severity=awful": 400}
 
 
-def test_every_kind_of_identifier_can_be_looked_up_and_has_a_name_in_chinese(browser):
+def test_every_identifier_kind_can_be_looked_up(browser):
     assert translation.KIND.keys() == {*kinds(), "name"}
     for name, kind in kinds().items():
         value = kind.examples[0][1]
@@ -60,7 +60,7 @@ def test_every_kind_of_identifier_can_be_looked_up_and_has_a_name_in_chinese(bro
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_every_route_answers_with_every_header(browser, leaked, path):
+def test_every_route_sends_every_security_header(browser, leaked, path):
     answer = browser.get(path)
     assert answer.status_code == EXPECTED.get(path, 200)
     policy = answer.headers["content-security-policy"]
@@ -72,12 +72,14 @@ def test_every_route_answers_with_every_header(browser, leaked, path):
     assert "unsafe" not in policy
     names = ("x-content-type-options", "referrer-policy", "cross-origin-opener-policy")
     assert [answer.headers[name] for name in names] == ["nosniff", "no-referrer", "same-origin"]
-    kept = "public, max-age=31536000, immutable" if path.startswith("/static/") else "no-store"
-    assert answer.headers["cache-control"] == kept
+    cache_policy = (
+        "public, max-age=31536000, immutable" if path.startswith("/static/") else "no-store"
+    )
+    assert answer.headers["cache-control"] == cache_policy
 
 
 @pytest.mark.parametrize("name", MEDIA_TYPES)
-def test_static_files_are_cached_for_a_year_and_compressed_on_request(browser, name):
+def test_static_files_are_cached_for_a_year_and_compressed(browser, name):
     plain = browser.get(static_path(name), headers={"accept-encoding": "identity"})
     packed = browser.get(static_path(name), headers={"accept-encoding": "br, gzip"})
     assert hashlib.sha256(plain.content).hexdigest()[:16] in static_path(name)
@@ -91,9 +93,7 @@ def test_static_files_are_cached_for_a_year_and_compressed_on_request(browser, n
 
 
 @pytest.mark.parametrize("path", [path for path in PAGES if not path.startswith("/static/")])
-def test_no_page_is_compressed_because_its_length_would_tell_of_what_is_in_it(
-    browser, leaked, path
-):
+def test_pages_are_never_compressed(browser, leaked, path):
     assert "content-encoding" not in browser.get(path, headers={"accept-encoding": "gzip"}).headers
 
 
@@ -110,9 +110,7 @@ def test_no_other_route_exists(browser):
 
 
 @pytest.mark.parametrize("path", ["/", f"/incidents/{A}", "/exposed", "/noise"])
-def test_a_page_has_no_script_but_that_for_keys_and_nothing_from_another_host(
-    browser, leaked, path
-):
+def test_page_has_only_the_keyboard_script_and_no_foreign_source(browser, leaked, path):
     answer = browser.get(path)
     assert answer.status_code == 200
     text = answer.text
@@ -132,7 +130,7 @@ def test_a_page_has_no_script_but_that_for_keys_and_nothing_from_another_host(
 @pytest.mark.parametrize(
     "host", ["evil.example", "127.0.0.1", "127.0.0.1:9999", "evil.example:8600", ""]
 )
-def test_a_name_that_is_not_ours_is_refused_everywhere(browser, host):
+def test_unknown_host_is_rejected_everywhere(browser, host):
     for path in ("/", "/metrics", "/v1/incidents"):
         assert browser.get(path, headers={"host": host}).status_code == 421
 
@@ -147,7 +145,7 @@ FORGED = [
 
 
 @pytest.mark.parametrize("headers", FORGED, ids=str)
-def test_a_form_from_elsewhere_is_refused_and_changes_nothing(browser, leaked, store, headers):
+def test_cross_site_form_changes_nothing(browser, leaked, store, headers):
     form = {"status": "resolved", "token": "0" * 16}
     assert browser.post(f"/incidents/{A}/decisions", form, headers).status_code == 403
     assert browser.post("/exposed", ASKED, headers).status_code == 403
@@ -155,11 +153,11 @@ def test_a_form_from_elsewhere_is_refused_and_changes_nothing(browser, leaked, s
 
 
 @pytest.mark.parametrize("headers", [OURS, {"origin": f"http://{HOST}"}], ids=str)
-def test_our_own_form_is_taken(browser, leaked, headers):
+def test_same_site_form_is_accepted(browser, leaked, headers):
     assert browser.post("/exposed", ASKED, headers).status_code == 200
 
 
-def test_a_program_that_is_no_browser_may_send_json_to_the_api_alone(browser, leaked):
+def test_program_may_send_json_to_the_api_only(browser, leaked):
     assert browser.ask("POST", "/v1/exposed", json=ASKED).status_code == 200
     assert browser.ask("POST", "/exposed", json=ASKED).status_code == 403
     assert browser.ask("POST", "/v1/exposed", data=ASKED).status_code == 403
@@ -172,18 +170,18 @@ def test_a_program_that_is_no_browser_may_send_json_to_the_api_alone(browser, le
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
-def test_other_methods_are_refused(browser, method):
+def test_other_methods_are_rejected(browser, method):
     assert browser.ask(method, "/", headers=OURS).status_code == 405
 
 
-def test_what_is_too_large_is_refused(browser):
+def test_too_large_request_is_rejected(browser):
     assert browser.get("/?q=" + "a" * 3_000).status_code == 414
     assert browser.post("/exposed", {"value": "1" * 20_000}).status_code == 413
 
-    async def unsized():
+    async def stream_body():
         yield b"value=1"
 
-    assert browser.ask("POST", "/exposed", content=unsized(), headers=OURS).status_code == 411
+    assert browser.ask("POST", "/exposed", content=stream_body(), headers=OURS).status_code == 411
 
 
 def test_reading_changes_nothing(browser, leaked, store):
@@ -192,9 +190,7 @@ def test_reading_changes_nothing(browser, leaked, store):
     assert store.count(Decision, DocumentFilter()) == store.count(Audit, DocumentFilter()) == 0
 
 
-def test_a_look_up_finds_the_person_and_the_value_is_nowhere_afterwards(
-    browser, leaked, data, registry
-):
+def test_lookup_finds_the_person_and_leaves_no_value(browser, leaked, data, registry):
     answer = browser.post("/exposed", ASKED)
     assert "<h2>Exposed" in answer.text
     assert A not in answer.text
@@ -222,7 +218,7 @@ def test_a_look_up_finds_the_person_and_the_value_is_nowhere_afterwards(
         ("", "This is not a phone"),
     ],
 )
-def test_who_is_not_in_it_is_not_found(browser, leaked, value, words):
+def test_person_in_no_incident_is_not_found(browser, leaked, value, words):
     answer = browser.post("/exposed", {**ASKED, "value": value})
     assert words in answer.text
     assert not value or value not in answer.text
@@ -232,9 +228,7 @@ BAD = [{"purpose": "curiosity"}, {"case": ""}, {"case": PHONE}, {"case": "a b"}]
 
 
 @pytest.mark.parametrize("wrong", BAD, ids=str)
-def test_a_look_up_without_who_why_and_case_is_refused_and_echoes_nothing(
-    browser, leaked, store, wrong
-):
+def test_lookup_needs_person_purpose_and_case(browser, leaked, store, wrong):
     page = browser.post("/exposed", {**ASKED, **wrong})
     api = browser.ask("POST", "/v1/exposed", json={**ASKED, **wrong})
     assert page.status_code == api.status_code == 400
@@ -253,7 +247,7 @@ def test_a_look_up_without_who_why_and_case_is_refused_and_echoes_nothing(
         b'{"value": {}}',
     ],
 )
-def test_a_malformed_body_is_answered_without_repeating_it(browser, body):
+def test_malformed_body_is_not_echoed(browser, body):
     answer = browser.ask(
         "POST", "/v1/exposed", content=body, headers={"content-type": "application/json"}
     )
@@ -273,7 +267,7 @@ def test_a_malformed_body_is_answered_without_repeating_it(browser, body):
         "a13800138000b",
     ],
 )
-def test_words_that_hold_an_identifier_are_refused_and_not_echoed(browser, leaked, path, q):
+def test_search_words_with_an_identifier_are_rejected_and_not_echoed(browser, leaked, path, q):
     for name in ("q", "site", "tenant"):
         answer = browser.get(path, params={name: q})
         assert answer.status_code == 400
@@ -283,7 +277,7 @@ def test_words_that_hold_an_identifier_are_refused_and_not_echoed(browser, leake
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_what_a_site_says_is_shown_as_text(browser, store, clock, text):
+def test_site_text_is_escaped(browser, store, clock, text):
     hostile = {"title": text, "author": text, "url": f"javascript:alert('{text}')"}
     fold_all(
         store,
@@ -314,7 +308,7 @@ def test_what_a_site_says_is_shown_as_text(browser, store, clock, text):
         )
 
 
-def test_a_link_leaves_without_saying_where_from(browser, leaked):
+def test_outgoing_link_sends_no_referrer(browser, leaked):
     page = browser.get(f"/incidents/{A}").text
     assert (
         '<a href="https://paste.example/1" rel="noopener noreferrer nofollow" target="_blank">'
@@ -322,7 +316,7 @@ def test_a_link_leaves_without_saying_where_from(browser, leaked):
     )
 
 
-def test_decisions_are_appended_and_give_the_status(browser, leaked, store):
+def test_decisions_are_appended_and_set_the_status(browser, leaked, store):
     page = browser.get(f"/incidents/{A}").text
     token = re.search(r'name="token" value="([0-9a-f]{16})"', page)[1]
     form = {"status": "confirmed", "note": "与客户核实", "token": token}
@@ -348,7 +342,7 @@ UNFIT = [
 
 
 @pytest.mark.parametrize("wrong", UNFIT, ids=str)
-def test_a_decision_that_is_not_fit_to_be_kept_is_refused(browser, leaked, store, wrong):
+def test_unstorable_decision_is_rejected(browser, leaked, store, wrong):
     form = {"status": "confirmed", "note": "", "token": "0" * 16, **wrong}
     answer = browser.post(f"/incidents/{A}/decisions", form)
     assert answer.status_code == 400
@@ -357,7 +351,7 @@ def test_a_decision_that_is_not_fit_to_be_kept_is_refused(browser, leaked, store
     assert browser.post("/incidents/INC-NOBODY/decisions", form).status_code == 404
 
 
-def test_the_list_is_filtered_and_paged(browser, store, clock):
+def test_list_is_filtered_and_paged(browser, store, clock):
     for n in range(120):
         title = {"title": "四件套" if n % 2 else "快递"}
         site = f"s{n % 3}"
@@ -367,13 +361,13 @@ def test_the_list_is_filtered_and_paged(browser, store, clock):
             [finding(f"f{n}", range(n * 10, n * 10 + 10), people=(n,), site=site, capture=title)],
         )
         clock.advance(1)
-    seen, path = [], "/?q=四件套&flat=1"
+    listed_ids, path = [], "/?q=四件套&flat=1"
     while path:
         page = browser.get(path).text
-        seen += re.findall(r'class="what"><a href="/incidents/([^"]+)"', page)
+        listed_ids += re.findall(r'class="what"><a href="/incidents/([^"]+)"', page)
         following = re.search(r'href="([^"]+)">More</a>', page)
         path = following[1].replace("&amp;", "&") if following else ""
-    assert seen == [incident_id(f"f{n}") for n in range(1, 120, 2)]
+    assert listed_ids == [incident_id(f"f{n}") for n in range(1, 120, 2)]
     got = browser.get("/v1/incidents", params={"site": "s1", "kind": "phone", "limit": 500}).json()
     assert (len(got["items"]), got["after"]) == (40, "")
     assert browser.get("/v1/incidents", params={"limit": 501}).status_code == 400
@@ -391,7 +385,7 @@ def test_a_new_installation_says_what_to_do_next(browser):
     assert "ullage watchlist load" in page
 
 
-def test_a_store_that_is_down_is_said_and_not_ready(browser, leaked, store, monkeypatch):
+def test_unavailable_store_is_reported_as_not_ready(browser, leaked, store, monkeypatch):
     def down(*_, **__):
         raise UnavailableError("/some/path is busy")
 
@@ -404,9 +398,7 @@ def test_a_store_that_is_down_is_said_and_not_ready(browser, leaked, store, monk
     assert browser.get("/healthz").status_code == 200
 
 
-def test_a_bug_is_answered_and_logged_by_its_name_alone(
-    browser, leaked, store, monkeypatch, registry
-):
+def test_bug_is_logged_by_name_only(browser, leaked, store, monkeypatch, registry):
     def broken(*_, **__):
         raise KeyError(PHONE)
 
@@ -425,9 +417,7 @@ def test_times_are_shown_with_their_zone(browser, leaked):
     assert "Time zone: Asia/Shanghai." in page
 
 
-def test_a_decision_is_in_the_audit_log_once_however_often_the_form_is_sent(
-    browser, leaked, context
-):
+def test_resent_decision_is_audited_once(browser, leaked, context):
     for _ in range(2):
         browser.post(
             f"/incidents/{A}/decisions",
@@ -436,9 +426,11 @@ def test_a_decision_is_in_the_audit_log_once_however_often_the_form_is_sent(
     browser.post(
         f"/incidents/{A}/decisions", {"status": "note", "note": f"call {PHONE}", "token": "0" * 16}
     )
-    found = [
+    entries = [
         (entry.action, entry.object, entry.actor, entry.tenant)
         for _, entry in audit.entries(context.data / "audit")
     ]
-    found = [one for one in found if not one[0].startswith("account.")]
-    assert found == [("incident.decide", f"incident {A}: confirmed", ASKER, "bank")]
+    entries = [
+        logged_entry for logged_entry in entries if not logged_entry[0].startswith("account.")
+    ]
+    assert entries == [("incident.decide", f"incident {A}: confirmed", ASKER, "bank")]

@@ -24,8 +24,8 @@ page = "https://ullage.bank.example"
 
 
 @pytest.fixture
-def served(data, store, accounts, clock):
-    """The desk under the settings that are given as text."""
+def console_under(data, store, accounts, clock):
+    """Return a function that opens the console under settings given as text."""
 
     def under(text: str) -> Browser:
         (data / "ullage.toml").write_text(text)
@@ -39,8 +39,8 @@ def served(data, store, accounts, clock):
     return under
 
 
-def proxied(source: str = "203.0.113.7") -> dict[str, str]:
-    """What a proxy adds."""
+def proxy_headers(source: str = "203.0.113.7") -> dict[str, str]:
+    """Return the headers that a proxy adds."""
     return {"host": PUBLIC, "x-forwarded-for": source, "x-forwarded-proto": "https"}
 
 
@@ -53,28 +53,28 @@ def log_in(who: Browser, headers: dict[str, str], password: str = PASSWORD):
 
 
 @pytest.mark.parametrize("text", [PROXIED, PAGE], ids=["search.public", "notify.page"])
-def test_the_public_name_is_answered_and_no_other(served, text):
-    who = served(text)
+def test_only_the_public_name_is_answered(console_under, text):
+    who = console_under(text)
     assert who.get("/login", headers={"host": PUBLIC}).status_code == 200
     for host in ("evil.example", f"{PUBLIC}.evil.example", f"{PUBLIC}:8600", ""):
         answer = who.get("/login", headers={"host": host})
         assert (answer.status_code, "search.public" in answer.text) == (421, True)
 
 
-def test_a_page_address_that_is_not_encrypted_is_no_public_name(served):
+def test_unencrypted_page_address_is_no_public_name(console_under):
     assert (
-        served('[notify]\npage = "http://ullage.bank.example"\n')
+        console_under('[notify]\npage = "http://ullage.bank.example"\n')
         .get("/login", headers={"host": PUBLIC})
         .status_code
         == 421
     )
 
 
-def test_a_login_by_the_public_name_has_a_cookie_for_encrypted_connections_of_this_host_alone(
-    served,
+def test_login_cookie_is_secure_and_bound_to_the_public_host(
+    console_under,
 ):
-    who = served(PROXIED)
-    answer = log_in(who, proxied())
+    who = console_under(PROXIED)
+    answer = log_in(who, proxy_headers())
     cookie = answer.headers.get_list("set-cookie")[0]
     assert answer.status_code == 303
     assert cookie.startswith("__Host-ullage_session=")
@@ -85,9 +85,9 @@ def test_a_login_by_the_public_name_has_a_cookie_for_encrypted_connections_of_th
         "secure",
     }
     session = cookie.partition(";")[0]
-    assert who.get("/", headers={**proxied(), "cookie": session}).status_code == 200
+    assert who.get("/", headers={**proxy_headers(), "cookie": session}).status_code == 200
     bare = session.removeprefix("__Host-")
-    assert who.get("/", headers={**proxied(), "cookie": bare}).status_code == 401, (
+    assert who.get("/", headers={**proxy_headers(), "cookie": bare}).status_code == 401, (
         "a name that anybody can set"
     )
 
@@ -103,15 +103,15 @@ def test_a_login_by_the_public_name_has_a_cookie_for_encrypted_connections_of_th
     ],
     ids=str,
 )
-def test_a_form_is_taken_from_the_public_origin_alone(served, headers, status):
-    answer = served(PROXIED).post(
-        "/login", {"name": ASKER, "password": PASSWORD}, {**proxied(), **headers}
+def test_form_is_accepted_only_from_the_public_origin(console_under, headers, status):
+    answer = console_under(PROXIED).post(
+        "/login", {"name": ASKER, "password": PASSWORD}, {**proxy_headers(), **headers}
     )
     assert answer.status_code == status
 
 
-def test_a_proxy_that_keeps_its_own_host_says_the_public_one_beside_it(served):
-    who = served(PROXIED)
+def test_proxy_may_name_the_public_host_in_a_header(console_under):
+    who = console_under(PROXIED)
     assert who.get("/login", headers={"host": HOST, "x-forwarded-host": PUBLIC}).status_code == 200
     assert (
         who.get("/login", headers={"host": HOST, "x-forwarded-host": "evil.example"}).status_code
@@ -119,34 +119,34 @@ def test_a_proxy_that_keeps_its_own_host_says_the_public_one_beside_it(served):
     )
 
 
-def test_a_browser_that_came_over_tls_is_told_to_come_so_always(served):
-    who = served(PROXIED)
+def test_tls_browser_gets_hsts(console_under):
+    who = console_under(PROXIED)
     assert (
-        who.get("/login", headers=proxied()).headers["strict-transport-security"]
+        who.get("/login", headers=proxy_headers()).headers["strict-transport-security"]
         == "max-age=31536000"
     )
-    assert who.get("/nowhere", headers=proxied()).headers["strict-transport-security"]
+    assert who.get("/nowhere", headers=proxy_headers()).headers["strict-transport-security"]
     assert "strict-transport-security" not in who.get("/login").headers
     assert (
         "strict-transport-security"
-        not in served(PAGE).get("/login", headers={"x-forwarded-proto": "https"}).headers
+        not in console_under(PAGE).get("/login", headers={"x-forwarded-proto": "https"}).headers
     )
 
 
-def test_one_reader_behind_a_proxy_makes_no_other_wait(served):
-    who = served(PROXIED)
+def test_one_reader_behind_a_proxy_blocks_no_other(console_under):
+    who = console_under(PROXIED)
     for n in range(OF_SOURCE):
         who.post(
             "/login",
             {"name": f"name{n}x", "password": "x"},
-            {**proxied("203.0.113.7"), "sec-fetch-site": "same-origin"},
+            {**proxy_headers("203.0.113.7"), "sec-fetch-site": "same-origin"},
         )
-    assert log_in(who, proxied("203.0.113.7")).status_code == 429
-    assert log_in(who, proxied("203.0.113.8")).status_code == 303
+    assert log_in(who, proxy_headers("203.0.113.7")).status_code == 429
+    assert log_in(who, proxy_headers("203.0.113.8")).status_code == 303
 
 
-def test_nobody_says_where_he_comes_from_but_a_proxy_of_ours(served):
-    who = served(PAGE)  # which names no proxy
+def test_only_our_proxies_may_name_the_source(console_under):
+    who = console_under(PAGE)  # which names no proxy
     for name in (
         "X-Forwarded-For",
         "X-Forwarded-Host",
@@ -160,10 +160,10 @@ def test_nobody_says_where_he_comes_from_but_a_proxy_of_ours(served):
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz"])
-def test_what_is_for_machines_is_for_this_machine_alone(served, path):
-    who = served(PROXIED)
+def test_machine_routes_are_local_only(console_under, path):
+    who = console_under(PROXIED)
     assert who.get(path).status_code == 200
-    assert who.get(path, headers=proxied()).status_code == 404
+    assert who.get(path, headers=proxy_headers()).status_code == 404
     assert who.get(path, headers={"x-forwarded-for": "203.0.113.7"}).status_code == 404
 
 
@@ -178,15 +178,13 @@ def test_what_is_for_machines_is_for_this_machine_alone(served, path):
         ([], "203.0.113.7", "10.0.0.1"),
     ],
 )
-def test_the_source_is_the_last_address_that_is_no_proxy_of_ours(
-    proxies, forwarded, source, context
-):
+def test_source_is_the_last_address_that_is_no_proxy(proxies, forwarded, source, context):
     settings = context.settings.model_copy(
         update={"search": SearchSettings(proxies=tuple(proxies))}
     )
     headers = {"host": "h:1", "x-forwarded-for": forwarded}
-    asked = Reach.of(settings, {"h:1"}).asked({"client": ("10.0.0.1", 5)}, headers)
-    assert (asked.host, asked.source) == ("h:1", source)
+    request = Reach.of(settings, {"h:1"}).asked({"client": ("10.0.0.1", 5)}, headers)
+    assert (request.host, request.source) == ("h:1", source)
 
 
 @pytest.mark.parametrize(
@@ -205,11 +203,11 @@ def test_the_source_is_the_last_address_that_is_no_proxy_of_ours(
     ],
     ids=str,
 )
-def test_a_bare_listener_and_addresses_that_are_none_are_refused(given):
+def test_bare_listener_and_invalid_addresses_are_rejected(given):
     with pytest.raises(ValidationError):
         SearchSettings(**given)
 
 
-def test_beyond_loopback_it_takes_a_certificate_or_a_socket_file():
+def test_listening_beyond_loopback_needs_a_certificate_or_socket():
     assert SearchSettings(host="192.0.2.1", certificate="a.pem", key="a.key").host == "192.0.2.1"
     assert SearchSettings(host="192.0.2.1", socket="desk.sock").socket == "desk.sock"

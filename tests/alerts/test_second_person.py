@@ -24,7 +24,7 @@ from alerts.store import DocumentFilter
 from alerts.store.queries import find_pending
 from tests.alerts.browser import Browser, add_account
 from tests.alerts.builders import finding, fold_all, incident
-from tests.alerts.test_running_deadlines import SECOND, WANG, A, deadlines, told
+from tests.alerts.test_running_deadlines import SECOND, WANG, A, deadlines, record_notification
 from ullage import audit
 from ullage.audit import current_user
 from ullage.errors import UllageError
@@ -89,7 +89,7 @@ def alone(data):
 def waiting(tenant, store, clock, duties, context) -> PendingDecision:
     """An analyst has called an incident a false positive whose deadline runs."""
     store.put([incident(A, severity="high", origin="ours", clock="run")])
-    told(store, clock.as_clock().now())
+    record_notification(store, clock.as_clock().now())
     return Cases(Work(duties), context.trail()).excuse(A, "chance", by="Li Na").made
 
 
@@ -295,7 +295,7 @@ def test_page_api_and_terminal_say_for_whom_it_waits(waiting, log_in, accounts, 
 
 def test_where_one_person_decides_it_is_said_everywhere(alone, store, clock, context, log_in):
     store.put([incident(A, severity="high", origin="ours", clock="run")])
-    told(store, clock.as_clock().now())
+    record_notification(store, clock.as_clock().now())
     duties = Duties(store, lambda _: Tenant(regimes=REGIMES, second_person=False), clock.as_clock())
     done = Cases(Work(duties), context.trail()).decide(
         A, "waived pipl-57", by="Li Na", note="averted"
@@ -330,7 +330,7 @@ CHANGES = {
 def test_a_waiver_ends_when_the_incident_goes_beyond_its_facts(store, clock, context, change):
     duties = Duties(store, lambda _: Tenant(regimes=REGIMES, second_person=False), clock.as_clock())
     store.put([one := incident(A, severity="high", origin="ours", clock="run", customers=1)])
-    told(store, clock.as_clock().now())
+    record_notification(store, clock.as_clock().now())
     Cases(Work(duties), context.trail()).decide(A, "waived pipl-57", by="Li Na", note="averted")
     assert [duty.state for duty in duties.owed([one])[A].duties] == ["waived"]
     (duty,) = duties.owed([one.model_copy(update=CHANGES[change])])[A].duties
@@ -385,9 +385,9 @@ def test_incidents_whose_deadlines_run_are_merged_and_the_earliest_clock_counts(
     store, clock, duties, pair, merging
 ):
     (a, b), (cases, returns) = (one.id for one in pair), merging
-    told(store, clock.as_clock().now(), b)
+    record_notification(store, clock.as_clock().now(), b)
     clock.advance(3 * 86_400)
-    told(store, clock.as_clock().now(), a)
+    record_notification(store, clock.as_clock().now(), a)
     before = {one: dues(duties, one) for one in (a, b)}
     assert isinstance(cases.merge(a, b, by="Li Na", note="one seller").made, Decision)
     returns.turn()
@@ -405,7 +405,7 @@ def test_a_report_of_one_before_a_merge_does_not_meet_the_others(
 ):
     (a, b), (cases, returns) = (one.id for one in pair), merging
     for one in (a, b):
-        told(store, clock.as_clock().now(), one)
+        record_notification(store, clock.as_clock().now(), one)
     second = Cases(cases.work, cases.trail, SECOND)
 
     def report(id_: str) -> None:
@@ -432,7 +432,7 @@ def test_a_merge_that_would_end_a_deadline_waits(store, clock, duties, pair, con
     """Judged by the shipped rules both together start no clock."""
     a, b = (one.id for one in pair)
     store.put([pair[1].model_copy(update={"clock": "none"})])
-    told(store, clock.as_clock().now(), a)
+    record_notification(store, clock.as_clock().now(), a)
     assert deadlines(duties, a) == ("pipl-57 first",)
     cases = Cases(Work(duties), context.trail())
     assert isinstance(cases.merge(a, b, by="Li Na", note="one seller").made, PendingDecision)
