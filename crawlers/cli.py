@@ -18,7 +18,7 @@ from crawlers.frontier.moving import export, take_in
 from crawlers.intake.chat_exports import check_own_forms
 from crawlers.intake.export_form import FOLDER as EXPORT_FORMS
 from crawlers.metrics import CrawlMetrics
-from crawlers.platforms import named, platform_of, reading_of
+from crawlers.platforms import find_platform, load_platform, resolve_site
 from crawlers.scheduling.egress import Egress
 from crawlers.scheduling.site_status import SiteStates
 from crawlers.sites import posting_rhythm
@@ -64,7 +64,7 @@ Names = Annotated[
 def crawl(ctx: typer.Context, names: Names = None, once: Once = False) -> None:
     """Visit the sites that are due and publish new posts, encrypted."""
     from crawlers.fetching.scrapy_setup import (  # noqa: PLC0415 - `ullage sites` needs no reactor
-        drive,
+        run_on_reactor,
         silence_libraries,
     )
     from crawlers.scheduling.scheduler import Scheduler  # noqa: PLC0415
@@ -91,7 +91,7 @@ def crawl(ctx: typer.Context, names: Names = None, once: Once = False) -> None:
         async def rounds(stopped: asyncio.Event) -> None:
             await scheduler.run(stopped, once)
 
-        drive(rounds, stop)
+        run_on_reactor(rounds, stop)
         if once and not stop.is_set():
             _tell(scheduler.unread, scheduler.faults)
 
@@ -246,9 +246,9 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "name that sites see", contact
 
     def proxies() -> str:
-        from crawlers.fetching.proxy import proxies_of  # noqa: PLC0415 - the rest needs no reactor
+        from crawlers.fetching.proxy import load_proxies  # noqa: PLC0415 - the rest needs no reactor
 
-        return f"{len(proxies_of(context))} can be used"
+        return f"{len(load_proxies(context))} can be used"
 
     yield "frontier", whole
     if context.settings.crawl.proxies:
@@ -263,11 +263,11 @@ def _session_ends(context: Context, found: dict[str, Site]) -> Iterator[tuple[st
     for name, site in found.items():
         if site.is_crawled and site.cookies:
             from crawlers.fetching.site_session import (  # noqa: PLC0415 - the rest needs no Scrapy
-                session_of,
+                load_session,
             )
 
             with contextlib.suppress(ConfigError):
-                if ends_at := session_of(context.keys, site).ends_at:
+                if ends_at := load_session(context.keys, site).ends_at:
                     yield name, ends_at
 
 
@@ -280,9 +280,9 @@ def _sessions(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
 def _session(context: Context, site: Site) -> str:
     """Whether the session of `site` is there and lasts."""
-    from crawlers.fetching.site_session import session_of  # noqa: PLC0415
+    from crawlers.fetching.site_session import load_session  # noqa: PLC0415
 
-    ends_at = session_of(context.keys, site).ends_at
+    ends_at = load_session(context.keys, site).ends_at
     if not ends_at:
         return "is there, and does not say when it runs out"
     line, *_ = [*describe_session_ends({site.name: ends_at}, now := context.clock.wall())]
@@ -302,17 +302,17 @@ def _browser(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     filled = [
         site
         for site in _site_folder(context).read()[0].values()
-        if site.is_crawled and reading_of(site, presets).script
+        if site.is_crawled and resolve_site(site, presets).script
     ]
     if not filled:
         return
 
     def starts() -> str:
         from crawlers.fetching.rendering import (  # noqa: PLC0415 - the rest needs no Scrapy
-            browsers_of,
+            create_browsers,
         )
 
-        name = asyncio.run(browsers_of(context.settings.crawl).version())
+        name = asyncio.run(create_browsers(context.settings.crawl).get_version())
         return (
             f"{name} starts in its cage, for {len(filled)}"
             f" {'site' if len(filled) == 1 else 'sites'} with `script`"
@@ -340,7 +340,7 @@ def _own_presets(context: Context) -> str:
         if isinstance(preset, ConfigError):
             continue
         try:
-            said = check_samples(preset, named(preset.platform).parse, own)
+            said = check_samples(preset, load_platform(preset.platform).parse, own)
         except ConfigError as error:
             said = list(list_faults(error))
         faults += [f"{context.data / FOLDER / name}.toml: {one}" for one in said]
@@ -352,7 +352,9 @@ def _own_presets(context: Context) -> str:
 def _site_folder(context: Context) -> SiteFolder:
     """The site files, checked against the presets that ship and the user's own."""
     presets = Presets(context.data / FOLDER)
-    return SiteFolder(context.data / SITES, partial(platform_of, presets=presets), presets.refresh)
+    return SiteFolder(
+        context.data / SITES, partial(find_platform, presets=presets), presets.refresh
+    )
 
 
 def _looks(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
@@ -361,11 +363,11 @@ def _looks(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     crawled = [site for site in found.values() if site.is_crawled]
     if not crawled:
         return
-    from crawlers.fetching.proxy import proxies_of  # noqa: PLC0415
+    from crawlers.fetching.proxy import load_proxies  # noqa: PLC0415
     from crawlers.trial.fetch import looks  # noqa: PLC0415 - the rest needs no reactor
 
     try:
-        proxies = proxies_of(context)
+        proxies = load_proxies(context)
     except ConfigError:  # the part before says what is wrong
         proxies = {}
     words = looks(context.settings.crawl, crawled, proxies)

@@ -1,9 +1,9 @@
 """Refuse private addresses, and hosts that the site's file does not name.
 
-A link or a redirect on a hostile site could otherwise make the crawler read an internal service
-(SSRF). What a host resolved to here is where the connection goes (`crawlers.fetching.address_pin`);
-whose answer came is looked at once more, and thrown away unread if the handler has ever gone
-elsewhere.
+A link or redirect on a hostile site could otherwise make the crawler read an internal service
+(SSRF). Connections go to the addresses that were resolved here (`crawlers.fetching.address_pin`).
+The peer of each response is checked once more, and the response is discarded unread if the
+connection led elsewhere.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ from scrapy.utils.httpobj import urlparse_cached
 from crawlers.fetching import RequestRefusal, response_checks
 from crawlers.fetching.address_pin import (
     Resolved,
-    addresses_of,
-    is_anybodys,
-    is_inward,
+    can_be_site,
+    is_internal_name,
     is_public,
-    literal,
+    parse_literal,
+    resolve,
 )
 from crawlers.fetching.proxy import HTTP, Proxy
 from crawlers.sites.site import Site
 
 
 class AddressGuard:
-    """See the module.
+    """Scrapy middleware that refuses forbidden hosts and addresses; see the module.
 
-    What it lets pass stands in `resolved`, where the handler looks; a look-up may take `seconds`.
+    Permitted addresses are stored in `resolved`, where the handler reads them. A look-up may take
+    `seconds`.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class AddressGuard:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        """Scrapy's way to make a middleware; the spider's visit knows the site."""
+        """Build the middleware from the site of the spider's visit."""
         visit = crawler.spider.visit  # type: ignore[union-attr]
         lacks_session, seconds = (
             getattr(visit, "lacks_session", False),
@@ -59,8 +60,9 @@ class AddressGuard:
         )
 
     async def process_request(self, request: Request) -> None:
-        """Refuse with `host`, `address` or `dns`, and with `login` where a site sends us to
-        another host to log in.
+        """Refuse a request with `host`, `address`, `dns` or `session`.
+
+        A redirect to a login page on another host is refused with `login`.
         """
         host = urlparse_cached(request).hostname or ""
         if not self._site.allows(request.url):
@@ -71,32 +73,36 @@ class AddressGuard:
         if self._lacks_session:
             raise RequestRefusal("session")
         if self._site.proxy:
-            self._by_proxy(request, host)
+            self._check_for_proxy(request, host)
             return
         if host.rstrip(".").endswith(".onion"):
             raise RequestRefusal("address", "onion")
         try:
-            addresses = await addresses_of(host, self._seconds)
+            addresses = await resolve(host, self._seconds)
         except (OSError, UnicodeError):
             raise RequestRefusal("dns") from None
         if not addresses:
             raise RequestRefusal("dns")
         if not all(
-            is_anybodys(one) and (self._site.allow_private or is_public(one)) for one in addresses
+            can_be_site(address) and (self._site.allow_private or is_public(address))
+            for address in addresses
         ):
             raise RequestRefusal("address")
         self._resolved[host] = tuple(addresses)
 
-    def _by_proxy(self, request: Request, host: str) -> None:
-        """Refuse with `address` what is of a house, as far as can be told without a look-up;
-        with `proxy` where there is none.
+    def _check_for_proxy(self, request: Request, host: str) -> None:
+        """Send a request through the proxy; refuse with `address` a host that looks internal.
+
+        The proxy resolves names, so only the look of a name can be judged. Without a proxy
+        the request is
+        refused with `proxy`.
         """
         request.headers.pop("Proxy-Authorization", None)
         request.meta.pop("proxy", None)
         if self._proxy is None:
             raise RequestRefusal("proxy")
         if not self._site.allow_private and (
-            is_inward(host) or not all(map(is_public, literal(host)))
+            is_internal_name(host) or not all(map(is_public, parse_literal(host)))
         ):
             raise RequestRefusal("address")
         # it is asked for the page itself
@@ -107,7 +113,7 @@ class AddressGuard:
         self._resolved[host] = ()
 
     def process_response(self, request: Request, response: Response) -> Response:  # noqa: ARG002 - Scrapy passes it
-        """Refuse with `address` what a private peer answered."""
+        """Refuse with `address` a response from a private peer."""
         peer = response.ip_address
         if (
             not self._site.allow_private

@@ -1,12 +1,11 @@
-"""Scrapy's handler for HTTP and HTTPS, which connects to no address but those that `AddressGuard`
-resolved and let pass.
+"""Connect only to the addresses that `AddressGuard` resolved and permitted.
 
-A name is looked up once a request, by the guard. If the connection looked it up again, whoever owns
-the name could answer with a public address first and with a private one a moment later (DNS
-rebinding), and the request would have reached a service of this house before anybody saw whose
-answer came back. For HTTPS the name stays what is asked for (SNI) and what the certificate must
-bear. A connection that is kept alive leads where it led when it was made. Where a site's file names
-a proxy, the proxy looks up names, and connections go through it alone (`crawlers.fetching.proxy`).
+The guard resolves a name one time per request. If the connection resolved it again, the owner of
+the name could answer with a public address first and a private one a moment later (DNS rebinding),
+and the request would reach an internal service before anybody checked the peer. For HTTPS the name
+is still the one requested (SNI) and the one that the certificate must bear. A connection that is
+kept alive leads to the same peer. If a site's file names a proxy, the proxy resolves names, and all
+connections go through it (`crawlers.fetching.proxy`).
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ from zope.interface import implementer  # type: ignore[import-untyped]  # it has
 
 from crawlers.fetching import RequestRefusal
 from crawlers.fetching.proxy import Proxy, Roots
-from crawlers.fetching.scrapy_setup import answered, asked
+from crawlers.fetching.scrapy_setup import correct_latency, note_request
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 NUMBERS = re.compile(r"(0[xX][0-9a-fA-F]*|[0-9]+)(\.(0[xX][0-9a-fA-F]*|[0-9]+)){0,3}")
@@ -62,10 +61,8 @@ NOT_PUBLIC = tuple(
 """Site-local, documentation, IETF protocol and relay addresses that Python calls global."""
 
 
-def is_inward(host: str) -> bool:
-    """Whether a name may mean a machine beside the proxy, as far as its look tells; addresses
-    are judged as everywhere.
-    """
+def is_internal_name(host: str) -> bool:
+    """Return whether a name looks like a machine of an internal network; False for addresses."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -74,27 +71,27 @@ def is_inward(host: str) -> bool:
 
 
 def is_public(address: Address) -> bool:
-    """Whether `address` is of the open Internet: no private, local, multicast or reserved one,
-    nor such a one in disguise.
+    """Return whether `address` is public: not private, local, multicast or reserved.
+
+    An IPv4 address embedded in an IPv6 address counts as itself.
     """
-    address = _meant_by(address)
-    if not is_anybodys(address) or any(address in network for network in NOT_PUBLIC):
+    address = _unwrap_ipv4(address)
+    if not can_be_site(address) or any(address in network for network in NOT_PUBLIC):
         return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
-def is_anybodys(address: Address) -> bool:
-    """Whether a site may be there at all, in this house or outside: no link-local address, nor
-    one that gives out credentials.
+def can_be_site(address: Address) -> bool:
+    """Return whether a site, internal or public, may have `address`.
+
+    Link-local addresses and those where clouds hand out credentials are excluded.
     """
-    address = _meant_by(address)
+    address = _unwrap_ipv4(address)
     return not address.is_link_local and address not in METADATA
 
 
-def _meant_by(address: Address) -> Address:
-    """Return the IPv4 address that an IPv6 address stands for (mapped, 6to4, Teredo, NAT64),
-    else the address.
-    """
+def _unwrap_ipv4(address: Address) -> Address:
+    """Return the IPv4 address embedded in an IPv6 address, else the address itself."""
     if not isinstance(address, ipaddress.IPv6Address):
         return address
     if address in NAT64:
@@ -106,9 +103,10 @@ def _meant_by(address: Address) -> Address:
     )
 
 
-def literal(host: str) -> list[Address]:
-    """The address that `host` is, if it is one, in whatever spelling a resolver takes: `127.1`,
-    `2130706433`, `0x7f000001`.
+def parse_literal(host: str) -> list[Address]:
+    """Return the address that `host` spells, if any, as a list.
+
+    All spellings that resolvers accept count: `127.1`, `2130706433`, `0x7f000001`.
     """
     host = host.strip("[]").rstrip(".")
     try:
@@ -121,48 +119,51 @@ def literal(host: str) -> list[Address]:
         return []
 
 
-async def is_outside(host: str, seconds: float) -> bool:
-    """Whether a name or address leads out of this house, as far as anybody can tell."""
-    if is_inward(host):
+async def is_external(host: str, seconds: float) -> bool:
+    """Return whether a name or address is outside of the organization, as far as can be told."""
+    if is_internal_name(host):
         return False
     try:
-        return all(is_anybodys(one) and is_public(one) for one in await addresses_of(host, seconds))
+        return all(
+            can_be_site(address) and is_public(address) for address in await resolve(host, seconds)
+        )
     except (OSError, UnicodeError):
-        return not literal(host)
+        return not parse_literal(host)
 
 
-async def addresses_of(host: str, seconds: float) -> list[Address]:
-    """Every address that the system's resolver gives for `host`, odd spellings included.
+async def resolve(host: str, seconds: float) -> list[Address]:
+    """Return every address that the system's resolver gives for `host`, odd spellings included.
 
-    OSError where there is none, or none within `seconds`. Each look-up has a thread of its own:
-    asyncio's few would all be held by names whose servers say nothing, and every other site would
-    wait behind them.
+    Raises OSError if there is none, or none within `seconds`. Each look-up has a thread of its own:
+    names whose servers do not answer would otherwise occupy all threads of asyncio's pool, and
+    every
+    other site would wait.
     """
-    if known := literal(host):
-        return known
+    if literals := parse_literal(host):
+        return literals
     loop = asyncio.get_running_loop()
-    told: asyncio.Future[list[Any]] = loop.create_future()
+    entries: asyncio.Future[list[Any]] = loop.create_future()
 
-    def tell(found: list[Any] | None, error: Exception | None) -> None:
-        if told.done():
+    def set_outcome(addresses: list[Any] | None, error: Exception | None) -> None:
+        if entries.done():
             return
         if error is None:
-            told.set_result(found or [])
+            entries.set_result(addresses or [])
         else:
-            told.set_exception(error)
+            entries.set_exception(error)
 
     def look_up() -> None:
-        found, failed = None, None
+        addresses, failed = None, None
         try:
-            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            addresses = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             failed = error
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(tell, found, failed)
+            loop.call_soon_threadsafe(set_outcome, addresses, failed)
 
     threading.Thread(target=look_up, name="look-up", daemon=True).start()
     async with asyncio.timeout(seconds):
-        return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in await told]
+        return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in await entries]
 
 
 Resolved = dict[str, tuple[Address, ...]]
@@ -171,7 +172,7 @@ Resolved = dict[str, tuple[Address, ...]]
 
 @implementer(IReactorPluggableNameResolver, IHostnameResolver, IHostResolution)
 class _PinnedReactor:
-    """The reactor, for whom there is one host and it is at `addresses`: no name is looked up."""
+    """A reactor that resolves every name to `addresses`, without a look-up."""
 
     def __init__(self, reactor: Any, addresses: Sequence[Address]) -> None:
         self._reactor, self._addresses = reactor, addresses
@@ -185,7 +186,7 @@ class _PinnedReactor:
         *_: object,
         **__: object,
     ) -> Any:
-        """The addresses, at once."""
+        """Report the addresses at once."""
         receiver.resolutionBegan(self)
         for address in self._addresses:
             kind = IPv4Address if address.version == 4 else IPv6Address
@@ -200,21 +201,20 @@ class _PinnedReactor:
 @implementer(IStreamClientEndpoint)
 @dataclass(frozen=True)
 class _OnDemand:
-    """An endpoint that is made when it is needed: most requests go over a connection that there
-    is.
-    """
+    """An endpoint that is built only if it is needed: most requests reuse a connection."""
 
     make: Callable[[], Any]
 
     def connect(self, factory: Any) -> Deferred[Any]:
-        """As Twisted's."""
-        made: Deferred[Any] = self.make().connect(factory)
-        return made
+        """Build the endpoint and connect (Twisted's interface)."""
+        connecting: Deferred[Any] = self.make().connect(factory)
+        return connecting
 
 
 class PinnedPool(HTTPConnectionPool):
-    """Makes its connections itself, whatever endpoint it is given; `policy` is Scrapy's for
-    HTTPS, `timeout` is in seconds.
+    """A connection pool that builds its own endpoints, whatever endpoint it is given.
+
+    `policy` is Scrapy's for HTTPS; `timeout` is in seconds.
     """
 
     def __init__(
@@ -235,39 +235,46 @@ class PinnedPool(HTTPConnectionPool):
         self._proxy = proxy
 
     def getConnection(self, key: Any, endpoint: object) -> Deferred[Any]:  # noqa: ARG002, N802 - Twisted's names
-        """As Twisted's; fails with `RequestRefusal` for a host that nobody let pass, and for
-        anything but HTTP and HTTPS.
+        """Return a connection (Twisted's interface).
+
+        Fails with `RequestRefusal` for a host that was not permitted, and for schemes other
+        than HTTP(S).
         """
         scheme, host, port = key[0], key[1], key[2]
         if self._proxy:
-            return self._by_proxy(self._proxy, key)
+            return self._connect_by_proxy(self._proxy, key)
         addresses = self._resolved.get(host.decode("ascii", "replace").lower())
         if not addresses or scheme not in {b"http", b"https"}:
             return fail(RequestRefusal("address"))
-        made: Any = _OnDemand(lambda: self._endpoint(scheme, host, port, addresses))
-        return super().getConnection(key, made)
+        endpoint_on_demand: Any = _OnDemand(
+            lambda: self._build_endpoint(scheme, host, port, addresses)
+        )
+        return super().getConnection(key, endpoint_on_demand)
 
-    def _by_proxy(self, proxy: Proxy, key: Any) -> Deferred[Any]:
-        """A connection through `proxy` to a host that was let pass, or to the proxy itself,
-        which then asks for the page.
-        """
+    def _connect_by_proxy(self, proxy: Proxy, key: Any) -> Deferred[Any]:
+        """Return a connection to a permitted host through the proxy, or to the proxy itself."""
         scheme, host, port = key[0], key[1], key[2]
         if scheme == b"http-proxy":
-            return super().getConnection(key, proxy.entrance(self._reactor_of_pool, self._timeout))
+            return super().getConnection(
+                key, proxy.build_entrance(self._reactor_of_pool, self._timeout)
+            )
         if host.decode("ascii", "replace").lower() not in self._resolved or scheme not in {
             b"http",
             b"https",
         }:
             return fail(RequestRefusal("address"))
-        plain = proxy.endpoint(self._reactor_of_pool, host, port, self._timeout)
-        made = (
+        plain = proxy.build_endpoint(self._reactor_of_pool, host, port, self._timeout)
+        tunnel = (
             wrapClientTLS(self._policy.creatorForNetloc(host, port), plain)
             if scheme == b"https"
             else plain
         )
-        return super().getConnection(key, made)
+        return super().getConnection(key, tunnel)
 
-    def _endpoint(self, scheme: bytes, host: bytes, port: int, addresses: Sequence[Address]) -> Any:
+    def _build_endpoint(
+        self, scheme: bytes, host: bytes, port: int, addresses: Sequence[Address]
+    ) -> Any:
+        """Return an endpoint that connects to `addresses`, with TLS for HTTPS."""
         pinned = _PinnedReactor(self._reactor_of_pool, addresses)
         plain: Any = HostnameEndpoint(pinned, host.decode("ascii"), port, timeout=self._timeout)
         return (
@@ -278,27 +285,27 @@ class PinnedPool(HTTPConnectionPool):
 
 
 class PinnedHandler(HTTP11DownloadHandler):
-    """See the module; the spider's visit knows what was resolved.
+    """Scrapy's download handler with pinned addresses, which also measures how long the site took.
 
-    It also says how long the site took.
+    The spider's visit knows what was resolved.
     """
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
         from twisted.internet import reactor  # noqa: PLC0415 - importing it earlier would install another one
 
-        theirs, visit = self._pool, crawler.spider.visit  # type: ignore[union-attr]
+        scrapy_pool, visit = self._pool, crawler.spider.visit  # type: ignore[union-attr]
         proxy: Proxy | None = visit.proxy
         if proxy and proxy.ca and crawler.settings.getbool("DOWNLOAD_VERIFY_CERTIFICATES"):
             policy: Any = BrowserLikePolicyForHTTPS(trustRoot=Roots(proxy.ca))  # type: ignore[no-untyped-call]
             self._contextFactory = policy
         timeout = crawler.settings.getfloat("DOWNLOAD_TIMEOUT")
         self._pool = PinnedPool(reactor, visit.resolved, self._contextFactory, timeout, proxy)
-        self._pool.maxPersistentPerHost = theirs.maxPersistentPerHost
-        self._pool._factory = theirs._factory  # noqa: SLF001 - Scrapy sets it so: it bears servers that break rules
-        crawler.signals.connect(answered, signal=signals.headers_received)
+        self._pool.maxPersistentPerHost = scrapy_pool.maxPersistentPerHost
+        self._pool._factory = scrapy_pool._factory  # noqa: SLF001 - Scrapy sets it so: it bears servers that break rules
+        crawler.signals.connect(correct_latency, signal=signals.headers_received)
 
     async def download_request(self, request: Request) -> Response:
-        """As Scrapy's."""
-        asked(request)
+        """Send a request and return its response (Scrapy's interface)."""
+        note_request(request)
         return await super().download_request(request)

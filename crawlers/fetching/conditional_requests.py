@@ -1,7 +1,7 @@
-"""Ask for a list only if it changed, and keep the headers of an answer.
+"""Request a list only if it changed, and store the headers of a response.
 
-A 304 counts only for what was read whole, by the same reading: with another platform, other options
-or another version of ullage the list is asked for as if it had never been.
+A 304 counts only if the page was read whole before, in the same way: with another platform, other
+options or another version of ullage the list is requested anew.
 """
 
 from __future__ import annotations
@@ -21,15 +21,18 @@ SESSION = frozenset({"set-cookie", "set-cookie2"})
 """Our own session is nobody's evidence."""
 
 
-def answered(response: Response) -> tuple[tuple[str, str], ...]:
-    """Names as they came, in their order; each value of a header that came twice stands alone."""
-    found = [
+def select_headers(response: Response) -> tuple[tuple[str, str], ...]:
+    """Return the headers to store with a response, in their order and spelling.
+
+    Repeated headers give an entry each; cookies are left out.
+    """
+    headers = [
         (name.decode("latin-1"), value.decode("latin-1")[:LONGEST_HEADER])
         for name, values in (response.headers or {}).items()
         for value in values
         if name.decode("latin-1").lower() not in SESSION
     ]
-    return tuple(found[:MOST])
+    return tuple(headers[:MOST])
 
 
 LONGEST = 500
@@ -40,44 +43,47 @@ LEAST_AGE_SECONDS = 2
 """
 
 
-def conditions(known: bytes, site: Site) -> Mapping[str, str]:
-    """Headers for a page of which `validators` were kept; none where they say nothing of how `site`
-    is read now.
+def build_conditions(stored: bytes, site: Site) -> Mapping[str, str]:
+    """Return the conditional headers of a page from its stored validators.
 
-    A site with a session is always asked for the whole page: the mark of a visitor who is let in
-    has to be seen. So is one whose pages a script fills: the page that the site knows is empty, and
-    never changes.
+    Returns none if the site is read in another way now. A site with a session is always requested
+    whole, since the mark of a logged-in visitor must be seen. So is one whose pages are
+    rendered: the
+    page that the site serves is empty and never changes.
     """
-    kept: dict[str, str] = json.loads(known) if known and not (site.session or site.script) else {}
-    if not kept or kept.pop("reading") != _reading(site):
+    headers: dict[str, str] = (
+        json.loads(stored) if stored and not (site.session or site.script) else {}
+    )
+    if not headers or headers.pop("reading") != _describe_reading(site):
         return {}
-    return kept
+    return headers
 
 
-def validators(response: Response, site: Site) -> bytes:
-    """What to keep of an answer for the next time; nothing where the site says nothing of use."""
-    found = {}
-    if tag := _header(response, "ETag"):
-        found["If-None-Match"] = tag
-    modified, date = _seconds(response, "Last-Modified"), _seconds(response, "Date")
+def extract_validators(response: Response, site: Site) -> bytes:
+    """Return what to store of a response for the next request; b"" if there is nothing."""
+    headers = {}
+    if tag := _get_header(response, "ETag"):
+        headers["If-None-Match"] = tag
+    modified, date = _parse_date(response, "Last-Modified"), _parse_date(response, "Date")
     if modified is not None and date is not None and date - modified >= LEAST_AGE_SECONDS:
-        found["If-Modified-Since"] = _header(response, "Last-Modified")
-    return json.dumps({**found, "reading": _reading(site)}).encode() if found else b""
+        headers["If-Modified-Since"] = _get_header(response, "Last-Modified")
+    return json.dumps({**headers, "reading": _describe_reading(site)}).encode() if headers else b""
 
 
-def _reading(site: Site) -> str:
-    """Whatever decides what a page leads to."""
+def _describe_reading(site: Site) -> str:
+    """Return a text that changes with whatever decides what a page leads to."""
     return repr((__version__, site.platform, site.start, site.hosts, sorted(site.options.items())))
 
 
-def _header(response: Response, name: str) -> str:
+def _get_header(response: Response, name: str) -> str:
+    """Return a header's value; "" if it is missing or too long."""
     value = (response.headers.get(name) or b"").decode("latin-1").strip()
     return value if len(value) <= LONGEST else ""
 
 
-def _seconds(response: Response, name: str) -> float | None:
-    """A date of a header, in Unix seconds."""
-    parsed = email.utils.parsedate_tz(_header(response, name))
+def _parse_date(response: Response, name: str) -> float | None:
+    """Return the date in a header as Unix seconds; None if there is none."""
+    parsed = email.utils.parsedate_tz(_get_header(response, name))
     try:
         return email.utils.mktime_tz(parsed) if parsed else None
     except (ValueError, OverflowError):

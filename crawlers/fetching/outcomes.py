@@ -1,5 +1,6 @@
-"""What came of a page, as one word of a closed set, and what that word means for the page and
-for the visit.
+"""Map the result of a request to an outcome: one word of a closed set.
+
+`FATES` tells what each outcome means for the page.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ DEFAULT_RETRY_AFTER_SECONDS = 300.0
 
 
 class Fate(Enum):
-    """What becomes of the page."""
+    """What happens to a page next."""
 
     READ = "read"
     GONE = "gone"
@@ -106,15 +107,15 @@ STATUSES = {
 }
 
 
-def of_status(status: int) -> str:
-    """The outcome that an HTTP status means."""
+def to_status_outcome(status: int) -> str:
+    """Return the outcome of an HTTP status."""
     if 200 <= status < 300:
         return "ok"
     return STATUSES.get(status, "redirects" if 300 <= status < 400 else "status")
 
 
-def of_error(error: BaseException | None) -> str:
-    """The outcome that a failed request means."""
+def to_error_outcome(error: BaseException | None) -> str:
+    """Return the outcome of a failed request."""
     if isinstance(error, RequestRefusal):
         return error.reason
     # Scrapy's own: a body that unpacks beyond the limit, or too many redirects
@@ -122,23 +123,27 @@ def of_error(error: BaseException | None) -> str:
         return "too_large" if error.__cause__ else "redirects"
     return next(
         (outcome for kind, outcome in FAILURES.items() if isinstance(error, kind)),
-        "tls" if is_tls(error) else "network",
+        "tls" if is_tls_error(error) else "network",
     )
 
 
-def is_tls(error: BaseException | None) -> bool:
-    """Whether a connection was made and then failed in TLS: a certificate that is not trusted,
-    or no TLS at all.
+def is_tls_error(error: BaseException | None) -> bool:
+    """Return whether a connection was made and then failed in TLS.
+
+    Causes are a certificate that is not trusted, and a server without TLS.
     """
-    told = [error, error.__cause__] if error else []
+    errors = [error, error.__cause__] if error else []
     return any(
-        isinstance(why.value, TLS_ERRORS) for one in told for why in getattr(one, "reasons", ())
+        isinstance(why.value, TLS_ERRORS)
+        for failure in errors
+        for why in getattr(failure, "reasons", ())
     )
 
 
-def retry_after(response: Response, now: float) -> float:
-    """Seconds that the site asks us to stay away: `Retry-After` as seconds or a date, between 1
-    second and a day.
+def get_retry_after(response: Response, now: float) -> float:
+    """Return for how many seconds the site asks us to wait (`Retry-After`).
+
+    The result lies between one second and a day.
     """
     text = (response.headers.get("Retry-After") or b"").decode("ascii", "replace").strip()
     if text.isdecimal():

@@ -1,10 +1,9 @@
-"""Ways out that a site's file may name: a SOCKS5 proxy such as Tor's, or an HTTP proxy, which may
-have a CA of its own.
+"""Connect through the proxies that a site's file may name: SOCKS5, such as Tor's, or HTTP.
 
-Names are looked up by the proxy alone, so an .onion name never leaves this machine in a look-up,
-and what it resolves to nobody here sees: names that mean a house's own machines are refused by how
-they look (`is_inward`). What a proxy does not answer in time is cut with the page, by the page's
-own deadline.
+A proxy may have a CA of its own. Only the proxy resolves names, so an .onion name never leaves this
+machine in a look-up. Since nobody here sees the address behind a name, names that look internal are
+refused (`is_internal_name`). A proxy that does not answer in time is cut off by the page's own
+deadline.
 """
 
 from __future__ import annotations
@@ -58,45 +57,47 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """Its address, without the secret."""
+        """Return the proxy's address, without the secret."""
         return f"{self.scheme}://{self.host}:{self.port}"
 
     @property
     def authorization(self) -> bytes:
-        """What an HTTP proxy is told; empty without a secret."""
+        """Return the value of Proxy-Authorization; empty without a secret."""
         return (
             b"Basic " + base64.b64encode(f"{self.user}:{self.password}".encode())
             if self.user
             else b""
         )
 
-    def endpoint(self, reactor: Any, host: bytes, port: int, timeout: float) -> Any:
-        """Connections to `host` through it."""
-        steps = _socks if self.scheme == SOCKS else _connect
-        return Tunnel(self.entrance(reactor, timeout), lambda: steps(self, host, port))
+    def build_endpoint(self, reactor: Any, host: bytes, port: int, timeout: float) -> Any:
+        """Return an endpoint for connections to `host` through the proxy."""
+        steps = _negotiate_socks if self.scheme == SOCKS else _negotiate_http
+        return Tunnel(self.build_entrance(reactor, timeout), lambda: steps(self, host, port))
 
-    def entrance(self, reactor: Any, timeout: float) -> Any:
-        """Connections to the proxy itself."""
+    def build_entrance(self, reactor: Any, timeout: float) -> Any:
+        """Return an endpoint for connections to the proxy itself."""
         plain: Any = HostnameEndpoint(reactor, self.host, self.port, timeout=timeout)
         return plain
 
 
-def proxies_of(context: Context) -> Mapping[str, Proxy]:
-    """Those that are configured, by name; ConfigError for an address, a CA or a secret that
-    cannot be used.
+def load_proxies(context: Context) -> Mapping[str, Proxy]:
+    """Return the configured proxies by name.
+
+    Raises ConfigError for an address, a CA or a secret that cannot be used.
     """
-    return {name: _proxy(context, name) for name in context.settings.crawl.proxies}
+    return {name: _load_proxy(context, name) for name in context.settings.crawl.proxies}
 
 
-def _proxy(context: Context, name: str) -> Proxy:
-    given, where = context.settings.crawl.proxies[name], f"crawl.proxies.{name}"
-    parts = urlsplit(given.address)
+def _load_proxy(context: Context, name: str) -> Proxy:
+    """Return one configured proxy with its secret."""
+    settings, where = context.settings.crawl.proxies[name], f"crawl.proxies.{name}"
+    parts = urlsplit(settings.address)
     if parts.scheme not in (SOCKS, HTTP) or not parts.hostname or not parts.port or parts.username:
         raise ConfigError(
             f"{where}.address: is none of socks5h://HOST:PORT and http://HOST:PORT, without user"
             " and password"
         )
-    ca = context.data / given.ca if given.ca else None
+    ca = context.data / settings.ca if settings.ca else None
     if ca:
         try:
             SSL.Context(SSL.TLS_METHOD).load_verify_locations(str(ca))
@@ -105,12 +106,12 @@ def _proxy(context: Context, name: str) -> Proxy:
                 f"{where}.ca: {ca} holds no certificates that can be read (PEM)"
             ) from None
     user = password = ""
-    if given.credentials:
-        line, *_ = [*context.keys.lines(f"{FOLDER}/{given.credentials}"), ""]
+    if settings.credentials:
+        line, *_ = [*context.keys.lines(f"{FOLDER}/{settings.credentials}"), ""]
         user, colon, password = line.partition(":")
         if not (user and colon) or max(len(user.encode()), len(password.encode())) > 255:
             raise ConfigError(
-                f"{where}.credentials: keys/{FOLDER}/{given.credentials} has no line"
+                f"{where}.credentials: keys/{FOLDER}/{settings.credentials} has no line"
                 " `user:password`"
             )
     return Proxy(parts.scheme, parts.hostname, parts.port, user, password, ca)
@@ -119,7 +120,7 @@ def _proxy(context: Context, name: str) -> Proxy:
 @implementer(IOpenSSLTrustRoot)
 @dataclass(frozen=True)
 class Roots:
-    """The usual certificates, and those of a file."""
+    """The usual root certificates and those of a file."""
 
     ca: Path
 
@@ -131,16 +132,18 @@ class Roots:
 @implementer(IStreamClientEndpoint)
 @dataclass(frozen=True)
 class Tunnel:
-    """Connects by way of a proxy: `steps` are what is said there before the connection is the
-    caller's.
+    """An endpoint that connects through a proxy.
+
+    `steps` exchange what the proxy needs before the connection is handed to the caller.
     """
 
     entrance: Any
     steps: Callable[[], Steps]
 
     def connect(self, factory: Any) -> Deferred[Any]:
-        """As Twisted's; fails with `RequestRefusal`, word `proxy`, where the proxy does not
-        answer or does not lead there.
+        """Connect to the host through the proxy (Twisted's interface).
+
+        Fails with `RequestRefusal("proxy")` if the proxy does not answer or cannot reach the host.
         """
         talk = _Talk(self.steps(), factory)
         entering: Deferred[Any] = connectProtocol(self.entrance, talk)  # type: ignore[no-untyped-call]
@@ -155,7 +158,7 @@ class Tunnel:
 
 
 class _Talk(Protocol):
-    """Speaks with the proxy, and then hands the connection over."""
+    """The protocol that negotiates with the proxy and then hands the connection over."""
 
     done: Deferred[Any]
 
@@ -164,11 +167,11 @@ class _Talk(Protocol):
         self._wants: int | bytes = 0
 
     def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
-        """Begin."""
-        self._go_on(lambda: next(self._steps))
+        """Start the negotiation."""
+        self._run_step(lambda: next(self._steps))
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
-        """Take an answer, as soon as it is whole."""
+        """Process each complete answer."""
         self._heard += data
         while self._steps is not None:
             end = (
@@ -186,26 +189,26 @@ class _Talk(Protocol):
                     self.fail()
                 return
             answer, self._heard = self._heard[:end], self._heard[end:]
-            if not self._go_on(lambda answer=answer: self._steps.send(answer)):  # type: ignore[misc]
+            if not self._run_step(lambda answer=answer: self._steps.send(answer)):  # type: ignore[misc]
                 return
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802, ARG002 - Twisted's name
-        """The proxy hung up."""
+        """Fail: the proxy closed the connection."""
         self.fail()
 
     def fail(self, _: object = None) -> None:
-        """Tell whoever waits, once."""
+        """Close the connection and report the failure, one time."""
         self.abort()
         if not self.done.called:
             self.done.errback(RequestRefusal("proxy"))
 
     def abort(self) -> None:
-        """Leave at once."""
+        """Close the connection at once."""
         if self.transport is not None:
             self.transport.abortConnection()
 
-    def _go_on(self, step: Callable[[], tuple[bytes, int | bytes]]) -> bool:
-        """Take a step; whether there are more."""
+    def _run_step(self, step: Callable[[], tuple[bytes, int | bytes]]) -> bool:
+        """Send what the next step sends; return whether more steps follow."""
         transport: Any = self.transport
         try:
             words, self._wants = step()
@@ -218,7 +221,7 @@ class _Talk(Protocol):
         return True
 
     def _hand_over(self, transport: Any) -> bool:
-        """From here on the connection is the caller's."""
+        """Hand the connection over to the caller."""
         caller = self._factory.buildProtocol(transport.getPeer())
         transport.protocol = caller
         caller.makeConnection(transport)
@@ -229,36 +232,36 @@ class _Talk(Protocol):
 
 
 class _NoWayError(Exception):
-    """The proxy said no, or something that is no answer."""
+    """The proxy refused, or sent something that is no answer."""
 
 
-def _need(holds: bool) -> None:
+def _require(holds: bool) -> None:
     if not holds:
         raise _NoWayError
 
 
-def _socks(proxy: Proxy, host: bytes, port: int) -> Steps:
-    """RFC 1928, with the secret of RFC 1929; the name goes as it is."""
+def _negotiate_socks(proxy: Proxy, host: bytes, port: int) -> Steps:
+    """Negotiate SOCKS5 (RFC 1928, secret by RFC 1929); the proxy resolves the name."""
     offer = b"\x05\x02\x00\x02" if proxy.user else b"\x05\x01\x00"
     answer = yield offer, 2
-    _need(
+    _require(
         answer[:1] == b"\x05" and answer[1:] in ((b"\x00", b"\x02") if proxy.user else (b"\x00",))
     )
     if answer[1:] == b"\x02":
         user, password = proxy.user.encode(), proxy.password.encode()
         answer = yield b"\x01" + bytes([len(user)]) + user + bytes([len(password)]) + password, 2
-        _need(answer[1:] == b"\x00")
-    _need(len(host) < 256)
-    answer = yield b"\x05\x01\x00" + _place(host) + port.to_bytes(2, "big"), 4
-    _need(answer[:2] == b"\x05\x00" and answer[3] in (1, 3, 4))
-    rest = {1: 4, 4: 16}.get(answer[3], 0)
-    if not rest:
-        rest = (yield b"", 1)[0]
-    yield b"", rest + 2
+        _require(answer[1:] == b"\x00")
+    _require(len(host) < 256)
+    answer = yield b"\x05\x01\x00" + _encode_host(host) + port.to_bytes(2, "big"), 4
+    _require(answer[:2] == b"\x05\x00" and answer[3] in (1, 3, 4))
+    remaining = {1: 4, 4: 16}.get(answer[3], 0)
+    if not remaining:
+        remaining = (yield b"", 1)[0]
+    yield b"", remaining + 2
 
 
-def _place(host: bytes) -> bytes:
-    """A host as SOCKS5 wants it: an address, or a name that the proxy looks up."""
+def _encode_host(host: bytes) -> bytes:
+    """Encode a host for SOCKS5: an address, or a name that the proxy resolves."""
     try:
         address = ipaddress.ip_address(host.decode("ascii", "replace"))
     except ValueError:
@@ -266,12 +269,12 @@ def _place(host: bytes) -> bytes:
     return (b"\x01" if address.version == 4 else b"\x04") + address.packed
 
 
-def _connect(proxy: Proxy, host: bytes, port: int) -> Steps:
-    """CONNECT (RFC 9110, 9.3.6)."""
+def _negotiate_http(proxy: Proxy, host: bytes, port: int) -> Steps:
+    """Negotiate HTTP CONNECT (RFC 9110, 9.3.6)."""
     place = (b"[%b]" if b":" in host else b"%b") % host + b":%d" % port
     secret = b"Proxy-Authorization: %b\r\n" % proxy.authorization if proxy.user else b""
     answer = yield (
         b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (place, place, secret),
         b"\r\n\r\n",
     )
-    _need(re.match(rb"HTTP/1\.[01] 2\d\d[ \r]", answer) is not None)
+    _require(re.match(rb"HTTP/1\.[01] 2\d\d[ \r]", answer) is not None)

@@ -68,20 +68,22 @@ Event = Callable[[str, str, dict[str, Any]], None]
 
 
 class BrowserError(UnavailableError):
-    """The browser is not there, does not start, is gone, or does not do what it was told."""
+    """The browser is missing, does not start, has ended, or refuses a command."""
 
 
 class Browser:
-    """One that runs. `on_event` is told what it says by itself."""
+    """A running browser; `on_event` receives its events."""
 
     def __init__(self, process: Process) -> None:
         self._process, self._is_alive = process, dict[int, asyncio.Future[dict[str, Any]]]()
         self._numbers = itertools.count(1)
         self.on_event: Event = lambda *_: None
-        self._reading = asyncio.ensure_future(self._read())
+        self._reading = asyncio.ensure_future(self._read_messages())
 
     async def call(self, method: str, session: str = "", **params: Any) -> dict[str, Any]:
-        """What `method` of the DevTools protocol returns; BrowserError where it fails."""
+        """Call a method of the DevTools protocol and return its result; BrowserError if it
+        fails.
+        """
         if self._reading.done() or self._process.stdin is None:
             raise BrowserError("the browser is gone")
         number = next(self._numbers)
@@ -95,36 +97,38 @@ class Browser:
         try:
             self._process.stdin.write(json.dumps(message).encode() + b"\0")
             await self._process.stdin.drain()
-            told = await answer
+            reply = await answer
         except ConnectionError:
             raise BrowserError("the browser is gone") from None
         finally:
             del self._is_alive[number]
-        if "error" in told:
+        if "error" in reply:
             raise BrowserError(f"the browser refuses {method}")
-        result: dict[str, Any] = told["result"]
+        result: dict[str, Any] = reply["result"]
         return result
 
-    async def _read(self) -> None:
-        """Hand on what it says, until it says no more, or more at once than anybody may."""
+    async def _read_messages(self) -> None:
+        """Pass on replies and events until the browser ends or sends too long a message."""
         assert self._process.stdout is not None
         with contextlib.suppress(
             asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, ValueError
         ):
             while True:
-                said = json.loads((await self._process.stdout.readuntil(b"\0"))[:-1])
-                answer = self._is_alive.get(said.get("id", 0))
+                message = json.loads((await self._process.stdout.readuntil(b"\0"))[:-1])
+                answer = self._is_alive.get(message.get("id", 0))
                 if answer is not None and not answer.done():
-                    answer.set_result(said)
-                elif "method" in said:
-                    self.on_event(said["method"], said.get("sessionId", ""), said.get("params", {}))
+                    answer.set_result(message)
+                elif "method" in message:
+                    self.on_event(
+                        message["method"], message.get("sessionId", ""), message.get("params", {})
+                    )
         for answer in self._is_alive.values():
             if not answer.done():
                 answer.set_exception(BrowserError("the browser is gone"))
         self.on_event("Inspector.detached", "", {})
 
     async def close(self) -> None:
-        """End it, at once and with all that is in the cage."""
+        """Kill the browser and every process in its sandbox."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()
@@ -133,12 +137,18 @@ class Browser:
 
 
 @contextlib.asynccontextmanager
-async def running(program: Path) -> AsyncIterator[Browser]:
-    """A browser, which is ended behind it; BrowserError where there is none, or none that starts
-    in a cage.
+async def start_browser(program: Path) -> AsyncIterator[Browser]:
+    """Yield a running browser, and end it afterwards.
+
+    Raises BrowserError if there is none, or none that starts in its sandbox.
     """
     process = await asyncio.create_subprocess_exec(
-        *_words(program), stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env={}, limit=LONGEST_MESSAGE
+        *_build_command(program),
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=DEVNULL,
+        env={},
+        limit=LONGEST_MESSAGE,
     )
     browser = Browser(process)
     try:
@@ -155,14 +165,14 @@ async def running(program: Path) -> AsyncIterator[Browser]:
         await browser.close()
 
 
-async def version(program: Path) -> str:
-    """Name and version of the browser, which was started for it."""
-    async with running(program) as browser:
+async def get_version(program: Path) -> str:
+    """Start the browser and return its name and version."""
+    async with start_browser(program) as browser:
         return str((await browser.call("Browser.getVersion"))["product"])
 
 
-def _words(program: Path) -> list[str]:
-    """The command that runs it in its cage."""
+def _build_command(program: Path) -> list[str]:
+    """Return the command that runs the browser in its sandbox."""
     cage = shutil.which(CAGE)
     if not program.is_file():
         raise BrowserError(
@@ -250,12 +260,12 @@ Headers = Sequence[tuple[str, str]]
 
 
 class ScriptError(Exception):
-    """A page did not come to an end within its bounds."""
+    """A page did not finish within its limits."""
 
 
 @dataclass(frozen=True, slots=True)
 class BrowserResponse:
-    """An answer, as the browser gets it; `headers` by name."""
+    """A response for the browser; `headers` are pairs of name and value."""
 
     body: bytes
     headers: Headers = ()
@@ -264,7 +274,7 @@ class BrowserResponse:
 
 @dataclass(frozen=True, slots=True)
 class RenderedPage:
-    """A page as it then is."""
+    """A page after its scripts ran."""
 
     text: str
     is_cut: bool = False
@@ -281,9 +291,10 @@ Ask = Callable[[str, str, Mapping[str, str]], Awaitable[BrowserResponse | None]]
 
 @dataclass(frozen=True, slots=True)
 class Browsers:
-    """The means to render.
+    """Render pages, each in a browser of its own.
 
-    `program` is Chromium's own, and no wrapper; a page has `seconds` from when it has a browser.
+    `program` is Chromium itself, not a wrapper script; a page has `seconds` from the start of its
+    browser.
     """
 
     program: Path
@@ -291,28 +302,29 @@ class Browsers:
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_AT_ONCE))
 
     async def render(self, url: str, page: BrowserResponse, agent: str, ask: Ask) -> RenderedPage:
-        """`page`, which came from `url`, after its scripts, in a browser that nobody had before.
+        """Return `page`, which was served at `url`, after its scripts ran in a fresh browser.
 
-        BrowserError where there is no browser; ScriptError where the page does not come to an end
-        within its bounds.
+        Raises BrowserError if there is no browser, ScriptError if the page does not finish
+        within its
+        limits.
         """
-        async with self.slots, running(self.program) as browser:
-            shown = _Page(browser, url, page, ask)
+        async with self.slots, start_browser(self.program) as browser:
+            rendering = _Page(browser, url, page, ask)
             try:
                 async with asyncio.timeout(self.seconds):
-                    return await shown.run(agent)
+                    return await rendering.run(agent)
             except (TimeoutError, BrowserError):  # it ran until then: what ended it was the page
                 raise ScriptError from None
             finally:
-                await shown.end()
+                await rendering.end()
 
-    async def version(self) -> str:
-        """Which browser there is; BrowserError where there is none that can be used."""
-        return await version(self.program)
+    async def get_version(self) -> str:
+        """Return the browser's version; BrowserError if there is none that can be used."""
+        return await get_version(self.program)
 
 
-def browsers_of(crawl: CrawlSettings) -> Browsers:
-    """The browser that is configured."""
+def create_browsers(crawl: CrawlSettings) -> Browsers:
+    """Return the configured browser."""
     return Browsers(Path(crawl.browser), SCRIPT_SECONDS)
 
 
@@ -328,11 +340,12 @@ class _Page:
         self._requests = 0
 
     async def run(self, agent: str) -> RenderedPage:
-        """Show it, wait for the end of its time, and read it by a context that its own scripts
-        cannot reach.
+        """Show the page, wait until its time is over, and read it.
+
+        It is read in a context that the page's own scripts cannot reach.
         """
         call = self._browser.call
-        self._browser.on_event = self._told
+        self._browser.on_event = self._handle_event
         await call("Target.setDiscoverTargets", discover=True)
         await call("Browser.setDownloadBehavior", behavior="deny")
         self._target = (await call("Target.createTarget", url="about:blank"))["targetId"]
@@ -343,11 +356,11 @@ class _Page:
         await call("Fetch.enable", self._session, patterns=[{"urlPattern": "*"}])
         await call("Emulation.setUserAgentOverride", self._session, userAgent=agent)
         await call("Emulation.setVirtualTimePolicy", self._session, policy="pause")
-        self._do(self._show())
+        self._start_task(self._show())
         await self._done
         frame = (await call("Page.getFrameTree", self._session))["frameTree"]["frame"]["id"]
-        apart = await call("Page.createIsolatedWorld", self._session, frameId=frame)
-        expression, context = SERIALISE.format(most=LONGEST_PAGE), apart["executionContextId"]
+        world = await call("Page.createIsolatedWorld", self._session, frameId=frame)
+        expression, context = SERIALISE.format(most=LONGEST_PAGE), world["executionContextId"]
         read = await call(
             "Runtime.evaluate",
             self._session,
@@ -362,98 +375,99 @@ class _Page:
         return RenderedPage(text, is_cut, self._leads_on, self._would_write)
 
     async def end(self) -> None:
-        """Leave nothing running."""
+        """Cancel everything that still runs."""
         self._browser.on_event = lambda *_: None
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        self._fail(None)
+        self._finish(None)
         if not self._done.cancelled():
             self._done.exception()  # seen: whoever waited has gone
 
     async def _show(self) -> None:
-        told = await self._browser.call("Page.navigate", self._session, url=self._url)
-        if told.get("errorText"):
-            self._fail(ScriptError())
-        await self._say(
+        """Navigate to the page and start its virtual time."""
+        reply = await self._browser.call("Page.navigate", self._session, url=self._url)
+        if reply.get("errorText"):
+            self._finish(ScriptError())
+        await self._send(
             "Emulation.setVirtualTimePolicy",
             policy="pauseIfNetworkFetchesPending",
             budget=VIRTUAL_SECONDS * 1000,
         )
 
-    def _told(self, method: str, session: str, params: dict[str, Any]) -> None:
-        """What the browser says by itself."""
+    def _handle_event(self, method: str, session: str, params: dict[str, Any]) -> None:
+        """Handle an event of the browser."""
         if method == "Fetch.requestPaused" and session == self._session:
-            self._do(self._answer(params))
+            self._start_task(self._answer(params))
         elif method == "Emulation.virtualTimeBudgetExpired" and session == self._session:
-            self._fail(None)
+            self._finish(None)
         elif method == "Page.javascriptDialogOpening":
-            self._do(self._say("Page.handleJavaScriptDialog", accept=False))
+            self._start_task(self._send("Page.handleJavaScriptDialog", accept=False))
         elif (
             method == "Target.targetCreated"
             and self._session
             and params["targetInfo"]["type"] == "page"
         ):
-            self._do(self._close(params["targetInfo"]["targetId"]))
+            self._start_task(self._close(params["targetInfo"]["targetId"]))
         elif method in {"Target.targetCrashed", "Inspector.detached"}:
-            self._fail(ScriptError())
+            self._finish(ScriptError())
 
     async def _answer(self, paused: dict[str, Any]) -> None:
-        """Give a request what it is due, or let it fail."""
+        """Answer a request of the page, or let it fail."""
         request, kind = paused["request"], paused["resourceType"]
-        given, why = None, "BlockedByClient"
+        response, why = None, "BlockedByClient"
         if kind == "Document" and paused["frameId"] == self._target:
             # with which the page in hand stays
-            given, why = None if self._is_given else self._first, "Aborted"
+            response, why = None if self._is_given else self._first, "Aborted"
             self._leads_on, self._is_given = self._leads_on or self._is_given, True
         elif kind == STYLE:
-            given = BrowserResponse(b"", (("Content-Type", "text/css"),))
+            response = BrowserResponse(b"", (("Content-Type", "text/css"),))
         elif kind in WANTED and request["method"] != "GET":
             self._would_write = True
         elif kind in WANTED:
             self._requests += 1
             if self._requests > MOST_REQUESTS:
-                self._fail(ScriptError())
+                self._finish(ScriptError())
                 return
-            given = await self._ask(request["url"], WANTED[kind], request["headers"])
-        if given is None:
-            await self._say("Fetch.failRequest", requestId=paused["requestId"], errorReason=why)
+            response = await self._ask(request["url"], WANTED[kind], request["headers"])
+        if response is None:
+            await self._send("Fetch.failRequest", requestId=paused["requestId"], errorReason=why)
             return
-        headers = [{"name": name, "value": value} for name, value in given.headers]
-        body = base64.b64encode(given.body).decode()
-        told = {
+        headers = [{"name": name, "value": value} for name, value in response.headers]
+        body = base64.b64encode(response.body).decode()
+        fulfilment = {
             "requestId": paused["requestId"],
-            "responseCode": given.status,
+            "responseCode": response.status,
             "responseHeaders": headers,
             "body": body,
         }
-        await self._say("Fetch.fulfillRequest", **told)
+        await self._send("Fetch.fulfillRequest", **fulfilment)
 
     async def _close(self, target: str) -> None:
         if target != self._target:
             await self._browser.call("Target.closeTarget", targetId=target)
 
-    async def _say(self, method: str, **params: Any) -> None:
+    async def _send(self, method: str, **params: Any) -> None:
         await self._browser.call(method, self._session, **params)
 
-    def _do(self, act: Coroutine[Any, Any, None]) -> None:
-        """Do something beside reading what the browser says."""
+    def _start_task(self, act: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine beside the reading of events."""
         task = asyncio.ensure_future(act)
         self._tasks.add(task)
-        task.add_done_callback(self._was_done)
+        task.add_done_callback(self._finish_task)
 
-    def _was_done(self, task: asyncio.Task[None]) -> None:
+    def _finish_task(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if (
             not task.cancelled()
             and (error := task.exception())
             and not isinstance(error, BrowserError)
         ):
-            self._fail(error)  # the browser's own refusals are of requests that are over
+            self._finish(error)  # the browser's own refusals are of requests that are over
 
-    def _fail(self, error: BaseException | None) -> None:
-        """Let whoever waits go on: to read the page, or to give it up."""
+    def _finish(self, error: BaseException | None) -> None:
+        """End the wait for the page, with an error or, for None, to read it."""
         if self._done.done():
             return
         if error is None:

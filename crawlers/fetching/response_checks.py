@@ -1,10 +1,8 @@
-"""What a page says of the site beside its posts: a challenge, a login that has run out, a list that
-no longer reads.
+"""Classify responses: challenges, login pages, and lists that can no longer be read.
 
-XPath could say all this in a line, and would look at every element above every link: a page of half
-a megabyte would take hours.
-
-`marks.toml` has the marks. What anybody may post on a site never decides: see there.
+XPath could express this in a line, but would look at every element above every link: a page of
+half a megabyte would take hours. `marks.toml` holds the marks. Text that anybody may post on a site
+never decides; see there.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ from parsel import Selector
 from scrapy.http import Response, TextResponse
 from scrapy.utils.response import get_meta_refresh
 
-from crawlers.fetching.outcomes import FATES, Fate, of_status
+from crawlers.fetching.outcomes import FATES, Fate, to_status_outcome
 from crawlers.frontier.database import PageLease
 from crawlers.sites import nesting
 from crawlers.sites.elements import get_names, is_menu
@@ -36,8 +34,8 @@ ABOVE_A_FORM = 3
 """So many elements above a form may name it."""
 
 
-def outside_menus(page: Selector) -> Iterator[Any]:
-    """Every element that stands in no menu, in the page's order."""
+def iter_outside_menus(page: Selector) -> Iterator[Any]:
+    """Yield every element that is in no menu, in page order."""
     within: set[Any] = set()
     for element in page.root.iter("*"):
         above = element.getparent()
@@ -48,30 +46,34 @@ def outside_menus(page: Selector) -> Iterator[Any]:
 
 
 def has_login_form(page: Selector, box: re.Pattern[str]) -> bool:
-    """Whether there is a field for a password that stands in no menu and in no form that `box`
-    finds named as a small one.
+    """Return whether a page has a password field outside of menus and small login boxes.
+
+    `box` matches the names of such boxes.
     """
-    forms, known = dict[Any, Any](), set[Any]()
-    for element in outside_menus(page):
+    forms, checked = dict[Any, Any](), set[Any]()
+    for element in iter_outside_menus(page):
         above = element.getparent()
         forms[element] = element if element.tag == "form" else forms.get(above)
         form = forms[element]
         around = above if form is None else form
-        if hides_input(element) and around not in known:
-            known.add(around)
-            if not any(box.search(name) for name in _names(around, is_form=form is not None)):
+        if is_password_field(element) and around not in checked:
+            checked.add(around)
+            if not any(
+                box.search(name) for name in _iter_form_names(around, is_form=form is not None)
+            ):
                 return True
     return False
 
 
-def hides_input(element: Any) -> bool:
-    """Whether it is a field for a password."""
+def is_password_field(element: Any) -> bool:
+    """Return whether an element is a password field."""
     return bool(element.tag == "input" and element.get("type", "").lower() == "password")
 
 
-def _names(around: Any, *, is_form: bool) -> Iterator[str]:
-    """What a form is called, or what holds a field without one: its own name, those of parts
-    with fields, and those above it.
+def _iter_form_names(around: Any, *, is_form: bool) -> Iterator[str]:
+    """Yield the names of a form: its own, and those of parts with fields and of elements above.
+
+    Without a form, yield the name of the element that holds the field.
     """
     if not is_form:
         yield get_names(around)
@@ -120,7 +122,7 @@ GATES = frozenset({"forbidden", "busy", "unavailable"})
 
 @dataclass(frozen=True, slots=True)
 class ResponseMarks:
-    """`marks.toml`, ready to be asked."""
+    """The marks of `marks.toml`, compiled."""
 
     headers: dict[str, str]
     challenge: tuple[str, ...]
@@ -132,8 +134,8 @@ class ResponseMarks:
 
 
 @functools.cache
-def marks() -> ResponseMarks:
-    """The marks that ship."""
+def load_marks() -> ResponseMarks:
+    """Return the shipped marks."""
     read: dict[str, Any] = tomllib.loads(
         (resources.files(__package__) / "marks.toml").read_text(encoding="utf-8")
     )
@@ -152,67 +154,71 @@ def marks() -> ResponseMarks:
 
 
 def is_challenge(response: Response, *, body: bool) -> bool:
-    """Whether somebody before the site asks for a proof; `body` where the text may be trusted to
-    be the site's own.
+    """Return whether a proof is demanded before the site can be read.
+
+    `body` tells whether the text is the site's own and may be checked too.
     """
-    known = marks()
-    for name, begins in known.headers.items():
+    marks = load_marks()
+    for name, begins in marks.headers.items():
         value = response.headers.get(name)
         if value is not None and value.decode("latin-1").lower().startswith(begins):
             return True
-    return body and _holds(response, known.challenge)
+    return body and _contains_any(response, marks.challenge)
 
 
-def of_answer(asked: str, response: Response) -> str:
-    """The outcome of an answer to a request for `asked`, as far as status, headers and place
-    tell: `ok` when it may be parsed.
+def classify_answer(asked: str, response: Response) -> str:
+    """Return the outcome of the response to a request for `asked`; `ok` if it may be parsed.
+
+    Only status, headers and address are considered.
     """
-    outcome = of_status(response.status)
+    outcome = to_status_outcome(response.status)
     if is_challenge(response, body=outcome in GATES):
         return "blocked"
     return "login" if outcome == "ok" and leads_to_login(asked, response) else outcome
 
 
 def leads_to_login(asked: str, response: Response) -> bool:
-    """Whether a redirect led from `asked` to a page to log in at."""
+    """Return whether a redirect led from `asked` to a login page."""
     redirected = response.request is not None and bool(response.request.meta.get("redirect_urls"))
     return redirected and is_login(response.url) and not is_login(asked)
 
 
-def is_wall(response: Response) -> bool:
-    """Whether a page, in which nothing that we know to read was found, asks to log in instead of
-    showing what it has.
+def is_login_wall(response: Response) -> bool:
+    """Return whether a page without readable content asks to log in instead of showing it.
 
-    Many boards show guests a small form to log in with, or ask them to log in before they write, on
-    every page: neither is a wall, and nothing is where the page leads to what it lists.
+    Many boards show guests a small login form on every page, or ask them to log in before they
+    write:
+    neither is a wall, and a page that leads to the things it lists is none.
     """
     if not isinstance(response, TextResponse) or is_listing(response):
         return False
-    return _asks_to_log_in(response) or has_login_form(_marked(response), marks().box)
+    return _asks_to_log_in(response) or has_login_form(_get_selector(response), load_marks().box)
 
 
 def is_listing(response: Response) -> bool:
-    """Whether a page leads to several things of one kind, such as threads or posters, its menus
-    apart: so it is no gate.
+    """Return whether a page leads to several things of one kind outside of its menus.
+
+    A page with threads or posters is no login page.
     """
     if not isinstance(response, TextResponse):
         return False
     return is_huge(response) or any(
-        count >= LEAST_ALIKE for count in kinds_of_links(response).values()
+        count >= LEAST_ALIKE for count in count_link_kinds(response).values()
     )
 
 
 def is_huge(response: TextResponse) -> bool:
-    """Whether a page has more tags than are read: no gate has."""
+    """Return whether a page has more tags than are read; no login page has."""
     return response.text.count("<") > nesting.MOST_TAGS
 
 
-def kinds_of_links(response: TextResponse) -> Counter[str]:
-    """How many things of each kind a page leads to, its menus apart; a kind is an address with
-    `*` for what tells them apart.
+def count_link_kinds(response: TextResponse) -> Counter[str]:
+    """Return how many things of each kind a page links to outside of its menus.
+
+    A kind is an address with `*` in place of what differs between the things.
     """
-    found: dict[str, set[str]] = {}
-    for element in outside_menus(_marked(response)):
+    targets: dict[str, set[str]] = {}
+    for element in iter_outside_menus(_get_selector(response)):
         if element.tag != "a" or not (href := element.get("href", "").strip()):
             continue
         try:
@@ -220,47 +226,45 @@ def kinds_of_links(response: TextResponse) -> Counter[str]:
         except ValueError:
             continue
         if parts.scheme in {"", "http", "https"} and (parts.path or parts.query):
-            found.setdefault(_shape(parts), set()).add(f"{parts.path}?{parts.query}")
-    return Counter({shape: len(alike) for shape, alike in found.items() if "*" in shape})
+            targets.setdefault(_generalize(parts), set()).add(f"{parts.path}?{parts.query}")
+    return Counter({shape: len(alike) for shape, alike in targets.items() if "*" in shape})
 
 
-def _marked(response: TextResponse) -> Selector:
-    """A page as marked-up text; JSON, which cannot be asked for elements, has none."""
+def _get_selector(response: TextResponse) -> Selector:
+    """Return the elements of a page; none for JSON."""
     if is_huge(response):
         return nesting.parse_html(nesting.limit_tags(response.text))
     return response.selector if response.selector.type in {"html", "xml"} else _NO_MARKUP
 
 
-def _shape(parts: SplitResult) -> str:
-    """An address without what tells one thing from another of its kind: numbers, and names with
-    a digit in them.
-    """
+def _generalize(parts: SplitResult) -> str:
+    """Return an address with `*` for numbers and names with a digit."""
     path = "/".join("*" if _VARIES.search(step) else step for step in parts.path.split("/"))
-    return f"{parts.netloc}{path}{'?' if parts.query else ''}{_NAMES.sub(_without_digits, parts.query)}"  # noqa: E501
+    return (
+        f"{parts.netloc}{path}{'?' if parts.query else ''}{_NAMES.sub(_mask_digits, parts.query)}"
+    )
 
 
-def _without_digits(found: re.Match[str]) -> str:
-    return "*" if _VARIES.search(found[0]) else found[0]
+def _mask_digits(match: re.Match[str]) -> str:
+    return "*" if _VARIES.search(match[0]) else match[0]
 
 
 def _asks_to_log_in(response: TextResponse) -> bool:
-    known, text = marks(), _head(response)
-    return any(mark in known.writing.sub(" ", text) for mark in known.login)
+    marks, text = load_marks(), _get_beginning(response)
+    return any(mark in marks.writing.sub(" ", text) for mark in marks.login)
 
 
 def asks_for_password(response: Response) -> bool:
-    """Whether there is a field for a password anywhere on a page."""
+    """Return whether a page has a password field anywhere."""
     return isinstance(response, TextResponse) and any(
-        map(hides_input, _marked(response).root.iter("input"))
+        map(is_password_field, _get_selector(response).root.iter("input"))
     )
 
 
 def lacks_session(response: Response, site: Site) -> bool:
-    """Whether the mark of a visitor who is logged in, if the site's file names one, is not on a
-    page.
-    """
+    """Return whether a page lacks the mark of a logged-in visitor that the site's file names."""
     return bool(site.session) and not (
-        isinstance(response, TextResponse) and _marked(response).css(site.session)
+        isinstance(response, TextResponse) and _get_selector(response).css(site.session)
     )
 
 
@@ -270,72 +274,74 @@ followed.
 """
 
 
-def entries(parsed: PageContent) -> int:
-    """How much a page leads to or holds, other lists apart."""
+def count_entries(parsed: PageContent) -> int:
+    """Return how many posts and links a page has, other lists apart."""
     return len(parsed.posts) + sum(page.role != "list" for page in parsed.pages)
 
 
-def of_page(leased: PageLease, response: Response, parsed: PageContent, site: Site) -> str:
-    """The outcome of a page that answered 2xx and was parsed: `ok`, `blocked`, `login`, or of a
-    list that leads to nothing.
+def classify_page(leased: PageLease, response: Response, parsed: PageContent, site: Site) -> str:
+    """Return the outcome of a parsed page: `ok`, `blocked`, `login`, or that of an empty list.
 
-    That is `layout` where it once did, and `empty` where it never did: a site whose file describes
-    it wrongly, or that shows guests an empty list, is blind from the first day. Only a site's own
-    file can say that an empty list is an answer. A blank answer is what a program leaves that
-    broke: no list and no text is so empty. A page that leads on by a meta refresh is `redirects`
-    and not followed: in a paste anybody may write one.
+    An empty list is `layout` if it had entries before, and `empty` if it never had: a site
+    whose file
+    is wrong, or that shows guests an empty list, is unreadable from the first day. Only a
+    site's own
+    file can say that an empty list is valid. A blank response is what a broken program leaves, and
+    counts as empty. A page that redirects by a meta refresh is `redirects` and not followed, since
+    anybody may write one in a paste.
     """
     role, is_blank = leased.page.role, not response.body.strip()
     if parsed.gone or PARENT in leased.page.facts:
-        return "gone" if parsed.gone else of_file(leased.page.facts.get("title", ""), response)
+        return (
+            "gone" if parsed.gone else classify_file(leased.page.facts.get("title", ""), response)
+        )
     if role == "list" and lacks_session(response, site):
         return "login"
     if role == "item":
         return "empty" if is_blank else "ok"
-    if entries(parsed):
+    if count_entries(parsed):
         return "ok"
-    if gate := "" if parsed.pages else _gate(response, leased.page):
+    if gate := "" if parsed.pages else _find_gate(response, leased.page):
         return gate
     if role == "thread":  # a page beyond the end may well be empty
         return "layout" if leased.page.number == 1 else "ok"
-    return _of_empty_list(leased, response, parsed, site)
+    return _classify_empty_list(leased, response, parsed, site)
 
 
-def _lacks(response: Response, page: PageAddress) -> str:
-    """The outcome of an empty page whose scripts did not get all that they asked for; "" where they
-    did.
+def _find_script_lack(response: Response, page: PageAddress) -> str:
+    """Return the outcome of an empty page whose scripts lacked a response; "" if they lacked none.
 
-    What would give a page up or call it gone says so of what is lacking, and not of the page: such
-    as the counter of visitors on another host that most pages have, behind whose last page one may
-    well be empty.
+    An outcome that would abandon the page is ignored, as it applies to the missing resource
+    only: most
+    pages have a visitor counter on another host, and a page behind the last one may well be empty.
     """
-    found = [flag.removeprefix(LACKS) for flag in response.flags if flag.startswith(LACKS)]
-    known = [
+    lacks = [flag.removeprefix(LACKS) for flag in response.flags if flag.startswith(LACKS)]
+    decisive = [
         outcome
-        for outcome in found
+        for outcome in lacks
         if FATES[outcome] not in {Fate.GONE, Fate.GIVE_UP} and outcome != "script"
     ]
-    return known[0] if known else "script" if found and page.number == 1 else ""
+    return decisive[0] if decisive else "script" if lacks and page.number == 1 else ""
 
 
-def is_for_programs(response: Response) -> bool:
-    """Whether a page is JSON, RSS or Atom."""
+def is_data(response: Response) -> bool:
+    """Return whether a page is JSON, RSS or Atom."""
     return isinstance(response, TextResponse) and detect_kind(response.text) != "html"
 
 
-def _gate(response: Response, page: PageAddress) -> str:
-    """What stands in the place of a page that leads nowhere, as an outcome; "" for nothing."""
+def _find_gate(response: Response, page: PageAddress) -> str:
+    """Return what stands in place of a page that leads nowhere, as an outcome; "" for nothing."""
     if is_challenge(response, body=not is_listing(response)):
         return "blocked"
-    if is_wall(response):
+    if is_login_wall(response):
         return "login"
     if page.number == 1 and refreshes(response):  # behind the last page some lead back to it
         return "redirects"
-    return _lacks(response, page)
+    return _find_script_lack(response, page)
 
 
-def letters(response: TextResponse) -> int:
-    """How many letters of a page are shown to whoever has scripts."""
+def count_letters(response: TextResponse) -> int:
+    """Return how many letters of a page a visitor with scripts sees."""
     shown = response.selector.xpath(
         "//body//text()[not(ancestor::script or ancestor::style or ancestor::noscript)]"
     ).getall()
@@ -343,16 +349,17 @@ def letters(response: TextResponse) -> int:
 
 
 def refreshes(response: Response) -> bool:
-    """Whether a page leads on by itself: to another, or to itself at once."""
+    """Return whether a page redirects by itself: to another page, or at once to itself."""
     if not isinstance(response, TextResponse):
         return False
     seconds, url = get_meta_refresh(response)
     return url is not None and (url != response.url or (seconds or 0.0) < AT_ONCE_SECONDS)
 
 
-def of_file(name: str, response: Response) -> str:
-    """The outcome of an answer to the request for a file: `login` or `page` where a page came
-    that is no file of that name.
+def classify_file(name: str, response: Response) -> str:
+    """Return the outcome of the response to a request for a file.
+
+    It is `login` or `page` if a page arrived in place of the file.
     """
     sent_as_file = b"attachment" in (response.headers.get("Content-Disposition") or b"").lower()
     if (
@@ -361,19 +368,22 @@ def of_file(name: str, response: Response) -> str:
         or name.lower().rpartition(".")[2] in PAGE_ENDINGS
     ):
         return "ok"
-    return "login" if asks_for_password(response) or is_wall(response) else "page"
+    return "login" if asks_for_password(response) or is_login_wall(response) else "page"
 
 
-def _of_empty_list(leased: PageLease, response: Response, parsed: PageContent, site: Site) -> str:
-    """The outcome of a list that leads to nothing, or to other lists alone.
+def _classify_empty_list(
+    leased: PageLease, response: Response, parsed: PageContent, site: Site
+) -> str:
+    """Return the outcome of a list that leads to nothing, or to other lists only.
 
-    One for programs has no menu or footer by whose size it could be told; some answer guests so.
+    JSON and feeds have no menu or footer that gives an empty page its size; some sites send guests
+    such lists.
     """
     is_head = leased.page.number == 1
     if not leased.entries and is_head:
         return "ok" if parsed.pages or (site.may_be_empty and response.body.strip()) else "empty"
     size = len(response.body) if response.body.strip() else 0
-    emptied = is_head and not parsed.pages and is_for_programs(response)
+    emptied = is_head and not parsed.pages and is_data(response)
     may_be_empty = site.may_be_empty or not is_head
     if may_be_empty and not emptied and 0 < size < max(LARGE_BYTES, SHARE_OF_FORMER * leased.size):
         return "ok"
@@ -383,17 +393,19 @@ def _of_empty_list(leased: PageLease, response: Response, parsed: PageContent, s
 
 
 def is_login(url: str) -> bool:
-    """Whether an address is one to log in at, by its path or query."""
-    parts, known = urlsplit(url), marks()
-    return bool(known.login_path.search(parts.path) or known.login_query.search(parts.query))
+    """Return whether the path or query of an address is that of a login page."""
+    parts, marks = urlsplit(url), load_marks()
+    return bool(marks.login_path.search(parts.path) or marks.login_query.search(parts.query))
 
 
-def _holds(response: Response, texts: tuple[str, ...]) -> bool:
+def _contains_any(response: Response, texts: tuple[str, ...]) -> bool:
+    """Return whether the beginning of a page contains one of the texts."""
     if not isinstance(response, TextResponse):
         return False
-    head = _head(response)
+    head = _get_beginning(response)
     return any(text in head for text in texts)
 
 
-def _head(response: TextResponse) -> str:
+def _get_beginning(response: TextResponse) -> str:
+    """Return the beginning of a page in lower case."""
     return response.replace(body=response.body[:LOOKED_AT]).text.lower()

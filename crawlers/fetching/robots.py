@@ -1,9 +1,8 @@
-"""robots.txt as RFC 9309 wants it: asked again after an hour, and a site that cannot answer is not
-read.
+"""Obey robots.txt by RFC 9309: refetch it after an hour, and do not read a site that cannot answer.
 
-Scrapy keeps the rules for a crawler's life, reads a 503 page as rules that allow all, and takes a
-failure for permission. Here 5xx, 429, timeouts and network errors disallow; 4xx allows;
-`Crawl-delay` is obeyed up to AutoThrottle's longest delay.
+Scrapy keeps the rules for the life of a crawler, reads a 503 page as rules that allow everything,
+and takes a failure for permission. Here 5xx, 429, timeouts and network errors disallow; other 4xx
+allow; `Crawl-delay` is obeyed up to AutoThrottle's longest delay.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from scrapy.http.request import NO_CALLBACK
 from scrapy.robotstxt import ProtegoRobotParser, RobotParser
 
 from crawlers.fetching import RequestRefusal, response_checks
-from crawlers.fetching.outcomes import DOWNLOAD_ERRORS, of_error
+from crawlers.fetching.outcomes import DOWNLOAD_ERRORS, to_error_outcome
 from crawlers.sites import visit_verdict
 
 MAX_BYTES = 500 * 1024
@@ -45,8 +44,8 @@ WAITS = {
 
 
 class RobotsRules(NamedTuple):
-    """What holds at a place, and with what outcome a page is refused that it forbids: `robots`,
-    or why there is no answer.
+    """The rules of a host, and the outcome with which they refuse a page: `robots`, or the
+    failure.
     """
 
     parser: RobotParser
@@ -57,9 +56,9 @@ class RobotsRules(NamedTuple):
 
 @dataclass(slots=True)
 class RobotsCache:
-    """Rules by host and port, for `seconds`; shared by the visits of a process.
+    """Rules by host and port, kept for `seconds`; shared by all visits of a process.
 
-    Two requests at once ask the site once.
+    Concurrent requests fetch the rules of a site one time.
     """
 
     monotonic: Callable[[], float]
@@ -68,22 +67,23 @@ class RobotsCache:
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
 
     def lock(self, place: str) -> asyncio.Lock:
-        """The lock under which the rules of `place` are fetched."""
+        """Return the lock under which the rules of `place` are fetched."""
         return self._locks.setdefault(place, asyncio.Lock())
 
     def get(self, place: str) -> RobotsRules | None:
-        """The rules of `place`, unless they are too old."""
+        """Return the rules of `place`, unless they are too old."""
         until, rules = self._rules.get(place, (0.0, None))
         return rules if self.monotonic() < until else None
 
     def put(self, place: str, rules: RobotsRules, at_most: float | None = None) -> None:
-        """Keep the rules of `place`, for `at_most` seconds if that is shorter."""
+        """Store the rules of `place`, for `at_most` seconds if that is shorter."""
         self._rules[place] = (self.monotonic() + min(self.seconds, at_most or self.seconds), rules)
 
 
-def rules_text(response: Response) -> tuple[bytes, str]:
-    """What a robots.txt answer means, and why it refuses: its first 500 KiB, nothing for 4xx,
-    all forbidden for anything else.
+def read_rules(response: Response) -> tuple[bytes, str]:
+    """Return the rules that a response for robots.txt means, and the outcome of refusals.
+
+    The rules are its first 500 KiB, nothing for 4xx, and "disallow all" for anything else.
     """
     if 200 <= response.status < 300:
         return response.body[:MAX_BYTES], "robots"
@@ -95,14 +95,14 @@ def rules_text(response: Response) -> tuple[bytes, str]:
 
 
 class TimedRobots(RobotsTxtMiddleware):
-    """Scrapy's middleware with our cache and our reading of failures."""
+    """Scrapy's middleware with our cache and our treatment of failures."""
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
         self._cache: RobotsCache = crawler.spider.visit.robots  # type: ignore[union-attr]
 
     async def process_request(self, request: Request) -> None:  # type: ignore[override]
-        """Refuse with `robots`, or with why nobody knows what is allowed."""
+        """Refuse with `robots`, or with the failure that left the rules unknown."""
         if request.meta.get(SKIP):
             return
         rules = await self.robot_parser(request)
@@ -110,7 +110,7 @@ class TimedRobots(RobotsTxtMiddleware):
             raise RequestRefusal(rules.refusal, rules.cause)
 
     async def robot_parser(self, request: Request) -> RobotsRules:  # type: ignore[override]
-        """The rules in force for the request's host and port."""
+        """Return the rules for the request's host and port."""
         parts = urlsplit(request.url)
         place = f"{parts.scheme}://{parts.netloc}"
         async with self._cache.lock(place):
@@ -119,7 +119,7 @@ class TimedRobots(RobotsTxtMiddleware):
                 text, refusal, cause = await self._fetch(f"{place}/robots.txt")
                 rules = RobotsRules(ProtegoRobotParser(text, self.crawler.spider), refusal, cause)
                 self._cache.put(place, rules, WAITS.get(refusal))
-        self._keep_pace(rules.parser)
+        self._apply_crawl_delay(rules.parser)
         return rules
 
     async def _fetch(self, url: str) -> tuple[bytes, str, str]:
@@ -131,17 +131,21 @@ class TimedRobots(RobotsTxtMiddleware):
             dont_filter=True,
         )
         try:
-            return *rules_text(await self.crawler.engine.download_async(asking)), ""
+            return *read_rules(await self.crawler.engine.download_async(asking)), ""
         except (IgnoreRequest, *DOWNLOAD_ERRORS) as error:
-            return DISALLOW_ALL, "robots_unreachable", visit_verdict.to_reason(of_error(error))
+            return (
+                DISALLOW_ALL,
+                "robots_unreachable",
+                visit_verdict.to_reason(to_error_outcome(error)),
+            )
 
-    def _keep_pace(self, rules: RobotParser) -> None:
-        """Let `Crawl-delay` raise the least delay of AutoThrottle."""
-        wanted, throttle = (
+    def _apply_crawl_delay(self, rules: RobotParser) -> None:
+        """Raise AutoThrottle's shortest delay to `Crawl-delay`."""
+        delay, throttle = (
             rules.crawl_delay(self._default_useragent),
             self.crawler.get_extension(AutoThrottle),
         )
-        if wanted and throttle:
-            throttle.mindelay = max(throttle.mindelay, min(wanted, throttle.maxdelay))
+        if delay and throttle:
+            throttle.mindelay = max(throttle.mindelay, min(delay, throttle.maxdelay))
             for slot in self.crawler.engine.downloader.slots.values():
                 slot.delay = max(slot.delay, throttle.mindelay)

@@ -44,7 +44,9 @@ LATENCY = "download_latency"
 
 
 class Looks(selectors.DefaultSelector):
-    """Waits for sockets on behalf of a loop, and remembers when; `monotonic` is in seconds."""
+    """A selector that waits for the sockets of a loop and remembers when; `monotonic` is in
+    seconds.
+    """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -55,38 +57,38 @@ class Looks(selectors.DefaultSelector):
         """
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """As of any selector."""
-        found = super().select(0)
+        """Wait for sockets, as any selector does."""
+        ready = super().select(0)
         self.since = self.returned
-        if not found and timeout != 0:
-            found = super().select(timeout)
+        if not ready and timeout != 0:
+            ready = super().select(timeout)
             self.since = self._monotonic()
         self.returned = self._monotonic()
-        return found
+        return ready
 
 
 class TimedLoop(asyncio.SelectorEventLoop):
-    """A loop that can say when what it now deals with came."""
+    """An event loop that knows when the events it now handles arrived."""
 
     def __init__(self, looks: Looks | None = None) -> None:
         self.looks = looks or Looks()
         super().__init__(self.looks)
 
 
-def asked(request: Request) -> None:
-    """`request` is handed to its connection now, and goes out in the next turn of the loop."""
+def note_request(request: Request) -> None:
+    """Record when `request` goes out, in the next turn of the loop."""
     loop = asyncio.get_running_loop()
     if isinstance(loop, TimedLoop):
         request.meta.pop(SENT, None)
-        loop.call_soon(_sent, loop, request.meta)
+        loop.call_soon(_note_sent, loop, request.meta)
 
 
-def _sent(loop: TimedLoop, meta: dict[str, Any]) -> None:
+def _note_sent(loop: TimedLoop, meta: dict[str, Any]) -> None:
     meta[SENT] = loop.looks.returned
 
 
-def answered(request: Request) -> None:
-    """The headers of the answer to `request` are here: put its latency right."""
+def correct_latency(request: Request) -> None:
+    """Correct the latency of `request`, whose response headers just arrived."""
     loop = asyncio.get_running_loop()
     if isinstance(loop, TimedLoop) and (sent := request.meta.get(SENT)) is not None:
         request.meta[LATENCY] = min(
@@ -101,18 +103,16 @@ HANDLER = "crawlers.fetching.address_pin.PinnedHandler"
 
 
 class OfOneVisit(Settings):
-    """Settings of one crawler and of no other: it need not copy them, which took half of its
-    start.
-    """
+    """Settings of a single crawler; not copied, since copying took half of a crawler's start."""
 
     def copy(self) -> Self:
-        """Itself."""
+        """Return the same object."""
         return self
 
 
-def scrapy_settings(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
-    """Everything that differs from Scrapy 2.19's defaults."""
-    return {**_LISTENERS_AND_LOGS, **_PARTS, **_limits(crawl), **_pace(crawl, site)}
+def build_settings(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
+    """Return every setting that differs from Scrapy 2.19's defaults."""
+    return {**_LISTENERS_AND_LOGS, **_PARTS, **_build_limits(crawl), **_build_pace(crawl, site)}
 
 
 _LISTENERS_AND_LOGS: dict[str, Any] = {
@@ -164,8 +164,8 @@ _PARTS: dict[str, Any] = {
 }
 
 
-def _limits(crawl: CrawlSettings) -> dict[str, Any]:
-    """How much one page may take of time, bytes and redirects."""
+def _build_limits(crawl: CrawlSettings) -> dict[str, Any]:
+    """Return the limits of time, bytes and redirects per page."""
     return {
         "DOWNLOAD_MAXSIZE": crawl.download_bytes,
         "DOWNLOAD_WARNSIZE": 0,
@@ -175,8 +175,8 @@ def _limits(crawl: CrawlSettings) -> dict[str, Any]:
     }
 
 
-def _pace(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
-    """How politely the site is read, and under what name."""
+def _build_pace(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
+    """Return the settings of politeness and identity."""
     return {
         "USER_AGENT": crawl.user_agent,
         "ROBOTSTXT_OBEY": site.robots,
@@ -192,11 +192,12 @@ def _pace(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
     }
 
 
-def drive(
+def run_on_reactor(
     main: Callable[[asyncio.Event], Coroutine[Any, Any, None]], stop: threading.Event
 ) -> None:
-    """Run `main` on Twisted's reactor over asyncio until it returns; `stop`, set by a signal,
-    becomes its event.
+    """Run `main` on Twisted's reactor over asyncio until it returns.
+
+    `stop`, which a signal sets, sets the event that `main` receives.
     """
     loop = TimedLoop()
     asyncio.set_event_loop(loop)
@@ -237,7 +238,7 @@ class _TypeOnly(logging.Handler):
         )
 
 
-def _twisted(event: LogEvent) -> None:
+def _report_twisted(event: LogEvent) -> None:
     """Report an event of Twisted's logging without its text."""
     failure = event.get("log_failure")
     if event.get("log_level", LogLevel.info) >= LogLevel.error:
@@ -246,7 +247,7 @@ def _twisted(event: LogEvent) -> None:
 
 
 def silence_libraries(role: str = "crawl") -> None:
-    """Replace every handler of the root logger and of Twisted; called once, by the command."""
+    """Replace every handler of the root logger and of Twisted; call it one time per process."""
     logging.raiseExceptions = False
     root = logging.getLogger()
     root.handlers[:] = [_TypeOnly(role)]
@@ -254,5 +255,5 @@ def silence_libraries(role: str = "crawl") -> None:
     for name in ("scrapy", "twisted"):
         logging.getLogger(name).setLevel(logging.ERROR)
     globalLogBeginner.beginLoggingTo(
-        [cast("Any", _twisted)], redirectStandardIO=False, discardBuffer=True
+        [cast("Any", _report_twisted)], redirectStandardIO=False, discardBuffer=True
     )

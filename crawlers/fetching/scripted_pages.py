@@ -1,9 +1,8 @@
-"""Gives the spider a page as its scripts make it, where its request wants that (`RENDER`); what
-they ask for is asked for by us.
+"""Render pages in a browser if their request demands it (`RENDER`), and fetch what scripts request.
 
-So all that holds of a page holds of what fills it: hosts that the site's file names, addresses,
-robots.txt, pace, proxy, session and size. A challenge is not given to a browser, which might solve
-it. Scripts are asked for once a visit.
+Every rule for pages also applies to what fills them: the hosts that the site's file names,
+addresses, robots.txt, pace, proxy, session and size. A challenge is never given to a browser, which
+might solve it. Each script is fetched one time per visit.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from scrapy.http.request import NO_CALLBACK
 
 from crawlers.fetching import RequestRefusal, response_checks
 from crawlers.fetching.body_limit import STOPPED
-from crawlers.fetching.outcomes import DOWNLOAD_ERRORS, of_error
+from crawlers.fetching.outcomes import DOWNLOAD_ERRORS, to_error_outcome
 from crawlers.fetching.rendering import (
     BrowserError,
     BrowserResponse,
@@ -56,7 +55,7 @@ NOT_GIVEN = frozenset(
 
 @dataclass(slots=True)
 class _ScriptRequest:
-    """What the scripts of one page asked for."""
+    """What the scripts of one page requested, and how many bytes they may still receive."""
 
     left: int
     lacks: list[str] = field(default_factory=list)
@@ -65,7 +64,7 @@ class _ScriptRequest:
 
 
 class ScriptPages:
-    """Stands next to the spider, above redirects and decompression."""
+    """Middleware next to the spider, above redirects and decompression, that renders pages."""
 
     def __init__(self, crawler: Crawler) -> None:
         self._crawler = crawler
@@ -78,18 +77,19 @@ class ScriptPages:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> ScriptPages:
-        """Scrapy's way to make a middleware."""
+        """Build the middleware (Scrapy's interface)."""
         return cls(crawler)
 
     async def process_response(self, request: Request, response: Response) -> Response:
-        """The page as its scripts make it; refuses with `browser` where there is none, with
-        `script` where they do not end.
+        """Return the rendered page.
+
+        Refuses with `browser` if there is none, with `script` if the scripts do not finish.
         """
-        if not request.meta.get(RENDER) or not is_page(request.url, response):
+        if not request.meta.get(RENDER) or not is_own_page(request.url, response):
             return response
         if self._browsers is None:
             raise RequestRefusal("browser")
-        asked = _ScriptRequest(self._limit)
+        requested = _ScriptRequest(self._limit)
         page = BrowserResponse(
             response.body,
             [
@@ -101,81 +101,85 @@ class ScriptPages:
         )
 
         async def ask(url: str, kind: str, headers: Mapping[str, str]) -> BrowserResponse | None:
-            return await self._ask(asked, url, kind, headers)
+            return await self._fetch_for_script(requested, url, kind, headers)
 
         try:
             rendered = await self._browsers.render(
-                _routed(response.url, request.url), page, self._agent, ask
+                _keep_fragment(response.url, request.url), page, self._agent, ask
             )
         except BrowserError:
             raise RequestRefusal("browser") from None
         except ScriptError:
             raise RequestRefusal("script") from None
-        request.meta[DATA] = asked.data
-        return _made(response, rendered, asked.lacks)
+        request.meta[DATA] = requested.data
+        return _build_response(response, rendered, requested.lacks)
 
-    async def _ask(
-        self, asked: _ScriptRequest, url: str, kind: str, headers: Mapping[str, str]
+    async def _fetch_for_script(
+        self, requested: _ScriptRequest, url: str, kind: str, headers: Mapping[str, str]
     ) -> BrowserResponse | None:
-        """What a script of a page asks for, as an answer to its request; None for what is
-        refused or does not come.
-        """
-        if known := self._scripts.get(url):
-            return known
+        """Return the response to a script's request; None if it is refused or fails."""
+        if cached := self._scripts.get(url):
+            return cached
         try:
-            request = Request(url, headers=_wanted(headers), callback=NO_CALLBACK, dont_filter=True)
+            request = Request(
+                url, headers=_select_headers(headers), callback=NO_CALLBACK, dont_filter=True
+            )
         except ValueError:
             return None
         assert self._crawler.engine is not None
         try:
             response = await self._crawler.engine.download_async(request)
         except (IgnoreRequest, *DOWNLOAD_ERRORS) as error:
-            asked.lacks.append(of_error(error))
+            requested.lacks.append(to_error_outcome(error))
             return None
-        asked.left -= len(response.body)
-        if asked.left < 0 or STOPPED in response.flags:
+        requested.left -= len(response.body)
+        if requested.left < 0 or STOPPED in response.flags:
             raise ScriptError
-        outcome = response_checks.of_answer(url, response)
+        outcome = response_checks.classify_answer(url, response)
         if outcome != "ok":
-            asked.lacks.append(outcome)
+            requested.lacks.append(outcome)
         elif (
             parse_content_type(response)[0].endswith("json")
             and len(response.body) >= LEAST_JSON_BYTES
         ):
-            asked.data.append(response.url)
-        given = BrowserResponse(response.body, _headers(response), response.status)
-        if kind == "script" and outcome == "ok" and self._kept() + len(given.body) <= KEPT_BYTES:
-            self._scripts[url] = given
-        return given
+            requested.data.append(response.url)
+        answer = BrowserResponse(response.body, _select_response_headers(response), response.status)
+        if (
+            kind == "script"
+            and outcome == "ok"
+            and self._count_cached_bytes() + len(answer.body) <= KEPT_BYTES
+        ):
+            self._scripts[url] = answer
+        return answer
 
-    def _kept(self) -> int:
-        return sum(len(given.body) for given in self._scripts.values())
+    def _count_cached_bytes(self) -> int:
+        """Return the size of all cached scripts."""
+        return sum(len(cached.body) for cached in self._scripts.values())
 
 
-def _routed(url: str, asked: str) -> str:
-    """The address of an answer with the part behind `#` of what was asked for: a script may tell
-    its pages by that.
-    """
+def _keep_fragment(url: str, asked: str) -> str:
+    """Return the response's address with the fragment of the request, by which scripts route."""
     fragment = urlsplit(asked).fragment
     return f"{urldefrag(url).url}#{fragment}" if fragment else url
 
 
-def is_page(asked: str, response: Response) -> bool:
-    """Whether an answer is a page of the site's own, and neither an error nor a challenge."""
+def is_own_page(asked: str, response: Response) -> bool:
+    """Return whether a response is a page of the site, and no error or challenge."""
     if (
         not isinstance(response, TextResponse)
         or parse_content_type(response)[0] not in response_checks.PAGES
     ):
         return False
-    is_ours = response_checks.of_answer(asked, response) == "ok"
-    return is_ours and not response_checks.is_challenge(
+    is_ok = response_checks.classify_answer(asked, response) == "ok"
+    return is_ok and not response_checks.is_challenge(
         response, body=not response_checks.is_listing(response)
     )
 
 
-def _wanted(headers: Mapping[str, str]) -> dict[str, str]:
-    """What of a script's headers goes out: what it would have, and its own; never who we are or
-    where we were.
+def _select_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of a script's request that may go out.
+
+    Headers that identify us or tell where we were are left out.
     """
     names = {name: name.lower() for name in headers}
     return {
@@ -185,19 +189,21 @@ def _wanted(headers: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _headers(response: Response) -> list[tuple[str, str]]:
-    found = (
+def _select_response_headers(response: Response) -> list[tuple[str, str]]:
+    """Return the headers of a response that the browser may see."""
+    headers = (
         (name, value)
         for name, values in response.headers.items()
         if name.lower() not in NOT_GIVEN
         for value in values
     )
-    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in found]
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
 
 
-def _made(response: Response, rendered: RenderedPage, lacks: list[str]) -> Response:
-    """The answer with what the page is now, in UTF-8 whatever it was before; what it lacks is
-    told by its flags.
+def _build_response(response: Response, rendered: RenderedPage, lacks: list[str]) -> Response:
+    """Return the response with the rendered page in UTF-8, whatever it was before.
+
+    Its flags tell what the scripts lacked.
     """
     headers = response.headers.copy()
     headers["Content-Type"] = b"text/html; charset=utf-8"
@@ -206,12 +212,14 @@ def _made(response: Response, rendered: RenderedPage, lacks: list[str]) -> Respo
         *([STOPPED] if rendered.is_cut and STOPPED not in response.flags else []),
     ]
     body = rendered.text.encode("utf-8", "replace")
-    made = response.replace(cls=HtmlResponse, body=body, headers=headers, encoding="utf-8")
-    said = {
+    rendered_response = response.replace(
+        cls=HtmlResponse, body=body, headers=headers, encoding="utf-8"
+    )
+    events = {
         "redirects": rendered.leads_on,
-        "script": rendered.would_write or not response_checks.letters(made),
+        "script": rendered.would_write or not response_checks.count_letters(rendered_response),
     }
-    lacks = [*lacks, *(outcome for outcome, holds in said.items() if holds)]
-    return made.replace(
+    lacks = [*lacks, *(outcome for outcome, holds in events.items() if holds)]
+    return rendered_response.replace(
         flags=[*flags, *(response_checks.LACKS + outcome for outcome in dict.fromkeys(lacks))]
     )

@@ -1,11 +1,10 @@
-"""Sessions that a person has opened in a browser and put into a secret file: cookies, with when
-they run out; or a token.
+"""Use sessions that a person opened in a browser: cookies, or a token, from a secret file.
 
 `keys/session/NAME` is a file of cookies as browsers export them (Netscape's `cookies.txt`), or one
-line `Authorization: …`, a token that a service gave us for its interface, which goes to the origins
-of `start` alone. Nothing here logs in: what anybody finds on a site is no way into another, and a
-session that has run out is for a person to open again. Cookies that a site sends are kept as long
-as the process lives; the file is never written.
+line `Authorization: …`, a token for a service's interface, which is sent only to the origins of
+`start`. Nothing here logs in: credentials found on a site are never used, and a session that has
+expired must be opened again by a person. Cookies that a site sends are kept as long as the process
+lives; the file is never written.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ FIELDS = 7
 class SiteLogin:
     """The cookies or the token of a site.
 
-    `ends_at` is when the first of those that the file names runs out, in Unix seconds; 0 for never.
+    `ends_at` is when the first cookie of the file expires, in Unix seconds; 0 for never.
     """
 
     lines: tuple[str, ...]
@@ -44,14 +43,15 @@ class SiteLogin:
     authorization: str = ""
     """What is said in a header of that name."""
 
-    def is_over(self, now: float) -> bool:
-        """Whether it has run out."""
+    def has_expired(self, now: float) -> bool:
+        """Return whether the session has expired."""
         return 0 < self.ends_at <= now
 
 
-def session_of(keys: KeyStore, site: Site) -> SiteLogin:
-    """The session that the file of `site` names; ConfigError where it is missing, or no such
-    file.
+def load_session(keys: KeyStore, site: Site) -> SiteLogin:
+    """Return the session in the file that `site` names.
+
+    Raises ConfigError if the file is missing or malformed.
     """
     name = f"{FOLDER}/{site.cookies}"
     lines = tuple(
@@ -60,13 +60,13 @@ def session_of(keys: KeyStore, site: Site) -> SiteLogin:
         if line and (line.startswith(HTTP_ONLY) or not line.startswith("#"))
     )
     if lines and lines[0].lower().startswith(HEADER):
-        said = lines[0][len(HEADER) :].strip()
-        if len(lines) > 1 or not said:
+        token = lines[0][len(HEADER) :].strip()
+        if len(lines) > 1 or not token:
             raise ConfigError(f"keys/{name}: a token is one line, Authorization: Bearer TOKEN")
-        return SiteLogin(lines, CookieJar(), 0.0, said)
+        return SiteLogin(lines, CookieJar(), 0.0, token)
     jar, ends = CookieJar(), []
     for number, line in enumerate(lines, 1):
-        if (cookie := _cookie(line)) is None:
+        if (cookie := _parse_cookie(line)) is None:
             raise ConfigError(
                 f"keys/{name}: cookie {number} is none of cookies.txt: seven fields with tabs"
                 " between them"
@@ -78,7 +78,8 @@ def session_of(keys: KeyStore, site: Site) -> SiteLogin:
     return SiteLogin(lines, jar, min(ends, default=0.0))
 
 
-def _cookie(line: str) -> Cookie | None:
+def _parse_cookie(line: str) -> Cookie | None:
+    """Parse a line of cookies.txt; None if it is malformed."""
     fields = line.removeprefix(HTTP_ONLY).split("\t")
     # an empty value at the end of a line that was stripped
     fields += [""] * (len(fields) == FIELDS - 1)
@@ -94,10 +95,9 @@ def _cookie(line: str) -> Cookie | None:
 
 
 class SessionCookies:
-    """Sends the cookies of the visit's session to the hosts that they are for, and takes what the
-    site puts in their place.
+    """Send the session's cookies to their hosts, and accept the site's replacements for them.
 
-    A token is sent to the `origins` alone, whose addresses a person wrote.
+    A token is sent only to the `origins`, addresses that a person wrote.
     """
 
     def __init__(self, session: SiteLogin | None, origins: Collection[str] = ()) -> None:
@@ -106,29 +106,29 @@ class SessionCookies:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        """Scrapy's way to make a middleware; a look that is no visit has no session."""
+        """Build the middleware; a probe that is no visit has no session."""
         visit = crawler.spider.visit  # type: ignore[union-attr]
         session = getattr(visit, "session", None)
-        return cls(session, {_origin(url) for url in visit.site.start} if session else ())
+        return cls(session, {_get_origin(url) for url in visit.site.start} if session else ())
 
     def process_request(self, request: Request) -> None:
-        """Nothing of another host's, after a redirect."""
+        """Replace cookies and token, which may be another host's after a redirect."""
         request.headers.pop("Cookie", None)
         request.headers.pop("Authorization", None)
-        if self._token and _origin(request.url) in self._origins:
+        if self._token and _get_origin(request.url) in self._origins:
             request.headers["Authorization"] = self._token
         if self._jar is not None:
             self._jar.add_cookie_header(request)
 
     def process_response(self, request: Request, response: Response) -> Response:
-        """Keep what is new."""
+        """Keep new cookies."""
         if self._jar is not None:
             self._jar.extract_cookies(response, request)
         return response
 
 
-def _origin(url: str) -> str:
-    """Scheme, host and port of an address, without the latter where it is the usual one."""
+def _get_origin(url: str) -> str:
+    """Return scheme, host and port of an address, without a default port."""
     parts = urlsplit(url)
     usual = {"http": 80, "https": 443}.get(parts.scheme)
     return f"{parts.scheme}://{parts.hostname}" + (

@@ -1,10 +1,8 @@
 """Platforms: what reads the pages of sites, one file each.
 
-A file registers by being here and naming a `PLATFORM`.
-
-A platform knows where its lists are, and what is on a page. It does not fetch, remember or publish:
-that is the same for all. What a kind of site software looks like is data, a preset
-(`crawlers.sites.presets`): `board` and `feed` read by it.
+A file registers by defining `PLATFORM`. A platform knows where its lists are and what is on a page.
+It does not fetch, store or publish: that is the same for all. What a kind of site software looks
+like is data, a preset (`crawlers.sites.presets`), which `board` and `feed` read.
 """
 
 from __future__ import annotations
@@ -27,86 +25,90 @@ from ullage.records import INGEST
 
 
 class Platform(Protocol):
-    """What every file here offers."""
+    """The interface of every platform."""
 
     def check(self, site: Site) -> None:
-        """ConfigError when `site.options` is not what this platform needs."""
+        """Raise ConfigError if `site.options` do not fit this platform."""
 
     def start(self, site: Site) -> Sequence[PageAddress]:
-        """The lists that a visit begins with."""
+        """Return the lists that a visit begins with."""
 
     def parse(self, page: PageAddress, response: Response, site: Site) -> PageContent:
-        """The posts on a page that answered 2xx, and the pages that it leads to."""
+        """Return the posts on a page that answered 2xx, and the pages it leads to."""
 
 
 @dataclass(frozen=True, slots=True)
 class OfPreset:
-    """A platform that reads as a preset says; `site` has the preset's options under its own."""
+    """A platform that reads by a preset; `site` has the preset's options as defaults."""
 
     platform: Platform
     site: Site
 
     def check(self, site: Site) -> None:  # noqa: ARG002 - it is made for one
-        """As the platform's."""
+        """Check the site's options together with the preset's."""
         self.platform.check(self.site)
 
     def start(self, site: Site) -> Sequence[PageAddress]:  # noqa: ARG002
-        """As the platform's."""
+        """Return the lists that a visit begins with."""
         return self.platform.start(self.site)
 
     def parse(self, page: PageAddress, response: Response, site: Site) -> PageContent:  # noqa: ARG002
-        """As the platform's."""
+        """Return the posts and links of a page."""
         return self.platform.parse(page, response, self.site)
 
 
 @functools.cache
-def names() -> tuple[str, ...]:
-    """The platforms that are code."""
+def list_platforms() -> tuple[str, ...]:
+    """Return the names of the platforms that are code."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
-def named(name: str) -> Platform:
-    """The platform of a name of `names`."""
+def load_platform(name: str) -> Platform:
+    """Return the platform of that name, which `list_platforms` has."""
     platform: Platform = importlib.import_module(f"{__name__}.{name}").PLATFORM
     return platform
 
 
-def platform_of(site: Site, presets: Presets | None = None) -> Platform:
-    """The platform of `site`, which has accepted the site's options; ConfigError if there is
-    none of that name.
+def find_platform(site: Site, presets: Presets | None = None) -> Platform:
+    """Return the platform of `site`, after it accepted the site's options.
+
+    Raises ConfigError if there is none of that name.
     """
     platform = (
-        named(site.platform) if site.platform in names() else _of_preset(site, presets or Presets())
+        load_platform(site.platform)
+        if site.platform in list_platforms()
+        else _find_preset_platform(site, presets or Presets())
     )
     platform.check(site)
     return platform
 
 
-def reading_of(site: Site, presets: Presets | None = None) -> Site:
-    """`site` with all by which its pages are read, what its preset says among it."""
-    return read_as(site, platform_of(site, presets))
+def resolve_site(site: Site, presets: Presets | None = None) -> Site:
+    """Return `site` with all settings by which its pages are read, those of its preset included."""
+    return with_preset_options(site, find_platform(site, presets))
 
 
-def read_as(site: Site, platform: Platform) -> Site:
-    """`site` as `platform` reads it."""
+def with_preset_options(site: Site, platform: Platform) -> Site:
+    """Return `site` with the options of the preset that `platform` reads by, if any."""
     return platform.site if isinstance(platform, OfPreset) else site
 
 
-def _of_preset(site: Site, presets: Presets) -> Platform:
+def _find_preset_platform(site: Site, presets: Presets) -> Platform:
+    """Return the platform that reads by the preset of `site`."""
     try:
         preset = presets.get(site.platform)
     except KeyError:
-        known = (*names(), *presets.list_names(), INGEST)
-        near = meant(site.platform, known)
-        why = f"is not known{near}" if near else f"is none of {', '.join(sorted(known))}"
+        platforms = (*list_platforms(), *presets.list_names(), INGEST)
+        near = meant(site.platform, platforms)
+        why = f"is not known{near}" if near else f"is none of {', '.join(sorted(platforms))}"
         raise ConfigError(f"site {site.name}: platform {quoted(site.platform)} {why}") from None
     if preset.unreadable:
         raise ConfigError(f"site {site.name}: platform {site.platform}: {preset.unreadable}")
-    return OfPreset(named(preset.platform), preset.apply_to(site))
+    return OfPreset(load_platform(preset.platform), preset.apply_to(site))
 
 
-def no_options(site: Site) -> None:
-    """The check of a platform that has no options."""
+def reject_options(site: Site) -> None:
+    """Raise ConfigError if a site has options, for a platform that has none."""
     if site.options:
         raise ConfigError(
             f"site {site.name}: options.{shown(min(site.options))}: platform {site.platform} has no"

@@ -29,33 +29,33 @@ from crawlers.sites.site import Site
 
 
 class Board:
-    """See the module."""
+    """Read HTML pages by a layout; see the module."""
 
     document = staticmethod(selectors.parse_html)
     """What a page is read as."""
 
     def check(self, site: Site) -> None:
-        """ConfigError for an option that is unknown, missing or no selector, pattern or
-        template.
-        """
+        """Raise ConfigError for an option that is unknown, missing or invalid."""
         self._layout(site)
 
     def start(self, site: Site) -> Sequence[PageAddress]:
-        """Each start URL is a list."""
+        """Return the lists at the start addresses, or the first numbered pastes."""
         return page_reader.list_start_pages(self._layout(site), site.start)
 
     def parse(self, page: PageAddress, response: Response, site: Site) -> PageContent:
-        """A list leads to threads or pastes, other lists and its next page; a thread is its
-        posts and its next page.
-        """
+        """Return the posts and links of a page."""
         layout = self._layout(site)
         if page.role == "item" and (layout.raw or layout.files or PARENT in page.facts):
             return page_reader.read_raw_post(layout, page, response)
-        return self.reading(page, response, site).parse()
+        return self.open_page(page, response, site).parse()
 
-    def reading(self, page: PageAddress, response: Response, site: Site) -> page_reader.PageReading:
-        """A page in hand; where no preset says how pages look, what is read of it is held
-        against what it shows.
+    def open_page(
+        self, page: PageAddress, response: Response, site: Site
+    ) -> page_reader.PageReading:
+        """Return a page for reading.
+
+        If the site's own file describes the layout, what is read is compared with what the
+        page shows.
         """
         layout, document = self._layout(site), self.document(response)
         if layout.embedded:

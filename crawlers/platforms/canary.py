@@ -1,5 +1,6 @@
-"""The site of canary posts, which crawl itself serves on loopback (`canary_site`): a JSON list,
-each post a plain text.
+"""Read the site of canary posts, which the crawler serves on loopback (`canary_site`).
+
+Its list is JSON, each post a plain text.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from datetime import UTC, datetime
 
 from scrapy.http import Response, TextResponse
 
-from crawlers.platforms import no_options
+from crawlers.platforms import reject_options
 from crawlers.sites.pages import PageAddress, PageContent, Post
 from crawlers.sites.site import Site
 from ullage.errors import RecordError
@@ -19,18 +20,18 @@ ID = re.compile(r"[a-z]{12}")
 
 
 class Canary:
-    """See the module."""
+    """Read canary posts; see the module."""
 
     def check(self, site: Site) -> None:
-        """There are no options."""
-        no_options(site)
+        """Raise ConfigError if the site has options."""
+        reject_options(site)
 
     def start(self, site: Site) -> Sequence[PageAddress]:
-        """The list."""
+        """Return the list."""
         return [PageAddress(url, "list") for url in site.start]
 
     def parse(self, page: PageAddress, response: Response, site: Site) -> PageContent:  # noqa: ARG002 - others have options
-        """The list leads to posts; a post is its text."""
+        """Return the posts that the list leads to, or the text of a post."""
         if page.role == "list":
             if not isinstance(response, TextResponse):
                 raise RecordError("not_a_list")

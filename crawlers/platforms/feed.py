@@ -47,7 +47,7 @@ SYNDICATED = {
 
 
 class FeedPlatform(Board):
-    """See the module."""
+    """Read JSON and feeds by a layout; see the module."""
 
     document = staticmethod(selectors.parse_document)
 

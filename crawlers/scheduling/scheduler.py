@@ -18,7 +18,7 @@ from typing import Any
 
 from crawlers.frontier.database import Visits, open_frontier
 from crawlers.metrics import CrawlMetrics
-from crawlers.platforms import platform_of
+from crawlers.platforms import find_platform
 from crawlers.publishing.backlog import AGAIN_SECONDS, Backlog, Expiry
 from crawlers.publishing.outbox import BusThread, OnBus
 from crawlers.scheduling.canary_site import CanarySite
@@ -91,7 +91,7 @@ class Scheduler:
         )
         presets = Presets(context.data / FOLDER)
         folder = SiteFolder(
-            context.data / SITES, partial(platform_of, presets=presets), presets.refresh
+            context.data / SITES, partial(find_platform, presets=presets), presets.refresh
         )
         self._sites = SiteList(folder, names, SiteLocks(context.data), self._canary, metrics)
         self._strict = bool(names)

@@ -149,7 +149,7 @@ def made_of(
         parsed = None
     if parsed is None:
         return ProbedPage(page, answer, PageContent(), "parse")
-    outcome = response_checks.of_page(
+    outcome = response_checks.classify_page(
         PageLease(site.name, b"", page, b"", 0), response, parsed, site
     )
     return ProbedPage(page, answer, parsed, ProbeResponse(answer.url, outcome).word)
@@ -175,7 +175,7 @@ def is_filled_by_script(response: Response | None) -> bool:
     if not isinstance(response, TextResponse) or response.selector.type != "html":
         return False
     page = response.selector
-    if not page.css("script") or response_checks.letters(response) > MOST_TEXT:
+    if not page.css("script") or response_checks.count_letters(response) > MOST_TEXT:
         return False
     waits = any(not one.css("a") for one in page.css(EMPTY))
     return waits or any(

@@ -13,7 +13,7 @@ import typer
 
 from crawlers.frontier.database import FILE, open_frontier
 from crawlers.frontier.history import SiteHistory
-from crawlers.platforms import platform_of
+from crawlers.platforms import find_platform
 from crawlers.sites.presets import FOLDER, Presets
 from crawlers.sites.site import Site, SiteFolder, is_route, read_site, split_url
 from crawlers.sites.visit_verdict import MEANING
@@ -142,7 +142,7 @@ def _examine(context: Context, name: str, *, json_out: bool) -> None:
     mend it.
     """
     presets = _presets(context)
-    folder = SiteFolder(context.data / SITES, lambda site: platform_of(site, presets))
+    folder = SiteFolder(context.data / SITES, lambda site: find_platform(site, presets))
     sites, _ = folder.read()
     if name in folder.refused:
         raise folder.refused[name]
@@ -178,10 +178,10 @@ def _presets(context: Context) -> Presets:
 
 def _looked(context: Context, found: SiteSurvey, presets: Presets) -> SiteSurvey:
     """Look, within the time that there is."""
-    from crawlers.fetching.proxy import proxies_of  # noqa: PLC0415
+    from crawlers.fetching.proxy import load_proxies  # noqa: PLC0415
     from crawlers.trial.fetch import fetch  # noqa: PLC0415 - `ullage sites` needs no reactor
 
-    proxy = proxies_of(context).get(found.site.proxy)
+    proxy = load_proxies(context).get(found.site.proxy)
     in_time = fetch(
         context.settings.crawl,
         found.site,
@@ -229,7 +229,7 @@ def _write(file: Path, text: str, presets: Presets) -> None:
     """Write a site's file, and take it back if it is none after all."""
     write_new(text.encode(), file, 0o644)
     try:
-        read_site(file, lambda site: platform_of(site, presets))
+        read_site(file, lambda site: find_platform(site, presets))
     except ConfigError:
         file.unlink()
         raise

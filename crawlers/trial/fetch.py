@@ -26,12 +26,12 @@ from scrapy.robotstxt import ProtegoRobotParser
 from twisted.python.failure import Failure
 
 from crawlers.fetching import RequestRefusal, response_checks
-from crawlers.fetching.address_pin import Resolved, is_outside
-from crawlers.fetching.outcomes import DOWNLOAD_ERRORS, of_error
+from crawlers.fetching.address_pin import Resolved, is_external
+from crawlers.fetching.outcomes import DOWNLOAD_ERRORS, to_error_outcome
 from crawlers.fetching.proxy import Proxy
-from crawlers.fetching.rendering import Browsers, browsers_of
-from crawlers.fetching.robots import SKIP, RobotsCache, RobotsRules, rules_text
-from crawlers.fetching.scrapy_setup import drive, scrapy_settings, silence_libraries
+from crawlers.fetching.rendering import Browsers, create_browsers
+from crawlers.fetching.robots import SKIP, RobotsCache, RobotsRules, read_rules
+from crawlers.fetching.scrapy_setup import build_settings, run_on_reactor, silence_libraries
 from crawlers.fetching.scripted_pages import RENDER
 from crawlers.sites import visit_verdict
 from crawlers.sites.site import Site
@@ -75,19 +75,19 @@ class LookSpider(Spider):
 
     def failed(self, failure: Failure) -> None:
         """None came."""
-        self.visit.words.append(visit_verdict.to_reason(of_error(failure.value)))
+        self.visit.words.append(visit_verdict.to_reason(to_error_outcome(failure.value)))
 
     def _word(self, response: Response) -> str:
         """What an answer says against the site, "" where it says nothing."""
         site, asked = self.visit.site, response.request.url if response.request else response.url
         if not site.robots:
-            outcome = response_checks.of_answer(asked, response)
+            outcome = response_checks.classify_answer(asked, response)
             return (
                 ""
                 if outcome == "ok"
                 else visit_verdict.to_reason(outcome, _status(outcome, response))
             )
-        text, refusal = rules_text(response)
+        text, refusal = read_rules(response)
         rules, name = ProtegoRobotParser(text, self), str(self.settings["USER_AGENT"])
         forbidden = [
             url
@@ -125,7 +125,7 @@ def _status(outcome: str, response: Response) -> str:
 
 def look_settings(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
     """As for a visit, without what is of a visit alone."""
-    known = scrapy_settings(crawl, site)
+    known = build_settings(crawl, site)
     middlewares = {**known["DOWNLOADER_MIDDLEWARES"], "crawlers.fetching.robots.TimedRobots": None}
     seconds = min(LOOK_SECONDS, crawl.download_seconds)
     return {
@@ -179,7 +179,7 @@ def looks(
         found.update(await look_at(crawl, sites, proxies=proxies))
 
     silence_libraries()
-    drive(look, threading.Event())
+    run_on_reactor(look, threading.Event())
     return found
 
 
@@ -218,7 +218,7 @@ class Pages:
             response = await self._ask(request)
         except (IgnoreRequest, *DOWNLOAD_ERRORS) as error:
             outcome, cause = (
-                of_error(error),
+                to_error_outcome(error),
                 error.cause if isinstance(error, RequestRefusal) else "",
             )
             return ProbeResponse(
@@ -228,7 +228,7 @@ class Pages:
                 cause,
                 await self._led_to(url) if outcome in LEADS_ELSEWHERE else "",
             )
-        outcome = response_checks.of_answer(url, response)
+        outcome = response_checks.classify_answer(url, response)
         cause = visit_verdict.to_status_reason(response.status) if outcome == "status" else ""
         return ProbeResponse(
             url,
@@ -248,8 +248,8 @@ class Pages:
         try:
             response = await self._ask(request)
         except (IgnoreRequest, *DOWNLOAD_ERRORS) as error:
-            return Robots(0, False, 0.0, visit_verdict.to_reason(of_error(error)))
-        text, refusal = rules_text(response)
+            return Robots(0, False, 0.0, visit_verdict.to_reason(to_error_outcome(error)))
+        text, refusal = read_rules(response)
         rules, name = ProtegoRobotParser(text, spider), str(spider.settings["USER_AGENT"])
         spider.visit.robots.put(place, RobotsRules(rules, refusal))
         word = "" if refusal == "robots" else visit_verdict.to_reason(refusal)
@@ -272,7 +272,7 @@ class Pages:
 
     async def is_outside(self, host: str) -> bool:
         """Whether a host leads out of this house, as far as can be told."""
-        return await is_outside(host, PAGE_SECONDS)
+        return await is_external(host, PAGE_SECONDS)
 
     async def _ask(self, request: Request) -> Response:
         self.asked += 1
@@ -326,7 +326,7 @@ def settings_of(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
         "AUTOTHROTTLE_MAX_DELAY": SECONDS,
     }
     limits = {"DOWNLOAD_TIMEOUT": seconds, "DNS_TIMEOUT": seconds}
-    return {**scrapy_settings(crawl, site), **pace, **limits, "ITEM_PIPELINES": {}}
+    return {**build_settings(crawl, site), **pace, **limits, "ITEM_PIPELINES": {}}
 
 
 def fetch(
@@ -335,7 +335,7 @@ def fetch(
     """Run `act` with the means to ask `site`, on a reactor that runs once in a process; whether
     it came to its end in time.
     """
-    tried = ProbeVisit(site, RobotsCache(clock.monotonic), act, proxy, browsers_of(crawl))
+    tried = ProbeVisit(site, RobotsCache(clock.monotonic), act, proxy, create_browsers(crawl))
 
     async def run(_: asyncio.Event) -> None:
         await AsyncCrawlerRunner(settings_of(crawl, site)).crawl(
@@ -343,7 +343,7 @@ def fetch(
         )
 
     silence_libraries()
-    drive(run, threading.Event())
+    run_on_reactor(run, threading.Event())
     if not (tried.is_over or tried.is_late):  # Scrapy keeps what a spider raises for its log
         raise UnavailableError("the look broke off: please report it")
     return tried.is_over

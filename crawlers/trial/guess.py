@@ -143,7 +143,7 @@ def lists_of(response: Response, above: str = "", least: int = LEAST) -> list[Op
     root, found, known = _root(response), list[Options](), set[str]()
     if root is None:
         return []
-    outside = set(response_checks.outside_menus(Selector(root=root, type="html")))
+    outside = set(response_checks.iter_outside_menus(Selector(root=root, type="html")))
     ranked = sorted(
         (
             (_worth(response.url, links, least, outside) * sure, make, links, sure == BY_KIND)
@@ -571,7 +571,7 @@ def is_list(response: Response, above: str) -> bool:
         return False
     whole, outside = (
         len(posts.text(posts.body(root))),
-        set(response_checks.outside_menus(Selector(root=root, type="html"))),
+        set(response_checks.iter_outside_menus(Selector(root=root, type="html"))),
     )
     for told in lists_of(response, above)[:MOST_LOOKED_AT]:
         links = [link for link in root.cssselect(str(told["links"])) if link in outside]

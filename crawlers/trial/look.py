@@ -17,7 +17,7 @@ from urllib.parse import urldefrag, urljoin, urlsplit
 from scrapy.http import Response, TextResponse
 
 from crawlers.fetching import response_checks
-from crawlers.platforms import Platform, platform_of
+from crawlers.platforms import Platform, find_platform
 from crawlers.platforms.board import PLATFORM
 from crawlers.sites.pages import PageAddress, Post
 from crawlers.sites.presets import Preset, PresetMatch, Presets, recognise
@@ -151,7 +151,7 @@ class SiteSurvey:
         ):
             if response_checks.is_challenge(self.answer.response, body=True):
                 return "challenge"
-            return "login" if response_checks.is_wall(self.answer.response) else ""
+            return "login" if response_checks.is_login_wall(self.answer.response) else ""
         return ""
 
 
@@ -347,7 +347,7 @@ def _tried(
     ask for one.
     """
     try:
-        platform = platform_of(site, presets)
+        platform = find_platform(site, presets)
         head = platform.start(site)[0]
     except ConfigError:
         return None
@@ -457,13 +457,13 @@ def _is_thread(found: SiteSurvey, name: str, response: Response, presets: Preset
     site = _as(found.site, name)
     url = response.url
     page, answer = PageAddress(url, "thread", series=url), ProbeResponse(url, "ok", response)
-    return bool(made_of(page, answer, platform_of(site, presets), site, found.guard).parsed.posts)
+    return bool(made_of(page, answer, find_platform(site, presets), site, found.guard).parsed.posts)
 
 
 async def _read(found: SiteSurvey, site: Site, pages: Asks, presets: Presets) -> bool:
     """Go from the site's list to posts; whether any were read."""
     try:
-        platform = platform_of(site, presets)
+        platform = find_platform(site, presets)
     except ConfigError:
         return False
     best = await _list(found, site, platform, pages)
@@ -558,7 +558,7 @@ def kinds_of_links(response: Response, most: int = 5) -> Sequence[tuple[str, int
     many of each.
     """
     return (
-        response_checks.kinds_of_links(response).most_common(most)
+        response_checks.count_link_kinds(response).most_common(most)
         if isinstance(response, TextResponse)
         else ()
     )

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from scrapy.http import TextResponse
 
-from crawlers.fetching.address_pin import is_anybodys, literal
+from crawlers.fetching.address_pin import can_be_site, parse_literal
 from crawlers.sites import selectors
 from crawlers.sites.dates import DateFormats
 from crawlers.sites.elements import elements_in, text_before, text_behind
@@ -260,7 +260,7 @@ def _usual(found: SiteSurvey) -> Mend:
     if found.faults and word in LOST:
         return FAULTY
     if word == "address" and not all(
-        map(is_anybodys, literal(urlsplit(site.start[0]).hostname or ""))
+        map(can_be_site, parse_literal(urlsplit(site.start[0]).hostname or ""))
     ):
         return Mend(
             "no site is at that address: it is where a machine asks its cloud, or its neighbours,"

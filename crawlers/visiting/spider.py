@@ -18,8 +18,12 @@ from twisted.python.failure import Failure
 
 from crawlers.fetching import RequestRefusal, response_checks
 from crawlers.fetching.body_limit import STOPPED
-from crawlers.fetching.conditional_requests import answered, conditions, validators
-from crawlers.fetching.outcomes import DOWNLOAD_ERRORS, RESTS, of_error, retry_after
+from crawlers.fetching.conditional_requests import (
+    build_conditions,
+    extract_validators,
+    select_headers,
+)
+from crawlers.fetching.outcomes import DOWNLOAD_ERRORS, RESTS, get_retry_after, to_error_outcome
 from crawlers.fetching.scripted_pages import RENDER
 from crawlers.frontier.database import PageLease
 from crawlers.sites import visit_verdict
@@ -87,7 +91,7 @@ class PageSpider(Spider):
         """The request for a page; None where a site wrote something that is no address, which
         must not end the visit.
         """
-        headers = {} if self.visit.deep else conditions(leased.validators, self.visit.reading)
+        headers = {} if self.visit.deep else build_conditions(leased.validators, self.visit.reading)
         is_filled = (
             self.visit.reading.script
             and leased.page.role != "item"
@@ -129,7 +133,7 @@ class PageSpider(Spider):
         if outcome != "ok" and not (
             outcome in response_checks.UNREAD_LISTS and leased.page.role == "list"
         ):
-            wait = retry_after(response, visit.clock.wall()) if outcome in RESTS else None
+            wait = get_retry_after(response, visit.clock.wall()) if outcome in RESTS else None
             self._tell(
                 leased,
                 outcome,
@@ -137,11 +141,15 @@ class PageSpider(Spider):
                 visit_verdict.to_status_reason(response.status) if outcome == "status" else "",
             )
             return []
-        size, headers, truncated = len(response.body), answered(response), STOPPED in response.flags
+        size, headers, truncated = (
+            len(response.body),
+            select_headers(response),
+            STOPPED in response.flags,
+        )
         cut: Lacking = "too_large" if truncated and leased.page.role != "item" else ""
         parsed = replace(parsed, whole=not truncated, lacking=parsed.lacking or cut)
         known = leased.page.role == "list" and outcome == "ok" and not (truncated or parsed.lacking)
-        kept = validators(response, visit.reading) if known else b""
+        kept = extract_validators(response, visit.reading) if known else b""
         return [PageRead(leased, parsed, parsed.posts, truncated, size, outcome, headers, kept)]
 
     async def _is_absent(self, page: PageAddress, response: Response) -> bool:
@@ -167,21 +175,21 @@ class PageSpider(Spider):
             )
         except (IgnoreRequest, *DOWNLOAD_ERRORS):
             return None
-        return response.body if response_checks.of_answer(url, response) == "ok" else None
+        return response.body if response_checks.classify_answer(url, response) == "ok" else None
 
     def _parsed(self, leased: PageLease, response: Response) -> tuple[str, PageContent]:
         """The outcome of a response and what it holds; touches nothing of the visit."""
-        outcome, parsed = response_checks.of_answer(leased.page.url, response), PageContent()
+        outcome, parsed = response_checks.classify_answer(leased.page.url, response), PageContent()
         if outcome == "ok":
             parsed = self.visit.platform.parse(leased.page, response, self.visit.site)
-            outcome = response_checks.of_page(leased, response, parsed, self.visit.site)
+            outcome = response_checks.classify_page(leased, response, parsed, self.visit.site)
         return outcome, parsed
 
     def not_read(self, failure: Failure) -> None:
         """A request that brought no response."""
         request: Request = failure.request  # type: ignore[attr-defined]
         cause = failure.value.cause if isinstance(failure.value, RequestRefusal) else ""
-        self._tell(request.meta[LEASED], of_error(failure.value), cause=cause)
+        self._tell(request.meta[LEASED], to_error_outcome(failure.value), cause=cause)
 
     def callback_failed(self, failure: Failure, response: Response) -> None:
         """The platform could not make sense of a page."""

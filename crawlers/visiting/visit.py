@@ -25,7 +25,7 @@ from crawlers.fetching.site_session import SiteLogin
 from crawlers.frontier.database import LONGEST_REST_SECONDS, Frontier, PageLease, VisitResult
 from crawlers.frontier.history import fields_of
 from crawlers.metrics import CrawlMetrics
-from crawlers.platforms import Platform, read_as
+from crawlers.platforms import Platform, with_preset_options
 from crawlers.publishing.batching import Appends
 from crawlers.publishing.outbox import CaptureOutbox
 from crawlers.sites.completeness import Absent
@@ -140,13 +140,13 @@ class Visit:
     def lacks_session(self) -> bool:
         """Whether the site's file names a session that is not there, or not any more."""
         return bool(self.site.cookies) and (
-            self.session is None or self.session.is_over(self.clock.wall())
+            self.session is None or self.session.has_expired(self.clock.wall())
         )
 
     @property
     def reading(self) -> Site:
         """The site with all by which its pages are read, what its preset says among it."""
-        return read_as(self.site, self.platform)
+        return with_preset_options(self.site, self.platform)
 
     def begin(self) -> None:
         """Make the heads of the lists due."""
@@ -223,7 +223,7 @@ class Visit:
         is_front = (
             outcome == "ok"
             and parsed.pages
-            and not (leased.entries or response_checks.entries(parsed))
+            and not (leased.entries or response_checks.count_entries(parsed))
         )
         self._release(leased, outcome, shown=FRONT if is_front and is_head(leased) else "")
 

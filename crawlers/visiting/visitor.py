@@ -9,14 +9,14 @@ from collections.abc import Awaitable, Callable
 
 from scrapy.crawler import Crawler
 
-from crawlers.fetching.proxy import proxies_of
-from crawlers.fetching.rendering import browsers_of
+from crawlers.fetching.proxy import load_proxies
+from crawlers.fetching.rendering import create_browsers
 from crawlers.fetching.robots import RobotsCache
-from crawlers.fetching.scrapy_setup import OfOneVisit, scrapy_settings
-from crawlers.fetching.site_session import SiteLogin, session_of
+from crawlers.fetching.scrapy_setup import OfOneVisit, build_settings
+from crawlers.fetching.site_session import SiteLogin, load_session
 from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
-from crawlers.platforms import platform_of
+from crawlers.platforms import find_platform
 from crawlers.publishing.batching import Appends
 from crawlers.publishing.outbox import CaptureOutbox, OnBus
 from crawlers.sites.presets import Presets
@@ -39,7 +39,7 @@ ROBOTS_SECONDS = 3600.0
 
 async def by_scrapy(crawl: CrawlSettings, visit: Visit) -> None:
     """Over the network."""
-    crawler = Crawler(PageSpider, OfOneVisit(scrapy_settings(crawl, visit.site)))
+    crawler = Crawler(PageSpider, OfOneVisit(build_settings(crawl, visit.site)))
     await crawler.crawl_async(name=visit.site.name, visit=visit)
 
 
@@ -73,8 +73,8 @@ class Visitor:
         )
         self._metrics, self._appends, self._may_lease = metrics, Appends(on_bus), may_lease
         self._robots = RobotsCache(context.clock.monotonic, ROBOTS_SECONDS)
-        self._proxies = proxies_of(context)
-        self._browsers = browsers_of(context.settings.crawl)
+        self._proxies = load_proxies(context)
+        self._browsers = create_browsers(context.settings.crawl)
         self._sessions: dict[str, SiteLogin] = {}
         self._told = set[str]()
         self._permits = asyncio.Semaphore(context.settings.crawl.concurrency)
@@ -88,7 +88,7 @@ class Visitor:
         self._metrics.session(site.name, session.ends_at if session else 0.0)
         return Visit(
             site,
-            platform_of(site, self._presets),
+            find_platform(site, self._presets),
             self._frontier,
             CaptureOutbox(
                 self._publisher,
@@ -115,7 +115,7 @@ class Visitor:
         if not site.cookies:
             return None
         try:
-            read = session_of(self._context.keys, site)
+            read = load_session(self._context.keys, site)
         except ConfigError as error:
             log.get("crawl").error("session_missing", site=site.name, error=str(error))
             return None

@@ -128,7 +128,7 @@ def plain(url: str) -> None:
 
 def ours(url: str) -> None:
     """Crawl the same once; prints as `plain`."""
-    from crawlers.fetching.scrapy_setup import drive, silence_libraries
+    from crawlers.fetching.scrapy_setup import run_on_reactor, silence_libraries
     from crawlers.metrics import CrawlMetrics
     from crawlers.scheduling.scheduler import Scheduler
 
@@ -143,7 +143,7 @@ def ours(url: str) -> None:
         silence_libraries()
         scheduler = Scheduler(context, ["bench"], CrawlMetrics(CollectorRegistry(), context.clock))
         started, used = time.monotonic(), time.process_time()
-        drive(lambda stopped: scheduler.run(stopped, once=True), threading.Event())
+        run_on_reactor(lambda stopped: scheduler.run(stopped, once=True), threading.Event())
         seconds, cpu = time.monotonic() - started, time.process_time() - used
         if scheduler.unread:
             raise SystemExit("the site was not read")

@@ -103,7 +103,7 @@ def ours(url: str, hostile: str) -> None:
     """Crawl healthy sites, beside others where that is asked, until each healthy one was
     visited; prints when that began.
     """
-    from crawlers.fetching.scrapy_setup import drive, silence_libraries
+    from crawlers.fetching.scrapy_setup import run_on_reactor, silence_libraries
     from crawlers.metrics import CrawlMetrics
     from crawlers.scheduling.scheduler import Scheduler
 
@@ -138,7 +138,7 @@ def ours(url: str, hostile: str) -> None:
             await rounds
 
         started = time.monotonic()
-        drive(until_read, threading.Event())
+        run_on_reactor(until_read, threading.Event())
         print(started)
 
 

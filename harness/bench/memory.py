@@ -58,7 +58,7 @@ class LinkedLists(Server):
 
 def ours(url: str) -> None:
     """Crawl all of it once; prints what the process holds at each share, in bytes."""
-    from crawlers.fetching.scrapy_setup import drive, silence_libraries
+    from crawlers.fetching.scrapy_setup import run_on_reactor, silence_libraries
     from crawlers.metrics import CrawlMetrics
     from crawlers.scheduling.scheduler import Scheduler
 
@@ -85,7 +85,7 @@ def ours(url: str) -> None:
         silence_libraries()
         metrics = Sampled(CollectorRegistry(), context.clock)
         scheduler = Scheduler(context, ["bench"], metrics)
-        drive(lambda stopped: scheduler.run(stopped, once=True), threading.Event())
+        run_on_reactor(lambda stopped: scheduler.run(stopped, once=True), threading.Event())
         if scheduler.unread or metrics.left:
             raise SystemExit("not all was read")
         print(*metrics.held)

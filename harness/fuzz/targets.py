@@ -167,11 +167,11 @@ def rules(data: bytes) -> None:
 
 def site(data: bytes) -> None:
     """A site's file with its platform's options."""
-    from crawlers.platforms import platform_of
+    from crawlers.platforms import find_platform
     from crawlers.sites.site import read_site
 
     with file_of(data, "some.toml") as path:
-        read_site(path, platform_of)
+        read_site(path, find_platform)
 
 
 def query(data: bytes) -> None:

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from crawlers.fetching.rendering import version
+from crawlers.fetching.rendering import get_version
 from deploy.local import programs
 from deploy.local.posting import Bepasty, Spirit
 from deploy.local.server import HOST
@@ -165,7 +165,9 @@ def _dpaste(work: Path) -> AbstractContextManager[Site]:
 
 @contextlib.contextmanager
 def _by_script(_: Path) -> Iterator[Site]:
-    asyncio.run(version(Path(CrawlSettings().browser)))  # says what to install where there is none
+    asyncio.run(
+        get_version(Path(CrawlSettings().browser))
+    )  # says what to install where there is none
     board, content = (
         next(board for board in boards_of_pages() if board.preset == "phpbb"),
         Content(),

@@ -244,7 +244,7 @@ def _process(timeline: Timeline, supervisor: Supervisor) -> Iterator[tuple[Any, 
 
     for module in (matcher.cli.match, alerts.service.process, ullage.runtime.service):
         yield module, "running", running
-    yield crawlers.fetching.scrapy_setup, "drive", drive
+    yield crawlers.fetching.scrapy_setup, "run_on_reactor", drive
     yield crawlers.fetching.scrapy_setup, "silence_libraries", lambda: None
     yield matcher.cli.assess_service, "listening", lambda *_: contextlib.nullcontext()
     yield InHand, "close", let_go

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from crawlers.fetching.rendering import BrowserError, version
+from crawlers.fetching.rendering import BrowserError, get_version
 from tests.crawlers.support import Answers
 from ullage.settings import CrawlSettings
 
@@ -46,7 +46,7 @@ def require_browser() -> None:
     In CI (`CI` is set) a missing browser is a failure.
     """
     try:
-        asyncio.run(version(PROGRAM))
+        asyncio.run(get_version(PROGRAM))
     except BrowserError as error:
         pytest.fail(str(error), pytrace=False) if os.environ.get("CI") else pytest.skip(str(error))
 

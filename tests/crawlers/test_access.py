@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 from prometheus_client import CollectorRegistry
 
-from crawlers.fetching.site_session import session_of
+from crawlers.fetching.site_session import load_session
 from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.scheduling.egress import Egress
@@ -165,7 +165,7 @@ def test_what_is_no_session_is_said_without_what_it_holds(station: Station, text
     put(station, 0)
     (station.data / "keys" / "session" / "board").write_text(text)
     with pytest.raises(ConfigError, match="session/board"):
-        session_of(Context(station.data).keys, make_site(cookies="board"))
+        load_session(Context(station.data).keys, make_site(cookies="board"))
 
 
 def test_nobody_is_logged_in_with_what_stands_in_a_link(station: Station, server: Answers) -> None:

@@ -9,8 +9,8 @@ import zipfile
 import pytest
 from scrapy.http import HtmlResponse, Request, Response
 
-from crawlers.fetching.response_checks import of_file
-from crawlers.platforms import platform_of
+from crawlers.fetching.response_checks import classify_file
+from crawlers.platforms import find_platform
 from crawlers.sites.attachments import MOST_FILES
 from crawlers.sites.pages import PageAddress, PageContent
 from tests.crawlers.conftest import Station
@@ -42,7 +42,7 @@ def read(files: str, **more: object) -> PageContent:
     response = HtmlResponse(
         page.url, body=POST.format(files).encode(), encoding="utf-8", request=Request(page.url)
     )
-    return platform_of(site).parse(page, response, site)
+    return find_platform(site).parse(page, response, site)
 
 
 def test_a_file_is_a_page_of_its_own_that_knows_its_post() -> None:
@@ -67,7 +67,7 @@ def test_a_file_is_a_page_of_its_own_that_knows_its_post() -> None:
     site = make_site(platform="board", start=[BOARD], options=OPTIONS)
     headers = {"Content-Type": "application/zip"}
     (file,) = (
-        platform_of(site)
+        find_platform(site)
         .parse(
             page, Response(page.url, body=b"PK", headers=headers, request=Request(page.url)), site
         )
@@ -151,7 +151,7 @@ def test_a_page_in_the_place_of_a_file_is_no_file(
     name: str, headers: dict[str, str], body: str, outcome: str
 ) -> None:
     assert (
-        of_file(
+        classify_file(
             name, HtmlResponse(f"{BOARD}get", headers=headers, body=body.encode(), encoding="utf-8")
         )
         == outcome

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from scrapy.http import Request, TextResponse
 
-from crawlers.platforms import platform_of
+from crawlers.platforms import find_platform
 from crawlers.scheduling.canary_site import KEPT, CanarySite, canary_site
 from crawlers.sites.pages import PageAddress
 from crawlers.sites.site import read_site
@@ -66,7 +66,7 @@ def test_a_post_an_interval_and_no_more_of_them_than_are_kept(
 def test_the_platform_reads_what_the_site_serves(canary: CanarySite, context: Context) -> None:
     canary.turn()
     site = canary_site(canary.settings)
-    platform = platform_of(site)
+    platform = find_platform(site)
     (start,) = platform.start(site)
     body = get(canary, "/")[1]
     (page,) = platform.parse(

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from crawlers.platforms import platform_of
+from crawlers.platforms import find_platform
 from crawlers.sites.pages import PageAddress, PageContent, Post
 from crawlers.sites.presets import Presets
 from crawlers.sites.repeated_text import RepeatedText
@@ -40,7 +40,7 @@ ROWS = "".join(
 
 def read(body: str, url: str = f"{HOST}/list", **options: str) -> PageContent:
     site = make_site(platform="board", options={**OPTIONS, **options})
-    return platform_of(site).parse(
+    return find_platform(site).parse(
         PageAddress(url, "list"), response(url, f"<body><ul>{body}</ul></body>"), site
     )
 
@@ -151,7 +151,7 @@ def test_a_preset_that_misses_rows_or_pages_is_short_too() -> None:
         + '<li class="row"><a class="topictitle" href="./viewtopic.php?p=5">B</a></li>'
     )
     url = f"{HOST}/viewforum.php?f=2"
-    listing = platform_of(site).parse(
+    listing = find_platform(site).parse(
         PageAddress(url, "list"),
         response(url, f'<body><ul class="topiclist topics">{rows}</ul></body>'),
         site,

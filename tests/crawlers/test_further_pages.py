@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawlers.platforms import platform_of
+from crawlers.platforms import find_platform
 from crawlers.sites.pages import PageAddress
 from tests.crawlers.support import make_site
 from tests.crawlers.test_trial import response
@@ -110,7 +110,7 @@ def lacking(
         page = PageAddress(f"{HOST}/t/7", "thread", series=f"{HOST}/t/7", facts={"id": "7"})
     site = make_site(platform="board", options={**OPTIONS, **options})
     body = f"<html><body>{rows}{''.join(marks)}</body></html>"
-    return platform_of(site).parse(page, response(page.url, body), site).lacking
+    return find_platform(site).parse(page, response(page.url, body), site).lacking
 
 
 @pytest.mark.parametrize("mark", MARKS_OF_BOTH + MARKS_OF_A_LIST)
@@ -213,7 +213,7 @@ def test_pages_of_comments_are_read_from_either_end(newest_first: bool) -> None:
         number = (
             int(suffix.removeprefix("comment-page-")) if suffix else COMMENTS if newest_first else 1
         )
-        parsed = platform_of(site).parse(
+        parsed = find_platform(site).parse(
             page, response(page.url, comment_page(number, newest_first=newest_first)), site
         )
         read |= {post.body.decode() for post in parsed.posts}

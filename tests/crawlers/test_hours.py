@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from crawlers.metrics import CrawlMetrics
-from crawlers.platforms import platform_of
+from crawlers.platforms import find_platform
 from crawlers.scheduling.canary_site import CanarySite
 from crawlers.scheduling.crawled_sites import SiteList, SiteLocks
 from crawlers.scheduling.heartbeats import HoursSeen
@@ -113,7 +113,7 @@ def test_sites_that_are_known_and_not_read_are_told_with_their_reason(
         context.settings.canary, context.clock, keys.signer(context.keys, "crawl"), enabled=False
     )
     locks = SiteLocks(context.data)
-    sites = SiteList(SiteFolder(folder, platform_of), names, locks, canary, metrics)
+    sites = SiteList(SiteFolder(folder, find_platform), names, locks, canary, metrics)
     sites.read(strict=False, once=False)
     assert sites.files >= {*files}
     assert {name: why for name, why in sites.unwatched.items() if name in files} == unwatched

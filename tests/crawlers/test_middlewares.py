@@ -17,7 +17,7 @@ from scrapy.utils.test import get_crawler
 
 from crawlers.fetching import RequestRefusal
 from crawlers.fetching.address_guard import AddressGuard
-from crawlers.fetching.address_pin import is_anybodys, is_public
+from crawlers.fetching.address_pin import can_be_site, is_public
 from crawlers.fetching.body_limit import SizeLimit
 from crawlers.fetching.robots import (
     DISALLOW_ALL,
@@ -26,7 +26,7 @@ from crawlers.fetching.robots import (
     NO_ANSWER_SECONDS,
     RobotsCache,
     TimedRobots,
-    rules_text,
+    read_rules,
 )
 from tests.conftest import HeldClock
 from tests.crawlers.support import make_site
@@ -79,7 +79,7 @@ def test_addresses_that_are_not_of_the_open_internet(address: str) -> None:
     ],
 )
 def test_cloud_metadata_is_refused_to_private_sites_too(address: str) -> None:
-    assert not is_anybodys(ipaddress.ip_address(address))
+    assert not can_be_site(ipaddress.ip_address(address))
 
 
 @pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1", "64:ff9b::5db8:d822"])
@@ -159,12 +159,12 @@ def test_what_a_private_peer_answered_is_thrown_away() -> None:
     ],
 )
 def test_what_a_robots_answer_means(status: int, text: bytes, refusal: str | None) -> None:
-    rules, why = rules_text(HtmlResponse(URL, status=status, body=text))
+    rules, why = read_rules(HtmlResponse(URL, status=status, body=text))
     assert (None if ProtegoRobotParser(rules, None).allowed(URL, "ullage") else why) == refusal
 
 
 def test_only_the_beginning_of_an_endless_robots_file_is_read() -> None:
-    assert len(rules_text(Response(URL, body=b"#" * (MAX_BYTES * 10)))[0]) == MAX_BYTES
+    assert len(read_rules(Response(URL, body=b"#" * (MAX_BYTES * 10)))[0]) == MAX_BYTES
 
 
 class _Robots:
@@ -260,9 +260,9 @@ def test_a_body_is_cut_at_the_limit_and_one_that_is_packed_otherwise_refused() -
     limit, request = SizeLimit(10), Request(URL)
     limit.process_request(request)
     assert request.meta["download_maxsize"] == 0
-    limit.received(b"x" * 10, request)
+    limit.count_bytes(b"x" * 10, request)
     with pytest.raises(StopDownload) as stopped:
-        limit.received(b"x", request)
+        limit.count_bytes(b"x", request)
     assert stopped.value.fail is False
     cut = limit.process_response(request, Response(URL, body=b"x" * 11, flags=["download_stopped"]))
     assert (cut.body, "download_maxsize" in request.meta) == (b"x" * 10, False)
@@ -340,6 +340,6 @@ def test_only_what_can_be_inflated_in_part_is_asked_for() -> None:
 
 def test_a_redirected_request_is_counted_anew() -> None:
     limit, request = SizeLimit(10), Request(URL)
-    limit.received(b"x" * 9, request)
+    limit.count_bytes(b"x" * 9, request)
     limit.process_request(request)
-    limit.received(b"x" * 9, request)
+    limit.count_bytes(b"x" * 9, request)

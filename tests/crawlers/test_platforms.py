@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from scrapy.http import Request, Response
 
-from crawlers.platforms import names, platform_of
+from crawlers.platforms import find_platform, list_platforms
 from crawlers.sites.pages import PageAddress
 from crawlers.sites.selectors import parse_content_type
 from tests.crawlers.support import load_page, make_site
@@ -17,22 +17,22 @@ GBK = "王小明----13800138000\n".encode("gbk")
 
 
 def parse(site, page: PageAddress, file: str, content_type: str | None = None):
-    return platform_of(site).parse(page, load_page(file, page.url, content_type), site)
+    return find_platform(site).parse(page, load_page(file, page.url, content_type), site)
 
 
 def test_platforms_register_by_being_there() -> None:
-    assert names() == ("board", "canary", "feed")
+    assert list_platforms() == ("board", "canary", "feed")
 
 
 def test_an_unknown_platform_is_named_with_those_that_there_are() -> None:
     with pytest.raises(ConfigError, match="'quite-another' is none of"):
-        platform_of(make_site(platform="quite-another"))
+        find_platform(make_site(platform="quite-another"))
 
 
 @pytest.mark.parametrize("name", ["bepasty", "canary", "spirit", "board", "feed"])
 def test_options_that_a_platform_does_not_know_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=r"options\.colour"):
-        platform_of(make_site(platform=name, options={"colour": "x"}))
+        find_platform(make_site(platform=name, options={"colour": "x"}))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_options_that_a_platform_does_not_know_are_refused(name: str) -> None:
 )
 def test_bepasty_lists_its_items_the_newest_first(start: str, file: str, kind: str) -> None:
     site = make_site(platform="bepasty", start=[start])
-    (head,) = platform_of(site).start(site)
+    (head,) = find_platform(site).start(site)
     assert head.url == kind
     pages = parse(site, head, file).pages
     assert [page.url for page in pages] == [
@@ -75,7 +75,7 @@ def test_a_bepasty_item_is_captured_as_served() -> None:
 
 def test_a_canary_list_leads_to_posts_with_their_moment_and_nowhere_else() -> None:
     site = make_site(platform="canary", start=[f"{PASTE}/"])
-    (head,) = platform_of(site).start(site)
+    (head,) = find_platform(site).start(site)
     (page,) = parse(site, head, "canary/list.json").pages
     assert (page.url, page.role, page.facts) == (
         f"{PASTE}/raw/abcdefghijkl",
@@ -83,16 +83,16 @@ def test_a_canary_list_leads_to_posts_with_their_moment_and_nowhere_else() -> No
         {"id": "abcdefghijkl", "published": "1790000000.5"},
     )
     with pytest.raises(RecordError):
-        platform_of(site).parse(
+        find_platform(site).parse(
             head, Response(head.url, body=b"\0", request=Request(head.url)), site
         )
 
 
 def test_a_bepasty_list_that_is_no_text_is_an_error_not_an_empty_list() -> None:
     site = make_site(platform="bepasty", start=[PASTE])
-    (head,) = platform_of(site).start(site)
+    (head,) = find_platform(site).start(site)
     with pytest.raises(RecordError, match="not_a_list"):
-        platform_of(site).parse(head, Response(head.url, body=b"\x00\x01"), site)
+        find_platform(site).parse(head, Response(head.url, body=b"\x00\x01"), site)
 
 
 def test_a_spirit_list_leads_to_topics_without_their_slug_and_to_the_next_page() -> None:
@@ -200,7 +200,7 @@ def test_raw_paste_says_what_is_wrong_with_its_options(
     options: dict[str, str], complaint: str
 ) -> None:
     with pytest.raises(ConfigError, match=complaint):
-        platform_of(make_site(platform="raw_paste", options=options))
+        find_platform(make_site(platform="raw_paste", options=options))
 
 
 @pytest.mark.parametrize(

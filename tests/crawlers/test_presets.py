@@ -12,7 +12,7 @@ import pytest
 from scrapy.http import Response
 
 from crawlers.cli import parts
-from crawlers.platforms import named, platform_of
+from crawlers.platforms import find_platform, load_platform
 from crawlers.sites.pages import PageAddress, PageContent
 from crawlers.sites.presets import Presets, check_samples, recognise
 from crawlers.sites.site import Site, SiteFolder
@@ -37,7 +37,7 @@ body = "i"
 @pytest.mark.parametrize("name", NAMES)
 def test_a_preset_reads_its_samples_and_is_recognised_in_them(name: str) -> None:
     preset = Presets().get(name)
-    assert check_samples(preset, named(preset.platform).parse) == []
+    assert check_samples(preset, load_platform(preset.platform).parse) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -55,16 +55,16 @@ def test_a_site_of_a_preset_needs_no_options(name: str) -> None:
     site = make_site(platform=name)
     if why := Presets().get(name).unreadable:
         with pytest.raises(ConfigError, match=re.escape(why)):
-            platform_of(site)
+            find_platform(site)
         return
-    assert platform_of(site).start(site)
+    assert find_platform(site).start(site)
 
 
 def test_a_preset_that_does_not_read_its_sample_says_what_it_reads() -> None:
     preset = Presets().get("spirit")
     (fault,) = check_samples(
         preset.model_copy(update={"options": {**preset.options, "author": ".nobody"}}),
-        named("board").parse,
+        load_platform("board").parse,
     )
     assert fault == "sample 2 (thread): post 1: author is '', not 'admin'"
 
@@ -83,7 +83,7 @@ def test_a_users_own_presets_are_found_and_go_before_those_that_ship(tmp_path: P
     assert not presets.own
     presets.refresh()
     assert {"ours", "spirit", "bepasty"} <= set(presets.list_names())
-    assert platform_of(make_site(platform="ours"), presets)
+    assert find_platform(make_site(platform="ours"), presets)
     assert presets.get("spirit").about == "a board of ours"
 
 
@@ -93,7 +93,7 @@ def test_a_preset_that_somebody_else_may_write_is_refused(tmp_path: Path) -> Non
     presets.refresh()
     assert len(presets.faults) == 1
     with pytest.raises(ConfigError, match=r"ours\.toml"):
-        platform_of(make_site(platform="ours"), presets)
+        find_platform(make_site(platform="ours"), presets)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_what_is_wrong_with_a_preset_is_said(tmp_path: Path, text: str, complain
     presets = Presets(tmp_path / "presets")
     presets.refresh()
     with pytest.raises(ConfigError, match=complaint):
-        platform_of(make_site(platform="ours"), presets)
+        find_platform(make_site(platform="ours"), presets)
 
 
 def test_a_changed_preset_is_checked_again_for_the_sites_that_use_it(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_changed_preset_is_checked_again_for_the_sites_that_use_it(tmp_path: P
     (tmp_path / "board.toml").write_text(
         'platform = "ours"\nstart = ["https://b.example/"]\nlegal_basis = "test"\nowner = "test"\n'
     )
-    folder = SiteFolder(tmp_path, lambda site: platform_of(site, presets), presets.refresh)
+    folder = SiteFolder(tmp_path, lambda site: find_platform(site, presets), presets.refresh)
     assert list(folder.read()[0]) == ["board"]
     path.write_text(OWN.replace('"li"', '"[["'))
     os.utime(path, ns=(1, 1))
@@ -131,12 +131,12 @@ def test_a_changed_preset_is_checked_again_for_the_sites_that_use_it(tmp_path: P
 
 def test_a_site_overrules_its_preset() -> None:
     with pytest.raises(ConfigError, match=r"options\.rows: is no CSS selector"):
-        platform_of(make_site(options={"rows": "[["}))
+        find_platform(make_site(options={"rows": "[["}))
 
 
 def test_a_name_that_is_nearly_one_is_proposed() -> None:
     with pytest.raises(ConfigError, match="did you mean spirit"):
-        platform_of(make_site(platform="sprit"))
+        find_platform(make_site(platform="sprit"))
 
 
 def test_check_holds_a_users_own_presets_to_their_samples(context: Context) -> None:
@@ -213,7 +213,7 @@ def test_comments_and_processing_instructions_change_nothing_of_what_is_read(nam
         """Read a page; a comment within a body is kept with it, and is no part of what is
         compared.
         """
-        read = named(preset.platform).parse(page, response, site)
+        read = load_platform(preset.platform).parse(page, response, site)
         return replace(
             read,
             posts=tuple(

@@ -15,8 +15,8 @@ from scrapy import Request
 
 from crawlers.fetching import RequestRefusal
 from crawlers.fetching.address_guard import AddressGuard
-from crawlers.fetching.address_pin import is_inward
-from crawlers.fetching.proxy import Proxy, proxies_of
+from crawlers.fetching.address_pin import is_internal_name
+from crawlers.fetching.proxy import Proxy, load_proxies
 from deploy.local.certificates import make_certificates
 from tests.crawlers.conftest import Station
 from tests.crawlers.proxies import Http, LocalProxy, Socks, proxying
@@ -194,7 +194,7 @@ def test_nobody_is_led_into_a_house_by_its_proxy(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["site.example", ONION, "8.8.8.8", "2606:4700::1111", "1.example"])
 def test_names_of_the_open_internet_are_let_pass(host: str) -> None:
-    assert not is_inward(host)
+    assert not is_internal_name(host)
 
 
 @pytest.mark.parametrize(
@@ -210,6 +210,6 @@ def test_a_proxy_that_cannot_be_used_is_told_at_the_start(
 ) -> None:
     configure(station, address, secret)
     with pytest.raises(ConfigError) as fault:
-        proxies_of(Context(station.data))
+        load_proxies(Context(station.data))
     assert told in str(fault.value)
     assert "word" not in str(fault.value).replace("password", "")

@@ -10,7 +10,7 @@ import pytest
 from parsel import Selector
 from scrapy.http import HtmlResponse, Request, Response, TextResponse, XmlResponse
 
-from crawlers.platforms import platform_of
+from crawlers.platforms import find_platform
 from crawlers.sites.attachments import MOST_FILES
 from crawlers.sites.layout import LONGEST_SEARCHED
 from crawlers.sites.nesting import MOST_TAGS
@@ -48,7 +48,7 @@ def read(
     response = kind(
         page.url, body=text.encode(), encoding="utf-8", headers=headers, request=Request(page.url)
     )
-    return platform_of(site).parse(page, response, site)
+    return find_platform(site).parse(page, response, site)
 
 
 def test_a_thread_is_known_by_its_whole_address_query_included_and_its_stamp_ignores_views() -> (
@@ -213,7 +213,7 @@ def test_json_of_another_shape_breaks_nothing(body: str) -> None:
 def test_what_is_no_text_is_an_error_not_an_empty_list() -> None:
     site = make_site(platform="board", options=LAID)
     with pytest.raises(RecordError):
-        platform_of(site).parse(PageAddress(BOARD, "list"), Response(BOARD, body=b"\0\1"), site)
+        find_platform(site).parse(PageAddress(BOARD, "list"), Response(BOARD, body=b"\0\1"), site)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_what_is_no_text_is_an_error_not_an_empty_list() -> None:
 )
 def test_what_is_wrong_with_options_is_said(options: dict[str, object], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
-        platform_of(make_site(platform="board", options=options))
+        find_platform(make_site(platform="board", options=options))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from scrapy.http import HtmlResponse, Request, Response, TextResponse
 
 from crawlers.fetching.outcomes import FATES
-from crawlers.fetching.response_checks import is_login, marks, of_answer, of_page
+from crawlers.fetching.response_checks import classify_answer, classify_page, is_login, load_marks
 from crawlers.frontier.database import PageLease
 from crawlers.sites.pages import PageAddress, PageContent, Post
 from tests.crawlers.support import item, make_site, post
@@ -50,14 +50,14 @@ def answer(
     ],
 )
 def test_a_status_alone(status: int, outcome: str) -> None:
-    assert of_answer(URL, answer(FILLER, status)) == outcome
+    assert classify_answer(URL, answer(FILLER, status)) == outcome
     assert outcome in FATES
 
 
 @pytest.mark.parametrize("status", [403, 429, 503])
-@pytest.mark.parametrize("text", marks().challenge)
+@pytest.mark.parametrize("text", load_marks().challenge)
 def test_an_error_page_with_a_mark_is_a_challenge(status: int, text: str) -> None:
-    assert of_answer(URL, answer(f"<html>{text.upper()}</html>", status)) == "blocked"
+    assert classify_answer(URL, answer(f"<html>{text.upper()}</html>", status)) == "blocked"
 
 
 @pytest.mark.parametrize(
@@ -65,15 +65,15 @@ def test_an_error_page_with_a_mark_is_a_challenge(status: int, text: str) -> Non
 )
 @pytest.mark.parametrize("status", [200, 202, 403, 405])
 def test_a_header_says_challenge_on_any_status(name: str, value: str, status: int) -> None:
-    assert of_answer(URL, answer("", status, {name: value})) == "blocked"
-    assert of_answer(URL, answer("", 200, {"cf-mitigated": "none"})) == "ok"
+    assert classify_answer(URL, answer("", status, {name: value})) == "blocked"
+    assert classify_answer(URL, answer("", 200, {"cf-mitigated": "none"})) == "ok"
 
 
 def test_a_guard_that_lets_us_in_is_no_challenge() -> None:
     """DataDome names itself on every answer."""
-    assert of_answer(URL, answer(FILLER, 200, {"X-DataDome": "protected"})) == "ok"
+    assert classify_answer(URL, answer(FILLER, 200, {"X-DataDome": "protected"})) == "ok"
     assert (
-        of_answer(
+        classify_answer(
             URL,
             answer(
                 "<script src='https://ct.captcha-delivery.com/c.js'>",
@@ -87,14 +87,15 @@ def test_a_guard_that_lets_us_in_is_no_challenge() -> None:
 
 @pytest.mark.parametrize("status", [200, 404, 500])
 def test_a_mark_that_a_poster_may_have_written_decides_nothing(status: int) -> None:
-    assert of_answer(URL, answer(CHALLENGE, status)) != "blocked"
+    assert classify_answer(URL, answer(CHALLENGE, status)) != "blocked"
     leased = PageLease("board", b"", item(1), b"", 0)
     assert (
-        of_page(leased, answer(CHALLENGE), PageContent((post(1, CHALLENGE),)), make_site()) == "ok"
+        classify_page(leased, answer(CHALLENGE), PageContent((post(1, CHALLENGE),)), make_site())
+        == "ok"
     )
     thread = PageLease("board", b"", THREAD, b"", 0)
     assert (
-        of_page(
+        classify_page(
             thread,
             answer(CHALLENGE + "<input type=password>"),
             PageContent((post(1, CHALLENGE),)),
@@ -104,7 +105,7 @@ def test_a_mark_that_a_poster_may_have_written_decides_nothing(status: int) -> N
     )
     listing = PageLease("board", b"", LIST, b"", 0, 5, 100)
     assert (
-        of_page(
+        classify_page(
             listing,
             answer(f"<a href=/1>{CHALLENGE} 请先登录</a>"),
             PageContent(pages=(item(1),)),
@@ -124,9 +125,9 @@ def test_a_mark_that_a_poster_may_have_written_decides_nothing(status: int) -> N
 )  # fmt: skip
 def test_addresses_to_log_in_at(url: str) -> None:
     assert is_login(url)
-    assert of_answer(URL, answer("", url=url, via=URL)) == "login"
-    assert of_answer(url, answer("", url=url, via=url)) == "ok"  # it is what was asked for
-    assert of_answer(URL, answer("", url=url)) == "ok"  # nobody was sent there
+    assert classify_answer(URL, answer("", url=url, via=URL)) == "login"
+    assert classify_answer(url, answer("", url=url, via=url)) == "ok"  # it is what was asked for
+    assert classify_answer(URL, answer("", url=url)) == "ok"  # nobody was sent there
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_addresses_to_log_in_at(url: str) -> None:
 )
 def test_addresses_that_only_look_so(url: str) -> None:
     assert not is_login(url)
-    assert of_answer(URL, answer("", url=url, via=URL)) == "ok"
+    assert classify_answer(URL, answer("", url=url, via=URL)) == "ok"
 
 
 def page_outcome(
@@ -151,7 +152,7 @@ def page_outcome(
     size: int = 0,
     **site: object,
 ) -> str:
-    return of_page(
+    return classify_page(
         PageLease("board", b"", page, b"", 0, entries, size),
         answer(body),
         parsed,
@@ -321,11 +322,11 @@ def test_a_list_for_programs_that_never_showed_a_post_is_no_answer_unless_its_fi
         URL, body=body.encode(), headers={"Content-Type": "application/json"}, request=Request(URL)
     )
     assert (
-        of_page(PageLease("board", b"", LIST, b"", 0), response, PageContent(), make_site())
+        classify_page(PageLease("board", b"", LIST, b"", 0), response, PageContent(), make_site())
         == "empty"
     )
     assert (
-        of_page(
+        classify_page(
             PageLease("board", b"", LIST, b"", 0),
             response,
             PageContent(),
@@ -334,7 +335,7 @@ def test_a_list_for_programs_that_never_showed_a_post_is_no_answer_unless_its_fi
         == "ok"
     )
     assert (
-        of_page(
+        classify_page(
             PageLease("board", b"", LIST, b"", 0),
             response,
             PageContent(),
@@ -357,7 +358,7 @@ def test_a_list_without_the_mark_of_a_visitor_who_is_let_in() -> None:
 
 def test_bytes_that_are_no_text_hold_no_marks() -> None:
     response = Response(URL, status=403, body=b"\x00\xff" * 100, request=Request(URL))
-    assert of_answer(URL, response) == "forbidden"
+    assert classify_answer(URL, response) == "forbidden"
 
 
 def test_a_page_that_says_that_a_thread_is_no_more_is_gone_whatever_form_stands_beside() -> None:
@@ -366,8 +367,8 @@ def test_a_page_that_says_that_a_thread_is_no_more_is_gone_whatever_form_stands_
         "<p>The specified thread does not exist.</p><form><input type=password></form>",
         url=THREAD.url,
     )
-    assert of_page(leased, beside, PageContent(gone=True), make_site()) == "gone"
-    assert of_page(leased, beside, PageContent(), make_site()) == "login"
+    assert classify_page(leased, beside, PageContent(gone=True), make_site()) == "gone"
+    assert classify_page(leased, beside, PageContent(), make_site()) == "login"
 
 
 def test_links_and_fields_within_many_elements_are_looked_at_once_each() -> None:
@@ -397,7 +398,7 @@ def test_a_list_for_programs_that_is_empty_and_was_not_is_no_list_any_more(
     page = PageAddress(URL, "list", series=URL, number=number)
     response = TextResponse(URL, body=body.encode(), encoding="utf-8", request=Request(URL))
     assert (
-        of_page(
+        classify_page(
             PageLease("board", b"", page, b"", 0, before, 200), response, PageContent(), make_site()
         )
         == outcome

@@ -2,7 +2,7 @@
 
 from scrapy.http import Headers, Response
 
-from crawlers.fetching.conditional_requests import LONGEST_HEADER, MOST, answered
+from crawlers.fetching.conditional_requests import LONGEST_HEADER, MOST, select_headers
 
 
 def test_headers_are_kept_as_served_without_our_own_session():
@@ -14,7 +14,7 @@ def test_headers_are_kept_as_served_without_our_own_session():
             "Via": ["a", "b"],
         }
     )
-    recorded = answered(Response("http://127.0.0.1/", headers=headers))
+    recorded = select_headers(Response("http://127.0.0.1/", headers=headers))
     assert recorded == (
         ("Server", "nginx"),
         ("Date", "Mon, 21 Sep 2026 12:00:00 GMT"),
@@ -25,13 +25,13 @@ def test_headers_are_kept_as_served_without_our_own_session():
 
 def test_what_a_hostile_server_says_is_bounded():
     headers = Headers({f"X-{n}": "y" * 10_000 for n in range(1000)})
-    recorded = answered(Response("http://127.0.0.1/", headers=headers))
+    recorded = select_headers(Response("http://127.0.0.1/", headers=headers))
     assert len(recorded) == MOST
     assert {len(value) for _, value in recorded} == {LONGEST_HEADER}
 
 
 def test_bytes_that_are_no_text_and_no_headers_at_all_are_borne():
-    assert answered(Response("http://127.0.0.1/", headers=Headers({"X": b"\xff\xfe"}))) == (
+    assert select_headers(Response("http://127.0.0.1/", headers=Headers({"X": b"\xff\xfe"}))) == (
         ("X", "ÿþ"),
     )
-    assert answered(Response("http://127.0.0.1/")) == ()
+    assert select_headers(Response("http://127.0.0.1/")) == ()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from scrapy.http import Response
 
-from crawlers.fetching.conditional_requests import conditions, validators
+from crawlers.fetching.conditional_requests import build_conditions, extract_validators
 from crawlers.frontier.database import Frontier
 from crawlers.frontier.forgetting import ROWS
 from crawlers.sites.pages import PageAddress, PageContent
@@ -112,22 +112,22 @@ def answer(**headers: str) -> Response:
 
 def test_what_a_list_was_called_goes_along_as_long_as_it_is_read_the_same_way() -> None:
     site = make_site()
-    validators_ = validators(
+    validators_ = extract_validators(
         answer(
             ETag='W/"7"', Last_Modified=formatdate(NOON, usegmt=True), Date=formatdate(NOON + 60)
         ),
         site,
     )
     sent = {"If-None-Match": 'W/"7"', "If-Modified-Since": formatdate(NOON, usegmt=True)}
-    assert conditions(validators_, site) == sent
-    assert conditions(validators_, make_site(delay_seconds=9)) == sent
+    assert build_conditions(validators_, site) == sent
+    assert build_conditions(validators_, make_site(delay_seconds=9)) == sent
     for changed_site in (
         make_site(platform="raw_paste"),
         make_site(options={"links": "b"}),
         make_site(session="#mine"),
     ):
-        assert conditions(validators_, changed_site) == {}
-    assert conditions(b"", site) == {}
+        assert build_conditions(validators_, changed_site) == {}
+    assert build_conditions(b"", site) == {}
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_what_a_list_was_called_goes_along_as_long_as_it_is_read_the_same_way() 
     ],
 )
 def test_what_says_nothing_of_use_is_not_kept(headers: dict[str, str]) -> None:
-    assert validators(answer(**headers), make_site()) == b""
+    assert extract_validators(answer(**headers), make_site()) == b""
 
 
 def test_an_unchanged_list_is_not_sent_again_and_a_walk_asks_for_all_of_it(

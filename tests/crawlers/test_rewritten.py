@@ -4,7 +4,7 @@ programs' templates, in many schemes.
 
 import pytest
 
-from crawlers.platforms import platform_of
+from crawlers.platforms import find_platform
 from crawlers.sites.pages import PageAddress, PageContent
 from crawlers.sites.presets import Presets, recognise
 from tests.crawlers.support import make_site
@@ -80,7 +80,7 @@ def render_list(name: str, scheme: str, more: str) -> PageContent:
         page = f"{head}{more}{dot}{tail}" if dot and not more.startswith(("/", "?")) else url + more
         rows += ROWS[name].format(n=n, url=HOST + url, page=HOST + page)
     site, url = make_site(platform=name, start=[f"{HOST}/trade/"]), f"{HOST}/trade/"
-    return platform_of(site).parse(
+    return find_platform(site).parse(
         PageAddress(url, "list"), response(url, page_of(name, rows)), site
     )
 

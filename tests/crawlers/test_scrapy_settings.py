@@ -11,7 +11,7 @@ import pytest
 from scrapy.settings import Settings, default_settings
 from scrapy.utils.misc import load_object
 
-from crawlers.fetching.scrapy_setup import scrapy_settings
+from crawlers.fetching.scrapy_setup import build_settings
 from tests.crawlers.support import make_site
 from ullage.settings import CrawlSettings
 
@@ -21,7 +21,7 @@ CRAWL = CrawlSettings(download_seconds=7, download_bytes=1000, user_agent="hones
 @pytest.fixture
 def settings() -> Settings:
     return Settings(
-        scrapy_settings(
+        build_settings(
             CRAWL,
             make_site(delay_seconds=1.5, concurrency=2, robots=False, verify_certificates=False),
         )
@@ -30,7 +30,7 @@ def settings() -> Settings:
 
 def test_every_setting_is_one_that_scrapy_knows() -> None:
     assert [
-        name for name in scrapy_settings(CRAWL, make_site()) if not hasattr(default_settings, name)
+        name for name in build_settings(CRAWL, make_site()) if not hasattr(default_settings, name)
     ] == []
 
 
@@ -38,7 +38,7 @@ def test_every_setting_is_one_that_scrapy_knows() -> None:
     "kind", ["EXTENSIONS_BASE", "SPIDER_MIDDLEWARES_BASE", "DOWNLOADER_MIDDLEWARES"]
 )
 def test_what_is_turned_off_exists_and_what_is_turned_on_loads(kind: str) -> None:
-    for path, place in scrapy_settings(CRAWL, make_site())[kind].items():
+    for path, place in build_settings(CRAWL, make_site())[kind].items():
         assert load_object(path)
         assert place is not None or path in getattr(
             default_settings, f"{kind.removesuffix('_BASE')}_BASE"

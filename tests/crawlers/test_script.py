@@ -16,7 +16,7 @@ from scrapy.http import HtmlResponse, Response
 
 from crawlers.fetching import RequestRefusal
 from crawlers.fetching.body_limit import STOPPED
-from crawlers.fetching.conditional_requests import conditions
+from crawlers.fetching.conditional_requests import build_conditions
 from crawlers.fetching.outcomes import FATES, Fate
 from crawlers.fetching.rendering import (
     Ask,
@@ -25,10 +25,10 @@ from crawlers.fetching.rendering import (
     RenderedPage,
     ScriptError,
 )
-from crawlers.fetching.response_checks import LACKS, of_page
-from crawlers.fetching.scripted_pages import DATA, RENDER, ScriptPages, is_page
+from crawlers.fetching.response_checks import LACKS, classify_page
+from crawlers.fetching.scripted_pages import DATA, RENDER, ScriptPages, is_own_page
 from crawlers.frontier.database import PageLease
-from crawlers.platforms import reading_of
+from crawlers.platforms import resolve_site
 from crawlers.sites.pages import PageAddress, PageContent
 from crawlers.sites.presets import Presets
 from tests.crawlers.chromium import OPTIONS, ROUTED, SHELL, board, require_browser
@@ -170,13 +170,13 @@ def test_what_is_refused_does_not_come_and_an_empty_page_then_says_so(kind: str)
         return RenderedPage("<html></html>")
 
     page, _, _ = render(show, {"http://elsewhere.example/": RequestRefusal(kind)})
-    outcome = of_page(
+    outcome = classify_page(
         PageLease("board", b"", PageAddress(URL, "list"), b"", 0), page, PageContent(), make_site()
     )
     assert outcome == ("script" if FATES[kind] is Fate.GIVE_UP else kind)
     content = PageContent(pages=(PageAddress(f"{URL}t/1", "thread"),))
     assert (
-        of_page(
+        classify_page(
             PageLease("board", b"", PageAddress(URL, "list"), b"", 0), page, content, make_site()
         )
         == "ok"
@@ -197,7 +197,7 @@ def test_a_list_whose_data_did_not_come_is_not_an_empty_one(status: int, outcome
         show, {f"{URL}api": response(f"{URL}api", "{}", "application/json", status)}
     )
     assert (
-        of_page(
+        classify_page(
             PageLease("board", b"", PageAddress(URL, "list"), b"", 0),
             page,
             PageContent(),
@@ -215,7 +215,7 @@ def test_a_page_whose_scripts_would_go_elsewhere_or_write_says_so_where_it_is_em
         return RenderedPage("<html></html>", **{would: True})
 
     page, _, _ = render(show)
-    outcome = of_page(
+    outcome = classify_page(
         PageLease("board", b"", PageAddress(URL, "list"), b"", 0), page, PageContent(), make_site()
     )
     assert outcome == {"leads_on": "redirects", "would_write": "script"}[would]
@@ -229,7 +229,7 @@ def test_a_page_that_shows_nothing_is_no_empty_list() -> None:
 
     page, _, _ = render(show)
     assert (
-        of_page(
+        classify_page(
             PageLease("board", b"", PageAddress(URL, "list"), b"", 0),
             page,
             PageContent(),
@@ -242,7 +242,10 @@ def test_a_page_that_shows_nothing_is_no_empty_list() -> None:
 def test_behind_the_last_page_of_a_thread_what_another_host_counts_is_not_missed() -> None:
     page = response(URL).replace(flags=[f"{LACKS}host"])
     last = PageAddress(URL, "thread", series=URL, number=3)
-    assert of_page(PageLease("board", b"", last, b"", 0), page, PageContent(), make_site()) == "ok"
+    assert (
+        classify_page(PageLease("board", b"", last, b"", 0), page, PageContent(), make_site())
+        == "ok"
+    )
 
 
 def test_a_page_may_take_as_many_bytes_as_any_and_no_more() -> None:
@@ -297,7 +300,7 @@ def test_a_script_is_asked_for_once_a_visit_and_data_for_every_page() -> None:
 def test_errors_challenges_and_what_is_no_page_are_not_given_to_a_browser(
     page: Response, rendering: bool
 ) -> None:
-    assert is_page(URL, page) is rendering
+    assert is_own_page(URL, page) is rendering
 
 
 @pytest.mark.parametrize(
@@ -320,7 +323,7 @@ def test_a_page_that_is_too_long_is_marked_as_cut() -> None:
 
 def test_a_page_that_a_script_fills_is_never_said_to_be_unchanged() -> None:
     validators = json.dumps({"If-None-Match": "x", "reading": "any"}).encode()
-    assert conditions(validators, make_site(script=True)) == {}
+    assert build_conditions(validators, make_site(script=True)) == {}
 
 
 def test_a_preset_may_say_that_scripts_fill_its_pages(tmp_path: Path) -> None:
@@ -329,8 +332,8 @@ def test_a_preset_may_say_that_scripts_fill_its_pages(tmp_path: Path) -> None:
     )
     presets = Presets(tmp_path)
     presets.refresh()
-    assert reading_of(make_site(platform="spa"), presets).script
-    assert not reading_of(make_site(), presets).script
+    assert resolve_site(make_site(platform="spa"), presets).script
+    assert not resolve_site(make_site(), presets).script
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from crawlers.platforms import platform_of
+from crawlers.platforms import find_platform
 from crawlers.sites.site import Site, SiteFolder, read_site
 from tests.crawlers.support import make_site
 from ullage.errors import ConfigError, FaultsError
@@ -71,7 +71,7 @@ def test_a_knob_of_any_sign_that_nobody_knows_is_named(tmp_path: Path, knob: str
     """One with a colon was never taken out, and its file was looked at for ever."""
     (tmp_path / "x.toml").write_text(f'{GOOD}delay_seconds = -1\n["{knob}"]\nx = 1\n')
     with pytest.raises(FaultsError) as caught:
-        read_site(tmp_path / "x.toml", platform_of)
+        read_site(tmp_path / "x.toml", find_platform)
     assert f"{tmp_path}/x.toml: {knob}: unknown setting" in caught.value.faults or not knob
     assert len(caught.value.faults) == 2
 
@@ -83,7 +83,7 @@ def test_all_that_is_wrong_with_a_file_is_said_at_once(tmp_path: Path) -> None:
     )
     (tmp_path / "x.toml").write_text(wrong)
     with pytest.raises(FaultsError) as caught:
-        read_site(tmp_path / "x.toml", platform_of)
+        read_site(tmp_path / "x.toml", find_platform)
     faults = [fault.removeprefix(f"{tmp_path}/x.toml: ") for fault in caught.value.faults]
     knobs = [fault.removeprefix("site x: ").split(":")[0] for fault in faults]
     assert knobs == ["start", "delay_seconds", "legal_basis", "host", "options.list"]
@@ -106,7 +106,7 @@ def test_what_is_wrong_with_the_whole_is_said_beside_what_is_wrong_with_a_knob(
 def test_no_two_sites_have_one_name(tmp_path: Path) -> None:
     for file, name in (("a", "a"), ("b", "a"), ("c", "x"), ("d", "x"), ("e", "e")):
         (tmp_path / f"{file}.toml").write_text(f'{GOOD}name = "{name}"\n')
-    folder = SiteFolder(tmp_path, platform_of)
+    folder = SiteFolder(tmp_path, find_platform)
     sites, faults = folder.read()
     assert sorted(sites) == ["a", "e"], "the file that is itself named so keeps the name"
     assert sorted(folder.refused) == ["b", "c", "d"]
@@ -150,7 +150,7 @@ def test_a_site_for_ingest_alone_needs_no_start_and_is_not_crawled(tmp_path: Pat
     assert (site.start, site.is_crawled, site.category) == ((), False, "chat")
     assert make_site().is_crawled
     assert not make_site(enabled=False).is_crawled
-    assert SiteFolder(tmp_path, platform_of).read() == ({"feed": site}, [])
+    assert SiteFolder(tmp_path, find_platform).read() == ({"feed": site}, [])
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_one_bad_file_does_not_hide_the_others(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("platform =")
     (tmp_path / "unknown.toml").write_text(GOOD.replace("bepasty", "absent"))
     (tmp_path / "example.toml.off").write_text("not read")
-    folder = SiteFolder(tmp_path, platform_of)
+    folder = SiteFolder(tmp_path, find_platform)
     sites, faults = folder.read()
     assert list(sites) == ["good"]
     assert sorted(folder.refused) == ["bad", "unknown"]
@@ -267,7 +267,7 @@ def test_at_most_so_many_sites_are_watched_and_the_next_is_named_and_read_unwatc
         ("e", "watch = true"),
     ):
         (tmp_path / f"{name}.toml").write_text(GOOD + more)
-    sites, faults = SiteFolder(tmp_path, platform_of).read()
+    sites, faults = SiteFolder(tmp_path, find_platform).read()
     assert [name for name, site in sites.items() if site.watch] == ["a", "c", "d"]
     assert list(sites) == list("abcde")
     assert [str(fault) for fault in faults] == [

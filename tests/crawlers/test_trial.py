@@ -16,8 +16,14 @@ from scrapy.http import HtmlResponse, Request, Response, TextResponse
 
 from crawlers.fetching import RequestRefusal
 from crawlers.fetching.address_guard import AddressGuard
-from crawlers.fetching.address_pin import is_anybodys, is_inward, is_outside, is_public, literal
-from crawlers.platforms import platform_of
+from crawlers.fetching.address_pin import (
+    can_be_site,
+    is_external,
+    is_internal_name,
+    is_public,
+    parse_literal,
+)
+from crawlers.platforms import find_platform
 from crawlers.sites.presets import Presets, load_shipped
 from crawlers.sites.site import Site, read_site
 from crawlers.sites.visit_verdict import MEANING
@@ -55,7 +61,7 @@ class StaticSite:
         return self.rendered
 
     async def is_outside(self, host: str) -> bool:
-        return not is_inward(host) and all(map(is_public, literal(host)))
+        return not is_internal_name(host) and all(map(is_public, parse_literal(host)))
 
     async def get(self, url: str) -> ProbeResponse:
         self.asked.append(url)
@@ -636,7 +642,7 @@ def test_a_board_that_no_preset_knows_is_read_as_it_looks(
         "a[rel~=next], link[rel~=next]",
         "article.msg",
     )
-    assert platform_of(make_site(platform="board", start=[start], options=options))
+    assert find_platform(make_site(platform="board", start=[start], options=options))
 
 
 def test_a_paste_site_that_no_preset_knows_is_read_where_its_own_page_says_the_text_is() -> None:
@@ -695,7 +701,7 @@ def test_try_writes_a_file_once_it_is_told_ground_and_owner_and_nothing_private_
     assert "4 posts on the list itself" in station.run(
         "sites", "try", url, "--allow-private", "--name", "feed", *options
     )
-    assert read_site(station.data / "sites.d" / "feed.toml", platform_of).platform == "feed"
+    assert read_site(station.data / "sites.d" / "feed.toml", find_platform).platform == "feed"
     assert server.agents == {"ullage (leak monitor; contact: security@example.com)"}
     assert "is there already" in station.run(
         "sites", "try", url, "--name", "feed", *options, exits=2
@@ -863,7 +869,7 @@ def test_what_a_name_resolves_to_is_what_it_is_judged_by(monkeypatch: pytest.Mon
     monkeypatch.setattr(
         socket, "getaddrinfo", lambda host, *_, **__: [(0, 0, 0, "", (addresses[host], 0))]
     )
-    assert [asyncio.run(is_outside(host, 5.0)) for host in addresses] == [False, True]
+    assert [asyncio.run(is_external(host, 5.0)) for host in addresses] == [False, True]
 
 
 def test_where_clouds_keep_credentials_no_site_is_even_where_private_ones_are_meant() -> None:
@@ -874,12 +880,12 @@ def test_where_clouds_keep_credentials_no_site_is_even_where_private_ones_are_me
         "[fe80::1]",
         "[fd00:ec2::254]",
     ):
-        assert not any(map(is_anybodys, literal(host))), host
+        assert not any(map(can_be_site, parse_literal(host))), host
         site = make_site(platform="spirit", start=[f"http://{host}/"], allow_private=True)
         guard = AddressGuard(site)
         with pytest.raises(RequestRefusal, match="address"):
             asyncio.run(guard.process_request(Request(f"http://{host}/")))
-    assert all(map(is_anybodys, literal("127.0.0.1")))
+    assert all(map(can_be_site, parse_literal("127.0.0.1")))
 
 
 @pytest.mark.parametrize(

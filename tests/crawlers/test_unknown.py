@@ -9,7 +9,7 @@ from urllib.parse import urldefrag
 import pytest
 from scrapy.http import HtmlResponse, Request
 
-from crawlers.platforms import platform_of
+from crawlers.platforms import find_platform
 from crawlers.sites.completeness import parse_post_count
 from crawlers.sites.pages import PageAddress, PageContent
 from crawlers.trial.answer import ProbeResponse
@@ -36,7 +36,7 @@ def answer(url: str, body: str, charset: str) -> ProbeResponse:
 def walk(found: SiteSurvey, pages: Mapping[str, ProbeResponse]) -> list[PageContent]:
     """Return everything that visits read of a site under the guessed options."""
     site, read, visited = found.read_as, [], set()
-    platform = platform_of(site)
+    platform = find_platform(site)
     due = list(platform.start(site))
     while due:
         page = due.pop()
@@ -103,7 +103,7 @@ def lacking(body: str, role: str = "thread", **options: object) -> str:
     site = make_site(platform="board", options={**OPTIONS, **options})
     url = f"{HOST}/t/7" if role == "thread" else f"{HOST}/list"
     return (
-        platform_of(site)
+        find_platform(site)
         .parse(
             PageAddress(url, role, series=url, facts={"id": "7"}),
             response(url, f"<body>{body}</body>"),
@@ -169,7 +169,7 @@ def test_what_a_thread_says_of_its_own_length_is_kept_for_comparison(
     site = make_site(platform="board", options=OPTIONS)
     page = PageAddress(f"{HOST}/t/7", "thread", series=f"{HOST}/t/7", facts={"id": "7"})
     assert (
-        platform_of(site)
+        find_platform(site)
         .parse(page, response(page.url, f"<body>{around}{POSTS}</body>"), site)
         .counted
         == says
@@ -183,17 +183,17 @@ def test_a_year_is_no_number_of_replies(date: str) -> None:
         f"{HOST}/t/7", "thread", series=f"{HOST}/t/7", facts={"id": "7", "title": "An offer"}
     )
     shown = response(page.url, f"<body><p>{date}</p><a>Comments</a>{POSTS}</body>")
-    assert platform_of(site).parse(page, shown, site).counted is None
+    assert find_platform(site).parse(page, shown, site).counted is None
 
 
 def test_a_number_in_a_title_is_none_of_replies() -> None:
     site = make_site(platform="board", options={**OPTIONS, "rows": "li"})
     page = PageAddress(f"{HOST}/list", "list")
     row = '<li><a class="t" href="/t/7">An offer, lot 25</a> <a href="/t/7#c">Comments</a></li>'
-    (entry,) = platform_of(site).parse(page, response(page.url, f"<ul>{row}</ul>"), site).pages
+    (entry,) = find_platform(site).parse(page, response(page.url, f"<ul>{row}</ul>"), site).pages
     assert "posts" not in entry.facts
     shown = response(entry.url, f"<body><h1>An offer, lot 25</h1><a>Comments</a>{POSTS}</body>")
-    assert platform_of(site).parse(entry, shown, site).counted is None
+    assert find_platform(site).parse(entry, shown, site).counted is None
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_what_a_row_says_is_compared_at_each_visit_of_a_site_with_options_of_its
     site = make_site(platform="board", options={**OPTIONS, "rows": "li"})
     page = PageAddress(f"{HOST}/list", "list")
     (entry,) = (
-        platform_of(site)
+        find_platform(site)
         .parse(
             page,
             response(page.url, f'<ul><li><a class="t" href="/t/7">A</a> {row}</li></ul>'),

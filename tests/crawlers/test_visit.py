@@ -28,11 +28,11 @@ from twisted.python.failure import Failure
 from twisted.web._newclient import ResponseNeverReceived
 
 from crawlers.fetching import RequestRefusal
-from crawlers.fetching.outcomes import FATES, of_error, of_status, retry_after
+from crawlers.fetching.outcomes import FATES, get_retry_after, to_error_outcome, to_status_outcome
 from crawlers.fetching.robots import RobotsCache
 from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
-from crawlers.platforms import platform_of
+from crawlers.platforms import find_platform
 from crawlers.publishing.batching import Appends
 from crawlers.publishing.outbox import BATCH, CaptureOutbox
 from crawlers.sites.page_reader import COUNTED
@@ -103,7 +103,7 @@ def visit(frontier: Frontier, clock: HeldClock, publisher: Publisher) -> Visit:
     outbox, robots = CaptureOutbox(publisher, SEALER, SIGNER), RobotsCache(clock.wall)
     metrics = CrawlMetrics(CollectorRegistry(), clock.as_clock())
     metrics.watch([site])
-    parts = site, platform_of(site), frontier, outbox, robots, metrics, clock.as_clock()
+    parts = site, find_platform(site), frontier, outbox, robots, metrics, clock.as_clock()
     new_visit = Visit(
         *parts, asyncio.Semaphore(3), may_lease=lambda: True, appends=Appends(at_once)
     )
@@ -284,7 +284,7 @@ def test_a_damaged_frontier_ends_the_visit_and_is_not_swallowed(
     ],
 )
 def test_what_a_status_means(status: int, outcome: str) -> None:
-    assert of_status(status) == outcome
+    assert to_status_outcome(status) == outcome
     assert outcome in FATES
 
 
@@ -305,7 +305,7 @@ def test_what_a_status_means(status: int, outcome: str) -> None:
     ],
 )
 def test_what_an_error_means(error: Exception | None, outcome: str) -> None:
-    assert of_error(error) == outcome
+    assert to_error_outcome(error) == outcome
     assert outcome in FATES
 
 
@@ -323,7 +323,7 @@ def test_what_an_error_means(error: Exception | None, outcome: str) -> None:
 )
 def test_retry_after_in_every_spelling(text: str, seconds: float) -> None:
     response = Response("http://board.example/", headers={"Retry-After": text} if text else {})
-    assert retry_after(response, 1_000_000) == seconds
+    assert get_retry_after(response, 1_000_000) == seconds
 
 
 def publish(visit: Visit, *posts: Post, truncated: bool = False) -> None:

@@ -27,7 +27,7 @@ from crawlers.collectors.channel_log import ChannelLedger
 from crawlers.collectors.session import ChatMessage
 from crawlers.frontier.database import open_frontier
 from crawlers.intake.submission import CaptureLine
-from crawlers.platforms import platform_of
+from crawlers.platforms import find_platform
 from crawlers.sites.pages import PageAddress, PageContent, Post
 from crawlers.sites.site import SiteFolder
 from matcher.watchlist import installation, subjects
@@ -284,7 +284,7 @@ def settings(context: Context) -> Any:
 
 
 def sites(context: Context) -> Any:
-    found, faults = SiteFolder(context.data / "sites.d", platform_of).read()
+    found, faults = SiteFolder(context.data / "sites.d", find_platform).read()
     if faults:
         raise faults[0]
     return found

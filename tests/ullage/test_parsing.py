@@ -14,7 +14,7 @@ from alerts.http_post import PostResponse
 from crawlers.collectors.channel import read_channel
 from crawlers.intake.chat_exports import read_export
 from crawlers.intake.export_form import load_form
-from crawlers.platforms import platform_of
+from crawlers.platforms import find_platform
 from crawlers.sites.presets import Presets
 from crawlers.sites.site import read_site
 from matcher.watchlist.file import WatchlistHeader
@@ -119,7 +119,7 @@ def test_a_value_in_the_place_of_a_word_is_not_repeated_and_its_place_is_named(
     reader, text, named = PASTED[place]
     path = tmp_path / "some.toml"
     path.write_text(text)
-    read = READERS[reader] if reader != "site" else lambda file: read_site(file, platform_of)
+    read = READERS[reader] if reader != "site" else lambda file: read_site(file, find_platform)
     with pytest.raises(
         ConfigError, match=rf"\.toml: .*({named}).*\((11|13) characters\)"
     ) as raised:
