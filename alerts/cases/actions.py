@@ -20,8 +20,8 @@ from alerts.cases.second_person import SecondPersons, ends_of, waits_for
 from alerts.cases.undoing import UNDOABLE, find_undoable, latest_alike
 from alerts.deadlines.comparison import DutyChange
 from alerts.deadlines.outstanding import Duty, IncidentDeadlines
-from alerts.deadlines.render import reported
-from alerts.deadlines.schedule import Work, named, takedown_of
+from alerts.deadlines.render import name_report
+from alerts.deadlines.schedule import Work, find_takedown_state, format_duty
 from alerts.records import Decision, Incident, PendingDecision, Sighting, WorkItem
 from alerts.records.decision import checked_name, in_force
 from alerts.records.document import QueryError
@@ -91,26 +91,28 @@ class ActionResult(NamedTuple):
     incident: str
     phrase: Phrase
     clocks: tuple[str, ...] = ()
-    """Names of the clocks that it speaks of: those that it started, or that run."""
+    """Names of the deadlines in the message: those that started, or that run."""
     done: bool = True
     made: Recorded | None = None
-    """What was recorded, where a program is told of it."""
+    """The stored decision, for programs."""
 
     def words(self) -> str:
-        """In one line, in English."""
+        """Return the result as one line of English."""
         return str(self.phrase)
 
 
-def moment_typed(typed: str, zone: ZoneInfo, now: datetime) -> datetime | None:
-    """A date that a person gave: `2026-11-25`, which ends at 18:00, `2026-11-25T14:30`, `+4h`,
-    `+3d`, or `-` for none.
+def parse_due(typed: str, zone: ZoneInfo, now: datetime) -> datetime | None:
+    """Parse a future date as people type it.
+
+    That is `2026-11-25` (which ends at 18:00), `2026-11-25T14:30`, `+4h`, `+3d`, or `-` for none.
+    Raises QueryError for anything else.
     """
     typed = typed.strip()
     if typed == "-":
         return None
-    if found := AHEAD.fullmatch(typed):
-        amount = int(found["n"])
-        return now + (timedelta(hours=amount) if found["unit"] == "h" else timedelta(days=amount))
+    if match := AHEAD.fullmatch(typed):
+        amount = int(match["n"])
+        return now + (timedelta(hours=amount) if match["unit"] == "h" else timedelta(days=amount))
     try:
         local = datetime.fromisoformat(typed if len(typed) > 10 else f"{typed}T18:00")
     except ValueError:
@@ -125,13 +127,14 @@ def moment_typed(typed: str, zone: ZoneInfo, now: datetime) -> datetime | None:
     return aware.astimezone(now.tzinfo)
 
 
-def moment_past(typed: str, zone: ZoneInfo, now: datetime, *members: str) -> datetime:
-    """A time that has passed: `2026-11-25`, `2026-11-25T06:00`, `12h` or `3d` ago; else
-    QueryError about `members`.
+def parse_past_moment(typed: str, zone: ZoneInfo, now: datetime, *members: str) -> datetime:
+    """Parse a past time: `2026-11-25`, `2026-11-25T06:00`, or `12h` or `3d` ago.
+
+    Raises QueryError about `members` for anything else.
     """
-    if found := AHEAD.fullmatch(f"+{typed.strip()}"):
-        amount = int(found["n"])
-        return now - (timedelta(hours=amount) if found["unit"] == "h" else timedelta(days=amount))
+    if match := AHEAD.fullmatch(f"+{typed.strip()}"):
+        amount = int(match["n"])
+        return now - (timedelta(hours=amount) if match["unit"] == "h" else timedelta(days=amount))
     aware = parse_moment(typed.strip(), zone)
     if aware is None:
         raise QueryError("invalid time: use 2026-11-25, 2026-11-25T06:00, 12h or 3d", *members)
@@ -140,143 +143,153 @@ def moment_past(typed: str, zone: ZoneInfo, now: datetime, *members: str) -> dat
 
 @dataclass(frozen=True, slots=True)
 class Cases:
-    """Where people work.
+    """The actions of people on incidents.
 
-    QueryError says what is missing or wrong, without repeating what was typed.
+    QueryErrors say what is missing or wrong, without repeating what was typed.
     """
 
     work: Work
     trail: Trail
     actor: Actor = field(default_factory=Actor)
     rules: Callable[[], VerdictRules] = own_rules
-    """Those in force, by which incidents are judged that are merged or split."""
+    """Returns the current rules, which judge merged and split incidents."""
 
     def incident(self, id_: str) -> Incident:
-        """The incident of that id; QueryError when there is none."""
-        found = self.work.store.get(Incident, id_)
-        if found is None:
+        """Return the incident with that id. Raises QueryError if it does not exist."""
+        incident = self.work.store.get(Incident, id_)
+        if incident is None:
             raise QueryError("no incident with that id: see the list")
-        return found
+        return incident
 
-    def owed(self, incident: Incident) -> IncidentDeadlines:
-        """What is owed of an incident now."""
-        return self.work.duties.owed([incident])[incident.id]
+    def find_deadlines(self, incident: Incident) -> IncidentDeadlines:
+        """Return the current deadlines of an incident."""
+        return self.work.duties.find_deadlines([incident])[incident.id]
 
-    def would_start(
-        self, incident: Incident, owed: IncidentDeadlines, status: str = "acknowledged"
+    def preview_started(
+        self, incident: Incident, deadlines: IncidentDeadlines, status: str = "acknowledged"
     ) -> tuple[Duty, ...]:
-        """The duties whose clocks `status` would start, were it decided now."""
+        """Return the duties whose deadlines would start if `status` were decided now."""
         now = self.work.duties.clock.now()
         trial = Decision.model_validate(
             {"id": "", "tenant": "", "incident": incident.id, "at": now, "by": "", "status": status}
         )
-        after = self.work.duties.owed([incident], [trial])[incident.id]
-        before = {named(duty) for duty in owed.running}
-        return tuple(duty for duty in after.running if named(duty) not in before)
+        after = self.work.duties.find_deadlines([incident], [trial])[incident.id]
+        before = {format_duty(duty) for duty in deadlines.running}
+        return tuple(duty for duty in after.running if format_duty(duty) not in before)
 
     def acknowledge(self, id_: str, *, by: str, note: str = "", token: str = "") -> ActionResult:
-        """Say that somebody knows of it; names the clocks that this starts."""
+        """Record that somebody knows of an incident; the result names the deadlines that start."""
         return self.decide(id_, "acknowledged", by=by, note=note, token=token)
 
     def decide(
         self, id_: str, chosen: str, *, by: str, note: str = "", token: str = "", **more: Any
     ) -> ActionResult:
-        """Decide `chosen` as `Decisions.make` takes it; says which clocks it starts."""
+        """Record a decision as `Decisions.make` takes it.
+
+        The result names the deadlines that start.
+        """
         incident = self.incident(id_)
-        before = self.owed(incident)
-        made = self._decisions.make(incident, chosen, by=by, note=note, token=token, **more)
-        if isinstance(made, PendingDecision):
-            return self._waiting(made)
-        after = self._renewed(incident, made)
-        known = {named(duty) for duty in before.running}
-        started = tuple(named(duty) for duty in after.running if named(duty) not in known)
-        what = (made.status if made.status != "note" else chosen).replace("_", " ")
-        words = {"id": id_, "what": WORDS.get(what, what), "by": made.by}
+        before = self.find_deadlines(incident)
+        decision = self._decisions.make(incident, chosen, by=by, note=note, token=token, **more)
+        if isinstance(decision, PendingDecision):
+            return self._report_waiting(decision)
+        after = self._renew(incident, decision)
+        running_before = {format_duty(duty) for duty in before.running}
+        started = tuple(
+            format_duty(duty) for duty in after.running if format_duty(duty) not in running_before
+        )
+        what = (decision.status if decision.status != "note" else chosen).replace("_", " ")
+        words = {"id": id_, "what": WORDS.get(what, what), "by": decision.by}
         if started:
             starts = Phrase(
                 "%(id)s: %(what)s by %(by)s. Deadlines started: %(clocks)s",
-                clocks=tuple(map(reported, started)),
+                clocks=tuple(map(name_report, started)),
                 **words,
             )
-            return ActionResult(id_, starts, started, made=made)
+            return ActionResult(id_, starts, started, made=decision)
         return ActionResult(
-            id_, self._one_person(made, Phrase("%(id)s: %(what)s by %(by)s", **words)), made=made
+            id_,
+            self._mark_one_person(decision, Phrase("%(id)s: %(what)s by %(by)s", **words)),
+            made=decision,
         )
 
-    def _waiting(self, pending: PendingDecision) -> ActionResult:
-        """Say that an act has no effect yet, for whom it waits and which deadlines it would end."""
-        said = Phrase(
+    def _report_waiting(self, pending: PendingDecision) -> ActionResult:
+        """Return the result of an act that waits for a second person, and its deadlines."""
+        text = Phrase(
             "%(id)s: %(waits)s. Until then these deadlines run: %(clocks)s",
             id=pending.incident,
             waits=waits_for(self.actor, pending),
             clocks=ends_of(pending.ends),
         )
-        return ActionResult(pending.incident, said, pending.ends, made=pending)
+        return ActionResult(pending.incident, text, pending.ends, made=pending)
 
     @staticmethod
-    def _one_person(made: Recorded, said: Phrase) -> Phrase:
-        """Say as well that one person ended a deadline, where one did."""
-        alone = isinstance(made, Decision) and made.is_by_one_person
+    def _mark_one_person(decision: Recorded, text: Phrase) -> Phrase:
+        """Return `text`, with a note if one person ended a deadline."""
+        alone = isinstance(decision, Decision) and decision.is_by_one_person
         return (
-            Phrase("%(what)s. %(more)s", what=said, more=Phrase("decided by one person"))
+            Phrase("%(what)s. %(more)s", what=text, more=Phrase("decided by one person"))
             if alone
-            else said
+            else text
         )
 
     def pending(self, incident: Incident) -> list[tuple[PendingDecision, Phrase]]:
-        """Return what waits for a second person of an incident, and for whom, the oldest first."""
+        """Return the acts that wait for a second person, oldest first, and for whom each waits."""
         return [
-            (one, waits_for(self.actor, one))
-            for one in find_pending(self.work.store, incident.family)
+            (decision, waits_for(self.actor, decision))
+            for decision in find_pending(self.work.store, incident.family)
         ]
 
     def answer(
         self, id_: str, entry: str, *, by: str, confirm: bool, note: str = ""
     ) -> ActionResult:
-        """Confirm or refuse, as a second person, what ends a deadline; `SecondPersons.answer`
-        says who may.
+        """Confirm or refuse, as a second person, an act that ends a deadline.
+
+        `SecondPersons.answer` says who may.
         """
         incident = self.incident(id_)
-        made = SecondPersons(self._decisions).answer(
+        decision = SecondPersons(self._decisions).answer(
             incident, entry, by=by, confirm=confirm, note=note
         )
         pending = self.work.store.get(PendingDecision, entry)
-        touched = {one.incident for one in pending.decisions} if pending else set()
-        self.work.write([*self.work.store.mget(Incident, {id_, *touched}).values()], [made])
+        touched = {draft.incident for draft in pending.decisions} if pending else set()
+        self.work.write([*self.work.store.mget(Incident, {id_, *touched}).values()], [decision])
         self.work.store.refresh(WorkItem)
-        said = (
+        text = (
             Phrase("%(id)s: confirmed by %(by)s", id=id_, by=by)
             if confirm
             else Phrase("%(id)s: refused by %(by)s", id=id_, by=by)
         )
-        return ActionResult(id_, said, made=made)
+        return ActionResult(id_, text, made=decision)
 
     def assign(
         self, id_: str, to: str, *, by: str, due: str = "", note: str = "", token: str = ""
     ) -> ActionResult:
-        """Give an incident to somebody, "" or `-` to nobody, and say by when, if that is given."""
+        """Assign an incident to a person ("" or `-`: to nobody), with a due date if given."""
         incident = self.incident(id_)
-        whose = checked_name(to, "to") if to.strip() not in ("", "-") else ""
+        assignee = checked_name(to, "to") if to.strip() not in ("", "-") else ""
         until = self._until(incident, due) if due.strip() else None
-        made = [
-            self._decisions.act(incident, "assigned", by=by, value=whose, note=note, token=token)
+        decisions = [
+            self._decisions.act(incident, "assigned", by=by, value=assignee, note=note, token=token)
         ]
         if due.strip():
-            made.append(
+            decisions.append(
                 self._decisions.act(
                     incident, "due", by=by, until=until, token=token and f"{token}d"
                 )
             )
-        self._renewed(incident, *made)
-        to_whom = whose or Phrase("nobody")
+        self._renew(incident, *decisions)
+        shown_assignee = assignee or Phrase("nobody")
         if not due.strip():
-            return ActionResult(id_, Phrase("%(id)s: assigned to %(to)s", id=id_, to=to_whom))
+            return ActionResult(
+                id_, Phrase("%(id)s: assigned to %(to)s", id=id_, to=shown_assignee)
+            )
         return ActionResult(
             id_,
             Phrase(
                 "%(id)s: assigned to %(to)s, %(due)s",
                 id=id_,
-                to=to_whom,
+                to=shown_assignee,
                 due=self._due(incident, until),
             ),
         )
@@ -284,10 +297,10 @@ class Cases:
     def set_due(
         self, id_: str, due: str, *, by: str, note: str = "", token: str = ""
     ) -> ActionResult:
-        """Say by when something is to be done of it."""
+        """Set the date by which something is to be done."""
         incident = self.incident(id_)
         until = self._until(incident, due)
-        self._renewed(
+        self._renew(
             incident,
             self._decisions.act(incident, "due", by=by, until=until, note=note, token=token),
         )
@@ -303,8 +316,9 @@ class Cases:
         note: str = "",
         token: str = "",
     ) -> ActionResult:
-        """Call an incident a false positive, for a reason and a time, after which it comes back;
-        news brings it back before.
+        """Mark an incident as a false positive, for a reason and a number of days.
+
+        It reopens after that, or earlier if there is news.
         """
         if reason not in REASONS:
             raise QueryError(
@@ -323,24 +337,24 @@ class Cases:
             raise QueryError("give the other reason in the note", "note")
         incident = self.incident(id_)
         until = self.work.duties.clock.now() + timedelta(days=days)
-        made = self._decisions.act(
+        decision = self._decisions.act(
             incident, "excused", by=by, value=reason, until=until, note=note, token=token
         )
-        if isinstance(made, PendingDecision):
-            return self._waiting(made)
-        self._renewed(incident, made)
+        if isinstance(decision, PendingDecision):
+            return self._report_waiting(decision)
+        self._renew(incident, decision)
         back = Phrase(
             "%(id)s: false positive, %(why)s. It reopens on %(due)s, or earlier with new findings",
             id=id_,
             why=REASONS[reason],
-            due=self._shown(incident, until),
+            due=self._format_time(incident, until),
         )
-        return ActionResult(id_, self._one_person(made, back), made=made)
+        return ActionResult(id_, self._mark_one_person(decision, back), made=decision)
 
     def takedown(
         self, id_: str, state: str, *, by: str, note: str = "", token: str = ""
     ) -> ActionResult:
-        """Say how far the takedown of what was posted has come."""
+        """Record how far the takedown of the posts has come."""
         if state not in TAKEDOWN:
             raise QueryError(
                 Phrase(
@@ -349,9 +363,9 @@ class Cases:
                 "state",
             )
         incident = self.incident(id_)
-        now = takedown_of(self.owed(incident).decisions)
+        now = find_takedown_state(self.find_deadlines(incident).decisions)
         if now not in TAKEDOWN[state] and now != state:
-            before = tuple(STATES[one] for one in TAKEDOWN[state] if one)
+            before = tuple(STATES[state_before] for state_before in TAKEDOWN[state] if state_before)
             raise QueryError(
                 Phrase(
                     "a takedown can become %(state)s only after: %(before)s; now: %(now)s",
@@ -361,23 +375,24 @@ class Cases:
                 ),
                 "state",
             )
-        self._renewed(
+        self._renew(
             incident,
             self._decisions.act(incident, "takedown", by=by, value=state, note=note, token=token),
         )
-        said, known = (
+        text, removals = (
             Phrase("%(id)s: takedown %(state)s", id=id_, state=STATES[state]),
-            presence_of(incident, self._zone(incident)),
+            describe_removals(incident, self._zone(incident)),
         )
         return ActionResult(
-            id_, Phrase("%(what)s. %(more)s", what=said, more=known) if known else said
+            id_, Phrase("%(what)s. %(more)s", what=text, more=removals) if removals else text
         )
 
     def link(
         self, id_: str, other: str, *, by: str, note: str = "", token: str = "", end: bool = False
     ) -> ActionResult:
-        """Say that two incidents belong together, or, with `end`, that they do not; it is
-        written of both.
+        """Link two incidents, or, with `end`, unlink them.
+
+        It is recorded on both.
         """
         if id_ == other:
             raise QueryError(
@@ -389,117 +404,127 @@ class Cases:
                 "the incidents belong to different tenants, which cannot see each other's data",
                 "other",
             )
-        for one, about in (pair, pair[::-1]):
+        for incident, about in (pair, pair[::-1]):
             act: Literal["linked", "unlinked"] = "unlinked" if end else "linked"
-            made = self._decisions.act(one, act, by=by, about=about.id, note=note, token=token)
-            self._renewed(one, made)
+            decision = self._decisions.act(
+                incident, act, by=by, about=about.id, note=note, token=token
+            )
+            self._renew(incident, decision)
         if end:
             return ActionResult(
                 id_, Phrase("%(id)s: no longer linked with %(to)s", id=id_, to=other)
             )
         return ActionResult(id_, Phrase("%(id)s: linked with %(to)s", id=id_, to=other))
 
-    def entry(self, id_: str, entry: str) -> Decision:
-        """The decision `entry` of an incident, if it can be undone; QueryError says why not."""
-        decisions = in_force(self.owed(self.incident(id_)).decisions)
-        found = next((one for one in decisions if one.id == entry), None)
-        if found is None:
+    def get_undoable(self, id_: str, entry: str) -> Decision:
+        """Return the decision `entry` if it can be undone; a QueryError says why not."""
+        decisions = in_force(self.find_deadlines(self.incident(id_)).decisions)
+        decision = next((candidate for candidate in decisions if candidate.id == entry), None)
+        if decision is None:
             raise QueryError("this entry is not in the history, or was already undone", "entry")
-        if found.act not in UNDOABLE:
+        if decision.act not in UNDOABLE:
             raise QueryError("only assignments, due dates and links can be undone", "entry")
-        if latest_alike(found, decisions) != found:
+        if latest_alike(decision, decisions) != decision:
             raise QueryError("a later entry replaced it: undo that one first", "entry")
-        return found
+        return decision
 
-    def last_entry(self, id_: str) -> str:
-        """The id of the last decision of an incident that can be undone."""
-        decisions = self.owed(self.incident(id_)).decisions
+    def last_undoable(self, id_: str) -> str:
+        """Return the id of the last decision of an incident that can be undone.
+
+        Raises QueryError if there is none.
+        """
+        decisions = self.find_deadlines(self.incident(id_)).decisions
         ids = find_undoable(decisions)
         if not ids:
             raise QueryError(
                 "nothing of this incident can be undone: only assignments, due dates and links can",
                 "entry",
             )
-        return max((one for one in decisions if one.id in ids), key=lambda one: (one.at, one.id)).id
+        return max(
+            (decision for decision in decisions if decision.id in ids),
+            key=lambda decision: (decision.at, decision.id),
+        ).id
 
     def undo(
         self, id_: str, entry: str, *, by: str, note: str = "", token: str = ""
     ) -> ActionResult:
-        """Undo the decision `entry`, so that the one before it counts again; a link is undone on
-        both sides.
+        """Undo the decision `entry`, so that the one before it counts again.
+
+        A link is undone on both sides.
         """
-        pairs = [(self.incident(id_), self.entry(id_, entry))]
-        found = pairs[0][1]
-        if found.act in ("linked", "unlinked"):
-            other = self.incident(found.about)
-            twin = found.model_copy(update={"about": id_})
-            mirrored = latest_alike(twin, in_force(self.owed(other).decisions))
-            if mirrored is not None and mirrored.act == found.act:
-                pairs.append((other, mirrored))
-        for incident, one in pairs:
-            made = self._decisions.act(
-                incident, "undone", by=by, value=one.act, about=one.id, note=note, token=token
+        pairs = [(self.incident(id_), self.get_undoable(id_, entry))]
+        decision = pairs[0][1]
+        if decision.act in ("linked", "unlinked"):
+            linked = self.incident(decision.about)
+            twin = decision.model_copy(update={"about": id_})
+            mirrored = latest_alike(twin, in_force(self.find_deadlines(linked).decisions))
+            if mirrored is not None and mirrored.act == decision.act:
+                pairs.append((linked, mirrored))
+        for incident, undone in pairs:
+            record = self._decisions.act(
+                incident, "undone", by=by, value=undone.act, about=undone.id, note=note, token=token
             )
-            self._renewed(incident, made)
+            self._renew(incident, record)
         return ActionResult(id_, Phrase("%(id)s: undone", id=id_))
 
     def merge(self, id_: str, other: str, *, by: str, note: str, token: str = "") -> ActionResult:
-        """Ask that `other` becomes part of an incident, which then answers for both; alert does
-        so within a minute.
-        """
+        """Request that `other` becomes part of an incident; alert does so within a minute."""
         if id_ == other:
             raise QueryError(
                 "an incident cannot be merged with itself: choose another one", "other"
             )
-        head, part = self.incident(id_), self._other(other)
+        head, part = self.incident(id_), self._get_other(other)
         if head.tenant != part.tenant:
             raise QueryError(
                 "the incidents belong to different tenants, which cannot see each other's data",
                 "other",
             )
-        if self.owed(head).status in CLOSED:
+        if self.find_deadlines(head).status in CLOSED:
             raise QueryError("this incident is closed: merge it into one that is open")
-        for one in (head, part):
-            if one.part_of:
+        for incident in (head, part):
+            if incident.part_of:
                 raise QueryError(
                     Phrase(
-                        "%(id)s is part of %(other)s: use that one", id=one.id, other=one.part_of
+                        "%(id)s is part of %(other)s: use that one",
+                        id=incident.id,
+                        other=incident.part_of,
                     ),
                     "other",
                 )
-            if one.frozen_at is not None:
+            if incident.frozen_at is not None:
                 raise QueryError(
-                    Phrase("the data of %(id)s has passed its retention", id=one.id), "other"
+                    Phrase("the data of %(id)s has passed its retention", id=incident.id), "other"
                 )
-        said = Phrase("%(id)s: %(to)s is merged into it within a minute", id=id_, to=other)
+        text = Phrase("%(id)s: %(to)s is merged into it within a minute", id=id_, to=other)
         drafts = [
             self._decisions.draft_act(
                 part, "merged_into", by=by, about=head.id, note=note, token=token
             ),
             self._decisions.draft_act(head, "merged", by=by, about=part.id, note=note, token=token),
         ]
-        return self._regroup([head, part], drafts, self._after(head, part, drafts[1]), said)
+        return self._regroup([head, part], drafts, self._after(head, part, drafts[1]), text)
 
     def split(self, id_: str, other: str, *, by: str, note: str, token: str = "") -> ActionResult:
-        """Ask that `other`, which was merged into an incident, is one of its own again; alert
-        does so within a minute.
+        """Request that `other`, which was merged into an incident, becomes separate again.
+
+        Alert does so within a minute.
         """
-        head, part = self.incident(id_), self._other(other)
-        if other not in merged_into(self.owed(head).decisions):
+        head, part = self.incident(id_), self._get_other(other)
+        if other not in merged_into(self.find_deadlines(head).decisions):
             raise QueryError(
                 "this incident was not merged into it: split off a sighting instead", "other"
             )
-        said = Phrase("%(id)s: %(to)s is split off within a minute", id=id_, to=other)
+        text = Phrase("%(id)s: %(to)s is split off within a minute", id=id_, to=other)
         drafts = [
             self._decisions.draft_act(head, "split", by=by, about=other, note=note, token=token),
             self._decisions.draft_act(part, "split_from", by=by, about=id_, note=note, token=token),
         ]
-        return self._regroup([head, part], drafts, self._after(head, part, drafts[0]), said)
+        return self._regroup([head, part], drafts, self._after(head, part, drafts[0]), text)
 
-    def _after(self, head: Incident, part: Incident, asked: Decision) -> Sequence[Incident]:
+    def _after(self, head: Incident, part: Incident, draft: Decision) -> Sequence[Incident]:
         """Return both incidents as a merge or a split leaves them."""
         return Regrouping(self.work.duties, self.rules).regrouped(
-            head, part, is_merge=asked.act == "merged", at=asked.at
+            head, part, is_merge=draft.act == "merged", at=draft.at
         )
 
     def _regroup(
@@ -507,36 +532,43 @@ class Cases:
         before: Sequence[Incident],
         drafts: Sequence[Decision],
         after: Sequence[Incident],
-        said: Phrase,
+        text: Phrase,
     ) -> ActionResult:
-        """Record that incidents are to be regrouped, unless that waits for a second person."""
-        made = self._decisions.record(drafts, DutyChange(before, after, drafts))
-        if isinstance(made, PendingDecision):
-            return self._waiting(made)
+        """Record a request to regroup incidents, unless it waits for a second person."""
+        decision = self._decisions.record(drafts, DutyChange(before, after, drafts))
+        if isinstance(decision, PendingDecision):
+            return self._report_waiting(decision)
         for draft in drafts:
-            self._renewed(next(one for one in before if one.id == draft.incident), draft)
-        return ActionResult(before[0].id, self._one_person(made, said), made=made)
+            self._renew(
+                next(incident for incident in before if incident.id == draft.incident), draft
+            )
+        return ActionResult(before[0].id, self._mark_one_person(decision, text), made=decision)
 
-    def _other(self, id_: str) -> Incident:
-        found = self.work.store.get(Incident, id_)
-        if found is None:
+    def _get_other(self, id_: str) -> Incident:
+        incident = self.work.store.get(Incident, id_)
+        if incident is None:
             raise QueryError("no incident with that id: see the list", "other")
-        return found
+        return incident
 
     def detach(
         self, id_: str, sighting: str, *, by: str, note: str, token: str = ""
     ) -> ActionResult:
-        """Ask that a sighting, named by how its id begins, becomes an incident of its own; alert
-        does so within a minute.
+        """Request that a sighting becomes an incident of its own; alert does so within a minute.
+
+        `sighting` is the beginning of its id.
         """
         incident = self.incident(id_)
-        seen = [one for one in self.sightings(incident) if sighting and one.id.startswith(sighting)]
-        if len(seen) != 1:
+        matching = [
+            candidate
+            for candidate in self.find_sightings(incident)
+            if sighting and candidate.id.startswith(sighting)
+        ]
+        if len(matching) != 1:
             raise QueryError(
                 Phrase(
                     "%(count)s of its sightings begin with this: give one id, as listed by"
                     " `incidents show --json`",
-                    count=len(seen),
+                    count=len(matching),
                 ),
                 "sighting",
             )
@@ -545,26 +577,29 @@ class Cases:
                 "it is the only sighting of this incident: mark the incident as a false positive,"
                 " or link it with another"
             )
-        said = Phrase(
+        text = Phrase(
             "%(id)s: sighting %(to)s becomes a separate incident within a minute",
             id=id_,
-            to=seen[0].id,
+            to=matching[0].id,
         )
         draft = self._decisions.draft_act(
-            incident, "detached", by=by, about=seen[0].id, note=note, token=token
+            incident, "detached", by=by, about=matching[0].id, note=note, token=token
         )
-        after = Regrouping(self.work.duties, self.rules).detached(incident, seen[0])
-        return self._regroup([incident], [draft], after, said)
+        after = Regrouping(self.work.duties, self.rules).detached(incident, matching[0])
+        return self._regroup([incident], [draft], after, text)
 
-    def sightings(self, incident: Incident) -> list[Sighting]:
-        """Where it was seen."""
+    def find_sightings(self, incident: Incident) -> list[Sighting]:
+        """Return the sightings of an incident and its parts."""
         return list(self.work.store.scroll(Sighting, DocumentFilter({"incident": incident.family})))
 
     def several(
         self, ids: Collection[str], act: Callable[[str], ActionResult]
     ) -> list[ActionResult]:
-        """Do something with each; what is refused of one hinders no other, and says why."""
-        return [self._tried(id_, act) for id_ in dict.fromkeys(ids)]
+        """Apply an action to each incident and return the results.
+
+        A refused action is reported in its result and does not stop the others.
+        """
+        return [self._try(id_, act) for id_ in dict.fromkeys(ids)]
 
     def close(
         self,
@@ -576,15 +611,13 @@ class Cases:
         reason: str = "",
         days: int = USUAL_DAYS,
     ) -> ActionResult:
-        """Close an incident in either way; while deadlines of it run, a second person has to
-        confirm it.
-        """
+        """Close an incident; while deadlines run, a second person must confirm it."""
         if status == "false_positive":
             return self.excuse(id_, reason, by=by, days=days, note=note)
         return self.decide(id_, status, by=by, note=note)
 
     @staticmethod
-    def _tried(id_: str, act: Callable[[str], ActionResult]) -> ActionResult:
+    def _try(id_: str, act: Callable[[str], ActionResult]) -> ActionResult:
         try:
             return act(id_)
         except QueryError as error:
@@ -599,35 +632,33 @@ class Cases:
     def _decisions(self) -> Decisions:
         return Decisions(self.work.duties, self.trail, self.actor)
 
-    def _renewed(self, incident: Incident, *made: Recorded) -> IncidentDeadlines:
-        """What is owed after `made`; the incident's work item says so."""
-        written = [one for one in made if isinstance(one, Decision)]
+    def _renew(self, incident: Incident, *made: Recorded) -> IncidentDeadlines:
+        """Write the incident's work item after `made`, and return its deadlines."""
+        written = [decision for decision in made if isinstance(decision, Decision)]
         self.work.write([incident], written)
         self.work.store.refresh(WorkItem)  # the queue is what is looked at next
-        return self.work.duties.owed([incident], written)[incident.id]
+        return self.work.duties.find_deadlines([incident], written)[incident.id]
 
     def _until(self, incident: Incident, typed: str) -> datetime | None:
-        return moment_typed(typed, self._zone(incident), self.work.duties.clock.now())
+        return parse_due(typed, self._zone(incident), self.work.duties.clock.now())
 
     def _zone(self, incident: Incident) -> ZoneInfo:
         return ZoneInfo(self.work.duties.tenant(incident.tenant).zone)
 
-    def _shown(self, incident: Incident, when: datetime) -> str:
+    def _format_time(self, incident: Incident, when: datetime) -> str:
         return when.astimezone(self._zone(incident)).strftime("%Y-%m-%d %H:%M %Z")
 
     def _due(self, incident: Incident, until: datetime | None) -> Phrase:
         return (
-            Phrase("due %(when)s", when=self._shown(incident, until))
+            Phrase("due %(when)s", when=self._format_time(incident, until))
             if until
             else Phrase("no due date")
         )
 
 
-def presence_of(incident: Incident, zone: tzinfo | None = None) -> Phrase | None:
-    """What is known of whether its posts are still there, as evidence for a takedown; None where
-    nobody found one gone.
-    """
-    told = {
+def describe_removals(incident: Incident, zone: tzinfo | None = None) -> Phrase | None:
+    """Describe which posts were removed, as evidence for a takedown; None if none was."""
+    numbers = {
         "n": f"{incident.gone:,}",
         "all": f"{incident.sightings:,}",
         "back": f"{incident.back:,}",
@@ -636,25 +667,23 @@ def presence_of(incident: Incident, zone: tzinfo | None = None) -> Phrase | None
         when = incident.gone_at.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z")
         return Phrase("All its posts have been removed, the last %(when)s.", when=when)
     if incident.gone and incident.back:
-        return Phrase("%(n)s of %(all)s posts have been removed, and %(back)s are back.", **told)
+        return Phrase("%(n)s of %(all)s posts have been removed, and %(back)s are back.", **numbers)
     if incident.back:
-        return Phrase("%(back)s of %(all)s posts had been removed and are back.", **told)
-    return Phrase("%(n)s of %(all)s posts have been removed.", **told) if incident.gone else None
+        return Phrase("%(back)s of %(all)s posts had been removed and are back.", **numbers)
+    return Phrase("%(n)s of %(all)s posts have been removed.", **numbers) if incident.gone else None
 
 
-def links_of(incident: Incident, decisions: Iterable[Decision]) -> tuple[str, ...]:
-    """The incidents that it is linked with: those that share posts with it, and those that
-    people linked.
-    """
-    found = dict.fromkeys(incident.linked)
-    for one in sorted(in_force(decisions), key=lambda one: (one.at, one.id)):
-        if one.act == "linked":
-            found[one.about] = None
-        elif one.act == "unlinked":
-            found.pop(one.about, None)
-    return tuple(found)
+def find_links(incident: Incident, decisions: Iterable[Decision]) -> tuple[str, ...]:
+    """Return the incidents that share posts with this one or that people linked."""
+    links = dict.fromkeys(incident.linked)
+    for decision in sorted(in_force(decisions), key=lambda decision: (decision.at, decision.id)):
+        if decision.act == "linked":
+            links[decision.about] = None
+        elif decision.act == "unlinked":
+            links.pop(decision.about, None)
+    return tuple(links)
 
 
-def refused(said: Sequence[ActionResult]) -> list[ActionResult]:
-    """Those that were not done."""
-    return [one for one in said if not one.done]
+def select_refused(results: Sequence[ActionResult]) -> list[ActionResult]:
+    """Return the results of actions that were refused."""
+    return [result for result in results if not result.done]

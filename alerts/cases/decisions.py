@@ -27,8 +27,8 @@ from datetime import datetime
 from typing import Any
 
 from alerts.accounts.second_person import CONFIRM, Actor
-from alerts.cases.incident_list import incident_named
-from alerts.deadlines import Regime, Stage, checked_channel, checked_reference, regimes
+from alerts.cases.incident_list import get_incident
+from alerts.deadlines import Regime, Stage, regimes, validate_channel, validate_reference
 from alerts.deadlines.comparison import DutyChange, EndedDuty, find_ended
 from alerts.deadlines.outstanding import (
     RULINGS,
@@ -106,17 +106,18 @@ def describe(decision: Decision) -> str:
 
 
 def permission_for(chosen: str) -> str:
-    """Return the permission that deciding `chosen` needs; for what is none it does not matter."""
+    """Return the permission that deciding `chosen` needs; any, if `chosen` is invalid."""
     return PERMISSIONS.get(chosen.partition(" ")[0], "incident.decide")
 
 
-def may_be_told(decisions: Iterable[Decision]) -> bool:
-    """Return whether the DPO's latest ruling allows notifying the people in an incident; equal
-    times are ordered by id.
+def is_notice_approved(decisions: Iterable[Decision]) -> bool:
+    """Return whether the DPO's latest ruling allows notifying the people in an incident.
+
+    Rulings of the same time are ordered by id.
     """
     last = max(
-        (one for one in decisions if one.stage in TELLING),
-        key=lambda one: (one.at, one.id),
+        (decision for decision in decisions if decision.stage in TELLING),
+        key=lambda decision: (decision.at, decision.id),
         default=None,
     )
     return last is not None and TELLING[last.stage]
@@ -124,12 +125,13 @@ def may_be_told(decisions: Iterable[Decision]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """Where decisions are made.
+    """Checks and records decisions.
 
-    QueryError says what is missing or wrong, without repeating what was typed.
-
-    What ends a deadline waits for a second person here, so it does by every page, command and
-    program. `actor` is who acts.
+    QueryErrors say what is missing or wrong, without repeating what was typed. A decision that
+    ends a
+    deadline waits for a second person, whichever page, command or program it comes from.
+    `actor` is the
+    acting person or program.
     """
 
     duties: Duties
@@ -138,7 +140,7 @@ class Decisions:
 
     @property
     def store(self) -> IncidentStore:
-        """Where they are kept."""
+        """The store of the decisions."""
         return self.duties.store
 
     def make(
@@ -154,13 +156,13 @@ class Decisions:
         channel: str = "",
         token: str = "",
     ) -> Recorded:
-        """Decide `chosen` of `incident`.
+        """Decide `chosen` on `incident`.
 
-        With a `token` it is one decision however often it is sent.
-
-        Of a report: the authority's `reference`, or why there is none, when it was `sent_at`, now
-        by default, and by which of `reports.CHANNELS`. A waiver is decided on the facts of the
-        incident as it is.
+        With a `token` it is one decision, however often it is sent. A report needs the authority's
+        `reference`, or in `no_reference` the reason why there is none, and a `channel` of
+        `alerts.deadlines.CHANNELS`; `sent_at` is now by default. A waiver rests on the
+        current facts of the
+        incident.
         """
         if incident.part_of:
             raise QueryError(
@@ -168,26 +170,33 @@ class Decisions:
                     "it is part of %(other)s: decide on that one instead", other=incident.part_of
                 )
             )
-        owed = self.duties.owed([incident])[incident.id]
-        status, regime, stage = _read(chosen.split(" "), compute_status(owed.decisions))
+        deadlines = self.duties.find_deadlines([incident])[incident.id]
+        status, regime, stage = _parse_choice(
+            chosen.split(" "), compute_status(deadlines.decisions)
+        )
         if status == "note" and not regime and not note.strip():
             raise QueryError("a note must not be empty", "note")
-        said: dict[str, Any] = {"status": status, "regime": regime, "stage": stage}
+        fields: dict[str, Any] = {"status": status, "regime": regime, "stage": stage}
         if stage == "waived":
-            said["facts"] = waiver_facts(
+            fields["facts"] = waiver_facts(
                 regimes()[regime], incident, self.duties.tenant(incident.tenant)
             )
         elif regime and stage not in RULINGS:
-            given = {
+            report_fields = {
                 "reference": reference,
                 "no_reference": no_reference,
                 "channel": channel,
                 "note": note,
             }
-            is_same = any(one.id == f"{incident.id}:{token}" for one in owed.decisions)
-            said |= {**_report(owed, regime, stage, given, is_same=is_same), "sent_at": sent_at}
+            is_same = any(
+                decision.id == f"{incident.id}:{token}" for decision in deadlines.decisions
+            )
+            fields |= {
+                **_check_report(deadlines, regime, stage, report_fields, is_same=is_same),
+                "sent_at": sent_at,
+            }
         return self._record_one(
-            incident, self.draft(incident, owed.decisions, by, note, token, said)
+            incident, self.draft(incident, deadlines.decisions, by, note, token, fields)
         )
 
     def act(
@@ -203,8 +212,9 @@ class Decisions:
         note: str = "",
         token: str = "",
     ) -> Recorded:
-        """Record an act that is no decision on what an incident is; an excuse alone makes it
-        none.
+        """Record an act that does not decide what an incident is.
+
+        Only `excused` changes its status: to false positive.
         """
         drafted = self.draft_act(
             incident,
@@ -230,7 +240,7 @@ class Decisions:
         reference: str = "",
         **said: Any,
     ) -> Decision:
-        """Return the decision by which an act is recorded, which is not stored."""
+        """Return the decision that records an act, without storing it."""
         if incident.part_of and act != "split_from":
             raise QueryError(
                 Phrase("it is part of %(other)s: work on that one instead", other=incident.part_of)
@@ -253,29 +263,30 @@ class Decisions:
         by: str,
         note: str,
         token: str,
-        said: Mapping[str, Any],
+        fields: Mapping[str, Any],
     ) -> Decision:
-        """Return the decision that is made of what was `said` of an incident, checked; `former`
-        are those before it.
+        """Return a decision with these fields, checked but not stored.
+
+        `former` are the earlier decisions on the incident.
         """
-        explained = said.get("stage") in (*RULINGS, *TELLING) or said.get("act") in EXPLAINED
+        explained = fields.get("stage") in (*RULINGS, *TELLING) or fields.get("act") in EXPLAINED
         return Decision.model_validate(
             {
                 "id": f"{incident.id}:{token or secrets.token_hex(TOKEN_BYTES)}",
                 "tenant": incident.tenant,
                 "incident": incident.id,
-                "at": ensure_after(self.trail.clock.now(), (one.at for one in former)),
+                "at": ensure_after(self.trail.clock.now(), (decision.at for decision in former)),
                 "by": checked_name(by),
                 "note": checked_ground(note) if explained else checked_note(note),
-                **said,
+                **fields,
             }
         )
 
     def note_act(self, incident: Incident, act: Act, *, by: str, **said: Any) -> Decision:
-        """Record an act that changes nothing of what is owed."""
+        """Record an act that ends no deadline, and return the stored decision."""
         drafted = self.draft_act(incident, act, by=by, **said)
-        if (made := self.store.get(Decision, drafted.id)) is not None:
-            return made
+        if (stored := self.store.get(Decision, drafted.id)) is not None:
+            return stored
         self.write([drafted])
         return drafted
 
@@ -283,37 +294,41 @@ class Decisions:
         return self.record([drafted], DutyChange([incident], [incident], [drafted]))
 
     def record(self, drafts: Sequence[Decision], change: DutyChange) -> Recorded:
-        """Store what an act writes, or that it waits for a second person; what was sent before is
-        given back.
+        """Store the drafts of an act, or, if it ends a deadline, that it waits for a second person.
 
-        Returns the draft on the first incident of `change` as it is stored, or the pending
-        decision, which has its id.
+        Return the stored decision on the first incident of `change`, or the pending
+        decision, which has its
+        id. An act that was sent before is returned as it was stored.
         """
-        first = next(one for one in drafts if one.incident == change.before[0].id)
+        first = next(draft for draft in drafts if draft.incident == change.before[0].id)
         if (
-            made := self.store.get(Decision, first.id) or self.store.get(PendingDecision, first.id)
+            stored := self.store.get(Decision, first.id)
+            or self.store.get(PendingDecision, first.id)
         ) is not None:
-            return made
+            return stored
         ended = find_ended(self.duties, change)
         if ended and self.duties.tenant(first.tenant).second_person:
-            whose = {
+            fields = {
                 "id": first.id,
                 "incident": first.incident,
                 "tenant": first.tenant,
                 "by": first.by,
             }
             return self.propose(
-                {**whose, "decisions": tuple(drafts)}, describe(first), ended, first.note
+                {**fields, "decisions": tuple(drafts)}, describe(first), ended, first.note
             )
         self.write(
-            [one.model_copy(update={"ends": tuple(duty.name for duty in ended)}) for one in drafts]
+            [
+                draft.model_copy(update={"ends": tuple(duty.name for duty in ended)})
+                for draft in drafts
+            ]
         )
         return self.store.get(Decision, first.id) or first
 
     def write(self, decisions: Sequence[Decision]) -> None:
-        """Store decisions, in the audit log first."""
-        for one in decisions:
-            self._audit(one)
+        """Write decisions to the audit log, then to the store."""
+        for decision in decisions:
+            self._audit(decision)
         self.store.create(decisions)
 
     def propose(
@@ -324,8 +339,9 @@ class Decisions:
         reason: str,
         proposers: Sequence[str] = (),
     ) -> PendingDecision:
-        """Store an act that waits for a second person, in the audit log first; `written` are the
-        other members of it.
+        """Store an act that waits for a second person, after writing it to the audit log.
+
+        `written` are the other fields of the pending decision.
         """
         names = tuple(duty.name for duty in ended)
         waiting = PendingDecision(
@@ -335,12 +351,12 @@ class Decisions:
             ends=names,
             due=min((duty.due for duty in ended if duty.due), default=None),
         )
-        said = (
+        text = (
             f"incident {waiting.incident}: {what}; it ends {', '.join(names)} and waits for a"
             " second person"
         )
         self.trail.append(
-            "incident.proposed", said, actor=waiting.by, tenant=waiting.tenant, reason=reason
+            "incident.proposed", text, actor=waiting.by, tenant=waiting.tenant, reason=reason
         )
         self.store.create([waiting])
         return self.store.get(PendingDecision, waiting.id) or waiting
@@ -366,8 +382,8 @@ class Decisions:
         )
 
 
-def _read(chosen: Sequence[str], now: Status) -> tuple[str, str, str]:
-    """Status, regime and stage of what was chosen for an incident whose status is `now`."""
+def _parse_choice(chosen: Sequence[str], now: Status) -> tuple[str, str, str]:
+    """Return the status, regime and stage of a choice, if the incident's status is `now`."""
     action, *about = chosen
     if action in PLAIN and not about:
         return action, "", ""
@@ -388,18 +404,23 @@ def _read(chosen: Sequence[str], now: Status) -> tuple[str, str, str]:
     return status_with_report(now), _regime(about[0]).id, _stage(*about).id
 
 
-def _report(
-    owed: IncidentDeadlines, regime: str, stage: str, given: Mapping[str, str], *, is_same: bool
+def _check_report(
+    deadlines: IncidentDeadlines,
+    regime: str,
+    stage: str,
+    fields: Mapping[str, str],
+    *,
+    is_same: bool,
 ) -> dict[str, str]:
-    """Return what is recorded of a report; QueryError where something is missing, or its deadline
-    cannot have begun.
+    """Return the fields to record for a report.
 
-    `is_same` is one that was recorded before under the same token, and so corrects nothing.
+    Raises QueryError if something is missing or its deadline cannot have begun. With `is_same`, the
+    report was recorded before under the same token, and so corrects nothing.
     """
-    number, why = checked_reference(given["reference"]), checked_note(given["no_reference"])
-    channel, note = checked_channel(given["channel"]), checked_note(given["note"])
+    number, why = validate_reference(fields["reference"]), checked_note(fields["no_reference"])
+    channel, note = validate_channel(fields["channel"]), checked_note(fields["note"])
     since = _stage(regime, stage).since
-    if since in ("determined", "resolved") and owed.moments.at(since) is None:
+    if since in ("determined", "resolved") and deadlines.moments.get(since) is None:
         first = (
             Phrase("resolve the incident first")
             if since == "resolved"
@@ -412,19 +433,24 @@ def _report(
         raise QueryError("say by which channel the report was sent", "channel")
     if not number and not why:
         raise QueryError("give the authority's reference, or say why there is none", "reference")
-    if not note and not is_same and _is_met(owed, regime, stage):
+    if not note and not is_same and _is_met(deadlines, regime, stage):
         raise QueryError(
             "this report was recorded before: say in the note what you correct", "note"
         )
     return {"value": channel, "reference": number, "no_reference": "" if number else why}
 
 
-def _is_met(owed: IncidentDeadlines, regime: str, stage: str) -> bool:
-    """Return whether a report of this very stage is recorded and counts."""
+def _is_met(deadlines: IncidentDeadlines, regime: str, stage: str) -> bool:
+    """Return whether a report of exactly this stage is recorded and counts."""
     reports = [
-        duty.report for duty in owed.duties if (duty.regime.id, duty.stage.id) == (regime, stage)
+        duty.report
+        for duty in deadlines.duties
+        if (duty.regime.id, duty.stage.id) == (regime, stage)
     ]
-    return any(one is not None and (one.regime, one.stage) == (regime, stage) for one in reports)
+    return any(
+        report is not None and (report.regime, report.stage) == (regime, stage)
+        for report in reports
+    )
 
 
 def _regime(id_: str) -> Regime:
@@ -436,8 +462,8 @@ def _regime(id_: str) -> Regime:
 
 
 def _stage(regime: str, stage: str) -> Stage:
-    stages = {one.id: one for one in regimes()[regime].stages}
-    if (found := next((one for id_, one in stages.items() if id_ == stage), None)) is None:
+    stages = {item.id: item for item in regimes()[regime].stages}
+    if (stage_ := next((item for id_, item in stages.items() if id_ == stage), None)) is None:
         raise QueryError(
             Phrase(
                 "%(regime)s has no such stage: use %(known)s",
@@ -446,48 +472,53 @@ def _stage(regime: str, stage: str) -> Stage:
             ),
             "stage",
         )
-    return found
+    return stage_
 
 
-def last_words(store: IncidentStore) -> dict[str, Hold]:
-    """The hold, or the end of one, that counts now, by incident."""
+def find_last_holds(store: IncidentStore) -> dict[str, Hold]:
+    """Return the last hold or release of each incident."""
     return {
-        one.incident: one
-        for one in sorted(store.scroll(Hold, DocumentFilter()), key=lambda one: (one.at, one.id))
+        hold.incident: hold
+        for hold in sorted(
+            store.scroll(Hold, DocumentFilter()), key=lambda hold: (hold.at, hold.id)
+        )
     }
 
 
-def held(store: IncidentStore) -> set[str]:
-    """The ids of the incidents that are held now, with their parts."""
+def find_held(store: IncidentStore) -> set[str]:
+    """Return the ids of the incidents on hold, with their parts."""
     return with_parts(
-        store, (incident for incident, one in last_words(store).items() if not one.released)
+        store, (incident for incident, hold in find_last_holds(store).items() if not hold.released)
     )
 
 
 def with_parts(store: IncidentStore, incidents: Iterable[str]) -> set[str]:
-    """These ids and those of their parts, whose facts are theirs."""
-    wanted = set(incidents)
-    return wanted.union(*(one.family for one in store.mget(Incident, wanted).values()))
+    """Return these ids and those of their parts."""
+    ids = set(incidents)
+    return ids.union(*(incident.family for incident in store.mget(Incident, ids).values()))
 
 
-def findings_of(store: IncidentStore, incidents: Iterable[str]) -> set[str]:
-    """The findings that were folded into them and their parts, by which evidence is named."""
-    wanted = with_parts(store, incidents)
+def find_findings(store: IncidentStore, incidents: Iterable[str]) -> set[str]:
+    """Return the ids of the findings in these incidents and their parts.
+
+    Evidence is named by them.
+    """
+    ids = with_parts(store, incidents)
     return (
-        {sighting.id for sighting in store.scroll(Sighting, DocumentFilter({"incident": wanted}))}
-        if wanted
+        {sighting.id for sighting in store.scroll(Sighting, DocumentFilter({"incident": ids}))}
+        if ids
         else set()
     )
 
 
-def mark(store: IncidentStore, vault: Vault) -> int:
-    """Mark the evidence of every held incident; returns how many files that are."""
-    return vault.hold(findings_of(store, held(store))) if vault.root.is_dir() else 0
+def mark_evidence(store: IncidentStore, vault: Vault) -> int:
+    """Mark the evidence of every incident on hold, and return the number of files."""
+    return vault.hold(find_findings(store, find_held(store))) if vault.root.is_dir() else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Holds:
-    """Where holds are set and ended: each is in the audit log first."""
+    """Sets and ends holds; each is written to the audit log first."""
 
     store: IncidentStore
     vault: Vault
@@ -495,45 +526,48 @@ class Holds:
     clock: Clock
 
     def set(self, incident: str, *, by: str, case: str, reason: str) -> int:
-        """Hold `incident`; returns how many files of evidence are marked.
+        """Put `incident` on hold, and return the number of files of evidence that are marked.
 
-        ConfigError when there is no such incident.
+        Raises ConfigError if the incident does not exist.
         """
         self._append(incident, by, case, reason, released=False)
-        return self.vault.hold(findings_of(self.store, [incident]))
+        return self.vault.hold(find_findings(self.store, [incident]))
 
     def release(self, incident: str, *, by: str, case: str, reason: str) -> int:
-        """End a hold; returns how many files may expire again. ConfigError when it is not held."""
-        last = last_words(self.store).get(incident)
+        """End a hold, and return the number of files that may expire again.
+
+        Raises ConfigError if the incident is not on hold.
+        """
+        last = find_last_holds(self.store).get(incident)
         if last is None or last.released:
             raise ConfigError(Phrase("this incident is not on hold"))
         self._append(incident, by, case, reason, released=True)
         return self.vault.release(
-            findings_of(self.store, [incident]) - findings_of(self.store, held(self.store))
+            find_findings(self.store, [incident]) - find_findings(self.store, find_held(self.store))
         )
 
     def _append(self, incident: str, by: str, case: str, reason: str, *, released: bool) -> None:
-        found = incident_named(self.store, incident)
-        what, former = "release" if released else "hold", last_words(self.store).get(incident)
+        stored = get_incident(self.store, incident)
+        what, former = "release" if released else "hold", find_last_holds(self.store).get(incident)
         now = ensure_after(self.clock.now(), [former.at] if former else ())
         self.trail.append(
             f"incident.{what}",
             incident,
             actor=by,
-            tenant=found.tenant,
+            tenant=stored.tenant,
             reason=f"case {case}: {reason}",
         )
-        made = Hold(
-            id=f"{incident}:{now.timestamp():.6f}:{what}", tenant=found.tenant, incident=incident,
+        hold = Hold(
+            id=f"{incident}:{now.timestamp():.6f}:{what}", tenant=stored.tenant, incident=incident,
             at=now, by=by, case=case,
             reason=reason, released=released,
         )  # fmt: skip
-        self.store.create([made])
+        self.store.create([hold])
 
 
 MOST_MINOR = 10**15
 MINOR = {"JPY": 0, "KRW": 0, "VND": 0}
-"""Digits of a currency's minor unit (ISO 4217) where they are not two."""
+"""Number of digits of a currency's minor unit (ISO 4217) if it is not two."""
 BANDS = {
     "under_3000": "< 3,000",
     "3000_to_30000": "3,000–30,000",
@@ -544,40 +578,36 @@ BANDS = {
 
 @dataclass(frozen=True, slots=True)
 class FraudTally:
-    """Of an incident: its customers, and of how many of them which outcome is known."""
+    """The customers of an incident, and for how many of them each outcome is known."""
 
     customers: int
     outcomes: Counter[Fraud] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)
-    """By currency, in minor units; of losses whose amount is known."""
+    """Losses of known amount by currency, in minor units."""
     bands: Counter[str] = field(default_factory=Counter)
-    """Losses of which a band alone is known."""
+    """Losses of which only the band is known."""
 
     @property
     def reported(self) -> int:
-        """Customers of whom an outcome is known."""
+        """Number of customers with a known outcome."""
         return self.outcomes.total()
 
     @property
     def loss_rate(self) -> float | None:
-        """Share of the customers who lost money, at least, 0 to 1; None where nothing was
-        reported.
-        """
+        """Lower limit of the share of customers who lost money, 0 to 1; None without reports."""
         return self.outcomes["loss"] / self.customers if self.customers and self.reported else None
 
     @property
     def losses(self) -> tuple[str, ...]:
-        """What was lost, by currency in its minor units, and by bands in CNY, as a person reads
-        it.
-        """
-        sums = (_shown(amount, name) for name, amount in sorted(self.lost.items()))
+        """The losses for people to read: amounts by currency, and counts by band in CNY."""
+        sums = (_format_amount(amount, name) for name, amount in sorted(self.lost.items()))
         return (
             *sums,
             *(f"{count:,} × {BANDS[name]} CNY" for name, count in sorted(self.bands.items())),
         )
 
     def as_json(self) -> dict[str, Any]:
-        """As programs read it."""
+        """Return the numbers as JSON."""
         counts = {name: self.outcomes[name] for name in ("loss", "prevented", "none")}
         shared = {
             "customers": self.customers,
@@ -588,44 +618,49 @@ class FraudTally:
         return {**shared, "lost_minor_units": dict(self.lost), "lost_bands": dict(self.bands)}
 
 
-def _shown(amount: int, currency: str) -> str:
-    """Minor units as people write them.
+def _format_amount(amount: int, currency: str) -> str:
+    """Format an amount in minor units for people.
 
-    >>> _shown(1_250_000, "CNY"), _shown(3_000, "JPY")
+    >>> _format_amount(1_250_000, "CNY"), _format_amount(3_000, "JPY")
     ('12,500.00 CNY', '3,000 JPY')
     """
     digits = MINOR.get(currency, 2)
-    whole, rest = divmod(amount, 10**digits)
-    return f"{whole:,}{f'.{rest:0{digits}}' if digits else ''} {currency}"
+    whole, minor = divmod(amount, 10**digits)
+    return f"{whole:,}{f'.{minor:0{digits}}' if digits else ''} {currency}"
 
 
 def tally(store: IncidentStore, incident: Incident) -> FraudTally:
-    """What is known of an incident's customers."""
-    last = _last(store.scroll(FraudOutcome, DocumentFilter({"incident": incident.family})))
-    losses = [one for one in last.values() if one.outcome == "loss"]
+    """Count the known outcomes of an incident's customers."""
+    last = _last_by_customer(
+        store.scroll(FraudOutcome, DocumentFilter({"incident": incident.family}))
+    )
+    losses = [outcome for outcome in last.values() if outcome.outcome == "loss"]
     lost = Counter[str]()
-    for one in losses:
-        if one.amount is not None:
-            lost[one.currency] += one.amount
-    outcomes = Counter[Fraud](one.outcome for one in last.values())
+    for outcome in losses:
+        if outcome.amount is not None:
+            lost[outcome.currency] += outcome.amount
+    outcomes = Counter[Fraud](outcome.outcome for outcome in last.values())
     return FraudTally(
         max(incident.customers, len(last)),
         outcomes,
         lost,
-        Counter(one.band for one in losses if one.band),
+        Counter(outcome.band for outcome in losses if outcome.band),
     )
 
 
-def _last(outcomes: Iterable[FraudOutcome]) -> dict[str, FraudOutcome]:
-    """The last outcome of each customer."""
-    return {one.subject: one for one in sorted(outcomes, key=lambda one: (one.at, one.id))}
+def _last_by_customer(outcomes: Iterable[FraudOutcome]) -> dict[str, FraudOutcome]:
+    """Return the last outcome of each customer."""
+    return {
+        outcome.subject: outcome
+        for outcome in sorted(outcomes, key=lambda outcome: (outcome.at, outcome.id))
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Where outcomes are reported.
+    """Records outcomes of fraud cases.
 
-    QueryError says what is missing or wrong, without repeating what was sent.
+    QueryErrors say what is missing or wrong, without repeating what was sent.
     """
 
     store: IncidentStore
@@ -643,7 +678,10 @@ class Outcomes:
         currency: str = "",
         band: Band | None = None,
     ) -> bool:
-        """Append an outcome, in the audit log first; whether it is news: the same again is not."""
+        """Append an outcome, in the audit log first.
+
+        Return whether it is news: the same outcome again is not.
+        """
         self._require(incident, subject, happened_at)
         if outcome == "none" and (amount is not None or band):
             raise QueryError(
@@ -656,7 +694,7 @@ class Outcomes:
                 "currency",
                 "band",
             )
-        said = {
+        fields = {
             "outcome": outcome,
             "happened_at": happened_at,
             "amount": amount,
@@ -668,21 +706,21 @@ class Outcomes:
                 FraudOutcome, DocumentFilter({"incident": (incident.id,), "subject": (subject,)})
             )
         )
-        last = _last(former).get(subject)
-        if last is not None and last.model_dump(include=set(said)) == said:
+        last = _last_by_customer(former).get(subject)
+        if last is not None and last.model_dump(include=set(fields)) == fields:
             return False
         digest = hashlib.sha256(
-            repr((last.id if last else "", *said.values())).encode()
+            repr((last.id if last else "", *fields.values())).encode()
         ).hexdigest()[:16]
-        at = ensure_after(self.trail.clock.now(), (one.at for one in former))
+        at = ensure_after(self.trail.clock.now(), (former_outcome.at for former_outcome in former))
         whose = {"tenant": incident.tenant, "incident": incident.id, "subject": subject}
-        made = FraudOutcome.model_validate(
-            {"id": f"{incident.id}:{subject}:{digest}", "at": at, "by": by, **whose, **said}
+        stored = FraudOutcome.model_validate(
+            {"id": f"{incident.id}:{subject}:{digest}", "at": at, "by": by, **whose, **fields}
         )
         self.trail.append(
             "outcome.report", f"incident {incident.id}: {outcome}", actor=by, tenant=incident.tenant
         )
-        return self.store.create([made]) == [True]
+        return self.store.create([stored]) == [True]
 
     def _require(self, incident: Incident, subject: str, happened_at: datetime) -> None:
         if incident.part_of:
@@ -696,7 +734,9 @@ class Outcomes:
             raise QueryError("invalid time: enter when it happened", "when")
         if happened_at > self.trail.clock.now():
             raise QueryError("this time is in the future: enter when it happened", "when")
-        there = self.store.mget(Exposure, [exposure_id(one, subject) for one in incident.family])
+        there = self.store.mget(
+            Exposure, [exposure_id(member, subject) for member in incident.family]
+        )
         # somebody who was erased, or is not kept any longer, does not come back this way
         if not there:
             raise QueryError(

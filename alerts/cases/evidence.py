@@ -21,7 +21,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from rich.table import Table
 
-from alerts.cases.incident_list import incident_named
+from alerts.cases.incident_list import get_incident
 from alerts.cases.queue import SHIFT
 from alerts.records import Incident, Original
 from alerts.store import DocumentFilter, IncidentStore
@@ -204,7 +204,7 @@ def _sealed(store: IncidentStore, incident: str, sighting: str) -> tuple[Inciden
     """The incident and what is sealed of it, or of the one sighting whose id so begins;
     ConfigError where there is nothing.
     """
-    found = incident_named(store, incident)
+    found = get_incident(store, incident)
     sealed = sorted(
         store.scroll(Original, DocumentFilter({"incident": found.family})),
         key=lambda one: (one.at, one.id),

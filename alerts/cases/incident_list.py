@@ -61,7 +61,7 @@ class Seller:
 
 
 class _SellerSighting(Excerpt):
-    """Of a sighting, what a seller's history says of it."""
+    """The fields of a sighting that a seller's history needs."""
 
     incident: str
     fetched_at: datetime
@@ -70,49 +70,54 @@ class _SellerSighting(Excerpt):
     author: str
 
 
-def sellers_of(
+def find_sellers(
     store: IncidentStore, tenant: str, sightings: Sequence[Sighting]
 ) -> tuple[Seller, ...]:
-    """The authors of `sightings` with their history, those who were seen most often first."""
+    """Return the authors of `sightings` with their history, the most frequent first."""
     authors = [sighting.author for sighting in sightings if sighting.author]
-    named = sorted(set(authors), key=lambda author: (-authors.count(author), author))[
+    authors_shown = sorted(set(authors), key=lambda author: (-authors.count(author), author))[
         :SELLERS_SHOWN
     ]
-    return tuple(seller for author in named if (seller := history(store, (author,), tenant)))
+    return tuple(
+        seller for author in authors_shown if (seller := find_history(store, (author,), tenant))
+    )
 
 
-def history(store: IncidentStore, tokens: Sequence[str], tenant: str = "") -> Seller | None:
-    """What was posted under `tokens`, for one tenant or all; None for nothing."""
+def find_history(store: IncidentStore, tokens: Sequence[str], tenant: str = "") -> Seller | None:
+    """Return what was posted under `tokens`, for one tenant or all; None if nothing was."""
     of_tenant: dict[str, Sequence[str]] = {"tenant": (tenant,)} if tenant else {}
-    seen = list(
+    sightings = list(
         store.excerpts(Sighting, DocumentFilter({**of_tenant, "seller": tokens}), _SellerSighting)
     )
-    if not seen:
+    if not sightings:
         return None
     return Seller(
         author=", ".join(tokens),
-        sightings=len(seen),
-        incidents=len({sighting.incident for sighting in seen}),
-        since=min(sighting.fetched_at for sighting in seen),
-        last=max(sighting.fetched_at for sighting in seen),
-        sections=tuple(sorted({section_of(sighting.url) or sighting.site for sighting in seen})),
+        sightings=len(sightings),
+        incidents=len({sighting.incident for sighting in sightings}),
+        since=min(sighting.fetched_at for sighting in sightings),
+        last=max(sighting.fetched_at for sighting in sightings),
+        sections=tuple(
+            sorted({section_of(sighting.url) or sighting.site for sighting in sightings})
+        ),
     )
 
 
-def named(
+def find_tokens(
     store: IncidentStore, keys: KeyStore, tenants: Iterable[str], name: Secret
 ) -> tuple[str, ...]:
-    """The tokens under which the author called `name` stands in the store, () for nobody.
+    """Return the tokens of the authors that are called `name`, () if there are none.
 
-    QueryError for a name that is none; ConfigError where no tenant has an index key: "nobody" would
-    be no answer.
+    Raises QueryError for an invalid name, and ConfigError if no tenant has an index key,
+    because then
+    an empty answer would be wrong.
     """
     if not values.normal(name.reveal()) or len(name.reveal()) > values.MAX_NAME:
         raise QueryError(
             Phrase("a seller's name must have 1 to %(most)s characters", most=values.MAX_NAME)
         )
-    asked = [tag for tenant in tenants for tag in values.tags(keys, tenant, name)]
-    if not asked:
+    tags = [tag for tenant in tenants for tag in values.tags(keys, tenant, name)]
+    if not tags:
         raise ConfigError(
             Phrase(
                 "no index key here, so sellers cannot be found by name: load a customer list, or"
@@ -124,16 +129,17 @@ def named(
             {
                 sighting.author
                 for sighting in store.excerpts(
-                    Sighting, DocumentFilter({"seller": asked}), _SellerSighting
+                    Sighting, DocumentFilter({"seller": tags}), _SellerSighting
                 )
             }
         )
     )
 
 
-def tokens_of(text: str) -> tuple[str, ...]:
-    """The tokens that a list is asked for, parted by commas; QueryError for what is none, which
-    is not repeated.
+def parse_tokens(text: str) -> tuple[str, ...]:
+    """Split a comma-separated list of author tokens.
+
+    Raises QueryError, without repeating it, if `text` is anything else.
     """
     if text and not TOKENS.fullmatch(text):
         raise QueryError(
@@ -145,14 +151,14 @@ def tokens_of(text: str) -> tuple[str, ...]:
 
 
 CUSTOMERS_SHOWN = 200
-"""Sightings of one incident, and customers at a time; its numbers count all of them."""
+"""Number of sightings and customers on one page; an incident's numbers count all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
     """What to list; "" is any.
 
-    `text` must not hold an identifier: it stands in a URL or a shell's history.
+    `text` must not contain an identifier, because it is part of a URL or of a shell's history.
     """
 
     tenant: str = ""
@@ -162,11 +168,12 @@ class Filters:
     kind: str = ""
     text: str = ""
     seller: str = ""
-    """Tokens of authors, parted by commas."""
+    """Tokens of authors, separated by commas."""
 
-    def where(self) -> DocumentFilter:
-        """As a condition, without status and seller; QueryError says what cannot be asked, never
-        repeating it.
+    def to_filter(self) -> DocumentFilter:
+        """Return the store filter, without status and seller.
+
+        Raises QueryError for an invalid filter, without repeating it.
         """
         if self.severity not in ("", *SEVERITIES):
             raise QueryError(
@@ -191,7 +198,7 @@ class Filters:
                     ),
                     name,
                 )
-        tokens_of(self.seller)
+        parse_tokens(self.seller)
         chosen = {
             "tenant": self.tenant,
             "severity": self.severity,
@@ -205,7 +212,7 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class IncidentDetails:
-    """One incident with what belongs to it, each newest first."""
+    """One incident with everything that belongs to it, each newest first."""
 
     incident: Incident
     status: Status
@@ -214,44 +221,44 @@ class IncidentDetails:
     decisions: tuple[Decision, ...]
     sellers: tuple[Seller, ...] = ()
     more: str = ""
-    """Where the customers go on that are not among `exposures`, "" where all are."""
+    """Mark of the next page of customers, "" if `exposures` has all."""
     more_sightings: str = ""
-    """The same of `sightings`."""
+    """Mark of the next page of sightings."""
 
 
 Statuses = Callable[[Iterable[str] | None], Mapping[str, Status]]
-"""Gives the statuses of some incidents, or of all that somebody decided on, by id; one that is
-not in it is open.
-"""
+"""Returns the statuses of some incidents, or of all decided ones, by id; all others are open."""
 
 
-def page_of(
+def find_page(
     store: IncidentStore,
     filters: Filters,
     limit: int,
     after: str = "",
-    known: Statuses | None = None,
+    get_statuses: Statuses | None = None,
 ) -> DocumentPage[Incident]:
-    """A page of incidents, newest first; of those that others answer for these stand in it.
+    """Return a page of incidents, newest first; heads stand for their parts.
 
-    `known` gives the statuses, by default those that decisions in the store add up to.
+    `known` returns the statuses; by default they follow from the decisions in the store.
     """
-    return store.search(Incident, where_of(store, filters, known), limit, after)
+    return store.search(Incident, build_filter(store, filters, get_statuses), limit, after)
 
 
-def where_of(
-    store: IncidentStore, filters: Filters, known: Statuses | None = None
+def build_filter(
+    store: IncidentStore, filters: Filters, get_statuses: Statuses | None = None
 ) -> DocumentFilter:
-    """What `page_of` asks the store for."""
-    where = filters.where()
+    """Return the store filter of `find_page`."""
+    where = filters.to_filter()
     if filters.status:
-        where = narrow_to_status(where, filters.status, (known or partial(statuses, store))(None))
+        where = narrow_to_status(
+            where, filters.status, (get_statuses or partial(statuses, store))(None)
+        )
     parts = find_merged_incidents(store)
     if filters.seller:
         sold = {
-            seen.incident
-            for seen in store.scroll(
-                Sighting, DocumentFilter({"seller": tokens_of(filters.seller)})
+            sighting.incident
+            for sighting in store.scroll(
+                Sighting, DocumentFilter({"seller": parse_tokens(filters.seller)})
             )
         }
         sold |= {parts[id_].part_of for id_ in sold & parts.keys()}
@@ -259,16 +266,16 @@ def where_of(
     return where.but(without={*where.without, *parts})
 
 
-def incident_named(store: IncidentStore, id_: str) -> Incident:
-    """The incident of that id; ConfigError when there is none."""
-    found = store.get(Incident, id_)
-    if found is None:
+def get_incident(store: IncidentStore, id_: str) -> Incident:
+    """Return the incident with that id. Raises ConfigError if it does not exist."""
+    incident = store.get(Incident, id_)
+    if incident is None:
         raise ConfigError(Phrase("no incident with that id: see `ullage incidents list`"))
-    return found
+    return incident
 
 
-def decisions_of(store: IncidentStore, id_: str) -> tuple[Decision, ...]:
-    """What was decided of an incident, newest first."""
+def find_decisions(store: IncidentStore, id_: str) -> tuple[Decision, ...]:
+    """Return the decisions on an incident, newest first."""
     return tuple(
         sorted(
             store.scroll(Decision, DocumentFilter({"incident": (id_,)})),
@@ -278,53 +285,52 @@ def decisions_of(store: IncidentStore, id_: str) -> tuple[Decision, ...]:
     )
 
 
-def whole(
+def load_details(
     store: IncidentStore, id_: str, shown: int | None = CUSTOMERS_SHOWN, after: str = ""
 ) -> IncidentDetails | None:
-    """One incident, or None; with at most `shown` sightings and customers, None for all of them.
+    """Return one incident with its details, or None if it does not exist.
 
-    The customers are those behind the mark `after`; QueryError when it is none of ours.
+    It has at most `shown` sightings and customers, or all if that is None. The customers are those
+    after the page mark `after`; an invalid mark raises QueryError.
     """
     incident = store.get(Incident, id_)
     if incident is None:
         return None
-    decisions = decisions_of(store, id_)
+    decisions = find_decisions(store, id_)
     if shown is None:
         of_it = DocumentFilter({"incident": incident.family})
-        seen = DocumentPage(_newest(store, Sighting, of_it), "")
+        sightings = DocumentPage(_newest(store, Sighting, of_it), "")
         page = DocumentPage(tuple(merge_by_customer(_newest(store, Exposure, of_it))), "")
     else:
-        seen = sightings_of(store, incident, shown)
-        page = customers_of(store, incident, shown, after)
-    sellers = sellers_of(store, incident.tenant, seen.items)
+        sightings = find_sightings_page(store, incident, shown)
+        page = find_customers_page(store, incident, shown, after)
+    sellers = find_sellers(store, incident.tenant, sightings.items)
     return IncidentDetails(
         incident,
         compute_status(decisions),
-        seen.items,
+        sightings.items,
         page.items,
         decisions,
         sellers,
         page.after,
-        seen.after,
+        sightings.after,
     )
 
 
-def sightings_of(
+def find_sightings_page(
     store: IncidentStore, incident: Incident, limit: int, after: str = ""
 ) -> DocumentPage[Sighting]:
-    """A page of the sightings of an incident, newest first; QueryError for a mark that is none
-    of ours.
-    """
+    """Return a page of an incident's sightings, newest first; QueryError for a bad mark."""
     return store.search(Sighting, DocumentFilter({"incident": incident.family}), limit, after)
 
 
-def customers_of(
+def find_customers_page(
     store: IncidentStore, incident: Incident, limit: int, after: str = "", kind: str = ""
 ) -> DocumentPage[Exposure]:
-    """A page of the customers in an incident, newest first; who is in a part of it as well may
-    stand on two pages.
+    """Return a page of an incident's customers, newest first.
 
-    With a `kind` of those alone of whom an identifier of that kind stood there.
+    A customer who is also in a part may be on two pages. With a `kind`, only customers with an
+    identifier of that kind are returned.
     """
     of_kind = {"kinds": (kind,)} if kind else {}
     page = store.search(
@@ -335,11 +341,13 @@ def customers_of(
     )
 
 
-def other_customers(store: IncidentStore, found: IncidentDetails) -> Iterator[tuple[Exposure, ...]]:
-    """The customers of an incident that are not in `found`, some at a time, newest first."""
-    after = found.more
+def read_further_customers(
+    store: IncidentStore, details: IncidentDetails
+) -> Iterator[tuple[Exposure, ...]]:
+    """Yield pages of the customers that are not in `details`, newest first."""
+    after = details.more
     while after:
-        page = customers_of(store, found.incident, MAX_PAGE, after)
+        page = find_customers_page(store, details.incident, MAX_PAGE, after)
         yield page.items
         after = page.after
 
@@ -357,8 +365,8 @@ def _newest(store: IncidentStore, kind: type[D], where: DocumentFilter) -> tuple
 SECONDS_BETWEEN_LOOKS = 0.2
 
 
-def opened_by(store: IncidentStore, findings: Collection[str]) -> dict[str, IncidentReference]:
-    """What became of those findings that were dealt with by now."""
+def find_results(store: IncidentStore, findings: Collection[str]) -> dict[str, IncidentReference]:
+    """Return the incident of each of these findings that has been processed."""
     sightings = store.mget(Sighting, findings)
     stored = store.mget(Incident, {sighting.incident for sighting in sightings.values()})
     return {
@@ -373,51 +381,53 @@ def opened_by(store: IncidentStore, findings: Collection[str]) -> dict[str, Inci
 def wait_for(
     store: IncidentStore, clock: Clock, findings: Collection[str], seconds: float
 ) -> dict[str, IncidentReference]:
-    """What became of the findings by the time that all were folded, or that `seconds` have
-    passed.
+    """Return the incident of each finding, when all are processed or `seconds` have passed.
+
+    Findings that are not processed in time are missing.
     """
     deadline, never = clock.monotonic() + seconds, threading.Event()
-    found = opened_by(store, findings)
-    while len(found) < len(findings) and clock.monotonic() < deadline:
+    results = find_results(store, findings)
+    while len(results) < len(findings) and clock.monotonic() < deadline:
         never.wait(SECONDS_BETWEEN_LOOKS)
-        found = opened_by(store, findings)
-    return found
+        results = find_results(store, findings)
+    return results
 
 
 COLUMNS = ("handle", "kinds", "fields", "confidence", "corroborated", "first_seen", "last_seen")
 
 
-def customers(store: IncidentStore, incident: Incident, kind: str = "") -> Iterator[Exposure]:
-    """Everybody in it once, or those of whom an identifier of `kind` stood there; newest first."""
-    after, more, seen = "", True, set[str]()
+def read_customers(store: IncidentStore, incident: Incident, kind: str = "") -> Iterator[Exposure]:
+    """Yield each customer of an incident one time, newest first; only those of `kind` if given."""
+    after, more, subjects = "", True, set[str]()
     while more:
-        page = customers_of(store, incident, MAX_PAGE, after, kind)
-        yield from (one for one in page.items if one.subject not in seen)
-        seen.update(one.subject for one in page.items)
+        page = find_customers_page(store, incident, MAX_PAGE, after, kind)
+        yield from (exposure for exposure in page.items if exposure.subject not in subjects)
+        subjects.update(exposure.subject for exposure in page.items)
         after, more = page.after, bool(page.after)
 
 
-def handles(
+def customers_csv(
     store: IncidentStore,
     incident: Incident,
     kind: str = "",
     references: Mapping[str, str] | None = None,
 ) -> tuple[str, int]:
-    """The customers as CSV, and how many there are; no value of theirs is in it, unless their
-    `references` are given.
+    """Return the customers as CSV, and their number.
+
+    It contains no leaked values; customer references are included only if `references` is given.
     """
-    out, found = io.StringIO(), list(customers(store, incident, kind))
+    out, exposures = io.StringIO(), list(read_customers(store, incident, kind))
     write = csv.writer(out)
     write.writerow(COLUMNS if references is None else ("customer_ref", *COLUMNS))
-    for one in found:
-        seen = one.first_seen.isoformat(), one.last_seen.isoformat()
+    for exposure in exposures:
+        dates = exposure.first_seen.isoformat(), exposure.last_seen.isoformat()
         row = (
-            one.subject,
-            " ".join(one.kinds),
-            " ".join(one.fields),
-            one.confidence,
-            int(one.corroborated),
-            *seen,
+            exposure.subject,
+            " ".join(exposure.kinds),
+            " ".join(exposure.fields),
+            exposure.confidence,
+            int(exposure.corroborated),
+            *dates,
         )
-        write.writerow(row if references is None else (references.get(one.subject, ""), *row))
-    return out.getvalue(), len(found)
+        write.writerow(row if references is None else (references.get(exposure.subject, ""), *row))
+    return out.getvalue(), len(exposures)

@@ -14,7 +14,7 @@ from alerts.cases.incident_list import IncidentDetails
 from alerts.cases.undoing import find_undoable
 from alerts.deadlines import CHANNELS
 from alerts.deadlines.outstanding import RULINGS
-from alerts.deadlines.render import reported, ruled
+from alerts.deadlines.render import name_regime, name_report
 from alerts.records import (
     Decision,
     Exposure,
@@ -336,7 +336,7 @@ def _decided(one: Decision, known: Mapping[str, Decision], *, is_undoable: bool)
         return HistoryEntry(
             one.at, one.by, Phrase("undone: %(what)s", what=describe(known[one.about])), one.note
         )
-    ended = tuple(map(reported, one.ends)), one.confirmed_by
+    ended = tuple(map(name_report, one.ends)), one.confirmed_by
     return HistoryEntry(
         one.at, one.by, describe(one), one.note, until, one.id if is_undoable else "", *ended
     )
@@ -353,14 +353,14 @@ def describe(one: Decision) -> Phrase:
         )
         return approved[not TELLING[one.stage]]
     if one.stage in RULINGS:
-        rule = ruled(one.regime)
+        rule = name_regime(one.regime)
         applies = (
             Phrase("%(rule)s applies", rule=rule),
             Phrase("%(rule)s requires no report here", rule=rule),
         )
         return applies[one.stage != "applies"]
     if one.regime:
-        what = reported(f"{one.regime} {one.stage}")
+        what = name_report(f"{one.regime} {one.stage}")
         if one.value in CHANNELS:
             return Phrase(
                 "report sent, %(how)s: %(what)s", how=Phrase(CHANNELS[one.value][0]), what=what

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal, get_args
 
-from alerts.cases.incident_list import Filters, tokens_of
+from alerts.cases.incident_list import Filters, parse_tokens
 from alerts.coverage.hours import CoverageWindow, read_coverage
 from alerts.coverage.monitoring_status import MonitoringStatus, monitoring_status
-from alerts.deadlines.schedule import Work, item_of
+from alerts.deadlines.schedule import Work, build_item
 from alerts.records import SEVERITIES, Decision, Incident, Sighting, WorkItem
 from alerts.records.document import Excerpt, QueryError
 from alerts.records.incident import PART
@@ -112,7 +112,7 @@ class QueueFilter:
                 raise QueryError(said, name)
         where = Filters(
             self.tenant, self.severity, self.status, self.site, self.kind, self.text, self.seller
-        ).where()
+        ).to_filter()
         tab = self.tab_where(who, now, shift)
         equals = {**where.equals, **self._chosen(), **tab.equals}
         if self.status:
@@ -299,7 +299,7 @@ class IncidentQueue:
         if not view.seller:
             return where
         found = self._store.tally(
-            Sighting, DocumentFilter({"seller": tokens_of(view.seller)}), ("incident",)
+            Sighting, DocumentFilter({"seller": parse_tokens(view.seller)}), ("incident",)
         )
         ids = {one.values[0] for one in found}
         parts = (
@@ -331,8 +331,8 @@ class IncidentQueue:
     def _rows(self, items: Sequence[tuple[WorkItem, int]]) -> Iterator[QueueRow]:
         """The rows as their facts stand: an item that lags behind them is written anew."""
         incidents = self._store.mget(Incident, [item.id for item, _ in items])
-        owed = self.work.duties.owed([*incidents.values()])
-        now = {id_: item_of(incident, owed[id_]) for id_, incident in incidents.items()}
+        owed = self.work.duties.find_deadlines([*incidents.values()])
+        now = {id_: build_item(incident, owed[id_]) for id_, incident in incidents.items()}
         if stale := [now[item.id] for item, _ in items if item.id in now and now[item.id] != item]:
             self._store.put(stale)
         yield from (

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from alerts.cases.decisions import TOKEN_BYTES, Decisions
-from alerts.cases.incident_list import customers
+from alerts.cases.incident_list import read_customers
 from alerts.records import Decision, Incident
 from alerts.records.decision import checked_case
 from alerts.records.document import QueryError
@@ -125,7 +125,7 @@ class References:
             for one in self._requests(incident)
         ):
             raise QueryError("you have a request for this incident already", "case")
-        subjects = [one.subject for one in customers(self._store, incident)]
+        subjects = [one.subject for one in read_customers(self._store, incident)]
         if not subjects:
             raise QueryError("this incident has no customers", "case")
         salt = token or secrets.token_hex(TOKEN_BYTES)
@@ -175,7 +175,7 @@ class References:
             raise QueryError("only who asked may download the customer references")
         if request.state(self.needed, self.clock.now()) != "approved":
             raise QueryError("this request is not approved, or no longer")
-        found = request.covered(one.subject for one in customers(self._store, incident))
+        found = request.covered(one.subject for one in read_customers(self._store, incident))
         if not found:
             raise QueryError(
                 "none of the customers that were approved is in this incident any more: ask again"

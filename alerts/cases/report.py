@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from pydantic import RootModel
 
 from alerts.cases.evidence import vault_of
-from alerts.cases.incident_list import incident_named
+from alerts.cases.incident_list import get_incident
 from alerts.cases.outgoing import (
     Measure,
     OutgoingIncident,
@@ -26,7 +26,7 @@ from alerts.cases.outgoing import (
     list_measures,
     outgoing_sightings,
 )
-from alerts.deadlines import CHANNELS, grade_of, sent_at
+from alerts.deadlines import CHANNELS, find_grade, get_sent_at
 from alerts.deadlines.outstanding import Duty, Moments
 from alerts.deadlines.render import BY_ONE_PERSON, STAGES, UNVERIFIED, limit, state, warning
 from alerts.deadlines.schedule import duties_of
@@ -207,7 +207,7 @@ def _incident(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
     words = incident.origin_words
     whose = Text(f"{words.en}, by the monitor's evidence", f"{words.zh}（系统判断）")
     yield "origin", (whose, *incident.origin_evidence)
-    grade = grade_of(incident.customers)
+    grade = find_grade(incident.customers)
     yield "grade_cac", (Text(f"{grade.title} ({grade.title_zh})", grade.title_zh),)
 
 
@@ -374,7 +374,7 @@ def _report_line(duty: Duty, case: Case, language: int) -> str:
         limit(stage)[language],
         due,
         state(duty, case.now)[language],
-        moment(sent_at(report), case.zone) if report else "",
+        moment(get_sent_at(report), case.zone) if report else "",
         CHANNELS[report.value][language] if report and report.value in CHANNELS else "",
         (report.reference or report.no_reference) if report else "",
         report.note if report and duty.late else "",
@@ -517,10 +517,13 @@ def case_of(context: Context, store: IncidentStore, incident: str) -> Case:
     """Everything that the draft of an incident is made from; ConfigError when there is none of
     that id.
     """
-    found = incident_named(store, incident)
+    found = get_incident(store, incident)
     family = DocumentFilter({"incident": found.family})
     sightings = sorted(store.scroll(Sighting, family), key=lambda s: (s.fetched_at, s.id))
-    owed, tenant = duties_of(context, store).owed([found])[found.id], context.tenant(found.tenant)
+    owed, tenant = (
+        duties_of(context, store).find_deadlines([found])[found.id],
+        context.tenant(found.tenant),
+    )
     return Case(
         incident=OutgoingIncident.of(found),
         sightings=outgoing_sightings(sightings, vault_of(context)),

@@ -16,7 +16,7 @@ from alerts.cases.decisions import Decisions
 from alerts.deadlines import regimes
 from alerts.deadlines.comparison import DutyChange, find_ended
 from alerts.deadlines.outstanding import RULINGS, waiver_holds
-from alerts.deadlines.render import reported
+from alerts.deadlines.render import name_report
 from alerts.records import Decision, Incident, PendingDecision, Suppression
 from alerts.records.document import QueryError
 from alerts.store import DocumentFilter
@@ -31,7 +31,7 @@ def waits_for(actor: Actor, pending: PendingDecision) -> Phrase:
 
 def ends_of(names: Iterable[str]) -> tuple[Phrase | str, ...]:
     """Return deadlines, given as `REGIME STAGE`, as people call them."""
-    return tuple(map(reported, names))
+    return tuple(map(name_report, names))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from alerts.cases.decisions import Holds, findings_of
+from alerts.cases.decisions import Holds, find_findings
 from alerts.cases.evidence import (
     ACTION,
     EvidenceRequest,
@@ -275,6 +275,6 @@ def _items(context: Context, vault: Vault, what: Sequence[str]) -> list[VaultIte
     items = [vault.find(one) for one in what if not one.startswith(INCIDENT)]
     if incidents:
         with contextlib.closing(open_configured_store(context)) as store:
-            findings = findings_of(store, incidents)
+            findings = find_findings(store, incidents)
         items += [item for item in vault.items() if item.head.finding in findings]
     return items

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.console import RenderableType
 
-from alerts.cases.actions import moment_past
+from alerts.cases.actions import parse_past_moment
 from alerts.cases.incident_view import heading
 from alerts.cases.queue import Handover, IncidentQueue, QueueRow, handover
 from alerts.cli import By, Tenant, name_of
@@ -51,7 +51,7 @@ def hand_over(
         require_known_tenant(context, store, tenant)
         zone = ZoneInfo(context.tenant(tenant).zone)
         queue = IncidentQueue(work_of(context, store), name_of(by))
-        start = moment_past(since, zone, context.clock.now()) if since else None
+        start = parse_past_moment(since, zone, context.clock.now()) if since else None
         found = handover(queue, tenant, start)
     if as_json:
         print_row(handover_as_json(found))

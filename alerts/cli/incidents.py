@@ -27,12 +27,18 @@ from alerts.cases.actions import (
     USUAL_DAYS,
     ActionResult,
     Cases,
-    moment_past,
+    parse_past_moment,
     require_owner,
 )
 from alerts.cases.decisions import permission_for
 from alerts.cases.evidence import vault_of
-from alerts.cases.incident_list import CUSTOMERS_SHOWN, TOKENS, named, other_customers, whole
+from alerts.cases.incident_list import (
+    CUSTOMERS_SHOWN,
+    TOKENS,
+    find_tokens,
+    load_details,
+    read_further_customers,
+)
 from alerts.cases.incident_view import describe, describe_pending, details, summary
 from alerts.cases.lookups.lookup import Lookup
 from alerts.cases.outgoing import outgoing_sightings
@@ -182,7 +188,9 @@ def note(
     context: Context = ctx.obj
     with deciding(context, by, "incident.decide") as (store, who):
         cases = Cases(work_of(context, store), context.trail())
-        entry = cases.entry(incident, cases.last_entry(incident) if undo == "last" else undo)
+        entry = cases.get_undoable(
+            incident, cases.last_undoable(incident) if undo == "last" else undo
+        )
         who.require(UNDOABLE[entry.act])
         typer.echo(cases.undo(incident, entry.id, by=who.name, note=text).words())
 
@@ -260,7 +268,7 @@ def takedown(
         context: Context = ctx.obj
         tenant = context.tenant(found.tenant)
         written = lang or tenant.language
-        posts = outgoing_sightings(cases.sightings(found), vault_of(context))
+        posts = outgoing_sightings(cases.find_sightings(found), vault_of(context))
         text = render_letter(
             notice_of(incident, posts, tenant, written, context.clock.now()), written
         )
@@ -473,7 +481,9 @@ def incidents_list(
     """
     context: Context = ctx.obj
     now, zone = context.clock.now(), ZoneInfo(context.tenant(tenant).zone)
-    opened_from, before = (moment_past(one, zone, now) if one else None for one in (since, until))
+    opened_from, before = (
+        parse_past_moment(one, zone, now) if one else None for one in (since, until)
+    )
     order = order or ("opened" if as_json else "priority")
     view = QueueFilter(
         tab,
@@ -554,7 +564,7 @@ def _seller(context: Context, store: IncidentStore, author: str) -> str:
     everyone = Lookup(
         store, context.keys, tuple(context.settings.tenants), context.clock, trail
     ).everyone()
-    tokens = named(store, context.keys, everyone, name)
+    tokens = find_tokens(store, context.keys, everyone, name)
     trail.append("lookup.seller", f"{len(tokens)} found", actor=current_user())
     return ",".join(tokens)
 
@@ -574,11 +584,11 @@ def incidents_show(
 
 def _show(context: Context, store: IncidentStore, id_: str, *, as_json: bool) -> None:
     """One incident, whole; ConfigError where there is none of that id."""
-    found, now = whole(store, id_, None if as_json else CUSTOMERS_SHOWN), context.clock.now()
+    found, now = load_details(store, id_, None if as_json else CUSTOMERS_SHOWN), context.clock.now()
     if found is None:
         raise ConfigError("no incident of that id: `ullage incidents list` shows them")
     book, zone = duties_of(context, store), ZoneInfo(context.tenant(found.incident.tenant).zone)
-    owed = book.owed([found.incident])[id_]
+    owed = book.find_deadlines([found.incident])[id_]
     found, duties, decide = replace(found, status=owed.status), owed.duties, owed.decide
     silence = suppressed(book, [found.incident]).get(id_)
     actor = actor_of(context, NOBODY)
@@ -609,7 +619,7 @@ def _show(context: Context, store: IncidentStore, id_: str, *, as_json: bool) ->
                     )
                 )
         shown = len(found.exposures)
-        for some in other_customers(store, found):
+        for some in read_further_customers(store, found):
             out.print(customers_table(some))
             shown += len(some)
         if shown < found.incident.customers:

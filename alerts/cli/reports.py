@@ -18,11 +18,11 @@ from alerts.accounts.second_person import CONFIRM
 from alerts.cases.actions import Cases
 from alerts.cases.decisions import describe, permission_for
 from alerts.cases.exports import ExportedIncident, chosen, format_named, names
-from alerts.cases.incident_list import Filters, handles, incident_named, where_of
+from alerts.cases.incident_list import Filters, build_filter, customers_csv, get_incident
 from alerts.cases.report import ReportForm, ReportLanguage, case_of, page, rendered
 from alerts.cli import By, Severity, Status, Tenant, Words, actor_of, deciding
 from alerts.coverage.monitoring_status import monitoring_status
-from alerts.deadlines import CHANNELS, checked_sent_at, regimes
+from alerts.deadlines import CHANNELS, parse_sent_at, regimes
 from alerts.deadlines.render import SINCE, limit
 from alerts.deadlines.schedule import duties_of, work_of
 from alerts.records import Decision, Incident
@@ -125,8 +125,8 @@ def _record(
 ) -> None:
     """Record a report or a ruling, and say so, or for whom it waits."""
     with deciding(context, by, permission_for(chosen)) as (store, who):
-        zone = ZoneInfo(context.tenant(incident_named(store, incident).tenant).zone)
-        when = checked_sent_at(sent_at, zone, context.clock.now())
+        zone = ZoneInfo(context.tenant(get_incident(store, incident).tenant).zone)
+        when = parse_sent_at(sent_at, zone, context.clock.now())
         cases = Cases(work_of(context, store), context.trail(), actor_of(context, who))
         done = cases.decide(incident, chosen, by=who.name, sent_at=when, **details)
     if isinstance(done.made, Decision):
@@ -246,11 +246,13 @@ def export(
     wanted = format_named(form)
     with contextlib.closing(open_configured_store(context)) as store:
         filters = Filters(tenant=tenant, severity=severity, status=status, text=text)
-        filters.where()  # what cannot be asked is said first
+        filters.to_filter()  # what cannot be asked is said first
         require_known_tenant(context, store, tenant)
         known = duties_of(context, store).statuses
         total = (
-            len(incidents) if incidents else store.count(Incident, where_of(store, filters, known))
+            len(incidents)
+            if incidents
+            else store.count(Incident, build_filter(store, filters, known))
         )
         with progress_bar(total, "incidents") as progress:
             counted = _CountingIterator(chosen(store, incidents or [], filters, known), progress)
@@ -276,8 +278,8 @@ def _export_customers(
     if len(incidents) != 1:
         raise ConfigError(f"--format {CUSTOMERS} is of one incident: name it")
     with deciding(context, by, "customers.export") as (store, who):
-        found = incident_named(store, incidents[0])
-        text, count = handles(store, found, kind)
+        found = get_incident(store, incidents[0])
+        text, count = customers_csv(store, found, kind)
     what = f"incident {found.id}: {count} handles"
     context.trail().append("customers.export", what, actor=who.name, tenant=found.tenant)
     write_out(text.encode(), output)

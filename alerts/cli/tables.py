@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from alerts.cases.actions import presence_of
+from alerts.cases.actions import describe_removals
 from alerts.cases.incident_list import IncidentDetails, Seller
 from alerts.cases.incident_view import brief, claimed, incompleteness, joined, offer
 from alerts.cases.suppressions import BenignCount, said
@@ -196,7 +196,7 @@ def incident_in_full(
             f" times{_of_them(len(found.sightings), incident.sightings)}",
             "bold",
         ),
-        *((Text(f"  {known}"),) if (known := presence_of(incident, zone)) else ()),
+        *((Text(f"  {known}"),) if (known := describe_removals(incident, zone)) else ()),
         _sightings(found.sightings, zone),
         *((Text("\nSellers", "bold"), _sellers(found.sellers, zone)) if found.sellers else ()),
         Text(f"\nCustomers: {incident.counted}", "bold"),

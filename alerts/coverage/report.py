@@ -25,7 +25,7 @@ from alerts.coverage.hours import (
 from alerts.coverage.judgement import is_covered, is_imported_only
 from alerts.coverage.signed_days import ROLE, DayCheck, check_days, open_stamper
 from alerts.coverage.view import read_time
-from alerts.deadlines.schedule import FRESH, known, reports
+from alerts.deadlines.schedule import FRESH, count_reports, read_known_until
 from alerts.records import GapReason, Incident, SiteDay
 from alerts.records.decision import checked_ground
 from alerts.records.document import Excerpt
@@ -262,7 +262,7 @@ class Night:
     kept: int
     late: int
     missed: int
-    known: datetime | None
+    read_known_until: datetime | None
     is_fresh: bool
     """Whether the counts of reports include all decisions but those of the last minutes."""
 
@@ -283,8 +283,8 @@ def summarize_night(store: IncidentStore, since: datetime, until: datetime, now:
     lags = [incident.publish_seconds for incident in opened if incident.publish_seconds is not None]
     unread = tuple(sorted(incident.id for incident in opened if incident.incomplete))
     lag = (median(lags), max(lags)) if lags else None
-    counted_until = known(store)  # before what it is said of
-    count = reports(store, since, until) if counted_until else {}
+    counted_until = read_known_until(store)  # before what it is said of
+    count = count_reports(store, since, until) if counted_until else {}
     return Night(
         len(opened),
         len(lags),

@@ -70,27 +70,28 @@ class Period:
     unit: Unit
 
     @classmethod
-    def read(cls, text: str) -> Period:
-        """From `"30 min"`, `"4 h"`, `"30 days"`, `"5 working days"` or `"same day"`; ValueError
-        for anything else.
+    def parse(cls, text: str) -> Period:
+        """Parse `"30 min"`, `"4 h"`, `"30 days"`, `"5 working days"` or `"same day"`.
+
+        Raises ValueError for anything else.
         """
-        found = RULE.fullmatch(text)
-        if found is None:
+        match = RULE.fullmatch(text)
+        if match is None:
             raise ValueError(
                 f"{quoted(text)} is no period: use '30 min', '4 h', '30 days', '5 working days' or"
                 " 'same day'"
             )
         return (
             cls(0, Unit.SAME_DAY)
-            if found["today"]
-            else cls(int(found["amount"]), Unit(found["unit"]))
+            if match["today"]
+            else cls(int(match["amount"]), Unit(match["unit"]))
         )
 
     def __str__(self) -> str:
         return "the same day" if self.unit is Unit.SAME_DAY else f"{self.amount} {self.unit}"
 
     def in_chinese(self) -> str:
-        """The same in Chinese."""
+        """Return the period in Chinese."""
         return "当日" if self.unit is Unit.SAME_DAY else f"{self.amount}{UNITS_ZH[self.unit]}"
 
 
@@ -98,22 +99,23 @@ class Period:
 class Deadline:
     """When something is due, in UTC.
 
-    `unknown_years` had no calendar: every day of theirs was counted as worked.
+    The years in `unknown_years` had no calendar: all their days were counted as working days.
     """
 
     at: datetime
     unknown_years: tuple[int, ...] = ()
 
 
-def half_of(left: timedelta) -> timedelta:
-    """How long somebody has to acknowledge what is due after `left`: half of it, and five
-    minutes however little is left.
+def acknowledgement_period(time_left: timedelta) -> timedelta:
+    """Return how long people have to acknowledge an incident whose next deadline is in `time_left`.
+
+    It is half of that time, and at least five minutes.
     """
-    return max(SOONEST, left / 2)
+    return max(SOONEST, time_left / 2)
 
 
-def deadline(start: datetime, within: Period, zone: tzinfo, calendar: Calendar) -> Deadline:
-    """When `within` of the aware moment `start` is over."""
+def compute_deadline(start: datetime, within: Period, zone: tzinfo, calendar: Calendar) -> Deadline:
+    """Return when the period `within` from the aware moment `start` ends."""
     if within.unit in (Unit.MINUTES, Unit.HOURS):
         seconds = within.amount * (60 if within.unit is Unit.MINUTES else 3600)
         return Deadline(start.astimezone(UTC) + timedelta(seconds=seconds))
@@ -127,7 +129,7 @@ def deadline(start: datetime, within: Period, zone: tzinfo, calendar: Calendar) 
 
 
 def _end_of(day: date, zone: tzinfo) -> datetime:
-    """24:00 of `day`, told as its last second so that it still bears the day's date."""
+    """Return the last second of `day` in UTC; it stands for 24:00 and still has the day's date."""
     following = datetime.combine(day + timedelta(days=1), time(), zone)
     return following.astimezone(UTC) - timedelta(seconds=1)
 
@@ -137,16 +139,16 @@ StageId = Literal["brief", "first", "written", "final"]
 
 
 class Conditions(Frozen):
-    """When a regime applies: all that are named must hold.
+    """The conditions under which a regime applies: all of them must be met.
 
-    None that is named holds of every leak whose clock starts.
+    A regime without conditions applies to every leak whose deadlines start.
     """
 
     people_from: int = 0
     severity_from: Severity = "noise"
     critical_infrastructure: bool | None = None
 
-    def met(self, incident: Incident, tenant: Tenant) -> tuple[str, ...]:
+    def find_met(self, incident: Incident, tenant: Tenant) -> tuple[str, ...]:
         """Return the names of the conditions that `incident` of `tenant` meets."""
         holds = {
             "people_from": incident.customers >= self.people_from,
@@ -158,16 +160,17 @@ class Conditions(Frozen):
         return tuple(name for name, is_met in holds.items() if is_met)
 
     def hold(self, incident: Incident, tenant: Tenant) -> bool:
-        """Return whether all of them are met; whether the incident's clock starts at all is
-        asked apart.
+        """Return whether all conditions are met.
+
+        Whether the incident starts deadlines at all is a separate question.
         """
-        return len(self.met(incident, tenant)) == len(type(self).model_fields)
+        return len(self.find_met(incident, tenant)) == len(type(self).model_fields)
 
 
 class Stage(Frozen):
-    """One report that a regime asks for.
+    """One report that a regime requires.
 
-    Where the period is `ours`, the rule names none and `says` has its words.
+    If the period is `ours`, the rule states none, and `says` quotes its words.
     """
 
     id: StageId
@@ -180,11 +183,11 @@ class Stage(Frozen):
     @field_validator("due", mode="before")
     @classmethod
     def _period(cls, text: Any) -> Period:
-        return Period.read(text)
+        return Period.parse(text)
 
 
 class Regime(Frozen):
-    """A rule of notification; `verified` is whether its own text was read."""
+    """A rule of notification; `verified` says whether somebody read the text of the rule itself."""
 
     id: str
     title: str
@@ -218,32 +221,33 @@ def _file() -> _File:
 
 
 def regimes() -> dict[str, Regime]:
-    """Every regime by id."""
+    """Return every regime, by id."""
     return {regime.id: regime for regime in _file().regime}
 
 
-def grade_of(people: int) -> Grade:
-    """The grade of a leak of so many people, by CAC's annex; the other limbs of a grade are a
-    person's to judge.
+def find_grade(people: int) -> Grade:
+    """Return the grade of a leak of so many people, by the annex of CAC's measures.
+
+    The other criteria of a grade are for a person to judge.
     """
     return next(grade for grade in _file().grade if people >= grade.people_from)
 
 
-def regimes_of(name: str, tenant: Tenant) -> tuple[Regime, ...]:
-    """Those that a tenant is under; ConfigError names the one that is not known."""
-    known = regimes()
-    if unknown := [id_ for id_ in tenant.regimes if id_ not in known]:
+def get_tenant_regimes(name: str, tenant: Tenant) -> tuple[Regime, ...]:
+    """Return the regimes of a tenant. Raises ConfigError if one does not exist."""
+    by_id = regimes()
+    if unknown := [id_ for id_ in tenant.regimes if id_ not in by_id]:
         raise ConfigError(
             f"tenants.{name}.regimes: there is no regime {quoted(unknown[0])}: use"
-            f" {', '.join(known)}"
+            f" {', '.join(by_id)}"
         )
-    return tuple(known[id_] for id_ in tenant.regimes)
+    return tuple(by_id[id_] for id_ in tenant.regimes)
 
 
 def check_regimes(tenants: Mapping[str, Tenant]) -> None:
-    """ConfigError when a tenant names a regime that is not known."""
+    """Raise ConfigError if a tenant names a regime that does not exist."""
     for name, tenant in tenants.items():
-        regimes_of(name, tenant)
+        get_tenant_regimes(name, tenant)
 
 
 MAX_REFERENCE = 64
@@ -258,15 +262,15 @@ CHANNELS: Mapping[str, tuple[str, str]] = {
 """How a report may have been sent, in English and Chinese."""
 
 
-def sent_at(report: Decision) -> datetime:
-    """When a report was sent, as recorded; by default when it was recorded."""
+def get_sent_at(report: Decision) -> datetime:
+    """Return when a report was sent; if that was not recorded, when it was recorded."""
     return report.sent_at or report.at
 
 
-def checked_sent_at(typed: str, zone: tzinfo, now: datetime) -> datetime | None:
-    """Read a time as people type it, in `zone` unless it names one; None if empty.
+def parse_sent_at(typed: str, zone: tzinfo, now: datetime) -> datetime | None:
+    """Parse a time as people type it, in `zone` unless it names one; None if empty.
 
-    QueryError if it is none, or after `now`.
+    Raises QueryError if it is invalid or later than `now`.
     """
     if not typed.strip():
         return None
@@ -280,8 +284,8 @@ def checked_sent_at(typed: str, zone: tzinfo, now: datetime) -> datetime | None:
     return aware.astimezone(now.tzinfo)
 
 
-def checked_channel(channel: str) -> str:
-    """`channel` if it is one of `CHANNELS`, or empty; else QueryError."""
+def validate_channel(channel: str) -> str:
+    """Return `channel` if it is empty or in `CHANNELS`; raise QueryError otherwise."""
     if channel and channel not in CHANNELS:
         raise QueryError(
             Phrase("a report's channel must be one of %(known)s", known=", ".join(CHANNELS)),
@@ -290,9 +294,10 @@ def checked_channel(channel: str) -> str:
     return channel
 
 
-def checked_reference(reference: str) -> str:
-    """The authority's reference, stripped; QueryError if it is too long or looks like an
-    identifier of a person.
+def validate_reference(reference: str) -> str:
+    """Return the authority's reference without surrounding spaces.
+
+    Raises QueryError if it is too long or looks like a personal identifier.
     """
     if len(reference) > MAX_REFERENCE or identifier_in(reference, numbers=False):
         raise QueryError(
@@ -306,20 +311,25 @@ def checked_reference(reference: str) -> str:
     return reference.strip()
 
 
-def report_of(regime: Regime, stage: Stage, decisions: Iterable[Decision]) -> Decision | None:
-    """The first report that meets `stage`: one of this stage or a later one, or one for every
-    regime; each as last corrected.
+def find_report(regime: Regime, stage: Stage, decisions: Iterable[Decision]) -> Decision | None:
+    """Return the first report that meets `stage`, as last corrected; None if there is none.
+
+    It is for this stage or a later one, or for all regimes.
     """
     recorded = {
-        (one.incident, one.regime, one.stage): one
-        for one in sorted(decisions, key=lambda one: (one.at, one.id))
+        (decision.incident, decision.regime, decision.stage): decision
+        for decision in sorted(decisions, key=lambda decision: (decision.at, decision.id))
     }
-    order = [one.id for one in regime.stages]
+    order = [decision.id for decision in regime.stages]
     later = set(order[order.index(stage.id) :])
     meeting = [
-        one
-        for one in recorded.values()
-        if (one.regime == regime.id and one.stage in later)
-        or (one.status == "reported" and not one.regime and stage.id != "final")
+        decision
+        for decision in recorded.values()
+        if (decision.regime == regime.id and decision.stage in later)
+        or (decision.status == "reported" and not decision.regime and stage.id != "final")
     ]
-    return min(meeting, key=lambda one: (sent_at(one), one.stage != stage.id, one.id), default=None)
+    return min(
+        meeting,
+        key=lambda decision: (get_sent_at(decision), decision.stage != stage.id, decision.id),
+        default=None,
+    )

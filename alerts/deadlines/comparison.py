@@ -26,8 +26,11 @@ DONE = ("met", "waived")
 
 @dataclass(frozen=True, slots=True)
 class DutyChange:
-    """What an act changes: incidents as they are and as they will be, the decisions it adds,
-    incidents that it silences.
+    """What an act changes.
+
+    `before` and `after` are the incidents as they are and as they will be, `decisions` those
+    that it
+    adds, and `silenced` the ids of incidents that it silences.
     """
 
     before: Sequence[Incident]
@@ -46,34 +49,36 @@ class EndedDuty:
 
 def find_ended(duties: Duties, change: DutyChange) -> tuple[EndedDuty, ...]:
     """Return the duties that `change` ends, each once, in the order of the settings."""
-    known_at = max([duties.clock.now(), *(one.at for one in change.decisions)])
-    former = duties.owed(change.before, known_at=known_at)
-    later = duties.owed(change.after, change.decisions, known_at, changed=change.after)
+    known_at = max([duties.clock.now(), *(item.at for item in change.decisions)])
+    former = duties.find_deadlines(change.before, known_at=known_at)
+    later = duties.find_deadlines(change.after, change.decisions, known_at, changed=change.after)
     ended: dict[str, EndedDuty] = {}
     for incident in change.before:
         if incident.part_of:
             continue  # the incident that it is part of answers for it
-        heirs = [later[one.id] for one in _heirs(incident, change)]
+        heirs = [later[item.id] for item in _heirs(incident, change)]
         is_open = former[incident.id].status not in CLOSED
-        visible = [one for one in _visible(change, later) if one in heirs]
+        visible = [item for item in _visible(change, later) if item in heirs]
         for duty in former[incident.id].running:
             if not _runs_in(heirs, duty) or (is_open and not _runs_in(visible, duty)):
                 ended.setdefault(_name(duty), EndedDuty(_name(duty), duty.due))
-    done = {_name(duty) for owed in former.values() for duty in owed.duties if duty.state in DONE}
+    fulfilled = {
+        _name(duty) for owed in former.values() for duty in owed.duties if duty.state in DONE
+    }
     for duty in (duty for owed in later.values() for duty in owed.duties):
-        if duty.state in DONE and _name(duty) not in done:
+        if duty.state in DONE and _name(duty) not in fulfilled:
             ended.setdefault(_name(duty), EndedDuty(_name(duty), None))
     return tuple(ended.values())
 
 
 def _heirs(incident: Incident, change: DutyChange) -> list[Incident]:
-    """Return the incidents that answer after a change for what `incident` answers for before it."""
-    known = {one.id for one in change.before}
+    """Return the incidents that are responsible after a change for the duties of `incident`."""
+    before_ids = {heir.id for heir in change.before}
     return [
-        one
-        for one in change.after
-        if not one.part_of
-        and (incident.id in one.family or one.id in incident.family or one.id not in known)
+        heir
+        for heir in change.after
+        if not heir.part_of
+        and (incident.id in heir.family or heir.id in incident.family or heir.id not in before_ids)
     ]
 
 
@@ -85,15 +90,15 @@ def _visible(change: DutyChange, later: dict[str, IncidentDeadlines]) -> list[In
     ]
 
 
-def _runs_in(some: Iterable[IncidentDeadlines], duty: Duty) -> bool:
+def _runs_in(deadlines: Iterable[IncidentDeadlines], duty: Duty) -> bool:
     """Return whether a duty of the same name runs there and is due no later."""
     return any(
-        _name(one) == _name(duty)
-        and one.due is not None
+        _name(running_duty) == _name(duty)
+        and running_duty.due is not None
         and duty.due is not None
-        and one.due <= duty.due
-        for owed in some
-        for one in owed.running
+        and running_duty.due <= duty.due
+        for owed in deadlines
+        for running_duty in owed.running
     )
 
 

@@ -1,26 +1,30 @@
-"""Work out which reports are outstanding for an incident.
+"""Find out which reports are outstanding for an incident.
 
-    running      the incident's clock runs, or a person confirmed it, and the moment that the stage counts from is known
-    waiting      as above, and nobody was told of it yet, or that moment has not come (it is not confirmed, not resolved)
-    conditional  the incident's clock is "if confirmed" and nobody has decided: due then, should it be confirmed
-    met          a report is recorded; or a decision `reported` that names no regime, for all but the final ones
-    waived       it was decided that the rule asks for nothing here (harm averted), and the facts of that waiver still hold
+A *duty* is one report that a regime requires of an incident, with its deadline. Its state is one of
 
-What ends a running duty takes two people (`alerts.deadlines.comparison`,
+    running      the deadline runs: the severity says so or a person confirmed the leak, and the
+                 moment from which the stage counts is known
+    waiting      as above, but nobody was notified yet, or that moment has not come (the incident is
+                 not confirmed or not resolved)
+    conditional  the row of the severity table says "if confirmed" and nobody has decided; the
+                 report is due then if the leak is confirmed
+    met          a report is recorded, or a decision `reported` without a regime (which meets all
+                 but final reports)
+    waived       somebody decided that the rule requires nothing here (harm averted), and the facts
+                 of that waiver still hold
+
+Ending a running duty takes two people (`alerts.deadlines.comparison`,
 `alerts.cases.second_person`).
 
-Which clock an incident starts, the row of the severity table says that applied (`Incident.clock`).
-Who reports an incident that waits for a decision has decided.
+The row of the severity table that applied says whether an incident starts deadlines
+(`Incident.clock`). Reporting an incident that waits for a decision decides it. A person can also
+decide that a rule applies which by its numbers does not: grades have criteria that no count shows,
+such as important data or a loss. A false positive has only the duties that were met before.
 
-A person can also decide that a rule applies which by its numbers does not: grades have limbs that
-no count tells, such as important data or a loss. A false positive has no duties but those that were
-met before.
-
-An incident with parts owes what each of them owes, by the earliest clock of each regime and stage.
-A report or a waiver counts for the incident that it was recorded on and for the parts that this one
-had by then, so a report of a part meets that part's duty alone, and a split leaves both with their
-own.
-"""  # noqa: E501
+An incident with parts has the duties of each part, by the earliest deadline of each regime and
+stage. A report or a waiver counts for its incident and for the parts that the incident had at that
+time. So a report of a part meets that part's duty alone, and after a split each side keeps its own.
+"""
 
 from __future__ import annotations
 
@@ -35,11 +39,11 @@ from alerts.deadlines import (
     Regime,
     Since,
     Stage,
-    deadline,
-    half_of,
-    regimes_of,
-    report_of,
-    sent_at,
+    acknowledgement_period,
+    compute_deadline,
+    find_report,
+    get_sent_at,
+    get_tenant_regimes,
 )
 from alerts.records import SEVERITIES, Decision, Incident, Notification, Status
 from alerts.records.decision import WaiverFacts
@@ -57,9 +61,10 @@ EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """All aware, in UTC; None is what has not happened.
+    """The moments from which deadlines count, aware and in UTC; None if it has not happened.
 
-    `acknowledged` is the first decision by which a person showed that they know of it, `determined`
+    `acknowledged` is the first decision that shows that a person knows of the incident,
+    `determined`
     the first that confirmed it.
     """
 
@@ -70,12 +75,10 @@ class Moments:
     resolved: datetime | None = None
 
     @classmethod
-    def of(
+    def from_records(
         cls, incident: Incident, decisions: Iterable[Decision], sent: Iterable[Notification]
     ) -> Moments:
-        """From what is stored of `incident`: its decisions, and the notifications that were sent
-        of it.
-        """
+        """Build it from an incident, its decisions and the notifications that were sent."""
         decided = sorted(decisions, key=lambda d: (d.at, d.id))
         knowing = {"acknowledged", "confirmed", "reported", "resolved"}
         return cls(
@@ -88,31 +91,27 @@ class Moments:
 
     @property
     def learned(self) -> datetime | None:
-        """When the tenant learned of it: by our alert, or by a person who acknowledged it before
-        any was sent.
-        """
+        """When the tenant learned of it: by an alert or, if earlier, by an acknowledgement."""
         return min((m for m in (self.alerted, self.acknowledged) if m), default=None)
 
-    def at(self, since: Since) -> datetime | None:
-        """The moment of that name."""
-        found: datetime | None = getattr(self, since)
-        return found
+    def get(self, since: Since) -> datetime | None:
+        """Return the moment with that name."""
+        moment: datetime | None = getattr(self, since)
+        return moment
 
 
 State = Literal["running", "waiting", "conditional", "met", "waived"]
 RULINGS = ("applies", "waived")
-"""What a person can decide of a regime for an incident; it stands in the place of a report's
-stage.
-"""
+"""Decisions of a person on a regime; stored in the place of a report's stage."""
 RANKS: tuple[State, ...] = ("running", "waiting", "conditional", "met", "waived")
-"""Of one duty of several parts the state of the whole, the first that any of them has."""
+"""Order of states: a duty of several parts has the first state that any part has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """A report that is owed.
+    """A report that is required.
 
-    `since` and `due` are None while waiting; `report` is the decision that met it.
+    `since` and `due` are None while it waits; `report` is the decision that met it.
     """
 
     regime: Regime
@@ -122,22 +121,25 @@ class Duty:
     due: datetime | None = None
     report: Decision | None = None
     ruling: Decision | None = None
-    """What was decided last of its regime; a waiver whose facts no longer hold stands beside a
-    state that is not `waived`.
+    """The last decision on its regime.
+
+    If it is a waiver whose facts no longer hold, the state is not `waived`.
     """
     unknown_years: tuple[int, ...] = ()
 
-    def left(self, now: datetime) -> float | None:
-        """Seconds until it is due, negative when it is late; None where nothing is owed yet or any
-        more.
+    def seconds_left(self, now: datetime) -> float | None:
+        """Return the seconds until it is due, negative if it is overdue; None if no deadline runs.
 
-        None as well once a time has passed that may be none: of a rule whose text was not read, or
-        one that waits for a person.
+        Also None after a time has passed that may not apply: that of an unverified rule, or
+        one that waits
+        for a person to confirm.
         """
         if self.due is None or self.state not in ("running", "conditional"):
             return None
-        left = (self.due - now).total_seconds()
-        return left if left >= 0 or (self.state == "running" and self.regime.verified) else None
+        seconds = (self.due - now).total_seconds()
+        return (
+            seconds if seconds >= 0 or (self.state == "running" and self.regime.verified) else None
+        )
 
     @property
     def is_waiver_over(self) -> bool:
@@ -160,18 +162,21 @@ class Duty:
     def late(self) -> bool:
         """Whether it was met after it was due; never by a rule whose text was not read."""
         return bool(
-            self.regime.verified and self.report and self.due and sent_at(self.report) > self.due
+            self.regime.verified
+            and self.report
+            and self.due
+            and get_sent_at(self.report) > self.due
         )
 
 
 @dataclass(frozen=True, slots=True)
 class IncidentDeadlines:
-    """What is owed of one incident, and what was decided of it, newest last."""
+    """The duties of one incident, and the decisions on it, newest last."""
 
     decisions: tuple[Decision, ...]
     duties: tuple[Duty, ...]
     decide: Decide | None
-    """By when a person decides, where its clocks wait for that."""
+    """By when a person must decide; None if no deadline waits for that."""
     moments: Moments
 
     @property
@@ -181,23 +186,25 @@ class IncidentDeadlines:
 
     @property
     def status(self) -> Status:
-        """As people see it: it is not `reported` while another report is owed; who reports a
-        part has confirmed the whole.
+        """The status to show: `confirmed` instead of `reported` while another report is due.
+
+        Whoever reports a part confirms the whole.
         """
         status = compute_status(self.decisions)
         return "confirmed" if status == "reported" and self.running else status
 
 
 def status_with_report(status: Status) -> Literal["reported", "note"]:
-    """The status of a decision that records a report: one that comes after the end changes
-    nothing of the end.
-    """
+    """Return the status of a decision that records a report; a closed incident stays closed."""
     return "note" if status in CLOSED else "reported"
 
 
 @dataclass(slots=True)
 class Duties:
-    """Works duties out from the store, each time anew. `tenant` gives a tenant's settings."""
+    """Computes the duties of incidents from the store, at every call.
+
+    `tenant` returns a tenant's settings.
+    """
 
     store: IncidentStore
     tenant: Callable[[str], Tenant]
@@ -205,13 +212,11 @@ class Duties:
     calendar: Calendar = field(default_factory=load_china)
     _warned: set[int] = field(default_factory=set)
 
-    def of(self, incident: Incident, decisions: Sequence[Decision]) -> tuple[Duty, ...]:
-        """Return the duties of one incident; `decisions` are some that a search may not show
-        yet.
-        """
-        return self.owed([incident], decisions)[incident.id].duties
+    def find_duties(self, incident: Incident, decisions: Sequence[Decision]) -> tuple[Duty, ...]:
+        """Return the duties of one incident; `decisions` may not be visible to a search yet."""
+        return self.find_deadlines([incident], decisions)[incident.id].duties
 
-    def owed(
+    def find_deadlines(
         self,
         incidents: Sequence[Incident],
         made: Iterable[Decision] = (),
@@ -219,88 +224,110 @@ class Duties:
         *,
         changed: Iterable[Incident] = (),
     ) -> dict[str, IncidentDeadlines]:
-        """Return what is owed of each of `incidents`, by id; `made` are decisions that a search may
-        not show yet.
+        """Return the deadlines of each of `incidents`, by id.
 
-        With `known_at` it is what would be owed if somebody had acknowledged then what nobody has
-        yet. `changed` are incidents as they will be, in the place of those that the store has.
+        `made` are decisions that a search may not show yet. With `known_at`, the result is
+        as if somebody
+        had acknowledged all unacknowledged incidents then. `changed` are incidents that
+        replace those in
+        the store.
         """
         ids = [id_ for incident in incidents for id_ in incident.family]
         decided: dict[str, dict[str, Decision]] = {}
-        for one in (
+        for decision in (
             *(self.store.scroll(Decision, DocumentFilter({"incident": ids})) if ids else ()),
             *made,
         ):
-            decided.setdefault(one.incident, {})[one.id] = one
-        sent, found = self._sent(ids), dict[str, IncidentDeadlines]()
-        parts = self._parts(incidents, changed)
+            decided.setdefault(decision.incident, {})[decision.id] = decision
+        sent, deadlines = self._read_sent(ids), dict[str, IncidentDeadlines]()
+        parts = self._load_parts(incidents, changed)
         for incident in incidents:
-            own = sorted(decided.get(incident.id, {}).values(), key=lambda one: (one.at, one.id))
+            own_decisions = sorted(
+                decided.get(incident.id, {}).values(),
+                key=lambda decision: (decision.at, decision.id),
+            )
             family = [
-                *own,
-                *(one for id_ in incident.parts for one in decided.get(id_, {}).values()),
+                *own_decisions,
+                *(decision for id_ in incident.parts for decision in decided.get(id_, {}).values()),
             ]
-            moments = Moments.of(
-                incident, family, [one for id_ in incident.family for one in sent.get(id_, ())]
+            moments = Moments.from_records(
+                incident,
+                family,
+                [decision for id_ in incident.family for decision in sent.get(id_, ())],
             )
             moments = replace(moments, acknowledged=moments.acknowledged or known_at)
-            duties = [self.since(incident, own, moments, family)]
+            duties = [self.compute_duties(incident, own_decisions, moments, family)]
             for part in [parts[id_] for id_ in incident.parts if id_ in parts]:
-                counting = _counting_for(part, incident, parts, family)
-                since = _moments_of_part(Moments.of(part, counting, sent.get(part.id, ())), moments)
-                duties.append(self.since(part, counting, since, family))
-            decide = _decide(incident, own, moments.learned)
-            found[incident.id] = IncidentDeadlines(tuple(own), _earliest(duties), decide, moments)
-        return found
+                counting = _decisions_for_part(part, incident, parts, family)
+                since = _moments_of_part(
+                    Moments.from_records(part, counting, sent.get(part.id, ())), moments
+                )
+                duties.append(self.compute_duties(part, counting, since, family))
+            decide = _decision_deadline(incident, own_decisions, moments.learned)
+            deadlines[incident.id] = IncidentDeadlines(
+                tuple(own_decisions), _select_most_urgent(duties), decide, moments
+            )
+        return deadlines
 
-    def _parts(
+    def _load_parts(
         self, incidents: Sequence[Incident], changed: Iterable[Incident]
     ) -> dict[str, Incident]:
-        """Return the parts of `incidents` by id, each as it is in `changed` or else in the
-        store.
-        """
+        """Return the parts of `incidents` by id, from `changed` or else from the store."""
         ids = {id_ for incident in incidents for id_ in incident.parts}
         stored = self.store.mget(Incident, ids) if ids else {}
-        return {**stored, **{one.id: one for one in changed if one.id in ids}}
+        return {
+            **stored,
+            **{item.id: item for item in changed if item.id in ids},
+        }
 
     def running(self, incidents: Sequence[Incident]) -> dict[str, tuple[Duty, ...]]:
-        """By id the deadlines that run, of those of `incidents` that have any, as who closes or
-        silences one is bound by them.
+        """Return the running duties of each of `incidents` that has any, by id.
 
-        Whoever does so knows of the incident: what only waited for somebody to know runs as well.
+        Whoever closes or silences an incident is bound by them and knows of it, so duties
+        that only waited
+        for somebody to know run as well.
         """
-        owed = self.owed(incidents, known_at=self.clock.now())
-        return {id_: one.running for id_, one in owed.items() if one.running}
+        deadlines = self.find_deadlines(incidents, known_at=self.clock.now())
+        return {
+            id_: incident_deadlines.running
+            for id_, incident_deadlines in deadlines.items()
+            if incident_deadlines.running
+        }
 
     def statuses(self, ids: Iterable[str] | None = None) -> dict[str, Status]:
-        """The statuses (`IncidentDeadlines.status`) of what was decided on, of `ids` or of all;
-        all others are open.
+        """Return the status of each decided incident, of `ids` or of all; all others are open.
+
+        See `IncidentDeadlines.status`.
         """
-        found = statuses(self.store, ids)
+        by_id = statuses(self.store, ids)
         reported = self.store.mget(
-            Incident, [id_ for id_, status in found.items() if status == "reported"]
+            Incident, [id_ for id_, status in by_id.items() if status == "reported"]
         )
-        return found | {id_: owed.status for id_, owed in self.owed([*reported.values()]).items()}
+        return by_id | {
+            id_: owed.status for id_, owed in self.find_deadlines([*reported.values()]).items()
+        }
 
     def time_left(self, incidents: Sequence[Incident], now: datetime) -> dict[str, timedelta]:
-        """By id, of those that have a clock, how long there is from `now` until the next thing is
-        due.
+        """Return the time from `now` until the next thing is due, for incidents with a deadline.
 
-        One that nobody was told of yet counts as told now; what was decided of it does not count.
+        If nobody was notified yet, the time counts from now. Decisions are ignored.
         """
         clocked = [
             incident for incident in incidents if incident.clock == "run" or incident.decide_minutes
         ]
-        sent = self._sent([incident.id for incident in clocked])
-        told = {one.id: Moments.of(one, (), sent.get(one.id, ())).alerted or now for one in clocked}
-        return {one.id: self._next_due(one, told[one.id]) - now for one in clocked}
+        sent = self._read_sent([incident.id for incident in clocked])
+        alerted = {
+            item.id: Moments.from_records(item, (), sent.get(item.id, ())).alerted or now
+            for item in clocked
+        }
+        return {item.id: self._next_due(item, alerted[item.id]) - now for item in clocked}
 
-    def decides(
-        self, incidents: Sequence[Incident], told: datetime | None = None
+    def find_decision_deadlines(
+        self, incidents: Sequence[Incident], notified: datetime | None = None
     ) -> dict[str, Decide]:
-        """By id, by when a person decides of those of `incidents` whose clocks wait for that.
+        """Return by when a person must decide, for each incident that waits for a decision, by id.
 
-        `told` is when somebody is told of those that nobody was told of yet.
+        `notified` stands for the time of notification where nobody was notified yet.
         """
         ids = [incident.id for incident in incidents if incident.decide_minutes]
         decided: dict[str, list[Decision]] = {id_: [] for id_ in ids}
@@ -308,96 +335,130 @@ class Duties:
             self.store.scroll(Decision, DocumentFilter({"incident": ids})) if ids else ()
         ):
             decided[decision.incident].append(decision)
-        sent, found = self._sent(ids), dict[str, Decide]()
+        sent, deadlines = self._read_sent(ids), dict[str, Decide]()
         for incident in incidents:
-            own = decided.get(incident.id, [])
-            learned = Moments.of(incident, own, sent.get(incident.id, ())).learned or told
-            if decide := _decide(incident, own, learned):
-                found[incident.id] = decide
-        return found
+            own_decisions = decided.get(incident.id, [])
+            learned = (
+                Moments.from_records(incident, own_decisions, sent.get(incident.id, ())).learned
+                or notified
+            )
+            if decide := _decision_deadline(incident, own_decisions, learned):
+                deadlines[incident.id] = decide
+        return deadlines
 
-    def heard_by(self, incidents: Sequence[Incident]) -> dict[str, datetime]:
-        """By id of incidents whose clock runs, when somebody is to have acknowledged each: by half
-        of the time left.
+    def find_acknowledgement_deadlines(self, incidents: Sequence[Incident]) -> dict[str, datetime]:
+        """Return when each incident with a running deadline should be acknowledged, by id.
 
-        One that no channel took counts from when it was to be told.
+        That is after half of the time left. If no channel accepted the notification, the
+        time counts from
+        when it was due.
         """
         where = DocumentFilter({"incident": [incident.id for incident in incidents]})
-        said = _by_incident(self.store.scroll(Notification, where)) if incidents else {}
+        notifications = (
+            _group_by_incident(self.store.scroll(Notification, where)) if incidents else {}
+        )
         return {
-            incident.id: self._heard_by(incident, said.get(incident.id, ()))
+            incident.id: self._acknowledgement_deadline(
+                incident, notifications.get(incident.id, ())
+            )
             for incident in incidents
         }
 
-    def _heard_by(self, incident: Incident, said: Sequence[Notification]) -> datetime:
+    def _acknowledgement_deadline(
+        self, incident: Incident, notifications: Sequence[Notification]
+    ) -> datetime:
         was_due = min(
-            (one.due for one in said if one.why in ("new", "raised")), default=incident.opened_at
+            (
+                notification.due
+                for notification in notifications
+                if notification.why in ("new", "raised")
+            ),
+            default=incident.opened_at,
         )
-        told = (
-            Moments.of(incident, (), [one for one in said if one.outcome == "sent"]).alerted
+        notified = (
+            Moments.from_records(
+                incident,
+                (),
+                [notification for notification in notifications if notification.outcome == "sent"],
+            ).alerted
             or was_due
         )
-        return told + half_of(self._next_due(incident, told) - told)
+        return notified + acknowledgement_period(self._next_due(incident, notified) - notified)
 
-    def _next_due(self, incident: Incident, told: datetime) -> datetime:
-        """When the next thing is due of an incident of which somebody was `told`, and nobody has
-        done anything yet.
+    def _next_due(self, incident: Incident, notified: datetime) -> datetime:
+        """Return when the next thing is due of an incident if nobody acts after the notification.
 
-        Where no rule has a time for it, a person looks at it as soon as at one that waits for a
-        decision.
+        If no rule sets a time, it is the same as for an incident that waits for a decision.
         """
-        decided = told + timedelta(minutes=incident.decide_minutes or DECIDE_MINUTES)
+        decision_due = notified + timedelta(minutes=incident.decide_minutes or DECIDE_MINUTES)
         if incident.decide_minutes:
-            return decided
-        duties = self.since(incident, (), Moments(incident.first_seen, alerted=told))
+            return decision_due
+        duties = self.compute_duties(incident, (), Moments(incident.first_seen, alerted=notified))
         return min(
-            (duty.due for duty in duties if duty.due and duty.left(told) is not None),
-            default=decided,
+            (duty.due for duty in duties if duty.due and duty.seconds_left(notified) is not None),
+            default=decision_due,
         )
 
-    def _sent(self, incidents: Sequence[str]) -> dict[str, list[Notification]]:
-        """The notifications that were sent, by incident."""
+    def _read_sent(self, incidents: Sequence[str]) -> dict[str, list[Notification]]:
+        """Return the notifications that were sent, by incident."""
         where = DocumentFilter({"incident": incidents, "outcome": ("sent",)})
-        return _by_incident(self.store.scroll(Notification, where)) if incidents else {}
+        return _group_by_incident(self.store.scroll(Notification, where)) if incidents else {}
 
-    def since(
+    def compute_duties(
         self,
         incident: Incident,
-        own: Sequence[Decision],
+        own_decisions: Sequence[Decision],
         moments: Moments,
         family: Sequence[Decision] = (),
     ) -> tuple[Duty, ...]:
-        """Return the duties of one incident without its parts', those of one regime together, in
-        the order of the settings.
+        """Return the duties of one incident without its parts, by regime in order of the settings.
 
-        `own` are the decisions that count for it, `family` those on all that it belongs together
-        with: who confirms a part has confirmed the whole.
+        `own` are the decisions that count for it; `family` are those on everything that it
+        is judged
+        together with: whoever confirms a part confirms the whole.
         """
-        tenant, status, learned = self.tenant(incident.tenant), compute_status(own), moments.learned
-        said = [one for one in own if one.regime or one.status == "reported"]  # of any regime
+        tenant, status, learned = (
+            self.tenant(incident.tenant),
+            compute_status(own_decisions),
+            moments.learned,
+        )
+        relevant = [
+            decision
+            for decision in own_decisions
+            if decision.regime or decision.status == "reported"
+        ]  # of any regime
         zone, duties = ZoneInfo(tenant.zone), list[Duty]()
-        for regime in regimes_of(incident.tenant, tenant):
-            ruling = last_ruling(regime, said)
-            state = _state(regime, incident, tenant, status, ruling, family or own)
+        for regime in get_tenant_regimes(incident.tenant, tenant):
+            ruling = last_ruling(regime, relevant)
+            state = _state(regime, incident, tenant, status, ruling, family or own_decisions)
             for stage in regime.stages:
-                report = report_of(regime, stage, said)
-                shown = "met" if report else state
-                # no clock runs on what nobody was told of
-                since = moments.at(stage.since) if learned else None
+                report = find_report(regime, stage, relevant)
+                stage_state = "met" if report else state
+                # no deadline runs while nobody was notified
+                since = moments.get(stage.since) if learned else None
                 # a clock waits while the moment that it counts from has not come
-                if shown and since is None:
-                    shown = "waiting" if shown == "running" else shown
-                    duties.append(Duty(regime, stage, shown, report=report, ruling=ruling))
-                elif shown and since is not None:
+                if stage_state and since is None:
+                    stage_state = "waiting" if stage_state == "running" else stage_state
+                    duties.append(Duty(regime, stage, stage_state, report=report, ruling=ruling))
+                elif stage_state and since is not None:
                     due = self._due(since, stage, zone)
                     duties.append(
-                        Duty(regime, stage, shown, since, due.at, report, ruling, due.unknown_years)
+                        Duty(
+                            regime,
+                            stage,
+                            stage_state,
+                            since,
+                            due.at,
+                            report,
+                            ruling,
+                            due.unknown_years,
+                        )
                     )
         return tuple(duties)
 
     def _due(self, since: datetime, stage: Stage, zone: ZoneInfo) -> Deadline:
-        """When a stage is due that counts from `since`."""
-        due = deadline(since, stage.due, zone, self.calendar)
+        """Return when a stage is due that counts from `since`."""
+        due = compute_deadline(since, stage.due, zone, self.calendar)
         for year in set(due.unknown_years) - self._warned:
             self._warned.add(year)
             log.get("alert").warning("calendar_unknown", year=year)
@@ -405,25 +466,30 @@ class Duties:
 
 
 def last_ruling(regime: Regime, decisions: Iterable[Decision]) -> Decision | None:
-    """Return what was decided last on whether a regime applies to this incident."""
-    rulings = (one for one in decisions if one.regime == regime.id and one.stage in RULINGS)
-    return max(rulings, key=lambda one: (one.at, one.id), default=None)
+    """Return the last decision on whether a regime applies to this incident."""
+    rulings = (
+        decision
+        for decision in decisions
+        if decision.regime == regime.id and decision.stage in RULINGS
+    )
+    return max(rulings, key=lambda decision: (decision.at, decision.id), default=None)
 
 
 def waiver_facts(regime: Regime, incident: Incident, tenant: Tenant) -> WaiverFacts:
     """Return the facts that a waiver of `regime` rests on if it is decided now."""
-    met = regime.applies_if.met(incident, tenant)
+    conditions = regime.applies_if.find_met(incident, tenant)
     return WaiverFacts(
         customers=incident.customers,
         kinds=incident.kinds,
         severity=incident.severity,
-        conditions=met,
+        conditions=conditions,
     )
 
 
 def waiver_holds(ruling: Decision, regime: Regime, incident: Incident, tenant: Tenant) -> bool:
-    """Return whether nothing has been added to the facts that a waiver rests on; one that names
-    none holds of none.
+    """Return whether the incident stays within the facts that a waiver rests on.
+
+    A waiver without recorded facts never holds.
     """
     facts, now = ruling.facts, waiver_facts(regime, incident, tenant)
     return (
@@ -435,53 +501,55 @@ def waiver_holds(ruling: Decision, regime: Regime, incident: Incident, tenant: T
     )
 
 
-def _counting_for(
+def _decisions_for_part(
     part: Incident, whole: Incident, parts: Mapping[str, Incident], decisions: Iterable[Decision]
 ) -> list[Decision]:
-    """Return the decisions that count for `part`: its own, and those on what it belonged to,
-    from when it did.
-    """
-    joined, one = {part.id: EARLIEST}, part
-    while one.part_of and one.part_of not in joined:
-        joined[one.part_of] = max(joined[one.id], one.part_since or EARLIEST)
-        one = parts.get(one.part_of, whole)
+    """Return the decisions on `part`, and on its heads since it belonged to them."""
+    joined, ancestor = {part.id: EARLIEST}, part
+    while ancestor.part_of and ancestor.part_of not in joined:
+        joined[ancestor.part_of] = max(joined[ancestor.id], ancestor.part_since or EARLIEST)
+        ancestor = parts.get(ancestor.part_of, whole)
     return [
-        made for made in decisions if made.incident in joined and made.at >= joined[made.incident]
+        decision
+        for decision in decisions
+        if decision.incident in joined and decision.at >= joined[decision.incident]
     ]
 
 
-def _moments_of_part(own: Moments, whole: Moments) -> Moments:
-    """Return the moments of a part; whoever knows of the whole, or decided on it, did so of the
-    part.
+def _moments_of_part(moments: Moments, whole: Moments) -> Moments:
+    """Return the moments of a part.
+
+    Whoever knows of the whole, or decided on it, did so for the part.
     """
     names = ("alerted", "acknowledged", "determined", "resolved")
-    return replace(own, **{name: getattr(own, name) or getattr(whole, name) for name in names})
+    return replace(
+        moments, **{name: getattr(moments, name) or getattr(whole, name) for name in names}
+    )
 
 
-def _earliest(duties: Sequence[Sequence[Duty]]) -> tuple[Duty, ...]:
-    """Return one duty of each regime and stage: of those that still ask for most the one that is
-    due first.
-    """
+def _select_most_urgent(duties: Sequence[Sequence[Duty]]) -> tuple[Duty, ...]:
+    """Return the most urgent duty of each regime and stage."""
     by_name: dict[tuple[str, str], list[Duty]] = {}
-    for duty in (one for some in duties for one in some):
+    for duty in (duty for same_name in duties for duty in same_name):
         by_name.setdefault((duty.regime.id, duty.stage.id), []).append(duty)
-    return tuple(min(some, key=_urgency) for some in by_name.values())
+    return tuple(min(same_name, key=_urgency) for same_name in by_name.values())
 
 
 def _urgency(duty: Duty) -> tuple[int, float]:
-    """Order duties of one name: of running ones the first to be due, of met ones the last that
-    was met.
+    """Return a sort key of duties with the same name, most urgent first.
+
+    Among running duties the first to be due comes first, among met ones the last that was met.
     """
     if duty.state == "met" and duty.report:
-        return RANKS.index("met"), -sent_at(duty.report).timestamp()
+        return RANKS.index("met"), -get_sent_at(duty.report).timestamp()
     return RANKS.index(duty.state), duty.due.timestamp() if duty.due else 0.0
 
 
-def _by_incident(notifications: Iterable[Notification]) -> dict[str, list[Notification]]:
-    found: dict[str, list[Notification]] = {}
-    for one in notifications:
-        found.setdefault(one.incident, []).append(one)
-    return found
+def _group_by_incident(notifications: Iterable[Notification]) -> dict[str, list[Notification]]:
+    by_incident: dict[str, list[Notification]] = {}
+    for notification in notifications:
+        by_incident.setdefault(notification.incident, []).append(notification)
+    return by_incident
 
 
 def _state(
@@ -492,7 +560,7 @@ def _state(
     ruling: Decision | None,
     decisions: Sequence[Decision],
 ) -> State | None:
-    """Whether a regime's clocks run for an incident; None where it asks for nothing."""
+    """Return the state of a regime's duties for an incident; None if it requires nothing."""
     if status == "false_positive":
         return None
     if ruling is not None and ruling.stage == "applies":
@@ -501,18 +569,18 @@ def _state(
         return "waived"
     if not regime.applies_if.hold(incident, tenant):
         return None
-    made = {decision.status for decision in decisions}
+    decided = {decision.status for decision in decisions}
     if (
         incident.clock == "run"
-        or "confirmed" in made
-        or (incident.clock == "if confirmed" and "reported" in made)
+        or "confirmed" in decided
+        or (incident.clock == "if confirmed" and "reported" in decided)
     ):
         return "running"
     return "conditional" if _waits(incident, decisions) else None
 
 
 def _waits(incident: Incident, decisions: Sequence[Decision]) -> bool:
-    """Whether its clocks wait for a person who decides."""
+    """Return whether its deadlines wait for a person's decision."""
     is_decided = any(decision.status in ("confirmed", "reported") for decision in decisions)
     return (
         incident.clock == "if confirmed"
@@ -521,11 +589,12 @@ def _waits(incident: Incident, decisions: Sequence[Decision]) -> bool:
     )
 
 
-def _decide(
+def _decision_deadline(
     incident: Incident, decisions: Sequence[Decision], learned: datetime | None
 ) -> Decide | None:
-    """By when a person decides, counted from when somebody learned of it; None where no clock
-    waits for that.
+    """Return by when a person must decide, counted from when somebody learned of the incident.
+
+    None if no deadline waits for that.
     """
     if not incident.decide_minutes or not _waits(incident, decisions):
         return None

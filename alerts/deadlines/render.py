@@ -1,4 +1,4 @@
-"""Clocks as people and programs see them. What was not verified says so wherever it stands."""
+"""Format deadlines for people and programs; what was not verified is marked everywhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from alerts.deadlines import CHANNELS, Stage, regimes, sent_at
+from alerts.deadlines import CHANNELS, Stage, get_sent_at, regimes
 from alerts.deadlines.outstanding import Duty
 from alerts.records import Decision
 from ullage.display import moment, safe
@@ -18,7 +18,7 @@ from ullage.phrase import Phrase, marked
 
 
 def duration(seconds: float | None) -> Phrase:
-    """Two digits' worth of a duration.
+    """Format a duration to about two digits.
 
     >>> [str(duration(s)) for s in (None, 0.4, 42, 95, 7300, 200000)]
     ['–', '0.4 s', '42 s', '2 min', '2.0 h', '2.3 d']
@@ -49,32 +49,31 @@ SINCE = {
     "resolved": ("it is resolved", "处置完毕"),
 }
 SOON = 2 * 3600
-"""Seconds left at which a clock stands out."""
+"""Deadlines with fewer seconds left are highlighted."""
 UNVERIFIED = ("not verified", "未核对原文")
 BY_ONE_PERSON = ("decided by one person", "由一人决定")
 
 
-def ruled(regime: str) -> Phrase | str:
-    """A rule as people call it, by its id; the id of one that is no more."""
-    found = regimes().get(regime)
-    return Phrase(found.title) if found else regime
+def name_regime(regime: str) -> Phrase | str:
+    """Return the title of a rule by its id; the id if the rule no longer exists."""
+    rule = regimes().get(regime)
+    return Phrase(rule.title) if rule else regime
 
 
-def reported(what: str) -> Phrase | str:
-    """A report that is owed, as people call it, by the ids of its rule and stage with a space
-    between.
-    """
+def name_report(what: str) -> Phrase | str:
+    """Return the name of a report, from the ids of its rule and stage, separated by a space."""
     rule, _, stage = what.partition(" ")
     return (
-        Phrase("%(rule)s (%(stage)s)", rule=ruled(rule), stage=Phrase(STAGES[stage][0]))
+        Phrase("%(rule)s (%(stage)s)", rule=name_regime(rule), stage=Phrase(STAGES[stage][0]))
         if stage in STAGES
         else what
     )
 
 
 def limit(stage: Stage) -> tuple[str, str]:
-    """How long a stage leaves, in English and Chinese; a target of ours is told apart from what
-    the rule says.
+    """Return the time limit of a stage, in English and Chinese.
+
+    A target of ours is marked as such.
     """
     if stage.ours:
         return (
@@ -85,8 +84,8 @@ def limit(stage: Stage) -> tuple[str, str]:
 
 
 def state(duty: Duty, now: datetime) -> tuple[str, str]:
-    """What has become of it, in English and Chinese."""
-    left = duty.left(now)
+    """Return the state of a duty, in English and Chinese."""
+    seconds = duty.seconds_left(now)
     if duty.state == "waived":
         facts = duty.ruling.facts if duty.ruling else None
         customers = facts.customers if facts else 0
@@ -101,17 +100,18 @@ def state(duty: Duty, now: datetime) -> tuple[str, str]:
     if duty.state == "conditional":
         return (
             ("due then if confirmed", "如确认则届时到期")
-            if left is not None
+            if seconds is not None
             else ("was due if confirmed", "如确认则已到期")
         )
-    if left is None:
+    if seconds is None:
         return "its time has passed, should the rule be so", "如规则属实则时限已过"
-    return ("overdue", "已逾期") if left < 0 else ("running", "计时中")
+    return ("overdue", "已逾期") if seconds < 0 else ("running", "计时中")
 
 
 def warning(duty: Duty) -> tuple[str, str]:
-    """What a person must know of it besides: that a waiver ended, or what makes the time
-    uncertain; "" for nothing.
+    """Return what else a person must know of a duty, in English and Chinese; "" for nothing.
+
+    That is a waiver that ended, or a reason why the time is uncertain.
     """
     if duty.is_waiver_over:
         return (
@@ -128,17 +128,17 @@ def warning(duty: Duty) -> tuple[str, str]:
 
 
 def remaining(duty: Duty, now: datetime) -> Phrase:
-    """Time left, or by how much it is late; "–" where none is."""
-    left = duty.left(now)
+    """Return the time left, or how much overdue the duty is; "–" if no deadline runs."""
+    seconds = duty.seconds_left(now)
     return (
-        Phrase("%(time)s overdue", time=duration(-left))
-        if left is not None and left < 0
-        else duration(left)
+        Phrase("%(time)s overdue", time=duration(-seconds))
+        if seconds is not None and seconds < 0
+        else duration(seconds)
     )
 
 
 def clocks_as_json(duties: Iterable[Duty], now: datetime) -> list[dict[str, Any]]:
-    """One object a duty."""
+    """Return one JSON object per duty."""
     return [_as_json(duty, now) for duty in duties]
 
 
@@ -159,8 +159,8 @@ def _as_json(duty: Duty, now: datetime) -> dict[str, Any]:
         "from": stage.since,
         "since": _utc(duty.since),
         "due": _utc(duty.due),
-        "left_seconds": duty.left(now),
-        "sent_at": _utc(sent_at(report)) if report else None,
+        "left_seconds": duty.seconds_left(now),
+        "sent_at": _utc(get_sent_at(report)) if report else None,
         "channel": report.value if report else "",
         "reference": report.reference if report else "",
         "late": duty.late,
@@ -173,7 +173,7 @@ def _as_json(duty: Duty, now: datetime) -> dict[str, Any]:
 
 
 def _ruling_as_json(ruling: Decision) -> dict[str, Any]:
-    """Who decided whether a rule applies, why, and on which facts."""
+    """Return who decided whether a rule applies, why, and on which facts."""
     facts = ruling.facts.model_dump(mode="json") if ruling.facts else None
     return {
         "by": ruling.by,
@@ -185,7 +185,7 @@ def _ruling_as_json(ruling: Decision) -> dict[str, Any]:
 
 
 def decide_as_json(decide: Decide | None, now: datetime, zone: tzinfo) -> dict[str, Any] | None:
-    """By when a person decides whether an incident is confirmed; None where nobody has to."""
+    """Return by when a person must decide on an incident; None if nobody has to."""
     if decide is None:
         return None
     text, text_zh = decide.words(now, zone)
@@ -197,8 +197,8 @@ def _utc(when: datetime | None) -> str | None:
 
 
 def clock_words(duty: Duty, now: datetime, zone: tzinfo) -> dict[str, Any]:
-    """What the page shows of a duty; pairs are English and Chinese."""
-    left = duty.left(now)
+    """Return what the page shows of a duty; pairs are English and Chinese."""
+    seconds = duty.seconds_left(now)
     return {
         "duty": duty,
         "stage": STAGES[duty.stage.id],
@@ -207,16 +207,16 @@ def clock_words(duty: Duty, now: datetime, zone: tzinfo) -> dict[str, Any]:
         "left": remaining(duty, now),
         "state": state(duty, now),
         "warning": warning(duty),
-        "sent": moment(sent_at(duty.report), zone) if duty.report else "",
+        "sent": moment(get_sent_at(duty.report), zone) if duty.report else "",
         "channel": CHANNELS.get(duty.report.value) if duty.report else None,
         "urgent": duty.state == "running",
-        "is_late": left is not None and left < 0,
-        "is_soon": left is not None and 0 <= left < SOON,
+        "is_late": seconds is not None and seconds < 0,
+        "is_soon": seconds is not None and 0 <= seconds < SOON,
     }
 
 
 def clocks_table(duties: Sequence[Duty], now: datetime, zone: tzinfo) -> Table:
-    """One line a duty, for a terminal; what stops it is a recorded report."""
+    """Return a table for the terminal with one line per duty."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     for narrow in (True, False, True, True, False):
         grid.add_column(no_wrap=narrow)

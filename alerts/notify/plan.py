@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from alerts.deadlines import half_of
+from alerts.deadlines import acknowledgement_period
 from alerts.records import SEVERITIES, Incident, Notification, PendingDecision, Severity
 from alerts.store import IncidentStore
 from ullage.settings import NotifySettings, RouteSettings
@@ -101,7 +101,7 @@ def patience(route: RouteSettings, incident: Incident, left: timedelta | None) -
     if left is None:
         return allowed
     is_paged = incident.severity in URGENT or incident.clock == "run"
-    return min(allowed, half_of(left)) if is_paged else half_of(left)
+    return min(allowed, acknowledgement_period(left)) if is_paged else acknowledgement_period(left)
 
 
 def wanted(
@@ -226,7 +226,9 @@ def plan_second_person(
     """
     made: dict[str, Notification] = {}
     for incident, pending in waiting:
-        later = pending.at + half_of(pending.due - pending.at) if pending.due else None
+        later = (
+            pending.at + acknowledgement_period(pending.due - pending.at) if pending.due else None
+        )
         for route in routes_for(notify, incident) or _routes_of(notify, incident.tenant):
             for channel in route.channels:
                 one = _notification(

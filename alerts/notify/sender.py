@@ -342,7 +342,7 @@ class Sender:
     def _facts(self, incidents: dict[str, Incident]) -> dict[str, IncidentSummary]:
         """What is told of each; who is told for the first time is told now."""
         now, duties = self.setup.clock.now(), self.setup.duties
-        by_when = duties.decides([*incidents.values()], now)
+        by_when = duties.find_decision_deadlines([*incidents.values()], now)
         zones = {one.id: ZoneInfo(duties.tenant(one.tenant).zone) for one in incidents.values()}
         decide = {id_: one.words(now, zones[id_]) for id_, one in by_when.items()}
         return {

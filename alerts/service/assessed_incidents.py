@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from alerts.cases.incident_list import opened_by, wait_for
+from alerts.cases.incident_list import find_results, wait_for
 from alerts.grouping import exposures, placement
 from alerts.grouping.placement import KnownIncident, find_holdings
 from alerts.records import Exposure, Incident
@@ -90,9 +90,9 @@ class AssessedIncidents:
         self, findings: Collection[str], seconds: float
     ) -> dict[str, IncidentReference]:
         """See `ullage.incidents.Incidents`."""
-        found, why = opened_by(self.store, findings), WAITED
+        found, why = find_results(self.store, findings), WAITED
         if len(found) < len(findings) and self._is_embedded and self._fold():
-            found, why = opened_by(self.store, findings), REFUSED
+            found, why = find_results(self.store, findings), REFUSED
         elif len(found) < len(findings):
             found = wait_for(self.store, self.context.clock, findings, seconds)
         return {id_: found.get(id_) or IncidentReference(why_not=why) for id_ in findings}

@@ -20,7 +20,14 @@ from alerts.coverage.hours import Recount
 from alerts.coverage.monitoring_status import HeartbeatRecorder
 from alerts.coverage.signed_days import open_sheets
 from alerts.deadlines import check_regimes
-from alerts.deadlines.schedule import Book, Work, duties_of, earliest, known, unheard
+from alerts.deadlines.schedule import (
+    Book,
+    Work,
+    count_unacknowledged,
+    duties_of,
+    find_earliest,
+    read_known_until,
+)
 from alerts.grouping.benign import BACKGROUND
 from alerts.grouping.replay import AnyKind, rule_kinds
 from alerts.grouping.stage import YOUNG, Alert
@@ -150,7 +157,7 @@ def run_alert(context: Context, *, once: bool) -> None:
         recounts = due_recount(context, book, registry), watching(context, metrics.revealed.set)
         believed = context.running_time.believed()
         notifier = configured(
-            context, store, registry, muted(replace(book.duties, clock=believed)), book.changed
+            context, store, registry, muted(replace(book.duties, clock=believed)), book.mark_changed
         )
         stack.callback(notifier.close)
         turning.append(
@@ -177,7 +184,7 @@ def run_alert(context: Context, *, once: bool) -> None:
             context.trail(),
             verdict,
             notifier.plan,
-            book.changed,
+            book.mark_changed,
             notifier.plan_second_person,
             believed,
         )
@@ -285,14 +292,16 @@ def due_recount(context: Context, book: Book, registry: CollectorRegistry) -> Ca
 
     def recount() -> None:
         book.turn()
-        until = known(store)
+        until = read_known_until(store)
         if until is None:
             return
         now = context.clock.now()
         silent = silent_clocks(book.duties)
         for name, tenant in tenants.items():
             metrics.tell(
-                name, earliest(store, name, tenant.regimes, now), unheard(store, name, silent, now)
+                name,
+                find_earliest(store, name, tenant.regimes, now),
+                count_unacknowledged(store, name, silent, now),
             )
         metrics.known(until)
 

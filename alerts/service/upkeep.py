@@ -23,7 +23,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 
-from alerts.cases.decisions import held, last_words, mark, with_parts
+from alerts.cases.decisions import find_held, find_last_holds, mark_evidence, with_parts
 from alerts.deadlines.schedule import find_running
 from alerts.records import (
     CLASSES,
@@ -107,7 +107,7 @@ def expire(
     `owed` are the classes that the last run removed something of: their bytes are asked to go once
     more.
     """
-    removed, kept = Counter[type[Document]](), held(store)
+    removed, kept = Counter[type[Document]](), find_held(store)
 
     def old(
         kind: type[D], days: float, kept: Collection[str] = (), **equals: Collection[str]
@@ -254,7 +254,7 @@ def _hinders(context: Context, order: Order) -> Iterator[str]:
         if store is None:
             return
         store.refresh()
-        for incident, hold in sorted(last_words(store).items()):
+        for incident, hold in sorted(find_last_holds(store).items()):
             if hold.released or hold.tenant != order.tenant:
                 continue
             theirs = DocumentFilter(
@@ -476,7 +476,7 @@ class Maintenance:
 
     def _expire(self) -> None:
         if self.vault is not None:
-            mark(self.store, self.vault)
+            mark_evidence(self.store, self.vault)
         removed = expire(
             self.store, self.keep, self.running_time.read(), self._owed, self.originals
         )

@@ -49,7 +49,7 @@ from alerts.cases.queue import Shifts
 from alerts.cases.screening import ExposureQuery, ExposureResult
 from alerts.deadlines import render
 from alerts.deadlines.outstanding import Duties
-from alerts.deadlines.render import reported
+from alerts.deadlines.render import name_report
 from alerts.grouping.benign import BenignRules
 from alerts.records.decision import MAX_NOTE, checked_case, checked_name
 from alerts.records.document import QueryError
@@ -401,7 +401,7 @@ def templates(zone: tzinfo | None) -> Callable[[Language], Environment]:
         "note_length": MAX_NOTE,
         "closed": CLOSED,
         "static": static_path,
-        "reported": reported,
+        "reported": name_report,
         "zone": str(zone) if zone else "",
     }
 

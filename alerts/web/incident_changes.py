@@ -18,8 +18,8 @@ from alerts.accounts.second_person import CONFIRM, Actor
 from alerts.cases.actions import ActionResult, Cases, require_owner
 from alerts.cases.decisions import TOKEN_BYTES, permission_for
 from alerts.cases.undoing import UNDOABLE
-from alerts.deadlines import checked_sent_at, regimes
-from alerts.deadlines.schedule import Work, named
+from alerts.deadlines import parse_sent_at, regimes
+from alerts.deadlines.schedule import Work, format_duty
 from alerts.records import Incident
 from alerts.records.document import QueryError
 from alerts.web.dependencies import Console
@@ -138,7 +138,7 @@ def carry_out(site: Console, id_: str, typed: Mapping[str, str], by: str) -> Non
     site.principal.require(permission_of(status))
     cases, said = cases_of(site), Said(by=by, note=typed["note"], token=token)
     if status == "undone":
-        site.principal.require(UNDOABLE[cases.entry(id_, typed["entry"]).act])
+        site.principal.require(UNDOABLE[cases.get_undoable(id_, typed["entry"]).act])
     if status == "assigned":
         require_owner(site.door.accounts, cases.incident(id_).tenant, typed["to"].strip(), by)
     if status in CHANGES:
@@ -158,9 +158,9 @@ def record_reports(
     from another moment.
     """
     cases, others = cases_of(site), dict.fromkeys(others)
-    duties = cases.owed(cases.incident(id_)).duties
+    duties = cases.find_deadlines(cases.incident(id_)).duties
     if not others.keys() <= {
-        *counted_together(typed["status"].removeprefix("reported "), map(named, duties))
+        *counted_together(typed["status"].removeprefix("reported "), map(format_duty, duties))
     }:
         raise QueryError(
             "one report counts only for reports of the same rule that are due from the same moment",
@@ -193,7 +193,7 @@ def _report_said(site: Console, tenant: str, typed: Mapping[str, str]) -> Said:
     unless it names its own.
     """
     zone = ZoneInfo(site.duties.tenant(tenant).zone)
-    sent_at = checked_sent_at(typed.get("sent_at", ""), zone, site.clock.now())
+    sent_at = parse_sent_at(typed.get("sent_at", ""), zone, site.clock.now())
     return {
         "sent_at": sent_at,
         **{name: typed.get(name, "") for name in ("channel", "reference", "no_reference")},

@@ -358,7 +358,7 @@ def _erased_return() -> Any:
 
 def _holds_ignored() -> Any:
     """Retention takes what somebody holds for a case."""
-    return mock.patch.object(alerts.service.upkeep, "held", return_value=set())
+    return mock.patch.object(alerts.service.upkeep, "find_held", return_value=set())
 
 
 def _numbers_not_frozen() -> Any:

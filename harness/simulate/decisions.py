@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from alerts.cases.decisions import Holds, held
+from alerts.cases.decisions import Holds, find_held
 from alerts.records import Background, Exposure, Incident
 from alerts.service.upkeep import parts as erasure_stages
 from alerts.store import DocumentFilter, IncidentStore, open_configured_store
@@ -158,7 +158,7 @@ def rest_and_return(decisions: Decisions, supervisor: Supervisor, roles: Roles) 
     with contextlib.closing(open_configured_store(context)) as store:
         before = {one.id: one for one in store.scroll(Exposure, DocumentFilter())}
         incidents = {one.id: one for one in store.scroll(Incident, DocumentFilter())}
-        kept = held(store)
+        kept = find_held(store)
     timeline.run(timeline.now + REST_SECONDS)
     began_again = context.clock.now()
     leak = decisions.script.leaks[RETURNING_LEAK]

@@ -12,7 +12,7 @@ import apsw
 
 from alerts.coverage.hours import read_coverage
 from alerts.deadlines.outstanding import Duties
-from alerts.deadlines.schedule import FRESH, known, records
+from alerts.deadlines.schedule import FRESH, build_records, read_known_until
 from alerts.grouping.sightings import without_replaced
 from alerts.notify.plan import routes_for
 from alerts.records import (
@@ -279,7 +279,7 @@ def _in_time(night: Night, store: IncidentStore) -> Iterator[str]:
 def _clocks(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
     """Every statutory clock that runs has begun, which takes that somebody was told."""
     duties = Duties(store, night.context.tenant, night.context.clock)
-    owed = duties.owed(heads)
+    owed = duties.find_deadlines(heads)
     for head in heads:
         if head.clock != "run":
             continue
@@ -294,12 +294,14 @@ def _clocks(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterat
 def _duty_records(night: Night, store: IncidentStore) -> Iterator[str]:
     """What is counted of duties is what is owed, and the mark says that it is so."""
     duties = Duties(store, night.context.tenant, night.context.clock)
-    owed = {one.id: one for one in records(duties, list(store.scroll(Incident, DocumentFilter())))}
+    owed = {
+        one.id: one for one in build_records(duties, list(store.scroll(Incident, DocumentFilter())))
+    }
     found = {one.id: one for one in store.scroll(DutyRecord, DocumentFilter())}
     for id_ in sorted(owed.keys() | found.keys()):
         if owed.get(id_) != found.get(id_):
             yield f"the duty record {id_} is not what is owed"
-    until, now = known(store), night.context.clock.now()
+    until, now = read_known_until(store), night.context.clock.now()
     if until is None or now - until > FRESH + timedelta(seconds=LOOKS_SECONDS):
         yield f"duties are known until {until}, and it is {now}"
 

@@ -306,7 +306,7 @@ def test_metrics_tell_when_reports_are_due_and_when_that_was_computed(ours, cont
         registry.get_sample_value("ullage_notification_unheard_incidents", {"tenant": "bank"}) == 0
     )
     store.delete(Decision, [f"{A}:1"])
-    book.changed([A])
+    book.mark_changed([A])
     clock.advance(3600)
     recount()
     assert (

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console, RenderableType
 from typer.testing import CliRunner
 
-from alerts.cases.incident_list import whole
+from alerts.cases.incident_list import load_details
 from alerts.cases.incident_view import brief, link
 from alerts.cli import incidents
 from alerts.cli.tables import incident_in_full, incidents_table
@@ -269,7 +269,7 @@ def test_json_output_includes_every_customer(store, clock, run):
 
 def test_incident_can_be_drawn_in_any_zone(store, clock):
     fold_all(store, clock, [finding("f", range(10), people="ab")])
-    assert "CST" in draw(incident_in_full(whole(store, A), BEIJING))
+    assert "CST" in draw(incident_in_full(load_details(store, A), BEIJING))
 
 
 def test_the_command_group_is_what_the_entry_point_names():

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.deadlines import Deadline, Period, Unit, deadline
+from alerts.deadlines import Deadline, Period, Unit, compute_deadline
 from ullage.calendar import Calendar, load_china
 
 SHANGHAI, BERLIN, NEW_YORK = (
@@ -33,8 +33,8 @@ DAY = timedelta(days=1)
 
 def due(start: str, period: str, zone: ZoneInfo = SHANGHAI) -> str:
     """Return the local time at which a period that starts at a local time ends."""
-    at = deadline(
-        datetime.fromisoformat(start).replace(tzinfo=zone), Period.read(period), zone, load_china()
+    at = compute_deadline(
+        datetime.fromisoformat(start).replace(tzinfo=zone), Period.parse(period), zone, load_china()
     ).at
     assert at.tzinfo is UTC
     return at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
@@ -108,14 +108,18 @@ def test_hours_are_absolute_and_days_local_across_clock_changes(start, period, z
 
 @given(start=KNOWN, amount=st.integers(1, 400), zone=ZONES)
 def test_hours_are_exact_in_every_zone(start, amount, zone):
-    computed = deadline(start.astimezone(zone), Period(amount, Unit.HOURS), zone, load_china())
+    computed = compute_deadline(
+        start.astimezone(zone), Period(amount, Unit.HOURS), zone, load_china()
+    )
     assert computed == Deadline(start + timedelta(hours=amount))
-    assert deadline(start, Period(amount * 60, Unit.MINUTES), zone, load_china()) == computed
+    assert (
+        compute_deadline(start, Period(amount * 60, Unit.MINUTES), zone, load_china()) == computed
+    )
 
 
 @given(start=KNOWN, amount=st.integers(0, 60), zone=ZONES)
 def test_days_end_with_the_last_second_of_a_local_day(start, amount, zone):
-    computed = deadline(
+    computed = compute_deadline(
         start, Period(amount, Unit.DAYS) if amount else Period(0, Unit.SAME_DAY), zone, load_china()
     )
     local, after = (
@@ -145,17 +149,20 @@ def test_working_days_are_counted_one_by_one(start, amount):
 )
 def test_later_start_is_due_no_earlier(start, later, amount, unit):
     first, second = (
-        deadline(s, Period(amount, unit), SHANGHAI, load_china()).at for s in (start, start + later)
+        compute_deadline(s, Period(amount, unit), SHANGHAI, load_china()).at
+        for s in (start, start + later)
     )
     assert first <= second
 
 
 def test_year_without_a_calendar_counts_as_worked_and_is_named():
     friday = datetime(2026, 12, 31, 12, tzinfo=SHANGHAI)
-    computed = deadline(friday, Period(5, Unit.WORKING_DAYS), SHANGHAI, load_china())
+    computed = compute_deadline(friday, Period(5, Unit.WORKING_DAYS), SHANGHAI, load_china())
     assert computed == Deadline(datetime(2027, 1, 5, 15, 59, 59, tzinfo=UTC), (2027,))
     assert Calendar(frozenset(), frozenset(), frozenset()).is_working_day(date(2026, 2, 15))
-    assert deadline(friday, Period(5, Unit.HOURS), SHANGHAI, load_china()).unknown_years == ()
+    assert (
+        compute_deadline(friday, Period(5, Unit.HOURS), SHANGHAI, load_china()).unknown_years == ()
+    )
 
 
 @pytest.mark.parametrize(
@@ -163,7 +170,7 @@ def test_year_without_a_calendar_counts_as_worked_and_is_named():
 )
 def test_invalid_period_is_rejected(text):
     with pytest.raises(ValueError, match="is no period"):
-        Period.read(text)
+        Period.parse(text)
 
 
 @pytest.mark.parametrize(
@@ -174,4 +181,4 @@ def test_invalid_period_is_rejected(text):
     ],
 )  # fmt: skip
 def test_period_is_described_in_both_languages(text, english, chinese):
-    assert (str(Period.read(text)), Period.read(text).in_chinese()) == (english, chinese)
+    assert (str(Period.parse(text)), Period.parse(text).in_chinese()) == (english, chinese)

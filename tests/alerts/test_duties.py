@@ -10,12 +10,12 @@ from typing import get_args
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.deadlines import Regime, check_regimes, grade_of, regimes
+from alerts.deadlines import Regime, check_regimes, find_grade, regimes
 from alerts.deadlines.outstanding import Duties, Duty, Moments, State
 from alerts.deadlines.render import SINCE, STAGES, clocks_as_json, limit, remaining, state, warning
 from alerts.deadlines.schedule import Book
-from alerts.deadlines.schedule import earliest as earliest_of
-from alerts.deadlines.schedule import unheard as unheard_of
+from alerts.deadlines.schedule import count_unacknowledged as unheard_of
+from alerts.deadlines.schedule import find_earliest as earliest_of
 from alerts.records import Decision, Incident, Notification, incident_id
 from alerts.records.decision import WaiverFacts
 from alerts.service.metrics import DutyMetrics
@@ -280,7 +280,7 @@ def test_waived_regime_stays_waived_until_it_is_ruled_to_apply(store, clock, inc
     ]
     duties = duties_of(store, clock, incident, *waived)
     assert duties["gdpr-33", "first"].state == "waived"
-    assert duties["gdpr-33", "first"].left(start) is None
+    assert duties["gdpr-33", "first"].seconds_left(start) is None
     assert state(duties["gdpr-33", "first"], start) == (
         f"waived for up to {incident.customers:,} customers",
         f"已豁免，以{incident.customers:,}名客户为限",
@@ -322,7 +322,7 @@ def test_recorded_report_stops_its_deadline_and_earlier_ones(store, clock, incid
         False,
     ], "its text was not read"
     assert duties["nfra-2024", "first"].state == "running"
-    assert duties["pboc-2025", "first"].left(start) is None
+    assert duties["pboc-2025", "first"].seconds_left(start) is None
 
 
 def test_report_counts_from_when_it_was_sent(store, clock, incident, start):
@@ -396,7 +396,7 @@ def test_missing_calendar_is_shown_and_logged_once(store, clock, incident, start
     for _ in range(2):
         final = next(
             d
-            for d in duties.of(incident, [end])
+            for d in duties.find_duties(incident, [end])
             if (d.regime.id, d.stage.id) == ("nfra-2024", "final")
         )
     assert warning(final) == (
@@ -409,18 +409,18 @@ def test_missing_calendar_is_shown_and_logged_once(store, clock, incident, start
 
 def test_moments_are_the_first_of_each_kind(start, incident):
     later = start + timedelta(hours=2)
-    moments = Moments.of(
+    moments = Moments.from_records(
         incident,
         [decision("confirmed", later), decision("acknowledged", start), decision("note", start)],
         (),
     )
     assert (moments.acknowledged, moments.determined, moments.learned) == (start, later, start)
-    assert (moments.alerted, moments.resolved, moments.at("first_seen")) == (
+    assert (moments.alerted, moments.resolved, moments.get("first_seen")) == (
         None,
         None,
         incident.first_seen,
     )
-    assert Moments.of(incident, [decision("note", start)], ()).acknowledged is None
+    assert Moments.from_records(incident, [decision("note", start)], ()).acknowledged is None
 
 
 def test_earliest_deadline_of_each_regime_is_a_metric(store, clock, incident, start):
@@ -566,7 +566,7 @@ def test_unknown_regime_of_a_tenant_is_named():
     ],
 )
 def test_grades_begin_with_their_number(people, grade):
-    assert grade_of(people).title_zh == grade
+    assert find_grade(people).title_zh == grade
 
 
 def test_deadline_as_json_is_complete(store, clock, incident, start):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.deadlines import regimes
-from alerts.deadlines.outstanding import Duties, sent_at
+from alerts.deadlines.outstanding import Duties, get_sent_at
 from alerts.deadlines.render import clocks_as_json, clocks_table, remaining, state
 from alerts.records import SEVERITIES, Decision, Incident, incident_id
 from alerts.store.queries import compute_status
@@ -214,7 +214,7 @@ def test_duties_of_any_history_are_consistent(store, clock):
         for duty, row in zip(duties, clocks_as_json(duties, now), strict=True):
             assert (row["left_seconds"] is None) == (str(remaining(duty, now)) == "–")
             assert ("overdue" in str(remaining(duty, now))) == (
-                duty.left(now) is not None and duty.due < now
+                duty.seconds_left(now) is not None and duty.due < now
             )
             assert (state(duty, now)[0] == "overdue") == (
                 duty.state == "running" and duty.due < now and duty.regime.verified
@@ -224,7 +224,7 @@ def test_duties_of_any_history_are_consistent(store, clock):
                 duty.regime.verified
                 and duty.report
                 and duty.due
-                and sent_at(duty.report) > duty.due
+                and get_sent_at(duty.report) > duty.due
             )
             assert all(state(duty, now))
 

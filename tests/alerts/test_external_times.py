@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from alerts.cases.actions import Cases, moment_past, moment_typed
+from alerts.cases.actions import Cases, parse_due, parse_past_moment
 from alerts.coverage.view import read_time
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import Work
@@ -133,8 +133,8 @@ def test_record_with_an_unsafe_time_drops_it_or_is_rejected(text):
 def test_typed_time_is_safe_or_rejected(typed):
     for zone in (UTC, ZoneInfo("Asia/Shanghai"), ZoneInfo("Pacific/Kiritimati")):
         for read in (
-            partial(moment_typed, typed, zone, NOW),
-            partial(moment_past, typed, zone, NOW),
+            partial(parse_due, typed, zone, NOW),
+            partial(parse_past_moment, typed, zone, NOW),
             partial(read_time, typed, NOW, zone),
         ):
             with contextlib.suppress(QueryError, ConfigError):

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alerts.cases.decisions import Decisions
-from alerts.cases.incident_list import Filters, page_of, whole
+from alerts.cases.incident_list import Filters, find_page, load_details
 from alerts.cases.suppressions import muted
 from alerts.deadlines.outstanding import Duties
-from alerts.deadlines.schedule import Book, duties_of, earliest
+from alerts.deadlines.schedule import Book, duties_of, find_earliest
 from alerts.grouping.placement import build_ties
 from alerts.records import (
     SEVERITIES,
@@ -65,7 +65,7 @@ def make_message(
 
 
 def list_incidents(store: IncidentStore) -> list[Incident]:
-    return list(page_of(store, Filters(), 500).items)
+    return list(find_page(store, Filters(), 500).items)
 
 
 def facts(store: IncidentStore) -> set[tuple[object, ...]]:
@@ -307,7 +307,7 @@ def test_bridge_makes_the_oldest_incident_the_head_and_merges_nothing(store, clo
         part.id,
         head.id,
     )
-    incident_view = whole(store, head.id)
+    incident_view = load_details(store, head.id)
     assert (
         {s.id for s in incident_view.sightings},
         {e.subject for e in incident_view.exposures},
@@ -346,7 +346,7 @@ def test_head_answers_for_its_parts_to_decisions_and_deadlines(store, clock, con
     running = {duty.regime.id: duty.since for duty in book.of(head, ()) if duty.state == "running"}
     assert running
     Book(book).complete()
-    assert set(earliest(store, "bank", ("nfra-2024",), book.clock.now())) == set(running)
+    assert set(find_earliest(store, "bank", ("nfra-2024",), book.clock.now())) == set(running)
     assert {duty_record.incident for duty_record in store.scroll(DutyRecord, DocumentFilter())} == {
         head.id
     }

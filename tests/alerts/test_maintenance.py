@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.cases.decisions import mark
+from alerts.cases.decisions import mark_evidence
 from alerts.records import (
     CLASSES,
     Background,
@@ -250,4 +250,4 @@ def test_evidence_of_a_held_incident_is_marked_before_expiry(store, tmp_path, cl
         "kept": True,
         "other": False,
     }
-    assert mark(store, Vault(tmp_path / "none")) == 0
+    assert mark_evidence(store, Vault(tmp_path / "none")) == 0

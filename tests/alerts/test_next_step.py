@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from rich.console import Console
 
 from alerts.cases.decisions import Decisions
-from alerts.cases.incident_list import whole
+from alerts.cases.incident_list import load_details
 from alerts.cases.outgoing import OutgoingIncident
 from alerts.cases.report import Case, ReportLanguage, page
 from alerts.cases.report_files import literal, markdown
@@ -63,7 +63,7 @@ def test_every_channel_shows_the_same_next_step_except_the_regulators_draft(
         StepConditions(people=True, alone=not open_incident.agreeing, unread=False),
     )
     shown = Console(file=(stream := io.StringIO()), width=1000)
-    shown.print(incident_in_full(whole(store, open_incident.id), ZONE))
+    shown.print(incident_in_full(load_details(store, open_incident.id), ZONE))
     drafted = markdown(page(case_of(open_incident, clock), ReportLanguage.BOTH))
     assert step.text in stream.getvalue()
     assert step.text_zh in stream.getvalue()
@@ -122,7 +122,7 @@ def test_closed_incident_has_no_next_step(store, browser, context):
         closed_incident, "false_positive", by="Li"
     )
     shown = Console(file=(stream := io.StringIO()), width=1000)
-    shown.print(incident_in_full(whole(store, closed_incident.id), ZONE))
+    shown.print(incident_in_full(load_details(store, closed_incident.id), ZONE))
     assert (
         closed_incident.next_step.text
         not in stream.getvalue() + browser.get(f"/incidents/{closed_incident.id}").text

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.cases.decisions import Decisions, may_be_told
+from alerts.cases.decisions import Decisions, is_notice_approved
 from alerts.cases.lookups.lookup import LookupResult, index_tags, reply, script_of, scripts
 from alerts.cases.outgoing import Text
 from alerts.cases.report import advice_for
@@ -158,7 +158,7 @@ def test_notice_is_read_only_after_the_dpo_approved_it(store, browser, clock, co
     desk.make(incident, "telling_withdrawn", by="DPO", note="police asked")
     store.refresh()
     assert "indication" not in both(browser)[0]
-    assert not may_be_told(store.scroll(Decision, DocumentFilter()))
+    assert not is_notice_approved(store.scroll(Decision, DocumentFilter()))
     assert store.count(Notification, DocumentFilter()) == 0
 
 

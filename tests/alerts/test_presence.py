@@ -10,7 +10,7 @@ from rich.console import Console
 
 from alerts.cases.actions import Cases
 from alerts.cases.exports import chosen
-from alerts.cases.incident_list import Filters, whole
+from alerts.cases.incident_list import Filters, load_details
 from alerts.cases.incident_view import details
 from alerts.cli.tables import incident_in_full
 from alerts.deadlines.outstanding import Duties
@@ -180,7 +180,7 @@ def test_presence_is_shown_exported_and_proves_a_takedown(store, clock, context)
     (exported,) = chosen(store, [read_only_incident(store).id], Filters())
     assert [sighting.gone for sighting in exported.seen] == [at(10), None]
     assert exported.modified >= at(10)
-    incident_view = whole(store, read_only_incident(store).id)
+    incident_view = load_details(store, read_only_incident(store).id)
     out = Console(width=200, file=io.StringIO())
     out.print(incident_in_full(incident_view, UTC))
     assert "1 of 2 posts have been removed." in out.file.getvalue()

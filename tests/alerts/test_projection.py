@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from alerts.cases.incident_list import whole
+from alerts.cases.incident_list import load_details
 from alerts.cli.tables import incident_in_full, incidents_table
 from alerts.grouping.exposures import (
     MAX_GROUPS,
@@ -135,7 +135,7 @@ def test_unread_part_beside_a_brand_is_an_incident_that_says_so(store, clock):
         reason.evidence == "posted beside the brand, could not be read, or not wholly: 1 encrypted"
     )
     shown = io.StringIO()
-    Console(file=shown, width=200).print(incident_in_full(whole(store, incident.id)))
+    Console(file=shown, width=200).print(incident_in_full(load_details(store, incident.id)))
     assert "could not be read" in shown.getvalue()
     assert store.get(Sighting, "f").unread == {"encrypted": 1}
 
@@ -163,7 +163,7 @@ def test_terms_are_shown_as_in_the_posts(store, clock):
     assert incident.terms == ("内料", "手持", "走样")  # by these it is found and judged
     assert incident.written == ("內料", "手持身份證", "走样")
     shown = io.StringIO()
-    Console(file=shown, width=200).print(incident_in_full(whole(store, incident.id)))
+    Console(file=shown, width=200).print(incident_in_full(load_details(store, incident.id)))
     assert all(word in shown.getvalue() for word in incident.written)
     assert "内料" not in shown.getvalue()
     assert "PHONE 手持身份證" in next(why.evidence for why in incident.reasons if why.code == "X5")
@@ -241,7 +241,7 @@ def test_terminal_names_the_partner_as_origin(store, clock):
     assert incident.whose == "partner:sms A"
     console = Console(width=100, file=io.StringIO())
     console.print(
-        incidents_table([(incident, "open")]), incident_in_full(whole(store, incident.id))
+        incidents_table([(incident, "open")]), incident_in_full(load_details(store, incident.id))
     )
     shown = console.file.getvalue()
     assert "Origin: partner:sms A" in shown

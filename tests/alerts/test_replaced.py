@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alerts.cases.incident_list import whole
+from alerts.cases.incident_list import load_details
 from alerts.cases.incident_view import details, incompleteness, summary
 from alerts.grouping.sightings import drop_superseded, get_served_claim
 from alerts.records import Background, Exposure, Holding, Incident, Original, Sighting
@@ -291,7 +291,7 @@ def test_terminal_and_json_say_at_least(store: SqliteStore, clock: HeldClock) ->
     from alerts.cli.tables import incident_in_full, incidents_table
 
     fold_all(store, clock, [cut(range(1234))])
-    incident_view = whole(store, the_incident(store).id)
+    incident_view = load_details(store, the_incident(store).id)
     assert incident_view is not None
     out = Console(width=160, record=True, file=io.StringIO())
     out.print(incident_in_full(incident_view))

@@ -169,7 +169,8 @@ def deadlines(duties: Duties, id_: str = A) -> tuple[str, ...]:
     stored = duties.store.get(Incident, id_)
     head = duties.store.get(Incident, stored.part_of) if stored.part_of else stored
     return tuple(
-        f"{duty.regime.id} {duty.stage.id}" for duty in duties.owed([head])[head.id].running
+        f"{duty.regime.id} {duty.stage.id}"
+        for duty in duties.find_deadlines([head])[head.id].running
     )
 
 

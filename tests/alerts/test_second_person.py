@@ -332,11 +332,11 @@ def test_a_waiver_ends_when_the_incident_goes_beyond_its_facts(store, clock, con
     store.put([one := incident(A, severity="high", origin="ours", clock="run", customers=1)])
     record_notification(store, clock.as_clock().now())
     Cases(Work(duties), context.trail()).decide(A, "waived pipl-57", by="Li Na", note="averted")
-    assert [duty.state for duty in duties.owed([one])[A].duties] == ["waived"]
-    (duty,) = duties.owed([one.model_copy(update=CHANGES[change])])[A].duties
+    assert [duty.state for duty in duties.find_deadlines([one])[A].duties] == ["waived"]
+    (duty,) = duties.find_deadlines([one.model_copy(update=CHANGES[change])])[A].duties
     assert (duty.state, duty.is_waiver_over) == ("running", True)
     fewer = one.model_copy(update={"customers": 0, "severity": "medium"})
-    assert [duty.state for duty in duties.owed([fewer])[A].duties] == ["waived"]
+    assert [duty.state for duty in duties.find_deadlines([fewer])[A].duties] == ["waived"]
 
 
 @pytest.fixture
@@ -377,7 +377,7 @@ def merging(store, duties, context, monkeypatch) -> tuple[Cases, Returns]:
 def dues(duties: Duties, id_: str) -> dict[str, object]:
     return {
         duty.stage.id: duty.due
-        for duty in duties.owed([duties.store.get(Incident, id_)])[id_].running
+        for duty in duties.find_deadlines([duties.store.get(Incident, id_)])[id_].running
     }
 
 

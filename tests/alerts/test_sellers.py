@@ -9,7 +9,14 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from alerts.cases.incident_list import Filters, named, page_of, sellers_of, tokens_of, whole
+from alerts.cases.incident_list import (
+    Filters,
+    find_page,
+    find_sellers,
+    find_tokens,
+    load_details,
+    parse_tokens,
+)
 from alerts.records import Incident, Sighting
 from alerts.records.document import QueryError
 from alerts.store import DocumentFilter
@@ -53,38 +60,38 @@ def sold(store, clock, context):
 
 def test_a_seller_is_found_by_any_spelling_of_the_name(sold, context):
     for name in (NAME, "zhuge_1888", " @ZHUGE_1888 "):
-        assert named(sold, context.keys, ["bank"], Secret(name)) == (TOKEN,)
-    assert named(sold, context.keys, ["bank"], Secret("nobody")) == ()
+        assert find_tokens(sold, context.keys, ["bank"], Secret(name)) == (TOKEN,)
+    assert find_tokens(sold, context.keys, ["bank"], Secret("nobody")) == ()
 
 
 def test_a_name_that_is_none_or_no_key_is_said(sold, context):
     with pytest.raises(QueryError, match="1 to 320"):
-        named(sold, context.keys, ["bank"], Secret("  "))
+        find_tokens(sold, context.keys, ["bank"], Secret("  "))
     with pytest.raises(ConfigError, match="no index key"):
-        named(sold, context.keys, [], Secret(NAME))
+        find_tokens(sold, context.keys, [], Secret(NAME))
 
 
 def test_the_history_counts_all_that_was_seen(sold):
     f1 = sold.get(Sighting, "f1")
-    (seller,) = sellers_of(sold, "bank", [f1])
+    (seller,) = find_sellers(sold, "bank", [f1])
     assert (seller.author, seller.sightings, seller.incidents) == (TOKEN, 3, 2)
     assert seller.sections == ("https://chat.example/", f"{SECTION}/")
-    assert whole(sold, f1.incident).sellers == (seller,)
-    assert sellers_of(sold, "other", [f1]) == ()
+    assert load_details(sold, f1.incident).sellers == (seller,)
+    assert find_sellers(sold, "other", [f1]) == ()
 
 
 def test_a_list_can_be_of_one_seller(sold):
-    assert len(page_of(sold, Filters(seller=TOKEN), 50).items) == 2
-    assert len(page_of(sold, Filters(seller=f"{TOKEN},{OTHER}"), 50).items) == 3
-    assert len(page_of(sold, Filters(seller=TOKEN, status="open"), 50).items) == 2
-    assert page_of(sold, Filters(seller=TOKEN, status="confirmed"), 50).items == ()
-    assert page_of(sold, Filters(seller="@000000000000"), 50).items == ()
+    assert len(find_page(sold, Filters(seller=TOKEN), 50).items) == 2
+    assert len(find_page(sold, Filters(seller=f"{TOKEN},{OTHER}"), 50).items) == 3
+    assert len(find_page(sold, Filters(seller=TOKEN, status="open"), 50).items) == 2
+    assert find_page(sold, Filters(seller=TOKEN, status="confirmed"), 50).items == ()
+    assert find_page(sold, Filters(seller="@000000000000"), 50).items == ()
 
 
 @pytest.mark.parametrize("text", ["zhuge_1888", "@zhuge", "@a1b2c3d4e5f6;", "13800138000"])
 def test_a_name_is_no_token_and_is_not_repeated(text):
     with pytest.raises(QueryError) as caught:
-        tokens_of(text)
+        parse_tokens(text)
     assert text not in str(caught.value)
 
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from alerts.cases.decisions import held
+from alerts.cases.decisions import find_held
 from alerts.records import CLASSES, incident_id
 from alerts.store import open_configured_store
 from tests.alerts.builders import finding, fold_all
@@ -174,4 +174,4 @@ def test_a_hold_by_search_is_what_alert_goes_by(as_process, backend, data):
         assert done.exit_code == 0, (done.output, done.exception)
         backend.become("alert", data / "keys")
         with contextlib.closing(open_configured_store(context)) as store:
-            assert held(store) == standing
+            assert find_held(store) == standing

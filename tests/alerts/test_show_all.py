@@ -8,7 +8,7 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from alerts.cases.incident_list import CUSTOMERS_SHOWN, other_customers, whole
+from alerts.cases.incident_list import CUSTOMERS_SHOWN, load_details, read_further_customers
 from alerts.records import Exposure, incident_id
 from alerts.store import DocumentFilter
 from tests.alerts.builders import finding, fold_all, handle
@@ -45,8 +45,8 @@ def test_all_customers_are_shown_each_once_and_in_line(large, data) -> None:
 
 
 def test_the_first_look_is_short_and_the_rest_follows(large) -> None:
-    found = whole(large, A, CUSTOMERS_SHOWN)
-    rest = [one.id for some in other_customers(large, found) for one in some]
+    found = load_details(large, A, CUSTOMERS_SHOWN)
+    rest = [one.id for some in read_further_customers(large, found) for one in some]
     assert (len(found.exposures), len(rest)) == (CUSTOMERS_SHOWN, ALL - CUSTOMERS_SHOWN)
     assert not {one.id for one in found.exposures} & set(rest)
 

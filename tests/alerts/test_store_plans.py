@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from alerts.deadlines.outstanding import IncidentDeadlines, Moments
-from alerts.deadlines.schedule import item_of
+from alerts.deadlines.schedule import build_item
 from alerts.records import CLASSES, Exposure, Incident, WorkItem
 from alerts.store import DocumentFilter, open_store, sqlite_queries
 from alerts.store.sqlite import _build_schema, table_name
@@ -224,7 +224,7 @@ def broad(monkeypatch) -> None:
 
 def item(id_: str, text: str, **changes: Any) -> WorkItem:
     described = incident(id_, titles=(text,), **changes)
-    return item_of(described, IncidentDeadlines((), (), None, Moments(described.first_seen)))
+    return build_item(described, IncidentDeadlines((), (), None, Moments(described.first_seen)))
 
 
 def test_words_that_most_have_are_found_as_they_stand_after_every_write(store, data, broad) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from alerts.cases.incident_list import Filters, page_of, whole
+from alerts.cases.incident_list import Filters, find_page, load_details
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import Work
 from alerts.records import (
@@ -99,8 +99,8 @@ def test_documents_without_a_tenant_are_hidden_where_the_store_cannot_narrow(two
 
 def test_readers_count_only_their_tenant(two):
     assert sum(count_incidents(two).values()) == 1
-    assert [incident.id for incident in page_of(two, Filters(), 9).items] == [A]
-    assert whole(two, B) is None
+    assert [incident.id for incident in find_page(two, Filters(), 9).items] == [A]
+    assert load_details(two, B) is None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,14 @@ import pytest
 
 from alerts.deadlines import schedule as books
 from alerts.deadlines.outstanding import Duties
-from alerts.deadlines.schedule import LATELY, MARGIN, Book, known, records, reports
+from alerts.deadlines.schedule import (
+    LATELY,
+    MARGIN,
+    Book,
+    build_records,
+    count_reports,
+    read_known_until,
+)
 from alerts.records import Decision, DutyRecord, Incident, Notification
 from alerts.store import DocumentFilter, IncidentStore
 from alerts.store.queries import set_tombstone
@@ -71,7 +78,7 @@ def owed(duties: Duties) -> dict[str, DutyRecord]:
     duties.store.refresh()
     return {
         one.id: one
-        for one in records(duties, list(duties.store.scroll(Incident, DocumentFilter())))
+        for one in build_records(duties, list(duties.store.scroll(Incident, DocumentFilter())))
     }
 
 
@@ -105,7 +112,7 @@ def test_after_any_order_of_events_they_are_what_is_owed(store, book, duties, cl
                 )
                 head = chance.choice(("", "", "", "INC-0")) if id_ != "INC-0" else ""
                 store.put([incident(id_, clock=word, severity=severity, part_of=head)])
-                book.changed([id_])
+                book.mark_changed([id_])
             case 2 | 3 | 4:
                 status = chance.choice(STATUSES)
                 regime, stage = chance.choice(
@@ -123,7 +130,7 @@ def test_after_any_order_of_events_they_are_what_is_owed(store, book, duties, cl
                 )
             case 5:
                 store.put([notification(id_, now, chance.choice(("sent", "pending", "failed")))])
-                book.changed([id_])
+                book.mark_changed([id_])
             case 6:
                 book = Book(duties)  # what the former had still to write is lost
                 book.complete()
@@ -132,7 +139,7 @@ def test_after_any_order_of_events_they_are_what_is_owed(store, book, duties, cl
                 assert stored(store) == owed(duties), turn
     drain(book)
     assert stored(store) == owed(duties)
-    assert known(store) == duties.clock.now() - MARGIN
+    assert read_known_until(store) == duties.clock.now() - MARGIN
 
 
 def test_there_is_no_mark_before_all_incidents_were_looked_at_and_after_a_start_it_stands_still(
@@ -143,33 +150,33 @@ def test_there_is_no_mark_before_all_incidents_were_looked_at_and_after_a_start_
     book = Book(duties)
     book.step()
     book.turn()
-    assert known(store) is None
+    assert read_known_until(store) is None
     assert 0 < len({one.incident for one in stored(store).values()}) < 5
-    while book._goes_on():
+    while book._continue_round():
         pass
     drain(book)
-    first = known(store)
+    first = read_known_until(store)
     assert first == duties.clock.now() - MARGIN
     clock.advance(120)
     again = Book(duties)
     drain(again)
-    assert known(store) == first, "what the former had still to write is not known"
+    assert read_known_until(store) == first, "what the former had still to write is not known"
     again.complete()
-    assert known(store) == duties.clock.now() - MARGIN
+    assert read_known_until(store) == duties.clock.now() - MARGIN
 
 
 def test_the_mark_waits_for_what_is_still_to_be_written(store, book, duties, clock, monkeypatch):
     store.put([incident(f"INC-{n}") for n in range(5)])
     book.complete()
-    before = known(store)
+    before = read_known_until(store)
     monkeypatch.setattr(books, "SLICE", 2)
     clock.advance(60)
     store.create([decision(f"INC-{n}", duties.clock.now()) for n in range(5)])
     book.turn()
-    assert known(store) == before
+    assert read_known_until(store) == before
     while book._changed:
         book.step()
-    assert known(store) == duties.clock.now() - MARGIN
+    assert read_known_until(store) == duties.clock.now() - MARGIN
 
 
 def test_a_decision_is_found_whose_host_has_a_wrong_clock(store, book, duties, clock):
@@ -191,7 +198,7 @@ def test_a_decision_is_found_whose_host_has_a_wrong_clock(store, book, duties, c
 def test_what_cannot_be_written_now_is_written_later(store, book, duties, clock, monkeypatch):
     store.put([incident("INC-0")])
     book.complete()
-    before, put = known(store), type(store).put
+    before, put = read_known_until(store), type(store).put
     clock.advance(600)
     store.create([decision("INC-0", duties.clock.now(), "confirmed")])
 
@@ -202,10 +209,10 @@ def test_what_cannot_be_written_now_is_written_later(store, book, duties, clock,
     with pytest.raises(UnavailableError):
         book.turn()
     monkeypatch.setattr(type(store), "put", put)
-    assert known(store) == before
+    assert read_known_until(store) == before
     drain(book)
     assert stored(store) == owed(duties)
-    assert known(store) == duties.clock.now() - MARGIN
+    assert read_known_until(store) == duties.clock.now() - MARGIN
 
 
 def test_of_several_processes_the_one_that_holds_the_lease_looks_and_each_writes_what_it_changed(
@@ -214,13 +221,13 @@ def test_of_several_processes_the_one_that_holds_the_lease_looks_and_each_writes
     is_held = [False]
     book = Book(duties, lambda: is_held[0])
     store.put([incident("INC-0"), incident("INC-1")])
-    book.changed(["INC-0"])
+    book.mark_changed(["INC-0"])
     book.complete()
     assert {one.incident for one in stored(store).values()} == {"INC-0"}
-    assert known(store) is None
+    assert read_known_until(store) is None
     is_held[0] = True
     clock.advance(books.ASK_SECONDS)
-    while known(store) is None:
+    while read_known_until(store) is None:
         book.step()
         drain(book)
     assert stored(store) == owed(duties)
@@ -239,14 +246,14 @@ def test_what_another_process_wrote_of_an_incident_meanwhile_is_not_overwritten_
     def decided() -> None:
         store.create([decision("INC-0", duties.clock.now(), status)])
         store.put([incident("INC-1", severity="statutory")])
-        other.changed(["INC-0", "INC-1"])
+        other.mark_changed(["INC-0", "INC-1"])
         drain(other)
 
     slow = Book(
         Duties(InterruptedStore(store, DutyRecord, decided), lambda _: SETTINGS, clock.as_clock()),
         lambda: False,
     )
-    slow.changed(["INC-0", "INC-1"])
+    slow.mark_changed(["INC-0", "INC-1"])
     drain(slow)
     assert stored(store) == owed(duties)
 
@@ -270,7 +277,7 @@ def test_nothing_is_written_of_a_tenant_that_is_deleted_meanwhile(store, book, d
     """Its incidents go last, so alert may read one when its records are gone already."""
     store.put([incident("INC-0")])
     set_tombstone(store, "bank", EVERYBODY, duties.clock.now())
-    book.changed(["INC-0"])
+    book.mark_changed(["INC-0"])
     drain(book)
     assert stored(store) == {}
 
@@ -292,12 +299,12 @@ def test_reports_are_counted_in_the_time_in_which_they_fell_due_and_a_tenant_cou
     book.complete()
     store.refresh()
     two_hours = T0 + timedelta(hours=2)
-    assert reports(store, two_hours, two_hours + timedelta(seconds=1)) == {
+    assert count_reports(store, two_hours, two_hours + timedelta(seconds=1)) == {
         "kept": 1,
         "late": 1,
         "missed": 1,
     }
-    assert reports(store, T0, two_hours) == {}
+    assert count_reports(store, T0, two_hours) == {}
     theirs = StoreWithin(store, frozenset({"shop"}))
-    assert reports(theirs, T0, T0 + timedelta(hours=3)) == {"missed": 1}
-    assert known(theirs) == known(store)
+    assert count_reports(theirs, T0, T0 + timedelta(hours=3)) == {"missed": 1}
+    assert read_known_until(theirs) == read_known_until(store)

@@ -5,7 +5,7 @@ by id and by filter.
 from contextlib import closing
 
 from alerts.cases.actions import Cases
-from alerts.cases.incident_list import Filters, page_of
+from alerts.cases.incident_list import Filters, find_page
 from alerts.cases.reopening import Returns
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import Work
@@ -42,7 +42,7 @@ def test_posts_are_joined_whatever_the_order_and_again_changes_nothing(
     ]
     fold_all(store, clock, posts, batch=1)
     store.refresh()
-    (head,) = page_of(store, Filters(), 50).items
+    (head,) = find_page(store, Filters(), 50).items
     assert (head.customers, head.sightings, len(head.parts)) == (4, 4, 1)
     assert [part.id for part in store.scroll(Incident, DocumentFilter({"folded": (head.id,)}))] == [
         *head.parts
@@ -77,7 +77,7 @@ def test_incidents_that_people_merge_and_split_are_so_in_every_store(store, cloc
     cases.merge(a, b, by="Li Wei", note="one seller")
     returns.turn()
     store.refresh()
-    (whole,) = page_of(store, Filters(), 50).items
+    (whole,) = find_page(store, Filters(), 50).items
     assert (whole.id, whole.customers, whole.parts, sum(count_incidents(store).values())) == (
         a,
         5,
@@ -88,14 +88,14 @@ def test_incidents_that_people_merge_and_split_are_so_in_every_store(store, cloc
     cases.split(a, b, by="Li Wei", note="two sellers")
     returns.turn()
     store.refresh()
-    assert {one.id: one.customers for one in page_of(store, Filters(), 50).items} == {a: 3, b: 2}
+    assert {one.id: one.customers for one in find_page(store, Filters(), 50).items} == {a: 3, b: 2}
     assert sum(count_incidents(store).values()) == 2
 
 
 def test_a_stretch_that_lies_on_both_sides_of_a_batch_is_one_incident(store, clock) -> None:
     fold_all(store, clock, [make_message(f"f{n}", n * 10) for n in range(7)], batch=1)
     store.refresh()
-    (incident,) = page_of(store, Filters(), 50).items
+    (incident,) = find_page(store, Filters(), 50).items
     assert (incident.id, incident.joined) == (incident_id("f0"), 7)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import pytest
 
-from alerts.cases.incident_list import whole
+from alerts.cases.incident_list import load_details
 from alerts.cases.incident_view import details
 from alerts.records import Incident
 from alerts.store import DocumentFilter, open_store
@@ -210,6 +210,6 @@ class Daemon:
             open_store(Context(self.data).settings.store.url, self.data)
         ) as store:
             for incident in list(store.scroll(Incident, DocumentFilter())):
-                found = whole(store, incident.id)
+                found = load_details(store, incident.id)
                 assert found is not None
                 yield details(found)

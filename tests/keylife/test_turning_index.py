@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts.cases.incident_list import history, named
+from alerts.cases.incident_list import find_history, find_tokens
 from alerts.cases.lookups.lookup import Lookup, LookupRequest
 from alerts.records import CLASSES, Exposure, Sighting
 from alerts.service.upkeep import expire
@@ -76,8 +76,8 @@ class Desk:
 
     def sold(self, seller: str) -> int:
         """How many posts a seller of that name is known to have made."""
-        tokens = named(self.store, self.context.keys, ["bank"], Secret(seller))
-        seen = history(self.store, tokens, "bank") if tokens else None
+        tokens = find_tokens(self.store, self.context.keys, ["bank"], Secret(seller))
+        seen = find_history(self.store, tokens, "bank") if tokens else None
         return seen.sightings if seen else 0
 
     def everything_is_found(self) -> None:

@@ -87,7 +87,7 @@ class ListenerCertificate:
         self.certificate, self.key = certificate, key
         self._table, self._lock = table, threading.Lock()
         self._looked = self._marks()
-        self._shown = self._read()
+        self._format_time = self._read()
 
     @classmethod
     def of(cls, table: str, data: Path, certificate: str, key: str) -> ListenerCertificate | None:
@@ -111,7 +111,7 @@ class ListenerCertificate:
         with self._lock:
             if (marks := self._marks()) != self._looked:
                 self._renew(marks)
-            return self._shown
+            return self._format_time
 
     def _renew(self, marks: tuple[object, ...]) -> None:
         try:
@@ -125,7 +125,7 @@ class ListenerCertificate:
             # it is being written: what was read of one file may not be of the other
             if self._marks() != marks:
                 return
-            self._shown = shown
+            self._format_time = shown
             log.get(self._table).info("certificate_renewed")
         self._looked = marks
 

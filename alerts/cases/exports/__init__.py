@@ -21,7 +21,7 @@ from functools import partial
 from importlib import import_module
 from typing import Protocol, cast
 
-from alerts.cases.incident_list import Filters, Statuses, page_of
+from alerts.cases.incident_list import Filters, Statuses, find_page
 from alerts.cases.incident_view import link
 from alerts.cases.outgoing import OutgoingIncident
 from alerts.records import Decision, Incident, Sighting, Status
@@ -146,7 +146,7 @@ def chosen(
         return
     after, more = "", True
     while more:
-        page = page_of(store, filters, PAGE, after, known)
+        page = find_page(store, filters, PAGE, after, known)
         yield from _exported(store, page.items, known)
         after, more = page.after, bool(page.after)
 

@@ -26,7 +26,7 @@ from datetime import datetime
 from functools import cache
 from typing import Literal, NamedTuple
 
-from alerts.cases.decisions import may_be_told
+from alerts.cases.decisions import is_notice_approved
 from alerts.cases.lookups.typed_value import read_typed
 from alerts.cases.outgoing import Text
 from alerts.cases.report import advice_for, categories
@@ -341,7 +341,9 @@ class Lookup:
             else ()
         ):
             decided[decision.incident].append(decision)
-        known = {id_: (compute_status(made), may_be_told(made)) for id_, made in decided.items()}
+        known = {
+            id_: (compute_status(made), is_notice_approved(made)) for id_, made in decided.items()
+        }
         return [
             PersonExposure(incidents[e.incident], e, *known[e.incident])
             for e in exposures

@@ -27,17 +27,17 @@ from alerts.cases.exports import chosen, format_named
 from alerts.cases.feed import MOST
 from alerts.cases.incident_list import (
     CUSTOMERS_SHOWN,
-    customers_of,
-    decisions_of,
-    sightings_of,
-    whole,
+    find_customers_page,
+    find_decisions,
+    find_sightings_page,
+    load_details,
 )
 from alerts.cases.incident_view import customer, details, sighting, summary
 from alerts.cases.queue import IncidentQueue
 from alerts.cases.second_person import waits_for
 from alerts.cases.suppressions import suppressed
 from alerts.coverage.monitoring_status import Worth, monitoring_status
-from alerts.deadlines import checked_sent_at
+from alerts.deadlines import parse_sent_at
 from alerts.deadlines.render import clocks_as_json, decide_as_json
 from alerts.deadlines.schedule import Work
 from alerts.records import Band, Decision, Fraud, Incident, PendingDecision
@@ -229,10 +229,10 @@ def _incidents(router: APIRouter) -> None:
     @router.get("/incidents/{id_}", operation_id="get_incident", tags=["incidents"])
     def incident(site: Reader, id_: str) -> JSONResponse:
         """An incident with all that belongs to it; its `ETag` is the version to decide on."""
-        found = whole(site.store, id_)
+        found = load_details(site.store, id_)
         if found is None:
             raise missing("incident")
-        owed = site.duties.owed([found.incident])[id_]
+        owed = site.duties.find_deadlines([found.incident])[id_]
         now, zone = site.clock.now(), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
         silence = suppressed(site.duties, [found.incident]).get(id_)
         decide = decide_as_json(owed.decide, now, zone)
@@ -255,7 +255,7 @@ def _incidents(router: APIRouter) -> None:
         site: Reader, id_: str, after: Text = "", limit: Limit = CUSTOMERS_SHOWN
     ) -> CustomerList:
         """The customers in an incident."""
-        found = customers_of(site.store, incident_of(site, id_), limit, after)
+        found = find_customers_page(site.store, incident_of(site, id_), limit, after)
         return CustomerList(items=[customer(one) for one in found.items], after=found.after)
 
     @router.get("/incidents/{id_}/sightings", operation_id="list_sightings", tags=["incidents"])
@@ -263,7 +263,7 @@ def _incidents(router: APIRouter) -> None:
         site: Reader, id_: str, after: Text = "", limit: Limit = CUSTOMERS_SHOWN
     ) -> SightingList:
         """Where an incident was seen."""
-        found = sightings_of(site.store, incident_of(site, id_), limit, after)
+        found = find_sightings_page(site.store, incident_of(site, id_), limit, after)
         return SightingList(items=[sighting(one) for one in found.items], after=found.after)
 
     @router.post("/incidents/{id_}/decisions", operation_id="decide_incident", tags=["incidents"])
@@ -299,7 +299,7 @@ def _incidents(router: APIRouter) -> None:
     ) -> Response:
         """The incidents named, or all that pass the filters, without anybody who is in them."""
         wanted = format_named(form)
-        filters.where()
+        filters.to_filter()
         site.known(filters.tenant)
         content = "".join(wanted.write(chosen(site.store, incident, filters, site.duties.statuses)))
         site.trail.append(
@@ -350,7 +350,7 @@ def _changed(site: Console, found: Incident, asked: ChangeRequest, version: str)
         carry_out(site, found.id, {**typed, "status": _status(asked), "token": version}, by)
     made, pending = _recorded(site, found, asked, version)
     zone = ZoneInfo(site.duties.tenant(found.tenant).zone)
-    sent_at = checked_sent_at(asked.sent_at, zone, site.clock.now())
+    sent_at = parse_sent_at(asked.sent_at, zone, site.clock.now())
     if made is None or not _is_that(made, asked, by) or (sent_at and made.sent_at != sent_at):
         raise ProblemError(
             "version_mismatch",
@@ -370,7 +370,7 @@ def _version(site: Console, incident: Incident, *made: Decision) -> str:
     """
     waiting = site.store.scroll(PendingDecision, DocumentFilter({"incident": (incident.id,)}))
     ids = {one.id for one in waiting}
-    shown = {one.id for one in (*decisions_of(site.store, incident.id), *made)}
+    shown = {one.id for one in (*find_decisions(site.store, incident.id), *made)}
     return version_of(incident, ids | shown)
 
 

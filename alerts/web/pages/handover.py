@@ -13,7 +13,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 from markupsafe import Markup, escape
 
-from alerts.cases.actions import moment_past
+from alerts.cases.actions import parse_past_moment
 from alerts.cases.queue import Handover, HandoverPart, IncidentQueue, handover
 from alerts.coverage import view
 from alerts.coverage.report import CoverageReader, to_typed, verdict
@@ -296,7 +296,9 @@ def routes() -> APIRouter:
         try:
             site.known(tenant)
             zone, now = ZoneInfo(site.duties.tenant(tenant).zone), site.clock.now()
-            return _page(site, typed, tenant, moment_past(since, zone, now) if since else None)
+            return _page(
+                site, typed, tenant, parse_past_moment(since, zone, now) if since else None
+            )
         except (QueryError, UnknownTenantError) as error:
             return _page(site, typed, "", None, refused=error)
 

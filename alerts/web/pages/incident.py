@@ -19,17 +19,17 @@ from alerts.cases.actions import (
     STATES,
     TAKEDOWN,
     USUAL_DAYS,
-    links_of,
-    presence_of,
+    describe_removals,
+    find_links,
 )
 from alerts.cases.decisions import TOKEN_BYTES, tally
 from alerts.cases.evidence import addresses, vault_of
 from alerts.cases.incident_list import (
     CUSTOMERS_SHOWN,
     IncidentDetails,
-    customers_of,
-    handles,
-    whole,
+    customers_csv,
+    find_customers_page,
+    load_details,
 )
 from alerts.cases.incident_view import describe_pending, history
 from alerts.cases.outgoing import outgoing_sightings
@@ -40,10 +40,16 @@ from alerts.cases.report import ReportLanguage, case_of, page, rendered
 from alerts.cases.second_person import ends_of
 from alerts.cases.suppressions import suppressed
 from alerts.cases.takedown_letter import LANGUAGES, notice_of, render_letter
-from alerts.deadlines import CHANNELS, regimes_of, sent_at
+from alerts.deadlines import CHANNELS, get_sent_at, get_tenant_regimes
 from alerts.deadlines.outstanding import Duty, IncidentDeadlines
-from alerts.deadlines.render import clock_words, reported
-from alerts.deadlines.schedule import assignee_of, item_of, named, takedown_of, task_of
+from alerts.deadlines.render import clock_words, name_report
+from alerts.deadlines.schedule import (
+    build_item,
+    find_assignee,
+    find_takedown_state,
+    find_task_date,
+    format_duty,
+)
 from alerts.records import Decision, Incident, PendingDecision
 from alerts.records.document import QueryError
 from alerts.web.dependencies import Console, Text, may, repeatable
@@ -218,7 +224,7 @@ def _files(router: APIRouter) -> None:
         found = site.store.get(Incident, id_)
         if found is None:
             return site.missing(GONE)
-        text, count = handles(site.store, found, kind)
+        text, count = customers_csv(site.store, found, kind)
         what = f"incident {id_}: {count} handles"
         site.trail.append("customers.export", what, actor=site.actor(), tenant=found.tenant)
         return download(text.encode(), "text/csv; charset=utf-8", f"{id_}-customers.csv")
@@ -235,7 +241,7 @@ def _takedown(router: APIRouter) -> None:
         tenant = site.duties.tenant(found.tenant)
         language = next((one for one in LANGUAGES if one == lang), tenant.language)
         try:
-            posts = outgoing_sightings(cases_of(site).sightings(found), vault_of(site.context))
+            posts = outgoing_sightings(cases_of(site).find_sightings(found), vault_of(site.context))
             text = render_letter(
                 notice_of(id_, posts, tenant, language, site.clock.now()), language
             )
@@ -314,7 +320,7 @@ def _rulings(site: Console, incident: Incident, duties: Iterable[Duty]) -> dict[
         {duty.regime.id for duty in duties if duty.state not in ("met", "waived")},
         dict[str, Phrase](),
     )
-    for regime in regimes_of(incident.tenant, site.duties.tenant(incident.tenant)):
+    for regime in get_tenant_regimes(incident.tenant, site.duties.tenant(incident.tenant)):
         if regime.id in asking:
             found[f"waived {regime.id}"] = Phrase(
                 "%(rule)s requires no report here", rule=Phrase(regime.title)
@@ -340,10 +346,10 @@ def _also(duties: Sequence[Duty]) -> dict[str, list[tuple[str, Phrase | str]]]:
     """For which other reports of the same rule, due from the same moment, a report may count as
     well, by name.
     """
-    unsent = [named(duty) for duty in duties if duty.state in ("running", "waiting")]
+    unsent = [format_duty(duty) for duty in duties if duty.state in ("running", "waiting")]
     return {
-        name: [(other, reported(other)) for other in counted_together(name, unsent)]
-        for name in map(named, duties)
+        name: [(other, name_report(other)) for other in counted_together(name, unsent)]
+        for name in map(format_duty, duties)
     }
 
 
@@ -429,15 +435,17 @@ def incident_page(
     """One incident; its customers are those behind the mark `after`, of one `kind` if that is
     asked for.
     """
-    found, sent = whole(site.store, id_, after="" if kind else after), sent or RefusedForm()
+    found, sent = load_details(site.store, id_, after="" if kind else after), sent or RefusedForm()
     if found is None:
         return site.missing(GONE)
     incident, now = found.incident, site.clock.now()
     cases, zone = cases_of(site), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
-    owed = cases.owed(incident)
-    people = customers_of(site.store, incident, CUSTOMERS_SHOWN, after, kind) if kind else None
-    item, task = item_of(incident, owed), task_of(owed.decisions)
-    starts = cases.would_start(incident, owed) if owed.status == "open" else ()
+    owed = cases.find_deadlines(incident)
+    people = (
+        find_customers_page(site.store, incident, CUSTOMERS_SHOWN, after, kind) if kind else None
+    )
+    item, task = build_item(incident, owed), find_task_date(owed.decisions)
+    starts = cases.preview_started(incident, owed) if owed.status == "open" else ()
     shown: dict[str, Any] = {
         "found": found,
         "incident": incident,
@@ -451,25 +459,25 @@ def incident_page(
         "zone": zone,
         "clocks": [clock_words(duty, now, zone) for duty in owed.duties],
         "recorded": {
-            f"{one.regime} {one.stage}": (one, _typed(sent_at(one), zone))
+            f"{one.regime} {one.stage}": (one, _typed(get_sent_at(one), zone))
             for one in owed.decisions
             if one.regime
         },
         "also": _also(owed.duties),
         "pending": _pending(site, cases.pending(incident)),
         "now_typed": _typed(now, zone),
-        "running": [reported(named(duty)) for duty in owed.running],
-        "starts": [reported(named(duty)) for duty in starts],
+        "running": [name_report(format_duty(duty)) for duty in owed.running],
+        "starts": [name_report(format_duty(duty)) for duty in starts],
         "decide": owed.decide.words(now, zone) if owed.decide else None,
         "rulings": _rulings(site, incident, owed.duties),
         "silence": suppressed(site.duties, [incident]).get(id_),
         "history": history(site.store, incident, found.decisions),
-        "assignee": assignee_of(owed.decisions),
+        "assignee": find_assignee(owed.decisions),
         "task": task,
-        "takedown": takedown_of(owed.decisions),
-        "presence": presence_of(incident, zone),
+        "takedown": find_takedown_state(owed.decisions),
+        "presence": describe_removals(incident, zone),
         "fraud": tally(site.store, incident),
-        "links": links_of(incident, owed.decisions),
+        "links": find_links(incident, owed.decisions),
         "merged": merged_into(owed.decisions),
         "revealed": revealed or {},
         "parts_here": _parts(found, owed),
@@ -480,7 +488,7 @@ def incident_page(
                 sent.typed["status"].partition(" ")[0], "clocks" if owed.running else "assessment"
             )
         ),
-        "owners": _owners(site, incident, assignee_of(owed.decisions)),
+        "owners": _owners(site, incident, find_assignee(owed.decisions)),
         "due_typed": _typed(task, zone) if task else "",
         "references": _references(site, incident, found.decisions, now),
         "sent": sent,

@@ -21,11 +21,11 @@ from alerts.cases.actions import (
     REASONS,
     USUAL_DAYS,
     ActionResult,
-    moment_past,
-    refused,
+    parse_past_moment,
     require_owner,
+    select_refused,
 )
-from alerts.cases.incident_list import history, named, tokens_of
+from alerts.cases.incident_list import find_history, find_tokens, parse_tokens
 from alerts.cases.queue import ORDERS, ORIGINS, TABS, IncidentQueue, QueueFilter, QueuePage
 from alerts.cases.suppressions import suppressed
 from alerts.coverage.monitoring_status import monitoring_status
@@ -107,7 +107,7 @@ class QueueForm:
 
     def _moment(self, site: Console, name: str) -> datetime:
         site.known(self.tenant)
-        return moment_past(
+        return parse_past_moment(
             getattr(self, name),
             ZoneInfo(site.duties.tenant(self.tenant).zone),
             site.clock.now(),
@@ -181,8 +181,10 @@ def routes() -> APIRouter:
             said = _done(site, typed)
         except QueryError as error:
             return queue_page(site, asked, done=Done((), error, repeatable(typed)))
-        left = {**repeatable(typed), "ids": tuple(one.incident for one in refused(said))}
-        return queue_page(site, asked, done=Done(tuple(said), "", left if refused(said) else TYPED))
+        left = {**repeatable(typed), "ids": tuple(one.incident for one in select_refused(said))}
+        return queue_page(
+            site, asked, done=Done(tuple(said), "", left if select_refused(said) else TYPED)
+        )
 
     @router.post("/incidents/filters")
     def save(site: Reader, asked: Annotated[QueueForm, Depends()], title: Typed = "") -> Response:
@@ -294,7 +296,9 @@ def queue_page(
         by_severity=queue.open_by_severity(view),
         silent=suppressed(site.duties, [row.incident for row in found.rows]),
         waiting=_find_waiting(site.store, [row.incident for row in found.rows]),
-        seller=history(site.store, tokens_of(asked.seller), asked.tenant) if asked.seller else None,
+        seller=find_history(site.store, parse_tokens(asked.seller), asked.tenant)
+        if asked.seller
+        else None,
         refused=refused_,
         done=done,
         saved=site.door.accounts.list_filters(site.principal.name),
@@ -355,6 +359,6 @@ def tokens_of_name(site: Console, name: Secret) -> tuple[str, ...]:
     as look-ups of people are.
     """
     site.allowed.take(site.principal)
-    tokens = named(site.store, site.lookup.keys, site.lookup.everyone(), name)
+    tokens = find_tokens(site.store, site.lookup.keys, site.lookup.everyone(), name)
     site.trail.append("lookup.seller", f"{len(tokens)} found", actor=site.actor())
     return tokens

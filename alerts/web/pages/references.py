@@ -15,7 +15,7 @@ from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse, Response
 
 from alerts.cases.decisions import Decisions
-from alerts.cases.incident_list import handles
+from alerts.cases.incident_list import customers_csv
 from alerts.cases.references import References
 from alerts.records import Incident
 from alerts.records.document import QueryError
@@ -129,7 +129,7 @@ def _file(site: Console, incident: Incident, entry: str) -> Response:
         raise NotResolvedError(
             Phrase("none of these pseudonyms is in the encrypted references that match has")
         )
-    text, count = handles(site.store, incident, references=found)
+    text, count = customers_csv(site.store, incident, references=found)
     what = (
         f"incident {incident.id}: {count} pseudonyms, {len(found)} references, case"
         f" {asked.reference}"

@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry
 
 from alerts.accounts.accounts import Accounts
 from alerts.deadlines.outstanding import Duties
-from alerts.deadlines.schedule import Book, Work, known
+from alerts.deadlines.schedule import Book, Work, read_known_until
 from alerts.records import VERSION, Incident, Sighting
 from alerts.store import DocumentFilter, IncidentStore, open_store
 from alerts.web.app import create_app
@@ -68,7 +68,7 @@ def filled(count: int = INCIDENTS) -> Iterator[FilledStore]:
             StoreFiller(store, Work(duties)).fill(count, clock)
             row("filled, s (CPU)", f"{time.process_time() - start:.0f}")
         clock.seconds = NOW.timestamp()
-        if known(store) is None:
+        if read_known_until(store) is None:
             start = time.process_time()
             Book(duties).complete()
             row("duties worked out, s (CPU)", f"{time.process_time() - start:.0f}")

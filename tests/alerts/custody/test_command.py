@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from alerts.cases.decisions import Holds, held
+from alerts.cases.decisions import Holds, find_held
 from alerts.records import (
     CLASSES,
     Decision,
@@ -195,13 +195,13 @@ def test_a_held_incident_keeps_its_evidence_and_a_release_lets_it_go(
     said = run("incidents", "hold", A, *CASE)
     assert said.exit_code == 0, said.output
     assert "with its evidence (2 here)" in said.output
-    assert held(store) == {A}
+    assert find_held(store) == {A}
     assert [item.head.finding for item in vault.items() if item.held] == ["f1d0", "f1d1"]
     assert "held" in run("evidence", "list").output
     later = clock.as_clock().now() + timedelta(days=400)
     assert vault.expire(180, clocks_at(later)) == 1
     assert "with its evidence (2 here)" in run("incidents", "hold", A, "--end", *CASE).output
-    assert held(store) == set()
+    assert find_held(store) == set()
     assert vault.expire(180, clocks_at(later)) == 2
     assert [(action, what) for action, what, _ in audited(data)] == [
         ("incident.hold", A),
@@ -216,7 +216,7 @@ def test_the_last_word_on_a_hold_counts_also_when_the_clock_was_set_back(
     for word in (holds.set, holds.release, holds.set):
         word(A, by="Li", case="7", reason="police")
         clock.advance(-3600)
-        assert held(store) == ({A} if word == holds.set else set())
+        assert find_held(store) == ({A} if word == holds.set else set())
 
 
 def test_findings_are_kept_where_no_incident_is_known(data, vault, run):
@@ -285,7 +285,7 @@ def test_a_hold_keeps_what_the_parts_of_an_incident_hold(data, vault, store, clo
     ])  # fmt: skip
     holds = Holds(store, vault, context.trail(), clock.as_clock())
     assert holds.set(A, by="Li", case="7", reason="police") == 3
-    assert held(store) == {A, "INC-B"}
+    assert find_held(store) == {A, "INC-B"}
     expire(store, StoreSettings(), clocks_at(clock.as_clock().now() + timedelta(days=5_000)))
     assert store.get(Exposure, "e2") is not None
     assert store.get(Incident, "INC-B") is not None
@@ -293,7 +293,7 @@ def test_a_hold_keeps_what_the_parts_of_an_incident_hold(data, vault, store, clo
         holds.release("INC-B", by="Li", case="7", reason="closed")
     holds.set("INC-B", by="Li", case="8", reason="another case")
     assert holds.release(A, by="Li", case="7", reason="closed") == 2
-    assert held(store) == {"INC-B"}
+    assert find_held(store) == {"INC-B"}
     assert vault.find("f2").held
 
 

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.cases.actions import STATES, Cases, links_of, refused
+from alerts.cases.actions import STATES, Cases, find_links, select_refused
 from alerts.cases.queue import IncidentQueue, QueueFilter, last_shift
 from alerts.cases.reopening import Returns
 from alerts.deadlines import regimes
 from alerts.deadlines.outstanding import Duties
-from alerts.deadlines.schedule import Work, takedown_of
+from alerts.deadlines.schedule import Work, find_takedown_state
 from alerts.records import (
     Decision,
     Exposure,
@@ -81,7 +81,10 @@ def test_acknowledging_names_the_clocks_that_it_starts(store, cases, queue):
 
 def test_what_would_start_is_known_before(store, cases):
     store.put([one := incident("INC-A", **CLOCKED)])
-    assert [duty.stage.id for duty in cases.would_start(one, cases.owed(one))] == ["brief", "first"]
+    assert [duty.stage.id for duty in cases.preview_started(one, cases.find_deadlines(one))] == [
+        "brief",
+        "first",
+    ]
     assert store.count(Decision, DocumentFilter()) == 0
 
 
@@ -143,7 +146,7 @@ def test_closing_several_says_which_wait_for_a_second_person(store, cases, queue
     said = cases.several(
         ["INC-A", "INC-B", "INC-Z"], lambda id_: cases.close(id_, "resolved", by="Li Wei")
     )
-    assert [one.incident for one in refused(said)] == ["INC-Z"]
+    assert [one.incident for one in select_refused(said)] == ["INC-Z"]
     title = regimes()["pboc-2025"].title
     clocks = f"{title} (brief report), {title} (first report)"
     waits = "waiting for a second person: nobody: add an account with role lead or dpo"
@@ -220,16 +223,19 @@ def test_a_takedown_goes_from_state_to_state(store, cases):
             cases.takedown("INC-A", state, by="Li Wei").words()
             == f"INC-A: takedown {STATES[state]}"
         )
-    assert takedown_of(cases.owed(one).decisions) == "sent"
+    assert find_takedown_state(cases.find_deadlines(one).decisions) == "sent"
 
 
 def test_two_incidents_are_linked_on_both_sides_and_unlinked_again(store, cases):
     pair = incident("INC-A"), incident("INC-B")
     store.put([*pair, incident("INC-C", tenant="shop")])
     cases.link("INC-A", "INC-B", by="Li Wei")
-    assert [links_of(one, cases.owed(one).decisions) for one in pair] == [("INC-B",), ("INC-A",)]
+    assert [find_links(one, cases.find_deadlines(one).decisions) for one in pair] == [
+        ("INC-B",),
+        ("INC-A",),
+    ]
     cases.link("INC-B", "INC-A", by="Li Wei", end=True)
-    assert [links_of(one, cases.owed(one).decisions) for one in pair] == [(), ()]
+    assert [find_links(one, cases.find_deadlines(one).decisions) for one in pair] == [(), ()]
     for other in ("INC-A", "INC-C", "INC-Z"):
         with pytest.raises(QueryError):
             cases.link("INC-A", other, by="Li Wei")
@@ -293,7 +299,9 @@ def test_a_decision_that_is_refused_names_the_member_that_is_wrong(store, cases,
 def last(cases, id_: str, act: str) -> str:
     """The id of the last entry of that kind."""
     one = cases.incident(id_)
-    return max((d for d in cases.owed(one).decisions if d.act == act), key=lambda d: d.at).id
+    return max(
+        (d for d in cases.find_deadlines(one).decisions if d.act == act), key=lambda d: d.at
+    ).id
 
 
 def test_an_assignment_that_is_undone_leaves_the_one_before(store, cases, queue, context, clock):
@@ -323,11 +331,14 @@ def test_a_link_is_undone_on_both_sides(store, cases):
     store.put(pair)
     cases.link("INC-A", "INC-B", by="Li Wei")
     cases.undo("INC-B", last(cases, "INC-B", "linked"), by="Li Wei")
-    assert [links_of(one, cases.owed(one).decisions) for one in pair] == [(), ()]
+    assert [find_links(one, cases.find_deadlines(one).decisions) for one in pair] == [(), ()]
     cases.link("INC-A", "INC-B", by="Li Wei")
     cases.link("INC-A", "INC-B", by="Li Wei", end=True)
     cases.undo("INC-A", last(cases, "INC-A", "unlinked"), by="Li Wei")
-    assert [links_of(one, cases.owed(one).decisions) for one in pair] == [("INC-B",), ("INC-A",)]
+    assert [find_links(one, cases.find_deadlines(one).decisions) for one in pair] == [
+        ("INC-B",),
+        ("INC-A",),
+    ]
 
 
 def test_what_has_legal_effect_is_not_undone(store, cases, clock):
@@ -339,11 +350,11 @@ def test_what_has_legal_effect_is_not_undone(store, cases, clock):
             cases.undo("INC-A", id_, by="Li Wei")
     cases.link("INC-A", "INC-B", by="Li Wei")
     told(store, "INC-B", clock.as_clock().now())
-    running = cases.owed(one).running
-    assert links_of(one, cases.owed(one).decisions) == ("INC-A",)
+    running = cases.find_deadlines(one).running
+    assert find_links(one, cases.find_deadlines(one).decisions) == ("INC-A",)
     cases.undo("INC-A", last(cases, "INC-A", "linked"), by="Li Wei")
-    assert links_of(one, cases.owed(one).decisions) == ()
-    assert cases.owed(one).running == running != ()
+    assert find_links(one, cases.find_deadlines(one).decisions) == ()
+    assert cases.find_deadlines(one).running == running != ()
 
 
 def apart(store, clock) -> tuple[str, str]:
