@@ -53,12 +53,12 @@ class IsolatedProcess(Generic[Item, Answer]):
         alone.
         """
         for first in range(0, len(items), at_once):
-            some = items[first : first + at_once]
-            answers, fault = self.answer(some)
+            group = items[first : first + at_once]
+            answers, fault = self.answer(group)
             if not fault:
-                yield from ((item, answer, "") for item, answer in zip(some, answers, strict=True))
+                yield from ((item, answer, "") for item, answer in zip(group, answers, strict=True))
                 continue
-            for item in some:
+            for item in group:
                 answers, fault = self.answer([item])
                 yield item, None if fault else answers[0], fault
 
@@ -81,10 +81,10 @@ class IsolatedProcess(Generic[Item, Answer]):
     def _start(self) -> None:
         # a fork would copy the threads' locks, but not the threads
         context = multiprocessing.get_context("spawn")
-        self._connection, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(self._make, other))
+        self._connection, child_end = context.Pipe()
+        self._process = context.Process(target=_serve, args=(self._make, child_end))
         self._process.start()
-        other.close()
+        child_end.close()
         self._connection.recv()  # it is ready
 
     def _stop(self) -> None:

@@ -26,7 +26,7 @@ IDLE_SECONDS = 2.0
 
 
 def event(number: int) -> dict[str, object]:
-    """The message with that number, from 1 on."""
+    """Return the message with that number, counted from 1."""
     body = (
         f"收料 做单 第 {number} 条, made-up words of a chat, about as long as people write in one"
     )
@@ -56,42 +56,42 @@ class Room:
         self.total = total
 
     def app(self) -> web.Application:
-        """Its paths."""
-        made, client = web.Application(), "/_matrix/client/v3"
+        """Return the application with the room's paths."""
+        application, client = web.Application(), "/_matrix/client/v3"
         room = f"{client}/rooms/{{room}}"
-        made.router.add_post(f"{client}/join/{{alias}}", self.join)
-        made.router.add_get(f"{room}/state/m.room.join_rules", self.rules)
-        made.router.add_get(f"{room}/state/m.room.encryption", self.missing)
-        made.router.add_get(f"{client}/sync", self.sync)
-        made.router.add_get(f"{room}/messages", self.messages)
-        return made
+        application.router.add_post(f"{client}/join/{{alias}}", self.join)
+        application.router.add_get(f"{room}/state/m.room.join_rules", self.rules)
+        application.router.add_get(f"{room}/state/m.room.encryption", self.missing)
+        application.router.add_get(f"{client}/sync", self.sync)
+        application.router.add_get(f"{room}/messages", self.messages)
+        return application
 
     async def join(self, _: web.Request) -> web.Response:
         """Anybody may."""
         return _said({"room_id": ROOM})
 
     async def rules(self, _: web.Request) -> web.Response:
-        """The room is open."""
+        """Answer that the room is open."""
         return _said({"join_rule": "public"})
 
     async def missing(self, _: web.Request) -> web.Response:
-        """Nothing is encrypted."""
+        """Answer that nothing is encrypted."""
         return _said({"errcode": "M_NOT_FOUND", "error": "not here"}, 404)
 
     async def sync(self, request: web.Request) -> web.Response:
-        """What follows the token; after the last message an answer takes a while."""
+        """Answer with what follows the token; after the last message the answer takes a while."""
         since = int(request.query.get("since", "s0")[1:])
         first, last, limited = following(since, self.total)
         if since >= self.total:
             await asyncio.sleep(IDLE_SECONDS)
-        told = {
+        timeline = {
             "events": [event(n) for n in range(first, last + 1)],
             "limited": limited,
             "prev_batch": f"p{first - 1}",
         }
         empty: dict[str, object] = {"events": []}
         room = {
-            "timeline": told,
+            "timeline": timeline,
             "state": empty,
             "ephemeral": empty,
             "account_data": empty,

@@ -71,7 +71,7 @@ class Chain:
         self.context = Context(data)
 
     def channel(self, address: str, *secret: str) -> None:
-        """The one channel, and the secret of its reader."""
+        """Configure the one channel and the secret of its reader."""
         (self.data / "channels.d").mkdir()
         (self.data / "channels.d" / "room.toml").write_text(
             CHANNEL.format(address=address), encoding="utf-8"
@@ -83,7 +83,7 @@ class Chain:
 
     @contextlib.contextmanager
     def running(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
-        """A role; killed with SIGKILL at the end."""
+        """Run a role, and kill it with SIGKILL at the end."""
         environment = {
             **os.environ,
             **FREE_PORTS,
@@ -105,12 +105,12 @@ class Chain:
             return ledger.standing("room").seen
 
     def standing(self) -> dict[str, int]:
-        """What the collector says of the channel."""
-        done = subprocess.run(
+        """Return what the collector reports of the channel."""
+        result = subprocess.run(
             command(self.data, "collect", "--json"), capture_output=True, check=False
         )
-        said: dict[str, int] = json.loads(done.stdout)
-        return said
+        row: dict[str, int] = json.loads(result.stdout)
+        return row
 
 
 @dataclass
@@ -141,18 +141,18 @@ class MessageReader:
             return
         schema, key = int(record.headers["schema"]), record.headers["key_id"]
         plain, _ = self._opener.open(record.value, key)
-        found = NUMBER.search(Capture.decode(plain, schema).body.decode())
-        assert found
-        self.twice += int(found[1]) in self.numbers
-        self.numbers.add(int(found[1]))
+        match = NUMBER.search(Capture.decode(plain, schema).body.decode())
+        assert match
+        self.twice += int(match[1]) in self.numbers
+        self.numbers.add(int(match[1]))
 
 
 def memory(process: subprocess.Popen[bytes]) -> float:
     """MiB that a process holds now."""
-    found = re.search(
+    match = re.search(
         r"VmRSS:\s+(\d+) kB", (Path("/proc") / str(process.pid) / "status").read_text()
     )
-    return int(found[1]) / 1024 if found else 0.0
+    return int(match[1]) / 1024 if match else 0.0
 
 
 def through(
@@ -165,7 +165,7 @@ def through(
     """Collect until all has come and is noted, or nothing comes any more; at each of `kills`
     messages the collector is killed.
     """
-    left, now, moved = sorted(kills), 0, time.monotonic()
+    remaining, now, moved = sorted(kills), 0, time.monotonic()
     while time.monotonic() - moved < STUCK_SECONDS:
         with chain.running("collect", "matrix") as collector:
             while time.monotonic() - moved < STUCK_SECONDS:
@@ -174,27 +174,27 @@ def through(
                 if now >= total and chain.seen() >= total:
                     return
                 at(now, memory(collector))
-                if left and now >= left[0]:
-                    left = [one for one in left if one > now]
+                if remaining and now >= remaining[0]:
+                    remaining = [kill_time for kill_time in remaining if kill_time > now]
                     break
 
 
-def told(what: str, chain: Chain, came: MessageReader, total: int, seconds: float) -> list[str]:
-    """Lines of the table; names what was missed."""
-    said = chain.standing()
+def to_lines(what: str, chain: Chain, came: MessageReader, total: int, seconds: float) -> list[str]:
+    """Return lines of the table, naming what was missed."""
+    status = chain.standing()
     lost = total - len(came.numbers)
     row(what, f"{total / seconds:,.0f}/s", f"{total:,} in {seconds:,.0f} s")
     row(
         "  lost unsaid · told as lost",
-        f"{0 if said['gaps_lost'] else lost} · {said['gaps_lost']} gaps",
+        f"{0 if status['gaps_lost'] else lost} · {status['gaps_lost']} gaps",
         f"{came.twice:,} twice",
     )
-    row(f"  gaps of {GAP} · refetched", f"{said['gaps']} · {said['refetched']:,}")
+    row(f"  gaps of {GAP} · refetched", f"{status['gaps']} · {status['refetched']:,}")
     return [f"{what}: {lost} messages lost"] if lost else []
 
 
 def replay(folder: Path) -> list[str]:
-    """A million messages, as quickly as the collector takes them."""
+    """Measure a million messages, as quickly as the collector takes them."""
     chain, dice = Chain(folder / "stub", 10), random.Random(SEED)
     words = [sys.executable, "-m", "harness.bench.chat_server", str(STUB)]
     marks = dict[int, float]()
@@ -211,12 +211,12 @@ def replay(folder: Path) -> list[str]:
                 "@reader:stub",
                 "token",
             )
-            came, began = MessageReader(chain), time.monotonic()
-            through(chain, came, STUB, dice.sample(range(STUB // 2), KILLS), note)
+            reader, began = MessageReader(chain), time.monotonic()
+            through(chain, reader, STUB, dice.sample(range(STUB // 2), KILLS), note)
             seconds = time.monotonic() - began
         finally:
             server.kill()
-    missed = told(f"stub of Matrix, {KILLS} kills, messages", chain, came, STUB, seconds)
+    missed = to_lines(f"stub of Matrix, {KILLS} kills, messages", chain, reader, STUB, seconds)
     row(
         "  collector's memory at 60 % · at the end",
         f"{marks.get(6, 0):.0f} MiB · {marks[9]:.0f} MiB",
@@ -232,7 +232,7 @@ def through_synapse(folder: Path) -> list[str]:
     chain, dice = Chain(folder / "synapse", REAL), random.Random(SEED)
     with synapse(python, folder / "server") as server, chain.running("match"):
         (_, token), (reader, secret) = server.user("seller"), server.user("reader")
-        made = server.ask(
+        room = server.ask(
             "POST",
             "/_matrix/client/v3/createRoom",
             token,
@@ -241,20 +241,20 @@ def through_synapse(folder: Path) -> list[str]:
         chain.channel("#room:localhost", server.url, reader, secret)
         came, began = MessageReader(chain), time.monotonic()
         with ThreadPoolExecutor(1) as hand:
-            saying = hand.submit(_say, chain, server, made["room_id"], token)
+            saying = hand.submit(_say, chain, server, room["room_id"], token)
             through(chain, came, REAL, dice.sample(range(REAL), REAL_KILLS), lambda *_: None)
             saying.result()
         seconds = time.monotonic() - began
         waits = _findings(chain, REAL)
-    missed = told(f"Synapse, {REAL_KILLS} kills, messages", chain, came, REAL, seconds)
+    missed = to_lines(f"Synapse, {REAL_KILLS} kills, messages", chain, came, REAL, seconds)
     quantiles = {
         name: waits[min(len(waits) - 1, int(len(waits) * share))]
         for name, share in (("p50", 0.5), ("p95", 0.95))
     }
-    said = ", ".join(
+    figures = ", ".join(
         f"{name} {value:.1f}" for name, value in {**quantiles, "max": waits[-1]}.items()
     )
-    row("  publish → finding, seconds", said, f"{len(waits):,} findings")
+    row("  publish → finding, seconds", figures, f"{len(waits):,} findings")
     missed += [f"{REAL - len(waits)} findings never came"] if len(waits) < REAL else []
     return missed + (
         [f"publish → finding p95 above {LONGEST_P95} s"] if quantiles["p95"] > LONGEST_P95 else []
@@ -283,10 +283,10 @@ def _findings(chain: Chain, total: int) -> list[float]:
         for record in (records := subscription.poll(500, 1.0)):
             moved = time.monotonic()
             if not is_heartbeat(record.headers):
-                found = Finding.decode(record.value, int(record.headers["schema"]))
-                assert found.capture.published_at
+                finding = Finding.decode(record.value, int(record.headers["schema"]))
+                assert finding.capture.published_at
                 first.setdefault(
-                    found.id, record.timestamp - found.capture.published_at.timestamp()
+                    finding.id, record.timestamp - finding.capture.published_at.timestamp()
                 )
         if records:
             subscription.commit(records[-1])

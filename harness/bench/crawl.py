@@ -43,8 +43,8 @@ owner = "bench"
 """
 
 
-def answered(kind: str, body: str) -> bytes:
-    """An answer on the wire."""
+def build_response(kind: str, body: str) -> bytes:
+    """Return a response as sent over the wire."""
     head = (
         f"HTTP/1.1 200 OK\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Length:"
         f" {len(body)}\r\n\r\n"
@@ -56,7 +56,7 @@ class Server(asyncio.Protocol):
     """As quick as Python is."""
 
     def connection_made(self, transport: Any) -> None:
-        """A client is here."""
+        """Accept a client."""
         self._transport, self._asked = transport, b""
 
     def data_received(self, data: bytes) -> None:
@@ -67,14 +67,14 @@ class Server(asyncio.Protocol):
             self._transport.write(self.answer(head.split(b" ", 2)[1].decode()))
 
     def answer(self, path: str) -> bytes:
-        """The list, or a paste."""
+        """Return the list, or a paste."""
         return LIST if path == "/list" else PASTE
 
 
-LIST = answered(
+LIST = build_response(
     "text/html", "".join(f'<a href="/paste{number:06}">{number}</a>\n' for number in range(PASTES))
 )
-PASTE = answered("text/plain", TEXT)
+PASTE = build_response("text/plain", TEXT)
 
 
 async def serve(protocol: type[Server] = Server) -> None:
@@ -92,17 +92,17 @@ class Plain(scrapy.Spider):
     read = 0
 
     async def start(self) -> AsyncIterator[scrapy.Request]:
-        """The list."""
+        """Request the list."""
         yield scrapy.Request(f"{self.url}/list")
 
     def parse(self, response: Response) -> Iterator[scrapy.Request]:
-        """Every paste."""
+        """Request every paste."""
         for link in response.css("a"):
             path = link.attrib["href"].lstrip("/")
             yield response.follow(f"/raw/{path}", self.paste)
 
     def paste(self, response: Response) -> Iterator[dict[str, object]]:
-        """Its text."""
+        """Read a paste's text."""
         Plain.read += 1
         yield {"url": response.url, "body": response.body}
 
@@ -152,7 +152,7 @@ def ours(url: str) -> None:
 
 @contextmanager
 def serving(module: str = "harness.bench.crawl") -> Iterator[str]:
-    """The address of a module's server."""
+    """Run a module's server and yield its address."""
     with subprocess.Popen(
         [sys.executable, "-m", module, "serve"], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -163,24 +163,24 @@ def serving(module: str = "harness.bench.crawl") -> Iterator[str]:
             process.kill()
 
 
-def measured(module: str, *words: str) -> list[float]:
-    """The numbers that an act of a module printed in its last line, in a process of its own."""
-    done = subprocess.run(
+def run_act(module: str, *words: str) -> list[float]:
+    """Run an act of a module in its own process and return the numbers of its last line."""
+    result = subprocess.run(
         [sys.executable, "-m", module, *words], capture_output=True, text=True, check=True
     )
-    return [float(word) for word in done.stdout.splitlines()[-1].split()]
+    return [float(word) for word in result.stdout.splitlines()[-1].split()]
 
 
 def crawl() -> list[str]:
-    """A line of the table; names what was missed."""
+    """Return a line of the table, naming what was missed."""
     with serving() as url:
         rounds = [
-            [measured("harness.bench.crawl", side, url) for side in ("ours", "plain")]
+            [run_act("harness.bench.crawl", side, url) for side in ("ours", "plain")]
             for _ in range(ROUNDS)
         ]
     ratios = []
     for place, what in enumerate(("pages/s", "pages/s of CPU")):
-        rate, bare = (PASTES / min(one[side][place] for one in rounds) for side in (0, 1))
+        rate, bare = (PASTES / min(round_[side][place] for round_ in rounds) for side in (0, 1))
         row(f"crawl one site, {what}", f"{rate:,.0f}", f"plain Scrapy {bare:,.0f}", rate / bare)
         ratios.append(rate / bare)
     return [] if ratios[0] >= LEAST else [f"crawl below {LEAST} of plain Scrapy"]

@@ -28,7 +28,7 @@ from alerts.notify.plan import plan
 from alerts.records import Incident
 from alerts.service.metrics import AlertMetrics
 from alerts.store import IncidentStore, open_store
-from harness.bench.desk.data import NOW, found, tag
+from harness.bench.desk.data import NOW, make_finding, tag
 from harness.bench.table import row
 from tests.alerts.builders import record
 from tests.conftest import HeldClock
@@ -81,14 +81,14 @@ def findings(people: int, run: str) -> Iterator[Finding]:
     """Findings without end."""
     for n in itertools.count():
         name = f"{run}-{n - 1 if n % 10 == 9 else n}"
-        made = found(n, people, name)
+        finding_ = make_finding(n, people, name)
         seller = (
             {"author": "@" + tag(run, n // 40)[:12]}
             if n % 4 == 0
             else {"author": "", "channel": ""}
         )
-        capture = made.capture.model_copy(update={**seller, "post_id": f"{n}"})
-        yield made.model_copy(update={"id": f"{run}-{n}", "capture": capture})
+        capture = finding_.capture.model_copy(update={**seller, "post_id": f"{n}"})
+        yield finding_.model_copy(update={"id": f"{run}-{n}", "capture": capture})
 
 
 def fold(
@@ -97,29 +97,30 @@ def fold(
     """CPU-seconds of ours, wall seconds, and seconds by `others` (a server's CPU), for a
     thousand findings.
     """
-    alert, rest = stage_of(context, store), findings(people, run)
+    alert, remaining = stage_of(context, store), findings(people, run)
     spare_what_stands(YOUNG)
-    taken = [0.0, 0.0, 0.0]
+    spent = [0.0, 0.0, 0.0]
     for turn in range(WARM + MEASURED):
-        records = [record(one) for one in itertools.islice(rest, BATCH)]
+        records = [record(finding) for finding in itertools.islice(remaining, BATCH)]
         before = time.process_time(), time.monotonic(), others()
         alert.handle(records)
         after = time.process_time(), time.monotonic(), others()
         if turn >= WARM:
-            taken = [
-                sum_ + end - start for sum_, start, end in zip(taken, before, after, strict=True)
+            spent = [
+                sum_ + end - start for sum_, start, end in zip(spent, before, after, strict=True)
             ]
-    cpu, wall, other = (seconds * 1000 / (BATCH * MEASURED) for seconds in taken)
-    return cpu, wall, other
+    cpu, wall, server_seconds = (seconds * 1000 / (BATCH * MEASURED) for seconds in spent)
+    return cpu, wall, server_seconds
 
 
 def line(what: str, cost: Cost) -> None:
-    """A line of the table; what a second folds is counted by CPU, for the machine may be busy
-    with something else.
+    """Return a line of the table.
+
+    Findings per second are counted by CPU time, as the machine may be busy with something else.
     """
-    cpu, wall, other = cost
-    beside = f", server {other:.1f}" if other else ""
-    rate = 1000 / (cpu + other)
+    cpu, wall, server_milliseconds = cost
+    beside = f", server {server_milliseconds:.1f}" if server_milliseconds else ""
+    rate = 1000 / (cpu + server_milliseconds)
     row(
         what,
         f"{rate:.0f}/s of CPU",
@@ -130,7 +131,7 @@ def line(what: str, cost: Cost) -> None:
 
 @contextlib.contextmanager
 def small() -> Iterator[tuple[Context, IncidentStore]]:
-    """An empty embedded store."""
+    """Yield an empty embedded store."""
     with tempfile.TemporaryDirectory() as name:
         clock, data = HeldClock(), Path(name)
         clock.seconds = NOW.timestamp()
@@ -141,12 +142,12 @@ def small() -> Iterator[tuple[Context, IncidentStore]]:
             yield context, store
 
 
-def embedded() -> None:
-    """On an empty store."""
+def measure_embedded() -> None:
+    """Measure grouping on an empty store."""
     for people in PEOPLE:
         with small() as (context, store):
             line(f"fold, SQLite, {people} customers", fold(context, store, people, "few"))
 
 
 if __name__ == "__main__":
-    embedded()
+    measure_embedded()

@@ -22,7 +22,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from harness.bench.crawl import measured, serving
+from harness.bench.crawl import run_act, serving
 from harness.bench.table import row
 from ullage import setup
 from ullage.settings import Context
@@ -51,7 +51,7 @@ class Server(asyncio.Protocol):
     asked: list[float] = []  # noqa: RUF012 - shared by all connections
 
     def connection_made(self, transport: Any) -> None:
-        """A client is here."""
+        """Accept a client."""
         self._transport, self._asked = transport, b""
 
     def data_received(self, data: bytes) -> None:
@@ -107,9 +107,9 @@ def ours(url: str, hostile: str) -> None:
     from crawlers.metrics import CrawlMetrics
     from crawlers.scheduling.scheduler import Scheduler
 
-    known = socket.getaddrinfo
+    look_up = socket.getaddrinfo
     socket.getaddrinfo = lambda host, *rest, **more: (  # type: ignore[assignment]
-        threading.Event().wait() if str(host).startswith("hang") else known(host, *rest, **more)
+        threading.Event().wait() if str(host).startswith("hang") else look_up(host, *rest, **more)
     )
     with tempfile.TemporaryDirectory() as name:
         context = Context(Path(name))
@@ -143,9 +143,9 @@ def ours(url: str, hostile: str) -> None:
 
 
 def healthy() -> list[str]:
-    """A line of the table; names what was missed."""
+    """Return a line of the table, naming what was missed."""
     rounds = [(_rate("alone"), _rate("hostile")) for _ in range(TURNS)]
-    alone, beside = (max(one[side] for one in rounds) for side in (0, 1))
+    alone, beside = (max(round_[side] for round_ in rounds) for side in (0, 1))
     what = f"healthy sites beside {HOSTILE * (len(KINDS) + 1)} hostile, pages/s"
     row(what, f"{beside:.1f}", f"alone {alone:.1f}", beside / alone)
     return (
@@ -160,7 +160,7 @@ def _rate(beside: str) -> float:
     processes of a machine.
     """
     with serving("harness.bench.healthy") as url:
-        [started] = measured("harness.bench.healthy", "ours", url, beside)
+        [started] = run_act("harness.bench.healthy", "ours", url, beside)
         last, count = map(float, asyncio.run(_times(url)).split())
     if count < SITES * (PASTES + 1):
         raise SystemExit("not all was read")
@@ -171,9 +171,9 @@ async def _times(url: str) -> str:
     reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
     writer.write(b"GET /times HTTP/1.1\r\n\r\n")
     await reader.readuntil(b"\r\n\r\n")
-    said = await reader.read(100)
+    received = await reader.read(100)
     writer.close()
-    return said.decode()
+    return received.decode()
 
 
 if __name__ == "__main__":

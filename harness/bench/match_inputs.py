@@ -36,7 +36,7 @@ def customers(context: Context, entries: int = ENTRIES) -> Context:
 def captures(
     documents: Sequence[bytes], context: Context, media_type: str = "text/plain"
 ) -> list[Capture]:
-    """A capture a document."""
+    """Return one capture per document."""
     now = context.clock.now()
     return [
         Capture(
@@ -54,19 +54,19 @@ def captures(
 
 def batches(documents: Sequence[bytes], context: Context) -> list[list[Capture]]:
     """Captures in batches of 2 MiB, as match's worker would hand them over."""
-    made: list[list[Capture]] = [[]]
+    groups: list[list[Capture]] = [[]]
     length = 0
-    for one in captures(documents, context):
+    for captured in captures(documents, context):
         if length >= BATCH:
-            made.append([])
+            groups.append([])
             length = 0
-        made[-1].append(one)
-        length += len(one.body)
-    return made
+        groups[-1].append(captured)
+        length += len(captured.body)
+    return groups
 
 
 def ours(matcher: Matcher, given: Sequence[Sequence[Capture]], context: Context) -> int:
     """Search captures and make their findings, as match does; return the number of matches."""
     now = context.clock.now()
-    made = [finding for batch in given for finding in findings(matcher, batch, now)]
-    return sum(finding.total_matches for finding in made if finding.part == 1)
+    results = [finding for batch in given for finding in findings(matcher, batch, now)]
+    return sum(finding.total_matches for finding in results if finding.part == 1)

@@ -21,7 +21,7 @@ PLAIN = re.compile(r"1[3-9]\d{9}|\d{17}[\dX]|\d{16,19}|[\w.+-]+@[\w.-]+")
 
 
 def matching(folder: Path, context: Context) -> None:
-    """The whole of match on a dump and on prose, against one `re` pass over the same text."""
+    """Measure match as a whole on a dump and on prose, beside one `re` pass over the same text."""
     crowd = list(people(20_000, 5))
     write_customers(folder / "customers.csv", crowd[:2000])
     Builder(context.keys, "bench", 1).build(

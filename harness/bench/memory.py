@@ -18,7 +18,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from harness.bench import crawl
-from harness.bench.crawl import Server, measured, serving
+from harness.bench.crawl import Server, run_act, serving
 from harness.bench.table import row
 from ullage import setup
 from ullage.settings import Context
@@ -47,13 +47,13 @@ class LinkedLists(Server):
         )
 
     def body_of_paste(self, path: str) -> str:
-        """The same for all."""
+        """Return the body that all pastes have."""
         return crawl.TEXT[:1000]
 
     def answer(self, path: str) -> bytes:
-        """A list or a paste."""
+        """Return a list or a paste."""
         kind, body = self._body(path)
-        return crawl.answered(kind, body)
+        return crawl.build_response(kind, body)
 
 
 def ours(url: str) -> None:
@@ -97,18 +97,18 @@ def resident() -> int:
 
 
 def memory() -> list[str]:
-    """A line of the table; names what was missed."""
+    """Return a line of the table, naming what was missed."""
     with serving("harness.bench.memory") as url:
-        held = measured("harness.bench.memory", "ours", url)
-    told = " ".join(f"{size / MIB:.0f}" for size in held)
+        sizes = run_act("harness.bench.memory", "ours", url)
+    figures = " ".join(f"{size / MIB:.0f}" for size in sizes)
     row(
         f"crawl, MiB after {', '.join(map(str, SHARES))} % of {URLS:,}",
-        told,
-        f"grows {held[-1] / held[1]:.2f}",
+        figures,
+        f"grows {sizes[-1] / sizes[1]:.2f}",
     )
     return (
         []
-        if held[-1] <= MOST * held[1]
+        if sizes[-1] <= MOST * sizes[1]
         else ["crawl's memory grows with the pages that it has read"]
     )
 

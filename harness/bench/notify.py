@@ -50,7 +50,7 @@ class Pastes:
         self.posts, self.published = posts, dict[str, float]()
 
     def page(self, path: str) -> bytes | None:
-        """What is at `path`."""
+        """Return the page at `path`."""
         if path == "/archive":
             links = "".join(
                 f'<li><a href="/{name}">{name}</a></li>' for name in [*self.published][-SHOWN:]
@@ -67,7 +67,7 @@ class Pastes:
             pause.wait(PAUSE)
 
     def serving(self) -> contextlib.AbstractContextManager[str]:
-        """The site, for as long as its address is used."""
+        """Serve the site while its address is used."""
         return serving(_handler(self))
 
 
@@ -91,7 +91,7 @@ def _handler(pastes: Pastes) -> type[BaseHTTPRequestHandler]:
 
 
 def _posts(customers: list[Person]) -> dict[str, str]:
-    """By name, posts of eight people each, as the trade writes them."""
+    """Return posts of eight people each by name, in the form that the trade uses."""
     lines = [f"{p.name}----{p.phone}----{p.resident_id}----{p.balance}" for p in customers]
     head = "贷款客户 一手料 姓名----手机----身份证----贷款金额\n"
     return {
@@ -108,12 +108,12 @@ def publish_to_notification(folder: Path) -> None:
         _measure(folder / f"embedded{group}", "embedded", group, "", "")
     try:
         services.require_tools()
-        with services.running(folder / "servers") as found:
+        with services.running(folder / "servers") as servers:
             for group in (20, 0):
                 run = f"bench-{secrets.token_hex(3)}"
-                services.create_indexes(found, f"{services.PREFIX}{run}-")
-                password = (found.keys / "store.password").read_text(encoding="utf-8").strip()
-                tables = found.configuration(f"{run}.", f"{services.PREFIX}{run}-")
+                services.create_indexes(servers, f"{services.PREFIX}{run}-")
+                password = (servers.keys / "store.password").read_text(encoding="utf-8").strip()
+                tables = servers.configuration(f"{run}.", f"{services.PREFIX}{run}-")
                 _measure(folder / f"servers{group}", "Kafka + ES", group, tables, password)
     except UnavailableError as error:
         print(f"Kafka and Elasticsearch are left out: {error}")
@@ -127,9 +127,9 @@ def _measure(data: Path, what: str, group: int, tables: str, password: str) -> N
         with _running(data):
             _first_visit(data, pastes)
             pastes.publish()
-            came = team.wait_for(lambda _: len(_told(team, key)) >= POSTS, WAIT_SECONDS)
-        told_after, folded_after = _seconds(data, pastes, _told(team, key))
-    lost = "" if came else f", {POSTS - len(told_after)} lost"
+            arrived = team.wait_for(lambda _: len(_first_notices(team, key)) >= POSTS, WAIT_SECONDS)
+        told_after, folded_after = _seconds(data, pastes, _first_notices(team, key))
+    lost = "" if arrived else f", {POSTS - len(told_after)} lost"
     row(
         f"post → message, {what}, group {group} s",
         f"{len(told_after)} posts{lost}",
@@ -186,8 +186,9 @@ def _running(data: Path) -> Iterator[None]:
 
 
 def _first_visit(data: Path, pastes: Pastes) -> None:
-    """Every role is up when a post of nobody's has gone its way: the first is shown, and what
-    waits behind it has been read.
+    """Wait until every role runs and the backlog has been read.
+
+    That is so once a post without customers has passed through and is shown.
     """
     name = next(iter(pastes.posts))
     pastes.published[name] = time.time()
@@ -199,41 +200,47 @@ def _first_visit(data: Path, pastes: Pastes) -> None:
 
 
 def _has_incidents(ask: Ullage) -> bool:
-    """Whether any is listed; as long as nothing was collected the command fails."""
+    """Return whether any is listed; the command fails until something was collected."""
     try:
         return bool(ask("incidents", "list", "--json"))
     except UllageError:
         return False
 
 
-def _told(team: Receiver, key: str) -> dict[str, float]:
-    """When each incident was first told of by a signed message."""
-    found: dict[str, float] = {}
+def _first_notices(team: Receiver, key: str) -> dict[str, float]:
+    """Return when each incident was first reported by a signed message."""
+    first_at: dict[str, float] = {}
     for message in list(team.received):
         if message.signed_with(key):
             for incident in message.json["incidents"]:
-                found.setdefault(incident["id"], message.at)
-    return found
+                first_at.setdefault(incident["id"], message.at)
+    return first_at
 
 
 def _seconds(
     data: Path, pastes: Pastes, when: Mapping[str, float]
 ) -> tuple[list[float], list[float]]:
-    """To the message, and to the incident: of every post that was told of, in order; without the
-    first, which warmed the way.
+    """Return each reported post's seconds to the message and to the incident, in order.
+
+    The first post is left out: it warmed the path.
     """
     context = Context(data)
     key = CaptureKey(context.keys)
     post_of = {redact.identifier("post", post, "pastes", key): post for post in pastes.posts}
     with contextlib.closing(open_configured_store(context)) as store:
-        seen = {
-            post_of[one.post_id]: one
-            for one in store.scroll(Sighting, DocumentFilter())
-            if one.incident in when
+        sightings = {
+            post_of[sighting.post_id]: sighting
+            for sighting in store.scroll(Sighting, DocumentFilter())
+            if sighting.incident in when
         }
-    seen.pop(next(iter(pastes.posts)), None)
-    to_message = (when[one.incident] - pastes.published[post] for post, one in seen.items())
-    to_incident = (one.folded_at.timestamp() - pastes.published[post] for post, one in seen.items())
+    sightings.pop(next(iter(pastes.posts)), None)
+    to_message = (
+        when[sighting.incident] - pastes.published[post] for post, sighting in sightings.items()
+    )
+    to_incident = (
+        sighting.folded_at.timestamp() - pastes.published[post]
+        for post, sighting in sightings.items()
+    )
     return sorted(to_message), sorted(to_incident)
 
 

@@ -30,14 +30,14 @@ LOOKS: dict[str, dict[str, Any]] = {
 
 
 def pictures() -> None:
-    """A line of the table for each look."""
+    """Return a line of the table for each look."""
     if not has_ocr():
         raise UnavailableError("the extra ocr is not installed")
     for look, how in LOOKS.items():
         people = [customer(number) for number in random.Random(look).sample(range(10_000), ROWS)]
         values = [person[kind] for person in people for kind in ("phone", "resident_id")]
         start = time.perf_counter()
-        lines = [line.split() for line in _read(_drawn(people, **how)).splitlines()]
+        lines = [line.split() for line in _read(_draw(people, **how)).splitlines()]
         seconds = time.perf_counter() - start
         words = {word for line in lines for word in line}
         rows = sum(
@@ -48,7 +48,7 @@ def pictures() -> None:
         row(f"OCR, {look}", f"{seconds:.1f} s", f"{right}/{len(values)} values, {rows}/{ROWS} rows")
 
 
-def _drawn(
+def _draw(
     people: list[dict[str, str]],
     size: int,
     quality: int = 90,
@@ -56,7 +56,7 @@ def _drawn(
     blurred: float = 0,
     noise: int = 0,
 ) -> bytes:
-    """A table of people as a JPEG."""
+    """Return a table of people as a JPEG."""
     image, draw, fonts, filters = [import_module(f"PIL.{name}") for name in MODULES]
     font = fonts.load_default(size)
     table: Any = image.new("RGB", (size * 36, size * 2 * (ROWS + 2)), "white")
@@ -64,9 +64,9 @@ def _drawn(
         table = image.blend(table, image.effect_noise(table.size, 100).convert("RGB"), noise / 255)
     pen = draw.Draw(table)
     for number, person in enumerate(people, 1):
-        for left, cell in ((1, str(number)), (5, person["phone"]), (16, person["resident_id"])):
+        for column, cell in ((1, str(number)), (5, person["phone"]), (16, person["resident_id"])):
             pen.text(
-                (left * size, number * 2 * size),
+                (column * size, number * 2 * size),
                 cell,
                 font=font,
                 fill="#444444" if noise else "black",

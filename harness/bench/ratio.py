@@ -44,20 +44,20 @@ def ratio(folder: Path) -> list[str]:
         body = everyday(kind, SIZE)
         path = folder / "everyday.txt"
         path.write_bytes(body)
-        given, search = batches([body], context), engines.ripgrep(path)
-        own, bare = list[float](), list[float]()
+        inputs, search = batches([body], context), engines.ripgrep(path)
+        own_seconds, bare = list[float](), list[float]()
         with engines.one_core():
             for _ in range(ROUNDS):
                 start = time.process_time()
-                ours(matcher, given, context)
-                own.append(time.process_time() - start)
+                ours(matcher, inputs, context)
+                own_seconds.append(time.process_time() - start)
                 start = engines.children_seconds()
                 search()
                 bare.append(engines.children_seconds() - start)
-        share, megabytes = min(bare) / min(own), len(body) / 1e6
+        share, megabytes = min(bare) / min(own_seconds), len(body) / 1e6
         row(
             f"{kind}, MB/s of one core",
-            f"{megabytes / min(own):.1f}",
+            f"{megabytes / min(own_seconds):.1f}",
             f"rg {megabytes / min(bare):.1f}",
             share,
         )

@@ -37,7 +37,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def match_processes(folder: Path, url: str) -> None:
-    """The lines of the table, and what one and two processes cost."""
+    """Return the lines of the table, and what one and two processes cost."""
     seconds, cpu = {}, {}
     for count in (1, 2):
         data = folder / f"match{count}"
@@ -67,7 +67,7 @@ def _set_up(data: Path, url: str) -> Context:
 
 
 def _load(context: Context) -> list[Capture]:
-    """A dump in posts of 500 lines, and as much prose."""
+    """Publish a dump in posts of 500 lines, and as much prose."""
     lines = [f"{p.name}----{p.phone}----{p.resident_id}----{p.card}" for p in people(PEOPLE, 5)]
     dump = ["\n".join(lines[start : start + LINES]) for start in range(0, PEOPLE, LINES)]
     texts = [
@@ -119,10 +119,10 @@ def _work(context: Context, load: list[Capture], pids: list[int]) -> tuple[float
     before, start = _cpu(pids), time.monotonic()
     outbox.append(load)
     _until_read(bus, pause, WORK_SECONDS)
-    taken = time.monotonic() - start, _cpu(pids) - before
+    elapsed = time.monotonic() - start, _cpu(pids) - before
     publisher.close()
     bus.close()
-    return taken
+    return elapsed
 
 
 def _hello(context: Context) -> Capture:

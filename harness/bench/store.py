@@ -94,8 +94,9 @@ def _incident(n: int) -> Incident:
 
 
 def others(count: int) -> Iterator[list[Document]]:
-    """What else the questions need: the incidents, 256 claims of each, and a decision on every
-    tenth.
+    """Yield the other documents that the questions need.
+
+    These are the incidents, 256 claims of each, and a decision on every tenth.
     """
     incidents = range(max(1, count // PEOPLE))
     for n in incidents:
@@ -125,8 +126,10 @@ class QueryRound:
 
     @classmethod
     def draw(cls, rng: random.Random) -> QueryRound:
-        """Some incident, a page of 50 of them, twelve tags as a look-up makes, and a finding's
-        claims.
+        """Draw a round of queries.
+
+        It has some incident, a page of 50 of them, twelve keyed hashes as a lookup makes, and a
+        finding's claims.
         """
         n = rng.randrange(max(1, COUNT // PEOPLE))
         claims = [f"bank:candidates:{n:08x}{i:08x}" for i in range(256)]
@@ -157,17 +160,17 @@ QUESTIONS: dict[str, Callable[[IncidentStore, QueryRound], object]] = {
 
 
 def ask(url: str, data: Path, seed: int) -> list[tuple[str, float]]:
-    """One client with a connection of its own: each question in milliseconds, ROUNDS times."""
+    """Return the milliseconds of each question, asked ROUNDS times by one client."""
     rng, times = random.Random(seed), list[tuple[str, float]]()
     with contextlib.closing(open_store(url, data)) as store:
         for question in QUESTIONS.values():
             # the connection, and what a client loads on first use
             question(store, QueryRound.draw(rng))
         for _ in range(ROUNDS):
-            asked = QueryRound.draw(rng)
+            queries = QueryRound.draw(rng)
             for name, question in QUESTIONS.items():
                 start = time.monotonic()
-                question(store, asked)
+                question(store, queries)
                 times.append((name, (time.monotonic() - start) * 1000))
     return times
 
@@ -180,8 +183,8 @@ def questions(row: Row, what: str, url: str, data: Path) -> None:
         with ProcessPoolExecutor(clients, multiprocessing.get_context("spawn")) as pool:
             times = [
                 t
-                for asked in [pool.submit(ask, url, data, seed) for seed in range(clients)]
-                for t in asked.result()
+                for pending in [pool.submit(ask, url, data, seed) for seed in range(clients)]
+                for t in pending.result()
             ]
         by_name = {name: sorted(t for n, t in times if n == name) for name in QUESTIONS}
         worst = max(by_name, key=lambda name: quantile(by_name[name], 0.99))
@@ -202,7 +205,7 @@ def questions(row: Row, what: str, url: str, data: Path) -> None:
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
-    """The value below which `share` of `ordered` lies."""
+    """Return the value below which `share` of `ordered` lies."""
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
@@ -221,16 +224,17 @@ def race(
     seconds = [0.0, 0.0]
     for turn, batch in enumerate(exposures(COUNT)):
         acts = [(0, ours, batch), (1, bare, made(batch))]
-        for side, act, given in acts if turn % 2 else reversed(acts):
+        for side, act, arguments in acts if turn % 2 else reversed(acts):
             start = time.monotonic()
-            act(given)
+            act(arguments)
             seconds[side] += time.monotonic() - start
     return seconds[0], seconds[1]
 
 
-def embedded(row: Row, folder: Path) -> None:
-    """SQLite against `executemany` of the same rows into the same tables and indexes, a
-    transaction a batch.
+def measure_embedded(row: Row, folder: Path) -> None:
+    """Measure SQLite against `executemany` of the same rows.
+
+    They go into the same tables and indexes, with a transaction per batch.
     """
     SqliteStore(folder / "bare.sqlite").close()
     numbers = itertools.count(1)
@@ -288,8 +292,8 @@ def put_others(store: IncidentStore) -> None:
     store.refresh()
 
 
-def distributed(row: Row, folder: Path) -> None:
-    """Elasticsearch against the bare client sending the same bytes in bulks as long."""
+def measure_distributed(row: Row, folder: Path) -> None:
+    """Measure Elasticsearch against the bare client sending the same bytes in equal bulks."""
     with elasticsearch(folder / "node") as server:
         for keys, user, password in (
             ("keys", "", server.password),
@@ -307,15 +311,15 @@ def distributed(row: Row, folder: Path) -> None:
                 connect(read_url(urls[1], folder), KeyStore(folder / "keys"), PATIENCE)
             ) as client,
         ):
-            ours, other = race(
+            ours, bare = race(
                 store.put, lambda lines: client.bulk(operations=lines, filter_path=ANSWERED), _lines
             )
             put_others(store)
         row(
             "put exposures, Elasticsearch, /s",
             f"{COUNT / ours:,.0f}",
-            f"client.bulk {COUNT / other:,.0f}",
-            other / ours,
+            f"client.bulk {COUNT / bare:,.0f}",
+            bare / ours,
         )
         _drop(server, "ullage-bare-")
         questions(row, "questions, Elasticsearch", urls[0], folder)
@@ -344,13 +348,14 @@ def _keep(keys: Path, password: str, user: str) -> None:
 
 
 def store_rows(row: Row, folder: Path) -> None:
-    """Every line of the table about stores; Elasticsearch's are left out, with the reason, where
-    it cannot be had.
+    """Print every line of the table about stores.
+
+    Those of Elasticsearch are left out, with the reason, where it is not available.
     """
     folder = folder / "store"
     folder.mkdir(mode=0o711)
-    embedded(row, folder)
+    measure_embedded(row, folder)
     try:
-        distributed(row, folder)
+        measure_distributed(row, folder)
     except UnavailableError as error:
         print(f"Elasticsearch is left out: {error}")

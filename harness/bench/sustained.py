@@ -66,7 +66,7 @@ class Posts(LinkedLists):
     pastes = 1_000_000
 
     def body_of_paste(self, path: str) -> str:
-        """A kilobyte: one in OF_CUSTOMERS is of customers, the others are of strangers."""
+        """Return a kilobyte: one paste in OF_CUSTOMERS shows customers, the others strangers."""
         number = int("".join(filter(str.isdigit, path)))
         is_of_customers = number % OF_CUSTOMERS == 0
         people = (
@@ -81,10 +81,10 @@ class Posts(LinkedLists):
         )
 
 
-def sustained(folder: Path) -> list[str]:
-    """Lines of the table; names what was missed."""
+def measure_sustained(folder: Path) -> list[str]:
+    """Return lines of the table, naming what was missed."""
     with serving("harness.bench.sustained") as url:
-        context = _prepared(folder / "sustained", url)
+        context = _prepare(folder / "sustained", url)
         log = (folder / "sustained.log").open("w", encoding="utf-8")
         environment = {**os.environ, "ULLAGE_LOG_LEVEL": "error"}
         with (
@@ -98,26 +98,26 @@ def sustained(folder: Path) -> list[str]:
             ) as run,
         ):
             try:
-                rate, held, used = _watch(run, context.settings.metrics_ports["match"])
+                rate, sizes, used = _watch(run, context.settings.metrics_ports["match"])
             finally:
                 run.terminate()
-    told = " ".join(f"{size / MIB:.0f}" for size in held)
+    figures = " ".join(f"{size / MIB:.0f}" for size in sizes)
     row(f"run, posts/s for {SECONDS:.0f} s", f"{rate:,.0f}", f"goal {LEAST}", rate / LEAST)
     row(
         f"run, MiB after {', '.join(f'{share:.0%}' for share in SHARES)} of it",
-        told,
-        f"grows {held[-1] / held[1]:.2f}",
+        figures,
+        f"grows {sizes[-1] / sizes[1]:.2f}",
     )
     row(
         "  CPU ms a post",
         ", ".join(f"{role} {1000 * seconds:.2f}" for role, seconds in used.items()),
     )
     missed = [f"run takes {rate:.0f} posts a second, goal {LEAST}"] if rate < LEAST else []
-    return missed + (["run's memory grows"] if held[-1] > MOST * held[1] else [])
+    return missed + (["run's memory grows"] if sizes[-1] > MOST * sizes[1] else [])
 
 
-def _prepared(data: Path, url: str) -> Context:
-    """A data folder with the list and the site."""
+def _prepare(data: Path, url: str) -> Context:
+    """Prepare a data folder with the list and the site."""
     ports = dict(zip(("crawl", "match", "alert", "search"), free_ports(4), strict=True))
     data.mkdir(parents=True)
     (data / "ullage.toml").write_text(
@@ -142,15 +142,18 @@ def _watch(run: subprocess.Popen[bytes], port: int) -> tuple[float, list[int], d
         if run.poll() is not None or time.monotonic() > deadline:
             raise UnavailableError(f"no post was read within {START_SECONDS:.0f} s of the start")
         pause.wait(0.2)
-    began, held, used = time.monotonic(), list[int](), _used(run.pid)
+    began, sizes, used = time.monotonic(), list[int](), _cpu_by_role(run.pid)
     for share in SHARES:
         pause.wait(max(0.0, began + share * SECONDS - time.monotonic()))
-        held.append(sum(map(_held, _family(run.pid))))
+        sizes.append(sum(map(_memory_of, _family(run.pid))))
     posts, seconds = _posts(port) - before, time.monotonic() - began
     return (
         posts / seconds,
-        held,
-        {role: (total - used.get(role, 0.0)) / posts for role, total in _used(run.pid).items()},
+        sizes,
+        {
+            role: (total - used.get(role, 0.0)) / posts
+            for role, total in _cpu_by_role(run.pid).items()
+        },
     )
 
 
@@ -168,26 +171,26 @@ def _posts(port: int) -> float:
 
 
 def _family(pid: int) -> Iterator[int]:
-    """A process and all that come from it."""
+    """Return a process and all its descendants."""
     yield pid
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in (task / "children").read_text().split():
             yield from _family(int(child))
 
 
-def _used(pid: int) -> dict[str, float]:
-    """CPU seconds of the processes that come from one, by their role."""
-    found = dict[str, float]()
-    for one in _family(pid):
-        words = Path(f"/proc/{one}/cmdline").read_text().split("\0")
+def _cpu_by_role(pid: int) -> dict[str, float]:
+    """Return the CPU seconds of a process's descendants by role."""
+    seconds = dict[str, float]()
+    for pid_ in _family(pid):
+        words = Path(f"/proc/{pid_}/cmdline").read_text().split("\0")
         role = next((word for word in words if word in ROLES), "others")
-        times = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()[11:13]
-        found[role] = found.get(role, 0.0) + sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
-    return found
+        times = Path(f"/proc/{pid_}/stat").read_text().rpartition(")")[2].split()[11:13]
+        seconds[role] = seconds.get(role, 0.0) + sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+    return seconds
 
 
-def _held(pid: int) -> int:
-    """Bytes that a process holds, what it shares counted in part (PSS)."""
+def _memory_of(pid: int) -> int:
+    """Return a process's memory in bytes, with shared pages counted in part (PSS)."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024
 

@@ -23,14 +23,14 @@ def best(
 
 
 def head() -> None:
-    """The head of the table."""
+    """Return the head of the table."""
     print(
         f"{'':<42} {'ours':>16} {'bare':>22} {'ratio':>8}   (above 1: faster than the bare library)"
     )
 
 
 def row(what: str, ours: str, bare: str = "", ratio: float | None = None) -> None:
-    """One line of the table; without a ratio it only states."""
+    """Return one line of the table; without a ratio it only states."""
     print(
         f"{what:<42} {ours:>16} {bare:>22} {'' if ratio is None else f'{ratio:.2f}':>8}", flush=True
     )

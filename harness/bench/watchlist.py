@@ -37,8 +37,8 @@ def digits(numbers: np.ndarray, width: int) -> np.ndarray:
     return (numbers[:, None] // places % 10 + 48).astype(np.uint8)
 
 
-def beside(*parts: bytes | np.ndarray) -> list[bytes]:
-    """Columns of characters side by side; what is given once stands in every row."""
+def concatenate(*parts: bytes | np.ndarray) -> list[bytes]:
+    """Return columns of characters side by side; a single value stands in every row."""
     n = max(len(part) for part in parts if isinstance(part, np.ndarray))
     tables = [
         np.tile(np.frombuffer(p, np.uint8), (n, 1)) if isinstance(p, bytes) else p for p in parts
@@ -66,11 +66,11 @@ def resident_ids(numbers: np.ndarray) -> list[bytes]:
     checks = np.frombuffer(CHECKS.encode(), np.uint8)[
         (first - 48).astype(np.int64) @ np.array(WEIGHTS) % 11
     ]
-    return beside(first, checks[:, None])
+    return concatenate(first, checks[:, None])
 
 
 def export(path: Path, customers: int) -> None:
-    """A Parquet file of customers with a phone, a resident ID, a card and an address each."""
+    """Write a Parquet file of customers with a phone, a resident ID, a card and an address each."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -81,10 +81,10 @@ def export(path: Path, customers: int) -> None:
         for first in range(0, customers, 1_000_000):
             numbers = np.arange(first, min(customers, first + 1_000_000))
             columns = [
-                beside(b"C", digits(numbers, 10)), beside(b"154", digits(numbers, 8)),
+                concatenate(b"C", digits(numbers, 10)), concatenate(b"154", digits(numbers, 8)),
                 resident_ids(numbers),
-                beside(b"6200000", digits(numbers, 9)), beside(b"customer", digits(numbers, 9),
-                b"@example.com"),
+                concatenate(b"6200000", digits(numbers, 9)),
+                concatenate(b"customer", digits(numbers, 9), b"@example.com"),
             ]  # fmt: skip
             writer.write_table(pa.table(columns, schema=schema).cast(text), row_group_size=100_000)
 
@@ -112,7 +112,7 @@ def built(folder: Path, context: Context, digests: str, customers: int) -> Path:
     list_path, target = folder / "bench.parquet", folder / f"bench-{digests}.watchlist"
     export(list_path, customers)
     forget_peak()
-    held = peak()
+    memory_before = peak()
     builder, before, start = (
         Builder(context.keys, "bench", 1, digests),
         time.process_time(),
@@ -121,15 +121,15 @@ def built(folder: Path, context: Context, digests: str, customers: int) -> Path:
     header = builder.build(Source(list_path, {}), target, context.clock.now())
     seconds, wall, highest = time.process_time() - before, time.monotonic() - start, peak()
     list_path.unlink()
-    size, found = target.stat().st_size, builder.report.identifiers
+    size, count = target.stat().st_size, builder.report.identifiers
     row(
         f"build, digests {digests}: identifiers/s",
-        f"{found / seconds:,.0f}",
-        f"wall {found / wall:,.0f}",
+        f"{count / seconds:,.0f}",
+        f"wall {count / wall:,.0f}",
     )
     row("  entries; entries/s", f"{header.entries:,}", f"{header.entries / seconds:,.0f}")
-    row("  bytes an entry; an identifier", f"{size / header.entries:.1f}", f"{size / found:.1f}")
-    row("  peak memory, MiB", f"{highest:,.0f}", f"before it {held:,.0f}")
+    row("  bytes an entry; an identifier", f"{size / header.entries:.1f}", f"{size / count:.1f}")
+    row("  peak memory, MiB", f"{highest:,.0f}", f"before it {memory_before:,.0f}")
     return target
 
 
@@ -148,20 +148,22 @@ def look_ups(path: Path, context: Context, customers: int) -> None:
     wall, cpu = time.monotonic() - start, time.process_time() - before
     row("open, s (wall), pages dropped", f"{wall:.3f}", f"CPU {cpu:.2f}")
     numbers = rng.integers(0, customers, BATCH // 100)
-    known = tags.tagger("phone", "plain").tag(beside(b"154", digits(numbers, 8)))
+    known_tags = tags.tagger("phone", "plain").tag(concatenate(b"154", digits(numbers, 8)))
 
     def batches() -> list[np.ndarray]:
         return [
-            np.concatenate((known, rng.integers(0, 256, (BATCH - len(known), 16), np.uint8)))
+            np.concatenate(
+                (known_tags, rng.integers(0, 256, (BATCH - len(known_tags), 16), np.uint8))
+            )
             for _ in range(BATCHES)
         ]
 
     drop_pages(path)
-    passes, found = [], 0
-    for asked in (batches(), batches(), batches(), batches(), batches()):
+    passes, matches = [], 0
+    for batches_ in (batches(), batches(), batches(), batches(), batches()):
         wall, cpu = time.monotonic(), time.process_time()
-        for batch in asked:
-            found += len(opened.look_up(batch)[0])
+        for batch in batches_:
+            matches += len(opened.look_up(batch)[0])
         passes.append(
             (
                 (time.monotonic() - wall) / BATCH / BATCHES * 1e9,
@@ -174,22 +176,24 @@ def look_ups(path: Path, context: Context, customers: int) -> None:
         f"wall {min(wall for wall, _ in passes[1:]):.0f}",
     )
     row("  first pass, ns (CPU)", f"{passes[0][1]:.0f}", f"wall {passes[0][0]:.0f}")
-    enrolled, others = (len(passes) * BATCHES * count for count in (len(known), BATCH - len(known)))
-    row("  found of enrolled; asked of others", f"{found:,} of {enrolled:,}", f"{others:,}")
-    if found != enrolled:
-        raise RuntimeError(f"{found} were found where {enrolled} are enrolled")
+    enrolled, foreign = (
+        len(passes) * BATCHES * count for count in (len(known_tags), BATCH - len(known_tags))
+    )
+    row("  found of enrolled; asked of others", f"{matches:,} of {enrolled:,}", f"{foreign:,}")
+    if matches != enrolled:
+        raise RuntimeError(f"{matches} were found where {enrolled} are enrolled")
     start = time.process_time()
     opened.check()
     row("check of the whole file, s (CPU)", f"{time.process_time() - start:.2f}")
 
 
 def changes(folder: Path, context: Context, main: Path, customers: int) -> None:
-    """A day's changes of 0.2 % of the customers, and one customer erased."""
-    came, delta = folder / "came.parquet", folder / "bench.delta"
-    export(came, max(1, customers // 500))
-    made = Changes(context.keys, "bench", main, delta)
+    """Measure a day's changes of 0.2 % of the customers, and one erased customer."""
+    added, delta = folder / "came.parquet", folder / "bench.delta"
+    export(added, max(1, customers // 500))
+    builder = Changes(context.keys, "bench", main, delta)
     start, cpu = time.monotonic(), time.process_time()
-    made.build(Source(came, {}), None, delta, folder / "bench.subjects", context.clock.now())
+    builder.build(Source(added, {}), None, delta, folder / "bench.subjects", context.clock.now())
     row(
         "changes of 0.2 %, s (CPU)",
         f"{time.process_time() - cpu:.2f}",
@@ -212,7 +216,7 @@ def changes(folder: Path, context: Context, main: Path, customers: int) -> None:
 
 
 def csv_rate(folder: Path, context: Context) -> None:
-    """The same customers as CSV."""
+    """Measure the same customers as CSV."""
     from pyarrow import csv, parquet
 
     export(folder / "few.parquet", CSV_CUSTOMERS)

@@ -39,11 +39,11 @@ class Fuzz:
         self._began = self._now()  # collecting is no search
         until = self._began + self._seconds
         while (
-            left := [item for item in session.items if item.nodeid not in self.failed]
+            remaining := [item for item in session.items if item.nodeid not in self.failed]
         ) and self._now() < until:
-            random.SystemRandom().shuffle(left)
+            random.SystemRandom().shuffle(remaining)
             self.rounds += 1
-            for item, following in zip(left, [*left[1:], None], strict=True):
+            for item, following in zip(remaining, [*remaining[1:], None], strict=True):
                 over = self._now() >= until and (self.rounds > 1 or not self._whole)
                 item.config.hook.pytest_runtest_protocol(
                     item=item, nextitem=None if over else following

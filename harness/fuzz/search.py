@@ -68,12 +68,12 @@ def search(name: str, target: Target, seconds: float, kept: Path) -> None:
     atheris.Fuzz()
 
 
-def searched(name: str, seconds: float) -> SearchSummary:
-    """A search of target `name` in a process of its own."""
+def run_search(name: str, seconds: float) -> SearchSummary:
+    """Run a search of target `name` in its own process."""
     words = [sys.executable, "-m", "harness.fuzz.search", name, str(seconds)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, errors="replace")
-    tried, covered = DONE.findall(done.stderr), COVERED.findall(done.stderr)
-    fault = (done.stdout + done.stderr)[-3000:] if done.returncode else ""
+    result = subprocess.run(words, capture_output=True, text=True, check=False, errors="replace")
+    tried, covered = DONE.findall(result.stderr), COVERED.findall(result.stderr)
+    fault = (result.stdout + result.stderr)[-3000:] if result.returncode else ""
     return SearchSummary(int(tried[-1]) if tried else 0, int(covered[-1]) if covered else 0, fault)
 
 
@@ -89,16 +89,16 @@ def all_targets(seconds: float) -> int:
         return 0
     failed = 0
     for name in TARGETS:
-        found = searched(name, seconds / len(TARGETS))
+        result = run_search(name, seconds / len(TARGETS))
         print(
-            f"fuzz: {name}: {found.inputs:,} inputs, {found.covered:,}"
-            f" branches{'; FAILED' if found.fault else ''}",
+            f"fuzz: {name}: {result.inputs:,} inputs, {result.covered:,}"
+            f" branches{'; FAILED' if result.fault else ''}",
             flush=True,
         )
-        if found.fault:
+        if result.fault:
             failed = 1
             print(
-                found.fault,
+                result.fault,
                 f"kept in {KEPT / name / 'found'}: mend it, and move the input to"
                 f" harness/fuzz/found/{name}",
                 sep="\n",

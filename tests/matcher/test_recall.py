@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.bench.corpus.disguise import INVISIBLE, SCRIPTS, grouped
+from harness.bench.corpus.disguise import INVISIBLE, SCRIPTS, split_groups
 from harness.bench.corpus.people import Person
 from harness.bench.recall import (
     DECOY_PEOPLE,
@@ -93,7 +93,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> RecallResult:
     outcome = measure(context, subjects, files.values(), folder / "files")
     decoys = measure_decoys(context, TOKENS, folder)
     return RecallResult(
-        context, outcome, decoys, by_pair(outcome.planted), by_pair(outcome.missed())
+        context, outcome, decoys, by_pair(outcome.planted), by_pair(outcome.list_missed())
     )
 
 
@@ -101,7 +101,7 @@ def list_missed(outcome: Outcome, **classes: str) -> list[str]:
     """Return kind and disguise of the cases that were missed in these classes of files."""
     return [
         f"{case.kind} as {case.disguise}"
-        for file, case in outcome.missed()
+        for file, case in outcome.list_missed()
         if all(getattr(file, name) == value for name, value in classes.items())
         and not gap(case.kind, case.disguise)
     ]
@@ -158,7 +158,7 @@ def compose(
     surroundings.
     """
     text = SCRIPTS[script](
-        "phone", prefix + grouped(Person(FIRST_OF_DECOYS + number).phone, (3, 4, 4), separator)
+        "phone", prefix + split_groups(Person(FIRST_OF_DECOYS + number).phone, (3, 4, 4), separator)
     )
     return around[0] + (INVISIBLE[marks]("phone", text) if marks else text) + around[1]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.bench.corpus.disguise import grouped
+from harness.bench.corpus.disguise import split_groups
 from matcher.columns.batch import Batch
 from matcher.columns.bitset import Classes
 from matcher.columns.literals import SearchPatterns
@@ -134,12 +134,12 @@ def test_single_digits_are_read_with_one_sign_and_another() -> None:
 @pytest.mark.parametrize("sign", SIGNS)
 @pytest.mark.parametrize("value", GROUPS)
 def test_groups_are_read_whatever_stands_between(value: str, sign: str) -> None:
-    assert list_misread((value, grouped(value, sizes, sign)) for sizes in GROUPS[value]) == []
+    assert list_misread((value, split_groups(value, sizes, sign)) for sizes in GROUPS[value]) == []
 
 
 @pytest.mark.parametrize("value", LABELS)
 def test_what_parts_cells_is_read_behind_a_label(value: str) -> None:
-    written = [grouped(value, sizes, sign) for sizes in GROUPS[value] for sign in ",|;\t"]
+    written = [split_groups(value, sizes, sign) for sizes in GROUPS[value] for sign in ",|;\t"]
     assert list_misread((value, LABELS[value] + text) for text in written) == []
     assert find_valid([text for text in written if "\t" not in text]) == [set()] * (
         len(written) * 3 // 4
@@ -222,7 +222,7 @@ def test_pairs_and_plans_of_other_countries(written: str) -> None:
         f"IBAN{IBAN}",
         f"iban{IBAN}",
         rf"\n{IBAN}",
-        *(grouped(IBAN, (4,) * 5, s) for s in ("·", "/", "_", "，", " - ", "  ")),
+        *(split_groups(IBAN, (4,) * 5, s) for s in ("·", "/", "_", "，", " - ", "  ")),
     ],
 )
 def test_an_iban_is_read_glued_and_in_groups(text: str) -> None:
@@ -256,7 +256,7 @@ def test_an_iban_is_read_one_by_one_and_in_groups(number: str, sign: str) -> Non
     ways = ((1,) * len(number), (4,) * 8, (2, 2, *(4,) * 7))
     assert (
         list_misread(
-            (number, grouped(written, sizes, sign))
+            (number, split_groups(written, sizes, sign))
             for sizes in ways
             for written in (number, number.lower())
         )

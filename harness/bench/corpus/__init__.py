@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from harness.bench.corpus.disguise import IN_TEXT, grouped
+from harness.bench.corpus.disguise import IN_TEXT, split_groups
 from harness.bench.corpus.people import Person
 from harness.bench.corpus.prose import lexicon_forms, prose
 
@@ -48,7 +48,7 @@ class CorpusCounts:
     identifiers: Counter[str] = field(default_factory=Counter)
 
     def count(self, person: Person, kind: str, form: str = "plain") -> None:
-        """One more value of `person` stands in the text."""
+        """Count one more value of `person` in the text."""
         self.identifiers[kind if form == "plain" else "digest"] += 1
         if person.customer:
             self.hits[kind, form] += 1
@@ -58,7 +58,7 @@ Lines = Callable[[random.Random, CorpusCounts], Iterator[str]]
 
 
 def anybody(rng: random.Random, share: float = OWN_SHARE) -> Person:
-    """A customer with probability `share`, else a stranger."""
+    """Return a customer with probability `share`, otherwise a stranger."""
     return (
         Person(rng.randrange(CUSTOMERS))
         if rng.random() < share
@@ -73,22 +73,24 @@ def surface(rng: random.Random, kind: str, value: str) -> str:
         return (
             value
             if draw < 0.7
-            else (f"+86{value}", f"86-{value}", grouped(value, (3, 4, 4), "-"))[
+            else (f"+86{value}", f"86-{value}", split_groups(value, (3, 4, 4), "-"))[
                 int(draw * 1000) % 3
             ]
         )
     if kind == "card":
-        return value if draw < 0.7 else grouped(value, (4, 4, 4, 4, 3), " -"[draw > 0.9])
+        return value if draw < 0.7 else split_groups(value, (4, 4, 4, 4, 3), " -"[draw > 0.9])
     if kind == "resident_id":
         return value if draw < 0.7 else value.lower()
     return value if draw < 0.8 else value.title()
 
 
 def digest(rng: random.Random, person: Person, kind: str) -> tuple[str, str]:
-    """The form, and the hex in either case."""
+    """Return a value's digest form and its hex in upper or lower case."""
     form = FORMS[rng.randrange(3)]
-    made = hashlib.new(form, str(getattr(person, kind)).encode(), usedforsecurity=False).hexdigest()
-    return form, made.upper() if rng.random() < 0.3 else made
+    hexadecimal = hashlib.new(
+        form, str(getattr(person, kind)).encode(), usedforsecurity=False
+    ).hexdigest()
+    return form, hexadecimal.upper() if rng.random() < 0.3 else hexadecimal
 
 
 def sparse(rng: random.Random, planted: CorpusCounts) -> Iterator[str]:
@@ -149,7 +151,7 @@ def _cell(rng: random.Random, planted: CorpusCounts, person: Person, column: str
 
 
 def digests(rng: random.Random, planted: CorpusCounts) -> Iterator[str]:
-    """One digest a line, some behind a user's name."""
+    """Yield one digest per line, some after a user name."""
     while True:
         person, kind = anybody(rng), ("phone", "email", "resident_id")[rng.randrange(3)]
         if person.customer:
@@ -161,9 +163,10 @@ def digests(rng: random.Random, planted: CorpusCounts) -> Iterator[str]:
         yield f"user{person.number % 99991}:{text}" if rng.random() < 0.3 else text
 
 
-def disguised(rng: random.Random, planted: CorpusCounts) -> Iterator[str]:
-    """Values in a disguise each, between words; what needs a page of HTML is left to the recall
-    table.
+def write_disguised(rng: random.Random, planted: CorpusCounts) -> Iterator[str]:
+    """Yield values, each in a disguise, between words.
+
+    Disguises that need a page of HTML are left to the recall table.
     """
     names = list(IN_TEXT)
     while True:
@@ -186,7 +189,7 @@ CORPORA: dict[str, Lines] = {
     "SPARSE": sparse,
     "DENSE": dense,
     "DIGEST": digests,
-    "DISGUISED": disguised,
+    "DISGUISED": write_disguised,
 }
 
 
@@ -208,14 +211,14 @@ def stream(name: str, size: float, seed: int, planted: CorpusCounts) -> Iterator
     """Documents of corpus `name` until `size` million bytes have been made; each ends in a line
     end.
     """
-    lines, made = CORPORA[name](random.Random(f"{name} {seed}"), planted), 0
-    while made < size * 1e6:
+    lines, size_ = CORPORA[name](random.Random(f"{name} {seed}"), planted), 0
+    while size_ < size * 1e6:
         document, length = [], 0
         while length < DOCUMENT - 128:
             line = next(lines).encode()
             document.append(line)
             length += len(line) + 1
-        made += length
+        size_ += length
         yield b"\n".join(document) + b"\n"
 
 

@@ -18,10 +18,10 @@ def ullage(data: Path, *words: object) -> Result:
     """Run the command line in this process; what it raised is raised again, but that there is no
     verdict.
     """
-    done = CliRunner().invoke(app, ["--data", str(data), *map(str, words)])
-    if done.exception is not None and done.exit_code != Exit.NO_VERDICT:
-        raise done.exception
-    return done
+    result = CliRunner().invoke(app, ["--data", str(data), *map(str, words)])
+    if result.exception is not None and result.exit_code != Exit.NO_VERDICT:
+        raise result.exception
+    return result
 
 
 def enrol(
@@ -40,5 +40,5 @@ def enrol(
 
 
 def enrol_people(context: Context, tenant: str, people: Iterable[Person]) -> None:
-    """The same of people with everything that corpora plant."""
+    """Enrol people with every value that corpora plant."""
     enrol(context, tenant, tuple(COLUMNS), ([cell(p) for cell in COLUMNS.values()] for p in people))

@@ -33,8 +33,8 @@ OTHER_LABELS = {
 }
 
 
-def labelled(kind: str, text: str) -> str:
-    """`text` with the label that its kind must have."""
+def add_label(kind: str, text: str) -> str:
+    """Return `text` with the label that its kind requires."""
     return f"{LABELS[kind]}:{text}" if kind in LABELS else text
 
 
@@ -49,7 +49,7 @@ def _from(zero: int) -> str:
 
 
 def _full_width(kind: str, value: str) -> str:
-    return labelled(kind, "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in value))
+    return add_label(kind, "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in value))
 
 
 def _mathematical(kind: str, value: str) -> str:
@@ -60,7 +60,7 @@ def _mathematical(kind: str, value: str) -> str:
         for first, last, to in starts
         for code in range(ord(first), ord(last) + 1)
     }
-    return labelled(kind, value.translate(shifted))
+    return add_label(kind, value.translate(shifted))
 
 
 def _woven(marks: str) -> Write:
@@ -68,7 +68,7 @@ def _woven(marks: str) -> Write:
 
     def write(kind: str, value: str) -> str:
         between = cycle(marks)
-        return labelled(
+        return add_label(
             kind,
             value[0] + "".join(next(between) + c if n % 2 else c for n, c in enumerate(value[1:])),
         )
@@ -76,8 +76,8 @@ def _woven(marks: str) -> Write:
     return write
 
 
-def grouped(value: str, sizes: Sequence[int], separator: str) -> str:
-    """`value` in groups of `sizes`; what is left over is a last group."""
+def split_groups(value: str, sizes: Sequence[int], separator: str) -> str:
+    """Return `value` in groups of `sizes`; the remainder forms a last group."""
     parts, place = [], 0
     for size in sizes:
         parts.append(value[place : place + size])
@@ -86,13 +86,13 @@ def grouped(value: str, sizes: Sequence[int], separator: str) -> str:
 
 
 def _groups(separator: str, kinds: Sequence[str] = NUMBERS) -> Write:
-    return lambda kind, value: grouped(value, GROUPS[kind], separator) if kind in kinds else ""
+    return lambda kind, value: split_groups(value, GROUPS[kind], separator) if kind in kinds else ""
 
 
 def _other_groups(number: int) -> Write:
     def write(kind: str, value: str) -> str:
         fitting = [sizes for sizes in OTHER_GROUPS.get(kind, ()) if sum(sizes) == len(value)]
-        return grouped(value, fitting[number], " ") if number < len(fitting) else ""
+        return split_groups(value, fitting[number], " ") if number < len(fitting) else ""
 
     return write
 
@@ -102,12 +102,12 @@ def _around(before: str, after: str, kinds: Sequence[str] = (*NUMBERS, "email"))
 
 
 def _column(separator: str) -> Write:
-    return lambda kind, value: separator.join(("17", labelled(kind, value), "已核对"))
+    return lambda kind, value: separator.join(("17", add_label(kind, value), "已核对"))
 
 
-def _prefixed(prefix: str, separator: str = "") -> Write:
+def _add_prefix(prefix: str, separator: str = "") -> Write:
     return lambda kind, value: (
-        prefix + grouped(value, GROUPS[kind], separator) if kind == "phone" else ""
+        prefix + split_groups(value, GROUPS[kind], separator) if kind == "phone" else ""
     )
 
 
@@ -119,7 +119,7 @@ def _address(at: str, dot: str = ".") -> Write:
     return write
 
 
-def _escaped(
+def _escape(
     form: Callable[[str], str], kinds: Sequence[str] = (*NUMBERS, "email", "iban", "uscc")
 ) -> Write:
     return lambda kind, value: "".join(map(form, value)) if kind in kinds else ""
@@ -133,7 +133,7 @@ def _last_x(alike: str) -> Write:
 
 def _base64(width: int = 0, *, safe: bool = False, twice: bool = False) -> Write:
     def write(kind: str, value: str) -> str:
-        text = f"客户资料第十七号，登记内容：{labelled(kind, value)}，登记完毕。\n".encode()
+        text = f"客户资料第十七号，登记内容：{add_label(kind, value)}，登记完毕。\n".encode()
         for _ in range(2 if twice else 1):
             text = base64.urlsafe_b64encode(text) if safe else base64.b64encode(text)
         return "\n".join(textwrap.wrap(text.decode(), width)) if width else text.decode()
@@ -149,9 +149,11 @@ def _digest(
     def write(kind: str, value: str) -> str:
         if kind not in (("phone",) if prefix else ("phone", "resident_id", "email")):
             return ""
-        made = hashlib.new(form, (prefix + value).encode(), usedforsecurity=False).hexdigest()
-        made = made[8:24] if middle else made
-        return user + (made.upper() if upper else made)
+        hexadecimal = hashlib.new(
+            form, (prefix + value).encode(), usedforsecurity=False
+        ).hexdigest()
+        hexadecimal = hexadecimal[8:24] if middle else hexadecimal
+        return user + (hexadecimal.upper() if upper else hexadecimal)
 
     return write
 
@@ -161,15 +163,15 @@ def _split(*tags: str) -> Write:
 
     def write(kind: str, value: str) -> str:
         third = len(value) // 3
-        return labelled(
+        return add_label(
             kind, f"{value[:third]}{tags[0]}{value[third : 2 * third]}{tags[1]}{value[2 * third :]}"
         )
 
     return write
 
 
-def _mixed(kind: str, value: str) -> str:
-    """Han and plain digits in turn."""
+def _alternate_digits(kind: str, value: str) -> str:
+    """Return a value in Han and plain digits by turns."""
     table = str.maketrans(DIGITS, "零一二三四五六七八九")
     return (
         "".join(c.translate(table) if n % 2 else c for n, c in enumerate(value))
@@ -203,7 +205,7 @@ SCRIPTS: dict[str, Write] = {
     "Han financial": _script("零壹贰叁肆伍陆柒捌玖"),
     "Han financial traditional": _script("零壹貳參肆伍陸柒捌玖"),
     "Han radio": _script("洞幺两三四五六拐八勾"),
-    "Han mixed": _mixed,
+    "Han mixed": _alternate_digits,
 }
 INVISIBLE: dict[str, Write] = {
     "zero width": _woven("\u200b\u200c\u200d\u2060\ufeff"),
@@ -227,22 +229,22 @@ SEPARATED: dict[str, Write] = {
     "groups, third way": _other_groups(1),
 }
 PREFIXED: dict[str, Write] = {
-    "+86": _prefixed("+86"),
-    "+86 and space": _prefixed("+86 ", " "),
-    "+86 and dash": _prefixed("+86-", "-"),
-    "86 and dash": _prefixed("86-"),
-    "0086": _prefixed("0086"),
-    "86": _prefixed("86"),
-    "(86)": _prefixed("(86)"),
-    "(+86)": _prefixed("(+86) "),
-    "full-width (86)": _prefixed("（86）"),
-    "trunk zero": _prefixed("0"),
+    "+86": _add_prefix("+86"),
+    "+86 and space": _add_prefix("+86 ", " "),
+    "+86 and dash": _add_prefix("+86-", "-"),
+    "86 and dash": _add_prefix("86-"),
+    "0086": _add_prefix("0086"),
+    "86": _add_prefix("86"),
+    "(86)": _add_prefix("(86)"),
+    "(+86)": _add_prefix("(+86) "),
+    "full-width (86)": _add_prefix("（86）"),
+    "trunk zero": _add_prefix("0"),
 }
 ADDRESSES: dict[str, Write] = {
     "upper case": lambda kind, value: value.upper() if kind == "email" else "",
     "mixed case": lambda kind, value: value.title() if kind == "email" else "",
     "lower case": lambda kind, value: (
-        labelled(kind, value.lower()) if kind in ("iban", "uscc", "passport") else ""
+        add_label(kind, value.lower()) if kind in ("iban", "uscc", "passport") else ""
     ),
     "[at]": _address("[at]"),
     "(at)": _address("(at)"),
@@ -258,29 +260,29 @@ ADDRESSES: dict[str, Write] = {
     "combolist": _around("", ":Passw0rd!", ("email", "phone")),
 }
 ESCAPES: dict[str, Write] = {
-    "HTML decimal": _escaped(lambda c: f"&#{ord(c)};"),
-    "HTML hexadecimal": _escaped(lambda c: f"&#x{ord(c):X};"),
-    "HTML twice": _escaped(lambda c: f"&amp;#{ord(c)};"),
+    "HTML decimal": _escape(lambda c: f"&#{ord(c)};"),
+    "HTML hexadecimal": _escape(lambda c: f"&#x{ord(c):X};"),
+    "HTML twice": _escape(lambda c: f"&amp;#{ord(c)};"),
     "HTML name": lambda kind, value: (
         value.replace("@", "&commat;").replace(".", "&period;") if kind == "email" else ""
     ),
-    "URL": _escaped(lambda c: f"%{ord(c):02x}"),
-    "URL twice": _escaped(lambda c: f"%25{ord(c):02X}"),
+    "URL": _escape(lambda c: f"%{ord(c):02x}"),
+    "URL twice": _escape(lambda c: f"%25{ord(c):02X}"),
     "URL sign only": lambda kind, value: (
         f"mail={value.replace('@', '%40')}&x=1" if kind == "email" else ""
     ),
-    "JSON": _escaped(lambda c: f"\\u{ord(c):04x}"),
-    "JSON twice": _escaped(lambda c: f"\\\\u{ord(c):04X}"),
+    "JSON": _escape(lambda c: f"\\u{ord(c):04x}"),
+    "JSON twice": _escape(lambda c: f"\\\\u{ord(c):04X}"),
 }
 TABLES: dict[str, Write] = {
     "Excel apostrophe": _around("'", ""),
     "Excel formula": _around('="', '"'),
     "Excel float": _around("", ".0", ("phone",)),
     "JSON object": lambda kind,
-    value: f'{{"n": 17, "value": "{labelled(kind, value)}", "ok": true}}',
+    value: f'{{"n": 17, "value": "{add_label(kind, value)}", "ok": true}}',
     "JSON number": _around('{"n":17,"value":', ',"ok":true}', ("phone",)),
     "SQL tuple": lambda kind,
-    value: f"INSERT INTO `t_user` VALUES (17,'{labelled(kind, value)}','x'),(18,'','x');",
+    value: f"INSERT INTO `t_user` VALUES (17,'{add_label(kind, value)}','x'),(18,'','x');",
     "column ----": _column("----"),
     "column --": _column("--"),
     "column |": _column("|"),
@@ -308,7 +310,7 @@ def _scientific(kind: str, value: str) -> str:
     return f"{value[0]}.{value[1:]}E+10" if kind == "phone" else ""
 
 
-def _glued(word: str, kind: str, *, behind: bool = False) -> Write:
+def _glue(word: str, kind: str, *, behind: bool = False) -> Write:
     return lambda own, value: (
         (f"{value}{word}" if behind else f"{word}{value}") if own == kind else ""
     )
@@ -322,12 +324,12 @@ def _spelt(words: str, separator: str) -> Write:
 
 
 def _look_alike(kind: str, value: str) -> str:
-    """The last zeros and ones as letters, three at most."""
-    made = value
+    """Return a value whose last zeros and ones are letters, three at most."""
+    text = value
     for _ in range(3):
-        place = max(made.rfind(digit, 2) for digit in "01")
-        made = made if place < 0 else made[:place] + "Ol"[int(made[place])] + made[place + 1 :]
-    return made if kind == "phone" and made != value else ""
+        place = max(text.rfind(digit, 2) for digit in "01")
+        text = text if place < 0 else text[:place] + "Ol"[int(text[place])] + text[place + 1 :]
+    return text if kind == "phone" and text != value else ""
 
 
 EXPORTED: dict[str, Write] = {
@@ -340,10 +342,10 @@ EXPORTED: dict[str, Write] = {
     "between underscores": _around("_", "_", ("email",)),
 }
 GLUED: dict[str, Write] = {
-    **{f"{word} before": _glued(word, "phone") for word in ("TEL", "phone", "VX", "wx", "QQ")},
-    **{f"{word} before": _glued(word, "resident_id") for word in ("SFZ", "IDCARD")},
-    **{f"{word} before": _glued(word, "card") for word in ("ICBC", "kahao")},
-    "tel behind": _glued("tel", "phone", behind=True),
+    **{f"{word} before": _glue(word, "phone") for word in ("TEL", "phone", "VX", "wx", "QQ")},
+    **{f"{word} before": _glue(word, "resident_id") for word in ("SFZ", "IDCARD")},
+    **{f"{word} before": _glue(word, "card") for word in ("ICBC", "kahao")},
+    "tel behind": _glue("tel", "phone", behind=True),
 }
 EVASIVE: dict[str, Write] = {
     "groups, spaced dash": _groups(" - "),
@@ -352,14 +354,14 @@ EVASIVE: dict[str, Write] = {
     "groups, stars": _groups("**"),
     "groups, a word": _groups("加", ("phone",)),
     "groups, comma, labelled": lambda kind, value: (
-        f"电话:{grouped(value, GROUPS[kind], ',')}" if kind == "phone" else ""
+        f"电话:{split_groups(value, GROUPS[kind], ',')}" if kind == "phone" else ""
     ),
     "letters for digits": _look_alike,
     "groups, uneven": lambda kind, value: (
-        grouped(value, (2, 2, 5, 1), " ") if kind == "iban" else ""
+        split_groups(value, (2, 2, 5, 1), " ") if kind == "iban" else ""
     ),
     "groups, with dots": lambda kind, value: (
-        grouped(value, (4,) * 5, ".") if kind == "iban" else ""
+        split_groups(value, (4,) * 5, ".") if kind == "iban" else ""
     ),
     "pinyin": _spelt("ling yao er san si wu liu qi ba jiu", " "),
     "English": _spelt("zero one two three four five six seven eight nine", " "),
@@ -368,14 +370,16 @@ EVASIVE: dict[str, Write] = {
 
 
 def _octets(form: str, sign: str) -> Write:
-    """Each character as a number of its own."""
+    """Return a disguise that writes each character as a number of its own."""
     return lambda kind, value: (
         sign.join(form.format(ord(c)) for c in value) if kind in (*NUMBERS, "email") else ""
     )
 
 
 def _ibans(size: int, sign: str) -> Write:
-    return lambda kind, value: grouped(value, (size,) * len(value), sign) if kind == "iban" else ""
+    return lambda kind, value: (
+        split_groups(value, (size,) * len(value), sign) if kind == "iban" else ""
+    )
 
 
 OCTETS: dict[str, Write] = {
@@ -442,12 +446,12 @@ MARKUP: dict[str, Write] = {
     "split by tags": _split("<b>", "</b>"),
     "split by spans": _split('<span class="a">', "</span><i></i>"),
     "split by a comment": _split("<!-- x -->", "<wbr>"),
-    "attribute": lambda kind, value: f'<input name="v" value="{labelled(kind, value)}">',
+    "attribute": lambda kind, value: f'<input name="v" value="{add_label(kind, value)}">',
     "table cell": lambda kind, value: (
-        f"<tr><td>17</td><td>{labelled(kind, value)}</td><td>x</td></tr>"
+        f"<tr><td>17</td><td>{add_label(kind, value)}</td><td>x</td></tr>"
     ),
 }
-PLAIN: dict[str, Write] = {"plain": labelled}
+PLAIN: dict[str, Write] = {"plain": add_label}
 IN_TEXT: dict[str, Write] = {
     **PLAIN, **SCRIPTS, **INVISIBLE, **SEPARATED, **PREFIXED, **ADDRESSES, **ESCAPES, **TABLES,
     **LAST_X, **DIGESTS, **BASE64,

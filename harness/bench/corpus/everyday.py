@@ -87,23 +87,24 @@ def write_log(rng: random.Random) -> Iterator[str]:
 def write_source(rng: random.Random) -> Iterator[str]:
     """Yield lines of source code."""
     while True:
-        one, two, number = rng.choice(NAMES), rng.choice(NAMES), rng.randint(0, 4096)
+        name, item, number = rng.choice(NAMES), rng.choice(NAMES), rng.randint(0, 4096)
         yield rng.choice(
             (
                 (
-                    f"    {one} = ({two}[{number}] + {number}) * 0x{number:04x}  # {two} of the"
-                    f" {one}, see {one}.{two}()"
+                    f"    {name} = ({item}[{number}] + {number}) * 0x{number:04x}  # {item} of the"
+                    f" {name}, see {name}.{item}()"
                 ),
-                f"def make_{one}({two}: list[int], limit: int = {number}) -> tuple[int, ...]:",
-                f'        raise ValueError(f"{one} is {{{two}!r}}, not {number}\\n")',
+                f"def make_{name}({item}: list[int], limit: int = {number}) -> tuple[int, ...]:",
+                f'        raise ValueError(f"{name} is {{{item}!r}}, not {number}\\n")',
                 (
-                    f"if ((({one} & {two}) != 0) && {one}->{two}[{number}] > {number}) {{ return"
+                    f"if ((({name} & {item}) != 0) && {name}->{item}[{number}]"
+                    f" > {number}) {{ return"
                     " -1; }"
                 ),
-                f"// @param {one} the {two} at most, {number}.{number} by default",
-                f"#define {one.upper()}_{two.upper()} (1 << {number % 31})",
+                f"// @param {name} the {item} at most, {number}.{number} by default",
+                f"#define {name.upper()}_{item.upper()} (1 << {number % 31})",
                 (
-                    f"    self.{one}_a_{two} = [({number}, {number + 1}), ({number + 2},"
+                    f"    self.{name}_a_{item} = [({number}, {number + 1}), ({number + 2},"
                     f" {number + 3})]"
                 ),
                 "",
@@ -139,10 +140,10 @@ KINDS: dict[str, Callable[[random.Random], Iterator[str]]] = {
 
 def everyday(kind: str, size: int, seed: int = 1) -> bytes:
     """Return at least `size` bytes of one of KINDS, whole lines."""
-    made, length = list[bytes](), 0
+    lines, length = list[bytes](), 0
     for line in KINDS[kind](random.Random(seed)):
         if length >= size:
             break
-        made.append(line.encode() + b"\n")
-        length += len(made[-1])
-    return b"".join(made)
+        lines.append(line.encode() + b"\n")
+        length += len(lines[-1])
+    return b"".join(lines)

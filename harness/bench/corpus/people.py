@@ -45,7 +45,7 @@ DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
 
 def luhn_digit(body: str) -> str:
-    """The digit that makes `body` pass Luhn (ISO/IEC 7812-1 annex B)."""
+    """Return the digit that makes `body` pass Luhn (ISO/IEC 7812-1 annex B)."""
     values = [ord(c) - 48 for c in reversed(body)]
     return str(-(sum(DOUBLED[v] for v in values[::2]) + sum(values[1::2])) % 10)
 

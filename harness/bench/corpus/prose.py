@@ -82,21 +82,21 @@ POOL = 8000
 def _chinese(rng: random.Random) -> str:
     parts = []
     for _ in range(rng.randint(1, 2)):
-        said = f"{rng.choice(WHEN)}，{rng.choice(WHO)}{rng.choice(DID)}{rng.choice(MANY)}{rng.choice(WHAT)}"  # noqa: E501
-        said += (
+        sentence = f"{rng.choice(WHEN)}，{rng.choice(WHO)}{rng.choice(DID)}{rng.choice(MANY)}{rng.choice(WHAT)}"  # noqa: E501
+        sentence += (
             f"，{rng.choice(THEN)}"
             if rng.random() < 0.6
             else f"（{rng.choice(WHAT)}、{rng.choice(WHAT)}）"
         )
-        parts.append(f"“{said}”" if rng.random() < 0.1 else said + rng.choice(MARKS))
+        parts.append(f"“{sentence}”" if rng.random() < 0.1 else sentence + rng.choice(MARKS))
     return "".join(parts)
 
 
 def _english(rng: random.Random) -> str:
     parts = []
     for _ in range(rng.randint(1, 2)):
-        said = f"{rng.choice(SUBJECTS)} {rng.choice(VERBS)} {rng.choice(OBJECTS)}"
-        parts.append(f"{said.capitalize()} {rng.choice(ENDINGS)}{rng.choice('..?!;')}")
+        sentence = f"{rng.choice(SUBJECTS)} {rng.choice(VERBS)} {rng.choice(OBJECTS)}"
+        parts.append(f"{sentence.capitalize()} {rng.choice(ENDINGS)}{rng.choice('..?!;')}")
     return " ".join(parts)
 
 
@@ -106,7 +106,7 @@ def _code(rng: random.Random) -> str:
 
 @cache
 def lexicon_forms() -> tuple[str, ...]:
-    """Every surface form in the shipped lexicon's tables: columns term and forms."""
+    """Return every surface form in the shipped lexicon: columns term and forms."""
     forms = set()
     for theme in themes().values():
         lines = [
@@ -134,10 +134,10 @@ def _a_form() -> re.Pattern[str]:
 def prose(seed: int, size: int = POOL) -> Sequence[str]:
     """Distinct lines without a lexicon form: half Chinese, two fifths English, one tenth code."""
     rng = random.Random(seed)
-    made: dict[str, None] = {}
-    while len(made) < size:
+    lines: dict[str, None] = {}
+    while len(lines) < size:
         draw = rng.random()
         line = _chinese(rng) if draw < 0.5 else _english(rng) if draw < 0.9 else _code(rng)
         if not _a_form().search(line):
-            made[line] = None
-    return tuple(made)
+            lines[line] = None
+    return tuple(lines)

@@ -51,8 +51,8 @@ class FilledStore:
 
 
 @contextlib.contextmanager
-def filled(count: int = INCIDENTS) -> Iterator[FilledStore]:
-    """The embedded store that is kept, filled where it is empty."""
+def open_filled_store(count: int = INCIDENTS) -> Iterator[FilledStore]:
+    """Yield the embedded store that is reused; it is filled where it is empty."""
     data, clock = CACHE / f"desk-{count}-v{VERSION}", HeldClock()
     if not (data / "ullage.toml").exists():
         list(setup.initialise(Context(data)))
@@ -99,11 +99,11 @@ def client(made: FilledStore) -> Iterator[httpx.Client]:
 
 
 def paths(store: IncidentStore) -> dict[str, str]:
-    """What is asked for, by what it is called in the table."""
+    """Return the measured paths by their name in the table."""
     words, scenario = quote("客户"), "?scenario=loan_fraud"
-    some = store.search(Sighting, DocumentFilter(), 200).items
-    seller = next(one.author for one in some if one.author)
-    small = next(one.incident for one in some)
+    sightings = store.search(Sighting, DocumentFilter(), 200).items
+    seller = next(sighting.author for sighting in sightings if sighting.author)
+    small = next(sighting.incident for sighting in sightings)
     queue = {
         "queue": "/", "queue, mine": "/?tab=mine", "queue, unassigned": "/?tab=unassigned",
         "queue, due": "/?tab=due",
@@ -123,7 +123,7 @@ def paths(store: IncidentStore) -> dict[str, str]:
         "words, kind, status, since": f"/?q={words}&kind=phone&status=acknowledged&since=30d&tab=all",  # noqa: E501
         "words, site, severity": f"/?q={words}&site=site007&severity=low&tab=all",
     }  # fmt: skip
-    others = {
+    incident_paths = {
         "incident": f"/incidents/{small}", "incident of 5,000": f"/incidents/{large()}",
         "incident of 5,000, kind": f"/incidents/{large()}?kind=phone",
         "handover": "/handover", "handover, 3 days": "/handover?since=3d",
@@ -136,19 +136,21 @@ def paths(store: IncidentStore) -> dict[str, str]:
         "API, incident": f"/v1/incidents/{small}",
         "ready": "/readyz",
     }  # fmt: skip
-    return queue | others
+    return queue | incident_paths
 
 
-def pages(made: FilledStore, what: str, server: Callable[[], float] = lambda: 0.0) -> list[str]:
-    """A line a page; which of them take longer than they may.
+def pages(
+    filled_store: FilledStore, what: str, server: Callable[[], float] = lambda: 0.0
+) -> list[str]:
+    """Print a line per page and return the pages that take longer than they may.
 
     `server` tells the CPU-seconds of a server so far.
     """
     missed = []
     only = os.environ.get("ULLAGE_BENCH_PAGES", "")
-    with client(made) as http:
-        asked = paths(made.store)
-        for name, path in asked.items():
+    with client(filled_store) as http:
+        path_of = paths(filled_store.store)
+        for name, path in path_of.items():
             if only in name and not _page(http, server, f"{what}: {name}", "GET", path):
                 missed.append(f"{what} {name}")
         form = {"value": PHONE, "purpose": "fraud_case", "case": "C-2026-1"}
@@ -165,7 +167,7 @@ def pages(made: FilledStore, what: str, server: Callable[[], float] = lambda: 0.
 
 
 def _next(text: str) -> str:
-    """The address of the page behind this one."""
+    """Return the address of the page that follows this one."""
     mark = text.index("after=")
     start = text.rindex('"', 0, mark) + 1
     return "/" + text[start : text.index('"', mark)].replace("&amp;", "&").lstrip("/")
@@ -204,11 +206,11 @@ def _page(
     return p95 <= GOAL_MILLISECONDS
 
 
-def embedded() -> list[str]:
-    """The pages over SQLite."""
-    with filled() as made:
-        return pages(made, "SQLite")
+def measure_embedded() -> list[str]:
+    """Measure the pages over SQLite."""
+    with open_filled_store() as filled_store:
+        return pages(filled_store, "SQLite")
 
 
 if __name__ == "__main__":
-    embedded()
+    measure_embedded()

@@ -75,19 +75,20 @@ lookups_per_day = 100000000
 
 
 def tag(*parts: object) -> str:
-    """A keyed tag as it might be."""
+    """Return a made-up keyed hash."""
     return hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()[:32]
 
 
-def found(
+def make_finding(
     n: int, people: int, name: str, *, kinds: tuple[str, ...] = ("phone", "resident_id")
 ) -> Finding:
-    """A finding of a post with so many customers in rows of their own; its sketch holds every
-    value.
+    """Return a finding of a post with `people` customers in rows of their own.
+
+    Its sketch holds every value.
     """
     when, values = (
         NOW - timedelta(minutes=n % 1_000),
-        [f"{name} {one} {kind}" for one in range(people) for kind in kinds],
+        [f"{name} {number} {kind}" for number in range(people) for kind in kinds],
     )
     capture = {
         "title": TITLES[n % len(TITLES)],
@@ -96,16 +97,16 @@ def found(
         "published_at": when - timedelta(minutes=n % 50),
         "fetched_at": when,
     }
-    said = [Term(id=id_, category=of, weight=1, count=1) for id_, of in TERMS[n % 3 : n % 3 + 2]]
+    terms = [Term(id=id_, category=of, weight=1, count=1) for id_, of in TERMS[n % 3 : n % 3 + 2]]
     return finding(
         name,
         values,
-        [f"{name} {one}" for one in range(people)],
+        [f"{name} {number}" for number in range(people)],
         kinds,
         tenant=("bank", "bank", "shop")[n % 3],
         site=f"site{n % SITES:03}",
         capture=capture,
-        statistics={"terms": said},
+        statistics={"terms": terms},
     )
 
 
@@ -121,18 +122,24 @@ class StoreFiller:
         """Everything that is not there yet; the ledger of coverage first, for it moves the
         clock.
         """
-        done = self.store.count(Incident, DocumentFilter()) // BATCH * BATCH
-        if not done:
+        stored = self.store.count(Incident, DocumentFilter()) // BATCH * BATCH
+        if not stored:
             self._ledger(clock)
         clock.seconds = NOW.timestamp()
         seeds = list(self._seeds(clock))
-        for numbers in batches(range(done, count), BATCH):
-            made = [one for n in numbers for one in self._copy(n, count, *seeds[n % len(seeds)])]
-            made.sort(key=lambda one: type(one).__name__)  # a run of one class is one statement
-            for some in batches(made, 5_000):
-                self.store.put(some)
+        for numbers in batches(range(stored, count), BATCH):
+            documents = [
+                document
+                for n in numbers
+                for document in self._copy(n, count, *seeds[n % len(seeds)])
+            ]
+            documents.sort(
+                key=lambda document: type(document).__name__
+            )  # a run of one class is one statement
+            for batch in batches(documents, 5_000):
+                self.store.put(batch)
             self.store.refresh()
-            self.work.write([one for one in made if isinstance(one, Incident)])
+            self.work.write([document for document in documents if isinstance(document, Incident)])
         self.store.put(list(self._crowd(seeds[0])))
         self.store.refresh()
 
@@ -150,7 +157,7 @@ class StoreFiller:
         """Incidents as the product folds them, in a store of their own."""
         with tempfile.TemporaryDirectory() as folder:
             small = open_store("sqlite:///seeds.sqlite", Path(folder))
-            posts = [found(n, PEOPLE[n % len(PEOPLE)], f"seed{n}") for n in range(SEEDS)]
+            posts = [make_finding(n, PEOPLE[n % len(PEOPLE)], f"seed{n}") for n in range(SEEDS)]
             fold_all(small, clock, posts)
             for incident in sorted(
                 small.scroll(Incident, DocumentFilter()), key=lambda one: one.id
@@ -172,7 +179,7 @@ class StoreFiller:
         sightings: list[Sighting],
         exposures: list[Exposure],
     ) -> Iterator[Document]:
-        """The seed again, under other names, with some of its customers."""
+        """Yield the seed incident again under other ids, with some of its customers."""
         self.chance.seed(n)
         id_, when = f"INC-{n:010X}", NOW - timedelta(days=DAYS) * (n + 1) / count
         author = (
@@ -180,7 +187,7 @@ class StoreFiller:
             if seed.series
             else ""
         )
-        names = {one.id: f"f{n}-{place}" for place, one in enumerate(sightings)}
+        names = {sighting.id: f"f{n}-{place}" for place, sighting in enumerate(sightings)}
         moved = {
             "opened_at": when,
             "updated_at": when,
@@ -191,30 +198,35 @@ class StoreFiller:
         who = {"authors": (author,), "series": (author,)} if author else {}
         sketch = tuple(sorted(tag(n, value)[:16] for value in range(len(seed.sketch))))
         site = {"sites": (f"site{self.chance.randrange(SITES):03}",)}
-        own: dict[str, object] = {"id": id_, "opened_by": f"f{n}-0", "sketch": sketch, "linked": ()}
-        yield seed.model_copy(update={**own, **moved, **who, **site})
-        for one in sightings:
-            own = {
-                "id": names[one.id],
+        changes: dict[str, object] = {
+            "id": id_,
+            "opened_by": f"f{n}-0",
+            "sketch": sketch,
+            "linked": (),
+        }
+        yield seed.model_copy(update={**changes, **moved, **who, **site})
+        for sighting in sightings:
+            changes = {
+                "id": names[sighting.id],
                 "incident": id_,
                 "folded_at": when,
                 "fetched_at": when,
                 "linked": (),
                 "replay_of": "",
             }
-            yield one.model_copy(update={**own, **({"author": author} if author else {})})
-        for held in exposures[:MOST]:
+            yield sighting.model_copy(update={**changes, **({"author": author} if author else {})})
+        for exposure in exposures[:MOST]:
             subject = tag("subject", self.chance.randrange(CUSTOMERS))
-            own = {
+            changes = {
                 "id": exposure_id(id_, subject),
                 "incident": id_,
                 "subject": subject,
                 "first_seen": when,
                 "last_seen": when,
             }
-            own |= {"index_tags": tuple(tag(subject, kind) for kind in held.kinds)}
-            yield held.model_copy(
-                update={**own, "sightings": tuple(names[s] for s in held.sightings)}
+            changes |= {"index_tags": tuple(tag(subject, kind) for kind in exposure.kinds)}
+            yield exposure.model_copy(
+                update={**changes, "sightings": tuple(names[s] for s in exposure.sightings)}
             )
         yield holding_of(
             seed.tenant,
@@ -222,13 +234,14 @@ class StoreFiller:
             (claim_id(seed.tenant, seed.sketch_of, value) for value in sketch),
             when,
         )
-        yield from self._worked(n, id_, seed, when)
+        yield from self._make_history(n, id_, seed, when)
 
-    def _worked(self, n: int, id_: str, seed: Incident, when: datetime) -> Iterator[Document]:
-        """What people and the product did of it: all but the newest are told, most are decided,
-        some only acknowledged.
+    def _make_history(self, n: int, id_: str, seed: Incident, when: datetime) -> Iterator[Document]:
+        """Yield what people and the product did with an incident.
+
+        All but the newest are notified; most are decided, some only acknowledged.
         """
-        told = {
+        notice = {
             "id": f"{id_}:mail:{seed.severity}",
             "tenant": seed.tenant,
             "incident": id_,
@@ -236,14 +249,14 @@ class StoreFiller:
             "due": when,
             "channel": "mail",
         }
-        told |= {
+        notice |= {
             "what": seed.severity,
             "why": "new",
             "severity": seed.severity,
             "outcome": "sent",
             "sent_at": when,
         }
-        yield Notification.model_validate(told)
+        yield Notification.model_validate(notice)
         courses: tuple[tuple[Status, ...], ...] = (
             (),
             ("acknowledged",),
@@ -278,13 +291,17 @@ class StoreFiller:
             )
 
     def _crowd(self, seed: tuple[Incident, list[Sighting], list[Exposure]]) -> Iterator[Document]:
-        """The largest incident's customers."""
+        """Yield the largest incident's customers."""
         _, _, exposures = seed
         for n in range(LARGEST):
             subject = tag("crowd", n)
-            own = {"id": exposure_id(large(), subject), "incident": large(), "subject": subject}
-            seen = {"index_tags": (tag(subject, "phone"),), "sightings": ("f0-0",)}
-            yield exposures[0].model_copy(update={**own, **seen})
+            identity = {
+                "id": exposure_id(large(), subject),
+                "incident": large(),
+                "subject": subject,
+            }
+            evidence = {"index_tags": (tag(subject, "phone"),), "sightings": ("f0-0",)}
+            yield exposures[0].model_copy(update={**identity, **evidence})
 
 
 T = TypeVar("T")
@@ -292,11 +309,11 @@ T = TypeVar("T")
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """`items`, so many at a time."""
-    rest = iter(items)
-    while some := list(islice(rest, size)):
-        yield some
+    remaining = iter(items)
+    while batch := list(islice(remaining, size)):
+        yield batch
 
 
 def large() -> str:
-    """The id of the largest incident."""
+    """Return the id of the largest incident."""
     return f"INC-{0:010X}"

@@ -45,24 +45,24 @@ def exposure(folder: Path, context: Context) -> list[str]:
     handles, missed = list[str](), list[str]()
     with (
         contextlib.closing(open_store("sqlite:///exposure.sqlite", folder)) as store,
-        served(store, context) as (port, token),
+        serve_desk(store, context) as (port, token),
     ):
-        for some in exposures(COUNT):
-            handles += [one.subject for one in some[::EVERY]]
-            store.put(some)
+        for batch in exposures(COUNT):
+            handles += [exposed.subject for exposed in batch[::EVERY]]
+            store.put(batch)
         for documents in others(COUNT):
             store.put(documents)
         now = context.clock.now()
         store.put(
             [CollectorHeartbeat(id="crawl", first=now, last=now, sites={"ok": 200}, enrolled=COUNT)]
         )
-        known = handles[:1_000]
+        known_handles = handles[:1_000]
         for size, clients, rounds in ((1, CLIENTS, ASKED), (1_000, 1, THOUSANDS)):
-            bodies = list(itertools.islice(_bodies(known, size), rounds))
+            bodies = list(itertools.islice(_bodies(known_handles, size), rounds))
             start = time.process_time()
-            took = asked(port, token, "POST", "/v1/exposure", bodies, clients)
+            took = measure_answers(port, token, "POST", "/v1/exposure", bodies, clients)
             cpu = (time.process_time() - start) * 1_000 / (len(took) + clients * WARM)
-            bare = asked(port, token, "GET", "/healthz", [""] * rounds, clients)
+            bare = measure_answers(port, token, "GET", "/healthz", [""] * rounds, clients)
             p50, p99 = (quantile(took, share) for share in (0.5, 0.99))
             shown = f"p50 {p50:.1f}, p99 {p99:.1f} ms, CPU {cpu:.1f} ms"
             row(
@@ -76,8 +76,8 @@ def exposure(folder: Path, context: Context) -> list[str]:
 
 
 @contextlib.contextmanager
-def served(store: IncidentStore, context: Context) -> Iterator[tuple[int, str]]:
-    """The desk on loopback: its port, and the token of a risk engine."""
+def serve_desk(store: IncidentStore, context: Context) -> Iterator[tuple[int, str]]:
+    """Serve the console on loopback; yield its port and the token of a risk engine."""
     stop = threading.Event()
     with (
         contextlib.closing(Accounts(context.data, context.clock)) as accounts,
@@ -105,28 +105,30 @@ def _bodies(known: list[str], size: int) -> Iterator[str]:
     customers.
     """
     for n in itertools.count():
-        some = [
+        handles = [
             known[(n + i) % len(known)] if i % 10 == n % 10 else f"{n * size + i:032x}"
             for i in range(size)
         ]
-        yield json.dumps({"pseudonyms": some})
+        yield json.dumps({"pseudonyms": handles})
 
 
-def asked(
+def measure_answers(
     port: int, token: str, method: str, path: str, bodies: list[str], clients: int
 ) -> list[float]:
-    """Milliseconds of each answer, of all clients together; each first asks `WARM` that are not
-    counted.
+    """Return the milliseconds of each response, of all clients together.
+
+    Each client first makes `WARM` requests that do not count.
     """
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_asked, port, token, method, path, bodies, clients).result()
+        return pool.submit(_run_clients, port, token, method, path, bodies, clients).result()
 
 
-def _asked(
+def _run_clients(
     port: int, token: str, method: str, path: str, bodies: list[str], clients: int
 ) -> list[float]:
-    """One process asks for all clients, as load generators do: a process each would wait for a
-    core that another client has.
+    """Run all clients in one process, as load generators do.
+
+    With a process each, a client would wait for a core that another client has.
     """
     head = (
         f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n"
@@ -145,7 +147,7 @@ def _asked(
             for key, _ in ready.select():
                 if key.data.is_answered() and not key.data.ask():
                     ready.unregister(key.fileobj)
-    return [one for client in waiting for one in client.took[WARM:]]
+    return [milliseconds for client in waiting for milliseconds in client.took[WARM:]]
 
 
 class _Client:
@@ -172,9 +174,9 @@ class _Client:
 
     def is_answered(self) -> bool:
         """Read what has come; whether that is the end of an answer, whose length is said."""
-        some = self.connection.recv(65_536)
-        self._answer += some
-        if not some or not self._answer.startswith(b"HTTP/1.1 200 "[: len(self._answer)]):
+        received = self.connection.recv(65_536)
+        self._answer += received
+        if not received or not self._answer.startswith(b"HTTP/1.1 200 "[: len(self._answer)]):
             raise RuntimeError(f"a request was answered {self._answer[:12]!r}")
         if not self._end and (body := self._answer.find(b"\r\n\r\n") + 4) > 3:
             length = (
@@ -188,5 +190,5 @@ class _Client:
 
 
 def quantile(values: list[float], share: float) -> float:
-    """The value that `share` of them do not exceed."""
+    """Return the value that `share` of the values do not exceed."""
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]

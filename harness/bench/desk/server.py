@@ -22,7 +22,7 @@ from alerts.records.document import Document
 from alerts.store import DocumentFilter, IncidentStore, WriteResult, open_store
 from alerts.store.elasticsearch import ElasticsearchStore
 from deploy.local.elasticsearch import ADMIN, Server, elasticsearch
-from harness.bench.desk import FilledStore, filled, pages
+from harness.bench.desk import FilledStore, open_filled_store, pages
 from harness.bench.desk.data import batches
 from harness.bench.folding import PEOPLE, fold, line
 from harness.bench.table import row
@@ -35,23 +35,28 @@ AT_ONCE, WRITERS, TRIES = 500, 2, 60
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def distributed(folder: Path) -> list[str]:
-    """The pages over Elasticsearch, and what folding costs beside as much."""
+def measure_distributed(folder: Path) -> list[str]:
+    """Measure the pages over Elasticsearch.
+
+    The cost of grouping beside as many stored incidents is measured too.
+    """
     with (
         elasticsearch(folder / "node", heap=HEAP) as server,
-        filled() as embedded,
-        copied(embedded, server, folder) as made,
+        open_filled_store() as embedded,
+        copy_store(embedded, server, folder) as filled_store,
     ):
-        missed = pages(made, "Elasticsearch", lambda: cpu(server))
+        missed = pages(filled_store, "Elasticsearch", lambda: cpu(server))
         for people in PEOPLE:
-            cost = fold(made.context, made.store, people, "many", lambda: cpu(server))
+            cost = fold(
+                filled_store.context, filled_store.store, people, "many", lambda: cpu(server)
+            )
             line(f"fold, Elasticsearch, {people} customers", cost)
     return missed
 
 
 @contextlib.contextmanager
-def copied(embedded: FilledStore, server: Server, folder: Path) -> Iterator[FilledStore]:
-    """The same documents in indexes of this server."""
+def copy_store(embedded: FilledStore, server: Server, folder: Path) -> Iterator[FilledStore]:
+    """Yield a store on this server with the same documents."""
     keep(folder / "keys", server.password)
     keep(folder / "admin", server.admin_password, ADMIN)
     url = server.url("ullage-desk-")
@@ -70,20 +75,20 @@ def copied(embedded: FilledStore, server: Server, folder: Path) -> Iterator[Fill
 
 
 def _copy(source: IncidentStore, target: IncidentStore) -> int:
-    """How many documents there are; some are read while others are written."""
+    """Copy all documents, reading some while others are written, and return how many there are."""
     count, waiting = 0, deque[Future[list[WriteResult]]]()
     with ThreadPoolExecutor(WRITERS) as pool:
-        for some in (
-            some
+        for batch in (
+            batch
             for kind in CLASSES
-            for some in batches(source.scroll(kind, DocumentFilter()), AT_ONCE)
+            for batch in batches(source.scroll(kind, DocumentFilter()), AT_ONCE)
         ):
             if len(waiting) > WRITERS:
                 waiting.popleft().result()
-            waiting.append(pool.submit(_put, target, some))
-            count += len(some)
-    for one in waiting:
-        one.result()
+            waiting.append(pool.submit(_put, target, batch))
+            count += len(batch)
+    for write in waiting:
+        write.result()
     target.refresh()
     return count
 

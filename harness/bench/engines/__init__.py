@@ -31,7 +31,7 @@ RIPGREP = ("--count-matches", "-j1", "--no-unicode", "-a", "--no-config", "--no-
 
 @contextlib.contextmanager
 def one_core() -> Iterator[None]:
-    """This process and those it starts stay on one core."""
+    """Pin this process, and those it starts, to one core."""
     free = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(free)})
     try:

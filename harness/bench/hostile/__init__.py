@@ -36,7 +36,7 @@ from typing import NamedTuple
 from harness.bench import engines
 from harness.bench.corpus.customer_list import enrol_people
 from harness.bench.corpus.people import Person
-from harness.bench.hostile.inputs import DOMAIN, FILES, INPUTS, MEMBERS, OWN, PAGES, TEXTS, repeated
+from harness.bench.hostile.inputs import DOMAIN, FILES, INPUTS, MEMBERS, OWN, PAGES, TEXTS, repeat
 from harness.bench.match_inputs import captures, ours
 from harness.bench.table import row
 from matcher.cli.loading import build_matcher, keep_freed_memory
@@ -97,9 +97,9 @@ STARTING = (
 
 def seconds(matcher: Matcher, context: Context, body: bytes, *, page: bool = False) -> float:
     """CPU seconds for one capture, read as a page of HTML or as plain text."""
-    given = [captures([body], context, "text/html" if page else "text/plain")]
+    batch = [captures([body], context, "text/html" if page else "text/plain")]
     start = time.process_time() + engines.children_seconds()  # a container is read by a child
-    ours(matcher, given, context)
+    ours(matcher, batch, context)
     return time.process_time() + engines.children_seconds() - start
 
 
@@ -147,8 +147,11 @@ class Machine:
     _looked_at: float = -math.inf
 
     def time(self, cost: Callable[..., float], *what: bytes, **how: bool) -> Cost:
-        """What `cost` says; of the usual machine by the speed just before or just after it,
-        whichever was more.
+        """Return what `cost` measures.
+
+        The cost on the usual machine is judged by its speed just before or just after,
+        whichever was
+        greater.
         """
         before = self._speed_now()
         spent = cost(*what, **how)
@@ -170,7 +173,10 @@ def _search_seconds(pattern: re.Pattern[bytes]) -> float:
 
 
 def hostile(folder: Path) -> list[str]:
-    """A line an input, the worst that the search finds among them; the names of those that miss."""
+    """Print a line per input, the worst that the search finds among them.
+
+    Return the names of those that miss their target.
+    """
     context = Context(folder / "hostile")
     list(setup.initialise(context))
     (context.data / "ullage.toml").write_text(
@@ -181,18 +187,19 @@ def hostile(folder: Path) -> list[str]:
     matcher = build_matcher(context)
     keep_freed_memory()  # as match does: else growth beyond 2 MiB is that of page faults
     with engines.one_core():
-        seconds(matcher, context, repeated("13912345678 ")(MB))  # tables are built on first use
+        seconds(matcher, context, repeat("13912345678 ")(MB))  # tables are built on first use
         machine = Machine()
         cost = partial(machine.time, partial(seconds, matcher, context))
         start = Start(cost)
         start.measure()
         row("hostile: start of a child, ms", f"{start.seconds * 1000:.0f}")
         inputs = {**INPUTS, **PAGES}
-        found = search(
+        costliest = search(
             lambda body: start.less(cost(body).usual) if may_hold(body) else cost(body).usual
         )
         units = {
-            f"found {number}: {unit[:24]!r}": repeated(unit) for number, unit in enumerate(found, 1)
+            f"found {number}: {unit[:24]!r}": repeat(unit)
+            for number, unit in enumerate(costliest, 1)
         }
         pages = {name: partial(cost, page=name in PAGES) for name in inputs}
         classes = [
@@ -255,7 +262,7 @@ class HostileClass:
             rounds = self.rounds.setdefault(regime, [])
             begun = len(rounds)
             while len(rounds) - begun < LEAST or (
-                _spent(rounds[begun:]) < ENOUGH and len(rounds) - begun < MOST
+                _to_seconds(rounds[begun:]) < ENOUGH and len(rounds) - begun < MOST
             ):
                 rounds.append([self.cost(body) for body in bodies])
                 if max(cost.spent for cost in rounds[-1]) > PATIENCE:
@@ -310,11 +317,11 @@ class HostileClass:
         return min(length / seconds for length, seconds in self.spent.items())
 
     def _growth(self, regime: Sequence[int]) -> float:
-        """The mean of a regime's doublings, as the median of all rounds, give or take what starts
-        differ by.
+        """Return the mean of a regime's doublings, each the median of all rounds.
 
-        The lengths of a round follow on each other, so that a neighbour of this machine is likely
-        to slow down all of them.
+        It is given with its spread, which is what starts differ by. The lengths of a round
+        follow each
+        other, so a neighbour of this machine is likely to slow down all of them.
         """
         spare = self.start.seconds * DIFFERENCE if self.start and self.given else 0.0
         ratios = list[float]()
@@ -328,7 +335,7 @@ class HostileClass:
         return statistics.median(ratios)
 
 
-def _spent(rounds: Sequence[Sequence[Cost]]) -> float:
+def _to_seconds(rounds: Sequence[Sequence[Cost]]) -> float:
     return sum(cost.spent for each in rounds for cost in each)
 
 
@@ -336,15 +343,15 @@ def missing(classes: Sequence[HostileClass], start: Start) -> list[HostileClass]
     """Print a line a class as it is measured, and those that miss again, later, in turns; those
     that miss at every time.
     """
-    left = list(classes)
+    remaining = list(classes)
     for turn in range(TURNS):
-        measured, left = left, []
+        measured, remaining = remaining, []
         for each in measured:
             passed = any(each.measure() for _ in range(AGAIN if turn else 1))
             each.show(passed)
-            left += [] if passed else [each]
+            remaining += [] if passed else [each]
         start.measure()
-    return left
+    return remaining
 
 
 FRAGMENTS = (
@@ -360,37 +367,41 @@ GENERATIONS, CHILDREN, KEPT = 12, 20, 8
 
 
 def search(cost: Callable[[bytes], float], seed: int = 5) -> Sequence[str]:
-    """The `KEPT` costliest repeated texts of up to eight fragments, by mutation from random
-    ones; the same draws for a seed.
+    """Return the `KEPT` costliest repeated texts of up to eight fragments.
+
+    They are found by mutating random ones; a seed always gives the same draws.
     """
     rng = random.Random(seed)
     costs: dict[tuple[str, ...], float] = {}
     for _ in range(GENERATIONS):
         parents = _worst(costs)
         for _ in range(CHILDREN):
-            made = _mutated(rng, rng.choice(parents) if parents and rng.random() < 0.7 else ())
-            if made not in costs:
-                body = repeated("".join(made))(PROBE)
-                costs[made] = min(cost(body), cost(body)) / len(body)
+            mutated = _mutate(rng, rng.choice(parents) if parents and rng.random() < 0.7 else ())
+            if mutated not in costs:
+                body = repeat("".join(mutated))(PROBE)
+                costs[mutated] = min(cost(body), cost(body)) / len(body)
     return ["".join(parts) for parts in _worst(costs)]
 
 
 def _worst(costs: dict[tuple[str, ...], float]) -> list[tuple[str, ...]]:
-    """The costliest, none sharing a fragment with a costlier one: else all would be forms of
-    one.
+    """Return the costliest texts, of which none shares a fragment with a costlier one.
+
+    Otherwise all of them would be forms of one text.
     """
-    kept: list[tuple[str, ...]] = []
+    chosen: list[tuple[str, ...]] = []
     for parts in sorted(costs, key=costs.__getitem__, reverse=True):
-        if len(kept) < KEPT and not any(set(parts) & set(other) for other in kept):
-            kept.append(parts)
-    return kept
+        if len(chosen) < KEPT and not any(
+            set(parts) & set(chosen_parts) for chosen_parts in chosen
+        ):
+            chosen.append(parts)
+    return chosen
 
 
-def _mutated(rng: random.Random, parts: tuple[str, ...]) -> tuple[str, ...]:
-    """`parts` with a fragment or two put in, and perhaps one taken out."""
-    made = list(parts)
+def _mutate(rng: random.Random, parts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return `parts` with one or two fragments inserted, and perhaps one removed."""
+    fragments = list(parts)
     for _ in range(rng.randint(1, 2)):
-        made.insert(rng.randint(0, len(made)), rng.choice(FRAGMENTS))
-    if len(made) > 2 and rng.random() < 0.5:
-        made.pop(rng.randrange(len(made)))
-    return tuple(made[:8])
+        fragments.insert(rng.randint(0, len(fragments)), rng.choice(FRAGMENTS))
+    if len(fragments) > 2 and rng.random() < 0.5:
+        fragments.pop(rng.randrange(len(fragments)))
+    return tuple(fragments[:8])

@@ -28,21 +28,21 @@ def around(before: str, unit: str, behind: str = "") -> Make:
     return lambda size: head + middle * max(1, (size - len(head) - len(tail)) // len(middle)) + tail
 
 
-def repeated(text: str) -> Make:
-    """`text` over and over, up to `size` bytes, cut at a whole one."""
+def repeat(text: str) -> Make:
+    """Return a maker of `text` repeated up to `size` bytes, ending with a whole one."""
     return around("", text)
 
 
-def _nested(size: int) -> bytes:
-    """Base64 of base64 of base64 of a phone list."""
+def _nest_base64(size: int) -> bytes:
+    """Return a phone list in base64, three times over."""
     body = b"15400000001,x\n" * (size // 14 * 27 // 64)
     for _ in range(3):
         body = base64.b64encode(body)
     return body
 
 
-def _wrapped(size: int) -> bytes:
-    """Base64 of what is no text, in lines of 76, as a mailbox holds pictures."""
+def _wrap_base64(size: int) -> bytes:
+    """Return base64 of binary data in lines of 76, as a mailbox holds pictures."""
     body = base64.b64encode(random.Random(size).randbytes(size * 3 // 4)).decode()
     return "\n".join(body[place : place + 76] for place in range(0, len(body), 76))[:size].encode()
 
@@ -54,7 +54,7 @@ def _mail(parts: int) -> bytes:
 
 
 def _archive(members: int) -> bytes:
-    """A tar of so many files of one phone number, gzipped."""
+    """Return a gzipped tar of so many files, each with one phone number."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1) as tar:
         for number in range(members):
@@ -65,7 +65,7 @@ def _archive(members: int) -> bytes:
 
 
 def _insert(size: int) -> bytes:
-    """One statement with as many tuples as there is room for, on one line."""
+    """Return one statement with as many tuples as there is room for, on one line."""
     unit = "(17,'15400000001','x y','it''s','420106188905108614'),"
     return f"INSERT INTO `t` VALUES {unit * (size // len(unit))}(0,'');".encode()
 
@@ -73,168 +73,168 @@ def _insert(size: int) -> bytes:
 def _long_line(size: int) -> bytes:
     """Numbers of all lengths with commas between, and no line end."""
     numbers = (str(10**n + 7) for n in itertools.cycle(range(6, 22)))
-    length, made = 0, list[str]()
+    length, parts = 0, list[str]()
     while length < size:
-        made.append(next(numbers))
-        length += len(made[-1]) + 1
-    return ",".join(made).encode()
+        parts.append(next(numbers))
+        length += len(parts[-1]) + 1
+    return ",".join(parts).encode()
 
 
 INPUTS: dict[str, Make] = {
-    "repeated @": repeated("@"),
-    "a@": repeated("a@"),
-    "a@b.cn.": repeated("a@b.cn. "),
-    "local parts of 100": repeated(f"{'a.b-c_d+e%' * 10}@"),
-    "domains of 100": repeated(f"a@{'b-c.' * 25}"),
-    "no line end, a.a.a": repeated("a."),
-    "cards in groups": repeated("4222 0212 3456 7890 "),
-    "phones in groups": repeated("139 1234 5678 "),
-    "phones": repeated("13912345678 "),
-    "phones, dashes": repeated("139-1234-5678-"),
-    "a digit run": repeated("1"),
-    "digits and dots": repeated("1."),
-    "digits and spaces": repeated("1 "),
-    "eleven digits, a letter": repeated("13912345678a"),
-    "resident IDs": repeated("420106188905108614,"),
-    "IBAN groups": repeated("GB03 TEST 0000 0500 0395 95 "),
-    "hex words of 16": repeated("0123456789abcdef "),
-    "a hex run": repeated("0123456789abcdef"),
-    "hex of 32": repeated("0123456789abcdef0123456789abcdeF\n"),
-    "<<<<": repeated("<"),
-    "&#": repeated("&#"),
-    "&amp;": repeated("&amp;"),
-    "%25%25": repeated("%25"),
-    "%": repeated("%"),
-    "percent octets": repeated("%31%e4%b8"),
-    "backslash u": repeated("\\u"),
-    "backslashes": repeated("\\"),
-    "JSON escapes": repeated("\\u0031"),
-    "nested base64": _nested,
-    "base64 in lines, no text": _wrapped,
-    "quoted-printable, no line end": repeated("86="),
-    "base64 alphabet": repeated("QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo"),
-    "Han digits": repeated("一三八零"),
-    "Han digits, apart": repeated("一 三-八.零"),
-    "Han digits of six": repeated("一三八零零一，"),
-    "zero width": repeated("\u200b"),
-    "digits and zero width": repeated("1\u200b\u202e3\u2060"),
-    "full width": repeated("１３９１２３４５６７８，"),
-    "combining marks": repeated("e\u0301"),
-    "four-byte digits": repeated("𝟏𝟑𝟗"),
-    "masked": repeated("138****8000 "),
-    "masked rows": repeated("王*明,138****8000,4403**********1234\n"),
-    "masked in two fields": repeated("138****8000 1101**********1234\n"),
-    "stars": repeated("*"),
-    "labels": repeated("手机:"),
-    "labels in English": repeated("phone:qq:wechat:"),
-    "label and value": repeated("QQ:12345678 微信:abc_def1 护照:E12345678 "),
-    "jargon": repeated("料"),
-    "jargon, long": repeated("银行卡四件套"),
-    "jargon in plain words": repeated("出售客户数据"),
-    "logins": repeated("https://bank.example/login:user:pass\n"),
+    "repeated @": repeat("@"),
+    "a@": repeat("a@"),
+    "a@b.cn.": repeat("a@b.cn. "),
+    "local parts of 100": repeat(f"{'a.b-c_d+e%' * 10}@"),
+    "domains of 100": repeat(f"a@{'b-c.' * 25}"),
+    "no line end, a.a.a": repeat("a."),
+    "cards in groups": repeat("4222 0212 3456 7890 "),
+    "phones in groups": repeat("139 1234 5678 "),
+    "phones": repeat("13912345678 "),
+    "phones, dashes": repeat("139-1234-5678-"),
+    "a digit run": repeat("1"),
+    "digits and dots": repeat("1."),
+    "digits and spaces": repeat("1 "),
+    "eleven digits, a letter": repeat("13912345678a"),
+    "resident IDs": repeat("420106188905108614,"),
+    "IBAN groups": repeat("GB03 TEST 0000 0500 0395 95 "),
+    "hex words of 16": repeat("0123456789abcdef "),
+    "a hex run": repeat("0123456789abcdef"),
+    "hex of 32": repeat("0123456789abcdef0123456789abcdeF\n"),
+    "<<<<": repeat("<"),
+    "&#": repeat("&#"),
+    "&amp;": repeat("&amp;"),
+    "%25%25": repeat("%25"),
+    "%": repeat("%"),
+    "percent octets": repeat("%31%e4%b8"),
+    "backslash u": repeat("\\u"),
+    "backslashes": repeat("\\"),
+    "JSON escapes": repeat("\\u0031"),
+    "nested base64": _nest_base64,
+    "base64 in lines, no text": _wrap_base64,
+    "quoted-printable, no line end": repeat("86="),
+    "base64 alphabet": repeat("QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo"),
+    "Han digits": repeat("一三八零"),
+    "Han digits, apart": repeat("一 三-八.零"),
+    "Han digits of six": repeat("一三八零零一，"),
+    "zero width": repeat("\u200b"),
+    "digits and zero width": repeat("1\u200b\u202e3\u2060"),
+    "full width": repeat("１３９１２３４５６７８，"),
+    "combining marks": repeat("e\u0301"),
+    "four-byte digits": repeat("𝟏𝟑𝟗"),
+    "masked": repeat("138****8000 "),
+    "masked rows": repeat("王*明,138****8000,4403**********1234\n"),
+    "masked in two fields": repeat("138****8000 1101**********1234\n"),
+    "stars": repeat("*"),
+    "labels": repeat("手机:"),
+    "labels in English": repeat("phone:qq:wechat:"),
+    "label and value": repeat("QQ:12345678 微信:abc_def1 护照:E12345678 "),
+    "jargon": repeat("料"),
+    "jargon, long": repeat("银行卡四件套"),
+    "jargon in plain words": repeat("出售客户数据"),
+    "logins": repeat("https://bank.example/login:user:pass\n"),
     "SQL insert": _insert,
     "a long line": _long_line,
-    "quotes": repeated("'"),
-    "quoted commas": repeated("'\",'"),
-    "parentheses": repeated("("),
-    "braces": repeated('{"a":'),
-    "brackets": repeated("["),
-    "line ends": repeated("\n"),
-    "columns": repeated("----"),
-    "bars": repeated("|"),
-    "one field a line": repeated("1\n"),
-    "zero bytes": repeated("\0"),
-    "spelt signs, Han domain": repeated(":9[at]一.cn"),
-    "entity signs and octets": repeated("&%31"),
-    "octets and digits": repeated("%0212"),
-    "labels and brackets": repeated("QQ["),
-    "prefixes": repeated("_0086"),
-    "mail in one stretch": repeated("}＠手机:①http://<a@b.cn"),
-    "signs and octets": repeated("@%31"),
-    "octets of no encoding": repeated("%E12"),
-    "spelt signs": repeated("z[at]"),
-    "cards, labelled": repeated("13卡号%"),
-    "spelt signs and labels": repeated("QQ[at]"),
-    "header cells": repeated(";QQ"),
-    "numbers of a spreadsheet": repeated("1.3912345678E+10 "),
-    "groups with slashes": repeated("139/1234/5678 "),
-    "groups with a word": repeated("139加1234加5678 "),
-    "hex literals": repeated("0x3133393132333435363738 "),
-    "spelt digits": repeated("yao san "),
-    "spelt numbers": repeated("one three nine one two three four five six seven eight, "),
-    "glued labels": repeated("TEL13912345678 "),
-    "from abroad": repeated("+14155552671 "),
-    "from abroad, glued": repeated("TEL0014155552671\n"),
-    "labelled thousands": repeated("电话:13,912,345,678 "),
-    "masked addresses": repeated("a***@b.example "),
-    "masked but for four": repeated("****1234 "),
-    "masked cards": repeated("6222 **** **** "),
-    "masked at the end": repeated("139****"),
-    "digits with signs": repeated("1~3~9~1~"),
-    "groups with signs": repeated("139~~1234~~5678 "),
-    "SHA-512": repeated("0123456789abcdef" * 8 + "\n"),
-    "digests, labelled": repeated("phone=0123456789abcdef0123456789abcdeF,"),
-    "digests in base64": repeated("ABCDEFGHIJKLMNOPQRSTUA==,"),
-    "cells in base64": repeated("MTM5MTIzNDU2Nzg=,"),
-    "cells in hex": repeated("3133393132333435363738,"),
-    "octets apart": repeated("31 33 39 31 "),
-    "escaped octets": repeated("\\x31"),
-    "octal": repeated("\\061"),
-    "written line ends": repeated("\\n1"),
-    "folded cards": repeated("BEGIN:VCARD\nTEL:139\n 1234\n"),
-    "quoted cards": repeated("BEGIN:VCARD\nN;ENCODING=QUOTED-PRINTABLE:=31=\n"),
-    "statements": repeated(":86:166?31GB03TEST\n00000500039595?32\n"),
+    "quotes": repeat("'"),
+    "quoted commas": repeat("'\",'"),
+    "parentheses": repeat("("),
+    "braces": repeat('{"a":'),
+    "brackets": repeat("["),
+    "line ends": repeat("\n"),
+    "columns": repeat("----"),
+    "bars": repeat("|"),
+    "one field a line": repeat("1\n"),
+    "zero bytes": repeat("\0"),
+    "spelt signs, Han domain": repeat(":9[at]一.cn"),
+    "entity signs and octets": repeat("&%31"),
+    "octets and digits": repeat("%0212"),
+    "labels and brackets": repeat("QQ["),
+    "prefixes": repeat("_0086"),
+    "mail in one stretch": repeat("}＠手机:①http://<a@b.cn"),
+    "signs and octets": repeat("@%31"),
+    "octets of no encoding": repeat("%E12"),
+    "spelt signs": repeat("z[at]"),
+    "cards, labelled": repeat("13卡号%"),
+    "spelt signs and labels": repeat("QQ[at]"),
+    "header cells": repeat(";QQ"),
+    "numbers of a spreadsheet": repeat("1.3912345678E+10 "),
+    "groups with slashes": repeat("139/1234/5678 "),
+    "groups with a word": repeat("139加1234加5678 "),
+    "hex literals": repeat("0x3133393132333435363738 "),
+    "spelt digits": repeat("yao san "),
+    "spelt numbers": repeat("one three nine one two three four five six seven eight, "),
+    "glued labels": repeat("TEL13912345678 "),
+    "from abroad": repeat("+14155552671 "),
+    "from abroad, glued": repeat("TEL0014155552671\n"),
+    "labelled thousands": repeat("电话:13,912,345,678 "),
+    "masked addresses": repeat("a***@b.example "),
+    "masked but for four": repeat("****1234 "),
+    "masked cards": repeat("6222 **** **** "),
+    "masked at the end": repeat("139****"),
+    "digits with signs": repeat("1~3~9~1~"),
+    "groups with signs": repeat("139~~1234~~5678 "),
+    "SHA-512": repeat("0123456789abcdef" * 8 + "\n"),
+    "digests, labelled": repeat("phone=0123456789abcdef0123456789abcdeF,"),
+    "digests in base64": repeat("ABCDEFGHIJKLMNOPQRSTUA==,"),
+    "cells in base64": repeat("MTM5MTIzNDU2Nzg=,"),
+    "cells in hex": repeat("3133393132333435363738,"),
+    "octets apart": repeat("31 33 39 31 "),
+    "escaped octets": repeat("\\x31"),
+    "octal": repeat("\\061"),
+    "written line ends": repeat("\\n1"),
+    "folded cards": repeat("BEGIN:VCARD\nTEL:139\n 1234\n"),
+    "quoted cards": repeat("BEGIN:VCARD\nN;ENCODING=QUOTED-PRINTABLE:=31=\n"),
+    "statements": repeat(":86:166?31GB03TEST\n00000500039595?32\n"),
 }
 PAGES: dict[str, Make] = {
-    "page: <": repeated("<"),
-    "page: <a": repeated("<a "),
-    "page: <a b='": repeated("<a b='"),
-    "page: <a b=1": repeated("<a b=13912345678 "),
-    "page: <!--": repeated("<!--"),
-    "page: <b>": repeated("<b>"),
-    "page: digits in tags": repeated("1<b>3</b>"),
-    "page: cells": repeated("<td>13912345678</td> "),
-    "page: attributes": repeated("<input value='13912345678'>"),
-    "page: &amp;#49;": repeated("&amp;#49;"),
+    "page: <": repeat("<"),
+    "page: <a": repeat("<a "),
+    "page: <a b='": repeat("<a b='"),
+    "page: <a b=1": repeat("<a b=13912345678 "),
+    "page: <!--": repeat("<!--"),
+    "page: <b>": repeat("<b>"),
+    "page: digits in tags": repeat("1<b>3</b>"),
+    "page: cells": repeat("<td>13912345678</td> "),
+    "page: attributes": repeat("<input value='13912345678'>"),
+    "page: &amp;#49;": repeat("&amp;#49;"),
 }
 """The same for what is read as HTML."""
 DOMAIN = "spruce.example"
 """The bench's tenant's own."""
 
 
-def _numbered(line: str) -> Make:
-    """Lines in which `#` is a number of their own, up to `size` bytes."""
+def _number_lines(line: str) -> Make:
+    """Return a maker of lines up to `size` bytes, in which `#` is a number of their own."""
     return lambda size: "".join(
         line.replace("#", f"{number:06}") for number in range(size // len(line) + 1)
     ).encode()[:size]
 
 
 OWN: dict[str, Make] = {
-    "own: address, login, password": _numbered(
+    "own: address, login, password": _number_lines(
         f"https://app.{DOMAIN}/login:user#@mail.example:Pw#!\n"
     ),
-    "own: login, password, address": _numbered(
+    "own: login, password, address": _number_lines(
         f"user#@mail.example:Pw#!:https://app.{DOMAIN}/login\n"
     ),
-    "own: bars": _numbered(f"app.{DOMAIN}|user#|Pw#!\n"),
-    "own: tables": _numbered(f'"app","https://app.{DOMAIN}/login","user#","Pw#!"\n'),
-    "own: blocks": _numbered(
+    "own: bars": _number_lines(f"app.{DOMAIN}|user#|Pw#!\n"),
+    "own: tables": _number_lines(f'"app","https://app.{DOMAIN}/login","user#","Pw#!"\n'),
+    "own: blocks": _number_lines(
         f"URL: https://app.{DOMAIN}/login\nUsername: user#\nPassword: Pw#!\nApplication:"
         " Chrome\n=====\n"
     ),
-    "own: objects": _numbered(
+    "own: objects": _number_lines(
         f'{{"url":"https://app.{DOMAIN}/","username":"user#","password":"p#"}}\n'
     ),
-    "own: cookies": _numbered(f".{DOMAIN}\tTRUE\t/\tTRUE\t1790000000\tSESSION\tabcdef#\n"),
-    "own: headers": _numbered(f"Host: app.{DOMAIN}\nCookie: SESSION=abc#; x=1; y=2\n"),
-    "own: extension's cookies": _numbered(
+    "own: cookies": _number_lines(f".{DOMAIN}\tTRUE\t/\tTRUE\t1790000000\tSESSION\tabcdef#\n"),
+    "own: headers": _number_lines(f"Host: app.{DOMAIN}\nCookie: SESSION=abc#; x=1; y=2\n"),
+    "own: extension's cookies": _number_lines(
         f'{{"domain":".{DOMAIN}","expirationDate":1790000000,"name":"sid","value":"#"}},\n'
     ),
-    "own: words": _numbered(f"{DOMAIN} # abc\n"),
-    "own: words on one line": _numbered(f"{DOMAIN} # abc "),
-    "own: mail": _numbered(f"user#@{DOMAIN} "),
-    "own: braces": _numbered(f"url: {DOMAIN} pwd: #{{}}}}{{"),
-    "labelled numbers as dialled at home": _numbered("SĐT: 0912# Tel. 4917096# "),
+    "own: words": _number_lines(f"{DOMAIN} # abc\n"),
+    "own: words on one line": _number_lines(f"{DOMAIN} # abc "),
+    "own: mail": _number_lines(f"user#@{DOMAIN} "),
+    "own: braces": _number_lines(f"url: {DOMAIN} pwd: #{{}}}}{{"),
+    "labelled numbers as dialled at home": _number_lines("SĐT: 0912# Tel. 4917096# "),
 }
 """Texts full of what something beside it is read for: the tenant's own domain, a label."""
 MEMBERS: dict[str, Make] = {
@@ -247,26 +247,26 @@ MEMBERS: dict[str, Make] = {
 def deep(before: str, opened: str, closed: str, most: int = 150) -> Make:
     """`opened` `most` times, lines of a phone number, `closed` as often; `{n}` counts."""
 
-    def made(size: int) -> bytes:
+    def make(size: int) -> bytes:
         head = before + "".join(opened.replace("{n}", str(n)) for n in range(most))
         tail = "".join(closed.replace("{n}", str(n)) for n in reversed(range(most)))
         return around(head, "13912345678\n", tail)(size)
 
-    return made
+    return make
 
 
-def zipped(name: str, make: Make, others: Mapping[str, str]) -> Make:
-    """An archive, stored, with `make`'s text as one file behind others."""
+def zip_behind(name: str, make: Make, others: Mapping[str, str]) -> Make:
+    """Return a maker of a stored archive with `make`'s text as a file behind others."""
 
-    def made(size: int) -> bytes:
+    def make_archive(size: int) -> bytes:
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w") as archive:
-            for other, text in others.items():
-                archive.writestr(other, text)
+            for other_name, text in others.items():
+                archive.writestr(other_name, text)
             archive.writestr(name, make(size))
         return packed.getvalue()
 
-    return made
+    return make_archive
 
 
 def _rows(unit: str) -> Make:
@@ -279,10 +279,10 @@ TYPES = (
     '<?xml version="1.0"?><Types'
     ' xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>'
 )
-_docx = partial(zipped, others={"[Content_Types].xml": TYPES, "word/styles.xml": "<w/>"})
-_xlsx = partial(zipped, others={"[Content_Types].xml": TYPES, "xl/workbook.xml": "<w/>"})
+_docx = partial(zip_behind, others={"[Content_Types].xml": TYPES, "word/styles.xml": "<w/>"})
+_xlsx = partial(zip_behind, others={"[Content_Types].xml": TYPES, "xl/workbook.xml": "<w/>"})
 _odt = partial(
-    zipped, others={"mimetype": "application/vnd.oasis.opendocument.text", "styles.xml": "<a/>"}
+    zip_behind, others={"mimetype": "application/vnd.oasis.opendocument.text", "styles.xml": "<a/>"}
 )
 MAIL = "From: a@example.com\nMIME-Version: 1.0\nMessage-ID: <a@example.com>\n"
 RTF, PDF = "{\\rtf1\\ansi ", "%PDF-1.4\n"

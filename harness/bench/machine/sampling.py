@@ -28,15 +28,15 @@ def find_files(folders: Sequence[Path]) -> list[FoundFile]:
 
     Links are not followed; empty files, and those that cannot be read, are left out.
     """
-    found: dict[tuple[int, int], FoundFile] = {}
+    files: dict[tuple[int, int], FoundFile] = {}
     for path in sorted({path for folder in folders for path in _walk(folder)}):
         try:
             status = path.lstat()
         except OSError:  # removed in the meantime
             continue
         if status.st_size and stat.S_ISREG(status.st_mode) and os.access(path, os.R_OK):
-            found.setdefault((status.st_dev, status.st_ino), FoundFile(path, status.st_size))
-    return list(found.values())
+            files.setdefault((status.st_dev, status.st_ino), FoundFile(path, status.st_size))
+    return list(files.values())
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -62,11 +62,11 @@ def choose_files(files: Sequence[FoundFile], budget: int) -> list[FoundFile]:
         for folder, inside in by_folder.items()
         for number, file in enumerate(inside)
     ]
-    chosen, left = list[FoundFile](), budget
+    chosen, remaining = list[FoundFile](), budget
     for _, _, file in sorted(ranked, key=lambda entry: entry[:2]):
-        if file.size <= left:
+        if file.size <= remaining:
             chosen.append(file)
-            left -= file.size
+            remaining -= file.size
     return sorted(chosen)
 
 

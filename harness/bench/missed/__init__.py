@@ -29,7 +29,7 @@ from pathlib import Path
 from harness.bench.corpus.customer_list import enrol, ullage
 from harness.bench.missed.builders import BUILDERS
 from harness.bench.missed.people import HEADER, Customer
-from harness.bench.missed.template import planted, render
+from harness.bench.missed.template import list_planted, render
 from matcher.watchlist.tagging import handles
 from ullage import setup
 from ullage.settings import Context
@@ -77,31 +77,31 @@ class Tally:
 
 def load(folder: Path) -> list[MissedFile]:
     """Return the files that the TOML files in `folder` describe, in their order."""
-    numbers, made = count(), list[MissedFile]()
+    numbers, files = count(), list[MissedFile]()
     for path in sorted(folder.glob("*.toml")):
         with path.open("rb") as source:
             tables = tomllib.load(source)
         for table in tables.get("file", ()):
             people = tuple(Customer(next(numbers), country) for country in table["people"].split())
-            values = frozenset(planted(table["text"], people))
+            values = frozenset(list_planted(table["text"], people))
             if not values:
                 raise ValueError(f"{path}: {table['name']} plants no value")
             contents = BUILDERS[table.get("build", "plain")](render(table["text"], people), table)
-            made.append(
+            files.append(
                 MissedFile(
-                    f"{len(made):04d}", table["name"], table["class"], people, contents, values
+                    f"{len(files):04d}", table["name"], table["class"], people, contents, values
                 )
             )
         for table in tables.get("near_miss", ()):
             people = tuple(Customer(next(numbers), country) for country in table["people"].split())
             for text in table["texts"]:
                 contents = {"note.txt": render(text, people).encode()}
-                made.append(
+                files.append(
                     MissedFile(
-                        f"{len(made):04d}", text, table["class"], people, contents, frozenset()
+                        f"{len(files):04d}", text, table["class"], people, contents, frozenset()
                     )
                 )
-    return made
+    return files
 
 
 def prepare(context: Context, files: list[MissedFile]) -> dict[str, str]:
@@ -122,7 +122,7 @@ def scan(
     """Return (reference, kind) found by folder of a file, and the folders of which something is
     said to be unread.
     """
-    found, unread = defaultdict[str, set[tuple[str, str]]](set), set[str]()
+    found_values, unread = defaultdict[str, set[tuple[str, str]]](set), set[str]()
     for line in ullage(context.data, "scan", "--unread", folder).stdout.splitlines():
         row = json.loads(line)
         name = Path(row["path"]).relative_to(folder).parts[0]
@@ -130,8 +130,8 @@ def scan(
             unread.add(name)
         else:
             kind = "email" if row["kind"] in OF_QQ else row["kind"]
-            found[name].add((subjects.get(row["subject"], ""), kind))
-    return found, unread
+            found_values[name].add((subjects.get(row["subject"], ""), kind))
+    return found_values, unread
 
 
 def measure(
@@ -145,37 +145,38 @@ def measure(
         (folder / file.folder).mkdir(parents=True)
         for name, body in file.contents.items():
             (folder / file.folder / name).write_bytes(body)
-    found, unread = scan(context, folder, subjects)
+    found_values, unread = scan(context, folder, subjects)
     for file in files:
-        yield file, found[file.folder], file.folder in unread
+        yield file, found_values[file.folder], file.folder in unread
 
 
-def missed(folder: Path) -> None:
-    """Print the table by class, and which files are not whole where they are those of this
-    folder.
+def print_missed(folder: Path) -> None:
+    """Print the table by class.
+
+    For files in this folder, print as well which of them were not read completely.
     """
     source = Path(os.environ.get("MISSED") or HERE)
     tallies, shown = defaultdict[str, Tally](Tally), list[str]()
-    for file, found, is_unread in measure(
+    for file, found_values, is_unread in measure(
         Context(folder / "missed"), load(source), folder / "files"
     ):
         tally = tallies[file.group]
-        own = {person.fields["ref"] for person in file.people} if file.values else set()
-        false = Counter(kind for reference, kind in found if reference not in own)
+        references = {person.fields["ref"] for person in file.people} if file.values else set()
+        false = Counter(kind for reference, kind in found_values if reference not in references)
         tally.false += false.total()
-        left, is_silent = file.values - found, not found and not is_unread
+        remaining, is_silent = file.values - found_values, not found_values and not is_unread
         if file.values:
             tally.files += 1
-            tally.whole += not left
+            tally.whole += not remaining
             tally.values += len(file.values)
-            tally.found += len(file.values) - len(left)
+            tally.found += len(file.values) - len(remaining)
             tally.silent += is_silent
         else:
             tally.near_misses += 1
-        if left or false:
+        if remaining or false:
             state = "silent" if is_silent else "said to be unread" if is_unread else ""
             kinds = ", ".join(
-                f"{kind} {n}" for kind, n in sorted(Counter(kind for _, kind in left).items())
+                f"{kind} {n}" for kind, n in sorted(Counter(kind for _, kind in remaining).items())
             )
             wrong = f" false: {dict(false)}" if false else ""
             shown.append(

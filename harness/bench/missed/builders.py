@@ -39,22 +39,22 @@ def _cells(text: str) -> list[list[str]]:
 
 def bson(text: str) -> bytes:
     """Return a document a row: a name, and a number as int64 (what `mongodump` writes)."""
-    made = b""
+    elements = b""
     for name, number in _cells(text):
-        said = name.encode() + b"\0"
+        key = name.encode() + b"\0"
         body = (
             b"\x02name\0"
-            + struct.pack("<i", len(said))
-            + said
+            + struct.pack("<i", len(key))
+            + key
             + b"\x12phone\0"
             + struct.pack("<q", int(number))
             + b"\0"
         )
-        made += struct.pack("<i", len(body) + 4) + body
-    return made
+        elements += struct.pack("<i", len(body) + 4) + body
+    return elements
 
 
-def deleted_rows(text: str) -> bytes:
+def build_deleted_rows(text: str) -> bytes:
     """Return an SQLite file whose rows were deleted and not overwritten."""
     base = sqlite3.connect(":memory:")
     base.execute("PRAGMA secure_delete = off")
@@ -86,16 +86,17 @@ def in_zip(text: str, options: Options) -> dict[str, bytes]:
     }
 
 
-def encrypted(text: str, options: Options) -> dict[str, bytes]:
-    """Return an encrypted archive, and a note with its password: beside it, around it as a mail,
-    or both in an archive.
+def encrypt(text: str, options: Options) -> dict[str, bytes]:
+    """Return an encrypted archive and a note with its password.
+
+    The note is beside the archive, a mail around it, or in an archive with it.
     """
     name, body, password = (
         options["name"],
         text.encode(options.get("encoding", "utf-8")),
         options["password"],
     )
-    make = encrypted_7z if name.endswith(".7z") else encrypted_zip
+    make = encrypt_7z if name.endswith(".7z") else encrypt_zip
     archive = make(
         options.get("member", "list.txt"), body, password, options.get("method", "aes256")
     )
@@ -118,14 +119,14 @@ def encrypted(text: str, options: Options) -> dict[str, bytes]:
     return {"upload.zip": parts(files)} if options.get("wrap") == "zip" else files
 
 
-def encrypted_zip(member: str, body: bytes, password: str, method: str) -> bytes:
+def encrypt_zip(member: str, body: bytes, password: str, method: str) -> bytes:
     """Return a zip archive by libarchive; `method` is traditional, aes128 or aes256."""
     return libarchive_of(
         {member: body}, "zip", options=f"zip:encryption={method}", password=password
     )
 
 
-def encrypted_7z(member: str, body: bytes, password: str, _: str) -> bytes:
+def encrypt_7z(member: str, body: bytes, password: str, _: str) -> bytes:
     """Return a 7z archive of one stored file in AES-256 (7zAES of the LZMA SDK), its names in
     clear.
     """
@@ -154,13 +155,13 @@ def encrypted_7z(member: str, body: bytes, password: str, _: str) -> bytes:
 BUILDERS: dict[str, Builder] = {
     "plain": plain,
     "bson": _alone(bson),
-    "deleted": _alone(deleted_rows),
+    "deleted": _alone(build_deleted_rows),
     "plist": _alone(property_list),
     "xlsx": _alone(xlsx),
     "docx": _alone(docx),
     "pdf": _alone(pdf),
     "zip": in_zip,
-    "encrypted": encrypted,
+    "encrypted": encrypt,
     "base85": _alone(lambda text: base64.b85encode(text.encode())),
     "ascii85": _alone(lambda text: base64.a85encode(text.encode(), wrapcol=76, adobe=True)),
 }

@@ -22,12 +22,12 @@ def _digest(name: str) -> Callable[[str], str]:
     return lambda text: hashlib.new(name, text.encode(), usedforsecurity=False).hexdigest()
 
 
-def _spoken(language: str) -> Callable[[str], str]:
+def _spell_out(language: str) -> Callable[[str], str]:
     words = SPOKEN[language].split()
     return lambda text: " ".join(words[int(char)] if char.isdecimal() else char for char in text)
 
 
-def protected_by_cloudflare(address: str) -> str:
+def protect_by_cloudflare(address: str) -> str:
     """Return the attribute `data-cfemail` of an address: a key, and each byte XOR the key, in
     hex.
     """
@@ -66,7 +66,7 @@ FORMS: dict[str, Callable[[str], str]] = {
     "ascii85": lambda text: base64.a85encode(text.encode()).decode(),
     "hexadecimal": lambda text: text.encode().hex(),
     "quoted": lambda text: "".join(f"={byte:02X}" for byte in text.encode()),
-    "cfemail": protected_by_cloudflare,
+    "cfemail": protect_by_cloudflare,
     "hidden": hidden_among,
     "tex": lambda text: text.replace("_", r"\_").replace(".", "{.}"),
     "cells": "\t".join,
@@ -74,8 +74,8 @@ FORMS: dict[str, Callable[[str], str]] = {
     "spaces": " ".join,
     "bars": " | ".join,
     "lines": "\n".join,
-    "english": _spoken("english"),
-    "spanish": _spoken("spanish"),
-    "russian": _spoken("russian"),
-    "vietnamese": _spoken("vietnamese"),
+    "english": _spell_out("english"),
+    "spanish": _spell_out("spanish"),
+    "russian": _spell_out("russian"),
+    "vietnamese": _spell_out("vietnamese"),
 }

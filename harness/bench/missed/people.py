@@ -93,7 +93,7 @@ class Customer:
             national = f"{FICTION[n // 100 % 10]}55501{n % 100:02d}"
         else:
             national = f"{plan.prefix}{n * SPREAD % 10**plan.digits:0{plan.digits}d}"
-        made = {
+        values = {
             "n": f"{n:03d}",
             "ref": f"M{n:06d}",
             "cc": plan.code,
@@ -110,23 +110,30 @@ class Customer:
         if self.country in (CHINA, CHINA_BY_QQ):
             person = self._chinese
             national = person.phone
-            made |= {
+            values |= {
                 "national": national,
                 "trunk": national,
                 "phone": f"86{national}",
                 "plus": f"+86{national}",
             }
-            made |= {"zeros": f"0086{national}", "id": person.resident_id, "card": person.card}
-            made["qq"] = f"1{n:03d}{n * SPREAD % 10**6:06d}"
+            values |= {"zeros": f"0086{national}", "id": person.resident_id, "card": person.card}
+            values["qq"] = f"1{n:03d}{n * SPREAD % 10**6:06d}"
         if self.country == CHINA_BY_QQ:
-            made["mail"] = f"{made['qq']}@qq.com"
-        return made
+            values["mail"] = f"{values['qq']}@qq.com"
+        return values
 
     def row(self) -> list[str]:
-        """The customer's row of the list that is enrolled."""
-        own = self.fields
-        phone = own["national"] if own["cc"] == "86" else own["plus"]
-        return [own["ref"], own["name"], phone, own["mail"], own.get("id", ""), own.get("card", "")]
+        """Return the customer's row of the enrolled list."""
+        values = self.fields
+        phone = values["national"] if values["cc"] == "86" else values["plus"]
+        return [
+            values["ref"],
+            values["name"],
+            phone,
+            values["mail"],
+            values.get("id", ""),
+            values.get("card", ""),
+        ]
 
 
 HEADER = ("customer_ref", "name", "phone", "email", "resident_id", "card")

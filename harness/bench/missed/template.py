@@ -39,21 +39,21 @@ KINDS = {
 
 def render(text: str, people: Sequence[Customer]) -> str:
     """Return `text` filled in, the lines of rows repeated for each of `people`."""
-    made = list[str]()
+    rendered = list[str]()
     for is_row, group in groupby(text.splitlines(keepends=True), lambda line: line.startswith(ROW)):
         block = "".join(line.removeprefix(ROW) for line in group)
         for person in people if is_row else people[:1]:
             filled = block.replace(COMMA, "," if person is not people[-1] else "")
-            made.append(PLACEHOLDER.sub(partial(_value, person=person, people=people), filled))
-    return "".join(made)
+            rendered.append(PLACEHOLDER.sub(partial(_value, person=person, people=people), filled))
+    return "".join(rendered)
 
 
-def planted(text: str, people: Sequence[Customer]) -> set[tuple[str, str]]:
+def list_planted(text: str, people: Sequence[Customer]) -> set[tuple[str, str]]:
     """Return (reference, kind) of the values that stand in the rendered `text`."""
-    return set(_planted(text, people))
+    return set(_find_planted(text, people))
 
 
-def _planted(text: str, people: Sequence[Customer]) -> Iterator[tuple[str, str]]:
+def _find_planted(text: str, people: Sequence[Customer]) -> Iterator[tuple[str, str]]:
     for line in text.splitlines():
         for match in PLACEHOLDER.finditer(line):
             if kind := KINDS.get(match["field"]):
@@ -71,27 +71,27 @@ def _value(match: re.Match[str], person: Customer, people: Sequence[Customer]) -
     owner = people[int(match["who"]) - 1] if match["who"] else person
     value = owner.fields[match["field"]]
     if match["picture"] is not None:
-        value = drawn(value, match["picture"])
+        value = format_value(value, match["picture"])
     for form in match["forms"].split("|")[1:]:
         value = FORMS[form](value)
     return value
 
 
-def drawn(value: str, picture: str) -> str:
+def format_value(value: str, picture: str) -> str:
     """Return `value` as `picture` shows it.
 
     >>> drawn('951234567', '0###.~##-*')
     '0951.34-567'
     """
-    left, made = list(value), list[str]()
+    characters, formatted = list(value), list[str]()
     for sign in picture:
         if sign == "#":
-            made.append(left.pop(0) if left else "")
+            formatted.append(characters.pop(0) if characters else "")
         elif sign == "~":
-            del left[:1]
+            del characters[:1]
         elif sign == "*":
-            made += left
-            left.clear()
+            formatted += characters
+            characters.clear()
         else:
-            made.append(sign)
-    return "".join(made)
+            formatted.append(sign)
+    return "".join(formatted)

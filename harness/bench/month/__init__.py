@@ -67,11 +67,11 @@ class PlayClock:
     seconds: float = BEGIN.timestamp()
 
     def clock(self) -> Clock:
-        """As the product takes it."""
+        """Return the clock as the product takes it."""
         return Clock(wall=lambda: self.seconds, monotonic=lambda: self.seconds)
 
     def time(self) -> datetime:
-        """As a moment."""
+        """Return the current moment."""
         return self.clock().now()
 
 
@@ -87,7 +87,7 @@ def month(folder: Path, context: Context) -> list[str]:
 
 
 def _enrol(context: Context) -> None:
-    """A list as large as the base rate asks; most customers have a phone alone."""
+    """Enrol as large a list as the base rate needs; most customers have only a phone."""
     source = context.data / "month.csv"
     with source.open("w", encoding="utf-8") as file:
         file.write(",".join((*COLUMNS, "canary")) + "\n")
@@ -163,11 +163,11 @@ class Play:
     def _acknowledge(self, told: Sequence[Notification]) -> None:
         """Somebody reads what is told, and says so: from then on its people are known."""
         ids = {
-            one.incident
-            for one in told
-            if SEVERITIES.index(one.severity) >= SEVERITIES.index("medium")
+            notice.incident
+            for notice in told
+            if SEVERITIES.index(notice.severity) >= SEVERITIES.index("medium")
         }
-        made = [
+        decisions = [
             Decision(
                 id=f"{id_}:read",
                 tenant="bank",
@@ -178,8 +178,8 @@ class Play:
             )
             for id_ in sorted(ids)
         ]
-        if made:
-            self.store.create(made)
+        if decisions:
+            self.store.create(decisions)
 
     def take(self, posts: list[Post]) -> None:
         """Match a batch, and fold what it gives at the moment of each post."""
@@ -192,11 +192,11 @@ class Play:
                 self.first_post.setdefault(post.leak, post.at)
         for post, reading in zip(posts, self.matcher.read(captures), strict=True):
             self.now.seconds = post.at.timestamp() + DELAY
-            made = list(findings_of(self.matcher, reading, self.now.clock().now()))
-            for finding in made:
+            findings_ = list(findings_of(self.matcher, reading, self.now.clock().now()))
+            for finding in findings_:
                 self._remember(post, finding)
-            if made:
-                self._alert.handle([_record(finding) for finding in made])
+            if findings_:
+                self._alert.handle([_record(finding) for finding in findings_])
 
     def _capture(self, number: int, post: Post) -> Capture:
         return Capture(
@@ -222,17 +222,17 @@ class Play:
             for sighting in self.store.scroll(Sighting, DocumentFilter())
         }
         notifications = [
-            one
-            for one in self.store.scroll(Notification, DocumentFilter())
-            if one.why in ("new", "raised")
+            notice
+            for notice in self.store.scroll(Notification, DocumentFilter())
+            if notice.why in ("new", "raised")
         ]
         judged = [self._judge(leak, incidents, of_finding, notifications) for leak in LEAKS]
         result = Month(judged, DAYS, self.posts.total(), CUSTOMERS)
-        for one in notifications:
-            if one.at >= BEGIN:
-                kind = self.kind_of[incidents[one.incident].opened_by]
-                (result.pages if one.channel == PAGE else result.items)[kind] += 1
-                if one.channel == PAGE and kind not in ABOUT_US:
+        for notice in notifications:
+            if notice.at >= BEGIN:
+                kind = self.kind_of[incidents[notice.incident].opened_by]
+                (result.pages if notice.channel == PAGE else result.items)[kind] += 1
+                if notice.channel == PAGE and kind not in ABOUT_US:
                     result.wrong_pages[kind] += 1
         text = result.page()
         print(text)
@@ -247,8 +247,9 @@ class Play:
         of_finding: dict[str, str],
         notifications: Sequence[Notification],
     ) -> LeakOutcome:
-        """What became of it: the incident of its first post, and the first page for any of its
-        posts.
+        """Return the outcome of a leak.
+
+        It has the incident of the leak's first post, and the first page for any of its posts.
         """
         ids = [
             of_finding[finding]
@@ -256,7 +257,11 @@ class Play:
             if finding in of_finding
         ]
         first = incidents[ids[0]] if ids else None
-        pages = [one.due for one in notifications if one.channel == PAGE and one.incident in ids]
+        pages = [
+            notice.due
+            for notice in notifications
+            if notice.channel == PAGE and notice.incident in ids
+        ]
         paged = (min(pages) - self.first_post[leak.name]).total_seconds() if pages else None
         return LeakOutcome(
             leak.name, leak.kind, leak.truth, _verdict(first, leak), paged, _counts(first)
@@ -264,7 +269,7 @@ class Play:
 
 
 def _verdict(incident: Incident | None, leak: Leak) -> Verdict:
-    """What is said of a leak; a partner counts as found where it is the right one."""
+    """Return what was decided about a leak; a partner counts only where it is the right one."""
     if incident is None:
         return Verdict(NO_INCIDENT, NO_INCIDENT, NO_SCAM)
     is_other = incident.origin == "partner" and incident.origin_label != leak.canary

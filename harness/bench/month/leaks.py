@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from harness.bench.corpus.people import HALF_OF_PHONES, Person
 from harness.bench.month.posts import BEGIN, BRAND, SITES, Post
-from harness.bench.month.rows import RIVAL, Row, customer_row, other_row, written
+from harness.bench.month.rows import RIVAL, Row, customer_row, other_row, write_post
 from harness.bench.month.truth import Verdict, read
 
 FULL = 100_000
@@ -405,14 +405,12 @@ BEFORE: tuple[Leak, ...] = (
 
 
 def leak_posts(rng: random.Random) -> Iterator[Post]:
-    """Every post of every leak; people of a leak are remembered in it for those that sell them
-    again.
-    """
+    """Return every post of every leak; a leak remembers its people for those that resell them."""
     enrolled = iter(range(FULL - len(CANARIES)))
-    known: dict[str, Leak] = {}
+    leaks_by_name: dict[str, Leak] = {}
     for leak in sorted((*BEFORE, *LEAKS), key=lambda one: (one.day, one.hour)):
-        known[leak.name] = leak
-        leak.people[:] = _people(rng, leak, known, enrolled)
+        leaks_by_name[leak.name] = leak
+        leak.people[:] = _people(rng, leak, leaks_by_name, enrolled)
         yield from _posts(rng, leak, _rows(rng, leak))
 
 
@@ -420,10 +418,10 @@ def _people(
     rng: random.Random, leak: Leak, known: dict[str, Leak], enrolled: Iterator[int]
 ) -> list[int]:
     """Numbers of the customers in it."""
-    wanted = round(leak.size * leak.share)
+    count = round(leak.size * leak.share)
     before = [number for name in leak.of for number in known[name].people]
-    again = rng.sample(before, min(round(wanted * leak.known), len(before)))
-    new = 0 if leak.of and leak.known == 1 else wanted - len(again)
+    again = rng.sample(before, min(round(count * leak.known), len(before)))
+    new = 0 if leak.of and leak.known == 1 else count - len(again)
     return (
         again
         + [next(enrolled) for _ in range(new)]
@@ -432,7 +430,7 @@ def _people(
 
 
 def _rows(rng: random.Random, leak: Leak) -> list[Row]:
-    """Its rows in some order: customers', and others'."""
+    """Return the leak's rows in some order: customers' and other people's."""
     rows = [customer_row(rng, leak.fields, Person(number)) for number in leak.people]
     first = rng.randrange(HALF_OF_PHONES - leak.size)  # where customers are among them
     rows += [other_row(rng, leak, first + n) for n in range(leak.size - len(rows))]
@@ -442,7 +440,7 @@ def _rows(rng: random.Random, leak: Leak) -> list[Row]:
 
 
 def _posts(rng: random.Random, leak: Leak, rows: list[Row]) -> Iterator[Post]:
-    """The first post and those that repeat it, a few hours to some days later."""
+    """Return the first post and those that repeat it hours or days later."""
     at = BEGIN + timedelta(days=leak.day, hours=leak.hour, minutes=rng.randrange(60))
     sites = rng.sample([f"site{n:03d}" for n in range(SITES)], leak.again + 1)
     title = leak.head or rng.choice(("客户资料", "数据样例", "sample", "最新数据"))
@@ -452,7 +450,7 @@ def _posts(rng: random.Random, leak: Leak, rows: list[Row]) -> Iterator[Post]:
             part = rows[number * len(rows) // 8 : (number + 5) * len(rows) // 8]
         if leak.recut and number:
             part = [dict(reversed(row.items())) for row in rows[: len(rows) * 3 // 4]]
-        text = written(rng, leak, part)
+        text = write_post(rng, leak, part)
         yield Post(
             at + timedelta(hours=number * rng.uniform(5, 30)), site, "leak", title, text, leak.name
         )

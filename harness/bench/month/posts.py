@@ -55,7 +55,7 @@ def any_phone(rng: random.Random) -> str:
 
 
 def any_name(rng: random.Random) -> str:
-    """A name such as many have."""
+    """Return a common name."""
     return rng.choice(SURNAMES) + "".join(rng.choice(GIVEN) for _ in range(rng.randint(1, 2)))
 
 
@@ -70,7 +70,7 @@ def _talk(rng: random.Random) -> str:
 
 
 def talk(rng: random.Random) -> tuple[str, str]:
-    """What most of any board is."""
+    """Return the small talk that fills most boards."""
     text = _talk(rng)
     return text[:18], text
 
@@ -85,7 +85,7 @@ def own_number(rng: random.Random) -> tuple[str, str]:
 
 
 def shop(rng: random.Random) -> tuple[str, str]:
-    """A shop with its hotline, and its owner's number."""
+    """Return the advertisement of a shop with its hotline and its owner's number."""
     name = rng.choice(("宏达装修", "安心搬家", "小满花店", "诚信开锁", "好味外卖", "顺风洗车"))
     text = (
         f"{name}公司 本店营业时间 9:00-21:00 地址 建国路{rng.randint(1, 300)}号\n服务热线"
@@ -127,7 +127,7 @@ def news(rng: random.Random) -> tuple[str, str]:
 
 
 def complaint(rng: random.Random) -> tuple[str, str]:
-    """A customer who is cross with the bank."""
+    """Return the complaint of a customer about the bank."""
     text = rng.choice(
         (
             f"{BRAND}的手机银行又登不上去了，客服让我等。",
@@ -140,7 +140,7 @@ def complaint(rng: random.Random) -> tuple[str, str]:
 
 
 def trade(rng: random.Random) -> tuple[str, str]:
-    """The trade in other platforms' data, with a sample of strangers."""
+    """Return an offer of other platforms' data, with a sample of strangers."""
     head = rng.choice(
         (
             "出售股民数据 一手料 全格式",
@@ -163,13 +163,13 @@ def combolist(rng: random.Random) -> tuple[str, str]:
     return "fresh combolist HQ", "\n".join(rows)
 
 
-def numbers_only(rng: random.Random) -> tuple[str, str]:
-    """Numbers for mass calling, of anybody."""
+def list_numbers(rng: random.Random) -> tuple[str, str]:
+    """Return numbers for mass calling, of people at random."""
     return "精准号码", "\n".join(any_phone(rng) for _ in range(rng.randint(50, 800)))
 
 
 def stealer_log(rng: random.Random) -> tuple[str, str]:
-    """What was stolen from one computer, with no login at the tenant."""
+    """Return what was stolen from one computer, with no login at the tenant."""
     hosts = ("mail.example.org", "shop.example.net", "forum.example.org")
     rows = [
         f"https://{rng.choice(hosts)}/login:{stranger(rng).email}:Pass{rng.randrange(10**6)}"
@@ -186,8 +186,8 @@ def big_claim(rng: random.Random) -> tuple[str, str]:
     return head, "\n".join((f"{head} 先样后量 飞机联系", *rows))
 
 
-def wanted(rng: random.Random) -> tuple[str, str]:
-    """The police look for somebody."""
+def write_wanted_notice(rng: random.Random) -> tuple[str, str]:
+    """Return a police notice about a wanted person."""
     text = (
         f"某县公安局通缉令：犯罪嫌疑人{any_name(rng)}，身份证号{stranger(rng).resident_id}，"
         "现在逃。请知情者向公安机关举报，"
@@ -196,8 +196,8 @@ def wanted(rng: random.Random) -> tuple[str, str]:
     return f"通缉令 第{rng.randint(1, 999)}号", text
 
 
-def registered(rng: random.Random) -> tuple[str, str]:
-    """Phones that were tried at some other platform's sign-up."""
+def list_registered(rng: random.Random) -> tuple[str, str]:
+    """Return phones that were tried at another platform's sign-up."""
     rows = [
         f"{any_phone(rng)},{rng.choice(('已注册', '未注册'))}" for _ in range(rng.randint(50, 400))
     ]
@@ -215,11 +215,11 @@ GENRES: tuple[tuple[Genre, float], ...] = (
     (complaint, 0.012),
     (trade, 0.015),
     (combolist, 0.006),
-    (numbers_only, 0.005),
+    (list_numbers, 0.005),
     (stealer_log, 0.002),
     (big_claim, 0.002),
-    (wanted, 0.001),
-    (registered, 0.001),
+    (write_wanted_notice, 0.001),
+    (list_registered, 0.001),
 )
 FLOOD: tuple[Genre, ...] = (shop, trade, own_number)
 

@@ -52,21 +52,27 @@ class Month:
     """Pages for what does not concern the tenant."""
 
     def targets(self) -> list[Target]:
-        """Every target of the month."""
-        missed = [one.name for one in self.judged if one.is_missed]
-        high = [one for one in self.judged if one.must_page]
-        late = [one.name for one in high if one.paged is None or one.paged > PAGED_WITHIN]
+        """Return every target of the month."""
+        missed = [outcome.name for outcome in self.judged if outcome.is_missed]
+        high = [outcome for outcome in self.judged if outcome.must_page]
+        late = [
+            outcome.name
+            for outcome in high
+            if outcome.paged is None or outcome.paged > PAGED_WITHIN
+        ]
         wrong, items = self.wrong_pages.total() / self.days * 7, self.items.total() / self.days
-        right = sum(one.origin_holds for one in self.judged) / len(self.judged)
-        taken = [
-            one.name for one in self.judged if one.kind == "rival" and one.got.origin == "ours"
+        right = sum(outcome.origin_holds for outcome in self.judged) / len(self.judged)
+        claimed = [
+            outcome.name
+            for outcome in self.judged
+            if outcome.kind == "rival" and outcome.got.origin == "ours"
         ]
         return [
-            Target("leaks missed", "0", _named(len(missed), missed), not missed),
+            Target("leaks missed", "0", _list_names(len(missed), missed), not missed),
             Target(
                 "high and not paged in time",
                 f"0 of {len(high)}, {PAGED_WITHIN} s",
-                _named(len(late), late),
+                _list_names(len(late), late),
                 not late,
             ),
             Target(
@@ -82,19 +88,21 @@ class Month:
                 items <= ITEMS_A_DAY,
             ),
             Target("origin right", f"≥ {ORIGIN_RIGHT}", f"{right:.2f}", right >= ORIGIN_RIGHT),
-            Target("rivals' lists called ours", "0", _named(len(taken), taken), not taken),
+            Target(
+                "rivals' lists called ours", "0", _list_names(len(claimed), claimed), not claimed
+            ),
         ]
 
     def page(self) -> str:
-        """All of it in Markdown."""
+        """Return the whole report in Markdown."""
         parts = [
             INTRODUCTION.format(posts=self.posts, leaks=len(self.judged), customers=self.customers)
         ]
         contents = (
             self._targets(),
             *map(_table, tables(self.judged).values()),
-            self._missed(),
-            self._planted(),
+            self._missing_section(),
+            self._planted_section(),
         )
         parts += [
             f"## {heading}\n\n{content}"
@@ -104,12 +112,12 @@ class Month:
 
     def _targets(self) -> str:
         rows = [
-            (one.name, one.asked, one.measured, "yes" if one.holds else "**no**")
-            for one in self.targets()
+            (target.name, target.asked, target.measured, "yes" if target.holds else "**no**")
+            for target in self.targets()
         ]
-        known = [("severity", "severity_holds"), ("scam", "scam_holds")]
-        for name, holds in known:
-            right = sum(getattr(one, holds) for one in self.judged)
+        measures = [("severity", "severity_holds"), ("scam", "scam_holds")]
+        for name, holds in measures:
+            right = sum(getattr(target, holds) for target in self.judged)
             rows.append(
                 (
                     f"{name} right",
@@ -121,11 +129,11 @@ class Month:
         rows.append(("pages, a week", "", _by(self.pages.total() / self.days * 7, self.pages), ""))
         return _table([("what", "asked", "measured", "holds"), *rows])
 
-    def _missed(self) -> str:
-        rows = [row for one in self.judged for row in _differences(one)]
+    def _missing_section(self) -> str:
+        rows = [row for outcome in self.judged for row in _differences(outcome)]
         return _table([("planted", "what", "should be", "is"), *rows]) if rows else "Nothing."
 
-    def _planted(self) -> str:
+    def _planted_section(self) -> str:
         head = (
             "planted",
             "kind",
@@ -133,7 +141,16 @@ class Month:
             "said",
             "paged",
         )
-        rows = [(one.name, one.kind, _answers(one), _said(one), _paged(one)) for one in self.judged]
+        rows = [
+            (
+                outcome.name,
+                outcome.kind,
+                _answers(outcome),
+                _describe(outcome),
+                _describe_page(outcome),
+            )
+            for outcome in self.judged
+        ]
         return _table([head, *rows])
 
 
@@ -151,15 +168,15 @@ def _answers(one: LeakOutcome) -> str:
     )
 
 
-def _said(one: LeakOutcome) -> str:
+def _describe(one: LeakOutcome) -> str:
     return f"{', '.join(one.got[:3])} ({one.detail})" if one.detail else one.got.origin
 
 
-def _paged(one: LeakOutcome) -> str:
+def _describe_page(one: LeakOutcome) -> str:
     return "" if one.paged is None else f"{one.paged:.0f} s"
 
 
-def _named(count: int, names: Sequence[str]) -> str:
+def _list_names(count: int, names: Sequence[str]) -> str:
     return f"{count}: {'; '.join(names)}" if names else "0"
 
 
@@ -169,6 +186,6 @@ def _by(number: float, genres: Counter[str]) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown, its first row the head."""
-    head, *rest = rows
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rest))
+    """Return a table in Markdown whose first row is the head."""
+    head, *body = rows
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *body))

@@ -38,12 +38,12 @@ HOSTS = (
 
 
 def customer_row(rng: random.Random, fields: Sequence[str], person: Person) -> Row:
-    """What is known of a customer."""
+    """Return a row with these fields of a customer."""
     return {name: _value(rng, name, person) for name in fields}
 
 
 def other_row(rng: random.Random, leak: Leak, number: int) -> Row:
-    """A row of somebody who is no customer, or one that was made up.
+    """Return a row of somebody who is no customer, or one that was made up.
 
     `leak.rest` tells which: people of another platform who are not ours have phones that are not
     ours (`others`); of people or numbers at random (`anybody`) a customer has some; a `run` counts
@@ -63,7 +63,7 @@ def other_row(rng: random.Random, leak: Leak, number: int) -> Row:
 
 
 def _value(rng: random.Random, name: str, person: Person) -> str:
-    made: dict[str, Callable[[], str]] = {
+    makers: dict[str, Callable[[], str]] = {
         "loan": lambda: f"{rng.randint(1, 30)}0000",
         "balance": lambda: f"{rng.randint(100, 900_000)}.{rng.randrange(100):02d}",
         "order": lambda: f"DD2026{rng.randrange(10**9):09d}",
@@ -80,11 +80,11 @@ def _value(rng: random.Random, name: str, person: Person) -> str:
         "masked_phone": lambda: f"{person.phone[:3]}****{person.phone[-4:]}",
         "masked_id": lambda: f"{person.resident_id[:6]}********{person.resident_id[-4:]}",
     }
-    return made[name]() if name in made else str(getattr(person, name))
+    return makers[name]() if name in makers else str(getattr(person, name))
 
 
-def written(rng: random.Random, leak: Leak, rows: Sequence[Row]) -> str:
-    """The text of a post: the words of the seller, then the rows in the leak's form."""
+def write_post(rng: random.Random, leak: Leak, rows: Sequence[Row]) -> str:
+    """Return a post's text: the seller's words, then the rows in the leak's form."""
     return "\n".join(
         filter(None, (leak.head if leak.text else "", leak.text, FORMS[leak.form](rng, leak, rows)))
     )
@@ -97,7 +97,7 @@ def _csv(_: random.Random, leak: Leak, rows: Sequence[Row]) -> str:
     )
 
 
-def _joined(separator: str) -> Callable[[random.Random, Leak, Sequence[Row]], str]:
+def _join(separator: str) -> Callable[[random.Random, Leak, Sequence[Row]], str]:
     return lambda _rng, _leak, rows: "\n".join(separator.join(row.values()) for row in rows)
 
 
@@ -120,7 +120,7 @@ def _logins(rng: random.Random, _leak: Leak, rows: Sequence[Row]) -> str:
 
 
 def _staff(rng: random.Random, _leak: Leak, _rows: Sequence[Row]) -> str:
-    """One computer's log, that of somebody who works for the tenant."""
+    """Return the log of one computer that belongs to the tenant's staff."""
     mine = f"https://vpn.{DOMAIN}/remote/login:wei.zhang@{DOMAIN}:Pass{rng.randrange(10**6)}"
     return _among_others(rng, [mine], 60)
 
@@ -160,9 +160,9 @@ FORMS: Mapping[str, Callable[[random.Random, Leak, Sequence[Row]], str]] = {
     "words": lambda _rng, _leak, _rows: "",
     "lines": lambda _rng, _leak, rows: "\n".join(next(iter(row.values())) for row in rows),
     "csv": _csv,
-    "dashes": _joined("----"),
-    "colons": _joined(":"),
-    "tabs": _joined("\t"),
+    "dashes": _join("----"),
+    "colons": _join(":"),
+    "tabs": _join("\t"),
     "json": _json,
     "sql": _sql,
     "logins": _logins,

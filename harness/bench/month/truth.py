@@ -44,7 +44,7 @@ class Verdict(NamedTuple):
 
 
 def read(text: str) -> tuple[Verdict, ...]:
-    """The label written as `ROW ORIGIN SEVERITY SCAM`, several with `|` between.
+    """Parse a label written as `ROW ORIGIN SEVERITY SCAM`, several with `|` between.
 
     >>> read("14 unknown low X9 | 10 ours medium X9")[1].severity
     'medium'
@@ -69,17 +69,19 @@ class LeakOutcome:
     @property
     def must_page(self) -> bool:
         """Whether every answer pages."""
-        return all(one.severity in URGENT for one in self.label)
+        return all(answer.severity in URGENT for answer in self.label)
 
     @property
     def may_page(self) -> bool:
         """Whether some answer does."""
-        return any(one.severity in URGENT for one in self.label)
+        return any(answer.severity in URGENT for answer in self.label)
 
     @property
     def is_missed(self) -> bool:
         """Whether nobody is shown what somebody has to be."""
-        return self.got.severity in UNSEEN and not any(one.severity in UNSEEN for one in self.label)
+        return self.got.severity in UNSEEN and not any(
+            answer.severity in UNSEEN for answer in self.label
+        )
 
     @property
     def origin_holds(self) -> bool:
@@ -89,7 +91,7 @@ class LeakOutcome:
         """
         if self.got.severity == NO_INCIDENT:
             return not self.is_missed
-        return self.got.origin in {one.origin for one in self.label}
+        return self.got.origin in {answer.origin for answer in self.label}
 
     @property
     def severity_holds(self) -> bool:
@@ -97,14 +99,16 @@ class LeakOutcome:
         where that is wrong.
         """
         if self.got.severity in UNSEEN:
-            return any(one.severity in UNSEEN for one in self.label)
-        fitting = [one for one in self.label if one.origin == self.got.origin] or self.label
-        return self.got.severity in {one.severity for one in fitting}
+            return any(answer.severity in UNSEEN for answer in self.label)
+        fitting = [
+            answer for answer in self.label if answer.origin == self.got.origin
+        ] or self.label
+        return self.got.severity in {answer.severity for answer in fitting}
 
     @property
     def scam_holds(self) -> bool:
         """Whether it is the scam that the fields allow; what nobody is shown needs none."""
-        scams = {one.scam for one in self.label}
+        scams = {answer.scam for answer in self.label}
         return (
             ANY in scams
             or self.got.scam in scams
@@ -112,7 +116,7 @@ class LeakOutcome:
         )
 
     def nearest(self) -> Verdict:
-        """The answer of the label that is compared in a table: the one that agrees in most."""
+        """Return the labelled answer that agrees with ours in most respects."""
         return max(
             self.label,
             key=lambda one: sum(a == b for a, b in zip(one[:3], self.got[:3], strict=True)),
@@ -120,7 +124,7 @@ class LeakOutcome:
 
 
 def confusion(pairs: Sequence[tuple[str, str]], order: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """A table: a row a label, a column an answer, in `order` and only those that occur."""
+    """Return a table with a row per label and a column per answer, in `order`, if they occur."""
     counts = Counter(pairs)
     rows, columns = (
         [word for word in order if word in {pair[side] for pair in pairs}] for side in (0, 1)
@@ -131,24 +135,33 @@ def confusion(pairs: Sequence[tuple[str, str]], order: Sequence[str]) -> Iterato
 
 
 def tables(judged: Sequence[LeakOutcome]) -> Mapping[str, list[tuple[str, ...]]]:
-    """The tables of confusion by what is confused."""
+    """Return the tables of confusion by what is confused."""
     scams = sorted(
-        {one.got.scam for one in judged} | {one.nearest().scam for one in judged}, key=_by_number
+        {outcome.got.scam for outcome in judged} | {outcome.nearest().scam for outcome in judged},
+        key=_by_number,
     )
     return {
         "Severity": list(
-            confusion([(_like(one, "severity"), one.got.severity) for one in judged], SEVERITIES)
+            confusion(
+                [(_like(outcome, "severity"), outcome.got.severity) for outcome in judged],
+                SEVERITIES,
+            )
         ),
         "Origin": list(
-            confusion([(_like(one, "origin"), one.got.origin) for one in judged], ORIGINS)
+            confusion(
+                [(_like(outcome, "origin"), outcome.got.origin) for outcome in judged], ORIGINS
+            )
         ),
-        "Scam": list(confusion([(_like(one, "scam"), one.got.scam) for one in judged], scams)),
+        "Scam": list(
+            confusion([(_like(outcome, "scam"), outcome.got.scam) for outcome in judged], scams)
+        ),
     }
 
 
 def _like(judged: LeakOutcome, what: str) -> str:
-    """What a table compares with: the same as it got where the label allows that, else the
-    label's nearest.
+    """Return the answer that a table compares with.
+
+    It is our own answer where the label allows that, otherwise the label's nearest.
     """
     holds = {
         "severity": judged.severity_holds,

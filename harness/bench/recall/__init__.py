@@ -23,7 +23,7 @@ from harness.bench.corpus.customer_list import enrol, ullage
 from harness.bench.corpus.people import Person
 from harness.bench.corpus.prose import prose
 from harness.bench.recall.cases import VALUES, Case, cases, lists
-from harness.bench.recall.containers import ENCODINGS, OF_BYTES, OF_TEXT, zipped
+from harness.bench.recall.containers import ENCODINGS, OF_BYTES, OF_TEXT, zip_file
 from harness.bench.recall.decoys import DECOYS, decoys
 from matcher.watchlist.tagging import handles
 from ullage import setup
@@ -57,7 +57,7 @@ class CorpusFile:
         )
 
     def text(self) -> str:
-        """The cases, each between lines of prose as far as the encoding has its characters."""
+        """Return the cases between lines of prose, as far as the encoding has their characters."""
         able = [line for line in prose(1)[:400] if _fits(self.encoding, line)]
         ends = "<br>\n" if self.container.startswith(PAGE) else "\n"
         return (
@@ -80,34 +80,30 @@ def _fits(encoding: str, text: str) -> bool:
 def plan(
     made: Sequence[Case], containers: Iterable[str] = (), encodings: Iterable[str] = ()
 ) -> Iterator[CorpusFile]:
-    """The files: each container in each encoding that it can have; all of them unless some are
-    named.
-    """
-    wanted, coded = set(containers), set(encodings)
+    """Return the files: each container in each encoding that it can have, or only those named."""
+    container_names, coded = set(containers), set(encodings)
     plain = [case for case in made if not case.markup]
     for encoding, encode in ENCODINGS.items():
         if coded and encoding not in coded:
             continue
-        here = tuple(case for case in plain if _fits(encoding, case.text))
+        fitting = tuple(case for case in plain if _fits(encoding, case.text))
         for container, (ending, pack) in OF_BYTES.items():
-            if not wanted or container in wanted:
-                yield CorpusFile(container, encoding, ending, partial(_packed, encode, pack), here)
+            if not container_names or container in container_names:
+                yield CorpusFile(container, encoding, ending, partial(_pack, encode, pack), fitting)
         marked = tuple(case for case in made if _fits(encoding, case.text))
         for container, pack in (
             (PAGE, bytes),
-            (f"{PAGE} in zip", partial(zipped, name="list.html")),
+            (f"{PAGE} in zip", partial(zip_file, name="list.html")),
         ):
-            if not wanted or container in wanted:
+            if not container_names or container in container_names:
                 ending = "html" if container == PAGE else "zip"
-                yield CorpusFile(
-                    container, encoding, ending, partial(_packed, encode, pack), marked
-                )
+                yield CorpusFile(container, encoding, ending, partial(_pack, encode, pack), marked)
     for container, (ending, write) in OF_TEXT.items():
-        if not wanted or container in wanted:
+        if not container_names or container in container_names:
             yield CorpusFile(container, OWN, ending, write, tuple(plain))
 
 
-def _packed(encode: Callable[[str], bytes], pack: Callable[[bytes], bytes], text: str) -> bytes:
+def _pack(encode: Callable[[str], bytes], pack: Callable[[bytes], bytes], text: str) -> bytes:
     return pack(encode(text))
 
 
@@ -123,8 +119,8 @@ class Outcome:
     wrong: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(file name, kind) of lines that name nobody who was planted there."""
 
-    def missed(self) -> list[tuple[CorpusFile, Case]]:
-        """What was planted and not found."""
+    def list_missed(self) -> list[tuple[CorpusFile, Case]]:
+        """Return what was planted and not found."""
         return [
             (file, case)
             for file, case in self.planted
@@ -151,7 +147,7 @@ def prepare(context: Context, made: Sequence[Case]) -> dict[str, str]:
 
 
 def scan(context: Context, paths: Iterable[Path]) -> list[dict[str, str]]:
-    """The lines of `ullage scan`."""
+    """Return the lines of `ullage scan`."""
     return [json.loads(line) for line in ullage(context.data, "scan", *paths).stdout.splitlines()]
 
 
@@ -175,22 +171,21 @@ def measure(
     return outcome
 
 
-def beside_presidio(
+def compare_presidio(
     context: Context, subjects: dict[str, str], made: Sequence[Case], folder: Path
 ) -> None:
-    """Print, for the kinds that Presidio knows, in how many of their disguises each finds the
-    value, a line a case in UTF-8.
+    """Print in how many disguises ours and Presidio find the value, for the kinds that it knows.
 
-    Presidio is asked for less: whether it sees any value of that kind there. Ours must name the
-    very customer. Nothing is printed without `ULLAGE_BENCH_PEERS`, a Python that has
-    presidio-analyzer.
+    One line counts one case in UTF-8. Presidio is asked for less: whether it sees any value of that
+    kind there. Ours must name the very customer. Nothing is printed without `ULLAGE_BENCH_PEERS`, a
+    Python that has presidio-analyzer.
     """
     if not engines.PEERS:
         print("Presidio is not measured: ULLAGE_BENCH_PEERS=PYTHON names one that has it")
         return
-    asked = [case for case in made if case.kind in PRESIDIO]
-    texts = json.dumps([case.text for case in asked])
-    done = subprocess.run(
+    asked_cases = [case for case in made if case.kind in PRESIDIO]
+    texts = json.dumps([case.text for case in asked_cases])
+    result = subprocess.run(
         [engines.PEERS, engines.PEER_PROGRAM],
         input=texts,
         capture_output=True,
@@ -199,22 +194,22 @@ def beside_presidio(
     )
     theirs = {
         case.reference
-        for case, kinds in zip(asked, json.loads(done.stdout), strict=True)
+        for case, kinds in zip(asked_cases, json.loads(result.stdout), strict=True)
         if case.kind in kinds
     }
     lines = folder / "cases.txt"
-    lines.write_text("".join(f"{case.text}\n" for case in asked), encoding="utf-8")
+    lines.write_text("".join(f"{case.text}\n" for case in asked_cases), encoding="utf-8")
     pages = folder / "cases.html"
     pages.write_text(
-        "".join(f"<p>{case.text}</p>\n" for case in asked if case.markup), encoding="utf-8"
+        "".join(f"<p>{case.text}</p>\n" for case in asked_cases if case.markup), encoding="utf-8"
     )
     ours = {(line["kind"], subjects.get(line["subject"])) for line in scan(context, [lines, pages])}
     for kind in PRESIDIO:
-        own = [case for case in asked if case.kind == kind]
-        found = sum((kind, case.reference) in ours for case in own)
+        kind_cases = [case for case in asked_cases if case.kind == kind]
+        count = sum((kind, case.reference) in ours for case in kind_cases)
         print(
-            f"beside Presidio        {kind:<40} {found:>6} of {len(own):>6}, Presidio"
-            f" {sum(c.reference in theirs for c in own)}"
+            f"beside Presidio        {kind:<40} {count:>6} of {len(kind_cases):>6}, Presidio"
+            f" {sum(c.reference in theirs for c in kind_cases)}"
         )
 
 
@@ -240,7 +235,7 @@ def table(outcome: Outcome) -> Iterator[str]:
     everywhere; false positives.
     """
     planted, missed = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
-    for counted, pairs in ((planted, outcome.planted), (missed, outcome.missed())):
+    for counted, pairs in ((planted, outcome.planted), (missed, outcome.list_missed())):
         for file, case in pairs:
             classes = (
                 ("container", file.container),
@@ -249,16 +244,18 @@ def table(outcome: Outcome) -> Iterator[str]:
                 ("disguise", case.disguise),
             )
             counted.update((*classes, (f"of {case.kind}", case.disguise)))
-    total, lost = len(outcome.planted), len(outcome.missed())
+    total, lost = len(outcome.planted), len(outcome.list_missed())
     yield (
         f"recall {1 - lost / max(1, total):.4f} of {total:,} values, {outcome.wrong.total()} false"
         " positives"
     )
     for (dimension, name), count in sorted(planted.items()):
-        left = missed[dimension, name]
-        if left or not dimension.startswith("of "):
+        missed_count = missed[dimension, name]
+        if missed_count or not dimension.startswith("of "):
+            reached = count - missed_count
             yield (
-                f"{dimension:<22} {name:<40} {count - left:>6} of {count:>6} {1 - left / count:.3f}"
+                f"{dimension:<22} {name:<40} {reached:>6} of {count:>6} "
+                f"{1 - missed_count / count:.3f}"
             )
     for (name, kind), count in sorted(outcome.wrong.items()):
         yield f"false positives        {name}: {kind} {count}"
@@ -267,13 +264,13 @@ def table(outcome: Outcome) -> Iterator[str]:
 def recall(folder: Path) -> None:
     """Print the tables: recall by class, then false positives by class of decoy."""
     context = Context(folder / "recall")
-    made = cases()
-    subjects = prepare(context, made)
+    all_cases = cases()
+    subjects = prepare(context, all_cases)
     corpus = folder / "files"
     corpus.mkdir()
-    for line in table(measure(context, subjects, plan(made), corpus)):
+    for line in table(measure(context, subjects, plan(all_cases), corpus)):
         print(line)
-    beside_presidio(context, subjects, made, folder)
+    compare_presidio(context, subjects, all_cases, folder)
     wrong = measure_decoys(context, TOKENS, folder)
     print(f"{wrong.total()} false positives in {TOKENS:,} decoys")
     for name, count in wrong.items():

@@ -19,7 +19,7 @@ RAR5 = b"Rar!\x1a\x07\x01\x00"
 
 
 def seven_zip(name: str, body: bytes) -> bytes:
-    """A 7z archive of one file in one LZMA2 stream, its header in clear."""
+    """Return a 7z archive of one file in one LZMA2 stream, its header in clear."""
     packed = lzma.compress(
         body, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": DICTIONARY}]
     )
@@ -42,7 +42,7 @@ def seven_zip(name: str, body: bytes) -> bytes:
 
 
 def seven(number: int) -> bytes:
-    """A number of 7z: ones in front say how many bytes follow."""
+    """Return a number as 7z writes it: leading ones say how many bytes follow."""
     for extra in range(8):
         if number < 1 << (7 * (extra + 1)):
             first = (0xFF00 >> extra & 0xFF) | number >> (8 * extra)
@@ -51,7 +51,7 @@ def seven(number: int) -> bytes:
 
 
 def rar(name: str, body: bytes) -> bytes:
-    """A RAR 5.0 archive of one stored file."""
+    """Return a RAR 5.0 archive of one stored file."""
     encoded = name.encode()
     file = _vint(0x04) + _vint(len(body)) + _vint(0o100644) + struct.pack("<I", zlib.crc32(body))
     file += _vint(0) + _vint(1) + _vint(len(encoded)) + encoded
@@ -66,8 +66,10 @@ def rar(name: str, body: bytes) -> bytes:
 
 
 def _block(kind: int, size: bytes, fields: bytes, flags: int = 0) -> bytes:
-    """A header: CRC-32, length, type, flags, the data's size if there are data, and the fields
-    of its type.
+    """Return a RAR header.
+
+    It has a CRC-32, the length, the type, the flags, the size of the data if there is any, and the
+    fields of its type.
     """
     head = _vint(kind) + _vint(flags) + size + fields
     head = _vint(len(head)) + head
@@ -76,8 +78,8 @@ def _block(kind: int, size: bytes, fields: bytes, flags: int = 0) -> bytes:
 
 def _vint(number: int) -> bytes:
     """Seven bits a byte, the lowest first; the high bit says that more follow."""
-    made = bytearray()
+    octets = bytearray()
     while number >= 0x80:
-        made.append(number & 0x7F | 0x80)
+        octets.append(number & 0x7F | 0x80)
         number >>= 7
-    return bytes((*made, number))
+    return bytes((*octets, number))

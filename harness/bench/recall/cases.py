@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from harness.bench.corpus.disguise import IN_TEXT, LAST_X, MARKUP, disguises, labelled
+from harness.bench.corpus.disguise import IN_TEXT, LAST_X, MARKUP, add_label, disguises
 from harness.bench.corpus.people import Person
 from ullage.identifiers.resident_id import check_character
 
@@ -19,15 +19,16 @@ ORGANISATION = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 
 
 def iban(person: Person) -> str:
-    """A British number of a bank that is none, with the check of ISO 13616."""
+    """Return a British IBAN of a fictitious bank with a valid ISO 13616 check."""
     body = f"TEST{person.number % 10**6:06d}{person.number * 7919 % 10**8:08d}"
     number = "".join(str(int(c, 36)) for c in body + "GB00")
     return f"GB{98 - int(number) % 97:02d}{body}"
 
 
 def uscc(person: Person) -> str:
-    """A company's number with both checks of GB 32100 and GB 11714; such low organisation codes
-    were never given out.
+    """Return a company's number with both checks of GB 32100 and GB 11714.
+
+    Such low organisation codes were never assigned.
     """
     code = f"0000{person.number % 10_000:04d}"
     check = -sum(int(c) * w for c, w in zip(code, (3, 7, 9, 10, 5, 8, 4, 2), strict=True)) % 11
@@ -65,15 +66,15 @@ class Case:
 
 
 def cases(people_a_case: int = 1) -> list[Case]:
-    """Every case, each with customers of its own."""
+    """Return every case, each with customers of its own."""
     numbers = count(FIRST)
-    made = [
-        case for _ in range(people_a_case) for kind in VALUES for case in _of_kind(kind, numbers)
+    planted = [
+        case for _ in range(people_a_case) for kind in VALUES for case in _make_cases(kind, numbers)
     ]
-    return made + [case for _ in range(people_a_case) for case in _special(numbers)]
+    return planted + [case for _ in range(people_a_case) for case in _special(numbers)]
 
 
-def _of_kind(kind: str, numbers: Iterator[int]) -> Iterator[Case]:
+def _make_cases(kind: str, numbers: Iterator[int]) -> Iterator[Case]:
     for ways, markup in ((IN_TEXT, False), (MARKUP, True)):
         for name in ways:
             person = Person(next(numbers))
@@ -86,7 +87,7 @@ def _of_kind(kind: str, numbers: Iterator[int]) -> Iterator[Case]:
 
 
 def _special(numbers: Iterator[int]) -> Iterator[Case]:
-    """What is enrolled in another way than it stands in the file."""
+    """Yield cases whose values are enrolled in another form than the file has."""
     for kind, name, enrolled, text in _pairs(numbers):
         yield Case(kind, name, Person(next(numbers)).reference, enrolled, text)
 
@@ -122,7 +123,7 @@ def _pairs(numbers: Iterator[int]) -> Iterator[tuple[str, str, str, str]]:
         "home_return_permit",
         "with renewals",
         permit,
-        labelled("home_return_permit", f"{permit}01"),
+        add_label("home_return_permit", f"{permit}01"),
     )
     for sign in "-.":
         last = f"{200 + next(numbers) % 100}"

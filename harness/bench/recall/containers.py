@@ -54,13 +54,13 @@ ENCODINGS: dict[str, Callable[[str], bytes]] = {
 }
 
 
-def zipped(body: bytes, name: str = MEMBER) -> bytes:
-    """A zip archive of one member."""
+def zip_file(body: bytes, name: str = MEMBER) -> bytes:
+    """Return a zip archive of one member."""
     return parts({name: body})
 
 
 def parts(members: dict[str, bytes]) -> bytes:
-    """A zip archive."""
+    """Return a zip archive."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, body in members.items():
@@ -68,8 +68,8 @@ def parts(members: dict[str, bytes]) -> bytes:
     return out.getvalue()
 
 
-def tarred(body: bytes) -> bytes:
-    """A tar archive of one member."""
+def tar_file(body: bytes) -> bytes:
+    """Return a tar archive of one member."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
         info = tarfile.TarInfo(MEMBER)
@@ -79,7 +79,7 @@ def tarred(body: bytes) -> bytes:
 
 
 def mail_attachment(body: bytes) -> bytes:
-    """A message with the text as a file."""
+    """Return a message with the text as a file."""
     message = _message()
     message.set_content("see the file\n")
     message.add_attachment(
@@ -89,14 +89,14 @@ def mail_attachment(body: bytes) -> bytes:
 
 
 def mail_body(text: str) -> bytes:
-    """A message with the text in its body, in base64."""
+    """Return a message with the text in its body, in base64."""
     message = _message()
     message.set_content(text, charset="utf-8", cte="base64")
     return message.as_bytes()
 
 
 def mail_quoted(text: str) -> bytes:
-    """A message with the text in its body, quoted-printable, beside a page without it."""
+    """Return a message with the text quoted-printable, beside a page without it."""
     message = _message()
     message.set_content(text, charset="utf-8", cte="quoted-printable")
     message.add_alternative("<p>hello</p>", subtype="html")
@@ -137,8 +137,9 @@ def _office(members: dict[str, str]) -> bytes:
 
 
 def xlsx(text: str, title: str = "一") -> bytes:
-    """A workbook: a row a line, a cell a tab; every second row's strings are shared, the others
-    stand in their cells.
+    """Return a workbook with a row per line and a cell per tab.
+
+    Every second row's strings are shared, the others are in their cells.
     """
     shared: list[str] = []
     rows = []
@@ -148,7 +149,7 @@ def xlsx(text: str, title: str = "一") -> bytes:
             for n, cell in enumerate(line.split("\t")[:26])
         ]
         rows.append(f'<row r="{number}">{"".join(cells)}</row>')
-    strings = "".join(f'<si><t xml:space="preserve">{one}</t></si>' for one in shared)
+    strings = "".join(f'<si><t xml:space="preserve">{string}</t></si>' for string in shared)
     sheet = f'<sheet name="{escape(title)}" sheetId="1" r:id="rId1"/>'
     book = f"<workbook {SHEET_SPACE} {OFFICE_SPACE}><sheets>{sheet}</sheets></workbook>"
     return _office({
@@ -179,17 +180,19 @@ def _cell(place: str, text: str, shared: list[str], share: bool) -> str:
 
 
 def docx(text: str) -> bytes:
-    """A document: a paragraph a line, each in two runs, as an editor leaves them."""
-    made = []
+    """Return a document with a paragraph per line, each in two runs, as editors leave them."""
+    paragraphs = []
     for line in text.splitlines():
         runs = [line[: len(line) // 2], line[len(line) // 2 :]]
         body = "".join(f'<w:r><w:t xml:space="preserve">{escape(run)}</w:t></w:r>' for run in runs)
-        made.append(f"<w:p>{body}</w:p>".replace("\t", '</w:t><w:tab/><w:t xml:space="preserve">'))
+        paragraphs.append(
+            f"<w:p>{body}</w:p>".replace("\t", '</w:t><w:tab/><w:t xml:space="preserve">')
+        )
     return _office({
         "[Content_Types].xml": TYPES.format(OVERRIDE.format("word/document.xml",
         "wordprocessingml.document.main")),
         "_rels/.rels": RELATIONS.format(RELATION.format(1, "officeDocument", "word/document.xml")),
-        "word/document.xml": f"<w:document {WORD_SPACE}><w:body>{''.join(made)}</w:body></w:document>",  # noqa: E501
+        "word/document.xml": f"<w:document {WORD_SPACE}><w:body>{''.join(paragraphs)}</w:body></w:document>",  # noqa: E501
     })  # fmt: skip
 
 
@@ -258,9 +261,9 @@ def _stream(body: bytes) -> bytes:
 
 def _file(objects: Sequence[bytes]) -> bytes:
     out, places = bytearray(b"%PDF-1.7\n"), []
-    for number, one in enumerate(objects, 1):
+    for number, item in enumerate(objects, 1):
         places.append(len(out))
-        out += f"{number} 0 obj\n".encode() + one + b"\nendobj\n"
+        out += f"{number} 0 obj\n".encode() + item + b"\nendobj\n"
     table = "".join(f"{place:010d} 00000 n \n" for place in places)
     end = (
         f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}trailer\n<< /Size"
@@ -270,33 +273,33 @@ def _file(objects: Sequence[bytes]) -> bytes:
 
 
 def _table(text: str) -> pa.Table:
-    """A table of one column, a row a line."""
+    """Return a table of one column with a row per line."""
     return pa.table({"line": text.splitlines()})
 
 
 def parquet(text: str) -> bytes:
-    """A row a line, compressed as most writers do."""
-    made = io.BytesIO()
-    pyarrow.parquet.write_table(_table(text), made)
-    return made.getvalue()
+    """Return a Parquet file with a row per line, compressed as most writers do."""
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(_table(text), buffer)
+    return buffer.getvalue()
 
 
 def orc(text: str) -> bytes:
-    """The same in ORC."""
-    made = io.BytesIO()
-    pyarrow.orc.write_table(_table(text), made)
-    return made.getvalue()
+    """Return an ORC file with a row per line."""
+    buffer = io.BytesIO()
+    pyarrow.orc.write_table(_table(text), buffer)
+    return buffer.getvalue()
 
 
 def feather(text: str) -> bytes:
-    """The same in Arrow's file format."""
-    made = io.BytesIO()
-    pyarrow.feather.write_feather(_table(text), made)
-    return made.getvalue()
+    """Return a Feather (Arrow) file with a row per line."""
+    buffer = io.BytesIO()
+    pyarrow.feather.write_feather(_table(text), buffer)
+    return buffer.getvalue()
 
 
 def avro(text: str) -> bytes:
-    """A record a line (Avro 1.12, object container files), compressed by deflate."""
+    """Return a record per line (Avro 1.12, object container files), compressed by deflate."""
     schema = b'{"type":"record","name":"r","fields":[{"name":"line","type":"string"}]}'
     mark = bytes(range(16))
     head = (
@@ -315,12 +318,12 @@ def avro(text: str) -> bytes:
 
 
 def _long(number: int) -> bytes:
-    """A number that is not negative, as Avro has it: zigzag, seven bits a byte."""
-    left, made = number << 1, bytearray()
-    while left > 127:
-        made.append(left & 127 | 128)
-        left >>= 7
-    return bytes((*made, left))
+    """Return a non-negative number as Avro writes it: zigzag, seven bits per byte."""
+    remaining, octets = number << 1, bytearray()
+    while remaining > 127:
+        octets.append(remaining & 127 | 128)
+        remaining >>= 7
+    return bytes((*octets, remaining))
 
 
 def _said(body: bytes) -> bytes:
@@ -328,18 +331,20 @@ def _said(body: bytes) -> bytes:
 
 
 def msgpack(text: str) -> bytes:
-    """A map a line, of one name and the line."""
+    """Return a map per line, with one name and the line."""
     lines = [line.encode() for line in text.splitlines()]
     return b"".join(b"\x81\xa4line\xda" + struct.pack(">H", len(line)) + line for line in lines)
 
 
 def rtf(text: str) -> bytes:
     """Rich text: a paragraph a line, in two runs, what is not ASCII by its number."""
-    made = []
+    paragraphs = []
     for line in text.splitlines():
         runs = [line[: len(line) // 2], line[len(line) // 2 :]]
-        made.append("".join(f"{{\\b {''.join(map(_rich, run))}}}" for run in runs) + "\\par\r\n")
-    return ("{\\rtf1\\ansi\\uc1 " + "".join(made) + "}").encode()
+        paragraphs.append(
+            "".join(f"{{\\b {''.join(map(_rich, run))}}}" for run in runs) + "\\par\r\n"
+        )
+    return ("{\\rtf1\\ansi\\uc1 " + "".join(paragraphs) + "}").encode()
 
 
 def _rich(char: str) -> str:
@@ -357,13 +362,13 @@ def _rich(char: str) -> str:
     )
 
 
-def quoted(text: str) -> bytes:
-    """Quoted-printable without a mail around it."""
+def quote_printable(text: str) -> bytes:
+    """Return quoted-printable text without a mail around it."""
     return quopri.encodestring(text.encode())
 
 
-def uuencoded(body: bytes) -> bytes:
-    """A file in uuencode, as a text of its own."""
+def uuencode(body: bytes) -> bytes:
+    """Return a file in uuencode, as a text of its own."""
     return (
         b"begin 644 list\n"
         + b"".join(binascii.b2a_uu(body[at : at + 45]) for at in range(0, len(body), 45))
@@ -375,12 +380,12 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(64) + b"IEND\xaeB`\x82"
 
 OF_BYTES: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "plain": ("txt", lambda body: body),
-    "zip": ("zip", zipped),
-    "zip in zip": ("zip", lambda body: zipped(zipped(body), "inner.zip")),
+    "zip": ("zip", zip_file),
+    "zip in zip": ("zip", lambda body: zip_file(zip_file(body), "inner.zip")),
     "7z": ("7z", partial(seven_zip, MEMBER)),
     "rar": ("rar", partial(rar, MEMBER)),
-    "tar": ("tar", tarred),
-    "tar.gz": ("tar.gz", lambda body: gzip.compress(tarred(body))),
+    "tar": ("tar", tar_file),
+    "tar.gz": ("tar.gz", lambda body: gzip.compress(tar_file(body))),
     "gz": ("txt.gz", gzip.compress),
     "bz2": ("txt.bz2", bz2.compress),
     "xz": ("txt.xz", lzma.compress),
@@ -388,11 +393,11 @@ OF_BYTES: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "zst": ("txt.zst", lambda body: libarchive_of({"list": body}, "raw", "zstd")),
     "mail, attached": ("eml", mail_attachment),
     "br": ("txt.br", brotli.compress),
-    "zip behind a picture": ("png", lambda body: PNG + zipped(body)),
-    "zip in base64": ("txt", lambda body: base64.encodebytes(zipped(body))),
+    "zip behind a picture": ("png", lambda body: PNG + zip_file(body)),
+    "zip in base64": ("txt", lambda body: base64.encodebytes(zip_file(body))),
     "gz in hex": ("txt", lambda body: gzip.compress(body).hex().encode()),
-    "zip in base32": ("txt", lambda body: base64.b32encode(zipped(body))),
-    "zip in uuencode": ("txt", lambda body: uuencoded(zipped(body))),
+    "zip in base32": ("txt", lambda body: base64.b32encode(zip_file(body))),
+    "zip in uuencode": ("txt", lambda body: uuencode(zip_file(body))),
 }
 """Containers of files in any encoding: a file's ending, and how it is written."""
 OF_TEXT: dict[str, tuple[str, Callable[[str], bytes]]] = {
@@ -404,13 +409,13 @@ OF_TEXT: dict[str, tuple[str, Callable[[str], bytes]]] = {
     "xlsb": ("xlsb", lambda text: xlsb_of("list", [[line] for line in text.splitlines()])),
     "sqlite": ("db", lambda text: sqlite_of([[line] for line in text.splitlines()])),
     "parquet": ("parquet", parquet),
-    "parquet in zip": ("zip", lambda text: zipped(parquet(text), "list.parquet")),
+    "parquet in zip": ("zip", lambda text: zip_file(parquet(text), "list.parquet")),
     "orc": ("orc", orc),
     "feather": ("feather", feather),
     "avro": ("avro", avro),
     "msgpack": ("msgpack", msgpack),
     "rtf": ("rtf", rtf),
-    "quoted": ("txt", quoted),
-    "xlsx in zip": ("zip", lambda text: zipped(xlsx(text), "list.xlsx")),
+    "quoted": ("txt", quote_printable),
+    "xlsx in zip": ("zip", lambda text: zip_file(xlsx(text), "list.xlsx")),
 }
 """Containers that keep text in an encoding of their own."""

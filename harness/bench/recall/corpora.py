@@ -66,7 +66,7 @@ SLOW = 10.0
 
 
 def corpora(folder: Path) -> list[str]:
-    """A line each; the names of those that miss what they must reach."""
+    """Print one line each, and return the names of those that miss their target."""
     root = Path(os.environ.get("CORPORA", ""))
     if not root.is_dir() or root == Path():
         print("corpora: CORPORA=FOLDER is not given, or is no folder")
@@ -129,14 +129,20 @@ class Planting:
             planted = f"{text[:middle]}\n{person.phone} {person.resident_id}\n{text[middle:]}"
             expected[name] = encoding, [person]
             self._write(name, planted.encode(codec.name, "xmlcharrefreplace"))
-        for encoding, (found, wanted) in self._found(expected).items():
-            row(f"pages in {encoding}", f"{found} of {wanted}", "values found", found / wanted)
-            missed += [f"pages in {encoding}"] if found < wanted else []
+        for encoding, (found_count, planted_count) in self._count_found(expected).items():
+            row(
+                f"pages in {encoding}",
+                f"{found_count} of {planted_count}",
+                "values found",
+                found_count / planted_count,
+            )
+            missed += [f"pages in {encoding}"] if found_count < planted_count else []
         return missed
 
     def tables(self, root: Path) -> list[str]:
-        """A table in each dialect of the test cases, with the delimiter and the quote in a cell
-        of every row.
+        """Write a table in each dialect of the test cases.
+
+        Every row has the delimiter and the quote in a cell.
         """
         expected = dict[str, tuple[str, list[Person]]]()
         people = iter(self._people.values())
@@ -165,12 +171,12 @@ class Planting:
             name = f"{number:03}.csv"
             expected[name] = "tables", rows
             self._write(name, text.getvalue().encode())
-        found, wanted = self._found(expected)["tables"]
+        found_count, planted_count = self._count_found(expected)["tables"]
         row(
             f"tables in {len(expected)} dialects",
-            f"{found} of {wanted}",
+            f"{found_count} of {planted_count}",
             "values found",
-            found / wanted,
+            found_count / planted_count,
         )
         # `+15400000001` behind a column that ends in a plus sign is a number of America as well
         return []
@@ -179,42 +185,47 @@ class Planting:
         self._folder.mkdir(exist_ok=True)
         (self._folder / name).write_bytes(body)
 
-    def _found(self, expected: dict[str, tuple[str, list[Person]]]) -> dict[str, tuple[int, int]]:
-        """By class of file, how many of the values of its people were found and how many there
-        are; the files are removed.
+    def _count_found(
+        self, expected: dict[str, tuple[str, list[Person]]]
+    ) -> dict[str, tuple[int, int]]:
+        """Count the found and the planted values by class of file.
+
+        The files are removed.
         """
-        seen = {
+        reported = {
             (Path(line["path"]).name, line["kind"], self._people.get(line["subject"]))
             for line in scan(self._context, [self._folder])
         }
         counts = dict[str, tuple[int, int]]()
         for name, (group, people) in expected.items():
-            found, wanted = counts.get(group, (0, 0))
-            found += sum((name, kind, person) in seen for kind in WANTED for person in people)
-            counts[group] = found, wanted + len(WANTED) * len(people)
+            found_count, planted_count = counts.get(group, (0, 0))
+            found_count += sum(
+                (name, kind, person) in reported for kind in WANTED for person in people
+            )
+            counts[group] = found_count, planted_count + len(WANTED) * len(people)
             (self._folder / name).unlink()
         return counts
 
 
 def archives(root: Path, folder: Path) -> list[str]:
-    """Each archive of the test suites ends in time; what was not read of it is named."""
+    """Check that each archive of the test suites ends in time, and name what was not read."""
     folder.mkdir()
     seconds, reasons, silent, read_whole = 0.0, Counter[str](), 0, 0
     count = 0
     for path in sorted(root.rglob("*.uu")):
-        body = _uudecoded(path.read_text(encoding="latin-1"))
+        body = _uudecode(path.read_text(encoding="latin-1"))
         name = folder / path.stem
         name.write_bytes(body)
-        told = list[UnreadPart]()
+        unread = list[UnreadPart]()
         start = time.monotonic()
         with ForkServer() as server:
-            pieces = sum(1 for _ in files.pieces_in(name, 0, told.append, server))
+            pieces = sum(1 for _ in files.pieces_in(name, 0, unread.append, server))
         seconds = max(seconds, time.monotonic() - start)
         name.unlink()
         count += 1
-        reasons.update(outcome.reason for outcome in told[:1])
-        read_whole += bool(pieces) and not told
-        silent += not pieces and not told
+        reasons.update(outcome.reason for outcome in unread[:1])
+        read_whole += bool(pieces) and not unread
+        silent += not pieces and not unread
     row("archives of libarchive", f"{read_whole} of {count}", "read without remark")
     row(
         "archives, named as unread",
@@ -229,20 +240,20 @@ def archives(root: Path, folder: Path) -> list[str]:
     ]
 
 
-def _uudecoded(text: str) -> bytes:
-    """The file in a text in uuencode (POSIX)."""
+def _uudecode(text: str) -> bytes:
+    """Return the file in a uuencoded text (POSIX)."""
     lines = iter(text.splitlines())
     for line in lines:
         if line.startswith("begin "):
             break
-    made = bytearray()
+    content = bytearray()
     for line in lines:
         if line == "end":
             break
         # behind it some encoders write a checksum
         length = (((ord(line[0]) - ord(" ")) & 63) * 4 + 5) // 3 if line else 0
-        made += binascii.a2b_uu(line[:length])
-    return bytes(made)
+        content += binascii.a2b_uu(line[:length])
+    return bytes(content)
 
 
 def vectors(root: Path) -> list[str]:
@@ -260,12 +271,14 @@ def vectors(root: Path) -> list[str]:
             v: {value for name, value, verdict in lines if name in names and verdict == v}
             for v in ("valid", "invalid")
         }
-        both = by_verdict["valid"] & by_verdict["invalid"]
+        contradictory = by_verdict["valid"] & by_verdict["invalid"]
         for verdict, values in by_verdict.items():
-            right = sum(_is_valid(kind, value) == (verdict == "valid") for value in values - both)
+            right = sum(
+                _is_valid(kind, value) == (verdict == "valid") for value in values - contradictory
+            )
             row(
                 f"foreign vectors, {kind}, {verdict}",
-                f"{right} of {len(values - both)}",
+                f"{right} of {len(values - contradictory)}",
                 "judged alike",
             )
     return []
@@ -280,14 +293,14 @@ def _is_valid(kind: str, value: str) -> bool:
 
 
 def logs(context: Context) -> list[str]:
-    """Every block that the grammar allows, each with a user of its own at the tenant's host."""
-    wanted = [*product(PROGRAMS, HOSTS, USERS, PASSWORDS)]
+    """Check every block that the grammar allows, each with its own user at the tenant's host."""
+    combinations = [*product(PROGRAMS, HOSTS, USERS, PASSWORDS)]
     matcher = build_matcher(context)
-    blocks = "".join(_blocks(wanted))
+    blocks = "".join(_blocks(combinations))
     found = findings(matcher, captures([blocks.encode()], context), context.clock.now())
     logins = sum(finding.statistics.logins for finding in found if finding.part == 1)
-    row("logs of stealers, by grammar", f"{logins} of {len(wanted)}", "logins counted")
-    return ["logs of stealers"] if logins < len(wanted) else []
+    row("logs of stealers, by grammar", f"{logins} of {len(combinations)}", "logins counted")
+    return ["logs of stealers"] if logins < len(combinations) else []
 
 
 def _blocks(wanted: Iterable[tuple[str, str, str, str]]) -> Iterator[str]:

@@ -10,7 +10,7 @@ import hashlib
 import random
 from collections.abc import Callable, Iterator
 
-from harness.bench.corpus.disguise import grouped
+from harness.bench.corpus.disguise import split_groups
 from harness.bench.corpus.people import Person
 from harness.bench.recall.cases import VALUES, iban, uscc
 
@@ -53,10 +53,12 @@ DECOYS: dict[str, Decoy] = {
         f"{p.phone}{rng.randrange(10 ** rng.randint(1, 6)):01d}"
     ),
     "phone with a digit before": lambda rng, p: f"{rng.randint(1, 9)}{p.phone}",
-    "phone with two dashes": lambda _, p: grouped(p.phone, (3, 4, 4), "--"),
+    "phone with two dashes": lambda _, p: split_groups(p.phone, (3, 4, 4), "--"),
     "phone behind a decimal point": lambda rng, p: f"{rng.randrange(90)}.{p.phone}",
     "phone in hex": lambda rng, p: f"{_letters(rng, 3)}{p.phone}{_letters(rng, 18)}",
-    "phone in a version": lambda rng, p: f"{rng.randint(1, 9)}.{grouped(p.phone, (3, 4, 4), '.')}",
+    "phone in a version": lambda rng, p: (
+        f"{rng.randint(1, 9)}.{split_groups(p.phone, (3, 4, 4), '.')}"
+    ),
     "phone in a UUID": lambda rng, p: (
         f"{_random('hhhhhhhh-hhhh-4hhh-8hhh-')(rng, p)}{rng.randint(1, 7)}{p.phone}"
     ),
@@ -71,7 +73,7 @@ DECOYS: dict[str, Decoy] = {
     "card in a longer number": lambda rng, p: f"{p.card}{rng.randrange(10_000):04d}",
     "card with a digit before": lambda rng, p: f"{rng.randint(1, 9)}{p.card.ljust(19, '0')}",
     "card in five groups": lambda rng, p: (
-        grouped(p.card[:16], (4, 4, 4, 4), " ") + f" {rng.randrange(10_000):04d}"
+        split_groups(p.card[:16], (4, 4, 4, 4), " ") + f" {rng.randrange(10_000):04d}"
     ),
     "card with a bad check": lambda _, p: _wrong(p.card),
     "mail with more before": lambda rng, p: f"{_letters(rng, 1)}{p.email}",
@@ -107,9 +109,9 @@ DECOYS: dict[str, Decoy] = {
     "thirteen digits": _random("69###########"),
     "sixteen digits": _random("6###############"),
     "nineteen digits": _random("62#################"),
-    "three numbers of a row": lambda _, p: grouped(p.phone, (3, 4, 4), ","),
-    "prices of three tiers": lambda _, p: grouped(p.phone, (3, 4, 4), "元") + "元",
-    "numbers in a path": lambda rng, p: f"/a/{grouped(p.phone, (3, 4, 4), '/')}/b",
+    "three numbers of a row": lambda _, p: split_groups(p.phone, (3, 4, 4), ","),
+    "prices of three tiers": lambda _, p: split_groups(p.phone, (3, 4, 4), "元") + "元",
+    "numbers in a path": lambda rng, p: f"/a/{split_groups(p.phone, (3, 4, 4), '/')}/b",
     "measured value": lambda rng, p: f"{p.phone[0]}.{p.phone[1 : rng.randint(3, 7)]}E+10",
     "phone glued to another word": lambda rng, p: (
         f"{rng.choice(('SKU', 'order', 'A', 'xtel', 'telA'))}{p.phone}"
@@ -121,7 +123,9 @@ DECOYS: dict[str, Decoy] = {
     ),
     "letters for more digits than is read": lambda _, p: f"{p.phone[:5]}OlOlOl",
     "letters for digits in a longer word": lambda rng, p: f"{p.phone[:9]}Ol{rng.choice('0Ox')}",
-    "IBAN in groups with a bad check": lambda _, p: grouped(_wrong(iban(p)), (2, 2, 5, 1), " "),
+    "IBAN in groups with a bad check": lambda _, p: split_groups(
+        _wrong(iban(p)), (2, 2, 5, 1), " "
+    ),
     "twenty-nine digits": lambda _, p: f"{p.phone}{_wrong(p.resident_id)}",
     "coordinates": lambda rng, _: f"{rng.uniform(18, 53):.6f},{rng.uniform(73, 135):.6f}",
 }

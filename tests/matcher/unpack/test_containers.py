@@ -39,7 +39,7 @@ def zips(members: dict[str, bytes]) -> bytes:
 
 
 MADE = {
-    "zip": made.zipped(BODY),
+    "zip": made.zip_file(BODY),
     "gzip": gzip.compress(BODY),
     "tar": tar_gz(BODY),
     "xlsx": made.xlsx(TEXT),
