@@ -54,8 +54,8 @@ class Target:
         try:
             self.run(data)
         except UllageError as error:
-            said = str(error).encode("utf-8", "replace")
-            if repeated := {found for found in VALUE.findall(data) if found in said}:
+            message = str(error).encode("utf-8", "replace")
+            if repeated := {value for value in VALUE.findall(data) if value in message}:
                 raise RepeatedValueError(
                     f"{type(error).__name__} repeats {len(repeated)} values"
                 ) from error
@@ -67,7 +67,7 @@ class Target:
 
 @contextmanager
 def file_of(data: bytes, name: str) -> Iterator[Path]:
-    """A file that holds `data`."""
+    """Yield a file that holds `data`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(data)
@@ -75,7 +75,7 @@ def file_of(data: bytes, name: str) -> Iterator[Path]:
 
 
 def decoder(data: bytes) -> None:
-    """The first byte chooses a declared charset."""
+    """Decode `data`; its first byte chooses a declared charset."""
     from matcher.text.decode import decode_as, utf8_of, windows
 
     declared = (
@@ -95,16 +95,16 @@ def fold(data: bytes) -> None:
     from matcher.text.splice import unescape
 
     text = data.decode("utf-8", "replace")
-    found = folded(text)
-    assert found.original == text
-    for place in range(len(found.utf8)):
-        assert 0 <= found.span(place, place)[0] <= len(found.body)
+    folded_text = folded(text)
+    assert folded_text.original == text
+    for place in range(len(folded_text.utf8)):
+        assert 0 <= folded_text.span(place, place)[0] <= len(folded_text.body)
     for markup in (False, True):
-        assert len(unescape(found.text, markup=markup)) == len(found.text)
+        assert len(unescape(folded_text.text, markup=markup)) == len(folded_text.text)
 
 
 def unpacker(data: bytes) -> None:
-    """The walk in this process: it ends with an outcome, whatever it walks through."""
+    """Walk through `data` in this process, which always ends with an outcome."""
     from matcher.unpack import formats, protocol
     from matcher.unpack.protocol import Limits, UnpackBudget
     from matcher.unpack.walk import Walk
@@ -125,7 +125,7 @@ def unpacker(data: bytes) -> None:
 
 
 def records(data: bytes) -> None:
-    """The first byte chooses a schema, and which kind of record it is."""
+    """Decode a record; the first byte chooses its kind and schema."""
     from ullage.records.base import frame
     from ullage.records.capture import Capture
     from ullage.records.finding import Finding
@@ -142,7 +142,7 @@ def records(data: bytes) -> None:
 
 
 def watchlist(data: bytes) -> None:
-    """A bank's list as text, or, behind a brace, the head of a list that was built."""
+    """Read a bank's list as text, or, after a brace, the head of a list that was built."""
     from matcher.watchlist.file import WatchlistHeader
     from matcher.watchlist.source import Source
 
@@ -154,7 +154,7 @@ def watchlist(data: bytes) -> None:
 
 
 def rules(data: bytes) -> None:
-    """The first byte chooses a kind of rules."""
+    """Read rules; the first byte chooses their kind."""
     from alerts.grouping.replay import rule_kinds
 
     kind = (
@@ -166,7 +166,7 @@ def rules(data: bytes) -> None:
 
 
 def site(data: bytes) -> None:
-    """A site's file with its platform's options."""
+    """Read a site's file with its platform's options."""
     from crawlers.platforms import find_platform
     from crawlers.sites.site import read_site
 
@@ -175,7 +175,7 @@ def site(data: bytes) -> None:
 
 
 def query(data: bytes) -> None:
-    """What is asked for on the desk, and what of it is indexed."""
+    """Read a console search, and compute what of it is indexed."""
     from alerts.store import index_words, query_phrases
 
     text = data.decode("utf-8", "surrogateescape")
@@ -186,8 +186,8 @@ def query(data: bytes) -> None:
 
 
 @cache
-def _folded() -> tuple[Incident, Sighting]:
-    """An incident and its sighting, whose texts each input changes."""
+def _make_incident() -> tuple[Incident, Sighting]:
+    """Return an incident and its sighting, whose texts each input changes."""
     from alerts.records import Incident, Sighting
     from alerts.store import DocumentFilter, open_store
     from tests.alerts.builders import finding, fold_all
@@ -207,9 +207,9 @@ def exporters(data: bytes) -> None:
     """Texts between NULs are what strangers wrote of an incident; every format can be read back."""
     from alerts.cases.exports import ExportedIncident, _seen, format_named, names
 
-    incident, sighting = _folded()
+    incident, sighting = _make_incident()
     texts = tuple(data.decode("utf-8", "replace").split("\0")[:6])
-    told = incident.model_copy(
+    exported = incident.model_copy(
         update={
             "sites": texts,
             "titles": texts,
@@ -218,7 +218,7 @@ def exporters(data: bytes) -> None:
             "skeleton": texts[0],
         }
     )
-    seen = tuple(
+    sightings = tuple(
         _seen(
             sighting.model_copy(
                 update={"id": f"s{number}", "title": text, "url": text, "site": text}
@@ -227,20 +227,22 @@ def exporters(data: bytes) -> None:
         for number, text in enumerate(texts)
     )
     for name in names():
-        made = "".join(
-            format_named(name).write([ExportedIncident(told, "open", incident.last_seen, seen)])
+        written = "".join(
+            format_named(name).write(
+                [ExportedIncident(exported, "open", incident.last_seen, sightings)]
+            )
         )
         if name == "csv":
             header, row = csv.reader(
-                io.StringIO(made.removeprefix("\ufeff"), newline=""), strict=True
+                io.StringIO(written.removeprefix("\ufeff"), newline=""), strict=True
             )
             assert len(header) == len(row)
         else:
-            for line in made.rstrip("\n").split("\n") if name == "ecs" else [made]:
+            for line in written.rstrip("\n").split("\n") if name == "ecs" else [written]:
                 json.loads(line)
 
 
-def _of_texts(*more: str) -> list[bytes]:
+def _make_texts(*more: str) -> list[bytes]:
     return [text.encode() for text in (*TEXTS, *more)]
 
 
@@ -248,7 +250,7 @@ def _containers() -> list[bytes]:
     from tests.matcher.unpack.test_walk import SOUND
 
     sound: dict[str, Callable[[], bytes]] = SOUND
-    return [made() for name, made in sorted(sound.items()) if name not in ("picture", "xz")]
+    return [build() for name, build in sorted(sound.items()) if name not in ("picture", "xz")]
 
 
 def _charsets() -> list[bytes]:
@@ -259,7 +261,7 @@ def _charsets() -> list[bytes]:
     ]
 
 
-def _encoded() -> list[bytes]:
+def _encode_examples() -> list[bytes]:
     from tests.factories import capture, finding
     from ullage.records.base import unframe
     from ullage.records.capture import CAPTURE_SCHEMA
@@ -299,7 +301,7 @@ TOML = "tomllib._parser"
 TARGETS = {
     "decoder": Target(decoder, _charsets, ("matcher.text.decode",)),
     "fold": Target(
-        fold, _of_texts, ("matcher.text.fold", "matcher.text.splice", "matcher.text.spellings")
+        fold, _make_texts, ("matcher.text.fold", "matcher.text.splice", "matcher.text.spellings")
     ),
     "unpacker": Target(
         unpacker,
@@ -308,12 +310,12 @@ TARGETS = {
     ),
     "records": Target(
         records,
-        _encoded,
+        _encode_examples,
         ("ullage.records.capture", "ullage.records.finding", "ullage.records.heartbeat"),
     ),
     "watchlist": Target(
         watchlist,
-        lambda: _of_texts(
+        lambda: _make_texts(
             "customer_ref,name,phone\nC0000001,张某,15400000001\n",
             '{"version": 1, "algorithm": "aes-256-cmac"}',
         ),
@@ -330,11 +332,11 @@ TARGETS = {
         (TOML, "crawlers.sites.site", "crawlers.sites.layout"),
     ),
     "query": Target(
-        query, lambda: _of_texts('银行 "客户信息" VIP* -x', "a" * 300), ("alerts.store",)
+        query, lambda: _make_texts('银行 "客户信息" VIP* -x', "a" * 300), ("alerts.store",)
     ),
     "exporters": Target(
         exporters,
-        lambda: _of_texts("=cmd|' /C calc'!A0\0<script>\0http://x.example/1\0,\"\r\n"),
+        lambda: _make_texts("=cmd|' /C calc'!A0\0<script>\0http://x.example/1\0,\"\r\n"),
         ("alerts.cases.exports", "alerts.cases.exports", "ullage.display"),
     ),
 }
