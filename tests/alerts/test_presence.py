@@ -168,7 +168,7 @@ def test_crash_is_repaired_by_the_same_record(clock, tmp_path, after):
 
 def test_endless_edits_take_bounded_space():
     news = [read_presence(withdrawn(minute, edited=True)) for minute in range(1, 100)]
-    presence = map_presence(make_post())
+    presence = read_presence(make_post())
     for change in news:
         presence = merge_presences(presence, change)
     assert [gone.at for gone in presence.gone] == [*map(at, range(1, MOST_GONE)), at(99)]

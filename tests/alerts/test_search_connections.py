@@ -26,9 +26,9 @@ SOON = 20.0
 
 
 def over_tls(folder: Path) -> ListenerCertificate:
-    """A certificate of loopback and its key."""
-    made = make_certificates()
-    for name, content in (("server.pem", made.certificate), ("server.key", made.key)):
+    """Write a certificate of loopback and its key, and return them as the listener's."""
+    certificate = make_certificates()
+    for name, content in (("server.pem", certificate.certificate), ("server.key", certificate.key)):
         (folder / name).write_bytes(content)
         (folder / name).chmod(0o600)
     return ListenerCertificate.of("search", folder, "server.pem", "server.key")
@@ -36,13 +36,13 @@ def over_tls(folder: Path) -> ListenerCertificate:
 
 @pytest.fixture
 def tls(request, tmp_path) -> ListenerCertificate | None:
-    """No certificate, unless a test asks for one."""
+    """Return no certificate, unless a test asks for one."""
     return over_tls(tmp_path) if getattr(request, "param", False) else None
 
 
 @pytest.fixture
 def port(context, store, accounts, registry, clock, tls) -> Iterator[int]:
-    """The page, served as `ullage search` serves it."""
+    """Serve the console as `ullage search` serves it and yield its port."""
     keys.make_tenant(context.keys, "bank")
     listener = socket.create_server(("127.0.0.1", 0))
     number = listener.getsockname()[1]
@@ -83,7 +83,7 @@ def status(answer: bytes) -> int:
 
 
 def answer(peer: socket.socket) -> bytes:
-    """One answer with its body."""
+    """Read one answer with its body."""
     got = b""
     while b"\r\n\r\n" not in got:
         more = peer.recv(65_536)
@@ -109,7 +109,7 @@ def send_for_ever(peer: socket.socket) -> None:
         peer.sendall(b"a" * 65_536)
 
 
-def chunked(size: int) -> bytes:
+def chunk_body(size: int) -> bytes:
     return (
         b"content-type: application/x-www-form-urlencoded\r\ntransfer-encoding: chunked\r\n\r\n"
         + b"".join(b"400\r\n" + b"a" * 1024 + b"\r\n" for _ in range(size // 1024))
@@ -120,9 +120,9 @@ def chunked(size: int) -> bytes:
 @pytest.mark.parametrize("method", ["POST", "GET"])
 def test_request_with_two_lengths_ends_its_connection(port: int, method: str, path: str) -> None:
     second = request(port, "GET", b"\r\n", "/healthz")
-    both = b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+    two_lengths = b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
     with connect(port) as peer:
-        peer.sendall(request(port, method, both, path) + second)
+        peer.sendall(request(port, method, two_lengths, path) + second)
         received = b""
         while more := peer.recv(65_536):
             received += more
@@ -165,7 +165,7 @@ async def two_parts(_scope, _receive, send) -> None:
     await send({"type": "http.response.body"})
 
 
-def test_a_head_and_its_body_are_one_packet_and_what_comes_later_waits_for_nothing(
+def test_head_and_body_are_one_packet(
     monkeypatch,
 ) -> None:
     monkeypatch.setattr(RecordingProtocol, "sent", [], raising=False)
@@ -180,10 +180,10 @@ def test_a_head_and_its_body_are_one_packet_and_what_comes_later_waits_for_nothi
             answer(peer)
         stop.set()
         server.join()
-    head, *rest = RecordingProtocol.sent
+    head, *later_packets = RecordingProtocol.sent
     assert head.startswith(b"HTTP/1.1 200 ")
     assert head.endswith(b"\r\n\r\n7\r\nat once\r\n")
-    assert rest == [b"5\r\nalone\r\n", b"0\r\n\r\n"]
+    assert later_packets == [b"5\r\nalone\r\n", b"0\r\n\r\n"]
 
 
 def test_the_bounds_are_those_that_are_promised() -> None:
@@ -197,7 +197,7 @@ def test_the_bounds_are_those_that_are_promised() -> None:
 def test_a_chunked_body_is_cut_at_the_cap_while_it_comes(port, extra) -> None:
     """The rest is not waited for: the answer comes before the last chunk."""
     with closing(connect(port)) as peer:
-        peer.sendall(request(port, "POST") + extra + chunked(32 * 1024))
+        peer.sendall(request(port, "POST") + extra + chunk_body(32 * 1024))
         assert status(answer(peer)) == 413
 
 
@@ -214,15 +214,15 @@ def test_a_small_chunked_body_is_refused_too(port, extra, expected) -> None:
 
 def test_a_body_of_a_get_is_bounded_too(port) -> None:
     with closing(connect(port)) as peer:
-        peer.sendall(request(port, "GET") + chunked(32 * 1024))
+        peer.sendall(request(port, "GET") + chunk_body(32 * 1024))
         assert status(answer(peer)) == 413
 
 
 REFUSED = b"Invalid HTTP request received."
 
 
-def refused_while_sending(peer: socket.socket, port: int) -> bytes:
-    """What somebody reads who is refused and goes on sending, three megabytes in all."""
+def read_refusal_while_sending(peer: socket.socket, port: int) -> bytes:
+    """Return what a client reads that is rejected and keeps sending, three megabytes in all."""
     peer.sendall(request(port, "GET") + b"transfer-encoding: rubbish\r\n\r\n")
     got = peer.recv(1)  # it is refused by now, and what comes next is not asked for
     for _ in range(3):  # a socket that was reset would say so here, or below
@@ -234,13 +234,13 @@ def refused_while_sending(peer: socket.socket, port: int) -> bytes:
     return got
 
 
-def test_an_answer_is_read_whole_by_who_goes_on_sending(port, monkeypatch) -> None:
+def test_client_that_keeps_sending_reads_the_whole_answer(port, monkeypatch) -> None:
     """What is refused before it was read whole: a socket that is closed with bytes unread is
     reset, and its answer lost.
     """
     monkeypatch.setattr(http_server, "LINGER_SECONDS", SOON)
     with closing(connect(port)) as peer:
-        assert status(refused_while_sending(peer, port)) == 400
+        assert status(read_refusal_while_sending(peer, port)) == 400
         assert peer.recv(1) == b"", "our end comes with the answer, and is not waited for"
 
 
@@ -250,10 +250,10 @@ def test_it_is_over_tls_too(port, monkeypatch) -> None:
     anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
     with closing(anybody.wrap_socket(connect(port))) as peer:
-        assert status(refused_while_sending(peer, port)) == 400
+        assert status(read_refusal_while_sending(peer, port)) == 400
 
 
-def test_who_never_ends_sending_after_a_refusal_is_cut(port, monkeypatch) -> None:
+def test_client_that_never_stops_after_a_rejection_is_cut(port, monkeypatch) -> None:
     monkeypatch.setattr(http_server, "LINGER_SECONDS", 0.2)
     with closing(connect(port)) as peer:
         peer.sendall(request(port, "GET") + b"transfer-encoding: rubbish\r\n\r\n")
@@ -289,9 +289,7 @@ BEGINNINGS = {
 
 
 @pytest.mark.parametrize("name", BEGINNINGS)
-def test_a_request_that_does_not_end_is_cut_however_steadily_it_drips(
-    port, name, monkeypatch
-) -> None:
+def test_slowly_dripping_request_is_cut(port, name, monkeypatch) -> None:
     monkeypatch.setattr(http_server, "REQUEST_SECONDS", 0.5)
     drip = b"1\r\na\r\n" if name == "endless chunks" else b"a"
 
@@ -312,15 +310,15 @@ def test_a_request_that_does_not_end_is_cut_however_steadily_it_drips(
     assert asyncio.run(drips()) < SOON
 
 
-def test_an_exchange_that_does_not_end_is_cut(port, token, monkeypatch) -> None:
+def test_endless_exchange_is_cut(port, token, monkeypatch) -> None:
     monkeypatch.setattr(http_server, "ANSWER_SECONDS", 0.5)
-    held = threading.Event()
-    monkeypatch.setattr("alerts.web.pages.incidents.queue_page", lambda *_: held.wait(SOON))
+    release = threading.Event()
+    monkeypatch.setattr("alerts.web.pages.incidents.queue_page", lambda *_: release.wait(SOON))
     with closing(connect(port)) as peer:
         session = b"authorization: Bearer " + token.encode() + b"\r\n\r\n"
         peer.sendall(request(port, "GET", session, path="/"))
         assert peer.recv(1) == b""
-    held.set()
+    release.set()
 
 
 def test_a_request_in_its_time_is_answered_and_the_next_on_the_same_connection(port) -> None:
@@ -351,9 +349,7 @@ def test_a_connection_ends_after_its_last_request_and_says_so(port, monkeypatch)
         assert peer.recv(1) == b""
 
 
-def test_many_slow_connections_keep_nobody_out_and_are_no_more_than_the_cap(
-    port, monkeypatch
-) -> None:
+def test_many_slow_connections_keep_nobody_out(port, monkeypatch) -> None:
     monkeypatch.setattr(http_server, "MOST_CONNECTIONS", 10)
     slow = [connect(port) for _ in range(40)]
     for peer in slow:
@@ -372,14 +368,14 @@ def test_many_slow_connections_keep_nobody_out_and_are_no_more_than_the_cap(
         peer.close()
 
 
-def test_who_is_being_answered_is_not_cut_for_a_newcomer(port, token, monkeypatch) -> None:
+def test_running_answer_is_not_cut_for_a_new_connection(port, token, monkeypatch) -> None:
     monkeypatch.setattr(http_server, "MOST_CONNECTIONS", 2)
-    held, arrived = threading.Event(), threading.Semaphore(0)
+    release, arrived = threading.Event(), threading.Semaphore(0)
     real = incidents.queue_page
 
     def slow(*given):
         arrived.release()
-        assert held.wait(SOON)
+        assert release.wait(SOON)
         return real(*given)
 
     monkeypatch.setattr("alerts.web.pages.incidents.queue_page", slow)
@@ -390,7 +386,7 @@ def test_who_is_being_answered_is_not_cut_for_a_newcomer(port, token, monkeypatc
         assert arrived.acquire(timeout=SOON)
     with closing(connect(port)) as newcomer:
         assert newcomer.recv(1) == b""
-    held.set()
+    release.set()
     for peer in busy:
         assert status(answer(peer)) == 200
         peer.close()

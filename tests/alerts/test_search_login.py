@@ -59,7 +59,7 @@ def stranger(desk) -> Browser:
 
 @pytest.fixture
 def token(accounts) -> str:
-    """A program's token, of all tenants."""
+    """Return a token of a program for all tenants."""
     return accounts.add_token("crm", WORK, ["*"], purpose="asks for callers", days=30, by="test")[1]
 
 
@@ -68,11 +68,14 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def trail(context, *about: str) -> list[tuple[str, str, str]]:
-    """What stands in the audit log of accounts and tokens: action, actor, object."""
-    found = [
-        (one.action, one.actor, one.object) for _, one in audit.entries(context.data / "audit")
+    """List action, actor and object of the audit entries about accounts and tokens."""
+    entries = [
+        (entry.action, entry.actor, entry.object)
+        for _, entry in audit.entries(context.data / "audit")
     ]
-    return [one for one in found if one[0].partition(".")[0] in (about or ("account", "token"))]
+    return [
+        entry for entry in entries if entry[0].partition(".")[0] in (about or ("account", "token"))
+    ]
 
 
 @pytest.mark.parametrize("path", OPEN)
@@ -185,21 +188,19 @@ def test_a_closed_account_is_let_in_again_when_it_is_open(stranger, accounts) ->
 # One answer to all who are not let in.
 
 
-def test_an_unknown_name_a_wrong_password_and_a_closed_account_get_the_same_answer(
-    stranger, accounts
-) -> None:
+def test_failed_logins_get_one_answer_for_every_cause(stranger, accounts) -> None:
     add_account(accounts, "Wang Fang", ["agent"])
     accounts.set_disabled("Wang Fang", is_disabled=True)
-    told = {
-        (one.status_code, one.text)
-        for one in (
+    answers = {
+        (answer.status_code, answer.text)
+        for answer in (
             stranger.log_in("nobody"),
             stranger.log_in(ASKER, "x"),
             stranger.log_in("Wang Fang"),
         )
     }
-    assert len(told) == 1
-    assert next(iter(told))[0] == 401
+    assert len(answers) == 1
+    assert next(iter(answers))[0] == 401
 
 
 def test_a_password_is_looked_at_whatever_else_is_wrong(stranger, accounts, monkeypatch) -> None:
@@ -221,7 +222,7 @@ def test_a_password_is_looked_at_whatever_else_is_wrong(stranger, accounts, monk
 
 
 @pytest.mark.parametrize("name", [ASKER, "nobody"])
-def test_an_account_that_is_tried_has_to_wait_and_longer_each_time(
+def test_attempts_on_an_account_wait_longer_each_time(
     stranger, clock, registry, context, name
 ) -> None:
     for _ in range(OF_ACCOUNT):
@@ -237,7 +238,7 @@ def test_an_account_that_is_tried_has_to_wait_and_longer_each_time(
     assert waits[-1] == LONGEST_WAIT
     limited = registry.get_sample_value("ullage_search_logins_total", {"outcome": "limited"})
     assert limited == 9
-    assert [one[0] for one in trail(context)].count("account.locked") == 9, "one entry a wait"
+    assert [entry[0] for entry in trail(context)].count("account.locked") == 9, "one entry a wait"
 
 
 def test_whoever_waits_long_enough_gets_in_and_begins_anew(stranger, clock) -> None:
@@ -256,7 +257,7 @@ def test_a_source_that_tries_many_names_has_to_wait_for_all_of_them(stranger) ->
     assert stranger.log_in(ASKER).status_code == 429
 
 
-def test_who_is_in_stays_in_while_others_are_refused(browser, stranger, token) -> None:
+def test_logged_in_user_stays_while_others_are_rejected(browser, stranger, token) -> None:
     for n in range(2 * OF_SOURCE):
         stranger.log_in(f"name{n}x", "guess")
     assert browser.get("/").status_code == 200
@@ -297,7 +298,7 @@ def newcomer(stranger, accounts) -> Browser:
 NEW = "words that nobody else knows"
 
 
-def test_a_password_of_somebody_elses_opens_nothing_but_its_change(newcomer, leaked) -> None:
+def test_password_set_by_another_only_allows_changing_it(newcomer, leaked) -> None:
     for path in ("/", f"/incidents/{leaked}", "/noise"):
         answer = newcomer.get(path)
         assert (answer.status_code, answer.headers["location"]) == (303, "/password")
@@ -309,14 +310,14 @@ def test_a_password_of_somebody_elses_opens_nothing_but_its_change(newcomer, lea
     assert "This password was set by somebody else" in newcomer.get("/password").text
 
 
-def test_whoever_changes_it_goes_on_and_logs_in_with_it(newcomer, desk) -> None:
+def test_user_continues_after_changing_the_password(newcomer, desk) -> None:
     answer = newcomer.post("/password", {"old": PASSWORD, "new": NEW, "again": NEW})
     assert answer.status_code == 303
     newcomer.cookies |= dict(answer.cookies)
     assert newcomer.get("/").status_code == 200
-    other = Browser(desk.app)
-    assert other.log_in("Zhao Min").status_code == 401
-    assert other.log_in("Zhao Min", NEW).status_code == 303
+    second_browser = Browser(desk.app)
+    assert second_browser.log_in("Zhao Min").status_code == 401
+    assert second_browser.log_in("Zhao Min", NEW).status_code == 303
 
 
 @pytest.mark.parametrize(
@@ -373,27 +374,24 @@ def test_a_token_is_good_for_its_scope_alone(stranger, token, leaked) -> None:
     assert (answer.status_code, "incident.decide" in answer.json()["detail"]) == (403, True)
 
 
-def test_a_token_ends_when_it_expires_or_is_revoked(stranger, accounts, clock, token) -> None:
-    (made,) = accounts.tokens()
-    other = accounts.add_token(
+def test_token_ends_when_it_expires_or_is_revoked(stranger, accounts, clock, token) -> None:
+    (stored,) = accounts.tokens()
+    expiring = accounts.add_token(
         "siem", ["incident.read"], ["*"], purpose="exports", days=1, by="test"
     )[1]
     clock.advance(86_400)
-    assert stranger.get("/v1/incidents", headers=bearer(other)).status_code == 401
+    assert stranger.get("/v1/incidents", headers=bearer(expiring)).status_code == 401
     assert stranger.get("/v1/incidents", headers=bearer(token)).status_code == 200
-    accounts.revoke(made.id)
+    accounts.revoke(stored.id)
     assert stranger.get("/v1/incidents", headers=bearer(token)).status_code == 401
 
 
-def test_what_a_program_does_is_in_its_name_and_that_which_it_says(
-    stranger, token, leaked, context
-) -> None:
-    for asked in ({**ASKED, "by": "Wang Fang"}, ASKED):
+def test_program_acts_in_its_own_name_and_the_stated_one(stranger, token, leaked, context) -> None:
+    for body in ({**ASKED, "by": "Wang Fang"}, ASKED):
         assert (
-            stranger.ask("POST", "/v1/exposed", json=asked, headers=bearer(token)).status_code
-            == 200
+            stranger.ask("POST", "/v1/exposed", json=body, headers=bearer(token)).status_code == 200
         )
-    assert [one[1] for one in trail(context, "lookup")] == ["Wang Fang via crm", "crm"]
+    assert [entry[1] for entry in trail(context, "lookup")] == ["Wang Fang via crm", "crm"]
     for who in (PHONE, "x" * 65):
         answer = stranger.ask(
             "POST", "/v1/exposed", json={**ASKED, "by": who}, headers=bearer(token)
@@ -402,11 +400,9 @@ def test_what_a_program_does_is_in_its_name_and_that_which_it_says(
         assert who not in answer.text
 
 
-def test_what_a_person_does_is_in_their_own_name_whatever_they_type(
-    browser, leaked, context
-) -> None:
+def test_person_acts_in_their_own_name(browser, leaked, context) -> None:
     browser.ask("POST", "/v1/exposed", json={**ASKED, "by": "Wang Fang"})
-    assert [one[1] for one in trail(context, "lookup")] == [ASKER]
+    assert [entry[1] for entry in trail(context, "lookup")] == [ASKER]
 
 
 def test_a_token_is_never_taken_from_the_address(stranger, token) -> None:
@@ -489,25 +485,23 @@ def ask(browser: Browser, how: str, value: str = PHONE):
 
 
 @pytest.mark.parametrize("how", ["page", "api"])
-def test_a_sweep_of_numbers_is_refused_counted_and_audited(
+def test_scan_of_numbers_is_rejected_counted_and_audited(
     browser, registry, clock, context, how
 ) -> None:
     allowed = context.settings.search.lookups_per_minute
     answers = [ask(browser, how, f"138001380{n:02d}") for n in range(allowed + 5)]
-    assert [one.status_code for one in answers] == [200] * allowed + [429] * 5
-    assert all(1 <= int(one.headers["retry-after"]) <= 60 for one in answers[allowed:])
-    assert "13800138" not in "".join(one.text for one in answers[allowed:])
+    assert [answer.status_code for answer in answers] == [200] * allowed + [429] * 5
+    assert all(1 <= int(answer.headers["retry-after"]) <= 60 for answer in answers[allowed:])
+    assert "13800138" not in "".join(answer.text for answer in answers[allowed:])
     assert registry.get_sample_value("ullage_search_lookups_total", {"outcome": "limited"}) == 5
     # which is told of neighbouring numbers
-    noted = [one[0] for one in trail(context, "lookup") if one[0] != "lookup.sweep"]
+    noted = [answer[0] for answer in trail(context, "lookup") if answer[0] != "lookup.sweep"]
     assert noted == ["lookup"] * allowed + ["lookup.limited"]
     clock.advance(int(answers[-1].headers["retry-after"]))
     assert ask(browser, how).status_code == 200
 
 
-def test_a_sweep_of_one_person_leaves_the_others_their_own_and_a_second_session_is_no_way_around(
-    browser, stranger, log_in, context
-) -> None:
+def test_scan_limit_is_per_person_across_sessions(browser, stranger, log_in, context) -> None:
     for n in range(context.settings.search.lookups_per_minute + 1):
         last = ask(browser, "api", f"138001380{n:02d}")
     assert last.status_code == 429
@@ -516,7 +510,7 @@ def test_a_sweep_of_one_person_leaves_the_others_their_own_and_a_second_session_
     assert ask(log_in("agent"), "api").status_code == 200
 
 
-def test_many_people_are_no_way_around(data, store, accounts, clock) -> None:
+def test_several_people_do_not_bypass_the_scan_limit(data, store, accounts, clock) -> None:
     from ullage.settings import Context
 
     (data / "ullage.toml").write_text("[search]\nlookups_per_minute = 3\nlookups_per_day = 7\n")
@@ -526,27 +520,27 @@ def test_many_people_are_no_way_around(data, store, accounts, clock) -> None:
     statuses = []
     for n in range(4):
         add_account(accounts, f"agent{n}", ["agent"])
-        one = Browser(app)
-        one.log_in(f"agent{n}")
-        statuses += [ask(one, "api").status_code for _ in range(3)]
+        agent = Browser(app)
+        agent.log_in(f"agent{n}")
+        statuses += [ask(agent, "api").status_code for _ in range(3)]
     assert statuses == [200] * 7 + [429] * 5
 
 
 # Every look-up is in the audit log.
 
 
-def test_a_look_up_stands_in_the_audit_log_by_tag_before_it_is_answered(
+def test_lookup_is_audited_by_tag_before_it_is_answered(
     browser, leaked, context, monkeypatch
 ) -> None:
     ask(browser, "page")
     ask(browser, "api", "13900139000")
     ask(browser, "api", "no identifier")
     entries = [e for _, e in audit.entries(context.data / "audit") if e.action == "lookup"]
-    found = [(e.action, e.actor, e.tenant, e.reason, e.object) for e in entries]
+    recorded = [(e.action, e.actor, e.tenant, e.reason, e.object) for e in entries]
     key = context.keys.read("bank/index-1.key")
     tags = [index_tags(key, "bank", "phone", Secret(value))[0] for value in (PHONE, "13900139000")]
     why = "fraud_case, case C-2026-1"
-    assert found == [
+    assert recorded == [
         ("lookup", "Li Wei", "bank", why, f"phone {tags[0]}: found in 1 incident"),
         ("lookup", "Li Wei", "bank", why, f"phone {tags[1]}: not found"),
         ("lookup", "Li Wei", "", why, "no identifier: refused"),
@@ -576,8 +570,8 @@ def test_audit_list_shows_look_ups(browser, leaked, data, capsys, monkeypatch) -
     from ullage.settings import Context
 
     ask(browser, "page")
-    done = CliRunner().invoke(app, ["list", "--json", "--action", "lookup"], obj=Context(data))
-    (row,) = [json.loads(line) for line in done.stdout.splitlines()]
+    result = CliRunner().invoke(app, ["list", "--json", "--action", "lookup"], obj=Context(data))
+    (row,) = [json.loads(line) for line in result.stdout.splitlines()]
     assert (row["chain"], row["action"], row["actor"], row["tenant"]) == (
         "search",
         "lookup",
@@ -662,53 +656,49 @@ def test_nobody_elsewhere_locks_a_named_person_out(stranger, desk) -> None:
     assert from_(Browser(desk.app), "192.0.2.7", PASSWORD).status_code == 303
 
 
-def test_whoever_guesses_from_everywhere_waits_and_a_device_that_is_known_does_not(
-    stranger, desk, clock
-) -> None:
-    known = Browser(desk.app)
-    known.cookies |= dict(from_(known, "192.0.2.1", PASSWORD).cookies)
+def test_distributed_guessing_locks_out_unknown_devices_only(stranger, desk, clock) -> None:
+    device = Browser(desk.app)
+    device.cookies |= dict(from_(device, "192.0.2.1", PASSWORD).cookies)
     for n in range(OF_ALL):
         from_(stranger, f"198.51.100.{n}")
     assert from_(stranger, "203.0.113.1", PASSWORD).status_code == 429, (
         "an account is not guessed from many places"
     )
-    assert from_(known, "203.0.113.2", PASSWORD).status_code == 303
-    assert from_(known, "198.51.100.1", PASSWORD).status_code == 303, (
+    assert from_(device, "203.0.113.2", PASSWORD).status_code == 303
+    assert from_(device, "198.51.100.1", PASSWORD).status_code == 303, (
         "nor by who is at the same address"
     )
 
 
-def test_what_a_device_keeps_is_of_one_account_and_ends_with_the_password(
-    stranger, desk, accounts, clock
-) -> None:
+def test_device_cookie_is_bound_to_account_and_password(stranger, desk, accounts, clock) -> None:
     add_account(accounts, "Zhao Min", ["agent"])
-    known = Browser(desk.app)
-    known.cookies |= dict(from_(known, "192.0.2.1", PASSWORD).cookies)
+    device = Browser(desk.app)
+    device.cookies |= dict(from_(device, "192.0.2.1", PASSWORD).cookies)
     for n in range(OF_ALL):
         from_(stranger, f"198.51.100.{n}", name="Zhao Min")
         from_(stranger, f"198.51.100.{n}")
-    assert from_(known, "192.0.2.1", PASSWORD, "Zhao Min").status_code == 429
-    known.cookies["ullage_device"] = known.cookies["ullage_device"][:-1] + "x"
-    assert from_(known, "192.0.2.1", PASSWORD).status_code == 429
+    assert from_(device, "192.0.2.1", PASSWORD, "Zhao Min").status_code == 429
+    device.cookies["ullage_device"] = device.cookies["ullage_device"][:-1] + "x"
+    assert from_(device, "192.0.2.1", PASSWORD).status_code == 429
     accounts.set_password(ASKER, CHEAP.hash("other words of mine"), is_own=False)
-    assert from_(known, "192.0.2.1", "other words of mine").status_code == 303, (
+    assert from_(device, "192.0.2.1", "other words of mine").status_code == 303, (
         "a password that an operator makes is the way back"
     )
 
 
-def test_a_device_that_is_known_guesses_no_more_than_others(desk) -> None:
-    known = Browser(desk.app)
-    known.cookies |= dict(from_(known, "192.0.2.1", PASSWORD).cookies)
-    assert [from_(known, f"192.0.2.{n}").status_code for n in range(OF_ACCOUNT + 1)] == [
+def test_known_device_has_no_more_attempts(desk) -> None:
+    device = Browser(desk.app)
+    device.cookies |= dict(from_(device, "192.0.2.1", PASSWORD).cookies)
+    assert [from_(device, f"192.0.2.{n}").status_code for n in range(OF_ACCOUNT + 1)] == [
         401
     ] * OF_ACCOUNT + [429]
 
 
-def test_what_is_remembered_of_attempts_is_bounded(clock) -> None:
+def test_remembered_attempts_are_bounded(clock) -> None:
     attempts = Attempts(clock.as_clock())
     for n in range(2 * MOST):
         attempts.begin(Attempt(f"name{n}", f"192.0.2.{n}"))
-    assert {kind: len(known) for kind, known in attempts._tries.items()} == dict.fromkeys(
+    assert {kind: len(tries) for kind, tries in attempts._tries.items()} == dict.fromkeys(
         attempts._tries, MOST
     )
     for _ in range(OF_SOURCE):

@@ -49,7 +49,7 @@ def process(data: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def program(data: Path) -> str:
-    """A program's token."""
+    """Return a token of a program."""
     with closing(Accounts(data, Clock())) as accounts:
         return accounts.add_token(
             "crm", ["incident.read"], ["*"], purpose="a test", days=1, by="test"
@@ -81,8 +81,8 @@ def test_search_process_serves_only_loopback_and_logs_no_query(process, data):
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0
     assert out == ""
-    said = re.findall(r'"event": "(\w+)"', err)
-    assert [one for one in said if one != "rules_in_force"] == [
+    events = re.findall(r'"event": "(\w+)"', err)
+    assert [event for event in events if event != "rules_in_force"] == [
         "started",
         "stopped",
     ], "what rules fired is read beside it"
@@ -112,10 +112,8 @@ def listeners(pid: int) -> list[str]:
     return listening
 
 
-def refused(data: Path, **settings: str) -> tuple[str, str]:
-    """What is printed, and the last line of what is said, where it does not start: for that no
-    process is needed.
-    """
+def run_refused(data: Path, **settings: str) -> tuple[str, str]:
+    """Return standard output and the last error line of a search process that does not start."""
     code, out, err = in_this_process("--data", str(data), "search", **settings)
     assert code == 2
     assert "Traceback" not in err
@@ -123,10 +121,10 @@ def refused(data: Path, **settings: str) -> tuple[str, str]:
 
 
 def test_a_taken_port_is_one_line_and_exit_2(data):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        said = refused(data, search__port=str(port))
-    assert said == (
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        lines = run_refused(data, search__port=str(port))
+    assert lines == (
         "",
         (
             f"ullage: port {port} of search is taken (Address already in use): set search.port, 0"
@@ -136,7 +134,7 @@ def test_a_taken_port_is_one_line_and_exit_2(data):
 
 
 def test_a_host_that_is_not_loopback_is_refused(data):
-    assert "is not loopback" in refused(data, search__host="0.0.0.0")[1]
+    assert "is not loopback" in run_refused(data, search__host="0.0.0.0")[1]
 
 
 def test_it_does_not_outlive_a_supervisor_that_is_gone(data):
@@ -160,7 +158,7 @@ def test_on_a_socket_file_it_answers_by_the_public_name_and_leaves_no_file(data)
             assert client.get("/login").status_code == 200
             assert client.get("/login", headers={"host": "evil.example"}).status_code == 421
             assert client.get("/readyz", headers={"host": "localhost"}).text == "ready\n"
-        assert refused(data)[1] == f"ullage: {path} is served by another process: end that one"
+        assert run_refused(data)[1] == f"ullage: {path} is served by another process: end that one"
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
     assert process.returncode == 0
@@ -184,11 +182,11 @@ def test_with_a_certificate_it_speaks_tls_and_nothing_else(data, tmp_path):
         process.communicate(timeout=60)
     assert process.returncode == 0
     key.chmod(0o640)
-    assert "0600" in refused(data)[1]
+    assert "0600" in run_refused(data)[1]
 
 
 def own_certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate of 127.0.0.1 by its own key, and that key, as files."""
+    """Write a self-signed certificate of 127.0.0.1 and its key, and return both paths."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "desk")])
     names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
@@ -200,9 +198,9 @@ def own_certificate(folder: Path) -> tuple[Path, Path]:
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
     )
-    made = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
+    certificate = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
     paths = folder / "console.pem", folder / "console.key"
-    paths[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     private = (
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

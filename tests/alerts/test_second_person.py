@@ -80,7 +80,7 @@ def tenant(data):
 
 @pytest.fixture
 def alone(data):
-    """A team of one person."""
+    """Configure a team of one person."""
     text = 'metrics = false\n[tenants.bank]\nregimes = ["pipl-57"]\nsecond_person = false\n'
     (data / "ullage.toml").write_text(text, encoding="utf-8")
 
@@ -95,7 +95,7 @@ def waiting(tenant, store, clock, duties, context) -> PendingDecision:
 
 @pytest.fixture
 def confirm(desk, log_in, accounts, context) -> Callable[[str, str, str], None]:
-    """Confirms what waits in a role by a channel, whatever comes of it."""
+    """Return a function that confirms a pending decision in a role through a channel."""
 
     def by_page(role: str, entry: str) -> None:
         log_in(role).post(
@@ -115,20 +115,20 @@ def confirm(desk, log_in, accounts, context) -> Callable[[str, str, str], None]:
             who, head = log_in(role), {"sec-fetch-site": "same-origin"}
         answer = who.ask("GET", f"/v1/incidents/{A}", headers=head)
         sent = {**head, "if-match": answer.headers.get("etag", "none")}
-        asked = {"decision": "second_confirmed", "entry": entry}
-        who.ask("POST", f"/v1/incidents/{A}/decisions", json=asked, headers=sent)
+        body = {"decision": "second_confirmed", "entry": entry}
+        who.ask("POST", f"/v1/incidents/{A}/decisions", json=body, headers=sent)
 
     def by_terminal(role: str, entry: str, *, is_typed: bool) -> None:
         add_account(accounts, f"zhao {role}", [role])
         if not is_typed:
             accounts.set_login(f"zhao {role}", current_user())
         words = ["deadline", A, "--confirm", entry, *(["--by", f"zhao {role}"] if is_typed else [])]
-        done = CliRunner().invoke(terminal, words, obj=context)
-        assert done.exception is None or isinstance(done.exception, SystemExit | UllageError), (
-            done.exception
+        result = CliRunner().invoke(terminal, words, obj=context)
+        assert result.exception is None or isinstance(result.exception, SystemExit | UllageError), (
+            result.exception
         )
 
-    def tried(channel: str, role: str, entry: str) -> None:
+    def attempt(channel: str, role: str, entry: str) -> None:
         if channel == "page":
             by_page(role, entry)
         elif channel.startswith("api"):
@@ -136,7 +136,7 @@ def confirm(desk, log_in, accounts, context) -> Callable[[str, str, str], None]:
         else:
             by_terminal(role, entry, is_typed=channel.endswith("--by"))
 
-    return tried
+    return attempt
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
@@ -175,7 +175,7 @@ NOT_SECOND = {
 
 
 @pytest.mark.parametrize("case", NOT_SECOND)
-def test_whoever_may_be_the_first_person_is_no_second(case):
+def test_first_person_in_another_role_is_no_second(case):
     by, behind, users = NOT_SECOND[case]
     proposer = Actor(
         replace(WANG.principal(), name=by.split(" via ")[-1], behind=behind), tuple(users)
@@ -234,14 +234,14 @@ def test_what_was_proposed_before_is_given_as_it_was_stored(waiting, duties, con
     assert find_pending(store, [A]) == [waiting]
 
 
-def test_two_who_answer_at_once_leave_one_answer(waiting, duties, context):
+def test_two_concurrent_answers_leave_one(waiting, duties, context):
     seconds = [
         SecondPersons(Cases(Work(duties), context.trail(), SECOND)._decisions) for _ in range(2)
     ]
-    found = duties.store.get(Incident, A)
-    seconds[0].answer(found, waiting.id, by="Wang Fang", confirm=False, note="it is ours")
+    incident = duties.store.get(Incident, A)
+    seconds[0].answer(incident, waiting.id, by="Wang Fang", confirm=False, note="it is ours")
     with pytest.raises(QueryError, match="answered"):
-        seconds[1].answer(found, waiting.id, by="Wang Fang", confirm=True)
+        seconds[1].answer(incident, waiting.id, by="Wang Fang", confirm=True)
     assert deadlines(duties) == ("pipl-57 first",)
 
 
@@ -274,42 +274,42 @@ def test_whoever_proposed_it_may_take_it_back(waiting, duties, context, store):
     assert deadlines(duties) == ("pipl-57 first",)
 
 
-def test_page_api_and_terminal_say_for_whom_it_waits(waiting, log_in, accounts, context, desk):
+def test_every_channel_names_the_second_person(waiting, log_in, accounts, context, desk):
     add_account(accounts, "zhou", ["lead"])
     reader = log_in("auditor")
-    said = "waiting for a second person: Li Wei, zhou"
+    expected = "waiting for a second person: Li Wei, zhou"
     assert (
-        said.replace("w", "W", 1) in reader.get(f"/incidents/{A}").text
-        or said in reader.get(f"/incidents/{A}").text
+        expected.replace("w", "W", 1) in reader.get(f"/incidents/{A}").text
+        or expected in reader.get(f"/incidents/{A}").text
     )
     (shown,) = reader.get(f"/v1/incidents/{A}").json()["waiting_for_second_person"]
     assert (shown["id"], shown["by"], shown["ends"], shown["waits"]) == (
         waiting.id,
         "Li Na",
         ["pipl-57 first"],
-        said,
+        expected,
     )
-    done = CliRunner().invoke(terminal, ["show", A], obj=context)
-    assert said in " ".join(done.stdout.split())
+    result = CliRunner().invoke(terminal, ["show", A], obj=context)
+    assert expected in " ".join(result.stdout.split())
 
 
-def test_where_one_person_decides_it_is_said_everywhere(alone, store, clock, context, log_in):
+def test_decision_by_one_person_is_shown_everywhere(alone, store, clock, context, log_in):
     store.put([incident(A, severity="high", origin="ours", clock="run")])
     record_notification(store, clock.as_clock().now())
     duties = Duties(store, lambda _: Tenant(regimes=REGIMES, second_person=False), clock.as_clock())
-    done = Cases(Work(duties), context.trail()).decide(
+    decision = Cases(Work(duties), context.trail()).decide(
         A, "waived pipl-57", by="Li Na", note="averted"
     )
-    assert "decided by one person" in done.words()
+    assert "decided by one person" in decision.words()
     assert deadlines(duties) == ()
     assert "decided by one person" in log_in("auditor").get(f"/incidents/{A}").text
     assert "decided by one person" in " ".join(
         CliRunner().invoke(terminal, ["show", A], obj=context).stdout.split()
     )
     assert [
-        one.object
-        for _, one in audit.entries(context.data / "audit")
-        if "decided by one person" in one.object
+        entry.object
+        for _, entry in audit.entries(context.data / "audit")
+        if "decided by one person" in entry.object
     ]
     drafted = values(case_of(context, store, A))["reports"]
     assert [
@@ -327,15 +327,15 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_waiver_ends_when_the_incident_goes_beyond_its_facts(store, clock, context, change):
+def test_waiver_ends_when_the_incident_exceeds_its_facts(store, clock, context, change):
     duties = Duties(store, lambda _: Tenant(regimes=REGIMES, second_person=False), clock.as_clock())
-    store.put([one := incident(A, severity="high", origin="ours", clock="run", customers=1)])
+    store.put([waived := incident(A, severity="high", origin="ours", clock="run", customers=1)])
     record_notification(store, clock.as_clock().now())
     Cases(Work(duties), context.trail()).decide(A, "waived pipl-57", by="Li Na", note="averted")
-    assert [duty.state for duty in duties.find_deadlines([one])[A].duties] == ["waived"]
-    (duty,) = duties.find_deadlines([one.model_copy(update=CHANGES[change])])[A].duties
+    assert [duty.state for duty in duties.find_deadlines([waived])[A].duties] == ["waived"]
+    (duty,) = duties.find_deadlines([waived.model_copy(update=CHANGES[change])])[A].duties
     assert (duty.state, duty.is_waiver_over) == ("running", True)
-    fewer = one.model_copy(update={"customers": 0, "severity": "medium"})
+    fewer = waived.model_copy(update={"customers": 0, "severity": "medium"})
     assert [duty.state for duty in duties.find_deadlines([fewer])[A].duties] == ["waived"]
 
 
@@ -350,10 +350,12 @@ def pair(store, clock, duties) -> tuple[Incident, Incident]:
             finding("g", range(30, 40), people="de", site="forum"),
         ],
     )
-    found = sorted(store.scroll(Incident, DocumentFilter()), key=lambda one: one.sightings)
+    incidents_by_size = sorted(
+        store.scroll(Incident, DocumentFilter()), key=lambda one: one.sightings
+    )
     clocked = [
         one.model_copy(update={"clock": "run", "severity": "high", "origin": "ours"})
-        for one in found
+        for one in incidents_by_size
     ]
     store.put(clocked)
     return clocked[0], clocked[1]
@@ -365,12 +367,12 @@ def merging(store, duties, context, monkeypatch) -> tuple[Cases, Returns]:
 
     project = regrouping.projection.project
 
-    def projected(*args, **more):
+    def project_severe(*args, **more):
         return project(*args, **more).model_copy(
             update={"clock": "run", "severity": "high", "origin": "ours"}
         )
 
-    monkeypatch.setattr(regrouping.projection, "project", projected)
+    monkeypatch.setattr(regrouping.projection, "project", project_severe)
     return Cases(Work(duties), context.trail()), Returns(Work(duties), context.trail(), own_rules)
 
 
@@ -381,14 +383,12 @@ def dues(duties: Duties, id_: str) -> dict[str, object]:
     }
 
 
-def test_incidents_whose_deadlines_run_are_merged_and_the_earliest_clock_counts(
-    store, clock, duties, pair, merging
-):
-    (a, b), (cases, returns) = (one.id for one in pair), merging
+def test_merged_incidents_keep_the_earliest_deadline(store, clock, duties, pair, merging):
+    (a, b), (cases, returns) = (member.id for member in pair), merging
     record_notification(store, clock.as_clock().now(), b)
     clock.advance(3 * 86_400)
     record_notification(store, clock.as_clock().now(), a)
-    before = {one: dues(duties, one) for one in (a, b)}
+    before = {member: dues(duties, member) for member in (a, b)}
     assert isinstance(cases.merge(a, b, by="Li Na", note="one seller").made, Decision)
     returns.turn()
     assert store.get(Incident, b).part_of == a
@@ -396,16 +396,16 @@ def test_incidents_whose_deadlines_run_are_merged_and_the_earliest_clock_counts(
     clock.advance(60)
     assert isinstance(cases.split(a, b, by="Li Na", note="two sellers").made, Decision)
     returns.turn()
-    assert {one: dues(duties, one) for one in (a, b)} == before
+    assert {member: dues(duties, member) for member in (a, b)} == before
 
 
 @pytest.mark.parametrize("is_of_part", [True, False])
-def test_a_report_of_one_before_a_merge_does_not_meet_the_others(
+def test_report_before_a_merge_does_not_meet_the_others_deadline(
     store, clock, duties, pair, merging, is_of_part
 ):
-    (a, b), (cases, returns) = (one.id for one in pair), merging
-    for one in (a, b):
-        record_notification(store, clock.as_clock().now(), one)
+    (a, b), (cases, returns) = (member.id for member in pair), merging
+    for member in (a, b):
+        record_notification(store, clock.as_clock().now(), member)
     second = Cases(cases.work, cases.trail, SECOND)
 
     def report(id_: str) -> None:
@@ -430,7 +430,7 @@ def test_a_report_of_one_before_a_merge_does_not_meet_the_others(
 
 def test_a_merge_that_would_end_a_deadline_waits(store, clock, duties, pair, context):
     """Judged by the shipped rules both together start no clock."""
-    a, b = (one.id for one in pair)
+    a, b = (member.id for member in pair)
     store.put([pair[1].model_copy(update={"clock": "none"})])
     record_notification(store, clock.as_clock().now(), a)
     assert deadlines(duties, a) == ("pipl-57 first",)

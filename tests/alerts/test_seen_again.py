@@ -17,17 +17,22 @@ KEEP = StoreSettings(exposures_days=30, incidents_days=90)
 
 
 def exposures(store: IncidentStore) -> dict[str, int]:
-    """By customer, in how many posts."""
-    return {one.subject: len(one.sightings) for one in store.scroll(Exposure, DocumentFilter())}
+    """Map each customer to the number of posts that show them."""
+    return {
+        exposure.subject: len(exposure.sightings)
+        for exposure in store.scroll(Exposure, DocumentFilter())
+    }
 
 
 @pytest.mark.parametrize("moment", ["read", "delete"])
-def test_an_exposure_that_is_seen_again_meanwhile_stays(store, clock, monkeypatch, moment):
+def test_exposure_seen_again_during_expiry_stays(store, clock, monkeypatch, moment):
     fold_all(store, clock, [finding("f", range(10), people="ab")])
     clock.advance(31 * 86400)
     act, now = getattr(store, moment), clock.as_clock().now()
     [shown] = [
-        one for one in store.scroll(Exposure, DocumentFilter()) if one.subject == handle("a")
+        exposure
+        for exposure in store.scroll(Exposure, DocumentFilter())
+        if exposure.subject == handle("a")
     ]
     again = [
         shown.model_copy(update={"last_seen": now - timedelta(days=29), "sightings": ("f", "g")})
@@ -45,7 +50,7 @@ def test_an_exposure_that_is_seen_again_meanwhile_stays(store, clock, monkeypatc
     assert removed[Exposure] == 1
 
 
-def test_the_last_sighting_counts_and_not_the_first(store, clock):
+def test_last_sighting_decides_the_expiry(store, clock):
     fold_all(store, clock, [finding("f", range(10), people="ab")])
     clock.advance(20 * 86400)
     fold_all(

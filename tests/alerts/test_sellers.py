@@ -35,7 +35,7 @@ NAME, TOKEN, OTHER = "Zhuge_1888", "@a1b2c3d4e5f6", "@0123456789ab"
 SECTION = "https://forum.example/c/trade"
 
 
-def posted(
+def seller_fields(
     context, name: str = NAME, token: str = TOKEN, section: str = SECTION, **more: object
 ) -> dict[str, object]:
     key = context.keys.read("bank/index-1.key")
@@ -49,12 +49,24 @@ def sold(store, clock, context):
     make_tenant(context.keys, "bank")
     claims = {"volume": 300_000, "price": 500.0, "currency": "USDT", "contacts": ("telegram",)}
     more = {"claims": claims, "title": "一手料 …"}
-    fold_all(store, clock, [
-        finding("f1", range(10), people="ab", capture=posted(context, **more)),
-        finding("f2", range(10), people="ab", site="chat", capture=posted(context, section="https://chat.example")),
-        finding("g", range(90, 99), people="c", capture=posted(context)),
-        finding("h", range(200, 210), people="d", capture=posted(context, "somebody", OTHER)),
-    ])  # fmt: skip
+    fold_all(
+        store,
+        clock,
+        [
+            finding("f1", range(10), people="ab", capture=seller_fields(context, **more)),
+            finding(
+                "f2",
+                range(10),
+                people="ab",
+                site="chat",
+                capture=seller_fields(context, section="https://chat.example"),
+            ),
+            finding("g", range(90, 99), people="c", capture=seller_fields(context)),
+            finding(
+                "h", range(200, 210), people="d", capture=seller_fields(context, "somebody", OTHER)
+            ),
+        ],
+    )
     return store
 
 
@@ -95,7 +107,9 @@ def test_a_name_is_no_token_and_is_not_repeated(text):
     assert text not in str(caught.value)
 
 
-def test_on_the_page_a_name_leads_to_the_list_and_is_in_no_address(sold, browser: Browser, context):
+def test_seller_name_on_the_page_leads_to_the_list_and_is_in_no_address(
+    sold, browser: Browser, context
+):
     answer = browser.post("/sellers", {"name": NAME})
     assert (answer.status_code, answer.headers["location"]) == (
         303,
@@ -112,16 +126,16 @@ def test_on_the_page_a_name_leads_to_the_list_and_is_in_no_address(sold, browser
     assert len(browser.get("/v1/incidents", params={"seller": TOKEN}).json()["items"]) == 2
     written = nobody.text + shown + browser.log.getvalue()
     assert not re.search("zhuge|nobody_99", written, re.IGNORECASE)
-    told = [
+    lookup_entries = [
         entry for _, entry in entries(context.data / AUDIT) if entry.action.startswith("lookup")
     ]
-    assert [(entry.action, entry.object) for entry in told] == [
+    assert [(entry.action, entry.object) for entry in lookup_entries] == [
         ("lookup.seller", "1 found"),
         ("lookup.seller", "0 found"),
     ]
 
 
-def test_the_page_of_an_incident_is_enough_to_judge_by(sold, browser: Browser):
+def test_incident_page_shows_seller_history_and_claims(sold, browser: Browser):
     incident = sold.get(Sighting, "f1").incident
     shown = browser.get(f"/incidents/{incident}").text
     offered = "300,000 records, 500 USDT, by telegram"
@@ -130,16 +144,16 @@ def test_the_page_of_an_incident_is_enough_to_judge_by(sold, browser: Browser):
     assert f'href="{SECTION}/"' in shown
     row = browser.get("/").text
     assert "300,000 records, 500 USDT, by telegram" in row
-    told = browser.get(f"/v1/incidents/{incident}").json()
-    assert told["sellers"][0]["sightings"] == 3
-    assert told["claims"]["volume"] == 300_000
-    assert "author_tag" not in told["seen"][0]
+    body = browser.get(f"/v1/incidents/{incident}").json()
+    assert body["sellers"][0]["sightings"] == 3
+    assert body["claims"]["volume"] == 300_000
+    assert "author_tag" not in body["seen"][0]
 
 
 def run(context, *words: str, text: str = "") -> str:
-    done = CliRunner().invoke(app, ["--data", str(context.data), *words], input=text)
-    assert done.exit_code == 0, done.output
-    return done.output
+    result = CliRunner().invoke(app, ["--data", str(context.data), *words], input=text)
+    assert result.exit_code == 0, result.output
+    return result.output
 
 
 def test_on_a_terminal_a_seller_is_asked_for_by_name_or_token(sold, context):
@@ -178,18 +192,18 @@ def test_a_terminal_shows_what_a_judgement_needs(sold, context):
     assert TOKEN in run(context, "incidents", "list")
 
 
-def test_no_name_is_in_the_store(sold):
-    held = io.StringIO()
+def test_no_seller_name_is_stored(sold):
+    dump = io.StringIO()
     for kind in (Sighting, Incident):
         for document in sold.scroll(kind, DocumentFilter()):
-            held.write(document.model_dump_json())
-    assert "huge" not in held.getvalue()
+            dump.write(document.model_dump_json())
+    assert "huge" not in dump.getvalue()
 
 
 @pytest.mark.parametrize("form", ["csv", "ecs", "stix"])
-def test_an_export_says_what_is_claimed_and_names_nobody(sold, context, form):
+def test_export_has_claims_and_names_nobody(sold, context, form):
     sold.close()
-    told = run(context, "incidents", "export", "--format", form)
-    assert re.search("300,000 records|300000", told)
-    assert "huge" not in told
-    assert f"{SECTION}/" in told
+    text = run(context, "incidents", "export", "--format", form)
+    assert re.search("300,000 records|300000", text)
+    assert "huge" not in text
+    assert f"{SECTION}/" in text

@@ -29,7 +29,7 @@ backend = each_backend(ON_SERVERS[-1])
 
 @pytest.fixture
 def folder(backend: Backend, tmp_path: Path):
-    """A data folder with the store's password among its keys."""
+    """Yield a data folder with the store's password among its keys."""
     with backend.url(tmp_path / "made", CLASSES) as url:
         data = tmp_path / "data"
         data.mkdir()
@@ -139,9 +139,7 @@ def as_process(backend: Backend, data: Path, clock) -> Iterator[Callable[..., Re
 
 
 @pytest.mark.parametrize("what", SAYS)
-def test_what_people_say_is_kept_where_search_runs_and_refused_elsewhere_with_where_it_is_not(
-    as_process, what
-):
+def test_decisions_are_stored_only_where_search_runs(as_process, what):
     for process in ("desk",) if what in APPENDED_BY_ALERT else ("alert", "desk"):
         refused = as_process(process, *SAYS[what])
         assert isinstance(refused.exception, ConfigError), (
@@ -153,8 +151,8 @@ def test_what_people_say_is_kept_where_search_runs_and_refused_elsewhere_with_wh
         if process == "alert":  # which reads what this takes, and is refused when it writes
             assert "the user of search has it, so do this on that host" in str(refused.exception)
         assert "\n" not in str(refused.exception)
-    done = as_process("search", *SAYS[what])
-    assert done.exit_code == 0, (done.output, done.exception)
+    result = as_process("search", *SAYS[what])
+    assert result.exit_code == 0, (result.output, result.exception)
 
 
 def test_sealed_addresses_are_read_by_the_desk_and_not_by_search(as_process):
@@ -166,12 +164,12 @@ def test_sealed_addresses_are_read_by_the_desk_and_not_by_search(as_process):
     assert "no encrypted original" in str(as_process("desk", *words).exception)
 
 
-def test_a_hold_by_search_is_what_alert_goes_by(as_process, backend, data):
+def test_hold_by_search_is_respected_by_alert(as_process, backend, data):
     incident = incident_id("f")
     context = Context(data)
     for words, standing in ((["hold"], {incident}), (["hold", "--end"], set())):
-        done = as_process("search", "incidents", *words, *SAYS["hold"][2:])
-        assert done.exit_code == 0, (done.output, done.exception)
+        result = as_process("search", "incidents", *words, *SAYS["hold"][2:])
+        assert result.exit_code == 0, (result.output, result.exception)
         backend.become("alert", data / "keys")
         with contextlib.closing(open_configured_store(context)) as store:
             assert find_held(store) == standing

@@ -95,11 +95,11 @@ def incident_of(findings: Sequence[Finding]) -> Incident:
     """Return the incident that these findings of one seller are grouped into."""
     sightings = [
         build_sighting(
-            one, Placement("INC-A", opens=not n, linked=(), tied=True), Replay(), None, WHEN
+            post, Placement("INC-A", opens=not n, linked=(), tied=True), Replay(), None, WHEN
         )
-        for n, one in enumerate(findings)
+        for n, post in enumerate(findings)
     ]
-    people = [exposure for one in findings for exposure in build_exposures(one, "INC-A").values()]
+    people = [exposure for post in findings for exposure in build_exposures(post, "INC-A").values()]
     return project(
         sightings, people, Setting(WHEN.date(), Tenant(), own_rules()), ((), "candidates"), ()
     )

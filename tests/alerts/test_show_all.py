@@ -29,9 +29,9 @@ def large(store, clock, data):
 
 
 def show(data, *words: str) -> str:
-    done = CliRunner().invoke(app, ["--data", str(data), "incidents", "show", A, *words])
-    assert done.exit_code == 0, done.output
-    return done.stdout
+    result = CliRunner().invoke(app, ["--data", str(data), "incidents", "show", A, *words])
+    assert result.exit_code == 0, result.output
+    return result.stdout
 
 
 def test_all_customers_are_shown_each_once_and_in_line(large, data) -> None:
@@ -44,15 +44,17 @@ def test_all_customers_are_shown_each_once_and_in_line(large, data) -> None:
     assert len(json.loads(show(data, "--json"))["exposures"]) == ALL
 
 
-def test_the_first_look_is_short_and_the_rest_follows(large) -> None:
-    found = load_details(large, A, CUSTOMERS_SHOWN)
-    rest = [one.id for some in read_further_customers(large, found) for one in some]
-    assert (len(found.exposures), len(rest)) == (CUSTOMERS_SHOWN, ALL - CUSTOMERS_SHOWN)
-    assert not {one.id for one in found.exposures} & set(rest)
+def test_first_view_is_short_and_the_rest_follows(large) -> None:
+    view = load_details(large, A, CUSTOMERS_SHOWN)
+    other_ids = [exposure.id for page in read_further_customers(large, view) for exposure in page]
+    assert (len(view.exposures), len(other_ids)) == (CUSTOMERS_SHOWN, ALL - CUSTOMERS_SHOWN)
+    assert not {exposure.id for exposure in view.exposures} & set(other_ids)
 
 
-def test_those_whose_handles_are_gone_are_counted(large, data) -> None:
-    gone = [one.id for one in large.scroll(Exposure, DocumentFilter({"incident": (A,)}))][:30]
+def test_customers_with_expired_pseudonyms_are_counted(large, data) -> None:
+    gone = [exposure.id for exposure in large.scroll(Exposure, DocumentFilter({"incident": (A,)}))][
+        :30
+    ]
     large.delete(Exposure, gone)
     shown = show(data)
     assert len(HANDLE.findall(shown)) == ALL - 30
@@ -67,36 +69,36 @@ def test_a_few_are_shown_as_before(store, clock, data) -> None:
 
 
 def test_the_page_pages_through_all_customers(large, browser) -> None:
-    seen, path, pages = list[str](), f"/incidents/{A}", 0
+    pseudonyms, path, pages = list[str](), f"/incidents/{A}", 0
     while path:
         text, pages = browser.get(path).text, pages + 1
-        seen += re.findall(r"<code>([0-9a-f]{32})</code>", text)
+        pseudonyms += re.findall(r"<code>([0-9a-f]{32})</code>", text)
         assert ("First page" in text) == (pages > 1)
         further = re.search(r'href="([^"]+)#customers">More customers', text)
         path = further[1].replace("&amp;", "&") if further else ""
-    assert (pages, len(seen)) == (5, ALL)
-    assert set(seen) == {handle(n) for n in range(ALL)}
+    assert (pages, len(pseudonyms)) == (5, ALL)
+    assert set(pseudonyms) == {handle(n) for n in range(ALL)}
 
 
 @pytest.mark.parametrize("limit", [None, 500, 467])
 def test_the_api_pages_through_all_customers(large, browser, limit) -> None:
     whole_one = browser.get(f"/v1/incidents/{A}").json()
-    first = {one["pseudonym"] for one in whole_one["exposures"]}
+    first = {item["pseudonym"] for item in whole_one["exposures"]}
     assert len(first) == CUSTOMERS_SHOWN
-    seen, after, sizes = list[str](), "", []
-    while after or not seen:
-        asked = {"after": after, **({"limit": limit} if limit else {})}
-        got = browser.get(f"/v1/incidents/{A}/customers", params=asked).json()
-        seen += [one["pseudonym"] for one in got["items"]]
-        assert all("index_tags" not in one for one in got["items"])
+    pseudonyms, after, sizes = list[str](), "", []
+    while after or not pseudonyms:
+        query = {"after": after, **({"limit": limit} if limit else {})}
+        got = browser.get(f"/v1/incidents/{A}/customers", params=query).json()
+        pseudonyms += [item["pseudonym"] for item in got["items"]]
+        assert all("index_tags" not in item for item in got["items"])
         after, sizes = got["after"], [*sizes, len(got["items"])]
-    assert set(seen) == {handle(n) for n in range(ALL)}
-    assert len(seen) == ALL
+    assert set(pseudonyms) == {handle(n) for n in range(ALL)}
+    assert len(pseudonyms) == ALL
     assert set(sizes[:-1]) == {limit or CUSTOMERS_SHOWN}
-    rest = browser.get(
+    remaining = browser.get(
         f"/v1/incidents/{A}/customers", params={"after": whole_one["exposures_after"], "limit": 500}
     ).json()
-    assert not first & {one["pseudonym"] for one in rest["items"]}
+    assert not first & {item["pseudonym"] for item in remaining["items"]}
 
 
 def test_the_api_pages_through_all_sightings(store, clock, browser) -> None:
@@ -107,15 +109,19 @@ def test_the_api_pages_through_all_sightings(store, clock, browser) -> None:
     )
     path = f"/v1/incidents/{incident_id('f0')}"
     first = browser.get(path).json()
-    rest = browser.get(f"{path}/sightings", params={"after": first["seen_after"]}).json()
-    assert (len(first["seen"]), len(rest["items"]), rest["after"]) == (CUSTOMERS_SHOWN, 5, "")
-    assert len({one["id"] for one in (*first["seen"], *rest["items"])}) == 205
-    assert rest["items"][0].keys() == first["seen"][0].keys()
-    seen, after = list[str](), ""
-    while after or not seen:
+    remaining = browser.get(f"{path}/sightings", params={"after": first["seen_after"]}).json()
+    assert (len(first["seen"]), len(remaining["items"]), remaining["after"]) == (
+        CUSTOMERS_SHOWN,
+        5,
+        "",
+    )
+    assert len({item["id"] for item in (*first["seen"], *remaining["items"])}) == 205
+    assert remaining["items"][0].keys() == first["seen"][0].keys()
+    ids, after = list[str](), ""
+    while after or not ids:
         got = browser.get(f"{path}/sightings", params={"after": after, "limit": 100}).json()
-        seen, after = [*seen, *(one["id"] for one in got["items"])], got["after"]
-    assert len(seen) == len(set(seen)) == 205
+        ids, after = [*ids, *(item["id"] for item in got["items"])], got["after"]
+    assert len(ids) == len(set(ids)) == 205
 
 
 def test_a_mark_that_is_not_ours_and_an_incident_that_is_not_there_are_said(large, browser) -> None:

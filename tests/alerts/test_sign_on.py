@@ -56,15 +56,15 @@ tenants = ["bank"]
 
 @pytest.fixture
 def issuer(clock):
-    with serving(clock) as found:
-        yield found
+    with serving(clock) as provider:
+        yield provider
 
 
 @pytest.fixture
 def write(data, issuer, clock):
     """Writes the configuration: `write(more)`; gives the context of it."""
 
-    def written(more: str = "", grants: str = GRANTS) -> Context:
+    def write_settings(more: str = "", grants: str = GRANTS) -> Context:
         text = (
             f'[search.oidc]\nissuer = "{issuer.url}"\nclient_id ='
             f' "{CLIENT}"\n{more}\n{grants}\n[tenants.bank]\n'
@@ -75,14 +75,14 @@ def write(data, issuer, clock):
         secret.chmod(0o600)
         return Context(data, clock.as_clock())
 
-    return written
+    return write_settings
 
 
 @pytest.fixture
-def opened(store, accounts, write):
+def open_console(store, accounts, write):
     """Serves the desk with what is configured, to a stranger: `opened()`."""
 
-    def served(more: str = "", grants: str = GRANTS) -> Browser:
+    def serve_console(more: str = "", grants: str = GRANTS) -> Browser:
         return Browser(
             create_app(
                 write(more, grants),
@@ -94,7 +94,7 @@ def opened(store, accounts, write):
             )
         )
 
-    return served
+    return serve_console
 
 
 def begin(who: Browser, issuer: Issuer, then: str = "/password") -> dict[str, str]:
@@ -117,17 +117,18 @@ def back(who: Browser, sent: dict[str, str], **more):
 
 
 def entries(context) -> list[tuple[str, str, str]]:
-    found = [
-        (one.action, one.actor, one.object) for _, one in audit.entries(context.data / "audit")
+    entries = [
+        (entry.action, entry.actor, entry.object)
+        for _, entry in audit.entries(context.data / "audit")
     ]
-    return [one for one in found if one[0].startswith("account.")]
+    return [entry for entry in entries if entry[0].startswith("account.")]
 
 
 def test_who_is_in_a_group_gets_an_account_with_what_it_grants(
-    opened, issuer, accounts, context
+    open_console, issuer, accounts, context
 ) -> None:
     who, issuer.more = (
-        opened(),
+        open_console(),
         {"groups": ["everybody", "fraud-desk"], "preferred_username": "wang.fang@bank.example"},
     )
     assert "single sign-on" in who.get("/login").text
@@ -153,10 +154,8 @@ def test_who_is_in_a_group_gets_an_account_with_what_it_grants(
     ]
 
 
-def test_whoever_is_in_no_group_any_more_is_out_within_a_quarter_of_an_hour(
-    opened, issuer, clock
-) -> None:
-    who, issuer.more = opened(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
+def test_removed_group_member_is_out_within_a_quarter_hour(open_console, issuer, clock) -> None:
+    who, issuer.more = open_console(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
     back(who, begin(who, issuer))
     clock.advance(899)
     assert who.get("/").status_code == 200
@@ -169,14 +168,14 @@ def test_whoever_is_in_no_group_any_more_is_out_within_a_quarter_of_an_hour(
     assert who.get("/noise").status_code == 401, "once, so that nobody goes in circles"
     assert back(who, begin(who, issuer)).status_code == 200
     assert who.get("/").status_code == 200
-    other = Browser(who.app)
+    second_browser = Browser(who.app)
     issuer.more["groups"] = []
-    assert back(other, begin(other, issuer)).status_code == 403
+    assert back(second_browser, begin(second_browser, issuer)).status_code == 403
     assert who.get("/").status_code == 401, "what is learned holds for every session of theirs"
 
 
-def test_what_is_asked_is_bound_to_this_login(opened, issuer) -> None:
-    who, issuer.more = opened(), {"groups": "fraud-desk", "preferred_username": "Wang Fang"}
+def test_authorization_request_is_bound_to_the_login(open_console, issuer) -> None:
+    who, issuer.more = open_console(), {"groups": "fraud-desk", "preferred_username": "Wang Fang"}
     sent = begin(who, issuer)
     assert (sent["response_type"], sent["client_id"], sent["scope"]) == (
         "code",
@@ -188,7 +187,7 @@ def test_what_is_asked_is_bound_to_this_login(opened, issuer) -> None:
         "S256",
     )
     assert back(who, sent).status_code == 200
-    ((_, headers, form),) = [one for one in issuer.asked if one[0] == "/token"]
+    ((_, headers, form),) = [request for request in issuer.asked if request[0] == "/token"]
     challenge = (
         base64.urlsafe_b64encode(hashlib.sha256(form["code_verifier"].encode()).digest())
         .rstrip(b"=")
@@ -207,11 +206,11 @@ def test_what_is_asked_is_bound_to_this_login(opened, issuer) -> None:
     assert basic == f"{CLIENT}:a+secret+of+the+client%2C+with+spaces+%26+signs"
 
 
-def test_the_cookie_of_the_journey_opens_nothing_and_goes(opened, issuer) -> None:
-    who = opened()
+def test_login_cookie_opens_nothing_and_expires(open_console, issuer) -> None:
+    who = open_console()
     answer = who.get("/login/provider")
-    said = {part.strip().lower() for part in answer.headers["set-cookie"].split(";")[1:]}
-    assert {"httponly", "path=/", "samesite=lax", f"max-age={int(JOURNEY_SECONDS)}"} <= said
+    attributes = {part.strip().lower() for part in answer.headers["set-cookie"].split(";")[1:]}
+    assert {"httponly", "path=/", "samesite=lax", f"max-age={int(JOURNEY_SECONDS)}"} <= attributes
     who.cookies |= dict(answer.cookies)
     assert who.get("/").status_code == 401
 
@@ -258,12 +257,12 @@ FORGED = {
 
 
 @pytest.mark.parametrize("kind", FORGED)
-def test_a_token_that_is_forged_opens_nothing_and_is_noted(
-    opened, issuer, accounts, context, kind
+def test_forged_token_opens_nothing_and_is_audited(
+    open_console, issuer, accounts, context, kind
 ) -> None:
     more, sign, why = FORGED[kind]
     who, issuer.more = (
-        opened(),
+        open_console(),
         {"groups": ["fraud-desk"], "preferred_username": "Wang Fang", **more},
     )
     issuer.sign = sign(issuer) if sign else issuer.sign
@@ -271,25 +270,27 @@ def test_a_token_that_is_forged_opens_nothing_and_is_noted(
     assert answer.status_code == 403
     assert "is not trustworthy" in answer.text
     assert who.get("/").status_code == 401
-    assert [one.name for one in accounts.users()] == [ASKER]
-    ((action, actor, said),) = entries(context)
+    assert [user.name for user in accounts.users()] == [ASKER]
+    ((action, actor, detail),) = entries(context)
     assert (action, actor) == ("account.refused", "page")
-    assert why in said
-    assert SUBJECT not in said
+    assert why in detail
+    assert SUBJECT not in detail
 
 
-def test_the_same_token_unforged_is_taken(opened, issuer) -> None:
+def test_valid_token_is_accepted(open_console, issuer) -> None:
     """What the forged ones differ in is what they are refused for."""
-    who, issuer.more = opened(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
+    who, issuer.more = open_console(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
     assert back(who, begin(who, issuer)).status_code == 200
-    other = Browser(who.app)
+    second_browser = Browser(who.app)
     key = ECKey.generate_key("P-256", {"kid": "next", "use": "sig"})
     issuer.keys, issuer.sign = (
         [key.as_dict(private=False)],
         lambda claims: jwt.encode({"alg": "ES256", "kid": "next"}, claims, key),
     )
     issuer.clock.advance(31)
-    assert back(other, begin(other, issuer)).status_code == 200, "a key that is new is fetched"
+    assert back(second_browser, begin(second_browser, issuer)).status_code == 200, (
+        "a key that is new is fetched"
+    )
 
 
 @pytest.mark.parametrize(
@@ -302,25 +303,27 @@ def test_the_same_token_unforged_is_taken(opened, issuer) -> None:
         ({"iss": "https://elsewhere.example"}, "another issuer"),
     ],
 )
-def test_a_way_back_that_is_not_ours_opens_nothing(opened, issuer, context, change, says) -> None:
-    who, issuer.more = opened(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
+def test_a_way_back_that_is_not_ours_opens_nothing(
+    open_console, issuer, context, change, says
+) -> None:
+    who, issuer.more = open_console(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
     answer = back(who, begin(who, issuer), **change)
     assert answer.status_code == 403
     assert who.get("/").status_code == 401
     assert says in entries(context)[-1][2]
 
 
-def test_an_issuer_that_promises_to_name_itself_must(opened, issuer, context) -> None:
-    who, issuer.more = opened(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
+def test_an_issuer_that_promises_to_name_itself_must(open_console, issuer, context) -> None:
+    who, issuer.more = open_console(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
     issuer.found["authorization_response_iss_parameter_supported"] = True
     assert back(who, begin(who, issuer)).status_code == 403
     assert back(who, begin(who, issuer), iss=issuer.url).status_code == 200
 
 
-def test_a_state_is_good_once_in_its_own_browser_and_for_a_time(
-    opened, issuer, clock, context
+def test_state_is_valid_once_in_its_browser_for_a_time(
+    open_console, issuer, clock, context
 ) -> None:
-    who, issuer.more = opened(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
+    who, issuer.more = open_console(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
     sent = begin(who, issuer)
     journey = who.cookies[JOURNEY_COOKIE]
     assert back(who, sent).status_code == 200
@@ -328,13 +331,13 @@ def test_a_state_is_good_once_in_its_own_browser_and_for_a_time(
     assert back(who, sent).status_code == 403, "replayed"
     thief = Browser(who.app)
     assert back(thief, begin(who, issuer)).status_code == 403, "in a browser that did not begin it"
-    other = begin(thief, issuer)
+    second_state = begin(thief, issuer)
     thief.cookies = {JOURNEY_COOKIE: "x" * 43}
-    assert back(thief, other).status_code == 403, "with a cookie of nobody's"
+    assert back(thief, second_state).status_code == 403, "with a cookie of nobody's"
     late = begin(who, issuer)
     clock.advance(JOURNEY_SECONDS)
     assert back(who, late).status_code == 403, "too late"
-    assert [one[2].partition(": state: ")[2] for one in entries(context)[2:]] == [
+    assert [entry[2].partition(": state: ")[2] for entry in entries(context)[2:]] == [
         "none of ours, used before, or too old",
         "begun in another browser",
         "begun in another browser",
@@ -363,26 +366,26 @@ def test_a_state_is_good_once_in_its_own_browser_and_for_a_time(
         ({"groups": ["fraud-desk"], "preferred_username": ASKER.upper()}, "the name is taken"),
     ],
 )
-def test_whom_nothing_grants_an_account_has_none(
-    opened, issuer, accounts, context, claims, says
+def test_user_without_a_grant_gets_no_account(
+    open_console, issuer, accounts, context, claims, says
 ) -> None:
     accounts.add(f"{ASKER}@bank", ["agent"], ["bank"], digest="x", by="test")
-    who, issuer.more = opened(), {"preferred_username": "Wang Fang", **claims}
+    who, issuer.more = open_console(), {"preferred_username": "Wang Fang", **claims}
     assert back(who, begin(who, issuer)).status_code == 403
     assert who.get("/").status_code == 401
-    assert [one.name for one in accounts.users()] == [ASKER, f"{ASKER}@bank"]
+    assert [user.name for user in accounts.users()] == [ASKER, f"{ASKER}@bank"]
     assert says in entries(context)[-1][2]
     assert "13800138000" not in str(entries(context))
 
 
-def test_whoever_has_no_account_reads_by_what_one_can_be_made(opened, issuer) -> None:
-    who = opened()
+def test_whoever_has_no_account_reads_by_what_one_can_be_made(open_console, issuer) -> None:
+    who = open_console()
     assert SUBJECT in back(who, begin(who, issuer)).text
 
 
-def test_groups_of_one_tenant_add_up(opened, issuer, accounts) -> None:
+def test_groups_of_one_tenant_add_up(open_console, issuer, accounts) -> None:
     who, issuer.more = (
-        opened(),
+        open_console(),
         {"groups": ["fraud-desk", "analysts"], "preferred_username": "Wang Fang"},
     )
     assert back(who, begin(who, issuer)).status_code == 200
@@ -395,14 +398,14 @@ def test_groups_of_one_tenant_add_up(opened, issuer, accounts) -> None:
     )
 
 
-def test_other_groups_are_other_roles_at_the_next_login_and_end_the_session(
-    opened, issuer, accounts, context
+def test_changed_groups_change_roles_at_the_next_login_and_end_sessions(
+    open_console, issuer, accounts, context
 ) -> None:
-    who, issuer.more = opened(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
+    who, issuer.more = open_console(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
     back(who, begin(who, issuer))
     issuer.more["groups"] = ["analysts"]
-    other = Browser(who.app)
-    assert back(other, begin(other, issuer)).status_code == 200
+    second_browser = Browser(who.app)
+    assert back(second_browser, begin(second_browser, issuer)).status_code == 200
     assert accounts.get_user("Wang Fang@bank").roles == ("analyst",)
     assert who.get("/").status_code == 401
     assert (
@@ -411,13 +414,13 @@ def test_other_groups_are_other_roles_at_the_next_login_and_end_the_session(
         "account Wang Fang@bank: analyst of bank; before: fraud of bank",
     ) in entries(context)
     issuer.more["groups"] = []
-    assert back(other, begin(other, issuer)).status_code == 403
+    assert back(second_browser, begin(second_browser, issuer)).status_code == 403
 
 
 def test_an_account_made_for_a_subject_keeps_its_roles_whatever_the_groups(
-    opened, issuer, accounts
+    open_console, issuer, accounts
 ) -> None:
-    who = opened(grants="")
+    who = open_console(grants="")
     accounts.add(
         "Zhao Min",
         ["resolver"],
@@ -437,7 +440,9 @@ def test_an_account_made_for_a_subject_keeps_its_roles_whatever_the_groups(
     assert "you are verified by an identity provider" in answer.text
 
 
-def test_the_same_subject_of_another_issuer_is_somebody_else(opened, issuer, accounts) -> None:
+def test_the_same_subject_of_another_issuer_is_somebody_else(
+    open_console, issuer, accounts
+) -> None:
     accounts.add(
         "Zhao Min",
         ["lead"],
@@ -446,20 +451,22 @@ def test_the_same_subject_of_another_issuer_is_somebody_else(opened, issuer, acc
         by="test",
         subject=f"https://before.example {SUBJECT}",
     )
-    who = opened()
+    who = open_console()
     assert back(who, begin(who, issuer)).status_code == 403
 
 
-def test_a_closed_account_stays_closed(opened, issuer, accounts, context) -> None:
-    who, issuer.more = opened(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
+def test_a_closed_account_stays_closed(open_console, issuer, accounts, context) -> None:
+    who, issuer.more = open_console(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
     back(who, begin(who, issuer))
     accounts.set_disabled("Wang Fang@bank", is_disabled=True)
     assert back(who, begin(who, issuer)).status_code == 403
     assert entries(context)[-1][2] == "identity provider: account Wang Fang@bank: is closed"
 
 
-def test_groups_that_the_token_lacks_are_asked_of_the_provider(opened, issuer, accounts) -> None:
-    who, issuer.more = opened(), {"preferred_username": "Wang Fang"}
+def test_groups_that_the_token_lacks_are_asked_of_the_provider(
+    open_console, issuer, accounts
+) -> None:
+    who, issuer.more = open_console(), {"preferred_username": "Wang Fang"}
     issuer.found["userinfo_endpoint"] = f"{issuer.url}/userinfo"
     issuer.info = {"sub": "somebody else", "groups": ["fraud-desk"]}
     assert back(who, begin(who, issuer)).status_code == 403
@@ -493,9 +500,9 @@ def down(who: Browser, says: str = "cannot be reached") -> None:
     ids=["broken", "elsewhere", "a page", "nested", "a list", "too long", "another issuer"],
 )
 def test_a_provider_that_does_not_answer_as_it_must_is_said_and_passwords_are_there(
-    opened, issuer, answer
+    open_console, issuer, answer
 ) -> None:
-    who = opened()
+    who = open_console()
     issuer.answer = lambda *_: answer
     down(who)
 
@@ -503,8 +510,8 @@ def test_a_provider_that_does_not_answer_as_it_must_is_said_and_passwords_are_th
 @pytest.mark.parametrize(
     "name", ["authorization_endpoint", "token_endpoint", "jwks_uri", "end_session_endpoint"]
 )
-def test_an_address_without_tls_is_not_gone_to(opened, issuer, name) -> None:
-    who = opened()
+def test_an_address_without_tls_is_not_gone_to(open_console, issuer, name) -> None:
+    who = open_console()
     issuer.found[name] = "http://login.bank.example/x"
     down(who)
 
@@ -525,15 +532,15 @@ def test_a_provider_that_is_not_there_is_said(
         look()
 
 
-def test_one_that_fails_at_the_code_is_said_too(opened, issuer) -> None:
-    who = opened()
+def test_one_that_fails_at_the_code_is_said_too(open_console, issuer) -> None:
+    who = open_console()
     sent = begin(who, issuer)
     issuer.status = 502
     assert back(who, sent).status_code == 503
 
 
-def test_a_source_begins_so_many_logins(opened, issuer) -> None:
-    who = opened()
+def test_a_source_begins_so_many_logins(open_console, issuer) -> None:
+    who = open_console()
     assert [who.get("/login/provider").status_code for _ in range(BEGUN + 1)] == [303] * BEGUN + [
         429
     ]
@@ -547,30 +554,33 @@ def test_where_none_is_configured_there_is_no_such_page(desk) -> None:
     assert "/login/provider" not in desk.get("/login").text
 
 
-def test_nobody_is_led_to_another_site(opened, issuer) -> None:
+def test_nobody_is_led_to_another_site(open_console, issuer) -> None:
     for then in ("//evil.example", "https://evil.example", "/\\evil.example", "/a\r\nb"):
-        who, issuer.more = opened(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
+        who, issuer.more = (
+            open_console(),
+            {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"},
+        )
         assert "evil" not in back(who, begin(who, issuer, then)).text
 
 
 # Out again.
 
 
-def test_who_logs_out_here_is_told_of_the_provider(opened, issuer) -> None:
-    who, issuer.more = opened(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
+def test_logout_continues_at_the_provider(open_console, issuer) -> None:
+    who, issuer.more = open_console(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
     back(who, begin(who, issuer))
     answer = who.post("/logout")
     assert answer.headers["location"] == "/login?left=provider"
     assert who.get("/").status_code == 401
     assert 'href="/login/away"' in who.get("/login?left=provider").text
     place = who.get("/login/away").headers["location"]
-    asked = {name: values[0] for name, values in parse_qs(urlsplit(place).query).items()}
+    query = {name: values[0] for name, values in parse_qs(urlsplit(place).query).items()}
     assert place.startswith(f"{issuer.url}/end?")
-    assert asked == {"client_id": CLIENT, "post_logout_redirect_uri": f"http://{HOST}/login"}
+    assert query == {"client_id": CLIENT, "post_logout_redirect_uri": f"http://{HOST}/login"}
 
 
-def test_who_logged_in_by_a_password_is_not(opened, issuer) -> None:
-    who = opened()
+def test_who_logged_in_by_a_password_is_not(open_console, issuer) -> None:
+    who = open_console()
     who.log_in(ASKER)
     assert who.post("/logout").headers["location"] == "/login"
     del issuer.found["end_session_endpoint"]
@@ -649,14 +659,14 @@ def test_console_serves_password_logins_while_the_client_secret_is_missing(
     assert registry.get_sample_value("ullage_search_sign_on_usable") == 0
 
 
-def test_a_client_without_a_secret_names_itself_in_the_form(opened, issuer) -> None:
+def test_public_client_names_itself_in_the_form(open_console, issuer) -> None:
     for auth, secret in (("none", None), ("client_secret_post", SECRET)):
         who, issuer.more = (
-            opened(f'auth = "{auth}"'),
+            open_console(f'auth = "{auth}"'),
             {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"},
         )
         issuer.asked.clear()
         back(who, begin(who, issuer))
-        ((_, headers, form),) = [one for one in issuer.asked if one[0] == "/token"]
+        ((_, headers, form),) = [request for request in issuer.asked if request[0] == "/token"]
         assert (form["client_id"], form.get("client_secret")) == (CLIENT, secret)
         assert "authorization" not in {name.lower() for name in headers}

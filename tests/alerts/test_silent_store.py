@@ -36,7 +36,7 @@ PATHS = (
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """The URL of a server whose connections are accepted, by the kernel, and never answered."""
+    """Yield the URL of a server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
         yield f"elasticsearch://127.0.0.1:{listener.getsockname()[1]}?plain=1"
 
@@ -56,14 +56,14 @@ def desk_over_silence(
         yield opened
 
 
-def timed(browser: Browser, path: str) -> tuple[httpx.Response, float]:
+def get_timed(browser: Browser, path: str) -> tuple[httpx.Response, float]:
     started = time.monotonic()
     return browser.get(path), time.monotonic() - started
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_page_over_a_silent_store_answers_in_time_and_says_so(desk_over_silence, path):
-    answer, seconds = timed(desk_over_silence, path)
+    answer, seconds = get_timed(desk_over_silence, path)
     assert seconds < PAGE_SECONDS
     assert answer.status_code == 503
     assert "the incident store cannot be reached" in answer.text or path == "/readyz"

@@ -32,9 +32,9 @@ def test_values_above_the_limit_of_a_full_sketch_are_no_evidence():
     list's 256th.
     """
     whole, half = sketch(range(2_000)), sketch(range(1_000))
-    found = overlap(whole, half)
-    assert found.share == 1.0
-    assert 80 < found.compared < 200
+    compared_sketches = overlap(whole, half)
+    assert compared_sketches.share == 1.0
+    assert 80 < compared_sketches.compared < 200
     assert len(set(whole) & set(half)) < 200, "comparing all 256 would have said otherwise"
 
 
@@ -45,8 +45,8 @@ def test_a_small_complete_sketch_against_a_full_one_compares_only_its_low_values
 
 @given(numbers, numbers)
 def test_containment_is_exact_where_it_can_be_seen(a, b):
-    found = overlap(sketch(a), sketch(a | b))
-    assert found.share == (1.0 if found.compared else 0.0)
+    compared_sketches = overlap(sketch(a), sketch(a | b))
+    assert compared_sketches.share == (1.0 if compared_sketches.compared else 0.0)
 
 
 @given(numbers, numbers, numbers)

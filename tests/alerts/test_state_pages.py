@@ -64,12 +64,12 @@ def test_a_site_that_was_heard_of_minutes_ago_is_read(browser, store, clock):
 
 
 def test_watchlists_tell_how_many_and_that_match_has_none(browser, store):
-    for enrolled, said in (
+    for enrolled, expected in (
         (0, "Match had no customer list"),
         (1_234, "Match searches for 1,234 customers."),
     ):
         store.put([CollectorHeartbeat(id="crawl", first=NINE, last=NINE, enrolled=enrolled)])
-        assert said in browser.get("/watchlists").text
+        assert expected in browser.get("/watchlists").text
 
 
 def test_what_is_overdue_on_a_channel_is_said(browser, store, context, monkeypatch):
@@ -132,7 +132,7 @@ def test_the_audit_log_is_searched_and_a_changed_line_is_found(browser, context)
     ]
 
 
-def test_the_history_of_watchlists_is_that_of_tenants_that_may_be_seen(log_in, context):
+def test_history_of_customer_lists_is_limited_to_visible_tenants(log_in, context):
     from typer.testing import CliRunner
 
     from matcher.cli.watchlist import app
@@ -147,7 +147,7 @@ def test_the_history_of_watchlists_is_that_of_tenants_that_may_be_seen(log_in, c
     assert "epoch 1, 48 customers" in page
     assert "77 customers" not in page
     assert "77 customers" in log_in("analyst").get("/watchlists").text
-    told = (
+    history = (
         CliRunner()
         .invoke(
             app,
@@ -157,16 +157,20 @@ def test_the_history_of_watchlists_is_that_of_tenants_that_may_be_seen(log_in, c
         )
         .stdout
     )
-    assert "epoch 1, 48 customers" in told
-    assert "zetalend" not in told
+    assert "epoch 1, 48 customers" in history
+    assert "zetalend" not in history
 
 
-def test_every_action_that_the_log_is_given_is_called_something():
-    given = re.compile(r"""(?:append\(\s*f?|^ACTION = )["']([a-z]+\.[a-z_-]+)["']""", re.MULTILINE)
+def test_every_audited_action_has_a_label():
+    action_call = re.compile(
+        r"""(?:append\(\s*f?|^ACTION = )["']([a-z]+\.[a-z_-]+)["']""", re.MULTILINE
+    )
     files = [
         path for folder in ("alerts", "matcher", "ullage") for path in (ROOT / folder).rglob("*.py")
     ]
-    actions = {found for path in files for found in given.findall(path.read_text(encoding="utf-8"))}
+    actions = {
+        action for path in files for action in action_call.findall(path.read_text(encoding="utf-8"))
+    }
     assert len(actions) > 15
     assert actions <= set(DID)
     assert {f"incident.{act}" for act in get_args(Act) if act} <= set(DID)

@@ -32,31 +32,31 @@ def test_store_that_is_gone_is_not_begun_anew(context: Context) -> None:
         '{"id": "\\ud800"}',
     ],
 )
-def test_a_damaged_document_is_named_and_not_shown(tmp_path: Path, doc: str) -> None:
+def test_damaged_document_is_named_and_not_shown(tmp_path: Path, doc: str) -> None:
     with closing(open_store("sqlite:///incidents.sqlite", tmp_path)) as store:
-        made = exposure("a", 10)
-        store.put([made])
+        document = exposure("a", 10)
+        store.put([document])
         with transaction(store._database):
             store._database.execute("update exposure set doc = ?", (doc,))
         for act in (
-            lambda: store.get(Exposure, made.id),
+            lambda: store.get(Exposure, document.id),
             lambda: list(store.scroll(Exposure, DocumentFilter())),
             lambda: store.search(Exposure, DocumentFilter()),
         ):
             with pytest.raises(
                 CorruptError, match=r"incidents\.sqlite: Exposure .*damaged.*restore"
-            ) as told:
+            ) as raised:
                 act()
-            assert made.id in str(told.value)
-            assert "13800138000" not in str(told.value)
-            assert told.value.__suppress_context__ or told.value.__context__ is None
+            assert document.id in str(raised.value)
+            assert "13800138000" not in str(raised.value)
+            assert raised.value.__suppress_context__ or raised.value.__context__ is None
 
 
-def test_a_document_that_stands_in_anothers_place_is_not_his(tmp_path: Path) -> None:
+def test_document_in_anothers_place_is_detected(tmp_path: Path) -> None:
     with closing(open_store("sqlite:///incidents.sqlite", tmp_path)) as store:
-        one, other = exposure("a", 10), exposure("b", 10)
-        store.put([one])
+        first, second = exposure("a", 10), exposure("b", 10)
+        store.put([first])
         with transaction(store._database):
-            store._database.execute("update exposure set doc = ?", (other.model_dump_json(),))
-        with pytest.raises(CorruptError, match=one.id):
-            store.get(Exposure, one.id)
+            store._database.execute("update exposure set doc = ?", (second.model_dump_json(),))
+        with pytest.raises(CorruptError, match=first.id):
+            store.get(Exposure, first.id)

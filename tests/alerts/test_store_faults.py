@@ -47,7 +47,7 @@ def store(url: str, data: Path, tmp_path: Path) -> Iterator[IncidentStore]:
 
 
 def again(act: Callable[[], T]) -> T:
-    """As the worker does: the same call until the server is there."""
+    """Repeat a call until the server is available, as the worker does."""
     deadline = time.monotonic() + RECOVERY_SECONDS
     while True:
         try:
@@ -202,26 +202,26 @@ def test_a_server_killed_in_the_middle_of_a_bulk_has_every_document_once_after_i
 LETTERS = "GHIJKLMNOPQRSTUVWXYZghijklmnopqrstuvwxyz"
 
 
-def planted() -> str:
-    """A value that stands on disk as it is: no four of its letters in a row stand anywhere else."""
+def make_unique_text() -> str:
+    """Return a value that can be found on disk: no four of its letters repeat elsewhere."""
     return "".join(secrets.choice(LETTERS) for _ in range(48))
 
 
 def on_disk(server: Server, *texts: str) -> list[bool]:
-    """Which of `texts` some file of the node holds.
+    """Return which of `texts` some file of the node contains.
 
-    Segments are compressed, but by a method that copies what it has not seen in the last 64 KiB, so
-    a planted value is found in them, as the control in the test shows. What is cut up in the index
-    of terms alone would not be seen.
+    Segments are compressed by a method that copies what it has not met in the last 64 KiB, so a
+    planted value is found in them, as the control in the test shows. What is split in the term
+    index is not found.
     """
     while True:
         try:
             files = sorted(path for path in (server.home / "data").rglob("*") if path.is_file())
-            held = [path.read_bytes() for path in files]
+            contents = [path.read_bytes() for path in files]
         except FileNotFoundError:
             # a merge has just removed it, and what it held may lie in a file that was not there yet
             continue
-        return [any(text.encode() in content for content in held) for text in texts]
+        return [any(text.encode() in content for content in contents) for text in texts]
 
 
 def leaves_the_disk(server: Server, text: str, kept: str) -> None:
@@ -232,7 +232,7 @@ def leaves_the_disk(server: Server, text: str, kept: str) -> None:
         time.sleep(0.2)
 
 
-def settled(server: Server, index: str) -> None:
+def wait_until_settled(server: Server, index: str) -> None:
     """Return when the node no longer keeps what is there for replicas that lag, which it does
     for half a minute.
     """
@@ -250,15 +250,15 @@ def settled(server: Server, index: str) -> None:
             time.sleep(0.5)
 
 
-def test_what_is_erased_or_expired_leaves_the_disk_of_the_server(store, backend, url):
+def test_erased_and_expired_documents_leave_the_servers_disk(store, backend, url):
     """The content at once, the id (with it the customer's handle) at the next run."""
-    erased, expired, title, kept, handle = (planted() for _ in range(5))
+    erased, expired, title, retained, handle = (make_unique_text() for _ in range(5))
     store.put([exposure(secrets.token_hex(24), 10) for _ in range(400)])
     store.put(
         [
             exposure(handle, 10, index_tags=(erased,)),
             exposure("old", incident="INC-1", index_tags=(expired,)),
-            exposure(kept, 10),
+            exposure(retained, 10),
         ]
     )
     store.put(
@@ -268,11 +268,11 @@ def test_what_is_erased_or_expired_leaves_the_disk_of_the_server(store, backend,
         ]
     )
     store.refresh()
-    assert on_disk(backend.server, erased, expired, title, kept, handle) == [True] * 5
+    assert on_disk(backend.server, erased, expired, title, retained, handle) == [True] * 5
     for kind in (Exposure, Incident):
-        settled(backend.server, index_name(prefix(url), kind))
+        wait_until_settled(backend.server, index_name(prefix(url), kind))
     assert erase(store, "bank", handle).total() == 1
-    leaves_the_disk(backend.server, erased, kept)
+    leaves_the_disk(backend.server, erased, retained)
     gone = expire(
         store,
         StoreSettings(exposures_days=1, incidents_days=1),
@@ -280,10 +280,10 @@ def test_what_is_erased_or_expired_leaves_the_disk_of_the_server(store, backend,
     )
     assert gone == {Exposure: 1, Incident: 1}
     for text in (expired, title):
-        leaves_the_disk(backend.server, text, kept)
-    settled(backend.server, index_name(prefix(url), Exposure))
+        leaves_the_disk(backend.server, text, retained)
+    wait_until_settled(backend.server, index_name(prefix(url), Exposure))
     assert expire(store, StoreSettings(), clocks_at(T0), owed=gone) == {}
-    leaves_the_disk(backend.server, handle, kept)
+    leaves_the_disk(backend.server, handle, retained)
     store.refresh()
     assert (store.count(Exposure, DocumentFilter()), store.count(Incident, DocumentFilter())) == (
         401,

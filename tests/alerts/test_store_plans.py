@@ -24,62 +24,56 @@ SORTED = "USE TEMP B-TREE FOR ORDER BY"
 
 @pytest.fixture
 def plans(store):
-    """A function that gives what a scroll finds, and the first step of each statement's plan."""
+    """Return a function giving a scroll's ids and the first step of each statement's plan."""
 
-    def of(kind, where, bound):
-        asked, database = list[str](), store._database
-        database.exec_trace = lambda _, sql, __: asked.append(sql) or True
-        found = [one.id for one in store.scroll(kind, where)]
+    def explain_scroll(kind, where, bound):
+        statements, database = list[str](), store._database
+        database.exec_trace = lambda _, sql, __: statements.append(sql) or True
+        ids = [document.id for document in store.scroll(kind, where)]
         database.exec_trace = None
-        assert asked
-        return found, [
+        assert statements
+        return ids, [
             next(iter(database.execute(f"explain query plan {sql}", bound[: sql.count("?")])))[3]
-            for sql in asked
+            for sql in statements
         ]
 
-    return of
+    return explain_scroll
 
 
-def test_customers_are_found_by_their_handle_however_many_a_tenant_has(
-    leaked, store, plans
-) -> None:
+def test_customers_are_found_by_pseudonym_with_an_index(leaked, store, plans) -> None:
     """SQLite takes a tenant for narrower than a list of handles, and would read all that it has."""
     where = DocumentFilter({"tenant": ("bank",), "subject": (handle("a"), handle("nobody"))})
-    found, steps = plans(Exposure, where, ("bank", "[]", -1))
-    assert [store.get(Exposure, id_).subject for id_ in found] == [handle("a")]
+    ids, steps = plans(Exposure, where, ("bank", "[]", -1))
+    assert [store.get(Exposure, id_).subject for id_ in ids] == [handle("a")]
     assert all("exposure_by_subject" in step for step in steps)
 
 
-def test_customers_are_found_by_how_their_handle_begins(leaked, store, plans) -> None:
+def test_customers_are_found_by_pseudonym_prefix_with_an_index(leaked, store, plans) -> None:
     start = handle("a")[:4]
-    found, steps = plans(
-        Exposure, DocumentFilter(begins={"subject": start}), (start, f"{start}~", 0)
-    )
-    assert [store.get(Exposure, id_).subject for id_ in found] == [handle("a")]
+    ids, steps = plans(Exposure, DocumentFilter(begins={"subject": start}), (start, f"{start}~", 0))
+    assert [store.get(Exposure, id_).subject for id_ in ids] == [handle("a")]
     assert "exposure_by_subject" in steps[0]
     assert all("PRIMARY KEY" in step for step in steps[1:])
 
 
 @pytest.fixture
 def steps(store):
-    """A function that gives the steps in which the last statement of a question finds what it
-    answers with.
-    """
+    """Return a function giving the steps in which the last statement of a query finds rows."""
 
-    def of(ask) -> list[str]:
-        asked, database = list[tuple[str, Any]](), store._database
-        database.exec_trace = lambda _, sql, bound: asked.append((sql, bound)) or True
+    def explain_last(ask) -> list[str]:
+        statements, database = list[tuple[str, Any]](), store._database
+        database.exec_trace = lambda _, sql, bound: statements.append((sql, bound)) or True
         ask()
         database.exec_trace = None
-        sql, bound = asked[-1]
-        told = [step for *_, step in database.execute(f"explain query plan {sql}", bound)]
+        sql, bound = statements[-1]
+        plan_steps = [step for *_, step in database.execute(f"explain query plan {sql}", bound)]
         return (
-            told[told.index("MATERIALIZE found") + 1 : told.index("SCAN found")]
-            if "SCAN found" in told
-            else told
+            plan_steps[plan_steps.index("MATERIALIZE found") + 1 : plan_steps.index("SCAN found")]
+            if "SCAN found" in plan_steps
+            else plan_steps
         )
 
-    return of
+    return explain_last
 
 
 def test_customers_of_one_incident_are_narrowed_within_it(leaked, store, steps) -> None:
@@ -89,7 +83,7 @@ def test_customers_of_one_incident_are_narrowed_within_it(leaked, store, steps) 
     assert first == "SEARCH exposure USING INDEX exposure_by_incident (incident=?)"
     assert "exposure_sets_by_n" in then
     assert last == SORTED
-    assert {one.subject for one in store.search(Exposure, where).items} >= {handle("a")}
+    assert {exposure.subject for exposure in store.search(Exposure, where).items} >= {handle("a")}
     assert "exposure_sets USING PRIMARY KEY" in " ".join(
         steps(lambda: store.search(Exposure, DocumentFilter({"kinds": ("phone",)})))
     )
@@ -106,11 +100,9 @@ def test_customers_of_one_incident_are_narrowed_within_it(leaked, store, steps) 
         (DocumentFilter({"tenant": ("bank",)}), False),
     ],
 )
-def test_what_leaves_little_is_collected_and_sorted_and_all_else_read_in_order(
-    store, steps, where, is_collected
-) -> None:
-    found = steps(lambda: store.search(Incident, where))
-    assert (SORTED in found) is is_collected
+def test_few_results_are_sorted_and_many_read_in_order(store, steps, where, is_collected) -> None:
+    plan_steps = steps(lambda: store.search(Incident, where))
+    assert (SORTED in plan_steps) is is_collected
 
 
 @pytest.mark.parametrize(
@@ -160,10 +152,10 @@ def test_what_an_index_has_counted_apart_is_read_of_it_alone(store, steps, broad
     assert steps(lambda: store.tally(WorkItem, tallied, ("severity",))) == [
         "SEARCH workitem USING COVERING INDEX workitem_by_stage_severity_tenant (stage=?)"
     ]
-    other = DocumentFilter({"stage": ("open",), "status": ("resolved",)})
-    assert "workitem_narrow" in steps(lambda: store.tally(WorkItem, other, ("severity",)))[0]
-    some = DocumentFilter({"stage": ("open",), "tenant": ("bank",)}, since=WHEN)
-    assert "workitem_narrow" in steps(lambda: store.tally(WorkItem, some, ("severity",)))[0]
+    by_status = DocumentFilter({"stage": ("open",), "status": ("resolved",)})
+    assert "workitem_narrow" in steps(lambda: store.tally(WorkItem, by_status, ("severity",)))[0]
+    recent = DocumentFilter({"stage": ("open",), "tenant": ("bank",)}, since=WHEN)
+    assert "workitem_narrow" in steps(lambda: store.tally(WorkItem, recent, ("severity",)))[0]
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
@@ -171,17 +163,20 @@ def test_a_class_gets_tables_with_what_it_is_found_by(kind) -> None:
     name, database = table_name(kind), apsw.Connection(":memory:")
     list(database.execute(_build_schema(kind)))
     tables = {
-        one for (one,) in database.execute("select name from sqlite_schema where type = 'table'")
+        table
+        for (table,) in database.execute("select name from sqlite_schema where type = 'table'")
     }
-    wanted = (
+    expected_tables = (
         {name}
         | ({f"{name}_sets"} if kind.sets else set())
         | ({f"{name}_words"} if kind.searchable else set())
     )
-    assert {one for one in tables if not one.startswith(f"{name}_words_")} == wanted
+    assert {table for table in tables if not table.startswith(f"{name}_words_")} == expected_tables
     if kind.searchable:
-        told = database.execute(f"select v from {name}_words_config where k = 'secure-delete'").get
-        assert told == 1, "words of what was erased are overwritten"
+        config_value = database.execute(
+            f"select v from {name}_words_config where k = 'secure-delete'"
+        ).get
+        assert config_value == 1, "words of what was erased are overwritten"
     indexed = " ".join(
         sql
         for (sql,) in database.execute(

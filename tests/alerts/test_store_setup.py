@@ -53,7 +53,7 @@ backend = each_backend(*ON_SERVERS)
 url = empty_store(CLASSES)
 
 
-def planned(data: Path, url: str) -> Context:
+def configure_store(data: Path, url: str) -> Context:
     (data / "ullage.toml").write_text(
         f'metrics = false\n[store]\nurl = "{url}"\n[tenants.bank]\n', encoding="utf-8"
     )
@@ -82,7 +82,7 @@ def test_the_embedded_store_needs_nothing_from_others(context):
 
 def test_the_plan_names_every_template_index_and_role_and_no_password(data):
     requests = requests_of(
-        process.plan(planned(data, "elasticsearch://10.1.2.3:9200?prefix=leaks-"))
+        process.plan(configure_store(data, "elasticsearch://10.1.2.3:9200?prefix=leaks-"))
     )
     paths = [path for path, _ in requests]
     names = [index_name("leaks-", kind) for kind in CLASSES]
@@ -97,11 +97,12 @@ def test_the_plan_names_every_template_index_and_role_and_no_password(data):
 
 
 @contextlib.contextmanager
-def opened_as(
+def open_as_user(
     server: Server, name: str, rights: dict, url: str, data: Path
 ) -> Iterator[IncidentStore]:
-    """The store for a new user with `rights`; returns when the node has read the files that name
-    it.
+    """Yield the store as a new user with `rights`.
+
+    Wait until the node has read the files that name the user.
     """
     user, password = f"{name}-{secrets.token_hex(4)}", secrets.token_hex(16)
     server.add_user(user, password, rights)
@@ -112,7 +113,7 @@ def opened_as(
 
 
 @pytest.mark.servers
-def test_what_the_plan_sets_up_is_enough_and_no_more(backend: Backend, data: Path, clock) -> None:
+def test_planned_rights_are_sufficient_and_minimal(backend: Backend, data: Path, clock) -> None:
     """Roles go through the file realm: this distribution cannot keep them where `PUT
     _security/role` would.
     """
@@ -120,7 +121,7 @@ def test_what_the_plan_sets_up_is_enough_and_no_more(backend: Backend, data: Pat
     url = server.url(f"ullage-{secrets.token_hex(4)}-")
     roles = {}
     with contextlib.closing(server.client()) as admin:
-        for path, body in requests_of(process.plan(planned(data, url))):
+        for path, body in requests_of(process.plan(configure_store(data, url))):
             if path.startswith("_security/role/"):
                 roles[path.rpartition("-")[2]] = body
             else:
@@ -128,12 +129,12 @@ def test_what_the_plan_sets_up_is_enough_and_no_more(backend: Backend, data: Pat
                 admin.perform_request("PUT", f"/{path}", headers=headers, body=body)
         admin.indices.create(index="private")
         with (
-            opened_as(server, "alert", roles["alert"], url, data) as alert,
-            opened_as(server, "search", roles["search"], url, data) as search,
-            opened_as(server, "desk", roles["desk"], url, data) as desk,
+            open_as_user(server, "alert", roles["alert"], url, data) as alert,
+            open_as_user(server, "search", roles["search"], url, data) as search,
+            open_as_user(server, "desk", roles["desk"], url, data) as desk,
         ):
-            said = ("rights of alert and desk", "rights of search", "rights of desk")
-            assert (alert.check(), search.check(), desk.check()) == said
+            role_texts = ("rights of alert and desk", "rights of search", "rights of desk")
+            assert (alert.check(), search.check(), desk.check()) == role_texts
             fold_all(alert, clock, [finding("f", range(10), people="ab")])
             alert.refresh()
             assert search.count(Exposure, DocumentFilter()) == 2
@@ -166,9 +167,9 @@ def test_what_the_plan_sets_up_is_enough_and_no_more(backend: Backend, data: Pat
         admin.indices.delete(index="private")
 
 
-def checked(data: Path, url: str, store_user: Callable[[Path], None] | None = None) -> str:
-    """The line of `ullage check` about the store."""
-    planned(data, url)
+def check_store_line(data: Path, url: str, store_user: Callable[[Path], None] | None = None) -> str:
+    """Return the line of `ullage check` about the store."""
+    configure_store(data, url)
     if store_user:
         store_user(data / "keys")
     result = CliRunner().invoke(app, ["--data", str(data), "check"])
@@ -186,34 +187,38 @@ def password(backend: Backend, data: Path) -> str:
 
 @pytest.mark.servers
 def test_check_says_what_is_wrong_with_server_certificate_and_login(backend, url, data, password):
-    assert "ok     incident store: 0 incidents, rights of alert" in checked(data, url)
-    assert "FAULT" in (line := checked(data, url.partition("&cafile")[0]))
+    assert "ok     incident store: 0 incidents, rights of alert" in check_store_line(data, url)
+    assert "FAULT" in (line := check_store_line(data, url.partition("&cafile")[0]))
     assert "its certificate is not trusted: cafile= in store.url" in line
-    assert "cannot be reached" in checked(data, url.replace(f":{backend.server.port}", ":1"))
+    assert "cannot be reached" in check_store_line(
+        data, url.replace(f":{backend.server.port}", ":1")
+    )
     assert "refuses user or password" in (
-        line := checked(data, url, lambda keys: keep(keys, "guessed"))
+        line := check_store_line(data, url, lambda keys: keep(keys, "guessed"))
     )
     assert "guessed" not in line
 
 
 @pytest.mark.servers
-def test_check_names_the_right_that_is_missing(backend, url, data):
+def test_check_names_the_missing_right(backend, url, data):
     rights = {"indices": [{"names": [f"{prefix(url)}*"], "privileges": ["read"]}]}
     with (
-        opened_as(backend.server, "reader", rights, url, data) as store,
+        open_as_user(backend.server, "reader", rights, url, data) as store,
         pytest.raises(ConfigError) as raised,
     ):
         store.check()
-    told = str(raised.value)
-    assert f"for alert it lacks view_index_metadata on {index_name(prefix(url), Sighting)}" in told
-    assert "ullage check --plan" in told
+    message = str(raised.value)
+    assert (
+        f"for alert it lacks view_index_metadata on {index_name(prefix(url), Sighting)}" in message
+    )
+    assert "ullage check --plan" in message
 
 
 @pytest.mark.servers
-def test_check_names_the_index_that_is_missing_or_of_another_version(backend, url, data, password):
+def test_check_names_a_missing_or_outdated_index(backend, url, data, password):
     index = index_name(prefix(url), Audit)
     with contextlib.closing(backend.server.client()) as admin:
-        for meta, told in (
+        for meta, expected in (
             (
                 {"ullage": VERSION - 1},
                 (
@@ -231,13 +236,13 @@ def test_check_names_the_index_that_is_missing_or_of_another_version(backend, ur
             ({}, f"index {index} was not made from our template"),
         ):
             admin.indices.put_mapping(index=index, meta=meta)
-            assert told in checked(data, url)
-        for path, body in requests_of(process.plan(planned(data, url))):
+            assert expected in check_store_line(data, url)
+        for path, body in requests_of(process.plan(configure_store(data, url))):
             if path == f"{index}/_mapping":
                 admin.indices.put_mapping(index=index, body=body)
-        assert "ok  " in checked(data, url)
+        assert "ok  " in check_store_line(data, url)
         admin.indices.delete(index=index)
-    assert f"index {index} is missing" in checked(data, url)
+    assert f"index {index} is missing" in check_store_line(data, url)
 
 
 class OpenSearch(http.server.BaseHTTPRequestHandler):
@@ -267,9 +272,9 @@ def test_check_recognises_another_product(data, tmp_path):
     """OpenSearch itself cannot be had here, so a server of ours answers like it; all other tests
     here use the real product.
     """
-    made = make_certificates()
-    (tmp_path / "ca.crt").write_bytes(made.authority)
-    (tmp_path / "server.pem").write_bytes(made.certificate + made.key)
+    certificates = make_certificates()
+    (tmp_path / "ca.crt").write_bytes(certificates.authority)
+    (tmp_path / "server.pem").write_bytes(certificates.certificate + certificates.key)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(tmp_path / "server.pem")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), OpenSearch) as server:
@@ -277,7 +282,7 @@ def test_check_recognises_another_product(data, tmp_path):
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         url = f"elasticsearch://127.0.0.1:{server.server_port}?cafile={tmp_path}/ca.crt"
-        line = checked(data, url, lambda keys: keep(keys, "secret"))
+        line = check_store_line(data, url, lambda keys: keep(keys, "secret"))
         server.shutdown()
         thread.join()
     assert "FAULT  incident store: Elasticsearch at https://127.0.0.1" in line

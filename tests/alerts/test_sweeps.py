@@ -22,15 +22,17 @@ def phones(count: int, first: int = 13800138000) -> list[Secret]:
     return [Secret(str(first + number)) for number in range(count)]
 
 
-def test_many_neighbours_within_an_hour_are_a_sweep_that_is_told_once(clock):
-    seen = Sweeps(clock.as_clock())
-    assert [note(seen, one) for one in phones(MANY + 3)] == [""] * (MANY - 1) + ["phone"] + [""] * 3
+def test_scan_of_adjacent_numbers_alerts_once(clock):
+    sweeps = Sweeps(clock.as_clock())
+    assert [note(sweeps, number) for number in phones(MANY + 3)] == [""] * (MANY - 1) + [
+        "phone"
+    ] + [""] * 3
     clock.advance(SECONDS + 1)
-    assert [note(seen, one) for one in phones(MANY)] == [""] * (MANY - 1) + ["phone"]
+    assert [note(sweeps, number) for number in phones(MANY)] == [""] * (MANY - 1) + ["phone"]
 
 
-def test_other_ways_of_writing_and_the_same_number_again_are_no_sweep(clock):
-    seen = Sweeps(clock.as_clock())
+def test_repeated_number_in_other_spellings_is_no_scan(clock):
+    sweeps = Sweeps(clock.as_clock())
     ways = (
         "13800138000",
         "138 0013 8000",
@@ -39,37 +41,35 @@ def test_other_ways_of_writing_and_the_same_number_again_are_no_sweep(clock):
         "008613800138000",
         "13800138000",
     )
-    assert [note(seen, Secret(way)) for way in ways] == [""] * len(ways)
+    assert [note(sweeps, Secret(way)) for way in ways] == [""] * len(ways)
 
 
-def test_numbers_from_everywhere_and_slow_ones_are_no_sweep(clock):
-    seen = Sweeps(clock.as_clock())
-    assert not any(note(seen, Secret(str(13800138000 + 10_000 * number))) for number in range(50))
-    for one in phones(3 * MANY, 13900139000):
-        assert note(seen, one) == ""
+def test_scattered_or_slow_numbers_are_no_scan(clock):
+    sweeps = Sweeps(clock.as_clock())
+    assert not any(note(sweeps, Secret(str(13800138000 + 10_000 * number))) for number in range(50))
+    for phone in phones(3 * MANY, 13900139000):
+        assert note(sweeps, phone) == ""
         clock.advance(SECONDS / (MANY - 2))
 
 
-def test_what_is_no_number_is_no_sweep(clock):
-    seen = Sweeps(clock.as_clock())
-    assert not any(note(seen, Secret(f"somebody{number}@example.com")) for number in range(20))
-    assert not any(note(seen, Secret("")) for _ in range(20))
+def test_values_without_a_number_are_no_scan(clock):
+    sweeps = Sweeps(clock.as_clock())
+    assert not any(note(sweeps, Secret(f"somebody{number}@example.com")) for number in range(20))
+    assert not any(note(sweeps, Secret("")) for _ in range(20))
 
 
-def test_no_number_is_kept_and_only_so_many_ranges_are(clock, monkeypatch):
+def test_scan_detection_stores_no_number_and_few_ranges(clock, monkeypatch):
     monkeypatch.setattr(limits, "MOST_RANGES", 3)
-    seen = Sweeps(clock.as_clock())
+    sweeps = Sweeps(clock.as_clock())
     for number in range(10):
-        note(seen, Secret(str(13800138000 + 10_000 * number)))
-    assert len(seen._ranges) == 3
-    assert not re.search(rb"138\d{5}", repr(seen._ranges).encode())
+        note(sweeps, Secret(str(13800138000 + 10_000 * number)))
+    assert len(sweeps._ranges) == 3
+    assert not re.search(rb"138\d{5}", repr(sweeps._ranges).encode())
 
 
-def test_a_sweep_on_the_page_is_in_the_audit_log_and_among_the_metrics(
-    browser, leaked, context, registry, data
-):
-    for one in phones(MANY):
-        assert browser.post("/exposed", {**ASKED, "value": one.reveal()}).status_code == 200
+def test_scan_on_the_page_is_audited_and_counted(browser, leaked, context, registry, data):
+    for number in phones(MANY):
+        assert browser.post("/exposed", {**ASKED, "value": number.reveal()}).status_code == 200
     [entry] = [
         entry for _, entry in audit.entries(data / "audit") if entry.action == "lookup.sweep"
     ]
@@ -82,19 +82,19 @@ def test_a_sweep_on_the_page_is_in_the_audit_log_and_among_the_metrics(
     assert PHONE[:-3].encode() not in written
 
 
-def test_a_purpose_and_a_case_number_are_said_once(browser, leaked, log_in):
+def test_purpose_and_case_are_remembered_for_a_session(browser, leaked, log_in):
     assert "Fraud" not in browser.get("/exposed").text.partition("<details")[0]
     browser.post("/exposed", ASKED)
     again = browser.post("/exposed", {"value": "+86 138 0013 8000"})
     assert (again.status_code, "Exposed</h2>" in again.text) == (200, True)
     assert "C-2026-1" in browser.get("/exposed").text
-    other = log_in("agent")
-    assert "C-2026-1" not in other.get("/exposed").text
-    assert other.post("/exposed", {"value": PHONE}).status_code == 400
+    second_agent = log_in("agent")
+    assert "C-2026-1" not in second_agent.get("/exposed").text
+    assert second_agent.post("/exposed", {"value": PHONE}).status_code == 400
 
 
 @pytest.mark.parametrize("wrong", [{"case": PHONE}, {"purpose": "curiosity"}], ids=str)
-def test_what_was_refused_is_not_kept(browser, leaked, wrong):
+def test_rejected_purpose_is_not_remembered(browser, leaked, wrong):
     assert browser.post("/exposed", {**ASKED, **wrong}).status_code == 400
     assert PHONE not in (shown := browser.get("/exposed").text)
     assert "curiosity" not in shown

@@ -84,25 +84,29 @@ class SampleId(NamedTuple):
 
 @pytest.fixture
 def things(desk, store, clock, context) -> dict[str, SampleId]:
-    """An incident and a suppression of two tenants each, with a customer of the same phone."""
+    """Store an incident and a suppression of two tenants each, whose customers share a phone."""
     keys.make_tenant(context.keys, "zetalend")
     for name, tenant, values in (("fa", "bank", range(10)), ("fb", "zetalend", range(20, 30))):
         tag = index_tags(
             context.keys.read(f"{tenant}/index-1.key"), tenant, "phone", Secret(PHONE)
         )[0]
-        told = finding(
+        leak_finding = finding(
             name, values, tenant=tenant, site=f"{tenant}-board", capture={"title": "内料 四件套"}
         )
-        found = match(subject=handle(tenant), index_tag=tag)
-        fold_all(store, clock, [told.model_copy(update={"matches": (found,), "alarm": False})])
+        phone_match = match(subject=handle(tenant), index_tag=tag)
+        fold_all(
+            store,
+            clock,
+            [leak_finding.model_copy(update={"matches": (phone_match,), "alarm": False})],
+        )
     noise = Suppressions(Duties(store, context.tenant, clock.as_clock()), context.trail())
-    made = [
+    suppressions = [
         noise.suppress(t, SuppressionConditions(site=f"{t}-board"), days=3, by="Li", reason="known")
         for t in ("bank", "zetalend")
     ]
     return {
         "incidents": SampleId(A, B, NONE),
-        "suppressions": SampleId(made[0].id, made[1].id, "SUP-AAAAAAAAAA"),
+        "suppressions": SampleId(suppressions[0].id, suppressions[1].id, "SUP-AAAAAAAAAA"),
         "export": SampleId("csv", "", "docx"),
         # whoever dropped a file has its verdict: tests of that page
         "assess": SampleId("", "", "0" * 32),
@@ -118,14 +122,14 @@ def application(desk: Browser) -> FastAPI:
 
 
 def calls(desk: Browser) -> Iterator[tuple[APIRoute, str, str]]:
-    """Every route that is not everybody's, with its method and the kind of thing in its path."""
+    """Yield every route that needs a permission, with its method and the kind of its id."""
     for route in routes_of(application(desk)):
         if needed(route) <= {ANYBODY, LOGGED_IN}:
             continue
-        found = re.findall(r"([^/{]*)/\{[^}]*\}", route.path)
-        assert len(found) <= 1, f"{route.path}: two ids"
+        path_kinds = re.findall(r"([^/{]*)/\{[^}]*\}", route.path)
+        assert len(path_kinds) <= 1, f"{route.path}: two ids"
         for method in route.methods:
-            yield route, method, found[0] if found else ""
+            yield route, method, path_kinds[0] if path_kinds else ""
 
 
 def ask(who: Browser, route: APIRoute, method: str, id_: str):
@@ -145,9 +149,7 @@ def ask(who: Browser, route: APIRoute, method: str, id_: str):
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_role_may_what_the_table_says_and_sees_nothing_of_another_tenant(
-    role, desk, things, log_in
-):
+def test_role_may_what_the_table_says_and_sees_no_other_tenant(role, desk, things, log_in):
     who, tried = log_in(role, tenants=["bank"]), 0
     for route, method, kind in calls(desk):
         assert not kind or kind in things, f"say in `things` what {route.path} is tried with"
@@ -161,13 +163,14 @@ def test_a_role_may_what_the_table_says_and_sees_nothing_of_another_tenant(
             continue
         if thing.theirs:
             there, nowhere = (ask(who, route, method, id_) for id_ in (thing.theirs, thing.none))
-            said = [
-                one.text.replace(thing.theirs, "ID").replace(thing.none, "ID")
-                for one in (there, nowhere)
+            texts = [
+                page_answer.text.replace(thing.theirs, "ID").replace(thing.none, "ID")
+                for page_answer in (there, nowhere)
             ]
-            assert (there.status_code, tidied(said[0])) == (nowhere.status_code, tidied(said[1])), (
-                at
-            )
+            assert (there.status_code, without_form_token(texts[0])) == (
+                nowhere.status_code,
+                without_form_token(texts[1]),
+            ), at
             assert there.status_code in (400, 404), at
         tried += 1
         if kind and not thing.ours:
@@ -200,8 +203,8 @@ def test_every_route_answers_with_the_rights_of_search(desk, things, log_in):
     assert tried > 40, "routes were found"
 
 
-def tidied(page: str) -> str:
-    """Without what is new in each page: the form's own token."""
+def without_form_token(page: str) -> str:
+    """Return a page without its form token, which is new each time."""
     return re.sub(r'name="token" value="[0-9a-f]{16}"', "", page)
 
 
@@ -219,14 +222,14 @@ def test_who_sees_all_tenants_sees_both(things, browser):
 
 
 @pytest.mark.parametrize("how", ["page", "api"])
-def test_a_look_up_asks_the_tenants_of_who_asks_alone(things, log_in, store, context, how):
+def test_lookup_searches_only_the_callers_tenants(things, log_in, store, context, how):
     who = log_in("agent", tenants=["zetalend"])
     answer = (
         who.post("/exposed", ASKED) if how == "page" else who.ask("POST", "/v1/exposed", json=ASKED)
     )
     assert answer.status_code == 200
-    asked = [entry for _, entry in entries(context) if entry.action == "lookup"]
-    assert [one.tenant for one in asked] == ["zetalend"]
+    lookups = [entry for _, entry in entries(context) if entry.action == "lookup"]
+    assert [lookup_entry.tenant for lookup_entry in lookups] == ["zetalend"]
 
 
 def entries(context):

@@ -82,8 +82,8 @@ channels = ["shop-team"]
 """
 
 
-def typed(tenant: str) -> dict[str, list]:
-    """What is put into a field of that name, each value in turn; `tenant` is that of who asks."""
+def field_values(tenant: str) -> dict[str, list]:
+    """Return the values to put into each field, for a caller of `tenant`."""
     ids, names = [OURS["bank"], OURS["shop"], "INC-NONE"], ["Wang Fang", "Zhao Min", "Nobody"]
     paths = {"id_": ids, "form": [*exports.names()], "name": names}
     filters = {
@@ -150,7 +150,7 @@ class World:
         self.accounts.close()
 
 
-def made(data: Path, clock, settings: str) -> World:
+def make_world(data: Path, clock, settings: str) -> World:
     (data / "ullage.toml").write_text(settings, encoding="utf-8")
     return World(data, clock)
 
@@ -162,17 +162,21 @@ def populate(world: World, tenant: str) -> None:
     store, clock, context = world.store, world.clock, world.context
     keys.make_tenant(context.keys, tenant)
     tag = index_tags(context.keys.read(f"{tenant}/index-1.key"), tenant, "phone", Secret(PHONE))[0]
-    many = range(1 if tenant == "bank" else 7)
-    for n in many:
+    numbers = range(1 if tenant == "bank" else 7)
+    for n in numbers:
         name, person = f"f{tenant}{n or ''}", handle("a" if tenant == "bank" else f"{tenant}{n}")
         capture = {
             "title": "四件套",
             "url": f"https://paste.example/{name}",
             "author": "@0123456789ab",
         }
-        told = finding(name, range(100 * n, 100 * n + 10), tenant=tenant, capture=capture)
-        found = match(subject=person, index_tag=tag)
-        fold_all(store, clock, [told.model_copy(update={"matches": (found,), "alarm": False})])
+        leak_finding = finding(name, range(100 * n, 100 * n + 10), tenant=tenant, capture=capture)
+        phone_match = match(subject=person, index_tag=tag)
+        fold_all(
+            store,
+            clock,
+            [leak_finding.model_copy(update={"matches": (phone_match,), "alarm": False})],
+        )
     now, incident, lead, day = (
         clock.as_clock().now(),
         OURS[tenant],
@@ -199,7 +203,7 @@ def populate(world: World, tenant: str) -> None:
     store.create(
         [Suppression(**silence, site="board"), GapReason(**gap, site="", tenants=(tenant,))]
     )
-    for n, channel in product(many, ("on-call", f"{tenant}-team")):
+    for n, channel in product(numbers, ("on-call", f"{tenant}-team")):
         message = {
             "id": f"{incident}:{channel}:{n}",
             "tenant": tenant,
@@ -238,7 +242,7 @@ def enter(world: World, tenant: str, role: str) -> tuple[dict[str, str], dict[st
 
 
 def addresses(path: str, names: list[str], values: dict[str, list]) -> Iterator[str]:
-    """A route's path, with each value of each name in it."""
+    """Yield a route's path with each combination of values of its names."""
     for chosen in product(*(values.get(name, ["x", *values["id_"]]) for name in names)):
         filled = path
         for name, value in zip(names, chosen, strict=True):
@@ -247,12 +251,12 @@ def addresses(path: str, names: list[str], values: dict[str, list]) -> Iterator[
 
 
 def fields_of(route) -> tuple[list[str], list[str], list[str]]:
-    """What a route takes in its path, its query and its body."""
+    """Return the names a route takes in its path, query and body."""
     every = [route.dependant, *dependencies_of(route.dependant)]
     query = (
         []
-        if any(one.call is any_query for one in every)
-        else [field.alias for one in every for field in one.query_params]
+        if any(dependency.call is any_query for dependency in every)
+        else [field.alias for dependency in every for field in dependency.query_params]
     )
     body = list[str]()
     for field in route.dependant.body_params:
@@ -261,18 +265,25 @@ def fields_of(route) -> tuple[list[str], list[str], list[str]]:
     return [field.alias for field in route.dependant.path_params], [*dict.fromkeys(query)], body
 
 
-def asked(app: FastAPI, tenant: str, *, in_every_way: bool) -> Iterator[tuple[str, str, dict]]:
-    """Every request that there is: method, address, what else is sent.
+def list_requests(
+    app: FastAPI, tenant: str, *, in_every_way: bool
+) -> Iterator[tuple[str, str, dict]]:
+    """Yield every request: method, address and other arguments.
 
-    Those that change nothing come first, and again last.
+    Reading requests come first, and again last.
     """
-    known, gets, posts = typed(tenant), list[tuple[str, str, dict]](), list[tuple[str, str, dict]]()
+    values_by_name, gets, posts = (
+        field_values(tenant),
+        list[tuple[str, str, dict]](),
+        list[tuple[str, str, dict]](),
+    )
     if not in_every_way:
-        known = {
-            name: values[: len(TENANTS) if name == "id_" else 1] for name, values in known.items()
+        values_by_name = {
+            name: values[: len(TENANTS) if name == "id_" else 1]
+            for name, values in values_by_name.items()
         }
     for route in routes_of(app):
-        values = known | (
+        values = values_by_name | (
             {"id_": ["SUP-bank", "SUP-shop"]} if route.path.startswith("/suppressions/") else {}
         )
         path_names, query, body = fields_of(route)
@@ -308,31 +319,33 @@ def asked(app: FastAPI, tenant: str, *, in_every_way: bool) -> Iterator[tuple[st
                 posts += [("POST", path, {way: form, "params": {}}) for form in forms]
     yield from gets
     yield from posts
-    yield from (one for one in gets if in_every_way and not one[2])
+    yield from (request for request in gets if in_every_way and not request[2])
 
 
 def everything(
     world: World, tenant: str, drawn: random.Random, roles: frozenset[str] = frozenset(EVERYBODY)
 ) -> dict[str, tuple]:
-    """All answers, by who asked for what; `shop` only asks once for each thing."""
-    found = {}
+    """Map each request by each role to its answer; `shop` only asks one time for each route."""
+    answers = {}
     for role in EVERYBODY:
         drawn.seed(f"{role} of {tenant}")
         cookies, bearer = enter(world, tenant, role) if role in roles else ({}, {})
         if role in roles:
             requests = [
-                *asked(world.routes, tenant, in_every_way=role in IN_EVERY_WAY and tenant == "bank")
+                *list_requests(
+                    world.routes, tenant, in_every_way=role in IN_EVERY_WAY and tenant == "bank"
+                )
             ]
-            found |= asyncio.run(
+            answers |= asyncio.run(
                 _answers(world, requests, cookies, bearer, f"{role} of {tenant}", drawn)
             )
-    return found
+    return answers
 
 
 async def _answers(
     world: World, requests: list[tuple[str, str, dict]], cookies, bearer, who: str, drawn
 ) -> dict[str, tuple]:
-    found = {}
+    answers = {}
     address = "192.0.2.7" if "of bank" in who else "198.51.100.7"
     transport = httpx.ASGITransport(
         app=world.app, raise_app_exceptions=False, client=(address, 4000)
@@ -343,20 +356,18 @@ async def _answers(
             client.cookies = httpx.Cookies(cookies)
             drawn.seed(f"{who}{n}")
             answer = await client.request(method, path, headers=headers, **more)
-            said = json.dumps(more, sort_keys=True, ensure_ascii=False)
-            found[f"{who} {n} {method} {path} {said}"] = (
+            arguments = json.dumps(more, sort_keys=True, ensure_ascii=False)
+            answers[f"{who} {n} {method} {path} {arguments}"] = (
                 answer.status_code,
                 sorted(answer.headers.items()),
                 answer.content,
             )
-    return found
+    return answers
 
 
 @pytest.fixture
-def drawn(monkeypatch) -> random.Random:
-    """Where all random values come from, so that they are the same in each of two worlds once it
-    is seeded alike.
-    """
+def random_source(monkeypatch) -> random.Random:
+    """Replace the sources of randomness by one that can be seeded alike in two worlds."""
     source = random.Random(7)
     monkeypatch.setattr(secrets, "token_bytes", source.randbytes)
     monkeypatch.setattr(secrets, "token_hex", lambda n=32: source.randbytes(n).hex())
@@ -367,9 +378,9 @@ def drawn(monkeypatch) -> random.Random:
 
 @pytest.fixture
 def base(data, clock):
-    """A data folder in which there is `bank` alone."""
-    world = made(data, clock, SETTINGS)
-    world.store.put([heard(clock, {"bank": 4})])
+    """Return a data folder that knows only tenant `bank`."""
+    world = make_world(data, clock, SETTINGS)
+    world.store.put([make_heartbeat(clock, {"bank": 4})])
     populate(world, "bank")
     # which names the log of events
     EventFeed(data, world.store, world.context.keys, world.context.clock).page(None, "", 1)
@@ -377,7 +388,7 @@ def base(data, clock):
     return data
 
 
-def heard(clock, customers: dict[str, int]) -> CollectorHeartbeat:
+def make_heartbeat(clock, customers: dict[str, int]) -> CollectorHeartbeat:
     now = clock.as_clock().now()
     return CollectorHeartbeat(
         id="crawl",
@@ -390,19 +401,21 @@ def heard(clock, customers: dict[str, int]) -> CollectorHeartbeat:
 
 
 @pytest.mark.timeout(900)  # thousands of answers, twice
-def test_nothing_that_is_asked_for_tells_a_tenant_of_another(base, clock, tmp_path, drawn) -> None:
-    alone = made(shutil.copytree(base, tmp_path / "alone"), clock, SETTINGS)
-    both = made(
+def test_nothing_that_is_asked_for_tells_a_tenant_of_another(
+    base, clock, tmp_path, random_source
+) -> None:
+    alone = make_world(shutil.copytree(base, tmp_path / "alone"), clock, SETTINGS)
+    both = make_world(
         shutil.copytree(base, tmp_path / "both"),
         clock,
         SETTINGS.replace(SHARED, SHARED_BY_BOTH) + MORE + OF_SHOP,
     )
     with closing(alone), closing(both):
         populate(both, "shop")
-        both.store.put([heard(clock, {"bank": 4, "shop": 4_000})])
-        everything(both, "shop", drawn, frozenset({"all", "operator", "program"}))
-        ours = everything(alone, "bank", drawn)
-        theirs = everything(both, "bank", drawn)
+        both.store.put([make_heartbeat(clock, {"bank": 4, "shop": 4_000})])
+        everything(both, "shop", random_source, frozenset({"all", "operator", "program"}))
+        ours = everything(alone, "bank", random_source)
+        theirs = everything(both, "bank", random_source)
     assert ours.keys() == theirs.keys()
     done = {" ".join(what.split()[4:6]) for what, (status, *_) in ours.items() if status < 400}
     assert {
