@@ -82,10 +82,9 @@ Names = Mapping[str, Iterable[str]]
 
 
 class LexiconEntry(NamedTuple):
-    """One meaning of a form: the term it belongs to, the tenant whose brand it is, a field label,
-    or a word of context.
+    """One meaning of a form: a term, a tenant's brand, a field label or a context word.
 
-    The category of a word of context is its theme.
+    The category of a context word is its theme.
     """
 
     kind: str
@@ -96,43 +95,42 @@ class LexiconEntry(NamedTuple):
 
     @property
     def brand(self) -> tuple[str, str]:
-        """Tenant and name, of an entry of kind `brand`."""
+        """Return tenant and name of an entry of kind `brand`."""
         tenant, _, name = self.id.partition("\x1f")
         return tenant, name
 
     @property
     def needs_company(self) -> bool:
-        """Return whether it counts only near another term, a field label or a brand."""
+        """Return whether the term counts only near another term, a field label or a brand."""
         return self.kind == "term" and self.ambiguity == "H"
 
-    def as_written(self, form: str) -> str:
-        """Return how a word is shown that a post writes as `form`: in the lexicon's spelling of
-        that form.
-        """
-        return self.id if form == folded(self.id) else form
+    def spell(self, form: str) -> str:
+        """Return how to show a word that a post writes as `form`, as the lexicon spells it."""
+        return self.id if form == fold_word(self.id) else form
 
 
-def forms(
+def collect_forms(
     brands: Names, bins: Names, rows: Iterable[LexiconTerm]
 ) -> dict[str, tuple[LexiconEntry, ...]]:
-    """Return every form, folded and in lower case, with its meanings; a form may belong to
-    several terms or tenants.
+    """Return every form, folded and in lower case, with its meanings.
+
+    One form may belong to several terms or tenants.
     """
-    found: dict[str, dict[LexiconEntry, None]] = {}
+    meanings_of: dict[str, dict[LexiconEntry, None]] = {}
     pairs = [
         (form.encode("utf-8", "surrogatepass"), entry)
-        for word, entry in _entries(brands, bins, rows)
+        for word, entry in _list_entries(brands, bins, rows)
         for form in written(word)
     ]
     # together: a fold each of a thousand words takes a tenth of a second
     texts = fold_all([form for form, _ in pairs])
     for text, (_, entry) in zip(texts, pairs, strict=True):
         if form := lower(text.text).strip():
-            found.setdefault(form, {})[entry] = None
-    return {form: tuple(meanings) for form, meanings in found.items()}
+            meanings_of.setdefault(form, {})[entry] = None
+    return {form: tuple(meanings) for form, meanings in meanings_of.items()}
 
 
-def _entries(
+def _list_entries(
     brands: Names, bins: Names, rows: Iterable[LexiconTerm]
 ) -> Iterator[tuple[str, LexiconEntry]]:
     for word in words():
@@ -153,34 +151,36 @@ def _entries(
 
 
 @cache
-def shipped_rows() -> tuple[LexiconTerm, ...]:
-    """Return the terms of every theme that this version comes with."""
+def load_shipped_terms() -> tuple[LexiconTerm, ...]:
+    """Return the terms of every theme that this version ships."""
     return tuple(row for theme in themes().values() for row in theme.shipped().rules.rows)
 
 
-def record_words(rows: Iterable[LexiconTerm]) -> tuple[bytes, ...]:
+def list_record_words(rows: Iterable[LexiconTerm]) -> tuple[bytes, ...]:
     """Return the words of theme `record`, folded, in lower case, in both scripts, as UTF-8."""
     words = [row.term for row in rows if (row.category, row.meaning) == (CONTEXT, RECORD)]
-    found = {lower(fold(form).text) for word in words for form in written(word)}
-    return tuple(sorted(word.encode() for word in found))
+    folded_words = {lower(fold(form).text) for word in words for form in written(word)}
+    return tuple(sorted(word.encode() for word in folded_words))
 
 
 @cache
-def folded(word: str) -> str:
-    """Return a word as it is looked for."""
+def fold_word(word: str) -> str:
+    """Return `word` in the form in which the search compares it."""
     return lower(fold(word).text).strip()
 
 
 def lower(text: str) -> str:
-    """Lower case of the same length: one capital (İ) would become two characters, and is no i of
-    any word here.
+    """Return `text` in lower case, with the same length.
+
+    Python turns one capital (İ) into two characters; it occurs in no word of the lexicon.
     """
     return text.replace("İ", "ı").lower()
 
 
 def literals(form: str) -> tuple[bytes, ...]:
-    """Return the UTF-8 of `form` in each case that a search which ignores the case of ASCII
-    letters alone would miss.
+    """Return the UTF-8 of `form` in each case that the search must look for.
+
+    The search itself ignores the case of ASCII letters only.
     """
     cases = (form, form.upper(), form.title(), form.capitalize())
     return tuple(dict.fromkeys(case.encode().lower() for case in cases if lower(case) == form))
@@ -209,7 +209,7 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True)
 class TextTerms:
-    """What the lexicon says of one text."""
+    """Terms, brands and context words that the lexicon finds in one text."""
 
     counts: Mapping[LexiconEntry, int] = field(default_factory=dict)
     """How often each term stands there and may count; in a flood at least so often."""
@@ -223,22 +223,24 @@ class TextTerms:
     """Where brands and plain words of a sale stand."""
 
     @classmethod
-    def of(cls, found: Iterable[Hit]) -> TextTerms:
-        """Return what `found` says, by place: terms that count, brands, words of context and
-        labels.
-        """
-        hits = tuple(found)
+    def from_hits(cls, found_hits: Iterable[Hit]) -> TextTerms:
+        """Return the terms, brands and context words of hits in order of place."""
+        hits = tuple(found_hits)
         counted = tuple(hit for hit in hits if hit.entry.kind == "term")
-        others = frozenset(hit.entry for hit in hits if hit.entry.kind in ("brand", "context"))
+        brands_and_context = frozenset(
+            hit.entry for hit in hits if hit.entry.kind in ("brand", "context")
+        )
         written = {hit.entry: hit.form for hit in reversed(counted)}
         sales = tuple(
             hit for hit in hits if hit.entry.kind == "brand" or hit.entry.category == SALE
         )
-        return cls(Counter(hit.entry for hit in counted), others, counted, written, sales)
+        return cls(
+            Counter(hit.entry for hit in counted), brands_and_context, counted, written, sales
+        )
 
     @cached_property
     def terms(self) -> tuple[Term, ...]:
-        """Return those that count, the heaviest first; one of ambiguity M counts once."""
+        """Return the terms that count, heaviest first; a term of ambiguity M counts once."""
         heaviest = sorted(self.counts, key=lambda e: (-e.weight, e.id))
         return tuple(
             Term(
@@ -246,14 +248,14 @@ class TextTerms:
                 category=e.category,
                 weight=e.weight,
                 count=1 if e.ambiguity == "M" else self.counts[e],
-                written=e.as_written(self.written[e]),
+                written=e.spell(self.written[e]),
             )
             for e in heaviest
         )
 
     @cached_property
     def brands(self) -> dict[str, tuple[str, ...]]:
-        """Tenant to the brands of it that are named."""
+        """Return the brands that the text names, by tenant."""
         named: dict[str, set[str]] = {}
         for tenant, name in (entry.brand for entry in self.others if entry.kind == "brand"):
             named.setdefault(tenant, set()).add(name)
@@ -261,9 +263,9 @@ class TextTerms:
 
     @cached_property
     def context(self) -> dict[str, int]:
-        """Return how many different words of context of each theme stand here.
+        """Return how many different context words of each theme occur in the text.
 
-        A term that is on one side of the trade is one too.
+        A term that belongs to one side of the trade is also a context word of that side.
         """
         themes = [entry.category for entry in self.others if entry.kind == "context"]
         sides = [entry.category.lower() for entry in self.counts if entry.category in SIDES]
@@ -271,7 +273,7 @@ class TextTerms:
 
     @property
     def is_traded(self) -> bool:
-        """Return whether the text has a word of a sale or a place of the trade."""
+        """Return whether the text has a word of a sale or names a marketplace."""
         return is_traded(self._weights(), self.context)
 
     def _weights(self) -> Iterator[tuple[str, int]]:
@@ -279,17 +281,18 @@ class TextTerms:
         return ((term.category, term.weight) for term in self.terms)
 
     def offers(self, tenant: str, rows: int = 0, claimed: int = 0) -> bool:
-        """Return whether the text offers data of `tenant`: its brand beside jargon of enough
-        weight, or a sale of many.
+        """Return whether the text offers data of `tenant`: its brand beside a sale or jargon.
 
-        A report on the trade does not, nor does a complaint, unless it shows `rows` as a seller's
-        sample does. `claimed` is how many people or rows the text says that it has, 0 for none.
+        A report on the trade does not offer data, nor does a complaint, unless it shows `rows` as a
+        seller's sample does. `claimed` is how many people or rows the text claims to have,
+        0 for none.
         """
         return tenant in self.brands and is_offer(self._weights(), self.context, rows, claimed)
 
-    def under(self, title: TextTerms) -> TextTerms:
-        """Return these and those of the title above: counts are added; hits stay those of the
-        text.
+    def add_title(self, title: TextTerms) -> TextTerms:
+        """Return these terms together with those of the title.
+
+        Counts are added; hits stay those of the text.
         """
         if not (title.counts or title.others):
             return self
@@ -308,22 +311,23 @@ ALPHANUMERIC = frozenset(string.ascii_letters + string.digits)
 
 
 class Lexicon:
-    """All terms of `rows` (this version's by default), every tenant's `brands` (with its domains)
-    and `bins` (6 to 8 digits).
+    """Terms of `rows` (default: those of this version) and each tenant's brands and card ranges.
 
-    `prescan` is what `read_batch` goes by; `records` counts the words of somebody's record.
+    `brands` include a tenant's domains; `bins` have 6 to 8 digits. `prescan` finds the words in
+    a batch
+    for `read_batch`; `records` counts words that describe a person's record.
     """
 
     def __init__(
         self, brands: Names, bins: Names | None = None, rows: Sequence[LexiconTerm] | None = None
     ) -> None:
-        known = shipped_rows() if rows is None else rows
-        found = forms(brands, bins or {}, known)
-        self.records = Records(record_words(known))
-        self._automaton = _automaton(found)
+        terms = load_shipped_terms() if rows is None else rows
+        meanings = collect_forms(brands, bins or {}, terms)
+        self.records = Records(list_record_words(terms))
+        self._automaton = _build_automaton(meanings)
         words = [
             form
-            for form, entries in found.items()
+            for form, entries in meanings.items()
             if any(entry.kind != "label" for entry in entries)
         ]
         patterns = [
@@ -338,24 +342,25 @@ class Lexicon:
         self._margin = LONGEST_CHARACTER * NEAR + 3 * self._longest
 
     def read(self, text: str) -> TextTerms:
-        """Terms and brands in one folded text; places are characters."""
-        return TextTerms.of(self.words_in(text))
+        """Return terms and brands of one folded text; places are characters."""
+        return TextTerms.from_hits(self.find_words(text))
 
-    def words_in(self, text: str) -> list[Hit]:
-        """Everything that is known in folded `text`, in order: terms that count, labels, brands,
-        words of context.
+    def find_words(self, text: str) -> list[Hit]:
+        """Return everything that the lexicon knows in folded `text`, in order of place.
+
+        That is terms that count, labels, brands and context words.
         """
-        found = _meant(self._forms_in(lower(text).encode("utf-8", "surrogatepass")))
-        return [Hit(form.at, form.behind, entry, form.form.text) for form, entry in found]
+        meanings = _resolve_meanings(self._find_forms(lower(text).encode("utf-8", "surrogatepass")))
+        return [Hit(form.at, form.behind, entry, form.form.text) for form, entry in meanings]
 
-    def read_batch(self, batch: Batch, seen: PrescanHits) -> Sequence[TextTerms]:
-        """Terms and brands of each text in `batch`, as `read` finds them, floods apart; places are
-        bytes from the text's begin.
+    def read_batch(self, batch: Batch, prescan_hits: PrescanHits) -> Sequence[TextTerms]:
+        """Return terms and brands of each text in `batch`, as `read` finds them except in floods.
 
-        `seen` is what `prescan` saw in the batch.
+        Places are bytes from the text's start. `prescan_hits` are the hits of `prescan` in
+        the batch.
         """
         terms = [TextTerms()] * len(batch.starts)
-        number, end = seen.words
+        number, end = prescan_hits.words
         order = np.argsort(end, kind="stable")
         form, end = self._form_of_pattern[number[order]], end[order]
         document = batch.documents(end - 1)
@@ -364,53 +369,60 @@ class Lexicon:
             text = int(document[first])
             begin = int(batch.starts[text])
             data = batch.data[begin : batch.ends[text]]
-            terms[text] = TextTerms.of(
+            terms[text] = TextTerms.from_hits(
                 self._read(
-                    data, self._stretches(form[first:last], end[first:last] - begin, len(data))
+                    data,
+                    self._choose_stretches(form[first:last], end[first:last] - begin, len(data)),
                 )
             )
         return terms
 
-    def _stretches(self, form: Places, end: Places, size: int) -> Sequence[tuple[int, int]]:
-        """Return what is read of a text of `size` bytes where forms were seen.
+    def _choose_stretches(self, form: Places, end: Places, size: int) -> Sequence[tuple[int, int]]:
+        """Return the stretches to read of a text of `size` bytes, given the forms that it contains.
 
-        `form` u[n] their numbers, `end` i64[n], ascending.
+        `form` u[n] are their numbers; `end` i64[n], ascending.
         """
         if len(form) <= ENOUGH:
             return list(stretches(end - self._margin, end + self._margin, size, apart=0))
-        fewest, few = _fewest_beside(form), ENOUGH
+        fewest, limit = _count_repeats(form), ENOUGH
         while True:
-            known = end[fewest < few]
-            around = list(stretches(known - self._margin, known + self._margin, size, apart=0))
-            if few == 1 or np.diff(np.searchsorted(end, around)).sum() <= ENOUGH:
+            near_ends = end[fewest < limit]
+            around = list(
+                stretches(near_ends - self._margin, near_ends + self._margin, size, apart=0)
+            )
+            if limit == 1 or np.diff(np.searchsorted(end, around)).sum() <= ENOUGH:
                 return around
-            few //= 2
+            limit //= 2
 
     def _read(self, data: Bytes, around: Iterable[tuple[int, int]]) -> Iterator[Hit]:
-        """Yield what is known in the stretches `around` of `data`, the UTF-8 of one text; places
-        are bytes.
+        """Yield the lexicon's hits in the stretches `around` of `data`, the UTF-8 of one text.
+
+        Places are bytes.
         """
         for first, last in around:
             low, high = (
                 self._longest * (first > 0),
                 last - first - self._longest * (last < len(data)),
             )
-            for form, entry in _meant(self._forms_in(data[first:last].tobytes(), low, high)):
+            for form, entry in _resolve_meanings(
+                self._find_forms(data[first:last].tobytes(), low, high)
+            ):
                 yield Hit(first + form.start, first + form.end, entry, form.form.text)
 
-    def _forms_in(self, raw: bytes, low: int = 0, high: int | None = None) -> Iterator[_TermMatch]:
-        """Forms in `raw`, a text's UTF-8: of those that are whole words the leftmost, of these the
-        longest.
+    def _find_forms(
+        self, raw: bytes, low: int = 0, high: int | None = None
+    ) -> Iterator[_TermMatch]:
+        """Yield the forms in `raw`, a text's UTF-8: whole words, leftmost first, then longest.
 
-        Those not wholly in [`low`, `high`) are left out: beside a cut nobody knows whether they are
-        part of more.
+        Forms not wholly in [`low`, `high`) are omitted: beside a cut they may be part of a
+        longer word.
         """
         text, high = raw.lower().decode("latin-1"), len(raw) if high is None else high
-        found = sorted(
+        candidates = sorted(
             (last + 1 - form.size, -last, form) for last, form in self._automaton.iter(text)
         )
         free = counted = at = 0
-        for start, minus_last, form in found:
+        for start, minus_last, form in candidates:
             end = 1 - minus_last
             if start >= free and _is_word(text, start, end):
                 free = end
@@ -421,24 +433,25 @@ class Lexicon:
 
 
 class Records:
-    """The search for words of somebody's record, asked only of a text in which something was found:
-    they stand all over dumps.
+    """Search for the words that describe a person's record.
 
-    `words` are folded, in lower case, as UTF-8.
+    It runs only on texts with a finding, because dumps are full of these words. `words` are folded,
+    in lower case, as UTF-8.
     """
 
     def __init__(self, words: Sequence[bytes]) -> None:
         self._literals = Literals(*once(words))
 
     def count(self, text: bytes) -> int:
-        """Return how many different ones stand in folded `text`, which is UTF-8."""
+        """Return how many different record words occur in folded `text`, which is UTF-8."""
         number, _ = self._literals.find(np.frombuffer(text, np.uint8))
         return len(np.unique(number))
 
 
 class _Form(NamedTuple):
-    """A form, how many bytes it has, and its meanings; beside `company`, ids, an ambiguous term
-    of another id counts.
+    """A form, its size in bytes and its meanings.
+
+    `company` are the term ids beside which an ambiguous term of another id counts.
     """
 
     text: str
@@ -458,9 +471,9 @@ class _TermMatch(NamedTuple):
     form: _Form
 
 
-def _automaton(known: Mapping[str, tuple[LexiconEntry, ...]]) -> ahocorasick.Automaton:
+def _build_automaton(meanings_of: Mapping[str, tuple[LexiconEntry, ...]]) -> ahocorasick.Automaton:
     automaton = ahocorasick.Automaton()
-    for text, entries in known.items():
+    for text, entries in meanings_of.items():
         company = frozenset(entry.id for entry in entries if entry.kind in COMPANY)
         is_ambiguous = any(entry.needs_company for entry in entries)
         for literal in literals(text):
@@ -471,8 +484,10 @@ def _automaton(known: Mapping[str, tuple[LexiconEntry, ...]]) -> ahocorasick.Aut
 
 
 def _is_word(text: str, start: int, end: int) -> bool:
-    """Latin forms must not be part of a longer word, nor the domain of an address; Chinese needs
-    no boundary.
+    """Return whether a form is a whole word.
+
+    Latin forms must not be part of a longer word, nor the domain of an address; Chinese needs no
+    boundary.
     """
     if (
         start
@@ -486,37 +501,38 @@ def _is_word(text: str, start: int, end: int) -> bool:
     return not (end < len(text) and text[end - 1] in ALPHANUMERIC and text[end] in ALPHANUMERIC)
 
 
-def _meant(forms: Iterable[_TermMatch]) -> Iterator[tuple[_TermMatch, LexiconEntry]]:
-    """Yield what forms stand for, in order of place: an ambiguous term only where it has company
-    within NEAR characters.
+def _resolve_meanings(forms: Iterable[_TermMatch]) -> Iterator[tuple[_TermMatch, LexiconEntry]]:
+    """Yield each form with each of its meanings, in order of place.
+
+    An ambiguous term is yielded only where it has company within NEAR characters.
     """
-    found = list(forms)
+    matches = list(forms)
     accompanied = set[tuple[int, str]]()
-    if len(found) > 1 and any(one.form.is_ambiguous for one in found):
+    if len(matches) > 1 and any(match.form.is_ambiguous for match in matches):
         mirrored = [
-            _TermMatch(-one.end, -one.start, -one.behind, -one.at, one.form)
-            for one in reversed(found)
+            _TermMatch(-match.end, -match.start, -match.behind, -match.at, match.form)
+            for match in reversed(matches)
         ]
-        accompanied.update(_accompanied(found))
+        accompanied.update(_find_accompanied(matches))
         accompanied.update(
-            (len(found) - 1 - number, name) for number, name in _accompanied(mirrored)
+            (len(matches) - 1 - number, name) for number, name in _find_accompanied(mirrored)
         )
-    for number, one in enumerate(found):
-        for entry in one.form.entries:
+    for number, match in enumerate(matches):
+        for entry in match.form.entries:
             if not entry.needs_company or (number, entry.id) in accompanied:
-                yield one, entry
+                yield match, entry
 
 
-def _accompanied(found: Iterable[_TermMatch]) -> Iterator[tuple[int, str]]:
-    """Ambiguous terms with another term, a label or a brand before them: the number in `found`, and
-    the term's id.
+def _find_accompanied(matches: Iterable[_TermMatch]) -> Iterator[tuple[int, str]]:
+    """Yield ambiguous terms that follow another term, a label or a brand: number of match, term id.
 
-    It takes the last form that is company and, in case that is the same term, the last that was
-    another: a flood costs no more.
+    It remembers the last form that is company and the last one before it with different ids, so
+    a flood
+    costs linear time.
     """
     last = frozenset[str]()
     last_behind = other_behind = -math.inf
-    for number, (_, _, at, behind, form) in enumerate(found):
+    for number, (_, _, at, behind, form) in enumerate(matches):
         if form.is_ambiguous:
             for entry in form.entries:
                 if (
@@ -530,9 +546,8 @@ def _accompanied(found: Iterable[_TermMatch]) -> Iterator[tuple[int, str]]:
             last_behind = behind
 
 
-def _fewest_beside(form: Places) -> Places:
-    """Return how many of the same form stand before or behind each hit, whichever are fewer:
-    i64[n].
+def _count_repeats(form: Places) -> Places:
+    """Return how many hits of the same form precede or follow each hit, whichever is fewer: i64[n].
 
     `form` u[n] numbers the forms.
     """

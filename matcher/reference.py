@@ -1,8 +1,7 @@
-"""The search in plain Python over one folded text: readable, slow, and what the search in columns
-is held to.
+"""Find identifiers in one folded text in plain Python: slow, readable, the search's reference.
 
-One loop over the kinds (`ullage.identifiers`) finds shapes, and overlaps are settled by rank. Tests
-compare both on any text.
+One loop over the kinds (`ullage.identifiers`) finds the shapes; overlaps are settled by rank. Tests
+compare its results with those of the columnar search (`matcher.detect`) on any text.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ APART = ("email", "wechat", DIGEST)
 class ReferenceMatch(NamedTuple):
     """A candidate; `start` and `end` are character offsets in the folded text.
 
-    A weak one only corroborates a row.
+    A weak candidate only corroborates a row.
     """
 
     kind: str
@@ -54,7 +53,10 @@ class ReferenceMatch(NamedTuple):
 
 
 def find(text: str) -> list[ReferenceMatch]:
-    """Candidates of folded `text` by place, without overlaps but for kinds that are APART."""
+    """Return the candidates of folded `text`, ordered by place.
+
+    Candidates do not overlap, except those of the kinds in APART.
+    """
     mainland = replace(
         kinds()["phone"], pattern=re.compile(phone.MAINLAND, re.ASCII)
     )  # also within what looks like one from abroad
@@ -62,17 +64,17 @@ def find(text: str) -> list[ReferenceMatch]:
     candidates = [
         c
         for kind in (*kinds().values(), mainland, iban.SPACED)
-        for c in of_kind(kind, bare if kind.glued else text)
+        for c in find_kind(kind, bare if kind.glued else text)
     ]
-    candidates += with_letters(text) + fixed_width(bare)
-    candidates += digests(text) + masked_value.find(text)
+    candidates += find_numbers_with_letters(text) + find_adjacent_fields(bare)
+    candidates += find_digests(text) + masked_value.find(text)
     apart = [c for c in candidates if c.kind in APART]
-    kept = [*apart, *_without_overlaps(c for c in candidates if c.kind not in APART)]
-    return sorted(map(_found, kept), key=lambda f: (f.start, f.end, f.kind))
+    winners = [*apart, *_without_overlaps(c for c in candidates if c.kind not in APART)]
+    return sorted(map(_to_match, winners), key=lambda f: (f.start, f.end, f.kind))
 
 
-def digests(text: str) -> list[Candidate]:
-    """Hexadecimal of a digest's length, a letter among its digits."""
+def find_digests(text: str) -> list[Candidate]:
+    """Return the hexadecimal strings of a digest's length that contain a letter."""
     return [
         Candidate(
             DIGEST, m.start(), m.end(), m.group().lower(), True, FORM_OF_LENGTH[len(m.group())]
@@ -82,77 +84,83 @@ def digests(text: str) -> list[Candidate]:
     ]
 
 
-def with_letters(text: str) -> list[Candidate]:
-    """Mobile numbers with letters that look like digits."""
-    found = []
+def find_numbers_with_letters(text: str) -> list[Candidate]:
+    """Return mobile numbers in which letters replace similar digits."""
+    candidates = []
     for match in LOOK_ALIKE.finditer(text):
         if sum(map(str.isdigit, match[0])) >= phone.FEWEST_DIGITS:
             normal = "".join(phone.LETTERS.get(char, char) for char in match[0])
-            found.append(Candidate("phone", *match.span(), normal, True))
-    return found
+            candidates.append(Candidate("phone", *match.span(), normal, True))
+    return candidates
 
 
-def fixed_width(text: str) -> list[Candidate]:
-    """A mobile number and a resident ID, or the other way round, with nothing between."""
-    found = []
+def find_adjacent_fields(text: str) -> list[Candidate]:
+    """Return each mobile number and resident ID written without a separator, in either order."""
+    candidates = []
     for match in TWO_FIELDS.finditer(text):
         for first in (11, 18):
             cells = ((match.start(), match.start() + first), (match.start() + first, match.end()))
             (a, b), (c, d) = cells if first == 11 else cells[::-1]
             normal = resident_id.normalise(text[c:d])
             if phone.SHAPE.fullmatch(text[a:b]) and normal and resident_id.check(normal):
-                found += [
+                candidates += [
                     Candidate("phone", a, b, text[a:b], True),
                     Candidate("resident_id", c, d, normal, True),
                 ]
                 break
-    return found
+    return candidates
 
 
-def of_kind(kind: Kind, text: str) -> list[Candidate]:
-    """Candidates of one kind; within a shape that is none one may begin that is
+def find_kind(kind: Kind, text: str) -> list[Candidate]:
+    """Return the candidates of one kind.
+
+    The search continues inside an invalid shape, because a valid one may begin there
     (`2671.6200.0000.0000.0005`).
     """
-    found, at, behind = list[Candidate](), 0, 0
+    candidates, at, behind = list[Candidate](), 0, 0
     while shape := kind.search(text, at):
         begin, end, candidate = shape
         is_valid = candidate is not None and candidate.valid
         if candidate is not None and (is_valid or begin >= behind):
-            found.append(candidate)
+            candidates.append(candidate)
         at, behind = max(end if is_valid else begin + 1, at + 1), max(behind, end)
-    return found
+    return candidates
 
 
-def _found(c: Candidate) -> ReferenceMatch:
+def _to_match(c: Candidate) -> ReferenceMatch:
     return ReferenceMatch(c.kind, c.form, c.start, c.end, c.normal, c.valid, c.weak)
 
 
 def _without_overlaps(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
-    """Of each cluster of overlapping candidates the valid before the invalid, then the kind of
-    lower rank, then the first.
+    """Yield candidates of which no two overlap.
+
+    In a cluster of overlapping candidates a valid one wins over an invalid one, then the kind
+    of lower
+    rank, then the first.
     """
     cluster: list[Candidate] = []
     end = -1
     for candidate in sorted(candidates, key=lambda c: c.start):
         if candidate.start >= end and cluster:
-            yield from _winners(cluster)
+            yield from _select_winners(cluster)
             cluster = []
         cluster.append(candidate)
         end = max(end, candidate.end)
-    yield from _winners(cluster)
+    yield from _select_winners(cluster)
 
 
-def _winners(cluster: list[Candidate]) -> list[Candidate]:
-    kept: list[Candidate] = []
-    for c in sorted(cluster, key=_claim):
-        if all(c.end <= k.start or c.start >= k.end for k in kept):
-            kept.append(c)
-    return kept
+def _select_winners(cluster: list[Candidate]) -> list[Candidate]:
+    winners: list[Candidate] = []
+    for c in sorted(cluster, key=_sort_key):
+        if all(c.end <= k.start or c.start >= k.end for k in winners):
+            winners.append(c)
+    return winners
 
 
-def _claim(c: Candidate) -> tuple[bool, bool, int, int]:
-    """The lower, the stronger: a digest is weaker than every kind, and what is weak than what is
-    not.
+def _sort_key(c: Candidate) -> tuple[bool, bool, int, int]:
+    """Return the sort key of a candidate in its cluster: the strongest comes first.
+
+    A digest is weaker than every kind, and a weak candidate weaker than any other.
     """
     plain, abroad = claims(c.kind)
     return not c.valid, c.weak, abroad if c.normal[:1] == "+" else plain, c.start

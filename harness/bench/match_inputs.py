@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from harness.bench import corpus
 from harness.bench.corpus.customer_list import enrol_people
 from harness.bench.corpus.people import Person
-from matcher.match.findings import findings
+from matcher.match.findings import find_all
 from matcher.match.pipeline import Matcher
 from ullage import setup
 from ullage.records import Capture
@@ -68,5 +68,5 @@ def batches(documents: Sequence[bytes], context: Context) -> list[list[Capture]]
 def ours(matcher: Matcher, given: Sequence[Sequence[Capture]], context: Context) -> int:
     """Search captures and make their findings, as match does; return the number of matches."""
     now = context.clock.now()
-    results = [finding for batch in given for finding in findings(matcher, batch, now)]
+    results = [finding for batch in given for finding in find_all(matcher, batch, now)]
     return sum(finding.total_matches for finding in results if finding.part == 1)

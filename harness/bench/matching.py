@@ -10,7 +10,7 @@ from deploy.demo.drive import write_customers
 from deploy.demo.people import people
 from harness.bench.table import best, row
 from matcher.cli.loading import build_matcher
-from matcher.match.findings import findings
+from matcher.match.findings import find_all
 from matcher.watchlist import installation
 from matcher.watchlist.build import Builder
 from matcher.watchlist.source import Source
@@ -46,7 +46,7 @@ def matching(folder: Path, context: Context) -> None:
         capture = Capture(
             id="b", site="b", post_id="b", url="", fetched_at=context.clock.now(), body=body
         )
-        ours = best(partial(findings, matcher, [capture], context.clock.now()))
+        ours = best(partial(find_all, matcher, [capture], context.clock.now()))
         bare = best(partial(_bare, text))
         size = len(body) / 1e6
         row(

@@ -226,7 +226,7 @@ def _seconds(
     """
     context = Context(data)
     key = CaptureKey(context.keys)
-    post_of = {redact.identifier("post", post, "pastes", key): post for post in pastes.posts}
+    post_of = {redact.id_token("post", post, "pastes", key): post for post in pastes.posts}
     with contextlib.closing(open_configured_store(context)) as store:
         sightings = {
             post_of[sighting.post_id]: sighting

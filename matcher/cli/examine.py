@@ -32,7 +32,7 @@ from matcher.cli.supervision import SearchNote, supervise
 from matcher.cli.verdict import Assessment, KnownIncidents, verdicts
 from matcher.match.capture_result import CaptureReading
 from matcher.match.counts import records
-from matcher.match.findings import desks, findings_of, with_original
+from matcher.match.findings import attach_original, build_findings, desk_sealers
 from matcher.match.parts import FailedPart, Piece, watched
 from matcher.match.pipeline import Matcher
 from matcher.unpack.protocol import GIB, LOCAL, Limits, UnreadPart
@@ -109,13 +109,13 @@ class Examination:
         """Return what alert makes an incident of, signed by `assess`; its originals are sealed
         to the tenant's desk.
         """
-        findings = list(findings_of(self.matcher, self.reading, self.context.clock.now()))
+        findings = list(build_findings(self.matcher, self.reading, self.context.clock.now()))
         if not findings:
             return SignedFindings((), {})
         signer = keys.signer(self.context.keys, "assess")
-        sealers = desks(self.context, {finding.tenant for finding in findings})
+        sealers = desk_sealers(self.context, {finding.tenant for finding in findings})
         sealed = [
-            with_original(finding, self.reading, sealers.get(finding.tenant))
+            attach_original(finding, self.reading, sealers.get(finding.tenant))
             for finding in findings
         ]
         return SignedFindings(
@@ -241,7 +241,7 @@ def _compared(
     desk: Incidents, matcher: Matcher, reading: CaptureReading, context: Context
 ) -> KnownIncidents:
     """Return what incidents know of each tenant's customers in the file."""
-    findings = findings_of(matcher, reading, context.clock.now())
+    findings = build_findings(matcher, reading, context.clock.now())
     # the first record of a tenant's finding holds the sketch, and as many customers as are asked
     # for
     try:

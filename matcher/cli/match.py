@@ -24,7 +24,7 @@ from matcher.cli.loading import build_matcher, keep_freed_memory, load_known
 from matcher.cli.metrics import MatchMetrics
 from matcher.match.batches import PieceTrace
 from matcher.match.capture_result import CaptureBudget, CaptureReading
-from matcher.match.findings import desks, findings_of, with_original
+from matcher.match.findings import attach_original, build_findings, desk_sealers
 from matcher.match.pipeline import Matcher
 from matcher.unpack.parent import has_ocr
 from matcher.watchlist import installation
@@ -199,14 +199,14 @@ class MatchStage:
         for record, reading in zip(records, readings, strict=True):
             published = PublishedCounts()
             for found in self._without_false_canaries(
-                reading, findings_of(self._matcher, reading, now)
+                reading, build_findings(self._matcher, reading, now)
             ):
                 finding = found
                 if found.withdrawn:
                     outbox.put(outgoing(found, self._signer))
                     continue
                 with reading.guard.step("redaction"):
-                    finding = with_original(found, reading, self._desks.get(found.tenant))
+                    finding = attach_original(found, reading, self._desks.get(found.tenant))
                 self._keeper.keep(self._matcher, reading, finding)
                 outbox.put(outgoing(finding, self._signer))
                 published.add(finding)
@@ -297,7 +297,9 @@ class MatchStage:
             self.metrics.reload_success.set(0)
         else:
             self._in_use, self._faults = used, used.faults
-            self._desks = desks(self.context, [lists.tenant for lists in self._matcher.lists])
+            self._desks = desk_sealers(
+                self.context, [lists.tenant for lists in self._matcher.lists]
+            )
             self.metrics.reload_success.set(not used.refused)
             self.metrics.show_lists({lists.tenant: lists for lists in used.lists}, used.lacking)
         for fault in self._faults:

@@ -29,7 +29,7 @@ from matcher.match.batches import (
 )
 from matcher.match.corroborate import look_up
 from matcher.match.counts import confidences, locate
-from matcher.match.lookup import ask_barely
+from matcher.match.lookup import find_customers_without_rows
 from matcher.match.parts import FailedPart, Piece, numbered, pieces_of_member, watched
 from matcher.unpack.formats import media_of
 from matcher.unpack.parent import ForkServer, has_ocr, unpack
@@ -274,7 +274,7 @@ def _found(lists: TenantLists, searched: SearchResult) -> tuple[list[str], set[s
     by_epoch = [
         (
             searched.guard.run("evidence", partial(look_up, epoch, searched, in_full=False), None)
-            or ask_barely(epoch, searched.batch, searched.asked),
+            or find_customers_without_rows(epoch, searched.batch, searched.asked),
             epoch,
         )
         for epoch in lists.epochs

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from matcher.match.capture_result import CaptureReading
 from matcher.match.counts import EpochMatches
-from matcher.match.findings import labelled, statistics_for
+from matcher.match.findings import count_labels, tenant_statistics
 from matcher.match.pipeline import Matcher
 from matcher.unpack.protocol import LOSES_NOTHING, UnreadPart
 from matcher.watchlist.installation import TenantLists
@@ -239,7 +239,7 @@ def verdicts(
         _verdict(
             context,
             reading,
-            statistics_for(reading, whole, lists.tenant),
+            tenant_statistics(reading, whole, lists.tenant),
             lists,
             before.of(lists.tenant),
         )
@@ -351,7 +351,7 @@ def _facts(
         replayed=earlier.share if earlier else 0.0,
         replay_of=earlier.incident if earlier else "",
         replay_told=bool(earlier and earlier.acknowledged),
-        **labelled(lists, found)._asdict(),
+        **count_labels(lists, found)._asdict(),
         own_fields=frozenset(tenant.own_fields),
         **whole.get_counts()
         | {"unread": {r: n for r, n in whole.unread.items() if r not in LOSES_NOTHING}},

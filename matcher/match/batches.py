@@ -21,7 +21,7 @@ from matcher.detect.numbers import DIGEST
 from matcher.detect.search import search
 from matcher.detect.unread import SPELT, unread_values
 from matcher.lexicon import Lexicon, TextTerms
-from matcher.match.lookup import ListQuery, questions
+from matcher.match.lookup import ListQuery, build_queries
 from matcher.match.parts import PartBatch, Piece, read
 from matcher.records import DocumentColumns, RowTable, rows_of
 from matcher.records.cookies import COOKIES, cookies_of_no_site
@@ -122,7 +122,7 @@ class SearchResult:
         list.
         """
         return list(
-            questions(
+            build_queries(
                 [*(s for s in self.segments if not (s.weak or s.form == MASKED)), *self.unlikely]
             )
         )

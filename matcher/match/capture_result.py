@@ -13,7 +13,7 @@ from typing import Any
 from matcher.lexicon import RECORD, Records, TextTerms
 from matcher.match.batches import UnreadValues
 from matcher.match.capture_key import CaptureKey
-from matcher.match.claims import Excerpts, claims
+from matcher.match.claims import Excerpts, read_claims
 from matcher.match.counts import EpochMatches
 from matcher.match.parts import Piece
 from matcher.match.statistics import StatisticsPart, StatisticsTally
@@ -224,7 +224,7 @@ class CaptureReading:
         """The folded text of the next part; a single one is kept until somebody asks for the
         capture's identity.
         """
-        self._terms = terms.under(self._terms)
+        self._terms = terms.add_title(self._terms)
         is_under_jargon = bool(self.title_terms.counts) or self.title_terms.is_traded
         if terms.hits or terms.sale_hits or is_under_jargon:
             self._excerpts.add(text.utf8, terms, under_jargon=is_under_jargon)
@@ -245,19 +245,19 @@ class CaptureReading:
     @property
     def terms(self) -> TextTerms:
         """What the lexicon says of title and text."""
-        return self._terms.under(self.title_terms)
+        return self._terms.add_title(self.title_terms)
 
     @cached_property
     def claims(self) -> Claims:
         """What the post says of itself; asked for when all its parts have gone by."""
-        return claims(self.capture.title, self._excerpts.texts)
+        return read_claims(self.capture.title, self._excerpts.texts)
 
     @property
     def claimed(self) -> int:
         """Return how many people or rows the post says that it has in the parts that were read
         so far, 0 for none.
         """
-        return claims(self.capture.title, self._excerpts.texts).volume or 0
+        return read_claims(self.capture.title, self._excerpts.texts).volume or 0
 
     def best(self, tenant: str) -> EpochMatches | None:
         """Of a tenant's epochs the one that found most, the newer of two."""

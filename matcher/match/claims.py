@@ -1,12 +1,11 @@
-"""What a post says of what it offers, as facts: how many people, for how much, reached how, in
-which files. Never its words.
+"""Read what a post claims to offer: how many people, at what price, which contacts and files.
 
-Read from the title and from the text around the trade's jargon, and in a sale around brands and its
-plain words, of which the first 16 KiB are looked at. Rules of our own, by reading public posts of
-the trade. A number is a volume by its unit or its multiplier (`10万条`, `500k rows`, `20W+`,
-`三千万`), and only where it is no date, no price and no number of somebody: one behind `QQ`, `电话`
-or `ID`, or of more than eight digits in one piece, is none. The largest volume and size win, and
-the first price, in the title before the text.
+Only facts are kept, never the post's words. They are read from the title and from the text around
+the trade's jargon, and in a sale around brands and its plain words, up to 16 KiB in all. The rules
+are our own, from reading public posts of the trade. A number is a volume by its unit or its
+multiplier (`10万条`, `500k rows`, `20W+`, `三千万`), unless it is a date, a price or somebody's
+number: one behind `QQ`, `电话` or `ID`, or of more than eight digits in one piece, is no volume.
+The largest volume and size win, and the first price, with the title before the text.
 """
 
 from __future__ import annotations
@@ -181,17 +180,16 @@ _CONTACT = {kind: re.compile(pattern) for kind, pattern in CONTACTS.items()}
 
 @dataclass(slots=True)
 class Excerpts:
-    """What of a capture's text is read for claims: gathered while its parts go by, in memory
-    only.
-    """
+    """Parts of a capture's text that are read for claims; kept in memory only."""
 
     texts: list[str] = field(default_factory=list)
     _left: int = MOST
     _begun: bool = False
 
     def add(self, utf8: bytes, terms: TextTerms, *, under_jargon: bool) -> None:
-        """Take from the next part what stands near its terms, and the very beginning of a text
-        whose title has some.
+        """Add the surroundings of the terms in the next part.
+
+        If the title has jargon, the beginning of the text is added too.
         """
         spans = [(0, HEAD)] if under_jargon and not self._begun else []
         self._begun = True
@@ -202,27 +200,27 @@ class Excerpts:
         if self._left <= 0 or not (spans or hits):
             return
         spans += [(max(0, hit.start - NEAR), hit.end + NEAR) for hit in hits]
-        for start, end in _joined(spans):
-            taken = utf8[start : min(end, start + self._left)]
-            self._left -= len(taken)
-            self.texts.append(taken.decode("utf-8", "ignore"))
+        for start, end in _merge_spans(spans):
+            excerpt = utf8[start : min(end, start + self._left)]
+            self._left -= len(excerpt)
+            self.texts.append(excerpt.decode("utf-8", "ignore"))
             if self._left <= 0:
                 return
 
 
-def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """`spans` in order, those that touch as one."""
-    joined: list[tuple[int, int]] = []
+def _merge_spans(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return `spans` in order, with touching spans merged."""
+    merged: list[tuple[int, int]] = []
     for start, end in sorted(spans):
-        if joined and start <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
         else:
-            joined.append((start, end))
-    return joined
+            merged.append((start, end))
+    return merged
 
 
-def claims(title: str, texts: Sequence[str]) -> Claims:
-    """What a post with that title, of whose folded text `texts` are excerpts, says of itself."""
+def read_claims(title: str, texts: Sequence[str]) -> Claims:
+    """Return what a post with that title claims; `texts` are excerpts of its folded text."""
     if not (title or texts):
         return Claims()
     read = [lower(text) for text in (fold(title[:TITLE]).text, *texts) if text]
@@ -241,7 +239,7 @@ def claims(title: str, texts: Sequence[str]) -> Claims:
 
 
 def _volumes(text: str) -> Iterator[int]:
-    """Numbers that count people, rows or records."""
+    """Yield numbers that count people, rows or records."""
     for match in VOLUME.finditer(text):
         digits, multiplier, unit = match.groups()
         before = text[max(0, match.start() - 12) : match.start()]
@@ -256,7 +254,7 @@ def _volumes(text: str) -> Iterator[int]:
             continue
         if not multiplier and _is_date(digits):
             continue
-        yield from _believed(_value(digits) * MULTIPLIERS.get(multiplier or "", 1))
+        yield from _keep_plausible(_parse_number(digits) * MULTIPLIERS.get(multiplier or "", 1))
     for match in HAN_VOLUME.finditer(text):
         han, level, unit = match.groups()
         is_whole = han[-1] in "万亿" and han[0] not in "百千万亿"
@@ -266,21 +264,21 @@ def _volumes(text: str) -> Iterator[int]:
             and not NO_VOLUME.match(text, match.end(1))
             and not MONEY.search(before)
         ):
-            yield from _believed(han_number(han))
+            yield from _keep_plausible(parse_han_number(han))
 
 
-def _believed(number: float) -> Iterator[int]:
+def _keep_plausible(number: float) -> Iterator[int]:
     if 0 < number <= LARGEST:
         yield round(number)
 
 
-def _value(digits: str) -> float:
-    """A number with or without groups of thousands."""
+def _parse_number(digits: str) -> float:
+    """Return the value of a number, with or without thousands separators."""
     return float(digits.replace(".", "") if digits.count(".") > 1 else re.sub("[,'’]", "", digits))
 
 
 def _is_date(digits: str) -> bool:
-    """Whether a number in one piece is most likely a year or a day."""
+    """Return whether a number in one piece is most likely a year or a day."""
     if not digits.isdigit():
         return False
     if len(digits) == 4:
@@ -293,10 +291,10 @@ def _is_date(digits: str) -> bool:
     )
 
 
-def han_number(text: str) -> int:
-    """A number in Chinese; words for some (`几`, `数`) count as one.
+def parse_han_number(text: str) -> int:
+    """Return the value of a Chinese numeral; words for some (`几`, `数`) count as one.
 
-    >>> [han_number(text) for text in ("三千万", "一亿两千万", "十五万", "几十万", "百万")]
+     >>> [han_number(text) for text in ("三千万", "一亿两千万", "十五万", "几十万", "百万")]
     [30000000, 120000000, 150000, 100000, 1000000]
     """
     whole = part = digit = 0
@@ -313,12 +311,12 @@ def han_number(text: str) -> int:
 
 
 def _prices(text: str) -> Iterator[tuple[float, str]]:
-    """Amounts with their currency, in order."""
+    """Yield amounts with their currency, in order."""
     for match in PRICE.finditer(text):
         before, amount, times, amount_2, times_2, behind, han, behind_han = match.groups()
         if BALANCE.search(text[max(0, match.start() - 12) : match.start()]):
             continue
-        number = han_number(han) if han else float((amount or amount_2).replace(",", ""))
+        number = parse_han_number(han) if han else float((amount or amount_2).replace(",", ""))
         yield (
             number * MULTIPLIERS.get(times or times_2 or "", 1),
             _currency(before or behind or behind_han),

@@ -25,11 +25,11 @@ from matcher.match.lookup import (
     FoundMatches,
     ListQuery,
     RowMatches,
-    ask,
-    bits_of,
-    enrolled,
-    questions,
-    tags_of,
+    build_queries,
+    find_customers,
+    label_bits,
+    select_enrolled,
+    tag_values,
 )
 from matcher.watchlist.installation import Epoch
 from matcher.watchlist.tagging import normal_name
@@ -99,7 +99,7 @@ def look_up(epoch: Epoch, searched: SearchResult, *, in_full: bool = True) -> Ro
     Unless `in_full`, which takes longer, of customers with several fields in a row it may be left
     out that their name is one.
     """
-    found = ask(epoch, enrolled(searched.asked, epoch.list.kinds))
+    found = find_customers(epoch, select_enrolled(searched.asked, epoch.list.kinds))
     row = _rows_of(searched, found)
     rows, subjects = masked_owners(epoch, searched)
     if not (len(found) or len(rows)):
@@ -122,7 +122,7 @@ def look_up(epoch: Epoch, searched: SearchResult, *, in_full: bool = True) -> Ro
             question.start[value],
             question.end[value],
         )
-        found, row = found.joined(more), np.concatenate((row, _rows_of(searched, more)))
+        found, row = found.append(more), np.concatenate((row, _rows_of(searched, more)))
 
     def names(alone: Places) -> tuple[Places, Places]:
         return named(epoch, searched, owners, owners.rows if in_full else _different(alone))
@@ -152,7 +152,7 @@ def _labels_of_matches(
     somebody has no other field.
     """
     pairs = KeyedMembers.of((row + 1) << SUBJECT_BITS | found.subject)
-    bits = pairs.united(bits_of(found.asked)[found.query])
+    bits = pairs.united(label_bits(found.asked)[found.query])
     rows, subjects = names((pairs.keys[np.bitwise_count(bits) < AGREEING] >> SUBJECT_BITS) - 1)
     bits[np.searchsorted(pairs.keys, (rows + 1) << SUBJECT_BITS | subjects)] |= BITS[
         FieldLabel.NAME
@@ -184,9 +184,9 @@ def _own(
     """
     for segment in segments:
         some = segment.where(np.isin(searched.rows.holding(segment.start), owners.rows))
-        for question in enrolled(questions([some]), epoch.list.kinds):
+        for question in select_enrolled(build_queries([some]), epoch.list.kinds):
             place, subject = owners.of_rows(searched.rows.holding(question.start))
-            is_own = epoch.list.belongs(tags_of(epoch, [question])[place], subject)
+            is_own = epoch.list.belongs(tag_values(epoch, [question])[place], subject)
             if is_own.any():
                 yield question, place[is_own], subject[is_own]
 
@@ -275,7 +275,9 @@ def _holders(epoch: Epoch, phones: _Masks, ids: _Masks, rows: Places) -> Owners:
     is_long = ids.segment.normal[:, SHORTER] != STAR
     beside = np.intersect1d(rows, ids.row[~is_long])
     asked = ids.where(is_long & np.isin(ids.row, rows)), phones.where(np.isin(phones.row, beside))
-    answers = [(masks.row, ask(epoch, list(questions([masks.segment])))) for masks in asked]
+    answers = [
+        (masks.row, find_customers(epoch, list(build_queries([masks.segment])))) for masks in asked
+    ]
     row = np.concatenate([row[answer.value] for row, answer in answers])
     return Owners.of(row, np.concatenate([answer.subject for _, answer in answers]))
 

@@ -29,7 +29,7 @@ from matcher.match.lookup import (
     ListedMatches,
     RowMatches,
     WeighedMatches,
-    labels_of,
+    to_labels,
 )
 from matcher.match.whose_rows import Witnesses
 from matcher.watchlist.installation import Epoch, TenantLists
@@ -151,7 +151,7 @@ def weigh(
     """
     agrees = np.bitwise_count(found.own) >= 2
     is_sure, flags = agrees.copy(), np.zeros(len(found), np.int64)
-    for question, own in found.by_question():
+    for question, own in found.by_query():
         is_sure[own] |= is_verified([question.kind], corroborated=False)
         if question.kind == "resident_id" and question.form == "plain":
             normal, _ = question.normals(found.value[own])
@@ -185,7 +185,7 @@ def weigh_barely(found: RowMatches, key: CaptureKey) -> WeighedMatches:
     ID.
     """
     flags = np.full(len(found), CLASSES["C"])
-    for question, own in found.by_question():
+    for question, own in found.by_query():
         flags[own] |= VERIFIED if is_verified([question.kind], corroborated=False) else 0
     return WeighedMatches(**found.fields(), flags=flags, word=_words(found, key))
 
@@ -193,7 +193,7 @@ def weigh_barely(found: RowMatches, key: CaptureKey) -> WeighedMatches:
 def _words(found: FoundMatches, key: CaptureKey) -> npt.NDArray[np.uint64]:
     """Return keyed numbers that tell the values of matches apart: u64[n]."""
     words = np.empty(len(found), np.uint64)
-    for question, own in found.by_question():
+    for question, own in found.by_query():
         words[own] = told_apart(
             key.values(*question.normals(found.value[own])), kind_numbers()[question.kind]
         )
@@ -205,7 +205,7 @@ def _held(group: frozenset[str], own: int) -> tuple[frozenset[str], int, int]:
     """The fields of a row, those of its group and its customers' own by their bits; the bits of
     its class and what it shows.
     """
-    fields = group.union(labels_of(own))
+    fields = group.union(to_labels(own))
     return fields, CLASSES[class_of(fields)], sum(SHOWN[name] for name in shows(fields))
 
 
@@ -362,7 +362,7 @@ def listed(
     own, own_number = np.unique(found.own, return_inverse=True)
     pairs, pair = np.unique(others * len(own) + own_number, return_inverse=True)
     made = [
-        tuple(sorted(held[fields].union(labels_of(bits))))[:ROW_FIELDS]
+        tuple(sorted(held[fields].union(to_labels(bits))))[:ROW_FIELDS]
         for fields, bits in zip(
             (pairs // len(own)).tolist(), own[pairs % len(own)].tolist(), strict=True
         )
@@ -389,7 +389,7 @@ def listed_barely(
     place = TextPlaces(found.start + offset, found.end + offset, np.zeros_like(begin))
     lines = searched.batch.lines(found.start) - searched.batch.lines(begin)
     own, number = np.unique(found.own, return_inverse=True)
-    labels = [labels_of(bits) for bits in own.tolist()]
+    labels = [to_labels(bits) for bits in own.tolist()]
     return _listed(
         lists, epoch, searched, found, place, lines, RowLabels(number, labels), np.zeros(len(found))
     )
@@ -409,7 +409,7 @@ def _listed(
     from each part's first.
     """
     tag = np.empty((len(found), TAG_BYTES), np.uint8)
-    for question, own in found.by_question():
+    for question, own in found.by_query():
         tag[own] = lists.index.tagger(question.kind, question.form).tag_rows(
             *question.normals(found.value[own])
         )
@@ -435,7 +435,7 @@ def _coincidences(found: FoundMatches) -> npt.NDArray[np.float64]:
     f64[n].
     """
     chances = np.zeros(len(found))
-    for question, own in found.by_question():
+    for question, own in found.by_query():
         if question.form == masked_value.FORM:
             normals = Texts(*question.normals(found.value[own])).strings()
             chances[own] = [masked_value.coincidence(question.kind, normal) for normal in normals]
@@ -489,7 +489,7 @@ def _are_normal(searched: SearchResult, found: FoundMatches) -> Flags:
     masks: bool[n].
     """
     normal = np.ones(len(found), bool)
-    for question, own in found.by_question():
+    for question, own in found.by_query():
         if question.form == "plain":
             start, end = found.start[own], found.end[own]
             table, length = question.normals(found.value[own])
@@ -559,7 +559,7 @@ def _records(found: ListedMatches) -> list[Match]:
             "end": end,
             "row": line,
             "fields": found.labels[labels],
-            "own_fields": labels_of(own),
+            "own_fields": to_labels(own),
             "transforms": TRANSFORMS[done],
             "confidence": sure,
             "coincidence": chance,

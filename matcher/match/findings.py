@@ -1,8 +1,7 @@
-"""From a reading to findings: what is published of a capture, in words of closed lists, one for
-each tenant that it concerns.
+"""Turn a reading into findings: one for each tenant concerned, in words of closed lists.
 
-What may only be read at the desk (address, title, author, members' names) goes along sealed: see
-`ullage.custody`.
+Fields that only the console may show (address, title, author, members' names) are sealed and
+attached: see `ullage.custody`.
 """
 
 from __future__ import annotations
@@ -46,22 +45,22 @@ CLOCKS_APART = timedelta(days=1)
 """A site's clock, or its time zone, may be ahead of ours by so much."""
 
 
-def findings(matcher: Matcher, captures: Iterable[Capture], now: datetime) -> list[Finding]:
-    """Findings of a batch of captures."""
+def find_all(matcher: Matcher, captures: Iterable[Capture], now: datetime) -> list[Finding]:
+    """Return the findings of a batch of captures."""
     return [
         finding
         for reading in matcher.read(captures)
-        for finding in findings_of(matcher, reading, now)
+        for finding in build_findings(matcher, reading, now)
     ]
 
 
-def findings_of(matcher: Matcher, reading: CaptureReading, now: datetime) -> Iterator[Finding]:
-    """Findings of one capture, continuation records and all; none where it concerns nobody."""
+def build_findings(matcher: Matcher, reading: CaptureReading, now: datetime) -> Iterator[Finding]:
+    """Yield the findings of one capture, in parts; none if it concerns nobody."""
     concerned = [lists for lists in matcher.lists if reading.concerns(lists.tenant)]
     if not concerned and not reading.withdraws:
         return
     capture = reading.capture
-    yield from _withdrawn(matcher, reading, {lists.tenant for lists in concerned}, now)
+    yield from _report_withdrawal(matcher, reading, {lists.tenant for lists in concerned}, now)
     if not concerned:
         return
     whole = reading.guard.run("statistics", reading.statistics, Statistics(bytes=len(capture.body)))
@@ -69,23 +68,23 @@ def findings_of(matcher: Matcher, reading: CaptureReading, now: datetime) -> Ite
     prepared = [_prepare(matcher, reading, lists, whole) for lists in concerned]
     served = matcher.key.served(capture.site, capture.post_id, capture.body)
     identity = served if reading.reasons else reading.identity()
-    for lists, (facts, own, labels) in zip(concerned, prepared, strict=True):
+    for lists, (facts, statistics, labels) in zip(concerned, prepared, strict=True):
         names = (
             matcher.key.identity(identity, lists.tenant),
             matcher.key.identity(served, lists.tenant),
         )
         with reading.guard.step("evidence"):
-            yield from _finding(
+            yield from _build_parts(
                 lists,
                 reading,
-                _TenantFacts(facts.model_copy(update={"id": identity}), own, labels),
+                _TenantFacts(facts.model_copy(update={"id": identity}), statistics, labels),
                 names,
                 now,
             )
 
 
 class _TenantFacts(NamedTuple):
-    """What a finding says beside its matches."""
+    """The parts of a finding other than its matches."""
 
     capture: CaptureFacts
     statistics: Statistics
@@ -95,30 +94,35 @@ class _TenantFacts(NamedTuple):
 def _prepare(
     matcher: Matcher, reading: CaptureReading, lists: TenantLists, whole: Statistics
 ) -> _TenantFacts:
-    """Return what is told to a tenant of a capture; a part that fails leaves its own out."""
-    run, found = (
+    """Return facts, statistics and labels for a tenant; a part that fails is empty."""
+    run, matches = (
         reading.guard.run,
         reading.best(lists.tenant) or EpochMatches(lists.epochs[-1].number),
     )
-    facts = run("redaction", lambda: _facts(reading, matcher, lists), None)
-    own = run("statistics", lambda: statistics_for(reading, whole, lists.tenant), whole)
-    labels = run("evidence", lambda: labelled(lists, found), LabelCounts())
-    return _TenantFacts(facts or _bare_facts(reading.capture), own, labels)
+    facts = run("redaction", lambda: _redacted_facts(reading, matcher, lists), None)
+    statistics = run("statistics", lambda: tenant_statistics(reading, whole, lists.tenant), whole)
+    labels = run("evidence", lambda: count_labels(lists, matches), LabelCounts())
+    return _TenantFacts(facts or _minimal_facts(reading.capture), statistics, labels)
 
 
-def _withdrawn(
+def _report_withdrawal(
     matcher: Matcher, reading: CaptureReading, concerned: Collection[str], now: datetime
 ) -> Iterator[Finding]:
-    """That a post was taken away or says something else, for each tenant of whom nothing is in
-    it: nobody knows who was.
+    """Yield a finding that a post was deleted or edited, for each tenant that it does not concern.
+
+    It may have concerned them before, which match does not know.
     """
     capture, key = reading.capture, matcher.key
     if not reading.withdraws:
         return
     served = key.served(capture.site, capture.post_id, capture.body)
-    known = {"id": served, "site": redact.site(capture.site), "post": _post(reading, key)}
-    facts = _bare_facts(capture).model_copy(
-        update={**known, "edited": capture.edited, "deleted": capture.deleted}
+    identity = {
+        "id": served,
+        "site": redact.redact_site(capture.site),
+        "post": _post_token(reading, key),
+    }
+    facts = _minimal_facts(capture).model_copy(
+        update={**identity, "edited": capture.edited, "deleted": capture.deleted}
     )
     for lists in matcher.lists:
         if lists.tenant not in concerned and lists.tenant != CANARY_TENANT:
@@ -143,23 +147,24 @@ def _withdrawn(
             )
 
 
-def _post(reading: CaptureReading, key: CaptureKey) -> str:
-    """The token of what lasts of a post."""
-    return redact.identifier(
-        "lasting", reading.capture.post_name, redact.site(reading.capture.site), key
+def _post_token(reading: CaptureReading, key: CaptureKey) -> str:
+    """Return the token of the post's lasting name."""
+    return redact.id_token(
+        "lasting", reading.capture.post_name, redact.redact_site(reading.capture.site), key
     )
 
 
-def _published(capture: Capture) -> datetime | None:
-    """When it was posted, None where that is yet to come: a number in the place of a time is
-    somebody's, such as a phone.
+def _published_at(capture: Capture) -> datetime | None:
+    """Return when the capture was posted; None if that lies in the future.
+
+    A number in the place of a time may be somebody's phone number.
     """
     at = capture.published_at
     return at if at is None or at <= capture.fetched_at + CLOCKS_APART else None
 
 
-def _bare_facts(capture: Capture) -> CaptureFacts:
-    """Where a capture came from, as far as that cannot be a value."""
+def _minimal_facts(capture: Capture) -> CaptureFacts:
+    """Return the facts of a capture that cannot contain a leaked value."""
     return CaptureFacts(
         id="",
         site=ELSEWHERE,
@@ -172,87 +177,85 @@ def _bare_facts(capture: Capture) -> CaptureFacts:
         author="",
         channel="",
         thread="",
-        published_at=_published(capture),
+        published_at=_published_at(capture),
         fetched_at=capture.fetched_at,
         truncated=capture.truncated,
     )
 
 
-def _facts(reading: CaptureReading, matcher: Matcher, lists: TenantLists) -> CaptureFacts:
-    """Where a capture came from, as a tenant may be told: nothing in it is a text of somebody
-    else's.
-    """
+def _redacted_facts(reading: CaptureReading, matcher: Matcher, lists: TenantLists) -> CaptureFacts:
+    """Return where a capture came from, redacted for the tenant of `lists`."""
     capture, key = reading.capture, matcher.key
-    site = redact.site(capture.site)
-    places = (site, redact.host(capture.section))
+    site = redact.redact_site(capture.site)
+    places = (site, redact.section_host(capture.section))
 
     def words(text: str) -> str:
-        return redact.words(text, matcher.lexicon, lists.tenant, places)
+        return redact.redact_text(text, matcher.lexicon, lists.tenant, places)
 
     return CaptureFacts(
         id="",
         site=site,
-        platform=redact.platform(capture.platform),
-        post_id=redact.identifier("post", capture.post_id, site, key),
-        post=_post(reading, key),
+        platform=redact.redact_platform(capture.platform),
+        post_id=redact.id_token("post", capture.post_id, site, key),
+        post=_post_token(reading, key),
         kind=capture.kind,
         category=capture.category,
-        url=redact.url(capture.url, capture.section),
+        url=redact.redact_url(capture.url, capture.section),
         title=words(capture.title),
-        author=redact.author(capture.author, key),
+        author=redact.author_token(capture.author, key),
         author_tag=values.tag(lists.index.tagger(values.KIND, values.FORM), capture.author),
-        channel=redact.channel(capture.channel, site, key, words(capture.channel)),
-        channel_tag=places_tag(lists, "channel", capture.site, capture.channel),
-        thread=redact.identifier("thread", capture.thread, site, key),
-        thread_tag=places_tag(
+        channel=redact.channel_token(capture.channel, site, key, words(capture.channel)),
+        channel_tag=tag_place(lists, "channel", capture.site, capture.channel),
+        thread=redact.id_token("thread", capture.thread, site, key),
+        thread_tag=tag_place(
             lists, "thread", capture.site, capture.channel if capture.thread else "", capture.thread
         ),
         edited=capture.edited,
         deleted=capture.deleted,
         claims=reading.claims,
-        published_at=_published(capture),
+        published_at=_published_at(capture),
         fetched_at=capture.fetched_at,
         truncated=capture.truncated,
     )
 
 
-def places_tag(lists: TenantLists, kind: str, site: str, *names: str) -> str:
-    """The tag of a channel, or of a thread in one, under the tenant's index key; "" where the
-    last name is empty.
+def tag_place(lists: TenantLists, kind: str, site: str, *names: str) -> str:
+    """Return the tag of a channel, or of a thread in one, under the tenant's index key.
+
+    "" if the last name is empty.
     """
     named = "\x1f".join((site, *names)).encode("utf-8", "surrogatepass")
     return lists.index.tagger(kind, values.FORM).one(named).hex() if names[-1] else ""
 
 
-def statistics_for(reading: CaptureReading, whole: Statistics, tenant: str) -> Statistics:
-    """`whole` with what is this tenant's own: its brands, logins, cards, and how many rows of each
-    group are its customers'.
+def tenant_statistics(reading: CaptureReading, whole: Statistics, tenant: str) -> Statistics:
+    """Return the statistics with the numbers of `tenant`: brands, logins, cards, customers' rows.
 
-    And how many rows name another platform.
+    They also count how many rows name another platform.
     """
-    found, cards = reading.best(tenant), reading.own_cards[tenant]
+    matches, cards = reading.best(tenant), reading.own_cards[tenant]
     # A column or a heading is weaker than a name in each row: it makes no list another's of which
     # half agrees with our records.
-    is_ours = found is not None and 2 * found.corroborated >= whole.rows
-    others = 0 if is_ours else min(reading.rows_of_other_lists[tenant], whole.rows)
+    is_ours = matches is not None and 2 * matches.corroborated >= whole.rows
+    foreign_rows = 0 if is_ours else min(reading.rows_of_other_lists[tenant], whole.rows)
     return whole.model_copy(
         update={
             "brands": reading.terms.brands.get(tenant, ()),
-            "groups": matched_groups(whole.groups, found.matched() if found else ()),
+            "groups": matched_groups(whole.groups, matches.matched() if matches else ()),
             "logins": len(reading.logins[tenant]),
             "staff_logins": len(reading.staff_logins[tenant]),
             **reading.cookie_counts(tenant),
-            "device_rows": reading.device_logs.rows(tenant, found.epoch) if found else 0,
+            "device_rows": reading.device_logs.rows(tenant, matches.epoch) if matches else 0,
             "own_cards": cards.others,
             "known_cards": cards.known,
             "own_card_rows": cards.rows,
-            "rows_of_others": max(reading.rows_of_others[tenant], others),
+            "rows_of_others": max(reading.rows_of_others[tenant], foreign_rows),
         }
     )
 
 
 class LabelCounts(NamedTuple):
-    """What a finding tells of labels; as the fields of `Finding`."""
+    """Counts by label in a finding, with the names of the fields of `Finding`."""
 
     cohorts: tuple[Cohort, ...] = ()
     cohort_labels: int = 0
@@ -260,16 +263,16 @@ class LabelCounts(NamedTuple):
     canaries_enrolled: int = 0
 
 
-def labelled(lists: TenantLists, found: EpochMatches) -> LabelCounts:
-    """The labels of the customers in `found`.
+def count_labels(lists: TenantLists, matches: EpochMatches) -> LabelCounts:
+    """Return the label counts of the matched customers.
 
-    Cohorts of fewer than 20 of them are not told, bait is.
+    Cohorts with fewer than 20 matched customers are omitted; honeytokens are not.
     """
-    listed = next((epoch.list for epoch in lists.epochs if epoch.number == found.epoch), None)
+    listed = next((epoch.list for epoch in lists.epochs if epoch.number == matches.epoch), None)
     enrolled = listed.enrolled_labels() if listed else {}
     if listed is None or not enrolled:
         return LabelCounts()
-    matched, sure = listed.labels(found.subjects.subjects), listed.labels(found.verified)
+    matched, sure = listed.labels(matches.subjects.subjects), listed.labels(matches.verified)
     cohorts = [
         Cohort(
             dimension=dimension, label=label, matched=number, enrolled=enrolled[dimension, label]
@@ -289,7 +292,7 @@ def labelled(lists: TenantLists, found: EpochMatches) -> LabelCounts:
     )
 
 
-def _finding(
+def _build_parts(
     lists: TenantLists,
     reading: CaptureReading,
     facts: _TenantFacts,
@@ -297,8 +300,8 @@ def _finding(
     now: datetime,
 ) -> Iterator[Finding]:
     """Yield one finding, in parts of at most 2,000 matches."""
-    found = reading.best(lists.tenant) or EpochMatches(lists.epochs[-1].number)
-    matches, listed = found.matches(), sum(map(len, found.details))
+    result = reading.best(lists.tenant) or EpochMatches(lists.epochs[-1].number)
+    matches, listed = result.matches(), sum(map(len, result.details))
     parts = max(1, -(-listed // MAX_MATCHES))
     for part in range(1, parts + 1):
         yield Finding(
@@ -308,19 +311,19 @@ def _finding(
             part=part,
             parts=parts,
             matched_at=now,
-            epoch=found.epoch,
+            epoch=result.epoch,
             index_epoch=lists.index_epoch,
             key_checks=dict((lists.index.noted, reading.key.noted)),
             customers=lists.customers,
             alarm=lists.tenant in reading.offered,
             incomplete=reading.reasons,
-            total_matches=found.count,
-            total_subjects=len(found.subjects),
-            verified=len(found.verified),
-            minors=len(found.minors),
+            total_matches=result.count,
+            total_subjects=len(result.subjects),
+            verified=len(result.verified),
+            minors=len(result.minors),
             cards_enrolled=lists.cards,
-            witnesses_comparable=found.witnesses.comparable,
-            witnesses_agreeing=found.witnesses.agreeing,
+            witnesses_comparable=result.witnesses.comparable,
+            witnesses_agreeing=result.witnesses.agreeing,
             **facts.labels._asdict(),
             capture=facts.capture,
             statistics=facts.statistics,
@@ -328,9 +331,10 @@ def _finding(
         )
 
 
-def desks(context: Context, tenants: Iterable[str]) -> dict[str, Sealer]:
-    """What seals to each tenant's desk; without those that have no key here, and none where
-    originals are not kept.
+def desk_sealers(context: Context, tenants: Iterable[str]) -> dict[str, Sealer]:
+    """Return the sealer for each tenant's console.
+
+    A tenant without a key on this host has none; there are none at all if originals are not kept.
     """
     if not context.settings.originals.days:
         return {}
@@ -339,22 +343,25 @@ def desks(context: Context, tenants: Iterable[str]) -> dict[str, Sealer]:
     }
 
 
-def with_original(finding: Finding, reading: CaptureReading, sealer: Sealer | None) -> Finding:
-    """`finding` with address, title, author and members' names of its capture, sealed; of
-    several parts the first has them.
+def attach_original(finding: Finding, reading: CaptureReading, sealer: Sealer | None) -> Finding:
+    """Return `finding` with address, title, author and members' names of its capture, sealed.
+
+    Of several parts only the first has them.
     """
     if sealer is None or finding.part != 1:
         return finding
-    sealed = custody.seal(_original(reading, finding.tenant), sealer, finding.tenant, finding.id)
+    sealed = custody.seal(
+        _original_post(reading, finding.tenant), sealer, finding.tenant, finding.id
+    )
     return finding.model_copy(update={"original": sealed, "original_key": sealer.key_id})
 
 
-def _original(reading: CaptureReading, tenant: str) -> SealedPost:
-    capture, found = reading.capture, reading.best(tenant)
+def _original_post(reading: CaptureReading, tenant: str) -> SealedPost:
+    capture, matches = reading.capture, reading.best(tenant)
     documents = [
-        held.members[number]
-        for held in (found.details if found else ())
-        for number in np.unique(held.document).tolist()
+        details.members[number]
+        for details in (matches.details if matches else ())
+        for number in np.unique(details.document).tolist()
     ]
     names = {number: path for path, number, _ in documents if number}
     return SealedPost(

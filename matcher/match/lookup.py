@@ -1,10 +1,11 @@
-"""Ask a watchlist for the candidates of a batch, and keep what it knows as tables of columns, one
-for each stage.
+"""Look up the candidates of a batch in a watchlist; the results are tables of columns.
 
-`ask` looks values up          FoundMatches
-`corroborate` finds rows       RowMatches
-`counts` weighs what is there  WeighedMatches
-`counts` finds places in text  ListedMatches
+Each stage adds columns to the table of the stage before:
+
+`find_customers` looks values up     FoundMatches
+`corroborate` finds rows             RowMatches
+`counts` scores matches              WeighedMatches
+`counts` finds places in text        ListedMatches
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ in its normal form.
 
 
 class ValueColumns:
-    """Normal forms, `normal` u8[n, width] and `length` i64[n], laid out for tagging when first
-    asked for: once for all lists.
+    """Normal forms: `normal` u8[n, width] and `length` i64[n].
+
+    They are laid out for tagging on first use, one time for all lists.
     """
 
     def __init__(self, normal: Bytes, length: Places) -> None:
@@ -52,14 +54,14 @@ class ValueColumns:
 
     @cached_property
     def laid(self) -> Sequence[MessageBlocks]:
-        """What a tagger takes."""
+        """Return the values in the layout that a tagger takes."""
         return lay(self.normal, self.length)
 
 
 class ListQuery(NamedTuple):
-    """Values asked for as one kind and form, and the bytes [start, end) they stand at.
+    """Values to look up as one kind and form, and the bytes [start, end) that hold them.
 
-    `valid` bool[n] says which of them an answer counts for; None for all.
+    `valid` bool[n] says for which values a match counts; None for all.
     """
 
     kind: str
@@ -73,14 +75,15 @@ class ListQuery(NamedTuple):
         return len(self.start)
 
     def normals(self, places: Places) -> tuple[Bytes, Places]:
-        """The normal forms u8[m, width] of some of the values, and how long they are: i64[m]."""
+        """Return the normal forms u8[m, width] of the values at `places`, and their lengths."""
         return self.values.normal[places], self.values.length[places]
 
 
 @dataclass(frozen=True, slots=True)
 class MatchTable:
-    """Matches of one list in a batch, as columns; `query` i64[n] is the number of each match's
-    question among `kinds`.
+    """Matches of one list in a batch, as columns.
+
+    `query` i64[n] is the number of each match's query among `kinds`.
     """
 
     query: Places
@@ -98,18 +101,17 @@ class MatchTable:
         return replace(self, **columns)
 
     def fields(self) -> dict[str, Any]:
-        """Return columns, and what all matches share, by name: what the table of the next stage
-        is made of.
-        """
+        """Return all columns and shared values by name, to build the next stage's table from."""
         return {column.name: getattr(self, column.name) for column in fields(self)}
 
 
 @dataclass(frozen=True, slots=True)
 class FoundMatches(MatchTable):
-    """What a look-up knows of each match: i64[n] each.
+    """Matches as a look-up returns them: columns i64[n].
 
-    `asked` are the questions; `value` says which of its question's values it is, `subject` is the
-    customer's row in the list, `start` and `end` are bytes of the batch.
+    `asked` are the queries; `value` is the number of the value in its query, `subject` is the
+    customer's
+    row in the list, `start` and `end` are bytes of the batch.
     """
 
     asked: Sequence[ListQuery]
@@ -120,11 +122,11 @@ class FoundMatches(MatchTable):
 
     @property
     def kinds(self) -> list[tuple[str, str]]:
-        """Kind and form of each question."""
+        """Return kind and form of each query."""
         return [(question.kind, question.form) for question in self.asked]
 
-    def joined(self, other: FoundMatches) -> FoundMatches:
-        """Return these and behind them those of `other`."""
+    def append(self, other: FoundMatches) -> FoundMatches:
+        """Return these matches followed by those of `other`."""
         query = np.concatenate((self.query, other.query + len(self.asked)))
         columns = (np.concatenate(pair) for pair in (
             (self.value, other.value), (self.subject, other.subject), (self.start, other.start),
@@ -132,19 +134,18 @@ class FoundMatches(MatchTable):
         ))  # fmt: skip
         return FoundMatches(query, [*self.asked, *other.asked], *columns)
 
-    def by_question(self) -> Iterator[tuple[ListQuery, Places]]:
-        """Yield each question that gave some, and the numbers of its matches: i64[m]."""
+    def by_query(self) -> Iterator[tuple[ListQuery, Places]]:
+        """Yield each query that has matches, and the numbers of its matches: i64[m]."""
         order = np.argsort(self.query, kind="stable")
         borders = np.searchsorted(self.query[order], np.arange(len(self.asked) + 1)).tolist()
-        for question, (first, last) in zip(self.asked, pairwise(borders), strict=True):
+        for query, (first, last) in zip(self.asked, pairwise(borders), strict=True):
             if first < last:
-                yield question, order[first:last]
+                yield query, order[first:last]
 
 
 @dataclass(frozen=True, slots=True)
 class RowMatches(FoundMatches):
-    """Matches with the `row` of the batch that holds each, NONE for none, and the number of its
-    `document`: i64[n].
+    """Matches with the `row` of the batch that holds each, or NONE, and its `document`: i64[n].
 
     `own` i64[n] has a bit for each label of this customer's fields in that row.
     """
@@ -156,8 +157,9 @@ class RowMatches(FoundMatches):
 
 @dataclass(frozen=True, slots=True)
 class WeighedMatches(RowMatches):
-    """Matches weighed: `flags` i64[n] of `counts.Customers`; `word` u64[n], a keyed number that
-    tells values apart.
+    """Scored matches: `flags` i64[n] as in `counts.Customers`.
+
+    `word` u64[n] is a keyed number; two matches have the same one if their values are equal.
     """
 
     flags: Places
@@ -166,13 +168,14 @@ class WeighedMatches(RowMatches):
 
 @dataclass(frozen=True, slots=True)
 class ListedMatches(MatchTable):
-    """What a record tells of each match, without the values that were asked for.
+    """The fields of each match's record, without the values that were looked up.
 
-    `first` and `last` are characters of the decoded text and `line` is counted from its beginning;
-    `held` is the number of its row's among `labels`, the sets of labels here; `transforms` says
-    what was undone, `coincidence` f64[n] is a mask's chance; `handle` and `tag` are u8[n, 16].
-    `kinds` are those of the questions, `members` (path, number, kind of container) come by
-    `document`.
+    `first` and `last` are characters of the decoded text, and `line` is counted from its beginning.
+    `held` is the number of the row's label set among `labels`. `transforms` says how the value was
+    changed to be read, and `coincidence` f64[n] is the chance that a mask fits by accident.
+    `handle`
+    and `tag` are u8[n, 16]. `kinds` are those of the queries; `members` (path, number, kind of
+    container) come by `document`.
     """
 
     kinds: Sequence[tuple[str, str]]
@@ -191,41 +194,46 @@ class ListedMatches(MatchTable):
 
 
 @cache
-def labels_of(bits: int) -> tuple[str, ...]:
-    """The labels that the column `own` has a bit for, in order of the alphabet."""
+def to_labels(bits: int) -> tuple[str, ...]:
+    """Return the labels of the bits that are set in a value of `own`, in alphabetical order."""
     return tuple(sorted(label for label, bit in BITS.items() if bits & bit))
 
 
-def bits_of(asked: Sequence[ListQuery]) -> Places:
-    """The bit of each question's label: i64[asked]."""
+def label_bits(queries: Sequence[ListQuery]) -> Places:
+    """Return the bit of each query's label: i64[queries]."""
     return np.array(
-        [BITS[field_by_kind().get(question.kind, FieldLabel.OTHER)] for question in asked], np.int64
+        [BITS[field_by_kind().get(question.kind, FieldLabel.OTHER)] for question in queries],
+        np.int64,
     )
 
 
-def questions(segments: Iterable[Segment]) -> Iterator[ListQuery]:
-    """What can be asked for `segments`: a digest as each kind's, an address with a plus-tag without
-    it too.
+def build_queries(segments: Iterable[Segment]) -> Iterator[ListQuery]:
+    """Yield the queries for `segments`.
 
-    A few values that fail their check are tagged with the others: to take all others out costs
+    A digest is looked up as each kind that is ever digested; an email address with a plus tag also
+    without it. If few values fail their check, they are tagged too, because removing them costs
     more.
     """
     for segment in segments:
-        good = int(np.count_nonzero(segment.valid))
-        some = segment if good * FEW >= len(segment) * (FEW - 1) else segment.where(segment.valid)
-        if good:
+        valid_count = int(np.count_nonzero(segment.valid))
+        queried = (
+            segment
+            if valid_count * FEW >= len(segment) * (FEW - 1)
+            else segment.where(segment.valid)
+        )
+        if valid_count:
             values, valid = (
-                ValueColumns(some.normal, some.length),
-                some.valid if good < len(some) else None,
+                ValueColumns(queried.normal, queried.length),
+                queried.valid if valid_count < len(queried) else None,
             )
             for kind in DIGESTED if segment.kind == DIGEST else (segment.kind,):
-                yield ListQuery(kind, segment.form, values, some.start, some.end, valid)
+                yield ListQuery(kind, segment.form, values, queried.start, queried.end, valid)
             if segment.kind == "email":
-                yield from _without_plus_tags(some)
+                yield from _without_plus_tags(queried)
 
 
 def _without_plus_tags(mail: Segment) -> Iterator[ListQuery]:
-    """Addresses with a plus-tag, asked for without it too."""
+    """Yield a query for the addresses with a plus tag, with the tag removed."""
     tagged = mail.where(anywhere(mail.normal == PLUS))
     if len(tagged):
         whole = [
@@ -238,66 +246,68 @@ def _without_plus_tags(mail: Segment) -> Iterator[ListQuery]:
         )
 
 
-def enrolled(asked: Iterable[ListQuery], kinds: frozenset[tuple[str, str]]) -> list[ListQuery]:
-    """Those of `asked` whose (kind, form) a list has."""
-    return [question for question in asked if (question.kind, question.form) in kinds]
+def select_enrolled(
+    queries: Iterable[ListQuery], kinds: frozenset[tuple[str, str]]
+) -> list[ListQuery]:
+    """Return the queries whose (kind, form) a list contains."""
+    return [query for query in queries if (query.kind, query.form) in kinds]
 
 
-def tags_of(epoch: Epoch, asked: Sequence[ListQuery]) -> Tags:
-    """The tags of all values of `asked`, one question after the other: shape (n, 16); one AES
-    batch a question.
+def tag_values(epoch: Epoch, queries: Sequence[ListQuery]) -> Tags:
+    """Return the tags of all values, in order of the queries: shape (n, 16).
+
+    Each query costs one AES batch.
     """
-    out = np.empty((sum(map(len, asked)) + 1, TAG_BYTES), np.uint8)
+    out = np.empty((sum(map(len, queries)) + 1, TAG_BYTES), np.uint8)
     begin = 0
-    for question in asked:
-        end = begin + len(question)
-        epoch.tags.tagger(question.kind, question.form).tag_laid(
-            question.values.laid, out[begin : end + 1]
-        )
+    for query in queries:
+        end = begin + len(query)
+        epoch.tags.tagger(query.kind, query.form).tag_laid(query.values.laid, out[begin : end + 1])
         begin = end
     return out[:-1]
 
 
-def ask(epoch: Epoch, asked: Sequence[ListQuery]) -> FoundMatches:
-    """Every enrolled value of `asked`, by question and place, with one look-up for all; none of
-    a value that fails its check.
+def find_customers(epoch: Epoch, queries: Sequence[ListQuery]) -> FoundMatches:
+    """Return every enrolled value of `queries`, by query and place, with one look-up for all.
+
+    Values that fail their check give no match.
     """
     hits, subjects = (
-        epoch.list.look_up(tags_of(epoch, asked))
-        if asked
+        epoch.list.look_up(tag_values(epoch, queries))
+        if queries
         else (np.empty(0, np.int64), np.empty(0, np.int64))
     )
     order = np.argsort(hits, kind="stable")
     hits = hits[order]
-    size, borders = len(hits), np.cumsum([0, *map(len, asked)])
+    size, borders = len(hits), np.cumsum([0, *map(len, queries)])
     number = np.searchsorted(borders, hits, "right") - 1
     place = hits - borders[number]
     start, end, counts = np.empty(size, np.int64), np.empty(size, np.int64), np.ones(size, bool)
-    for question, (first, last) in zip(
-        asked, pairwise(np.searchsorted(hits, borders).tolist()), strict=True
+    for query, (first, last) in zip(
+        queries, pairwise(np.searchsorted(hits, borders).tolist()), strict=True
     ):
-        own, values = slice(first, last), place[first:last]
-        start[own], end[own] = question.start[values], question.end[values]
-        if question.valid is not None:
-            counts[own] = question.valid[values]
-    found = FoundMatches(number, asked, place, subjects[order], start, end)
-    return found if counts.all() else found.take(counts)
+        matches, values = slice(first, last), place[first:last]
+        start[matches], end[matches] = query.start[values], query.end[values]
+        if query.valid is not None:
+            counts[matches] = query.valid[values]
+    result = FoundMatches(number, queries, place, subjects[order], start, end)
+    return result if counts.all() else result.take(counts)
 
 
-def ask_barely(epoch: Epoch, batch: Batch, asked: Sequence[ListQuery]) -> RowMatches:
-    """Return every enrolled value of `asked`, in order of place, each in no row and with its own
-    label alone.
+def find_customers_without_rows(
+    epoch: Epoch, batch: Batch, queries: Sequence[ListQuery]
+) -> RowMatches:
+    """Return every enrolled value of `queries`, in order of place, each in no row.
 
-    All that is known where the rows of a capture cannot be read: this uses nothing of
-    `matcher.records`.
+    It is used where the rows of a capture cannot be read, so it needs nothing of `matcher.records`.
     """
-    found = ask(epoch, enrolled(asked, epoch.list.kinds))
-    found = found.take(np.argsort(found.start, kind="stable"))
-    known = np.array([question.kind in field_by_kind() for question in found.asked], bool)
-    own = (bits_of(found.asked) * known)[found.query]
+    matches = find_customers(epoch, select_enrolled(queries, epoch.list.kinds))
+    matches = matches.take(np.argsort(matches.start, kind="stable"))
+    has_label = np.array([query.kind in field_by_kind() for query in matches.asked], bool)
+    labels = (label_bits(matches.asked) * has_label)[matches.query]
     return RowMatches(
-        **found.fields(),
-        document=batch.documents(found.start),
-        row=np.full(len(found), NONE),
-        own=own,
+        **matches.fields(),
+        document=batch.documents(matches.start),
+        row=np.full(len(matches), NONE),
+        own=labels,
     )

@@ -50,7 +50,14 @@ from matcher.match.counts import (
     weigh,
     weigh_barely,
 )
-from matcher.match.lookup import ListedMatches, WeighedMatches, ask, ask_barely, enrolled, questions
+from matcher.match.lookup import (
+    ListedMatches,
+    WeighedMatches,
+    build_queries,
+    find_customers,
+    find_customers_without_rows,
+    select_enrolled,
+)
 from matcher.match.parts import Piece, encoded, pieces_of_capture
 from matcher.match.statistics import StatisticsPart as Counted
 from matcher.match.whose_rows import (
@@ -389,7 +396,9 @@ class Matcher:
         epoch: Epoch,
     ) -> _EpochResult:
         """Who was found."""
-        found = weigh_barely(ask_barely(epoch, searched.batch, searched.asked), self.key)
+        found = weigh_barely(
+            find_customers_without_rows(epoch, searched.batch, searched.asked), self.key
+        )
         lists_some = self._lists_matches(readings, np.unique(found.document), lists, epoch)
         return _EpochResult(
             found,
@@ -540,9 +549,10 @@ class Matcher:
                 )
                 if not len(mine):
                     continue
-                asked = list(questions([mine]))
+                asked = list(build_queries([mine]))
                 places = [
-                    ask(epoch, enrolled(asked, epoch.list.kinds)).value for epoch in lists.epochs
+                    find_customers(epoch, select_enrolled(asked, epoch.list.kinds)).value
+                    for epoch in lists.epochs
                 ]
                 known = np.isin(np.arange(len(mine)), np.concatenate(places))
                 words, parts = self.key.words(mine), searched.batch.documents(mine.start)
@@ -566,7 +576,7 @@ class Matcher:
         for number, (reading, own) in enumerate(zip(readings, terms, strict=True)):
             title = reading.title_terms
             if own.others or title.others:
-                both = own.under(title)
+                both = own.add_title(title)
                 count_rows = partial(lambda number: len(searched.rows.of_document(number)), number)
                 rows = searched.guard.run("offers", count_rows, 0) if both.brands else 0
                 made.append(Addition(reading, "offers", partial(_add_offers, reading, both, rows)))

@@ -1,11 +1,11 @@
-"""What may be stored of a title, a channel and a URL: words of closed lists, and `…` for all else.
+"""Redact titles, channels, authors and URLs: keep words of closed lists, replace the rest by `…`.
 
-Allow first: nothing is looked for that would have to go. Of a title stay the lexicon's terms, each
-in the lexicon's spelling of the form that stands there, labels of fields, the tenant's own brands
-and domains, and the names of the configured site and its host; of a URL the configured section
-under which it stands. A name, a password or a number is in none of these lists, however it is
-written. Authors, posts and threads become keyed tokens: one seller's posts still belong together,
-and nobody can tell a token's name without match's key.
+This is an allow list, not a search for what must go. A title keeps the lexicon's terms (in the
+lexicon's spelling of the form that occurs), field labels, the tenant's own brands and domains, and
+the names of the configured site and its host; a URL keeps the configured section that it belongs
+to. A name, a password or a number is in none of these lists, however it is written. Authors, posts
+and threads become keyed tokens, so that the posts of one seller stay linked although nobody can
+reverse a token without match's key.
 """
 
 from __future__ import annotations
@@ -38,66 +38,67 @@ number has so few.
 """
 
 
-def words(text: str, lexicon: Lexicon, tenant: str, places: Iterable[str] = ()) -> str:
-    """The words in `text` that may be stored, and `…` wherever it says anything else; at most 200
-    characters.
+def redact_text(text: str, lexicon: Lexicon, tenant: str, places: Iterable[str] = ()) -> str:
+    """Return the words of `text` that may be stored, with `…` for all else; at most 200 characters.
 
-    `places` are names of the configured site and host. The brands are those of `tenant` alone.
+    `places` are names of the configured site and host. Brands are shown only if they are
+    `tenant`'s.
     """
     if not text:
         return ""
     read = lower(fold(unescape(unquote(text[:READ]))).text)
-    found = [
+    spellings = [
         KnownSpelling(hit.start, hit.end, word)
-        for hit in lexicon.words_in(read)
-        if (word := _spelt(hit, tenant))
+        for hit in lexicon.find_words(read)
+        if (word := _spell_hit(hit, tenant))
     ]
     for place in filter(None, places):
         whole = rf"(?<![a-z0-9.\-]){re.escape(place)}(?![a-z0-9.\-])"
-        found += [KnownSpelling(*match.span(), place) for match in re.finditer(whole, read)]
-    return kept(read, found, goes_on=len(text) > READ)
+        spellings += [KnownSpelling(*match.span(), place) for match in re.finditer(whole, read)]
+    return kept(read, spellings, goes_on=len(text) > READ)
 
 
-def _spelt(hit: Hit, tenant: str) -> str:
-    """How a word is shown, "" for one that is not: the brand of somebody else."""
+def _spell_hit(hit: Hit, tenant: str) -> str:
+    """Return how to show a word; "" for another tenant's brand, which is not shown."""
     if hit.entry.kind != "brand":
-        return hit.entry.as_written(hit.form)
+        return hit.entry.spell(hit.form)
     owner, name = hit.entry.brand
     return name if owner == tenant else ""
 
 
-def author(name: str, key: CaptureKey) -> str:
-    """The token of an author's name, `@` and 12 hex digits; "" for none."""
-    known = normal(name)
-    return f"@{key.token('author', known)}" if known else ""
+def author_token(name: str, key: CaptureKey) -> str:
+    """Return the token of an author's name, `@` and 12 hex digits; "" for an empty name."""
+    normal_name = normal(name)
+    return f"@{key.token('author', normal_name)}" if normal_name else ""
 
 
-def channel(name: str, site: str, key: CaptureKey, said: str) -> str:
-    """The token of a channel of `site`, `#` and 12 hex digits, and the words of its name that
-    may be stored: `said`.
+def channel_token(name: str, site: str, key: CaptureKey, words: str) -> str:
+    """Return the token of a channel of `site`, `#` and 12 hex digits, followed by `words`.
+
+    `words` are the words of its name that may be stored. "" for an empty name.
     """
-    return f"#{key.token('channel', site, name)} {said}".rstrip() if name else ""
+    return f"#{key.token('channel', site, name)} {words}".rstrip() if name else ""
 
 
-def identifier(kind: str, name: str, site: str, key: CaptureKey) -> str:
-    """The token of a post's or a thread's own id at `site`, 12 hex digits; "" for none."""
+def id_token(kind: str, name: str, site: str, key: CaptureKey) -> str:
+    """Return the token of the id of a post or thread at `site`, 12 hex digits; "" for no id."""
     return key.token(kind, site, name) if name else ""
 
 
 @lru_cache(SITES)
-def site(name: str) -> str:
-    """A configured site's name; `other` for one that an identifier can be read in."""
+def redact_site(name: str) -> str:
+    """Return a configured site's name, or `other` if the name contains an identifier."""
     return "other" if identifier_in(name) else name
 
 
-def platform(name: str) -> str:
-    """A platform's name, `other` for what is not of a name's shape."""
+def redact_platform(name: str) -> str:
+    """Return a platform's name, or `other` if it does not look like a name."""
     return name if PLATFORM.fullmatch(name) else "other" if name else ""
 
 
 @lru_cache(SITES)
-def host(section: str) -> str:
-    """The host of a configured section, "" where that is none or has a number in its name."""
+def section_host(section: str) -> str:
+    """Return the host of a configured section; "" if there is none or it contains a number."""
     try:
         named = urlsplit(section).hostname or ""
     except ValueError:
@@ -107,20 +108,23 @@ def host(section: str) -> str:
     except ValueError:
         pass
     return (
-        named if HOST.fullmatch(named) and _few_digits(named) and not identifier_in(named) else ""
+        named
+        if HOST.fullmatch(named) and _has_few_digits(named) and not identifier_in(named)
+        else ""
     )
 
 
-def url(address: str, section: str) -> str:
-    """The configured section that `address` stands under, then `…`; `…` alone where that is none.
+def redact_url(address: str, section: str) -> str:
+    """Return the configured section that contains `address`, then `…`.
 
-    A section is believed in the shape of one alone: http or https, a host, a path of a few plain
-    steps.
+    Without a valid section, return only `…`. A valid section has scheme http or https, a host,
+    and a
+    path of a few plain steps.
     """
     if not address:
         return ""
-    known = host(section)
-    if not known:
+    section_name = section_host(section)
+    if not section_name:
         return GAP
     parts = urlsplit(section)
     try:
@@ -131,12 +135,14 @@ def url(address: str, section: str) -> str:
         return GAP
     path = (
         parts.path
-        if PATH.fullmatch(parts.path) and _few_digits(parts.path) and not identifier_in(parts.path)
+        if PATH.fullmatch(parts.path)
+        and _has_few_digits(parts.path)
+        and not identifier_in(parts.path)
         else ""
     )
-    named = f"[{known}]" if ":" in known else known
+    named = f"[{section_name}]" if ":" in section_name else section_name
     return f"{parts.scheme}://{named}{port}{path.rstrip('/')}/{GAP}"
 
 
-def _few_digits(text: str) -> bool:
+def _has_few_digits(text: str) -> bool:
     return sum(map(str.isdigit, text)) <= MOST_DIGITS

@@ -38,7 +38,7 @@ import numpy.typing as npt
 
 from matcher.columns.batch import Bytes, Flags, Places
 from matcher.columns.literals import Literals, whole_words
-from matcher.lexicon import LexiconEntry, folded, forms, literals, lower
+from matcher.lexicon import LexiconEntry, collect_forms, fold_word, literals, lower
 from matcher.match.batches import SearchResult
 from matcher.match.capture_key import Words as Tags
 from matcher.match.corroborate import Owners
@@ -210,7 +210,7 @@ class OtherLists:
         rows = searched.rows.of_document(document)
         if not rows:
             return
-        heading = folded(title) + "\n" + _heading(searched, document, rows)
+        heading = fold_word(title) + "\n" + _heading(searched, document, rows)
         platforms = [
             platform
             for row in rows[:: max(1, len(rows) // SAMPLED_ROWS)]
@@ -233,7 +233,7 @@ class OtherLists:
 
 def _lowered(names: Iterable[str]) -> tuple[str, ...]:
     """Return names as they stand in folded text in lower case."""
-    return tuple(filter(None, map(folded, names)))
+    return tuple(filter(None, map(fold_word, names)))
 
 
 def _heading(searched: SearchResult, document: int, rows: range) -> str:
@@ -266,7 +266,7 @@ class _Names:
     """The names of one tenant's settings."""
 
     def __init__(self, others: Iterable[str], own: Iterable[str]) -> None:
-        known = forms({OTHER: others, "": own}, {}, ())
+        known = collect_forms({OTHER: others, "": own}, {}, ())
         names = {
             form: meanings
             for form, meanings in known.items()

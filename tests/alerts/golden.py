@@ -51,7 +51,7 @@ from harness.bench.corpus.people import COLUMNS, Person
 from harness.bench.month import leaks as month_leaks
 from harness.bench.month import posts as month_posts
 from matcher.cli.loading import build_matcher
-from matcher.match.findings import findings
+from matcher.match.findings import find_all
 from matcher.match.pipeline import Matcher
 from tests.alerts.browser import ASKER, CHEAP, HOST, Browser, add_account
 from tests.conftest import HeldClock
@@ -252,7 +252,7 @@ class Play:
         sealed = {"original": "sealed", "original_key": "key"}
         new_findings = [
             finding.model_copy(update=sealed if finding.part == 1 else {})
-            for finding in findings(matcher, captures, now)
+            for finding in find_all(matcher, captures, now)
         ]
         self._run(
             *(

@@ -19,7 +19,7 @@ from alerts.store import DocumentFilter
 from matcher.cli import canary as enrolment
 from matcher.cli.evidence_vault import outgoing
 from matcher.cli.loading import build_matcher
-from matcher.match.findings import findings
+from matcher.match.findings import find_all
 from tests.alerts.builders import everything, finding, record, stage
 from tests.alerts.noise.posts import post
 from tests.conftest import HeldClock
@@ -52,7 +52,7 @@ def canary_record(tmp_path_factory: pytest.TempPathFactory) -> Record:
         body=post_text.encode(),
         media_type="text/plain",
     )
-    (canary_finding,) = findings(build_matcher(context), [served], context.clock.now())
+    (canary_finding,) = find_all(build_matcher(context), [served], context.clock.now())
     dated = canary_finding.model_copy(
         update={
             "capture": canary_finding.capture.model_copy(

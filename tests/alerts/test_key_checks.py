@@ -14,7 +14,7 @@ from alerts.records import Incident, KeyCheck, Sighting
 from alerts.store import DocumentFilter, open_store
 from alerts.web.app import create_app
 from matcher.cli.loading import build_matcher
-from matcher.match.findings import findings
+from matcher.match.findings import find_all
 from tests.alerts.builders import finding, record, stage
 from tests.conftest import HeldClock
 from tests.factories import capture
@@ -79,7 +79,7 @@ def test_changed_capture_key_is_logged_and_loses_nothing(alert, store) -> None:
 
 def test_match_names_its_keys(context: Context) -> None:
     enrol(context, "bank", [customer(n) for n in range(3)])
-    [key_finding] = findings(
+    [key_finding] = find_all(
         build_matcher(context), [capture(body=phone(1).encode())], context.clock.now()
     )
     expected_checks = {

@@ -97,7 +97,7 @@ def matcher_of(context: Context, *, brands: dict[str, Sequence[str]] | None = No
 
 def tokens(context: Context, *posts: str, site: str = "paste") -> list[str]:
     """Return the tokens that stand for the ids of these posts in a finding."""
-    return [redact.identifier("post", post, site, CaptureKey(context.keys)) for post in posts]
+    return [redact.id_token("post", post, site, CaptureKey(context.keys)) for post in posts]
 
 
 def command(data: Path, *words: Any) -> list[str]:

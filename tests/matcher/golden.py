@@ -27,7 +27,7 @@ from harness.bench.corpus.people import COLUMNS, Person
 from harness.bench.recall.cases import cases, lists
 from matcher.cli.loading import build_matcher
 from matcher.match.batches import batches
-from matcher.match.findings import findings
+from matcher.match.findings import find_all
 from matcher.match.parts import pieces_of_capture
 from matcher.match.pipeline import Matcher
 from matcher.watchlist import installation
@@ -151,7 +151,7 @@ def _read_all(
         name: [line] for name, line in zip(names, _detections(matcher, captures), strict=True)
     }
     identities = {matcher.key.served("golden", name, bodies[name]): name for name in names}
-    for finding in findings(matcher, captures, at):
+    for finding in find_all(matcher, captures, at):
         lines_of[_source(matcher, finding, identities)].append(finding.encode().decode())
     return {name: "\n".join(lines) for name, lines in lines_of.items()}
 

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from matcher.match import batches, parts
-from matcher.match.findings import findings_of
+from matcher.match.findings import build_findings
 from matcher.match.pipeline import Matcher
 from matcher.text.decode import windows
 from tests.conftest import HeldClock
@@ -79,7 +79,8 @@ def test_any_bytes_are_read_to_their_end(
         for n, body in enumerate(bodies)
     ]
     findings_by_post = [
-        list(findings_of(matcher, reading, posts[0].fetched_at)) for reading in matcher.read(posts)
+        list(build_findings(matcher, reading, posts[0].fetched_at))
+        for reading in matcher.read(posts)
     ]
     assert len(findings_by_post) == len(posts)
     for post, post_findings in zip(posts, findings_by_post, strict=True):

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.match.claims import MOST, claims
-from matcher.match.findings import findings
+from matcher.match.claims import MOST, read_claims
+from matcher.match.findings import find_all
 from matcher.text import fold
 from tests.factories import capture
 from tests.matcher.bank import matcher_of
@@ -54,8 +54,8 @@ ONE = BANK[1]
     ],
 )
 def test_volume(text: str, volume: int) -> None:
-    assert claims(text, ()).volume == volume
-    assert claims("", ("1条", fold(text).text)).volume == volume
+    assert read_claims(text, ()).volume == volume
+    assert read_claims("", ("1条", fold(text).text)).volume == volume
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_volume(text: str, volume: int) -> None:
     ],
 )  # fmt: skip
 def test_no_volume(text: str) -> None:
-    assert claims(text, ()).volume is None
+    assert read_claims(text, ()).volume is None
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_no_volume(text: str) -> None:
     ],
 )
 def test_price(text: str, price: float, currency: str) -> None:
-    claimed = claims(text, ())
+    claimed = read_claims(text, ())
     assert (claimed.price, claimed.currency) == (price, currency)
 
 
@@ -118,11 +118,11 @@ def test_price(text: str, price: float, currency: str) -> None:
     ],
 )
 def test_no_price(text: str) -> None:
-    assert (claims(text, ()).price, claims(text, ()).currency) == (None, "")
+    assert (read_claims(text, ()).price, read_claims(text, ()).currency) == (None, "")
 
 
 def test_the_title_says_the_price_before_the_text() -> None:
-    assert claims("300u", ("$5",)).price == 300
+    assert read_claims("300u", ("$5",)).price == 300
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_the_title_says_the_price_before_the_text() -> None:
     ],
 )
 def test_kinds_of_contact_and_never_which(text: str, kinds: tuple[str, ...]) -> None:
-    assert claims(text, ()).contacts == kinds
+    assert read_claims(text, ()).contacts == kinds
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_kinds_of_contact_and_never_which(text: str, kinds: tuple[str, ...]) -> 
     ],
 )
 def test_files_and_size(text: str, files: tuple[str, ...], size: int | None) -> None:
-    claimed = claims(text, ())
+    claimed = read_claims(text, ())
     assert (claimed.files, claimed.size) == (files, size)
 
 
@@ -177,7 +177,7 @@ def test_claims_are_read_from_title_and_near_the_jargon(bank: Context) -> None:
         + "900万条"
     )
     sent = capture(title="一手数据 20w xlsx", body=body.encode())
-    [finding] = findings(matcher_of(bank), [sent], sent.fetched_at)
+    [finding] = find_all(matcher_of(bank), [sent], sent.fetched_at)
     assert finding.capture.claims == Claims(
         volume=300_000, price=500.0, currency="USDT", contacts=("telegram",), files=("xlsx",)
     )
@@ -188,13 +188,13 @@ def test_claims_of_a_text_in_windows_are_read_near_the_jargon_of_each(bank: Cont
     rows = "".join(f"{ONE['name']}----{ONE['phone']}----{n}\n" for n in range(80_000))
     sent = capture(title="", body=f"内料 30万条\n{rows}内料 900万条".encode())
     assert len(sent.body) > 2**21
-    [*_, finding] = findings(matcher_of(bank), [sent], sent.fetched_at)
+    [*_, finding] = find_all(matcher_of(bank), [sent], sent.fetched_at)
     assert finding.capture.claims.volume == 9_000_000
 
 
 def test_a_text_without_jargon_claims_nothing(bank: Context) -> None:
     sent = capture(title="", body=f"{ONE['name']}----{ONE['phone']}----余额 5万 30万条".encode())
-    [finding] = findings(matcher_of(bank), [sent], sent.fetched_at)
+    [finding] = find_all(matcher_of(bank), [sent], sent.fetched_at)
     assert finding.capture.claims == Claims()
 
 
@@ -212,7 +212,7 @@ PLANTED = [
     ),
 )
 def test_no_value_of_somebodys_is_a_claim(value: str, around: str) -> None:
-    claimed = json.dumps(claims(around.format(value), ()).model_dump(), ensure_ascii=False)
+    claimed = json.dumps(read_claims(around.format(value), ()).model_dump(), ensure_ascii=False)
     digits = "".join(filter(str.isdigit, value))
     assert value not in claimed
     assert not digits or digits[:8] not in claimed
@@ -220,7 +220,7 @@ def test_no_value_of_somebodys_is_a_claim(value: str, around: str) -> None:
 
 @given(st.text(max_size=600))
 def test_no_text_is_too_strange(text: str) -> None:
-    assert isinstance(claims(text, (text,)), Claims)
+    assert isinstance(read_claims(text, (text,)), Claims)
 
 
 @pytest.mark.parametrize(
@@ -242,10 +242,10 @@ def test_no_text_is_too_strange(text: str) -> None:
 def test_time_is_linear_in_what_is_read(unit: str) -> None:
     text = (unit * MOST)[:MOST]
     began = time.process_time()
-    claims("", (text,))
+    read_claims("", (text,))
     assert time.process_time() - began < 2.0, "16 KiB take milliseconds"
 
 
 def test_dates_around_today_are_no_volumes() -> None:
     now = datetime.now(UTC)
-    assert claims(f"{now:%Y%m%d}条 {now:%Y} rows", ()).volume is None
+    assert read_claims(f"{now:%Y%m%d}条 {now:%Y} rows", ()).volume is None

@@ -14,7 +14,7 @@ import pytest
 
 from matcher.detect import search
 from matcher.detect.search import Detector
-from matcher.match.findings import findings_of
+from matcher.match.findings import build_findings
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone, resident_id
 from tests.matcher.test_stage import MatchProcess, match  # noqa: F401  the fixture
@@ -126,7 +126,7 @@ def read_matches(context: Context) -> tuple[set[tuple[str, str]], set[str], set[
     ]
     subjects = []
     for reading in matcher.read(posts):
-        post_findings = list(findings_of(matcher, reading, posts[0].fetched_at))
+        post_findings = list(build_findings(matcher, reading, posts[0].fetched_at))
         assert all(finding.incomplete == reading.reasons for finding in post_findings)
         subjects.append(
             (
@@ -193,7 +193,7 @@ def read_each(
         (
             {
                 (m.kind, m.subject)
-                for finding in findings_of(matcher, reading, posts[0].fetched_at)
+                for finding in build_findings(matcher, reading, posts[0].fetched_at)
                 for m in finding.matches
             },
             reading.reasons,

@@ -14,7 +14,7 @@ import pytest
 from matcher.cli.match import MatchStage
 from matcher.match import capture_result
 from matcher.match.capture_result import CaptureBudget, CaptureReading
-from matcher.match.findings import findings_of
+from matcher.match.findings import build_findings
 from matcher.match.pipeline import Matcher
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone
@@ -53,7 +53,7 @@ def read(
     matcher: Matcher, made: Capture, budget: CaptureBudget
 ) -> tuple[CaptureReading, list[Finding]]:
     [reading] = matcher.read([made], budget)
-    return reading, list(findings_of(matcher, reading, made.fetched_at))
+    return reading, list(build_findings(matcher, reading, made.fetched_at))
 
 
 def people(found: list[Finding]) -> int:
@@ -82,7 +82,7 @@ def test_a_long_text_is_cut_at_the_same_window_whatever_shares_its_batch(
         ]
         *small, last = matcher.read([*captures, large], within)
         assert [reading.incomplete for reading in small] == [set()] * count
-        assert list(findings_of(matcher, last, large.fetched_at)) == alone
+        assert list(build_findings(matcher, last, large.fetched_at)) == alone
 
 
 def _fields(budget: CaptureBudget) -> dict[str, int]:
@@ -238,10 +238,10 @@ FAULT: list[tuple[str, str, set[str]]] = [
         {"statistics"},
     ),
     ("matcher.match.statistics.StatisticsTally.finish", "statistics at the end", {"statistics"}),
-    ("matcher.match.findings.statistics_for", "statistics of a tenant", {"statistics"}),
-    ("matcher.match.findings._facts", "redaction", {"redaction"}),
-    ("matcher.match.redact.words", "redaction of a title", {"redaction"}),
-    ("matcher.match.findings.labelled", "labels", {"evidence"}),
+    ("matcher.match.findings.tenant_statistics", "statistics of a tenant", {"statistics"}),
+    ("matcher.match.findings._redacted_facts", "redaction", {"redaction"}),
+    ("matcher.match.redact.redact_text", "redaction of a title", {"redaction"}),
+    ("matcher.match.findings.count_labels", "labels", {"evidence"}),
 ]
 
 
@@ -351,14 +351,14 @@ def test_a_fault_for_one_tenant_costs_the_others_nothing(
     import matcher.match.findings as where
 
     enrol(match.context, "other", [customer(n) for n in range(5)])
-    original = where._finding
+    original = where._build_parts
 
     def one(lists: Any, *words: Any) -> Any:
         if lists.tenant == "bank":
             raise FaultError
         return original(lists, *words)
 
-    monkeypatch.setattr(where, "_finding", one)
+    monkeypatch.setattr(where, "_build_parts", one)
     match.put(phone(1))
     match.work()
     [record] = match.out.poll(9, 0.0)

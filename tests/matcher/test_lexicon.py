@@ -59,7 +59,7 @@ def test_a_term_is_shown_as_it_stands_in_the_post_and_not_as_the_lexicon_calls_i
         "流水": "流水",
     }
     assert {t.id: t.written for t in read("内料 FULLZ").terms} == {"内料": "内料", "fullz": "fullz"}
-    combined = read("内料 一手").under(read("內料"))
+    combined = read("内料 一手").add_title(read("內料"))
     assert {t.id: t.shown for t in combined.terms} == {"内料": "內料", "一手料": "一手"}
 
 
@@ -239,7 +239,7 @@ def _is_whole_word(text: str, start: int, end: int) -> bool:
 def test_forms_are_found_where_a_naive_search_finds_them(parts: list[str]) -> None:
     text = "".join(parts)
     assert [
-        (occurrence.at, occurrence.behind) for occurrence in LEXICON._forms_in(text.encode())
+        (occurrence.at, occurrence.behind) for occurrence in LEXICON._find_forms(text.encode())
     ] == naive(text)
 
 
@@ -253,7 +253,7 @@ def test_forms_are_found_where_a_naive_search_finds_them(parts: list[str]) -> No
 )
 def test_an_ambiguous_term_counts_beside_another_term_a_label_or_a_brand(parts: list[str]) -> None:
     text = lower("".join(parts))
-    occurrences = list(LEXICON._forms_in(text.encode()))
+    occurrences = list(LEXICON._find_forms(text.encode()))
     expected = [
         (occurrence.at, entry)
         for occurrence in occurrences
@@ -267,7 +267,7 @@ def test_an_ambiguous_term_counts_beside_another_term_a_label_or_a_brand(parts: 
             if neighbour is not occurrence
         )
     ]
-    assert [(hit.start, hit.entry) for hit in LEXICON.words_in(text)] == expected
+    assert [(hit.start, hit.entry) for hit in LEXICON.find_words(text)] == expected
 
 
 def test_words_of_context_are_counted_by_theme_each_once_and_are_no_jargon() -> None:

@@ -10,14 +10,22 @@ from matcher import lexicon
 from matcher.columns.batch import Batch
 from matcher.columns.literals import APART
 from matcher.detect.labels import words
-from matcher.lexicon import BIN_FORMS, ENOUGH, Lexicon, TextTerms, forms, literals, shipped_rows
+from matcher.lexicon import (
+    BIN_FORMS,
+    ENOUGH,
+    Lexicon,
+    TextTerms,
+    collect_forms,
+    literals,
+    load_shipped_terms,
+)
 from matcher.text import fold
 from matcher.text.fold import written
 
 BRANDS = {"bank": ["某某银行", "bank.example", "Crédit Ö"], "other": ["某某银行", "行"]}
 BINS = {"bank": ["62000000"]}
 LEXICON = Lexicon(BRANDS, BINS)
-FORMS = forms(BRANDS, BINS, shipped_rows())
+FORMS = collect_forms(BRANDS, BINS, load_shipped_terms())
 GLUE = [
     " ",
     "@",
@@ -147,12 +155,12 @@ def test_a_dotted_capital_i_is_no_i_for_either_search() -> None:
 
 def test_a_title_adds_to_what_its_text_says() -> None:
     title, text = read_terms("某某银行 内料 警方 一手料", "内料 提醒 一手料 QQ 手机")
-    combined = text.under(title)
+    combined = text.add_title(title)
     assert {term.id: term.count for term in combined.terms} == {"内料": 2, "一手料": 1, "扣扣": 1}
     assert combined.context == {"reporting": 2}
     assert combined.offers("bank", rows=3)
     assert combined.hits == text.hits
-    assert text.under(read_terms("的")[0]) is text
+    assert text.add_title(read_terms("的")[0]) is text
 
 
 FLOODS = (

@@ -21,9 +21,9 @@ from matcher.match.lookup import (
     FoundMatches,
     ListQuery,
     ValueColumns,
-    ask,
-    labels_of,
-    questions,
+    build_queries,
+    find_customers,
+    to_labels,
 )
 from matcher.text import FoldedText, fold
 from tests.factories import capture
@@ -70,7 +70,7 @@ def epoch_of_everybody() -> Any:
 def test_nothing_that_fails_its_check_is_answered(some: list[bool], holding: int) -> None:
     valid = [*some, *[True] * holding]
     queries = list(
-        questions(
+        build_queries(
             [
                 segment("card", valid),
                 segment("phone", [True, True]),
@@ -78,7 +78,7 @@ def test_nothing_that_fails_its_check_is_answered(some: list[bool], holding: int
             ]
         )
     )
-    answers = ask(epoch_of_everybody(), queries)
+    answers = find_customers(epoch_of_everybody(), queries)
     answered = [
         (queries[number].kind, int(queries[number].values.normal[place].tobytes()), start)
         for number, place, start in zip(
@@ -93,7 +93,7 @@ def test_nothing_that_fails_its_check_is_answered(some: list[bool], holding: int
 
 
 def test_a_digest_is_asked_for_as_each_kind_that_may_be_digested_and_laid_out_once() -> None:
-    queries = list(questions([segment("digest", [True], "md5")]))
+    queries = list(build_queries([segment("digest", [True], "md5")]))
     assert [(question.kind, question.form) for question in queries] == [
         ("phone", "md5"),
         ("resident_id", "md5"),
@@ -103,8 +103,8 @@ def test_a_digest_is_asked_for_as_each_kind_that_may_be_digested_and_laid_out_on
 
 
 def test_nothing_is_asked_for_what_fails_throughout() -> None:
-    assert list(questions([segment("card", [False, False])])) == []
-    assert len(ask(epoch_of_everybody(), [])) == 0
+    assert list(build_queries([segment("card", [False, False])])) == []
+    assert len(find_customers(epoch_of_everybody(), [])) == 0
 
 
 ASKED = [("phone", "plain"), ("email", "plain"), ("email", "md5"), ("email", "plain")]
@@ -150,7 +150,7 @@ def test_a_piece_has_the_labels_of_its_customer_in_its_row(
     rows, subjects = np.array(named, np.int64).reshape(-1, 2).T
     labels = _labels_of_matches(*evidence(pieces), lambda _: (rows, subjects))
     expected = [tuple(sorted(held[row + NONE, subject])) for _, _, row, subject, _ in pieces]
-    assert [labels_of(bits) for bits in labels.tolist()] == expected
+    assert [to_labels(bits) for bits in labels.tolist()] == expected
 
 
 @given(PAIRS, st.lists(st.integers(-1, 5), max_size=6))
@@ -175,13 +175,13 @@ def test_a_row_with_very_many_values_and_owners_is_a_list_and_corroborates_nothi
 
 
 def test_every_label_has_a_bit_of_its_own() -> None:
-    assert labels_of(sum(BITS.values())) == tuple(sorted(map(str, FieldLabel)))
-    assert labels_of(0) == ()
+    assert to_labels(sum(BITS.values())) == tuple(sorted(map(str, FieldLabel)))
+    assert to_labels(0) == ()
 
 
 def test_pieces_are_given_by_question() -> None:
     matches, _ = evidence([(2, 0, 0, 0, 0), (0, 1, 0, 0, 0), (2, 2, 0, 0, 0)])
-    assert [(question.form, places.tolist()) for question, places in matches.by_question()] == [
+    assert [(question.form, places.tolist()) for question, places in matches.by_query()] == [
         ("plain", [1]),
         ("md5", [0, 2]),
     ]

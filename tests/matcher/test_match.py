@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from matcher.match.findings import findings
+from matcher.match.findings import find_all
 from matcher.match.pipeline import Matcher
 from matcher.records import rows
 from matcher.records.layouts import row_groups
@@ -25,7 +25,7 @@ ONE = BANK[1]
 
 def find(matcher: Matcher, body: str | bytes, **changes) -> list[Finding]:
     captured = capture(body=body if isinstance(body, bytes) else body.encode(), **changes)
-    return findings(matcher, [captured], captured.fetched_at)
+    return find_all(matcher, [captured], captured.fetched_at)
 
 
 def matches(matcher: Matcher, body: str, **changes) -> list[tuple[str, str, int, tuple[str, ...]]]:
@@ -181,8 +181,8 @@ def test_a_batch_gives_what_its_captures_give_alone(bank: Context) -> None:
     ]
     captures = [capture(post_id=str(n), body=body.encode()) for n, body in enumerate(bodies)]
     matcher, now = matcher_of(bank), captures[0].fetched_at
-    alone = [f for captured in captures for f in findings(matcher, [captured], now)]
-    assert findings(matcher, captures, now) == alone
+    alone = [f for captured in captures for f in find_all(matcher, [captured], now)]
+    assert find_all(matcher, captures, now) == alone
     assert [f.capture.post_id for f in alone] == tokens(bank, "1", "3", "5")
 
 

@@ -7,7 +7,7 @@ from io import BytesIO
 import pytest
 
 from matcher.cli.loading import build_matcher
-from matcher.match.findings import findings
+from matcher.match.findings import find_all
 from tests.conftest import HeldClock
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, phone
@@ -34,7 +34,7 @@ def matcher(tmp_path_factory: pytest.TempPathFactory):
 
 def read(matcher, text: str):
     captured = capture(body=text.encode(), title="")
-    return findings(matcher, [captured], captured.fetched_at)
+    return find_all(matcher, [captured], captured.fetched_at)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_words_of_a_record_are_told_of_a_post_that_matches(matcher, text):
 
 def test_words_of_a_record_in_the_title_count(matcher):
     captured = capture(body=phone(1).encode(), title="老赖的电话")
-    assert findings(matcher, [captured], captured.fetched_at)[0].statistics.context == {"record": 1}
+    assert find_all(matcher, [captured], captured.fetched_at)[0].statistics.context == {"record": 1}
 
 
 def test_of_a_text_in_parts_nobody_knows_whether_it_is_a_record(matcher):
@@ -105,5 +105,5 @@ def test_of_a_text_in_parts_nobody_knows_whether_it_is_a_record(matcher):
     with zipfile.ZipFile(body, "w") as archive:
         archive.writestr("a.txt", f"转让自行车 {phone(1)}")
     captured = capture(body=body.getvalue(), title="")
-    (finding,) = findings(matcher, [captured], captured.fetched_at)
+    (finding,) = find_all(matcher, [captured], captured.fetched_at)
     assert finding.statistics.context == {"record": 1}

@@ -39,7 +39,7 @@ def key(tmp_path) -> CaptureKey:
 
 
 def title(text: str) -> str:
-    return redact.words(text, LEXICON, "bank", ("demo-pastes", "forum.example"))
+    return redact.redact_text(text, LEXICON, "bank", ("demo-pastes", "forum.example"))
 
 
 def wide(text: str) -> str:
@@ -128,7 +128,7 @@ WRITTEN = [
     for entry in form.entries
     if entry.kind != "brand"
 ]
-TERMS = {entry.as_written(form) for form, entry in WRITTEN}
+TERMS = {entry.spell(form) for form, entry in WRITTEN}
 TERMS |= {"云杉银行", "yunshan.example", "BIN", "demo-pastes", "forum.example"}
 
 
@@ -142,30 +142,29 @@ def test_a_title_of_words_without_end_is_cut() -> None:
     "name", ["darkseller", "zhuge_1888", "a", PHONE, NAME, LATIN, EMAIL, PASSWORD]
 )
 def test_an_author_is_a_token_always(name: str, key: CaptureKey) -> None:
-    token = redact.author(name, key)
+    token = redact.author_token(name, key)
     assert re.fullmatch("@[0-9a-f]{12}", token)
     assert {
-        redact.author(form, key) for form in (f" {name}", f"@{name}", name.upper(), wide(name))
+        redact.author_token(form, key)
+        for form in (f" {name}", f"@{name}", name.upper(), wide(name))
     } == {token}
-    assert redact.author(f"{name}2", key) != token
+    assert redact.author_token(f"{name}2", key) != token
 
 
 def test_nobody_is_no_author(key: CaptureKey) -> None:
-    assert [redact.author(text, key) for text in ("", "  ", "\u200b", "@")] == [""] * 4
+    assert [redact.author_token(text, key) for text in ("", "  ", "\u200b", "@")] == [""] * 4
 
 
 def test_tokens_of_ids_are_of_one_site_and_kind(key: CaptureKey) -> None:
     tokens = {
-        redact.identifier(kind, "42", site, key)
-        for kind in ("post", "thread")
-        for site in ("a", "b")
+        redact.id_token(kind, "42", site, key) for kind in ("post", "thread") for site in ("a", "b")
     }
     assert len(tokens) == 4
     assert all(TOKEN.fullmatch(token) for token in tokens)
-    assert redact.identifier("post", "", "a", key) == ""
-    assert redact.channel("", "a", key, "") == ""
+    assert redact.id_token("post", "", "a", key) == ""
+    assert redact.channel_token("", "a", key, "") == ""
     assert re.fullmatch(
-        "#[0-9a-f]{12} 内料 …", redact.channel(f"内料{NAME}", "a", key, title(f"内料{NAME}"))
+        "#[0-9a-f]{12} 内料 …", redact.channel_token(f"内料{NAME}", "a", key, title(f"内料{NAME}"))
     )
 
 
@@ -182,10 +181,10 @@ def test_no_value_in_a_url_or_section_survives(form: str, place: str) -> None:
     ours = (*NUMBERS, EMAIL, NAME, ADDRESS, PASSWORD)
     for value in (*ours, *OTHERS):
         written = place.replace("{}", FORMS[form](value))
-        assert redact.url(written, SECTION) == f"{SECTION}/…", value
-        assert redact.url(written, "") == "…", value
+        assert redact.redact_url(written, SECTION) == f"{SECTION}/…", value
+        assert redact.redact_url(written, "") == "…", value
         assert value not in ours or bare(value) not in bare(
-            redact.url("http://a.example/1", written)
+            redact.redact_url("http://a.example/1", written)
         ), value
 
 
@@ -209,12 +208,12 @@ def test_no_value_in_a_url_or_section_survives(form: str, place: str) -> None:
     ],
 )
 def test_a_section_is_believed_in_its_shape_alone(section: str, shown: str) -> None:
-    assert redact.url("https://forum.example/c/trade/zhuge", section) == shown
+    assert redact.redact_url("https://forum.example/c/trade/zhuge", section) == shown
 
 
 @given(st.text(), st.text())
 def test_no_url_is_too_strange(url: str, section: str) -> None:
-    assert redact.url(url, section).isprintable()
+    assert redact.redact_url(url, section).isprintable()
 
 
 @pytest.mark.parametrize(
@@ -228,11 +227,11 @@ def test_no_url_is_too_strange(url: str, section: str) -> None:
     ],
 )
 def test_a_platform_is_a_name(name: str, shown: str) -> None:
-    assert redact.platform(name) == shown
+    assert redact.redact_platform(name) == shown
 
 
 @pytest.mark.parametrize(
     ("name", "shown"), [("demo-pastes", "demo-pastes"), ("4chan", "4chan"), (PHONE, "other")]
 )
 def test_a_site_is_a_name_and_no_number(name: str, shown: str) -> None:
-    assert redact.site(name) == shown
+    assert redact.redact_site(name) == shown

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from matcher.match.findings import findings
+from matcher.match.findings import find_all
 from matcher.watchlist.tagging import TagKeys
 from tests.factories import capture
 from tests.matcher.bank import enrol, matcher_of
@@ -44,7 +44,7 @@ PIECES = {
 
 def facts_of(context: Context, **changes: object) -> tuple[CaptureFacts, Finding]:
     captured = capture(body=f"{ONE['name']}----{ONE['phone']}".encode(), **changes)
-    [finding] = findings(matcher_of(context), [captured], captured.fetched_at)
+    [finding] = find_all(matcher_of(context), [captured], captured.fetched_at)
     return finding.capture, finding
 
 
@@ -67,7 +67,7 @@ def test_nothing_that_was_written_is_kept(bank: Context, what: str) -> None:
     captures += [
         capture(id=place, body=ONE["phone"].encode(), url=place.format(text)) for place in PLACES
     ]
-    published = findings(matcher, captures, captures[0].fetched_at)
+    published = find_all(matcher, captures, captures[0].fetched_at)
     assert len(published) == len(captures)
     for finding in published:
         written = json.dumps(json.loads(finding.encode()), ensure_ascii=False).lower()
@@ -127,7 +127,7 @@ def test_a_tenant_is_told_its_own_brands_and_no_other_tenants(bank: Context) -> 
     enrol(bank, "other", [ONE])
     matcher = matcher_of(bank, brands={"bank": ["某某银行"], "other": ["另一银行"]})
     captured = capture(body=ONE["phone"].encode(), title="某某银行 另一银行 内料", author="zhuge")
-    first, second = findings(matcher, [captured], captured.fetched_at)
+    first, second = find_all(matcher, [captured], captured.fetched_at)
     assert [f.capture.title for f in (first, second)] == ["某某银行 … 内料", "… 另一银行 内料"]
     assert first.capture.author == second.capture.author
     assert first.capture.author_tag != second.capture.author_tag

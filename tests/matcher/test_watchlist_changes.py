@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from matcher.match.findings import findings
+from matcher.match.findings import find_all
 from matcher.watchlist import installation
 from matcher.watchlist.changes import erase_customer
 from matcher.watchlist.file import erased_path
@@ -47,7 +47,7 @@ def find_subjects(context: Context, *texts: str) -> list[str]:
     captured = capture(body="\n".join(texts).encode())
     return [
         m.subject
-        for f in findings(matcher_of(context), [captured], context.clock.now())
+        for f in find_all(matcher_of(context), [captured], context.clock.now())
         for m in f.matches
     ]
 
@@ -117,7 +117,7 @@ def test_two_fields_of_one_customer_are_one_customers_though_one_came_later(
 ) -> None:
     update(ullage, put(tmp_path, [{"customer_ref": "C000003", "phone": phone(99)}], "a.csv"))
     captured = capture(body=f"{phone(99)},{resident_id(3)}".encode())
-    [finding] = findings(matcher_of(loaded), [captured], loaded.clock.now())
+    [finding] = find_all(matcher_of(loaded), [captured], loaded.clock.now())
     assert {m.own_fields for m in finding.matches} == {("ID", "PHONE")}
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.columns.batch import Texts
-from matcher.match.findings import findings
+from matcher.match.findings import find_all
 from matcher.watchlist import installation
 from matcher.watchlist.build import Builder
 from matcher.watchlist.cohorts import Coder, CohortTable, counts_of, tally
@@ -76,7 +76,7 @@ def loaded(ullage, context: Context, tmp_path: Path) -> Context:
 
 def finding_of(context: Context, numbers: range | list[int]):
     text = "\n".join(f"{p['name']},{p['phone']}" for p in map(customer, numbers))
-    [finding] = findings(matcher_of(context), [capture(body=text.encode())], context.clock.now())
+    [finding] = find_all(matcher_of(context), [capture(body=text.encode())], context.clock.now())
     return finding
 
 

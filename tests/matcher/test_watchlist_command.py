@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from matcher.match.findings import findings
+from matcher.match.findings import find_all
 from matcher.watchlist import installation
 from tests.durable import Names
 from tests.factories import capture
@@ -39,7 +39,7 @@ def handles(context: Context, *numbers: str) -> list[str]:
     body = "\n".join(numbers).encode()
     return [
         m.subject
-        for f in findings(matcher_of(context), [capture(body=body)], context.clock.now())
+        for f in find_all(matcher_of(context), [capture(body=body)], context.clock.now())
         for m in f.matches
     ]
 

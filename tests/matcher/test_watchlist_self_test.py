@@ -13,7 +13,7 @@ import structlog
 from typer.testing import Result
 
 from matcher.cli.loading import build_matcher
-from matcher.match.findings import findings
+from matcher.match.findings import find_all
 from matcher.watchlist import installation
 from matcher.watchlist.build import Builder
 from matcher.watchlist.file import read_header
@@ -61,7 +61,7 @@ def test_what_is_said_of_a_list_that_is_loaded_leaves_it_out(context: Context) -
 
 def test_a_text_with_its_value_is_of_no_concern(bank: Context) -> None:
     assert (
-        findings(build_matcher(bank), [capture(body=SELF_TEST[2].encode())], bank.clock.now()) == []
+        find_all(build_matcher(bank), [capture(body=SELF_TEST[2].encode())], bank.clock.now()) == []
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 from alerts.grouping.exposures import Replay
 from alerts.grouping.placement import Placement
 from alerts.grouping.projection import build_sighting
-from matcher.match.findings import findings
+from matcher.match.findings import find_all
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone
 from ullage.records import FINDING_SCHEMA, Finding
@@ -236,7 +236,7 @@ def test_a_long_list_counts_the_rows_of_all_its_pieces(context: Context) -> None
     ]
     body = "\n".join(["姓名,手机号,卡号,平台", *rows(10, 10, card)[1:], *filler])
     assert len(body.encode()) > 2 * 2**20  # a window
-    [finding] = findings(matcher_of(context), [capture(body=body.encode())], context.clock.now())
+    [finding] = find_all(matcher_of(context), [capture(body=body.encode())], context.clock.now())
     statistics = Finding.decode(finding.encode(), FINDING_SCHEMA).statistics
     assert (statistics.rows, statistics.rows_of_others) == (25_010, 25_000)
     assert (statistics.own_card_rows, statistics.known_cards, statistics.own_cards) == (

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.columns.batch import Texts
-from matcher.match.findings import findings
+from matcher.match.findings import find_all
 from matcher.match.pipeline import Matcher
 from matcher.match.whose_rows import MOST_VALUES, pairs_of
 from matcher.records.reader import HeaderColumns
@@ -91,7 +91,7 @@ def chosen(context: Context) -> set[int]:
 
 
 def find(matcher: Matcher, context: Context, text: str) -> Finding:
-    [finding] = findings(matcher, [capture(body=text.encode())], context.clock.now())
+    [finding] = find_all(matcher, [capture(body=text.encode())], context.clock.now())
     return finding
 
 

@@ -35,7 +35,7 @@ from harness.bench.month.posts import BEGIN, BRAND, CARD_RANGE, DAYS, DOMAIN, PH
 from harness.bench.month.report import Month
 from harness.bench.month.truth import NO_INCIDENT, NO_SCAM, LeakOutcome, Verdict
 from matcher.cli.loading import build_matcher
-from matcher.match.findings import findings_of
+from matcher.match.findings import build_findings
 from matcher.match.pipeline import Matcher
 from ullage.bus import FINDINGS, Record
 from ullage.clock import Clock
@@ -192,7 +192,7 @@ class Play:
                 self.first_post.setdefault(post.leak, post.at)
         for post, reading in zip(posts, self.matcher.read(captures), strict=True):
             self.now.seconds = post.at.timestamp() + DELAY
-            findings_ = list(findings_of(self.matcher, reading, self.now.clock().now()))
+            findings_ = list(build_findings(self.matcher, reading, self.now.clock().now()))
             for finding in findings_:
                 self._remember(post, finding)
             if findings_:

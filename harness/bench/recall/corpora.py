@@ -28,7 +28,7 @@ from harness.bench.recall import TENANT, scan
 from harness.bench.table import row
 from matcher.cli import scan as files
 from matcher.cli.loading import build_matcher
-from matcher.match.findings import findings
+from matcher.match.findings import find_all
 from matcher.reference import find
 from matcher.text import read
 from matcher.unpack.parent import ForkServer
@@ -297,7 +297,7 @@ def logs(context: Context) -> list[str]:
     combinations = [*product(PROGRAMS, HOSTS, USERS, PASSWORDS)]
     matcher = build_matcher(context)
     blocks = "".join(_blocks(combinations))
-    found = findings(matcher, captures([blocks.encode()], context), context.clock.now())
+    found = find_all(matcher, captures([blocks.encode()], context), context.clock.now())
     logins = sum(finding.statistics.logins for finding in found if finding.part == 1)
     row("logs of stealers, by grammar", f"{logins} of {len(combinations)}", "logins counted")
     return ["logs of stealers"] if logins < len(combinations) else []

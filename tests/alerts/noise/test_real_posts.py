@@ -12,7 +12,7 @@ from alerts.grouping.benign import load_shipped_rules
 from alerts.records import Background, Exposure, Incident, Sighting
 from alerts.records.sighting import Traits
 from alerts.store import DocumentFilter
-from matcher.match.findings import findings
+from matcher.match.findings import find_all
 from matcher.match.pipeline import Matcher
 from tests.alerts.builders import fold_all
 from tests.conftest import HeldClock
@@ -41,7 +41,7 @@ def read(matcher: Matcher, text: str, name: str = "p", **changes) -> list[Findin
     captured = capture(
         **{"body": text.encode(), "title": "", "post_id": name, "id": name, **changes}
     )
-    return findings(matcher, [captured], captured.fetched_at)
+    return find_all(matcher, [captured], captured.fetched_at)
 
 
 def rule_of(matcher: Matcher, text: str, **changes) -> str:

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from harness.bench.recall import containers as made
-from matcher.match.findings import findings
+from matcher.match.findings import find_all
 from matcher.unpack import protocol
 from matcher.unpack.parent import unpack
 from matcher.unpack.protocol import Member
@@ -54,7 +54,7 @@ MADE = {
 def test_a_match_says_the_kind_of_its_container_and_no_name(bank: Context, kind: str) -> None:
     body = MADE[kind] if kind != "xlsx" else zips({"诸葛文昭.xlsx": MADE[kind]})
     sent = capture(body=body, media_type="text/plain")
-    [finding] = findings(matcher_of(bank), [sent], sent.fetched_at)
+    [finding] = find_all(matcher_of(bank), [sent], sent.fetched_at)
     assert {match.container for match in finding.matches} == {kind}
     assert all((match.member > 0) == bool(kind) for match in finding.matches)
     assert "诸葛" not in finding.encode().decode()
