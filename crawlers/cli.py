@@ -389,9 +389,9 @@ def _reached(word: str | None) -> str:
 def _rows(context: Context, frontier: Frontier, found: dict[str, Site]) -> Iterator[SiteRow]:
     site_states = SiteStates(frontier, Egress(), context.clock)
     for name, site in found.items():
-        visits, standing = frontier.visits(name), frontier.history.standing(name)
-        words, pages = posting_rhythm.describe(site_states.learnt(site)), frontier.counts(name)
-        due = context.clock.wall() + visits.left(context.clock.wall())
+        visits, standing = frontier.visits(name), frontier.history.load(name)
+        words, pages = posting_rhythm.describe(site_states.learnt(site)), frontier.count_pages(name)
+        due = context.clock.wall() + visits.seconds_left(context.clock.wall())
         yield SiteRow(
             site,
             site_states.report(site),
@@ -407,5 +407,5 @@ def _rows(context: Context, frontier: Frontier, found: dict[str, Site]) -> Itera
                 if pages["due"] and pages["done"] and not visits.whole_at
                 else 0.0
             ),
-            frontier.history.tallies(name),
+            frontier.history.read_counts(name),
         )

@@ -1,5 +1,6 @@
-"""What `ullage run` starts of this stage beside crawl: intake if configured, a collector for
-each service with channels.
+"""Choose the commands that `ullage run` starts beside crawl.
+
+These are intake if configured, and a collector for each service with channels.
 """
 
 from __future__ import annotations
@@ -13,24 +14,25 @@ from ullage.settings import SITES, Context
 
 
 def roles_of(context: Context) -> Callable[[], list[str]]:
-    """Gives, at any time, the commands that are configured then; what is wrong with channel
-    files is logged once each.
+    """Return a function that lists the commands configured at the time of the call.
+
+    Each fault of a channel file is logged one time.
     """
     folder = ChannelFolder(context.data, SITES)
-    told = set[str]()
+    logged = set[str]()
 
-    def roles() -> list[str]:
-        found = ["intake"] if context.settings.intake.run else []
+    def list_roles() -> list[str]:
+        commands = ["intake"] if context.settings.intake.run else []
         services = {channel.service for channel in folder.read().values()} | {
             *folder.refused.values()
         }
-        found += [f"collect {service}" for service in SERVICES if service in services]
-        _tell(folder.faults)
-        return found
+        commands += [f"collect {service}" for service in SERVICES if service in services]
+        log_faults(folder.faults)
+        return commands
 
-    def _tell(faults: list[ConfigError]) -> None:
-        for fault in {str(fault) for fault in faults} - told:
+    def log_faults(faults: list[ConfigError]) -> None:
+        for fault in {str(fault) for fault in faults} - logged:
             log.get("run").error("channel_refused", error=fault)
-            told.add(fault)
+            logged.add(fault)
 
-    return roles
+    return list_roles

@@ -1,9 +1,9 @@
-"""Metrics of the crawl and of the intake.
+"""Metrics of crawl and intake.
 
-Only sites that are watched have series of their own, at most `MAX_WATCHED`: a monitoring system
-bears some thousands of series from a process, and a crawl may have ten thousand sites. The others
-share the label `other`. The states of sites stand in `ullage.monitoring.heartbeat`, since match
-shows them too.
+Only watched sites have series of their own, at most `MAX_WATCHED`: a monitoring system handles some
+thousands of series per process, and a crawl may have ten thousand sites. The remaining sites share
+the label `other`. The states of sites are in `ullage.monitoring.heartbeat`, because match exports
+them too.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ VISIT_OUTCOMES = ("ok", "failed")
 RESULTS = ("read", "failed")
 FILE_OUTCOMES = ("read", "cut", *get_args(Withheld))
 READ = frozenset({"ok", "gone", "unchanged", "withheld"})
-"""Outcomes after which nothing of a page is left to be read."""
+"""Outcomes after which nothing of a page remains to be read."""
 
 
 class CrawlMetrics:
-    """What an SRE needs to see that the crawl is not blind: pages by outcome, captures, age of
-    the last success, backlog.
+    """The metrics that show gaps of the crawl.
+
+    These are pages by outcome, captures, age of the last success, and backlog.
     """
 
     def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
@@ -81,55 +82,57 @@ class CrawlMetrics:
         self.site_faults = gauge("site_file_faults", "Site files that cannot be read.")
         self._own: frozenset[str] = frozenset()
         self._counts: dict[str, Mapping[str, int]] = {}
-        self._begin()
+        self._create_series()
 
-    def _begin(self) -> None:
+    def _create_series(self) -> None:
         self.captures.labels(OTHER)
         self.pages.labels("ok")
         for outcome in FILE_OUTCOMES:
             self.files.labels(outcome)
-        self._begin_pages(OTHER)
+        self._create_page_series(OTHER)
         for outcome in VISIT_OUTCOMES:
             self.visits.labels(outcome)
 
     def watch(self, sites: Iterable[Site]) -> None:
-        """The enabled sites as their files now stand: the watched ones have series of their own."""
-        known = {site.name: site for site in sites}
-        watched = sorted(name for name, site in known.items() if site.watch)
-        own = frozenset(watched[:MAX_WATCHED])
-        for name in self._own - own:
-            self._forget(name)
-        for name in own - self._own:
+        """Give the watched ones of the enabled sites series of their own."""
+        by_name = {site.name: site for site in sites}
+        watched = sorted(name for name, site in by_name.items() if site.watch)
+        labelled = frozenset(watched[:MAX_WATCHED])
+        for name in self._own - labelled:
+            self._remove_series(name)
+        for name in labelled - self._own:
             self.captures.labels(name)
-            self._begin_pages(name)
-        for name in own:
-            self.revisit.labels(name).set(known[name].revisit_seconds)
-        self._own = own
-        for name in self._counts.keys() - known.keys():
-            self._count(name, {})
+            self._create_page_series(name)
+        for name in labelled:
+            self.revisit.labels(name).set(by_name[name].revisit_seconds)
+        self._own = labelled
+        for name in self._counts.keys() - by_name.keys():
+            self._update_totals(name, {})
 
-    def _begin_pages(self, label: str) -> None:
+    def _create_page_series(self, label: str) -> None:
         for result in RESULTS:
             self.site_pages.labels(label, result)
 
-    def page(self, site: str, outcome: str) -> None:
-        """A page came to this.
+    def count_page(self, site: str, outcome: str) -> None:
+        """Count a page by outcome.
 
-        By site only whether it was read: outcomes times sites would be thousands of series.
+        Sites only distinguish whether it was read: outcomes times sites would be thousands
+        of series.
         """
         self.pages.labels(outcome).inc()
-        self.site_pages.labels(self.label(site), "read" if outcome in READ else "failed").inc()
+        self.site_pages.labels(self.site_label(site), "read" if outcome in READ else "failed").inc()
 
-    def label(self, site: str) -> str:
-        """The label `site` for a site of that name.
+    def site_label(self, site: str) -> str:
+        """Return the label `site` for a site of that name.
 
-        Canary posts are apart: they come even when nothing else does.
+        Canary posts have a label of their own: they arrive even when nothing else does.
         """
         return site if site in self._own or site == CANARY else OTHER
 
-    def session(self, site: str, ends_at: float) -> None:
-        """The session of a site runs out then, in Unix seconds; 0 where there is none or nobody
-        knows.
+    def set_session_end(self, site: str, ends_at: float) -> None:
+        """Set when the session of a site expires, in Unix seconds.
+
+        0 stands for no session or an unknown end.
         """
         if site not in self._own:
             return
@@ -138,14 +141,15 @@ class CrawlMetrics:
         else:
             self._session_ends.remove_by_labels({"site": site})
 
-    def visited(self, site: str, succeeded: bool, counts: Mapping[str, int]) -> None:
-        """A visit ended; `counts` are the site's pages by state."""
+    def count_visit(self, site: str, succeeded: bool, counts: Mapping[str, int]) -> None:
+        """Count a visit that has ended; `counts` are the site's pages by state."""
         self.visits.labels("ok" if succeeded else "failed").inc()
-        self._count(site, counts)
+        self._update_totals(site, counts)
 
-    def _count(self, site: str, counts: Mapping[str, int]) -> None:
-        """The totals a state follow one site's new counts, so that a visit costs the same with
-        ten thousand sites.
+    def _update_totals(self, site: str, counts: Mapping[str, int]) -> None:
+        """Update the totals by state from one site's new counts.
+
+        So a visit costs the same with ten thousand sites.
         """
         before = self._counts.pop(site, {})
         for state in before.keys() | counts.keys():
@@ -153,8 +157,8 @@ class CrawlMetrics:
         if counts:
             self._counts[site] = counts
 
-    def _forget(self, site: str) -> None:
-        """A site that is gone leaves no series that would look as if it failed."""
+    def _remove_series(self, site: str) -> None:
+        """Remove the series of a site that is gone, so that it does not seem to fail."""
         for metric in (self.captures, self.revisit):
             metric.remove(site)
         for metrics in (self.site_pages, self._session_ends):
@@ -165,7 +169,7 @@ STATUSES = ("2xx", "4xx", "429", "5xx")
 
 
 class IntakeMetrics:
-    """Whether collectors get rid of what they have."""
+    """The metrics that show whether collectors can deliver."""
 
     def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
         self.loop = LoopMetrics(registry, clock, (BUS,))
@@ -186,6 +190,6 @@ class IntakeMetrics:
         for status in STATUSES:
             self.requests.labels(status)
 
-    def answered(self, status: int) -> None:
-        """A request was answered so."""
+    def count_request(self, status: int) -> None:
+        """Count a request by the status of its answer."""
         self.requests.labels("429" if status == 429 else f"{status // 100}xx").inc()

@@ -246,8 +246,7 @@ def _format_moment(at: datetime, zone: tzinfo) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """What happened in a night: `lag` is seconds from publication to the incident, as (median,
-    maximum).
+    """What happened in a night; `lag` is (median, maximum) seconds from publication to incident.
 
     `lag` is None without incidents of known lag; `unread` are ids of incidents that were not
     read completely. Of the reports that fell due, under rules whose text was read, `kept` were

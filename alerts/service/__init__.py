@@ -1,9 +1,10 @@
 """Run the alert service.
 
-    authentic   whom alert believes
-    heartbeat   what is on the topic beside findings of real posts
-    pipeline    findings, facts, incidents, a batch at a time
-    canary      canary posts, decided on by the same code on a store of their own
+    process             the service itself, and its checks
+    intake              signatures, heartbeats and canary posts; findings go to `alerts.grouping`
+    upkeep              work between batches: gauges, retention, erasure
+    metrics             metrics of the service and of deadlines
+    assessed_incidents  questions of `ullage assess`
 
 The loop around it is `ullage.runtime.worker`.
 """

@@ -1,9 +1,9 @@
-"""What `ullage assess` asks of incidents (`ullage.incidents`): is a file known from before, and
-which incident came of it?
+"""Answer the questions of `ullage assess` about incidents (`ullage.incidents`).
 
-Known is by the same rules as in alert: the same customers with the same fields in incidents before
-(`replay`), and what fold would join it to. The file is in no incident yet, so any that holds its
-customers counts as earlier.
+They are whether a file was seen before, and which incident it led to. The rules are those of alert:
+the same customers with the same fields in earlier incidents (`replay`), and the incident that
+grouping would add it to. The file is in no incident yet, so any incident with its customers counts
+as earlier.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ REFUSED = "alert did not take it: `ullage dead-letters` says why"
 
 @contextlib.contextmanager
 def assessed(context: Context, *, to_open: bool = False) -> Iterator[AssessedIncidents]:
-    """The configured store as `assess` asks it.
+    """Open the configured store for `assess`.
 
-    ConfigError where there is none yet, unless something is `to_open`.
+    Raises ConfigError where there is none yet, unless something is `to_open`.
     """
     context.require_data()
     url = context.settings.store.url
@@ -53,62 +53,69 @@ def assessed(context: Context, *, to_open: bool = False) -> Iterator[AssessedInc
 
 @dataclass(frozen=True, slots=True)
 class AssessedIncidents:
-    """See `ullage.incidents.Incidents`."""
+    """The questions of `assess`; see `ullage.incidents.Incidents`."""
 
     context: Context
     store: IncidentStore
 
     def find_history(self, finding: Finding) -> IncidentHistory:
-        """See there."""
+        """Return how much of a finding earlier incidents hold; see `ullage.incidents`."""
         compared = self.store.count(Incident, DocumentFilter({"tenant": (finding.tenant,)}))
-        seen: exposures.Seen = {subject: {} for subject in exposures.sample_customers(finding)}
-        if seen:
+        exposures_by_subject: exposures.Seen = {
+            subject: {} for subject in exposures.sample_customers(finding)
+        }
+        if exposures_by_subject:
             exposures.remember(
-                seen,
+                exposures_by_subject,
                 self.store.scroll(
-                    Exposure, DocumentFilter({"tenant": (finding.tenant,), "subject": tuple(seen)})
+                    Exposure,
+                    DocumentFilter(
+                        {"tenant": (finding.tenant,), "subject": tuple(exposures_by_subject)}
+                    ),
                 ),
             )
         holders = find_holdings(self.store, placement.list_content_claims(finding))
         stored = self.store.mget(
-            Incident, {one.incident for one in holders.values() if one.incident}
+            Incident, {holding.incident for holding in holders.values() if holding.incident}
         )
-        known = {id_: KnownIncident.from_incident(incident) for id_, incident in stored.items()}
-        where = placement.place(finding, holders, known)
+        incidents = {id_: KnownIncident.from_incident(incident) for id_, incident in stored.items()}
+        where = placement.place(finding, holders, incidents)
         before = exposures.measure_replay(
-            finding, (), seen, [known[id_] for id_ in where.linked if known[id_].frozen]
+            finding,
+            (),
+            exposures_by_subject,
+            [incidents[id_] for id_ in where.linked if incidents[id_].frozen],
         )
-        told = (
+        is_decided = (
             bool(before.of)
             and statuses(self.store, [before.of]).get(before.of, UNDECIDED) != UNDECIDED
         )
         return IncidentHistory(
-            before.share, before.of, "" if where.opens else where.incident, compared, told
+            before.share, before.of, "" if where.opens else where.incident, compared, is_decided
         )
 
     def wait_until_grouped(
         self, findings: Collection[str], seconds: float
     ) -> dict[str, IncidentReference]:
-        """See `ullage.incidents.Incidents`."""
-        found, why = find_results(self.store, findings), WAITED
-        if len(found) < len(findings) and self._is_embedded and self._fold():
-            found, why = find_results(self.store, findings), REFUSED
-        elif len(found) < len(findings):
-            found = wait_for(self.store, self.context.clock, findings, seconds)
-        return {id_: found.get(id_) or IncidentReference(why_not=why) for id_ in findings}
+        """Wait for the incidents of findings; see `ullage.incidents`."""
+        references, why = find_results(self.store, findings), WAITED
+        if len(references) < len(findings) and self._is_embedded and self._group_due():
+            references, why = find_results(self.store, findings), REFUSED
+        elif len(references) < len(findings):
+            references = wait_for(self.store, self.context.clock, findings, seconds)
+        return {id_: references.get(id_) or IncidentReference(why_not=why) for id_ in findings}
 
     @property
     def _is_embedded(self) -> bool:
-        """Whether bus and store are files of this machine, of which one process at a time is the
-        consumer.
-        """
+        """Whether bus and store are local files, which only one process at a time consumes."""
         return self.context.settings.bus.url.startswith(
             EMBEDDED
         ) and self.context.settings.store.url.startswith(EMBEDDED)
 
-    def _fold(self) -> bool:
-        """Fold what is due, as `ullage alert --once` does; False where a process that runs does
-        so already.
+    def _group_due(self) -> bool:
+        """Group what is due, as `ullage alert --once` does.
+
+        Returns False where a running process does so already.
         """
         from alerts.service.process import (  # noqa: PLC0415  the whole stage, which is needed for nothing else here
             run_alert,

@@ -1,8 +1,8 @@
-"""Check signatures, and hand over findings, heartbeats and canary posts.
+"""Check signatures, and dispatch findings, heartbeats and canary posts.
 
-The decision is made on a store of its own that lives for one post, so that a canary is in no list,
-no number and no export. The real store is asked something too: while it is down nobody would hear
-of an incident, so a canary waits for it as well.
+A canary is decided on in a store of its own that exists for one post, so that it appears in no
+list, number or export. The real store is read too: while it is down nobody would be notified of an
+incident, so a canary waits for it too.
 """
 
 from __future__ import annotations
@@ -48,22 +48,22 @@ Silencer = Callable[[Duties], Muted]
 
 
 def is_canary(record: Record) -> bool:
-    """Whether a record of topic `findings` is of a canary post."""
+    """Return whether a record of topic `findings` belongs to a canary post."""
     return record.headers.get("tenant") == TENANT
 
 
 @dataclass(slots=True)
 class NullChannel:
-    """A channel whose messages nobody gets; it counts them."""
+    """A channel that counts messages instead of sending them."""
 
     sent: int = 0
 
     def send(self, message: Message) -> None:
-        """Count it."""
+        """Count the message's entries."""
         self.sent += len(message.entries)
 
     def reach(self) -> str:
-        """Always there."""
+        """Return the name of the channel, which is always available."""
         return CHANNEL
 
 
@@ -71,7 +71,7 @@ class NullChannel:
 class Canaries:
     """The handler of canary findings.
 
-    `stage` is that of real findings, `muted` as alert has it for real incidents.
+    `stage` is that of real findings, `muted` the rule of real incidents.
     """
 
     stage: Alert
@@ -81,25 +81,27 @@ class Canaries:
     """Told when the post was published of each that led to a notification."""
 
     def __call__(self, records: Sequence[Record]) -> None:
-        """Decide on each, and note when it came to a notification; RecordError for one that is
-        damaged.
+        """Decide on each canary, and record whether it led to a notification.
+
+        Raises RecordError for a damaged record.
         """
         for record in records:
             finding = decode(record)
             self.stage.store.get(Incident, finding.id)
-            told = notifications(record, self.stage, self.muted)
-            if told and finding.capture.published_at is not None:
+            count = count_notifications(record, self.stage, self.muted)
+            if count and finding.capture.published_at is not None:
                 self.metrics.record_notification(finding.capture.published_at.timestamp())
                 self.told(finding.capture.published_at)
             else:
                 log.get("alert").warning(
-                    "canary_not_notified", reason="decided otherwise" if not told else "no date"
+                    "canary_not_notified", reason="decided otherwise" if not count else "no date"
                 )
 
 
-def notifications(record: Record, stage: Alert, muted: Silencer) -> int:
-    """How many notifications a finding alone would lead to by the rules of `stage`, if every
-    incident above `noise` were told.
+def count_notifications(record: Record, stage: Alert, muted: Silencer) -> int:
+    """Count the notifications that a finding alone would lead to by the rules of `stage`.
+
+    Every incident above `noise` counts as notified.
     """
     clock = stage.clock
     with (
@@ -129,8 +131,9 @@ def notifications(record: Record, stage: Alert, muted: Silencer) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """The handler of alert's worker: findings go to `handle`, those of canaries to `canaries`;
-    then heartbeats are noted.
+    """The handler of alert's worker.
+
+    Findings go to `handle`, those of canaries to `canaries`; then heartbeats are recorded.
     """
 
     handle: Callable[[Sequence[Record]], None]
@@ -142,7 +145,7 @@ class Dispatch:
     """Told of each heartbeat that is news, in this order."""
 
     def __call__(self, records: Sequence[Record]) -> None:
-        """Deal with a batch; RecordError for one that is damaged."""
+        """Process a batch; raise RecordError for a damaged record."""
         for record in records:
             self.check(record)
         beats = [
@@ -150,10 +153,10 @@ class Dispatch:
             for r in records
             if is_heartbeat(r.headers)
         ]
-        rest = [record for record in records if not is_heartbeat(record.headers)]
-        if findings := [record for record in rest if not is_canary(record)]:
+        remaining = [record for record in records if not is_heartbeat(record.headers)]
+        if findings := [record for record in remaining if not is_canary(record)]:
             self.handle(findings)
-        if canaries := [record for record in rest if is_canary(record)]:
+        if canaries := [record for record in remaining if is_canary(record)]:
             self.canaries(canaries)
         for beat in beats:
             if self.pulse.is_news(beat):
@@ -164,13 +167,15 @@ class Dispatch:
 
 @dataclass(frozen=True, slots=True)
 class Authentic:
-    """Looks at records of topic `findings`."""
+    """Checks the signatures of records of topic `findings`."""
 
     verifier: Verifier
 
     def check(self, record: Record) -> None:
-        """RecordError `schema` for a record of another version, `unknown_signer` or
-        `not_authentic` for one of somebody else.
+        """Raise RecordError unless the record is signed and of this version.
+
+        The reason is `schema` for another version, `unknown_signer` or `not_authentic` for
+        a foreign record.
         """
         headers = record.headers
         purpose, schema = (

@@ -2,7 +2,7 @@
 
 Counters are of this process; gauges are counted in the store again, so they are right after any
 restart. Tenants that are not configured share the label `other`, so that nothing on the bus can
-make a new series.
+create a new series.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ ORIGINS: tuple[str, ...] = get_args(Origin)
 
 
 class AlertMetrics:
-    """The metrics of one alert process; each known set of labels is there from the start, at 0."""
+    """The metrics of one alert process; every known label set exists from the start, at 0."""
 
     def __init__(self, registry: CollectorRegistry, tenants: Iterable[str], clock: Clock) -> None:
         self._clock, self._tenants = clock, (*sorted(tenants), OTHER)
@@ -131,9 +131,9 @@ class AlertMetrics:
             "Sites with an unexplained coverage gap in the last 24 hours, first readings apart.",
             registry=registry,
         )
-        self._begin()
+        self._create_series()
 
-    def _begin(self) -> None:
+    def _create_series(self) -> None:
         for tenant in self._tenants:
             self._findings.labels(tenant)
             self._delay.labels(tenant)
@@ -142,7 +142,7 @@ class AlertMetrics:
             self._background.labels(tenant)
         for labels in product(self._tenants, SEVERITIES, STATUSES):
             self._incidents.labels(*labels)
-        self._recently(Recent())
+        self._set_recent(Recent())
         for reason in (*REASONS, OTHER):
             self._dropped.labels(reason)
         for part in JUDGEMENTS:
@@ -163,17 +163,17 @@ class AlertMetrics:
         log.get("alert").error("rule_failed", part=fault.part, error=fault.cause)
         self._unjudged.labels(limit_label(fault.part, JUDGEMENTS)).inc()
 
-    def dropped(self, reason: str) -> None:
-        """A record became a dead letter."""
+    def count_dropped(self, reason: str) -> None:
+        """Count a record that became a dead letter."""
         self._dropped.labels(limit_label(reason, REASONS)).inc()
 
-    def turned(self, lag: Lag) -> None:
-        """How far behind the loop is, told at each turn."""
+    def set_lag(self, lag: Lag) -> None:
+        """Set how far behind the loop is."""
         self._lag.set(lag.records)
         self._lag_seconds.set(lag.seconds)
 
     def recount(self, store: IncidentStore) -> None:
-        """Set the gauges to what the store holds now; there is a work item of each incident."""
+        """Set the gauges to the store's current numbers; every incident has a work item."""
         configured = self._tenants[:-1]
         counts = count_incidents(store)
         for tenant, severity, status in product(configured, SEVERITIES, STATUSES):
@@ -190,19 +190,22 @@ class AlertMetrics:
             )
 
     def recount_recent(self, store: IncidentStore) -> None:
-        """Set the gauges of the last 30 days to what the store holds now."""
-        self._recently(count_recent(store, self._clock.now()))
+        """Set the gauges of the last 30 days to the store's current numbers."""
+        self._set_recent(count_recent(store, self._clock.now()))
 
-    def _recently(self, found: Recent) -> None:
-        """Every known series is set, so that one whose incidents left the window falls to 0."""
+    def _set_recent(self, recent: Recent) -> None:
+        """Set every known series of the last 30 days.
+
+        A series whose incidents left the window thus falls to 0.
+        """
         customers = Counted[tuple[str, str, str]]()
-        for (tenant, scenario, severity), count in found.customers.items():
+        for (tenant, scenario, severity), count in recent.customers.items():
             customers[tenant, limit_label(scenario, self._scenarios), severity] += count
         for labels in product(self._tenants[:-1], self._scenarios, SEVERITIES):
             self._exposed.labels(*labels).set(customers[labels])
         for tenant, origin, severity in product(self._tenants[:-1], ORIGINS, SEVERITIES):
             self._recent.labels(tenant, origin, severity).set(
-                found.incidents[tenant, origin, severity]
+                recent.incidents[tenant, origin, severity]
             )
 
     def _label(self, tenant: str) -> str:
@@ -210,10 +213,10 @@ class AlertMetrics:
 
 
 class DutyMetrics:
-    """When notifications to authorities are due, and whether anybody knows of them.
+    """When notifications to authorities are due, and whether anybody has acknowledged them.
 
-    A tenant's regime has a series as soon as it is configured, at 0 for none, and not a number
-    while alert has not looked.
+    A tenant's regime has a series as soon as it is configured: 0 for none, and NaN until alert
+    has counted.
     """
 
     def __init__(self, registry: CollectorRegistry, regimes: Mapping[str, Sequence[str]]) -> None:
@@ -235,18 +238,19 @@ class DutyMetrics:
             "Time up to which reporting deadlines are current; 0 before all incidents were read.",
             registry=registry,
         )
-        for tenant, known in regimes.items():
+        for tenant, names in regimes.items():
             self._unheard.labels(tenant).set(math.nan)
-            for regime in known:
+            for regime in names:
                 self._due.labels(tenant, regime).set(math.nan)
 
-    def known(self, until: datetime) -> None:
-        """Set until when it is known."""
+    def set_known_until(self, until: datetime) -> None:
+        """Set the time up to which deadlines are current."""
         self._known.set(until.timestamp())
 
-    def tell(self, tenant: str, earliest: Mapping[str, float], unheard: int) -> None:
-        """Set what is due for a tenant, by regime, and how many incidents with a clock nobody
-        has acknowledged in time.
+    def set_tenant(self, tenant: str, earliest: Mapping[str, float], unheard: int) -> None:
+        """Set a tenant's earliest deadline by regime, and its number of unacknowledged incidents.
+
+        These are incidents with a deadline that nobody has acknowledged in time.
         """
         self._unheard.labels(tenant).set(unheard)
         for regime in self._regimes[tenant]:

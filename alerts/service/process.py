@@ -1,4 +1,4 @@
-"""`ullage alert` and `ullage incidents`."""
+"""Assemble and run `ullage alert`, and check what it needs."""
 
 from __future__ import annotations
 
@@ -62,16 +62,21 @@ from ullage.verdict import VERDICT
 
 
 def channel_parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """A look at who is told, and at each channel: its secret file, and whether the other side
-    answers. Nothing is sent.
+    """Yield checks of the routes and of each channel: its secret file, and whether the receiver
+    answers.
+
+    Nothing is sent.
     """
-    yield "notifications", partial(_routes, context)
+    yield "notifications", partial(_check_routes, context)
     for name in context.settings.notify.channels:
-        yield f"channel {name}", partial(_look, context, name)
+        yield f"channel {name}", partial(_check_channel, context, name)
 
 
-def _routes(context: Context) -> str:
-    """Who is told of which tenants; ConfigError where something is configured that tells nobody."""
+def _check_routes(context: Context) -> str:
+    """Return who is notified of which tenants.
+
+    Raises ConfigError where the configuration notifies nobody.
+    """
     settings = context.settings.notify
     if not settings.channels and not settings.routes:
         raise ConfigError(
@@ -82,31 +87,33 @@ def _routes(context: Context) -> str:
         names = ", ".join(settings.channels)
         raise ConfigError(f"no recipient for any incident: no [notify.routes.…] leads to {names}")
     routes = settings.routes.values()
-    untold = sorted(
+    without_route = sorted(
         t
         for t in tenants_here(context)
         if not any(t in route.tenants or not route.tenants for route in routes)
     )
-    if untold:
-        raise ConfigError(f"no recipient for incidents of {', '.join(untold)}: no route matches")
+    if without_route:
+        raise ConfigError(
+            f"no recipient for incidents of {', '.join(without_route)}: no route matches"
+        )
     used = {channel for route in routes for channel in (*route.channels, *route.escalate_to)}
     spare = [name for name in settings.channels if name not in used]
-    told = (
+    summary = (
         f"{len(settings.routes)} route{'s' * (len(settings.routes) != 1)} to"
         f" {', '.join(sorted(used))}"
     )
-    return told + (f"; no route leads to {', '.join(spare)}" if spare else "")
+    return summary + (f"; no route leads to {', '.join(spare)}" if spare else "")
 
 
-def _look(context: Context, name: str) -> str:
+def _check_channel(context: Context, name: str) -> str:
     channel = open_channel(name, context.settings.notify, context.keys, context.clock)
     with contextlib.closing(open_configured_store(context)) as store:
-        owed = waiting(store, name, context)
+        owed = count_undelivered(store, name, context)
     return f"{channel.reach()}{f', {owed} not delivered yet' if owed else ''}"
 
 
-def waiting(store: IncidentStore, channel: str, context: Context) -> int:
-    """Notifications of `channel` that are due and pending."""
+def count_undelivered(store: IncidentStore, channel: str, context: Context) -> int:
+    """Count the notifications of `channel` that are due and pending."""
     return store.count(
         Notification,
         DocumentFilter(
@@ -125,12 +132,12 @@ often.
 
 
 def run_alert(context: Context, *, once: bool) -> None:
-    """The stage as this process; with `once` until nothing is left.
+    """Run the stage as this process; with `once` until nothing is left.
 
-    HeldError where another process is it.
+    Raises HeldError where another process runs it.
     """
     settings, registry = context.settings, new_registry("alert")
-    metrics = _metrics_of(context, registry)
+    metrics = _create_metrics(context, registry)
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(open_configured_store(context)))
         bus = stack.enter_context(contextlib.closing(context.bus()))
@@ -147,14 +154,17 @@ def run_alert(context: Context, *, once: bool) -> None:
                 faults,
             )
         )
-        if (opened := _opened(context, bus, stop, once, metrics)) is None:
+        if (opened := _open_bus(context, bus, stop, once, metrics)) is None:
             return
         letters, subscription = opened
         stack.callback(letters.close)
         stack.callback(subscription.close)
-        book, release = book_of(context, store)
+        book, release = open_book(context, store)
         stack.callback(release)
-        recounts = due_recount(context, book, registry), watching(context, metrics.revealed.set)
+        recounts = (
+            make_due_recount(context, book, registry),
+            watching(context, metrics.revealed.set),
+        )
         believed = context.running_time.believed()
         notifier = configured(
             context, store, registry, muted(replace(book.duties, clock=believed)), book.mark_changed
@@ -201,8 +211,8 @@ def run_alert(context: Context, *, once: bool) -> None:
         )
         if not once:
             notifier.start()
-        told = WorkerMetrics(
-            dropped=metrics.dropped,
+        worker_metrics = WorkerMetrics(
+            dropped=metrics.count_dropped,
             alive=maintenance.turn,
             reached=metrics.loop.record_reachability,
         )
@@ -230,7 +240,7 @@ def run_alert(context: Context, *, once: bool) -> None:
             letters,
             stop,
             settings.alert.batch,
-            metrics=told,
+            metrics=worker_metrics,
             sink=STORE,
             in_hand=in_hand,
         )
@@ -242,8 +252,8 @@ def run_alert(context: Context, *, once: bool) -> None:
             book.complete()
 
 
-def _metrics_of(context: Context, registry: CollectorRegistry) -> AlertMetrics:
-    """Return the metrics of this process, with those that only settings change."""
+def _create_metrics(context: Context, registry: CollectorRegistry) -> AlertMetrics:
+    """Create the metrics of this process, and set those that only settings change."""
     metrics = AlertMetrics(registry, context.settings.tenants, context.clock)
     metrics.canary.interval.set(context.settings.canary.interval_seconds)
     metrics.reveals_allowed.set(REVEALS_ALLOWED)
@@ -253,21 +263,22 @@ def _metrics_of(context: Context, registry: CollectorRegistry) -> AlertMetrics:
 
 def _record_single_persons(context: Context) -> None:
     """Record in the audit log for which tenants one person ends a deadline."""
-    if alone := [
+    if tenants := [
         name for name in context.settings.tenants if not context.tenant(name).second_person
     ]:
         what = (
-            f"reporting deadlines of {', '.join(alone)} are decided by one person (second_person ="
-            " false)"
+            f"reporting deadlines of {', '.join(tenants)} are decided by one person"
+            " (second_person = false)"
         )
         context.trail().append("settings.second_person", what, actor="alert")
 
 
-def _opened(
+def _open_bus(
     context: Context, bus: Bus, stop: threading.Event, once: bool, metrics: AlertMetrics
 ) -> tuple[DeadLetters, Subscription] | None:
-    """Where findings come from and what is none of ours goes; None when told to stop before the
-    bus answered.
+    """Open the subscription to findings and the dead letters.
+
+    Returns None when stopped before the bus answered.
     """
 
     def ask() -> tuple[DeadLetters, Subscription]:
@@ -276,8 +287,8 @@ def _opened(
     return reach("alert", ask, stop, once, partial(metrics.loop.record_reachability, BUS))
 
 
-def book_of(context: Context, store: IncidentStore) -> tuple[Book, Callable[[], None]]:
-    """What writes duty records in this process, and what lets another one look instead."""
+def open_book(context: Context, store: IncidentStore) -> tuple[Book, Callable[[], None]]:
+    """Return the writer of duty records in this process, and how to hand over to another one."""
     duties = duties_of(context, store)
     if context.settings.bus.url.startswith("sqlite:"):
         return Book(duties), lambda: None
@@ -285,8 +296,10 @@ def book_of(context: Context, store: IncidentStore) -> tuple[Book, Callable[[], 
     return Book(duties, lease.holds), lease.release
 
 
-def due_recount(context: Context, book: Book, registry: CollectorRegistry) -> Callable[[], None]:
-    """What tells in `registry` when notifications are due, each time it is called."""
+def make_due_recount(
+    context: Context, book: Book, registry: CollectorRegistry
+) -> Callable[[], None]:
+    """Return a function that updates, in `registry`, when notifications are due."""
     store, tenants = book.store, context.settings.tenants
     metrics = DutyMetrics(registry, {name: tenant.regimes for name, tenant in tenants.items()})
 
@@ -298,12 +311,12 @@ def due_recount(context: Context, book: Book, registry: CollectorRegistry) -> Ca
         now = context.clock.now()
         silent = silent_clocks(book.duties)
         for name, tenant in tenants.items():
-            metrics.tell(
+            metrics.set_tenant(
                 name,
                 find_earliest(store, name, tenant.regimes, now),
                 count_unacknowledged(store, name, silent, now),
             )
-        metrics.known(until)
+        metrics.set_known_until(until)
 
     return recount
 
@@ -313,16 +326,16 @@ def _letters(context: Context, bus: Bus) -> DeadLetters:
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """What `ullage check` looks at here: the incident store."""
+    """Yield what `ullage check` examines here, beginning with the incident store."""
 
-    def look() -> str:
+    def check_store() -> str:
         with contextlib.closing(open_configured_store(context)) as store:
             rights = store.check()
             return ", ".join(
                 filter(None, (f"{store.count(Incident, DocumentFilter())} incidents", rights))
             )
 
-    def rules() -> str:
+    def check_notification_rules() -> str:
         check_regimes(context.settings.tenants)
         year = context.clock.now().year
         unknown = [str(y) for y in (year, year + 1) if y not in load_china().years]
@@ -332,39 +345,37 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
             else "known"
         )
 
-    def in_force() -> str:
+    def list_versions() -> str:
         def version(kind: AnyKind) -> str:
             return f"{kind.name} {kind.in_force(context.data).rules.version}"
 
         return ", ".join(run_all(partial(version, kind) for kind in rule_kinds().values()))
 
-    def recorded() -> str:
-        lists, said = EnrolledLists(context.data, context.keys), []
+    def check_lists() -> str:
+        lists, descriptions = EnrolledLists(context.data, context.keys), []
         for tenant in lists.tenants():
-            listed = VerifiedList(path_of(context.data, tenant), context.keys, tenant)
-            expires = datetime.fromisoformat(listed.header.expires)
+            verified = VerifiedList(path_of(context.data, tenant), context.keys, tenant)
+            expires = datetime.fromisoformat(verified.header.expires)
             if expires <= context.clock.now():
                 raise ConfigError(
-                    f"{listed.path} expired on {expires:%Y-%m-%d} and is not used: load it again,"
+                    f"{verified.path} expired on {expires:%Y-%m-%d} and is not used: load it again,"
                     " or remove it"
                 )
-            said.append(
-                f"{tenant} {listed.check():,} values of {listed.header.created[:10]} until"
+            descriptions.append(
+                f"{tenant} {verified.check():,} values of {verified.header.created[:10]} until"
                 f" {expires:%Y-%m-%d}"
             )
-        return ", ".join(said) or "no list here, so a look-up has two answers"
+        return ", ".join(descriptions) or "no list here, so a look-up has two answers"
 
-    yield "incident store", look
+    yield "incident store", check_store
     if "certificate=" in context.settings.store.url:
         yield "store certificate", lambda: own_certificate(context, store_trust(context))
-    yield "what is recorded", recorded
-    yield "rules", in_force
-    yield "rules of notification", rules
+    yield "what is recorded", check_lists
+    yield "rules", list_versions
+    yield "rules of notification", check_notification_rules
     yield from channel_parts(context)
 
 
 def plan(context: Context) -> Iterator[str]:
-    """What `ullage check --plan` prints of this stage: what somebody else must set up for the
-    incident store.
-    """
+    """Yield the part of `ullage check --plan` for the owner of the incident store."""
     return store_plan(context)

@@ -1,16 +1,16 @@
 """Work between batches: gauges, retention, erasure.
 
-Exposures name a customer's handle and go first. Before the first of an incident's goes its numbers
-are frozen: from then on they cannot be counted again. Erasing one customer is different: the
-numbers then follow what is left. After the last delete the store is asked once to let the bytes go
-as well (`IncidentStore.expunge`). What belongs to an incident that somebody holds for a case stays,
-however old it is.
+Exposures name a customer's pseudonym and are removed first. Before the first exposure of an
+incident is removed the incident's numbers are frozen, because they cannot be counted afterwards.
+After erasing one customer the numbers do follow the remaining exposures. After the last delete the
+store is asked to expunge the bytes (`IncidentStore.expunge`). Whatever belongs to an incident on
+hold for a case stays, however old it is.
 
-A hold stands in its way: what a case needs is not taken from it. The tombstone is set first, so
-that alert, which may be folding, brings nobody back (`alerts.store.queries`). Incidents keep their
-numbers and the digests by which posts are compared: these name nobody, and follow what is left when
-an incident is written again. What a process had sent before, and the store writes only now, alert
-removes within the hour (`remove_late`).
+A hold prevents an erasure: nothing that a case needs is removed. The tombstone is set first, so
+that alert does not store the customer again meanwhile (`alerts.store.queries`). Incidents retain
+their numbers and the digests by which posts are compared: these name nobody, and are recomputed
+when an incident is written again. A write that a process sent before, and that the store applies
+only now, is removed by alert within the hour (`remove_late`).
 """
 
 from __future__ import annotations
@@ -73,17 +73,17 @@ from ullage.settings import Context, OriginalSettings, StoreSettings
 
 BATCH = 1_000
 WAITING_DAYS = 15
-COVERAGE_DAYS = 400.0
-"""Of the coverage log, which names nobody: a year's proof and a month to ask for it."""
-"""That a post is gone is kept for so long without a sighting of it: a finding may lie on the bus
-for a week, and as a dead letter for another.
+"""Retention of a post that is gone without a sighting of it: a finding may be on the bus for a
+week, and in the dead letters for another.
 """
+COVERAGE_DAYS = 400.0
+"""Retention of the coverage log, which names nobody: a year's proof and a month to request it."""
 NAMING: tuple[type[Exposure | Background | FraudOutcome], ...] = (
     Exposure,
     Background,
     FraudOutcome,
 )
-"""What has the handle of a customer in it."""
+"""Classes with the pseudonym of a customer."""
 LEDGER: tuple[type[Document], ...] = (SiteDay, DaySheet, GapReason)
 RECORDS: tuple[type[Document], ...] = (
     Sighting, Claim, Holding, Presence, Decision, PendingDecision, Suppression, Hold, Audit,
@@ -91,7 +91,7 @@ RECORDS: tuple[type[Document], ...] = (
     WorkItem,
     FraudOutcome, DutyRecord, Incident,
 )  # fmt: skip
-"""What is kept as long as incidents are, the incident itself last."""
+"""Classes with the retention of incidents, the incident itself last."""
 
 
 def expire(
@@ -101,26 +101,24 @@ def expire(
     owed: Collection[type[Document]] = (),
     originals: OriginalSettings | None = None,
 ) -> Counter[type[Document]]:
-    """Remove what retention no longer keeps, by running time; returns how many documents of each
-    class went.
+    """Remove documents past their retention, by running time; return their number by class.
 
-    `owed` are the classes that the last run removed something of: their bytes are asked to go once
-    more.
+    `owed` are the classes that the last run removed documents of: their bytes are expunged again.
     """
-    removed, kept = Counter[type[Document]](), find_held(store)
+    removed, retained = Counter[type[Document]](), find_held(store)
 
     def old(
-        kind: type[D], days: float, kept: Collection[str] = (), **equals: Collection[str]
+        kind: type[D], days: float, retained: Collection[str] = (), **equals: Collection[str]
     ) -> Iterator[list[D]]:
         for since, before in reading.older(days * DAY_SECONDS).moments():
             yield from _batches(
-                store, kind, DocumentFilter(equals, since=since, before=before), kept
+                store, kind, DocumentFilter(equals, since=since, before=before), retained
             )
 
-    for sealed in old(Original, (originals or OriginalSettings()).days, kept):
-        removed[Original] += store.delete(Original, [one.id for one in sealed])
-    for exposures in old(Exposure, keep.exposures_days, kept):
-        removed[Exposure] += _expired(
+    for sealed in old(Original, (originals or OriginalSettings()).days, retained):
+        removed[Original] += store.delete(Original, [original.id for original in sealed])
+    for exposures in old(Exposure, keep.exposures_days, retained):
+        removed[Exposure] += _expire_exposures(
             store, [exposure.id for exposure in exposures], reading, keep.exposures_days
         )
     for background in old(Background, keep.exposures_days):
@@ -131,51 +129,54 @@ def expire(
         *((kind, COVERAGE_DAYS) for kind in LEDGER),
         *((kind, keep.incidents_days) for kind in RECORDS),
     ]
-    # no setting ends a deadline by removing what it is counted from
-    kept = kept | with_parts(store, find_running(store))
+    # retention never ends a deadline by removing the facts that it is counted from
+    retained = retained | with_parts(store, find_running(store))
     for kind, kept_days in days:
-        for documents in old(kind, kept_days, kept):
+        for documents in old(kind, kept_days, retained):
             removed[kind] += store.delete(kind, [document.id for document in documents])
-    return _expunged(store, removed, owed)
+    return _expunge(store, removed, owed)
 
 
 def erase(store: IncidentStore, tenant: str, subject: str) -> Counter[type[Document]]:
-    """Remove what names one customer, now: exposures, where else they were seen, what came of
-    fraud; returns what went, a class.
+    """Remove what names one customer, now; return the number of documents by class.
 
-    What is sealed of the posts in which they stood goes as well: a title or the name of a file may
-    be theirs.
+    That is exposures, further sightings and results of fraud cases, and the encrypted originals
+    of the posts with the customer, because a title or the name of a file may be theirs.
     """
     where = DocumentFilter({"tenant": (tenant,), "subject": (subject,)})
     removed = Counter[type[Document]]()
     for kind in NAMING:
-        for some in _batches(store, kind, where):
+        for batch in _batches(store, kind, where):
             if originals := {
-                sighting for one in some if isinstance(one, Exposure) for sighting in one.sightings
+                sighting
+                for document in batch
+                if isinstance(document, Exposure)
+                for sighting in document.sightings
             }:
                 removed[Original] += store.delete(Original, originals)
-            removed[kind] += store.delete(kind, [one.id for one in some])
-    return _expunged(store, removed)
+            removed[kind] += store.delete(kind, [document.id for document in batch])
+    return _expunge(store, removed)
 
 
 def remove(
-    store: IncidentStore, found: Iterable[tuple[type[Document], Sequence[str]]]
+    store: IncidentStore, ids_by_class: Iterable[tuple[type[Document], Sequence[str]]]
 ) -> Counter[type[Document]]:
-    """Remove the documents of these ids, class by class, and have their bytes go; returns what
-    went, a class.
+    """Remove the documents of these ids, class by class, and expunge their bytes.
+
+    Returns the number of documents by class.
     """
     removed = Counter[type[Document]]()
-    for kind, ids in found:
+    for kind, ids in ids_by_class:
         removed[kind] += sum(
             store.delete(kind, ids[at : at + BATCH]) for at in range(0, len(ids), BATCH)
         )
-    return _expunged(store, removed)
+    return _expunge(store, removed)
 
 
-def _expunged(
+def _expunge(
     store: IncidentStore, removed: Counter[type[Document]], owed: Collection[type[Document]] = ()
 ) -> Counter[type[Document]]:
-    """`removed` without its zeros, after asking for the bytes to go."""
+    """Expunge the bytes of removed documents; return `removed` without its zeros."""
     removed = +removed
     if kinds := {*removed, *owed}:
         store.expunge(kinds)
@@ -187,29 +188,36 @@ def _freeze(ids: Collection[str], now: datetime, merging: Merge) -> None:
     merging.put(i.model_copy(update={"frozen_at": now}) for i in incidents if i.frozen_at is None)
 
 
-def _expired(store: IncidentStore, ids: Collection[str], reading: ClockReading, days: float) -> int:
-    """Remove those of these exposures in which nothing was seen for so many days; one into which
-    a finding is merged stays.
+def _expire_exposures(
+    store: IncidentStore, ids: Collection[str], reading: ClockReading, days: float
+) -> int:
+    """Remove those of these exposures without a sighting for so many days.
+
+    One into which a finding is merged meanwhile stays.
     """
     read, long_ago = store.read(Exposure, ids), reading.older(days * DAY_SECONDS)
-    old = {id_: one.version for id_, one in read.items() if one.document.last_seen in long_ago}
+    old = {
+        id_: versioned.version
+        for id_, versioned in read.items()
+        if versioned.document.last_seen in long_ago
+    }
     merge(store, partial(_freeze, {read[id_].document.incident for id_ in old}, reading.now()))
     return store.delete(Exposure, [*old], old)
 
 
 def _batches(
-    store: IncidentStore, kind: type[D], where: DocumentFilter, kept: Collection[str] = ()
+    store: IncidentStore, kind: type[D], where: DocumentFilter, retained: Collection[str] = ()
 ) -> Iterator[list[D]]:
-    """Documents by the thousand, without those of the incidents `kept`."""
+    """Yield documents in batches, without those of the incidents `retained`."""
     documents = (
-        document for document in store.scroll(kind, where) if _incident_of(document) not in kept
+        document for document in store.scroll(kind, where) if _incident_id(document) not in retained
     )
     while batch := list(islice(documents, BATCH)):
         yield batch
 
 
-def _incident_of(document: Document) -> str:
-    """The incident that a document belongs to, "" for none."""
+def _incident_id(document: Document) -> str:
+    """Return the id of the incident that a document belongs to, "" for none."""
     return (
         document.id
         if isinstance(document, Incident | WorkItem)
@@ -221,13 +229,14 @@ EMBEDDED = "sqlite:///"
 
 
 def parts(context: Context) -> Iterator[ErasureStage]:
-    """See `ullage.erasure`."""
-    yield ErasureStage(partial(_hinders, context), partial(_erase, context))
+    """Yield the erasure stages of the incident store; see `ullage.erasure`."""
+    yield ErasureStage(partial(_find_holds, context), partial(_erase, context))
 
 
-def _opened(context: Context) -> contextlib.AbstractContextManager[IncidentStore | None]:
-    """The store, made where alert may yet fold what lies on a bus; None on a host that has
-    neither.
+def _open_store(context: Context) -> contextlib.AbstractContextManager[IncidentStore | None]:
+    """Open the store, creating it where alert may yet read records from a bus.
+
+    The context is None on a host that has neither.
     """
     store, bus = context.settings.store.url, context.settings.bus.url
     store_is_here = (
@@ -244,13 +253,13 @@ def _opened(context: Context) -> contextlib.AbstractContextManager[IncidentStore
     )
 
 
-def _vault(context: Context) -> Vault:
+def _open_vault(context: Context) -> Vault:
     return Vault(context.data / FOLDER)
 
 
-def _hinders(context: Context, order: Order) -> Iterator[str]:
-    """A line a hold."""
-    with _opened(context) as store:
+def _find_holds(context: Context, order: Order) -> Iterator[str]:
+    """Yield a line for each hold that prevents the erasure."""
+    with _open_store(context) as store:
         if store is None:
             return
         store.refresh()
@@ -269,41 +278,46 @@ def _hinders(context: Context, order: Order) -> Iterator[str]:
 
 
 def _erase(context: Context, order: Order) -> Iterator[ErasureReport]:
-    with _opened(context) as store:
+    with _open_store(context) as store:
         if store is None:
             yield ErasureReport("incident store", 0, "none is on this host")
         elif order.is_whole:
-            yield from _tenant(store, order)
+            yield from _erase_tenant(store, order)
         else:
-            yield from _customer(context, store, order)
+            yield from _erase_customer(context, store, order)
     if order.is_whole:
-        yield _evidence_of(_vault(context), order.tenant)
+        yield _delete_evidence(_open_vault(context), order.tenant)
 
 
-def _customer(context: Context, store: IncidentStore, order: Order) -> Iterator[ErasureReport]:
+def _erase_customer(
+    context: Context, store: IncidentStore, order: Order
+) -> Iterator[ErasureReport]:
     set_tombstone(store, order.tenant, order.handle, order.now)
     store.refresh()
-    seen = store.scroll(
+    exposures = store.scroll(
         Exposure, DocumentFilter({"tenant": (order.tenant,), "subject": (order.handle,)})
     )
-    sightings = {sighting for exposure in seen for sighting in exposure.sightings}
+    sightings = {sighting for exposure in exposures for sighting in exposure.sightings}
     expect_late_writes(store, order.tenant, order.handle, order.now, sightings)
     removed = erase(store, order.tenant, order.handle)
     for kind, count in sorted((kind.__name__, count) for kind, count in removed.items()):
         yield ErasureReport(f"incident store, {kind}", count)
     if not removed:
         yield ErasureReport("incident store", 0, "nothing there named this customer")
-    yield _awaited(order)
-    yield from _evidence_with(context, sightings)
+    yield _report_late_writes(order)
+    yield from _report_evidence(context, sightings)
 
 
-def _evidence_with(context: Context, findings: Collection[str]) -> Iterator[ErasureReport]:
-    """Sealed evidence of posts in which they stood: proof of a crime against everybody in it,
-    which expires by itself.
+def _report_evidence(context: Context, findings: Collection[str]) -> Iterator[ErasureReport]:
+    """Report encrypted evidence of posts with the customer.
+
+    It is proof of a crime against everybody in it, and expires on its own.
     """
-    items = [one for one in _vault(context).looked_through()[0] if one.head.finding in findings]
+    items = [
+        item for item in _open_vault(context).looked_through()[0] if item.head.finding in findings
+    ]
     if items:
-        last = max(one.head.sealed_at for one in items) + timedelta(
+        last = max(item.head.sealed_at for item in items) + timedelta(
             days=context.settings.evidence.days
         )
         stays = (
@@ -313,26 +327,27 @@ def _evidence_with(context: Context, findings: Collection[str]) -> Iterator[Eras
         yield ErasureReport("evidence", 0, stays, last.date())
 
 
-def _tenant(store: IncidentStore, order: Order) -> Iterator[ErasureReport]:
-    """Every document of the tenant but the records of the audit and the tombstones; incidents
-    last, as they name the others.
+def _erase_tenant(store: IncidentStore, order: Order) -> Iterator[ErasureReport]:
+    """Erase every document of the tenant except audit records and tombstones.
+
+    Incidents are last, because they name the remaining documents.
     """
     set_tombstone(store, order.tenant, EVERYBODY, order.now)
     store.refresh()
-    for kind, count in remove(store, _of_tenant(store, order.tenant)).items():
+    for kind, count in remove(store, _iterate_tenant_ids(store, order.tenant)).items():
         yield ErasureReport(f"incident store, {kind.__name__}", count)
     yield ErasureReport(
         "incident store, deletion mark",
         0,
         "two claims stay, by which nothing of the tenant is stored again",
     )
-    yield _awaited(order)
+    yield _report_late_writes(order)
 
 
-def _of_tenant(
+def _iterate_tenant_ids(
     store: IncidentStore, tenant: str, before: datetime | None = None
 ) -> Iterator[tuple[type[Document], list[str]]]:
-    """The ids of all that goes with a tenant, a class; of a time `before` where that is given."""
+    """Yield the ids of a tenant's documents by class, `before` a time if given."""
     graves = {marker_id(tenant), tombstone_id(tenant, EVERYBODY)}
     last: list[type[Document]] = [Sighting, Incident]
     kinds = [kind for kind in CLASSES if "tenant" in kind.columns and kind not in (Audit, *last)]
@@ -340,14 +355,16 @@ def _of_tenant(
         yield (
             kind,
             [
-                one.id
-                for one in store.scroll(kind, DocumentFilter({"tenant": (tenant,)}, before=before))
-                if one.id not in graves
+                document.id
+                for document in store.scroll(
+                    kind, DocumentFilter({"tenant": (tenant,)}, before=before)
+                )
+                if document.id not in graves
             ],
         )
 
 
-def _awaited(order: Order) -> ErasureReport:
+def _report_late_writes(order: Order) -> ErasureReport:
     stays = (
         "what a process had sent before and is written only now goes as well, when alert looks for"
         " it, every hour"
@@ -356,40 +373,48 @@ def _awaited(order: Order) -> ErasureReport:
 
 
 def remove_late(store: IncidentStore, trail: Trail, reading: ClockReading) -> set[type[Document]]:
-    """Remove what the store wrote after an erasure though it should not; returns of which classes.
+    """Remove what the store wrote after an erasure; return the affected classes.
 
-    Once more when `SETTLED` is over, for alert may not have been there: what was seen since is of
-    who is a customer again, and stays. The audit log has it before it goes.
+    This is repeated after `SETTLED`, as alert may have been down; later sightings are of
+    somebody who is a customer again, and stay. The audit log records the removal first.
     """
     store.refresh()
     gone = set[type[Document]]()
-    for one in find_expected(store):
-        is_settled = one.at in reading.older(SETTLED.total_seconds())
-        before = one.at + SETTLED + timedelta.resolution if is_settled else None
-        late = _late(store, one, before) if one.beginning else _of_tenant(store, one.tenant, before)
-        found = [(kind, ids) for kind, ids in late if ids]
-        if found:
-            said = (
-                f"tombstone {one.mark}: {sum(len(ids) for _, ids in found)} that came after it are"
-                " removed"
+    for erased in find_expected(store):
+        is_settled = erased.at in reading.older(SETTLED.total_seconds())
+        before = erased.at + SETTLED + timedelta.resolution if is_settled else None
+        late = (
+            _iterate_late_ids(store, erased, before)
+            if erased.beginning
+            else _iterate_tenant_ids(store, erased.tenant, before)
+        )
+        ids_by_class = [(kind, ids) for kind, ids in late if ids]
+        if ids_by_class:
+            description = (
+                f"tombstone {erased.mark}: {sum(len(ids) for _, ids in ids_by_class)}"
+                " that came after it are removed"
             )
-            action = "subject.erased" if one.beginning else "tenant.erased"
-            trail.append(action, said, actor="alert", tenant=one.tenant)
-            gone |= remove(store, found).keys()
+            action = "subject.erased" if erased.beginning else "tenant.erased"
+            trail.append(action, description, actor="alert", tenant=erased.tenant)
+            gone |= remove(store, ids_by_class).keys()
         if before:
-            store.delete(Claim, one.claims)
+            store.delete(Claim, erased.claims)
     return gone
 
 
-def _late(
-    store: IncidentStore, one: Tombstone, before: datetime | None
+def _iterate_late_ids(
+    store: IncidentStore, erased: Tombstone, before: datetime | None
 ) -> Iterator[tuple[type[Document], list[str]]]:
-    """The ids of what names a customer again, and of the originals of posts in which they stood."""
-    originals = {*one.originals}
+    """Yield ids of documents that name a customer again, and of the originals of their posts."""
+    originals = {*erased.originals}
     for kind in NAMING:
-        some = store.scroll(kind, DocumentFilter(begins={"subject": one.beginning}, before=before))
+        candidates = store.scroll(
+            kind, DocumentFilter(begins={"subject": erased.beginning}, before=before)
+        )
         theirs = [
-            d for d in some if d.tenant == one.tenant and tombstone(d.tenant, d.subject) == one.mark
+            d
+            for d in candidates
+            if d.tenant == erased.tenant and tombstone(d.tenant, d.subject) == erased.mark
         ]
         originals |= {
             sighting for d in theirs if isinstance(d, Exposure) for sighting in d.sightings
@@ -398,8 +423,8 @@ def _late(
     yield Original, [*store.mget(Original, originals)]
 
 
-def _evidence_of(vault: Vault, tenant: str) -> ErasureReport:
-    """The folder of a tenant: holds were looked for before."""
+def _delete_evidence(vault: Vault, tenant: str) -> ErasureReport:
+    """Delete the evidence folder of a tenant; holds were checked before."""
     folder = vault.root / tenant
     files = [path for path in folder.glob("*") if path.is_file()] if folder.is_dir() else []
     for path in files:
@@ -412,13 +437,14 @@ RECENT_SECONDS = 60.0
 EXPIRE_SECONDS = 3600.0
 STALLED_SECONDS = 300.0
 SHARE = 0.1
-"""Of alert's time, what each work may take that grows with the history."""
+"""Share of alert's time that each work may take that grows with the history."""
 
 
 @dataclass(slots=True)
 class Maintenance:
-    """Called at every turn of the loop; a store that is down is the loop's to wait for, so it is
-    only skipped here.
+    """The work at every turn of the loop.
+
+    If the store is down the loop waits for it, and the work is only skipped here.
     """
 
     store: IncidentStore
@@ -427,51 +453,49 @@ class Maintenance:
     metrics: AlertMetrics
     lag: Callable[[], Lag]
     recount_more: Callable[[], object] = lambda: None
-    """Other gauges that are worked out from the store, once a minute as well: that reads much of
-    what people decided.
-    """
+    """Updates further gauges from the store each minute; this reads many decisions."""
     also: Callable[[], None] = lambda: None
-    """What else looks after itself at every turn; it does not wait for anything."""
+    """Further work at every turn that never waits."""
     originals: OriginalSettings = field(default_factory=OriginalSettings)
     vault: Vault | None = None
-    """Where sealed evidence may lie on this machine: what belongs to a held incident is marked."""
+    """Encrypted evidence on this machine; files of an incident on hold are marked."""
     late: Callable[[], Collection[type[Document]]] = tuple
-    """Removes what reached the store after it was erased, and says of which classes that was."""
+    """Removes late writes of erased customers, and returns the affected classes."""
     ledger: Sequence[Callable[[], object]] = ()
-    """What looks after the ledger of coverage, once a minute."""
+    """Work on the coverage log, each minute."""
     step: Callable[[], None] = lambda: None
-    """One step of a work without end, at every turn."""
+    """One step of an endless work, at every turn."""
     _next: dict[str, float] = field(default_factory=dict)
     _turned: float = 0.0
     _owed: frozenset[type[Document]] = frozenset()
 
     def turn(self) -> None:
-        """Do what is due."""
+        """Do the work that is due."""
         self._turned = self.running_time.clock.monotonic()
         self.metrics.loop.record_turn()
         self.also()
-        asked = BUS
+        dependency = BUS
         try:
-            self.metrics.turned(self.lag())
-            asked = STORE
-            if self._due("expire", EXPIRE_SECONDS):
+            self.metrics.set_lag(self.lag())
+            dependency = STORE
+            if self._is_due("expire", EXPIRE_SECONDS):
                 self._expire()
-            if self._due("recent", RECENT_SECONDS):
+            if self._is_due("recent", RECENT_SECONDS):
                 for look in self.ledger:
                     look()
-                # behind what sees to it that there is a work item of each incident
+                # after the work that ensures a work item for each incident
                 self.metrics.recount_recent(self.store)
-            if self._due("recount", RECOUNT_SECONDS):
+            if self._is_due("recount", RECOUNT_SECONDS):
                 self.metrics.recount(self.store)  # as above
                 self.metrics.loop.record_reachability(STORE, True)
-            if self._due("more", RECENT_SECONDS):
-                with self._sparing("more"):
+            if self._is_due("more", RECENT_SECONDS):
+                with self._limit_share("more"):
                     self.recount_more()
-            if self._due("step", 0.0):
-                with self._sparing("step"):
+            if self._is_due("step", 0.0):
+                with self._limit_share("step"):
                     self.step()
         except UnavailableError as error:
-            self.metrics.loop.record_reachability(asked, False)
+            self.metrics.loop.record_reachability(dependency, False)
             log.get("alert").warning("upkeep_skipped", error=str(error))
 
     def _expire(self) -> None:
@@ -486,20 +510,21 @@ class Maintenance:
             log.get("alert").info("expired", count=removed.total())
 
     def ready(self) -> bool:
-        """Whether the loop has turned lately."""
+        """Return whether the loop has turned recently."""
         return self.running_time.clock.monotonic() - self._turned < STALLED_SECONDS
 
     @contextlib.contextmanager
-    def _sparing(self, what: str) -> Iterator[None]:
-        """However much there is to count, findings wait for no more than SHARE of the time: it
-        is then done less often.
+    def _limit_share(self, what: str) -> Iterator[None]:
+        """Limit a work to SHARE of the time, however much there is to count.
+
+        It is then done less often.
         """
         began = self.running_time.clock.monotonic()
         yield
         ended = self.running_time.clock.monotonic()
         self._next[what] = max(self._next[what], ended + (ended - began) * (1 / SHARE - 1))
 
-    def _due(self, what: str, every: float) -> bool:
+    def _is_due(self, what: str, every: float) -> bool:
         now = self.running_time.clock.monotonic()
         if now < self._next.get(what, float("-inf")):
             return False

@@ -1,7 +1,6 @@
-"""What makes the frontier unreadable without `frontier.key`: URLs are encrypted, and known again by
-keyed digests.
+"""Make the frontier unreadable without `frontier.key`: URLs are encrypted, keyed digests find them.
 
-A URL may carry a name or a number in its slug, so no URL and no plain hash of one is ever on disk.
+A URL may contain a name or a number, so no URL and no plain hash of one is ever on disk.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ class FrontierCipher:
         self._posts = Cmac(derive_key(key, "frontier", "post"))
 
     def name(self, site: str, text: str) -> bytes:
-        """Keyed digest by which a page, a series, a stamp or a post id of `site` is known again."""
+        """Return the keyed digest that identifies a page, series, stamp or post id of `site`."""
         return self._names.one(f"{site}\x1f{text}".encode("utf-8", "surrogatepass"))
 
-    def post(self, site: str, post: Post) -> bytes:
-        """Keyed digest of a post and what it says: it differs when the post is edited.
+    def digest_version(self, site: str, post: Post) -> bytes:
+        """Return the keyed digest of a post with its content; it changes when the post is edited.
 
         The content goes through SHA-256 first, which is faster; the plain hash never leaves here.
         """
@@ -43,27 +42,31 @@ class FrontierCipher:
             f"{site}\x1f{post.post_id}\x1f".encode("utf-8", "surrogatepass") + content
         )
 
-    def named(self, site: str, post: Post) -> bytes:
-        """Keyed digest of a post whatever it says; b"" where nothing that lasts tells it from
-        others.
+    def digest_post(self, site: str, post: Post) -> bytes:
+        """Return the keyed digest of a post, regardless of its content.
+
+        It is b"" where nothing permanent identifies the post.
         """
         return self.name(site, f"\x1d{post.thread}\x1f{post.post_id}") if post.lasting else b""
 
     def seal(self, site: str, name: bytes, page: PageAddress) -> bytes:
-        """`page` encrypted; it opens only under the same site and name."""
+        """Encrypt `page`; it opens only under the same site and name."""
         return self.seal_bytes(site, name, json.dumps(asdict(page)).encode())
 
     def open(self, site: str, name: bytes, sealed: bytes) -> PageAddress:
-        """The page again; CorruptError when the key is another one, or the row is damaged."""
+        """Decrypt a page.
+
+        Raises CorruptError when the key is a different one, or the row is damaged.
+        """
         return PageAddress(**json.loads(self.open_bytes(site, name, sealed)))
 
     def seal_bytes(self, site: str, name: bytes, plain: bytes) -> bytes:
-        """What belongs to a page, encrypted as `seal` does."""
+        """Encrypt data that belongs to a page, as `seal` does."""
         nonce = secrets.token_bytes(NONCE_BYTES)
         return nonce + self._aead.encrypt(nonce, plain, site.encode() + name)
 
     def open_bytes(self, site: str, name: bytes, sealed: bytes) -> bytes:
-        """What `seal_bytes` was given; CorruptError as of `open`."""
+        """Decrypt the data of `seal_bytes`; raises CorruptError as `open` does."""
         try:
             return self._aead.decrypt(
                 sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], site.encode() + name

@@ -1,15 +1,14 @@
-"""The frontier: which pages are due, leased and done, which posts have been seen, and when a site
-is visited next.
+"""The frontier: pages that are due, leased and done, posts that were read, and the next visits.
 
-    due ──lease──▶ in hand ──finish──▶ done       finish is one transaction with the posts seen and the pages found,
-     ▲               │                            and comes only after the captures are durable on the bus
-     └──postpone─────┴──too often──▶ parked
+    due ──lease──▶ leased ──finish──▶ done        finish is one transaction with the posts read
+     ▲               │                            and the pages discovered, and is called only when
+     └──postpone─────┴──too often──▶ parked       the captures are durable on the bus
 
-Kept in `frontier.sqlite`. What is in hand is known to the process alone, which holds the lock of
-the site: when it dies the page is still due. A page that is finished is not waited for until the
-disk has it: a power cut may undo the last ones, which are then read twice. Nothing in the file is
-readable without `frontier.key` (`crawlers.frontier.cipher`).
-"""  # noqa: E501
+It is stored in `frontier.sqlite`. Only the process that holds the lock of the site knows what is
+leased: when it dies the page is still due. Finishing a page does not wait for the disk: a power cut
+may undo the last pages, which are then read twice. Nothing in the file is readable without
+`frontier.key` (`crawlers.frontier.cipher`).
+"""
 
 from __future__ import annotations
 
@@ -41,8 +40,8 @@ from ullage.settings import Context
 FILE = "frontier.sqlite"
 STATES = ("due", "leased", "done", "parked")
 LONGEST_REST_SECONDS = 86400.0
-"""No site is left alone for longer: what is due later than that was noted by a clock that was
-ahead, and is due now.
+"""Longest time between visits: a later due time was stored by a clock that was ahead, and the site
+is due now.
 """
 KEEP_DAYS = 90.0
 MAX_ATTEMPTS = 6
@@ -50,9 +49,7 @@ FIRST_WAIT_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 6 * 3600.0
 KEY = "frontier.key"
 SHOWN_SECONDS = 86400.0
-"""How exactly it is known when a page was last linked to: noting it each time would cost a write
-a link.
-"""
+"""Precision of the time of the last link to a page: storing each would cost a write per link."""
 LAST_OF_SERIES = "select max(number) from pages where site = ? and series = ?"
 THREAD = "select series, stamp, counted from pages where site = ? and name = ?"
 SHOWN = "select series, shown_at, state from pages where site = ? and name = ?"
@@ -60,7 +57,7 @@ SHOWN = "select series, shown_at, state from pages where site = ? and name = ?"
 
 @dataclass(frozen=True, slots=True)
 class PageLease:
-    """A page in hand."""
+    """A page that is being fetched."""
 
     site: str
     name: bytes
@@ -68,22 +65,19 @@ class PageLease:
     stamp: bytes
     attempts: int
     entries: int = 0
-    """How much the page held when it last held anything (`signs.entries`), and of how many bytes
-    it was then.
-    """
+    """Entries of the page when it last had any (`signs.entries`); `size` is its bytes then."""
     size: int = 0
     validators: bytes = b""
-    """By what the site knows what it answered when the page was last read
-    (`crawlers.fetching.conditional_requests`).
-    """
+    """The site's validators of its last answer (`crawlers.fetching.conditional_requests`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class VisitResult:
-    """What a page brought: how many posts and pages are `new` or have changed; of the posts so many
-    were `edited`.
+    """The result of a page: `new` counts posts and pages that are new or changed, `edited`
+    edited posts.
 
-    So many posts of its thread are `gone`. `unread` has why files of new posts are not read.
+    `gone` counts deleted posts of its thread. `unread` has the reasons why files of new posts
+    were not read.
     """
 
     new: int = 0
@@ -94,11 +88,10 @@ class VisitResult:
 
 @dataclass(frozen=True, slots=True)
 class Visits:
-    """When a site is due, when a visit last succeeded (Unix seconds, 0 for never), and failures
-    since.
+    """When a site is due and when a visit last succeeded (Unix seconds, 0 for never), and failures.
 
-    `count` visits have ended; `whole_at` is when one first left nothing to be read, 0 while the
-    site's past is still being read.
+    `count` visits have ended; `whole_at` is when a visit first left nothing to read, 0 while
+    the site's past is still being read.
     """
 
     due_at: float = 0.0
@@ -107,14 +100,14 @@ class Visits:
     count: int = 0
     whole_at: float = 0.0
 
-    def left(self, now: float) -> float:
-        """Seconds until the next visit is due, 0 or less when it is."""
-        left = self.due_at - now
-        return left if left <= LONGEST_REST_SECONDS else 0.0
+    def seconds_left(self, now: float) -> float:
+        """Return the seconds until the next visit is due, 0 or less when it is."""
+        remaining = self.due_at - now
+        return remaining if remaining <= LONGEST_REST_SECONDS else 0.0
 
 
 def open_frontier(context: Context) -> Frontier:
-    """The frontier of the data folder, whose key proved to be its own."""
+    """Open the frontier of the data folder, after checking that the key is its own."""
     key = context.keys.read(KEY)
     frontier = Frontier(context.data, key, context.clock, inventory=context.inventory)
     frontier.check_key(check_value(key, KEY))
@@ -122,10 +115,10 @@ def open_frontier(context: Context) -> Frontier:
 
 
 class Frontier:
-    """See the module.
+    """The state of the crawl; see the module.
 
-    Each change is one transaction, which kill -9 does not undo; UnavailableError while the disk
-    refuses.
+    Each change is one transaction, which survives kill -9. Raises UnavailableError while the
+    disk refuses.
     """
 
     def __init__(
@@ -149,14 +142,15 @@ class Frontier:
         self._next: dict[str, NextPages] = {}
 
     def check_key(self, value: str) -> None:
-        """ConfigError unless the key with this check value is the one that the file was made
-        under; a new file notes it.
+        """Raise ConfigError unless the file was made under the key with this check value.
+
+        A new file stores the value.
         """
         with self._change() as database:
-            held = database.execute("select value from key_check").get
-            if held is None:
+            stored = database.execute("select value from key_check").get
+            if stored is None:
                 database.execute("insert into key_check values (?)", (value,))
-        if held not in (None, value):
+        if stored not in (None, value):
             self.close()
             raise ConfigError(
                 f"{self._path} was made under another {KEY} than is here: restore that key from its"
@@ -165,22 +159,22 @@ class Frontier:
 
     @property
     def connection(self) -> apsw.Connection:
-        """For `crawlers.frontier.moving`, which moves rows as they are."""
+        """The database connection, for `crawlers.frontier.moving`, which moves rows unchanged."""
         return self._database
 
     def has_key_of(self, other: Frontier) -> bool:
-        """Whether what `other` holds means here what it means there."""
+        """Return whether the digests of `other` were made under the same key."""
         return self._cipher.name("", "") == other._cipher.name("", "")
 
     def adopt(self, other: Frontier, row: Mapping[str, Any]) -> None:
-        """Add a page of `other`, a row by column, under our own key; within a transaction."""
+        """Add a page of `other`, a row by column, under this key; within a transaction."""
         site = row["site"]
         page = other._cipher.open(site, row["name"], row["sealed"])
         validators = row["validators"] and other._cipher.open_bytes(
             site, row["name"], row["validators"]
         )
         name = self._cipher.name(site, page.name)
-        told = {
+        values = {
             **row,
             "name": name,
             "sealed": self._cipher.seal(site, name, page),
@@ -189,10 +183,10 @@ class Frontier:
             "content": b"",
             "validators": validators and self._cipher.seal_bytes(site, name, validators),
         }
-        columns = ", ".join(told)
+        columns = ", ".join(values)
         self._database.execute(
-            f"insert into pages ({columns}) values ({', '.join('?' * len(told))})",  # noqa: S608 - names of our own columns
-            tuple(told.values()),
+            f"insert into pages ({columns}) values ({', '.join('?' * len(values))})",  # noqa: S608 - names of our own columns
+            tuple(values.values()),
         )
 
     def close(self) -> None:
@@ -200,20 +194,20 @@ class Frontier:
         self._database.close()
 
     def check(self) -> None:
-        """CorruptError unless the whole file is as it was written; reads all of it."""
+        """Read the whole file; raise CorruptError unless it is intact."""
         check_database(self._database, self._path)
 
     def recover(self, site: str) -> int:
-        """Let go of what a visit that was broken off had in hand; returns how many pages."""
+        """Release the leases of an interrupted visit; return the number of pages."""
         self._next.pop(site, None)
         return len(self._held.pop(site, ()))
 
     def begin_visit(self, site: str, starts: Sequence[PageAddress], walk: int = 0) -> float:
-        """Make the heads of all lists due, `starts` among them, and what a clock that was ahead has
-        put off.
+        """Make the heads of all lists due, `starts` among them; return the moment, for `finish`.
 
-        Of older pages of the lists, `walk` that are near and as many that were read the longest ago
-        are due as well, and as many of threads. Returns the moment, for `finish`.
+        Pages that a wrong clock postponed become due too. Of the older pages of the lists,
+        `walk` near ones and as many that were read the longest ago are due too, and as many
+        of threads.
         """
         now = self._clock.wall()
         with self._change() as database:
@@ -236,49 +230,51 @@ class Frontier:
         return now
 
     def lease(self, site: str) -> PageLease | None:
-        """The page that is most worth fetching now; None when nothing is due."""
-        held, pages = self._held.setdefault(site, set()), self._next.setdefault(site, NextPages())
+        """Lease the page that is most worth fetching; return None when nothing is due."""
+        leased, pages = self._held.setdefault(site, set()), self._next.setdefault(site, NextPages())
         if not pages.rows:
             pages.grow()
             with sqlite_errors(self._path):
                 for turn in range(3):
-                    bindings = site, turn, self._clock.wall(), len(held) + pages.count
+                    bindings = site, turn, self._clock.wall(), len(leased) + pages.count
                     rows: Any = self._database.execute(NEXT, bindings).fetchall()
-                    pages.rows = [row for row in rows if row[0] not in held][::-1]
+                    pages.rows = [row for row in rows if row[0] not in leased][::-1]
                     if pages.rows:
                         break
                 else:
                     return None
         name, sealed, stamp, attempts, entries, size, validators = pages.rows.pop()
-        page, known = (
+        page, validators_ = (
             self._cipher.open(site, name, sealed),
             validators and self._cipher.open_bytes(site, name, validators),
         )
-        held.add(name)
-        return PageLease(site, name, page, stamp, attempts, entries, size, known)
+        leased.add(name)
+        return PageLease(site, name, page, stamp, attempts, entries, size, validators_)
 
     def unseen(self, site: str, posts: Sequence[Post]) -> tuple[Post, ...]:
-        """Those of `posts` that are new, or say something new and are then `edited`."""
+        """Return the posts that are new, and with `edited` those with a new version."""
         with sqlite_errors(self._path):
             return self._posts.unseen(site, posts)
 
-    def named(self, site: str, post: Post) -> str:
-        """The keyed name of a post, whatever it says; "" where nothing lasts that tells it from
-        others.
-        """
-        return self._cipher.named(site, post).hex()
+    def post_name(self, site: str, post: Post) -> str:
+        """Return the keyed name of a post, regardless of its content.
 
-    def taken(self, site: str, most: int) -> list[tuple[bytes, float]]:
-        """Posts of `site` that are gone and were not told yet: name, and Unix seconds of when
-        that was found out.
+        It is "" where nothing permanent identifies the post.
+        """
+        return self._cipher.digest_post(site, post).hex()
+
+    def find_unreported_gone(self, site: str, most: int) -> list[tuple[bytes, float]]:
+        """Return at most `most` posts of `site` that are gone and not yet reported.
+
+        Each is its name, and when that was found out (Unix seconds).
         """
         with sqlite_errors(self._path):
-            return self._posts.taken(site, most)
+            return self._posts.find_unreported_gone(site, most)
 
-    def told(self, site: str, taken: Sequence[tuple[bytes, float]]) -> None:
-        """It is durable on the bus that these are gone."""
+    def mark_reported_gone(self, site: str, taken: Sequence[tuple[bytes, float]]) -> None:
+        """Record that the bus durably holds the report that these posts are gone."""
         with self._change(is_apart=True):
-            self._posts.told(site, taken)
+            self._posts.mark_reported_gone(site, taken)
 
     def finish(
         self,
@@ -290,28 +286,29 @@ class Frontier:
         *,
         deep: bool = False,
     ) -> VisitResult:
-        """`leased` is done: note its posts as seen and its links as pages; returns what was new.
+        """Record a fetched page as done, its posts as read and its links as pages; return
+        what was new.
 
-        Call it only when every unseen post is durable on the bus. `began` is when the visit began:
-        a list page that was read since then is not read again, so that lists which lead in a circle
-        end. `size` is the page's, in bytes. `deep` says that threads of which lists never tell that
-        somebody replied are read again.
+        Call it only when every unseen post is durable on the bus. `began` is when the visit
+        began: a list page that was read since then is not read again, so that circular
+        lists end. `size` is the page's, in bytes. With `deep`, threads whose lists never
+        show replies are read again.
         """
         site, now = leased.site, self._clock.wall()
         is_apart = not parsed.pages and leased.page.role != "thread"
         with self._change(durable=False, is_apart=is_apart) as database:
-            own = [page for page in parsed.pages if page.role != "list"]
-            content = self._content(site, parsed, own)
-            repeated = self._repeated(leased, content) if leased.page.number > 1 else b""
-            found = [
-                (post, self._posts.note(site, post, repeated or leased.name, now))
+            entries = [page for page in parsed.pages if page.role != "list"]
+            content = self._digest_content(site, parsed, entries)
+            repeated = self._find_repeated(leased, content) if leased.page.number > 1 else b""
+            noted = [
+                (post, self._posts.record(site, post, repeated or leased.name, now))
                 for post in parsed.posts
             ]
             new, edited = (
-                [post for post, news in found if news == word] for word in ("new", "edited")
+                [post for post, news in noted if news == word] for word in ("new", "edited")
             )
             if new:
-                self.history.note_posts(site, new, known=bool(self._visited(site)))
+                self.history.note_posts(site, new, known=bool(self._last_success(site)))
             pages = [
                 page
                 for page in parsed.pages
@@ -325,28 +322,41 @@ class Frontier:
             for page in pages:
                 if page.role == "list":
                     self._discover_list(site, page, now, began, again=news > 0)
-            held = len(parsed.posts) + (
-                0 if leased.page.role == "thread" and parsed.posts else len(own)
+            entry_count = len(parsed.posts) + (
+                0 if leased.page.role == "thread" and parsed.posts else len(entries)
             )
-            known = validators and self._cipher.seal_bytes(site, leased.name, validators)
+            sealed_validators = validators and self._cipher.seal_bytes(
+                site, leased.name, validators
+            )
             database.execute(
                 "update pages set state = iif(stamp = ?1, 'done', 'due'), content = ?2, done_at ="
                 " ?3, attempts = 0, validators = ?4, entries = iif(?5, ?5, entries), size = iif(?5,"
                 " ?6, size) where site = ?7 and name = ?8",
-                (leased.stamp, content, now, known, held, size, site, leased.name),
+                (
+                    leased.stamp,
+                    content,
+                    now,
+                    sealed_validators,
+                    entry_count,
+                    size,
+                    site,
+                    leased.name,
+                ),
             )
             gone = (
-                self._gone(leased, () if repeated else parsed.posts, now, began)
+                self._count_gone(leased, () if repeated else parsed.posts, now, began)
                 if parsed.whole
                 else 0
             )
-            self.history.tally(site, {"edited": len(edited), "gone": gone})
-        self._let_go(leased)
+            self.history.add_counts(site, {"edited": len(edited), "gone": gone})
+        self._release(leased)
         unread = Counter(why for post in (*new, *edited) for why in post.unread)
         return VisitResult(news, len(edited), gone, unread)
 
-    def _gone(self, leased: PageLease, shown: Sequence[Post], now: float, began: float) -> int:
-        """What of a thread is gone, now that a page of it has been read which shows these posts."""
+    def _count_gone(
+        self, leased: PageLease, shown: Sequence[Post], now: float, began: float
+    ) -> int:
+        """Count the posts of a thread that are gone, after reading a page that shows these."""
         if leased.page.role != "thread":
             return 0
         site, series = (
@@ -356,12 +366,13 @@ class Frontier:
         if not shown and leased.page.number == 1:
             self._posts.miss_all(site, series, now)
         elif self._posts.miss(site, shown, leased.name, now):
-            self._posts.read_whole(site, series, now, since=began, before=leased.page.number)
-        return self._posts.gone(site, series, now)
+            self._posts.make_thread_due(site, series, now, since=began, before=leased.page.number)
+        return self._posts.collect_gone(site, series, now)
 
-    def unchanged(self, leased: PageLease) -> None:
-        """The site says that `leased` is as it was when it was last read: done, and what it led
-        to is known.
+    def finish_unchanged(self, leased: PageLease) -> None:
+        """Record a page as done that the site reports as unchanged since it was last read.
+
+        Its links are known already.
         """
         with self._change(durable=False, is_apart=True) as database:
             database.execute(
@@ -369,7 +380,7 @@ class Frontier:
                 " name = ?",
                 (self._clock.wall(), leased.site, leased.name),
             )
-        self._let_go(leased)
+        self._release(leased)
 
     def postpone(
         self,
@@ -379,11 +390,11 @@ class Frontier:
         at_least: float = 0.0,
         waits: bool = False,
     ) -> str:
-        """Fetch `leased` later: after `seconds` where somebody said when, else after growing waits,
-        at most `MAX_ATTEMPTS` times.
+        """Fetch a page later; return its new state, due or parked.
 
-        The waits are of `at_least` so many seconds. Where why it was not read will pass, it
-        `waits`. Returns the state that the page is in now: due or parked.
+        It is fetched after `seconds`, or without them after growing waits of `at_least` so
+        many seconds, at most `MAX_ATTEMPTS` times. It `waits` where the reason for the
+        failure will pass.
         """
         attempts = leased.attempts + 1 if seconds is None else max(leased.attempts, int(waits))
         state = "parked" if attempts >= MAX_ATTEMPTS else "due"
@@ -392,29 +403,32 @@ class Frontier:
             if seconds is None
             else seconds
         )
-        self._leave(leased, state, self._clock.wall() + max(wait, at_least), attempts, waits=waits)
+        self._set_state(
+            leased, state, self._clock.wall() + max(wait, at_least), attempts, waits=waits
+        )
         return state
 
-    def entries(self, leased: PageLease) -> int:
-        """How much all pages of the series of `leased` hold, that were read."""
-        return self._of_series(
+    def count_entries(self, leased: PageLease) -> int:
+        """Count the entries of all read pages in the series of a page."""
+        return self._query_series(
             "select sum(entries) from pages where site = ? and series = ?", leased
         )
 
-    def counted(self, leased: PageLease) -> int:
-        """How many posts the list said last that the thread of `leased` has, 0 where it did not."""
-        return self._of_series(
+    def count_announced_posts(self, leased: PageLease) -> int:
+        """Return the thread's number of posts according to its list, or 0."""
+        return self._query_series(
             "select counted from pages where site = ? and series = ? and number = 1", leased
         )
 
-    def _of_series(self, query: str, leased: PageLease) -> int:
+    def _query_series(self, query: str, leased: PageLease) -> int:
         series = self._cipher.name(leased.site, leased.page.series or leased.page.name)
         with sqlite_errors(self._path):
             return int(self._database.execute(query, (leased.site, series)).get or 0)
 
-    def not_yet(self, leased: PageLease, seconds: float) -> None:
-        """`leased` is not there, of pages that come one by one: ask again after `seconds`,
-        unless a later one is there.
+    def postpone_missing(self, leased: PageLease, seconds: float) -> None:
+        """Postpone a page that does not exist yet by `seconds`, where pages appear one by one.
+
+        It is done if a later page of the series exists.
         """
         query = (
             "select 1 from pages where site = ? and series = ? and number > ? and entries > 0"
@@ -425,18 +439,16 @@ class Frontier:
             passed = self._database.execute(
                 query, (leased.site, series, leased.page.number)
             ).fetchone()
-        self._leave(leased, "done" if passed else "due", self._clock.wall() + seconds, 0)
+        self._set_state(leased, "done" if passed else "due", self._clock.wall() + seconds, 0)
 
     def park(self, leased: PageLease) -> None:
-        """Give `leased` up: nothing but a change of the site or of its file would help."""
-        self._leave(leased, "parked", self._clock.wall(), leased.attempts)
+        """Give a page up: only a change of the site or of its file would help."""
+        self._set_state(leased, "parked", self._clock.wall(), leased.attempts)
 
-    def try_again(self, site: str, most: int = -1) -> int:
-        """Make due what was given up: the site, or the way to it, is another one now.
+    def retry_parked(self, site: str, most: int = -1) -> int:
+        """Make parked pages due after the site or the egress has changed; return their number.
 
-        Returns how many pages.
-
-        `most` are made due at most, those that were given up the longest ago.
+        At most `most` are made due, those that were parked the longest ago.
         """
         with self._change() as database:
             database.execute(
@@ -448,12 +460,13 @@ class Frontier:
             return database.changes()
 
     def end_visit(self, site: str, due_at: float, succeeded: bool, *, counts: bool = True) -> None:
-        """Note when `site` is to be visited next, and how this visit went; a failure that does
-        not count leaves no trace.
+        """Record when `site` is due again, and how this visit went.
+
+        A failure that does not count leaves no trace.
         """
         now = self._clock.wall()
         with self._change() as database:
-            whole = (
+            is_whole = (
                 succeeded
                 and not database.execute(
                     "select 1 from pages where site = ? and state = 'due' limit 1", (site,)
@@ -464,49 +477,50 @@ class Frontier:
                 " 0)) on conflict (name) do update set due_at = ?2, success_at = iif(?3, ?4,"
                 " success_at), failures = iif(?3, 0, failures + ?5), visits = visits + 1, whole_at"
                 " = iif(whole_at = 0 and ?6, ?4, whole_at)",
-                (site, due_at, int(succeeded), now, int(counts), int(whole)),
+                (site, due_at, int(succeeded), now, int(counts), int(is_whole)),
             )
 
     def visits(self, site: str) -> Visits:
-        """What is known of the visits to `site`."""
+        """Return the visits to `site`."""
         query = "select due_at, success_at, failures, visits, whole_at from sites where name = ?"
         with sqlite_errors(self._path):
             row = self._database.execute(query, (site,)).fetchone()
         return Visits(*row) if row else Visits()
 
-    def waiting(self, site: str, *, untried: bool) -> int:
-        """How many pages of `site` failed and wait; with `untried` also those that are due and
-        were never read.
+    def count_waiting(self, site: str, *, untried: bool) -> int:
+        """Count the pages of `site` that failed and wait.
+
+        With `untried`, due pages that were never read count too.
         """
         with sqlite_errors(self._path):
             return int(
                 self._database.execute(WAITING, (site, int(untried), self._clock.wall())).get or 0
             )
 
-    def counts(self, site: str) -> Mapping[str, int]:
-        """Pages of `site` a state."""
+    def count_pages(self, site: str) -> Mapping[str, int]:
+        """Count the pages of `site` by state."""
         with sqlite_errors(self._path):
             rows: Any = self._database.execute(
                 "select state, count(*) from pages where site = ? group by state", (site,)
             ).fetchall()
-        found = {**dict.fromkeys(STATES, 0), **dict(rows)}
-        found["leased"] = len(self._held.get(site, ()))
-        return {**found, "due": found["due"] - found["leased"]}
+        counts = {**dict.fromkeys(STATES, 0), **dict(rows)}
+        counts["leased"] = len(self._held.get(site, ()))
+        return {**counts, "due": counts["due"] - counts["leased"]}
 
-    def _visited(self, site: str) -> float:
-        """When a visit to `site` last succeeded, 0 for never."""
+    def _last_success(self, site: str) -> float:
+        """Return when a visit to `site` last succeeded, 0 for never."""
         return float(
             self._database.execute("select success_at from sites where name = ?", (site,)).get
             or 0.0
         )
 
     def _insert(self, site: str, page: PageAddress, now: float) -> bool:
-        """Add `page` as due if it is not known; whether it was added."""
+        """Add `page` as due if it is new; return whether it was added."""
         name = self._cipher.name(site, page.name)
-        known = self._database.execute(SHOWN, (site, name)).fetchone()
-        if known:  # most are known, and sealing costs ten times this
-            series, shown_at, state = known
-            if state != "done":  # it may be found under another address now
+        stored = self._database.execute(SHOWN, (site, name)).fetchone()
+        if stored:  # most are stored already, and encrypting costs ten times this
+            series, shown_at, state = stored
+            if state != "done":  # its address may have changed
                 sealed = self._cipher.seal(site, name, page)
                 self._database.execute(
                     "update pages set sealed = ? where site = ? and name = ?", (sealed, site, name)
@@ -518,12 +532,12 @@ class Frontier:
                 )
             return False
         self._database.execute(
-            "insert into pages (site, name, sealed, role, series, number, stamp, due_at, shown_at, counted) "  # noqa: E501
-            "values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9)",
+            "insert into pages (site, name, sealed, role, series, number, stamp, due_at, shown_at,"
+            " counted) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9)",
             (
                 site, name, self._cipher.seal(site, name, page), page.role,
                 self._cipher.name(site, page.series or page.name),
-                page.number, self._cipher.name(site, page.stamp), now, counted(page),
+                page.number, self._cipher.name(site, page.stamp), now, parse_post_count(page),
             ),
         )  # fmt: skip
         return True
@@ -531,11 +545,11 @@ class Frontier:
     def _discover(
         self, site: str, page: PageAddress, now: float, unread_since: float = 0.0
     ) -> bool:
-        """Note a thread or item; whether it is new or its stamp has changed.
+        """Record a thread or item; return whether it is new or its stamp has changed.
 
-        Of a changed thread only the last known page is read again: what is new stands there and
-        behind it. So is that of a thread without a stamp, where it was not read since
-        `unread_since`. One that has fewer posts than before is read whole.
+        Of a changed thread only the last known page is read again, because new posts are
+        there and behind it. The same applies to a thread without a stamp that was not read
+        since `unread_since`. A thread with fewer posts than before is read completely.
         """
         if self._insert(site, page, now):
             return True
@@ -552,24 +566,25 @@ class Frontier:
                 (now, site, series, last, unread_since),
             )
             return False
-        told = counted(page)
+        post_count = parse_post_count(page)
         self._database.execute(
             "update pages set stamp = ?, counted = ? where site = ? and name = ?",
-            (stamp, told, site, name),
+            (stamp, post_count, site, name),
         )
-        whole = told < before and self._posts.read_whole(site, series, now)
+        is_reread = post_count < before and self._posts.make_thread_due(site, series, now)
         self._database.execute(
             "update pages set state = 'due', due_at = ?, attempts = 0, stamp = ? where site = ? and"
             " series = ? and number = ?",
-            (now - last / 1000.0 if whole else now, stamp, site, series, last),
+            (now - last / 1000.0 if is_reread else now, stamp, site, series, last),
         )
         return True
 
     def _discover_list(
         self, site: str, page: PageAddress, now: float, began: float, again: bool
     ) -> None:
-        """Note a list page; a known one is read again only behind a page that had news, and once
-        a visit.
+        """Record a list page.
+
+        A known one is read again only behind a page that had news, and one time per visit.
         """
         if not self._insert(site, page, now) and again:
             self._database.execute(
@@ -578,18 +593,21 @@ class Frontier:
                 (now, site, self._cipher.name(site, page.name), began),
             )
 
-    def _content(self, site: str, parsed: PageContent, own: Sequence[PageAddress]) -> bytes:
-        """Digest of what is on a page, whatever its URL says."""
+    def _digest_content(
+        self, site: str, parsed: PageContent, entries: Sequence[PageAddress]
+    ) -> bytes:
+        """Return the digest of a page's content, whatever its URL."""
         return self._cipher.name(
             site,
             "\x1e".join(
-                [*(p.post_id for p in parsed.posts), *(p.name for p in own if p.number == 1)]
+                [*(p.post_id for p in parsed.posts), *(p.name for p in entries if p.number == 1)]
             ),
         )
 
-    def _repeated(self, leased: PageLease, content: bytes) -> bytes:
-        """The page of the series that says the same, b"" for none: some programs answer what is
-        beyond the end with page 1.
+    def _find_repeated(self, leased: PageLease, content: bytes) -> bytes:
+        """Return the page of the series with the same content, b"" for none.
+
+        Some site software answers pages beyond the end with page 1.
         """
         query = (
             "select name from pages where site = ? and series = ? and content = ? and name <> ?"
@@ -600,7 +618,7 @@ class Frontier:
             self._database.execute(query, (leased.site, series, content, leased.name)).get or b""
         )
 
-    def _leave(
+    def _set_state(
         self, leased: PageLease, state: str, due_at: float, attempts: int, *, waits: bool = False
     ) -> None:
         with self._change(is_apart=True) as database:
@@ -609,16 +627,17 @@ class Frontier:
                 " name = ?",
                 (state, due_at, attempts, int(waits), leased.site, leased.name),
             )
-        self._let_go(leased)
+        self._release(leased)
 
-    def _let_go(self, leased: PageLease) -> None:
-        """`leased` is in hand no more."""
+    def _release(self, leased: PageLease) -> None:
+        """Forget the lease of a page."""
         self._held.get(leased.site, set()).discard(leased.name)
 
     @contextlib.contextmanager
     def _change(self, *, durable: bool = True, is_apart: bool = False) -> Iterator[apsw.Connection]:
-        """Run one transaction, with SQLite's errors told apart; `is_apart` says that no page
-        becomes due but what is in hand.
+        """Run one transaction, and translate SQLite's errors.
+
+        `is_apart` states that no page becomes due except the leased ones.
         """
         with sqlite_errors(self._path), transaction(self._database, durable=durable):
             yield self._database
@@ -627,7 +646,7 @@ class Frontier:
                 pages.clear()
 
 
-def counted(page: PageAddress) -> int:
-    """How many posts a list says that a thread has, 0 where it does not."""
-    told = page.facts.get("posts", "")
-    return int(told[:9]) if told.isdecimal() else 0
+def parse_post_count(page: PageAddress) -> int:
+    """Return the thread's number of posts according to a list entry, or 0."""
+    text = page.facts.get("posts", "")
+    return int(text[:9]) if text.isdecimal() else 0

@@ -1,10 +1,8 @@
-"""Forgets pages that no list has shown for long, and the posts that stood on them: a frontier is as
-large as what can be read.
+"""Delete pages that no list has shown for long, and their posts, to bound the size of the frontier.
 
-A page goes with its whole thread, since noting that one is shown notes it of all. Heads of lists
-stay, and so does what is due, but for a site that is not visited any more. Looked at is a part of
-the file at a time, in the order of its rows, where what is old comes first; the space is used
-again.
+A page is deleted with its whole thread, because showing one page marks them all. Heads of lists
+stay, and so do due pages, except those of a site that is no longer visited. A part of the file is
+examined at a time, in the order of its rows, where old ones come first; SQLite reuses the space.
 """
 
 from __future__ import annotations
@@ -18,9 +16,9 @@ from ullage.files.database import sqlite_errors, transaction
 from ullage.running_time import RunningTime
 
 ROWS = 2000
-"""Rows that are looked at in one go: some milliseconds."""
+"""Rows that are examined together, in some milliseconds."""
 REST_SECONDS = 86400.0
-"""From the end of the file to its beginning again."""
+"""Pause between the end of the file and its beginning."""
 LAST_PAGE = (
     "select max(rowid) from (select rowid from pages where rowid > ? order by rowid limit ?)"
 )
@@ -41,9 +39,9 @@ END = "\U0010ffff"
 
 
 class Forgetting:
-    """See the module; shares the frontier's connection.
+    """Deletes pages older than `keep_seconds` of running time; see the module.
 
-    What is older than `keep_seconds` of running time goes.
+    Shares the frontier's connection.
     """
 
     def __init__(
@@ -56,23 +54,24 @@ class Forgetting:
         self._rest_until = float("-inf")
 
     def turn(self) -> int:
-        """Look at the next rows, unless the whole file has been looked at today; returns how
-        many pages and posts went.
+        """Examine the next rows, unless the whole file was examined today.
+
+        Returns the number of deleted pages and posts.
         """
         if self._clock.monotonic() < self._rest_until:
             return 0
         before = self._running.look().older(self._keep).before
         with sqlite_errors(self._path), transaction(self._database, durable=False):
-            return self._posts(before) if self._pages_done else self._pages(before)
+            return self._forget_posts(before) if self._pages_done else self._forget_pages(before)
 
-    def all(self) -> int:
-        """Look at the whole file; returns how many pages and posts went."""
-        gone, self._rest_until = 0, float("-inf")
+    def forget_all(self) -> int:
+        """Examine the whole file; return the number of deleted pages and posts."""
+        deleted, self._rest_until = 0, float("-inf")
         while self._clock.monotonic() >= self._rest_until:
-            gone += self.turn()
-        return gone
+            deleted += self.turn()
+        return deleted
 
-    def _pages(self, before: float) -> int:
+    def _forget_pages(self, before: float) -> int:
         last = self._database.execute(LAST_PAGE, (self._page, ROWS)).get
         if last is None:
             self._page, self._pages_done = 0, True
@@ -81,12 +80,12 @@ class Forgetting:
         self._page = last
         return self._database.changes()
 
-    def _posts(self, before: float) -> int:
+    def _forget_posts(self, before: float) -> int:
         row: Any = self._database.execute(LAST_POST, (*self._post, ROWS - 1)).fetchone()
         last = row or (END, b"")
         self._database.execute(FORGET_POSTS, (*self._post, *last, before))
-        gone, self._post = self._database.changes(), last
+        deleted, self._post = self._database.changes(), last
         if row is None:
             self._post, self._pages_done = ("", b""), False
             self._rest_until = self._clock.monotonic() + REST_SECONDS
-        return gone
+        return deleted

@@ -1,9 +1,8 @@
-"""What the frontier remembers of a site as a whole: its state and since when, when new posts came,
-when it could not be seen.
+"""What the frontier stores about a site as a whole: state, arrivals of posts, unreachable times.
 
-Kept beside the pages in `frontier.sqlite`, in tables of its own, so that a restart forgets nothing.
-Holds site names, times and counts, and nothing of any page. Times that have not come yet were noted
-by a clock that was ahead, and count for nothing.
+It is stored in tables of its own beside the pages in `frontier.sqlite`, so that a restart loses
+nothing. It holds site names, times and counts, and nothing of any page. Times in the future were
+stored by a clock that was ahead, and are ignored.
 """
 
 from __future__ import annotations
@@ -48,17 +47,17 @@ select sum(entries), exists (select 1 from pages where site = ?1 and role = 'lis
 from pages where site = ?1 and role = 'list' and number = 1
 """
 EVERYWHERE = ""
-"""The site of a blind time of the whole crawl: the way out was down."""
+"""The site of unreachable times of the whole crawl, when the egress was down."""
 ZONES_SECONDS = 26 * HOUR
-"""A board may show its own time without saying whose: a date within this of now may mean now."""
+"""A board may show its local time without a zone: a date within this of now may mean now."""
 
 
 @dataclass(frozen=True, slots=True)
 class SiteHistory:
-    """Times in Unix seconds, 0 for never.
+    """The stored state of a site; times are Unix seconds, 0 for never.
 
-    `former` is the state before this one; `doubted` is when a visit first could not reach the site,
-    while that is not blamed on it yet.
+    `former` is the previous state; `doubted` is when a visit first could not reach the site,
+    while the site is not blamed for it yet.
     """
 
     state: State | None = None
@@ -69,18 +68,17 @@ class SiteHistory:
     last_new: float = 0.0
     profile: Profile = UNKNOWN
     reason: str = ""
-    """Why the last visit did not see the site, as a word of `crawlers.sites.visit_verdict`; ""
-    where it did.
+    """Why the last visit did not read the site, as a word of `crawlers.sites.visit_verdict`, or "".
     """
     unread: UnreadStreak = NONE_UNREAD
 
 
-def came_at(post: Post, now: float, *, known: bool) -> float | None:
-    """When a post that is new to us came, in Unix seconds; None where nobody can tell.
+def estimate_arrival(post: Post, now: float, *, known: bool) -> float | None:
+    """Estimate when a newly read post arrived, in Unix seconds; None where nobody can tell.
 
-    Of a site that was `known` before, what says it is of about now, or of the future, or has no
-    date, came now. Of a site that is new to us dates are taken at their word, and what has none may
-    be of any age.
+    On a site that was `known` before, a post without a date, or dated about now or in the
+    future, arrived now. On a new site dates are trusted, and a post without one may be of any
+    age.
     """
     if post.published_at is None:
         return now if known else None
@@ -89,7 +87,7 @@ def came_at(post: Post, now: float, *, known: bool) -> float | None:
 
 
 class History:
-    """See the module; shares the frontier's connection."""
+    """Stores the history of sites; see the module. Shares the frontier's connection."""
 
     def __init__(self, database: apsw.Connection, running: RunningTime) -> None:
         self._database, self._path, self._running, self._clock = (
@@ -99,51 +97,54 @@ class History:
             running.clock,
         )
         self._forgot_in: dict[str, int] = {}
-        """By site the hour in which arrivals were last forgotten: once in each is enough, and
-        asking costs three files read.
+        """By site, the hour of the last deletion of old arrivals: each hour is enough, because
+        the check reads three files.
         """
 
     def note_posts(self, site: str, posts: Sequence[Post], *, known: bool) -> None:
-        """Posts that are new to us were read; called within the frontier's transaction.
+        """Record new posts; called within the frontier's transaction.
 
-        `known`: see `came_at`.
-
-        Hours that are too old for the rhythm's window are forgotten.
+        `known` is that of `estimate_arrival`. Hours before the rhythm's window are deleted.
         """
         now = self._clock.wall()
-        came = [at for post in posts if (at := came_at(post, now, known=known)) is not None]
-        self._database.executemany(ARRIVED, [(site, int(at // HOUR)) for at in came])
+        arrivals = [
+            at for post in posts if (at := estimate_arrival(post, now, known=known)) is not None
+        ]
+        self._database.executemany(ARRIVED, [(site, int(at // HOUR)) for at in arrivals])
         if self._forgot_in.get(site) != (hour := int(now // HOUR)):
-            oldest = int(max(0.0, self._forgotten()) // HOUR)
+            oldest = int(max(0.0, self._window_start()) // HOUR)
             self._database.execute(
                 "delete from arrivals where site = ? and hour < ?", (site, oldest)
             )
             self._forgot_in[site] = hour
-        had = [
+        field_counts = [
             sum(bool(value) for value in values)
-            for values in zip(*map(fields_of, posts), strict=True)
+            for values in zip(*map(present_fields, posts), strict=True)
         ]
-        self._database.execute(CAME, (site, max(came, default=0.0), len(posts), *had, now))
+        self._database.execute(
+            CAME, (site, max(arrivals, default=0.0), len(posts), *field_counts, now)
+        )
 
-    def tally(self, site: str, counts: Mapping[str, int]) -> None:
-        """Add to what is counted of a site for good, by word; within the frontier's transaction,
-        or in one of its own.
+    def add_counts(self, site: str, counts: Mapping[str, int]) -> None:
+        """Add to the permanent counts of a site, by word.
+
+        It runs within the frontier's transaction, or in one of its own.
         """
         with sqlite_errors(self._path):
             self._database.executemany(
                 TALLY, [(site, word, count) for word, count in counts.items() if count]
             )
 
-    def tallies(self, site: str) -> dict[str, int]:
-        """What was counted so."""
+    def read_counts(self, site: str) -> dict[str, int]:
+        """Return the permanent counts of a site, by word."""
         with sqlite_errors(self._path):
             rows: Any = self._database.execute(
                 "select word, count from tallies where site = ? order by word", (site,)
             ).fetchall()
         return dict(rows)
 
-    def standing(self, site: str) -> SiteHistory:
-        """What is known of `site`."""
+    def load(self, site: str) -> SiteHistory:
+        """Return the stored history of `site`."""
         with sqlite_errors(self._path):
             row: Any = self._database.execute(STANDING, (site,)).fetchone()
         if row is None:
@@ -159,9 +160,9 @@ class History:
             pages,
             outcome,
             posts,
-            *had,
+            *field_counts,
         ) = row
-        profile = Profile(posts, dict(zip(FIELDS, had, strict=True)))
+        profile = Profile(posts, dict(zip(FIELDS, field_counts, strict=True)))
         unread = UnreadStreak(pages, outcome)
         return SiteHistory(
             state or None,
@@ -175,13 +176,11 @@ class History:
             unread,
         )
 
-    def keep(self, site: str, standing: SiteHistory) -> None:
-        """Note state, reason, doubt and what is unread of `site`; what else `standing` says is
-        left as it is.
-        """
+    def save(self, site: str, standing: SiteHistory) -> None:
+        """Store state, reason, doubt and unread streak of `site`; ignore the remaining fields."""
         s = standing
         with sqlite_errors(self._path), transaction(self._database):
-            told = (
+            values = (
                 s.state or "",
                 s.since,
                 s.former or "",
@@ -191,10 +190,10 @@ class History:
                 s.unread.pages,
                 s.unread.outcome,
             )
-            self._database.execute(KEEP, (site, *told))
+            self._database.execute(KEEP, (site, *values))
 
     def arrivals(self, site: str) -> dict[int, int]:
-        """Posts by hour, of the rhythm's window."""
+        """Return the posts by hour, within the rhythm's window."""
         with sqlite_errors(self._path):
             query = "select hour, posts from arrivals where site = ? and hour between ? and ?"
             rows: Any = self._database.execute(
@@ -202,8 +201,8 @@ class History:
             ).fetchall()
         return dict(rows)
 
-    def arrived(self, site: str, hour: int) -> int:
-        """Posts of one hour."""
+    def count_arrivals(self, site: str, hour: int) -> int:
+        """Return the number of posts of one hour."""
         with sqlite_errors(self._path):
             return int(
                 self._database.execute(
@@ -213,73 +212,71 @@ class History:
             )
 
     def names(self) -> set[str]:
-        """All sites of which anything is known."""
+        """Return the names of all sites with a history."""
         with sqlite_errors(self._path):
             return {
                 str(name)
                 for (name,) in self._database.execute("select site from standings").fetchall()
             }
 
-    def lives(self, site: str) -> float:
-        """Seconds for which a post could be found in the busiest hour of the last day; 0 where that
-        cannot be told.
+    def estimate_lifetime(self, site: str) -> float:
+        """Estimate the seconds for which a post was visible in the last day's busiest hour, or 0.
 
-        It leaves with as many that come as its list holds; from a list of several pages it does not
-        leave.
+        A post leaves its list after as many new posts as the list holds; it never leaves a
+        list of several pages.
         """
         with sqlite_errors(self._path):
             since = int(self._clock.wall() // HOUR) - DAY_HOURS
-            most = (
+            busiest = (
                 self._database.execute(
                     "select max(posts) from arrivals where site = ? and hour >= ?", (site, since)
                 ).get
                 or 0
             )
             row: Any = self._database.execute(HELD, (site,)).fetchone()
-        held, goes_on = row
-        return HOUR * held / most if most and held and not goes_on else 0.0
+        list_length, goes_on = row
+        return HOUR * list_length / busiest if busiest and list_length and not goes_on else 0.0
 
     def _oldest(self) -> int:
-        """The first hour of the rhythm's window."""
+        """Return the first hour of the rhythm's window."""
         return int(self._clock.wall() // HOUR) - WINDOW_DAYS * DAY_HOURS
 
-    def _forgotten(self) -> float:
-        """What is before this moment is older than the rhythm's window, by running time."""
+    def _window_start(self) -> float:
+        """Return the moment at which the rhythm's window begins, by running time."""
         return self._running.look().older(WINDOW_DAYS * DAY_SECONDS).before
 
-    def note_blind(self, site: str, began: float, ended: float) -> None:
-        """`site` (or `EVERYWHERE`) could not be seen from `began` to `ended`; times beyond the
-        window are forgotten.
+    def record_unreachable(self, site: str, began: float, ended: float) -> None:
+        """Record that `site` (or `EVERYWHERE`) could not be read from `began` to `ended`.
+
+        Times before the window are deleted.
         """
         with sqlite_errors(self._path), transaction(self._database):
             self._database.execute(
                 "insert or replace into blind values (?, ?, ?)", (site, began, ended)
             )
-            self._database.execute("delete from blind where ended < ?", (self._forgotten(),))
+            self._database.execute("delete from blind where ended < ?", (self._window_start(),))
 
-    def blind(self, site: str) -> list[Span]:
-        """When `site` could not be seen, alone or with all others; in order and apart from one
-        another.
-        """
+    def find_unreachable(self, site: str) -> list[Span]:
+        """Return the disjoint times, in order, when `site` or all sites could not be read."""
         with sqlite_errors(self._path):
             query = (
                 "select began, ended from blind where site in (?, ?) and ended <= ? order by began,"
                 " ended"
             )
-            return apart(
+            return merge_spans(
                 self._database.execute(query, (site, EVERYWHERE, self._clock.wall())).fetchall()
             )
 
-    def note_beat(self, at: float, keep_seconds: float) -> None:
-        """A heartbeat went onto every partition of the bus."""
+    def record_heartbeat(self, at: float, keep_seconds: float) -> None:
+        """Record a heartbeat that was written to every partition of the bus."""
         with sqlite_errors(self._path), transaction(self._database):
             self._database.execute("insert or ignore into beats values (?)", (at,))
             self._database.execute(
                 "delete from beats where at < ?", (self._running.look().older(keep_seconds).before,)
             )
 
-    def beats(self, since: float, until: float) -> int:
-        """Heartbeats that went onto each partition from `since` until before `until`."""
+    def count_heartbeats(self, since: float, until: float) -> int:
+        """Count the heartbeats written to each partition from `since` until before `until`."""
         with sqlite_errors(self._path):
             return int(
                 self._database.execute(
@@ -288,13 +285,13 @@ class History:
             )
 
 
-def fields_of(post: Post) -> tuple[bool, ...]:
-    """Which of `FIELDS` a post has, in their order."""
+def present_fields(post: Post) -> tuple[bool, ...]:
+    """Return for each of `FIELDS`, in order, whether a post has it."""
     return bool(post.author), post.published_at is not None, bool(post.title)
 
 
-def apart(spans: Iterable[Any]) -> list[Span]:
-    """Times in order of their beginning, those that touch as one."""
+def merge_spans(spans: Iterable[Any]) -> list[Span]:
+    """Merge times that touch; return them in order."""
     joined: list[Span] = []
     for began, ended in spans:
         if joined and began <= joined[-1][1]:

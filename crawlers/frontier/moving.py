@@ -1,11 +1,10 @@
-"""Takes sites from one crawl host to another: `export` writes what is known of them, `take_in` adds
-it to another frontier.
+"""Move sites between crawl hosts: `export` writes their state, `take_in` adds it to a frontier.
 
-The file is a frontier of its own, as unreadable as the one that it is from, under the same
-`frontier.key`. That of a host which is lost, or a copy of it, can be taken in as well. Under
-another key what is known of pages is told anew: which were read, which are due, what the site calls
-its lists. Digests cannot be: posts on pages that are read again come once more, as after a crash,
-and match makes one of them; a thread whose stamp has changed since it was found is looked at once.
+The file is a frontier of its own, as unreadable as its source, under the same `frontier.key`. The
+file of a lost host, or a copy of it, can be added too. Under a different key the state of pages is
+written again: which were read, which are due, and the names of lists. Digests cannot be converted:
+posts on pages that are read again are captured a second time, as after a crash, and match removes
+the duplicates; a thread whose stamp has changed since its discovery is read one time.
 """
 
 from __future__ import annotations
@@ -25,14 +24,15 @@ BY_SITE = {"sites": "name"} | dict.fromkeys(
 )
 """Tables, and their column with the site's name."""
 OF_KEY = ("seen", "taken")
-"""Tables that say nothing under another key."""
+"""Tables that are meaningless under a different key."""
 AT_ONCE = 1000
 PAGES = "select rowid, * from pages where site = ? and rowid > ? order by rowid limit ?"
 
 
 def export(frontier: Frontier, path: Path, sites: Sequence[str]) -> int:
-    """Write what is known of `sites`, of all where none is named, into a new file; returns how
-    many pages.
+    """Write the state of `sites`, or of all if none is named, into a new file.
+
+    Returns the number of pages.
     """
     if path.exists():
         raise ConfigError(f"{path} is there already: name a new file")
@@ -58,17 +58,17 @@ def export(frontier: Frontier, path: Path, sites: Sequence[str]) -> int:
 
 
 def take_in(frontier: Frontier, other: Frontier, sites: Sequence[str] = ()) -> int:
-    """Add what `other` knows of `sites`, of all where none is named; returns how many pages.
+    """Add the state of `sites` in `other`, or of all if none is named; return the number of pages.
 
-    ConfigError where one of them is known here already: nobody could say which of the two is right.
+    Raises ConfigError where a site is known here already: nobody could say which state is right.
     """
-    theirs, ours = other.connection, frontier.connection
-    held = [name for (name,) in theirs.execute("select distinct site from pages order by site")]
-    names = [name for name in held if name in sites or not sites]
-    if missing := sorted({*sites} - {*held}):
+    source, target = other.connection, frontier.connection
+    stored = [name for (name,) in source.execute("select distinct site from pages order by site")]
+    names = [name for name in stored if name in sites or not sites]
+    if missing := sorted({*sites} - {*stored}):
         raise ConfigError(f"nothing is known of {missing[0]} in that file")
     for name in names:
-        if ours.execute("select 1 from pages where site = ? limit 1", (name,)).get:
+        if target.execute("select 1 from pages where site = ? limit 1", (name,)).get:
             raise ConfigError(
                 f"site {name} is known here already: take the others by name, or move this frontier"
                 " away"
@@ -77,31 +77,31 @@ def take_in(frontier: Frontier, other: Frontier, sites: Sequence[str] = ()) -> i
     pages = 0
     for name in names:
         with contextlib.ExitStack() as stack:
-            stack.enter_context(sqlite_errors(Path(ours.filename)))
-            stack.enter_context(transaction(ours))  # a site is here whole or not at all
+            stack.enter_context(sqlite_errors(Path(target.filename)))
+            stack.enter_context(transaction(target))  # a site is here whole or not at all
             for table, column in BY_SITE.items():
                 if table != "pages" and (is_same or table not in OF_KEY):
-                    _copy(theirs, ours, table, column, name)
+                    _copy(source, target, table, column, name)
             pages += (
-                _copy(theirs, ours, "pages", "site", name)
+                _copy(source, target, "pages", "site", name)
                 if is_same
-                else _tell_anew(frontier, other, name)
+                else _rewrite_pages(frontier, other, name)
             )
     return pages
 
 
-def _copy(theirs: Any, ours: Any, table: str, column: str, site: str) -> int:
-    """The rows of a site as they are."""
-    rows = theirs.execute(f"select * from {table} where {column} = ?", (site,))  # noqa: S608 - of the table above
+def _copy(source: Any, target: Any, table: str, column: str, site: str) -> int:
+    """Copy the rows of a site unchanged; return their number."""
+    rows = source.execute(f"select * from {table} where {column} = ?", (site,))  # noqa: S608 - of the table above
     count = 0
     for row in rows:
-        ours.execute(f"insert into {table} values ({', '.join('?' * len(row))})", row)  # noqa: S608
+        target.execute(f"insert into {table} values ({', '.join('?' * len(row))})", row)  # noqa: S608
         count += 1
     return count
 
 
-def _tell_anew(frontier: Frontier, other: Frontier, site: str) -> int:
-    """Pages of a site under the key of `frontier`."""
+def _rewrite_pages(frontier: Frontier, other: Frontier, site: str) -> int:
+    """Add the pages of a site under the key of `frontier`; return their number."""
     columns = [name for _, name, *_ in other.connection.execute("pragma table_info(pages)")]
     last = count = 0
     while rows := other.connection.execute(PAGES, (site, last, AT_ONCE)).fetchall():

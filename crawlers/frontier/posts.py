@@ -1,13 +1,13 @@
-"""Which posts were read: in which versions, on which page of a thread, and which of them are gone.
+"""Which posts were read: their versions, their page of a thread, and which of them are gone.
 
-A post is known by its id in its thread, a version of it by what it says as well. Whoever deletes a
-post moves all behind it, so what a page had and has no more may stand on another one: the whole
-thread is then read again, and the page before once more if it was read already, since what is
-behind moves up meanwhile. What no page has after that is gone, and is kept by its name until that
-is told. Of threads of more than `LONGEST_THREAD` pages that would cost a site too much: nothing is
-called gone there.
+A post is identified by its id in its thread, a version of it by its content too. Deleting a post
+moves all following posts, so a post that is missing on its page may be on a different one: the
+whole thread is then read again, and the previous page again if it was read already, because posts
+move to it meanwhile. A post that is on no page afterwards is gone, and its name is stored until
+that is reported. For threads of more than `LONGEST_THREAD` pages this would burden a site too much:
+there, no post is reported gone.
 
-All of it within the frontier's transactions.
+All of it runs within the frontier's transactions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from crawlers.frontier.cipher import FrontierCipher
 from crawlers.sites.pages import Post
 
 LONGEST_THREAD = 20
-"""Pages of a thread that is read again whole when posts of it are missing."""
+"""Most pages of a thread that is read again completely when posts of it are missing."""
 FOREVER = float("inf")
 MISS_ALL = """
 update seen set missing = ?3
@@ -40,28 +40,31 @@ News = Literal["", "new", "edited"]
 
 
 class Posts:
-    """See the module; shares the frontier's connection."""
+    """Stores which posts were read; see the module. Shares the frontier's connection."""
 
     def __init__(self, database: apsw.Connection, cipher: FrontierCipher) -> None:
         self._database, self._cipher = database, cipher
 
     def unseen(self, site: str, posts: Sequence[Post]) -> tuple[Post, ...]:
-        """Those of `posts` that are new, or say something new and are then `edited`."""
-        found = []
+        """Return the posts that are new, and with `edited` those with a new version."""
+        unseen = []
         for post in posts:
-            if not self._has("post", site, self._cipher.post(site, post)):
-                named = self._cipher.named(site, post)
-                found.append(
+            if not self._has("post", site, self._cipher.digest_version(site, post)):
+                named = self._cipher.digest_post(site, post)
+                unseen.append(
                     replace(post, edited=True)
                     if named and self._has("named", site, named)
                     else post
                 )
-        return tuple(found)
+        return tuple(unseen)
 
-    def note(self, site: str, post: Post, page: bytes, now: float) -> News:
-        """A post was read on `page`; what is new about it."""
-        version, named = self._cipher.post(site, post), self._cipher.named(site, post)
-        known = bool(named) and self._has("named", site, named)
+    def record(self, site: str, post: Post, page: bytes, now: float) -> News:
+        """Record a post read on `page`; return whether it is new or edited."""
+        version, named = (
+            self._cipher.digest_version(site, post),
+            self._cipher.digest_post(site, post),
+        )
+        is_known = bool(named) and self._has("named", site, named)
         if self._has("post", site, version):
             self._database.execute(
                 "update seen set page = ?3, missing = 0, named = ?4 where site = ?1 and post = ?2 "
@@ -74,8 +77,8 @@ class Posts:
                 "insert into seen (site, post, page, at, named) values (?, ?, ?, ?, ?)",
                 (site, version, page, now, named),
             )
-            news = "edited" if known else "new"
-        if known:  # its older versions stand where it stands
+            news = "edited" if is_known else "new"
+        if is_known:  # its older versions are on the same page
             self._database.execute(
                 "update seen set page = ?3, missing = 0 where site = ?1 and named = ?2 and (page <>"
                 " ?3 or missing > 0)",
@@ -84,10 +87,11 @@ class Posts:
         return news
 
     def miss(self, site: str, posts: Iterable[Post], page: bytes, now: float) -> bool:
-        """Note as missing what stood on `page` of a thread and is not among the `posts` of
-        today; whether anything is.
+        """Mark posts as missing that were on `page` of a thread and are not among today's `posts`.
+
+        Returns whether there are any.
         """
-        here = {self._cipher.named(site, post) for post in posts}
+        present = {self._cipher.digest_post(site, post) for post in posts}
         query = (
             "select distinct named from seen where site = ? and page = ? and named <> x'' and"
             " missing = 0"
@@ -95,15 +99,16 @@ class Posts:
         lost: Any = [
             row
             for row in self._database.execute(query, (site, page)).fetchall()
-            if row[0] not in here
+            if row[0] not in present
         ]
         missed = "update seen set missing = ? where site = ? and named = ?"
         self._database.executemany(missed, [(now, site, named) for (named,) in lost])
         return bool(lost)
 
     def miss_all(self, site: str, series: bytes, now: float) -> None:
-        """The thread is no more: note all that stood in it as missing, and that no further page
-        of it needs to be read.
+        """Mark all posts of a deleted thread as missing.
+
+        No further page of it needs to be read.
         """
         self._database.execute(MISS_ALL, (site, series, now))
         behind = (
@@ -112,11 +117,11 @@ class Posts:
         )
         self._database.execute(behind, (site, series))
 
-    def read_whole(
+    def make_thread_due(
         self, site: str, series: bytes, now: float, since: float = FOREVER, before: int = 0
     ) -> bool:
-        """Make every page of a thread due that was not read `since`, in their order, and that
-        before number `before`.
+        """Make every page of a thread due that was not read `since`, in order, and the one
+        before `before`.
 
         Returns whether the thread is short enough for that.
         """
@@ -131,9 +136,10 @@ class Posts:
             )
         return bool(is_short)
 
-    def gone(self, site: str, series: bytes, now: float) -> int:
-        """Of a thread of which no page is left to be read, forget what is missing and keep it to
-        be told; how many it was.
+    def collect_gone(self, site: str, series: bytes, now: float) -> int:
+        """Move the missing posts of a completely read thread to the unreported gone ones.
+
+        Returns their number.
         """
         if not self._database.execute(SETTLED, (site, series, LONGEST_THREAD)).get:
             return 0
@@ -147,20 +153,21 @@ class Posts:
         )
         return len(gone)
 
-    def taken(self, site: str, most: int) -> list[tuple[bytes, float]]:
-        """Names of posts that are gone and of which that was not told, each with when it was
-        found out; at most so many.
+    def find_unreported_gone(self, site: str, most: int) -> list[tuple[bytes, float]]:
+        """Return the names of at most `most` gone posts that were not reported yet.
+
+        Each comes with the time when that was found out.
         """
         rows: Any = self._database.execute(
             "select named, at from taken where site = ? order by at, named limit ?", (site, most)
         )
         return list(rows)
 
-    def told(self, site: str, taken: Iterable[tuple[bytes, float]]) -> None:
-        """It was told of these that they are gone."""
-        done = [(site, named, at) for named, at in taken]
+    def mark_reported_gone(self, site: str, taken: Iterable[tuple[bytes, float]]) -> None:
+        """Record that these posts were reported gone."""
+        reported = [(site, named, at) for named, at in taken]
         self._database.executemany(
-            "delete from taken where site = ? and named = ? and at = ?", done
+            "delete from taken where site = ? and named = ? and at = ?", reported
         )
 
     def _has(self, column: Literal["post", "named"], site: str, digest: bytes) -> bool:

@@ -1,5 +1,4 @@
-"""How far match had read the bus at the last look, and which pages are read again when captures
-expired before it read them.
+"""How far match had read the bus, and which pages to read again when captures expired unread.
 
 Shares the frontier's connection.
 """
@@ -19,10 +18,10 @@ from ullage.files.database import sqlite_errors, transaction
 
 @dataclass(frozen=True, slots=True)
 class PartitionProgress:
-    """How far match had read a partition of the bus at the last look.
+    """How far match had read a partition of the bus at the last check.
 
-    `position` is the oldest offset that it had not dealt with; `until` is when the bus took that
-    record, or the time of the look when nothing waited (Unix seconds).
+    `position` is the oldest offset that it had not processed; `until` is when the bus received
+    that record, or the time of the check when nothing waited (Unix seconds).
     """
 
     position: int
@@ -30,13 +29,13 @@ class PartitionProgress:
 
 
 class Progress:
-    """See the module."""
+    """Stores the progress of match; see the module."""
 
     def __init__(self, database: apsw.Connection, clock: Clock) -> None:
         self._database, self._path, self._clock = database, Path(database.filename), clock
 
-    def places(self) -> dict[int, PartitionProgress]:
-        """How far match had read at the last look, a partition."""
+    def load(self) -> dict[int, PartitionProgress]:
+        """Return how far match had read at the last check, by partition."""
         with sqlite_errors(self._path):
             rows: Any = self._database.execute(
                 "select partition, position, until from reading"
@@ -46,8 +45,8 @@ class Progress:
             for partition, position, until in rows
         }
 
-    def note(self, places: Mapping[int, PartitionProgress]) -> None:
-        """Keep how far match has read, for the next look."""
+    def save(self, places: Mapping[int, PartitionProgress]) -> None:
+        """Store how far match has read, for the next check."""
         rows = [
             (str(partition), place.position, place.until) for partition, place in places.items()
         ]
@@ -59,8 +58,9 @@ class Progress:
             )
 
     def read_again(self, since: float, until: float) -> int:
-        """Forget the posts captured between two moments (Unix seconds) and make their pages due;
-        returns how many pages.
+        """Delete the posts captured between two moments (Unix seconds) and make their pages due.
+
+        Returns the number of pages.
         """
         with sqlite_errors(self._path), transaction(self._database):
             self._database.execute(

@@ -1,4 +1,4 @@
-"""The tables of `frontier.sqlite`, and the longer ones of the queries that read them."""
+"""The tables of `frontier.sqlite`, and the longer queries on them."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ class IntakeService:
         if not isinstance(answer, IntakeResponse):
             log.get("intake").error("request_failed", error=type(answer).__name__)
             answer = refusal(500, "internal error; see the log")
-        self.metrics.answered(answer.status)
+        self.metrics.count_request(answer.status)
         body = json.dumps(answer.body, ensure_ascii=False).encode()
         told = [
             (name.encode(), value.encode())

@@ -106,15 +106,15 @@ class Backlog:
             )
             for partition, place in places.items()
         }
-        for partition, before in self.frontier.progress.places().items():
+        for partition, before in self.frontier.progress.load().items():
             place = places.get(partition)
             if place and place.first > before.position:
                 # a clock may have been set back between
                 since, until = sorted((before.until, reading[partition].until))
                 self._read_again(since, until)
-                beats = self.frontier.history.beats(since, until)
+                beats = self.frontier.history.count_heartbeats(since, until)
                 self.metrics.expired.inc(max(0, place.first - before.position - beats))
-        self.frontier.progress.note(reading)
+        self.frontier.progress.save(reading)
         self._tell(lag_of(places.values(), now).seconds)
 
     def _places(self) -> Mapping[int, PartitionPosition]:

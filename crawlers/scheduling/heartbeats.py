@@ -216,7 +216,7 @@ class Heartbeats:
             self.hours.forget()
             raise
         self.hours.sent(told, gone)
-        self.site_states.frontier.history.note_beat(clock.wall(), KEEP_BEATS_SECONDS)
+        self.site_states.frontier.history.record_heartbeat(clock.wall(), KEEP_BEATS_SECONDS)
 
     def _told_of(self, told: Iterable[Told], revisits: Mapping[str, int]) -> Iterator[SiteHour]:
         """Hours with what else is known of them."""
@@ -224,9 +224,9 @@ class Heartbeats:
         for site, hour, slots in told:
             worked_out, lives = self._lives.get(site, (float("-inf"), 0.0))
             if now - worked_out > LIVES_SECONDS:
-                lives = history.lives(site)
+                lives = history.estimate_lifetime(site)
                 self._lives[site] = now, lives
-            posts, revisit = history.arrived(site, hour), revisits.get(site, 0)
+            posts, revisit = history.count_arrivals(site, hour), revisits.get(site, 0)
             yield SiteHour(
                 site=site, hour=hour, slots=slots, posts=posts, revisit=revisit, lives=int(lives)
             )

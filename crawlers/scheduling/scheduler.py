@@ -163,7 +163,7 @@ class Scheduler:
                 )
                 await self._backlog.turn()
             if once and not stop.done():
-                self._frontier.forgetting.all()
+                self._frontier.forgetting.forget_all()
             if once and self._crawl.heartbeat_seconds and not stop.done():
                 await self._beats.send(self._sites.watched)
             while not once and not stop.done():
@@ -231,7 +231,7 @@ class Scheduler:
         if name not in self._next:
             self._next[name] = self._frontier.visits(name)
         visits, held_back = self._next[name], self._held_back(name)
-        left = max(visits.left(now), held_back)
+        left = max(visits.seconds_left(now), held_back)
         site = self._sites.crawled[name]
         if site.night and (opens := site.find_next_allowed(now + max(0.0, left))) > now:
             return opens
@@ -278,7 +278,7 @@ class Scheduler:
         if succeeded:
             self.unread.discard(site.name)
         self._beats.show(self._sites.watched)
-        self._metrics.visited(site.name, succeeded, self._frontier.counts(site.name))
+        self._metrics.count_visit(site.name, succeeded, self._frontier.count_pages(site.name))
         log.get("crawl").info(
             "visited",
             site=site.name,
@@ -322,7 +322,7 @@ class Scheduler:
             ):
                 continue
             visit.is_judged = True
-            if self._frontier.history.standing(name).state is None:
+            if self._frontier.history.load(name).state is None:
                 self._site_states.settle(visit.site, visit.so_far(), visit.profile)
                 self._beats.show(self._sites.watched)
 

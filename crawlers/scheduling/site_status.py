@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from crawlers.frontier.database import Frontier
-from crawlers.frontier.history import EVERYWHERE, SiteHistory, apart
+from crawlers.frontier.history import EVERYWHERE, SiteHistory, merge_spans
 from crawlers.scheduling.egress import Egress
 from crawlers.sites.posting_rhythm import DAY_HOURS, HOUR, WINDOW_DAYS, SilenceModel, Span, learn
 from crawlers.sites.site import Site
@@ -83,7 +83,7 @@ class SiteStates:
         Returns the state in force, None for none yet.
         """
         self._forget(site.name)
-        standing, now = self.frontier.history.standing(site.name), self.clock.wall()
+        standing, now = self.frontier.history.load(site.name), self.clock.wall()
         shown = judge(seen, before, standing.unread)
         if shown is None:
             return standing.state
@@ -95,7 +95,7 @@ class SiteStates:
             return standing.state  # nothing was read that could show otherwise
         if site.name != CANARY and seen.asked:  # the canary is in this house
             self._around(lambda _: self.egress.note(site.name, seen.answered, now))
-        standing = self.frontier.history.standing(site.name)
+        standing = self.frontier.history.load(site.name)
         standing = replace(
             standing,
             reason=explain_state(seen, shown, standing.unread),
@@ -105,7 +105,7 @@ class SiteStates:
             return self._unanswered(site.name, standing, now)
         since = now
         if standing.state not in SEEING:
-            self.frontier.history.note_blind(site.name, standing.since, now)
+            self.frontier.history.record_unreachable(site.name, standing.since, now)
         if shown == "ok" and (overdue := self.expected_by(site)) is not None and overdue <= now:
             if not self.egress.up:
                 return standing.state
@@ -116,7 +116,7 @@ class SiteStates:
         """When something new is overdue by the site's own rhythm, in Unix seconds; None while
         that is not known.
         """
-        last = self.frontier.history.standing(site.name).last_new
+        last = self.frontier.history.load(site.name).last_new
         learnt = self.learnt(site)
         if learnt is None or not last:
             return None
@@ -140,8 +140,13 @@ class SiteStates:
 
     def _unseen(self, site: Site, since: float, until: float) -> list[Span]:
         """When the site could not be seen, or was left alone at night, apart and in order."""
-        return apart(
-            sorted([*self.frontier.history.blind(site.name), *site.list_nights(since, until)])
+        return merge_spans(
+            sorted(
+                [
+                    *self.frontier.history.find_unreachable(site.name),
+                    *site.list_nights(since, until),
+                ]
+            )
         )
 
     def probed(self, reached: bool) -> None:
@@ -162,7 +167,7 @@ class SiteStates:
 
     def _standing(self, site: str) -> SiteHistory:
         if site not in self._standings:
-            self._standings[site] = self.frontier.history.standing(site)
+            self._standings[site] = self.frontier.history.load(site)
         return self._standings[site]
 
     def letter(self, site: Site) -> str:
@@ -198,7 +203,7 @@ class SiteStates:
         return self._reports[site.name]
 
     def _report(self, site: Site) -> SiteReport:
-        standing = self.frontier.history.standing(site.name)
+        standing = self.frontier.history.load(site.name)
         return SiteReport(
             site=site.name,
             state=standing.state,
@@ -215,28 +220,28 @@ class SiteStates:
         if not self.egress.up:
             return standing.state
         if not standing.doubted and self.egress.can_tell and standing.state != "unreachable":
-            self.frontier.history.keep(site, replace(standing, doubted=now))
+            self.frontier.history.save(site, replace(standing, doubted=now))
             return standing.state
         return self._adopt(site, standing, "unreachable", standing.doubted or now)
 
     def _adopt(self, site: str, before: SiteHistory, state: State, since: float) -> State:
         """Keep what a visit showed; `before` has the reason of now, and the state of until now."""
         if state == before.state:
-            known = self.frontier.history.standing(site)
+            known = self.frontier.history.load(site)
             if (known.doubted, known.reason, known.unread) != (
                 before.doubted,
                 before.reason,
                 before.unread,
             ):
-                self.frontier.history.keep(site, before)
+                self.frontier.history.save(site, before)
             return state
-        if before.state not in SEEING and self.frontier.history.standing(site).reason != WAITING:
+        if before.state not in SEEING and self.frontier.history.load(site).reason != WAITING:
             # what waited was asked for all the time, and given up for reasons of its own
-            self.frontier.try_again(site)
+            self.frontier.retry_parked(site)
         after = replace(
             before, state=state, since=since, former=before.state, former_since=before.since
         )
-        self.frontier.history.keep(site, after)
+        self.frontier.history.save(site, after)
         log.get("crawl").warning(
             "site_state", site=site, state=state, reason=before.reason or "none"
         )
@@ -255,17 +260,17 @@ class SiteStates:
             self._forget()
             log.get("crawl").error("egress_down", count=len(self.egress.failing()))
         elif since is not None and began is None:
-            self.frontier.history.note_blind(EVERYWHERE, since, now)
+            self.frontier.history.record_unreachable(EVERYWHERE, since, now)
             for site in failing:
-                self.frontier.try_again(site)
+                self.frontier.retry_parked(site)
             self._forget()
             log.get("crawl").warning("egress_up", seconds=round(now - since))
 
     def _acquit(self, site: str, began: float) -> None:
         """Give a site the state back that it had before the way out went down at `began`."""
-        standing = self.frontier.history.standing(site)
+        standing = self.frontier.history.load(site)
         if standing.state == "unreachable" and standing.since >= began:
             standing = replace(
                 standing, state=standing.former, since=standing.former_since, unread=NONE_UNREAD
             )
-        self.frontier.history.keep(site, replace(standing, doubted=0.0, reason=""))
+        self.frontier.history.save(site, replace(standing, doubted=0.0, reason=""))

@@ -257,7 +257,7 @@ def _standing(context: Context, name: str) -> Iterator[str]:
     standing = SiteHistory()
     if any(context.data.glob(f"{FILE}*")):
         with contextlib.closing(open_frontier(context)) as frontier:
-            standing = frontier.history.standing(name)
+            standing = frontier.history.load(name)
     if standing.state is None:
         yield f"{name}: not visited yet"
     else:

@@ -31,7 +31,7 @@ async def tell_taken(visit: Visit) -> None:
     by the next one.
     """
     site = visit.site
-    while taken := visit.frontier.taken(site.name, AT_ONCE):
+    while taken := visit.frontier.find_unreported_gone(site.name, AT_ONCE):
         try:
             await visit.appends.append(
                 visit.outbox, [_capture(visit, named, at) for named, at in taken]
@@ -39,7 +39,7 @@ async def tell_taken(visit: Visit) -> None:
         except UnavailableError as error:
             log.get("crawl").warning("waiting", site=site.name, error=str(error))
             return
-        visit.frontier.told(site.name, taken)
+        visit.frontier.mark_reported_gone(site.name, taken)
 
 
 def _capture(visit: Visit, named: bytes, at: float) -> Capture:
@@ -129,7 +129,7 @@ class PublishPipeline:
             site=site.name,
             platform=site.platform,
             post_id=post.post_id,
-            post_name=self._visit.frontier.named(site.name, post),
+            post_name=self._visit.frontier.post_name(site.name, post),
             url=_cut(post.url, MAX_URL),
             section=site.find_section(post.url),
             title=_cut(post.title),

@@ -23,7 +23,7 @@ from crawlers.fetching.rendering import Browsers
 from crawlers.fetching.robots import RobotsCache
 from crawlers.fetching.site_session import SiteLogin
 from crawlers.frontier.database import LONGEST_REST_SECONDS, Frontier, PageLease, VisitResult
-from crawlers.frontier.history import fields_of
+from crawlers.frontier.history import present_fields
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import Platform, with_preset_options
 from crawlers.publishing.batching import Appends
@@ -150,10 +150,10 @@ class Visit:
 
     def begin(self) -> None:
         """Make the heads of the lists due."""
-        standing = self.frontier.history.standing(self.site.name)
+        standing = self.frontier.history.load(self.site.name)
         self.profile = standing.profile
         if standing.unread.speaks:
-            self.frontier.try_again(self.site.name, LEAST_PAGES)
+            self.frontier.retry_parked(self.site.name, LEAST_PAGES)
         visits = self.frontier.visits(self.site.name)
         self.first = not visits.whole_at
         self.deep = bool(self.site.deep_every) and (visits.count + 1) % self.site.deep_every == 0
@@ -211,13 +211,13 @@ class Visit:
         )
         if PARENT in leased.page.facts:
             self._note_file("read" if parsed.whole else "cut")
-        self.seen.note_posts(map(fields_of, parsed.posts))
+        self.seen.note_posts(map(present_fields, parsed.posts))
         for post in parsed.posts:
             self.seen.texts.note_read(post)
         self.seen.lacking = parsed.lacking or self.seen.lacking
         self._note_thread(leased, parsed)
         self.read, self.captured, self._failures = self.read + 1, self.captured + captured, 0
-        self.metrics.captures.labels(self.metrics.label(self.site.name)).inc(captured)
+        self.metrics.captures.labels(self.metrics.site_label(self.site.name)).inc(captured)
         if self.first and not self.read - 1:
             self.tell_left()
         is_front = (
@@ -238,19 +238,19 @@ class Visit:
     def _note_file(self, word: str, count: int = 1) -> None:
         """What came of files that are attached to posts."""
         self.metrics.files.labels(word).inc(count)
-        self.frontier.history.tally(self.site.name, {f"file_{word}": count})
+        self.frontier.history.add_counts(self.site.name, {f"file_{word}": count})
 
     def _note_thread(self, leased: PageLease, parsed: PageContent) -> None:
         """At the end of a thread, whether it gave what its list counts, or its own page."""
         page = leased.page
         if page.role != "thread" or any(found.series == page.series for found in parsed.pages):
             return
-        if counted := self.frontier.counted(leased) or parsed.counted:
-            self.seen.note_thread(counted, self.frontier.entries(leased), page.number)
+        if counted := self.frontier.count_announced_posts(leased) or parsed.counted:
+            self.seen.note_thread(counted, self.frontier.count_entries(leased), page.number)
 
     def unchanged(self, leased: PageLease) -> None:
         """The site says that a list is as it was: it counts as seen."""
-        self.frontier.unchanged(leased)
+        self.frontier.finish_unchanged(leased)
         self.read, self._failures = self.read + 1, 0
         self._release(leased, "unchanged")
 
@@ -258,7 +258,7 @@ class Visit:
         """Say how much of a site that is new to us is known to be left, and how long that takes
         at its own pace, at least.
         """
-        if pages := self.frontier.counts(self.site.name)["due"]:
+        if pages := self.frontier.count_pages(self.site.name)["due"]:
             seconds = round(reading_seconds(self.site, pages))
             log.get("crawl").info(
                 "first_reading", site=self.site.name, pages=pages, seconds=seconds
@@ -308,7 +308,7 @@ class Visit:
     def _is_gone(self, leased: PageLease) -> None:
         """A page is not there, or not yet."""
         if COUNTED in leased.page.facts:
-            self.frontier.not_yet(leased, self.site.revisit_seconds)
+            self.frontier.postpone_missing(leased, self.site.revisit_seconds)
             self.read += 1  # the site was asked what is new, and said
             return
         self._note(self.frontier.finish(leased, PageContent(), self.began))
@@ -330,18 +330,18 @@ class Visit:
 
         Of a site whose past is being read, all others are counted apart.
         """
-        self.seen.waiting = self.frontier.waiting(
+        self.seen.waiting = self.frontier.count_waiting(
             self.site.name, untried=self._broken_off or not self.first
         )
         self.seen.unread_past = self._unread_past()
 
     def so_far(self) -> Evidence:
         """What came of the pages until now; where no post was read, all that is due waits."""
-        due = 0 if self.seen.posts else self.frontier.counts(self.site.name)["due"]
+        due = 0 if self.seen.posts else self.frontier.count_pages(self.site.name)["due"]
         return replace(self.seen, waiting=due, unread_past=self._unread_past())
 
     def _unread_past(self) -> int:
-        return self.frontier.waiting(self.site.name, untried=True) if self.first else 0
+        return self.frontier.count_waiting(self.site.name, untried=True) if self.first else 0
 
     def end(self, *, blamed: bool = True) -> bool:
         """Set when the site is due next; returns whether the visit succeeded, that is, read
@@ -371,7 +371,7 @@ class Visit:
         """Take a page out of hand; `shown` is what it says of the site, where that is not its
         outcome.
         """
-        self.metrics.page(self.site.name, outcome)
+        self.metrics.count_page(self.site.name, outcome)
         ahead = outcome == "gone" and COUNTED in leased.page.facts  # not there yet: it says nothing
         shown = shown or ("ok" if outcome == "unchanged" else "ahead" if ahead else outcome)
         self.seen.note(shown, head=is_head(leased), cause=cause)

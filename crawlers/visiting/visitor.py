@@ -85,7 +85,7 @@ class Visitor:
         over.
         """
         session = self._session(site)
-        self._metrics.session(site.name, session.ends_at if session else 0.0)
+        self._metrics.set_session_end(site.name, session.ends_at if session else 0.0)
         return Visit(
             site,
             find_platform(site, self._presets),

@@ -67,8 +67,8 @@ def ours(url: str) -> None:
 
         count, left, held = 0, [URLS * share // 100 for share in SHARES], list[int]()
 
-        def page(self, site: str, outcome: str) -> None:
-            super().page(site, outcome)
+        def count_page(self, site: str, outcome: str) -> None:
+            super().count_page(site, outcome)
             self.count += 1
             if self.left and self.count >= self.left[0]:
                 self.left.pop(0)

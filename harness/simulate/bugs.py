@@ -223,18 +223,18 @@ def _messages_of_all() -> Any:
 
 def _kept_after_all() -> Any:
     """A page stays leased when it is done, until the next visit."""
-    return mock.patch.object(Frontier, "_let_go", return_value=None)
+    return mock.patch.object(Frontier, "_release", return_value=None)
 
 
 def _kept_after_failure() -> Any:
     """A page that was not read stays leased."""
-    leave = Frontier._leave
+    leave = Frontier._set_state
 
     def left(frontier: Frontier, leased: PageLease, *how: Any, **more: Any) -> None:
         leave(frontier, leased, *how, **more)
         frontier._held.setdefault(leased.site, set()).add(leased.name)
 
-    return mock.patch.object(Frontier, "_leave", left)
+    return mock.patch.object(Frontier, "_set_state", left)
 
 
 def _kept_after_break_off() -> Any:

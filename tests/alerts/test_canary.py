@@ -13,7 +13,7 @@ from alerts.deadlines.schedule import Work
 from alerts.grouping.benign import BenignRules
 from alerts.grouping.stage import Alert
 from alerts.records import Incident
-from alerts.service.intake import Canaries, Dispatch, is_canary, notifications
+from alerts.service.intake import Canaries, Dispatch, count_notifications, is_canary
 from alerts.service.metrics import AlertMetrics
 from alerts.store import DocumentFilter
 from matcher.cli import canary as enrolment
@@ -67,16 +67,18 @@ def canary_record(tmp_path_factory: pytest.TempPathFactory) -> Record:
 def test_canary_finding_would_be_notified(canary_record: Record, store, clock: HeldClock) -> None:
     assert is_canary(canary_record)
     assert not is_canary(record(finding("f")))
-    assert notifications(canary_record, stage(store, clock), muted) == 1
+    assert count_notifications(canary_record, stage(store, clock), muted) == 1
 
 
 def test_benign_post_under_the_rules_in_force_would_not_be_notified(
     store, clock: HeldClock
 ) -> None:
-    assert notifications(record(post()), stage(store, clock), muted) == 0
+    assert count_notifications(record(post()), stage(store, clock), muted) == 0
     none = BenignRules(version=9, rule=())
     assert (
-        notifications(record(post()), replace(stage(store, clock), background=lambda: none), muted)
+        count_notifications(
+            record(post()), replace(stage(store, clock), background=lambda: none), muted
+        )
         == 1
     )
 

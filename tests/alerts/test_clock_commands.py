@@ -282,12 +282,12 @@ def test_check_reports_unknown_rules_and_missing_calendars(context):
 def test_metrics_tell_when_reports_are_due_and_when_that_was_computed(ours, context, store, clock):
     from prometheus_client import CollectorRegistry
 
-    from alerts.service.process import book_of, due_recount
+    from alerts.service.process import make_due_recount, open_book
 
     registry = CollectorRegistry()
     settings = context.settings.model_copy(update={"tenants": {"bank": Tenant()}})
-    book, _ = book_of(Context(context.data, context.clock, settings), store)
-    recount = due_recount(Context(context.data, context.clock, settings), book, registry)
+    book, _ = open_book(Context(context.data, context.clock, settings), store)
+    recount = make_due_recount(Context(context.data, context.clock, settings), book, registry)
     recount()
     labels = {"tenant": "bank", "regime": "nfra-2024"}
     assert math.isnan(

@@ -437,7 +437,7 @@ def test_earliest_deadline_of_each_regime_is_a_metric(store, clock, incident, st
         )
 
     assert all(math.isnan(due(regime)) for regime in settings.regimes), "nobody has looked"
-    metrics.tell("bank", earliest(duties, "bank"), 0)
+    metrics.set_tenant("bank", earliest(duties, "bank"), 0)
     begun = start.timestamp()
     assert [due(regime) for regime in settings.regimes] == [
         begun + 2 * 3600,
@@ -450,14 +450,14 @@ def test_earliest_deadline_of_each_regime_is_a_metric(store, clock, incident, st
             decision("confirmed", start),
         ]
     )
-    metrics.tell("bank", earliest(duties, "bank"), 0)
+    metrics.set_tenant("bank", earliest(duties, "bank"), 0)
     assert [due(regime) for regime in settings.regimes] == [
         begun + 24 * 3600,
         begun + 4 * 3600,
         begun + 72 * 3600,
     ]
     store.create([decision("false_positive", start + timedelta(seconds=1))])
-    metrics.tell("bank", earliest(duties, "bank"), 0)
+    metrics.set_tenant("bank", earliest(duties, "bank"), 0)
     assert [due(regime) for regime in settings.regimes] == [0, 0, 0]
 
 

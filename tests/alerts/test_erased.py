@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from alerts.records import CLASSES, Audit, Background, Claim, Exposure, Original, Sighting
-from alerts.service.upkeep import _customer, _tenant, erase, remove_late
+from alerts.service.upkeep import _erase_customer, _erase_tenant, erase, remove_late
 from alerts.store import DocumentFilter
 from alerts.store.queries import LATE, Tombstone, expect_late_writes, find_expected, set_tombstone
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
@@ -114,7 +114,8 @@ def test_erasure_reports_what_it_removed_or_that_nothing_matched(store, clock, c
     def list_removals(whom: str) -> list[tuple[str, int, str]]:
         order = Order("bank", handle(whom), WHEN)
         return [
-            (part.place, part.removed, part.stays) for part in _customer(context, store, order)
+            (part.place, part.removed, part.stays)
+            for part in _erase_customer(context, store, order)
         ][:-1]
 
     assert list_removals("nobody") == [("incident store", 0, "nothing there named this customer")]
@@ -128,12 +129,12 @@ def test_erasure_says_which_sealed_evidence_stays_and_until_when(
     fold_all(store, clock, [finding("f", range(10), people="ab")])
     head = seal(Vault(context.data / FOLDER), officers(tmp_path, context.keys), "f")
     seal(Vault(context.data / FOLDER), pair_of(context.keys, OFFICERS), "other")
-    *_, late, report = _customer(context, store, Order("bank", handle("a"), WHEN))
+    *_, late, report = _erase_customer(context, store, Order("bank", handle("a"), WHEN))
     assert late.place == "incident store, what comes late"
     assert "when alert looks for it, every hour" in late.stays
     assert (report.place, report.removed) == ("evidence", 0)
     assert report.stays.startswith("1 files of posts with many people stay")
-    whole = [part.place for part in _tenant(store, Order("bank", "", WHEN)) if part.removed]
+    whole = [part.place for part in _erase_tenant(store, Order("bank", "", WHEN)) if part.removed]
     assert whole
     assert all(place.startswith("incident store, ") for place in whole)
     assert report.until == (head.sealed_at + timedelta(days=context.settings.evidence.days)).date()
@@ -164,7 +165,7 @@ def test_erasure_during_a_write_is_applied(store, clock, whom: str, kind: type) 
 def run_erasure(context, store, whom: str, now) -> None:
     """Erase a customer or the tenant from the store, as `ullage erase` does."""
     order = Order("bank", whom, now)
-    list(_customer(context, store, order) if whom else _tenant(store, order))
+    list(_erase_customer(context, store, order) if whom else _erase_tenant(store, order))
 
 
 def list_remaining(store, whom: str) -> list[str]:

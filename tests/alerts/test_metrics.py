@@ -106,7 +106,7 @@ def test_no_record_can_create_a_series(store, clock, registry):
             for n in range(20)
         ]
     )
-    alert.metrics.dropped("13800138000")
+    alert.metrics.count_dropped("13800138000")
     alert.metrics.recount(store)
     text = generate_latest(registry).decode()
     assert registry.get_sample_value("ullage_alert_findings_total", {"tenant": "other"}) == 20

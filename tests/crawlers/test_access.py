@@ -84,12 +84,12 @@ def test_when_a_session_ends_is_a_metric_of_its_watched_site_alone(clock) -> Non
         ]
         return {sample.labels["site"]: sample.value for sample in family.samples}
 
-    metrics.session("board", 1234.0)
-    metrics.session("many", 1234.0)
+    metrics.set_session_end("board", 1234.0)
+    metrics.set_session_end("many", 1234.0)
     assert read_metric() == {"board": 1234.0}
-    metrics.session("board", 0.0)
+    metrics.set_session_end("board", 0.0)
     assert read_metric() == {}, "its file names none any more"
-    metrics.session("board", 1234.0)
+    metrics.set_session_end("board", 1234.0)
     metrics.watch([])
     assert read_metric() == {}
 

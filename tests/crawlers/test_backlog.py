@@ -224,11 +224,11 @@ def test_heartbeats_that_expire_unread_are_no_captures_that_did(crawl: Crawl) ->
     for _ in range(5):
         crawl.later(60)
         publisher.spread(outgoing("beat"))
-        crawl.frontier.history.note_beat(crawl.clock.wall(), 86_400.0)
+        crawl.frontier.history.record_heartbeat(crawl.clock.wall(), 86_400.0)
     crawl.read(2)
     crawl.later(2 * KEEP[CAPTURES].seconds)
     publisher.spread(outgoing("beat"))
-    crawl.frontier.history.note_beat(crawl.clock.wall(), 86_400.0)
+    crawl.frontier.history.record_heartbeat(crawl.clock.wall(), 86_400.0)
     publisher.close()
     look(crawl)
     assert crawl.backlog.metrics.expired._value.get() == 2

@@ -35,7 +35,7 @@ def find_visit(log: str) -> dict[str, object]:
 def states(station: Station, site: str = "paste") -> dict[str, int]:
     context = Context(station.data)
     frontier = Frontier(station.data, context.keys.read("frontier.key"), context.clock)
-    counts = dict(frontier.counts(site))
+    counts = dict(frontier.count_pages(site))
     frontier.close()
     return counts
 

@@ -54,11 +54,15 @@ def read_list(frontier: Frontier, clock: HeldClock, *pages: PageAddress) -> list
 def test_a_page_goes_from_due_to_leased_to_done(frontier: Frontier, clock: HeldClock) -> None:
     began = frontier.begin_visit(SITE, [LIST])
     leased = frontier.lease(SITE)
-    assert (leased.page, frontier.counts(SITE)["leased"], frontier.lease(SITE)) == (LIST, 1, None)
+    assert (leased.page, frontier.count_pages(SITE)["leased"], frontier.lease(SITE)) == (
+        LIST,
+        1,
+        None,
+    )
     assert frontier.finish(leased, PageContent(pages=(item(1), item(2))), began) == VisitResult(
         new=2
     )
-    assert frontier.counts(SITE) == {"due": 2, "leased": 0, "done": 1, "parked": 0}
+    assert frontier.count_pages(SITE) == {"due": 2, "leased": 0, "done": 1, "parked": 0}
     assert [page.page for page in lease_all(frontier)] == [item(1), item(2)]
 
 
@@ -96,7 +100,7 @@ def test_what_a_visit_had_in_hand_that_was_broken_off_is_due_again_and_no_other_
         frontier.lease(site)
     assert (frontier.lease("one"), frontier.recover("one")) == (None, 1)
     assert frontier.lease("one").page == LIST
-    assert frontier.counts("two")["leased"] == 1
+    assert frontier.count_pages("two")["leased"] == 1
 
 
 def test_an_item_is_read_once_and_a_list_at_every_visit(
@@ -173,7 +177,7 @@ def test_lists_that_lead_in_a_circle_end(frontier: Frontier, clock: HeldClock) -
             ),
             began,
         )
-    assert frontier.counts(SITE)["due"] == 0
+    assert frontier.count_pages(SITE)["due"] == 0
 
 
 def test_a_thread_page_that_repeats_another_leads_no_further(
@@ -227,7 +231,7 @@ def test_a_failing_page_waits_longer_each_time_and_is_then_parked(
     assert waits == [120, 240, 480, 960, 1920]
     assert frontier.postpone(frontier.lease(SITE)) == "parked"
     clock.advance(86400 * 30)
-    assert (frontier.lease(SITE), frontier.counts(SITE)["parked"]) == (None, 1)
+    assert (frontier.lease(SITE), frontier.count_pages(SITE)["parked"]) == (None, 1)
 
 
 def test_a_wait_that_the_site_asked_for_counts_no_attempt(
@@ -269,7 +273,7 @@ def test_a_clock_that_was_ahead_puts_nothing_off_for_years(
     frontier.postpone(frontier.lease(SITE))
     frontier.end_visit(SITE, clock.wall() + 300, succeeded=True)
     clock.advance(-10 * 365 * 86400)
-    assert frontier.visits(SITE).left(clock.wall()) == 0
+    assert frontier.visits(SITE).seconds_left(clock.wall()) == 0
     frontier.begin_visit(SITE, [LIST])
     assert {leased.page.url for leased in lease_all(frontier)} == {
         LIST.url,

@@ -109,7 +109,7 @@ def test_one_goes_out_an_interval_however_often_it_is_asked_for(
         180,
     ]
     assert waits[:4] == [60, 40, 20, 60]
-    assert sending.beats.site_states.frontier.history.beats(0, clock.wall()) == 4
+    assert sending.beats.site_states.frontier.history.count_heartbeats(0, clock.wall()) == 4
     assert len({beat.id for beat in sending.list_sent()}) == 4
 
 
@@ -147,7 +147,7 @@ def test_it_carries_what_is_known_of_the_sites_and_crawls_counters_without_them(
     metrics = sending.beats.metrics
     metrics.watch([WATCHED, OTHER])
     for name, count in (("board", 3), ("other", 4)):
-        metrics.captures.labels(metrics.label(name)).inc(count)
+        metrics.captures.labels(metrics.site_label(name)).inc(count)
     metrics.pages.labels("blocked").inc()
     metrics.bytes.inc(70)
     turn(sending, [WATCHED, OTHER])
@@ -168,7 +168,7 @@ def test_while_the_bus_is_down_one_is_left_out_and_the_next_comes_in_time(
 ) -> None:
     sending.bus.down = True
     turn(sending, [WATCHED])
-    assert sending.beats.site_states.frontier.history.beats(0, clock.wall() + 1) == 0
+    assert sending.beats.site_states.frontier.history.count_heartbeats(0, clock.wall() + 1) == 0
     sending.bus.down = False
     clock.advance(60)
     turn(sending, [WATCHED])
@@ -247,10 +247,10 @@ def test_posts_live_as_long_as_a_list_of_one_page_holds_a_busy_hours_posts(
     assert leased is not None
     posts = tuple(post(n) for n in range(20))
     frontier.finish(leased, PageContent(posts=posts), clock.wall())
-    assert frontier.history.lives("board") == 0.0, "nobody knows when they came"
+    assert frontier.history.estimate_lifetime("board") == 0.0, "nobody knows when they came"
     frontier.history.note_posts("board", posts * 2, known=True)
-    assert frontier.history.lives("board") == 1800.0
+    assert frontier.history.estimate_lifetime("board") == 1800.0
     frontier.begin_visit(
         "board", [head, PageAddress("http://board.example/?p=2", "list", number=2)]
     )
-    assert frontier.history.lives("board") == 0.0, "older posts are on further pages"
+    assert frontier.history.estimate_lifetime("board") == 0.0, "older posts are on further pages"

@@ -50,10 +50,10 @@ def test_a_site_goes_on_elsewhere_where_it_was(
     exported = Frontier(tmp_path, KEY, clock.as_clock(), file="moved.sqlite")
     second_frontier = Frontier(tmp_path / "other", key, clock.as_clock())
     assert take_in(second_frontier, exported) == 5
-    assert dict(second_frontier.counts("one")) == dict(frontier.counts("one"))
-    assert sum(second_frontier.counts("two").values()) == 0
+    assert dict(second_frontier.count_pages("one")) == dict(frontier.count_pages("one"))
+    assert sum(second_frontier.count_pages("two").values()) == 0
     assert second_frontier.visits("one") == frontier.visits("one")
-    assert second_frontier.history.standing("one") == frontier.history.standing("one")
+    assert second_frontier.history.load("one") == frontier.history.load("one")
     assert [second_frontier.lease("one").page for _ in range(2)] == [item(2), item(3)]
     second_frontier.recover("one")
     clock.advance(1)
@@ -122,7 +122,7 @@ def test_another_key_than_the_file_s_is_refused(
     second_frontier = Frontier(tmp_path / "other", KEY, clock.as_clock())
     with pytest.raises(CorruptError):
         take_in(second_frontier, exported)
-    assert sum(second_frontier.counts("one").values()) == 0
+    assert sum(second_frontier.count_pages("one").values()) == 0
     for destination in (exported, second_frontier):
         destination.close()
 

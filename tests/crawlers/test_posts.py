@@ -156,10 +156,10 @@ def test_a_deleted_post_is_told_once_wherever_it_stood(
     assert (edited, gone) == (0, 1)
     thread.write(10)
     assert thread.visit()[1:] == (0, 0)
-    posts = thread.frontier.taken(SITE, 9)
-    assert [name.hex() for name, _ in posts] == [thread.frontier.named(SITE, post(deleted))]
-    thread.frontier.told(SITE, posts)
-    assert thread.frontier.taken(SITE, 9) == []
+    posts = thread.frontier.find_unreported_gone(SITE, 9)
+    assert [name.hex() for name, _ in posts] == [thread.frontier.post_name(SITE, post(deleted))]
+    thread.frontier.mark_reported_gone(SITE, posts)
+    assert thread.frontier.find_unreported_gone(SITE, 9) == []
     assert thread.visit(walk=9)[1:] == (0, 0)
 
 
@@ -215,7 +215,7 @@ def test_nothing_is_gone_while_a_page_could_not_be_read(thread: Thread) -> None:
     thread.delete(5)
     thread.write(9)
     assert thread.visit(skip=1)[2] == 0
-    thread.frontier.try_again(SITE)
+    thread.frontier.retry_parked(SITE)
     assert thread.visit()[2] == 1
 
 
@@ -245,6 +245,6 @@ def test_what_was_counted_lasts(tmp_path: Path, thread: Thread) -> None:
     thread.visit()
     thread.frontier.close()
     opened = Frontier(tmp_path, KEY, thread.clock.as_clock())
-    assert opened.history.tallies(SITE) == {"edited": 1, "gone": 1}
-    assert opened.history.standing(SITE).profile.posts == 9
+    assert opened.history.read_counts(SITE) == {"edited": 1, "gone": 1}
+    assert opened.history.load(SITE).profile.posts == 9
     opened.close()

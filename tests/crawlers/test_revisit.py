@@ -215,8 +215,8 @@ def test_pages_that_no_list_shows_any_more_are_forgotten_with_their_posts(
     clock.advance(60 * DAY)
     read_all(frontier, show_pages(kept_page))
     clock.advance(31 * DAY)
-    assert frontier.forgetting.all() == 2 * len(old)
-    assert frontier.counts(SITE) == {"due": 0, "leased": 0, "done": 2, "parked": 0}
+    assert frontier.forgetting.forget_all() == 2 * len(old)
+    assert frontier.count_pages(SITE) == {"due": 0, "leased": 0, "done": 2, "parked": 0}
     assert frontier.unseen(SITE, [post(999_999), post(1)]) == (post(1),)
     assert frontier.forgetting.turn() == 0, "once a day"
     assert read_all(frontier, show_pages(kept_page, old[0])) == [LIST.url, old[0].url]

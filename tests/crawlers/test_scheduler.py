@@ -131,7 +131,7 @@ def test_a_site_that_is_new_has_a_state_though_its_first_visit_has_no_end(
         clock.advance(FIRST_STATE_SECONDS)
         stop = asyncio.get_running_loop().create_future()
         await scheduler._wait(stop, 0.0)
-        standing = scheduler._frontier.history.standing("paste")
+        standing = scheduler._frontier.history.load("paste")
         over.set()
         await asyncio.gather(*(task for _, task in scheduler._visits.values()))
         return standing.state, standing.reason
@@ -153,7 +153,7 @@ def test_one_of_ten_thousand_sites_is_scheduled_within_a_millisecond(
     scheduler._next = {
         name: Visits(clock.wall() + number * 0.01) for number, name in enumerate(sites)
     }
-    read = replace(scheduler._site_states.frontier.history.standing("s0"), state="ok")
+    read = replace(scheduler._site_states.frontier.history.load("s0"), state="ok")
     monkeypatch.setattr(scheduler._site_states, "_standings", dict.fromkeys(sites, read))
     started = time.process_time()
     while clock.wall() < NOON + 10_000 * 0.01:

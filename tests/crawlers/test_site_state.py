@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from crawlers.frontier.database import Frontier
-from crawlers.frontier.history import came_at
+from crawlers.frontier.history import estimate_arrival
 from crawlers.scheduling.egress import Egress
 from crawlers.scheduling.site_status import SiteStates
 from crawlers.sites.pages import PageAddress, PageContent, Post
@@ -43,7 +43,7 @@ def visit(
 
 
 def read_reason(site_states: SiteStates, site: str = "board") -> str:
-    return site_states.frontier.history.standing(site).reason
+    return site_states.frontier.history.load(site).reason
 
 
 def test_why_a_site_was_not_seen_is_kept_with_its_state(
@@ -216,7 +216,9 @@ def test_while_the_way_out_is_down_sites_keep_their_state_and_get_it_back(
     assert visit(site_states, clock, "ok", "b") == "ok"
     assert visit(site_states, clock, "ok", "c") == "ok"
     assert site_states.coverage([BOARD]).egress_up
-    assert site_states.frontier.history.blind("board") == [(NOON + 4 * 300, clock.wall() - 2 * 300)]
+    assert site_states.frontier.history.find_unreachable("board") == [
+        (NOON + 4 * 300, clock.wall() - 2 * 300)
+    ]
 
 
 def test_sites_without_a_state_are_told_as_such(site_states: SiteStates, clock: HeldClock) -> None:
@@ -266,7 +268,9 @@ def test_an_hourly_site_is_quiet_after_hours_and_back_with_its_next_post(
     read(frontier, clock, make_post("new", clock.wall()))
     assert visit(site_states, clock, "ok") == "ok"
     assert report(site_states).expected_by > overdue
-    assert frontier.history.blind("board") == []  # a silence was seen: it teaches how long they get
+    assert (
+        frontier.history.find_unreachable("board") == []
+    )  # a silence was seen: it teaches how long they get
 
 
 def test_no_rhythm_is_judged_while_the_way_out_is_down_nor_for_that_time_afterwards(
@@ -292,7 +296,7 @@ def test_a_site_that_was_blind_for_us_is_not_quiet_for_that_and_learns_nothing_f
     for _ in range(10):
         assert visit(site_states, clock, "blocked", pause=DAY) == "blocked"
     assert visit(site_states, clock, "ok") == "ok"
-    assert frontier.history.blind("board") == [(NOON + 300, NOON + 300 + 10 * DAY)]
+    assert frontier.history.find_unreachable("board") == [(NOON + 300, NOON + 300 + 10 * DAY)]
     assert report(site_states).expected_by > clock.wall()
 
 
@@ -303,9 +307,9 @@ def test_what_was_given_up_is_tried_again_when_a_site_comes_back(
     frontier.finish(frontier.lease("board"), PageContent(pages=(item(1),)), began)
     frontier.park(frontier.lease("board"))
     visit(site_states, clock, "login")
-    assert frontier.counts("board")["parked"] == 1
+    assert frontier.count_pages("board")["parked"] == 1
     visit(site_states, clock, "ok")
-    assert (frontier.counts("board")["parked"], frontier.counts("board")["due"]) == (0, 1)
+    assert (frontier.count_pages("board")["parked"], frontier.count_pages("board")["due"]) == (0, 1)
 
 
 def test_a_visit_that_asked_for_nothing_changes_nothing(
@@ -329,7 +333,9 @@ def test_a_visit_that_asked_for_nothing_changes_nothing(
     ],
 )
 def test_when_a_post_came(ago: float | None, known: bool, expected: float | None) -> None:
-    at = came_at(make_post("1", NOON - ago if ago is not None else None), NOON, known=known)
+    at = estimate_arrival(
+        make_post("1", NOON - ago if ago is not None else None), NOON, known=known
+    )
     assert at == (None if expected is None else NOON + expected)
 
 
@@ -342,7 +348,7 @@ def test_posts_count_once_by_the_hour_in_which_they_came_and_by_what_they_have(
     read(frontier, clock, old, now, make_post("undated", None), make_post("undated later", None))
     hour = int(NOON // HOUR)
     assert frontier.history.arrivals("board") == {hour - 72: 1, hour: 1, hour + 1: 1}
-    standing = frontier.history.standing("board")
+    standing = frontier.history.load("board")
     assert standing.last_new == NOON + HOUR
     assert (standing.profile.posts, standing.profile.fields) == (
         4,
@@ -352,12 +358,12 @@ def test_posts_count_once_by_the_hour_in_which_they_came_and_by_what_they_have(
 
 def test_history_beyond_the_window_is_forgotten(frontier: Frontier, clock: HeldClock) -> None:
     read(frontier, clock, make_post("old", NOON - 55 * DAY))
-    frontier.history.note_blind("board", NOON - 10, NOON)
+    frontier.history.record_unreachable("board", NOON - 10, NOON)
     assert len(frontier.history.arrivals("board")) == 1
     clock.advance(57 * DAY)
     assert frontier.history.arrivals("board") == {}
-    frontier.history.note_blind("board", clock.wall() - 10, clock.wall())
-    assert len(frontier.history.blind("board")) == 1
+    frontier.history.record_unreachable("board", clock.wall() - 10, clock.wall())
+    assert len(frontier.history.find_unreachable("board")) == 1
 
 
 def test_what_a_clock_that_was_ahead_has_noted_counts_for_nothing(
@@ -366,12 +372,12 @@ def test_what_a_clock_that_was_ahead_has_noted_counts_for_nothing(
     read(frontier, clock, make_post("old", NOON))
     clock.advance(1000 * HOUR)
     read(frontier, clock, make_post("ahead", None))
-    frontier.history.note_blind("board", NOON, clock.wall())
+    frontier.history.record_unreachable("board", NOON, clock.wall())
     clock.advance(-999 * HOUR)
-    assert frontier.history.blind("board") == []
+    assert frontier.history.find_unreachable("board") == []
     assert frontier.history.arrivals("board") == {int(NOON // HOUR): 1}
     read(frontier, clock, make_post("now", None))
-    assert frontier.history.standing("board").last_new == NOON + HOUR
+    assert frontier.history.load("board").last_new == NOON + HOUR
 
 
 def test_blind_times_of_all_and_of_one_are_put_together(frontier: Frontier) -> None:
@@ -381,8 +387,11 @@ def test_blind_times_of_all_and_of_one_are_put_together(frontier: Frontier) -> N
         ("board", 60, 50),
         ("other", 99, 0),
     ):
-        frontier.history.note_blind(site, NOON - began, NOON - ended)
-    assert frontier.history.blind("board") == [(NOON - 60, NOON - 50), (NOON - 30, NOON - 10)]
+        frontier.history.record_unreachable(site, NOON - began, NOON - ended)
+    assert frontier.history.find_unreachable("board") == [
+        (NOON - 60, NOON - 50),
+        (NOON - 30, NOON - 10),
+    ]
 
 
 def test_a_list_remembers_what_it_held_when_it_last_held_anything(
@@ -407,11 +416,11 @@ def test_heartbeats_that_went_out_are_known_by_their_time(
     frontier: Frontier, clock: HeldClock
 ) -> None:
     for second in range(10):
-        frontier.history.note_beat(NOON + second, 100.0)
-    assert frontier.history.beats(NOON + 2, NOON + 5) == 3
+        frontier.history.record_heartbeat(NOON + second, 100.0)
+    assert frontier.history.count_heartbeats(NOON + 2, NOON + 5) == 3
     clock.advance(200)
-    frontier.history.note_beat(NOON + 200, 100.0)
-    assert frontier.history.beats(0, NOON + 1_000) == 1
+    frontier.history.record_heartbeat(NOON + 200, 100.0)
+    assert frontier.history.count_heartbeats(0, NOON + 1_000) == 1
 
 
 def test_sites_that_are_not_watched_are_counted_and_cost_no_rhythm(

@@ -209,7 +209,7 @@ def test_what_becomes_of_a_page(
 ) -> None:
     lead_to(visit, item(1))
     visit.failed(asyncio.run(visit.next_page()), outcome)
-    counts = visit.frontier.counts("board")
+    counts = visit.frontier.count_pages("board")
     assert (counts[state], pages_total(visit, outcome)) == (1 + (state == "done"), 1)
     if again_after:
         clock.advance(again_after - 1)
@@ -385,8 +385,8 @@ def test_a_post_becomes_a_capture_and_its_page_is_done(
         "schema": str(CAPTURE_SCHEMA),
         "key_id": "20260101",
     }
-    assert visit.frontier.counts("board")["done"] == 1
-    assert capture.post_name == visit.frontier.named("board", full)
+    assert visit.frontier.count_pages("board")["done"] == 1
+    assert capture.post_name == visit.frontier.post_name("board", full)
 
 
 def test_what_is_gone_is_told_under_the_name_of_the_posts_own_captures_once_the_bus_takes_it(
@@ -415,11 +415,11 @@ def test_a_page_is_done_only_when_the_bus_has_its_captures(
     monkeypatch.setattr(
         clocks.Backoff,
         "next",
-        lambda *_: states.append(visit.frontier.counts("board")["leased"]) or 0.0,
+        lambda *_: states.append(visit.frontier.count_pages("board")["leased"]) or 0.0,
     )
     publish(visit, post(1))
     assert states == [1, 1, 1]
-    assert (len(publisher.records), visit.frontier.counts("board")["done"]) == (1, 1)
+    assert (len(publisher.records), visit.frontier.count_pages("board")["done"]) == (1, 1)
 
 
 def test_posts_seen_before_are_left_out_and_counted(visit: Visit, publisher: Publisher) -> None:

@@ -152,7 +152,7 @@ def test_ten_thousand_pages_of_ten_thousand_domains_stay_within_the_series_budge
         for outcome in others if number < MAX_WATCHED else others[number % len(others) :][:1]:
             visit._held.add(b"page")
             visit.failed(leased, outcome)
-        metrics.visited(visit.site.name, True, {"due": 1, "leased": 0, "done": 1, "parked": 0})
+        metrics.count_visit(visit.site.name, True, {"due": 1, "leased": 0, "done": 1, "parked": 0})
     watched = tuple(
         SiteReport(site=f"site{n:05}", state="ok", last_new=1, last_success=1, expected_by=1)
         for n in range(MAX_WATCHED)
@@ -173,7 +173,7 @@ def test_canary_posts_are_counted_apart_and_are_no_sign_that_crawl_sees(clock: H
     metrics = CrawlMetrics(CollectorRegistry(), Clock())
     metrics.watch([make_site(name="a", watch=True)])
     for site in ("a", "never watched", CANARY):
-        metrics.captures.labels(metrics.label(site)).inc()
+        metrics.captures.labels(metrics.site_label(site)).inc()
     assert {sample.labels["site"] for sample in metrics.captures.collect()[0].samples} == {
         "a",
         "other",
@@ -192,7 +192,7 @@ def test_a_site_that_is_gone_or_no_longer_watched_leaves_no_series_that_would_lo
     metrics.watch([a, b, c])
     for site in "abc":
         metrics.page(site, "timeout")
-        metrics.visited(site, True, {"due": 2, "done": 1})
+        metrics.count_visit(site, True, {"due": 2, "done": 1})
     assert registry.get_sample_value("ullage_crawl_revisit_seconds", {"site": "b"}) == 300.0
     assert registry.get_sample_value("ullage_crawl_revisit_seconds", {"site": "c"}) is None
     metrics.watch([a, make_site(name="b", watch=False)])
@@ -200,7 +200,12 @@ def test_a_site_that_is_gone_or_no_longer_watched_leaves_no_series_that_would_lo
     assert 'site="b"' not in text
     assert registry.get_sample_value("ullage_crawl_revisit_seconds", {"site": "a"}) == 300.0
     assert registry.get_sample_value("ullage_crawl_frontier_pages", {"state": "due"}) == 4
-    assert metrics.label("b") == metrics.label("c") == metrics.label("never heard of") == "other"
+    assert (
+        metrics.site_label("b")
+        == metrics.site_label("c")
+        == metrics.label("never heard of")
+        == "other"
+    )
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -78,7 +78,7 @@ def frontier(data: Path, disk: Disk) -> Any:
             assert page
             disk.step(name, lambda act=act, page=page: act(page))  # type: ignore[misc]
         disk.step("end", lambda: kept.end_visit(SITE, began + 300, succeeded=True))
-        disk.step("beat", lambda: kept.history.note_beat(began, 3600.0))
+        disk.step("beat", lambda: kept.history.record_heartbeat(began, 3600.0))
     with closing(opened()) as kept:
         kept.check()
         unseen = [one.url for one in kept.unseen(SITE, [post(n) for n in range(1, 5)])]
@@ -86,9 +86,9 @@ def frontier(data: Path, disk: Disk) -> Any:
             "select name, state, due_at, attempts, entries from pages order by name"
         ).fetchall()
         state = (
-            kept.counts(SITE),
+            kept.count_pages(SITE),
             kept.visits(SITE),
-            kept.history.beats(0.0, began + 1),
+            kept.history.count_heartbeats(0.0, began + 1),
             unseen,
             rows,
         )

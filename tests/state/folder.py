@@ -388,7 +388,7 @@ def frontier(context: Context) -> Any:
             (opened._cipher.open(site, name, sealed), state) for site, name, sealed, state in rows
         ]
         seen = opened._database.execute("select * from seen").fetchall()
-        kept = [(opened.counts(s), opened.visits(s), opened.history.standing(s)) for s in SITES]
+        kept = [(opened.count_pages(s), opened.visits(s), opened.history.load(s)) for s in SITES]
         return pages, seen, kept, opened.lease(SITES[0]) is not None
 
 

@@ -188,7 +188,7 @@ class FrontierModel(RuleBasedStateMachine):
     @rule(name=SITE)
     def try_again(self, name: str) -> None:
         parked = [known for known in self.sites[name].pages.values() if known.state == "parked"]
-        assert self.frontier.try_again(name) == len(parked)
+        assert self.frontier.retry_parked(name) == len(parked)
         for known in parked:
             known.state, known.due_at, known.attempts = "due", self.clock.wall(), 0
 
@@ -243,7 +243,7 @@ class FrontierModel(RuleBasedStateMachine):
             }
             gone += len(old) + len(site.posts) - len(rest)
             site.posts = rest
-        assert self.frontier.forgetting.all() == gone
+        assert self.frontier.forgetting.forget_all() == gone
 
     @staticmethod
     def _is_forgotten(known: PageState, before: float) -> bool:
@@ -257,7 +257,7 @@ class FrontierModel(RuleBasedStateMachine):
         if not hasattr(self, "frontier"):
             return
         for name, site in self.sites.items():
-            counted = self.frontier.counts(name)
+            counted = self.frontier.count_pages(name)
             states = [known.state for known in site.pages.values()]
             wanted = {state: states.count(state) for state in ("due", "done", "parked")}
             held = len(site.held)

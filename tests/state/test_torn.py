@@ -132,7 +132,7 @@ class FrontierRun:
         self.kept.end_visit(SITE, NOON + 300, succeeded=True)
 
     def beat(self) -> None:
-        self.kept.history.note_beat(NOON, 3600.0)
+        self.kept.history.record_heartbeat(NOON, 3600.0)
 
     def state(self) -> Any:
         unseen = [one.url for one in self.kept.unseen(SITE, [post(n) for n in range(1, 6)])]
@@ -140,9 +140,9 @@ class FrontierRun:
             "select hex(name), state, due_at, attempts from pages order by name"
         ).fetchall()
         return (
-            self.kept.counts(SITE),
+            self.kept.count_pages(SITE),
             self.kept.visits(SITE),
-            self.kept.history.beats(0.0, NOON + 1),
+            self.kept.history.count_heartbeats(0.0, NOON + 1),
             unseen,
             rows,
         )

@@ -13,7 +13,7 @@ from alerts.http_post import UndeliveredError
 from alerts.notify.guarded_channel import find_unusable
 from alerts.notify.sender import configured
 from alerts.records import Incident, Notification
-from alerts.service.process import waiting
+from alerts.service.process import count_undelivered
 from alerts.store import DocumentFilter
 from deploy.local.webhook import new_key
 from tests.alerts.builders import finding, record, stage
@@ -177,7 +177,7 @@ def test_what_waits_on_a_channel_is_what_is_due_there(configured_data, store):
             )
         ]
     )
-    assert waiting(store, "soc", context) == 1
+    assert count_undelivered(store, "soc", context) == 1
 
 
 def test_alert_once_delivers_what_it_folded_and_a_second_run_repeats_nothing(
