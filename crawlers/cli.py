@@ -37,13 +37,13 @@ from crawlers.sites.visit_verdict import MEANING
 from crawlers.trial.cli import try_site
 from crawlers.visiting.visit import reading_seconds
 from ullage import setup
-from ullage.display.screen import AsJson, console, print_row
+from ullage.display.screen import AsJson, make_console, print_row
 from ullage.errors import ConfigError, Exit, FaultsError, UnavailableError, list_faults
 from ullage.files.ownership import read_trusted
 from ullage.monitoring.metrics import BUS, CertificateMetrics, new_registry
 from ullage.runtime import service
 from ullage.runtime.worker import reach
-from ullage.security.keys import check_value, split_key_file
+from ullage.security.keys import compute_check_value, split_key_file
 from ullage.settings import SITES, Context
 
 NOTHING = (
@@ -73,7 +73,7 @@ def crawl(ctx: typer.Context, names: Names = None, once: Once = False) -> None:
     setup.require(context)
     registry = new_registry("crawl")
     metrics = CrawlMetrics(registry, context.clock)
-    CertificateMetrics(registry, {BUS: context.bus_trusts()})
+    CertificateMetrics(registry, {BUS: context.list_bus_trusts()})
     port = None if once else context.settings.metrics_port("crawl")
     faults = [metrics.loop.fault]
     with service.running("crawl", registry, port, context, faults=faults) as stop:
@@ -127,7 +127,7 @@ def sites_listed(ctx: typer.Context, as_json: AsJson = False) -> None:
         ):
             print_row(row)
     elif rows or refused:
-        console().print(build_table(rows, context.clock.wall(), refused=refused))
+        make_console().print(build_table(rows, context.clock.wall(), refused=refused))
         ends = {
             name: at
             for name, at in _session_ends(context, found)
@@ -196,7 +196,7 @@ def frontier_import(
         contextlib.closing(open_frontier(context)) as ours,
         contextlib.closing(Frontier(file.parent, given, context.clock, file=file.name)) as theirs,
     ):
-        theirs.check_key(check_value(given, KEY))
+        theirs.check_key(compute_check_value(given, KEY))
         pages = take_in(ours, theirs, names or [])
     typer.echo(f"{pages} pages taken in")
 

@@ -51,7 +51,7 @@ from matcher.detect.labels import words
 from matcher.detect.search import Prescan, PrescanHits
 from matcher.text.fold import fold, fold_all, written
 from ullage.records import Term
-from ullage.vocabulary.lexicon import SALE, SIDES, LexiconTerm, is_offer, is_traded, themes
+from ullage.vocabulary.lexicon import SALE, SIDES, LexiconTerm, is_offer, is_traded, list_themes
 
 CONTEXT, RECORD = "CONTEXT", "record"
 """The category of words of context; the theme of them that makes a text somebody's record."""
@@ -153,7 +153,7 @@ def _list_entries(
 @cache
 def load_shipped_terms() -> tuple[LexiconTerm, ...]:
     """Return the terms of every theme that this version ships."""
-    return tuple(row for theme in themes().values() for row in theme.shipped().rules.rows)
+    return tuple(row for theme in list_themes().values() for row in theme.load_shipped().rules.rows)
 
 
 def list_record_words(rows: Iterable[LexiconTerm]) -> tuple[bytes, ...]:

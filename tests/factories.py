@@ -94,5 +94,5 @@ def signed(
 ) -> Outgoing:
     """A record of topic `findings` as match puts it there, whatever its value."""
     headers = {"tenant": tenant, "id": id_, "schema": str(FINDING_SCHEMA)}
-    by = keys.signer(keys_, role).headers("finding", *record_parts(FINDINGS, headers, value))
+    by = keys.load_signer(keys_, role).headers("finding", *record_parts(FINDINGS, headers, value))
     return Outgoing(tenant, value, headers | by)

@@ -1,4 +1,4 @@
-"""`ullage audit`: read the log of changes, and verify that it is as it was written."""
+"""Define `ullage audit`: list changes, and verify that the log is complete and unchanged."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import typer
 from rich.table import Table
 
 from ullage import erasure
-from ullage.audit import AuditEntry, ChainCheck, entries, walk_all
+from ullage.audit import AuditEntry, ChainCheck, read_entries, walk_all
 from ullage.audit.trail import FOLDER
 from ullage.display import moment
-from ullage.display.screen import AsJson, cell, print_list, print_row, table
+from ullage.display.screen import AsJson, cell, make_table, print_list, print_row
 from ullage.errors import ConfigError, Exit, RecordError
 from ullage.security import keys, signing
 from ullage.settings import Context
-from ullage.settings.tenants import require_tenant, tenants_here
+from ullage.settings.tenants import find_tenants, require_tenant
 
 UNSIGNED = {
     "malformed": "is no report or proof that is signed, or was changed",
@@ -50,7 +50,7 @@ def verify(
     if file is not None:
         _verify_file(context, file)
         return
-    chains = walk_all(context.data / FOLDER, context.keys, _expected(expect) if expect else ())
+    chains = walk_all(context.data / FOLDER, context.keys, _read_expected(expect) if expect else ())
     for chain in chains:
         if as_json:
             print_row(_as_json(chain))
@@ -72,7 +72,7 @@ def verify(
 
 
 def _verify_file(context: Context, file: Path) -> None:
-    """Say who signed a coverage report or a proof of erasure, or that it was changed since."""
+    """Print who signed a coverage report or a proof of erasure, or that it was changed since."""
     try:
         text = file.read_bytes().decode("utf-8", "replace")
     except OSError as error:
@@ -81,7 +81,7 @@ def _verify_file(context: Context, file: Path) -> None:
         typer.echo(erasure.verified(context, file))
         return
     try:
-        signer = signing.verified(text, keys.verifier(context.keys, signing.TOPIC))
+        signer = signing.verify_report(text, keys.load_verifier(context.keys, signing.TOPIC))
     except RecordError as error:
         typer.echo(
             f"{file}: {UNSIGNED.get(error.reason, 'was changed: it is not what was signed')}",
@@ -104,8 +104,8 @@ def _as_json(chain: ChainCheck) -> dict[str, object]:
     }
 
 
-def _expected(path: Path) -> list[tuple[str, int, str]]:
-    """What was noted: chain, number, digest; broken chains in it note nothing."""
+def _read_expected(path: Path) -> list[tuple[str, int, str]]:
+    """Read the expected chain, number and digest of each chain; skips broken chains."""
     try:
         rows = [
             json.loads(line)
@@ -135,30 +135,30 @@ def list_(
     """List audit entries, newest last. They are verified by `ullage audit verify`."""
     context: Context = ctx.obj
     context.require_data()
-    everything = list(entries(context.data / FOLDER))
+    all_entries = list(read_entries(context.data / FOLDER))
     if tenant:
         require_tenant(
             tenant,
-            tenants_here(context) | {entry.tenant for _, entry in everything if entry.tenant},
+            find_tenants(context) | {entry.tenant for _, entry in all_entries if entry.tenant},
         )
-    found = [
+    matching = [
         (chain, entry)
-        for chain, entry in everything
+        for chain, entry in all_entries
         if actor in ("", entry.actor)
         and entry.action.startswith(action)
         and tenant in ("", entry.tenant)
     ][-limit:]
-    print_list(found, as_json=as_json, row=_row, table=_table, none="No changes.")
+    print_list(matching, as_json=as_json, row=_row, table=_table, none="No changes.")
 
 
-def _row(found: tuple[str, AuditEntry]) -> dict[str, object]:
-    chain, entry = found
+def _row(item: tuple[str, AuditEntry]) -> dict[str, object]:
+    chain, entry = item
     return {"chain": chain, **entry.model_dump(mode="json")}
 
 
-def _table(found: Sequence[tuple[str, AuditEntry]]) -> Table:
-    made = table("when", "who", "did", "to what", "tenant", "why", whole=("when",))
-    for _, entry in found:
+def _table(items: Sequence[tuple[str, AuditEntry]]) -> Table:
+    listing = make_table("when", "who", "did", "to what", "tenant", "why", whole=("when",))
+    for _, entry in items:
         texts = (entry.actor, entry.action, entry.object, entry.tenant, entry.reason)
-        made.add_row(moment(entry.at), *map(cell, texts))
-    return made
+        listing.add_row(moment(entry.at), *map(cell, texts))
+    return listing

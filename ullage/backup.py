@@ -42,14 +42,14 @@ from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import (
     OF_A_DISK,
     disk_errors,
-    hold,
     put_in_place,
     sync_folder,
-    turn,
+    take_lock,
+    wait_for_lock,
     write_new,
 )
-from ullage.files.database import COUNTED, FOLLOWERS, SCHEMAS, back_up, schema_of
-from ullage.files.validation import claimed_version
+from ullage.files.database import COUNTED, FOLLOWERS, SCHEMAS, back_up, read_schema_version
+from ullage.files.validation import read_claimed_version
 from ullage.inventory import VERSION as INVENTORY_VERSION
 from ullage.lookup.list_index import VERSION as REGISTRY_VERSION
 from ullage.running_time import FILE as CLOCK_FILE
@@ -174,7 +174,7 @@ def restore(context: Context, source: Path, keys_from: Path | None) -> Iterator[
             raise ConfigError(
                 f"{folder} is no backup: {MANIFEST} is not there, which is written last"
             )
-    key = KeyStore(keys_from).own_key(KEY) if keys_from else None
+    key = KeyStore(keys_from).inventory_key(KEY) if keys_from else None
     manifests = [(folder, _manifest(folder, key)) for folder in folders]
     targets = (context.data, context.keys.root)
     with progress_bar(
@@ -276,7 +276,7 @@ def _replaying_nothing(context: Context) -> Iterator[None]:
         yield
         return
     folder = context.data / url.removeprefix("sqlite:///")
-    handle = hold(
+    handle = take_lock(
         folder / f"{DEAD_LETTERS}.{REPLAY_GROUP}.lock",
         f"{DEAD_LETTERS}.{REPLAY_GROUP} is being consumed",
     )
@@ -334,7 +334,7 @@ def _stilled(sources: Iterable[Path], log: Path, still: contextlib.ExitStack) ->
     """
     yield from (path for path in sources if not path.is_relative_to(log))
     for lock in sorted(log.glob("*/lock")):
-        still.enter_context(turn(lock))
+        still.enter_context(wait_for_lock(lock))
     yield from (path for path in _files(log) if not path.is_symlink())
 
 
@@ -418,7 +418,7 @@ def _copy(
     lines = (
         body,
         hashlib.sha256(body).hexdigest().encode(),
-        _signature(context.keys.own_key(KEY), body),
+        _signature(context.keys.inventory_key(KEY), body),
         b"",
     )
     write_new(b"\n".join(lines), target / MANIFEST)
@@ -437,7 +437,7 @@ def _schema(copy: Path, name: str, context: Context) -> tuple[str, int]:
         if Path(name).is_relative_to(bus or "/")
         else copy.stem
     )
-    return kind, schema_of(copy)
+    return kind, read_schema_version(copy)
 
 
 def _copy_file(path: Path, copy: Path) -> None:
@@ -473,7 +473,7 @@ def _manifest(folder: Path, key: bytes | None) -> dict[str, Any]:
         body, digest, *rest = path.read_bytes().split(b"\n")
     except ValueError:
         body, digest, rest = b"", b"", []
-    if (version := claimed_version(body)) not in (None, VERSION):
+    if (version := read_claimed_version(body)) not in (None, VERSION):
         raise CorruptError(
             f"{folder} is a backup of version {version}, and this ullage reads {VERSION}: use that"
             " version"

@@ -19,11 +19,11 @@ from ullage import setup
 from ullage.backup import backup
 from ullage.backup import restore as put_back
 from ullage.bus import CAPTURES, FINDINGS
-from ullage.display.screen import AsJson, print_marked
+from ullage.display.screen import AsJson, print_labelled
 from ullage.erasure import erase
 from ullage.errors import ConfigError, Exit, FaultsError, list_faults
 from ullage.files import output
-from ullage.files.atomic_write import hold
+from ullage.files.atomic_write import take_lock
 from ullage.runtime import dead_letters, service, supervisor
 from ullage.runtime.stages import registered
 from ullage.security import keys
@@ -83,7 +83,7 @@ def run(ctx: typer.Context, once: Once = False) -> None:
         typer.echo(f"ullage: {missing}", err=True)
     service.no_core_dumps()
     # until the process ends
-    hold(ctx.obj.data / "locks" / "run.lock", f"{ctx.obj.data} is being run")
+    take_lock(ctx.obj.data / "locks" / "run.lock", f"{ctx.obj.data} is being run")
     configured = partial(_configured, _more_roles(ctx.obj))
     if once:
         if endless := configured():
@@ -93,7 +93,7 @@ def run(ctx: typer.Context, once: Once = False) -> None:
         raise typer.Exit(supervisor.run_once(ctx.obj.data, supervisor.ROLES[:-1]))
     stop = threading.Event()
     service.stop_on_signals(stop)
-    with output.guarded():
+    with output.protect_output():
         raise typer.Exit(
             supervisor.supervise(ctx.obj.data, supervisor.ROLES, stop, ctx.obj.clock, configured)
         )
@@ -215,7 +215,7 @@ def check(
                 json.dumps({"state": state.lower(), "part": part, "said": said}, ensure_ascii=False)
             )
     else:
-        print_marked(faults, {"ok": "green", "WARN": "yellow", "FAULT": "bold red"})
+        print_labelled(faults, {"ok": "green", "WARN": "yellow", "FAULT": "bold red"})
     raise typer.Exit(Exit.FAILED if any(line.startswith("FAULT") for line in faults) else Exit.DONE)
 
 
@@ -255,7 +255,7 @@ def letters(
     context: Context = ctx.obj
     context.require_data()
     if replay:
-        done = dead_letters.replay(context.bus(), keys.opener(context.keys))
+        done = dead_letters.replay(context.bus(), keys.load_opener(context.keys))
         left = "".join(f", {count} left ({reason})" for reason, count in sorted(done.left.items()))
         typer.echo(f"{done.replayed} replayed{left}")
         return

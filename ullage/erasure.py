@@ -26,7 +26,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ullage.audit import current_user, entries
+from ullage.audit import current_user, read_entries
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import DEAD_LETTERS, FINDINGS, TOPICS, Bus
 from ullage.display.progress import progress_bar
@@ -37,7 +37,7 @@ from ullage.lookup.erased_customers import EVERYBODY, FOLDER, SETTLED, tombstone
 from ullage.runtime.stages import registered
 from ullage.security import keys
 from ullage.settings import Context
-from ullage.settings.tenants import require_tenant, tenants_here
+from ullage.settings.tenants import find_tenants, require_tenant
 
 GROUP = "ullage.erasures"
 ROLE, PURPOSE, TOPIC = "erase", "erasure", "erasures"
@@ -177,7 +177,7 @@ def erase(
 def _known(context: Context) -> set[str]:
     """Tenants here, and those of which a proof lies here: to erase again must be possible."""
     proofs = map(PROOF.fullmatch, (path.name for path in (context.data / FOLDER).glob("*.json")))
-    return tenants_here(context) | {found[1] for found in proofs if found}
+    return find_tenants(context) | {found[1] for found in proofs if found}
 
 
 def _parts(context: Context) -> Iterator[ErasureStage]:
@@ -222,7 +222,7 @@ def carry_out(
     parts = list(parts)
     if hindered := [said for part in parts for said in part.hinders(order)]:
         raise FaultsError(hindered)
-    keys.signer(context.keys, ROLE)  # what cannot be proved is not begun
+    keys.load_signer(context.keys, ROLE)  # what cannot be proved is not begun
     action = "tenant.erase" if order.is_whole else "subject.erase"
     context.trail().append(
         action, f"tombstone {order.mark}", actor=current_user(), tenant=order.tenant, reason=why
@@ -262,7 +262,7 @@ def _keys(context: Context, order: Order) -> Iterator[ErasureReport]:
     if not order.is_whole:
         return
     names, store = (
-        [name for name in keys.all_names(context.keys) if name.startswith(f"{order.tenant}/")],
+        [name for name in keys.list_files(context.keys) if name.startswith(f"{order.tenant}/")],
         context.keys,
     )
     for name in names:
@@ -323,7 +323,9 @@ TAKEN = ("customers.export", "incident.export", "subjects.resolve", "incident.re
 
 def _audit(context: Context, order: Order) -> Iterator[ErasureReport]:
     """The audit log stays; it tells how often handles were taken out."""
-    found = [entry for _, entry in entries(context.data / AUDIT) if entry.tenant == order.tenant]
+    found = [
+        entry for _, entry in read_entries(context.data / AUDIT) if entry.tenant == order.tenant
+    ]
     taken = [entry for entry in found if entry.action in TAKEN]
     until = (order.now + timedelta(days=context.settings.audit.days)).date()
     yield ErasureReport(
@@ -369,7 +371,7 @@ def _prove(
         "gone_by": _gone_by(looked, order).isoformat(),
         "not_reached": list(ELSEWHERE),
     }
-    signed = keys.signer(context.keys, ROLE).headers(PURPOSE, _canonical(body))
+    signed = keys.load_signer(context.keys, ROLE).headers(PURPOSE, _canonical(body))
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     text = json.dumps({"proof": body, **signed}, ensure_ascii=False, indent=2).encode() + b"\n"
     write_whole(text, path)
@@ -414,7 +416,7 @@ def verified(context: Context, path: Path) -> str:
     """
     try:
         made = json.loads(path.read_bytes())
-        keys.verifier(context.keys, TOPIC).verify(
+        keys.load_verifier(context.keys, TOPIC).verify(
             str(made["signer"]), str(made["signature"]), PURPOSE, _canonical(made["proof"])
         )
         body = made["proof"]

@@ -29,7 +29,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, Field, ValidationError
 
 from ullage.errors import ConfigError, CorruptError, UllageError
-from ullage.files.atomic_write import disk_errors, turn, write_whole
+from ullage.files.atomic_write import disk_errors, wait_for_lock, write_whole
 from ullage.files.ownership import read_trusted
 from ullage.records.base import STRICT
 
@@ -95,16 +95,16 @@ class KeyFolder(Protocol):
     def has_command(self) -> bool:
         """Return whether private keys come from a command, which cannot be asked for each look."""
 
-    def is_here(self, name: str) -> bool:
+    def is_available(self, name: str) -> bool:
         """Return whether a key is a file or a credential here."""
 
-    def names(self, folder: str, suffix: str) -> list[str]:
+    def list_names(self, folder: str, suffix: str) -> list[str]:
         """Return the names of the keys in `folder` that end in `suffix`."""
 
-    def own_key(self, name: str, *, make: bool = False) -> bytes:
+    def inventory_key(self, name: str, *, make: bool = False) -> bytes:
         """Return an inventory's own key; with `make`, create it where it is nowhere."""
 
-    def check_value_of(self, name: str) -> str:
+    def read_check_value(self, name: str) -> str:
         """Return the check value of a key as it is now."""
 
 
@@ -208,7 +208,7 @@ class Inventory:
         """
         faults = []
         try:
-            with turn(self.folder) if self.folder.is_dir() else contextlib.nullcontext():
+            with wait_for_lock(self.folder) if self.folder.is_dir() else contextlib.nullcontext():
                 records = self._read()
                 faults += self._missing_inventories(records)
             faults += [
@@ -245,7 +245,7 @@ class Inventory:
         here now.
         """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with disk_errors(str(self.folder)), turn(self.folder):
+        with disk_errors(str(self.folder)), wait_for_lock(self.folder):
             records = self._read_sound()
             known = [copy for record in records.values() for copy in record.neighbours.items()]
             names = {COMMANDS, *(name for name, _ in known), *self._names()} - records.keys()
@@ -254,7 +254,7 @@ class Inventory:
                 number = max((copy[0] for other, copy in known if other == name), default=0)
                 records[name] = InventoryRecord(version=VERSION, service=name, number=number)
             present = {
-                f"{KEYS}{name}": self.keys.check_value_of(name) for name in self._key_names()
+                f"{KEYS}{name}": self.keys.read_check_value(name) for name in self._key_names()
             }
             present |= dict.fromkeys(self._present(PARTS), "")
             home = records.get(COMMANDS) or records[self.service]
@@ -267,7 +267,7 @@ class Inventory:
         self, entered: Mapping[str, str], struck: Collection[str], *, creates: bool = False
     ) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with disk_errors(str(self.folder)), turn(self.folder):
+        with disk_errors(str(self.folder)), wait_for_lock(self.folder):
             records = self._read()
             if faults := self._missing_inventories(records):
                 raise ConfigError("; ".join(faults))
@@ -307,12 +307,12 @@ class Inventory:
 
     def _names(self) -> list[str]:
         """Return whose inventory is here, and whose key."""
-        named = {Path(name).stem for name in self.keys.names(FOLDER, ".key")}
+        named = {Path(name).stem for name in self.keys.list_names(FOLDER, ".key")}
         return sorted(named | {path.stem for path in self._paths()})
 
     def _key(self, service: str, *, make: bool = False) -> bytes:
         name = f"{FOLDER}/{service}.key"
-        return self.keys.own_key(name, make=make)
+        return self.keys.inventory_key(name, make=make)
 
     def _read(self) -> dict[str, InventoryRecord]:
         """Read every inventory by service; CorruptError or ConfigError where one cannot be
@@ -392,7 +392,7 @@ class Inventory:
         if not part.startswith(KEYS):
             return (self.data / part).exists()
         name = part.removeprefix(KEYS)
-        return self.keys.is_here(name) or (self.keys.has_command and name.endswith(".key"))
+        return self.keys.is_available(name) or (self.keys.has_command and name.endswith(".key"))
 
     def _present(self, patterns: Collection[str]) -> set[str]:
         paths = (path for pattern in patterns for path in self.data.glob(pattern))

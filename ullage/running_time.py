@@ -29,7 +29,7 @@ from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 from ullage import log
 from ullage.clock import Clock
 from ullage.errors import UnavailableError
-from ullage.files.atomic_write import disk_errors, turn, write_whole
+from ullage.files.atomic_write import disk_errors, wait_for_lock, write_whole
 from ullage.inventory import Inventory
 from ullage.records.base import STRICT
 
@@ -314,7 +314,7 @@ class RunningTime:
     def _alone(self) -> Iterator[None]:
         folder = self.path.parent
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with turn(folder / "lock"):
+        with wait_for_lock(folder / "lock"):
             yield
 
     def _next(self, before: ClockReading | None) -> ClockReading:

@@ -16,7 +16,7 @@ from ullage.audit import current_user, walk_all
 from ullage.audit.forwarding import count_waiting
 from ullage.audit.syslog import Receiver, read_url
 from ullage.audit.trail import FOLDER as AUDIT
-from ullage.audit.trail import key_name
+from ullage.audit.trail import to_key_name
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Retention, open_bus
 from ullage.errors import ConfigError, CorruptError, FaultsError, UllageError, list_faults
 from ullage.files.atomic_write import write_new
@@ -95,9 +95,9 @@ def initialise(context: Context, *, second_person: bool = True) -> Iterator[str]
         what = f"{FILE}: second_person = false, reporting deadlines are decided by one person"
         context.trail().append("settings.second_person", what, actor=current_user())
         yield "reporting deadlines are decided by one person (second_person = false)"
-    if not context.keys.names("seal", ".pub"):
+    if not context.keys.list_names("seal", ".pub"):
         # a private half whose public one a crash prevented
-        alone = context.keys.names("seal", ".key")
+        alone = context.keys.list_names("seal", ".key")
         key_id = Path(alone[-1]).stem if alone else context.clock.now().strftime("%Y%m%d")
         keys.make_seal_pair(context.keys, key_id)
         yield f"made encryption key pair {key_id}"
@@ -110,21 +110,21 @@ def initialise(context: Context, *, second_person: bool = True) -> Iterator[str]
     # a person copied a key here, or a crash came before the entry
     for part in context.inventory.unlisted():
         name = part.removeprefix(PART_KEYS)
-        context.inventory.enter(part, context.keys.check_value_of(name) if name != part else "")
+        context.inventory.enter(part, context.keys.read_check_value(name) if name != part else "")
         yield f"entered {part} in the inventory"
 
 
 def _make_signers_and_desks(context: Context) -> Iterator[str]:
     for role in keys.SIGNERS:
-        before = keys.all_names(context.keys)
-        keys.signer(context.keys, role)
-        if keys.all_names(context.keys) != before:
+        before = keys.list_files(context.keys)
+        keys.load_signer(context.keys, role)
+        if keys.list_files(context.keys) != before:
             yield f"made signing key of {role}"
-    for tenant in keys.tenants(context.keys):
+    for tenant in keys.list_tenants(context.keys):
         if context.keys.exists(f"{tenant}/sign.key") and not context.keys.exists(
             f"{tenant}/console.pub"
         ):
-            keys.make_desk(context.keys, tenant)
+            keys.make_console_pair(context.keys, tenant)
             yield f"made console key pair of {tenant}"
 
 
@@ -138,15 +138,15 @@ def require(context: Context) -> None:
 
 def require_initialised(context: Context) -> None:
     """Raise ConfigError unless `ullage init` has been run here."""
-    if not context.data.is_dir() or not context.keys.names("seal", ".pub"):
-        raise context.not_set_up()
+    if not context.data.is_dir() or not context.keys.list_names("seal", ".pub"):
+        raise context.not_set_up_error()
 
 
 def require_keys(context: Context) -> None:
     """ConfigError that names every key in the folder that is damaged, another one than it was,
     or not its other half's.
     """
-    if wrong := keys.faults(context.keys):
+    if wrong := keys.list_faults(context.keys):
         raise ConfigError("; ".join(wrong))
 
 
@@ -169,9 +169,9 @@ def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = 
     is_here = any(
         path.exists() for path in (context.data / FILE, context.inventory.folder, context.keys.root)
     )
-    if not is_here and not context.keys.names("seal", ".pub"):
+    if not is_here and not context.keys.list_names("seal", ".pub"):
         # mistyped: bus and store would be made there
-        return [f"FAULT  data folder: {context.not_set_up()}"]
+        return [f"FAULT  data folder: {context.not_set_up_error()}"]
     lines: list[str] = []
 
     def look(what: str, act: typing.Callable[[], str]) -> bool:
@@ -315,7 +315,7 @@ def _look_at_kafka(
 
 def own_certificate(context: Context, trust: Trust | None) -> str:
     """Until when the certificate is good that we show to a server, as `check` says it."""
-    life = trust.life() if trust else None
+    life = trust.read_life() if trust else None
     if trust is None or trust.certificate is None or life is None:
         return "none is shown"
     return lasts(trust.certificate, life, context.clock.now())
@@ -400,7 +400,7 @@ def accept_loss(context: Context, part: str, reason: str) -> str:
         context.inventory.renew()
         lost_first = lost_later = list[str]()
     else:
-        log_parts = {f"{AUDIT}/{trail.chain}", f"{PART_KEYS}{key_name(trail.chain)}"}
+        log_parts = {f"{AUDIT}/{trail.chain}", f"{PART_KEYS}{to_key_name(trail.chain)}"}
         lost_first = [name for name in lost if name in log_parts]  # nothing can be recorded before
         lost_later = [name for name in lost if name not in log_parts]
     context.inventory.strike(*lost_first)
@@ -447,13 +447,16 @@ def _epochs(context: Context, tenant: str) -> str:
     """How many lists of `tenant` may be live here; ConfigError where a key is not here without
     which none can be.
     """
-    live = {purpose: keys.epochs(context.keys, tenant, purpose) for purpose in ("match", "index")}
+    live = {
+        purpose: keys.list_generations(context.keys, tenant, purpose)
+        for purpose in ("match", "index")
+    }
     for purpose, numbers in live.items():
         if not numbers:
             raise ConfigError(
                 f"no {tenant}/{purpose}-N.key is in {context.keys.root}: restore it from its copy"
             )
-    keys.verify_key(context.keys, tenant)
+    keys.load_verify_key(context.keys, tenant)
     return f"{len(live['match'])} live match key generation(s)"
 
 
@@ -468,7 +471,9 @@ def _with_keys(store: keys.KeyStore) -> set[str]:
 
 def _signers(context: Context) -> str:
     """Whose records are believed here."""
-    known = {topic: len(keys.verifier(context.keys, topic).known) for topic in (CAPTURES, FINDINGS)}
+    known = {
+        topic: len(keys.load_verifier(context.keys, topic).known) for topic in (CAPTURES, FINDINGS)
+    }
     if not any(known.values()):
         raise ConfigError(
             f"no signer is known in {context.keys.root / 'signers'}: run `ullage init`, or copy"
@@ -478,15 +483,17 @@ def _signers(context: Context) -> str:
 
 
 def _keys(context: Context) -> str:
-    if wrong := dict.fromkeys([*keys.missing(context.keys), *keys.faults(context.keys)]):
+    if wrong := dict.fromkeys([*keys.list_missing(context.keys), *keys.list_faults(context.keys)]):
         raise FaultsError(wrong)
     require_initialised(context)
-    if (newest := keys.sealer(context.keys).key_id) not in keys.opener(context.keys).private:
+    if (newest := keys.load_sealer(context.keys).key_id) not in keys.load_opener(
+        context.keys
+    ).private:
         raise ConfigError(
             f"key seal/{newest}.key is not in {context.keys.root}: restore it from its copy, or"
             " nothing is opened"
         )
-    return f"sealing to {newest}, {len(keys.all_names(context.keys))} as made"
+    return f"sealing to {newest}, {len(keys.list_files(context.keys))} as made"
 
 
 def describe(settings: Settings) -> Iterator[str]:

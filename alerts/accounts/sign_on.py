@@ -38,7 +38,7 @@ from ullage.phrase import Phrase
 from ullage.runtime.rate_limit import Allowance
 from ullage.settings import Context
 from ullage.settings.roles import GrantSettings, OidcSettings
-from ullage.settings.tenants import require_tenant, tenants_here
+from ullage.settings.tenants import find_tenants, require_tenant
 
 JOURNEY_SECONDS, MOST_JOURNEYS = 600.0, 2_000
 
@@ -375,7 +375,7 @@ def open_sign_on(context: Context, accounts: Accounts, trail: Trail) -> SignOn |
         raise ConfigError(
             f"search.oidc needs {error.name}: pip install 'ullage[search,oidc]'"
         ) from None
-    check_grants(settings, tenants_here(context))
+    check_grants(settings, find_tenants(context))
     provider = Provider(
         settings,
         _secret(context),
@@ -391,7 +391,7 @@ def open_sign_on(context: Context, accounts: Accounts, trail: Trail) -> SignOn |
 def _secret(context: Context) -> str:
     if context.settings.search.oidc.auth == "none":
         return ""
-    lines = context.keys.lines(SECRET)
+    lines = context.keys.read_lines(SECRET)
     if len(lines) != 1:
         raise ConfigError(f"secret {SECRET} has {len(lines)} lines: the client's secret is one")
     return lines[0]

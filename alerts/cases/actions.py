@@ -30,7 +30,7 @@ from alerts.store.queries import CLOSED, find_pending
 from ullage.audit import Trail
 from ullage.clock import in_range, parse_moment
 from ullage.phrase import Phrase
-from ullage.verdict import VerdictRules, own_rules
+from ullage.verdict import VerdictRules, load_verdict_rules
 
 REASONS: Mapping[str, Phrase] = {
     "test_data": Phrase("test data or a sample of nobody"),
@@ -151,7 +151,7 @@ class Cases:
     work: Work
     trail: Trail
     actor: Actor = field(default_factory=Actor)
-    rules: Callable[[], VerdictRules] = own_rules
+    rules: Callable[[], VerdictRules] = load_verdict_rules
     """Returns the current rules, which judge merged and split incidents."""
 
     def incident(self, id_: str) -> Incident:

@@ -28,11 +28,11 @@ from alerts.store import DocumentFilter, IncidentStore
 from ullage import custody
 from ullage.audit import Trail
 from ullage.audit.trail import FOLDER as AUDIT
-from ullage.audit.verify import entries
+from ullage.audit.verify import read_entries
 from ullage.custody import NEEDED, Ask, Manifest, decode, digest, open_sealed, private_key
 from ullage.custody.vault import FOLDER, Vault, VaultItem
 from ullage.display import moment, safe
-from ullage.display.screen import cell, table
+from ullage.display.screen import cell, make_table
 from ullage.errors import ConfigError, CorruptError, RecordError
 from ullage.phrase import Phrase
 from ullage.security import keys
@@ -229,7 +229,7 @@ def _opened_addresses(
     context: Context, tenant: str, sealed: list[Original]
 ) -> list[tuple[Original, custody.SealedPost]]:
     """Each in clear; ConfigError for another desk's, CorruptError for what is damaged."""
-    opener = keys.desk_opener(context.keys, tenant)
+    opener = keys.load_console_opener(context.keys, tenant)
     try:
         return [
             (one, custody.unseal(one.sealed, one.key_id, opener, tenant, one.id)) for one in sealed
@@ -274,7 +274,9 @@ class Reveals:
         stamp = tuple((str(p), p.stat().st_mtime_ns) for p in sorted(self.root.glob("*/*.jsonl")))
         if stamp != self._stamp:
             self._seen = [
-                (entry.at, entry.actor) for _, entry in entries(self.root) if entry.action == ACTION
+                (entry.at, entry.actor)
+                for _, entry in read_entries(self.root)
+                if entry.action == ACTION
             ]
             self._stamp = stamp
         return max(Counter(who for at, who in self._seen if at > now - SHIFT).values(), default=0)
@@ -303,7 +305,7 @@ def evidence_as_json(item: VaultItem, incidents: Mapping[str, str]) -> dict[str,
 
 def evidence_table(items: Sequence[VaultItem], incidents: Mapping[str, str]) -> Table:
     """One line a sealed file."""
-    made = table(
+    made = make_table(
         "finding", "incident", "tenant", "sealed", "KiB", "officers", "held", right=("KiB",)
     )
     for item in items:

@@ -44,7 +44,7 @@ from ullage.clock import Clock
 from ullage.erasure import ErasureReport, ErasureStage, Order
 from ullage.files.database import SCHEMAS, check_database, open_database, sqlite_errors, transaction
 from ullage.phrase import Phrase
-from ullage.security.keys import KeyStore, signer
+from ullage.security.keys import KeyStore, load_signer
 from ullage.security.signing import Signer
 from ullage.settings import Context
 
@@ -153,7 +153,7 @@ class EventFeed:
 
     def public_key(self) -> dict[str, str]:
         """What events are verified with, as a JSON Web Key (RFC 8037)."""
-        made = signer(self.keys, ROLE)
+        made = load_signer(self.keys, ROLE)
         return {
             "kty": "OKP",
             "crv": "Ed25519",
@@ -180,7 +180,7 @@ class EventFeed:
                 event for kind in KINDS for event in self._missing(log, kind, everywhere=is_due)
             ]
             if ready := self._behind_their_opening(log, missing):
-                _append(log, name, sorted(ready, key=_place), signer(self.keys, ROLE))
+                _append(log, name, sorted(ready, key=_place), load_signer(self.keys, ROLE))
         self._looked = now if is_due else self._looked
 
     def _behind_their_opening(

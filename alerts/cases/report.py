@@ -33,10 +33,10 @@ from alerts.deadlines.schedule import duties_of
 from alerts.records import Decision, Sighting
 from alerts.records.document import Frozen
 from alerts.store import DocumentFilter, IncidentStore
-from ullage.audit.bait import Stamp, stamps
+from ullage.audit.bait import Stamp, read_stamps
 from ullage.audit.trail import FOLDER
 from ullage.display import moment, safe
-from ullage.files.rule_files import shipped
+from ullage.files.rule_files import load_shipped
 from ullage.settings import Context, Tenant
 from ullage.vocabulary.fields import HIGHEST
 
@@ -99,18 +99,18 @@ class _Draft(Frozen):
 @cache
 def sections() -> tuple[ReportSection, ...]:
     """The sections of the draft, in order."""
-    return shipped(_Draft, "alerts.cases", "draft.toml").section
+    return load_shipped(_Draft, "alerts.cases", "draft.toml").section
 
 
 @cache
 def categories() -> dict[str, Category]:
     """Each field label's meaning."""
-    return shipped(_Categories, "alerts.cases", "categories.toml").root
+    return load_shipped(_Categories, "alerts.cases", "categories.toml").root
 
 
 @cache
 def _advice() -> _Advice:
-    return shipped(_Advice, "alerts.cases", "advice.toml")
+    return load_shipped(_Advice, "alerts.cases", "advice.toml")
 
 
 def advice_for(scenario: str) -> tuple[Advice, ...]:
@@ -535,7 +535,7 @@ def case_of(context: Context, store: IncidentStore, incident: str) -> Case:
         tenant_name=found.tenant,
         measures=list_measures([*store.scroll(Decision, family)]),
         stamps=(
-            tuple(stamps(context.data / FOLDER, found.tenant, found.origin_label))
+            tuple(read_stamps(context.data / FOLDER, found.tenant, found.origin_label))
             if found.origin_label
             else ()
         ),

@@ -30,8 +30,8 @@ from alerts.store import DocumentFilter
 from ullage.audit.trail import PendingEntry, Trail
 from ullage.errors import CorruptError, UllageError
 from ullage.monitoring.canary import TENANT as CANARY
-from ullage.verdict.rules import Scenario, ScenarioConditions, own_rules
-from ullage.verdict.words import fields_in_words
+from ullage.verdict.rules import Scenario, ScenarioConditions, load_verdict_rules
+from ullage.verdict.words import describe_fields
 
 MOST = 1_000
 SPEED = 0.5
@@ -265,7 +265,7 @@ class Screening:
 @cache
 def _least() -> int:
     """Points of what allows no scam in particular: those of the least that does."""
-    return min(way.points for way, _ in own_rules().ways())
+    return min(way.points for way, _ in load_verdict_rules().list_ways())
 
 
 def _no(asked: str, state: State) -> CustomerRisk:
@@ -275,7 +275,7 @@ def _no(asked: str, state: State) -> CustomerRisk:
 def _why(hit: PersonExposure, worst: Worst) -> tuple[Text, ...]:
     """In plain phrases, of the exposure whose risk counts."""
     group = max(hit.exposure.groups, key=len, default=hit.exposure.fields)
-    en, zh = fields_in_words(frozenset(group))
+    en, zh = describe_fields(frozenset(group))
     said = [Text(f"stood together: {en}", f"同时出现：{zh}")]
     if worst:
         said.append(Text(f"allows: {worst[1].title}", f"可用于：{worst[1].title_zh}"))

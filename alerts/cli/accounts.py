@@ -22,11 +22,11 @@ from alerts.accounts.sessions import Passwords, generate_password
 from alerts.accounts.sign_on import validate_subject
 from ullage.audit import current_user
 from ullage.display import moment
-from ullage.display.screen import AsJson, cell, print_list, table
+from ullage.display.screen import AsJson, cell, make_table, print_list
 from ullage.errors import ConfigError
 from ullage.files.ownership import read_trusted
 from ullage.settings import Context
-from ullage.settings.tenants import require_tenant, tenants_here
+from ullage.settings.tenants import find_tenants, require_tenant
 
 user = typer.Typer(
     no_args_is_help=True, help="Add, list and change accounts: roles, password, sessions."
@@ -252,7 +252,7 @@ def _tenants(context: Context, named: Sequence[str], everyone: bool) -> list[str
     if everyone:
         return [ALL]
     for tenant in named:
-        require_tenant(tenant, tenants_here(context))
+        require_tenant(tenant, find_tenants(context))
     return list(named)
 
 
@@ -310,7 +310,7 @@ def state_of(one: User) -> str:
 
 
 def _user_table(found: Sequence[User]) -> Table:
-    made = table("name", "roles", "tenants", "state", "made")
+    made = make_table("name", "roles", "tenants", "state", "made")
     for one in found:
         when = moment(datetime.fromtimestamp(one.made_at, UTC))
         whose = (", ".join(one.roles), ", ".join(one.tenants))
@@ -332,7 +332,7 @@ def _token_row(one: Token, now: float) -> dict[str, object]:
 
 
 def _token_table(found: Sequence[Token], now: float) -> Table:
-    made = table("id", "name", "for", "may", "tenants", "state", "until", whole=("id",))
+    made = make_table("id", "name", "for", "may", "tenants", "state", "until", whole=("id",))
     for one in found:
         until = moment(datetime.fromtimestamp(one.expires, UTC))
         scope = (", ".join(one.permissions), ", ".join(one.tenants))

@@ -17,7 +17,7 @@ from alerts.coverage.signed_days import DayCheck
 from alerts.store import open_configured_store
 from alerts.translation import house_language
 from ullage.audit import current_user
-from ullage.display.screen import AsJson, console, print_row
+from ullage.display.screen import AsJson, make_console, print_row
 from ullage.errors import Exit
 from ullage.files.atomic_write import write_whole
 from ullage.settings import Context, Language
@@ -120,7 +120,7 @@ def _print(
     context: Context, seen: CoverageWindow, sheets: list[DayCheck], everything: bool
 ) -> None:
     """For people."""
-    zone, out = ZoneInfo(context.settings.coverage.zone), console()
+    zone, out = ZoneInfo(context.settings.coverage.zone), make_console()
     typer.echo(f"Coverage {view.format_span(seen.since, seen.until, zone)}, hours of {zone.key}")
     rows = view.select_rows(seen, everything)
     for made in view.build_tables(seen, zone, rows):

@@ -28,7 +28,7 @@ from alerts.store import open_configured_store
 from alerts.store.queries import require_known_tenant
 from alerts.translation import spaced
 from ullage.display import moment
-from ullage.display.screen import AsJson, cell, console, print_row, table
+from ullage.display.screen import AsJson, cell, make_console, make_table, print_row
 from ullage.errors import Exit
 from ullage.phrase import Phrase
 from ullage.settings import Context
@@ -87,7 +87,7 @@ def _print(found: Handover, zone: ZoneInfo) -> None:
     typer.echo("\n".join(f"{title}: {part.count:,}" for title, part in found.parts().items()))
     rows = found.rows()
     if rows:
-        console().print(_rows_table(rows, found.until))
+        make_console().print(_rows_table(rows, found.until))
     if any(part.more for part in found.parts().values()):
         typer.echo("There are more: `ullage incidents list` shows them all.")
     typer.echo(f"\nSeen: {found.behind.said}.")
@@ -101,7 +101,7 @@ def _print(found: Handover, zone: ZoneInfo) -> None:
 def _rows_table(
     rows: Sequence[tuple[QueueRow, tuple[Phrase, ...]]], now: datetime
 ) -> RenderableType:
-    shown = table("incident", "severity", "status", "what", "assigned to", "due", "why")
+    shown = make_table("incident", "severity", "status", "what", "assigned to", "due", "why")
     for row, why in rows:
         item = row.item
         shown.add_row(

@@ -87,7 +87,7 @@ from alerts.records import PendingDecision
 from alerts.store import IncidentStore, open_configured_store
 from alerts.store.queries import find_pending, require_known_tenant
 from ullage.audit import current_user
-from ullage.display.screen import AsJson, console, print_list, print_row
+from ullage.display.screen import AsJson, make_console, print_list, print_row
 from ullage.errors import ConfigError, Exit
 from ullage.files.atomic_write import write_out
 from ullage.security.masking import Secret
@@ -102,7 +102,7 @@ Remark = Annotated[str, typer.Option("--note", help="A remark, without an identi
 def _cases(context: Context, by: str, permission: str) -> Iterator[tuple[Cases, str]]:
     """What can be done with incidents, and in whose name, if they may."""
     with deciding(context, by, permission) as (store, who):
-        rules = VERDICT.in_force(context.data).rules
+        rules = VERDICT.load_current(context.data).rules
         yield (
             Cases(work_of(context, store), context.trail(), actor_of(context, who), lambda: rules),
             who.name,
@@ -420,7 +420,7 @@ def _background(context: Context, tenant: str, *, as_json: bool) -> None:
     with contextlib.closing(open_configured_store(context)) as store:
         require_known_tenant(context, store, tenant)
         counts = background_counts(store, tenant)
-    rules = BACKGROUND.in_force(context.data).rules
+    rules = BACKGROUND.load_current(context.data).rules
     print_list(
         counts,
         as_json=as_json,
@@ -604,7 +604,7 @@ def _show(context: Context, store: IncidentStore, id_: str, *, as_json: bool) ->
             )
         )
         return
-    clocks, out = clocks_table(duties, now, zone) if duties else "", console()
+    clocks, out = clocks_table(duties, now, zone) if duties else "", make_console()
     with out.pager() if out.is_terminal and found.more else contextlib.nullcontext():
         by_when = decide.words(now, zone) if decide else ("", "")
         out.print(incident_in_full(found, clocks=clocks, silence=silence, decide=by_when))

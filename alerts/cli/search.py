@@ -22,7 +22,9 @@ def search(ctx: typer.Context) -> None:
     """Serve the console and its API on loopback, on a socket, or with TLS."""
     context: Context = ctx.obj
     settings = context.settings.search
-    tls = ListenerCertificate.of("search", context.data, settings.certificate, settings.key)
+    tls = ListenerCertificate.from_settings(
+        "search", context.data, settings.certificate, settings.key
+    )
     registry = new_registry("search")
     CertificateMetrics(registry, {STORE: [store_trust(context)]}, tls)
     with contextlib.ExitStack() as stack:

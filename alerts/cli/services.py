@@ -26,7 +26,7 @@ from alerts.store import DocumentFilter, open_configured_store
 from alerts.store.queries import require_known_tenant
 from alerts.translation import house_language
 from ullage.display import moment
-from ullage.display.screen import AsJson, cell, console, print_list, print_row, table
+from ullage.display.screen import AsJson, cell, make_console, make_table, print_list, print_row
 from ullage.errors import ConfigError
 from ullage.settings import Context
 
@@ -79,7 +79,7 @@ def _row(one: Notification) -> dict[str, Any]:
 
 
 def _table(items: Sequence[Notification]) -> Table:
-    made = table(
+    made = make_table(
         "due",
         "outcome",
         "channel",
@@ -112,7 +112,7 @@ def show(
     kind: Annotated[str, typer.Argument(help="`verdict`, `background`, `jargon` or `context`.")],
 ) -> None:
     """Print the rules or lexicon of a kind that are in force, as a file to edit."""
-    typer.echo(get_kind(kind).in_force(ctx.obj.data).text, nl=False)
+    typer.echo(get_kind(kind).load_current(ctx.obj.data).text, nl=False)
 
 
 @rules_app.command("replay")
@@ -130,8 +130,8 @@ def replay_(
     Nothing is written.
     """
     context: Context = ctx.obj
-    in_force = (context.rules, lambda: BACKGROUND.in_force(context.data).rules)
-    chosen = [detect_kind(file).kept(file).rules] if file else [rules() for rules in in_force]
+    in_force = (context.rules, lambda: BACKGROUND.load_current(context.data).rules)
+    chosen = [detect_kind(file).load(file).rules] if file else [rules() for rules in in_force]
     with contextlib.closing(open_configured_store(context)) as store:
         require_known_tenant(context, store, tenant)
         judged = read_judgements(store)
@@ -140,7 +140,7 @@ def replay_(
             if as_json:
                 print_row(tables.replay_as_json(made, made.count_by_rule(judged)))
             else:
-                console().print(tables.replay_in_full(made, made.count_by_rule(judged)))
+                make_console().print(tables.replay_in_full(made, made.count_by_rule(judged)))
 
 
 @rules_app.command()
@@ -159,7 +159,7 @@ def use(
     """
     context: Context = ctx.obj
     kind = detect_kind(file)
-    kept, former = kind.kept(file), kind.in_force(context.data).rules.version
+    kept, former = kind.load(file), kind.load_current(context.data).rules.version
     if kept.rules.version <= former:
         raise ConfigError(
             f"{file} has version {kept.rules.version}; in force is {former}: raise it"
@@ -171,7 +171,7 @@ def use(
     )
     context.trail().append("rules.use", what, actor=who, reason=why)
     typer.echo(
-        f"{kind.name} of version {kept.rules.version} is in {kind.put(context.data, kept.text)}"
+        f"{kind.name} of version {kept.rules.version} is in {kind.install(context.data, kept.text)}"
     )
     typer.echo(
         "what comes from now on is judged by it; what was judged keeps its reasons until something"

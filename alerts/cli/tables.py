@@ -30,7 +30,7 @@ from alerts.records import (
 )
 from alerts.store.queries import CLOSED
 from ullage.display import moment, safe
-from ullage.display.screen import cell, next_line, table
+from ullage.display.screen import cell, make_table, render_next_step
 
 State = Literal["in force", "ended", "lifted"]
 IN_FORCE: State = "in force"
@@ -62,7 +62,9 @@ def as_json(one: Suppression, lifted: Suppression | None, now: datetime) -> dict
 
 def suppressions_table(found: Sequence[Pair], now: datetime, zone: tzinfo | None = None) -> Table:
     """One line a suppression."""
-    made = table("suppression", "tenant", "silences", "by", "why", "until", whole=("suppression",))
+    made = make_table(
+        "suppression", "tenant", "silences", "by", "why", "until", whole=("suppression",)
+    )
     for one, lifted in found:
         standing = state(one, lifted, now)
         ends = (
@@ -79,7 +81,7 @@ def suppressions_table(found: Sequence[Pair], now: datetime, zone: tzinfo | None
 def background_table(counts: Sequence[BenignCount], rules: BenignRules) -> Table:
     """One line a site and rule, and the sum."""
     titles = {rule.id: rule.title for rule in rules.rule}
-    made = table("tenant", "site", "rule", "posts", "customers", right=("posts", "customers"))
+    made = make_table("tenant", "site", "rule", "posts", "customers", right=("posts", "customers"))
     for count in counts:
         rule = f"{count.rule} {titles.get(count.rule, 'of an earlier version')}"
         made.add_row(
@@ -184,7 +186,7 @@ def incident_in_full(
         *((Text(line(silence, zone), "dim"),) if silence else ()),
         *((Text(incompleteness(incident), "bold red"),) if incident.incomplete else ()),
         *((Text(joined(incident), "bold"),) if joined(incident) else ()),
-        *((next_line(incident.next_step, decide),) if found.status not in CLOSED else ()),
+        *((render_next_step(incident.next_step, decide),) if found.status not in CLOSED else ()),
         Padding(_facts(incident, zone), (1, 0)),
         Text(f"Exposure {incident.exposure}: {scenario}", "bold"),
         _reasons(incident.reasons),
@@ -303,7 +305,7 @@ SHOWN = 50
 
 def _counts_table(counts: Sequence[RuleCount]) -> Table:
     """One line a rule."""
-    made = table(
+    made = make_table(
         "rule",
         "what it says",
         "incidents",
@@ -378,7 +380,7 @@ def replay_in_full(replay: RuleReplay, counts: Sequence[RuleCount]) -> Renderabl
 
 
 def _changes_table(replay: RuleReplay) -> Table:
-    made = table(
+    made = make_table(
         "incident", "tenant", "severity", "exposure", "scenario", "origin", whole=("incident",)
     )
     for change in replay.changes[:SHOWN]:
@@ -396,7 +398,7 @@ def _changes_table(replay: RuleReplay) -> Table:
 
 
 def _posts_table(replay: RuleReplay) -> Table:
-    made = table("site", "posts", "are", "would be", right=("posts",))
+    made = make_table("site", "posts", "are", "would be", right=("posts",))
     for (site, before, after), count in sorted(
         replay.posts.items(), key=lambda item: (-item[1], item[0])
     ):

@@ -38,7 +38,7 @@ from ullage.errors import ConfigError
 from ullage.phrase import Phrase, marked
 from ullage.records.heartbeat import WHY
 from ullage.security import keys
-from ullage.security.signing import END, TOPIC, Signer, signed
+from ullage.security.signing import END, TOPIC, Signer, sign_report
 from ullage.settings import Context, Language, Settings
 
 
@@ -99,7 +99,7 @@ def render_report(
     if signer is None:
         unsigned = translations.gettext(marked("NOT SIGNED: the key of alert is missing here."))
         return f'{text}\n<p class="signed">{unsigned}</p>{END}'
-    return signed(text, signer)
+    return sign_report(text, signer)
 
 
 def _template_values(
@@ -339,7 +339,7 @@ class CoverageReader:
         return check_days(
             self.store,
             window.days,
-            keys.verifier(self.context.keys, TOPIC),
+            keys.load_verifier(self.context.keys, TOPIC),
             open_stamper(self.context),
             now,
         )
@@ -403,8 +403,8 @@ class CoverageReader:
         """
         key_store = self.context.keys
         # requesting a missing key elsewhere would make one
-        is_here = key_store.is_here(f"sign/{ROLE}.key") or bool(key_store.command)
-        signer = keys.signer(key_store, ROLE) if is_here else None
+        is_here = key_store.is_available(f"sign/{ROLE}.key") or bool(key_store.command)
+        signer = keys.load_signer(key_store, ROLE) if is_here else None
         organization = format_organizations(self.context.settings, tenants, language)
         origin = ReportOrigin(
             self.context.clock.now(), by, self.zone, self.zone.key, language, organization

@@ -110,7 +110,7 @@ def open_sheets(context: Context, store: IncidentStore) -> Sheets | None:
     Raises ConfigError for a local key that has changed.
     """
     try:
-        signer = keys.signer(context.keys, ROLE)
+        signer = keys.load_signer(context.keys, ROLE)
     except (ConfigError, OSError) as error:
         if isinstance(error, ConfigError) and not context.keys.command:
             raise

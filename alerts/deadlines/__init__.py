@@ -33,8 +33,8 @@ from alerts.records.document import Frozen, QueryError
 from ullage.calendar import Calendar
 from ullage.clock import parse_moment
 from ullage.errors import ConfigError
-from ullage.files.rule_files import shipped
-from ullage.files.validation import quoted
+from ullage.files.rule_files import load_shipped
+from ullage.files.validation import quote_word
 from ullage.lookup.values import identifier_in
 from ullage.phrase import Phrase, marked
 from ullage.settings import Tenant
@@ -78,8 +78,8 @@ class Period:
         match = RULE.fullmatch(text)
         if match is None:
             raise ValueError(
-                f"{quoted(text)} is no period: use '30 min', '4 h', '30 days', '5 working days' or"
-                " 'same day'"
+                f"{quote_word(text)} is no period: use '30 min', '4 h', '30 days', '5 working days'"
+                " or 'same day'"
             )
         return (
             cls(0, Unit.SAME_DAY)
@@ -217,7 +217,7 @@ class _File(Frozen):
 
 @cache
 def _file() -> _File:
-    return shipped(_File, "alerts.deadlines", "regimes.toml")
+    return load_shipped(_File, "alerts.deadlines", "regimes.toml")
 
 
 def regimes() -> dict[str, Regime]:
@@ -238,7 +238,7 @@ def get_tenant_regimes(name: str, tenant: Tenant) -> tuple[Regime, ...]:
     by_id = regimes()
     if unknown := [id_ for id_ in tenant.regimes if id_ not in by_id]:
         raise ConfigError(
-            f"tenants.{name}.regimes: there is no regime {quoted(unknown[0])}: use"
+            f"tenants.{name}.regimes: there is no regime {quote_word(unknown[0])}: use"
             f" {', '.join(by_id)}"
         )
     return tuple(by_id[id_] for id_ in tenant.regimes)

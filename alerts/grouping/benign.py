@@ -15,7 +15,7 @@ from pydantic import Field
 from alerts.records import Background
 from alerts.records.document import Frozen
 from alerts.records.sighting import Traits
-from ullage.files.rule_files import RuleKind, toml
+from ullage.files.rule_files import RuleKind, toml_reader
 from ullage.records import Finding
 from ullage.vocabulary.lexicon import SAMPLE_ROWS
 
@@ -122,10 +122,10 @@ def build_benign_record(
     )
 
 
-BACKGROUND = RuleKind("background", "alerts.grouping", "background.toml", toml(BenignRules))
+BACKGROUND = RuleKind("background", "alerts.grouping", "background.toml", toml_reader(BenignRules))
 
 
 @cache
 def load_shipped_rules() -> BenignRules:
     """Return the rules that come with this version."""
-    return BACKGROUND.shipped().rules
+    return BACKGROUND.load_shipped().rules

@@ -23,7 +23,7 @@ from alerts.records import Exposure, exposure_id
 from ullage import identifiers
 from ullage.identifiers import field_by_kind
 from ullage.records import Finding, Match
-from ullage.vocabulary.fields import FieldLabel, class_of
+from ullage.vocabulary.fields import FieldLabel, classify
 
 MAX_GROUPS = 32
 """Field sets stored per customer; the largest say most about the risk of fraud."""
@@ -171,7 +171,7 @@ def remember(seen: Seen, exposures: Iterable[Exposure]) -> None:
     """Add to `seen` what these exposures show about the subjects in it."""
     for exposure in exposures:
         if exposure.subject in seen and (
-            is_verified(exposure) or class_of(frozenset(exposure.fields)) != "C"
+            is_verified(exposure) or classify(frozenset(exposure.fields)) != "C"
         ):
             incidents = seen[exposure.subject]
             incidents[exposure.incident] = incidents.get(

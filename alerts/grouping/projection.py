@@ -44,7 +44,7 @@ from ullage.settings import Tenant
 from ullage.verdict import Crowd, Reason, StepConditions, VerdictFacts, VerdictRules, judge
 from ullage.verdict import ExposureScore as ExposureVerdict
 from ullage.verdict import Origin as OriginVerdict
-from ullage.vocabulary.fields import SENSITIVE, class_of, shows
+from ullage.vocabulary.fields import SENSITIVE, classify, shows
 from ullage.vocabulary.lexicon import is_suspicion, is_wanted
 
 SHOWN = 50
@@ -73,7 +73,7 @@ def _read_rows(groups: tuple[tuple[str, ...], ...]) -> RowEvidence:
     field_sets = tuple(frozenset(group) for group in groups)
     return RowEvidence(
         field_sets,
-        min(map(class_of, field_sets), default="C"),
+        min(map(classify, field_sets), default="C"),
         frozenset().union(*map(shows, field_sets)),
     )
 

@@ -21,19 +21,19 @@ from alerts.records import Background, Decision, Exposure, Incident, Sighting
 from alerts.records.document import Excerpt
 from alerts.store import DocumentFilter, IncidentStore
 from ullage.errors import ConfigError
-from ullage.files.rule_files import RuleKind, text_of
+from ullage.files.rule_files import RuleKind, read_rules
 from ullage.files.validation import read_toml
 from ullage.settings import Tenant
 from ullage.verdict import VERDICT
 from ullage.verdict import VerdictRules as Verdict
-from ullage.vocabulary.lexicon import SUFFIX, Vocabulary, is_offer, themes
+from ullage.vocabulary.lexicon import SUFFIX, Vocabulary, is_offer, list_themes
 
 AnyKind: TypeAlias = RuleKind[Verdict] | RuleKind[BenignRules] | RuleKind[Vocabulary]
 
 
 def rule_kinds() -> dict[str, AnyKind]:
     """Return all kinds of rules, by name."""
-    return {VERDICT.name: VERDICT, BACKGROUND.name: BACKGROUND, **themes()}
+    return {VERDICT.name: VERDICT, BACKGROUND.name: BACKGROUND, **list_themes()}
 
 
 def get_kind(name: str) -> AnyKind:
@@ -50,14 +50,14 @@ def detect_kind(path: Path) -> AnyKind:
     anything else.
     """
     if path.suffix == SUFFIX:
-        if path.stem not in themes():
+        if path.stem not in list_themes():
             raise ConfigError(
                 f"{path}: name a lexicon as the one in its place:"
-                f" {', '.join(n + SUFFIX for n in themes())}"
+                f" {', '.join(n + SUFFIX for n in list_themes())}"
             )
-        return themes()[path.stem]
+        return list_themes()[path.stem]
     try:
-        tables = read_toml(text_of(path))
+        tables = read_toml(read_rules(path))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is no TOML ({error})") from None
     for table, kind in (("scenario", VERDICT), ("rule", BACKGROUND)):

@@ -61,7 +61,7 @@ from ullage.errors import RecordError
 from ullage.guard import DetectorFault
 from ullage.records import FINDING_SCHEMA, Finding
 from ullage.settings import Tenant
-from ullage.verdict import VerdictRules, own_rules
+from ullage.verdict import VerdictRules, load_verdict_rules
 
 KEPT_FROM = SEVERITIES.index("low")
 """Originals are stored from this severity on; nobody needs to find lesser posts again."""
@@ -96,7 +96,7 @@ class Alert:
     tenant: Callable[[str], Tenant]
     metrics: BatchMetrics
     background: Callable[[], BenignRules] = load_shipped_rules
-    rules: Callable[[], VerdictRules] = own_rules
+    rules: Callable[[], VerdictRules] = load_verdict_rules
     """Returns the rules of verdicts."""
     tell: Callable[[Sequence[Incident]], None] = lambda _: None
     """Called with the written incidents, before the batch counts as done.

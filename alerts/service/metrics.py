@@ -36,7 +36,7 @@ from ullage.monitoring.metrics import (
 from ullage.records import Finding
 from ullage.records.incomplete import JUDGEMENTS
 from ullage.runtime.dead_letters import REASONS
-from ullage.verdict import own_rules
+from ullage.verdict import load_verdict_rules
 
 ORIGINS: tuple[str, ...] = get_args(Origin)
 
@@ -46,7 +46,11 @@ class AlertMetrics:
 
     def __init__(self, registry: CollectorRegistry, tenants: Iterable[str], clock: Clock) -> None:
         self._clock, self._tenants = clock, (*sorted(tenants), OTHER)
-        self._scenarios = (NO_SCENARIO, *(scenario.id for scenario in own_rules().scenario), OTHER)
+        self._scenarios = (
+            NO_SCENARIO,
+            *(scenario.id for scenario in load_verdict_rules().scenario),
+            OTHER,
+        )
         self.loop = LoopMetrics(registry, clock, (BUS, STORE))
         self.pulse = HeartbeatMetrics(registry, "alert", clock)
         self.canary = CanaryMetrics(registry, clock)

@@ -56,7 +56,7 @@ from ullage.runtime.service import running, spare_what_stands, surroundings
 from ullage.runtime.worker import Worker, WorkerMetrics, reach
 from ullage.security import keys
 from ullage.settings import Context
-from ullage.settings.tenants import tenants_here
+from ullage.settings.tenants import find_tenants
 from ullage.setup import own_certificate
 from ullage.verdict import VERDICT
 
@@ -89,7 +89,7 @@ def _check_routes(context: Context) -> str:
     routes = settings.routes.values()
     without_route = sorted(
         t
-        for t in tenants_here(context)
+        for t in find_tenants(context)
         if not any(t in route.tenants or not route.tenants for route in routes)
     )
     if without_route:
@@ -227,7 +227,7 @@ def run_alert(context: Context, *, once: bool) -> None:
             gaps,
             returns.turn,
         )
-        authentic = Authentic(keys.verifier(context.keys, FINDINGS))
+        authentic = Authentic(keys.load_verifier(context.keys, FINDINGS))
         canaries = Canaries(stage, metrics.canary, muted, ledger.record_canary)
         handle = Dispatch(
             stage.handle, canaries, metrics.pulse, authentic.check, (ledger, listener)
@@ -257,7 +257,7 @@ def _create_metrics(context: Context, registry: CollectorRegistry) -> AlertMetri
     metrics = AlertMetrics(registry, context.settings.tenants, context.clock)
     metrics.canary.interval.set(context.settings.canary.interval_seconds)
     metrics.reveals_allowed.set(REVEALS_ALLOWED)
-    CertificateMetrics(registry, {BUS: context.bus_trusts(), STORE: [store_trust(context)]})
+    CertificateMetrics(registry, {BUS: context.list_bus_trusts(), STORE: [store_trust(context)]})
     return metrics
 
 
@@ -322,7 +322,7 @@ def make_due_recount(
 
 
 def _letters(context: Context, bus: Bus) -> DeadLetters:
-    return DeadLetters(bus, keys.sealer(context.keys), "alert")
+    return DeadLetters(bus, keys.load_sealer(context.keys), "alert")
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
@@ -347,7 +347,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
     def list_versions() -> str:
         def version(kind: AnyKind) -> str:
-            return f"{kind.name} {kind.in_force(context.data).rules.version}"
+            return f"{kind.name} {kind.load_current(context.data).rules.version}"
 
         return ", ".join(run_all(partial(version, kind) for kind in rule_kinds().values()))
 

@@ -56,10 +56,10 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from alerts.records.document import D, Document, E, QueryError
 from ullage.errors import ConfigError, RecordError, UnavailableError
-from ullage.files.validation import quoted
+from ullage.files.validation import quote_word
 from ullage.inventory import Inventory
 from ullage.phrase import Phrase
-from ullage.security.keys import KeyStore, credentials_folder
+from ullage.security.keys import KeyStore, find_credentials_folder
 from ullage.security.tls import Trust
 from ullage.settings import Context
 
@@ -304,10 +304,10 @@ def open_store(
     if scheme == "elasticsearch":
         with _require_client():
             from alerts.store.elasticsearch import ElasticsearchStore  # noqa: PLC0415  as above
-        key_store = KeyStore(keys or data / "keys", credentials=credentials_folder())
+        key_store = KeyStore(keys or data / "keys", credentials=find_credentials_folder())
         return ElasticsearchStore(url, data, key_store, patience)
     raise ConfigError(
-        f"store.url has the scheme {quoted(scheme)}: use sqlite:///FILE or"
+        f"store.url has the scheme {quote_word(scheme)}: use sqlite:///FILE or"
         " elasticsearch://HOST:PORT"
     )
 

@@ -72,7 +72,7 @@ from alerts.store.sqlite_queries import to_microseconds
 from alerts.store.watched_node import make_node_class
 from ullage.errors import ConfigError, UnavailableError
 from ullage.security.keys import KeyStore
-from ullage.security.tls import Trust, named_file
+from ullage.security.tls import Trust, find_named_file
 from ullage.settings import LOOPBACK
 
 ECS = {
@@ -303,7 +303,9 @@ def read_url(url: str, data: Path) -> Address:
 
 
 def _read_trust(options: Mapping[str, str], data: Path) -> Trust:
-    certificate = named_file(options["certificate"], data) if options.get("certificate") else None
+    certificate = (
+        find_named_file(options["certificate"], data) if options.get("certificate") else None
+    )
     return Trust(
         "store.url", data / options["cafile"] if options.get("cafile") else None, certificate
     )
@@ -344,7 +346,7 @@ def read_login(keys: KeyStore) -> tuple[str, str] | None:
 
 
 def _read_secret(keys: KeyStore, name: str) -> str | None:
-    lines = keys.lines_if_there(name)
+    lines = keys.read_optional_lines(name)
     return None if lines is None else "\n".join(lines)
 
 

@@ -54,9 +54,9 @@ from ullage import log
 from ullage.errors import ConfigError, RecordError
 from ullage.lookup.erased_customers import EVERYBODY, MARK, SETTLED, tombstone
 from ullage.records import Finding
-from ullage.security.keys import KeyStore, check_value
+from ullage.security.keys import KeyStore, compute_check_value
 from ullage.settings import Context
-from ullage.settings.tenants import require_tenant, tenants_here
+from ullage.settings.tenants import find_tenants, require_tenant
 
 UNDECIDED: Status = "open"
 CLOSED: tuple[Status, ...] = ("resolved", "false_positive")
@@ -395,7 +395,7 @@ def require_same_keys(store: IncidentStore, keys: KeyStore, names: Sequence[str]
     """Raise ConfigError for an index key that differs from the key of the stored facts."""
     checks = store.mget(KeyCheck, names)
     for name in names:
-        value = check_value(keys.read(name), name)
+        value = compute_check_value(keys.read(name), name)
         if name in checks and checks[name].value != value:
             raise ConfigError(
                 f"key {keys.root / name} is not the one that the incident store was written with:"
@@ -412,7 +412,7 @@ def require_known_tenant(context: Context, store: IncidentStore, tenant: str) ->
 
     "" stands for any tenant.
     """
-    tenants = tenants_here(context)
+    tenants = find_tenants(context)
     if (
         not tenant
         or tenant in tenants

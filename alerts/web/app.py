@@ -57,7 +57,7 @@ from ullage.monitoring.metrics import readiness
 from ullage.phrase import Phrase
 from ullage.runtime.service import ServiceFaults
 from ullage.settings import Context
-from ullage.settings.tenants import tenants_here
+from ullage.settings.tenants import find_tenants
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -86,7 +86,7 @@ def create_app(
         store, context.keys, tuple(context.settings.tenants), context.clock, trail, lists
     )
     lookup.check_keys()
-    tenants, background = tenants_here(context), Live(BACKGROUND, context.data)
+    tenants, background = find_tenants(context), Live(BACKGROUND, context.data)
     sign_on = _sign_on(context, accounts, trail)
     metrics.sign_on.set(sign_on is not None or not settings.oidc.issuer)
     site = Console(
@@ -189,7 +189,7 @@ def _operations() -> APIRouter:
         site: Console = request.app.state.site
         context = site.context
         text, status = readiness(
-            ServiceFaults(context.data, context.inventory), context.audit_fault
+            ServiceFaults(context.data, context.inventory), context.find_audit_fault
         )
         site.store.count(KeyCheck, DocumentFilter())
         return PlainTextResponse(text, status)

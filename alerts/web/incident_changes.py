@@ -102,7 +102,7 @@ def cases_of(site: Console) -> Cases:
         Work(site.duties),
         site.trail,
         actor_of(site),
-        lambda: VERDICT.in_force(site.context.data).rules,
+        lambda: VERDICT.load_current(site.context.data).rules,
     )
 
 

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from crawlers.sites.site import TAKEN, Site, reject_identifier
 from ullage.errors import ConfigError
 from ullage.files.ownership import read_trusted
-from ullage.files.validation import read_toml, shown
+from ullage.files.validation import read_toml, redact_word
 from ullage.records import INGEST, Category
 from ullage.records.heartbeat import MAX_WATCHED, is_valid_name
 
@@ -97,7 +97,7 @@ def read_channel(path: Path) -> ChatChannel:
         )
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
-        knob = ".".join(shown(str(part)) for part in first["loc"])
+        knob = ".".join(redact_word(str(part)) for part in first["loc"])
         raise ConfigError(f"{path}: {knob}: {first['msg'].removeprefix('Value error, ')}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is no TOML ({error})") from None

@@ -27,7 +27,7 @@ from crawlers.publishing.batching import PatientAppends
 from ullage import setup
 from ullage.display.screen import AsJson
 from ullage.errors import ConfigError, Exit, UnavailableError
-from ullage.files.atomic_write import hold
+from ullage.files.atomic_write import take_lock
 from ullage.monitoring.metrics import BUS, CertificateMetrics, new_registry
 from ullage.runtime.service import running
 from ullage.runtime.worker import reach
@@ -81,11 +81,13 @@ def _collect(context: Context, service: str) -> None:
     folder = _folder(context)
     registry = new_registry("collect")
     metrics = CollectMetrics(registry, context.clock)
-    CertificateMetrics(registry, {BUS: context.bus_trusts()})
+    CertificateMetrics(registry, {BUS: context.list_bus_trusts()})
     port = context.settings.metrics_port(service)
     with contextlib.ExitStack() as stack:
         silence_libraries("collect")  # some log answers that are not as they expect them, whole
-        hold(context.data / "locks" / f"collect-{service}.lock", f"{service} is being collected")
+        take_lock(
+            context.data / "locks" / f"collect-{service}.lock", f"{service} is being collected"
+        )
         made = list[PatientAppends]()
         stop = stack.enter_context(
             running(
@@ -176,7 +178,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
         if folder.faults:
             raise folder.faults[0]
         for account in sorted({channel.account for channel in channels.values()}):
-            context.keys.lines(f"{SECRETS}/{account}")
+            context.keys.read_lines(f"{SECRETS}/{account}")
         return f"{len(channels)} read"
 
     def ledger() -> str:

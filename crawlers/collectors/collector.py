@@ -149,7 +149,10 @@ class Runner:
             session: ChatSession | None = None
             try:
                 session = self.opener(
-                    self.context.keys.lines(f"{SECRETS}/{account}"), account, channels, self.ledger
+                    self.context.keys.read_lines(f"{SECRETS}/{account}"),
+                    account,
+                    channels,
+                    self.ledger,
                 )
                 await self._read(session, backoff)
             except BlindError as error:
@@ -359,7 +362,7 @@ class Runner:
             hours=hours,
             gone=gone,
         )
-        sealer = keys.sealer(self.context.keys)
+        sealer = keys.load_sealer(self.context.keys)
         signed = self.feed.signer.enclose(beat.encode(), PURPOSE)
         sealed = sealer.seal(signed, purpose=PURPOSE, topic=CAPTURES, schema=HEARTBEAT_SCHEMA)
         return Outgoing(beat.id, sealed, {**beat.headers(), "key_id": sealer.key_id})

@@ -107,7 +107,7 @@ def _load_proxy(context: Context, name: str) -> Proxy:
             ) from None
     user = password = ""
     if settings.credentials:
-        line, *_ = [*context.keys.lines(f"{FOLDER}/{settings.credentials}"), ""]
+        line, *_ = [*context.keys.read_lines(f"{FOLDER}/{settings.credentials}"), ""]
         user, colon, password = line.partition(":")
         if not (user and colon) or max(len(user.encode()), len(password.encode())) > 255:
             raise ConfigError(

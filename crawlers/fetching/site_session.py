@@ -56,7 +56,7 @@ def load_session(keys: KeyStore, site: Site) -> SiteLogin:
     name = f"{FOLDER}/{site.cookies}"
     lines = tuple(
         line
-        for line in keys.lines(name)
+        for line in keys.read_lines(name)
         if line and (line.startswith(HTTP_ONLY) or not line.startswith("#"))
     )
     if lines and lines[0].lower().startswith(HEADER):

@@ -30,7 +30,7 @@ class FrontierCipher:
 
     def name(self, site: str, text: str) -> bytes:
         """Return the keyed digest that identifies a page, series, stamp or post id of `site`."""
-        return self._names.one(f"{site}\x1f{text}".encode("utf-8", "surrogatepass"))
+        return self._names.tag_one(f"{site}\x1f{text}".encode("utf-8", "surrogatepass"))
 
     def digest_version(self, site: str, post: Post) -> bytes:
         """Return the keyed digest of a post with its content; it changes when the post is edited.
@@ -38,7 +38,7 @@ class FrontierCipher:
         The content goes through SHA-256 first, which is faster; the plain hash never leaves here.
         """
         content = hashlib.sha256(post.wording or post.body).digest()
-        return self._posts.one(
+        return self._posts.tag_one(
             f"{site}\x1f{post.post_id}\x1f".encode("utf-8", "surrogatepass") + content
         )
 

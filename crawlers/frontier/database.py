@@ -34,7 +34,7 @@ from ullage.errors import ConfigError
 from ullage.files.database import SCHEMAS, check_database, open_database, sqlite_errors, transaction
 from ullage.inventory import Inventory
 from ullage.running_time import DAY_SECONDS, RunningTime
-from ullage.security.keys import check_value
+from ullage.security.keys import compute_check_value
 from ullage.settings import Context
 
 FILE = "frontier.sqlite"
@@ -110,7 +110,7 @@ def open_frontier(context: Context) -> Frontier:
     """Open the frontier of the data folder, after checking that the key is its own."""
     key = context.keys.read(KEY)
     frontier = Frontier(context.data, key, context.clock, inventory=context.inventory)
-    frontier.check_key(check_value(key, KEY))
+    frontier.check_key(compute_check_value(key, KEY))
     return frontier
 
 

@@ -43,7 +43,7 @@ from crawlers.intake.submission import CaptureLine, missing, read_line, shown
 from ullage import log, setup
 from ullage.clock import Clock
 from ullage.errors import ConfigError, Exit, RecordError
-from ullage.files.atomic_write import hold
+from ullage.files.atomic_write import take_lock
 from ullage.monitoring.metrics import new_registry
 from ullage.records import ELSEWHERE, MAX_BODY_BYTES
 from ullage.runtime.service import running
@@ -243,7 +243,7 @@ def _watch(context: Context, folder: Path, remove: bool, read: Lines) -> None:
     registry = new_registry("ingest")
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(running("ingest", registry, None, context))
-        hold(folder / ".ullage.lock", f"{folder} is being watched")  # until the process ends
+        take_lock(folder / ".ullage.lock", f"{folder} is being watched")  # until the process ends
         feed = _feed(context, stop)
 
         def take_one(path: Path) -> int:

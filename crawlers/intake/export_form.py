@@ -37,7 +37,7 @@ from crawlers.sites.dates import Order
 from crawlers.sites.layout import NONE, Pattern, Selector, Zone
 from ullage.errors import ConfigError
 from ullage.files.ownership import read_trusted
-from ullage.files.validation import faults_of, read_toml
+from ullage.files.validation import describe_faults, read_toml
 
 FOLDER = "export_forms"
 """Where an organization's own forms lie in the data folder."""
@@ -159,6 +159,6 @@ def _parse(name: str, content: bytes, where: str) -> ExportForm:
             {"name": name, **read_toml(content.decode())}, context={"language": "json"}
         )
     except ValidationError as error:
-        raise ConfigError(f"{where}: {faults_of(error, ExportForm)[0]}") from None
+        raise ConfigError(f"{where}: {describe_faults(error, ExportForm)[0]}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError):
         raise ConfigError(f"{where}: is no TOML in UTF-8") from None

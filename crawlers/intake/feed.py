@@ -60,8 +60,8 @@ class IntakeWriter:
     def of(cls, context: Context, stop: threading.Event | None = None) -> Self:
         """The way in of this data folder; ConfigError where a key is missing."""
         publisher = context.bus().publisher(CAPTURES)
-        signer = keys.signer(context.keys, "ingest")
-        keys.sealer(context.keys)  # what is wrong with it is said at the start
+        signer = keys.load_signer(context.keys, "ingest")
+        keys.load_sealer(context.keys)  # what is wrong with it is said at the start
         cipher = FrontierCipher(context.keys.read("frontier.key"))
         folder = SiteFolder(context.data / SITES, lambda _: None)
         made = cls(
@@ -98,7 +98,7 @@ class IntakeWriter:
     def outbox(self) -> CaptureOutbox:
         """The way out with the sealing key as it is now: seal keys turn over once a day."""
         return CaptureOutbox(
-            self.publisher, keys.sealer(self.context.keys), self.signer, self.clock.wall
+            self.publisher, keys.load_sealer(self.context.keys), self.signer, self.clock.wall
         )
 
     def put(self, captures: Iterable[Capture]) -> None:

@@ -74,10 +74,12 @@ def intake(ctx: typer.Context) -> None:
     context: Context = ctx.obj
     setup.require(context)
     settings = context.settings.intake
-    tls = ListenerCertificate.of("intake", context.data, settings.certificate, settings.key)
+    tls = ListenerCertificate.from_settings(
+        "intake", context.data, settings.certificate, settings.key
+    )
     registry = new_registry("intake")
     metrics = IntakeMetrics(registry, context.clock)
-    CertificateMetrics(registry, {BUS: context.bus_trusts()}, tls)
+    CertificateMetrics(registry, {BUS: context.list_bus_trusts()}, tls)
     with contextlib.ExitStack() as stack:
         listener, port = stack.enter_context(listening("intake", settings.host, settings.port))
         made, metrics_port = list[PatientAppends](), context.settings.metrics_port("intake")
@@ -255,7 +257,7 @@ def _token(keys: KeyStore) -> str:
         keys.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         with contextlib.suppress(FileExistsError):  # by another process that starts as well
             write_new(f"{secrets.token_urlsafe(32)}\n".encode(), keys.root / TOKEN)
-    lines = keys.lines(TOKEN)
+    lines = keys.read_lines(TOKEN)
     if len(lines) != 1 or not re.fullmatch(rf"[!-~]{{{SHORTEST},}}", lines[0]):
         raise ConfigError(
             f"{keys.root / TOKEN} is no token: one line of {SHORTEST} or more ASCII characters"

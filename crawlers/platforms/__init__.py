@@ -20,7 +20,7 @@ from crawlers.sites.pages import PageAddress, PageContent
 from crawlers.sites.presets import Presets
 from crawlers.sites.site import Site
 from ullage.errors import ConfigError
-from ullage.files.validation import meant, quoted, shown
+from ullage.files.validation import quote_word, redact_word, suggest
 from ullage.records import INGEST
 
 
@@ -99,9 +99,9 @@ def _find_preset_platform(site: Site, presets: Presets) -> Platform:
         preset = presets.get(site.platform)
     except KeyError:
         platforms = (*list_platforms(), *presets.list_names(), INGEST)
-        near = meant(site.platform, platforms)
+        near = suggest(site.platform, platforms)
         why = f"is not known{near}" if near else f"is none of {', '.join(sorted(platforms))}"
-        raise ConfigError(f"site {site.name}: platform {quoted(site.platform)} {why}") from None
+        raise ConfigError(f"site {site.name}: platform {quote_word(site.platform)} {why}") from None
     if preset.unreadable:
         raise ConfigError(f"site {site.name}: platform {site.platform}: {preset.unreadable}")
     return OfPreset(load_platform(preset.platform), preset.apply_to(site))
@@ -111,6 +111,6 @@ def reject_options(site: Site) -> None:
     """Raise ConfigError if a site has options, for a platform that has none."""
     if site.options:
         raise ConfigError(
-            f"site {site.name}: options.{shown(min(site.options))}: platform {site.platform} has no"
-            " options"
+            f"site {site.name}: options.{redact_word(min(site.options))}: platform {site.platform}"
+            " has no options"
         )

@@ -10,7 +10,7 @@ from crawlers.scheduling.canary_site import CanarySite
 from crawlers.sites.site import TAKEN, Site, SiteFolder
 from ullage import log
 from ullage.errors import ConfigError, FaultsError, list_faults
-from ullage.files.atomic_write import hold
+from ullage.files.atomic_write import take_lock
 from ullage.records import INGEST
 from ullage.records.heartbeat import is_valid_name
 
@@ -37,7 +37,7 @@ class SiteLocks:
         faults = []
         for name in sites.keys() - self._held.keys():
             try:
-                self._held[name] = hold(
+                self._held[name] = take_lock(
                     self._folder / f"{name}.lock", f"site {name} is being crawled"
                 )
             except ConfigError as error:

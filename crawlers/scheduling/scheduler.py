@@ -83,7 +83,10 @@ class Scheduler:
         if on_bus is None:
             on_bus = thread = BusThread()
             self._closing.callback(thread.close)
-        signer, sealer = keys.signer(context.keys, "crawl"), partial(keys.sealer, context.keys)
+        signer, sealer = (
+            keys.load_signer(context.keys, "crawl"),
+            partial(keys.load_sealer, context.keys),
+        )
         sealer()  # what is wrong with it is said at the start, not at the end of the first visit
         canary = context.settings.canary
         self._canary = CanarySite(

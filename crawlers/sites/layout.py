@@ -31,7 +31,7 @@ from pydantic import (
 from crawlers.sites.dates import DateFormats, Order
 from crawlers.sites.selectors import Language, Selections, compile_selectors
 from ullage.errors import FaultsError
-from ullage.files.validation import cleared, meant, shown
+from ullage.files.validation import redact_message, redact_word, suggest
 
 SLUG = "slug"
 """The group of a pattern that holds what is no part of a page's name, such as a title that may
@@ -67,7 +67,7 @@ def _to_pattern(value: object) -> re.Pattern[str]:
     try:
         pattern = re.compile(value)
     except re.error as error:
-        raise ValueError(f"is no regular expression ({cleared(error.msg)})") from None
+        raise ValueError(f"is no regular expression ({redact_message(error.msg)})") from None
     if _nests_repetition(_parser.parse(value)):
         raise ValueError(
             "repeats what repeats itself, such as (a+)+: on some addresses it would never end"
@@ -121,7 +121,7 @@ def _to_template(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("is no text")  # noqa: TRY004
     if unknown := sorted(set(PLACE.findall(value)) - PLACES):
-        raise ValueError(f"{{{shown(unknown[0])}}} is none of {', '.join(sorted(PLACES))}")
+        raise ValueError(f"{{{redact_word(unknown[0])}}} is none of {', '.join(sorted(PLACES))}")
     return value
 
 
@@ -339,9 +339,9 @@ def _describe_fault(error: Mapping[str, Any]) -> str:
     )
     if error["type"] == "extra_forbidden":
         options = sorted(SiteLayout.model_fields)
-        near = meant(knob, options)
+        near = suggest(knob, options)
         why = f"is no option{near}" if near else f"is none of {', '.join(options)}"
-    return f"{f'options.{shown(knob)}: ' if knob else ''}{why}"
+    return f"{f'options.{redact_word(knob)}: ' if knob else ''}{why}"
 
 
 @functools.lru_cache(maxsize=512)

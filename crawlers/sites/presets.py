@@ -35,7 +35,7 @@ from crawlers.sites.selectors import ParsedPage, Selections, compile_selectors, 
 from crawlers.sites.site import Site
 from ullage.errors import ConfigError, RecordError
 from ullage.files.ownership import read_trusted
-from ullage.files.validation import quoted, read_toml, shown
+from ullage.files.validation import quote_word, read_toml, redact_word
 
 FOLDER = "presets"
 """Where a user's own lie in the data folder."""
@@ -217,7 +217,7 @@ def _parse_preset(name: str, text: str, where: str) -> Preset:
         return Preset.model_validate({"name": name, **read_toml(text)})
     except ValidationError as error:
         first = error.errors()[0]
-        knob = ".".join(shown(str(part)) for part in first["loc"])
+        knob = ".".join(redact_word(str(part)) for part in first["loc"])
         raise ConfigError(
             f"{where}: {knob}: {first['msg'].removeprefix('Value error, ')}"
         ) from None
@@ -266,7 +266,7 @@ def _compile_mark(text: str) -> Selections:
     try:
         return compile_selectors([text], "css")
     except ValueError as why:
-        raise ConfigError(f"recognise.any: {quoted(text)} {why}") from None
+        raise ConfigError(f"recognise.any: {quote_word(text)} {why}") from None
 
 
 Parse = Callable[[PageAddress, Response, Site], PageContent]

@@ -30,8 +30,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ullage.errors import ConfigError, FaultsError, list_faults
 from ullage.files.ownership import read_trusted
-from ullage.files.validation import faults_of as list_model_faults
-from ullage.files.validation import read_toml, shown
+from ullage.files.validation import describe_faults as list_model_faults
+from ullage.files.validation import read_toml, redact_word
 from ullage.lookup.values import identifier_in
 from ullage.monitoring.canary import SITE as CANARY
 from ullage.records import ELSEWHERE, INGEST, Category
@@ -245,7 +245,7 @@ class Site(BaseModel):
             )
         if self.options and self.platform == INGEST:
             raise ValueError(
-                f"options.{shown(min(self.options))}: platform {INGEST} has no options"
+                f"options.{redact_word(min(self.options))}: platform {INGEST} has no options"
             )
         return self
 

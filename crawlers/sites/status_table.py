@@ -12,7 +12,7 @@ from rich.text import Text
 
 from crawlers.sites.site import Site
 from crawlers.sites.visit_verdict import MEANING
-from ullage.display.screen import table
+from ullage.display.screen import make_table
 from ullage.records import INGEST
 from ullage.records.heartbeat import SiteReport
 
@@ -118,7 +118,7 @@ def build_table(
         "pages due\n/ given up",
         "next visit",
     )
-    rendered = table(*headings, right=headings[6:7], whole=headings[1:])
+    rendered = make_table(*headings, right=headings[6:7], whole=headings[1:])
     for row in rows:
         report = row.report
         rendered.add_row(

@@ -22,7 +22,7 @@ from crawlers.trial.proposal import Mend, file_of, mends
 from crawlers.trial.report import as_json, lines, table
 from ullage import setup
 from ullage.display import moment, safe
-from ullage.display.screen import AsJson, console, print_row
+from ullage.display.screen import AsJson, make_console, print_row
 from ullage.errors import ConfigError, Exit
 from ullage.files.atomic_write import write_new
 from ullage.lookup.values import identifier_in
@@ -117,7 +117,7 @@ def _propose(
     if json_out:
         print_row(as_json(found, shown, tuple(mends(found, presets))))
     else:
-        console().print(table(shown))
+        make_console().print(table(shown))
     if not found.posts or found.doubts:
         if not json_out:
             _print_why_not(found, presets)
@@ -130,11 +130,11 @@ def _propose(
     text = file_of(found, legal_basis, owner, now)
     if not (legal_basis and owner):
         if not json_out:
-            console().print(f"\n{safe_lines(text)}", markup=False)
+            make_console().print(f"\n{safe_lines(text)}", markup=False)
         raise ConfigError(f"{file} was not written: --legal-basis and --owner are for you to say")
     _write(file, text, presets)
     if not json_out:
-        console().print(f"\nwrote {file}:\n\n{safe_lines(text)}", markup=False, soft_wrap=True)
+        make_console().print(f"\nwrote {file}:\n\n{safe_lines(text)}", markup=False, soft_wrap=True)
 
 
 def _examine(context: Context, name: str, *, json_out: bool) -> None:
@@ -162,7 +162,7 @@ def _examine(context: Context, name: str, *, json_out: bool) -> None:
     else:
         for line in _standing(context, name):
             typer.echo(line)
-        console().print(table(shown))
+        make_console().print(table(shown))
         _print_mends(said)
         if not said and not found.word and not found.doubts:
             typer.echo("\nNothing speaks against it: it is read as its file says.")
@@ -238,7 +238,7 @@ def _write(file: Path, text: str, presets: Presets) -> None:
 def _print_why_not(found: SiteSurvey, presets: Presets) -> None:
     """Why no file is written."""
     if found.doubts:
-        console().print(
+        make_console().print(
             f"\nno file is written, since not all is read: {found.doubts[0]}", markup=False
         )
     else:
@@ -247,9 +247,9 @@ def _print_why_not(found: SiteSurvey, presets: Presets) -> None:
 
 def _print_mends(said: Sequence[Mend]) -> None:
     for mend in said:
-        console().print(f"\nmend: {safe(mend.why)}", markup=False)
+        make_console().print(f"\nmend: {safe(mend.why)}", markup=False)
         for line in mend.lines:
-            console().print(f"  {safe(line)}", markup=False, soft_wrap=True)
+            make_console().print(f"  {safe(line)}", markup=False, soft_wrap=True)
 
 
 def _standing(context: Context, name: str) -> Iterator[str]:

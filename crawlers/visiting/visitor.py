@@ -92,7 +92,7 @@ class Visitor:
             self._frontier,
             CaptureOutbox(
                 self._publisher,
-                keys.sealer(self._context.keys),
+                keys.load_sealer(self._context.keys),
                 self._signer,
                 self._context.clock.wall,
             ),

@@ -44,7 +44,7 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 
 from deploy.grafana.board import Board, Kind, Panel, Query
-from ullage.verdict import own_rules
+from ullage.verdict import load_verdict_rules
 
 DATASOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 WIDTH = 24
@@ -167,7 +167,7 @@ def _panel(panel: Panel, number: int) -> Builder:
     if panel.empty:
         made.no_value(panel.empty)
     if panel.scenarios:
-        for scenario in own_rules().scenario:
+        for scenario in load_verdict_rules().scenario:
             made.override_by_name(
                 scenario.id,
                 [DynamicConfigValue("displayName", f"{scenario.title_zh} · {scenario.id}")],

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 from deploy.local.certificates import Authority, Certificates
 from deploy.local.server import HOST, free_ports
 from ullage.errors import UnavailableError
-from ullage.files.atomic_write import turn
+from ullage.files.atomic_write import wait_for_lock
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -369,7 +369,7 @@ def fetch(version: str, cache: Path = CACHE) -> Path:
         for part in (cache.parent, cache):
             # nobody, as whom root runs it, must get through whatever the umask was
             part.chmod(part.stat().st_mode | 0o011)
-    with turn(cache / "elasticsearch.lock"):
+    with wait_for_lock(cache / "elasticsearch.lock"):
         if not (target / "fetched").is_file():
             with tempfile.TemporaryDirectory(dir=cache) as folder:
                 _unpack(_download(version, Path(folder)), target)

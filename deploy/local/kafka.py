@@ -29,7 +29,7 @@ from typing import Protocol
 
 from deploy.local.server import HOST, free_ports, wait_for_end, wait_until_ready
 from ullage.errors import UnavailableError
-from ullage.files.atomic_write import turn
+from ullage.files.atomic_write import wait_for_lock
 
 VERSION = "4.1.1"
 CACHE = Path(__file__).parents[2] / ".demo" / "servers"
@@ -263,7 +263,7 @@ def ensure_libraries(artifact: str = BROKER_JARS) -> Path:
     pom = POM.format(artifact=artifact, version=VERSION)
     folder.mkdir(parents=True, exist_ok=True)
     stamp = folder / "installed.xml"
-    with turn(folder / "lock"):
+    with wait_for_lock(folder / "lock"):
         if not stamp.is_file() or stamp.read_text(encoding="ascii") != pom:
             shutil.rmtree(folder / "lib", ignore_errors=True)
             (folder / "pom.xml").write_text(pom, encoding="ascii")

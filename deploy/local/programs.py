@@ -21,7 +21,7 @@ from pathlib import Path
 
 from deploy.local.server import HOST, free_ports, running
 from ullage.errors import UnavailableError
-from ullage.files.atomic_write import turn
+from ullage.files.atomic_write import wait_for_lock
 
 SITE, LOG, STAMP = "a site program", "server.log", "installed.txt"
 REQUIREMENTS = Path(__file__).with_name("requirements-sites.txt")
@@ -78,7 +78,7 @@ def ensure_environment(folder: Path, requirements: Path | None = None) -> Path:
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     requirements = requirements or REQUIREMENTS
-    with turn(folder.with_name(folder.name + ".lock")):
+    with wait_for_lock(folder.with_name(folder.name + ".lock")):
         if not is_installed(folder, requirements):
             run([sys.executable, "-m", "venv", "--clear", str(folder)], folder.parent)
             pip = [
@@ -145,7 +145,7 @@ def _installed_spirit(binaries: Path, environment: Mapping[str, str]) -> Path:
     three seconds.
     """
     kept = binaries.parent / "board"
-    with turn(kept.with_name("board.lock")):
+    with wait_for_lock(kept.with_name("board.lock")):
         if not kept.is_dir():
             work = binaries.parent / "board-new"
             shutil.rmtree(work, ignore_errors=True)

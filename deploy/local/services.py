@@ -33,7 +33,7 @@ from deploy.local import kafka
 from deploy.local.elasticsearch import ADMIN, Server, elasticsearch, fetch, find_java
 from deploy.local.server import HOST
 from ullage.errors import UllageError, UnavailableError
-from ullage.files.atomic_write import hold, turn
+from ullage.files.atomic_write import take_lock, wait_for_lock
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".demo" / "services"
@@ -281,7 +281,7 @@ def stop(folder: Path) -> bool:
 def _one_at_a_time(folder: Path) -> Iterator[None]:
     """Two shells that start or stop wait for each other."""
     folder.mkdir(parents=True, exist_ok=True)
-    with turn(folder / "turn.lock"):
+    with wait_for_lock(folder / "turn.lock"):
         yield
 
 
@@ -293,7 +293,7 @@ def _hold(folder: Path) -> int:
         signal.signal(number, _leave)
     with contextlib.ExitStack() as stack:
         try:
-            stack.callback(os.close, hold(folder / LOCK, "the folder of the services is held"))
+            stack.callback(os.close, take_lock(folder / LOCK, "the folder of the services is held"))
             services = stack.enter_context(running(folder))
             _write_state(services)
             stack.callback((folder / STATE).unlink, missing_ok=True)

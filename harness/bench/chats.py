@@ -124,7 +124,7 @@ class MessageReader:
     def __post_init__(self) -> None:
         store = self.chain.context.keys
         self._subscription = self.chain.context.bus().subscribe(CAPTURES, "bench")
-        self._opener = CaptureOpener(keys.opener(store), keys.verifier(store, CAPTURES))
+        self._opener = CaptureOpener(keys.load_opener(store), keys.load_verifier(store, CAPTURES))
 
     def look(self) -> int:
         """Open some of what has come, so that a kill has its moment while more comes; returns

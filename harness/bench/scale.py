@@ -110,7 +110,9 @@ def _work(context: Context, load: list[Capture], pids: list[int]) -> tuple[float
     """Wall seconds and CPU-seconds from the append of the load until it is dealt with."""
     bus = context.bus()
     publisher = bus.publisher(CAPTURES)
-    outbox = CaptureOutbox(publisher, keys.sealer(context.keys), keys.signer(context.keys, "crawl"))
+    outbox = CaptureOutbox(
+        publisher, keys.load_sealer(context.keys), keys.load_signer(context.keys, "crawl")
+    )
     pause = threading.Event()
     # every process has its partitions when posts on all of them are read
     for _ in range(2 * len(pids)):

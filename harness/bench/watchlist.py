@@ -22,7 +22,7 @@ from matcher.watchlist.changes import Changes, erase_customer
 from matcher.watchlist.source import Source
 from matcher.watchlist.tagging import TagKeys, handles
 from ullage.identifiers.resident_id import CHECKS, WEIGHTS
-from ullage.security.keys import verify_key
+from ullage.security.keys import load_verify_key
 from ullage.settings import Context
 
 ENTRIES = int(os.environ.get("ULLAGE_BENCH_ENTRIES", "1000000"))
@@ -138,7 +138,7 @@ def look_ups(path: Path, context: Context, customers: int) -> None:
     other.
     """
     key, tags, rng = (
-        verify_key(context.keys, "bench"),
+        load_verify_key(context.keys, "bench"),
         TagKeys(context.keys, "bench", "match", 1),
         np.random.default_rng(1),
     )

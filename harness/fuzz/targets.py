@@ -278,7 +278,7 @@ def _rules() -> list[bytes]:
     from alerts.grouping.replay import rule_kinds
 
     return [
-        bytes([number]) + kind.shipped().text[:3000].encode()
+        bytes([number]) + kind.load_shipped().text[:3000].encode()
         for number, kind in enumerate(rule_kinds().values())
     ]
 

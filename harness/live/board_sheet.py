@@ -26,7 +26,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from deploy.grafana.board import Board, Panel
 from deploy.grafana.generate import WIDTH, laid_out
-from ullage.verdict import own_rules
+from ullage.verdict import load_verdict_rules
 
 CELL, HEADING = 0.36, 1.1
 """Inches of a row of the grid, and rows that a heading takes."""
@@ -90,7 +90,8 @@ def asked(prometheus: str, panel: Panel, window: Window) -> list[Series]:
 def draw(board: Board, answers: Sequence[Sequence[Series]], window: Window, path: Path) -> None:
     """Write the board as PNG; `answers` are those of its panels, in their order."""
     titles = {
-        scenario.id: f"{scenario.title_zh} · {scenario.id}" for scenario in own_rules().scenario
+        scenario.id: f"{scenario.title_zh} · {scenario.id}"
+        for scenario in load_verdict_rules().scenario
     }
     places, top, headings, given = [], 0.0, [], iter(answers)
     for row in board.rows:

@@ -107,7 +107,9 @@ def log_in_by_provider(page: Any, made: Desk, place: str, login: str) -> None:
 
 def said(made: Desk, action: str) -> list[str]:
     return [
-        one.object for _, one in audit.entries(made.context.data / "audit") if one.action == action
+        one.object
+        for _, one in audit.read_entries(made.context.data / "audit")
+        if one.action == action
     ]
 
 

@@ -22,7 +22,7 @@ from deploy.local.posting import Browser
 from deploy.local.programs import LOG, PASSWORD, USER, run
 from deploy.local.server import HOST, free_ports, running
 from ullage.errors import UnavailableError
-from ullage.files.atomic_write import turn
+from ullage.files.atomic_write import wait_for_lock
 
 REQUIREMENTS = Path(__file__).with_name("requirements-boards.txt")
 NODEBB = "nodebb@1.4.0"
@@ -242,7 +242,7 @@ def ensure_nodebb(folder: Path) -> Path:
     """
     npm, made = _program("npm", "npm"), folder / "NodeBB"
     folder.mkdir(parents=True, exist_ok=True)
-    with turn(folder.with_name(folder.name + ".lock")):
+    with wait_for_lock(folder.with_name(folder.name + ".lock")):
         if not (folder / "installed.txt").is_file():
             shutil.rmtree(made, ignore_errors=True)
             (folder / "package.json").write_text('{"private": true}', encoding="ascii")
@@ -293,7 +293,7 @@ def nodebb(program: Path, work: Path) -> Iterator[Board]:
 
     with running("Redis", words, work / "redis.log", {}, redis_port):
         # its setup knows one place for its configuration
-        with turn(program.with_name(program.name + ".lock")):
+        with wait_for_lock(program.with_name(program.name + ".lock")):
             (program / "config.json").unlink(missing_ok=True)
             run([node, "app.js", f"--setup={json.dumps({**settings, **asked})}"], program)
         configuration.write_text(

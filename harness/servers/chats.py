@@ -24,7 +24,7 @@ from typing import Any
 
 from deploy.local.server import HOST, free_ports, running
 from ullage.errors import UnavailableError
-from ullage.files.atomic_write import turn
+from ullage.files.atomic_write import wait_for_lock
 
 SYNAPSE = Path(__file__).with_name("requirements-synapse.txt")
 LIMITS = ("rc_message", "rc_registration", "rc_joins", "rc_login")
@@ -139,7 +139,7 @@ def ensure_synapse(folder: Path) -> Path:
     """The virtual environment in `folder` with Synapse, made on first use; returns its Python."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     wanted, stamp = SYNAPSE.read_text(encoding="ascii"), folder / "installed.txt"
-    with turn(folder.with_name(folder.name + ".lock")):
+    with wait_for_lock(folder.with_name(folder.name + ".lock")):
         if not stamp.is_file() or stamp.read_text(encoding="ascii") != wanted:
             pip = [
                 str(folder / "bin" / "python"),

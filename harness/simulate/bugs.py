@@ -305,7 +305,7 @@ def _commits_back() -> Any:
 def _two_at_once() -> Any:
     """Whoever comes second takes a group's place all the same."""
     return mock.patch.object(
-        ullage.bus.sqlite, "hold", lambda path, _: os.open(path, os.O_RDWR | os.O_CREAT)
+        ullage.bus.sqlite, "take_lock", lambda path, _: os.open(path, os.O_RDWR | os.O_CREAT)
     )
 
 
@@ -385,7 +385,7 @@ def _keys_go_early() -> Any:
         store, today = context.keys, context.running_time.read().now()
         if not store.exists(name := f"seal/{today:%Y%m%d}.key"):
             ullage.security.keys.make_seal_pair(store, f"{today:%Y%m%d}")
-        for old in store.names("seal", ".key"):
+        for old in store.list_names("seal", ".key"):
             if old != name.removeprefix("seal/") and old != name:
                 store.destroy(old)
 

@@ -31,13 +31,13 @@ from matcher.cli.scan import Fail, Ocr, check_file, limits_here, printable, size
 from matcher.cli.supervision import supervise
 from matcher.cli.verdict import ASK, IN_PARTS, Assessment, TenantVerdict, check_severity
 from ullage.display.progress import read_progress
-from ullage.display.screen import next_line
+from ullage.display.screen import render_next_step
 from ullage.errors import ConfigError, Exit
 from ullage.files.atomic_write import is_standard_output, write_whole
 from ullage.incidents import IncidentReference
 from ullage.settings import Context
-from ullage.verdict import Reason, in_words
-from ullage.verdict.words import cookies_in_words, counted
+from ullage.verdict import Reason, format_number
+from ullage.verdict.words import describe_cookies, format_count
 
 NOBODY = "no incident: nothing in it concerns a tenant"
 
@@ -279,7 +279,8 @@ def _tenant(verdict: TenantVerdict, judged: Assessment) -> Panel:
         of_staff = f", {verdict.staff_logins} of them of staff" * bool(verdict.staff_logins)
         grid.add_row(
             "logins",
-            f"{counted(verdict.logins, 'different login')} at the tenant's own sites{of_staff}",
+            f"{format_count(verdict.logins, 'different login')} at the tenant's own"
+            f" sites{of_staff}",
         )
     if verdict.cookies:
         lasting = (
@@ -290,14 +291,14 @@ def _tenant(verdict: TenantVerdict, judged: Assessment) -> Panel:
         )
         grid.add_row(
             "cookies",
-            f"{verdict.cookies:,} of the tenant's own sites: {cookies_in_words(*lasting)[0]}",
+            f"{verdict.cookies:,} of the tenant's own sites: {describe_cookies(*lasting)[0]}",
         )
     if verdict.own_cards:
         grid.add_row(
             "own cards",
             f"{verdict.own_cards} valid cards of the tenant's ranges that are not enrolled",
         )
-    grid.add_row("by chance", f"{in_words(verdict.expected_by_chance)} phones would match")
+    grid.add_row("by chance", f"{format_number(verdict.expected_by_chance)} phones would match")
     if exposure.scenario:
         grid.add_row("likely scam", f"{exposure.title}  {exposure.title_zh}")
     *points, why = exposure.reasons
@@ -309,7 +310,7 @@ def _tenant(verdict: TenantVerdict, judged: Assessment) -> Panel:
     if verdict.customers:
         grid.add_row("before", _before(verdict, judged))
     return Panel(
-        Group(head, next_line(verdict.next_step, verdict.decide), Text(), grid),
+        Group(head, render_next_step(verdict.next_step, verdict.decide), Text(), grid),
         title=f"tenant {verdict.tenant}",
         title_align="left",
         border_style=ORIGIN[origin.verdict],

@@ -34,7 +34,7 @@ from matcher.unpack.protocol import write_all
 from ullage import log
 from ullage.clock import Clock
 from ullage.errors import ConfigError, RecordError, UllageError, UnavailableError
-from ullage.files.atomic_write import HeldError, hold
+from ullage.files.atomic_write import HeldError, take_lock
 from ullage.files.descriptors import PAUSE_SECONDS, are_scarce, is_out_of_resources
 from ullage.runtime import assessing
 from ullage.runtime.service import SUPERVISOR
@@ -447,7 +447,7 @@ def listening(context: Context, outcomes: Counter) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             stack.callback(
-                os.close, hold(context.data / "assess.lock", "dropped files are assessed")
+                os.close, take_lock(context.data / "assess.lock", "dropped files are assessed")
             )
         except HeldError:
             log.get("match").info("assess_served_elsewhere")

@@ -20,7 +20,7 @@ from matcher.watchlist.file import read_header
 from ullage import log
 from ullage.errors import ConfigError
 from ullage.monitoring.canary import COLUMNS, CUSTOMERS, TENANT
-from ullage.security.keys import epochs, make_tenant, verify_key
+from ullage.security.keys import list_generations, load_verify_key, make_tenant
 from ullage.settings import Context
 
 RENEW = timedelta(days=30)
@@ -39,7 +39,7 @@ def enrol(context: Context) -> bool:
 
     Never stops match from matching.
     """
-    if context.keys.are_given(TENANT) or _lasts(context):
+    if context.keys.are_external(TENANT) or _lasts(context):
         return False
     try:
         make_tenant(context.keys, TENANT)
@@ -50,7 +50,7 @@ def enrol(context: Context) -> bool:
             )
             write_customers(source)
             builder = Builder(
-                context.keys, TENANT, epochs(context.keys, TENANT, "match")[-1], "none"
+                context.keys, TENANT, list_generations(context.keys, TENANT, "match")[-1], "none"
             )
             builder.build(source_of([source]), target, context.clock.now(), None)
             installation.install(
@@ -67,11 +67,11 @@ def enrol(context: Context) -> bool:
 
 def _lasts(context: Context) -> bool:
     """Return whether a list is installed that does not expire soon."""
-    for epoch in epochs(context.keys, TENANT, "match"):
+    for epoch in list_generations(context.keys, TENANT, "match"):
         path = installation.path_of(context.data, TENANT, epoch)
         if path.is_file():
             expires = datetime.fromisoformat(
-                read_header(path, verify_key(context.keys, TENANT)).expires
+                read_header(path, load_verify_key(context.keys, TENANT)).expires
             )
             if expires > context.clock.now() + RENEW:
                 return True

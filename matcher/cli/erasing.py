@@ -26,7 +26,7 @@ from matcher.watchlist import installation, subjects
 from matcher.watchlist.changes import erase_customer
 from matcher.watchlist.installation import BUILDING, Sizes
 from matcher.watchlist.tagging import handles
-from ullage.audit import entries
+from ullage.audit import read_entries
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.erasure import ErasureReport, ErasureStage, Order
 from ullage.errors import ConfigError, CorruptError, RecordError
@@ -44,7 +44,7 @@ def parts(context: Context) -> Iterator[ErasureStage]:
 
 
 def _handle_of(context: Context, tenant: str, reference: str) -> str | None:
-    if not context.keys.command and not context.keys.is_here(f"{tenant}/handle.key"):
+    if not context.keys.command and not context.keys.is_available(f"{tenant}/handle.key"):
         return None
     return str(handles(context.keys, tenant, [reference])[0].tobytes().hex())
 
@@ -149,7 +149,9 @@ def _home(context: Context, tenant: str) -> Path:
 
 def _is_here(context: Context, tenant: str) -> bool:
     """Return whether the way back is on this host, and the key to it may be."""
-    has_key = context.keys.is_here(f"{tenant}/resolver.key") or bool(context.settings.keys.command)
+    has_key = context.keys.is_available(f"{tenant}/resolver.key") or bool(
+        context.settings.keys.command
+    )
     return has_key and _home(context, tenant).is_file()
 
 
@@ -196,7 +198,7 @@ def count_requested(context: Context, tenant: str) -> int:
     since = context.clock.now() - DAY
     made = (
         one
-        for chain, one in entries(context.data / AUDIT)
+        for chain, one in read_entries(context.data / AUDIT)
         if chain == CHAIN and one.action == RESOLVED
     )
     asked = (

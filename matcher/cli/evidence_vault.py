@@ -26,7 +26,7 @@ from matcher.cli.verdict import exposure_of
 from matcher.match.capture_result import CaptureReading
 from matcher.match.pipeline import Matcher
 from ullage import log
-from ullage.audit import entries
+from ullage.audit import read_entries
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, FINDINGS, Outgoing, Publisher, Record
 from ullage.custody import OPENED, Pair, encode, manifest, pair_of
@@ -245,7 +245,7 @@ class Keeper:
             self.metrics.kept.set(len(kept) + len(faults))
             for fault in faults:
                 log.get("match").error("evidence_damaged", error=str(fault))
-        actions = Counter(entry.action for _, entry in entries(self.context.data / AUDIT))
+        actions = Counter(entry.action for _, entry in read_entries(self.context.data / AUDIT))
         self.metrics.opened.set(sum(actions[action] for action in OPENED))
         self.metrics.over_budget.set(actions[REFUSED])
 

@@ -39,7 +39,7 @@ from matcher.unpack.protocol import GIB, LOCAL, Limits, UnreadPart
 from matcher.watchlist import installation
 from ullage.bus import FINDINGS, Outgoing
 from ullage.clock import Clock
-from ullage.display import csv_line
+from ullage.display import format_csv_line
 from ullage.errors import RecordError, UllageError, UnavailableError
 from ullage.guard import DIED, DetectorFault
 from ullage.identifiers import is_verified
@@ -51,7 +51,7 @@ from ullage.runtime.service import no_core_dumps
 from ullage.security import keys
 from ullage.security.signing import SIGNATURE, SIGNER, Verifier, record_parts
 from ullage.settings import Context
-from ullage.settings.tenants import require_tenant, tenants_here
+from ullage.settings.tenants import find_tenants, require_tenant
 
 COLUMNS = "handle tenant kinds fields rows verified".split()
 
@@ -102,7 +102,7 @@ class Examination:
 
     def customers(self) -> Iterator[str]:
         """Yield the customers in it as lines of CSV, the header first: handles, never a value."""
-        yield csv_line(COLUMNS)
+        yield format_csv_line(COLUMNS)
         yield from _lines(self.matcher, self.reading)
 
     def signed(self) -> SignedFindings:
@@ -112,7 +112,7 @@ class Examination:
         findings = list(build_findings(self.matcher, self.reading, self.context.clock.now()))
         if not findings:
             return SignedFindings((), {})
-        signer = keys.signer(self.context.keys, "assess")
+        signer = keys.load_signer(self.context.keys, "assess")
         sealers = desk_sealers(self.context, {finding.tenant for finding in findings})
         sealed = [
             attach_original(finding, self.reading, sealers.get(finding.tenant))
@@ -139,7 +139,7 @@ def examine(
 
     ConfigError where there is nobody to look for.
     """
-    known = tenants_here(context) | {*installation.tenants(context.data)} - {CANARY}
+    known = find_tenants(context) | {*installation.tenants(context.data)} - {CANARY}
     if wanted.tenant:
         require_tenant(wanted.tenant, known)
     is_detailed = wanted.to_open or wanted.customers or desk.incidents is not None
@@ -296,7 +296,7 @@ def _lines(matcher: Matcher, reading: CaptureReading) -> Iterator[str]:
             told = (
                 (str(len(seen.rows)), "yes" if seen.verified else "no") if seen.kinds else ("", "")
             )
-            yield csv_line((handle, lists.tenant, *words, *told))
+            yield format_csv_line((handle, lists.tenant, *words, *told))
 
 
 LINE, REFERENCES = 1 << 16, 1000
@@ -431,7 +431,7 @@ def _records(context: Context, received: int) -> SignedFindings:
     """Findings that come back to be opened; RecordError for one that was not signed by `assess`
     on this machine.
     """
-    signer = keys.signer(context.keys, "assess")
+    signer = keys.load_signer(context.keys, "assess")
     verifier = Verifier(lambda: {signer.name: signer.private.public_key()})
     records, tenants = list[Outgoing](), dict[str, str]()
     with open(received, "rb", buffering=0, closefd=False) as file:

@@ -24,7 +24,7 @@ from matcher.watchlist.installation import Sizes, TenantLists
 from ullage.errors import ConfigError, FaultsError
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.settings import Context
-from ullage.vocabulary.lexicon import themes
+from ullage.vocabulary.lexicon import list_themes
 
 if TYPE_CHECKING:
     from matcher.match.pipeline import Matcher
@@ -71,7 +71,11 @@ def load_known(
         lexicon = Lexicon(
             names,
             bins,
-            [row for theme in themes().values() for row in theme.in_force(context.data).rules.rows],
+            [
+                row
+                for theme in list_themes().values()
+                for row in theme.load_current(context.data).rules.rows
+            ],
         )
     else:
         lexicon = Lexicon({}, {}, ())

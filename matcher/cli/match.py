@@ -50,7 +50,7 @@ from ullage.security.sealing import Sealer
 from ullage.security.signing import Signer
 from ullage.settings import Context
 from ullage.setup import require
-from ullage.vocabulary.lexicon import themes
+from ullage.vocabulary.lexicon import list_themes
 
 Once = Annotated[bool, typer.Option("--once", help="Drain what is due and exit.")]
 SECONDS_BETWEEN_EXPIRIES = 300.0
@@ -159,7 +159,7 @@ class MatchStage:
         self._budget = CaptureBudget.of(self.context.settings.match)
         if self._budget.ocr and not has_ocr():
             log.get("match").warning("ocr_not_installed")
-        self._signer = keys.signer(self.context.keys, "match")
+        self._signer = keys.load_signer(self.context.keys, "match")
         self._relay = Relay(
             self.findings,
             self._signer,
@@ -273,15 +273,15 @@ class MatchStage:
             rotate_seal_keys(self.context)
             if self.context.settings.canary.interval_seconds:
                 canary.enrol(self.context)
-            verifier = keys.verifier(self.context.keys, CAPTURES)
+            verifier = keys.load_verifier(self.context.keys, CAPTURES)
             self._reception = Reception(
-                keys.opener(self.context.keys), verifier, self.metrics.unknown_signers.inc
+                keys.load_opener(self.context.keys), verifier, self.metrics.unknown_signers.inc
             )
             self._key_day = today
         former = self._matcher.lists if self._stamp else ()
         now = self.context.running_time.look().now()  # a clock that was set ends no list
         expired = any(lists.expires <= now for lists in former)
-        lexicons = tuple(theme.stamp(self.context.data) for theme in themes().values())
+        lexicons = tuple(theme.stamp(self.context.data) for theme in list_themes().values())
         stamp = (installation.stamp(self.context.data, self.context.keys), expired, lexicons)
         if stamp == self._stamp:
             return
@@ -374,7 +374,7 @@ def rotate_seal_keys(context: Context) -> None:
     command turns them over.
     """
     store, reading = context.keys, context.running_time.read()
-    if store.are_given("seal"):
+    if store.are_external("seal"):
         return
     today = reading.now()
     if not store.exists(f"seal/{today:%Y%m%d}.key"):
@@ -382,7 +382,7 @@ def rotate_seal_keys(context: Context) -> None:
     bus = context.settings.bus
     kept = DAY_SECONDS + max(bus.captures_hours * 3600, bus.findings_days * DAY_SECONDS)
     old = reading.older(kept, witnessed=True)  # what lies unread on the bus may be as old as that
-    names = store.names("seal", ".key")
+    names = store.list_names("seal", ".key")
     # a key is in use until the next one is made, which after an outage may be long
     for name, successor in pairwise(names):
         if (made := _day_of(successor)) and made + timedelta(days=1) in old:
@@ -410,7 +410,7 @@ def match(ctx: typer.Context, once: Once = False) -> None:
         context.clock,
         behind_gap=is_behind_gap(context.settings),
     )
-    CertificateMetrics(registry, {BUS: context.bus_trusts()})
+    CertificateMetrics(registry, {BUS: context.list_bus_trusts()})
     port = None if once else context.settings.metrics_port("match")
     with contextlib.ExitStack() as stack:
         made: list[MatchStage] = []  # none while the bus is waited for
@@ -425,7 +425,7 @@ def match(ctx: typer.Context, once: Once = False) -> None:
             "match",
             lambda: (
                 bus.publisher(FINDINGS),
-                DeadLetters(bus, keys.sealer(context.keys), "match"),
+                DeadLetters(bus, keys.load_sealer(context.keys), "match"),
                 bus.subscribe(CAPTURES, GROUP),
             ),
             stop,

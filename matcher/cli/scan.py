@@ -39,7 +39,7 @@ from ullage.display.progress import ReadProgress, read_progress
 from ullage.errors import ConfigError, Exit
 from ullage.guard import DIED, STRICT, DetectorFault, FaultGuard
 from ullage.records import Capture
-from ullage.verdict.words import counted
+from ullage.verdict.words import format_count
 
 Fail = Annotated[bool, typer.Option("--fail", help="Exit with 4 where a customer was found.")]
 
@@ -128,7 +128,7 @@ class FileScan:
         *,
         print_unread: bool,
     ) -> None:
-        self._limits, self._note, self._given, self._print_unread = (
+        self._limits, self._note, self._read_credential, self._print_unread = (
             limits,
             note,
             given,
@@ -144,7 +144,7 @@ class FileScan:
         )
 
     def __str__(self) -> str:
-        scanned = counted(self._count, "file")
+        scanned = format_count(self._count, "file")
         return (
             f"{scanned} scanned,"
             f" {self._unread if self._unread.files or self._count else 'there was nothing to read'}"
@@ -191,7 +191,7 @@ class FileScan:
                     self._current = ""
                     continue
                 with guard.step("unpack"):
-                    source = self._given if str(path) == "-" else None
+                    source = self._read_credential if str(path) == "-" else None
                     inside = pieces_in(
                         path, 0, self.skip, server, self._limits, guard=guard, given=source
                     )

@@ -21,7 +21,7 @@ from ullage.audit import current_user
 from ullage.errors import ConfigError
 from ullage.lookup import list_index as recorded
 from ullage.running_time import DAY_SECONDS
-from ullage.security.keys import epochs
+from ullage.security.keys import list_generations
 from ullage.settings import Context
 
 Retire = Annotated[
@@ -134,7 +134,7 @@ class Turn:
             )
 
     def _live(self) -> list[int]:
-        live = epochs(self.context.keys, self.tenant, self.purpose)
+        live = list_generations(self.context.keys, self.tenant, self.purpose)
         if not live:
             raise ConfigError(f"tenant {self.tenant} has no key: load its customer list first")
         return live

@@ -30,7 +30,7 @@ from ullage.verdict import (
     Origin,
     StepConditions,
     VerdictFacts,
-    chance_matches,
+    expect_by_chance,
     judge,
     next_step,
 )
@@ -278,7 +278,7 @@ def _verdict(
         session_cookies=whole.session_cookies,
         cookies_until=str(whole.cookies_until or ""),
         own_cards=whole.own_cards,
-        expected_by_chance=chance_matches(facts) if facts else 0.0,
+        expected_by_chance=expect_by_chance(facts) if facts else 0.0,
         exposure=exposure,
         origin=origin,
         next_step=reading.guard.run("next_step", choose, UNJUDGED_STEP),

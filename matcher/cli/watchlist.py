@@ -48,19 +48,19 @@ from matcher.watchlist.runs import require_room
 from matcher.watchlist.source import CANARY, Source
 from matcher.watchlist.tagging import CHOICES, CHOSEN_SHARE, entries_of
 from ullage.audit import current_user
-from ullage.audit.bait import record, stamps
+from ullage.audit.bait import read_stamps, record
 from ullage.audit.entry import AuditEntry
 from ullage.audit.trail import FOLDER
-from ullage.audit.verify import of_watchlists
+from ullage.audit.verify import list_watchlist_changes
 from ullage.display import moment
 from ullage.display.progress import read_progress
-from ullage.display.screen import cell, print_list, table
+from ullage.display.screen import cell, make_table, print_list
 from ullage.errors import ConfigError, Exit
 from ullage.files.atomic_write import put_in_place
 from ullage.lookup import list_index as recorded
-from ullage.security.keys import KeyStore, epochs, verify_key
+from ullage.security.keys import KeyStore, list_generations, load_verify_key
 from ullage.settings import Context
-from ullage.settings.tenants import require_tenant, tenants_here
+from ullage.settings.tenants import find_tenants, require_tenant
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -175,7 +175,9 @@ def _say_unstamped(context: Context, tenant: str, epoch: int) -> None:
         context.data, context.keys, tenant, epoch
     ).list.enrolled_labels()
     parties = {label for dimension, label in labels if dimension == CANARY}
-    if bare := sorted(parties - {stamp.party for stamp in stamps(context.data / FOLDER, tenant)}):
+    if bare := sorted(
+        parties - {stamp.party for stamp in read_stamps(context.data / FOLDER, tenant)}
+    ):
         typer.echo(
             f"{tenant}: honeytokens of {', '.join(bare)} have no time stamp here: use `ullage"
             " watchlist stamp` first",
@@ -248,7 +250,7 @@ def stamp(
 
 
 def _check_stamps(context: Context, tenant: str, files: list[Path]) -> None:
-    known = {one.sha256: one for one in stamps(context.data / FOLDER, tenant)}
+    known = {one.sha256: one for one in read_stamps(context.data / FOLDER, tenant)}
     missing = 0
     for path in files:
         one = known.get(hashlib.sha256(body_of(path)).hexdigest())
@@ -309,7 +311,7 @@ def build(
             )
         if target.is_file():
             before = installation.customers_of(
-                target, target.with_suffix(installation.DELTA), verify_key(keys, tenant)
+                target, target.with_suffix(installation.DELTA), load_verify_key(keys, tenant)
             )
             require(f"the list of {tenant}", made_now.customers, before, shrink=shrink)
         place()
@@ -324,7 +326,9 @@ def build(
 
 def _builder(keys: KeyStore, tenant: str, digests: str, *, listed: bool = False) -> Builder:
     """Return a builder for the newest epoch."""
-    return Builder(keys, tenant, epochs(keys, tenant, "match")[-1], digests, listed=listed)
+    return Builder(
+        keys, tenant, list_generations(keys, tenant, "match")[-1], digests, listed=listed
+    )
 
 
 @contextlib.contextmanager
@@ -424,7 +428,7 @@ def update(
         if remove
         else None
     )
-    epoch = max(epochs(context.keys, tenant, "match"), default=0)
+    epoch = max(list_generations(context.keys, tenant, "match"), default=0)
     main = (
         out / f"{tenant}{installation.SUFFIX}"
         if out
@@ -445,7 +449,7 @@ def update(
             additions, removals, draft, home / f"{tenant}.subjects", context.clock.now(), totals
         )
         if out:
-            key = verify_key(context.keys, tenant)
+            key = load_verify_key(context.keys, tenant)
             before = installation.customers_of(main, delta, key)
             require(
                 f"the list of {tenant}",
@@ -562,7 +566,7 @@ def _known(context: Context, tenant: str) -> None:
     """UnknownTenantError for a tenant without keys, settings or a list here."""
     context.require_data()
     require_tenant(
-        valid_name(tenant), tenants_here(context) | set(installation.tenants(context.data))
+        valid_name(tenant), find_tenants(context) | set(installation.tenants(context.data))
     )
 
 
@@ -575,10 +579,12 @@ def _history(context: Context, tenant: str, *, as_json: bool) -> None:
     """List what was done with watchlists on this machine, the newest first: loads with their
     sizes, when and by whom.
     """
-    found = [one for one in of_watchlists(context.data / FOLDER) if tenant in ("", one.tenant)]
+    found = [
+        one for one in list_watchlist_changes(context.data / FOLDER) if tenant in ("", one.tenant)
+    ]
 
     def shown(some: Sequence[AuditEntry]) -> Table:
-        made = table("when", "tenant", "did", "what", "by")
+        made = make_table("when", "tenant", "did", "what", "by")
         for one in some:
             made.add_row(
                 moment(one.at), cell(one.tenant), one.action, cell(one.object), cell(one.actor)

@@ -28,7 +28,7 @@ from matcher.watchlist.source import (
     tables,
 )
 from matcher.watchlist.tagging import CHOSEN_SHARE
-from ullage.display.screen import cell, console, table
+from ullage.display.screen import cell, make_console, make_table
 from ullage.errors import ConfigError
 from ullage.identifiers import kinds
 from ullage.lookup.values import readings
@@ -309,7 +309,7 @@ def confirmed(source: Source) -> Source:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         require_columns(source, columns, [Path(sys.argv[0]).name, *sys.argv[1:]])
         return source
-    shown = table("column", "is read as", "for example")
+    shown = make_table("column", "is read as", "for example")
     for column in columns:
         kind = cell(column.kind or "not read", "bold" if column.is_proposed else "dim")
         shown.add_row(
@@ -317,7 +317,7 @@ def confirmed(source: Source) -> Source:
             kind,
             cell("  ".join(column.examples)),
         )
-    console().print(shown)
+    make_console().print(shown)
     if not typer.confirm("Read the columns like this?"):
         raise ConfigError(
             "nothing was read: name what a column holds with --map COLUMN=KIND, or --map COLUMN=-"

@@ -28,7 +28,7 @@ from matcher.detect.numbers import DIGEST
 from ullage.identifiers import kinds, masked_value
 from ullage.records.finding import SKETCH_SIZE
 from ullage.security.cmac import derive_key
-from ullage.security.keys import KeyStore, check_value
+from ullage.security.keys import KeyStore, compute_check_value
 from ullage.security.tags import Tagger
 
 Words = npt.NDArray[np.uint64]
@@ -55,7 +55,7 @@ class CaptureKey:
 
     def __init__(self, keys: KeyStore) -> None:
         key = keys.read(NAME)
-        self.noted = (NAME, check_value(key, NAME))
+        self.noted = (NAME, compute_check_value(key, NAME))
         """The key's name and check value."""
         self._identity = derive_key(key, "identity")
         self._served = derive_key(key, "served")

@@ -37,7 +37,7 @@ from ullage.identifiers import is_verified, masked_value
 from ullage.records import MAX_MATCHES, Match
 from ullage.security.cmac import TAG_BYTES
 from ullage.verdict import Crowd
-from ullage.vocabulary.fields import Shows, class_of, shows
+from ullage.vocabulary.fields import Shows, classify, shows
 
 CLASSES = {"A": 1, "B": 2, "C": 4}
 """A bit for each class of the rows that a customer stands in, the gravest first."""
@@ -206,7 +206,7 @@ def _held(group: frozenset[str], own: int) -> tuple[frozenset[str], int, int]:
     its class and what it shows.
     """
     fields = group.union(to_labels(own))
-    return fields, CLASSES[class_of(fields)], sum(SHOWN[name] for name in shows(fields))
+    return fields, CLASSES[classify(fields)], sum(SHOWN[name] for name in shows(fields))
 
 
 @dataclass

@@ -225,7 +225,7 @@ def tag_place(lists: TenantLists, kind: str, site: str, *names: str) -> str:
     "" if the last name is empty.
     """
     named = "\x1f".join((site, *names)).encode("utf-8", "surrogatepass")
-    return lists.index.tagger(kind, values.FORM).one(named).hex() if names[-1] else ""
+    return lists.index.tagger(kind, values.FORM).tag_one(named).hex() if names[-1] else ""
 
 
 def tenant_statistics(reading: CaptureReading, whole: Statistics, tenant: str) -> Statistics:
@@ -339,7 +339,9 @@ def desk_sealers(context: Context, tenants: Iterable[str]) -> dict[str, Sealer]:
     if not context.settings.originals.days:
         return {}
     return {
-        tenant: sealer for tenant in tenants if (sealer := keys.desk_sealer(context.keys, tenant))
+        tenant: sealer
+        for tenant in tenants
+        if (sealer := keys.load_console_sealer(context.keys, tenant))
     }
 
 

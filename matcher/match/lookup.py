@@ -27,7 +27,7 @@ from ullage.identifiers import field_by_kind
 from ullage.identifiers.email import strip_plus
 from ullage.lookup.values import DIGESTED
 from ullage.security.cmac import TAG_BYTES
-from ullage.security.tags import MessageBlocks, Tags, lay
+from ullage.security.tags import MessageBlocks, Tags, lay_out
 from ullage.vocabulary.fields import FieldLabel
 
 PLUS = 43
@@ -55,7 +55,7 @@ class ValueColumns:
     @cached_property
     def laid(self) -> Sequence[MessageBlocks]:
         """Return the values in the layout that a tagger takes."""
-        return lay(self.normal, self.length)
+        return lay_out(self.normal, self.length)
 
 
 class ListQuery(NamedTuple):
@@ -262,7 +262,9 @@ def tag_values(epoch: Epoch, queries: Sequence[ListQuery]) -> Tags:
     begin = 0
     for query in queries:
         end = begin + len(query)
-        epoch.tags.tagger(query.kind, query.form).tag_laid(query.values.laid, out[begin : end + 1])
+        epoch.tags.tagger(query.kind, query.form).tag_blocks(
+            query.values.laid, out[begin : end + 1]
+        )
         begin = end
     return out[:-1]
 

@@ -21,7 +21,7 @@ from matcher.lexicon import Hit, Lexicon, lower
 from matcher.match.capture_key import CaptureKey
 from matcher.text import fold
 from ullage.lookup.values import identifier_in, normal
-from ullage.vocabulary.known_words import GAP, LONGEST, KnownSpelling, kept
+from ullage.vocabulary.known_words import GAP, LONGEST, KnownSpelling, redact
 
 READ = 4 * LONGEST
 """Characters of a title that are looked at: escapes take several each."""
@@ -55,7 +55,7 @@ def redact_text(text: str, lexicon: Lexicon, tenant: str, places: Iterable[str] 
     for place in filter(None, places):
         whole = rf"(?<![a-z0-9.\-]){re.escape(place)}(?![a-z0-9.\-])"
         spellings += [KnownSpelling(*match.span(), place) for match in re.finditer(whole, read)]
-    return kept(read, spellings, goes_on=len(text) > READ)
+    return redact(read, spellings, is_truncated=len(text) > READ)
 
 
 def _spell_hit(hit: Hit, tenant: str) -> str:

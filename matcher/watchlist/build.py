@@ -48,7 +48,7 @@ from ullage.files.atomic_write import sync_folder
 from ullage.lookup import list_index as recorded
 from ullage.lookup.values import PLAIN
 from ullage.security.cmac import TAG_BYTES
-from ullage.security.keys import KeyStore, epochs, make_tenant, signing_key
+from ullage.security.keys import KeyStore, list_generations, load_signing_key, make_tenant
 from ullage.security.tags import Tags
 
 KEPT_REJECTS = 1000
@@ -208,7 +208,9 @@ class Builder:
         self._counts: Counter[tuple[str, str]] = Counter()
         self.report = Report()
         self._index = (
-            TagKeys(keys, tenant, "index", epochs(keys, tenant, "index")[-1]) if listed else None
+            TagKeys(keys, tenant, "index", list_generations(keys, tenant, "index")[-1])
+            if listed
+            else None
         )
         self._index_tags: list[tuple[Tags, Array]] = []
         """Of the last batch, the index tags by which a look-up asks for its values, and their
@@ -435,9 +437,9 @@ class Builder:
                     target.with_suffix(recorded.SUFFIX),
                     head,
                     pairs,
-                    signing_key(self._keys, self._tenant),
+                    load_signing_key(self._keys, self._tenant),
                 )
-            return file.write(target, draft, parts, signing_key(self._keys, self._tenant))
+            return file.write(target, draft, parts, load_signing_key(self._keys, self._tenant))
 
     def _label(
         self, codes: IO[bytes], row_of: Array, size: int, parts: Mapping[str, IO[bytes]]

@@ -59,7 +59,7 @@ from matcher.watchlist.source import Source
 from ullage.errors import ConfigError
 from ullage.lookup import list_index as recorded
 from ullage.security.cmac import TAG_BYTES
-from ullage.security.keys import KeyStore, epochs, signing_key, verify_key
+from ullage.security.keys import KeyStore, list_generations, load_signing_key, load_verify_key
 from ullage.security.tags import Tags
 
 Flags = npt.NDArray[np.bool_]
@@ -94,7 +94,7 @@ class Changes:
         listed: recorded.VerifiedList | None = None,
     ) -> None:
         self._keys, self._tenant = keys, tenant
-        self._base = file.read_header(main, verify_key(keys, tenant))
+        self._base = file.read_header(main, load_verify_key(keys, tenant))
         self._tags = tag_keys(self._base, main, keys, tenant)
         check_keys(self._base, main, keys, HANDLE)
         self._former, self._main = former, main
@@ -159,7 +159,7 @@ class Changes:
         them.
         """
         none = np.empty((0, TAG_BYTES), np.uint8)
-        key = verify_key(self._keys, self._tenant)
+        key = load_verify_key(self._keys, self._tenant)
         header = file.read_header(self._former, key) if self._former.is_file() else None
         if header is None or header.base != self._base.build:
             return SubjectPairs(none, none), SubjectPairs(none, none), none
@@ -258,7 +258,7 @@ class Changes:
             for parts in (self._listed_added, self._listed_removed)
         )
         pairs = _amended(listed.pairs(), came, went, self._listed_gone)
-        recorded.write(target, head, pairs, signing_key(self._keys, self._tenant))
+        recorded.write(target, head, pairs, load_signing_key(self._keys, self._tenant))
 
     def _write(
         self, target: Path, added: SubjectPairs, removed: SubjectPairs, gone: Tags, now: datetime
@@ -294,7 +294,7 @@ class Changes:
         )  # fmt: skip
         header = labelled(header, table)
         self.report.customers, self.report.entries = header.customers, header.enrolled
-        return file.write(target, header, parts, signing_key(self._keys, self._tenant))
+        return file.write(target, header, parts, load_signing_key(self._keys, self._tenant))
 
     def _label(self, parts: Mapping[str, io.BytesIO]) -> CohortTable:
         """Write the labels of the customers who are in the delta; a new label that few have yet
@@ -321,7 +321,7 @@ class Changes:
     def _known(self) -> set[Label]:
         """Labels that enough customers of the list share."""
         enrolled = Index(
-            self._main, verify_key(self._keys, self._tenant), self._tags.noting_key()
+            self._main, load_verify_key(self._keys, self._tenant), self._tags.noting_key()
         ).table.enrolled()
         return {label for label, customers in enrolled.items() if customers >= FEW}
 
@@ -387,8 +387,8 @@ def erase_customer(data: Path, keys: KeyStore, tenant: str, handle: str) -> int:
             "--subject: give a handle of 32 hexadecimal digits, as a finding shows it"
         ) from None
     count = 0
-    for epoch in epochs(keys, tenant, "match"):
-        main, key = path_of(data, tenant, epoch), verify_key(keys, tenant)
+    for epoch in list_generations(keys, tenant, "match"):
+        main, key = path_of(data, tenant, epoch), load_verify_key(keys, tenant)
         for path in (main, main.with_suffix(DELTA)):
             if path.is_file():
                 header = read_header(path, key)

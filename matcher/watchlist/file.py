@@ -59,7 +59,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import put_in_place, write_whole
-from ullage.files.validation import claimed_version, read_json
+from ullage.files.validation import read_claimed_version, read_json
 from ullage.security.tags import Tags
 
 CHUNK = 256 * 1024
@@ -463,7 +463,7 @@ def header_of(file: IO[bytes], path: Path, key: Ed25519PublicKey) -> WatchlistHe
         raise ConfigError(f"{path} is no watchlist: build one with `ullage watchlist build`")
     (length,) = _LENGTH.unpack_from(start, len(MAGIC))
     head, signature = start[place : place + length], start[place + length :][:SIGNATURE_BYTES]
-    if claimed_version(head) not in (None, VERSION):
+    if read_claimed_version(head) not in (None, VERSION):
         WatchlistHeader.decode(path, head)  # names the version, whose signature may be another one
     try:
         key.verify(signature, head)

@@ -32,9 +32,9 @@ from ullage.errors import ConfigError, CorruptError, FaultsError, UllageError
 from ullage.files.atomic_write import put_in_place, write_whole
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.security.cmac import Cmac, derive_key
-from ullage.security.keys import KeyStore, check_value, epochs, verify_key
+from ullage.security.keys import KeyStore, compute_check_value, list_generations, load_verify_key
 from ullage.settings import Context
-from ullage.settings.tenants import tenants_here
+from ullage.settings.tenants import find_tenants
 
 SIZES, SIZE_SUFFIX = "watchlist-sizes", ".size"
 LINE = re.compile(rb"(\d{1,12}) ([0-9a-f]{32})\n")
@@ -143,7 +143,7 @@ class Sizes:
     def _seal(self, tenant: str, customers: int) -> str:
         return (
             Cmac(derive_key(self.keys.read(KEY), "watchlist size", tenant))
-            .one(str(customers).encode())
+            .tag_one(str(customers).encode())
             .hex()
         )
 
@@ -221,7 +221,7 @@ def install(
     under another key; a delta of another list than the installed one; and, without `shrink`, what
     lacks more than a tenth of the customers.
     """
-    key, sizes = verify_key(keys, tenant), Sizes(data, keys)
+    key, sizes = load_verify_key(keys, tenant), Sizes(data, keys)
     header = read_header(source, key)
     customers = check_source(data, keys, tenant, source, now, shrink=shrink)
     target = path_of(data, tenant, header.epoch)
@@ -262,7 +262,7 @@ def check_source(
 
     ConfigError where `install` would refuse it by its header.
     """
-    key = verify_key(keys, tenant)
+    key = load_verify_key(keys, tenant)
     header = read_header(source, key)
     _refuse(header, source, keys, tenant, now)
     target = path_of(data, tenant, header.epoch)
@@ -302,7 +302,7 @@ def _refuse(
         raise ConfigError(f"{source} is of tenant {header.tenant}, not {tenant}")
     if header.is_over(now):
         raise ConfigError(f"{source} expired on {header.expires[:10]}: build a new one")
-    if header.epoch not in epochs(keys, tenant, "match"):
+    if header.epoch not in list_generations(keys, tenant, "match"):
         raise ConfigError(f"{source} is of epoch {header.epoch}, whose key is not here")
     tag_keys(header, source, keys, tenant)
 
@@ -343,8 +343,8 @@ def check_keys(header: WatchlistHeader, path: Path, keys: KeyStore, kind: str) -
     for name, value in header.checks:
         if (
             Path(name).name.startswith(kind)
-            and keys.is_here(name)
-            and check_value(keys.read(name), name) != value
+            and keys.is_available(name)
+            and compute_check_value(keys.read(name), name) != value
         ):
             raise ConfigError(
                 f"{path} was built beside another key than is here, {keys.root / name}: {CURE}"
@@ -356,7 +356,7 @@ def check_handle_key(data: Path, keys: KeyStore, tenant: str) -> None:
     customers would be others.
     """
     for path in sorted((data / FOLDER / tenant).glob(f"*{SUFFIX}")):
-        check_keys(read_header(path, verify_key(keys, tenant)), path, keys, HANDLE)
+        check_keys(read_header(path, load_verify_key(keys, tenant)), path, keys, HANDLE)
 
 
 def open_installed(data: Path, keys: KeyStore, tenant: str, epoch: int) -> Epoch:
@@ -364,7 +364,7 @@ def open_installed(data: Path, keys: KeyStore, tenant: str, epoch: int) -> Epoch
 
     ConfigError or CorruptError say what is wrong.
     """
-    path, key = path_of(data, tenant, epoch), verify_key(keys, tenant)
+    path, key = path_of(data, tenant, epoch), load_verify_key(keys, tenant)
     tags = tag_keys(read_header(path, key), path, keys, tenant)
     opened = Epoch(epoch, _open_list(path, key, tags), tags)
     _test(opened)
@@ -419,7 +419,7 @@ def load(context: Context, only: str = "") -> list[TenantLists]:
         if only and tenant != only:
             continue
         live = []
-        for number in epochs(context.keys, tenant, "match"):
+        for number in list_generations(context.keys, tenant, "match"):
             if path_of(context.data, tenant, number).is_file():
                 opened = open_installed(context.data, context.keys, tenant, number)
                 if (
@@ -428,7 +428,7 @@ def load(context: Context, only: str = "") -> list[TenantLists]:
                 ):
                     live.append(opened)
         if live:
-            newest = max(epochs(context.keys, tenant, "index"), default=0)
+            newest = max(list_generations(context.keys, tenant, "index"), default=0)
             found.append(
                 TenantLists(
                     tenant, tuple(live), TagKeys(context.keys, tenant, "index", newest), newest
@@ -445,7 +445,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
     def look() -> str:
         live, sizes = load(context), Sizes(context.data, context.keys)
-        known = (tenants_here(context) | {*tenants(context.data)} | sizes.tenants()) - {CANARY}
+        known = (find_tenants(context) | {*tenants(context.data)} | sizes.tenants()) - {CANARY}
         if not live and not known:
             raise ConfigError(f"none is live: {LOAD}")
         enrolled = {lists.tenant: lists.customers for lists in live}
@@ -537,7 +537,7 @@ def in_use(context: Context, former: Sequence[TenantLists] = ()) -> InUse:
     used = {**{tenant: kept[tenant] for tenant in refused.keys() & kept.keys()}}
     used |= {tenant: lists for tenant, lists in found.items() if tenant not in refused}
     lacking = {}
-    for tenant in sorted((tenants_here(context) | sizes.tenants() | found.keys()) - {CANARY}):
+    for tenant in sorted((find_tenants(context) | sizes.tenants() | found.keys()) - {CANARY}):
         if tenant not in used:
             why = "has expired" if tenant in expired else "is not here"
             lacking[tenant] = (
@@ -559,7 +559,7 @@ def _is_expired(context: Context, tenant: str, now: datetime) -> bool:
     """Return whether a list lies here that is signed, and over."""
     for path in folder_of(context.data, tenant).glob(f"*{SUFFIX}"):
         try:
-            if read_header(path, verify_key(context.keys, tenant)).is_over(now):
+            if read_header(path, load_verify_key(context.keys, tenant)).is_over(now):
                 return True
         except (UllageError, OSError):
             continue

@@ -46,7 +46,7 @@ from ullage.identifiers.masked_value import KEPT
 from ullage.lookup.values import DIGESTED, DIGESTS, DOMESTIC, PLAIN, WHOLE, prefixes
 from ullage.regex import compile_later
 from ullage.security.cmac import TAG_BYTES, derive_key
-from ullage.security.keys import KeyStore, check_value, epochs
+from ullage.security.keys import KeyStore, compute_check_value, list_generations
 from ullage.security.tags import Tagger, Tags
 
 CHOICES = {"none": (), "phone": ("phone",), "all": DIGESTED}
@@ -142,7 +142,7 @@ class TagKeys:
     def __init__(self, keys: KeyStore, tenant: str, purpose: str, epoch: int) -> None:
         name = f"{tenant}/{purpose}-{epoch}.key"
         self._key = keys.read(name)
-        self.noted = (name, check_value(self._key, name))
+        self.noted = (name, compute_check_value(self._key, name))
         """The key's name and check value."""
         self._tenant, self._purpose = tenant, purpose
         self._taggers: dict[tuple[str, str], Tagger] = {}
@@ -177,7 +177,7 @@ class TagKeys:
 
     def check_value(self) -> str:
         """Hex of a fixed message's tag: tells two keys apart without telling either."""
-        return self.tagger("check", "plain").one(CHECK_VALUE)[:8].hex()
+        return self.tagger("check", "plain").tag_one(CHECK_VALUE)[:8].hex()
 
 
 class HandleKey:
@@ -213,9 +213,12 @@ def check_values_of(keys: KeyStore, tenant: str) -> tuple[tuple[str, str], ...]:
 
     These are the newest key of index tags, and the key of handles.
     """
-    index = [f"{tenant}/index-{number}.key" for number in epochs(keys, tenant, "index")[-1:]]
+    index = [
+        f"{tenant}/index-{number}.key" for number in list_generations(keys, tenant, "index")[-1:]
+    ]
     return tuple(
-        (name, check_value(keys.read(name), name)) for name in (*index, f"{tenant}/handle.key")
+        (name, compute_check_value(keys.read(name), name))
+        for name in (*index, f"{tenant}/handle.key")
     )
 
 

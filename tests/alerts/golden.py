@@ -285,7 +285,7 @@ class Play:
             enrolled=5,
         )
         headers, value = beat.headers(), beat.encode()
-        by = keys.signer(self.context.keys, "match").headers(
+        by = keys.load_signer(self.context.keys, "match").headers(
             "heartbeat", *record_parts(FINDINGS, headers, value)
         )
         return Outgoing(beat.id, value, headers | by)

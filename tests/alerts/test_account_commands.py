@@ -48,7 +48,7 @@ def add(run, name: str = "Li Wei", *words: str, password: str = PASSWORD):
 
 
 def read_audit(context) -> list[tuple[str, str]]:
-    return [(entry.action, entry.object) for _, entry in audit.entries(context.data / "audit")]
+    return [(entry.action, entry.object) for _, entry in audit.read_entries(context.data / "audit")]
 
 
 def test_account_changes_are_audited(run, context) -> None:

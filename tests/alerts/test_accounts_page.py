@@ -33,7 +33,7 @@ def secret(page: str) -> str:
 def read_account_audit(context) -> list[tuple[str, str, str]]:
     entries = [
         (entry.action, entry.actor, entry.object)
-        for _, entry in audit.entries(context.data / "audit")
+        for _, entry in audit.read_entries(context.data / "audit")
     ]
     return [
         entry

@@ -31,7 +31,7 @@ def read_decisions(store, incident: str) -> list[tuple[str, str, str]]:
 
 
 def last(data) -> tuple[str, str]:
-    _, entry = list(audit.entries(data / "audit"))[-1]
+    _, entry = list(audit.read_entries(data / "audit"))[-1]
     return entry.action, entry.actor
 
 
@@ -129,10 +129,10 @@ def test_customers_are_exported_as_pseudonyms_like_on_the_page(
 
 @pytest.mark.parametrize("by", ["13800138000", " ", "x" * 500])
 def test_acknowledging_needs_a_person_by_name(leaked, store, data, run, by) -> None:
-    entries = len(list(audit.entries(data / "audit")))
+    entries = len(list(audit.read_entries(data / "audit")))
     run("acknowledge", leaked, "--by", by, code=1)
     assert read_decisions(store, leaked) == []
-    assert len(list(audit.entries(data / "audit"))) == entries
+    assert len(list(audit.read_entries(data / "audit"))) == entries
 
 
 def test_unknown_incident_cannot_be_acknowledged(run) -> None:

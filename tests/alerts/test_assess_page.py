@@ -116,7 +116,7 @@ def drop(
 def entries(context: Context) -> list[tuple[str, str, str]]:
     return [
         (entry.action, entry.object, entry.reason)
-        for _, entry in audit.entries(context.data / "audit")
+        for _, entry in audit.read_entries(context.data / "audit")
         if "file" in entry.action
     ]
 
@@ -528,7 +528,9 @@ def test_program_gets_the_verdict_of_the_page(page, answers, token, context) -> 
     assert body["verdict"] == json.loads(json.dumps(result.judged.verdict))
     assert len(with_customers) == 50
     assert CUSTOMERS[0]["phone"] not in json.dumps(with_customers)
-    actions = [(entry.action, entry.actor) for _, entry in audit.entries(context.data / "audit")]
+    actions = [
+        (entry.action, entry.actor) for _, entry in audit.read_entries(context.data / "audit")
+    ]
     assert [entry for entry in actions if entry[1] == "soar"] == [
         ("file.assess", "soar"), ("file.assess", "soar"), ("customers.export", "soar"),
     ]  # fmt: skip

@@ -119,17 +119,17 @@ def test_heartbeat_not_signed_by_match_is_rejected(context: Context, store, aler
 def test_heartbeat_that_match_signed_is_authentic(context: Context) -> None:
     beat = Heartbeat(id="0" * 32, origin="crawl", inserted_at=datetime(2026, 9, 21, tzinfo=UTC))
     headers, value = beat.headers(), beat.encode()
-    by = keys.signer(context.keys, "match").headers(
+    by = keys.load_signer(context.keys, "match").headers(
         PURPOSE, *record_parts(FINDINGS, headers, value)
     )
-    Authentic(keys.verifier(context.keys, FINDINGS)).check(
+    Authentic(keys.load_verifier(context.keys, FINDINGS)).check(
         Record(FINDINGS, 0, 1, 0.0, beat.id, headers | by, value)
     )
 
 
 def test_capture_signers_cannot_sign_findings(context: Context, store, alert) -> None:
     headers = {"tenant": "bank", "id": "forged", "schema": str(FINDING_SCHEMA)}
-    by = keys.signer(context.keys, "crawl").headers(
+    by = keys.load_signer(context.keys, "crawl").headers(
         "finding", *record_parts(FINDINGS, headers, FORGED.encode())
     )
     assert alert(context, store, Outgoing("bank", FORGED.encode(), headers | by)) == (

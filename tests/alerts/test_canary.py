@@ -42,7 +42,8 @@ def canary_record(tmp_path_factory: pytest.TempPathFactory) -> Record:
     list(setup.initialise(context))
     assert enrolment.enrol(context)
     post_text = render_post(
-        "a" * 12, make_proof(keys.signer(context.keys, "crawl"), "a" * 12, context.clock.wall())
+        "a" * 12,
+        make_proof(keys.load_signer(context.keys, "crawl"), "a" * 12, context.clock.wall()),
     )
     served = capture(
         site=SITE,
@@ -60,7 +61,7 @@ def canary_record(tmp_path_factory: pytest.TempPathFactory) -> Record:
             )
         }
     )
-    out = outgoing(dated, keys.signer(context.keys, "match"))
+    out = outgoing(dated, keys.load_signer(context.keys, "match"))
     return Record(FINDINGS, 0, 1, 0.0, out.key, out.headers, out.value)
 
 

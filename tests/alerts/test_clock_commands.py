@@ -117,7 +117,7 @@ def test_recorded_report_stops_only_its_deadline(ours, run, data):
     assert json.loads(run("list", "--json").stdout)["status"] == "confirmed", (
         "other reports are still owed"
     )
-    _, last = list(audit.entries(data / "audit"))[-1]
+    _, last = list(audit.read_entries(data / "audit"))[-1]
     assert (last.action, last.actor, last.object) == (
         "incident.reported",
         "Wang Fang",
@@ -203,7 +203,7 @@ def test_ruling_on_a_deadline_needs_grounds_and_is_audited(ours, run, data):
         "by": "Zhao", "what": "waived", "note": "counted twice",
     }  # fmt: skip
     assert shown["ruling"]["facts"]["customers"] == 2
-    _, last = list(audit.entries(data / "audit"))[-1]
+    _, last = list(audit.read_entries(data / "audit"))[-1]
     assert (last.action, last.reason) == ("incident.duty", "counted twice")
     assert json.loads(run("list", "--json").stdout)["status"] == "acknowledged", (
         "which it does not change"

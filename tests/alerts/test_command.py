@@ -163,7 +163,7 @@ def test_empty_list_is_trusted_when_all_sites_were_read(context, store, run):
         id="0" * 32, origin="crawl", inserted_at=now, coverage=Coverage(sites={"ok": 2})
     )
     context.bus().publisher(FINDINGS).append(
-        [passed_on(beat, {"bank": 10}, keys.signer(context.keys, "match"))]
+        [passed_on(beat, {"bank": 10}, keys.load_signer(context.keys, "match"))]
     )
     run("alert", "--once")
     explanation = " ".join(run("incidents", "list").stdout.split())

@@ -15,7 +15,7 @@ from tests.alerts.builders import everything, finding, fold_all, handle, record,
 from tests.factories import WHEN, clocks_at
 from tests.stores import StallingStore, on_server_too
 from tests.ullage.custody.support import OFFICERS, officers, seal
-from ullage.audit import entries
+from ullage.audit import read_entries
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.custody import pair_of
 from ullage.custody.vault import FOLDER, Vault
@@ -259,7 +259,7 @@ def test_late_removal_is_audited_without_a_pseudonym(store, clock, context) -> N
     assert remove_late(store, context.trail(), clocks_at(now)) == {Exposure}
     store.refresh()
     assert people(store) == {handle(name) for name in "bcd"}
-    (entry,) = [entry for _, entry in entries(context.data / AUDIT)]
+    (entry,) = [entry for _, entry in read_entries(context.data / AUDIT)]
     assert (entry.action, entry.actor, entry.tenant) == ("subject.erased", "alert", "bank")
     assert entry.object.endswith(": 1 that came after it are removed")
     assert handle("a") not in entry.model_dump_json()

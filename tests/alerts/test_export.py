@@ -304,7 +304,7 @@ def test_the_command_writes_a_private_file_and_an_audit_entry(data, incidents, t
     assert (result.stdout, result.stderr) == ("", "1 incidents\n")
     assert target.read_bytes().startswith(b"\xef\xbb\xbfincident,")
     assert target.stat().st_mode & 0o777 == 0o600
-    _, last = list(audit.entries(data / "audit"))[-1]
+    _, last = list(audit.read_entries(data / "audit"))[-1]
     assert (last.action, last.object) == ("incident.export", "1 incidents as csv")
     printed = CliRunner().invoke(
         app, ["--data", str(data), "incidents", "export", "--format", "csv", "--severity", "noise"]

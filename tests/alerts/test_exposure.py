@@ -49,7 +49,9 @@ def tag_of(context, phone: str = PHONE, tenant: str = "bank") -> str:
 
 
 def entries(context, action: str):
-    return [entry for _, entry in audit.entries(context.data / "audit") if entry.action == action]
+    return [
+        entry for _, entry in audit.read_entries(context.data / "audit") if entry.action == action
+    ]
 
 
 @on_server_too
@@ -153,7 +155,7 @@ def enrol(context, tags) -> None:
         list_index.path_of(context.data, "bank"),
         header,
         [rows],
-        keys.signing_key(context.keys, "bank"),
+        keys.load_signing_key(context.keys, "bank"),
     )
 
 

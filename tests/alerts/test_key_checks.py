@@ -22,7 +22,7 @@ from tests.matcher.bank import customer, enrol, phone
 from ullage.errors import ConfigError, RecordError
 from ullage.records import FINDING_SCHEMA
 from ullage.security import keys
-from ullage.security.keys import check_value
+from ullage.security.keys import compute_check_value
 from ullage.settings import Context
 
 NAME = "bank/index-1.key"
@@ -83,7 +83,7 @@ def test_match_names_its_keys(context: Context) -> None:
         build_matcher(context), [capture(body=phone(1).encode())], context.clock.now()
     )
     expected_checks = {
-        name: check_value(context.keys.read(name), name) for name in (NAME, "capture.key")
+        name: compute_check_value(context.keys.read(name), name) for name in (NAME, "capture.key")
     }
     assert key_finding.key_checks == expected_checks
     assert type(key_finding).decode(key_finding.encode(), FINDING_SCHEMA) == key_finding
@@ -96,7 +96,7 @@ def test_search_does_not_start_with_another_index_key(store, accounts, context: 
             KeyCheck(
                 id=NAME,
                 tenant="bank",
-                value=check_value(context.keys.read(NAME), NAME),
+                value=compute_check_value(context.keys.read(NAME), NAME),
                 at=context.clock.now(),
             )
         ]

@@ -31,9 +31,9 @@ from tests.alerts.builders import incident
 from tests.alerts.notify.support import RecordingChannel, notify_settings
 from ullage.settings import Tenant
 from ullage.verdict.next_step import StepConditions, next_step
-from ullage.verdict.rules import own_rules
+from ullage.verdict.rules import load_verdict_rules
 
-SCENARIOS = {scenario.id: scenario.title for scenario in own_rules().scenario}
+SCENARIOS = {scenario.id: scenario.title for scenario in load_verdict_rules().scenario}
 ZONE = ZoneInfo("Asia/Shanghai")
 
 

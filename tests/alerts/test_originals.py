@@ -16,7 +16,7 @@ from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import clocks_at
 from ullage import custody
 from ullage.audit.trail import FOLDER as AUDIT
-from ullage.audit.verify import entries
+from ullage.audit.verify import read_entries
 from ullage.cli import app
 from ullage.errors import ConfigError, CorruptError, UllageError
 from ullage.records import Finding
@@ -35,7 +35,7 @@ IDENTIFYING = ("诸葛", "zhuge", "154018880001")
 def with_sealed_original(
     context: Context, found: Finding, post: custody.SealedPost = POST
 ) -> Finding:
-    sealer = keys.desk_sealer(context.keys, found.tenant)
+    sealer = keys.load_console_sealer(context.keys, found.tenant)
     assert sealer
     original = custody.seal(post, sealer, found.tenant, found.id)
     return found.model_copy(update={"original": original, "original_key": sealer.key_id})
@@ -99,7 +99,9 @@ def run(
 
 
 def list_audited_objects(context: Context) -> list[str]:
-    return [entry.object for _, entry in entries(context.data / AUDIT) if entry.action == ACTION]
+    return [
+        entry.object for _, entry in read_entries(context.data / AUDIT) if entry.action == ACTION
+    ]
 
 
 def test_addresses_of_an_incident_are_opened_in_one_audited_step(desk: Context, leak: str) -> None:

@@ -130,7 +130,7 @@ def test_outcome_is_audited_without_the_pseudonym(leak, report, context) -> None
     report()
     (entry,) = [
         logged_entry
-        for _, logged_entry in audit.entries(context.data / "audit")
+        for _, logged_entry in audit.read_entries(context.data / "audit")
         if logged_entry.action == "outcome.report"
     ]
     assert (entry.actor, entry.tenant, entry.object) == ("cases", "bank", f"incident {leak}: loss")

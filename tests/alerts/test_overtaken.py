@@ -36,7 +36,7 @@ from tests.stores import InterruptedStore, StallingStore, on_server_too
 from ullage.errors import Action, UnavailableError
 from ullage.records import Finding
 from ullage.settings import Context, StoreSettings, Tenant
-from ullage.verdict import own_rules
+from ullage.verdict import load_verdict_rules
 
 
 class ReadRecorder:
@@ -318,7 +318,7 @@ def test_merge_during_a_detachment_is_not_lost(
     )
     source, new = incident_id("f"), incident_id("g")
     Cases(racing_store, context.trail()).detach(source, "g", by="Li Wei", note="another list")
-    Returns(there, context.trail(), own_rules).turn()
+    Returns(there, context.trail(), load_verdict_rules).turn()
     agree(store, [first, detached, later])
     assert {
         document.id: document.incident for document in store.scroll(Sighting, DocumentFilter())

@@ -27,11 +27,11 @@ from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import WHEN, match
 from ullage.errors import ConfigError
 from ullage.lookup import list_index
-from ullage.security.keys import make_tenant, signing_key
+from ullage.security.keys import load_signing_key, make_tenant
 from ullage.security.masking import Secret
-from ullage.verdict.rules import own_rules
+from ullage.verdict.rules import load_verdict_rules
 
-SCENARIOS = [scenario.id for scenario in own_rules().scenario]
+SCENARIOS = [scenario.id for scenario in load_verdict_rules().scenario]
 FORBIDDEN = re.compile(
     r"\bsafe\b|\bsecure\b|leaked by|we (have )?leaked|our (data )?leak|partner|supplier"
     r"|安全(?!账户)|我们泄露|我方泄露|我行泄露|合作方|供应商|INC-",
@@ -205,7 +205,7 @@ def record(
     expires = (context.clock.now() + timedelta(days=days)).isoformat()
     head = list_index.header_for(context.keys, tenant, context.clock.now(), expires)
     path = list_index.path_of(context.data, tenant)
-    list_index.write(path, head, [pairs], signing_key(context.keys, tenant))
+    list_index.write(path, head, [pairs], load_signing_key(context.keys, tenant))
     return path
 
 
@@ -267,7 +267,7 @@ def test_damaged_or_forged_registry_is_an_error_and_never_no_record(
         make_tenant(context.keys, "evil")
         expires = (context.clock.now() + timedelta(days=1)).isoformat()
         head = list_index.header_for(context.keys, "bank", context.clock.now(), expires)
-        list_index.write(path, head, [], signing_key(context.keys, "evil"))
+        list_index.write(path, head, [], load_signing_key(context.keys, "evil"))
         (context.keys.root / "evil").rename(context.data / "evil")
     else:
         content = bytearray(path.read_bytes())

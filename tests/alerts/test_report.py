@@ -40,7 +40,7 @@ from ullage.audit.bait import record
 from ullage.cli import app
 from ullage.records import Bait
 from ullage.settings import Context, Entity, Tenant
-from ullage.verdict.rules import own_rules
+from ullage.verdict.rules import load_verdict_rules
 from ullage.vocabulary.fields import FieldLabel
 
 A = incident_id("f")
@@ -311,7 +311,7 @@ def test_kinds_of_information_are_named_with_the_highest_class(case):
 
 
 def test_every_scenario_has_advice():
-    scenario_ids = [scenario.id for scenario in own_rules().scenario]
+    scenario_ids = [scenario.id for scenario in load_verdict_rules().scenario]
     for scenario in scenario_ids:
         advice_list = advice_for(scenario)
         assert len(advice_list) == 2, scenario
@@ -405,7 +405,7 @@ def test_report_command_writes_a_private_file_and_is_audited(data, store, incide
     assert "单位名称" in text_of(target.read_bytes())
     assert target.stat().st_mode & 0o777 == 0o600
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["draft.docx"]
-    _, last = list(audit.entries(data / "audit"))[-1]
+    _, last = list(audit.read_entries(data / "audit"))[-1]
     assert (last.action, last.object) == (
         "incident.draft",
         f"incident {A}: notification draft, docx, zh",

@@ -16,7 +16,7 @@ OURS = re.compile(r"[a-z]{20}")
 
 
 def entries(context) -> list[audit.AuditEntry]:
-    return [entry for _, entry in audit.entries(context.data / "audit")]
+    return [entry for _, entry in audit.read_entries(context.data / "audit")]
 
 
 def ask_as_program(accounts, app, scope, purpose="test"):

@@ -28,7 +28,7 @@ from tests.alerts.browser import Browser, add_account
 from tests.alerts.builders import finding, fold_all, incident
 from ullage.errors import UllageError
 from ullage.settings import Tenant
-from ullage.verdict import own_rules
+from ullage.verdict import load_verdict_rules
 
 REGIMES = ("pipl-57", "nfra-2024")
 A, B = "INC-AAAAAAAAAA", "INC-BBBBBBBBBB"
@@ -245,7 +245,7 @@ def test_nobody_alone_ends_or_hides_a_running_deadline(running, duties, context,
     store = duties.store
     for role in ROLES:
         ask(place, role, act)
-        Returns(Work(duties), context.trail(), own_rules).turn()
+        Returns(Work(duties), context.trail(), load_verdict_rules).turn()
         assert {*running} <= {*deadlines(duties)}, f"{role} by {place}: {act}"
         assert suppressed(duties, [store.get(Incident, A)]) == {}, f"{role} by {place}: {act}"
         assert Work(duties).write([store.get(Incident, A)])[A].stage == "open", (
@@ -418,7 +418,7 @@ def test_false_positive_reopens_when_an_incident_joins_it(store, cases, duties, 
     clock.advance(60)
     now = before.model_copy(update={"parts": (B,), "clock": "run"})
     store.put([now])
-    Returns(Work(duties), context.trail(), own_rules).filed({A: before}, [now])
+    Returns(Work(duties), context.trail(), load_verdict_rules).filed({A: before}, [now])
     record_notification(store, clock.as_clock().now())
     assert "pipl-57 first" in deadlines(duties)
 
@@ -429,7 +429,7 @@ def test_expired_false_positive_part_blocks_nobody(store, cases, duties, context
         cases.excuse(id_, "chance", by="Li Wei", days=1)
     store.put([store.get(Incident, B).model_copy(update={"part_of": A})])
     clock.advance(86400 * 2)
-    Returns(Work(duties), context.trail(), own_rules).turn()
+    Returns(Work(duties), context.trail(), load_verdict_rules).turn()
     assert [
         decision.incident
         for decision in store.scroll(Decision, DocumentFilter())
@@ -447,7 +447,7 @@ def test_detachment_requested_before_the_deadlines_waits_for_a_second_person(
     cases.detach(incident.id, "s2", by="Li Wei", note="another's")
     store.put([quiet.model_copy(update={"clock": "run"})])
     for _ in range(2):
-        Returns(Work(duties), context.trail(), own_rules).turn()
+        Returns(Work(duties), context.trail(), load_verdict_rules).turn()
     assert {item.incident for item in store.scroll(Sighting, DocumentFilter())} == {incident.id}
     assert [item.decisions[0].about for item in find_pending(store, [incident.id])] == ["s2"]
 

@@ -428,7 +428,7 @@ def test_resent_decision_is_audited_once(browser, leaked, context):
     )
     entries = [
         (entry.action, entry.object, entry.actor, entry.tenant)
-        for _, entry in audit.entries(context.data / "audit")
+        for _, entry in audit.read_entries(context.data / "audit")
     ]
     entries = [
         logged_entry for logged_entry in entries if not logged_entry[0].startswith("account.")

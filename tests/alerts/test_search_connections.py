@@ -31,7 +31,7 @@ def over_tls(folder: Path) -> ListenerCertificate:
     for name, content in (("server.pem", certificate.certificate), ("server.key", certificate.key)):
         (folder / name).write_bytes(content)
         (folder / name).chmod(0o600)
-    return ListenerCertificate.of("search", folder, "server.pem", "server.key")
+    return ListenerCertificate.from_settings("search", folder, "server.pem", "server.key")
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def trail(context, *about: str) -> list[tuple[str, str, str]]:
     """List action, actor and object of the audit entries about accounts and tokens."""
     entries = [
         (entry.action, entry.actor, entry.object)
-        for _, entry in audit.entries(context.data / "audit")
+        for _, entry in audit.read_entries(context.data / "audit")
     ]
     return [
         entry for entry in entries if entry[0].partition(".")[0] in (about or ("account", "token"))
@@ -100,7 +100,7 @@ def test_nobody_else_asks_or_changes_anything(stranger, store, context) -> None:
     assert stranger.post("/exposed", ASKED).status_code == 401
     assert stranger.ask("POST", "/v1/exposed", json=ASKED).status_code == 401
     assert stranger.post("/incidents/INC-X/decisions", {"status": "confirmed"}).status_code == 401
-    assert list(audit.entries(context.data / "audit")) == []
+    assert list(audit.read_entries(context.data / "audit")) == []
 
 
 def test_name_and_password_open_a_session_whose_cookie_is_neither(stranger) -> None:
@@ -535,7 +535,7 @@ def test_lookup_is_audited_by_tag_before_it_is_answered(
     ask(browser, "page")
     ask(browser, "api", "13900139000")
     ask(browser, "api", "no identifier")
-    entries = [e for _, e in audit.entries(context.data / "audit") if e.action == "lookup"]
+    entries = [e for _, e in audit.read_entries(context.data / "audit") if e.action == "lookup"]
     recorded = [(e.action, e.actor, e.tenant, e.reason, e.object) for e in entries]
     key = context.keys.read("bank/index-1.key")
     tags = [index_tags(key, "bank", "phone", Secret(value))[0] for value in (PHONE, "13900139000")]

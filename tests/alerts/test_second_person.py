@@ -29,7 +29,7 @@ from ullage import audit
 from ullage.audit import current_user
 from ullage.errors import UllageError
 from ullage.settings import Tenant
-from ullage.verdict import own_rules
+from ullage.verdict import load_verdict_rules
 
 REGIMES = ("pipl-57",)
 CHANNELS = ("page", "api session", "api token", "terminal --by", "terminal user")
@@ -250,7 +250,7 @@ def test_what_a_crash_left_unwritten_after_an_answer_is_written(waiting, duties,
     cases.answer(A, waiting.id, by="Wang Fang", confirm=True)
     store.delete(Decision, [waiting.id])
     assert deadlines(duties) == ("pipl-57 first",)
-    Returns(Work(duties), context.trail(), own_rules).turn()
+    Returns(Work(duties), context.trail(), load_verdict_rules).turn()
     assert deadlines(duties) == ()
 
 
@@ -308,7 +308,7 @@ def test_decision_by_one_person_is_shown_everywhere(alone, store, clock, context
     )
     assert [
         entry.object
-        for _, entry in audit.entries(context.data / "audit")
+        for _, entry in audit.read_entries(context.data / "audit")
         if "decided by one person" in entry.object
     ]
     drafted = values(case_of(context, store, A))["reports"]
@@ -373,7 +373,9 @@ def merging(store, duties, context, monkeypatch) -> tuple[Cases, Returns]:
         )
 
     monkeypatch.setattr(regrouping.projection, "project", project_severe)
-    return Cases(Work(duties), context.trail()), Returns(Work(duties), context.trail(), own_rules)
+    return Cases(Work(duties), context.trail()), Returns(
+        Work(duties), context.trail(), load_verdict_rules
+    )
 
 
 def dues(duties: Duties, id_: str) -> dict[str, object]:
@@ -436,5 +438,5 @@ def test_a_merge_that_would_end_a_deadline_waits(store, clock, duties, pair, con
     assert deadlines(duties, a) == ("pipl-57 first",)
     cases = Cases(Work(duties), context.trail())
     assert isinstance(cases.merge(a, b, by="Li Na", note="one seller").made, PendingDecision)
-    Returns(Work(duties), context.trail(), own_rules).turn()
+    Returns(Work(duties), context.trail(), load_verdict_rules).turn()
     assert store.get(Incident, b).part_of == ""

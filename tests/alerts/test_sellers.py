@@ -22,7 +22,7 @@ from alerts.records.document import QueryError
 from alerts.store import DocumentFilter
 from tests.alerts.browser import Browser
 from tests.alerts.builders import finding, fold_all
-from ullage.audit import entries
+from ullage.audit import read_entries
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.cli import app
 from ullage.errors import ConfigError
@@ -127,7 +127,9 @@ def test_seller_name_on_the_page_leads_to_the_list_and_is_in_no_address(
     written = nobody.text + shown + browser.log.getvalue()
     assert not re.search("zhuge|nobody_99", written, re.IGNORECASE)
     lookup_entries = [
-        entry for _, entry in entries(context.data / AUDIT) if entry.action.startswith("lookup")
+        entry
+        for _, entry in read_entries(context.data / AUDIT)
+        if entry.action.startswith("lookup")
     ]
     assert [(entry.action, entry.object) for entry in lookup_entries] == [
         ("lookup.seller", "1 found"),
@@ -172,7 +174,7 @@ def test_on_a_terminal_a_seller_is_asked_for_by_name_or_token(sold, context):
     assert (
         "zhuge"
         not in "".join(
-            entry.model_dump_json() for _, entry in entries(context.data / AUDIT)
+            entry.model_dump_json() for _, entry in read_entries(context.data / AUDIT)
         ).lower()
     )
 

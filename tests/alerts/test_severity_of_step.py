@@ -18,7 +18,7 @@ from tests.alerts.builders import finding
 from tests.factories import WHEN
 from ullage.records import Finding, Term
 from ullage.settings import Tenant
-from ullage.verdict import own_rules
+from ullage.verdict import load_verdict_rules
 
 FIELDS = (
     ("NAME", "PHONE"),
@@ -101,7 +101,11 @@ def incident_of(findings: Sequence[Finding]) -> Incident:
     ]
     people = [exposure for post in findings for exposure in build_exposures(post, "INC-A").values()]
     return project(
-        sightings, people, Setting(WHEN.date(), Tenant(), own_rules()), ((), "candidates"), ()
+        sightings,
+        people,
+        Setting(WHEN.date(), Tenant(), load_verdict_rules()),
+        ((), "candidates"),
+        (),
     )
 
 

@@ -119,7 +119,7 @@ def back(who: Browser, sent: dict[str, str], **more):
 def entries(context) -> list[tuple[str, str, str]]:
     entries = [
         (entry.action, entry.actor, entry.object)
-        for _, entry in audit.entries(context.data / "audit")
+        for _, entry in audit.read_entries(context.data / "audit")
     ]
     return [entry for entry in entries if entry[0].startswith("account.")]
 

@@ -125,7 +125,7 @@ def test_the_audit_log_is_searched_and_a_changed_line_is_found(browser, context)
     (file,) = (context.data / FOLDER / "search").glob("*.jsonl")
     file.write_bytes(file.read_bytes().replace(b"hiring", b"firing"))
     assert "The audit log was CHANGED." in browser.get("/audit?verify=1").text
-    assert [entry.actor for _, entry in audit.entries(context.data / FOLDER)] == [
+    assert [entry.actor for _, entry in audit.read_entries(context.data / FOLDER)] == [
         ASKER,
         "Li",
         "Wang",

@@ -71,7 +71,7 @@ def test_scan_on_the_page_is_audited_and_counted(browser, leaked, context, regis
     for number in phones(MANY):
         assert browser.post("/exposed", {**ASKED, "value": number.reveal()}).status_code == 200
     [entry] = [
-        entry for _, entry in audit.entries(data / "audit") if entry.action == "lookup.sweep"
+        entry for _, entry in audit.read_entries(data / "audit") if entry.action == "lookup.sweep"
     ]
     assert (entry.object, entry.reason) == (
         f"{MANY} different values of one range within an hour, phone",

@@ -235,7 +235,7 @@ def test_lookup_searches_only_the_callers_tenants(things, log_in, store, context
 def entries(context):
     from ullage import audit
 
-    return audit.entries(context.data / "audit")
+    return audit.read_entries(context.data / "audit")
 
 
 def test_many_at_once_touches_nothing_of_another_tenant(things, log_in, store):

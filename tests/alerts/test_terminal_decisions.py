@@ -164,7 +164,7 @@ def test_a_user_of_this_machine_decides_as_the_account_that_it_is(
     assert [one.by for one in store.scroll(Decision, DocumentFilter())] == ["Wang Fang"]
     noted = [
         one.object
-        for _, one in audit.entries(context.data / "audit")
+        for _, one in audit.read_entries(context.data / "audit")
         if one.action == "account.login_of"
     ]
     assert noted == [f"account Wang Fang: user {current_user()} of this machine"]
@@ -236,6 +236,6 @@ def test_rules_and_sealed_evidence_are_for_who_may(things, accounts, context, tm
         assert f"this: {permission}" in str(done.exception), words
     assert not [
         one
-        for _, one in audit.entries(context.data / "audit")
+        for _, one in audit.read_entries(context.data / "audit")
         if one.action.startswith(("rules", "evidence"))
     ]

@@ -112,6 +112,6 @@ def test_entries_appended_together_form_the_same_chain_as_one_by_one(context) ->
     trail.append("a", "first", actor="Li")
     appended = trail.append_all([PendingEntry("b", f"number {n}", "Li") for n in range(5)])
     trail.append("c", "last", actor="Li")
-    entries = [entry for _, entry in audit.entries(context.data / "audit")]
+    entries = [entry for _, entry in audit.read_entries(context.data / "audit")]
     assert [link.previous for link in entries[1:]] == [link.digest for link in entries[:-1]]
     assert entries[1:6] == appended

@@ -85,7 +85,7 @@ def test_change_of_the_current_version_is_idempotent(leaked, soar, store, contex
     assert len(read_decisions(store, leaked)) == 1
     assert [
         entry.actor
-        for _, entry in audit.entries(context.data / "audit")
+        for _, entry in audit.read_entries(context.data / "audit")
         if entry.action == "incident.decide"
     ] == ["Wang Fang via soar"]
 

@@ -17,7 +17,7 @@ from tests.alerts.test_joined import facts, make_message, own_number
 from tests.alerts.test_presence import at, make_post, read_presence, withdrawn
 from tests.stores import ON_SERVERS, each_backend, emptied_store
 from ullage.settings import Tenant
-from ullage.verdict import own_rules
+from ullage.verdict import load_verdict_rules
 
 backend = each_backend("sqlite", *ON_SERVERS)
 url = emptied_store()
@@ -73,7 +73,10 @@ def test_incidents_that_people_merge_and_split_are_so_in_every_store(store, cloc
     )
     a, b = incident_id("f"), incident_id("g")
     work = Work(Duties(store, lambda _: Tenant(), clock.as_clock()))
-    cases, returns = Cases(work, context.trail()), Returns(work, context.trail(), own_rules)
+    cases, returns = (
+        Cases(work, context.trail()),
+        Returns(work, context.trail(), load_verdict_rules),
+    )
     cases.merge(a, b, by="Li Wei", note="one seller")
     returns.turn()
     store.refresh()

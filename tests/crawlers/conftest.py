@@ -119,7 +119,9 @@ class Station:
     def captures(self, group: str = "test") -> list[Capture]:
         """Return the decrypted captures on the bus that `group` has not read yet."""
         context = Context(self.data)
-        opener = CaptureOpener(keys.opener(context.keys), keys.verifier(context.keys, CAPTURES))
+        opener = CaptureOpener(
+            keys.load_opener(context.keys), keys.load_verifier(context.keys, CAPTURES)
+        )
         subscription, captures = context.bus().subscribe(CAPTURES, group), []
         while records := subscription.poll(100, 0.0):
             for record in records:

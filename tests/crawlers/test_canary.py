@@ -30,7 +30,7 @@ def canary(clock: HeldClock, context: Context) -> Iterator[CanarySite]:
     running = CanarySite(
         CanarySettings(interval_seconds=300, port=port),
         clock.as_clock(),
-        keys.signer(context.keys, "crawl"),
+        keys.load_signer(context.keys, "crawl"),
     )
     running.open()
     yield running
@@ -76,7 +76,7 @@ def test_the_platform_reads_what_the_site_serves(canary: CanarySite, context: Co
     (post,) = platform.parse(
         page, TextResponse(page.url, body=body, request=Request(page.url)), site
     ).posts
-    assert is_authentic(post.body, post.published_at, keys.verifier(context.keys, CAPTURES))
+    assert is_authentic(post.body, post.published_at, keys.load_verifier(context.keys, CAPTURES))
     assert post.published_at.timestamp() == NOON
     assert (
         platform.parse(
@@ -87,7 +87,7 @@ def test_the_platform_reads_what_the_site_serves(canary: CanarySite, context: Co
 
 
 def test_a_post_holds_its_people_and_nothing_that_anybody_else_could_have(context: Context) -> None:
-    signed = make_proof(keys.signer(context.keys, "crawl"), "abcdefghijkl", NOON)
+    signed = make_proof(keys.load_signer(context.keys, "crawl"), "abcdefghijkl", NOON)
     post = render_post("abcdefghijkl", signed)
     assert all(name in post and email in post for _, name, email in CUSTOMERS)
     assert all(email.endswith(".example") for _, _, email in CUSTOMERS)
@@ -96,7 +96,7 @@ def test_a_post_holds_its_people_and_nothing_that_anybody_else_could_have(contex
 
 
 def test_a_port_that_is_taken_is_said_in_one_line(clock: HeldClock, context: Context) -> None:
-    signer = keys.signer(context.keys, "crawl")
+    signer = keys.load_signer(context.keys, "crawl")
     with socket.create_server(("127.0.0.1", 0)) as occupied:
         port = occupied.getsockname()[1]
         with pytest.raises(

@@ -19,7 +19,7 @@ import pytest
 from crawlers.frontier.database import Frontier, open_frontier
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers, serving
-from ullage.files.atomic_write import hold
+from ullage.files.atomic_write import take_lock
 from ullage.settings import Context
 
 Pastes = Callable[[int], dict[str, str]]
@@ -466,7 +466,7 @@ def test_a_site_that_somebody_tries_alone_is_left_to_them_and_taken_up_afterward
 ) -> None:
     pastes(1)
     station.site("first", f"{server.url}/archive")
-    tried = hold(station.data / "locks" / "second.lock", "site second is being crawled")
+    tried = take_lock(station.data / "locks" / "second.lock", "site second is being crawled")
     with station.start("crawl", metrics="false") as process:
         assert wait_for(process, "visited")["site"] == "first"
         station.site("second", f"{server.url}/archive")

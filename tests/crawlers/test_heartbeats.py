@@ -60,7 +60,7 @@ class HeartbeatSender:
     registry: CollectorRegistry
 
     def list_sent(self) -> list[Heartbeat]:
-        opener, heartbeats = keys.opener(self.context.keys), []
+        opener, heartbeats = keys.load_opener(self.context.keys), []
         for record in self.bus.records:
             key_id = record.headers["key_id"]
             signed = opener.open(
@@ -70,7 +70,9 @@ class HeartbeatSender:
                 schema=HEARTBEAT_SCHEMA,
                 key_id=key_id,
             )
-            plain, is_trusted = keys.verifier(self.context.keys, CAPTURES).disclose(signed, PURPOSE)
+            plain, is_trusted = keys.load_verifier(self.context.keys, CAPTURES).disclose(
+                signed, PURPOSE
+            )
             assert is_trusted
             heartbeats.append(Heartbeat.decode(plain, record.headers["schema"]))
         return heartbeats
@@ -81,7 +83,10 @@ def sending(context: Context, frontier: Frontier, clock: HeldClock) -> Heartbeat
     site_states = SiteStates(frontier, Egress(), clock.as_clock())
     metrics = CrawlMetrics(registry := CollectorRegistry(), clock.as_clock())
     settings, bus = CrawlSettings(origin="north", heartbeat_seconds=60), Bus()
-    sealer, signer = partial(keys.sealer, context.keys), keys.signer(context.keys, "crawl")
+    sealer, signer = (
+        partial(keys.load_sealer, context.keys),
+        keys.load_signer(context.keys, "crawl"),
+    )
     return HeartbeatSender(
         Heartbeats(settings, site_states, bus, metrics, sealer, signer, at_once),
         bus,
@@ -125,7 +130,7 @@ def test_it_is_sealed_and_says_where_it_comes_from_inside_alone(sending: Heartbe
     assert b"board" not in record.value
     assert b"north" not in record.value
     assert set(record.headers) == {"record", "id", "schema", "key_id"}
-    opener = keys.opener(sending.context.keys)
+    opener = keys.load_opener(sending.context.keys)
     with pytest.raises(RecordError):
         opener.open(
             record.value,

@@ -110,7 +110,10 @@ def test_sites_that_are_known_and_not_read_are_told_with_their_reason(
         (folder / f"{name}.toml").write_text(text)
     metrics = CrawlMetrics(CollectorRegistry(), context.clock)
     canary = CanarySite(
-        context.settings.canary, context.clock, keys.signer(context.keys, "crawl"), enabled=False
+        context.settings.canary,
+        context.clock,
+        keys.load_signer(context.keys, "crawl"),
+        enabled=False,
     )
     locks = SiteLocks(context.data)
     sites = SiteList(SiteFolder(folder, find_platform), names, locks, canary, metrics)

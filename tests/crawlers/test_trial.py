@@ -38,7 +38,7 @@ from harness.reach.planted import plan
 from harness.reach.unknown import programs
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers, make_site
-from ullage.display.screen import console
+from ullage.display.screen import make_console
 from ullage.errors import ConfigError
 
 BOARD = "http://board.example/"
@@ -569,7 +569,7 @@ def test_nothing_that_stands_on_a_page_is_shown() -> None:
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_lines_fit_a_terminal_and_each_says_in_words_how_it_is(width: int) -> None:
-    on = console()
+    on = make_console()
     on.width = width
     result = replace(survey(StaticSite({BOARD: "<p>a page of text</p>" * 99})), is_late=True)
     with on.capture() as shown:

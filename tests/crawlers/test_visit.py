@@ -548,12 +548,14 @@ def test_a_real_seal_opens_with_the_private_key_alone(
     capture = Capture(
         id="1", site="s", post_id="1", url="u", fetched_at=context.clock.now(), body=b"13800138000"
     )
-    CaptureOutbox(publisher, keys.sealer(context.keys), keys.signer(context.keys, "crawl")).append(
-        [capture]
-    )
+    CaptureOutbox(
+        publisher, keys.load_sealer(context.keys), keys.load_signer(context.keys, "crawl")
+    ).append([capture])
     (record,) = publisher.records
     assert b"13800138000" not in record.value
-    opener = CaptureOpener(keys.opener(context.keys), keys.verifier(context.keys, "captures"))
+    opener = CaptureOpener(
+        keys.load_opener(context.keys), keys.load_verifier(context.keys, "captures")
+    )
     plain, is_trusted = opener.open(record.value, record.headers["key_id"])
     assert Capture.decode(plain, CAPTURE_SCHEMA) == capture
     assert is_trusted

@@ -21,7 +21,7 @@ from referencing.jsonschema import DRAFT7
 
 from deploy import helm as chart_of
 from tests.deploy.units import unable
-from ullage.files.atomic_write import turn
+from ullage.files.atomic_write import wait_for_lock
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
@@ -45,7 +45,7 @@ Manifest = dict[str, Any]
 def once(what: str) -> Iterator[None]:
     """One run of the tests at a time makes `what`; on a new machine there is no cache yet."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    with turn(CACHE / f"{what}.lock"):
+    with wait_for_lock(CACHE / f"{what}.lock"):
         yield
 
 

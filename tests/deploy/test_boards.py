@@ -20,7 +20,7 @@ from deploy.grafana.generate import CONSOLE, RUNBOOKS, STARTED, generate
 from tests.deploy.test_rules import known_series, metrics_of
 from tests.deploy.tools import run as tool
 from ullage.records.heartbeat import STATES
-from ullage.verdict import own_rules
+from ullage.verdict import load_verdict_rules
 
 COMMITTED = sorted(DASHBOARDS.glob("*.json"))
 MINIMAL = {
@@ -229,7 +229,7 @@ def test_scenarios_are_shown_by_their_titles() -> None:
         o["matcher"]["options"]: o["properties"][0]["value"]
         for o in bars["fieldConfig"]["overrides"]
     }
-    assert shown == {s.id: f"{s.title_zh} · {s.id}" for s in own_rules().scenario}
+    assert shown == {s.id: f"{s.title_zh} · {s.id}" for s in load_verdict_rules().scenario}
 
 
 @pytest.mark.parametrize("lacking", ["title", "description", "unit", "queries"])

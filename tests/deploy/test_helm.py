@@ -662,7 +662,7 @@ def test_what_kubernetes_mounts_is_refused_and_what_the_role_is_given_of_it_is_r
     done = give("once", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     keys = KeyStore(tmp_path / "data" / "keys", credentials=tmp_path / "run" / "given")
-    assert keys.lines("store.password") == ["synthetic"]
+    assert keys.read_lines("store.password") == ["synthetic"]
     assert keys.read("frontier.key") == b"f" * 32
     assert keys.read("seal/20261127.pub") == made.read("seal/20261127.pub")
     assert load(tmp_path / "data").log_level == "warning"
@@ -676,7 +676,7 @@ def test_what_kubernetes_mounts_is_refused_and_what_the_role_is_given_of_it_is_r
     mounted(given / "public", public)
     mounted(given / "sites", {"two.toml": b"2", "three.toml": b"3"})
     assert give("change", tmp_path).returncode == 0
-    assert keys.names("seal", ".pub") == ["seal/20261127.pub", "seal/20261128.pub"]
+    assert keys.list_names("seal", ".pub") == ["seal/20261127.pub", "seal/20261128.pub"]
     assert {path.name for path in (tmp_path / "data" / "sites.d").iterdir()} == {
         "two.toml",
         "three.toml",

@@ -185,7 +185,7 @@ def sound(data: Path) -> None:
 def test_every_key_of_the_folder_is_looked_at_by_check_which_names_file_and_cure(
     data: Path, bit: int
 ) -> None:
-    names = keys.all_names(KeyStore(data / "keys"))
+    names = keys.list_files(KeyStore(data / "keys"))
     assert len(names) >= 18
     sound(data)
     for name in names:

@@ -30,7 +30,7 @@ LONGER_THAN_A_KEYWORD = 40_000
 def publish(made: Rig) -> None:
     """Put a thousand findings on the bus, signed by match, one of which no Elasticsearch takes."""
     context = Context(made.data)
-    signer, now = keys.signer(context.keys, "match"), context.clock.now()
+    signer, now = keys.load_signer(context.keys, "match"), context.clock.now()
     records = []
     for n in range(FOUND):
         site = "x" * LONGER_THAN_A_KEYWORD if n == REFUSED else "paste"

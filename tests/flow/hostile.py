@@ -115,7 +115,7 @@ def hand_in(context: Context) -> int:
     """Append the captures to the bus, with one that is sealed and is none, for a dead letter;
     returns how many it must find.
     """
-    sealer, signer = keys.sealer(context.keys), keys.signer(context.keys, COLLECTOR)
+    sealer, signer = keys.load_sealer(context.keys), keys.load_signer(context.keys, COLLECTOR)
     bus = context.bus()
     publisher = bus.publisher(CAPTURES)
     found = list(captures())

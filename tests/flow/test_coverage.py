@@ -56,8 +56,11 @@ class Crawl:
         self.clock, self.frontier, bus = clock, open_frontier(context), context.bus()
         self.states = SiteStates(self.frontier, Egress(), clock.as_clock())
         metrics = CrawlMetrics(CollectorRegistry(), clock.as_clock())
-        publisher, signer = bus.publisher(CAPTURES), keys.signer(context.keys, "crawl")
-        hours, sealer = HoursSeen(self.frontier.history.names()), partial(keys.sealer, context.keys)
+        publisher, signer = bus.publisher(CAPTURES), keys.load_signer(context.keys, "crawl")
+        hours, sealer = (
+            HoursSeen(self.frontier.history.names()),
+            partial(keys.load_sealer, context.keys),
+        )
         self.beats = Heartbeats(
             CrawlSettings(heartbeat_seconds=300),
             self.states,

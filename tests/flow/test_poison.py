@@ -59,7 +59,7 @@ def of_json(text: bytes) -> list[bytes]:
 
 def sealed(context: Context) -> list[Outgoing]:
     """Poison for captures that a collector of ours has sealed and signed, and what nobody has."""
-    sealer, signer = keys.sealer(context.keys), keys.signer(context.keys, "ingest")
+    sealer, signer = keys.load_sealer(context.keys), keys.load_signer(context.keys, "ingest")
     whole = capture().encode()
     (length,) = struct.unpack_from(">I", whole)
     headers = {
@@ -136,7 +136,9 @@ class Rig:
             contextlib.closing(bus.publisher(CAPTURES)) as publisher,
         ):
             return CaptureOutbox(
-                publisher, keys.sealer(self.context.keys), keys.signer(self.context.keys, "ingest")
+                publisher,
+                keys.load_sealer(self.context.keys),
+                keys.load_signer(self.context.keys, "ingest"),
             ).seal(made)
 
     def work(self) -> None:

@@ -21,5 +21,5 @@ def exchange_keys(outer: Path, inner: Path) -> None:
     shutil.copytree(inner / "seal", outer / "seal", ignore=secret)
     store = KeyStore(outer)
     store.make("frontier.key")
-    keys.signer(store, "crawl")
+    keys.load_signer(store, "crawl")
     shutil.copytree(outer / SIGNERS, inner / SIGNERS, dirs_exist_ok=True)

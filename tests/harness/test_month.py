@@ -13,7 +13,7 @@ import pytest
 from harness.bench.month.leaks import LEAKS, RIVALS, leak_posts
 from harness.bench.month.report import HEADINGS
 from harness.bench.month.truth import ANY, ORIGINS, SEVERITIES
-from ullage.verdict import own_rules
+from ullage.verdict import load_verdict_rules
 from ullage.verdict.rules import Origin
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +22,7 @@ PAGE = ROOT / "harness" / "bench" / "detection-month.md"
 
 @pytest.mark.parametrize("leak", LEAKS, ids=lambda leak: leak.name)
 def test_labels_are_words_of_the_closed_lists(leak):
-    scenarios = {scenario.id for scenario in own_rules().scenario} | {ANY}
+    scenarios = {scenario.id for scenario in load_verdict_rules().scenario} | {ANY}
     for answer in leak.truth:
         assert answer.origin in get_args(Origin)
         assert answer.origin in ORIGINS

@@ -15,7 +15,7 @@ from alerts.store import DocumentFilter, open_configured_store
 from tests.keylife.conftest import BANK, POSTS, House
 from tests.matcher.bank import phone
 from tests.stores import on_server_too
-from ullage.audit import entries, walk_all
+from ullage.audit import read_entries, walk_all
 from ullage.bus import CAPTURES, FINDINGS, Outgoing, Record, Subscription
 from ullage.erasure import _known
 from ullage.errors import ConfigError
@@ -98,7 +98,9 @@ def test_the_proof_is_signed_and_says_what_stays_until_when_and_what_is_out_of_r
 def test_the_audit_log_has_it_without_handle_or_reference(leaked: House) -> None:
     erase(leaked, "-", answer=f"{BANK[3]['customer_ref']}\n".encode())
     found = [
-        entry for _, entry in entries(leaked.data / "audit") if entry.action.startswith("subject.")
+        entry
+        for _, entry in read_entries(leaked.data / "audit")
+        if entry.action.startswith("subject.")
     ]
     assert [(entry.action, entry.reason) for entry in found] == [
         ("subject.erase", "case R-17: asked to be forgotten (PIPL 47)"),
@@ -153,7 +155,7 @@ def test_a_replay_of_the_bus_brings_nobody_back(leaked: House, topic: str) -> No
 
 
 def test_a_dead_letter_that_is_replayed_brings_nobody_back(leaked: House) -> None:
-    bus, sealer = leaked.context.bus(), keys.sealer(leaked.context.keys)
+    bus, sealer = leaked.context.bus(), keys.load_sealer(leaked.context.keys)
     with (
         closing(bus.subscribe(FINDINGS, "test")) as all_,
         closing(DeadLetters(bus, sealer, "alert")) as letters,
@@ -186,7 +188,7 @@ def test_what_the_store_writes_only_after_the_erasure_is_removed_by_alert(leaked
     assert gone in leaked.exposed()
     leaked.done("alert", "--once")
     assert gone not in leaked.exposed()
-    *_, last = [entry for _, entry in entries(leaked.data / "audit")]
+    *_, last = [entry for _, entry in read_entries(leaked.data / "audit")]
     assert (last.actor, last.action, last.object.rpartition(": ")[2]) == (
         "alert",
         "subject.erased",

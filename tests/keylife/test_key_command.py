@@ -15,7 +15,7 @@ import deploy
 from tests.keylife.conftest import BANK, House
 from tests.matcher.bank import phone
 from ullage.errors import ConfigError
-from ullage.security.keys import KeyStore, epochs
+from ullage.security.keys import KeyStore, list_generations
 
 MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
 SCRIPT = Path(deploy.__file__).parent / "keys" / "pkcs11.sh"
@@ -100,10 +100,13 @@ def test_generations_of_a_command_are_those_that_the_inventory_lists(
     house: House, token: Token
 ) -> None:
     held = KeyStore(house.data / "keys", token.command)
-    assert (epochs(held, "bank", "match"), epochs(held, "bank", "index")) == ([1], [1])
+    assert (list_generations(held, "bank", "match"), list_generations(held, "bank", "index")) == (
+        [1],
+        [1],
+    )
     (house.data / "keys" / "bank" / "match-1.key").unlink()
-    assert epochs(held, "bank", "match") == [1]
-    assert epochs(KeyStore(house.data / "keys"), "bank", "match") == []
+    assert list_generations(held, "bank", "match") == [1]
+    assert list_generations(KeyStore(house.data / "keys"), "bank", "match") == []
 
 
 def test_a_key_that_the_token_lacks_or_a_wrong_pin_is_one_line(house: House, token: Token) -> None:

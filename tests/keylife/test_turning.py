@@ -22,7 +22,7 @@ from ullage.errors import RecordError
 from ullage.records import FINDING_SCHEMA, Finding
 from ullage.security import keys
 from ullage.security.capture_seal import CaptureOpener, CaptureSealer
-from ullage.security.keys import KeyStore, verify_key
+from ullage.security.keys import KeyStore, load_verify_key
 from ullage.settings import Context
 
 BANK = [customer(n) for n in range(10)]
@@ -81,7 +81,7 @@ def test_no_match_is_lost_or_doubled_while_a_key_is_rotated(match: MatchProcess)
     assert {len({match.subject for match in one.matches}) for one in found} == {1}
     assert {one.epoch for one in found} >= {1, 1 + ROTATIONS}
     assert match.reasons() == []
-    assert keys.epochs(match.context.keys, "bank", "match") == [1 + ROTATIONS]
+    assert keys.list_generations(match.context.keys, "bank", "match") == [1 + ROTATIONS]
 
 
 def test_a_stolen_key_and_list_of_a_retired_epoch_say_nothing_of_the_new_list(
@@ -98,12 +98,12 @@ def test_a_stolen_key_and_list_of_a_retired_epoch_say_nothing_of_the_new_list(
         run(data, step)
     tags = TagKeys(stolen, "bank", "match", 2).self_test()
     index = Index(
-        data / "watchlists" / "bank" / "2.watchlist", verify_key(match.context.keys, "bank")
+        data / "watchlists" / "bank" / "2.watchlist", load_verify_key(match.context.keys, "bank")
     )
     assert index.look_up(tags)[0].size == 0
     assert index.look_up(TagKeys(match.context.keys, "bank", "match", 2).self_test())[0].size == 1
     run(data, STEPS[1])  # a day's load makes no key of an epoch that was destroyed
-    assert keys.epochs(match.context.keys, "bank", "match") == [2]
+    assert keys.list_generations(match.context.keys, "bank", "match") == [2]
 
 
 def test_a_segment_of_a_day_whose_key_is_destroyed_is_unreadable_and_the_key_is_in_no_file(
@@ -114,12 +114,12 @@ def test_a_segment_of_a_day_whose_key_is_destroyed_is_unreadable_and_the_key_is_
     """
     store = match.context.keys
     match.put(f"{BANK[1]['name']}----{phone(1)}")
-    first = keys.sealer(store).key_id
+    first = keys.load_sealer(store).key_id
     private = store.read(f"seal/{first}.key")
     with closing(match.context.bus()) as bus, closing(bus.subscribe(CAPTURES, "thief")) as all_:
         [kept] = all_.poll(10, 0.0)
-    verifier = keys.verifier(store, CAPTURES)
-    assert CaptureOpener(keys.opener(store), verifier).open(kept.value, first)
+    verifier = keys.load_verifier(store, CAPTURES)
+    assert CaptureOpener(keys.load_opener(store), verifier).open(kept.value, first)
     days = 0
     while store.exists(f"seal/{first}.key"):
         clock.advance(DAY)
@@ -130,9 +130,9 @@ def test_a_segment_of_a_day_whose_key_is_destroyed_is_unreadable_and_the_key_is_
     longest = max(keep[topic].seconds for topic in keep if topic != FINDINGS) / DAY
     assert timedelta(days=longest) < timedelta(days=days) <= timedelta(days=longest + 3)
     with pytest.raises(RecordError, match="key_destroyed"):
-        CaptureOpener(keys.opener(store), verifier).open(kept.value, first)
+        CaptureOpener(keys.load_opener(store), verifier).open(kept.value, first)
     # nor does any key that is left open it under that name
-    for name in store.names("seal", ".key"):
+    for name in store.list_names("seal", ".key"):
         other = keys.KeyStore(store.root).read(name)
         assert other != private
     written = {path: path.read_bytes() for path in match.context.data.rglob("*") if path.is_file()}
@@ -147,7 +147,7 @@ def test_a_record_under_a_destroyed_key_that_comes_again_is_a_dead_letter_and_no
     store = match.context.keys
     match.put(
         "",
-        value=CaptureSealer(keys.sealer(store), keys.signer(store, "crawl")).seal(b"x"),
+        value=CaptureSealer(keys.load_sealer(store), keys.load_signer(store, "crawl")).seal(b"x"),
         headers={"key_id": "20200101"},
     )
     assert match.drain() == []

@@ -27,7 +27,7 @@ from ullage import clock as time_
 from ullage.errors import ConfigError
 from ullage.lookup.list_index import EnrolledLists
 from ullage.security import keys
-from ullage.security.keys import KeyStore, check_value
+from ullage.security.keys import KeyStore, compute_check_value
 from ullage.security.masking import Secret
 from ullage.settings import Context
 
@@ -141,7 +141,7 @@ def test_the_old_key_is_destroyed_when_all_that_it_tagged_has_left(desk: Desk) -
         match=r"what is tagged under the old index key of bank is kept until 20\d\d-.* UTC",
     ):
         desk.retire(KEPT - 1)
-    assert keys.epochs(rights.keys, "bank", "index") == [1, 2]
+    assert keys.list_generations(rights.keys, "bank", "index") == [1, 2]
     expire(
         desk.store,
         rights.settings.store,
@@ -152,7 +152,7 @@ def test_the_old_key_is_destroyed_when_all_that_it_tagged_has_left(desk: Desk) -
     assert desk.retire(KEPT + 1) == ["bank: index key generation 1 is destroyed"]
     desk.work(0)
     desk.store.refresh(Exposure)
-    assert (desk.found(phone(0)), keys.epochs(rights.keys, "bank", "index")) == (1, [2])
+    assert (desk.found(phone(0)), keys.list_generations(rights.keys, "bank", "index")) == (1, [2])
     written = {path: path.read_bytes() for path in rights.data.rglob("*") if path.is_file()}
     assert [
         path for path, body in written.items() if old in body or old.hex().encode() in body
@@ -202,9 +202,9 @@ def test_a_stolen_index_key_says_nothing_of_what_is_tagged_since(
         ConfigError, match="is not the one that the incident store was written with"
     ):
         thief.check_keys()
-    assert check_value(stolen.read("bank/index-2.key"), "bank/index-2.key") != check_value(
-        desk.context.keys.read("bank/index-2.key"), "bank/index-2.key"
-    )
+    assert compute_check_value(
+        stolen.read("bank/index-2.key"), "bank/index-2.key"
+    ) != compute_check_value(desk.context.keys.read("bank/index-2.key"), "bank/index-2.key")
 
 
 def test_the_list_of_what_is_recorded_answers_all_the_time_and_is_not_left_without_its_key(

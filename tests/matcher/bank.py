@@ -18,7 +18,7 @@ from matcher.watchlist.build import Builder, Report
 from matcher.watchlist.source import Source
 from ullage.identifiers.resident_id import check_character
 from ullage.lookup import list_index
-from ullage.security.keys import epochs, make_tenant
+from ullage.security.keys import list_generations, make_tenant
 from ullage.settings import Context
 
 HEADER = ("customer_ref", "name", "phone", "resident_id", "card", "email")
@@ -70,7 +70,11 @@ def enrol(
     source, target = context.data / f"{tenant}.csv", context.data / f"{tenant}.watchlist"
     source.write_text(to_csv(customers), encoding="utf-8")
     builder = Builder(
-        context.keys, tenant, epochs(context.keys, tenant, "match")[-1], digests, listed=recorded
+        context.keys,
+        tenant,
+        list_generations(context.keys, tenant, "match")[-1],
+        digests,
+        listed=recorded,
     )
     builder.build(Source(source, {}), target, context.clock.now())
     installation.install(

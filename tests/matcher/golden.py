@@ -36,7 +36,7 @@ from matcher.watchlist.source import Source
 from ullage import setup
 from ullage.clock import Clock
 from ullage.records import Capture, Finding
-from ullage.security.keys import KeyStore, epochs, make_tenant
+from ullage.security.keys import KeyStore, list_generations, make_tenant
 from ullage.settings import Context
 
 FROZEN = Path(__file__).with_name("golden.json")
@@ -112,7 +112,7 @@ def enrol(
     source, built = context.data / f"{tenant}.csv", context.data / f"{tenant}.watchlist"
     with source.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([header, *rows])
-    Builder(context.keys, tenant, epochs(context.keys, tenant, "match")[-1], "all").build(
+    Builder(context.keys, tenant, list_generations(context.keys, tenant, "match")[-1], "all").build(
         Source(source, {}), built, context.clock.now()
     )
     installation.install(context.data, context.keys, tenant, built, context.clock.now())

@@ -212,7 +212,7 @@ def test_findings_that_come_back_are_put_on_the_bus_as_assess_signs_them(
     subscription.close()
     finding = Finding.decode(record.value, FINDING_SCHEMA)
     assert handed == {finding.id: "bank"}
-    verifier = keys.verifier(bank.keys, FINDINGS)
+    verifier = keys.load_verifier(bank.keys, FINDINGS)
     parts = record_parts(FINDINGS, record.headers, record.value)
     verifier.verify(record.headers[SIGNER], record.headers[SIGNATURE], "finding", *parts)
     assert len({match.subject for match in finding.matches}) == 50
@@ -568,7 +568,7 @@ def test_pseudonyms_of_an_approved_request_are_resolved_and_audited_first(
     [first, *_] = customers
     [resolved] = select(resolve(data, [first, "f" * 32]), "references")
     assert resolved == {first: customers[first]}
-    [(_, entry)] = audit.entries(data / "audit")
+    [(_, entry)] = audit.read_entries(data / "audit")
     assert (entry.action, entry.actor, entry.tenant, entry.reason) == (
         "subjects.resolve",
         "Wang Fang",
@@ -591,7 +591,7 @@ def test_made_up_approvers_get_no_more_than_a_days_budget(
     assert select(resolve(data, [*customers], **made_up), "unresolved") == ["budget"]
     assert select(resolve(data, [[*customers][2]], **made_up), "references")
     assert select(resolve(data, [[*customers][2]], **made_up), "unresolved") == ["budget"]
-    actions = [entry.action for _, entry in audit.entries(data / "audit")]
+    actions = [entry.action for _, entry in audit.read_entries(data / "audit")]
     assert actions == [
         f"subjects.{what}"
         for what in ("resolve", "resolve", "over_budget", "resolve", "over_budget")

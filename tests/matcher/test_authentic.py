@@ -27,7 +27,7 @@ STRANGER = Signer(Ed25519PrivateKey.from_private_bytes(b"s" * 32))
 def put(
     match: MatchProcess, captured: Capture, signer: Signer | None, schema: int = CAPTURE_SCHEMA
 ) -> None:
-    sealer = keys.sealer(match.context.keys)
+    sealer = keys.load_sealer(match.context.keys)
     sealed = CaptureSealer(sealer, signer or NullSigner()).seal(captured.encode())  # type: ignore[arg-type]
     match.captures.append(
         [Outgoing("paste", sealed, {"schema": str(schema), "key_id": sealer.key_id})]
@@ -48,7 +48,7 @@ def leak(number: int) -> Capture:
 def test_a_capture_of_a_stranger_is_matched_but_speaks_for_no_site_of_ours(
     match: MatchProcess,
 ) -> None:
-    put(match, leak(1), keys.signer(match.context.keys, "crawl"))
+    put(match, leak(1), keys.load_signer(match.context.keys, "crawl"))
     put(match, leak(2), STRANGER)
     assert [(f.capture.site, f.capture.category) for f in match.drain()] == [
         ("paste", "forum"),
@@ -64,19 +64,19 @@ def test_a_capture_without_a_signature_is_a_dead_letter(match: MatchProcess) -> 
 
 @pytest.mark.parametrize("schema", [CAPTURE_SCHEMA - 1, CAPTURE_SCHEMA + 1])
 def test_a_capture_of_another_schema_is_a_dead_letter(match: MatchProcess, schema: int) -> None:
-    put(match, leak(3), keys.signer(match.context.keys, "crawl"), schema=schema)
+    put(match, leak(3), keys.load_signer(match.context.keys, "crawl"), schema=schema)
     assert (match.drain(), match.reasons()) == ([], ["schema"])
 
 
 def test_captures_of_a_visit_are_read_in_any_order_and_each_alone(match: MatchProcess) -> None:
-    sealer = keys.sealer(match.context.keys)
-    visit = CaptureSealer(sealer, keys.signer(match.context.keys, "crawl"))
+    sealer = keys.load_sealer(match.context.keys)
+    visit = CaptureSealer(sealer, keys.load_signer(match.context.keys, "crawl"))
     sealed = [visit.seal(leak(number).encode()) for number in range(1, 4)]
     headers = {"schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id}
     match.captures.append([Outgoing("paste", value, headers) for value in (sealed[2], sealed[0])])
     assert [f.capture.site for f in match.drain()] == ["paste", "paste"]
     opener = CaptureOpener(
-        keys.opener(match.context.keys), keys.verifier(match.context.keys, CAPTURES)
+        keys.load_opener(match.context.keys), keys.load_verifier(match.context.keys, CAPTURES)
     )
     plain, grant = opener.open(sealed[1], sealer.key_id)
     assert (plain, grant and grant.site) == (leak(2).encode(), "paste")
@@ -84,9 +84,9 @@ def test_captures_of_a_visit_are_read_in_any_order_and_each_alone(match: MatchPr
 
 def test_a_signer_that_becomes_known_is_believed_from_then_on(match: MatchProcess) -> None:
     trusted: dict[str, Ed25519PublicKey] = {}
-    sealer = keys.sealer(match.context.keys)
+    sealer = keys.load_sealer(match.context.keys)
     sealed = CaptureSealer(sealer, STRANGER).seal(b"x")
-    opener = CaptureOpener(keys.opener(match.context.keys), Verifier(lambda: trusted))
+    opener = CaptureOpener(keys.load_opener(match.context.keys), Verifier(lambda: trusted))
     assert opener.open(sealed, sealer.key_id) == (b"x", None)
     trusted[STRANGER.name] = STRANGER.private.public_key()
     assert opener.open(sealed, sealer.key_id)[1] is not None
@@ -96,10 +96,10 @@ def test_a_signer_that_is_known_no_more_is_not_believed_for_a_key_that_it_grante
     match: MatchProcess,
 ) -> None:
     trusted = {STRANGER.name: STRANGER.private.public_key()}
-    sealer = keys.sealer(match.context.keys)
+    sealer = keys.load_sealer(match.context.keys)
     visit = CaptureSealer(sealer, STRANGER)
     second_sealer = CaptureSealer(sealer, Signer(Ed25519PrivateKey.generate()))
-    opener = CaptureOpener(keys.opener(match.context.keys), Verifier(lambda: dict(trusted)))
+    opener = CaptureOpener(keys.load_opener(match.context.keys), Verifier(lambda: dict(trusted)))
     assert opener.open(visit.seal(b"x"), sealer.key_id)[1] is not None
     trusted.clear()
     # has the signers read again
@@ -111,10 +111,10 @@ def test_removed_signer_is_refused_within_a_minute_for_a_key_that_it_granted_bef
     match: MatchProcess,
 ) -> None:
     trusted, now = {STRANGER.name: STRANGER.private.public_key()}, [0.0]
-    sealer = keys.sealer(match.context.keys)
+    sealer = keys.load_sealer(match.context.keys)
     visit = CaptureSealer(sealer, STRANGER)
     verifier = Verifier(lambda: dict(trusted), lambda: now[0])
-    opener = CaptureOpener(keys.opener(match.context.keys), verifier)
+    opener = CaptureOpener(keys.load_opener(match.context.keys), verifier)
     assert opener.open(visit.seal(b"x"), sealer.key_id)[1] is not None
     trusted.clear()
     now[0] += 59.0
@@ -126,7 +126,10 @@ def test_grant_of_a_visit_is_good_for_hours(
     match: MatchProcess, hours: float, believed: bool
 ) -> None:
     wall = match.context.clock.wall
-    signer, sealer = keys.signer(match.context.keys, "crawl"), keys.sealer(match.context.keys)
+    signer, sealer = (
+        keys.load_signer(match.context.keys, "crawl"),
+        keys.load_sealer(match.context.keys),
+    )
     sealed = CaptureSealer(sealer, signer, lambda: wall() - hours * 3600).seal(leak(1).encode())
     match.captures.append(
         [Outgoing("paste", sealed, {"schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id})]
@@ -136,7 +139,10 @@ def test_grant_of_a_visit_is_good_for_hours(
 
 
 def test_grant_of_a_visit_is_good_for_no_other_site(match: MatchProcess) -> None:
-    signer, sealer = keys.signer(match.context.keys, "crawl"), keys.sealer(match.context.keys)
+    signer, sealer = (
+        keys.load_signer(match.context.keys, "crawl"),
+        keys.load_sealer(match.context.keys),
+    )
     visit = CaptureSealer(sealer, signer, match.context.clock.wall)
     of_board = leak(1).model_copy(update={"site": "board"})
     stolen = unframe(visit.seal(of_board.encode()))[0]
@@ -155,10 +161,13 @@ def forge_sealed(visit: CaptureSealer, site: str, plain: bytes) -> bytes:
 
 def test_sealer_draws_a_new_key_every_hour_and_keeps_its_visit(match: MatchProcess) -> None:
     now = [0.0]
-    signer, sealer = keys.signer(match.context.keys, "crawl"), keys.sealer(match.context.keys)
+    signer, sealer = (
+        keys.load_signer(match.context.keys, "crawl"),
+        keys.load_sealer(match.context.keys),
+    )
     visit = CaptureSealer(sealer, signer, lambda: now[0])
     opener = CaptureOpener(
-        keys.opener(match.context.keys), keys.verifier(match.context.keys, CAPTURES)
+        keys.load_opener(match.context.keys), keys.load_verifier(match.context.keys, CAPTURES)
     )
     first, second = visit.seal(b"x"), visit.seal(b"x")
     now[0] += 3600.0
@@ -171,7 +180,10 @@ def test_sealer_draws_a_new_key_every_hour_and_keeps_its_visit(match: MatchProce
 
 @pytest.mark.parametrize("place", [-1, 60, 200, 380, "grant", "nonce"])
 def test_a_capture_that_was_changed_is_a_dead_letter(match: MatchProcess, place: int | str) -> None:
-    signer, sealer = keys.signer(match.context.keys, "crawl"), keys.sealer(match.context.keys)
+    signer, sealer = (
+        keys.load_signer(match.context.keys, "crawl"),
+        keys.load_sealer(match.context.keys),
+    )
     first_sealer, second_sealer = CaptureSealer(sealer, signer), CaptureSealer(sealer, signer)
     (grant, box), (of_other, _) = (
         unframe(first_sealer.seal(leak(1).encode())),
@@ -189,20 +201,20 @@ def test_a_capture_that_was_changed_is_a_dead_letter(match: MatchProcess, place:
 
 
 def test_findings_and_heartbeats_are_signed_by_match(match: MatchProcess) -> None:
-    put(match, leak(1), keys.signer(match.context.keys, "crawl"))
+    put(match, leak(1), keys.load_signer(match.context.keys, "crawl"))
     match.work()
     (record,) = match.out.poll(9, 0.0)
-    verifier = keys.verifier(match.context.keys, FINDINGS)
+    verifier = keys.load_verifier(match.context.keys, FINDINGS)
     parts = record_parts(FINDINGS, record.headers, record.value)
     verifier.verify(record.headers["signer"], record.headers["signature"], "finding", *parts)
-    assert record.headers["signer"] == keys.signer(match.context.keys, "match").name
+    assert record.headers["signer"] == keys.load_signer(match.context.keys, "match").name
 
 
 @pytest.mark.parametrize(("signer", "reason"), [(STRANGER, "unknown_signer"), (None, "malformed")])
 def test_a_heartbeat_of_a_stranger_is_none(
     match: MatchProcess, signer: Signer | None, reason: str
 ) -> None:
-    sealer = keys.sealer(match.context.keys)
+    sealer = keys.load_sealer(match.context.keys)
     beat = Heartbeat(
         id=secrets.token_hex(16), origin="crawl", inserted_at=match.context.clock.now()
     )
@@ -230,7 +242,7 @@ def canary_post(
 
 
 def test_only_the_canary_post_that_crawl_signed_counts(match: MatchProcess) -> None:
-    crawl = keys.signer(match.context.keys, "crawl")
+    crawl = keys.load_signer(match.context.keys, "crawl")
     assert enrol_canaries(match.context)
     good = canary_post(match, crawl)
     later = good.published_at + timedelta(minutes=5)  # type: ignore[operator]

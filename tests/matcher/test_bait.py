@@ -10,7 +10,7 @@ import pytest
 
 from tests.matcher.bank import HEADER, customer
 from tests.matcher.test_witnesses import put
-from ullage.audit.bait import stamps
+from ullage.audit.bait import read_stamps
 from ullage.audit.trail import FOLDER
 from ullage.errors import ConfigError
 from ullage.settings import Context
@@ -39,7 +39,7 @@ def test_a_list_is_recorded_by_the_digest_of_the_file_that_is_kept(
     )
     assert result.exit_code == 0, result.output
     digest = hashlib.sha256(kept_file.read_bytes()).hexdigest()
-    [stamp] = stamps(context.data / FOLDER, "bank", "sms A")
+    [stamp] = read_stamps(context.data / FOLDER, "bank", "sms A")
     assert (stamp.sha256, stamp.customers, stamp.party) == (digest, 3, "sms A")
     assert digest in result.stdout
     assert f"openssl ts -query -data {kept_file} -sha256" in result.stdout
@@ -115,7 +115,7 @@ def test_nothing_is_recorded_of_what_cannot_be_kept_or_read(
         result = ullage("watchlist", "stamp", "--tenant", "bank", *words)
         assert isinstance(result.exception, ConfigError)
         assert message in str(result.exception)
-    assert not list(stamps(context.data / FOLDER))
+    assert not list(read_stamps(context.data / FOLDER))
     assert there.read_text() == "x"
 
 

@@ -16,7 +16,7 @@ from tests.matcher.test_watchlist_command import files
 from ullage.errors import ConfigError, CorruptError
 from ullage.security.keys import KeyStore
 from ullage.settings import Context
-from ullage.settings.tenants import tenants_here
+from ullage.settings.tenants import find_tenants
 
 POOR = "customer_ref,phone\n" + "C1,15400000001\n" * 9 + "C2,777\n"
 
@@ -96,7 +96,7 @@ def test_a_load_that_fails_leaves_nothing_of_a_new_tenant(
         set(),
         set(),
     )
-    assert tenants_here(context) == set()
+    assert find_tenants(context) == set()
     assert not [
         path
         for path in context.data.rglob("*")
@@ -187,7 +187,7 @@ def test_a_load_that_is_killed_leaves_no_tenant(data: Path, export: Path) -> Non
     ]
     result = subprocess.run(words, capture_output=True, check=False, env={**os.environ})
     assert result.returncode == -signal.SIGKILL, result.stderr
-    assert tenants_here(Context(data)) == set()
+    assert find_tenants(Context(data)) == set()
     assert not (data / "keys" / "bank").exists()
 
 

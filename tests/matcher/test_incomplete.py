@@ -192,12 +192,12 @@ def test_what_exceeds_its_budget_is_published_counted_and_a_letter_and_whole_whe
     )
     [letter] = match.bus.subscribe(DEAD_LETTERS, "look").poll(9, 0.0)
     assert set(letter.headers) == {"id", "stage", "topic", "reason", "schema", "key_id", "replays"}
-    assert dead_letters.replay(match.bus, keys.opener(match.context.keys)).replayed == 1
+    assert dead_letters.replay(match.bus, keys.load_opener(match.context.keys)).replayed == 1
     [again] = match.drain()
     assert (again.id, again.total_subjects) == (large.id, 2)
     monkeypatch.undo()
     settle(match)
-    dead_letters.replay(match.bus, keys.opener(match.context.keys))
+    dead_letters.replay(match.bus, keys.load_opener(match.context.keys))
     [whole] = match.drain()
     assert (whole.incomplete, whole.served, whole.total_subjects) == ((), large.id, 4)
     assert match.reasons() == []
@@ -267,7 +267,7 @@ def test_a_fault_in_a_step_costs_what_that_step_tells_and_nobody_who_is_exposed(
     assert match.reasons() == ["internal"]
     assert {r for r in FAULTS if match.value("incomplete_total", reason=r)} == reasons
     monkeypatch.undo()
-    dead_letters.replay(match.bus, keys.opener(match.context.keys))
+    dead_letters.replay(match.bus, keys.load_opener(match.context.keys))
     match.work()
     whole = [Finding.decode(r.value, FINDING_SCHEMA) for r in match.out.poll(100, 0.0)]
     assert {f.tenant: f.total_subjects for f in whole} == {"bank": 8, "other": 5}

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from matcher.detect.labels import words
 from matcher.lexicon import NEAR, Lexicon, TextTerms, lower
 from matcher.text import fold
-from ullage.vocabulary.lexicon import is_wanted, themes
+from ullage.vocabulary.lexicon import is_wanted, list_themes
 
 LEXICON = Lexicon({"bank": ["某某银行", "bank.example"], "other": ["某某银行", "ＯＴＨＥＲ银行"]})
 LINES, CONTEXT_LINES = (
-    themes()[name].shipped().text.splitlines() for name in ("jargon", "context")
+    list_themes()[name].load_shipped().text.splitlines() for name in ("jargon", "context")
 )
 ROWS, CONTEXT = (
     [line.split("\t") for line in lines if not line.startswith("#")]

@@ -22,7 +22,7 @@ from matcher.watchlist import installation
 from matcher.watchlist.source import REFERENCE, Source
 from tests.matcher.bank import phone
 from ullage.errors import ConfigError
-from ullage.security.keys import verify_key
+from ullage.security.keys import load_verify_key
 from ullage.settings import Context
 
 NUMBERS = [phone(number) for number in range(1, 6)]
@@ -136,7 +136,7 @@ def test_a_days_changes_are_read_like_the_list_itself(tmp_path: Path) -> None:
         )
         assert result.returncode == 0, result.stderr
     main = installation.path_of(tmp_path / "data", "bank", 1)
-    key = verify_key(Context(tmp_path / "data").keys, "bank")
+    key = load_verify_key(Context(tmp_path / "data").keys, "bank")
     assert installation.customers_of(main, main.with_suffix(installation.DELTA), key) == 5
 
 

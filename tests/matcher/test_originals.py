@@ -15,7 +15,7 @@ match = test_stage.match
 
 
 def open_post(match: MatchProcess, found: Finding) -> custody.SealedPost:
-    opener = keys.desk_opener(match.context.keys, found.tenant)
+    opener = keys.load_console_opener(match.context.keys, found.tenant)
     return custody.unseal(found.original, found.original_key, opener, found.tenant, found.id)
 
 
@@ -61,4 +61,4 @@ def test_without_a_desks_key_or_when_switched_off_nothing_is_sealed(match: Match
 
 def test_the_canaries_own_tenant_has_a_desk_like_any(match: MatchProcess) -> None:
     assert enrol_canaries(match.context)
-    assert keys.desk_sealer(match.context.keys, "ullage-canary") is not None
+    assert keys.load_console_sealer(match.context.keys, "ullage-canary") is not None

@@ -173,8 +173,8 @@ def test_without_a_watchlist_there_is_nothing_to_scan_for(ullage, data: Path) ->
 
 
 def test_match_once_drains_the_bus(ullage, bank: Context) -> None:
-    bus, sealer = bank.bus(), keys.sealer(bank.keys)
-    sealed = CaptureSealer(sealer, keys.signer(bank.keys, "crawl")).seal(
+    bus, sealer = bank.bus(), keys.load_sealer(bank.keys)
+    sealed = CaptureSealer(sealer, keys.load_signer(bank.keys, "crawl")).seal(
         capture(body=phone(1).encode()).encode()
     )
     bus.publisher(CAPTURES).append(

@@ -17,7 +17,7 @@ from matcher.watchlist.installation import SIZES, Sizes
 from tests.matcher.bank import command, customer, to_csv
 from ullage import setup
 from ullage.audit.trail import FOLDER as AUDIT
-from ullage.audit.verify import of_watchlists
+from ullage.audit.verify import list_watchlist_changes
 from ullage.cli import app
 from ullage.commands import READERS, _parts
 from ullage.errors import ConfigError, CorruptError
@@ -63,7 +63,9 @@ def customers(context: Context) -> int:
 
 
 def loads(context: Context) -> int:
-    return sum(entry.action == "watchlist.load" for entry in of_watchlists(context.data / AUDIT))
+    return sum(
+        entry.action == "watchlist.load" for entry in list_watchlist_changes(context.data / AUDIT)
+    )
 
 
 def load(ullage: Ullage, path: Path, *more: str) -> Result:

@@ -43,7 +43,7 @@ from ullage.security import keys
 from ullage.security.capture_seal import PURPOSE, CaptureSealer
 from ullage.settings import BusSettings, Context, Settings
 from ullage.settings.tenant import Tenant
-from ullage.vocabulary.lexicon import themes
+from ullage.vocabulary.lexicon import list_themes
 
 DAY = 86_400.0
 
@@ -58,7 +58,7 @@ class MatchProcess:
         self.subscription = self.bus.subscribe(CAPTURES, GROUP)
         self.captures, self.publisher = self.bus.publisher(CAPTURES), self.bus.publisher(FINDINGS)
         self.stage = MatchStage(context, self.subscription, self.publisher, self.metrics)
-        self.letters = DeadLetters(self.bus, keys.sealer(context.keys), "match")
+        self.letters = DeadLetters(self.bus, keys.load_sealer(context.keys), "match")
         self.out = self.bus.subscribe(FINDINGS, "alert")
 
     def put(
@@ -68,12 +68,12 @@ class MatchProcess:
         value: bytes | None = None,
         **changes,
     ) -> None:
-        sealer = keys.sealer(self.context.keys)
+        sealer = keys.load_sealer(self.context.keys)
         raw = changes.pop("body_bytes", body.encode() if isinstance(body, str) else body)
         captured = capture(
             body=raw, fetched_at=self.context.clock.now() - timedelta(seconds=5), **changes
         )
-        sealed = CaptureSealer(sealer, keys.signer(self.context.keys, "crawl")).seal(
+        sealed = CaptureSealer(sealer, keys.load_signer(self.context.keys, "crawl")).seal(
             captured.encode()
         )
         clear = {"schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id, **(headers or {})}
@@ -199,7 +199,10 @@ def test_a_poison_record_becomes_a_dead_letter_and_the_others_go_on(
 
 
 def test_what_is_sealed_but_is_no_capture_becomes_a_dead_letter(match: MatchProcess) -> None:
-    sealer, signer = keys.sealer(match.context.keys), keys.signer(match.context.keys, "crawl")
+    sealer, signer = (
+        keys.load_sealer(match.context.keys),
+        keys.load_signer(match.context.keys, "crawl"),
+    )
     grant = sealer.seal(
         signer.enclose(b"too short a key", PURPOSE),
         purpose=PURPOSE,
@@ -329,7 +332,7 @@ def test_a_key_that_becomes_another_leaves_the_list_in_use_is_told_and_mended(
 def test_a_lexicon_that_is_put_into_force_is_used_from_the_next_batch_on(
     match: MatchProcess,
 ) -> None:
-    jargon, data = themes()["jargon"], match.context.data
+    jargon, data = list_themes()["jargon"], match.context.data
     jargon.put(data, "# version 9\n葫芦娃\t\tzh\tTRADE\tm\t5\tL\tK\n")
     match.put("葫芦娃 nothing of ours")
     match.put("内料 nothing of ours", post_id="43")
@@ -365,10 +368,10 @@ def test_seal_keys_turn_over_at_midnight_and_yesterdays_still_open(
     match: MatchProcess, clock
 ) -> None:
     match.put(phone(1))
-    first = keys.sealer(match.context.keys).key_id
+    first = keys.load_sealer(match.context.keys).key_id
     clock.advance(DAY)
     match.stage.alive()
-    second = keys.sealer(match.context.keys).key_id
+    second = keys.load_sealer(match.context.keys).key_id
     assert second > first
     match.put(phone(2), post_id="43")
     assert len(match.drain()) == 2
@@ -377,7 +380,7 @@ def test_seal_keys_turn_over_at_midnight_and_yesterdays_still_open(
 
 def test_a_key_is_destroyed_when_nothing_that_it_sealed_is_kept(match: MatchProcess, clock) -> None:
     store = match.context.keys
-    sealer = keys.sealer(store)
+    sealer = keys.load_sealer(store)
     sealed = sealer.seal(b"x", purpose=PURPOSE, topic=CAPTURES, schema=1)
     ages = []
     for day in range(14):
@@ -386,9 +389,9 @@ def test_a_key_is_destroyed_when_nothing_that_it_sealed_is_kept(match: MatchProc
         assert store.exists(f"seal/{sealer.key_id}.pub") == ages[day]
         clock.advance(DAY)
     assert ages == [True] * 10 + [False] * 4
-    assert len(store.names("seal", ".key")) == 10
+    assert len(store.list_names("seal", ".key")) == 10
     with pytest.raises(RecordError, match="key_destroyed"):
-        keys.opener(store).open(
+        keys.load_opener(store).open(
             sealed, purpose=PURPOSE, topic=CAPTURES, schema=1, key_id=sealer.key_id
         )
 
@@ -404,12 +407,12 @@ def test_no_key_is_destroyed_and_no_list_ends_by_a_clock_that_is_set(
     for _ in range(4):
         clock.advance(DAY)
         rotate_seal_keys(match.context)
-    before = store.names("seal", ".key")
+    before = store.list_names("seal", ".key")
     clock.jump(jump * DAY)
     for _ in range(20):
         match.stage.alive()
         clock.advance(DAY)
-    assert set(before) <= set(store.names("seal", ".key"))
+    assert set(before) <= set(store.list_names("seal", ".key"))
     assert len(match.drain()) == len(posts)
     assert match.reasons() == []
 
@@ -417,7 +420,7 @@ def test_no_key_is_destroyed_and_no_list_ends_by_a_clock_that_is_set(
 def test_after_a_time_is_accepted_a_key_goes_when_its_running_time_is_over(
     match: MatchProcess, clock
 ) -> None:
-    store, first = match.context.keys, keys.sealer(match.context.keys).key_id
+    store, first = match.context.keys, keys.load_sealer(match.context.keys).key_id
     clock.advance(DAY)
     rotate_seal_keys(match.context)
     clock.jump(200 * DAY)
@@ -448,7 +451,7 @@ def test_keys_that_somebody_else_keeps_are_left_alone(bank: Context, clock) -> N
     away = Context(bank.data, bank.clock)
     away.keys = external
     rotate_seal_keys(away)
-    assert bank.keys.names("seal", ".key") == before
+    assert bank.keys.list_names("seal", ".key") == before
 
 
 @pytest.mark.parametrize(("credential", "turned"), [("capture.key", 1), ("seal.20260921.key", 0)])
@@ -459,19 +462,19 @@ def test_only_seal_keys_that_come_as_credentials_are_left_to_others(
     match.
     """
     (tmp_path / credential).write_bytes(b"c" * 32)
-    before = bank.keys.names("seal", ".key")
+    before = bank.keys.list_names("seal", ".key")
     clock.advance(DAY)
     handed = Context(bank.data, bank.clock)
     handed.keys = keys.KeyStore(bank.keys.root, credentials=tmp_path)
     rotate_seal_keys(handed)
-    assert len(bank.keys.names("seal", ".key")) - len(before) == turned
+    assert len(bank.keys.list_names("seal", ".key")) - len(before) == turned
 
 
 def put_beat(
     match: MatchProcess, seconds_ago: float = 5.0, value: bytes | None = None
 ) -> Heartbeat:
     """Publish a heartbeat the way crawl sends it."""
-    sealer = keys.sealer(match.context.keys)
+    sealer = keys.load_sealer(match.context.keys)
     report = SiteReport(site="board", state="blocked", since=1.0)
     beat = Heartbeat(
         id=secrets.token_hex(16),
@@ -480,7 +483,7 @@ def put_beat(
         coverage=Coverage(watched=(report,), sites={"blocked": 1}),
         counts=(SiteCounter(name="ullage_crawl_captures_total", value=7),),
     )
-    signed = keys.signer(match.context.keys, "crawl").enclose(beat.encode(), "heartbeat")
+    signed = keys.load_signer(match.context.keys, "crawl").enclose(beat.encode(), "heartbeat")
     sealed = value or sealer.seal(
         signed, purpose="heartbeat", topic=CAPTURES, schema=HEARTBEAT_SCHEMA
     )
@@ -546,7 +549,7 @@ def test_a_damaged_heartbeat_is_a_dead_letter_and_costs_no_capture(match: MatchP
 
 
 def test_a_capture_sealed_as_one_is_no_heartbeat(match: MatchProcess) -> None:
-    sealer = keys.sealer(match.context.keys)
+    sealer = keys.load_sealer(match.context.keys)
     put_beat(
         match,
         value=sealer.seal(

@@ -115,7 +115,7 @@ def test_an_authors_tag_is_no_identifiers_tag(bank: Context) -> None:
     facts, _ = facts_of(bank, author=ONE["phone"])
     keys = TagKeys(bank.keys, "bank", "index", 1)
     of_kinds = {
-        keys.tagger(kind, form).one(ONE["phone"].encode()).hex()
+        keys.tagger(kind, form).tag_one(ONE["phone"].encode()).hex()
         for kind in ("phone", "qq", "wechat", "name", "card")
         for form in ("plain", "md5")
     }

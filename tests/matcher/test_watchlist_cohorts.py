@@ -23,7 +23,7 @@ from matcher.watchlist.tagging import TagKeys
 from tests.factories import capture
 from tests.matcher.bank import customer, matcher_of
 from ullage.errors import ConfigError, CorruptError
-from ullage.security.keys import make_tenant, verify_key
+from ullage.security.keys import load_verify_key, make_tenant
 from ullage.settings import Context
 
 HEADER = (
@@ -326,7 +326,7 @@ def test_more_combinations_than_two_bytes_number_take_four(context: Context) -> 
         Source(source, {}), target, context.clock.now()
     )
     assert (header.combinations, sections(header)["cohort"].dtype.itemsize) == (len(pairs) + 1, 4)
-    opened = Watchlist(target, verify_key(context.keys, "bank"))
+    opened = Watchlist(target, load_verify_key(context.keys, "bank"))
     hits, subjects = opened.look_up(
         TagKeys(context.keys, "bank", "match", 1).tagger("phone", "plain").tag([b"15400000261"])
     )

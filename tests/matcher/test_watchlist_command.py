@@ -305,7 +305,7 @@ def test_subjects_are_resolved_with_a_case_and_audited(
         f"{expected[1]},C000004",
     ]
     assert "1 of 3 pseudonyms are not in this list" in result.stderr
-    *_, (_, entry) = audit.entries(context.data / "audit")
+    *_, (_, entry) = audit.read_entries(context.data / "audit")
     assert (entry.tenant, entry.action, entry.reason) == (
         "bank",
         "subjects.resolve",
@@ -357,7 +357,7 @@ def test_every_change_of_a_list_is_in_the_audit_log(
     ullage("watchlist", "build", export, "--tenant", "bank", "--out", tmp_path)
     ullage("watchlist", "load", tmp_path / "bank.watchlist", "--tenant", "bank")
     ullage("watchlist", "rotate-key", "--tenant", "bank", "--retire")
-    entries = [entry for _, entry in audit.entries(context.data / "audit")]
+    entries = [entry for _, entry in audit.read_entries(context.data / "audit")]
     assert [entry.action.removeprefix("watchlist.") for entry in entries] == [
         "load", "subject.erase", "subject.erased", "rotate-key", "install", "rotate-key",
     ]  # fmt: skip

@@ -22,13 +22,13 @@ from matcher.watchlist.tagging import SELF_TEST, SELF_TEST_HANDLE, TagKeys
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, to_csv
 from ullage.errors import ConfigError, CorruptError
-from ullage.security.keys import verify_key, with_check_value
+from ullage.security.keys import load_verify_key, with_check_value
 from ullage.settings import Context
 
 
 def header_of(context: Context, suffix: str = installation.SUFFIX):
     path = installation.path_of(context.data, "bank", 1).with_suffix(suffix)
-    return read_header(path, verify_key(context.keys, "bank"))
+    return read_header(path, load_verify_key(context.keys, "bank"))
 
 
 def update(ullage: Callable[..., Result], context: Context, *customers: dict[str, str]) -> None:

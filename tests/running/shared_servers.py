@@ -25,7 +25,7 @@ import pytest
 from deploy.local.elasticsearch import Server, elasticsearch
 from deploy.local.kafka import broker
 from ullage.errors import UnavailableError
-from ullage.files.atomic_write import turn
+from ullage.files.atomic_write import wait_for_lock
 
 KAFKA = "kafka"
 LOOK_SECONDS, END_SECONDS = 0.1, 30.0
@@ -42,7 +42,7 @@ def start_shared(name: str, folder: Path) -> None:
     """Begin to start a server (`kafka` or a version of Elasticsearch) for the run with this
     folder, unless that was done.
     """
-    with turn(folder / f"{name}.lock"), (folder / f"{name}.log").open("ab") as log:
+    with wait_for_lock(folder / f"{name}.lock"), (folder / f"{name}.log").open("ab") as log:
         if not (folder / f"{name}.pid").exists():
             process = subprocess.Popen(
                 [sys.executable, "-m", __name__, name, str(folder), str(os.getppid())],

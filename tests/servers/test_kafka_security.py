@@ -192,7 +192,7 @@ def work_off(bus: Bus, topic: str, group: str, count: int) -> Record:
 
 def test_each_role_does_its_whole_work_with_the_rights_of_the_plan(opened: BusFactory) -> None:
     store = Context(opened.cluster.folder).keys
-    sealer, opener = keys.sealer(store), keys.opener(store)
+    sealer, opener = keys.load_sealer(store), keys.load_opener(store)
     crawl = opened.bus("crawl")
     crawl.publisher(CAPTURES).append([outgoing("one"), outgoing("two")])
     assert sum(place.waiting for place in crawl.places(CAPTURES, "match").values()) == 2

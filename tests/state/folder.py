@@ -43,7 +43,7 @@ from tests.factories import WHEN, outgoing, signed
 from tests.matcher.bank import customer, enrol
 from tests.matcher.bank import to_csv as as_csv
 from tests.ullage.custody.support import OFFICERS, PASSPHRASES, officers, seal
-from ullage.audit import entries, walk_all
+from ullage.audit import read_entries, walk_all
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Bus, Retention, open_bus
 from ullage.custody import decode, open_sealed, private_key
@@ -104,9 +104,9 @@ def make(data: Path) -> Path:
     _enrol(context)
     _fill(context)
     _seal(context)
-    keys.signer(context.keys, "match")
+    keys.load_signer(context.keys, "match")
     watchlists(context)
-    keys.faults(context.keys)
+    keys.list_faults(context.keys)
     _account(context)
     for kind in rule_kinds().values():
         kind.put(live, kind.shipped().text)
@@ -295,15 +295,15 @@ def rules(context: Context) -> Any:
 
 
 def secret(context: Context) -> Any:
-    return context.keys.lines("notify/security-team")
+    return context.keys.read_lines("notify/security-team")
 
 
 def keys_and_their_use(context: Context) -> Any:
     """Every key, compared with its check value and its other half."""
-    if faults := keys.faults(context.keys):
+    if faults := keys.list_faults(context.keys):
         return Told(faults)
-    signers = [keys.verifier(context.keys, topic) for topic in (CAPTURES, FINDINGS)]
-    return {name: context.keys.read(name) for name in keys.all_names(context.keys)}, len(signers)
+    signers = [keys.load_verifier(context.keys, topic) for topic in (CAPTURES, FINDINGS)]
+    return {name: context.keys.read(name) for name in keys.list_files(context.keys)}, len(signers)
 
 
 def clocks(context: Context) -> Any:
@@ -413,7 +413,7 @@ def audit(context: Context) -> Any:
         for chain in walk_all(context.data / AUDIT, context.keys)
         for fault in chain.faults
     ]
-    found = [entry for _, entry in entries(context.data / AUDIT)]
+    found = [entry for _, entry in read_entries(context.data / AUDIT)]
     if faults:
         with_faults = Told(faults)
         try:

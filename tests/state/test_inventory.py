@@ -25,7 +25,7 @@ from alerts.cases.feed import EventFeed
 from alerts.store import open_configured_store
 from crawlers.frontier.database import open_frontier
 from tests.matcher.bank import customer, to_csv
-from ullage.audit import entries
+from ullage.audit import read_entries
 from ullage.audit.witness import AuditWitness
 from ullage.cli import app
 from ullage.errors import ConfigError, CorruptError, UllageError
@@ -220,7 +220,7 @@ def test_an_accepted_loss_is_audited_and_ends_the_fault(data: Path) -> None:
     assert "accepted the loss of incidents.sqlite" in said
     assert "FAULT  inventory" not in said
     [entry] = [
-        entry for _, entry in entries(data / "audit") if entry.action == "part.loss-accepted"
+        entry for _, entry in read_entries(data / "audit") if entry.action == "part.loss-accepted"
     ]
     assert (entry.object, entry.reason) == ("part incidents.sqlite", "a drill")
     assert Context(data).inventory.faults() == []
@@ -354,7 +354,7 @@ def test_unchanged_inventories_are_read_once(data: Path, monkeypatch: pytest.Mon
 
 def test_what_is_destroyed_on_purpose_is_not_missed(data: Path) -> None:
     context = Context(data)
-    for name in [name for name in keys.all_names(context.keys) if name.startswith("bank/")]:
+    for name in [name for name in keys.list_files(context.keys) if name.startswith("bank/")]:
         context.keys.destroy(name)
     assert context.inventory.faults() == []
 

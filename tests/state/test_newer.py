@@ -33,7 +33,7 @@ from ullage.bus.spool.files import BAD
 from ullage.bus.spool.files import MAGIC as SPOOL
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.database import VFS, open_database
-from ullage.security.keys import KeyStore, signing_key
+from ullage.security.keys import KeyStore, load_signing_key
 
 __all__ = ["whole"]
 MORE = {"later": 1}
@@ -58,7 +58,9 @@ def signed_list(covers_magic: bool) -> Change:
         magic, said = content[:8], json.loads(content[12 : 12 + length])
         head = json.dumps({**said, "version": said["version"] + 1}, sort_keys=True).encode()
         assert len(head) == length
-        signature = signing_key(keys, said["tenant"]).sign((magic if covers_magic else b"") + head)
+        signature = load_signing_key(keys, said["tenant"]).sign(
+            (magic if covers_magic else b"") + head
+        )
         path.write_bytes(content[:12] + head + signature + content[12 + length + len(signature) :])
 
     return change
@@ -105,7 +107,7 @@ def audit(read: Callable[[Path], Any]) -> Change:
         later = type(kind.__name__, (kind,), {"__annotations__": {"later": int}})(
             **found.model_dump(), later=1
         )
-        line = later.model_copy(update={"digest": later.signed(key)}).line()
+        line = later.model_copy(update={"digest": later.compute_digest(key)}).to_line()
         path.write_bytes(b"".join([*path.read_bytes().splitlines(keepends=True)[:-1], line]))
 
     return change

@@ -92,7 +92,7 @@ def main(data: Path, way: str, watchdog: float) -> None:
     bus, act = context.bus(), WAYS[way.removeprefix("writing-")]
     subscription, letters = (
         bus.subscribe(CAPTURES, "match"),
-        DeadLetters(bus, keys.sealer(context.keys), "match"),
+        DeadLetters(bus, keys.load_sealer(context.keys), "match"),
     )
     in_hand = InHand.of(data, CAPTURES, "match", surroundings(), watchdog, stop)
     memory.free_memory = lambda: FREE_BYTES

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import HeldClock
-from ullage.audit import Trail, entries, walk, walk_all
+from ullage.audit import Trail, read_entries, walk, walk_all
 from ullage.audit import trail as marks
 from ullage.audit.trail import Mark
 from ullage.errors import ConfigError, CorruptError
@@ -40,7 +40,7 @@ def faults(trail: Trail) -> list[str]:
 
 
 def mark_of(trail: Trail) -> Path:
-    return marks.path_of(trail.root, trail.keys, trail.chain)
+    return marks.find_mark_path(trail.root, trail.keys, trail.chain)
 
 
 def only_file(trail: Trail) -> Path:
@@ -63,7 +63,7 @@ def test_entries_follow_one_another_and_are_read_in_the_order_of_time(trail, clo
     for number, writer in enumerate((trail, other, trail)):
         clock.advance(60)
         writer.append("rules.change", f"version {number}", actor="root")
-    assert [(name, entry.seq, entry.object) for name, entry in entries(trail.root)] == [
+    assert [(name, entry.seq, entry.object) for name, entry in read_entries(trail.root)] == [
         ("search", 1, "version 0"),
         ("command", 1, "version 1"),
         ("search", 2, "version 2"),
@@ -198,7 +198,7 @@ def test_an_older_copy_with_its_mark_is_told_by_what_was_noted_elsewhere(chain, 
 def test_another_history_under_the_same_key_is_told_by_what_was_noted_elsewhere(chain):
     (noted,) = walk_all(chain.root, chain.keys)
     shutil.rmtree(chain.root)
-    marks.write(mark_of(chain), Mark(), chain.keys.read("audit/search.key"))
+    marks.write_mark(mark_of(chain), Mark(), chain.keys.read("audit/search.key"))
     chain.keys.inventory.strike(chain.root / chain.chain)
     write(chain, 6, actor="someone else")
     assert faults(chain) == [], "who has the key can do that"
@@ -276,7 +276,7 @@ def test_a_month_and_a_size_begin_a_new_file_and_old_ones_go_with_the_retention(
     files = sorted((tmp_path / "audit" / "search").glob("*.jsonl"))
     assert found.seq == 63
     assert 1 < found.begins == int(files[0].stem) == 64 - found.entries
-    oldest = next(iter(entries(trail.root)))[1]
+    oldest = next(iter(read_entries(trail.root)))[1]
     assert (clock.as_clock().now() - oldest.at).days < 183 + 31 + 31
     assert max(path.stat().st_size for path in files) < 1_500 + 400
 

@@ -319,4 +319,4 @@ def test_any_entry_is_a_message_that_can_be_read_back(action, host, reason, at):
         seq=7, at=at, actor="Li", action=action, object="x", reason=reason, previous="0" * 64
     )
     message = parse(to_message("command", entry, host))
-    assert message.text + b"\n" == entry.line()
+    assert message.text + b"\n" == entry.to_line()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import HeldClock
-from ullage.audit import Trail, entries, walk_all
+from ullage.audit import Trail, read_entries, walk_all
 from ullage.audit import trail as marks
 from ullage.errors import ConfigError
 from ullage.security.keys import KeyStore
@@ -55,7 +55,7 @@ def faults(trail: Trail) -> dict[str, list[str]]:
 
 
 def mark_of(trail: Trail) -> Path:
-    return marks.path_of(trail.root, trail.keys, trail.chain)
+    return marks.find_mark_path(trail.root, trail.keys, trail.chain)
 
 
 def wipe(trail: Trail, _: Path) -> None:
@@ -120,7 +120,7 @@ def test_what_is_wiped_is_told_at_once_and_for_ever(
         write(chain, 3)
         write(trails["search"], 1)
         assert list(faults(chain)) == ["command"]
-    (gap,) = [one for name, one in entries(chain.root) if one.action == "audit.gap"]
+    (gap,) = [one for name, one in read_entries(chain.root) if one.action == "audit.gap"]
     assert "command" in gap.object
     assert any("tells of a gap" in what for what in faults(chain)["command"])
 
@@ -141,7 +141,9 @@ def test_a_chain_that_is_gone_with_all_that_told_of_it_does_not_begin_at_1(trail
 
 
 def test_the_very_first_entry_is_number_1_and_no_gap_is_told(trails):
-    assert [one.seq for name, one in entries(trails["command"].root) if name == "search"] == [1]
+    assert [one.seq for name, one in read_entries(trails["command"].root) if name == "search"] == [
+        1
+    ]
     assert faults(trails["command"]) == {}
 
 
@@ -150,7 +152,7 @@ def test_a_crash_before_the_first_head_of_all_loses_nothing(trails):
     chain = trails["search"]
     (chain.root / "search" / "head.json").unlink()
     mark = marks.Mark()
-    marks.write(mark_of(chain), mark, chain.keys.read("audit/search.key"))
+    marks.write_mark(mark_of(chain), mark, chain.keys.read("audit/search.key"))
     assert write(chain, 1) == [2]
     assert faults(chain) == {}
 
@@ -195,7 +197,7 @@ def test_chains_tell_of_one_another_where_there_is_news(trails):
     write(trails["search"], 2)
     told = [
         (name, one.seq, one.seen.get("command", (0,))[0])
-        for name, one in entries(trails["search"].root)
+        for name, one in read_entries(trails["search"].root)
         if one.seen
     ]
     assert told == [("search", 1, 6)]
@@ -211,4 +213,4 @@ def test_pruning_leaves_nothing_to_be_missed(tmp_path, keys, clock):
             write(trail, 4)
         clock.advance(31 * 86400.0)
         assert faults(made["search"]) == {}
-    assert min(one.seq for _, one in entries(tmp_path / "audit")) > 1
+    assert min(one.seq for _, one in read_entries(tmp_path / "audit")) > 1

@@ -42,7 +42,7 @@ def told(registry: CollectorRegistry, shown_to: str, what: str = "expiry") -> fl
 
 
 def life(path: Path) -> tuple[float, float]:
-    begin, end = Trust("bus.url", certificate=path).life()
+    begin, end = Trust("bus.url", certificate=path).read_life()
     return begin.timestamp(), end.timestamp()
 
 
@@ -72,7 +72,9 @@ def test_of_a_listener_it_is_told_what_it_shows(tmp_path: Path, authority: Autho
         return life(tmp_path / "a.pem")[1]
 
     registry, before = CollectorRegistry(), put(60 * DAY)
-    CertificateMetrics(registry, {}, ListenerCertificate.of("search", tmp_path, "a.pem", "a.key"))
+    CertificateMetrics(
+        registry, {}, ListenerCertificate.from_settings("search", tmp_path, "a.pem", "a.key")
+    )
     assert (told(registry, CLIENTS), told(registry, CLIENTS, "renewal")) == (
         before,
         before - 2 * WEEK.total_seconds(),
@@ -113,7 +115,7 @@ def test_of_two_buses_that_certificate_counts_which_expires_first(
         f"[bus]\nurl = {json.dumps(BUS_URL)}\ncaptures = {json.dumps(other)}\n"
     )
     registry = CollectorRegistry()
-    CertificateMetrics(registry, {BUS: Context(data).bus_trusts()})
+    CertificateMetrics(registry, {BUS: Context(data).list_bus_trusts()})
     assert told(registry, BUS) == life(data / "other.pem")[1]
 
 

@@ -55,7 +55,7 @@ def test_a_stage_whose_extra_is_not_installed_has_nothing_to_look_at(
 
 def test_each_key_that_was_here_and_is_gone_is_named(whole: Context) -> None:
     before = faults(whole)
-    names = keys.all_names(whole.keys)
+    names = keys.list_files(whole.keys)
     assert {"sign/match.key", "bank/match-1.key", "bank/verify.pub", "frontier.key"} <= {*names}
     for name in names:
         path = whole.keys.root / name

@@ -356,7 +356,7 @@ def test_every_plan_that_is_registered_is_there() -> None:
 
 def test_dead_letters_are_listed_replayed_and_gone_from_the_list(ullage, data: Path) -> None:
     context = Context(data)
-    letters = dead_letters.DeadLetters(context.bus(), keys.sealer(context.keys), "match")
+    letters = dead_letters.DeadLetters(context.bus(), keys.load_sealer(context.keys), "match")
     letters.put(Record(CAPTURES, 0, 1, 0.0, "paste", {}, b"13800138000"), "malformed")
     code, out, _ = ullage("dead-letters", "--json")
     listed = json.loads(out)

@@ -20,7 +20,7 @@ from ullage.files.database import (
     check_database,
     empty_log,
     open_database,
-    schema_of,
+    read_schema_version,
     sqlite_errors,
     transaction,
 )
@@ -61,10 +61,13 @@ def test_version_of_a_file_is_read_without_opening_it_for_use(tmp_path: Path) ->
     open_database(tmp_path / "ours.sqlite", SCHEMA, version=7).close()
     with closing(sqlite3.connect(tmp_path / "foreign.sqlite")) as foreign:
         foreign.execute("pragma user_version = 7")
-    assert [schema_of(tmp_path / name) for name in ("ours.sqlite", "foreign.sqlite")] == [7, 0]
+    assert [read_schema_version(tmp_path / name) for name in ("ours.sqlite", "foreign.sqlite")] == [
+        7,
+        0,
+    ]
     (tmp_path / "damaged.sqlite").write_bytes(b"?" * 4096)
     with pytest.raises(CorruptError, match=r"damaged\.sqlite"):
-        schema_of(tmp_path / "damaged.sqlite")
+        read_schema_version(tmp_path / "damaged.sqlite")
 
 
 def test_a_file_that_others_may_read_is_narrowed_when_it_is_opened(tmp_path: Path) -> None:

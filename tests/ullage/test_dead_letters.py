@@ -25,7 +25,7 @@ def store(tmp_path: Path) -> KeyStore:
 def put(
     bus: Bus, store: KeyStore, value: bytes = VALUE, reason: str = "malformed", **headers: str
 ) -> None:
-    letters = DeadLetters(bus, keys.sealer(store), "match")
+    letters = DeadLetters(bus, keys.load_sealer(store), "match")
     letters.put(Record(CAPTURES, 0, 7, 0.0, "paste", {"schema": "1", **headers}, value), reason)
     letters.close()
 
@@ -62,14 +62,14 @@ def test_the_original_comes_back_whole_with_one_replay_more(
 ) -> None:
     put(bus, store, value, site="论坛")
     (record,) = waiting(bus, DEAD_LETTERS, "test")
-    original = dead_letters.unseal(record, keys.opener(store))
+    original = dead_letters.unseal(record, keys.load_opener(store))
     assert (original.key, original.value) == ("paste", value)
     assert original.headers.items() >= {"schema": "1", "site": "论坛", "replays": "1"}.items()
     assert len(record.value) <= len(value) + 500
 
 
 def test_replay_vouches_for_when_the_bus_took_the_record_first(bus: Bus, store: KeyStore) -> None:
-    opener, headers = keys.opener(store), {"schema": "1"}
+    opener, headers = keys.load_opener(store), {"schema": "1"}
     for _ in range(2):
         put(bus, store, b"a", **headers)
         letter = waiting(bus, DEAD_LETTERS, f"test-{len(headers)}")[-1]
@@ -86,8 +86,8 @@ def test_replay_vouches_for_when_the_bus_took_the_record_first(bus: Bus, store: 
 def test_replay_puts_letters_back_on_their_topic_once(bus: Bus, store: KeyStore) -> None:
     put(bus, store, b"a")
     put(bus, store, b"b")
-    assert dead_letters.replay(bus, keys.opener(store)).replayed == 2
-    assert dead_letters.replay(bus, keys.opener(store)).replayed == 0
+    assert dead_letters.replay(bus, keys.load_opener(store)).replayed == 2
+    assert dead_letters.replay(bus, keys.load_opener(store)).replayed == 0
     # partitions have no common order
     assert sorted(record.value for record in waiting(bus, CAPTURES, "match")) == [b"a", b"b"]
 
@@ -97,21 +97,21 @@ def test_a_letter_that_came_back_three_times_is_parked_and_stays_listed(
 ) -> None:
     put(bus, store)
     for times in range(1, 4):
-        assert dead_letters.replay(bus, keys.opener(store)).replayed == 1
+        assert dead_letters.replay(bus, keys.load_opener(store)).replayed == 1
         back = waiting(bus, CAPTURES, f"match-{times}")[-1]
         put(bus, store, back.value, **back.headers)
-    done = dead_letters.replay(bus, keys.opener(store))
+    done = dead_letters.replay(bus, keys.load_opener(store))
     assert (done.replayed, dict(done.left)) == (0, {"parked": 1})
     assert [letter.replays for letter in dead_letters.waiting_or_parked(bus)] == [3]
 
 
 def test_listing_shows_what_waits_and_changes_nothing(bus: Bus, store: KeyStore) -> None:
     put(bus, store, reason="schema")
-    dead_letters.replay(bus, keys.opener(store))
+    dead_letters.replay(bus, keys.load_opener(store))
     put(bus, store, reason="malformed")
     for _ in range(2):
         assert [letter.reason for letter in dead_letters.waiting_or_parked(bus)] == ["malformed"]
-    assert dead_letters.replay(bus, keys.opener(store)).replayed == 1
+    assert dead_letters.replay(bus, keys.load_opener(store)).replayed == 1
 
 
 def test_a_letter_whose_key_is_destroyed_is_left_with_that_reason(
@@ -119,7 +119,7 @@ def test_a_letter_whose_key_is_destroyed_is_left_with_that_reason(
 ) -> None:
     put(bus, store)
     store.destroy("seal/20260921.key")
-    done = dead_letters.replay(bus, keys.opener(store))
+    done = dead_letters.replay(bus, keys.load_opener(store))
     assert (done.replayed, dict(done.left)) == (0, {"key_destroyed": 1})
 
 
@@ -138,5 +138,6 @@ def test_a_letter_does_not_open_as_one_of_another_topic(bus: Bus, store: KeyStor
     moved = outgoing(record.value, **{**record.headers, "topic": "findings"})
     with pytest.raises(RecordError, match="not_authentic"):
         dead_letters.unseal(
-            Record(DEAD_LETTERS, 0, 1, 0.0, "k", moved.headers, moved.value), keys.opener(store)
+            Record(DEAD_LETTERS, 0, 1, 0.0, "k", moved.headers, moved.value),
+            keys.load_opener(store),
         )

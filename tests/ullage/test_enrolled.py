@@ -22,7 +22,7 @@ from ullage.lookup.list_index import (
     header_for,
     path_of,
 )
-from ullage.security.keys import make_tenant, signing_key, with_check_value
+from ullage.security.keys import load_signing_key, make_tenant, with_check_value
 from ullage.settings import Context
 
 MANY = 1000
@@ -42,7 +42,7 @@ def put(
     pairs = np.frombuffer(b"".join(sorted(map(pair, range(count)))), np.uint8).reshape(-1, PAIR)
     path = path or path_of(context.data, tenant)
     header = header_for(context.keys, tenant, context.clock.now(), EXPIRES)
-    list_index.write(path, header, np.array_split(pairs, 7), signing_key(context.keys, tenant))
+    list_index.write(path, header, np.array_split(pairs, 7), load_signing_key(context.keys, tenant))
     return path
 
 
@@ -67,7 +67,7 @@ def test_tags_that_begin_alike_are_found_on_either_side_of_a_block(context: Cont
         path,
         header_for(context.keys, "bank", context.clock.now(), EXPIRES),
         [pairs],
-        signing_key(context.keys, "bank"),
+        load_signing_key(context.keys, "bank"),
     )
     opened = VerifiedList(path, context.keys, "bank")
     assert all(opened.has(row[:16]) for row in rows)
@@ -135,13 +135,13 @@ def forged(context: Context, path: Path) -> None:
     """Signed by another building host."""
     make_tenant(context.keys, "other")
     header = header_for(context.keys, "bank", context.clock.now(), EXPIRES)
-    list_index.write(path, header, [], signing_key(context.keys, "other"))
+    list_index.write(path, header, [], load_signing_key(context.keys, "other"))
 
 
 def other_name(context: Context, path: Path) -> None:
     """Signed by the bank's own host for a tenant of another name."""
     header = replace(header_for(context.keys, "bank", context.clock.now(), EXPIRES), tenant="other")
-    list_index.write(path, header, [], signing_key(context.keys, "bank"))
+    list_index.write(path, header, [], load_signing_key(context.keys, "bank"))
 
 
 def other_key(context: Context, path: Path) -> None:

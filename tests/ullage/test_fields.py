@@ -2,7 +2,7 @@
 
 import pytest
 
-from ullage.vocabulary.fields import CLASS, SERIOUS_AT, FieldLabel, class_of
+from ullage.vocabulary.fields import CLASS, SERIOUS_AT, FieldLabel, classify
 
 
 def test_a_label_is_written_as_it_is_named() -> None:
@@ -29,4 +29,4 @@ def test_graver_classes_are_serious_sooner() -> None:
     ],
 )
 def test_a_row_is_of_the_highest_class_among_its_fields(fields: list[str], law: str) -> None:
-    assert class_of(frozenset(fields)) == law
+    assert classify(frozenset(fields)) == law

@@ -126,7 +126,7 @@ def test_what_was_set_aside_is_sealed_whole_and_can_be_replayed(
 ) -> None:
     while run(filled, "crashed"):
         pass
-    assert dead_letters.replay(filled.bus(), keys.opener(filled.keys)).replayed == 1
+    assert dead_letters.replay(filled.bus(), keys.load_opener(filled.keys)).replayed == 1
     assert run(filled, "harmless") == 0
     assert handled(filled)[-1] == 11, "the same, at the end of the topic"
     assert letters(filled) == []
@@ -137,7 +137,7 @@ def test_a_replayed_record_that_kills_again_is_set_aside_again(
 ) -> None:
     while run(filled, "crashed"):
         pass
-    dead_letters.replay(filled.bus(), keys.opener(filled.keys))
+    dead_letters.replay(filled.bus(), keys.load_opener(filled.keys))
     assert [run(filled, "crashed") for _ in range(3)] == [
         -11,
         -11,

@@ -90,8 +90,8 @@ def test_a_credential_goes_before_the_file_and_is_listed(tmp_path: Path) -> None
     store = KeyStore(tmp_path / "keys", credentials=tmp_path / "credentials")
     store.write("seal/20260921.key", b"f" * 32)
     assert store.read("seal/20260921.key") == b"c" * 32
-    assert store.names("seal", ".key") == ["seal/20260921.key"]
-    assert set(keys.opener(store).private) == {"20260921"}
+    assert store.list_names("seal", ".key") == ["seal/20260921.key"]
+    assert set(keys.load_opener(store).private) == {"20260921"}
 
 
 def test_a_command_opens_what_was_sealed_to_the_public_half_in_the_folder(tmp_path: Path) -> None:
@@ -104,32 +104,32 @@ def test_a_command_opens_what_was_sealed_to_the_public_half_in_the_folder(tmp_pa
         ),
     )
     here.write("seal/20260921.pub", elsewhere.read("seal/20260921.pub"))
-    sealed = keys.sealer(here).seal(b"plain", **PLACE)
-    assert keys.opener(here).open(sealed, **PLACE, key_id="20260921") == b"plain"
+    sealed = keys.load_sealer(here).seal(b"plain", **PLACE)
+    assert keys.load_opener(here).open(sealed, **PLACE, key_id="20260921") == b"plain"
 
 
 def test_the_newest_public_key_seals_and_every_private_one_opens(store: KeyStore) -> None:
     keys.make_seal_pair(store, "20260920")
-    older = keys.sealer(store).seal(b"older", **PLACE)
+    older = keys.load_sealer(store).seal(b"older", **PLACE)
     keys.make_seal_pair(store, "20260921")
-    assert keys.sealer(store).key_id == "20260921"
-    assert keys.opener(store).open(older, **PLACE, key_id="20260920") == b"older"
+    assert keys.load_sealer(store).key_id == "20260921"
+    assert keys.load_opener(store).open(older, **PLACE, key_id="20260920") == b"older"
 
 
 def test_without_a_seal_key_the_way_out_is_named(store: KeyStore) -> None:
     with pytest.raises(ConfigError, match="run `ullage init`"):
-        keys.sealer(store)
+        keys.load_sealer(store)
 
 
 def test_what_was_sealed_under_a_destroyed_key_is_out_of_reach(store: KeyStore) -> None:
     keys.make_seal_pair(store, "20260921")
-    sealed = keys.sealer(store).seal(b"plain", **PLACE)
+    sealed = keys.load_sealer(store).seal(b"plain", **PLACE)
     before = (store.root / "seal/20260921.key").read_bytes()
     store.destroy("seal/20260921.key")
     assert not store.exists("seal/20260921.key")
     assert not any(before in p.read_bytes() for p in store.root.rglob("*") if p.is_file())
     with pytest.raises(RecordError, match="key_destroyed"):
-        keys.opener(store).open(sealed, **PLACE, key_id="20260921")
+        keys.load_opener(store).open(sealed, **PLACE, key_id="20260921")
 
 
 def test_a_pair_that_a_crash_left_half_made_is_completed(store: KeyStore) -> None:
@@ -148,7 +148,9 @@ def test_a_tenant_is_made_once_and_completed_after_a_crash(store: KeyStore) -> N
         (store.root / "bank" / name).unlink()
     keys.make_tenant(store, "bank")
     assert {p: p.read_bytes() for p in store.root.rglob("*") if p.is_file()} == before
-    keys.verify_key(store, "bank").verify(keys.signing_key(store, "bank").sign(b"list"), b"list")
+    keys.load_verify_key(store, "bank").verify(
+        keys.load_signing_key(store, "bank").sign(b"list"), b"list"
+    )
 
 
 def test_tenants_and_epochs_have_keys_of_their_own(store: KeyStore) -> None:
@@ -156,8 +158,12 @@ def test_tenants_and_epochs_have_keys_of_their_own(store: KeyStore) -> None:
         keys.make_tenant(store, tenant)
     store.make("bank/match-2.key")
     store.make("bank/match-10.key")
-    assert keys.epochs(store, "bank", "match") == [1, 2, 10]
-    assert keys.epochs(store, "bank", "index") == keys.epochs(store, "shop", "match") == [1]
+    assert keys.list_generations(store, "bank", "match") == [1, 2, 10]
+    assert (
+        keys.list_generations(store, "bank", "index")
+        == keys.list_generations(store, "shop", "match")
+        == [1]
+    )
     assert (
         len({store.read(f"{t}/{n}-1.key") for t in ("bank", "shop") for n in ("match", "index")})
         == 4
@@ -167,19 +173,19 @@ def test_tenants_and_epochs_have_keys_of_their_own(store: KeyStore) -> None:
 def test_files_that_are_no_epoch_are_passed_over(store: KeyStore) -> None:
     store.make("bank/match-1.key")
     store.make("bank/match-old.key")
-    assert keys.epochs(store, "bank", "match") == [1]
+    assert keys.list_generations(store, "bank", "match") == [1]
 
 
 def test_a_text_secret_is_read_line_by_line_from_wherever_keys_are(tmp_path: Path) -> None:
     (tmp_path / "notify").mkdir()
     (tmp_path / "notify" / "soc").touch(0o600)
     (tmp_path / "notify" / "soc").write_text("https://h.example/x \n密\n\n", encoding="utf-8")
-    assert KeyStore(tmp_path).lines("notify/soc") == ["https://h.example/x", "密"]
+    assert KeyStore(tmp_path).read_lines("notify/soc") == ["https://h.example/x", "密"]
     asked = KeyStore(tmp_path, command(tmp_path, "print('from', sys.argv[1]); print('two')"))
-    assert asked.lines("notify/soc") == ["from notify/soc", "two"]
+    assert asked.read_lines("notify/soc") == ["from notify/soc", "two"]
     (tmp_path / "given").mkdir()
     (tmp_path / "given" / "notify.soc").write_text("a credential")
-    assert KeyStore(tmp_path, ("false",), tmp_path / "given").lines("notify/soc") == [
+    assert KeyStore(tmp_path, ("false",), tmp_path / "given").read_lines("notify/soc") == [
         "a credential"
     ]
 
@@ -188,12 +194,12 @@ def test_a_text_secret_that_is_missing_wide_or_no_text_is_refused_without_showin
     tmp_path: Path,
 ) -> None:
     with pytest.raises(ConfigError, match=r"secret soc is not in .*: write it there, mode 0600"):
-        KeyStore(tmp_path).lines("soc")
+        KeyStore(tmp_path).read_lines("soc")
     (tmp_path / "soc").write_bytes(b"\xff\xfe hush")
     (tmp_path / "soc").chmod(0o640)
     with pytest.raises(ConfigError, match="mode 0640"):
-        KeyStore(tmp_path).lines("soc")
+        KeyStore(tmp_path).read_lines("soc")
     (tmp_path / "soc").chmod(0o600)
     with pytest.raises(ConfigError, match="no text") as caught:
-        KeyStore(tmp_path).lines("soc")
+        KeyStore(tmp_path).read_lines("soc")
     assert "hush" not in str(caught.value)

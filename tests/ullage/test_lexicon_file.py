@@ -3,13 +3,20 @@
 import pytest
 
 from ullage.errors import ConfigError
-from ullage.vocabulary.lexicon import is_offer, is_report, is_suspicion, rows, themes, version_of
+from ullage.vocabulary.lexicon import (
+    is_offer,
+    is_report,
+    is_suspicion,
+    list_themes,
+    parse_rows,
+    read_version,
+)
 
 LINE = "一手料\t一手;一手数据\tzh\tQUAL\tfirst-hand\t4\tM\tTH1"
 
 
 def test_a_line_is_a_term_with_its_forms():
-    (row,) = rows(f"# version 3\n# remark\n\n{LINE}\n", "a.tsv")
+    (row,) = parse_rows(f"# version 3\n# remark\n\n{LINE}\n", "a.tsv")
     assert (row.term, row.forms, row.category, row.weight, row.ambiguity) == (
         "一手料",
         ("一手料", "一手", "一手数据"),
@@ -31,15 +38,15 @@ def test_a_line_is_a_term_with_its_forms():
 )
 def test_a_line_that_is_no_term_is_named_by_file_and_number(line):
     with pytest.raises(ConfigError, match=r"a\.tsv:2 is no term"):
-        list(rows(f"{LINE}\n{line}\n", "a.tsv"))
+        list(parse_rows(f"{LINE}\n{line}\n", "a.tsv"))
 
 
 @pytest.mark.parametrize("name", ["jargon", "context"])
 def test_the_files_that_ship_are_well_formed_and_have_a_version(name):
-    shipped = themes()[name].shipped().rules
+    shipped = list_themes()[name].load_shipped().rules
     assert len(shipped.rows) >= 40
     assert shipped.version >= 1
-    assert version_of("no version") == 0
+    assert read_version("no version") == 0
 
 
 def test_a_claim_of_many_beside_a_word_of_a_sale_or_a_place_of_the_trade_is_an_offer():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ullage.files.atomic_write import HeldError, hold
+from ullage.files.atomic_write import HeldError, take_lock
 
 
 def open_locks(folder: Path) -> list[Path]:
@@ -18,29 +18,29 @@ def open_locks(folder: Path) -> list[Path]:
 
 def test_who_is_refused_is_told_by_whom_and_leaves_no_file_open(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "deeper" / "a.lock"
-    held = hold(path, "a.lock is held")
+    held = take_lock(path, "a.lock is held")
     with pytest.raises(
         HeldError, match=f"a.lock is held by process {os.getpid()} already: stop it first"
     ):
-        hold(path, "a.lock is held")
+        take_lock(path, "a.lock is held")
     assert open_locks(tmp_path) == [path]
     os.close(held)
-    os.close(hold(path, "a.lock is held"))
+    os.close(take_lock(path, "a.lock is held"))
     assert open_locks(tmp_path) == []
 
 
 def test_a_place_whose_holder_has_left_no_name_is_refused_too(tmp_path: Path) -> None:
-    held = hold(tmp_path / "a.lock", "it is held")
+    held = take_lock(tmp_path / "a.lock", "it is held")
     for content, name in ((b"", "unknown"), (b"\xff", "\ufffd")):
         os.ftruncate(held, 0)
         os.pwrite(held, content, 0)
         with pytest.raises(HeldError, match=f"it is held by process {name} already"):
-            hold(tmp_path / "a.lock", "it is held")
+            take_lock(tmp_path / "a.lock", "it is held")
     os.close(held)
 
 
 def test_the_name_of_an_earlier_holder_is_gone(tmp_path: Path) -> None:
     (tmp_path / "a.lock").write_text("12345678901234567890\n")
-    held = hold(tmp_path / "a.lock", "it is held")
+    held = take_lock(tmp_path / "a.lock", "it is held")
     assert (tmp_path / "a.lock").read_text() == f"{os.getpid()}\n"
     os.close(held)

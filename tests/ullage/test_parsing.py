@@ -20,7 +20,7 @@ from crawlers.sites.site import read_site
 from matcher.watchlist.file import WatchlistHeader
 from ullage.bus.spool.files import Position, file_name, pack, read_file, read_state
 from ullage.errors import ConfigError, CorruptError, list_faults
-from ullage.files.validation import quoted, read_json, read_toml, shown
+from ullage.files.validation import quote_word, read_json, read_toml, redact_word
 from ullage.settings.root import load
 
 DEEP = 100_000
@@ -129,7 +129,7 @@ def test_a_value_in_the_place_of_a_word_is_not_repeated_and_its_place_is_named(
 
 @pytest.mark.parametrize("word", ["colour", "诸葛", "site-2026", "a" * 64])
 def test_a_plain_word_is_repeated(word: str) -> None:
-    assert (shown(word), quoted(word)) == (word, repr(word))
+    assert (redact_word(word), quote_word(word)) == (word, repr(word))
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_plain_word_is_repeated(word: str) -> None:
     ],
 )
 def test_what_may_be_a_value_a_key_or_a_sign_to_the_terminal_is_not(word: str) -> None:
-    assert shown(word) == quoted(word) == f"({len(word)} characters)"
+    assert redact_word(word) == quote_word(word) == f"({len(word)} characters)"
 
 
 def test_json_that_nests_without_end_is_none(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from ullage import log
 from ullage.errors import ConfigError
 from ullage.files.ownership import MAX_BYTES
-from ullage.files.rule_files import Live, RuleKind, toml
+from ullage.files.rule_files import Live, RuleKind, toml_reader
 from ullage.verdict import VERDICT
 
 
@@ -20,12 +20,12 @@ class Points(BaseModel):
     points: int = 0
 
 
-KIND = RuleKind("verdict", "ullage.verdict", "rules.toml", toml(Points))
+KIND = RuleKind("verdict", "ullage.verdict", "rules.toml", toml_reader(Points))
 
 
 def put(data: Path, text: str) -> None:
     """As somebody would who edits the file: in its place, with a later time of change."""
-    own = KIND.own(data)
+    own = KIND.own_path(data)
     own.parent.mkdir(exist_ok=True)
     before = own.stat().st_mtime_ns if own.exists() else 0
     own.write_text(text, encoding="utf-8")
@@ -33,15 +33,15 @@ def put(data: Path, text: str) -> None:
 
 
 def test_without_a_file_of_the_house_this_versions_own_are_in_force(tmp_path: Path) -> None:
-    assert VERDICT.in_force(tmp_path) == VERDICT.shipped()
-    assert not VERDICT.own(tmp_path).exists()
+    assert VERDICT.load_current(tmp_path) == VERDICT.load_shipped()
+    assert not VERDICT.own_path(tmp_path).exists()
 
 
 def test_what_is_put_into_force_is_in_force_and_can_be_read_by_roles_that_run_as_others(
     tmp_path: Path,
 ) -> None:
-    own = KIND.put(tmp_path, "version = 7")
-    assert KIND.in_force(tmp_path).rules.version == 7
+    own = KIND.install(tmp_path, "version = 7")
+    assert KIND.load_current(tmp_path).rules.version == 7
     assert (own, own.stat().st_mode & 0o777) == (tmp_path / "rules" / "verdict.toml", 0o644)
 
 
@@ -51,7 +51,7 @@ def test_a_change_is_noticed_at_the_next_call_and_a_file_that_is_gone_too(tmp_pa
     for version in (8, 9):
         put(tmp_path, f"version = {version}")
         assert live().version == version
-    KIND.own(tmp_path).unlink()
+    KIND.own_path(tmp_path).unlink()
     assert live().version == shipped
 
 
@@ -70,7 +70,7 @@ def test_a_broken_file_leaves_the_former_rules_in_force_and_is_told_once(tmp_pat
     assert (live().version, live().version) == (8, 8)
     (told,) = map(json.loads, out.getvalue().splitlines())
     assert (told["event"], told["kind"]) == ("rules_not_reloaded", "verdict")
-    assert str(KIND.own(tmp_path)) in told["error"]
+    assert str(KIND.own_path(tmp_path)) in told["error"]
     put(tmp_path, "version = 9")
     assert live().version == 9
 
@@ -88,7 +88,7 @@ def test_a_folder_that_may_not_be_looked_into_is_said_and_never_taken_for_none(
     monkeypatch.setattr(Path, "stat", denied)
     assert live().version == 8
     with pytest.raises(ConfigError, match="cannot be read"):
-        KIND.in_force(tmp_path)
+        KIND.load_current(tmp_path)
 
 
 def test_a_broken_file_is_an_error_at_the_first(tmp_path: Path) -> None:
@@ -109,10 +109,10 @@ def test_what_is_no_file_of_rules_is_said_in_one_line(
     tmp_path: Path, content: bytes, told: str
 ) -> None:
     put(tmp_path, "")
-    KIND.own(tmp_path).write_bytes(content)
+    KIND.own_path(tmp_path).write_bytes(content)
     with pytest.raises(ConfigError, match=told) as caught:
-        KIND.in_force(tmp_path)
-    assert str(KIND.own(tmp_path)) in str(caught.value)
+        KIND.load_current(tmp_path)
+    assert str(KIND.own_path(tmp_path)) in str(caught.value)
     assert "secret" not in str(caught.value)
     with pytest.raises(ConfigError, match="cannot be read"):
-        KIND.kept(tmp_path / "gone.toml")
+        KIND.load(tmp_path / "gone.toml")

@@ -55,7 +55,7 @@ def registry() -> CollectorRegistry:
 
 @pytest.fixture
 def served(tmp_path: Path, first: Certificates, registry: CollectorRegistry) -> ListenerCertificate:
-    made = ListenerCertificate.of("search", tmp_path, "a.pem", "a.key")
+    made = ListenerCertificate.from_settings("search", tmp_path, "a.pem", "a.key")
     assert made is not None
     CertificateMetrics(registry, {}, made)
     return made
@@ -108,7 +108,7 @@ def told(registry: CollectorRegistry) -> float | None:
 
 
 def end(made: Certificates) -> float:
-    return Life.of(made.certificate).end.timestamp()
+    return Life.from_pem(made.certificate).end.timestamp()
 
 
 def test_a_renewed_certificate_is_shown_from_the_next_handshake_on_and_no_connection_ends(
@@ -189,8 +189,8 @@ def test_a_disk_that_fails_takes_nothing_from_what_is_shown_and_is_asked_again(
     second = put(tmp_path, authority.server(until=90 * DAY))
     with monkeypatch.context() as patch, capture_logs() as logs:
         patch.setattr("ullage.security.tls.read_trusted", broken)
-        assert served.life == Life.of(first.certificate)
+        assert served.life == Life.from_pem(first.certificate)
     assert [(one["event"], one["error"]) for one in logs] == [
         ("certificate_refused", "Input/output error")
     ]
-    assert served.life == Life.of(second.certificate)
+    assert served.life == Life.from_pem(second.certificate)

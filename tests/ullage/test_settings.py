@@ -302,4 +302,4 @@ def test_byte_order_mark_before_any_file_that_people_write_says_nothing(tmp_path
     secret = tmp_path / "keys" / "intake.token"
     secret.write_bytes(mark + b"abc\n")
     secret.chmod(0o600)
-    assert KeyStore(tmp_path / "keys").lines("intake.token") == ["abc"]
+    assert KeyStore(tmp_path / "keys").read_lines("intake.token") == ["abc"]

@@ -15,7 +15,7 @@ from tests.conftest import HeldClock
 from tests.factories import outgoing
 from tests.ullage.test_tls import write
 from ullage import setup
-from ullage.audit import entries
+from ullage.audit import read_entries
 from ullage.bus import CAPTURES, DEAD_LETTERS
 from ullage.cli import app
 from ullage.errors import ConfigError
@@ -54,7 +54,7 @@ def test_init_for_one_person_says_so_in_settings_and_audit_log(tmp_path: Path) -
     done = CliRunner().invoke(app, ["--data", str(data), "init", "--one-person"])
     assert "decided by one person (second_person = false)" in done.stdout
     assert not Context(data).tenant("bank").second_person
-    assert [entry.action for _, entry in entries(data / "audit")] == ["settings.second_person"]
+    assert [entry.action for _, entry in read_entries(data / "audit")] == ["settings.second_person"]
     CliRunner().invoke(app, ["--data", str(data), "init", "--second-person"])
     assert not Context(data).tenant("bank").second_person, (
         "an existing configuration stays as it is"
@@ -289,7 +289,7 @@ def test_check_says_until_when_what_a_listener_shows_is_good(context: Context) -
     assert listeners(context) == []
     context = certified(certified(context, "search", 90 * DAY), "intake", 10 * MINUTE)
     ends = {
-        role: Life.of((context.data / f"{role}.pem").read_bytes()).end
+        role: Life.from_pem((context.data / f"{role}.pem").read_bytes()).end
         for role in ("search", "intake")
     }
     said = {
@@ -308,7 +308,7 @@ def test_check_fails_where_a_listener_s_certificate_is_over_or_cannot_be_shown(
 ) -> None:
     (context.data / "ullage.toml").write_text("metrics = false\n")
     context = certified(context, role, -MINUTE)
-    end = Life.of((context.data / f"{role}.pem").read_bytes()).end
+    end = Life.from_pem((context.data / f"{role}.pem").read_bytes()).end
     [line] = listeners(context)
     assert (
         line == f"FAULT  {role} certificate: {context.data}/{role}.pem has expired, on"
@@ -354,12 +354,14 @@ def test_check_tells_of_a_clock_that_was_set_and_takes_the_word_of_a_person(
         "accepted, and deletion goes on by running time: the wall clock goes as running time does,"
         " 2027-04-09"
     )
-    [entry] = [one for _, one in entries(context.data / "audit") if one.action == "clock.accepted"]
+    [entry] = [
+        one for _, one in read_entries(context.data / "audit") if one.action == "clock.accepted"
+    ]
     assert entry.object.startswith("the wall clock is right: 2027-04-09 ")
     assert entry.object.endswith(", +4800.0 h from running time")
     assert next(line for line in setup.check(context, READERS) if "clock" in line).startswith("ok ")
     assert setup.accept_clock(context).startswith("there is nothing to accept")
-    assert len(list(entries(context.data / "audit"))) == 1
+    assert len(list(read_entries(context.data / "audit"))) == 1
 
 
 def test_a_damaged_record_of_the_clocks_is_told_and_accepted(context: Context) -> None:
@@ -369,5 +371,7 @@ def test_a_damaged_record_of_the_clocks_is_told_and_accepted(context: Context) -
     assert line.startswith("FAULT  clock: the record of the clocks in clock/record.json is damaged")
     setup.accept_clock(context)
     assert not context.running_time.read().is_suspended
-    [entry] = [one for _, one in entries(context.data / "audit") if one.action == "clock.accepted"]
+    [entry] = [
+        one for _, one in read_entries(context.data / "audit") if one.action == "clock.accepted"
+    ]
     assert entry.object.endswith("the record of the clocks was damaged")

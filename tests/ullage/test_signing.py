@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ullage.errors import ConfigError, RecordError
 from ullage.security import keys
-from ullage.security.signing import Signer, Verifier, fingerprint
+from ullage.security.signing import Signer, Verifier, to_fingerprint
 from ullage.settings import Context
 
 SIGNER, OTHER = (
@@ -67,17 +67,17 @@ def test_any_bytes_are_disclosed_or_a_record_error(data: bytes) -> None:
 
 
 def test_a_role_signs_with_one_key_and_its_readers_know_it(context: Context) -> None:
-    first, again = (keys.signer(context.keys, "match") for _ in range(2))
+    first, again = (keys.load_signer(context.keys, "match") for _ in range(2))
     assert first.name == again.name
-    assert set(keys.verifier(context.keys, "findings").known) == {
+    assert set(keys.load_verifier(context.keys, "findings").known) == {
         first.name,
-        keys.signer(context.keys, "assess").name,
+        keys.load_signer(context.keys, "assess").name,
     }
-    assert first.name not in keys.verifier(context.keys, "captures").known
+    assert first.name not in keys.load_verifier(context.keys, "captures").known
 
 
 def test_a_signer_whose_key_comes_later_is_known_when_it_first_signs(context: Context) -> None:
-    verifier = keys.verifier(context.keys, "findings")
+    verifier = keys.load_verifier(context.keys, "findings")
     context.keys.write(
         f"signers/findings/{OTHER.name}.pub", OTHER.private.public_key().public_bytes_raw()
     )
@@ -90,7 +90,7 @@ def test_removed_signer_is_refused_within_a_minute_and_nothing_else_changes(
     now = [0.0]
     name = f"signers/findings/{OTHER.name}.pub"
     context.keys.write(name, OTHER.private.public_key().public_bytes_raw())
-    verifier = keys.verifier(context.keys, "findings")
+    verifier = keys.load_verifier(context.keys, "findings")
     verifier.monotonic = lambda: now[0]
     verifier.refresh(now=True)
     before = verifier.known
@@ -104,7 +104,7 @@ def test_removed_signer_is_refused_within_a_minute_and_nothing_else_changes(
 
 
 def test_public_key_that_is_damaged_later_costs_its_own_signer_alone(context: Context) -> None:
-    verifier = keys.verifier(context.keys, "findings")
+    verifier = keys.load_verifier(context.keys, "findings")
     kept = set(verifier.known)
     (context.keys.root / "signers/findings/0123456789abcdef.pub").write_bytes(b"x" * 32)
     verifier.refresh(now=True)
@@ -112,7 +112,7 @@ def test_public_key_that_is_damaged_later_costs_its_own_signer_alone(context: Co
 
 
 def test_no_signer_at_all_is_a_fault(context: Context) -> None:
-    verifier = keys.verifier(context.keys, "findings")
+    verifier = keys.load_verifier(context.keys, "findings")
     assert verifier.fault() == ""
     for file in (context.keys.root / "signers/findings").glob("*.pub"):
         file.unlink()
@@ -121,14 +121,14 @@ def test_no_signer_at_all_is_a_fault(context: Context) -> None:
 
 
 def test_a_public_key_that_was_damaged_stops_and_is_named(context: Context) -> None:
-    name = f"signers/findings/{keys.signer(context.keys, 'match').name}.pub"
+    name = f"signers/findings/{keys.load_signer(context.keys, 'match').name}.pub"
     path = context.keys.root / name
     damaged = bytearray(path.read_bytes())
     damaged[7] ^= 1
     path.write_bytes(damaged)
     with pytest.raises(ConfigError, match=rf"{name} is not the one whose check value"):
-        keys.verifier(context.keys, "findings")
+        keys.load_verifier(context.keys, "findings")
 
 
 def test_a_fingerprint_is_the_beginning_of_a_digest() -> None:
-    assert fingerprint(b"") == "e3b0c44298fc1c14"
+    assert to_fingerprint(b"") == "e3b0c44298fc1c14"

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from tests.conftest import NOON, HeldClock
 from ullage import clock
 from ullage.cli import app
-from ullage.files.atomic_write import HeldError, hold
+from ullage.files.atomic_write import HeldError, take_lock
 from ullage.runtime import supervisor
 from ullage.runtime.service import EXIT_CODE, SUPERVISOR
 
@@ -392,7 +392,7 @@ def test_a_child_is_this_interpreter_with_this_data_folder(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("words", [["run"], ["run", "--once"]])
 def test_second_run_on_a_folder_names_the_first(data: Path, words: list[str]) -> None:
-    handle = hold(data / "locks" / "run.lock", "")
+    handle = take_lock(data / "locks" / "run.lock", "")
     result = CliRunner().invoke(app, ["--data", str(data), *words])
     os.close(handle)
     assert isinstance(result.exception, HeldError)

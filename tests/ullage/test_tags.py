@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ullage.security.cmac import derive_key
-from ullage.security.tags import STEP, Tagger, lay
+from ullage.security.tags import STEP, Tagger, lay_out
 
 KEY = bytes.fromhex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4")
 MESSAGE = bytes.fromhex(
@@ -31,7 +31,7 @@ def oracle(key: bytes, message: bytes) -> bytes:
 
 @pytest.mark.parametrize(("length", "tag"), VECTORS.items())
 def test_standard_vectors_alone_and_as_one_batch(length: int, tag: str) -> None:
-    assert Tagger(KEY).one(MESSAGE[:length]).hex() == tag
+    assert Tagger(KEY).tag_one(MESSAGE[:length]).hex() == tag
     batch = Tagger(KEY).tag([MESSAGE[:n] for n in VECTORS])
     assert [row.tobytes().hex() for row in batch] == list(VECTORS.values())
 
@@ -104,10 +104,10 @@ def test_more_rows_than_a_step_takes() -> None:
     width=st.sampled_from([70, 72, 80]),
 )
 def test_what_is_laid_out_once_is_tagged_under_any_key(messages: list[bytes], width: int) -> None:
-    laid = lay(table(messages, width, 0xA5), np.array([len(m) for m in messages], np.int64))
+    laid = lay_out(table(messages, width, 0xA5), np.array([len(m) for m in messages], np.int64))
     for key in (KEY, bytes(32)):
         out = np.empty((len(messages) + 1, 16), np.uint8)
-        Tagger(key).tag_laid(laid, out)
+        Tagger(key).tag_blocks(laid, out)
         assert [t.tobytes() for t in out[:-1]] == [oracle(key, m) for m in messages]
 
 
@@ -122,7 +122,11 @@ def test_a_long_message_among_short_ones() -> None:
 
 def test_a_tagger_keeps_no_state_between_batches() -> None:
     tagger = Tagger(KEY)
-    assert tagger.one(b"13800138000") == tagger.one(b"13800138000") == oracle(KEY, b"13800138000")
+    assert (
+        tagger.tag_one(b"13800138000")
+        == tagger.tag_one(b"13800138000")
+        == oracle(KEY, b"13800138000")
+    )
 
 
 def test_keys_differ_in_each_of_their_parts_and_repeat_for_the_same() -> None:

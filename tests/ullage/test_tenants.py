@@ -5,24 +5,24 @@ import pytest
 from ullage.errors import ConfigError
 from ullage.security import keys
 from ullage.settings import Context
-from ullage.settings.tenants import require_tenant, tenants_here
+from ullage.settings.tenants import find_tenants, require_tenant
 
 
 def test_tenants_are_known_by_settings_and_by_keys(data) -> None:
     (data / "ullage.toml").write_text('[tenants.shop]\nbrands = ["某某"]\n')
     context = Context(data)
-    assert tenants_here(context) == {"shop"}
+    assert find_tenants(context) == {"shop"}
     keys.make_tenant(context.keys, "bank")
     context.keys.make("far/index-1.key")  # all that a host of search has
     keys.make_tenant(context.keys, "ullage-canary")
-    assert tenants_here(context) == {"bank", "far", "shop"}
+    assert find_tenants(context) == {"bank", "far", "shop"}
 
 
 def test_a_tenant_is_known_by_a_credential(data, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     for name in ("bank.index-1.key", "intake.token", "seal.20260921.key"):
         (tmp_path / name).write_bytes(bytes(32))
-    assert tenants_here(Context(data)) == {"bank"}
+    assert find_tenants(Context(data)) == {"bank"}
 
 
 def test_what_is_like_it_is_named_first() -> None:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from deploy.local.certificates import Authority
 from ullage.errors import ConfigError, UnavailableError
-from ullage.security.tls import ListenerCertificate, Trust, named_file
+from ullage.security.tls import ListenerCertificate, Trust, find_named_file
 
 NOW = dt.datetime.now(dt.UTC)
 
@@ -88,7 +88,7 @@ def test_files_that_are_wrong_are_named_with_the_cure(folder: Path, authority: A
     with pytest.raises(ConfigError, match=r"text\.pem holds no certificate: cafile= in bus\.url"):
         Trust("bus.url", folder / "text.pem").context()
     with pytest.raises(ConfigError, match=r"text\.pem must hold a certificate"):
-        trust(folder, "text.pem").life()
+        trust(folder, "text.pem").read_life()
 
 
 def test_what_a_listener_cannot_show_is_named_with_the_cure(
@@ -124,9 +124,9 @@ def test_what_a_listener_cannot_show_is_named_with_the_cure(
             if content is not None:
                 write(tmp_path / name, content, mode)
         with pytest.raises(ConfigError, match=says) as refused:
-            ListenerCertificate.of("desk", tmp_path, "a.pem", "a.key")
+            ListenerCertificate.from_settings("desk", tmp_path, "a.pem", "a.key")
         assert "\n" not in str(refused.value)
-    assert ListenerCertificate.of("desk", tmp_path, "", "") is None
+    assert ListenerCertificate.from_settings("desk", tmp_path, "", "") is None
 
 
 def test_a_link_to_a_certificate_is_not_followed(folder: Path) -> None:
@@ -140,11 +140,11 @@ def test_a_credential_stands_in_for_a_file_of_its_name(
 ) -> None:
     given = folder / "given"
     given.mkdir()
-    assert named_file("keys/own.pem", folder) == folder / "keys" / "own.pem"
+    assert find_named_file("keys/own.pem", folder) == folder / "keys" / "own.pem"
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(given))
-    assert named_file("keys/own.pem", folder) == folder / "keys" / "own.pem"
+    assert find_named_file("keys/own.pem", folder) == folder / "keys" / "own.pem"
     handed = write(given / "own.pem", (folder / "own.pem").read_bytes(), 0o440)  # as systemd has it
-    assert named_file("keys/own.pem", folder) == handed
+    assert find_named_file("keys/own.pem", folder) == handed
     assert Trust("bus.url", folder / "ca.pem", handed).context().check_hostname
 
 

@@ -16,7 +16,7 @@ from ullage.files.ownership import MAX_BYTES, check_folder, read_trusted
 from ullage.security.keys import KeyStore
 from ullage.settings import Context, load
 from ullage.verdict import VERDICT
-from ullage.vocabulary.lexicon import themes
+from ullage.vocabulary.lexicon import list_themes
 
 SITE = (
     'platform = "bepasty"\nstart = ["https://p.example/"]\nlegal_basis = "PIPL 13"\nowner = "us"\n'
@@ -36,12 +36,12 @@ def a_site(data: Path) -> Path:
 
 
 def some_rules(data: Path) -> Path:
-    return VERDICT.put(data, VERDICT.shipped().text)
+    return VERDICT.install(data, VERDICT.load_shipped().text)
 
 
 def a_lexicon(data: Path) -> Path:
-    kind = next(iter(themes().values()))
-    return kind.put(data, kind.shipped().text)
+    kind = next(iter(list_themes().values()))
+    return kind.install(data, kind.load_shipped().text)
 
 
 def a_key(data: Path) -> Path:
@@ -68,12 +68,12 @@ def a_text(data: Path) -> Path:
 READERS: dict[Callable[[Path], Path], Callable[[Path], object]] = {
     a_configuration: load,
     a_site: lambda data: read_site(data / "sites.d" / "paste.toml"),
-    some_rules: VERDICT.in_force,
-    a_lexicon: next(iter(themes().values())).in_force,
+    some_rules: VERDICT.load_current,
+    a_lexicon: next(iter(list_themes().values())).load_current,
     a_key: lambda data: KeyStore(data / "keys").read("bank/match-1.key"),
     a_public_key: lambda data: KeyStore(data / "keys").read("seal/20260921.pub"),
     an_inventory: lambda data: KeyStore(data / "keys").read("bank/match-1.key"),
-    a_text: lambda data: KeyStore(data / "keys").lines("notify/soc"),
+    a_text: lambda data: KeyStore(data / "keys").read_lines("notify/soc"),
 }
 every_file = pytest.mark.parametrize(
     ("made", "read"), READERS.items(), ids=[made.__name__ for made in READERS]
@@ -251,7 +251,7 @@ def test_new_files_have_the_mode_they_are_meant_to_have_whatever_the_umask(tmp_p
     try:
         context = Context(tmp_path / "data")
         list(setup.initialise(context))
-        rules = VERDICT.put(context.data, VERDICT.shipped().text)
+        rules = VERDICT.install(context.data, VERDICT.load_shipped().text)
     finally:
         os.umask(former)
     modes = {p.relative_to(context.data): p.stat().st_mode & 0o777 for p in context.data.rglob("*")}

@@ -1,38 +1,40 @@
-"""The audit log: what was changed, by whom, when and why, in files that are only ever appended to.
+"""Write the audit log: who changed what, when and why, in append-only files.
 
-    DATA/audit/CHAIN/0000000001.jsonl   entries, one JSON object a line; a file is named after its first entry
+    DATA/audit/CHAIN/0000000001.jsonl   entries, one JSON object per line; the file is named after
+                                        its first entry
     DATA/audit/CHAIN/head.json          where the chain begins and ends
     DATA/keys/audit/CHAIN.key           the key of its digests
-    DATA/keys/audit/CHAIN.mark          its high-water mark: how far it went (DATA/audit/CHAIN.mark where the key is no file)
+    DATA/keys/audit/CHAIN.mark          its high-water mark: the last number written
+                                        (DATA/audit/CHAIN.mark if the key is no file)
 
-Each role that writes has a chain and a key of its own; processes of one role take turns. An entry
-holds its number, the digest of the entry before it, and its own digest: HMAC-SHA-256 under the
-chain's key. The head is written, and signed alike, after the entry; both are on disk before
-`append` returns, and `append` returns before the change is made. No entry holds a value.
+Each service that writes has a chain and a key of its own; processes of one service take turns. An
+entry contains its number, the digest of the entry before it, and its own digest: HMAC-SHA-256 under
+the chain's key. The head is written after the entry and signed the same way; both are on disk
+before `append` returns, and `append` returns before the change is made. No entry contains a value.
 
-What whoever can write to the disk can do about it:
+What somebody with write access to the disk can do:
 
-- without the key (another user, a restored backup, a mounted disk): a byte that was changed, an
-  entry that was taken out, put in, moved or cut off at the end is told by `ullage audit verify`
-  with file and line, and so is a chain that is gone while its key is there. So is an older copy of
-  the folder, head and all: its mark and the other chains, whose entries say how far this one had
-  gone, know of more. No number is given twice: whoever writes goes on behind the last known entry,
-  and says so in an entry `audit.gap`; `verify` fails as long as that is kept. Not told is who puts
-  back mark and all chains of a host together.
-- with the key (the role's own user, root): can write another history. Neither a hash chain nor a
-  signature by the writer helps.
+- without the key (another user, a restored backup, a mounted disk): `ullage audit verify` reports
+  a changed byte, and an entry that was removed, inserted, moved or cut off at the end, with file
+  and line; also a chain that is gone while its key exists. It reports an older copy of the folder,
+  head and all, because the mark and the other chains, whose entries say how far this one had
+  reached, know of more. No number is given twice: a writer continues after the last known entry and
+  records an entry `audit.gap`; `verify` fails as long as that entry exists. Not detected: an older
+  copy of the mark and of all chains of a host together.
+- with the key (the service's own user, root): write another history. Neither a hash chain nor a
+  signature by the writer prevents that.
 
-A chain that the inventory lists (`ullage.inventory`) and of which nothing is left is named as well.
+A chain that the inventory lists (`ullage.inventory`) and that is gone completely is reported too.
 
-Against all of it: the metric `ullage_audit_last_entry` has the number of each chain's last entry,
-and an alert fires when it decreases; `audit.syslog` names a receiver of every entry
-(`ullage.audit.forwarding`). Or keep what `ullage audit verify --json` prints on another machine,
-every day: `--expect FILE` says later whether that very history is still the beginning of this one.
-"""  # noqa: E501
+Against all of these, the metric `ullage_audit_last_entry` exports the number of each chain's last
+entry, and an alert fires when it decreases; `audit.syslog` names a receiver of every entry
+(`ullage.audit.forwarding`). Or store the output of `ullage audit verify --json` on another machine
+every day: `--expect FILE` later tells whether this history still begins with that one.
+"""
 
 from ullage.audit.entry import AuditEntry
 from ullage.audit.trail import Trail, current_user
-from ullage.audit.verify import ChainCheck, Fault, entries, walk, walk_all
+from ullage.audit.verify import ChainCheck, Fault, read_entries, walk, walk_all
 
 __all__ = [
     "AuditEntry",
@@ -40,7 +42,7 @@ __all__ = [
     "Fault",
     "Trail",
     "current_user",
-    "entries",
+    "read_entries",
     "walk",
     "walk_all",
 ]

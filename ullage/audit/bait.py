@@ -1,8 +1,8 @@
-"""Time stamps of lists of bait: that a list was there, whole, before it was handed to anybody.
+"""Timestamp lists of honeytokens, to prove that a list existed before anybody received it.
 
-Bait proves who leaked only if nobody can say that it was made afterwards. So before a list is
-handed out, its SHA-256 goes into the audit log, whose entries are chained and dated
-(`ullage.audit`). Whoever has the file shows that it is that list.
+A honeytoken proves who leaked only if nobody can claim that it was made afterwards. So before a
+list is handed out, its SHA-256 is recorded in the audit log, whose entries are chained and dated
+(`ullage.audit`). Whoever has the file can show that it is that list.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from ullage.audit import AuditEntry, Trail, entries
+from ullage.audit import AuditEntry, Trail, read_entries
 
 ACTION = "bait.stamp"
 _ENTRY = re.compile(r"bait of (.{1,40}): (\d+) customers, sha256 ([0-9a-f]{64})")
 
 
 class Stamp(NamedTuple):
-    """A list of bait: for which party of which tenant, how many customers, the file's SHA-256 in
-    hex, when it was recorded.
+    """The record of a list: its tenant, the receiving party, its customers, its SHA-256 (hex),
+    the time.
     """
 
     tenant: str
@@ -34,7 +34,7 @@ class Stamp(NamedTuple):
 def record(
     trail: Trail, tenant: str, party: str, customers: int, sha256: str, *, actor: str
 ) -> AuditEntry:
-    """Put a stamp into the audit log; durable on return."""
+    """Record a list in the audit log; durable on return."""
     return trail.append(
         ACTION,
         f"bait of {party}: {customers} customers, sha256 {sha256}",
@@ -43,13 +43,12 @@ def record(
     )
 
 
-def stamps(log: Path, tenant: str = "", party: str = "") -> Iterator[Stamp]:
-    """The stamps in the audit log in folder `log`, the oldest first: of one tenant and one party,
-    or of all.
+def read_stamps(log: Path, tenant: str = "", party: str = "") -> Iterator[Stamp]:
+    """Yield the stamps in the audit log in folder `log`, oldest first.
 
-    They are read, not verified: `ullage audit verify` does that.
+    Of one tenant and party, or of all. They are not verified: `ullage audit verify` does that.
     """
-    for _, entry in entries(log):
-        found = _ENTRY.fullmatch(entry.object) if entry.action == ACTION else None
-        if found and tenant in ("", entry.tenant) and party in ("", found[1]):
-            yield Stamp(entry.tenant, found[1], int(found[2]), found[3], entry.at)
+    for _, entry in read_entries(log):
+        match = _ENTRY.fullmatch(entry.object) if entry.action == ACTION else None
+        if match and tenant in ("", entry.tenant) and party in ("", match[1]):
+            yield Stamp(entry.tenant, match[1], int(match[2]), match[3], entry.at)

@@ -1,5 +1,6 @@
-"""The shape of an entry and of a head, as bytes and back; what is not written exactly so was not
-written here.
+"""Define the format of entries and heads, and convert them to bytes and back.
+
+Bytes that differ from the exact output of this module were not written by it.
 """
 
 from __future__ import annotations
@@ -17,58 +18,60 @@ from ullage.errors import CorruptError
 from ullage.records.base import STRICT
 
 VERSION = 1
-"""Of the format of chains; each head has it."""
+"""Version of the format of chains; each head contains it."""
 ORIGIN = "0" * 64
-"""What stands as the digest before the first entry."""
+"""The digest before the first entry."""
 SUFFIX = ".jsonl"
 HEAD = "head.json"
 GAP = "audit.gap"
-"""The action of an entry that says that entries before it are gone."""
+"""The action of an entry that reports that entries before it are gone."""
 Seen = dict[str, tuple[int, str]]
-"""Of other chains, by name, number and digest of the last entry."""
+"""Last entry, as number and digest, of other chains, by name."""
 
 
 class SignedRecord(BaseModel):
-    """What carries its own digest under a key."""
+    """A record that contains its own keyed digest."""
 
     model_config = STRICT
     purpose: ClassVar[str]
-    """Keeps the digest of one kind of record from standing for another."""
+    """Prevents the digest of one kind of record from being used for another."""
     optional: ClassVar[frozenset[str]] = frozenset()
-    """Left out where empty: lines that tell of other chains are found fast, and entries without
-    a request stay as they were.
+    """Fields left out if empty.
+
+    Lines that mention other chains are found fast, and entries without a request keep their old
+    form.
     """
 
     digest: str = ""
 
-    def signed(self, key: bytes) -> str:
-        """The digest that this must have under `key`."""
-        body = self._json({"digest"})
+    def compute_digest(self, key: bytes) -> str:
+        """Return the correct digest of this record under `key`."""
+        body = self._to_json({"digest"})
         return hmac.new(
             key, f"ullage audit {self.purpose}\x1f{body}".encode(), hashlib.sha256
         ).hexdigest()
 
     def is_genuine(self, key: bytes) -> bool:
-        """Whether the digest is that of this content under `key`."""
-        return hmac.compare_digest(self.digest, self.signed(key))
+        """Return whether the digest is correct under `key`."""
+        return hmac.compare_digest(self.digest, self.compute_digest(key))
 
-    def line(self) -> bytes:
-        """As it stands in a file."""
-        return self._json(set()).encode() + b"\n"
+    def to_line(self) -> bytes:
+        """Return the record as a line of a file."""
+        return self._to_json(set()).encode() + b"\n"
 
-    def _json(self, without: set[str]) -> str:
-        """In one line, without `without` and without what is `optional` and empty."""
+    def _to_json(self, without: set[str]) -> str:
+        """Return one line of JSON, without the fields `without` and empty optional fields."""
         empty = {name for name in self.optional if not getattr(self, name)}
         body = self.model_dump(mode="json", exclude=without | empty)
         return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 
 class AuditEntry(SignedRecord):
-    """One change: `actor` did `action` to `object` (a kind of thing and its id) because of
-    `reason`.
+    """One change: `actor` did `action` to `object` (a kind of thing and id) because of `reason`.
 
-    `request` is the id of the request that caused it, "" where none did. `previous` is the digest
-    of the entry before it; `seen` is how far other chains had gone, where that is news.
+    `request` is the id of the request that caused it, "" if there is none. `previous` is the
+    digest of
+    the entry before it; `seen` is how far other chains have reached, where that is news.
     """
 
     purpose = "entry"
@@ -89,8 +92,9 @@ class AuditEntry(SignedRecord):
 class ChainHead(SignedRecord):
     """Where a chain begins and ends.
 
-    `before` is the digest before entry `begins`; entry `seq`, with digest `last`, ends `size` bytes
-    into the file that it is in. `seen` is what its entries told last of other chains.
+    `before` is the digest before entry `begins`; entry `seq`, with digest `last`, ends at byte
+    `size`
+    of its file. `seen` is the latest that its entries say about other chains.
     """
 
     purpose = "head"
@@ -106,34 +110,32 @@ class ChainHead(SignedRecord):
 
 
 def read_line(line: bytes) -> AuditEntry | None:
-    """The entry in a line, None when it is not exactly what an entry is written as.
+    """Parse an entry; None if the line is not exactly what is written for an entry.
 
-    Its digest is not looked at.
+    Its digest is not verified.
     """
     try:
         entry = AuditEntry.model_validate_json(line)
     except ValidationError:
         return None
-    return entry if entry.line() == line else None
+    return entry if entry.to_line() == line else None
 
 
 def read_head(path: Path) -> ChainHead | None:
-    """The head in a file, None when it is damaged.
+    """Parse a head; None if it is damaged.
 
-    OSError when there is none. Its digest is not looked at.
+    Raises OSError if there is no file. Its digest is not verified.
     """
     data = path.read_bytes()
     try:
         head = ChainHead.model_validate_json(data)
     except ValidationError:
         return None
-    return head if head.line() == data else None
+    return head if head.to_line() == data else None
 
 
 def refuse_other_version(folder: Path) -> None:
-    """Raise CorruptError where the chain in `folder` is of another version; nothing else of it
-    is read.
-    """
+    """Raise CorruptError if the chain in `folder` has another version; reads nothing else."""
     path = folder / HEAD
     try:
         content = json.loads(path.read_bytes())
@@ -147,11 +149,11 @@ def refuse_other_version(folder: Path) -> None:
         )
 
 
-def segments(folder: Path) -> list[Path]:
-    """The files of a chain, the oldest first."""
+def list_segments(folder: Path) -> list[Path]:
+    """List the files of a chain, oldest first."""
     return sorted(folder.glob(f"*{SUFFIX}"))
 
 
-def segment(folder: Path, seq: int) -> Path:
-    """The file that begins with entry `seq`."""
+def segment_path(folder: Path, seq: int) -> Path:
+    """Return the path of the file that begins with entry `seq`."""
     return folder / f"{seq:010d}{SUFFIX}"

@@ -1,13 +1,13 @@
 """Copy the audit log to a syslog receiver, entry by entry, while services run.
 
-    DATA/audit/syslog.json   the last delivered entry of each chain, and what speaks against delivery
+    DATA/audit/syslog.json   the last delivered entry of each chain, and the current fault
 
-One process of a data folder at a time does it, in a thread of its own: an audited act never waits
-for the receiver. Entries are read from the chains behind the last delivered one, so none is left
-out while the receiver is away; after a broken connection or a restart the last ones may be sent
-again, which number and digest tell. Where a chain does not hold the entry that was delivered last,
-it is sent again from its beginning.
-"""  # noqa: E501
+One process of a data folder at a time does it, in a thread of its own: an audited action never
+waits for the receiver. Entries are read from the chains after the last delivered one, so none is
+left out while the receiver is away; after a broken connection or a restart the last ones may be
+sent again, which number and digest reveal. If a chain does not contain the last delivered entry, it
+is sent again from its beginning.
+"""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
-from ullage.audit.entry import HEAD, ORIGIN, AuditEntry, read_head, read_line, segments
+from ullage.audit.entry import HEAD, ORIGIN, AuditEntry, list_segments, read_head, read_line
 from ullage.audit.syslog import Receiver, SyslogConnection, to_message
 from ullage.clock import Backoff, Clock
 from ullage.errors import CorruptError, UllageError, UnavailableError
-from ullage.files.atomic_write import HeldError, hold, write_whole
-from ullage.files.validation import claimed_version
+from ullage.files.atomic_write import HeldError, take_lock, write_whole
+from ullage.files.validation import read_claimed_version
 from ullage.records.base import STRICT
 
 FILE, VERSION = "syslog.json", 1
 TURN_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 ACKNOWLEDGE_SECONDS = 15.0
 MOST_ENTRIES = 500
-"""Of one batch; the next is sent when it is delivered."""
+"""Entries of one batch; the next batch is sent when it is delivered."""
 
 
 class ForwardingState(BaseModel):
@@ -50,14 +50,15 @@ class ForwardingState(BaseModel):
 
 
 def read_state(root: Path) -> ForwardingState:
-    """Return how far the chains below `root` were delivered: nothing where that is not known, so
-    that all is sent again.
+    """Return how far the chains below `root` were delivered.
+
+    If that is unknown, nothing, so that all entries are sent again.
     """
     try:
         content = (root / FILE).read_bytes()
     except FileNotFoundError:
         return ForwardingState()
-    if (version := claimed_version(content)) not in (None, VERSION):
+    if (version := read_claimed_version(content)) not in (None, VERSION):
         raise CorruptError(
             f"{root / FILE} has version {version}, and this ullage reads {VERSION}: use that"
             " version"
@@ -69,12 +70,12 @@ def read_state(root: Path) -> ForwardingState:
 
 
 def find_chains(root: Path) -> list[str]:
-    """Return the names of the chains that are here, also of those that this user may not read."""
+    """Return the names of the local chains, including those that this user may not read."""
     return sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
 
 
 def count_waiting(root: Path) -> int:
-    """Return how many entries were not delivered yet, over all chains that this user may read."""
+    """Count undelivered entries, over all chains that this user may read."""
     delivered, waiting = read_state(root).delivered, 0
     for chain in find_chains(root):
         with contextlib.suppress(OSError):
@@ -86,7 +87,7 @@ def count_waiting(root: Path) -> int:
 
 
 def find_fault(root: Path) -> str:
-    """Return what keeps entries from being delivered, and how many wait; "" where nothing does."""
+    """Return what keeps entries from being delivered, and how many wait; "" if nothing does."""
     try:
         fault = read_state(root).fault
         return f"{fault}; {count_waiting(root)} audit entries wait" if fault else ""
@@ -96,7 +97,7 @@ def find_fault(root: Path) -> str:
 
 @dataclass(slots=True)
 class ChainReader:
-    """Reads the entries of one chain in order, behind the entry with number `seq` and digest
+    """Reads the entries of one chain in order, after the entry with number `seq` and digest
     `last`.
     """
 
@@ -107,10 +108,10 @@ class ChainReader:
     _offset: int = 0
 
     def read(self) -> list[AuditEntry]:
-        """Return the next entries that are durable, at most `MOST_ENTRIES`.
+        """Return the next durable entries, at most `MOST_ENTRIES`.
 
-        CorruptError where the first of them is damaged, OSError where this user may not read the
-        chain.
+        Raises CorruptError if the first of them is damaged, OSError if this user may not
+        read the chain.
         """
         try:
             head = read_head(self.folder / HEAD)
@@ -140,10 +141,10 @@ class ChainReader:
         self.seq, self.last, self._file, self._offset = 0, ORIGIN, None, 0
 
     def _lines(self, until: int) -> Iterator[AuditEntry]:
-        """Yield entries up to number `until` from where reading ended; what is behind it is not
+        """Yield entries up to number `until`, continuing the last call; later ones are not
         durable yet.
         """
-        files = segments(self.folder)
+        files = list_segments(self.folder)
         if self._file not in files:
             before = [file for file in files if int(file.stem) <= self.seq]
             self._file, self._offset = (before or files)[-1 if before else 0], 0
@@ -177,12 +178,12 @@ class AuditForwarder:
     _sent_at: float = 0.0
 
     def run(self, stop: threading.Event) -> None:
-        """Deliver until `stop`, as long as no other process of the folder does."""
+        """Deliver until `stop`, unless another process of the folder does."""
         backoff, wait, lock = Backoff(cap=LONGEST_PAUSE_SECONDS), 0.0, -1
         path = self.root.parent / "locks" / "audit-syslog.lock"
         while not stop.wait(wait):
             try:
-                lock = hold(path, "the audit log is sent") if lock < 0 else lock
+                lock = take_lock(path, "the audit log is sent") if lock < 0 else lock
                 self.turn()
                 wait = TURN_SECONDS
                 backoff.reset()
@@ -196,8 +197,8 @@ class AuditForwarder:
             os.close(lock)
 
     def turn(self) -> None:
-        """Note what was delivered by the last turn, and send what is new; one batch is on its
-        way at a time.
+        """Record what the last call delivered, and send what is new; one batch at a time is
+        in flight.
         """
         if self._connection is None:
             self._connection = self.receiver.connect()
@@ -212,7 +213,7 @@ class AuditForwarder:
         self._write(state, ForwardingState(fault="; ".join(faults), delivered=delivered))
 
     def fail(self, error: Exception) -> None:
-        """Record why nothing is delivered; what was on its way is sent again."""
+        """Record why nothing is delivered; the batch in flight is sent again."""
         self._disconnect()
         with contextlib.suppress(UllageError, OSError):
             state = read_state(self.root)
@@ -221,9 +222,7 @@ class AuditForwarder:
     def _send(
         self, connection: SyslogConnection, delivered: dict[str, tuple[int, str]]
     ) -> list[str]:
-        """Send the next entries of each chain; return why a chain cannot be read, which keeps no
-        other from being sent.
-        """
+        """Send the next entries of each chain; return the faults of chains that cannot be read."""
         faults, host = list[str](), socket.gethostname()
         for chain in find_chains(self.root):
             reader = self._readers.setdefault(

@@ -1,9 +1,9 @@
 """Send audit entries to a syslog receiver: RFC 5424 messages over TLS (RFC 5425).
 
-The libraries for it write log records and hide what becomes of them; here each entry must arrive.
-A message holds the entry as it stands in the chain, so that a copy can be compared byte by byte.
-Syslog acknowledges nothing: an entry counts as delivered when the receiver's machine has
-acknowledged its bytes on a connection that still stands.
+Libraries for syslog send log records and hide whether they arrive; here each entry must arrive. A
+message contains the entry exactly as in the chain, so that a copy can be compared byte by byte.
+Syslog has no acknowledgements: an entry counts as delivered when the receiver's machine has
+acknowledged its bytes on a connection that is still open.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl, urlsplit
 from ullage import __version__
 from ullage.audit.entry import AuditEntry
 from ullage.errors import ConfigError, UnavailableError
-from ullage.security.tls import Trust, named_file
+from ullage.security.tls import Trust, find_named_file
 
 KNOB, SCHEME, PORT = "audit.syslog", "syslog", 6514
 FORM = f"{SCHEME}://HOST:{PORT}?cafile=ca.crt"
@@ -31,12 +31,12 @@ PRIORITY = 13 * 8 + 5
 """Facility "log audit", severity "notice"."""
 NIL, LONGEST_NAME, LONGEST_ID = "-", 255, 32
 SECONDS = 5.0
-"""What connecting, the handshake and one write may take."""
+"""Time limit for connecting, for the handshake and for one write."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Where entries are sent, and by which authority its certificate must be signed."""
+    """Where entries are sent, and the trusted authority of its certificate."""
 
     host: str
     port: int
@@ -44,14 +44,15 @@ class Receiver:
 
     @property
     def where(self) -> str:
-        """Return the name by which messages call it."""
+        """Its name in messages."""
         return f"audit log receiver {self.host}:{self.port}"
 
     def connect(self) -> SyslogConnection:
-        """Connect, its certificate and name verified; errors are those of `errors`, and
-        ConfigError names a wrong file.
+        """Connect and verify certificate and name.
+
+        Errors are those of `errors`, and ConfigError names a wrong file.
         """
-        context = self.trust.fresh()
+        context = self.trust.load_context()
         with self.errors(), contextlib.ExitStack() as undo:
             plain = socket.create_connection((self.host, self.port), SECONDS)
             undo.callback(plain.close)
@@ -63,7 +64,7 @@ class Receiver:
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
-        """Turn errors of a connection into ours: ConfigError where waiting does not help, else
+        """Convert errors of a connection: ConfigError if waiting does not help, else
         UnavailableError.
         """
         try:
@@ -79,7 +80,7 @@ class Receiver:
 def read_url(url: str, data: Path) -> Receiver | None:
     """Return the receiver that the setting names, None for "".
 
-    ConfigError says which part is wrong, never what it holds.
+    ConfigError says which part is wrong, but does not repeat it.
     """
     if not url:
         return None
@@ -101,13 +102,16 @@ def read_url(url: str, data: Path) -> Receiver | None:
     ):
         raise ConfigError(f"{KNOB} has a part that is not known: use {FORM}")
     cafile = data / options["cafile"] if "cafile" in options else None
-    certificate = named_file(options["certificate"], data) if "certificate" in options else None
+    certificate = (
+        find_named_file(options["certificate"], data) if "certificate" in options else None
+    )
     return Receiver(host, port or PORT, Trust(KNOB, cafile, certificate))
 
 
 def to_message(chain: str, entry: AuditEntry, host: str) -> bytes:
-    """Render an entry of a chain of the machine `host` (RFC 5424, 6); UTF-8 beyond ASCII is
-    announced by its mark.
+    """Render an entry of a chain of the machine `host` (RFC 5424, 6).
+
+    A byte order mark announces UTF-8 beyond ASCII.
     """
     at = entry.at.isoformat(timespec="microseconds").replace("+00:00", "Z")
     names = (
@@ -115,7 +119,7 @@ def to_message(chain: str, entry: AuditEntry, host: str) -> bytes:
         f" {_name(entry.action, LONGEST_ID)}"
     )
     facts = f'[origin software="ullage" swVersion="{__version__}"][meta sequenceId="{entry.seq}"]'
-    text = entry.line().rstrip(b"\n")
+    text = entry.to_line().rstrip(b"\n")
     return (
         f"<{PRIORITY}>1 {at} {names} {facts} ".encode()
         + (b"" if text.isascii() else b"\xef\xbb\xbf")
@@ -124,12 +128,12 @@ def to_message(chain: str, entry: AuditEntry, host: str) -> bytes:
 
 
 def _name(text: str, longest: int) -> str:
-    """Return a field of the header: printable ASCII without spaces, or the sign for none."""
+    """Return a header field: printable ASCII without spaces, or the sign for no value."""
     return "".join(sign for sign in text if "!" <= sign <= "~")[:longest] or NIL
 
 
 class SyslogConnection:
-    """One connection; every wait on it is bounded.
+    """One connection, whose waits are all bounded.
 
     Errors are those of `Receiver.errors`; the caller then closes it.
     """

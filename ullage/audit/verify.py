@@ -1,6 +1,4 @@
-"""Reading chains, and saying of each line that is not as it was written where it is and what is
-wrong.
-"""
+"""Verify chains, and report each line that is not as it was written."""
 
 from __future__ import annotations
 
@@ -16,22 +14,22 @@ from ullage.audit.entry import (
     ORIGIN,
     AuditEntry,
     ChainHead,
+    list_segments,
     read_head,
     read_line,
     refuse_other_version,
-    segments,
 )
 from ullage.audit.trail import FOLDER
 from ullage.errors import ConfigError, CorruptError, UllageError
 from ullage.security.keys import KeyStore
 
 MOST_FAULTS = 20
-"""Faults told of one chain: after these it is plain that it is no history any more."""
+"""Faults reported per chain; beyond that the history is evidently destroyed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong at `line` (from 1; 0 for the whole file) of `file`."""
+    """A fault at `line` (from 1; 0 for the whole file) of `file`."""
 
     file: Path
     line: int
@@ -40,9 +38,7 @@ class Fault:
 
 @dataclass(slots=True)
 class ChainCheck:
-    """What a walk found: entries, number and digest of the last one, where it begins, and what
-    is wrong.
-    """
+    """The result of a walk: entries, number and digest of the last one, first number, faults."""
 
     name: str
     entries: int = 0
@@ -51,14 +47,14 @@ class ChainCheck:
     last: str = ORIGIN
     faults: list[Fault] = field(default_factory=list)
 
-    def fault(self, file: Path, line: int, what: str) -> None:
-        """Note a fault, up to the most that are told."""
+    def add_fault(self, file: Path, line: int, what: str) -> None:
+        """Add a fault, up to `MOST_FAULTS`."""
         if len(self.faults) < MOST_FAULTS:
             self.faults.append(Fault(file, line, what))
 
 
 def chain_names(root: Path, keys: KeyStore) -> list[str]:
-    """Return every chain that is there, whose key is, or that the inventory lists."""
+    """List every chain that exists, whose key exists, or that the inventory lists."""
     folders = {path.name for path in root.iterdir() if path.is_dir()} if root.is_dir() else set()
     with contextlib.suppress(UllageError):  # `Inventory.faults` says what is wrong with it
         folders |= {
@@ -66,19 +62,19 @@ def chain_names(root: Path, keys: KeyStore) -> list[str]:
             for part in keys.inventory.parts()
             if root / Path(part).name == keys.inventory.data / part
         }
-    return sorted(folders | {Path(name).stem for name in keys.names(FOLDER, ".key")})
+    return sorted(folders | {Path(name).stem for name in keys.list_names(FOLDER, ".key")})
 
 
 def walk_all(
     root: Path, keys: KeyStore, expected: Iterable[tuple[str, int, str]] = ()
 ) -> list[ChainCheck]:
-    """Walk every chain; `expected` are (chain, number, digest) that must lie on it, as somebody
-    noted earlier.
+    """Verify every chain.
 
-    What the chains tell of one another must lie on them as well.
+    `expected` are entries (chain, number, digest) that must be part of it, as noted earlier.
+    What the chains say about one another must agree as well.
     """
     noted: dict[str, dict[int, str]] = {}
-    for name, seq, digest in (*_told(root), *expected):
+    for name, seq, digest in (*_read_reports(root), *expected):
         noted.setdefault(name, {})[seq] = digest
     return [
         walk(root / name, keys, noted.get(name, {}))
@@ -86,12 +82,13 @@ def walk_all(
     ]
 
 
-def _told(root: Path) -> Iterator[tuple[str, int, str]]:
-    """What entries say of how far other chains had gone; read before those are walked, which may
-    grow meanwhile.
+def _read_reports(root: Path) -> Iterator[tuple[str, int, str]]:
+    """Yield what entries say about other chains.
+
+    Read before those chains are verified, because they may grow meanwhile.
     """
     for folder in sorted(root.iterdir()) if root.is_dir() else ():
-        for file in segments(folder):
+        for file in list_segments(folder):
             for line in file.read_bytes().splitlines(keepends=True):
                 entry = read_line(line) if b'"seen":' in line else None
                 for name, (seq, digest) in entry.seen.items() if entry else ():
@@ -99,43 +96,50 @@ def _told(root: Path) -> Iterator[tuple[str, int, str]]:
 
 
 def walk(folder: Path, keys: KeyStore, noted: dict[int, str] | None = None) -> ChainCheck:
-    """Walk the chain in `folder` from its first entry to its head, and hold it against its
-    high-water mark and what was noted.
+    """Verify the chain in `folder` against its head, its high-water mark and the entries
+    `noted`.
     """
     chain, noted = ChainCheck(folder.name), noted or {}
     try:
         refuse_other_version(folder)
     except CorruptError as error:
-        chain.fault(folder, 0, str(error))
+        chain.add_fault(folder, 0, str(error))
         return chain
-    key, name, why = b"", marks.key_name(folder.name), ""
+    key, name, why = b"", marks.to_key_name(folder.name), ""
     try:
         key = keys.read(name)
     except ConfigError as error:
-        why = str(error) if keys.is_here(name) else "its key is not here"
-    mark = marks.read(marks.path_of(folder.parent, keys, folder.name), key) if key else None
-    files = segments(folder)
+        why = str(error) if keys.is_available(name) else "its key is not here"
+    mark = (
+        marks.read_mark(marks.find_mark_path(folder.parent, keys, folder.name), key)
+        if key
+        else None
+    )
+    files = list_segments(folder)
     if not files:
         last = max([mark.seq if mark else 0, *noted])
-        chain.fault(
+        chain.add_fault(
             folder,
             0,
             f"the whole chain is gone{f', its last known entry is {last}' if last else ''}",
         )
         return chain
     if why:
-        chain.fault(folder, 0, f"{why}, so nothing of it can be verified")
+        chain.add_fault(folder, 0, f"{why}, so nothing of it can be verified")
         return chain
     head = _head(chain, folder, key)
     if head:
         chain.begins, chain.seq, chain.last = head.begins, head.begins - 1, head.before
         if mark is None:
-            chain.fault(folder, 0, "its high-water mark is gone, or not what was written")
-    left = {**({mark.seq: mark.last} if mark and mark.seq else {}), **noted}
+            chain.add_fault(folder, 0, "its high-water mark is gone, or not what was written")
+    expected = {**({mark.seq: mark.last} if mark and mark.seq else {}), **noted}
     for number, file in enumerate(files):
-        _walk_file(chain, file, key, left, is_last=number == len(files) - 1)
+        _walk_file(chain, file, key, expected, is_last=number == len(files) - 1)
     _compare(
-        chain, files[-1], head, {seq: digest for seq, digest in left.items() if seq >= chain.begins}
+        chain,
+        files[-1],
+        head,
+        {seq: digest for seq, digest in expected.items() if seq >= chain.begins},
     )
     return chain
 
@@ -144,10 +148,10 @@ def _head(chain: ChainCheck, folder: Path, key: bytes) -> ChainHead | None:
     try:
         head = read_head(folder / HEAD)
     except OSError:
-        chain.fault(folder / HEAD, 0, "is gone")
+        chain.add_fault(folder / HEAD, 0, "is gone")
         return None
     if head is None or not head.is_genuine(key):
-        chain.fault(folder / HEAD, 0, "is not what was written")
+        chain.add_fault(folder / HEAD, 0, "is not what was written")
         return None
     return head
 
@@ -155,72 +159,72 @@ def _head(chain: ChainCheck, folder: Path, key: bytes) -> ChainHead | None:
 def _walk_file(
     chain: ChainCheck, file: Path, key: bytes, noted: dict[int, str], *, is_last: bool
 ) -> None:
-    """Check every line of a file; `noted` loses what was met."""
-    *lines, rest = file.read_bytes().split(b"\n")
+    """Verify every line of a file; remove from `noted` the entries that appear."""
+    *lines, tail = file.read_bytes().split(b"\n")
     for number, line in enumerate(lines, 1):
         entry = read_line(line + b"\n")
         if entry is None:
-            chain.fault(file, number, "is no entry as it was written")
+            chain.add_fault(file, number, "is no entry as it was written")
             chain.seq, chain.last = chain.seq + 1, ""
             continue
         if number == 1 and int(file.stem) != entry.seq:
-            chain.fault(
+            chain.add_fault(
                 file, 0, f"is named after entry {int(file.stem)} and begins with entry {entry.seq}"
             )
         _follow(chain, file, number, entry, key)
         if noted.pop(entry.seq, entry.digest) != entry.digest:
-            chain.fault(
+            chain.add_fault(
                 file,
                 number,
                 f"entry {entry.seq} is not the one that was noted: the chain was written anew",
             )
     # in the last file a write may have been cut short; the head knows whether anything is missing
-    if rest and not is_last:
-        chain.fault(file, len(lines) + 1, "the line has no end")
+    if tail and not is_last:
+        chain.add_fault(file, len(lines) + 1, "the line has no end")
 
 
 def _follow(chain: ChainCheck, file: Path, number: int, entry: AuditEntry, key: bytes) -> None:
-    """Check that `entry` comes next."""
+    """Check that `entry` is the next one."""
     if not entry.is_genuine(key):
-        chain.fault(
+        chain.add_fault(
             file, number, f"entry {entry.seq} is not what was written: its digest does not fit"
         )
     if entry.seq > chain.seq + 1:
-        chain.fault(
+        chain.add_fault(
             file, number, f"entries {chain.seq + 1} to {entry.seq - 1} before it are missing"
         )
     elif entry.seq <= chain.seq:
-        chain.fault(file, number, f"entry {entry.seq} stands behind entry {chain.seq}")
+        chain.add_fault(file, number, f"entry {entry.seq} stands behind entry {chain.seq}")
     elif chain.last and entry.previous != chain.last:
-        chain.fault(file, number, f"entry {entry.seq} does not follow the entry before it")
+        chain.add_fault(file, number, f"entry {entry.seq} does not follow the entry before it")
     if entry.action == GAP:
-        chain.fault(file, number, f"entry {entry.seq} tells of a gap: {entry.object}")
+        chain.add_fault(file, number, f"entry {entry.seq} tells of a gap: {entry.object}")
     chain.entries += 1
     chain.seq, chain.last = entry.seq, entry.digest
 
 
 def _compare(chain: ChainCheck, file: Path, head: ChainHead | None, noted: dict[int, str]) -> None:
-    """Compare the end that was reached with the head, and with what was noted and not met."""
+    """Compare the end with the head, and report noted entries that did not appear."""
     if head and chain.seq < head.seq:
-        chain.fault(file, 0, f"entries {chain.seq + 1} to {head.seq} are missing at its end")
+        chain.add_fault(file, 0, f"entries {chain.seq + 1} to {head.seq} are missing at its end")
     if noted:
-        others = f", nor are {len(noted) - 1} before it that were" if len(noted) > 1 else ""
-        chain.fault(file, 0, f"entry {max(noted)} was noted and is not there{others}")
+        more = f", nor are {len(noted) - 1} before it that were" if len(noted) > 1 else ""
+        chain.add_fault(file, 0, f"entry {max(noted)} was noted and is not there{more}")
 
 
-def of_watchlists(root: Path) -> list[AuditEntry]:
-    """What was done with watchlists, the newest first; nothing is verified."""
-    return [entry for _, entry in entries(root) if entry.action.startswith("watchlist.")][::-1]
+def list_watchlist_changes(root: Path) -> list[AuditEntry]:
+    """List changes of customer lists, newest first; nothing is verified."""
+    return [entry for _, entry in read_entries(root) if entry.action.startswith("watchlist.")][::-1]
 
 
-def entries(root: Path) -> Iterator[tuple[str, AuditEntry]]:
-    """Every readable entry with its chain, the oldest first; nothing is verified."""
-    found = [
+def read_entries(root: Path) -> Iterator[tuple[str, AuditEntry]]:
+    """Yield every readable entry with its chain, oldest first; nothing is verified."""
+    rows = [
         (entry.at, path.name, entry.seq, entry)
         for path in (sorted(root.iterdir()) if root.is_dir() else ())
-        for file in segments(path)
+        for file in list_segments(path)
         for entry in map(read_line, file.read_bytes().splitlines(keepends=True))
         if entry is not None
     ]
-    for _, name, _, entry in sorted(found, key=lambda one: one[:3]):
+    for _, name, _, entry in sorted(rows, key=lambda row: row[:3]):
         yield name, entry

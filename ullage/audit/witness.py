@@ -1,6 +1,4 @@
-"""The number of each chain's last entry as a metric: whoever scrapes it keeps it on another
-machine.
-"""
+"""Export the number of each chain's last entry, so that another machine remembers it."""
 
 from __future__ import annotations
 
@@ -14,16 +12,15 @@ from prometheus_client.registry import Collector
 
 from ullage.audit.forwarding import read_state
 from ullage.audit.trail import FOLDER as AUDIT
-from ullage.audit.trail import heads
+from ullage.audit.trail import read_heads
 from ullage.errors import UllageError
 from ullage.inventory import Inventory
 
 
 class AuditWitness(Collector):
-    """Tells how far each chain of the audit log has gone, so that what watches remembers it
-    elsewhere.
+    """Exports how far each chain of the audit log has reached.
 
-    A chain that the inventory lists and that is gone stands at 0.
+    A chain that the inventory lists and that is gone has the value 0.
     """
 
     _labelnames = ("chain",)
@@ -32,7 +29,7 @@ class AuditWitness(Collector):
         self._inventory, self._is_forwarded = inventory, is_forwarded
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the gauge; nothing is verified."""
+        """Yield the gauges; nothing is verified."""
         gauge = GaugeMetricFamily(
             "ullage_audit_last_entry",
             "Number of the last entry of a chain of the audit log; it never decreases.",
@@ -47,16 +44,14 @@ class AuditWitness(Collector):
                 if part.parent.name == AUDIT and part.parent.parent == Path()
             }
         if root.is_dir():
-            numbers |= {chain: head.seq for chain, head in heads(root, "")}
+            numbers |= {chain: head.seq for chain, head in read_heads(root, "")}
         for chain, number in sorted(numbers.items()):
             gauge.add_metric([chain], number)
         yield gauge
-        yield self._delivered(root, numbers if self._is_forwarded else ())
+        yield self._collect_delivered(root, numbers if self._is_forwarded else ())
 
-    def _delivered(self, root: Path, chains: Iterable[str]) -> Metric:
-        """Return what the receiver has of `chains`: a family without series where there is no
-        receiver.
-        """
+    def _collect_delivered(self, root: Path, chains: Iterable[str]) -> Metric:
+        """Return how far `chains` were delivered; without a receiver there are no series."""
         gauge = GaugeMetricFamily(
             "ullage_audit_last_entry_sent",
             "Number of the last entry of a chain that the receiver has.",

@@ -28,7 +28,7 @@ from typing import NamedTuple, Protocol
 
 from ullage.clock import Clock
 from ullage.errors import ConfigError
-from ullage.files.validation import quoted
+from ullage.files.validation import quote_word
 from ullage.inventory import Inventory
 from ullage.running_time import RunningTime
 from ullage.security.tls import Trust
@@ -229,7 +229,7 @@ def open_bus(
 
         return KafkaBus(rest, data, retention, clock)
     raise ConfigError(
-        f"bus.url has the scheme {quoted(scheme)}: use sqlite:///FOLDER, spool:///FOLDER or kafka://HOST:PORT"
+        f"bus.url has the scheme {quote_word(scheme)}: use sqlite:///FOLDER, spool:///FOLDER or kafka://HOST:PORT"
     )
 
 

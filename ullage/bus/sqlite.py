@@ -19,12 +19,12 @@ import apsw
 
 from ullage.bus import Lag, Outgoing, PartitionPosition, Record, Retention, lag_of
 from ullage.clock import Clock
-from ullage.files.atomic_write import hold
+from ullage.files.atomic_write import take_lock
 from ullage.files.database import (
     SCHEMAS,
     PartList,
     check_database,
-    damaged,
+    damage_error,
     empty_log,
     open_database,
     sqlite_errors,
@@ -89,7 +89,7 @@ class _Topic:
             and isinstance(timestamp, float)
         )
         if not sound:
-            raise damaged(self.path, f"has a damaged record (offset {offset})")
+            raise damage_error(self.path, f"has a damaged record (offset {offset})")
         return Record(self.name, 0, offset, timestamp, key, parsed, value)
 
     def position(self, group: str) -> int:
@@ -139,7 +139,9 @@ class SqliteSubscription:
         self, folder: Path, topic: str, group: str, clock: Clock, inventory: PartList | None
     ) -> None:
         self._group, self._clock = group, clock
-        self._place = hold(folder / f"{topic}.{group}.lock", f"{topic}.{group} is being consumed")
+        self._place = take_lock(
+            folder / f"{topic}.{group}.lock", f"{topic}.{group} is being consumed"
+        )
         with contextlib.ExitStack() as undo:
             undo.callback(os.close, self._place)
             self._topic = _Topic(folder, topic, inventory)

@@ -1,14 +1,14 @@
 """Print untrusted text safely, on terminals, on pages and in spreadsheets.
 
-Tables and JSON Lines are in `screen`, by when a person decides in `decide`.
+Tables and JSON Lines are in `screen`, the deadline of a person's decision in `decide`.
 
-Everything that came from outside is untrusted: control and bidirectional characters are shown as
-escapes, so that a title cannot move a terminal's cursor or turn a line around. Times are stored in
-UTC and shown in local time with its zone.
+All text from outside is untrusted: control and bidirectional characters are shown as escapes, so
+that a title cannot move a terminal's cursor or reverse a line. Times are stored in UTC and shown in
+local time with its zone.
 
-What a spreadsheet would take for a formula gets a quote before it (OWASP, CSV injection). A formula
-begins a cell; where Excel parts cells at semicolons, as in much of Europe whatever the file says,
-it may also stand behind one.
+A cell that a spreadsheet would take for a formula gets a quote before it (OWASP, CSV injection). A
+formula begins a cell; where Excel separates cells at semicolons, as in much of Europe whatever the
+file says, it may also follow one.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def inert(cell: str) -> str:
     return RUN.sub(r"\1'", cell)
 
 
-def csv_line(cells: Iterable[str]) -> str:
-    """A line of CSV (RFC 4180) of such cells."""
+def format_csv_line(cells: Iterable[str]) -> str:
+    """Return one line of CSV (RFC 4180); formulas are neutralised."""
     line = io.StringIO()
     csv.writer(line, lineterminator="\r\n").writerow([inert(cell) for cell in cells])
     return line.getvalue()

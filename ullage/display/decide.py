@@ -1,6 +1,4 @@
-"""Say by when a person decides whether an incident is confirmed: the same for file, terminal,
-page, message and report.
-"""
+"""Say by when a person decides whether an incident is confirmed; the same in all outputs."""
 
 from __future__ import annotations
 
@@ -12,19 +10,20 @@ from ullage.display import moment
 
 @dataclass(frozen=True, slots=True)
 class Decide:
-    """Within how many minutes a person decides whether an incident is confirmed; by when, None
-    while nobody was told of it.
+    """The time for a person to decide whether an incident is confirmed.
+
+    `by` is None while nobody has been notified of it.
     """
 
     minutes: int
     by: datetime | None = None
 
     def words(self, now: datetime | None = None, zone: tzinfo | None = None) -> tuple[str, str]:
-        """In one line in English and Chinese.
+        """Describe the decision in one line in English and Chinese.
 
         >>> Decide(60).words()[0]
-        'Decide within 60 minutes of notification whether it is confirmed: only then are its reports
-        due.'
+        'Decide within 60 minutes of notification whether it is confirmed: only then are its
+        reports due.'
         """
         if self.by is None:
             hours, minutes = divmod(self.minutes, 60)
@@ -34,14 +33,14 @@ class Decide:
                 if in_hours
                 else (f"{self.minutes} minutes", f"{self.minutes}分钟")
             )
-            asked, asked_zh = f"Decide within {within} of notification", f"请在获知后{zh}内"
+            request, request_zh = f"Decide within {within} of notification", f"请在获知后{zh}内"
         elif now is not None and now > self.by:
             by = moment(self.by, zone)
-            asked, asked_zh = f"Decide now (it was to be by {by})", f"请立即（应于{by}前）"
+            request, request_zh = f"Decide now (it was to be by {by})", f"请立即（应于{by}前）"
         else:
             by = moment(self.by, zone)
-            asked, asked_zh = f"Decide by {by}", f"请于{by}前"
+            request, request_zh = f"Decide by {by}", f"请于{by}前"
         return (
-            f"{asked} whether it is confirmed: only then are its reports due.",
-            f"{asked_zh}判定是否确认：确认后方须按时限报告。",
+            f"{request} whether it is confirmed: only then are its reports due.",
+            f"{request_zh}判定是否确认：确认后方须按时限报告。",
         )

@@ -1,6 +1,4 @@
-"""Show how far a command is, with the time that remains, to whoever waits at a terminal;
-elsewhere nothing is written.
-"""
+"""Show the progress of a command and the remaining time at a terminal; elsewhere nothing."""
 
 from __future__ import annotations
 
@@ -12,17 +10,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ullage.verdict.words import counted
+from ullage.verdict.words import format_count
 
 BETWEEN_SECONDS = 0.2
 
 
 @dataclass(slots=True)
 class ProgressBar:
-    """Counts what is done of `total` bytes or things, None where that is not known.
+    """Counts progress of `total` bytes or things, None if unknown.
 
-    `show` gets what is done, of how much, and a text, at most five times a second; None where
-    nobody waits.
+    `show` gets progress, total and a text, at most five times a second; None if nobody watches.
     """
 
     total: int | None = None
@@ -32,11 +29,11 @@ class ProgressBar:
     _shown_at: float = float("-inf")
 
     def add(self, amount: int = 1, text: str = "") -> None:
-        """Count so much more as done."""
+        """Add `amount` to the progress."""
         self.reach(self._done + amount, self.total, lambda: text)
 
     def reach(self, done: int, total: int | None, text: Callable[[], str] = str) -> None:
-        """Count all up to `done`, of `total`, as done; `text` is asked only when that is shown."""
+        """Set the progress to `done` of `total`; `text` is only called if it is shown."""
         self._done = done
         if self.show is None or (now := self.monotonic()) - self._shown_at < BETWEEN_SECONDS:
             return
@@ -45,9 +42,7 @@ class ProgressBar:
 
     @contextlib.contextmanager
     def growth(self, path: Path, size: int) -> Iterator[None]:
-        """Count the bytes of a file that the block writes, while it does; `size` of them when it
-        ends.
-        """
+        """Count the bytes of a file while the block writes them; `size` of them when it ends."""
         before, ended = self._done, threading.Event()
 
         def look() -> None:
@@ -69,13 +64,13 @@ class ProgressBar:
 
 @dataclass(slots=True)
 class ReadProgress:
-    """Is told of each file as it begins and of what was read of it.
+    """Tracks reading of files.
 
-    Where more comes out of a file than is in it, as of an archive, nobody knows how much is left.
+    If more comes out of a file than is in it, as of an archive, the remaining amount is unknown.
     """
 
     sizes: Sequence[int | None] = ()
-    """Bytes of each file, in the order in which they are read; None where that is not known."""
+    """Bytes of each file, in reading order; None if unknown."""
     progress: ProgressBar = field(default_factory=ProgressBar)
     _begun: int = 0
     _before: int = 0
@@ -83,19 +78,20 @@ class ReadProgress:
     _whole: int | None = field(init=False)
 
     def __post_init__(self) -> None:
-        known = [size for size in self.sizes if size is not None]
-        self._whole = sum(known) if len(known) == len(self.sizes) else None
+        known_sizes = [size for size in self.sizes if size is not None]
+        self._whole = sum(known_sizes) if len(known_sizes) == len(self.sizes) else None
 
     def begin(self) -> None:
-        """The next file is read."""
+        """Begin the next file."""
         if self.progress.show is None:
             return
         self._before += (self.sizes[self._begun - 1] or self._read) if self._begun else 0
         self._begun, self._read = self._begun + 1, 0
 
     def read(self, size: int, customers: Callable[[], int] | None = None) -> None:
-        """So many bytes more were read; `customers` counts those found so far, and is asked only
-        where that is shown.
+        """Count `size` more bytes.
+
+        `customers` counts those found so far, and is only called if the count is shown.
         """
         self._read += size
         if self.progress.show is None:
@@ -106,13 +102,13 @@ class ReadProgress:
         def text() -> str:
             file = [f"file {self._begun:,} of {count:,}"] if count > 1 else []
             return ", ".join(
-                [*file, *([f"{counted(customers(), 'customer')} so far"] if customers else [])]
+                [*file, *([f"{format_count(customers(), 'customer')} so far"] if customers else [])]
             )
 
         self.progress.reach(self._before + self._read, self._whole if is_within else None, text)
 
     def end(self, text: str) -> None:
-        """All is read, and what follows, as `text` says, takes nobody knows how long."""
+        """Show `text` for the phase after reading, whose duration is unknown."""
         if self.progress.show is not None:
             self.progress.show(self._before + self._read, None, text)
 
@@ -121,10 +117,10 @@ class ReadProgress:
 def progress_bar(
     total: int | None, noun: str = "", *, shown: bool | None = None
 ) -> Iterator[ProgressBar]:
-    """Shows a bar on standard error until the block ends: of `total` things, of which `noun` is the
-    plural, or else of bytes.
+    """Show a progress bar on standard error until the block ends.
 
-    It is shown on a terminal, if `shown` does not say otherwise.
+    It counts `total` things with the plural `noun`, or else bytes. It is shown on a terminal
+    unless `shown` says otherwise.
     """
     if not (sys.stderr.isatty() if shown is None else shown):
         yield ProgressBar(total)
@@ -159,6 +155,6 @@ def progress_bar(
 def read_progress(
     sizes: Sequence[int | None], *, shown: bool | None = None
 ) -> Iterator[ReadProgress]:
-    """Shows how files of these sizes are read, as `progress_bar` does."""
+    """Show how files of these sizes are read, as `progress_bar` does."""
     with progress_bar(None, shown=shown) as progress:
         yield ReadProgress(sizes, progress)

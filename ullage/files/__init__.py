@@ -1,11 +1,13 @@
-"""Files of the data folder: written whole or not at all, locked, trusted only if nobody else could
-have written them.
+"""Read and write files of the data folder: complete or not at all, locked, and trusted.
 
-    atomic_write   a file that is there whole or not at all
-    lock           one process at a time
-    trusted        reading configuration, rules and keys
-    database       opening SQLite so that it is durable, erasing and checked
-    rulefiles      rules that this version comes with, or the house's own
+    atomic_write   write a file completely or not at all; locks
+    ownership      read configuration, rules and keys that nobody else can have written
+    validation     parse JSON and TOML, and list every fault
+    rule_files     the rules of this version, or the organization's own
+    database       SQLite files that are durable, erasing and checked
+    output         standard output that never ends a service
+    descriptors    scarce file descriptors
+    disk_room      free disk space
 
-Nothing here knows what is in a file; that is said where the file is used.
+Nothing here knows the content of a file; the code that uses the file does.
 """

@@ -1,7 +1,7 @@
-"""Files that are written whole or not at all, by default for their owner alone.
+"""Write files completely or not at all, by default readable by their owner only.
 
-`hold` is for a place that somebody has for as long as he lives, `turn` for a moment's work that
-others wait for.
+`take_lock` is for a lock that a process keeps for its lifetime, `wait_for_lock` for a short task
+that others wait for.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from ullage.errors import ConfigError, UnavailableError
 
 
 class HeldError(ConfigError):
-    """Another process holds it."""
+    """Another process holds the lock."""
 
 
-def hold(path: Path, what: str) -> int:
-    """Take the lock on `path` and return its file descriptor, to be closed to free it.
+def take_lock(path: Path, what: str) -> int:
+    """Take the lock on `path` and return its file descriptor; close it to release the lock.
 
-    HeldError says that `what` is held, and by which process.
+    Raises HeldError, with the text `what` and the holder's process id.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -42,9 +42,10 @@ def hold(path: Path, what: str) -> int:
 
 
 @contextlib.contextmanager
-def turn(path: Path) -> Iterator[None]:
-    """Wait for the lock on `path`, a folder that is there or a file that is made, and hold it
-    meanwhile.
+def wait_for_lock(path: Path) -> Iterator[None]:
+    """Hold the lock on `path` inside the context, waiting for it if necessary.
+
+    `path` is an existing folder, or a file that is created.
     """
     flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
     handle = os.open(path, flags | os.O_CLOEXEC, 0o600)
@@ -56,14 +57,15 @@ def turn(path: Path) -> Iterator[None]:
 
 
 OF_A_DISK = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS})
-"""Errors that a disk gives, whatever is written to it."""
+"""Errors of a disk, whatever is written to it."""
 
 
 @contextlib.contextmanager
 def disk_errors(what: str = "", only: Collection[int] = ()) -> Iterator[None]:
-    """A full or failing disk may get well: try again later.
+    """Convert errors of a full or failing disk into UnavailableError, so that they are retried.
 
-    `what` is by default the error's file; `only` are errnos, () all.
+    The message names `what`, by default the error's file. `only` are the errnos to convert, ()
+    for all.
     """
     try:
         yield
@@ -77,12 +79,11 @@ def disk_errors(what: str = "", only: Collection[int] = ()) -> Iterator[None]:
 
 
 def write_whole(content: bytes, file: Path, mode: int = 0o600, *, lasts: bool = True) -> None:
-    """Put `content` in the place of `file`, durably; a reader sees what was there before or all of
-    it.
+    """Replace `file` by `content`, durably; readers see the old content or all of the new.
 
-    With `lasts` off what was there before may be there again after a loss of power. OSError, which
-    names `file`, when it cannot be written; what was there then stands as it was. A device or a
-    pipe is written into, and no file takes its place.
+    Without `lasts`, a loss of power may bring the old content back. Raises OSError, which names
+    `file`,
+    if it cannot be written; the old content then stays. A device or a pipe is written to directly.
     """
     if file.exists() and not file.is_file() and not file.is_dir():
         file.write_bytes(content)
@@ -104,8 +105,9 @@ def write_whole(content: bytes, file: Path, mode: int = 0o600, *, lasts: bool = 
 
 
 def write_new(content: bytes, file: Path, mode: int = 0o600) -> None:
-    """Make `file` with that mode, whatever the umask, durably; FileExistsError when it is there,
-    which then stands as it was.
+    """Create `file` with that mode, whatever the umask, durably.
+
+    Raises FileExistsError if it exists, and leaves it unchanged.
     """
     with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as fresh:
         os.fchmod(fresh.fileno(), mode)
@@ -114,16 +116,14 @@ def write_new(content: bytes, file: Path, mode: int = 0o600) -> None:
 
 
 def write_through(file: BinaryIO, content: bytes) -> None:
-    """Write to the disk; a new file's name is not durable before its folder is."""
+    """Write and sync to the disk; a new file's name is durable only after its folder is synced."""
     file.write(content)
     file.flush()
     os.fsync(file.fileno())
 
 
 def put_in_place(draft: Path, file: Path) -> None:
-    """Have `draft`, which is synced, stand in the place of `file`, and stand there after a loss
-    of power too.
-    """
+    """Replace `file` by the synced `draft`, durably."""
     draft.replace(file)
     sync_folder(file.parent)
 
@@ -138,7 +138,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def is_standard_output(file: Path | None) -> bool:
-    """Whether `file` means standard output: None or `-`."""
+    """Return whether `file` means standard output: None or `-`."""
     return file is None or file == Path("-")
 
 

@@ -1,22 +1,21 @@
-"""Opening an SQLite file the way this project needs it: durable, erasing, checked, waiting for
-other writers.
+"""Open SQLite files that are durable, erasing and checked, and whose writers wait.
 
 `apsw` brings its own SQLite: distributions' 3.40 has the WAL-reset corruption bug and no FTS5
-`secure-delete`. WAL with `synchronous=FULL` survives a power cut; `secure_delete` overwrites what
-is deleted, so that erasure is real.
+`secure-delete`. WAL with `synchronous=FULL` survives a power cut; `secure_delete` overwrites
+deleted data, so that erasure is real.
 
-Damage is never taken for content:
+Damaged content is never returned:
 - SQLite's checksum VFS (https://sqlite.org/cksumvfs.html) keeps 8 bytes at the end of every page
-  and looks at them whenever a page is read. It looks at nothing where those bytes are not reserved,
-  so the file's version says that they must be (`CHECKED`), and a file whose version does not is
-  refused. It fills these bytes in as it writes to the file itself; in a write-ahead log, which has
-  checksums of its own, they hold nothing.
-- A write-ahead log that is cut, damaged or gone ends early without a word: SQLite takes what
-  follows for a write that a crash cut short. So each transaction counts itself in the file, and
-  then, without waiting for the disk, in `x.sqlite.commits` beside it. A file that has counted fewer
-  than that has lost transactions which somebody was told were durable.
-- A file that is empty, or gone while its neighbours are there, is no new one: new files get their
-  name when they are whole.
+  and verifies them whenever a page is read. It verifies nothing where those bytes are not reserved,
+  so the file's version says that they must be (`CHECKED`), and a file without it is refused. It
+  computes these bytes when it writes to the file itself; in a write-ahead log, which has checksums
+  of its own, they are empty.
+- A write-ahead log that is cut, damaged or gone ends early without an error: SQLite takes the rest
+  for a write that a crash cut short. So each transaction increments a counter in the file, and
+  then, without waiting for the disk, in `x.sqlite.commits` beside it. A file with a lower counter
+  has lost transactions that were reported as durable.
+- A file that is empty, or gone while its companions exist, is not treated as new: new files get
+  their name only when they are complete.
 """
 
 from __future__ import annotations
@@ -33,13 +32,11 @@ import apsw.sqlite_extra
 
 from ullage import log
 from ullage.errors import ConfigError, CorruptError, UnavailableError
-from ullage.files.atomic_write import sync_folder, turn
+from ullage.files.atomic_write import sync_folder, wait_for_lock
 
 BUSY_MILLISECONDS = 30_000
 LOG_MILLISECONDS = 250
-"""How long the log's emptying waits for whoever reads from it. Everybody who writes waits as
-long.
-"""
+"""How long emptying the log waits for readers of the log; all writers wait as long."""
 TRANSIENT = (
     apsw.BusyError,
     apsw.LockedError,
@@ -50,28 +47,26 @@ TRANSIENT = (
 )
 DAMAGE = (apsw.NotADBError, apsw.CorruptError, UnicodeDecodeError)
 BAD_PAGES = {apsw.SQLITE_IOERR_DATA, apsw.SQLITE_IOERR_CORRUPTFS}
-"""What SQLite calls errors of the disk, and are pages that do not hold what was written."""
+"""SQLite reports these as disk errors, but they mean damaged pages."""
 OF_AN_INDEX = ("fts5", "vtable constructor failed")
-"""In errors of a full-text index whose own pages are whole and say what cannot be: SQLite has no
-code for them.
-"""
+"""Errors of a damaged full-text index whose pages are intact; SQLite has no code for them."""
 EXTENSION, VFS = "cksumvfs", "cksmvfs"
 RESERVED = 8
-"""Bytes of each page for its checksum; with any other number the checksum VFS does nothing."""
+"""Bytes of each page for its checksum; with any other number the VFS does nothing."""
 CHECKED = 1 << 16
-"""Is added to the version of a file: all of its pages have checksums.
+"""Added to the version of a file whose pages all have checksums.
 
 A file without it is not ours.
 """
 SCHEMAS = {"accounts": 1, "bus": 1, "collect": 1, "events": 1, "frontier": 1, "incidents": 1}
-"""The version of the tables of each kind of database: raise it with them.
+"""Version of the tables of each kind of database; raise it when they change.
 
 A file of another version is refused.
 """
 COMMITS = "create table commits (n integer not null) strict; insert into commits values (0)"
 COUNT = "update commits set n = n + 1 returning n"
 FOLLOWERS = ("-wal", "-shm", "-journal")
-"""What SQLite puts beside a file."""
+"""Files that SQLite puts beside a database."""
 COUNTED = ".commits"
 CURE = (
     "restore it from a copy with all that stands beside it, or move these away ({name}*) to start"
@@ -94,20 +89,21 @@ GO_ON = (
 
 @contextlib.contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors about the file `path` into ours: damage stops, everything that may
-    pass is tried again.
+    """Convert SQLite's errors about the file `path` into ours.
+
+    Damage stops the process; anything that may pass is retried.
     """
     try:
         yield
     except DAMAGE as error:
-        raise damaged(path) from error
+        raise damage_error(path) from error
     except apsw.SQLError as error:  # else a fault of ours: a statement that is none
         if any(words in str(error) for words in OF_AN_INDEX):
-            raise damaged(path) from error
+            raise damage_error(path) from error
         raise
     except TRANSIENT as error:
         if getattr(error, "extendedresult", 0) in BAD_PAGES:
-            raise damaged(path) from error
+            raise damage_error(path) from error
         raise UnavailableError(
             f"{path} cannot be read or written ({type(error).__name__})"
         ) from error
@@ -117,25 +113,28 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         raise UnavailableError(f"{path} cannot be read or written ({error.strerror})") from error
 
 
-def damaged(
+def damage_error(
     path: Path, how: str = "is damaged or no database of ours", cure: str = CURE
 ) -> CorruptError:
-    """The error for a file of which something is wrong, with the cure."""
+    """Return the error for a faulty file, with the cure."""
     return CorruptError(f"{path} {how}: {cure.format(name=path.name)}")
 
 
 @contextlib.contextmanager
 def transaction(connection: apsw.Connection, *, durable: bool = True) -> Iterator[None]:
-    """All of a block or nothing, with the write lock from its first moment; counted, if it changed
-    anything.
+    """Run a block as one transaction that has the write lock from the start; count it if it
+    wrote anything.
 
-    Without `durable` the disk is not waited for: a power cut may undo the block, kill -9 does not.
-    A later one that is durable makes it so as well. It is counted in the file alone, since whoever
-    counts beside it says what cannot be lost.
+    Without `durable` the disk is not waited for: a power cut may undo the block, kill -9 does
+    not, and
+    a later durable transaction makes it durable too. It is then counted only in the file, since the
+    counter beside it says what cannot be lost.
 
-    A block under `with connection:` that reads before it writes fails when another process writes
-    in between; this waits for its turn. (`transaction_mode` of apsw would do so too, but waits with
-    the interpreter's lock held.)
+    A block under `with connection:` that reads before it writes fails when another process
+    writes in
+    between; this waits instead. (apsw's `transaction_mode` would do so too, but waits while it
+    holds
+    the interpreter's lock.)
     """
     with contextlib.ExitStack() as after:
         if not durable:
@@ -146,13 +145,15 @@ def transaction(connection: apsw.Connection, *, durable: bool = True) -> Iterato
             yield
             count = connection.execute(COUNT).get if connection.total_changes() != before else None
     if durable and count is not None:
-        _note(Path(connection.filename), count)
+        _write_count(Path(connection.filename), count)
 
 
 @contextlib.contextmanager
 def all_or_nothing(connection: apsw.Connection, begin: str = "begin immediate") -> Iterator[None]:
-    """As `with connection:`, which would hide the error of a disk behind its own where SQLite
-    has rolled back already.
+    """Run a block as one transaction.
+
+    Unlike `with connection:`, keeps the error of a disk visible where SQLite has already rolled
+    back.
     """
     connection.execute(begin)
     try:
@@ -165,10 +166,10 @@ def all_or_nothing(connection: apsw.Connection, begin: str = "begin immediate") 
 
 
 class PartList(Protocol):
-    """The list of the parts that ought to exist; see `ullage.inventory`."""
+    """The list of the parts that should exist; see `ullage.inventory`."""
 
     def refuse_lost(self, part: Path) -> None:
-        """Raise ConfigError where a part is listed that is about to be created."""
+        """Raise ConfigError if a part that is about to be created is already listed."""
 
     def enter(self, part: Path) -> None:
         """List a part that was just created."""
@@ -177,52 +178,54 @@ class PartList(Protocol):
 def open_database(
     path: Path, schema: str, version: int = 1, inventory: PartList | None = None
 ) -> apsw.Connection:
-    """Open `path`, or create it with the tables that the SQL in `schema` makes, and enter it in
-    `inventory`.
+    """Open `path`, or create it with the SQL in `schema` and enter it in `inventory`.
 
-    Raises CorruptError when the file is damaged, is no database of ours, lacks what was committed,
-    or has another `version` of the schema, ConfigError when the inventory lists it and it is gone;
-    never resets it.
+    Raises CorruptError if the file is damaged, is no database of ours, lacks committed
+    transactions or
+    has another `version` of the schema, and ConfigError if the inventory lists it and it is
+    gone. An
+    existing file is never reset.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise UnavailableError(f"{path.parent} cannot be made ({error.strerror})") from error
-    _register()
+    _register_checksum_vfs()
     # One at a time: SQLite does not wait for whoever else is switching to WAL.
-    with sqlite_errors(path), turn(path.parent), contextlib.ExitStack() as undo:
+    with sqlite_errors(path), wait_for_lock(path.parent), contextlib.ExitStack() as undo:
         if not path.exists():
             if inventory is not None:
                 inventory.refuse_lost(path)
-            _make(path, schema, version)
+            _create(path, schema, version)
             if inventory is not None:
                 inventory.enter(path)
         if not path.stat().st_size:
-            raise damaged(path, "is empty")
-        counted = _counted(path)  # before the file's own count is read: others may be writing
+            raise damage_error(path, "is empty")
+        counted = _read_count(path)  # before the file's own count is read: others may be writing
         connection = _connect(path)
         undo.callback(connection.close)
-        _refuse(connection, path, version)
+        _check_version(connection, path, version)
         connection.execute("pragma journal_mode=wal")
-        _compare(connection, path, counted)
+        _check_commits(connection, path, counted)
         undo.pop_all()
     return connection
 
 
-def schema_of(path: Path) -> int:
-    """Return the version of the tables in a database, 0 where it is none of ours."""
-    _register()
+def read_schema_version(path: Path) -> int:
+    """Return the version of the tables in a database, 0 if it is not ours."""
+    _register_checksum_vfs()
     with sqlite_errors(path), contextlib.closing(_connect(path)) as connection:
         stored = int(connection.pragma("user_version"))
     return stored ^ CHECKED if stored & CHECKED else 0
 
 
 def empty_log(connection: apsw.Connection) -> None:
-    """Write the write-ahead log back and cut it off, for it still holds pages as they were before a
-    deletion.
+    """Write the write-ahead log back and truncate it, because it still holds pages from before
+    a deletion.
 
-    A backup reads from the log for as long as it takes, and until then all writers would wait with
-    this: it gives up after a moment. Who reads the longest, the backup, does it in the end.
+    A backup reads from the log while it runs, and all writers would wait for this call until
+    then, so
+    it gives up after a moment. The backup itself empties the log in the end.
     """
     connection.set_busy_timeout(LOG_MILLISECONDS)
     try:
@@ -232,12 +235,11 @@ def empty_log(connection: apsw.Connection) -> None:
 
 
 def back_up(path: Path, target: Path) -> None:
-    """Copy a database as it is at one moment, while others write to it, to a file that is not
-    there; what is copied is checked.
+    """Copy a database, as it is at one moment, to a new file, and verify the copy.
 
-    By SQLite's backup API, in one step: nobody waits for it, the write-ahead log grows meanwhile.
+    By SQLite's backup API in one step: nobody waits for it, the write-ahead log grows meanwhile.
     """
-    _register()
+    _register_checksum_vfs()
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     with sqlite_errors(path), contextlib.closing(_connect(path)) as source:
         with contextlib.closing(_connect(target)) as copy:
@@ -251,9 +253,11 @@ def back_up(path: Path, target: Path) -> None:
             try:
                 check_database(copy, target)
             except CorruptError:
-                raise damaged(path, f"does not come out whole in {target}", IS_IT_HERE) from None
+                raise damage_error(
+                    path, f"does not come out whole in {target}", IS_IT_HERE
+                ) from None
             if int(copy.pragma("user_version")) & CHECKED:
-                _note(target, int(copy.execute("select n from commits").get))
+                _write_count(target, int(copy.execute("select n from commits").get))
         # the copy is whole; whoever writes next meets the disk
         with contextlib.suppress(*TRANSIENT):
             empty_log(source)
@@ -261,9 +265,9 @@ def back_up(path: Path, target: Path) -> None:
 
 
 def _copy_pages(source: apsw.Connection, copy: apsw.Connection) -> None:
-    """All pages as they are now.
+    """Copy all pages as they are now.
 
-    UnavailableError, with both names, where a disk does not give or take them.
+    Raises UnavailableError with both names if a disk fails.
     """
     try:
         with copy.backup("main", source, "main") as work:
@@ -278,18 +282,16 @@ def _copy_pages(source: apsw.Connection, copy: apsw.Connection) -> None:
 
 
 def check_database(connection: apsw.Connection, path: Path) -> None:
-    """CorruptError unless every page is what was written and all tables and indexes agree; reads
-    the whole file.
-    """
+    """Raise CorruptError unless all pages, tables and indexes are intact; reads the whole file."""
     with sqlite_errors(path):
         if connection.pragma("integrity_check") != "ok":
-            raise damaged(path)
+            raise damage_error(path)
 
 
-def _register() -> None:
-    """Have the checksum VFS at hand.
+def _register_checksum_vfs() -> None:
+    """Register the checksum VFS.
 
-    SQLite makes it the default of the process, which is taken back.
+    SQLite also makes it the process's default, which is undone.
     """
     if VFS in apsw.vfs_names():
         return
@@ -317,11 +319,11 @@ def _connect(path: Path) -> apsw.Connection:
     return connection
 
 
-def _make(path: Path, schema: str, version: int) -> None:
-    """A new file, which gets its name when it is whole."""
-    left = [path.with_name(path.name + ending) for ending in (*FOLLOWERS, COUNTED)]
-    if any(one.exists() for one in left):
-        raise damaged(path, "is gone")
+def _create(path: Path, schema: str, version: int) -> None:
+    """Create a new file, which gets its name when it is complete."""
+    companions = [path.with_name(path.name + ending) for ending in (*FOLLOWERS, COUNTED)]
+    if any(file.exists() for file in companions):
+        raise damage_error(path, "is gone")
     with _draft(path) as draft, contextlib.closing(_connect(draft)) as connection:
         connection.reserve_bytes(reserve=RESERVED)
         with all_or_nothing(connection):
@@ -332,7 +334,7 @@ def _make(path: Path, schema: str, version: int) -> None:
 
 @contextlib.contextmanager
 def _draft(path: Path) -> Iterator[Path]:
-    """An empty file to fill, which takes the place of `path`, durably, when the block ends well."""
+    """Yield an empty file that replaces `path`, durably, if the block succeeds."""
     draft = path.with_name(f".{path.name}.partial")
     for ending in ("", *FOLLOWERS):
         draft.with_name(draft.name + ending).unlink(missing_ok=True)
@@ -347,37 +349,35 @@ def _draft(path: Path) -> Iterator[Path]:
     sync_folder(path.parent)
 
 
-def _refuse(connection: apsw.Connection, path: Path, version: int) -> None:
-    """CorruptError for a file of another program, of another version of the schema, or whose
-    checksums are off.
-    """
+def _check_version(connection: apsw.Connection, path: Path, version: int) -> None:
+    """Raise CorruptError for a foreign file, another schema version, or disabled checksums."""
     stored = int(connection.pragma("user_version"))
     if not stored & CHECKED:
-        raise damaged(path, *FOREIGN)
+        raise damage_error(path, *FOREIGN)
     if stored != CHECKED | version:
-        raise damaged(
+        raise damage_error(
             path, f"has schema {stored ^ CHECKED}, and this ullage reads {version}", OTHER
         )
     if int(connection.pragma("checksum_verification")) != 1:
-        raise damaged(path)
+        raise damage_error(path)
 
 
-def _compare(connection: apsw.Connection, path: Path, counted: int) -> None:
-    """CorruptError when the file lacks transactions that were counted beside it."""
-    there = int(connection.execute("select n from commits").get)
-    if there < counted:
-        lost = counted - there
-        raise damaged(
+def _check_commits(connection: apsw.Connection, path: Path, counted: int) -> None:
+    """Raise CorruptError if the file lacks transactions that were counted beside it."""
+    stored = int(connection.execute("select n from commits").get)
+    if stored < counted:
+        lost = counted - stored
+        raise damage_error(
             path,
             f"lacks its last {lost} change{'s' * (lost != 1)} ({path.name}-wal was damaged or is"
             " gone)",
             GO_ON,
         )
-    _note(path, there)
+    _write_count(path, stored)
 
 
-def _counted(path: Path) -> int:
-    """How many transactions were told to be durable, at least; 0 where nobody knows."""
+def _read_count(path: Path) -> int:
+    """Return the least number of durable transactions; 0 if unknown."""
     file = path.with_name(path.name + COUNTED)
     try:
         number, _, check = file.read_bytes().strip().partition(b" ")
@@ -391,11 +391,11 @@ def _counted(path: Path) -> int:
     return 0
 
 
-def _note(path: Path, count: int) -> None:
-    """Count transactions beside the file, in place and without waiting for the disk.
+def _write_count(path: Path, count: int) -> None:
+    """Write the number of transactions beside the file, in place, without waiting for the disk.
 
-    kill -9 does not undo it, and a power cut leaves a smaller number. A disk that does not take it
-    leaves the number of before, which is still true.
+    kill -9 does not undo it, and a power cut leaves a smaller number. If the disk fails, the
+    previous number stays, which is still true.
     """
     number = b"%020d" % count
     line = b"%s %08x\n" % (number, zlib.crc32(number))

@@ -1,7 +1,7 @@
-"""Recognise that a process or its machine has no descriptor, memory or process left, which passes.
+"""Recognise temporary shortages of file descriptors, memory or processes.
 
-Whoever accepts connections keeps some descriptors free for the work. A new descriptor has the
-lowest free number, so a high one says that few are left.
+Code that accepts connections keeps some descriptors free for its work. A new descriptor gets the
+lowest free number, so a high number means that few are left.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ OUT_OF_RESOURCES = frozenset(
 """Errors that pass when other files, connections or processes end."""
 RESERVED = 16
 PAUSE_SECONDS = 0.05
-"""How long to wait before a connection is accepted again after such an error."""
+"""Delay before the next connection is accepted after such an error."""
 
 
 def is_out_of_resources(error: OSError) -> bool:
-    """Return whether `error` says that something ran out which others will give back."""
+    """Return whether `error` reports a temporary shortage."""
     return error.errno in OUT_OF_RESOURCES
 
 

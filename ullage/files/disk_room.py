@@ -1,4 +1,4 @@
-"""Tell whether a disk has room."""
+"""Measure free disk space."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 MIB = 1 << 20
 FULL_MIB = 16
-"""A service writes a batch at once: with less than this nothing is stored."""
+"""A service writes a whole batch at a time; with less free space nothing is stored."""
 
 
 def count_free_mib(folder: Path) -> int:
@@ -17,8 +17,9 @@ def count_free_mib(folder: Path) -> int:
 
 
 def find_shortage(folder: Path, least_mib: int = FULL_MIB) -> str:
-    """Return what is short on the file system of `folder`, "" if it has `least_mib` and an inode
-    left.
+    """Return what is short on the file system of `folder`.
+
+    "" if it has `least_mib` and an inode left.
     """
     room, free = os.statvfs(folder), count_free_mib(folder)
     if free < least_mib:

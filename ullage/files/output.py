@@ -1,8 +1,7 @@
-"""Standard output and standard error that no longer end a service when nobody takes what is written
-to them.
+"""Keep a service running when its standard output or standard error cannot be written.
 
 The disk below a log fills up, a pipe closes, a terminal hangs up, a reader stops reading: none of
-that is a reason to stop looking for leaks. A service goes on, and counts the lines that are lost
+these is a reason to stop looking for leaks. A service continues and counts the lost lines
 (`ullage_output_lost_lines_total`).
 """
 
@@ -18,18 +17,20 @@ from collections.abc import Iterator
 from typing import Any
 
 PIECE_BYTES = select.PIPE_BUF
-"""So much a pipe takes at once without blocking, where `poll` says that it takes anything."""
+"""Bytes that a pipe takes without blocking whenever `poll` reports it writable."""
 WAIT_MILLISECONDS = 1000
-"""How long a reader that is slow is waited for; one that kept us waiting is not waited for again
-before it has read.
+"""Time limit for a slow reader.
+
+A reader that exceeded it is not waited for again until it has read.
 """
 STANDARD = range(3)
 """Descriptors of standard input, output and error."""
 
 
 class Output(io.TextIOBase):
-    """Writes to an open descriptor, unbuffered; the lines that cannot be written are lost and
-    counted in `lost`.
+    """Writes to an open descriptor, unbuffered.
+
+    Lines that cannot be written are dropped and counted in `lost`.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -40,18 +41,20 @@ class Output(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """UTF-8, whatever the locale: what is written is JSON and addresses."""
+        """UTF-8, whatever the locale: the output is JSON and addresses."""
         return "utf-8"
 
     def write(self, text: str) -> int:
-        """Write `text`, or lose it."""
-        left = text.encode("utf-8", "backslashreplace")
+        """Write `text`, or drop it."""
+        pending = text.encode("utf-8", "backslashreplace")
         with self._lock:
             if self._is_torn:
-                left = b"\n" + left  # a line of which only the first half was written stands alone
+                pending = (
+                    b"\n" + pending
+                )  # a line of which only the first half was written stands alone
             try:
-                while left:
-                    left = left[self._put(left[:PIECE_BYTES]) :]
+                while pending:
+                    pending = pending[self._put(pending[:PIECE_BYTES]) :]
                     self._is_torn = True
             except OSError:
                 self.lost += max(1, text.count("\n"))
@@ -69,21 +72,22 @@ class Output(io.TextIOBase):
         return os.write(self._descriptor, piece)
 
     def fileno(self) -> int:
-        """The descriptor."""
+        """Return the descriptor."""
         return self._descriptor
 
     def isatty(self) -> bool:
-        """Whether a person reads it."""
+        """Return whether the output is a terminal."""
         return os.isatty(self._descriptor)
 
     def writable(self) -> bool:
-        """It can be written to."""
+        """Return True."""
         return True
 
 
-def lossy(stream: Any, descriptor: int) -> Any:
-    """`stream` as an `Output`; as it is where it has no descriptor, as in a test, or is one
-    already. None is `descriptor`.
+def make_lossy(stream: Any, descriptor: int) -> Any:
+    """Return `stream` as an `Output`, or unchanged if it has no descriptor, as in a test.
+
+    None stands for `descriptor`.
     """
     if isinstance(stream, Output):
         return stream
@@ -94,35 +98,33 @@ def lossy(stream: Any, descriptor: int) -> Any:
 
 
 def guard_errors() -> None:
-    """For the whole process: no message is worth ending it for.
+    """Keep the process running if standard error cannot be written.
 
-    Descriptors 0 to 2 that are closed lead nowhere instead.
-
-    A file that is opened later would otherwise get such a number, and what a library prints would
-    be written into it.
+    Closed descriptors 0 to 2 are redirected to /dev/null: otherwise a file that is opened later
+    would get such a number, and receive what a library prints.
     """
     for descriptor in STANDARD:
         try:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-    sys.stderr = lossy(sys.stderr, 2)  # None where it was closed
+    sys.stderr = make_lossy(sys.stderr, 2)  # None where it was closed
 
 
 @contextlib.contextmanager
-def guarded() -> Iterator[None]:
-    """Meanwhile neither standard output nor standard error ends the process.
+def protect_output() -> Iterator[None]:
+    """Keep standard output and standard error from ending the process, inside the context.
 
-    Only for services: they print no results.
+    Only for services, which print no results.
     """
     former = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = lossy(sys.stdout, 1), lossy(sys.stderr, 2)
+    sys.stdout, sys.stderr = make_lossy(sys.stdout, 1), make_lossy(sys.stderr, 2)
     try:
         yield
     finally:
         sys.stdout, sys.stderr = former
 
 
-def lost_lines() -> int:
-    """How many lines of this process were lost so far."""
+def count_lost_lines() -> int:
+    """Return the number of lines that this process has lost so far."""
     return sum(stream.lost for stream in (sys.stdout, sys.stderr) if isinstance(stream, Output))

@@ -1,11 +1,10 @@
-"""Reading what a process goes by: configuration, rules and keys, from files that nobody else could
-have written.
+"""Read configuration, rules and keys only from files that nobody else can have written.
 
-A file counts only if it is a regular one, no symbolic link, owned by root or by the user who reads
-it, and if neither it nor a folder on the way to it can be written by anybody else; of a secret,
-nobody else may read it either. What is looked at is the opened descriptor (`fstat`), never a path,
-which may lead elsewhere a moment later (CWE-367). A folder may be a symbolic link: who could have
-made it is known from the folder that it lies in.
+A file is trusted only if it is regular, not a symbolic link, owned by root or by the reading user,
+and if neither it nor any folder above it, up to the root folder, is writable by anybody else; a
+secret must not be readable by anybody else either. The checks use the opened descriptor (`fstat`),
+never a path, which may lead elsewhere a moment later (CWE-367). A folder may be a symbolic link:
+its parent folder shows who could have made it.
 """
 
 from __future__ import annotations
@@ -20,38 +19,40 @@ from pathlib import Path
 from ullage.errors import ConfigError
 
 MAX_BYTES = 1024 * 1024
-"""Neither configuration nor a key is larger."""
+"""No configuration file or key is larger."""
 WRITABLE = stat.S_IWGRP | stat.S_IWOTH
 _LINK = (errno.ELOOP, errno.EMLINK)
 
 
 def read_trusted(path: Path, root: Path | None = None, *, secret: bool = False) -> bytes:
-    """The bytes of `path`, at most 1 MiB; see the module.
+    """Return the content of `path`, at most 1 MiB, after the checks that the module describes.
 
-    `root` is the folder from which on folders are looked at, by default that of the file.
-    FileNotFoundError where the file or a folder is missing; ConfigError names what is wrong with
-    which of them, and the cure.
+    `root` is the topmost folder to check, by default the file's own. Raises FileNotFoundError
+    if the
+    file or a folder is missing; ConfigError names the fault, its path and the cure.
     """
     root = root or path.parent
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(_opened(root, root, None))
+        folder = stack.enter_context(_open_folder(root, root, None))
         for depth, part in enumerate(parts := path.relative_to(root).parts[:-1], 1):
-            folder = stack.enter_context(_opened(Path(part), root.joinpath(*parts[:depth]), folder))
-        return _content(path, folder, secret=secret)
+            folder = stack.enter_context(
+                _open_folder(Path(part), root.joinpath(*parts[:depth]), folder)
+            )
+        return _read_file(path, folder, secret=secret)
 
 
 def check_folder(path: Path) -> None:
-    """ConfigError where somebody else may put files into this folder.
+    """Raise ConfigError if somebody else can put files into this folder.
 
-    FileNotFoundError where there is none.
+    Raises FileNotFoundError if it does not exist.
     """
-    with _opened(path, path, None):
+    with _open_folder(path, path, None):
         pass
 
 
 @contextlib.contextmanager
-def _opened(name: Path, shown: Path, within: int | None) -> Iterator[int]:
-    """The descriptor of a folder that nobody else can write to."""
+def _open_folder(name: Path, shown: Path, within: int | None) -> Iterator[int]:
+    """Yield the descriptor of a folder that nobody else can write to."""
     try:
         handle = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=within)
     except FileNotFoundError:
@@ -65,8 +66,8 @@ def _opened(name: Path, shown: Path, within: int | None) -> Iterator[int]:
         os.close(handle)
 
 
-def _content(path: Path, folder: int, *, secret: bool) -> bytes:
-    """What is in a file of an opened folder."""
+def _read_file(path: Path, folder: int, *, secret: bool) -> bytes:
+    """Return the content of a file in an opened folder."""
     try:  # without O_NONBLOCK a pipe that lies there would be waited for
         handle = os.open(
             path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder
@@ -94,7 +95,7 @@ def _content(path: Path, folder: int, *, secret: bool) -> bytes:
 
 
 def _check(status: os.stat_result, path: Path) -> None:
-    """ConfigError unless root or this user owns it and nobody else may write it."""
+    """Raise ConfigError unless root or this user owns the file and nobody else can write it."""
     if status.st_uid not in (0, os.geteuid()):
         owner = f"uid {status.st_uid}, neither root nor this user"
         raise ConfigError(

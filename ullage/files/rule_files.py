@@ -1,9 +1,8 @@
-"""Files of rules: of each kind the one that this version comes with, or the house's own in
-`DATA/rules`.
+"""Load files of rules: those of this version, or the organization's own in `DATA/rules`.
 
-A kind is declared beside the model of its rules. Everything that goes by rules asks here which are
-in force, and a process that lives long asks again before each piece of work: no rule needs a
-restart. An error says file and place.
+A kind of rules is declared beside the model of its rules. Code that applies rules asks here for the
+current ones, and a long-running process asks again before each piece of work: no change of rules
+needs a restart. Errors name file and place.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from ullage import log
 from ullage.errors import ConfigError, FaultsError
 from ullage.files.atomic_write import write_whole
 from ullage.files.ownership import MAX_BYTES, read_trusted
-from ullage.files.validation import faults_of, read_toml
+from ullage.files.validation import describe_faults, read_toml
 
 FOLDER = "rules"
 
 
 class VersionedRules(Protocol):
-    """What a file of rules holds; who changes it raises its version."""
+    """The content of a rules file; whoever changes it raises its version."""
 
     @property
     def version(self) -> int:
@@ -38,9 +37,10 @@ R = TypeVar("R", bound=VersionedRules)
 M = TypeVar("M", bound=BaseModel)
 
 
-def toml(model: type[M]) -> Callable[[str, str], M]:
-    """Reads a TOML text, of a file of that name, into `model`; ConfigError says what is wrong in
-    it, and where.
+def toml_reader(model: type[M]) -> Callable[[str, str], M]:
+    """Return a function that parses a TOML text, of a file of that name, into `model`.
+
+    It raises ConfigError that lists every fault and its place.
     """
 
     def read(text: str, name: str) -> M:
@@ -49,28 +49,28 @@ def toml(model: type[M]) -> Callable[[str, str], M]:
         except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"{name}: {error}") from None
         except ValidationError as error:
-            raise FaultsError(f"{name}: {fault}" for fault in faults_of(error, model)) from None
+            raise FaultsError(
+                f"{name}: {fault}" for fault in describe_faults(error, model)
+            ) from None
 
     return read
 
 
-def shipped_text(package: str, file: str) -> str:
-    """A file that lies in `package`."""
+def read_shipped_text(package: str, file: str) -> str:
+    """Read a file of the package `package`."""
     return resources.files(package).joinpath(file).read_text(encoding="utf-8")
 
 
-def shipped(model: type[M], package: str, file: str) -> M:
-    """What `file` in `package` holds: data that comes with this version and that no house has
-    its own of.
-    """
-    return toml(model)(shipped_text(package, file), file)
+def load_shipped(model: type[M], package: str, file: str) -> M:
+    """Parse a data file of `package` that no organization replaces."""
+    return toml_reader(model)(read_shipped_text(package, file), file)
 
 
-def text_of(path: Path, data: Path | None = None) -> str:
-    """The text of a file of rules, one that is in force where it lies in the folder `data`;
-    ConfigError when it cannot be read.
+def read_rules(path: Path, data: Path | None = None) -> str:
+    """Read a file of rules; raises ConfigError if it cannot be read.
 
-    What is in force must be nobody else's to write (`ullage.files.ownership`).
+    With `data`, the file is in force in that folder and must be writable by nobody else
+    (`ullage.files.ownership`).
     """
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -86,7 +86,7 @@ def text_of(path: Path, data: Path | None = None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RuleSource(Generic[R]):
-    """Rules, and the text that they were read from."""
+    """Rules, and the text that they were parsed from."""
 
     text: str
     rules: R
@@ -94,8 +94,8 @@ class RuleSource(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class RuleKind(Generic[R]):
-    """A kind of rules: what people call it, where this version's file lies, and what reads one
-    (text, name of the file).
+    """A kind of rules: its name for people, the file of this version, and its parser (text,
+    file name).
     """
 
     name: str
@@ -103,77 +103,80 @@ class RuleKind(Generic[R]):
     file: str
     read: Callable[[str, str], R]
 
-    def shipped(self) -> RuleSource[R]:
-        """Those of this version."""
-        text = shipped_text(self.package, self.file)
+    def load_shipped(self) -> RuleSource[R]:
+        """Load the rules of this version."""
+        text = read_shipped_text(self.package, self.file)
         return RuleSource(text, self.read(text, self.file))
 
-    def own(self, data: Path) -> Path:
-        """Where the house's own lie."""
+    def own_path(self, data: Path) -> Path:
+        """Return the path of the organization's own file."""
         return (data / FOLDER / self.name).with_suffix(Path(self.file).suffix)
 
-    def kept(self, path: Path, data: Path | None = None) -> RuleSource[R]:
-        """Those in a file, as `text_of`; ConfigError says what is wrong with it."""
-        text = text_of(path, data)
+    def load(self, path: Path, data: Path | None = None) -> RuleSource[R]:
+        """Load the rules in a file (see `read_rules`); raises ConfigError if they are invalid."""
+        text = read_rules(path, data)
         return RuleSource(text, self.read(text, str(path)))
 
-    def in_force(self, data: Path) -> RuleSource[R]:
-        """The house's own where there are any; ConfigError when they are wrong, or not for this
-        user to read.
+    def load_current(self, data: Path) -> RuleSource[R]:
+        """Load the organization's own rules if there are any, else those of this version.
+
+        Raises ConfigError if they are invalid or unreadable.
         """
-        return self.shipped() if self.stamp(data) is None else self.kept(self.own(data), data)
+        return (
+            self.load_shipped()
+            if self.stamp(data) is None
+            else self.load(self.own_path(data), data)
+        )
 
     def stamp(self, data: Path) -> tuple[int, ...] | None:
-        """Changes with the house's own file; None where there is none."""
+        """Return a stamp that changes with the organization's own file; None if there is none."""
         try:
-            found = self.own(data).stat()
+            status = self.own_path(data).stat()
         except FileNotFoundError:
             return None
         except OSError:  # it is there, and reading it says what is wrong
             return (0,)
-        return found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+        return status.st_ino, status.st_mtime_ns, status.st_ctime_ns
 
-    def put(self, data: Path, text: str) -> Path:
-        """Put what was read from `text` into force, whole or not at all; returns where it lies.
+    def install(self, data: Path, text: str) -> Path:
+        """Install rules, as text that was already validated, atomically; return their path.
 
-        Rules are no secret: roles that run as other users than whoever puts them there have to read
-        them.
+        The file is readable by everybody, because services that run as other users need it.
         """
-        own = self.own(data)
-        if not own.parent.is_dir():
-            own.parent.mkdir(parents=True)
-            own.parent.chmod(0o755)  # whatever the umask is
-        write_whole(text.encode(), own, mode=0o644)
-        return own
+        path = self.own_path(data)
+        if not path.parent.is_dir():
+            path.parent.mkdir(parents=True)
+            path.parent.chmod(0o755)  # whatever the umask is
+        write_whole(text.encode(), path, mode=0o644)
+        return path
 
 
 @dataclass(slots=True)
 class Live(Generic[R]):
-    """The rules of a kind that are in force, at each call: the house's file is read again when it
-    has changed.
+    """The current rules of a kind; the organization's file is read again when it has changed.
 
-    ConfigError when it is wrong at the first; later the rules before stay in force, and the log
-    says so once.
+    Raises ConfigError if the first version is invalid; later the previous rules stay in force,
+    and the log says so once.
     """
 
     kind: RuleKind[R]
     data: Path
     _stamp: tuple[int, ...] | None = None
-    _kept: RuleSource[R] | None = None
+    _current: RuleSource[R] | None = None
 
     def __call__(self) -> R:
-        """The rules."""
+        """Return the current rules."""
         stamp = self.kind.stamp(self.data)
-        if self._kept is None or stamp != self._stamp:
+        if self._current is None or stamp != self._stamp:
             try:
-                self._kept = self.kind.in_force(self.data)
+                self._current = self.kind.load_current(self.data)
             except ConfigError as error:
-                if self._kept is None:
+                if self._current is None:
                     raise
                 log.get("rules").error("rules_not_reloaded", error=str(error), kind=self.kind.name)
             else:
                 log.get("rules").info(
-                    "rules_in_force", version=self._kept.rules.version, kind=self.kind.name
+                    "rules_in_force", version=self._current.rules.version, kind=self.kind.name
                 )
             self._stamp = stamp
-        return self._kept.rules
+        return self._current.rules

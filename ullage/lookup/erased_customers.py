@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from ullage.errors import CorruptError
-from ullage.files.atomic_write import turn, write_whole
+from ullage.files.atomic_write import wait_for_lock, write_whole
 from ullage.files.validation import read_json
 
 FOLDER, SUFFIX = "erased", ".tombstones"
@@ -69,7 +69,7 @@ class Tombstones:
     def add(self, mark: str, now: datetime) -> None:
         """Set one, durably; one that is there gets the later time."""
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with turn(self.path.parent):
+        with wait_for_lock(self.path.parent):
             known = {**self.all(), mark: now}
             lines = [
                 json.dumps({"tombstone": one, "at": at.isoformat()})

@@ -37,9 +37,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import put_in_place, write_whole
-from ullage.files.validation import claimed_version, read_json
+from ullage.files.validation import read_claimed_version, read_json
 from ullage.security.cmac import TAG_BYTES, Cmac, derive_key
-from ullage.security.keys import KeyStore, check_value, epochs, verify_key
+from ullage.security.keys import KeyStore, compute_check_value, list_generations, load_verify_key
 
 if TYPE_CHECKING:
     from ullage.security.tags import Tags
@@ -87,8 +87,8 @@ def path_of(data: Path, tenant: str) -> Path:
 
 def header_for(keys: KeyStore, tenant: str, created: datetime, expires: str) -> ListHeader:
     """The header of a list under the newest index key."""
-    name = f"{tenant}/index-{epochs(keys, tenant, 'index')[-1]}.key"
-    check = check_value(keys.read(name), name)
+    name = f"{tenant}/index-{list_generations(keys, tenant, 'index')[-1]}.key"
+    check = compute_check_value(keys.read(name), name)
     return ListHeader(VERSION, tenant, name, check, created.isoformat(timespec="seconds"), expires)
 
 
@@ -266,7 +266,7 @@ class VerifiedList:
         write_whole(self._seal(text) + b"\n" + text, self.path.with_name(self.path.name + AMENDED))
 
     def _seal(self, text: bytes) -> bytes:
-        return Cmac(self._noting).one(text).hex().encode()
+        return Cmac(self._noting).tag_one(text).hex().encode()
 
     def _damage(self) -> CorruptError:
         return CorruptError(f"{self.path} is not what was signed: {CURE}")
@@ -279,10 +279,10 @@ def _header(path: Path, start: bytes, keys: KeyStore, tenant: str) -> ListHeader
         raise ConfigError(f"{path} is no list of what is recorded, or cut off: {CURE}")
     (length,) = _LENGTH.unpack_from(start, len(MAGIC))
     head, signature = start[place : place + length], start[place + length :][:SIGNATURE]
-    if (version := claimed_version(head)) not in (None, VERSION):
+    if (version := read_claimed_version(head)) not in (None, VERSION):
         raise ConfigError(f"{path} has version {version}, this ullage reads {VERSION}: {CURE}")
     try:
-        verify_key(keys, tenant).verify(signature, MAGIC + head)
+        load_verify_key(keys, tenant).verify(signature, MAGIC + head)
     except InvalidSignature:
         raise ConfigError(
             f"{path} is not signed by the building host of {tenant} (verify.pub), or damaged:"
@@ -298,7 +298,7 @@ def _header(path: Path, start: bytes, keys: KeyStore, tenant: str) -> ListHeader
         raise CorruptError(f"{path} is damaged behind its header: {CURE}")
     if header.tenant != tenant:
         raise ConfigError(f"{path} is of tenant {header.tenant}, not {tenant}: {CURE}")
-    if check_value(keys.read(header.key), header.key) != header.check:
+    if compute_check_value(keys.read(header.key), header.key) != header.check:
         raise ConfigError(
             f"{path} was made under another key than {keys.root / header.key}: {CURE}"
         )

@@ -32,7 +32,7 @@ from ullage.identifiers import kinds
 from ullage.identifiers.email import strip_plus
 from ullage.phrase import marked
 from ullage.security.cmac import Cmac, derive_key
-from ullage.security.keys import KeyStore, epochs
+from ullage.security.keys import KeyStore, list_generations
 from ullage.security.masking import Secret
 
 LONG_NUMBER = re.compile(r"\d(?:[ .\-]?\d){8,}")
@@ -158,13 +158,16 @@ def normal(name: str) -> str:
 def tag(tagger: Cmac, name: str) -> str:
     """The tag (hex) of an author's name under a tenant's index key; "" for no name."""
     known = normal(name)
-    return tagger.one(known.encode("utf-8", "surrogatepass")).hex() if known else ""
+    return tagger.tag_one(known.encode("utf-8", "surrogatepass")).hex() if known else ""
 
 
 def tags(keys: KeyStore, tenant: str, name: Secret) -> list[str]:
     """The tags of an author's name under every index key of `tenant` that is still there, the
     newest last.
     """
-    live = [keys.read(f"{tenant}/index-{epoch}.key") for epoch in epochs(keys, tenant, "index")]
+    live = [
+        keys.read(f"{tenant}/index-{epoch}.key")
+        for epoch in list_generations(keys, tenant, "index")
+    ]
     found = (tag(Cmac(derive_key(key, "index", tenant, KIND, FORM)), name.reveal()) for key in live)
     return [one for one in found if one]

@@ -80,7 +80,7 @@ class CoverageMetrics:
             return Gauge(f"ullage_crawl_{name}", text, labels, registry=registry)
 
         self._by_origin: dict[str, Coverage] = {}
-        self._format_time: dict[str, SiteReport] = {}
+        self._shown: dict[str, SiteReport] = {}
         self._state = gauge(
             "site_state", "1 for the state that a watched site is in.", "site", "state"
         )
@@ -119,11 +119,11 @@ class CoverageMetrics:
         reports = {report.site: report for latest in coverages for report in latest.watched}
         for report in reports.values():
             # told after each visit, which changes one of them
-            if report != self._format_time.get(report.site):
+            if report != self._shown.get(report.site):
                 self._show(report)
-        for site in self._format_time.keys() - reports.keys():
+        for site in self._shown.keys() - reports.keys():
             self._forget(site)
-        self._format_time = reports
+        self._shown = reports
 
     def _show(self, report: SiteReport) -> None:
         for state in STATES:
@@ -131,7 +131,7 @@ class CoverageMetrics:
         for name, metric in self._times.items():
             if at := getattr(report, name):
                 metric.labels(report.site).set(at)
-            elif report.site in self._format_time:
+            elif report.site in self._shown:
                 metric.remove(report.site)
 
     def _forget(self, site: str) -> None:

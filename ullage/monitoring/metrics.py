@@ -72,7 +72,7 @@ class _LostLines(Collector):
     def collect(self) -> Iterator[CounterMetricFamily]:
         """Yield one counter; prometheus_client calls it at each scrape."""
         text = "Log lines that could not be written."
-        yield CounterMetricFamily("ullage_output_lost_lines", text, value=output.lost_lines())
+        yield CounterMetricFamily("ullage_output_lost_lines", text, value=output.count_lost_lines())
 
 
 class LoopMetrics:
@@ -241,7 +241,7 @@ class CertificateMetrics:
                 trust for trust in servers if trust is not None and trust.certificate is not None
             ]:
                 expiry.labels(dependency).set_function(
-                    _earliest_of([trust.expires for trust in used])
+                    _earliest_of([trust.read_expiry for trust in used])
                 )
                 renewal.labels(dependency).set_function(
                     _earliest_of([trust.renewal_due for trust in used])

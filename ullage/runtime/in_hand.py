@@ -51,7 +51,7 @@ from typing import TYPE_CHECKING, Any
 from ullage import log
 from ullage.bus import Record
 from ullage.errors import ConfigError
-from ullage.files.atomic_write import turn, write_whole
+from ullage.files.atomic_write import wait_for_lock, write_whole
 from ullage.runtime.memory import within_free_memory
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class InHand:
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path = self.folder / f"{self.name}.{secrets.token_hex(8)}.note"
-        with turn(self._lock):
+        with wait_for_lock(self._lock):
             self._file = os.open(
                 self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
             )
@@ -252,7 +252,7 @@ class InHand:
 
     def forget(self, record: Record) -> None:
         """It is dealt with: nothing is held against it, nor against what lies before it."""
-        with turn(self._lock):
+        with wait_for_lock(self._lock):
             self._reread()
             self._suspects = [
                 span
@@ -352,7 +352,7 @@ class InHand:
             self._changed = changed if time.time_ns() - changed > SETTLED_NS else 0
         for path in self._others:
             if _is_unlocked(path):
-                with turn(self._lock):
+                with wait_for_lock(self._lock):
                     self._bury(path)
 
     def _bury(self, path: Path) -> None:

@@ -152,7 +152,7 @@ def running(
     stop_on_signals(stop)
     logger = log.get(name)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(output.guarded())
+        stack.enter_context(output.protect_output())
         show_suspension(registry, context.running_time)
         registry.register(
             AuditWitness(context.inventory, is_forwarded=bool(context.settings.audit.syslog))
@@ -167,7 +167,7 @@ def running(
             try:
                 reasons = ServiceFaults(context.data, context.inventory, faults)
                 served = stack.enter_context(
-                    metrics_server(registry, port, ready, reasons, context.audit_fault)
+                    metrics_server(registry, port, ready, reasons, context.find_audit_fault)
                 ).port
             except OSError as error:
                 raise ConfigError(

@@ -1,15 +1,13 @@
-"""Keys and what is done with them: sealing, signing, tagging, and values that leave masked alone.
+"""Keep keys and use them: sealing, signing, tagging, and masking of raw values.
 
-    masking        a raw value in memory, and the one way out for it
-    cmac           AES-CMAC of one value, and the keys that are derived
-    tags           the same of normalised values, a batch at a time
-    sealing        what only match can read
-    capture_seal   the same of captures, by the visit
+    masking        a raw value in memory, and the only way to read it
+    cmac           AES-CMAC of one value, and derived keys
+    tags           AES-CMAC of a batch of normalised values
+    sealing        encryption that only match can open
+    capture_seal   encryption of captures, one key per visit
     signing        which of our own processes made a record
-    check_values   whether a key is still the one that it was
-    tls            whom a client believes, and what it shows of itself
-    keys           the files of keys, and which role may read which
+    tls            certificates of servers, clients and listeners
+    keys           the key files, their check values, and which service may read which
 
-What each role may read is in `keys`; the metadata of records that are sealed and signed are in
-`ullage.records`.
+The metadata of sealed and signed records are in `ullage.records`.
 """

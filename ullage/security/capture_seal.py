@@ -1,13 +1,12 @@
-"""How a capture is sealed: under the key of its visit, which every capture carries, signed and
-sealed for match.
+"""Seal captures under the key of their visit; each capture carries the sealed, signed key grant.
 
-To sign and to seal cost 0.35 ms, and to undo both as much, which is more than it costs to match a
-short post. So a visit draws a key, signs a grant of it and seals that (`sealing.Sealer`); every
-capture carries the grant, and is encrypted under the key with AES-256-GCM. Each can still be opened
-and verified by itself.
+Signing and sealing cost 0.35 ms, and undoing both as much, which is more than matching a short
+post. So a visit draws a key, signs a grant of it and seals the grant (`sealing.Sealer`); every
+capture carries the grant and is encrypted under the key with AES-256-GCM. Each capture can still be
+opened and verified alone.
 
-A grant names its site, its visit and until when the bus may take captures under it: who steals a
-visit's key speaks for no other site, and for hours at most. A sealer draws a new key every hour.
+A grant names its site, its visit and the time until which the bus may accept captures under it: a
+stolen key works for one site and for a few hours. A sealer draws a new key every hour.
 """
 
 from __future__ import annotations
@@ -29,27 +28,28 @@ from ullage.files.validation import read_json
 from ullage.records import CAPTURE_SCHEMA
 from ullage.records.base import frame, unframe
 from ullage.records.capture import MAX_HEADER_BYTES
-from ullage.security.sealing import Sealer, SealOpener, info
+from ullage.security.sealing import Sealer, SealOpener, make_info
 from ullage.security.signing import Signer, Verifier
 
 PURPOSE = "capture"
 TOPIC = "captures"
-"""As `ullage.bus` names it, which stands above."""
+"""Equal to the name in `ullage.bus`, which this layer may not import."""
 KEY_BYTES, NONCE_BYTES = 32, 12
 GRANT_SECONDS, RENEW_SECONDS = 6 * 3600.0, 3600.0
-"""How long a grant is good, and after how long a sealer makes the next one: a bus may be down in
-between.
+"""Lifetime of a grant, and age at which a sealer makes the next one.
+
+The bus may be down in between.
 """
 MARGIN_SECONDS = 300.0
-"""By which the clocks of a crawl host and of the bus may differ."""
+"""Tolerated difference between the clocks of a crawl host and of the bus."""
 MOST_HEAD = 4 + MAX_HEADER_BYTES
 MOST_GRANTS = 1024
-"""Grants of which match remembers the key: of more visits than write at the same time."""
+"""Grants that match caches: more than the visits that write at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureGrant:
-    """The key of a visit, and what it may be used for; `until` is in Unix seconds."""
+    """The key of a visit and its limits; `until` is in Unix seconds."""
 
     site: str
     visit: str
@@ -70,14 +70,15 @@ class CaptureGrant:
         return cls(site, visit, until, AESGCM(key))
 
     def covers(self, site: str, taken_at: float) -> bool:
-        """Return whether a capture of `site` that the bus took then (Unix seconds) may be under
-        it.
+        """Return whether a capture of `site` may use the grant.
+
+        `taken_at` is when the bus accepted it (Unix seconds).
         """
         return site == self.site and taken_at <= self.until + MARGIN_SECONDS
 
 
 class CaptureSealer:
-    """Seals the captures of one visit, each under a grant for the site that it names.
+    """Seals the captures of one visit, each under a grant for its site.
 
     Threads may share it.
     """
@@ -88,14 +89,12 @@ class CaptureSealer:
         self.key_id = sealer.key_id
         self._sealer, self._signer, self._wall = sealer, signer, wall
         self._visit = secrets.token_hex(8)
-        self._info = info(PURPOSE, TOPIC, CAPTURE_SCHEMA, sealer.key_id)
+        self._info = make_info(PURPOSE, TOPIC, CAPTURE_SCHEMA, sealer.key_id)
         self._lock = threading.Lock()
         self._keys: dict[str, _VisitKey] = {}
 
     def seal(self, plain: bytes) -> bytes:
-        """The grant behind its length, a nonce that no other capture under it has, and `plain`
-        encrypted.
-        """
+        """Return the grant with its length, a unique nonce, and `plain` encrypted."""
         site, now = _site_of(plain), self._wall()
         with self._lock:
             key = self._keys.get(site)
@@ -117,7 +116,7 @@ class CaptureSealer:
 
 @dataclass(frozen=True, slots=True)
 class _VisitKey:
-    """A key that is in use, its sealed grant, and since when (Unix seconds)."""
+    """A key in use, its sealed grant, and its start (Unix seconds)."""
 
     grant: bytes
     cipher: AESGCM
@@ -137,22 +136,23 @@ def _site_of(plain: bytes) -> str:
 
 @dataclass(slots=True)
 class CaptureOpener:
-    """Opens captures, and verifies who granted the keys that they are encrypted with."""
+    """Opens captures, and verifies the signers of their keys."""
 
     opener: SealOpener
     verifier: Verifier
     _granted: dict[tuple[str, bytes], CaptureGrant] = field(default_factory=dict)
-    """Grants of signers that are known, by key id and as they came."""
+    """Grants of known signers, by key id and sealed grant."""
     _signers: Mapping[str, Ed25519PublicKey] = field(default_factory=dict)
-    """Those that were known when these were granted; when they are read again, a signer may have
-    gone.
+    """Signers that were known when the grants were cached.
+
+    When they change, a signer may have been removed.
     """
 
     def open(self, sealed: bytes, key_id: str) -> tuple[bytes, CaptureGrant | None]:
         """Return the plain bytes and the grant, None if its signer is unknown.
 
-        The caller asks the grant whether it covers the capture. RecordError as of
-        `SealOpener.open`, or `malformed`.
+        The caller asks the grant whether it covers the capture. Raises RecordError as
+        `SealOpener.open` does, or `malformed`.
         """
         enclosed, box = unframe(sealed)
         self.verifier.refresh()
@@ -164,7 +164,9 @@ class CaptureOpener:
             grant, is_known = self._read(enclosed, key_id)
         try:
             plain = grant.cipher.decrypt(
-                box[:NONCE_BYTES], box[NONCE_BYTES:], info(PURPOSE, TOPIC, CAPTURE_SCHEMA, key_id)
+                box[:NONCE_BYTES],
+                box[NONCE_BYTES:],
+                make_info(PURPOSE, TOPIC, CAPTURE_SCHEMA, key_id),
             )
         except (InvalidTag, ValueError):
             raise RecordError("not_authentic") from None

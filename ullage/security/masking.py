@@ -1,8 +1,8 @@
-"""The one way out for a raw value.
+"""Wrap raw values so that they are never printed by accident.
 
 A leaked value in memory is a `Secret`: its str, repr and format are masked, it cannot be pickled or
-turned into JSON, and only `reveal` gives the text. `reveal` is grepped for in review; nothing
-outside the matcher's hot path calls it.
+turned into JSON, and only `reveal` returns the text. Reviews search for `reveal`; only the
+matcher's hot path calls it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """Return the raw text; call it only where the value is hashed or compared, never where
-        it is written.
-        """
+        """Return the raw text; call it only to hash or compare the value, never to write it."""
         return self._text
 
     def __str__(self) -> str:

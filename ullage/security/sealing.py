@@ -1,10 +1,9 @@
-"""Sealing: what is collected is readable by `match` alone, from the moment it leaves the crawler's
-memory.
+"""Seal collected data, so that only match can read it once it has left the crawler's memory.
 
-HPKE (RFC 9180) in base mode with X25519, HKDF-SHA-256 and AES-256-GCM, one shot a message. HPKE as
-`cryptography` offers it takes no AAD, so `info` binds what AAD would: purpose, topic, schema
-version and key id. A message sealed for one topic does not open on another. Whoever seals holds
-only a public key.
+HPKE (RFC 9180) in base mode with X25519, HKDF-SHA-256 and AES-256-GCM, single-shot. HPKE in
+`cryptography` takes no AAD, so `info` binds what AAD would: purpose, topic, schema version and key
+id. A message sealed for one topic does not open on another. The sealing side holds only a public
+key.
 """
 
 from __future__ import annotations
@@ -28,41 +27,43 @@ def _suite() -> Suite:
     return Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
 
-def info(purpose: str, topic: str, schema: int, key_id: str) -> bytes:
-    """What a message is bound to, without ambiguity."""
+def make_info(purpose: str, topic: str, schema: int, key_id: str) -> bytes:
+    """Return the unambiguous context that a message is bound to."""
     return "\x1f".join(("ullage", purpose, topic, str(schema), key_id)).encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Sealer:
-    """Seals to one public key. `key_id` travels beside the message, in clear."""
+    """Seals to one public key; `key_id` travels beside the message, readable."""
 
     key_id: str
     public: X25519PublicKey
 
     def seal(self, plain: bytes, *, purpose: str, topic: str, schema: int) -> bytes:
         """Return `plain` sealed; 48 bytes longer."""
-        return _suite().encrypt(plain, self.public, info=info(purpose, topic, schema, self.key_id))
+        return _suite().encrypt(
+            plain, self.public, info=make_info(purpose, topic, schema, self.key_id)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class SealOpener:
-    """Opens what was sealed to any of the private keys that still exist."""
+    """Opens messages sealed to any private key that still exists."""
 
     private: dict[str, X25519PrivateKey]
 
     def open(self, sealed: bytes, *, purpose: str, topic: str, schema: int, key_id: str) -> bytes:
         """Return the plain bytes.
 
-        Raises RecordError `key_destroyed` when the private half is gone (its retention has passed),
-        `not_authentic` when the message is damaged, or was sealed for another purpose, topic or
-        schema.
+        Raises RecordError `key_destroyed` if the private half is gone (its retention has passed),
+        `not_authentic` if the message is damaged, or was sealed for another purpose, topic
+        or schema.
         """
         key = self.private.get(key_id)
         if key is None:
             raise RecordError("key_destroyed")
         try:
-            return _suite().decrypt(sealed, key, info=info(purpose, topic, schema, key_id))
+            return _suite().decrypt(sealed, key, info=make_info(purpose, topic, schema, key_id))
         except (InvalidTag, ValueError):
             raise RecordError("not_authentic") from None
 

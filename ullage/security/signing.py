@@ -1,12 +1,11 @@
-"""Signatures: which of our own processes made a record.
+"""Sign records, so that readers know which of our own processes made them.
 
 Ed25519 (RFC 8032). Match signs findings, `assess --open` signs its own; crawl hosts and collectors
 sign captures and heartbeats inside the seal. A signer is named by its fingerprint, the first 8
-bytes of the SHA-256 of its public key: a public key that was damaged or exchanged is not the signer
-that its file is named after.
+bytes of the SHA-256 of its public key, so a damaged or exchanged key does not match its file name.
 
-What is signed is the purpose and each part with its length before it: no two records have the same
-message.
+The signed message is the purpose and each part, each preceded by its length, so that no two records
+have the same message.
 """
 
 from __future__ import annotations
@@ -27,19 +26,19 @@ from ullage.files.validation import read_json
 from ullage.records.base import frame, unframe
 
 SIGNER, SIGNATURE = "signer", "signature"
-"""The names under which both stand beside what is signed."""
+"""Header names of a signature and its signer."""
 FINGERPRINT_BYTES = 8
 RELOAD_SECONDS = 30.0
 """How often the public keys of signers are read again."""
 
 
-def fingerprint(public: bytes) -> str:
-    """The name of a signer, 16 hex digits, by its raw public key."""
+def to_fingerprint(public: bytes) -> str:
+    """Return the name of a signer, 16 hex digits, from its raw public key."""
     return hashlib.sha256(public).digest()[:FINGERPRINT_BYTES].hex()
 
 
-def _message(purpose: str, parts: tuple[bytes, ...]) -> bytes:
-    """What is signed, without ambiguity."""
+def _join_parts(purpose: str, parts: tuple[bytes, ...]) -> bytes:
+    """Return the unambiguous message to sign."""
     return b"".join(
         struct.pack(">Q", len(part)) + part for part in (b"ullage", purpose.encode(), *parts)
     )
@@ -53,29 +52,29 @@ class Signer:
 
     @property
     def name(self) -> str:
-        """Its fingerprint."""
-        return fingerprint(self.private.public_key().public_bytes_raw())
+        """The fingerprint."""
+        return to_fingerprint(self.private.public_key().public_bytes_raw())
 
     def sign(self, purpose: str, *parts: bytes) -> str:
-        """The signature of `parts` for `purpose`, 128 hex digits."""
-        return self.private.sign(_message(purpose, parts)).hex()
+        """Return the signature of `parts` for `purpose`, 128 hex digits."""
+        return self.private.sign(_join_parts(purpose, parts)).hex()
 
     def headers(self, purpose: str, *parts: bytes) -> dict[str, str]:
-        """Signer and signature as they stand in a record's headers."""
+        """Return signer and signature as headers of a record."""
         return {SIGNER: self.name, SIGNATURE: self.sign(purpose, *parts)}
 
     def enclose(self, plain: bytes, purpose: str) -> bytes:
-        """`plain` behind its signature, to be sealed together."""
+        """Return `plain` preceded by its signature, to be sealed together."""
         return frame(json.dumps(self.headers(purpose, plain)).encode(), plain)
 
 
 @dataclass(slots=True)
 class Verifier:
-    """Knows the public keys of signers.
+    """Holds the public keys of signers.
 
-    `load` reads them again when a signer comes that is not known yet, and every `RELOAD_SECONDS`: a
-    signer whose key is removed is not believed any longer than that. `known` stays the same object
-    while nothing changes.
+    `load` reads them again when an unknown signer appears, and every `RELOAD_SECONDS`, so a signer
+    whose key is removed is trusted no longer than that. `known` stays the same object while nothing
+    changes.
     """
 
     load: Callable[[], Mapping[str, Ed25519PublicKey]]
@@ -88,7 +87,7 @@ class Verifier:
         self._reload_at = self.monotonic() + RELOAD_SECONDS
 
     def refresh(self, *, now: bool = False) -> None:
-        """Read the keys again if that is due, or at once with `now`."""
+        """Reload the keys if that is due, or at once with `now`."""
         if now or self.monotonic() >= self._reload_at:
             self._reload_at = self.monotonic() + RELOAD_SECONDS
             if (loaded := self.load()).keys() != self.known.keys():
@@ -100,26 +99,28 @@ class Verifier:
         return "" if self.known else "no signer is known, so no record is believed"
 
     def verify(self, signer: str, signature: str, purpose: str, *parts: bytes) -> None:
-        """RecordError `unknown_signer`, or `not_authentic` where it is no signature of this
-        signer on these parts.
+        """Raise RecordError unless `signer` signed these parts.
+
+        The reason is `unknown_signer`, or `not_authentic` for a wrong signature.
         """
         self.refresh(now=signer not in self.known)
         public = self.known.get(signer)
         if public is None:
             raise RecordError("unknown_signer")
         try:
-            public.verify(bytes.fromhex(signature), _message(purpose, parts))
+            public.verify(bytes.fromhex(signature), _join_parts(purpose, parts))
         except (InvalidSignature, ValueError):
             raise RecordError("not_authentic") from None
 
     def disclose(self, enclosed: bytes, purpose: str) -> tuple[bytes, bool]:
-        """What `Signer.enclose` put in, and whether its signer is known; RecordError where the
-        signature is wrong.
+        """Return what `Signer.enclose` enclosed, and whether its signer is known.
+
+        Raises RecordError if the signature is wrong.
         """
         head, plain = unframe(enclosed)
         try:
-            said = read_json(head)
-            signer, signature = said[SIGNER], said[SIGNATURE]
+            fields = read_json(head)
+            signer, signature = fields[SIGNER], fields[SIGNATURE]
             self.verify(str(signer), str(signature), purpose, plain)
         except (ValueError, TypeError, KeyError):
             raise RecordError("malformed") from None
@@ -131,9 +132,7 @@ class Verifier:
 
 
 def record_parts(topic: str, headers: Mapping[str, str], value: bytes) -> tuple[bytes, ...]:
-    """What is signed of a record that is in clear on a topic: where it lies, whose and which it
-    is, and what it says.
-    """
+    """Return the parts to sign of a readable record: topic, schema, tenant, id and content."""
     return (
         *(
             text.encode()
@@ -152,8 +151,8 @@ SIGNED = re.compile(
 )
 
 
-def signed(text: str, signer: Signer) -> str:
-    """The report with the paragraph that has its digest, the signer and the signature."""
+def sign_report(text: str, signer: Signer) -> str:
+    """Return the report with a paragraph of its digest, signer and signature."""
     digest, signature = (
         hashlib.sha256(text.encode()).hexdigest(),
         signer.sign(PURPOSE, text.encode()),
@@ -163,15 +162,17 @@ def signed(text: str, signer: Signer) -> str:
     )
 
 
-def verified(text: str, verifier: Verifier) -> str:
-    """Who signed a report; RecordError `malformed` for what is none, `not_authentic` or
-    `unknown_signer` as it is signed.
+def verify_report(text: str, verifier: Verifier) -> str:
+    """Return the signer of a report.
+
+    Raises RecordError `malformed` if it is not a signed report, `not_authentic` or
+    `unknown_signer` if its signature is not trusted.
     """
-    found = SIGNED.search(text)
-    if found is None or found.end() != len(text):
+    match = SIGNED.search(text)
+    if match is None or match.end() != len(text):
         raise RecordError("malformed")
-    body = text[: found.start()].encode()
-    verifier.verify(found[2], found[3], PURPOSE, body)
-    if hashlib.sha256(body).hexdigest() != found[1]:
+    body = text[: match.start()].encode()
+    verifier.verify(match[2], match[3], PURPOSE, body)
+    if hashlib.sha256(body).hexdigest() != match[1]:
         raise RecordError("not_authentic")
-    return found[2]
+    return match[2]

@@ -1,12 +1,15 @@
-"""Tags: AES-256-CMAC of normalised values, a batch at a time.
+"""Compute tags: AES-256-CMAC of normalised values, a batch at a time.
 
 CMAC (NIST SP 800-38B) because a batch of tags is a few AES-ECB calls of OpenSSL over one numpy
-array; it is equal, tag for tag, to `cryptography`'s own CMAC, which is the oracle in the tests, as
-are the AES-256 vectors of SP 800-38B D.3. Messages come as rows of one table, so that a batch costs
-a few numpy calls whatever its size. They are laid out in padded blocks once (`lay`), under whatever
-number of keys they are tagged then: 3 ns a tag of one block and key, 2 more to lay it out,
-measured. A tag is de-identified, not anonymous (PIPL 73): it protects a phone number only as long
-as the key is kept.
+array. Every tag equals that of `cryptography`'s own CMAC, which the tests compare with, besides the
+AES-256 vectors of SP 800-38B D.3. Messages are rows of one table, so a batch costs a few numpy
+calls whatever its size.
+
+    values u8[n, width] ──lay_out──▶ blocks u64[count, n, 2], padded ──tag_blocks──▶ tags u8[n, 16]
+
+Messages are laid out once, however many keys they are tagged under: 3 ns per tag of one block and
+key, and 2 ns to lay it out, measured. A tag is de-identified, not anonymous (PIPL 73): it protects
+a phone number only as long as the key is secret.
 """
 
 from __future__ import annotations
@@ -21,26 +24,26 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from ullage.security.cmac import BLOCK, TAG_BYTES, Cmac
 
 Tags = npt.NDArray[np.uint8]
-"""Shape (n, 16): one tag a row."""
+"""Shape (n, 16): one tag per row."""
 Rows = npt.NDArray[np.uint8]
 Lengths = npt.NDArray[np.int64]
 Halves = npt.NDArray[np.uint64]
 _HALF = np.dtype("<u8")
 PIECE = 16384
-"""Messages a step: few enough that their blocks stay in the cache, enough that a numpy call
-costs little of each.
+"""Messages per step.
+
+Few enough that their blocks stay in the cache, enough that a numpy call costs little of each.
 """
 STEP = 4 * PIECE
-"""Messages that are laid out at a time where they are tagged under one key."""
+"""Messages laid out at a time when they are tagged under one key."""
 PADDING = 0x80
 
 
 class MessageBlocks(NamedTuple):
-    """Messages of as many blocks each: `blocks` u64[count, n, 2], the last one padded where it was
-    not full (SP 800-38B 6.2).
+    """Messages of equal block count: `blocks` u64[count, n, 2], the last padded if not full.
 
-    `is_full` says whether it was: of all, or bool[n] of each. `rows` i64[n] are their numbers in
-    the table that they come from, None where they are the whole of it.
+    See SP 800-38B 6.2. `is_full` tells whether the last block is full: for all, or bool[n]. `rows`
+    i64[n] are their row numbers in the original table, None if they are the whole table.
     """
 
     blocks: npt.NDArray[np.uint64]
@@ -48,66 +51,67 @@ class MessageBlocks(NamedTuple):
     rows: npt.NDArray[np.int64] | None
 
 
-def lay(values: Rows, lengths: Lengths) -> list[MessageBlocks]:
-    """The first `lengths[i]` bytes of each row `values[i]`, laid out for tagging: a `MessageBlocks`
-    for each number of blocks.
+def lay_out(values: Rows, lengths: Lengths) -> list[MessageBlocks]:
+    """Lay out the first `lengths[i]` bytes of each row `values[i]`: one `MessageBlocks` per
+    block count.
 
-    `values` u8[n, width], where what lies beyond a length is ignored; `lengths` i64[n], each 0 to
+    `values` u8[n, width], where bytes beyond a length are ignored; `lengths` i64[n], each 0 to
     width.
     """
     if not len(values):
         return []
     shortest, longest = int(lengths.min()), int(lengths.max())
-    words = _words(values)
+    words = _to_words(values)
     if shortest == longest:
-        return [_lay_alike(words, shortest)]
+        return [_lay_out_equal(words, shortest)]
     counts = np.maximum(1, (lengths + BLOCK - 1) // BLOCK)
     present = np.flatnonzero(np.bincount(counts)).tolist()
     if len(present) == 1:
-        return [_lay_mixed(words, lengths, present[0], None)]
+        return [_lay_out_mixed(words, lengths, present[0], None)]
     groups = [(count, np.flatnonzero(counts == count)) for count in present]
     return [
-        _lay_mixed(words.take(rows, axis=0), lengths.take(rows), count, rows)
+        _lay_out_mixed(words.take(rows, axis=0), lengths.take(rows), count, rows)
         for count, rows in groups
     ]
 
 
-def _words(values: Rows) -> Halves:
-    """Rows as numbers of eight bytes, u64[n, width / 8]; the width is rounded up."""
+def _to_words(values: Rows) -> Halves:
+    """Return rows as numbers of eight bytes, u64[n, width / 8]; the width is rounded up."""
     missing = -values.shape[1] % _HALF.itemsize
     return np.ascontiguousarray(np.pad(values, ((0, 0), (0, missing))) if missing else values).view(
         _HALF
     )
 
 
-def _lay_alike(words: Halves, length: int) -> MessageBlocks:
-    """Messages that are all `length` long: what is kept of each half block, and what pads it, is
-    one number for all.
+def _lay_out_equal(words: Halves, length: int) -> MessageBlocks:
+    """Lay out messages of equal length.
+
+    The bytes to keep in each half block, and the padding, are the same number for all.
     """
-    count, is_full = _blocks(length), length > 0 and length % BLOCK == 0
+    count, is_full = _count_blocks(length), length > 0 and length % BLOCK == 0
     blocks = np.empty((count, len(words), 2), _HALF)
     for half in range(2 * count):
-        out, kept = blocks[half // 2, :, half % 2], min(8, max(0, length - 8 * half))
-        if kept:
-            np.bitwise_and(words[:, half], np.uint64((1 << 8 * kept) - 1), out=out)
+        out, keep_bytes = blocks[half // 2, :, half % 2], min(8, max(0, length - 8 * half))
+        if keep_bytes:
+            np.bitwise_and(words[:, half], np.uint64((1 << 8 * keep_bytes) - 1), out=out)
         else:
             out[:] = 0
         if half == length // 8 and not is_full:
-            out |= np.uint64(PADDING << 8 * kept)
+            out |= np.uint64(PADDING << 8 * keep_bytes)
     return MessageBlocks(blocks, is_full, None)
 
 
-def _lay_mixed(
+def _lay_out_mixed(
     words: Halves, lengths: Lengths, count: int, rows: npt.NDArray[np.int64] | None
 ) -> MessageBlocks:
-    """Messages of `count` blocks each, of different lengths."""
+    """Lay out messages of different lengths with `count` blocks each."""
     blocks = np.zeros((count, len(words), 2), _HALF)
     for half in range(min(2 * count, words.shape[1])):
         blocks[half // 2, :, half % 2] = words[:, half]
-    left = lengths - (count - 1) * BLOCK
-    blocks[-1] &= _KEEP.take(left, axis=0)
-    blocks[-1] |= _PAD.take(left, axis=0)
-    return MessageBlocks(blocks, left == BLOCK, rows)
+    last_lengths = lengths - (count - 1) * BLOCK
+    blocks[-1] &= _KEEP.take(last_lengths, axis=0)
+    blocks[-1] |= _PAD.take(last_lengths, axis=0)
+    return MessageBlocks(blocks, last_lengths == BLOCK, rows)
 
 
 def _double(block: bytes) -> bytes:
@@ -132,34 +136,37 @@ class Tagger(Cmac):
         """For a last block that was padded, and for a full one: as two halves."""
 
     def tag_rows(self, values: Rows, lengths: Lengths) -> Tags:
-        """Tags of the first `lengths[i]` bytes of each row `values[i]`: shape (n, 16), in the
-        order of the rows; see `lay`.
+        """Return the tags of the first `lengths[i]` bytes of each row `values[i]`, (n, 16).
+
+        In the order of the rows; see `lay_out`.
         """
         out = np.empty((len(values) + 1, TAG_BYTES), np.uint8)
         for first in range(0, len(values), STEP):
             part = slice(first, first + STEP)
-            self.tag_laid(lay(values[part], lengths[part]), out[first : first + STEP + 1])
+            self.tag_blocks(lay_out(values[part], lengths[part]), out[first : first + STEP + 1])
         return out[:-1]
 
-    def tag_laid(self, laid: Sequence[MessageBlocks], out: Tags) -> None:
-        """Tags of messages laid out into `out` (n + 1, 16): OpenSSL's binding asks for a block more
-        than it writes.
+    def tag_blocks(self, laid: Sequence[MessageBlocks], out: Tags) -> None:
+        """Write the tags of laid out messages into `out` (n + 1, 16).
 
-        Messages of as many blocks go together, one AES call a block position.
+        OpenSSL's binding needs room for one block more than it writes. Messages with the
+        same number of blocks go together, one AES call per block position.
         """
-        for some in laid:
-            if some.rows is None:
-                self._chain(some, out)
+        for messages in laid:
+            if messages.rows is None:
+                self._chain(messages, out)
             else:
-                part = np.empty((len(some.rows) + 1, TAG_BYTES), np.uint8)
-                self._chain(some, part)
-                out[some.rows] = part[:-1]
+                part = np.empty((len(messages.rows) + 1, TAG_BYTES), np.uint8)
+                self._chain(messages, part)
+                out[messages.rows] = part[:-1]
 
     def tag(self, messages: Sequence[bytes]) -> Tags:
-        """Tags of `messages`, in their order; messages of any length, the empty one included."""
+        """Return the tags of `messages`, of any length, in their order."""
         lengths = np.fromiter(map(len, messages), np.int64, len(messages))
         out = np.empty((len(messages), TAG_BYTES), np.uint8)
-        for rows in _alike(lengths):  # a long message must not widen the table of the short ones
+        for rows in _group_by_length(
+            lengths
+        ):  # a long message must not widen the table of the short ones
             width = max(1, int(lengths[rows].max()))
             table = b"".join([messages[int(i)].ljust(width, b"\0") for i in rows])
             out[rows] = self.tag_rows(
@@ -168,9 +175,7 @@ class Tagger(Cmac):
         return out
 
     def _chain(self, laid: MessageBlocks, out: Tags) -> None:
-        """CBC over the blocks of messages, a piece of them at a time; what is in work is one
-        block of each.
-        """
+        """Run CBC over the blocks of messages, in pieces, one block position at a time."""
         scratch = np.empty((min(PIECE, laid.blocks.shape[1]), 2), _HALF)
         for first in range(0, laid.blocks.shape[1], PIECE):
             part = slice(first, first + PIECE)
@@ -178,8 +183,8 @@ class Tagger(Cmac):
             block, state = scratch[: len(last)], out[first : first + len(last) + 1]
             chained = state[:-1].view(_HALF)
             for position, plain in enumerate(before):
-                given = np.bitwise_xor(plain, chained, out=block) if position else plain
-                self._aes.update_into(given.view(np.uint8).data, state.data)
+                input_blocks = np.bitwise_xor(plain, chained, out=block) if position else plain
+                self._aes.update_into(input_blocks.view(np.uint8).data, state.data)
             self._mix(
                 last, laid.is_full if isinstance(laid.is_full, bool) else laid.is_full[part], block
             )
@@ -188,8 +193,9 @@ class Tagger(Cmac):
             self._aes.update_into(block.view(np.uint8).data, state.data)
 
     def _mix(self, last: Halves, is_full: bool | npt.NDArray[np.bool_], out: Halves) -> None:
-        """Last blocks u64[n, 2] with the subkey of each (SP 800-38B 6.2 step 4); by columns,
-        which is faster than by rows.
+        """Combine last blocks u64[n, 2] with their subkeys (SP 800-38B 6.2 step 4).
+
+        By columns, which is faster than by rows.
         """
         if isinstance(is_full, bool):
             for half, subkey in enumerate(self._subkeys[int(is_full)]):
@@ -198,10 +204,8 @@ class Tagger(Cmac):
             np.bitwise_xor(last, self._subkeys.take(is_full.view(np.uint8), axis=0), out=out)
 
 
-def _endings() -> tuple[Halves, Halves]:
-    """How to end a message whose last block holds 0 to 16 bytes: what is kept of it, and what
-    pads it; u64[17, 2] each.
-    """
+def _make_masks() -> tuple[Halves, Halves]:
+    """Return masks and padding for last blocks of 0 to 16 bytes; u64[17, 2] each."""
     lengths = range(BLOCK + 1)
     keep = b"".join((b"\xff" * length).ljust(BLOCK, b"\0") for length in lengths)
     pad = b"".join(
@@ -210,17 +214,18 @@ def _endings() -> tuple[Halves, Halves]:
     return np.frombuffer(keep, _HALF).reshape(-1, 2), np.frombuffer(pad, _HALF).reshape(-1, 2)
 
 
-_KEEP, _PAD = _endings()
+_KEEP, _PAD = _make_masks()
 
 
-def _blocks(length: int) -> int:
-    """Blocks of a message of `length` bytes; the empty one has one."""
+def _count_blocks(length: int) -> int:
+    """Return the number of blocks of a message; the empty one has one."""
     return max(1, -(-length // BLOCK))
 
 
-def _alike(lengths: Lengths) -> Iterator[npt.NDArray[np.int64]]:
-    """Row numbers in groups whose lengths are within a factor of two of one another, and up to
-    64 bytes together.
+def _group_by_length(lengths: Lengths) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield row numbers in groups of similar length.
+
+    Within a factor of two, and all up to 64 bytes together.
     """
     classes = np.maximum(6, np.ceil(np.log2(np.maximum(lengths, 1)))).astype(np.int64)
     for number in np.unique(classes):

@@ -1,12 +1,10 @@
-"""TLS to Kafka and Elasticsearch: whom a client believes, and what it shows of itself.
+"""Configure TLS of clients (Kafka, Elasticsearch, syslog) and of our own listeners.
 
-And what our own listeners show.
-
-A server is believed whose certificate was signed by an authority of `cafile` (or, without it, one
-that the system knows), is good today and names the host of the URL. With `certificate` the client
-shows one in turn (mutual TLS, RFC 8446 4.4.2): a PEM file with this role's certificate, those
-between it and its authority, and its private key without a password, mode 0600. A URL names files
-and never holds what is in them; a systemd credential of the file's name stands in for it.
+A server is trusted if its certificate was signed by an authority of `cafile` (or, without it, one
+that the system knows), is valid today and names the host of the URL. With `certificate` the client
+presents one in turn (mutual TLS, RFC 8446 4.4.2): a PEM file with this service's certificate, the
+intermediates, and its private key without a password, mode 0600. A URL contains names of files,
+never their content; a systemd credential of the file's name replaces the file.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ from typing import Any, NamedTuple, NoReturn, Self
 from ullage import log
 from ullage.errors import ConfigError, UnavailableError
 from ullage.files.ownership import read_trusted
-from ullage.security.keys import credentials_folder
+from ullage.security.keys import find_credentials_folder
 
 WRONG_NAME = (62, 64)
 """OpenSSL's codes of a certificate for another host name, and for another address."""
@@ -36,82 +34,80 @@ REFUSALS = {
     "TLSV1_ALERT_ACCESS_DENIED",
     "TLSV13_ALERT_CERTIFICATE_REQUIRED",
 }  # fmt: skip
-"""OpenSSL's names of the alerts by which a server says no to a client's certificate, or to a
-client that has none.
+"""OpenSSL's names of the alerts by which a server rejects a client's certificate, or a client
+without one.
 """
 SHORT_OF_IT, SOON = 3, timedelta(days=14)
-"""A certificate ends soon when a third of its time, at most two weeks, is left."""
+"""A certificate expires soon when a third of its lifetime, at most two weeks, is left."""
 
 
 class Life(NamedTuple):
-    """From when to when what is shown is good, in UTC: a certificate, and those between it and
-    its authority.
-    """
+    """Validity of a certificate and its intermediates, in UTC."""
 
     begin: datetime
     end: datetime
 
     @classmethod
-    def of(cls, pem: bytes) -> Life:
-        """Of all certificates in `pem`; ValueError where there is none."""
+    def from_pem(cls, pem: bytes) -> Life:
+        """Return the common validity of all certificates in `pem`; ValueError if there is none."""
         from cryptography import x509  # noqa: PLC0415  most commands look at none
 
-        shown = x509.load_pem_x509_certificates(pem)
+        certificates = x509.load_pem_x509_certificates(pem)
         return cls(
-            max(one.not_valid_before_utc for one in shown),
-            min(one.not_valid_after_utc for one in shown),
+            max(certificate.not_valid_before_utc for certificate in certificates),
+            min(certificate.not_valid_after_utc for certificate in certificates),
         )
 
     @property
     def renewal_due(self) -> datetime:
-        """From when on somebody should renew it."""
+        """When somebody should renew the certificate."""
         return self.end - min(SOON, (self.end - self.begin) / SHORT_OF_IT)
 
 
 class _CertificateFiles(NamedTuple):
-    """What one reading of a listener's files gave."""
+    """The result of reading a listener's files."""
 
     context: ssl.SSLContext
     life: Life
 
 
 class ListenerCertificate:
-    """What a listener of ours shows: a certificate and its key, files of PEM, which are read again
-    when they have changed.
+    """Certificate and key of a listener of ours: PEM files, read again when they change.
 
-    While what lies there is no pair that can be shown, what was read before stays. Several threads
-    may ask.
+    While the files are no valid pair, the previous pair stays in use. Thread-safe.
     """
 
     def __init__(self, table: str, certificate: Path, key: Path) -> None:
         self.certificate, self.key = certificate, key
         self._table, self._lock = table, threading.Lock()
-        self._looked = self._marks()
-        self._format_time = self._read()
+        self._looked = self._stat_files()
+        self._shown = self._read()
 
     @classmethod
-    def of(cls, table: str, data: Path, certificate: str, key: str) -> ListenerCertificate | None:
-        """The files that a table of the settings names; None where it names none.
+    def from_settings(
+        cls, table: str, data: Path, certificate: str, key: str
+    ) -> ListenerCertificate | None:
+        """Return the certificate that a settings table names; None if it names none.
 
-        ConfigError says which is wrong, and how.
+        ConfigError says which file is wrong, and how.
         """
         return cls(table, data / certificate, data / key) if certificate else None
 
     @property
     def life(self) -> Life:
-        """Of what the next client is shown."""
-        return self.shown().life
+        """The validity of the certificate in use."""
+        return self.current().life
 
     def context(self) -> ssl.SSLContext:
-        """For a server of asyncio: each handshake shows what is to be shown then."""
+        """Return a context for an asyncio server; each handshake uses the current certificate."""
         return _ShownAnew(self)
 
-    def shown(self) -> _CertificateFiles:
-        """What is to be shown now."""
+    def current(self) -> _CertificateFiles:
+        """Return the current certificate, read again if its files have changed."""
         with self._lock:
-            if (marks := self._marks()) != self._looked:
+            if (marks := self._stat_files()) != self._looked:
                 self._renew(marks)
-            return self._format_time
+            return self._shown
 
     def _renew(self, marks: tuple[object, ...]) -> None:
         try:
@@ -123,50 +119,50 @@ class ListenerCertificate:
             return
         else:
             # it is being written: what was read of one file may not be of the other
-            if self._marks() != marks:
+            if self._stat_files() != marks:
                 return
-            self._format_time = shown
+            self._shown = shown
             log.get(self._table).info("certificate_renewed")
         self._looked = marks
 
     def _read(self) -> _CertificateFiles:
-        pem = _file(f"{self._table}.certificate", self.certificate, secret=False)
-        _file(f"{self._table}.key", self.key, secret=True)
+        pem = _read_file(f"{self._table}.certificate", self.certificate, secret=False)
+        _read_file(f"{self._table}.key", self.key, secret=True)
         unreadable = ConfigError(
             f"{self._table}: {self.certificate} must hold a certificate, {self.key} its private"
             " key, in PEM"
         )
         try:
-            life = Life.of(pem)
+            life = Life.from_pem(pem)
         except ValueError:
             raise unreadable from None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        _load(context, self.certificate, self.key, unreadable)
+        _load_pair(context, self.certificate, self.key, unreadable)
         return _CertificateFiles(context, life)
 
-    def _marks(self) -> tuple[object, ...]:
-        """By which it is known that a file is another one, has other content, or other rights."""
-        return tuple(_mark(path) for path in (self.certificate, self.key))
+    def _stat_files(self) -> tuple[object, ...]:
+        """Return what identifies the files' content and permissions."""
+        return tuple(_stat(path) for path in (self.certificate, self.key))
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What one URL says of TLS; `knob` is what the person changes, such as `bus.url`."""
+    """TLS settings of one URL; `knob` is the setting for messages, such as `bus.url`."""
 
     knob: str
     cafile: Path | None = None
     certificate: Path | None = None
 
     def context(self) -> ssl.SSLContext:
-        """For a client; ConfigError says which file is wrong.
+        """Return a client context that reads the files again for each connection.
 
-        The files are read again for each connection.
+        ConfigError says which file is wrong.
         """
-        self.fresh()
+        self.load_context()
         return _ReadAgain(self)
 
-    def fresh(self) -> ssl.SSLContext:
-        """A context of the files as they are now; ConfigError says which is wrong."""
+    def load_context(self) -> ssl.SSLContext:
+        """Return a context of the current files; ConfigError says which is wrong."""
         # since Python 3.10: TLS 1.2 or newer, and names are checked
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.sslsocket_class = _ClientSocket
@@ -185,43 +181,45 @@ class Trust:
                 f"{self.cafile} cannot be read ({error.strerror}): see cafile= in {self.knob}"
             ) from None
         if self.certificate is not None:
-            self._show(context, self.certificate)
+            self._load_client_certificate(context, self.certificate)
         return context
 
-    def life(self) -> Life | None:
-        """From when to when the client's certificate is good; None where it shows none.
+    def read_life(self) -> Life | None:
+        """Return the validity of the client's certificate; None if there is none.
 
-        Errors are those of `fresh`.
+        Errors are those of `load_context`.
         """
         if self.certificate is None:
             return None
         try:
-            return Life.of(self._read(self.certificate))
+            return Life.from_pem(self._read(self.certificate))
         except ValueError:
-            raise self._not_a_pair(self.certificate) from None
+            raise self._not_a_pair_error(self.certificate) from None
 
-    def expires(self) -> datetime | None:
-        """When the client's certificate does, in UTC; as `life`."""
-        life = self.life()
+    def read_expiry(self) -> datetime | None:
+        """Return when the client's certificate expires, in UTC; see `read_life`."""
+        life = self.read_life()
         return None if life is None else life.end
 
     def renewal_due(self) -> datetime | None:
-        """From when on somebody should renew the client's certificate, in UTC; as `life`."""
-        life = self.life()
+        """Return when somebody should renew the client's certificate, in UTC; see `read_life`."""
+        life = self.read_life()
         return None if life is None else life.renewal_due
 
     def reject(self, where: str, error: Exception, host: str) -> NoReturn:
-        """Raise what a failure of TLS, by whatever it is wrapped, means to a person; `where` is
-        the server, `host` its name.
+        """Raise the error that explains a failure of TLS; `where` is the server, `host` its
+        name.
         """
-        for cause in _causes(error):
+        for cause in _iterate_causes(error):
             if isinstance(cause, ssl.SSLCertVerificationError):
-                raise ConfigError(f"{where}: {self._unbelieved(cause.verify_code, host)}") from None
+                raise ConfigError(
+                    f"{where}: {self._explain_distrust(cause.verify_code, host)}"
+                ) from None
             if (
                 isinstance(cause, ssl.SSLError)
                 and (reason := getattr(cause, "reason", None)) in REFUSALS
             ):
-                raise ConfigError(f"{where}: {self._refused(reason)}") from None
+                raise ConfigError(f"{where}: {self._explain_refusal(reason)}") from None
             if isinstance(cause, ConfigError):  # of a file that has changed since
                 raise ConfigError(str(cause)) from None
         why = f"it breaks off the TLS handshake ({type(error).__name__})"
@@ -229,7 +227,7 @@ class Trust:
             f"{where}: {why}: is it ready, and does that port speak TLS, as {self.knob} says?"
         ) from None
 
-    def _unbelieved(self, code: int, host: str) -> str:
+    def _explain_distrust(self, code: int, host: str) -> str:
         if code in WRONG_NAME:
             return f"its certificate is for another name than {host}: name it so in {self.knob}"
         if code == EXPIRED:
@@ -241,8 +239,8 @@ class Trust:
             " signed it"
         )
 
-    def _refused(self, reason: str) -> str:
-        life = self.life()
+    def _explain_refusal(self, reason: str) -> str:
+        life = self.read_life()
         if life is None:
             return (
                 f"it wants a client's certificate: say certificate=FILE in {self.knob}, with"
@@ -255,46 +253,50 @@ class Trust:
             " server believes"
         )
 
-    def _show(self, context: ssl.SSLContext, path: Path) -> None:
+    def _load_client_certificate(self, context: ssl.SSLContext, path: Path) -> None:
         self._read(path)
-        _load(context, path, path, self._not_a_pair(path))
+        _load_pair(context, path, path, self._not_a_pair_error(path))
 
     def _read(self, path: Path) -> bytes:
         try:
-            return read_trusted(path, secret=path.parent != credentials_folder())
+            return read_trusted(path, secret=path.parent != find_credentials_folder())
         except FileNotFoundError:
             raise ConfigError(
                 f"{path} cannot be read: certificate= in {self.knob} wants certificate and key,"
                 " in PEM"
             ) from None
 
-    def _not_a_pair(self, path: Path) -> ConfigError:
+    def _not_a_pair_error(self, path: Path) -> ConfigError:
         return ConfigError(
             f"{path} must hold a certificate, those between it and its authority, and its private"
             " key, in PEM"
         )
 
 
-def named_file(name: str, data: Path) -> Path:
-    """The file that a URL names: systemd's credential of that file's name if there is one, else
-    relative to the data folder.
+def find_named_file(name: str, data: Path) -> Path:
+    """Return the file that a URL names.
+
+    systemd's credential of that name if there is one, else relative to the data folder.
     """
-    given = credentials_folder()
-    if given is not None and (handed := given / Path(name).name).is_file():
-        return handed
+    folder = find_credentials_folder()
+    if folder is not None and (credential := folder / Path(name).name).is_file():
+        return credential
     return data / name
 
 
-def _file(knob: str, path: Path, *, secret: bool) -> bytes:
+def _read_file(knob: str, path: Path, *, secret: bool) -> bytes:
     try:
         return read_trusted(path, secret=secret)
     except FileNotFoundError:
         raise ConfigError(f"{knob}: {path} is not there") from None
 
 
-def _load(context: ssl.SSLContext, certificate: Path, key: Path, unreadable: ConfigError) -> None:
-    """Let `context` show a certificate with its key; ConfigError says what is wrong,
-    `unreadable` if all of it is.
+def _load_pair(
+    context: ssl.SSLContext, certificate: Path, key: Path, unreadable: ConfigError
+) -> None:
+    """Load a certificate and its key into `context`; ConfigError says what is wrong.
+
+    Raises `unreadable` if no part can be read.
     """
 
     def password() -> NoReturn:
@@ -314,25 +316,23 @@ def _load(context: ssl.SSLContext, certificate: Path, key: Path, unreadable: Con
         raise unreadable from None
 
 
-def _mark(path: Path) -> tuple[int, ...] | None:
+def _stat(path: Path) -> tuple[int, ...] | None:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 class _ShownAnew(ssl.SSLContext):
-    """Hands each handshake to the context of that moment, so that connections that stand keep
-    theirs.
-    """
+    """Delegates each handshake to the current context; existing connections keep theirs."""
 
     _served: ListenerCertificate
 
     def __new__(cls, served: ListenerCertificate) -> Self:
-        made = super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
-        made._served = served
-        return made
+        context = super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
+        context._served = served
+        return context
 
     def wrap_bio(
         self,
@@ -342,23 +342,21 @@ class _ShownAnew(ssl.SSLContext):
         server_hostname: str | bytes | None = None,
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLObject:
-        """As that of the standard library."""
-        return self._served.shown().context.wrap_bio(
+        """Wrap as the standard library does, with the current certificate."""
+        return self._served.current().context.wrap_bio(
             incoming, outgoing, server_side, server_hostname, session
         )
 
 
 class _ReadAgain(ssl.SSLContext):
-    """What was renewed counts without a restart, and authorities that a library adds of its own
-    accord do not count.
-    """
+    """Reads the files for each connection; ignores authorities that a library adds by itself."""
 
     _trust: Trust
 
     def __new__(cls, trust: Trust) -> Self:
-        made = super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
-        made._trust = trust
-        return made
+        context = super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
+        context._trust = trust
+        return context
 
     def wrap_socket(
         self,
@@ -369,12 +367,13 @@ class _ReadAgain(ssl.SSLContext):
         server_hostname: str | bytes | None = None,
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLSocket:
-        """As that of the standard library, by a context of its own; OSError where the other end
-        has gone already.
+        """Wrap as the standard library does, with a new context.
+
+        Raises OSError if the peer has already gone.
         """
         if do_handshake_on_connect:
             sock.getpeername()
-        context = self._trust.fresh()
+        context = self._trust.load_context()
         try:
             return context.wrap_socket(
                 sock,
@@ -390,15 +389,15 @@ class _ReadAgain(ssl.SSLContext):
 
 
 class _ClientSocket(ssl.SSLSocket):
-    """One that says why it was refused, also where the other end went before what is written could
-    reach it.
+    """Reports why a server refused the client, even if the server disconnected first.
 
-    In TLS 1.3 a client has shaken hands before the server looks at its certificate. What it writes
-    then may find the connection closed, while the alert that says why lies there unread.
+    In TLS 1.3 a client completes its handshake before the server checks its certificate. The
+    client's
+    next write may find the connection closed while the alert with the reason is still unread.
     """
 
     def send(self, data: Any, flags: int = 0) -> int:
-        """As that of the standard library."""
+        """Send as the standard library does; raise the server's alert if there is one."""
         try:
             return super().send(data, flags)
         except (ssl.SSLEOFError, ConnectionError):
@@ -416,8 +415,9 @@ class _ClientSocket(ssl.SSLSocket):
 
 
 def _close_lost(error: OSError) -> None:
-    """Python 3.11 loses a socket whose other end resets it while it is wrapped: it would stay
-    open until it is collected.
+    """Close the socket that Python 3.11 loses when the peer resets it during the handshake.
+
+    It would otherwise stay open until it is collected.
     """
     for frame, _ in traceback.walk_tb(error.__traceback__):
         lost = frame.f_locals.get("self")
@@ -425,15 +425,21 @@ def _close_lost(error: OSError) -> None:
             lost.close()
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and those that it wraps, as libraries do it: as an argument, in `errors`, as
-    cause or context.
+def _iterate_causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and all errors that it wraps.
+
+    Libraries wrap them as an argument, in `errors`, as cause or as context.
     """
-    seen, todo = set[int](), [error]
+    visited, todo = set[int](), [error]
     while todo:
-        one = todo.pop()
-        if id(one) not in seen:
-            seen.add(id(one))
-            yield one
-            held = (*one.args, *getattr(one, "errors", ()), one.__cause__, one.__context__)
-            todo += [other for other in held if isinstance(other, BaseException)]
+        current = todo.pop()
+        if id(current) not in visited:
+            visited.add(id(current))
+            yield current
+            wrapped = (
+                *current.args,
+                *getattr(current, "errors", ()),
+                current.__cause__,
+                current.__context__,
+            )
+            todo += [candidate for candidate in wrapped if isinstance(candidate, BaseException)]

@@ -1,9 +1,9 @@
-"""One configuration: `ullage.toml` in the data folder, overridden by `ULLAGE_…` variables, then by
-command-line options.
+"""Load the configuration: `ullage.toml` in the data folder, then environment, then options.
 
-Read once, by the command line, and passed down as values. Each knob has a default, a unit where it
-has one, and a reason; `ullage config show` prints them all. No secret is ever in here: keys have
-files of their own (`ullage.security.keys`).
+Variables are called `ULLAGE_…`. The command line reads the settings once and passes them down as
+values. Each setting has a default, a unit where it has one, and an explanation; `ullage config
+show` prints them all. Secrets are never here: keys have files of their own
+(`ullage.security.keys`).
 """
 
 from ullage.settings.context import Context

@@ -1,4 +1,4 @@
-"""What a command works with."""
+"""Bundle what a command works with."""
 
 from __future__ import annotations
 
@@ -14,22 +14,20 @@ from ullage.errors import ConfigError
 from ullage.inventory import COMMANDS
 from ullage.inventory import FOLDER as INVENTORY
 from ullage.running_time import RunningTime
-from ullage.security.keys import KeyStore, credentials_folder
+from ullage.security.keys import KeyStore, find_credentials_folder
 from ullage.security.tls import Trust
 from ullage.settings.root import Settings, load
 from ullage.settings.tenant import Tenant
 from ullage.verdict import VERDICT, VerdictRules
 
 KEYS = "keys"
-"""The folder of keys in the data folder, one file (0600) a key."""
+"""The folder of keys in the data folder, one file (0600) per key."""
 MADE = ("ullage.toml", KEYS, INVENTORY, AUDIT, "bus", "watchlists", "incidents.sqlite")
-"""What stands in a data folder, one or another by what runs on its machine."""
+"""Files of a data folder; at least one exists, depending on the services of the machine."""
 
 
 class Context:
-    """What the command line hands to a command: the data folder, its settings, its keys, the
-    clock.
-    """
+    """What the command line passes to a command: data folder, settings, keys, clock."""
 
     def __init__(
         self,
@@ -46,20 +44,23 @@ class Context:
         """
         self.clock = clock or Clock()
         self.settings = settings or load(data)
-        self.keys = KeyStore(data / KEYS, self.settings.keys.command, credentials_folder(), service)
+        self.keys = KeyStore(
+            data / KEYS, self.settings.keys.command, find_credentials_folder(), service
+        )
         self.inventory = self.keys.inventory
-        """What the data folder ought to hold."""
+        """The parts that the data folder should contain."""
         self.running_time = RunningTime(data, self.clock, self.inventory)
 
     def require_data(self) -> None:
-        """ConfigError where there is no data folder: of one that was mistyped everything would
-        be said to be empty.
+        """Raise ConfigError if there is no data folder.
+
+        Of a mistyped folder everything would be reported as empty.
         """
         if not any((self.data / name).exists() for name in MADE):
-            raise self.not_set_up()
+            raise self.not_set_up_error()
 
-    def not_set_up(self) -> ConfigError:
-        """What says that the data folder is none."""
+    def not_set_up_error(self) -> ConfigError:
+        """Return the error for a folder that is no data folder."""
         return ConfigError(
             f"{self.data} is not set up: run `ullage --data {self.data} init`, or name the right"
             " folder"
@@ -76,35 +77,33 @@ class Context:
             open_bus(urls.url, self.data, keep, self.clock, self.inventory),
         )
 
-    def bus_trusts(self) -> tuple[Trust, ...]:
-        """Of each configured bus that speaks TLS, whom its client believes and what it shows; no
-        file is read.
-        """
+    def list_bus_trusts(self) -> tuple[Trust, ...]:
+        """List the TLS configuration of each configured bus that uses TLS; reads no file."""
         urls = filter(None, (self.settings.bus.url, self.settings.bus.captures))
         return tuple(trust for url in urls if (trust := trust_of_bus(url, self.data)) is not None)
 
     def rules(self) -> VerdictRules:
-        """The rules of verdicts that are in force: the house's own, or this version's.
+        """Load the current rules of verdicts: the organization's own, or this version's.
 
-        ConfigError when the former are wrong.
+        Raises ConfigError if its own are invalid.
         """
-        return VERDICT.in_force(self.data).rules
+        return VERDICT.load_current(self.data).rules
 
     def trail(self, chain: str = "command") -> Trail:
-        """The audit log of a role that changes something; commands share one chain."""
+        """Return the audit log of a service or, by default, the chain that all commands share."""
         return Trail(self.data / AUDIT, chain, self.keys, self.clock, self.settings.audit.days)
 
-    def audit_fault(self) -> str:
-        """Return what keeps the audit log from its receiver, "" where nothing does or none is
+    def find_audit_fault(self) -> str:
+        """Return what keeps the audit log from its receiver, "" if nothing does or none is
         configured.
         """
         return find_fault(self.data / AUDIT) if self.settings.audit.syslog else ""
 
     def tenant(self, name: str) -> Tenant:
-        """The tenant's settings; those of an unnamed tenant are the defaults."""
-        found = self.settings.tenants.get(name, Tenant())
+        """Return a tenant's settings, or the defaults if it has no table."""
+        settings = self.settings.tenants.get(name, Tenant())
         return (
-            found
+            settings
             if self.settings.second_person
-            else found.model_copy(update={"second_person": False})
+            else settings.model_copy(update={"second_person": False})
         )

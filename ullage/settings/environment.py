@@ -1,7 +1,7 @@
 """Read settings from the environment: `ULLAGE_MATCH__BATCH=100` is `batch` in the table `[match]`.
 
-What holds many values is written as JSON: `ULLAGE_TENANTS__BANK__DOMAINS='["bank.example"]'`. A
-variable whose first word is no setting is somebody else's.
+Lists and tables are written as JSON: `ULLAGE_TENANTS__BANK__DOMAINS='["bank.example"]'`. A variable
+whose first word is no setting belongs to another program.
 """
 
 from __future__ import annotations
@@ -20,50 +20,50 @@ PREFIX, WITHIN = "ULLAGE_", "__"
 MANY = (dict, list, tuple, set, frozenset)
 
 
-def variable_of(place: str) -> str:
-    """The variable of a setting.
+def to_variable(place: str) -> str:
+    """Return the environment variable of a setting.
 
-    >>> variable_of("match.batch")
+    >>> to_variable("match.batch")
     'ULLAGE_MATCH__BATCH'
     """
     return PREFIX + place.replace(".", WITHIN).upper()
 
 
 def read_environment(model: type[BaseModel], variables: Mapping[str, str]) -> dict[str, Any]:
-    """The settings of `model` that `variables` give, as nested tables.
+    """Return the settings of `model` in `variables`, as nested tables.
 
-    ConfigError names a variable that cannot be read.
+    Raises ConfigError, which names a variable that cannot be read.
     """
     found = dict[str, Any]()
     for variable in sorted(variables):
         path = variable.lower().removeprefix(PREFIX.lower()).split(WITHIN)
         if not variable.upper().startswith(PREFIX) or path[0] not in model.model_fields:
             continue
-        *tables, name = path
+        *outer, name = path
         place = found
-        for table in tables:
+        for table in outer:
             place = place.setdefault(table, {})
             if not isinstance(place, dict):
                 raise ConfigError(f"{variable}: another variable sets the whole of {table}")
-        place[name] = _value(variable, variables[variable], _annotation(model, path))
+        place[name] = _parse_value(variable, variables[variable], _find_type(model, path))
     return found
 
 
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """`below` with what `above` says in its place; tables that both have are merged.
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `below` overridden by `above`; tables in both are merged.
 
-    >>> merged({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
+    >>> merge({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
     {'a': {'b': 1, 'c': 3}}
     """
-    both = {
-        name: merged(below[name], value)
+    common = {
+        name: merge(below[name], value)
         for name, value in above.items()
         if isinstance(value, dict) and isinstance(below.get(name), dict)
     }
-    return {**below, **above, **both}
+    return {**below, **above, **common}
 
 
-def _value(variable: str, text: str, annotation: object) -> Any:
+def _parse_value(variable: str, text: str, annotation: object) -> Any:
     is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
     if not is_model and typing.get_origin(annotation) not in MANY:
         return text
@@ -73,24 +73,30 @@ def _value(variable: str, text: str, annotation: object) -> Any:
         raise ConfigError(f"{variable}: a list or a table is written as JSON") from None
 
 
-def _annotation(model: type[BaseModel], path: Sequence[str]) -> object:
-    """The type at `path` below `model`; text where there is none, which the model then refuses
-    by name.
+def _find_type(model: type[BaseModel], path: Sequence[str]) -> object:
+    """Return the type at `path` below `model`; str if there is none, which the model then
+    rejects.
     """
-    found: object = model
+    annotation: object = model
     for name in path:
-        if isinstance(found, type) and issubclass(found, BaseModel):
-            field = found.model_fields.get(name)
-            found = _plain(field.annotation) if field else str
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            field = annotation.model_fields.get(name)
+            annotation = _strip_type(field.annotation) if field else str
         else:
-            found = _plain(typing.get_args(found)[-1]) if typing.get_origin(found) is dict else str
-    return found
+            annotation = (
+                _strip_type(typing.get_args(annotation)[-1])
+                if typing.get_origin(annotation) is dict
+                else str
+            )
+    return annotation
 
 
-def _plain(annotation: object) -> object:
-    """A type without its bounds, and without None."""
+def _strip_type(annotation: object) -> object:
+    """Return a type without its bounds and without None."""
     if typing.get_origin(annotation) is typing.Annotated:
-        return _plain(typing.get_args(annotation)[0])
+        return _strip_type(typing.get_args(annotation)[0])
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return _plain(next(one for one in typing.get_args(annotation) if one is not types.NoneType))
+        return _strip_type(
+            next(part for part in typing.get_args(annotation) if part is not types.NoneType)
+        )
     return annotation

@@ -1,6 +1,4 @@
-"""What a knob is: a value with a default, a unit where it has one, and a reason; and the ranges
-that several of them have.
-"""
+"""Declare settings: a value with a default, a unit and an explanation; and common value ranges."""
 
 from __future__ import annotations
 
@@ -10,13 +8,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ullage.files.validation import quoted
+from ullage.files.validation import quote_word
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SITES = "sites.d"
 """The folder of site files in the data folder."""
 TENANT = re.compile(r"[a-z][a-z0-9-]{0,31}")
-"""Names of tables: tenants, channels, routes."""
+"""Pattern of table names: tenants, channels, routes."""
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -28,17 +26,18 @@ class SettingsTable(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
-def knob(default: Any, reason: str, unit: str = "") -> Any:
-    """A field that `ullage config show` explains."""
+def setting(default: Any, reason: str, unit: str = "") -> Any:
+    """Declare a field that `ullage config show` explains."""
     return Field(default=default, description=reason, json_schema_extra={"unit": unit})
 
 
-def known_zone(zone: str) -> str:
-    """`zone`, if this machine knows it; ValueError says what to write."""
+def validate_zone(zone: str) -> str:
+    """Return `zone` if this machine knows it; raises ValueError with an example otherwise."""
     try:
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(
-            f"{quoted(zone)} is no time zone that is installed here: use a name like Asia/Shanghai"
+            f"{quote_word(zone)} is no time zone that is installed here: use a name"
+            " like Asia/Shanghai"
         ) from None
     return zone

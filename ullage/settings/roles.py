@@ -1,4 +1,4 @@
-"""How each role works, and the canary posts that go through all of them."""
+"""Define settings of each service, and of the canary posts that pass through all of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from ullage.records import MAX_BODY_BYTES
-from ullage.settings.knobs import LOOPBACK, Count, Port, Seconds, SettingsTable, knob
+from ullage.settings.knobs import LOOPBACK, Count, Port, Seconds, SettingsTable, setting
 
 METRICS_PORTS = {
     "crawl": 9711,
@@ -22,66 +22,67 @@ METRICS_PORTS = {
     "telegram": 9718,
     "imap": 9719,
 }
-"""Where each role and each collector serves its metrics; search serves them beside its pages,
-and 9715 is the canary site.
+"""Metrics ports of services and collectors.
+
+Search serves metrics beside its pages; 9715 is the canary site.
 """
 
 
 class ProxySettings(SettingsTable):
     """A proxy that site files may name (`proxy`)."""
 
-    address: str = knob(
+    address: str = setting(
         "socks5h://127.0.0.1:9050", "socks5h://HOST:PORT (as Tor has) or http://HOST:PORT"
     )
-    ca: str = knob("", "its certificate authorities (PEM file)")
-    credentials: str = knob("", "name of a file in keys/proxy with a line user:password")
+    ca: str = setting("", "its certificate authorities (PEM file)")
+    credentials: str = setting("", "name of a file in keys/proxy with a line user:password")
 
 
 class CrawlSettings(SettingsTable):
     """How sites are visited."""
 
-    user_agent: str = knob(
+    user_agent: str = setting(
         "ullage (leak monitor; contact: security@example.com)", "an honest name with your contact"
     )
-    concurrency: Count = knob(8, "concurrent requests over all sites")
-    download_seconds: Seconds = knob(30.0, "time limit of a page", "seconds")
-    download_bytes: Annotated[int, Field(ge=1, le=MAX_BODY_BYTES)] = knob(
+    concurrency: Count = setting(8, "concurrent requests over all sites")
+    download_seconds: Seconds = setting(30.0, "time limit of a page", "seconds")
+    download_bytes: Annotated[int, Field(ge=1, le=MAX_BODY_BYTES)] = setting(
         MAX_BODY_BYTES, "size limit of a post; the rest is cut off and marked", "bytes"
     )
-    browser: str = knob(
+    browser: str = setting(
         "/usr/lib/chromium/chromium",
         "renders pages of sites with `script`, confined by bubblewrap; not a wrapper script",
     )
-    origin: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = knob(
+    origin: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = setting(
         "crawl", "name of this crawl host, unique"
     )
-    heartbeat_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = knob(
+    heartbeat_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = setting(
         60.0, "time between heartbeats; 0 sends none", "seconds"
     )
-    egress_probe: Annotated[str, Field(pattern=r"^([^\s:/]+:[0-9]{1,5})?$")] = knob(
+    egress_probe: Annotated[str, Field(pattern=r"^([^\s:/]+:[0-9]{1,5})?$")] = setting(
         "", "HOST:PORT that proves network access; empty: judged by the sites"
     )
-    proxies: dict[str, ProxySettings] = knob({}, "one table a proxy")
+    proxies: dict[str, ProxySettings] = setting({}, "one table a proxy")
 
 
 class MatchSettings(SettingsTable):
     """How captures are matched."""
 
-    batch: Count = knob(64, "posts matched together")
-    capture_bytes: Count = knob(2**30, "unpacked bytes of one post", "bytes")
-    capture_matches: Count = knob(
+    batch: Count = setting(64, "posts matched together")
+    capture_bytes: Count = setting(2**30, "unpacked bytes of one post", "bytes")
+    capture_matches: Count = setting(
         1_000_000,
         "identifiers listed of one post and tenant (0.7 kB of memory each); all are counted",
         "identifiers",
     )
-    ocr: bool = knob(
+    ocr: bool = setting(
         False,
         "read pictures, in seconds and up to 2 GB each; needs pip install 'ullage[match,ocr]'",
     )
-    assess_users: tuple[str, ...] = knob(
+    assess_users: tuple[str, ...] = setting(
         (), "other users, by name or number, who may have files assessed, such as search's"
     )
-    assess_folder: str = knob(
+    assess_folder: str = setting(
         "", "folder of the socket on which search has files assessed; the data folder without it"
     )
 
@@ -89,44 +90,44 @@ class MatchSettings(SettingsTable):
 class AlertSettings(SettingsTable):
     """How findings become incidents."""
 
-    batch: Count = knob(64, "findings grouped between two commits")
+    batch: Count = setting(64, "findings grouped between two commits")
 
 
 BENEATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?")
-"""Paths below which a proxy may have the desk."""
+"""Paths at which a proxy may serve the console."""
 UNIX = "unix"
-"""In the place of an address: whoever comes by the socket file."""
+"""Stands for the clients of the socket file, in the place of an address."""
 
 
 class GrantSettings(SettingsTable):
-    """What members of a group may do."""
+    """Permissions of a group's members."""
 
-    value: str = knob("", "the group, as in the claim")
-    roles: tuple[str, ...] = knob(
+    value: str = setting("", "the group, as in the claim")
+    roles: tuple[str, ...] = setting(
         (), "their roles; nobody is two of operator, resolver and auditor"
     )
-    tenants: tuple[str, ...] = knob((), "whose data they see; * for all")
+    tenants: tuple[str, ...] = setting((), "whose data they see; * for all")
 
 
 class OidcSettings(SettingsTable):
     """Single sign-on by OpenID Connect; the secret is `keys/oidc.secret`."""
 
-    issuer: str = knob("", "the provider's address, exactly as it names itself")
-    client_id: str = knob("", "the console's name there")
-    auth: Literal["client_secret_basic", "client_secret_post", "none"] = knob(
+    issuer: str = setting("", "the provider's address, exactly as it names itself")
+    client_id: str = setting("", "the console's name there")
+    auth: Literal["client_secret_basic", "client_secret_post", "none"] = setting(
         "client_secret_basic", "client authentication; none for a public client"
     )
-    scopes: tuple[str, ...] = knob(("profile",), "scopes beside openid")
-    claim: str = knob("groups", "the claim with the groups")
-    name: str = knob("preferred_username", "the claim with the account name, up to an @")
-    ca: str = knob("", "its certificate authorities (PEM file); the system's by default")
-    proxy: str = knob("", "http://HOST:PORT of a proxy; the environment's are not used")
-    grants: dict[str, GrantSettings] = knob(
+    scopes: tuple[str, ...] = setting(("profile",), "scopes beside openid")
+    claim: str = setting("groups", "the claim with the groups")
+    name: str = setting("preferred_username", "the claim with the account name, up to an @")
+    ca: str = setting("", "its certificate authorities (PEM file); the system's by default")
+    proxy: str = setting("", "http://HOST:PORT of a proxy; the environment's are not used")
+    grants: dict[str, GrantSettings] = setting(
         {}, "one table a group; otherwise only accounts made by `user add --subject`"
     )
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _validate(self) -> Self:
         if self.issuer and not self.client_id:
             raise ValueError(
                 "client_id is missing: the provider gives it when the console is registered there"
@@ -155,32 +156,32 @@ class OidcSettings(SettingsTable):
 class SearchSettings(SettingsTable):
     """The console."""
 
-    host: str = knob("127.0.0.1", "listening address; beyond loopback it needs a certificate")
-    port: Port = knob(8600, "0 takes a free port")
-    socket: str = knob("", "a socket file instead of host and port, for a proxy")
-    certificate: str = knob("", "certificate chain for TLS (PEM file)")
-    key: str = knob("", "its private key (file, 0600)")
-    public: tuple[str, ...] = knob(
+    host: str = setting("127.0.0.1", "listening address; beyond loopback it needs a certificate")
+    port: Port = setting(8600, "0 takes a free port")
+    socket: str = setting("", "a socket file instead of host and port, for a proxy")
+    certificate: str = setting("", "certificate chain for TLS (PEM file)")
+    key: str = setting("", "its private key (file, 0600)")
+    public: tuple[str, ...] = setting(
         (),
         "addresses of the console behind a proxy, such as https://bank.example/ullage",
     )
-    proxies: tuple[str, ...] = knob(
+    proxies: tuple[str, ...] = setting(
         (),
         "addresses or networks of trusted proxies, or unix",
     )
-    idle_minutes: Annotated[float, Field(gt=0, le=720)] = knob(
+    idle_minutes: Annotated[float, Field(gt=0, le=720)] = setting(
         30.0, "an unused session ends", "minutes"
     )
-    session_hours: Annotated[float, Field(gt=0, le=24)] = knob(12.0, "any session ends", "hours")
-    lookups_per_minute: Count = knob(30, "look-ups of one person or program")
-    lookups_per_day: Count = knob(2000, "look-ups of all who see the same tenants")
+    session_hours: Annotated[float, Field(gt=0, le=24)] = setting(12.0, "any session ends", "hours")
+    lookups_per_minute: Count = setting(30, "look-ups of one person or program")
+    lookups_per_day: Count = setting(2000, "look-ups of all who see the same tenants")
     oidc: OidcSettings = OidcSettings()
 
     @field_validator("public")
     @classmethod
-    def _addresses(cls, public: tuple[str, ...]) -> tuple[str, ...]:
-        for one in public:
-            parts = urlsplit(one)
+    def _validate_addresses(cls, public: tuple[str, ...]) -> tuple[str, ...]:
+        for address in public:
+            parts = urlsplit(address)
             if parts.scheme != "https" and not (
                 parts.scheme == "http" and parts.hostname in LOOPBACK
             ):
@@ -200,14 +201,14 @@ class SearchSettings(SettingsTable):
 
     @field_validator("proxies")
     @classmethod
-    def _networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
-        for one in proxies:
-            if one != UNIX:
-                ip_network(one)
+    def _validate_networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for network in proxies:
+            if network != UNIX:
+                ip_network(network)
         return proxies
 
     @model_validator(mode="after")
-    def _guarded(self) -> Self:
+    def _require_tls(self) -> Self:
         if bool(self.certificate) != bool(self.key):
             raise ValueError("certificate and key are given together or not at all")
         if not self.socket and self.host not in LOOPBACK and not self.certificate:
@@ -219,16 +220,16 @@ class SearchSettings(SettingsTable):
 
 
 class IntakeSettings(SettingsTable):
-    """Posts over HTTP from other collectors."""
+    """Posts from other collectors over HTTP."""
 
-    run: bool = knob(False, "`ullage run` starts it too")
-    host: str = knob("127.0.0.1", "listening address; beyond loopback it needs a certificate")
-    port: Port = knob(8601, "0 takes a free port")
-    certificate: str = knob("", "certificate chain for TLS (PEM file)")
-    key: str = knob("", "its private key (file, 0600)")
+    run: bool = setting(False, "`ullage run` starts it too")
+    host: str = setting("127.0.0.1", "listening address; beyond loopback it needs a certificate")
+    port: Port = setting(8601, "0 takes a free port")
+    certificate: str = setting("", "certificate chain for TLS (PEM file)")
+    key: str = setting("", "its private key (file, 0600)")
 
     @model_validator(mode="after")
-    def _guarded(self) -> Self:
+    def _require_tls(self) -> Self:
         if bool(self.certificate) != bool(self.key):
             raise ValueError("certificate and key are given together or not at all")
         if self.host not in LOOPBACK and not self.certificate:
@@ -241,7 +242,7 @@ class IntakeSettings(SettingsTable):
 class CanarySettings(SettingsTable):
     """Canary posts, which time the way from a post to a notification."""
 
-    interval_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = knob(
+    interval_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = setting(
         0.0, "time between canary posts, such as 300; 0 for none", "seconds"
     )
-    port: Port = knob(9715, "crawl's canary site on loopback; do not change it later")
+    port: Port = setting(9715, "crawl's canary site on loopback; do not change it later")

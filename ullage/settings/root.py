@@ -1,4 +1,4 @@
-"""All of the settings, and how they are read: the file, then the environment."""
+"""Define the whole configuration and load it: the file, then the environment."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, mo
 
 from ullage.errors import ConfigError, FaultsError
 from ullage.files.ownership import read_trusted
-from ullage.files.validation import faults_of, quoted, read_toml
+from ullage.files.validation import describe_faults, quote_word, read_toml
 from ullage.monitoring.canary import TENANT as CANARY
-from ullage.settings.environment import merged, read_environment, variable_of
-from ullage.settings.knobs import TENANT, Port, knob
+from ullage.settings.environment import merge, read_environment, to_variable
+from ullage.settings.knobs import TENANT, Port, setting
 from ullage.settings.roles import (
     METRICS_PORTS,
     AlertSettings,
@@ -41,21 +41,21 @@ USUAL_PORTS = ", ".join(f"{role} {port}" for role, port in METRICS_PORTS.items()
 
 
 class Settings(BaseModel):
-    """Everything, frozen."""
+    """All settings, frozen."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    log_level: Literal["debug", "info", "warning", "error"] = knob(
+    log_level: Literal["debug", "info", "warning", "error"] = setting(
         "info", "debug, info, warning or error"
     )
-    second_person: bool = knob(
+    second_person: bool = setting(
         True,
         "an act that ends a running reporting deadline waits until a second person with role lead"
         " or dpo confirms it; false for a team of one person, and then check, the incident and the"
         " report say so",
     )
-    metrics: bool = knob(True, "serve /metrics, /healthz and /readyz on loopback")
-    metrics_ports: dict[str, Port] = knob(
+    metrics: bool = setting(True, "serve /metrics, /healthz and /readyz on loopback")
+    metrics_ports: dict[str, Port] = setting(
         {}, f"ports of /metrics by role, instead of {USUAL_PORTS}; 0 takes a free port"
     )
     bus: BusSettings = BusSettings()
@@ -72,32 +72,35 @@ class Settings(BaseModel):
     canary: CanarySettings = CanarySettings()
     notify: NotifySettings = NotifySettings()
     evidence: EvidenceSettings = EvidenceSettings()
-    tenants: dict[str, Tenant] = knob({}, "one table a tenant")
+    tenants: dict[str, Tenant] = setting({}, "one table a tenant")
 
     def metrics_port(self, role: str) -> int | None:
-        """Where a role or collector serves /metrics on loopback: 0 for any free port, None where
-        it serves none.
+        """Return the loopback port of /metrics for a service or collector.
+
+        0 means any free port; None means that it serves none.
         """
         return self.metrics_ports.get(role, METRICS_PORTS[role]) if self.metrics else None
 
     @field_validator("metrics_ports")
     @classmethod
-    def _roles(cls, ports: dict[str, int]) -> dict[str, int]:
+    def _validate_roles(cls, ports: dict[str, int]) -> dict[str, int]:
         if unknown := sorted(ports.keys() - METRICS_PORTS.keys()):
-            raise ValueError(f"{quoted(unknown[0])} is no role: use {', '.join(METRICS_PORTS)}")
+            raise ValueError(f"{quote_word(unknown[0])} is no role: use {', '.join(METRICS_PORTS)}")
         return ports
 
     @field_validator("tenants")
     @classmethod
-    def _names(cls, tenants: dict[str, Tenant]) -> dict[str, Tenant]:
-        if bad := [name for name in tenants if not TENANT.fullmatch(name)]:
-            raise ValueError(f"{quoted(bad[0])} is no tenant name: use a-z, 0-9 and -, at most 32")
+    def _validate_names(cls, tenants: dict[str, Tenant]) -> dict[str, Tenant]:
+        if invalid := [name for name in tenants if not TENANT.fullmatch(name)]:
+            raise ValueError(
+                f"{quote_word(invalid[0])} is no tenant name: use a-z, 0-9 and -, at most 32"
+            )
         if CANARY in tenants:
             raise ValueError(f"{CANARY!r} is the name of canary posts' own tenant: choose another")
         return tenants
 
     @model_validator(mode="after")
-    def _officers(self) -> Self:
+    def _require_two_officers(self) -> Self:
         named = set(self.evidence.officers)
         if any(tenant.evidence for tenant in self.tenants.values()) and (
             len(named) != 2 or len(self.evidence.officers) != 2
@@ -109,11 +112,10 @@ class Settings(BaseModel):
 
 
 def load(data: Path) -> Settings:
-    """The settings of the data folder; ConfigError names the file, the knob and what is wrong with
-    it.
+    """Load the settings of a data folder; ConfigError names the file, the setting and the fault.
 
-    Neither the file nor the folder may be anybody else's to write (`ullage.files.ownership`): a
-    program that it names is run.
+    Nobody else may be able to write the file or the folder (`ullage.files.ownership`), because
+    programs that it names are run.
     """
     file = data / FILE
     if file.exists() and not file.is_file():
@@ -126,17 +128,19 @@ def load(data: Path) -> Settings:
         content = b""
 
     try:
-        said = read_toml(content.decode("utf-8"))
+        tables = read_toml(content.decode("utf-8"))
     except ValueError as error:
         raise ConfigError(f"{file}: {error}") from None
     try:
-        return Settings.model_validate(merged(said, read_environment(Settings, os.environ)))
+        return Settings.model_validate(merge(tables, read_environment(Settings, os.environ)))
     except ValidationError as error:
-        raise FaultsError(_placed(fault, file) for fault in faults_of(error, Settings)) from None
+        raise FaultsError(
+            _locate_fault(fault, file) for fault in describe_faults(error, Settings)
+        ) from None
 
 
-def _placed(fault: str, file: Path) -> str:
-    """A fault with where it is: in a variable, or in the file."""
-    knob, _, said = fault.partition(": ")
-    variable = variable_of(knob)
-    return f"{variable}: {said}" if variable in os.environ else f"{file}: {fault}"
+def _locate_fault(fault: str, file: Path) -> str:
+    """Prefix a fault with its place: an environment variable, or the file."""
+    name, _, problem = fault.partition(": ")
+    variable = to_variable(name)
+    return f"{variable}: {problem}" if variable in os.environ else f"{file}: {fault}"

@@ -1,4 +1,4 @@
-"""Settings of the bus, the store, the audit log, keys, evidence, channels and routes."""
+"""Define settings of the bus, the store, the audit log, keys, evidence, channels and routes."""
 
 from __future__ import annotations
 
@@ -8,29 +8,31 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Retention
-from ullage.files.validation import quoted
-from ullage.settings.knobs import TENANT, Count, Seconds, SettingsTable, knob, known_zone
+from ullage.files.validation import quote_word
+from ullage.settings.knobs import TENANT, Count, Seconds, SettingsTable, setting, validate_zone
 from ullage.verdict.rules import Severity
 
 
 class BusSettings(SettingsTable):
-    """Where records travel between stages."""
+    """How records travel between stages."""
 
-    url: str = knob("sqlite:///bus", "sqlite:///FOLDER, kafka://HOST:PORT or spool:///DIR")
-    captures: str = knob("", "topic captures behind a gap: spool:///DIR")
-    captures_hours: Seconds = knob(24.0, "retention of posts; the law asks for the least", "hours")
-    findings_days: Seconds = knob(7.0, "retention of findings and of unprocessed records", "days")
-    max_bytes: Count = knob(8 * 2**30, "size limit of a topic", "bytes")
+    url: str = setting("sqlite:///bus", "sqlite:///FOLDER, kafka://HOST:PORT or spool:///DIR")
+    captures: str = setting("", "topic captures behind a gap: spool:///DIR")
+    captures_hours: Seconds = setting(
+        24.0, "retention of posts; the law asks for the least", "hours"
+    )
+    findings_days: Seconds = setting(
+        7.0, "retention of findings and of unprocessed records", "days"
+    )
+    max_bytes: Count = setting(8 * 2**30, "size limit of a topic", "bytes")
 
     @property
     def most_lag_seconds(self) -> float:
-        """How far match may be behind before captures are no longer collected: a quarter of the
-        time for which they are kept.
-        """
+        """Lag of match beyond which collecting stops: a quarter of the retention of captures."""
         return self.captures_hours * 3600 / 4
 
     def retention(self) -> dict[str, Retention]:
-        """Retention a topic."""
+        """Return the retention of each topic."""
         return {
             CAPTURES: Retention(self.captures_hours * 3600, self.max_bytes),
             FINDINGS: Retention(self.findings_days * 86400, self.max_bytes),
@@ -39,27 +41,29 @@ class BusSettings(SettingsTable):
 
 
 class StoreSettings(SettingsTable):
-    """Where incidents are kept."""
+    """Where incidents are stored."""
 
-    url: str = knob("sqlite:///incidents.sqlite", "sqlite:///FILE or elasticsearch://HOST:PORT")
-    exposures_days: Seconds = knob(180.0, "retention of exposures (PIPL 19)", "days")
-    incidents_days: Seconds = knob(1095.0, "retention of incidents: three years (PIPL 56)", "days")
+    url: str = setting("sqlite:///incidents.sqlite", "sqlite:///FILE or elasticsearch://HOST:PORT")
+    exposures_days: Seconds = setting(180.0, "retention of exposures (PIPL 19)", "days")
+    incidents_days: Seconds = setting(
+        1095.0, "retention of incidents: three years (PIPL 56)", "days"
+    )
 
 
 class CoverageSettings(SettingsTable):
     """The coverage log."""
 
-    zone: str = knob("Asia/Shanghai", "time zone for people; data is in UTC")
-    timestamp_url: str = knob("", "time-stamping authority (RFC 3161) for signed days")
-    timestamp_ca: str = knob("", "its root certificate (PEM file)")
+    zone: str = setting("Asia/Shanghai", "time zone for people; data is in UTC")
+    timestamp_url: str = setting("", "time-stamping authority (RFC 3161) for signed days")
+    timestamp_ca: str = setting("", "its root certificate (PEM file)")
 
     @field_validator("zone")
     @classmethod
-    def _known_zone(cls, zone: str) -> str:
-        return known_zone(zone)
+    def _validate_zone(cls, zone: str) -> str:
+        return validate_zone(zone)
 
     @model_validator(mode="after")
-    def _authority(self) -> Self:
+    def _require_authority(self) -> Self:
         if self.timestamp_url and not self.timestamp_ca:
             raise ValueError(
                 "timestamp_url has no timestamp_ca: a stamp that nobody can verify proves nothing"
@@ -70,7 +74,7 @@ class CoverageSettings(SettingsTable):
 class OriginalSettings(SettingsTable):
     """Addresses, titles, authors and member names of posts, encrypted for the console."""
 
-    days: Annotated[float, Field(ge=0, allow_inf_nan=False)] = knob(
+    days: Annotated[float, Field(ge=0, allow_inf_nan=False)] = setting(
         30.0,
         "retention, to find a post again for a takedown or a court; `ullage incidents hold` keeps"
         " longer; 0 stores none",
@@ -81,13 +85,13 @@ class OriginalSettings(SettingsTable):
 class AuditSettings(SettingsTable):
     """The audit log."""
 
-    days: Annotated[float, Field(ge=183, allow_inf_nan=False)] = knob(
+    days: Annotated[float, Field(ge=183, allow_inf_nan=False)] = setting(
         1095.0,
         "retention: at least six months (Cybersecurity Law 23(3)), three years as processing"
         " records (PIPL 56)",
         "days",
     )
-    syslog: str = knob(
+    syslog: str = setting(
         "",
         "receiver of a copy (RFC 5424 over TLS):"
         " syslog://HOST:6514?cafile=ca.crt&certificate=own.pem",
@@ -95,9 +99,9 @@ class AuditSettings(SettingsTable):
 
 
 class KeySettings(SettingsTable):
-    """Where keys come from, besides the folder `keys` with one file (0600) a key."""
+    """Sources of keys besides the folder `keys`, which has one file (0600) per key."""
 
-    command: tuple[str, ...] = knob(
+    command: tuple[str, ...] = setting(
         (), "program that prints a key in hex when run with its name (KMS, Vault)"
     )
 
@@ -105,9 +109,9 @@ class KeySettings(SettingsTable):
 class EvidenceSettings(SettingsTable):
     """Encrypted evidence of `high` or above, for tenants with `evidence = true`."""
 
-    officers: tuple[str, ...] = knob((), "the two officers; keys/evidence/NAME.pub")
-    days: Seconds = knob(180.0, "retention; `ullage incidents hold` keeps longer", "days")
-    max_bytes: Count = knob(
+    officers: tuple[str, ...] = setting((), "the two officers; keys/evidence/NAME.pub")
+    days: Seconds = setting(180.0, "retention; `ullage incidents hold` keeps longer", "days")
+    max_bytes: Count = setting(
         8 * 2**30, "size limit; beyond it none is kept, and that is counted", "bytes"
     )
 
@@ -120,10 +124,10 @@ class ChannelSettings(SettingsTable):
         "is a secret and stands in the key folder, in the file notify/NAME: the address on its"
         " first line, what signs on its second",
     )
-    """What is said of a knob that is looked for here and is none."""
+    """Error for a setting that belongs elsewhere."""
 
-    kind: str = knob("webhook", "webhook, dingtalk, wecom, feishu, slack, teams or mail")
-    detail: Literal["minimal", "facts"] = knob(
+    kind: str = setting("webhook", "webhook, dingtalk, wecom, feishu, slack, teams or mail")
+    detail: Literal["minimal", "facts"] = setting(
         "minimal",
         "minimal: severity, incident number, the page's address; facts: also counts, scenario and"
         " sites",
@@ -131,23 +135,23 @@ class ChannelSettings(SettingsTable):
 
 
 class RouteSettings(SettingsTable):
-    """An incident takes every route that fits."""
+    """An incident takes every matching route."""
 
-    channels: tuple[str, ...] = knob((), "names of channels")
-    tenants: tuple[str, ...] = knob((), "only these tenants")
-    severity: Severity = knob("medium", "at least this severity")
-    scenarios: tuple[str, ...] = knob((), "only these scenarios (X1 …)")
-    origins: tuple[str, ...] = knob((), "only these leak sources (ours, partner, …)")
-    repeat_hours: Annotated[float, Field(ge=0, allow_inf_nan=False)] = knob(
+    channels: tuple[str, ...] = setting((), "names of channels")
+    tenants: tuple[str, ...] = setting((), "only these tenants")
+    severity: Severity = setting("medium", "at least this severity")
+    scenarios: tuple[str, ...] = setting((), "only these scenarios (X1 …)")
+    origins: tuple[str, ...] = setting((), "only these leak sources (ours, partner, …)")
+    repeat_hours: Annotated[float, Field(ge=0, allow_inf_nan=False)] = setting(
         4.0,
         "repeat unacknowledged high incidents and those with a deadline; 0 never",
         "hours",
     )
-    escalate_to: tuple[str, ...] = knob(
+    escalate_to: tuple[str, ...] = setting(
         (),
         "channels for what stays unacknowledged; by default the channels above again",
     )
-    escalate_minutes: Seconds = knob(
+    escalate_minutes: Seconds = setting(
         30.0,
         "how long it may stay so at most; with a clock, half of the time that is left",
         "minutes",
@@ -155,26 +159,26 @@ class RouteSettings(SettingsTable):
 
 
 class NotifySettings(SettingsTable):
-    """Who is notified. Nothing is sent without a route."""
+    """Who is notified; nothing is sent without a route."""
 
-    page: str = knob("", "the console's address as readers reach it")
-    group_seconds: Annotated[float, Field(ge=0, le=3600)] = knob(
+    page: str = setting("", "the console's address as readers reach it")
+    group_seconds: Annotated[float, Field(ge=0, le=3600)] = setting(
         20.0, "new incidents of a tenant in this time form one message", "seconds"
     )
-    channels: dict[str, ChannelSettings] = knob({}, "one table a channel")
-    routes: dict[str, RouteSettings] = knob({}, "one table a route")
+    channels: dict[str, ChannelSettings] = setting({}, "one table a channel")
+    routes: dict[str, RouteSettings] = setting({}, "one table a route")
 
     @model_validator(mode="after")
-    def _known(self) -> Self:
+    def _validate_names(self) -> Self:
         for name in (*self.channels, *self.routes):
             if not TENANT.fullmatch(name):
-                raise ValueError(f"{quoted(name)} is no name: use a-z, 0-9 and -, at most 32")
+                raise ValueError(f"{quote_word(name)} is no name: use a-z, 0-9 and -, at most 32")
         for name, route in self.routes.items():
             if not route.channels:
                 raise ValueError(f"routes.{name} has no channels")
             if unknown := sorted({*route.channels, *route.escalate_to} - {*self.channels}):
                 raise ValueError(
-                    f"routes.{name} names the channel {quoted(unknown[0])}, for which there is no"
-                    " table"
+                    f"routes.{name} names the channel {quote_word(unknown[0])}, for which there is"
+                    " no table"
                 )
         return self

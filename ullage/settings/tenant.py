@@ -1,6 +1,4 @@
-"""A tenant: what names it in a text, what only it knows, which rules it is under, and who
-answers for it.
-"""
+"""Define a tenant: its names in posts, data that only it has, its rules, and who is responsible."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from ullage.settings.knobs import SettingsTable, knob, known_zone
+from ullage.settings.knobs import SettingsTable, setting, validate_zone
 from ullage.vocabulary.fields import FieldLabel as Label
 
 Language = Literal["zh", "en"]
@@ -29,105 +27,106 @@ SHAPES: Mapping[str, tuple[str, str]] = {
     "bins": (r"[0-9]{6,8}", "6 to 8 digits"),
     "own_numbers": (r".*@.*|(?:\D*\d){3,}\D*", "number or mail address"),
 }
-"""How each entry of a list is written, and what is said of one that is not: it would never be
-met, or by every card.
+"""Pattern of each list entry, and its description in errors.
+
+An entry of another form would never match, or match every card.
 """
 
 
 class Entity(SettingsTable):
-    """Who answers for a tenant, as a report to an authority names it.
+    """Who is responsible for a tenant, as in reports to authorities.
 
-    What is "" stays for a person to fill in.
+    Empty fields are left for a person to fill in.
     """
 
-    name: str = knob("", "its registered name, as in its licence")
-    name_en: str = knob("", "the same in English, for reports abroad")
-    contact: str = knob("", "contact for authorities")
-    officer: str = knob("", "the personal information protection officer (PIPL 52) or DPO")
-    regulators: tuple[str, ...] = knob((), "authorities it reports to")
-    system: str = knob("", "the system with the customers' data, and its protection grade")
+    name: str = setting("", "its registered name, as in its licence")
+    name_en: str = setting("", "the same in English, for reports abroad")
+    contact: str = setting("", "contact for authorities")
+    officer: str = setting("", "the personal information protection officer (PIPL 52) or DPO")
+    regulators: tuple[str, ...] = setting((), "authorities it reports to")
+    system: str = setting("", "the system with the customers' data, and its protection grade")
 
 
 class Tenant(SettingsTable):
-    """One financial platform: what names it in a text."""
+    """One financial platform, and what identifies it in a text."""
 
-    brands: tuple[str, ...] = knob((), "names that a post would use for it")
-    domains: tuple[str, ...] = knob(
+    brands: tuple[str, ...] = setting((), "names that a post would use for it")
+    domains: tuple[str, ...] = setting(
         (), "its domains and app packages (com.bank.app), whose logins are counted"
     )
-    bins: tuple[str, ...] = knob((), "its card ranges (first 6 to 8 digits)")
-    others: tuple[str, ...] = knob(
+    bins: tuple[str, ...] = setting((), "its card ranges (first 6 to 8 digits)")
+    others: tuple[str, ...] = setting(
         (),
         "names of other platforms as their own lists would give them (rival lenders, their apps):"
         " where half of a list's rows name one and not this tenant, the list is theirs; no banks"
         " whose cards your own lists name",
     )
-    own_numbers: tuple[str, ...] = knob(
+    own_numbers: tuple[str, ...] = setting(
         (),
         "its hotlines, service mobiles and mail addresses: public, so never a match and no second"
         " person in a post",
     )
-    circulation: Annotated[float, Field(gt=0, allow_inf_nan=False)] = knob(
+    circulation: Annotated[float, Field(gt=0, allow_inf_nan=False)] = setting(
         1.8e9, "numbers in use in its market: what chance alone would match", "numbers"
     )
-    own_fields: tuple[Label, ...] = knob(
+    own_fields: tuple[Label, ...] = setting(
         (), "labels of fields that nobody else holds, such as POLICY: they say whose rows they are"
     )
-    staff: tuple[str, ...] = knob(
+    staff: tuple[str, ...] = setting(
         (),
         "hosts where its staff, administrators and suppliers sign in, such as oa.bank.example, and"
         " mail domains that are theirs, such as @bank.example: a login there is an employee's;"
         " addresses of its own domains always are, and so are hosts below them and paths with a"
         " word such as oa, vpn, crm or admin",
     )
-    overlap: Annotated[float, Field(ge=0, le=0.5)] = knob(
+    overlap: Annotated[float, Field(ge=0, le=0.5)] = setting(
         0.0,
         "measured share of other platforms' customers that are its own too; 0 for not measured",
         "share",
     )
-    market_share: Annotated[float, Field(ge=0, le=1)] = knob(
+    market_share: Annotated[float, Field(ge=0, le=1)] = setting(
         0.0,
         "its share of the market's borrowers, where the overlap was not measured; calibrate it. 0"
         " for not used",
         "share",
     )
-    zone: str = knob("Asia/Shanghai", "time zone of its deadlines")
-    language: Language = knob("zh", "language of messages, reports and letters")
-    regimes: tuple[str, ...] = knob(
+    zone: str = setting("Asia/Shanghai", "time zone of its deadlines")
+    language: Language = setting("zh", "language of messages, reports and letters")
+    regimes: tuple[str, ...] = setting(
         ("pipl-57", "cac-2025-cii", "cac-2025", "pboc-2025", "nfra-2024"),
         "rules of notification that it is under, as `ullage incidents deadline` lists them",
     )
-    medium_deadline: Literal["run", "if confirmed"] = knob(
+    medium_deadline: Literal["run", "if confirmed"] = setting(
         "if confirmed",
         "what a medium incident starts, for counsel to decide: run (deadlines count at once), or if"
         " confirmed (a person decides first)",
     )
-    second_person: bool = knob(
+    second_person: bool = setting(
         True,
         "as the setting of this name for all tenants; false in either place is false",
     )
-    reference_approvals: Annotated[int, Field(ge=0, le=2)] = knob(
+    reference_approvals: Annotated[int, Field(ge=0, le=2)] = setting(
         0,
         "how many others with role resolver approve a request for customer references on the"
         " console; 0: it gives none",
     )
-    reference_budget: Annotated[int, Field(ge=0, le=100_000)] = knob(
+    reference_budget: Annotated[int, Field(ge=0, le=100_000)] = setting(
         1_000,
         "how many customer references match gives out at most within 24 hours, whoever approved; it"
         " goes by its own setting",
     )
-    reference_help: Annotated[str, Field(max_length=500)] = knob(
+    reference_help: Annotated[str, Field(max_length=500)] = setting(
         "", "how your own system resolves pseudonyms, for the incident page"
     )
-    evidence: bool = knob(
+    evidence: bool = setting(
         False, "keep posts of high findings, encrypted for two officers ([evidence])"
     )
-    is_cii: bool = knob(False, "critical information infrastructure: CAC gives 1 hour, not 4")
+    is_cii: bool = setting(False, "critical information infrastructure: CAC gives 1 hour, not 4")
     entity: Entity = Entity()
 
     @field_validator(*SHAPES)
     @classmethod
-    def _can_be_met(cls, entries: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    def _validate_entries(cls, entries: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         shape, what = SHAPES[info.field_name or ""]
         if not all(re.fullmatch(shape, entry) for entry in entries):
             raise ValueError(f"holds something that is no {what}")
@@ -135,5 +134,5 @@ class Tenant(SettingsTable):
 
     @field_validator("zone")
     @classmethod
-    def _known_zone(cls, zone: str) -> str:
-        return known_zone(zone)
+    def _validate_zone(cls, zone: str) -> str:
+        return validate_zone(zone)

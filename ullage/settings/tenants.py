@@ -1,6 +1,4 @@
-"""Which tenants there are, and one line for a name that is none of them: an empty list would say
-that all is well with it.
-"""
+"""Find the known tenants, and reject an unknown name: an empty list would look reassuring."""
 
 from __future__ import annotations
 
@@ -18,49 +16,49 @@ KEYS = ("verify.pub", "match-*.key", "index-*.key")
 
 
 class UnknownTenantError(ConfigError):
-    """A tenant that is named and not known."""
+    """The named tenant is unknown."""
 
 
-def tenants_here(context: Context) -> set[str]:
-    """Tenants by the settings, or by a key of theirs, in a file or a credential; not that of
-    canary posts.
+def find_tenants(context: Context) -> set[str]:
+    """Return the tenants in the settings or with a key on this machine; without the canary
+    tenant.
     """
-    found = {path.parent.name for name in KEYS for path in context.keys.root.glob(f"*/{name}")}
+    with_keys = {path.parent.name for name in KEYS for path in context.keys.root.glob(f"*/{name}")}
     if context.keys.credentials:
-        found |= {
+        with_keys |= {
             path.name.partition(".")[0]
             for name in KEYS
             for path in context.keys.credentials.glob(f"*.{name}")
         }
-    return {*context.settings.tenants, *found} - {CANARY}
+    return {*context.settings.tenants, *with_keys} - {CANARY}
 
 
 def require_tenant(name: str, known: Iterable[str]) -> None:
-    """UnknownTenantError, with what is known, unless `name` is."""
+    """Raise UnknownTenantError, which lists the known tenants, unless `name` is known."""
     names = sorted({*known})
     if name in names:
         return
     is_name = TENANT.fullmatch(name) and not identifier_in(name)
-    called = Phrase("tenant %(tenant)s", tenant=name) if is_name else Phrase("that tenant")
+    label = Phrase("tenant %(tenant)s", tenant=name) if is_name else Phrase("that tenant")
     if not names:
         raise UnknownTenantError(
             Phrase(
                 "%(tenant)s is unknown, and so is any other: load its customer list, or add it to"
                 " ullage.toml",
-                tenant=called,
+                tenant=label,
             )
         )
     near = difflib.get_close_matches(name, names, SHOWN)
-    shown = [*near, *(one for one in names if one not in near)]
-    some = ", ".join(shown[:SHOWN])
+    shown = [*near, *(other for other in names if other not in near)]
+    listed = ", ".join(shown[:SHOWN])
     if more := len(shown) - SHOWN if len(shown) > SHOWN else 0:
-        some_more = Phrase(
+        text = Phrase(
             "%(tenant)s is unknown; known: %(known)s and %(more)s more",
-            tenant=called,
-            known=some,
+            tenant=label,
+            known=listed,
             more=more,
         )
-        raise UnknownTenantError(some_more)
+        raise UnknownTenantError(text)
     raise UnknownTenantError(
-        Phrase("%(tenant)s is unknown; known: %(known)s", tenant=called, known=some)
+        Phrase("%(tenant)s is unknown; known: %(known)s", tenant=label, known=listed)
     )

@@ -1,25 +1,27 @@
-"""Two answers about leaked customers, never one number: how they can be cheated (exposure), and
-whose leak it is (origin).
+"""Judge a leak by two separate answers: how its customers can be cheated, and whose leak it is.
 
-Both are pure functions over counted facts and both list their reasons, because a person may ask for
-an explanation (PIPL 24, Anti-Telecom and Online Fraud Law 32). `match` uses them for `ullage
-assess`, `alert` for incidents. What they go by is data (`rules.toml`), so that other rules can be
-tried on the same facts.
+Exposure and origin are never one number. Both are pure functions over counted facts, and both list
+their reasons, because a person may ask for an explanation (PIPL 24, Anti-Telecom and Online Fraud
+Law 32). `match` uses them for `ullage assess`, `alert` for incidents. Their rules are data
+(`rules.toml`), so that other rules can be tried on the same facts.
 
-    facts      what is counted                            origin, ours   whose leak it is
-    rules      points and thresholds, read and checked    exposure       the score, explained
-    statistics exact probabilities                        severity       what a human has to do, by when, and who is told
-                                                          next_step      what to do first, and the least severity it demands
-"""  # noqa: E501
+    facts       what is counted
+    rules       points and thresholds, parsed and validated
+    statistics  exact probabilities
+    origin      whose leak it is
+    exposure    the score, explained
+    severity    what a person has to do, by when, and who is notified
+    next_step   the first action, and the least severity that it demands
+"""
 
 from functools import partial
 
 from ullage.guard import FaultGuard
 from ullage.verdict.exposure import UNJUDGED_EXPOSURE, ExposureScore, judge_exposure, severity_unit
-from ullage.verdict.facts import Crowd, Reason, VerdictFacts, chance_matches, in_words
+from ullage.verdict.facts import Crowd, Reason, VerdictFacts, expect_by_chance, format_number
 from ullage.verdict.next_step import UNJUDGED_STEP, NextStep, StepConditions, next_step
 from ullage.verdict.origin import UNJUDGED_ORIGIN, Origin, judge_origin
-from ullage.verdict.rules import VERDICT, VerdictRules, own_rules
+from ullage.verdict.rules import VERDICT, VerdictRules, load_verdict_rules
 
 __all__ = [
     "UNJUDGED_EXPOSURE",
@@ -34,11 +36,11 @@ __all__ = [
     "StepConditions",
     "VerdictFacts",
     "VerdictRules",
-    "chance_matches",
-    "in_words",
+    "expect_by_chance",
+    "format_number",
     "judge",
+    "load_verdict_rules",
     "next_step",
-    "own_rules",
     "severity_unit",
 ]
 
@@ -49,11 +51,10 @@ def judge(
     guard: FaultGuard,
     conditions: StepConditions | None = None,
 ) -> tuple[ExposureScore, Origin]:
-    """Return both answers; where a rule fails behind `guard`, its answer is that a person must
-    judge.
+    """Return exposure and origin; where a rule fails, `guard` substitutes that a person must judge.
 
-    `conditions` are what a reader of the next step is shown, where that is more than `facts`: posts
-    of one incident are judged one by one, and shown together.
+    `conditions` are those shown to a reader of the next step, if they are more than `facts`:
+    posts of one incident are judged one by one, and shown together.
     """
     origin = guard.run("origin", partial(judge_origin, facts, rules.origin), UNJUDGED_ORIGIN)
     judge_severity = partial(

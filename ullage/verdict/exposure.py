@@ -1,16 +1,16 @@
-"""Exposure, 0 to 100: how the customers in it can be cheated, whoever leaked it.
+"""Compute exposure, 0 to 100: how the customers in a leak can be cheated, whoever leaked it.
 
 Base points of the worst scenario that the fields of one row allow, plus volume in units of the
 criminal interpretation, freshness, spread, corroboration and modifiers; then floors, then caps
 (`rules.toml`). Every point has a reason, and the reasons add up to the score.
 
-Two things that lower a score elsewhere do not lower this one. That chance alone would match as many
+Two facts that lower a score elsewhere do not lower this one. That chance alone would match as many
 (the base rate) says whose list it is, not what a caller can do with it: it belongs to the origin,
-and to the severity. That the rows were seen before (replay) says nothing either: a caller with last
-year's loan list cheats as well as last year. What does wear off is what the rows say, and for that
-freshness takes points already; to take them twice would hide people who are being called today. A
-list that somebody made up is another matter: only customers whom chance cannot have matched count
-in it, because nothing else in it is true.
+and to the severity. That the rows were published before (replay) changes nothing either: a caller
+with last year's loan list cheats as well as last year. The content of the rows does age, and
+freshness already takes points for that; taking them twice would hide people who are being called
+today. A fabricated list is different: only customers that chance cannot have matched count in it,
+because nothing else in it is true.
 """
 
 from __future__ import annotations
@@ -30,19 +30,18 @@ from ullage.verdict.rules import (
     Told,
     VerdictRules,
 )
-from ullage.verdict.severity import DECIDE_MINUTES, counting, severity_of
-from ullage.verdict.words import counted, fields_in_words, unread_in_words
+from ullage.verdict.severity import DECIDE_MINUTES, judge_severity, select_counting
+from ullage.verdict.words import describe_fields, describe_unread, format_count
 from ullage.vocabulary.fields import HIGHEST, SERIOUS_AT
 
 
 @dataclass(frozen=True, slots=True)
 class ExposureScore:
-    """The answer: `score` 0–100, `severity`, the worst `scenario` ("" when none), `unit` U and the
+    """The exposure: `score` 0–100, `severity`, the worst `scenario` ("" if none), `unit` U and
     reasons.
 
     `row` of the severity table applied; it says who is `told`, which `clock` starts, and within how
-    many `minutes` a person decides where that is "if confirmed". The last of the reasons explains
-    it.
+    many `minutes` a person decides if that is "if confirmed". The last reason explains it.
     """
 
     score: int
@@ -78,13 +77,14 @@ UNJUDGED_EXPOSURE = ExposureScore(
     clock="if confirmed",
     minutes=DECIDE_MINUTES,
 )
-"""What stands where the rules failed: grave enough that somebody looks at once, and no deadline
-that nothing shows.
+"""Result where the rules failed.
+
+Severe enough that somebody looks at once, but without a deadline that no fact supports.
 """
 
 
 def severity_unit(crowd: Crowd) -> float:
-    """U = nA/50 + nB/500 + nC/5000 over customers, one class each.
+    """Return U = nA/50 + nB/500 + nC/5000 over customers, one class each.
 
     The divisors are those of 法释〔2017〕10 art. 5(1), used as an index.
     """
@@ -96,29 +96,32 @@ def judge_exposure(
 ) -> ExposureScore:
     """Return the exposure of the customers in `facts`, and the severity, explained.
 
-    Of `origin` it matters to the score only whether the list was made up. `conditions` are those of
-    the next step.
+    Of `origin`, the score depends only on whether the list was fabricated. `conditions` are
+    those of the next step.
     """
     crowd = facts.verified if origin.verdict == "fabricated" else facts.people
-    unit = severity_unit(crowd) * _twice(origin, rules)
-    found = next((pair for pair in rules.ways() if _is_possible(pair[0], crowd, facts)), None)
+    unit = severity_unit(crowd) * _partner_factor(origin, rules)
+    worst = next((pair for pair in rules.list_ways() if _is_possible(pair[0], crowd, facts)), None)
     reasons = []
-    if found is not None:
-        reasons = [_base(*found, crowd, facts), *_adders(crowd, unit, facts, origin, rules)]
+    if worst is not None:
+        reasons = [
+            _explain_scenario(*worst, crowd, facts),
+            *_explain_adders(crowd, unit, facts, origin, rules),
+        ]
     elif facts.alarm and not crowd.customers:
         does, zh = ("asks for", "求购") if facts.wanted else ("offers", "兜售")
-        told = f"the post {does} data of this brand; no customer matched"
+        english = f"the post {does} data of this brand; no customer matched"
         reasons.append(
-            Reason("J1", rules.exposure.offer, told, f"帖子{zh}本品牌客户资料，未匹配到客户")
+            Reason("J1", rules.exposure.offer, english, f"帖子{zh}本品牌客户资料，未匹配到客户")
         )
     if facts.unread:
-        reasons.append(_unread(crowd, facts))
-    bounded, bounds = _bounded(
+        reasons.append(_explain_unread(crowd, facts))
+    bounded, bounds = _apply_bounds(
         max(0, min(100, sum(r.points for r in reasons))), crowd, facts, origin, rules
     )
-    scenario = found[1] if found else None
-    counted_unit = severity_unit(counting(facts, origin)) * _twice(origin, rules)
-    judged = severity_of(
+    scenario = worst[1] if worst else None
+    counted_unit = severity_unit(select_counting(facts, origin)) * _partner_factor(origin, rules)
+    judged = judge_severity(
         facts, origin, counted_unit, scenario.id if scenario else "", rules.severity, conditions
     )
     return ExposureScore(
@@ -136,14 +139,14 @@ def judge_exposure(
     )
 
 
-def _twice(origin: Origin, rules: VerdictRules) -> float:
-    """What U is multiplied by: a partner had the data in duty or service."""
+def _partner_factor(origin: Origin, rules: VerdictRules) -> float:
+    """Return the factor of U: a partner had the data in duty or service."""
     return rules.severity.partner if origin.beneath == "partner" else 1.0
 
 
-def _unread(crowd: Crowd, facts: VerdictFacts) -> Reason:
-    """What was not read, and that there may be customers in it."""
-    what, chinese = unread_in_words(facts.unread)
+def _explain_unread(crowd: Crowd, facts: VerdictFacts) -> Reason:
+    """Return the reason that some content was not read, which may contain customers."""
+    what, chinese = describe_unread(facts.unread)
     if crowd.customers:
         return Reason(
             "N",
@@ -152,18 +155,19 @@ def _unread(crowd: Crowd, facts: VerdictFacts) -> Reason:
             f"客户至少如此：未读取或未完整读取：{chinese}",
         )
     beside = ("posted beside the brand, ", "与本品牌同帖发布，") if facts.brand else ("", "")
-    said, zh = ("offered, ", "兜售，") if facts.alarm else beside
+    prefix, zh = ("offered, ", "兜售，") if facts.alarm else beside
     return Reason(
         "N",
         0,
-        f"{said}could not be read, or not wholly: {what}",
+        f"{prefix}could not be read, or not wholly: {what}",
         f"{zh}无法读取或未能完整读取：{chinese}",
     )
 
 
 def _is_possible(way: ScenarioConditions, crowd: Crowd, facts: VerdictFacts) -> bool:
-    """Whether what a way asks of rows and of the post is there; what asks nothing of rows needs
-    the brand or a login.
+    """Return whether rows and post meet the conditions of a scenario.
+
+    Conditions that ask nothing of rows need the brand or a login.
     """
     if (
         (way.terms and not way.terms & set(facts.terms))
@@ -174,56 +178,61 @@ def _is_possible(way: ScenarioConditions, crowd: Crowd, facts: VerdictFacts) -> 
     if way.suspicion and not facts.suspicion:
         return False
     if way.every or way.some:
-        return any(way.allowed_by(fields) for fields in crowd.groups)
+        return any(way.allows_fields(fields) for fields in crowd.groups)
     return way.logins or way.brand
 
 
-def _base(way: ScenarioConditions, scenario: Scenario, crowd: Crowd, facts: VerdictFacts) -> Reason:
-    labels, terms = sorted(way.every | way.some & crowd.fields), _written(way.terms, facts)
-    logins = _ways_in(facts) if way.logins else []
+def _explain_scenario(
+    way: ScenarioConditions, scenario: Scenario, crowd: Crowd, facts: VerdictFacts
+) -> Reason:
+    labels, terms = (
+        sorted(way.every | way.some & crowd.fields),
+        _list_written_terms(way.terms, facts),
+    )
+    logins = _describe_logins(facts) if way.logins else []
     english = " ".join([*map(str, labels), *terms, *(pair[0] for pair in logins)])
     chinese = "、".join(
         [
-            *([fields_in_words(frozenset(labels))[1]] if labels else []),
+            *([describe_fields(frozenset(labels))[1]] if labels else []),
             *terms,
             *(pair[1] for pair in logins),
         ]
     )
-    said = (
+    texts = (
         f"{scenario.title}: {english}".removesuffix(": "),
         f"{scenario.title_zh}：{chinese}".removesuffix("："),
     )
-    return Reason(scenario.id, way.points, *said)
+    return Reason(scenario.id, way.points, *texts)
 
 
-def _ways_in(facts: VerdictFacts) -> list[tuple[str, str]]:
-    """Logins at the tenant's own sites, or else cookies of them that have not expired."""
+def _describe_logins(facts: VerdictFacts) -> list[tuple[str, str]]:
+    """Describe logins at the tenant's own sites, or else their unexpired cookies."""
     if facts.logins:
         return [
             (
-                f"{counted(facts.logins, 'login')} at the tenant's own sites",
+                f"{format_count(facts.logins, 'login')} at the tenant's own sites",
                 f"本单位网站登录信息{facts.logins}条",
             )
         ]
-    told = f"{counted(facts.live_cookies, 'cookie')} of the tenant's own sites, not expired"
-    return [(told, f"本单位网站未过期Cookie{facts.live_cookies}个")]
+    english = f"{format_count(facts.live_cookies, 'cookie')} of the tenant's own sites, not expired"
+    return [(english, f"本单位网站未过期Cookie{facts.live_cookies}个")]
 
 
-def _written(terms: frozenset[str], facts: VerdictFacts) -> list[str]:
-    """Those of `terms` that the post has, as they stand there."""
+def _list_written_terms(terms: frozenset[str], facts: VerdictFacts) -> list[str]:
+    """List the `terms` that occur in the post, as written there."""
     return [facts.written.get(term, term) for term in sorted(terms & set(facts.terms))]
 
 
-def _adders(
+def _explain_adders(
     crowd: Crowd, unit: float, facts: VerdictFacts, origin: Origin, rules: VerdictRules
 ) -> Iterator[Reason]:
-    """What the scenario's points are raised or lowered by."""
+    """Yield the reasons that raise or lower the points of the scenario."""
     points = next((p for limit, p in rules.volume.steps if unit < limit), rules.volume.beyond)
     points = max([points, *(p for people, p in rules.volume.people if crowd.customers >= people)])
     yield Reason(
         "V",
         points,
-        f"{counted(crowd.customers, 'customer')}, U = {unit:.2f}",
+        f"{format_count(crowd.customers, 'customer')}, U = {unit:.2f}",
         f"客户{crowd.customers}人，U = {unit:.2f}",
     )
     if facts.newest_date is not None:
@@ -234,7 +243,7 @@ def _adders(
         yield Reason(
             "T",
             points,
-            f"newest date in it is {counted(days, 'day')} old",
+            f"newest date in it is {format_count(days, 'day')} old",
             f"数据中最新日期距今{days}天",
         )
     if spread := next((p for sites, p in rules.spread.steps if facts.sites >= sites), 0):
@@ -243,43 +252,47 @@ def _adders(
         yield Reason(
             "R1", rules.spread.free, "seen where a copy costs nothing", "出现于可免费获取之处"
         )
-    yield from _corroboration(facts, origin, rules)
-    yield from filter(None, (_modifier(modifier, crowd, facts) for modifier in rules.modifier))
+    yield from _explain_corroboration(facts, origin, rules)
+    yield from filter(
+        None, (_explain_modifier(modifier, crowd, facts) for modifier in rules.modifier)
+    )
 
 
-def _corroboration(facts: VerdictFacts, origin: Origin, rules: VerdictRules) -> Iterator[Reason]:
-    known = rules.corroboration
-    if facts.matched_rows and facts.corroborated_rows / facts.matched_rows >= known.share:
-        told = (
+def _explain_corroboration(
+    facts: VerdictFacts, origin: Origin, rules: VerdictRules
+) -> Iterator[Reason]:
+    corroboration = rules.corroboration
+    if facts.matched_rows and facts.corroborated_rows / facts.matched_rows >= corroboration.share:
+        english = (
             f"two or more fields of one customer in {facts.corroborated_rows} of"
             f" {facts.matched_rows} rows"
         )
         chinese = f"{facts.matched_rows}行中有{facts.corroborated_rows}行含同一客户的两项以上字段"
-        yield Reason("C1", known.points, told, chinese)
+        yield Reason("C1", corroboration.points, english, chinese)
     if origin.canaries:
         yield Reason(
             "C2",
-            known.canary,
+            corroboration.canary,
             "a honeytoken was found in a verified row",
             "已核实的行中发现诱饵数据",
         )
     if facts.brand:
-        yield Reason("C3", known.brand, "the tenant's brand is named", "提及本单位名称")
+        yield Reason("C3", corroboration.brand, "the tenant's brand is named", "提及本单位名称")
 
 
-def _modifier(modifier: Modifier, crowd: Crowd, facts: VerdictFacts) -> Reason | None:
-    told: list[str] = []
+def _explain_modifier(modifier: Modifier, crowd: Crowd, facts: VerdictFacts) -> Reason | None:
+    matched: list[str] = []
     if modifier.fields:
-        told = sorted(map(str, modifier.fields & crowd.fields))
+        matched = sorted(map(str, modifier.fields & crowd.fields))
     elif modifier.minors:
-        told = [str(facts.minors)] if facts.minors else []
+        matched = [str(facts.minors)] if facts.minors else []
     elif "*" in modifier.terms:
-        told = [str(len(facts.terms))] if facts.terms else []
+        matched = [str(len(facts.terms))] if facts.terms else []
     else:
-        told = _written(modifier.terms, facts)
-    if not told:
+        matched = _list_written_terms(modifier.terms, facts)
+    if not matched:
         return None
-    what = " ".join(told)
+    what = " ".join(matched)
     return Reason(
         modifier.code,
         modifier.points,
@@ -288,18 +301,18 @@ def _modifier(modifier: Modifier, crowd: Crowd, facts: VerdictFacts) -> Reason |
     )
 
 
-def _bounded(
+def _apply_bounds(
     score: int, crowd: Crowd, facts: VerdictFacts, origin: Origin, rules: VerdictRules
 ) -> tuple[int, list[Reason]]:
-    """The score between its floors and caps, with what they added or took."""
-    known, reasons = rules.exposure, []
+    """Return the score between its floors and caps, and the reasons for each change."""
+    limits, reasons = rules.exposure, []
     grave = "a password or code of a verified customer", "含已核实客户的密码或验证码"
     for code, applies, bound, (why, chinese) in (
-        ("F1", bool(facts.verified.fields & HIGHEST), known.grave_floor, grave),
+        ("F1", bool(facts.verified.fields & HIGHEST), limits.grave_floor, grave),
         (
             "F2",
             bool(origin.canaries),
-            known.canary_floor,
+            limits.canary_floor,
             ("a honeytoken was found", "发现诱饵数据"),
         ),
     ):
@@ -317,10 +330,10 @@ def _bounded(
         (
             "K1",
             not crowd.customers and not origin.canaries,
-            known.unmatched_cap,
+            limits.unmatched_cap,
             ("no customer matched", "未匹配到客户"),
         ),
-        ("K2", fabricated, known.fabricated_cap, made_up),
+        ("K2", fabricated, limits.fabricated_cap, made_up),
     ):
         if applies and score > bound:
             reasons.append(

@@ -12,17 +12,18 @@ from typing import Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ullage.files.rule_files import shipped
+from ullage.files.rule_files import load_shipped
 from ullage.verdict.rules import ORDER, Severity
 
 Action = Literal["reset", "block", "call", "confirm", "takedown", "ask", "again", "nothing"]
 
 
 class StepConditions(NamedTuple):
-    """What a reader of the next step is shown beside it.
+    """Conditions shown beside the next step.
 
-    `people` is whether customers were found, `alone` whether each was found by one value that no
-    second field confirms, `unread` whether some part could not be read.
+    `people`: customers were found; `alone`: each was found by one value that no second field
+    confirms;
+    `unread`: some part could not be read.
     """
 
     people: bool
@@ -35,9 +36,7 @@ class _Data(BaseModel):
 
 
 class NextStep(_Data):
-    """A first action, the line that asks for it in both languages, when it fits, and the least
-    severity that it demands.
-    """
+    """A first action, its text in both languages, when it applies, and the least severity."""
 
     action: Action
     least: Severity
@@ -51,16 +50,14 @@ class NextStep(_Data):
     unread: bool | None = None
 
     @model_validator(mode="after")
-    def _fits_its_own_severity(self) -> Self:
-        """Refuse a step that would give way to another as soon as the severity is raised for it."""
+    def _require_own_severity(self) -> Self:
+        """Refuse a step that its own least severity would replace by another."""
         if self.severities and self.least not in self.severities:
             raise ValueError(f"least severity {self.least} is none of its severities: {self.text}")
         return self
 
     def fits(self, origin: str, severity: str, scenario: str, conditions: StepConditions) -> bool:
-        """Return whether the step is for this verdict; a condition that the step does not name
-        fits everything.
-        """
+        """Return whether the step applies to this verdict; a missing condition always holds."""
         named = ((self.origins, origin), (self.severities, severity), (self.scenarios, scenario))
         required = zip((self.people, self.alone, self.unread), conditions, strict=True)
         return all(not names or name in names for names, name in named) and all(
@@ -75,7 +72,7 @@ class _Steps(_Data):
 @cache
 def steps() -> tuple[NextStep, ...]:
     """Return every step in the order in which they are tried."""
-    return shipped(_Steps, __package__, "next_steps.toml").step
+    return load_shipped(_Steps, __package__, "next_steps.toml").step
 
 
 UNJUDGED_STEP = NextStep(
@@ -87,8 +84,9 @@ UNJUDGED_STEP = NextStep(
 
 
 def next_step(origin: str, severity: str, scenario: str, conditions: StepConditions) -> NextStep:
-    """Return the first step that fits: there is one for every origin, severity, scenario ("" for
-    none) and condition.
+    """Return the first step that applies.
+
+    There is one for every origin, severity, scenario ("" for none) and condition.
     """
     return next(step for step in steps() if step.fits(origin, severity, scenario, conditions))
 
@@ -98,7 +96,7 @@ def raise_to_step(
 ) -> Severity:
     """Return `severity`, raised until it is at least what its own next step demands.
 
-    A raised severity may have another step, which may demand more: it ends, since a severity only
+    A raised severity may have another step, which may demand more: this ends, since a severity only
     rises.
     """
     least = next_step(origin, severity, scenario, conditions).least

@@ -1,25 +1,28 @@
-"""Origin: whose leak it is, from the strongest evidence down. The first that applies.
+"""Judge the origin, that is whose leak it is, by the strongest evidence that applies.
 
-    fabricated   checksums fail, numbers run in steps, or own cards that nobody holds; and hardly a row agrees with a customer
-    recycled     the same customers stood with the same fields in incidents before; `beneath` says whose it is all the same
-    partner      bait that was given only to one party, in a verified row
-    devices      logins at our own sites or cookies of them, what stands in the files of stealers' logs, or half of the passwords
-                 beside addresses of others' in their form: from the computers of customers or staff, not from ours
-    ours         cards of our own ranges, fields or cohorts that only we hold
+    fabricated   checksums fail, numbers run in steps, or cards of our ranges that nobody has; and
+                 hardly a row agrees with a customer
+    recycled     the same customers appeared with the same fields in earlier incidents; `beneath`
+                 still says whose it is
+    partner      a honeytoken given only to one party, in a verified row
+    devices      logins at our own sites or their cookies, the content of stealer-log files, or half
+                 of the passwords beside other sites' addresses in the form of such logs: taken from
+                 computers of customers or staff, not from us
+    ours         cards of our own ranges, fields or cohorts that only we have
     elsewhere    another platform is named in half of the rows
-    ours, elsewhere   by the witnesses (amount and date of a loan): half of them agree, or hardly one does
-    ours         so large a share of the rows is our customers' as another's list never has (`ours.py`)
+    ours, elsewhere   by private attributes (amount and date of a loan): half agree, or hardly one
+    ours         a share of our customers that another's list never reaches (`statistics.py`)
     elsewhere    as many customers as chance gives, in enough rows to tell
-    unknown      between that and chance: customers whom we share with others can explain it, or there is too little to tell
+    unknown      between that and chance: shared customers can explain it, or there are too few rows
 
 Only shares count here, never absolute numbers: five hundred true rows among forty thousand of
 strangers are as many as a rival's list has. The base-rate test is exact: of m distinct valid
 phones, h belong to customers; by chance each would with probability customers ÷ numbers in
 circulation. (Figures computed elsewhere: m=200, h=3 at 0.01 gives p = 0.32; h=10 gives 4e-5.) A
-list of another platform is no random list, its people use such services: where nothing agrees in a
-second field, up to three times the odds of chance still say elsewhere. Words are of the kind that a
-court takes: "agrees with", "was given only to", "an indication".
-"""  # noqa: E501
+list of another platform is no random list, its people use such services: if nothing agrees in a
+second field, up to three times the odds of chance still say elsewhere. The wording is of the kind
+that a court accepts: "agrees with", "was given only to", "an indication".
+"""
 
 from __future__ import annotations
 
@@ -27,32 +30,40 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ullage.records import Cohort
-from ullage.verdict.facts import Reason, VerdictFacts, in_chinese, in_words, p_in_words
+from ullage.verdict.facts import (
+    Reason,
+    VerdictFacts,
+    format_number,
+    format_number_zh,
+    format_probability,
+)
 from ullage.verdict.rules import Origin as Verdict
 from ullage.verdict.rules import OriginRules
 from ullage.verdict.statistics import (
-    agrees,
+    are_rows_ours,
     binomial_tail,
+    compute_threshold,
     hypergeometric_tail,
-    odds,
-    share_of_ours,
-    threshold,
+    required_share,
+    to_odds,
 )
-from ullage.verdict.words import cookies_in_words, counted
+from ullage.verdict.words import describe_cookies, format_count
 
 SHOWN_COHORTS = 3
 OWN_COHORTS = frozenset({"export"})
-"""Dimensions that nobody outside can know: the export that a customer stands in."""
+"""Dimensions that nobody outside can know: the export that contains a customer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The answer and its evidence; no reason names a partner.
+    """The verdict and its evidence; no reason names a partner.
 
-    `label` is the partner's, `canaries` are the labels of bait in verified rows. `matched` is how
-    many phones, or rows, are customers', `expected` how many would be by chance, `p` the
-    probability that chance alone gives as many. `beneath` is whose leak it is where the verdict
-    says only that it was known before, else the verdict.
+    `label` is the partner's, `canaries` are the labels of honeytokens in verified rows.
+    `matched` is
+    how many phones, or rows, belong to customers, `expected` how many would by chance, `p` the
+    probability that chance alone gives as many. `beneath` is whose leak it is if the verdict
+    says only
+    that it was known before, else the verdict.
     """
 
     verdict: Verdict
@@ -82,50 +93,50 @@ UNJUDGED_ORIGIN = Origin(
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """How much of the list matched, against chance."""
+    """How much of the list matched, compared with chance."""
 
     trials: int
     matched: int
     what: tuple[str, str]
-    """In English, and in Chinese with the word that it is counted by."""
+    """The unit, in English, and in Chinese with its measure word."""
     p: float
     expected: float
 
     @property
     def share(self) -> float:
-        """Of what was counted, what is a customer's."""
+        """Share of the counted things that belong to customers."""
         return self.matched / self.trials if self.trials else 0.0
 
 
 def judge_origin(facts: VerdictFacts, rules: OriginRules) -> Origin:
-    """Whose leak `facts` describe."""
-    base = _base(facts)
+    """Return the origin of `facts`, with its reasons."""
+    base = _compute_base(facts)
     canaries = tuple(sorted(c.label for c in facts.canaries if c.verified))
     cohorts = [cohort for cohort in facts.cohorts if _tail(cohort, facts) < rules.certain]
-    beneath = verdict = _verdict(facts, base, canaries, cohorts, rules)
+    beneath = verdict = _judge_verdict(facts, base, canaries, cohorts, rules)
     if verdict != "fabricated" and facts.people.customers and facts.replayed >= rules.replayed:
         verdict = "recycled"
     label = canaries[0] if verdict == "partner" else ""
     reasons = (
-        *_counted(facts, base, rules),
-        *_known(facts, canaries, cohorts, rules),
-        *_shown(facts),
-        *_unsure(facts, base, beneath, rules),
+        *_explain_counts(facts, base, rules),
+        *_explain_known(facts, canaries, cohorts, rules),
+        *_explain_rows(facts),
+        *_explain_alternatives(facts, base, beneath, rules),
     )
     return Origin(
         verdict, base.p, base.expected, tuple(reasons), label, canaries, base.matched, beneath
     )
 
 
-def _verdict(
+def _judge_verdict(
     facts: VerdictFacts,
     base: Base,
     canaries: tuple[str, ...],
     cohorts: list[Cohort],
     rules: OriginRules,
 ) -> Verdict:
-    """Whose it is, whether known before or not."""
-    if _is_made_up(facts, rules) and facts.corroborated_rows < max(2, facts.rows // 20):
+    """Return whose leak it is, whether known before or not."""
+    if _is_fabricated(facts, rules) and facts.corroborated_rows < max(2, facts.rows // 20):
         return "fabricated"
     if len(canaries) == 1:
         return "partner"
@@ -133,49 +144,51 @@ def _verdict(
     if facts.rows < facts.matched_rows:
         return "ours" if canaries else "unknown"
     if not canaries and (
-        _explain_logins(facts, rules)
-        or _is_of_stealers(facts, rules)
-        or _is_of_devices(facts, rules)
+        _is_explained_by_logins(facts, rules)
+        or _is_from_stealers(facts, rules)
+        or _is_from_devices(facts, rules)
     ):
         return "devices"
     if (
         canaries
-        or _only_ours(facts, base, rules)
-        or any(_is_ours(cohort, facts, rules) for cohort in cohorts)
+        or _is_exclusive(facts, base, rules)
+        or any(_is_own_cohort(cohort, facts, rules) for cohort in cohorts)
     ):
         return "ours"
     if facts.rows_of_others and facts.rows_of_others >= rules.named * facts.rows:
         return "elsewhere"
-    return _by_witnesses(facts, rules) or _by_share(facts, base, rules)
+    return _judge_by_attributes(facts, rules) or _judge_by_share(facts, base, rules)
 
 
-def _explain_logins(facts: VerdictFacts, rules: OriginRules) -> bool:
-    """Whether logins at our own sites, or cookies of them, stand there beside hardly a row that
-    agrees.
+def _is_explained_by_logins(facts: VerdictFacts, rules: OriginRules) -> bool:
+    """Return whether logins at our sites, or their cookies, stand beside hardly any agreeing
+    row.
     """
-    few = rules.few_rows - 1 if facts.cookies else 0
-    return bool(facts.logins or facts.cookies) and facts.corroborated_rows <= max(facts.logins, few)
+    tolerated = rules.few_rows - 1 if facts.cookies else 0
+    return bool(facts.logins or facts.cookies) and facts.corroborated_rows <= max(
+        facts.logins, tolerated
+    )
 
 
-def _is_of_devices(facts: VerdictFacts, rules: OriginRules) -> bool:
-    """Whether what matched stands in the files of stealers' logs, but for a row or two, however
-    many of them agree.
+def _is_from_devices(facts: VerdictFacts, rules: OriginRules) -> bool:
+    """Return whether almost all matches are in files of stealer logs, however many rows agree.
 
-    A browser's forms hold name, phone and ID of whoever filled them in: they agree with our
-    records, and are not from us.
+    A browser's forms contain name, phone and ID of whoever filled them in: they agree with our
+    records
+    without coming from us.
     """
-    others = facts.matched_rows - facts.device_rows
-    return facts.device_rows > 0 and others < max(
+    elsewhere = facts.matched_rows - facts.device_rows
+    return facts.device_rows > 0 and elsewhere < max(
         rules.few_rows, rules.corroborated * facts.matched_rows
     )
 
 
-def _is_of_stealers(facts: VerdictFacts, rules: OriginRules) -> bool:
-    """Whether rows of stealer logs explain what matched: the passwords stand in them, and the
-    customers beside passwords.
+def _is_from_stealers(facts: VerdictFacts, rules: OriginRules) -> bool:
+    """Return whether rows in stealer-log form explain the matches, by their passwords.
 
-    A browser keeps one value of a person, the login: of a list whose rows agree in two fields
-    somebody else is the source.
+    A browser stores one value of a person, the login: a list whose rows agree in two fields has
+    another
+    source.
     """
     rows, matched = facts.password_rows
     most = matched > 0 and matched >= rules.stealer * facts.matched_rows
@@ -183,9 +196,10 @@ def _is_of_stealers(facts: VerdictFacts, rules: OriginRules) -> bool:
     return most and few_agree and 0 < facts.stealer_rows >= rules.stealer * rows
 
 
-def _by_witnesses(facts: VerdictFacts, rules: OriginRules) -> Verdict | None:
-    """What pairs of amount and date say; None where too few can be compared, or as many agree as
-    differ.
+def _judge_by_attributes(facts: VerdictFacts, rules: OriginRules) -> Verdict | None:
+    """Return the verdict of private attributes.
+
+    None if too few can be compared, or as many agree as differ.
     """
     if facts.witnesses_comparable < rules.witnesses:
         return None
@@ -195,37 +209,37 @@ def _by_witnesses(facts: VerdictFacts, rules: OriginRules) -> Verdict | None:
     return "elsewhere" if agreeing <= rules.witnesses_differ else None
 
 
-def _by_share(facts: VerdictFacts, base: Base, rules: OriginRules) -> Verdict:
-    """What the share of rows, or of phones, says against chance and against what others share
-    with us.
+def _judge_by_share(facts: VerdictFacts, base: Base, rules: OriginRules) -> Verdict:
+    """Return the verdict by the share of rows, or phones, compared with chance and shared
+    customers.
     """
-    if agrees(facts, rules):
+    if are_rows_ours(facts, rules):
         return "ours"
-    if _is_by_chance(facts, base, rules):
+    if _can_be_chance(facts, base, rules):
         return "elsewhere" if facts.rows >= rules.enough else "unknown"
-    asked = max(share_of_ours(facts, rules), threshold(facts.chance, rules))
+    required = max(required_share(facts, rules), compute_threshold(facts.chance, rules))
     return (
         "ours"
-        if base.p < rules.certain and facts.rows >= rules.rows and base.share >= asked
+        if base.p < rules.certain and facts.rows >= rules.rows and base.share >= required
         else "unknown"
     )
 
 
-def _is_by_chance(facts: VerdictFacts, base: Base, rules: OriginRules) -> bool:
-    """Whether chance, or another's customers by their numbers alone, explain what matched."""
-    like = facts.corroborated_rows < rules.few_rows and odds(base.share) < rules.alike * odds(
+def _can_be_chance(facts: VerdictFacts, base: Base, rules: OriginRules) -> bool:
+    """Return whether chance, or another's customers by their numbers alone, explain the matches."""
+    like = facts.corroborated_rows < rules.few_rows and to_odds(base.share) < rules.alike * to_odds(
         facts.chance
     )
     return not facts.people.customers or base.p > rules.few or like
 
 
-def _only_ours(facts: VerdictFacts, base: Base, rules: OriginRules) -> bool:
-    """Whether cards of our own ranges say so, or rows hold fields that only we have.
+def _is_exclusive(facts: VerdictFacts, base: Base, rules: OriginRules) -> bool:
+    """Return whether cards of our ranges, or fields that only we have, show that the list is ours.
 
-    Cards that are enrolled do in a few rows, if they are most of the cards in it. A range by itself
-    is public, and stolen cards are sold by it: where no card is enrolled that could be asked for,
-    half of the rows must hold one of ours, beside customers who agree with us more often than
-    chance gives.
+    A few rows with enrolled cards suffice if they are most of the cards. A range alone is
+    public, and
+    stolen cards are sold by range: if no card is enrolled to compare with, half of the rows must
+    contain a card of our ranges, beside customers who agree more often than chance gives.
     """
     if (
         facts.known_cards >= rules.few_rows
@@ -238,159 +252,169 @@ def _only_ours(facts: VerdictFacts, base: Base, rules: OriginRules) -> bool:
     rows = sum(
         number for fields, number in facts.people.groups.items() if facts.own_fields & fields
     )
-    told = (by_range and facts.corroborated_rows >= rules.few_rows) or rows >= rules.few_rows
-    return told and not _is_by_chance(facts, base, rules)
+    shown = (by_range and facts.corroborated_rows >= rules.few_rows) or rows >= rules.few_rows
+    return shown and not _can_be_chance(facts, base, rules)
 
 
-def _base(facts: VerdictFacts) -> Base:
-    """What is counted against chance: distinct phones, in clear or as digests; else digests of
-    other values; else rows.
+def _compute_base(facts: VerdictFacts) -> Base:
+    """Count what is compared with chance.
+
+    Distinct phones, in clear or as digests; else digests of other values; else rows.
     """
-    phones, digests, known = (
-        _phones(facts),
+    phones, digests, known_phones = (
+        _count_phones(facts),
         facts.candidates.get("digest", 0),
         facts.matched_kinds.get("phone", 0),
     )
     trials, matched, what = facts.rows, facts.matched_rows, ("rows", "行")
-    if phones and phones == digests and facts.matched_kinds and not known:
+    if phones and phones == digests and facts.matched_kinds and not known_phones:
         trials, matched, what = (
             digests,
             min(digests, sum(facts.matched_kinds.values())),
             ("digests", "个摘要"),
         )
     elif phones:
-        trials, matched, what = phones, min(phones, known), ("distinct phones", "个不同手机号")
+        trials, matched, what = (
+            phones,
+            min(phones, known_phones),
+            ("distinct phones", "个不同手机号"),
+        )
     p = binomial_tail(trials, matched, facts.chance) if trials else 1.0
     return Base(trials, matched, what, p, trials * facts.chance)
 
 
-def _phones(facts: VerdictFacts) -> int:
-    """How many distinct phones there are, in clear or as digests.
+def _count_phones(facts: VerdictFacts) -> int:
+    """Count distinct phones, in clear or as digests.
 
-    What a digest is of, nobody sees: it counts as a phone's where it stands alone in its row, or
-    where some of them are customers' phones; beside phones or addresses in clear it may be a
-    password's.
+    A digest does not reveal its kind: it counts as a phone's if it is alone in its row, or if
+    some of
+    them are customers' phones; beside phones or addresses in clear it may be a password's.
     """
     clear, digests = facts.candidates.get("phone", 0), facts.candidates.get("digest", 0)
-    others = [facts.candidates.get(kind, 0) for kind in ("email", "resident_id", "card")]
-    beside = clear or (0 if facts.matched_kinds.get("phone", 0) else max(others))
+    other_kinds = [facts.candidates.get(kind, 0) for kind in ("email", "resident_id", "card")]
+    beside = clear or (0 if facts.matched_kinds.get("phone", 0) else max(other_kinds))
     return clear if digests and beside + digests > facts.rows and beside else clear + digests
 
 
-def _is_made_up(facts: VerdictFacts, rules: OriginRules) -> bool:
-    """Whether the numbers look generated."""
+def _is_fabricated(facts: VerdictFacts, rules: OriginRules) -> bool:
+    """Return whether the numbers look generated."""
     bad, good = facts.failures.get("resident_id", 0), facts.candidates.get("resident_id", 0)
     failing = bad + good >= rules.ids and bad / (bad + good) > rules.failing
-    return facts.longest_run >= rules.run or failing or _are_cards_made_up(facts, rules)
+    return facts.longest_run >= rules.run or failing or _are_cards_fabricated(facts, rules)
 
 
-def _are_cards_made_up(facts: VerdictFacts, rules: OriginRules) -> bool:
-    """Whether cards of the tenant's ranges are hardly ever a customer's, though it has enrolled
-    cards.
-    """
-    known = facts.matched_kinds.get("card", 0)
-    cards = known + facts.own_cards
-    return facts.cards_enrolled > 0 and cards >= rules.cards and known / cards < rules.known_cards
+def _are_cards_fabricated(facts: VerdictFacts, rules: OriginRules) -> bool:
+    """Return whether cards of the tenant's ranges hardly ever belong to enrolled customers."""
+    enrolled = facts.matched_kinds.get("card", 0)
+    cards = enrolled + facts.own_cards
+    return (
+        facts.cards_enrolled > 0 and cards >= rules.cards and enrolled / cards < rules.known_cards
+    )
 
 
 def _tail(cohort: Cohort, facts: VerdictFacts) -> float:
-    """P that so many of a cohort are among the matched by chance, times the comparisons made
-    (Bonferroni).
+    """Return the probability that chance matches so many of a cohort.
+
+    Multiplied by the number of comparisons made (Bonferroni).
     """
     population = max(facts.watchlist, cohort.enrolled, facts.matched)
     p = hypergeometric_tail(population, cohort.enrolled, facts.matched, cohort.matched)
     return min(1.0, p * max(1, facts.cohort_labels))
 
 
-def _is_ours(cohort: Cohort, facts: VerdictFacts, rules: OriginRules) -> bool:
-    """Whether a cohort that nobody outside can know is so frequent among the matched that the
-    list was cut by it.
-    """
+def _is_own_cohort(cohort: Cohort, facts: VerdictFacts, rules: OriginRules) -> bool:
+    """Return whether a cohort that nobody outside can know is too frequent for chance."""
     among, whole = (
-        odds(cohort.matched / max(1, facts.matched)),
-        odds(cohort.enrolled / max(1, facts.watchlist)),
+        to_odds(cohort.matched / max(1, facts.matched)),
+        to_odds(cohort.enrolled / max(1, facts.watchlist)),
     )
-    many = cohort.matched >= rules.cohort_people and among >= rules.cohort_odds * whole
-    return cohort.dimension in OWN_COHORTS and many
+    is_frequent = cohort.matched >= rules.cohort_people and among >= rules.cohort_odds * whole
+    return cohort.dimension in OWN_COHORTS and is_frequent
 
 
-def _counted(facts: VerdictFacts, base: Base, rules: OriginRules) -> Iterator[Reason]:
-    """The counts that it went by."""
-    told = (
+def _explain_counts(facts: VerdictFacts, base: Base, rules: OriginRules) -> Iterator[Reason]:
+    """Yield the counts that the verdict rests on."""
+    english = (
         f"{base.matched} of {base.trials} {base.what[0]} are customers'; chance alone would give"
-        f" {in_words(base.expected)}"
+        f" {format_number(base.expected)}"
     )
-    chinese = f"{base.trials}{base.what[1]}中{base.matched}{base.what[1][:1]}属本单位客户；随机命中预期{in_chinese(base.expected)}"  # noqa: E501
+    chinese = f"{base.trials}{base.what[1]}中{base.matched}{base.what[1][:1]}属本单位客户；随机命中预期{format_number_zh(base.expected)}"  # noqa: E501
     if base.trials:
         yield Reason(
-            "O1", 0, f"{told} ({p_in_words(base.p)})", f"{chinese}（{p_in_words(base.p)}）"
+            "O1",
+            0,
+            f"{english} ({format_probability(base.p)})",
+            f"{chinese}（{format_probability(base.p)}）",
         )
     if facts.rows:
         share = facts.matched_rows / facts.rows
-        told = f"{facts.matched_rows} of {facts.rows} rows hold a customer ({share:.0%})"
+        english = f"{facts.matched_rows} of {facts.rows} rows hold a customer ({share:.0%})"
         yield Reason(
-            "O2", 0, told, f"{facts.rows}行中{facts.matched_rows}行含本单位客户（{share:.0%}）"
+            "O2", 0, english, f"{facts.rows}行中{facts.matched_rows}行含本单位客户（{share:.0%}）"
         )
     if facts.corroborated_rows:
         agree = "s agree" if facts.corroborated_rows > 1 else " agrees"
-        told = f"{facts.corroborated_rows} row{agree} with a customer in two or more fields"
-        yield Reason("O3", 0, told, f"{facts.corroborated_rows}行与同一客户的两项以上字段相符")
+        english = f"{facts.corroborated_rows} row{agree} with a customer in two or more fields"
+        yield Reason("O3", 0, english, f"{facts.corroborated_rows}行与同一客户的两项以上字段相符")
     bad, good = facts.failures.get("resident_id", 0), facts.candidates.get("resident_id", 0)
     if bad + good:
-        told = f"{bad} of {bad + good} resident IDs fail their checksum"
-        yield Reason("O4", 0, told, f"{bad + good}个身份证号中{bad}个校验码不符")
+        english = f"{bad} of {bad + good} resident IDs fail their checksum"
+        yield Reason("O4", 0, english, f"{bad + good}个身份证号中{bad}个校验码不符")
     if facts.longest_run >= rules.run:
-        told = f"an arithmetic run of {facts.longest_run} numbers: a generated list"
-        yield Reason("O5", 0, told, f"{facts.longest_run}个号码呈等差数列，系生成数据")
+        english = f"an arithmetic run of {facts.longest_run} numbers: a generated list"
+        yield Reason("O5", 0, english, f"{facts.longest_run}个号码呈等差数列，系生成数据")
     cards = facts.own_cards + facts.matched_kinds.get("card", 0)
     if facts.own_cards:
-        told = (
+        english = (
             f"{cards} cards of the tenant's own ranges, of which {cards - facts.own_cards} are"
             " enrolled"
         )
         chinese, made_up = (
             f"本单位卡段的卡号{cards}个，其中已登记{cards - facts.own_cards}个",
-            _are_cards_made_up(facts, rules),
+            _are_cards_fabricated(facts, rules),
         )
-        yield Reason("O6", 0, told + ": made up" * made_up, chinese + "，系编造" * made_up)
+        yield Reason("O6", 0, english + ": made up" * made_up, chinese + "，系编造" * made_up)
 
 
-def _known(
+def _explain_known(
     facts: VerdictFacts, canaries: tuple[str, ...], cohorts: list[Cohort], rules: OriginRules
 ) -> Iterator[Reason]:
-    """What only we, a partner or an earlier incident can tell."""
+    """Yield what only we, a partner or an earlier incident can tell."""
     for cohort in sorted(cohorts, key=lambda c: (-c.matched, c.dimension, c.label))[:SHOWN_COHORTS]:
-        told = (
+        english = (
             f"{cohort.matched} of {facts.matched} customers are of {cohort.dimension}"
             f" {cohort.label}, as are"
         )
         whole = (
             f"{cohort.enrolled:,} of {facts.watchlist:,} enrolled"
-            f" ({p_in_words(_tail(cohort, facts))})"
+            f" ({format_probability(_tail(cohort, facts))})"
         )
-        known, tail = _is_ours(cohort, facts, rules), p_in_words(_tail(cohort, facts))
+        is_own, tail = (
+            _is_own_cohort(cohort, facts, rules),
+            format_probability(_tail(cohort, facts)),
+        )
         chinese = f"{facts.matched}名客户中{cohort.matched}名属{cohort.dimension} {cohort.label}"
         chinese += f"，全部{facts.watchlist:,}名中为{cohort.enrolled:,}名（{tail}）"
         yield Reason(
             "O7",
             0,
-            f"{told} {whole}" + ": nobody else can know it" * known,
-            chinese + "，外部无从知晓" * known,
+            f"{english} {whole}" + ": nobody else can know it" * is_own,
+            chinese + "，外部无从知晓" * is_own,
         )
     for canary in facts.canaries:
-        told, chinese = "a honeytoken that only one party received", "仅提供给一方的诱饵数据"
+        english, chinese = "a honeytoken that only one party received", "仅提供给一方的诱饵数据"
         if canary.label in canaries:
             yield Reason(
                 "O8",
                 0,
-                f"{told} is in a verified row: an indication",
+                f"{english} is in a verified row: an indication",
                 f"已核实的行中含{chinese}，系线索",
             )
         else:
             yield Reason(
                 "O8",
                 0,
-                f"{told} is in it by one value, as may be chance",
+                f"{english} is in it by one value, as may be chance",
                 f"含{chinese}，但仅一项相符，或属巧合",
             )
     if len(canaries) > 1:
@@ -402,70 +426,74 @@ def _known(
         )
     if facts.replay_of:
         share, before = f"{facts.replayed:.0%}", facts.replay_of
-        told = f"{share} of the customers stood with the same fields in {before} or others before"
-        yield Reason("O9", 0, told, f"{share}的客户曾以相同字段出现于{before}等事件")
-    if own := sorted(facts.own_fields & facts.people.fields):
+        english = (
+            f"{share} of the customers stood with the same fields in {before} or others before"
+        )
+        yield Reason("O9", 0, english, f"{share}的客户曾以相同字段出现于{before}等事件")
+    if own_fields := sorted(facts.own_fields & facts.people.fields):
         yield Reason(
             "O10",
             0,
-            f"fields that only the tenant holds: {' '.join(own)}",
-            f"仅本单位掌握的字段：{' '.join(own)}",
+            f"fields that only the tenant holds: {' '.join(own_fields)}",
+            f"仅本单位掌握的字段：{' '.join(own_fields)}",
         )
 
 
-def _shown(facts: VerdictFacts) -> Iterator[Reason]:
-    """What the rows show besides customers."""
+def _explain_rows(facts: VerdictFacts) -> Iterator[Reason]:
+    """Yield what the rows show besides customers."""
     if facts.known_cards:
-        told = (
+        english = (
             f"{facts.known_cards} cards of our own ranges, each in a row of its own, are our"
             " customers'"
         )
         yield Reason(
-            "O11", 0, told, f"我方卡段卡号中{facts.known_cards}个（每行至多计一个）属我方客户"
+            "O11", 0, english, f"我方卡段卡号中{facts.known_cards}个（每行至多计一个）属我方客户"
         )
     elif facts.own_card_rows and not facts.cards_enrolled:
-        told = (
+        english = (
             f"{facts.own_card_rows} of {facts.rows} rows hold a card of our own ranges, and no card"
             " is enrolled to compare"
         )
         yield Reason(
             "O11",
             0,
-            told,
+            english,
             f"{facts.rows}行中{facts.own_card_rows}行含我方卡段卡号，我方未登记卡号可供比对",
         )
     if facts.rows_of_others:
-        told = (
+        english = (
             f"another platform is named in, or above, {facts.rows_of_others} of {facts.rows} rows"
         )
         yield Reason(
-            "O12", 0, told, f"{facts.rows}行中{facts.rows_of_others}行（或其标题）提及其他平台"
+            "O12", 0, english, f"{facts.rows}行中{facts.rows_of_others}行（或其标题）提及其他平台"
         )
     if facts.witnesses_comparable:
-        told = (
+        english = (
             f"amount and date agree with our records for {facts.witnesses_agreeing} of"
             f" {facts.witnesses_comparable}"
         )
         chinese = f"可比对金额与日期的{facts.witnesses_comparable}人中{facts.witnesses_agreeing}人与我方记录相符"  # noqa: E501
-        yield Reason("O13", 0, f"{told} whose pair could be compared", chinese)
+        yield Reason("O13", 0, f"{english} whose pair could be compared", chinese)
     if facts.logins:
         whose = f", {facts.staff_logins} of them of staff" * bool(facts.staff_logins)
         chinese = f"我方网站登录信息{facts.logins}条" + f"，其中员工{facts.staff_logins}条" * bool(
             facts.staff_logins
         )
-        yield Reason("O14", 0, f"{counted(facts.logins, 'login')} at our own sites{whose}", chinese)
-    yield from _of_devices(facts)
+        yield Reason(
+            "O14", 0, f"{format_count(facts.logins, 'login')} at our own sites{whose}", chinese
+        )
+    yield from _explain_devices(facts)
     if facts.stealer_rows:
-        told = f"{counted(facts.stealer_rows, 'row')} in the form of a stealer log"
+        english = f"{format_count(facts.stealer_rows, 'row')} in the form of a stealer log"
         chinese = f"{facts.stealer_rows}行呈窃密木马日志格式"
         elsewhere, zh = (
             (", logins at others' sites", "，系他方网站登录信息") if not facts.logins else ("", "")
         )
-        yield Reason("O17", 0, told + elsewhere, chinese + zh)
+        yield Reason("O17", 0, english + elsewhere, chinese + zh)
 
 
-def _of_devices(facts: VerdictFacts) -> Iterator[Reason]:
-    """Cookies of our own sites, and rows in the files of stealers' logs."""
+def _explain_devices(facts: VerdictFacts) -> Iterator[Reason]:
+    """Yield cookies of our own sites, and rows in the files of stealer logs."""
     if facts.cookies:
         lasting = (
             facts.staff_cookies,
@@ -473,39 +501,39 @@ def _of_devices(facts: VerdictFacts) -> Iterator[Reason]:
             facts.session_cookies,
             facts.cookies_until,
         )
-        told, chinese = cookies_in_words(*lasting)
+        english, chinese = describe_cookies(*lasting)
         yield Reason(
             "O18",
             0,
-            f"{counted(facts.cookies, 'cookie')} of our own sites: {told}",
+            f"{format_count(facts.cookies, 'cookie')} of our own sites: {english}",
             f"我方网站Cookie{facts.cookies}个：{chinese}",
         )
     if facts.device_rows:
-        told = (
+        english = (
             f"{facts.device_rows} of {facts.matched_rows} rows with a customer stand in the files"
             " of a stealer log"
         )
         yield Reason(
             "O19",
             0,
-            told,
+            english,
             f"含本单位客户的{facts.matched_rows}行中{facts.device_rows}行位于窃密木马日志文件",
         )
 
 
-def _unsure(
+def _explain_alternatives(
     facts: VerdictFacts, base: Base, verdict: Verdict, rules: OriginRules
 ) -> Iterator[Reason]:
-    """What else explains it."""
+    """Yield what else can explain the list."""
     if (
         not facts.people.customers
         or verdict not in ("ours", "unknown")
-        or _is_by_chance(facts, base, rules)
+        or _can_be_chance(facts, base, rules)
     ):
         return
     if not facts.corroborated_rows:
-        told = "by one value each: our data, or probing of our sign-up"
-        yield Reason("O15", 0, told, "每人仅一项相符：我方数据，或有人在我方注册入口筛号")
+        english = "by one value each: our data, or probing of our sign-up"
+        yield Reason("O15", 0, english, "每人仅一项相符：我方数据，或有人在我方注册入口筛号")
     elif verdict == "unknown":
         yield Reason(
             "O16",

@@ -1,6 +1,6 @@
-"""The rules of a verdict as data: read, checked, frozen.
+"""Parse and validate the rules of a verdict, which are data.
 
-`rules.toml` says what each is and where it is from.
+`rules.toml` explains each rule and its source.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ullage.files.rule_files import RuleKind, toml
+from ullage.files.rule_files import RuleKind, toml_reader
 from ullage.vocabulary.fields import FieldLabel as Label
 from ullage.vocabulary.fields import Shows
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Severity = Literal["noise", "notice", "low", "medium", "high", "statutory"]
 ORDER: tuple[Severity, ...] = get_args(Severity)
-"""Severities, the least first."""
+"""Severities, least first."""
 Origin = Literal["ours", "partner", "devices", "elsewhere", "recycled", "fabricated", "unknown"]
 Told = Literal[
     "nobody",
@@ -30,13 +30,15 @@ Told = Literal[
     "fraud_morning",
     "digest",
 ]
-"""Who is told: the lead (with DPO and counsel) and anti-fraud by phone; the desk at once or as it
-works; anti-fraud through its queue or in the morning; the rest in the day's digest.
+"""Who is notified.
+
+The lead (with DPO and counsel) and anti-fraud by phone; the console at once or in its queue;
+anti-fraud through its queue or in the morning; everything else in the daily digest.
 """
 ClockWord = Literal["run", "if confirmed", "none"]
 """`run`: deadlines count and escalate.
 
-`if confirmed`: they are shown as due should it be confirmed, and a person decides.
+`if confirmed`: they are shown as due if the incident is confirmed, and a person decides.
 """
 Steps = tuple[tuple[float, int], ...]
 
@@ -53,18 +55,18 @@ class ScenarioConditions(_Rules):
     some: frozenset[Label] = Field(frozenset(), alias="any")
     terms: frozenset[str] = frozenset()
     logins: bool = False
-    """A login at the tenant's own sites, or a cookie of one that has not expired."""
+    """A login at the tenant's own sites, or an unexpired cookie of one."""
     brand: bool = False
     suspicion: bool = False
-    """The post speaks of reports on suspicious transactions."""
+    """The post mentions reports on suspicious transactions."""
 
-    def allowed_by(self, fields: frozenset[str]) -> bool:
-        """Whether a row with `fields` is enough, as far as rows go."""
+    def allows_fields(self, fields: frozenset[str]) -> bool:
+        """Return whether a row with `fields` meets the conditions on rows."""
         return self.every <= fields and (not self.some or bool(self.some & fields))
 
 
 class Scenario(_Rules):
-    """A way to cheat someone, in words, and what allows it."""
+    """A way to cheat somebody, in words, and the conditions that allow it."""
 
     id: str
     title: str
@@ -84,7 +86,7 @@ class ExposureRules(_Rules):
 
 
 class Volume(_Rules):
-    """Points by U: of the first step that it is below; by people where they are very many."""
+    """Points by U, of the first step above it; by people for very large numbers."""
 
     steps: Steps
     beyond: int
@@ -92,21 +94,21 @@ class Volume(_Rules):
 
 
 class Freshness(_Rules):
-    """Points by age in days: of the first step that it is within."""
+    """Points by age in days, of the first step that includes it."""
 
     steps: Steps
     older: int
 
 
 class Spread(_Rules):
-    """Points by sites: of the first step that they reach."""
+    """Points by sites, of the first step that they reach."""
 
     steps: Steps
     free: int
 
 
 class Corroboration(_Rules):
-    """Points for what shows that the rows are real."""
+    """Points for evidence that the rows are real."""
 
     share: Share
     points: int
@@ -127,52 +129,50 @@ class Modifier(_Rules):
 
 
 class SeverityConditions(_Rules):
-    """Conditions of which all must hold; one that is not named asks for nothing."""
+    """Conditions that must all hold; a missing one always holds."""
 
     origins: frozenset[Origin] = frozenset()
     people: int = 0
-    """M at least."""
+    """Minimum of M."""
     people_show: frozenset[Shows] = frozenset()
     """Some row with a customer shows one of these."""
     agreeing: int = 0
-    """V at least; with `showing`, V of those whose own rows show one of these."""
+    """Minimum of V; with `showing`, of customers whose own rows show one of these."""
     showing: frozenset[Shows] = frozenset()
     alone: bool = False
     """V = 0: nobody agrees in two fields."""
     half: bool = False
     """Half of the rows agree."""
     chance: float | None = None
-    """M is at most so many times what chance gives."""
+    """M is at most this multiple of what chance gives."""
     passwords: bool | None = None
-    """Passwords stand beside customers, or logins at own sites are in it."""
+    """Passwords stand beside customers, or there are logins at own sites."""
     offered: bool | None = None
-    """A sale that names the tenant; false where a post does not even ask for its data."""
+    """A sale that names the tenant; false: no post asks for its data either."""
     named: bool | None = None
     claimed: int = 0
     insider: bool = False
     whole: bool | None = None
-    """All of it was read."""
+    """Everything was read."""
     customer_logins: int = 0
     staff_logins: int = 0
     customer_cookies: int = 0
-    """Cookies of own sites that have not expired, at least."""
+    """Minimum of unexpired cookies of own sites."""
     staff_cookies: int = 0
     cookies: int = 0
-    """Cookies of own sites, expired ones among them, at least."""
+    """Minimum of cookies of own sites, including expired ones."""
     codes: int = 0
-    """Customers in rows with a one-time code, at least."""
+    """Minimum of customers in rows with a one-time code."""
     days: int | None = None
-    """The newest date in it is at most so many days old, or there is none."""
+    """Maximum age of the newest date in days; holds if there is no date."""
     known: Share = 0.0
-    """Share of the customers that stood in an incident before, with the same fields."""
+    """Share of the customers that appeared before in an incident, with the same fields."""
     acknowledged: bool = False
     """A person acknowledged that incident."""
 
 
 class SeverityRow(_Rules):
-    """One line of the severity table: under which conditions, any of `when`, it applies, and
-    what follows.
-    """
+    """One row of the severity table: it applies if any of `when` holds."""
 
     number: int = Field(ge=1)
     when: tuple[SeverityConditions, ...] = (SeverityConditions(),)
@@ -180,9 +180,9 @@ class SeverityRow(_Rules):
     told: Told
     clock: ClockWord
     minutes: int = Field(0, ge=0)
-    """Within which a person decides, where the clock is "if confirmed"."""
+    """Time for a person to decide if the deadline is "if confirmed"."""
     yields_to: int = 0
-    """A later row that is taken instead where it applies, is as grave, and starts a clock."""
+    """A later row that replaces this one if it applies, is as severe, and starts a deadline."""
     says: str
     says_zh: str
     source: str
@@ -192,15 +192,13 @@ class SeverityRules(_Rules):
     """The severity table and its words."""
 
     partner: float
-    """What U of a partner's leak counts."""
+    """Factor of U for a partner's leak."""
     raised: float
-    """U from which a row's severity is raised."""
+    """U from which the severity is raised."""
     few: Share
-    """Probability above which chance explains as many as matched, however many times they are of
-    what it gives on average.
-    """
+    """Probability above which chance explains the matches, whatever the average."""
     images: frozenset[str]
-    """Terms of an offer of images for identity checks."""
+    """Terms that offer images for identity checks."""
     insiders: frozenset[str]
     """Terms of an insider."""
     row: tuple[SeverityRow, ...] = Field(min_length=1)
@@ -237,7 +235,7 @@ class OriginRules(_Rules):
 
 
 class VerdictRules(_Rules):
-    """All of it."""
+    """All rules of a verdict."""
 
     version: int
     scenario: tuple[Scenario, ...]
@@ -250,17 +248,17 @@ class VerdictRules(_Rules):
     severity: SeverityRules
     origin: OriginRules
 
-    def ways(self) -> list[tuple[ScenarioConditions, Scenario]]:
-        """Every way of every scenario, the one with most points first."""
+    def list_ways(self) -> list[tuple[ScenarioConditions, Scenario]]:
+        """List the conditions of every scenario, most points first."""
         return sorted(
             ((way, s) for s in self.scenario for way in s.ways), key=lambda pair: -pair[0].points
         )
 
 
-VERDICT = RuleKind("verdict", "ullage.verdict", "rules.toml", toml(VerdictRules))
+VERDICT = RuleKind("verdict", "ullage.verdict", "rules.toml", toml_reader(VerdictRules))
 
 
 @cache
-def own_rules() -> VerdictRules:
-    """The rules that this version comes with."""
-    return VERDICT.shipped().rules
+def load_verdict_rules() -> VerdictRules:
+    """Return the rules of this version."""
+    return VERDICT.load_shipped().rules

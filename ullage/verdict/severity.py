@@ -1,20 +1,20 @@
-"""Severity: what a human has to do, by when, and who is told.
+"""Determine the severity: what a person has to do, by when, and who is notified.
 
-The first row of a table that applies (`rules.toml`, `[severity]`).
+The first matching row of a table applies (`rules.toml`, `[severity]`).
 
-    noise      nothing; counted only          medium      assessment (PIPL 57) today, protect the customers
-    notice     a look within five days        high        somebody is paged, a report to the police is considered
-    low        a look within a day            statutory   people enough that regulators have clocks for it
+    noise      nothing; only counted        medium     assessment (PIPL 57) today, protect customers
+    notice     a look within five days      high       page somebody, consider a police report
+    low        a look within a day          statutory  enough people for regulators' deadlines
 
-Two counts decide: M, all customers that were matched by anything, and V, those who agree in two or
-more fields of a row, which chance never gives. How many agree says how grave it is, never whose it
-is: that is the origin's, by shares. Which clock a row starts, running or "if confirmed", is a
-column of the table; of a medium it is a setting of the tenant, for its counsel.
+Two counts decide: M, all customers matched by anything, and V, those who agree in two or more
+fields of a row, which chance never gives. How many agree says how severe it is, never whose it is:
+that is decided by the origin, by shares. Which deadline a row starts, running or "if confirmed", is
+a column of the table; for a medium it is a setting of the tenant, for its counsel.
 
-The index U of 法释〔2017〕10 raises a row by one, as customers under 14 do; nothing lowers. Last,
-the severity is raised to what the next step demands that a person reads beside it (`next_step.py`):
-whatever the table says, no step stands below its severity.
-"""  # noqa: E501
+The index U of 法释〔2017〕10 raises a row by one, as customers under 14 do; nothing lowers it.
+Finally, the severity is raised to what the next step demands (`next_step.py`), so that no step is
+shown with a lower severity.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from ullage.verdict.rules import (
     SeverityRules,
     Told,
 )
-from ullage.verdict.words import counted, fields_in_words
+from ullage.verdict.words import describe_fields, format_count
 from ullage.vocabulary.fields import FieldLabel, Shows, shows
 
 IN_CHINESE: dict[Severity, str] = {
@@ -57,21 +57,22 @@ RAISED_TOLD: dict[Severity, dict[Told, Told]] = {
         "fraud_morning": "anti_fraud",
     },
 }
-"""By the severity that a row was raised to, who is told instead of those whom the row names:
-what is high is told by phone.
+"""Who is notified instead of the row's recipients, by the raised severity.
+
+High severities are notified by phone.
 """
 DECIDE_MINUTES = 60
-"""Within which a person decides where the clock is "if confirmed" and the row says nothing else."""
+"""Time for a person to decide if the deadline is "if confirmed" and the row gives none."""
 ORIGINS_OF_ALL = ("ours", "partner")
-"""Where the rows are ours, all customers in them count towards U; elsewhere those who agree."""
+"""If the rows are ours, all their customers count towards U; otherwise those who agree."""
 
 
 @dataclass(frozen=True, slots=True)
 class SeverityVerdict:
-    """The severity, the row of the table that applied, who is told and which clock starts, and why
-    in English and Chinese.
+    """The severity, the applied row of the table, recipients, deadline, and why in English and
+    Chinese.
 
-    `minutes` is within what time a person decides where the clock is "if confirmed", else 0.
+    `minutes` is the time for a person to decide if the deadline is "if confirmed", else 0.
     """
 
     severity: Severity
@@ -83,7 +84,7 @@ class SeverityVerdict:
     why_zh: str
 
 
-def severity_of(
+def judge_severity(
     facts: VerdictFacts,
     origin: Origin,
     unit: float,
@@ -93,50 +94,51 @@ def severity_of(
 ) -> SeverityVerdict:
     """Return the severity of `facts`, at least what its next step demands.
 
-    `unit` is U of those who count (`counting`), `scenario` the worst scenario's id ("" for none),
-    `conditions` what the reader of the step is shown beside it.
+    `unit` is U of the customers that count (`select_counting`), `scenario` the id of the worst
+    scenario
+    ("" for none), `conditions` what the reader of the step is shown beside it.
     """
-    row = _first_row(facts, origin, rules)
-    raised, why, why_zh = _raised_by_index(row.severity, facts, unit, rules)
+    row = _find_row(facts, origin, rules)
+    raised, why, why_zh = _raise_by_index(row.severity, facts, unit, rules)
     severity = raise_to_step(origin.verdict, raised, scenario, conditions)
     if severity != raised:
         why += f", raised to {severity} by its next step"
         why_zh += f"，按下一步处置上调为{IN_CHINESE[severity]}"
-    told = (
+    recipients = (
         row.told
         if severity == row.severity
         else RAISED_TOLD.get(severity, {}).get(row.told, row.told)
     )
-    said, said_zh = _said(row, facts, origin)
-    english = f"{severity}: {said}{why}; row {row.number}"
-    chinese = f"{IN_CHINESE[severity]}：{said_zh}{why_zh}；第{row.number}行"
+    english_text, chinese_text = _describe(row, facts, origin)
+    english = f"{severity}: {english_text}{why}; row {row.number}"
+    chinese = f"{IN_CHINESE[severity]}：{chinese_text}{why_zh}；第{row.number}行"
     return SeverityVerdict(
-        severity, row.number, told, *_clock(row, severity, facts), english, chinese
+        severity, row.number, recipients, *_choose_deadline(row, severity, facts), english, chinese
     )
 
 
-def _first_row(facts: VerdictFacts, origin: Origin, rules: SeverityRules) -> SeverityRow:
+def _find_row(facts: VerdictFacts, origin: Origin, rules: SeverityRules) -> SeverityRow:
     """Return the first row of the table that applies, or the later one that it yields to."""
     row = next((row for row in rules.row if _applies(row, facts, origin, rules)), rules.row[-1])
     if row.yields_to:
         later = (
-            other
-            for other in rules.row
-            if other.number == row.yields_to and _applies(other, facts, origin, rules)
+            candidate
+            for candidate in rules.row
+            if candidate.number == row.yields_to and _applies(candidate, facts, origin, rules)
         )
         as_grave = (
-            other for other in later if ORDER.index(other.severity) >= ORDER.index(row.severity)
+            candidate
+            for candidate in later
+            if ORDER.index(candidate.severity) >= ORDER.index(row.severity)
         )
-        row = next((other for other in as_grave if other.clock != "none"), row)
+        row = next((candidate for candidate in as_grave if candidate.clock != "none"), row)
     return row
 
 
-def _raised_by_index(
+def _raise_by_index(
     severity: Severity, facts: VerdictFacts, unit: float, rules: SeverityRules
 ) -> tuple[Severity, str, str]:
-    """Return `severity`, raised by one where U or minors ask for it, and why in English and
-    Chinese.
-    """
+    """Return `severity`, raised by one if U or minors demand it, and why in both languages."""
     may_be_raised = severity not in ("noise", "high", "statutory") and facts.people.customers
     if not may_be_raised or not (unit >= rules.raised or facts.minors):
         return severity, "", ""
@@ -148,37 +150,39 @@ def _raised_by_index(
     return ORDER[ORDER.index(severity) + 1], f", raised by one ({why})", f"，上调一级（{why_zh}）"
 
 
-def _clock(row: SeverityRow, severity: Severity, facts: VerdictFacts) -> tuple[ClockWord, int]:
-    """Which clock starts, and within how many minutes a person decides; of a medium the tenant
-    has set which of the two it is.
+def _choose_deadline(
+    row: SeverityRow, severity: Severity, facts: VerdictFacts
+) -> tuple[ClockWord, int]:
+    """Return the deadline that starts, and within how many minutes a person decides.
+
+    For a medium the tenant's setting chooses the deadline.
     """
     clock = facts.medium_deadline if severity == "medium" and row.clock != "none" else row.clock
     return clock, (row.minutes or DECIDE_MINUTES) if clock == "if confirmed" else 0
 
 
 def decide_minutes(severity: Severity, clock: ClockWord, minutes: int) -> int:
-    """Within how many minutes of being told a person decides whether it is confirmed; 0 where
-    nobody has to.
+    """Return the minutes within which a person decides whether it is confirmed; 0 if nobody has to.
 
-    What is less than medium is worked within a day and asks for no decision at once.
+    Severities below medium are handled within a day and need no immediate decision.
     """
     asks = clock == "if confirmed" and ORDER.index(severity) >= ORDER.index("medium")
     return (minutes or DECIDE_MINUTES) if asks else 0
 
 
-def counting(facts: VerdictFacts, origin: Origin) -> Crowd:
-    """The customers whose U may raise a severity."""
+def select_counting(facts: VerdictFacts, origin: Origin) -> Crowd:
+    """Return the customers whose U may raise a severity."""
     return facts.people if origin.beneath in ORIGINS_OF_ALL else facts.agreeing
 
 
 def _applies(row: SeverityRow, facts: VerdictFacts, origin: Origin, rules: SeverityRules) -> bool:
-    return any(_holds(when, facts, origin, rules) for when in row.when)
+    return any(_all_hold(when, facts, origin, rules) for when in row.when)
 
 
-def _holds(
+def _all_hold(
     when: SeverityConditions, facts: VerdictFacts, origin: Origin, rules: SeverityRules
 ) -> bool:
-    """Whether all conditions of `when` hold."""
+    """Return whether all conditions of `when` hold."""
     return (
         (not when.origins or origin.beneath in when.origins)
         and _people_hold(when, facts, origin, rules)
@@ -186,7 +190,7 @@ def _holds(
         and facts.logins - facts.staff_logins >= when.customer_logins
         and facts.staff_logins >= when.staff_logins
         and _cookies_hold(when, facts)
-        and (not when.codes or _with_codes(facts) >= when.codes)
+        and (not when.codes or _count_with_codes(facts) >= when.codes)
         and (
             when.days is None
             or facts.newest_date is None
@@ -198,7 +202,7 @@ def _holds(
 
 
 def _cookies_hold(when: SeverityConditions, facts: VerdictFacts) -> bool:
-    """What is asked of cookies of own sites."""
+    """Return whether the conditions on cookies of own sites hold."""
     staff, customers = facts.live_staff_cookies, facts.live_cookies - facts.live_staff_cookies
     return (
         facts.cookies >= when.cookies
@@ -207,8 +211,8 @@ def _cookies_hold(when: SeverityConditions, facts: VerdictFacts) -> bool:
     )
 
 
-def _with_codes(facts: VerdictFacts) -> int:
-    """Rows with a customer and a one-time code."""
+def _count_with_codes(facts: VerdictFacts) -> int:
+    """Count the rows with a customer and a one-time code."""
     return min(
         facts.people.customers,
         sum(number for fields, number in facts.people.groups.items() if FieldLabel.OTP in fields),
@@ -218,17 +222,17 @@ def _with_codes(facts: VerdictFacts) -> int:
 def _people_hold(
     when: SeverityConditions, facts: VerdictFacts, origin: Origin, rules: SeverityRules
 ) -> bool:
-    """What is asked of customers and rows."""
+    """Return whether the conditions on customers and rows hold."""
     return (
         facts.people.customers >= when.people
         and (
             not when.people_show
             or any(when.people_show & shows(fields) for fields in facts.people.groups)
         )
-        and agreeing(facts, when.showing, rules) >= when.agreeing
+        and count_agreeing(facts, when.showing, rules) >= when.agreeing
         and not (when.alone and facts.agreeing.customers)
         and not (when.half and facts.agreeing_share < 0.5)
-        and (when.chance is None or _is_chance(facts, origin, when.chance, rules.few))
+        and (when.chance is None or _can_be_chance(facts, origin, when.chance, rules.few))
         and when.passwords
         in (
             None,
@@ -238,7 +242,7 @@ def _people_hold(
 
 
 def _post_holds(when: SeverityConditions, facts: VerdictFacts, rules: SeverityRules) -> bool:
-    """What is asked of the post."""
+    """Return whether the conditions on the post hold."""
     return (
         (when.offered is None or (facts.is_offered if when.offered else not facts.alarm))
         and when.named in (None, facts.brand)
@@ -248,30 +252,30 @@ def _post_holds(when: SeverityConditions, facts: VerdictFacts, rules: SeverityRu
     )
 
 
-def agreeing(facts: VerdictFacts, showing: frozenset[Shows], rules: SeverityRules) -> int:
-    """V, or V of those whose own rows show one of these.
+def count_agreeing(facts: VerdictFacts, showing: frozenset[Shows], rules: SeverityRules) -> int:
+    """Return V, or the part of V whose rows show one of `showing`.
 
-    Who stands beside an offer of identity images shows the gravest.
+    A row beside an offer of identity images counts as showing the gravest.
     """
     if not showing or (Shows.GRAVE in showing and rules.images & set(facts.terms)):
         return facts.agreeing.customers
-    return facts.agreeing.showing(showing)
+    return facts.agreeing.count_showing(showing)
 
 
-def _is_chance(facts: VerdictFacts, origin: Origin, times: float, few: float) -> bool:
-    """Whether M is at most so many times what chance gives, or in a short list not too many for it,
-    at `few`.
+def _can_be_chance(facts: VerdictFacts, origin: Origin, times: float, few: float) -> bool:
+    """Return whether chance can explain M: at most `times` the expected matches.
 
-    Chance gives nobody by a value that is hardly ever somebody's.
+    In a short list, the probability must exceed `few`. Chance never matches a value that is
+    hardly ever somebody's.
     """
     return not facts.verified.customers and (
         origin.matched <= times * origin.expected or origin.p > few
     )
 
 
-def _said(row: SeverityRow, facts: VerdictFacts, origin: Origin) -> tuple[str, str]:
-    """What a duty officer reads: who, with which fields, offered how, and what that means."""
-    parts = [_who(facts, origin)]
+def _describe(row: SeverityRow, facts: VerdictFacts, origin: Origin) -> tuple[str, str]:
+    """Describe the leak to a duty officer: who, which fields, how it is offered, what it means."""
+    parts = [_describe_people(facts, origin)]
     if facts.alarm:
         parts.append(
             ("asked for by our name", "点名求购")
@@ -289,15 +293,15 @@ def _said(row: SeverityRow, facts: VerdictFacts, origin: Origin) -> tuple[str, s
     return ", ".join(english for english, _ in parts), "，".join(chinese for _, chinese in parts)
 
 
-def _who(facts: VerdictFacts, origin: Origin) -> tuple[str, str]:
-    """How many of whom, with which fields."""
+def _describe_people(facts: VerdictFacts, origin: Origin) -> tuple[str, str]:
+    """Describe how many people of which kind, with which fields."""
     logins = facts.staff_logins or facts.logins
     if origin.beneath == "devices" and logins:
         english, chinese = (
             ("staff login", "员工") if facts.staff_logins else ("customer login", "客户")
         )
         return (
-            f"{counted(logins, english)} at our own sites",
+            f"{format_count(logins, english)} at our own sites",
             f"我方网站{chinese}登录信息{logins:,}条",
         )
     if origin.beneath == "devices" and facts.live_cookies:
@@ -305,15 +309,15 @@ def _who(facts: VerdictFacts, origin: Origin) -> tuple[str, str]:
         english, chinese = ("staff cookie", "员工") if staff else ("customer cookie", "客户")
         number = staff or facts.live_cookies
         return (
-            f"{counted(number, english)} of our own sites, not expired",
+            f"{format_count(number, english)} of our own sites, not expired",
             f"我方网站{chinese}未过期Cookie{number:,}个",
         )
     crowd = facts.agreeing if facts.agreeing.customers else facts.people
     if not crowd.customers:
         return "nobody of ours was found", "未发现我方客户"
     if crowd is facts.people and facts.matched_kinds:
-        return _by_one_value(facts)
-    english, chinese = fields_in_words(_largest(crowd))
+        return _describe_single_matches(facts)
+    english, chinese = describe_fields(_most_common_fields(crowd))
     of_ours = "of our customers" if crowd.customers > 1 else "customer of ours"
     return (
         f"{crowd.customers:,} {of_ours} with {english}",
@@ -321,12 +325,13 @@ def _who(facts: VerdictFacts, origin: Origin) -> tuple[str, str]:
     )
 
 
-def _by_one_value(facts: VerdictFacts) -> tuple[str, str]:
-    """How many were found by which values: what else stands in their rows may be somebody
-    else's.
+def _describe_single_matches(facts: VerdictFacts) -> tuple[str, str]:
+    """Describe customers matched by single values.
+
+    Other values in their rows may belong to somebody else.
     """
     customers = facts.people.customers
-    english, chinese = fields_in_words(
+    english, chinese = describe_fields(
         frozenset(kinds()[kind].field for kind in facts.matched_kinds if kind in kinds())
     )
     of_ours = "of our customers" if customers > 1 else "customer of ours"
@@ -336,8 +341,8 @@ def _by_one_value(facts: VerdictFacts) -> tuple[str, str]:
     )
 
 
-def _largest(crowd: Crowd) -> frozenset[str]:
-    """The fields that most of their rows have, of equals the set with most."""
+def _most_common_fields(crowd: Crowd) -> frozenset[str]:
+    """Return the field set of most rows; of equally frequent sets the largest."""
     return max(
         crowd.groups,
         key=lambda fields: (crowd.groups[fields], len(fields), sorted(fields)),

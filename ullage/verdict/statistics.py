@@ -1,15 +1,15 @@
 """Compute exact tails, and tell rows of our records from rows of another platform.
 
 A row agrees when two of its fields are the same customer's. That never happens by chance, but it
-does in a list of another platform: whoever is a customer of both stands in it with the same name
-and number, and a rival lender shares 8 to 25 of a hundred with us. So rows are ours only from half
-of them on; from twice the share that was measured in others' lists, where the tenant measured it;
-or from a hundred times its share of the market. All three are ours (uncalibrated).
+does in a list of another platform: a customer of both is in it with the same name and number, and a
+rival lender shares 8 to 25 of a hundred with us. So rows are ours only if at least half agree; or
+twice the share that was measured in others' lists, if the tenant measured it; or a hundred times
+its share of the market. All three are ours (uncalibrated).
 
 Below that, real rows may have been padded with invented ones. Those match by their numbers alone,
-at the base rate, and never agree. So where rows match without agreeing as often as chance gives, no
-more, and more often than a list of another platform would, they are taken off, and what is left is
-judged. Rows are judged a set of fields at a time as well: what was added from elsewhere has other
+at the base rate, and never agree. So if rows match without agreeing exactly as often as chance
+gives, and more often than in a list of another platform, they are subtracted, and the remaining
+rows are judged. Rows are also judged per set of fields: rows added from elsewhere have other
 fields.
 """
 
@@ -23,8 +23,9 @@ from ullage.verdict.rules import OriginRules
 
 
 def binomial_tail(trials: int, successes: int, chance: float) -> float:
-    """P(at least `successes` of `trials`) with `chance` each, exact to float precision, summed
-    away from the nearest term.
+    """Return P(at least `successes` of `trials`) with probability `chance` each.
+
+    Exact to float precision, summed away from the nearest term.
     """
     if successes <= 0:
         return 1.0
@@ -36,8 +37,8 @@ def binomial_tail(trials: int, successes: int, chance: float) -> float:
     if successes > trials * chance:
         return min(
             1.0,
-            _sum(
-                _log_term(trials, successes, chance),
+            _sum_series(
+                _log_binomial(trials, successes, chance),
                 (odds * (trials - k) / (k + 1) for k in range(successes, trials)),
             ),
         )
@@ -45,16 +46,17 @@ def binomial_tail(trials: int, successes: int, chance: float) -> float:
     return max(
         0.0,
         1.0
-        - _sum(
-            _log_term(trials, below, chance),
+        - _sum_series(
+            _log_binomial(trials, below, chance),
             (k / (trials - k + 1) / odds for k in range(below, 0, -1)),
         ),
     )
 
 
 def hypergeometric_tail(population: int, marked: int, drawn: int, seen: int) -> float:
-    """P(at least `seen` marked among `drawn`), drawn without return from a `population` of which
-    `marked` are marked.
+    """Return P(at least `seen` marked among `drawn`), drawn without replacement.
+
+    Of a `population`, `marked` are marked.
     """
     lowest, highest = max(0, drawn - (population - marked)), min(drawn, marked)
     if seen <= lowest:
@@ -67,24 +69,29 @@ def hypergeometric_tail(population: int, marked: int, drawn: int, seen: int) -> 
 
     if seen > drawn * marked / population:
         return min(
-            1.0, _sum(_log_draw(population, marked, drawn, seen), map(up, range(seen, highest)))
+            1.0,
+            _sum_series(
+                _log_hypergeometric(population, marked, drawn, seen), map(up, range(seen, highest))
+            ),
         )
     below = seen - 1
     ratios = (1.0 / up(k - 1) for k in range(below, lowest, -1))
-    return max(0.0, 1.0 - _sum(_log_draw(population, marked, drawn, below), ratios))
+    return max(
+        0.0, 1.0 - _sum_series(_log_hypergeometric(population, marked, drawn, below), ratios)
+    )
 
 
 def _log_choose(n: int, k: int) -> float:
     return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
 
-def _log_term(trials: int, k: int, chance: float) -> float:
-    """Natural logarithm of P(exactly `k`)."""
+def _log_binomial(trials: int, k: int, chance: float) -> float:
+    """Return the natural logarithm of P(exactly `k`)."""
     return _log_choose(trials, k) + k * math.log(chance) + (trials - k) * math.log1p(-chance)
 
 
-def _log_draw(population: int, marked: int, drawn: int, k: int) -> float:
-    """Natural logarithm of P(exactly `k` marked)."""
+def _log_hypergeometric(population: int, marked: int, drawn: int, k: int) -> float:
+    """Return the natural logarithm of P(exactly `k` marked)."""
     return (
         _log_choose(marked, k)
         + _log_choose(population - marked, drawn - k)
@@ -92,12 +99,13 @@ def _log_draw(population: int, marked: int, drawn: int, k: int) -> float:
     )
 
 
-def _sum(log_first: float, ratios: Iterable[float]) -> float:
-    """Sum of a falling series whose first term is exp(`log_first`) and each next is the one before
-    times its ratio.
+def _sum_series(log_first: float, ratios: Iterable[float]) -> float:
+    """Sum a falling series: its first term is exp(`log_first`), and each next term is scaled by
+    a ratio.
 
-    Terms are kept as multiples of the first: that itself may be less than the least number, and a
-    sum of such terms has no end.
+    Terms are kept as multiples of the first, which may itself be less than the least number; a
+    sum of
+    such terms would not end.
     """
     term = total = 1.0
     first = math.exp(log_first)
@@ -110,33 +118,31 @@ def _sum(log_first: float, ratios: Iterable[float]) -> float:
 
 
 CERTAIN = 1e-3
-"""Against as many by chance, and only so strict because the shares above are asked as well."""
+"""Probability limit for chance; strict only because the shares above are required as well."""
 DOUBT = 0.05
 ENOUGH = 1000
-"""Matches that agree in nothing, from which their share is known so well that a rival's list
-hardly ever has the same.
+"""Matches that agree in nothing, from which their share is precise enough to exclude a rival's
+list.
 """
 INVENTED = 0.001
 """The least probability that chance gives as many matches as the invented rows have."""
 
 
-def odds(share: float) -> float:
-    """The odds of a share; of all, as good as infinite."""
+def to_odds(share: float) -> float:
+    """Return the odds of a share; infinite for 1."""
     return share / (1.0 - share) if share < 1.0 else math.inf
 
 
-def threshold(chance: float, rules: OriginRules) -> float:
-    """The share half way, in odds, between what chance gives and what of our own rows still
-    agrees.
-    """
-    between = math.sqrt(odds(chance) * rules.stale)
+def compute_threshold(chance: float, rules: OriginRules) -> float:
+    """Return the share half way, in odds, between chance and the agreement of stale own rows."""
+    between = math.sqrt(to_odds(chance) * rules.stale)
     return between / (1.0 + between) if math.isfinite(between) else 1.0
 
 
-def share_of_ours(facts: VerdictFacts, rules: OriginRules) -> float:
-    """The share of rows from which they are ours.
+def required_share(facts: VerdictFacts, rules: OriginRules) -> float:
+    """Return the share of agreeing rows from which they are ours.
 
-    What was measured goes before what the market's size suggests.
+    A measured overlap precedes what the market's size suggests.
     """
     if facts.overlap:
         return min(1.0, rules.overlaps * facts.overlap)
@@ -145,43 +151,49 @@ def share_of_ours(facts: VerdictFacts, rules: OriginRules) -> float:
     )
 
 
-def agrees(facts: VerdictFacts, rules: OriginRules) -> bool:
-    """Whether the rows, all or those of one set of fields, are ours; the people in them where
-    there are several a row.
+def are_rows_ours(facts: VerdictFacts, rules: OriginRules) -> bool:
+    """Return whether all rows, or those of one set of fields, are ours.
+
+    People are counted instead of rows where a row has several.
     """
     sets = [(group.rows, group.matched, group.corroborated) for group in facts.groups]
     sets.append((facts.rows, facts.matched_rows, facts.corroborated_rows))
     if facts.crowded:
         people, agreeing = facts.crowded
         sets = [(people, min(people, facts.matched), agreeing)]
-    asked = max(2.0, rules.corroborated * max(facts.rows, *(rows for rows, _, _ in sets)))
-    return any(_agree(*counts, facts, len(sets), rules) for counts in sets if counts[2] >= asked)
-
-
-def _agree(
-    rows: int, matched: int, agreeing: int, facts: VerdictFacts, sets: int, rules: OriginRules
-) -> bool:
-    """Whether so many of `rows` agree as only ours do; `sets` comparisons are made."""
-    chance, share = facts.chance, share_of_ours(facts, rules)
-    asked = max(share, min(1.0, 3 * chance), math.sqrt(chance) / 2)
-    real = rows
-    if agreeing / rows < asked:
-        real = _without_invented(rows, matched, agreeing, chance, rules)
-        asked = max(asked, threshold(chance, rules))
-    return (
-        agreeing / max(1, real) >= asked and binomial_tail(real, agreeing, chance) * sets < CERTAIN
+    required = max(2.0, rules.corroborated * max(facts.rows, *(rows for rows, _, _ in sets)))
+    return any(
+        _do_rows_agree(*counts, facts, len(sets), rules) for counts in sets if counts[2] >= required
     )
 
 
-def _without_invented(
+def _do_rows_agree(
+    rows: int, matched: int, agreeing: int, facts: VerdictFacts, sets: int, rules: OriginRules
+) -> bool:
+    """Return whether so many of `rows` agree that they must be ours; `sets` comparisons are
+    made.
+    """
+    chance, share = facts.chance, required_share(facts, rules)
+    required = max(share, min(1.0, 3 * chance), math.sqrt(chance) / 2)
+    real = rows
+    if agreeing / rows < required:
+        real = _subtract_invented(rows, matched, agreeing, chance, rules)
+        required = max(required, compute_threshold(chance, rules))
+    return (
+        agreeing / max(1, real) >= required
+        and binomial_tail(real, agreeing, chance) * sets < CERTAIN
+    )
+
+
+def _subtract_invented(
     rows: int, matched: int, agreeing: int, chance: float, rules: OriginRules
 ) -> int:
-    """Rows that are left when those are taken off that somebody invented; all of them where that
-    is not sure.
-    """
-    rest = matched - agreeing
-    as_chance = rest >= ENOUGH and binomial_tail(rows - agreeing, rest, chance) >= INVENTED
-    padded = binomial_tail(matched, rest, 1.0 - rules.agree) < DOUBT
+    """Return the rows without invented ones; all of them if that is uncertain."""
+    unconfirmed = matched - agreeing
+    as_chance = (
+        unconfirmed >= ENOUGH and binomial_tail(rows - agreeing, unconfirmed, chance) >= INVENTED
+    )
+    padded = binomial_tail(matched, unconfirmed, 1.0 - rules.agree) < DOUBT
     if not (chance and as_chance and padded):
         return rows
-    return round(rows - min(rows - agreeing, (rest + 2 * math.sqrt(rest)) / chance))
+    return round(rows - min(rows - agreeing, (unconfirmed + 2 * math.sqrt(unconfirmed)) / chance))

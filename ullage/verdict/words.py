@@ -1,4 +1,4 @@
-"""Fields of a row as a person reads them, in English and Chinese."""
+"""Describe counts and fields of rows to a person, in English and Chinese."""
 
 from __future__ import annotations
 
@@ -36,21 +36,20 @@ IN_WORDS = {
     ),
     "cookies": ("cookies of a site that is not named", "未注明所属网站的Cookie"),
 }
-"""By reason, English and Chinese."""
+"""Text in English and Chinese, by reason."""
 
 
-def unread_in_words(unread: Mapping[str, int]) -> tuple[str, str]:
-    """The same of `unread`, how much there is a reason; a reason that is not known here stands for
-    itself.
+def describe_unread(unread: Mapping[str, int]) -> tuple[str, str]:
+    """Describe what was not read, with the number per reason; an unknown reason is shown as it is.
 
-    >>> unread_in_words({"image": 2, "encrypted": 1})
+    >>> describe_unread({"image": 2, "encrypted": 1})
     ('1 encrypted, 2 images', '已加密1项、图片2项')
     """
     words = [
         (count, *IN_WORDS.get(reason, (reason, reason))) for reason, count in sorted(unread.items())
     ]
-    return ", ".join(f"{count} {said}" for count, said, _ in words), "、".join(
-        f"{said}{count}项" for count, _, said in words
+    return ", ".join(f"{count} {text}" for count, text, _ in words), "、".join(
+        f"{text}{count}项" for count, _, text in words
     )
 
 
@@ -84,23 +83,24 @@ FIELDS: dict[str, tuple[str, str]] = {
     FieldLabel.QQ: ("QQ", "QQ号"),
     FieldLabel.WECHAT: ("WeChat", "微信号"),
 }
-"""What OTHER is, nobody can say: it is not told."""
+"""Label OTHER is missing, because it has no meaning to a reader."""
 
 
-def counted(number: int, noun: str) -> str:
-    """How many of something there are.
+def format_count(number: int, noun: str) -> str:
+    """Format a number of things in English.
 
-    >>> counted(1, "login"), counted(1200, "row")
+    >>> format_count(1, "login"), format_count(1200, "row")
     ('1 login', '1,200 rows')
     """
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
-def cookies_in_words(
+def describe_cookies(
     staff: int, live: int, session: int, until: date | str | None
 ) -> tuple[str, str]:
-    """How many cookies are of staff hosts, how many have not expired, and until when; `session`
-    of them end with the session.
+    """Describe how many cookies are of staff hosts, how many have not expired, and until when.
+
+    `session` of them end with the session.
     """
     last, last_zh = (f", the last until {until}", f"，最晚{until}到期") if until else ("", "")
     ends, ends_zh = (
@@ -117,16 +117,16 @@ def cookies_in_words(
     )
 
 
-def fields_in_words(labels: frozenset[str]) -> tuple[str, str]:
-    """`labels` in the order above.
+def describe_fields(labels: frozenset[str]) -> tuple[str, str]:
+    """Describe `labels` in the order of `FIELDS`.
 
-    >>> fields_in_words(frozenset(("LOAN", "PHONE", "ID")))
+    >>> describe_fields(frozenset(("LOAN", "PHONE", "ID")))
     ('phone, ID and loan', '手机号、身份证号、贷款')
     """
     words = [pair for label, pair in FIELDS.items() if label in labels] or [
         ("a value of theirs", "其一项信息")
     ]
-    *others, last = [english for english, _ in words]
-    return ", ".join(others) + " and " * bool(others) + last, "、".join(
+    *first_words, last = [english for english, _ in words]
+    return ", ".join(first_words) + " and " * bool(first_words) + last, "、".join(
         chinese for _, chinese in words
     )

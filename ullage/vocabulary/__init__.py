@@ -1,9 +1,8 @@
-"""Closed lists of words: labels of fields, terms of the trade, and what may be kept of a stranger's
-text.
+"""Closed lists of words: labels of fields, terms of the trade, and what may be stored of a text.
 
-    fields     what a column of a leaked row may be called, and how the law weighs it
-    lexicon    terms and context words, from `lexicons/*.tsv` or the house's own files
-    kept       a text reduced to words that are known
+    fields       column labels of leaked rows, and how the law classifies them
+    lexicon      terms and context words, from `lexicons/*.tsv` or the organization's own files
+    known_words  a text reduced to known words
 
-What is not in a list is never stored of a post or a row.
+Of a post or a row, nothing that is not in a list is ever stored.
 """

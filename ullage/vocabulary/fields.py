@@ -100,9 +100,10 @@ identity, health.
 
 
 @cache
-def class_of(fields: frozenset[str]) -> str:
-    """The highest class among `fields`: one class a customer, the highest (a proposal of ours,
-    on the law's text).
+def classify(fields: frozenset[str]) -> str:
+    """Return the highest class among `fields`.
+
+    One class per customer (our proposal, based on the law's text).
     """
     classes = {CLASS.get(FieldLabel(f), "C") for f in fields if f in FieldLabel.__members__}
     if {FieldLabel.CARD, FieldLabel.ID} <= fields:
@@ -112,9 +113,7 @@ def class_of(fields: frozenset[str]) -> str:
 
 
 class Shows(StrEnum):
-    """What a row lets one do to whom it is about, as the severity table asks for it; a proposal
-    of ours.
-    """
+    """What a row allows somebody to do to its subject, for the severity table; our proposal."""
 
     GRAVE = "K"
     """Act in their name: card code, one-time code, password, or the four elements (name, phone,
@@ -137,11 +136,11 @@ _FOUR_ELEMENTS = frozenset((FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.ID, Fi
 
 @cache
 def shows(fields: frozenset[str]) -> frozenset[Shows]:
-    """What a row with these fields shows."""
-    found = {
+    """Return what a row with these fields shows."""
+    conditions = {
         Shows.GRAVE: bool(HIGHEST & fields) or fields >= _FOUR_ELEMENTS,
         Shows.PRIVATE: bool({FieldLabel.PHONE, FieldLabel.ID} & fields) and bool(_AFFAIRS & fields),
         Shows.IDENTITY: fields >= {FieldLabel.NAME, FieldLabel.ID},
         Shows.LENT: fields >= {FieldLabel.PHONE, FieldLabel.ID} and bool(_MONEY & fields),
     }
-    return frozenset(shown for shown, is_so in found.items() if is_so)
+    return frozenset(shown for shown, is_so in conditions.items() if is_so)

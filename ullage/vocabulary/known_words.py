@@ -1,7 +1,7 @@
-"""Texts of strangers as they may be kept: words that are known, and `…` for all else.
+"""Reduce texts of strangers to what may be stored: known words, and `…` for everything else.
 
-Which words are known is for whoever asks: match knows the tenant's brands and the site and the
-lexicon (`matcher.match.redact`).
+The caller decides which words are known: match knows the tenant's brands, the site and the lexicon
+(`matcher.match.redact`).
 """
 
 from __future__ import annotations
@@ -11,30 +11,28 @@ from typing import NamedTuple
 
 GAP = "…"
 LONGEST = 200
-"""Characters of a text that is kept."""
+"""Characters of a stored text."""
 
 
 class KnownSpelling(NamedTuple):
-    """Characters [start, end) of a text that say what is known, and how that is spelt here:
-    never as it was written.
-    """
+    """Characters [start, end) of a text that stand for a known word, and its stored spelling."""
 
     start: int
     end: int
     word: str
 
 
-def kept(text: str, known: Iterable[KnownSpelling], *, goes_on: bool = False) -> str:
-    """The words of `known` in their order, and `…` for letters and digits between; of words that
-    overlap the leftmost, longest.
+def redact(text: str, known: Iterable[KnownSpelling], *, is_truncated: bool = False) -> str:
+    """Return the known words in order, with `…` for letters and digits between them.
 
-    At most 200 characters; `goes_on` where there was more text than this. "" for a text that is
-    blank.
+    Of overlapping words the leftmost, longest counts. At most 200 characters; `is_truncated`
+    tells that
+    the text continues. "" for a blank text.
     """
     if not text.strip():
         return ""
     shown, behind, size = list[str](), 0, 0
-    for start, end, word in sorted(known, key=lambda one: (one.start, -one.end)):
+    for start, end, word in sorted(known, key=lambda spelling: (spelling.start, -spelling.end)):
         if start < behind:
             continue
         new = [GAP, word] if any(map(str.isalnum, text[behind:start])) else [word]
@@ -43,6 +41,6 @@ def kept(text: str, known: Iterable[KnownSpelling], *, goes_on: bool = False) ->
             break
         shown += new
         behind = end
-    if goes_on or not shown or any(map(str.isalnum, text[behind:])):
+    if is_truncated or not shown or any(map(str.isalnum, text[behind:])):
         shown.append(GAP)
     return " ".join(shown)

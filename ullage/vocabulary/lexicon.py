@@ -71,35 +71,36 @@ class Vocabulary(NamedTuple):
     rows: tuple[LexiconTerm, ...]
 
 
-def read(text: str, name: str) -> Vocabulary:
-    """What a file of that name holds; ConfigError names the line that is none, or says that
-    there is none.
+def parse(text: str, name: str) -> Vocabulary:
+    """Parse a lexicon file of that name.
+
+    Raises ConfigError, which names an invalid line, or if the file has no terms.
     """
-    found = tuple(rows(text, name))
-    if not found:
+    terms = tuple(parse_rows(text, name))
+    if not terms:
         raise ConfigError(
             f"{name} holds no term, and would find nothing: restore it, or remove it to go by this"
             " version's"
         )
-    return Vocabulary(version_of(text), found)
+    return Vocabulary(read_version(text), terms)
 
 
 @cache
-def themes() -> dict[str, RuleKind[Vocabulary]]:
-    """The lexicons that there are, by name."""
+def list_themes() -> dict[str, RuleKind[Vocabulary]]:
+    """Return the lexicons of this version, by name."""
     files = sorted(
         file.name
         for file in resources.files(__package__).joinpath(FOLDER).iterdir()
         if file.name.endswith(SUFFIX)
     )
     return {
-        Path(file).stem: RuleKind(Path(file).stem, f"{__package__}.{FOLDER}", file, read)
+        Path(file).stem: RuleKind(Path(file).stem, f"{__package__}.{FOLDER}", file, parse)
         for file in files
     }
 
 
-def rows(text: str, name: str) -> Iterator[LexiconTerm]:
-    """The terms in a file of that name; ConfigError names the line that is none."""
+def parse_rows(text: str, name: str) -> Iterator[LexiconTerm]:
+    """Yield the terms of a file of that name; ConfigError names an invalid line."""
     for number, line in enumerate(text.splitlines(), 1):
         if line and not line.startswith("#"):
             cells = line.split("\t")
@@ -124,49 +125,48 @@ def rows(text: str, name: str) -> Iterator[LexiconTerm]:
             )
 
 
-def version_of(text: str) -> int:
-    """The version that a file names, 0 for none."""
-    found = VERSION.search(text)
-    return int(found[1]) if found else 0
+def read_version(text: str) -> int:
+    """Return the version that a file names, 0 for none."""
+    match = VERSION.search(text)
+    return int(match[1]) if match else 0
 
 
 def is_report(words: int, sample: int) -> bool:
-    """Whether a post with so many different words of reports, and so many rows, reports on the
-    trade.
+    """Return whether a post reports on the trade.
+
+    `words` are its distinct words of reports, `sample` its rows.
     """
     return words >= REPORTING_WORDS and sample < SAMPLE_ROWS
 
 
 def is_complaint(context: Mapping[str, int], sample: int) -> bool:
-    """Whether a post is of a customer who is cross, by its different words a theme of context,
-    and its rows.
-    """
-    asked = COMPLAINT_WORDS * (2 if context.get(SALE, 0) else 1)
-    return context.get(COMPLAINT, 0) >= asked and sample < SAMPLE_ROWS
+    """Return whether a post is a customer's complaint, by its context words and rows."""
+    required = COMPLAINT_WORDS * (2 if context.get(SALE, 0) else 1)
+    return context.get(COMPLAINT, 0) >= required and sample < SAMPLE_ROWS
 
 
 SUSPICION = "suspicion"
-"""The theme of reports on suspicious transactions, which nobody may be told of."""
+"""The theme of reports on suspicious transactions, which must not be disclosed to anybody."""
 
 
 def is_suspicion(context: Mapping[str, int], sample: int) -> bool:
-    """Return whether a post holds reports on suspicious transactions, by its words of context and
-    its rows.
+    """Return whether a post contains reports on suspicious transactions.
 
-    News and complaints of a person or two use the same words and are no such report.
+    News, and complaints of a person or two, use the same words and are no such report.
     """
     is_news = bool(context.get(REPORTING, 0) or context.get(COMPLAINT, 0))
     return context.get(SUSPICION, 0) > 0 and (sample >= SAMPLE_ROWS or not is_news)
 
 
 def is_wanted(context: Mapping[str, int], sample: int) -> bool:
-    """Whether a post asks for data: it is of the trade, and no sale."""
+    """Return whether a post asks for data: it is of the trade, and no sale."""
     return context.get(WANTED, 0) > 0 and not context.get(SALE, 0) and sample < SAMPLE_ROWS
 
 
 def is_traded(terms: Iterable[tuple[str, int]], context: Mapping[str, int]) -> bool:
-    """Return whether a post has a word of a sale or a place of the trade: terms as (category,
-    weight), words of context.
+    """Return whether a post has a word of a sale or a place of the trade.
+
+    Terms are (category, weight), `context` counts context words.
     """
     is_channel = any(category == CHANNEL and weight >= CHANNEL_WEIGHT for category, weight in terms)
     return is_channel or context.get(SALE, 0) > 0
@@ -177,13 +177,13 @@ def is_offer(
 ) -> bool:
     """Return whether a post that names a brand trades in its data.
 
-    `terms` are (category, weight), each once, `context` counts different words of context, `sample`
-    is the number of rows, and `claimed` how many people or rows the post says that it has, 0 for
-    none.
+    `terms` are (category, weight), each once, `context` counts distinct context words, `sample`
+    is the
+    number of rows, and `claimed` how many people or rows the post claims to have, 0 for none.
     """
     if is_report(context.get(REPORTING, 0), sample) or is_complaint(context, sample):
         return False
-    known = list(terms)
-    weights = [weight for category, weight in known if category in SELLING]
+    term_list = list(terms)
+    weights = [weight for category, weight in term_list if category in SELLING]
     weight = sum(weights) + (SALE_WEIGHT if weights and context.get(SALE, 0) else 0)
-    return weight >= OFFER_WEIGHT or (claimed >= CLAIMED_ROWS and is_traded(known, context))
+    return weight >= OFFER_WEIGHT or (claimed >= CLAIMED_ROWS and is_traded(term_list, context))

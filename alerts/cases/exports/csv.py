@@ -7,7 +7,7 @@ from datetime import datetime
 
 from alerts.cases.exports import ExportedIncident
 from alerts.cases.incident_view import claimed
-from ullage.display import csv_line
+from ullage.display import format_csv_line
 
 MEDIA = "text/csv; charset=utf-8"
 ENDING = "csv"
@@ -24,9 +24,9 @@ COLUMNS = (
 
 def write(incidents: Iterable[ExportedIncident]) -> Iterator[str]:
     """The header, then a line an incident."""
-    yield BOM + csv_line(COLUMNS)
+    yield BOM + format_csv_line(COLUMNS)
     for one in incidents:
-        yield csv_line([_cells(one)[column] for column in COLUMNS])
+        yield format_csv_line([_cells(one)[column] for column in COLUMNS])
 
 
 def _cells(one: ExportedIncident) -> dict[str, str]:

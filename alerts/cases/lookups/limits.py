@@ -62,10 +62,10 @@ class Sweeps:
 
     def _is_sweep(self, kind: str, normal: str) -> bool:
         now, begins = self.clock.monotonic(), normal[: -RANGES[kind]]
-        name = self._tagger.one(f"range {kind} {begins}".encode())
+        name = self._tagger.tag_one(f"range {kind} {begins}".encode())
         one = self._ranges.pop(name, None) or _Range()
         one.values = {tag: at for tag, at in one.values.items() if now - at <= SECONDS}
-        one.values[self._tagger.one(f"value {kind} {normal}".encode())] = now
+        one.values[self._tagger.tag_one(f"value {kind} {normal}".encode())] = now
         self._ranges[name] = one
         while len(self._ranges) > MOST_RANGES:
             self._ranges.popitem(last=False)

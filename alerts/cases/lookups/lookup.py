@@ -39,15 +39,15 @@ from alerts.store.queries import compute_status, require_same_keys
 from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.errors import ConfigError, UllageError
-from ullage.files.rule_files import shipped
+from ullage.files.rule_files import load_shipped
 from ullage.lookup.list_index import EnrolledLists
 from ullage.lookup.values import written_forms
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.phrase import Phrase
 from ullage.security.cmac import Cmac, derive_key
-from ullage.security.keys import KeyStore, epochs
+from ullage.security.keys import KeyStore, list_generations
 from ullage.security.masking import Secret
-from ullage.verdict.rules import Scenario, ScenarioConditions, own_rules
+from ullage.verdict.rules import Scenario, ScenarioConditions, load_verdict_rules
 
 PURPOSES = {
     "customer_enquiry": Phrase("The customer asks"),
@@ -294,7 +294,7 @@ class Lookup:
         names = [
             f"{tenant}/index-{n}.key"
             for tenant in self.everyone()
-            for n in epochs(self.keys, tenant, "index")
+            for n in list_generations(self.keys, tenant, "index")
         ]
         require_same_keys(self.store, self.keys, names)
         if self.lists:
@@ -312,7 +312,7 @@ class Lookup:
     def _tags(self, tenant: str, read_as: Iterable[tuple[str, Secret]]) -> list[str]:
         live = [
             (epoch, self.keys.read(f"{tenant}/index-{epoch}.key"))
-            for epoch in epochs(self.keys, tenant, "index")
+            for epoch in list_generations(self.keys, tenant, "index")
         ]
         return [
             tag
@@ -325,7 +325,9 @@ class Lookup:
         self, tenant: str, read_as: Iterable[tuple[str, Secret]]
     ) -> list[tuple[str, str]]:
         """By which kinds and tags the audit log names the value."""
-        key = self.keys.read(f"{tenant}/index-{epochs(self.keys, tenant, 'index')[-1]}.key")
+        key = self.keys.read(
+            f"{tenant}/index-{list_generations(self.keys, tenant, 'index')[-1]}.key"
+        )
         return [(kind, index_tags(key, tenant, kind, normal)[0]) for kind, normal in read_as]
 
     def exposures(self, where: DocumentFilter) -> list[PersonExposure]:
@@ -383,7 +385,9 @@ def index_tags(epoch_key: bytes, tenant: str, kind: str, normal: Secret) -> list
     for form, text in written_forms(kind, normal.reveal()):
         texts.setdefault(form, []).append(text.encode())
     taggers = {form: Cmac(derive_key(epoch_key, "index", tenant, kind, form)) for form in texts}
-    return [taggers[form].one(text).hex() for form, of_form in texts.items() for text in of_form]
+    return [
+        taggers[form].tag_one(text).hex() for form, of_form in texts.items() for text in of_form
+    ]
 
 
 UNSEEN = Text(
@@ -421,7 +425,7 @@ class Scripts(Frozen):
 @cache
 def scripts() -> Scripts:
     """What clerks read, by scenario."""
-    return shipped(Scripts, __package__, "scripts.toml")
+    return load_shipped(Scripts, __package__, "scripts.toml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -532,7 +536,7 @@ def kinds_of(hit: PersonExposure) -> tuple[Text, ...]:
 @cache
 def _ways() -> tuple[tuple[ScenarioConditions, Scenario], ...]:
     """Every way, the worst first."""
-    return tuple(own_rules().ways())
+    return tuple(load_verdict_rules().list_ways())
 
 
 def worst_way(hit: PersonExposure) -> tuple[ScenarioConditions, Scenario] | None:
@@ -547,7 +551,11 @@ def worst_way(hit: PersonExposure) -> tuple[ScenarioConditions, Scenario] | None
             and not way.logins
             and not way.suspicion
         )
-        if of_post and (way.every or way.some) and any(way.allowed_by(group) for group in groups):
+        if (
+            of_post
+            and (way.every or way.some)
+            and any(way.allows_fields(group) for group in groups)
+        ):
             return way, scenario
     return None
 

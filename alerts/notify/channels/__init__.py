@@ -16,7 +16,7 @@ from typing import Protocol
 from alerts.notify import Message
 from ullage.clock import Clock
 from ullage.errors import ConfigError
-from ullage.files.validation import quoted
+from ullage.files.validation import quote_word
 from ullage.security.keys import KeyStore
 from ullage.settings import NotifySettings
 
@@ -85,10 +85,10 @@ def open_channel(name: str, settings: NotifySettings, keys: KeyStore, clock: Clo
     kind = kinds().get(kind_name)
     if kind is None:
         raise ConfigError(
-            f"notify.channels.{name}: kind {quoted(kind_name)} is none of {', '.join(kinds())}"
+            f"notify.channels.{name}: kind {quote_word(kind_name)} is none of {', '.join(kinds())}"
         )
     secret = f"{FOLDER}/{name}"
-    lines = keys.lines(secret)
+    lines = keys.read_lines(secret)
     try:
         return kind.open(Opening(lines, TIMEOUT_SECONDS, clock))
     except ConfigError as error:

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 
 from alerts.web.dependencies import Console, Text, may
 from alerts.web.templating import FilterField, MenuEntry, StatePage, TableCell, TableSection, Tone
-from ullage.audit import ChainCheck, entries, walk_all
+from ullage.audit import ChainCheck, read_entries, walk_all
 from ullage.audit.trail import FOLDER
 from ullage.phrase import Phrase
 
@@ -175,7 +175,7 @@ def _found(site: Console, actor: str, action: str, words: str) -> list[list[Tabl
     """
     fits = [
         entry
-        for _, entry in entries(site.context.data / FOLDER)
+        for _, entry in read_entries(site.context.data / FOLDER)
         if actor in ("", entry.actor)
         and (entry.action == action if action in DID else entry.action.startswith(action))
         and (site.principal.sees(entry.tenant) if entry.tenant else site.principal.sees_all)

@@ -27,7 +27,7 @@ from alerts.web.pages.coverage import gap_shown
 from alerts.web.templating import READER, MenuEntry, speaker
 from ullage.phrase import Phrase
 from ullage.settings.tenants import UnknownTenantError
-from ullage.verdict import own_rules
+from ullage.verdict import load_verdict_rules
 
 CHART_WIDTH, ROW, THICK, ROOM = 340, 42, 12, 62
 """Pixels: of the picture, of a row, of a bar, and of the number at its end."""
@@ -275,7 +275,9 @@ def _bar(name: str, amount: int, say: Callable[[object], str]) -> Bar:
 
 def _titles(say: Callable[[object], str]) -> Mapping[str, str]:
     is_chinese = READER.get().language == "zh"
-    own = {one.id: one.title_zh if is_chinese else one.title for one in own_rules().scenario}
+    own = {
+        one.id: one.title_zh if is_chinese else one.title for one in load_verdict_rules().scenario
+    }
     return {**own, NO_SCENARIO: say(Phrase("No known scenario"))}
 
 

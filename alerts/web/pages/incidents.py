@@ -41,7 +41,7 @@ from ullage.errors import ConfigError
 from ullage.phrase import Phrase
 from ullage.security.masking import Secret
 from ullage.settings.tenants import UnknownTenantError
-from ullage.verdict import own_rules
+from ullage.verdict import load_verdict_rules
 
 PAGE = 50
 MOST_AT_ONCE = 200
@@ -351,7 +351,10 @@ def _owners(site: Console) -> list[str]:
 
 def _scenarios() -> dict[str, tuple[str, str]]:
     """Scenarios that can be asked for, by id: their titles in English and Chinese."""
-    return {scenario.id: (scenario.title, scenario.title_zh) for scenario in own_rules().scenario}
+    return {
+        scenario.id: (scenario.title, scenario.title_zh)
+        for scenario in load_verdict_rules().scenario
+    }
 
 
 def tokens_of_name(site: Console, name: Secret) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from alerts.web.dependencies import Console, may
 from alerts.web.pages.audit import did
 from alerts.web.templating import MenuEntry, StatePage, TableCell, TableSection, Tone
 from ullage.audit.trail import FOLDER
-from ullage.audit.verify import of_watchlists
+from ullage.audit.verify import list_watchlist_changes
 from ullage.phrase import Phrase
 
 SHOWN = 50
@@ -87,7 +87,9 @@ def _by_host(hosts: list[CollectorHeartbeat]) -> TableSection:
 def _history(site: Console) -> TableSection:
     """What was done with the lists on this machine, of tenants that may be seen."""
     found = [
-        one for one in of_watchlists(site.context.data / FOLDER) if site.principal.sees(one.tenant)
+        one
+        for one in list_watchlist_changes(site.context.data / FOLDER)
+        if site.principal.sees(one.tenant)
     ]
     heads = (
         Phrase("When"),

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
-from ullage.vocabulary.lexicon import themes
+from ullage.vocabulary.lexicon import list_themes
 
 WHO = (
     "我们 邻居 老师 同学们 这家店 他 她 孩子 村里人 图书馆 研究所 天气台 园丁 司机 面包师 记者"
@@ -108,9 +108,11 @@ def _code(rng: random.Random) -> str:
 def lexicon_forms() -> tuple[str, ...]:
     """Return every surface form in the shipped lexicon: columns term and forms."""
     forms = set()
-    for theme in themes().values():
+    for theme in list_themes().values():
         lines = [
-            line for line in theme.shipped().text.splitlines() if line and not line.startswith("#")
+            line
+            for line in theme.load_shipped().text.splitlines()
+            if line and not line.startswith("#")
         ]
         forms |= {
             form

@@ -86,7 +86,7 @@ def desk(
     context = Context(data, clock.as_clock())
     store = open_store("sqlite:///incidents.sqlite", data)
     keys.make_tenant(context.keys, "bank")
-    keys.signer(context.keys, "alert")
+    keys.load_signer(context.keys, "alert")
     if nights:
         coverage(store, clock)
     clock.seconds = MORNING.timestamp()

@@ -26,7 +26,7 @@ from tests.flow.test_getting_started import PORTS
 from tests.matcher.bank import customer
 from ullage import audit
 from ullage.security import keys
-from ullage.security.signing import TOPIC, verified
+from ullage.security.signing import TOPIC, verify_report
 
 pytest.importorskip(
     "playwright.sync_api", reason="pip install playwright; its browser is Debian's chromium"
@@ -95,7 +95,7 @@ def test_last_night_is_proved_in_one_action(
         hand.count("night", since)
         assert "SHA-256" in page.inner_text("footer")
         saved = page.context.request.get(page.url).text()
-        assert verified(saved, keys.verifier(made.context.keys, TOPIC))
+        assert verify_report(saved, keys.load_verifier(made.context.keys, TOPIC))
         assert page.faults == []
     assert hand.actions <= 1
 
@@ -119,7 +119,7 @@ def test_a_caller_is_answered_in_four_actions(
             assert page.faults == []
         noted = [
             one.reason
-            for _, one in audit.entries(made.context.data / "audit")
+            for _, one in audit.read_entries(made.context.data / "audit")
             if one.action == "lookup"
         ]
     assert "96110" in said, "what is read to the caller"

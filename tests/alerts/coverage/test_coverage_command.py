@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from alerts.coverage.view import read_time
 from tests.alerts.coverage.heartbeats import DAY, HOUR, NINE, Alert, beat
-from ullage.audit import entries
+from ullage.audit import read_entries
 from ullage.cli import app
 from ullage.errors import ConfigError, Exit
 
@@ -102,7 +102,7 @@ def test_explained_gaps_are_shown_and_end_with_exit_code_0(ask: Ask, night: Aler
     assert "explained: kernel update (Li Lei, " in report.output
     assert "(×)" in report.output
     assert "3 gaps, all explained" in report.output
-    chain = [entry for _, entry in entries(context.data / "audit")]
+    chain = [entry for _, entry in read_entries(context.data / "audit")]
     assert [(entry.action, entry.actor, entry.reason) for entry in chain] == [
         ("coverage.explain", "Li Lei", "kernel update"),
         ("coverage.explain", "Li Lei", "blocked"),
@@ -220,7 +220,7 @@ def test_tampered_day_is_a_failure(ask: Ask, night: Alert, context) -> None:
     from ullage.security import keys
 
     night.at(NINE + DAY)
-    Sheets(night.store, night.clock.as_clock(), keys.signer(context.keys, "alert")).sign_due()
+    Sheets(night.store, night.clock.as_clock(), keys.load_signer(context.keys, "alert")).sign_due()
     assert ask("--since", "yesterday 17:00", "--until", "yesterday 19:00").exit_code == Exit.DONE
     (day,) = night.store.scroll(SiteDay, DocumentFilter({"site": ("board",)}))
     night.store.put([day.changed(11, "o" * 12, 1)])

@@ -16,7 +16,7 @@ from tests.alerts.builders import incident
 from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert
 from ullage.errors import RecordError
 from ullage.security import keys
-from ullage.security.signing import TOPIC, verified
+from ullage.security.signing import TOPIC, verify_report
 from ullage.settings import Tenant
 
 WINDOW = "since=17:00"
@@ -149,16 +149,16 @@ def test_unreadable_time_is_reported_at_its_field(browser, night):
 
 
 def test_printed_report_is_signed_byte_for_byte_and_has_its_own_policy(browser, night, context):
-    keys.signer(context.keys, "alert")
+    keys.load_signer(context.keys, "alert")
     answer = browser.get(f"/coverage/sheet?{WINDOW}")
     policy = answer.headers["content-security-policy"]
     assert answer.headers.get_list("content-security-policy") == [policy]
     assert re.search(r"style-src 'sha256-[\w+/=]{44}'", policy)
     assert "unsafe" not in policy
-    assert verified(answer.text, keys.verifier(context.keys, TOPIC))
+    assert verify_report(answer.text, keys.load_verifier(context.keys, TOPIC))
     with pytest.raises(RecordError):
-        verified(
-            answer.text.replace("unexplained", "explained"), keys.verifier(context.keys, TOPIC)
+        verify_report(
+            answer.text.replace("unexplained", "explained"), keys.load_verifier(context.keys, TOPIC)
         )
     saved = browser.get(f"/coverage/sheet?{WINDOW}&save=1")
     assert (

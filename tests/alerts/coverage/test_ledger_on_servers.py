@@ -29,7 +29,7 @@ def test_coverage_log_is_the_same_on_servers(
 ) -> None:
     with contextlib.closing(open_store(url, tmp_path)) as store:
         alert = Alert(store, clock)
-        sheets = Sheets(store, clock.as_clock(), keys.signer(context.keys, "alert"))
+        sheets = Sheets(store, clock.as_clock(), keys.load_signer(context.keys, "alert"))
         alert.ledger.reopen = sheets.reopen
         alert.hears(NINE, NINE + HOUR, "board pastes")
         alert.at(NINE + 2.25 * HOUR)
@@ -50,7 +50,11 @@ def test_coverage_log_is_the_same_on_servers(
         assert store.count(SiteDay, DocumentFilter()) == 4
         assert all(gap.since == NINE + 2 * HOUR for gap in alert.report().unexplained())
         (standing,) = check_days(
-            store, ["2026-09-21"], keys.verifier(context.keys, TOPIC), None, clock.as_clock().now()
+            store,
+            ["2026-09-21"],
+            keys.load_verifier(context.keys, TOPIC),
+            None,
+            clock.as_clock().now(),
         )
         assert standing.holds, standing.said
         alert.hears(NINE + HOUR, NINE + 2 * HOUR)

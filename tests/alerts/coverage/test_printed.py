@@ -12,7 +12,7 @@ from alerts.records import GapReason
 from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert, beat
 from ullage.errors import RecordError
 from ullage.security import keys
-from ullage.security.signing import TOPIC, Signer, Verifier, verified
+from ullage.security.signing import TOPIC, Signer, Verifier, verify_report
 from ullage.settings import Context, Entity, Tenant
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -48,12 +48,12 @@ class Tags(HTMLParser):
 
 @pytest.fixture
 def signer(context: Context) -> Signer:
-    return keys.signer(context.keys, "alert")
+    return keys.load_signer(context.keys, "alert")
 
 
 @pytest.fixture
 def verifier(context: Context) -> Verifier:
-    return keys.verifier(context.keys, TOPIC)
+    return keys.load_verifier(context.keys, TOPIC)
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_changed_byte_and_foreign_signature_are_reported(
     night: Alert, signer: Signer, verifier: Verifier, context
 ) -> None:
     text = sheet(night, signer)
-    assert verified(text, verifier) == signer.name
+    assert verify_report(text, verifier) == signer.name
     for wrong in (
         text.replace("1 unexplained", "0 unexplained"),
         text + " ",
@@ -123,14 +123,14 @@ def test_changed_byte_and_foreign_signature_are_reported(
         text.replace("SHA-256 ", ""),
     ):
         with pytest.raises(RecordError):
-            verified(wrong, verifier)
+            verify_report(wrong, verifier)
     with pytest.raises(RecordError) as caught:
-        verified(sheet(night, keys.signer(context.keys, "match")), verifier)
+        verify_report(sheet(night, keys.load_signer(context.keys, "match")), verifier)
     assert caught.value.reason == "unknown_signer"
     unsigned = sheet(night, None)
     assert "NOT SIGNED" in unsigned
     with pytest.raises(RecordError):
-        verified(unsigned, verifier)
+        verify_report(unsigned, verifier)
 
 
 def test_every_printed_page_has_its_organization_and_number(night: Alert, signer: Signer) -> None:

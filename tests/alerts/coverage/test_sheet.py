@@ -126,7 +126,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, P
 
 @pytest.fixture
 def signing(alert: Alert, context: Context) -> Sheets:
-    sheets = Sheets(alert.store, alert.clock.as_clock(), keys.signer(context.keys, "alert"))
+    sheets = Sheets(alert.store, alert.clock.as_clock(), keys.load_signer(context.keys, "alert"))
     alert.ledger.reopen = sheets.reopen
     alert.hears(NINE, NINE + HOUR)
     alert.at(NINE + DAY)
@@ -138,7 +138,7 @@ def stands(
     alert: Alert, context: Context, stamper: Stamper | None = None, day: str = "2026-09-21"
 ) -> DayCheck:
     now = alert.clock.as_clock().now()
-    return check_days(alert.store, [day], keys.verifier(context.keys, TOPIC), stamper, now)[0]
+    return check_days(alert.store, [day], keys.load_verifier(context.keys, TOPIC), stamper, now)[0]
 
 
 def test_day_is_signed_once_after_it_ends(alert: Alert, signing: Sheets, context: Context) -> None:

@@ -28,7 +28,7 @@ from alerts.store import DocumentFilter
 from tests.alerts.builders import finding, fold_all
 from tests.factories import clocks_at
 from tests.ullage.custody.support import BODY, OFFICERS, PASSPHRASES, officers, seal
-from ullage.audit import entries
+from ullage.audit import read_entries
 from ullage.cli import app
 from ullage.custody import digest, make_officer
 from ullage.custody.vault import Vault
@@ -71,7 +71,7 @@ def run(data, tmp_path):
 
 
 def audited(data: Path) -> list[tuple[str, str, str]]:
-    return [(entry.action, entry.object, entry.reason) for _, entry in entries(data / "audit")]
+    return [(entry.action, entry.object, entry.reason) for _, entry in read_entries(data / "audit")]
 
 
 def test_a_list_opens_nothing_and_names_the_incident(data, vault, run):

@@ -28,7 +28,7 @@ from tests.alerts.builders import finding, fold_all, handle, incident
 from tests.alerts.test_running_deadlines import SECOND
 from ullage import audit
 from ullage.settings import Tenant
-from ullage.verdict import own_rules
+from ullage.verdict import load_verdict_rules
 
 CLOCKED = {"severity": "high", "origin": "ours", "clock": "run", "customers": 100}
 
@@ -45,7 +45,9 @@ def cases(work, context) -> Cases:
 
 @pytest.fixture
 def returns(work, context) -> Returns:
-    return Returns(work, context.trail(), own_rules, believed=context.running_time.believed())
+    return Returns(
+        work, context.trail(), load_verdict_rules, believed=context.running_time.believed()
+    )
 
 
 @pytest.fixture
@@ -98,7 +100,7 @@ def test_what_is_assigned_is_in_the_tab_of_whoever_has_it(store, cases, queue, c
     assert ids(queue)[0] == "INC-A"  # what is due stands first
     cases.assign("INC-A", "-", by="Wang Fang", due="-")
     assert ids(queue, tab="mine") == []
-    actions = [entry.action for _, entry in audit.entries(context.data / "audit")]
+    actions = [entry.action for _, entry in audit.read_entries(context.data / "audit")]
     assert actions == ["incident.assigned", "incident.due", "incident.assigned", "incident.due"]
 
 
@@ -322,7 +324,7 @@ def test_an_assignment_that_is_undone_leaves_the_one_before(store, cases, queue,
     assert queue.page(QueueFilter()).rows[0].item.due_for != "task"
     with pytest.raises(QueryError, match="already undone"):
         cases.undo("INC-A", last(cases, "INC-A", "due"), by="Wang Fang")
-    actions = [entry.action for _, entry in audit.entries(context.data / "audit")]
+    actions = [entry.action for _, entry in audit.read_entries(context.data / "audit")]
     assert actions[-2:] == ["incident.undone", "incident.undone"]
 
 
@@ -405,7 +407,7 @@ def test_incidents_are_merged_and_split_again_with_a_reason(
         1,
         sorted([a, b]),
     )
-    actions = [entry.action for _, entry in audit.entries(context.data / "audit")]
+    actions = [entry.action for _, entry in audit.read_entries(context.data / "audit")]
     assert actions == [
         "incident.merged_into",
         "incident.merged",

@@ -101,7 +101,7 @@ def test_customers_leave_as_handles_and_that_is_in_the_audit_log(browser, store,
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert len({row["handle"] for row in rows}) == 3
     assert "customers.export" in [
-        entry.action for _, entry in audit.entries(context.data / "audit")
+        entry.action for _, entry in audit.read_entries(context.data / "audit")
     ]
 
 

@@ -118,7 +118,7 @@ def take(who: Browser, entry: str):
 
 
 def trail(context: Context) -> list[tuple[str, str, str]]:
-    found = [one for _, one in audit.entries(context.data / "audit")]
+    found = [one for _, one in audit.read_entries(context.data / "audit")]
     return [
         (one.action, one.actor, one.reason)
         for one in found
@@ -155,7 +155,9 @@ def test_a_request_is_approved_by_another_person_and_resolved_by_match(
         ("incident.references_taken", "Wang Fang", why),
     ])  # fmt: skip
     [resolved] = [
-        one for _, one in audit.entries(context.data / "audit") if one.action == "subjects.resolve"
+        one
+        for _, one in audit.read_entries(context.data / "audit")
+        if one.action == "subjects.resolve"
     ]
     assert (
         resolved.object

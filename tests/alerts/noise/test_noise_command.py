@@ -93,7 +93,7 @@ def test_tenant_days_and_reason_must_be_given(run, left_out, context):
     place = SILENCE.index(left_out)
     done = run(*SILENCE[:place], *SILENCE[place + 2 :])
     assert done.exit_code == 2 or "--tenant and --days are required" in str(done.exception)
-    assert not list(audit.entries(context.data / "audit"))
+    assert not list(audit.read_entries(context.data / "audit"))
 
 
 def test_background_is_counted_by_site_and_rule(run, store, clock):

@@ -100,11 +100,11 @@ def test_background_is_counted_by_site_with_its_rule_and_why(browser, seen_alone
 
 def test_background_is_told_by_the_rules_in_force(browser, seen_alone, context):
     other = (
-        BACKGROUND.shipped()
+        BACKGROUND.load_shipped()
         .text.replace("One person's own number", "Of the house")
         .replace("version = 1", "version = 2", 1)
     )
-    BACKGROUND.put(context.data, other)
+    BACKGROUND.install(context.data, other)
     assert "Of the house" in browser.get("/noise").text
     assert (
         "Of the house"

@@ -223,7 +223,7 @@ def test_what_is_missing_or_wrong_is_said_and_nothing_is_written(
         desk.suppress(tenant, SuppressionConditions(**conditions), **{"days": 30, **BY, **more})
     assert "13800138000" not in str(caught.value)
     assert suppressions(store) == []
-    assert list(audit.entries(context.data / "audit")) == []
+    assert list(audit.read_entries(context.data / "audit")) == []
 
 
 def test_who_silenced_and_who_lifted_is_in_the_audit_log_first(store, clock, desk, context):
@@ -231,7 +231,7 @@ def test_who_silenced_and_who_lifted_is_in_the_audit_log_first(store, clock, des
     desk.lift(made.id, by="Li Wei", reason="no longer")
     found = [
         (e.action, e.object, e.actor, e.reason, e.tenant)
-        for _, e in audit.entries(context.data / "audit")
+        for _, e in audit.read_entries(context.data / "audit")
     ]
     assert found == [
         (

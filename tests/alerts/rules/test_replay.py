@@ -13,9 +13,9 @@ from tests.alerts.builders import everything, finding, fold_all
 from tests.alerts.noise.posts import post
 from ullage.records import Term
 from ullage.settings import Tenant
-from ullage.verdict import own_rules
+from ullage.verdict import load_verdict_rules
 from ullage.verdict.rules import SeverityConditions
-from ullage.vocabulary.lexicon import Vocabulary, rows
+from ullage.vocabulary.lexicon import Vocabulary, parse_rows
 
 LOAN = ("NAME", "PHONE", "LOAN")
 A, B = incident_id("a"), incident_id("b")
@@ -60,7 +60,7 @@ def stored(store, clock):
 
 def with_points(points: int):
     """The rules of this version, but for what a loan counts."""
-    rules = own_rules()
+    rules = load_verdict_rules()
     scenarios = tuple(
         s.model_copy(
             update={"ways": tuple(w.model_copy(update={"points": points}) for w in s.ways)}
@@ -75,7 +75,7 @@ def with_points(points: int):
 def test_the_rules_in_force_change_nothing(stored, clock):
     # judged as of the day on which it was written: age alone is no change
     clock.advance(40 * 86400)
-    made = replay(stored, own_rules(), tenant_of)
+    made = replay(stored, load_verdict_rules(), tenant_of)
     assert (made.judged, made.frozen, made.changes) == (2, 0, [])
 
 
@@ -94,7 +94,7 @@ def test_a_scenario_that_counts_less_gives_way_to_the_next(stored):
 
 
 def test_other_thresholds_change_severities_and_they_are_summed(stored):
-    rules = own_rules()
+    rules = load_verdict_rules()
     grave = rules.severity.row[2].model_copy(update={"when": (SeverityConditions(people=1),)})
     other = rules.model_copy(
         update={
@@ -123,7 +123,7 @@ def test_a_tenant_can_be_replayed_alone(stored):
 def test_an_incident_whose_facts_have_expired_is_counted_and_not_judged(stored):
     gone = [sighting.id for sighting in stored.scroll(Sighting, DocumentFilter())]
     stored.delete(Sighting, gone)
-    made = replay(stored, own_rules(), tenant_of)
+    made = replay(stored, load_verdict_rules(), tenant_of)
     assert (made.judged, made.frozen) == (0, stored.count(Incident, DocumentFilter()))
 
 
@@ -159,7 +159,7 @@ JARGON = "{}\t\tzh\tQUAL\tm\t{}\tM\tK"
 
 
 def lexicon(**weights: int):
-    found = rows(
+    found = parse_rows(
         "\n".join(JARGON.format(term, weight) for term, weight in weights.items()), "a.tsv"
     )
     return Vocabulary(9, tuple(found))
@@ -232,7 +232,7 @@ def judge(stored, clock):
 
 
 def count(store, rule: str, rules=None) -> RuleCount:
-    made = replay(store, rules or own_rules(), tenant_of)
+    made = replay(store, rules or load_verdict_rules(), tenant_of)
     (one,) = [one for one in made.count_by_rule(read_judgements(store)) if one.rule == rule]
     return one
 

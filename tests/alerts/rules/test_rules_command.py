@@ -18,8 +18,8 @@ from ullage import audit
 from ullage.errors import ConfigError
 from ullage.files.rule_files import Live
 from ullage.records import Term
-from ullage.verdict import VERDICT, own_rules
-from ullage.vocabulary.lexicon import themes
+from ullage.verdict import VERDICT, load_verdict_rules
+from ullage.vocabulary.lexicon import list_themes
 
 LOAN = ("NAME", "PHONE", "LOAN")
 BY = ("--reason", "too many", "--by", "Li Wei")
@@ -110,7 +110,7 @@ def test_a_replay_lists_what_would_change_with_old_and_new_and_writes_nothing(
     assert f"{change['before']['exposure']} → {change['after']['exposure']}" in shown
     assert "1 of 2 would be judged otherwise" in shown
     assert everything(store) == before
-    assert not VERDICT.own(context.data).exists()
+    assert not VERDICT.own_path(context.data).exists()
 
 
 def test_a_replay_of_background_rules_counts_posts(run, tmp_path):
@@ -125,11 +125,11 @@ def test_a_replay_of_background_rules_counts_posts(run, tmp_path):
 
 def test_rules_that_are_put_into_force_are_used_and_audited(run, context, other):
     done = run("use", other, *BY)
-    assert (done.exit_code, str(VERDICT.own(context.data)) in done.stdout) == (0, True)
-    assert context.rules().version > own_rules().version
-    ((_, entry),) = audit.entries(context.data / "audit")
+    assert (done.exit_code, str(VERDICT.own_path(context.data)) in done.stdout) == (0, True)
+    assert context.rules().version > load_verdict_rules().version
+    ((_, entry),) = audit.read_entries(context.data / "audit")
     assert (entry.action, entry.actor, entry.reason) == ("rules.use", "Li Wei", "too many")
-    assert f"instead of {own_rules().version}, SHA-256 " in entry.object
+    assert f"instead of {load_verdict_rules().version}, SHA-256 " in entry.object
     assert "0 of 2" not in run("replay", other).stdout, (
         "what was judged keeps its verdict until something joins it"
     )
@@ -138,7 +138,7 @@ def test_rules_that_are_put_into_force_are_used_and_audited(run, context, other)
 def test_rules_of_no_higher_version_are_refused(run, context, other):
     run("use", other, *BY)
     assert "raise it" in str(run("use", other, *BY).exception)
-    assert len(list(audit.entries(context.data / "audit"))) == 1
+    assert len(list(audit.read_entries(context.data / "audit"))) == 1
 
 
 def test_background_rules_are_put_into_force_too(run, context, tmp_path):
@@ -159,7 +159,7 @@ def test_a_file_that_is_none_changes_nothing(run, context, tmp_path, text):
     for words in (("replay", file), ("use", file, *BY)):
         assert isinstance(run(*words).exception, ConfigError)
     assert isinstance(run("replay", tmp_path / "gone.toml").exception, ConfigError)
-    assert not list(audit.entries(context.data / "audit"))
+    assert not list(audit.read_entries(context.data / "audit"))
 
 
 def test_a_reason_with_a_value_is_refused(run, other):
@@ -169,9 +169,9 @@ def test_a_reason_with_a_value_is_refused(run, other):
 
 
 def test_own_rules_that_are_damaged_stop_what_needs_them_and_say_where(run, context):
-    VERDICT.own(context.data).parent.mkdir()
-    VERDICT.own(context.data).write_text("version = ", encoding="utf-8")
-    assert str(VERDICT.own(context.data)) in str(run("replay").exception)
+    VERDICT.own_path(context.data).parent.mkdir()
+    VERDICT.own_path(context.data).write_text("version = ", encoding="utf-8")
+    assert str(VERDICT.own_path(context.data)) in str(run("replay").exception)
     assert CliRunner().invoke(incidents, ["list"], obj=context).exit_code == 0, (
         "what is stored can be read all the same"
     )
@@ -195,22 +195,23 @@ def test_what_is_put_into_force_is_gone_by_from_the_next_batch_on(
 def test_check_says_which_versions_are_in_force_and_what_is_wrong_with_a_file(run, context):
     look = dict(parts(context))["rules"]
     assert (
-        look() == f"verdict {own_rules().version}, background {load_shipped_rules().version},"
+        look()
+        == f"verdict {load_shipped_rules().version}, background {load_shipped_rules().version},"
         " context 4, jargon 2"
     )
-    BACKGROUND.put(context.data, "version = 7")
+    BACKGROUND.install(context.data, "version = 7")
     with pytest.raises(ConfigError, match=r"background\.toml: rule: Field required"):
         look()
 
 
 def test_a_lexicon_is_shown_and_put_into_force_under_its_name(run, context, tmp_path):
-    file, jargon = tmp_path / "jargon.tsv", themes()["jargon"]
+    file, jargon = tmp_path / "jargon.tsv", list_themes()["jargon"]
     file.write_text(
         run("show", "jargon").stdout.replace("# version 2", "# version 3", 1), encoding="utf-8"
     )
-    assert str(jargon.own(context.data)) in run("use", file, *BY).stdout
-    assert jargon.in_force(context.data).rules == (3, jargon.shipped().rules.rows)
-    ((_, entry),) = audit.entries(context.data / "audit")
+    assert str(jargon.own_path(context.data)) in run("use", file, *BY).stdout
+    assert jargon.load_current(context.data).rules == (3, jargon.load_shipped().rules.rows)
+    ((_, entry),) = audit.read_entries(context.data / "audit")
     assert entry.object.startswith("rules jargon version 3 instead of 2")
     assert "raise it" in str(run("use", file, *BY).exception)
     other = file.rename(tmp_path / "mine.tsv")

@@ -6,8 +6,15 @@ from typing import Any
 from ullage import verdict
 from ullage.guard import STRICT
 from ullage.records import RowGroup
-from ullage.verdict import Crowd, ExposureScore, Origin, VerdictFacts, VerdictRules, own_rules
-from ullage.vocabulary.fields import FieldLabel, class_of, shows
+from ullage.verdict import (
+    Crowd,
+    ExposureScore,
+    Origin,
+    VerdictFacts,
+    VerdictRules,
+    load_verdict_rules,
+)
+from ullage.vocabulary.fields import FieldLabel, classify, shows
 
 TODAY = date(2026, 9, 21)
 GROUP = frozenset((FieldLabel.NAME, FieldLabel.PHONE))
@@ -18,7 +25,7 @@ def crowd(customers: int, *fields: str) -> Crowd:
     group = frozenset(fields)
     return (
         Crowd(
-            customers, {class_of(group): customers}, {group: customers}, {shows(group): customers}
+            customers, {classify(group): customers}, {group: customers}, {shows(group): customers}
         )
         if customers
         else Crowd()
@@ -37,7 +44,7 @@ def facts(**changes: Any) -> VerdictFacts:
 
 def judge(given: VerdictFacts, rules: VerdictRules | None = None) -> tuple[ExposureScore, Origin]:
     """Both answers, by the rules that ship unless others are given."""
-    return verdict.judge(given, rules or own_rules(), STRICT)
+    return verdict.judge(given, rules or load_verdict_rules(), STRICT)
 
 
 def of(*fields: str, customers: int = 10, verified: int = 0, **changes: Any) -> VerdictFacts:
@@ -75,8 +82,8 @@ def listed(
     people = Crowd(
         everybody,
         (
-            {class_of(frozenset(fields)): matched, "C": matched_alone}
-            if class_of(frozenset(fields)) != "C"
+            {classify(frozenset(fields)): matched, "C": matched_alone}
+            if classify(frozenset(fields)) != "C"
             else {"C": everybody}
         ),
         {frozenset(fields): matched, frozenset(("PHONE",)): matched_alone},

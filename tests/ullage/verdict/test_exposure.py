@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from tests.ullage.verdict.cases import GROUP, TODAY, crowd, facts, judge, of
 from ullage.records import Bait
-from ullage.verdict import Crowd, VerdictFacts, chance_matches, own_rules, severity_unit
+from ullage.verdict import Crowd, VerdictFacts, expect_by_chance, load_verdict_rules, severity_unit
 from ullage.verdict.rules import Scenario, ScenarioConditions
 from ullage.vocabulary.fields import FieldLabel
 
-RULES = own_rules()
+RULES = load_verdict_rules()
 BAIT = {"canaries": (Bait(label="sms", customers=1, verified=1),), "canaries_enrolled": 3}
 EXPOSED = ("X9", "X10", "X11", "X12", "X14")
 
@@ -26,9 +26,9 @@ def points(given_facts: VerdictFacts) -> dict[str, int]:
 
 
 def test_chance_grows_with_the_list_and_ends_at_all_of_it() -> None:
-    assert chance_matches(facts(candidates={"phone": 200})) == pytest.approx(2.0)
-    assert chance_matches(facts(candidates={"phone": 200}, circulation=1e6)) == 200
-    assert chance_matches(facts()) == 0
+    assert expect_by_chance(facts(candidates={"phone": 200})) == pytest.approx(2.0)
+    assert expect_by_chance(facts(candidates={"phone": 200}, circulation=1e6)) == 200
+    assert expect_by_chance(facts()) == 0
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_the_unit_weighs_each_customer_by_one_class(classes: dict[str, int], uni
     assert severity_unit(Crowd(sum(classes.values()), classes)) == pytest.approx(unit)
 
 
-WAYS = [(way, scenario) for way, scenario in RULES.ways()]
+WAYS = [(way, scenario) for way, scenario in RULES.list_ways()]
 
 
 @pytest.mark.parametrize(

@@ -14,16 +14,16 @@ import pytest
 from tests.ullage.verdict.cases import TODAY, facts, judge
 from tests.ullage.verdict.cases import crowd as crowd_of
 from ullage.errors import ConfigError
-from ullage.files.rule_files import toml
+from ullage.files.rule_files import toml_reader
 from ullage.records import Bait, RowGroup
 from ullage.verdict import VerdictFacts
 from ullage.verdict.next_step import StepConditions, _Steps, next_step, raise_to_step, steps
 from ullage.verdict.rules import ORDER as SEVERITIES
-from ullage.verdict.rules import Scenario, ScenarioConditions, own_rules
+from ullage.verdict.rules import Scenario, ScenarioConditions, load_verdict_rules
 from ullage.vocabulary.fields import FieldLabel
 
 ORIGINS = ("ours", "partner", "devices", "elsewhere", "recycled", "fabricated", "unknown")
-SCENARIOS = ("", *(scenario.id for scenario in own_rules().scenario))
+SCENARIOS = ("", *(scenario.id for scenario in load_verdict_rules().scenario))
 EVERYTHING = list(
     itertools.product(ORIGINS, SEVERITIES, SCENARIOS, (False, True), (False, True), (False, True))
 )
@@ -270,7 +270,7 @@ MATCHED = (
 
 def ways() -> Iterator[tuple[Scenario, ScenarioConditions, tuple[str, ...]]]:
     """Every way of every scenario, with the fields of a row that allow it."""
-    for scenario in own_rules().scenario:
+    for scenario in load_verdict_rules().scenario:
         for way in scenario.ways:
             yield scenario, way, tuple(sorted(way.every | set(sorted(way.some)[:1])))
 
@@ -348,12 +348,12 @@ def test_step_that_gives_way_when_the_severity_is_raised_for_it_is_refused():
         ' "Block."\ntext_zh = "止付。"\n'
     )
     with pytest.raises(ConfigError, match="least severity medium is none of its severities"):
-        toml(_Steps)(text, "next_steps.toml")
+        toml_reader(_Steps)(text, "next_steps.toml")
 
 
 def test_step_without_a_least_severity_is_refused():
     with pytest.raises(ConfigError, match=r"least: Field required"):
-        toml(_Steps)(
+        toml_reader(_Steps)(
             '[[step]]\naction = "block"\ntext = "Block."\ntext_zh = "止付。"\n', "next_steps.toml"
         )
 

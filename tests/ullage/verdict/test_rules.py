@@ -3,16 +3,16 @@
 import pytest
 
 from ullage.errors import ConfigError
-from ullage.verdict import VERDICT, own_rules
+from ullage.verdict import VERDICT, load_verdict_rules
 
-TEXT = VERDICT.shipped().text
+TEXT = VERDICT.load_shipped().text
 
 
 def test_the_shipped_rules_are_whole_and_have_a_version_and_sources() -> None:
     rules = VERDICT.read(TEXT, "rules.toml")
-    assert rules == own_rules()
+    assert rules == load_verdict_rules()
     assert rules.version >= 3
-    assert [points for points, _ in [(way.points, s) for way, s in rules.ways()]] == sorted(
+    assert [points for points, _ in [(way.points, s) for way, s in rules.list_ways()]] == sorted(
         (way.points for s in rules.scenario for way in s.ways), reverse=True
     )
     assert all(scenario.source and scenario.ways for scenario in rules.scenario)

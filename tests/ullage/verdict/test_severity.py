@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.ullage.verdict.cases import TODAY, judge, of
 from tests.ullage.verdict.test_exposure import ANY_FACTS
 from ullage.records import Bait, RowGroup
-from ullage.verdict import Crowd, VerdictFacts, own_rules
+from ullage.verdict import Crowd, VerdictFacts, load_verdict_rules
 from ullage.verdict.rules import ORDER
 from ullage.vocabulary.fields import FieldLabel
 
@@ -279,7 +279,7 @@ def test_which_clock_a_medium_starts_the_tenant_says(
 
 
 def test_every_row_of_the_table_is_tried_and_has_words_and_a_source() -> None:
-    table = own_rules().severity.row
+    table = load_verdict_rules().severity.row
     assert {row for row, *_ in ROWS} == {row.number for row in table} == set(range(1, 16))
     assert all(row.says and row.says_zh and row.source for row in table)
     assert [row.number for row in table] == sorted(row.number for row in table)

@@ -21,9 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ullage.errors import ConfigError
 from ullage.files.ownership import read_trusted
-from ullage.files.validation import shown
-from ullage.security.keys import credentials_folder
-from ullage.security.tls import Trust, named_file
+from ullage.files.validation import redact_word
+from ullage.security.keys import find_credentials_folder
+from ullage.security.tls import Trust, find_named_file
 
 
 class _Query(BaseModel):
@@ -111,7 +111,7 @@ def _address(
 
 def _trust(query: _Query, data: Path) -> Trust | None:
     if query.security.endswith("SSL"):
-        certificate = named_file(query.certificate, data) if query.certificate else None
+        certificate = find_named_file(query.certificate, data) if query.certificate else None
         return Trust("bus.url", data / query.cafile if query.cafile else None, certificate)
     if query.certificate:
         raise ConfigError(
@@ -136,7 +136,7 @@ def _read(rest: str) -> tuple[tuple[str, ...], _Query]:
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         raise ConfigError(
-            f"bus.url: {'.'.join(shown(str(part)) for part in first['loc'])}: {first['msg']}"
+            f"bus.url: {'.'.join(redact_word(str(part)) for part in first['loc'])}: {first['msg']}"
         ) from None
     return servers, query
 
@@ -152,7 +152,7 @@ def _sasl(query: _Query, data: Path) -> dict[str, Any]:
         )
     if query.credentials is None:
         raise ConfigError("bus.url: SASL needs credentials=FILE with user and password, one a line")
-    user, password = _credentials(named_file(query.credentials, data))
+    user, password = _credentials(find_named_file(query.credentials, data))
     return {
         "sasl_mechanism": query.mechanism,
         "sasl_plain_username": user,
@@ -177,7 +177,7 @@ def _kerberos(service: str) -> dict[str, Any]:
 def _credentials(file: Path) -> tuple[str, str]:
     try:
         lines = (
-            read_trusted(file, secret=file.parent != credentials_folder())
+            read_trusted(file, secret=file.parent != find_credentials_folder())
             .decode("utf-8-sig")
             .splitlines()
         )

@@ -40,7 +40,7 @@ from ullage.bus.spool.files import (
 from ullage.bus.spool.topic import SpoolReader, Topic
 from ullage.clock import Clock
 from ullage.errors import ConfigError
-from ullage.files.atomic_write import disk_errors, hold
+from ullage.files.atomic_write import disk_errors, take_lock
 from ullage.inventory import Inventory
 from ullage.running_time import RunningTime
 
@@ -139,7 +139,7 @@ class SpoolSubscription:
         with disk_errors(self._topic.what), contextlib.ExitStack() as undo:
             self._topic.make()
             lock = self._topic.positions(group).with_suffix(".lock")
-            self._place = hold(lock, f"{topic}.{group} is being consumed")
+            self._place = take_lock(lock, f"{topic}.{group} is being consumed")
             undo.callback(os.close, self._place)
             self._committed = self._topic.read_positions(group)
             undo.pop_all()

@@ -32,7 +32,7 @@ from ullage.bus.spool.files import (
 )
 from ullage.clock import Clock
 from ullage.errors import CorruptError
-from ullage.files.atomic_write import sync_folder, turn
+from ullage.files.atomic_write import sync_folder, wait_for_lock
 from ullage.inventory import Inventory
 from ullage.running_time import Old
 
@@ -71,7 +71,7 @@ class Topic:
 
     def locked(self) -> contextlib.AbstractContextManager[None]:
         """One process at a time appends or expires."""
-        return turn(self._streams / f"{self.name}.lock")
+        return wait_for_lock(self._streams / f"{self.name}.lock")
 
     def read_stream(self) -> tuple[str, Position] | None:
         """The stream that this folder publishes and where it goes on.
