@@ -106,7 +106,7 @@ SERVERS = [
 EMBEDDED = sorted(n for n, b in BACKENDS.items() if b.embedded)
 
 
-def _guarded(connect: Callable[..., object]) -> Callable[..., object]:
+def _guard_connect(connect: Callable[..., object]) -> Callable[..., object]:
     def guard(self: socket.socket, address: object) -> object:
         inet = self.family in (socket.AF_INET, socket.AF_INET6)
         if inet and not str(address[0]).startswith(LOOPBACK):  # type: ignore[index]
@@ -206,7 +206,7 @@ def entry_points_read_once() -> Iterator[None]:
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections go to loopback or fail the test."""
     for name in ("connect", "connect_ex"):
-        monkeypatch.setattr(socket.socket, name, _guarded(getattr(socket.socket, name)))
+        monkeypatch.setattr(socket.socket, name, _guard_connect(getattr(socket.socket, name)))
 
 
 @pytest.fixture(autouse=True)
@@ -355,11 +355,11 @@ def shared_nodes(request: pytest.FixtureRequest) -> Nodes:
 @pytest.fixture(params=SERVERS)
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Each bus in turn; on the broker every test has topics of its own."""
-    found = BACKENDS[request.param]
-    if found.embedded:
-        return found
+    bus_backend = BACKENDS[request.param]
+    if bus_backend.embedded:
+        return bus_backend
     address = request.getfixturevalue("shared_kafka")
-    return replace(found, url=f"{address}/{found.url}&prefix={secrets.token_hex(4)}.")
+    return replace(bus_backend, url=f"{address}/{bus_backend.url}&prefix={secrets.token_hex(4)}.")
 
 
 @pytest.fixture
@@ -376,13 +376,13 @@ def open_again(backend: Backend, tmp_path: Path, clock: HeldClock) -> Iterator[C
 
     buses: list[Bus] = []
 
-    def opened(keep: dict[str, Retention] = KEEP) -> Bus:
+    def open_bus_again(keep: dict[str, Retention] = KEEP) -> Bus:
         buses.append(open_bus(url, tmp_path, keep, waits))
         return buses[-1]
 
-    yield opened
-    for one in buses:
-        one.close()
+    yield open_bus_again
+    for bus in buses:
+        bus.close()
 
 
 @pytest.fixture

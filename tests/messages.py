@@ -39,25 +39,25 @@ Errors that people of the desk make are shown on it.
 
 
 def messages() -> Catalog:
-    """All messages, with the places that they come from."""
-    found = Catalog()
+    """Return all messages of the console with their places."""
+    catalogue = Catalog()
     for folder in ("alerts", "ullage"):
         for name, _, message, _, context in extract_from_dir(
             ROOT / folder, METHODS, OPTIONS, KEYWORDS
         ):
-            found.add(message, locations=[(f"{folder}/{name}", 0)], context=context)
-    return found
+            catalogue.add(message, locations=[(f"{folder}/{name}", 0)], context=context)
+    return catalogue
 
 
-def known() -> Catalog:
-    """The catalogue as it is."""
+def read_catalogue() -> Catalog:
+    """Return the stored catalogue."""
     with CATALOGUE.open("rb") as file:
         return read_po(file, locale="zh")
 
 
 def main() -> None:
     """Bring it up to date."""
-    catalogue = known()
+    catalogue = read_catalogue()
     catalogue.update(messages(), no_fuzzy_matching=True)
     catalogue.obsolete.clear()
     with CATALOGUE.open("wb") as file:

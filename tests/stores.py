@@ -131,13 +131,13 @@ class Backend:
         from alerts.store.elasticsearch_cluster import index_name
 
         with (
-            contextlib.closing(self.server.client()) as asked,
+            contextlib.closing(self.server.client()) as server_client,
             contextlib.closing(open_store(url, data, data / "admin")) as admin,
         ):
             assert isinstance(admin, ElasticsearchStore)
-            if not asked.indices.exists(index=index_name(SHARED, CLASSES[-1])):
+            if not server_client.indices.exists(index=index_name(SHARED, CLASSES[-1])):
                 admin.create_templates()
-                asked.indices.put_settings(
+                server_client.indices.put_settings(
                     index=f"{SHARED}*", settings={"index.refresh_interval": "-1"}
                 )
 
@@ -146,7 +146,7 @@ def empty(store: IncidentStore, kinds: Sequence[type[Document]] = CLASSES) -> No
     """Remove every document of `kinds`."""
     store.refresh()
     for kind in kinds:
-        if ids := [one.id for one in store.scroll(kind, DocumentFilter())]:
+        if ids := [document.id for document in store.scroll(kind, DocumentFilter())]:
             store.delete(kind, ids)
     store.refresh()
 
@@ -169,11 +169,11 @@ def requests_of(plan: Iterable[str]) -> list[tuple[str, dict[str, Any] | None]]:
     comments say.
     """
     text = "\n".join(line for line in "\n".join(plan).splitlines() if not line.startswith("#"))
-    found: list[tuple[str, dict[str, Any] | None]] = []
+    requests: list[tuple[str, dict[str, Any] | None]] = []
     for request in re.split(r"^PUT ", text, flags=re.MULTILINE)[1:]:
         path, _, body = request.partition("\n")
-        found.append((path, json.loads(body) if body.strip() else None))
-    return found
+        requests.append((path, json.loads(body) if body.strip() else None))
+    return requests
 
 
 def keep(keys: Path, password: str, user: str = "") -> None:
@@ -259,8 +259,8 @@ def emptied_store(kinds: Sequence[type[Document]] = CLASSES) -> Any:
 
     @pytest.fixture
     def url(backend: Backend, tmp_path: Path) -> Iterator[str]:
-        with backend.shared(tmp_path, kinds=kinds) as made:
-            yield made
+        with backend.shared(tmp_path, kinds=kinds) as store_url:
+            yield store_url
 
     return url
 
@@ -272,8 +272,8 @@ def empty_store(kinds: Sequence[type[Document]]) -> Any:
 
     @pytest.fixture
     def url(backend: Backend, tmp_path: Path) -> Iterator[str]:
-        with backend.url(tmp_path, kinds) as made:
-            yield made
+        with backend.url(tmp_path, kinds) as store_url:
+            yield store_url
 
     return url
 
@@ -292,7 +292,7 @@ class InterruptedStore:
         return getattr(self._inner, name)
 
     def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[WriteResult]:
-        if self._times and any(isinstance(one, self._kind) for one in documents):
+        if self._times and any(isinstance(document, self._kind) for document in documents):
             self._times -= 1
             self._act()
         return self._inner.put(documents, over)

@@ -56,20 +56,20 @@ class WarmProcess:
         """
         request = json.dumps([module, [*words], dict(environment), str(Path.cwd())]).encode()
         with self._lock, contextlib.ExitStack() as undo:
-            asked = self._asked or self._start()
-            given, out, err = (
+            peer = self._asked or self._start()
+            source, out, err = (
                 undo.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _ in range(3)
             )
-            given.write(text)
-            given.seek(0)
+            source.write(text)
+            source.seek(0)
             undo.callback(self.close)  # whoever was cut short must not be taken for the next
-            socket.send_fds(asked, [request], [given.fileno(), out.fileno(), err.fileno()])
-            code = int(asked.recv(100))
+            socket.send_fds(peer, [request], [source.fileno(), out.fileno(), err.fileno()])
+            code = int(peer.recv(100))
             for file in (out, err):
                 file.seek(0)
             texts = out.read(), err.read()
             undo.pop_all()
-            for file in (given, out, err):
+            for file in (source, out, err):
                 file.close()
             return code, *texts
 
@@ -101,9 +101,9 @@ def every_stage() -> WarmProcess:
     """Return the process of this run that has loaded what crawls, matches and alerts; it ends
     with the run.
     """
-    made = WarmProcess(*STAGES)
-    atexit.register(made.close)
-    return made
+    process = WarmProcess(*STAGES)
+    atexit.register(process.close)
+    return process
 
 
 def main(socket_number: str, *modules: str) -> None:
@@ -112,16 +112,16 @@ def main(socket_number: str, *modules: str) -> None:
         importlib.import_module(module)
     gc.collect()
     gc.freeze()
-    with socket.socket(fileno=int(socket_number)) as asked:
+    with socket.socket(fileno=int(socket_number)) as peer:
         while True:
-            request, files, _, _ = socket.recv_fds(asked, REQUEST_BYTES, 3)
+            request, files, _, _ = socket.recv_fds(peer, REQUEST_BYTES, 3)
             if not request:
                 return
             if not (child := os.fork()):
                 break
             for file in files:
                 os.close(file)
-            asked.sendall(b"%d" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            peer.sendall(b"%d" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     become(*json.loads(request), files)
 
 

@@ -15,7 +15,7 @@ from alerts.translation import LANGUAGES, catalogue, translated
 from alerts.web.dependencies import templates
 from alerts.web.templating import chosen
 from tests.alerts.browser import PHONE
-from tests.messages import known, messages
+from tests.messages import messages, read_catalogue
 from ullage.identifiers import kinds
 from ullage.phrase import Phrase
 
@@ -32,7 +32,7 @@ def extraction():
 
 
 def test_every_message_has_a_translation_and_the_catalogue_no_other(extraction):
-    have = {message.id: message for message in known() if message.id}
+    have = {message.id: message for message in read_catalogue() if message.id}
     used_ids = {message.id for message in extraction[0] if message.id}
     assert len(used_ids) > 50, "too few: this looks at nothing"
     empty = [
@@ -50,7 +50,7 @@ def test_no_message_is_concatenated(extraction):
 
 
 def test_translation_has_the_placeholders_of_its_message():
-    for message in known():
+    for message in read_catalogue():
         if not message.id:
             continue
         ids = message.id if isinstance(message.id, tuple) else (message.id,)

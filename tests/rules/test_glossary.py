@@ -13,7 +13,7 @@ import typer
 import yaml
 
 from deploy.documents.metrics import exposed
-from tests.messages import known
+from tests.messages import read_catalogue
 from ullage import cli
 
 ROOT = Path(__file__).parents[2]
@@ -172,7 +172,7 @@ def test_documents_use_no_rejected_word(document: Path) -> None:
 def test_pages_and_messages_use_no_rejected_word() -> None:
     found = {
         message.id: rejected_in(f"{message.id}\n{message.string}")
-        for message in known()
+        for message in read_catalogue()
         if message.id
     }
     assert {name: words for name, words in found.items() if words} == {}
@@ -208,7 +208,7 @@ def test_texts_of_reports_and_verdicts_use_no_rejected_word(table: Path) -> None
 )
 def test_a_term_has_one_chinese_word_in_all_messages(entry: Entry) -> None:
     term = re.compile(rf"\b{entry.term}s?\b", re.IGNORECASE)
-    texts = {str(message.id): str(message.string) for message in known() if message.id}
+    texts = {str(message.id): str(message.string) for message in read_catalogue() if message.id}
     found = {
         english: chinese
         for english, chinese in texts.items()

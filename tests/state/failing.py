@@ -57,38 +57,42 @@ class Disk:
 
 
 def frontier(data: Path, disk: Disk) -> Any:
-    """A visit: a list that leads to three pages, of which one is read, one put off and one given
-    up.
-    """
+    """Visit a list that leads to three pages: one read, one postponed and one parked."""
     clock = HeldClock(1_800_000_000.0)
 
-    def opened() -> Frontier:
+    def open_frontier() -> Frontier:
         return Frontier(data, KEY, clock.as_clock())
 
-    with closing(disk.step("open", opened)) as kept:
-        began = disk.step("begin", lambda: kept.begin_visit(SITE, [LIST]))
+    with closing(disk.step("open", open_frontier)) as opened_frontier:
+        began = disk.step("begin", lambda: opened_frontier.begin_visit(SITE, [LIST]))
         pages = PageContent(posts=(post(1), post(2)), pages=(item(1), item(2), item(3)))
         for name, act in (
-            ("list", lambda page: kept.finish(page, pages, began)),
-            ("read", lambda page: kept.finish(page, PageContent(posts=(post(3),)), began)),
-            ("put off", kept.postpone),
-            ("given up", kept.park),
+            ("list", lambda page: opened_frontier.finish(page, pages, began)),
+            (
+                "read",
+                lambda page: opened_frontier.finish(page, PageContent(posts=(post(3),)), began),
+            ),
+            ("put off", opened_frontier.postpone),
+            ("given up", opened_frontier.park),
         ):
-            page = kept.lease(SITE)
+            page = opened_frontier.lease(SITE)
             assert page
             disk.step(name, lambda act=act, page=page: act(page))  # type: ignore[misc]
-        disk.step("end", lambda: kept.end_visit(SITE, began + 300, succeeded=True))
-        disk.step("beat", lambda: kept.history.record_heartbeat(began, 3600.0))
-    with closing(opened()) as kept:
-        kept.check()
-        unseen = [one.url for one in kept.unseen(SITE, [post(n) for n in range(1, 5)])]
-        rows = kept._database.execute(
+        disk.step("end", lambda: opened_frontier.end_visit(SITE, began + 300, succeeded=True))
+        disk.step("beat", lambda: opened_frontier.history.record_heartbeat(began, 3600.0))
+    with closing(open_frontier()) as opened_frontier:
+        opened_frontier.check()
+        unseen = [
+            unseen_post.url
+            for unseen_post in opened_frontier.unseen(SITE, [post(n) for n in range(1, 5)])
+        ]
+        rows = opened_frontier._database.execute(
             "select name, state, due_at, attempts, entries from pages order by name"
         ).fetchall()
         state = (
-            kept.count_pages(SITE),
-            kept.visits(SITE),
-            kept.history.count_heartbeats(0.0, began + 1),
+            opened_frontier.count_pages(SITE),
+            opened_frontier.visits(SITE),
+            opened_frontier.history.count_heartbeats(0.0, began + 1),
             unseen,
             rows,
         )
@@ -98,17 +102,21 @@ def frontier(data: Path, disk: Disk) -> Any:
 def store(data: Path, disk: Disk) -> Any:
     """Documents are put, replaced, created and deleted."""
 
-    def opened() -> Any:
+    def open_documents() -> Any:
         return open_store("sqlite:///incidents.sqlite", data)
 
-    with closing(disk.step("open", opened)) as kept:
-        disk.step("put", lambda: kept.put([claim(str(n)) for n in range(50)]))
-        disk.step("replace", lambda: kept.put([claim("7", "INC-B"), claim("new")]))
-        disk.step("create", lambda: kept.create([claim("8", "INC-C"), claim("other")]))
-        disk.step("delete", lambda: kept.delete(Claim, [claim("9").id]))
-    with closing(opened()) as kept:
-        kept.check()
-        return repr(sorted((one.id, one.incident) for one in kept.scroll(Claim, DocumentFilter())))
+    with closing(disk.step("open", open_documents)) as opened_store:
+        disk.step("put", lambda: opened_store.put([claim(str(n)) for n in range(50)]))
+        disk.step("replace", lambda: opened_store.put([claim("7", "INC-B"), claim("new")]))
+        disk.step("create", lambda: opened_store.create([claim("8", "INC-C"), claim("other")]))
+        disk.step("delete", lambda: opened_store.delete(Claim, [claim("9").id]))
+    with closing(open_documents()) as opened_store:
+        opened_store.check()
+        return repr(
+            sorted(
+                (item.id, item.incident) for item in opened_store.scroll(Claim, DocumentFilter())
+            )
+        )
 
 
 PARTS: dict[str, Callable[[Path, Disk], Any]] = {"frontier": frontier, "store": store}
@@ -123,8 +131,8 @@ def main(part: str, data: str, fault: str) -> None:
         with Path(os.environ["DISK_CONTROL"]).open("r+b") as file:
             control = mmap.mmap(file.fileno(), 0)
     disk = Disk(bytes.fromhex(fault), control)
-    found = PARTS[part](Path(data), disk)
-    sys.stdout.write(json.dumps({"said": disk.said, "found": found}))
+    state = PARTS[part](Path(data), disk)
+    sys.stdout.write(json.dumps({"said": disk.said, "found": state}))
 
 
 if __name__ == "__main__":

@@ -87,8 +87,8 @@ owner = "a test"
 """
 
 
-def opened(data: Path) -> Context:
-    """The folder at the time when it was made."""
+def open_folder(data: Path) -> Context:
+    """Return the folder's context at the time when it was made."""
     return Context(data, HeldClock(MADE).as_clock())
 
 
@@ -137,7 +137,7 @@ def make(data: Path) -> Path:
 
 def _initialised(data: Path) -> Context:
     """The folder as `init` and an operator leave it."""
-    for _ in initialise(opened(data)):
+    for _ in initialise(open_folder(data)):
         pass
     (data / "ullage.toml").write_text(SETTINGS, encoding="utf-8")
     (data / "keys" / "notify" / "security-team").write_text(
@@ -146,7 +146,7 @@ def _initialised(data: Path) -> Context:
     (data / "keys" / "notify" / "security-team").chmod(0o600)
     for name in SITES:
         (data / "sites.d" / f"{name}.toml").write_text(SITE, encoding="utf-8")
-    return opened(data)
+    return open_folder(data)
 
 
 def _fill(context: Context) -> None:
@@ -175,18 +175,18 @@ def _fill(context: Context) -> None:
             with closing(bus.subscribe(topic, group)) as subscription:
                 subscription.commit(subscription.poll(20, 0.0)[-1])
     with closing(open_configured_store(context)) as store:
-        wanted = {"terms": [Term(id="四件套", category="FRAUD", weight=5, count=1)]}
-        made = [
+        offer_terms = {"terms": [Term(id="四件套", category="FRAUD", weight=5, count=1)]}
+        findings = [
             finding(
                 f"f{n}",
                 range(40 * n, 40 * n + 30),
                 range(10 * n, 10 * n + 9),
                 ("phone", "card"),
-                statistics=wanted,
+                statistics=offer_terms,
             )
             for n in range(12)
         ]
-        fold_all(store, HeldClock(MADE), made)
+        fold_all(store, HeldClock(MADE), findings)
         store.create([_decision(incident_id(f"f{n}"), context) for n in range(5)])
     for n in range(12):
         context.trail().append(
@@ -224,13 +224,13 @@ def _enrol(context: Context) -> None:
     enrol(context, "bank", [customer(n) for n in range(12)], recorded=True)
     (data / "bank.watchlist").unlink(missing_ok=True)
     (data / "bank.subjects").rename(data / "building" / "bank.subjects")
-    came, went = data / "came.csv", data / "went.csv"
-    came.write_text(as_csv([customer(20)]), encoding="utf-8")
+    added, went = data / "came.csv", data / "went.csv"
+    added.write_text(as_csv([customer(20)]), encoding="utf-8")
     went.write_text(as_csv([{"customer_ref": "C000004"}]), encoding="utf-8")
     main, delta = path_of(data, "bank", 1), data / "bank.delta"
     changes = Changes(store, "bank", main, main.with_suffix(".delta"))
     changes.build(
-        Source(came, {}),
+        Source(added, {}),
         Source(went, {}),
         delta,
         data / "building" / "bank.subjects",
@@ -240,7 +240,7 @@ def _enrol(context: Context) -> None:
     erased = handles(store, "bank", ["C000007"]).tobytes()
     assert erase_customer(data, store, "bank", erased.hex())
     assert VerifiedList(enrolled_at(data, "bank"), store, "bank").erase(erased)
-    for file in (came, went):
+    for file in (added, went):
         file.unlink()
 
 
@@ -284,10 +284,10 @@ def settings(context: Context) -> Any:
 
 
 def sites(context: Context) -> Any:
-    found, faults = SiteFolder(context.data / "sites.d", find_platform).read()
+    definitions, faults = SiteFolder(context.data / "sites.d", find_platform).read()
     if faults:
         raise faults[0]
-    return found
+    return definitions
 
 
 def rules(context: Context) -> Any:
@@ -312,42 +312,42 @@ def clocks(context: Context) -> Any:
 
 
 def sizes(context: Context) -> Any:
-    known = Sizes(context.data, context.keys)
-    return {tenant: known.of(tenant) for tenant in known.tenants()}
+    tenant_sizes = Sizes(context.data, context.keys)
+    return {tenant: tenant_sizes.of(tenant) for tenant in tenant_sizes.tenants()}
 
 
 def watchlists(context: Context) -> Any:
-    """Who is found by every tag of every list, and what `check` reads."""
-    found = {}
+    """Return who is found by every tag of every list, and what `check` reads."""
+    hits_by_list = {}
     for lists in installation.load(context):
         for epoch in lists.epochs:
             epoch.list.check()
             for index in filter(None, (epoch.list.main, epoch.list.delta)):
                 tags = joined(index.arrays["high"], index.arrays["low"])
                 hits, rows = epoch.list.look_up(tags)
-                found[lists.tenant, index.path.suffix] = sorted(
+                hits_by_list[lists.tenant, index.path.suffix] = sorted(
                     zip(hits.tolist(), epoch.list.handles(rows), strict=True)
                 )
-    return found
+    return hits_by_list
 
 
 def way_back(context: Context) -> Any:
     (lists,) = installation.load(context)
-    wanted = {row.tobytes().hex() for row in lists.epochs[0].list.main.arrays["handle"]}
+    pseudonyms = {row.tobytes().hex() for row in lists.epochs[0].list.main.arrays["handle"]}
     return subjects.resolve(
-        context.data / "building" / "bank.subjects", context.keys, "bank", wanted
+        context.data / "building" / "bank.subjects", context.keys, "bank", pseudonyms
     )
 
 
-def recorded(context: Context) -> Any:
-    """Every pair of every list, and that each is found."""
-    lists, found = EnrolledLists(context.data, context.keys), {}
+def read_registry(context: Context) -> Any:
+    """Return every pair of every registry; check that each is found."""
+    lists, pairs = EnrolledLists(context.data, context.keys), {}
     for tenant in lists.tenants():
         opened = lists.of(tenant, context.clock.now())
         assert opened
-        found[tenant] = [row.tobytes() for some in opened.pairs() for row in some]
-        assert all(opened.has(pair[:16]) for pair in found[tenant])
-    return found
+        pairs[tenant] = [row.tobytes() for block in opened.pairs() for row in block]
+        assert all(opened.has(pair[:16]) for pair in pairs[tenant])
+    return pairs
 
 
 def topic(context: Context, name: str) -> Any:
@@ -357,8 +357,8 @@ def topic(context: Context, name: str) -> Any:
         subscription = bus.subscribe(name, "reads-all")
         with closing(subscription):
             records = []
-            while some := subscription.poll(50, 0.0):
-                records += some
+            while batch := subscription.poll(50, 0.0):
+                records += batch
     return places, records
 
 
@@ -370,12 +370,12 @@ def store(context: Context) -> Any:
             for kind in CLASSES
         }
         assert store.count(Claim, DocumentFilter()) == len(documents[Claim])
-        asked = (
+        filters = (
             DocumentFilter(),
             DocumentFilter(text="四件套"),
             DocumentFilter({"kinds": ("card",)}),
         )
-        return documents, [store.search(Incident, where, 50).items for where in asked]
+        return documents, [store.search(Incident, where, 50).items for where in filters]
 
 
 def frontier(context: Context) -> Any:
@@ -387,9 +387,11 @@ def frontier(context: Context) -> Any:
         pages = [
             (opened._cipher.open(site, name, sealed), state) for site, name, sealed, state in rows
         ]
-        seen = opened._database.execute("select * from seen").fetchall()
-        kept = [(opened.count_pages(s), opened.visits(s), opened.history.load(s)) for s in SITES]
-        return pages, seen, kept, opened.lease(SITES[0]) is not None
+        posts_seen = opened._database.execute("select * from seen").fetchall()
+        site_states = [
+            (opened.count_pages(s), opened.visits(s), opened.history.load(s)) for s in SITES
+        ]
+        return pages, posts_seen, site_states, opened.lease(SITES[0]) is not None
 
 
 def chats(context: Context) -> Any:
@@ -413,7 +415,7 @@ def audit(context: Context) -> Any:
         for chain in walk_all(context.data / AUDIT, context.keys)
         for fault in chain.faults
     ]
-    found = [entry for _, entry in read_entries(context.data / AUDIT)]
+    audit_entries = [entry for _, entry in read_entries(context.data / AUDIT)]
     if faults:
         with_faults = Told(faults)
         try:
@@ -423,39 +425,43 @@ def audit(context: Context) -> Any:
         # appending heals nothing
         assert any(chain.faults for chain in walk_all(context.data / AUDIT, context.keys))
         return with_faults
-    return found
+    return audit_entries
 
 
 def evidence(context: Context) -> Any:
     vault = Vault(context.data / "evidence")
-    own = [
+    private_keys = [
         private_key(context.data.parent / "officers" / f"{name}.pem", PASSPHRASES.__getitem__)
         for name in OFFICERS
     ]
-    found = []
+    decrypted = []
     for item in vault.items():
-        found.append(
+        decrypted.append(
             (
                 item.head,
                 item.held,
-                decode(open_sealed(vault.sealed(item), item.head.place, item.head.officers, own)),
+                decode(
+                    open_sealed(
+                        vault.sealed(item), item.head.place, item.head.officers, private_keys
+                    )
+                ),
             )
         )
-    return found
+    return decrypted
 
 
-def carried(context: Context) -> Any:
+def read_spool(context: Context) -> Any:
     bus = spool(context.data)
     with closing(bus):
         subscription = bus.subscribe(CAPTURES, "match")
         with closing(subscription):
             records = []
-            while some := subscription.poll(50, 0.0):
-                records += some
-            told = subscription.damaged + subscription.missing
+            while batch := subscription.poll(50, 0.0):
+                records += batch
+            faults = subscription.damaged + subscription.missing
         lag = bus.lag(CAPTURES, "match")
-    if told:
-        return Told([f"{told} files of the spool were set aside or are missing"])
+    if faults:
+        return Told([f"{faults} files of the spool were set aside or are missing"])
     return records, lag
 
 
@@ -482,7 +488,7 @@ READERS: dict[str, tuple[Read, tuple[str, ...]]] = {
     "clock/*": (clocks, ("clock/*",)),
     "watchlist-sizes/*": (sizes, (KEYS, "watchlist-sizes/*")),
     "watchlists/*": (watchlists, (KEYS, LISTS)),
-    "enrolled/*": (recorded, (KEYS, "enrolled/*")),
+    "enrolled/*": (read_registry, (KEYS, "enrolled/*")),
     "building/bank.subjects": (way_back, (KEYS, LISTS, "building/*")),
     **{f"bus/{name}.sqlite*": (partial(topic, name=name), (f"bus/{name}.*",)) for name in GROUPS},
     "incidents.sqlite*": (store, ("incidents.sqlite*", KEYS)),
@@ -492,9 +498,9 @@ READERS: dict[str, tuple[Read, tuple[str, ...]]] = {
     "audit/*.json*": (audit, ("audit/*/*", KEYS, INVENTORY)),
     "inventory/*.json": (inventory, (KEYS, INVENTORY)),
     "evidence/*": (evidence, ("evidence/*/*",)),
-    "spool/captures/*": (carried, ("spool/*/*",)),
-    "spool/positions/*.json": (carried, ("spool/*/*",)),
-    "spool/streams/captures.expired.json": (carried, ("spool/*/*",)),
+    "spool/captures/*": (read_spool, ("spool/*/*",)),
+    "spool/positions/*.json": (read_spool, ("spool/*/*",)),
+    "spool/streams/captures.expired.json": (read_spool, ("spool/*/*",)),
     "spool/streams/captures.json": (publishes, ("spool/*/*",)),
 }
 """What reads which files, and what it needs beside `ullage.toml`; of several patterns the first
@@ -507,11 +513,9 @@ else, which nobody can tell.
 
 
 def reader_of(name: str) -> tuple[Read, tuple[str, ...]] | None:
-    """What reads the file of that name, below the data folder, and what it needs; None where
-    nothing here does.
-    """
+    """Return what reads the file of that name and what it needs, or None."""
     return next(
-        (found for pattern, found in READERS.items() if fnmatch.fnmatch(name, pattern)), None
+        (reader for pattern, reader in READERS.items() if fnmatch.fnmatch(name, pattern)), None
     )
 
 
@@ -531,7 +535,7 @@ class Copy:
     """
 
     def __init__(self, data: Path, parts: tuple[str, ...], target: Path) -> None:
-        found = (
+        present = (
             file
             for pattern in ("ullage.toml", *parts)
             for file in data.glob(pattern)
@@ -539,7 +543,7 @@ class Copy:
         )
         self.path = target
         self._files = {
-            str(target / file.relative_to(data)): (file, _standing(file)) for file in found
+            str(target / file.relative_to(data)): (file, _standing(file)) for file in present
         }
         self._folders = {str(folder) for file in self._files for folder in Path(file).parents}
 
@@ -548,9 +552,9 @@ class Copy:
         self.path.mkdir(exist_ok=True, mode=0o700)
         missing = dict(self._files)
         self._tidy(self.path, missing)
-        for made, (file, _) in missing.items():
-            Path(made).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            shutil.copy2(file, made)
+        for path, (file, _) in missing.items():
+            Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            shutil.copy2(file, path)
 
     def _tidy(self, folder: Path | str, missing: dict[str, tuple[Path, Standing]]) -> None:
         """Remove what does not belong below `folder`, and from `missing` what is as it was."""
@@ -575,5 +579,5 @@ def is_one_of(name: str, patterns: tuple[str, ...]) -> bool:
 
 
 def files(data: Path) -> Iterator[str]:
-    """Every file of the folder, by its name below it."""
+    """Yield every file of the folder by its relative name."""
     yield from sorted(str(path.relative_to(data)) for path in data.rglob("*") if path.is_file())

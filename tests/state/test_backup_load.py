@@ -95,8 +95,8 @@ def house(tmp_path: Path) -> House:
     return House(data)
 
 
-def held(part: Part, data: Path) -> int:
-    """How many documents there are: the first so many, each once and whole."""
+def count_documents(part: Part, data: Path) -> int:
+    """Return the number of documents: they are the first ones, each stored whole one time."""
     numbers = sorted(part.read(data))
     assert numbers == list(range(len(numbers)))
     return len(numbers)
@@ -106,20 +106,20 @@ def faults(said: str) -> list[str]:
     return [line for line in said.splitlines() if line.startswith("FAULT")]
 
 
-def restored(house: House, copy: Path) -> Path:
+def restore(house: House, copy: Path) -> Path:
     """Restored elsewhere; a folder that has just been set up has faults of its own, such as
     nobody to notify.
     """
     data = copy.with_name(f"{copy.name}-restored")
-    said = House(data).ask("restore", copy / "data", "--keys", copy / "keys").output
-    assert f"{data}: " in said
-    assert [line.split(":")[0] for line in faults(said)] == [
+    output = House(data).ask("restore", copy / "data", "--keys", copy / "keys").output
+    assert f"{data}: " in output
+    assert [line.split(":")[0] for line in faults(output)] == [
         line.split(":")[0] for line in faults(house.ask("check").output)
     ]
     return data
 
 
-def backed_up(house: House, copy: Path) -> None:
+def back_up_house(house: House, copy: Path) -> None:
     house.done("backup", copy / "data", "--keys", copy / "keys")
 
 
@@ -130,10 +130,10 @@ def go(house: House, name: str, tmp_path: Path, size: int, times: int) -> None:
         for n in range(times):
             writer.goes_on()
             copies[tmp_path / f"copy{n}"] = writer.durable
-            backed_up(house, tmp_path / f"copy{n}")
+            back_up_house(house, tmp_path / f"copy{n}")
             writer.goes_on()
     for copy, durable in copies.items():
-        assert durable <= held(PARTS[name], restored(house, copy)) <= writer.durable + 1
+        assert durable <= count_documents(PARTS[name], restore(house, copy)) <= writer.durable + 1
 
 
 @pytest.mark.parametrize("name", PARTS)
@@ -143,17 +143,17 @@ def test_a_backup_under_load_holds_what_was_durable(
     go(house, name, tmp_path, SMALL, 2)
 
 
-def started(house: House, copy: Path, **more: Any) -> subprocess.Popen[str]:
+def start_backup(house: House, copy: Path, **more: Any) -> subprocess.Popen[str]:
     words = [sys.executable, "-m", "ullage", "--data", house.data, "backup", copy]
     return subprocess.Popen(
         [*map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
     )
 
 
-def killed_half_way(house: House, tmp_path: Path) -> Path:
-    """What a backup left that was killed while it copied; one that is too fast is begun again."""
+def kill_half_way(house: House, tmp_path: Path) -> Path:
+    """Return what a killed backup left; a backup that ends too early is repeated."""
     for copy in (tmp_path / f"killed{n}" for n in range(20)):
-        process = started(house, copy)
+        process = start_backup(house, copy)
         while process.poll() is None and not (copy / PARTS["bus"].file).exists():
             pass
         process.kill()
@@ -165,14 +165,14 @@ def killed_half_way(house: House, tmp_path: Path) -> Path:
 
 def test_a_backup_that_is_killed_is_none_and_stops_nobody(house: House, tmp_path: Path) -> None:
     with writing("bus", house.data, SMALL) as writer:
-        copy = killed_half_way(house, tmp_path)
+        copy = kill_half_way(house, tmp_path)
         writer.goes_on()
         durable = writer.durable
-        backed_up(house, tmp_path / "copy")
+        back_up_house(house, tmp_path / "copy")
     assert "is not empty" in str(house.ask("backup", copy).exception)
     assert "is no backup" in str(House(tmp_path / "back").ask("restore", copy).exception)
-    assert durable <= held(PARTS["bus"], restored(house, tmp_path / "copy"))
-    assert writer.durable <= held(PARTS["bus"], house.data)
+    assert durable <= count_documents(PARTS["bus"], restore(house, tmp_path / "copy"))
+    assert writer.durable <= count_documents(PARTS["bus"], house.data)
 
 
 @pytest.fixture(params=["full", "too small for the file"])
@@ -208,13 +208,13 @@ def test_a_disk_on_which_the_copy_does_not_fit_is_named_and_left_empty(
 ) -> None:
     folder, limits = small_disk
     with writing("bus", house.data, SMALL) as writer:
-        process = started(house, folder / "copy", **limits)
-        printed, said = process.communicate(timeout=SOON)
-        assert (process.returncode, printed, said.count("\n")) == (1, "", 1)
-        assert f"{house.data / PARTS['bus'].file} cannot be copied to {folder / 'copy'}" in said
+        process = start_backup(house, folder / "copy", **limits)
+        printed, errors = process.communicate(timeout=SOON)
+        assert (process.returncode, printed, errors.count("\n")) == (1, "", 1)
+        assert f"{house.data / PARTS['bus'].file} cannot be copied to {folder / 'copy'}" in errors
         assert not list(folder.iterdir())
         writer.goes_on()
-    assert writer.durable <= held(PARTS["bus"], house.data)
+    assert writer.durable <= count_documents(PARTS["bus"], house.data)
 
 
 @pytest.mark.parametrize("name", ["bus", "store"])

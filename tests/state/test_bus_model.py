@@ -112,16 +112,19 @@ class BusModel(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.0, 10.0, 60.0, 150.0]))
     def expire(self, seconds: float) -> None:
         self.held.advance(seconds)
-        kept, size = self.first, 0
-        while kept < len(self.log) and self.log[kept][0] < self.held.seconds - KEPT_SECONDS:
-            kept += 1
-        for number in range(len(self.log) - 1, kept - 1, -1):
+        first_kept, size = self.first, 0
+        while (
+            first_kept < len(self.log)
+            and self.log[first_kept][0] < self.held.seconds - KEPT_SECONDS
+        ):
+            first_kept += 1
+        for number in range(len(self.log) - 1, first_kept - 1, -1):
             size += len(self.log[number][1])
             if size > self.kept_bytes:
-                kept = number + 1
+                first_kept = number + 1
                 break
-        assert self.bus.expire() == kept - self.first
-        self.first = kept
+        assert self.bus.expire() == first_kept - self.first
+        self.first = first_kept
 
     @invariant()
     def all_that_is_asked_agrees(self) -> None:

@@ -17,7 +17,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.state import folder
-from tests.state.folder import CHANGEABLE, Told, files, is_one_of, opened, reader_of
+from tests.state.folder import CHANGEABLE, Told, files, is_one_of, open_folder, reader_of
 from ullage.errors import ConfigError, CorruptError
 
 TIMES = 10
@@ -106,9 +106,9 @@ class DamagedCopies:
     def __init__(self, whole: Path, name: str) -> None:
         file = min(whole.glob(name))
         self.name, self.content = str(file.relative_to(whole)), file.read_bytes()
-        found = reader_of(self.name)
-        assert found, f"nothing reads {name}"
-        self.read, parts = found
+        reader = reader_of(self.name)
+        assert reader, f"nothing reads {name}"
+        self.read, parts = reader
         self.copy = folder.Copy(whole, parts, whole.parent / "copy")
         self.before = self.outcome(self.content)
         assert not self.before.error
@@ -119,37 +119,35 @@ class DamagedCopies:
         """
         self.copy.restore()
         (self.copy.path / self.name).write_bytes(content)
-        with capture_logs() as said:
+        with capture_logs() as logs:
             try:
-                value = self.read(opened(self.copy.path))
+                value = self.read(open_folder(self.copy.path))
             except (ConfigError, CorruptError) as error:
                 return Outcome(None, str(error))
         if isinstance(value, Told):
             return Outcome(None, said="\n".join(value.words))
-        told = [str(line) for line in said if line["log_level"] in ("warning", "error")]
-        return Outcome(value, said="\n".join(told))
+        warnings = [str(line) for line in logs if line["log_level"] in ("warning", "error")]
+        return Outcome(value, said="\n".join(warnings))
 
     def judge(self, content: bytes, what: str) -> str:
         """How the damage was dealt with; AssertionError when it was taken for content, or not
         said well.
         """
-        found = self.outcome(content)
-        if found.error:
-            assert named(self.name) in found.error, (what, found.error)
-            assert "\n" not in found.error, (what, found.error)
+        outcome = self.outcome(content)
+        if outcome.error:
+            assert reported_name(self.name) in outcome.error, (what, outcome.error)
+            assert "\n" not in outcome.error, (what, outcome.error)
             return "refused"
-        if found.value == self.before.value:
+        if outcome.value == self.before.value:
             return "the same"
-        if is_one_of(self.name, CHANGEABLE) and found.value is not None and content.strip():
+        if is_one_of(self.name, CHANGEABLE) and outcome.value is not None and content.strip():
             return "changed"
-        assert found.said, f"{self.name}, {what}: read as something else, and nothing was said"
+        assert outcome.said, f"{self.name}, {what}: read as something else, and nothing was said"
         return "said"
 
 
-def named(name: str) -> str:
-    """What an error calls the file: a list and what lies beside it are one to whoever installs
-    it, and so is a database.
-    """
+def reported_name(name: str) -> str:
+    """Return the name an error uses for a file: list or database parts share one."""
     last = Path(name).name
     return (
         last.partition("-")[0].removesuffix(".commits")
@@ -159,7 +157,7 @@ def named(name: str) -> str:
 
 
 def places(name: str, size: int, times: int) -> Iterator[int]:
-    """As many places, spread over the file; the same each time."""
+    """Yield `times` places spread over the file, the same for each name."""
     chance = random.Random(name)
     step = size / times
     yield from (int(step * n) + chance.randrange(max(1, int(step))) for n in range(times))

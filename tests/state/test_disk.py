@@ -33,7 +33,7 @@ NOT_WAITED_FOR = {"list", "read"}
 
 def run(part: str, data: Path, fault: bytes, environment: dict[str, str]) -> Any:
     words = [sys.executable, "-m", "tests.state.failing", part, str(data), fault.hex()]
-    done = subprocess.run(
+    result = subprocess.run(
         words,
         cwd=ROOT,
         env={**os.environ, **environment},
@@ -42,8 +42,8 @@ def run(part: str, data: Path, fault: bytes, environment: dict[str, str]) -> Any
         check=False,
         timeout=300,
     )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +59,12 @@ def test_a_step_that_the_disk_does_not_take_is_refused_whole_and_passes_afterwar
 ) -> None:
     what, number = FAULTS[fault]
     with closing(FailingDisk(tmp_path, what, number)) as disk:
-        found = run(part, disk.folder / "data", CONTROL.pack(what, number, 0, 0), disk.environment)
-    not_met = {step for step, said in found["said"].items() if said == "done"}
+        outcome = run(
+            part, disk.folder / "data", CONTROL.pack(what, number, 0, 0), disk.environment
+        )
+    not_met = {step for step, message in outcome["said"].items() if message == "done"}
     assert not_met == (NOT_WAITED_FOR if (part, fault) == ("frontier", "syncs fail") else set())
-    for step, said in found["said"].items():
-        assert step in not_met or FILES[part] in said, (step, said)
-        assert "\n" not in said
-    assert found["found"] == whole[part]
+    for step, message in outcome["said"].items():
+        assert step in not_met or FILES[part] in message, (step, message)
+        assert "\n" not in message
+    assert outcome["found"] == whole[part]

@@ -79,7 +79,7 @@ class Site:
             for name, k in self.pages.items()
             if k.state == "due" and name not in self.names() and k.due_at <= now
         ]
-        return [known for known in due if known.is_head] or due
+        return [page for page in due if page.is_head] or due
 
 
 class FrontierModel(RuleBasedStateMachine):
@@ -97,20 +97,20 @@ class FrontierModel(RuleBasedStateMachine):
         site, now = self.sites[name], self.clock.wall()
         site.began = self.frontier.begin_visit(name, [HEADS[name]])
         self._show(site, HEADS[name], now)
-        for known in site.pages.values():
-            if known.is_head:
-                known.state, known.due_at, known.attempts = "due", now, 0
-            elif known.state == "due" and known.due_at > now + LONGEST_REST_SECONDS:
-                known.due_at = now
+        for page in site.pages.values():
+            if page.is_head:
+                page.state, page.due_at, page.attempts = "due", now, 0
+            elif page.state == "due" and page.due_at > now + LONGEST_REST_SECONDS:
+                page.due_at = now
 
     def _show(self, site: Site, page: PageAddress, now: float) -> bool:
         """A link leads to a page; whether it is a new one."""
-        known = site.pages.get(page.name)
-        if known and now - known.shown_at > SHOWN_SECONDS:
-            known.shown_at = now
-        if known is None:
+        state = site.pages.get(page.name)
+        if state and now - state.shown_at > SHOWN_SECONDS:
+            state.shown_at = now
+        if state is None:
             site.pages[page.name] = PageState(page, now, now)
-        return known is None
+        return state is None
 
     @rule(name=SITE)
     def lease(self, name: str) -> None:
@@ -119,10 +119,10 @@ class FrontierModel(RuleBasedStateMachine):
         leased = self.frontier.lease(name)
         assert (leased is None) == (not choice)
         if leased:
-            known = site.pages[leased.page.name]
-            assert (leased.page, leased.attempts) == (known.page, known.attempts)
-            assert known in choice
-            assert known.due_at == max(one.due_at for one in choice)
+            state = site.pages[leased.page.name]
+            assert (leased.page, leased.attempts) == (state.page, state.attempts)
+            assert state in choice
+            assert state.due_at == max(candidate.due_at for candidate in choice)
             site.held.append(leased)
 
     @rule(name=SITE, pick=st.integers(0, 9), items=ITEMS, posts=POSTS)
@@ -187,10 +187,10 @@ class FrontierModel(RuleBasedStateMachine):
 
     @rule(name=SITE)
     def try_again(self, name: str) -> None:
-        parked = [known for known in self.sites[name].pages.values() if known.state == "parked"]
+        parked = [state for state in self.sites[name].pages.values() if state.state == "parked"]
         assert self.frontier.retry_parked(name) == len(parked)
-        for known in parked:
-            known.state, known.due_at, known.attempts = "due", self.clock.wall(), 0
+        for state in parked:
+            state.state, state.due_at, state.attempts = "due", self.clock.wall(), 0
 
     @rule(name=SITE)
     def break_off(self, name: str) -> None:

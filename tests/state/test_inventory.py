@@ -65,12 +65,16 @@ MORE = {
 
 def run(data: Path, *words: str) -> tuple[int, str]:
     """Run a command in this process; return its exit code and everything that it printed."""
-    done = CliRunner().invoke(app, ["--data", str(data), *words])
+    result = CliRunner().invoke(app, ["--data", str(data), *words])
     structlog.reset_defaults()
-    if done.exception is not None and not isinstance(done.exception, (SystemExit, UllageError)):
-        raise done.exception
-    code = done.exception.exit_code if isinstance(done.exception, UllageError) else done.exit_code
-    return int(code), f"{done.output}{done.exception or ''}"
+    if result.exception is not None and not isinstance(result.exception, (SystemExit, UllageError)):
+        raise result.exception
+    code = (
+        result.exception.exit_code
+        if isinstance(result.exception, UllageError)
+        else result.exit_code
+    )
+    return int(code), f"{result.output}{result.exception or ''}"
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +92,8 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         ["alert", "--once"],
         ["user", "add", "wang", "--role", "lead", "--tenant", "bank", "--make"],
     ):
-        code, said = run(data, *words)
-        assert code == 0 or words == ["check"], (words, said)
+        code, output = run(data, *words)
+        assert code == 0 or words == ["check"], (words, output)
     context = Context(data, service="crawl")
     open_frontier(context).close()
     with closing(open_configured_store(context)) as store:
@@ -116,9 +120,9 @@ def remove(data: Path, *patterns: str) -> None:
 def refuses(data: Path, part: str) -> None:
     """Assert that every command that claims that all is well names `part` and fails."""
     for words in (["check"], ["run", "--once"], ["audit", "verify"], ["status"]):
-        code, said = run(data, *words)
-        assert code, (words, part, said)
-        assert part in said, (words, part, said)
+        code, output = run(data, *words)
+        assert code, (words, part, output)
+        assert part in output, (words, part, output)
 
 
 def readyz(data: Path) -> tuple[int, str]:
@@ -137,7 +141,7 @@ def readyz(data: Path) -> tuple[int, str]:
 def test_a_used_folder_lists_everything_and_misses_nothing(used: Path) -> None:
     context = Context(used)
     parts = context.inventory.parts()
-    wanted = {
+    expected = {
         "ullage.toml", "sites.d", "incidents.sqlite", "accounts.sqlite", "events.sqlite",
         "frontier.sqlite",
         "bus/captures.sqlite", "bus/findings.sqlite", "bus/dead-letters.sqlite", "audit/command",
@@ -147,7 +151,7 @@ def test_a_used_folder_lists_everything_and_misses_nothing(used: Path) -> None:
         "keys/audit/command.key", "keys/bank/handle.key", "keys/bank/match-1.key",
         "keys/capture.key",
     }  # fmt: skip
-    assert wanted - parts.keys() == set()
+    assert expected - parts.keys() == set()
     assert context.inventory.unlisted() == []
     assert context.inventory.faults() == []
     assert readyz(used) == (200, "ready\n")
@@ -158,8 +162,8 @@ def test_each_part_alone_is_named_by_check_verify_and_readyz(data: Path) -> None
     for part in Context(data).inventory.parts():
         path, away = data / part, data / ".away"
         path.rename(away)
-        status, said = readyz(data)
-        assert (status, part in said) == (503, True), part
+        status, body = readyz(data)
+        assert (status, part in body) == (503, True), part
         assert part in "; ".join(Context(data).inventory.faults())
         # of one tenant, whose customers alone nobody looks for: the others are served
         if part.startswith(LISTS):
@@ -212,13 +216,13 @@ def test_a_key_that_is_gone_is_not_made_anew(data: Path, name: str) -> None:
 
 def test_an_accepted_loss_is_audited_and_ends_the_fault(data: Path) -> None:
     remove(data, "incidents.sqlite*")
-    code, said = run(data, "check", "--accept-loss", "incidents.sqlite")
-    assert (code, "--reason" in said) == (2, True)
-    code, said = run(data, "check", "--accept-loss", "bus/captures.sqlite", "--reason", "a drill")
-    assert (code, "is not missing" in said) == (2, True)
-    _, said = run(data, "check", "--accept-loss", "incidents.sqlite", "--reason", "a drill")
-    assert "accepted the loss of incidents.sqlite" in said
-    assert "FAULT  inventory" not in said
+    code, output = run(data, "check", "--accept-loss", "incidents.sqlite")
+    assert (code, "--reason" in output) == (2, True)
+    code, output = run(data, "check", "--accept-loss", "bus/captures.sqlite", "--reason", "a drill")
+    assert (code, "is not missing" in output) == (2, True)
+    _, output = run(data, "check", "--accept-loss", "incidents.sqlite", "--reason", "a drill")
+    assert "accepted the loss of incidents.sqlite" in output
+    assert "FAULT  inventory" not in output
     [entry] = [
         entry for _, entry in read_entries(data / "audit") if entry.action == "part.loss-accepted"
     ]
@@ -234,20 +238,20 @@ def test_an_accepted_loss_of_an_inventory_lists_what_is_here(
 ) -> None:
     before = Context(data).inventory.parts().keys()
     remove(data, *patterns)
-    _, said = run(
+    _, output = run(
         data, "check", "--accept-loss", patterns[0].removesuffix(".json"), "--reason", "a drill"
     )
-    assert "FAULT  inventory" not in said, said
+    assert "FAULT  inventory" not in output, output
     assert Context(data).inventory.parts().keys() == before
 
 
 def test_the_audit_log_lost_with_its_keys_goes_on_once_the_loss_is_accepted(data: Path) -> None:
     remove(data, "audit", "keys/audit")
-    _, said = run(data, "check", "--accept-loss", "keys/audit", "--reason", "a drill")
-    assert "accepted the loss of keys/audit/command.key" in said, said
+    _, output = run(data, "check", "--accept-loss", "keys/audit", "--reason", "a drill")
+    assert "accepted the loss of keys/audit/command.key" in output, output
     assert Context(data).inventory.faults() == []
-    code, said = run(data, "audit", "verify")
-    assert (code, "how long it was is not known" in said) == (1, True)
+    code, output = run(data, "audit", "verify")
+    assert (code, "how long it was is not known" in output) == (1, True)
 
 
 def test_the_last_entry_of_each_chain_is_a_metric_that_falls_when_the_chain_is_gone(
@@ -294,11 +298,11 @@ def test_an_inventory_of_another_version_is_named_as_such(data: Path) -> None:
 
 
 def test_a_copied_key_is_reported_and_entered_by_init_alone(data: Path, tmp_path: Path) -> None:
-    other = KeyStore(tmp_path / "other" / "keys")
-    other.make("shop/index-1.key")
+    foreign_keys = KeyStore(tmp_path / "other" / "keys")
+    foreign_keys.make("shop/index-1.key")
     (data / "keys" / "shop").mkdir()
-    shutil.copy(other.root / "shop" / "index-1.key", data / "keys" / "shop" / "index-1.key")
-    assert Context(data).keys.read("shop/index-1.key") == other.read("shop/index-1.key")
+    shutil.copy(foreign_keys.root / "shop" / "index-1.key", data / "keys" / "shop" / "index-1.key")
+    assert Context(data).keys.read("shop/index-1.key") == foreign_keys.read("shop/index-1.key")
     assert (
         "WARN   inventory: keys/shop/index-1.key is not in the inventory" in run(data, "check")[1]
     )

@@ -25,7 +25,7 @@ import pytest
 from alerts.cases.feed import FILE as EVENTS
 from alerts.cases.feed import SCHEMA as OF_EVENTS
 from tests.state import folder
-from tests.state.folder import Told, opened, reader_of
+from tests.state.folder import Told, open_folder, reader_of
 from tests.state.test_damage import whole
 from ullage.audit.entry import read_head, read_line
 from ullage.bus import CAPTURES
@@ -55,10 +55,10 @@ def signed_list(covers_magic: bool) -> Change:
     def change(path: Path, keys: KeyStore) -> None:
         content = path.read_bytes()
         (length,) = struct.unpack_from("<I", content, 8)
-        magic, said = content[:8], json.loads(content[12 : 12 + length])
-        head = json.dumps({**said, "version": said["version"] + 1}, sort_keys=True).encode()
+        magic, header = content[:8], json.loads(content[12 : 12 + length])
+        head = json.dumps({**header, "version": header["version"] + 1}, sort_keys=True).encode()
         assert len(head) == length
-        signature = load_signing_key(keys, said["tenant"]).sign(
+        signature = load_signing_key(keys, header["tenant"]).sign(
             (magic if covers_magic else b"") + head
         )
         path.write_bytes(content[:12] + head + signature + content[12 + length + len(signature) :])
@@ -66,14 +66,16 @@ def signed_list(covers_magic: bool) -> Change:
     return change
 
 
-def summed(said: dict[str, Any]) -> bytes:
-    """With `sha256` of the line without it, as evidence has it."""
-    return compact({**said, "sha256": hashlib.sha256(compact({**said, "sha256": ""})).hexdigest()})
+def with_digest(fields: dict[str, Any]) -> bytes:
+    """Return a line with the `sha256` of its other fields, as evidence has it."""
+    return compact(
+        {**fields, "sha256": hashlib.sha256(compact({**fields, "sha256": ""})).hexdigest()}
+    )
 
 
 def evidence(path: Path, _: KeyStore) -> None:
     line, _newline, sealed = path.read_bytes().partition(b"\n")
-    path.write_bytes(summed({**json.loads(line), **MORE}) + b"\n" + sealed)
+    path.write_bytes(with_digest({**json.loads(line), **MORE}) + b"\n" + sealed)
 
 
 def spool_state(path: Path, _: KeyStore) -> None:
@@ -99,13 +101,13 @@ def spool_file(path: Path, _: KeyStore) -> None:
 
 
 def audit(read: Callable[[Path], Any]) -> Change:
-    """An entry or a head with one thing more, signed with the chain's key."""
+    """Return a change that adds a field to an entry or head, signed with the chain's key."""
 
     def change(path: Path, keys: KeyStore) -> None:
-        found, key = read(path), keys.read("audit/command.key")
-        kind = type(found)
+        entry, key = read(path), keys.read("audit/command.key")
+        kind = type(entry)
         later = type(kind.__name__, (kind,), {"__annotations__": {"later": int}})(
-            **found.model_dump(), later=1
+            **entry.model_dump(), later=1
         )
         line = later.model_copy(update={"digest": later.compute_digest(key)}).to_line()
         path.write_bytes(b"".join([*path.read_bytes().splitlines(keepends=True)[:-1], line]))
@@ -154,13 +156,13 @@ LATER: dict[str, tuple[Change, str]] = {
 
 @pytest.fixture
 def copy(whole: Path, tmp_path: Path) -> Path:
-    """The folder, every log of a database written back as by who ends in peace."""
+    """Return a copy of the folder in which every database log is checkpointed."""
     data = tmp_path / "data"
     shutil.copytree(whole, data)
     shutil.copytree(whole.parent / "officers", tmp_path / "officers")
     for file in data.rglob("*.sqlite"):
-        with closing(apsw.Connection(str(file), vfs=VFS)) as one:
-            one.pragma("wal_checkpoint(truncate)")
+        with closing(apsw.Connection(str(file), vfs=VFS)) as database:
+            database.pragma("wal_checkpoint(truncate)")
     return data
 
 
@@ -172,31 +174,31 @@ def contents(data: Path) -> dict[Path, bytes]:
     }
 
 
-def refused(copy: Path, name: str) -> str:
-    """What is said of the file, in a line."""
-    found = reader_of(name)
-    assert found
+def read_refusal(copy: Path, name: str) -> str:
+    """Return why the file is refused, in one line."""
+    reader = reader_of(name)
+    assert reader
     try:
-        value = found[0](opened(copy))
+        value = reader[0](open_folder(copy))
     except (ConfigError, CorruptError) as error:
-        said = [str(error)]
+        lines = [str(error)]
     else:
         assert isinstance(value, Told), "it was read"
-        said = value.words
-    assert not any("\n" in line for line in said)
-    return "|".join(said)
+        lines = value.words
+    assert not any("\n" in line for line in lines)
+    return "|".join(lines)
 
 
 @pytest.mark.parametrize("name", LATER)
 def test_a_later_versions_file_is_refused_with_what_to_do_and_left_as_it_is(
     copy: Path, name: str
 ) -> None:
-    change, said = LATER[name]
+    change, pattern = LATER[name]
     change(copy / name, KeyStore(copy / "keys"))
     before = contents(copy)
-    told = refused(copy, name)
-    assert re.search(said, told), told
-    assert str(copy / Path(name).parent) in told
+    message = read_refusal(copy, name)
+    assert re.search(pattern, message), message
+    assert str(copy / Path(name).parent) in message
     assert contents(copy) == before
 
 
@@ -220,5 +222,5 @@ def test_a_later_versions_file_of_records_is_named_by_check_and_kept(copy: Path)
     ):
         bus.check(CAPTURES)
     assert str(path) in str(caught.value)
-    assert refused(copy, str(path.relative_to(copy)))  # who reads says that it was set aside
+    assert read_refusal(copy, str(path.relative_to(copy)))  # who reads says that it was set aside
     assert path.with_name(f"{path.name}{BAD}").read_bytes() == content

@@ -49,10 +49,10 @@ class Deaths:
 @pytest.fixture
 def deaths(tmp_path: Path) -> Iterator[Deaths]:
     (tmp_path / "live").mkdir()
-    made = Deaths(tmp_path / "live", tmp_path / "deaths")
-    apsw.connection_hooks.append(made.watch)
-    yield made
-    apsw.connection_hooks.remove(made.watch)
+    watcher = Deaths(tmp_path / "live", tmp_path / "deaths")
+    apsw.connection_hooks.append(watcher.watch)
+    yield watcher
+    apsw.connection_hooks.remove(watcher.watch)
 
 
 class BusRun:
@@ -98,11 +98,11 @@ class StoreRun:
 
     def state(self) -> Any:
         self.store.check()
-        found = [
-            [one.model_dump_json() for one in self.store.scroll(kind, DocumentFilter())]
+        rows = [
+            [document.model_dump_json() for document in self.store.scroll(kind, DocumentFilter())]
             for kind in (Claim, Incident, WorkItem)
         ]
-        return sorted(map(sorted, found)), self.store.count(
+        return sorted(map(sorted, rows)), self.store.count(
             Incident, DocumentFilter({"sites": ("forum",)})
         )
 
@@ -135,7 +135,7 @@ class FrontierRun:
         self.kept.history.record_heartbeat(NOON, 3600.0)
 
     def state(self) -> Any:
-        unseen = [one.url for one in self.kept.unseen(SITE, [post(n) for n in range(1, 6)])]
+        unseen = [item.url for item in self.kept.unseen(SITE, [post(n) for n in range(1, 6)])]
         rows = self.kept.connection.execute(
             "select hex(name), state, due_at, attempts from pages order by name"
         ).fetchall()

@@ -35,7 +35,7 @@ ALL = {TOPIC: Retention(1e9, 1 << 40)}
 
 
 def text(number: int, size: int = 3000) -> str:
-    """What document `number` holds: nothing that a disk or a cache could take for another's."""
+    """Return the content of document `number`, which resembles no other."""
     return random.Random(number).randbytes(size // 2).hex()
 
 
@@ -70,7 +70,7 @@ def to_bus(data: Path) -> Callable[[range], None]:
     return write
 
 
-def of_bus(data: Path) -> Iterator[int]:
+def read_bus(data: Path) -> Iterator[int]:
     with closing(bus_of(data)) as bus:
         subscription = bus.subscribe(TOPIC, "test")
         while records := subscription.poll(1000, 0.0):
@@ -91,11 +91,11 @@ def to_store(data: Path) -> Callable[[range], None]:
     return write
 
 
-def of_store(data: Path) -> Iterator[int]:
+def read_store(data: Path) -> Iterator[int]:
     with closing(open_store("sqlite:///incidents.sqlite", data)) as store:
-        for one in store.scroll(Claim, DocumentFilter()):
-            assert one.incident == text(int(one.id))
-            yield int(one.id)
+        for document in store.scroll(Claim, DocumentFilter()):
+            assert document.incident == text(int(document.id))
+            yield int(document.id)
 
 
 def to_frontier(data: Path) -> Callable[[range], None]:
@@ -109,23 +109,23 @@ def to_frontier(data: Path) -> Callable[[range], None]:
     return write
 
 
-def of_frontier(data: Path) -> Iterator[int]:
+def read_frontier(data: Path) -> Iterator[int]:
     cipher = FrontierCipher(Context(data).keys.read(KEY))
     with closing(frontier_of(data)) as frontier:
         for name, sealed in frontier.connection.execute("select name, sealed from pages"):
-            number, _, found = (
+            number, _, content = (
                 cipher.open(SITE, name, sealed)
                 .url.removeprefix("http://board.example/")
                 .partition("/")
             )
-            assert found == text(int(number))
+            assert content == text(int(number))
             yield int(number)
 
 
 PARTS = {
-    "bus": Part(f"bus/{TOPIC}.sqlite", to_bus, of_bus),
-    "store": Part("incidents.sqlite", to_store, of_store),
-    "frontier": Part("frontier.sqlite", to_frontier, of_frontier),
+    "bus": Part(f"bus/{TOPIC}.sqlite", to_bus, read_bus),
+    "store": Part("incidents.sqlite", to_store, read_store),
+    "frontier": Part("frontier.sqlite", to_frontier, read_frontier),
 }
 
 
@@ -136,9 +136,9 @@ def main(name: str, data: Path, size: int) -> None:
     part, written = PARTS[name], 0
     write = part.write(data)
     while True:
-        many = 1 if (data / part.file).stat().st_size > size else AT_FIRST
-        write(range(written, written + many))
-        written += many
+        size_of_step = 1 if (data / part.file).stat().st_size > size else AT_FIRST
+        write(range(written, written + size_of_step))
+        written += size_of_step
         sys.stdout.write(f"{written}\n")
         sys.stdout.flush()
 

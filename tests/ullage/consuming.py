@@ -48,23 +48,23 @@ def exhausted() -> None:
 
 
 def starved() -> None:
-    """Asks for more memory than there is.
+    """Ask for more memory than there is.
 
-    Where nothing but the kernel would stop it, it is killed as by the kernel.
+    Where only the kernel would stop it, it is killed as by the kernel.
     """
     if resource.getrlimit(resource.RLIMIT_DATA)[0] == resource.RLIM_INFINITY:
         killed()
-    held = [bytearray(1 << 20) for _ in range(2 * FREE_BYTES >> 20)]
-    assert not held, "it got twice what is free"
+    blocks = [bytearray(1 << 20) for _ in range(2 * FREE_BYTES >> 20)]
+    assert not blocks, "it got twice what is free"
 
 
 def hung() -> None:
-    """With the interpreter's lock held, so that no thread of ours could end it."""
+    """Hang with the interpreter's lock held, so that no thread of ours could end it."""
     re.match("(a+)+$", "a" * 64 + "b")
 
 
 def waiting() -> None:
-    """In hand until somebody outside ends it."""
+    """Hold a record until somebody outside ends the process."""
     os.write(1, f"in hand {os.getpid()}\n".encode())
     while True:
         signal.pause()

@@ -39,13 +39,13 @@ class Message:
 
 def parse(message: bytes) -> Message:
     """Return the parts of a message; AssertionError where it is none."""
-    found = MESSAGE.fullmatch(message.decode("utf-8"))
-    assert found, message
-    text = found["text"].encode()
+    match = MESSAGE.fullmatch(message.decode("utf-8"))
+    assert match, message
+    text = match["text"].encode()
     if not text.isascii():
         assert text.startswith(b"\xef\xbb\xbf")
         text = text.removeprefix(b"\xef\xbb\xbf")
-    return Message(found.groupdict(), text)
+    return Message(match.groupdict(), text)
 
 
 @dataclass
@@ -71,9 +71,9 @@ class SyslogReceiver:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Listen, on the same port each time."""
-        made = self.authority.server()
-        (self.folder / "syslog-ca.pem").write_bytes(made.authority)
-        (self.folder / "syslog.pem").write_bytes(made.pair)
+        certificates = self.authority.server()
+        (self.folder / "syslog-ca.pem").write_bytes(certificates.authority)
+        (self.folder / "syslog.pem").write_bytes(certificates.pair)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.folder / "syslog.pem")
         with create_server(("127.0.0.1", self.port)) as listener:
@@ -113,15 +113,15 @@ class SyslogReceiver:
                     self.most += self.more
 
     def _take(self, secure: ssl.SSLSocket, ended: threading.Event) -> None:
-        content, taken = b"", 0
-        while not ended.is_set() and taken < self.most:
-            length, space, rest = content.partition(b" ")
-            if space and len(rest) >= int(length):
+        content, count = b"", 0
+        while not ended.is_set() and count < self.most:
+            length, space, remainder = content.partition(b" ")
+            if space and len(remainder) >= int(length):
                 assert length == b"%d" % int(length)
                 with self.arrived:
-                    self.messages.append(parse(rest[: int(length)]))
+                    self.messages.append(parse(remainder[: int(length)]))
                     self.arrived.notify_all()
-                content, taken = rest[int(length) :], taken + 1
+                content, count = remainder[int(length) :], count + 1
                 continue
             with suppress(TimeoutError):
                 if not (more := secure.recv(65536)):

@@ -67,9 +67,9 @@ def test_a_pipe_is_written_into_and_stays_one(tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError) as found:
+    with pytest.raises(FileNotFoundError) as raised:
         write_out(b"new", tmp_path / "nowhere" / "x.csv")
-    assert "nowhere" in str(found.value.filename)
+    assert "nowhere" in str(raised.value.filename)
 
 
 @pytest.mark.parametrize("file", [None, Path("-")])

@@ -59,8 +59,8 @@ def lines(trail: Trail) -> list[bytes]:
 
 
 def test_entries_follow_one_another_and_are_read_in_the_order_of_time(trail, clock, keys, tmp_path):
-    other = Trail(tmp_path / "audit", "command", keys, clock.as_clock())
-    for number, writer in enumerate((trail, other, trail)):
+    command_trail = Trail(tmp_path / "audit", "command", keys, clock.as_clock())
+    for number, writer in enumerate((trail, command_trail, trail)):
         clock.advance(60)
         writer.append("rules.change", f"version {number}", actor="root")
     assert [(name, entry.seq, entry.object) for name, entry in read_entries(trail.root)] == [
@@ -79,12 +79,12 @@ def test_a_chain_that_nobody_touched_has_no_fault(chain):
 
 
 def test_files_and_key_are_their_owners_alone(chain):
-    made = [
+    paths = [
         only_file(chain),
         chain.root / "search" / "head.json",
         chain.keys.root / "audit" / "search.key",
     ]
-    assert {path.stat().st_mode & 0o777 for path in made} == {0o600}
+    assert {path.stat().st_mode & 0o777 for path in paths} == {0o600}
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -94,10 +94,10 @@ def test_a_flipped_byte_is_told_with_its_line(chain, seed):
     data[place] ^= 1 << chance.randrange(8)
     line = data[:place].count(b"\n") + 1
     only_file(chain).write_bytes(data)
-    told = walk(chain.root / "search", chain.keys).faults
-    assert told
-    assert told[0].file == only_file(chain)
-    assert abs(told[0].line - line) <= 1, "a byte that became a line end splits the line"
+    reported = walk(chain.root / "search", chain.keys).faults
+    assert reported
+    assert reported[0].file == only_file(chain)
+    assert abs(reported[0].line - line) <= 1, "a byte that became a line end splits the line"
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -170,8 +170,8 @@ def test_a_head_that_is_not_as_written_is_told_and_nothing_is_appended(chain, ha
 
 def test_a_chain_that_is_gone_is_missed_by_its_key(chain):
     shutil.rmtree(chain.root / "search")
-    told = [fault.what for c in walk_all(chain.root, chain.keys) for fault in c.faults]
-    assert told == ["the whole chain is gone, its last known entry is 6"]
+    reported = [fault.what for c in walk_all(chain.root, chain.keys) for fault in c.faults]
+    assert reported == ["the whole chain is gone, its last known entry is 6"]
 
 
 def test_a_chain_without_its_key_is_not_called_good(chain):
@@ -191,8 +191,8 @@ def test_an_older_copy_with_its_mark_is_told_by_what_was_noted_elsewhere(chain, 
         shutil.rmtree(place)
         shutil.copytree(copy, place)
     assert faults(chain) == [], "folder and mark alone cannot tell"
-    (found,) = walk_all(chain.root, chain.keys, [(noted.name, noted.seq, noted.last)])
-    assert [fault.what for fault in found.faults] == ["entry 8 was noted and is not there"]
+    (chain_state,) = walk_all(chain.root, chain.keys, [(noted.name, noted.seq, noted.last)])
+    assert [fault.what for fault in chain_state.faults] == ["entry 8 was noted and is not there"]
 
 
 def test_another_history_under_the_same_key_is_told_by_what_was_noted_elsewhere(chain):
@@ -202,8 +202,8 @@ def test_another_history_under_the_same_key_is_told_by_what_was_noted_elsewhere(
     chain.keys.inventory.strike(chain.root / chain.chain)
     write(chain, 6, actor="someone else")
     assert faults(chain) == [], "who has the key can do that"
-    (found,) = walk_all(chain.root, chain.keys, [(noted.name, noted.seq, noted.last)])
-    assert [fault.what for fault in found.faults] == [
+    (chain_state,) = walk_all(chain.root, chain.keys, [(noted.name, noted.seq, noted.last)])
+    assert [fault.what for fault in chain_state.faults] == [
         "entry 6 is not the one that was noted: the chain was written anew"
     ]
 
@@ -272,10 +272,10 @@ def test_a_month_and_a_size_begin_a_new_file_and_old_ones_go_with_the_retention(
         write(trail, 7)
         assert faults(trail) == []
         clock.advance(MONTH)
-    found = walk(tmp_path / "audit" / "search", keys)
+    chain_state = walk(tmp_path / "audit" / "search", keys)
     files = sorted((tmp_path / "audit" / "search").glob("*.jsonl"))
-    assert found.seq == 63
-    assert 1 < found.begins == int(files[0].stem) == 64 - found.entries
+    assert chain_state.seq == 63
+    assert 1 < chain_state.begins == int(files[0].stem) == 64 - chain_state.read_entries
     oldest = next(iter(read_entries(trail.root)))[1]
     assert (clock.as_clock().now() - oldest.at).days < 183 + 31 + 31
     assert max(path.stat().st_size for path in files) < 1_500 + 400

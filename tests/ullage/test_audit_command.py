@@ -14,8 +14,8 @@ from ullage.settings import Context
 
 @pytest.fixture
 def context(data: Path, clock: HeldClock) -> Context:
-    made = Context(data, clock.as_clock())
-    made.trail("search").append(
+    built = Context(data, clock.as_clock())
+    built.trail("search").append(
         "incident.decide",
         "incident INC-A: confirmed",
         actor="王芳",
@@ -23,8 +23,8 @@ def context(data: Path, clock: HeldClock) -> Context:
         reason="客户确认",
     )
     clock.advance(60)
-    made.trail().append("watchlist.load", "epoch 1", actor="ops\x1b[31m", tenant="shop")
-    return made
+    built.trail().append("watchlist.load", "epoch 1", actor="ops\x1b[31m", tenant="shop")
+    return built
 
 
 def run(context: Context, *words: str):
@@ -81,6 +81,6 @@ def test_what_verify_printed_is_held_against_it_later(context, tmp_path):
 
 
 def test_without_a_change_there_is_nothing_to_verify(data):
-    told = run(Context(data), "verify")
-    assert (told.exit_code, told.stdout) == (0, "")
-    assert "no audit log" in told.stderr
+    result = run(Context(data), "verify")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "no audit log" in result.stderr

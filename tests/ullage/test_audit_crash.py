@@ -35,15 +35,17 @@ def test_killed_at_any_moment_it_has_lost_nothing_that_was_told(tmp_path: Path, 
         [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
     ) as writer:
         assert writer.stdout
-        told = [int(writer.stdout.readline()) for _ in range(after)]
+        acknowledged = [int(writer.stdout.readline()) for _ in range(after)]
         os.kill(writer.pid, signal.SIGKILL)
-        told += [int(line) for line in writer.stdout.read().splitlines() if line]
+        acknowledged += [int(line) for line in writer.stdout.read().splitlines() if line]
     trail = Trail(tmp_path / "audit", "search", KeyStore(tmp_path / "keys"), Clock())
-    found = walk(tmp_path / "audit" / "search", trail.keys)
-    assert found.faults == []
-    assert told == list(range(1, len(told) + 1))
-    assert len(told) <= found.seq <= len(told) + 1
-    assert trail.append("incident.decide", "incident INC-B", actor="next").seq == found.seq + 1
+    chain_state = walk(tmp_path / "audit" / "search", trail.keys)
+    assert chain_state.faults == []
+    assert acknowledged == list(range(1, len(acknowledged) + 1))
+    assert len(acknowledged) <= chain_state.seq <= len(acknowledged) + 1
+    assert (
+        trail.append("incident.decide", "incident INC-B", actor="next").seq == chain_state.seq + 1
+    )
     assert walk(tmp_path / "audit" / "search", trail.keys).faults == []
 
 
@@ -56,11 +58,11 @@ def test_what_the_disk_did_not_take_is_one_line_and_no_entry(
     """
     trail = Trail(tmp_path / "audit", "search", KeyStore(tmp_path / "keys"), Clock())
     trail.append("incident.decide", "incident INC-A", actor="Li")
-    left, fsync = [fails_at], os.fsync
+    writes_left, fsync = [fails_at], os.fsync
 
     def failing(handle: int) -> None:
-        left[0] -= 1
-        if left[0] == 0:
+        writes_left[0] -= 1
+        if writes_left[0] == 0:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         fsync(handle)
 
@@ -74,5 +76,5 @@ def test_what_the_disk_did_not_take_is_one_line_and_no_entry(
     if fails_at == 1:
         assert walk(tmp_path / "audit" / "search", trail.keys).seq == 1
     trail.append("incident.decide", "incident INC-C", actor="Li")
-    found = walk(tmp_path / "audit" / "search", trail.keys)
-    assert (found.faults, found.seq) == ([], fails_at + 1)
+    chain_state = walk(tmp_path / "audit" / "search", trail.keys)
+    assert (chain_state.faults, chain_state.seq) == ([], fails_at + 1)

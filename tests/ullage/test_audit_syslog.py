@@ -68,11 +68,11 @@ def forwarder(data: Path, receiver: SyslogReceiver) -> AuditForwarder:
 
 @contextmanager
 def forwarding(data: Path, receiver: SyslogReceiver) -> Iterator[AuditForwarder]:
-    stop, made = threading.Event(), forwarder(data, receiver)
-    thread = threading.Thread(target=made.run, args=(stop,), daemon=True)
+    stop, copier = threading.Event(), forwarder(data, receiver)
+    thread = threading.Thread(target=copier.run, args=(stop,), daemon=True)
     thread.start()
     try:
-        yield made
+        yield copier
     finally:
         stop.set()
         thread.join(SECONDS)
@@ -171,8 +171,8 @@ def test_a_receiver_that_cannot_be_believed_gets_nothing(trails, receiver, tmp_p
             (tmp_path / "syslog-ca.pem").write_bytes(Authority().server().authority)
         else:
             target = Receiver("localhost.localdomain", target.port, target.trust)
-        said = "is not trusted" if wrong == "authority" else "is for another name|does not answer"
-        with pytest.raises((ConfigError, UnavailableError), match=said):
+        reason = "is not trusted" if wrong == "authority" else "is for another name|does not answer"
+        with pytest.raises((ConfigError, UnavailableError), match=reason):
             AuditForwarder(tmp_path / "audit", target, Clock()).turn()
     assert receiver.messages == []
 
@@ -262,18 +262,18 @@ def test_metric_tells_the_last_entry_that_the_receiver_has(trails, receiver, tmp
 def test_check_status_and_readyz_name_a_receiver_that_does_not_answer(receiver, data, monkeypatch):
     with receiver.listening():
         url = f"syslog://127.0.0.1:{receiver.port}?cafile={receiver.folder}/syslog-ca.pem"
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = taken.getsockname()[1]
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
         (data / "ullage.toml").write_text(
             f'metrics_ports.match = {port}\n[audit]\nsyslog = "{url}"\n'
         )
         context = Context(data)
         assert (
             f"ok     audit log receiver: 127.0.0.1 answers, {count_waiting(data / 'audit')} entries"
-            in checked(context)
+            in read_check(context)
         )
     refused = f"audit log receiver 127.0.0.1:{receiver.port} does not answer (Connection refused)"
-    assert f"FAULT  audit log receiver: {refused}" in checked(context)
+    assert f"FAULT  audit log receiver: {refused}" in read_check(context)
     monkeypatch.setattr(service, "stop_on_signals", lambda _stop: None)
     with service.running("match", CollectorRegistry(), port, context) as stop:
         context.trail().append("incident.ack", "incident INC-1", actor="Li Wei")
@@ -289,7 +289,7 @@ def test_check_status_and_readyz_name_a_receiver_that_does_not_answer(receiver, 
     assert "incident.ack" in [message.parts["kind"] for message in receiver.messages]
 
 
-def checked(context: Context) -> str:
+def read_check(context: Context) -> str:
     return "\n".join(setup.check(context, {}))
 
 

@@ -27,16 +27,14 @@ def keys(request: pytest.FixtureRequest, tmp_path: Path) -> KeyStore:
 
 @pytest.fixture
 def trails(tmp_path: Path, keys: KeyStore, clock: HeldClock) -> dict[str, Trail]:
-    """Of two chains, the one six entries long, the other written after it, and before it two
-    more came.
-    """
-    made = {
+    """Return two chains: one of six entries, and one written after it."""
+    by_name = {
         name: Trail(tmp_path / "audit", name, keys, clock.as_clock(), max_segment=900)
         for name in CHAINS
     }
-    write(made["command"], 6)
-    write(made["search"], 1)
-    return made
+    write(by_name["command"], 6)
+    write(by_name["search"], 1)
+    return by_name
 
 
 def write(trail: Trail, count: int) -> list[int]:
@@ -48,9 +46,9 @@ def write(trail: Trail, count: int) -> list[int]:
 
 def faults(trail: Trail) -> dict[str, list[str]]:
     return {
-        chain.name: told
+        chain.name: reasons
         for chain in walk_all(trail.root, trail.keys)
-        if (told := [fault.what for fault in chain.faults])
+        if (reasons := [fault.what for fault in chain.faults])
     }
 
 
@@ -111,16 +109,16 @@ def test_what_is_wiped_is_told_at_once_and_for_ever(
     write(trails["search"], 1)
     assert faults(chain) == {}
     harm(chain, tmp_path / "copy")
-    told = faults(chain)
-    assert list(told) == ["command"]
+    reported = faults(chain)
+    assert list(reported) == ["command"]
     if harm not in (drop_the_mark, spoil_the_mark):
-        assert any("8" in what for what in told["command"]), "the last known entry is named"
+        assert any("8" in what for what in reported["command"]), "the last known entry is named"
     assert write(chain, 1)[0] > 8, "no number is given twice"
     for _ in range(3):
         write(chain, 3)
         write(trails["search"], 1)
         assert list(faults(chain)) == ["command"]
-    (gap,) = [one for name, one in read_entries(chain.root) if one.action == "audit.gap"]
+    (gap,) = [entry for name, entry in read_entries(chain.root) if entry.action == "audit.gap"]
     assert "command" in gap.object
     assert any("tells of a gap" in what for what in faults(chain)["command"])
 
@@ -133,7 +131,7 @@ def test_a_chain_that_is_gone_with_all_that_told_of_it_does_not_begin_at_1(trail
     shutil.rmtree(chain.root)
     if not has_files:
         pytest.skip("where no file of a key is here, nothing tells: print verify --json elsewhere")
-    assert [what for told in faults(chain).values() for what in told] == [
+    assert [what for reasons in faults(chain).values() for what in reasons] == [
         "the whole chain is gone"
     ] * 2
     assert write(chain, 2) == [3, 4]
@@ -141,9 +139,9 @@ def test_a_chain_that_is_gone_with_all_that_told_of_it_does_not_begin_at_1(trail
 
 
 def test_the_very_first_entry_is_number_1_and_no_gap_is_told(trails):
-    assert [one.seq for name, one in read_entries(trails["command"].root) if name == "search"] == [
-        1
-    ]
+    assert [
+        entry.seq for name, entry in read_entries(trails["command"].root) if name == "search"
+    ] == [1]
     assert faults(trails["command"]) == {}
 
 
@@ -187,30 +185,30 @@ def test_a_key_that_is_gone_is_not_made_anew(trails):
 
 
 def test_what_cannot_be_read_of_another_chain_is_left_out(trails):
-    other = trails["search"].root / "search" / "head.json"
-    other.write_bytes(b"no head")
+    foreign_head = trails["search"].root / "search" / "head.json"
+    foreign_head.write_bytes(b"no head")
     assert write(trails["command"], 1) == [7]
     assert list(faults(trails["command"])) == ["search"]
 
 
 def test_chains_tell_of_one_another_where_there_is_news(trails):
     write(trails["search"], 2)
-    told = [
-        (name, one.seq, one.seen.get("command", (0,))[0])
-        for name, one in read_entries(trails["search"].root)
-        if one.seen
+    noted = [
+        (name, entry.seq, entry.seen.get("command", (0,))[0])
+        for name, entry in read_entries(trails["search"].root)
+        if entry.seen
     ]
-    assert told == [("search", 1, 6)]
+    assert noted == [("search", 1, 6)]
 
 
 def test_pruning_leaves_nothing_to_be_missed(tmp_path, keys, clock):
-    made = {
+    by_name = {
         name: Trail(tmp_path / "audit", name, keys, clock.as_clock(), keep_days=60, max_segment=900)
         for name in CHAINS
     }
     for _ in range(8):
-        for trail in made.values():
+        for trail in by_name.values():
             write(trail, 4)
         clock.advance(31 * 86400.0)
-        assert faults(made["search"]) == {}
-    assert min(one.seq for _, one in read_entries(tmp_path / "audit")) > 1
+        assert faults(by_name["search"]) == {}
+    assert min(entry.seq for _, entry in read_entries(tmp_path / "audit")) > 1

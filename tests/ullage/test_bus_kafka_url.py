@@ -63,11 +63,11 @@ def test_user_and_password_come_from_a_file_of_their_own(tmp_path: Path) -> None
 def test_user_and_password_may_be_a_systemd_credential(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = tmp_path / "given"
-    given.mkdir()
-    (given / "kafka.user").write_text("handed\nover\n")
-    (given / "kafka.user").chmod(0o440)  # as systemd has it
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(given))
+    credentials = tmp_path / "given"
+    credentials.mkdir()
+    (credentials / "kafka.user").write_text("handed\nover\n")
+    (credentials / "kafka.user").chmod(0o440)  # as systemd has it
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
     assert parse(SASL, tmp_path).client["sasl_plain_username"] == "handed"
 
 
@@ -225,7 +225,7 @@ def test_without_maven_or_java_one_line_says_what_to_install(
 
 
 def test_the_plan_for_users_that_certificates_name_says_how_the_brokers_read_them() -> None:
-    said = list(plan("b:9093?security=SSL&certificate=keys/kafka.pem", KEEP, ("list",)))
-    assert "# ssl.principal.mapping.rules=RULE:^CN=([A-Za-z0-9-]+).*$/$1/,DEFAULT" in said
-    assert any("--allow-principal User:ullage-match" in line for line in said)
+    lines = list(plan("b:9093?security=SSL&certificate=keys/kafka.pem", KEEP, ("list",)))
+    assert "# ssl.principal.mapping.rules=RULE:^CN=([A-Za-z0-9-]+).*$/$1/,DEFAULT" in lines
+    assert any("--allow-principal User:ullage-match" in line for line in lines)
     assert not any("mapping.rules" in line for line in plan("b:9093?security=SSL", KEEP, ("list",)))

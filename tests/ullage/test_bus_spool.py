@@ -111,8 +111,8 @@ def test_any_order_and_any_repetition_of_files_gives_each_record_once_in_order(
 
 def test_a_missing_number_is_waited_for_then_counted_and_logged(gap: Gap, clock: HeldClock) -> None:
     gap.put("a", "b", "c", "d")
-    one, _, _, four = gap.ready()
-    gap.carry(one, four)
+    first, _, _, four = gap.ready()
+    gap.carry(first, four)
     reader = gap.reader()
     assert values(reader) == ["a"]
     clock.advance(WAIT - 1)
@@ -126,12 +126,12 @@ def test_a_missing_number_is_waited_for_then_counted_and_logged(gap: Gap, clock:
 
 def test_a_late_number_within_the_wait_leaves_no_gap(gap: Gap, clock: HeldClock) -> None:
     gap.put("a", "b")
-    one, two = gap.ready()
+    first, two = gap.ready()
     gap.carry(two)
     reader = gap.reader()
     assert values(reader) == []
     clock.advance(WAIT - 1)
-    gap.carry(one)
+    gap.carry(first)
     assert (values(reader), reader.missing) == (["a", "b"], 0)
 
 
@@ -139,8 +139,8 @@ def test_a_number_that_came_too_late_is_read_once_positions_are_forgotten(
     gap: Gap, clock: HeldClock
 ) -> None:
     gap.put("a", "b", "c")
-    one, two, three = gap.ready()
-    gap.carry(one, three)
+    first, two, three = gap.ready()
+    gap.carry(first, three)
     reader = gap.reader()
     assert values(reader) == ["a"]
     clock.advance(WAIT)
@@ -177,9 +177,9 @@ def test_a_file_that_stays_damaged_is_set_aside_counted_and_then_missing(
     gap: Gap, clock: HeldClock
 ) -> None:
     gap.put("a", "b")
-    one, two = gap.ready()
-    gap.carry(one, two)
-    (gap.inner / one).write_bytes((gap.outer / one).read_bytes()[:-5])
+    first, two = gap.ready()
+    gap.carry(first, two)
+    (gap.inner / first).write_bytes((gap.outer / first).read_bytes()[:-5])
     reader = gap.reader()
     assert values(reader) == []
     clock.advance(WAIT)
@@ -187,7 +187,7 @@ def test_a_file_that_stays_damaged_is_set_aside_counted_and_then_missing(
         assert values(reader) == ["b"]
     assert (reader.damaged, reader.missing) == (1, 1)
     assert [line["event"] for line in logs] == ["spool_file_set_aside", "spool_gap"]
-    assert (gap.inner / (one + files.BAD)).exists()
+    assert (gap.inner / (first + files.BAD)).exists()
 
 
 def test_a_whole_copy_after_a_damaged_one_was_set_aside_is_read(gap: Gap, clock: HeldClock) -> None:
@@ -206,10 +206,10 @@ def test_foreign_files_links_and_pipes_are_set_aside_and_never_followed(
     gap: Gap, clock: HeldClock, tmp_path: Path
 ) -> None:
     gap.put("a", "b")
-    one, two = gap.ready()
+    first, two = gap.ready()
     secret = tmp_path / "secret"
-    shutil.copyfile(gap.outer / one, secret)
-    (gap.inner / one).symlink_to(secret)
+    shutil.copyfile(gap.outer / first, secret)
+    (gap.inner / first).symlink_to(secret)
     os.mkfifo(gap.inner / two)
     (gap.inner / "README").write_text("hello")
     (gap.inner / ".rsync.tmp").write_text("half")
@@ -221,7 +221,7 @@ def test_foreign_files_links_and_pipes_are_set_aside_and_never_followed(
     clock.advance(WAIT)
     assert values(reader) == []
     assert (gap.inner / "README.bad").exists()
-    assert (gap.inner / (one + files.BAD)).is_symlink()
+    assert (gap.inner / (first + files.BAD)).is_symlink()
     assert (gap.inner / ".rsync.tmp").exists()
     assert reader.damaged >= 2
 
@@ -350,11 +350,11 @@ def test_a_disk_that_fails_at_any_step_raises_unavailable_and_costs_no_number(
     gap: Gap, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     gap.put("a")
-    real, left, told = os.fsync, [step], []
+    real, calls_left, messages = os.fsync, [step], []
 
     def fsync(handle: int) -> None:
-        left[0] -= 1
-        if left[0] == 0:
+        calls_left[0] -= 1
+        if calls_left[0] == 0:
             raise OSError(errno.ENOSPC, "No space left on device")
         real(handle)
 
@@ -362,7 +362,7 @@ def test_a_disk_that_fails_at_any_step_raises_unavailable_and_costs_no_number(
     try:
         gap.put("b")
     except UnavailableError as error:
-        told.append(str(error))
+        messages.append(str(error))
         gap.put("b")
     monkeypatch.undo()
     gap.put("c")
@@ -370,7 +370,7 @@ def test_a_disk_that_fails_at_any_step_raises_unavailable_and_costs_no_number(
     assert numbers(names) == list(range(1, len(names) + 1))
     gap.carry(*names)
     got = values(gap.reader())
-    assert all("No space left" in message for message in told)
+    assert all("No space left" in message for message in messages)
     assert (got[0], set(got[1:-1]), got[-1]) == ("a", {"b"}, "c")
 
 
@@ -466,11 +466,11 @@ def test_where_it_is_too_much_the_oldest_goes_of_whatever_stream(
     gap: Gap, clock: HeldClock
 ) -> None:
     """Two streams, in turn: of each the older file goes."""
-    here = gap.inside.publisher(CAPTURES)
+    publisher = gap.inside.publisher(CAPTURES)
     for value in ("1", "2"):
         gap.put(f"outer {value}")
         clock.advance(10.0)
-        here.append([outgoing(f"inner {value}")])
+        publisher.append([outgoing(f"inner {value}")])
         clock.advance(10.0)
     gap.carry(*gap.ready())
     sizes = sum(path.stat().st_size for path in gap.inner.glob("*.spool"))
@@ -529,13 +529,13 @@ def test_a_file_of_a_newer_version_is_called_so_and_any_other_is_not_what_its_na
     gap.put("a")
     path = gap.outer / gap.ready()[0]
     whole = path.read_bytes()
-    for magic, said in (
+    for magic, reason in (
         (files.MAGIC[:-1] + bytes([files.MAGIC[-1] + 1]), "newer ullage"),
         (b"?" * len(files.MAGIC), "its name"),
     ):
         head = magic + whole[len(magic) : files._HEADER.size]
         path.write_bytes(head + files._CRC.pack(zlib.crc32(head)) + whole[files.HEADER_BYTES :])
-        with pytest.raises(files.DamagedFileError, match=said):
+        with pytest.raises(files.DamagedFileError, match=reason):
             files.read_file(path, CAPTURES)
 
 

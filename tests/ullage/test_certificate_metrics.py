@@ -37,7 +37,7 @@ def authority() -> Authority:
     return Authority()
 
 
-def told(registry: CollectorRegistry, shown_to: str, what: str = "expiry") -> float | None:
+def read_metric(registry: CollectorRegistry, shown_to: str, what: str = "expiry") -> float | None:
     return registry.get_sample_value(NAME.format(what), {"shown_to": shown_to})
 
 
@@ -57,31 +57,36 @@ def test_the_moments_are_those_of_the_file_as_it_is_at_the_scrape(
         registry, {BUS: [Trust("bus.url", certificate=path)], STORE: [Trust("store.url"), None]}
     )
     begin, end = life(path)
-    assert told(registry, BUS) == end
-    assert told(registry, BUS, "renewal") == pytest.approx(end - (end - begin) / 3, abs=1e-3)
-    assert told(registry, STORE) is told(registry, STORE, "renewal") is None
+    assert read_metric(registry, BUS) == end
+    assert read_metric(registry, BUS, "renewal") == pytest.approx(end - (end - begin) / 3, abs=1e-3)
+    assert read_metric(registry, STORE) is read_metric(registry, STORE, "renewal") is None
     write(path, authority.client("a", 60 * DAY).pair)
-    assert told(registry, BUS) == life(path)[1]
-    assert told(registry, BUS, "renewal") == life(path)[1] - 2 * WEEK.total_seconds()
+    assert read_metric(registry, BUS) == life(path)[1]
+    assert read_metric(registry, BUS, "renewal") == life(path)[1] - 2 * WEEK.total_seconds()
 
 
 def test_of_a_listener_it_is_told_what_it_shows(tmp_path: Path, authority: Authority) -> None:
     def put(until: dt.timedelta) -> float:
-        made = authority.server(until=until)
-        write(tmp_path / "a.pem", made.certificate), write(tmp_path / "a.key", made.key)
+        certificates = authority.server(until=until)
+        (
+            write(tmp_path / "a.pem", certificates.certificate),
+            write(tmp_path / "a.key", certificates.key),
+        )
         return life(tmp_path / "a.pem")[1]
 
     registry, before = CollectorRegistry(), put(60 * DAY)
     CertificateMetrics(
         registry, {}, ListenerCertificate.from_settings("search", tmp_path, "a.pem", "a.key")
     )
-    assert (told(registry, CLIENTS), told(registry, CLIENTS, "renewal")) == (
+    assert (read_metric(registry, CLIENTS), read_metric(registry, CLIENTS, "renewal")) == (
         before,
         before - 2 * WEEK.total_seconds(),
     )
-    assert told(registry, CLIENTS) < put(90 * DAY) == told(registry, CLIENTS)
+    assert read_metric(registry, CLIENTS) < put(90 * DAY) == read_metric(registry, CLIENTS)
     (tmp_path / "a.pem").write_text("no certificate")
-    assert told(registry, CLIENTS) == pytest.approx(before + 30 * DAY.total_seconds(), abs=60)
+    assert read_metric(registry, CLIENTS) == pytest.approx(
+        before + 30 * DAY.total_seconds(), abs=60
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,14 +99,14 @@ def test_a_certificate_that_cannot_be_read_counts_as_expired(
     path, registry = write(tmp_path / "own.pem", authority.client("a").pair), CollectorRegistry()
     CertificateMetrics(registry, {BUS: [Trust("bus.url", certificate=path)]})
     harm(path)
-    assert (told(registry, BUS), told(registry, BUS, "renewal")) == (0.0, 0.0)
+    assert (read_metric(registry, BUS), read_metric(registry, BUS, "renewal")) == (0.0, 0.0)
 
 
 def test_what_stands_between_a_certificate_and_its_authority_expires_too(
     tmp_path: Path, authority: Authority
 ) -> None:
-    own, between = authority.client("a", WEEK), authority.client("b", DAY)
-    path = write(tmp_path / "own.pem", own.pair + between.certificate)
+    leaf, between = authority.client("a", WEEK), authority.client("b", DAY)
+    path = write(tmp_path / "own.pem", leaf.pair + between.certificate)
     assert life(path)[1] == life(write(tmp_path / "between.pem", between.pair))[1]
 
 
@@ -110,13 +115,13 @@ def test_of_two_buses_that_certificate_counts_which_expires_first(
 ) -> None:
     for name, until in (("bus", WEEK), ("other", DAY)):
         write(data / f"{name}.pem", authority.client("a", until).pair)
-    other = BUS_URL.replace("bus.pem", "other.pem")
+    second_url = BUS_URL.replace("bus.pem", "other.pem")
     (data / "ullage.toml").write_text(
-        f"[bus]\nurl = {json.dumps(BUS_URL)}\ncaptures = {json.dumps(other)}\n"
+        f"[bus]\nurl = {json.dumps(BUS_URL)}\ncaptures = {json.dumps(second_url)}\n"
     )
     registry = CollectorRegistry()
     CertificateMetrics(registry, {BUS: Context(data).list_bus_trusts()})
-    assert told(registry, BUS) == life(data / "other.pem")[1]
+    assert read_metric(registry, BUS) == life(data / "other.pem")[1]
 
 
 @pytest.mark.parametrize("role", SHOWN)
@@ -125,12 +130,15 @@ def test_each_role_serves_them_from_its_start(data: Path, authority: Authority, 
     for name, until in ((BUS, WEEK), (STORE, DAY)):
         write(data / f"{name}.pem", authority.client("a", until).pair)
     ports = "[metrics_ports]\n" + "".join(
-        f"{one} = 0\n" for one in ("crawl", "match", "alert", "intake", "matrix")
+        f"{service} = 0\n" for service in ("crawl", "match", "alert", "intake", "matrix")
     )
     shown = 'certificate = "clients.pem"\nkey = "clients.key"\n'
     ports += f"[search]\nport = 0\n{shown}[intake]\nport = 0\n{shown}"
-    made = authority.server(until=2 * DAY)
-    write(data / "clients.pem", made.certificate), write(data / "clients.key", made.key)
+    certificates = authority.server(until=2 * DAY)
+    (
+        write(data / "clients.pem", certificates.certificate),
+        write(data / "clients.key", certificates.key),
+    )
     (data / "ullage.toml").write_text(
         f"{ports}[bus]\nurl = {json.dumps(BUS_URL)}\n[store]\nurl = {json.dumps(STORE_URL)}\n"
     )
@@ -139,24 +147,24 @@ def test_each_role_serves_them_from_its_start(data: Path, authority: Authority, 
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
-            text = scraped(process, ssl.create_default_context(cafile=data / "ca.pem"))
+            text = scrape(process, ssl.create_default_context(cafile=data / "ca.pem"))
         finally:
             process.kill()
-    found = dict(re.findall(NAME.format("expiry") + r'\{shown_to="(\w+)"\} (\S+)', text))
-    assert {name: float(at) for name, at in found.items()} == {
+    samples = dict(re.findall(NAME.format("expiry") + r'\{shown_to="(\w+)"\} (\S+)', text))
+    assert {name: float(at) for name, at in samples.items()} == {
         name: life(data / f"{name}.pem")[1] for name in SHOWN[role]
     }
 
 
-def scraped(process: "subprocess.Popen[str]", trusting: ssl.SSLContext) -> str:
-    """What its /metrics says as soon as it serves them."""
-    said = ""
+def scrape(process: "subprocess.Popen[str]", trusting: ssl.SSLContext) -> str:
+    """Return what /metrics of a process says as soon as it is served."""
+    output = ""
     for line in process.stdout if "search" in process.args else process.stderr:
-        said += line
+        output += line
         if port := re.search(r'"port": (\d+)|(https://127\.0\.0\.1:\d+)/\n', line):
-            own = f"http://127.0.0.1:{port[1]}"
+            plain_url = f"http://127.0.0.1:{port[1]}"
             with urllib.request.urlopen(
-                f"{port[2] or own}/metrics", timeout=60, context=trusting
+                f"{port[2] or plain_url}/metrics", timeout=60, context=trusting
             ) as answer:
                 return answer.read().decode()
-    pytest.fail(f"it has ended: {said}")
+    pytest.fail(f"it has ended: {output}")

@@ -25,15 +25,15 @@ def faults(context: Context) -> list[str]:
 
 
 @pytest.fixture
-def whole(context: Context) -> Context:
-    """A machine on which everything is, with a customer list."""
+def complete_machine(context: Context) -> Context:
+    """Return the context of a complete installation with a customer list."""
     enrol(context, "bank", [customer(number) for number in range(3)])
     return context
 
 
 @pytest.mark.parametrize("target", ["alerts.nowhere:parts", "ullage.errors:nobody"])
 def test_a_stage_of_another_version_is_no_stage_that_is_not_installed(
-    whole: Context, monkeypatch: pytest.MonkeyPatch, target: str
+    complete_machine: Context, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
     stale = importlib.metadata.EntryPoint("alert", target, commands.CHECKS)
     monkeypatch.setattr(
@@ -42,34 +42,34 @@ def test_a_stage_of_another_version_is_no_stage_that_is_not_installed(
         lambda group: [stale] if group == commands.CHECKS else [],
     )
     with pytest.raises(ConfigError, match="install ullage again"):
-        faults(whole)
+        faults(complete_machine)
 
 
 def test_a_stage_whose_extra_is_not_installed_has_nothing_to_look_at(
-    whole: Context, monkeypatch: pytest.MonkeyPatch
+    complete_machine: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lacking = importlib.metadata.EntryPoint("crawl", "nosuchlibrary.command:parts", commands.CHECKS)
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [lacking])
-    assert faults(whole) == []
+    assert faults(complete_machine) == []
 
 
-def test_each_key_that_was_here_and_is_gone_is_named(whole: Context) -> None:
-    before = faults(whole)
-    names = keys.list_files(whole.keys)
+def test_each_key_that_was_here_and_is_gone_is_named(complete_machine: Context) -> None:
+    before = faults(complete_machine)
+    names = keys.list_files(complete_machine.keys)
     assert {"sign/match.key", "bank/match-1.key", "bank/verify.pub", "frontier.key"} <= {*names}
     for name in names:
-        path = whole.keys.root / name
+        path = complete_machine.keys.root / name
         away = path.rename(path.with_name(".away"))
-        said = [line for line in faults(whole) if line not in before]
+        new_faults = [line for line in faults(complete_machine) if line not in before]
         away.rename(path)
-        assert any(name in line for line in said), name
-    assert faults(whole) == before
+        assert any(name in line for line in new_faults), name
+    assert faults(complete_machine) == before
 
 
-def test_all_signing_keys_at_once(whole: Context) -> None:
-    (whole.keys.root / "sign").rename(whole.keys.root / ".sign")
-    said = "\n".join(faults(whole))
-    assert all(f"sign/{role}.key" in said for role in keys.SIGNERS)
+def test_all_signing_keys_at_once(complete_machine: Context) -> None:
+    (complete_machine.keys.root / "sign").rename(complete_machine.keys.root / ".sign")
+    all_faults = "\n".join(faults(complete_machine))
+    assert all(f"sign/{role}.key" in all_faults for role in keys.SIGNERS)
 
 
 @pytest.mark.parametrize(

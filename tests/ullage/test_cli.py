@@ -55,14 +55,14 @@ class Entry:
 
 @pytest.fixture
 def stages(monkeypatch: pytest.MonkeyPatch) -> dict[str, Entry]:
-    """The entry points that the command line sees; empty to begin with."""
-    found: dict[str, Entry] = {}
+    """Return the entry points that the command line sees; empty to begin with."""
+    entries: dict[str, Entry] = {}
     monkeypatch.setattr(
         importlib.metadata,
         "entry_points",
-        lambda group, name=None: [e for e in found.values() if name in (None, e.name)],
+        lambda group, name=None: [e for e in entries.values() if name in (None, e.name)],
     )
-    return found
+    return entries
 
 
 @pytest.mark.parametrize(
@@ -132,8 +132,8 @@ def test_a_missing_extra_is_named_when_its_command_is_called(
     ):
         stages[name] = Entry(name, value, ModuleNotFoundError("x", name="x.y"))
         code, _, err = ullage(name, "--whatever", "x")
-        wanted = "" if extra == "all" else f"ullage[{extra}] or "
-        assert (code, err) == (2, f"ullage: {name} needs x.y: install {wanted}ullage[all]\n")
+        extra_hint = "" if extra == "all" else f"ullage[{extra}] or "
+        assert (code, err) == (2, f"ullage: {name} needs x.y: install {extra_hint}ullage[all]\n")
 
 
 @pytest.mark.parametrize(
@@ -205,20 +205,20 @@ def test_help_imports_no_stage() -> None:
         "crawlers",
     )
     script += f"print('loaded:', *(sys.modules.keys() & {{*{heavy}}}))"
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert "watchlist" in done.stdout
-    assert done.stdout.splitlines()[-1] == "loaded:"
+    assert "watchlist" in result.stdout
+    assert result.stdout.splitlines()[-1] == "loaded:"
 
 
 def test_the_help_has_a_line_for_every_command_and_it_is_that_of_the_command() -> None:
     top = cli.typer.main.get_group(cli.app)
-    told = {
+    help_lines = {
         name: " ".join(top.get_command(None, name).help.split("\n\n")[0].split())
         for name in top.list_commands(None)
     }
-    assert told == cli.HELP
+    assert help_lines == cli.HELP
 
 
 MOST_COMMANDS = 60
@@ -234,8 +234,8 @@ def test_there_are_no_more_commands_than_somebody_can_learn() -> None:
         for name in command.list_commands(context):
             yield from leaves(command.get_command(context, name), (*path, name))
 
-    found = list(leaves(typer.main.get_command(cli.app), ()))
-    assert len(found) == len(set(found)) <= MOST_COMMANDS, found
+    leaf_commands = list(leaves(typer.main.get_command(cli.app), ()))
+    assert len(leaf_commands) == len(set(leaf_commands)) <= MOST_COMMANDS, leaf_commands
 
 
 def test_only_the_stage_that_is_asked_for_is_loaded(ullage, stages: dict[str, Entry]) -> None:
@@ -297,27 +297,27 @@ def test_a_check_is_printed_for_programs_too(ullage) -> None:
     plain_code, plain, _ = ullage("check")
     parts = [json.loads(line) for line in out.splitlines()]
     assert code == plain_code
-    assert [f"{one['state']} {one['part']}" for one in parts] == [
-        f"{mark.lower()} {said.strip().partition(': ')[0]}"
-        for mark, _, said in (line.partition(" ") for line in plain.splitlines())
+    assert [f"{item['state']} {item['part']}" for item in parts] == [
+        f"{mark.lower()} {text.strip().partition(': ')[0]}"
+        for mark, _, text in (line.partition(" ") for line in plain.splitlines())
     ]
 
 
 def test_a_shell_completes_commands() -> None:
-    asked = {
+    environment = {
         **os.environ,
         "_ULLAGE_COMPLETE": "complete_bash",
         "COMP_WORDS": "ullage incidents li",
         "COMP_CWORD": "2",
     }
-    done = subprocess.run(
+    result = subprocess.run(
         [Path(sys.executable).with_name("ullage")],
-        env=asked,
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert sorted(done.stdout.split()) == ["link", "list"]
+    assert sorted(result.stdout.split()) == ["link", "list"]
 
 
 def test_the_plan_has_the_lines_of_the_bus_and_of_each_stage_and_looks_at_nothing(
@@ -408,16 +408,16 @@ cli.main()
     ids=["main thread", "other thread"],
 )
 def test_a_bug_is_one_line_of_kind_and_place_without_message(setup: str, act: str) -> None:
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", CRASH.format(setup=setup, act=act)],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert "internal error (ValueError at " in done.stderr
-    assert "13800138000" not in done.stderr
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "internal error (ValueError at " in result.stderr
+    assert "13800138000" not in result.stderr
 
 
 def test_roles_of_a_stage_that_is_not_installed_are_none(
@@ -433,7 +433,7 @@ def test_roles_of_a_stage_that_is_not_installed_are_none(
 def test_a_reader_that_goes_away_is_no_error(data: Path) -> None:
     read, write = os.pipe()
     os.close(read)
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "ullage", "--data", data, "config", "show"],
         stdout=write,
         stderr=subprocess.PIPE,
@@ -441,7 +441,7 @@ def test_a_reader_that_goes_away_is_no_error(data: Path) -> None:
         check=False,
     )
     os.close(write)
-    assert (done.returncode, done.stderr) == (1, "")
+    assert (result.returncode, result.stderr) == (1, "")
 
 
 def test_a_group_without_a_command_shows_its_help(ullage) -> None:

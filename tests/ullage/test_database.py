@@ -113,10 +113,10 @@ def test_what_is_no_database_is_refused_and_left_as_it_is(tmp_path: Path, conten
 
 
 def test_another_programs_database_is_refused(tmp_path: Path) -> None:
-    other = sqlite3.connect(tmp_path / "x.sqlite")
-    other.execute("create table bookmarks (url text)")
-    other.commit()
-    other.close()
+    foreign = sqlite3.connect(tmp_path / "x.sqlite")
+    foreign.execute("create table bookmarks (url text)")
+    foreign.commit()
+    foreign.close()
     with pytest.raises(CorruptError, match="no database of ours"):
         open_database(tmp_path / "x.sqlite", SCHEMA)
 
@@ -124,8 +124,8 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
 def test_an_index_of_words_that_says_what_cannot_be_is_damage(tmp_path: Path) -> None:
     """Its pages are whole; SQLite has no code for that."""
     path = tmp_path / "x.sqlite"
-    with closing(open_database(path, "create virtual table texts using fts5(text)")) as made:
-        made.execute("update texts_config set v = 0 where k = 'version'")
+    with closing(open_database(path, "create virtual table texts using fts5(text)")) as texts:
+        texts.execute("update texts_config set v = 0 where k = 'version'")
     with closing(open_database(path, "")) as opened:
         with pytest.raises(CorruptError, match=r"x\.sqlite is damaged"):
             check_database(opened, path)
@@ -176,13 +176,13 @@ with transaction(database):
 
 def test_processes_that_open_a_new_file_at_the_same_moment_all_succeed(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
-    others = [
+    processes = [
         subprocess.Popen([sys.executable, "-c", OPEN, path, SCHEMA], stdin=subprocess.PIPE)
         for _ in range(5)
     ]
-    for other in others:
-        other.communicate(b"go\n")
-    assert [other.returncode for other in others] == [0] * 5
+    for process in processes:
+        process.communicate(b"go\n")
+    assert [process.returncode for process in processes] == [0] * 5
     assert words(path) == ["0", "1", "2", "3", "4"]
 
 
@@ -238,8 +238,8 @@ def test_what_may_pass_is_tried_again_and_damage_stops(
         raise raised
 
 
-def filled(path: Path, rows: int = 400) -> list[str]:
-    """A closed file of some twenty pages; what it holds."""
+def fill(path: Path, rows: int = 400) -> list[str]:
+    """Write a closed file of some twenty pages and return its values."""
     database = open_database(path, SCHEMA)
     with transaction(database):
         database.executemany(
@@ -253,7 +253,7 @@ def filled(path: Path, rows: int = 400) -> list[str]:
 def test_a_flipped_bit_is_never_read_as_content(tmp_path: Path, place: int) -> None:
     """Without checksums most of these read back changed."""
     path = tmp_path / "x.sqlite"
-    filled(path)
+    fill(path)
     content = bytearray(path.read_bytes())
     content[place] ^= 4
     path.write_bytes(content)
@@ -266,7 +266,7 @@ def test_a_flipped_bit_is_never_read_as_content(tmp_path: Path, place: int) -> N
 
 def test_a_flipped_bit_in_the_head_turns_no_checksum_off(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
-    filled(path, 20)
+    fill(path, 20)
     whole = path.read_bytes()
     for place in range(100):
         path.write_bytes(
@@ -284,7 +284,7 @@ def test_an_empty_file_is_no_new_one(tmp_path: Path) -> None:
 
 def test_a_file_that_is_gone_is_not_begun_anew(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
-    filled(path)
+    fill(path)
     path.unlink()
     with pytest.raises(
         CorruptError, match=r"x\.sqlite is gone: restore it.*\(x\.sqlite\*\) to start empty"
@@ -295,10 +295,8 @@ def test_a_file_that_is_gone_is_not_begun_anew(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def killed(tmp_path: Path) -> Path:
-    """A file as a process leaves it that is killed: five transactions are in its log, none in
-    the file itself.
-    """
+def killed_file(tmp_path: Path) -> Path:
+    """Return a file as a killed process leaves it: five transactions are in its log only."""
     live = tmp_path / "live"
     database = open_database(live / "x.sqlite", SCHEMA)
     for n in range(5):
@@ -309,25 +307,25 @@ def killed(tmp_path: Path) -> Path:
     return tmp_path / "killed" / "x.sqlite"
 
 
-def test_what_a_killed_process_committed_is_there(killed: Path) -> None:
-    assert words(killed) == list("01234")
+def test_what_a_killed_process_committed_is_there(killed_file: Path) -> None:
+    assert words(killed_file) == list("01234")
 
 
-def test_a_log_that_is_gone_is_said(killed: Path) -> None:
-    killed.with_name("x.sqlite-wal").unlink()
+def test_a_log_that_is_gone_is_said(killed_file: Path) -> None:
+    killed_file.with_name("x.sqlite-wal").unlink()
     with pytest.raises(
         CorruptError,
         match=r"x\.sqlite lacks its last 5 changes .*, or remove x\.sqlite\.commits to go on",
-    ) as told:
-        words(killed)
-    assert "x.sqlite-wal was damaged or is gone" in str(told.value)
-    killed.with_name("x.sqlite.commits").unlink()
-    assert words(killed) == []
+    ) as raised:
+        words(killed_file)
+    assert "x.sqlite-wal was damaged or is gone" in str(raised.value)
+    killed_file.with_name("x.sqlite.commits").unlink()
+    assert words(killed_file) == []
 
 
 @pytest.mark.parametrize("part", range(1, 40))
-def test_a_log_that_is_cut_or_damaged_is_said(killed: Path, part: int) -> None:
-    wal = killed.with_name("x.sqlite-wal")
+def test_a_log_that_is_cut_or_damaged_is_said(killed_file: Path, part: int) -> None:
+    wal = killed_file.with_name("x.sqlite-wal")
     content = wal.read_bytes()
     place = len(content) * part // 40
     cut, flipped = (
@@ -336,20 +334,20 @@ def test_a_log_that_is_cut_or_damaged_is_said(killed: Path, part: int) -> None:
     )
     wal.write_bytes(cut if part % 2 else flipped)
     with pytest.raises(CorruptError, match=r"lacks its last [1-5] change"):
-        words(killed)
+        words(killed_file)
 
 
-def test_what_a_crash_cut_short_is_no_loss(killed: Path) -> None:
+def test_what_a_crash_cut_short_is_no_loss(killed_file: Path) -> None:
     """A transaction whose end is missing was never told to be durable."""
-    wal = killed.with_name("x.sqlite-wal")
+    wal = killed_file.with_name("x.sqlite-wal")
     wal.write_bytes(wal.read_bytes() + wal.read_bytes()[-4120:-1])
-    assert words(killed) == list("01234")
+    assert words(killed_file) == list("01234")
 
 
-def test_a_damaged_count_hides_nothing_and_is_logged(killed: Path, capsys) -> None:
-    count = killed.with_name("x.sqlite.commits")
+def test_a_damaged_count_hides_nothing_and_is_logged(killed_file: Path, capsys) -> None:
+    count = killed_file.with_name("x.sqlite.commits")
     count.write_bytes(count.read_bytes().replace(b"5", b"9", 1))
-    assert words(killed) == list("01234")
+    assert words(killed_file) == list("01234")
     assert "database_count_damaged" in capsys.readouterr().out
     assert count.read_bytes().startswith(b"%020d " % 5)
 
@@ -362,8 +360,8 @@ def test_a_transaction_that_changes_nothing_is_not_counted(tmp_path: Path) -> No
     assert (tmp_path / "x.sqlite.commits").read_bytes().startswith(b"%020d " % 0)
 
 
-def unchecked(path: Path) -> apsw.Connection:
-    """A file without checksums, its last writes in the log; who has it open."""
+def open_unchecked(path: Path) -> apsw.Connection:
+    """Open a file without checksums whose last writes are in the log."""
     database = apsw.Connection(str(path))
     database.pragma("journal_mode", "wal")
     database.execute(f"{SCHEMA}; pragma user_version=1")
@@ -378,7 +376,7 @@ def test_a_file_without_checksums_is_refused_and_left_as_it_is(
 ) -> None:
     """It may be whole: nobody is told to begin anew."""
     path = tmp_path / "x.sqlite"
-    before = unchecked(path)
+    before = open_unchecked(path)
     if not is_open:
         before.close()
     content = {
@@ -389,9 +387,9 @@ def test_a_file_without_checksums_is_refused_and_left_as_it_is(
     with pytest.raises(
         CorruptError,
         match=r"is no database of ours \(its pages have no checksums\): open it with what wrote it",
-    ) as told:
+    ) as raised:
         open_database(path, SCHEMA)
-    assert "empty" not in str(told.value)
+    assert "empty" not in str(raised.value)
     before.close()
     if not is_open:
         assert {
@@ -401,7 +399,7 @@ def test_a_file_without_checksums_is_refused_and_left_as_it_is(
 
 def test_check_reads_the_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
-    filled(path)
+    fill(path)
     content = bytearray(path.read_bytes())
     content[-100] ^= 1
     path.write_bytes(content)
@@ -448,7 +446,7 @@ def test_what_was_deleted_during_a_backup_is_overwritten_at_its_end(tmp_path: Pa
 
 def test_a_copy_of_a_damaged_file_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
-    filled(path)
+    fill(path)
     content = bytearray(path.read_bytes())
     content[4096 * 7 + 9] ^= 1
     path.write_bytes(content)
@@ -458,16 +456,16 @@ def test_a_copy_of_a_damaged_file_names_the_file(tmp_path: Path) -> None:
 
 def test_a_copy_that_its_disk_does_not_keep_is_found_out(tmp_path: Path, monkeypatch) -> None:
     path, copy = tmp_path / "x.sqlite", tmp_path / "copy.sqlite"
-    filled(path)
+    fill(path)
     copied = database._copy_pages
 
-    def lost(source: apsw.Connection, target: apsw.Connection) -> None:
+    def lose_page(source: apsw.Connection, target: apsw.Connection) -> None:
         copied(source, target)
         with copy.open("r+b") as file:
             file.seek(4096 * 7)
             file.write(bytes(4096))
 
-    monkeypatch.setattr(database, "_copy_pages", lost)
+    monkeypatch.setattr(database, "_copy_pages", lose_page)
     with pytest.raises(
         CorruptError,
         match=r"/x\.sqlite does not come out whole in .*copy\.sqlite: see what `ullage check` says",

@@ -31,10 +31,10 @@ def put(
 
 
 def waiting(bus: Bus, topic: str, group: str) -> list[Record]:
-    """What a new group finds on `topic`, in the order of appending."""
+    """Return what a new group reads from `topic`, in the order of appending."""
     subscription, records = bus.subscribe(topic, group), []
-    left = subscription.lag().records
-    while len(records) < left:
+    expected = subscription.lag().records
+    while len(records) < expected:
         records += subscription.poll(100, 6.0)
     subscription.close()
     return sorted(records, key=lambda record: record.timestamp)
@@ -100,8 +100,8 @@ def test_a_letter_that_came_back_three_times_is_parked_and_stays_listed(
         assert dead_letters.replay(bus, keys.load_opener(store)).replayed == 1
         back = waiting(bus, CAPTURES, f"match-{times}")[-1]
         put(bus, store, back.value, **back.headers)
-    done = dead_letters.replay(bus, keys.load_opener(store))
-    assert (done.replayed, dict(done.left)) == (0, {"parked": 1})
+    outcome = dead_letters.replay(bus, keys.load_opener(store))
+    assert (outcome.replayed, dict(outcome.left)) == (0, {"parked": 1})
     assert [letter.replays for letter in dead_letters.waiting_or_parked(bus)] == [3]
 
 
@@ -119,8 +119,8 @@ def test_a_letter_whose_key_is_destroyed_is_left_with_that_reason(
 ) -> None:
     put(bus, store)
     store.destroy("seal/20260921.key")
-    done = dead_letters.replay(bus, keys.load_opener(store))
-    assert (done.replayed, dict(done.left)) == (0, {"key_destroyed": 1})
+    outcome = dead_letters.replay(bus, keys.load_opener(store))
+    assert (outcome.replayed, dict(outcome.left)) == (0, {"key_destroyed": 1})
 
 
 @pytest.mark.parametrize(

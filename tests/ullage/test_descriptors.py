@@ -61,7 +61,7 @@ def answer(port: int) -> bytes:
 
 @pytest.fixture(params=[CONSOLE, METRICS], ids=["console", "metrics"])
 def server(request: pytest.FixtureRequest) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A server that may have 40 descriptors, and its port."""
+    """Yield a server limited to 40 descriptors, and its port."""
     process = subprocess.Popen(
         [sys.executable, "-c", request.param],
         stdout=subprocess.PIPE,
@@ -83,7 +83,7 @@ def test_idle_connections_beyond_the_limit_keep_nobody_out(
         for _ in range(IDLE):
             stack.enter_context(socket.create_connection(("127.0.0.1", port), 20))
         answers = [answer(port) for _ in range(20)]
-        assert sum(b" 200 " in one for one in answers) >= 10, answers
+        assert sum(b" 200 " in reply for reply in answers) >= 10, answers
     used = os.sysconf("SC_CLK_TCK")
     seconds = (
         sum(map(int, Path(f"/proc/{process.pid}/stat").read_text("ascii").split()[13:15])) / used

@@ -131,7 +131,7 @@ def foreign_tenant(context: Context, path: Path) -> None:
     put(context, tenant="other", path=path)
 
 
-def forged(context: Context, path: Path) -> None:
+def forge(context: Context, path: Path) -> None:
     """Signed by another building host."""
     make_tenant(context.keys, "other")
     header = header_for(context.keys, "bank", context.clock.now(), EXPIRES)
@@ -158,7 +158,7 @@ def no_key(context: Context, path: Path) -> None:
     ("how", "why"),
     [
         (foreign_tenant, "not signed by"),
-        (forged, "not signed by"),
+        (forge, "not signed by"),
         (other_name, "is of tenant other"),
         (other_key, "under another key"),
         (no_key, "verify.pub is not in"),
@@ -184,16 +184,18 @@ def test_an_erased_customer_is_found_no_more_and_the_list_stays_whole(
     before = VerifiedList(path, context.keys, "bank")
     assert before.has(everybody[0][:16])
     assert VerifiedList(path, context.keys, "bank").erase(gone) == sum(
-        one[16:] == gone for one in everybody
+        pair_bytes[16:] == gone for pair_bytes in everybody
     )
-    stays = {one[:16] for one in everybody if one[16:] != gone}
+    stays = {pair_bytes[:16] for pair_bytes in everybody if pair_bytes[16:] != gone}
     for opened in (before, VerifiedList(path, context.keys, "bank")):
-        assert [opened.has(one[:16]) for one in everybody] == [
-            one[:16] in stays for one in everybody
+        assert [opened.has(pair_bytes[:16]) for pair_bytes in everybody] == [
+            pair_bytes[:16] in stays for pair_bytes in everybody
         ]
         assert opened.check() == MANY
-    went = [one for one in everybody if one[16:] == gone]
-    assert not any(one[4:16] in path.read_bytes() for one in went if one[:16] not in stays)
+    went = [pair_bytes for pair_bytes in everybody if pair_bytes[16:] == gone]
+    assert not any(
+        pair_bytes[4:16] in path.read_bytes() for pair_bytes in went if pair_bytes[:16] not in stays
+    )
     assert gone not in path.read_bytes()
     assert VerifiedList(path, context.keys, "bank").erase(gone) == 0
 
@@ -230,14 +232,14 @@ def test_another_list_in_its_place_is_seen_and_an_expired_one_is_none(
     lists, now = EnrolledLists(context.data, context.keys), context.clock.now
     assert (lists.tenants(), lists.of("bank", now())) == ([], None)
     put(context, 10)
-    held = lists.of("bank", now())
-    assert held is not None
-    assert not held.has(pair(20)[:16])
-    assert lists.of("bank", now()) is held
+    opened_list = lists.of("bank", now())
+    assert opened_list is not None
+    assert not opened_list.has(pair(20)[:16])
+    assert lists.of("bank", now()) is opened_list
     put(context, 30)
     again = lists.of("bank", now())
     assert again is not None
     assert again.has(pair(20)[:16])
-    assert held.check() == 10  # who has opened it goes on with it
+    assert opened_list.check() == 10  # who has opened it goes on with it
     clock.advance(400 * 86400)
     assert lists.of("bank", now()) is None

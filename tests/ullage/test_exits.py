@@ -24,21 +24,21 @@ PACKAGES = ("ullage", "crawlers", "matcher", "alerts", "deploy")
 
 
 def commands() -> dict[str, typer.core.TyperCommand]:
-    """Every command, by its words."""
+    """Map each command's words to the command."""
 
     def under(path: str, command) -> Iterator[tuple[str, object]]:
         nested = getattr(command, "commands", None)
         if nested is None or getattr(command, "invoke_without_command", False):
             yield path, command
-        for name, one in (nested or {}).items():
-            yield from under(f"{path} {name}", one)
+        for name, subcommand in (nested or {}).items():
+            yield from under(f"{path} {name}", subcommand)
 
     top = typer.main.get_group(cli.app)
     context = typer.Context(top)
     return {
-        path: one
+        path: subcommand
         for name in top.list_commands(context)
-        for path, one in under(name, top.get_command(context, name))
+        for path, subcommand in under(name, top.get_command(context, name))
     }
 
 
@@ -49,8 +49,8 @@ def rows(columns: int) -> set[tuple[str, ...]]:
         for line in DOCUMENT.read_text(encoding="utf-8").splitlines()
         if line.startswith("|")
     ]
-    found = {tuple(cell.strip() for cell in row) for row in cells if len(row) == columns}
-    return {row for row in found if any(cell.isdigit() for cell in row)}
+    cell_rows = {tuple(cell.strip() for cell in row) for row in cells if len(row) == columns}
+    return {row for row in cell_rows if any(cell.isdigit() for cell in row)}
 
 
 def test_the_codes_are_the_promised_ones() -> None:
@@ -107,18 +107,18 @@ def program(
 
 def test_the_program_itself_ends_with_its_code(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ullage", "--data", tmp_path, "search", "--frobnicate"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (Exit.USAGE, "", 1)
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (Exit.USAGE, "", 1)
 
 
 @pytest.mark.parametrize("words", ["", *errors.COMMANDS])
 def test_the_help_ends_with_them(
     program: Callable[..., tuple[object, str, str]], words: str
 ) -> None:
-    code, said, _ = program(*words.split(), "--help")
+    code, help_text, _ = program(*words.split(), "--help")
     assert code == Exit.DONE
     for number, says in (errors.COMMANDS[words] if words else errors.MEANING).items():
-        assert f"{number:d} {says}" in plain(said)
+        assert f"{number:d} {says}" in plain(help_text)
 
 
 def test_no_command_returns_a_value_that_would_become_its_code() -> None:
@@ -143,27 +143,27 @@ def test_no_code_stands_as_a_number_in_a_command() -> None:
 
     `matcher/unpack` is a child of a command; what it ends with only the command sees.
     """
-    found = []
+    numbers = []
     for package in PACKAGES:
         for path in set((ROOT / package).rglob("*.py")) - set(
             (ROOT / "matcher" / "unpack").iterdir()
         ):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                given = []
+                arguments = []
                 if isinstance(node, ast.Call) and _name_of(node.func) in ("Exit", "exit", "_exit"):
-                    given = node.args[:1]
+                    arguments = node.args[:1]
                 elif (
                     isinstance(node, ast.Assign)
                     and isinstance(node.targets[0], ast.Name)
                     and node.targets[0].id == "exit_code"
                 ):
-                    given = [node.value]
-                found += [
-                    f"{path}:{one.lineno}"
-                    for one in given
-                    if isinstance(one, ast.Constant) and isinstance(one.value, int)
+                    arguments = [node.value]
+                numbers += [
+                    f"{path}:{argument.lineno}"
+                    for argument in arguments
+                    if isinstance(argument, ast.Constant) and isinstance(argument.value, int)
                 ]
-    assert found == []
+    assert numbers == []
 
 
 @pytest.mark.parametrize(
@@ -172,8 +172,8 @@ def test_no_code_stands_as_a_number_in_a_command() -> None:
 def test_wrong_usage_is_2_in_one_line_whatever_the_command(
     program: Callable[..., tuple[object, str, str]], entry, tmp_path: Path
 ) -> None:
-    code, said, wrong = program("--data", tmp_path, entry.name, "--frobnicate")
-    assert (code, said, wrong.count("\n")) == (Exit.USAGE, "", 1)
+    code, output, wrong = program("--data", tmp_path, entry.name, "--frobnicate")
+    assert (code, output, wrong.count("\n")) == (Exit.USAGE, "", 1)
     assert wrong.startswith("ullage: ")
 
 
@@ -209,6 +209,6 @@ def test_an_interrupt_before_the_end_is_a_failure(tmp_path: Path) -> None:
         process.stdin.flush()
         assert "line 1" in process.stderr.readline()  # it has begun to read
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate()
+        _, errors = process.communicate()
     assert process.returncode == Exit.FAILED
-    assert said.splitlines()[-1] == "ullage: stopped"
+    assert errors.splitlines()[-1] == "ullage: stopped"

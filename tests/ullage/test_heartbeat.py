@@ -42,8 +42,8 @@ def test_a_heartbeat_survives_the_bus_and_is_told_from_other_records_by_its_head
     assert is_heartbeat(sent.headers())
     assert not is_heartbeat({"site": "board", "schema": "1"})
     assert set(sent.headers()) == {"record", "id", "schema"}
-    told = Coverage(sites={"blocked": 1}, egress_up=False)
-    bare = beat(coverage=told, enrolled=7, customers={"bank": 7})
+    bare_coverage = Coverage(sites={"blocked": 1}, egress_up=False)
+    bare = beat(coverage=bare_coverage, enrolled=7, customers={"bank": 7})
     assert sent.without_crawl_details({"bank": 7}) == bare, (
         "no state of a site is named beyond match"
     )
@@ -127,8 +127,8 @@ def test_a_site_is_in_one_state_and_its_series_go_with_it(registry: CollectorReg
     report = SiteReport(
         site="board", state="quiet", last_new=NOON, last_success=NOON, expected_by=NOON + 9
     )
-    other = SiteReport(site="new")
-    metrics.show("c", Coverage(watched=(report, other), sites={"quiet": 1}))
+    second_report = SiteReport(site="new")
+    metrics.show("c", Coverage(watched=(report, second_report), sites={"quiet": 1}))
     assert (state(registry, "board"), state(registry, "new")) == (["quiet"], [])
     assert (
         registry.get_sample_value(

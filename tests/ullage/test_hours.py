@@ -19,12 +19,12 @@ from ullage.records.heartbeat import (
 
 
 def test_two_tellings_are_one_whatever_their_order() -> None:
-    for one, other, third in itertools.product(LETTERS, repeat=3):
-        assert pick_letter(one, other) == pick_letter(other, one)
-        assert pick_letter(one, pick_letter(other, third)) == pick_letter(
-            pick_letter(one, other), third
+    for first, second, third in itertools.product(LETTERS, repeat=3):
+        assert pick_letter(first, second) == pick_letter(second, first)
+        assert pick_letter(first, pick_letter(second, third)) == pick_letter(
+            pick_letter(first, second), third
         )
-        assert pick_letter(one, one) == one
+        assert pick_letter(first, first) == first
     assert merge_slots("o" * 6 + "." * 6, "." * 5 + "b" * 7) == "o" * 6 + "b" * 6
 
 

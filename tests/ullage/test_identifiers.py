@@ -27,9 +27,9 @@ KINDS = st.sampled_from(list(kinds().values()))
 def test_an_example_is_found_valid_in_its_normal_form_where_it_stands(
     kind: Kind, text: str, normal: str
 ) -> None:
-    found = [c for c in kind.find(text) if c.valid]
-    assert normal in {c.normal for c in found}
-    for candidate in found:
+    valid = [c for c in kind.find(text) if c.valid]
+    assert normal in {c.normal for c in valid}
+    for candidate in valid:
         assert kind.normalise(text[candidate.start : candidate.end]) == candidate.normal
 
 
@@ -44,17 +44,17 @@ def test_a_near_miss_is_not_found_valid(kind: Kind, text: str) -> None:
 def test_columns_hold_what_is_found(kind: Kind, texts: list[str]) -> None:
     text = "\n".join(texts * 2)
     normals = list[str]()
-    found = [
+    spans = [
         (start, end, normals[number])
         for start, end, number in zip(*kind.columns(text, {}, normals), strict=True)
     ]
-    assert found == [(c.start, c.end, c.normal) for c in kind.find(text)]
+    assert spans == [(c.start, c.end, c.normal) for c in kind.find(text)]
 
 
 def test_a_candidate_in_a_message_shows_where_and_not_what() -> None:
-    (found,) = kinds()["phone"].find("手机13800138000")
-    assert found.normal == "13800138000"
-    assert "13800138000" not in f"{found} {found!r} {[found]} {KeyError(found)}"
+    (candidate,) = kinds()["phone"].find("手机13800138000")
+    assert candidate.normal == "13800138000"
+    assert "13800138000" not in f"{candidate} {candidate!r} {[candidate]} {KeyError(candidate)}"
 
 
 def test_kinds_register_by_being_there_and_the_stronger_claim_comes_first() -> None:

@@ -21,8 +21,8 @@ from ullage.identifiers import masked_value
 def test_a_masked_value_is_found_in_its_one_form_and_only_corroborates(
     text: str, kind: str, normal: str
 ) -> None:
-    (found,) = masked_value.find(text)
-    assert (found.kind, found.form, found.normal, found.weak) == (kind, "masked", normal, True)
+    (masked,) = masked_value.find(text)
+    assert (masked.kind, masked.form, masked.normal, masked.weak) == (kind, "masked", normal, True)
 
 
 @pytest.mark.parametrize(

@@ -15,17 +15,17 @@ REGIONS = sorted(region for region in phonenumbers.SUPPORTED_REGIONS if region !
 CODES = sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
 
 
-def of_region(region: str) -> phonenumbers.PhoneNumber:
-    found = phonenumbers.example_number_for_type(region, MOBILE) or phonenumbers.example_number(
+def example_number(region: str) -> phonenumbers.PhoneNumber:
+    number = phonenumbers.example_number_for_type(region, MOBILE) or phonenumbers.example_number(
         region
     )
-    assert found is not None
-    return found
+    assert number is not None
+    return number
 
 
 @pytest.mark.parametrize("region", REGIONS)
 def test_the_mobile_of_every_country_is_found_as_the_library_writes_it(region: str) -> None:
-    example = of_region(region)
+    example = example_number(region)
     normal = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
     written = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
     for text in (normal, written, f"手机{normal}住址", f"00{normal[1:]}"):
@@ -47,7 +47,7 @@ def test_what_is_taken_for_a_foreign_number_is_one_for_the_library(
 def test_a_number_like_the_example_is_one_just_when_the_library_says_so(
     region: str, end: int
 ) -> None:
-    example = of_region(region)
+    example = example_number(region)
     digits = f"{example.country_code}{phonenumbers.national_significant_number(example)}"
     digits = f"{digits[:-4]}{end:04d}"
     parsed = phonenumbers.parse(f"+{digits}")
@@ -107,4 +107,6 @@ def test_a_company_code_holds_by_the_check_digit_of_the_oracle(
     number = first17 + stdnum_uscc.calc_check_digit(first17)
     assert uscc.normalise(number.lower()) == number
     assert uscc.check(number)
-    assert not any(uscc.check(first17 + other) for other in uscc.ALPHABET if other != number[17])
+    assert not any(
+        uscc.check(first17 + check_sign) for check_sign in uscc.ALPHABET if check_sign != number[17]
+    )

@@ -74,7 +74,7 @@ def letters(context: Context) -> list[str]:
     return [letter.reason for letter in dead_letters.waiting_or_parked(context.bus())]
 
 
-def handled(context: Context) -> list[int]:
+def read_handled(context: Context) -> list[int]:
     return [int(line) for line in (context.data / "handled").read_text().split()]
 
 
@@ -90,9 +90,9 @@ WAYS = [
 def test_the_third_death_is_the_last_and_all_others_are_handled(
     filled: Context, run: Callable[..., int], way: str, codes: list[int]
 ) -> None:
-    seen = [run(filled, way, 1.0 if way == "hung" else 0) for _ in range(4)]
-    assert seen == [*codes, 0], "once with others in hand, twice alone"
-    assert set(handled(filled)) == {*range(1, 11)} - {POISON}
+    exit_codes = [run(filled, way, 1.0 if way == "hung" else 0) for _ in range(4)]
+    assert exit_codes == [*codes, 0], "once with others in hand, twice alone"
+    assert set(read_handled(filled)) == {*range(1, 11)} - {POISON}
     assert letters(filled) == ["quarantined"]
     assert not list((filled.data / FOLDER).glob("*.note"))
     assert not list((filled.data / FOLDER).glob("*.suspects")), (
@@ -103,8 +103,8 @@ def test_the_third_death_is_the_last_and_all_others_are_handled(
 def test_an_end_without_a_word_counts_where_the_supervisor_saw_its_code(
     filled: Context, run: Callable[..., int]
 ) -> None:
-    seen = {SUPERVISOR: str(os.getpid()), EXIT_CODE: "3"}
-    assert [run(filled, "ended", **seen) for _ in range(4)] == [3, 3, 3, 0]
+    environment = {SUPERVISOR: str(os.getpid()), EXIT_CODE: "3"}
+    assert [run(filled, "ended", **environment) for _ in range(4)] == [3, 3, 3, 0]
     assert letters(filled) == ["quarantined"]
 
 
@@ -118,7 +118,7 @@ def test_kills_in_a_row_condemn_nobody(
         "crashes would condemn at the third"
     )
     assert run(filled, "harmless") == 0
-    assert (letters(filled), set(handled(filled))) == ([], {*range(1, 11)})
+    assert (letters(filled), set(read_handled(filled))) == ([], {*range(1, 11)})
 
 
 def test_what_was_set_aside_is_sealed_whole_and_can_be_replayed(
@@ -128,7 +128,7 @@ def test_what_was_set_aside_is_sealed_whole_and_can_be_replayed(
         pass
     assert dead_letters.replay(filled.bus(), keys.load_opener(filled.keys)).replayed == 1
     assert run(filled, "harmless") == 0
-    assert handled(filled)[-1] == 11, "the same, at the end of the topic"
+    assert read_handled(filled)[-1] == 11, "the same, at the end of the topic"
     assert letters(filled) == []
 
 
@@ -168,14 +168,14 @@ class PoisonedConsumer:
         """Kill these, and wait until the consumer is gone."""
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
-        _gone(self._handle)
+        _wait_for_exit(self._handle)
         os.close(self._handle)
         self.supervisor.wait(120)
         if self.supervisor.stdout:
             self.supervisor.stdout.close()
 
 
-def _gone(handle: int) -> None:
+def _wait_for_exit(handle: int) -> None:
     """Wait for a process that is no child of ours."""
     poll = select.poll()
     poll.register(handle, select.POLLIN)
@@ -189,7 +189,7 @@ def test_deaths_with_the_supervisor_condemn_nobody(
         killed = PoisonedConsumer(filled, sys.executable, "-c", UNDER)
         killed.end(killed.supervisor.pid)
     assert run(filled, "harmless") == 0
-    assert (letters(filled), set(handled(filled))) == ([], {*range(1, 11)})
+    assert (letters(filled), set(read_handled(filled))) == ([], {*range(1, 11)})
 
 
 def test_kills_of_the_role_alone_condemn_nobody(filled: Context, run: Callable[..., int]) -> None:
@@ -197,7 +197,7 @@ def test_kills_of_the_role_alone_condemn_nobody(filled: Context, run: Callable[.
         killed = PoisonedConsumer(filled)
         killed.end(killed.pid)
     assert run(filled, "harmless") == 0
-    assert (letters(filled), set(handled(filled))) == ([], {*range(1, 11)})
+    assert (letters(filled), set(read_handled(filled))) == ([], {*range(1, 11)})
 
 
 def test_a_process_that_was_asked_to_stop_and_killed_since_it_did_not_condemns_nobody(
@@ -226,8 +226,8 @@ def test_deaths_while_writing_condemn_nobody_unless_they_are_crashes(
     for _ in range(4):
         assert run(filled, "writing-killed") == -signal.SIGKILL
     assert letters(filled) == []
-    seen = {SUPERVISOR: str(os.getpid()), EXIT_CODE: str(-signal.SIGSEGV)}
-    deaths = [run(filled, "writing-crashed", **seen) for _ in range(4)]
+    environment = {SUPERVISOR: str(os.getpid()), EXIT_CODE: str(-signal.SIGSEGV)}
+    deaths = [run(filled, "writing-crashed", **environment) for _ in range(4)]
     assert deaths.count(-signal.SIGSEGV) in (2, 3)
     assert deaths[-1] == 0
     assert letters(filled) == ["quarantined"]
@@ -240,12 +240,10 @@ def record(offset: int, partition: int = 0) -> Record:
     return Record(CAPTURES, partition, offset, 0.0, "k", {}, b"")
 
 
-def died(
+def leave_note(
     folder: Path, *records: Record, around: Surroundings | None = None, trace: bytes = in_hand.FATAL
 ) -> Path:
-    """A process took these in hand and died, by a crash if not said otherwise: the note is
-    there, and nobody has a lock on it.
-    """
+    """Write the note of a process that died, by a crash unless stated, with these in hand."""
     hand = InHand(folder, "captures.match", around or Surroundings())
     with hand.holding(records):
         note = hand._path.read_bytes()
@@ -255,15 +253,15 @@ def died(
     return path
 
 
-def opened(folder: Path) -> InHand:
+def open_hand(folder: Path) -> InHand:
     return InHand(folder, "captures.match")
 
 
 def test_several_partitions_are_told_apart(tmp_path: Path) -> None:
-    died(tmp_path, record(5, 0), record(6, 0), record(9, 2))
-    hand = opened(tmp_path)
-    known = [(p, o) for p in range(3) for o in range(12) if hand.suspects([record(o, p)])]
-    assert known == [(0, 5), (0, 6), (2, 9)]
+    leave_note(tmp_path, record(5, 0), record(6, 0), record(9, 2))
+    hand = open_hand(tmp_path)
+    suspected = [(p, o) for p in range(3) for o in range(12) if hand.suspects([record(o, p)])]
+    assert suspected == [(0, 5), (0, 6), (2, 9)]
     hand.forget(record(5, 0))
     assert [hand.suspects([record(o, 0)]) for o in (5, 6)] == [
         True,
@@ -275,36 +273,36 @@ def test_several_partitions_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_who_lives_already_is_told_of_a_death_and_who_lives_is_not_dead(tmp_path: Path) -> None:
-    living, other = opened(tmp_path), opened(tmp_path)
-    with other.holding([record(1)]):
+    living, dying = open_hand(tmp_path), open_hand(tmp_path)
+    with dying.holding([record(1)]):
         assert not living.suspects([record(1)])
-    died(tmp_path, record(4))
-    died(tmp_path, record(4))
+    leave_note(tmp_path, record(4))
+    leave_note(tmp_path, record(4))
     assert living.suspects([record(4)])
     assert living.condemns(record(4))
-    assert other.suspects([record(4)])
-    assert other.condemns(record(4)), "whoever is given its partition"
-    other.forget(record(4))
+    assert dying.suspects([record(4)])
+    assert dying.condemns(record(4)), "whoever is given its partition"
+    dying.forget(record(4))
     assert not living.suspects([record(4)])
     assert not living.condemns(record(4))
-    for hand in (living, other):
+    for hand in (living, dying):
         hand.close()
 
 
 def test_another_group_or_topic_is_none_of_its_business(tmp_path: Path) -> None:
-    died(tmp_path, record(4))
-    other = InHand(tmp_path, "findings.alert")
-    assert not other.suspects([record(4)])
-    other.close()
+    leave_note(tmp_path, record(4))
+    alert_hand = InHand(tmp_path, "findings.alert")
+    assert not alert_hand.suspects([record(4)])
+    alert_hand.close()
 
 
 def test_a_death_is_counted_once_however_often_it_is_taken_over(tmp_path: Path) -> None:
-    path = died(tmp_path, record(4))
+    path = leave_note(tmp_path, record(4))
     note = path.read_bytes()
     for _ in range(3):  # as if each had died before it could take the note away
-        opened(tmp_path).close()
+        open_hand(tmp_path).close()
         path.write_bytes(note)
-    hand = opened(tmp_path)
+    hand = open_hand(tmp_path)
     assert hand.suspects([record(4)])
     assert not hand.condemns(record(4))
     hand.close()
@@ -323,10 +321,10 @@ def test_what_says_where_a_death_came_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trace: bytes, boot: str, counts: bool
 ) -> None:
     for _ in range(2):
-        died(tmp_path, record(4), trace=trace)
+        leave_note(tmp_path, record(4), trace=trace)
     if boot:
         monkeypatch.setattr(in_hand, "_boot", lambda: boot)
-    hand = opened(tmp_path)
+    hand = open_hand(tmp_path)
     assert hand.suspects([record(4)])
     assert hand.condemns(record(4)) == counts
     hand.close()
@@ -335,9 +333,9 @@ def test_what_says_where_a_death_came_from(
 def test_a_crash_is_believed_though_the_supervisor_went_too(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as gone:
         for _ in range(2):
-            died(tmp_path, record(4), around=Surroundings(gone.pid))
+            leave_note(tmp_path, record(4), around=Surroundings(gone.pid))
         gone.communicate(b"\n")
-    hand = opened(tmp_path)
+    hand = open_hand(tmp_path)
     assert hand.condemns(record(4))
     hand.close()
 
@@ -346,8 +344,8 @@ def test_a_record_that_is_in_hand_at_kills_without_end_does_not_keep_the_others_
     tmp_path: Path,
 ) -> None:
     for number in range(in_hand.UNEXPLAINED):
-        died(tmp_path, record(4), trace=b"")
-        hand = opened(tmp_path)
+        leave_note(tmp_path, record(4), trace=b"")
+        hand = open_hand(tmp_path)
         assert hand.suspects([record(4)])
         assert hand.condemns(record(4)) == (number == in_hand.UNEXPLAINED - 1)
         hand.close()
@@ -355,16 +353,16 @@ def test_a_record_that_is_in_hand_at_kills_without_end_does_not_keep_the_others_
 
 def test_a_note_or_a_list_that_is_damaged_condemns_nobody_and_stops_nobody(tmp_path: Path) -> None:
     for _ in range(2):
-        died(tmp_path / "whole", record(4))
+        leave_note(tmp_path / "whole", record(4))
     notes = sorted((tmp_path / "whole").glob("*.note"))
-    opened(tmp_path / "whole").close()
+    open_hand(tmp_path / "whole").close()
     [suspects] = (tmp_path / "whole").glob("*.suspects")
-    died(tmp_path / "whole", record(7), trace=b"")
+    leave_note(tmp_path / "whole", record(7), trace=b"")
     notes = [*(tmp_path / "whole").glob("*.note")]
     for path in (suspects, *notes):
         content = path.read_bytes().rstrip(b"\0")
         for damage in [
-            *(_flipped(content, n) for n in range(0, len(content) - 1, 7)),
+            *(_flip_bit(content, n) for n in range(0, len(content) - 1, 7)),
             content[:-5],
             content[:3],
             b"\xff",
@@ -372,20 +370,20 @@ def test_a_note_or_a_list_that_is_damaged_condemns_nobody_and_stops_nobody(tmp_p
             folder = tmp_path / "damaged"
             folder.mkdir(exist_ok=True)
             (folder / path.name).write_bytes(damage)
-            hand = opened(folder)
+            hand = open_hand(folder)
             assert not hand.suspects([record(4)])
             assert not hand.condemns(record(4))
             hand.close()
-            for left in folder.iterdir():
-                left.unlink()
+            for damaged in folder.iterdir():
+                damaged.unlink()
 
 
-def _flipped(content: bytes, place: int) -> bytes:
+def _flip_bit(content: bytes, place: int) -> bytes:
     return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
 
 
 def test_a_clean_end_leaves_nothing_but_the_lock(tmp_path: Path) -> None:
-    hand = opened(tmp_path)
+    hand = open_hand(tmp_path)
     with hand.holding([record(1)]), hand.writing():
         pass
     hand.close()
@@ -393,11 +391,11 @@ def test_a_clean_end_leaves_nothing_but_the_lock(tmp_path: Path) -> None:
 
 
 def test_an_error_is_no_death(tmp_path: Path) -> None:
-    hand = opened(tmp_path)
+    hand = open_hand(tmp_path)
     with pytest.raises(ZeroDivisionError), hand.holding([record(1)]):
         raise ZeroDivisionError
     os.close(hand._file)
-    after = opened(tmp_path)
+    after = open_hand(tmp_path)
     assert not after.suspects([record(1)])
     after.close()
 
@@ -410,5 +408,5 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 
 def test_a_note_holds_places_and_nothing_of_a_record(tmp_path: Path) -> None:
     secret = Record(CAPTURES, 0, 3, 0.0, "13800138000", {"h": "13800138000"}, b"13800138000")
-    path = died(tmp_path, secret)
+    path = leave_note(tmp_path, secret)
     assert b"13800138000" not in path.read_bytes()

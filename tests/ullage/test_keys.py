@@ -65,8 +65,8 @@ def test_an_existing_key_is_never_overwritten(store: KeyStore) -> None:
 
 
 def test_a_command_is_asked_by_name_for_secrets_but_not_for_public_halves(tmp_path: Path) -> None:
-    asked = command(tmp_path, "print((sys.argv[1].encode().hex() + '0' * 64)[:64])")
-    store = KeyStore(tmp_path / "keys", asked)
+    key_command = command(tmp_path, "print((sys.argv[1].encode().hex() + '0' * 64)[:64])")
+    store = KeyStore(tmp_path / "keys", key_command)
     assert store.read("capture.key").startswith(b"capture.key\0")
     with pytest.raises(ConfigError, match=r"seal/1\.pub is not in"):
         store.read("seal/1.pub")
@@ -97,15 +97,15 @@ def test_a_credential_goes_before_the_file_and_is_listed(tmp_path: Path) -> None
 def test_a_command_opens_what_was_sealed_to_the_public_half_in_the_folder(tmp_path: Path) -> None:
     elsewhere = KeyStore(tmp_path / "kms")
     keys.make_seal_pair(elsewhere, "20260921")
-    here = KeyStore(
+    local = KeyStore(
         tmp_path / "here",
         command(
             tmp_path, f"print(open({str(elsewhere.root)!r} + '/' + sys.argv[1], 'rb').read().hex())"
         ),
     )
-    here.write("seal/20260921.pub", elsewhere.read("seal/20260921.pub"))
-    sealed = keys.load_sealer(here).seal(b"plain", **PLACE)
-    assert keys.load_opener(here).open(sealed, **PLACE, key_id="20260921") == b"plain"
+    local.write("seal/20260921.pub", elsewhere.read("seal/20260921.pub"))
+    sealed = keys.load_sealer(local).seal(b"plain", **PLACE)
+    assert keys.load_opener(local).open(sealed, **PLACE, key_id="20260921") == b"plain"
 
 
 def test_the_newest_public_key_seals_and_every_private_one_opens(store: KeyStore) -> None:
@@ -181,8 +181,8 @@ def test_a_text_secret_is_read_line_by_line_from_wherever_keys_are(tmp_path: Pat
     (tmp_path / "notify" / "soc").touch(0o600)
     (tmp_path / "notify" / "soc").write_text("https://h.example/x \n密\n\n", encoding="utf-8")
     assert KeyStore(tmp_path).read_lines("notify/soc") == ["https://h.example/x", "密"]
-    asked = KeyStore(tmp_path, command(tmp_path, "print('from', sys.argv[1]); print('two')"))
-    assert asked.read_lines("notify/soc") == ["from notify/soc", "two"]
+    store = KeyStore(tmp_path, command(tmp_path, "print('from', sys.argv[1]); print('two')"))
+    assert store.read_lines("notify/soc") == ["from notify/soc", "two"]
     (tmp_path / "given").mkdir()
     (tmp_path / "given" / "notify.soc").write_text("a credential")
     assert KeyStore(tmp_path, ("false",), tmp_path / "given").read_lines("notify/soc") == [

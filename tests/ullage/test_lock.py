@@ -18,29 +18,29 @@ def open_locks(folder: Path) -> list[Path]:
 
 def test_who_is_refused_is_told_by_whom_and_leaves_no_file_open(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "deeper" / "a.lock"
-    held = take_lock(path, "a.lock is held")
+    lock = take_lock(path, "a.lock is held")
     with pytest.raises(
         HeldError, match=f"a.lock is held by process {os.getpid()} already: stop it first"
     ):
         take_lock(path, "a.lock is held")
     assert open_locks(tmp_path) == [path]
-    os.close(held)
+    os.close(lock)
     os.close(take_lock(path, "a.lock is held"))
     assert open_locks(tmp_path) == []
 
 
 def test_a_place_whose_holder_has_left_no_name_is_refused_too(tmp_path: Path) -> None:
-    held = take_lock(tmp_path / "a.lock", "it is held")
+    lock = take_lock(tmp_path / "a.lock", "it is held")
     for content, name in ((b"", "unknown"), (b"\xff", "\ufffd")):
-        os.ftruncate(held, 0)
-        os.pwrite(held, content, 0)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, content, 0)
         with pytest.raises(HeldError, match=f"it is held by process {name} already"):
             take_lock(tmp_path / "a.lock", "it is held")
-    os.close(held)
+    os.close(lock)
 
 
 def test_the_name_of_an_earlier_holder_is_gone(tmp_path: Path) -> None:
     (tmp_path / "a.lock").write_text("12345678901234567890\n")
-    held = take_lock(tmp_path / "a.lock", "it is held")
+    lock = take_lock(tmp_path / "a.lock", "it is held")
     assert (tmp_path / "a.lock").read_text() == f"{os.getpid()}\n"
-    os.close(held)
+    os.close(lock)

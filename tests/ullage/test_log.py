@@ -84,11 +84,11 @@ def test_what_was_configured_before_structlog_is_loaded_holds_for_the_first_line
     script += (
         "log.get('match').info('started'); log.get('match').warning('stopped', text='13800138000')"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    line = json.loads(done.stderr)
-    assert (done.stdout, line["event"], line["role"], line["_dropped"]) == (
+    line = json.loads(result.stderr)
+    assert (result.stdout, line["event"], line["role"], line["_dropped"]) == (
         "False\n",
         "stopped",
         "match",

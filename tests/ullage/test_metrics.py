@@ -188,8 +188,8 @@ def test_service_on_a_full_disk_is_not_ready(
         "match", new_registry("match"), number, Context(tmp_path)
     ) as stop:
         monkeypatch.setattr(os, "statvfs", lambda _: room)
-        said = readiness_of_role.of(Settings(metrics_ports={"match": number}), "match")
+        readiness = readiness_of_role.of(Settings(metrics_ports={"match": number}), "match")
         stop.set()
-    assert (said == readiness_of_role.READY) == (status == 200), said
+    assert (readiness == readiness_of_role.READY) == (status == 200), readiness
     if status != 200:
-        assert str(free) in said or "inode" in said
+        assert str(free) in readiness or "inode" in readiness

@@ -19,8 +19,9 @@ Shown = list[tuple[int, int | None, str]]
 
 
 def progress(*sizes: int | None) -> tuple[ReadProgress, Shown]:
-    """The progress of files of these sizes, a second between two looks at the clock, and what it
-    shows.
+    """Return the progress of files of these sizes, and the list of what it shows.
+
+    The clock advances a second at each reading.
     """
     shown: Shown = []
     seconds = iter(range(1000))
@@ -30,12 +31,12 @@ def progress(*sizes: int | None) -> tuple[ReadProgress, Shown]:
 
 
 def test_bytes_files_and_customers_are_shown() -> None:
-    made, shown = progress(100, 300)
-    made.begin()
-    made.read(60, lambda: 0)
-    made.begin()
-    made.read(100, lambda: 1)
-    made.read(100, lambda: 1200)
+    bar, shown = progress(100, 300)
+    bar.begin()
+    bar.read(60, lambda: 0)
+    bar.begin()
+    bar.read(100, lambda: 1)
+    bar.read(100, lambda: 1200)
     assert shown == [
         (60, 400, "file 1 of 2, 0 customers so far"),
         (200, 400, "file 2 of 2, 1 customer so far"),
@@ -44,25 +45,25 @@ def test_bytes_files_and_customers_are_shown() -> None:
 
 
 def test_where_more_comes_out_of_a_file_than_is_in_it_nothing_is_said_of_what_is_left() -> None:
-    made, shown = progress(100)
-    made.begin()
-    made.read(90, lambda: 0)
-    made.read(90, lambda: 0)
-    assert [(done, total) for done, total, _ in shown] == [(90, 100), (180, None)]
+    bar, shown = progress(100)
+    bar.begin()
+    bar.read(90, lambda: 0)
+    bar.read(90, lambda: 0)
+    assert [(position, total) for position, total, _ in shown] == [(90, 100), (180, None)]
 
 
 def test_of_standard_input_the_size_is_not_known() -> None:
-    made, shown = progress(None)
-    made.begin()
-    made.read(90, lambda: 2)
+    bar, shown = progress(None)
+    bar.begin()
+    bar.read(90, lambda: 2)
     assert shown == [(90, None, "2 customers so far")]
 
 
 def test_what_follows_takes_nobody_knows_how_long() -> None:
-    made, shown = progress(100)
-    made.begin()
-    made.read(100)
-    made.end("sorting and writing")
+    bar, shown = progress(100)
+    bar.begin()
+    bar.read(100)
+    bar.end("sorting and writing")
     assert shown[-1] == (100, None, "sorting and writing")
 
 
@@ -70,13 +71,13 @@ def test_it_is_shown_now_and_then_and_customers_are_counted_only_then() -> None:
     times = iter([0.0, BETWEEN_SECONDS / 2, BETWEEN_SECONDS])
     shown: Shown = []
     counts = iter(range(9))
-    made = ReadProgress(
+    bar = ReadProgress(
         [1000], ProgressBar(None, lambda *what: shown.append(what), lambda: next(times))
     )
-    made.begin()
+    bar.begin()
     for _ in range(3):
-        made.read(10, lambda: next(counts))
-    assert [(done, text) for done, _, text in shown] == [
+        bar.read(10, lambda: next(counts))
+    assert [(position, text) for position, _, text in shown] == [
         (10, "0 customers so far"),
         (30, "1 customer so far"),
     ]
@@ -93,17 +94,17 @@ class Terminal(io.StringIO):
 def test_nothing_is_written_but_to_a_terminal(monkeypatch: pytest.MonkeyPatch, shown: bool) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("sys.stderr", screen := Terminal())
-    with read_progress([1000], shown=shown) as made:
-        made.begin()
-        made.read(400, lambda: 7)
+    with read_progress([1000], shown=shown) as bar:
+        bar.begin()
+        bar.read(400, lambda: 7)
     assert ("7 customers so far" in screen.getvalue()) == shown
 
 
 def test_things_are_counted_and_more_than_were_expected_leave_the_rest_unknown() -> None:
     shown: Shown = []
-    made = ProgressBar(2, lambda *what: shown.append(what), iter([0.0, 1.0, 2.0]).__next__)
+    bar = ProgressBar(2, lambda *what: shown.append(what), iter([0.0, 1.0, 2.0]).__next__)
     for number in range(3):
-        made.add(text=f"{number} failed")
+        bar.add(text=f"{number} failed")
     assert shown == [(1, 2, "0 failed"), (2, 2, "1 failed"), (3, None, "2 failed")]
 
 
@@ -132,8 +133,8 @@ def test_a_bar_says_how_many_of_which(
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("sys.stderr", screen := Terminal())
-    with progress_bar(9, "nights") as made:
-        made.add(done, "1 failed")
+    with progress_bar(9, "nights") as bar:
+        bar.add(done, "1 failed")
     frame = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue()).split("━ ")[-1]
     assert frame.startswith(said)
     assert "1 failed" in frame
@@ -141,6 +142,6 @@ def test_a_bar_says_how_many_of_which(
 
 def test_nobody_at_a_terminal_is_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", screen := io.StringIO())
-    with progress_bar(9, "nights") as made:
-        made.add(4)
+    with progress_bar(9, "nights") as bar:
+        bar.add(4)
     assert screen.getvalue() == ""

@@ -77,7 +77,7 @@ def test_a_capture_comes_back_equal(sent: Capture) -> None:
 
 
 def with_header(**changes: object) -> bytes:
-    """A capture with anything in its header."""
+    """Return a capture with the given header fields."""
     fields = json.loads(capture().model_dump_json(exclude={"body"}, exclude_defaults=True))
     return frame(json.dumps({**fields, **changes}).encode(), b"text")
 
@@ -113,9 +113,7 @@ def test_a_damaged_record_decodes_or_is_a_record_error(data: st.DataObject) -> N
 
 
 def outcome(record: type[Capture | Finding], data: bytes) -> str:
-    """The decoded record's type, or the reason why it is none; any other exception is the test's
-    failure.
-    """
+    """Return the decoded record's type, or the reason of its RecordError."""
     try:
         return type(record.decode(data, 1)).__name__
     except RecordError as error:

@@ -113,8 +113,8 @@ def test_a_command_whose_supervisor_is_gone_already_does_nothing() -> None:
         [sys.executable, "-m", "ullage", "--version"],
         {**os.environ, "ULLAGE_SUPERVISOR": "1"},
     )
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (
+    result = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (
         2,
         "",
         "ullage: the supervisor is gone already\n",
@@ -131,8 +131,8 @@ def test_without_a_supervisor_nothing_is_asked_of_the_kernel(
 
 def test_a_taken_port_is_one_line_that_names_the_knob() -> None:
     with (
-        socket.create_server(("127.0.0.1", 0)) as taken,
-        running(port=str(taken.getsockname()[1])) as process,
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        running(port=str(listener.getsockname()[1])) as process,
     ):
         _, err = process.communicate(timeout=60)
     assert "set another in metrics_ports, 0 for any" in err

@@ -24,12 +24,12 @@ KIND = RuleKind("verdict", "ullage.verdict", "rules.toml", toml_reader(Points))
 
 
 def put(data: Path, text: str) -> None:
-    """As somebody would who edits the file: in its place, with a later time of change."""
-    own = KIND.own_path(data)
-    own.parent.mkdir(exist_ok=True)
-    before = own.stat().st_mtime_ns if own.exists() else 0
-    own.write_text(text, encoding="utf-8")
-    os.utime(own, ns=(before + 10**9, before + 10**9))
+    """Write a rules file like an editor: in its place, with a later modification time."""
+    path = KIND.own_path(data)
+    path.parent.mkdir(exist_ok=True)
+    before = path.stat().st_mtime_ns if path.exists() else 0
+    path.write_text(text, encoding="utf-8")
+    os.utime(path, ns=(before + 10**9, before + 10**9))
 
 
 def test_without_a_file_of_the_house_this_versions_own_are_in_force(tmp_path: Path) -> None:
@@ -40,9 +40,9 @@ def test_without_a_file_of_the_house_this_versions_own_are_in_force(tmp_path: Pa
 def test_what_is_put_into_force_is_in_force_and_can_be_read_by_roles_that_run_as_others(
     tmp_path: Path,
 ) -> None:
-    own = KIND.install(tmp_path, "version = 7")
+    path = KIND.install(tmp_path, "version = 7")
     assert KIND.load_current(tmp_path).rules.version == 7
-    assert (own, own.stat().st_mode & 0o777) == (tmp_path / "rules" / "verdict.toml", 0o644)
+    assert (path, path.stat().st_mode & 0o777) == (tmp_path / "rules" / "verdict.toml", 0o644)
 
 
 def test_a_change_is_noticed_at_the_next_call_and_a_file_that_is_gone_too(tmp_path: Path) -> None:
@@ -68,9 +68,9 @@ def test_a_broken_file_leaves_the_former_rules_in_force_and_is_told_once(tmp_pat
     log.configure("error", out := io.StringIO())
     put(tmp_path, "version = ")
     assert (live().version, live().version) == (8, 8)
-    (told,) = map(json.loads, out.getvalue().splitlines())
-    assert (told["event"], told["kind"]) == ("rules_not_reloaded", "verdict")
-    assert str(KIND.own_path(tmp_path)) in told["error"]
+    (event,) = map(json.loads, out.getvalue().splitlines())
+    assert (event["event"], event["kind"]) == ("rules_not_reloaded", "verdict")
+    assert str(KIND.own_path(tmp_path)) in event["error"]
     put(tmp_path, "version = 9")
     assert live().version == 9
 
@@ -82,10 +82,10 @@ def test_a_folder_that_may_not_be_looked_into_is_said_and_never_taken_for_none(
     live = Live(KIND, tmp_path)
     live()
 
-    def denied(*_: object, **__: object) -> None:
+    def deny(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "stat", denied)
+    monkeypatch.setattr(Path, "stat", deny)
     assert live().version == 8
     with pytest.raises(ConfigError, match="cannot be read"):
         KIND.load_current(tmp_path)

@@ -26,7 +26,7 @@ def service(tmp_path: Path, clock: HeldClock) -> RunningTime:
 
 
 def again(service: RunningTime) -> RunningTime:
-    """The same in another process."""
+    """Return the same running time as another process sees it."""
     return RunningTime(service.data, service.clock)
 
 
@@ -45,7 +45,7 @@ def test_after_a_jump_nothing_is_old_until_a_person_says_that_the_clock_is_right
         clock.advance(10 * DAY)
     noted: list[ClockReading] = []
     assert not service.accept(noted.append).is_suspended
-    assert [round(one.jump) for one in noted] == [round(jump)]
+    assert [round(jump_note.jump) for jump_note in noted] == [round(jump)]
     assert not again(service).read().is_suspended
 
 

@@ -23,9 +23,9 @@ def test_sealed_bytes_open_to_the_same_and_are_48_longer(plain: bytes) -> None:
 
 
 def test_sealed_bytes_do_not_contain_the_plain_ones_and_never_repeat() -> None:
-    one, two = SEALER.seal(PLAIN, **PLACE), SEALER.seal(PLAIN, **PLACE)
-    assert one != two
-    assert b"13800138000" not in one + two
+    first, two = SEALER.seal(PLAIN, **PLACE), SEALER.seal(PLAIN, **PLACE)
+    assert first != two
+    assert b"13800138000" not in first + two
 
 
 @pytest.mark.parametrize(

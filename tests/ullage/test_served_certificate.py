@@ -55,17 +55,17 @@ def registry() -> CollectorRegistry:
 
 @pytest.fixture
 def served(tmp_path: Path, first: Certificates, registry: CollectorRegistry) -> ListenerCertificate:
-    made = ListenerCertificate.from_settings("search", tmp_path, "a.pem", "a.key")
-    assert made is not None
-    CertificateMetrics(registry, {}, made)
-    return made
+    certificate = ListenerCertificate.from_settings("search", tmp_path, "a.pem", "a.key")
+    assert certificate is not None
+    CertificateMetrics(registry, {}, certificate)
+    return certificate
 
 
 @pytest.fixture
 def connect(
     served: ListenerCertificate, authority: Authority, tmp_path: Path
 ) -> Iterator[Callable[[], ssl.SSLSocket]]:
-    """A function that connects to a listener, by a client that believes its authority alone."""
+    """Yield a function that connects to a listener and trusts only its authority."""
     write(tmp_path / "ca.pem", authority.client("any").authority)
     listener, stop = socket.create_server(("127.0.0.1", 0)), threading.Event()
     thread = threading.Thread(
@@ -74,26 +74,26 @@ def connect(
     thread.start()
     trusting, opened = ssl.create_default_context(cafile=tmp_path / "ca.pem"), list[ssl.SSLSocket]()
 
-    def connected() -> ssl.SSLSocket:
+    def open_connection() -> ssl.SSLSocket:
         peer = socket.create_connection(listener.getsockname(), timeout=SOON)
         opened.append(trusting.wrap_socket(peer, server_hostname="127.0.0.1"))
         return opened[-1]
 
-    yield connected
-    for one in opened:
-        one.close()
+    yield open_connection
+    for connection in opened:
+        connection.close()
     stop.set()
     thread.join()
     listener.close()
 
 
-def shown(peer: ssl.SSLSocket) -> bytes:
-    """The certificate that was shown in its handshake, in PEM."""
+def read_certificate(peer: ssl.SSLSocket) -> bytes:
+    """Return the PEM certificate shown in the handshake."""
     return ssl.DER_cert_to_PEM_cert(peer.getpeercert(binary_form=True) or b"").encode()
 
 
-def asked(peer: ssl.SSLSocket) -> bytes:
-    """The first line of an answer."""
+def request_line(peer: ssl.SSLSocket) -> bytes:
+    """Return the first line of an answer."""
     peer.sendall(b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
     got = b""
     while b"\r\n\r\n" not in got:
@@ -101,7 +101,7 @@ def asked(peer: ssl.SSLSocket) -> bytes:
     return got.partition(b"\r\n")[0]
 
 
-def told(registry: CollectorRegistry) -> float | None:
+def read_expiry(registry: CollectorRegistry) -> float | None:
     return registry.get_sample_value(
         "ullage_certificate_expiry_timestamp_seconds", {"shown_to": CLIENTS}
     )
@@ -119,13 +119,15 @@ def test_a_renewed_certificate_is_shown_from_the_next_handshake_on_and_no_connec
     registry: CollectorRegistry,
 ) -> None:
     old = connect()
-    assert (shown(old), told(registry)) == (first.certificate, end(first))
+    assert (read_certificate(old), read_expiry(registry)) == (first.certificate, end(first))
     second = put(tmp_path, authority.server(until=90 * DAY))
     with capture_logs() as logs:
         new = connect()
-        assert (shown(new), told(registry)) == (second.certificate, end(second))
-    assert [(one["event"], one["log_level"]) for one in logs] == [("certificate_renewed", "info")]
-    assert (asked(old), asked(new)) == (b"HTTP/1.1 204 No Content",) * 2
+        assert (read_certificate(new), read_expiry(registry)) == (second.certificate, end(second))
+    assert [(event["event"], event["log_level"]) for event in logs] == [
+        ("certificate_renewed", "info")
+    ]
+    assert (request_line(old), request_line(new)) == (b"HTTP/1.1 204 No Content",) * 2
 
 
 def test_what_cannot_be_shown_is_kept_out_and_said_in_one_line_until_it_is_mended(
@@ -138,14 +140,14 @@ def test_what_cannot_be_shown_is_kept_out_and_said_in_one_line_until_it_is_mende
     second = authority.server(until=90 * DAY)
     with capture_logs() as logs:
         put(tmp_path, second, key=first.key)
-        assert [shown(connect()) for _ in range(2)] == [first.certificate] * 2
-        assert told(registry) == end(first)
-    assert [(one["event"], one["log_level"]) for one in logs] == [
+        assert [read_certificate(connect()) for _ in range(2)] == [first.certificate] * 2
+        assert read_expiry(registry) == end(first)
+    assert [(event["event"], event["log_level"]) for event in logs] == [
         ("certificate_refused", "warning")
     ]
     assert logs[0]["error"].endswith("its key is not that of its certificate: put a pair there")
     put(tmp_path, second)
-    assert (shown(connect()), told(registry)) == (second.certificate, end(second))
+    assert (read_certificate(connect()), read_expiry(registry)) == (second.certificate, end(second))
 
 
 @pytest.mark.parametrize(
@@ -170,7 +172,7 @@ def test_files_that_are_harmed_take_nothing_from_what_is_shown(
 ) -> None:
     harm(tmp_path)
     with capture_logs() as logs:
-        assert (told(registry), told(registry)) == (end(first),) * 2
+        assert (read_expiry(registry), read_expiry(registry)) == (end(first),) * 2
     (line,) = logs
     assert x509.load_pem_x509_certificate(first.certificate).not_valid_after_utc == served.life.end
     assert re.search(says, line["error"])
@@ -190,7 +192,7 @@ def test_a_disk_that_fails_takes_nothing_from_what_is_shown_and_is_asked_again(
     with monkeypatch.context() as patch, capture_logs() as logs:
         patch.setattr("ullage.security.tls.read_trusted", broken)
         assert served.life == Life.from_pem(first.certificate)
-    assert [(one["event"], one["error"]) for one in logs] == [
+    assert [(event["event"], event["error"]) for event in logs] == [
         ("certificate_refused", "Input/output error")
     ]
     assert served.life == Life.from_pem(second.certificate)

@@ -149,14 +149,14 @@ def test_all_that_is_wrong_is_said_at_once_with_what_was_meant(tmp_path: Path) -
     )
     with pytest.raises(FaultsError) as caught:
         load(write(tmp_path, text))
-    said = [fault.removeprefix(f"{tmp_path}/ullage.toml: ") for fault in caught.value.faults]
-    assert [fault.split(": ")[0] for fault in said] == [
+    reasons = [fault.removeprefix(f"{tmp_path}/ullage.toml: ") for fault in caught.value.faults]
+    assert [fault.split(": ")[0] for fault in reasons] == [
         "log_level", "crawl.browse", "match.capture_bytes", "tenants.bank.brand", "user_agent",
     ]  # fmt: skip
-    assert said[0].endswith("did you mean info?")
-    assert said[1] == "crawl.browse: did you mean browser?"
-    assert said[3] == "tenants.bank.brand: did you mean brands?"
-    assert said[4] == "user_agent: is not a setting here: did you mean crawl.user_agent?"
+    assert reasons[0].endswith("did you mean info?")
+    assert reasons[1] == "crawl.browse: did you mean browser?"
+    assert reasons[3] == "tenants.bank.brand: did you mean brands?"
+    assert reasons[4] == "user_agent: is not a setting here: did you mean crawl.user_agent?"
     assert str(caught.value).endswith("(and 4 more: `ullage check` lists them)")
 
 
@@ -187,8 +187,10 @@ def test_a_variable_holds_a_list_or_a_table_as_json_and_others_add_to_it(
     monkeypatch.setenv("ULLAGE_TENANTS__SHOP__ZONE", "Asia/Shanghai")
     monkeypatch.setenv("ullage_tenants__bank__domains", '["bank.example", "b.example"]')
     monkeypatch.setenv("ULLAGE_SOMEBODY_ELSES", "{")
-    found = {name: (tenant.domains, tenant.zone) for name, tenant in load(tmp_path).tenants.items()}
-    assert found == {
+    by_tenant = {
+        name: (tenant.domains, tenant.zone) for name, tenant in load(tmp_path).tenants.items()
+    }
+    assert by_tenant == {
         "bank": (("bank.example", "b.example"), "Asia/Tokyo"),
         "shop": (("shop.example",), "Asia/Shanghai"),
     }
@@ -230,7 +232,7 @@ def test_retention_is_in_seconds_a_topic() -> None:
 
 def knobs(model: type[BaseModel]) -> set[str]:
     """Names of every leaf below `model`."""
-    found = set()
+    names = set()
     for name, field in model.model_fields.items():
         of_many = (
             typing.get_args(field.annotation)[1:]
@@ -238,12 +240,12 @@ def knobs(model: type[BaseModel]) -> set[str]:
             else ()
         )
         tables = [
-            one
-            for one in (*of_many, field.annotation)
-            if inspect.isclass(one) and issubclass(one, BaseModel)
+            kind
+            for kind in (*of_many, field.annotation)
+            if inspect.isclass(kind) and issubclass(kind, BaseModel)
         ]
-        found |= knobs(tables[0]) if tables else {name}
-    return found
+        names |= knobs(tables[0]) if tables else {name}
+    return names
 
 
 def test_config_show_lists_every_knob_with_default_and_reason(tmp_path: Path) -> None:

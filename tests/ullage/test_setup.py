@@ -51,8 +51,8 @@ def test_a_second_init_says_that_nothing_was_to_be_made(tmp_path: Path) -> None:
 
 def test_init_for_one_person_says_so_in_settings_and_audit_log(tmp_path: Path) -> None:
     data = tmp_path / "d"
-    done = CliRunner().invoke(app, ["--data", str(data), "init", "--one-person"])
-    assert "decided by one person (second_person = false)" in done.stdout
+    result = CliRunner().invoke(app, ["--data", str(data), "init", "--one-person"])
+    assert "decided by one person (second_person = false)" in result.stdout
     assert not Context(data).tenant("bank").second_person
     assert [entry.action for _, entry in read_entries(data / "audit")] == ["settings.second_person"]
     CliRunner().invoke(app, ["--data", str(data), "init", "--second-person"])
@@ -163,7 +163,7 @@ GAP = (
 )
 
 
-def planned(context: Context, text: str) -> list[str]:
+def plan_lines(context: Context, text: str) -> list[str]:
     (context.data / "ullage.toml").write_text(f"[bus]\n{text}")
     return list(setup.plan(Context(context.data)))
 
@@ -174,18 +174,18 @@ def planned(context: Context, text: str) -> list[str]:
 def test_an_embedded_bus_needs_nothing_made_and_says_so_in_one_line(
     context: Context, url: str, scheme: str
 ) -> None:
-    (line,) = planned(context, f'url = "{url}"\n')
+    (line,) = plan_lines(context, f'url = "{url}"\n')
     assert line.startswith(f"# bus.url is {scheme}: nothing has to be created")
 
 
 def test_the_plan_of_a_cluster_has_every_setting_and_needs_no_credentials(context: Context) -> None:
-    lines = planned(
+    lines = plan_lines(
         context,
         "url ="
         ' "kafka://b:1?prefix=x.&partitions=3&replication=2&credentials=not.there"\ncaptures_hours'
         " = 2.0\n",
     )
-    (made,) = [
+    (topic_line,) = [
         line
         for line in lines
         if " --topic x.captures --partitions 3 --replication-factor 2 " in line
@@ -195,7 +195,7 @@ def test_the_plan_of_a_cluster_has_every_setting_and_needs_no_credentials(contex
         "message.timestamp.type=LogAppendTime",
         "max.message.bytes=35651584",
     ):
-        assert f" --config {setting}" in made
+        assert f" --config {setting}" in topic_line
     assert len([line for line in lines if line.startswith("kafka-topics.sh ")]) == 3
     assert all(line.startswith(("#", "kafka-", "BOOTSTRAP=", "ADMIN=")) for line in lines)
 
@@ -203,7 +203,7 @@ def test_the_plan_of_a_cluster_has_every_setting_and_needs_no_credentials(contex
 def test_the_plan_gives_no_role_more_than_a_topic_and_a_group_by_name(context: Context) -> None:
     rules = [
         line
-        for line in planned(context, 'url = "kafka://b:1?prefix=x."\n')
+        for line in plan_lines(context, 'url = "kafka://b:1?prefix=x."\n')
         if line.startswith("kafka-acls.sh ")
     ]
     assert {rule.split("User:ullage-")[1].split()[0] for rule in rules} == {
@@ -225,7 +225,7 @@ def test_the_plan_gives_no_role_more_than_a_topic_and_a_group_by_name(context: C
 
 
 def test_behind_a_gap_the_cluster_is_asked_for_nothing_about_captures(context: Context) -> None:
-    lines = planned(context, GAP)
+    lines = plan_lines(context, GAP)
     assert lines[0].startswith("# bus.captures is spool: nothing has to be created")
     rules = [line for line in lines if not line.startswith("#")]
     assert not [line for line in lines if "x.captures" in line or "x.match" in line]
@@ -238,7 +238,9 @@ def test_behind_a_gap_the_cluster_is_asked_for_nothing_about_captures(context: C
 
 def test_a_plan_for_a_cluster_that_knows_no_users_says_so(context: Context) -> None:
     assert [
-        line for line in planned(context, 'url = "kafka://b:1"\n') if "security=PLAINTEXT" in line
+        line
+        for line in plan_lines(context, 'url = "kafka://b:1"\n')
+        if "security=PLAINTEXT" in line
     ]
 
 
@@ -249,7 +251,7 @@ def test_without_kafkas_client_one_line_says_what_to_install(
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "kafka", None)
     with pytest.raises(ConfigError, match=r"a kafka:// bus needs kafka: install ullage\[kafka\]"):
-        planned(context, 'url = "kafka://b:1"\n')
+        plan_lines(context, 'url = "kafka://b:1"\n')
 
 
 def test_check_says_whose_records_are_believed(context: Context) -> None:
@@ -268,12 +270,12 @@ def test_check_says_whose_records_are_believed(context: Context) -> None:
 DAY, MINUTE = dt.timedelta(days=1), dt.timedelta(minutes=1)
 
 
-def certified(context: Context, role: str, until: dt.timedelta) -> Context:
-    """With a certificate and key of a listener that is good from an hour ago until then."""
-    made = Authority().server(until=until)
+def install_certificate(context: Context, role: str, until: dt.timedelta) -> Context:
+    """Install a listener certificate that is valid until then."""
+    certificates = Authority().server(until=until)
     (
-        write(context.data / f"{role}.pem", made.certificate),
-        write(context.data / f"{role}.key", made.key),
+        write(context.data / f"{role}.pem", certificates.certificate),
+        write(context.data / f"{role}.key", certificates.key),
     )
     text = f'[{role}]\ncertificate = "{role}.pem"\nkey = "{role}.key"\n'
     (context.data / "ullage.toml").write_text((context.data / "ullage.toml").read_text() + text)
@@ -287,18 +289,20 @@ def listeners(context: Context) -> list[str]:
 def test_check_says_until_when_what_a_listener_shows_is_good(context: Context) -> None:
     (context.data / "ullage.toml").write_text("metrics = false\n")
     assert listeners(context) == []
-    context = certified(certified(context, "search", 90 * DAY), "intake", 10 * MINUTE)
+    context = install_certificate(
+        install_certificate(context, "search", 90 * DAY), "intake", 10 * MINUTE
+    )
     ends = {
         role: Life.from_pem((context.data / f"{role}.pem").read_bytes()).end
         for role in ("search", "intake")
     }
-    said = {
+    expiry = {
         role: f"{context.data}/{role}.pem is good until {end:%Y-%m-%d %H:%M} UTC"
         for role, end in ends.items()
     }
     assert listeners(context) == [
-        f"ok     search certificate: {said['search']}, 89 days are left",
-        f"WARN   intake certificate: {said['intake']}, less than a day is left: have it renewed",
+        f"ok     search certificate: {expiry['search']}, 89 days are left",
+        f"WARN   intake certificate: {expiry['intake']}, less than a day is left: have it renewed",
     ]
 
 
@@ -307,7 +311,7 @@ def test_check_fails_where_a_listener_s_certificate_is_over_or_cannot_be_shown(
     context: Context, role: str
 ) -> None:
     (context.data / "ullage.toml").write_text("metrics = false\n")
-    context = certified(context, role, -MINUTE)
+    context = install_certificate(context, role, -MINUTE)
     end = Life.from_pem((context.data / f"{role}.pem").read_bytes()).end
     [line] = listeners(context)
     assert (
@@ -349,13 +353,15 @@ def test_check_tells_of_a_clock_that_was_set_and_takes_the_word_of_a_person(
     assert line.startswith("FAULT  clock: the wall clock says 2027-04-09 ")
     assert "running time makes it 2026-09-21 " in line
     assert "`ullage check --accept-clock`" in line
-    said = setup.accept_clock(context)
-    assert said.startswith(
+    answer = setup.accept_clock(context)
+    assert answer.startswith(
         "accepted, and deletion goes on by running time: the wall clock goes as running time does,"
         " 2027-04-09"
     )
     [entry] = [
-        one for _, one in read_entries(context.data / "audit") if one.action == "clock.accepted"
+        entry_
+        for _, entry_ in read_entries(context.data / "audit")
+        if entry_.action == "clock.accepted"
     ]
     assert entry.object.startswith("the wall clock is right: 2027-04-09 ")
     assert entry.object.endswith(", +4800.0 h from running time")
@@ -372,6 +378,8 @@ def test_a_damaged_record_of_the_clocks_is_told_and_accepted(context: Context) -
     setup.accept_clock(context)
     assert not context.running_time.read().is_suspended
     [entry] = [
-        one for _, one in read_entries(context.data / "audit") if one.action == "clock.accepted"
+        entry_
+        for _, entry_ in read_entries(context.data / "audit")
+        if entry_.action == "clock.accepted"
     ]
     assert entry.object.endswith("the record of the clocks was damaged")

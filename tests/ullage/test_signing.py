@@ -105,10 +105,10 @@ def test_removed_signer_is_refused_within_a_minute_and_nothing_else_changes(
 
 def test_public_key_that_is_damaged_later_costs_its_own_signer_alone(context: Context) -> None:
     verifier = keys.load_verifier(context.keys, "findings")
-    kept = set(verifier.known)
+    known_signers = set(verifier.known)
     (context.keys.root / "signers/findings/0123456789abcdef.pub").write_bytes(b"x" * 32)
     verifier.refresh(now=True)
-    assert set(verifier.known) == kept
+    assert set(verifier.known) == known_signers
 
 
 def test_no_signer_at_all_is_a_fault(context: Context) -> None:

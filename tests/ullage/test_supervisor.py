@@ -66,8 +66,8 @@ def supervised(tmp_path: Path):
             parent.kill()
 
 
-def gone(pid: int) -> bool:
-    """Whether the process has ended; waits for the kernel to say so."""
+def wait_for_exit(pid: int) -> bool:
+    """Wait until the process has ended; return whether it has."""
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -82,7 +82,7 @@ def test_kill_9_of_the_supervisor_leaves_no_child(supervised, tmp_path: Path) ->
     assert sorted(children) == ["alert", "crawl", "match"]
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    assert all(gone(pid) for pid in children.values())
+    assert all(wait_for_exit(pid) for pid in children.values())
     assert list(tmp_path.glob("*.drained")) == []
 
 
@@ -91,7 +91,7 @@ def test_sigterm_drains_every_child_before_the_supervisor_ends(supervised, tmp_p
     parent.send_signal(signal.SIGTERM)
     assert parent.wait(timeout=60) == 0
     assert sorted(p.stem for p in tmp_path.glob("*.drained")) == ["alert", "crawl", "match"]
-    assert all(gone(pid) for pid in children.values())
+    assert all(wait_for_exit(pid) for pid in children.values())
 
 
 def test_a_child_that_is_killed_is_started_again_and_the_others_stay(supervised) -> None:
@@ -438,6 +438,6 @@ def test_child_that_does_not_drain_within_30_seconds_is_killed_alone(
     monkeypatch: pytest.MonkeyPatch, clock: HeldClock, tmp_path: Path
 ) -> None:
     calls, seconds = supervise_until_stop(monkeypatch, clock, tmp_path, crawl=1e6, match=29.0)
-    asked = ["terminate crawl", "terminate match"]
-    assert calls == [*asked, "wait crawl", "kill crawl", "wait crawl", "wait match"]
+    terminated = ["terminate crawl", "terminate match"]
+    assert calls == [*terminated, "wait crawl", "kill crawl", "wait crawl", "wait match"]
     assert seconds == pytest.approx(supervisor.DRAIN_SECONDS)

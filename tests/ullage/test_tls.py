@@ -33,9 +33,9 @@ def authority() -> Authority:
 
 @pytest.fixture
 def folder(tmp_path: Path, authority: Authority) -> Path:
-    made = authority.client("ullage-match")
-    (tmp_path / "ca.pem").write_bytes(made.authority)
-    write(tmp_path / "own.pem", made.pair)
+    client = authority.client("ullage-match")
+    (tmp_path / "ca.pem").write_bytes(client.authority)
+    write(tmp_path / "own.pem", client.pair)
     return tmp_path
 
 
@@ -50,8 +50,8 @@ def trust(folder: Path, certificate: str = "own.pem") -> Trust:
 
 
 def test_files_that_are_wrong_are_named_with_the_cure(folder: Path, authority: Authority) -> None:
-    made, other = authority.client("a"), authority.client("b")
-    private = load_pem_private_key(made.key, None)
+    certificates, second = authority.client("a"), authority.client("b")
+    private = load_pem_private_key(certificates.key, None)
     locked = private.private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word")
     )
@@ -61,19 +61,19 @@ def test_files_that_are_wrong_are_named_with_the_cure(folder: Path, authority: A
             0o600,
             "absent.pem cannot be read: certificate= in bus.url wants certificate and key, in PEM",
         ),
-        "wide.pem": (made.pair, 0o640, "has mode 0640; make it 0600"),
+        "wide.pem": (certificates.pair, 0o640, "has mode 0640; make it 0600"),
         "half.pem": (
-            made.certificate,
+            certificates.certificate,
             0o600,
             "half.pem must hold a certificate, .* and its private key, in PEM",
         ),
         "mixed.pem": (
-            made.certificate + other.key,
+            certificates.certificate + second.key,
             0o600,
             "its key is not that of its certificate: put a pair there",
         ),
         "locked.pem": (
-            made.certificate + locked,
+            certificates.certificate + locked,
             0o600,
             "its key wants a password: store it without one",
         ),
@@ -94,25 +94,30 @@ def test_files_that_are_wrong_are_named_with_the_cure(folder: Path, authority: A
 def test_what_a_listener_cannot_show_is_named_with_the_cure(
     tmp_path: Path, authority: Authority
 ) -> None:
-    made, other = authority.server(), authority.server()
-    private = load_pem_private_key(made.key, None)
+    certificates, second = authority.server(), authority.server()
+    private = load_pem_private_key(certificates.key, None)
     locked = private.private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word")
     )
     wrong = [
-        (None, made.key, 0o600, "desk.certificate: .*a.pem is not there"),
-        (made.certificate, None, 0o600, "desk.key: .*a.key is not there"),
-        (made.certificate, made.key, 0o640, "a.key has mode 0640; make it 0600"),
-        (made.certificate, other.key, 0o600, "a.key: its key is not that of its certificate"),
-        (made.certificate, locked, 0o600, "a.key: its key wants a password"),
+        (None, certificates.key, 0o600, "desk.certificate: .*a.pem is not there"),
+        (certificates.certificate, None, 0o600, "desk.key: .*a.key is not there"),
+        (certificates.certificate, certificates.key, 0o640, "a.key has mode 0640; make it 0600"),
+        (
+            certificates.certificate,
+            second.key,
+            0o600,
+            "a.key: its key is not that of its certificate",
+        ),
+        (certificates.certificate, locked, 0o600, "a.key: its key wants a password"),
         (
             b"no certificate",
-            made.key,
+            certificates.key,
             0o600,
             "a.pem must hold a certificate, .*a.key its private key, in PEM",
         ),
         (
-            made.certificate,
+            certificates.certificate,
             b"no key",
             0o600,
             "a.pem must hold a certificate, .*a.key its private key, in PEM",
@@ -138,12 +143,14 @@ def test_a_link_to_a_certificate_is_not_followed(folder: Path) -> None:
 def test_a_credential_stands_in_for_a_file_of_its_name(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = folder / "given"
-    given.mkdir()
+    credentials = folder / "given"
+    credentials.mkdir()
     assert find_named_file("keys/own.pem", folder) == folder / "keys" / "own.pem"
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(given))
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
     assert find_named_file("keys/own.pem", folder) == folder / "keys" / "own.pem"
-    handed = write(given / "own.pem", (folder / "own.pem").read_bytes(), 0o440)  # as systemd has it
+    handed = write(
+        credentials / "own.pem", (folder / "own.pem").read_bytes(), 0o440
+    )  # as systemd has it
     assert find_named_file("keys/own.pem", folder) == handed
     assert Trust("bus.url", folder / "ca.pem", handed).context().check_hostname
 

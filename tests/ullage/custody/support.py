@@ -25,19 +25,19 @@ def officers(folder: Path, keys: KeyStore, names: tuple[str, ...] = OFFICERS) ->
     return pair_of(keys, OFFICERS)
 
 
-def made(finding: str = "f1d0", **changes) -> tuple[Manifest, VaultHeader]:
-    """A manifest and its line in clear, without whose keys."""
-    found = factories.finding(id=finding)
+def make_manifest(finding: str = "f1d0", **changes) -> tuple[Manifest, VaultHeader]:
+    """Return a manifest and its header in clear, without the officers."""
+    record = factories.finding(id=finding)
     captured = factories.capture(
         body=BODY, headers=(("Server", "nginx"), ("Date", "Mon, 21 Sep 2026 12:00:00 GMT"))
     )
     when = factories.WHEN + timedelta(seconds=5)
     head = VaultHeader(tenant="bank", finding=finding, sealed_at=when, officers=())
-    return manifest(captured, found, "high", when), head.model_copy(update=changes)
+    return manifest(captured, record, "high", when), head.model_copy(update=changes)
 
 
 def seal(vault: Vault, pair: Pair, finding: str = "f1d0", **changes) -> VaultHeader:
     """Put one finding's evidence into `vault`."""
-    found, head = made(finding, officers=pair.ids, **changes)
-    vault.put(head, pair.seal(encode(found, BODY), head.place))
+    evidence, head = make_manifest(finding, officers=pair.ids, **changes)
+    vault.put(head, pair.seal(encode(evidence, BODY), head.place))
     return head

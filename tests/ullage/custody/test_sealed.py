@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tests import factories
 from tests.factories import WHEN, clocks_at
-from tests.ullage.custody.support import BODY, OFFICERS, PASSPHRASES, made, officers, seal
+from tests.ullage.custody.support import BODY, OFFICERS, PASSPHRASES, make_manifest, officers, seal
 from ullage.custody import decode, encode, make_officer, manifest, open_sealed, pair_of, private_key
 from ullage.custody.vault import Vault
 from ullage.errors import ConfigError, CorruptError, RecordError
@@ -37,15 +37,15 @@ def private(folder: Path, *names: str):
 def test_a_public_half_that_lost_a_bit_seals_nothing(tmp_path, keys, vault):
     officers(tmp_path, keys)
     public = keys.root / "evidence" / "li.pub"
-    held = public.read_bytes()
-    assert held == (tmp_path / "li.pub").read_bytes()
+    content = public.read_bytes()
+    assert content == (tmp_path / "li.pub").read_bytes()
     for place in (0, 31, 36):  # of the key, and of its check value
-        public.write_bytes(held[:place] + bytes([held[place] ^ 1]) + held[place + 1 :])
+        public.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
         with pytest.raises(
             ConfigError, match=r"li\.pub is not the one whose check value is in it: restore"
         ):
             pair_of(keys, OFFICERS)
-    public.write_bytes(held)
+    public.write_bytes(content)
     pair_of(keys, OFFICERS)
 
 
@@ -60,17 +60,17 @@ def test_two_keys_open_what_was_sealed_and_one_does_not(tmp_path, keys, vault):
     pair = officers(tmp_path, keys)
     head = seal(vault, pair)
     [item] = vault.items()
-    both = private(tmp_path, "wang", "li")  # in any order
-    found, body = decode(open_sealed(vault.sealed(item), head.place, head.officers, both))
+    officer_keys = private(tmp_path, "wang", "li")  # in any order
+    opened, body = decode(open_sealed(vault.sealed(item), head.place, head.officers, officer_keys))
     assert body == BODY
-    assert found.capture["headers"] == [
+    assert opened.capture["headers"] == [
         ["Server", "nginx"],
         ["Date", "Mon, 21 Sep 2026 12:00:00 GMT"],
     ]
-    assert [step.role for step in found.process] == ["crawl", "match", "match"]
-    for few in (both[:1], both[1:], [both[0], both[0]]):
+    assert [step.role for step in opened.process] == ["crawl", "match", "match"]
+    for too_few in (officer_keys[:1], officer_keys[1:], [officer_keys[0], officer_keys[0]]):
         with pytest.raises(RecordError, match="key_destroyed"):
-            open_sealed(vault.sealed(item), head.place, head.officers, few)
+            open_sealed(vault.sealed(item), head.place, head.officers, too_few)
 
 
 def test_another_officers_key_is_none_of_the_two(tmp_path, keys, vault):
@@ -86,7 +86,7 @@ def test_what_is_sealed_opens_only_as_the_finding_it_is_and_only_whole(tmp_path,
     pair = officers(tmp_path, keys)
     head = seal(vault, pair)
     [item] = vault.items()
-    both, sealed = private(tmp_path, "li", "wang"), vault.sealed(item)
+    officer_keys, sealed = private(tmp_path, "li", "wang"), vault.sealed(item)
     for place, data in (
         ("bank/other", sealed),
         ("shop/f1d0", sealed),
@@ -94,21 +94,22 @@ def test_what_is_sealed_opens_only_as_the_finding_it_is_and_only_whole(tmp_path,
         (head.place, sealed[:99] + bytes([sealed[99] ^ 1]) + sealed[100:]),
     ):
         with pytest.raises(RecordError, match="not_authentic"):
-            open_sealed(data, place, head.officers, both)
+            open_sealed(data, place, head.officers, officer_keys)
 
 
 def test_a_manifest_tells_if_what_it_is_about_is_another():
-    found, _ = made()
-    assert decode(encode(found, BODY)) == (found, BODY)
+    evidence, _ = make_manifest()
+    assert decode(encode(evidence, BODY)) == (evidence, BODY)
     with pytest.raises(RecordError, match="digest"):
-        decode(encode(found, BODY + b" "))
+        decode(encode(evidence, BODY + b" "))
     with pytest.raises(RecordError, match="digest"):
         decode(
             encode(
-                found.model_copy(update={"capture": {**found.capture, "author": "another"}}), BODY
+                evidence.model_copy(update={"capture": {**evidence.capture, "author": "another"}}),
+                BODY,
             )
         )
-    for data in (b"", b"\0\0\0\5{}", b"\xff\xff\xff\xff", encode(found, BODY)[5:]):
+    for data in (b"", b"\0\0\0\5{}", b"\xff\xff\xff\xff", encode(evidence, BODY)[5:]):
         with pytest.raises(RecordError, match="malformed"):
             decode(data)
 
@@ -209,17 +210,17 @@ def test_a_private_file_that_is_open_to_others_wrong_or_of_another_kind_is_refus
     pem.chmod(0o640)
     with pytest.raises(ConfigError, match="mode 0640"):
         private(tmp_path, "li")
-    other = tmp_path / "other.pem"
-    other.touch(0o600)
+    bad_key = tmp_path / "other.pem"
+    bad_key.touch(0o600)
     for content in (
         b"",
         Ed25519PrivateKey.generate().private_bytes(
             Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
         ),
     ):
-        other.write_bytes(content)
+        bad_key.write_bytes(content)
         with pytest.raises(ConfigError, match=r"does not open|is no officer's key"):
-            private_key(other, lambda _: "")
+            private_key(bad_key, lambda _: "")
     with pytest.raises(ConfigError, match="cannot be read"):
         private_key(tmp_path / "gone.pem", lambda _: "")
 

@@ -93,7 +93,7 @@ def cookies(number: int, staff: int = 0) -> VerdictFacts:
     )
 
 
-def filled_in(customers: int) -> VerdictFacts:
+def device_forms(customers: int) -> VerdictFacts:
     """Forms of customers in the logs of their devices, which all agree with our records."""
     return ours(*IDENTITY, customers=customers, device_rows=customers)
 
@@ -220,8 +220,8 @@ ROWS = [
     (6, cookies(49), "medium fraud_queue none"),
     (6, cookies(50), "high anti_fraud none"),
     (14, nobody(cookies=9), "low digest none"),
-    (14, filled_in(3), "low digest none"),
-    (6, filled_in(10), "medium fraud_queue none"),
+    (14, device_forms(3), "low digest none"),
+    (6, device_forms(10), "medium fraud_queue none"),
     (
         7,
         alone(FieldLabel.PHONE, FieldLabel.OTP, customers=3, brand=True),
@@ -257,9 +257,12 @@ ROWS = [
 def test_the_first_row_that_applies_says_severity_who_is_told_and_the_clock(
     row: int, given_facts: VerdictFacts, expected: str
 ) -> None:
-    found, _ = judge(given_facts)
-    minutes = f" {found.minutes}" if found.minutes else ""
-    assert (found.row, f"{found.severity} {found.told} {found.clock}{minutes}") == (row, expected)
+    verdict, _ = judge(given_facts)
+    minutes = f" {verdict.minutes}" if verdict.minutes else ""
+    assert (verdict.row, f"{verdict.severity} {verdict.told} {verdict.clock}{minutes}") == (
+        row,
+        expected,
+    )
 
 
 @pytest.mark.parametrize("tenants", ["run", "if confirmed"])
@@ -271,11 +274,14 @@ def test_the_first_row_that_applies_says_severity_who_is_told_and_the_clock(
 def test_which_clock_a_medium_starts_the_tenant_says(
     row: int, given_facts: VerdictFacts, expected: str, tenants: str
 ) -> None:
-    found, _ = judge(given_facts.model_copy(update={"medium_deadline": tenants}))
-    minutes = f" {found.minutes}" if found.minutes else ""
-    is_run = tenants == "run" and found.severity == "medium" and not expected.endswith(" none")
-    asked = f"{expected.partition(' if confirmed')[0]} run" if is_run else expected
-    assert (found.row, f"{found.severity} {found.told} {found.clock}{minutes}") == (row, asked)
+    verdict, _ = judge(given_facts.model_copy(update={"medium_deadline": tenants}))
+    minutes = f" {verdict.minutes}" if verdict.minutes else ""
+    is_run = tenants == "run" and verdict.severity == "medium" and not expected.endswith(" none")
+    adjusted = f"{expected.partition(' if confirmed')[0]} run" if is_run else expected
+    assert (verdict.row, f"{verdict.severity} {verdict.told} {verdict.clock}{minutes}") == (
+        row,
+        adjusted,
+    )
 
 
 def test_every_row_of_the_table_is_tried_and_has_words_and_a_source() -> None:
@@ -435,5 +441,5 @@ def test_the_site_of_a_login_is_no_name_beside_it(given_facts: VerdictFacts, sai
 def test_a_claim_weakens_no_clock_that_runs_without_it() -> None:
     claimed = judge(ours(*LOANS, customers=60, claimed=5000))[0]
     assert (claimed.row, claimed.clock, claimed.severity) == (9, "run", "high")
-    few = judge(ours(*LOANS, customers=10, claimed=5000))[0]
-    assert (few.row, few.clock) == (8, "if confirmed")
+    verdict = judge(ours(*LOANS, customers=10, claimed=5000))[0]
+    assert (verdict.row, verdict.clock) == (8, "if confirmed")

@@ -49,9 +49,9 @@ def draws(draw: st.DrawFn) -> tuple[int, int, int, int]:
 
 @given(draws())
 def test_the_hypergeometric_tail_is_the_exact_sum(case: tuple[int, int, int, int]) -> None:
-    population, marked, drawn, seen = case
+    population, marked, drawn, hits = case
     ways = sum(
-        comb(marked, k) * comb(population - marked, drawn - k) for k in range(seen, drawn + 1)
+        comb(marked, k) * comb(population - marked, drawn - k) for k in range(hits, drawn + 1)
     )
     exact = Fraction(ways, comb(population, drawn))
     assert hypergeometric_tail(*case) == pytest.approx(float(exact), rel=1e-9, abs=1e-12)
@@ -87,5 +87,5 @@ def test_a_tail_of_a_hundred_million_takes_as_many_terms_as_matter(
 
 
 def normal_tail(trials: int, hits: int, chance: float) -> float:
-    """What the binomial tends to, with the correction for whole numbers."""
+    """Return the normal approximation of the binomial tail, with continuity correction."""
     return erfc((hits - 0.5 - trials * chance) / sqrt(2 * trials * chance * (1 - chance))) / 2
