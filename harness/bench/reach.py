@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from harness.reach.live import CHATS, PROGRAMS, Program, crawled, told
+from harness.reach.live import CHATS, PROGRAMS, Program, crawled, hold_chat
 from harness.reach.measured import HEAD, Reach
 from harness.reach.planted import CUSTOMERS
 from harness.reach.shapes import SHAPES
@@ -56,4 +56,4 @@ def _program(program: Program, own: Station, work: Path) -> Reach:
 
 
 def _chat(chat: str, own: Station, work: Path) -> Reach:
-    return told(chat, own, work).reach
+    return hold_chat(chat, own, work).reach

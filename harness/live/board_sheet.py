@@ -65,9 +65,9 @@ class Window(NamedTuple):
     step: float = 1.0
 
 
-def asked(prometheus: str, panel: Panel, window: Window) -> list[Series]:
-    """What a Prometheus has for a panel's queries, with every tenant and site chosen."""
-    found = []
+def query_panel(prometheus: str, panel: Panel, window: Window) -> list[Series]:
+    """Return Prometheus's results for a panel's queries, with every tenant and site chosen."""
+    results = []
     for query in panel.queries:
         text = re.sub(r"\$(tenant|site)\b", ".*", query.expr).replace("$__rate_interval", "1m")
         words = urllib.parse.urlencode({"query": text, **window._asdict()})
@@ -83,8 +83,8 @@ def asked(prometheus: str, panel: Panel, window: Window) -> list[Series]:
             )
             points = [(float(t), float(v)) for t, v in series["values"] if math.isfinite(float(v))]
             if points:
-                found.append(Series(name, *zip(*points, strict=True)))
-    return found
+                results.append(Series(name, *zip(*points, strict=True)))
+    return results
 
 
 def draw(board: Board, answers: Sequence[Sequence[Series]], window: Window, path: Path) -> None:
@@ -93,13 +93,13 @@ def draw(board: Board, answers: Sequence[Sequence[Series]], window: Window, path
         scenario.id: f"{scenario.title_zh} · {scenario.id}"
         for scenario in load_verdict_rules().scenario
     }
-    places, top, headings, given = [], 0.0, [], iter(answers)
+    places, top, headings, remaining = [], 0.0, [], iter(answers)
     for row in board.rows:
         headings.append((row.title, top))
         top += HEADING
         base, high = top, 0.0
         for panel, place in laid_out(row.panels, 0):
-            places.append((panel, next(given), place.x, base + place.y, place.w, place.h))
+            places.append((panel, next(remaining), place.x, base + place.y, place.w, place.h))
             high = max(high, place.y + place.h)
         top = base + high
     there = {font.name for font in fontManager.ttflist}
@@ -134,7 +134,7 @@ def draw(board: Board, answers: Sequence[Sequence[Series]], window: Window, path
             )
         for panel, series, x, y, w, h in places:
             named = (
-                [one._replace(name=titles.get(one.name, one.name)) for one in series]
+                [line._replace(name=titles.get(line.name, line.name)) for line in series]
                 if panel.scenarios
                 else series
             )
@@ -150,7 +150,7 @@ def _panel(
     window: Window,
     box: tuple[float, float, float, float],
 ) -> None:
-    """A frame with title, and within it what its kind shows."""
+    """Draw a frame with a title, and in it what the panel's kind shows."""
     width, height = figure.get_size_inches()
     left, bottom, w, h = box
     gap_x, gap_y = 0.04 / width, 0.04 / height
@@ -211,8 +211,8 @@ def _panel(
         )
 
 
-def shown(value: float, panel: Panel) -> tuple[str, str]:
-    """A number as the panel says it, and its colour."""
+def format_value(value: float, panel: Panel) -> tuple[str, str]:
+    """Return a number as the panel writes it, and its colour."""
     key = f"{value:g}"
     if key in panel.words:
         word, colour = panel.words[key]
@@ -224,7 +224,7 @@ def shown(value: float, panel: Panel) -> tuple[str, str]:
 
 
 def in_unit(value: float, unit: str) -> str:
-    """A number in Grafana's unit, short."""
+    """Return a number in Grafana's unit, in short form."""
     size = abs(value)
     if unit == "percentunit":
         return f"{value * 100:.3g} %"
@@ -249,9 +249,9 @@ def _numbers(axes: Axes, panel: Panel, series: Sequence[Series]) -> None:
     axes.set_axis_off()
     across = min(len(series), max(1, round(panel.width / 2.6)))
     down = -(-len(series) // across)
-    for place, one in enumerate(series):
+    for place, line in enumerate(series):
         x, y = (place % across + 0.5) / across, 1 - (place // across + 0.5) / down
-        text, colour = shown(one.values[-1], panel)
+        text, colour = format_value(line.values[-1], panel)
         size = min(22.0, 40 / down, panel.width * 34 / across / max(4, len(text)))
         axes.text(
             x,
@@ -264,11 +264,11 @@ def _numbers(axes: Axes, panel: Panel, series: Sequence[Series]) -> None:
             weight="bold",
             transform=axes.transAxes,
         )
-        if len(series) > 1 or one.name != panel.title:
+        if len(series) > 1 or line.name != panel.title:
             axes.text(
                 x,
                 y - 0.33 / down,
-                one.name,
+                line.name,
                 fontsize=7.5,
                 color=GREY,
                 ha="center",
@@ -278,17 +278,17 @@ def _numbers(axes: Axes, panel: Panel, series: Sequence[Series]) -> None:
 
 
 def _bars(axes: Axes, panel: Panel, series: Sequence[Series]) -> None:
-    ordered = sorted(series, key=lambda one: one.values[-1])
+    ordered = sorted(series, key=lambda line: line.values[-1])
     axes.barh(
-        [one.name for one in ordered],
-        [one.values[-1] for one in ordered],
+        [line.name for line in ordered],
+        [line.values[-1] for line in ordered],
         color=LINES[0],
         height=0.6,
     )
-    for place, one in enumerate(ordered):
+    for place, line in enumerate(ordered):
         axes.annotate(
-            in_unit(one.values[-1], panel.unit),
-            (one.values[-1], place),
+            in_unit(line.values[-1], panel.unit),
+            (line.values[-1], place),
             (4, 0),
             textcoords="offset points",
             va="center",
@@ -298,47 +298,47 @@ def _bars(axes: Axes, panel: Panel, series: Sequence[Series]) -> None:
 
 
 def _states(axes: Axes, panel: Panel, series: Sequence[Series], window: Window) -> None:
-    told = dict[str, str]()
-    for place, one in enumerate(reversed(series)):
-        for at, value in zip(one.times, one.values, strict=True):
-            word, colour = shown(value, panel)
-            told[word] = colour
+    names = dict[str, str]()
+    for place, line in enumerate(reversed(series)):
+        for at, value in zip(line.times, line.values, strict=True):
+            word, colour = format_value(value, panel)
+            names[word] = colour
             axes.add_patch(
                 Rectangle((at, place - 0.36), window.step, 0.72, facecolor=colour, linewidth=0)
             )
         axes.text(
             window.end,
             place,
-            shown(one.values[-1], panel)[0] + " ",
+            format_value(line.values[-1], panel)[0] + " ",
             color="white",
             ha="right",
             va="center",
             weight="bold",
         )
-    axes.set_yticks(range(len(series)), [one.name for one in reversed(series)])
+    axes.set_yticks(range(len(series)), [line.name for line in reversed(series)])
     axes.set_ylim(-0.6, len(series) - 0.4)
     _over_time(axes, window)
     _bare(axes)
 
 
 def _lines(axes: Axes, panel: Panel, series: Sequence[Series], window: Window) -> None:
-    for place, one in enumerate(series):
+    for place, line in enumerate(series):
         colour = LINES[place % len(LINES)]
         axes.plot(
-            one.times,
-            one.values,
+            line.times,
+            line.values,
             color=colour,
             linewidth=1.3,
-            label=one.name if place < SHOWN - 1 or len(series) <= SHOWN else None,
+            label=line.name if place < SHOWN - 1 or len(series) <= SHOWN else None,
         )
-        axes.fill_between(one.times, one.values, color=colour, alpha=0.07)
+        axes.fill_between(line.times, line.values, color=colour, alpha=0.07)
     if len(series) > SHOWN:
         axes.plot([], [], color="none", label=f"… and {len(series) - SHOWN + 1} more")
     axes.set_ylim(
         0,
         (
-            max(max(max(one.values) for one in series) * 1.15, 1e-9)
-            if any(any(one.values) for one in series)
+            max(max(max(line.values) for line in series) * 1.15, 1e-9)
+            if any(any(line.values) for line in series)
             else 1
         ),
     )

@@ -14,7 +14,7 @@ from deploy.demo.people import people
 from deploy.demo.plant import SEED
 from deploy.grafana.board import read_boards
 from deploy.local.programs import ensure_environment
-from harness.live.board_sheet import Window, asked, draw
+from harness.live.board_sheet import Window, draw, query_panel
 from harness.live.station import running
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ def main(folder: Path) -> int:
             time.sleep(PAUSE_SECONDS)
         window = Window(start, time.time())
         for name, board in read_boards().items():
-            answers = [asked(station.prometheus, panel, window) for panel in board.panels()]
+            answers = [query_panel(station.prometheus, panel, window) for panel in board.panels()]
             draw(board, answers, window, folder / f"boards-{name}.png")
             panels = zip(board.panels(), answers, strict=True)
             silent += [

@@ -57,7 +57,7 @@ def account(station: Station, *lines: str) -> None:
 
 @contextlib.contextmanager
 def collecting(station: Station, service: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
-    """The collector as a process; killed with SIGKILL at the end."""
+    """Run the collector as a process, and kill it with SIGKILL at the end."""
     ports = {f"metrics_ports__{name}": "0" for name in ("matrix", "xmpp", "telegram", "imap")}
     with station.start("collect", service, **{**ports, **settings}) as process:
         yield process
@@ -71,12 +71,12 @@ def status(station: Station) -> dict[str, dict[str, object]]:
 
 
 def until(act: Any, what: str, seconds: float = SOON) -> Any:
-    """What `act` gives as soon as it gives something; fails when that takes too long."""
+    """Return the result of `act` once it has one; fail when that takes too long."""
     began = time.monotonic()
-    while not (found := act()):
+    while not (result := act()):
         assert time.monotonic() - began < seconds, what
         time.sleep(0.2)
-    return found
+    return result
 
 
 @dataclass
@@ -91,7 +91,11 @@ class Read:
         return self.captures
 
     def texts(self) -> list[str]:
-        return [one.body.decode() for one in self.all() if one.kind == "message" and one.body]
+        return [
+            captured.body.decode()
+            for captured in self.all()
+            if captured.kind == "message" and captured.body
+        ]
 
     def wait(self, texts: set[str], seconds: float = SOON) -> None:
         until(lambda: texts <= set(self.texts()), f"{len(texts)} messages are read", seconds)
@@ -107,8 +111,8 @@ class Poster:
 
     def room(self, alias: str, preset: str = "public_chat") -> str:
         body = {"room_alias_name": alias, "preset": preset}
-        made = self.server.ask("POST", "/_matrix/client/v3/createRoom", self.token, body)
-        return str(made["room_id"])
+        room = self.server.ask("POST", "/_matrix/client/v3/createRoom", self.token, body)
+        return str(room["room_id"])
 
     def send(self, room: str, kind: str, content: dict[str, object]) -> str:
         path = f"/_matrix/client/v3/rooms/{urllib.parse.quote(room)}/send/{kind}/{secrets.token_hex(8)}"  # noqa: E501
@@ -136,7 +140,7 @@ class Poster:
         )
 
 
-def refused(act: Any) -> bool:
+def expect_refusal(act: Any) -> bool:
     try:
         act()
     except HTTPError:
@@ -193,15 +197,15 @@ class Talker:
             await rooms.join_muc_wait(slixmpp.JID(room), "seller", maxstanzas=0, timeout=20)
             for text in texts:
                 client.send_message(mto=slixmpp.JID(room), mbody=text, mtype="groupchat")
-            seen = asyncio.Event()
+            delivered = asyncio.Event()
 
-            def heard(stanza: Any) -> None:
+            def note_delivery(stanza: Any) -> None:
                 if stanza["body"] == texts[-1]:
-                    seen.set()
+                    delivered.set()
 
-            client.add_event_handler("groupchat_message", heard)
+            client.add_event_handler("groupchat_message", note_delivery)
             async with asyncio.timeout(30):
-                await seen.wait()
+                await delivered.wait()
 
         self(act)
 

@@ -29,5 +29,5 @@ def monitoring() -> None:
 @pytest.fixture(scope="session")
 def station(monitoring: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
     programs = ensure_environment(Path(__file__).parents[2] / ".demo" / "sites-venv")
-    with running(tmp_path_factory.mktemp("station"), programs) as made:
-        yield made
+    with running(tmp_path_factory.mktemp("station"), programs) as running_station:
+        yield running_station

@@ -84,12 +84,12 @@ def _handler(front: Front) -> type[BaseHTTPRequestHandler]:
 
 @contextlib.contextmanager
 def fronts(upstreams: Mapping[str, str]) -> Iterator[dict[str, Front]]:
-    """A door for each site, all open."""
-    made = {name: Front(upstream) for name, upstream in upstreams.items()}
-    for front in made.values():
+    """Run an open front for each site."""
+    running = {name: Front(upstream) for name, upstream in upstreams.items()}
+    for front in running.values():
         front.open()
     try:
-        yield made
+        yield running
     finally:
-        for front in made.values():
+        for front in running.values():
             front.close()

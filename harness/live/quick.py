@@ -11,8 +11,8 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 PORTS = {"crawl": 9711, "match": 9712, "alert": 9713, "search": 8600}
 
 
-def swapped(text: str, *pairs: tuple[str, str]) -> str:
-    """`text` with every first part replaced by the second; each must be there."""
+def replace_all(text: str, *pairs: tuple[str, str]) -> str:
+    """Return `text` with every first part replaced by the second; each must occur."""
     for old, new in pairs:
         assert old in text, old
         text = text.replace(old, new)
@@ -43,7 +43,7 @@ def prometheus_files(folder: Path, ports: Mapping[str, int], alertmanager: str) 
         (f'"127.0.0.1:{PORTS[role]}"', f'"127.0.0.1:{port}"') for role, port in ports.items()
     ]
     intervals = [("_interval: 15s", "_interval: 1s"), ("scrape_timeout: 10s", "scrape_timeout: 1s")]
-    text = swapped(
+    text = replace_all(
         text,
         *targets,
         *intervals,
@@ -56,7 +56,7 @@ def prometheus_files(folder: Path, ports: Mapping[str, int], alertmanager: str) 
 def alertmanager_file(path: Path, receiver: str) -> Path:
     """Write Alertmanager's configuration, with all its receivers at `receiver`; returns it."""
     text = (DEPLOY / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8")
-    text = swapped(text, ("https://hooks.example.com/ullage", receiver))
+    text = replace_all(text, ("https://hooks.example.com/ullage", receiver))
     for knob, value in (("group_wait", "0s"), ("group_interval", "1s"), ("repeat_interval", "2s")):
         text, count = re.subn(rf"^( +{knob}: )\S+$", rf"\g<1>{value}", text, flags=re.MULTILINE)
         assert count

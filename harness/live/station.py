@@ -83,24 +83,24 @@ class Station:
             process.wait(60)
 
     def metrics(self, role: str) -> str:
-        """What the role serves."""
+        """Return the metrics that a role serves."""
         return page(f"http://127.0.0.1:{self.ports[role]}/metrics")
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """The series that Prometheus answers with, at this moment."""
+        """Return the series with which Prometheus answers at this moment."""
         words = urllib.parse.urlencode({"query": expression})
-        found = json.loads(page(f"{self.prometheus}/api/v1/query?{words}"))
-        assert found["status"] == "success", expression
-        result: list[dict[str, Any]] = found["data"]["result"]
+        reply = json.loads(page(f"{self.prometheus}/api/v1/query?{words}"))
+        assert reply["status"] == "success", expression
+        result: list[dict[str, Any]] = reply["data"]["result"]
         return result
 
     def is_scraped(self, role: str) -> bool:
-        """Whether Prometheus reads the role's metrics."""
+        """Return whether Prometheus reads the role's metrics."""
         return bool(self.query(f'up{{role="{role}"}} == 1'))
 
 
-def planned(data: Path, ports: dict[str, int], team: Receiver) -> plant.Plan:
-    """The demo's tenant, watchlist and posts, and the channel to its team, in a data folder."""
+def prepare_demo(data: Path, ports: dict[str, int], team: Receiver) -> plant.Plan:
+    """Prepare a data folder with the demo's tenant, customer list and posts, and its channel."""
     plan, ullage, page = plant.plan(), drive.Ullage(data), f"http://127.0.0.1:{ports['search']}"
     more = MORE.format(told=security_team.configuration(page))
     drive.configure(ullage, plan, Parts("embedded"), ports["search"], more)
@@ -118,17 +118,17 @@ def running(work: Path, site_programs: Path) -> Iterator[Station]:
         forum = stack.enter_context(spirit(site_programs, work / "spirit", ("General",)))
         ports = dict(zip(ROLES, free_ports(len(ROLES)), strict=True))
         team, receiver = stack.enter_context(receiving()), stack.enter_context(receiving())
-        plan = planned(work / "data", ports, team)
+        plan = prepare_demo(work / "data", ports, team)
         drive.add_sites(drive.Ullage(work / "data"), url, forum)
         drive.post(plan, url, forum, lambda: None)
-        made = Station(work / "data", ports, receiver, team, Bepasty(url), plan)
+        station = Station(work / "data", ports, receiver, team, Bepasty(url), plan)
         written = alertmanager_file(work / "alertmanager" / "alertmanager.yml", receiver.url)
-        made.alertmanager = stack.enter_context(alertmanager(work / "alertmanager", written))
-        written = prometheus_files(work / "prometheus", ports, made.alertmanager)
-        made.prometheus = stack.enter_context(prometheus(work / "prometheus", written))
-        stack.callback(made.stop)
+        station.alertmanager = stack.enter_context(alertmanager(work / "alertmanager", written))
+        written = prometheus_files(work / "prometheus", ports, station.alertmanager)
+        station.prometheus = stack.enter_context(prometheus(work / "prometheus", written))
+        stack.callback(station.stop)
         # crawl last, when Prometheus has seen the others: what they count from 0 on is an increase
         for role in reversed(ROLES):
-            made.start(role)
-            until(partial(made.is_scraped, role), f"{role} is scraped")
-        yield made
+            station.start(role)
+            until(partial(station.is_scraped, role), f"{role} is scraped")
+        yield station

@@ -62,9 +62,15 @@ class Postman:
 
 @pytest.fixture
 def postman(server: Imap, data: Path, request: pytest.FixtureRequest) -> Postman:
-    made = Postman(server, f"reader{abs(hash(request.node.name))}")
-    account(Station(data), f"{HOST}:{server.port}", made.name, made.password, "plain")
-    return made
+    reader_postman = Postman(server, f"reader{abs(hash(request.node.name))}")
+    account(
+        Station(data),
+        f"{HOST}:{server.port}",
+        reader_postman.name,
+        reader_postman.password,
+        "plain",
+    )
+    return reader_postman
 
 
 @pytest.fixture
@@ -75,23 +81,23 @@ def station(data: Path) -> Station:
 def test_every_mail_is_read_once_over_kills_and_gaps(station: Station, postman: Postman) -> None:
     read = Read(station)
     channel(station, "abuse-box", "imap", "INBOX", access="own")
-    said = [f"before {number}" for number in range(20)]
-    postman.put(said)
+    texts_ = [f"before {number}" for number in range(20)]
+    postman.put(texts_)
     with collecting(station, "imap"):
-        read.wait({f"{text}\r\n" for text in said})
+        read.wait({f"{text}\r\n" for text in texts_})
     for round_ in range(2):
         missed = [f"missed {round_} {number:03}" for number in range(GAP)]
         postman.put(missed)
-        said += missed
+        texts_ += missed
         with collecting(station, "imap"):
-            read.wait({f"{text}\r\n" for text in said})  # and then it is killed
+            read.wait({f"{text}\r\n" for text in texts_})  # and then it is killed
     with collecting(station, "imap"):
-        told = until(
+        row_ = until(
             lambda: (row := status(station)["abuse-box"])["state"] == "ok" and row, "it is ok again"
         )
-    assert sorted(read.texts()) == sorted(f"{text}\r\n" for text in said)
-    assert (told["messages"], told["gaps_lost"], told["reason"]) == (len(said), 0, None)
-    postman.act("INBOX", lambda client: unseen(client, len(said)))
+    assert sorted(read.texts()) == sorted(f"{text}\r\n" for text in texts_)
+    assert (row_["messages"], row_["gaps_lost"], row_["reason"]) == (len(texts_), 0, None)
+    postman.act("INBOX", lambda client: unseen(client, len(texts_)))
 
 
 def unseen(client: imaplib.IMAP4, count: int) -> None:
@@ -116,13 +122,13 @@ def test_what_was_deleted_before_it_was_read_and_a_lost_login_are_said(
     postman.put(["gone at once"])
     postman.empty()
     with collecting(station, "imap") as process:
-        told = until(
+        row_ = until(
             lambda: (
                 (row := status(station)["abuse-box"])["gaps_lost"] == 1 and row["reason"] and row
             ),
             "it is said",
         )
-        assert (told["state"], told["reason"]) == ("incomplete", "gap")
+        assert (row_["state"], row_["reason"]) == ("incomplete", "gap")
         process.terminate()
         process.communicate(timeout=30)
     postman.server.remove(postman.name)

@@ -58,7 +58,7 @@ LET_THROUGH = (
 
 @pytest.fixture(scope="module")
 def states(monitoring: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """All of these alerts fire together; each to the state that Alertmanager gives it."""
+    """Fire all of these alerts together and return the state that Alertmanager gives each."""
     work = tmp_path_factory.mktemp("inhibition")
     with (
         receiving() as receiver,
@@ -66,26 +66,26 @@ def states(monitoring: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     ):
         for alert in (*SOURCES, *HELD_BACK, *LET_THROUGH):
             name, *labels = alert.split()
-            done = run(
+            result = run(
                 "amtool", f"--alertmanager.url={url}", "alert", "add", f"alertname={name}", *labels
             )
-            assert done.returncode == 0, done.stderr
-        until(lambda: "unprocessed" not in known(url).values(), "all are judged", 30)
-        yield known(url)
+            assert result.returncode == 0, result.stderr
+        until(lambda: "unprocessed" not in list_states(url).values(), "all are judged", 30)
+        yield list_states(url)
 
 
-def known(url: str) -> dict[str, str]:
-    found = json.loads(
+def list_states(url: str) -> dict[str, str]:
+    alerts_ = json.loads(
         page(
             f"{url}/api/v2/alerts?{urllib.parse.urlencode({'active': 'true', 'inhibited': 'true'})}"
         )
     )
-    return {key(one["labels"]): one["status"]["state"] for one in found}
+    return {key(alert["labels"]): alert["status"]["state"] for alert in alerts_}
 
 
 def key(labels: dict[str, str]) -> str:
-    rest = sorted(f"{name}={value}" for name, value in labels.items() if name != "alertname")
-    return " ".join([labels["alertname"], *rest])
+    labels_ = sorted(f"{name}={value}" for name, value in labels.items() if name != "alertname")
+    return " ".join([labels["alertname"], *labels_])
 
 
 def tidy(alert: str) -> str:

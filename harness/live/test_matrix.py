@@ -54,24 +54,24 @@ def test_every_message_is_read_once_over_kills_and_gaps(
     seller.say_all(room, before)
     with collecting(station, "matrix"):
         read.wait(before)
-    said = set(before)
+    texts_ = set(before)
     for round_ in range(2):
         missed = {f"missed {round_} {number:03}" for number in range(GAP)}
         seller.say_all(room, missed)
         with collecting(station, "matrix"):
             live = {f"live {round_} {number}" for number in range(5)}
             seller.say_all(room, live)
-            said |= missed | live
-            read.wait(said)  # and then it is killed
+            texts_ |= missed | live
+            read.wait(texts_)  # and then it is killed
     with collecting(station, "matrix"):
-        told = until(
+        row_ = until(
             lambda: (row := status(station)["loans-room"])["state"] == "ok" and row,
             "it is ok again",
         )
-    assert set(read.texts()) == said
-    assert told["messages"] == len(said)
-    assert (told["gaps"], told["gaps_lost"], told["reason"]) == (2, 0, None)
-    assert {one.site for one in read.captures} == {"loans-room"}
+    assert set(read.texts()) == texts_
+    assert row_["messages"] == len(texts_)
+    assert (row_["gaps"], row_["gaps_lost"], row_["reason"]) == (2, 0, None)
+    assert {captured.site for captured in read.captures} == {"loans-room"}
 
 
 def test_edits_answers_threads_files_and_what_was_taken_back(
@@ -93,16 +93,18 @@ def test_edits_answers_threads_files_and_what_was_taken_back(
         seller.server.ask(
             "PUT", f"/_matrix/client/v3/rooms/{room}/redact/{first}/1", seller.token, {}
         )
-        until(lambda: any(one.deleted for one in read.all()), "it was taken back")
+        until(lambda: any(captured.deleted for captured in read.all()), "it was taken back")
         process.terminate()
         _, log = process.communicate(timeout=30)
-    by_text = {one.body.decode(): one for one in read.captures}
+    by_text = {captured.body.decode(): captured for captured in read.captures}
     original, edited = by_text[f"内料 {SECRET}"], by_text["edited"]
     assert (edited.post_id, edited.edited, original.edited) == (original.post_id, True, False)
     assert (
         by_text["answer"].reply_to == by_text["in a thread"].thread == original.message_id == first
     )
-    assert next(one for one in read.captures if one.deleted).post_id == original.post_id
+    assert (
+        next(captured for captured in read.captures if captured.deleted).post_id == original.post_id
+    )
     assert (original.author, original.channel, original.kind) == (
         seller.user,
         "#kinds:localhost",
@@ -132,13 +134,13 @@ def test_a_lost_login_a_ban_and_a_room_that_closes_are_states(
     channel(station, "old", "matrix", "#banned:localhost", expires="2020-01-01")
     seller.act(closed, "invite", user_id=reader.user)
     with collecting(station, "matrix"):
-        told = until(
+        row_ = until(
             lambda: (
                 (s := status(station))["banned"]["state"] == s["closing"]["state"] == "ok" and s
             ),
             "two are read",
         )
-        assert [told[name]["reason"] for name in ("closed", "nowhere", "old")] == [
+        assert [row_[name]["reason"] for name in ("closed", "nowhere", "old")] == [
             "closed",
             "address",
             "expired",

@@ -41,16 +41,16 @@ LEAKED = 60
 
 
 def queries(path: Path) -> dict[str, str]:
-    """Every query of a board by its panel, as Grafana would send it with everything chosen."""
-    found = {}
+    """Return every query of a board by panel, as Grafana sends it with everything chosen."""
+    expressions = {}
     for panel in json.loads(path.read_text(encoding="utf-8"))["panels"]:
         for target in panel.get("targets", ()):
             text = re.sub(r"\$(tenant|site)\b", ".*", target["expr"]).replace(
                 "$__rate_interval", "5m"
             )
             assert "$" not in text
-            found[f"{panel['title']} {target['refId']}"] = text
-    return found
+            expressions[f"{panel['title']} {target['refId']}"] = text
+    return expressions
 
 
 def test_a_planted_leak_becomes_a_delivered_webhook(station: Station) -> None:
@@ -63,10 +63,10 @@ def test_a_planted_leak_becomes_a_delivered_webhook(station: Station) -> None:
         "the leak is told",
         180,
     )
-    [told, *_] = alerts(station.receiver, "UllageHighUnacknowledged", "desk")
-    assert told["tenant"] == "spruce-bank"
-    assert told["severity"] == "warning"
-    assert "spruce-bank" in told["summary"]
+    [alert, *_] = alerts(station.receiver, "UllageHighUnacknowledged", "desk")
+    assert alert["tenant"] == "spruce-bank"
+    assert alert["severity"] == "warning"
+    assert "spruce-bank" in alert["summary"]
     everything = b"".join(
         message.body for message in [*station.receiver.received, *station.team.received]
     ).decode()
@@ -77,7 +77,7 @@ def test_a_planted_leak_becomes_a_delivered_webhook(station: Station) -> None:
 def test_every_query_of_a_board_is_answered_with_series(station: Station, path: Path) -> None:
     waiting = queries(path)
 
-    def answered() -> bool:
+    def has_series() -> bool:
         for name, expression in list(waiting.items()):
             if any(
                 not math.isnan(float(series["value"][1])) for series in station.query(expression)
@@ -86,7 +86,7 @@ def test_every_query_of_a_board_is_answered_with_series(station: Station, path: 
         return not waiting
 
     try:
-        until(answered, "series for every panel", 120)
+        until(has_series, "series for every panel", 120)
     except AssertionError:
         pytest.fail(f"no series for: {waiting}", pytrace=False)
 
@@ -96,8 +96,8 @@ def test_what_a_role_really_serves_is_what_the_specification_says(
     station: Station, role: str
 ) -> None:
     text = station.metrics(role)
-    done = run("promtool", "check", "metrics", text=text)
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    result = run("promtool", "check", "metrics", text=text)
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")
     rows = KIND.findall(SPECIFICATION.read_text(encoding="utf-8"))
     written = {
         name: kind for name, kind, roles in rows if roles == "all" or role in roles.split(", ")
@@ -122,18 +122,19 @@ def test_all_four_roles_are_seen_and_within_the_series_budget(station: Station) 
 
 
 def test_a_station_that_is_well_raises_nothing(station: Station) -> None:
-    def told(alerts: str) -> set[str]:
+    def list_alerts(alerts: str) -> set[str]:
         return {
-            one["metric"]["alertname"] for one in station.query(f"count by (alertname) ({alerts})")
+            series["metric"]["alertname"]
+            for series in station.query(f"count by (alertname) ({alerts})")
         }
 
     until(
         lambda: bool(station.query("ullage_canary_last_success_timestamp_seconds > 0")),
         "a canary has come through",
     )
-    until(lambda: not told(f'ALERTS{{alertname=~"{STARTING}"}}'), "the start is over", 60)
-    assert told('ALERTS{alertstate="firing"}') <= EXPECTED
-    assert told('count_over_time(ALERTS{alertstate="firing"}[1h])') <= {
+    until(lambda: not list_alerts(f'ALERTS{{alertname=~"{STARTING}"}}'), "the start is over", 60)
+    assert list_alerts('ALERTS{alertstate="firing"}') <= EXPECTED
+    assert list_alerts('count_over_time(ALERTS{alertstate="firing"}[1h])') <= {
         *EXPECTED,
         *STARTING.split("|"),
     }
@@ -151,12 +152,16 @@ def test_a_role_that_is_killed_is_missed_and_one_that_is_back_is_not(station: St
     until(
         lambda: not station.query('ALERTS{alertname="UllageServiceDown"}'), "every role is up", 60
     )
-    before, told = (
+    before, received_before = (
         len(station.receiver.received),
         partial(alerts, station.receiver, "UllageServiceDown"),
     )
     station.kill("match")
-    until(lambda: bool(told("pager", after=before)), "the pager rings", 60)
-    assert {one["role"] for one in told(after=before)} == {"match"}
+    until(lambda: bool(received_before("pager", after=before)), "the pager rings", 60)
+    assert {alert["role"] for alert in received_before(after=before)} == {"match"}
     station.start("match")
-    until(lambda: bool(told("pager", "resolved", before)), "the pager is told of the end", 60)
+    until(
+        lambda: bool(received_before("pager", "resolved", before)),
+        "the pager is told of the end",
+        60,
+    )

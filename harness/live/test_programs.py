@@ -22,7 +22,7 @@ from harness.reach.live import (
     Program,
     ProgramResult,
     crawled,
-    told,
+    hold_chat,
 )
 from harness.servers import boards, pastes
 from tests.crawlers.conftest import Station
@@ -59,7 +59,7 @@ def missing(error: UnavailableError) -> NoReturn:
 
 
 def had(act: Callable[[], ProgramResult]) -> ProgramResult:
-    """What a program gives; skipped where it cannot be had."""
+    """Return the result of a program, or skip the test where it is not available."""
     try:
         return act()
     except UnavailableError as error:
@@ -81,26 +81,28 @@ def all_is_reached(seen: ProgramResult) -> None:
 def test_every_post_and_customer_is_reached_and_a_revisit_brings_what_is_new_alone(
     program: Program, station: Station, tmp_path: Path
 ) -> None:
-    seen = had(lambda: crawled(program, station, tmp_path / "program"))
-    all_is_reached(seen)
-    visits = [visit[program.preset] for visit in seen.visits]
+    result = had(lambda: crawled(program, station, tmp_path / "program"))
+    all_is_reached(result)
+    visits = [visit[program.preset] for visit in result.visits]
     assert {visit["status"] for visit in visits} == {"ok"}
-    greeted = len(seen.texts) - len(seen.planned.texts)
-    assert visits[FIRST]["captures"] == sum(len(texts) for _, texts in seen.planned.first) + greeted
+    greeted = len(result.texts) - len(result.planned.texts)
+    assert (
+        visits[FIRST]["captures"] == sum(len(texts) for _, texts in result.planned.first) + greeted
+    )
     assert visits[UNCHANGED]["captures"] == 0
     assert visits[UNCHANGED]["pages"] <= 4  # the heads of the lists
-    assert visits[LATER]["captures"] == sum(len(texts) for _, texts in seen.planned.later)
+    assert visits[LATER]["captures"] == sum(len(texts) for _, texts in result.planned.later)
     # its paste's page, which names the files, and the file
     each = 2 if program.preset == "pinnwand" else 1
     assert visits[LATER]["pages"] <= 3 + each * visits[LATER]["captures"]
-    assert visits[DEEP]["captures"] == sum(len(texts) for _, texts in seen.planned.back_dated)
+    assert visits[DEEP]["captures"] == sum(len(texts) for _, texts in result.planned.back_dated)
 
 
 @pytest.mark.parametrize("chat", CHATS)
 def test_every_message_and_customer_of_a_chat_is_reached(
     chat: str, station: Station, tmp_path: Path
 ) -> None:
-    all_is_reached(had(lambda: told(chat, station, tmp_path / "program")))
+    all_is_reached(had(lambda: hold_chat(chat, station, tmp_path / "program")))
 
 
 def test_of_a_paste_of_several_files_each_is_read_once_and_of_one_that_nobody_links_to_none(
@@ -111,10 +113,10 @@ def test_of_a_paste_of_several_files_each_is_read_once_and_of_one_that_nobody_li
     except UnavailableError as error:
         missing(error)
     with pastes.pinnwand(binaries, tmp_path / "program") as (url, paste), serving() as answers:
-        one = paste({"a.txt": "王小明----13800138000\n"})
+        single = paste({"a.txt": "王小明----13800138000\n"})
         two = paste({"b.txt": "first\n", "c.txt": "x" * 200_000})
         paste({"d.txt": "nobody links here\n"})
-        link(answers, one, two)
+        link(answers, single, two)
         station.site(
             "pastes",
             f"{answers.url}/links",
@@ -122,13 +124,13 @@ def test_of_a_paste_of_several_files_each_is_read_once_and_of_one_that_nobody_li
             f'hosts = ["{url.removeprefix("http://")}"]\nconcurrency = 4',
         )
         station.run("crawl", "--once")
-        found = {capture.body.decode() for capture in station.captures()}
-        assert found == {"王小明----13800138000\n", "first\n", "x" * 200_000}
-        link(answers, one, two, paste({"e.txt": "new\n"}))
+        texts = {capture.body.decode() for capture in station.captures()}
+        assert texts == {"王小明----13800138000\n", "first\n", "x" * 200_000}
+        link(answers, single, two, paste({"e.txt": "new\n"}))
         station.run("crawl", "--once")
         assert [capture.body for capture in station.captures()] == [b"new\n"]
 
 
 def link(answers: Answers, *urls: str) -> None:
-    """What somebody's page says of pastes."""
+    """Serve somebody's page that links to pastes."""
     answers.says("/links", "".join(f'<li><a href="{url}">看这里</a></li>' for url in urls))

@@ -94,18 +94,18 @@ def station(data: Path) -> Station:
 
 @pytest.fixture
 def quiet() -> Iterator[socket.socket]:
-    """A port to which no datagram may come."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
-        made.bind(("127.0.0.1", 0))
-        made.setblocking(False)
-        yield made
+    """Yield a port to which no datagram may arrive."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.setblocking(False)
+        yield receiver
 
 
 def test_nothing_comes_of_what_a_hostile_page_tries_and_every_other_is_read(
     station: Station, quiet: socket.socket
 ) -> None:
     with contextlib.ExitStack() as stack:
-        other = stack.enter_context(serving())
+        elsewhere = stack.enter_context(serving())
         servers: dict[str, Answers] = {}
         tried = {name: script + LIST for name, script in UNSEEN.items()} | {
             name: script for name, (script, *_) in UNREAD.items()
@@ -113,12 +113,14 @@ def test_nothing_comes_of_what_a_hostile_page_tries_and_every_other_is_read(
         for name, script in tried.items():
             servers[name] = server = stack.enter_context(serving())
             board(server, {1: [f"post of {name}"]})
-            said = script.replace("OTHER", other.url).replace("UDP", str(quiet.getsockname()[1]))
-            server.says("/", f"<html><body><script>{said}</script></body></html>")
+            body = script.replace("OTHER", elsewhere.url).replace(
+                "UDP", str(quiet.getsockname()[1])
+            )
+            server.says("/", f"<html><body><script>{body}</script></body></html>")
             server.says("/api/ask", "{}")
             station.site(name, f"{server.url}/", "board", OPTIONS)
         station.run("crawl", "--once", exits=1)
-        assert other.asked == []
+        assert elsewhere.asked == []
         with pytest.raises(BlockingIOError):
             quiet.recv(1)
     rows = {
@@ -135,7 +137,7 @@ def test_nothing_comes_of_what_a_hostile_page_tries_and_every_other_is_read(
         name: {path.partition("?")[0] for path in server.asked} for name, server in servers.items()
     }
     honest = {"/robots.txt", "/", "/app.js", "/t/1", "/api/t/1", "/api/ask"}
-    assert {name: asked - honest for name, asked in paths.items()} == {
+    assert {name: count - honest for name, count in paths.items()} == {
         name: set() for name in servers
     }
 
@@ -178,22 +180,22 @@ def test_a_crawl_that_ends_takes_its_browser_along_whose_memory_is_bounded(
 
 
 def command(pid: int) -> bytes:
-    """The command line of a process; nothing of one that is gone."""
+    """Return the command line of a process, empty if it has ended."""
     with contextlib.suppress(OSError):
         return (Path("/proc") / str(pid) / "cmdline").read_bytes()
     return b""
 
 
 def network(pid: int | str) -> Path:
-    """The network that a process is in."""
+    """Return the network namespace of a process."""
     return (Path("/proc") / str(pid) / "ns" / "net").readlink()
 
 
 def limit(pid: int) -> str:
-    """How many bytes of data a process may have."""
+    """Return how many bytes of data a process may use."""
     lines = (Path("/proc") / str(pid) / "limits").read_text().splitlines()
-    (found,) = [line.split()[3] for line in lines if line.startswith("Max data size")]
-    return found
+    (maximum,) = [line.split()[3] for line in lines if line.startswith("Max data size")]
+    return maximum
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ class World:
     prometheus: str
 
     def state(self, site: str) -> str | None:
-        """The one state of a site whose series is 1."""
+        """Return the one state of a site whose series is 1."""
         rows = (dict(STATE.findall(labels)) for labels in ROWS.findall(page(self.metrics)))
         return next((row["state"] for row in rows if row["site"] == site), None)
 
@@ -70,9 +70,9 @@ class World:
         return self.state(site) == state
 
     def value(self, name: str) -> float:
-        found = re.search(rf"^{name} (\S+)$", page(self.metrics), re.MULTILINE)
-        assert found, name
-        return float(found[1])
+        match = re.search(rf"^{name} (\S+)$", page(self.metrics), re.MULTILINE)
+        assert match, name
+        return float(match[1])
 
     def visits(self, site: str) -> int:
         """Visits to a site that have ended."""
@@ -82,8 +82,8 @@ class World:
     def fires(self, alert: str, site: str = "") -> bool:
         of_site = f',site="{site}"' if site else ""
         words = urllib.parse.quote(f'ALERTS{{alertname="{alert}",alertstate="firing"{of_site}}}')
-        found = json.loads(page(f"{self.prometheus}/api/v1/query?query={words}"))
-        return bool(found["data"]["result"])
+        reply = json.loads(page(f"{self.prometheus}/api/v1/query?query={words}"))
+        return bool(reply["data"]["result"])
 
     def after_a_visit(self, site: str, act: Act) -> int:
         """Do `act` between two visits; the number of visits until then."""
@@ -95,8 +95,9 @@ class World:
 
 @contextlib.contextmanager
 def variant(programs: Path, work: Path, name: str, settings: str) -> Iterator[str]:
-    """The forum in `work` as it would be with other settings, beside the first and on the same
-    database.
+    """Run the forum in `work` under other settings.
+
+    It runs beside the first one and on the same database.
     """
     project = work / "board"
     (project / "board" / "settings" / f"{name}.py").write_text(settings)
@@ -157,8 +158,9 @@ main()
 
 @contextlib.contextmanager
 def crawling(data: Path, log: Path, port: int) -> Iterator[str]:
-    """A crawl process that asks for robots.txt again each second; yields the address of its
-    metrics.
+    """Run a crawl process that requests robots.txt again each second.
+
+    Yield the address of its metrics.
     """
     settings = {"HEARTBEAT_SECONDS": "1", "DOWNLOAD_SECONDS": "10"}
     environment = {
@@ -226,35 +228,38 @@ def world(monitoring: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         ports = {"crawl": port} | dict.fromkeys(("match", "alert", "search"), 1)
         files = prometheus_files(work / "prometheus", ports, "http://127.0.0.1:1")
         address = stack.enter_context(prometheus(work / "prometheus", files))
-        made = World(doors, forums, silent, work / "crawl.log", metrics, address)
+        running = World(doors, forums, silent, work / "crawl.log", metrics, address)
         for site in doors:
             until(
-                partial(made.is_in, site, "quiet" if site == "silent" else "ok"),
+                partial(running.is_in, site, "quiet" if site == "silent" else "ok"),
                 f"{site} is read",
                 SECONDS,
             )
-        yield made
+        yield running
 
 
 def breaks_and_ends(
     world: World, site: str, state: str, alert: str, broken: Act, mended: Act
 ) -> None:
-    """The site is in `state` within two visits, with its alert firing, then `ok` again and
-    without it; the others are as ever.
+    """Break a site and repair it.
+
+    It must be in `state` within two visits, with its alert firing, and then `ok` again without
+    it; the
+    others stay as they are.
     """
     before = world.after_a_visit(site, broken)
     until(lambda: world.state(site) == state, f"{site} is {state}", SECONDS)
     assert world.visits(site) - before <= REVISITS
     until(lambda: world.fires(alert, site), f"{alert} fires for {site}", SECONDS)
-    others = {name: world.state(name) for name in world.doors if name not in (site, "silent")}
-    assert set(others.values()) == {"ok"}
+    other_states = {name: world.state(name) for name in world.doors if name not in (site, "silent")}
+    assert set(other_states.values()) == {"ok"}
     mended()
     until(lambda: world.state(site) == "ok", f"{site} is ok again", SECONDS)
     until(lambda: not world.fires(alert, site), f"{alert} has ended", SECONDS)
 
 
 def set_to(door: Front, name: str, value: str) -> Act:
-    """What makes a front behave so."""
+    """Return the act that makes a front behave so."""
     return lambda: setattr(door, name, value)
 
 

@@ -34,12 +34,12 @@ THREADS = [
 
 @pytest.fixture
 def crawled(data: Path) -> Station:
-    """A data folder of its own for each test."""
+    """Return a data folder of this test's own."""
     return Station(data)
 
 
-def tried(station: Station, url: str, *more: str) -> subprocess.CompletedProcess[str]:
-    """`sites try`, within the time that it promises."""
+def try_site(station: Station, url: str, *more: str) -> subprocess.CompletedProcess[str]:
+    """Run `sites try` within the time that it promises."""
     words = [
         sys.executable,
         "-m",
@@ -69,10 +69,10 @@ def test_what_try_writes_reads_every_post_of_a_real_program(
                 str(error)
             )
         site.write(THREADS)
-        done = tried(crawled, site.start)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert re.search(rf"software +{program.preset}: \d marks? of it", done.stdout)
-        assert "secret" not in done.stdout + done.stderr
+        result = try_site(crawled, site.start)
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert re.search(rf"software +{program.preset}: \d marks? of it", result.stdout)
+        assert "secret" not in result.stdout + result.stderr
         file = (crawled.data / "sites.d" / "tried.toml").read_text()
         assert len(file.splitlines()) <= 8
         assert f'platform = "{program.preset}"' in file
@@ -92,12 +92,12 @@ def test_of_a_program_that_lists_no_pastes_try_says_that_it_needs_a_page_that_li
         with running as site:
             site.write(THREADS)
             (pastes,) = re.findall(r'"(.+)"', site.more[0])
-            done = tried(crawled, f"http://{pastes}/")
+            result = try_site(crawled, f"http://{pastes}/")
     except UnavailableError as error:
         pytest.fail(str(error), pytrace=False) if os.environ.get("CI") else pytest.skip(str(error))
-    assert done.returncode == 1
-    assert re.search(r"software +it looks like dpaste, which reads no list here", done.stdout)
-    assert "that of a page that links to" in done.stdout
+    assert result.returncode == 1
+    assert re.search(r"software +it looks like dpaste, which reads no list here", result.stdout)
+    assert "that of a page that links to" in result.stdout
     assert not (crawled.data / "sites.d" / "tried.toml").exists()
 
 
@@ -113,7 +113,7 @@ REMADE = {
 
 @pytest.fixture
 def board(tmp_path: Path) -> Iterator[Behind]:
-    """A Spirit with two boards behind a door, and what replies in it."""
+    """Yield a Spirit with two boards behind a front, and what answers in it."""
     binaries = ensure_environment(DEMO / "sites-venv")
     with spirit(binaries, tmp_path / "spirit", ("General", "Loans")) as forum:
         poster = Poster(forum.url, forum.user, forum.password)
@@ -130,9 +130,9 @@ def test_trying_a_site_finds_what_an_address_that_is_gone_became(
 ) -> None:
     (door, _) = board
     crawled.site("board", f"{door.url}/no/such/list/", platform="spirit")
-    told = json.loads(crawled.run("sites", "try", "board", "--json", exits=1).splitlines()[0])
-    assert told["reason"] == "gone"
-    assert told["mends"][0]["lines"] == [
+    row = json.loads(crawled.run("sites", "try", "board", "--json", exits=1).splitlines()[0])
+    assert row["reason"] == "gone"
+    assert row["mends"][0]["lines"] == [
         f'- start = ["{door.url}/no/such/list/"]',
         f'+ start = ["{door.url}/"]',
     ]
@@ -156,8 +156,10 @@ def test_trying_a_site_mends_the_file_of_a_board_whose_classes_changed(
     )
     path = crawled.data / "sites.d" / "board.toml"
     out = {line[2:] for line in mend["lines"] if line[0] == "-"}
-    kept = [line for line in path.read_text().splitlines() if line not in out]
-    path.write_text("\n".join([*kept, *(line[2:] for line in mend["lines"] if line[0] == "+")]))
+    remaining = [line for line in path.read_text().splitlines() if line not in out]
+    path.write_text(
+        "\n".join([*remaining, *(line[2:] for line in mend["lines"] if line[0] == "+")])
+    )
     crawled.run("crawl", "--once")
     assert list(map(said, crawled.captures())) == ["a reply that nobody would see"]
     assert "Nothing speaks against it" in crawled.run("sites", "try", "board")

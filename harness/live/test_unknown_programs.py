@@ -27,14 +27,14 @@ def test_what_try_writes_of_an_unknown_program_reads_every_post(
     try:
         binaries = ensure_environment(DEMO / "unknown-venv", REQUIREMENTS)
         with program.running(binaries, tmp_path / "program", written) as url:
-            done = subprocess.run(
+            result = subprocess.run(
                 station.words("sites", "try", url, "--name", "tried", *GIVEN),
                 capture_output=True,
                 text=True,
                 check=False,
             )
             file = station.data / "sites.d" / "tried.toml"
-            assert done.returncode == 0, done.stdout + done.stderr
+            assert result.returncode == 0, result.stdout + result.stderr
             file.write_text(file.read_text().replace("allow_private = true", AT_ONCE))
             station.run("crawl", "tried", "--once")
     except UnavailableError as error:

@@ -61,26 +61,26 @@ def test_every_message_is_read_once_over_kills_and_gaps(
     station: Station, seller: Talker, reader: str
 ) -> None:
     room, read = room_of(seller, station, "loans"), Read(station)
-    said = [f"before {number}" for number in range(20)]
-    seller.say(room, said)
+    texts_ = [f"before {number}" for number in range(20)]
+    seller.say(room, texts_)
     with collecting(station, "xmpp"):
-        read.wait(set(said))
+        read.wait(set(texts_))
     for round_ in range(2):
         missed = [f"missed {round_} {number:03}" for number in range(GAP)]
         seller.say(room, missed)
         with collecting(station, "xmpp"):
             live = [f"live {round_} {number} {SECRET}" for number in range(5)]
             seller.say(room, live)
-            said += missed + live
-            read.wait(set(said))
+            texts_ += missed + live
+            read.wait(set(texts_))
     with collecting(station, "xmpp") as process:
-        told = until(lambda: (row := status(station)["loans"])["state"] == "ok" and row, "it is ok")
+        row_ = until(lambda: (row := status(station)["loans"])["state"] == "ok" and row, "it is ok")
         process.terminate()
         _, log = process.communicate(timeout=30)
-    assert sorted(read.texts()) == sorted(said)
-    assert told["messages"] == len(said)
-    assert (told["gaps"], told["gaps_lost"], told["reason"]) == (2, 0, None)
-    assert {(one.site, one.author, one.kind) for one in read.captures} == {
+    assert sorted(read.texts()) == sorted(texts_)
+    assert row_["messages"] == len(texts_)
+    assert (row_["gaps"], row_["gaps_lost"], row_["reason"]) == (2, 0, None)
+    assert {(captured.site, captured.author, captured.kind) for captured in read.captures} == {
         ("loans", "seller", "message")
     }
     written = b"".join(
@@ -99,12 +99,12 @@ def test_a_lost_login_a_ban_and_a_closed_room_are_states(
     room_of(seller, station, "closed", membersonly="1")
     channel(station, "nowhere", "xmpp", "nowhere@elsewhere.localhost")
     with collecting(station, "xmpp"):
-        told = until(
+        row_ = until(
             lambda: (s := status(station))["banned"]["state"] == s["stays"]["state"] == "ok" and s,
             "two are read",
         )
-        assert told["closed"]["reason"] == "closed"
-        assert told["nowhere"]["reason"] in ("address", "service", "timeout")
+        assert row_["closed"]["reason"] == "closed"
+        assert row_["nowhere"]["reason"] in ("address", "service", "timeout")
         seller.affiliation(banned, f"{reader}@localhost", "outcast")
         until(lambda: status(station)["banned"]["reason"] == "banned", "the ban is said")
     server.remove(reader)

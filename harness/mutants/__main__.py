@@ -37,7 +37,9 @@ def main(words: list[str]) -> int:
     areas = {name: area for name, area in AREAS.items() if name in (asked.only or AREAS)}
     area_of = {path: name for name, area in areas.items() for path in area.paths()}
     chosen = without(
-        sample([one for path in area_of for one in mutants_of(path)], asked.sample, asked.seed),
+        sample(
+            [mutant for path in area_of for mutant in mutants_of(path)], asked.sample, asked.seed
+        ),
         EQUIVALENT,
     )
     say = partial(print, file=os.fdopen(os.dup(2), "w"), flush=True)
@@ -82,8 +84,9 @@ def report(session: Session, area_of: Mapping[Path, str], say: Callable[[str], N
 
 
 def score(counts: Mapping[str, int]) -> float:
-    """What part of the mutants was noticed; those of which the compiler makes nothing new, or
-    nothing at all, do not count.
+    """Return the share of mutants that was noticed.
+
+    Those that the compiler makes equal, or makes nothing of, do not count.
     """
     noticed = counts["killed"] + counts["timeout"]
     tried = noticed + counts["survived"] + counts["untested"]

@@ -22,10 +22,10 @@ class Area:
     tests: tuple[str, ...]
 
     def paths(self) -> list[Path]:
-        """Every file of it."""
-        found = [ROOT / one for one in self.files]
+        """Return every file of the area."""
+        paths_ = [ROOT / file for file in self.files]
         return sorted(
-            path for one in found for path in (one.rglob("*.py") if one.is_dir() else [one])
+            path for file in paths_ for path in (file.rglob("*.py") if file.is_dir() else [file])
         )
 
 

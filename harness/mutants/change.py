@@ -28,8 +28,8 @@ matchers, which are slow.
 SKIPPED = (cst.Annotation, cst.Decorator, cst.Assert, cst.Import, cst.ImportFrom, cst.Parameters)
 
 
-def left_out(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
-    """A statement that does something, and is not done."""
+def leave_out(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    """Yield a statement that does something, replaced by one that does not."""
     if isinstance(node, cst.SimpleStatementLine):
         [first, *more] = node.body
         calls = isinstance(first, cst.Expr) and isinstance(first.value, cst.Call)
@@ -48,16 +48,18 @@ def left_out(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
 
 
 def without_context(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
-    """A `with` that lacks one of its contexts whose value has no name."""
+    """Yield a `with` that lacks one of its contexts whose value has no name."""
     if isinstance(node, cst.With):
         for place, item in enumerate(node.items):
             if item.asname is None:
-                rest = [one for at, one in enumerate(node.items) if at != place]
+                remaining = [mutant for at, mutant in enumerate(node.items) if at != place]
                 nothing = cst.WithItem(
                     cst.parse_expression("__import__('contextlib').nullcontext()")
                 )
-                kept = [one.with_changes(comma=cst.MaybeSentinel.DEFAULT) for one in rest]
-                yield node.with_changes(items=kept or [nothing])
+                items_ = [
+                    mutant.with_changes(comma=cst.MaybeSentinel.DEFAULT) for mutant in remaining
+                ]
+                yield node.with_changes(items=items_ or [nothing])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,13 +77,13 @@ class Mutant:
     statement: range
 
     def source(self) -> str:
-        """The file with the change."""
+        """Return the file with the change."""
         changed = self.module.deep_replace(self.node, self.new)
         assert isinstance(changed, cst.Module)
         return changed.code
 
     def diff(self) -> list[str]:
-        """What is taken out and put in, line by line."""
+        """Return what is removed and what is inserted, line by line."""
         lines = difflib.unified_diff(
             self.module.code.splitlines(), self.source().splitlines(), lineterm="", n=0
         )
@@ -93,12 +95,12 @@ class Mutant:
 
 
 def mutants_of(path: Path) -> list[Mutant]:
-    """Every mutant of a file, in its order."""
+    """Return every mutant of a file, in its order."""
     wrapper = MetadataWrapper(
         cst.parse_module(path.read_text(encoding="utf-8")), unsafe_skip_copy=True
     )
     positions = wrapper.resolve(PositionProvider)
-    found: list[Mutant] = []
+    mutants: list[Mutant] = []
 
     def look(node: cst.CSTNode, statement: range, in_function: bool) -> None:
         if isinstance(node, SKIPPED) or _is_left_alone(node):
@@ -113,26 +115,28 @@ def mutants_of(path: Path) -> list[Mutant]:
                 *WORDS,
             ),
         )
-        here = positions.get(node)
+        position = positions.get(node)
         lines = (
-            range(here.start.line, here.end.line + 1) if isinstance(here, CodeRange) else statement
+            range(position.start.line, position.end.line + 1)
+            if isinstance(position, CodeRange)
+            else statement
         )
         if isinstance(node, cst.SimpleStatementLine | cst.BaseCompoundStatement):
             statement = lines
         if in_function and is_code and not _is_docstring(node):
-            found.extend(
+            mutants.extend(
                 Mutant(path, wrapper.module, node, new, lines, statement) for new in changes(node)
             )
         for child in node.children:
             look(child, statement, in_function or isinstance(node, cst.FunctionDef))
 
     look(wrapper.module, range(0), False)
-    return found
+    return mutants
 
 
 def changes(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
-    """What may stand in the place of `node`."""
-    yield from left_out(node)
+    """Yield what may replace `node`."""
+    yield from leave_out(node)
     yield from without_context(node)
     # half a second, of which collecting tests has none
     from mutmut.mutation.mutators import mutation_operators, operator_string
@@ -143,7 +147,7 @@ def changes(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
 
 
 def _is_left_alone(node: cst.CSTNode) -> bool:
-    """Whether it is a call of `log.get(…)`, or of a store's `refresh`."""
+    """Return whether it calls `log.get(…)`, or a store's `refresh`."""
     if isinstance(node, cst.SimpleStatementLine) and isinstance(node.body[0], cst.Expr):
         return _is_left_alone(node.body[0].value)
     called = cst.Module([]).code_for_node(node.func) if isinstance(node, cst.Call) else ""
@@ -178,11 +182,14 @@ def sample(mutants: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
 
 
 def without(mutants: Iterable[Mutant], known: Iterable[tuple[str, ...]]) -> list[Mutant]:
-    """Those that are not known to change nothing: file, the line before and the line after."""
+    """Return the mutants that are not known to change nothing.
+
+    A known one is given as file, the line before and the line after.
+    """
     same = set(known)
     named = {name for name, *_ in same}
     return [
-        one
-        for one in mutants
-        if one.path.name not in named or (one.path.name, *one.diff()) not in same
+        mutant
+        for mutant in mutants
+        if mutant.path.name not in named or (mutant.path.name, *mutant.diff()) not in same
     ]

@@ -81,7 +81,7 @@ class Session:
                     running.append(self._begin(mutant, [items[id_] for id_ in tests]))
                 else:
                     self.outcomes[mutant] = "untested"
-            for trial in self._ended(running):
+            for trial in self._collect_ended(running):
                 running.remove(trial)
                 if len(self.outcomes) % 20 == 0:
                     self.tell(f"mutants: {len(self.outcomes)} of {len(self.mutants)}")
@@ -98,7 +98,7 @@ class Session:
             self.failed.add(report.nodeid)
 
     def _measure(self, items: Sequence[pytest.Item]) -> None:
-        """Which tests run which line, and how long each takes."""
+        """Measure which tests run which line, and how long each takes."""
         began, folder = time.monotonic(), Path(tempfile.mkdtemp(prefix="mutants-"))
         try:
             pids = []
@@ -106,21 +106,23 @@ class Session:
                 part = folder / str(number)
                 part.mkdir()
                 if (pid := os.fork()) == 0:
-                    some = items[
+                    share = items[
                         len(items) * number // self.jobs : len(items) * (number + 1) // self.jobs
                     ]
-                    self._alone(part, functools.partial(self._cover, some, part))
+                    self._alone(part, functools.partial(self._cover, share, part))
                 pids.append(pid)
             codes = [os.waitpid(pid, 0)[1] for pid in pids]
             if any(codes):
                 raise pytest.UsageError("the tests could not be run without a mutant")
-            told = [
+            reports = [
                 json.loads((folder / str(number) / "told").read_text())
                 for number in range(self.jobs)
             ]
-            if failed := [id_ for one in told for id_ in one["failed"]]:
+            if failed := [id_ for report in reports for id_ in report["failed"]]:
                 raise pytest.UsageError(f"without a mutant these fail: {', '.join(failed)}")
-            self.seconds = {id_: seconds for one in told for id_, seconds in one["seconds"].items()}
+            self.seconds = {
+                id_: seconds for report in reports for id_, seconds in report["seconds"].items()
+            }
             for number in range(self.jobs):
                 data = coverage.CoverageData(str(folder / str(number) / "lines"))
                 data.read()
@@ -173,7 +175,7 @@ class Session:
 
     @staticmethod
     def _alone(folder: Path, act: Callable[[], int]) -> None:
-        """In a fork: do `act` with temporary files in `folder`, and end with what it returns."""
+        """Fork, run `act` with temporary files in `folder`, and exit with its result."""
         code = FAILED
         try:
             os.setsid()
@@ -196,8 +198,8 @@ class Session:
                 return FAILED
         return PASSED
 
-    def _ended(self, running: Sequence[Trial]) -> Iterator[Trial]:
-        """Trials that are over, with their outcome noted."""
+    def _collect_ended(self, running: Sequence[Trial]) -> Iterator[Trial]:
+        """Return the trials that have ended, and record their outcome."""
         if not running:
             return
         wait = max(0.0, min(trial.until for trial in running) - time.monotonic())
@@ -243,28 +245,29 @@ def plant(mutant: Mutant) -> None:
 
 
 def _codes(code: CodeType) -> dict[tuple[str, int], CodeType]:
-    """The code of each function that stands in a module or class, by name and by which of that
-    name it is.
+    """Return the code of each function in a module or class.
+
+    The key is its name and which of that name it is.
     """
-    found: dict[tuple[str, int], CodeType] = {}
+    codes: dict[tuple[str, int], CodeType] = {}
     for inner in code.co_consts:
         if isinstance(inner, CodeType):
             if inner.co_flags & inspect.CO_OPTIMIZED:
-                number = sum(name == inner.co_qualname for name, _ in found)
-                found[inner.co_qualname, number] = inner
+                number = sum(name == inner.co_qualname for name, _ in codes)
+                codes[inner.co_qualname, number] = inner
             else:
-                found |= _codes(inner)
-    return found
+                codes |= _codes(inner)
+    return codes
 
 
 def _functions(path: Path) -> Iterator[FunctionType]:
     name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-    seen = set[int]()
+    visited = set[int]()
 
     def look(thing: Any) -> Iterator[FunctionType]:
-        if id(thing) in seen:
+        if id(thing) in visited:
             return
-        seen.add(id(thing))
+        visited.add(id(thing))
         if isinstance(thing, FunctionType):
             yield thing
         for part in ("__wrapped__", "__func__", "fget", "fset", "func"):

@@ -10,28 +10,28 @@ from __future__ import annotations
 import sys
 
 from harness.patterns.ambiguity import faults
-from harness.patterns.collection import PatternUse, collected
+from harness.patterns.collection import PatternUse, collect
 from harness.patterns.exempt import BOUNDED, OURS, PROVEN
 from harness.patterns.growth import growth
 
 
 def unsafe(found: list[PatternUse]) -> list[str]:
-    """A line for each fault."""
-    said, needed = list[str](), set[str]()
+    """Return a line for each fault."""
+    lines, needed = list[str](), set[str]()
     exempt = {*BOUNDED, *OURS, *PROVEN}
-    for one in found:
-        told = faults(one.pattern, is_searched=one.is_searched, is_whole=one.is_whole)
-        needed |= {one.name} if told else set()
-        said += [f"{one.name}: {fault}" for fault in told if one.name not in exempt]
-        said += [f"{one.name}: {fault}" for fault in (growth(one) if one.name not in OURS else ())]
-    return said + [
+    for use in found:
+        problems = faults(use.pattern, is_searched=use.is_searched, is_whole=use.is_whole)
+        needed |= {use.name} if problems else set()
+        lines += [f"{use.name}: {fault}" for fault in problems if use.name not in exempt]
+        lines += [f"{use.name}: {fault}" for fault in (growth(use) if use.name not in OURS else ())]
+    return lines + [
         f"{name}: is exempt and needs it no more (harness/patterns/exempt.py)"
         for name in sorted(exempt - needed)
     ]
 
 
 if __name__ == "__main__":
-    every = collected()
+    every = collect()
     lines = unsafe(every)
     sys.stdout.write(
         "".join(f"{line}\n" for line in lines)

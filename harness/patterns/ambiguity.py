@@ -27,38 +27,38 @@ class Ambiguity(Generic[AnyStr]):
         """A line for each fault, with the text that is to be repeated; nothing where time is
         linear.
         """
-        made = self.automaton
-        told = set[str]()
-        of_search = self._uncovered(made.steps)
+        automaton = self.automaton
+        reported = set[str]()
+        of_search = self._uncovered(automaton.steps)
         for word in self._words_of_two(
-            of_search, [part for part in _loops(of_search) if made.anywhere in part]
+            of_search, [part for part in _loops(of_search) if automaton.anywhere in part]
         ):
-            told.add(f"a search begins anew at each {word!r}")
-        whole = self._uncovered(made.steps, made.lazy | {made.anywhere})
-        whole.pop(made.anywhere, None)
+            reported.add(f"a search begins anew at each {word!r}")
+        whole = self._uncovered(automaton.steps, automaton.lazy | {automaton.anywhere})
+        whole.pop(automaton.anywhere, None)
         broken = {
             state: [step for step in steps if not step.goes_round] for state, steps in whole.items()
         }
         for graph in (whole, broken):
             for word in self._words_of_two(graph, _loops(graph), within=frozenset(of_search)):
-                told.add(f"two repetitions take each {word!r}")
+                reported.add(f"two repetitions take each {word!r}")
         for part in _loops(broken):
-            told |= {
+            reported |= {
                 f"one repetition takes {word!r} in two ways" for word in self._doubled(broken, part)
             }
-        yield from sorted(told)
+        yield from sorted(reported)
 
     def _words_of_two(
         self, graph: Graph, firsts: Sequence[frozenset[int]], within: frozenset[int] | None = None
     ) -> Iterator[AnyStr]:
-        made, parts = (
+        automaton, parts = (
             self.automaton,
             [part for part in _loops(graph) if within is None or part <= within],
         )
         for first in firsts:
-            reached = _reached(graph, first)
+            reached = _find_reached(graph, first)
             for second in parts:
-                is_kept = _common(made, first) - _common(made, second)
+                is_kept = _common(automaton, first) - _common(automaton, second)
                 if first is not second and first != second and not is_kept and second & reached:
                     yield from self._shared(graph, first, second)
 
@@ -66,63 +66,63 @@ class Ambiguity(Generic[AnyStr]):
         """Without the states from which the pattern matches whatever comes: to come there ends
         all search.
         """
-        made = self.automaton
+        automaton = self.automaton
         parts = {state: part for part in _loops(graph) for state in part}
         covering, grown = set[int](), True
         while grown:
             more = {
                 state
-                for state in made.taken
+                for state in automaton.taken
                 if state not in covering
                 and state not in kept
-                and state != made.anywhere
+                and state != automaton.anywhere
                 and self._covers(state, parts, covering)
             }
             grown = bool(more)
             covering |= more
-        left = Graph()
+        remaining = Graph()
         for state, steps in graph.items():
             if state not in covering:
                 ended = 0 if state in kept else self._ended(state)
                 narrow = [step._replace(ahead=step.ahead & ~ended) for step in steps]
-                left[state] = [
+                remaining[state] = [
                     step
                     for step in narrow
                     if step.ahead and step.target >= 0 and step.target not in covering
                 ]
-        return left
+        return remaining
 
     def _ended(self, state: int) -> int:
         """The characters before which it matches as it stands: whatever fails behind them, this
         is left.
         """
-        made = self.automaton
-        if state not in made.taken or made.atomic[state]:
+        automaton = self.automaton
+        if state not in automaton.taken or automaton.atomic[state]:
             return 0
         return union(
             [
                 s.ahead
-                for s in made.steps[state]
-                if s.target < 0 and s.is_sure and not made.taken[state] & ~s.before
+                for s in automaton.steps[state]
+                if s.target < 0 and s.is_sure and not automaton.taken[state] & ~s.before
             ]
         )
 
     def _covers(
         self, state: int, parts: dict[int, frozenset[int]], covering: AbstractSet[int]
     ) -> bool:
-        """Whether from here, whatever stands next, it matches, or goes on to where it does."""
-        made = self.automaton
-        letters = [1 << n for n in range(len(made.letters)) if made.taken[state] >> n & 1]
+        """Return whether everything from here on matches, or continues to where it does."""
+        automaton = self.automaton
+        letters = [1 << n for n in range(len(automaton.letters)) if automaton.taken[state] >> n & 1]
         for letter in letters:
             ahead, is_ended = 0, False
-            for step in made.steps[state]:
+            for step in automaton.steps[state]:
                 goes_on = step.target in covering or (
                     step.target in parts and parts.get(state) is parts[step.target]
                 )
                 if step.is_sure and step.before & letter and (step.target < 0 or goes_on):
                     ahead |= step.ahead
                     is_ended |= step.target < 0 or step.target in covering
-            if not is_ended or ahead != made.all_ahead:
+            if not is_ended or ahead != automaton.all_ahead:
                 return False
         return bool(letters)
 
@@ -132,15 +132,20 @@ class Ambiguity(Generic[AnyStr]):
         """A word that leads around in both and from the first to the second; the first that is
         found.
         """
-        taken = self.automaton.taken
-        for one in sorted(first):
-            for other in sorted(second):
-                both = taken[one] & taken[other]
-                while both:
-                    letter = both & -both
-                    both ^= letter
+        taken_by = self.automaton.taken
+        for first_state in sorted(first):
+            for second_state in sorted(second):
+                common = taken_by[first_state] & taken_by[second_state]
+                while common:
+                    letter = common & -common
+                    common ^= letter
                     word = self._word(
-                        graph, (one, one, other), (one, other, other), letter, first, second
+                        graph,
+                        (first_state, first_state, second_state),
+                        (first_state, second_state, second_state),
+                        letter,
+                        first,
+                        second,
                     )
                     if word:
                         yield word
@@ -155,32 +160,32 @@ class Ambiguity(Generic[AnyStr]):
         first: frozenset[int],
         second: frozenset[int],
     ) -> AnyStr | None:
-        known: dict[Place, Place | None] = {(*start, letter): None}
+        previous: dict[Place, Place | None] = {(*start, letter): None}
         waiting = deque[Place]([(*start, letter)])
         while waiting:
             state = waiting.popleft()
-            one, between, other, before = state
-            for a in graph.get(one, ()):
+            first_state, between, second_state, before = state
+            for a in graph.get(first_state, ()):
                 if a.target not in first or not a.before & before:
                     continue
                 for b in graph.get(between, ()):
                     shared = a.ahead & b.ahead
                     if not shared or not b.before & before:
                         continue
-                    for c in graph.get(other, ()):
+                    for c in graph.get(second_state, ()):
                         letters = shared & c.ahead
                         if not letters or not c.before & before or c.target not in second:
                             continue
                         while letters:
-                            taken = letters & -letters
-                            letters ^= taken
-                            nxt = (a.target, b.target, c.target, taken)
-                            if nxt[:3] == goal and taken == letter:
-                                return self._spelt(known, state, taken)
-                            if nxt not in known:
-                                known[nxt] = state
+                            letter_ = letters & -letters
+                            letters ^= letter_
+                            nxt = (a.target, b.target, c.target, letter_)
+                            if nxt[:3] == goal and letter_ == letter:
+                                return self._spelt(previous, state, letter_)
+                            if nxt not in previous:
+                                previous[nxt] = state
                                 waiting.append(nxt)
-            if len(known) > MOST_STATES:
+            if len(previous) > MOST_STATES:
                 return self.automaton.letters[0][:0] + (
                     b"?" if isinstance(self.automaton.letters[0], bytes) else "?"
                 )
@@ -188,41 +193,41 @@ class Ambiguity(Generic[AnyStr]):
 
     def _doubled(self, graph: Graph, part: frozenset[int]) -> Iterator[AnyStr]:
         """A word that leads around from a state to itself in two ways."""
-        for one in sorted(part):
-            letters = self.automaton.taken[one]
+        for state in sorted(part):
+            letters = self.automaton.taken[state]
             while letters:
                 letter = letters & -letters
                 letters ^= letter
-                word = self._twice(graph, one, letter, part)
+                word = self._twice(graph, state, letter, part)
                 if word:
                     yield word
                     return
 
     def _twice(self, graph: Graph, start: int, letter: int, part: frozenset[int]) -> AnyStr | None:
         begun: Place = (start, start, False, letter)
-        known: dict[Place, Place | None] = {begun: None}
+        previous: dict[Place, Place | None] = {begun: None}
         waiting = deque[Place]([begun])
         while waiting:
             state = waiting.popleft()
-            one, other, is_apart, before = state
-            for i, a in enumerate(graph.get(one, ())):
+            first_state, second_state, is_apart, before = state
+            for i, a in enumerate(graph.get(first_state, ())):
                 if a.target not in part or not a.before & before:
                     continue
-                for j, b in enumerate(graph.get(other, ())):
+                for j, b in enumerate(graph.get(second_state, ())):
                     shared = a.ahead & b.ahead
                     if not shared or b.target not in part or not b.before & before:
                         continue
-                    apart = is_apart or one != other or i != j
+                    apart = is_apart or first_state != second_state or i != j
                     while shared:
-                        taken = shared & -shared
-                        shared ^= taken
-                        nxt = (a.target, b.target, apart, taken)
+                        letter_ = shared & -shared
+                        shared ^= letter_
+                        nxt = (a.target, b.target, apart, letter_)
                         if nxt == (start, start, True, letter):
-                            return self._spelt(known, state, taken)
-                        if nxt not in known:
-                            known[nxt] = state
+                            return self._spelt(previous, state, letter_)
+                        if nxt not in previous:
+                            previous[nxt] = state
                             waiting.append(nxt)
-            if len(known) > MOST_STATES:
+            if len(previous) > MOST_STATES:
                 return self.automaton.letters[0][:0] + (
                     b"?" if isinstance(self.automaton.letters[0], bytes) else "?"
                 )
@@ -241,26 +246,26 @@ class Ambiguity(Generic[AnyStr]):
     @cached_property
     def words(self) -> list[tuple[AnyStr, AnyStr]]:
         """For each repetition what leads to it, and what goes round in it."""
-        made, found = self.automaton, list[tuple[AnyStr, AnyStr]]()
-        for part in _loops(made.steps):
-            if made.anywhere in part:
+        automaton, pairs = self.automaton, list[tuple[AnyStr, AnyStr]]()
+        for part in _loops(automaton.steps):
+            if automaton.anywhere in part:
                 continue
             for state in sorted(part)[:4]:
-                letters = made.taken[state]
+                letters = automaton.taken[state]
                 while letters:
                     letter = letters & -letters
                     letters ^= letter
-                    led = self._path(made.start, made.start_bit, state, letter, None)
+                    led = self._path(automaton.start, automaton.start_bit, state, letter, None)
                     turned = self._path(state, letter, state, letter, part)
                     if led is not None and turned:
-                        found.append((led, turned))
-        return list(dict.fromkeys(found))
+                        pairs.append((led, turned))
+        return list(dict.fromkeys(pairs))
 
     def _path(
         self, start: int, before: int, goal: int, letter: int, part: frozenset[int] | None
     ) -> AnyStr | None:
         begun: Place = (start, before)
-        known: dict[Place, Place | None] = {begun: None}
+        previous: dict[Place, Place | None] = {begun: None}
         waiting = deque[Place]([begun])
         while waiting:
             state = waiting.popleft()
@@ -275,13 +280,13 @@ class Ambiguity(Generic[AnyStr]):
                     continue
                 letters = step.ahead
                 while letters:
-                    taken = letters & -letters
-                    letters ^= taken
-                    nxt = (step.target, taken)
+                    letter_ = letters & -letters
+                    letters ^= letter_
+                    nxt = (step.target, letter_)
                     if nxt == (goal, letter):
-                        return self._spelt(known, state, taken)
-                    if nxt not in known:
-                        known[nxt] = state
+                        return self._spelt(previous, state, letter_)
+                    if nxt not in previous:
+                        previous[nxt] = state
                         waiting.append(nxt)
         return None
 
@@ -290,14 +295,14 @@ def _common(made: Automaton[Any], part: frozenset[int]) -> frozenset[int]:
     return frozenset.intersection(*(made.atomic[state] for state in part))
 
 
-def _reached(graph: Graph, part: frozenset[int]) -> set[int]:
-    seen, waiting = set(part), list(part)
+def _find_reached(graph: Graph, part: frozenset[int]) -> set[int]:
+    visited, waiting = set(part), list(part)
     while waiting:
         for step in graph.get(waiting.pop(), ()):
-            if step.target >= 0 and step.target not in seen:
-                seen.add(step.target)
+            if step.target >= 0 and step.target not in visited:
+                visited.add(step.target)
                 waiting.append(step.target)
-    return seen
+    return visited
 
 
 def _loops(graph: Graph) -> list[frozenset[int]]:
@@ -305,15 +310,15 @@ def _loops(graph: Graph) -> list[frozenset[int]]:
     index: dict[int, int] = {}
     low: dict[int, int] = {}
     stack: list[int] = []
-    held: set[int] = set()
-    found: list[frozenset[int]] = []
+    on_stack: set[int] = set()
+    loops: list[frozenset[int]] = []
     for root in graph:
         if root in index:
             continue
         work = [(root, iter(graph[root]))]
         index[root] = low[root] = len(index)
         stack.append(root)
-        held.add(root)
+        on_stack.add(root)
         while work:
             at, steps = work[-1]
             for step in steps:
@@ -323,10 +328,10 @@ def _loops(graph: Graph) -> list[frozenset[int]]:
                 if to not in index:
                     index[to] = low[to] = len(index)
                     stack.append(to)
-                    held.add(to)
+                    on_stack.add(to)
                     work.append((to, iter(graph[to])))
                     break
-                if to in held:
+                if to in on_stack:
                     low[at] = min(low[at], index[to])
             else:
                 work.pop()
@@ -335,18 +340,18 @@ def _loops(graph: Graph) -> list[frozenset[int]]:
                 if low[at] == index[at]:
                     part = set()
                     while True:
-                        one = stack.pop()
-                        held.discard(one)
-                        part.add(one)
-                        if one == at:
+                        member = stack.pop()
+                        on_stack.discard(member)
+                        part.add(member)
+                        if member == at:
                             break
                     if len(part) > 1 or any(step.target == at for step in graph[at]):
-                        found.append(frozenset(part))
-    return found
+                        loops.append(frozenset(part))
+    return loops
 
 
 def faults(
     pattern: re.Pattern[Any], *, is_searched: bool = True, is_whole: bool = False
 ) -> list[str]:
-    """Where its time is not linear."""
+    """Return where a pattern's time is not linear."""
     return list(Ambiguity(Automaton(pattern, is_searched, is_whole)).found())

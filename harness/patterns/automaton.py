@@ -115,7 +115,7 @@ class Automaton(Generic[AnyStr]):
     # Characters
 
     def _letters(self) -> list[AnyStr]:
-        """One of each kind of characters that the pattern tells from others."""
+        """Return one of each kind of characters that the pattern distinguishes."""
         sets = list(
             dict.fromkeys(
                 (op, repr(arg), flags)
@@ -133,13 +133,13 @@ class Automaton(Generic[AnyStr]):
             around = (n for end in ends for n in (end - 1, end, end + 1))
             near: set[int] = {n for n in around if 0 <= n < 0x110000 and not 0xD800 <= n < 0xE000}
             samples = list(dict.fromkeys([*SAMPLES, *map(chr, sorted(near))]))
-        tests = [_compiled(op, known[op, written, flags], flags) for op, written, flags in sets]
+        tests = [_compile_one(op, known[op, written, flags], flags) for op, written, flags in sets]
         tests += [
-            _compiled(
+            _compile_one(
                 _constants.IN, [(_constants.CATEGORY, _constants.CATEGORY_WORD)], self.pattern.flags
             )
         ]
-        tests += [_compiled(_constants.LITERAL, 10, 0)]
+        tests += [_compile_one(_constants.LITERAL, 10, 0)]
         preferred = sorted(
             samples, key=lambda sample: (not sample.isalnum(), not 32 < ord(sample) < 127)
         )
@@ -152,14 +152,14 @@ class Automaton(Generic[AnyStr]):
     def _mask(self, op: object, arg: object, flags: int) -> int:
         key = (op, repr(arg), flags)
         if key not in self._masks:
-            test = _compiled(op, arg, flags)
+            test = _compile_one(op, arg, flags)
             self._masks[key] = sum(
                 1 << n for n, letter in enumerate(self.letters) if test.fullmatch(letter)
             )
         return self._masks[key]
 
     def letter(self, mask: int) -> AnyStr:
-        """One of the characters of a set."""
+        """Return one of the characters of a set."""
         return self.letters[(mask & -mask).bit_length() - 1]
 
     # Building
@@ -212,17 +212,17 @@ class Automaton(Generic[AnyStr]):
                 return self._repeat(_constants.POSSESSIVE_REPEAT, arg[0][1], at, flags)
             return self._in_group(arg, at, flags)
         if op in (_constants.ASSERT, _constants.ASSERT_NOT):
-            return self._looked(arg[0], arg[1], at, flags, positive=op is _constants.ASSERT)
+            return self._add_lookaround(arg[0], arg[1], at, flags, positive=op is _constants.ASSERT)
         if op is _constants.AT:
-            return self._placed(arg, at, flags)
+            return self._add_position(arg, at, flags)
         if op is _constants.GROUPREF_EXISTS:
             joined = self._new()
             for branch in (arg[1], arg[2] or []):
                 self._link(self._sequence(branch, at, flags), joined)
             return joined
-        left = self._new()
-        self._link(at, left, sure=False)  # a reference to a group: as if it were empty
-        return left
+        after = self._new()
+        self._link(at, after, sure=False)  # a reference to a group: as if it were empty
+        return after
 
     def _in_group(self, items: Items, at: int, flags: int) -> int:
         outside: tuple[int, ...] = self._groups
@@ -231,9 +231,9 @@ class Automaton(Generic[AnyStr]):
         self._link(at, inner)
         end = self._sequence(items, inner, flags)
         self._groups = outside
-        left = self._new()
-        self._link(end, left)
-        return left
+        after = self._new()
+        self._link(end, after)
+        return after
 
     def _repeat(self, op: object, repeated: tuple[int, int, Items], at: int, flags: int) -> int:
         least, most, items = repeated
@@ -266,38 +266,40 @@ class Automaton(Generic[AnyStr]):
         self._groups = outside
         return end
 
-    def _looked(self, way: int, items: Items, at: int, flags: int, *, positive: bool) -> int:
-        left = self._new()
+    def _add_lookaround(
+        self, way: int, items: Items, at: int, flags: int, *, positive: bool
+    ) -> int:
+        after = self._new()
         if way > 0:
             if _has_endless(items):
                 self._in_group(items, at, flags)  # it leads nowhere, and takes its time
-            seen = (
+            first_letters = (
                 self._first(items, flags)
                 if positive
                 else self.all_ahead & ~self._certain(items, flags)
             )
             self._link(
                 at,
-                left,
-                ahead=seen,
-                sure=self._is_told(items, seen, self.all_ahead, flags, positive=positive),
+                after,
+                ahead=first_letters,
+                sure=self._is_told(items, first_letters, self.all_ahead, flags, positive=positive),
             )
         else:
-            seen = (
+            first_letters = (
                 self._last(items, flags)
                 if positive
                 else self.all_before & ~self._certain(items, flags)
             )
             self._link(
                 at,
-                left,
-                before=seen,
-                sure=self._is_told(items, seen, self.all_before, flags, positive=positive),
+                after,
+                before=first_letters,
+                sure=self._is_told(items, first_letters, self.all_before, flags, positive=positive),
             )
-        return left
+        return after
 
     def _is_told(self, items: Items, seen: int, every: int, flags: int, *, positive: bool) -> bool:
-        """Whether one character tells all that is looked for."""
+        """Return whether a single character decides the whole lookaround."""
         certain = self._certain(items, flags) & every
         may = (
             self._first(items, flags) & every
@@ -306,49 +308,49 @@ class Automaton(Generic[AnyStr]):
         )
         return certain == seen if positive else certain == may and seen == every & ~certain
 
-    def _placed(self, where: object, at: int, flags: int) -> int:
-        left = self._new()
+    def _add_position(self, where: object, at: int, flags: int) -> int:
+        after = self._new()
         if where in (_constants.AT_BEGINNING, _constants.AT_BEGINNING_STRING):
             lines = (
                 self.line_end if flags & re.MULTILINE and where is _constants.AT_BEGINNING else 0
             )
-            self._link(at, left, before=self.start_bit | lines)
+            self._link(at, after, before=self.start_bit | lines)
         elif where in (_constants.AT_END, _constants.AT_END_STRING):
             self._link(
-                at, left, ahead=self.end_bit | (self.line_end if where is _constants.AT_END else 0)
+                at, after, ahead=self.end_bit | (self.line_end if where is _constants.AT_END else 0)
             )
         else:
             other_before, other_ahead = self.all_before & ~self.word, self.all_ahead & ~self.word
             is_edge = where is _constants.AT_BOUNDARY
-            self._link(at, left, before=self.word, ahead=other_ahead if is_edge else self.word)
-            self._link(at, left, before=other_before, ahead=self.word if is_edge else other_ahead)
-        return left
+            self._link(at, after, before=self.word, ahead=other_ahead if is_edge else self.word)
+            self._link(at, after, before=other_before, ahead=self.word if is_edge else other_ahead)
+        return after
 
     def _first(self, items: Items, flags: int) -> int:
         """Characters with which it may begin, END among them."""
-        found = 0
+        letters = 0
         for op, arg in items:
             if op in CHARACTERS:
-                return found | self._mask(op, arg, flags)
+                return letters | self._mask(op, arg, flags)
             if op is _constants.BRANCH:
                 inner = [self._first(branch, flags) for branch in arg[1]]
-                found |= union(inner)
+                letters |= union(inner)
                 if not any(_width(branch) == 0 for branch in arg[1]):
-                    return found
+                    return letters
             elif op is _constants.SUBPATTERN:
-                found |= self._first(arg[3], (flags | arg[1]) & ~arg[2])
+                letters |= self._first(arg[3], (flags | arg[1]) & ~arg[2])
                 if _width(arg[3]):
-                    return found
+                    return letters
             elif op in REPEATS:
-                found |= self._first(arg[2], flags)
+                letters |= self._first(arg[2], flags)
                 if arg[0] and _width(arg[2]):
-                    return found
+                    return letters
             elif op is _constants.ATOMIC_GROUP:
-                found |= self._first(arg, flags)
+                letters |= self._first(arg, flags)
                 if _width(arg):
-                    return found
+                    return letters
             elif op is _constants.AT and arg in (_constants.AT_END, _constants.AT_END_STRING):
-                return found | self.end_bit | (self.line_end if arg is _constants.AT_END else 0)
+                return letters | self.end_bit | (self.line_end if arg is _constants.AT_END else 0)
         return self.all_ahead
 
     def _last(self, items: Items, flags: int) -> int:
@@ -372,9 +374,9 @@ class Automaton(Generic[AnyStr]):
         parts = list(items)
         if not parts:
             return self.all_before | self.all_ahead
-        (op, arg), rest = parts[0], parts[1:]
-        if _width(rest) or any(
-            one in (_constants.ASSERT, _constants.ASSERT_NOT, _constants.AT) for one, _ in rest
+        (op, arg), remaining = parts[0], parts[1:]
+        if _width(remaining) or any(
+            op_ in (_constants.ASSERT, _constants.ASSERT_NOT, _constants.AT) for op_, _ in remaining
         ):
             return 0
         if op in CHARACTERS:
@@ -401,7 +403,7 @@ class Automaton(Generic[AnyStr]):
     def _ways(self, state: int) -> Iterator[Step]:
         waiting = [(Step(state, self.all_before, self.all_ahead), frozenset({state}))]
         while waiting:
-            way, seen = waiting.pop()
+            way, passed = waiting.pop()
             if way.target == self.accepted:
                 yield way._replace(target=-1)
             for edge in self.edges[way.target]:
@@ -417,8 +419,8 @@ class Automaton(Generic[AnyStr]):
                     ahead &= self.taken[edge.target]
                     if before and ahead:
                         yield to._replace(ahead=ahead)
-                elif before and ahead and edge.target not in seen:
-                    waiting.append((to, seen | {edge.target}))
+                elif before and ahead and edge.target not in passed:
+                    waiting.append((to, passed | {edge.target}))
 
 
 def union(masks: list[int]) -> int:
@@ -428,8 +430,8 @@ def union(masks: list[int]) -> int:
     return union
 
 
-def _compiled(op: object, arg: object, flags: int) -> re.Pattern[Any]:
-    """The pattern of one character."""
+def _compile_one(op: object, arg: object, flags: int) -> re.Pattern[Any]:
+    """Return the pattern of a single character."""
     state = _parser.State()
     state.flags, state.str = flags, ""
     compiled: re.Pattern[Any] = _compiler.compile(
@@ -439,11 +441,11 @@ def _compiled(op: object, arg: object, flags: int) -> re.Pattern[Any]:
 
 
 def _inner(arg: object) -> Iterator[Items]:
-    """The patterns within an item."""
+    """Yield the patterns within an item."""
     for part in arg if isinstance(arg, tuple) else (arg,):
-        for one in part if isinstance(part, list) else [part]:
-            if isinstance(one, _parser.SubPattern):
-                yield one
+        for element in part if isinstance(part, list) else [part]:
+            if isinstance(element, _parser.SubPattern):
+                yield element
 
 
 def _characters(items: Items, flags: int) -> Iterator[tuple[object, object, int]]:
@@ -451,8 +453,8 @@ def _characters(items: Items, flags: int) -> Iterator[tuple[object, object, int]
         if op in CHARACTERS:
             yield op, arg, flags
         within = (flags | arg[1]) & ~arg[2] if op is _constants.SUBPATTERN else flags
-        for one in _inner(arg):
-            yield from _characters(one, within)
+        for inner in _inner(arg):
+            yield from _characters(inner, within)
 
 
 def _ends(arg: object) -> Iterator[int]:
@@ -460,8 +462,8 @@ def _ends(arg: object) -> Iterator[int]:
     if isinstance(arg, int):
         yield int(arg)
     elif isinstance(arg, list | tuple):
-        for one in arg:
-            yield from _ends(one)
+        for branch in arg:
+            yield from _ends(branch)
 
 
 def _has_endless(items: Items) -> bool:
@@ -472,7 +474,7 @@ def _has_endless(items: Items) -> bool:
 
 
 def _width(items: Items) -> int:
-    """The least number of characters that it takes."""
+    """Return the least number of characters that the items take."""
     if isinstance(items, _parser.SubPattern):
         least: int = items.getwidth()[0]
         return min(least, 1 << 20)

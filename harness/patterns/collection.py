@@ -40,26 +40,26 @@ class PatternUse:
     is_whole: bool = False
 
 
-def collected() -> list[PatternUse]:
-    """All of them; a pattern that stands under two names stands here twice."""
-    made = _made_at_import()
+def collect() -> list[PatternUse]:
+    """Return all uses of patterns; a pattern with two names occurs twice."""
+    compiled = _compile_at_import()
     trees = {
         path.relative_to(ROOT): ast.parse(path.read_text())
         for package in PACKAGES
         for path in sorted((ROOT / package).rglob("*.py"))
     }
-    found, known = list[PatternUse](), Uses.within(trees)
+    found, known_uses = list[PatternUse](), Uses.within(trees)
     for path, tree in trees.items():
-        names = dict(_named(tree))
-        for line, pattern in made.get(str(path), []):
+        names = dict(_find_names(tree))
+        for line, pattern in compiled.get(str(path), []):
             name = next((name for name, lines in names.items() if line in lines), "")
-            uses = known.of.get((_module(path), name), {SEARCH})
+            uses = known_uses.of.get((_module(path), name), {SEARCH})
             place = f"{_module(path)}.{name}" if name else f"{path}:{line}"
             found.append(
                 PatternUse(pattern, place, not uses <= AT_ONE_PLACE, uses & USES == {"fullmatch"})
             )
         found += [
-            PatternUse(pattern, f"{path}:{line}", *how) for line, pattern, *how in _written(tree)
+            PatternUse(pattern, f"{path}:{line}", *how) for line, pattern, *how in _find_calls(tree)
         ]
     return list(dict.fromkeys(found))
 
@@ -69,13 +69,13 @@ def _module(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def _made_at_import() -> dict[str, list[tuple[int, re.Pattern[Any]]]]:
-    """By file, the line in which each was compiled."""
-    made, own = dict[str, list[tuple[int, re.Pattern[Any]]]](), vars(re)["_compile"]
+def _compile_at_import() -> dict[str, list[tuple[int, re.Pattern[Any]]]]:
+    """Return by file the line in which each pattern was compiled."""
+    made, original = dict[str, list[tuple[int, re.Pattern[Any]]]](), vars(re)["_compile"]
     ours = tuple(f"{ROOT / package}/" for package in PACKAGES)
 
-    def noted(pattern: Any, flags: Any = 0) -> Any:
-        compiled, frame = own(pattern, flags), sys._getframe(2)
+    def record(pattern: Any, flags: Any = 0) -> Any:
+        compiled, frame = original(pattern, flags), sys._getframe(2)
         while frame.f_back and frame.f_code.co_filename == regex.__file__:
             frame = frame.f_back
         if frame.f_code.co_filename.startswith(ours) and isinstance(compiled, re.Pattern):
@@ -85,7 +85,7 @@ def _made_at_import() -> dict[str, list[tuple[int, re.Pattern[Any]]]]:
         return compiled
 
     with (
-        mock.patch.object(re, "_compile", noted),
+        mock.patch.object(re, "_compile", record),
         mock.patch.object(regex, "_LatePattern", re.compile),
     ):
         for package in PACKAGES:
@@ -95,16 +95,16 @@ def _made_at_import() -> dict[str, list[tuple[int, re.Pattern[Any]]]]:
     return made
 
 
-def _named(tree: ast.Module) -> Iterator[tuple[str, range]]:
-    """Names that a module gives, and the lines of what they are given."""
+def _find_names(tree: ast.Module) -> Iterator[tuple[str, range]]:
+    """Return the names that a module assigns, and the lines of their values."""
     for node in tree.body:
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
             names = [
-                one
+                element
                 for target in targets
-                for one in (target.elts if isinstance(target, ast.Tuple) else [target])
+                for element in (target.elts if isinstance(target, ast.Tuple) else [target])
             ]
             for name, value in zip(
                 names, values * (len(names) if len(values) == 1 else 1), strict=False
@@ -127,7 +127,7 @@ class Uses:
         of = dict[tuple[str, str], set[str]]()
         for path, tree in trees.items():
             nodes = list(ast.walk(tree))
-            held = {id(node.value): node for node in nodes if isinstance(node, ast.Attribute)}
+            attributes = {id(node.value): node for node in nodes if isinstance(node, ast.Attribute)}
             called = {id(node.func): node for node in nodes if isinstance(node, ast.Call)}
             origin = {
                 alias.name: node.module or ""
@@ -150,15 +150,15 @@ class Uses:
                     key = f"{origin.get(node.value.id, '')}.{node.value.id}", node.attr
                 else:
                     continue
-                method = held.get(id(node))
+                method = attributes.get(id(node))
                 call = called.get(id(method)) if method else None
                 use = method.attr if method and (call is None or len(call.args) == 1) else SEARCH
                 of.setdefault(key, set()).add(use)
         return cls(of)
 
 
-def _written(tree: ast.Module) -> Iterator[tuple[int, re.Pattern[Any], bool, bool]]:
-    """Patterns that stand in a call of `re`: `re.sub("a+", …)`."""
+def _find_calls(tree: ast.Module) -> Iterator[tuple[int, re.Pattern[Any], bool, bool]]:
+    """Yield the patterns within a call of `re`: `re.sub("a+", …)`."""
     for node in ast.walk(tree):
         if not (
             isinstance(node, ast.Call)

@@ -21,22 +21,22 @@ MOST_GROWTH = 64
 MOST_WORDS, TRIES = 12, 3
 
 
-def growth(one: PatternUse) -> Iterator[str]:
-    """A line for each text that takes too long, with the beginning of it."""
-    if one.name in BOUNDED:
-        module, _, _ = one.name.rpartition(".")
-        bound = getattr(importlib.import_module(module), BOUNDED[one.name])
-        for (text,) in worst(one, bound):
-            if all(seconds(one, text) >= QUICK for _ in range(TRIES)):
+def growth(use: PatternUse) -> Iterator[str]:
+    """Return a line for each text that takes too long, with its beginning."""
+    if use.name in BOUNDED:
+        module, _, _ = use.name.rpartition(".")
+        bound = getattr(importlib.import_module(module), BOUNDED[use.name])
+        for (text,) in worst(use, bound):
+            if all(seconds(use, text) >= QUICK for _ in range(TRIES)):
                 yield f"the longest text that it is given takes more than {QUICK} s: {text[:80]!r}"
         return
-    for short, long in worst(one, SHORT, LONG):
-        spent = seconds(one, long)
-        if spent < QUICK or spent / max(seconds(one, short), 1e-9) < MOST_GROWTH:
+    for short, long in worst(use, SHORT, LONG):
+        spent = seconds(use, long)
+        if spent < QUICK or spent / max(seconds(use, short), 1e-9) < MOST_GROWTH:
             continue
         # a busy machine is no fault of the pattern
-        spent = min(seconds(one, long) for _ in range(TRIES))
-        grown = spent / max(min(seconds(one, short) for _ in range(TRIES)), 1e-9)
+        spent = min(seconds(use, long) for _ in range(TRIES))
+        grown = spent / max(min(seconds(use, short) for _ in range(TRIES)), 1e-9)
         if spent >= QUICK and grown >= MOST_GROWTH:
             yield f"{LONG // SHORT} times the text takes {grown:.0f} times as long: {long[:80]!r}"
 
@@ -45,10 +45,10 @@ def worst(one: PatternUse, *lengths: int) -> Iterator[tuple[str | bytes, ...]]:
     """Texts of about those lengths: what leads to a repetition, then that over and over; and
     both over and over.
     """
-    made = Automaton(one.pattern, one.is_searched, one.is_whole)
-    empty = made.letters[0][:0]
-    ends = [empty, *made.letters[:3]]
-    for led, turned in Ambiguity(made).words[:MOST_WORDS]:
+    automaton = Automaton(one.pattern, one.is_searched, one.is_whole)
+    empty = automaton.letters[0][:0]
+    ends = [empty, *automaton.letters[:3]]
+    for led, turned in Ambiguity(automaton).words[:MOST_WORDS]:
         yield tuple(
             led + turned * (length // len(turned)) + ends[len(turned) % len(ends)]
             for length in lengths

@@ -79,15 +79,15 @@ class Board(Head):
         return Redirect(self._read(thread, 1))
 
     def _list(self, content: Content, page: int) -> str:
-        found = content.listed()
-        others = [thread for thread in found if not thread.pinned]
+        listed = content.listed()
+        unpinned = [thread for thread in listed if not thread.pinned]
         shown = [
-            *(thread for thread in found if thread.pinned and page == 1),
-            *page_of(others, page, self.entries),
+            *(thread for thread in listed if thread.pinned and page == 1),
+            *page_of(unpinned, page, self.entries),
         ]
         following = (
             ""
-            if page >= count_of(others, self.entries)
+            if page >= count_of(unpinned, self.entries)
             else self.next.format(self._listed(page + 1))
         )
         return self.listing.format(
@@ -126,13 +126,15 @@ class Board(Head):
 
 
 def _board(path: Path) -> Board:
-    told = tomllib.loads(path.read_text(encoding="utf-8"))
-    told.update(
-        when=getattr(moments, told["when"]), list=tuple(told["list"]), thread=tuple(told["thread"])
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    table.update(
+        when=getattr(moments, table["when"]),
+        list=tuple(table["list"]),
+        thread=tuple(table["thread"]),
     )
-    return Board(start=told["list"][0], **told)
+    return Board(start=table["list"][0], **table)
 
 
 def boards() -> tuple[Board, ...]:
-    """All that there are."""
+    """Return all boards."""
     return tuple(_board(path) for path in sorted(FOLDER.glob("*.toml")))

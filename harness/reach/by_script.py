@@ -55,14 +55,14 @@ class ScriptBoard:
         return self.board.start
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
-        """For each page of the board an empty one, and what fills it."""
+        """Yield for each page of the board an empty one, and what fills it."""
         yield "/fill.js", lambda: FILL
-        for path, made in self.board.pages(content, url):
-            if isinstance(made(), Redirect):
-                yield path, made
+        for path, render in self.board.pages(content, url):
+            if isinstance(render(), Redirect):
+                yield path, render
             else:
                 yield path, lambda: EMPTY
-                yield f"/filled{path}", partial(_filling, made)
+                yield f"/filled{path}", partial(_filling, render)
 
 
 def _filling(made: Made) -> dict[str, Any]:

@@ -70,7 +70,10 @@ class Content:
     _written: int = 0
 
     def write(self, threads: Threads) -> None:
-        """As time goes by: the long thread ran until now, the others ended hours and days ago."""
+        """Write threads at the times at which they would have been written.
+
+        The long thread continued until now; the others ended hours and days ago.
+        """
         for number, (title, texts) in enumerate(threads):
             end = self.started - timedelta(hours=7 * number)
             self._write(title, texts, end, timedelta(minutes=7))
@@ -96,12 +99,12 @@ class Content:
         )
 
     def posts(self) -> Iterator[Post]:
-        """Every post, the newest first."""
-        found = [post for thread in self.threads.values() for post in thread.posts]
-        yield from sorted(found, key=lambda post: (-post.at.timestamp(), -post.id))
+        """Return every post, the newest first."""
+        all_posts = [post for thread in self.threads.values() for post in thread.posts]
+        yield from sorted(all_posts, key=lambda post: (-post.at.timestamp(), -post.id))
 
     def thread_of(self, post: Post) -> Thread:
-        """Where a post stands."""
+        """Return the thread of a post."""
         return next(thread for thread in self.threads.values() if post in thread.posts)
 
     def _write(self, title: str, texts: Sequence[str], end: datetime, step: timedelta) -> None:
@@ -123,8 +126,11 @@ def iso_basic(at: datetime, _: datetime) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%S%z}"
 
 
-def named_days(old: str, today: str, yesterday: str) -> Written:
-    """With the names of the last two days, and `old` before; each a format of `strftime`."""
+def format_named_days(old: str, today: str, yesterday: str) -> Written:
+    """Return a format that names the last two days, and uses `old` before.
+
+    Each is a format of `strftime`.
+    """
 
     def written(at: datetime, now: datetime) -> str:
         days = (now.date() - at.date()).days
@@ -133,17 +139,19 @@ def named_days(old: str, today: str, yesterday: str) -> Written:
     return written
 
 
-american = named_days("%m-%d-%Y, %I:%M %p", "Today, %I:%M %p", "Yesterday, %I:%M %p")
-smf = named_days("%B %d, %Y, %I:%M:%S %p", "Today at %I:%M:%S %p", "Yesterday at %I:%M:%S %p")
+american = format_named_days("%m-%d-%Y, %I:%M %p", "Today, %I:%M %p", "Yesterday, %I:%M %p")
+smf = format_named_days(
+    "%B %d, %Y, %I:%M:%S %p", "Today at %I:%M:%S %p", "Yesterday at %I:%M:%S %p"
+)
 
 
 def mybb(at: datetime, now: datetime) -> str:
-    """Of the last hour in minutes, then with named days, and the date as a title."""
+    """Return the last hour in minutes, then named days with the date as a title."""
     if now - at < timedelta(hours=1):
         minutes = max(1, int((now - at).total_seconds() // 60))
-        said = f"{minutes} minute{'s' * (minutes > 1)} ago"
-        return f'<span title="{at:%m-%d-%Y, %I:%M %p}">{said}</span>'
-    return named_days(
+        text = f"{minutes} minute{'s' * (minutes > 1)} ago"
+        return f'<span title="{at:%m-%d-%Y, %I:%M %p}">{text}</span>'
+    return format_named_days(
         "%m-%d-%Y, %I:%M %p",
         '<span title="%m-%d-%Y">Today</span>, %I:%M %p',
         '<span title="%m-%d-%Y">Yesterday</span>, %I:%M %p',
@@ -151,19 +159,19 @@ def mybb(at: datetime, now: datetime) -> str:
 
 
 def discuz(at: datetime, now: datetime) -> str:
-    """In China's time: of the last week in words, with the date as a title."""
-    here, days = (
+    """Return a moment in China's time, the last week in words with the date as a title."""
+    local, days = (
         at.astimezone(CHINA),
         (now.astimezone(CHINA).date() - at.astimezone(CHINA).date()).days,
     )
-    exact = f"{here.year}-{here.month}-{here.day} {here:%H:%M}"
+    exact = f"{local.year}-{local.month}-{local.day} {local:%H:%M}"
     minutes = max(1, int((now - at).total_seconds() // 60))
     if days > 6:
         return exact
     if days == 0:
         words = f"{minutes}&nbsp;分钟前" if minutes < 60 else f"{minutes // 60}&nbsp;小时前"
     else:
-        words = {1: f"昨天&nbsp;{here:%H:%M}", 2: f"前天&nbsp;{here:%H:%M}"}.get(
+        words = {1: f"昨天&nbsp;{local:%H:%M}", 2: f"前天&nbsp;{local:%H:%M}"}.get(
             days, f"{days}&nbsp;天前"
         )
     return f'<span title="{exact}">{words}</span>'
@@ -186,7 +194,7 @@ def trac(at: datetime, _: datetime) -> str:
 
 
 def xenforo1(at: datetime, now: datetime) -> str:
-    """A moment of the last week has its seconds as data, an older one a title alone."""
+    """Return a moment: of the last week with its seconds as data, before that only a title."""
     if now - at < timedelta(days=7):
         return (
             f'<abbr class="DateTime" data-time="{at.timestamp():.0f}" data-diff="1">{at:%A} at'

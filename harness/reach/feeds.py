@@ -32,7 +32,7 @@ class Discourse(Head):
                 yield path, partial(self._topic, thread, page)
 
     def _list(self, content: Content, page: int) -> object:
-        found = content.listed()
+        listed = content.listed()
         topics = [
             {
                 "id": t.id, "title": t.title, "fancy_title": t.title, "slug": "topic",
@@ -44,10 +44,10 @@ class Discourse(Head):
                 "views": content.views, "like_count": content.views, "category_id": 5,
                 "excerpt": "x" if t.pinned else None,
             }
-            for t in page_of(found, page + 1, DISCOURSE_LISTED)
+            for t in page_of(listed, page + 1, DISCOURSE_LISTED)
         ]  # fmt: skip
         more = {"more_topics_url": f"/latest?no_definitions=true&page={page + 1}"}
-        is_last = page + 1 >= count_of(found, DISCOURSE_LISTED)
+        is_last = page + 1 >= count_of(listed, DISCOURSE_LISTED)
         return {
             "users": [],
             "topic_list": {
@@ -99,7 +99,7 @@ class Flarum(Head):
                 yield path, partial(self._posts, thread, page, following)
 
     def _list(self, content: Content, page: int, following: str) -> object:
-        found = content.listed()
+        listed = content.listed()
         data = [
             {
                 "type": "discussions", "id": str(t.id),
@@ -111,9 +111,9 @@ class Flarum(Head):
                 },
                 "relationships": {"user": {"data": {"type": "users", "id": t.posts[0].author}}},
             }
-            for t in page_of(found, page + 1, FLARUM_LISTED)
+            for t in page_of(listed, page + 1, FLARUM_LISTED)
         ]  # fmt: skip
-        is_last = page + 1 >= count_of(found, FLARUM_LISTED)
+        is_last = page + 1 >= count_of(listed, FLARUM_LISTED)
         return {"links": {} if is_last else {"next": following}, "data": data, "included": []}
 
     def _posts(self, thread: Thread, page: int, following: str) -> object:

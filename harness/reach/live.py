@@ -73,27 +73,29 @@ class ProgramResult:
     visits: tuple[Visits, ...] = ()
 
 
-def pinned(package: str, requirements: Path) -> str:
-    """The version that is installed."""
-    found = re.search(
+def read_version(package: str, requirements: Path) -> str:
+    """Return the installed version."""
+    match = re.search(
         rf"^{re.escape(package)}==(\S+)", requirements.read_text(encoding="ascii"), re.MULTILINE
     )
-    assert found, package
-    return found[1]
+    assert match, package
+    return match[1]
 
 
 @contextlib.contextmanager
 def _machina(work: Path) -> Iterator[Site]:
     binaries = programs.ensure_environment(DEMO / "boards-venv", boards.REQUIREMENTS)
     with boards.machina(binaries, work) as board:
-        yield Site(pinned("django-machina", boards.REQUIREMENTS), f"{board.url}/", board.write)
+        yield Site(
+            read_version("django-machina", boards.REQUIREMENTS), f"{board.url}/", board.write
+        )
 
 
 @contextlib.contextmanager
 def _fossil(work: Path) -> Iterator[Site]:
     with boards.fossil(work) as board:
-        told = re.search(r"version (\S+)", programs.run(["fossil", "version"], work))
-        yield Site(told[1] if told else "", f"{board.url}/", board.write)
+        version = re.search(r"version (\S+)", programs.run(["fossil", "version"], work))
+        yield Site(version[1] if version else "", f"{board.url}/", board.write)
 
 
 @contextlib.contextmanager
@@ -116,7 +118,7 @@ def _spirit(work: Path) -> Iterator[Site]:
                 for text in replies:
                     poster.reply(topics[title], text)
 
-        yield Site(pinned("django-spirit", programs.REQUIREMENTS), f"{forum.url}/", write)
+        yield Site(read_version("django-spirit", programs.REQUIREMENTS), f"{forum.url}/", write)
 
 
 @contextlib.contextmanager
@@ -128,7 +130,7 @@ def _bepasty(work: Path) -> Iterator[Site]:
                 for text in texts:
                     Bepasty(url).paste(text, f"{title}.txt")
 
-        yield Site(pinned("bepasty", programs.REQUIREMENTS), f"{url}/", write)
+        yield Site(read_version("bepasty", programs.REQUIREMENTS), f"{url}/", write)
 
 
 @contextlib.contextmanager
@@ -155,12 +157,14 @@ def _linked(
 
 def _pinnwand(work: Path) -> AbstractContextManager[Site]:
     binaries = programs.ensure_environment(DEMO / "boards-venv", boards.REQUIREMENTS)
-    return _linked(pinned("pinnwand", boards.REQUIREMENTS), pastes.pinnwand(binaries, work))
+    return _linked(read_version("pinnwand", boards.REQUIREMENTS), pastes.pinnwand(binaries, work))
 
 
 def _dpaste(work: Path) -> AbstractContextManager[Site]:
     binaries = programs.ensure_environment(DEMO / "dpaste-venv", pastes.DPASTE_REQUIREMENTS)
-    return _linked(pinned("dpaste", pastes.DPASTE_REQUIREMENTS), pastes.dpaste(binaries, work))
+    return _linked(
+        read_version("dpaste", pastes.DPASTE_REQUIREMENTS), pastes.dpaste(binaries, work)
+    )
 
 
 @contextlib.contextmanager
@@ -227,9 +231,10 @@ CHATS = ("Synapse", "Prosody")
 CHANNEL = "loans"
 
 
-def told(chat: str, station: Station, work: Path) -> ProgramResult:
-    """Say the same in a chat room, half of it before anybody listens, and match what the
-    collector hands in.
+def hold_chat(chat: str, station: Station, work: Path) -> ProgramResult:
+    """Post the same in a chat room, and match what the collector hands in.
+
+    Half of it is posted before anybody listens.
     """
     planned = plan()
     measured = CrawlFolder(station, planned.customers)
@@ -278,7 +283,7 @@ def _in_matrix(station: Station, work: Path) -> Iterator[Saying]:
             for text in texts:
                 seller.say(room, text)
 
-        yield "matrix", pinned("matrix-synapse", chats.SYNAPSE), say
+        yield "matrix", read_version("matrix-synapse", chats.SYNAPSE), say
 
 
 @contextlib.contextmanager

@@ -115,14 +115,14 @@ class CrawlFolder:
     def exposed(self) -> dict[str, set[str]]:
         """References of the customers whom match finds in all that was captured, by site."""
         self.station.run("match", "--once")
-        found = self._findings()
-        handles = sorted({match.subject for finding in found for match in finding.matches})
-        asked = self.station.data / "handles.txt"
-        asked.write_text("\n".join(handles), encoding="ascii")
+        results = self._findings()
+        handles = sorted({match.subject for finding in results for match in finding.matches})
+        handles_file = self.station.data / "handles.txt"
+        handles_file.write_text("\n".join(handles), encoding="ascii")
         words = (
             "subjects",
             "resolve",
-            str(asked),
+            str(handles_file),
             "--case",
             "REACH-1",
             "--reason",
@@ -131,20 +131,20 @@ class CrawlFolder:
         table = csv.DictReader(self.station.run(*words).splitlines())
         reference = {row["handle"]: row["customer_ref"] for row in table if row["customer_ref"]}
         exposed: dict[str, set[str]] = {name: set() for name in self.captures}
-        for finding in found:
+        for finding in results:
             exposed[finding.capture.site] |= {reference[match.subject] for match in finding.matches}
         return exposed
 
     def _findings(self) -> list[Finding]:
-        found = []
+        results = []
         with (
             closing(Context(self.station.data).bus()) as bus,
             closing(bus.subscribe(FINDINGS, "reach")) as subscription,
         ):
             while records := subscription.poll(100, 0.0):
-                found += [
+                results += [
                     Finding.decode(record.value, int(record.headers["schema"]))
                     for record in records
                 ]
                 subscription.commit(records[-1])
-        return found
+        return results

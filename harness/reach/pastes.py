@@ -20,7 +20,7 @@ class PastebinApi(Head):
     """The list of the newest pastes for programs, and each by itself."""
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
-        """The list and the pastes."""
+        """Return the list and the pastes."""
         yield f"/api_scraping.php?limit={NEWEST}", lambda: self._list(content, url)
         for post in content.posts():
             yield f"/api_scrape_item.php?i={_key(post)}", given(post.text)
@@ -42,7 +42,7 @@ class PastebinArchive(Head):
     """The page of the newest pastes, with their age in words."""
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
-        """The list and the pastes."""
+        """Return the list and the pastes."""
         yield "/archive", lambda: self._list(content)
         for post in content.posts():
             yield f"/raw/{_key(post)}", given(post.text)
@@ -69,7 +69,7 @@ class RawPaste(Head):
     """Any paste site with a list in pages and an address that gives a text."""
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
-        """The list and the pastes."""
+        """Return the list and the pastes."""
         yield (
             "/archive",
             lambda: "<ul>{}</ul>".format(

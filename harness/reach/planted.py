@@ -58,16 +58,16 @@ class Plan:
 
 
 def plan() -> Plan:
-    """The same each time."""
+    """Return the planted content, the same each time."""
     everybody = list(people(CUSTOMERS + LONG, SEED))
     customers, strangers = everybody[:CUSTOMERS], iter(everybody[CUSTOMERS:])
     ours = iter(customers)
-    said = [
+    lines = [
         _row(next(ours)) if n in IN_LONG else _row(next(strangers)) if n % 2 else f"第{n}楼 要的私"
         for n in range(LONG)
     ]
     first = [
-        (LONG_TITLE, said),
+        (LONG_TITLE, lines),
         (PINNED_TITLE, ["先看版规", _row(next(ours))]),
         (MOVED_TITLE, [_row(next(ours))]),
     ]

@@ -28,7 +28,7 @@ class _Search(Head):
     size: int = HITS
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
-        """Every page of hits, and an empty one behind them."""
+        """Return every page of hits, and an empty one after them."""
         for number in range(1, count_of([*content.posts()], self.size) + 2):
             for path in (
                 {self.start, f"{self.start}&{self.page}=1"} if number == 1 else {self._at(number)}
@@ -47,7 +47,7 @@ class _Search(Head):
         return self.hits([*content.posts()], number, content, url)
 
     def hits(self, posts: list[Post], number: int, content: Content, url: str) -> object:
-        """One page."""
+        """Return one page of hits."""
         raise NotImplementedError
 
 
@@ -154,14 +154,14 @@ class GithubCode(_Search):
         """Pages of hits, and the contents."""
         yield from super().pages(content, url)
         for post in content.posts():
-            held = base64.encodebytes(post.text.encode()).decode()
-            told = {
+            content_ = base64.encodebytes(post.text.encode()).decode()
+            item = {
                 "sha": _sha(post),
                 "size": len(post.text),
-                "content": held,
+                "content": content_,
                 "encoding": "base64",
             }
-            yield f"/repositories/7/git/blobs/{_sha(post)}", given(told)
+            yield f"/repositories/7/git/blobs/{_sha(post)}", given(item)
 
     def hits(self, posts: list[Post], number: int, content: Content, url: str) -> object:
         """Files."""
@@ -234,7 +234,7 @@ class Heimao(Head):
 
 
 def _sha(post: Post) -> str:
-    """The name of a content, forty digits."""
+    """Return the name of a content, forty digits."""
     return hashlib.sha256(post.text.encode()).hexdigest()[:40]
 
 

@@ -67,7 +67,7 @@ class Shape(Protocol):
         """
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
-        """Every path, and what it says; `url` is the site's own address."""
+        """Return every path and its content; `url` is the site's own address."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,10 @@ class Head:
 
 def serve(shape: Shape, content: Content, answers: Answers) -> None:
     """Put every page up; those that were there stay, as they then are."""
-    for path, made in shape.pages(content, answers.url):
+    for path, render in shape.pages(content, answers.url):
         for written in {path, urllib.parse.quote(path, safe="/?&=%;,:.+~-_")}:
             answers.pages[written] = _answer(
-                made, shape.charset, TOKEN if WITH_TOKEN in shape.more else ""
+                render, shape.charset, TOKEN if WITH_TOKEN in shape.more else ""
             )
 
 
@@ -104,23 +104,23 @@ def _answer(made: Made, charset: str, token: str) -> Callable[[BaseHTTPRequestHa
         if handler.headers.get("Authorization", "") != token:
             handler.send_error(401)
             return
-        said = made()
-        is_html = isinstance(said, str) and said.lstrip().startswith("<")
+        content = made()
+        is_html = isinstance(content, str) and content.lstrip().startswith("<")
         kind = (
             "text/html"
             if is_html
             else "text/plain"
-            if isinstance(said, str)
+            if isinstance(content, str)
             else "application/json"
         )
-        body = (said if isinstance(said, str) else json.dumps(said)).encode(
-            charset if isinstance(said, str) else "utf-8"
+        body = (content if isinstance(content, str) else json.dumps(content)).encode(
+            charset if isinstance(content, str) else "utf-8"
         )
-        handler.send_response(302 if isinstance(said, Redirect) else 200)
-        if isinstance(said, Redirect):
-            handler.send_header("Location", said)
+        handler.send_response(302 if isinstance(content, Redirect) else 200)
+        if isinstance(content, Redirect):
+            handler.send_header("Location", content)
         handler.send_header(
-            "Content-Type", f"{kind}; charset={charset if isinstance(said, str) else 'utf-8'}"
+            "Content-Type", f"{kind}; charset={charset if isinstance(content, str) else 'utf-8'}"
         )
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
@@ -129,11 +129,11 @@ def _answer(made: Made, charset: str, token: str) -> Callable[[BaseHTTPRequestHa
     return answer
 
 
-def page_of(found: Sequence[T], number: int, size: int) -> Sequence[T]:
-    """One page of them, counted from 1."""
-    return found[size * (number - 1) : size * number]
+def page_of(items: Sequence[T], number: int, size: int) -> Sequence[T]:
+    """Return one page of the items, counted from 1."""
+    return items[size * (number - 1) : size * number]
 
 
-def count_of(found: Sequence[object], size: int) -> int:
-    """How many pages they take; one at least."""
-    return max(1, -(-len(found) // size))
+def count_of(items: Sequence[object], size: int) -> int:
+    """Return how many pages the items take, at least one."""
+    return max(1, -(-len(items) // size))

@@ -30,7 +30,7 @@ Visits = Mapping[str, Mapping[str, Any]]
 
 
 def name_of(shape: Shape) -> str:
-    """The name of the site in a shape."""
+    """Return the name of the site in a shape."""
     return re.sub(r"[^a-z0-9]+", "-", shape.name.lower()).strip("-")
 
 
@@ -55,15 +55,15 @@ class ShapeVisits:
     exposed: dict[str, set[str]]
 
     def planted(self, shape: Shape) -> dict[str, Post]:
-        """Every post by its text."""
+        """Return every post by its text."""
         return {post.text: post for post in self.contents[shape.name].posts()}
 
     def captures(self, shape: Shape) -> list[Capture]:
-        """What came of a shape."""
+        """Return what was captured of a shape."""
         return self.measured.captures[name_of(shape)]
 
     def reach(self, shape: Shape) -> Reach:
-        """The shape's row."""
+        """Return the shape's row."""
         name, planted = name_of(shape), self.planted(shape)
         captured = len(
             {text for capture in self.captures(shape) if (text := said(capture)) in planted}

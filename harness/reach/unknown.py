@@ -41,7 +41,7 @@ class PlantedPost:
     text: str
 
     def fields(self) -> dict[str, object]:
-        """What a template may say of it."""
+        """Return what a template may show of the post."""
         day, hour, minute = (
             1 + (self.thread + self.number) % 26,
             8 + self.number % 4,
@@ -79,7 +79,7 @@ def told() -> list[list[PlantedPost]]:
 
 
 def title(n: int) -> str:
-    """Of a thread."""
+    """Return the title of a thread."""
     return f"{WORDS[n].title()} of the {WORDS[-n - 1]} customers in lot {WORDS[(n * 5) % 17]}"
 
 
@@ -124,16 +124,16 @@ class Program:
         return "/" if self.board else self._list_at(BOARDS[0], 1)
 
     def site(self) -> dict[str, str]:
-        """Every page by its path."""
-        threads, found = told(), dict[str, str]()
+        """Return every page by its path."""
+        threads, pages = told(), dict[str, str]()
         boards = (
             (range(TALK), range(TALK, THREADS)) if "{b" in self.list_at[0] else (range(THREADS),)
         )
         for board, of in zip(BOARDS, boards, strict=False):
-            self._list(board, [(n, threads[n]) for n in of], found)
+            self._list(board, [(n, threads[n]) for n in of], pages)
         if not self.is_book:
             for n, thread in enumerate(threads):
-                self._write(n, thread, found)
+                self._write(n, thread, pages)
         if self.board:
             places = {
                 board: self._list_at(board, 1)
@@ -158,12 +158,12 @@ class Program:
                 else ""
             )
             if self.category:
-                found["/cat/1"] = AROUND.format(title="Category", body=f"<h1>Category</h1>{login}")
+                pages["/cat/1"] = AROUND.format(title="Category", body=f"<h1>Category</h1>{login}")
                 login = '<h3><a href="/cat/1">Main category</a></h3>'
-            found["/"] = AROUND.format(title="Board", body=login + newest)
+            pages["/"] = AROUND.format(title="Board", body=login + newest)
             nothing = AROUND.format(title="Board", body="<h1>Board</h1><p>nothing yet</p>")
-            found = dict.fromkeys((*places.values(), *empty.values()), nothing) | found
-        return found
+            pages = dict.fromkeys((*places.values(), *empty.values()), nothing) | pages
+        return pages
 
     def _list(
         self,
@@ -171,12 +171,12 @@ class Program:
         threads: Sequence[tuple[int, Sequence[PlantedPost]]],
         found: dict[str, str],
     ) -> None:
-        """All pages of a board."""
+        """Write all pages of a board."""
         if self.is_book or self.is_archive:
             rows = [
-                self._post([one]) if self.is_book else self._row(n, [one])
+                self._post([entry]) if self.is_book else self._row(n, [entry])
                 for n, all_ in threads
-                for one in all_
+                for entry in all_
             ]
         else:
             rows = [self._row(n, thread) for n, thread in threads]
@@ -190,33 +190,33 @@ class Program:
         size = 1 if self.is_archive else ON_PAGE
         last = -(-len(thread) // size)
         for number in range(1, last + 1):
-            some = thread[(number - 1) * size : number * size]
+            posts = thread[(number - 1) * size : number * size]
             links = (
                 ""
                 if self.is_archive
                 else self._pages(number, last, lambda page: self._thread_at(n, page))
             )
             head = self.head.format(replies=len(thread) - 1, posts=len(thread))
-            place = self._post_at(some[0]) if self.is_archive else self._thread_at(n, number)
-            body = f"<h1>{title(n)}</h1>{head}{self.thread.format(self._post(some))}{links}"
+            place = self._post_at(posts[0]) if self.is_archive else self._thread_at(n, number)
+            body = f"<h1>{title(n)}</h1>{head}{self.thread.format(self._post(posts))}{links}"
             found[place] = AROUND.format(title=title(n), body=body)
 
     def _post(self, posts: Sequence[PlantedPost]) -> str:
-        """Some posts, one after the other, or each in that before it."""
-        made, inner = list[str](), ""
-        for one in reversed(posts):
-            template = self.first if self.first and not one.number else self.post
-            made.insert(
+        """Return some posts, one after the other or each nested in the one before."""
+        rendered, inner = list[str](), ""
+        for post in reversed(posts):
+            template = self.first if self.first and not post.number else self.post
+            rendered.insert(
                 0,
                 template.format(
-                    **one.fields(), inner=inner, title=title(one.thread), **self._around(one)
+                    **post.fields(), inner=inner, title=title(post.thread), **self._around(post)
                 ),
             )
-            inner = made.pop() if self.nested and one is not posts[0] else ""
-        return "".join(made)
+            inner = rendered.pop() if self.nested and post is not posts[0] else ""
+        return "".join(rendered)
 
     def _around(self, one: PlantedPost) -> dict[str, str]:
-        """Where the posts before and behind one are, of an archive."""
+        """Return links to the posts before and after one, for an archive."""
         size = len(told()[one.thread]) if self.is_archive else 0
         near = (
             {"before": max(0, one.number - 1), "behind": min(size - 1, one.number + 1)}
@@ -265,25 +265,25 @@ class Program:
             return ""
         at = {n: escape(address(n)) for n in range(1, last + 2)}
         kind, _, word = self.pages.partition(" ")
-        others = [f'<a href="{at[n]}">{n}</a>' if n != number else "" for n in range(1, last + 1)]
-        numbers = [link or f"<b>{number}</b>" for link in others]
+        links = [f'<a href="{at[n]}">{n}</a>' if n != number else "" for n in range(1, last + 1)]
+        numbers = [link or f"<b>{number}</b>" for link in links]
         items = (
             f'<li class="{"active" if n == number else ""}"><a href="{at[n]}">{n}</a></li>'
             for n in range(1, last + 1)
         )
         is_last = number == last
-        made = {
+        forms = {
             "relation": (
                 "" if is_last else f'<p><a rel="next" href="{at[number + 1]}">older</a></p>'
             ),
             "word": (
-                f'<div class="pg">{" ".join(others)}'
+                f'<div class="pg">{" ".join(links)}'
                 f" {'' if is_last else f'<a href={at[number + 1]}>{word}</a>'}</div>"
             ),
             "numbers": f"<p>Pages: {' '.join(numbers)}</p>",
             "others": (
                 f"<div>Page {number} of {last}"
-                f" {''.join(f'[{link}]' for link in others if link)}</div>"
+                f" {''.join(f'[{link}]' for link in links if link)}</div>"
             ),
             "items": f"<ul>{''.join(items)}</ul>",
             "arrows": (
@@ -304,17 +304,17 @@ class Program:
                 f"<select>{''.join(f'<option value={at[n]}>page {n}</option>' for n in range(1, last + 1))}</select>"  # noqa: E501
             ),
         }
-        return made[kind]
+        return forms[kind]
 
 
 def programs() -> list[Program]:
-    """All of them."""
+    """Return all programs."""
     read = tomllib.loads(Path(__file__).with_name("unknown.toml").read_text(encoding="utf-8"))
     return [_program(name, of) for name, of in read.items()]
 
 
 def _program(name: str, of: dict[str, Any]) -> Program:
-    told: dict[str, Any] = {
+    settings_: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in of.items()
     }
-    return Program(name=name, **told)
+    return Program(name=name, **settings_)

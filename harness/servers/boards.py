@@ -128,10 +128,10 @@ class Board:
 
 
 def _program(name: str, package: str) -> str:
-    found = shutil.which(name)
-    if found is None:
+    path = shutil.which(name)
+    if path is None:
         raise UnavailableError(f"{name} is not there: apt install {package}")
-    return found
+    return path
 
 
 @contextlib.contextmanager
@@ -191,7 +191,7 @@ class FossilForum:
                 self._write(title, body)
 
     def _write(self, title: str, body: str) -> None:
-        browser = self._logged_in()
+        browser = self._log_in()
         if title in self._posts:
             page = Selector(browser.get(f"/forumpost/{self._posts[title]}").text, type="html")
             *_, form = page.css("form:has(input[name=reply])")
@@ -211,12 +211,12 @@ class FossilForum:
             "mimetype": "text/x-markdown",
             "submit": "Submit",
         }
-        found = re.search(r"/forumpost/([0-9a-f]+)", browser.post(where, fields).url)
-        if not found:
+        match = re.search(r"/forumpost/([0-9a-f]+)", browser.post(where, fields).url)
+        if not match:
             raise UnavailableError("Fossil took no post: it showed its form again")
-        self._posts.setdefault(title, found[1])
+        self._posts.setdefault(title, match[1])
 
-    def _logged_in(self) -> Browser:
+    def _log_in(self) -> Browser:
         if self._browser is None:
             self._browser = Browser(self.url)
             page = Selector(self._browser.get("/login").text, type="html")
@@ -232,7 +232,7 @@ class FossilForum:
 
 def _hidden(form: Selector) -> dict[str, str]:
     fields = form.css("input[type=hidden][name]")
-    return {one.attrib["name"]: one.attrib.get("value", "") for one in fields}
+    return {element.attrib["name"]: element.attrib.get("value", "") for element in fields}
 
 
 def ensure_nodebb(folder: Path) -> Path:
@@ -240,20 +240,20 @@ def ensure_nodebb(folder: Path) -> Path:
 
     UnavailableError without npm.
     """
-    npm, made = _program("npm", "npm"), folder / "NodeBB"
+    npm, target = _program("npm", "npm"), folder / "NodeBB"
     folder.mkdir(parents=True, exist_ok=True)
     with wait_for_lock(folder.with_name(folder.name + ".lock")):
         if not (folder / "installed.txt").is_file():
-            shutil.rmtree(made, ignore_errors=True)
+            shutil.rmtree(target, ignore_errors=True)
             (folder / "package.json").write_text('{"private": true}', encoding="ascii")
             quiet = ["--no-audit", "--no-fund", "--loglevel=error"]
             run([npm, "install", *quiet, "--no-save", "--ignore-scripts", NODEBB], folder)
-            shutil.copytree(folder / "node_modules" / "nodebb", made, symlinks=True)
-            run([npm, "install", *quiet, "--omit=dev"], made)
+            shutil.copytree(folder / "node_modules" / "nodebb", target, symlinks=True)
+            run([npm, "install", *quiet, "--omit=dev"], target)
             for name in ("sounds", "system", "files", "profile", "category"):
-                (made / "public" / "uploads" / name).mkdir(parents=True, exist_ok=True)
+                (target / "public" / "uploads" / name).mkdir(parents=True, exist_ok=True)
             (folder / "installed.txt").write_text(NODEBB, encoding="ascii")
-    return made
+    return target
 
 
 @contextlib.contextmanager
@@ -276,26 +276,26 @@ def nodebb(program: Path, work: Path) -> Iterator[Board]:
         "password:confirm": PASSWORD,
         "email": "admin@example.test",
     }
-    asked = {
+    setup_values = {
         **{f"redis:{name}": value for name, value in at.items()},
         **{f"admin:{name}": value for name, value in admin.items()},
     }
     configuration, script = work / "config.json", work / "write.js"
     script.write_text(NODEBB_WRITE, encoding="ascii")
-    known: dict[str, int] = {}
+    ids: dict[str, int] = {}
 
     def write(threads: Threads) -> None:
-        told = json.dumps([[title, bodies, known.get(title, 0)] for title, bodies in threads])
-        for line in run([node, str(script), str(configuration)], program, {}, told).splitlines():
+        payload = json.dumps([[title, bodies, ids.get(title, 0)] for title, bodies in threads])
+        for line in run([node, str(script), str(configuration)], program, {}, payload).splitlines():
             if line.startswith("["):
                 title, number = json.loads(line)
-                known[title] = number
+                ids[title] = number
 
     with running("Redis", words, work / "redis.log", {}, redis_port):
         # its setup knows one place for its configuration
         with wait_for_lock(program.with_name(program.name + ".lock")):
             (program / "config.json").unlink(missing_ok=True)
-            run([node, "app.js", f"--setup={json.dumps({**settings, **asked})}"], program)
+            run([node, "app.js", f"--setup={json.dumps({**settings, **setup_values})}"], program)
         configuration.write_text(
             json.dumps({**settings, "bind_address": HOST, "redis": at}), encoding="ascii"
         )

@@ -53,19 +53,19 @@ class CertificateGuard:
         """See `Guard.properties`; writes the broker's certificates and keys, and the
         authority's.
         """
-        other, over = self.ports
+        second_port, over = self.ports
         pairs = {
             "server.pem": self.authority.server(),
             "over.pem": self.authority.server(until=dt.timedelta(minutes=-1)),
         }
-        for name, made in pairs.items():
+        for name, pair in pairs.items():
             with open(
                 work / name, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)
             ) as file:
-                file.write(made.pair)
-            (work / "ca.pem").write_bytes(made.authority)
+                file.write(pair.pair)
+            (work / "ca.pem").write_bytes(pair.authority)
         return PROPERTIES.format(
-            listeners=f"SSL://{host}:{port},OTHER://{OTHER_HOST}:{other},OVER://{host}:{over}",
+            listeners=f"SSL://{host}:{port},OTHER://{OTHER_HOST}:{second_port},OVER://{host}:{over}",
             host=host, controller=controller,
             rule=RULE, work=work, users=";".join(f"User:{user}" for user in self.users),
         )  # fmt: skip
@@ -82,11 +82,11 @@ class CertificateGuard:
         """See `Guard.trust`; the broker asks for a certificate only after the handshake, so its
         answer is waited for with one.
         """
-        made = self.authority.client(self.users[0])
-        context = ssl.create_default_context(cadata=made.authority.decode("ascii"))
+        pair = self.authority.client(self.users[0])
+        context = ssl.create_default_context(cadata=pair.authority.decode("ascii"))
         handle = os.memfd_create("certificate")
         try:
-            os.write(handle, made.pair)
+            os.write(handle, pair.pair)
             context.load_cert_chain(f"/proc/self/fd/{handle}")
         finally:
             os.close(handle)

@@ -69,7 +69,7 @@ class Realm:
         return path
 
     def environment(self, keytab: Path | None) -> dict[str, str]:
-        """What a client's process must have, to be the user of `keytab`, or nobody."""
+        """Return a client's environment as the user of `keytab`, or as nobody."""
         tickets = self.folder / f"tickets-{secrets.token_hex(4)}"
         return {
             "KRB5_CONFIG": str(self.configuration),
@@ -115,10 +115,10 @@ def realm(folder: Path) -> Iterator[Realm]:
 
 
 def find_programs() -> dict[str, str]:
-    """Where the realm's programs are; UnavailableError says what to install."""
+    """Find the realm's programs; UnavailableError says what to install."""
     places = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-    found = {name: shutil.which(name, path=places) for name in PROGRAMS}
-    missing = [name for name, path in found.items() if path is None]
+    paths = {name: shutil.which(name, path=places) for name in PROGRAMS}
+    missing = [name for name, path in paths.items() if path is None]
     if missing:
         raise UnavailableError(f"Kerberos needs {missing[0]}: {INSTALL}")
-    return {name: path for name, path in found.items() if path}
+    return {name: path for name, path in paths.items() if path}

@@ -21,20 +21,20 @@ LOG = "server.log"
 
 
 def program(name: str) -> str:
-    """The path of a program; UnavailableError says what to install."""
-    found = shutil.which(name)
-    if found is None:
+    """Return the path of a program; UnavailableError says what to install."""
+    path = shutil.which(name)
+    if path is None:
         raise UnavailableError(
             f"{name} is not there: apt install prometheus prometheus-alertmanager"
         )
-    return found
+    return path
 
 
 def prometheus(work: Path, configuration: Path) -> AbstractContextManager[str]:
     """Run Prometheus on a configuration file; yields its address, such as
     `http://127.0.0.1:41234`.
     """
-    return _started(
+    return _start(
         "Prometheus", "prometheus", work, configuration, f"--storage.tsdb.path={work / 'tsdb'}"
     )
 
@@ -42,11 +42,11 @@ def prometheus(work: Path, configuration: Path) -> AbstractContextManager[str]:
 def alertmanager(work: Path, configuration: Path) -> AbstractContextManager[str]:
     """Run one Alertmanager, without peers, on a configuration file; yields its address."""
     words = f"--storage.path={work / 'data'}", "--cluster.listen-address="
-    return _started("Alertmanager", "prometheus-alertmanager", work, configuration, *words)
+    return _start("Alertmanager", "prometheus-alertmanager", work, configuration, *words)
 
 
 @contextlib.contextmanager
-def _started(name: str, binary: str, work: Path, configuration: Path, *more: str) -> Iterator[str]:
+def _start(name: str, binary: str, work: Path, configuration: Path, *more: str) -> Iterator[str]:
     work.mkdir(parents=True, exist_ok=True)
     (port,) = free_ports(1)
     common = (

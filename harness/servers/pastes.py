@@ -61,7 +61,7 @@ def pinnwand(binaries: Path, work: Path) -> Iterator[tuple[str, Paste]]:
     def paste(files: Mapping[str, str]) -> str:
         listed = [{"name": name, "lexer": "text", "content": text} for name, text in files.items()]
         body = json.dumps({"expiry": "1week", "files": listed}).encode()
-        return _told(f"{url}/api/v1/paste", body, "application/json")["link"]
+        return _post_json(f"{url}/api/v1/paste", body, "application/json")["link"]
 
     environment = {"PYTHONPATH": os.fspath(work)}
     with running(
@@ -98,7 +98,7 @@ def dpaste(binaries: Path, work: Path) -> Iterator[tuple[str, Paste]]:
                 "expires": "never",
             }
             body = urllib.parse.urlencode(fields).encode()
-            link = _told(f"{url}/api/", body, "application/x-www-form-urlencoded")["url"]
+            link = _post_json(f"{url}/api/", body, "application/x-www-form-urlencoded")["url"]
         return link
 
     with running(
@@ -111,10 +111,10 @@ def dpaste(binaries: Path, work: Path) -> Iterator[tuple[str, Paste]]:
         yield url, paste
 
 
-def _told(url: str, body: bytes, media_type: str) -> dict[str, str]:
-    """What a program's interface answers."""
+def _post_json(url: str, body: bytes, media_type: str) -> dict[str, str]:
+    """Return the response of a program's interface."""
     request = urllib.request.Request(url, body, {"Content-Type": media_type})
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=60) as answer:
-        told: dict[str, str] = json.loads(answer.read())
-    return told
+        reply: dict[str, str] = json.loads(answer.read())
+    return reply

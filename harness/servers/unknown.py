@@ -259,7 +259,7 @@ make_server("127.0.0.1", int(sys.argv[2]), RequestDispatcher(sys.argv[1])).serve
 """
 
 
-def _dated(written: Threads) -> str:
+def _to_dated_json(written: Threads) -> str:
     """Return threads as JSON, each post with its moment."""
     return json.dumps(
         [
@@ -277,7 +277,7 @@ def trac(binaries: Path, work: Path, written: Threads) -> Iterator[str]:
     run(
         [str(binaries / "trac-admin"), environment, "initenv", "Tracker", "sqlite:db/trac.db"], work
     )
-    run([python, "-c", TRAC_FILL, environment], work, {}, _dated(written))
+    run([python, "-c", TRAC_FILL, environment], work, {}, _to_dated_json(written))
     (port,) = free_ports(1)
     words = [str(binaries / "tracd"), "-s", "--hostname", HOST, "--port", str(port), environment]
     with running("Trac", words, work / LOG, {}, port):
@@ -298,7 +298,7 @@ def roundup(binaries: Path, work: Path, written: Threads) -> Iterator[str]:
     web = f"tracker_web={url},mail_domain=lists.example,mailhost=localhost"
     run([admin, "-i", tracker, "install", "classic", "sqlite", web], work)
     run([admin, "-i", tracker, "initialise", "loopback-only"], work)
-    run([python, "-c", ROUNDUP_FILL, tracker], work, {}, _dated(written))
+    run([python, "-c", ROUNDUP_FILL, tracker], work, {}, _to_dated_json(written))
     with running(
         "Roundup", [python, "-c", ROUNDUP_SERVE, tracker, str(port)], work / LOG, {}, port
     ):

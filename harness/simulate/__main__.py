@@ -26,11 +26,11 @@ MEMORY = Path("/dev/shm")  # what is synced there is synced at once
 
 def seeds(text: str) -> list[int]:
     """`17`, `1-200`, or several of these with commas."""
-    found: list[int] = []
+    numbers: list[int] = []
     for part in text.split(","):
         first, _, last = part.partition("-")
-        found += range(int(first), int(last or first) + 1)
-    return found
+        numbers += range(int(first), int(last or first) + 1)
+    return numbers
 
 
 def bugs(text: str) -> list[str]:
@@ -44,7 +44,7 @@ def bugs(text: str) -> list[str]:
 
 
 def nights(wanted: list[int], bugs: Sequence[str] = ()) -> Iterator[NightReport]:
-    """One night after the other, each in a folder of its own that goes with it."""
+    """Run one night after the other, each in a folder of its own that is removed afterwards."""
     with tempfile.TemporaryDirectory(
         prefix="night-", dir=MEMORY if MEMORY.is_dir() else None
     ) as folder:
@@ -68,23 +68,23 @@ def main(words: list[str]) -> int:
         default=(),
         help="plant bugs, with commas between, and stop where one is found",
     )
-    asked = parser.parse_args(words)
+    options = parser.parse_args(words)
     count, failed, steps, struck = 0, list[int](), Counter[str](), Counter[str]()
     began = time.monotonic()
-    with progress_bar(len(asked.seeds), "nights") as progress:
-        for told in nights(asked.seeds, asked.bug):
-            count, steps, struck = count + 1, steps + told.steps, struck + told.struck
-            if len(asked.seeds) == 1:
-                print("\n".join(told.trace))
-            if told.broken or len(asked.seeds) == 1:
+    with progress_bar(len(options.seeds), "nights") as progress:
+        for report in nights(options.seeds, options.bug):
+            count, steps, struck = count + 1, steps + report.steps, struck + report.struck
+            if len(options.seeds) == 1:
+                print("\n".join(report.trace))
+            if report.broken or len(options.seeds) == 1:
                 print(
-                    f"seed {told.seed}: {'; '.join(told.broken) or 'all holds'} (trace"
-                    f" {told.digest()})",
+                    f"seed {report.seed}: {'; '.join(report.broken) or 'all holds'} (trace"
+                    f" {report.digest()})",
                     flush=True,
                 )
-            if told.broken:
-                failed.append(told.seed)
-                if asked.bug:
+            if report.broken:
+                failed.append(report.seed)
+                if options.bug:
                     break
             progress.add(text=f"{len(failed)} failed")
     a_minute = 60 * count / (time.monotonic() - began)
@@ -95,7 +95,7 @@ def main(words: list[str]) -> int:
     print(f"faults: {', '.join(f'{number} {kind}' for kind, number in sorted(struck.items()))}")
     if failed:
         print(f"failed: SEEDS={','.join(map(str, failed))}")
-    return int(bool(failed) is not bool(asked.bug))
+    return int(bool(failed) is not bool(options.bug))
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ AIMS = (
 
 
 def aims(rng: random.Random) -> Iterator[tuple[float, Aim]]:
-    """Each of them with when it is armed."""
+    """Yield each aim with the moment at which it is armed."""
     for aim in AIMS:
         for _ in range(aim.times):
             yield rng.uniform(aim.since, aim.until), aim

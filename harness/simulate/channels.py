@@ -39,28 +39,28 @@ class NotificationLog:
     _arrived: set[tuple[str, str, str]] = field(default_factory=set)
 
     def stand(self, notices: Mapping[str, Notification]) -> None:
-        """The log holds these now."""
+        """Replace the recorded notices."""
         self.notices.update(notices)
-        for one in notices.values():
+        for notice in notices.values():
             if (
-                one.outcome == "sent"
-                and (one.channel, one.incident, one.message) not in self._arrived
+                notice.outcome == "sent"
+                and (notice.channel, notice.incident, notice.message) not in self._arrived
             ):
                 self.broken.setdefault(
                     "sent",
-                    f"{one.what} of {one.incident} on {one.channel} is written as sent, and"
-                    " was not",
+                    f"{notice.what} of {notice.incident} on {notice.channel} is written as sent,"
+                    " and was not",
                 )
 
     def sent(self, channel: str, message: Message) -> None:
         """A message arrives."""
-        known = {
-            (one.channel, one.incident)
-            for one in self.notices.values()
-            if one.message == message.id
+        expected = {
+            (notice.channel, notice.incident)
+            for notice in self.notices.values()
+            if notice.message == message.id
         }
         self._arrived |= {(channel, entry.incident, message.id) for entry in message.entries}
-        if any((channel, entry.incident) not in known for entry in message.entries):
+        if any((channel, entry.incident) not in expected for entry in message.entries):
             self.broken.setdefault(
                 "unwritten",
                 f"{message.id} went out on {channel} before it was written that it does",

@@ -116,12 +116,12 @@ class Decisions:
         """Return a leak of the tenant that can still be read, and that neither is erased from
         nor returns.
         """
-        others = [
+        other_leaks = [
             leak
             for at, leak in enumerate(self.script.leaks)
             if at not in {ERASED_LEAK, RETURNING_LEAK}
         ]
-        return next(leak for leak in others if leak.customers(TENANT, always=True))
+        return next(leak for leak in other_leaks if leak.customers(TENANT, always=True))
 
 
 def repeat(people: tuple[int, ...], id_: str, at: float) -> Post:
@@ -156,9 +156,9 @@ def rest_and_return(decisions: Decisions, supervisor: Supervisor, roles: Roles) 
     """
     timeline, context = decisions.timeline, decisions.context
     with contextlib.closing(open_configured_store(context)) as store:
-        before = {one.id: one for one in store.scroll(Exposure, DocumentFilter())}
-        incidents = {one.id: one for one in store.scroll(Incident, DocumentFilter())}
-        kept = find_held(store)
+        before = {exposure.id: exposure for exposure in store.scroll(Exposure, DocumentFilter())}
+        incidents = {exposure.id: exposure for exposure in store.scroll(Incident, DocumentFilter())}
+        holdings_ = find_held(store)
     timeline.run(timeline.now + REST_SECONDS)
     began_again = context.clock.now()
     leak = decisions.script.leaks[RETURNING_LEAK]
@@ -177,15 +177,19 @@ def rest_and_return(decisions: Decisions, supervisor: Supervisor, roles: Roles) 
         if count
     ]
     with contextlib.closing(open_configured_store(context)) as store:
-        after = {one.id: one for one in store.scroll(Exposure, DocumentFilter())}
-        now_incidents = {one.id: one for one in store.scroll(Incident, DocumentFilter())}
-    fresh = {id_: one for id_, one in after.items() if one != before.get(id_)}
-    if decisions.held_incident not in kept:
+        after = {exposure.id: exposure for exposure in store.scroll(Exposure, DocumentFilter())}
+        now_incidents = {
+            exposure.id: exposure for exposure in store.scroll(Incident, DocumentFilter())
+        }
+    fresh = {id_: exposure for id_, exposure in after.items() if exposure != before.get(id_)}
+    if decisions.held_incident not in holdings_:
         broken.append("the incident on hold is not among those that are held")
-    left = {
-        id_: one for id_, one in after.items() if id_ not in fresh and one.last_seen < began_again
+    remaining = {
+        id_: exposure
+        for id_, exposure in after.items()
+        if id_ not in fresh and exposure.last_seen < began_again
     }
-    broken += _check_retention(before, after, kept, left)
+    broken += _check_retention(before, after, holdings_, remaining)
     broken += _check_numbers(before, after, incidents, now_incidents, fresh)
     broken += _check_return(context, leak, fresh, now_incidents)
     return broken
@@ -218,13 +222,15 @@ def _check_retention(
     have dated some ahead.
     """
     lost = Counter(
-        one.incident for id_, one in before.items() if one.incident in kept and id_ not in after
+        exposure.incident
+        for id_, exposure in before.items()
+        if exposure.incident in kept and id_ not in after
     )
     yield from (
         f"retention took {count} exposures of {incident}, which is on hold"
         for incident, count in lost.items()
     )
-    old = sum(one.incident not in kept for one in left.values())
+    old = sum(exposure.incident not in kept for exposure in left.values())
     if old:
         yield f"{old} exposures are older than retention keeps them"
 
@@ -236,8 +242,13 @@ def _check_numbers(
     now: dict[str, Incident],
     fresh: Exposures,
 ) -> Iterator[str]:
-    """An incident whose exposures have gone stays with its numbers, and takes nothing more."""
-    for id_ in sorted({one.incident for name, one in before.items() if name not in after}):
+    """Check that an incident without exposures keeps its numbers.
+
+    It takes nothing more after retention has removed its exposures.
+    """
+    for id_ in sorted(
+        {exposure.incident for name, exposure in before.items() if name not in after}
+    ):
         incident = now.get(id_)
         if incident is None:
             yield f"retention took incident {id_} with its exposures"
@@ -246,24 +257,27 @@ def _check_numbers(
             yield f"retention took exposures of {id_}, and its numbers do not stand"
     frozen = {id_ for id_, incident in now.items() if incident.frozen_at is not None}
     # the same person has the same document as before
-    for id_ in sorted(frozen & {one.incident for one in fresh.values()}):
+    for id_ in sorted(frozen & {exposure.incident for exposure in fresh.values()}):
         yield f"incident {id_} takes a post after retention took exposures of it"
 
 
 def _check_return(
     context: Context, leak: Leak, fresh: Exposures, incidents: dict[str, Incident]
 ) -> Iterator[str]:
-    """A leak that returns after retention is one incident of each tenant with exactly its
-    people.
+    """Check that a leak that returns after retention is one incident of each tenant.
+
+    It has exactly the leak's people.
     """
     for tenant in leak.tenants:
         people = find_handles(
             context, tenant, leak.customers(tenant) & set(leak.posts[0][1].people)
         )
         where = {
-            one.incident for one in fresh.values() if one.subject in people and one.tenant == tenant
+            exposure.incident
+            for exposure in fresh.values()
+            if exposure.subject in people and exposure.tenant == tenant
         }
-        shown = {one.subject for one in fresh.values() if one.tenant == tenant}
+        shown = {exposure.subject for exposure in fresh.values() if exposure.tenant == tenant}
         if len(where) != 1 or shown != people:
             yield (
                 f"a leak of {tenant} that returns after retention is {len(where)} incidents with"

@@ -53,25 +53,25 @@ class Disk:
 
     def synced(self, handle: int) -> None:
         """A file or a folder is durable as it is."""
-        found, path = os.fstat(handle), _named(handle)
-        if stat.S_ISREG(found.st_mode):
-            self._synced.add(found.st_ino)
+        status, path = os.fstat(handle), _path_of(handle)
+        if stat.S_ISREG(status.st_mode):
+            self._synced.add(status.st_ino)
             if path.suffix not in DATABASES:
-                self._lengths[path] = found.st_size
+                self._lengths[path] = status.st_size
             self._before.pop(path, None)
             self._hollow.discard(path)
         else:
-            self._names = [one for one in self._names if one[0].parent != path]
+            self._names = [name for name in self._names if name[0].parent != path]
 
     def writes(self, handle: int) -> None:
         """Somebody is about to write in the middle of a file."""
-        path = _named(handle)
+        path = _path_of(handle)
         self._synced.discard(os.fstat(handle).st_ino)
         if path not in self._before:
             self._before[path] = path.read_bytes()
 
     def moves(self, source: Any, target: Any) -> None:
-        """A file is about to take the place of another one."""
+        """Record that a file is about to replace another one."""
         new, old = _absolute(source), _absolute(target)
         self.removes(target)
         self._hollow.discard(old)
@@ -82,12 +82,12 @@ class Disk:
             self._lengths[old] = length
 
     def removes(self, name: Any) -> None:
-        """A name is about to go, or to be given to another file."""
+        """Record that a name is about to go, or to be given to another file."""
         path = _absolute(name)
         if path.suffix != PARTIAL and path.parent.is_dir():
             self._names.append((path, path.read_bytes() if path.is_file() else None))
-        for known in (self._lengths, self._before):
-            known.pop(path, None)
+        for record in (self._lengths, self._before):
+            record.pop(path, None)
 
     def committed(self, database: apsw.Connection, pages: int) -> None:
         """A commit has brought a database's log to so many pages."""
@@ -110,12 +110,12 @@ class Disk:
         """Make at `image` what is there when the power comes back; says what was lost."""
         shutil.copytree(self.root, image)
         lost = [*self._lose_names(image), *self._lose_content(image), *self._lose_commits(image)]
-        for known in (self._names, self._before, self._hollow, self._logs):
-            known.clear()
+        for record in (self._names, self._before, self._hollow, self._logs):
+            record.clear()
         return lost
 
     def _lose_names(self, image: Path) -> Iterator[str]:
-        """Of what came and went without a sync, everything since some moment."""
+        """Undo every creation and removal without a sync since some moment."""
         for path, content in reversed(self._names[self.rng.randint(0, len(self._names)) :]):
             if (there := self._there(path, image)) is None:
                 continue
@@ -128,7 +128,7 @@ class Disk:
             yield f"the name {path.name}"
 
     def _lose_content(self, image: Path) -> Iterator[str]:
-        """What was written in files, or added to them, without a sync."""
+        """Undo what was written in files, or added to them, without a sync."""
         for path in sorted(self._hollow):
             if (there := self._there(path, image)) is not None and there.is_file():
                 os.truncate(there, self.rng.randint(0, there.stat().st_size))
@@ -145,15 +145,15 @@ class Disk:
                 yield f"the end of {path.name}"
 
     def _lose_commits(self, image: Path) -> Iterator[str]:
-        """Of each log what was not waited for, from the middle of a page or not."""
+        """Cut each log behind what was synced, in the middle of a page or not."""
         for path, (end, durable) in sorted(self._logs.items()):
             there = self._there(path, image)
             if there is not None and there.is_file():
                 os.truncate(
-                    there, min(there.stat().st_size, left := self.rng.randint(durable, end))
+                    there, min(there.stat().st_size, size := self.rng.randint(durable, end))
                 )
-                if left < end:
-                    yield f"{end - left} bytes of {path.name}"
+                if size < end:
+                    yield f"{end - size} bytes of {path.name}"
         for shared in image.rglob(f"*{SHARED}"):
             shared.unlink()
 
@@ -162,7 +162,7 @@ class Disk:
         return there if there is not None and there.parent.is_dir() else None
 
 
-def _named(handle: int) -> Path:
+def _path_of(handle: int) -> Path:
     return Path(f"/proc/self/fd/{handle}").readlink()
 
 

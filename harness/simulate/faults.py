@@ -205,11 +205,11 @@ class Faults:
         return found.kind
 
     def _counted_down(self, process: Process, after: bool) -> str:
-        left, is_after, kind = self._armed.get(process.role, (0, False, ""))
-        if not left or is_after is not after:
+        remaining, is_after, kind = self._armed.get(process.role, (0, False, ""))
+        if not remaining or is_after is not after:
             return ""
-        if left > 1:
-            self._armed[process.role] = left - 1, is_after, kind
+        if remaining > 1:
+            self._armed[process.role] = remaining - 1, is_after, kind
             return ""
         del self._armed[process.role]
         return kind
@@ -265,10 +265,10 @@ class Faults:
 
     def written(self, ids: Collection[str]) -> None:
         """These were written: what was held back of them arrives."""
-        held, self._held = self._held, []
-        for of, times, act in held:
-            if left := times - (not of.isdisjoint(ids)):
-                self._held.append((of, left, act))
+        pending, self._held = self._held, []
+        for of, times, act in pending:
+            if times_left := times - (not of.isdisjoint(ids)):
+                self._held.append((of, times_left, act))
             else:
                 self.timeline.at(self.timeline.now, partial(self._arrive, act))
 
@@ -287,12 +287,12 @@ class Faults:
         """`records` as they may come to lie: those with one key in their order, and different
         keys in any.
         """
-        found = list(records)
-        if self.calm or len(found) < 2 or self.rng.random() < 0.5:
-            return found
-        keys = [record.key for record in found]
+        ordered = list(records)
+        if self.calm or len(ordered) < 2 or self.rng.random() < 0.5:
+            return ordered
+        keys = [record.key for record in ordered]
         self.rng.shuffle(keys)
-        queues = {key: [record for record in found if record.key == key] for key in keys}
+        queues = {key: [record for record in ordered if record.key == key] for key in keys}
         return [queues[key].pop(0) for key in keys]
 
     def _is(self, kind: str, process: Process, part: str) -> bool:

@@ -79,7 +79,7 @@ class Night:
 
 
 def broken(night: Night) -> list[str]:
-    """A line for everything that does not hold; none of a good night."""
+    """Return a line for each invariant that does not hold; none after a good night."""
     try:
         return _broken(night)
     except UllageError as error:
@@ -88,7 +88,11 @@ def broken(night: Night) -> list[str]:
 
 def _broken(night: Night) -> list[str]:
     with contextlib.closing(open_configured_store(night.context)) as store:
-        heads = [one for one in store.scroll(Incident, DocumentFilter()) if not one.part_of]
+        heads = [
+            incident
+            for incident in store.scroll(Incident, DocumentFilter())
+            if not incident.part_of
+        ]
         return [
             *_incidents(night, store, heads),
             *_posts(night, store),
@@ -117,11 +121,12 @@ def _incidents(night: Night, store: IncidentStore, heads: list[Incident]) -> Ite
     """
     who = {
         head.id: {
-            one.subject for one in store.scroll(Exposure, DocumentFilter({"incident": head.family}))
+            exposure.subject
+            for exposure in store.scroll(Exposure, DocumentFilter({"incident": head.family}))
         }
         for head in heads
     }
-    known = set[str]()
+    expected = set[str]()
     for leak in night.script.leaks:
         for tenant in leak.tenants:
             erased = night.decisions.erased_handles(tenant)
@@ -134,21 +139,21 @@ def _incidents(night: Night, store: IncidentStore, heads: list[Incident]) -> Ite
                 )
                 - erased
             )
-            known |= people
-            found = [id_ for id_, exposed in who.items() if exposed & people]
+            expected |= people
+            matching = [id_ for id_, exposed in who.items() if exposed & people]
             name = f"the leak of {tenant} in {leak.posts[0][1].id}"
-            if not found and sure:
+            if not matching and sure:
                 yield f"{name} is lost"
-            if len(found) > 1:
-                yield f"{name} is {len(found)} incidents"
-            for id_ in found:
+            if len(matching) > 1:
+                yield f"{name} is {len(matching)} incidents"
+            for id_ in matching:
                 if not sure <= who[id_] <= people:
                     yield (
                         f"{name} is incident {id_} with {len(who[id_] - people)} too many and"
                         f" {len(sure - who[id_])} missing"
                     )
     for head in heads:
-        if not who[head.id] & known:
+        if not who[head.id] & expected:
             yield f"incident {head.id} is of no leak"
         if head.customers != len(who[head.id]):
             yield f"incident {head.id} counts {head.customers} customers of {len(who[head.id])}"
@@ -158,10 +163,12 @@ def _posts(night: Night, store: IncidentStore) -> Iterator[str]:
     """Every post that can still be read, or was acknowledged, is a sighting of each tenant of
     whom it shows somebody.
     """
-    seen, sure = defaultdict[tuple[str, str], set[str]](set), Counter[tuple[str, str]]()
-    for one in store.scroll(Sighting, DocumentFilter()):
-        seen[one.tenant, one.site].add(one.post_id)
-    for place, post in (both for leak in night.script.leaks for both in leak.posts):
+    sightings, sure = defaultdict[tuple[str, str], set[str]](set), Counter[tuple[str, str]]()
+    for sighting in store.scroll(Sighting, DocumentFilter()):
+        sightings[sighting.tenant, sighting.site].add(sighting.post_id)
+    for place, post in (
+        place_and_post for leak in night.script.leaks for place_and_post in leak.posts
+    ):
         if post.stays or post.id in night.taken:
             sure.update(
                 (tenant, place)
@@ -169,32 +176,34 @@ def _posts(night: Night, store: IncidentStore) -> Iterator[str]:
                 if not set(post.people).isdisjoint(people)
             )
     for (tenant, place), count in sorted(sure.items()):
-        if len(found := seen[tenant, place]) < count:
-            yield f"{tenant} has sightings of {len(found)} posts of {place}, of at least {count}"
+        if len(count_ := sightings[tenant, place]) < count:
+            yield f"{tenant} has sightings of {len(count_)} posts of {place}, of at least {count}"
 
 
 def _tenants(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
     """What is known of an incident or a post is of its tenant, and no message tells of several."""
-    whose = {one.id: one.tenant for one in store.scroll(Incident, DocumentFilter())}
+    whose = {document.id: document.tenant for document in store.scroll(Incident, DocumentFilter())}
     for kind in OF_INCIDENTS:
-        for one in store.scroll(kind, DocumentFilter()):
-            if one.incident in whose and one.tenant != whose[one.incident]:
+        for document in store.scroll(kind, DocumentFilter()):
+            if document.incident in whose and document.tenant != whose[document.incident]:
                 yield (
-                    f"{kind.__name__} {one.id} is of {one.tenant}, and its incident of"
-                    f" {whose[one.incident]}"
+                    f"{kind.__name__} {document.id} is of {document.tenant}, and its incident of"
+                    f" {whose[document.incident]}"
                 )
-    seen = {one.id: one.tenant for one in store.scroll(Sighting, DocumentFilter())}
+    tenant_of = {
+        document.id: document.tenant for document in store.scroll(Sighting, DocumentFilter())
+    }
     for post in store.scroll(Presence, DocumentFilter()):
-        if any(seen.get(id_, post.tenant) != post.tenant for id_ in post.sightings):
+        if any(tenant_of.get(id_, post.tenant) != post.tenant for id_ in post.sightings):
             yield f"what is known of a post of {post.tenant} has sightings of others"
     for name, channel in night.channels.items():
-        told: dict[str, set[str]] = defaultdict(set)
+        tenants_of: dict[str, set[str]] = defaultdict(set)
         for arrived in channel.arrived:
-            told[arrived.message].add(whose.get(arrived.incident, ""))
+            tenants_of[arrived.message].add(whose.get(arrived.incident, ""))
         yield from (
-            f"message {id_} on {name} tells of {len(some)} tenants"
-            for id_, some in told.items()
-            if len(some) > 1
+            f"message {id_} on {name} tells of {len(tenants_)} tenants"
+            for id_, tenants_ in tenants_of.items()
+            if len(tenants_) > 1
         )
 
 
@@ -228,18 +237,22 @@ def _told(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator
     notify = night.context.settings.notify
     messages: dict[tuple[str, str], set[str]] = defaultdict(set)
     for name, channel in night.channels.items():
-        for one in channel.arrived:
-            if one.why == "new":
-                messages[name, one.incident].add(one.message)
+        for message in channel.arrived:
+            if message.why == "new":
+                messages[name, message.incident].add(message.message)
     failed = list(store.scroll(Notification, DocumentFilter({"outcome": ("failed",)})))
     # By a clock that somebody took for right these were tried for days.
-    outdated = {one.id for one in failed if one.attempts and night.faults.struck["calendar"]}
-    given_up = {(one.channel, one.incident) for one in failed if one.id in outdated}
+    outdated = {
+        message.id for message in failed if message.attempts and night.faults.struck["calendar"]
+    }
+    given_up = {(message.channel, message.incident) for message in failed if message.id in outdated}
     for head in heads:
         for name in sorted({name for route in routes_for(notify, head) for name in route.channels}):
             count = len(messages[name, head.id])
-            told = any(one.incident in head.family for one in night.channels[name].arrived)
-            if not told and given_up.isdisjoint((name, id_) for id_ in head.family):
+            is_notified = any(
+                message.incident in head.family for message in night.channels[name].arrived
+            )
+            if not is_notified and given_up.isdisjoint((name, id_) for id_ in head.family):
                 yield f"incident {head.id} ({head.severity}) was never told on {name}"
             if count > 1:
                 yield f"incident {head.id} was told as new {count} times on {name}"
@@ -256,8 +269,8 @@ def _in_time(night: Night, store: IncidentStore) -> Iterator[str]:
     began, now = night.faults.clock.began, night.faults.timeline.now
     first: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for name, channel in night.channels.items():
-        for one in channel.arrived:
-            first[name, one.incident, one.message].append(one.at)
+        for message in channel.arrived:
+            first[name, message.incident, message.message].append(message.at)
     for notice in store.scroll(Notification, DocumentFilter({"outcome": ("pending", "sent")})):
         since = max(notice.due.timestamp() - began, FAULTY_SECONDS)
         if notice.outcome == "pending" and now - since > PROMISE_SECONDS:
@@ -295,11 +308,12 @@ def _duty_records(night: Night, store: IncidentStore) -> Iterator[str]:
     """What is counted of duties is what is owed, and the mark says that it is so."""
     duties = Duties(store, night.context.tenant, night.context.clock)
     owed = {
-        one.id: one for one in build_records(duties, list(store.scroll(Incident, DocumentFilter())))
+        record.id: record
+        for record in build_records(duties, list(store.scroll(Incident, DocumentFilter())))
     }
-    found = {one.id: one for one in store.scroll(DutyRecord, DocumentFilter())}
-    for id_ in sorted(owed.keys() | found.keys()):
-        if owed.get(id_) != found.get(id_):
+    stored = {record.id: record for record in store.scroll(DutyRecord, DocumentFilter())}
+    for id_ in sorted(owed.keys() | stored.keys()):
+        if owed.get(id_) != stored.get(id_):
             yield f"the duty record {id_} is not what is owed"
     until, now = read_known_until(store), night.context.clock.now()
     if until is None or now - until > FRESH + timedelta(seconds=LOOKS_SECONDS):
@@ -333,14 +347,14 @@ def _pages(night: Night) -> Iterator[str]:
     with contextlib.closing(
         apsw.Connection(str(night.context.data / FRONTIER), apsw.SQLITE_OPEN_READONLY)
     ) as database:
-        kept = database.execute(
+        leased = database.execute(
             "select site, count(*) from pages "
             "where state not in ('done', 'parked') and (state <> 'due' or due_at < ?) group by"
             " site",
             (late,),
         )
         yield from (
-            f"{count} pages of {site} are due and nobody reads them" for site, count in kept
+            f"{count} pages of {site} are due and nobody reads them" for site, count in leased
         )
 
 
@@ -350,8 +364,8 @@ def _coverage(night: Night, store: IncidentStore) -> Iterator[str]:
     """
     timeline, began = night.faults.timeline, night.faults.clock.began
     now = night.context.clock.now()
-    seen = read_coverage(store, datetime.fromtimestamp(began, UTC), now, now)
-    rows = {row.site: row for row in seen.rows}
+    judged = read_coverage(store, datetime.fromtimestamp(began, UTC), now, now)
+    rows = {row.site: row for row in judged.rows}
     for name, site in sorted(night.sites.items()):
         cells = (
             {cell.at.timestamp() - began: cell for cell in rows[name].cells} if name in rows else {}

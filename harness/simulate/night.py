@@ -87,12 +87,15 @@ class NightReport:
     hours: float = 0.0
 
     def digest(self) -> str:
-        """Of the whole trace."""
+        """Return the digest of the whole trace."""
         return hashlib.sha256("\n".join(self.trace).encode()).hexdigest()[:16]
 
 
 def prepare(folder: Path) -> None:
-    """A data folder with keys, lists of two tenants, sites and settings; the same each time."""
+    """Prepare a data folder, the same each time.
+
+    It has keys, lists of two tenants, sites and settings.
+    """
     with mock.patch.object(random, "_urandom", random.Random(0).randbytes):
         folder.mkdir(parents=True)
         (folder / "ullage.toml").write_text(CONFIG, encoding="utf-8")
@@ -111,12 +114,12 @@ def prepare(folder: Path) -> None:
 def night(seed: int, prepared: Path, folder: Path) -> NightReport:
     """Simulate the night of `seed` in `folder`, which is made from what was `prepared`."""
     shutil.copytree(prepared, folder)
-    rng, told = random.Random(seed), NightReport(seed)
+    rng, report = random.Random(seed), NightReport(seed)
     timeline = Timeline(random.Random(rng.random()))
 
     def tell(who: str, what: str) -> None:
-        said = what.replace(str(folder), "DATA").replace(f"process {os.getpid()} ", "this process ")
-        told.trace.append(f"{timeline.now:10.3f} {who}: {said}")
+        line = what.replace(str(folder), "DATA").replace(f"process {os.getpid()} ", "this process ")
+        report.trace.append(f"{timeline.now:10.3f} {who}: {line}")
 
     clock = VirtualClock(timeline, BEGAN)
     disk = Disk(folder, random.Random(seed))
@@ -145,7 +148,7 @@ def night(seed: int, prepared: Path, folder: Path) -> NightReport:
     decisions = Decisions(context, planned, timeline, tell)
     decisions.plan()
     roles = Roles(context, faults, {name: planned.of(name) for name in CHATS})
-    told.steps, told.struck = faults.steps, faults.struck
+    report.steps, report.struck = faults.steps, faults.struck
     hands = UnfinishedVisits()
     with (
         _logs(tell, hands),
@@ -158,7 +161,7 @@ def night(seed: int, prepared: Path, folder: Path) -> NightReport:
         tell("night", "faults end")
         faults.end()
         _drain(timeline, supervisor, sites)
-        told.hours = timeline.now / HOUR
+        report.hours = timeline.now / HOUR
         supervisor.ending = True
         # one after the other, as records go: each finishes what those before it have left
         for role in ROLES:
@@ -167,8 +170,8 @@ def night(seed: int, prepared: Path, folder: Path) -> NightReport:
         timeline.end()
         for process in (*supervisor.running.values(), *supervisor.doubles):
             process.free()
-    told.lives = supervisor.lives
-    told.broken = [
+    report.lives = supervisor.lives
+    report.broken = [
         *supervisor.faults,
         *broken(
             Night(
@@ -189,9 +192,9 @@ def night(seed: int, prepared: Path, folder: Path) -> NightReport:
             _logs(tell, hands),
             edges(timeline, supervisor, faults, reader(timeline, sites), channels.__getitem__),
         ):
-            told.broken += rest_and_return(decisions, supervisor, roles)
-    told.trace += [f"broken: {one}" for one in told.broken]
-    return told
+            report.broken += rest_and_return(decisions, supervisor, roles)
+    report.trace += [f"broken: {one}" for one in report.broken]
+    return report
 
 
 def _drain(timeline: Timeline, supervisor: Supervisor, sites: dict[str, Site]) -> None:
@@ -227,7 +230,7 @@ class UnfinishedVisits:
 
 @contextlib.contextmanager
 def _logs(tell: Any, hands: UnfinishedVisits) -> Iterator[None]:
-    """What the product logs is told."""
+    """Record what the product logs in the trace."""
 
     def told(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
         role, name = event.pop("role", "?"), event.pop("event", "?")

@@ -29,7 +29,9 @@ class Offsets:
 
     def joined(self, topic: str, group: str, process: Process) -> None:
         """A process has a group's place: no other that lives."""
-        beside = [one for one in self._consumers.get((topic, group), ()) if not one.dead]
+        beside = [
+            consumer for consumer in self._consumers.get((topic, group), ()) if not consumer.dead
+        ]
         if beside:
             self._tell("two", f"two processes read {topic} for {group}")
         self._consumers[topic, group] = [*beside, process]
@@ -37,7 +39,9 @@ class Offsets:
     def left(self, topic: str, group: str, process: Process) -> None:
         """A process has given up a group's place."""
         self._consumers[topic, group] = [
-            one for one in self._consumers.get((topic, group), ()) if one is not process
+            consumer
+            for consumer in self._consumers.get((topic, group), ())
+            if consumer is not process
         ]
 
     def stand(self, topic: str, group: str, places: Mapping[int, PartitionPosition]) -> None:

@@ -58,7 +58,7 @@ class SimulatedContext(Context):
         return _Bus(super().bus(), self._process, self._faults, self._appended)
 
     def store(self) -> IncidentStore:
-        """What `open_configured_store` opens."""
+        """Return the store that `configured_store` opens."""
         again = Context(self.data, self.clock, self.settings)
         return _Store(
             open_configured_store(self),
@@ -83,10 +83,10 @@ class _Bus:
         self.faults.call(self.process, BUS, "subscribe")
         inner = self.inner.subscribe(topic, group)
         assert isinstance(inner, SqliteSubscription)
-        found = _Subscription(inner, topic, group, self)
+        subscription = _Subscription(inner, topic, group, self)
         self.appended.offsets.joined(topic, group, self.process)
-        found.look()
-        return found
+        subscription.look()
+        return subscription
 
     def lag(self, topic: str, group: str) -> Lag:
         self.faults.call(self.process, BUS, "lag")
@@ -140,9 +140,9 @@ class _Subscription:
     def poll(self, max_records: int, timeout: float) -> list[Record]:
         process, faults, count = self.bus.process, self.bus.faults, self.bus.appended.count
         faults.call(process, BUS, f"poll {self.topic}")
-        found = self._read(max_records)
-        if found or not timeout:
-            return found
+        records = self._read(max_records)
+        if records or not timeout:
+            return records
         before = count[self.topic]
         faults.timeline.wait(
             IDLE_SECONDS, lambda: process.stop.is_set() or count[self.topic] != before
@@ -150,12 +150,12 @@ class _Subscription:
         return self._read(max_records)
 
     def _read(self, max_records: int) -> list[Record]:
-        found = self.inner.poll(max_records, 0.0)
-        self.bus.appended.offsets.handed(self.topic, self.group, found)
-        return found
+        records = self.inner.poll(max_records, 0.0)
+        self.bus.appended.offsets.handed(self.topic, self.group, records)
+        return records
 
     def look(self) -> None:
-        """Where the group stands now."""
+        """Record where the group stands now."""
         self.bus.appended.offsets.stand(
             self.topic, self.group, self.bus.inner.places(self.topic, self.group)
         )
@@ -213,20 +213,20 @@ class _Store:
         def call(*args: Any, **kwargs: Any) -> Any:
             self._faults.call(self._process, STORE, name)
             merged = (
-                {one.id for one in args[0] if isinstance(one, MERGED)}
+                {document.id for document in args[0] if isinstance(document, MERGED)}
                 if name == "put"
                 else set[str]()
             )
             if merged and self._faults.is_late(self._process, STORE):
                 self._faults.hold(merged, partial(self._arrive, *args))
-            done = act(*args, **kwargs)
+            result = act(*args, **kwargs)
             if name in WRITES:
                 self._look(args)
             if merged:
                 self._faults.written(merged)
             if name in WRITES:
                 self._faults.answer(self._process, STORE, name)
-            return done
+            return result
 
         return call
 
@@ -235,12 +235,12 @@ class _Store:
         written before.
         """
         documents = args[0] if isinstance(args[0], Sequence) else ()
-        if ids := [one.id for one in documents if isinstance(one, Notification)]:
+        if ids := [notice.id for notice in documents if isinstance(notice, Notification)]:
             self._faults.notices.stand(self._inner.mget(Notification, ids))
-        if days := [one.id for one in documents if isinstance(one, SiteDay)]:
+        if days := [notice.id for notice in documents if isinstance(notice, SiteDay)]:
             self._faults.coverage.stand(self._inner.mget(SiteDay, days).values())
 
     def _arrive(self, documents: Sequence[Document], *over: Any) -> str:
         with contextlib.closing(self._again()) as store:
-            told = Counter(outcome.value for outcome in store.put(documents, *over))
-        return f"{type(documents[0]).__name__} {dict(sorted(told.items()))}"
+            outcomes = Counter(outcome.value for outcome in store.put(documents, *over))
+        return f"{type(documents[0]).__name__} {dict(sorted(outcomes.items()))}"

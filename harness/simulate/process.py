@@ -154,12 +154,12 @@ class Supervisor:
 
     def _blame(self, process: Process, error: Exception) -> None:
         where = traceback.extract_tb(error.__traceback__)[-1]
-        said = (
+        line = (
             f"{type(error).__name__} in {where.name} ({Path(where.filename).name}:{where.lineno}):"
             f" {error}"
         )
-        self._tell(process.role, f"ended with a traceback: {said}")
-        self._fault(f"{process.role} ended with a traceback: {said}")
+        self._tell(process.role, f"ended with a traceback: {line}")
+        self._fault(f"{process.role} ended with a traceback: {line}")
 
     def _fault(self, what: str) -> None:
         self.faults.append(what)

@@ -30,7 +30,7 @@ class Roles:
         """Messages of chats that were acknowledged to who hands them in."""
 
     def mains(self) -> dict[str, Callable[[Process], object]]:
-        """By role, what runs as it."""
+        """Return by role the program that runs it."""
         return {
             "crawl": self._crawl,
             "chats": self._chats,

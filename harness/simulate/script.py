@@ -58,14 +58,17 @@ class Leak:
     def customers(
         self, tenant: str, *, always: bool = False, taken: Container[str] = ()
     ) -> set[int]:
-        """Those of `tenant`: `always`, which any reading must show that is made when all is well
-        or of what was `taken`.
+        """Return the leak's customers of `tenant`.
+
+        `always` gives those that any reading must show that is made when all is well, or
+        that was of
+        what was `taken`.
         """
         shown = {
-            one
+            customer
             for _, post in self.posts
             if not always or post.stays or post.id in taken
-            for one in post.people
+            for customer in post.people
         }
         return shown.intersection(TENANTS[tenant])
 
@@ -91,10 +94,10 @@ class Script:
 def script_of(rng: random.Random) -> Script:
     """Leaks of people who are in no other, and posts that are none."""
     numbers = iter(range(10_000))
-    left = {
+    unused = {
         whose: rng.sample(range_, len(range_)) for whose, range_ in (*OWN.items(), ("both", SHARED))
     }
-    leaks = [_leak(rng, left, numbers, *kind) for kind in (*BOTH, *[()] * (LEAKS - len(BOTH)))]
+    leaks = [_leak(rng, unused, numbers, *kind) for kind in (*BOTH, *[()] * (LEAKS - len(BOTH)))]
     harmless = [
         (
             rng.choice((*SITES, *CHATS)),
@@ -118,21 +121,24 @@ def _leak(
     words = rng.choice(("一手料 全格式 可走样", "出一批资料 精准 带身份证", ""))
 
     def people(count: int) -> tuple[int, ...]:
-        return tuple(left[one].pop() for one in whose for _ in range(count))
+        return tuple(left[pool].pop() for pool in whose for _ in range(count))
 
     if shape == "talk":
         return _talk(rng, numbers, words, [people(9), people(9)])
     whole = people(12 if shape == "shortened" else rng.choice((9, 10, 12)))
     shown = [whole] * (1 if shape == "once" else rng.choice((2, 3)))
     if shape == "shortened":
-        shown[1:] = [tuple(one for number, one in enumerate(whole) if number % 4)] * (
+        shown[1:] = [tuple(group for number, group in enumerate(whole) if number % 4)] * (
             len(shown) - 1
         )
         rng.shuffle(shown)
     return Leak(
         [
-            (rng.choice((*SITES, *CHATS)), _post(rng, numbers, text_of(some, words), 0.15, some))
-            for some in shown
+            (
+                rng.choice((*SITES, *CHATS)),
+                _post(rng, numbers, text_of(group_, words), 0.15, group_),
+            )
+            for group_ in shown
         ]
     )
 
@@ -148,14 +154,14 @@ def _talk(
     names = (f"post{next(numbers):04}" for _ in shown)
     return Leak(
         [
-            (chat, Post(name, text_of(some, words), at, author=author, people=some))
-            for name, some in zip(names, shown, strict=True)
+            (chat, Post(name, text_of(group, words), at, author=author, people=group))
+            for name, group in zip(names, shown, strict=True)
         ]
     )
 
 
 def text_of(customers: tuple[int, ...], words: str) -> str:
-    """A list of people as it is offered."""
+    """Return a list of people in the form in which it is offered."""
     rows = (customer(number) for number in customers)
     return f"{words}\n姓名,手机号,身份证\n" + "".join(
         f"{r['name']},{r['phone']},{r['resident_id']}\n" for r in rows
@@ -172,14 +178,14 @@ def _post(
 
 def give_moods(rng: random.Random, sites: list[Site], channels: list[ScriptedChannel]) -> None:
     """Times at which sites and channels are not as they should be."""
-    for many, moods, kinds in (
+    for sites_, moods, kinds in (
         (sites, (0, 1, 2, 3), SITE_MOODS),
         (channels, (0, 1, 2, 3), CHANNEL_MOODS),
     ):
-        for one in many:
+        for site in sites_:
             for _ in range(rng.choice(moods)):
                 since = rng.uniform(0.0, FAULTY_SECONDS - 60.0)
                 until = min(FAULTY_SECONDS, since + rng.choice((300.0, 1800.0, 1.5 * HOUR)))
-                one.moods.append((since, until, mood := rng.choice(kinds)))
+                site.moods.append((since, until, mood := rng.choice(kinds)))
                 if mood == "loses answers":  # what has arrived is tried again, and refused
-                    one.moods.append((until, min(FAULTY_SECONDS, until + 300.0), "refuses"))
+                    site.moods.append((until, min(FAULTY_SECONDS, until + 300.0), "refuses"))

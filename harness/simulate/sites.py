@@ -70,7 +70,7 @@ class Post:
         return self.gone == float("inf")
 
     def is_up(self, now: float) -> bool:
-        """Whether it can be read now."""
+        """Return whether the post can be read now."""
         return self.at <= now < self.gone
 
 
@@ -143,7 +143,7 @@ class Site:
 
 
 def tag(body: bytes) -> bytes:
-    """By what a site knows what it answered."""
+    """Return the entity tag of a response."""
     return b'"%08x"' % zlib.crc32(body)
 
 
@@ -151,7 +151,7 @@ Read = Callable[[CrawlSettings, Visit], Any]
 
 
 def reader(timeline: Timeline, sites: dict[str, Site]) -> Read:
-    """What reads a visit's pages from `sites`, in the place of Scrapy's downloader."""
+    """Return a reader of a visit's pages from `sites`, in place of Scrapy's downloader."""
 
     async def read(_crawl: CrawlSettings, visit: Visit) -> None:
         spider = PageSpider(name=visit.site.name, visit=visit)
@@ -191,8 +191,8 @@ async def _items(spider: PageSpider, response: Response) -> list[PageRead]:
 async def _through(spider: PageSpider, pipelines: tuple[Any, ...], item: PageRead) -> None:
     try:
         for pipeline in pipelines:
-            done = pipeline.process_item(item)
-            item = await done if inspect.isawaitable(done) else done
+            result = pipeline.process_item(item)
+            item = await result if inspect.isawaitable(result) else result
     except Exception as error:  # noqa: BLE001 - as Scrapy tells of it
         spider.item_failed(item, _failure(error))
 

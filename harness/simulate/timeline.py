@@ -42,7 +42,7 @@ class Task:
     killed: bool = False
 
     def may_go_on(self, now: float) -> bool:
-        """Whether its wait is over."""
+        """Return whether its wait is over."""
         return self.killed or self.wake <= now or (self.ready is not None and self.ready())
 
 
@@ -77,8 +77,9 @@ class Timeline:
         owner: Any = None,
         then: Callable[[], object] = lambda: None,
     ) -> Task:
-        """A task that does `act` from now on, and `then` even if it is killed before; what it
-        raises is its own affair.
+        """Start a task that runs `act` from now on, and `then` even if it is killed before.
+
+        An exception that it raises is its own affair.
         """
         task: Task = Task(
             name, owner, greenlet(lambda: self._body(task, act, then), self._hub), self.now
@@ -87,7 +88,7 @@ class Timeline:
         return task
 
     def alive(self, task: Task) -> bool:
-        """Whether it has not ended."""
+        """Return whether the task has not ended."""
         return task in self._tasks
 
     def wait(self, seconds: float | None, ready: Ready | None = None) -> None:
@@ -203,13 +204,13 @@ class Loop(asyncio.SelectorEventLoop):
         """Run out what a dead process has left: every task ends where it waits."""
         self.dead = True
         for _ in range(100):
-            left = asyncio.all_tasks(self)
-            if not left:
+            unfinished = asyncio.all_tasks(self)
+            if not unfinished:
                 break
-            for task in left:
+            for task in unfinished:
                 task.cancel()
             try:
-                self.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+                self.run_until_complete(asyncio.gather(*unfinished, return_exceptions=True))
             except (ProcessDeath, RuntimeError):  # one that dies once more stops the loop
                 continue
         self.close()

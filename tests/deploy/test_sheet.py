@@ -10,7 +10,15 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from deploy.grafana.board import Panel, Query, read_boards
-from harness.live.board_sheet import COLOURS, Series, Window, asked, draw, in_unit, shown
+from harness.live.board_sheet import (
+    COLOURS,
+    Series,
+    Window,
+    draw,
+    format_value,
+    in_unit,
+    query_panel,
+)
 
 WINDOW = Window(1000.0, 1180.0, 60.0)
 STATE = Panel(
@@ -56,16 +64,18 @@ def test_it_is_asked_for_all_tenants_and_sites_and_what_is_no_number_is_left_out
     prometheus,
 ) -> None:
     url, questions = prometheus
-    assert asked(url, STATE, WINDOW) == [Series("a: up", (1000.0, 1120.0), (1.0, 0.0))]
+    assert query_panel(url, STATE, WINDOW) == [Series("a: up", (1000.0, 1120.0), (1.0, 0.0))]
     assert questions == [
         {"query": ['x{site=~".*"}[1m]'], "start": ["1000.0"], "end": ["1180.0"], "step": ["60.0"]}
     ]
 
 
 def test_numbers_are_told_in_the_boards_words_and_colours() -> None:
-    assert shown(0, STATE) == ("down", COLOURS["red"])
-    assert shown(1, STATE) == ("up", COLOURS["green"])
-    assert shown(7, STATE.model_copy(update={"colour": "red", "steps": ((5, "green"),)})) == (
+    assert format_value(0, STATE) == ("down", COLOURS["red"])
+    assert format_value(1, STATE) == ("up", COLOURS["green"])
+    assert format_value(
+        7, STATE.model_copy(update={"colour": "red", "steps": ((5, "green"),)})
+    ) == (
         "7",
         COLOURS["green"],
     )

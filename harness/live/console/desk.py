@@ -118,10 +118,11 @@ def desk(
 
 @contextlib.contextmanager
 def assessing_desk(data: Path, customers: Sequence[dict[str, str]]) -> Iterator[Desk]:
-    """The desk without incidents, beside the processes of match and alert, which know
-    `customers`.
+    """Run the console without incidents, beside the processes of match and alert.
+
+    Match knows `customers`.
     """
-    with desk(data, incidents=0, nights=False) as made, contextlib.ExitStack() as running:
+    with desk(data, incidents=0, nights=False) as console, contextlib.ExitStack() as running:
         enrol(Context(data), "bank", customers, "none")
         (data / "ullage.toml").write_text("[metrics_ports]\nmatch = 0\nalert = 0\n")
         words = [sys.executable, "-m", "ullage"]
@@ -135,12 +136,14 @@ def assessing_desk(data: Path, customers: Sequence[dict[str, str]]) -> Iterator[
         while not (data / assessing.NAME).exists():
             assert [role.poll() for role in roles] == [None, None]
             time.sleep(0.05)
-        yield made
+        yield console
 
 
 def coverage(store: IncidentStore, clock: HeldClock) -> None:
-    """A night of four sites: one refuses us from midnight to four, for all there is an hour
-    without a word; canaries are told.
+    """Store a night of four sites.
+
+    One refuses us from midnight to four, all have an hour without a heartbeat, and canaries are
+    found.
     """
     alert = Alert(store, clock)
     since, lost = MORNING - timedelta(hours=30), MORNING - timedelta(hours=5)
@@ -156,7 +159,7 @@ def leaks(store: IncidentStore, clock: HeldClock, count: int) -> None:
     """Incidents of different sizes, sites and kinds, some of them hostile in what they are
     called.
     """
-    found = []
+    ids_ = []
     for n in range(count):
         people = [handle(f"{n}-{p}") for p in range((n * 7) % 23)]
         when = MORNING - timedelta(hours=n * 1.5)
@@ -168,49 +171,47 @@ def leaks(store: IncidentStore, clock: HeldClock, count: int) -> None:
         }
         kinds = ("phone", "resident_id") if n % 2 else ("phone",)
         site = ("board", "pastes", "tieba")[n % 3]
-        found.append(
+        ids_.append(
             finding(
                 f"f{n}", range(n * 100, n * 100 + 30), people, kinds, site=site, capture=capture
             )
         )
-    fold_all(store, clock, found)
+    fold_all(store, clock, ids_)
     hostile = [
-        one.model_copy(update={"sites": (*HOSTILE[:3], "board")})
-        for one in list(store.scroll(Incident, DocumentFilter()))[1::7]
+        incident.model_copy(update={"sites": (*HOSTILE[:3], "board")})
+        for incident in list(store.scroll(Incident, DocumentFilter()))[1::7]
     ]
     # a site of ours has a name of few signs; what was written before that, or by a feed, has any
     store.put(hostile)
-    seen = {one.id for one in hostile}
+    opened = {incident.id for incident in hostile}
     store.put(
         [
-            one.model_copy(update={"site": HOSTILE[n % len(HOSTILE)]})
-            for n, one in enumerate(store.scroll(Sighting, DocumentFilter()))
-            if one.incident in seen
+            incident.model_copy(update={"site": HOSTILE[n % len(HOSTILE)]})
+            for n, incident in enumerate(store.scroll(Sighting, DocumentFilter()))
+            if incident.incident in opened
         ]
     )
 
 
 def more(made: Desk, count: int) -> None:
-    """So many incidents as there are, over and over with other numbers, and the queue's lines of
-    all.
-    """
+    """Copy the incidents under other ids until there are `count` more, and index them all."""
     work = Work(Duties(made.store, made.context.tenant, made.context.clock))
-    known = list(made.store.scroll(Incident, DocumentFilter()))
+    originals = list(made.store.scroll(Incident, DocumentFilter()))
     copies = (
-        one.model_copy(
+        incident.model_copy(
             update={
                 "id": f"INC-{number:010X}",
-                "opened_at": one.opened_at - timedelta(minutes=7 * number),
+                "opened_at": incident.opened_at - timedelta(minutes=7 * number),
             }
         )
-        for number, one in zip(range(count), cycle(known), strict=False)
+        for number, incident in zip(range(count), cycle(originals), strict=False)
     )
-    for some in batched(chain(known, copies), 500):
-        made.store.put(some)
-        work.write(some)
+    for batch in split_batches(chain(originals, copies), 500):
+        made.store.put(batch)
+        work.write(batch)
 
 
-def batched(items: Iterable[Incident], size: int) -> Iterator[list[Incident]]:
-    rest = iter(items)
-    while some := list(islice(rest, size)):
-        yield some
+def split_batches(items: Iterable[Incident], size: int) -> Iterator[list[Incident]]:
+    remaining = iter(items)
+    while batch := list(islice(remaining, size)):
+        yield batch

@@ -122,11 +122,12 @@ class Hand:
 
 
 @contextmanager
-def logged_in(
+def log_in_page(
     url: str, name: str, password: str, language: str = "en", **more: Any
 ) -> Iterator[Any]:
-    """The page of somebody who has logged in, on the start page; `page.faults` is whatever the
-    browser complained of.
+    """Return the start page of somebody who has logged in.
+
+    `page.faults` collects what the browser complains about.
     """
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)

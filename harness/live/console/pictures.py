@@ -85,29 +85,29 @@ def take(browser: Any, made: Desk, wanted: list[Shot], folder: Path) -> None:
 
 
 def states(folder: Path) -> Iterator[tuple[Desk, list[Shot]]]:
-    """Each state of the desk with what is looked at in it."""
-    with desk(folder / "empty", incidents=0, nights=False) as made:
-        yield made, shots("empty", PAGES)
-    with desk(folder / "busy", incidents=40) as made:
+    """Yield each state of the console with what is shown in it."""
+    with desk(folder / "empty", incidents=0, nights=False) as console:
+        yield console, shots("empty", PAGES)
+    with desk(folder / "busy", incidents=40) as console:
         worst = max(
-            made.store.scroll(Incident, DocumentFilter()),
+            console.store.scroll(Incident, DocumentFilter()),
             key=lambda one: (one.exposure, one.customers, one.id),
         )
         yield (
-            made,
+            console,
             shots("busy", (*PAGES, f"/incidents/{worst.id}", "/coverage?since=3d"))
             + shots("refused", REFUSED),
         )
-        more(made, MANY)
-        yield made, shots("many", QUEUE)
+        more(console, MANY)
+        yield console, shots("many", QUEUE)
 
 
 def sheet(browser: Any, some: list[Shot], folder: Path, name: str) -> None:
-    """The top of one page in all looks, side by side and at the same scale."""
+    """Draw the top of one page in all looks, side by side and at the same scale."""
     figures = "".join(
-        f"<figure><div><img src='{one.file}'"
-        f" width={one.width * SCALE:.0f}></div><figcaption>{one.file}</figcaption></figure>"
-        for one in some
+        f"<figure><div><img src='{shot.file}'"
+        f" width={shot.width * SCALE:.0f}></div><figcaption>{shot.file}</figcaption></figure>"
+        for shot in some
     )
     style = "body{display:flex;flex-wrap:wrap;gap:8px;font:11px sans-serif}figure{margin:0}"
     style += "div{height:480px;overflow:hidden}"
@@ -128,13 +128,13 @@ def main() -> None:
     pages = dict[str, list[Shot]]()
     with tempfile.TemporaryDirectory() as data, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        for made, wanted in states(Path(data)):
-            chosen = [shot for shot in wanted if not only or shot.state in only]
-            take(browser, made, chosen, folder)
+        for console, pages_ in states(Path(data)):
+            chosen = [shot for shot in pages_ if not only or shot.state in only]
+            take(browser, console, chosen, folder)
             for shot in chosen:
                 pages.setdefault(shot.page, []).append(shot)
-        for name, some in pages.items():
-            sheet(browser, some, folder, name)
+        for name, shots in pages.items():
+            sheet(browser, shots, folder, name)
         browser.close()
     sys.stdout.write(
         f"{sum(map(len, pages.values()))} pictures, a sheet of each page: {folder}/sheet-*.png\n"

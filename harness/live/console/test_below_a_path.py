@@ -46,7 +46,7 @@ LEADS = re.compile(r'\b(href|action|src)="([^"]+)"')
 def opened(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Desk, httpx.Client]]:
-    """The desk, and a browser of sorts that has logged in by way of nginx."""
+    """Yield the console, and a client that has logged in through nginx."""
     folder = tmp_path_factory.mktemp("nginx")
     (port,) = free_ports(1)
     data = folder / "data"
@@ -55,8 +55,8 @@ def opened(
         text = f'[search]\npublic = ["http://127.0.0.1:{port}{BASE}"]\nproxies = ["127.0.0.1"]\n'
         (data / "ullage.toml").write_text(text, encoding="utf-8")
 
-    with desk(data, incidents=3, configure=configure) as made:
-        upstream = made.url + ("/" if request.param == "taken away" else "")
+    with desk(data, incidents=3, configure=configure) as console:
+        upstream = console.url + ("/" if request.param == "taken away" else "")
         conf = folder / "nginx.conf"
         conf.write_text(
             CONFIGURED.format(folder=folder, port=port, base=BASE, upstream=upstream),
@@ -79,22 +79,23 @@ def opened(
                     assert process.poll() is None, "nginx ended"
                     assert time.monotonic() < until
             answer = client.post(
-                f"{BASE}/login", data={"name": made.name, "password": made.password, "then": "/"}
+                f"{BASE}/login",
+                data={"name": console.name, "password": console.password, "then": "/"},
             )
             assert (answer.status_code, answer.headers["location"]) == (303, f"{BASE}/")
-            yield made, client
+            yield console, client
         process.terminate()
         process.wait()
 
 
 def test_everything_that_a_page_leads_to_is_below_the_path_and_there(opened: Any) -> None:
     _, client = opened
-    waiting, seen, forms = [f"{BASE}/"], set(), set()
+    waiting, visited, forms = [f"{BASE}/"], set(), set()
     while waiting:
         place = waiting.pop()
-        if place in seen:
+        if place in visited:
             continue
-        seen.add(place)
+        visited.add(place)
         answer = client.get(place)
         assert answer.status_code == 200, place
         if not answer.headers["content-type"].startswith("text/html"):
@@ -107,13 +108,13 @@ def test_everything_that_a_page_leads_to_is_below_the_path_and_there(opened: Any
             assert to.startswith(f"{BASE}/"), f"{place} leads to {to}"
             if name == "action":
                 forms.add(to)
-            elif len(seen) < 120 and "?" not in to.replace("?tab=", "") and "/audit" not in to:
+            elif len(visited) < 120 and "?" not in to.replace("?tab=", "") and "/audit" not in to:
                 waiting.append(to)
-    assert len(seen) > 15
+    assert len(visited) > 15
     assert {
-        f"{BASE}{one}"
-        for one in ("/", "/coverage", "/watchlists", "/accounts", static_path("ullage.css"))
-    } <= seen
+        f"{BASE}{path}"
+        for path in ("/", "/coverage", "/watchlists", "/accounts", static_path("ullage.css"))
+    } <= visited
     assert {f"{BASE}/logout", f"{BASE}/language", f"{BASE}/incidents/bulk"} <= forms
 
 
@@ -122,9 +123,9 @@ def test_forms_lead_back_below_the_path(opened: Any) -> None:
     answer = client.post(f"{BASE}/language", data={"language": "zh", "then": "/channels"})
     assert (answer.status_code, answer.headers["location"]) == (303, f"{BASE}/channels")
     page = client.get(f"{BASE}/").text
-    found = re.search(r"/incidents/(INC-[A-Z0-9]+)", page)
-    assert found is not None
-    incident = found[1]
+    link = re.search(r"/incidents/(INC-[A-Z0-9]+)", page)
+    assert link is not None
+    incident = link[1]
     answer = client.post(
         f"{BASE}/incidents/{incident}/decisions", data={"status": "acknowledged", "token": "0" * 16}
     )

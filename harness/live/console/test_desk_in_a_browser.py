@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.live, pytest.mark.skipif(CHROMIUM is None, reason="Deb
 
 @pytest.fixture(scope="module")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The script of axe-core, which is for tests alone."""
+    """Return the script of axe-core, which only tests use."""
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("Debian: npm")
@@ -55,8 +55,8 @@ def opened(
         tmp_path_factory.mktemp("desk") / "data",
         incidents=request.param,
         nights=bool(request.param),
-    ) as made:
-        yield made
+    ) as console:
+        yield console
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ class Reader:
             ),
         )
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.on("dialog", self._dismissed)
+        self.page.on("dialog", self._dismiss)
         self.page.goto(f"{desk.url}/login")
         self.page.fill("input[name=name]", desk.name)
         self.page.fill("input[name=password]", desk.password)
@@ -109,7 +109,7 @@ class Reader:
         # a fragment of the same page is not asked for again
         return int(answer.status) if answer else 200
 
-    def _dismissed(self, dialog: Any) -> None:
+    def _dismiss(self, dialog: Any) -> None:
         self.faults.append(f"dialog {dialog.message}")
         dialog.dismiss()
 
@@ -120,7 +120,7 @@ class Reader:
 
 
 def is_answer(fault: str) -> bool:
-    """What Chromium notes of every answer of 400 and above."""
+    """Return whether a console message is what Chromium logs for each status of 400 and above."""
     return fault.startswith("Failed to load resource: the server responded with a status of 4")
 
 
@@ -129,28 +129,28 @@ def test_no_page_overflows_or_has_a_fault_that_axe_finds(
     chromium: Any, opened: Any, axe: str, language: str, scheme: str, width: int
 ) -> None:
     reader = Reader(chromium, opened, language, scheme, width, bypass_csp=True)
-    found = []
+    faults = []
     first = reader.page.locator("td.what a").first
-    own = [f"{first.get_attribute('href')}{part}" for part in PARTS] if first.count() else []
-    for path in [*PAGES, *own]:
+    parts = [f"{first.get_attribute('href')}{part}" for part in PARTS] if first.count() else []
+    for path in [*PAGES, *parts]:
         reader.open(path)
         reader.page.evaluate(axe)
         result = reader.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        found += [
+        faults += [
             (
                 path,
-                one["id"],
-                one["nodes"][0]["html"][:160],
-                one["nodes"][0]["failureSummary"][:160],
+                violation["id"],
+                violation["nodes"][0]["html"][:160],
+                violation["nodes"][0]["failureSummary"][:160],
             )
-            for one in result["violations"]
+            for violation in result["violations"]
         ]
         wider = reader.page.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
-        found += [(path, "wider than the window by", str(wider), "")] if wider > 0 else []
-        found += [(path, "h1", "", "")] if reader.page.locator("h1").count() != 1 else []
-    assert found == []
+        faults += [(path, "wider than the window by", str(wider), "")] if wider > 0 else []
+        faults += [(path, "h1", "", "")] if reader.page.locator("h1").count() != 1 else []
+    assert faults == []
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -198,11 +198,11 @@ def test_hostile_content_does_nothing_and_the_policy_is_never_violated(
 
 
 def test_keys_lead_through_rows_to_search_and_to_a_note(chromium: Any, tmp_path: Path) -> None:
-    with desk(tmp_path / "data", incidents=6) as made:
-        reader = Reader(chromium, made)
+    with desk(tmp_path / "data", incidents=6) as console:
+        reader = Reader(chromium, console)
         links = [
-            one.get_attribute("href")
-            for one in reader.page.locator("main tbody tr td.what > a:first-child").all()
+            link.get_attribute("href")
+            for link in reader.page.locator("main tbody tr td.what > a:first-child").all()
         ]
         assert len(links) > 2
         for keys_pressed, row in (("j", 0), ("j", 1), ("k", 0)):
@@ -231,8 +231,8 @@ def test_keys_lead_through_rows_to_search_and_to_a_note(chromium: Any, tmp_path:
 def test_without_a_script_keys_are_explained_and_several_are_worked_on(
     chromium: Any, tmp_path: Path
 ) -> None:
-    with desk(tmp_path / "data", incidents=6) as made:
-        reader = Reader(chromium, made, java_script_enabled=False)
+    with desk(tmp_path / "data", incidents=6) as console:
+        reader = Reader(chromium, console, java_script_enabled=False)
         reader.page.click("footer a[href='#keys']")
         assert reader.page.locator("#keys").is_visible()
         reader.page.click("#keys a")

@@ -19,7 +19,7 @@ from harness.live.console.desk import CHROMIUM, Desk, assessing_desk
 from tests.matcher.bank import customer, phone, resident_id
 
 pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-from harness.live.console.hand import logged_in
+from harness.live.console.hand import log_in_page
 
 NAME = "<img src=x onerror=alert(1)> 13800138000 名单.csv"
 MEGABYTES = 100
@@ -29,8 +29,8 @@ pytestmark = [pytest.mark.live, pytest.mark.skipif(CHROMIUM is None, reason="Deb
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with assessing_desk(tmp_path_factory.mktemp("desk") / "data", CUSTOMERS) as made:
-        yield made
+    with assessing_desk(tmp_path_factory.mktemp("desk") / "data", CUSTOMERS) as console:
+        yield console
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def page(opened: Desk) -> Iterator[Any]:
-    with logged_in(opened.url, opened.name, opened.password) as page:
+    with log_in_page(opened.url, opened.name, opened.password) as page:
         page.set_default_timeout(240_000)
         page.said = []
         page.on("console", lambda message: page.said.append(message.text))
@@ -92,7 +92,10 @@ def test_a_large_file_is_judged_and_opened_whatever_it_is_called(
 def test_a_verdict_can_be_read_before_it_is_opened(page: Any, opened: Desk, tmp_path: Path) -> None:
     small = tmp_path / "small.csv"
     small.write_text(
-        "\n".join(f"{one['name']},{one['phone']},{one['resident_id']}" for one in CUSTOMERS[:70]),
+        "\n".join(
+            f"{customer_['name']},{customer_['phone']},{customer_['resident_id']}"
+            for customer_ in CUSTOMERS[:70]
+        ),
         "utf-8",
     )
     page.goto(f"{opened.url}/assess")
@@ -130,8 +133,8 @@ NOTED = """() => {
 """Everything that is said of the upload, noted where the next page finds it."""
 
 
-def dropped(page: Any, *sizes: int) -> None:
-    """Drop files of so many bytes on the form, as from a folder's window."""
+def drop(page: Any, *sizes: int) -> None:
+    """Drop files of these sizes in bytes on the form, as from a file manager's window."""
     page.dispatch_event(
         "form.ask", "drop", {"dataTransfer": page.evaluate_handle(DROPPED, list(sizes))}
     )
@@ -142,31 +145,31 @@ def test_a_file_that_is_dropped_on_a_form_that_is_filled_in_starts_at_once(
 ) -> None:
     page.goto(f"{opened.url}/assess")
     page.select_option("select[name=how]", "colleague")
-    dropped(page, 1)
+    drop(page, 1)
     page.wait_for_url("**/assess/*")
     assert page.said == []
 
 
 def test_a_file_that_is_dropped_shows_how_much_of_it_is_sent(page: Any, opened: Desk) -> None:
     page.goto(f"{opened.url}/assess")
-    dropped(page, 30 << 20)
+    drop(page, 30 << 20)
     assert page.evaluate("document.querySelector('input[name=file]').files[0].name") == "0.txt"
     page.select_option("select[name=how]", "colleague")
     page.evaluate(NOTED)
     page.click("button:text-is('Assess')")
     page.wait_for_url("**/assess/*")
-    said = page.evaluate("sessionStorage.said")
-    assert "/ 30 MiB" in said
-    assert "Uploaded; the file is being assessed." in said
+    progress = page.evaluate("sessionStorage.said")
+    assert "/ 30 MiB" in progress
+    assert "Uploaded; the file is being assessed." in progress
     assert page.said == []
 
 
 def test_what_cannot_be_dropped_is_said_at_once(page: Any, opened: Desk) -> None:
     page.goto(f"{opened.url}/assess")
-    dropped(page, 1, 1)
+    drop(page, 1, 1)
     assert "Drop one file at a time." in page.inner_text("#progress")
     page.evaluate("document.querySelector('form.ask').dataset.most = 100")
-    dropped(page, 101)
+    drop(page, 101)
     assert "The file is larger than 1 GiB." in page.inner_text("#progress")
     assert page.evaluate("document.querySelector('input[name=file]').files.length") == 0
 

@@ -17,7 +17,7 @@ from tests.alerts.builders import finding, fold_all
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="pip install playwright; its browser is Debian's chromium"
 )
-from harness.live.console.hand import Hand, logged_in  # noqa: E402 - it needs playwright
+from harness.live.console.hand import Hand, log_in_page  # noqa: E402 - it needs playwright
 
 pytestmark = pytest.mark.live
 MOST_ACTIONS = 9
@@ -25,28 +25,29 @@ OUTSTANDING = "#clocks details:has(input[value^='reported ']):not(:has(input[nam
 """The form of a report that was not recorded yet; a correction needs a note."""
 
 
-def planted(made: Desk) -> str:
-    """A leak of ours whose clock runs, and that somebody was told of it; returns the path that
-    the message names.
+def plant_leak(console: Desk) -> str:
+    """Open a notified leak of ours whose deadline runs.
+
+    Return the path that the message names.
     """
     fold_all(
-        made.store,
-        made.clock,
+        console.store,
+        console.clock,
         [finding("leak", range(500, 540), people=range(9_000, 9_040), site="board")],
     )
     id_ = incident_id("leak")
-    found = made.store.get(Incident, id_)
-    assert found is not None
-    made.store.put(
-        [found.model_copy(update={"severity": "high", "origin": "ours", "clock": "run"})]
+    incident = console.store.get(Incident, id_)
+    assert incident is not None
+    console.store.put(
+        [incident.model_copy(update={"severity": "high", "origin": "ours", "clock": "run"})]
     )
-    at = made.clock.as_clock().now()
-    told = Notification(
+    at = console.clock.as_clock().now()
+    notice = Notification(
         id=f"{id_}:desk:high", tenant="bank", incident=id_, at=at, due=at, channel="desk",
         what="high", why="new",
         severity="high", outcome="sent", sent_at=at,
     )  # fmt: skip
-    made.store.put([told])
+    console.store.put([notice])
     return f"/incidents/{id_}"
 
 
@@ -60,11 +61,11 @@ def test_two_people_work_a_leak_from_its_notification_to_its_end(
 
     One letter is all reports of its rule.
     """
-    with desk(tmp_path / "data", incidents=5, nights=False) as made:
-        path, since, presses = planted(made), time.monotonic(), 0
-        with logged_in(made.url, made.name, made.password, language) as page:
+    with desk(tmp_path / "data", incidents=5, nights=False) as console:
+        path, since, presses = plant_leak(console), time.monotonic(), 0
+        with log_in_page(console.url, console.name, console.password, language) as page:
             hand = Hand(page, keys_alone=keys_alone)
-            page.goto(f"{made.url}{path}")
+            page.goto(f"{console.url}{path}")
             hand.press("form.one button")
             # all but the final one, whose time has not come
             reports = page.locator(OUTSTANDING).count() - 1
@@ -84,29 +85,31 @@ def test_two_people_work_a_leak_from_its_notification_to_its_end(
             report = hand.take("form[action$='/report'] button").read_bytes()
             presses += hand.presses
             assert page.faults == []
-        assert len(find_pending(made.store, [path.rpartition("/")[2]])) == reports
-        with logged_in(made.url, SECOND, made.password, language) as page:
+        assert len(find_pending(console.store, [path.rpartition("/")[2]])) == reports
+        with log_in_page(console.url, SECOND, console.password, language) as page:
             hand = Hand(page, keys_alone=keys_alone)
-            page.goto(f"{made.url}{path}")
+            page.goto(f"{console.url}{path}")
             hand.press("#second button[value=second_confirmed]")
             presses += hand.presses
             assert page.faults == []
-        with logged_in(made.url, made.name, made.password, language) as page:
+        with log_in_page(console.url, console.name, console.password, language) as page:
             hand = Hand(page, keys_alone=keys_alone)
-            page.goto(f"{made.url}{path}")
+            page.goto(f"{console.url}{path}")
             hand.choose("#decisions select", "resolved")
             hand.press("#decisions button")
             hand.count("incident", since)
             presses += hand.presses
             assert page.faults == []
         decided = sorted(
-            made.store.scroll(Decision, DocumentFilter({"incident": (path.rpartition("/")[2],)})),
-            key=lambda one: one.at,
+            console.store.scroll(
+                Decision, DocumentFilter({"incident": (path.rpartition("/")[2],)})
+            ),
+            key=lambda decision: decision.at,
         )
-        name = made.name
-    assert {one.by for one in decided} == {name, SECOND}
-    assert {one.confirmed_by for one in decided if one.ends} == {SECOND}
-    statuses = [one.status for one in decided if one.status != "note"]
+        name = console.name
+    assert {decision.by for decision in decided} == {name, SECOND}
+    assert {decision.confirmed_by for decision in decided if decision.ends} == {SECOND}
+    statuses = [decision.status for decision in decided if decision.status != "note"]
     assert reports > 1
     assert (statuses[0], statuses[-1]) == ("acknowledged", "resolved")
     assert statuses.count("reported") == reports
@@ -120,34 +123,34 @@ def test_the_parts_of_an_incident_are_reached_by_keyboard_and_without_script(
     tmp_path: Path,
 ) -> None:
     with (
-        desk(tmp_path / "data", incidents=2, nights=False) as made,
+        desk(tmp_path / "data", incidents=2, nights=False) as console,
         sync_api.sync_playwright() as playwright,
     ):
-        path = planted(made)
+        path = plant_leak(console)
         with playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES) as chromium:
             page = chromium.new_page(locale="en-GB", java_script_enabled=False)
-            page.goto(f"{made.url}/login")
-            page.fill("input[name=name]", made.name)
-            page.fill("input[name=password]", made.password)
+            page.goto(f"{console.url}/login")
+            page.fill("input[name=name]", console.name)
+            page.fill("input[name=password]", console.password)
             page.click("main button")
             page.wait_for_selector("h1")
-            page.goto(f"{made.url}{path}")
+            page.goto(f"{console.url}{path}")
             parts, shown = (
                 ("clocks", "assessment", "customers", "seen", "history"),
                 page.locator(".tab:visible"),
             )
-            assert [one.get_attribute("id") for one in shown.all()] == ["clocks"], (
+            assert [section.get_attribute("id") for section in shown.all()] == ["clocks"], (
                 "what is due is shown first"
             )
             page.focus("nav.parts a[href='#clocks']")
             for part in parts:
                 page.keyboard.press("Enter")
                 page.wait_for_url(f"**#{part}")
-                assert [one.get_attribute("id") for one in shown.all()] == [part]
+                assert [section.get_attribute("id") for section in shown.all()] == [part]
                 page.focus(f"nav.parts a[href='#{part}']")
                 page.keyboard.press("Tab")
             page.emulate_media(media="print")
-            assert [one.get_attribute("id") for one in shown.all()] == [*parts], (
+            assert [section.get_attribute("id") for section in shown.all()] == [*parts], (
                 "all of them are printed"
             )
             assert not page.locator("nav.parts").is_visible()
