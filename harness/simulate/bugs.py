@@ -54,24 +54,24 @@ def _commit_first() -> Any:
     """The offset is committed before what came of the records is durable."""
     handle = Worker._handle
 
-    def committed(worker: Worker, records: Sequence[Record]) -> int:
+    def commit(worker: Worker, records: Sequence[Record]) -> int:
         worker._commit(records)
         return handle(worker, records)
 
-    return mock.patch.object(Worker, "_handle", committed)
+    return mock.patch.object(Worker, "_handle", commit)
 
 
 def _done_first() -> Any:
     """A page is done before its captures are on the bus."""
     publish = PublishPipeline.process_item
 
-    async def finished(pipeline: PublishPipeline, item: PageRead) -> PageRead:
+    async def finish(pipeline: PublishPipeline, item: PageRead) -> PageRead:
         pipeline._visit.finished(
             item.leased, item.parsed, len(item.posts), item.size, item.outcome, item.validators
         )
         return await publish(pipeline, item)
 
-    return mock.patch.object(PublishPipeline, "process_item", finished)
+    return mock.patch.object(PublishPipeline, "process_item", finish)
 
 
 def _no_claims() -> Any:
@@ -91,11 +91,11 @@ def _failed_is_told() -> Any:
             with contextlib.suppress(UndeliveredError):
                 self._channel.send(message)
 
-    def delivered(sender: Sender, some: Any) -> bool:
+    def deliver_all(sender: Sender, some: Any) -> bool:
         with mock.patch.object(sender, "channel", Swallowing(sender.channel)):
             return deliver(sender, some)
 
-    return mock.patch.object(Sender, "_deliver", delivered)
+    return mock.patch.object(Sender, "_deliver", deliver_all)
 
 
 def _forgets_lost_answers() -> Any:
@@ -106,17 +106,17 @@ def _forgets_lost_answers() -> Any:
     deliver = Sender._deliver
 
     def delivered(sender: Sender, some: Sequence[Notification]) -> bool:
-        done = deliver(sender, some)
-        again = sender.setup.store.mget(Notification, [one.id for one in some])
-        if not done and not getattr(sender.channel, "lost", False):
+        outcome = deliver(sender, some)
+        again = sender.setup.store.mget(Notification, [notice.id for notice in some])
+        if not outcome and not getattr(sender.channel, "lost", False):
             sender.setup.store.put(
                 [
-                    one.model_copy(update={"message": ""})
-                    for one in again.values()
-                    if one.outcome == "pending"
+                    notice.model_copy(update={"message": ""})
+                    for notice in again.values()
+                    if notice.outcome == "pending"
                 ]
             )
-        return done
+        return outcome
 
     return mock.patch.object(Sender, "_deliver", delivered)
 
@@ -126,8 +126,8 @@ def _new_id_each_time() -> Any:
     compose = Sender._compose
 
     def composed(sender: Sender, some: Any, incidents: Any) -> Message:
-        made = compose(sender, some, incidents)
-        return Message(f"msg_{secrets.token_hex(12)}", made.entries, made.page)
+        message = compose(sender, some, incidents)
+        return Message(f"msg_{secrets.token_hex(12)}", message.entries, message.page)
 
     return mock.patch.object(Sender, "_compose", composed)
 
@@ -140,12 +140,16 @@ def _told_first() -> Any:
         def unless_under_way(
             store: SqliteStore, documents: Sequence[Document], *over: Any
         ) -> Sequence[WriteResult]:
-            kept = [
-                one
-                for one in documents
-                if not (isinstance(one, Notification) and one.outcome == "pending" and one.message)
+            known_notices = [
+                document
+                for document in documents
+                if not (
+                    isinstance(document, Notification)
+                    and document.outcome == "pending"
+                    and document.message
+                )
             ]
-            return put(store, kept, *over)
+            return put(store, known_notices, *over)
 
         with mock.patch.object(SqliteStore, "put", unless_under_way):
             return deliver(sender, some)
@@ -162,13 +166,15 @@ def _sent_first() -> Any:
             store: SqliteStore, documents: Sequence[Document], *over: Any
         ) -> Sequence[WriteResult]:
             at = sender.setup.clock.now()
-            kept = [
-                one.model_copy(update={"outcome": "sent", "sent_at": at})
-                if isinstance(one, Notification) and one.outcome == "pending" and one.message
-                else one
-                for one in documents
+            marked = [
+                document.model_copy(update={"outcome": "sent", "sent_at": at})
+                if isinstance(document, Notification)
+                and document.outcome == "pending"
+                and document.message
+                else document
+                for document in documents
             ]
-            return put(store, kept, *over)
+            return put(store, marked, *over)
 
         with mock.patch.object(SqliteStore, "put", as_sent):
             return deliver(sender, some)
@@ -215,8 +221,8 @@ def _messages_of_all() -> Any:
     """What is due goes into one message, whoever is to read it."""
 
     def by_message(due: Sequence[Notification]) -> Iterator[tuple[str, list[Notification]]]:
-        for id_ in sorted({one.message for one in due}, reverse=True):
-            yield id_, [one for one in due if one.message == id_]
+        for id_ in sorted({notice.message for notice in due}, reverse=True):
+            yield id_, [notice for notice in due if notice.message == id_]
 
     return mock.patch.object(alerts.notify.sender, "by_message", by_message)
 
@@ -230,11 +236,11 @@ def _kept_after_failure() -> Any:
     """A page that was not read stays leased."""
     leave = Frontier._set_state
 
-    def left(frontier: Frontier, leased: PageLease, *how: Any, **more: Any) -> None:
+    def leave_leased(frontier: Frontier, leased: PageLease, *how: Any, **more: Any) -> None:
         leave(frontier, leased, *how, **more)
         frontier._held.setdefault(leased.site, set()).add(leased.name)
 
-    return mock.patch.object(Frontier, "_set_state", left)
+    return mock.patch.object(Frontier, "_set_state", leave)
 
 
 def _kept_after_break_off() -> Any:
@@ -246,16 +252,16 @@ def _kept_after_crash() -> Any:
     """A lease is noted on the disk, and whoever begins anew does not take it back."""
     lease = Frontier.lease
 
-    def leased(frontier: Frontier, site: str) -> PageLease | None:
-        if (found := lease(frontier, site)) is not None:
+    def lease_noted(frontier: Frontier, site: str) -> PageLease | None:
+        if (leased_page := lease(frontier, site)) is not None:
             with frontier._change(durable=False) as database:
                 database.execute(
                     "update pages set state = 'leased' where site = ? and name = ?",
-                    (site, found.name),
+                    (site, leased_page.name),
                 )
-        return found
+        return leased_page
 
-    return mock.patch.object(Frontier, "lease", leased)
+    return mock.patch.object(Frontier, "lease", lease_noted)
 
 
 def _permit_kept() -> Any:
@@ -444,6 +450,6 @@ BUGS: dict[str, Callable[[], Any]] = {
 
 @contextlib.contextmanager
 def planted(names: Sequence[str]) -> Iterator[None]:
-    """The product with these bugs."""
+    """Run the product with these bugs."""
     with _both(*(BUGS[name]() for name in names)):
         yield
