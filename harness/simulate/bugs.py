@@ -240,7 +240,7 @@ def _kept_after_failure() -> Any:
         leave(frontier, leased, *how, **more)
         frontier._held.setdefault(leased.site, set()).add(leased.name)
 
-    return mock.patch.object(Frontier, "_set_state", leave)
+    return mock.patch.object(Frontier, "_set_state", leave_leased)
 
 
 def _kept_after_break_off() -> Any:
