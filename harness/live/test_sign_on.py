@@ -39,7 +39,7 @@ tenants = ["bank"]
 
 @pytest.fixture(scope="module")
 def provider_folder() -> Path:
-    """The provider with its packages, kept for the next run."""
+    """Return the provider with its packages, which the next run uses again."""
     folder = Path(__file__).parents[2] / ".demo" / PROVIDER
     if not (folder / "node_modules" / "oidc-provider").exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def provider_folder() -> Path:
 def opened(
     provider_folder: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Desk, list[subprocess.Popen[str]]]]:
-    """The desk, and the provider's process in a list, so that a test can end it."""
+    """Yield the console, and the provider's process in a list so that a test can end it."""
     data = tmp_path_factory.mktemp("sign-on") / "data"
     (port,) = free_ports(1)
 
@@ -63,15 +63,15 @@ def opened(
         secret.write_text(SECRET, encoding="utf-8")
         secret.chmod(0o600)
 
-    with desk(data, incidents=3, nights=False, configure=configure) as made:
-        words = [NODE, "provider.mjs", str(port), made.url, SECRET]
+    with desk(data, incidents=3, nights=False, configure=configure) as console:
+        words = [NODE, "provider.mjs", str(port), console.url, SECRET]
         process = subprocess.Popen(
             words, cwd=provider_folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
         assert process.stdout is not None
         while "ready" not in (line := process.stdout.readline()):
             assert line, "the provider ended"
-        yield made, [process]
+        yield console, [process]
         process.kill()
         process.wait()
         process.stdout.close()
@@ -82,16 +82,16 @@ def page(opened: Any) -> Iterator[Any]:
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
         context = browser.new_context(locale="en")
-        made = context.new_page()
-        made.wrong = []
-        made.on(
+        new_page = context.new_page()
+        new_page.wrong = []
+        new_page.on(
             "console",
             lambda said: (
-                made.wrong.append(said.text) if "Content Security Policy" in said.text else None
+                new_page.wrong.append(said.text) if "Content Security Policy" in said.text else None
             ),
         )
-        yield made
-        assert made.wrong == []
+        yield new_page
+        assert new_page.wrong == []
         browser.close()
 
 
@@ -105,26 +105,28 @@ def log_in_by_provider(page: Any, made: Desk, place: str, login: str) -> None:
     page.get_by_role("button", name="Continue").click()
 
 
-def said(made: Desk, action: str) -> list[str]:
+def list_audited(console: Desk, action: str) -> list[str]:
     return [
-        one.object
-        for _, one in audit.read_entries(made.context.data / "audit")
-        if one.action == action
+        entry.object
+        for _, entry in audit.read_entries(console.context.data / "audit")
+        if entry.action == action
     ]
 
 
 def test_somebody_of_the_fraud_desk_logs_in_and_out_by_the_provider(opened: Any, page: Any) -> None:
-    made, _ = opened
-    log_in_by_provider(page, made, "/exposed", "fraud.wang")
-    page.wait_for_url(f"{made.url}/exposed")
+    console, _ = opened
+    log_in_by_provider(page, console, "/exposed", "fraud.wang")
+    page.wait_for_url(f"{console.url}/exposed")
     assert page.get_by_role("heading", level=1).inner_text()
     assert page.locator(".who").inner_text() == "fraud.wang@bank"  # whose groups are of one tenant
-    assert said(made, "account.add") == ["account fraud.wang@bank: fraud of bank; by its groups"]
+    assert list_audited(console, "account.add") == [
+        "account fraud.wang@bank: fraud of bank; by its groups"
+    ]
     page.get_by_role("button", name="Log out").click()
     page.get_by_role("link", name="Log out there as well").click()
     page.get_by_role("button", name="Yes, sign me out").click()
-    page.wait_for_url(f"{made.url}/login*")
-    page.goto(made.url)
+    page.wait_for_url(f"{console.url}/login*")
+    page.goto(console.url)
     page.get_by_role("link", name="Log in with single sign-on").click()
     assert page.get_by_placeholder("Enter any login").is_visible(), "the provider asks again"
 
@@ -132,36 +134,36 @@ def test_somebody_of_the_fraud_desk_logs_in_and_out_by_the_provider(opened: Any,
 def test_somebody_without_a_group_has_no_account_and_reads_their_subject(
     opened: Any, page: Any
 ) -> None:
-    made, _ = opened
-    log_in_by_provider(page, made, "/", "somebody")
-    page.wait_for_url(f"{made.url}/login/back*")
+    console, _ = opened
+    log_in_by_provider(page, console, "/", "somebody")
+    page.wait_for_url(f"{console.url}/login/back*")
     assert "your subject: somebody" in page.get_by_role("alert").inner_text()
     assert (
         "identity provider: somebody without an account: no group that grants anything here"
-        in said(made, "account.refused")
+        in list_audited(console, "account.refused")
     )
 
 
 def test_somebody_who_says_no_at_the_provider_is_back_at_the_login(opened: Any, page: Any) -> None:
-    made, _ = opened
-    page.goto(made.url)
+    console, _ = opened
+    page.goto(console.url)
     page.get_by_role("link", name="Log in with single sign-on").click()
     page.get_by_role("link", name="[ Cancel ]").click()
-    page.wait_for_url(f"{made.url}/login/back*")
+    page.wait_for_url(f"{console.url}/login/back*")
     assert "did not log you in" in page.get_by_role("alert").inner_text()
 
 
 def test_while_the_provider_is_down_the_page_says_so_and_passwords_are_there(
     opened: Any, page: Any
 ) -> None:
-    made, (process,) = opened
-    page.goto(made.url)
+    console, (process,) = opened
+    page.goto(console.url)
     process.kill()
     process.wait()
-    made.clock.advance(3601)  # what was discovered is not believed for ever
+    console.clock.advance(3601)  # what was discovered is not believed for ever
     page.get_by_role("link", name="Log in with single sign-on").click()
     assert "cannot be reached" in page.get_by_role("alert").inner_text()
-    page.get_by_label("Name").fill(made.name)
-    page.get_by_label("Password").fill(made.password)
+    page.get_by_label("Name").fill(console.name)
+    page.get_by_label("Password").fill(console.password)
     page.get_by_role("button", name="Log in").click()
-    page.wait_for_url(f"{made.url}/")
+    page.wait_for_url(f"{console.url}/")

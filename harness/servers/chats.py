@@ -106,14 +106,17 @@ class Matrix:
     def ask(
         self, method: str, path: str, token: str = "", body: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """One request; the answer's JSON. Raises what urllib raises for one that is refused."""
+        """Send one request and return the JSON of the response.
+
+        Raises what urllib raises for one that is refused.
+        """
         request = urllib.request.Request(f"{self.url}{path}", method=method)
         if token:
             request.add_header("Authorization", f"Bearer {token}")
         data = json.dumps(body).encode() if body is not None else None
         with urllib.request.urlopen(request, data, timeout=30) as answer:
-            found: dict[str, Any] = json.loads(answer.read())
-        return found
+            reply: dict[str, Any] = json.loads(answer.read())
+        return reply
 
     def user(self, name: str) -> tuple[str, str]:
         """Make a user; its id and an access token."""
@@ -121,7 +124,7 @@ class Matrix:
         nonce, password = self.ask("GET", path)["nonce"], secrets.token_hex(8)
         words = b"\0".join(word.encode() for word in (nonce, name, password, "notadmin"))
         mac = hmac.new(self.registration.encode(), words, hashlib.sha1).hexdigest()
-        told = self.ask(
+        reply = self.ask(
             "POST",
             path,
             body={
@@ -132,15 +135,18 @@ class Matrix:
                 "mac": mac,
             },
         )
-        return told["user_id"], told["access_token"]
+        return reply["user_id"], reply["access_token"]
 
 
 def ensure_synapse(folder: Path) -> Path:
-    """The virtual environment in `folder` with Synapse, made on first use; returns its Python."""
+    """Install Synapse in `folder` on first use.
+
+    Return the Python of its virtual environment.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    wanted, stamp = SYNAPSE.read_text(encoding="ascii"), folder / "installed.txt"
+    requirements, stamp = SYNAPSE.read_text(encoding="ascii"), folder / "installed.txt"
     with wait_for_lock(folder.with_name(folder.name + ".lock")):
-        if not stamp.is_file() or stamp.read_text(encoding="ascii") != wanted:
+        if not stamp.is_file() or stamp.read_text(encoding="ascii") != requirements:
             pip = [
                 str(folder / "bin" / "python"),
                 "-m",
@@ -153,12 +159,11 @@ def ensure_synapse(folder: Path) -> Path:
                 [sys.executable, "-m", "venv", "--clear", str(folder)],
                 [*pip, "--requirement", str(SYNAPSE)],
             ):
-                done = subprocess.run(words, capture_output=True, text=True, check=False)
-                if done.returncode:
-                    raise UnavailableError(
-                        f"Synapse cannot be installed: {done.stderr.strip().rpartition(chr(10))[2]}"
-                    )
-            stamp.write_text(wanted, encoding="ascii")
+                result = subprocess.run(words, capture_output=True, text=True, check=False)
+                if result.returncode:
+                    reason = result.stderr.strip().rpartition("\n")[2]
+                    raise UnavailableError(f"Synapse cannot be installed: {reason}")
+            stamp.write_text(requirements, encoding="ascii")
     return folder.resolve() / "bin" / "python"
 
 

@@ -31,7 +31,7 @@ from ullage.security.signing import TOPIC, verify_report
 pytest.importorskip(
     "playwright.sync_api", reason="pip install playwright; its browser is Debian's chromium"
 )
-from harness.live.console.hand import Hand, logged_in
+from harness.live.console.hand import Hand, log_in_page
 
 ROOT = Path(__file__).parents[3]
 CUSTOMERS = [customer(n) for n in range(400)]
@@ -50,13 +50,15 @@ pytestmark = [pytest.mark.live, pytest.mark.skipif(CHROMIUM is None, reason="Deb
 
 
 def rows(people: list[dict[str, str]]) -> str:
-    return "\n".join(f"{one['name']}----{one['phone']}----{one['resident_id']}" for one in people)
+    return "\n".join(
+        f"{person['name']}----{person['phone']}----{person['resident_id']}" for person in people
+    )
 
 
 @pytest.fixture(scope="module")
 def assessing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with assessing_desk(tmp_path_factory.mktemp("desk") / "data", CUSTOMERS) as made:
-        yield made
+    with assessing_desk(tmp_path_factory.mktemp("desk") / "data", CUSTOMERS) as console:
+        yield console
 
 
 @LANGUAGES
@@ -65,7 +67,7 @@ def test_a_file_is_judged_in_three_actions_and_worked_on_in_four(
     assessing: Desk, tmp_path: Path, language: str, keys_alone: bool
 ) -> None:
     (file := tmp_path / "leak.txt").write_text(rows(CUSTOMERS[:70]), "utf-8")
-    with logged_in(assessing.url, assessing.name, assessing.password, language) as page:
+    with log_in_page(assessing.url, assessing.name, assessing.password, language) as page:
         hand, since = Hand(page, keys_alone=keys_alone), time.monotonic()
         hand.press("nav.menu a[href='/assess']")
         hand.choose("select[name=how]", "colleague")
@@ -77,7 +79,9 @@ def test_a_file_is_judged_in_three_actions_and_worked_on_in_four(
         shown = page.inner_text("#incidents")
         assert page.faults == []
     assert len(list(csv.DictReader(io.StringIO(handles)))) == 70
-    assert any(one.id in shown for one in assessing.store.scroll(Incident, DocumentFilter()))
+    assert any(
+        incident.id in shown for incident in assessing.store.scroll(Incident, DocumentFilter())
+    )
     assert hand.actions <= 4
 
 
@@ -87,15 +91,15 @@ def test_last_night_is_proved_in_one_action(
     tmp_path: Path, language: str, keys_alone: bool
 ) -> None:
     with (
-        desk(tmp_path / "data", incidents=20) as made,
-        logged_in(made.url, made.name, made.password, language) as page,
+        desk(tmp_path / "data", incidents=20) as console,
+        log_in_page(console.url, console.name, console.password, language) as page,
     ):
         hand, since = Hand(page, keys_alone=keys_alone), time.monotonic()
         hand.press("main a[href='/coverage/sheet']")
         hand.count("night", since)
         assert "SHA-256" in page.inner_text("footer")
         saved = page.context.request.get(page.url).text()
-        assert verify_report(saved, keys.load_verifier(made.context.keys, TOPIC))
+        assert verify_report(saved, keys.load_verifier(console.context.keys, TOPIC))
         assert page.faults == []
     assert hand.actions <= 1
 
@@ -105,25 +109,25 @@ def test_last_night_is_proved_in_one_action(
 def test_a_caller_is_answered_in_four_actions(
     tmp_path: Path, language: str, keys_alone: bool
 ) -> None:
-    with desk(tmp_path / "data", incidents=5, nights=False) as made:
-        leak(made.store, made.clock, made.context, "call")
-        with logged_in(made.url, made.name, made.password, language) as page:
+    with desk(tmp_path / "data", incidents=5, nights=False) as console:
+        leak(console.store, console.clock, console.context, "call")
+        with log_in_page(console.url, console.name, console.password, language) as page:
             hand, since = Hand(page, keys_alone=keys_alone), time.monotonic()
             hand.press("nav.menu a[href='/exposed']")
             hand.fill("input[name=value]", PHONE)
             hand.fill("input[name=case]", "C-2026-7")
             hand.press("main form button")
             seconds = hand.count("caller", since)
-            said, recorded = page.inner_text("blockquote.script"), page.inner_text("#recorded")
+            script, recorded = page.inner_text("blockquote.script"), page.inner_text("#recorded")
             assert page.locator(".result.found").is_visible(), "whether they are affected"
             assert page.faults == []
         noted = [
-            one.reason
-            for _, one in audit.read_entries(made.context.data / "audit")
-            if one.action == "lookup"
+            entry.reason
+            for _, entry in audit.read_entries(console.context.data / "audit")
+            if entry.action == "lookup"
         ]
-    assert "96110" in said, "what is read to the caller"
-    assert bool(re.search("[\u4e00-\u9fff]{10}", said)) == (language == "zh")
+    assert "96110" in script, "what is read to the caller"
+    assert bool(re.search("[\u4e00-\u9fff]{10}", script)) == (language == "zh")
     assert "C-2026-7" in recorded
     assert noted == ["customer_enquiry, case C-2026-7"]
     assert hand.actions <= 4
@@ -131,24 +135,25 @@ def test_a_caller_is_answered_in_four_actions(
 
 
 def commands(readme: str, data: Path, *words: str) -> list[list[str]]:
-    """The commands of a README that begin with one of these `words` behind the folder, which is
-    `data` here.
+    """Return the commands of a README that begin with one of these `words` after the folder.
+
+    The folder becomes `data`.
     """
     lines = (ROOT / readme).read_text("utf-8").splitlines()
-    said = [
+    command_lines = [
         line.partition("#")[0].split() for line in lines if line.startswith("ullage --data DIR ")
     ]
     return [
-        ["ullage", "--data", str(data), *one[3:]]
+        ["ullage", "--data", str(data), *words_[3:]]
         for word in words
-        for one in said
-        if one[3] == word
+        for words_ in command_lines
+        if words_[3] == word
     ][: len(words)]
 
 
 def load(command: list[str], folder: Path, environment: dict[str, str]) -> None:
     """Load the list; where a column is not known, with the command that is proposed."""
-    done = subprocess.run(
+    result = subprocess.run(
         command,
         cwd=folder,
         env=environment,
@@ -157,9 +162,9 @@ def load(command: list[str], folder: Path, environment: dict[str, str]) -> None:
         stdin=subprocess.DEVNULL,
         check=False,
     )
-    if done.returncode:
-        proposed = re.search(r"use: (ullage .*)$", done.stderr, re.MULTILINE)
-        assert proposed, done.stderr
+    if result.returncode:
+        proposed = re.search(r"use: (ullage .*)$", result.stderr, re.MULTILINE)
+        assert proposed, result.stderr
         subprocess.run(
             ["sh", "-c", proposed[1]], cwd=folder, env=environment, check=True, capture_output=True
         )
@@ -170,8 +175,16 @@ def test_a_newcomer_sees_the_first_incident_with_the_readme_alone(
     tmp_path: Path, language: str
 ) -> None:
     values = [
-        ",".join((one["customer_ref"], one["name"], one["phone"], one["resident_id"], "12"))
-        for one in CUSTOMERS
+        ",".join(
+            (
+                customer_["customer_ref"],
+                customer_["name"],
+                customer_["phone"],
+                customer_["resident_id"],
+                "12",
+            )
+        )
+        for customer_ in CUSTOMERS
     ]
     (tmp_path / "customers.csv").write_text("\n".join([OWN_HEADERS[language], *values]), "utf-8")
     (file := tmp_path / "leak.txt").write_text(rows(CUSTOMERS[:70]), "utf-8")
@@ -188,7 +201,7 @@ def test_a_newcomer_sees_the_first_incident_with_the_readme_alone(
         try:
             assert run.stderr is not None
             password = next(
-                found[1] for line in run.stderr if (found := FIRST_PASSWORD.search(line))
+                match[1] for line in run.stderr if (match := FIRST_PASSWORD.search(line))
             )
             # else it waits for somebody who reads
             threading.Thread(target=run.stderr.read, daemon=True).start()
@@ -202,7 +215,7 @@ def test_a_newcomer_sees_the_first_incident_with_the_readme_alone(
 
 def first_incident(url: str, password: str, language: str, file: Path) -> None:
     """Log in for the first time, and make an incident of a file."""
-    with logged_in(url, "admin", password, language) as page:
+    with log_in_page(url, "admin", password, language) as page:
         hand = Hand(page, keys_alone=False)
         hand.fill("input[name=old]", password)
         hand.fill("input[name=new]", NEW_PASSWORD)
