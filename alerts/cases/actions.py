@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from alerts.accounts.accounts import Accounts
 from alerts.accounts.second_person import Actor
 from alerts.cases.decisions import Decisions, Recorded
-from alerts.cases.regrouping import Regrouping, merged_into
+from alerts.cases.regrouping import Regrouping, find_merged
 from alerts.cases.second_person import SecondPersons, ends_of, waits_for
 from alerts.cases.undoing import UNDOABLE, find_undoable, latest_alike
 from alerts.deadlines.comparison import DutyChange
@@ -23,7 +23,7 @@ from alerts.deadlines.outstanding import Duty, IncidentDeadlines
 from alerts.deadlines.render import name_report
 from alerts.deadlines.schedule import Work, find_takedown_state, format_duty
 from alerts.records import Decision, Incident, PendingDecision, Sighting, WorkItem
-from alerts.records.decision import checked_name, in_force
+from alerts.records.decision import in_force, validate_name
 from alerts.records.document import QueryError
 from alerts.store import DocumentFilter
 from alerts.store.queries import CLOSED, find_pending
@@ -267,7 +267,7 @@ class Cases:
     ) -> ActionResult:
         """Assign an incident to a person ("" or `-`: to nobody), with a due date if given."""
         incident = self.incident(id_)
-        assignee = checked_name(to, "to") if to.strip() not in ("", "-") else ""
+        assignee = validate_name(to, "to") if to.strip() not in ("", "-") else ""
         until = self._until(incident, due) if due.strip() else None
         decisions = [
             self._decisions.act(incident, "assigned", by=by, value=assignee, note=note, token=token)
@@ -510,7 +510,7 @@ class Cases:
         Alert does so within a minute.
         """
         head, part = self.incident(id_), self._get_other(other)
-        if other not in merged_into(self.find_deadlines(head).decisions):
+        if other not in find_merged(self.find_deadlines(head).decisions):
             raise QueryError(
                 "this incident was not merged into it: split off a sighting instead", "other"
             )
@@ -523,7 +523,7 @@ class Cases:
 
     def _after(self, head: Incident, part: Incident, draft: Decision) -> Sequence[Incident]:
         """Return both incidents as a merge or a split leaves them."""
-        return Regrouping(self.work.duties, self.rules).regrouped(
+        return Regrouping(self.work.duties, self.rules).preview_regrouping(
             head, part, is_merge=draft.act == "merged", at=draft.at
         )
 
@@ -585,7 +585,7 @@ class Cases:
         draft = self._decisions.draft_act(
             incident, "detached", by=by, about=matching[0].id, note=note, token=token
         )
-        after = Regrouping(self.work.duties, self.rules).detached(incident, matching[0])
+        after = Regrouping(self.work.duties, self.rules).preview_detachment(incident, matching[0])
         return self._regroup([incident], [draft], after, text)
 
     def find_sightings(self, incident: Incident) -> list[Sighting]:

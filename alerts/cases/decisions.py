@@ -51,7 +51,7 @@ from alerts.records import (
     Status,
     exposure_id,
 )
-from alerts.records.decision import checked_ground, checked_name, checked_note
+from alerts.records.decision import validate_grounds, validate_name, validate_note
 from alerts.records.document import QueryError
 from alerts.store import DocumentFilter, IncidentStore
 from alerts.store.queries import compute_status
@@ -276,8 +276,8 @@ class Decisions:
                 "tenant": incident.tenant,
                 "incident": incident.id,
                 "at": ensure_after(self.trail.clock.now(), (decision.at for decision in former)),
-                "by": checked_name(by),
-                "note": checked_ground(note) if explained else checked_note(note),
+                "by": validate_name(by),
+                "note": validate_grounds(note) if explained else validate_note(note),
                 **fields,
             }
         )
@@ -417,8 +417,8 @@ def _check_report(
     Raises QueryError if something is missing or its deadline cannot have begun. With `is_same`, the
     report was recorded before under the same token, and so corrects nothing.
     """
-    number, why = validate_reference(fields["reference"]), checked_note(fields["no_reference"])
-    channel, note = validate_channel(fields["channel"]), checked_note(fields["note"])
+    number, why = validate_reference(fields["reference"]), validate_note(fields["no_reference"])
+    channel, note = validate_channel(fields["channel"]), validate_note(fields["note"])
     since = _stage(regime, stage).since
     if since in ("determined", "resolved") and deadlines.moments.get(since) is None:
         first = (

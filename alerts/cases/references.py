@@ -20,7 +20,7 @@ from typing import Literal
 from alerts.cases.decisions import TOKEN_BYTES, Decisions
 from alerts.cases.incident_list import read_customers
 from alerts.records import Decision, Incident
-from alerts.records.decision import checked_case
+from alerts.records.decision import validate_case
 from alerts.records.document import QueryError
 from alerts.store import DocumentFilter, IncidentStore
 from ullage.clock import Clock
@@ -34,7 +34,7 @@ State = Literal["waiting", "approved", "refused", "expired"]
 
 @dataclass(frozen=True, slots=True)
 class ReferenceRequest:
-    """What somebody asked for, and what others have said of it, the oldest first."""
+    """A request for customer references and its answers, oldest first."""
 
     asked: Decision
     approvals: tuple[Decision, ...] = ()
@@ -45,26 +45,26 @@ class ReferenceRequest:
         """How many customers it is about, at most."""
         return int(self.asked.value)
 
-    def covered(self, subjects: Iterable[str]) -> list[str]:
-        """Return those of `subjects` who were in the incident when it was asked for, which is
-        what others approved.
-        """
+    def select_covered(self, subjects: Iterable[str]) -> list[str]:
+        """Return the subjects that were in the incident when the request was made."""
         salt, digests = self.asked.id.rpartition(":")[2], base64.b64decode(self.asked.covers)
-        known = {digests[at : at + DIGEST_BYTES] for at in range(0, len(digests), DIGEST_BYTES)}
-        return [one for one in subjects if _digest(salt, one) in known]
+        covered_digests = {
+            digests[at : at + DIGEST_BYTES] for at in range(0, len(digests), DIGEST_BYTES)
+        }
+        return [subject for subject in subjects if _digest(salt, subject) in covered_digests]
 
     @property
     def approved_by(self) -> tuple[str, ...]:
         """Who approved it."""
-        return tuple(one.by for one in self.approvals)
+        return tuple(approval.by for approval in self.approvals)
 
     def until(self, needed: int) -> datetime:
-        """When it ends, as it stands, where so many approvals are needed."""
+        """Return when the request or its approval ends, if so many approvals are needed."""
         last = self.approvals[needed - 1] if 0 < needed <= len(self.approvals) else self.asked
         return last.until or last.at
 
     def state(self, needed: int, now: datetime) -> State:
-        """How far it has come, where so many approvals are needed."""
+        """Return the state of the request, if so many approvals are needed."""
         if self.refusal is not None:
             return "refused"
         # where none is needed, none is handed out any more
@@ -75,7 +75,9 @@ class ReferenceRequest:
 
 def digest_all(salt: str, subjects: Iterable[str]) -> str:
     """Return the digests of pseudonyms in base64, each of DIGEST_BYTES bytes, sorted."""
-    return base64.b64encode(b"".join(sorted(_digest(salt, one) for one in subjects))).decode()
+    return base64.b64encode(
+        b"".join(sorted(_digest(salt, subject) for subject in subjects))
+    ).decode()
 
 
 def _digest(salt: str, subject: str) -> bytes:
@@ -84,27 +86,31 @@ def _digest(salt: str, subject: str) -> bytes:
     ]
 
 
-def requests_of(decisions: Iterable[Decision]) -> list[ReferenceRequest]:
-    """The requests for references among the decisions of an incident, the newest first."""
-    made = sorted(decisions, key=lambda one: (one.at, one.id))
+def find_requests(decisions: Iterable[Decision]) -> list[ReferenceRequest]:
+    """Return the reference requests among an incident's decisions, newest first."""
+    ordered = sorted(decisions, key=lambda decision: (decision.at, decision.id))
 
-    def said(act: str, asked: Decision) -> tuple[Decision, ...]:
-        return tuple(one for one in made if one.act == act and one.about == asked.id)
+    def answers(act: str, asked: Decision) -> tuple[Decision, ...]:
+        return tuple(
+            decision for decision in ordered if decision.act == act and decision.about == asked.id
+        )
 
-    asked = [one for one in made if one.act == "references_asked"]
+    asked = [decision for decision in ordered if decision.act == "references_asked"]
     return [
         ReferenceRequest(
-            one, said("references_approved", one), next(iter(said("references_refused", one)), None)
+            decision,
+            answers("references_approved", decision),
+            next(iter(answers("references_refused", decision)), None),
         )
-        for one in reversed(asked)
+        for decision in reversed(asked)
     ]
 
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """Where they are asked for, approved and handed out, for a tenant that needs so many approvals.
+    """Requests, approves and hands out customer references.
 
-    QueryError says what is missing or not so.
+    `needed` is the number of approvals. QueryErrors say what is missing or wrong.
     """
 
     decisions: Decisions
@@ -116,34 +122,34 @@ class References:
         return self.decisions.store
 
     def ask(self, incident: Incident, *, by: str, case: str, reason: str, token: str) -> Decision:
-        """Ask for the references of all customers that an incident has now."""
+        """Request the references of all customers that are in an incident now."""
         if not self.needed:
             raise QueryError("customer references of this tenant are not handed out here")
-        now, number = self.clock.now(), checked_case(case)
+        now, number = self.clock.now(), validate_case(case)
         if any(
-            one.asked.by == by and one.state(self.needed, now) in ("waiting", "approved")
-            for one in self._requests(incident)
+            item.asked.by == by and item.state(self.needed, now) in ("waiting", "approved")
+            for item in self._requests(incident)
         ):
             raise QueryError("you have a request for this incident already", "case")
-        subjects = [one.subject for one in read_customers(self._store, incident)]
+        subjects = [item.subject for item in read_customers(self._store, incident)]
         if not subjects:
             raise QueryError("this incident has no customers", "case")
         salt = token or secrets.token_hex(TOKEN_BYTES)
-        said = {
+        fields = {
             "value": str(len(subjects)),
             "covers": digest_all(salt, subjects),
             "reference": number,
             "until": now + WAITS,
         }
         return self.decisions.note_act(
-            incident, "references_asked", by=by, note=reason, token=salt, **said
+            incident, "references_asked", by=by, note=reason, token=salt, **fields
         )
 
     def answer(
         self, incident: Incident, entry: str, *, by: str, approve: bool, note: str, token: str
     ) -> Decision:
-        """Approve the request `entry` of somebody else, or refuse it."""
-        request, now = self.request(incident, entry), self.clock.now()
+        """Approve or refuse somebody else's request `entry`."""
+        request, now = self.get_request(incident, entry), self.clock.now()
         if request.asked.by == by:
             raise QueryError("somebody else has to decide on your request", "note")
         if request.state(self.needed, now) != "waiting":
@@ -164,32 +170,35 @@ class References:
             token=token,
         )
 
-    def approved(
+    def get_approved(
         self, incident: Incident, entry: str, *, by: str
     ) -> tuple[ReferenceRequest, list[str]]:
-        """The request `entry` of `by` whose approval lasts, and the pseudonyms to be resolved
-        for it.
-        """
-        request = self.request(incident, entry)
+        """Return the approved request `entry` of `by`, and the pseudonyms to resolve for it."""
+        request = self.get_request(incident, entry)
         if request.asked.by != by:
             raise QueryError("only who asked may download the customer references")
         if request.state(self.needed, self.clock.now()) != "approved":
             raise QueryError("this request is not approved, or no longer")
-        found = request.covered(one.subject for one in read_customers(self._store, incident))
-        if not found:
+        covered = request.select_covered(
+            exposure.subject for exposure in read_customers(self._store, incident)
+        )
+        if not covered:
             raise QueryError(
                 "none of the customers that were approved is in this incident any more: ask again"
             )
-        return request, found
+        return request, covered
 
-    def request(self, incident: Incident, entry: str) -> ReferenceRequest:
-        """The request `entry` of an incident."""
-        found = next((one for one in self._requests(incident) if one.asked.id == entry), None)
-        if found is None:
+    def get_request(self, incident: Incident, entry: str) -> ReferenceRequest:
+        """Return the request `entry` of an incident. Raises QueryError if it does not exist."""
+        request = next(
+            (candidate for candidate in self._requests(incident) if candidate.asked.id == entry),
+            None,
+        )
+        if request is None:
             raise QueryError("there is no such request")
-        return found
+        return request
 
     def _requests(self, incident: Incident) -> list[ReferenceRequest]:
-        return requests_of(
+        return find_requests(
             self._store.scroll(Decision, DocumentFilter({"incident": (incident.id,)}))
         )

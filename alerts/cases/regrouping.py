@@ -32,7 +32,7 @@ Sketch = tuple[tuple[str, ...], Sketched]
 
 @dataclass(frozen=True, slots=True)
 class Regrouping:
-    """What incidents become, judged by the `rules` that are in force."""
+    """Computes what a merge, a split or a detachment makes of incidents."""
 
     duties: Duties
     rules: Callable[[], VerdictRules]
@@ -41,12 +41,10 @@ class Regrouping:
     def _store(self) -> IncidentStore:
         return self.duties.store
 
-    def regrouped(
+    def preview_regrouping(
         self, head: Incident, part: Incident, *, is_merge: bool, at: datetime
     ) -> tuple[Incident, Incident]:
-        """Return both incidents as they are once `part` is a part of `head`, from `at` on, or no
-        longer one.
-        """
+        """Return both incidents after `part` joins or leaves `head`."""
         parts = tuple(
             sorted({*head.parts} | {*part.family} if is_merge else {*head.parts} - {*part.family})
         )
@@ -58,7 +56,7 @@ class Regrouping:
                 if is_merge
                 else tuple(v for v in sketch if v not in {*part.sketch})
             )
-        whole = self.projected(
+        whole = self.project_stored(
             head.id, (sketch, head.sketch_of), {*head.linked} - {*part.family}, parts
         )
         whole = whole or head.model_copy(update={"parts": parts})
@@ -69,46 +67,56 @@ class Regrouping:
         )
         return whole, part.model_copy(update=changed)
 
-    def detached(self, source: Incident, sighting: Sighting) -> list[Incident]:
-        """Return what is left of an incident without `sighting`, if anything is, and the new
-        incident of that sighting.
-        """
+    def preview_detachment(self, source: Incident, sighting: Sighting) -> list[Incident]:
+        """Return the incident without `sighting`, if anything remains, and the new one."""
         new, where = incident_id(sighting.id), DocumentFilter({"incident": source.family})
         sightings, exposures = (
             list(self._store.scroll(Sighting, where)),
             list(self._store.scroll(Exposure, where)),
         )
-        theirs = [
-            moved_exposure(one, sighting, new) for one in exposures if sighting.id in one.sightings
+        moved_exposures = [
+            move_exposure(item, sighting, new)
+            for item in exposures
+            if sighting.id in item.sightings
         ]
-        left = [
-            one
-            for one in (without_sightings(each, {sighting.id}) for each in exposures)
-            if one is not None
+        remaining_exposures = [
+            item
+            for item in (without_sightings(each, {sighting.id}) for each in exposures)
+            if item is not None
         ]
-        rest = [one for one in sightings if one.id != sighting.id]
+        remaining_sightings = [item for item in sightings if item.id != sighting.id]
         sketch, linked = (source.sketch, source.sketch_of), (*source.linked, new)
-        moved = [moved_sighting(sighting, source.id, new)]
-        own = self._of_facts(
-            new, moved, theirs, (sighting.sketch, sighting.sketch_of), (source.id,)
+        moved = [move_sighting(sighting, source.id, new)]
+        detached = self._project(
+            new, moved, moved_exposures, (sighting.sketch, sighting.sketch_of), (source.id,)
         )
         return [
-            one
-            for one in (self._of_facts(source.id, rest, left, sketch, linked, source.parts), own)
-            if one
+            item
+            for item in (
+                self._project(
+                    source.id,
+                    remaining_sightings,
+                    remaining_exposures,
+                    sketch,
+                    linked,
+                    source.parts,
+                ),
+                detached,
+            )
+            if item
         ]
 
-    def projected(
+    def project_stored(
         self, id_: str, sketch: Sketch, linked: Iterable[str], parts: Sequence[str] = ()
     ) -> Incident | None:
-        """Return the incident as its facts in the store now stand; None where it has none left."""
+        """Return the incident as its stored facts now stand; None if none are left."""
         where = DocumentFilter({"incident": (id_, *parts)})
         sightings = list(self._store.scroll(Sighting, where))
-        return self._of_facts(
+        return self._project(
             id_, sightings, self._store.scroll(Exposure, where), sketch, linked, parts
         )
 
-    def _of_facts(
+    def _project(
         self,
         id_: str,
         sightings: Sequence[Sighting],
@@ -127,8 +135,8 @@ class Regrouping:
         return projection.project(sightings, exposures, setting, sketch, set(linked), parts)
 
 
-def moved_sighting(sighting: Sighting, source: str, new: str) -> Sighting:
-    """Return a sighting as it is in the incident `new`, into which it was moved out of `source`."""
+def move_sighting(sighting: Sighting, source: str, new: str) -> Sighting:
+    """Return a sighting as it is after moving from the incident `source` to `new`."""
     moved = {
         "incident": new,
         "detached_from": source,
@@ -139,24 +147,25 @@ def moved_sighting(sighting: Sighting, source: str, new: str) -> Sighting:
     return sighting.model_copy(update=moved)
 
 
-def moved_exposure(exposure: Exposure, sighting: Sighting, new: str) -> Exposure:
-    """Return what of an exposure is the sighting's; what several added to it cannot be told
-    apart, and goes along.
+def move_exposure(exposure: Exposure, sighting: Sighting, new: str) -> Exposure:
+    """Return the part of an exposure that belongs to a moved sighting.
+
+    Fields that several sightings added cannot be told apart, and move along.
     """
-    own = {
+    changes = {
         "id": exposure_id(new, exposure.subject),
         "incident": new,
         "sightings": (sighting.id,),
         "sites": (sighting.site,),
     }
-    return exposure.model_copy(update=own)
+    return exposure.model_copy(update=changes)
 
 
-def merged_into(decisions: Iterable[Decision]) -> tuple[str, ...]:
-    """Return the incidents that people have merged into the one of whose `decisions` these are."""
+def find_merged(decisions: Iterable[Decision]) -> tuple[str, ...]:
+    """Return the incidents that people merged into the incident with these decisions."""
     last = {
-        one.about: one.act
-        for one in sorted(decisions, key=lambda one: one.at)
-        if one.act in ("merged", "split")
+        decision.about: decision.act
+        for decision in sorted(decisions, key=lambda decision: decision.at)
+        if decision.act in ("merged", "split")
     }
-    return tuple(other for other, act in last.items() if act == "merged")
+    return tuple(part for part, act in last.items() if act == "merged")

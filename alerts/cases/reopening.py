@@ -18,7 +18,7 @@ from datetime import timedelta
 from functools import partial
 
 from alerts.cases.decisions import Decisions, describe
-from alerts.cases.regrouping import Regrouping, moved_exposure, moved_sighting
+from alerts.cases.regrouping import Regrouping, move_exposure, move_sighting
 from alerts.cases.second_person import SecondPersons
 from alerts.deadlines.comparison import DutyChange, find_ended
 from alerts.deadlines.schedule import Work
@@ -31,9 +31,9 @@ from alerts.records import (
     Incident,
     PendingDecision,
     Sighting,
+    build_holding,
     claim_id,
     exposure_id,
-    holding_of,
     incident_id,
 )
 from alerts.store import DocumentFilter, IncidentStore, Merge, merge
@@ -178,7 +178,7 @@ class Returns:
         if source is None or sighting is None or source.id == new:
             return
         if sighting.incident != new and not self._may(
-            asked, [source], self._regrouping.detached(source, sighting)
+            asked, [source], self._regrouping.preview_detachment(source, sighting)
         ):
             return
         written = merge(self._store, partial(self._detached, asked))
@@ -224,11 +224,15 @@ class Returns:
             return []
         if sighting.incident != new:
             self._move(asked, sighting, new, merging)
-            merging.put([moved_sighting(sighting, source.id, new)])
+            merging.put([move_sighting(sighting, source.id, new)])
         self._store.refresh()
-        own = self._regrouping.projected(new, (sighting.sketch, sighting.sketch_of), (source.id,))
+        own = self._regrouping.project_stored(
+            new, (sighting.sketch, sighting.sketch_of), (source.id,)
+        )
         sketch = (source.sketch, source.sketch_of)
-        rest = self._regrouping.projected(source.id, sketch, (*source.linked, new), source.parts)
+        rest = self._regrouping.project_stored(
+            source.id, sketch, (*source.linked, new), source.parts
+        )
         merging.put([rest] if rest else [])
         merging.put([own] if own else [])
         return [incident for incident in (own, rest) if incident]
@@ -246,7 +250,7 @@ class Returns:
             return
         if head.part_of or (part.part_of and is_merge):
             return  # another incident answers for it
-        after = self._regrouping.regrouped(head, part, is_merge=is_merge, at=asked.at)
+        after = self._regrouping.preview_regrouping(head, part, is_merge=is_merge, at=asked.at)
         if not self._may(asked, [head, part], after):
             return
         written = merge(self._store, partial(self._regrouped, asked))
@@ -259,7 +263,7 @@ class Returns:
         found = merging.mget(Incident, [asked.incident, asked.about])
         self._store.refresh()
         head, part = found[asked.incident], found[asked.about]
-        whole, part = self._regrouping.regrouped(
+        whole, part = self._regrouping.preview_regrouping(
             head, part, is_merge=asked.act == "merged", at=asked.at
         )
         merging.put([whole])
@@ -276,7 +280,7 @@ class Returns:
         }
         stored = merging.mget(Exposure, [*ids, *ids.values()]) if ids else {}
         whole = [one for id_, one in stored.items() if id_ in ids and sighting.id in one.sightings]
-        merging.put(moved_exposure(one, sighting, new) for one in whole)
+        merging.put(move_exposure(one, sighting, new) for one in whole)
         left = {one.id: without_sightings(one, {sighting.id}) for one in whole}
         if sighting.subjects:
             people = claim_id(sighting.tenant, "subjects", sighting.subjects)
@@ -284,7 +288,7 @@ class Returns:
             if before is None or before.incident != new:
                 self._store.create(
                     [
-                        holding_of(
+                        build_holding(
                             sighting.tenant, new, [people], asked.at, [before] if before else []
                         )
                     ]

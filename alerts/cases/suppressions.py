@@ -29,7 +29,7 @@ from alerts.deadlines.comparison import DutyChange, EndedDuty, find_ended
 from alerts.deadlines.outstanding import Duties
 from alerts.grouping.placement import measure_known_share
 from alerts.records import Background, Incident, PendingDecision, Sighting, Suppression
-from alerts.records.decision import checked_name, checked_note
+from alerts.records.decision import validate_name, validate_note
 from alerts.records.document import QueryError
 from alerts.store import DocumentFilter, IncidentStore
 from ullage.audit import Trail
@@ -56,7 +56,7 @@ Silenced = Suppression | PendingDecision
 
 @dataclass(frozen=True, slots=True)
 class SuppressionConditions:
-    """What a finding must have; "" is any."""
+    """The conditions that a finding must meet; "" is any."""
 
     site: str = ""
     channel: str = ""
@@ -64,25 +64,25 @@ class SuppressionConditions:
     rule: str = ""
     incident: str = ""
 
-    def said(self) -> str:
-        """In words, for the audit log and for people."""
+    def describe(self) -> str:
+        """Describe the conditions in words, for the audit log and for people."""
         chosen = {
             name: getattr(self, name) for name in ("site", "channel", "author", "rule", "incident")
         }
         return ", ".join(f"{name} {value}" for name, value in chosen.items() if value)
 
 
-def said(suppression: Suppression) -> str:
-    """The conditions of `suppression` in words."""
+def describe_conditions(suppression: Suppression) -> str:
+    """Describe the conditions of `suppression` in words."""
     return SuppressionConditions(
         suppression.site, suppression.channel, suppression.author, suppression.rule,
         suppression.incident
-    ).said()  # fmt: skip
+    ).describe()  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Suppressions:
-    """Where suppressions are made and lifted: each is in the audit log first."""
+    """Makes and lifts suppressions; each is written to the audit log first."""
 
     duties: Duties
     trail: Trail
@@ -90,14 +90,15 @@ class Suppressions:
 
     @property
     def store(self) -> IncidentStore:
-        """Where they are kept."""
+        """The store of the suppressions."""
         return self.duties.store
 
     def suppress(
         self, tenant: str, conditions: SuppressionConditions, *, days: int, by: str, reason: str
     ) -> Silenced:
-        """Silence what fits `conditions`, or store that this waits for a second person;
-        QueryError says what is wrong.
+        """Suppress what meets `conditions`, or store that this waits for a second person.
+
+        Raises QueryError for invalid input.
         """
         if not 1 <= days <= MOST_SUPPRESSION_DAYS:
             raise QueryError(
@@ -107,7 +108,7 @@ class Suppressions:
             )
         if not reason.strip():
             raise QueryError("a suppression needs a reason")
-        if not tenant or not conditions.said():
+        if not tenant or not conditions.describe():
             raise QueryError(
                 "specify a tenant and at least one of site, channel, author, rule, incident"
             )
@@ -127,12 +128,12 @@ class Suppressions:
                 )
         like = self._incident(tenant, conditions.incident) if conditions.incident else None
         now = self.trail.clock.now()
-        made = Suppression(
+        suppression = Suppression(
             id="SUP-" + base64.b32encode(secrets.token_bytes(7)).decode()[:10],
             tenant=tenant,
             at=now,
-            by=checked_name(by),
-            reason=checked_note(reason),
+            by=validate_name(by),
+            reason=validate_note(reason),
             expires=now + timedelta(days=days),
             site=conditions.site,
             channel=conditions.channel,
@@ -142,124 +143,135 @@ class Suppressions:
             sketch=like.sketch if like else (),
             sketch_of=like.sketch_of if like else "candidates",
         )
-        what = f"suppression {made.id} for {days} days: {conditions.said()}"
-        ended = self._ended(like, made) if like else ()
+        what = f"suppression {suppression.id} for {days} days: {conditions.describe()}"
+        ended = self._find_ended(like, suppression) if like else ()
         if like and ended and self.duties.tenant(tenant).second_person:
             whose = {
                 "id": f"{like.id}:{secrets.token_hex(TOKEN_BYTES)}",
                 "incident": like.id,
                 "tenant": tenant,
-                "by": made.by,
+                "by": suppression.by,
             }
             decisions = Decisions(self.duties, self.trail, self.actor)
-            return decisions.propose({**whose, "suppression": made}, what, ended, made.reason)
-        made = made.model_copy(update={"ends": tuple(duty.name for duty in ended)})
+            return decisions.propose(
+                {**whose, "suppression": suppression}, what, ended, suppression.reason
+            )
+        suppression = suppression.model_copy(update={"ends": tuple(duty.name for duty in ended)})
         what += ", decided by one person" if ended else ""
-        self.trail.append("suppression.add", what, actor=made.by, tenant=tenant, reason=made.reason)
-        self.store.create([made])
-        return made
+        self.trail.append(
+            "suppression.add", what, actor=suppression.by, tenant=tenant, reason=suppression.reason
+        )
+        self.store.create([suppression])
+        return suppression
 
-    def _ended(self, incident: Incident, made: Suppression) -> Sequence[EndedDuty]:
-        """Return the running deadlines of which nobody would be notified any more."""
+    def _find_ended(self, incident: Incident, suppression: Suppression) -> Sequence[EndedDuty]:
+        """Return the running deadlines that would no longer be notified."""
         sightings = list(self.store.scroll(Sighting, DocumentFilter({"incident": incident.family})))
-        is_silent = _may_cover(made, incident) and covering(sightings, [made]) is not None
+        is_silent = (
+            _may_cover(suppression, incident)
+            and find_covering(sightings, [suppression]) is not None
+        )
         return find_ended(
             self.duties,
             DutyChange([incident], [incident], silenced={incident.id} if is_silent else ()),
         )
 
     def lift(self, id_: str, *, by: str, reason: str) -> Suppression:
-        """End a suppression now; QueryError when it is none or was ended."""
+        """End a suppression now. Raises QueryError if it does not exist or was lifted."""
         former = self.store.get(Suppression, id_)
         if former is None or former.lifts:
             raise QueryError("no suppression with that id: see `ullage incidents suppressions`")
         if not reason.strip():
             raise QueryError("give the reason for lifting it")
-        made = former.model_copy(
+        lifted = former.model_copy(
             update={
                 "id": former.id + LIFTED,
                 "lifts": former.id,
                 "at": self.trail.clock.now(),
-                "by": checked_name(by),
-                "reason": checked_note(reason),
+                "by": validate_name(by),
+                "reason": validate_note(reason),
                 "sketch": (),
             }
         )
-        if self.store.get(Suppression, made.id) is not None:
+        if self.store.get(Suppression, lifted.id) is not None:
             raise QueryError("it was already lifted")
         self.trail.append(
             "suppression.lift",
             f"suppression {id_}",
-            actor=made.by,
-            tenant=made.tenant,
-            reason=made.reason,
+            actor=lifted.by,
+            tenant=lifted.tenant,
+            reason=lifted.reason,
         )
-        self.store.create([made])
-        return made
+        self.store.create([lifted])
+        return lifted
 
     def _incident(self, tenant: str, id_: str) -> Incident:
-        found = self.store.get(Incident, id_)
-        if found is None or found.tenant != tenant:
+        incident = self.store.get(Incident, id_)
+        if incident is None or incident.tenant != tenant:
             raise QueryError(
                 "no incident with that id for this tenant: see `ullage incidents list`"
             )
-        return found
+        return incident
 
 
-def suppressions(
+def list_suppressions(
     store: IncidentStore, tenant: str = ""
 ) -> list[tuple[Suppression, Suppression | None]]:
-    """Every suppression, each with what lifted it, the newest first; those past their time
-    included.
-    """
-    found = list(store.scroll(Suppression, DocumentFilter({"tenant": (tenant,)} if tenant else {})))
-    lifted = {one.lifts: one for one in found if one.lifts}
-    made = sorted(
-        (one for one in found if not one.lifts), key=lambda one: (one.at, one.id), reverse=True
+    """Return every suppression with what lifted it, newest first, including expired ones."""
+    stored = list(
+        store.scroll(Suppression, DocumentFilter({"tenant": (tenant,)} if tenant else {}))
     )
-    return [(one, lifted.get(one.id)) for one in made]
+    lifted = {suppression.lifts: suppression for suppression in stored if suppression.lifts}
+    current = sorted(
+        (suppression for suppression in stored if not suppression.lifts),
+        key=lambda suppression: (suppression.at, suppression.id),
+        reverse=True,
+    )
+    return [(suppression, lifted.get(suppression.id)) for suppression in current]
 
 
-def active(store: IncidentStore, now: datetime, tenant: str = "") -> list[Suppression]:
-    """Those that silence now, the newest first."""
+def find_active(store: IncidentStore, now: datetime, tenant: str = "") -> list[Suppression]:
+    """Return the suppressions that apply now, newest first."""
     return [
-        one
-        for one, lifted in suppressions(store, tenant)
-        if lifted is None and one.at <= now < one.expires
+        suppression
+        for suppression, lifted in list_suppressions(store, tenant)
+        if lifted is None and suppression.at <= now < suppression.expires
     ]
 
 
-def suppressed(duties: Duties, incidents: Iterable[Incident]) -> dict[str, Suppression]:
-    """Of `incidents` those that are silenced now, by id, each with the newest suppression that
-    covers some of it.
+def find_suppressed(duties: Duties, incidents: Iterable[Incident]) -> dict[str, Suppression]:
+    """Return the suppressed ones of `incidents`, by id.
+
+    Each has the newest suppression that covers some of it.
     """
-    store, found = duties.store, dict[str, Suppression]()
-    in_force, known = (
-        active(store, duties.clock.now()),
+    store, by_incident = duties.store, dict[str, Suppression]()
+    in_force, by_id = (
+        find_active(store, duties.clock.now()),
         {incident.id: incident for incident in incidents},
     )
     fitting = {
-        id_: some
-        for id_, one in known.items()
-        if (some := [each for each in in_force if _may_cover(each, one)])
+        id_: applicable
+        for id_, one in by_id.items()
+        if (applicable := [each for each in in_force if _may_cover(each, one)])
     }
-    running = duties.running([known[id_] for id_ in fitting]) if fitting else {}
-    for id_, some in fitting.items():
+    running = duties.running([by_id[id_] for id_ in fitting]) if fitting else {}
+    for id_, applicable in fitting.items():
         names = {f"{duty.regime.id} {duty.stage.id}" for duty in running.get(id_, ())}
-        agreed = [one for one in some if names <= {*one.ends}]
+        agreed = [one for one in applicable if names <= {*one.ends}]
         sightings = (
-            list(store.scroll(Sighting, DocumentFilter({"incident": known[id_].family})))
+            list(store.scroll(Sighting, DocumentFilter({"incident": by_id[id_].family})))
             if agreed
             else []
         )
-        if one := covering(sightings, agreed):
-            found[id_] = one
-    return found
+        if one := find_covering(sightings, agreed):
+            by_incident[id_] = one
+    return by_incident
 
 
-def muted(duties: Duties) -> Callable[[Sequence[Incident]], set[str]]:
-    """Tells the ids of those incidents that nobody is told of now, whatever the routes say: they
-    are in the list all the same.
+def mute_filter(duties: Duties) -> Callable[[Sequence[Incident]], set[str]]:
+    """Return a function that selects the ids of incidents that nobody is notified of now.
+
+    They are in the list all the same.
     """
 
     def those_muted(incidents: Sequence[Incident]) -> set[str]:
@@ -268,33 +280,44 @@ def muted(duties: Duties) -> Callable[[Sequence[Incident]], set[str]]:
             for incident in incidents
             if incident.severity == "noise" or incident.part_of
         }
-        return noise | suppressed(duties, incidents).keys()
+        return noise | find_suppressed(duties, incidents).keys()
 
     return those_muted
 
 
 def silent_clocks(duties: Duties) -> set[str]:
-    """Ids of the incidents that start a clock and are silenced now: nothing silences such a one
-    but by its own number.
+    """Return the ids of suppressed incidents that start deadlines.
+
+    Only a suppression of its own id suppresses such an incident.
     """
-    named = {one.incident for one in active(duties.store, duties.clock.now()) if one.incident}
-    return {*suppressed(duties, duties.store.mget(Incident, named).values())} if named else set()
+    named = {
+        suppression.incident
+        for suppression in find_active(duties.store, duties.clock.now())
+        if suppression.incident
+    }
+    return (
+        {*find_suppressed(duties, duties.store.mget(Incident, named).values())} if named else set()
+    )
 
 
-def covering(sightings: Sequence[Sighting], fitting: Sequence[Suppression]) -> Suppression | None:
-    """The first of `fitting` that covers a sighting, if every one of them is covered and none
-    has found bait.
+def find_covering(
+    sightings: Sequence[Sighting], fitting: Sequence[Suppression]
+) -> Suppression | None:
+    """Return the first suppression that covers a sighting, if all sightings are covered.
+
+    None if one is not, or if one contains a honeytoken.
     """
     if not sightings or any(sighting.canaries for sighting in sightings):
         return None
     covered = [
-        next((one for one in fitting if _covers(one, sighting)), None) for sighting in sightings
+        next((suppression for suppression in fitting if _covers(suppression, sighting)), None)
+        for sighting in sightings
     ]
     return covered[0] if all(covered) else None
 
 
 def _may_cover(one: Suppression, incident: Incident) -> bool:
-    """Whether everything in `one` that concerns the whole incident fits it."""
+    """Return whether the conditions that concern the whole incident are met."""
     if incident.tenant != one.tenant or incident.severity == "statutory":
         return False
     if incident.clock == "run" and one.incident != incident.id:
@@ -307,16 +330,20 @@ def _may_cover(one: Suppression, incident: Incident) -> bool:
 def _is_like(one: Suppression, incident: Incident) -> bool:
     if one.sketch_of != incident.sketch_of:
         return False
-    found = measure_known_share(incident.sketch, one.sketch)
+    overlap = measure_known_share(incident.sketch, one.sketch)
     is_same = incident.id == one.incident
-    return found.share >= KNOWN and (is_same or found.compared >= 8) if found.compared else is_same
+    return (
+        overlap.share >= KNOWN and (is_same or overlap.compared >= 8)
+        if overlap.compared
+        else is_same
+    )
 
 
 def _covers(one: Suppression, sighting: Sighting) -> bool:
-    """Whether everything in `one` that concerns a single post fits it."""
+    """Return whether the conditions that concern a single post are met."""
     channel = sighting.channel.partition(" ")[0]  # behind the token stand words of its name
-    asked = ((one.site, sighting.site), (one.channel, channel), (one.author, sighting.author))
-    return all(wanted in ("", has) for wanted, has in asked)
+    pairs = ((one.site, sighting.site), (one.channel, channel), (one.author, sighting.author))
+    return all(required in ("", has) for required, has in pairs)
 
 
 class BenignCount(NamedTuple):

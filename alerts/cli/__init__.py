@@ -17,7 +17,7 @@ import typer
 from alerts.accounts import ALL, PERMISSIONS, Principal
 from alerts.accounts.accounts import FILE, Accounts
 from alerts.accounts.second_person import Actor
-from alerts.records.decision import checked_name
+from alerts.records.decision import validate_name
 from alerts.store import IncidentStore, open_configured_store
 from alerts.store.tenant_view import StoreWithin
 from ullage.audit import current_user
@@ -56,7 +56,7 @@ Case = Annotated[str, typer.Option(help="The case's number.")]
 
 def name_of(by: str) -> str:
     """Who does it: the name that was given, or the account's. QueryError when it is none."""
-    return checked_name(by or current_user())
+    return validate_name(by or current_user())
 
 
 def decider(context: Context, by: str, permission: str) -> Principal:

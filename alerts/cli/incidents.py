@@ -57,9 +57,9 @@ from alerts.cases.suppressions import (
     SuppressionConditions,
     Suppressions,
     background_counts,
-    said,
-    suppressed,
-    suppressions,
+    describe_conditions,
+    find_suppressed,
+    list_suppressions,
 )
 from alerts.cases.takedown_letter import notice_of, render_letter
 from alerts.cases.undoing import UNDOABLE
@@ -378,7 +378,8 @@ def suppress(
         typer.echo(f"{made.incident}: {waits_for(actor, made)}")
         return
     typer.echo(
-        f"{made.id}: {said(made)} of {tenant} is silent until {made.expires:%Y-%m-%d %H:%M} UTC"
+        f"{made.id}: {describe_conditions(made)} of {tenant} is silent until"
+        f" {made.expires:%Y-%m-%d %H:%M} UTC"
     )
 
 
@@ -403,7 +404,7 @@ def suppressions_list(
         require_known_tenant(context, store, tenant)
         found = [
             pair
-            for pair in suppressions(store, tenant)
+            for pair in list_suppressions(store, tenant)
             if ended or tables.state(*pair, now) == tables.IN_FORCE
         ]
     print_list(
@@ -512,7 +513,7 @@ def incidents_list(
             if seller or not author
             else QueuePage(())
         )
-        silent = suppressed(duties_of(context, store), [row.incident for row in found.rows])
+        silent = find_suppressed(duties_of(context, store), [row.incident for row in found.rows])
         behind = monitoring_status(store, now)
     rows = [(row.incident, row.item.status) for row in found.rows]
     narrowed = view.is_narrowed or tab != "all"
@@ -590,7 +591,7 @@ def _show(context: Context, store: IncidentStore, id_: str, *, as_json: bool) ->
     book, zone = duties_of(context, store), ZoneInfo(context.tenant(found.incident.tenant).zone)
     owed = book.find_deadlines([found.incident])[id_]
     found, duties, decide = replace(found, status=owed.status), owed.duties, owed.decide
-    silence = suppressed(book, [found.incident]).get(id_)
+    silence = find_suppressed(book, [found.incident]).get(id_)
     actor = actor_of(context, NOBODY)
     pending = [(one, waits_for(actor, one)) for one in find_pending(store, found.incident.family)]
     if as_json:

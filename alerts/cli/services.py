@@ -20,7 +20,7 @@ from alerts.notify import Message, MessageEntry
 from alerts.notify.channels import open_channel
 from alerts.notify.sender import page_of
 from alerts.records import Notification
-from alerts.records.decision import checked_note
+from alerts.records.decision import validate_note
 from alerts.service.process import run_alert
 from alerts.store import DocumentFilter, open_configured_store
 from alerts.store.queries import require_known_tenant
@@ -164,7 +164,7 @@ def use(
         raise ConfigError(
             f"{file} has version {kept.rules.version}; in force is {former}: raise it"
         )
-    who, why = decider(context, by, "rules.change").name, checked_note(reason)
+    who, why = decider(context, by, "rules.change").name, validate_note(reason)
     digest = hashlib.sha256(kept.text.encode()).hexdigest()
     what = (
         f"rules {kind.name} version {kept.rules.version} instead of {former}, SHA-256 {digest[:16]}"

@@ -15,7 +15,7 @@ from rich.text import Text
 from alerts.cases.actions import describe_removals
 from alerts.cases.incident_list import IncidentDetails, Seller
 from alerts.cases.incident_view import brief, claimed, incompleteness, joined, offer
-from alerts.cases.suppressions import BenignCount, said
+from alerts.cases.suppressions import BenignCount, describe_conditions
 from alerts.deadlines.render import duration
 from alerts.grouping.benign import BenignRules
 from alerts.grouping.replay import FOLDED, UNRAISED, ReplayedVerdict, RuleCount, RuleReplay
@@ -72,7 +72,7 @@ def suppressions_table(found: Sequence[Pair], now: datetime, zone: tzinfo | None
             if standing != "lifted"
             else f"lifted by {safe(lifted.by) if lifted else ''}"
         )
-        texts = map(cell, (one.tenant, said(one), one.by, one.reason))
+        texts = map(cell, (one.tenant, describe_conditions(one), one.by, one.reason))
         style = "" if standing == IN_FORCE else "dim"
         made.add_row(one.id, *texts, ends, style=style)
     return made

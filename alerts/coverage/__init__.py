@@ -28,7 +28,7 @@ from functools import partial
 from itertools import groupby, islice
 
 from alerts.records import CollectorHeartbeat, SiteDay
-from alerts.records.coverage import day_id, day_of, new_day
+from alerts.records.coverage import format_day, new_day, site_day_id
 from alerts.store import DocumentFilter, IncidentStore, Merge, merge
 from ullage import log
 from ullage.clock import Clock
@@ -98,7 +98,7 @@ class CoverageLog:
 
         A site that nobody reports on then has a day without reports.
         """
-        today = day_of(self.clock.now())
+        today = format_day(self.clock.now())
         if today == self._day:
             return
         self.store.refresh()
@@ -119,7 +119,7 @@ class CoverageLog:
             merge(self.store, partial(self._write_canary, published))
 
     def _write_canary(self, published: datetime, merging: Merge) -> None:
-        day = _find_day(merging, day_id(day_of(published), CANARY)) or new_day(
+        day = _find_day(merging, site_day_id(format_day(published), CANARY)) or new_day(
             CANARY, published, ELSEWHERE
         )
         slot = to_slot(published.timestamp())
@@ -131,13 +131,13 @@ class CoverageLog:
         accepted = [
             (hour, slots) for hour in beat.hours if (slots := _accept_slots(hour, beat)) is not None
         ]
-        ids = {day_id(_day_of(hour), hour.site): hour for hour, _ in accepted}
-        before = {day_id(day_of(_start_of(hour) - DAY), hour.site) for hour, _ in accepted}
+        ids = {site_day_id(_day_of(hour), hour.site): hour for hour, _ in accepted}
+        before = {site_day_id(format_day(_start_of(hour) - DAY), hour.site) for hour, _ in accepted}
         stored = merging.mget(SiteDay, ids.keys() | before)
         days = {id_: stored.get(id_) or _new_day_of(hour, stored) for id_, hour in ids.items()}
         changed = dict(days)
         for hour, slots in accepted:
-            id_ = day_id(_day_of(hour), hour.site)
+            id_ = site_day_id(_day_of(hour), hour.site)
             new = _with_slots(changed[id_], hour.hour % DAY_HOURS, slots, hour.posts)
             updates = {
                 "origin": beat.origin,
@@ -154,12 +154,12 @@ class CoverageLog:
         """
         at = (to_slot(beat.inserted_at.timestamp()) + 1) * (HOUR_SECONDS // SLOTS)
         moment = datetime.fromtimestamp(at, UTC)
-        today, end_day = day_of(beat.inserted_at), day_of(moment)
+        today, end_day = format_day(beat.inserted_at), format_day(moment)
         stored = merging.mget(
-            SiteDay, {day_id(day, site) for site in beat.gone for day in (today, end_day)}
+            SiteDay, {site_day_id(day, site) for site in beat.gone for day in (today, end_day)}
         )
         for site in beat.gone:
-            day = stored.get(day_id(end_day, site)) or stored.get(day_id(today, site))
+            day = stored.get(site_day_id(end_day, site)) or stored.get(site_day_id(today, site))
             if day is None or day.origin != beat.origin or day.is_over():
                 continue
             ended = day if day.day == end_day else day.next_day()
@@ -188,13 +188,13 @@ class CoverageLog:
         new = sorted(
             ((before, day) for before, day in pairs if day != before), key=lambda pair: pair[1].day
         )
-        today, changed = day_of(self.clock.now()), {day.id: day for _, day in new}
+        today, changed = format_day(self.clock.now()), {day.id: day for _, day in new}
         for before, day in new:
-            last = changed[day.id].stays()
+            last = changed[day.id].lasting_state()
             if (
                 day.day < today
                 and day.site != CANARY
-                and (before is None or before.stays() != last)
+                and (before is None or before.lasting_state() != last)
             ):
                 changed |= {
                     late.id: late
@@ -272,13 +272,13 @@ def _accept_slots(hour: SiteHour, beat: Heartbeat) -> str | None:
 
 def _new_day_of(hour: SiteHour, stored: dict[str, SiteDay]) -> SiteDay:
     """Return a day that is not stored yet, of a site that existed the day before or is new."""
-    former = stored.get(day_id(day_of(_start_of(hour) - DAY), hour.site))
+    former = stored.get(site_day_id(format_day(_start_of(hour) - DAY), hour.site))
     return former.next_day() if former else new_day(hour.site, _start_of(hour), ELSEWHERE)
 
 
 def _with_slots(day: SiteDay, hour: int, slots: str, posts: int) -> SiteDay:
     """Return the day with more slots of an hour reported."""
-    return day.changed(hour, merge_slots(day.slots(hour), slots), max(posts, day.posts[hour]))
+    return day.with_hour(hour, merge_slots(day.slots(hour), slots), max(posts, day.posts[hour]))
 
 
 def _single_slot(letter: str, slot: int) -> str:
@@ -291,7 +291,7 @@ def _start_of(hour: SiteHour) -> datetime:
 
 
 def _day_of(hour: SiteHour) -> str:
-    return day_of(_start_of(hour))
+    return format_day(_start_of(hour))
 
 
 def _batches(days: Sequence[SiteDay]) -> Iterator[Sequence[SiteDay]]:

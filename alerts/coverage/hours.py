@@ -29,7 +29,7 @@ from alerts.coverage.judgement import (
     judge,
 )
 from alerts.records import GapReason, SiteDay
-from alerts.records.coverage import DAY_SLOTS, day_of
+from alerts.records.coverage import DAY_SLOTS, format_day
 from alerts.store import DocumentFilter, IncidentStore
 from ullage.clock import Clock
 from ullage.monitoring.canary import SITE as CANARY
@@ -281,7 +281,7 @@ class _Slots:
         while self.last is not None and self.last.at + DAY < day.at and not self.last.is_over():
             self.add(self.last.next_day())
         self.extend_to(_to_slot(day.at) - self.first)
-        self.letters += day.told()
+        self.letters += day.filled_letters()
         self.posts += day.posts
         self.last = day
 
@@ -309,11 +309,11 @@ def read_coverage(
         min(_to_hour(until - timedelta(microseconds=1)) + HOUR, _to_hour(now) + HOUR),
     )
     judged = min(until, now - GRACE)
-    days = [day_of(since - HOUR)]
-    while days[-1] < day_of(until + HOUR):
-        days.append(day_of(_day_start(days[-1]) + DAY))
+    days = [format_day(since - HOUR)]
+    while days[-1] < format_day(until + HOUR):
+        days.append(format_day(_day_start(days[-1]) + DAY))
     by_site, reasons = (
-        _read_slots(store, days, site, day_of(now)),
+        _read_slots(store, days, site, format_day(now)),
         list(store.scroll(GapReason, DocumentFilter())),
     )
     canary, rows, hours = (
@@ -327,13 +327,13 @@ def read_coverage(
         if not cells or row.unwatched or row.was_read or row.pending or not slots.is_over(judged):
             rows.append(row)
     begins = _find_beginning(
-        store, _read_slots(store, days, "", day_of(now)) if site else by_site, since
+        store, _read_slots(store, days, "", format_day(now)) if site else by_site, since
     )
     return CoverageWindow(
         since, until, judged, tuple(rows),
         begins if begins > since else None,
         _canary_hours(canary) if canary else frozenset(),
-        tuple(day for day in days if day_of(since) <= day <= day_of(until - SLOT)),
+        tuple(day for day in days if format_day(since) <= day <= format_day(until - SLOT)),
     )  # fmt: skip
 
 
@@ -366,7 +366,7 @@ def _find_beginning(
 
     This is `since` if it began before, `NEVER` if it has not begun.
     """
-    if store.count(SiteDay, DocumentFilter(before=_day_start(day_of(since - HOUR)))):
+    if store.count(SiteDay, DocumentFilter(before=_day_start(format_day(since - HOUR)))):
         return since
     reported = ((slots, slots.letters.lstrip(ELSEWHERE)) for slots in by_site.values())
     first_slots = [
@@ -459,7 +459,7 @@ def _build_row(
         name,
         tuple(map(cell, hours, hour_letters, posts, is_blind, explained)),
         gaps,
-        UNWATCHED.get(last.stays() if last else "", ""),
+        UNWATCHED.get(last.lasting_state() if last else "", ""),
         last.revisit if last else 0,
         last.lives if last else 0,
         _pending_reports(slots.letters[max(0, until_slot) : max(0, _to_slot(until) - slots.first)]),

@@ -27,7 +27,7 @@ from alerts.coverage.signed_days import ROLE, DayCheck, check_days, open_stamper
 from alerts.coverage.view import read_time
 from alerts.deadlines.schedule import FRESH, count_reports, read_known_until
 from alerts.records import GapReason, Incident, SiteDay
-from alerts.records.decision import checked_ground
+from alerts.records.decision import validate_grounds
 from alerts.records.document import Excerpt
 from alerts.store import DocumentFilter, IncidentStore
 from alerts.translation import TAGS, catalogue, translated
@@ -366,7 +366,7 @@ class CoverageReader:
             raise ConfigError(
                 Phrase("the end is not after the start, or is more than 31 days later")
             )
-        why = checked_ground(reason)
+        why = validate_grounds(reason)
         if site != EVERYWHERE:
             self._require_site(site)
         explanation = GapReason(

@@ -21,7 +21,7 @@ from cryptography import x509
 
 from alerts.http_post import UndeliveredError, accepted, post
 from alerts.records import DaySheet, SiteDay
-from alerts.records.coverage import day_of
+from alerts.records.coverage import format_day
 from alerts.store import DocumentFilter, IncidentStore
 from ullage import log
 from ullage.clock import Clock
@@ -162,7 +162,7 @@ class Sheets:
     def sign_due(self) -> None:
         """Sign the days that are due."""
         now = self.clock.now()
-        for day in (day_of(now - timedelta(days=n)) for n in range(DAYS, 0, -1)):
+        for day in (format_day(now - timedelta(days=n)) for n in range(DAYS, 0, -1)):
             last, over = self._find_newest(day), _day_end(day) + LATE
             if now < over or (last is not None and now - last.at < AGAIN):
                 continue
@@ -181,7 +181,7 @@ class Sheets:
         number, last = self._last.get(day, (0, None))
         while (sheet := self.store.get(DaySheet, _sheet_id(day, number + 1))) is not None:
             number, last = number + 1, sheet
-        oldest = day_of(self.clock.now() - timedelta(days=2 * DAYS))
+        oldest = format_day(self.clock.now() - timedelta(days=2 * DAYS))
         self._last = {day_: entry for day_, entry in self._last.items() if day_ > oldest}
         self._last[day] = number, last
         return last

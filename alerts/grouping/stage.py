@@ -41,7 +41,7 @@ from alerts.records import (
     Notification,
     Original,
     Sighting,
-    holding_of,
+    build_holding,
     incident_id,
 )
 from alerts.records.document import Document
@@ -136,7 +136,7 @@ class Alert:
             for f in findings
             if f.id not in sightings and not f.incomplete and f.served not in incomplete
         ]
-        traits = {f.id: Traits.of(f) for f in new if f.parts == 1}
+        traits = {f.id: Traits.from_finding(f) for f in new if f.parts == 1}
         background = self._background(new, traits, holdings)
         leaks = [finding for finding in findings if finding.id not in background]
         former_background = self._find_former_background(leaks)
@@ -153,7 +153,8 @@ class Alert:
         for finding in leaks:
             batch.take(
                 finding,
-                traits.get(finding.id) or (Traits.of(finding) if finding.parts == 1 else None),
+                traits.get(finding.id)
+                or (Traits.from_finding(finding) if finding.parts == 1 else None),
                 self.clock,
             )
         opened |= {sighting.id: sighting for sighting in batch.opened}
@@ -275,7 +276,7 @@ class Alert:
         self.store.delete(Background, find_erased_meanwhile(self.store, decided))
         claims = {finding.id: get_served_claim(finding) for finding in findings}
         self.store.create(
-            [holding_of(d.tenant, "", (claims[d.id],), d.at) for d in decided if claims[d.id]]
+            [build_holding(d.tenant, "", (claims[d.id],), d.at) for d in decided if claims[d.id]]
         )
 
     def _load(
@@ -568,7 +569,7 @@ class FindingBatch:
                 for claim in new_claims
                 if claim in self.holders
             }
-            holding = holding_of(
+            holding = build_holding(
                 finding.tenant, id_, new_claims, sighting.folded_at, before.values()
             )
             self.holdings.append(holding)

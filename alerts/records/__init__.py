@@ -72,9 +72,9 @@ from alerts.records.sighting import (
     PostRemoval,
     Presence,
     Sighting,
+    build_holding,
     claim_id,
     exposure_id,
-    holding_of,
     presence_id,
 )
 from ullage.files.database import SCHEMAS
@@ -121,10 +121,10 @@ __all__ = [
     "Suppression",
     "Told",
     "WorkItem",
+    "build_holding",
     "claim_id",
     "clock_of",
     "exposure_id",
-    "holding_of",
     "incident_id",
     "presence_id",
 ]  # fmt: skip

@@ -1,6 +1,4 @@
-"""The ledger of coverage: what was seen of each site in each hour, why the rest was not, and
-that nobody changed it later.
-"""
+"""Records of monitoring coverage: what was read of each site in each hour, and why not all was."""
 
 from __future__ import annotations
 
@@ -20,11 +18,13 @@ STAYED = re.compile(f"([{re.escape(''.join(STAYS))}]){re.escape(UNHEARD)}+")
 
 
 class SiteDay(Document):
-    """One site or channel on one day of UTC: a cell an hour, of one letter or of one for every five
-    minutes.
+    """The coverage of one site or channel on one UTC day.
 
-    See `ullage.records.heartbeat`. `before` is what held when the day began, "" where the site was
-    to be read: `-` of a site that was not there yet.
+    Each hour is a cell of one letter, or of one letter for every five minutes; the letters are
+    those of
+    `ullage.records.heartbeat`. `before` is the letter that applied when the day began: "" for a
+    site
+    that is read, `-` for one that did not exist yet.
     """
 
     columns = ("day", "site")
@@ -48,58 +48,56 @@ class SiteDay(Document):
     """
 
     def slots(self, hour: int) -> str:
-        """The letters of an hour as they were told."""
+        """Return the letters of an hour as they were reported."""
         cell = self.cells[hour]
         return cell * SLOTS if len(cell) == 1 else cell
 
-    def told(self) -> str:
-        """All letters of the day, with what stays as it was until somebody says otherwise."""
+    def filled_letters(self) -> str:
+        """Return all letters of the day; states that last are carried on until the next report."""
         letters = "".join([cell * SLOTS if len(cell) == 1 else cell for cell in self.cells])
-        held = STAYED.sub(lambda found: found[1] * len(found[0]), self.before + letters)
-        return held[len(self.before) :]
+        filled = STAYED.sub(lambda found: found[1] * len(found[0]), self.before + letters)
+        return filled[len(self.before) :]
 
-    def changed(self, hour: int, slots: str, posts: int) -> SiteDay:
-        """The same with one hour told anew."""
+    def with_hour(self, hour: int, slots: str, posts: int) -> SiteDay:
+        """Return a copy with new letters for one hour."""
         cell = slots[0] if slots == slots[0] * SLOTS else slots
         cells = (*self.cells[:hour], cell, *self.cells[hour + 1 :])
         return self.model_copy(
             update={"cells": cells, "posts": (*self.posts[:hour], posts, *self.posts[hour + 1 :])}
         )
 
-    def stays(self) -> str:
-        """What holds on the day after until somebody says otherwise; "" of a site that is to be
-        read.
-        """
+    def lasting_state(self) -> str:
+        """Return the letter that carries on to the next day; "" for a site that is read."""
         last = (self.before + "".join(self.cells)).rstrip(UNHEARD)[-1:]
         return last if last in STAYS else ""
 
     def is_over(self) -> bool:
-        """Whether nothing is to be expected of the site any more."""
-        return self.stays() == ELSEWHERE
+        """Return whether the site is not read here any more."""
+        return self.lasting_state() == ELSEWHERE
 
     def next_day(self) -> SiteDay:
-        """The day after, of which nothing is told yet."""
-        kept = {"origin": self.origin, "revisit": self.revisit, "lives": self.lives}
-        return new_day(self.site, self.at + timedelta(days=1), before=self.stays()).model_copy(
-            update=kept
-        )
+        """Return the following day, without any reports."""
+        carried = {"origin": self.origin, "revisit": self.revisit, "lives": self.lives}
+        return new_day(
+            self.site, self.at + timedelta(days=1), before=self.lasting_state()
+        ).model_copy(update=carried)
 
 
-def day_of(at: datetime) -> str:
-    """The day of UTC that a moment lies in."""
+def format_day(at: datetime) -> str:
+    """Return the UTC day of a moment, as YYYY-MM-DD."""
     return at.astimezone(UTC).strftime("%Y-%m-%d")
 
 
-def day_id(day: str, site: str) -> str:
-    """The id of a site's day."""
+def site_day_id(day: str, site: str) -> str:
+    """Return the id of a site's day."""
     return f"{day}:{site}"
 
 
 def new_day(site: str, at: datetime, before: str = "") -> SiteDay:
-    """The day of `at`, of which nothing is told yet."""
-    day = day_of(at)
+    """Return the site's day that contains `at`, without any reports."""
+    day = format_day(at)
     return SiteDay(
-        id=day_id(day, site),
+        id=site_day_id(day, site),
         day=day,
         site=site,
         at=datetime.fromisoformat(f"{day}T00:00:00+00:00"),
@@ -108,11 +106,11 @@ def new_day(site: str, at: datetime, before: str = "") -> SiteDay:
 
 
 class GapReason(Document):
-    """Why nothing was seen of `site`, "" for all, from `since` until before `until`; somebody said
-    so `at`.
+    """The reason, given `at` by a person, why `site` was not read from `since` until `until`.
 
-    It is for those who see one of `tenants`, which are those of whoever said so; () for somebody
-    who sees all, and then for all.
+    An empty site stands for all. The reason applies to readers of any of `tenants`, which are
+    those of
+    its author; () is for an author who sees all tenants, and applies to all.
     """
 
     columns = ("site",)
@@ -129,11 +127,11 @@ class GapReason(Document):
 
 
 class DaySheet(Document):
-    """That the ledger of a day was as its digest says when alert signed it; a later one counts
-    where more was heard of the day.
+    """The signed digest of one day's coverage log.
 
-    `stamp` is the token of a time-stamping authority (RFC 3161) on `signed`, in base64; `unstamped`
-    says why there is none.
+    A later sheet replaces an earlier one if more was reported about the day. `stamp` is the
+    token of a
+    time-stamping authority (RFC 3161) on `signed`, in base64; `unstamped` says why there is none.
     """
 
     columns = ("day",)

@@ -31,37 +31,37 @@ MAX_NOTE = 500
 CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9/_.\-]{0,31}")
 
 
-def checked_name(who: str, *members: str) -> str:
-    """The name of the person at the page; QueryError about `members` if it is none."""
+def validate_name(who: str, *members: str) -> str:
+    """Return a person's name, stripped. Raises QueryError about `members` if it is invalid."""
     if not NAME.fullmatch(who.strip()) or identifier_in(who):
         raise QueryError("your name is missing or invalid: it is needed for the record", *members)
     return who.strip()
 
 
-def checked_note(note: str) -> str:
-    """A note without identifiers: it is stored for years."""
+def validate_note(note: str) -> str:
+    """Return a note, stripped. Raises QueryError if it is too long or contains an identifier."""
     if len(note) > MAX_NOTE:
         raise QueryError(Phrase("a note has at most %(most)s characters", most=MAX_NOTE), "note")
-    if what := identifier_in(note):
-        said = Phrase(
+    if kind := identifier_in(note):
+        message = Phrase(
             "the note seems to contain %(what)s: use the customer pseudonym instead",
-            what=Phrase(what),
+            what=Phrase(kind),
         )
-        raise QueryError(said, "note")
+        raise QueryError(message, "note")
     return note.strip()
 
 
-def checked_ground(note: str) -> str:
-    """A note that says why, for a decision that a law asks to be explained."""
+def validate_grounds(note: str) -> str:
+    """Return a note that must not be empty, for a decision that a law requires to be explained."""
     if not note.strip():
         raise QueryError(
             "give the grounds in the note: the decision may have to be explained", "note"
         )
-    return checked_note(note)
+    return validate_note(note)
 
 
-def checked_case(case: str) -> str:
-    """The number of a case; QueryError where it is none, or looks like somebody's identifier."""
+def validate_case(case: str) -> str:
+    """Return a case number. Raises QueryError if it is invalid or looks like an identifier."""
     if not CASE.fullmatch(case.strip()) or identifier_in(case, numbers=False):
         raise QueryError(
             "the case number must have 1 to 32 letters, digits and / _ . -, and must not be a phone"
@@ -134,18 +134,20 @@ class Decision(Document):
 
 
 def in_force(decisions: Iterable[Decision]) -> list[Decision]:
-    """Return those that nobody has undone, in the same order."""
-    given = list(decisions)
-    undone = {one.about for one in given if one.act == "undone"}
-    return [one for one in given if one.id not in undone]
+    """Return the decisions that nobody has undone, in the same order."""
+    all_decisions = list(decisions)
+    undone = {decision.about for decision in all_decisions if decision.act == "undone"}
+    return [decision for decision in all_decisions if decision.id not in undone]
 
 
 class Suppression(Document):
-    """What raises no notification until `expires`: findings of `tenant` that fit all the conditions
-    that are set ("" is any).
+    """A rule that raises no notification until `expires`.
 
-    `rule` is a reason code or scenario of the incident; `sketch` is a copy of that of `incident`,
-    so re-posts of it are meant.
+    It applies to findings of `tenant` that meet all conditions that are set ("" is any). `rule`
+    is a
+    reason code or scenario of the incident. `sketch` is a copy of that of `incident`, so
+    re-posts of it
+    are covered.
     """
 
     columns = ("tenant",)
@@ -205,8 +207,9 @@ class PendingDecision(Document):
 
 
 class Hold(Document):
-    """That what belongs to an incident does not expire, for a case; or, `released`, that it does
-    again. The last one counts.
+    """A hold: what belongs to an incident does not expire, because a case needs it.
+
+    With `released`, it ends an earlier hold. The last one counts.
     """
 
     columns = ("tenant", "incident")
@@ -222,11 +225,11 @@ class Hold(Document):
 
 
 class FraudOutcome(Document):
-    """What came of a fraud case of one customer in an incident, by the handle; the last one of a
-    customer counts.
+    """The outcome of a fraud case of one customer in an incident, by pseudonym.
 
-    How much was lost, or would have been, is an `amount` in minor units of `currency` (ISO 4217), a
-    `band`, or not known.
+    The last one per customer counts. The loss, actual or prevented, is an `amount` in minor
+    units of
+    `currency` (ISO 4217), a `band`, or unknown.
     """
 
     columns = ("tenant", "incident", "subject", "outcome")

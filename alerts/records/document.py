@@ -1,7 +1,6 @@
-"""What every document of the store is: values that do not change, what a store must know to index
-them, and closed lists.
+"""Define what all documents of the store are: immutable values, indexing hints, closed lists.
 
-The words of a list stand in the order in which they are shown.
+Words of a closed list are in the order in which they are shown.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ Band = Literal["under_3000", "3000_to_30000", "30000_to_500000", "from_500000"]
 
 
 class Frozen(BaseModel):
-    """Values that do not change, and no others than are declared."""
+    """Immutable values without undeclared fields."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True
@@ -50,7 +49,7 @@ class Frozen(BaseModel):
 
 
 class StoredRecord(Frozen):
-    """What is read of a store, by its id."""
+    """A record that is read from a store, with its id."""
 
     id: str
 
@@ -88,14 +87,12 @@ class Document(StoredRecord):
     """
 
     def words(self) -> Iterable[str]:
-        """The pieces of text that free text finds; nothing in them is a leaked value."""
+        """Return the texts that free-text search finds; none of them is a leaked value."""
         return ()
 
 
 class Excerpt(StoredRecord):
-    """Some members of a document under their names, checked as they are there; the others are
-    passed over.
-    """
+    """Some fields of a document, validated as in the document; others are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -105,13 +102,12 @@ E = TypeVar("E", bound=Excerpt)
 R = TypeVar("R", bound=StoredRecord)
 
 
-def stored(
+def parse_stored(
     kind: type[Document], id_: str, content: str | Mapping[str, Any], where: str, read_as: type[R]
 ) -> R:
-    """The document `id_` of a class as it is stored in `where`, JSON or that parsed, read as that
-    class or an excerpt of it.
+    """Parse the document `id_` of a class from `content`, as that class or an excerpt of it.
 
-    CorruptError, which names both, when it is none of ours.
+    `content` is JSON or parsed JSON from the store `where`. Raises CorruptError if it is invalid.
     """
     try:
         read = (

@@ -183,7 +183,7 @@ class Incident(Document):
         return f"≥ {self.customers:,}" if self.incomplete else f"{self.customers:,}"
 
     def words(self) -> Iterable[str]:
-        """Words of titles, tokens of authors, places and terms."""
+        """Return words of titles, tokens of authors, places and terms."""
         return (
             self.id,
             *self.titles,
@@ -199,9 +199,9 @@ class Incident(Document):
 
 
 def incident_id(finding: str) -> str:
-    """The id of the incident that `finding` opens: the same at every replay.
+    """Return the id of the incident that `finding` opens: the same at every replay.
 
-    A finding's id is a keyed digest already.
+    A finding's id is already a keyed digest.
     """
     digest = hashlib.sha256(b"ullage incident\x1f" + finding.encode()).digest()
     return "INC-" + base64.b32encode(digest).decode()[:10]
@@ -215,11 +215,12 @@ TIER = 10**11
 
 
 class WorkItem(Document):
-    """Follows from an incident, its decisions and what was told of it
-    (`alerts.deadlines.schedule`); nothing stands here alone.
+    """The line of an incident in the queue.
 
-    The id is the incident's. `part` is what another incident answers for, `closed` what is closed
-    and has no clock that runs.
+    It follows entirely from the incident, its decisions and its notifications
+    (`alerts.deadlines.schedule`). Its id is the incident's. `part` means that another incident
+    stands
+    for it, `closed` that it is closed and no deadline runs.
     """
 
     columns = ("tenant", "stage", "status", "severity", "origin", "scenario", "assignee")
@@ -277,7 +278,7 @@ class WorkItem(Document):
         return (len(SEVERITIES) - self.grave) * TIER + round(self.opened_at.timestamp())
 
     def words(self) -> Iterable[str]:
-        """Those of the incident."""
+        """Return the texts of the incident."""
         return self.texts
 
     def left(self, now: datetime) -> timedelta | None:
@@ -293,16 +294,15 @@ No rule asks for that.
 
 
 def clock_of(tenant: str, which: str) -> str:
-    """One clock of a tenant: that of a regime, or `HEARD`."""
+    """Return the key of one deadline of a tenant: that of a regime, or `HEARD`."""
     return f"{tenant} {which}"
 
 
 class DutyRecord(Document):
-    """One stage of one regime for one incident (`alerts.deadlines.schedule`); nothing stands here
-    alone.
+    """The state of one stage of one regime for one incident.
 
-    `since` and `due` are None while nothing is known to be due; `verified` is whether the rule's
-    own text was read.
+    It follows entirely from other records (`alerts.deadlines.schedule`). `since` and `due` are None
+    while no due date is known; `verified` says whether somebody read the rule's own text.
     """
 
     columns = ("tenant", "incident", "runs", "counts")
@@ -348,6 +348,6 @@ class DutyRecord(Document):
 
 
 class DutiesKnown(Document):
-    """Until when all that was told and decided is in the duty records. There is one."""
+    """The mark until when all notifications and decisions are in the duty records; there is one."""
 
     at: datetime

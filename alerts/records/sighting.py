@@ -1,10 +1,10 @@
-"""What the service writes about a finding: a sighting, or a benign post with its features; sealed
-originals and grouping values.
+"""Records that the service writes about a finding.
 
-All that a finding brought it first is one document, where a document a value would be most of what
-alert writes. Documents are only added: a value whose incident is gone, frozen or closed is held
-again, at the next turn, and the last turn counts. Of two that took a value at the same turn, each
-not knowing of the other, it is the first's.
+These are a sighting, or a benign post with its traits; encrypted originals; and grouping values.
+All values that a finding brought first are in one document, because one document per value would
+dominate what alert writes. Documents are only added: if the incident of a value is gone, frozen or
+closed, another incident takes the value at the next turn, and the last turn counts. If two take a
+value at the same turn, without knowing of each other, it belongs to the first.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ advertisement and are no jargon.
 
 
 class Traits(Frozen):
-    """Of one finding.
+    """Properties of one finding that the rules of benign posts look at.
 
-    `jargon` is the weight of the terms a lexicon category, `context` different words a theme of
-    context.
-
-    `own_fields` counts the fields that are known to be of the one customer, `signs` names what only
-    a leak has.
+    `jargon` is the weight of the terms per lexicon category, `context` the number of different
+    words
+    per context theme. `own_fields` counts the fields known to belong to the one customer,
+    `signs` names
+    properties that only a leak has.
     """
 
     subjects: int
@@ -51,11 +51,11 @@ class Traits(Frozen):
     signs: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, finding: Finding) -> Traits:
-        """The traits of `finding`, which is whole (one part)."""
-        statistics, own = finding.statistics, defaultdict[str, set[str]](set)
+    def from_finding(cls, finding: Finding) -> Traits:
+        """Build the traits of `finding`, which must be complete (one part)."""
+        statistics, fields_by_subject = finding.statistics, defaultdict[str, set[str]](set)
         for match in finding.matches:
-            own[match.subject].update(
+            fields_by_subject[match.subject].update(
                 match.own_fields, filter(None, [field_by_kind().get(match.kind)])
             )
         jargon = Counter[str]()
@@ -64,7 +64,7 @@ class Traits(Frozen):
                 jargon[term.category] += term.weight
         return cls(
             subjects=finding.total_subjects,
-            own_fields=max(map(len, own.values()), default=0),
+            own_fields=max(map(len, fields_by_subject.values()), default=0),
             candidates=statistics.candidates,
             rows=statistics.rows,
             fields=tuple(
@@ -73,7 +73,7 @@ class Traits(Frozen):
             jargon=dict(sorted(jargon.items())),
             context=statistics.context,
             category=finding.capture.category,
-            signs=tuple(_signs(finding, statistics)),
+            signs=tuple(_find_signs(finding, statistics)),
         )
 
 
@@ -83,10 +83,8 @@ before a colon is a login.
 """
 
 
-def _signs(finding: Finding, statistics: Statistics) -> Iterator[str]:
-    """What no person leaves behind who writes their own number into a post, and what leaves open
-    what else is in it.
-    """
+def _find_signs(finding: Finding, statistics: Statistics) -> Iterator[str]:
+    """Yield properties that a person's own post never has, or that leave its content in doubt."""
     yield from (name for name, is_so in {
         "offer": finding.alarm,
         "a record": bool(RECORD.search(statistics.skeleton)),
@@ -105,10 +103,11 @@ How = Literal["deleted", "edited"]
 
 
 class Sighting(Document, CaptureCounts):
-    """One finding folded into an incident: where, when, and what the whole capture held.
+    """One finding in an incident: where and when it was seen, and the counts of the whole capture.
 
-    `linked` are other incidents that it fitted as well, `author_tag` is the author's tag under the
-    tenant's index key.
+    `linked` are other incidents that it fits, `author_tag` is the author's tag under the
+    tenant's index
+    key.
     """
 
     columns = ("tenant", "incident", "site")
@@ -212,9 +211,11 @@ class Sighting(Document, CaptureCounts):
 class Exposure(Document):
     """One customer in one incident.
 
-    `fields` are the labels of the rows that the customer stands in, `groups` those that stood
-    together in one row, `own_fields` those whose values are known to be this very customer's; two
-    of them in one row make it `corroborated`.
+    `fields` are the labels of the rows with the customer, `groups` those that were together in
+    one row,
+    `own_fields` those whose values are known to belong to this customer; two of them in one row
+    make it
+    `corroborated`.
     """
 
     columns = ("tenant", "incident", "subject")
@@ -368,29 +369,27 @@ class KeyCheck(Document):
 
 
 def section_of(url: str) -> str:
-    """The configured list under which a post was, of a sighting's `url`; "" where that is not
-    known.
-    """
+    """Return the configured list that a post was in, from a sighting's `url`; "" if unknown."""
     return url.removesuffix(GAP) if url.endswith(GAP) else ""
 
 
 def exposure_id(incident: str, subject: str) -> str:
-    """The id of `subject`'s exposure in `incident`."""
+    """Return the id of the exposure of `subject` in `incident`."""
     return f"{incident}:{subject}"
 
 
 def presence_id(tenant: str, post: str) -> str:
-    """The id of what is known of one post, by its token."""
+    """Return the id of the presence of one post, by its token."""
     return f"{tenant}:{post}"
 
 
 def claim_id(tenant: str, of: str, value: str) -> str:
-    """The id of a claim, or what an incident holds: a sketch value, a set of subjects, a tie."""
+    """Return the id of a claim or a grouping value: a sketch value, a set of subjects, a tie."""
     return f"{tenant}:{of}:{value}"
 
 
 class Holding(Document):
-    """`incident` has these `values`; "" where no incident came of what had them."""
+    """The `values` that belong to `incident`; "" if their finding opened none."""
 
     columns = ("tenant",)
     sets = ("values",)
@@ -403,19 +402,19 @@ class Holding(Document):
     values: tuple[str, ...]
 
 
-def holding_of(
+def build_holding(
     tenant: str,
     incident: str,
     values: Iterable[str],
     at: datetime,
     before: Collection[Holding] = (),
 ) -> Holding:
-    """What holds these values after those that did `before`.
+    """Return the holding of these values that follows those in `before`.
 
-    Its id follows from all that, so done again it is the same.
+    Its id follows from the arguments, so repeating it gives the same document.
     """
-    own = tuple(sorted(values))
-    told = "\x1f".join((*own, *sorted(one.id for one in before)))
-    turn = 1 + max((one.turn for one in before), default=-1)
-    id_ = f"{tenant}:{incident}:{hashlib.sha256(told.encode()).hexdigest()[:32]}"
-    return Holding(id=id_, tenant=tenant, incident=incident, at=at, turn=turn, values=own)
+    sorted_values = tuple(sorted(values))
+    identity = "\x1f".join((*sorted_values, *sorted(holding.id for holding in before)))
+    turn = 1 + max((holding.turn for holding in before), default=-1)
+    id_ = f"{tenant}:{incident}:{hashlib.sha256(identity.encode()).hexdigest()[:32]}"
+    return Holding(id=id_, tenant=tenant, incident=incident, at=at, turn=turn, values=sorted_values)

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from alerts.cases.evidence import REVEALS_ALLOWED, vault_of, watching
 from alerts.cases.reopening import Returns
-from alerts.cases.suppressions import muted, silent_clocks
+from alerts.cases.suppressions import mute_filter, silent_clocks
 from alerts.coverage import CoverageLog
 from alerts.coverage.hours import Recount
 from alerts.coverage.monitoring_status import HeartbeatRecorder
@@ -167,7 +167,11 @@ def run_alert(context: Context, *, once: bool) -> None:
         )
         believed = context.running_time.believed()
         notifier = configured(
-            context, store, registry, muted(replace(book.duties, clock=believed)), book.mark_changed
+            context,
+            store,
+            registry,
+            mute_filter(replace(book.duties, clock=believed)),
+            book.mark_changed,
         )
         stack.callback(notifier.close)
         turning.append(
@@ -228,7 +232,7 @@ def run_alert(context: Context, *, once: bool) -> None:
             returns.turn,
         )
         authentic = Authentic(keys.load_verifier(context.keys, FINDINGS))
-        canaries = Canaries(stage, metrics.canary, muted, ledger.record_canary)
+        canaries = Canaries(stage, metrics.canary, mute_filter, ledger.record_canary)
         handle = Dispatch(
             stage.handle, canaries, metrics.pulse, authentic.check, (ledger, listener)
         )

@@ -23,7 +23,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from alerts.records import CLASSES
-from alerts.records.document import D, Document, E, QueryError, R, stored
+from alerts.records.document import D, Document, E, QueryError, R, parse_stored
 from alerts.store import (
     MAX_PAGE,
     MAX_TALLIES,
@@ -390,7 +390,7 @@ class ElasticsearchStore:
     def _parse(
         self, kind: type[Document], id_: str, content: str | Mapping[str, Any], read_as: type[R]
     ) -> R:
-        return stored(
+        return parse_stored(
             kind, id_, content, f"{self._server_name()}, index {self._index(kind)}", read_as
         )
 

@@ -23,7 +23,7 @@ from typing import Any
 import apsw
 
 from alerts.records import CLASSES, VERSION
-from alerts.records.document import D, Document, E, QueryError, R, stored
+from alerts.records.document import D, Document, E, QueryError, R, parse_stored
 from alerts.store import (
     MAX_PAGE,
     MAX_TALLIES,
@@ -404,7 +404,9 @@ class SqliteStore:
         is_range = where.since is not None or where.before is not None or bool(where.begins)
         rows, last = [] if is_range else self._read(page, [*values, -1]), -1
         while rows:
-            yield from (stored(kind, id_, doc, str(self._path), read_as) for _, id_, doc in rows)
+            yield from (
+                parse_stored(kind, id_, doc, str(self._path), read_as) for _, id_, doc in rows
+            )
             last = rows[-1][0]
             if len(rows) < SCROLL or where != DocumentFilter():
                 break
@@ -418,7 +420,9 @@ class SqliteStore:
                 for start in range(0, len(numbers_behind), SCROLL)
             ):
                 rows = self._read(by_numbers, (json.dumps(numbers),))
-                yield from (stored(kind, id_, doc, str(self._path), read_as) for id_, doc in rows)
+                yield from (
+                    parse_stored(kind, id_, doc, str(self._path), read_as) for id_, doc in rows
+                )
 
     def delete(
         self, kind: type[Document], ids: Collection[str], over: Versions | None = None
@@ -460,7 +464,7 @@ class SqliteStore:
         return {id_ for id_ in ids if texts.get(id_) != over.get(id_)}
 
     def _document(self, kind: type[D], id_: str, doc: str) -> D:
-        return stored(kind, id_, doc, str(self._path), kind)
+        return parse_stored(kind, id_, doc, str(self._path), kind)
 
     def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         with self._lock, sqlite_errors(self._path):

@@ -51,7 +51,7 @@ from alerts.deadlines import render
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.render import name_report
 from alerts.grouping.benign import BenignRules
-from alerts.records.decision import MAX_NOTE, checked_case, checked_name
+from alerts.records.decision import MAX_NOTE, validate_case, validate_name
 from alerts.records.document import QueryError
 from alerts.store import IncidentStore
 from alerts.store.queries import CLOSED, require_known_tenant
@@ -319,7 +319,7 @@ class Console:
         """
         if not self.principal.is_program or not typed:
             return self.principal.name
-        return f"{checked_name(typed, *members)} via {self.principal.name}"
+        return f"{validate_name(typed, *members)} via {self.principal.name}"
 
     def known(self, tenant: str) -> None:
         """UnknownTenantError for a tenant that is none of ours, or none that may be seen; "" is
@@ -368,7 +368,7 @@ class Console:
         if customer and not HANDLE.fullmatch(customer):
             raise QueryError(Phrase("a customer pseudonym has 32 hexadecimal digits"), "pseudonym")
         return LookupRequest(
-            Secret(value), checked_name(who), purpose, checked_case(case), kind, customer
+            Secret(value), validate_name(who), purpose, validate_case(case), kind, customer
         )
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from alerts.cases.reopening import Returns
-from alerts.cases.suppressions import muted
+from alerts.cases.suppressions import mute_filter
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import Work
 from alerts.grouping.benign import BACKGROUND
@@ -63,7 +63,7 @@ def stage_of(context: Context, store: IncidentStore) -> Alert:
     """Alert's stage as `ullage alert` builds it, but for the bus and the senders of messages."""
     duties = Duties(store, context.tenant, context.clock)
     metrics = AlertMetrics(CollectorRegistry(), ["bank", "shop"], context.clock)
-    silent, verdict = muted(duties), Live(VERDICT, context.data)
+    silent, verdict = mute_filter(duties), Live(VERDICT, context.data)
 
     def tell(incidents: Sequence[Incident]) -> None:
         plan(

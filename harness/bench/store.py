@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from alerts.grouping.placement import find_holdings
-from alerts.records import Decision, Exposure, Incident, exposure_id, holding_of
+from alerts.records import Decision, Exposure, Incident, build_holding, exposure_id
 from alerts.records.document import Document
 from alerts.store import PATIENCE, DocumentFilter, IncidentStore, open_store
 from alerts.store.elasticsearch import ANSWERED, ElasticsearchStore
@@ -101,7 +101,7 @@ def others(count: int) -> Iterator[list[Document]]:
     incidents = range(max(1, count // PEOPLE))
     for n in incidents:
         yield [
-            holding_of(
+            build_holding(
                 "bank", f"INC-{n:010d}", (f"bank:candidates:{n:08x}{i:08x}" for i in range(256)), T0
             )
         ]

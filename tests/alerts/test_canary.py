@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.cases.suppressions import muted
+from alerts.cases.suppressions import mute_filter
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import Work
 from alerts.grouping.benign import BenignRules
@@ -68,17 +68,17 @@ def canary_record(tmp_path_factory: pytest.TempPathFactory) -> Record:
 def test_canary_finding_would_be_notified(canary_record: Record, store, clock: HeldClock) -> None:
     assert is_canary(canary_record)
     assert not is_canary(record(finding("f")))
-    assert count_notifications(canary_record, stage(store, clock), muted) == 1
+    assert count_notifications(canary_record, stage(store, clock), mute_filter) == 1
 
 
 def test_benign_post_under_the_rules_in_force_would_not_be_notified(
     store, clock: HeldClock
 ) -> None:
-    assert count_notifications(record(post()), stage(store, clock), muted) == 0
+    assert count_notifications(record(post()), stage(store, clock), mute_filter) == 0
     none = BenignRules(version=9, rule=())
     assert (
         count_notifications(
-            record(post()), replace(stage(store, clock), background=lambda: none), muted
+            record(post()), replace(stage(store, clock), background=lambda: none), mute_filter
         )
         == 1
     )
@@ -93,7 +93,7 @@ def build_dispatch(store, clock: HeldClock, registry: CollectorRegistry) -> Disp
     )
     return Dispatch(
         real.handle,
-        Canaries(real, metrics.canary, muted),
+        Canaries(real, metrics.canary, mute_filter),
         HeartbeatMetrics(CollectorRegistry(), "alert", at),
         lambda _: None,
     )
@@ -158,7 +158,7 @@ def test_canary_without_a_date_is_no_success(
 ) -> None:
     metrics = CanaryMetrics(registry := CollectorRegistry(), clock.as_clock())
     undated = finding("f", range(10), tenant=TENANT, people="ab", capture={"published_at": None})
-    Canaries(stage(store, clock), metrics, muted)([record(undated)])
+    Canaries(stage(store, clock), metrics, mute_filter)([record(undated)])
     assert registry.get_sample_value("ullage_canary_last_success_timestamp_seconds") == 0
 
 

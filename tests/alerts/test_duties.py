@@ -88,7 +88,7 @@ def duties_of(
     store, clock, incident: Incident, *decisions: Decision, **tenant
 ) -> dict[tuple[str, str], Duty]:
     settings = Tenant(regimes=EVERYWHERE, **tenant)
-    duties = Duties(store, lambda _: settings, clock.as_clock()).of(incident, decisions)
+    duties = Duties(store, lambda _: settings, clock.as_clock()).find_duties(incident, decisions)
     return {(duty.regime.id, duty.stage.id): duty for duty in duties}
 
 

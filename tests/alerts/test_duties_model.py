@@ -188,7 +188,7 @@ def test_duties_of_any_history_match_a_second_implementation(store, clock, alert
         judged = incident.model_copy(
             update={"clock": word, "customers": people, "severity": severity, "first_seen": BEGUN}
         )
-        duties = Duties(store, lambda _: tenant, clock.as_clock()).of(judged, history)
+        duties = Duties(store, lambda _: tenant, clock.as_clock()).find_duties(judged, history)
         assert {(d.regime.id, d.stage.id): (d.state, d.due) for d in duties} == compute_expected(
             *scene, alerted
         )
@@ -209,7 +209,7 @@ def test_duties_of_any_history_are_consistent(store, clock):
         judged = incident.model_copy(
             update={"clock": word, "customers": people, "severity": severity, "first_seen": BEGUN}
         )
-        duties = Duties(store, lambda _: tenant, clock.as_clock()).of(judged, history)
+        duties = Duties(store, lambda _: tenant, clock.as_clock()).find_duties(judged, history)
         assert clocks_table(duties, now, ZONE).row_count == len(duties)
         for duty, row in zip(duties, clocks_as_json(duties, now), strict=True):
             assert (row["left_seconds"] is None) == (str(remaining(duty, now)) == "–")

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from alerts.grouping.placement import KnownIncident, list_content_claims, place, subjects_digest
-from alerts.records import Holding, holding_of, incident_id
+from alerts.records import Holding, build_holding, incident_id
 from tests.alerts.builders import finding, sketch
 from tests.factories import WHEN
 
@@ -17,7 +17,7 @@ def make_known(name: str, values=(), minutes: int = 0, **changes) -> KnownIncide
 
 
 def holds(incident: str) -> Holding:
-    return holding_of("bank", incident, (), WHEN)
+    return build_holding("bank", incident, (), WHEN)
 
 
 def claim(

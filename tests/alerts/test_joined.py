@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from alerts.cases.decisions import Decisions
 from alerts.cases.incident_list import Filters, find_page, load_details
-from alerts.cases.suppressions import muted
+from alerts.cases.suppressions import mute_filter
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import Book, duties_of, find_earliest
 from alerts.grouping.placement import build_ties
@@ -299,9 +299,9 @@ def test_bridge_makes_the_oldest_incident_the_head_and_merges_nothing(store, clo
         3,
     )
     part = store.get(Incident, incident_id("g"))
-    assert muted(Duties(store, lambda _: Tenant(), clock.as_clock()))([head, part]) == {part.id}, (
-        "nobody is told of a part"
-    )
+    assert mute_filter(Duties(store, lambda _: Tenant(), clock.as_clock()))([head, part]) == {
+        part.id
+    }, "nobody is told of a part"
     assert (part.part_of, part.customers, part.sightings) == (head.id, 1, 1)
     assert (store.get(Sighting, "g").incident, store.get(Sighting, "h").incident) == (
         part.id,
@@ -343,7 +343,9 @@ def test_head_answers_for_its_parts_to_decisions_and_deadlines(store, clock, con
     with pytest.raises(QueryError, match=f"it is part of {head.id}"):
         Decisions(duties_of(context, store), context.trail()).make(part, "resolved", by="Li")
     book = Duties(store, lambda _: Tenant(regimes=("nfra-2024",)), clock.as_clock())
-    running = {duty.regime.id: duty.since for duty in book.of(head, ()) if duty.state == "running"}
+    running = {
+        duty.regime.id: duty.since for duty in book.find_duties(head, ()) if duty.state == "running"
+    }
     assert running
     Book(book).complete()
     assert set(find_earliest(store, "bank", ("nfra-2024",), book.clock.now())) == set(running)

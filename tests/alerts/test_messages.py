@@ -9,7 +9,7 @@ import re
 import pytest
 from jinja2 import nodes
 
-from alerts.records.decision import checked_note
+from alerts.records.decision import validate_note
 from alerts.records.document import QueryError
 from alerts.translation import LANGUAGES, catalogue, translated
 from alerts.web.dependencies import templates
@@ -103,7 +103,7 @@ def test_python_messages_are_translated_where_shown():
 @pytest.mark.parametrize("typed", [PHONE, "6222021234567890123 and more"])
 def test_identifier_kind_is_named_in_the_readers_language(typed):
     with pytest.raises(QueryError) as refused:
-        checked_note(typed)
+        validate_note(typed)
     assert str(refused.value).startswith("the note seems to contain a")
     assert not re.search("[a-z]", translated(refused.value, catalogue("zh").gettext))
 

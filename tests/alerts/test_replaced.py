@@ -69,7 +69,9 @@ def test_incomplete_finding_shows_at_least(store: SqliteStore, clock: HeldClock)
     assert text.startswith("incomplete: at least 2 customers (")
     assert summary(incident, "open")["incomplete"] == ["bytes"]
     [sighting] = store.scroll(Sighting, DocumentFilter())
-    assert sighting.traits == Traits.of(cut()), "other rules of background can be tried on it"
+    assert sighting.traits == Traits.from_finding(cut()), (
+        "other rules of background can be tried on it"
+    )
 
 
 def test_second_incomplete_finding_doubles_nothing(store: SqliteStore, clock: HeldClock) -> None:

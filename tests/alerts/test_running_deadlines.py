@@ -16,7 +16,7 @@ from alerts.accounts.second_person import Actor
 from alerts.cases.actions import Cases
 from alerts.cases.decisions import PLAIN, TELLING
 from alerts.cases.reopening import Returns
-from alerts.cases.suppressions import SuppressionConditions, Suppressions, suppressed
+from alerts.cases.suppressions import SuppressionConditions, Suppressions, find_suppressed
 from alerts.cli.incidents import incidents as terminal
 from alerts.deadlines.outstanding import RULINGS, Duties
 from alerts.deadlines.schedule import Work
@@ -247,7 +247,7 @@ def test_nobody_alone_ends_or_hides_a_running_deadline(running, duties, context,
         ask(place, role, act)
         Returns(Work(duties), context.trail(), load_verdict_rules).turn()
         assert {*running} <= {*deadlines(duties)}, f"{role} by {place}: {act}"
-        assert suppressed(duties, [store.get(Incident, A)]) == {}, f"{role} by {place}: {act}"
+        assert find_suppressed(duties, [store.get(Incident, A)]) == {}, f"{role} by {place}: {act}"
         assert Work(duties).write([store.get(Incident, A)])[A].stage == "open", (
             f"{role} by {place}: {act}"
         )
@@ -387,9 +387,9 @@ def test_silenced_incident_is_notified_once_its_deadlines_run(store, cases, cloc
         "bank", SuppressionConditions(incident=A), days=9, by="Li Wei", reason="known"
     )
     record_notification(store, clock.as_clock().now())
-    assert suppressed(duties, [store.get(Incident, A)])
+    assert find_suppressed(duties, [store.get(Incident, A)])
     cases.decide(A, "confirmed", by="Wang Fang")
-    assert suppressed(duties, [store.get(Incident, A)]) == {}
+    assert find_suppressed(duties, [store.get(Incident, A)]) == {}
 
 
 def test_false_positive_part_keeps_the_deadlines_of_the_whole(store, cases, clock, duties):

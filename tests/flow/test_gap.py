@@ -202,7 +202,7 @@ def hours_seen(inner: Zone) -> dict[str, set[str]]:
     """By site, what its heartbeat said of it, as alert wrote it into the ledger of coverage."""
     with contextlib.closing(open_configured_store(Context(inner.data))) as store:
         return {
-            row.site: set(row.told()) - {".", "-"}
+            row.site: set(row.filled_letters()) - {".", "-"}
             for row in store.scroll(SiteDay, DocumentFilter())
         }
 

@@ -35,7 +35,7 @@ from alerts.cases.incident_list import (
 from alerts.cases.incident_view import customer, details, sighting, summary
 from alerts.cases.queue import IncidentQueue
 from alerts.cases.second_person import waits_for
-from alerts.cases.suppressions import suppressed
+from alerts.cases.suppressions import find_suppressed
 from alerts.coverage.monitoring_status import Worth, monitoring_status
 from alerts.deadlines import parse_sent_at
 from alerts.deadlines.render import clocks_as_json, decide_as_json
@@ -215,7 +215,7 @@ def _incidents(router: APIRouter) -> None:
         queue.check(view)  # what cannot be asked is said first
         site.known(view.tenant)
         found, now = queue.page(view, limit, after), site.clock.now()
-        silent = suppressed(site.duties, [row.incident for row in found.rows])
+        silent = find_suppressed(site.duties, [row.incident for row in found.rows])
         heard = monitoring_status(site.store, now)
         behind = ListCoverage(
             worth=heard.worth, said=str(heard.said), since=heard.since, last=heard.last
@@ -234,7 +234,7 @@ def _incidents(router: APIRouter) -> None:
             raise missing("incident")
         owed = site.duties.find_deadlines([found.incident])[id_]
         now, zone = site.clock.now(), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
-        silence = suppressed(site.duties, [found.incident]).get(id_)
+        silence = find_suppressed(site.duties, [found.incident]).get(id_)
         decide = decide_as_json(owed.decide, now, zone)
         pending = cases_of(site).pending(found.incident)
         shown = details(

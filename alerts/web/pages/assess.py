@@ -21,7 +21,7 @@ from alerts.cases.decisions import Decisions
 from alerts.cases.incident_list import wait_for
 from alerts.cases.lookups.lookup import PURPOSES
 from alerts.records import Incident
-from alerts.records.decision import checked_note
+from alerts.records.decision import validate_note
 from alerts.records.document import QueryError
 from alerts.web.dependencies import Console, Text, may
 from alerts.web.dropped_files import (
@@ -291,7 +291,7 @@ def _refusals(asked: Mapping[str, str], upload: Upload) -> dict[str, object]:
     try:
         if len(asked["giver"]) > MOST_GIVER:
             raise QueryError(Phrase("at most %(most)s characters", most=MOST_GIVER))
-        checked_note(asked["giver"])
+        validate_note(asked["giver"])
     except QueryError as error:
         found["giver"] = error
     return found

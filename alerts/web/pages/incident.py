@@ -33,12 +33,12 @@ from alerts.cases.incident_list import (
 )
 from alerts.cases.incident_view import describe_pending, history
 from alerts.cases.outgoing import outgoing_sightings
-from alerts.cases.references import ReferenceRequest, State, requests_of
-from alerts.cases.regrouping import merged_into
+from alerts.cases.references import ReferenceRequest, State, find_requests
+from alerts.cases.regrouping import find_merged
 from alerts.cases.report import ReportForm as Written
 from alerts.cases.report import ReportLanguage, case_of, page, rendered
 from alerts.cases.second_person import ends_of
-from alerts.cases.suppressions import suppressed
+from alerts.cases.suppressions import find_suppressed
 from alerts.cases.takedown_letter import LANGUAGES, notice_of, render_letter
 from alerts.deadlines import CHANNELS, get_sent_at, get_tenant_regimes
 from alerts.deadlines.outstanding import Duty, IncidentDeadlines
@@ -419,7 +419,7 @@ def _references(
     )
     allowed = site.door.accounts.list_names_with("references.approve", incident.tenant)
     approvers = [name for name in allowed if name != site.principal.name]
-    made = [(one, one.state(needed, now)) for one in requests_of(decisions)]
+    made = [(one, one.state(needed, now)) for one in find_requests(decisions)]
     return _References(needed, tenant.reference_help, can_resolve, made, approvers)
 
 
@@ -470,7 +470,7 @@ def incident_page(
         "starts": [name_report(format_duty(duty)) for duty in starts],
         "decide": owed.decide.words(now, zone) if owed.decide else None,
         "rulings": _rulings(site, incident, owed.duties),
-        "silence": suppressed(site.duties, [incident]).get(id_),
+        "silence": find_suppressed(site.duties, [incident]).get(id_),
         "history": history(site.store, incident, found.decisions),
         "assignee": find_assignee(owed.decisions),
         "task": task,
@@ -478,7 +478,7 @@ def incident_page(
         "presence": describe_removals(incident, zone),
         "fraud": tally(site.store, incident),
         "links": find_links(incident, owed.decisions),
-        "merged": merged_into(owed.decisions),
+        "merged": find_merged(owed.decisions),
         "revealed": revealed or {},
         "parts_here": _parts(found, owed),
         "first": (

@@ -27,7 +27,7 @@ from alerts.cases.actions import (
 )
 from alerts.cases.incident_list import find_history, find_tokens, parse_tokens
 from alerts.cases.queue import ORDERS, ORIGINS, TABS, IncidentQueue, QueueFilter, QueuePage
-from alerts.cases.suppressions import suppressed
+from alerts.cases.suppressions import find_suppressed
 from alerts.coverage.monitoring_status import monitoring_status
 from alerts.deadlines.schedule import Work
 from alerts.records import SEVERITIES, STATUSES, Incident
@@ -294,7 +294,7 @@ def queue_page(
         view=view,
         counts=queue.counts(replace(view, seller="")),
         by_severity=queue.open_by_severity(view),
-        silent=suppressed(site.duties, [row.incident for row in found.rows]),
+        silent=find_suppressed(site.duties, [row.incident for row in found.rows]),
         waiting=_find_waiting(site.store, [row.incident for row in found.rows]),
         seller=find_history(site.store, parse_tokens(asked.seller), asked.tenant)
         if asked.seller

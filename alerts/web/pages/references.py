@@ -113,7 +113,7 @@ def _tried(
 
 def _file(site: Console, incident: Incident, entry: str) -> Response:
     """The call list with customer references, which the audit log notes before it leaves."""
-    request, pseudonyms = _references(site, incident).approved(incident, entry, by=site.actor())
+    request, pseudonyms = _references(site, incident).get_approved(incident, entry, by=site.actor())
     asked = request.asked
     approval = ReferenceApproval(
         incident=incident.id,

@@ -10,9 +10,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from alerts.cases.suppressions import (
     SuppressionConditions,
     Suppressions,
-    active,
     background_counts,
-    said,
+    describe_conditions,
+    find_active,
 )
 from alerts.records import Incident
 from alerts.records.document import QueryError
@@ -84,7 +84,9 @@ def _conditions(incident: Incident, what: str) -> SuppressionConditions:
 
 def _page(site: Console, refused: QueryError | None = None) -> HTMLResponse:
     rules = {rule.id: rule for rule in site.background().rule}
-    silenced = [(one, said(one)) for one in active(site.store, site.clock.now())]
+    silenced = [
+        (one, describe_conditions(one)) for one in find_active(site.store, site.clock.now())
+    ]
     counts = background_counts(site.store)
     return site.page(
         "noise.html",

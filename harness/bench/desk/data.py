@@ -28,9 +28,9 @@ from alerts.records import (
     Notification,
     Sighting,
     Status,
+    build_holding,
     claim_id,
     exposure_id,
-    holding_of,
 )
 from alerts.records.document import Document
 from alerts.store import DocumentFilter, IncidentStore, open_store
@@ -228,7 +228,7 @@ class StoreFiller:
             yield exposure.model_copy(
                 update={**changes, "sightings": tuple(names[s] for s in exposure.sightings)}
             )
-        yield holding_of(
+        yield build_holding(
             seed.tenant,
             id_,
             (claim_id(seed.tenant, seed.sketch_of, value) for value in sketch),

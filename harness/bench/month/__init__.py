@@ -21,7 +21,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from alerts.cases.suppressions import muted
+from alerts.cases.suppressions import mute_filter
 from alerts.deadlines.outstanding import Duties
 from alerts.grouping.stage import Alert
 from alerts.notify.plan import plan
@@ -151,7 +151,7 @@ class Play:
         tenant = Tenant(
             brands=(BRAND,), domains=(DOMAIN,), bins=(CARD_RANGE,), circulation=float(PHONES)
         )
-        silent = muted(Duties(self.store, lambda _: tenant, clock))
+        silent = mute_filter(Duties(self.store, lambda _: tenant, clock))
 
         def tell(incidents: Sequence[Incident]) -> None:
             self._acknowledge(

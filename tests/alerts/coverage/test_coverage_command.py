@@ -223,7 +223,7 @@ def test_tampered_day_is_a_failure(ask: Ask, night: Alert, context) -> None:
     Sheets(night.store, night.clock.as_clock(), keys.load_signer(context.keys, "alert")).sign_due()
     assert ask("--since", "yesterday 17:00", "--until", "yesterday 19:00").exit_code == Exit.DONE
     (day,) = night.store.scroll(SiteDay, DocumentFilter({"site": ("board",)}))
-    night.store.put([day.changed(11, "o" * 12, 1)])
+    night.store.put([day.with_hour(11, "o" * 12, 1)])
     result = ask("--since", "yesterday 17:00", "--until", "yesterday 19:00")
     assert (result.exit_code, "CHANGED since it was signed" in result.output) == (Exit.FAILED, True)
 

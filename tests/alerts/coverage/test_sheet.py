@@ -162,7 +162,7 @@ def test_tampered_day_is_reported_and_never_signed_again(
 ) -> None:
     signing.sign_due()
     (day,) = alert.store.scroll(SiteDay, DocumentFilter({"day": ("2026-09-21",)}))
-    alert.store.put([day.changed(12, "o" * 12, 9)])
+    alert.store.put([day.with_hour(12, "o" * 12, 9)])
     assert (stands(alert, context).holds, str(stands(alert, context).said)[:7]) == (
         False,
         "CHANGED",

@@ -25,7 +25,7 @@ RULES = load_shipped_rules()
 
 
 def rule_of(told: Finding) -> str:
-    rule = RULES.decide(Traits.of(told))
+    rule = RULES.decide(Traits.from_finding(told))
     return rule.id if rule else ""
 
 
@@ -106,7 +106,7 @@ LEAKS = {
 @pytest.mark.parametrize("told", LEAKS.values(), ids=LEAKS)
 def test_a_leak_wins_over_every_rule(told, category):
     capture = told.capture.model_copy(update={"category": category})
-    traits = Traits.of(told.model_copy(update={"capture": capture}))
+    traits = Traits.from_finding(told.model_copy(update={"capture": capture}))
     assert leak_signs(traits)
     assert RULES.decide(traits) is None
 

@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from alerts.cases.lookups.lookup import index_tags
-from alerts.cases.suppressions import active, suppressions
+from alerts.cases.suppressions import find_active, list_suppressions
 from alerts.cli.incidents import incidents
 from alerts.grouping.benign import BACKGROUND
 from alerts.records import Incident, incident_id
@@ -54,7 +54,7 @@ def test_a_form_that_lacks_something_silences_nothing_and_repeats_nothing(browse
     answer = browser.post(f"/incidents/{A}/silence", {**SILENCE, **change})
     assert answer.status_code == 400
     assert PHONE not in answer.text
-    assert suppressions(store) == []
+    assert list_suppressions(store) == []
 
 
 def test_an_incident_that_is_gone_is_not_silenced(browser):
@@ -68,7 +68,7 @@ def test_what_is_statutory_offers_no_silence(browser, store):
 
 def test_it_is_lifted_where_everything_that_is_silent_is_listed(browser, store, clock):
     browser.post(f"/incidents/{A}/silence", SILENCE)
-    (one,) = active(store, clock.as_clock().now())
+    (one,) = find_active(store, clock.as_clock().now())
     page = browser.get("/noise").text
     assert all(
         word in page for word in (one.id, "Li Wei", "招聘帖", f"/suppressions/{one.id}/lift")

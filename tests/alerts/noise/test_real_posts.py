@@ -46,7 +46,7 @@ def read(matcher: Matcher, text: str, name: str = "p", **changes) -> list[Findin
 
 def rule_of(matcher: Matcher, text: str, **changes) -> str:
     (one,) = read(matcher, text, **changes)
-    rule = load_shipped_rules().decide(Traits.of(one))
+    rule = load_shipped_rules().decide(Traits.from_finding(one))
     return rule.id if rule else "incident"
 
 

@@ -8,10 +8,10 @@ from alerts.cases.suppressions import (
     MOST_SUPPRESSION_DAYS,
     SuppressionConditions,
     Suppressions,
-    active,
-    muted,
-    suppressed,
-    suppressions,
+    find_active,
+    find_suppressed,
+    list_suppressions,
+    mute_filter,
 )
 from alerts.deadlines.outstanding import Duties
 from alerts.records import Incident, Sighting, Suppression, incident_id
@@ -43,7 +43,7 @@ def fold(store, clock, name: str = "f", values=range(20), people="ab", **changes
 def silent(store, clock) -> dict[str, str]:
     return {
         id_: one.by
-        for id_, one in suppressed(
+        for id_, one in find_suppressed(
             duties(store, clock), store.scroll(Incident, DocumentFilter())
         ).items()
     }
@@ -115,8 +115,8 @@ def test_it_ends_by_itself(store, clock, desk):
     assert A in silent(store, clock)
     clock.advance(1)
     assert silent(store, clock) == {}
-    assert active(store, clock.as_clock().now()) == []
-    assert len(suppressions(store)) == 1, "what was said stays"
+    assert find_active(store, clock.as_clock().now()) == []
+    assert len(list_suppressions(store)) == 1, "what was said stays"
 
 
 def test_it_is_lifted_once_by_somebody_with_a_reason_and_nothing_is_overwritten(store, clock, desk):
@@ -125,7 +125,7 @@ def test_it_is_lifted_once_by_somebody_with_a_reason_and_nothing_is_overwritten(
     desk.lift(made.id, by="Li Wei", reason="the site changed hands")
     assert silent(store, clock) == {}
     assert store.get(Suppression, made.id) == made
-    ((one, lifted),) = suppressions(store, "bank")
+    ((one, lifted),) = list_suppressions(store, "bank")
     assert (one.id, lifted.by, lifted.reason) == (made.id, "Li Wei", "the site changed hands")
     for id_ in (made.id, f"{made.id}:lifted", "SUP-NONE"):
         with pytest.raises(QueryError):
@@ -144,7 +144,7 @@ def test_what_is_like_a_suppressed_incident_is_silent_until_there_is_more_in_it(
 
 def test_nobody_is_told_of_noise_and_of_what_is_silenced_until_it_ends(store, clock, desk):
     fold(store, clock)
-    incident, those = store.get(Incident, A), muted(duties(store, clock))
+    incident, those = store.get(Incident, A), mute_filter(duties(store, clock))
 
     def is_muted(one: Incident) -> bool:
         return those([one]) == {A}
@@ -222,7 +222,7 @@ def test_what_is_missing_or_wrong_is_said_and_nothing_is_written(
     with pytest.raises(QueryError, match=told) as caught:
         desk.suppress(tenant, SuppressionConditions(**conditions), **{"days": 30, **BY, **more})
     assert "13800138000" not in str(caught.value)
-    assert suppressions(store) == []
+    assert list_suppressions(store) == []
     assert list(audit.read_entries(context.data / "audit")) == []
 
 
@@ -246,7 +246,7 @@ def test_who_silenced_and_who_lifted_is_in_the_audit_log_first(store, clock, des
     (context.data / "audit" / "command" / "head.json").unlink()
     with pytest.raises(CorruptError, match=r"head.json is gone"):
         add(desk, site="forum")
-    assert len(suppressions(store)) == 1, "what cannot be recorded is not done"
+    assert len(list_suppressions(store)) == 1, "what cannot be recorded is not done"
 
 
 def test_half_a_year_is_the_longest(desk, store, clock):
