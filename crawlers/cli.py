@@ -390,7 +390,10 @@ def _rows(context: Context, frontier: Frontier, found: dict[str, Site]) -> Itera
     site_states = SiteStates(frontier, Egress(), context.clock)
     for name, site in found.items():
         visits, standing = frontier.visits(name), frontier.history.load(name)
-        words, pages = posting_rhythm.describe(site_states.learnt(site)), frontier.count_pages(name)
+        words, pages = (
+            posting_rhythm.describe(site_states.learn_rhythm(site)),
+            frontier.count_pages(name),
+        )
         due = context.clock.wall() + visits.seconds_left(context.clock.wall())
         yield SiteRow(
             site,

@@ -1,13 +1,13 @@
 """Hold the crawl back while match lags, and fetch again what expired unread.
 
-Retention on the bus is short, because the law asks for the least. So while match is too far behind
-nothing more is fetched, and what has expired unread is fetched again: the frontier knows which page
-each post stood on and when it was captured.
+Retention on the bus is short, because the law requires the minimum. So while match is too far
+behind nothing more is fetched, and what has expired unread is fetched again: the frontier knows on
+which page each post was and when it was captured.
 
-A look is compared with the one before it, which the frontier keeps. What the group had not dealt
-with then and the bus no longer has now is taken to be lost, even if the group has passed it since:
-match may have been started again, and gone on behind the gap, before this process looked. A post
-that was read after all is only read twice, and folds into what it made the first time.
+Each check is compared with the previous one, which the frontier stores. Records that match had not
+processed then, and that the bus no longer has, count as lost, even if match has passed them since:
+it may have been restarted, and have continued after the gap, before this process checked. A post
+that was read after all is only read twice, and merges with its first capture.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ EXPIRE_SECONDS, EXPIRE_AGAIN_SECONDS = 3600.0, 60.0
 
 @dataclass(slots=True)
 class Expiry:
-    """Removes what has expired once an hour while `turn` is called; sooner where that failed."""
+    """Removes expired records each hour while `turn` is called; sooner after a failure."""
 
     bus: Bus
     clock: Clock
@@ -38,7 +38,7 @@ class Expiry:
     _due: float = float("-inf")
 
     async def turn(self) -> None:
-        """Remove what has expired if it is time to; while the bus is down it is tried again."""
+        """Remove expired records if it is due; while the bus is down, try again later."""
         if (now := self.clock.monotonic()) < self._due:
             return
         self._due = now + EXPIRE_SECONDS
@@ -51,9 +51,7 @@ class Expiry:
 
 READER = "match"
 LOOK_SECONDS, AGAIN_SECONDS = 15.0, 2.0
-"""How often the bus is looked at, and how often while it is down: a look may take as long as a
-broker is waited for.
-"""
+"""Interval of checking the bus, and while it is down; a check may take a broker's whole timeout."""
 MARGIN_SECONDS = 300.0
 """The bus may stamp records with another machine's clock, and a page is done a moment after its
 captures are on the bus.
@@ -62,7 +60,7 @@ captures are on the bus.
 
 @dataclass(slots=True)
 class Backlog:
-    """See the module.
+    """Measures how far match is behind; see the module.
 
     `pause_seconds` is the age of the oldest unread capture beyond which nothing is fetched.
     """
@@ -77,16 +75,17 @@ class Backlog:
     _behind: bool = False
     _down: str = ""
 
-    def too_long(self) -> bool:
-        """Whether match is too far behind, as it was at the last look; UnavailableError when the
-        bus was down then.
+    def is_too_long(self) -> bool:
+        """Return whether match was too far behind at the last check.
+
+        Raises UnavailableError when the bus was down then.
         """
         if self._down:
             raise UnavailableError(self._down)
         return self._behind
 
     async def turn(self) -> None:
-        """Look at the bus if it is time to."""
+        """Check the bus if it is due."""
         if self.clock.monotonic() < self._look_at:
             return
         try:
@@ -98,8 +97,8 @@ class Backlog:
         self._look_at = self.clock.monotonic() + (AGAIN_SECONDS if self._down else LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Look at the bus, and make the pages due again whose captures expired unread."""
-        places, now = await self.on_bus(self._places), self.clock.wall()
+        """Check the bus, and make the pages of captures that expired unread due again."""
+        places, now = await self.on_bus(self._read_positions), self.clock.wall()
         reading = {
             partition: PartitionProgress(
                 max(place.first, place.position), now if place.oldest is None else place.oldest
@@ -115,10 +114,10 @@ class Backlog:
                 beats = self.frontier.history.count_heartbeats(since, until)
                 self.metrics.expired.inc(max(0, place.first - before.position - beats))
         self.frontier.progress.save(reading)
-        self._tell(lag_of(places.values(), now).seconds)
+        self._set_lag(lag_of(places.values(), now).seconds)
 
-    def _places(self) -> Mapping[int, PartitionPosition]:
-        """Where match stands; whether the bus answers is a metric."""
+    def _read_positions(self) -> Mapping[int, PartitionPosition]:
+        """Return the positions of match; record in a metric whether the bus answers."""
         try:
             places = self.bus.places(CAPTURES, READER)
         except UnavailableError:
@@ -131,7 +130,7 @@ class Backlog:
         pages = self.frontier.progress.read_again(since - MARGIN_SECONDS, until + MARGIN_SECONDS)
         log.get("crawl").warning("expired_unread", pages=pages, seconds=round(until - since))
 
-    def _tell(self, lag: float) -> None:
+    def _set_lag(self, lag: float) -> None:
         self._behind = lag > self.pause_seconds
         self.metrics.paused.set(self._behind)
         if self._behind:

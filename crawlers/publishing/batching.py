@@ -1,9 +1,8 @@
-"""Appends in one go what comes side by side, so that the disk or the broker is waited for once and
-not for each.
+"""Append concurrent captures together, so that they wait for the disk or the broker together.
 
-`Appends` tells each of its own error and leaves what to do to whoever appends: a visit puts its
-page off. `PatientAppends` is for those that have to get rid of what they have: it waits while the
-bus is down, and says when match is too far behind.
+`Appends` raises to each caller its own error and leaves the reaction to it: a visit postpones its
+page. `PatientAppends` is for callers that must deliver: it waits while the bus is down, and tells
+when match is too far behind.
 """
 
 from __future__ import annotations
@@ -25,15 +24,13 @@ from ullage.monitoring.metrics import BUS, LoopMetrics
 from ullage.records import Capture
 
 TOGETHER_BYTES, TOGETHER_SECONDS = 4 * 1024 * 1024, 0.002
-"""What is appended in one go, and how long the first of it waits for more: no page is fetched as
-quickly.
-"""
+"""Size of a group, and how long its first append waits for more; fetching a page takes longer."""
 TURN_SECONDS = 1.0
 
 
 @dataclass(slots=True, eq=False)
 class _PendingAppend:
-    """What one has to append, and its wait until that is durable."""
+    """The captures of one caller, and its wait until they are durable."""
 
     outbox: CaptureOutbox
     captures: Sequence[Capture]
@@ -42,16 +39,16 @@ class _PendingAppend:
 
 @dataclass(slots=True)
 class Appends:
-    """See the module. One loop uses it."""
+    """Appends the captures of one event loop together; see the module."""
 
     on_bus: OnBus
     _waiting: list[_PendingAppend] = field(default_factory=list)
     _turn: asyncio.Task[None] | None = None
 
     async def append(self, outbox: CaptureOutbox, captures: Sequence[Capture]) -> None:
-        """As `CaptureOutbox.append`; what is wrong with one's captures is no other's error.
+        """Append captures as `CaptureOutbox.append`; an error is raised only to its own caller.
 
-        Who stops waiting takes back what waits.
+        A cancelled caller withdraws its waiting captures.
         """
         if not captures:
             return
@@ -68,25 +65,25 @@ class Appends:
     async def _drain(self) -> None:
         while self._waiting:
             await asyncio.sleep(TOGETHER_SECONDS)
-            group = self._take()
-            error = await self._appended(group)
+            group = self._take_group()
+            error = await self._try_append(group)
             if isinstance(error, RecordError) and len(group) > 1:  # find out whose it is
-                for one in group:
-                    _tell([one], await self._appended([one]))
+                for pending in group:
+                    _resolve([pending], await self._try_append([pending]))
             else:
-                _tell(group, error)
+                _resolve(group, error)
 
-    async def _appended(self, group: Sequence[_PendingAppend]) -> BaseException | None:
-        """What came of it, None where all of `group` is durable; whoever waits for it decides
-        what to do.
-        """
+    async def _try_append(self, group: Sequence[_PendingAppend]) -> BaseException | None:
+        """Append a group; return its error, None where all of it is durable."""
         if not group:
             return None
-        [error] = await asyncio.gather(self.on_bus(partial(_append, group)), return_exceptions=True)
+        [error] = await asyncio.gather(
+            self.on_bus(partial(_append_group, group)), return_exceptions=True
+        )
         return error
 
-    def _take(self) -> list[_PendingAppend]:
-        """Those that wait, up to `TOGETHER_BYTES`, but one at least."""
+    def _take_group(self) -> list[_PendingAppend]:
+        """Remove and return waiting appends, up to `TOGETHER_BYTES`, but at least one."""
         size, count = 0, 0
         for waiting in self._waiting:
             size += sum(len(capture.body) for capture in waiting.captures)
@@ -97,29 +94,29 @@ class Appends:
         return group
 
 
-def _append(group: Sequence[_PendingAppend]) -> None:
-    records = [record for one in group for record in one.outbox.seal(one.captures)]
+def _append_group(group: Sequence[_PendingAppend]) -> None:
+    records = [record for pending in group for record in pending.outbox.seal(pending.captures)]
     group[-1].outbox.put(records)
 
 
-def _tell(group: Sequence[_PendingAppend], error: BaseException | None) -> None:
-    for one in group:
-        if one.done.done():  # whoever waited has gone
+def _resolve(group: Sequence[_PendingAppend], error: BaseException | None) -> None:
+    for pending in group:
+        if pending.done.done():  # whoever waited has gone
             continue
         if error is None:
-            one.done.set_result(None)
+            pending.done.set_result(None)
         elif isinstance(error, asyncio.CancelledError):
-            one.done.cancel()
+            pending.done.cancel()
         else:
-            one.done.set_exception(error)
+            pending.done.set_exception(error)
 
 
 @dataclass(slots=True)
 class PatientAppends:
-    """See the module. `outbox` is made anew for each append, since seal keys turn over.
+    """Appends captures and waits while the bus is down; see the module.
 
-    `pause_seconds` is the lag of match beyond which nothing more should be taken in: it would
-    expire unread.
+    `outbox` creates a new outbox for each append, because seal keys rotate. `pause_seconds` is
+    the lag of match beyond which nothing more should be accepted: it would expire unread.
     """
 
     bus: Bus
@@ -130,9 +127,9 @@ class PatientAppends:
     pause_seconds: float
     on_bus: BusThread = field(default_factory=BusThread)
     behind: bool = False
-    """Whether match is too far behind, as it was at the last look."""
+    """Whether match was too far behind at the last check."""
     up: bool = True
-    """Whether the bus answered when it was last asked."""
+    """Whether the bus answered at the last call."""
     _appends: Appends = field(init=False)
     _fault: BaseException | None = None
     _broken: asyncio.Event = field(default_factory=asyncio.Event)
@@ -141,23 +138,22 @@ class PatientAppends:
         self._appends = Appends(self.on_bus)
 
     async def append(self, captures: Sequence[Capture]) -> None:
-        """Durable on return, however long the bus is down.
+        """Append captures; they are durable on return, however long the bus is down.
 
-        RecordError where it takes none of that kind.
-
-        Any other error is a fault that a new process may not have: `run` raises it as well.
+        Raises RecordError where the bus refuses captures of that kind. Any further error is
+        a fault that a new process may not have: `run` raises it too.
         """
         backoff = Backoff()
         while True:
-            [error] = await asyncio.gather(self._appended(captures), return_exceptions=True)
+            [error] = await asyncio.gather(self._append_now(captures), return_exceptions=True)
             if not isinstance(error, UnavailableError):
                 break
-            self._reached(False)
+            self._set_reachable(False)
             wait = backoff.next(error.retry_after)
             log.get("intake").warning("waiting", error=str(error), wait=round(wait, 1))
             await asyncio.sleep(wait)
         if error is None:
-            self._reached(True)
+            self._set_reachable(True)
             self.captured.inc(len(captures))
             return
         if not isinstance(error, RecordError | asyncio.CancelledError):
@@ -165,18 +161,19 @@ class PatientAppends:
             self._broken.set()
         raise error
 
-    async def _appended(self, captures: Sequence[Capture]) -> None:
+    async def _append_now(self, captures: Sequence[Capture]) -> None:
         await self._appends.append(self.outbox(), captures)
 
     async def run(self) -> None:
-        """Look for ever how far match is behind; ends with the fault of an append, and then this
-        process should.
+        """Check forever how far match is behind.
+
+        Raises the fault of an append, after which this process should end.
         """
         look_at = float("-inf")
         while self._fault is None:
             self.loop.record_turn()
             if self.clock.monotonic() >= look_at:
-                await self._look()
+                await self._check_lag()
                 look_at = self.clock.monotonic() + LOOK_SECONDS
             await asyncio.wait(
                 [waiting := asyncio.ensure_future(self._broken.wait())], timeout=TURN_SECONDS
@@ -184,15 +181,15 @@ class PatientAppends:
             waiting.cancel()
         raise self._fault
 
-    async def _look(self) -> None:
+    async def _check_lag(self) -> None:
         try:
             places = await self.on_bus(partial(self.bus.places, CAPTURES, READER))
         except UnavailableError:
-            self._reached(False)
+            self._set_reachable(False)
             return
-        self._reached(True)
+        self._set_reachable(True)
         self.behind = lag_of(places.values(), self.clock.wall()).seconds > self.pause_seconds
 
-    def _reached(self, up: bool) -> None:
+    def _set_reachable(self, up: bool) -> None:
         self.up = up
         self.loop.record_reachability(BUS, up)

@@ -1,8 +1,7 @@
 """Sign and encrypt captures, and append them durably from one thread.
 
-A broker that stands still keeps its caller waiting for half a minute. On the loop every page under
-way would wait as well, run into its own limit, and look as if the sites, or our way out, had
-failed.
+A broker that does not answer blocks its caller for half a minute. On the event loop every page
+under way would wait too, exceed its own limit, and look as if the sites, or the egress, had failed.
 """
 
 from __future__ import annotations
@@ -24,24 +23,24 @@ T = TypeVar("T")
 
 
 class OnBus(Protocol):
-    """Does an act on the bus and returns what it returns, while the loop goes on."""
+    """Runs a call to the bus and returns its result, while the event loop continues."""
 
     async def __call__(self, act: Callable[[], T]) -> T:
-        """See the class."""
+        """Run `act` and return its result."""
 
 
 class BusThread:
-    """The one thread that talks to the bus, so that no client of it is used by two."""
+    """The only thread that uses the bus, so that no client is used by two threads."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "bus")
 
     async def __call__(self, act: Callable[[], T]) -> T:
-        """See `OnBus`."""
+        """Run `act` in the thread and return its result."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, act)
 
     def close(self) -> None:
-        """Wait for the act under way; what waits behind it is not done."""
+        """Wait for the call under way, and cancel the calls behind it."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
 
@@ -49,14 +48,14 @@ BATCH = 100
 
 
 def new_id() -> str:
-    """A capture's id: random, since it stands in clear beside the seal."""
+    """Return a random id for a capture; it is visible beside the encrypted part."""
     return secrets.token_hex(16)
 
 
 class CaptureOutbox:
     """Appends captures to their topic.
 
-    In clear beside the seal stand a capture's id and site: a configured name or `other`.
+    A capture's id and site (a configured name or `other`) are in clear beside the encrypted part.
     """
 
     def __init__(
@@ -69,19 +68,19 @@ class CaptureOutbox:
         self._publisher, self._sealer = publisher, CaptureSealer(sealer, signer, wall)
 
     def append(self, captures: Sequence[Capture]) -> None:
-        """Durable on return.
+        """Append captures; they are durable on return.
 
-        Raises UnavailableError while the bus is down, RecordError for a capture beyond the size
-        limit.
+        Raises UnavailableError while the bus is down, RecordError for a capture beyond the
+        size limit.
         """
         self.put(self.seal(captures))
 
     def seal(self, captures: Sequence[Capture]) -> list[Outgoing]:
-        """What `put` takes; RecordError as of `append`."""
+        """Sign and encrypt captures for `put`; raises RecordError as `append` does."""
         return [self._seal(capture) for capture in captures]
 
     def put(self, records: Sequence[Outgoing]) -> None:
-        """Append what is sealed."""
+        """Append encrypted records."""
         for first in range(0, len(records), BATCH):
             self._publisher.append(records[first : first + BATCH])
 

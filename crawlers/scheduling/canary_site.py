@@ -1,9 +1,8 @@
-"""The canary site: a small web server on loopback in the crawl process, which puts up a post of our
-own at an interval.
+"""The canary site: a small web server on loopback in the crawl process with synthetic posts.
 
-It is crawled like any site, over HTTP, by the same visit and pipelines; so a canary post that comes
-through says that all of it works. What it does not say is that the way out works: see
-`crawlers.scheduling.egress`.
+It publishes one at an interval. It is crawled like any site, over HTTP, by the same visit and
+pipelines, so a canary post that arrives shows that all of it works. It does not show that the
+egress works: see `crawlers.scheduling.egress`.
 """
 
 from __future__ import annotations
@@ -28,9 +27,10 @@ KEPT = 20
 REVISIT_SECONDS = 60.0
 
 
-def canary_site(settings: CanarySettings) -> Site:
-    """The site as a site file would describe it; visited twice an interval, and at least once a
-    minute.
+def make_canary_site(settings: CanarySettings) -> Site:
+    """Return the site as a site file would describe it.
+
+    It is visited twice per interval, and at least each minute.
     """
     return Site(
         name=SITE,
@@ -47,9 +47,9 @@ def canary_site(settings: CanarySettings) -> Site:
 
 @dataclass(slots=True)
 class CanarySite:
-    """Serves while it is open; `turn` puts up the next post when it is due.
+    """Serves while it is open; `turn` publishes the next post when it is due.
 
-    Without `enabled` it is no site and does nothing.
+    Without `enabled` there is no site, and nothing happens.
     """
 
     settings: CanarySettings
@@ -62,11 +62,11 @@ class CanarySite:
 
     @property
     def site(self) -> Site | None:
-        """The site to crawl, where there is one."""
-        return canary_site(self.settings) if self.enabled else None
+        """The site to crawl, or None."""
+        return make_canary_site(self.settings) if self.enabled else None
 
     def open(self) -> None:
-        """Begin to serve; ConfigError when the port is taken."""
+        """Begin to serve; raise ConfigError when the port is taken."""
         if not self.enabled:
             return
         try:
@@ -80,12 +80,13 @@ class CanarySite:
             ) from None
 
     def close(self) -> None:
-        """Serve no more."""
+        """Stop serving."""
         self._served.close()
 
     def turn(self) -> float:
-        """Put up a post if one is due; returns the seconds until the next is, for ever where
-        there is none.
+        """Publish a post if one is due.
+
+        Returns the seconds until the next one, infinity without a canary site.
         """
         if not self.enabled:
             return float("inf")
@@ -99,14 +100,14 @@ class CanarySite:
         return self._due - now
 
     def page(self, path: str) -> LoopbackResponse:
-        """What is at `path`."""
+        """Return the response for `path`."""
         posts = list(self._posts)
         if path == "/":
-            listed = [{"id": post["id"], "published": post["published"]} for post in posts]
-            return LoopbackResponse(json.dumps(listed).encode(), "application/json")
-        found = next((post for post in posts if path == f"/raw/{post['id']}"), None)
+            entries = [{"id": post["id"], "published": post["published"]} for post in posts]
+            return LoopbackResponse(json.dumps(entries).encode(), "application/json")
+        post_ = next((post for post in posts if path == f"/raw/{post['id']}"), None)
         return (
-            LoopbackResponse(str(found["text"]).encode(), "text/plain; charset=utf-8")
-            if found
+            LoopbackResponse(str(post_["text"]).encode(), "text/plain; charset=utf-8")
+            if post_
             else NOTHING
         )

@@ -18,8 +18,9 @@ FOLDER = "locks"
 
 
 class SiteLocks:
-    """The locks in folder `data`/locks that this process holds; the kernel frees them with the
-    process.
+    """The locks in folder `data`/locks that this process holds.
+
+    The kernel frees them with the process.
     """
 
     def __init__(self, data: Path) -> None:
@@ -27,12 +28,13 @@ class SiteLocks:
         self._held: dict[str, int] = {}
 
     def __bool__(self) -> bool:
-        """Whether any is held."""
+        """Return whether any lock is held."""
         return bool(self._held)
 
     def take(self, sites: dict[str, Site]) -> list[ConfigError]:
-        """Lock those of `sites` that are not locked yet; takes out of it what another process
-        has, with an error for each.
+        """Lock those of `sites` that are not locked yet.
+
+        Removes sites that another process holds from `sites`, and returns an error for each.
         """
         faults = []
         for name in sites.keys() - self._held.keys():
@@ -47,8 +49,9 @@ class SiteLocks:
 
 
 class SiteList:
-    """The sites of `folder` that are ours, read anew at each `read`, and the site of canary
-    posts where there is one.
+    """The sites of `folder` that this process crawls, read again at each `read`.
+
+    The site of canary posts is one of them, where it is enabled.
     """
 
     def __init__(
@@ -68,59 +71,57 @@ class SiteList:
         )
         self._reported: set[str] = set()
         self.crawled: dict[str, Site] = {}
-        """By name, that of canary posts among them."""
+        """By name, including the canary site."""
         self.watched: tuple[Site, ...] = ()
-        """The same without that of canary posts: what is told of in heartbeats and metrics."""
+        """The same without the canary site: the sites in heartbeats and metrics."""
         self.files: frozenset[str] = frozenset()
         """Names of all sites that have a file, crawled or not."""
         self.unwatched: dict[str, str] = {}
-        """Sites that are known and not crawled, and why, as a letter of a heartbeat; of a
-        process for all sites.
+        """Known sites that are not crawled, with the reason as a heartbeat's letter.
+
+        Empty in a process for named sites.
         """
 
         self.faults: tuple[ConfigError, ...] = ()
-        """What was wrong with files when they were last read, each with all that is; where names
-        were given, with those alone.
-        """
+        """Faults of the files when last read; of the named sites alone if there are any."""
 
     @property
     def unreadable(self) -> int:
-        """How many files held no site when they were last read."""
+        """The number of files without a valid site when they were last read."""
         return len(self._folder.refused)
 
     def read(self, *, strict: bool, once: bool) -> None:
         """Read the files.
 
-        A faulty one stops nobody else: it is told of in `faults`, in the log and as an unseen site.
-
-        Whoever waits for the end (`strict`) is told by ConfigError that a site that was named is
-        none.
+        A faulty file stops no further site: it is reported in `faults`, in the log and as
+        an unseen site. With `strict`, raises ConfigError for a named site that does not
+        exist.
         """
         sites, faults = self._folder.read()
         self._metrics.site_faults.set(len(faults))
         named = [fault for name, fault in self._folder.refused.items() if name in self._names]
         self.faults = tuple(named if self._names else faults)
         if strict:
-            self._require(sites)
-        ours = {
+            self._require_named(sites)
+        crawled = {
             name: site
             for name, site in sites.items()
             if site.is_crawled and (not self._names or name in self._names)
         }
         canary = self._canary.site
         if canary:
-            ours[canary.name] = canary
+            crawled[canary.name] = canary
         at_start = not self._locks
-        elsewhere = self._locks.take(ours)
-        if elsewhere and (strict or at_start):
-            raise elsewhere[0]
-        self._report(*faults, *elsewhere)
-        if once and not sites and not ours:
+        locked_elsewhere = self._locks.take(crawled)
+        if locked_elsewhere and (strict or at_start):
+            raise locked_elsewhere[0]
+        self._report(*faults, *locked_elsewhere)
+        if once and not sites and not crawled:
             if faults:
                 raise FaultsError.from_errors(faults)
             raise ConfigError(f"no site yet: put NAME.toml into {self._folder.folder}")
-        self.crawled = ours
-        self.watched = tuple(site for site in ours.values() if site is not canary)
+        self.crawled = crawled
+        self.watched = tuple(site for site in crawled.values() if site is not canary)
         self._metrics.watch(self.watched)
         refused = {
             name: str(fault)
@@ -128,20 +129,20 @@ class SiteList:
             if is_valid_name(name) and name not in TAKEN
         }
         self.files = frozenset({*sites, *refused})
-        apart = {
+        unwatched = {
             name: "g" if "legal_basis" in fault else "f"
             for name, fault in refused.items()
             if name not in sites
         }
-        apart |= {
+        unwatched |= {
             name: "i" if site.enabled else "d"
             for name, site in sites.items()
             if not site.is_crawled
         }
-        self.unwatched = {} if self._names else apart
+        self.unwatched = {} if self._names else unwatched
 
-    def _require(self, sites: dict[str, Site]) -> None:
-        """ConfigError for a name that is no site which is crawled."""
+    def _require_named(self, sites: dict[str, Site]) -> None:
+        """Raise ConfigError for a name that is not a crawled site."""
         for name in self._names:
             if name not in sites and name in self._folder.refused:
                 raise self._folder.refused[name]
@@ -155,8 +156,8 @@ class SiteList:
             )
 
     def _report(self, *faults: ConfigError) -> None:
-        """Log why sites are not visited: each fault once, as long as it lasts."""
-        said = {message for fault in faults for message in list_faults(fault)}
-        for fault in sorted(said - self._reported):
+        """Log why sites are not visited: each fault one time, as long as it lasts."""
+        messages = {message for fault in faults for message in list_faults(fault)}
+        for fault in sorted(messages - self._reported):
             log.get("crawl").error("site_refused", error=fault)
-        self._reported = said
+        self._reported = messages

@@ -1,9 +1,8 @@
-"""Whether the way out works, told from the sites themselves and, where one is configured, from a
-probe.
+"""Detect whether the egress works, from the sites themselves and from a probe if configured.
 
-When nearly all sites cannot be reached at once, it is not they who failed: there is one fault, and
-one alert. While the way out is down no site is blamed and no silence counts. `reachable` is a probe
-to an address that answers whenever the way out works.
+When nearly all sites cannot be reached at once, the fault is not theirs: there is one fault, and
+one alert. While the egress is down no site is blamed and no silence counts. The probe connects to
+an address that answers whenever the egress works.
 """
 
 from __future__ import annotations
@@ -15,17 +14,18 @@ import math
 from dataclasses import dataclass, field
 
 LEAST_SITES = 3
-"""Fewer say nothing about the way to them."""
+"""Fewer sites cannot show whether the egress works."""
 NEARLY_ALL = 0.9
 BACK = 2
-"""So many different sites have to answer again: one alone may be of this house."""
+"""Different sites that must answer again: a single one may be local."""
 PROBE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """The last look at a site: when, and since when it has failed without a break (None when it
-    answered). Unix seconds.
+    """The last visit to a site, in Unix seconds.
+
+    `failing_since` is since when visits fail without a break, None after an answer.
     """
 
     at: float
@@ -34,7 +34,7 @@ class _Look:
 
 @dataclass(slots=True)
 class Egress:
-    """What the last visits say. `total` sites are crawled here."""
+    """The state of the egress according to the last visits; `total` sites are crawled here."""
 
     total: int = 0
     down_since: float | None = None
@@ -44,16 +44,16 @@ class Egress:
 
     @property
     def up(self) -> bool:
-        """Whether the way out works."""
+        """Whether the egress works."""
         return self.down_since is None
 
     @property
     def can_tell(self) -> bool:
-        """Whether there are enough sites to tell a fault of one from a fault of the way to all."""
+        """Whether there are enough sites to tell a fault of one site from one of the egress."""
         return self.total >= LEAST_SITES
 
     def note(self, site: str, answered: bool, now: float) -> None:
-        """A visit to `site` ended; `answered` when anything at all came back."""
+        """Record the end of a visit; `answered` when anything at all came back."""
         before = self._looks.get(site)
         since = (
             None
@@ -63,19 +63,19 @@ class Egress:
         self._looks[site] = _Look(now, since)
         if answered and not self.up:
             self._back.add(site)
-        self._conclude(now)
+        self._update(now)
 
     def probed(self, reached: bool, now: float) -> None:
-        """The probe came back with this."""
+        """Record whether the probe reached its address."""
         self.probe_failed = not reached
-        self._conclude(now)
+        self._update(now)
 
     def failing(self) -> list[str]:
-        """Sites whose last visit reached nothing."""
+        """List the sites whose last visit reached nothing."""
         return sorted(name for name, look in self._looks.items() if look.failing_since is not None)
 
-    def _conclude(self, now: float) -> None:
-        began = self._all_failing_since()
+    def _update(self, now: float) -> None:
+        began = self._find_outage_start()
         if self.probe_failed or (began is not None and len(self._back) < BACK):
             if self.up:
                 self.down_since, self._back = (now if began is None else began), set()
@@ -85,11 +85,10 @@ class Egress:
                 name: look for name, look in self._looks.items() if look.failing_since is None
             }
 
-    def _all_failing_since(self) -> float | None:
-        """Since when nearly all of that half of the sites fail which was looked at last; None when
-        they do not.
+    def _find_outage_start(self) -> float | None:
+        """Return since when nearly all of the latest half of the sites fail; None when they do not.
 
-        A site that was dead before counts as failing, and not for when it began.
+        A site that was dead before counts as failing, but does not determine the beginning.
         """
         half = max(LEAST_SITES, math.ceil(self.total / 2))
         latest = heapq.nlargest(half, self._looks.values(), key=lambda look: look.at)
@@ -101,8 +100,8 @@ class Egress:
         return min((since for since in failing if since > before), default=latest[-1].at)
 
 
-async def reachable(address: str) -> bool:
-    """Whether `address` (HOST:PORT) accepts a connection within `PROBE_SECONDS`."""
+async def is_reachable(address: str) -> bool:
+    """Return whether `address` (HOST:PORT) accepts a connection within `PROBE_SECONDS`."""
     host, _, port = address.rpartition(":")
     try:
         async with asyncio.timeout(PROBE_SECONDS):

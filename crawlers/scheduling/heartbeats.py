@@ -1,9 +1,8 @@
 """Send heartbeats with the states of sites and monitored hours.
 
-Nothing is told that was not so: a slot gets its letter while the process runs and the bus takes
-heartbeats, never afterwards, and when the clock jumps, what was gathered by it and not told yet is
-thrown away. Where there are more sites than one heartbeat tells of, those that wait longest go
-first.
+Heartbeats never claim coverage afterwards: a slot gets its letter while the process runs and the
+bus accepts heartbeats, and when the clock jumps, unsent slots are discarded. If there are more
+sites than one heartbeat can report, those that wait longest go first.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ from ullage.security.signing import Signer
 from ullage.settings import CrawlSettings
 
 JUMP_SECONDS = 60.0
-"""By so much wall time and the time that has passed may differ between two heartbeats."""
+"""Largest difference of wall and monotonic time between two heartbeats."""
 NOTHING = UNHEARD * SLOTS
 Told = tuple[str, int, str]
 """A site, an hour since 1970, and its slots."""
@@ -48,10 +47,9 @@ Told = tuple[str, int, str]
 
 @dataclass(slots=True)
 class HoursSeen:
-    """See the module.
+    """Collects the slots of sites until they are sent.
 
-    `known` are sites that were there before this process; what has no file any more is told as
-    gone.
+    `known` are sites that existed before this process; those without a file are reported as gone.
     """
 
     known: set[str] = field(default_factory=set)
@@ -60,8 +58,9 @@ class HoursSeen:
     _last: tuple[float, float] | None = None
 
     def note(self, wall: float, monotonic: float, letters: Mapping[str, str], reach: float) -> None:
-        """This is how sites are seen now; it holds for the slots since the last note, if that is
-        at most `reach` seconds ago.
+        """Record the present letters of sites.
+
+        They also apply to the slots since the last record, if that is at most `reach` seconds ago.
         """
         first = now = to_slot(wall)
         if self._last is not None:
@@ -72,7 +71,7 @@ class HoursSeen:
             elif passed <= reach:
                 first = min(now, to_slot(before) + 1)
         self._last = wall, monotonic
-        for hour, slots in _by_hour(range(first, now + 1)):
+        for hour, slots in _group_by_hour(range(first, now + 1)):
             masks = {
                 letter: "".join(letter if n in slots else UNHEARD for n in range(SLOTS))
                 for letter in set(letters.values())
@@ -84,31 +83,34 @@ class HoursSeen:
                 hours[hour] = merge_slots(hours.get(hour, NOTHING), masks[letter])
 
     def forget(self) -> None:
-        """The bus took no heartbeat: nobody may say later that this time was seen."""
+        """Discard unsent slots: the bus took no heartbeat, so nobody may claim this time later."""
         self._waiting.clear()
         self._last = None
 
     def files(self, names: Collection[str]) -> None:
-        """There are files of these sites now."""
+        """Set which sites have a file now."""
         self._gone.update(dict.fromkeys(sorted(self.known - {*names})))
         for name in names:
             self._gone.pop(name, None)
         self.known = {*names}
 
     def told(self, most: int) -> tuple[list[Told], tuple[str, ...]]:
-        """At most so many hours, and as many sites that are gone; they wait until they were
-        `sent`.
+        """Return at most `most` hours, and at most as many sites that are gone.
+
+        They remain stored until they were `sent`.
         """
         hours = (
             (site, hour, slots)
             for site, waits in self._waiting.items()
             for hour, slots in sorted(waits.items())
         )
-        return [told for told, _ in zip(hours, range(most), strict=False)], tuple(self._gone)[:most]
+        return [hour_slots for hour_slots, _ in zip(hours, range(most), strict=False)], tuple(
+            self._gone
+        )[:most]
 
-    def sent(self, told: Iterable[Told], gone: Iterable[str]) -> None:
-        """These are on the bus."""
-        for site, hour, _ in told:
+    def sent(self, hours: Iterable[Told], gone: Iterable[str]) -> None:
+        """Remove hours and sites that are on the bus."""
+        for site, hour, _ in hours:
             self._waiting[site].pop(hour)
             if not self._waiting[site]:
                 del self._waiting[site]
@@ -116,8 +118,8 @@ class HoursSeen:
             self._gone.pop(site)
 
 
-def _by_hour(slots: Iterable[int]) -> Iterator[tuple[int, set[int]]]:
-    """Slots since 1970 as hours and slots in them."""
+def _group_by_hour(slots: Iterable[int]) -> Iterator[tuple[int, set[int]]]:
+    """Yield slots since 1970 as an hour and the slots in it."""
     hours: dict[int, set[int]] = {}
     for slot in slots:
         hours.setdefault(slot // SLOTS, set()).add(slot % SLOTS)
@@ -125,42 +127,42 @@ def _by_hour(slots: Iterable[int]) -> Iterator[tuple[int, set[int]]]:
 
 
 KEEP_BEATS_SECONDS = 7 * 86400.0
-"""How long it is known when one was sent: longer than captures lie on the bus."""
+"""Retention of sending times: longer than that of captures on the bus."""
 LATE = 2.0
-"""So many intervals after the last heartbeat one still speaks for the time between them."""
+"""Intervals after the last heartbeat for which the next one may still report."""
 LIVES_SECONDS = 6 * 3600.0
-"""How often it is worked out how long posts of a site can be found."""
+"""Interval of estimating the lifetime of a site's posts."""
 MANY_SITES, MANY_SECONDS = 1000, 1.0
 
 
 @dataclass(slots=True)
 class Heartbeats:
-    """A heartbeat every `crawl.heartbeat_seconds` while `turn` is called."""
+    """Sends a heartbeat every `crawl.heartbeat_seconds` while `turn` is called."""
 
     crawl: CrawlSettings
     site_states: SiteStates
     publisher: Publisher
     metrics: CrawlMetrics
     sealer: Callable[[], Sealer]
-    """Asked each time, since keys turn over."""
+    """Called each time, because keys rotate."""
     signer: Signer
     on_bus: OnBus
     hours: HoursSeen = field(default_factory=HoursSeen)
     unwatched: Callable[[], Mapping[str, str]] = dict
-    """Sites that are known and not crawled, and why."""
+    """Known sites that are not crawled, with the reason."""
     _due: float = float("-inf")
     _lives: dict[str, tuple[float, float]] = field(default_factory=dict)
     _shown_at: float = float("-inf")
     _stale: bool = False
 
     def wait(self) -> float:
-        """Seconds until the next is due; for ever when none is sent."""
+        """Return the seconds until the next heartbeat is due; infinity when none is sent."""
         if not self.crawl.heartbeat_seconds:
             return float("inf")
         return max(0.0, self._due - self.site_states.clock.monotonic())
 
     def show(self, sites: Collection[Site]) -> None:
-        """Set this process's metrics of its sites; of very many once a second."""
+        """Set this process's metrics of its sites; for very many at most each second."""
         now = self.site_states.clock.monotonic()
         self._stale = len(sites) > MANY_SITES and now < self._shown_at + MANY_SECONDS
         if self._stale:
@@ -169,8 +171,9 @@ class Heartbeats:
         self.metrics.coverage.show(self.crawl.origin, self.site_states.coverage(sites))
 
     async def turn(self, sites: Collection[Site]) -> None:
-        """Send one if it is due; while the bus is down it is left out, since late is what it
-        must not seem to be.
+        """Send a heartbeat if it is due.
+
+        While the bus is down it is skipped, because a late heartbeat would be wrong.
         """
         if self._stale:
             self.show(sites)
@@ -183,7 +186,7 @@ class Heartbeats:
             log.get("crawl").warning("heartbeat_skipped", error=str(error))
 
     async def send(self, sites: Collection[Site]) -> None:
-        """Append one to every partition; durable on return."""
+        """Append a heartbeat to every partition; durable on return."""
         clock, sealer = self.site_states.clock, self.sealer()
         letters = {site.name: self.site_states.letter(site) for site in sites} | dict(
             self.unwatched()
@@ -191,15 +194,15 @@ class Heartbeats:
         self.hours.note(
             clock.wall(), clock.monotonic(), letters, LATE * self.crawl.heartbeat_seconds
         )
-        told, gone = self.hours.told(MOST_TOLD)
+        hours, gone = self.hours.told(MOST_TOLD)
         beat = Heartbeat(
             id=secrets.token_hex(16),
             origin=self.crawl.origin,
             inserted_at=clock.now(),
             coverage=self.site_states.coverage(sites),
-            counts=tuple(self._counts()),
+            counts=tuple(self._iterate_counters()),
             hours=tuple(
-                self._told_of(told, {site.name: int(site.revisit_seconds) for site in sites})
+                self._build_hours(hours, {site.name: int(site.revisit_seconds) for site in sites})
             ),
             gone=gone,
         )
@@ -215,13 +218,15 @@ class Heartbeats:
         except UnavailableError:
             self.hours.forget()
             raise
-        self.hours.sent(told, gone)
+        self.hours.sent(hours, gone)
         self.site_states.frontier.history.record_heartbeat(clock.wall(), KEEP_BEATS_SECONDS)
 
-    def _told_of(self, told: Iterable[Told], revisits: Mapping[str, int]) -> Iterator[SiteHour]:
-        """Hours with what else is known of them."""
+    def _build_hours(
+        self, hours: Iterable[Told], revisits: Mapping[str, int]
+    ) -> Iterator[SiteHour]:
+        """Yield hours with their posts, revisit time and lifetime of posts."""
         history, now = self.site_states.frontier.history, self.site_states.clock.monotonic()
-        for site, hour, slots in told:
+        for site, hour, slots in hours:
             worked_out, lives = self._lives.get(site, (float("-inf"), 0.0))
             if now - worked_out > LIVES_SECONDS:
                 lives = history.estimate_lifetime(site)
@@ -231,15 +236,15 @@ class Heartbeats:
                 site=site, hour=hour, slots=slots, posts=posts, revisit=revisit, lives=int(lives)
             )
 
-    def _counts(self) -> Iterator[SiteCounter]:
-        """Crawl's counters as they stand, summed over sites."""
+    def _iterate_counters(self) -> Iterator[SiteCounter]:
+        """Yield crawl's current counters, summed over sites."""
         m = self.metrics
         for counter in (m.pages, m.captures, m.seen, m.truncated, m.bytes, m.visits, m.expired):
-            yield from totals(counter)
+            yield from sum_samples(counter)
 
 
-def totals(counter: Counter) -> Iterator[SiteCounter]:
-    """A counter's samples without the label `site`, summed; canary posts are left out."""
+def sum_samples(counter: Counter) -> Iterator[SiteCounter]:
+    """Yield a counter's samples summed over sites, without canary posts."""
     sums: dict[tuple[tuple[str, str], ...], float] = {}
     (family,) = counter.collect()
     for sample in family.samples:

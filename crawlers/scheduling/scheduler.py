@@ -1,10 +1,8 @@
-"""Visits the sites that are due, several at a time, and sleeps until the next is due.
+"""Visit the sites that are due, several at a time, and sleep until the next one is due.
 
-`stop` wakes it at once.
-
-Told to stop, it leases nothing more and gives what is in hand `DRAIN_SECONDS`; a page that takes
-longer is fetched again at the next start, which is what the frontier is for. While match is too far
-behind nothing is leased: unread captures would expire.
+`stop` ends the sleep at once. When told to stop, the scheduler leases nothing more and gives leased
+pages `DRAIN_SECONDS`; a page that takes longer is fetched again at the next start, thanks to the
+frontier. While match is too far behind nothing is leased, because unread captures would expire.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ from crawlers.publishing.backlog import AGAIN_SECONDS, Backlog, Expiry
 from crawlers.publishing.outbox import BusThread, OnBus
 from crawlers.scheduling.canary_site import CanarySite
 from crawlers.scheduling.crawled_sites import SiteList, SiteLocks
-from crawlers.scheduling.egress import Egress, reachable
+from crawlers.scheduling.egress import Egress, is_reachable
 from crawlers.scheduling.heartbeats import Heartbeats, HoursSeen
 from crawlers.scheduling.site_status import SiteStates
 from crawlers.sites.presets import FOLDER, Presets
@@ -40,29 +38,25 @@ from ullage.settings import SITES, Context
 
 DRAIN_SECONDS = 5.0
 READ_SECONDS = 5.0
-"""How often the site files are looked at, and so the longest sleep.
+"""Interval of reading the site files, and so the longest sleep.
 
-Where there are many sites visits end far more often.
+With many sites, visits end far more often.
 """
 MOST_VISITS = 250
-"""Visits at once, which take turns at the requests that may be under way: each costs 0.2 MiB,
-and some 10 ms to begin.
-"""
+"""Concurrent visits, which share the permitted requests; each costs 0.2 MiB, and 10 ms to begin."""
 BEGIN_TOGETHER = 4
-"""Visits that are begun before pages under way have their turn again."""
+"""Visits that are begun together before pages under way continue."""
 FIRST_STATE_SECONDS = 60.0
-"""A site that is new has a state after so long, though its first visit goes on: it may have no
-end.
-"""
+"""Time after which a new site has a state during its first visit, which may be endless."""
 HOLD_BACK_SECONDS = 5.0
-"""How long a site is left alone after something on our side was down."""
+"""How long a site is left alone after a dependency was down."""
 
 
 class Scheduler:
-    """One process's rounds over `names`, or over every enabled site when none is named.
+    """Crawls the sites `names`, or every enabled site when none is named, in one process.
 
-    Calls to the bus are made `on_bus`, in a thread of their own by default; `read` is how pages are
-    fetched.
+    Calls to the bus are made `on_bus`, in a thread of their own by default; `read` fetches the
+    pages.
     """
 
     def __init__(
@@ -87,7 +81,7 @@ class Scheduler:
             keys.load_signer(context.keys, "crawl"),
             partial(keys.load_sealer, context.keys),
         )
-        sealer()  # what is wrong with it is said at the start, not at the end of the first visit
+        sealer()  # its faults are raised at the start, not at the end of the first visit
         canary = context.settings.canary
         self._canary = CanarySite(
             canary, context.clock, signer, enabled=bool(canary.interval_seconds) and not names
@@ -124,12 +118,10 @@ class Scheduler:
         self._visitor = Visitor(context, *parts, read=read)
         self._visits: dict[str, tuple[Visit, asyncio.Task[None]]] = {}
         self._next: dict[str, Visits] = {}
-        """When each site is due, as the frontier has it: it is asked after a visit, and not ten
-        thousand times at each turn.
-        """
+        """When each site is due, cached from the frontier after each visit."""
         self._soon: list[tuple[float, str]] = []
-        """A heap of sites that are due before all are looked at again, by when: some may have
-        been visited meanwhile.
+        """A heap of sites that are due before the next collection, by time; some may have been
+        visited meanwhile.
         """
         self._look_at = float("-inf")
         self._not_before: dict[str, float] = {}
@@ -140,13 +132,13 @@ class Scheduler:
 
     @property
     def faults(self) -> tuple[ConfigError, ...]:
-        """What was wrong with site files when they were last read."""
+        """The faults of site files when they were last read."""
         return self._sites.faults
 
     async def run(self, stopped: asyncio.Event, once: bool) -> None:
-        """Visit until `stopped`; with `once`, visit every site once and return.
+        """Visit sites until `stopped`; with `once`, visit every site one time and return.
 
-        Raises what ends the process.
+        Raises the error that ends the process.
         """
         self._canary.open()
         self._canary.turn()
@@ -185,7 +177,7 @@ class Scheduler:
             await self._drain()
 
     def _read_sites(self, *, strict: bool) -> None:
-        """Read the site files, and tell whoever counts sites."""
+        """Read the site files, and update everything that counts sites."""
         self._read_at = self._clock.monotonic() + READ_SECONDS
         self._sites.read(strict=strict, once=self._once)
         self._site_states.egress.total = len(self._sites.watched)
@@ -195,12 +187,13 @@ class Scheduler:
         self._beats.hours.files(self._sites.files)
 
     def _begin_due(self) -> float:
-        """Begin visits that are due; returns the seconds until the next is, at most
-        `READ_SECONDS`.
+        """Begin visits that are due.
+
+        Returns the seconds until the next one is due, at most `READ_SECONDS`.
         """
         now = self._clock.wall()
         if self._clock.monotonic() >= self._look_at:
-            self._look_ahead(now)
+            self._collect_due(now)
         begun = 0
         while self._soon and self._soon[0][0] <= now:
             if begun >= BEGIN_TOGETHER:
@@ -210,14 +203,15 @@ class Scheduler:
             if len(self._visits) >= MOST_VISITS:  # the end of one makes room, and wakes us
                 return READ_SECONDS
             _, name = heappop(self._soon)
-            if self._due_at(name, now) <= now:  # else it has been visited meanwhile, or is gone
+            if self._due_at(name, now) <= now:  # otherwise it was visited meanwhile, or is gone
                 self._begin(self._sites.crawled[name])
                 begun += 1
         return min(READ_SECONDS, max(0.1, self._soon[0][0] - now)) if self._soon else READ_SECONDS
 
-    def _look_ahead(self, now: float) -> None:
-        """Look at all sites for those that are due before the next such look: ten thousand are
-        not asked at each turn.
+    def _collect_due(self, now: float) -> None:
+        """Collect the sites that are due before the next call.
+
+        So ten thousand sites are not checked at each turn.
         """
         self._look_at = self._clock.monotonic() + READ_SECONDS
         due = ((self._due_at(name, now), name) for name in self._sites.crawled)
@@ -225,32 +219,31 @@ class Scheduler:
         heapify(self._soon)
 
     def _due_at(self, name: str, now: float) -> float:
-        """When a site is to be visited, in Unix seconds: the longer ago, the sooner it is its turn.
+        """Return when a site is due, in Unix seconds; sites with earlier times go first.
 
-        Never while it is visited.
+        It is never due while a visit is under way.
         """
         if name in self._visits or name not in self._sites.crawled:
             return float("inf")
         if name not in self._next:
             self._next[name] = self._frontier.visits(name)
-        visits, held_back = self._next[name], self._held_back(name)
+        visits, held_back = self._next[name], self._seconds_held_back(name)
         left = max(visits.seconds_left(now), held_back)
         site = self._sites.crawled[name]
         if site.night and (opens := site.find_next_allowed(now + max(0.0, left))) > now:
             return opens
         return now + left if left > 0 else min(now, visits.due_at)
 
-    def _plan(self, name: str) -> None:
-        """Note when a site is due whose visit has ended, if that is before all sites are looked
-        at again.
-        """
+    def _requeue(self, name: str) -> None:
+        """Queue a site whose visit has ended, if it is due before the next collection."""
         now = self._clock.wall()
         if (due := self._due_at(name, now)) <= now + READ_SECONDS:
             heappush(self._soon, (due, name))
 
     def _begin_some(self, due: Sequence[Site]) -> Sequence[Site]:
-        """Begin as many visits as there is room for, in this order; returns the others, for
-        which the end of one makes room.
+        """Begin as many visits as there is room for, in this order; return the remaining sites.
+
+        The end of a visit makes room for the next one.
         """
         room = min(BEGIN_TOGETHER, max(0, MOST_VISITS - len(self._visits)))
         for site in due[:room]:
@@ -258,7 +251,10 @@ class Scheduler:
         return due[room:]
 
     def _may_begin(self) -> bool:
-        """As `_may_lease`; while the bus is down nothing is begun, and a later turn asks again."""
+        """Return whether a visit may begin, as `_may_lease`.
+
+        Returns False while the bus is down; a later turn checks again.
+        """
         try:
             return self._may_lease()
         except UnavailableError as error:
@@ -270,7 +266,7 @@ class Scheduler:
         self._visits[site.name] = (visit, asyncio.ensure_future(self._visit(visit)))
 
     async def _visit(self, visit: Visit) -> None:
-        """Run one visit to its end and note how it went."""
+        """Run one visit to its end and record its result."""
         site = visit.site
         await self._visitor.run(visit)
         await self._probe(visit)
@@ -293,28 +289,27 @@ class Scheduler:
         )
 
     async def _probe(self, visit: Visit) -> None:
-        """Ask the probe of the way out, if there is one, when a visit reached nothing or the
-        last probe did not.
-        """
+        """Probe the egress, if configured, when a visit or the last probe reached nothing."""
         probe, egress = self._crawl.egress_probe, self._site_states.egress
         if probe and (egress.probe_failed or (visit.leased and not visit.seen.answered)):
-            self._site_states.probed(await reachable(probe))
+            self._site_states.probed(await is_reachable(probe))
 
     async def _wait(self, stop: asyncio.Task[Any], seconds: float | None) -> None:
-        """Wait for a visit to end, for `stop`, or for `seconds`; a visit that failed raises
-        here.
+        """Wait for the end of a visit, for `stop`, or for `seconds`.
+
+        Raises the error of a failed visit.
         """
         running: set[asyncio.Task[Any]] = {stop, *(task for _, task in self._visits.values())}
         await asyncio.wait(running, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for name, (_, task) in list(self._visits.items()):
             if task.done():
                 del self._visits[name]
-                self._settle(name, task)
-                self._plan(name)
+                self._check_result(name, task)
+                self._requeue(name)
         self._judge_new()
 
     def _judge_new(self) -> None:
-        """Give sites that are new a state while their first visit goes on."""
+        """Give new sites a state while their first visit goes on."""
         now = self._clock.wall()
         for name, (visit, _) in self._visits.items():
             if (
@@ -329,9 +324,10 @@ class Scheduler:
                 self._site_states.settle(visit.site, visit.so_far(), visit.profile)
                 self._beats.show(self._sites.watched)
 
-    def _settle(self, name: str, task: asyncio.Task[None]) -> None:
-        """Look at how a visit's task ended; what is down outside is tried again later, at
-        `--once` by whoever called.
+    def _check_result(self, name: str, task: asyncio.Task[None]) -> None:
+        """Check how a visit's task ended.
+
+        If a dependency was down, the site is tried again later; with `--once` the error is raised.
         """
         try:
             task.result()
@@ -344,14 +340,12 @@ class Scheduler:
             )
             self._not_before[name] = self._clock.monotonic() + HOLD_BACK_SECONDS
 
-    def _held_back(self, name: str) -> float:
-        """Seconds for which a site is left alone after something was down; 0 or less when it is
-        not.
-        """
+    def _seconds_held_back(self, name: str) -> float:
+        """Return for how many seconds a site is still left alone after an outage."""
         return self._not_before.get(name, 0.0) - self._clock.monotonic()
 
     async def _drain(self) -> None:
-        """Lease nothing more, wait a little for what is in hand, and close."""
+        """Lease nothing more, wait a little for leased pages, and close."""
         self._stopping = True
         for visit, _ in self._visits.values():
             visit.wake()
@@ -362,5 +356,5 @@ class Scheduler:
         self._closing.close()
 
     def _may_lease(self) -> bool:
-        """Whether the process goes on and match keeps up."""
-        return not self._stopping and not self._backlog.too_long()
+        """Return whether the process goes on and match keeps up."""
+        return not self._stopping and not self._backlog.is_too_long()

@@ -1,9 +1,8 @@
-"""Where a site stands after a visit: evidence, the site's own rhythm and the way out go in, its
-state comes out and is kept.
+"""Compute and store a site's state after a visit, from evidence, the site's rhythm and the egress.
 
-A state is adopted at once, but for one: that nothing answers is blamed on the site at the second
-visit, when others had time to show whether it is the way to all of them. Whatever made us blind to
-a site teaches nothing about its rhythm; when it ends, pages that were given up are tried again.
+A state is adopted at once, with one exception: that nothing answers is blamed on the site at its
+second visit, after visits of further sites could show whether the egress is down. Times when a site
+could not be read are left out of its rhythm; when they end, parked pages are tried again.
 """
 
 from __future__ import annotations
@@ -42,13 +41,13 @@ from ullage.records.heartbeat import (
 )
 
 SEEING: tuple[State | None, ...] = ("ok", "quiet", None)
-"""States in which a site's posts are seen."""
+"""States in which a site's posts are read."""
 AHEAD_SECONDS = 14 * 86400.0
-"""Nights so far ahead are counted when it is worked out when something new is overdue."""
+"""How far ahead nights are considered when predicting overdue posts."""
 REVISITS = 2.0
+"""A silence shorter than this many visits never counts."""
 QUIET_DAYS = 365.0
-"""A silence that is as rare as once in this time makes a site quiet."""
-"""No silence counts that is shorter than this many visits."""
+"""A silence expected less than one time in this period makes a site quiet."""
 FOREVER = float("inf")
 LETTERS: Mapping[State | None, str] = {
     None: heartbeat.UNVISITED,
@@ -61,7 +60,7 @@ LETTERS: Mapping[State | None, str] = {
     "unreachable": "u",
     "incomplete": "m",
 }
-"""What the ledger of coverage says of a state (`ullage.records.heartbeat`)."""
+"""The letter of a state in the coverage log (`ullage.records.heartbeat`)."""
 
 
 @dataclass(slots=True)
@@ -72,74 +71,75 @@ class SiteStates:
     egress: Egress
     clock: Clock
     unreadable: int = 0
-    """Site files that cannot be read: sites that nobody sees."""
+    """Number of site files that cannot be read."""
     _reports: dict[str, SiteReport] = field(default_factory=dict)
     _standings: dict[str, SiteHistory] = field(default_factory=dict)
     _due: dict[str, float] = field(default_factory=dict)
 
     def settle(self, site: Site, seen: Evidence, before: Profile) -> State | None:
-        """Take in a visit; `before` is what posts were like until then.
+        """Update a site's state from a visit; `before` is the profile of earlier posts.
 
         Returns the state in force, None for none yet.
         """
         self._forget(site.name)
         standing, now = self.frontier.history.load(site.name), self.clock.wall()
-        shown = judge(seen, before, standing.unread)
-        if shown is None:
+        judged = judge(seen, before, standing.unread)
+        if judged is None:
             return standing.state
         if (
-            shown == "ok"
+            judged == "ok"
             and (standing.state, standing.reason) == ("incomplete", "fewer")
             and not seen.over_pages
         ):
-            return standing.state  # nothing was read that could show otherwise
-        if site.name != CANARY and seen.asked:  # the canary is in this house
-            self._around(lambda _: self.egress.note(site.name, seen.answered, now))
+            return standing.state  # no page was read that could refute it
+        if site.name != CANARY and seen.asked:  # the canary is on this host
+            self._update_egress(lambda _: self.egress.note(site.name, seen.answered, now))
         standing = self.frontier.history.load(site.name)
         standing = replace(
             standing,
-            reason=explain_state(seen, shown, standing.unread),
+            reason=explain_state(seen, judged, standing.unread),
             unread=update_streak(seen, standing.unread),
         )
         if seen.asked and not seen.answered:
-            return self._unanswered(site.name, standing, now)
+            return self._judge_unanswered(site.name, standing, now)
         since = now
         if standing.state not in SEEING:
             self.frontier.history.record_unreachable(site.name, standing.since, now)
-        if shown == "ok" and (overdue := self.expected_by(site)) is not None and overdue <= now:
+        if judged == "ok" and (overdue := self.expected_by(site)) is not None and overdue <= now:
             if not self.egress.up:
                 return standing.state
-            shown, since = "quiet", overdue
-        return self._adopt(site.name, replace(standing, doubted=0.0), shown, since)
+            judged, since = "quiet", overdue
+        return self._adopt(site.name, replace(standing, doubted=0.0), judged, since)
 
     def expected_by(self, site: Site) -> float | None:
-        """When something new is overdue by the site's own rhythm, in Unix seconds; None while
-        that is not known.
+        """Predict when new posts are overdue by the site's own rhythm, in Unix seconds.
+
+        Returns None while the rhythm is not known.
         """
         last = self.frontier.history.load(site.name).last_new
-        learnt = self.learnt(site)
-        if learnt is None or not last:
+        model = self.learn_rhythm(site)
+        if model is None or not last:
             return None
-        blind = self._unseen(site, last, self.clock.wall() + AHEAD_SECONDS)
+        blind = self._find_unread_times(site, last, self.clock.wall() + AHEAD_SECONDS)
         if self.egress.down_since is not None:
             blind = [
                 *(span for span in blind if span[0] < self.egress.down_since),
                 (self.egress.down_since, FOREVER),
             ]
-        return learnt.predict_next(last, blind, QUIET_DAYS, site.revisit_seconds * REVISITS)
+        return model.predict_next(last, blind, QUIET_DAYS, site.revisit_seconds * REVISITS)
 
-    def learnt(self, site: Site) -> SilenceModel | None:
-        """The site's own rhythm, None while it is too new to have one."""
+    def learn_rhythm(self, site: Site) -> SilenceModel | None:
+        """Return the site's own rhythm, None while it is too new to have one."""
         history = self.frontier.history
         now = self.clock.wall()
         return learn(
             history.arrivals(site.name),
-            self._unseen(site, now - WINDOW_DAYS * DAY_HOURS * HOUR, now),
+            self._find_unread_times(site, now - WINDOW_DAYS * DAY_HOURS * HOUR, now),
             now,
         )
 
-    def _unseen(self, site: Site, since: float, until: float) -> list[Span]:
-        """When the site could not be seen, or was left alone at night, apart and in order."""
+    def _find_unread_times(self, site: Site, since: float, until: float) -> list[Span]:
+        """Return the disjoint times when the site was not read, nights included, in order."""
         return merge_spans(
             sorted(
                 [
@@ -150,12 +150,12 @@ class SiteStates:
         )
 
     def probed(self, reached: bool) -> None:
-        """The probe of the way out came back with this."""
-        self._around(lambda now: self.egress.probed(reached, now))
+        """Record whether the egress probe reached its address."""
+        self._update_egress(lambda now: self.egress.probed(reached, now))
 
     def coverage(self, sites: Collection[Site]) -> Coverage:
-        """What is to be told of `sites`: counts of all, reports of the watched."""
-        states = Counter(state for site in sites if (state := self._standing(site.name).state))
+        """Return the counts of all `sites` and the reports of the watched ones."""
+        states = Counter(state for site in sites if (state := self._load(site.name).state))
         unseen = len(sites) - states.total() + self.unreadable
         watched = [self.report(site) for site in sites if site.watch]
         return Coverage(
@@ -165,14 +165,15 @@ class SiteStates:
             egress_up=self.egress.up,
         )
 
-    def _standing(self, site: str) -> SiteHistory:
+    def _load(self, site: str) -> SiteHistory:
         if site not in self._standings:
             self._standings[site] = self.frontier.history.load(site)
         return self._standings[site]
 
     def letter(self, site: Site) -> str:
-        """How `site` is seen now, for the ledger: a visit that is overdue by as much as it may
-        be is no reading any more.
+        """Return the letter of `site` for the coverage log.
+
+        A visit that is overdue by more than the revisit time no longer counts as reading.
         """
         if not self.egress.up:
             return "e"
@@ -181,28 +182,28 @@ class SiteStates:
         now = self.clock.wall()
         if site.find_next_allowed(now) > now:
             return NIGHT
-        late = self.clock.wall() - self._due[site.name] > max(
+        is_late = self.clock.wall() - self._due[site.name] > max(
             site.revisit_seconds, REVISITS * SLOT_SECONDS
         )
-        standing = self._standing(site.name)
+        standing = self._load(site.name)
         if (standing.state, standing.reason) == ("incomplete", FIRST_READING):
             return heartbeat.FIRST_READING
         letter = LETTERS[standing.state]
-        return "p" if letter == SEEN and late else letter
+        return "p" if letter == SEEN and is_late else letter
 
     def _forget(self, *sites: str) -> None:
-        """What was read of `sites` is no longer so; of all, where none is named."""
-        for kept in (self._reports, self._standings, self._due):
-            for site in sites or tuple(kept):
-                kept.pop(site, None)
+        """Drop cached facts of `sites`, or of all where none is named."""
+        for cache in (self._reports, self._standings, self._due):
+            for site in sites or tuple(cache):
+                cache.pop(site, None)
 
     def report(self, site: Site) -> SiteReport:
-        """What is to be told of one site, as it was after its last visit."""
+        """Return the report of one site, as it was after its last visit."""
         if site.name not in self._reports:
-            self._reports[site.name] = self._report(site)
+            self._reports[site.name] = self._build_report(site)
         return self._reports[site.name]
 
-    def _report(self, site: Site) -> SiteReport:
+    def _build_report(self, site: Site) -> SiteReport:
         standing = self.frontier.history.load(site.name)
         return SiteReport(
             site=site.name,
@@ -213,9 +214,10 @@ class SiteStates:
             expected_by=self.expected_by(site) or 0.0,
         )
 
-    def _unanswered(self, site: str, standing: SiteHistory, now: float) -> State | None:
-        """Nothing came back, for the reason in `standing`: blame the site, doubt it, or neither
-        while the way out is down.
+    def _judge_unanswered(self, site: str, standing: SiteHistory, now: float) -> State | None:
+        """Judge a visit without an answer, for the reason in `standing`.
+
+        Blames the site, doubts it, or does neither while the egress is down.
         """
         if not self.egress.up:
             return standing.state
@@ -225,10 +227,13 @@ class SiteStates:
         return self._adopt(site, standing, "unreachable", standing.doubted or now)
 
     def _adopt(self, site: str, before: SiteHistory, state: State, since: float) -> State:
-        """Keep what a visit showed; `before` has the reason of now, and the state of until now."""
+        """Store the result of a visit; return the state.
+
+        `before` has the present reason, and the previous state.
+        """
         if state == before.state:
-            known = self.frontier.history.load(site)
-            if (known.doubted, known.reason, known.unread) != (
+            stored = self.frontier.history.load(site)
+            if (stored.doubted, stored.reason, stored.unread) != (
                 before.doubted,
                 before.reason,
                 before.unread,
@@ -236,7 +241,7 @@ class SiteStates:
                 self.frontier.history.save(site, before)
             return state
         if before.state not in SEEING and self.frontier.history.load(site).reason != WAITING:
-            # what waited was asked for all the time, and given up for reasons of its own
+            # waiting pages were requested all the time, and parked for reasons of their own
             self.frontier.retry_parked(site)
         after = replace(
             before, state=state, since=since, former=before.state, former_since=before.since
@@ -247,10 +252,8 @@ class SiteStates:
         )
         return state
 
-    def _around(self, tell: Callable[[float], None]) -> None:
-        """Let `tell` change what is known of the way out, and do what follows when it goes down
-        or comes back.
-        """
+    def _update_egress(self, tell: Callable[[float], None]) -> None:
+        """Let `tell` update the egress, and act when it goes down or comes back."""
         now, since, failing = self.clock.wall(), self.egress.down_since, self.egress.failing()
         tell(now)
         began = self.egress.down_since
@@ -267,7 +270,7 @@ class SiteStates:
             log.get("crawl").warning("egress_up", seconds=round(now - since))
 
     def _acquit(self, site: str, began: float) -> None:
-        """Give a site the state back that it had before the way out went down at `began`."""
+        """Restore the state that a site had before the egress went down at `began`."""
         standing = self.frontier.history.load(site)
         if standing.state == "unreachable" and standing.since >= began:
             standing = replace(

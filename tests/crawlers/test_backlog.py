@@ -98,13 +98,13 @@ def test_a_bus_that_is_down_is_asked_again_after_a_while_and_not_for_every_site(
         for _ in range(3):
             asyncio.run(crawl.backlog.turn())
             with pytest.raises(UnavailableError, match="no broker answers"):
-                crawl.backlog.too_long()
+                crawl.backlog.is_too_long()
         clock.advance(1.0)
     assert attempts == [0.0, 2.0]
     crawl.backlog.bus = crawl.bus
     clock.advance(1.0)
     asyncio.run(crawl.backlog.turn())
-    assert crawl.backlog.too_long() is False
+    assert crawl.backlog.is_too_long() is False
 
 
 def test_pages_whose_captures_expired_unread_are_due_again_once(crawl: Crawl) -> None:
@@ -175,7 +175,7 @@ def test_a_page_that_was_read_again_since_for_something_else_is_due_for_the_post
 def test_the_crawl_pauses_while_the_oldest_unread_capture_is_too_old(crawl: Crawl) -> None:
     def too_long() -> bool:
         asyncio.run(crawl.backlog.turn())
-        return crawl.backlog.too_long()
+        return crawl.backlog.is_too_long()
 
     crawl.read(1)
     assert not too_long()

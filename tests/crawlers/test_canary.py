@@ -10,7 +10,7 @@ import pytest
 from scrapy.http import Request, TextResponse
 
 from crawlers.platforms import find_platform
-from crawlers.scheduling.canary_site import KEPT, CanarySite, canary_site
+from crawlers.scheduling.canary_site import KEPT, CanarySite, make_canary_site
 from crawlers.sites.pages import PageAddress
 from crawlers.sites.site import read_site
 from deploy.local.server import free_ports
@@ -65,7 +65,7 @@ def test_a_post_an_interval_and_no_more_of_them_than_are_kept(
 
 def test_the_platform_reads_what_the_site_serves(canary: CanarySite, context: Context) -> None:
     canary.turn()
-    site = canary_site(canary.settings)
+    site = make_canary_site(canary.settings)
     platform = find_platform(site)
     (start,) = platform.start(site)
     body = get(canary, "/")[1]
@@ -116,8 +116,8 @@ def test_nobody_elses_site_may_have_its_name(tmp_path: Path) -> None:
 
 
 def test_it_is_visited_at_least_twice_an_interval() -> None:
-    assert canary_site(CanarySettings(interval_seconds=10)).revisit_seconds == 5
-    assert canary_site(CanarySettings(interval_seconds=3600)).revisit_seconds == 60
+    assert make_canary_site(CanarySettings(interval_seconds=10)).revisit_seconds == 5
+    assert make_canary_site(CanarySettings(interval_seconds=3600)).revisit_seconds == 60
 
 
 def test_crawl_collects_it_beside_the_sites_and_lists_it_among_none(

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 
-from crawlers.scheduling.egress import Egress, reachable
+from crawlers.scheduling.egress import Egress, is_reachable
 
 
 def looks(egress: Egress, text: str, begin: float = 0.0, step: float = 10.0) -> list[bool]:
@@ -72,6 +72,6 @@ def test_a_probe_decides_at_once() -> None:
 def test_the_probe_asks_for_a_connection_and_nothing_else() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-        assert asyncio.run(reachable(f"127.0.0.1:{port}"))
-    assert not asyncio.run(reachable(f"127.0.0.1:{port}"))
-    assert not asyncio.run(reachable("127.0.0.1:99999"))
+        assert asyncio.run(is_reachable(f"127.0.0.1:{port}"))
+    assert not asyncio.run(is_reachable(f"127.0.0.1:{port}"))
+    assert not asyncio.run(is_reachable("127.0.0.1:99999"))

@@ -308,7 +308,7 @@ def test_while_match_is_too_far_behind_nothing_is_taken(
     monkeypatch.setattr(type(house.bus), "places", lambda *_: late)
 
     async def act(client: httpx.AsyncClient) -> httpx.Response:
-        await house.appends._look()
+        await house.appends._check_lag()
         return await client.post("/v1/captures", json=POST)
 
     answer = house.call(act)

@@ -163,7 +163,7 @@ def test_one_of_ten_thousand_sites_is_scheduled_within_a_millisecond(
         for name in list(scheduler._visits):  # each visit ends at once
             del scheduler._visits[name]
             scheduler._next[name] = Visits(clock.wall() + 300)
-            scheduler._plan(name)
+            scheduler._requeue(name)
             scheduler._beats.show(scheduler._sites.watched)
     assert set(began) == set(sites)
     assert time.process_time() - started < 0.001 * len(began)

@@ -15,7 +15,7 @@ from crawlers.fetching.outcomes import FATES
 from crawlers.frontier.database import PageLease, VisitResult, Visits
 from crawlers.metrics import CrawlMetrics
 from crawlers.publishing.batching import Appends
-from crawlers.scheduling.heartbeats import totals
+from crawlers.scheduling.heartbeats import sum_samples
 from crawlers.sites.pages import PageContent
 from crawlers.visiting.visit import Visit
 from deploy.documents.metrics import ROW, exposed, line, registries, with_metrics
@@ -179,7 +179,7 @@ def test_canary_posts_are_counted_apart_and_are_no_sign_that_crawl_sees(clock: H
         "other",
         CANARY,
     }
-    assert [count.value for count in totals(metrics.captures)] == [2.0], "nor across a gap"
+    assert [count.value for count in sum_samples(metrics.captures)] == [2.0], "nor across a gap"
     assert f'site!="{CANARY}"' in ALERTS["UllageCoverageGap"]["expr"]
 
 
