@@ -175,7 +175,7 @@ class _PinnedReactor:
     """A reactor that resolves every name to `addresses`, without a look-up."""
 
     def __init__(self, reactor: Any, addresses: Sequence[Address]) -> None:
-        self._reactor, self._validate_addresses = reactor, addresses
+        self._reactor, self._addresses = reactor, addresses
         self.nameResolver = self
 
     def resolveHostName(  # noqa: N802 - Twisted's
@@ -188,7 +188,7 @@ class _PinnedReactor:
     ) -> Any:
         """Report the addresses at once."""
         receiver.resolutionBegan(self)
-        for address in self._validate_addresses:
+        for address in self._addresses:
             kind = IPv4Address if address.version == 4 else IPv6Address
             receiver.addressResolved(kind("TCP", str(address), portNumber))
         receiver.resolutionComplete()

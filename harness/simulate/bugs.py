@@ -301,7 +301,7 @@ def _commits_back() -> Any:
     commit = Worker._commit
 
     def committed(worker: Worker, records: Sequence[Record]) -> bool:
-        return commit(worker, records) and worker._patiently(
+        return commit(worker, records) and worker._retry(
             lambda: worker.subscription.commit(records[0])
         )
 

@@ -59,7 +59,7 @@ class Supervisor:
 
     def __init__(self, timeline: Timeline, tell: Callable[[str, str], None]) -> None:
         self._timeline, self._tell = timeline, tell
-        self._validate_roles: dict[str, Callable[[Process], object]] = {}
+        self._roles: dict[str, Callable[[Process], object]] = {}
         self.running: dict[str, Process] = {}
         self.lives = 0
         self.faults: list[str] = []
@@ -86,7 +86,7 @@ class Supervisor:
 
     def start(self, role: str, main: Callable[[Process], object]) -> None:
         """Begin a role, and again whenever it ends."""
-        self._validate_roles[role] = main
+        self._roles[role] = main
         self._begin(role)
 
     def die(self, process: Process) -> None:
@@ -168,7 +168,7 @@ class Supervisor:
 
     def _run(self, process: Process) -> None:
         try:
-            self._validate_roles[process.role](process)
+            self._roles[process.role](process)
         except ProcessDeath:
             process.dead = True
         except (UllageError, OSError) as error:  # `ullage.cli` makes one line of either

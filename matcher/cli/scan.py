@@ -128,7 +128,7 @@ class FileScan:
         *,
         print_unread: bool,
     ) -> None:
-        self._limits, self._note, self._read_credential, self._print_unread = (
+        self._limits, self._note, self._given, self._print_unread = (
             limits,
             note,
             given,
@@ -191,7 +191,7 @@ class FileScan:
                     self._current = ""
                     continue
                 with guard.step("unpack"):
-                    source = self._read_credential if str(path) == "-" else None
+                    source = self._given if str(path) == "-" else None
                     inside = pieces_in(
                         path, 0, self.skip, server, self._limits, guard=guard, given=source
                     )

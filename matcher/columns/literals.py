@@ -72,7 +72,7 @@ class Literals:
         self, wanted: Sequence[bytes], flags: int | Sequence[int] = 0, beyond: Sequence[int] = ()
     ) -> None:
         self._scratch = threading.local()
-        self._skip_gap = np.array(beyond or [0] * len(wanted), np.int64)
+        self._beyond = np.array(beyond or [0] * len(wanted), np.int64)
         own = flags if isinstance(flags, int) else tuple(flags)
         self._database = _database(tuple(wanted), own) if wanted else None
 
@@ -102,7 +102,7 @@ class Literals:
                 count.append(len(end) - known)
         numbers, ends = np.array(number, np.int64), np.array(end, np.int64)
         ends += np.repeat(np.array(first, np.int64), np.array(count, np.int64))
-        return numbers, ends - self._skip_gap[numbers]
+        return numbers, ends - self._beyond[numbers]
 
     def _own_scratch(self) -> hyperscan.Scratch:
         """This thread's working memory: the library needs one for each search that goes on at

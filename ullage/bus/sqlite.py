@@ -1,8 +1,7 @@
-"""The embedded bus: one SQLite file a topic, one partition, committed offsets a group, one live
-consumer a group.
+"""Implement the embedded bus: one SQLite file per topic, one partition, one consumer per group.
 
-A consumer that finds nothing looks again every `IDLE_SECONDS`, which costs microseconds. The
-group's place is an exclusive `flock`, which the kernel frees with the process, whatever ended it.
+An idle consumer polls every `IDLE_SECONDS`, which costs microseconds. Being the consumer means an
+exclusive `flock`, which the kernel releases with the process, however it ends.
 """
 
 from __future__ import annotations
@@ -65,19 +64,19 @@ delete from records where offset <= (
 
 
 class _Topic:
-    """One topic's file, and what publisher and consumer both ask of it."""
+    """The file of one topic, for publisher and consumer."""
 
     def __init__(self, folder: Path, name: str, inventory: PartList | None = None) -> None:
         self.name, self.path = name, folder / f"{name}.sqlite"
         self.database = open_database(self.path, SCHEMA, SCHEMAS["bus"], inventory=inventory)
 
     def bounds(self) -> tuple[int, int]:
-        """First offset that is kept and the next that will be given, as they are at one moment."""
+        """Return the first stored offset and the next to be assigned, at one moment."""
         first, next_offset = next(self.database.execute(BOUNDS))
         return (next_offset if first is None else first), next_offset
 
     def record(self, offset: Any, timestamp: Any, key: Any, headers: Any, value: Any) -> Record:
-        """The record of one row; CorruptError when its parts are not what was written."""
+        """Parse a row; raises CorruptError if its parts are damaged."""
         try:
             parsed: Any = json.loads(headers) if isinstance(headers, str) else None
         except ValueError:
@@ -93,11 +92,11 @@ class _Topic:
         return Record(self.name, 0, offset, timestamp, key, parsed, value)
 
     def position(self, group: str) -> int:
-        """The offset that `group` reads next; a new group begins with the first."""
+        """Return the offset that `group` reads next; a new group begins with the first."""
         return self.database.execute("select next from positions where name=?", (group,)).get or 1
 
     def place(self, group: str) -> PartitionPosition:
-        """Where `group` stands."""
+        """Return the position of `group`."""
         with sqlite_errors(self.path):
             first, end = self.bounds()
             position = self.position(group)
@@ -106,13 +105,13 @@ class _Topic:
 
 
 class SqlitePublisher:
-    """Appends in one transaction a call."""
+    """Appends in one transaction per call."""
 
     def __init__(self, topic: _Topic, clock: Clock, running: RunningTime) -> None:
         self._topic, self._clock, self._running = topic, clock, running
 
     def append(self, records: Sequence[Outgoing]) -> None:
-        """Durable on return (WAL, synchronous=FULL); all of `records` or none."""
+        """Append all of `records` or none; durable on return (WAL, synchronous=FULL)."""
         self._running.turn()
         now = self._clock.wall()
         rows = [(now, r.key, json.dumps(dict(r.headers)), r.value) for r in records]
@@ -155,8 +154,8 @@ class SqliteSubscription:
         """See `Subscription.poll`."""
         deadline = self._clock.monotonic() + timeout
         while not (records := self._read(max_records)):
-            left = deadline - self._clock.monotonic()
-            if left <= 0 or self._woken.wait(min(IDLE_SECONDS, left)):
+            remaining = deadline - self._clock.monotonic()
+            if remaining <= 0 or self._woken.wait(min(IDLE_SECONDS, remaining)):
                 break
         return records
 
@@ -176,7 +175,7 @@ class SqliteSubscription:
         return records
 
     def _skip_to(self, offset: int) -> None:
-        """Offsets have no gaps, so what lies between here and `offset` has expired."""
+        """Skip to `offset`; offsets have no gaps, so the records between have expired."""
         if offset > self._next:
             self.expired += offset - self._next
             self._next = offset
@@ -191,7 +190,7 @@ class SqliteSubscription:
         return lag_of([self._topic.place(self._group)], self._clock.wall())
 
     def close(self) -> None:
-        """Free the group's place."""
+        """Leave the group."""
         self._woken.set()
         self._topic.database.close()
         os.close(self._place)
@@ -274,21 +273,22 @@ class SqliteBus:
         return _Topic(self._folder, name, self._inventory)
 
     def close(self) -> None:
-        """Nothing is held between calls."""
+        """Do nothing: no resources are kept between calls."""
 
 
 def _delete_old(database: apsw.Connection, old: Old, unread_old: Old) -> None:
-    """Delete the first records up to one that is to stay; what a group has yet to read must be
-    old by more than its stamp.
+    """Delete the first records up to one that must stay.
+
+    Unread records must be old by more than their timestamp.
     """
     read = database.execute(EVERYTHING_READ).get
-    of_read, of_unread = _within(old), _within(unread_old)
+    of_read, of_unread = _to_condition(old), _to_condition(unread_old)
     condition = f"case when offset < {int(read)} then {of_read} else {of_unread} end"
     database.execute(TOO_OLD.format(old=condition))
 
 
-def _within(old: Old) -> str:
-    """As SQL, whether a record's time is within `old`."""
+def _to_condition(old: Old) -> str:
+    """Return the SQL condition that a record's time is within `old`."""
     return (
         " or ".join(
             f"timestamp >= {max(begin, -1e300)!r} and timestamp < {end!r}"

@@ -1,9 +1,9 @@
-"""How a person or a seller is looked up: by tags of what was typed, in every form in which a value
-is enrolled.
+"""Look up a person or a seller by tags of a typed value, in every form in which it is enrolled.
 
-    values            in which forms a value is enrolled, found and looked up; words that must hold none; authors by their tag
-    list_index        the list of enrolled customers, so that search can say "recorded, found nowhere"
-    erased_customers  whose data was erased
+    values            forms in which values are enrolled, found and looked up; free text without
+                      identifiers; authors by their tag
+    list_index        the list of enrolled customers, for the answer "recorded, found nowhere"
+    erased_customers  erased customers, without naming them
 
-A value is tagged in memory and forgotten; only tags are kept or compared.
-"""  # noqa: E501
+A value is tagged in memory and forgotten; only tags are stored or compared.
+"""

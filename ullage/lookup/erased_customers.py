@@ -1,11 +1,11 @@
-"""Tombstones: that a customer, or a whole tenant, was erased, told without saying whom.
+"""Store tombstones: proofs that a customer, or a whole tenant, was erased, without naming anybody.
 
-A tombstone is a digest of the handle, which is a keyed tag itself: without the building host's key,
-or a handle to compare, it says nothing. Alert has it as a claim in the incident store, so that what
-still lies on the bus, or is replayed, is not stored again. The host of the watchlists has it in
-`erased/TENANT.tombstones`, by which a list that is loaded later is looked through. A tombstone
-names nobody's return: who is a customer again is looked for again, from `SETTLED` after the erasure
-on.
+A tombstone is a digest of the pseudonym, which is itself a keyed tag: without the building host's
+key, or a pseudonym to compare, it reveals nothing. Alert stores it in the incident store, so that
+findings still on the bus, or replayed, are not stored again. The host of the customer lists stores
+it in `erased/TENANT.tombstones` and checks lists that are loaded later against it. A tombstone does
+not apply for ever: `SETTLED` after the erasure, somebody who is a customer again is monitored
+again.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from ullage.files.validation import read_json
 
 FOLDER, SUFFIX = "erased", ".tombstones"
 EVERYBODY = ""
-"""In the place of a handle: the whole tenant."""
+"""Stands for the whole tenant, in the place of a pseudonym."""
 MARK = 32
 """Hex digits of a tombstone."""
 SETTLED = timedelta(days=1)
-"""So long after it an erasure holds for new posts too: other hosts may not have erased yet,
-match may hold the old list open.
+"""Delay after which an erasure no longer applies to new posts.
+
+Other hosts may not have erased yet, and match may still have the old list open.
 """
 
 
 def tombstone(tenant: str, handle: str) -> str:
-    """The tombstone of a handle of 32 hex digits, or of EVERYBODY: 32 hex digits."""
+    """Return the tombstone, 32 hex digits, of a pseudonym of 32 hex digits or of EVERYBODY."""
     return hashlib.sha256(f"ullage erased\x1f{tenant}\x1f{handle.lower()}".encode()).hexdigest()[
         :MARK
     ]
@@ -40,44 +41,44 @@ def tombstone(tenant: str, handle: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Tombstones:
-    """Those of one tenant on the host of its watchlists, under the data folder."""
+    """The tombstones of one tenant on the host of its customer lists."""
 
     data: Path
     tenant: str
 
     @property
     def path(self) -> Path:
-        """Their file."""
+        """Path of their file."""
         return self.data / FOLDER / f"{self.tenant}{SUFFIX}"
 
     def all(self) -> dict[str, datetime]:
-        """When each was set, by tombstone; CorruptError where the file is damaged."""
+        """Return when each tombstone was set; raises CorruptError if the file is damaged."""
         try:
             lines = self.path.read_text(encoding="ascii").splitlines()
         except FileNotFoundError:
             return {}
         except UnicodeDecodeError:
-            raise self._damaged() from None
+            raise self._damaged_error() from None
         try:
             *rows, end = map(read_json, lines)
             if end == len(rows):
                 return {str(row["tombstone"]): datetime.fromisoformat(row["at"]) for row in rows}
         except (ValueError, KeyError, TypeError):
             pass
-        raise self._damaged()
+        raise self._damaged_error()
 
     def add(self, mark: str, now: datetime) -> None:
-        """Set one, durably; one that is there gets the later time."""
+        """Set a tombstone, durably; an existing one gets the later time."""
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with wait_for_lock(self.path.parent):
-            known = {**self.all(), mark: now}
+            tombstones = {**self.all(), mark: now}
             lines = [
-                json.dumps({"tombstone": one, "at": at.isoformat()})
-                for one, at in sorted(known.items())
+                json.dumps({"tombstone": tombstone, "at": at.isoformat()})
+                for tombstone, at in sorted(tombstones.items())
             ]
             write_whole("\n".join((*lines, str(len(lines)), "")).encode(), self.path)
 
-    def _damaged(self) -> CorruptError:
+    def _damaged_error(self) -> CorruptError:
         return CorruptError(
             f"{self.path} is damaged: restore it, or remove it and erase those customers again"
         )

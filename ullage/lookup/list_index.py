@@ -1,20 +1,20 @@
-"""The list of what is recorded, for search: pairs of index tag and handle, by which the person on
-the phone gets a third answer.
+"""Write and read the list of enrolled customers for search: pairs of index tag and pseudonym.
 
-Off by default, since it tells who is a customer to whoever has it beside the index key. `watchlist
-load --enrolled` writes it.
+With it, a look-up can answer "recorded, but found nowhere". It is off by default, because together
+with the index key it reveals who is a customer. `watchlist load --enrolled` writes it.
 
-    magic | u32 header length | header (JSON) | Ed25519 signature of magic and header (64) | zeros to 4096
-    tag u8[16], handle u8[16]   of each pair, in order of tag and handle
-    of each 256 pairs: u8[4], how the first tag begins, and the SHA-256 of the pairs
+    magic | u32 header length | header (JSON) | Ed25519 signature of magic and header (64) | zeros
+                                                                                         to 4096
+    tag u8[16], pseudonym u8[16]   of each pair, in order of tag and pseudonym
+    per 256 pairs: u8[4], the beginning of the first tag, and the SHA-256 of the pairs
 
-The header has the SHA-256 of those digests, and the check value of the index key. Each look-up
-reads one block, as a rule, and takes it only if its digest is the one that was signed: damage is
-never taken for an answer.
+The header contains the SHA-256 of those digests, and the check value of the index key. Each look-up
+reads one block, as a rule, and accepts it only if its digest is the signed one: damage is never
+taken for an answer.
 
-The host that has the list cannot sign. What is erased there is overwritten, and the digests of
-these blocks are noted beside the list (`.amended`), under a key that comes from the index key.
-"""  # noqa: E501
+The host of the list cannot sign. Erased pairs are overwritten, and the digests of these blocks are
+written beside the list (`.amended`), under a key derived from the index key.
+"""
 
 from __future__ import annotations
 
@@ -47,13 +47,11 @@ if TYPE_CHECKING:
 FOLDER, SUFFIX, AMENDED = "enrolled", ".enrolled", ".amended"
 MAGIC, VERSION = b"ULLAGEEN", 1
 BODY = 4096
-"""Where the pairs begin."""
+"""Offset of the pairs."""
 PAIR = 2 * TAG_BYTES
 BLOCK = 256 * PAIR
 LEADING = 4
-"""Bytes of a block's first tag that its digest stands beside: so much of it stays when it is
-erased.
-"""
+"""Bytes of a block's first tag that are stored with its digest, and remain after erasure."""
 DIGEST = 32
 ROW = LEADING + DIGEST
 SIGNATURE = 64
@@ -66,8 +64,9 @@ CURE = (
 
 @dataclass(frozen=True, slots=True)
 class ListHeader:
-    """What a list says of itself: `key` is the name of the index key and `check` its check
-    value, the dates are ISO.
+    """The header of a list.
+
+    `key` is the name of the index key and `check` its check value; the dates are ISO 8601.
     """
 
     version: int
@@ -81,12 +80,12 @@ class ListHeader:
 
 
 def path_of(data: Path, tenant: str) -> Path:
-    """Where the list of a tenant lies, on search's host."""
+    """Return the path of a tenant's list on the search host."""
     return data / FOLDER / f"{tenant}{SUFFIX}"
 
 
 def header_for(keys: KeyStore, tenant: str, created: datetime, expires: str) -> ListHeader:
-    """The header of a list under the newest index key."""
+    """Make the header of a list under the newest index key."""
     name = f"{tenant}/index-{list_generations(keys, tenant, 'index')[-1]}.key"
     check = compute_check_value(keys.read(name), name)
     return ListHeader(VERSION, tenant, name, check, created.isoformat(timespec="seconds"), expires)
@@ -95,7 +94,7 @@ def header_for(keys: KeyStore, tenant: str, created: datetime, expires: str) -> 
 def write(
     path: Path, header: ListHeader, pairs: Iterable[Tags], key: Ed25519PrivateKey
 ) -> ListHeader:
-    """Write a list, signed and whole or not at all; `pairs` (n, 32) come in order, each once."""
+    """Write a signed list, completely or not at all; `pairs` (n, 32) are sorted and unique."""
     draft = path.with_name(f"{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
@@ -122,19 +121,20 @@ def write(
 
 
 def _blocks(pairs: Iterable[Tags]) -> Iterator[bytes]:
-    held = bytearray()
-    for some in pairs:
-        held += some.tobytes()
-        while len(held) >= BLOCK:
-            yield bytes(held[:BLOCK])
-            del held[:BLOCK]
-    if held:
-        yield bytes(held)
+    buffer = bytearray()
+    for pairs_part in pairs:
+        buffer += pairs_part.tobytes()
+        while len(buffer) >= BLOCK:
+            yield bytes(buffer[:BLOCK])
+            del buffer[:BLOCK]
+    if buffer:
+        yield bytes(buffer)
 
 
 class VerifiedList:
-    """One list, its signature, its size and the key of its tags verified; ConfigError or
-    CorruptError say what is wrong.
+    """A list whose signature, size and key were verified.
+
+    Raises ConfigError or CorruptError if something is wrong.
     """
 
     def __init__(self, path: Path, keys: KeyStore, tenant: str) -> None:
@@ -143,65 +143,67 @@ class VerifiedList:
             self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             # another list that takes its place does not change this one
             weakref.finalize(self, os.close, self._file)
-            self.header = _header(path, os.pread(self._file, BODY, 0), keys, tenant)
+            self.header = _parse_header(path, os.pread(self._file, BODY, 0), keys, tenant)
             body = self.header.pairs * PAIR
             self._count = -(-body // BLOCK)
             if os.fstat(self._file).st_size != BODY + body + self._count * ROW:
-                raise self._damage()
+                raise self._damage_error()
             self._table = os.pread(self._file, self._count * ROW, BODY + body)
         except OSError as error:
             raise ConfigError(f"{path} cannot be read ({error.strerror}): {CURE}") from None
         if hashlib.sha256(self._table).hexdigest() != self.header.digests:
-            raise self._damage()
+            raise self._damage_error()
         self._noting = derive_key(keys.read(self.header.key), "amended", tenant)
-        self._changed = self._noted()
+        self._changed = self._read_amendments()
 
     def has(self, tag: bytes) -> bool:
-        """Return whether a value with this index tag is recorded; CorruptError where that cannot
-        be told.
+        """Return whether a value with this index tag is enrolled; CorruptError if that is
+        unknown.
         """
         return bool(self.find_pseudonyms(tag))
 
     def find_pseudonyms(self, tag: bytes) -> frozenset[bytes]:
-        """Return the pseudonyms (16 bytes) recorded with a value's index tag; CorruptError where
-        that cannot be told.
+        """Return the pseudonyms (16 bytes) of a value's index tag.
+
+        Raises CorruptError if the list is damaged there.
         """
         leading, rows = tag[:LEADING], range(self._count)
         first = max(0, bisect.bisect_left(rows, leading, key=self._leading) - 1)
         beyond = bisect.bisect_right(rows, leading, key=self._leading)
         return frozenset(
             block[at + TAG_BYTES : at + PAIR]
-            for block in map(self._block, range(first, beyond))
+            for block in map(self._read_block, range(first, beyond))
             for at in range(0, len(block), PAIR)
             if block[at : at + TAG_BYTES] == tag
         )
 
     def pairs(self) -> Iterator[Tags]:
-        """All pairs (n, 32), a block at a time."""
+        """Yield all pairs (n, 32), a block at a time."""
         import numpy as np  # noqa: PLC0415  whoever looks somebody up does without
 
         for number in range(self._count):
-            yield np.frombuffer(self._block(number), np.uint8).reshape(-1, PAIR)
+            yield np.frombuffer(self._read_block(number), np.uint8).reshape(-1, PAIR)
 
     def check(self) -> int:
-        """How many pairs there are; CorruptError where one is not what was signed. Reads all of
-        it.
+        """Return the number of pairs; raises CorruptError unless all are as signed.
+
+        Reads everything.
         """
-        return sum(len(some) for some in self.pairs())
+        return sum(len(block) for block in self.pairs())
 
     def erase(self, handle: bytes) -> int:
-        """Overwrite every pair of the customer with this handle; how many there were.
+        """Overwrite every pair of a pseudonym, and return how many there were.
 
-        A crash between leaves what the next one finishes.
+        If it is interrupted, the next call finishes it.
         """
         count = 0
         for number in range(self._count):
-            block = self._block(number)
+            block = self._read_block(number)
             pairs = [block[at : at + PAIR] for at in range(0, len(block), PAIR)]
-            kept = [pair for pair in pairs if pair[TAG_BYTES:] != handle]
-            if len(kept) < len(pairs):
-                count += len(pairs) - len(kept)
-                filled = kept + kept[-1:] * (len(pairs) - len(kept)) or [
+            remaining = [pair for pair in pairs if pair[TAG_BYTES:] != handle]
+            if len(remaining) < len(pairs):
+                count += len(pairs) - len(remaining)
+                filled = remaining + remaining[-1:] * (len(pairs) - len(remaining)) or [
                     self._leading(number).ljust(PAIR, b"\0")
                 ] * len(pairs)
                 self._overwrite(number, block, b"".join(filled))
@@ -209,43 +211,43 @@ class VerifiedList:
 
     def _overwrite(self, number: int, old: bytes, new: bytes) -> None:
         digests = [hashlib.sha256(block).hexdigest() for block in (new, old)]
-        self._note({**self._changed, number: digests})
+        self._write_amendments({**self._changed, number: digests})
         with self.path.open("r+b") as file:
             os.pwrite(file.fileno(), new, BODY + number * BLOCK)
             os.fsync(file.fileno())
         self._changed = {**self._changed, number: digests[:1]}
-        self._note(self._changed)
+        self._write_amendments(self._changed)
 
     def _leading(self, number: int) -> bytes:
         return self._table[number * ROW : number * ROW + LEADING]
 
-    def _block(self, number: int) -> bytes:
-        """A block, as it was signed, or as it was left when something was erased in it."""
+    def _read_block(self, number: int) -> bytes:
+        """Return a block as it was signed, or as an erasure left it."""
         size = min(BLOCK, self.header.pairs * PAIR - number * BLOCK)
         block = os.pread(self._file, size, BODY + number * BLOCK)
         if not self._is_whole(number, block):
-            self._changed = self._noted()  # erased meanwhile
+            self._changed = self._read_amendments()  # erased meanwhile
             if not self._is_whole(number, block):
-                raise self._damage()
+                raise self._damage_error()
         return block
 
     def _is_whole(self, number: int, block: bytes) -> bool:
         signed = self._table[number * ROW + LEADING : (number + 1) * ROW].hex()
         return hashlib.sha256(block).hexdigest() in self._changed.get(number, (signed,))
 
-    def _noted(self) -> Mapping[int, list[str]]:
-        """The digests of blocks in which something was erased."""
+    def _read_amendments(self) -> Mapping[int, list[str]]:
+        """Return the digests of blocks with erased pairs."""
         beside = self.path.with_name(self.path.name + AMENDED)
         try:
             tag, _, text = beside.read_bytes().partition(b"\n")
-            said = read_json(text)
+            content = read_json(text)
             is_ours, of_this = (
                 compare_digest(tag, self._seal(text)),
-                said["digests"] == self.header.digests,
+                content["digests"] == self.header.digests,
             )
-            found = {
-                int(number): [str(one) for one in digests]
-                for number, digests in said["blocks"].items()
+            amended = {
+                int(number): [str(digest) for digest in digests]
+                for number, digests in content["blocks"].items()
             }
         except FileNotFoundError:
             return {}
@@ -255,25 +257,25 @@ class VerifiedList:
             raise CorruptError(
                 f"{beside} is damaged, so what was erased from {self.path} cannot be told: {CURE}"
             )
-        return found if of_this else {}
+        return amended if of_this else {}
 
-    def _note(self, blocks: Mapping[int, list[str]]) -> None:
-        said = {
+    def _write_amendments(self, blocks: Mapping[int, list[str]]) -> None:
+        content = {
             "digests": self.header.digests,
             "blocks": {str(number): digests for number, digests in blocks.items()},
         }
-        text = json.dumps(said, sort_keys=True).encode()
+        text = json.dumps(content, sort_keys=True).encode()
         write_whole(self._seal(text) + b"\n" + text, self.path.with_name(self.path.name + AMENDED))
 
     def _seal(self, text: bytes) -> bytes:
         return Cmac(self._noting).tag_one(text).hex().encode()
 
-    def _damage(self) -> CorruptError:
+    def _damage_error(self) -> CorruptError:
         return CorruptError(f"{self.path} is not what was signed: {CURE}")
 
 
-def _header(path: Path, start: bytes, keys: KeyStore, tenant: str) -> ListHeader:
-    """The header of a file that begins so, verified."""
+def _parse_header(path: Path, start: bytes, keys: KeyStore, tenant: str) -> ListHeader:
+    """Parse and verify the header at the start of a file."""
     place = len(MAGIC) + _LENGTH.size
     if len(start) < BODY or not start.startswith(MAGIC):
         raise ConfigError(f"{path} is no list of what is recorded, or cut off: {CURE}")
@@ -288,12 +290,12 @@ def _header(path: Path, start: bytes, keys: KeyStore, tenant: str) -> ListHeader
             f"{path} is not signed by the building host of {tenant} (verify.pub), or damaged:"
             f" {CURE}"
         ) from None
-    said = read_json(head)
-    if said.get("version") != VERSION:
+    fields = read_json(head)
+    if fields.get("version") != VERSION:
         raise ConfigError(
-            f"{path} has version {said.get('version')}, this ullage reads {VERSION}: {CURE}"
+            f"{path} has version {fields.get('version')}, this ullage reads {VERSION}: {CURE}"
         )
-    header = ListHeader(**said)
+    header = ListHeader(**fields)
     if any(start[place + length + SIGNATURE :]):
         raise CorruptError(f"{path} is damaged behind its header: {CURE}")
     if header.tenant != tenant:
@@ -307,30 +309,29 @@ def _header(path: Path, start: bytes, keys: KeyStore, tenant: str) -> ListHeader
 
 @dataclass(slots=True)
 class EnrolledLists:
-    """The lists on this machine, opened when they are first asked for and whenever they were
-    replaced.
-    """
+    """The lists on this machine, opened at their first use and whenever they are replaced."""
 
     data: Path
     keys: KeyStore
     _opened: dict[str, tuple[tuple[int, int, int], VerifiedList]] = field(default_factory=dict)
 
     def tenants(self) -> list[str]:
-        """Whose lists are here."""
+        """List the tenants that have a list here."""
         return sorted(
             path.name.removesuffix(SUFFIX) for path in (self.data / FOLDER).glob(f"*{SUFFIX}")
         )
 
     def of(self, tenant: str, now: datetime) -> VerifiedList | None:
-        """The list of a tenant; None where there is none, or it has expired: customers came
-        since who are not on it.
+        """Return a tenant's list; None if there is none or it has expired.
+
+        An expired list lacks customers who came since.
         """
         path = path_of(self.data, tenant)
         with contextlib.suppress(FileNotFoundError):
             status = path.stat()
             identity = status.st_ino, status.st_mtime_ns, status.st_size
-            known = self._opened.get(tenant)
-            if known is None or known[0] != identity:
-                known = self._opened[tenant] = (identity, VerifiedList(path, self.keys, tenant))
-            return known[1] if datetime.fromisoformat(known[1].header.expires) > now else None
+            opened = self._opened.get(tenant)
+            if opened is None or opened[0] != identity:
+                opened = self._opened[tenant] = (identity, VerifiedList(path, self.keys, tenant))
+            return opened[1] if datetime.fromisoformat(opened[1].header.expires) > now else None
         return None

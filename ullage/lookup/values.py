@@ -45,7 +45,7 @@ def plain(text: str) -> str:
 
 
 def readings(value: Secret) -> list[tuple[str, Secret]]:
-    """Each kind that `value` can be, with its normal form; [] when its shape or checksum fits
+    """List the kinds that `value` can be, with normal forms; [] if its shape or checksum fits
     none.
     """
     text = plain(value.reveal())
@@ -56,7 +56,7 @@ def readings(value: Secret) -> list[tuple[str, Secret]]:
 
 
 def identifier_in(text: str, *, numbers: bool = True) -> str:
-    """What kind of identifier `text` seems to hold, in words; "" for none.
+    """Return the kind of identifier that `text` seems to contain, in words; "" for none.
 
     Any long number counts, unless `numbers` is off.
     """
@@ -73,37 +73,31 @@ DIGESTED = ("phone", "resident_id", "email")
 WHOLE = slice(None)
 MIDDLE = slice(8, 24)
 DIGESTS = {"md5": (WHOLE, MIDDLE), "sha1": (WHOLE,), "sha256": (WHOLE,)}
-"""The digests, and which characters of their hex stand for them."""
+"""The digests, and the parts of their hex form that are accepted."""
 FORM_OF_LENGTH = {
     len(hashlib.new(form, usedforsecurity=False).hexdigest()[part]): form
     for form, parts in DIGESTS.items()
     for part in parts
 } | {96: "sha384", 128: "sha512"}
-"""The digest by how many digits stand for it; the last two are in no list, and are told as
-unread.
-"""
+"""The digest by number of hex digits; the last two are in no list, and are reported as unread."""
 PREFIXES = {"phone": ("", "86", "+86")}
-"""What is written before a value that is digested, where more than nothing is; something only
-before a domestic number.
-"""
+"""Prefixes of a value before it is digested; non-empty only before a domestic number."""
 DOMESTIC = {"phone": 11, "resident_id": 18}
-"""Characters of the values that have prefixes and masks; a phone number from abroad begins with
-`+`.
-"""
+"""Length of values that have prefixes and masks; a foreign phone number begins with `+`."""
 
 
 def prefixes(kind: str) -> tuple[str, ...]:
-    """What is written before the digested values of a kind."""
+    """Return the prefixes of a kind's values before they are digested."""
     return PREFIXES.get(kind, ("",))
 
 
 def is_domestic(kind: str, normal: str) -> bool:
-    """Whether a normal form has prefixes and masks."""
+    """Return whether a normal form has prefixes and masks."""
     return len(normal) == DOMESTIC.get(kind, 0) and not normal.startswith("+")
 
 
 def written_forms(kind: str, normal: str) -> Iterator[tuple[str, str]]:
-    """Each (form, text) that stands for one value alone, the normal form first.
+    """Yield each (form, text) that identifies this value alone, the normal form first.
 
     >>> len(list(written_forms("phone", "13800138000")))
     13
@@ -137,10 +131,10 @@ NOBODY = frozenset(
 
 
 def normal(name: str) -> str:
-    """A name in the form in which two are the same author: without case, width, hidden characters,
-    and a sign before it.
+    r"""Return the canonical form of an author's name: without case, width, hidden characters and
+    a sign.
 
-    What a site calls everybody whose name it does not know or show is no name.
+    A site's placeholder for unknown or hidden authors is no name, and gives "".
 
     >>> normal(' @Dark\u200bSeller '), normal('ＤＡＲＫＳＥＬＬＥＲ')
     ('darkseller', 'darkseller')
@@ -151,23 +145,23 @@ def normal(name: str) -> str:
         for char in plain
         if unicodedata.category(char) not in ("Cc", "Cf", "Cs") or char.isspace()
     )
-    known = " ".join(shown.split()).removeprefix("@").strip()
-    return "" if known.strip("[]()<>【】（） ") in NOBODY else known
+    name_form = " ".join(shown.split()).removeprefix("@").strip()
+    return "" if name_form.strip("[]()<>【】（） ") in NOBODY else name_form
 
 
 def tag(tagger: Cmac, name: str) -> str:
-    """The tag (hex) of an author's name under a tenant's index key; "" for no name."""
-    known = normal(name)
-    return tagger.tag_one(known.encode("utf-8", "surrogatepass")).hex() if known else ""
+    """Return the tag (hex) of an author's name under a tenant's index key; "" for no name."""
+    canonical = normal(name)
+    return tagger.tag_one(canonical.encode("utf-8", "surrogatepass")).hex() if canonical else ""
 
 
 def tags(keys: KeyStore, tenant: str, name: Secret) -> list[str]:
-    """The tags of an author's name under every index key of `tenant` that is still there, the
-    newest last.
-    """
+    """Return an author's tags under every existing index key of `tenant`, newest last."""
     live = [
         keys.read(f"{tenant}/index-{epoch}.key")
         for epoch in list_generations(keys, tenant, "index")
     ]
-    found = (tag(Cmac(derive_key(key, "index", tenant, KIND, FORM)), name.reveal()) for key in live)
-    return [one for one in found if one]
+    name_tags = (
+        tag(Cmac(derive_key(key, "index", tenant, KIND, FORM)), name.reveal()) for key in live
+    )
+    return [name_tag for name_tag in name_tags if name_tag]

@@ -108,7 +108,7 @@ class BoundedProtocol(H11Protocol):
         # of this connection alone
         self.app_state = {**self.app_state, ANSWERED: 0, MORE_TIME: self.give}
         self._deadline: asyncio.TimerHandle | None = None
-        self._read_credential = 0.0
+        self._extra_seconds = 0.0
         self._since = self.loop.time()
 
     @property
@@ -144,7 +144,7 @@ class BoundedProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         """Wait for the next request; uvicorn has handled one that was sent ahead."""
         self.app_state[ANSWERED] += 1
-        self._read_credential = 0.0
+        self._extra_seconds = 0.0
         super().on_response_complete()
         if not self._lingering.is_ending:
             self._expect()
@@ -181,14 +181,14 @@ class BoundedProtocol(H11Protocol):
         self._since = self.loop.time()
         seconds = (
             seconds
-            or self._read_credential
+            or self._extra_seconds
             or (self.request_seconds() if self.is_waiting else ANSWER_SECONDS)
         )
         self._deadline = self.loop.call_later(seconds, self.cut)
 
     def give(self, seconds: float) -> None:
         """Let the request that is under way take so long."""
-        self._read_credential = seconds
+        self._extra_seconds = seconds
         self._expect()
 
     def request_seconds(self) -> float:

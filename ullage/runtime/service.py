@@ -1,7 +1,7 @@
 """Start, drain and end the process of a service, and ask whether it is ready.
 
-`PR_SET_PDEATHSIG` makes the kernel end a child when `ullage run` dies, even by SIGKILL, so no
-orphan is left behind.
+`PR_SET_PDEATHSIG` makes the kernel end a child when `ullage run` dies, even by SIGKILL, so that no
+orphan remains.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ from ullage.settings import Context, Settings
 READY, NOT_READY = "ready", "not ready"
 ANSWER_SECONDS = 5.0
 MOST_REASON = 2_000
-"""Bytes of what a service says against its readiness."""
+"""Bytes of a service's reason for not being ready."""
 ROLES = ("crawl", "match", "alert", "search", "intake", "collect")
 SERVICES = ("matrix", "xmpp", "telegram", "imap")
 
 
 def port_of(settings: Settings, words: str) -> int:
-    """Where the role with this command serves its metrics; 0 where nobody can know.
+    """Return the metrics port of the service with this command; 0 if unknown.
 
-    ConfigError where there is no such role.
+    Raises ConfigError if there is no such service.
     """
     role, _, service = words.partition(" ")
     if role not in ROLES or (service not in SERVICES if role == "collect" else service):
@@ -61,7 +61,7 @@ def port_of(settings: Settings, words: str) -> int:
 
 
 def of(settings: Settings, words: str) -> str:
-    """`READY`, or what speaks against it."""
+    """Return `READY`, or why the service is not ready."""
     port = port_of(settings, words)
     if not port:
         return "not asked: its port is 0, or no metrics are served"
@@ -84,14 +84,12 @@ def of(settings: Settings, words: str) -> str:
 SUPERVISOR = "ULLAGE_SUPERVISOR"
 """The variable with the pid of the supervisor that started this process."""
 EXIT_CODE = "ULLAGE_EXIT_CODE"
-"""The variable with the code with which this role's last process ended, negative where a signal
-ended it.
-"""
+"""The variable with the exit code of the service's last process, negative for a signal."""
 PR_SET_PDEATHSIG = 1
 
 
 def die_with_supervisor() -> None:
-    """If a supervisor started this process, ask the kernel to end it together with that one."""
+    """Ask the kernel to end this process together with the supervisor that started it, if any."""
     parent = os.environ.get(SUPERVISOR)
     if parent is None:
         return
@@ -101,34 +99,34 @@ def die_with_supervisor() -> None:
 
 
 def surroundings() -> Surroundings:
-    """What this process knows of its supervisor and of the process before it."""
+    """Return what this process knows about its supervisor and its predecessor."""
     return Surroundings(int(os.environ.get(SUPERVISOR) or 0), int(os.environ.get(EXIT_CODE) or 0))
 
 
 def no_core_dumps() -> None:
-    """A core file would hold what is in memory: leaked values and keys."""
+    """Disable core files, which would contain leaked values and keys."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def stop_on_signals(stop: threading.Event) -> None:
-    """The first SIGTERM or SIGINT asks for a drain, the second ends at once (work in hand comes
-    again).
+    """Drain on the first SIGTERM or SIGINT; exit at once on the second (the batch is retried).
 
     The handler runs between two steps of the main thread, which may be within `stop.wait()` and
-    hold the event's lock: to set the event right here would wait for that lock for ever. So a
-    thread of its own does it.
+    hold
+    the event's lock: setting the event right here would wait for that lock for ever. So a separate
+    thread does it.
     """
     asked_before = False
 
-    def asked(_number: int, _frame: object) -> None:
+    def handle_signal(_number: int, _frame: object) -> None:
         nonlocal asked_before
         if asked_before:
             os._exit(Exit.FAILED)
         asked_before = True
         _thread.start_new_thread(stop.set, ())
 
-    signal.signal(signal.SIGTERM, asked)
-    signal.signal(signal.SIGINT, asked)
+    signal.signal(signal.SIGTERM, handle_signal)
+    signal.signal(signal.SIGINT, handle_signal)
 
 
 @contextlib.contextmanager
@@ -140,11 +138,10 @@ def running(
     ready: Callable[[], bool] = lambda: True,
     faults: Iterable[Callable[[], str]] = (),
 ) -> Iterator[threading.Event]:
-    """Wrap a role's work: yields the event that says stop. `port` None serves no metrics.
+    """Run a service: yield the event that stops it. `port` None serves no metrics.
 
     The service is ready if `ready` says so, none of `faults` returns a reason, and the data
-    folder's disk has room. Nothing that is printed or logged meanwhile ends the role, whatever
-    becomes of it.
+    folder's disk has room. Failing output or logs never end the service.
     """
     no_core_dumps()
     context.inventory.require()
@@ -180,9 +177,7 @@ def running(
 
 
 def _forward_audit_log(context: Context, stop: threading.Event) -> None:
-    """Copy the audit log to its receiver until `stop`, where one is configured; the work of the
-    service never waits for it.
-    """
+    """Copy the audit log to its receiver, if configured, until `stop`; nothing waits for it."""
     if receiver := read_url(context.settings.audit.syslog, context.data):
         forwarder = AuditForwarder(context.data / AUDIT, receiver, context.clock)
         threading.Thread(target=forwarder.run, args=(stop,), name="audit log", daemon=True).start()
@@ -190,9 +185,7 @@ def _forward_audit_log(context: Context, stop: threading.Event) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ServiceFaults:
-    """Say what speaks against readiness: `more`, to which a service adds, parts that are gone, a
-    full disk.
-    """
+    """Reasons against readiness: those of the service (`more`), lost parts, a full disk."""
 
     data: Path
     inventory: Inventory
@@ -205,18 +198,17 @@ class ServiceFaults:
 
 
 def _count(running_time: RunningTime, stop: threading.Event) -> None:
-    """Read both clocks each minute, whatever the role waits for."""
+    """Read both clocks every minute, whatever the service waits for."""
     while not stop.wait(TURN_SECONDS):
         running_time.turn()
 
 
 def spare_what_stands(young: int = 0) -> None:
-    """Called once a process, when all is set up: what is there by now is no longer looked through
-    for garbage.
+    """Exclude existing objects from garbage collection; called once per process, after its set-up.
 
-    A full collection that passed over all of it held up an answer of the desk for 0.1 s. Where
-    `young` is given, that many objects are made before the new ones are looked through, Python's
-    own number otherwise.
+    A full collection over all of them delayed a response of the console by 0.1 s. With `young`,
+    so many
+    new objects trigger a collection, otherwise Python's own number.
     """
     gc.collect()
     gc.freeze()

@@ -1,12 +1,12 @@
-"""The loop of match and alert: poll, handle, commit.
+"""Run the loop of match and alert: poll, handle, commit.
 
-The one place that decides between retry, dead letter and stop.
+This is the only place that decides between retry, dead letter and stop.
 
-A batch is handled whole. If one of its records cannot be processed the batch is halved until that
-record stands alone; it becomes a sealed dead letter and the others go on. So a handler must bear
-being called again with records that it has seen: every output has a deterministic id. What is down
-is tried again for ever, with growing, jittered waits: that is back-pressure, not a dead letter. A
-record at which the process itself dies, twice and alone, is set aside by the next one
+A batch is handled as a whole. If one of its records cannot be processed, the batch is halved until
+that record is alone; it becomes a sealed dead letter and the other records continue. So a handler
+may be called again with records that it has processed: every output has a deterministic id. If a
+dependency is down, it is retried for ever with growing, jittered waits: that is back-pressure, not
+a dead letter. A record that kills the process twice, alone, is quarantined by the next process
 (`ullage.runtime.in_hand`).
 """
 
@@ -31,21 +31,21 @@ from ullage.runtime.in_hand import InHand
 
 POLL_SECONDS = 1.0
 GATHER_SECONDS = 0.05
-"""So long the next records are let come together, where there were few: a batch of twenty costs
-hardly more than one of five.
-"""
+"""Pause for the next records after a small batch: twenty cost hardly more than five."""
 EMPTY_POLLS = 120
-"""With `once`, so many polls in a row may bring nothing while something is left: it is with
-another consumer, or lost.
+"""With `once`, empty polls in a row while records remain.
+
+They belong to another consumer, or are lost.
 """
 MANY_IN_ROW = 3
-"""So many records in a row that become dead letters are no fault of one of them."""
+"""So many dead letters in a row are no fault of single records."""
 T = TypeVar("T")
 
 
 class DeadRecord(NamedTuple):
-    """A record that was dealt with as far as could be, and becomes a dead letter for `reason`,
-    so that the rest is not lost.
+    """A record that was processed as far as possible, and becomes a dead letter for `reason`.
+
+    The rest of its batch is not lost.
     """
 
     record: Record
@@ -54,16 +54,16 @@ class DeadRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Bug:
-    """A fault of our own code that ended what was attempted."""
+    """A bug of our own code that ended an attempt."""
 
     error: Exception
 
 
 def attempt(act: Callable[[], T]) -> T | Bug:
-    """What `act` returns, or the bug that ended it.
+    """Return the result of `act`, or the bug that ended it.
 
-    The one broad except: a bug must stop neither other records nor what is worth more than the step
-    it is in. Errors that say themselves what becomes of a record, and a lack of memory, are raised.
+    The one broad except: a bug must stop neither other records nor more important work. Errors that
+    define what happens to a record, and a lack of memory, are raised.
     """
     try:
         return act()
@@ -80,9 +80,9 @@ def patiently(
     backoff: Backoff,
     reached: Callable[[bool], None] = lambda _answers: None,
 ) -> bool:
-    """Do `act`, again and again while something outside is down; False when told to stop meanwhile.
+    """Repeat `act` while a dependency is down; return False if told to stop meanwhile.
 
-    `reached` is told after each try whether what is outside answers.
+    `reached` is told after each try whether the dependency answers.
     """
     while True:
         try:
@@ -108,8 +108,9 @@ def reach(
     once: bool,
     reached: Callable[[bool], None] = lambda _answers: None,
 ) -> T | None:
-    """What `act` opens, when a role starts: waited for while it is down, unless `once`; None
-    when told to stop meanwhile.
+    """Return what `act` opens when a service starts.
+
+    While it is down, waits, unless `once`. None if told to stop meanwhile.
     """
     if once:
         return act()
@@ -123,8 +124,10 @@ def reach(
 
 @dataclass(slots=True)
 class WorkerMetrics:
-    """Told as the loop goes: `handled` records, `dropped` by reason, `alive` at every turn,
-    `reached` a part or not.
+    """Callbacks of the loop.
+
+    `handled` records, `dropped` by reason, `alive` at every turn, `reached` with a dependency
+    and whether it answers.
     """
 
     handled: Callable[[int], None] = lambda _count: None
@@ -135,11 +138,10 @@ class WorkerMetrics:
 
 @dataclass(slots=True)
 class Worker:
-    """One consumer's loop.
+    """The loop of one consumer.
 
-    `handle` must make its outputs durable in the part `sink` before it returns.
-
-    It returns the records that are to be set aside as well, if there are any.
+    `handle` must make its outputs durable in the dependency `sink` before it returns. It
+    returns records that become dead letters, if any.
     """
 
     stage: str
@@ -152,34 +154,29 @@ class Worker:
     metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
     sink: str = BUS
     in_hand: InHand | None = None
-    """Where it is noted at which records the process died; without one a record that kills it
-    comes again for ever.
+    """Records on which the process died; without it, a record that kills the process is retried for
+    ever.
     """
     _dropped_in_row: int = field(default=0, init=False)
     _dropped_for: str = field(default="", init=False)
 
     def fault(self) -> str:
-        """Return that every record becomes a dead letter of late, and why; "" if one was handled
-        since.
-        """
+        """Return that the latest records all became dead letters, and why; "" otherwise."""
         if self._dropped_in_row < MANY_IN_ROW:
             return ""
         return f"the last {self._dropped_in_row} records became dead letters ({self._dropped_for})"
 
     def run(self, once: bool = False) -> int:
-        """Work until `stop` is set; with `once`, until nothing is left.
+        """Work until `stop` is set, or with `once` until no records remain; return their number.
 
-        Returns the number of records dealt with.
-
-        The batch in hand when `stop` is set is finished first, unless it is waiting for something
-        that is down.
+        The current batch is finished first, unless it waits for a dependency that is down.
         """
-        done, empty, wait = 0, 0, 0.0 if once else POLL_SECONDS
+        processed, empty, wait = 0, 0, 0.0 if once else POLL_SECONDS
         while not self.stop.is_set():
             self.metrics.alive()
             records = self._poll(wait)
             if records:
-                done, empty = done + self._deal_with(records), 0
+                processed, empty = processed + self._process(records), 0
                 if not once and len(records) < self.batch:
                     self.stop.wait(GATHER_SECONDS)
             elif once and (empty >= EMPTY_POLLS or not self._lags()):
@@ -187,23 +184,23 @@ class Worker:
             # a broker takes seconds to hand out partitions, a spool waits for a missing file
             elif once:
                 empty, wait = empty + 1, POLL_SECONDS
-        return done
+        return processed
 
     def _lags(self) -> bool:
         lags: list[int] = []
-        self._patiently(lambda: lags.append(self.subscription.lag().records))
+        self._retry(lambda: lags.append(self.subscription.lag().records))
         return bool(lags and lags[0])
 
     def _poll(self, seconds: float) -> list[Record]:
         records: list[Record] = []
-        self._patiently(lambda: records.extend(self.subscription.poll(self.batch, seconds)))
+        self._retry(lambda: records.extend(self.subscription.poll(self.batch, seconds)))
         return records
 
-    def _deal_with(self, records: Sequence[Record]) -> int:
-        """Handle `records`; each alone if the process died with one of them in hand."""
+    def _process(self, records: Sequence[Record]) -> int:
+        """Handle `records`; each alone if the process died on one of them."""
         if self.in_hand is None or not self.in_hand.suspects(records):
             return self._handle(records)
-        done = 0
+        processed = 0
         for record in records:
             dealt = (
                 self._set_aside(record, "quarantined")
@@ -213,8 +210,8 @@ class Worker:
             if not dealt:
                 break
             self.in_hand.forget(record)
-            done += 1
-        return done
+            processed += 1
+        return processed
 
     def _handle(self, records: Sequence[Record]) -> int:
         """Handle `records` and commit them; halve on a bad one."""
@@ -228,7 +225,7 @@ class Worker:
                 asides[:] = self.handle(records) or ()
 
         try:
-            handled = attempt(partial(self._patiently, act, self.sink))
+            handled = attempt(partial(self._retry, act, self.sink))
         # no fault of the code: the same record may fit when it is alone, or in a larger process
         except MemoryError:
             raise ExhaustedError(
@@ -243,7 +240,7 @@ class Worker:
             )
             return self._isolate(records, "internal")
         put = handled and all(
-            self._patiently(partial(self.dead_letters.put, *aside)) for aside in asides
+            self._retry(partial(self.dead_letters.put, *aside)) for aside in asides
         )
         if not put or not self._commit(records):
             return 0
@@ -252,12 +249,10 @@ class Worker:
         return len(records)
 
     def _commit(self, records: Sequence[Record]) -> bool:
-        """Commit the last of `records` in each of their partitions; False when told to stop
-        before all were.
-        """
+        """Commit the last of `records` in each partition; False if told to stop before."""
         last = {record.partition: record for record in records}
         return all(
-            self._patiently(partial(self.subscription.commit, record)) for record in last.values()
+            self._retry(partial(self.subscription.commit, record)) for record in last.values()
         )
 
     def _isolate(self, records: Sequence[Record], reason: str) -> int:
@@ -269,9 +264,9 @@ class Worker:
         return self._set_aside(records[0], reason)
 
     def _set_aside(self, record: Record, reason: str) -> int:
-        """A dead letter in its place."""
-        put = self._patiently(lambda: self.dead_letters.put(record, reason))
-        if not put or not self._patiently(lambda: self.subscription.commit(record)):
+        """Write a dead letter for a record, and commit it."""
+        put = self._retry(lambda: self.dead_letters.put(record, reason))
+        if not put or not self._retry(lambda: self.subscription.commit(record)):
             return 0
         self._dropped_in_row, self._dropped_for = self._dropped_in_row + 1, reason
         self.metrics.dropped(reason)
@@ -280,7 +275,7 @@ class Worker:
         )
         return 1
 
-    def _patiently(self, act: Callable[[], object], part: str = BUS) -> bool:
+    def _retry(self, act: Callable[[], object], part: str = BUS) -> bool:
         return patiently(
             self.stage, act, self.stop, self.backoff, partial(self.metrics.reached, part)
         )

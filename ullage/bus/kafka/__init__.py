@@ -1,7 +1,7 @@
-"""Apache Kafka as the bus: many machines, many partitions, consumer groups.
+"""Implement the bus on Apache Kafka: many machines, many partitions, consumer groups.
 
-Kafka gives the time a record was taken (`LogAppendTime`), expires by itself, and hands a dead
-consumer's partitions on after `client.SESSION_SECONDS`.
+Kafka records the time of acceptance (`LogAppendTime`), expires records itself, and reassigns a dead
+consumer's partitions after `client.SESSION_SECONDS`.
 """
 
 from __future__ import annotations
@@ -43,16 +43,14 @@ class KafkaBus:
 
     def publisher(self, topic: str) -> KafkaPublisher:
         """See `Bus.publisher`."""
-        self._ensure(topic)
+        self._ensure_topic(topic)
         publisher = KafkaPublisher(self._address, topic)
         self._opened.add(publisher)
         return publisher
 
     def subscribe(self, topic: str, group: str) -> KafkaSubscription:
-        """See `Bus.subscribe`; a group has as many consumers as it likes, the partitions are
-        shared out.
-        """
-        self._ensure(topic)
+        """See `Bus.subscribe`; any number of consumers of a group share the partitions."""
+        self._ensure_topic(topic)
         subscription = KafkaSubscription(
             self._address, topic, group, self._clock, lambda: self.lag(topic, group)
         )
@@ -65,7 +63,7 @@ class KafkaBus:
 
     def places(self, topic: str, group: str) -> dict[int, PartitionPosition]:
         """See `Bus.places`."""
-        self._ensure(topic)
+        self._ensure_topic(topic)
         with kafka_errors(f"topic {self._address.topic(topic)}"):
             with self._lock:
                 if (topic, group) not in self._readers:
@@ -75,10 +73,10 @@ class KafkaBus:
                 return reader.places()
 
     def check(self, topic: str) -> None:
-        """Nothing: brokers and clients look at a checksum of every batch."""
+        """Do nothing: brokers and clients verify a checksum of every batch."""
 
     def expire(self) -> int:
-        """Nothing: the broker expires by the topic's own settings."""
+        """Do nothing: the broker expires records by the topic's own settings."""
         return 0
 
     def close(self) -> None:
@@ -90,8 +88,8 @@ class KafkaBus:
                 reader.close()
             self._readers.clear()
 
-    def _ensure(self, topic: str) -> None:
-        """The topic is there, or is made where the URL allows it; ConfigError otherwise."""
+    def _ensure_topic(self, topic: str) -> None:
+        """Create a missing topic if the URL allows it; raises ConfigError otherwise."""
         name = self._address.topic(topic)
         with self._lock, kafka_errors(f"topic {name}"):
             if topic in self._there:
@@ -101,21 +99,21 @@ class KafkaBus:
             admin = KafkaAdminClient(**client_settings(self._address))
             try:
                 if name not in admin.list_topics():
-                    self._make(admin, topic, name)
+                    self._create_topic(admin, topic, name)
             finally:
                 admin.close()
             self._there.add(topic)
 
-    def _make(self, admin: Any, topic: str, name: str) -> None:
+    def _create_topic(self, admin: Any, topic: str, name: str) -> None:
         if not self._address.create:
             raise ConfigError(
                 f"Kafka has no topic {name}, or hides it from this user: have it created, or say"
                 " create=1 in bus.url; `ullage check --plan` prints what is needed"
             )
         settings = topic_settings(self._retention.get(topic), self._address.partitions)
-        wanted = NewTopic(
+        new_topic = NewTopic(
             name, self._address.partitions, self._address.replication, topic_configs=settings
         )
         with contextlib.suppress(errors.TopicAlreadyExistsError):  # another process was faster
-            admin.create_topics([wanted])
+            admin.create_topics([new_topic])
         admin.wait_for_topics([name])

@@ -1,18 +1,19 @@
-"""The one-way bus: numbered, append-only files in a folder, which anything can carry across a gap
-(rsync, a diode, a USB stick).
+"""Implement the one-way bus: numbered, append-only files that anything can carry across an air gap.
 
     spool:///DIR?wait=60    relative to the data folder; four slashes for an absolute path
-    DIR/captures/00000000000000000007-1f2e3d4c5b6a7988.spool     number and stream; the carrier moves these, and only these
-    DIR/streams/      the publisher's stream and next number a topic, what has expired, locks: stays where it is
-    DIR/positions/    the reader's committed positions, a file a topic and group
+    DIR/captures/00000000000000000007-1f2e3d4c5b6a7988.spool
+                      number and stream; the carrier moves these files, and only these
+    DIR/streams/      the publisher's stream and next number per topic, expired positions, locks:
+                      never moved
+    DIR/positions/    the reader's committed positions, one file per topic and group
 
-Nothing flows back. What the carrier brings late, out of order, twice or half is waited for or
-dropped; a number that does not come within `wait` seconds is counted in `Subscription.missing` and
-logged as `spool_gap`: the inner zone is blind to what was in it. On the outer side `lag` is what
-the carrier has not taken yet, so a carrier that copies must also remove. A publishing folder has
-one stream a topic, shared by its processes; a reader takes many streams, one a poll, each a
+Nothing flows back. Files that arrive late, out of order, twice or incomplete are waited for or
+dropped; a number that does not arrive within `wait` seconds is counted in `Subscription.missing`
+and logged as `spool_gap`: its content is unknown to the inner zone. On the outer side `lag` is what
+the carrier has not taken yet, so a carrier that copies must also delete. A publishing folder has
+one stream per topic, shared by its processes; a reader accepts many streams, one per poll, each a
 partition.
-"""  # noqa: E501
+"""
 
 from __future__ import annotations
 
@@ -46,9 +47,7 @@ from ullage.running_time import RunningTime
 
 IDLE_SECONDS = 0.1
 WAIT_SECONDS = 60.0
-"""How long a missing number or a file that is not whole is waited for: a carrier's round, with
-room.
-"""
+"""How long to wait for a missing or incomplete file: more than a carrier's round."""
 
 
 class SpoolPublisher:
@@ -56,10 +55,12 @@ class SpoolPublisher:
 
     Before a file gets its name its number is spent, so no number is ever used twice.
 
-    1. files are written as `.partial` and synced; 2. the stream's next number is made durable; 3.
-       they get their names.
-    A `.partial` below the next number is therefore whole and is given its name after a crash; one
-    beyond it never counted.
+    1. files are written as `.partial` and synced; 2. the stream's next number is made durable;
+    3. the
+       files get their names.
+    So a `.partial` below the next number is complete and gets its name after a crash; one
+    beyond it was
+    never counted.
     """
 
     def __init__(self, topic: Topic, clock: Clock, running: RunningTime) -> None:
@@ -69,7 +70,7 @@ class SpoolPublisher:
             self._topic.make()
 
     def append(self, records: Sequence[Outgoing]) -> None:
-        """Durable and in completed files on return; all of `records` or none."""
+        """Append all of `records` or none, durably and in completed files."""
         self._running.turn()
         now = self._clock.wall()
         groups = list(grouped([frame(record, now) for record in records]))
@@ -93,8 +94,9 @@ class SpoolPublisher:
             self._known = stream, position
 
     def _next(self) -> tuple[str, Position]:
-        """The stream and where it goes on; after a crash or another process's append the folder
-        is looked at first.
+        """Return the stream and its next position.
+
+        After a crash or another process's append, looks at the folder first.
         """
         state = self._topic.read_stream()
         if state is None or (state != self._known and not self._recover(*state)):
@@ -105,18 +107,19 @@ class SpoolPublisher:
         return state
 
     def _recover(self, stream: str, position: Position) -> bool:
-        """Finish or remove what a crash left; False when the folder is ahead of the state, which
-        is then an old copy.
+        """Finish or delete what a crash left.
+
+        False if the folder is ahead of the state, which is then an old copy.
         """
         for name in self._topic.names():
-            found = parse_name(name.removesuffix(PARTIAL))
-            if not found or found[0] != stream:
+            parsed = parse_name(name.removesuffix(PARTIAL))
+            if not parsed or parsed[0] != stream:
                 continue
             path = self._topic.path / name
             if not name.endswith(PARTIAL):
-                if found[1] >= position.number:
+                if parsed[1] >= position.number:
                     return False
-            elif found[1] < position.number:
+            elif parsed[1] < position.number:
                 path.rename(self._topic.path / name.removesuffix(PARTIAL))
             else:
                 path.unlink()
@@ -127,7 +130,7 @@ class SpoolPublisher:
         self.append([record])
 
     def close(self) -> None:
-        """Nothing is held between appends."""
+        """Do nothing: no resources are kept between appends."""
 
 
 class SpoolSubscription:
@@ -151,8 +154,8 @@ class SpoolSubscription:
         while True:
             with disk_errors(self._topic.what):
                 records = self._reader.read(max_records)
-            left = deadline - self._clock.monotonic()
-            if records or left <= 0 or self._woken.wait(min(IDLE_SECONDS, left)):
+            remaining = deadline - self._clock.monotonic()
+            if records or remaining <= 0 or self._woken.wait(min(IDLE_SECONDS, remaining)):
                 return records
 
     def commit(self, record: Record) -> None:
@@ -177,16 +180,16 @@ class SpoolSubscription:
 
     @property
     def missing(self) -> int:
-        """Numbers that did not come in time, since this consumer started: the blindness signal."""
+        """Numbers that did not arrive in time since this consumer started: unknown content."""
         return self._reader.missing
 
     @property
     def damaged(self) -> int:
-        """Files that were moved aside as `.bad` since this consumer started."""
+        """Files that were set aside as `.bad` since this consumer started."""
         return self._reader.damaged
 
     def close(self) -> None:
-        """Free the group's place."""
+        """Leave the group."""
         self._woken.set()
         os.close(self._place)
 
@@ -210,7 +213,7 @@ class SpoolBus:
             running,
         )
         self._inventory = inventory
-        self._wait = _wait_of(options)
+        self._wait = _parse_wait(options)
 
     def publisher(self, topic: str) -> SpoolPublisher:
         """See `Bus.publisher`."""
@@ -223,13 +226,11 @@ class SpoolBus:
         return SpoolSubscription(self._folder, topic, group, self._clock, self._wait)
 
     def lag(self, topic: str, group: str) -> Lag:
-        """What `group` has not committed; on the outer side, where no group ever commits, what
-        has not been carried away.
-        """
+        """Return what `group` has not committed, or on the outer side what was not carried away."""
         return lag_of(self.places(topic, group).values(), self._clock.wall())
 
     def places(self, topic: str, group: str) -> dict[int, PartitionPosition]:
-        """See `Bus.places`; on the outer side what was carried away counts as dealt with."""
+        """See `Bus.places`; on the outer side, carried files count as processed."""
         opened = Topic(self._folder, topic)
         with disk_errors(opened.what):
             return opened.places(opened.read_positions(group))
@@ -241,7 +242,7 @@ class SpoolBus:
             opened.check()
 
     def expire(self) -> int:
-        """Remove files by age, then by size, oldest first; returns how many records went."""
+        """Delete files by age, then by size, oldest first; return how many records."""
         gone, reading = 0, self._running.read()
         for name, keep in self._retention.items():
             topic = Topic(self._folder, name)
@@ -251,17 +252,17 @@ class SpoolBus:
         return gone
 
     def close(self) -> None:
-        """Nothing is held between calls."""
+        """Do nothing: no resources are kept between calls."""
 
 
-def _wait_of(options: str) -> float:
-    """The `wait` of a URL's options."""
-    known = dict(parse_qsl(options, keep_blank_values=True))
+def _parse_wait(options: str) -> float:
+    """Return the `wait` of a URL's options."""
+    parsed = dict(parse_qsl(options, keep_blank_values=True))
     try:
-        wait = float(known.pop("wait", WAIT_SECONDS))
+        wait = float(parsed.pop("wait", WAIT_SECONDS))
     except ValueError:
         wait = -1.0
-    if known or not 0 <= wait < float("inf"):
+    if parsed or not 0 <= wait < float("inf"):
         raise ConfigError(
             "bus.url: a spool knows one option, ?wait=SECONDS, for a number that is missing"
         )

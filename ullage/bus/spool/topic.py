@@ -1,6 +1,4 @@
-"""Hold the files, positions and retention of one topic, and read its streams in the order of
-their numbers.
-"""
+"""Manage files, positions and retention of one topic, and read its streams in number order."""
 
 from __future__ import annotations
 
@@ -39,8 +37,9 @@ from ullage.running_time import Old
 
 @dataclass(frozen=True, slots=True)
 class _Old:
-    """A file as retention sees it; one whose head is damaged has the age of its copy and counts
-    no record.
+    """A file for retention.
+
+    If its header is damaged, it has the age of its copy and counts no records.
     """
 
     timestamp: float
@@ -60,7 +59,7 @@ class Topic:
         self._streams, self._positions = folder / "streams", folder / "positions"
 
     def make(self) -> None:
-        """Create the folders; a reader and a publisher both may be first."""
+        """Create the folders; either a reader or a publisher may be first."""
         for folder in (self.path, self._streams):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         sync_folder(self.path.parent)
@@ -70,52 +69,54 @@ class Topic:
         sync_folder(self.path)
 
     def locked(self) -> contextlib.AbstractContextManager[None]:
-        """One process at a time appends or expires."""
+        """Return a context in which only one process appends or expires."""
         return wait_for_lock(self._streams / f"{self.name}.lock")
 
     def read_stream(self) -> tuple[str, Position] | None:
-        """The stream that this folder publishes and where it goes on.
+        """Return the stream that this folder publishes, and its next position.
 
-        None when there is none, when the file is damaged, or when the folder is a copy of another
-        one: a new stream is always safe, going on with a doubtful one is not. CorruptError when it
-        is a newer version's, whose stream goes on.
+        None if there is none, if the file is damaged, or if the folder is a copy of another
+        one: a new
+        stream is always safe, continuing a doubtful one is not. Raises CorruptError if a
+        newer version
+        wrote the file, whose stream continues.
         """
         try:
-            found = read_publishing(self._streams / f"{self.name}.json")
+            state = read_publishing(self._streams / f"{self.name}.json")
         except NewerStateError:
             raise
         except CorruptError:
             log.get("bus").error("spool_state_damaged", topic=self.name)
             return None
-        if not found or found.folder != self.path.stat().st_ino:
+        if not state or state.folder != self.path.stat().st_ino:
             return None
-        return found.stream, Position(found.number, found.offset)
+        return state.stream, Position(state.number, state.offset)
 
     def write_stream(self, stream: str, position: Position) -> None:
         """Make it durable that every number below `position` is spent."""
-        found, path = (
+        state, path = (
             Publishing(stream, *position, self.path.stat().st_ino),
             self._streams / f"{self.name}.json",
         )
         is_new = not path.exists()
-        replace_state(path, found._asdict())
+        replace_state(path, state._asdict())
         if is_new and self._inventory is not None:
             self._inventory.enter(path)
 
     def positions(self, group: str) -> Path:
-        """The file of a group's positions."""
+        """Return the path of a group's positions."""
         return self._positions / f"{self.name}.{group}.json"
 
     def read_positions(self, group: str) -> dict[str, Position]:
-        """A group's positions by stream."""
+        """Return a group's positions by stream."""
         return read_positions(self.positions(group))
 
     def expired(self) -> dict[str, Position]:
-        """By stream, what follows the last file that retention removed here."""
+        """Return, by stream, the position after the last file that retention deleted here."""
         return read_positions(self._streams / f"{self.name}.expired.json")
 
     def names(self) -> list[str]:
-        """Everything that lies there; nothing while there is no folder."""
+        """List all file names; none if there is no folder."""
         try:
             with os.scandir(self.path) as entries:
                 return [entry.name for entry in entries]
@@ -123,30 +124,29 @@ class Topic:
             return []
 
     def files(self) -> tuple[dict[str, list[int]], list[str]]:
-        """Numbers of completed files by stream, in order, and the names of files that are none
-        of ours.
-        """
-        found: defaultdict[str, list[int]] = defaultdict(list)
+        """Return numbers of completed files by stream, in order, and the names of foreign files."""
+        numbers_by_stream: defaultdict[str, list[int]] = defaultdict(list)
         foreign = []
         for name in self.names():
             if parsed := parse_name(name):
-                found[parsed[0]].append(parsed[1])
+                numbers_by_stream[parsed[0]].append(parsed[1])
             # rsync copies under a name with a dot
             elif not name.startswith(".") and not name.endswith((PARTIAL, BAD)):
                 foreign.append(name)
-        return {stream: sorted(numbers) for stream, numbers in sorted(found.items())}, foreign
+        return {
+            stream: sorted(numbers) for stream, numbers in sorted(numbers_by_stream.items())
+        }, foreign
 
     def places(self, committed: Mapping[str, Position]) -> dict[int, PartitionPosition]:
-        """By stream, where a reader stands that has `committed`.
+        """Return, by stream, the position of a reader with `committed` positions.
 
-        On the outer side nobody commits: what the carrier has taken is dealt with there, and what
-        lies there is not.
+        On the outer side nobody commits: files that the carrier took count as processed there.
         """
-        expired, present, own = self.expired(), self.files()[0], self.read_stream()
-        ends = {own[0]: own[1].offset} if own else {}
+        expired, present, published = self.expired(), self.files()[0], self.read_stream()
+        ends = {published[0]: published[1].offset} if published else {}
         streams = present.keys() | expired.keys() | committed.keys() | ends.keys()
         return {
-            int(stream, 16): self._place(
+            int(stream, 16): self._find_position(
                 stream,
                 present.get(stream, []),
                 committed.get(stream, Position()),
@@ -156,7 +156,7 @@ class Topic:
             for stream in sorted(streams)
         }
 
-    def _place(
+    def _find_position(
         self,
         stream: str,
         numbers: Sequence[int],
@@ -165,8 +165,8 @@ class Topic:
         ends: Mapping[str, int],
     ) -> PartitionPosition:
         waiting = numbers[bisect_left(numbers, max(committed, expired).number) :]
-        first = next(filter(None, (self._header(stream, n) for n in waiting)), None)
-        last = next(filter(None, (self._header(stream, n) for n in reversed(waiting))), None)
+        first = next(filter(None, (self._read_header(stream, n) for n in waiting)), None)
+        last = next(filter(None, (self._read_header(stream, n) for n in reversed(waiting))), None)
         if first and last:
             return PartitionPosition(
                 expired.offset, max(committed.offset, first.first), last.end, first.timestamp
@@ -174,14 +174,14 @@ class Topic:
         end = max(committed.offset, expired.offset, ends.get(stream, 0))
         return PartitionPosition(expired.offset, committed.offset or end, end, None)
 
-    def _header(self, stream: str, number: int) -> SegmentHeader | None:
+    def _read_header(self, stream: str, number: int) -> SegmentHeader | None:
         try:
             return read_header(self.path / file_name(number, stream))
         except (DamagedFileError, FileNotFoundError):
             return None
 
     def check(self) -> None:
-        """CorruptError unless every completed file and every state file is whole."""
+        """Raise CorruptError unless every completed file and every state file is intact."""
         for stream, numbers in self.files()[0].items():
             for number in numbers:
                 with contextlib.suppress(FileNotFoundError):  # carried away meanwhile
@@ -192,8 +192,9 @@ class Topic:
             read_positions(path)
 
     def expire(self, old: Old, max_bytes: int) -> int:
-        """Remove what is `old` or too much; what goes is noted durably first, so a reader can
-        tell it from a gap.
+        """Delete what is `old` or too much, and return the number of records.
+
+        The deletion is recorded durably first, so that a reader can tell it from a gap.
         """
         with self.locked():
             files = list(self._files_by_age())
@@ -223,10 +224,8 @@ class Topic:
         return sum(file.records for file in going)
 
     def _files_by_age(self) -> Iterator[_Old]:
-        """Completed files, the oldest first; of a stream in its order, though a clock was set
-        meanwhile.
-        """
-        found = list[tuple[float, _Old]]()
+        """Yield completed files, oldest first; a stream stays in its order if a clock was set."""
+        entries = list[tuple[float, _Old]]()
         for stream, numbers in self.files()[0].items():
             latest, offset = 0.0, 0
             for number in numbers:
@@ -234,11 +233,11 @@ class Topic:
                     status = (self.path / file_name(number, stream)).lstat()
                 except FileNotFoundError:  # carried away meanwhile
                     continue
-                header = self._header(stream, number)
+                header = self._read_header(stream, number)
                 timestamp = header.timestamp if header else status.st_mtime
                 latest = max(latest, timestamp)
                 offset = header.end if header else offset
-                found.append(
+                entries.append(
                     (
                         latest,
                         _Old(
@@ -253,11 +252,11 @@ class Topic:
                 )
         yield from (
             file
-            for _, file in sorted(found, key=lambda one: (one[0], one[1].stream, one[1].number))
+            for _, file in sorted(entries, key=lambda one: (one[0], one[1].stream, one[1].number))
         )
 
     def _remove_leftovers(self, old: Old) -> None:
-        """Bad and unfinished files have a retention too."""
+        """Delete bad and unfinished files after their retention."""
         for path in self.path.iterdir():
             if path.name.endswith((PARTIAL, BAD)) and path.lstat().st_mtime in old:
                 path.unlink(missing_ok=True)
@@ -268,18 +267,18 @@ POLL_BYTES = 64 * 2**20
 
 @dataclass(slots=True)
 class _Stream:
-    """Where reading one stream stands."""
+    """Reading position of one stream."""
 
     id: str
     number: int
     offset: int
     ready: deque[Record] = field(default_factory=deque)
     read: deque[SegmentHeader] = field(default_factory=deque)
-    """Files whose records were handed out and are not all committed."""
+    """Files whose records were returned and are not all committed."""
     waiting_since: float | None = None
 
     def skip_to(self, position: Position) -> int:
-        """Go on at `position` if that is further on; returns the records between."""
+        """Continue at `position` if that is later; return the number of records between."""
         skipped = max(0, position.offset - self.offset)
         if skipped or position.number > self.number:
             self.number, self.offset = (
@@ -293,9 +292,7 @@ class _Stream:
 
 
 class SpoolReader:
-    """What a subscription reads with; it counts what expired, what is missing and what was
-    damaged.
-    """
+    """Reads for a subscription; counts expired records, and missing and damaged files."""
 
     def __init__(
         self, topic: Topic, group: str, committed: Mapping[str, Position], clock: Clock, wait: float
@@ -310,9 +307,9 @@ class SpoolReader:
         self.expired = self.missing = self.damaged = 0
 
     def read(self, most: int) -> list[Record]:
-        """The next records of one stream; the streams take turns."""
-        self._look()
-        for stream in self._in_turn():
+        """Return the next records of one stream; streams take turns."""
+        self._refresh()
+        for stream in self._iterate_streams():
             records: list[Record] = []
             size = 0
             while (
@@ -327,36 +324,37 @@ class SpoolReader:
         return []
 
     def behind(self, stream: str, offset: int) -> Position:
-        """The position behind the record at `offset`, which was handed out."""
+        """Return the position after the record at `offset`, which was returned earlier."""
         read = self._streams[stream].read
         while read[0].end <= offset:
             read.popleft()
         finished = read[0].end == offset + 1
         return Position(read[0].number + finished, offset + 1)
 
-    def _look(self) -> None:
-        """See what is there, then what has expired: retention notes that before it removes, so
-        nothing falls between.
+    def _refresh(self) -> None:
+        """List files, then expired positions: these are recorded before deletion, so
+        nothing is missed.
         """
         self._present, foreign = self._topic.files()
         expired = self._topic.expired()
         for stream in self._present.keys() | expired.keys():
-            known = self._streams.setdefault(stream, _Stream(stream, *Position()))
-            self.expired += known.skip_to(expired.get(stream, Position()))
+            state = self._streams.setdefault(stream, _Stream(stream, *Position()))
+            self.expired += state.skip_to(expired.get(stream, Position()))
         now = self._clock.monotonic()
         self._foreign = {name: self._foreign.get(name, now) for name in foreign}
         for name, since in self._foreign.items():
             if now - since >= self._wait:
                 self._set_aside(name)
 
-    def _in_turn(self) -> Iterator[_Stream]:
+    def _iterate_streams(self) -> Iterator[_Stream]:
         names = sorted(self._streams)
         place = bisect_right(names, self._turn)
         yield from (self._streams[name] for name in names[place:] + names[:place])
 
     def _load(self, stream: _Stream) -> bool:
-        """Read files until there is a record to hand out; False when what is next is not there,
-        or not whole, yet.
+        """Read files until there is a record to return.
+
+        False if the next file is not there, or incomplete, yet.
         """
         while not stream.ready:
             name = file_name(stream.number, stream.id)
@@ -366,7 +364,7 @@ class SpoolReader:
                 if not self._pass_gap(stream):
                     return False
             except DamagedFileError:
-                if not self._waited(stream):
+                if not self._is_wait_over(stream):
                     return False
                 self._set_aside(name)
             else:
@@ -376,12 +374,12 @@ class SpoolReader:
         return True
 
     def _pass_gap(self, stream: _Stream) -> bool:
-        """Whether reading goes on behind a missing number: a later one is there, and it was
-        waited for long enough.
+        """Skip a missing number if a later one exists and the wait is over; return whether
+        it did.
         """
         numbers = self._present.get(stream.id, [])
         place = bisect_right(numbers, stream.number)
-        if place == len(numbers) or not self._waited(stream):
+        if place == len(numbers) or not self._is_wait_over(stream):
             return False
         gap = numbers[place] - stream.number
         self.missing += gap
@@ -395,15 +393,15 @@ class SpoolReader:
         stream.number, stream.waiting_since = numbers[place], None
         return True
 
-    def _waited(self, stream: _Stream) -> bool:
-        """Whether the number that is next has been waited for as long as is allowed."""
+    def _is_wait_over(self, stream: _Stream) -> bool:
+        """Return whether the next number has been waited for as long as allowed."""
         now = self._clock.monotonic()
         if stream.waiting_since is None:
             stream.waiting_since = now
         return now - stream.waiting_since >= self._wait
 
     def _set_aside(self, name: str) -> None:
-        """Keep for a person to look at what stayed damaged or is none of ours."""
+        """Rename a damaged or foreign file, so that a person can look at it."""
         path = self._topic.path / name
         path.rename(path.with_name(name + BAD))
         self.damaged += 1
