@@ -364,13 +364,13 @@ def _looks(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     if not crawled:
         return
     from crawlers.fetching.proxy import load_proxies  # noqa: PLC0415
-    from crawlers.trial.fetch import looks  # noqa: PLC0415 - the rest needs no reactor
+    from crawlers.trial.fetch import run_checks  # noqa: PLC0415 - the rest needs no reactor
 
     try:
         proxies = load_proxies(context)
     except ConfigError:  # the part before says what is wrong
         proxies = {}
-    words = looks(context.settings.crawl, crawled, proxies)
+    words = run_checks(context.settings.crawl, crawled, proxies)
     for site in crawled:
         yield f"site {site.name}", partial(_reached, words.get(site.name))
 

@@ -1,7 +1,7 @@
-"""What comes back of a site that is tried.
+"""Describe what a probed site returned, and recognise pages that scripts fill.
 
-It has little text and scripts, and an empty element for what they make or a word to those who have
-none. Where its data stands in it as JSON, a site's file can name that (`embedded`).
+Such a page has little text, has scripts, and has an empty element for them or a note to visitors
+without scripts. If its data stands in it as JSON, a site's file can name that (`embedded`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ullage.guard import FaultGuard
 
 @dataclass(frozen=True, slots=True)
 class ProbeResponse:
-    """What came of one request.
+    """The result of one request.
 
     `outcome` is a word of `fetching.outcomes`, `cause` one of `sites.visit_verdict`.
     """
@@ -40,15 +40,13 @@ class ProbeResponse:
 
     @property
     def word(self) -> str:
-        """What speaks against it, as a word of `crawlers.sites.visit_verdict`; "" where nothing
-        does.
-        """
+        """Return the reason word of a failed request; "" for a successful one."""
         return "" if self.outcome == "ok" else visit_verdict.to_reason(self.outcome, self.cause)
 
 
 @dataclass(frozen=True, slots=True)
 class Robots:
-    """What robots.txt says of an address; `word` is why nobody knows, where that is so."""
+    """What robots.txt says of an address; `word` is the reason if that is unknown."""
 
     status: int
     allowed: bool
@@ -57,53 +55,53 @@ class Robots:
 
 
 class Asks(Protocol):
-    """The means to ask a site; `crawlers.trial.fetch.Pages` is one."""
+    """The means to probe a site; `crawlers.trial.fetch.Pages` is one."""
 
     async def get(self, url: str) -> ProbeResponse:
-        """The answer to a request for `url`."""
+        """Request `url` and return the result."""
 
     def by_script(self) -> Asks:
-        """The means to ask for pages as their scripts make them."""
+        """Return the same means with pages rendered in a browser."""
 
     async def robots(self, url: str) -> Robots:
-        """What robots.txt says of `url`."""
+        """Return what robots.txt says of `url`."""
 
     async def is_outside(self, host: str) -> bool:
-        """Whether a host leads out of this house, as far as can be told."""
+        """Return whether a host is outside of the organization, as far as can be told."""
 
 
 @dataclass(slots=True)
 class ProbeCache:
-    """The means to ask a site for each address once."""
+    """Request each address of a site one time."""
 
     pages: Asks
     answers: dict[str, ProbeResponse] = field(default_factory=dict)
 
     async def get(self, url: str) -> ProbeResponse:
-        """The answer to a request for `url`, also to an earlier one."""
+        """Return the result for `url`, requesting it only the first time."""
         plain = urldefrag(url).url
         if plain not in self.answers:
             self.answers[plain] = await self.pages.get(plain)
         return self.answers[plain]
 
     def by_script(self) -> Asks:
-        """See `Asks`."""
+        """Return the same means with pages rendered in a browser."""
         return self.pages.by_script()
 
     async def robots(self, url: str) -> Robots:
-        """See `Asks`."""
+        """Return what robots.txt says of `url`."""
         return await self.pages.robots(url)
 
     async def is_outside(self, host: str) -> bool:
-        """See `Asks`."""
+        """Return whether a host is outside of the organization, as far as can be told."""
         return await self.pages.is_outside(host)
 
 
 @dataclass(frozen=True, slots=True)
 class ProbedPage:
-    """One page, read.
+    """One page that was requested and parsed.
 
-    `word` says what speaks against it, as `crawlers.sites.visit_verdict` has it; "" for nothing.
+    `word` is the reason if it could not be read (`crawlers.sites.visit_verdict`), else "".
     """
 
     page: PageAddress
@@ -113,17 +111,17 @@ class ProbedPage:
 
     @property
     def entries(self) -> tuple[PageAddress, ...]:
-        """The threads or pastes that it leads to."""
+        """Return the threads or pastes that the page leads to."""
         return tuple(page for page in self.parsed.pages if page.role != "list")
 
     @property
     def lists(self) -> tuple[PageAddress, ...]:
-        """Other lists that it leads to."""
+        """Return the other lists that the page leads to."""
         return tuple(page for page in self.parsed.pages if page.role == "list" and page.number == 1)
 
     @property
     def older(self) -> PageAddress | None:
-        """Its next page."""
+        """Return the next page, if there is one."""
         return next(
             (
                 p
@@ -134,11 +132,12 @@ class ProbedPage:
         )
 
 
-def made_of(
+def parse_page(
     page: PageAddress, answer: ProbeResponse, platform: Platform, site: Site, guard: FaultGuard
 ) -> ProbedPage:
-    """Return what a platform reads on a page, and what a visit would say of it; a fault of the
-    platform is told to `guard`.
+    """Return what a platform reads on a page, with the reason a visit would give if it cannot.
+
+    A fault of the platform is reported to `guard`.
     """
     if answer.word or answer.response is None:
         return ProbedPage(page, answer, PageContent(), answer.word)
@@ -171,37 +170,38 @@ GLOBAL = re.compile(
 
 
 def is_filled_by_script(response: Response | None) -> bool:
-    """Whether it seems so."""
+    """Return whether the page is probably filled by a script."""
     if not isinstance(response, TextResponse) or response.selector.type != "html":
         return False
     page = response.selector
     if not page.css("script") or response_checks.count_letters(response) > MOST_TEXT:
         return False
-    waits = any(not one.css("a") for one in page.css(EMPTY))
+    waits = any(not element.css("a") for element in page.css(EMPTY))
     return waits or any(
         WORDS.search(text) for text in page.css("noscript").xpath("string()").getall()
     )
 
 
-def data_in(response: Response | None) -> str:
-    """A selector of what holds a page's data as JSON, as `embedded` takes it; "" where there is
-    none.
-    """
+def find_data(response: Response | None) -> str:
+    """Return a selector of the page's data in JSON, for `embedded`; "" if there is none."""
     if not isinstance(response, TextResponse) or response.selector.type != "html":
         return ""
     texts = ((script, script.xpath("string()").get("")) for script in response.css("script"))
-    found = [(len(text), named) for script, text in texts if (named := _named(script, text))]
-    size, named = max(found, default=(0, ""))
+    selectors = [
+        (len(text), named) for script, text in texts if (named := _select_script(script, text))
+    ]
+    size, named = max(selectors, default=(0, ""))
     return named if size >= LEAST_DATA else ""
 
 
-def _named(script: Selector, text: str) -> str:
+def _select_script(script: Selector, text: str) -> str:
+    """Return a selector of a script that holds data; "" for other scripts."""
     if "json" in script.attrib.get("type", "") and "ld+json" not in script.attrib["type"]:
-        own = script.attrib.get("id", "")
+        element_id = script.attrib.get("id", "")
         return (
-            f"css:script#{own}"
-            if re.fullmatch(r"[A-Za-z_][\w-]*", own)
+            f"css:script#{element_id}"
+            if re.fullmatch(r"[A-Za-z_][\w-]*", element_id)
             else "css:script[type*=json]"
         )
-    told = GLOBAL.search(text)
-    return f"xpath://script[contains(., '{told[1]}')]" if told else ""
+    match = GLOBAL.search(text)
+    return f"xpath://script[contains(., '{match[1]}')]" if match else ""

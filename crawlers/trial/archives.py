@@ -1,5 +1,6 @@
-"""Find the older posts of a blog whose list has no next page: they stand in archives by month,
-which are read as lists too.
+"""Find the older posts of a blog whose list has no next page, in archives by month.
+
+The archives are read as lists too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from crawlers.platforms.board import PLATFORM
 from crawlers.sites.pages import PageAddress
 from crawlers.sites.site import Site
 from crawlers.trial import guess
-from crawlers.trial.answer import Asks, ProbedPage, made_of
+from crawlers.trial.answer import Asks, ProbedPage, parse_page
 from ullage.guard import FaultGuard
 
 MONTH = re.compile(
@@ -22,23 +23,22 @@ MONTH = re.compile(
 UNREAD = "older posts stand in archives by month, which are not read"
 
 
-async def with_archives(
+async def add_archives(
     listing: ProbedPage, site: Site, pages: Asks, guard: FaultGuard
 ) -> tuple[Site, str]:
-    """Return the site as one whose archives are read, and what of them is not, as a sentence; ""
-    for nothing.
+    """Return the site with its archives as lists, and a sentence about what is not read, or "".
 
-    The oldest archive is asked for. A list with a next page needs none.
+    Only the oldest archive is requested. A list with a next page needs no archives.
     """
     response, pattern = listing.answer.response, str(site.options.get("pattern", ""))
     if response is None or listing.older is not None or not pattern:
         return site, ""
-    oldest = _oldest(response)
+    oldest = _find_oldest(response)
     answer = await pages.get(oldest) if oldest else None
     if answer is None or answer.response is None or answer.word:
         return site, ""
-    known = {guess.name_by(pattern, page.url) for page in listing.entries}
-    older = guess.names_on(answer.response, pattern) - known
+    listed_names = {guess.to_name(pattern, page.url) for page in listing.entries}
+    older = guess.find_names(answer.response, pattern) - listed_names
     if not older:
         return site, ""
     match = MONTH.match(oldest)
@@ -49,13 +49,13 @@ async def with_archives(
     wider = site.model_copy(
         update={"options": {**site.options, "lists": ["a"], "lists_pattern": patterns}}
     )
-    archive = made_of(PageAddress(oldest, "list"), answer, PLATFORM, wider, guard)
-    read = {guess.name_by(pattern, page.url) for page in archive.entries}
+    archive = parse_page(PageAddress(oldest, "list"), answer, PLATFORM, wider, guard)
+    read = {guess.to_name(pattern, page.url) for page in archive.entries}
     return (wider, archive.parsed.shortfall) if older <= read else (site, UNREAD)
 
 
-def _oldest(response: Response) -> str:
-    """Return the address of the oldest archive that a page leads to; "" for none."""
+def _find_oldest(response: Response) -> str:
+    """Return the address of the oldest archive that a page links to; "" for none."""
     if not isinstance(response, TextResponse) or response.selector.type != "html":
         return ""
     here = urlsplit(response.url).netloc

@@ -1,5 +1,6 @@
-"""Whether guessed options read all that a few pages show, before a file is written: one sentence
-for each thing that is short.
+"""Check whether guessed options read everything that a few pages show, before a file is written.
+
+Each fault is one sentence.
 """
 
 from __future__ import annotations
@@ -37,15 +38,17 @@ MOST_LINKS = 0.5
 """Of the text of posts, so much may be that of links."""
 
 
-def doubts(site: Site, read: Sequence[tuple[PageAddress, ProbeResponse]]) -> Iterator[str]:
-    """Yield what is short of some pages of a site, a sentence each."""
+def find_doubts(site: Site, read: Sequence[tuple[PageAddress, ProbeResponse]]) -> Iterator[str]:
+    """Yield what was not read of some pages of a site, a sentence each."""
     roots = {
-        answer.url: _thread_root(site, answer)
+        answer.url: _parse_thread(site, answer)
         for page, answer in read
         if page.role == "thread" and page.number == 1
     }
     texts = [
-        {_plain(text) for text in root.itertext()} for root in roots.values() if root is not None
+        {_normalize(text) for text in root.itertext()}
+        for root in roots.values()
+        if root is not None
     ]
     pages = Counter(text for page in texts for text in page)
     same = (
@@ -53,7 +56,7 @@ def doubts(site: Site, read: Sequence[tuple[PageAddress, ProbeResponse]]) -> Ite
         if len(texts) >= FEWEST_PAGES
         else None
     )
-    yield from holders.doubts(site, [root for root in roots.values() if root is not None])
+    yield from holders.find_doubts(site, [root for root in roots.values() if root is not None])
     parses = [
         (page, answer, PLATFORM.parse(page, answer.response, site))
         for page, answer in read
@@ -68,38 +71,41 @@ def doubts(site: Site, read: Sequence[tuple[PageAddress, ProbeResponse]]) -> Ite
         if parsed.shortfall:
             yield parsed.shortfall
         if page.role == "thread" and page.number == 1:
-            yield from _of_thread(page, parsed, roots.get(answer.url), same)
+            yield from _check_thread(page, parsed, roots.get(answer.url), same)
 
 
-def _of_thread(
+def _check_thread(
     page: PageAddress, parsed: PageContent, root: HtmlElement | None, same: AbstractSet[str] | None
 ) -> Iterator[str]:
-    """Yield what is short of the first page of a thread; `same` are texts of several threads,
-    None for a single thread.
+    """Yield what was not read of the first page of a thread.
+
+    `same` are texts that several threads share, None for a single thread.
     """
     says = int(page.facts["posts"]) if page.facts.get("posts", "").isdecimal() else parsed.counted
-    goes_on = any(one.number > 1 and one.role == "thread" for one in parsed.pages)
+    goes_on = any(linked.number > 1 and linked.role == "thread" for linked in parsed.pages)
     if says is not None and says > len(parsed.posts) and not goes_on:
         yield f"reads {len(parsed.posts)} of {says} posts"
         return
     if root is None or same is None:
         return
     titles = (page.facts.get("title", ""), *root.xpath("//h1//text() | //title/text()"))
-    known = same | {_plain(title) for title in titles}
-    whole = _long(posts.said_in(posts.body(root)), known)
-    held = sum(
-        _long(posts.said_in(selectors.parse_html(_page(post.body)).root.root), known)
+    ignored = same | {_normalize(title) for title in titles}
+    whole = _measure_long_texts(posts.iter_texts(posts.get_body(root)), ignored)
+    read_size = sum(
+        _measure_long_texts(
+            posts.iter_texts(selectors.parse_html(_build_page(post.body)).root.root), ignored
+        )
         for post in parsed.posts
     )
-    if _links(parsed.posts) >= MOST_LINKS:
+    if _measure_links(parsed.posts) >= MOST_LINKS:
         yield "what was taken for posts is mostly links, as of a list"
-    elif held < LEAST_SHARE * whole:
-        yield f"reads {held * 100 // whole} percent of the text of a thread"
+    elif read_size < LEAST_SHARE * whole:
+        yield f"reads {read_size * 100 // whole} percent of the text of a thread"
 
 
-def raw_doubts(read: ProbedPage, answers: Sequence[ProbeResponse]) -> Iterator[str]:
-    """Yield a sentence where a paste's text is not what its page shows, as where that is one
-    reply of several.
+def find_raw_doubts(read: ProbedPage, answers: Sequence[ProbeResponse]) -> Iterator[str]:
+    """Yield a sentence if the text of a paste is not what its page shows, but one reply of
+    several.
     """
     responses = [answer.response for answer in answers if isinstance(answer.response, TextResponse)]
     roots = {response.url: selectors.parse_html(response).root.root for response in responses}
@@ -114,49 +120,47 @@ def raw_doubts(read: ProbedPage, answers: Sequence[ProbeResponse]) -> Iterator[s
     )
     lines = (
         " ".join(line.split())
-        for text in posts.said_in(posts.body(shown))
+        for text in posts.iter_texts(posts.get_body(shown))
         for line in text.splitlines()
     )
     long = [line for line in lines if len(line) >= LONG and line not in same]
-    whole, held = (
+    whole, read_size = (
         sum(map(len, long)),
         sum(len(line) for line in long if line.replace(" ", "") in raw),
     )
-    if held < LEAST_SHARE * whole:
-        yield f"the text of a paste holds {held * 100 // whole} percent of what its page shows"
+    if read_size < LEAST_SHARE * whole:
+        yield f"the text of a paste holds {read_size * 100 // whole} percent of what its page shows"
 
 
-def _links(found: Sequence[Post]) -> float:
-    """How much of the text of posts is that of links."""
-    roots = [selectors.parse_html(_page(post.body)).root.root for post in found]
-    linked = sum(len(posts.text(link)) for root in roots for link in root.iter("a"))
-    return linked / max(1, sum(len(posts.text(root)) for root in roots))
+def _measure_links(posts_read: Sequence[Post]) -> float:
+    """Return which share of the posts' text is that of links."""
+    roots = [selectors.parse_html(_build_page(post.body)).root.root for post in posts_read]
+    linked = sum(len(posts.get_text(link)) for root in roots for link in root.iter("a"))
+    return linked / max(1, sum(len(posts.get_text(root)) for root in roots))
 
 
-def _long(texts: Iterable[str], same: AbstractSet[str]) -> int:
-    """Bytes of the texts that are long, not on all pages, and no date."""
-    plain = {_plain(text) for text in texts if not MAIL_IDS.fullmatch(text)}
+def _measure_long_texts(texts: Iterable[str], same: AbstractSet[str]) -> int:
+    """Return the bytes of texts that are long, not on all pages, and no date."""
+    plain = {_normalize(text) for text in texts if not MAIL_IDS.fullmatch(text)}
     sizes = {text: len(text.encode("utf-8", "replace")) for text in plain if text not in same}
     return sum(
         size for text, size in sizes.items() if size >= LONG and posts.MOMENT.parse(text) is None
     )
 
 
-def _plain(text: str) -> str:
-    """Return a text without the signs and the white space around and in it."""
+def _normalize(text: str) -> str:
+    """Return a text with single spaces and without signs around it."""
     return " ".join(text.split()).strip(LABEL_SIGNS)
 
 
-def _page(body: bytes) -> TextResponse:
+def _build_page(body: bytes) -> TextResponse:
     return TextResponse(
         "http://page.invalid/", body=b"<html><body>" + body + b"</body></html>", encoding="utf-8"
     )
 
 
-def _thread_root(site: Site, answer: ProbeResponse) -> HtmlElement | None:
-    """Return the tree of a thread's page without the rows that lead to other threads; None where
-    it is no HTML.
-    """
+def _parse_thread(site: Site, answer: ProbeResponse) -> HtmlElement | None:
+    """Return a thread's tree without rows that link to other threads; None if it is no HTML."""
     response, pattern = answer.response, str(site.options.get("pattern", ""))
     if not isinstance(response, TextResponse) or response.selector.type != "html":
         return None

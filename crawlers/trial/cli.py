@@ -18,8 +18,8 @@ from crawlers.sites.presets import FOLDER, Presets
 from crawlers.sites.site import Site, SiteFolder, is_route, read_site, split_url
 from crawlers.sites.visit_verdict import MEANING
 from crawlers.trial.look import SiteSurvey, look
-from crawlers.trial.proposal import Mend, file_of, mends
-from crawlers.trial.report import as_json, lines, table
+from crawlers.trial.proposal import Mend, propose_mends, render_file
+from crawlers.trial.report import as_json, build_lines, build_table
 from ullage import setup
 from ullage.display import moment, safe
 from ullage.display.screen import AsJson, make_console, print_row
@@ -80,7 +80,7 @@ def try_site(
         _propose(
             context,
             folder,
-            _site_of(url, name, allow_private),
+            _build_site(url, name, allow_private),
             legal_basis,
             owner,
             dry_run=dry_run,
@@ -89,7 +89,7 @@ def try_site(
 
 
 def _is_site(folder: Path, typed: str) -> bool:
-    """Whether it is the name of a site, and no address."""
+    """Return whether the text is the name of a site, and no address."""
     return is_valid_name(typed) and ((folder / f"{typed}.toml").exists() or "." not in typed)
 
 
@@ -103,31 +103,31 @@ def _propose(
     dry_run: bool,
     json_out: bool,
 ) -> None:
-    """Look at an address, and write the site's file where it can be read."""
+    """Probe an address, and write the site's file if it can be read."""
     file = folder / f"{site.name}.toml"
     if not dry_run and file.exists():
         raise ConfigError(
             f"{file} is there already: `ullage sites try {site.name}` looks at it; or give another"
             " --name"
         )
-    presets = _presets(context)
-    found = _looked(context, SiteSurvey(site), presets)
+    presets = _load_presets(context)
+    survey = _run_probe(context, SiteSurvey(site), presets)
     now = context.clock.now()
-    shown = lines(found, now)
+    shown = build_lines(survey, now)
     if json_out:
-        print_row(as_json(found, shown, tuple(mends(found, presets))))
+        print_row(as_json(survey, shown, tuple(propose_mends(survey, presets))))
     else:
-        make_console().print(table(shown))
-    if not found.posts or found.doubts:
+        make_console().print(build_table(shown))
+    if not survey.posts or survey.doubts:
         if not json_out:
-            _print_why_not(found, presets)
+            _print_obstacles(survey, presets)
         raise typer.Exit(Exit.FAILED)
     if dry_run:
         return
     if sys.stdin.isatty() and not json_out:
         legal_basis = legal_basis or typer.prompt("On what ground is it read (legal_basis)").strip()
         owner = owner or typer.prompt("Who answers for it (owner)").strip()
-    text = file_of(found, legal_basis, owner, now)
+    text = render_file(survey, legal_basis, owner, now)
     if not (legal_basis and owner):
         if not json_out:
             make_console().print(f"\n{safe_lines(text)}", markup=False)
@@ -138,10 +138,8 @@ def _propose(
 
 
 def _examine(context: Context, name: str, *, json_out: bool) -> None:
-    """Look at a site as a visit would, and say why it is not seen, or silent, and what would
-    mend it.
-    """
-    presets = _presets(context)
+    """Probe a known site as a visit would, and explain why it cannot be read or is silent."""
+    presets = _load_presets(context)
     folder = SiteFolder(context.data / SITES, lambda site: find_platform(site, presets))
     sites, _ = folder.read()
     if name in folder.refused:
@@ -155,29 +153,29 @@ def _examine(context: Context, name: str, *, json_out: bool) -> None:
         raise ConfigError(
             f"site {name} is not crawled: what is of it comes by `ullage ingest`, or it is off"
         )
-    found = _looked(context, SiteSurvey(site, is_known=True), presets)
-    shown, said = lines(found, context.clock.now()), tuple(mends(found, presets))
+    survey = _run_probe(context, SiteSurvey(site, is_known=True), presets)
+    shown, repairs = build_lines(survey, context.clock.now()), tuple(propose_mends(survey, presets))
     if json_out:
-        print_row(as_json(found, shown, said))
+        print_row(as_json(survey, shown, repairs))
     else:
-        for line in _standing(context, name):
+        for line in _describe_standing(context, name):
             typer.echo(line)
-        make_console().print(table(shown))
-        _print_mends(said)
-        if not said and not found.word and not found.doubts:
+        make_console().print(build_table(shown))
+        _print_mends(repairs)
+        if not repairs and not survey.word and not survey.doubts:
             typer.echo("\nNothing speaks against it: it is read as its file says.")
-    if said or found.word or found.doubts:
+    if repairs or survey.word or survey.doubts:
         raise typer.Exit(Exit.FAILED)
 
 
-def _presets(context: Context) -> Presets:
+def _load_presets(context: Context) -> Presets:
     presets = Presets(context.data / FOLDER)
     presets.refresh()
     return presets
 
 
-def _looked(context: Context, found: SiteSurvey, presets: Presets) -> SiteSurvey:
-    """Look, within the time that there is."""
+def _run_probe(context: Context, found: SiteSurvey, presets: Presets) -> SiteSurvey:
+    """Probe a site within the time limit."""
     from crawlers.fetching.proxy import load_proxies  # noqa: PLC0415
     from crawlers.trial.fetch import fetch  # noqa: PLC0415 - `ullage sites` needs no reactor
 
@@ -193,8 +191,8 @@ def _looked(context: Context, found: SiteSurvey, presets: Presets) -> SiteSurvey
     return found
 
 
-def _site_of(url: str, name: str, allow_private: bool) -> Site:
-    """The site that an address would be; ConfigError where it is none."""
+def _build_site(url: str, name: str, allow_private: bool) -> Site:
+    """Return the site that an address would be; ConfigError if it is no address."""
     url = url if ":/" in url else f"https://{url}"
     parts = split_url(url)
     if (
@@ -209,7 +207,7 @@ def _site_of(url: str, name: str, allow_private: bool) -> Site:
         )
     named = name or NAME_SIGNS.sub("-", parts.netloc.lower().removeprefix("www."))
     named = UNNAMED if identifier_in(named) and not name else named
-    known = {
+    settings = {
         "name": named,
         "platform": "board",
         "start": [url],
@@ -217,7 +215,7 @@ def _site_of(url: str, name: str, allow_private: bool) -> Site:
         "script": is_route(url),
     }
     try:
-        return Site.model_validate({**known, "legal_basis": UNSAID, "owner": UNSAID})
+        return Site.model_validate({**settings, "legal_basis": UNSAID, "owner": UNSAID})
     except ValueError:
         raise ConfigError(
             f"{safe(named)} is no site name: give one with --name, of a-z, 0-9, '.', '_' and '-',"
@@ -226,7 +224,7 @@ def _site_of(url: str, name: str, allow_private: bool) -> Site:
 
 
 def _write(file: Path, text: str, presets: Presets) -> None:
-    """Write a site's file, and take it back if it is none after all."""
+    """Write a site's file, and remove it again if it is invalid."""
     write_new(text.encode(), file, 0o644)
     try:
         read_site(file, lambda site: find_platform(site, presets))
@@ -235,25 +233,25 @@ def _write(file: Path, text: str, presets: Presets) -> None:
         raise
 
 
-def _print_why_not(found: SiteSurvey, presets: Presets) -> None:
-    """Why no file is written."""
+def _print_obstacles(found: SiteSurvey, presets: Presets) -> None:
+    """Print why no file is written."""
     if found.doubts:
         make_console().print(
             f"\nno file is written, since not all is read: {found.doubts[0]}", markup=False
         )
     else:
-        _print_mends(tuple(mends(found, presets)))
+        _print_mends(tuple(propose_mends(found, presets)))
 
 
-def _print_mends(said: Sequence[Mend]) -> None:
-    for mend in said:
+def _print_mends(repairs: Sequence[Mend]) -> None:
+    for mend in repairs:
         make_console().print(f"\nmend: {safe(mend.why)}", markup=False)
         for line in mend.lines:
             make_console().print(f"  {safe(line)}", markup=False, soft_wrap=True)
 
 
-def _standing(context: Context, name: str) -> Iterator[str]:
-    """Where crawl says that the site stands."""
+def _describe_standing(context: Context, name: str) -> Iterator[str]:
+    """Yield the state of the site as the crawler recorded it."""
     standing = SiteHistory()
     if any(context.data.glob(f"{FILE}*")):
         with contextlib.closing(open_frontier(context)) as frontier:
@@ -263,21 +261,21 @@ def _standing(context: Context, name: str) -> Iterator[str]:
     else:
         why = f": {standing.reason}: {MEANING.get(standing.reason, '')}" if standing.reason else ""
         new = (
-            f"; last new post {_at(context, standing.last_new)}"
+            f"; last new post {_format_moment(context, standing.last_new)}"
             if standing.last_new
             else "; no post was ever new"
         )
         yield (
             f"{name}: {standing.state.replace('_', ' ')} since"
-            f" {_at(context, standing.since)}{why}{new}"
+            f" {_format_moment(context, standing.since)}{why}{new}"
         )
 
 
-def _at(context: Context, seconds: float) -> str:
+def _format_moment(context: Context, seconds: float) -> str:
     now = context.clock.now()
     return moment(now.fromtimestamp(seconds, now.tzinfo))
 
 
 def safe_lines(text: str) -> str:
-    """Lines of a file, as a terminal may show them."""
+    """Return the lines of a file with control characters made safe for a terminal."""
     return "\n".join(safe(line) for line in text.splitlines())

@@ -1,11 +1,9 @@
-"""Ask one site for a few pages, or many sites for one each, by the rules of a visit.
+"""Probe one site with a few requests, or many sites with one each, by the rules of a visit.
 
-One request for each origin of `start`: robots.txt, or the list itself where the site's file says
-that robots.txt is not obeyed; with the same guard, pinned address and name as a visit. Several
-sites at a time, all within `ALL_SECONDS`.
-
-All within `SECONDS`, and no answer may take longer than `PAGE_SECONDS`: who tries a site waits for
-it. Where a browser has to render its pages they have `RENDERING_SECONDS`.
+A check sends one request per origin of `start`: for robots.txt, or for the list if the site's file
+says that robots.txt is not obeyed. Several sites are checked at a time, all within `ALL_SECONDS`. A
+probe of one site takes at most `SECONDS` and each response `PAGE_SECONDS`, since a person waits for
+it; pages that a browser renders have `RENDERING_SECONDS`.
 """
 
 from __future__ import annotations
@@ -48,9 +46,7 @@ NO_PROXIES: Mapping[str, Proxy] = {}
 
 @dataclass(slots=True)
 class Look:
-    """What came of the look at one site: words of `crawlers.sites.visit_verdict`, one a request
-    that found a fault.
-    """
+    """The check of one site: one word of `crawlers.sites.visit_verdict` per faulty request."""
 
     site: Site
     proxy: Proxy | None = None
@@ -59,59 +55,60 @@ class Look:
 
 
 class LookSpider(Spider):
-    """Asks and goes; `visit` is the name under which the middlewares find the site."""
+    """Spider of a check; the middlewares find the site as `visit`."""
 
     visit: Look
 
     async def start(self) -> AsyncIterator[Request]:
-        """The requests."""
-        for url in requests_of(self.visit.site):
+        """Yield the requests."""
+        for url in list_requests(self.visit.site):
             yield Request(url, self.answered, errback=self.failed, dont_filter=True)
 
     def answered(self, response: Response) -> None:
-        """An answer came."""
-        if word := self._word(response):
+        """Record a fault that a response shows."""
+        if word := self._judge_response(response):
             self.visit.words.append(word)
 
     def failed(self, failure: Failure) -> None:
-        """None came."""
+        """Record a failed request."""
         self.visit.words.append(visit_verdict.to_reason(to_error_outcome(failure.value)))
 
-    def _word(self, response: Response) -> str:
-        """What an answer says against the site, "" where it says nothing."""
+    def _judge_response(self, response: Response) -> str:
+        """Return the reason word of a faulty response; "" for a good one."""
         site, asked = self.visit.site, response.request.url if response.request else response.url
         if not site.robots:
             outcome = response_checks.classify_answer(asked, response)
             return (
                 ""
                 if outcome == "ok"
-                else visit_verdict.to_reason(outcome, _status(outcome, response))
+                else visit_verdict.to_reason(outcome, _to_cause(outcome, response))
             )
         text, refusal = read_rules(response)
         rules, name = ProtegoRobotParser(text, self), str(self.settings["USER_AGENT"])
         forbidden = [
             url
             for url in site.start
-            if _robots_of(url) in _origins(response) and not rules.allowed(url, name)
+            if _build_robots_url(url) in _list_requested_urls(response)
+            and not rules.allowed(url, name)
         ]
         return visit_verdict.to_reason(refusal) if forbidden else ""
 
 
-def requests_of(site: Site) -> tuple[str, ...]:
-    """What is asked of a site: robots.txt of each origin, or else its lists, the first of each."""
+def list_requests(site: Site) -> tuple[str, ...]:
+    """Return the addresses to check: robots.txt of each origin, or its first list."""
     first: dict[str, str] = {}
     for url in site.start:
-        first.setdefault(_robots_of(url), url)
+        first.setdefault(_build_robots_url(url), url)
     return tuple(first) if site.robots else tuple(first.values())
 
 
-def _robots_of(url: str) -> str:
+def _build_robots_url(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.lower()}/robots.txt"
 
 
-def _origins(response: Response) -> set[str]:
-    """The addresses under which this answer was asked for, redirects included."""
+def _list_requested_urls(response: Response) -> set[str]:
+    """Return the addresses that led to this response, redirects included."""
     request = response.request
     return {
         response.url,
@@ -119,17 +116,20 @@ def _origins(response: Response) -> set[str]:
     }
 
 
-def _status(outcome: str, response: Response) -> str:
+def _to_cause(outcome: str, response: Response) -> str:
     return visit_verdict.to_status_reason(response.status) if outcome == "status" else ""
 
 
-def look_settings(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
-    """As for a visit, without what is of a visit alone."""
-    known = build_settings(crawl, site)
-    middlewares = {**known["DOWNLOADER_MIDDLEWARES"], "crawlers.fetching.robots.TimedRobots": None}
+def build_check_settings(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
+    """Return Scrapy's settings of a visit without those that only a visit needs."""
+    visit_settings = build_settings(crawl, site)
+    middlewares = {
+        **visit_settings["DOWNLOADER_MIDDLEWARES"],
+        "crawlers.fetching.robots.TimedRobots": None,
+    }
     seconds = min(LOOK_SECONDS, crawl.download_seconds)
     return {
-        **known,
+        **visit_settings,
         "DOWNLOADER_MIDDLEWARES": middlewares,
         "ITEM_PIPELINES": {},
         "DOWNLOAD_TIMEOUT": seconds,
@@ -138,49 +138,50 @@ def look_settings(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
     }
 
 
-async def _look(
+async def _check_site(
     crawl: CrawlSettings, site: Site, permits: asyncio.Semaphore, proxy: Proxy | None
 ) -> str:
     look = Look(site, proxy)
     async with permits:
-        await AsyncCrawlerRunner(look_settings(crawl, site)).crawl(
+        await AsyncCrawlerRunner(build_check_settings(crawl, site)).crawl(
             LookSpider, name=site.name, visit=look
         )
     return min(look.words, default="")
 
 
-async def look_at(
+async def check_sites(
     crawl: CrawlSettings,
     sites: Iterable[Site],
     seconds: float = ALL_SECONDS,
     proxies: Mapping[str, Proxy] = NO_PROXIES,
 ) -> dict[str, str]:
-    """By site what speaks against it, "" for nothing; a site that is left out was not looked at
-    in time.
+    """Return the reason word of each faulty site, "" for a good one.
+
+    Sites that were not checked in time are missing.
     """
     permits = asyncio.Semaphore(SIDE_BY_SIDE)
     tasks = {
-        site.name: asyncio.ensure_future(_look(crawl, site, permits, proxies.get(site.proxy)))
+        site.name: asyncio.ensure_future(_check_site(crawl, site, permits, proxies.get(site.proxy)))
         for site in sites
     }
-    done, late = await asyncio.wait(tasks.values(), timeout=seconds)
+    finished, late = await asyncio.wait(tasks.values(), timeout=seconds)
     for task in late:
         task.cancel()
-    return {name: task.result() for name, task in tasks.items() if task in done}
+    return {name: task.result() for name, task in tasks.items() if task in finished}
 
 
-def looks(
+def run_checks(
     crawl: CrawlSettings, sites: Iterable[Site], proxies: Mapping[str, Proxy] = NO_PROXIES
 ) -> Mapping[str, str]:
-    """`look_at`, on a reactor that runs once in the life of a process."""
-    found: dict[str, str] = {}
+    """Run `check_sites` on a reactor, which can run only once per process."""
+    words: dict[str, str] = {}
 
     async def look(_: asyncio.Event) -> None:
-        found.update(await look_at(crawl, sites, proxies=proxies))
+        words.update(await check_sites(crawl, sites, proxies=proxies))
 
     silence_libraries()
     run_on_reactor(look, threading.Event())
-    return found
+    return words
 
 
 SECONDS = 30.0
@@ -194,7 +195,7 @@ LEADS_ELSEWHERE = frozenset({"host", "login", "redirects"})
 
 
 class Pages:
-    """What a look asks for."""
+    """The requests of a probe."""
 
     def __init__(
         self, spider: TrialSpider, limit: asyncio.Timeout, *, by_script: bool = False
@@ -202,12 +203,12 @@ class Pages:
         self._spider, self._limit, self._by_script, self.asked = spider, limit, by_script, 0
 
     def by_script(self) -> Pages:
-        """The same pages as their scripts make them, for which there is more time."""
+        """Return the same means with rendered pages, for which there is more time."""
         self._limit.reschedule(asyncio.get_running_loop().time() + RENDERING_SECONDS)
         return Pages(self._spider, self._limit, by_script=True)
 
     async def get(self, url: str) -> ProbeResponse:
-        """The answer to a request for `url`, redirects followed."""
+        """Request `url`, follow redirects, and return the result."""
         try:
             request = Request(
                 url, callback=NO_CALLBACK, dont_filter=True, meta={RENDER: self._by_script}
@@ -226,7 +227,7 @@ class Pages:
                 outcome,
                 None,
                 cause,
-                await self._led_to(url) if outcome in LEADS_ELSEWHERE else "",
+                await self._find_redirect(url) if outcome in LEADS_ELSEWHERE else "",
             )
         outcome = response_checks.classify_answer(url, response)
         cause = visit_verdict.to_status_reason(response.status) if outcome == "status" else ""
@@ -239,7 +240,7 @@ class Pages:
         )
 
     async def robots(self, url: str) -> Robots:
-        """What robots.txt says of `url`; it is kept, so that the middleware need not ask again."""
+        """Return what robots.txt says of `url`, and cache its rules for the middleware."""
         spider, parts = self._spider, urlsplit(url)
         place = f"{parts.scheme}://{parts.netloc}"
         request = Request(
@@ -257,8 +258,8 @@ class Pages:
             response.status, rules.allowed(url, name), rules.crawl_delay(name) or 0.0, word
         )
 
-    async def _led_to(self, url: str) -> str:
-        """Where `url` redirects to."""
+    async def _find_redirect(self, url: str) -> str:
+        """Return where `url` redirects to; "" if it does not."""
         request = Request(url, callback=NO_CALLBACK, dont_filter=True, meta={"dont_redirect": True})
         try:
             response = await self._ask(request)
@@ -271,7 +272,7 @@ class Pages:
         )
 
     async def is_outside(self, host: str) -> bool:
-        """Whether a host leads out of this house, as far as can be told."""
+        """Return whether a host is outside of the organization, as far as can be told."""
         return await is_external(host, PAGE_SECONDS)
 
     async def _ask(self, request: Request) -> Response:
@@ -285,7 +286,7 @@ Act = Callable[[Pages], Awaitable[None]]
 
 @dataclass(slots=True)
 class ProbeVisit:
-    """Stands where the middlewares look for a visit."""
+    """What the middlewares find in place of a visit."""
 
     site: Site
     robots: RobotsCache
@@ -298,12 +299,12 @@ class ProbeVisit:
 
 
 class TrialSpider(Spider):
-    """Asks what the look asks for, and ends with it."""
+    """Spider of a probe, which ends with it."""
 
     visit: ProbeVisit
 
     async def start(self) -> AsyncIterator[Request]:
-        """No request of its own."""
+        """Run the probe; the spider has no requests of its own."""
         try:
             async with asyncio.timeout(SECONDS) as limit:
                 await self.visit.act(Pages(self, limit))
@@ -314,8 +315,8 @@ class TrialSpider(Spider):
             yield request
 
 
-def settings_of(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
-    """As for a visit, but for the little time that there is."""
+def build_probe_settings(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
+    """Return Scrapy's settings of a visit, with shorter time limits."""
     seconds, delay = (
         min(PAGE_SECONDS, crawl.download_seconds),
         min(DELAY_SECONDS, site.delay_seconds),
@@ -332,13 +333,14 @@ def settings_of(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
 def fetch(
     crawl: CrawlSettings, site: Site, clock: Clock, act: Act, proxy: Proxy | None = None
 ) -> bool:
-    """Run `act` with the means to ask `site`, on a reactor that runs once in a process; whether
-    it came to its end in time.
+    """Run `act` with the means to probe `site`; return whether it finished in time.
+
+    It runs on a reactor, which can run only once per process.
     """
     tried = ProbeVisit(site, RobotsCache(clock.monotonic), act, proxy, create_browsers(crawl))
 
     async def run(_: asyncio.Event) -> None:
-        await AsyncCrawlerRunner(settings_of(crawl, site)).crawl(
+        await AsyncCrawlerRunner(build_probe_settings(crawl, site)).crawl(
             TrialSpider, name=site.name, visit=tried
         )
 

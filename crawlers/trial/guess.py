@@ -1,11 +1,9 @@
-"""What the pages of unknown software look like, guessed: options of `board` that a person looks
-over before they count.
+"""Guess the options of `board` that read a site of unknown software; a person reviews them.
 
-Numbers alone are read without a selector (`crawlers.sites.completeness`).
-
-A list is links of one make, in rows of their own, to addresses that differ in a number; a post is
-an element that a page repeats, with a date in it and most of the text (`crawlers.trial.posts`).
-What is guessed is tried like a preset, and said to be a guess.
+A list is a group of similar links, in rows of their own, to addresses that differ in a number. A
+post is an element that a page repeats, with a date in it and most of the text
+(`crawlers.trial.posts`). Post counts are read without a selector (`crawlers.sites.completeness`).
+A guess is tried like a preset, and reported as a guess.
 """
 
 from __future__ import annotations
@@ -39,58 +37,59 @@ CLASSES = (
 ICONS = ("chevron-right", "arrow-right", "angle-right", "icon-next")
 
 
-def of_pages(pages: Sequence[tuple[str, HtmlElement]], *, of_list: bool = False) -> list[str]:
-    """Return selectors of the next page that find it on any of some pages, given with their
-    addresses.
-    """
-    found = dict[str, None]()
+def guess_next_page(
+    pages: Sequence[tuple[str, HtmlElement]], *, of_list: bool = False
+) -> list[str]:
+    """Return selectors that find the next page on any of the pages, given with their addresses."""
+    selectors_found = dict[str, None]()
     for url, root in pages:
-        found.update(dict.fromkeys(_on(url, root, of_list=of_list)))
-    return list(found)
+        selectors_found.update(dict.fromkeys(_guess_on_page(url, root, of_list=of_list)))
+    return list(selectors_found)
 
 
-def _on(url: str, root: HtmlElement, *, of_list: bool) -> Iterator[str]:
+def _guess_on_page(url: str, root: HtmlElement, *, of_list: bool) -> Iterator[str]:
+    """Yield the likeliest selector of the next page on one page."""
     related = root.cssselect(RELATION)
-    if _leads(url, related) or (of_list and any(_is_other(url, link) for link in related)):
+    if _leads_to_page(url, related) or (of_list and any(_is_other(url, link) for link in related)):
         yield RELATION
         return
-    if _leads(url, root.cssselect(CLASSES)):
+    if _leads_to_page(url, root.cssselect(CLASSES)):
         yield CLASSES
         return
     for icon in ICONS:
-        if _leads(url, root.cssselect(f"a:has([class*={icon}])")):
+        if _leads_to_page(url, root.cssselect(f"a:has([class*={icon}])")):
             yield f"a:has([class*={icon}])"
             return
-    yield from list(_said(url, root, of_list=of_list))[:1]
+    yield from list(_guess_by_words(url, root, of_list=of_list))[:1]
 
 
-def _said(url: str, root: HtmlElement, *, of_list: bool) -> Iterator[str]:
-    """Yield a selector by a word, in the text or title of a link."""
+def _guess_by_words(url: str, root: HtmlElement, *, of_list: bool) -> Iterator[str]:
+    """Yield selectors by a word, in the text or title of a link."""
     for link in root.iter("a"):
-        for of, told in (
+        for expression, label in (
             ("normalize-space()", link.text_content()),
             ("@title", link.get("title")),
             ("@aria-label", link.get("aria-label")),
         ):
-            text = " ".join((told or "").split())
+            text = " ".join((label or "").split())
             is_next = text and len(text) <= LONGEST_WORD and "'" not in text and is_next_word(text)
             is_page = (
                 is_next
                 and _is_other(url, link)
                 and is_page_link(url, resolve_url(url, link.get("href", "")), text, is_list=of_list)
             )
-            if is_page or (is_next and _leads(url, [link])):
-                yield f"xpath://a[{of}='{text}']"
+            if is_page or (is_next and _leads_to_page(url, [link])):
+                yield f"xpath://a[{expression}='{text}']"
 
 
 def _is_other(url: str, link: HtmlElement) -> bool:
-    """Whether a link leads to another page of the site."""
+    """Return whether a link leads to another page of the site."""
     there = urldefrag(urljoin(url, link.get("href", ""))).url
     return bool(there != url and urlsplit(there).netloc == urlsplit(url).netloc)
 
 
-def _leads(url: str, links: Sequence[HtmlElement]) -> bool:
-    """Whether the first of some links leads to another page of the same list or thread."""
+def _leads_to_page(url: str, links: Sequence[HtmlElement]) -> bool:
+    """Return whether the first of the links leads to another page of the list or thread."""
     href = links[0].get("href", "") if links else ""
     return bool(href) and may_follow(url, urljoin(url, href))
 
@@ -134,21 +133,24 @@ RAW = re.compile(r"(?i)raw|plain|/txt|/text|\+inline")
 Options = posts.Options
 
 
-def lists_of(response: Response, above: str = "", least: int = LEAST) -> list[Options]:
-    """Options for each that may be a list on a page, the likeliest first; none of addresses that
-    `above` fits.
+def guess_lists(response: Response, above: str = "", least: int = LEAST) -> list[Options]:
+    """Return the options of each possible list on a page, the likeliest first.
 
-    `least` entries are enough for one: a front page may have two boards.
+    Addresses that match `above` are ignored. `least` entries are enough for a list: a front
+    page may
+    have two boards.
     """
-    root, found, known = _root(response), list[Options](), set[str]()
+    root, guessed, listed_urls = _parse_root(response), list[Options](), set[str]()
     if root is None:
         return []
     outside = set(response_checks.iter_outside_menus(Selector(root=root, type="html")))
     ranked = sorted(
         (
-            (_worth(response.url, links, least, outside) * sure, make, links, sure == BY_KIND)
+            (_rate_links(response.url, links, least, outside) * sure, make, links, sure == BY_KIND)
             for groups, sure in zip(
-                _groups(response, root, above), (BY_MAKE_AND_KIND, BY_MAKE, BY_KIND), strict=True
+                _group_links(response, root, above),
+                (BY_MAKE_AND_KIND, BY_MAKE, BY_KIND),
+                strict=True,
             )
             for make, links in groups.items()
         ),
@@ -158,20 +160,18 @@ def lists_of(response: Response, above: str = "", least: int = LEAST) -> list[Op
         urls = {urljoin(response.url, link.get("href", "")) for link in links}
         if (
             worth
-            and len(urls - known) >= least
-            and (told := _list_of(response, root, make, links, is_whole, least))
+            and len(urls - listed_urls) >= least
+            and (options := _build_list_options(response, root, make, links, is_whole, least))
         ):
-            known |= urls
-            found.append(told)
-    return found
+            listed_urls |= urls
+            guessed.append(options)
+    return guessed
 
 
-def _groups(
+def _group_links(
     response: Response, root: HtmlElement, above: str
 ) -> Sequence[dict[str, list[HtmlElement]]]:
-    """Links by how they are made and where they lead, by how they are made, and by where they
-    lead.
-    """
+    """Return links grouped by form and target, by form alone, and by target alone."""
     by_make: dict[tuple[str, str], list[HtmlElement]] = defaultdict(list)
     alike: dict[str, list[HtmlElement]] = defaultdict(list)
     by_kind: dict[str, list[HtmlElement]] = defaultdict(list)
@@ -194,15 +194,15 @@ def _groups(
         if not (
             posts.PROFILE.search(url)
             or (above and re.search(above, url))
-            or posts.MOMENT.parse(posts.text(link))
+            or posts.MOMENT.parse(posts.get_text(link))
         ):
-            by_make[_make(link), _shape(url)].append(link)
-            alike[_make(link)].append(link)
-            by_kind[_kind(url)].append(link)
+            by_make[_select_link(link), _generalize(url)].append(link)
+            alike[_select_link(link)].append(link)
+            by_kind[_generalize_folder(url)].append(link)
     return {f"{make}\n{shape}": links for (make, shape), links in by_make.items()}, alike, by_kind
 
 
-def _list_of(
+def _build_list_options(
     response: Response,
     root: HtmlElement,
     group: str,
@@ -210,35 +210,37 @@ def _list_of(
     is_whole: bool,
     least: int,
 ) -> Options:
-    """Options that read a group of links as a list; {} where their addresses have nothing in
-    common.
+    """Return options that read a group of links as a list.
+
+    Returns {} if their addresses have nothing in common.
     """
     urls = [urljoin(response.url, link.get("href", "")) for link in links]
-    pattern = pattern_of(urls, least)
+    pattern = build_pattern(urls, least)
     if not pattern:
         return {}
     if "[?" not in pattern and all(re.search(pattern + WHOLE, urldefrag(url).url) for url in urls):
         pattern += WHOLE.removeprefix("/?") if pattern.endswith("/") else WHOLE
-    found = [link for link, url in zip(links, urls, strict=True) if re.search(pattern, url)]
-    rows = _rows(response.url, found)
+    matching = [link for link, url in zip(links, urls, strict=True) if re.search(pattern, url)]
+    rows = _guess_rows(response.url, matching)
     make = "a" if is_whole else group.partition("\n")[0]
     # nothing would tell that some are not read
-    if make == "a" and not rows and len(found) < len(links):
+    if make == "a" and not rows and len(matching) < len(links):
         return {}
     # what it stands in is around the rows
     if rows and not any(row.cssselect(make) for row in select(root, rows)):
         make = make.rpartition(" ")[2]
-    told: Options = {"links": make}
-    further = of_pages([(response.url, root)], of_list=True)
-    told = {**({"rows": rows} if rows else {}), **told, "pattern": pattern, "numbered": True}
-    return {**told, "next": _one_or_all(further)} if further else told
+    options: Options = {"links": make}
+    further = guess_next_page([(response.url, root)], of_list=True)
+    options = {**({"rows": rows} if rows else {}), **options, "pattern": pattern, "numbered": True}
+    return {**options, "next": _simplify(further)} if further else options
 
 
-def counted_in(response: Response, rows: str, lengths: Mapping[str, int]) -> Options:
-    """Where rows of a list say how many posts a thread has, by some threads of one page and how
-    many each of them has.
+def guess_post_count(response: Response, rows: str, lengths: Mapping[str, int]) -> Options:
+    """Return options that tell where a list's rows count the posts of threads.
+
+    `lengths` holds the number of posts of some threads of a single page, by address.
     """
-    root, votes = _root(response), dict[str, list[tuple[int, int]]]()
+    root, votes = _parse_root(response), dict[str, list[tuple[int, int]]]()
     for row in select(root, rows) if root is not None and rows else ():
         url = next(
             (
@@ -248,49 +250,50 @@ def counted_in(response: Response, rows: str, lengths: Mapping[str, int]) -> Opt
             ),
             None,
         )
-        found = defaultdict[str, list[int]](list)
-        for one in elements_in(row, itself=False) if url else ():
-            if one.tag != "a" and (number := COUNT.fullmatch(posts.text(one))):
-                found[_place(one)].append(int(re.sub(r"\D", "", number[1])))
-        for place, numbers in found.items():
+        numbers_by_place = defaultdict[str, list[int]](list)
+        for cell in elements_in(row, itself=False) if url else ():
+            if cell.tag != "a" and (number := COUNT.fullmatch(posts.get_text(cell))):
+                numbers_by_place[_select_in_row(cell)].append(int(re.sub(r"\D", "", number[1])))
+        for place, numbers in numbers_by_place.items():
             if len(numbers) == 1 and url:
                 votes.setdefault(place, []).append((numbers[0], lengths[url]))
     most = max(lengths.values(), default=0)
     for place, pairs in votes.items():
         for replies in (1, 0):
-            told = {length for number, length in pairs if number + replies == length}
-            if len(told) >= SURE and all(
+            confirmed = {length for number, length in pairs if number + replies == length}
+            if len(confirmed) >= SURE and all(
                 min(number + replies, most) == min(length, most) for number, length in pairs
             ):
                 return {"counted": place, **({} if replies else {"counts_replies": False})}
     return {}
 
 
-def _place(one: HtmlElement) -> str:
-    """A cell by its number in a row, another element by its class."""
-    above = one.getparent()
-    if one.tag == "td" and above is not None:
-        return f"xpath:./td[{[child for child in above if child.tag == 'td'].index(one) + 1}]"
-    return posts.own(one)
+def _select_in_row(element: HtmlElement) -> str:
+    """Return a selector of an element in a row: a cell by its number, others by class."""
+    above = element.getparent()
+    if element.tag == "td" and above is not None:
+        return f"xpath:./td[{[child for child in above if child.tag == 'td'].index(element) + 1}]"
+    return posts.select_by_kind(element)
 
 
-def _one_or_all(selectors: Sequence[str]) -> str | list[str]:
+def _simplify(selectors: Sequence[str]) -> str | list[str]:
+    """Return a single selector as it is, several as a list."""
     return selectors[0] if len(selectors) == 1 else list(selectors)
 
 
-def of_threads(responses: Sequence[Response], pattern: str = "") -> Options:
-    """Options that read the posts of threads of one site, and lead to their next pages; {} where
-    nothing looks like a post.
+def guess_posts(responses: Sequence[Response], pattern: str = "") -> Options:
+    """Return options that read the posts of a site's threads, and find their next pages.
 
-    What leads to other addresses that `pattern` fits, such as to the next message, is no text of a
-    thread.
+    Returns {} if nothing looks like a post. Small rows that link to other entries (addresses
+    that match
+    `pattern`), such as the next message, are not counted as text of a thread.
     """
     bodies = {response.body: response for response in responses}
     now = next((now for response in responses if (now := read_response_time(response))), None)
     roots = [
         (response.url, root)
         for response in bodies.values()
-        if (root := _root(response)) is not None
+        if (root := _parse_root(response)) is not None
     ]
     for url, root in roots if pattern else ():
         for link in root.cssselect(RELATION):
@@ -298,24 +301,25 @@ def of_threads(responses: Sequence[Response], pattern: str = "") -> Options:
             if is_other_entry(pattern, url, link.get("href") or ""):
                 del link.attrib["rel"]
         posts.take_out_rows(root, lambda where, url=url: is_other_entry(pattern, url, where))  # type: ignore[misc]
-    further = of_pages(roots)
-    told = posts.of_threads([root for _, root in roots], now)
-    return {**told, "thread_next": _one_or_all(further)} if told and further else told
+    further = guess_next_page(roots)
+    options = posts.guess_options([root for _, root in roots], now)
+    return {**options, "thread_next": _simplify(further)} if options and further else options
 
 
 def is_other_entry(pattern: str, here: str, where: str) -> bool:
-    """Return whether a link of the page at `here` leads to another entry of a list than that
-    page is.
-    """
-    match, own = re.search(pattern, urljoin(here, where)), re.search(pattern, here)
+    """Return whether a link of the page at `here` leads to another entry of a list."""
+    match, own_match = re.search(pattern, urljoin(here, where)), re.search(pattern, here)
     return bool(
         match
-        and (own is None or to_identity(urljoin(here, where), match) != to_identity(here, own))
+        and (
+            own_match is None
+            or to_identity(urljoin(here, where), match) != to_identity(here, own_match)
+        )
     )
 
 
-def _shape(url: str) -> str:
-    """An address without what tells one of its kind from another: numbers, and titles."""
+def _generalize(url: str) -> str:
+    """Return an address with `*` for numbers and titles."""
     parts = urlsplit(url)
     path = "/".join(
         (
@@ -328,26 +332,27 @@ def _shape(url: str) -> str:
     return f"{path}?{re.sub(r'[0-9]+', '*', parts.query)}"
 
 
-def _worth(
+def _rate_links(
     base: str, links: Sequence[HtmlElement], least: int, outside: AbstractSet[object]
 ) -> float:
-    """How much a group of links looks like titles: letters of different addresses; 0 for too few,
-    or no titles.
+    """Return how much a group of links looks like titles: the letters of all different addresses.
 
-    What says the same of each, such as "Reply", is worth little, and so is what stands in menus.
+    Returns 0 for too few links, or for texts that are no titles. Repeated texts, such as
+    "Reply", and
+    links in menus are worth little.
     """
     by_url: dict[str, str] = {}
     for link in links:
-        url, said = (
+        url, text = (
             urljoin(base, link.get("href", "")),
             "".join((link.text_content() or "").split()),
         )
-        by_url[url] = max(by_url.get(url, ""), said, key=len)
+        by_url[url] = max(by_url.get(url, ""), text, key=len)
     sizes = sorted(map(len, by_url.values()))
     if len(by_url) < least or sizes[len(sizes) // 2] < LEAST_TITLE:
         return 0.0
     worth = sum(min(size, LONGEST_TITLE) for size in sizes)
-    is_same = len({NUMBERED.sub("", said) for said in by_url.values()}) <= len(by_url) / 2
+    is_same = len({NUMBERED.sub("", text) for text in by_url.values()}) <= len(by_url) / 2
     in_menus = sum(link not in outside for link in links) > len(links) / 2
     return (
         worth
@@ -357,18 +362,18 @@ def _worth(
     )
 
 
-def _kind(url: str) -> str:
-    """Where an address leads, without the last step of its path, and without numbers."""
+def _generalize_folder(url: str) -> str:
+    """Return an address without the last step of its path, and without numbers."""
     parts = urlsplit(url)
     return f"{re.sub(r'[0-9]+', '*', parts.path.rstrip('/').rpartition('/')[0])}?{re.sub(r'=[^&;]*', '', parts.query)}"  # noqa: E501
 
 
-def _local(url: str) -> str:
-    """An address without its host."""
+def _strip_host(url: str) -> str:
+    """Return an address without its host."""
     return urlsplit(url)._replace(scheme="", netloc="", fragment="").geturl()
 
 
-def pattern_of(urls: Iterable[str], least: int = LEAST) -> str:
+def build_pattern(urls: Iterable[str], least: int = LEAST) -> str:
     """Return a pattern of whole addresses of one kind, with the number or the name by which they
     differ as `id`; "" for none.
 
@@ -377,10 +382,10 @@ def pattern_of(urls: Iterable[str], least: int = LEAST) -> str:
     >>> pattern_of(["http://b/2026/10/an-offer/", "http://b/2026/11/a-reply/", "http://b/2026/11/a-sale/"])
     '^https?://[^/]+/[0-9]+/[0-9]+/(?P<id>[^/?#]+)/'
     """
-    known = sorted(set(map(_local, urls)))
+    known = sorted(set(map(_strip_host, urls)))
     if len(known) < least:
         return ""
-    for made in (*_by_key(known), *_by_letters(known), *_by_step(known)):
+    for made in (*_by_key(known), *_guess_by_prefix(known), *_guess_by_step(known)):
         matches = [
             match
             for url in known
@@ -410,16 +415,16 @@ def _by_key(known: Sequence[str]) -> Iterator[str]:
     )
 
 
-def _by_letters(known: Sequence[str]) -> Iterator[str]:
-    """Yield patterns by what all addresses begin with, and the number or name behind that."""
-    same = known[0][: _alike_to(known)].rstrip("0123456789")
+def _guess_by_prefix(urls: Sequence[str]) -> Iterator[str]:
+    """Yield patterns by the common prefix of all addresses, and the id behind it."""
+    same = urls[0][: _count_common_letters(urls)].rstrip("0123456789")
     if "?" in same:
         yield re.escape(same).replace(r"\-", "-") + "(?P<id>[0-9]+)(?![0-9A-Za-z])"
-    start = _folder(known)
+    start = _find_common_folder(urls)
     letters = re.escape(same[len(start) :]).replace(r"\-", "-")
     is_kind = sum(
-        bool(re.match(re.escape(start) + letters + "[0-9]", url)) for url in known
-    ) >= AGREE * len(known)
+        bool(re.match(re.escape(start) + letters + "[0-9]", url)) for url in urls
+    ) >= AGREE * len(urls)
     kind = letters if is_kind else ""  # `/t31-a-title`, `/forum-31.html`
     steps = (
         r"[^/]+" if NUMBERED.search(step) else re.escape(step).replace(r"\-", "-")
@@ -427,7 +432,7 @@ def _by_letters(known: Sequence[str]) -> Iterator[str]:
     )
     before = "/".join(steps)
     # a month is no id
-    if YEAR.search(start) or all(YEAR.search(url[len(start) - 1 :]) for url in known):
+    if YEAR.search(start) or all(YEAR.search(url[len(start) - 1 :]) for url in urls):
         return
     yield from (
         before + tail
@@ -440,11 +445,12 @@ def _by_letters(known: Sequence[str]) -> Iterator[str]:
     )
 
 
-def _by_step(known: Sequence[str]) -> Iterator[str]:
-    """Yield a pattern by the last step of the path in which addresses differ; others may differ
-    before it, as dates do.
+def _guess_by_step(urls: Sequence[str]) -> Iterator[str]:
+    """Yield a pattern by the last step of the path in which addresses differ.
+
+    Earlier steps may differ too, as dates do.
     """
-    paths = [urlsplit(url).path.strip("/").split("/") for url in known]
+    paths = [urlsplit(url).path.strip("/").split("/") for url in urls]
     size = Counter(map(len, paths)).most_common(1)[0][0]
     columns = [
         set(column)
@@ -453,7 +459,7 @@ def _by_step(known: Sequence[str]) -> Iterator[str]:
     last = max((place for place, column in enumerate(columns) if len(column) > 1), default=None)
     if last is None:
         return
-    made = list[str]()
+    parts = list[str]()
     for place, column in enumerate(columns):
         if place == last:
             endings = (
@@ -462,19 +468,19 @@ def _by_step(known: Sequence[str]) -> Iterator[str]:
                 else {""}
             )
             ending = re.escape(endings.pop()) if len(endings) == 1 else ""
-            made.append(f"(?P<id>[^/?#]+{'?' if ending else ''}){ending}")
+            parts.append(f"(?P<id>[^/?#]+{'?' if ending else ''}){ending}")
         elif all(step.isdecimal() for step in column):
-            made.append("[0-9]+")
+            parts.append("[0-9]+")
         else:
-            made.append(
+            parts.append(
                 re.escape(min(column)).replace(r"\-", "-") if len(column) == 1 else "[^/?#]+"
             )
-    closes = last == size - 1 and all(urlsplit(url).path.endswith("/") for url in known)
-    yield "/" + "/".join(made) + ("/" if closes else "")
+    closes = last == size - 1 and all(urlsplit(url).path.endswith("/") for url in urls)
+    yield "/" + "/".join(parts) + ("/" if closes else "")
 
 
-def _alike_to(urls: Sequence[str]) -> int:
-    """How many letters all of some sorted addresses begin with."""
+def _count_common_letters(urls: Sequence[str]) -> int:
+    """Return how many letters all of the sorted addresses begin with."""
     first, last = urls[0], urls[-1]  # of sorted texts these differ most
     return next(
         (n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b),
@@ -482,14 +488,15 @@ def _alike_to(urls: Sequence[str]) -> int:
     )
 
 
-def _folder(urls: Sequence[str]) -> str:
-    """What all addresses begin with, up to a slash."""
-    return urls[0][: urls[0].rfind("/", 0, _alike_to(urls)) + 1]
+def _find_common_folder(urls: Sequence[str]) -> str:
+    """Return what all addresses begin with, up to a slash."""
+    return urls[0][: urls[0].rfind("/", 0, _count_common_letters(urls)) + 1]
 
 
-def _rows(base: str, links: Sequence[HtmlElement]) -> str:
-    """The element that holds one of the addresses of `links` and all that is said of it; ""
-    where there is none but the link.
+def _guess_rows(base: str, links: Sequence[HtmlElement]) -> str:
+    """Return a selector of the elements that each hold one link and everything that belongs to it.
+
+    Returns "" if the link stands alone.
     """
     ours, rows = (
         {link: urldefrag(urljoin(base, link.get("href", ""))).url for link in links},
@@ -498,21 +505,23 @@ def _rows(base: str, links: Sequence[HtmlElement]) -> str:
     for link in links:
         row = link
         while (above := row.getparent()) is not None and above.tag != "body":
-            if any(ours.get(one, ours[link]) != ours[link] for one in above.iter("a")):
+            if any(
+                ours.get(link_in_row, ours[link]) != ours[link] for link_in_row in above.iter("a")
+            ):
                 break
             row = above
         rows[row] = None
-    made = Counter(posts.own(row) for row in rows if row.tag != "a")
-    usual, count = made.most_common(1)[0] if made else ("", 0)
+    names = Counter(posts.select_by_kind(row) for row in rows if row.tag != "a")
+    usual, count = names.most_common(1)[0] if names else ("", 0)
     if count < AGREE * len(rows):
         return ""
-    alike = [row for row in rows if posts.own(row) == usual]
-    return _within_lists(alike, _alike(alike))
+    alike = [row for row in rows if posts.select_by_kind(row) == usual]
+    return _limit_to_lists(alike, _select_common(alike))
 
 
-def _within_lists(rows: Sequence[HtmlElement], selector: str) -> str:
-    """Return a selector of rows, in those parents alone that hold one where it finds something
-    that leads elsewhere too.
+def _limit_to_lists(rows: Sequence[HtmlElement], selector: str) -> str:
+    """Return a selector of rows, limited to their parents if it would find other elements with
+    links.
     """
     root, ours, parents = (
         rows[0].getroottree().getroot(),
@@ -520,9 +529,11 @@ def _within_lists(rows: Sequence[HtmlElement], selector: str) -> str:
         {row.getparent() for row in rows},
     )
     strays = [
-        one for one in select(root, selector) if one not in ours and one.find(".//a") is not None
+        element
+        for element in select(root, selector)
+        if element not in ours and element.find(".//a") is not None
     ]
-    hrefs = [one.get("href", "") for row in rows for one in list(row.iter("a"))[:1]]
+    hrefs = [element.get("href", "") for row in rows for element in list(row.iter("a"))[:1]]
     words = (
         set.intersection(*({*WORD.findall(ENDING.sub("", href))} for href in hrefs))
         if hrefs
@@ -531,7 +542,7 @@ def _within_lists(rows: Sequence[HtmlElement], selector: str) -> str:
     tags = {parent.tag for parent in parents}
     if (
         not strays
-        or any(one.getparent() in parents for one in strays)
+        or any(element.getparent() in parents for element in strays)
         or len(tags) > 1
         or not words
     ):
@@ -542,59 +553,60 @@ def _within_lists(rows: Sequence[HtmlElement], selector: str) -> str:
 
 
 def select(root: HtmlElement, selector: str) -> Sequence[HtmlElement]:
-    """Return what a selector of an option finds."""
-    found: Sequence[HtmlElement] = (
+    """Return what the selector of an option finds."""
+    elements: Sequence[HtmlElement] = (
         root.xpath(selector.removeprefix("xpath:"))
         if selector.startswith("xpath:")
         else root.cssselect(selector)
     )
-    return found
+    return elements
 
 
-def _alike(ones: Sequence[HtmlElement]) -> str:
-    """Tag and classes that all of them have."""
-    shared = set.intersection(*(set((one.get("class") or "").split()) for one in ones))
+def _select_common(elements: Sequence[HtmlElement]) -> str:
+    """Return a selector of the tag and the classes that all elements share."""
+    shared = set.intersection(*(set((element.get("class") or "").split()) for element in elements))
     named = [
         name
-        for name in dict.fromkeys((ones[0].get("class") or "").split())
-        if name in shared and posts.is_kind(name)
+        for name in dict.fromkeys((elements[0].get("class") or "").split())
+        if name in shared and posts.is_generic(name)
     ]
-    return ".".join([str(ones[0].tag), *named[:MOST_CLASSES]])
+    return ".".join([str(elements[0].tag), *named[:MOST_CLASSES]])
 
 
 def is_list(response: Response, above: str) -> bool:
-    """Whether a page is rather a list than a thread, by how much of its text its rows are; what
-    `above` fits is none of it.
+    """Return whether a page is rather a list than a thread, by the share of its rows in its text.
+
+    Links that match `above` do not count.
     """
-    root = _root(response)
+    root = _parse_root(response)
     if root is None:
         return False
     whole, outside = (
-        len(posts.text(posts.body(root))),
+        len(posts.get_text(posts.get_body(root))),
         set(response_checks.iter_outside_menus(Selector(root=root, type="html"))),
     )
-    for told in lists_of(response, above)[:MOST_LOOKED_AT]:
-        links = [link for link in root.cssselect(str(told["links"])) if link in outside]
+    for options in guess_lists(response, above)[:MOST_LOOKED_AT]:
+        links = [link for link in root.cssselect(str(options["links"])) if link in outside]
         titles = [
             link
             for link in links
-            if re.search(str(told["pattern"]), urljoin(response.url, link.get("href", "")))
+            if re.search(str(options["pattern"]), urljoin(response.url, link.get("href", "")))
         ]
-        said = sum(len(posts.text(link)) for link in titles)
-        if said >= LIST_SHARE * max(1, whole):
+        title_size = sum(len(posts.get_text(link)) for link in titles)
+        if title_size >= LIST_SHARE * max(1, whole):
             return True
         around = {above for link in titles for above in link.iterancestors()}
         rows = (
-            [row for row in select(root, str(told["rows"])) if row in around]
-            if "rows" in told
+            [row for row in select(root, str(options["rows"])) if row in around]
+            if "rows" in options
             else []
         )
-        of_rows = sum(len(posts.text(row)) for row in rows)
+        of_rows = sum(len(posts.get_text(row)) for row in rows)
         names = sum(
-            len(posts.text(link).split()) == 1 and len(posts.text(link)) <= LONGEST_NAME
+            len(posts.get_text(link).split()) == 1 and len(posts.get_text(link)) <= LONGEST_NAME
             for link in titles
         )
-        are_titles = said >= TITLE_SHARE * of_rows and names < len(titles) / 2
+        are_titles = title_size >= TITLE_SHARE * of_rows and names < len(titles) / 2
         if of_rows >= ROWS_SHARE * max(1, whole) and (
             are_titles or any(parse_post_count(" ".join(row.itertext())) for row in rows)
         ):
@@ -602,15 +614,15 @@ def is_list(response: Response, above: str) -> bool:
     return False
 
 
-def name_by(pattern: str, url: str) -> str:
-    """Return the name that a pattern gives an address; the address itself where it does not fit."""
+def to_name(pattern: str, url: str) -> str:
+    """Return the name that a pattern gives an address; the address itself if it does not match."""
     match = re.search(pattern, url)
     return to_identity(url, match) if match else url
 
 
-def names_on(response: Response, pattern: str) -> set[str]:
-    """Return the names of the entries to which a page leads by addresses that a pattern fits."""
-    root = _root(response)
+def find_names(response: Response, pattern: str) -> set[str]:
+    """Return the names of the entries that a page links to by addresses of a pattern."""
+    root = _parse_root(response)
     urls = {
         urljoin(response.url, link.get("href", ""))
         for link in (root.iter("a") if root is not None else ())
@@ -618,9 +630,9 @@ def names_on(response: Response, pattern: str) -> set[str]:
     return {to_identity(url, match) for url in urls if (match := re.search(pattern, url))}
 
 
-def raw_of(response: Response, number: str) -> Options:
-    """Where the text of a paste is, by a link on its page; {} where none looks so."""
-    root = _root(response)
+def guess_raw(response: Response, number: str) -> Options:
+    """Return the option for the address of a paste's text, by a link on its page; {} for none."""
+    root = _parse_root(response)
     for link in root.iter("a") if root is not None else ():
         path = urlsplit(urljoin(response.url, link.get("href", ""))).path
         if number in path.split("/") and RAW.search(path.replace(number, "")):
@@ -628,18 +640,19 @@ def raw_of(response: Response, number: str) -> Options:
     return {}
 
 
-def _root(response: Response) -> HtmlElement | None:
+def _parse_root(response: Response) -> HtmlElement | None:
+    """Return the tree of an HTML page; None for anything else."""
     if not isinstance(response, TextResponse) or response.selector.type != "html":
         return None
     root: HtmlElement = selectors.parse_html(response).root.root
     return root
 
 
-def _make(link: HtmlElement) -> str:
-    """How links of one make are selected: by their own class, else by what they stand in."""
-    own, above = posts.own(link), link.getparent()
-    while above is not None and "." not in own and above.tag != "body":
-        if "." in (step := posts.own(above)):
-            return f"{step} {own}"
+def _select_link(link: HtmlElement) -> str:
+    """Return a selector of similar links: by their own class, or by that of a parent."""
+    selector, above = posts.select_by_kind(link), link.getparent()
+    while above is not None and "." not in selector and above.tag != "body":
+        if "." in (step := posts.select_by_kind(above)):
+            return f"{step} {selector}"
         above = above.getparent()
-    return own
+    return selector

@@ -1,7 +1,7 @@
-"""Tell a guessed "post" that is in truth the page, or what holds all posts of a thread.
+"""Detect guessed "posts" that are the whole page, or a container of all posts of a thread.
 
-Such a guess reads every text and passes each comparison of texts; a visit would take the whole
-thread for one post, which changes with each reply, and see no author and no date of a reply.
+Such a guess reads every text and passes each comparison of texts. A visit, however, would take the
+whole thread for one post, which changes with each reply, and see no author and date of a reply.
 """
 
 from __future__ import annotations
@@ -24,45 +24,41 @@ LEAST_SECOND = 2
 """So many dated parts of one kind with words of their own are several posts."""
 
 
-def doubts(site: Site, roots: Sequence[HtmlElement]) -> Iterator[str]:
-    """Yield a sentence where the posts that a site's options find in threads are the page, or
-    hold several posts.
-    """
+def find_doubts(site: Site, roots: Sequence[HtmlElement]) -> Iterator[str]:
+    """Yield a sentence if the posts that a site's options find are the page or hold several."""
     options = load_layout(site.name, dict(site.options), "css")
     whole = 0
     for root in roots:
-        found = _posts_in(options.post, root)
-        size = len(posts.text(posts.body(root)))
-        whole += any(len(posts.text(one)) >= MOST_OF_BODY * size for one in found)
-        if any(_holds_head(one) and _holds_posts(one, found) for one in found):
+        nodes = _find_posts(options.post, root)
+        size = len(posts.get_text(posts.get_body(root)))
+        whole += any(len(posts.get_text(post)) >= MOST_OF_BODY * size for post in nodes)
+        if any(_has_heading(post) and _has_posts(post, nodes) for post in nodes):
             yield "what was taken for a post holds the title or a form, and several posts"
             return
     if roots and whole > len(roots) / 2:
         yield "what was taken for a post is nearly all of the page"
 
 
-def _posts_in(selections: Selections, root: HtmlElement) -> list[HtmlElement]:
+def _find_posts(selections: Selections, root: HtmlElement) -> list[HtmlElement]:
     return [node.root for node in selections.nodes(Selector(root=root, type="html"))]
 
 
-def _holds_head(post: HtmlElement) -> bool:
-    """Return whether the title of a page, or a form to write in, stands in an element."""
-    return any(one.tag in {"h1", "form"} for one in elements_in(post))
+def _has_heading(post: HtmlElement) -> bool:
+    """Return whether an element holds the title of a page, or a form."""
+    return any(element.tag in {"h1", "form"} for element in elements_in(post))
 
 
-def _holds_posts(post: HtmlElement, found: Sequence[HtmlElement]) -> bool:
-    """Return whether several dated parts of one kind stand in a post, which are no posts of
-    their own.
-    """
-    ours, kinds = set(found) - {post}, Counter[str]()
-    for one in elements_in(post, itself=False):
+def _has_posts(post: HtmlElement, nodes: Sequence[HtmlElement]) -> bool:
+    """Return whether a post holds several dated parts of one kind that are no posts themselves."""
+    ours, kinds = set(nodes) - {post}, Counter[str]()
+    for element in elements_in(post, itself=False):
         if (
-            one in ours
-            or any(above in ours for above in one.iterancestors())
-            or "." not in posts.own(one)
+            element in ours
+            or any(above in ours for above in element.iterancestors())
+            or "." not in posts.select_by_kind(element)
         ):
             continue
-        says = [text for text in posts.said_in(one) if posts.MOMENT.parse(text) is None]
-        if posts.moment_in(one, None) is not None and sum(map(len, says)) >= posts.LONG:
-            kinds[posts.own(one)] += 1
+        says = [text for text in posts.iter_texts(element) if posts.MOMENT.parse(text) is None]
+        if posts.find_date(element, None) is not None and sum(map(len, says)) >= posts.LONG:
+            kinds[posts.select_by_kind(element)] += 1
     return any(count >= LEAST_SECOND for count in kinds.values())

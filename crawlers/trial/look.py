@@ -1,8 +1,7 @@
-"""From an address to a list, to a thread, to its posts: what a visit would make of each, and what
-the site's software is.
+"""Probe a site from an address to a list, a thread and its posts, and identify its software.
 
-What software a site runs is told by its marks; where there are none, by what reads its pages. A
-board's front page leads to lists, of which a few are opened until one leads to threads.
+The software is identified by its marks, or else by the preset that reads its pages. A board's front
+page leads to lists, of which a few are opened until one leads to threads.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ from crawlers.trial.answer import (
     ProbedPage,
     ProbeResponse,
     Robots,
-    data_in,
+    find_data,
     is_filled_by_script,
-    made_of,
+    parse_page,
 )
 from ullage.errors import ConfigError, RecordError
 from ullage.guard import DetectorFault, FaultGuard
@@ -58,7 +57,7 @@ MOST_TRIED = 3
 
 @dataclass(slots=True)
 class SiteSurvey:
-    """What a look found, as far as it got: a part that is None was not looked at."""
+    """The results of a probe; a part that is None was not examined."""
 
     site: Site
     is_known: bool = False
@@ -108,27 +107,25 @@ class SiteSurvey:
     """
 
     def end(self, *, in_time: bool) -> None:
-        """Note whether the look came to its end; what was read is in doubt where it was not
-        examined by then.
-        """
+        """Record whether the probe finished; what was read but not examined is in doubt."""
         self.is_late = not in_time
         if self.is_late and self.posts and not self.is_examined:
             self.doubts = (*self.doubts, "time was up before everything was examined")
 
     @property
     def guard(self) -> FaultGuard:
-        """Return what runs a guess so that its fault costs that guess and is noted."""
+        """Return a guard that limits a fault to one guess and records it."""
         return FaultGuard(self.faults.append)
 
     @property
     def posts(self) -> tuple[Post, ...]:
-        """The posts that were read: of a thread, or of a list that holds them itself."""
-        of = self.thread or self.list
-        return of.parsed.posts if of else ()
+        """Return the posts that were read: of a thread, or of a list that holds them."""
+        page = self.thread or self.list
+        return page.parsed.posts if page else ()
 
     @property
     def word(self) -> str:
-        """What speaks against the site, the first that was met; "" where it is read."""
+        """Return the first reason why the site cannot be read; "" if it can."""
         if self.robots and not self.robots.allowed:
             return self.robots.word or "robots"
         if self.answer and self.answer.word:
@@ -156,18 +153,20 @@ class SiteSurvey:
 
 
 async def look(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
-    """Fill in `found`, and tell which of the hosts that it leads to may be proposed; see
-    `_looked`.
-    """
+    """Probe a site, fill in `found`, and decide which linked hosts may be proposed."""
     pages = ProbeCache(pages)
-    await _looked(found, pages, presets)
+    await _probe(found, pages, presets)
     found.outside = frozenset(
-        [one for one in _hosts(found) if found.site.allow_private or await pages.is_outside(one)]
+        [
+            host
+            for host in _rank_hosts(found)
+            if found.site.allow_private or await pages.is_outside(host)
+        ]
     )
 
 
-def _hosts(found: SiteSurvey) -> list[str]:
-    """The hosts that may be proposed for a site's file, the commonest first."""
+def _rank_hosts(found: SiteSurvey) -> list[str]:
+    """Return the hosts that may be proposed for a site's file, the commonest first."""
     led_to = [found.answer.led_to] if found.answer and found.answer.led_to else []
     listed = (
         [page.url for page in found.list.entries if not found.site.allows(page.url)]
@@ -180,15 +179,14 @@ def _hosts(found: SiteSurvey) -> list[str]:
     return [host for host, _ in hosts.most_common(MOST_HOSTS)]
 
 
-async def _looked(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
-    """Fill in `found`, and stop where the site refuses.
+async def _probe(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
+    """Fill in `found`; stop if the site refuses.
 
-    Where the list of a known site is gone, its front page is asked too.
-
-    Where a new site's page has no list, or a guessed one, those are looked at that it leads to and
-    that are called as lists are.
+    If the list of a known site is gone, its front page is probed too. If the page of a new site
+    has no
+    list, or a guessed one, pages are probed that it links to under names of lists.
     """
-    await _look(found, pages.by_script() if found.site.script else pages, presets)
+    await _probe_start(found, pages.by_script() if found.site.script else pages, presets)
     is_unsure = found.word == "empty" or bool(found.doubts)
     is_guess = bool(found.posts) and found.read_as is not None and found.read_as.platform == "board"
     if (
@@ -196,61 +194,60 @@ async def _looked(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
         and (is_unsure or is_guess)
         and not (found.lists or found.thread_of or found.unreadable)
     ):
-        for url in _called_lists(found.answer.response if found.answer else None)[:MOST_CALLED]:
+        for url in _find_named_lists(found.answer.response if found.answer else None)[:MOST_CALLED]:
             other = SiteSurvey(
                 found.site.model_copy(update={"start": (url,)}),
                 is_elsewhere=True,
                 faults=found.faults,
             )
-            await _look(other, pages, presets)
+            await _probe_start(other, pages, presets)
             is_known = other.read_as is not None and other.read_as.platform != "board"
             if other.posts and (
-                is_known or (not other.doubts and (is_unsure or _lists_all_of(other, found)))
+                is_known or (not other.doubts and (is_unsure or _contains_list(other, found)))
             ):
-                _take(found, other)
+                _copy_results(found, other)
                 return
-    await _rendered(found, pages, presets)
+    await _probe_rendered(found, pages, presets)
     front = urljoin(found.site.start[0], "/")
     if found.is_known and found.word in LOST and front not in found.site.start:
         found.front = SiteSurvey(
             found.site.model_copy(update={"start": (front,)}), is_known=True, faults=found.faults
         )
-        await _look(found.front, pages, presets)
+        await _probe_start(found.front, pages, presets)
 
 
-def _lists_all_of(other: SiteSurvey, found: SiteSurvey) -> bool:
-    """Return whether another list has all entries of one that has no next page, and more: an
-    archive, and its newest posts.
+def _contains_list(other: SiteSurvey, found: SiteSurvey) -> bool:
+    """Return whether another list has all entries of one that has no next page, and more.
+
+    The larger one is an archive, the other its newest posts.
     """
     if other.list is None or found.list is None or found.list.older is not None:
         return False
     return {page.url for page in found.list.entries} < {page.url for page in other.list.entries}
 
 
-async def _rendered(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
-    """Look once more with scripts run, where one fills the page and what it makes of it does not
-    stand in it.
-    """
+async def _probe_rendered(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
+    """Probe once more in a browser if a script fills the page without JSON in it."""
     response = found.answer.response if found.answer else None
     if (
         found.posts
         or found.site.script
         or found.word not in LOST
         or not is_filled_by_script(response)
-        or data_in(response)
+        or find_data(response)
     ):
         return
     site = found.site.model_copy(update={"script": True})
     other = SiteSurvey(site, is_known=found.is_known, by_script=True, faults=found.faults)
-    await _look(other, pages.by_script(), presets)
+    await _probe_start(other, pages.by_script(), presets)
     found.unrendered = "" if other.posts else other.word
     if other.posts:
-        _take(found, other)
+        _copy_results(found, other)
 
 
-def _called_lists(response: Response | None) -> list[str]:
-    """Addresses of the same host that a page leads to, menus included, whose last step is the
-    name of a list.
+def _find_named_lists(response: Response | None) -> list[str]:
+    """Return linked addresses of the same host, menus included, whose last step is a list's
+    name.
     """
     if not isinstance(response, TextResponse) or response.selector.type != "html":
         return []
@@ -268,7 +265,8 @@ def _called_lists(response: Response | None) -> list[str]:
     ]
 
 
-async def _look(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
+async def _probe_start(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
+    """Probe the first start address."""
     url = found.site.start[0]
     if found.site.robots:
         found.robots = await pages.robots(url)
@@ -279,32 +277,33 @@ async def _look(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
     if found.answer.word or response is None:
         return
     found.recognised = recognise(response, presets)
-    marked = [presets.get(one.name) for one in found.recognised]
+    marked = [presets.get(match.name) for match in found.recognised]
     found.about, found.unreadable = (marked[0].about, marked[0].unreadable) if marked else ("", "")
     if found.unreadable:
         return
-    for site in _readings(found, response, presets):
-        if await _read(found, site, pages, presets):
+    for site in _iter_readings(found, response, presets):
+        if await _read_site(found, site, pages, presets):
             return
     reads_no_post = not found.is_known and found.thread is not None and found.thread.word in LOST
     if (found.list is None and (found.is_known or not found.lists)) or reads_no_post:
-        await _guessed(found, pages, presets)
+        await _probe_by_guesses(found, pages, presets)
     if found.list is None:
         found.thread_of = next(
             (
-                one.name
-                for one in found.recognised
-                if _is_thread(found, one.name, response, presets)
+                match.name
+                for match in found.recognised
+                if _is_thread_of(found, match.name, response, presets)
             ),
             "",
         )
 
 
-def _readings(found: SiteSurvey, response: Response, presets: Presets) -> Iterator[Site]:
-    """The site as each software would have it, the likeliest first: its own file, its marks,
-    what reads the page.
+def _iter_readings(found: SiteSurvey, response: Response, presets: Presets) -> Iterator[Site]:
+    """Yield the site as each software would read it, the likeliest first.
+
+    First comes its own file, then its marks, then the presets that read most of the page.
     """
-    marked = [one.name for one in found.recognised]
+    marked = [candidate.name for candidate in found.recognised]
     if found.is_known:
         yield found.site
         marked = [
@@ -316,36 +315,37 @@ def _readings(found: SiteSurvey, response: Response, presets: Presets) -> Iterat
             ),
         ]
     for name in marked:
-        yield _as(found.site, name)
+        yield _with_platform(found.site, name)
     by_entries = Counter[str]()
     for name in (
-        *(one.name for one in presets if one.name not in marked and not reads_much(one)),
+        *(
+            candidate.name
+            for candidate in presets
+            if candidate.name not in marked and not reads_much(candidate)
+        ),
         *LAST,
     ):
-        read = _tried(_as(found.site, name), response, presets, found.guard)
+        read = _try_platform(_with_platform(found.site, name), response, presets, found.guard)
         if read and len(read.entries) + len(read.parsed.posts) >= LEAST_ENTRIES:
             by_entries[name] = len(read.entries) + len(read.parsed.posts)
     best = sorted(by_entries, key=lambda name: (name in LAST, -by_entries[name], name))
-    yield from (_as(found.site, name) for name in best[:2])
+    yield from (_with_platform(found.site, name) for name in best[:2])
 
 
 def reads_much(preset: Preset) -> bool:
-    """Whether a preset reads pages of other software as well, and so tells of none what it is
-    of.
-    """
+    """Return whether a preset also reads pages of other software, and so identifies none."""
     return bool(preset.unreadable) or any(not sample.recognised for sample in preset.sample)
 
 
-def _as(site: Site, platform: str) -> Site:
+def _with_platform(site: Site, platform: str) -> Site:
+    """Return the site with another platform and no options."""
     return site.model_copy(update={"platform": platform, "options": {}})
 
 
-def _tried(
+def _try_platform(
     site: Site, response: Response, presets: Presets, guard: FaultGuard
 ) -> ProbedPage | None:
-    """What a software makes of the page in hand, without asking for another; None where it would
-    ask for one.
-    """
+    """Return what a software reads on this page; None if it would request another one."""
     try:
         platform = find_platform(site, presets)
         head = platform.start(site)[0]
@@ -353,159 +353,162 @@ def _tried(
         return None
     if head.url not in {site.start[0], response.url}:
         return None
-    return made_of(head, ProbeResponse(head.url, "ok", response), platform, site, guard)
+    return parse_page(head, ProbeResponse(head.url, "ok", response), platform, site, guard)
 
 
-async def _guessed(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
-    """Read a site of unknown software by what its pages look like; of several guesses the first
-    that leaves no doubt counts.
-    """
+async def _probe_by_guesses(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
+    """Read a site of unknown software by guesses; the first without doubts counts."""
     response, best, tried = found.answer.response if found.answer else None, None, 0
     if response is None:
         return
-    async for one in unknown.guesses(found.site, response, pages, found.guard):
+    async for candidate in unknown.guess_site(found.site, response, pages, found.guard):
         if (
             best is not None
             and best.read_as is not None
-            and one.options.get("pattern") != best.read_as.options.get("pattern")
+            and candidate.options.get("pattern") != best.read_as.options.get("pattern")
         ):
             continue  # what reads other pages leaves no doubt about those that are not read
-        other = replace(found, doubts=(one.doubt,) if one.doubt else ())
-        site = unknown.board(found.site, one.options)
-        if await _is_guessed_well(other, site, one, pages, presets):
+        other = replace(found, doubts=(candidate.doubt,) if candidate.doubt else ())
+        site = unknown.as_board(found.site, candidate.options)
+        if await _try_guess(other, site, candidate, pages, presets):
             best = other if best is None or not other.doubts else best
         tried += 1
         if (best is not None and not best.doubts) or tried == MOST_TRIED:
             break
     # what is known of its software helps more
     if best is not None and not (best.doubts and found.recognised):
-        _take(found, best)
+        _copy_results(found, best)
 
 
-async def _is_guessed_well(
-    other: SiteSurvey, site: Site, one: unknown.Guess, pages: Asks, presets: Presets
+async def _try_guess(
+    other: SiteSurvey, site: Site, candidate: unknown.Guess, pages: Asks, presets: Presets
 ) -> bool:
-    """Read a site by one guess, and hold it against its pages; False where no post is read, or
-    where the guess fails on them.
+    """Read a site by one guess and check it against its pages.
+
+    Returns False if no post is read, or if the guess fails.
     """
     with contextlib.suppress(RecordError), other.guard.step("check"):
-        is_read = await _read(other, site, pages, presets)
+        is_read = await _read_site(other, site, pages, presets)
         if is_read:
-            await _check(other, site, one.threads, pages)
+            await _check_guess(other, site, candidate.threads, pages)
         return is_read
     return False
 
 
-def _take(found: SiteSurvey, other: SiteSurvey) -> None:
-    """Make all that was found of another that of this one."""
-    for one in fields(other):
-        setattr(found, one.name, getattr(other, one.name))
+def _copy_results(found: SiteSurvey, other: SiteSurvey) -> None:
+    """Replace the results in `found` by those of another probe."""
+    for part in fields(other):
+        setattr(found, part.name, getattr(other, part.name))
 
 
-async def _goes_on(
+async def _has_other_posts(
     site: Site, threads: Sequence[tuple[PageAddress, ProbeResponse]], pages: Asks, guard: FaultGuard
 ) -> bool:
-    """Whether the next page of a thread leads to other posts, where it is not known that there
-    are none.
+    """Return whether the next page of a thread leads to other posts.
+
+    True if no thread has a next page to check.
     """
-    asked = 0
+    requested = 0
     for page, answer in threads:
-        first = made_of(page, answer, PLATFORM, site, guard)
+        first = parse_page(page, answer, PLATFORM, site, guard)
         says = page.facts.get("posts", "") or str(first.parsed.counted or "")
         if (
             first.older is None
-            or asked == MOST_THREADS
+            or requested == MOST_THREADS
             or (says.isdecimal() and int(says) <= len(first.parsed.posts))
         ):
             continue
-        second = made_of(first.older, await pages.get(first.older.url), PLATFORM, site, guard)
-        known, asked = {post.body for post in first.parsed.posts}, asked + 1
-        if any(post.body not in known for post in second.parsed.posts):
+        second = parse_page(first.older, await pages.get(first.older.url), PLATFORM, site, guard)
+        bodies, requested = {post.body for post in first.parsed.posts}, requested + 1
+        if any(post.body not in bodies for post in second.parsed.posts):
             return True
-    return not asked
+    return not requested
 
 
-async def _check(
+async def _check_guess(
     found: SiteSurvey, site: Site, answers: Sequence[tuple[PageAddress, ProbeResponse]], pages: Asks
 ) -> None:
-    """Hold what was guessed against what the list and a few threads show, the next page of each
-    among it.
-    """
+    """Compare a guess with what the list and a few threads with their next pages show."""
     listed = {page.name: page for page in found.list.entries} if found.list else {}
     if found.thread is not None and found.thread.page.role == "item":
         found.doubts = (
             *found.doubts,
-            *checks.raw_doubts(found.thread, [answer for _, answer in answers]),
+            *checks.find_raw_doubts(found.thread, [answer for _, answer in answers]),
         )
         return
     if found.list is not None:
-        site, short = await archives.with_archives(found.list, site, pages, found.guard)
+        site, short = await archives.add_archives(found.list, site, pages, found.guard)
         found.read_as, found.doubts = site, (*found.doubts, *([short] if short else []))
-    told = [(listed.get(page.name, page), answer) for page, answer in answers]
-    told += [(read.page, read.answer) for read in (found.list, found.older) if read is not None]
-    if not await _goes_on(
+    pages_read = [(listed.get(page.name, page), answer) for page, answer in answers]
+    pages_read += [
+        (read.page, read.answer) for read in (found.list, found.older) if read is not None
+    ]
+    if not await _has_other_posts(
         site,
         [(listed.get(page.name, page), answer) for page, answer in answers],
         pages,
         found.guard,
     ):
         found.doubts = (*found.doubts, "the next page of a thread leads to no other post")
-    found.doubts = tuple(dict.fromkeys((*found.doubts, *checks.doubts(site, told))))
+    found.doubts = tuple(dict.fromkeys((*found.doubts, *checks.find_doubts(site, pages_read))))
 
 
-def _is_thread(found: SiteSurvey, name: str, response: Response, presets: Presets) -> bool:
-    site = _as(found.site, name)
+def _is_thread_of(found: SiteSurvey, name: str, response: Response, presets: Presets) -> bool:
+    """Return whether the address is a thread of this software."""
+    site = _with_platform(found.site, name)
     url = response.url
     page, answer = PageAddress(url, "thread", series=url), ProbeResponse(url, "ok", response)
-    return bool(made_of(page, answer, find_platform(site, presets), site, found.guard).parsed.posts)
+    return bool(
+        parse_page(page, answer, find_platform(site, presets), site, found.guard).parsed.posts
+    )
 
 
-async def _read(found: SiteSurvey, site: Site, pages: Asks, presets: Presets) -> bool:
-    """Go from the site's list to posts; whether any were read."""
+async def _read_site(found: SiteSurvey, site: Site, pages: Asks, presets: Presets) -> bool:
+    """Read a site from its list to its posts; return whether any post was read."""
     try:
         platform = find_platform(site, presets)
     except ConfigError:
         return False
-    best = await _list(found, site, platform, pages)
+    best = await _find_list(found, site, platform, pages)
     if best is None:
         if found.lists and found.read_as is None:  # a board on which nobody has posted yet
             found.read_as = site
         return False
     thread = None
-    for entry in _longest_first(best.entries):
-        thread = made_of(entry, await pages.get(entry.url), platform, site, found.guard)
+    for entry in _choose_threads(best.entries):
+        thread = parse_page(entry, await pages.get(entry.url), platform, site, found.guard)
         if thread.entries and not thread.parsed.posts:  # a paste of several files
             part = thread.entries[0]
-            thread = made_of(part, await pages.get(part.url), platform, site, found.guard)
+            thread = parse_page(part, await pages.get(part.url), platform, site, found.guard)
         if thread.parsed.posts:
             break
     is_read = any(post.body for post in (thread or best).parsed.posts) and not (
-        thread and _is_page_of_ours(thread, site)
+        thread and _is_own_page(thread, site)
     )
     is_guess = site is not found.site and site.platform not in {
-        one.name for one in found.recognised
+        page.name for page in found.recognised
     }
     if is_read or (found.list is None and not is_guess):
         found.read_as, found.list, found.thread = site, best, thread
     if is_read and best.older:
-        found.older = made_of(
+        found.older = parse_page(
             best.older, await pages.get(best.older.url), platform, site, found.guard
         )
     if is_read:
         reads = [
-            one for one in (best, thread, found.older) if one is not None and one.parsed.shortfall
+            page
+            for page in (best, thread, found.older)
+            if page is not None and page.parsed.shortfall
         ]
         found.doubts = tuple(
-            dict.fromkeys((*found.doubts, *(one.parsed.shortfall for one in reads)))
+            dict.fromkeys((*found.doubts, *(page.parsed.shortfall for page in reads)))
         )
         found.is_examined = True
     return is_read
 
 
-def _longest_first(entries: Sequence[PageAddress]) -> Sequence[PageAddress]:
-    """Return the threads to open: that of which the list counts the most posts, if it counts
-    any, and then the first.
-    """
+def _choose_threads(entries: Sequence[PageAddress]) -> Sequence[PageAddress]:
+    """Return the threads to open: the one with the most posts, then the first ones."""
     counted = [page for page in entries if page.facts.get("posts", "").isdecimal()]
     longest = sorted(counted, key=lambda page: -int(page.facts["posts"]))[:1]
     return [*longest, *(page for page in entries if page not in longest)][
@@ -513,10 +516,8 @@ def _longest_first(entries: Sequence[PageAddress]) -> Sequence[PageAddress]:
     ]
 
 
-def _is_page_of_ours(thread: ProbedPage, site: Site) -> bool:
-    """Whether what was to be a paste is a page of the site, as behind any link where `raw_paste`
-    is only guessed.
-    """
+def _is_own_page(thread: ProbedPage, site: Site) -> bool:
+    """Return whether a supposed paste is a page of the site, as any link may be for `raw_paste`."""
     response = thread.answer.response
     return bool(
         site.platform in LAST
@@ -526,20 +527,20 @@ def _is_page_of_ours(thread: ProbedPage, site: Site) -> bool:
     )
 
 
-async def _list(
+async def _find_list(
     found: SiteSurvey, site: Site, platform: Platform, pages: Asks
 ) -> ProbedPage | None:
-    """The first list that leads to threads or pastes, or holds posts."""
+    """Return the first list that leads to threads or pastes, or holds posts."""
     waiting: list[PageAddress] = list(platform.start(site)[:1])
     for _ in range(MOST_LISTS):
         if not waiting:
             break
         head = waiting.pop(0)
         first = found.answer
-        known = first and first.response and head.url in {first.url, first.response.url}
-        read = made_of(
+        is_first = first and first.response and head.url in {first.url, first.response.url}
+        read = parse_page(
             head,
-            first if known and first else await pages.get(head.url),
+            first if is_first and first else await pages.get(head.url),
             platform,
             site,
             found.guard,
@@ -553,10 +554,8 @@ async def _list(
     return None
 
 
-def kinds_of_links(response: Response, most: int = 5) -> Sequence[tuple[str, int]]:
-    """The commonest kinds of addresses that a page leads to, numbers and names as `*`, and how
-    many of each.
-    """
+def list_link_kinds(response: Response, most: int = 5) -> Sequence[tuple[str, int]]:
+    """Return the commonest kinds of addresses that a page links to, with their numbers."""
     return (
         response_checks.count_link_kinds(response).most_common(most)
         if isinstance(response, TextResponse)

@@ -1,10 +1,9 @@
-"""What the posts of unknown software look like, guessed from a few threads: what repeats, has a
-date, and holds what differs.
+"""Guess the posts of unknown software from a few threads: elements that repeat and hold a date.
 
 Elements are grouped by what could select them: a class, an attribute, a place below a parent. Of
-the groups that hold nearly all of the text that the threads do not share, that with the most
-elements is the posts: larger ones hold several posts each. Where a post is a row that says who and
-when, and the next row what, the text is looked for behind it.
+the groups that hold nearly all of the text that the threads do not share, the one with the most
+elements is the posts, since elements of the others hold several posts each. If a row holds author
+and date and the next row the text, the text is read from that row.
 """
 
 from __future__ import annotations
@@ -115,41 +114,54 @@ class _Group:
     """
 
 
-def of_threads(roots: Sequence[HtmlElement], now: datetime | None) -> Options:
-    """Options that read the posts of threads of one site; {} where nothing in them looks like
-    one.
-    """
-    texts = [Counter(said for one in root.itertext() if (said := one.strip())) for root in roots]
+def guess_options(roots: Sequence[HtmlElement], now: datetime | None) -> Options:
+    """Return options that read the posts of a site's threads; {} if nothing looks like one."""
+    texts = [
+        Counter(text_node for candidate in root.itertext() if (text_node := candidate.strip()))
+        for root in roots
+    ]
     same = set.intersection(*map(set, texts)) if len(roots) > 1 else set[str]()
     # its title stands above the posts, and of short ones it is most
-    for root, own_texts in zip(roots, texts, strict=True):
+    for root, page_texts in zip(roots, texts, strict=True):
         headings = root.findall(".//h1")
         titles = [
             " ".join((root.findtext(".//title") or "").split()),
-            *map(text, headings if len(headings) == 1 else ()),
+            *map(get_text, headings if len(headings) == 1 else ()),
         ]
-        same |= {one for one in own_texts if any(one in title for title in titles)}
-    weights = {said: _weight(said) for own_texts in texts for said in own_texts if said not in same}
-    whole = sum(fresh(body(root), weights) for root in roots)
-    groups = [made for found in _grouped(roots) for made in _measured(*found, weights, now)]
-    pairs = _pairs(groups, EVERYWHERE * len(roots))
+        same |= {
+            candidate for candidate in page_texts if any(candidate in title for title in titles)
+        }
+    weights = {
+        text_node: _weigh(text_node)
+        for page_texts in texts
+        for text_node in page_texts
+        if text_node not in same
+    }
+    whole = sum(count_unshared(get_body(root), weights) for root in roots)
+    groups = [
+        made for elements in _group_elements(roots) for made in _measure(*elements, weights, now)
+    ]
+    pairs = _pair_groups(groups, EVERYWHERE * len(roots))
     groups = [group for group in groups if group.pages >= EVERYWHERE * len(roots)]
     best = max((group.cover for group in groups), default=0)
     if not whole or best < LEAST_COVER * whole:
         return {}
     near = [group for group in (*groups, *pairs) if group.cover >= NEARLY * best]
-    chosen = _likeliest(near)
-    told: Options = {"post": chosen.selector, **_in_posts(chosen, weights, now)}
+    chosen = _choose_group(near)
+    options: Options = {"post": chosen.selector, **_guess_parts(chosen, weights, now)}
     if chosen.is_pair:  # `post-7` is another than `comment-7`
-        told["id_pattern"] = "^.+$"
-    return {**told, "id": f"xpath:@{chosen.number}"} if chosen.number not in {"", "id"} else told
+        options["id_pattern"] = "^.+$"
+    return (
+        {**options, "id": f"xpath:@{chosen.number}"} if chosen.number not in {"", "id"} else options
+    )
 
 
-def _likeliest(near: Sequence[_Group]) -> _Group:
-    """Return the group that is the posts: what stands several times on a page and is dated goes
-    before what stands once.
+def _choose_group(near: Sequence[_Group]) -> _Group:
+    """Return the group that is the posts.
 
-    Of groups that stand once on each page the smallest is the post, and others hold it.
+    Dated groups with several elements per page take precedence over those with one. Of groups
+    with one
+    element per page the smallest is chosen, since the others contain it.
     """
     near = [group for group in near if len(group.nodes) > group.pages or not group.behind]
     for least in DATED:
@@ -159,24 +171,30 @@ def _likeliest(near: Sequence[_Group]) -> _Group:
         if several and (least or singles):
             likely = max(
                 singles or several,
-                key=lambda one: (len(one.nodes), one.number != "", not one.behind, one.cover),
+                key=lambda choice: (
+                    len(choice.nodes),
+                    choice.number != "",
+                    not choice.behind,
+                    choice.cover,
+                ),
             )
-            return _with_first(likely, near)
+            return _add_first_post(likely, near)
         if dated:
             return min(
                 dated,
-                key=lambda one: (
-                    sum(len(text(node)) for node in one.nodes),
-                    one.number == "",
-                    one.behind,
+                key=lambda choice: (
+                    sum(len(get_text(node)) for node in choice.nodes),
+                    choice.number == "",
+                    choice.behind,
                 ),
             )
     raise ValueError("no group is given")
 
 
-def _with_first(replies: _Group, near: Sequence[_Group]) -> _Group:
-    """Return the pair of a group with what stands before it on each page and says as much as a
-    post; else the group itself.
+def _add_first_post(replies: _Group, near: Sequence[_Group]) -> _Group:
+    """Return the pair of a group of replies with a first post before it, else the group itself.
+
+    The first post must say as much as a post usually does.
     """
     pairs = [
         pair
@@ -188,14 +206,15 @@ def _with_first(replies: _Group, near: Sequence[_Group]) -> _Group:
     ]
     return min(
         pairs,
-        key=lambda pair: (sum(len(text(node)) for node in pair.nodes), -pair.cover),
+        key=lambda pair: (sum(len(get_text(node)) for node in pair.nodes), -pair.cover),
         default=replies,
     )
 
 
-def _pairs(groups: Sequence[_Group], least_pages: float) -> list[_Group]:
-    """Return pairs of a group that stands once on each page and a dated one of replies, which
-    not all threads have.
+def _pair_groups(groups: Sequence[_Group], least_pages: float) -> list[_Group]:
+    """Return pairs of a group with one element per page and a dated group of replies.
+
+    Not every thread needs to have replies.
     """
     plain = sorted((group for group in groups if not group.behind), key=lambda group: -group.cover)
     firsts = [
@@ -210,24 +229,24 @@ def _pairs(groups: Sequence[_Group], least_pages: float) -> list[_Group]:
         for group in plain
         if group.dated >= DATED[0] and group.cover >= LEAST_REPLY * len(group.nodes)
     ][:MOST_PAIRED]
-    made = list[_Group]()
+    pairs = list[_Group]()
     for first in firsts:
         for reply in replies:
             nodes = [*first.nodes, *reply.nodes]
-            if len(set(nodes)) == len(outermost(nodes)) == len(nodes):
+            if len(set(nodes)) == len(drop_nested(nodes)) == len(nodes):
                 cover, selector = first.cover + reply.cover, f"{first.selector}, {reply.selector}"
-                made.append(
+                pairs.append(
                     _Group(
                         selector,
                         nodes,
                         cover,
                         reply.dated,
-                        numbered(nodes),
+                        find_numbering(nodes),
                         pages=first.pages,
                         is_pair=True,
                     )
                 )
-    return made
+    return pairs
 
 
 ROWS = frozenset({"li", "p", "dd", "dt", "nav"})
@@ -238,137 +257,144 @@ another thread.
 
 
 def take_out_rows(root: HtmlElement, leads_elsewhere: Callable[[str], bool]) -> None:
-    """Take out of a page the small rows with a link to another thread, such as "next message" or
-    "related".
-    """
+    """Remove small rows that link to another thread, such as "next message" or "related"."""
     for link in [link for link in root.iter("a") if leads_elsewhere(link.get("href") or "")]:
         row = next((above for above in link.iterancestors() if above.tag in ROWS), None)
-        if row is None or row.getparent() is None or moment_in(row, None):
+        if row is None or row.getparent() is None or find_date(row, None):
             continue
-        if len(text(row)) - sum(len(text(one)) for one in row.iter("a")) <= LONGEST_ROW:
+        if (
+            len(get_text(row)) - sum(len(get_text(link_in_row)) for link_in_row in row.iter("a"))
+            <= LONGEST_ROW
+        ):
             row.drop_tree()
 
 
-def body(root: HtmlElement) -> HtmlElement:
-    """What is shown of a page."""
-    found = root.find("body")
-    return found if found is not None else root
+def get_body(root: HtmlElement) -> HtmlElement:
+    """Return the body element of a page."""
+    element = root.find("body")
+    return element if element is not None else root
 
 
-def fresh(one: HtmlElement, weights: Mapping[str, int]) -> int:
-    """How much of its text not all threads have, that of links apart: they tell of other pages."""
-    return sum(weights.get(said, 0) for said in said_in(one))
+def count_unshared(element: HtmlElement, weights: Mapping[str, int]) -> int:
+    """Return the weight of an element's text that not all threads share, without links."""
+    return sum(weights.get(text_node, 0) for text_node in iter_texts(element))
 
 
-def _weight(said: str) -> int:
-    """How much a text tells of somebody's words: of a short one little, and a date nothing."""
-    size = len(said)
-    if size < LONGEST_DATE and MOMENT.parse(said) is not None:
+def _weigh(text_node: str) -> int:
+    """Return the weight of a text: little for a short one, nothing for a date."""
+    size = len(text_node)
+    if size < LONGEST_DATE and MOMENT.parse(text_node) is not None:
         return 0
-    return size if len(said.encode("utf-8", "replace")) >= LONG else 1 + size // 4
+    return size if len(text_node.encode("utf-8", "replace")) >= LONG else 1 + size // 4
 
 
-def said_in(one: HtmlElement) -> Iterator[str]:
-    """The texts that stand in it, those of links apart."""
-    walk = etree.iterwalk(one, events=("start", "end"), tag="*")
+def iter_texts(root: HtmlElement) -> Iterator[str]:
+    """Yield the texts of an element, without those of links."""
+    walk = etree.iterwalk(root, events=("start", "end"), tag="*")
     for event, element in walk:
         is_left_out = element.tag in NO_TEXTS
-        if event == "start" and is_left_out and element is not one:
+        if event == "start" and is_left_out and element is not root:
             walk.skip_subtree()
         if event == "end":
-            text = text_behind(element) if element is not one else ""
+            text = text_behind(element) if element is not root else ""
         else:
             text = "" if is_left_out else text_before(element)
-        if said := text.strip():
-            yield said
+        if stripped := text.strip():
+            yield stripped
 
 
-def _grouped(roots: Sequence[HtmlElement]) -> list[tuple[str, list[HtmlElement], int]]:
-    """Return elements by what selects them, where there are several, and how many pages have
-    one.
-    """
+def _group_elements(roots: Sequence[HtmlElement]) -> list[tuple[str, list[HtmlElement], int]]:
+    """Return elements by selector, if there are several, and how many pages have one."""
     groups: dict[str, list[list[HtmlElement]]] = defaultdict(lambda: [[] for _ in roots])
     for place, root in enumerate(roots):
         mixed = {
             above
-            for above in elements_in(body(root))
+            for above in elements_in(get_body(root))
             if len({child.tag for child in above if _may_be_post(child)}) > 1
         }
-        for one in elements_in(body(root), itself=False):
-            if _may_be_post(one):
-                for selector in _selectors(one, mixed):
-                    groups[selector][place].append(one)
-    found = [
-        (name, outermost([node for page in pages for node in page]), sum(map(bool, pages)))
+        for element in elements_in(get_body(root), itself=False):
+            if _may_be_post(element):
+                for selector in _iter_selectors(element, mixed):
+                    groups[selector][place].append(element)
+    groups_found = [
+        (name, drop_nested([node for page in pages for node in page]), sum(map(bool, pages)))
         for name, pages in groups.items()
     ]
-    found = [(name, nodes, pages) for name, nodes, pages in found if len(nodes) > 1]
-    return sorted(found, key=lambda one: -sum(len(text(node)) for node in one[1]))[:MOST_GROUPS]
+    groups_found = [(name, nodes, pages) for name, nodes, pages in groups_found if len(nodes) > 1]
+    return sorted(groups_found, key=lambda item: -sum(len(get_text(node)) for node in item[1]))[
+        :MOST_GROUPS
+    ]
 
 
-def _may_be_post(one: HtmlElement) -> bool:
-    return isinstance(one.tag, str) and one.tag not in NO_POSTS
+def _may_be_post(element: HtmlElement) -> bool:
+    """Return whether an element may be a post by its tag."""
+    return isinstance(element.tag, str) and element.tag not in NO_POSTS
 
 
-def _selectors(one: HtmlElement, mixed: AbstractSet[HtmlElement]) -> Iterator[str]:
-    """All by which an element and its like could be selected; `mixed` have children of several
-    tags that may be posts.
+def _iter_selectors(element: HtmlElement, mixed: AbstractSet[HtmlElement]) -> Iterator[str]:
+    """Yield every selector of an element and elements like it.
+
+    Elements in `mixed` have children of several tags that may be posts.
     """
-    tag = str(one.tag)
-    classes = [name for name in (one.get("class") or "").split() if is_kind(name)]
+    tag = str(element.tag)
+    classes = [name for name in (element.get("class") or "").split() if is_generic(name)]
     yield from (f"{tag}.{name}" for name in dict.fromkeys(classes))
-    for name, value in one.attrib.items():
-        if name == "id" and (found := ID_PREFIX.fullmatch(value)):
-            yield f"{tag}[id^='{found[1]}']"
+    for name, value in element.attrib.items():
+        if name == "id" and (match := ID_PREFIX.fullmatch(value)):
+            yield f"{tag}[id^='{match[1]}']"
         elif name in {"itemprop", "itemtype", "role"} and "'" not in value:
             yield f"{tag}[{name}='{value}']"
         elif name not in {"class", "id", "style"} and IDENT.fullmatch(name):
             yield f"{tag}[{name}]"
-    if (above := one.getparent()) is not None:
-        yield f"{_way(above)} > {tag}"
+    if (above := element.getparent()) is not None:
+        yield f"{_select_path(above)} > {tag}"
         # the first post and replies to it
-        if above in mixed and not (way := _way(above)).startswith("body"):
+        if above in mixed and not (way := _select_path(above)).startswith("body"):
             yield f"{way} > *"
 
 
-def _way(one: HtmlElement) -> str:
-    """An element by its class or id, or by the tags that lead to it from one that has any."""
+def _select_path(element: HtmlElement) -> str:
+    """Return a selector of an element by class or id, or by the tags below a parent with one."""
     steps = list[str]()
-    while one is not None and one.tag != "body" and len(steps) < 6:
-        classes = [name for name in (one.get("class") or "").split() if is_kind(name)]
-        own = one.get("id") or ""
-        if classes or is_kind(own):
+    while element is not None and element.tag != "body" and len(steps) < 6:
+        classes = [name for name in (element.get("class") or "").split() if is_generic(name)]
+        element_id = element.get("id") or ""
+        if classes or is_generic(element_id):
             return " > ".join(
-                [f"{one.tag}.{classes[0]}" if classes else f"{one.tag}#{own}", *steps]
+                [
+                    f"{element.tag}.{classes[0]}" if classes else f"{element.tag}#{element_id}",
+                    *steps,
+                ]
             )
-        steps.insert(0, str(one.tag))
-        one = one.getparent()
+        steps.insert(0, str(element.tag))
+        element = element.getparent()
     return " > ".join(["body", *steps])
 
 
-def _measured(
+def _measure(
     selector: str,
     nodes: list[HtmlElement],
     pages: int,
     weights: Mapping[str, int],
     now: datetime | None,
 ) -> Iterator[_Group]:
-    dated = sum(moment_in(node, now) is not None for node in nodes) / len(nodes)
-    cover = sum(fresh(node, weights) for node in nodes)
-    number = numbered(nodes)
+    """Yield the group of some elements, and the one that reads the text from the next row."""
+    dated = sum(find_date(node, now) is not None for node in nodes) / len(nodes)
+    cover = sum(count_unshared(node, weights) for node in nodes)
+    number = find_numbering(nodes)
     yield _Group(selector, nodes, cover, dated, number, pages=pages)
     ours = set(nodes)
     behind = [
         next_ for node in nodes if (next_ := next_element(node)) is not None and next_ not in ours
     ]
     if dated >= DATED[0] and len(behind) == len(nodes):
-        more = sum(fresh(node, weights) for node in behind)
+        more = sum(count_unshared(node, weights) for node in behind)
         if more > cover / 2:
             yield _Group(selector, nodes, cover + more, dated, number, behind=True, pages=pages)
 
 
-def _in_posts(chosen: _Group, weights: Mapping[str, int], now: datetime | None) -> Options:
-    """What a post holds: its text, its author, its time."""
+def _guess_parts(chosen: _Group, weights: Mapping[str, int], now: datetime | None) -> Options:
+    """Return options for the text, author and time in a post."""
     posts, sizes, dated, named, weak = (
         chosen.nodes,
         Counter[str](),
@@ -376,57 +402,70 @@ def _in_posts(chosen: _Group, weights: Mapping[str, int], now: datetime | None) 
         Counter[str](),
         Counter[str](),
     )
-    kept = Counter[str]()
+    weights_by_selector = Counter[str]()
     for post in posts:
-        for one in elements_in(post, itself=False):
-            size, moment, made = len(text(one)), moment_in(one, now), own(one)
-            named_so = f"{one.get('class', '')} {one.get('itemprop', '')}"
-            if made != one.tag and one.tag not in NO_BODIES and moment_in(one, None) is None:
-                weight = fresh(one, weights)
-                kept[made] += weight
-                sizes[made] += weight * (BODY_BONUS if BODY.search(named_so) else 1)
-            if moment is not None and (one.tag in {"time", "meta"} or size < LONGEST_DATE):
-                dated[made] += 1
-            profile = PROFILE.search(one.get("href", "")) if one.tag == "a" else None
-            if 0 < size < LONGEST_NAME and moment is None and (profile or AUTHOR.search(named_so)):
+        for element in elements_in(post, itself=False):
+            size, moment, selector = (
+                len(get_text(element)),
+                find_date(element, now),
+                select_by_kind(element),
+            )
+            names = f"{element.get('class', '')} {element.get('itemprop', '')}"
+            if (
+                selector != element.tag
+                and element.tag not in NO_BODIES
+                and find_date(element, None) is None
+            ):
+                weight = count_unshared(element, weights)
+                weights_by_selector[selector] += weight
+                sizes[selector] += weight * (BODY_BONUS if BODY.search(names) else 1)
+            if moment is not None and (element.tag in {"time", "meta"} or size < LONGEST_DATE):
+                dated[selector] += 1
+            profile = PROFILE.search(element.get("href", "")) if element.tag == "a" else None
+            if 0 < size < LONGEST_NAME and moment is None and (profile or AUTHOR.search(names)):
                 named[
-                    made
-                    if made != one.tag or not profile
+                    selector
+                    if selector != element.tag or not profile
                     else f"a[href*='{profile[0].strip('?&')}']"
                 ] += 1
-            elif 0 < size < LONGEST_NAME and one.tag in {"b", "strong"}:
-                weak[made] += 1
-    told: Options = {
+            elif 0 < size < LONGEST_NAME and element.tag in {"b", "strong"}:
+                weak[selector] += 1
+    options: Options = {
         "body": BEHIND
         if chosen.behind
-        else _body_of(posts, sizes, kept, sum(fresh(post, weights) for post in posts))
+        else _guess_body(
+            posts, sizes, weights_by_selector, sum(count_unshared(post, weights) for post in posts)
+        )
     }
-    for name, found in (("time", dated), ("author", named or weak)):
-        if found:  # what each post has once
-            told[name] = min(found, key=lambda made, found=found: abs(found[made] - len(posts)))  # type: ignore[misc]
-    return told
+    for name, counts in (("time", dated), ("author", named or weak)):
+        if counts:  # what each post has once
+            distances = {part: abs(number - len(posts)) for part, number in counts.items()}
+            options[name] = min(distances, key=distances.__getitem__)
+    return options
 
 
-def _body_of(
+def _guess_body(
     posts: Sequence[HtmlElement], sizes: Counter[str], kept: Counter[str], whole: int
 ) -> str | list[str]:
-    """What of a post is its text; all of it where no part holds most, or in posts that have no
-    such part.
+    """Return the selectors of a post's text.
+
+    The whole post is used if no part holds most of it, and for posts without that part.
     """
     best = sizes.most_common(1)[0][0] if sizes else ""
     if not best or kept[best] < KEPT * whole:
         return ALL_OF_IT
     return (
         best
-        if all(any(own(one) == best for one in elements_in(post, itself=False)) for post in posts)
+        if all(
+            any(select_by_kind(one) == best for one in elements_in(post, itself=False))
+            for post in posts
+        )
         else [best, ALL_OF_IT]
     )
 
 
-def numbered(nodes: Sequence[HtmlElement]) -> str:
-    """The attribute that numbers each of them, its own `id` before others; "" where there is
-    none.
-    """
+def find_numbering(nodes: Sequence[HtmlElement]) -> str:
+    """Return the attribute that numbers the elements, preferably `id`; "" for none."""
     for name in ("id", *(name for name in nodes[0].attrib if name.startswith("data-"))):
         values = [str(node.get(name, "")) for node in nodes]
         if len(set(values)) == len(values) and all(re.search(r"\d$", value) for value in values):
@@ -434,54 +473,61 @@ def numbered(nodes: Sequence[HtmlElement]) -> str:
     return ""
 
 
-def outermost(nodes: Sequence[HtmlElement]) -> list[HtmlElement]:
-    """Without those that stand in another."""
+def drop_nested(nodes: Sequence[HtmlElement]) -> list[HtmlElement]:
+    """Return the elements that do not stand in another one of them."""
     ours = set(nodes)
     return [node for node in nodes if not any(above in ours for above in node.iterancestors())]
 
 
-def own(one: HtmlElement) -> str:
-    """Tag and first class that is a name of a kind, or what it is a property of; the tag alone
-    where there is none.
+def select_by_kind(element: HtmlElement) -> str:
+    """Return a selector of an element by its tag and first generic class, or by its property.
+
+    Returns the tag alone if there is none.
     """
     classes = next(
-        (f"{one.tag}.{name}" for name in (one.get("class") or "").split() if is_kind(name)), ""
+        (
+            f"{element.tag}.{name}"
+            for name in (element.get("class") or "").split()
+            if is_generic(name)
+        ),
+        "",
     )
-    property_ = one.get("itemprop", "")
+    property_ = element.get("itemprop", "")
     return classes or (
-        f"{one.tag}[itemprop='{property_}']" if IDENT.fullmatch(property_) else str(one.tag)
+        f"{element.tag}[itemprop='{property_}']" if IDENT.fullmatch(property_) else str(element.tag)
     )
 
 
-def is_kind(name: str) -> bool:
-    """Whether it is the name of a kind, and not of one thing."""
+def is_generic(name: str) -> bool:
+    """Return whether a name is that of a kind of element, and not of a single one."""
     return bool(IDENT.fullmatch(name)) and not NUMBERED.search(name)
 
 
-def text(one: HtmlElement) -> str:
-    """What a person reads of it."""
-    return " ".join((one.text_content() or "").split())
+def get_text(element: HtmlElement) -> str:
+    """Return the text of an element with single spaces."""
+    return " ".join((element.text_content() or "").split())
 
 
-def moment_in(one: HtmlElement, now: datetime | None) -> datetime | None:
-    """A date in it, in a text of its own or an attribute."""
-    for inner in elements_in(one):
-        for said in _texts_of(inner, is_self=inner is one):
+def find_date(root: HtmlElement, now: datetime | None) -> datetime | None:
+    """Return a date in an element, from a text or an attribute; None if there is none."""
+    for inner in elements_in(root):
+        for candidate in _list_texts(inner, is_self=inner is root):
             if (
-                said
-                and len(said) < LONGEST_SAID
-                and (found := MOMENT.parse(said, now if len(said) < LONGEST_AGO else None))
+                candidate
+                and len(candidate) < LONGEST_SAID
+                and (date := MOMENT.parse(candidate, now if len(candidate) < LONGEST_AGO else None))
             ):
-                return found
+                return date
     return None
 
 
-def _texts_of(one: HtmlElement, *, is_self: bool) -> Iterable[str | None]:
-    content = one.get("content") if one.tag == "meta" else None
+def _list_texts(element: HtmlElement, *, is_self: bool) -> Iterable[str | None]:
+    """Return the texts and attributes of an element that may hold a date."""
+    content = element.get("content") if element.tag == "meta" else None
     return (
-        one.get("datetime"),
-        one.get("title"),
+        element.get("datetime"),
+        element.get("title"),
         content,
-        text_before(one),
-        None if is_self else text_behind(one),
+        text_before(element),
+        None if is_self else text_behind(element),
     )

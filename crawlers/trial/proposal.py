@@ -1,7 +1,6 @@
-"""What follows from a look: the file of a site that can be read, or what would mend one that no
-longer is.
+"""Derive from a probe the file of a new site, or what would repair a known one.
 
-Nobody's ground and nobody's name is made up: `legal_basis` and `owner` are for people to say.
+`legal_basis` and `owner` are never made up: a person has to state them.
 """
 
 from __future__ import annotations
@@ -44,9 +43,9 @@ PART = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How much comes: `an_hour` of `what`.
+    """How many items appear: `an_hour` of `what`.
 
-    Where `at_least`, threads with something new were counted, not their posts.
+    With `at_least`, threads with something new were counted, not their posts.
     """
 
     an_hour: float
@@ -57,18 +56,18 @@ class Rate:
 
     @property
     def revisit_seconds(self) -> float:
-        """How soon the list is looked at again, so that nothing leaves its first page unseen."""
+        """Return how soon to visit the list again, so that no entry leaves it unseen."""
         soon = PART * self.shown / self.an_hour * 3600 if self.an_hour else REVISIT_SECONDS
         return max(SOONEST_SECONDS, min(REVISIT_SECONDS, soon // 10 * 10))
 
 
-def rate(found: SiteSurvey, now: datetime) -> Rate | None:
-    """How much comes, by the times that the list shows; None where it shows none."""
+def estimate_rate(found: SiteSurvey, now: datetime) -> Rate | None:
+    """Return how many items appear, by the times on the list; None if it shows none."""
     if found.list is None:
         return None
-    read, here = found.list, None
+    read, answered_at = found.list, None
     if read.answer.response is not None:
-        here = read_response_time(read.answer.response) or now
+        answered_at = read_response_time(read.answer.response) or now
     times = [
         datetime.fromtimestamp(float(page.facts["time"]), now.tzinfo)
         for page in read.entries
@@ -77,8 +76,8 @@ def rate(found: SiteSurvey, now: datetime) -> Rate | None:
     times += [post.published_at for post in read.parsed.posts if post.published_at]
     exact = bool(times)
     if not exact:
-        found_in = (DateFormats().parse(page.stamp, here) for page in read.entries)
-        times = [moment for moment in found_in if moment] or _beside_links(read, here)
+        dates = (DateFormats().parse(page.stamp, answered_at) for page in read.entries)
+        times = [moment for moment in dates if moment] or _find_row_dates(read, answered_at)
     is_paste = any(page.role == "item" for page in read.entries)
     what = (
         "pastes"
@@ -93,13 +92,14 @@ def rate(found: SiteSurvey, now: datetime) -> Rate | None:
     )
     shown = len(read.entries) + len(read.parsed.posts)
     least = 1 / 60 if read.older or shown >= FULL else 1.0
-    an_hour = _an_hour([time for time in times if time <= now + DAY], now, least)
+    an_hour = _count_per_hour([time for time in times if time <= now + DAY], now, least)
     return Rate(an_hour, what, not exact, shown) if an_hour is not None else None
 
 
-def _beside_links(read: ProbedPage, now: datetime | None) -> list[datetime]:
-    """The newest moment that stands in the row of each entry, where a row is what holds the link
-    to one entry alone.
+def _find_row_dates(read: ProbedPage, now: datetime | None) -> list[datetime]:
+    """Return the newest date in the row of each entry.
+
+    A row is the largest element that holds the link of one entry only.
     """
     response = read.answer.response
     page = (
@@ -108,34 +108,40 @@ def _beside_links(read: ProbedPage, now: datetime | None) -> list[datetime]:
         else None
     )
     links = (
-        {response.urljoin(one.attrib["href"]): one.root for one in page.css("a[href]")}
+        {response.urljoin(element.attrib["href"]): element.root for element in page.css("a[href]")}
         if page is not None and response
         else {}
     )
     ours = {links[entry.url] for entry in read.entries if entry.url in links}
-    found = []
+    dates = []
     for link in ours:
         row = link
         while (above := row.getparent()) is not None and sum(
-            one in ours for one in above.iter("a")
+            element in ours for element in above.iter("a")
         ) == 1:
             row = above
         texts = (
             text
-            for one in elements_in(row)
-            for text in (text_before(one), text_behind(one), one.get("title"), one.get("datetime"))
+            for element in elements_in(row)
+            for text in (
+                text_before(element),
+                text_behind(element),
+                element.get("title"),
+                element.get("datetime"),
+            )
             if text
         )
         moments = [
             moment for text in texts if (moment := DateFormats().parse(text, now)) is not None
         ]
-        found += [max(moments)] if moments else []
-    return found
+        dates += [max(moments)] if moments else []
+    return dates
 
 
-def _an_hour(times: Sequence[datetime], now: datetime, least: float) -> float | None:
-    """Of the last day, if the list goes back so far, and of `least` hours at least; None for
-    fewer than two times.
+def _count_per_hour(times: Sequence[datetime], now: datetime, least: float) -> float | None:
+    """Return the items per hour of the last day, if the list goes back so far.
+
+    At least `least` hours are assumed. Returns None for fewer than two times.
     """
     if len(times) < 2:
         return None
@@ -144,46 +150,46 @@ def _an_hour(times: Sequence[datetime], now: datetime, least: float) -> float | 
     return sum(time >= since for time in times) / hours
 
 
-def file_of(found: SiteSurvey, legal_basis: str, owner: str, now: datetime) -> str:
-    """The site's file; a knob that has its default is left out.
+def render_file(found: SiteSurvey, legal_basis: str, owner: str, now: datetime) -> str:
+    """Return the text of the site's file; settings at their defaults are left out.
 
-    What nobody said stands there as a comment.
+    Settings that a person has to state appear as comments.
     """
     site, read_as = found.site, found.read_as or found.site
-    comes = rate(found, now)
-    knobs: dict[str, Any] = {"platform": read_as.platform, "start": list(site.start)}
+    comes = estimate_rate(found, now)
+    settings: dict[str, Any] = {"platform": read_as.platform, "start": list(site.start)}
     if site.hosts:
-        knobs["hosts"] = list(site.hosts)
+        settings["hosts"] = list(site.hosts)
     if comes and comes.revisit_seconds < SHORTEST_REVISIT_SECONDS:
-        knobs["revisit_min_seconds"] = int(comes.revisit_seconds)
+        settings["revisit_min_seconds"] = int(comes.revisit_seconds)
     if site.allow_private:
-        knobs["allow_private"] = True
+        settings["allow_private"] = True
     if site.script:
-        knobs["script"] = True
-    lines = [f"# Tried on {now:%Y-%m-%d}: {summary(found)}."]
-    lines += [f"{name} = {_toml(value)}" for name, value in knobs.items()]
-    for name, said in (("legal_basis", legal_basis), ("owner", owner)):
+        settings["script"] = True
+    lines = [f"# Tried on {now:%Y-%m-%d}: {summarize(found)}."]
+    lines += [f"{name} = {_to_toml(value)}" for name, value in settings.items()]
+    for name, value_given in (("legal_basis", legal_basis), ("owner", owner)):
         lines.append(
-            f"{name} = {_toml(said)}"
-            if said
+            f"{name} = {_to_toml(value_given)}"
+            if value_given
             else f'# {name} = ""  # for you to say: without it nothing is read'
         )
     if read_as.options:
         lines += [
             "",
             "[options]",
-            *(f"{name} = {_toml(value)}" for name, value in read_as.options.items()),
+            *(f"{name} = {_to_toml(value)}" for name, value in read_as.options.items()),
         ]
     return "\n".join(lines) + "\n"
 
 
-def summary(found: SiteSurvey) -> str:
-    """What was read, in a few words."""
+def summarize(found: SiteSurvey) -> str:
+    """Summarize in a few words what was read."""
     read = found.list
     if read is None:
         return "no list was read"
     behind = (
-        f", {count(len(found.posts), 'post')} behind one of them"
+        f", {format_count(len(found.posts), 'post')} behind one of them"
         if found.thread and read.entries
         else ""
     )
@@ -194,16 +200,17 @@ def summary(found: SiteSurvey) -> str:
         if read.entries
         else "post"
     )
-    return f"{count(len(read.entries) or len(read.parsed.posts), what)} on its first list{behind}"
+    number = len(read.entries) or len(read.parsed.posts)
+    return f"{format_count(number, what)} on its first list{behind}"
 
 
-def count(number: int, what: str) -> str:
-    """`1 post`, `2 posts`."""
+def format_count(number: int, what: str) -> str:
+    """Format a number with its noun: `1 post`, `2 posts`."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _toml(value: object) -> str:
-    """A value as TOML writes it."""
+def _to_toml(value: object) -> str:
+    """Return a value as TOML writes it."""
     return json.dumps(
         list(value) if isinstance(value, tuple) else value, ensure_ascii=False
     ).replace("\x7f", "\\u007f")
@@ -211,33 +218,34 @@ def _toml(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Mend:
-    """What to do about a site that is not read: why, and the lines of its file that would change
-    (`-` out, `+` in).
+    """How to repair a site that cannot be read: why, and the lines of its file to change.
+
+    Lines to remove begin with `-`, lines to add with `+`.
     """
 
     why: str
     lines: tuple[str, ...] = ()
 
 
-def mends(found: SiteSurvey, presets: Presets) -> Iterator[Mend]:
-    """What would mend a site, the likeliest first; nothing where nothing speaks against it."""
+def propose_mends(found: SiteSurvey, presets: Presets) -> Iterator[Mend]:
+    """Yield repairs of a site, the likeliest first; none if it can be read."""
     site, word = found.site, found.word
     if found.front and found.front.posts:
-        yield _at_the_front(found, found.front)
+        yield _propose_front_page(found, found.front)
         return
     if found.is_known and found.by_script:
         yield Mend(
-            f"scripts fill its pages; where they are run {summary(found)} are read",
+            f"scripts fill its pages; where they are run {summarize(found)} are read",
             ("+ script = true",),
         )
     if found.unrendered == "browser":
         yield ELSE["browser"]
         return
     if found.read_as and found.read_as is not site and found.posts:
-        yield _other_software(found)
+        yield _propose_software(found)
     elif word in {"layout", "empty", "parse"}:
-        yield from _blind_options(found, presets)
-    if elsewhere := [*_elsewhere(found)]:
+        yield from _find_blind_options(found, presets)
+    if elsewhere := [*_propose_hosts(found)]:
         yield from elsewhere
     elif (
         found.thread_of
@@ -251,11 +259,11 @@ def mends(found: SiteSurvey, presets: Presets) -> Iterator[Mend]:
             " links to them (docs/sites.md)"
         )
     elif word in ELSE:
-        yield _usual(found)
+        yield _get_usual_mend(found)
 
 
-def _usual(found: SiteSurvey) -> Mend:
-    """Return what to do where nothing on the pages tells more."""
+def _get_usual_mend(found: SiteSurvey) -> Mend:
+    """Return the usual repair if the pages do not tell more."""
     site, word = found.site, found.word
     if found.faults and word in LOST:
         return FAULTY
@@ -269,34 +277,35 @@ def _usual(found: SiteSurvey) -> Mend:
     return ELSE[word]
 
 
-def _other_software(found: SiteSurvey) -> Mend:
+def _propose_software(found: SiteSurvey) -> Mend:
+    """Return the repair that replaces the site's software and options."""
     site, read_as = found.site, found.read_as or found.site
-    out = [f"- platform = {_toml(site.platform)}"] if site.platform != read_as.platform else []
-    into = [f"+ platform = {_toml(read_as.platform)}"] if out else []
+    out = [f"- platform = {_to_toml(site.platform)}"] if site.platform != read_as.platform else []
+    into = [f"+ platform = {_to_toml(read_as.platform)}"] if out else []
     if site.options:
         out += [
             "- [options]",
-            *(f"- {name} = {_toml(value)}" for name, value in site.options.items()),
+            *(f"- {name} = {_to_toml(value)}" for name, value in site.options.items()),
         ]
     if read_as.options:
         into += [
             "+ [options]",
-            *(f"+ {name} = {_toml(value)}" for name, value in read_as.options.items()),
+            *(f"+ {name} = {_to_toml(value)}" for name, value in read_as.options.items()),
         ]
-    why = f"its own file reads nothing on it; as {read_as.platform} it reads {summary(found)}"
+    why = f"its own file reads nothing on it; as {read_as.platform} it reads {summarize(found)}"
     return Mend(why, (*out, *into))
 
 
-def _at_the_front(found: SiteSurvey, front: SiteSurvey) -> Mend:
-    """Its list is gone, and its front page leads to what it lists now."""
+def _propose_front_page(found: SiteSurvey, front: SiteSurvey) -> Mend:
+    """Return the repair of a site whose list is gone: its front page."""
     starts = (
-        f"- start = {_toml(found.site.start)}",
-        f"+ start = {_toml((*front.site.start, *found.site.start[1:]))}",
+        f"- start = {_to_toml(found.site.start)}",
+        f"+ start = {_to_toml((*front.site.start, *found.site.start[1:]))}",
     )
     changed = (
-        _other_software(front).lines if front.read_as and front.read_as is not front.site else ()
+        _propose_software(front).lines if front.read_as and front.read_as is not front.site else ()
     )
-    why = f"its list is gone; from its front page {summary(front)} are read"
+    why = f"its list is gone; from its front page {summarize(front)} are read"
     return Mend(
         why,
         (
@@ -308,27 +317,27 @@ def _at_the_front(found: SiteSurvey, front: SiteSurvey) -> Mend:
     )
 
 
-def _elsewhere(found: SiteSurvey) -> Iterator[Mend]:
-    """What is to be said of other hosts: the site leads us there, or its list does."""
+def _propose_hosts(found: SiteSurvey) -> Iterator[Mend]:
+    """Yield repairs for other hosts that the site or its list leads to."""
     site, word = found.site, found.word
     if word in {"host", "login", "redirects"} and found.answer and found.answer.led_to:
-        yield from _moved(site, found.answer.led_to, found.outside)
-    elif found.list and (hosts := _hosts_behind(site, found.list.entries, found.outside)):
-        told = (
+        yield from _propose_move(site, found.answer.led_to, found.outside)
+    elif found.list and (hosts := _find_hosts(site, found.list.entries, found.outside)):
+        why = (
             "its list leads to a host that its file does not name: if that is the same site's,"
             " name it"
         )
-        before = (f"- hosts = {_toml(site.hosts)}",) if site.hosts else ()
-        yield Mend(told, (*before, f"+ hosts = {_toml((*site.hosts, *hosts))}"))
+        before = (f"- hosts = {_to_toml(site.hosts)}",) if site.hosts else ()
+        yield Mend(why, (*before, f"+ hosts = {_to_toml((*site.hosts, *hosts))}"))
 
 
-def _moved(site: Site, led_to: str, outside: Collection[str]) -> Iterator[Mend]:
-    """The site sends us to an address that its file does not name."""
+def _propose_move(site: Site, led_to: str, outside: Collection[str]) -> Iterator[Mend]:
+    """Yield the repair of a site that redirects to an address that its file does not name."""
     parts = split_url(led_to)
     if parts is None:
         return
-    place = _place(parts)
-    here = urlsplit(site.start[0])
+    place = _to_host(parts)
+    start_parts = urlsplit(site.start[0])
     if site.allows(led_to):
         yield Mend(
             "it sends guests to a page to log in at: what only members see is not read without a"
@@ -341,41 +350,40 @@ def _moved(site: Site, led_to: str, outside: Collection[str]) -> Iterator[Mend]:
             " that; leave it out"
         )
         return
-    start = f"{parts.scheme}://{parts.netloc}{here.path}"
+    start = f"{parts.scheme}://{parts.netloc}{start_parts.path}"
     yield Mend(
         f"it sends us to {place}, which its file does not name: if that is the same site, name it;"
         " else leave it out",
-        (f"- start = {_toml(site.start)}", f"+ start = {_toml((start, *site.start[1:]))}"),
+        (f"- start = {_to_toml(site.start)}", f"+ start = {_to_toml((start, *site.start[1:]))}"),
     )
 
 
-def _place(parts: SplitResult) -> str:
-    """A host as `hosts` names it, with its port where that is not a default one."""
+def _to_host(parts: SplitResult) -> str:
+    """Return a host as `hosts` names it, with its port unless that is a default one."""
     return parts.netloc if get_port(parts) not in {80, 443} else parts.hostname or ""
 
 
-def _hosts_behind(
-    site: Site, entries: Sequence[PageAddress], outside: Collection[str]
-) -> list[str]:
-    """Hosts that more than half of a list leads to and that the site's file does not name, those
-    `outside`, commonest first.
+def _find_hosts(site: Site, entries: Sequence[PageAddress], outside: Collection[str]) -> list[str]:
+    """Return the unnamed hosts that more than half of a list leads to, the commonest first.
 
-    One in whose name an identifier can be read is not shown, nor one that an address logs in at.
+    Only hosts in `outside` count. Hosts whose name reads like an identifier are left out, and
+    so are
+    those of addresses with credentials.
     """
     strange = [page.url for page in entries if not site.allows(page.url)]
     if len(strange) * 2 <= len(entries):
         return []
-    told = [
+    linked = [
         parts
         for url in strange
         if (parts := split_url(url)) and "@" not in parts.netloc and parts.hostname in outside
     ]
-    places = Counter(map(_place, told))
+    places = Counter(map(_to_host, linked))
     return [place for place, _ in places.most_common(MOST_HOSTS) if not identifier_in(place)]
 
 
-def _blind_options(found: SiteSurvey, presets: Presets) -> Iterator[Mend]:
-    """Of a site's own options, those that find nothing on the page in hand."""
+def _find_blind_options(found: SiteSurvey, presets: Presets) -> Iterator[Mend]:
+    """Yield repairs of the site's options that find nothing on this page."""
     site, read = found.site, found.own
     response = read.answer.response if read else None
     if response is None:
@@ -397,7 +405,7 @@ def _blind_options(found: SiteSurvey, presets: Presets) -> Iterator[Mend]:
         if name in site.options and not getattr(layout, name).nodes(page.root):
             yield Mend(
                 f"options.{name} finds nothing on the list any more",
-                (f"- {name} = {_toml(site.options[name])}",),
+                (f"- {name} = {_to_toml(site.options[name])}",),
             )
     if "pattern" in site.options and layout.pattern and page.kind == "html":
         urls = map(response.urljoin, page.root.css("a::attr(href)").getall())
@@ -407,7 +415,7 @@ def _blind_options(found: SiteSurvey, presets: Presets) -> Iterator[Mend]:
         ):
             yield Mend(
                 "options.pattern fits no link of the list any more",
-                (f"- pattern = {_toml(site.options['pattern'])}",),
+                (f"- pattern = {_to_toml(site.options['pattern'])}",),
             )
 
 

@@ -1,8 +1,7 @@
-"""What people read of a look, a line a part: what was looked at, whether it is as it should be, and
-what was found.
+"""Report the results of a probe, a line per part: what was examined, whether it is good, and why.
 
-What stood on the pages is masked: of a name or a title only its shape is shown, letters as x and
-digits as 0. Dates are shown.
+Text from the pages is masked: of a name or a title only its shape is shown, letters as x and digits
+as 0. Dates are shown.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from crawlers.sites import visit_verdict
 from crawlers.sites.pages import Post
 from crawlers.sites.selectors import parse_content_type
 from crawlers.sites.visit_verdict import MEANING
-from crawlers.trial.answer import data_in, is_filled_by_script
-from crawlers.trial.look import LIST_NAME, SiteSurvey, kinds_of_links
-from crawlers.trial.proposal import Mend, count, rate
+from crawlers.trial.answer import find_data, is_filled_by_script
+from crawlers.trial.look import LIST_NAME, SiteSurvey, list_link_kinds
+from crawlers.trial.proposal import Mend, estimate_rate, format_count
 from ullage.display import moment
 from ullage.display.screen import cell
 
@@ -50,30 +49,29 @@ class ReportLine:
     said: str
 
 
-def shape(text: str) -> str:
-    """`text` without what it says: letters as x (中 for signs of Chinese and their like), digits as
-    0.
+def mask(text: str) -> str:
+    """Return the shape of `text`: letters as x, Chinese signs and their like as 中, digits as 0.
 
-    >>> shape("Zhang 138, 张三")
+    >>> mask("Zhang 138, 张三")
     'Xxxxx 000, 中中'
     """
-    return "".join(_class(sign) for sign in text[:LONGEST_SHAPE]) + (
+    return "".join(_mask_sign(sign) for sign in text[:LONGEST_SHAPE]) + (
         "…" if len(text) > LONGEST_SHAPE else ""
     )
 
 
-def _class(sign: str) -> str:
+def _mask_sign(sign: str) -> str:
     kind = unicodedata.category(sign)
-    known = {"Lu": "X", "Ll": "x", "Nd": "0", "Lo": "中", "Zs": " "}
-    return known.get(kind, sign if sign.isascii() and sign.isprintable() else "·")
+    classes = {"Lu": "X", "Ll": "x", "Nd": "0", "Lo": "中", "Zs": " "}
+    return classes.get(kind, sign if sign.isascii() and sign.isprintable() else "·")
 
 
-def lines(found: SiteSurvey, now: datetime, zone: tzinfo | None = None) -> list[ReportLine]:
-    """Every part in the order in which it is looked at, up to the one that ended the look."""
+def build_lines(found: SiteSurvey, now: datetime, zone: tzinfo | None = None) -> list[ReportLine]:
+    """Return the lines of every part, in order, up to the one that ended the probe."""
     return [line for part in PARTS for line in part(found, now, zone)]
 
 
-def _robots(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
+def _report_robots(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     robots = found.robots
     if found.is_elsewhere:
         name = LIST_NAME.search(found.site.start[0])
@@ -88,18 +86,18 @@ def _robots(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     elif not robots.allowed:
         yield ReportLine("robots.txt", "FAULT", MEANING[robots.word or "robots"])
     else:
-        said = (
+        answer_text = (
             "allows the list"
             if robots.status // 100 == 2
             else f"there is none ({robots.status}), so all is allowed"
         )
         slow = f"; {robots.delay:g} s between requests" if robots.delay else ""
         yield ReportLine(
-            "robots.txt", "WARN" if robots.delay > LONG_DELAY_SECONDS else "ok", said + slow
+            "robots.txt", "WARN" if robots.delay > LONG_DELAY_SECONDS else "ok", answer_text + slow
         )
 
 
-def _answer(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
+def _report_answer(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     answer = found.answer
     if answer is None:
         return
@@ -107,13 +105,13 @@ def _answer(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
         yield ReportLine("answer", "FAULT", f"{answer.word}: {MEANING[answer.word]}")
         return
     response, (media_type, charset) = answer.response, parse_content_type(answer.response)
-    told = (
+    answer_text = (
         f"{response.status}, {media_type}{f' in {charset}' if charset else ''},"
         f" {_size(len(response.body))}"
     )
     seconds = response.meta.get("download_latency", 0.0) if response.request else 0.0
     yield ReportLine(
-        "answer", "ok" if response.status == 200 else "FAULT", f"{told}, {seconds:.1f} s"
+        "answer", "ok" if response.status == 200 else "FAULT", f"{answer_text}, {seconds:.1f} s"
     )
     word = answer.word or found.word
     wall = word in {"challenge", "forbidden", "busy", "unavailable"}
@@ -130,35 +128,36 @@ def _answer(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
         yield ReportLine("page", "FAULT", f"{word}: {MEANING[word]}")
 
 
-def _script(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
+def _report_script(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     response = found.answer.response if found.answer else None
     if found.by_script:
         yield ReportLine(
             "script",
             "WARN",
-            f"a script fills the page: a browser renders it (`script = true`){_asked(response)}",
+            "a script fills the page: a browser renders it (`script = true`)"
+            f"{_describe_json_requests(response)}",
         )
         return
     if found.list is not None or found.word in GATES or not is_filled_by_script(response):
         return
-    if data := data_in(response):
-        told = f'from JSON in it: `platform = "feed"` with `embedded = "{data}"` reads that'
-        yield ReportLine("script", "WARN", f"a script fills the page, {told}")
+    if data := find_data(response):
+        source = f'from JSON in it: `platform = "feed"` with `embedded = "{data}"` reads that'
+        yield ReportLine("script", "WARN", f"a script fills the page, {source}")
     else:
         tried = (
             f"; {found.unrendered}: {MEANING[found.unrendered]}"
             if found.unrendered in RENDERING
             else ""
         )
-        said = (
+        advice = (
             "a script fills the page, without JSON in it: give the address of the list that it"
             f" asks for{tried}"
         )
-        yield ReportLine("script", "FAULT", said)
+        yield ReportLine("script", "FAULT", advice)
 
 
-def _asked(response: Response | None) -> str:
-    """What JSON a page's scripts asked for, if they did."""
+def _describe_json_requests(response: Response | None) -> str:
+    """Describe the JSON that a page's scripts requested; "" for none."""
     urls = response.request.meta.get(DATA, ()) if response is not None and response.request else ()
     paths = ", ".join(list(dict.fromkeys(urlsplit(url).path for url in urls))[:MOST_PATHS])
     return (
@@ -168,17 +167,17 @@ def _asked(response: Response | None) -> str:
     )
 
 
-def _software(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
+def _report_software(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     if found.answer is None or found.answer.word:
         return
-    read_as, marked = found.read_as, {one.name: one.why for one in found.recognised}
+    read_as, marked = found.read_as, {match.name: match.why for match in found.recognised}
     if marked and found.word in GATES:
         yield ReportLine("software", "ok", f"{', '.join(marked)}, by its marks")
     elif found.thread_of:
         yield ReportLine(
             "software",
             "ok",
-            f"{found.thread_of}: {count(len(marked[found.thread_of]), 'mark')} of it",
+            f"{found.thread_of}: {format_count(len(marked[found.thread_of]), 'mark')} of it",
         )
     elif found.unreadable:
         yield ReportLine("software", "FAULT", f"{next(iter(marked))}: {found.unreadable}")
@@ -198,7 +197,7 @@ def _software(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
         yield ReportLine(
             "software",
             "ok",
-            f"{read_as.platform}: {count(len(marked[read_as.platform]), 'mark')} of it",
+            f"{read_as.platform}: {format_count(len(marked[read_as.platform]), 'mark')} of it",
         )
     elif read_as.platform == "board" and read_as is not found.site:
         yield ReportLine(
@@ -219,7 +218,7 @@ def _software(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
         )
 
 
-def _list(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
+def _report_list(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     if found.answer is None or found.answer.word:
         return
     read = found.list
@@ -237,38 +236,38 @@ def _list(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
         yield ReportLine(
             "list",
             "FAULT",
-            f"it leads to {count(found.lists, 'other list')}; of those that were opened none leads"
-            " to a post",
+            f"it leads to {format_count(found.lists, 'other list')};"
+            " of those that were opened none leads to a post",
         )
         return
     if read is None:
-        kinds = ", ".join(f"{number} to {kind}" for kind, number in _kinds(found))
-        seen = (
+        kinds = ", ".join(f"{number} to {kind}" for kind, number in _find_kinds(found))
+        targets = (
             f"; it leads to {kinds}"
             if kinds
             else "; it leads to nothing of which there are several"
         )
-        yield ReportLine("list", "FAULT", f"nothing on it is a thread, a paste or a post{seen}")
+        yield ReportLine("list", "FAULT", f"nothing on it is a thread, a paste or a post{targets}")
         return
     if found.lists:
-        yield ReportLine("lists", "ok", f"it leads to {count(found.lists, 'other list')}")
+        yield ReportLine("lists", "ok", f"it leads to {format_count(found.lists, 'other list')}")
     what = "paste" if any(page.role == "item" for page in read.entries) else "thread"
-    held = (
-        count(len(read.entries), what)
+    entries_text = (
+        format_count(len(read.entries), what)
         if read.entries
-        else count(len(read.parsed.posts), "post") + " on the list itself"
+        else format_count(len(read.parsed.posts), "post") + " on the list itself"
     )
-    yield ReportLine("list", "FAULT" if read.word else "ok", held)
+    yield ReportLine("list", "FAULT" if read.word else "ok", entries_text)
     if read.older is None:
         yield ReportLine(
             "next page", "-", "none: all is on one page, or the link to it is not read"
         )
     elif found.older is not None:
-        known = {page.name for page in read.entries} | {post.post_id for post in read.parsed.posts}
+        names = {page.name for page in read.entries} | {post.post_id for post in read.parsed.posts}
         behind = {page.name for page in found.older.entries} | {
             post.post_id for post in found.older.parsed.posts
         }
-        more = len(behind - known)
+        more = len(behind - names)
         yield ReportLine(
             "next page",
             "ok" if more else "WARN",
@@ -278,24 +277,24 @@ def _list(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
         yield ReportLine("next page", "-", "there is one; it was not examined")
     if any(page.role == "thread" for page in read.entries):
         stamps = [page.stamp for page in read.entries if page.stamp]
-        told = (
-            f"{len(stamps)} of {len(read.entries)}, such as {shape(stamps[0])}"
+        stamps_text = (
+            f"{len(stamps)} of {len(read.entries)}, such as {mask(stamps[0])}"
             if stamps
             else "none: no new post is noticed"
         )
-        yield ReportLine("stamp", "ok" if len(stamps) == len(read.entries) else "WARN", told)
+        yield ReportLine("stamp", "ok" if len(stamps) == len(read.entries) else "WARN", stamps_text)
 
 
-def _kinds(found: SiteSurvey) -> Sequence[tuple[str, int]]:
+def _find_kinds(found: SiteSurvey) -> Sequence[tuple[str, int]]:
     response = found.answer.response if found.answer else None
     return (
-        [(kind, number) for kind, number in kinds_of_links(response) if number > 1]
+        [(kind, number) for kind, number in list_link_kinds(response) if number > 1]
         if response
         else ()
     )
 
 
-def _thread(found: SiteSurvey, now: datetime, zone: tzinfo | None) -> Iterator[ReportLine]:
+def _report_thread(found: SiteSurvey, now: datetime, zone: tzinfo | None) -> Iterator[ReportLine]:
     read, posts = found.thread, found.posts
     if found.list is None:
         return
@@ -307,19 +306,21 @@ def _thread(found: SiteSurvey, now: datetime, zone: tzinfo | None) -> Iterator[R
         yield ReportLine(
             part,
             "ok" if posts else "FAULT",
-            f"{count(len(posts), 'post')}{more}" if posts else fault,
+            f"{format_count(len(posts), 'post')}{more}" if posts else fault,
         )
     if not posts:
         return
-    yield _having("author", posts, lambda post: post.author)
+    yield _report_field("author", posts, lambda post: post.author)
     dated = [post.published_at for post in posts if post.published_at]
     newest = max(dated, default=None)
-    said = f"{len(dated)} of {len(posts)}, the newest {moment(newest, zone)}" if newest else "none"
+    dates_text = (
+        f"{len(dated)} of {len(posts)}, the newest {moment(newest, zone)}" if newest else "none"
+    )
     ahead = newest is not None and (newest - now).total_seconds() > 86400
     yield ReportLine(
         "date",
         "WARN" if ahead or len(dated) < len(posts) else "ok",
-        said + (": that is yet to come" if ahead else ""),
+        dates_text + (": that is yet to come" if ahead else ""),
     )
     sizes = sorted(len(post.body) for post in posts)
     least, most = _size(sizes[0]), _size(sizes[-1])
@@ -333,18 +334,18 @@ def _thread(found: SiteSurvey, now: datetime, zone: tzinfo | None) -> Iterator[R
     )
 
 
-def _having(part: str, posts: Sequence[Post], of: Callable[[Post], str]) -> ReportLine:
-    """How many posts have it; many a paste is nobody's."""
+def _report_field(part: str, posts: Sequence[Post], of: Callable[[Post], str]) -> ReportLine:
+    """Report how many posts have a field; pastes often have no author."""
     having = [of(post) for post in posts if of(post)]
-    said = f"{len(having)} of {len(posts)}, such as {shape(having[0])}" if having else "none"
+    example = f"{len(having)} of {len(posts)}, such as {mask(having[0])}" if having else "none"
     few: Mark = "-" if not having and posts[0].kind == "paste" else "WARN"
-    return ReportLine(part, "ok" if len(having) == len(posts) else few, said)
+    return ReportLine(part, "ok" if len(having) == len(posts) else few, example)
 
 
-def _rate(found: SiteSurvey, now: datetime, _: object) -> Iterator[ReportLine]:
+def _report_rate(found: SiteSurvey, now: datetime, _: object) -> Iterator[ReportLine]:
     if found.list is None:
         return
-    comes = rate(found, now)
+    comes = estimate_rate(found, now)
     if comes is None:
         yield ReportLine("rate", "-", "not known: the list shows no times")
         return
@@ -352,21 +353,21 @@ def _rate(found: SiteSurvey, now: datetime, _: object) -> Iterator[ReportLine]:
         (comes.an_hour, "an hour") if comes.an_hour >= OFTEN else (comes.an_hour * 24, "a day")
     )
     number = f"{often:.2g}" if often < 10 else f"{often:,.0f}"
-    told = f"{'at least ' if comes.at_least else 'about '}{number} {comes.what} {per}"
-    yield ReportLine("rate", "ok", f"{told}: look again every {comes.revisit_seconds:g} s")
+    rate_text = f"{'at least ' if comes.at_least else 'about '}{number} {comes.what} {per}"
+    yield ReportLine("rate", "ok", f"{rate_text}: look again every {comes.revisit_seconds:g} s")
 
 
-def _late(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
+def _report_lateness(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     if found.is_late:
         yield ReportLine("time", "WARN", "was up before everything was examined")
 
 
-def _checks(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
-    for said in found.doubts[:1]:
-        yield ReportLine("incomplete", "FAULT", said)
+def _report_doubts(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
+    for doubt in found.doubts[:1]:
+        yield ReportLine("incomplete", "FAULT", doubt)
 
 
-def _faults(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
+def _report_faults(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     mark: Mark = "WARN" if found.posts and not found.doubts else "FAULT"
     for fault in dict.fromkeys(found.faults):
         yield ReportLine(
@@ -376,18 +377,29 @@ def _faults(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
         )
 
 
-PARTS = (_robots, _answer, _script, _software, _list, _thread, _faults, _checks, _rate, _late)
+PARTS = (
+    _report_robots,
+    _report_answer,
+    _report_script,
+    _report_software,
+    _report_list,
+    _report_thread,
+    _report_faults,
+    _report_doubts,
+    _report_rate,
+    _report_lateness,
+)
 
 
-def table(shown: Sequence[ReportLine]) -> Table:
-    """The lines side by side; what was found folds within its column."""
-    made = Table.grid(padding=(0, 2, 0, 0))
-    made.add_column(no_wrap=True)
-    made.add_column(no_wrap=True)
-    made.add_column(overflow="fold")
+def build_table(shown: Sequence[ReportLine]) -> Table:
+    """Return the lines as a table; the last column wraps."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
     for line in shown:
-        made.add_row(cell(line.mark, STYLES[line.mark]), cell(line.part), cell(line.said))
-    return made
+        grid.add_row(cell(line.mark, STYLES[line.mark]), cell(line.part), cell(line.said))
+    return grid
 
 
 def as_json(

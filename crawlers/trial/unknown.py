@@ -1,8 +1,7 @@
-"""From a page of software that nobody knows to options that read its threads: what leads where is
-found by a few requests.
+"""Find options that read a site of unknown software, by looking behind its links.
 
-A page may list threads, or boards that list them, or both; or the posts stand on it themselves.
-What each of its groups of links leads to is looked at, the likeliest first.
+A page may list threads, or boards that list threads, or both; or it may hold posts itself. The
+targets of each group of links are requested, the likeliest group first.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from crawlers.platforms.board import PLATFORM
 from crawlers.sites.pages import PageAddress
 from crawlers.sites.site import Site
 from crawlers.trial import guess
-from crawlers.trial.answer import Asks, ProbedPage, ProbeResponse, made_of
+from crawlers.trial.answer import Asks, ProbedPage, ProbeResponse, parse_page
 from ullage.errors import RecordError
 from ullage.guard import FaultGuard
 
@@ -65,52 +64,49 @@ class _LinkGroup:
 
 
 def attempt(guard: FaultGuard, part: str, make: Callable[[], Value]) -> Value | None:
-    """Return what `make` makes of a page; None where it fails, which costs one guess, or where
-    the page cannot be read.
-    """
+    """Return the result of `make`; None if it fails, or if the page cannot be read."""
     try:
         return guard.run(part, make, None)
     except RecordError:
         return None
 
 
-async def guesses(
+async def guess_site(
     site: Site, response: Response, pages: Asks, guard: FaultGuard, above: Above = NOTHING
 ) -> AsyncIterator[Guess]:
-    """Yield what may read a site from a page of it on, the likeliest first; `above` leads to the
-    page itself.
+    """Yield guesses that may read a site from one of its pages on, the likeliest first.
 
-    What fails is told to `guard` and costs the guesses that it would have made.
+    `above` leads to the page itself. A fault is reported to `guard` and costs only its own guesses.
     """
     threads, boards = list[_LinkGroup](), None
     with guard.step("links"):
-        threads, boards = await _looked_at(site, response, pages, guard, above)
+        threads, boards = await _find_threads(site, response, pages, guard, above)
     shared = list[_LinkGroup]()
     if boards is not None:
-        patterns = [(one, str(one.options["pattern"])) for one in threads]
+        patterns = [(group, str(group.options["pattern"])) for group in threads]
         shared = [
-            one
-            for one, pattern in patterns
-            if guess.names_on(boards[0], pattern) - guess.names_on(response, pattern)
+            group
+            for group, pattern in patterns
+            if guess.find_names(boards[0], pattern) - guess.find_names(response, pattern)
         ]
         if shared or not threads:
-            async for found in _of_boards(site, boards, shared, pages, guard, above):
-                yield found
-    for one in threads:
+            async for candidate in _guess_boards(site, boards, shared, pages, guard, above):
+                yield candidate
+    for group in threads:
         with guard.step("threads"):
-            async for found in _of_threads(site, one, pages, guard, above):
+            async for candidate in _guess_threads(site, group, pages, guard, above):
                 yield (
-                    replace(found, doubt="the boards that it leads to are not read")
-                    if one in shared
-                    else found
+                    replace(candidate, doubt="the boards that it leads to are not read")
+                    if group in shared
+                    else candidate
                 )
     if not threads and not above["lists"]:
         with guard.step("guestbook"):
-            async for found in _of_book(site, response, pages, guard):
-                yield found
+            async for candidate in _guess_guestbook(site, response, pages, guard):
+                yield candidate
 
 
-async def _of_boards(
+async def _guess_boards(
     site: Site,
     boards: tuple[Response, guess.Options],
     shared: Sequence[_LinkGroup],
@@ -118,45 +114,49 @@ async def _of_boards(
     guard: FaultGuard,
     above: Above,
 ) -> AsyncIterator[Guess]:
-    """What reads a board: as `shared` reads the page that leads to it, which has some of its
-    threads; or in its own way.
+    """Yield guesses for a board.
+
+    It is read as `shared` reads the page that leads to it, which has some of its threads; or in
+    its own
+    way.
     """
     inner, listed = boards
-    told = {
+    lists = {
         "lists": [str(listed["links"]), *above["lists"]],
         "lists_pattern": [str(listed["pattern"]), *above["lists_pattern"]],
     }
-    for one in shared:
+    for group in shared:
         with guard.step("threads"):
-            if entries_of(site, one.options, inner, guard):
-                async for found in _of_threads(site, one, pages, guard, told):
-                    yield found
-    async for found in guesses(site, inner, pages, guard, told):
-        yield found
+            if list_entries(site, group.options, inner, guard):
+                async for candidate in _guess_threads(site, group, pages, guard, lists):
+                    yield candidate
+    async for candidate in guess_site(site, inner, pages, guard, lists):
+        yield candidate
 
 
-async def _looked_at(
+async def _find_threads(
     site: Site, response: Response, pages: Asks, guard: FaultGuard, above: Above
 ) -> tuple[list[_LinkGroup], tuple[Response, guess.Options] | None]:
-    """Groups of links that lead to what is no list, and the first that leads to a list, with
-    that.
+    """Return the groups of links that lead to threads, and the first that leads to a list.
+
+    The list is returned with its page.
     """
-    threads, boards, left, longest = list[_LinkGroup](), None, MOST_GUESSED, 0
-    known = "|".join(
+    threads, boards, requests_left, longest = list[_LinkGroup](), None, MOST_GUESSED, 0
+    listed_pattern = "|".join(
         f"(?:{pattern.replace('?P<id>', '?:').replace('?P<slug>', '?:')})"
         for pattern in above["lists_pattern"]
     )
     least = guess.LEAST if above["lists"] else LEAST_BOARDS
-    for listed in (attempt(guard, "lists", lambda: guess.lists_of(response, known, least)) or [])[
-        :MOST_GROUPS
-    ]:
+    for listed in (
+        attempt(guard, "lists", lambda: guess.guess_lists(response, listed_pattern, least)) or []
+    )[:MOST_GROUPS]:
         entries, behind = (
-            entries_of(site, listed, response, guard),
+            list_entries(site, listed, response, guard),
             list[tuple[PageAddress, ProbeResponse]](),
         )
         inner = None
-        for entry in entries[: left if threads else MOST_GUESSED]:
-            left -= bool(threads)
+        for entry in entries[: requests_left if threads else MOST_GUESSED]:
+            requests_left -= bool(threads)
             answer = await pages.get(entry.url)
             if answer.response is None or answer.word:
                 continue
@@ -171,9 +171,11 @@ async def _looked_at(
                 inner = answer.response
                 break
         if inner is None and behind:
-            one = _LinkGroup(listed, behind, entries[MOST_GUESSED:][-MOST_GUESSED:], response)
+            group = _LinkGroup(listed, behind, entries[MOST_GUESSED:][-MOST_GUESSED:], response)
             # A few links beside a longer list lead to parts of the site, as categories do.
-            threads.insert(0 if threads and len(entries) >= TIMES * longest else len(threads), one)
+            threads.insert(
+                0 if threads and len(entries) >= TIMES * longest else len(threads), group
+            )
             longest = max(longest, len(entries))
         elif inner is not None and len(above["lists"]) < MOST_ABOVE:
             boards = inner, listed
@@ -181,14 +183,14 @@ async def _looked_at(
     return threads, boards
 
 
-async def _of_threads(
+async def _guess_threads(
     site: Site, listed: _LinkGroup, pages: Asks, guard: FaultGuard, above: Above
 ) -> AsyncIterator[Guess]:
-    """What reads the threads, or pastes, behind a group of links."""
+    """Yield guesses for the threads or pastes behind a group of links."""
     options = listed.options
     lists: guess.Options = {name: value for name, value in above.items() if value}
     behind = [answer.response for _, answer in listed.behind if answer.response]
-    if raw := guess.raw_of(behind[0], listed.behind[0][0].facts.get("id", "")):
+    if raw := guess.guess_raw(behind[0], listed.behind[0][0].facts.get("id", "")):
         yield Guess(
             {
                 **{
@@ -202,21 +204,24 @@ async def _of_threads(
             listed.behind,
         )
     elif len(behind) < MOST_GUESSED and listed.few:
-        entries = entries_of(site, options, listed.listing, guard)[:MOST_GUESSED]
-        rest = [(entry, await pages.get(entry.url)) for entry in entries]
-        seen = [(entry, answer) for entry, answer in rest if answer.response and not answer.word]
-        async for found in _of_posts(
-            site, _LinkGroup(options, seen, listed.few, listed.listing), pages, guard, lists
+        entries = list_entries(site, options, listed.listing, guard)[:MOST_GUESSED]
+        more = [(entry, await pages.get(entry.url)) for entry in entries]
+        answered = [
+            (entry, answer) for entry, answer in more if answer.response and not answer.word
+        ]
+        async for candidate in _guess_posts(
+            site, _LinkGroup(options, answered, listed.few, listed.listing), pages, guard, lists
         ):
-            yield found
+            yield candidate
     else:
-        async for found in _of_posts(site, listed, pages, guard, lists):
-            yield found
+        async for candidate in _guess_posts(site, listed, pages, guard, lists):
+            yield candidate
 
 
-async def _of_posts(
+async def _guess_posts(
     site: Site, listed: _LinkGroup, pages: Asks, guard: FaultGuard, lists: guess.Options
 ) -> AsyncIterator[Guess]:
+    """Yield a guess for the posts of the threads behind a group of links."""
     more = [(entry, await pages.get(entry.url)) for entry in listed.few]
     threads = [
         *listed.behind,
@@ -224,60 +229,67 @@ async def _of_posts(
     ]
     pattern = str(listed.options["pattern"])
     responses = [answer.response for _, answer in threads if answer.response]
-    if posts := attempt(guard, "posts", lambda: guess.of_threads(responses, pattern)):
+    if posts := attempt(guard, "posts", lambda: guess.guess_posts(responses, pattern)):
         options = {**listed.options, **lists, **posts}
         counts = attempt(
-            guard, "counts", lambda: _counted(site, options, listed.listing, threads, guard)
+            guard,
+            "counts",
+            lambda: _guess_post_count(site, options, listed.listing, threads, guard),
         )
         if counts is not None:  # else nothing would tell that posts are missing
             yield Guess({**options, **counts}, threads)
 
 
-async def _of_book(
+async def _guess_guestbook(
     site: Site, response: Response, pages: Asks, guard: FaultGuard
 ) -> AsyncIterator[Guess]:
-    """What reads posts that stand on the page itself, as in a guestbook: they lead to no other
-    page of the site.
+    """Yield a guess for posts that stand on the page itself, as in a guestbook.
+
+    Such posts lead to no other page of the site.
     """
-    first = _made_of_book(site, guess.of_threads([response]), response, guard)
+    first = _parse_guestbook(site, guess.guess_posts([response]), response, guard)
     if first is None or first.older is None:
         return
     second = (await pages.get(first.older.url)).response
-    options = guess.of_threads([response, *([second] if second is not None else [])])
-    made = _made_of_book(site, options, response, guard)
+    options = guess.guess_posts([response, *([second] if second is not None else [])])
+    page_read = _parse_guestbook(site, options, response, guard)
     bodies = (
-        [post.body.decode("utf-8", "replace") for post in made.parsed.posts if post.published_at]
-        if made
+        [
+            post.body.decode("utf-8", "replace")
+            for post in page_read.parsed.posts
+            if post.published_at
+        ]
+        if page_read
         else []
     )
     if len(bodies) >= LEAST_POSTS and not any("<a " in body for body in bodies):
-        yield Guess(_book(options))
+        yield Guess(_to_list_options(options))
 
 
-def _made_of_book(
+def _parse_guestbook(
     site: Site, options: guess.Options, response: Response, guard: FaultGuard
 ) -> ProbedPage | None:
+    """Return the page as these options read it; None without options."""
     if not options:
         return None
     page, answer = PageAddress(response.url, "list"), ProbeResponse(response.url, "ok", response)
-    return made_of(page, answer, PLATFORM, board(site, _book(options)), guard)
+    return parse_page(page, answer, PLATFORM, as_board(site, _to_list_options(options)), guard)
 
 
-def _book(options: guess.Options) -> guess.Options:
+def _to_list_options(options: guess.Options) -> guess.Options:
+    """Return options of a thread as those of a list that holds posts."""
     return {
         ("next" if name == "thread_next" else name): value
         for name, value in {**options, "numbered": True}.items()
     }
 
 
-def entries_of(
+def list_entries(
     site: Site, listed: guess.Options, response: Response, guard: FaultGuard
 ) -> Sequence[PageAddress]:
-    """The entries of a list, those before others of which it counts more posts, or shows a
-    larger number.
-    """
+    """Return the entries of a list, those with more posts or larger numbers first."""
     page, answer = PageAddress(response.url, "list"), ProbeResponse(response.url, "ok", response)
-    read = made_of(page, answer, PLATFORM, board(site, {**listed, **NO_POST}), guard)
+    read = parse_page(page, answer, PLATFORM, as_board(site, {**listed, **NO_POST}), guard)
     numbers = [
         (int(page.facts.get("posts", "0")), max(map(int, NUMBER.findall(page.stamp)), default=0))
         for page in read.entries
@@ -285,22 +297,22 @@ def entries_of(
     return [
         page
         for _, page in sorted(
-            zip(numbers, read.entries, strict=True), key=lambda one: one[0], reverse=True
+            zip(numbers, read.entries, strict=True), key=lambda item: item[0], reverse=True
         )
     ]
 
 
-def board(site: Site, options: Mapping[str, str | list[str] | bool]) -> Site:
-    """The site as one whose own options say how its pages look."""
+def as_board(site: Site, options: Mapping[str, str | list[str] | bool]) -> Site:
+    """Return the site with its own options for platform `board`."""
     return site.model_copy(update={"platform": "board", "options": options})
 
 
-def _counted(
+def _guess_post_count(
     site: Site, options: guess.Options, listing: Response, answers: Seen, guard: FaultGuard
 ) -> guess.Options:
-    """Return where the list says how many posts its threads have."""
+    """Return options that tell where the list counts the posts of its threads."""
     reads = [
-        made_of(page, answer, PLATFORM, board(site, options), guard)
+        parse_page(page, answer, PLATFORM, as_board(site, options), guard)
         for page, answer in answers
         if answer.response
     ]
@@ -309,4 +321,4 @@ def _counted(
         for read in reads
         if read.parsed.posts and not read.older
     }
-    return guess.counted_in(listing, str(options.get("rows", "")), lengths)
+    return guess.guess_post_count(listing, str(options.get("rows", "")), lengths)

@@ -20,7 +20,7 @@ from crawlers.sites.visit_verdict import (
 )
 from crawlers.trial import archives, holders
 from crawlers.trial.answer import ProbeResponse
-from crawlers.trial.guess import _root, pattern_of
+from crawlers.trial.guess import _parse_root, build_pattern
 from crawlers.trial.look import SiteSurvey, look
 from tests.crawlers.support import make_site
 from tests.crawlers.test_trial import StaticSite, parts_of, response, survey
@@ -177,7 +177,7 @@ def test_a_preset_that_misses_rows_or_pages_is_short_too() -> None:
 def test_a_pattern_is_of_whole_addresses_and_takes_no_month_for_an_id(
     urls: list[str], names: int
 ) -> None:
-    pattern = pattern_of([HOST + url for url in urls])
+    pattern = build_pattern([HOST + url for url in urls])
     assert pattern.startswith("^https?://[^/]+/")
     rows = "".join(f'<li class="row"><a class="t" href="{url}">A title</a></li>' for url in urls)
     listing = read(rows, pattern=pattern)
@@ -275,7 +275,7 @@ def test_archives_by_month_are_read_or_said_to_be_unread(entry: str, is_read: bo
 def test_what_holds_the_title_and_several_posts_is_no_post(post: str) -> None:
     site = make_site(platform="board", options={**OPTIONS, "post": post, "body": "xpath:."})
     roots = [
-        _root(
+        _parse_root(
             response(
                 f"{HOST}/t/{n}",
                 f"<body>{HOLDER.format(n=n)}{'<p>a footer of many words</p>' * 9}</body>",
@@ -283,7 +283,7 @@ def test_what_holds_the_title_and_several_posts_is_no_post(post: str) -> None:
         )
         for n in (1, 2)
     ]
-    assert list(holders.doubts(site, roots)) == [
+    assert list(holders.find_doubts(site, roots)) == [
         "what was taken for a post holds the title or a form, and several posts"
     ]
 
@@ -291,7 +291,7 @@ def test_what_holds_the_title_and_several_posts_is_no_post(post: str) -> None:
 def test_what_is_nearly_all_of_a_page_is_no_post() -> None:
     site = make_site(platform="board", options={**OPTIONS, "post": "div.all", "body": "xpath:."})
     whole = [
-        _root(
+        _parse_root(
             response(
                 f"{HOST}/t/{n}", f'<body><div class="all">{"words " * 40}</div><p>x</p></body>'
             )
@@ -299,17 +299,17 @@ def test_what_is_nearly_all_of_a_page_is_no_post() -> None:
         for n in (1, 2)
     ]
     part = [
-        _root(
+        _parse_root(
             response(
                 f"{HOST}/t/{n}", f'<body><div class="all">words</div><p>{"menu " * 9}</p></body>'
             )
         )
         for n in (1, 2)
     ]
-    assert list(holders.doubts(site, whole)) == [
+    assert list(holders.find_doubts(site, whole)) == [
         "what was taken for a post is nearly all of the page"
     ]
-    assert list(holders.doubts(site, part)) == []
+    assert list(holders.find_doubts(site, part)) == []
 
 
 def test_a_site_that_is_short_by_a_preset_gets_no_file() -> None:

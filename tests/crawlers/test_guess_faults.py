@@ -12,19 +12,19 @@ from crawlers.platforms.board import Board
 from crawlers.sites.presets import Presets
 from crawlers.trial import checks, guess
 from crawlers.trial.look import SiteSurvey
-from crawlers.trial.proposal import mends
+from crawlers.trial.proposal import propose_mends
 from tests.crawlers.test_completeness import HOLDER, HOST, board
 from tests.crawlers.test_trial import StaticSite, parts_of, survey
 
 VALUE = "13800138000"
 PLACES = {
-    "list": (guess, "lists_of"),
+    "list": (guess, "guess_lists"),
     "kind of page": (guess, "is_list"),
-    "posts": (guess, "of_threads"),
-    "counts": (guess, "counted_in"),
-    "text of a paste": (guess, "raw_of"),
+    "posts": (guess, "guess_posts"),
+    "counts": (guess, "guess_post_count"),
+    "text of a paste": (guess, "guess_raw"),
     "page": (Board, "parse"),
-    "check": (checks, "doubts"),
+    "check": (checks, "find_doubts"),
 }
 NAMED = re.compile(
     r'"[a-z]+" failed \(IndexError at \w+\.py:\d+\) and was left out: please report it'
@@ -58,11 +58,13 @@ def test_a_fault_in_a_guess_is_named(place: str, monkeypatch: pytest.MonkeyPatch
     assert NAMED.fullmatch(report["guess"][1])
     assert "none that is known" not in report["software"][1]
     assert VALUE not in str(report)
-    assert [mend.why for mend in mends(survey, Presets())][-1].endswith("report what stands above")
+    assert [mend.why for mend in propose_mends(survey, Presets())][-1].endswith(
+        "report what stands above"
+    )
 
 
 def test_a_fault_in_one_guess_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    site, of_threads = make_board(), guess.of_threads
+    site, of_threads = make_board(), guess.guess_posts
     news = "".join(
         f'<dd><a class="n" href="/news/{n}/">News of the day, with a long title of {n}</a></dd>'
         for n in range(6)
@@ -76,7 +78,7 @@ def test_a_fault_in_one_guess_leaves_the_others(monkeypatch: pytest.MonkeyPatch)
     def fail_on_news(responses: Sequence[Response], pattern: str = "") -> guess.Options:
         return raise_fault() if "/news/" in responses[0].url else of_threads(responses, pattern)
 
-    monkeypatch.setattr(guess, "of_threads", fail_on_news)
+    monkeypatch.setattr(guess, "guess_posts", fail_on_news)
     survey = look_at(StaticSite({**site.pages, **pages, f"{HOST}/": front}))
     assert (survey.doubts, len(survey.posts)) == ((), 4)
     assert parts_of(survey)["guess"][0] == "WARN"

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from crawlers.sites.site import Site
-from crawlers.trial.fetch import look_at, requests_of
+from crawlers.trial.fetch import check_sites, list_requests
 from tests.crawlers.conftest import Station
 from tests.crawlers.resolving import PUBLIC
 from tests.crawlers.support import Answers, make_site, serving
@@ -143,8 +143,8 @@ def test_one_request_an_origin() -> None:
         "http://a.example:8080/robots.txt",
         "https://b.example/robots.txt",
     )
-    assert requests_of(make_site(start=starts)) == every
-    assert requests_of(make_site(start=starts, robots=False)) == (starts[0], *starts[2:])
+    assert list_requests(make_site(start=starts)) == every
+    assert list_requests(make_site(start=starts, robots=False)) == (starts[0], *starts[2:])
 
 
 def test_sites_that_the_time_does_not_reach_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,6 +153,6 @@ def test_sites_that_the_time_does_not_reach_are_left_out(monkeypatch: pytest.Mon
             await asyncio.Event().wait()
         return ""
 
-    monkeypatch.setattr("crawlers.trial.fetch._look", look)
+    monkeypatch.setattr("crawlers.trial.fetch._check_site", look)
     sites = [make_site(name="slow"), make_site(name="quick")]
-    assert asyncio.run(look_at(CrawlSettings(), sites, 0.2)) == {"quick": ""}
+    assert asyncio.run(check_sites(CrawlSettings(), sites, 0.2)) == {"quick": ""}

@@ -28,10 +28,10 @@ from crawlers.sites.presets import Presets, load_shipped
 from crawlers.sites.site import Site, read_site
 from crawlers.sites.visit_verdict import MEANING
 from crawlers.trial.answer import ProbeResponse, Robots
-from crawlers.trial.cli import _site_of
+from crawlers.trial.cli import _build_site
 from crawlers.trial.look import SiteSurvey, look
-from crawlers.trial.proposal import file_of, mends, rate
-from crawlers.trial.report import lines, shape, table
+from crawlers.trial.proposal import estimate_rate, propose_mends, render_file
+from crawlers.trial.report import build_lines, build_table, mask
 from harness.reach.boards import boards
 from harness.reach.content import Content
 from harness.reach.planted import plan
@@ -99,7 +99,7 @@ def sample(name: str, role: str, number: int = 0) -> str:
 
 
 def parts_of(survey_: SiteSurvey) -> dict[str, tuple[str, str]]:
-    return {line.part: (line.mark, line.said) for line in lines(survey_, NOW, UTC)}
+    return {line.part: (line.mark, line.said) for line in build_lines(survey_, NOW, UTC)}
 
 
 def spirit(**more: str | ProbeResponse) -> StaticSite:
@@ -257,7 +257,7 @@ def test_a_thread_is_no_list_and_an_empty_board_no_unknown_software() -> None:
         parts_of(empty)["list"][1]
         == "it leads to 3 other lists; of those that were opened none leads to a post"
     )
-    assert not list(mends(empty, Presets()))
+    assert not list(propose_mends(empty, Presets()))
 
 
 def test_software_of_which_nothing_can_be_read_is_named_with_the_reason() -> None:
@@ -265,7 +265,7 @@ def test_software_of_which_nothing_can_be_read_is_named_with_the_reason() -> Non
     result = survey(pages)
     assert parts_of(result)["software"][0] == "FAULT"
     assert "encrypted" in parts_of(result)["software"][1]
-    assert (pages.asked, list(mends(result, Presets()))) == ([BOARD], [])
+    assert (pages.asked, list(propose_mends(result, Presets()))) == ([BOARD], [])
 
 
 def test_software_without_a_list_says_what_it_is_and_what_to_give_instead() -> None:
@@ -278,7 +278,7 @@ def test_software_without_a_list_says_what_it_is_and_what_to_give_instead() -> N
         "which reads no list here: dpaste (docs.dpaste.org), pastes without a public list"
         in parts_of(result)["software"][1]
     )
-    (mend,) = mends(result, Presets())
+    (mend,) = propose_mends(result, Presets())
     assert "page that links to them" in mend.why
 
 
@@ -326,7 +326,7 @@ def test_a_paste_site_without_marks_is_read_where_the_text_is_one() -> None:
 
 def test_the_file_is_what_is_needed_and_invents_neither_ground_nor_owner() -> None:
     result = survey(spirit(), make_site(platform="board", start=[BOARD], allow_private=True))
-    text = file_of(result, "PIPL 13", 'the "team"', NOW)
+    text = render_file(result, "PIPL 13", 'the "team"', NOW)
     assert tomllib.loads(text) == {
         "platform": "spirit", "start": [BOARD], "allow_private": True, "legal_basis": "PIPL 13",
         "owner": 'the "team"',
@@ -334,12 +334,12 @@ def test_the_file_is_what_is_needed_and_invents_neither_ground_nor_owner() -> No
     assert text.startswith(
         "# Tried on 2026-11-26: 1 thread on its first list, 1 post behind one of them.\n"
     )
-    assert tomllib.loads(file_of(result, "", "", NOW)).keys() == {
+    assert tomllib.loads(render_file(result, "", "", NOW)).keys() == {
         "platform",
         "start",
         "allow_private",
     }
-    assert "for you to say" in file_of(result, "", "", NOW)
+    assert "for you to say" in render_file(result, "", "", NOW)
 
 
 def items(times: list[datetime]) -> str:
@@ -369,7 +369,7 @@ def test_how_much_comes_is_told_by_the_times_of_a_list(
             "http://paste.example/Abcd0000/+inline": "a text",
         }
     )
-    comes = rate(survey(pages, start=start), NOW)
+    comes = estimate_rate(survey(pages, start=start), NOW)
     assert comes
     assert (comes.what, comes.at_least, comes.revisit_seconds) == ("pastes", False, again)
     assert comes.an_hour == pytest.approx(an_hour, rel=0.05)
@@ -389,7 +389,7 @@ def test_times_that_no_stamp_has_are_taken_from_the_rows_of_the_list() -> None:
             f"{BOARD}forum/general-2/topic/kehu-mingdan-27/": sample("machina", "thread"),
         }
     )
-    comes = rate(
+    comes = estimate_rate(
         survey(pages, start=f"{BOARD}forum/general-2/"), datetime(2026, 11, 26, 22, 30, tzinfo=UTC)
     )
     assert comes
@@ -398,7 +398,7 @@ def test_times_that_no_stamp_has_are_taken_from_the_rows_of_the_list() -> None:
 
 
 def propose_mend(survey_: SiteSurvey) -> list[str]:
-    return [line for mend in mends(survey_, Presets()) for line in mend.lines]
+    return [line for mend in propose_mends(survey_, Presets()) for line in mend.lines]
 
 
 def test_a_site_that_changed_its_software_is_mended_by_the_new_name() -> None:
@@ -488,7 +488,7 @@ def test_what_would_mend_a_site_that_does_not_answer_as_it_did(
     result = survey(
         StaticSite({BOARD: answer}), make_site(platform="spirit", start=[BOARD]), known=True
     )
-    (mend,) = mends(result, Presets())
+    (mend,) = propose_mends(result, Presets())
     assert words in mend.why
     assert change in ("", *mend.lines)
 
@@ -541,27 +541,29 @@ def test_a_list_that_is_gone_is_looked_for_from_the_front_page() -> None:
         f'- start = ["{BOARD}old/"]', '- platform = "machina"', f'+ start = ["{BOARD}"]',
         '+ platform = "spirit"',
     ]  # fmt: skip
-    (mend,) = mends(survey(StaticSite({}), site, known=True), Presets())
+    (mend,) = propose_mends(survey(StaticSite({}), site, known=True), Presets())
     assert "sites try" in mend.why
 
 
 def test_a_site_that_is_read_needs_no_mend() -> None:
     result = survey(spirit(), make_site(platform="spirit", start=[BOARD]), known=True)
-    assert (result.word, list(mends(result, Presets()))) == ("", [])
+    assert (result.word, list(propose_mends(result, Presets()))) == ("", [])
     assert parts_of(result)["software"][0] == "ok"
 
 
 def test_nothing_that_stands_on_a_page_is_shown() -> None:
-    assert shape("Zhang3, 张三 13800138000") == "Xxxxx0, 中中 00000000000"
-    assert shape("x" * 99) == "x" * 24 + "…"
-    assert shape("\x1b[31m\u202e") == "·[00x·"
+    assert mask("Zhang3, 张三 13800138000") == "Xxxxx0, 中中 00000000000"
+    assert mask("x" * 99) == "x" * 24 + "…"
+    assert mask("\x1b[31m\u202e") == "·[00x·"
     site = spirit()
     site.pages = {
         url: str(page).replace("admin", "13800138000").replace("客户名单", "王小明")
         for url, page in site.pages.items()
     }
     result = survey(site)
-    shown = str([line.said for line in lines(result, NOW)]) + file_of(result, "b", "o", NOW)
+    shown = str([line.said for line in build_lines(result, NOW)]) + render_file(
+        result, "b", "o", NOW
+    )
     assert len(result.posts) == 1
     for value in ("13800138000", "王小明"):
         assert value not in shown
@@ -573,7 +575,7 @@ def test_the_lines_fit_a_terminal_and_each_says_in_words_how_it_is(width: int) -
     on.width = width
     result = replace(survey(StaticSite({BOARD: "<p>a page of text</p>" * 99})), is_late=True)
     with on.capture() as shown:
-        on.print(table(lines(result, NOW, UTC)))
+        on.print(build_table(build_lines(result, NOW, UTC)))
     rows = shown.get().splitlines()
     assert max(map(len, rows)) <= width
     assert {row.split()[0] for row in rows if not row.startswith(" ")} == {"ok", "FAULT", "WARN"}
@@ -636,7 +638,7 @@ def test_a_board_that_no_preset_knows_is_read_as_it_looks(
     assert texts == [f"text {k} of thread 5, in words of its own" for k in range(posts)]
     assert [post.author for post in result.posts] == [f"member{k}" for k in range(posts)]
     assert result.posts[0].published_at == datetime(2026, 11, 20, 2, tzinfo=UTC)
-    options = tomllib.loads(file_of(result, "b", "o", NOW))["options"]
+    options = tomllib.loads(render_file(result, "b", "o", NOW))["options"]
     assert (options["rows"], options["next"], options["post"]) == (
         "li.entry",
         "a[rel~=next], link[rel~=next]",
@@ -661,7 +663,9 @@ def test_a_paste_site_that_no_preset_knows_is_read_where_its_own_page_says_the_t
         pages[f"{BOARD}p/Ab{n}cdef/plain.txt"] = f"text {n}"
     result = survey(StaticSite(pages), start=f"{BOARD}all")
     assert [post.body for post in result.posts] == [b"text 0"]
-    assert tomllib.loads(file_of(result, "b", "o", NOW))["options"]["raw"] == "/p/{id}/plain.txt"
+    assert (
+        tomllib.loads(render_file(result, "b", "o", NOW))["options"]["raw"] == "/p/{id}/plain.txt"
+    )
 
 
 @pytest.mark.parametrize(
@@ -783,7 +787,7 @@ def test_a_page_that_a_script_fills_is_looked_at_in_a_browser_and_its_file_says_
     assert result.by_script
     assert parts_of(result)["script"][0] == "WARN"
     assert (
-        tomllib.loads(file_of(result, "ground", "owner", NOW)).items()
+        tomllib.loads(render_file(result, "ground", "owner", NOW)).items()
         >= {
             "platform": "spirit",
             "script": True,
@@ -795,7 +799,7 @@ def test_of_a_known_site_that_scripts_fill_since_it_is_proposed_to_run_them() ->
     result = survey(
         fill_by_script(spirit().pages), make_site(platform="spirit", start=[BOARD]), known=True
     )
-    assert [mend.lines for mend in mends(result, Presets())] == [("+ script = true",)]
+    assert [mend.lines for mend in propose_mends(result, Presets())] == [("+ script = true",)]
 
 
 def test_a_site_whose_scripts_are_run_is_looked_at_so() -> None:
@@ -805,7 +809,7 @@ def test_a_site_whose_scripts_are_run_is_looked_at_so() -> None:
         known=True,
     )
     assert result.posts
-    assert not list(mends(result, Presets()))
+    assert not list(propose_mends(result, Presets()))
 
 
 @pytest.mark.parametrize("word", ["browser", "script"])
@@ -813,7 +817,7 @@ def test_why_a_page_could_not_be_rendered_is_said(word: str) -> None:
     result = survey(fill_by_script({BOARD: ProbeResponse(BOARD, word)}))
     assert not result.posts
     assert f"{word}: {MEANING[word]}" in parts_of(result)["script"][1]
-    (mend,) = mends(result, Presets())
+    (mend,) = propose_mends(result, Presets())
     assert ("install chromium" in mend.why) is (word == "browser")
 
 
@@ -845,7 +849,7 @@ WITHIN = [
 def test_no_address_of_this_house_is_proposed(host: str) -> None:
     site, url = make_site(platform="spirit", start=[BOARD]), f"http://{host}/"
     for word in ("host", "login", "redirects"):
-        (mend,) = mends(
+        (mend,) = propose_mends(
             survey(StaticSite({BOARD: ProbeResponse(BOARD, word, led_to=url)}), site, known=True),
             Presets(),
         )
@@ -861,7 +865,9 @@ def test_no_address_of_this_house_is_proposed(host: str) -> None:
     page = "".join(f'<a class="p" href="{url}{n}">x</a>' for n in range(5))
     own_site = make_site(platform="board", start=[BOARD], options=options)
     listed = survey(StaticSite({BOARD: f"<html>{page}</html>"}), own_site, known=True)
-    assert not [line for mend in mends(listed, Presets()) for line in mend.lines if "hosts" in line]
+    assert not [
+        line for mend in propose_mends(listed, Presets()) for line in mend.lines if "hosts" in line
+    ]
 
 
 def test_what_a_name_resolves_to_is_what_it_is_judged_by(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -901,4 +907,4 @@ def test_where_clouds_keep_credentials_no_site_is_even_where_private_ones_are_me
 )
 def test_what_is_no_web_address_is_told_before_anything_is_asked(url: str) -> None:
     with pytest.raises(ConfigError, match="that is no web address"):
-        _site_of(url, "", allow_private=True)
+        _build_site(url, "", allow_private=True)
