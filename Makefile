@@ -38,8 +38,8 @@ $(STAMP):
 	@rm -f $(VENV)/.made-*
 	@touch $@
 
-check: env ## lint, format, types, import rules, regular expressions
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line lint types patterns
+check: env ## lint, format, types, import rules, regular expressions, names
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line lint types patterns naming
 
 lint: env
 	$(BIN)/ruff check .
@@ -51,6 +51,9 @@ types: env
 
 patterns: env ## whether each regular expression takes no longer than its text is long
 	$(BIN)/python -m harness.patterns
+
+naming: env ## whether function names, docstrings and variables are plain English (LIST="FOLDER…": where not)
+	$(BIN)/python -m harness.naming $(if $(LIST),--list $(LIST))
 
 units: env ## unit tests alone, without sites and servers
 	$(PYTEST) -n auto -m "$(TESTS) and not flow and not servers"
