@@ -49,7 +49,7 @@ from matcher.columns.batch import Batch, Bytes, Places
 from matcher.columns.literals import Literals, once, stretches, whole_words
 from matcher.detect.labels import words
 from matcher.detect.search import Prescan, PrescanHits
-from matcher.text.fold import fold, fold_all, written
+from matcher.text.fold import fold, fold_all, list_scripts
 from ullage.records import Term
 from ullage.vocabulary.lexicon import SALE, SIDES, LexiconTerm, is_offer, is_traded, list_themes
 
@@ -120,7 +120,7 @@ def collect_forms(
     pairs = [
         (form.encode("utf-8", "surrogatepass"), entry)
         for word, entry in _list_entries(brands, bins, rows)
-        for form in written(word)
+        for form in list_scripts(word)
     ]
     # together: a fold each of a thousand words takes a tenth of a second
     texts = fold_all([form for form, _ in pairs])
@@ -159,7 +159,7 @@ def load_shipped_terms() -> tuple[LexiconTerm, ...]:
 def list_record_words(rows: Iterable[LexiconTerm]) -> tuple[bytes, ...]:
     """Return the words of theme `record`, folded, in lower case, in both scripts, as UTF-8."""
     words = [row.term for row in rows if (row.category, row.meaning) == (CONTEXT, RECORD)]
-    folded_words = {lower(fold(form).text) for word in words for form in written(word)}
+    folded_words = {lower(fold(form).text) for word in words for form in list_scripts(word)}
     return tuple(sorted(word.encode() for word in folded_words))
 
 

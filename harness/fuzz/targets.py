@@ -76,7 +76,7 @@ def file_of(data: bytes, name: str) -> Iterator[Path]:
 
 def decoder(data: bytes) -> None:
     """Decode `data`; its first byte chooses a declared charset."""
-    from matcher.text.decode import decode_as, utf8_of, windows
+    from matcher.text.decode import cut_windows, decode_as, utf8_of
 
     declared = (
         ("", "utf-8", "gb18030", "big5", "utf-16", "x-none", "gb2312", "shift_jis")[data[0] % 8]
@@ -86,7 +86,7 @@ def decoder(data: bytes) -> None:
     body = data[1:]
     text, encoding = decode_as(body, declared)
     utf8_of(body, text, encoding)
-    assert b"".join(windows([body[:7], body[7:]])) == body
+    assert b"".join(cut_windows([body[:7], body[7:]])) == body
 
 
 def fold(data: bytes) -> None:

@@ -302,7 +302,7 @@ def _terms(searched: SearchResult) -> Iterator[dict[str, object]]:
     """Yield what `scan --alarms` prints of a batch's lexicon terms."""
     for part, terms in zip(searched.parts, searched.terms, strict=True):
         for hit in terms.hits:
-            start, end = part.text.span(*part.text.chars([hit.start, hit.end]).tolist())
+            start, end = part.text.span(*part.text.to_characters([hit.start, hit.end]).tolist())
             place = (part.piece.offset + start, part.piece.offset + end)
             yield _row(part.piece.path, place, ("lexicon", "plain"), hit.entry.weight * 20)
 

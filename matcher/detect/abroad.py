@@ -34,7 +34,7 @@ from matcher.detect.marked_values import (
     header_pattern,
     headers_of,
 )
-from matcher.text.fold import written
+from matcher.text.fold import list_scripts
 from matcher.text.group_numbers import BEHIND_LABELS, split_labels
 from ullage.identifiers import kinds, phone
 from ullage.identifiers.base import GAP
@@ -125,7 +125,7 @@ def _labels() -> Mapping[str, str]:
         **dict.fromkeys(COUNTRY_HEADERS, COUNTRY),
         **dict.fromkeys(CODE_HEADERS, CODE),
     }
-    return {word: name for label, name in known.items() for word in written(label)}
+    return {word: name for label, name in known.items() for word in list_scripts(label)}
 
 
 @cache
@@ -137,7 +137,7 @@ def _home_codes() -> Mapping[str, tuple[str, ...]]:
     """
     by_label = {label: codes for codes, labels in phone.HOME_LABELS.items() for label in labels}
     traditional = (
-        form for label in phone.HEADERS if label not in by_label for form in written(label)[1:]
+        form for label in phone.HEADERS if label not in by_label for form in list_scripts(label)[1:]
     )
     return dict.fromkeys(traditional, tuple(phone.TRADITIONAL.split())) | by_label
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from importlib import resources
 
-from matcher.text.fold import written
+from matcher.text.fold import list_scripts
 from ullage.identifiers import kinds
 from ullage.vocabulary.fields import FieldLabel
 
@@ -74,7 +74,7 @@ def stems() -> dict[str, tuple[str, ...]]:
     both scripts.
     """
     return {
-        label: tuple(form for name in names for form in written(name))
+        label: tuple(form for name in names for form in list_scripts(name))
         for label, names in _lines("label_stems.tsv")
     }
 
@@ -142,7 +142,7 @@ def _known() -> dict[str, FieldLabel]:
     """Every form of every word: in traditional characters too, and an English one without the
     signs between its parts.
     """
-    spelt = {form: label for word, label in words().items() for form in written(word)}
+    spelt = {form: label for word, label in words().items() for form in list_scripts(word)}
     return {**{SIGNS.sub("", word): label for word, label in spelt.items()}, **spelt}
 
 

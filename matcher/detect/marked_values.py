@@ -32,7 +32,7 @@ from matcher.columns.bitset import is_digit, is_one_of, is_word
 from matcher.columns.literals import BYTES, ONCE, TEXT, Literals, SearchPatterns, stretches
 from matcher.detect.candidates import Segment, joined
 from matcher.detect.labels import labels_of
-from matcher.text.fold import written
+from matcher.text.fold import list_scripts
 from ullage.identifiers import Kind, kinds
 from ullage.identifiers.base import GAP, no_check
 from ullage.identifiers.masked_value import FORM, HIDDEN, KEPT, SHOWN
@@ -122,7 +122,7 @@ def card_headers() -> SearchPatterns:
 @cache
 def headers_of(kind: Kind) -> tuple[str, ...]:
     """The words that name a column of `kind`, in simplified and in traditional characters."""
-    return tuple(sorted({form for word in kind.headers for form in written(word)}))
+    return tuple(sorted({form for word in kind.headers for form in list_scripts(word)}))
 
 
 @cache

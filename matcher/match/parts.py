@@ -31,7 +31,7 @@ import numpy as np
 from matcher.columns.batch import Batch
 from matcher.detect.search import NOTHING_SEEN, Prescan, PrescanHits
 from matcher.text import FoldedText, decode, decode_as, fold_all, unescape_all
-from matcher.text.decode import WINDOW, is_opaque, utf8_of, wide, windows
+from matcher.text.decode import WINDOW, cut_windows, detect_wide, is_opaque, utf8_of
 from matcher.text.events import UndoEvents, find_dense, find_events
 from matcher.text.splice import WIDE_COMMA, undo_lines
 from matcher.unpack.formats import (
@@ -255,7 +255,7 @@ def pieces_of_member(
     head = next(chunks, b"")
     markup = _is_markup(member.media_type) or (not is_known and is_html(head))
     charset, offset = member.charset or charset, 0
-    for window in windows(itertools.chain((head,), chunks), wide(head[:HEAD])):
+    for window in cut_windows(itertools.chain((head,), chunks), detect_wide(head[:HEAD])):
         text, charset = decode_as(window, charset)
         if not is_known and is_opaque(text):
             on_skipped(UnreadPart(member.path, "unrecognised"))

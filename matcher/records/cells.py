@@ -39,7 +39,7 @@ from matcher.records.table import (
     mark,
     shown,
 )
-from matcher.text.fold import written
+from matcher.text.fold import list_scripts
 from ullage.regex import compile_later
 from ullage.vocabulary.fields import FieldLabel
 
@@ -92,7 +92,7 @@ def _data() -> dict[str, frozenset[str]]:
     lines = (resources.files(__package__) / "values.tsv").read_text(encoding="utf-8").splitlines()
     parted = (line.split("\t") for line in lines if line and not line.startswith("#"))
     return {
-        first: frozenset(form for word in words for form in written(word))
+        first: frozenset(form for word in words for form in list_scripts(word))
         for first, *words in parted
     }
 

@@ -115,7 +115,7 @@ LOST = 0.1
 
 
 def decode(body: bytes, declared: str = "") -> str:
-    """The text of `body`.
+    """Return the text of `body`.
 
     Never raises: Latin-1 reads anything, and what no strict reading fits is read with replacement.
 
@@ -126,8 +126,7 @@ def decode(body: bytes, declared: str = "") -> str:
 
 
 def decode_as(body: bytes, declared: str = "") -> tuple[str, str]:
-    """The text of `body`, and the encoding that it was read by: declare that for the next window of
-    the same file.
+    """Return the text of `body` and its encoding, to be declared for the file's next window.
 
     Windows are best cut at line ends; a last character that was cut off is dropped.
     """
@@ -137,8 +136,8 @@ def decode_as(body: bytes, declared: str = "") -> tuple[str, str]:
         if body.startswith(mark):
             return body[len(mark) :].decode(encoding, "replace"), encoding
     was_mojibake = declared == MOJIBAKE
-    for encoding in _candidates(body, "utf-8" if was_mojibake else declared):
-        text = _strictly(body, encoding)
+    for encoding in _list_encodings(body, "utf-8" if was_mojibake else declared):
+        text = _decode_strictly(body, encoding)
         if text is None:
             continue
         if encoding == "utf-8":
@@ -148,16 +147,17 @@ def decode_as(body: bytes, declared: str = "") -> tuple[str, str]:
             repaired = read_back(text, proven=was_mojibake) if is_dense or was_mojibake else None
             return (text, encoding) if repaired is None else (repaired, MOJIBAKE)
         return (
-            _chinese(body, text)
-            if encoding == "gb18030" and _named(declared) != "gb18030"
+            _choose_chinese(body, text)
+            if encoding == "gb18030" and _resolve_label(declared) != "gb18030"
             else (text, encoding)
         )
-    return _damaged(body)
+    return _decode_damaged(body)
 
 
 def utf8_of(body: bytes, text: str, encoding: str) -> bytes:
-    """The UTF-8 of `text`, which `decode_as` read from `body` by `encoding`: `body` itself,
-    where it is that.
+    """Return the UTF-8 of `text`, which `decode_as` read from `body` by `encoding`.
+
+    It is `body` itself where that is UTF-8.
     """
     is_utf8 = (
         encoding == "utf-8"
@@ -168,28 +168,33 @@ def utf8_of(body: bytes, text: str, encoding: str) -> bytes:
     return body if is_utf8 else text.encode()
 
 
-def _chinese(body: bytes, text: str) -> tuple[str, str]:
-    """What reads as GB18030, or that body as Big5 where its characters are the commoner ones."""
+def _choose_chinese(body: bytes, text: str) -> tuple[str, str]:
+    """Return `text`, read as GB18030, or `body` read as Big5 where its characters are commoner.
+
+    The second value is the encoding.
+    """
     share = common_share(text, "gb18030")
-    other = _strictly(body, "big5") if share < PLAINLY else None
-    if other is not None and common_share(other, "big5") > share:
-        return other, "big5"
+    as_big5 = _decode_strictly(body, "big5") if share < PLAINLY else None
+    if as_big5 is not None and common_share(as_big5, "big5") > share:
+        return as_big5, "big5"
     return text, "gb18030"
 
 
-def _named(declared: str) -> str:
-    """The encoding that a label means, "" for none."""
+def _resolve_label(declared: str) -> str:
+    """Return the encoding that a declared label means, "" for none."""
     name = declared.strip().strip("'\"").lower()
     return ALIASES.get(name, name)
 
 
-def _damaged(body: bytes) -> tuple[str, str]:
-    """What fits no strict reading: by the encoding that replaces least, if it reads much more
-    than it replaces; or Latin-1.
+def _decode_damaged(body: bytes) -> tuple[str, str]:
+    """Decode what fits no strict reading, and return the text and its encoding.
+
+    The encoding is the one that replaces least, if it reads much more than it replaces, else
+    Latin-1.
     """
     sample = body[:DAMAGE_SAMPLE]
     lost = {
-        encoding: _lost_share(sample.decode(encoding, "replace"))
+        encoding: _measure_loss(sample.decode(encoding, "replace"))
         for encoding in ("utf-8", "gb18030", "big5")
     }
     best = min(lost, key=lost.__getitem__)
@@ -200,26 +205,29 @@ def _damaged(body: bytes) -> tuple[str, str]:
     )
 
 
-def _lost_share(text: str) -> float:
-    """Replaced characters to those that are not ASCII, 0.0 to 1.0; 1.0 for ASCII alone."""
+def _measure_loss(text: str) -> float:
+    """Return the share of replaced characters among those that are not ASCII, 0.0 to 1.0.
+
+    A text of ASCII alone has 1.0.
+    """
     wide = len(text) - len(text.encode("ascii", "ignore"))
     return text.count("\N{REPLACEMENT CHARACTER}") / wide if wide else 1.0
 
 
-def _candidates(body: bytes, declared: str) -> Iterator[str]:
-    """Encodings to try strictly.
+def _list_encodings(body: bytes, declared: str) -> Iterator[str]:
+    """Yield the encodings to try strictly, the likeliest first.
 
     A declared UTF-8 that does not hold is no reason to give up on the others.
     """
-    named = _named(declared)
+    named = _resolve_label(declared)
     if named and named != "cp1252":
         yield named
-    if wide := _widest(body) or _wide(body):
+    if wide := _detect_utf32(body) or _detect_utf16(body):
         yield wide
     yield "utf-8"
     if _is_ebcdic(body):
         yield EBCDIC
-    if chinese := _wide_chinese(body):
+    if chinese := _detect_chinese_utf16(body):
         yield chinese
     yield from ("gb18030", "big5")
     # a label that servers give by default: strict UTF-8 and GB18030 prove themselves first
@@ -228,8 +236,9 @@ def _candidates(body: bytes, declared: str) -> Iterator[str]:
 
 
 def _is_ebcdic(body: bytes) -> bool:
-    """Whether it is a mainframe's: many of its bytes are EBCDIC's digits and blanks, and next to
-    none are those of ASCII.
+    """Return whether `body` comes from a mainframe.
+
+    Then many of its bytes are EBCDIC's digits and blanks, and next to none are those of ASCII.
     """
     sample = body[:SAMPLE]
     digits = len(sample) - len(sample.translate(None, EBCDIC_DIGITS))
@@ -240,9 +249,10 @@ def _is_ebcdic(body: bytes) -> bool:
     )
 
 
-def _widest(body: bytes) -> str:
-    """UTF-32 without a mark: its units are all characters, no control character, and half of
-    them of Chinese text.
+def _detect_utf32(body: bytes) -> str:
+    """Return the byte order of UTF-32 without a mark, "" for anything else.
+
+    Its units are all characters, none is a control character, and half of them are of Chinese text.
     """
     sample = body[: SAMPLE & ~3]
     if len(body) % 4 or len(sample) < 4 * LONGEST_CHARACTER or 0 not in sample:
@@ -251,15 +261,18 @@ def _widest(body: bytes) -> str:
         units = np.frombuffer(sample, form)
         if (
             int(units.max()) <= sys.maxunicode
-            and _share_of_text(units) >= HALF
+            and _measure_text(units) >= HALF
             and not _has_controls(units)
         ):
             return encoding
     return ""
 
 
-def _wide(body: bytes) -> str:
-    """UTF-16 without a mark: ASCII-rich text has a NUL in every second byte."""
+def _detect_utf16(body: bytes) -> str:
+    """Return the byte order of UTF-16 without a mark, "" for anything else.
+
+    Text that is rich in ASCII has a NUL in every second byte.
+    """
     sample = body[:SAMPLE]
     if len(sample) < 4 or 0 not in sample or sample.count(0) < max(2, len(sample) // 8):
         return ""
@@ -272,26 +285,30 @@ def _wide(body: bytes) -> str:
     return "utf-16-le" if odd >= even else "utf-16-be"
 
 
-def _wide_chinese(body: bytes) -> str:
-    """UTF-16 without a mark: Chinese text is Han characters, signs of their width and ASCII, in
-    one byte order.
+def _detect_chinese_utf16(body: bytes) -> str:
+    """Return the byte order of Chinese UTF-16 without a mark, "" for anything else.
+
+    Chinese text is Han characters, signs of their width and ASCII, in a single byte order.
     """
     sample = body[: SAMPLE & ~1]
     if len(body) % 2 or len(sample) < 4:
         return ""
     for encoding, units in (("utf-16-le", "<u2"), ("utf-16-be", ">u2")):
-        if _share_of_text(np.frombuffer(sample, units)) >= MOSTLY:
+        if _measure_text(np.frombuffer(sample, units)) >= MOSTLY:
             return encoding
     return ""
 
 
 def _has_controls(units: npt.NDArray[np.unsignedinteger]) -> bool:
-    """Whether there is one that no text has: a table of small numbers is full of them."""
+    """Return whether a unit is a control character that no text has.
+
+    A table of small numbers is full of them.
+    """
     return bool(np.isin(units, np.frombuffer(CONTROLS, np.uint8)).any())
 
 
-def _share_of_text(units: npt.NDArray[np.unsignedinteger]) -> float:
-    """The share of these characters that are of Chinese text: Han, signs of their width, ASCII."""
+def _measure_text(units: npt.NDArray[np.unsignedinteger]) -> float:
+    """Return the share of units that are of Chinese text: Han, signs of their width, ASCII."""
     fits = (
         (units < 0x80)
         | ((units >= 0x3000) & (units < 0x3040))
@@ -301,9 +318,10 @@ def _share_of_text(units: npt.NDArray[np.unsignedinteger]) -> float:
     return float(fits.mean())
 
 
-def _strictly(body: bytes, encoding: str) -> str | None:
-    """The text, but for a last character that was cut off, if that is all that is wrong and
-    there are others like it.
+def _decode_strictly(body: bytes, encoding: str) -> str | None:
+    """Return the text of `body`, or None where it is not in `encoding`.
+
+    A last character that was cut off is dropped, if nothing else is wrong and others are like it.
     """
     try:
         if codecs.lookup(encoding).name.replace("_", "-") in NOT_OF_THE_WEB:
@@ -319,18 +337,17 @@ def _strictly(body: bytes, encoding: str) -> str | None:
 
 
 def common_share(text: str, encoding: str) -> float:
-    """Share of common characters among those of `text` that are not ASCII, 0.0 to 1.0; 1.0 where
-    all are ASCII.
+    """Return the share of common characters among those of `text` that are not ASCII, 0.0 to 1.0.
+
+    A text of ASCII alone has 1.0.
     """
     if len(text) <= SHORT:
         wide = [char for char in text if char >= "\x80"]
-        return (
-            sum(map(_common_characters(encoding).__contains__, wide)) / len(wide) if wide else 1.0
-        )
+        return sum(map(_list_common(encoding).__contains__, wide)) / len(wide) if wide else 1.0
     codes = _code_points(text[:CHINESE_SAMPLE])
     codes = codes[codes >= 0x80]
     return (
-        np.count_nonzero(_common(encoding).take(codes, mode="clip")) / len(codes)
+        np.count_nonzero(_mark_common(encoding).take(codes, mode="clip")) / len(codes)
         if len(codes)
         else 1.0
     )
@@ -345,28 +362,28 @@ SHORT = 64
 
 
 @cache
-def _common_characters(encoding: str) -> frozenset[str]:
-    """Those of `_common`, but for what lies beyond U+FFFE."""
-    return frozenset(map(chr, np.flatnonzero(_common(encoding)).tolist()))
+def _list_common(encoding: str) -> frozenset[str]:
+    """Return the characters that `_mark_common` marks, but for those beyond U+FFFE."""
+    return frozenset(map(chr, np.flatnonzero(_mark_common(encoding)).tolist()))
 
 
 @cache
-def _common(encoding: str) -> npt.NDArray[np.bool_]:
-    """bool[65536]: the signs and common characters of `encoding`, by code point; the last stands
-    for all that lie beyond.
+def _mark_common(encoding: str) -> npt.NDArray[np.bool_]:
+    """Mark the signs and common characters of `encoding` by code point: bool[65536].
+
+    The last entry stands for all code points beyond.
     """
     codec, signs, common = FIRST_BYTES[encoding]
-    made = np.zeros(1 << 16, bool)
+    table = np.zeros(1 << 16, bool)
     for first in (*range(signs[0], signs[1] + 1), *range(common[0], common[1] + 1)):
         for second in SECOND_BYTES:
-            made[_code_points(bytes((first, second)).decode(codec, "ignore"))] = True
-    made[:0x80] = False
-    return made
+            table[_code_points(bytes((first, second)).decode(codec, "ignore"))] = True
+    table[:0x80] = False
+    return table
 
 
 def read_back(text: str, *, proven: bool = False) -> str | None:
-    """What `text` was before it was read as Latin-1 or cp1252, or None where it proves to be
-    nothing else.
+    """Return what `text` was before it was read as Latin-1 or cp1252; None where that is unproven.
 
     `proven`: an earlier window of the same file was such text, so that a few characters are enough.
 
@@ -378,7 +395,7 @@ def read_back(text: str, *, proven: bool = False) -> str | None:
     try:
         body = text.encode("latin-1")
     except UnicodeEncodeError:
-        body = text.translate(_bytes()).encode("latin-1")
+        body = text.translate(_map_to_bytes()).encode("latin-1")
     for encoding in ("utf-8", "gb18030"):
         try:
             before = body.decode(encoding)
@@ -391,14 +408,13 @@ def read_back(text: str, *, proven: bool = False) -> str | None:
 
 
 @cache
-def _bytes() -> dict[int, int]:
-    """What cp1252 reads as other characters than Latin-1 does, back to the byte."""
+def _map_to_bytes() -> dict[int, int]:
+    """Map each character that cp1252 reads otherwise than Latin-1 does to its byte."""
     return {ord(char): char.encode("cp1252")[0] for char in CP1252}
 
 
 def is_opaque(text: str | bytes) -> bool:
-    r"""Whether `text`, which is decoded or UTF-8, is none, by its beginning, its middle and its
-    end.
+    r"""Return whether `text`, decoded or UTF-8, is none, by its beginning, middle and end.
 
     >>> is_opaque("姓名\x01手机\n"), is_opaque(bytes(range(256)) * 9), is_opaque(bytes(99))
     (False, True, True)
@@ -410,14 +426,14 @@ def is_opaque(text: str | bytes) -> bool:
 
 
 def _is_opaque(text: str | bytes) -> bool:
-    """The same of all of it."""
+    """Return whether `text`, judged as a whole, is no text."""
     if isinstance(text, str) and text.count("\N{REPLACEMENT CHARACTER}") > LOST * len(text):
         return True
-    found = (text.encode("utf-8", "replace") if isinstance(text, str) else text).translate(
+    controls = (text.encode("utf-8", "replace") if isinstance(text, str) else text).translate(
         None, NO_CONTROLS
     )
-    share = len(found) / max(1, len(text))
-    return share > MOSTLY_CONTROLS or (share > RARE and len(set(found)) >= FEW)
+    share = len(controls) / max(1, len(text))
+    return share > MOSTLY_CONTROLS or (share > RARE and len(set(controls)) >= FEW)
 
 
 WINDOW = 2 * 1024 * 1024
@@ -437,32 +453,33 @@ WIDEST = 4
 """Bytes of a character of UTF-32."""
 
 
-def windows(chunks: Iterable[bytes], wide: str = "") -> Iterator[bytes]:
-    """The bytes of `chunks` in windows of about WINDOW; `wide` is their encoding where that is
-    UTF-16 or UTF-32.
+def cut_windows(chunks: Iterable[bytes], wide: str = "") -> Iterator[bytes]:
+    """Yield the bytes of `chunks` in windows of about WINDOW.
+
+    `wide` is their encoding where that is UTF-16 or UTF-32, "" otherwise.
     """
     parts, size = list[bytes](), 0  # joined at once: a short text is never copied
     for chunk in chunks:
         parts.append(chunk)
         size += len(chunk)
         if size >= WINDOW:
-            held, at = b"".join(parts), 0
+            joined, at = b"".join(parts), 0
             while size - at >= WINDOW:
-                window = held[at : at + WINDOW]
-                end = _cut(window, wide)
+                window = joined[at : at + WINDOW]
+                end = _find_window_end(window, wide)
                 yield window[:end]
                 at += end
-            parts, size = [held[at:]], size - at
+            parts, size = [joined[at:]], size - at
     if size:
         yield b"".join(parts)
 
 
-def wide(head: bytes) -> str:
-    """`utf-16-le`, `utf-16-be`, `utf-32-le` or `utf-32-be` for a text that begins like it, "" for
-    others.
+def detect_wide(head: bytes) -> str:
+    """Return the encoding of a text that begins with `head`, if that is UTF-16 or UTF-32, else "".
 
     It has a byte order mark, or a NUL in every second byte of the first hundred, or in both of
-    every second pair of them.
+    every
+    second pair of them.
     """
     sample = head[:100]
     if 0 not in sample and sample[:2] not in (b"\xff\xfe", b"\xfe\xff"):
@@ -485,21 +502,21 @@ def wide(head: bytes) -> str:
     return "utf-16-le" if second >= first else "utf-16-be"
 
 
-def _cut(held: bytes, wide: str) -> int:
-    """How many bytes of `held`, WINDOW of them, make the next window."""
+def _find_window_end(data: bytes, wide: str) -> int:
+    """Return how many of the WINDOW bytes of `held` make the next window."""
     for row_end in ROW_ENDS:
         end = row_end.encode(wide or "ascii")
-        place = held.rfind(end, WINDOW // 2, WINDOW)
+        place = data.rfind(end, WINDOW // 2, WINDOW)
         # half of one character and half of the next
         while wide and place >= 0 and place % len("\n".encode(wide)):
-            place = held.rfind(end, WINDOW // 2, place + len(end) - 1)
+            place = data.rfind(end, WINDOW // 2, place + len(end) - 1)
         if place >= 0:
             return place + len(end)
     first = WINDOW - SEARCHED
     if not wide:
         return max(
-            (match.end() for match in BETWEEN_BYTES.finditer(held, first, WINDOW)), default=WINDOW
+            (match.end() for match in BETWEEN_BYTES.finditer(data, first, WINDOW)), default=WINDOW
         )
-    text = held[first:WINDOW].decode(wide, "replace")
+    text = data[first:WINDOW].decode(wide, "replace")
     last = max((match.end() for match in BETWEEN.finditer(text)), default=0)
     return first + len(text[:last].encode(wide)) if last else WINDOW

@@ -71,9 +71,10 @@ SMALL_X, HYPHENS = ord("x"), 0x2D2D
 
 
 @cache
-def _known() -> Words:
-    """The lengths of groups that the search finds by itself, each as a number of hexadecimal
-    digits, the first the lowest.
+def _plain_shapes() -> Words:
+    """Return the shapes of groups that the search for numbers finds by itself.
+
+    Each is the lengths of its groups as hexadecimal digits of a number, the first the lowest.
     """
     prefixed = [
         (len(prefix), *shape)
@@ -89,9 +90,10 @@ def _known() -> Words:
 
 
 @cache
-def _words() -> Words:
-    """HAN_SEPARATORS as numbers, as `signs_at` makes them: up to four of one, with spaces around
-    or none.
+def _encode_words() -> Words:
+    """Return HAN_SEPARATORS as the numbers that `signs_at` makes of them.
+
+    Each stands up to four times, with spaces around it or none.
     """
     written = (
         f"{space}{word * count}{space}"
@@ -103,8 +105,8 @@ def _words() -> Words:
 
 
 @cache
-def _may_follow() -> Flags:
-    """bool[256]: with which bytes what stands between two groups may begin."""
+def _mark_first_signs() -> Flags:
+    """Mark the bytes with which a separator of two groups may begin: bool[256]."""
     table = np.ones(256, bool)
     table[[byte for byte in range(256) if bytes((byte,)).isalnum() and byte | 32 != SMALL_X]] = (
         False
@@ -114,9 +116,10 @@ def _may_follow() -> Flags:
 
 
 @cache
-def _may_go_on() -> Flags:
-    """bool[256]: with which bytes it, or a digit, may go on behind its first byte: with no
-    letter but x.
+def _mark_next_signs() -> Flags:
+    """Mark the bytes that may follow the first byte of a separator: bool[256].
+
+    Of the letters it is only x.
     """
     table = np.ones(256, bool)
     table[[byte for byte in range(128) if chr(byte).isalpha() and byte | 32 != SMALL_X]] = False
@@ -126,11 +129,13 @@ def _may_go_on() -> Flags:
 def find_groups(
     classes: Classes, labelled: Places, beginnings: tuple[Places, Places]
 ) -> GroupChains:
-    """The chains of digits in folded texts, UTF-8 with ROOM around, that may be one number, by
-    where they begin.
+    """Return the chains of digits that may be a single number, by where they begin.
 
-    `labelled` are places behind the first sign of chains that stand behind a label, and may have
-    signs that part cells; all others are among `beginnings`, as `find_group_starts` tells them.
+    `classes` are of folded texts, UTF-8 with ROOM around. `labelled` are places behind the
+    first sign
+    of chains behind a label, which may have signs that part cells; all others are among
+    `beginnings`,
+    as `find_group_starts` returns them.
     """
     data, digit = classes.data, classes.digit
     start, first = beginnings
@@ -140,19 +145,19 @@ def find_groups(
         size = LONGEST_FIRST - highest(
             ~windows(digit, last - LONGEST_FIRST) & below(LONGEST_FIRST + 1)
         )
-        start, its = np.unique(np.concatenate((last + 1 - size, start)), return_index=True)
-        first, has_label = np.concatenate((size, first)).take(its), its < len(size)
-    return _numbers(data, digit, start, first, has_label)
+        start, origin = np.unique(np.concatenate((last + 1 - size, start)), return_index=True)
+        first, has_label = np.concatenate((size, first)).take(origin), origin < len(size)
+    return _follow_chains(data, digit, start, first, has_label)
 
 
-def _numbers(
+def _follow_chains(
     data: Bytes, digit: Words, start: Places, first: Places, labelled: Flags
 ) -> GroupChains:
-    """The chains that begin at `start` with `first` digits and may be a number."""
+    """Return the chains that begin at `start` with `first` digits and may be a number."""
     chains = GroupChains(data, digit, start, first, lowest(windows(digit, start + first)), labelled)
-    chains = chains.only(np.flatnonzero(chains.are_usable()))
-    chains.value = chains.values()
-    return chains.only(np.flatnonzero(chains.are_numbers()))
+    chains = chains.select(np.flatnonzero(chains.are_usable()))
+    chains.value = chains.read_values()
+    return chains.select(np.flatnonzero(chains.are_numbers()))
 
 
 def find_group_starts(classes: Classes) -> tuple[Places, Places]:
@@ -163,21 +168,23 @@ def find_group_starts(classes: Classes) -> tuple[Places, Places]:
     start, first = _find_first_groups(classes)
     gap = lowest(windows(digit, start + first))
     sign = signs_at(data, start + first, gap)
-    usable = (gap <= LONGEST_GAP) & _may_part(sign, gap)
+    usable = (gap <= LONGEST_GAP) & _are_separators(sign, gap)
     usable &= ~have_gap(data, start - gap, start + first, gap, sign) | ~is_digit(
         data.take(start - gap - 1)
     )
-    own = np.flatnonzero(usable)
-    return start.take(own), first.take(own)
+    usable_at = np.flatnonzero(usable)
+    return start.take(usable_at), first.take(usable_at)
 
 
 def _find_first_groups(classes: Classes) -> tuple[Places, Places]:
-    """Where the first group of what may be a chain begins, and its digits."""
+    """Return where the first group of each possible chain begins, and its digits."""
     data, digit = classes.data, classes.digit
     last = classes.last_digits
     # of tables few are left
-    last = last.take(np.flatnonzero(_may_follow().take(data.take(last + 1))))
-    last = last.take(np.flatnonzero(_may_go_on().take(data.take(last + 2))))  # of addresses none
+    last = last.take(np.flatnonzero(_mark_first_signs().take(data.take(last + 1))))
+    last = last.take(
+        np.flatnonzero(_mark_next_signs().take(data.take(last + 2)))
+    )  # of addresses none
     last = last.take(np.flatnonzero(lowest(windows(digit, last + 1)) <= LONGEST_GAP))
     first = LONGEST_FIRST - highest(
         ~windows(digit, last - LONGEST_FIRST) & below(LONGEST_FIRST + 1)
@@ -195,7 +202,7 @@ def _find_first_groups(classes: Classes) -> tuple[Places, Places]:
 
 
 def _is_single(data: Bytes, place: Places) -> Flags:
-    """Whether a digit stands at each place, and none before it."""
+    """Tell at which places a digit stands with none before it: bool[n]."""
     return is_digit(data.take(place)) & ~is_digit(data.take(place - 1))
 
 
@@ -207,9 +214,9 @@ def have_gap(data: Bytes, place: Places, gap_start: Places, gap: Places, sign: W
     same: Flags = signs_at(data, place, gap) == sign
     # at most LONGEST_GAP, so that two numbers hold them
     long = np.flatnonzero(same & (gap > SIGN_BYTES))
-    rest = gap[long] - SIGN_BYTES
-    same[long] = signs_at(data, place[long] + SIGN_BYTES, rest) == signs_at(
-        data, gap_start[long] + SIGN_BYTES, rest
+    left_bytes = gap[long] - SIGN_BYTES
+    same[long] = signs_at(data, place[long] + SIGN_BYTES, left_bytes) == signs_at(
+        data, gap_start[long] + SIGN_BYTES, left_bytes
     )
     return same
 
@@ -220,9 +227,10 @@ def signs_at(data: Bytes, place: Places, gap: Places) -> Words:
     return octets & under(np.minimum(8 * gap, 64))
 
 
-def _may_part(sign: Words, gap: Places) -> Flags:
-    """Which signs may stand between the groups of a number: no words, line ends, nor what parts
-    the cells of a row.
+def _are_separators(sign: Words, gap: Places) -> Flags:
+    """Tell which signs may stand between the groups of a number: bool[n].
+
+    Words, line ends and what parts the cells of a row are none.
     """
     text = sign.view(np.uint8).reshape(-1, 8)
     word = (
@@ -232,7 +240,7 @@ def _may_part(sign: Words, gap: Places) -> Flags:
     )
     usable: Flags = word.view(np.uint64).ravel() == 0  # of the eight of a row none
     words = np.flatnonzero(~usable)
-    usable[words] = np.isin(sign[words], _words())
+    usable[words] = np.isin(sign[words], _encode_words())
     usable &= ~((gap == 1) & is_one_of(text[:, 0], BETWEEN_CELLS)) & (
         sign & np.uint64(0xFFFF) != HYPHENS
     )
@@ -269,25 +277,28 @@ class GroupChains:
             first.astype(np.uint64),
             np.ones(len(start), np.int64),
         )
-        self.single, self.no_address = first == 1, self._is_no_octet(start, first)
+        self.single, self.no_address = first == 1, self._exceed_octets(start, first)
         self.mixed, self.reach = np.zeros(len(start), bool), first.copy()
         self.end = start + first
         self._follow(start + first + gap)
 
-    def only(self, own: Places) -> GroupChains:
-        """Those of the numbers `own`."""
-        some = copy(self)
+    def select(self, numbers: Places) -> GroupChains:
+        """Return the chains with the numbers `own`."""
+        selected = copy(self)
         for name, column in vars(self).items():
             if name not in ("data", "_digit"):
-                setattr(some, name, column.take(own, axis=0))
-        return some
+                setattr(selected, name, column.take(numbers, axis=0))
+        return selected
 
     def have_gap(self, place: Places) -> Flags:
         """Tell at which places, one of each chain, the gap of that chain stands again: bool[n]."""
         return have_gap(self.data, place, self.gap_start, self.gap, self.sign)
 
-    def _is_no_octet(self, place: Places, size: Places) -> Flags:
-        """Which groups are no part of an address of a network: above 299, or with a zero before."""
+    def _exceed_octets(self, place: Places, size: Places) -> Flags:
+        """Tell which groups are no part of a network address: bool[n].
+
+        Such a group is above 299, or begins with a zero.
+        """
         begin = self.data.take(place)
         return np.asarray(
             (size > OCTET)
@@ -297,39 +308,41 @@ class GroupChains:
 
     def _follow(self, place: Places) -> None:
         """Count each chain's groups and digits, as far as it goes or is of use."""
-        own = np.arange(len(place))
+        chain = np.arange(len(place))
         for group in range(1, MOST_GROUPS + 1):
-            if not len(own):
+            if not len(chain):
                 return
             size = lowest(~windows(self._digit, place))
-            self.reach[own] += size
-            even = np.flatnonzero(~self.mixed[own])
-            self._add(own[even], group, place[even], size[even])
-            self.single[own] &= size == 1
+            self.reach[chain] += size
+            even = np.flatnonzero(~self.mixed[chain])
+            self._add(chain[even], group, place[even], size[even])
+            self.single[chain] &= size == 1
             place = place + size
-            gap = self.gap[own]
-            on = have_gap(self.data, place, self.gap_start[own], gap, self.sign[own])
+            gap = self.gap[chain]
+            on = have_gap(self.data, place, self.gap_start[chain], gap, self.sign[chain])
             on &= is_digit(self.data.take(place + gap))
-            loose = np.flatnonzero(~on & self.single[own])
+            loose = np.flatnonzero(~on & self.single[chain])
             gap[loose] = lowest(windows(self._digit, place[loose]))
             near = loose[gap[loose] <= LOOSE_SIGNS]
             text = signs_at(self.data, place[near], gap[near]).view(np.uint8).reshape(-1, 8)
             on[near] = (is_one_of(text, LOOSE) | (np.arange(8) >= gap[near, None])).all(1)
-            self.mixed[own[near]] |= on[near]
-            on &= self.reach[own] <= MOST
-            own, place = own[on], (place + gap)[on]
+            self.mixed[chain[near]] |= on[near]
+            on &= self.reach[chain] <= MOST
+            chain, place = chain[on], (place + gap)[on]
 
-    def _add(self, own: Places, group: int, place: Places, size: Places) -> None:
-        """Add a group of `size` digits at `place` to each of the chains `own`."""
-        self.total[own] += size
-        self.groups[own] = group + 1
+    def _add(self, chain: Places, group: int, place: Places, size: Places) -> None:
+        """Add a group of `size` digits at `place` to each of the given chains."""
+        self.total[chain] += size
+        self.groups[chain] = group + 1
         if group < CODED:
-            self.code[own] |= np.minimum(size, CODED - 1).astype(np.uint64) << np.uint64(4 * group)
-        self.no_address[own] |= self._is_no_octet(place, size)
-        self.end[own] = place + size
+            self.code[chain] |= np.minimum(size, CODED - 1).astype(np.uint64) << np.uint64(
+                4 * group
+            )
+        self.no_address[chain] |= self._exceed_octets(place, size)
+        self.end[chain] = place + size
 
-    def values(self) -> Bytes:
-        """The digits of each chain from 0 to 9, zeros behind the last: u8[n, MOST]."""
+    def read_values(self) -> Bytes:
+        """Return the digits of each chain from 0 to 9, zeros behind the last: u8[n, MOST]."""
         value, size = np.zeros((len(self.start), MOST), np.uint8), self.end - self.start
         width = int(size.max(initial=1))
         text = np.ndarray((len(self.data) - width + 1,), f"V{width}", self.data.data, 0, (1,))[
@@ -341,59 +354,65 @@ class GroupChains:
         return value
 
     def are_usable(self) -> Flags:
-        """Which chains have as many digits as a number that the search does not find by itself."""
+        """Tell which chains are as long as a number that the search does not find: bool[n]."""
         begin = self.data.take(self.start)
         usable: Flags = (self.reach >= FEWEST) & (self.total <= MOST)
         by_itself = np.isin(self.sign, SPACE_DASH_DOT) & (self.gap == 1) & ~self.mixed
         # no card
         usable &= ~(
-            by_itself & np.isin(self.code, _known()) & ((begin != ord("1")) | (self.groups < FIVE))
+            by_itself
+            & np.isin(self.code, _plain_shapes())
+            & ((begin != ord("1")) | (self.groups < FIVE))
         )
         dotted = (self.sign == SPACE_DASH_DOT[2]) & ~self.mixed
         usable &= ~(dotted & ((self.groups == 2) | ((self.groups == OCTETS) & ~self.no_address)))
         return usable
 
     def are_numbers(self) -> Flags:
-        """Which may be a mobile number, or a resident ID or card whose check holds, or end with an
-        X.
+        """Tell which chains may be a mobile number, a resident ID or a card: bool[n].
 
-        Where signs are mixed, a part may be one.
+        The check of an ID or card holds, or an X may follow. Where signs are mixed, a part
+        may be one.
         """
         valid: Flags = (
-            self.mixed | (self.total == LAST_X) | self.have_luhn() | (self.are_mobile() >= 0)
+            self.mixed
+            | (self.total == LAST_X)
+            | self.have_luhn()
+            | (self.count_prefix_digits() >= 0)
         )
-        own = np.flatnonzero(self.total == LAST_X + 1)
-        valid[own] |= self.value[own, LAST_X] == last_of_id(self.value[own])
+        ids = np.flatnonzero(self.total == LAST_X + 1)
+        valid[ids] |= self.value[ids, LAST_X] == compute_last_digit(self.value[ids])
         return valid
 
-    def are_mobile(self) -> Places:
-        """The digits that stand before a mobile number of China, as 86; -1 for what is none:
-        i64[n].
+    def count_prefix_digits(self) -> Places:
+        """Return how many digits stand before a mobile number of China, as 86: i64[n].
+
+        It is -1 for a chain that is no mobile number.
         """
-        found = np.full(len(self.total), -1)
+        prefix_digits = np.full(len(self.total), -1)
         for prefix in phone.PREFIXES:
-            own = np.flatnonzero(self.total == FEWEST + len(prefix))
-            value = self.value[own]
+            of_length = np.flatnonzero(self.total == FEWEST + len(prefix))
+            value = self.value[of_length]
             begins = (value[:, : len(prefix) + 1] == (*map(int, prefix), 1)).all(1) & (
                 value[:, len(prefix) + 1] >= LEAST_SECOND
             )
-            found[own[begins]] = len(prefix)
-        return found
+            prefix_digits[of_length[begins]] = len(prefix)
+        return prefix_digits
 
     def have_luhn(self) -> Flags:
-        """Which have as many digits as a card, and a Luhn sum that is a multiple of ten."""
+        """Tell which chains are as long as a card and pass the check of Luhn: bool[n]."""
         holds = np.zeros(len(self.total), bool)
-        own = np.flatnonzero(self.total >= card.LENGTHS.start)
-        value, is_even = self.value[own], self.total[own] % 2 == 0
+        long_enough = np.flatnonzero(self.total >= card.LENGTHS.start)
+        value, is_even = self.value[long_enough], self.total[long_enough] % 2 == 0
         doubled = np.array(card.DOUBLED, np.uint8).take(value)
         first = np.where(is_even, doubled[:, ::2].sum(1), value[:, ::2].sum(1))
         second = np.where(is_even, value[:, 1::2].sum(1), doubled[:, 1::2].sum(1))
-        holds[own] = (first + second) % 10 == 0
+        holds[long_enough] = (first + second) % 10 == 0
         return holds
 
 
-def last_of_id(value: Bytes) -> Places:
-    """What the last digit of a resident ID must be, by its first seventeen; 10 stands for X."""
+def compute_last_digit(value: Bytes) -> Places:
+    """Return the check digit of resident IDs by their first seventeen; 10 stands for X."""
     return np.asarray(
         (12 - value[:, : len(resident_id.WEIGHTS)] @ np.array(resident_id.WEIGHTS, np.int64) % 11)
         % 11

@@ -17,7 +17,7 @@ digits alone, Han or plain, with at most one sign between two of them. Those bef
 plain number that is whole without them stay (张三13800138000, 13800138000一手). Look-alikes of a
 resident ID's X are read there too, and a full-width plus is one where a number begins (＋８６…);
 elsewhere it parts columns, while a plain one may stand in an address. Few texts hold any such
-number, and most prose holds single Han digits: `may_hold_numbers` says, from the bytes of many
+number, and most prose holds single Han digits: `find_number_lines` says, from the bytes of many
 texts, in which lines `read_numbers` must look.
 
 Traditional forms of simplified words are by a table of single characters (`traditional.tsv`, which
@@ -57,7 +57,7 @@ WRITTEN = (
     *("五伍〥", "六陆陸〦", "七柒漆拐〧", "八捌〨", "九玖勾〩"),
 )
 """Each digit: common, financial and radio readings, Suzhou numerals."""
-DIGITS = {han: digit for digit, written in enumerate(WRITTEN) for han in written}
+DIGITS = {han: digit for digit, forms in enumerate(WRITTEN) for han in forms}
 PLAIN_DIGITS = str.maketrans({han: str(digit) for han, digit in DIGITS.items()})
 SEPARATORS = " -."
 BETWEEN_HAN = f"{SEPARATORS},/|:;_~*+#=·•・、。丨"
@@ -94,8 +94,9 @@ Codes = npt.NDArray[Any]
 
 
 class Memo(dict[str, str]):
-    """What a stretch becomes, made once: tags, escapes and characters repeat, and a call costs
-    more than a look-up.
+    """What each stretch becomes, made one time.
+
+    Tags, escapes and characters repeat, and a call costs more than a look-up.
     """
 
     def __init__(self, make: Callable[[str], str]) -> None:
@@ -103,15 +104,15 @@ class Memo(dict[str, str]):
         self._make = make
 
     def __missing__(self, stretch: str) -> str:
-        self[stretch] = made = self._make(stretch)
-        return made
+        self[stretch] = replacement = self._make(stretch)
+        return replacement
 
 
 def replace_all(pattern: re.Pattern[str], make: Callable[[str], str], text: str) -> str:
-    """`text` with what `make` says in the place of each match; `pattern` has one group, around all
-    that it takes.
+    """Return `text` with the result of `make` in place of each match.
 
-    To split and join costs a third of what `sub` does, which calls Python for each match.
+    `pattern` has a single group, around all that it takes. To split and join costs a third of what
+    `sub` does, which calls Python for each match.
     """
     parts = pattern.split(text)
     parts[1::2] = map(Memo(make).__getitem__, parts[1::2])
@@ -119,53 +120,55 @@ def replace_all(pattern: re.Pattern[str], make: Callable[[str], str], text: str)
 
 
 def read_numbers(text: str) -> str:
-    """`text`, folded but for them, with Han digits and X look-alikes replaced where they stand
-    in a number; as long as before.
+    """Return folded `text` with Han digits and X look-alikes replaced where they stand in a number.
+
+    Its length stays the same.
     """
     text = BEGINNING_PLUS.sub("+", replace_all(RUN, _read_run, text))
     return CHECK_CHARACTER.sub("X", text)
 
 
 def _read_run(text: str) -> str:
-    """The digits of a long run, all of them plain, unless the plain ones are a number without
-    the Han digits around them.
+    """Return a long run with plain digits.
+
+    It stays as it is where the plain ones are a number without the Han digits around them.
     """
     if text.isascii():  # as most are in a line that has one of the others
         return text
     core = text.strip(HAN + BETWEEN_HAN)
     if len(core) >= SHORTEST_RUN and core.isascii():  # the plain ones stand together
-        inner = _digits(core)
-        if inner >= SHORTEST_RUN and not inner < WHOLE_NUMBER <= _digits(text):
+        inner = _count_digits(core)
+        if inner >= SHORTEST_RUN and not inner < WHOLE_NUMBER <= _count_digits(text):
             return text
     return text.translate(PLAIN_DIGITS)
 
 
-def _digits(run: str) -> int:
-    """How many digits a run has: what is in it that is no separator."""
+def _count_digits(run: str) -> int:
+    """Count the digits of a run: whatever is no separator."""
     return len(run.translate(WITHOUT_SIGNS))
 
 
-def may_hold_numbers(data: Bytes) -> Places:
-    """Places in texts that `read_numbers` may change, at least one in each such line; i64[n], in no
-    order.
+def find_number_lines(data: Bytes) -> Places:
+    """Return places in texts that `read_numbers` may change, at least one per such line: i64[n].
 
-    `data` is UTF-8: folded texts with a NUL between two, and eight behind the last.
+    They are unordered. `data` is UTF-8: folded texts with a NUL between two, and eight behind
+    the last.
     """
-    return np.concatenate((_beside_digits(data), _in_han_runs(data)))
+    return np.concatenate((_find_beside_digits(data), _find_han_runs(data)))
 
 
-def _beside_digits(data: Bytes) -> Places:
+def _find_beside_digits(data: Bytes) -> Places:
     """Return where a Han digit, X look-alike or full-width plus stands beside a plain digit, at
     most one sign between.
     """
     digit, wide = where(data, is_digit), where(data, lambda window: window >= FIRST_WIDE)
     after = places(~wide & ahead(wide, 1) & (digit | behind(digit, 1))) + 1
     before = places(~wide & behind(wide, 1) & (digit | ahead(digit, 1))) - HAN_SIZE
-    place = np.concatenate((after, *_beyond_signs(data, after, before), before))
-    return np.asarray(place[_may_be_read().take(code_points(data, place), mode="clip")])
+    place = np.concatenate((after, *_skip_signs(data, after, before), before))
+    return np.asarray(place[_mark_readable().take(decode_characters(data, place), mode="clip")])
 
 
-def _beyond_signs(data: Bytes, after: Places, before: Places) -> Iterator[Places]:
+def _skip_signs(data: Bytes, after: Places, before: Places) -> Iterator[Places]:
     """Yield where the next characters begin beyond those signs of several bytes that begin at
     `after` and `before`.
     """
@@ -182,7 +185,7 @@ def _find_signs(data: Bytes, place: Places) -> tuple[Places, Places]:
     another first byte.
     """
     begins = place[_sign_leads().take(data.take(place))]
-    size = _sign_sizes().take(code_points(data, begins), mode="clip")
+    size = _sign_sizes().take(decode_characters(data, begins), mode="clip")
     return begins[size > 0], size[size > 0]
 
 
@@ -206,13 +209,13 @@ def _sign_sizes() -> Places:
     return sizes
 
 
-def _in_han_runs(data: Bytes) -> Places:
-    """Places in what may be a run of at least seven Han digits.
+def _find_han_runs(data: Bytes) -> Places:
+    """Return places in what may be a run of at least seven Han digits.
 
     Prose is full of single ones, so every sixteenth byte is sampled; where a run may be, all bytes
     around are asked. Where many may be, every byte is.
     """
-    pairs, is_pair = np.ndarray((len(data) - 1,), "<u2", data.data, 0, (1,)), _pairs()
+    pairs, is_pair = np.ndarray((len(data) - 1,), "<u2", data.data, 0, (1,)), _mark_pairs()
     place = np.flatnonzero(is_pair.take(pairs[::STEP])) * STEP
     for distance in range(2, SAMPLE, 2):
         if not len(place):
@@ -232,19 +235,18 @@ def _in_han_runs(data: Bytes) -> Places:
 
 
 @cache
-def _may_be_read() -> Flags:
-    """bool[65536]: which characters, by code point, are Han digits, X look-alikes or a
-    full-width plus.
-    """
-    made = np.zeros(1 << 16, bool)
-    made[[ord(char) for char in (*DIGITS, *X_ALIKE, WIDE_PLUS)]] = True
-    return made
+def _mark_readable() -> Flags:
+    """Mark the code points of Han digits, X look-alikes and the full-width plus: bool[65536]."""
+    table = np.zeros(1 << 16, bool)
+    table[[ord(char) for char in (*DIGITS, *X_ALIKE, WIDE_PLUS)]] = True
+    return table
 
 
 @cache
-def _pairs() -> Flags:
-    """bool[65536]: which two bytes, as one little-endian number, may stand side by side in a run
-    of Han digits.
+def _mark_pairs() -> Flags:
+    """Mark the pairs of bytes that may stand in a run of Han digits: bool[65536].
+
+    A pair is a little-endian number.
     """
     digits, signs = ([char.encode() for char in chars] for chars in (DIGITS, BETWEEN_HAN))
     inside = (pair for char in (*digits, *signs) for pair in pairwise(char))
@@ -252,31 +254,34 @@ def _pairs() -> Flags:
         {digit[-1] for digit in digits}, {char[0] for char in (*digits, *signs)}
     )
     behind_signs = product({sign[-1] for sign in signs}, {digit[0] for digit in digits})
-    made = np.zeros(1 << 16, bool)
-    made[[int.from_bytes(pair, "little") for pair in (*inside, *behind_digits, *behind_signs)]] = (
+    table = np.zeros(1 << 16, bool)
+    table[[int.from_bytes(pair, "little") for pair in (*inside, *behind_digits, *behind_signs)]] = (
         True
     )
-    return made
+    return table
 
 
-def code_points(data: Bytes, place: Places) -> Codes:
-    """The characters that begin at `place` in UTF-8, none of them ASCII: u32[n].
+def decode_characters(data: Bytes, place: Places) -> Codes:
+    """Return the code points of the characters that begin at `place` in UTF-8: u32[n].
 
-    At other places it is any number.
+    None of them is ASCII; at places where no character begins it is any number.
     """
     word: Codes = np.ndarray((len(data) - 3,), "<u4", data.data, 0, (1,))[place]
     code = ((word & 0x0F) << 12) | ((word & 0x3F00) >> 2) | ((word >> 16) & 0x3F)
-    for rare, meant in ((word & 0xFF < 0xE0, _of_two_bytes), (word & 0xFF >= 0xF0, _of_four_bytes)):
+    for rare, meant in (
+        (word & 0xFF < 0xE0, _decode_two_bytes),
+        (word & 0xFF >= 0xF0, _decode_four_bytes),
+    ):
         if (at := np.flatnonzero(rare)).size:
             code[at] = meant(word[at])
     return code
 
 
-def _of_two_bytes(word: Codes) -> Codes:
+def _decode_two_bytes(word: Codes) -> Codes:
     return ((word & 0x1F) << 6) | ((word >> 8) & 0x3F)
 
 
-def _of_four_bytes(word: Codes) -> Codes:
+def _decode_four_bytes(word: Codes) -> Codes:
     return (
         ((word & 0x07) << 18)
         | ((word & 0x3F00) << 4)
@@ -292,25 +297,25 @@ that is in use.
 
 
 @cache
-def _simplified_table() -> dict[str, str]:
-    """Simplified character to the traditional characters that it stands for."""
+def _load_traditional() -> dict[str, str]:
+    """Return, by simplified character, the traditional characters that it stands for."""
     lines = (
         (resources.files(__package__) / "traditional.tsv").read_text(encoding="utf-8").splitlines()
     )
     return dict(line.split("\t") for line in lines if line and not line.startswith("#"))
 
 
-def written(word: str) -> tuple[str, ...]:
-    """`word` as it is, then as it is written with traditional characters.
+def list_scripts(word: str) -> tuple[str, ...]:
+    """Return `word` as it is, then as it is written with traditional characters.
 
-    >>> written('征信'), written('台')
+    >>> list_scripts('征信'), list_scripts('台')
     (('征信', '徵信'), ('台', '臺'))
     """
-    table = _simplified_table()
+    table = _load_traditional()
     if not any(char in table for char in word):
         return (word,)
-    made = map("".join, product(*(table.get(char, char) for char in word)))
-    return tuple(dict.fromkeys((word, *islice(made, MOST))))
+    traditional = map("".join, product(*(table.get(char, char) for char in word)))
+    return tuple(dict.fromkeys((word, *islice(traditional, MOST))))
 
 
 FILL = "\N{WORD JOINER}"
@@ -353,13 +358,13 @@ bytes behind it.
 """
 
 
-def becomes(char: str) -> str:
-    """The plain character that `char` is a form of, "" for what is dropped, or `char` itself.
+def to_plain_character(char: str) -> str:
+    """Return the plain form of `char`: "" for what is dropped, `char` itself for most others.
 
     NFKC misses Arabic-Indic, negative circled and dingbat digits, so `unicodedata.digit` comes
     first; of hyphens it knows two.
 
-    >>> becomes('❸'), becomes('＠'), becomes('億')
+    >>> to_plain_character('❸'), to_plain_character('＠'), to_plain_character('億')
     ('3', '@', '億')
     """
     if DROPPED.match(char):
@@ -376,17 +381,17 @@ def becomes(char: str) -> str:
 
 
 @cache
-def _table() -> Bytes:
-    """By code point: STAYS, REMOVED, or the ASCII character that it becomes.
+def _build_table() -> Bytes:
+    """Build the table of plain forms by code point: STAYS, REMOVED or an ASCII character.
 
-    Built once, in some 10 ms.
+    It takes some 10 ms, once.
     """
-    made = np.full(CODE_POINTS, STAYS, np.uint8)
+    table = np.full(CODE_POINTS, STAYS, np.uint8)
     codes = np.concatenate([np.arange(first, last, dtype="<u4") for first, last in RANGES])
-    known = codes.tobytes().decode("utf-32-le", "surrogatepass")
-    odd = [*HYPHENS, *SPACES, *DROPPED.findall(known)]
-    for begin in range(0, len(known), STRETCH):
-        stretch = known[begin : begin + STRETCH]
+    characters = codes.tobytes().decode("utf-32-le", "surrogatepass")
+    odd = [*HYPHENS, *SPACES, *DROPPED.findall(characters)]
+    for begin in range(0, len(characters), STRETCH):
+        stretch = characters[begin : begin + STRETCH]
         # most scripts have no other forms
         if not unicodedata.is_normalized("NFKC", stretch) or any(map(str.isdigit, stretch)):
             odd += [
@@ -395,10 +400,10 @@ def _table() -> Bytes:
                 if char.isdigit() or not unicodedata.is_normalized("NFKC", char)
             ]
     for char in odd:
-        plain = becomes(char)
+        plain = to_plain_character(char)
         if plain != char:
-            made[ord(char)] = ord(plain) if plain else REMOVED
-    return made
+            table[ord(char)] = ord(plain) if plain else REMOVED
+    return table
 
 
 class FoldedText:
@@ -432,7 +437,7 @@ class FoldedText:
         if len(self.text) == len(self.original):
             return np.empty(0, np.int64)
         codes = np.frombuffer(self.original.encode("utf-32-le", "surrogatepass"), np.uint32)
-        dropped = _table().take(codes) == REMOVED
+        dropped = _build_table().take(codes) == REMOVED
         dropped[:-1] |= (codes[:-1] == ord("\r")) & (codes[1:] == ord("\n"))
         places = np.flatnonzero(dropped)
         return places - np.arange(len(places))
@@ -448,20 +453,21 @@ class FoldedText:
         return place + np.searchsorted(self.drops, place, "right") if len(self.drops) else place
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """Offsets in the decoded text of the folded stretch [start, end)."""
+        """Return the offsets in the decoded text of the folded stretch [start, end)."""
         first, last = self.spans(np.array((start,), np.int64), np.array((end,), np.int64))
         return int(first[0]), int(last[0])
 
     def spans(self, start: Places, end: Places) -> tuple[Places, Places]:
-        """The same for many stretches: i64[n], i64[n]."""
+        """Return the offsets in the decoded text of folded stretches: i64[n], i64[n]."""
         first, last = self._origins(start), self._origins(np.maximum(end - 1, start)) + 1
         if len(self.drops):  # the room of the escape that its last character was
             last = self._unfilled.take(np.searchsorted(self._unfilled, last), mode="clip")
         return first, np.where(end > start, last, first)
 
-    def chars(self, places: Sequence[int] | Places) -> Places:
-        """Character offsets in `text` of byte offsets in `utf8`, 0 to its length; within a
-        character, that of the next one.
+    def to_characters(self, places: Sequence[int] | Places) -> Places:
+        """Return character offsets in `text` of byte offsets in `utf8`, 0 to its length.
+
+        Within a character it is that of the next one.
         """
         at = np.asarray(places, np.int64)
         return at if self.utf8.isascii() else self._characters.of(at)
@@ -473,7 +479,7 @@ class FoldedText:
 
 
 def fold(text: str) -> FoldedText:
-    """`text` folded; linear.
+    """Return `text` folded, in linear time.
 
     A short one, as a title, is folded character by character: calls of numpy cost more than that.
     """
@@ -491,7 +497,9 @@ class _PlainForms(dict[int, str]):
 
     def __missing__(self, code: int) -> str:
         self[code] = plain = (
-            becomes(chr(code)) if any(first <= code < last for first, last in RANGES) else chr(code)
+            to_plain_character(chr(code))
+            if any(first <= code < last for first, last in RANGES)
+            else chr(code)
         )
         return plain
 
@@ -502,11 +510,11 @@ def _plain_forms() -> _PlainForms:
 
 
 def fold_all(bodies: Sequence[bytes]) -> list[FoldedText]:
-    """Each of `bodies`, which are UTF-8, folded."""
+    """Fold each of `bodies`, which are UTF-8."""
     texts = [with_plain_lines(body) for body in bodies]
     if wide := [number for number, text in enumerate(texts) if not text.isascii()]:
         for number, folded in zip(
-            wide, _with_plain_characters([texts[number] for number in wide]), strict=True
+            wide, _plain_characters([texts[number] for number in wide]), strict=True
         ):
             texts[number] = folded
     return [
@@ -516,7 +524,7 @@ def fold_all(bodies: Sequence[bytes]) -> list[FoldedText]:
 
 
 def with_plain_lines(body: bytes) -> bytes:
-    """`body` with a newline for each line end, whatever it was, and a space for a NUL."""
+    """Return `body` with a newline for each line end, whatever it was, and a space for a NUL."""
     if CIRCLED in body:
         body = AS_AT.sub(b"\xef\xbc\xa0", body)
     if b"\r" in body:
@@ -524,24 +532,27 @@ def with_plain_lines(body: bytes) -> bytes:
     return body.replace(b"\0", b" ")
 
 
-def _with_plain_characters(texts: list[bytes]) -> list[bytes]:
-    """Each of `texts`, none of them ASCII alone, with every form of a plain character replaced."""
+def _plain_characters(texts: list[bytes]) -> list[bytes]:
+    """Return each of `texts` with every form of a plain character replaced.
+
+    None of them is ASCII alone.
+    """
     data = np.frombuffer(BETWEEN.join((*texts, PADDING)), np.uint8)
-    place = _special(data)
-    becomes = _table().take(code_points(data, place))
-    changes = np.flatnonzero(becomes != STAYS)
+    place = _find_special(data)
+    replacements = _build_table().take(decode_characters(data, place))
+    changes = np.flatnonzero(replacements != STAYS)
     if len(changes):
         place = place[changes]
-        first, made = data[place], data.copy()
-        made[place] = becomes[changes]
-        made[place + 1] = REMOVED
-        made[place[first >= THREE_BYTES] + 2] = REMOVED
-        made[place[first >= FOUR_BYTES] + 3] = REMOVED
-        data = made[made != REMOVED]
-    near = may_hold_numbers(data)
+        first, changed = data[place], data.copy()
+        changed[place] = replacements[changes]
+        changed[place + 1] = REMOVED
+        changed[place[first >= THREE_BYTES] + 2] = REMOVED
+        changed[place[first >= FOUR_BYTES] + 3] = REMOVED
+        data = changed[changed != REMOVED]
+    near = find_number_lines(data)
     if not len(changes) and not len(near):
         return texts
-    whole = _with_numbers(data, near) if len(near) else data.tobytes()
+    whole = _read_number_lines(data, near) if len(near) else data.tobytes()
     return whole[: -len(PADDING) - 1].split(BETWEEN)
 
 
@@ -556,14 +567,15 @@ MANY = 4
 """So small a part of all are lines that are better read by themselves."""
 
 
-def _with_numbers(data: Bytes, near: Places) -> bytes:
-    """`data` with numbers in Han digits read in the lines that hold one of the places `near`:
-    none goes across lines.
+def _read_number_lines(data: Bytes, near: Places) -> bytes:
+    """Return `data` with numbers in Han digits read in the lines of the places `near`.
+
+    No number goes across lines.
     """
     ends = places(where(data, lambda part: part <= LINE_END))
     line = np.unique(np.searchsorted(ends, near))
     starts, ends = np.append(0, ends + 1)[line], ends[line]
-    whole, copied, made = data.tobytes(), 0, list[bytes]()
+    whole, copied, parts = data.tobytes(), 0, list[bytes]()
     if int((ends - starts).sum()) > len(data) // MANY:
         return read_numbers(whole.decode("utf-8", "surrogatepass")).encode("utf-8", "surrogatepass")
     lines = [whole[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
@@ -573,18 +585,18 @@ def _with_numbers(data: Bytes, near: Places) -> bytes:
         .split(b"\n")
     )
     for start, end, plain in zip(starts.tolist(), ends.tolist(), read, strict=True):
-        made += [whole[copied:start], plain]
+        parts += [whole[copied:start], plain]
         copied = end
-    return b"".join([*made, whole[copied:]])
+    return b"".join([*parts, whole[copied:]])
 
 
-def _special(data: Bytes) -> Places:
-    """Where a character begins that is neither ASCII nor a common Chinese one: i64[n]."""
+def _find_special(data: Bytes) -> Places:
+    """Return where a character begins that is neither ASCII nor a common Chinese one: i64[n]."""
     return places(
         where(data, lambda part: (part >= LEAD) > (part - np.uint8(FIRST_COMMON) <= COMMON_LEADS))
     )
 
 
 def fit(plain: str, room: int, filling: str = FILL) -> str:
-    """`plain` and filling, `room` characters in all."""
+    """Return `plain` with filling behind it, `room` characters in all."""
     return plain + filling * (room - len(plain))

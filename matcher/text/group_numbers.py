@@ -27,9 +27,9 @@ from matcher.text.digit_groups import (
     SIGN_BYTES,
     SMALL_X,
     GroupChains,
+    compute_last_digit,
     find_group_starts,
     find_groups,
-    last_of_id,
     signs_at,
 )
 from matcher.text.fold import HAN, HAN_SIZE
@@ -88,27 +88,27 @@ class GroupNumbers(NamedTuple):
 
 
 def find_numbers(classes: Classes, labelled: Places) -> tuple[GroupNumbers, Places]:
-    """The numbers in folded texts, UTF-8 with ROOM around, and where other chains of single digits
-    begin.
+    """Return the numbers in folded texts, and where the remaining chains of single digits begin.
 
-    `labelled` are places behind the first sign of chains that stand behind a label.
+    The texts are UTF-8 with ROOM around. `labelled` are places behind the first sign of chains that
+    stand behind a label.
     """
     chains = find_groups(classes, labelled, find_group_starts(classes))
-    own, end, with_x = _numbers_among(chains)
-    rest = chains.single.copy()
-    rest[own] = False
+    chosen, end, with_x = _select_numbers(chains)
+    is_remaining = chains.single.copy()
+    is_remaining[chosen] = False
     text, width = (
-        (chains.value[own] + np.uint8(ZERO)).tobytes().decode("ascii"),
+        (chains.value[chosen] + np.uint8(ZERO)).tobytes().decode("ascii"),
         chains.value.shape[1],
     )
     first = np.arange(0, len(text), width or 1)
     plain = [
         text[at:to]
-        for at, to in zip(first.tolist(), (first + chains.total[own]).tolist(), strict=True)
+        for at, to in zip(first.tolist(), (first + chains.total[chosen]).tolist(), strict=True)
     ]
-    for at in np.flatnonzero(with_x[own]).tolist():
+    for at in np.flatnonzero(with_x[chosen]).tolist():
         plain[at] += "X"
-    return GroupNumbers(chains.start[own], end[own], plain), chains.start[rest]
+    return GroupNumbers(chains.start[chosen], end[chosen], plain), chains.start[is_remaining]
 
 
 def find_number_places(classes: Classes, labelled: Places, first: Places, wide: Flags) -> Places:
@@ -126,42 +126,46 @@ def find_number_places(classes: Classes, labelled: Places, first: Places, wide: 
     may_be = chains.single | (chains.sign & np.uint64(0xFF) == COMMA) & wide.take(
         np.searchsorted(first, chains.start, "right") - 1
     )
-    may_be[_numbers_among(chains)[0]] = True
+    may_be[_select_numbers(chains)[0]] = True
     return np.asarray(chains.start[may_be])
 
 
-def _numbers_among(chains: GroupChains) -> tuple[Places, Places, Flags]:
-    """Which of the chains are a number that stands alone, where each chain ends, and which end
-    with the X of a resident ID.
+def _select_numbers(chains: GroupChains) -> tuple[Places, Places, Flags]:
+    """Return the chains that are a number standing alone, by number: i64[n].
+
+    With them, for all chains, where each ends, and which end with the X of a resident ID.
     """
-    x_room, before = _room_of_x(chains), chains.are_mobile()
+    x_room, before = _measure_x(chains), chains.count_prefix_digits()
     prefix = np.where(before == (chains.code & np.uint64(15)).astype(np.int64), before, 0)
     is_id, with_x = _are_ids(chains, x_room > 0)
     end = chains.end + x_room
     valid = is_id | (before == prefix) | _are_cards(chains)
-    own = np.flatnonzero(valid & ~_goes_on(chains, end) & ~_holds_number(chains, prefix))
-    return own[_stand_apart(chains, own, with_x, prefix)], end, with_x
+    candidates = np.flatnonzero(
+        valid & ~_continue_beyond(chains, end) & ~_contain_number(chains, prefix)
+    )
+    return candidates[_stand_apart(chains, candidates, with_x, prefix)], end, with_x
 
 
-def _room_of_x(chains: GroupChains) -> Places:
-    """The bytes of an X behind the last digit, with the sign before it: i64[n], 0 where there is
-    none.
+def _measure_x(chains: GroupChains) -> Places:
+    """Return the bytes of an X behind the last digit, with the sign before it: i64[n].
+
+    It is 0 where there is none.
     """
     data, end = chains.data, chains.end
-    glued = _is_last_x(data, end)
-    apart = chains.have_gap(end) & _is_last_x(data, end + chains.gap)
+    glued = _are_last_x(data, end)
+    apart = chains.have_gap(end) & _are_last_x(data, end + chains.gap)
     return np.where(glued, 1, np.where(apart, chains.gap + 1, 0))
 
 
-def _is_last_x(data: Bytes, place: Places) -> Flags:
+def _are_last_x(data: Bytes, place: Places) -> Flags:
     return np.asarray((data.take(place) | 32 == SMALL_X) & ~is_word(data.take(place + 1)))
 
 
 def _are_ids(chains: GroupChains, has_x: Flags) -> tuple[Flags, Flags]:
-    """Which are resident IDs, and which of them end with an X."""
-    own = np.flatnonzero((chains.total == LAST_X + 1) | ((chains.total == LAST_X) & has_x))
-    value, total = chains.value[own], chains.total[own]
-    last = last_of_id(value)
+    """Tell which chains are resident IDs, and which of them end with an X: bool[n] each."""
+    chosen = np.flatnonzero((chains.total == LAST_X + 1) | ((chains.total == LAST_X) & has_x))
+    value, total = chains.value[chosen], chains.total[chosen]
+    last = compute_last_digit(value)
     with_x = (total == LAST_X) & (last == VALUE_OF_X)
     year, month, day = (
         value[:, 6:10] @ (1000, 100, 10, 1),
@@ -172,80 +176,84 @@ def _are_ids(chains: GroupChains, has_x: Flags) -> tuple[Flags, Flags]:
     first, latest = resident_id.YEARS
     is_date = (year >= first) & (year <= latest) & (month >= 1) & (month <= 12) & (day >= 1)
     is_date &= day <= DAYS.take(np.minimum(month, 12)) + (is_leap & (month == 2))
-    own_x = own[(possible := _are_of_region(value) & is_date) & with_x]
-    found = np.zeros((2, len(has_x)), bool)
-    found[0, own[possible & (with_x | ((total == LAST_X + 1) & (value[:, LAST_X] == last)))]] = True
-    found[1, own_x] = True
-    return found[0], found[1]
+    chosen_x = chosen[(possible := _are_of_region(value) & is_date) & with_x]
+    result = np.zeros((2, len(has_x)), bool)
+    result[
+        0, chosen[possible & (with_x | ((total == LAST_X + 1) & (value[:, LAST_X] == last)))]
+    ] = True
+    result[1, chosen_x] = True
+    return result[0], result[1]
 
 
 def _are_of_region(value: Bytes) -> Flags:
-    """Which begin with the two digits of a region of China."""
+    """Tell which values begin with the two digits of a region of China: bool[n]."""
     return np.isin(
         value[:, :2] @ (10, 1), np.array(sorted(map(int, resident_id.REGIONS)), np.int64)
     )
 
 
 def _are_cards(chains: GroupChains) -> Flags:
-    """Which have the length and range of a scheme, and a Luhn sum that holds."""
-    found = chains.have_luhn()
-    own = np.flatnonzero(found)
-    first = chains.value[own, :4] @ np.array((1000, 100, 10, 1), np.int64)
-    found[own] = list(map(_has_issuer, first.tolist(), chains.total[own].tolist()))
-    return found
+    """Tell which chains have the length and range of a card scheme and pass Luhn: bool[n]."""
+    is_card = chains.have_luhn()
+    of_luhn = np.flatnonzero(is_card)
+    first = chains.value[of_luhn, :4] @ np.array((1000, 100, 10, 1), np.int64)
+    is_card[of_luhn] = list(map(_has_issuer, first.tolist(), chains.total[of_luhn].tolist()))
+    return is_card
 
 
 @cache
 def _has_issuer(first: int, total: int) -> bool:
-    """Whether a scheme has numbers of `total` digits that begin with these four, which tell it."""
+    """Return whether a scheme has numbers of `total` digits that begin with these four."""
     return bool(card.issuer(f"{first:04}".ljust(total, "0")))
 
 
-def _goes_on(chains: GroupChains, end: Places) -> Flags:
-    """Before or behind which a letter or digit is glued, a digit stands beyond another gap, or a
-    path goes on.
+def _continue_beyond(chains: GroupChains, end: Places) -> Flags:
+    """Tell which chains go on before or behind: bool[n].
+
+    A letter or digit is glued to them, a digit stands beyond another gap, or a path goes on.
     """
     data, gap, sign, start = chains.data, chains.gap, chains.sign, chains.start
     path = np.zeros(256, bool)
     path[list(map(ord, OF_PATHS))] = True
-    goes_on = is_word(data.take(end)) | _is_han_digit(data, start - HAN_SIZE)
+    goes_on = is_word(data.take(end)) | _are_han_digits(data, start - HAN_SIZE)
     goes_on |= (
         (gap == 1)
         & path.take(sign.view(np.uint8)[::8])
         & (path.take(data.take(end)) | path.take(data.take(start - 1)))
     )
     goes_on |= chains.have_gap(end) & (
-        is_digit(data.take(end + gap)) | _is_han_digit(data, end + gap)
+        is_digit(data.take(end + gap)) | _are_han_digits(data, end + gap)
     )
-    before = is_digit(data.take(start - gap - 1)) | _is_han_digit(data, start - gap - HAN_SIZE)
+    before = is_digit(data.take(start - gap - 1)) | _are_han_digits(data, start - gap - HAN_SIZE)
     goes_on |= chains.have_gap(start - gap) & before
     return goes_on
 
 
-def _is_han_digit(data: Bytes, place: Places) -> Flags:
-    """At which places a Han digit stands."""
-    known = np.array([int.from_bytes(han.encode(), "little") for han in HAN], np.uint64)
-    return np.isin(signs_at(data, place, np.full(len(place), HAN_SIZE, np.int64)), known)
+def _are_han_digits(data: Bytes, place: Places) -> Flags:
+    """Tell at which places a Han digit stands: bool[n]."""
+    han_digits = np.array([int.from_bytes(han.encode(), "little") for han in HAN], np.uint64)
+    return np.isin(signs_at(data, place, np.full(len(place), HAN_SIZE, np.int64)), han_digits)
 
 
-def _holds_number(chains: GroupChains, prefix: Places) -> Flags:
-    """Which chains, of more digits than a mobile number has, have a group that is a number by
-    itself.
+def _contain_number(chains: GroupChains, prefix: Places) -> Flags:
+    """Tell which chains have a group that is a number by itself: bool[n].
+
+    Only chains with more digits than a mobile number are asked.
     """
-    found, digits = np.zeros(len(prefix), bool), chains.total - prefix > FEWEST
+    result, digits = np.zeros(len(prefix), bool), chains.total - prefix > FEWEST
     for group in range(CODED):
         may_be = digits & (chains.code >> np.uint64(4 * group) & np.uint64(15) >= FEWEST)
         for at in np.flatnonzero(may_be).tolist():
-            begin = sum(_sizes(int(chains.code[at]), group))
+            begin = sum(_decode_sizes(int(chains.code[at]), group))
             size = int(chains.code[at]) >> 4 * group & 15
-            found[at] |= is_valid(
+            result[at] |= is_valid(
                 "".join(map(str, chains.value[at, begin : begin + size].tolist()))
             )
-    return found
+    return result
 
 
 def is_valid(bare: str) -> bool:
-    """Whether digits are a mobile number, or a resident ID or card whose check holds."""
+    """Return whether digits are a mobile number, or a resident ID or card whose check holds."""
     if len(bare) == phone.LENGTH:
         return phone.SHAPE.fullmatch(bare) is not None
     some_id = len(bare) == LAST_X + 1 and resident_id.normalise(bare)
@@ -254,30 +262,31 @@ def is_valid(bare: str) -> bool:
     return bare.isascii() and bare.isdigit() and card.luhn(bare) and card.normalise(bare) != ""
 
 
-def _stand_apart(chains: GroupChains, own: Places, with_x: Flags, prefix: Places) -> Flags:
-    """In which of the chains `own` the sign between the groups is no sign of something else, or
-    a label stands before.
+def _stand_apart(chains: GroupChains, chosen: Places, with_x: Flags, prefix: Places) -> Flags:
+    """Tell which of the `chosen` chains have a mere separator between their groups: bool[chosen].
+
+    Others count as well where a label precedes.
     """
-    bare = (chains.total - prefix + with_x)[own]
-    is_of_region = (bare == LAST_X + 1) & _are_of_region(chains.value[own])
-    signs = list(map(_sign, chains.sign[own].tolist(), chains.gap[own].tolist()))
-    for at in np.flatnonzero(chains.gap[own] > SIGN_BYTES).tolist():
-        place = int(chains.gap_start[own[at]])
-        signs[at] = _written(chains.data[place : place + int(chains.gap[own[at]])].tobytes())
+    bare = (chains.total - prefix + with_x)[chosen]
+    is_of_region = (bare == LAST_X + 1) & _are_of_region(chains.value[chosen])
+    signs = list(map(_decode_sign, chains.sign[chosen].tolist(), chains.gap[chosen].tolist()))
+    for at in np.flatnonzero(chains.gap[chosen] > SIGN_BYTES).tolist():
+        place = int(chains.gap_start[chosen[at]])
+        signs[at] = _strip_sign(chains.data[place : place + int(chains.gap[chosen[at]])].tobytes())
     columns = (
-        chains.code[own],
-        chains.groups[own],
-        prefix[own] > 0,
+        chains.code[chosen],
+        chains.groups[chosen],
+        prefix[chosen] > 0,
         bare,
         is_of_region,
-        ~chains.no_address[own],
+        ~chains.no_address[chosen],
     )
     apart = np.array(
-        list(map(_stands_apart, signs, *(column.tolist() for column in columns))), bool
+        list(map(_is_separator, signs, *(column.tolist() for column in columns))), bool
     )
-    apart |= chains.labelled[own] & np.array(list(map(bool, signs)), bool)
+    apart |= chains.labelled[chosen] & np.array(list(map(bool, signs)), bool)
     for at in np.flatnonzero(~apart).tolist():
-        start = int(chains.start[own[at]])
+        start = int(chains.start[chosen[at]])
         before = (
             chains.data[max(0, start - WIDEST * LONGEST_LABEL) : start]
             .tobytes()
@@ -288,23 +297,24 @@ def _stand_apart(chains: GroupChains, own: Places, with_x: Flags, prefix: Places
 
 
 @lru_cache(maxsize=KEPT)
-def _sign(octets: int, gap: int) -> str:
-    """What stands between two groups, without the spaces around it; "" for what is no sign."""
-    return _written(octets.to_bytes(SIGN_BYTES, "little")[:gap])
+def _decode_sign(octets: int, gap: int) -> str:
+    """Return what stands between two groups without spaces around it, "" for what is no sign."""
+    return _strip_sign(octets.to_bytes(SIGN_BYTES, "little")[:gap])
 
 
-def _written(between: bytes) -> str:
+def _strip_sign(between: bytes) -> str:
+    """Return a sign, given as UTF-8, without spaces around it, "" for what is no sign."""
     text = between.decode("utf-8", "replace")
     return (text.strip(" ") or " ") if BETWEEN.fullmatch(text) else ""
 
 
-def _sizes(code: int, groups: int) -> tuple[int, ...]:
-    """The sizes of the first groups of a chain; behind the sixteenth each is of one digit."""
+def _decode_sizes(code: int, groups: int) -> tuple[int, ...]:
+    """Return the sizes of the first groups of a chain; behind the sixteenth each is 1."""
     return tuple(code >> 4 * group & 15 if group < CODED else 1 for group in range(groups))
 
 
 @lru_cache(maxsize=KEPT)
-def _stands_apart(
+def _is_separator(
     sign: str,
     code: int,
     groups: int,
@@ -313,12 +323,13 @@ def _stands_apart(
     is_of_region: bool,
     is_address: bool,
 ) -> bool:
-    """Whether `sign` between such groups, `bare` digits in all, is no sign of something else;
-    two hyphens end a field.
+    """Return whether `sign` between such groups, of `bare` digits in all, only separates them.
+
+    It may be part of a date, time, sum or address instead; two hyphens end a field.
     """
     if not sign or sign.startswith("--") or set(sign) <= OF_CELLS:
         return False
-    sizes = _sizes(code, groups)[has_prefix:]
+    sizes = _decode_sizes(code, groups)[has_prefix:]
     if is_of_region:
         return True
     if len(sizes) == TWO and (sign in OF_SUMS or min(sizes) < FEWEST_OF_TWO):
@@ -337,7 +348,8 @@ def _stands_apart(
 
 
 def is_labelled(text: str) -> bool:
-    """Whether `text` ends with a label, and no more behind it than what closes it, a sign, and
-    what opens a value.
+    """Return whether `text` ends with a label.
+
+    Behind the label may stand what closes it, a sign, and what opens a value.
     """
     return text[-LONGEST_LABEL:].rstrip(BEHIND_LABELS).lower().endswith(LABELS)

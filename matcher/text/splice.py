@@ -119,7 +119,7 @@ def reveal_numbers(text: str, guard: FaultGuard = STRICT) -> str:
         np.concatenate(column)
         for column in zip((hits, ends), *find_in_columns(classes), strict=True)
     )
-    char = folded.chars(np.clip(place - len(ROOM), 0, len(folded.utf8)))
+    char = folded.to_characters(np.clip(place - len(ROOM), 0, len(folded.utf8)))
     for number, row in enumerate(rows):
         if row.find is not None:
             with guard.step(PART):

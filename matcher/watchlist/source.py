@@ -26,7 +26,7 @@ import numpy as np
 
 from matcher.columns.batch import Texts
 from matcher.detect.labels import label_of
-from matcher.text.fold import written
+from matcher.text.fold import list_scripts
 from ullage.display.progress import ReadProgress
 from ullage.errors import ConfigError
 from ullage.identifiers import kinds
@@ -218,7 +218,7 @@ class Source:
         ]
         if len(named) > 1:
             raise ConfigError(f"{path}: line 1: more than one column is {REFERENCE}")
-        words = [form for word in (*REFERENCES, *REFERENCES_SPELT) for form in written(word)]
+        words = [form for word in (*REFERENCES, *REFERENCES_SPELT) for form in list_scripts(word)]
         kept = named or sorted(columns, key=lambda i: words.index(header[i].strip().lower()))[:1]
         return [(i, kind) for i, kind in found if kind != REFERENCE or i in kept]
 
@@ -294,7 +294,7 @@ def _words() -> dict[str, str]:
         word: kind.name for kind in kinds().values() for word in kind.headers if not word.isascii()
     }
     han |= dict.fromkeys(NAMES, "name") | dict.fromkeys((*REFERENCES, *REFERENCES_SPELT), REFERENCE)
-    both = {form: kind for word, kind in han.items() for form in written(word)}
+    both = {form: kind for word, kind in han.items() for form in list_scripts(word)}
     return both | {name: name for name in (*kinds(), "name", REFERENCE)}
 
 

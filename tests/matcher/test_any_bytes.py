@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from matcher.match import batches, parts
 from matcher.match.findings import build_findings
 from matcher.match.pipeline import Matcher
-from matcher.text.decode import windows
+from matcher.text.decode import cut_windows
 from tests.conftest import HeldClock
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of
@@ -55,7 +55,7 @@ def matcher(tmp_path_factory: pytest.TempPathFactory) -> Matcher:
 def short_windows(request: pytest.FixtureRequest) -> Iterator[int]:
     """Windows and batches so short that a small text has many."""
     with pytest.MonkeyPatch.context() as patch:
-        decode = sys.modules[windows.__module__]
+        decode = sys.modules[cut_windows.__module__]
         for module in (parts, decode):
             patch.setattr(module, "WINDOW", request.param)
         patch.setattr(decode, "SEARCHED", request.param // 8)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from matcher.match.parts import HEAD
 from matcher.text import decode, decode_as, read
-from matcher.text.decode import FIRST_BYTES, WINDOW, common_share, utf8_of, wide, windows
+from matcher.text.decode import FIRST_BYTES, WINDOW, common_share, cut_windows, detect_wide, utf8_of
 
 ROW = "姓名张某,手机13800138000,身份证11010519491231002X"
 TRADITIONAL = "姓名陳某,電話13800138000,億元"
@@ -74,7 +74,7 @@ def test_windows_of_wide_text_are_cut_between_characters(encoding: str) -> None:
             2 * WINDOW // len(ROW.encode(encoding))
         )
     charset = ""
-    for window in windows([body], wide(body[:HEAD])):
+    for window in cut_windows([body], detect_wide(body[:HEAD])):
         text, charset = decode_as(window, charset)
         assert set(text.splitlines()) == {ROW}
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from matcher.columns.bitset import WINDOW
 from matcher.text import fold, fold_all
-from matcher.text.fold import BETWEEN_HAN, DIGITS, X_ALIKE, becomes
+from matcher.text.fold import BETWEEN_HAN, DIGITS, X_ALIKE, to_plain_character
 
 PHONE = "13800138000"
 DROPPED = "\u0336\u20e0\u200b\u200d\u2060\ufeff\u00ad\u180e\u034f\u061c\u202e\u2066\u115f\u3164\uffa0\u2800\ufe0f\u20e3\U000e0031"  # noqa: E501
@@ -125,7 +125,7 @@ BEFORE_X = re.compile(r"(?:[0-9]{17}|[0-9]{6}([ .\-])[0-9]{8}\1[0-9]{3}\1?)\Z")
 def slow_fold(text: str) -> str:
     """Folding as it is told, a character and then a run at a time."""
     text = re.sub("\r\n?", "\n", text).replace("\0", " ")
-    plain = HAN_RUN.sub(slow_run, "".join(map(becomes, text)))
+    plain = HAN_RUN.sub(slow_run, "".join(map(to_plain_character, text)))
     plain = re.sub("(?<![0-9A-Za-z])＋(?=[0-9])", "+", plain)
     return "".join(
         "X" if c in X_ALIKE and BEFORE_X.search(plain[max(0, i - 20) : i]) else c
@@ -167,20 +167,26 @@ def test_a_place_in_the_utf8_form_is_that_of_its_character(text: str, data: st.D
     folded = fold(text)
     places = sorted(data.draw(st.lists(st.integers(0, len(folded.text)), max_size=9)))
     behind = [len(folded.text[:place].encode("utf-8", "surrogatepass")) for place in places]
-    assert folded.chars(behind).tolist() == places
+    assert folded.to_characters(behind).tolist() == places
     assert folded.utf8.decode("utf-8", "surrogatepass") == folded.text
 
 
 def test_places_far_into_a_long_text_are_counted_right() -> None:
     folded = fold("张a，" * 100_000)
-    assert folded.chars([0, 3, 4, 5, 5 * 99_999 + 4]).tolist() == [0, 1, 2, 3, 3 * 99_999 + 2]
+    assert folded.to_characters([0, 3, 4, 5, 5 * 99_999 + 4]).tolist() == [
+        0,
+        1,
+        2,
+        3,
+        3 * 99_999 + 2,
+    ]
 
 
 @pytest.mark.parametrize("half", ["\ud83d", "\ud83d\u200b\ude00"])
 def test_half_a_surrogate_pair_does_no_harm(half: str) -> None:
     folded = fold(f"张{half}１")
     assert folded.text == f"张{half}1".replace("\u200b", "")
-    assert folded.chars([len(folded.utf8)]).tolist() == [len(folded.text)]
+    assert folded.to_characters([len(folded.utf8)]).tolist() == [len(folded.text)]
 
 
 @pytest.mark.parametrize("text", ["a\r\nb\rc\nd", "甲\r\n乙\r丙\n丁"])
@@ -245,7 +251,9 @@ def test_a_number_in_any_mixture_of_scripts_is_read(digits: list[str]) -> None:
 def test_every_character_of_unicode_becomes_what_it_is_a_form_of() -> None:
     chars = [chr(code) for code in range(0x80, 0x110000)]
     lines = fold("\n".join(chars)).text.split("\n")
-    assert [char for char, line in zip(chars, lines, strict=True) if line != becomes(char)] == []
+    assert [
+        char for char, line in zip(chars, lines, strict=True) if line != to_plain_character(char)
+    ] == []
 
 
 @pytest.mark.parametrize("sign", BETWEEN_HAN)

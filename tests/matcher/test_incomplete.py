@@ -330,7 +330,7 @@ def test_a_fault_in_one_member_costs_the_others_nothing(
 ) -> None:
     import matcher.match.parts as where
 
-    original = where.windows
+    original = where.cut_windows
 
     def windows(chunks: Any, *words: Any) -> Any:
         for window in original(chunks, *words):
@@ -338,7 +338,7 @@ def test_a_fault_in_one_member_costs_the_others_nothing(
                 raise FaultError
             yield window
 
-    monkeypatch.setattr(where, "windows", windows)
+    monkeypatch.setattr(where, "cut_windows", windows)
     match.put("", body_bytes=zip_texts(POISONED), media_type="application/zip")
     [finding] = match.drain()
     assert (finding.total_subjects, finding.incomplete) == (4, ("unpack",))

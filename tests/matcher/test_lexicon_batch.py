@@ -20,7 +20,7 @@ from matcher.lexicon import (
     load_shipped_terms,
 )
 from matcher.text import fold
-from matcher.text.fold import written
+from matcher.text.fold import list_scripts
 
 BRANDS = {"bank": ["某某银行", "bank.example", "Crédit Ö"], "other": ["某某银行", "行"]}
 BINS = {"bank": ["62000000"]}
@@ -115,8 +115,8 @@ def test_traditional_characters_say_the_same(text: str, terms: set[str]) -> None
 
 
 def test_a_character_with_two_traditional_ones_has_both_and_words_without_any_stay_alone() -> None:
-    assert written("复制") == ("复制", "復制", "復製", "複制", "複製")
-    assert written("qq") == ("qq",)
+    assert list_scripts("复制") == ("复制", "復制", "復製", "複制", "複製")
+    assert list_scripts("qq") == ("qq",)
 
 
 @pytest.mark.parametrize("form", BIN_FORMS)

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from matcher.text import decode_as
-from matcher.text.decode import WINDOW, wide, windows
+from matcher.text.decode import WINDOW, cut_windows, detect_wide
 
 PHONE = "154 0000 0001"
 
@@ -28,7 +28,7 @@ def test_cut_windows_hold_all_and_part_no_number(shape: str, encoding: str) -> N
     text = texts()[shape]
     body = text.encode(encoding)
     chunks = (body[i : i + 100_001] for i in range(0, len(body), 100_001))
-    cut = list(windows(chunks, wide(body[:100])))
+    cut = list(cut_windows(chunks, detect_wide(body[:100])))
     assert b"".join(cut) == body
     assert len(cut) > 1
     assert all(len(window) <= WINDOW + 4 for window in cut)

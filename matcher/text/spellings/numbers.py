@@ -234,10 +234,10 @@ def _find_digit_groups(
     """
     numbers, mixed = find_numbers(classes, labelled)
     starts, ends = (
-        folded.chars(column - len(ROOM)).tolist() for column in (numbers.start, numbers.end)
+        folded.to_characters(column - len(ROOM)).tolist() for column in (numbers.start, numbers.end)
     )
     yield from map(Replacement, starts, ends, numbers.plain)
-    for start in folded.chars(mixed - len(ROOM)).tolist():
+    for start in folded.to_characters(mixed - len(ROOM)).tolist():
         if match := MIXED.match(folded.text, start):
             bare = NO_DIGIT.sub("", match["value"].translate(PLAIN_DIGITS)).upper()
             yield Replacement(start, match.end("value"), bare if is_valid(bare) else "")
