@@ -36,17 +36,17 @@ from alerts.web.dependencies import (
     Console,
     SearchMetrics,
     Turns,
-    anybody,
-    require_named,
-    shown_in,
-    templates,
+    allow_anybody,
+    choose_zone,
+    load_templates,
+    require_declared,
 )
 from alerts.web.dropped_files import AssessmentCache
 from alerts.web.middleware import Guard, PathPrefix
 from alerts.web.pages.login import denied
 from alerts.web.problems import ProblemError
-from alerts.web.static_files import MEDIA_TYPES, static_file
-from alerts.web.templating import InLanguage, menu
+from alerts.web.static_files import MEDIA_TYPES, load_static_file
+from alerts.web.templating import InLanguage, build_menu
 from ullage import __version__, log
 from ullage.audit import Trail
 from ullage.audit.trail import REQUEST
@@ -71,10 +71,9 @@ def create_app(
     zone: tzinfo | None = None,
     hasher: PasswordHasher | None = None,
 ) -> PathPrefix:
-    """The desk and its API over `store`, for those in `accounts`; `hosts` are the `name:port` under
-    which it listens.
+    """Create the console and its API over `store`, for the people and programs in `accounts`.
 
-    `hasher` sets what a password's digest costs.
+    `hosts` are the `name:port` that it listens on; `hasher` sets the cost of password digests.
     """
     settings, metrics, trail = (
         context.settings.search,
@@ -96,10 +95,12 @@ def create_app(
         clock=context.clock,
         metrics=metrics,
         registry=registry,
-        pages=templates(zone or shown_in(context)),
+        pages=load_templates(zone or choose_zone(context)),
         tenants=tuple(sorted(tenants)),
         untold=tuple(
-            one for one in sorted(tenants or {""}) if not channels_for(context.settings.notify, one)
+            tenant
+            for tenant in sorted(tenants or {""})
+            if not channels_for(context.settings.notify, tenant)
         ),
         trail=trail,
         duties=duties_of(context, store),
@@ -130,19 +131,19 @@ def create_app(
         title="ullage", version=__version__, docs_url=None, redoc_url=None, openapi_url=None
     )
     app.state.site = site
-    app.router.routes.extend(_routes())
-    for kind, answer in _answers(site).items():
+    app.router.routes.extend(_collect_routes())
+    for kind, answer in _build_error_handlers(site).items():
         app.add_exception_handler(kind, answer)
-    reach = Reach.of(context.settings, hosts)
+    reach = Reach.from_settings(context.settings, hosts)
     guard = Guard(
         app,
         reach,
         metrics.requests,
         site.door.principal,
         partial(denied, site),
-        require_named(app),
-        middleware.streamed(app),
-        middleware.held(app),
+        require_declared(app),
+        middleware.list_stream_limits(app),
+        middleware.list_body_limits(app),
     )
     return PathPrefix(InLanguage(guard), reach)
 
@@ -159,32 +160,33 @@ def _sign_on(context: Context, accounts: Accounts, trail: Trail) -> SignOn | Non
 
 
 @cache
-def _routes() -> tuple[BaseRoute, ...]:
-    """Every route, those of programs first: they are tried in turn, and programs ask most often.
+def _collect_routes() -> tuple[BaseRoute, ...]:
+    """Return every route; those of the API come first, since they are tried in order.
 
-    A route finds its site in what is asked (`alerts.web.dependencies`), so that they are worked out
-    once, which takes longest of all.
+    Routes find their console in the request (`alerts.web.dependencies`), so that this slow step
+    is done
+    once per process.
     """
-    routers = (*api.routers(), *pages.routers(), _operations())
+    routers = (*api.routers(), *pages.routers(), _build_operations())
     # included, each would be worked out a second time
     return tuple(route for router in routers for route in router.routes)
 
 
-def _operations() -> APIRouter:
-    """What machines ask for, of the whole site, the style sheet and the script."""
+def _build_operations() -> APIRouter:
+    """Build the routes of static files and of metrics and health checks."""
     router = APIRouter(include_in_schema=False)
-    for one in map(static_file, MEDIA_TYPES):
-        router.add_api_route(one.path, one.answer, dependencies=[anybody()])
+    for file in map(load_static_file, MEDIA_TYPES):
+        router.add_api_route(file.path, file.serve, dependencies=[allow_anybody()])
 
-    @router.get("/metrics", dependencies=[anybody()])
+    @router.get("/metrics", dependencies=[allow_anybody()])
     def metrics(request: Request) -> Response:
         return Response(generate_latest(request.app.state.site.registry), media_type=METRICS_TYPE)
 
-    @router.get("/healthz", dependencies=[anybody()])
+    @router.get("/healthz", dependencies=[allow_anybody()])
     def alive() -> PlainTextResponse:
         return PlainTextResponse("alive\n")
 
-    @router.get("/readyz", dependencies=[anybody()])
+    @router.get("/readyz", dependencies=[allow_anybody()])
     def ready(request: Request) -> PlainTextResponse:
         site: Console = request.app.state.site
         context = site.context
@@ -197,24 +199,26 @@ def _operations() -> APIRouter:
     return router
 
 
-def _answers(site: Console) -> dict[type[Exception], Callable[[Request, Exception], Response]]:
-    """An answer a kind of error: a problem for programs, a page for people.
+def _build_error_handlers(
+    site: Console,
+) -> dict[type[Exception], Callable[[Request, Exception], Response]]:
+    """Return a handler for each kind of error: a problem for programs, a page for people.
 
-    None repeats what was sent.
+    No answer repeats what was sent.
     """
 
     def answer(
-        request: Request, found: ProblemError, message: str | Phrase | Exception
+        request: Request, problem: ProblemError, message: str | Phrase | Exception
     ) -> Response:
-        if problems.is_of_api(request.url.path):
-            return found.response()
+        if problems.is_api_path(request.url.path):
+            return problem.response()
         if request.url.path in ("/metrics", "/healthz", "/readyz"):
-            return PlainTextResponse(f"{message}\n", found.status)
+            return PlainTextResponse(f"{message}\n", problem.status)
         title = Phrase("The action failed")
-        page = site.seen_by(request.state.principal).page(
-            "problem.html", found.status, title=title, message=message
+        page = site.restrict_to(request.state.principal).page(
+            "problem.html", problem.status, title=title, message=message
         )
-        page.headers.update(found.headers or {})
+        page.headers.update(problem.headers or {})
         return page
 
     def ours(request: Request, error: Exception) -> Response:
@@ -222,43 +226,47 @@ def _answers(site: Console) -> dict[type[Exception], Callable[[Request, Exceptio
         if (
             isinstance(error, ForbiddenError)
             and request.url.path == "/"
-            and (home := _home(request))
+            and (home := _find_home(request))
         ):
             return RedirectResponse(home, 303)
         is_away = isinstance(error, UnavailableError)
-        return answer(request, problems.of_error(error), problems.UNREACHABLE if is_away else error)
+        return answer(
+            request, problems.convert_error(error), problems.UNREACHABLE if is_away else error
+        )
 
     def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        found = problems.of_validation(error.errors(), request.scope["route"].dependant)
-        return answer(request, found, found.detail)
+        problem = problems.convert_validation_faults(
+            error.errors(), request.scope["route"].dependant
+        )
+        return answer(request, problem, problem.detail)
 
     def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         missing = error.status_code == 404
-        found = problems.of_status(
+        problem = problems.convert_status(
             error.status_code, "this path does not exist" if missing else "", error.headers
         )
         return answer(
-            request, found, Phrase("this page does not exist") if missing else Phrase("not allowed")
+            request,
+            problem,
+            Phrase("this page does not exist") if missing else Phrase("not allowed"),
         )
 
-    def unexpected(request: Request, error: Exception) -> Response:
+    def answer_unexpected(request: Request, error: Exception) -> Response:
         log.get("search").error("request_failed", error=type(error).__name__, request=REQUEST.get())
-        found = ProblemError("internal_error", Phrase("internal error; see the log"))
-        return answer(request, found, found.detail)
+        problem = ProblemError("internal_error", Phrase("internal error; see the log"))
+        return answer(request, problem, problem.detail)
 
     return {
         UllageError: ours,
         RequestValidationError: invalid,
         HTTPException: http,
-        Exception: unexpected,
+        Exception: answer_unexpected,
     }
 
 
-def _home(request: Request) -> str:
-    """The first page in the navigation of whoever asks: not everybody sees incidents; "" for
-    somebody who sees no page.
-    """
-    shown = menu(request.app.state.site.entries, request.state.principal)
+def _find_home(request: Request) -> str:
+    """Return the reader's first page in the navigation, or "" if there is none."""
+    shown = build_menu(request.app.state.site.entries, request.state.principal)
     return shown[0][1][0].path if shown else ""

@@ -1,16 +1,16 @@
-"""Authenticate people by session and programs by token, and know by which address a request came.
+"""Authenticate people by session and programs by token, and find out where a request came from.
 
-A name may have a path, below which the desk is (`https://bank.example/desk/`). Pages and redirects
-lead there then, whether the proxy takes the path away or passes it on.
+The console may be served below a path (`https://bank.example/desk/`). Pages and redirects then lead
+there, whether or not the proxy removes the path.
 
-`X-Forwarded-For` and `X-Forwarded-Host` are believed from the addresses in `search.proxies`; a
-request with such a header from anybody else is refused. Of a chain of proxies the last address that
-is none of ours is the source.
+`X-Forwarded-For` and `X-Forwarded-Host` are believed only from the addresses in `search.proxies`; a
+request with such a header from any other address is refused. In a chain of proxies, the source is
+the last address that is not a trusted proxy.
 
-A person logs in with name and password. That a name is none, a password wrong, an account closed:
-all get one answer, after as long a time, and who has to wait waits whatever the name. Every login
-and every refusal is in the audit log, refusals of unknown names without the name: people type
-passwords there.
+A person logs in with name and password. An unknown name, a wrong password and a disabled account
+get the same answer after the same time, and waiting times do not depend on the name. Every login
+and refusal is in the audit log; refusals of unknown names omit the name, because people type
+passwords there by mistake.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ FORWARDED = frozenset(
 )
 PORTS = {"https": 443, "http": 80}
 MACHINES = frozenset({"/metrics", "/healthz", "/readyz"})
-"""What is for this machine alone: it names tenants."""
+"""Paths that only this machine may request, because they name tenants."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestSource:
-    """A request's name (`host`, "" for one that is not ours), `source` and whether what its reader
-    sent was encrypted.
+    """Where a request came from, as far as that can be believed.
 
-    `source` is an address, of IPv6 the network (/64) that one reader has; `origin` is what a
-    browser calls the page that it sees.
+    `host` is the name of this console that was requested, "" for an unknown one. `source` is the
+    client's address, for IPv6 its /64 network. `origin` is the browser's origin of the page.
+    `is_secure` says whether the client's connection is encrypted.
     """
 
     host: str
@@ -65,36 +65,39 @@ class RequestSource:
     is_local: bool
     origin: str = ""
     base: str = ""
-    """The path below which its reader sees the desk, without a slash at the end; "" for the
-    whole name.
-    """
+    """The path below which the client sees the console, without a trailing slash; "" for none."""
     is_forged: bool = False
-    """Whether it says for whom it was forwarded, and comes from no configured proxy."""
+    """Whether it has forwarding headers but does not come from a configured proxy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How the desk can be reached: `hosts` directly, `public` (host to origin) by the addresses
-    that its readers know.
+    """The addresses of the console.
+
+    `hosts` reach it directly; `public` maps the host names of its public addresses to their
+    origins.
     """
 
     hosts: frozenset[str]
     public: Mapping[str, str]
     bases: Mapping[str, str] = field(default_factory=dict)
-    """Host to the path below which it has the desk."""
+    """The path of the console on each host."""
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     trusts_socket: bool = False
     scheme: str = "http"
 
     @classmethod
-    def of(cls, settings: Settings, hosts: Iterable[str]) -> Reach:
-        """As the settings have it; `hosts` are the `name:port` under which it listens."""
+    def from_settings(cls, settings: Settings, hosts: Iterable[str]) -> Reach:
+        """Create it from the settings; `hosts` are the `name:port` that it listens on."""
         search = settings.search
         page = urlsplit(settings.notify.page)
-        told = (settings.notify.page,) if page.scheme == "https" and page.hostname else ()
-        public = {host_of(one): origin_of(one) for one in (*search.public, *told)}
-        bases = {host_of(one): urlsplit(one).path.rstrip("/") for one in (*told, *search.public)}
-        networks = tuple(ip_network(one) for one in search.proxies if one != UNIX)
+        pages = (settings.notify.page,) if page.scheme == "https" and page.hostname else ()
+        public = {host_of(address): origin_of(address) for address in (*search.public, *pages)}
+        bases = {
+            host_of(address): urlsplit(address).path.rstrip("/")
+            for address in (*pages, *search.public)
+        }
+        networks = tuple(ip_network(address) for address in search.proxies if address != UNIX)
         return cls(
             frozenset(hosts),
             public,
@@ -106,58 +109,61 @@ class Reach:
 
     @property
     def origins(self) -> frozenset[str]:
-        """What a browser calls a page of ours."""
+        """Return the browser origins of all pages of the console."""
         return frozenset(
             {*self.public.values(), *(f"{self.scheme}://{host}" for host in self.hosts)}
         )
 
-    def asked(self, scope: Scope, headers: Mapping[str, str]) -> RequestSource:
-        """What a request says of itself, as far as it can be believed."""
+    def read_source(self, scope: Scope, headers: Mapping[str, str]) -> RequestSource:
+        """Return where a request came from, believing only trusted proxies."""
         peer = scope["client"][0] if scope.get("client") else UNIX
         host, source = headers.get("host", ""), peer
         if by_proxy := self._trusts(peer):
             host = headers.get("x-forwarded-host", host)
-            source = self._source(headers.get("x-forwarded-for", ""), peer)
-        known = host if host in self.hosts or host in self.public else ""
+            source = self._client_address(headers.get("x-forwarded-for", ""), peer)
+        known_host = host if host in self.hosts or host in self.public else ""
         is_secure = self.scheme == "https" or (
-            known in self.public and self.public[known].startswith("https:")
+            known_host in self.public and self.public[known_host].startswith("https:")
         )
         by_proxy = by_proxy and ("x-forwarded-for" in headers or "x-forwarded-host" in headers)
-        is_local = known in self.hosts and not by_proxy and (peer == UNIX or _is_loopback(peer))
+        is_local = (
+            known_host in self.hosts and not by_proxy and (peer == UNIX or _is_loopback(peer))
+        )
         is_secure = is_secure or (by_proxy and headers.get("x-forwarded-proto") == "https")
-        origin = self.public.get(known) or f"{'https' if is_secure else 'http'}://{known}"
+        origin = self.public.get(known_host) or f"{'https' if is_secure else 'http'}://{known_host}"
         is_forged = not self._trusts(peer) and not FORWARDED.isdisjoint(headers)
         return RequestSource(
-            known,
-            _network_of(source),
+            known_host,
+            _group_address(source),
             is_secure,
             is_local,
             origin,
-            self.bases.get(known, ""),
+            self.bases.get(known_host, ""),
             is_forged,
         )
 
-    def _source(self, forwarded: str, peer: str) -> str:
-        """The last address in a list of `X-Forwarded-For` that is no proxy of ours; the peer
-        where it says nothing.
+    def _client_address(self, forwarded: str, peer: str) -> str:
+        """Return the last address of an `X-Forwarded-For` list that is not a trusted proxy.
+
+        Without one it is `peer`.
         """
-        for one in reversed([part.strip() for part in forwarded.split(",") if part.strip()]):
-            if not self._trusts(one):
-                return one[:64]
+        for address in reversed([part.strip() for part in forwarded.split(",") if part.strip()]):
+            if not self._trusts(address):
+                return address[:64]
         return peer
 
     def _trusts(self, address: str) -> bool:
         if address == UNIX:
             return self.trusts_socket
         try:
-            found = ip_address(address)
+            ip = ip_address(address)
         except ValueError:
             return False
-        return any(found in network for network in self.networks)
+        return any(ip in network for network in self.networks)
 
 
 def host_of(url: str) -> str:
-    """The host of an address as a browser sends it: without the scheme's own port.
+    """Return the host of an address as browsers send it, without the scheme's default port.
 
     >>> host_of("https://ullage.bank.example:443/"), host_of("https://desk.example:8443")
     ('ullage.bank.example', 'desk.example:8443')
@@ -169,19 +175,22 @@ def host_of(url: str) -> str:
 
 
 def origin_of(url: str) -> str:
-    """The origin of an address as a browser sends it."""
+    """Return the origin of an address as browsers send it."""
     return f"{urlsplit(url).scheme}://{host_of(url)}"
 
 
-def _network_of(source: str) -> str:
-    """Where somebody may have any of the addresses, as one source."""
+def _group_address(source: str) -> str:
+    """Return the address by which a client is counted.
+
+    For IPv6 it is the /64 network, since a client may use any address in it.
+    """
     try:
-        found = ip_address(source)
+        ip = ip_address(source)
     except ValueError:
         return source
-    if isinstance(found, IPv6Address) and found.ipv4_mapped is None:
-        return str(ip_network((found.packed, 64), strict=False).network_address) + "/64"
-    return str(found.ipv4_mapped if isinstance(found, IPv6Address) else found)
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is None:
+        return str(ip_network((ip.packed, 64), strict=False).network_address) + "/64"
+    return str(ip.ipv4_mapped if isinstance(ip, IPv6Address) else ip)
 
 
 def _is_loopback(peer: str) -> bool:
@@ -194,15 +203,15 @@ def _is_loopback(peer: str) -> bool:
 COOKIE, SECURE_COOKIE = "ullage_session", "__Host-ullage_session"
 BEARER = "bearer"
 PAGE = "page"
-"""Who stands in the audit log for somebody who is not known."""
+"""The actor in the audit log for somebody who is not logged in."""
 LONGEST_NAME = 100
-"""Of a name that is typed, what is remembered of it at most."""
+"""Characters of a typed name that are used at most."""
 WRONG_TOKENS, WRONG_SECONDS = 10, 60.0
 
 
 @dataclass(slots=True)
 class Authenticator:
-    """Lets people and programs in. Threads share it."""
+    """Authenticates people and programs. Thread-safe."""
 
     accounts: Accounts
     passwords: Passwords
@@ -211,7 +220,7 @@ class Authenticator:
     trail: Trail
     logins: Counter
     vouched_seconds: float = 900.0
-    """After which a provider has to vouch again for whom it vouches."""
+    """Seconds after which the identity provider must vouch again."""
     attempts: Attempts = field(init=False)
     _wrong_tokens: Allowance = field(init=False)
 
@@ -221,20 +230,20 @@ class Authenticator:
             WRONG_TOKENS, WRONG_SECONDS, self.clock, "too many wrong tokens"
         )
 
-    def enter(self, name: str, password: str, source: str, device: str = "") -> str | None:
-        """A new session's id, None for somebody who is not let in; LimitedError after too many
-        attempts, right or wrong.
+    def log_in(self, name: str, password: str, source: str, device: str = "") -> str | None:
+        """Log in with a password and return the id of a new session, or None if it is refused.
 
-        `device` is what the browser keeps of an earlier login.
+        `device` is the device cookie of an earlier login. Raises LimitedError after too
+        many attempts.
         """
         user = self.accounts.user(name)
         is_made = user is not None and user.until is not None
         attempt = Attempt(
             normalize_name(name)[:LONGEST_NAME], source, verify_device(user, device), is_made
         )
-        self._begin(user, attempt)
-        if not self._is_right(user, password):
-            self._refused(user)
+        self._count_attempt(user, attempt)
+        if not self._check_password(user, password):
+            self._record_refusal(user)
             return None
         assert user is not None
         self.attempts.forgive(attempt)
@@ -243,30 +252,32 @@ class Authenticator:
         return self.open(user, "password")
 
     def open(self, user: User, by: str) -> str:
-        """A session of somebody who has shown who they are, `by` what."""
+        """Start a session of an authenticated person and return its id.
+
+        `by` says how the person was authenticated, for the audit log.
+        """
         self.trail.append("account.login", f"account {user.name} by {by}", actor=user.name)
         self.logins.labels("in").inc()
         return self.sessions.open(
             user.name, user.changes, None if user.subject is None else self.vouched_seconds
         )
 
-    def is_to_be_vouched(self, headers: Mapping[str, str], asked: RequestSource) -> bool:
-        """Whether who sent a request is to be led to the identity provider, that it may vouch
-        for them again.
-        """
+    def needs_vouching(self, headers: Mapping[str, str], request_source: RequestSource) -> bool:
+        """Return whether the identity provider must be asked again about a sender."""
         return self.sessions.needs_vouching(
-            _cookie(headers, SECURE_COOKIE if asked.is_secure else COOKIE)
+            _cookie(headers, SECURE_COOKIE if request_source.is_secure else COOKIE)
         )
 
     def device(self, name: str) -> str:
-        """What the browser of somebody keeps who has just logged in by password."""
+        """Return a new device cookie for somebody who just logged in with a password."""
         return new_device(self.accounts.get_user(name))
 
     def change(self, principal: Principal, old: str, new: str, source: str) -> str | None:
-        """Change the asker's own password, which ends their sessions, and open one; None where the
-        old one is wrong.
+        """Change the principal's own password, which ends its sessions, and open a new one.
 
-        PasswordError for a new one that is not taken.
+        Returns the new session's id, or None if the old password is wrong. Raises
+        PasswordError if the new
+        one is rejected.
         """
         user = self.accounts.get_user(principal.name)
         if user.digest is None:
@@ -277,9 +288,9 @@ class Authenticator:
         if old == new:
             raise PasswordError(Phrase("this is the previous password: choose another one"))
         attempt = Attempt(normalize_name(user.name), source, f"session {principal.session}")
-        self._begin(user, attempt)
-        if not self._is_right(user, old):
-            self._refused(user)
+        self._count_attempt(user, attempt)
+        if not self._check_password(user, old):
+            self._record_refusal(user)
             return None
         self.attempts.forgive(attempt)
         self.trail.append(
@@ -290,19 +301,21 @@ class Authenticator:
         return self.sessions.open(user.name, self.accounts.get_user(user.name).changes)
 
     def leave(self, principal: Principal) -> None:
-        """End the asker's session."""
+        """End the principal's session."""
         self.trail.append("account.logout", f"account {principal.name}", actor=principal.name)
         self.sessions.end(principal.session)
 
-    def principal(self, headers: Mapping[str, str], asked: RequestSource) -> Principal:
-        """Who sent a request; NOBODY for somebody who is not known.
+    def principal(self, headers: Mapping[str, str], request_source: RequestSource) -> Principal:
+        """Return the sender of a request, NOBODY if it is unknown.
 
-        LimitedError for a wrong token of a program after too many of them.
+        Raises LimitedError after too many wrong tokens from one source.
         """
-        scheme, _, given = headers.get("authorization", "").partition(" ")
+        scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == BEARER:
-            return self._program(given.strip(), asked.source)
-        session = self.sessions.find(_cookie(headers, SECURE_COOKIE if asked.is_secure else COOKIE))
+            return self._program(token.strip(), request_source.source)
+        session = self.sessions.find(
+            _cookie(headers, SECURE_COOKIE if request_source.is_secure else COOKIE)
+        )
         if session is None:
             return NOBODY
         user = self.accounts.user(session.user)
@@ -311,8 +324,8 @@ class Authenticator:
             return NOBODY
         return user.principal(session.name)
 
-    def _program(self, given: str, source: str) -> Principal:
-        if token := self.accounts.find_token(given):
+    def _program(self, secret: str, source: str) -> Principal:
+        if token := self.accounts.find_token(secret):
             return token.principal()
         try:
             self._wrong_tokens.take(source)
@@ -325,28 +338,32 @@ class Authenticator:
         )
         return NOBODY
 
-    def _begin(self, user: User | None, attempt: Attempt) -> None:
+    def _count_attempt(self, user: User | None, attempt: Attempt) -> None:
         try:
             self.attempts.begin(attempt)
         except LimitedError as error:
             self.logins.labels("limited").inc()
             if error.is_first:
-                self.trail.append("account.locked", f"{_said(user)}: too many attempts", actor=PAGE)
+                self.trail.append(
+                    "account.locked", f"{_describe_account(user)}: too many attempts", actor=PAGE
+                )
             raise
 
-    def _is_right(self, user: User | None, password: str) -> bool:
-        """Whether they are let in; the password is looked at whatever else is wrong, so that all
-        takes as long.
+    def _check_password(self, user: User | None, password: str) -> bool:
+        """Return whether the person may log in with this password.
+
+        The password is verified even if something else is wrong, so that every answer takes
+        as long.
         """
-        fits = self.passwords.verify(user.digest if user else None, password)
+        matches = self.passwords.verify(user.digest if user else None, password)
         return (
-            fits
+            matches
             and user is not None
             and not user.is_disabled
             and (user.until is None or self.clock.wall() < user.until)
         )
 
-    def _refused(self, user: User | None) -> None:
+    def _record_refusal(self, user: User | None) -> None:
         self.logins.labels("refused").inc()
         why = (
             "is closed"
@@ -354,17 +371,17 @@ class Authenticator:
             else "wrong password, or one that ran out unused"
         )
         self.trail.append(
-            "account.refused", f"{_said(user)}{': ' + why if user else ''}", actor=PAGE
+            "account.refused", f"{_describe_account(user)}{': ' + why if user else ''}", actor=PAGE
         )
 
 
-def _said(user: User | None) -> str:
+def _describe_account(user: User | None) -> str:
     return f"account {user.name}" if user else "a name that is none"
 
 
-def _cookie(headers: Mapping[str, str], wanted: str) -> str:
+def _cookie(headers: Mapping[str, str], cookie_name: str) -> str:
     pairs = (
         pair.strip().partition("=")
         for pair in headers.get("cookie", "").replace(",", ";").split(";")
     )
-    return next((value for name, _, value in pairs if name == wanted), "")
+    return next((value for name, _, value in pairs if name == cookie_name), "")

@@ -1,18 +1,17 @@
-"""Give a route its console, narrowed to what the principal may see.
+"""Provide each route with the console, restricted to what the principal may see.
 
-A turn asks the store and writes to the audit log, and takes a few milliseconds for one question,
-hardly more for ten. Whoever comes during a turn waits for its end and is answered in the next with
-all that came meanwhile (group commit).
-
-    Reader = Annotated[Site, may("incident.read")]
+    Reader = Annotated[Console, require_permission("incident.read")]
 
     @router.get("/things")
     def things(site: Reader) -> HTMLResponse: ...
 
-A route that names nothing is refused when the application is made (`require_named`), so none can be
-forgotten. `anybody()` is for what needs no login, `logged_in()` for what is everybody's who has
-one. Where it depends on what is asked, a route needs the least here and asks for the rest by
-`site.principal.require`.
+Every route declares what it needs in this way; `require_declared` refuses an application with a
+route that does not. `allow_anybody()` is for routes without a login, `require_login()` for those of
+everybody who has one. If the permission depends on the request, a route declares the least here and
+checks the rest with `site.principal.require`.
+
+`Turns` batches concurrent questions (group commit): one batch reads the store and writes the audit
+log once, so that ten questions take hardly longer than one.
 """
 
 from __future__ import annotations
@@ -59,8 +58,8 @@ from alerts.store.tenant_view import StoreWithin
 from alerts.translation import TAGS
 from alerts.web.auth import Authenticator
 from alerts.web.dropped_files import AssessmentCache
-from alerts.web.static_files import static_path
-from alerts.web.templating import READER, MenuEntry, menu, speak
+from alerts.web.static_files import find_static_path
+from alerts.web.templating import READER, MenuEntry, build_menu, speak
 from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.display import moment, safe
@@ -85,53 +84,53 @@ class _PendingRequest(Generic[Q, A]):
 
 @dataclass(slots=True)
 class Turns(Generic[Q, A]):
-    """Questions of one event loop.
+    """Batches the questions of one event loop.
 
-    `answer` is called in a thread, by one at a time, and gives one answer or error a question.
+    `answer` runs in a worker thread, one batch at a time, and returns one answer or error per
+    question,
+    in the same order.
     """
 
     answer: Callable[[Sequence[Q]], Sequence[A | UllageError]]
     most: int
-    """So much, by the sizes that are said, is answered in one turn; of one question more."""
+    """Upper limit of a batch's total size; a single larger question forms a batch of its own."""
     _waiting: deque[_PendingRequest[Q, A]] = field(default_factory=deque)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def ask(self, question: Q, size: int = 1) -> A:
-        """The answer, or its error raised; an error of a whole turn is that of all its
-        questions.
-        """
-        mine = _PendingRequest[Q, A](question, size)
-        self._waiting.append(mine)
+        """Return the answer to `question`, or raise its error or that of its whole batch."""
+        pending = _PendingRequest[Q, A](question, size)
+        self._waiting.append(pending)
         async with self._turn:
-            while mine.answer is None:
-                await run_in_threadpool(self._answer, self._taken())
-        if isinstance(mine.answer, UllageError):
-            raise mine.answer
-        return mine.answer
+            while pending.answer is None:
+                await run_in_threadpool(self._process_batch, self._next_batch())
+        if isinstance(pending.answer, UllageError):
+            raise pending.answer
+        return pending.answer
 
-    def _taken(self) -> list[_PendingRequest[Q, A]]:
-        """The next questions in the order in which they came."""
-        some = [self._waiting.popleft()]
-        size = some[0].size
+    def _next_batch(self) -> list[_PendingRequest[Q, A]]:
+        """Remove the oldest questions that fit into one batch; always at least one."""
+        batch = [self._waiting.popleft()]
+        size = batch[0].size
         while self._waiting and (size := size + self._waiting[0].size) <= self.most:
-            some.append(self._waiting.popleft())
-        return some
+            batch.append(self._waiting.popleft())
+        return batch
 
-    def _answer(self, some: Sequence[_PendingRequest[Q, A]]) -> None:
+    def _process_batch(self, batch: Sequence[_PendingRequest[Q, A]]) -> None:
         answers: Sequence[A | UllageError] = [
             UnavailableError("the question could not be answered")
-        ] * len(some)
+        ] * len(batch)
         try:
-            answers = self.answer([one.question for one in some])
+            answers = self.answer([pending.question for pending in batch])
         except UllageError as error:
-            answers = [error] * len(some)
+            answers = [error] * len(batch)
         finally:  # a fault of ours is raised to one of them, and leaves nobody waiting
-            for one, answer in zip(some, answers, strict=True):
-                one.answer = answer
+            for pending, answer in zip(batch, answers, strict=True):
+                pending.answer = answer
 
 
 PLACE = re.compile(r"/(?![/\\])[!-~]*")
-"""A place of this page: a path, never another host."""
+"""A place of the console: a path, never another host."""
 Text = Annotated[str, Query(max_length=1_000)]
 
 
@@ -148,12 +147,13 @@ def _filters(
 
 
 Asked = Annotated[Filters, Depends(_filters)]
-"""A route's parameter: its filters, as the query of the URL has them."""
+"""A route's filters, read from the query of its URL."""
 
 
-def repeatable(typed: Mapping[str, Any]) -> dict[str, Any]:
-    """What was typed into a form that is shown again, without texts that hold an identifier:
-    those are not repeated.
+def redact_form(typed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a form to show again.
+
+    Texts that contain an identifier are replaced by "", since pages never repeat them.
     """
     return {
         name: "" if isinstance(value, str) and identifier_in(value) else value
@@ -161,47 +161,46 @@ def repeatable(typed: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def any_query() -> None:
-    """The dependency of a route whose query is another's to choose: what it does not know is
-    passed over.
+def allow_any_query() -> None:
+    """Mark a route, as its dependency, that ignores unknown query parameters."""
+
+
+def require_known_query(request: Request) -> None:
+    """Raise QueryError for a query parameter that is unknown, or given twice, to the route.
+
+    Ignoring it would make the answer wrong. The message does not repeat unknown names, which may
+    contain anything.
     """
-
-
-def known_query(request: Request) -> None:
-    """QueryError for a parameter that the route does not know, or for two of one: it would be
-    ignored, and the answer be wrong.
-
-    What was asked is not repeated: a name that is not ours may hold anything.
-    """
-    if any(one.call is any_query for one in request.scope["route"].dependant.dependencies):
+    if any(
+        dependency.call is allow_any_query
+        for dependency in request.scope["route"].dependant.dependencies
+    ):
         return
-    known = dict(_parameters(request.scope["route"].dependant))
-    given = [name for name, _ in request.query_params.multi_items()]
-    if unknown := [name for name in given if name not in known]:
-        taken = (
-            Phrase("this page accepts %(known)s", known=", ".join(sorted(known)))
-            if known
+    repeatable = dict(_list_parameters(request.scope["route"].dependant))
+    names = [name for name, _ in request.query_params.multi_items()]
+    if unknown := [name for name in names if name not in repeatable]:
+        accepted = (
+            Phrase("this page accepts %(known)s", known=", ".join(sorted(repeatable)))
+            if repeatable
             else Phrase("this page accepts none")
         )
         raise QueryError(
             Phrase(
                 "unknown parameters in the address: %(count)s; %(taken)s",
                 count=len(unknown),
-                taken=taken,
+                taken=accepted,
             )
         )
-    if twice := sorted({name for name in given if given.count(name) > 1 and not known[name]}):
+    if twice := sorted({name for name in names if names.count(name) > 1 and not repeatable[name]}):
         raise QueryError(Phrase("%(names)s: given more than once", names=", ".join(twice)), *twice)
 
 
-def _parameters(dependant: Any) -> Iterator[tuple[str, bool]]:
-    """What a route and what it depends on take from the query, and whether they take several of
-    it.
-    """
-    for one in dependant.query_params:
-        yield one.alias, get_origin(one.field_info.annotation) is not None
+def _list_parameters(dependant: Any) -> Iterator[tuple[str, bool]]:
+    """Yield each query parameter of a route and whether it may be repeated."""
+    for parameter in dependant.query_params:
+        yield parameter.alias, get_origin(parameter.field_info.annotation) is not None
     for nested in dependant.dependencies:
-        yield from _parameters(nested)
+        yield from _list_parameters(nested)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +215,7 @@ class SearchMetrics:
 
     @classmethod
     def make(cls, registry: CollectorRegistry) -> SearchMetrics:
-        """Declare them in `registry`."""
+        """Declare the metrics in `registry`."""
         requests = Counter(
             "ullage_search_requests_total",
             "Requests by response class.",
@@ -257,11 +256,11 @@ class SearchMetrics:
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """Handed to every route by what it needs (`alerts.web.dependencies`), as whoever asks may see
-    it: `principal`.
+    """What a route works with, restricted to what `principal` may see.
 
-    `zone` None shows times in this machine's zone. `untold` are tenants of whose incidents nobody
-    is told, which every page says.
+    If `zone` is None, times are in this machine's zone. `untold` are tenants without a
+    recipient for
+    notifications, which every page mentions.
     """
 
     context: Context
@@ -271,7 +270,7 @@ class Console:
     metrics: SearchMetrics
     registry: CollectorRegistry
     pages: Callable[[Language], Environment]
-    """Of a language."""
+    """Returns the page templates of a language."""
     trail: Trail
     duties: Duties
     background: Callable[[], BenignRules]
@@ -289,13 +288,14 @@ class Console:
     principal: Principal = NOBODY
     entries: tuple[MenuEntry, ...] = ()
     sign_on: SignOn | None = None
-    """By an identity provider, where one is configured."""
+    """The login through an identity provider, if one is configured."""
     is_sign_on_broken: bool = False
-    """Whether one is configured that cannot be used, such as without its secret."""
+    """Whether single sign-on is configured but unusable, for example without its secret."""
 
-    def seen_by(self, principal: Principal) -> Console:
-        """The same for `principal`: store, look-up and tenants without those that are none of
-        theirs.
+    def restrict_to(self, principal: Principal) -> Console:
+        """Return this console for `principal`.
+
+        Its store, lookup and tenants contain only what the principal may see.
         """
         if principal.sees_all:
             return replace(self, principal=principal)
@@ -306,24 +306,26 @@ class Console:
             store=store,
             lookup=replace(self.lookup, store=store, among=principal.tenants),
             duties=replace(self.duties, store=store),
-            pages=self.pages if self.zone else templates(shown_in(self.context, principal)),
-            tenants=tuple(one for one in self.tenants if principal.sees(one)),
-            untold=tuple(one for one in self.untold if not one or principal.sees(one)),
+            pages=self.pages if self.zone else load_templates(choose_zone(self.context, principal)),
+            tenants=tuple(tenant for tenant in self.tenants if principal.sees(tenant)),
+            untold=tuple(tenant for tenant in self.untold if not tenant or principal.sees(tenant)),
         )
 
     def actor(self, typed: str = "", *members: str) -> str:
-        """In whose name something is done: a person's own, whatever was typed; for a program that
-        which it says, and its own.
+        """Return the name under which an act is recorded.
 
-        QueryError about `members` for what is no name.
+        For a person it is their own, whatever was `typed`; for a program the typed name and
+        its own. Raises
+        QueryError about `members` if the typed name is invalid.
         """
         if not self.principal.is_program or not typed:
             return self.principal.name
         return f"{validate_name(typed, *members)} via {self.principal.name}"
 
-    def known(self, tenant: str) -> None:
-        """UnknownTenantError for a tenant that is none of ours, or none that may be seen; "" is
-        any.
+    def require_known_tenant(self, tenant: str) -> None:
+        """Raise UnknownTenantError if a tenant is unknown or invisible.
+
+        "" stands for any tenant and is valid.
         """
         if self.principal.sees_all:
             require_known_tenant(self.context, self.store, tenant)
@@ -331,12 +333,13 @@ class Console:
             require_tenant(tenant, self.principal.tenants)
 
     def page(self, name: str, status: int = 200, **values: Any) -> HTMLResponse:
-        """A template as an answer, in the language of whoever asks; it knows them as
-        `principal`, and their tenants.
+        """Render a template in the reader's language.
+
+        The template also receives `principal`, `tenants` and the menu.
         """
         reader = READER.get()
         # what is refused is not repeated
-        place = _repeatable(reader.place) if status < 400 else reader.place.partition("?")[0]
+        place = _redact_place(reader.place) if status < 400 else reader.place.partition("?")[0]
         who = {
             "principal": self.principal,
             "tenants": self.tenants,
@@ -344,18 +347,21 @@ class Console:
             "place": place,
             "path": reader.path,
         }
-        who["menu"] = menu(self.entries, self.principal)
+        who["menu"] = build_menu(self.entries, self.principal)
         text = self.pages(reader.language).get_template(name).render({**who, **values})
         return HTMLResponse(text, status, {"content-language": TAGS[reader.language]})
 
     def missing(self, message: Phrase) -> HTMLResponse:
-        """The answer where what was asked for is not there."""
+        """Return the page for something that was not found."""
         return self.page("problem.html", 404, title=Phrase("Not found"), message=message)
 
     def question(
         self, value: str, who: str, purpose: str, case: str, *, kind: str = "", pseudonym: str = ""
     ) -> LookupRequest:
-        """Return the checked request; QueryError says what is missing and repeats nothing."""
+        """Return the validated lookup request.
+
+        Raises QueryError, which names what is missing and repeats no value.
+        """
         if purpose not in PURPOSES:
             raise QueryError(
                 Phrase("purpose must be one of %(known)s", known=", ".join(PURPOSES)), "purpose"
@@ -372,16 +378,15 @@ class Console:
         )
 
 
-def _repeatable(place: str) -> str:
-    """A place of the desk as a page may say it again: without a query that holds what looks like
-    somebody's identifier.
-    """
+def _redact_place(place: str) -> str:
+    """Return a place without its query if that contains an identifier."""
     return place.partition("?")[0] if identifier_in(unquote(place)) else place
 
 
-def shown_in(context: Context, principal: Principal | None = None) -> ZoneInfo:
-    """The zone of the tenants that are seen, where they have one; else that of the hours that
-    people type and read.
+def choose_zone(context: Context, principal: Principal | None = None) -> ZoneInfo:
+    """Return the time zone for the pages of `principal`.
+
+    It is the zone of all visible tenants if they share one, otherwise `coverage.zone`.
     """
     tenants = context.settings.tenants.items()
     zones = {tenant.zone for name, tenant in tenants if principal is None or principal.sees(name)}
@@ -390,9 +395,10 @@ def shown_in(context: Context, principal: Principal | None = None) -> ZoneInfo:
 
 
 @cache
-def templates(zone: tzinfo | None) -> Callable[[Language], Environment]:
-    """The page's templates in each language; everything is escaped, and a name that is missing
-    is an error.
+def load_templates(zone: tzinfo | None) -> Callable[[Language], Environment]:
+    """Return a function that gives the page templates of a language.
+
+    Everything is escaped, and an undefined name is an error.
     """
     shared = {
         "formats": exports.names(),
@@ -400,7 +406,7 @@ def templates(zone: tzinfo | None) -> Callable[[Language], Environment]:
         "purposes": PURPOSES,
         "note_length": MAX_NOTE,
         "closed": CLOSED,
-        "static": static_path,
+        "static": find_static_path,
         "reported": name_report,
         "zone": str(zone) if zone else "",
     }
@@ -427,15 +433,16 @@ def templates(zone: tzinfo | None) -> Callable[[Language], Environment]:
         }
         pages.globals |= shared
         speak(pages, language, zone)
-        pages.filters["shown_cell"] = lambda value: _in_a_cell(value, pages)
+        pages.filters["shown_cell"] = lambda value: _format_cell(value, pages)
         return pages
 
     return speaking
 
 
-def _in_a_cell(value: object, pages: Environment) -> str:
-    """What stands in a table: phrases in the language, moments in the zone; text from outside as
-    it is, and escaped.
+def _format_cell(value: object, pages: Environment) -> str:
+    """Format the value of a table cell.
+
+    Phrases are translated and times are in the page's zone; text is sanitised.
     """
     if isinstance(value, datetime):
         return str(pages.filters["moment"](value))
@@ -453,57 +460,61 @@ ANYBODY, LOGGED_IN = "anybody", "logged in"
 class Needs:
     """What a route needs: a permission, `ANYBODY` or `LOGGED_IN`.
 
-    Called with a request it gives the site as it may be seen.
+    Called with a request, it returns the console restricted to the principal.
     """
 
     permission: str
 
     # in the loop: a thread would cost more than what it does
     async def __call__(self, request: Request) -> Console:
-        """The site narrowed to who asks; ForbiddenError where they may not, QueryError for what
-        the route does not know.
+        """Return the console restricted to the principal.
+
+        Raises ForbiddenError without the permission, QueryError for an unknown query parameter.
         """
         principal = request.state.principal
         if self.permission in PERMISSIONS:
             principal.require(self.permission)
-        known_query(request)
+        require_known_query(request)
         site: Console = request.app.state.site
-        return site.seen_by(principal)
+        return site.restrict_to(principal)
 
 
-def may(permission: str) -> Any:
-    """The dependency of a route that needs `permission`; ConfigError for one that is not in the
-    table.
+def require_permission(permission: str) -> Any:
+    """Return the dependency of a route that needs `permission`.
+
+    Raises ConfigError if the permission is undefined.
     """
     if permission not in PERMISSIONS:
         raise ConfigError(f"{permission} is no permission: see alerts/accounts/__init__.py")
     return Depends(Needs(permission))
 
 
-def anybody() -> Any:
-    """The dependency of a route that needs no login; what it gets sees nothing of any tenant
-    unless somebody has logged in.
+def allow_anybody() -> Any:
+    """Return the dependency of a route that needs no login.
+
+    Without a login the route's console sees no tenant.
     """
     return Depends(Needs(ANYBODY))
 
 
-def logged_in() -> Any:
-    """The dependency of a route that is for whoever has logged in."""
+def require_login() -> Any:
+    """Return the dependency of a route for everybody who has logged in."""
     return Depends(Needs(LOGGED_IN))
 
 
-def needed(route: APIRoute) -> frozenset[str]:
-    """All that a route needs; empty where it names nothing."""
+def list_permissions(route: APIRoute) -> frozenset[str]:
+    """Return what a route needs; empty if it declares nothing."""
     return frozenset(
-        one.call.permission
-        for one in dependencies_of(route.dependant)
-        if isinstance(one.call, Needs)
+        dependency.call.permission
+        for dependency in walk_dependencies(route.dependant)
+        if isinstance(dependency.call, Needs)
     )
 
 
-def routes_of(app: FastAPI) -> Iterator[APIRoute]:
-    """Every route of the application; ConfigError for what is none that could name what it
-    needs.
+def list_routes(app: FastAPI) -> Iterator[APIRoute]:
+    """Yield every route of the application.
+
+    Raises ConfigError for a route of a kind that cannot declare what it needs.
     """
     for context in iter_route_contexts(app.routes):
         if not isinstance(context.original_route, APIRoute):
@@ -511,19 +522,24 @@ def routes_of(app: FastAPI) -> Iterator[APIRoute]:
         yield context.original_route
 
 
-def require_named(app: FastAPI) -> frozenset[str]:
-    """ConfigError for a route that names no permission; returns the paths that need no login."""
-    for route in routes_of(app):
-        if not needed(route):
+def require_declared(app: FastAPI) -> frozenset[str]:
+    """Return the paths that need no login.
+
+    Raises ConfigError if a route declares no permission.
+    """
+    for route in list_routes(app):
+        if not list_permissions(route):
             raise ConfigError(
-                f"the route {route.path} names no permission: give it `may(...)`, see"
-                " alerts/web/dependencies.py"
+                f"the route {route.path} names no permission: give it `require_permission(...)`,"
+                " see alerts/web/dependencies.py"
             )
-    return frozenset(route.path for route in routes_of(app) if needed(route) == {ANYBODY})
+    return frozenset(
+        route.path for route in list_routes(app) if list_permissions(route) == {ANYBODY}
+    )
 
 
-def dependencies_of(dependant: Dependant) -> Iterator[Dependant]:
-    """Whatever a route depends on, at whatever depth."""
+def walk_dependencies(dependant: Dependant) -> Iterator[Dependant]:
+    """Yield the dependencies of a route, including nested ones."""
     for nested in dependant.dependencies:
         yield nested
-        yield from dependencies_of(nested)
+        yield from walk_dependencies(nested)

@@ -1,4 +1,4 @@
-"""Stream a dropped file to match, and hold the result in memory."""
+"""Stream an uploaded file to match, and keep the result in memory for half an hour."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from ullage.runtime import assessing
 
 LONGEST_LINE = 64 << 20
 QUEUE_SECONDS = 60.0
-"""So long the page waits until the file may come."""
+"""Seconds that a page waits for its turn to send the file."""
 STATUS_SECONDS = 2.0
-"""So long a page waits for the first line of match, which sends one at once."""
+"""Seconds that a page waits for the first line of match, which sends one at once."""
 VERDICT_SECONDS = 660.0
-"""So long a page waits for all of an answer: match gives a file ten minutes."""
+"""Seconds that a page waits for a whole answer; match gives a file ten minutes."""
 AWAY = Phrase(
     "match is not running, so the file was not processed. Start it and upload the file again"
 )
@@ -62,7 +62,7 @@ UNRESOLVED: Mapping[str, Phrase] = {
     ),
     "damaged": Phrase("the encrypted references cannot be read: build the customer list again"),
 }
-"""Why match resolves no pseudonyms, by its own word for that."""
+"""Messages for the reasons why match resolves no pseudonyms."""
 
 
 class BusyError(UllageError):
@@ -81,20 +81,21 @@ class BusyError(UllageError):
 
 
 class NotResolvedError(UllageError):
-    """There are no customer references, and the message says why."""
+    """There are no customer references; the message gives the reason."""
 
 
 class NotJudgedError(UllageError):
-    """There is no verdict, and the message says why; nothing was kept."""
+    """There is no verdict, and nothing was kept; the message gives the reason."""
 
 
 @dataclass(slots=True)
 class FileAssessment:
-    """What match said of a file: the verdict as `ullage assess --json` has it, the customers as
-    CSV, and signed findings.
+    """The result of assessing a file.
 
-    The findings are there where nothing was opened and they are not too large (`unheld`); `handed`
-    are those that were put on the bus: the tenant of each, by its id.
+    `verdict` is that of `ullage assess --json`, `customers` is CSV, and `findings` are signed. The
+    findings are missing if they were opened at once or are too large (`unheld`). `handed` maps
+    the ids
+    of findings put on the bus to their tenants.
     """
 
     verdict: dict[str, Any] = field(default_factory=dict)
@@ -106,103 +107,107 @@ class FileAssessment:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Asks the match of this data folder."""
+    """Sends requests to the match process of this data folder."""
 
     data: Path
 
-    async def waiting(self, tenants: tuple[str, ...] | None) -> int:
-        """How many files are looked at or wait of those who see `tenants`, None for all;
-        NotJudgedError where match is away.
+    async def count_waiting(self, tenants: tuple[str, ...] | None) -> int:
+        """Return how many files of those who see `tenants` (None: all) are being assessed or wait.
+
+        Raises NotJudgedError if match does not run.
         """
-        async with self._asked(assessing.AssessmentRequest(verb="status", tenants=tenants)) as (
+        async with self._connect(assessing.AssessmentRequest(verb="status", tenants=tenants)) as (
             reader,
             _,
         ):
-            return int((await _first_line(reader)).get("waiting", 0))
+            return int((await _read_first_line(reader)).get("waiting", 0))
 
     async def judge(
         self, question: assessing.AssessmentRequest, chunks: AsyncIterator[bytes]
     ) -> FileAssessment:
-        """Have the file in `chunks` judged, which are taken once there is room; BusyError where
-        there is none, or no turn.
+        """Have the file in `chunks` assessed; it is read once there is room.
+
+        Raises BusyError if there is no room in time, NotJudgedError if there is no verdict.
         """
 
         async def send(writer: asyncio.StreamWriter) -> None:
-            async for some in chunks:
-                writer.write(assessing.framed(some))
+            async for chunk in chunks:
+                writer.write(assessing.framed(chunk))
                 await writer.drain()
 
-        return await self._answered(question, send)
+        return await self._submit(question, send)
 
     async def open(
         self, findings: Sequence[dict[str, Any]], tenants: tuple[str, ...] | None
     ) -> dict[str, str]:
-        """Have findings put on the bus that were judged before; the tenant of each by its id."""
+        """Put findings of an earlier assessment on the bus; return tenants by finding id."""
 
         async def send(writer: asyncio.StreamWriter) -> None:
-            for one in findings:
-                writer.write(assessing.framed(json.dumps(one).encode()))
+            for finding in findings:
+                writer.write(assessing.framed(json.dumps(finding).encode()))
                 await writer.drain()
 
         return (
-            await self._answered(assessing.AssessmentRequest(verb="open", tenants=tenants), send)
+            await self._submit(assessing.AssessmentRequest(verb="open", tenants=tenants), send)
         ).handed
 
-    async def resolves(self, tenant: str) -> bool:
-        """Whether pseudonyms of `tenant` can be resolved there; not where match is away, or too
-        busy to say so at once.
+    async def can_resolve(self, tenant: str) -> bool:
+        """Return whether match can resolve pseudonyms of `tenant`.
+
+        It is False if match does not run or does not answer at once.
         """
         question = assessing.AssessmentRequest(verb="status", tenants=(tenant,))
         try:
-            async with self._asked(question) as (reader, _):
-                return tenant in (await _first_line(reader)).get("resolves", ())
+            async with self._connect(question) as (reader, _):
+                return tenant in (await _read_first_line(reader)).get("resolves", ())
         except NotJudgedError:
             return False
 
     async def resolve(
         self, tenant: str, approval: assessing.ReferenceApproval, pseudonyms: Sequence[str]
     ) -> dict[str, str]:
-        """The customer references of pseudonyms, by pseudonym; NotResolvedError says why there
-        are none.
+        """Return the customer references by pseudonym.
+
+        Raises NotResolvedError with the reason if there are none.
         """
-        question, found = (
+        question, references = (
             assessing.AssessmentRequest(verb="resolve", tenants=(tenant,), approval=approval),
             dict[str, str](),
         )
         try:
-            async with self._asked(question) as (reader, writer), _limited():
-                await _turn(reader)
+            async with self._connect(question) as (reader, writer), _limit_time():
+                await _wait_for_turn(reader)
                 writer.write(
                     assessing.framed("\n".join(pseudonyms).encode()) + assessing.framed(b"")
                 )
                 await writer.drain()
-                while "done" not in (said := await _line(reader)):
-                    if "unresolved" in said:
-                        raise NotResolvedError(UNRESOLVED.get(said["unresolved"], UNANSWERED))
-                    found |= said.get("references", {})
+                while "done" not in (line := await _read_line(reader)):
+                    if "unresolved" in line:
+                        raise NotResolvedError(UNRESOLVED.get(line["unresolved"], UNANSWERED))
+                    references |= line.get("references", {})
         except (NotJudgedError, BusyError, ConnectionError):
             raise NotResolvedError(UNANSWERED) from None
-        return found
+        return references
 
-    async def _answered(
+    async def _submit(
         self,
         question: assessing.AssessmentRequest,
         send: Callable[[asyncio.StreamWriter], Awaitable[None]],
     ) -> FileAssessment:
-        async with self._asked(question) as (reader, writer), _limited():
-            await _turn(reader)
+        async with self._connect(question) as (reader, writer), _limit_time():
+            await _wait_for_turn(reader)
             # why match hung up stands in what it said before
             with contextlib.suppress(ConnectionError):
                 await send(writer)
                 writer.write(assessing.framed(b""))
                 await writer.drain()
-            return await _heard(reader)
+            return await _read_assessment(reader)
 
     @contextlib.asynccontextmanager
-    async def _asked(
+    async def _connect(
         self, question: assessing.AssessmentRequest
     ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        """A connection on which `question` was asked."""
+        """Connect to match, send `question`, and yield the streams."""
         with assessing.address(self.data) as address:
             try:
                 reader, writer = await asyncio.open_unix_connection(address, limit=LONGEST_LINE)
@@ -215,35 +220,35 @@ class Judge:
             writer.close()
 
 
-async def _turn(reader: asyncio.StreamReader) -> None:
-    """Wait until there is room for the file."""
+async def _wait_for_turn(reader: asyncio.StreamReader) -> None:
+    """Wait until match has room for the file; raise BusyError after `QUEUE_SECONDS`."""
     before = 0
     try:
         async with asyncio.timeout(QUEUE_SECONDS):
-            said = await _first_line(reader)
-            while "go" not in said:
-                before = int(said.get("place", before))
-                said = await _line(reader)
+            line = await _read_first_line(reader)
+            while "go" not in line:
+                before = int(line.get("place", before))
+                line = await _read_line(reader)
     except TimeoutError:
         raise BusyError(before, int(QUEUE_SECONDS)) from None
 
 
-async def _heard(reader: asyncio.StreamReader) -> FileAssessment:
-    """All that is said up to `done`."""
-    made, customers = FileAssessment(), list[str]()
-    while "done" not in (said := await _line(reader)):
-        made.verdict = said.get("verdict", made.verdict)
-        made.handed = said.get("handed", made.handed)
-        made.unheld = said.get("unheld", made.unheld)
-        customers += [said["customers"]] if "customers" in said else []
-        made.findings += [said["finding"]] if "finding" in said else []
-    made.customers = "".join(customers)
-    return made
+async def _read_assessment(reader: asyncio.StreamReader) -> FileAssessment:
+    """Read the lines of an assessment up to `done`."""
+    assessment, customers = FileAssessment(), list[str]()
+    while "done" not in (line := await _read_line(reader)):
+        assessment.verdict = line.get("verdict", assessment.verdict)
+        assessment.handed = line.get("handed", assessment.handed)
+        assessment.unheld = line.get("unheld", assessment.unheld)
+        customers += [line["customers"]] if "customers" in line else []
+        assessment.findings += [line["finding"]] if "finding" in line else []
+    assessment.customers = "".join(customers)
+    return assessment
 
 
 @contextlib.asynccontextmanager
-async def _limited() -> AsyncIterator[None]:
-    """Give an answer `VERDICT_SECONDS`, then raise NotJudgedError."""
+async def _limit_time() -> AsyncIterator[None]:
+    """Raise NotJudgedError if the block takes longer than `VERDICT_SECONDS`."""
     try:
         async with asyncio.timeout(VERDICT_SECONDS):
             yield
@@ -251,20 +256,22 @@ async def _limited() -> AsyncIterator[None]:
         raise NotJudgedError(HANGS) from None
 
 
-async def _first_line(reader: asyncio.StreamReader) -> dict[str, Any]:
-    """Return the line that match sends at once; NotJudgedError after `STATUS_SECONDS` without
-    it, else as `_line`.
+async def _read_first_line(reader: asyncio.StreamReader) -> dict[str, Any]:
+    """Return the line that match sends at once.
+
+    Raises NotJudgedError after `STATUS_SECONDS`; otherwise as `_read_line`.
     """
     try:
         async with asyncio.timeout(STATUS_SECONDS):
-            return await _line(reader)
+            return await _read_line(reader)
     except TimeoutError:
         raise NotJudgedError(HANGS) from None
 
 
-async def _line(reader: asyncio.StreamReader) -> dict[str, Any]:
-    """The next line; NotJudgedError where there is none, or where it says why there is no
-    verdict; BusyError for no room.
+async def _read_line(reader: asyncio.StreamReader) -> dict[str, Any]:
+    """Return the next line of match's answer.
+
+    Raises NotJudgedError if there is none or it reports an error, BusyError if there is no room.
     """
     try:
         line = await reader.readline()
@@ -272,30 +279,30 @@ async def _line(reader: asyncio.StreamReader) -> dict[str, Any]:
         line = b""
     if not line.endswith(b"\n"):
         raise NotJudgedError(BROKEN)
-    said: dict[str, Any] = json.loads(line)
-    if "busy" in said:
-        raise BusyError(int(said["busy"]["waiting"]), int(said["busy"]["retry_after"]))
-    if "error" in said:
-        raise NotJudgedError(Phrase("no verdict: %(why)s", why=said["error"]))
-    return said
+    message: dict[str, Any] = json.loads(line)
+    if "busy" in message:
+        raise BusyError(int(message["busy"]["waiting"]), int(message["busy"]["retry_after"]))
+    if "error" in message:
+        raise NotJudgedError(Phrase("no verdict: %(why)s", why=message["error"]))
+    return message
 
 
 SECONDS = 1800.0
 MOST = 16
 MOST_BYTES = 256 << 20
-"""Of all that is held for those who see the same tenants; the oldest go first, and others'
-never.
-"""
+"""Memory of all results for those who see the same tenants; the oldest are evicted first."""
 FINDINGS_BYTES = 32 << 20
-"""Findings of one file that are held until somebody opens them; larger ones are opened as the
-file is dropped, or not at all.
+"""Findings of one file that are kept until somebody opens them.
+
+Larger ones are opened when the file is uploaded, or not at all.
 """
 
 
 @dataclass(slots=True)
 class DroppedFile:
-    """One file that was judged: what its owner called it, how it came, and what became of it, a
-    tenant.
+    """An assessed file: its name, how it was submitted and by whom.
+
+    `opened` is the incident opened for each tenant.
     """
 
     name: str
@@ -306,10 +313,10 @@ class DroppedFile:
 
     @property
     def size(self) -> int:
-        """Bytes in memory, about."""
+        """Return its approximate memory in bytes."""
         return (
             3 * len(self.judged.customers) // 2
-            + sum(len(one["value"]) for one in self.judged.findings)
+            + sum(len(finding["value"]) for finding in self.judged.findings)
             + 65_536
         )
 
@@ -323,7 +330,10 @@ class _CachedAssessment(NamedTuple):
 
 @dataclass(slots=True)
 class AssessmentCache:
-    """Results by a name that nobody can guess; `tenants` share the memory. Threads share it."""
+    """Keeps assessed files under unguessable names. Thread-safe.
+
+    The memory is divided among `tenants`.
+    """
 
     clock: Clock
     tenants: int = 1
@@ -331,7 +341,7 @@ class AssessmentCache:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def keep(self, dropped: DroppedFile, principal: Principal) -> str:
-        """Hold it for `principal`; the name by which it is asked for."""
+        """Store a file for `principal` and return its name; evict the oldest."""
         name, whose, room = (
             secrets.token_urlsafe(24),
             principal.whose,
@@ -341,25 +351,30 @@ class AssessmentCache:
             self._kept[name] = _CachedAssessment(
                 self.clock.monotonic(), _owner(principal), whose, dropped
             )
-            ours = [
-                (one, kept.dropped.size) for one, kept in self._kept.items() if kept.whose == whose
+            entries = [
+                (key, entry.dropped.size)
+                for key, entry in self._kept.items()
+                if entry.whose == whose
             ]
-            left = sum(size for _, size in ours)
-            for one, size in ours[:-1]:  # the last is kept, however large
-                if len(ours) <= MOST and left <= room:
+            total = sum(size for _, size in entries)
+            for key, size in entries[:-1]:  # the last is kept, however large
+                if len(entries) <= MOST and total <= room:
                     break
-                del self._kept[one]
-                ours, left = ours[1:], left - size
+                del self._kept[key]
+                entries, total = entries[1:], total - size
         return name
 
     def get(self, name: str, principal: Principal) -> DroppedFile | None:
-        """What is held under that name for `principal`; None where there is nothing (any more)."""
+        """Return the file of that name.
+
+        It is None if the file expired, was evicted, or belongs to somebody else.
+        """
         now = self.clock.monotonic()
         with self._lock:
-            for old in [one for one, kept in self._kept.items() if now - kept.since > SECONDS]:
+            for old in [key for key, entry in self._kept.items() if now - entry.since > SECONDS]:
                 del self._kept[old]
-            found = self._kept.get(name)
-        return found.dropped if found and found.owner == _owner(principal) else None
+            match = self._kept.get(name)
+        return match.dropped if match and match.owner == _owner(principal) else None
 
 
 def _owner(principal: Principal) -> str:
@@ -367,15 +382,17 @@ def _owner(principal: Principal) -> str:
 
 
 MOST_FIELDS = 16 * 1024
-"""Bytes of all that is not the file."""
+"""Bytes of all fields except the file."""
 
 
 class Upload:
-    """One form, whose last field is its file. QueryError for what is no such form.
+    """A multipart form whose last field is its file.
 
-    upload = Upload(request, "file")
-    fields = await upload.fields()          # all but the file
-    async for some in upload.chunks(): ...  # the file, called `upload.name` by its sender
+        upload = Upload(request, "file")
+        fields = await upload.fields()           # all but the file
+        async for chunk in upload.chunks(): ...  # the file, named `upload.name` by its sender
+
+    Raises QueryError for a malformed form.
     """
 
     def __init__(self, request: Request, file: str) -> None:
@@ -390,7 +407,7 @@ class Upload:
         self.name = ""
         self._is_whole = self._has_file = False
         self.taken = asyncio.Event()
-        """Set once all of the form has come."""
+        """Set once the whole form was received."""
         self._parser = MultipartParser(
             options[b"boundary"],
             {
@@ -405,7 +422,7 @@ class Upload:
         )
 
     async def fields(self) -> dict[str, str]:
-        """What was typed and chosen; the file is still to come."""
+        """Read the fields before the file and return their values."""
         while not self._has_file and await self._read():
             pass
         try:
@@ -414,7 +431,7 @@ class Upload:
             raise QueryError("the form contains invalid text") from None
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The file as it comes; QueryError where its end does not come."""
+        """Yield the file as it arrives; raise QueryError if it is cut off."""
         more = True
         while more:
             while self._held:
@@ -426,19 +443,19 @@ class Upload:
             raise QueryError("the form was incomplete")
 
     async def drain(self) -> None:
-        """Take the rest of the form, so that a browser that still sends it reads the answer."""
+        """Read and discard the remaining form, so that the browser reads the answer."""
         async for _ in self._stream:
             pass
         self.taken.set()
 
     async def _read(self) -> bool:
-        """Take what comes next; False at the end."""
-        some = await anext(self._stream, b"")
-        if not some:
+        """Parse the next chunk; return False at the end."""
+        chunk = await anext(self._stream, b"")
+        if not chunk:
             self.taken.set()
             return False
         try:
-            self._parser.write(some)
+            self._parser.write(chunk)
         except FormParserError:
             raise QueryError("invalid form: open the page again") from None
         return True

@@ -1,9 +1,9 @@
-"""Change an incident as a person asks on its page, or a program through `/v1`.
+"""Change an incident, from its page or by a program through `/v1`.
 
-A program says which version of the incident it has read. The decision is kept under an id that
-follows from that version, and a store creates an id once: of all that change the same version one
-is done, and the same sent again is the same decision. Whoever decides on the page says no version:
-what they do comes before or after.
+A program names the version of the incident that it has read. The decision's id is derived from that
+version, and the store creates an id only once. So of several changes to one version one succeeds,
+and repeating a request has no further effect. A person on the page names no version: their change
+applies to the current one.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from alerts.web.dependencies import Console
 from ullage.verdict import VERDICT
 
 Said = dict[str, Any]
-"""By whom, with which note, under which token."""
+"""Who makes a change, with which note and token, as keyword arguments."""
 
 
 class IncidentChange(NamedTuple):
-    """The permission that a change needs, and how it is made of an incident by what was `typed`."""
+    """The permission that a change needs, and the function that makes it."""
 
     permission: str
     make: Callable[[Cases, str, Mapping[str, str], Said], ActionResult]
@@ -88,109 +88,117 @@ CHANGES: Mapping[str, IncidentChange] = {
     "second_confirmed": IncidentChange(CONFIRM, partial(_answer, confirm=True)),
     "second_refused": IncidentChange("incident.decide", partial(_answer, confirm=False)),
 }
-"""What is done besides decisions."""
+"""Changes that are not decisions."""
 
 
-def permission_of(status: str) -> str:
-    """The permission that a change or a decision needs."""
+def find_permission(status: str) -> str:
+    """Return the permission that a change or a decision needs."""
     return CHANGES[status].permission if status in CHANGES else permission_for(status)
 
 
-def cases_of(site: Console) -> Cases:
-    """Where people work, as whoever asks may."""
+def open_cases(site: Console) -> Cases:
+    """Return the cases as the principal may work on them."""
     return Cases(
         Work(site.duties),
         site.trail,
-        actor_of(site),
+        find_actor(site),
         lambda: VERDICT.load_current(site.context.data).rules,
     )
 
 
-def actor_of(site: Console) -> Actor:
-    """Who asks, and the accounts by which it is known who else could confirm what they do."""
+def find_actor(site: Console) -> Actor:
+    """Return the principal with all accounts, to find out who else could confirm an act."""
     return Actor(site.principal, tuple(site.door.accounts.users()))
 
 
-def checked_token(token: str) -> str:
-    """What makes a form one however often it is sent; QueryError for what is none."""
+def validate_token(token: str) -> str:
+    """Return the token that makes a form idempotent; raise QueryError if it is malformed."""
     if len(token) != 2 * TOKEN_BYTES or not set(token) <= set("0123456789abcdef"):
         raise QueryError("invalid form: open the incident again")
     return token
 
 
 def version_of(incident: Incident, decisions: Iterable[str]) -> str:
-    """Return 16 hex digits that change with the incident, or with the ids of what was decided of
-    it or waits.
+    """Return 16 hexadecimal digits that identify the version of an incident.
+
+    They change with the incident and with the ids of its decisions, pending ones included.
     """
     parts = (incident.model_dump_json(), *sorted(decisions))
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[: 2 * TOKEN_BYTES]
 
 
 def carry_out(site: Console, id_: str, typed: Mapping[str, str], by: str) -> None:
-    """Do what was asked for; QueryError where it is refused, ForbiddenError where it is not
-    allowed.
+    """Make the requested change.
 
-    `typed` has `status`, a `note`, and a `token`: under one it is done once however often it is
-    sent. What else it needs depends on the status.
+    `typed` has `status`, a `note` and a `token`; a token takes effect once, however often it is
+    sent.
+    The other fields depend on the status. Raises QueryError if the change is invalid,
+    ForbiddenError if
+    it is not allowed.
     """
     status, token = typed["status"], typed["token"]
-    checked_token(token)
-    site.principal.require(permission_of(status))
-    cases, said = cases_of(site), Said(by=by, note=typed["note"], token=token)
+    validate_token(token)
+    site.principal.require(find_permission(status))
+    cases, details = open_cases(site), Said(by=by, note=typed["note"], token=token)
     if status == "undone":
         site.principal.require(UNDOABLE[cases.get_undoable(id_, typed["entry"]).act])
     if status == "assigned":
         require_owner(site.door.accounts, cases.incident(id_).tenant, typed["to"].strip(), by)
     if status in CHANGES:
-        CHANGES[status].make(cases, id_, typed, said)
+        CHANGES[status].make(cases, id_, typed, details)
         return
     if status.startswith("reported "):
-        said |= _report_said(site, cases.incident(id_).tenant, typed)
-    cases.decide(id_, status, **said)
+        details |= _read_report(site, cases.incident(id_).tenant, typed)
+    cases.decide(id_, status, **details)
 
 
 def record_reports(
     site: Console, id_: str, typed: Mapping[str, str], by: str, others: Iterable[str]
 ) -> None:
-    """Record a report that is `others` as well, each as `REGIME STAGE` and a record of its own.
+    """Record a report that also counts for `others`, each a `REGIME STAGE`.
 
-    None is made where one of them is none that the incident owes, or is of another rule or counts
-    from another moment.
+    Each gets a record of its own. Raises QueryError, and records nothing, if the incident does
+    not owe
+    one of them under the same rule and from the same moment.
     """
-    cases, others = cases_of(site), dict.fromkeys(others)
+    cases, others = open_cases(site), dict.fromkeys(others)
     duties = cases.find_deadlines(cases.incident(id_)).duties
     if not others.keys() <= {
-        *counted_together(typed["status"].removeprefix("reported "), map(format_duty, duties))
+        *list_joint_reports(typed["status"].removeprefix("reported "), map(format_duty, duties))
     }:
         raise QueryError(
             "one report counts only for reports of the same rule that are due from the same moment",
             "also",
         )
     carry_out(site, id_, typed, by)
-    for other in others:
-        own = hashlib.sha256(f"{typed['token']} {other}".encode()).hexdigest()[: 2 * TOKEN_BYTES]
-        carry_out(site, id_, {**typed, "status": f"reported {other}", "token": own}, by)
+    for name in others:
+        name_token = hashlib.sha256(f"{typed['token']} {name}".encode()).hexdigest()[
+            : 2 * TOKEN_BYTES
+        ]
+        carry_out(site, id_, {**typed, "status": f"reported {name}", "token": name_token}, by)
 
 
-def counted_together(name: str, names: Iterable[str]) -> list[str]:
-    """Return those of `names`, each `REGIME STAGE`, for which a report of `name` may count: same
-    rule, same moment.
+def list_joint_reports(name: str, names: Iterable[str]) -> list[str]:
+    """Return those of `names` for which a report of `name` may count too.
+
+    Names are `REGIME STAGE`. Both must follow from the same rule and count from the same moment.
     """
-    known = {
+    stages = {
         f"{regime.id} {stage.id}": (regime.id, stage.since)
         for regime in regimes().values()
         for stage in regime.stages
     }
     return [
-        other
-        for other in names
-        if other != name and name in known and known.get(other) == known[name]
+        candidate
+        for candidate in names
+        if candidate != name and name in stages and stages.get(candidate) == stages[name]
     ]
 
 
-def _report_said(site: Console, tenant: str, typed: Mapping[str, str]) -> Said:
-    """When, how and under which reference a report was sent; the time is in the tenant's zone
-    unless it names its own.
+def _read_report(site: Console, tenant: str, typed: Mapping[str, str]) -> Said:
+    """Return when, how and under which reference a report was sent.
+
+    The time is in the tenant's zone unless it names another.
     """
     zone = ZoneInfo(site.duties.tenant(tenant).zone)
     sent_at = parse_sent_at(typed.get("sent_at", ""), zone, site.clock.now())

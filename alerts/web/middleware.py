@@ -1,16 +1,15 @@
-"""Refuse requests of other hosts and other sites, limit bodies, and set security headers.
+"""Refuse requests from other hosts and sites, limit bodies, and set security headers.
 
-    @router.post("/things", dependencies=[may("..."), streams(MOST_BYTES)])
+    @router.post("/things", dependencies=[require_permission("..."), stream_body(MOST_BYTES)])
+    @router.post("/lists", dependencies=[require_permission("..."), limit_body(MOST_BYTES)])
 
-    @router.post("/lists", dependencies=[may("..."), holds(MOST_BYTES)])
+The guard reads a body completely before its route is called, up to `MAX_BODY` bytes unless the
+route declares another limit. A route that streams reads the body itself, after the guard has
+authenticated the sender, who has `STREAM_SECONDS` to send it.
 
-Every body that does not stream is whole before its route sees anything, and at most
-`guard.MAX_BODY` unless its route `holds` more. One that streams is read by its route, piece by
-piece, after the guard has seen who sends it; whoever sends it has `STREAM_SECONDS` for it.
-
-A page of another site can make a browser send requests here. It cannot read the answers, nor send
-the Host that we know (DNS rebinding gives its own name), nor hide where a form came from:
-`Sec-Fetch-Site` and `Origin` are set by the browser alone.
+A page of another site can make a browser send requests here. It cannot read the answers, nor send a
+`Host` of ours (DNS rebinding sends its own name), nor hide where a form came from: only the browser
+sets `Sec-Fetch-Site` and `Origin`.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alerts.accounts import NOBODY, Principal
 from alerts.web.auth import MACHINES, Reach, RequestSource
-from alerts.web.dependencies import dependencies_of, routes_of
-from alerts.web.problems import MemberProblem, ProblemError, is_of_api
+from alerts.web.dependencies import list_routes, walk_dependencies
+from alerts.web.problems import MemberProblem, ProblemError, is_api_path
 from ullage.audit.trail import REQUEST
 from ullage.errors import UllageError
 from ullage.lookup.values import identifier_in
@@ -42,57 +41,56 @@ STREAM_SECONDS = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """That the body of a route may have so many bytes; the route reads it itself where it
-    `streams`, else it is whole before.
+    """Declares a route's limit for the body, in bytes.
+
+    If it `streams`, the route reads the body itself; otherwise the guard reads it before.
     """
 
     most: int
     streams: bool
 
     async def __call__(self) -> None:
-        """Nothing: the guard has seen to it."""
+        """Do nothing; the guard enforces the limit."""
 
 
-def streams(most: int) -> Any:
-    """The dependency of a route that reads a body of at most `most` bytes itself."""
+def stream_body(most: int) -> Any:
+    """Return the dependency of a route that reads a body of up to `most` bytes itself."""
     return Depends(Body(most, streams=True))
 
 
-def holds(most: int) -> Any:
-    """The dependency of a route whose body has at most `most` bytes."""
+def limit_body(most: int) -> Any:
+    """Return the dependency of a route whose body has up to `most` bytes."""
     return Depends(Body(most, streams=False))
 
 
-def held(app: FastAPI) -> Mapping[str, int]:
-    """The paths whose bodies may be larger than others, with the most bytes of each."""
-    return _having(app, streams=False)
+def list_body_limits(app: FastAPI) -> Mapping[str, int]:
+    """Return the paths with a body limit of their own, and the limits in bytes."""
+    return _collect_limits(app, streams=False)
 
 
-def streamed(app: FastAPI) -> Mapping[str, int]:
-    """The paths whose bodies stream, with the most bytes of each."""
-    return _having(app, streams=True)
+def list_stream_limits(app: FastAPI) -> Mapping[str, int]:
+    """Return the paths whose bodies stream, and their limits in bytes."""
+    return _collect_limits(app, streams=True)
 
 
-def _having(app: FastAPI, *, streams: bool) -> Mapping[str, int]:
+def _collect_limits(app: FastAPI, *, streams: bool) -> Mapping[str, int]:
     return {
-        route.path: one.call.most
-        for route in routes_of(app)
-        for one in dependencies_of(route.dependant)
-        if isinstance(one.call, Body) and one.call.streams == streams
+        route.path: dependency.call.most
+        for route in list_routes(app)
+        for dependency in walk_dependencies(route.dependant)
+        if isinstance(dependency.call, Body) and dependency.call.streams == streams
     }
 
 
 MAX_BODY = 16 * 1024
 MAX_QUERY, MAX_ANSWER = 2 * 1024, 8 * 1024
-"""Bytes of a query: of one of ours, and of what an identity provider sends a browser back with."""
+"""Bytes of a query, and of the query with which an identity provider sends a browser back."""
 METHODS = ("GET", "HEAD", "POST")
 BACK = "/login/back"
 CHANGING = frozenset({"/password", "/logout"})
-"""What is left to somebody whose password somebody else made."""
+"""Paths for somebody who must first change a password made by somebody else."""
 KEPT = "/v1/export/"
-"""What leaves an entry in the audit log even when it is only read: no other site's page may fill
-that log.
-"""
+"""Paths where reading is logged in the audit log too; other sites must not be able to fill it."""
 HEADERS = {
     "content-security-policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:;"
@@ -107,42 +105,43 @@ HEADERS = {
     "x-frame-options": "DENY",
 }
 HSTS = {"strict-transport-security": "max-age=31536000"}
-"""RFC 6797: for a year a browser asks this name over TLS alone.
+"""RFC 6797: for a year browsers request this name over TLS only.
 
-Where what its reader sent was not encrypted it means nothing.
+It is sent over encrypted connections only, since browsers ignore it elsewhere.
 """
 
 
 REQUEST_HEADER = "x-request-id"
 OWN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""A caller's own id: too plain for a sentence, an address or a line of a log."""
+"""The form of a caller's own id: no sentence, address or log line fits it."""
 
 
-def request_id(given: str) -> str:
-    """The id of a request: the caller's own where it is short and holds no identifier, else 20
-    random letters.
+def choose_request_id(caller_id: str) -> str:
+    """Return the caller's request id if it is short and contains no identifier.
 
-    Letters alone can never look like somebody's number.
+    Otherwise return 20 random letters, which can never look like somebody's number.
     """
-    if OWN_ID.fullmatch(given) and not identifier_in(given):
-        return given
+    if OWN_ID.fullmatch(caller_id) and not identifier_in(caller_id):
+        return caller_id
     return "".join(secrets.choice(ascii_lowercase) for _ in range(20))
 
 
 class PathPrefix:
-    """Wraps the application where a public name has a path: takes it off what is asked for, and
-    puts it before what redirects.
+    """Wraps the application for public names that have a path.
+
+    The path is removed from requests and put before redirects.
     """
 
     def __init__(self, app: ASGIApp, reach: Reach) -> None:
         self._app, self._reach = app, reach
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on; what is beside the path is passed on as it is, for a proxy that has
-        taken it off.
+        """Pass a request on without the path.
+
+        A request without the path is passed on unchanged, since a proxy may have removed it.
         """
         base = (
-            self._reach.asked(scope, _headers(scope)).base
+            self._reach.read_source(scope, _headers(scope)).base
             if scope["type"] == "http" and any(self._reach.bases.values())
             else ""
         )
@@ -158,33 +157,36 @@ class PathPrefix:
             }
         scope.setdefault("state", {})["base"] = base
 
-        async def led(message: Message) -> None:
+        async def send_prefixed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message = {
                     **message,
                     "headers": [
-                        (name, _below(base, name, value)) for name, value in message["headers"]
+                        (name, _prefix_redirect(base, name, value))
+                        for name, value in message["headers"]
                     ],
                 }
             await send(message)
 
-        await self._app(scope, receive, led)
+        await self._app(scope, receive, send_prefixed)
 
 
-def _below(base: str, name: bytes, value: bytes) -> bytes:
-    """A header's value, with the path before a redirect to a place of the desk."""
+def _prefix_redirect(base: str, name: bytes, value: bytes) -> bytes:
+    """Return a header's value, with `base` before a redirect within the console."""
     leads = name.lower() == b"location" and value.startswith(b"/") and not value.startswith(b"//")
     return base.encode() + value if leads else value
 
 
 class Guard:
-    """Wraps the whole application.
+    """Wraps the whole application and refuses requests.
 
-    `reach` knows the names under which it may be spoken to, and proxies. `principal` says who sent
-    a request, NOBODY for nobody known; the paths in `open_` are for everybody, else `denied`
-    answers, an error of `principal` too. Routes find both as `request.state.principal` and
-    `request.state.asked`. Of the paths in `streamed` the body is left to the route, and may have so
-    many bytes; of those in `held` it is read here as any other, and may have as many as they say.
+    `reach` knows the console's names and proxies. `principal` identifies the sender, NOBODY if
+    unknown;
+    the paths in `open_` are for everybody, otherwise `denied` answers, also to an error of
+    `principal`.
+    Routes find both as `request.state.principal` and `request.state.asked`. Bodies of the paths in
+    `streamed` are left to the route and limited to so many bytes; `held` gives the limits of
+    others.
     """
 
     def __init__(
@@ -207,104 +209,112 @@ class Guard:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse or pass on; count and dress the answer."""
+        """Refuse a request or pass it on; count the answer and set its headers."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         state, headers = scope.setdefault("state", {}), _headers(scope)
-        request = request_id(headers.get(REQUEST_HEADER, ""))
+        request = choose_request_id(headers.get(REQUEST_HEADER, ""))
         closing = {"connection": "close"} if state.get(ANSWERED, 0) + 1 >= MOST_REQUESTS else {}
 
-        async def dressed(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._requests.labels(f"{message['status'] // 100}xx").inc()
                 # such as a policy for a page of its own
-                own = {name.decode("latin-1").lower() for name, _ in message["headers"]}
-                asked = state.get("asked")
-                wanted = {
+                present = {name.decode("latin-1").lower() for name, _ in message["headers"]}
+                request_source = state.get("asked")
+                headers_to_set = {
                     **HEADERS,
                     REQUEST_HEADER: request,
                     **closing,
-                    **(HSTS if asked and asked.is_secure else {}),
+                    **(HSTS if request_source and request_source.is_secure else {}),
                 }
-                ours = [(n.encode(), value.encode()) for n, value in wanted.items() if n not in own]
-                message = {**message, "headers": [*message["headers"], *ours]}
+                added = [
+                    (n.encode(), value.encode())
+                    for n, value in headers_to_set.items()
+                    if n not in present
+                ]
+                message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
 
         token = REQUEST.set(request)
         try:
             answer, receive = await self._answer(scope, headers, receive)
-            await answer(scope, receive, dressed)
+            await answer(scope, receive, send_with_headers)
         finally:
             REQUEST.reset(token)
 
     async def _answer(
         self, scope: Scope, headers: Mapping[str, str], receive: Receive
     ) -> tuple[ASGIApp, Receive]:
-        """What answers a request: the application, or a refusal; and where its body is read
-        from.
-        """
-        asked = scope["state"]["asked"] = self._reach.asked(scope, headers)
-        refusal, body, streams = self._refusal(scope, headers, asked), b"", self._streams(scope)
-        if refusal is None and streams:
-            refusal = _unframed(scope, headers)
+        """Return what answers a request, the application or a refusal, and its body."""
+        request_source = scope["state"]["asked"] = self._reach.read_source(scope, headers)
+        refusal, body, is_streamed = (
+            self._check_request(scope, headers, request_source),
+            b"",
+            self._is_streamed(scope),
+        )
+        if refusal is None and is_streamed:
+            refusal = _check_stream_framing(scope, headers)
         elif refusal is None:
-            most = self._most.get(scope["path"], MAX_BODY)
-            body = await _body(receive, most)
+            limit = self._most.get(scope["path"], MAX_BODY)
+            body = await _read_body(receive, limit)
             refusal = (
                 ProblemError("body_too_large")
-                if len(body) > most
-                else _unmeasured(scope, headers, body)
+                if len(body) > limit
+                else _check_body_length(scope, headers, body)
             )
         if refusal:
             text = PlainTextResponse(f"{refusal}\n", refusal.status, refusal.headers)
-            return refusal.response() if is_of_api(scope["path"]) else text, receive
+            return refusal.response() if is_api_path(scope["path"]) else text, receive
         try:
-            principal = scope["state"]["principal"] = self._principal(headers, asked)
+            principal = scope["state"]["principal"] = self._principal(headers, request_source)
         except UllageError as error:
             return self._denied(scope, error), receive
         is_known = principal != NOBODY and (not principal.must_change or scope["path"] in CHANGING)
         passes = is_known or scope["path"] in self._open
-        if streams and passes:
-            scope["state"].get(MORE_TIME, _no_clock)(STREAM_SECONDS)
+        if is_streamed and passes:
+            scope["state"].get(MORE_TIME, _ignore_deadline)(STREAM_SECONDS)
             return self._app, receive
-        return self._app if passes else self._denied(scope, None), _again(body, receive)
+        return self._app if passes else self._denied(scope, None), _replay_body(body, receive)
 
-    def _streams(self, scope: Scope) -> bool:
-        """Whether the route reads the body itself."""
+    def _is_streamed(self, scope: Scope) -> bool:
+        """Return whether the route reads the body itself."""
         return scope["method"] == "POST" and scope["path"] in self._streamed
 
-    def _refusal(
-        self, scope: Scope, headers: Mapping[str, str], asked: RequestSource
+    def _check_request(
+        self, scope: Scope, headers: Mapping[str, str], request_source: RequestSource
     ) -> ProblemError | None:
-        """Why a request is refused, or None for one that may pass."""
-        if not asked.host:
+        """Return the problem for which a request is refused, or None."""
+        if not request_source.host:
             return ProblemError(
                 "unknown_host",
                 "not a name of this page: search.public in ullage.toml has those by which it is"
                 " reached",
             )
-        if asked.is_forged:
+        if request_source.is_forged:
             return ProblemError(
                 "invalid_request",
                 "forwarded by a proxy that search.proxies in ullage.toml does not name",
             )
-        if scope["path"] in MACHINES and not asked.is_local:
+        if scope["path"] in MACHINES and not request_source.is_local:
             return ProblemError("not_found", "for this machine alone")
         if scope["method"] not in METHODS:
             return ProblemError(
                 "method_not_allowed", "GET and POST only", headers={"allow": ", ".join(METHODS)}
             )
-        if scope["method"] == "POST" and not self._same_origin(scope["path"], headers):
+        if scope["method"] == "POST" and not self._is_same_origin(scope["path"], headers):
             return ProblemError("foreign_origin", "sent from another site")
         foreign = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
         if foreign and scope["path"].startswith(KEPT):
             return ProblemError("foreign_origin", "asked for by another site")
-        return _too_large(scope, headers, self._most.get(scope["path"], MAX_BODY))
+        return _check_size(scope, headers, self._most.get(scope["path"], MAX_BODY))
 
-    def _same_origin(self, path: str, headers: Mapping[str, str]) -> bool:
-        """Whether the sender is this page itself, or a program that is no browser and talks JSON
-        to the API.
+    def _is_same_origin(self, path: str, headers: Mapping[str, str]) -> bool:
+        """Return whether the sender is a page of the console.
+
+        A program that sends JSON or a token to the API is accepted too; no browser form can
+        do that.
         """
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
         if site is not None:
@@ -319,25 +329,25 @@ class Guard:
 
 
 def _headers(scope: Scope) -> dict[str, str]:
-    """By name in lower case; those that come several times are a list, parted by commas."""
-    found: dict[str, str] = {}
+    """Return headers by lower-case name; repeated ones are joined by commas."""
+    headers: dict[str, str] = {}
     for name, value in scope["headers"]:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        found[key] = f"{found[key]}, {text}" if key in found else text
-    return found
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    return headers
 
 
-def _no_clock(_seconds: float) -> None:
-    """Where no server stands before the application, nothing is cut."""
+def _ignore_deadline(_seconds: float) -> None:
+    """Do nothing: without the HTTP server there is no deadline to extend."""
 
 
-def _too_large(scope: Scope, headers: Mapping[str, str], most: int) -> ProblemError | None:
-    """What the address and the length that is said tell of a request's size."""
+def _check_size(scope: Scope, headers: Mapping[str, str], most: int) -> ProblemError | None:
+    """Return the problem of an address or a declared length that is too long, or None."""
     if len(scope["query_string"]) > (MAX_ANSWER if scope["path"] == BACK else MAX_QUERY):
         return ProblemError("address_too_long", "the address is too long")
     length = headers.get("content-length", "0")
     if not (length.isascii() and length.isdigit()):
-        return _misstated("length is no number")
+        return _length_problem("length is no number")
     return (
         ProblemError("body_too_large")
         if len(length) > len(str(most)) or int(length) > most
@@ -345,16 +355,17 @@ def _too_large(scope: Scope, headers: Mapping[str, str], most: int) -> ProblemEr
     )
 
 
-def _misstated(why: str) -> ProblemError:
-    """The problem of a length that is not what it should be."""
+def _length_problem(why: str) -> ProblemError:
+    """Return the problem of a wrong `Content-Length`."""
     return ProblemError(
         "invalid_request", why, [MemberProblem(member="content-length", code="invalid", detail=why)]
     )
 
 
-async def _body(receive: Receive, most: int) -> bytes:
-    """The body of a request, however it is framed; of one that is larger than `most` bytes a
-    beginning that is larger, too.
+async def _read_body(receive: Receive, most: int) -> bytes:
+    """Read the body of a request, however it is framed.
+
+    Reading stops once it is larger than `most` bytes.
     """
     body, more = b"", True
     while more and len(body) <= most:
@@ -364,23 +375,23 @@ async def _body(receive: Receive, most: int) -> bytes:
     return body
 
 
-def _unmeasured(scope: Scope, headers: Mapping[str, str], body: bytes) -> ProblemError | None:
-    """Why a body that is small enough is refused: its length must be said once, and be what
-    came.
-    """
+def _check_body_length(
+    scope: Scope, headers: Mapping[str, str], body: bytes
+) -> ProblemError | None:
+    """Return the problem of a body whose length is not declared once, or is wrong; else None."""
     short = (
-        _misstated("not as long as it says")
+        _length_problem("not as long as it says")
         if len(body) != int(headers.get("content-length", "0"))
         else None
     )
-    return _unframed(scope, headers) or short
+    return _check_stream_framing(scope, headers) or short
 
 
-def _unframed(scope: Scope, headers: Mapping[str, str]) -> ProblemError | None:
-    """Why a body whose length is not said once is refused."""
+def _check_stream_framing(scope: Scope, headers: Mapping[str, str]) -> ProblemError | None:
+    """Return the problem of a body whose length is not declared once, or None."""
     if "transfer-encoding" in headers:
         return (
-            _misstated("length given twice")
+            _length_problem("length given twice")
             if "content-length" in headers
             else ProblemError("length_required")
         )
@@ -391,8 +402,8 @@ def _unframed(scope: Scope, headers: Mapping[str, str]) -> ProblemError | None:
     )
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
-    """Hands `body` out once, then what comes after it."""
+def _replay_body(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that first gives `body` and then what follows it."""
     waiting = [body]
 
     async def again() -> Message:

@@ -1,7 +1,7 @@
-"""Answer errors of the API as problem documents (RFC 9457): all of them are made here.
+"""Turn errors of the API into problem documents (RFC 9457).
 
-A document repeats nothing that was sent: its texts are ours, and a member is named only where the
-API declares it.
+All of them are made here. A document repeats nothing that was sent: its texts are fixed, and a
+member is named only if the API declares it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ullage.settings.tenants import UnknownTenantError
 
 MEDIA_TYPE = "application/problem+json"
 TYPE = "urn:problem-type:ullage:"
-"""What the type of every problem begins with; its code follows."""
+"""The prefix of every problem's type; the code follows."""
 Code = Literal[
     "invalid_request", "unauthenticated", "forbidden", "foreign_origin", "not_found",
     "method_not_allowed", "length_required",
@@ -69,7 +69,7 @@ MEMBER_CODES: Mapping[MemberCode, str] = {
     "out_of_range": "is out of range",
     "invalid": "has an invalid value",
 }
-"""What can be wrong with a member, as its `detail` begins."""
+"""The faults of a member, with the beginning of its `detail`."""
 _OF_PYDANTIC: Mapping[str, MemberCode] = {
     "missing": "missing",
     "extra_forbidden": "unknown",
@@ -92,9 +92,7 @@ _LIMITS: Mapping[str, str] = {
     "le": "at most",
     "lt": "less than",
 }
-"""What a validator says of a member that the declaration says, too, in words: nothing of what
-was sent.
-"""
+"""The limits that a validator reports, in words; they come from the declaration alone."""
 
 
 class MemberProblem(BaseModel):
@@ -122,8 +120,9 @@ class Problem(BaseModel):
 
 
 class ProblemError(UllageError):
-    """Answers a request with a problem: `detail` explains it, else the title does; `headers` are
-    sent with it.
+    """Answers a request with a problem.
+
+    `detail` explains it, by default with the title of the code; `headers` are sent with it.
     """
 
     def __init__(
@@ -142,8 +141,8 @@ class ProblemError(UllageError):
         super().__init__(self.detail)
 
     def response(self) -> JSONResponse:
-        """The document, without members that say nothing."""
-        found = Problem(
+        """Return the problem document as a response, without empty members."""
+        problem = Problem(
             type=f"{TYPE}{self.code}",
             title=CODES[self.code].title,
             status=self.status,
@@ -153,25 +152,25 @@ class ProblemError(UllageError):
             version=self.version,
         )
         return JSONResponse(
-            found.model_dump(exclude_defaults=True),
+            problem.model_dump(exclude_defaults=True),
             self.status,
             self.headers,
             media_type=MEDIA_TYPE,
         )
 
 
-def is_of_api(path: str) -> bool:
-    """Whether a path belongs to the API, whose errors are problem documents."""
+def is_api_path(path: str) -> bool:
+    """Return whether a path belongs to the API, whose errors are problem documents."""
     return path == PREFIX or path.startswith(f"{PREFIX}/")
 
 
 def missing(what: str) -> ProblemError:
-    """The problem of a route that finds nothing under an id, or only what another tenant owns."""
+    """Return the problem of an unknown id, or of one that only another tenant owns."""
     return ProblemError("not_found", f"no such {what}")
 
 
-def of_error(error: UllageError) -> ProblemError:
-    """The problem of an error of ours."""
+def convert_error(error: UllageError) -> ProblemError:
+    """Convert an error of ullage to a problem."""
     if isinstance(error, ProblemError):
         return error
     if isinstance(error, LimitedError):
@@ -180,16 +179,17 @@ def of_error(error: UllageError) -> ProblemError:
         return ProblemError("unavailable", UNREACHABLE)
     if isinstance(error, QueryError):
         named = [
-            MemberProblem(member=one, code="invalid", detail=str(error)) for one in error.members
+            MemberProblem(member=member, code="invalid", detail=str(error))
+            for member in error.members
         ]
         return ProblemError("invalid_request", error, named)
     if isinstance(error, UnknownTenantError):
-        known = error.args[0]  # a phrase, which names the tenant that was sent
-        said = Phrase(known.id, **{**known.values, "tenant": "that tenant"})
+        phrase = error.args[0]  # a phrase, which names the tenant that was sent
+        detail = Phrase(phrase.id, **{**phrase.values, "tenant": "that tenant"})
         return ProblemError(
             "invalid_request",
-            said,
-            [MemberProblem(member="tenant", code="invalid", detail=str(said))],
+            detail,
+            [MemberProblem(member="tenant", code="invalid", detail=str(detail))],
         )
     return ProblemError(
         "forbidden" if isinstance(error, ForbiddenError) else "internal_error", error
@@ -199,10 +199,10 @@ def of_error(error: UllageError) -> ProblemError:
 UNREACHABLE = Phrase("the incident store cannot be reached; try again soon")
 
 
-def of_status(
+def convert_status(
     status: int, detail: str | Phrase, headers: Mapping[str, str] | None = None
 ) -> ProblemError:
-    """The problem of a status that the framework answers with."""
+    """Convert a status that the framework answers with to a problem."""
     code = next((code for code, kind in CODES.items() if kind.status == status), None)
     return ProblemError(
         code or ("invalid_request" if status < 500 else "internal_error"),
@@ -212,33 +212,38 @@ def of_status(
     )
 
 
-def of_validation(faults: Sequence[Mapping[str, Any]], dependant: Dependant) -> ProblemError:
-    """The problem of a request that is not as its route declares it."""
-    known = frozenset(declared(dependant))
-    errors = [_of_fault(fault, known) for fault in faults]
-    names = sorted({one.member.partition(".")[0] for one in errors if one.member})
-    said = Phrase("missing or invalid: %(names)s", names=", ".join(names) or Phrase("the body"))
-    return ProblemError("invalid_request", said, errors)
+def convert_validation_faults(
+    faults: Sequence[Mapping[str, Any]], dependant: Dependant
+) -> ProblemError:
+    """Convert a failed validation of a request to a problem."""
+    declared = frozenset(list_members(dependant))
+    errors = [_convert_fault(fault, declared) for fault in faults]
+    names = sorted({error.member.partition(".")[0] for error in errors if error.member})
+    detail = Phrase("missing or invalid: %(names)s", names=", ".join(names) or Phrase("the body"))
+    return ProblemError("invalid_request", detail, errors)
 
 
-def declared(dependant: Dependant) -> Iterator[str]:
-    """The names of all that a route takes: parameters, headers and members of its body."""
-    for one in (
+def list_members(dependant: Dependant) -> Iterator[str]:
+    """Yield the names of a route's parameters, headers and members of its body."""
+    for parameter in (
         *dependant.path_params,
         *dependant.query_params,
         *dependant.header_params,
         *dependant.body_params,
     ):
-        yield one.alias
-        if isinstance(kind := one.field_info.annotation, type) and issubclass(kind, BaseModel):
+        yield parameter.alias
+        if isinstance(kind := parameter.field_info.annotation, type) and issubclass(
+            kind, BaseModel
+        ):
             yield from kind.model_fields
     for nested in dependant.dependencies:
-        yield from declared(nested)
+        yield from list_members(nested)
 
 
-def _of_fault(fault: Mapping[str, Any], known: Collection[str]) -> MemberProblem:
-    """What a validator found, in our words: of what was sent only names that we declare are
-    repeated.
+def _convert_fault(fault: Mapping[str, Any], known: Collection[str]) -> MemberProblem:
+    """Convert a fault that a validator reported.
+
+    The detail is in fixed words; of what was sent, only names in `known` are repeated.
     """
     code = _OF_PYDANTIC.get(fault["type"], "invalid")
     if fault["type"] == "json_invalid":

@@ -1,8 +1,7 @@
-"""Deliver the style sheet and the script under names that hold their digests, to be kept for a
-year, compressed.
+"""Serve the style sheet and scripts, compressed, under names that contain their digests.
 
-They alone are compressed: they hold nothing that is secret, while the length of a compressed page
-would tell of its tokens.
+Browsers keep them for a year. Only these files are compressed: they hold no secrets, while the
+length of a compressed page could reveal its tokens.
 """
 
 from __future__ import annotations
@@ -26,20 +25,20 @@ KEPT = {"cache-control": "public, max-age=31536000, immutable", "vary": "accept-
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
-    """A file as it is delivered, at `path`."""
+    """A static file, served at `path`."""
 
     path: str
     media_type: str
     plain: bytes
     compressed: bytes
 
-    def answer(self, request: Request) -> Response:
-        """The file, compressed where the browser takes that."""
-        taken = {
+    def serve(self, request: Request) -> Response:
+        """Return the file, compressed if the browser accepts that."""
+        accepted = {
             coding.partition(";")[0].strip()
             for coding in request.headers.get("accept-encoding", "").split(",")
         }
-        if "gzip" in taken:
+        if "gzip" in accepted:
             return Response(
                 self.compressed,
                 media_type=self.media_type,
@@ -49,8 +48,8 @@ class StaticFile:
 
 
 @cache
-def static_file(name: str) -> StaticFile:
-    """The file of that name in `static`."""
+def load_static_file(name: str) -> StaticFile:
+    """Load the file of that name in `static`."""
     text = (resources.files("alerts.web") / "static" / name).read_bytes()
     stem, _, ending = name.rpartition(".")
     digest = hashlib.sha256(text).hexdigest()[:16]
@@ -62,6 +61,6 @@ def static_file(name: str) -> StaticFile:
     )
 
 
-def static_path(name: str) -> str:
-    """Where a page finds the file of that name."""
-    return static_file(name).path
+def find_static_path(name: str) -> str:
+    """Return the path at which a page finds the file of that name."""
+    return load_static_file(name).path

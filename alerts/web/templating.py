@@ -1,6 +1,6 @@
 """Render templates in the reader's language.
 
-Templates say `_("…")`, `{% trans %}` and, of what Python made, `…|said`.
+Texts in templates are marked `_("…")` or `{% trans %}`; texts made in Python pass through `|said`.
 """
 
 from __future__ import annotations
@@ -27,66 +27,62 @@ from ullage.settings import Language
 
 COOKIE = "ullage_language"
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-"""What a date field holds."""
+"""The format of a date field."""
 CODE = re.compile(r"`([^`<>]{1,80})`")
 
 
 @dataclass(frozen=True, slots=True)
 class PageReader:
-    """Who is answered: in which language, and the place (path and query) to come back to after
-    the language was changed.
-    """
+    """The reader of a page: the language, and the place to come back to after changing it."""
 
     language: Language = "en"
     place: str = "/"
     base: str = ""
-    """The path below which they see the desk (`address.Asked.base`)."""
+    """The path below which the reader sees the console (`RequestSource.base`)."""
     path: str = "/"
-    """What was asked for, a form as well: where the navigation says that they are."""
+    """The requested path, by which the navigation marks the current page."""
 
 
 _LEADS = re.compile(r'((?:\b(?:href|action|src)="|0;url=)(?=/|\{\{(?![^}]*\|link\b)))')
-"""Where a template leads to a place of the desk: whatever is no fragment, and not passed through
-`link`, which leads outside.
-"""
-READER: ContextVar[PageReader] = ContextVar("reader", default=PageReader())  # noqa: B039 - it cannot be changed
-"""Of the request in hand."""
+"""Links of a template to the console: neither fragments nor passed through `link`."""
+READER: ContextVar[PageReader] = ContextVar("reader", default=PageReader())  # noqa: B039 - immutable
+"""The reader of the current request."""
 
 
-def chosen(cookie: str, accepted: str) -> Language:
-    """The language of a reader, by what was chosen, then by what the browser accepts; English where
-    neither is ours.
+def choose_language(cookie: str, accepted: str) -> Language:
+    """Choose a reader's language: their own choice, else what the browser accepts, else English.
 
-    >>> chosen("", "zh-CN,zh;q=0.9,en;q=0.8"), chosen("en", "zh-CN"), chosen("", "de, zh;q=0.2"), chosen("", "")
-    ('zh', 'en', 'zh', 'en')
-    """  # noqa: E501
-    for known in LANGUAGES:
-        if cookie == known:
-            return known
-    wanted = [
-        (_quality(rest), tag.strip().lower().partition("-")[0]) for tag, _, rest in _parts(accepted)
+    >>> choose_language("", "zh-CN,zh;q=0.9,en;q=0.8"), choose_language("en", "zh-CN")
+    ('zh', 'en')
+    >>> choose_language("", "de, zh;q=0.2"), choose_language("", "")
+    ('zh', 'en')
+    """
+    for language in LANGUAGES:
+        if cookie == language:
+            return language
+    accepted_tags = [
+        (_parse_quality(parameter), tag.strip().lower().partition("-")[0])
+        for tag, _, parameter in _parts(accepted)
     ]
-    ours = [
-        (quality, known)
-        for quality, tag in wanted
-        for known in LANGUAGES
-        if tag == known and quality > 0
+    matches = [
+        (quality, language)
+        for quality, tag in accepted_tags
+        for language in LANGUAGES
+        if tag == language and quality > 0
     ]
-    return max(ours, key=lambda pair: pair[0])[1] if ours else "en"
+    return max(matches, key=lambda pair: pair[0])[1] if matches else "en"
 
 
 class PathPrefixer(Extension):
-    """Puts the path below which a reader sees the desk before each place of the desk that a
-    template leads to.
-    """
+    """Puts the console's path before the links of a template."""
 
     def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:  # noqa: ARG002 - as Jinja calls it
-        """The source of a template, with `base()` before its places."""
+        """Return the template's source with `base()` before its links."""
         return _LEADS.sub(r"\1{{ base() }}", source)
 
 
 def base() -> str:
-    """The path below which whoever is answered sees the desk."""
+    """Return the path below which the reader sees the console."""
     return READER.get().base
 
 
@@ -94,9 +90,9 @@ def _parts(accepted: str) -> Iterable[tuple[str, str, str]]:
     return (part.partition(";") for part in accepted.split(","))
 
 
-def _quality(rest: str) -> float:
-    """Of `q=0.8`; 1 where none is said, 0 for what is no number."""
-    name, _, value = rest.strip().partition("=")
+def _parse_quality(parameter: str) -> float:
+    """Return the number in `q=0.8`; 1 if there is none, 0 if it is malformed."""
+    name, _, value = parameter.strip().partition("=")
     if not name:
         return 1.0
     return (
@@ -107,18 +103,18 @@ def _quality(rest: str) -> float:
 
 
 class InLanguage:
-    """Wraps the application: notes for whom it answers, and says in which language it does."""
+    """Wraps the application and sets the reader of each request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
+        """Set the reader and pass the request on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        language = chosen(
+        language = choose_language(
             cookie_parser(headers.get("cookie", "")).get(COOKIE, ""),
             headers.get("accept-language", ""),
         )
@@ -136,22 +132,22 @@ class InLanguage:
 
 
 def speaker() -> Callable[[object], str]:
-    """Says what Python made in the language of whoever asks."""
+    """Return a function that translates texts made in Python for the reader."""
     translate = catalogue(READER.get().language).gettext
     return lambda text: translated(text, translate)
 
 
-def coded(text: str) -> Markup:
-    """`text`, escaped, with what stands between backticks as code.
+def mark_code(text: str) -> Markup:
+    """Escape `text` and mark what is between backticks as code.
 
-    >>> coded("<b> `ullage check` says")
+    >>> mark_code("<b> `ullage check` says")
     Markup('&lt;b&gt; <code>ullage check</code> says')
     """
     return Markup(CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - it is escaped
 
 
 def speak(pages: Environment, language: Language, zone: tzinfo | None) -> None:
-    """Let templates speak a language, with moments in `zone`."""
+    """Install the translations, filters and globals of a language; times are in `zone`."""
     translations = catalogue(language)
     pages.add_extension(PathPrefixer)
     pages.add_extension("jinja2.ext.i18n")
@@ -169,7 +165,7 @@ def speak(pages: Environment, language: Language, zone: tzinfo | None) -> None:
         "claimed": lambda claims: incident_view.claimed(claims, translations.gettext),
         "heading": lambda incident: incident_view.heading(incident, language),
         "offer": lambda incident: incident_view.offer(incident, translations.gettext),
-        "coded": coded,
+        "coded": mark_code,
         "word": lambda name, of: named(name, of, language),
         "words": lambda names, of: [named(name, of, language) for name in names],
     }
@@ -193,9 +189,11 @@ GROUPS: dict[Group, Phrase] = {
 
 @dataclass(frozen=True, slots=True)
 class MenuEntry:
-    """A place in the navigation, for whoever has all that `needs` names, with spaces between.
+    """An entry of the navigation for principals with all permissions in `needs`.
 
-    `order` is ascending within its group, `also` are paths below it.
+    `needs` is separated by spaces; `order` is ascending within the group; `also` are paths that
+    belong
+    to the entry.
     """
 
     path: str
@@ -205,24 +203,27 @@ class MenuEntry:
     order: int
     also: tuple[str, ...] = ()
 
-    def holds(self, place: str) -> bool:
-        """Whether a place of the desk (path and query) lies below this entry."""
+    def contains(self, place: str) -> bool:
+        """Return whether a place of the console belongs to this entry."""
         path = place.partition("?")[0]
         return path == self.path or path.startswith(
-            tuple(f"{one}/" for one in (self.path, *self.also) if one != "/")
+            tuple(f"{prefix}/" for prefix in (self.path, *self.also) if prefix != "/")
         )
 
 
-def menu(
+def build_menu(
     entries: tuple[MenuEntry, ...], principal: Principal
 ) -> list[tuple[Phrase, list[MenuEntry]]]:
-    """What `principal` may go to, by group."""
-    mine = sorted(
-        (one for one in entries if all(map(principal.can, one.needs.split()))),
-        key=lambda one: one.order,
+    """Return the entries that `principal` may open, by group."""
+    allowed = sorted(
+        (entry for entry in entries if all(map(principal.can, entry.needs.split()))),
+        key=lambda item: item.order,
     )
-    groups = [(name, [one for one in mine if one.group == group]) for group, name in GROUPS.items()]
-    return [(name, ours) for name, ours in groups if ours]
+    groups = [
+        (name, [entry for entry in allowed if entry.group == group])
+        for group, name in GROUPS.items()
+    ]
+    return [(name, members) for name, members in groups if members]
 
 
 Tone = Literal["", "good", "bad", "unsure"]
@@ -230,8 +231,9 @@ Tone = Literal["", "good", "bad", "unsure"]
 
 @dataclass(frozen=True, slots=True)
 class TableCell:
-    """What stands in a field: a text, a phrase, a moment or a number; where it leads; `tone` is
-    never all that says it.
+    """The content of a table cell: a text, a phrase, a time or a number.
+
+    `href` makes it a link. `tone` colours it and is never the only sign of what it says.
     """
 
     value: object
@@ -239,29 +241,29 @@ class TableCell:
     tone: Tone = ""
     code: bool = False
     right: bool = False
-    """Of what is said as text and read as a number."""
+    """Whether a text is aligned like a number."""
     below: str = ""
-    """The id of what `value` names, in small print."""
+    """The id of `value`, in small print."""
 
     @property
     def is_plain(self) -> bool:
-        """Whether nothing is around its value."""
+        """Return whether the value stands alone, without link, tone or small print."""
         return not (self.href or self.tone or self.code or self.below)
 
     @property
     def is_number(self) -> bool:
-        """Whether it stands at the right."""
+        """Return whether the cell is aligned to the right."""
         return self.right or isinstance(self.value, int | float)
 
     @property
     def is_whole(self) -> bool:
-        """Whether it stays on one line."""
+        """Return whether the cell stays on one line."""
         return isinstance(self.value, datetime)
 
 
 @dataclass(frozen=True, slots=True)
 class TableSection:
-    """A table under a heading; `empty` is said in its place where it has no row."""
+    """A table under a heading; `empty` is shown instead if it has no rows."""
 
     title: Phrase
     heads: tuple[Phrase, ...]
@@ -270,11 +272,11 @@ class TableSection:
     note: Phrase | None = None
     pictures: tuple[Markup, ...] = ()
     more: Phrase | None = None
-    """Said below the table, of what is left out."""
+    """A note below the table about omitted rows."""
 
 
 class FilterField(NamedTuple):
-    """What a page is searched by: typed, or chosen where there are `options`, by value."""
+    """A search field of a page; a choice if it has `options`, by value."""
 
     name: str
     label: Phrase
@@ -284,7 +286,7 @@ class FilterField(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StatePage:
-    """A page: heading, what it comes to in a line, fields to search by, sections."""
+    """A page of tables: heading, a one-line verdict, search fields and sections."""
 
     title: Phrase
     sections: tuple[TableSection, ...]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from alerts.web.dependencies import routes_of
+from alerts.web.dependencies import list_routes
 from matcher.cli.assess_service import listening
 from tests.alerts.builders import handle
 from tests.alerts.test_table_of_roles import application
@@ -109,7 +109,9 @@ def test_each_example_exists_for_shell_and_python() -> None:
 
 
 def test_every_route_is_documented(desk) -> None:
-    paths = {route.path for route in routes_of(application(desk)) if route.path.startswith("/v1/")}
+    paths = {
+        route.path for route in list_routes(application(desk)) if route.path.startswith("/v1/")
+    }
     documented = {
         re.sub(r"\{[^}]*\}|\$ID|csv", "X", path) for path in re.findall(r"/v1/[\w/{}$.]+", TEXT)
     }

@@ -33,7 +33,7 @@ from alerts.web.dropped_files import (
     FileAssessment,
     Upload,
 )
-from alerts.web.static_files import static_path
+from alerts.web.static_files import find_static_path
 from matcher.cli.assess_service import listening
 from tests.alerts.browser import OURS, Browser
 from tests.matcher.bank import command, customer, enrol
@@ -584,4 +584,4 @@ def test_only_the_form_that_shows_its_progress_may_send_by_script(page: Browser)
         for path in ("/assess", "/", "/exposed")
     }
     assert allowed == {"/assess": True, "/": False, "/exposed": False}
-    assert f'<script src="{static_path("upload.js")}" defer>' in page.get("/assess").text
+    assert f'<script src="{find_static_path("upload.js")}" defer>' in page.get("/assess").text

@@ -19,7 +19,7 @@ from alerts.deadlines.schedule import Work
 from alerts.records import Decision, Incident, Sighting, incident_id
 from alerts.records.document import QueryError
 from alerts.store import DocumentFilter
-from alerts.web.dependencies import ANYBODY, needed
+from alerts.web.dependencies import ANYBODY, list_permissions
 from crawlers.frontier.cipher import FrontierCipher
 from crawlers.intake.submission import captures_of, read_line
 from crawlers.sites.dates import DateFormats
@@ -159,7 +159,7 @@ def test_pages_show_legacy_incidents_and_accept_any_time_in_addresses(
 ):
     tried = 0
     for route, method, kind in calls(desk):
-        if method != "GET" or needed(route) <= {ANYBODY} or kind not in ("", "incidents"):
+        if method != "GET" or list_permissions(route) <= {ANYBODY} or kind not in ("", "incidents"):
             continue
         path = route.path.replace("{id_}", legacy_incident)
         if "{" in path:

@@ -10,12 +10,12 @@ from fastapi import APIRouter, FastAPI
 from alerts.accounts import APART, PERMISSIONS, PURPOSES, ROLES, ForbiddenError, Principal
 from alerts.web.dependencies import (
     Console,
-    anybody,
-    logged_in,
-    may,
-    needed,
-    require_named,
-    routes_of,
+    allow_anybody,
+    list_permissions,
+    list_routes,
+    require_declared,
+    require_login,
+    require_permission,
 )
 from alerts.web.pages import routers
 from ullage.errors import ConfigError
@@ -30,37 +30,41 @@ def app_with(*dependencies) -> FastAPI:
 
 def test_route_without_a_permission_is_rejected_at_start():
     with pytest.raises(ConfigError, match="/things names no permission"):
-        require_named(app_with())
+        require_declared(app_with())
 
 
 @pytest.mark.parametrize(
     ("named", "open_"),
-    [(anybody(), {"/things"}), (logged_in(), set()), (may("incident.read"), set())],
+    [
+        (allow_anybody(), {"/things"}),
+        (require_login(), set()),
+        (require_permission("incident.read"), set()),
+    ],
 )
 def test_route_without_login_says_so(named, open_):
-    assert require_named(app_with(named)) == open_
+    assert require_declared(app_with(named)) == open_
 
 
 def test_foreign_route_is_rejected():
-    app = app_with(may("incident.read"))
+    app = app_with(require_permission("incident.read"))
     app.mount("/files", FastAPI())
     with pytest.raises(ConfigError, match="/files"):
-        require_named(app)
+        require_declared(app)
 
 
 def test_unknown_permission_is_rejected():
     with pytest.raises(ConfigError, match=r"incident\.reed"):
-        may("incident.reed")
+        require_permission("incident.reed")
 
 
 def test_route_may_name_its_permission_by_type():
     app = FastAPI(openapi_url=None)
 
     @app.get("/things")
-    def things(site: Annotated[Console, may("audit.read")]) -> str:
+    def things(site: Annotated[Console, require_permission("audit.read")]) -> str:
         return site.principal.name
 
-    assert [needed(route) for route in routes_of(app)] == [{"audit.read"}]
+    assert [list_permissions(route) for route in list_routes(app)] == [{"audit.read"}]
 
 
 def test_every_page_module_registers_itself():

@@ -12,8 +12,8 @@ from jinja2 import nodes
 from alerts.records.decision import validate_note
 from alerts.records.document import QueryError
 from alerts.translation import LANGUAGES, catalogue, translated
-from alerts.web.dependencies import templates
-from alerts.web.templating import chosen
+from alerts.web.dependencies import load_templates
+from alerts.web.templating import choose_language
 from tests.alerts.browser import PHONE
 from tests.messages import messages, read_catalogue
 from ullage.identifiers import kinds
@@ -64,7 +64,7 @@ def test_translation_has_the_placeholders_of_its_message():
 
 def test_templates_translate_only_literals():
     """Else what came from outside would be a message, and what is a message is not escaped."""
-    pages = templates(None)("en")
+    pages = load_templates(None)("en")
     names = pages.list_templates(extensions=["html"])
     assert len(names) > 5
     for name in names:
@@ -75,12 +75,23 @@ def test_templates_translate_only_literals():
 
 
 def test_chosen_language_wins_over_the_browsers():
-    assert chosen("zh", "en") == chosen("", "zh-TW;q=0.5, fr") == chosen("xx", "zh") == "zh"
     assert (
-        chosen("", "zh;q=0")
-        == chosen("", "zh;q=nan")
-        == chosen("", "zh;q=" + "9" * 5_000 + "x")
-        == chosen("", "*")
+        choose_language("zh", "en")
+        == choose_language("", "zh-TW;q=0.5, fr")
+        == choose_language("xx", "zh")
+        == "zh"
+    )
+    assert (
+        choose_language("zh", "en")
+        == choose_language("", "zh-TW;q=0.5, fr")
+        == choose_language("xx", "zh")
+        == "zh"
+    )
+    assert (
+        choose_language("", "zh;q=0")
+        == choose_language("", "zh;q=nan")
+        == choose_language("", "zh;q=" + "9" * 5_000 + "x")
+        == choose_language("", "*")
         == "en"
     )
 

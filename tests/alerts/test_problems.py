@@ -214,7 +214,7 @@ def test_pages_answer_with_pages(browser) -> None:
 
 def test_each_status_has_a_code_and_each_member_code_a_text() -> None:
     assert {
-        problems.of_status(status, "").code for status in (400, 404, 405, 422, 500, 503)
+        problems.convert_status(status, "").code for status in (400, 404, 405, 422, 500, 503)
     } <= CODES.keys()
     assert set(problems.MEMBER_CODES) == {
         "missing",
@@ -224,4 +224,4 @@ def test_each_status_has_a_code_and_each_member_code_a_text() -> None:
         "out_of_range",
         "invalid",
     }
-    assert problems.of_status(422, "").status == 422
+    assert problems.convert_status(422, "").status == 422

@@ -6,7 +6,7 @@ import pytest
 
 from alerts.cases.lookups.lookup import PURPOSES, Lookup
 from alerts.cases.screening import ExposureQuery, screened
-from alerts.web.static_files import static_path
+from alerts.web.static_files import find_static_path
 from tests.alerts.browser import PHONE, Browser
 from tests.alerts.builders import handle
 from ullage import audit
@@ -39,7 +39,7 @@ def ask_as_program(accounts, app, scope, purpose="test"):
         "/nowhere",
         "/v1/incidents",
         "/v1/nowhere",
-        static_path("ullage.css"),
+        find_static_path("ullage.css"),
     ],
 )
 def test_every_answer_has_its_own_request_id(desk, path) -> None:

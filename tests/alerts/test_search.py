@@ -8,7 +8,7 @@ import pytest
 from alerts import translation
 from alerts.records import Audit, Decision, incident_id
 from alerts.store import DocumentFilter
-from alerts.web.static_files import MEDIA_TYPES, static_path
+from alerts.web.static_files import MEDIA_TYPES, find_static_path
 from tests.alerts.browser import ASKED, ASKER, HOST, OURS, PHONE
 from tests.alerts.builders import finding, fold_all, handle
 from ullage import audit
@@ -28,7 +28,7 @@ PAGES = [
     f"/incidents/{A}",
     "/exposed",
     "/noise",
-    static_path("ullage.css"),
+    find_static_path("ullage.css"),
     "/metrics",
     "/healthz",
     "/readyz",
@@ -80,9 +80,9 @@ def test_every_route_sends_every_security_header(browser, leaked, path):
 
 @pytest.mark.parametrize("name", MEDIA_TYPES)
 def test_static_files_are_cached_for_a_year_and_compressed(browser, name):
-    plain = browser.get(static_path(name), headers={"accept-encoding": "identity"})
-    packed = browser.get(static_path(name), headers={"accept-encoding": "br, gzip"})
-    assert hashlib.sha256(plain.content).hexdigest()[:16] in static_path(name)
+    plain = browser.get(find_static_path(name), headers={"accept-encoding": "identity"})
+    packed = browser.get(find_static_path(name), headers={"accept-encoding": "br, gzip"})
+    assert hashlib.sha256(plain.content).hexdigest()[:16] in find_static_path(name)
     assert packed.content == plain.content
     assert (plain.headers.get("content-encoding"), packed.headers["content-encoding"]) == (
         None,
@@ -114,9 +114,11 @@ def test_page_has_only_the_keyboard_script_and_no_foreign_source(browser, leaked
     answer = browser.get(path)
     assert answer.status_code == 200
     text = answer.text
-    ours = {static_path("ullage.css"), static_path("desk.js"), "data:,"}
+    ours = {find_static_path("ullage.css"), find_static_path("desk.js"), "data:,"}
     assert not re.search(r"<iframe|<object|style=|\son\w+=|@import", text)
-    assert re.findall(r"<script[^>]*>", text) == [f'<script src="{static_path("desk.js")}" defer>']
+    assert re.findall(r"<script[^>]*>", text) == [
+        f'<script src="{find_static_path("desk.js")}" defer>'
+    ]
     assert set(re.findall(r'(?:src|<link[^>]*href)="([^"]*)"', text)) == ours
     assert set(re.findall(r'action="([^"]*)"', text)) <= {
         "/", "/exposed", f"/incidents/{A}/decisions", f"/incidents/{A}/silence", "/logout",

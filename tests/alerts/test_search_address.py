@@ -183,7 +183,9 @@ def test_source_is_the_last_address_that_is_no_proxy(proxies, forwarded, source,
         update={"search": SearchSettings(proxies=tuple(proxies))}
     )
     headers = {"host": "h:1", "x-forwarded-for": forwarded}
-    request = Reach.of(settings, {"h:1"}).asked({"client": ("10.0.0.1", 5)}, headers)
+    request = Reach.from_settings(settings, {"h:1"}).read_source(
+        {"client": ("10.0.0.1", 5)}, headers
+    )
     assert (request.host, request.source) == ("h:1", source)
 
 

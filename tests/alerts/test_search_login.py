@@ -21,7 +21,7 @@ from alerts.accounts.sessions import (
 from alerts.cases.lookups.lookup import index_tags
 from alerts.web.app import create_app
 from alerts.web.auth import WRONG_TOKENS
-from alerts.web.static_files import static_path
+from alerts.web.static_files import find_static_path
 from tests.alerts.browser import (
     ASKED,
     ASKER,
@@ -37,7 +37,7 @@ from ullage import audit
 from ullage.runtime.rate_limit import LimitedError
 from ullage.security.masking import Secret
 
-OPEN = ("/metrics", "/healthz", "/readyz", static_path("ullage.css"), "/login")
+OPEN = ("/metrics", "/healthz", "/readyz", find_static_path("ullage.css"), "/login")
 CLOSED = (
     "/",
     "/exposed",
@@ -591,7 +591,7 @@ ROUTES = [
     "/metrics",
     "/healthz",
     "/readyz",
-    static_path("ullage.css"),
+    find_static_path("ullage.css"),
 ]
 ROUTES += ["/v1/incidents", "/v1/openapi.json", "/v1/export/csv"]
 

@@ -21,7 +21,7 @@ from alerts.cases.suppressions import SuppressionConditions, Suppressions
 from alerts.deadlines.outstanding import Duties
 from alerts.records import Decision, incident_id
 from alerts.store import DocumentFilter
-from alerts.web.dependencies import ANYBODY, LOGGED_IN, needed, routes_of
+from alerts.web.dependencies import ANYBODY, LOGGED_IN, list_permissions, list_routes
 from tests.alerts.browser import ASKED, OURS, PHONE, Browser
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import match
@@ -123,8 +123,8 @@ def application(desk: Browser) -> FastAPI:
 
 def calls(desk: Browser) -> Iterator[tuple[APIRoute, str, str]]:
     """Yield every route that needs a permission, with its method and the kind of its id."""
-    for route in routes_of(application(desk)):
-        if needed(route) <= {ANYBODY, LOGGED_IN}:
+    for route in list_routes(application(desk)):
+        if list_permissions(route) <= {ANYBODY, LOGGED_IN}:
             continue
         path_kinds = re.findall(r"([^/{]*)/\{[^}]*\}", route.path)
         assert len(path_kinds) <= 1, f"{route.path}: two ids"
@@ -154,7 +154,7 @@ def test_role_may_what_the_table_says_and_sees_no_other_tenant(role, desk, thing
     for route, method, kind in calls(desk):
         assert not kind or kind in things, f"say in `things` what {route.path} is tried with"
         thing = things.get(kind, SampleId("", "", ""))
-        allowed, at = needed(route) <= ROLES[role], f"{role}: {method} {route.path}"
+        allowed, at = list_permissions(route) <= ROLES[role], f"{role}: {method} {route.path}"
         if not allowed:
             refusal = 303 if route.path == "/" else 403
             for id_ in filter(None, (*thing, "" if kind else "-")):
@@ -189,7 +189,7 @@ def test_every_route_answers_with_the_rights_of_search(desk, things, log_in):
     """The permission is there; nothing of the store is denied, whatever somebody may see or do."""
     faults, tried = [], 0
     for route, method, kind in calls(desk):
-        role = next((role for role in ROLES if needed(route) <= ROLES[role]), None)
+        role = next((role for role in ROLES if list_permissions(route) <= ROLES[role]), None)
         if role is None:  # for programs alone: tests of the API
             continue
         thing = things.get(kind, SampleId("", "", ""))

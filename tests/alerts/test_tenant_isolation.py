@@ -38,7 +38,7 @@ from alerts.records import (
 )
 from alerts.store import open_store
 from alerts.web.app import create_app
-from alerts.web.dependencies import any_query, dependencies_of, routes_of
+from alerts.web.dependencies import allow_any_query, list_routes, walk_dependencies
 from tests.alerts.browser import CHEAP, HOST, PHONE, Browser, add_account
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import match
@@ -252,10 +252,10 @@ def addresses(path: str, names: list[str], values: dict[str, list]) -> Iterator[
 
 def fields_of(route) -> tuple[list[str], list[str], list[str]]:
     """Return the names a route takes in its path, query and body."""
-    every = [route.dependant, *dependencies_of(route.dependant)]
+    every = [route.dependant, *walk_dependencies(route.dependant)]
     query = (
         []
-        if any(dependency.call is any_query for dependency in every)
+        if any(dependency.call is allow_any_query for dependency in every)
         else [field.alias for dependency in every for field in dependency.query_params]
     )
     body = list[str]()
@@ -282,7 +282,7 @@ def list_requests(
             name: values[: len(TENANTS) if name == "id_" else 1]
             for name, values in values_by_name.items()
         }
-    for route in routes_of(app):
+    for route in list_routes(app):
         values = values_by_name | (
             {"id_": ["SUP-bank", "SUP-shop"]} if route.path.startswith("/suppressions/") else {}
         )

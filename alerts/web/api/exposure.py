@@ -20,8 +20,8 @@ from alerts.coverage.monitoring_status import MonitoringStatus, Worth, monitorin
 from alerts.records.document import QueryError
 from alerts.translation import catalogue, translated
 from alerts.web.api import PREFIX
-from alerts.web.dependencies import Console, may
-from alerts.web.middleware import holds
+from alerts.web.dependencies import Console, require_permission
+from alerts.web.middleware import limit_body
 from alerts.web.pages.person import asked_of
 from ullage.audit.trail import REQUEST
 from ullage.phrase import Phrase
@@ -108,7 +108,7 @@ class ExposedAnswer(BaseModel):
 def _person(router: APIRouter) -> None:
     @router.post("/exposed", operation_id="check_person")
     def exposed(
-        site: Annotated[Console, may("person.check")], asked: ExposedRequest
+        site: Annotated[Console, require_permission("person.check")], asked: ExposedRequest
     ) -> ExposedAnswer:
         """Whether the person on the phone is exposed, and what to say; recorded in the audit log
         under the case number.
@@ -259,11 +259,11 @@ def _screening(router: APIRouter) -> None:
     @router.post(
         "/exposure",
         operation_id="screen_exposure",
-        dependencies=[holds(MOST_BYTES)],
+        dependencies=[limit_body(MOST_BYTES)],
         response_model=ExposureAnswer,
     )
     async def exposure(
-        site: Annotated[Console, may("exposure.ask")], asked: ExposureRequest
+        site: Annotated[Console, require_permission("exposure.ask")], asked: ExposureRequest
     ) -> Response:
         """Whether customers are exposed, by pseudonym or keyed hash.
 

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from alerts.cases.lookups.lookup import PURPOSES
 from alerts.web.api import PREFIX
-from alerts.web.dependencies import Console, may
+from alerts.web.dependencies import Console, require_permission
 from alerts.web.dropped_files import BusyError, NotJudgedError
 from alerts.web.pages.assess import BODY, HOW, MOST_GIVER, note_customers, refusal_of, taken
 from alerts.web.problems import MemberProblem, ProblemError
@@ -90,7 +90,7 @@ def routes() -> APIRouter:
     )
     async def assessed(
         request: Request,
-        site: Annotated[Console, may("file.assess")],
+        site: Annotated[Console, require_permission("file.assess")],
         to_open: Annotated[bool, Query(alias="open")] = False,
         customers: bool = False,
     ) -> Response:

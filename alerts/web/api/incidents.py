@@ -44,8 +44,14 @@ from alerts.records import Band, Decision, Fraud, Incident, PendingDecision
 from alerts.records.document import QueryError
 from alerts.store import MAX_PAGE, DocumentFilter
 from alerts.web.api import PREFIX
-from alerts.web.dependencies import Asked, Console, Text, may
-from alerts.web.incident_changes import actor_of, carry_out, cases_of, permission_of, version_of
+from alerts.web.dependencies import Asked, Console, Text, require_permission
+from alerts.web.incident_changes import (
+    carry_out,
+    find_actor,
+    find_permission,
+    open_cases,
+    version_of,
+)
 from alerts.web.pages.incidents import QueueForm as AskedOfQueue
 from alerts.web.problems import MemberProblem, ProblemError, missing
 from ullage.phrase import Phrase
@@ -194,7 +200,7 @@ EXPORTS = {
     "application/stix+json": {},
 }
 """What an export may be, by its format."""
-Reader = Annotated[Console, may("incident.read")]
+Reader = Annotated[Console, require_permission("incident.read")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Named = Annotated[Sequence[str], Query(alias="id", max_length=500)]
 Version = Annotated[str, Header(alias="If-Match", max_length=64)]
@@ -213,7 +219,7 @@ def _incidents(router: APIRouter) -> None:
         queue = IncidentQueue(Work(site.duties), site.principal.name)
         view = asked.view(site)
         queue.check(view)  # what cannot be asked is said first
-        site.known(view.tenant)
+        site.require_known_tenant(view.tenant)
         found, now = queue.page(view, limit, after), site.clock.now()
         silent = find_suppressed(site.duties, [row.incident for row in found.rows])
         heard = monitoring_status(site.store, now)
@@ -236,7 +242,7 @@ def _incidents(router: APIRouter) -> None:
         now, zone = site.clock.now(), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
         silence = find_suppressed(site.duties, [found.incident]).get(id_)
         decide = decide_as_json(owed.decide, now, zone)
-        pending = cases_of(site).pending(found.incident)
+        pending = open_cases(site).pending(found.incident)
         shown = details(
             replace(found, status=owed.status),
             clocks_as_json(owed.duties, now),
@@ -268,14 +274,14 @@ def _incidents(router: APIRouter) -> None:
 
     @router.post("/incidents/{id_}/decisions", operation_id="decide_incident", tags=["incidents"])
     def decide(
-        site: Annotated[Console, may("incident.decide")],
+        site: Annotated[Console, require_permission("incident.decide")],
         id_: str,
         asked: ChangeRequest,
         if_match: Version = "",
     ) -> ChangeResult:
         """Change an incident of the version `If-Match`, which its `ETag` was when it was read."""
         found = incident_of(site, id_)
-        site.principal.require(permission_of(_status(asked)))
+        site.principal.require(find_permission(_status(asked)))
         if not if_match:
             raise ProblemError(
                 "version_required",
@@ -292,7 +298,7 @@ def _incidents(router: APIRouter) -> None:
         responses={200: {"content": EXPORTS}},
     )
     def export(
-        site: Annotated[Console, may("incident.export")],
+        site: Annotated[Console, require_permission("incident.export")],
         form: str,
         filters: Asked,
         incident: Named = (),
@@ -300,7 +306,7 @@ def _incidents(router: APIRouter) -> None:
         """The incidents named, or all that pass the filters, without anybody who is in them."""
         wanted = format_named(form)
         filters.to_filter()
-        site.known(filters.tenant)
+        site.require_known_tenant(filters.tenant)
         content = "".join(wanted.write(chosen(site.store, incident, filters, site.duties.statuses)))
         site.trail.append(
             "incident.export", f"incidents as {form}", actor=site.actor(), tenant=filters.tenant
@@ -360,7 +366,7 @@ def _changed(site: Console, found: Incident, asked: ChangeRequest, version: str)
         )
     after = _version(site, site.store.get(Incident, found.id) or found, made)
     recorded = made.model_dump(include={"incident", "at", "by", "status", "act", "value", "note"})
-    waits = str(waits_for(actor_of(site), pending)) if pending else ""
+    waits = str(waits_for(find_actor(site), pending)) if pending else ""
     return ChangeResult(**recorded, version=after, waiting_for_second_person=waits)
 
 
@@ -459,7 +465,7 @@ class OutcomeAnswer(BaseModel):
 def _outcomes(router: APIRouter) -> None:
     @router.post("/outcomes", operation_id="report_outcome", tags=["people"])
     def outcomes(
-        site: Annotated[Console, may("outcome.report")], asked: OutcomeRequest
+        site: Annotated[Console, require_permission("outcome.report")], asked: OutcomeRequest
     ) -> OutcomeAnswer:
         """Report what came of a customer's fraud case; the last of a customer counts, and the
         same again changes nothing.

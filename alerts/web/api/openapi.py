@@ -19,7 +19,7 @@ from alerts.cases import incident_view
 from alerts.cases.queue import ORDERS, ORIGINS, TABS
 from alerts.records import SEVERITIES, STATUSES, Decision, Exposure, Incident, Sighting
 from alerts.web.api import PREFIX
-from alerts.web.dependencies import ANYBODY, logged_in, needed, routes_of
+from alerts.web.dependencies import ANYBODY, list_permissions, list_routes, require_login
 from alerts.web.problems import CODES, MEDIA_TYPE, Code, Problem
 
 PSEUDONYM, NOBODY = "3f0c9a52b7d84e16a1c57e90d2b64f38", "0" * 32
@@ -273,7 +273,7 @@ def routes() -> APIRouter:
     """The routes of this file."""
     router = APIRouter(include_in_schema=False, prefix=PREFIX)
 
-    @router.get("/openapi.json", dependencies=[logged_in()])
+    @router.get("/openapi.json", dependencies=[require_login()])
     def described(request: Request) -> JSONResponse:
         asked = request.state.asked
         return JSONResponse(document(request.app, f"{asked.origin}{asked.base}"))
@@ -306,8 +306,8 @@ def document(app: FastAPI, server: str) -> dict[str, Any]:
     found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     found["security"] = [{"token": []}]
     needs = {
-        (route.path, method.lower()): needed(route) - {ANYBODY}
-        for route in routes_of(app)
+        (route.path, method.lower()): list_permissions(route) - {ANYBODY}
+        for route in list_routes(app)
         for method in route.methods or ()
     }
     for path, methods in found["paths"].items():

@@ -16,15 +16,15 @@ from alerts.accounts.accounts import LONGEST_DAYS, MAX_PURPOSE, UNUSED_HOURS, Us
 from alerts.accounts.management import AccountDesk
 from alerts.accounts.sessions import PasswordError, generate_password
 from alerts.accounts.sign_on import validate_subject
-from alerts.web.dependencies import Console, may, repeatable
+from alerts.web.dependencies import Console, redact_form, require_permission
 from alerts.web.templating import MenuEntry
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
 from ullage.settings.tenants import require_tenant
 
 MENU = MenuEntry("/accounts", Phrase("Accounts"), "account.read", "state", 6)
-Reader = Annotated[Console, may("account.read")]
-Manager = Annotated[Console, may("account.manage")]
+Reader = Annotated[Console, require_permission("account.read")]
+Manager = Annotated[Console, require_permission("account.manage")]
 Typed = Annotated[str, Form(max_length=1_000)]
 Chosen = Annotated[list[str], Form()]
 WITHOUT = Phrase("verified by an identity provider")
@@ -188,7 +188,7 @@ def _list(
     values = {
         "users": users, "tokens": tokens, "scope": scope, "refused": refused, "where": where,
         "new": shown,
-        "typed": repeatable(typed or {}), "longest": LONGEST_DAYS, "most": MAX_PURPOSE,
+        "typed": redact_form(typed or {}), "longest": LONGEST_DAYS, "most": MAX_PURPOSE,
         "unused": UNUSED_HOURS,
         "by_provider": site.sign_on is not None, **_choices(site),
     }  # fmt: skip

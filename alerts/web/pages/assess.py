@@ -23,7 +23,7 @@ from alerts.cases.lookups.lookup import PURPOSES
 from alerts.records import Incident
 from alerts.records.decision import validate_note
 from alerts.records.document import QueryError
-from alerts.web.dependencies import Console, Text, may
+from alerts.web.dependencies import Console, Text, require_permission
 from alerts.web.dropped_files import (
     FINDINGS_BYTES,
     MOST_FIELDS,
@@ -34,13 +34,13 @@ from alerts.web.dropped_files import (
     NotJudgedError,
     Upload,
 )
-from alerts.web.middleware import HEADERS, streams
+from alerts.web.middleware import HEADERS, stream_body
 from alerts.web.templating import MenuEntry
 from ullage.incidents import IncidentReference
 from ullage.phrase import Phrase
 from ullage.runtime.assessing import MOST_BYTES, AssessmentRequest, folder_of
 
-Analyst = Annotated[Console, may("file.assess")]
+Analyst = Annotated[Console, require_permission("file.assess")]
 MENU = MenuEntry("/assess", Phrase("Assess a file"), "file.assess", "work", 4)
 HOW: Mapping[str, Phrase] = {
     "customer": Phrase("A customer sent it"),
@@ -63,7 +63,7 @@ MOST_GIVER = 200
 OPEN_SECONDS = 60.0
 UPLOADING = f"{HEADERS['content-security-policy']}; connect-src 'self'"
 """The script that shows how much was sent sends it."""
-BODY = streams(MOST_BYTES + MOST_FIELDS)
+BODY = stream_body(MOST_BYTES + MOST_FIELDS)
 NOTHING: Mapping[str, str] = {"how": "", "giver": "", "purpose": "incident_response", "open": ""}
 CUSTOMERS = "customers"
 """What the page of a result may be asked to download."""
@@ -77,7 +77,9 @@ def routes() -> APIRouter:
     @router.get("/assess")
     async def form(site: Analyst) -> HTMLResponse:
         try:
-            return _form(site, waiting=await Judge(folder_of(site.context)).waiting(_tenants(site)))
+            return _form(
+                site, waiting=await Judge(folder_of(site.context)).count_waiting(_tenants(site))
+            )
         except NotJudgedError as error:
             return _form(site, away=error)
 
@@ -90,7 +92,9 @@ def routes() -> APIRouter:
         dropped = site.held.get(name, site.principal)
         return _result(site, name, dropped, take=take == CUSTOMERS) if dropped else _gone(site)
 
-    @router.get("/assess/{name}/customers.csv", dependencies=[may("customers.export")])
+    @router.get(
+        "/assess/{name}/customers.csv", dependencies=[require_permission("customers.export")]
+    )
     def customers(name: str, site: Analyst) -> Response:
         dropped = site.held.get(name, site.principal)
         return _customers(site, dropped) if dropped else _gone(site)

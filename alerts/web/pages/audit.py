@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
-from alerts.web.dependencies import Console, Text, may
+from alerts.web.dependencies import Console, Text, require_permission
 from alerts.web.templating import FilterField, MenuEntry, StatePage, TableCell, TableSection, Tone
 from ullage.audit import ChainCheck, read_entries, walk_all
 from ullage.audit.trail import FOLDER
@@ -108,7 +108,7 @@ def routes() -> APIRouter:
 
     @router.get("/audit")
     def shown(
-        site: Annotated[Console, may("audit.read")],
+        site: Annotated[Console, require_permission("audit.read")],
         actor: Text = "",
         action: Text = "",
         words: Text = "",

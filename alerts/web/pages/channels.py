@@ -14,7 +14,7 @@ from alerts.notify.guarded_channel import find_unusable
 from alerts.records import Notification
 from alerts.store import DocumentFilter
 from alerts.translation import named
-from alerts.web.dependencies import Console, may
+from alerts.web.dependencies import Console, require_permission
 from alerts.web.templating import READER, MenuEntry, StatePage, TableCell, TableSection, Tone
 from ullage.phrase import Phrase
 from ullage.settings.storage import RouteSettings
@@ -34,7 +34,7 @@ def routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/channels")
-    def shown(site: Annotated[Console, may("channel.read")]) -> HTMLResponse:
+    def shown(site: Annotated[Console, require_permission("channel.read")]) -> HTMLResponse:
         routes = _routes_of(site)
         names = _channels_of(site, routes)
         unusable = find_unusable(site.store, names)

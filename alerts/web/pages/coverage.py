@@ -22,7 +22,7 @@ from alerts.coverage import view
 from alerts.coverage.hours import CoverageHour, CoverageWindow, SiteCoverage
 from alerts.coverage.report import LAST_NIGHT, CoverageReader, summarize_night, to_typed, verdict
 from alerts.records.document import QueryError
-from alerts.web.dependencies import Console, Text, may
+from alerts.web.dependencies import Console, Text, require_permission
 from alerts.web.templating import READER, MenuEntry, speaker
 from ullage.display import safe
 from ullage.errors import ConfigError
@@ -137,8 +137,8 @@ WINDOWS = {
 }
 STATES = {"off": Phrase("not scheduled"), "open": Phrase("not assessed yet")}
 STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
-Reader = Annotated[Console, may("coverage.read")]
-Explainer = Annotated[Console, may("coverage.explain")]
+Reader = Annotated[Console, require_permission("coverage.read")]
+Explainer = Annotated[Console, require_permission("coverage.explain")]
 Typed = Annotated[str, Form(max_length=2_000)]
 
 

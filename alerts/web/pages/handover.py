@@ -22,7 +22,7 @@ from alerts.records import SEVERITIES
 from alerts.records.document import QueryError
 from alerts.store.queries import NO_SCENARIO, Recent, count_recent, count_sightings, list_days
 from alerts.translation import named
-from alerts.web.dependencies import Console, Text, may, repeatable
+from alerts.web.dependencies import Console, Text, redact_form, require_permission
 from alerts.web.pages.coverage import gap_shown
 from alerts.web.templating import READER, MenuEntry, speaker
 from ullage.phrase import Phrase
@@ -290,13 +290,15 @@ def routes() -> APIRouter:
     """The route of this page."""
     router = APIRouter(include_in_schema=False)
 
-    @router.get("/handover", dependencies=[may("coverage.read")])
+    @router.get("/handover", dependencies=[require_permission("coverage.read")])
     def shown(
-        site: Annotated[Console, may("incident.read")], since: Text = "", tenant: Text = ""
+        site: Annotated[Console, require_permission("incident.read")],
+        since: Text = "",
+        tenant: Text = "",
     ) -> HTMLResponse:
         typed = {"since": since, "tenant": tenant}
         try:
-            site.known(tenant)
+            site.require_known_tenant(tenant)
             zone, now = ZoneInfo(site.duties.tenant(tenant).zone), site.clock.now()
             return _page(
                 site, typed, tenant, parse_past_moment(since, zone, now) if since else None
@@ -329,7 +331,7 @@ def _page(
         gaps=[gap_shown(gap, found.blind, ledger) for gap in reversed(gaps)],
         coverage_query=urlencode({"since": to_typed(found.since, ledger.zone)}),
         month=month(site, tenant),
-        typed=repeatable(typed),
+        typed=redact_form(typed),
         refused=refused,
     )
 

@@ -52,13 +52,13 @@ from alerts.deadlines.schedule import (
 )
 from alerts.records import Decision, Incident, PendingDecision
 from alerts.records.document import QueryError
-from alerts.web.dependencies import Console, Text, may, repeatable
+from alerts.web.dependencies import Console, Text, redact_form, require_permission
 from alerts.web.dropped_files import Judge
 from alerts.web.incident_changes import (
-    actor_of,
     carry_out,
-    cases_of,
-    counted_together,
+    find_actor,
+    list_joint_reports,
+    open_cases,
     record_reports,
 )
 from alerts.web.templating import READER
@@ -103,8 +103,8 @@ MOST_REPORTS = 32
 """Of an incident, that one form may record."""
 GONE = Phrase("This incident does not exist; it may have passed its retention.")
 Typed = Annotated[str, Form(max_length=5_000)]
-Reader = Annotated[Console, may("incident.read")]
-Decider = Annotated[Console, may("incident.decide")]
+Reader = Annotated[Console, require_permission("incident.read")]
+Decider = Annotated[Console, require_permission("incident.decide")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +190,7 @@ def routes() -> APIRouter:
                     carry_out(site, id_, {**typed, "entry": one}, site.actor())
         except QueryError as error:
             return incident_page(
-                site, id_, RefusedForm(error, _field(status, error), repeatable(typed))
+                site, id_, RefusedForm(error, _field(status, error), redact_form(typed))
             )
         return RedirectResponse(
             f"/incidents/{id_}{PART_AFTER.get(status.partition(' ')[0], '#history')}", 303
@@ -206,7 +206,7 @@ def _files(router: APIRouter) -> None:
 
     @router.post("/incidents/{id_}/report")
     def report(
-        site: Annotated[Console, may("incident.export")], id_: str, lang: Typed = ""
+        site: Annotated[Console, require_permission("incident.export")], id_: str, lang: Typed = ""
     ) -> Response:
         if site.store.get(Incident, id_) is None or lang not in {"", *ReportLanguage}:
             return site.missing(GONE)
@@ -219,7 +219,7 @@ def _files(router: APIRouter) -> None:
 
     @router.post("/incidents/{id_}/customers.csv")
     def customers(
-        site: Annotated[Console, may("customers.export")], id_: str, kind: Typed = ""
+        site: Annotated[Console, require_permission("customers.export")], id_: str, kind: Typed = ""
     ) -> Response:
         found = site.store.get(Incident, id_)
         if found is None:
@@ -241,7 +241,9 @@ def _takedown(router: APIRouter) -> None:
         tenant = site.duties.tenant(found.tenant)
         language = next((one for one in LANGUAGES if one == lang), tenant.language)
         try:
-            posts = outgoing_sightings(cases_of(site).find_sightings(found), vault_of(site.context))
+            posts = outgoing_sightings(
+                open_cases(site).find_sightings(found), vault_of(site.context)
+            )
             text = render_letter(
                 notice_of(id_, posts, tenant, language, site.clock.now()), language
             )
@@ -261,7 +263,7 @@ def _takedown(router: APIRouter) -> None:
 
     @router.post("/incidents/{id_}/addresses")
     def reveal(
-        site: Annotated[Console, may("address.reveal")],
+        site: Annotated[Console, require_permission("address.reveal")],
         id_: str,
         case: Typed = "",
         reason: Typed = "",
@@ -287,7 +289,7 @@ def _takedown(router: APIRouter) -> None:
             return incident_page(
                 site,
                 id_,
-                RefusedForm(error, "case" if not case.strip() else "reason", repeatable(typed)),
+                RefusedForm(error, "case" if not case.strip() else "reason", redact_form(typed)),
             )
         return incident_page(site, id_, revealed=shown)
 
@@ -348,7 +350,7 @@ def _also(duties: Sequence[Duty]) -> dict[str, list[tuple[str, Phrase | str]]]:
     """
     unsent = [format_duty(duty) for duty in duties if duty.state in ("running", "waiting")]
     return {
-        name: [(other, name_report(other)) for other in counted_together(name, unsent)]
+        name: [(other, name_report(other)) for other in list_joint_reports(name, unsent)]
         for name in map(format_duty, duties)
     }
 
@@ -359,7 +361,7 @@ def _pending(
     """What waits for a second person, for whom, and whether whoever asks may confirm it or has
     proposed it.
     """
-    actor = actor_of(site)
+    actor = find_actor(site)
     return [
         {
             "id": one.id,
@@ -415,7 +417,7 @@ def _references(
     tenant = site.duties.tenant(incident.tenant)
     needed = tenant.reference_approvals
     can_resolve = bool(needed) and asyncio.run(
-        Judge(folder_of(site.context)).resolves(incident.tenant)
+        Judge(folder_of(site.context)).can_resolve(incident.tenant)
     )
     allowed = site.door.accounts.list_names_with("references.approve", incident.tenant)
     approvers = [name for name in allowed if name != site.principal.name]
@@ -439,7 +441,7 @@ def incident_page(
     if found is None:
         return site.missing(GONE)
     incident, now = found.incident, site.clock.now()
-    cases, zone = cases_of(site), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
+    cases, zone = open_cases(site), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
     owed = cases.find_deadlines(incident)
     people = (
         find_customers_page(site.store, incident, CUSTOMERS_SHOWN, after, kind) if kind else None

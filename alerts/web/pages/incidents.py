@@ -34,8 +34,8 @@ from alerts.records import SEVERITIES, STATUSES, Incident
 from alerts.records.document import QueryError
 from alerts.store import IncidentStore
 from alerts.store.queries import find_pending
-from alerts.web.dependencies import Console, Text, may, repeatable
-from alerts.web.incident_changes import cases_of
+from alerts.web.dependencies import Console, Text, redact_form, require_permission
+from alerts.web.incident_changes import open_cases
 from alerts.web.templating import MenuEntry
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
@@ -62,7 +62,7 @@ TYPED: Mapping[str, Any] = {
     "ids": (),
 }
 Typed = Annotated[str, Form(max_length=2_000)]
-Reader = Annotated[Console, may("incident.read")]
+Reader = Annotated[Console, require_permission("incident.read")]
 MENU = MenuEntry("/", Phrase("Incidents"), "incident.read", "work", 1, ("/incidents",))
 
 
@@ -106,7 +106,7 @@ class QueueForm:
         )
 
     def _moment(self, site: Console, name: str) -> datetime:
-        site.known(self.tenant)
+        site.require_known_tenant(self.tenant)
         return parse_past_moment(
             getattr(self, name),
             ZoneInfo(site.duties.tenant(self.tenant).zone),
@@ -158,7 +158,7 @@ def routes() -> APIRouter:
 
     @router.post("/incidents/bulk")
     def bulk(  # noqa: PLR0917  the fields of a form
-        site: Annotated[Console, may("incident.decide")],
+        site: Annotated[Console, require_permission("incident.decide")],
         asked: Annotated[QueueForm, Depends()],
         ids: Annotated[Sequence[str], Form(alias="id")] = (),
         act: Typed = "",
@@ -180,8 +180,8 @@ def routes() -> APIRouter:
         try:
             said = _done(site, typed)
         except QueryError as error:
-            return queue_page(site, asked, done=Done((), error, repeatable(typed)))
-        left = {**repeatable(typed), "ids": tuple(one.incident for one in select_refused(said))}
+            return queue_page(site, asked, done=Done((), error, redact_form(typed)))
+        left = {**redact_form(typed), "ids": tuple(one.incident for one in select_refused(said))}
         return queue_page(
             site, asked, done=Done(tuple(said), "", left if select_refused(said) else TYPED)
         )
@@ -202,7 +202,8 @@ def routes() -> APIRouter:
 
     @router.post("/sellers")
     def seller(
-        site: Annotated[Console, may("seller.find")], name: Annotated[str, Form()] = ""
+        site: Annotated[Console, require_permission("seller.find")],
+        name: Annotated[str, Form()] = "",
     ) -> Response:
         try:
             tokens = tokens_of_name(site, Secret(name))
@@ -241,7 +242,7 @@ def _done(site: Console, typed: Mapping[str, Any]) -> list[ActionResult]:
     if not 0 < len(ids) <= MOST_AT_ONCE:
         raise QueryError(Phrase("select 1 to %(most)s incidents", most=MOST_AT_ONCE))
     site.principal.require(BULK[act][1])
-    cases, by, note = cases_of(site), site.principal.name, typed["note"]
+    cases, by, note = open_cases(site), site.principal.name, typed["note"]
     if act == "assigned":
         to = by if typed["to"].strip() in ("", "me") else typed["to"]
 
@@ -277,7 +278,7 @@ def queue_page(
         if not refused_:
             view = asked.view(site)
             queue.check(view)  # what cannot be asked is said first
-            site.known(view.tenant)
+            site.require_known_tenant(view.tenant)
             found = queue.page(view, PAGE, after)
     except (QueryError, UnknownTenantError) as error:
         refused_, asked = (

@@ -20,17 +20,17 @@ from alerts.accounts.sessions import SHORTEST, PasswordError
 from alerts.accounts.sign_on import JOURNEY_SECONDS, LoginRefusedError
 from alerts.translation import LANGUAGES
 from alerts.web.auth import COOKIE, SECURE_COOKIE
-from alerts.web.dependencies import PLACE, Console, any_query, anybody, logged_in
+from alerts.web.dependencies import PLACE, Console, allow_any_query, allow_anybody, require_login
 from alerts.web.middleware import BACK
-from alerts.web.problems import ProblemError, is_of_api, of_error
+from alerts.web.problems import ProblemError, convert_error, is_api_path
 from alerts.web.templating import COOKIE as LANGUAGE_COOKIE
 from ullage.errors import UllageError, UnavailableError
 from ullage.phrase import Phrase
 from ullage.runtime.rate_limit import LimitedError
 
 Typed = Annotated[str, Form(max_length=2_000)]
-Everybody = Annotated[Console, anybody()]
-Known = Annotated[Console, logged_in()]
+Everybody = Annotated[Console, allow_anybody()]
+Known = Annotated[Console, require_login()]
 SINGLE = Phrase("single sign-on")
 VOUCHED = "provider"
 """How somebody was logged in who is led to the login page after logging out."""
@@ -48,7 +48,7 @@ def _form(router: APIRouter) -> None:
     ) -> Response:
         place = then if PLACE.fullmatch(then) else "/"
         try:
-            session = site.door.enter(name, password, request.state.asked.source, _device(request))
+            session = site.door.log_in(name, password, request.state.asked.source, _device(request))
         except LimitedError as error:
             return limited(site, error, place)
         return (
@@ -114,7 +114,7 @@ def denied(site: Console, scope: Scope, error: UllageError | None) -> Response:
     has logged in.
     """
     path, principal = scope["path"], scope["state"].get("principal", NOBODY)
-    if is_of_api(path):
+    if is_api_path(path):
         return _denied_program(error)
     if principal.must_change:
         return RedirectResponse("/password", 303)
@@ -137,12 +137,12 @@ def _is_to_be_vouched(site: Console, scope: Scope) -> bool:
     cookies = "; ".join(
         [value.decode("latin-1") for name, value in scope["headers"] if name == b"cookie"]
     )
-    return site.door.is_to_be_vouched({"cookie": cookies}, scope["state"]["asked"])
+    return site.door.needs_vouching({"cookie": cookies}, scope["state"]["asked"])
 
 
 def _denied_program(error: UllageError | None) -> Response:
     if error:
-        return of_error(error).response()
+        return convert_error(error).response()
     says = "send a token that is good now, of `ullage token add`, as `Authorization: Bearer TOKEN`"
     return ProblemError("unauthenticated", says, headers={"www-authenticate": "Bearer"}).response()
 
@@ -213,7 +213,7 @@ def _provider(router: APIRouter) -> None:
         )
         return answer
 
-    @router.get(BACK, dependencies=[Depends(any_query)])
+    @router.get(BACK, dependencies=[Depends(allow_any_query)])
     def back(request: Request, site: Everybody) -> Response:
         if site.sign_on is None:
             return site.missing(NO_PROVIDER)
@@ -286,7 +286,7 @@ YEAR_SECONDS = 365 * 86_400
 
 
 def _language(router: APIRouter) -> None:
-    @router.post("/language", dependencies=[anybody()])
+    @router.post("/language", dependencies=[allow_anybody()])
     def switch(
         language: Annotated[str, Form()] = "", then: Annotated[str, Form(max_length=4_000)] = "/"
     ) -> RedirectResponse:

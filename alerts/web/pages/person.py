@@ -15,13 +15,13 @@ from alerts.cases.lookups.lookup import UNSEEN, LookupRequest, LookupResult, lis
 from alerts.cases.lookups.typed_value import RECOGNISED, read_typed, selectable_kinds
 from alerts.coverage.monitoring_status import monitoring_status
 from alerts.records.document import QueryError
-from alerts.web.dependencies import Console, may
+from alerts.web.dependencies import Console, require_permission
 from alerts.web.templating import MenuEntry
 from ullage.phrase import Phrase
 from ullage.runtime.rate_limit import LimitedError
 
 Typed = Annotated[str, Form()]
-Clerk = Annotated[Console, may("person.check")]
+Clerk = Annotated[Console, require_permission("person.check")]
 MENU = MenuEntry("/exposed", Phrase("Check a person"), "person.check", "work", 3)
 
 

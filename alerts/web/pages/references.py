@@ -19,16 +19,16 @@ from alerts.cases.incident_list import customers_csv
 from alerts.cases.references import References
 from alerts.records import Incident
 from alerts.records.document import QueryError
-from alerts.web.dependencies import Console, may, repeatable
+from alerts.web.dependencies import Console, redact_form, require_permission
 from alerts.web.dropped_files import Judge, NotResolvedError
-from alerts.web.incident_changes import checked_token
+from alerts.web.incident_changes import validate_token
 from alerts.web.pages.incident import GONE, RefusedForm, download, incident_page
 from ullage.phrase import Phrase
 from ullage.runtime.assessing import ReferenceApproval, folder_of
 
 Typed = Annotated[str, Form(max_length=5_000)]
-Asker = Annotated[Console, may("references.ask")]
-Approver = Annotated[Console, may("references.approve")]
+Asker = Annotated[Console, require_permission("references.ask")]
+Approver = Annotated[Console, require_permission("references.approve")]
 
 
 def routes() -> APIRouter:
@@ -42,8 +42,8 @@ def routes() -> APIRouter:
         said = {"case": case, "reason": note, "token": token}
 
         def made(incident: Incident) -> Response:
-            checked_token(token)
-            if not asyncio.run(Judge(folder_of(site.context)).resolves(incident.tenant)):
+            validate_token(token)
+            if not asyncio.run(Judge(folder_of(site.context)).can_resolve(incident.tenant)):
                 raise QueryError(
                     "match cannot resolve pseudonyms of this tenant now: see below how to do it",
                     "case",
@@ -63,7 +63,7 @@ def routes() -> APIRouter:
         token: Typed = "",
     ) -> Response:
         def made(incident: Incident) -> Response:
-            checked_token(token)
+            validate_token(token)
             if answer not in ("approve", "refuse"):
                 raise QueryError("approve the request, or refuse it", "note")
             said = {"by": site.actor(), "note": note, "token": token}
@@ -107,7 +107,7 @@ def _tried(
     except (QueryError, NotResolvedError) as error:
         at = error.members[0] if isinstance(error, QueryError) and error.members else "note"
         return incident_page(
-            site, id_, RefusedForm(error, at, repeatable(typed) | {"status": typed["status"]})
+            site, id_, RefusedForm(error, at, redact_form(typed) | {"status": typed["status"]})
         )
 
 

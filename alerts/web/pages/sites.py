@@ -15,7 +15,7 @@ from alerts.coverage.hours import SiteCoverage, read_coverage
 from alerts.coverage.judgement import CoverageEvidence, has_gap, is_covered, is_pending, judge
 from alerts.coverage.monitoring_status import MonitoringStatus, monitoring_status
 from alerts.coverage.report import CoverageReader
-from alerts.web.dependencies import Console, may
+from alerts.web.dependencies import Console, require_permission
 from alerts.web.templating import MenuEntry, StatePage, TableCell, TableSection, Tone
 from ullage.phrase import Phrase
 from ullage.records.heartbeat import DAY_HOURS, FIRST_READING, SEEN, WHY
@@ -29,7 +29,7 @@ def routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/sites")
-    def shown(site: Annotated[Console, may("coverage.read")]) -> HTMLResponse:
+    def shown(site: Annotated[Console, require_permission("coverage.read")]) -> HTMLResponse:
         ledger, now = CoverageReader(site.context, site.store), site.clock.now()
         seen = read_coverage(site.store, now - WEEK, now, now)
         rows = sorted(seen.rows, key=lambda row: (not has_gap(row.level_now), row.site))

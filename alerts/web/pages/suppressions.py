@@ -16,14 +16,14 @@ from alerts.cases.suppressions import (
 )
 from alerts.records import Incident
 from alerts.records.document import QueryError
-from alerts.web.dependencies import Console, may
-from alerts.web.incident_changes import actor_of
+from alerts.web.dependencies import Console, require_permission
+from alerts.web.incident_changes import find_actor
 from alerts.web.templating import MenuEntry
 from ullage.phrase import Phrase
 
 Typed = Annotated[str, Form()]
-Reader = Annotated[Console, may("noise.read")]
-Changer = Annotated[Console, may("noise.change")]
+Reader = Annotated[Console, require_permission("noise.read")]
+Changer = Annotated[Console, require_permission("noise.change")]
 MENU = MenuEntry("/noise", Phrase("Noise"), "noise.read", "proof", 3)
 
 
@@ -67,7 +67,7 @@ def routes() -> APIRouter:
 
 
 def _desk(site: Console) -> Suppressions:
-    return Suppressions(site.duties, site.trail, actor_of(site))
+    return Suppressions(site.duties, site.trail, find_actor(site))
 
 
 def _conditions(incident: Incident, what: str) -> SuppressionConditions:

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 
 from alerts.records import CollectorHeartbeat
 from alerts.store import DocumentFilter
-from alerts.web.dependencies import Console, may
+from alerts.web.dependencies import Console, require_permission
 from alerts.web.pages.audit import did
 from alerts.web.templating import MenuEntry, StatePage, TableCell, TableSection, Tone
 from ullage.audit.trail import FOLDER
@@ -27,7 +27,7 @@ def routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/watchlists")
-    def shown(site: Annotated[Console, may("watchlist.read")]) -> HTMLResponse:
+    def shown(site: Annotated[Console, require_permission("watchlist.read")]) -> HTMLResponse:
         hosts = sorted(
             site.store.scroll(CollectorHeartbeat, DocumentFilter()), key=lambda one: one.id
         )

@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 import pytest
 
-from alerts.web.static_files import static_path
+from alerts.web.static_files import find_static_path
 from deploy.local.server import free_ports
 from harness.live.console.desk import Desk, desk
 
@@ -113,7 +113,7 @@ def test_everything_that_a_page_leads_to_is_below_the_path_and_there(opened: Any
     assert len(visited) > 15
     assert {
         f"{BASE}{path}"
-        for path in ("/", "/coverage", "/watchlists", "/accounts", static_path("ullage.css"))
+        for path in ("/", "/coverage", "/watchlists", "/accounts", find_static_path("ullage.css"))
     } <= visited
     assert {f"{BASE}/logout", f"{BASE}/language", f"{BASE}/incidents/bulk"} <= forms
 
