@@ -43,7 +43,7 @@ from alerts.web.dependencies import (
 )
 from alerts.web.dropped_files import AssessmentCache
 from alerts.web.middleware import Guard, PathPrefix
-from alerts.web.pages.login import denied
+from alerts.web.pages.login import deny_access
 from alerts.web.problems import ProblemError
 from alerts.web.static_files import MEDIA_TYPES, load_static_file
 from alerts.web.templating import InLanguage, build_menu
@@ -140,7 +140,7 @@ def create_app(
         reach,
         metrics.requests,
         site.door.principal,
-        partial(denied, site),
+        partial(deny_access, site),
         require_declared(app),
         middleware.list_stream_limits(app),
         middleware.list_body_limits(app),

@@ -76,7 +76,12 @@ def choose_language(cookie: str, accepted: str) -> Language:
 class PathPrefixer(Extension):
     """Puts the console's path before the links of a template."""
 
-    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:  # noqa: ARG002 - as Jinja calls it
+    def preprocess(  # Jinja passes all of them
+        self,
+        source: str,
+        name: str | None,  # noqa: ARG002
+        filename: str | None = None,  # noqa: ARG002
+    ) -> str:
         """Return the template's source with `base()` before its links."""
         return _LEADS.sub(r"\1{{ base() }}", source)
 

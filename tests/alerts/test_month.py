@@ -13,7 +13,7 @@ from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import Work
 from alerts.records import Decision
 from alerts.store.queries import count_recent, count_sightings, list_days
-from alerts.web.pages.handover import TALL, Bar, Day, scenarios, timeline
+from alerts.web.pages.handover import TALL, Bar, Day, draw_scenarios, draw_timeline
 from tests.alerts.builders import finding, fold_all, incident
 from ullage.settings import Tenant
 
@@ -33,7 +33,7 @@ def day(name: str, high: int, low: int, seen: int) -> Day:
 
 def test_bars_are_proportional_and_labelled_by_day():
     picture = parse_picture(
-        timeline("T & t", "said", ("a", "b"), [day("09-20", 3, 1, 10), day("09-21", 0, 2, 0)])
+        draw_timeline("T & t", "said", ("a", "b"), [day("09-20", 3, 1, 10), day("09-21", 0, 2, 0)])
     )
     first, second = picture.findall(f"{SVG}g")
     tall = {bar.get("class"): float(bar.get("height", "0")) for bar in first.findall(f"{SVG}rect")}
@@ -49,7 +49,7 @@ def test_bars_are_proportional_and_labelled_by_day():
 
 
 def test_days_without_incidents_have_no_bars():
-    picture = parse_picture(timeline("t", "d", ("a", "b"), [day("09-20", 0, 0, 0)]))
+    picture = parse_picture(draw_timeline("t", "d", ("a", "b"), [day("09-20", 0, 0, 0)]))
     assert [bar.get("class") for bar in picture.iter(f"{SVG}rect")] == ["ground"]
 
 
@@ -64,7 +64,7 @@ def test_days_without_incidents_have_no_bars():
 )
 def test_bar_labels_never_overlap(totals, numbers):
     picture = parse_picture(
-        timeline("t", "d", ("a", "b"), [day("", total, 0, 0) for total in totals])
+        draw_timeline("t", "d", ("a", "b"), [day("", total, 0, 0) for total in totals])
     )
     assert [
         text.text for group in picture.findall(f"{SVG}g") for text in group.findall(f"{SVG}text")
@@ -73,7 +73,7 @@ def test_bar_labels_never_overlap(totals, numbers):
 
 def test_scenarios_show_counts_and_escape_names():
     picture = parse_picture(
-        scenarios("t", "d", [Bar("a <b>", 2_000, "a: 2,000"), Bar("c", 500, "c: 500")])
+        draw_scenarios("t", "d", [Bar("a <b>", 2_000, "a: 2,000"), Bar("c", 500, "c: 500")])
     )
     longs = [float(bar.get("width", "0")) for bar in picture.iter(f"{SVG}rect")]
     assert longs[0] == pytest.approx(4 * longs[1])

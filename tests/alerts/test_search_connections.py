@@ -313,7 +313,7 @@ def test_slowly_dripping_request_is_cut(port, name, monkeypatch) -> None:
 def test_endless_exchange_is_cut(port, token, monkeypatch) -> None:
     monkeypatch.setattr(http_server, "ANSWER_SECONDS", 0.5)
     release = threading.Event()
-    monkeypatch.setattr("alerts.web.pages.incidents.queue_page", lambda *_: release.wait(SOON))
+    monkeypatch.setattr("alerts.web.pages.incidents.show_queue", lambda *_: release.wait(SOON))
     with closing(connect(port)) as peer:
         session = b"authorization: Bearer " + token.encode() + b"\r\n\r\n"
         peer.sendall(request(port, "GET", session, path="/"))
@@ -371,14 +371,14 @@ def test_many_slow_connections_keep_nobody_out(port, monkeypatch) -> None:
 def test_running_answer_is_not_cut_for_a_new_connection(port, token, monkeypatch) -> None:
     monkeypatch.setattr(http_server, "MOST_CONNECTIONS", 2)
     release, arrived = threading.Event(), threading.Semaphore(0)
-    real = incidents.queue_page
+    real = incidents.show_queue
 
     def slow(*given):
         arrived.release()
         assert release.wait(SOON)
         return real(*given)
 
-    monkeypatch.setattr("alerts.web.pages.incidents.queue_page", slow)
+    monkeypatch.setattr("alerts.web.pages.incidents.show_queue", slow)
     session = b"authorization: Bearer " + token.encode() + b"\r\n\r\n"
     busy = [connect(port) for _ in range(2)]
     for peer in busy:

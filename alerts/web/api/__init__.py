@@ -1,9 +1,9 @@
-"""The desk for programs, as JSON under `/v1`, a file each: `routes()` gives its router, and it is
-served by being here.
+"""The console's JSON API under `/v1`, one module each.
 
-Shapes are declared, so that `/v1/openapi.json` describes them (`alerts.web.api.openapi`). A route
-gets the site as whoever asks may see it, as those of pages do: rights, tenants and the audit log
-are the same, and what is decided goes through the same code.
+A module is served because it is in this package: `routes()` returns its router. The types of
+requests and responses are declared, so that `/v1/openapi.json` describes them
+(`alerts.web.api.openapi`). Routes receive the same restricted console as pages do: permissions,
+tenants and the audit log are the same, and decisions go through the same code.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PREFIX = "/v1"
 
 
 def routers() -> Iterator[APIRouter]:
-    """The router of every file."""
+    """Yield the router of every module."""
     for module in sorted(pkgutil.iter_modules(__path__), key=lambda one: one.name):
         router: APIRouter = importlib.import_module(f"{__name__}.{module.name}").routes()
         yield router

@@ -22,7 +22,7 @@ from alerts.translation import catalogue, translated
 from alerts.web.api import PREFIX
 from alerts.web.dependencies import Console, require_permission
 from alerts.web.middleware import limit_body
-from alerts.web.pages.person import asked_of
+from alerts.web.pages.person import look_up
 from ullage.audit.trail import REQUEST
 from ullage.phrase import Phrase
 
@@ -117,8 +117,11 @@ def _person(router: APIRouter) -> None:
         question = site.question(
             value, by, asked.purpose, asked.case, kind=asked.kind, pseudonym=asked.pseudonym
         )
-        answer = asked_of(site, question)
-        found = [ExposedBy.model_validate(_said(one)) for one in list_disclosures(answer)]
+        answer = look_up(site, question)
+        disclosures = [
+            ExposedBy.model_validate(_to_members(disclosure))
+            for disclosure in list_disclosures(answer)
+        ]
         now = monitoring_status(site.store, site.clock.now())
         behind = CoverageStatement(
             worth=now.worth,
@@ -126,18 +129,18 @@ def _person(router: APIRouter) -> None:
             last=now.last,
             unseen=BilingualText(**UNSEEN._asdict()),
         )
-        said = reply(answer, now)
+        spoken = reply(answer, now)
         return ExposedAnswer(
             kinds=answer.kinds,
-            answer=said.answer,
-            exposed=bool(found),
-            found=found,
-            listed_on=said.listed_on,
-            script=BilingualText(**said.script._asdict()) if said.script else None,
+            answer=spoken.answer,
+            exposed=bool(disclosures),
+            found=disclosures,
+            listed_on=spoken.listed_on,
+            script=BilingualText(**spoken.script._asdict()) if spoken.script else None,
             seen_alone=bool(answer.seen),
-            about=said.about,
+            about=spoken.about,
             value_found=answer.is_value_found,
-            check=_in_both_languages(said.problem) if said.problem else None,
+            check=_in_both_languages(spoken.problem) if spoken.problem else None,
             coverage=behind,
         )
 
@@ -146,15 +149,15 @@ def _in_both_languages(text: Phrase) -> BilingualText:
     return BilingualText(en=translated(text, str), zh=translated(text, catalogue("zh").gettext))
 
 
-def _said(one: CallerAnswer) -> dict[str, Any]:
-    """An exposure with its texts as members, not as pairs."""
+def _to_members(answer: CallerAnswer) -> dict[str, Any]:
+    """Return an answer with its texts as JSON members instead of pairs."""
     return {
-        "kinds": [text._asdict() for text in one.kinds],
-        "month": one.month,
-        "scam": one.scam._asdict(),
-        "protects": [text._asdict() for text in one.protects],
-        "approved": one.approved,
-        "script": one.script._asdict(),
+        "kinds": [text._asdict() for text in answer.kinds],
+        "month": answer.month,
+        "scam": answer.scam._asdict(),
+        "protects": [text._asdict() for text in answer.protects],
+        "approved": answer.approved,
+        "script": answer.script._asdict(),
     }
 
 
@@ -287,14 +290,14 @@ def _screening(router: APIRouter) -> None:
         question = ExposureQuery(
             site.lookup, asked.pseudonyms, asked.keyed_hashes, site.actor(), REQUEST.get()
         )
-        found = await site.screenings.ask(question, len(asked.pseudonyms) + len(asked.keyed_hashes))
+        risks = await site.screenings.ask(question, len(asked.pseudonyms) + len(asked.keyed_hashes))
         now, life = site.clock.now(), site.context.settings.store.exposures_days
         terms = UsageTerms(
             purpose=site.principal.purpose, holds_until=now + HOLDS, said=_bilingual(TERMS)
         )
         answer = ExposureAnswer(
-            items=[_item(one) for one in found.items],
-            coverage=_covered(found.looked, now, life),
+            items=[_to_item(risk) for risk in risks.items],
+            coverage=_describe_span(risks.looked, now, life),
             formula=Formula(life_days=life),
             terms=terms,
         )
@@ -302,40 +305,41 @@ def _screening(router: APIRouter) -> None:
         return Response(answer.model_dump_json(), media_type="application/json")
 
 
-def _covered(heard: MonitoringStatus, now: datetime, life: float) -> CoverageSpan:
-    """What was found before exposures are kept is in no answer, however long somebody has
-    looked.
+def _describe_span(status: MonitoringStatus, now: datetime, life: float) -> CoverageSpan:
+    """Describe the period that an answer covers.
+
+    It begins at most `life` days ago, since older exposures are deleted.
     """
-    since = max(heard.since, now - timedelta(days=life)) if heard.since else None
+    since = max(status.since, now - timedelta(days=life)) if status.since else None
     return CoverageSpan(
-        worth=heard.worth,
-        said=str(heard.said),
+        worth=status.worth,
+        said=str(status.said),
         since=since,
-        last=heard.last,
+        last=status.last,
         kept_days=life,
         unseen=_bilingual(UNSEEN),
     )
 
 
-def _item(one: CustomerRisk) -> ExposureOf:
-    scenario = one.scenario
+def _to_item(risk: CustomerRisk) -> ExposureOf:
+    scenario = risk.scenario
     return ExposureOf(
-        asked=one.asked,
-        state=one.state,
-        risk=one.risk,
-        kinds=_all(one.kinds),
+        asked=risk.asked,
+        state=risk.state,
+        risk=risk.risk,
+        kinds=_bilingual_list(risk.kinds),
         scenario=(
             Scam(id=scenario.id, title=BilingualText(en=scenario.title, zh=scenario.title_zh))
             if scenario
             else None
         ),
-        first_seen=one.first_seen,
-        last_seen=one.last_seen,
-        why=_all(one.why),
+        first_seen=risk.first_seen,
+        last_seen=risk.last_seen,
+        why=_bilingual_list(risk.why),
     )
 
 
-def _all(texts: Sequence[Text]) -> list[BilingualText]:
+def _bilingual_list(texts: Sequence[Text]) -> list[BilingualText]:
     return [_bilingual(text) for text in texts]
 
 
@@ -344,7 +348,7 @@ def _bilingual(text: Text) -> BilingualText:
 
 
 def routes() -> APIRouter:
-    """The routes of this file."""
+    """Return the routes of this module."""
     router = APIRouter(prefix=PREFIX, tags=["people"])
     _person(router)
     _screening(router)

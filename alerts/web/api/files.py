@@ -18,7 +18,14 @@ from alerts.cases.lookups.lookup import PURPOSES
 from alerts.web.api import PREFIX
 from alerts.web.dependencies import Console, require_permission
 from alerts.web.dropped_files import BusyError, NotJudgedError
-from alerts.web.pages.assess import BODY, HOW, MOST_GIVER, note_customers, refusal_of, taken
+from alerts.web.pages.assess import (
+    BODY,
+    HOW,
+    MOST_GIVER,
+    describe_refusal,
+    receive_file,
+    record_export,
+)
 from alerts.web.problems import MemberProblem, ProblemError
 
 FORM: dict[str, Any] = {
@@ -78,7 +85,7 @@ class AssessedFile(BaseModel):
 
 
 def routes() -> APIRouter:
-    """The routes of this file."""
+    """Return the routes of this module."""
     router = APIRouter(prefix=PREFIX, tags=["files"])
 
     @router.post(
@@ -97,42 +104,42 @@ def routes() -> APIRouter:
         """Assess a file without storing it; `open` opens an incident, `customers` lists the
         affected customers.
         """
-        return await _assessed(site, request, to_open=to_open, customers=customers)
+        return await _assess(site, request, to_open=to_open, customers=customers)
 
     return router
 
 
-async def _assessed(site: Console, request: Request, *, to_open: bool, customers: bool) -> Response:
-    """The verdict on the file in a form; ProblemError says why there is none."""
+async def _assess(site: Console, request: Request, *, to_open: bool, customers: bool) -> Response:
+    """Return the assessment of the file in a form; raise ProblemError if there is none."""
     if customers:
         site.principal.require("customers.export")
     try:
-        name, _, refused = await taken(site, request, to_open=to_open)
+        name, _, refused = await receive_file(site, request, to_open=to_open)
     except ClientDisconnect:
         return Response(status_code=400)
     if refused:
-        raise _problem(refused)
+        raise _to_problem(refused)
     dropped = site.held.get(name, site.principal)
     assert dropped is not None  # it was held just now
-    opened = {tenant: one._asdict() for tenant, one in dropped.opened.items()}
-    told: dict[str, Any] = {"verdict": dropped.judged.verdict, "opened": opened}
+    opened = {tenant: incident._asdict() for tenant, incident in dropped.opened.items()}
+    answer: dict[str, Any] = {"verdict": dropped.judged.verdict, "opened": opened}
     if customers:
-        note_customers(site, dropped)
+        record_export(site, dropped)
         rows = csv.DictReader(io.StringIO(dropped.judged.customers))
-        told["customers"] = [{"pseudonym": row.pop("handle"), **row} for row in rows]
-    return JSONResponse(told)
+        answer["customers"] = [{"pseudonym": row.pop("handle"), **row} for row in rows]
+    return JSONResponse(answer)
 
 
-def _problem(refused: Mapping[str, object]) -> ProblemError:
-    """The problem of a form that was refused, or of match that is away or busy."""
-    error, (_, headers) = refused.get("file"), refusal_of(refused)
-    said = "; ".join(f"{field}: {why}" for field, why in refused.items())
+def _to_problem(refused: Mapping[str, object]) -> ProblemError:
+    """Return the problem of a refused form, or of match that is busy or not running."""
+    error, (_, headers) = refused.get("file"), describe_refusal(refused)
+    detail = "; ".join(f"{field}: {why}" for field, why in refused.items())
     if isinstance(error, BusyError | NotJudgedError):
         return ProblemError(
-            "assessment_busy" if headers else "assessment_unavailable", said, headers=headers
+            "assessment_busy" if headers else "assessment_unavailable", detail, headers=headers
         )
     errors = [
         MemberProblem(member=field, code="invalid", detail=str(why))
         for field, why in refused.items()
     ]
-    return ProblemError("invalid_request", said, errors)
+    return ProblemError("invalid_request", detail, errors)

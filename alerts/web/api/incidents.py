@@ -217,41 +217,41 @@ def _incidents(router: APIRouter) -> None:
         Give `after` back for the next one; every filter of the page is one here.
         """
         queue = IncidentQueue(Work(site.duties), site.principal.name)
-        view = asked.view(site)
+        view = asked.to_filter(site)
         queue.check(view)  # what cannot be asked is said first
         site.require_known_tenant(view.tenant)
-        found, now = queue.page(view, limit, after), site.clock.now()
-        silent = find_suppressed(site.duties, [row.incident for row in found.rows])
-        heard = monitoring_status(site.store, now)
+        result, now = queue.page(view, limit, after), site.clock.now()
+        silent = find_suppressed(site.duties, [row.incident for row in result.rows])
+        status = monitoring_status(site.store, now)
         behind = ListCoverage(
-            worth=heard.worth, said=str(heard.said), since=heard.since, last=heard.last
+            worth=status.worth, said=str(status.said), since=status.since, last=status.last
         )
         items = [
             summary(row.incident, row.item.status, silent.get(row.incident.id))
-            for row in found.rows
+            for row in result.rows
         ]
-        return IncidentList(items=items, after=found.after, coverage=behind)
+        return IncidentList(items=items, after=result.after, coverage=behind)
 
     @router.get("/incidents/{id_}", operation_id="get_incident", tags=["incidents"])
     def incident(site: Reader, id_: str) -> JSONResponse:
         """An incident with all that belongs to it; its `ETag` is the version to decide on."""
-        found = load_details(site.store, id_)
-        if found is None:
+        result = load_details(site.store, id_)
+        if result is None:
             raise missing("incident")
-        owed = site.duties.find_deadlines([found.incident])[id_]
-        now, zone = site.clock.now(), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
-        silence = find_suppressed(site.duties, [found.incident]).get(id_)
+        owed = site.duties.find_deadlines([result.incident])[id_]
+        now, zone = site.clock.now(), ZoneInfo(site.duties.tenant(result.incident.tenant).zone)
+        silence = find_suppressed(site.duties, [result.incident]).get(id_)
         decide = decide_as_json(owed.decide, now, zone)
-        pending = open_cases(site).pending(found.incident)
+        pending = open_cases(site).pending(result.incident)
         shown = details(
-            replace(found, status=owed.status),
+            replace(result, status=owed.status),
             clocks_as_json(owed.duties, now),
             silence,
             decide,
             pending,
         )
-        version = _version(site, found.incident)
-        fraud = tally(site.store, found.incident).as_json()
+        version = _compute_version(site, result.incident)
+        fraud = tally(site.store, result.incident).as_json()
         return JSONResponse(
             {**shown, "version": version, "fraud": fraud}, headers={"etag": _etag(version)}
         )
@@ -261,16 +261,16 @@ def _incidents(router: APIRouter) -> None:
         site: Reader, id_: str, after: Text = "", limit: Limit = CUSTOMERS_SHOWN
     ) -> CustomerList:
         """The customers in an incident."""
-        found = find_customers_page(site.store, incident_of(site, id_), limit, after)
-        return CustomerList(items=[customer(one) for one in found.items], after=found.after)
+        result = find_customers_page(site.store, get_incident(site, id_), limit, after)
+        return CustomerList(items=[customer(item) for item in result.items], after=result.after)
 
     @router.get("/incidents/{id_}/sightings", operation_id="list_sightings", tags=["incidents"])
     def sightings(
         site: Reader, id_: str, after: Text = "", limit: Limit = CUSTOMERS_SHOWN
     ) -> SightingList:
         """Where an incident was seen."""
-        found = find_sightings_page(site.store, incident_of(site, id_), limit, after)
-        return SightingList(items=[sighting(one) for one in found.items], after=found.after)
+        result = find_sightings_page(site.store, get_incident(site, id_), limit, after)
+        return SightingList(items=[sighting(item) for item in result.items], after=result.after)
 
     @router.post("/incidents/{id_}/decisions", operation_id="decide_incident", tags=["incidents"])
     def decide(
@@ -280,15 +280,15 @@ def _incidents(router: APIRouter) -> None:
         if_match: Version = "",
     ) -> ChangeResult:
         """Change an incident of the version `If-Match`, which its `ETag` was when it was read."""
-        found = incident_of(site, id_)
-        site.principal.require(find_permission(_status(asked)))
+        result = get_incident(site, id_)
+        site.principal.require(find_permission(_form_status(asked)))
         if not if_match:
             raise ProblemError(
                 "version_required",
                 UNREAD,
                 [MemberProblem(member="If-Match", code="missing", detail=UNREAD)],
             )
-        return _changed(site, found, asked, if_match.strip().removeprefix("W/").strip('"'))
+        return _change(site, result, asked, if_match.strip().removeprefix("W/").strip('"'))
 
     @router.get(
         "/export/{form}",
@@ -304,98 +304,112 @@ def _incidents(router: APIRouter) -> None:
         incident: Named = (),
     ) -> Response:
         """The incidents named, or all that pass the filters, without anybody who is in them."""
-        wanted = format_named(form)
+        export_format = format_named(form)
         filters.to_filter()
         site.require_known_tenant(filters.tenant)
-        content = "".join(wanted.write(chosen(site.store, incident, filters, site.duties.statuses)))
+        content = "".join(
+            export_format.write(chosen(site.store, incident, filters, site.duties.statuses))
+        )
         site.trail.append(
             "incident.export", f"incidents as {form}", actor=site.actor(), tenant=filters.tenant
         )
-        name = f'attachment; filename="incidents.{wanted.ENDING}"'
-        return Response(content, media_type=wanted.MEDIA, headers={"content-disposition": name})
+        name = f'attachment; filename="incidents.{export_format.ENDING}"'
+        return Response(
+            content, media_type=export_format.MEDIA, headers={"content-disposition": name}
+        )
 
 
-def incident_of(site: Console, id_: str) -> Incident:
-    """The incident of that id; ProblemError where there is none that may be seen."""
-    found = site.store.get(Incident, id_)
-    if found is None:
+def get_incident(site: Console, id_: str) -> Incident:
+    """Return a visible incident; raise ProblemError if there is none with that id."""
+    incident = site.store.get(Incident, id_)
+    if incident is None:
         raise missing("incident")
-    return found
+    return incident
 
 
 def _etag(version: str) -> str:
     return f'"{version}"'
 
 
-def _status(asked: ChangeRequest) -> str:
-    """What is asked for, as forms of the page call it."""
+def _form_status(asked: ChangeRequest) -> str:
+    """Return the requested change as the page's forms name it."""
     if asked.decision == "reported" and (asked.regime or asked.stage):
         return f"reported {asked.regime} {asked.stage}"
     return "excused" if asked.decision == "false_positive" else asked.decision
 
 
-def _changed(site: Console, found: Incident, asked: ChangeRequest, version: str) -> ChangeResult:
-    """Do what is asked for of that `version`, or find that it was done; ProblemError where it is
-    another by now.
+def _change(site: Console, incident: Incident, asked: ChangeRequest, version: str) -> ChangeResult:
+    """Make the requested change of an incident's `version`, unless it was already made.
+
+    Raises ProblemError if the incident has another version now.
     """
-    given = {name for name, value in asked.model_dump(exclude_defaults=True).items() if value} - {
+    fields = {name for name, value in asked.model_dump(exclude_defaults=True).items() if value} - {
         "by",
         "decision",
         "note",
     }
-    if strange := sorted(given - OF.get(asked.decision, frozenset())):
-        said = Phrase(
+    if strange := sorted(fields - OF.get(asked.decision, frozenset())):
+        message = Phrase(
             "%(names)s: not part of this decision; give the reason in the note",
             names=", ".join(strange),
         )
-        raise QueryError(said, *strange)
+        raise QueryError(message, *strange)
     by = site.actor(asked.by, "by")
-    now = _version(site, found)
+    now = _compute_version(site, incident)
     if version == now:
         typed = {name: str(value) for name, value in asked.model_dump().items()}
-        carry_out(site, found.id, {**typed, "status": _status(asked), "token": version}, by)
-    made, pending = _recorded(site, found, asked, version)
-    zone = ZoneInfo(site.duties.tenant(found.tenant).zone)
+        carry_out(site, incident.id, {**typed, "status": _form_status(asked), "token": version}, by)
+    decision, pending = _find_recorded(site, incident, asked, version)
+    zone = ZoneInfo(site.duties.tenant(incident.tenant).zone)
     sent_at = parse_sent_at(asked.sent_at, zone, site.clock.now())
-    if made is None or not _is_that(made, asked, by) or (sent_at and made.sent_at != sent_at):
+    if (
+        decision is None
+        or not _is_same_change(decision, asked, by)
+        or (sent_at and decision.sent_at != sent_at)
+    ):
         raise ProblemError(
             "version_mismatch",
             "the incident is not as you read it: read it again, then decide",
             headers={"etag": _etag(now)},
             version=now,
         )
-    after = _version(site, site.store.get(Incident, found.id) or found, made)
-    recorded = made.model_dump(include={"incident", "at", "by", "status", "act", "value", "note"})
+    after = _compute_version(site, site.store.get(Incident, incident.id) or incident, decision)
+    recorded = decision.model_dump(
+        include={"incident", "at", "by", "status", "act", "value", "note"}
+    )
     waits = str(waits_for(find_actor(site), pending)) if pending else ""
     return ChangeResult(**recorded, version=after, waiting_for_second_person=waits)
 
 
-def _version(site: Console, incident: Incident, *made: Decision) -> str:
-    """The version of an incident with all that was decided of it or waits, `made` included if no
-    search shows it yet.
+def _compute_version(site: Console, incident: Incident, *new: Decision) -> str:
+    """Return the version of an incident, computed from all its decisions, pending ones included.
+
+    `new` are decisions that a search may not find yet.
     """
     waiting = site.store.scroll(PendingDecision, DocumentFilter({"incident": (incident.id,)}))
-    ids = {one.id for one in waiting}
-    shown = {one.id for one in (*find_decisions(site.store, incident.id), *made)}
+    ids = {document.id for document in waiting}
+    shown = {document.id for document in (*find_decisions(site.store, incident.id), *new)}
     return version_of(incident, ids | shown)
 
 
-def _recorded(
-    site: Console, found: Incident, asked: ChangeRequest, version: str
+def _find_recorded(
+    site: Console, incident: Incident, asked: ChangeRequest, version: str
 ) -> tuple[Decision | None, PendingDecision | None]:
-    """What was recorded of a change of that version; beside it that it waits for a second
-    person, if it does.
+    """Return the decision that was recorded for a change of that version.
+
+    Beside it is the pending decision if it waits for a second person.
     """
-    id_ = f"{asked.entry}:answer" if asked.decision in ANSWERS else f"{found.id}:{version}"
-    made, pending = site.store.get(Decision, id_), site.store.get(PendingDecision, id_)
-    if made is None and pending is not None and pending.decisions:
+    id_ = f"{asked.entry}:answer" if asked.decision in ANSWERS else f"{incident.id}:{version}"
+    decision, pending = site.store.get(Decision, id_), site.store.get(PendingDecision, id_)
+    if decision is None and pending is not None and pending.decisions:
         return pending.decisions[0], pending
-    return made, None
+    return decision, None
 
 
-def _is_that(made: Decision, asked: ChangeRequest, by: str) -> bool:
-    """Whether `made` is what is asked for: sent before, then, and not another's decision on the
-    same version.
+def _is_same_change(recorded: Decision, asked: ChangeRequest, by: str) -> bool:
+    """Return whether `decision` is the requested change.
+
+    It is if the same request was sent before; it is not if somebody else changed that version.
     """
     to, decision = asked.to.strip(), asked.decision
     act = {"false_positive": "excused"}.get(
@@ -408,25 +422,25 @@ def _is_that(made: Decision, asked: ChangeRequest, by: str) -> bool:
         "false_positive": asked.reason,
         "reported": asked.channel,
     }
-    value = made.value if act == "undone" else values.get(decision, "")
+    value = recorded.value if act == "undone" else values.get(decision, "")
     about = (
-        made.about
+        recorded.about
         if act == "detached"
         else asked.entry
         if act in ("undone", *ANSWERS)
         else asked.other.strip()
     )
-    told = (
-        made.by,
-        made.note,
-        made.act,
-        made.value,
-        made.about,
-        made.regime,
-        made.stage,
-        made.reference,
+    recorded_fields = (
+        recorded.by,
+        recorded.note,
+        recorded.act,
+        recorded.value,
+        recorded.about,
+        recorded.regime,
+        recorded.stage,
+        recorded.reference,
     )
-    wanted = (
+    requested_fields = (
         by,
         asked.note.strip(),
         act,
@@ -436,7 +450,9 @@ def _is_that(made: Decision, asked: ChangeRequest, by: str) -> bool:
         asked.stage,
         asked.reference.strip(),
     )
-    return told == wanted and (bool(act) or decision in ("reported", made.status))
+    return recorded_fields == requested_fields and (
+        bool(act) or decision in ("reported", recorded.status)
+    )
 
 
 class OutcomeRequest(BaseModel):
@@ -470,9 +486,9 @@ def _outcomes(router: APIRouter) -> None:
         """Report what came of a customer's fraud case; the last of a customer counts, and the
         same again changes nothing.
         """
-        found = incident_of(site, asked.incident)
+        incident = get_incident(site, asked.incident)
         news = Outcomes(site.store, site.trail).report(
-            found,
+            incident,
             asked.pseudonym,
             asked.outcome,
             asked.when,
@@ -481,7 +497,7 @@ def _outcomes(router: APIRouter) -> None:
             currency=asked.currency,
             band=asked.band,
         )
-        return OutcomeAnswer(recorded=news, fraud=tally(site.store, found).as_json())
+        return OutcomeAnswer(recorded=news, fraud=tally(site.store, incident).as_json())
 
 
 class EventPage(BaseModel):
@@ -523,7 +539,7 @@ def _events(router: APIRouter) -> None:
 
 
 def routes() -> APIRouter:
-    """The routes of this file."""
+    """Return the routes of this module."""
     router = APIRouter(prefix=PREFIX)
     for add in (_incidents, _outcomes, _events):
         add(router)

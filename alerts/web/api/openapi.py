@@ -270,74 +270,80 @@ NEXT = {"next_step": TEXT, "next_step_zh": TEXT, "suppressed": MAYBE}
 
 
 def routes() -> APIRouter:
-    """The routes of this file."""
+    """Return the routes of this module."""
     router = APIRouter(include_in_schema=False, prefix=PREFIX)
 
     @router.get("/openapi.json", dependencies=[require_login()])
-    def described(request: Request) -> JSONResponse:
-        asked = request.state.asked
-        return JSONResponse(document(request.app, f"{asked.origin}{asked.base}"))
+    def show_document(request: Request) -> JSONResponse:
+        request_source = request.state.asked
+        return JSONResponse(
+            build_document(request.app, f"{request_source.origin}{request_source.base}")
+        )
 
     return router
 
 
-def document(app: FastAPI, server: str) -> dict[str, Any]:
-    """The document: FastAPI's, with who may ask, every answer that a route can give, and
-    examples; `server` is its address.
+def build_document(app: FastAPI, server: str) -> dict[str, Any]:
+    """Build the OpenAPI document; `server` is the console's address.
+
+    To FastAPI's document it adds the permissions, every problem that a route may answer, and
+    examples.
     """
     # which is kept: what is added to it would be added again for each who asks
-    found = copy.deepcopy(app.openapi())
-    found["servers"] = [{"url": server, "description": "This console"}]
-    found["tags"] = [{"name": name, "description": said} for name, said in TAGS.items()]
-    schemas = found.setdefault("components", {}).setdefault("schemas", {})
+    schema = copy.deepcopy(app.openapi())
+    schema["servers"] = [{"url": server, "description": "This console"}]
+    schema["tags"] = [
+        {"name": name, "description": description} for name, description in TAGS.items()
+    ]
+    schemas = schema.setdefault("components", {}).setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    schemas |= _problems() | _documents()
+    schemas |= _build_problem_schemas() | _build_schemas()
     for page, item in (
         ("IncidentList", "IncidentSummary"),
         ("CustomerList", "Customer"),
         ("SightingList", "Sighting"),
     ):
         schemas[page]["properties"]["items"]["items"] = {"$ref": REF.format(model=item)}
-    whole = found["paths"][f"{PREFIX}/incidents/{{id_}}"]["get"]["responses"]["200"]["content"][
+    whole = schema["paths"][f"{PREFIX}/incidents/{{id_}}"]["get"]["responses"]["200"]["content"][
         "application/json"
     ]
     whole["schema"] = {"$ref": REF.format(model="IncidentDetails")}
-    found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-    found["security"] = [{"token": []}]
+    schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    schema["security"] = [{"token": []}]
     needs = {
         (route.path, method.lower()): list_permissions(route) - {ANYBODY}
         for route in list_routes(app)
         for method in route.methods or ()
     }
-    for path, methods in found["paths"].items():
+    for path, methods in schema["paths"].items():
         for method, operation in methods.items():
-            _complete(operation, needs[path, method])
-    return found
+            _complete_operation(operation, needs[path, method])
+    return schema
 
 
-def _problems() -> dict[str, Any]:
+def _build_problem_schemas() -> dict[str, Any]:
     described = Problem.model_json_schema(ref_template=REF, mode="serialization")
     return {**described.pop("$defs"), "Problem": described}
 
 
-def _documents() -> dict[str, Any]:
-    """The schemas of what routes show of the store's documents."""
-    found = dict[str, Any]()
+def _build_schemas() -> dict[str, Any]:
+    """Build the schemas of the stored documents that routes return."""
+    schemas = dict[str, Any]()
     status = {"status": {"type": "string", "enum": [*STATUSES]}}
-    incident = _shown(found, Incident, without=incident_view.HIDDEN["incident"])
-    summary = {name: one for name, one in incident.items() if name in incident_view.SUMMARY}
-    found["IncidentSummary"] = _object({**summary, **NEXT, **status}, "An incident in a list.")
-    found["Sighting"] = _object(
-        _shown(found, Sighting, without=incident_view.HIDDEN["sighting"]),
+    incident = _select_members(schemas, Incident, without=incident_view.HIDDEN["incident"])
+    summary = {name: member for name, member in incident.items() if name in incident_view.SUMMARY}
+    schemas["IncidentSummary"] = _object({**summary, **NEXT, **status}, "An incident in a list.")
+    schemas["Sighting"] = _object(
+        _select_members(schemas, Sighting, without=incident_view.HIDDEN["sighting"]),
         "One sighting of an incident.",
     )
-    customer = _shown(found, Exposure, without=incident_view.HIDDEN["customer"])
-    found["Customer"] = _object(
+    customer = _select_members(schemas, Exposure, without=incident_view.HIDDEN["customer"])
+    schemas["Customer"] = _object(
         {**customer, "pseudonym": TEXT}, "A customer in an incident, by pseudonym."
     )
-    found["Decision"] = _object(
-        _shown(found, Decision, without=incident_view.HIDDEN["decision"]),
+    schemas["Decision"] = _object(
+        _select_members(schemas, Decision, without=incident_view.HIDDEN["decision"]),
         "What was decided of an incident.",
     )
     lists = {
@@ -355,40 +361,42 @@ def _documents() -> dict[str, Any]:
         "seen_after": TEXT,
         "exposures_after": TEXT,
     }
-    found["IncidentDetails"] = _object(
+    schemas["IncidentDetails"] = _object(
         {**incident, **NEXT, **status, **lists, **more}, "An incident with what belongs to it."
     )
-    return found
+    return schemas
 
 
 _LISTS = {"seen": "Sighting", "exposures": "Customer", "decisions": "Decision"}
 
 
-def _shown(
+def _select_members(
     schemas: dict[str, Any], kind: type[BaseModel], without: Collection[str]
 ) -> dict[str, Any]:
-    """The members of a document that are shown; what they refer to joins `schemas`."""
+    """Return the visible members of a document; add what they refer to to `schemas`."""
     described = kind.model_json_schema(ref_template=REF, mode="serialization")
-    shown = {name: one for name, one in described["properties"].items() if name not in without}
-    waiting = _referred(shown)
+    shown = {
+        name: member for name, member in described["properties"].items() if name not in without
+    }
+    waiting = _find_references(shown)
     while waiting:
         name = waiting.pop()
         if name not in schemas:
             schemas[name] = described["$defs"][name]
-            waiting |= _referred(schemas[name])
+            waiting |= _find_references(schemas[name])
     return shown
 
 
-def _referred(schema: Any) -> set[str]:
-    """The names of the components to which a schema refers."""
+def _find_references(schema: Any) -> set[str]:
+    """Return the names of the components to which a schema refers."""
     if isinstance(schema, dict):
-        own = (
+        name = (
             {schema["$ref"].rpartition("/")[2]}
             if isinstance(schema.get("$ref"), str)
             else set[str]()
         )
-        return own.union(*map(_referred, schema.values()))
-    return set[str]().union(*map(_referred, schema)) if isinstance(schema, list) else set()
+        return name.union(*map(_find_references, schema.values()))
+    return set[str]().union(*map(_find_references, schema)) if isinstance(schema, list) else set()
 
 
 def _object(members: Mapping[str, Any], said: str) -> dict[str, Any]:
@@ -400,33 +408,35 @@ def _object(members: Mapping[str, Any], said: str) -> dict[str, Any]:
     }
 
 
-def _complete(operation: dict[str, Any], needs: frozenset[str]) -> None:
-    """What every route has: problems, the permission that it takes, examples."""
+def _complete_operation(operation: dict[str, Any], needs: frozenset[str]) -> None:
+    """Add problems, the required permission and examples to an operation."""
     answers = operation["responses"]
     answers.pop("422", None)  # what is not as declared is answered 400
-    changes = any(one["name"] == "If-Match" for one in operation.get("parameters", ()))
+    changes = any(item["name"] == "If-Match" for item in operation.get("parameters", ()))
     for code, kind in CODES.items():
         if (changes or code not in ON_CHANGES) and (
             "files" in operation["tags"] or code not in ON_FILES
         ):
-            told = answers.setdefault(
+            answer_object = answers.setdefault(
                 str(kind.status), {"description": "", "content": {MEDIA_TYPE: PROBLEM}}
             )
-            told["description"] = ". ".join(
-                filter(None, (told["description"], f"`{code}`: {kind.title}"))
+            answer_object["description"] = ". ".join(
+                filter(None, (answer_object["description"], f"`{code}`: {kind.title}"))
             )
     for answer in answers.values():
         answer["headers"] = {**answer.get("headers", {}), "X-Request-Id": REQUEST_ID}
-    _illustrate(operation)
-    words = [f"Needs `{one}`: {PERMISSIONS[one]}." for one in sorted(needs) if one in PERMISSIONS]
+    _add_examples(operation)
+    words = [
+        f"Needs `{item}`: {PERMISSIONS[item]}." for item in sorted(needs) if item in PERMISSIONS
+    ]
     operation["description"] = "\n\n".join(filter(None, (operation.get("description", ""), *words)))
 
 
-def _illustrate(operation: dict[str, Any]) -> None:
-    """Put words and examples where they belong."""
-    for one in operation.get("parameters", ()):
-        means, one["example"] = PARAMETERS[one["name"]]
-        one["description"] = means
+def _add_examples(operation: dict[str, Any]) -> None:
+    """Add descriptions and examples of parameters and bodies to an operation."""
+    for parameter in operation.get("parameters", ()):
+        means, parameter["example"] = PARAMETERS[parameter["name"]]
+        parameter["description"] = means
     request, response = EXAMPLES[operation["operationId"]]
     for body, example in (
         (operation.get("requestBody", {}), request),

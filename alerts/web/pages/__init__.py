@@ -1,7 +1,8 @@
-"""The pages of the desk, a file each: `routes()` gives its router, and it is served by being here.
+"""The pages of the console, one module each.
 
-What stands in the navigation has a `MENU` besides (`alerts.web.templating`). A route gets the site
-as whoever asks may see it, by what it needs: `site: Annotated[Site, may("incident.read")]`.
+A module is served because it is in this package: `routes()` returns its router, and a `MENU`, if it
+has one, its entry in the navigation (`alerts.web.templating`). A route receives the console
+restricted to what the principal may see: `site: Annotated[Console, require_permission("…")]`.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from alerts.web.templating import MenuEntry
 
 
 def routers() -> Iterator[APIRouter]:
-    """The router of every page."""
+    """Yield the router of every page."""
     for page in _pages():
         router: APIRouter = page.routes()
         yield router
 
 
 def entries() -> tuple[MenuEntry, ...]:
-    """What of them stands in the navigation."""
+    """Return the navigation entries of all pages."""
     return tuple(page.MENU for page in _pages() if hasattr(page, "MENU"))
 
 

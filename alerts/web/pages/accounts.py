@@ -31,25 +31,25 @@ WITHOUT = Phrase("verified by an identity provider")
 
 
 def routes() -> APIRouter:
-    """The routes of this page."""
+    """Return the routes of this page."""
     router = APIRouter(include_in_schema=False)
-    _read(router)
-    _people(router)
-    _tokens(router)
+    _add_views(router)
+    _add_account_forms(router)
+    _add_token_forms(router)
     return router
 
 
-def _read(router: APIRouter) -> None:
+def _add_views(router: APIRouter) -> None:
     @router.get("/accounts")
-    def shown(site: Reader) -> HTMLResponse:
-        return _list(site)
+    def show_accounts(site: Reader) -> HTMLResponse:
+        return _show_list(site)
 
     @router.get("/accounts/one")
-    def one(site: Reader, name: Annotated[str, Query(max_length=100)] = "") -> Response:
-        return _one(site, name) if name else RedirectResponse("/accounts", 303)
+    def show_account(site: Reader, name: Annotated[str, Query(max_length=100)] = "") -> Response:
+        return _show_account(site, name) if name else RedirectResponse("/accounts", 303)
 
 
-def _people(router: APIRouter) -> None:
+def _add_account_forms(router: APIRouter) -> None:
     @router.post("/accounts/add")
     def add(
         site: Manager,
@@ -61,44 +61,51 @@ def _people(router: APIRouter) -> None:
         typed = {"name": name, "subject": subject, "role": role, "tenant": tenant}
 
         def act() -> Response:
-            whose = _tenants(site, tenant)
+            whose = _require_tenants(site, tenant)
             if subject:
                 settings = site.context.settings.search.oidc
                 _desk(site).add_vouched(name, role, whose, validate_subject(settings, subject))
-                return _one(site, name)
+                return _show_account(site, name)
             password = generate_password()
             user = _desk(site).add(name, role, whose, password, is_own=False)
-            return _one(site, user.name, secret=password)
+            return _show_account(site, user.name, secret=password)
 
-        return _done(act, lambda error: _list(site, error, "account", typed))
+        return _answer_form(act, lambda error: _show_list(site, error, "account", typed))
 
     @router.post("/accounts/roles")
-    def roles(site: Manager, name: Typed = "", role: Chosen = [], tenant: Chosen = []) -> Response:  # noqa: B006
-        return _changed(site, name, lambda desk: desk.set_roles(name, role, _tenants(site, tenant)))
+    def roles(
+        site: Manager,
+        name: Typed = "",
+        role: Chosen = [],  # noqa: B006
+        tenant: Chosen = [],  # noqa: B006
+    ) -> Response:
+        return _change_account(
+            site, name, lambda desk: desk.set_roles(name, role, _require_tenants(site, tenant))
+        )
 
     @router.post("/accounts/close")
     def close(site: Manager, name: Typed = "") -> Response:
-        return _changed(site, name, lambda desk: desk.disable(name))
+        return _change_account(site, name, lambda desk: desk.disable(name))
 
     @router.post("/accounts/open")
     def reopen(site: Manager, name: Typed = "") -> Response:
-        return _changed(site, name, lambda desk: desk.disable(name, undo=True))
+        return _change_account(site, name, lambda desk: desk.disable(name, undo=True))
 
     @router.post("/accounts/sessions")
     def sessions(site: Manager, name: Typed = "") -> Response:
-        return _changed(site, name, lambda desk: desk.end_sessions(name))
+        return _change_account(site, name, lambda desk: desk.end_sessions(name))
 
     @router.post("/accounts/password")
     def password(site: Manager, name: Typed = "") -> Response:
         def act() -> Response:
             another = generate_password()
             _desk(site).set_password(name, another, is_own=False)
-            return _one(site, name, secret=another)
+            return _show_account(site, name, secret=another)
 
-        return _done(act, lambda error: _refused(site, name, error))
+        return _answer_form(act, lambda error: _show_refusal(site, name, error))
 
 
-def _tokens(router: APIRouter) -> None:
+def _add_token_forms(router: APIRouter) -> None:
     @router.post("/accounts/tokens")
     def add_token(
         site: Manager,
@@ -119,11 +126,11 @@ def _tokens(router: APIRouter) -> None:
         def act() -> Response:
             desk = _desk(site)
             token, secret = desk.add_token(
-                name, permission, _tenants(site, tenant), purpose=purpose, days=days
+                name, permission, _require_tenants(site, tenant), purpose=purpose, days=days
             )
-            return _list(site, shown=(token, secret))
+            return _show_list(site, shown=(token, secret))
 
-        return _done(act, lambda error: _list(site, error, "token", typed))
+        return _answer_form(act, lambda error: _show_list(site, error, "token", typed))
 
     @router.post("/accounts/revoke")
     def revoke(site: Manager, id: Typed = "") -> Response:  # noqa: A002 - the field's name
@@ -131,7 +138,7 @@ def _tokens(router: APIRouter) -> None:
             _desk(site).revoke(id)
             return RedirectResponse("/accounts", 303)
 
-        return _done(act, lambda error: _list(site, error, "top"))
+        return _answer_form(act, lambda error: _show_list(site, error, "top"))
 
 
 def _desk(site: Console) -> AccountDesk:
@@ -140,51 +147,53 @@ def _desk(site: Console) -> AccountDesk:
     )
 
 
-def _done(act: Callable[[], Response], refused: Callable[[Exception], Response]) -> Response:
+def _answer_form(act: Callable[[], Response], refused: Callable[[Exception], Response]) -> Response:
     try:
         return act()
     except (ConfigError, PasswordError) as error:
         return refused(error)
 
 
-def _changed(site: Console, name: str, change: Callable[[AccountDesk], None]) -> Response:
+def _change_account(site: Console, name: str, change: Callable[[AccountDesk], None]) -> Response:
     def act() -> Response:
         change(_desk(site))
         if name == site.principal.name:  # whose session has ended by that
             return RedirectResponse("/login", 303)
-        return _one(site, name, done=Phrase("Done, and recorded in the audit log."))
+        return _show_account(site, name, done=Phrase("Done, and recorded in the audit log."))
 
-    return _done(act, lambda error: _refused(site, name, error))
-
-
-def _refused(site: Console, name: str, error: Exception) -> Response:
-    """On the account's own page, where it is one that may be seen."""
-    page = _one(site, name, error)
-    return page if page.status_code != 404 else _list(site, error, "top")
+    return _answer_form(act, lambda error: _show_refusal(site, name, error))
 
 
-def _tenants(site: Console, chosen: list[str]) -> list[str]:
-    """ConfigError for a tenant that is not known to whoever asks."""
+def _show_refusal(site: Console, name: str, error: Exception) -> Response:
+    """Show an error on the account's page, or on the list if it is not visible."""
+    page = _show_account(site, name, error)
+    return page if page.status_code != 404 else _show_list(site, error, "top")
+
+
+def _require_tenants(site: Console, chosen: list[str]) -> list[str]:
+    """Return `chosen`; raise ConfigError for a tenant that the principal cannot see."""
     for tenant in chosen:
         if tenant != ALL:
             require_tenant(tenant, site.tenants)
     return chosen
 
 
-def _list(
+def _show_list(
     site: Console,
     refused: Exception | None = None,
     where: str = "",
     typed: dict[str, Any] | None = None,
     shown: Any = None,
 ) -> HTMLResponse:
-    """All accounts and tokens; a form that was refused, `where`, has what was `typed`, and a new
-    token is `shown` this once.
+    """Show all accounts and tokens.
+
+    `where` names a refused form, which gets back what was `typed`; `shown` is a new token and its
+    secret, shown only now.
     """
     desk, now = _desk(site), site.clock.wall()
-    tokens = [(one, one.state(now), _moment(one.expires)) for one in desk.tokens()]
+    tokens = [(item, item.state(now), _moment(item.expires)) for item in desk.tokens()]
     scope = {name: text for name, text in PERMISSIONS.items() if name not in PEOPLE_ALONE}
-    users = [(one, *_state(one, now)) for one in desk.users()]
+    users = [(item, *_describe_state(item, now)) for item in desk.users()]
     values = {
         "users": users, "tokens": tokens, "scope": scope, "refused": refused, "where": where,
         "new": shown,
@@ -195,7 +204,7 @@ def _list(
     return site.page("accounts.html", 400 if refused else 200, **values)
 
 
-def _one(
+def _show_account(
     site: Console,
     name: str,
     refused: Exception | None = None,
@@ -203,12 +212,12 @@ def _one(
     secret: str = "",
     done: Phrase | None = None,
 ) -> HTMLResponse:
-    """One account; a password that was made now is shown this once."""
+    """Show one account, with a newly generated password if there is one."""
     try:
         user = _desk(site).get_user(name)
     except ConfigError as error:
         return site.missing(error.args[0])
-    state, tone = _state(user, site.clock.wall())
+    state, tone = _describe_state(user, site.clock.wall())
     values = {
         "user": user, "state": state, "tone": tone, "made_at": _moment(user.made_at),
         "secret": secret, "done": done,
@@ -221,8 +230,8 @@ def _choices(site: Console) -> dict[str, Any]:
     return {"roles": list(ROLES), "givable": site.tenants, "everyone": site.principal.sees_all}
 
 
-def _state(user: User, now: float) -> tuple[Phrase, str]:
-    """Whether somebody can log in, in words, and how good that is."""
+def _describe_state(user: User, now: float) -> tuple[Phrase, str]:
+    """Describe whether somebody can log in, and the tone of that."""
     if user.is_disabled:
         return Phrase("disabled"), "bad"
     if user.until is None:

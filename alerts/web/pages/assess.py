@@ -71,17 +71,18 @@ NOT_FOLDED = "submitted, but not processed yet: alert is not running or is busy"
 
 
 def routes() -> APIRouter:
-    """The routes of this page."""
+    """Return the routes of this page."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/assess")
     async def form(site: Analyst) -> HTMLResponse:
         try:
-            return _form(
-                site, waiting=await Judge(folder_of(site.context)).count_waiting(_tenants(site))
+            return _show_form(
+                site,
+                waiting=await Judge(folder_of(site.context)).count_waiting(_visible_tenants(site)),
             )
         except NotJudgedError as error:
-            return _form(site, away=error)
+            return _show_form(site, away=error)
 
     @router.post("/assess", dependencies=[BODY])
     async def drop(request: Request, site: Analyst) -> Response:
@@ -90,99 +91,115 @@ def routes() -> APIRouter:
     @router.get("/assess/{name}")
     def result(name: str, site: Analyst, take: Text = "") -> HTMLResponse:
         dropped = site.held.get(name, site.principal)
-        return _result(site, name, dropped, take=take == CUSTOMERS) if dropped else _gone(site)
+        return (
+            _show_result(site, name, dropped, take=take == CUSTOMERS)
+            if dropped
+            else _show_expired(site)
+        )
 
     @router.get(
         "/assess/{name}/customers.csv", dependencies=[require_permission("customers.export")]
     )
     def customers(name: str, site: Analyst) -> Response:
         dropped = site.held.get(name, site.principal)
-        return _customers(site, dropped) if dropped else _gone(site)
+        return _export_customers(site, dropped) if dropped else _show_expired(site)
 
     @router.post("/assess/{name}/open")
     async def open_(name: str, site: Analyst, take: Annotated[str, Form()] = "") -> Response:
         dropped = site.held.get(name, site.principal)
         return (
-            await _open_held(site, name, dropped, take=take == CUSTOMERS)
+            await _open_assessed(site, name, dropped, take=take == CUSTOMERS)
             if dropped
-            else _gone(site)
+            else _show_expired(site)
         )
 
     return router
 
 
-async def _open_held(site: Console, name: str, dropped: DroppedFile, *, take: bool) -> Response:
-    """Make an incident of what was judged before, unless that was done; the page that follows
-    downloads what to `take`.
+async def _open_assessed(site: Console, name: str, dropped: DroppedFile, *, take: bool) -> Response:
+    """Open incidents for a file that was assessed before, unless that was done.
+
+    With `take`, the page that follows downloads the customers.
     """
     if dropped.judged.findings and not dropped.opened:
         try:
-            await _open(
+            await _record_incidents(
                 site,
                 dropped,
-                await Judge(folder_of(site.context)).open(dropped.judged.findings, _tenants(site)),
+                await Judge(folder_of(site.context)).open(
+                    dropped.judged.findings, _visible_tenants(site)
+                ),
             )
         except (BusyError, NotJudgedError) as error:
-            return _result(site, name, dropped, error, 503)
+            return _show_result(site, name, dropped, error, 503)
     return RedirectResponse(f"/assess/{name}{f'?take={CUSTOMERS}' if take else ''}#incidents", 303)
 
 
 async def _drop(site: Console, request: Request) -> Response:
-    """Take a form with a file, and have that judged."""
+    """Receive a form with a file and have the file assessed."""
     try:
-        name, asked, refused = await taken(site, request)
+        name, values, refused = await receive_file(site, request)
     except ClientDisconnect:
         return Response(status_code=400)  # nobody reads it
     if not refused:
         return RedirectResponse(f"/assess/{name}", 303)
-    status, headers = refusal_of(refused)
-    page = _form(site, status, asked=asked, refused=refused)
+    status, headers = describe_refusal(refused)
+    page = _show_form(site, status, asked=values, refused=refused)
     page.headers.update(headers)
     return page
 
 
-async def taken(
+async def receive_file(
     site: Console, request: Request, *, to_open: bool | None = None
 ) -> tuple[str, Mapping[str, str], dict[str, object]]:
-    """The name under which the result of a form is held, or what is wrong with it, a field; and
-    what was typed.
+    """Receive a form with a file and assess the file.
 
-    Incidents are opened `to_open`; None where the form says whether.
+    Returns the name of the cached result, the form's values, and the errors by field. `to_open`
+    says
+    whether to open incidents; None leaves that to the form.
     """
     upload = Upload(request, "file")
-    asked = {**NOTHING, **await upload.fields()}
-    if refused := _refusals(asked, upload):
+    values = {**NOTHING, **await upload.fields()}
+    if refused := _check_form(values, upload):
         await upload.drain()
-        return "", asked, refused
-    to_open = bool(asked["open"]) if to_open is None else to_open
+        return "", values, refused
+    to_open = bool(values["open"]) if to_open is None else to_open
     try:
         return (
-            await _unless_gone(request, upload, _judged(site, upload, asked, to_open=to_open)),
-            asked,
+            await _cancel_on_disconnect(
+                request, upload, _assess(site, upload, values, to_open=to_open)
+            ),
+            values,
             {},
         )
     except (BusyError, NotJudgedError, QueryError) as error:
         await upload.drain()
-        return "", asked, {"file": error}
+        return "", values, {"file": error}
 
 
-def refusal_of(refused: Mapping[str, object]) -> tuple[int, dict[str, str]]:
-    """Status and headers of a refusal: a fault of the form, or match that is away or busy."""
+def describe_refusal(refused: Mapping[str, object]) -> tuple[int, dict[str, str]]:
+    """Return the status and headers of a refusal.
+
+    The form may be wrong, or match may be busy or not running.
+    """
     error = refused.get("file")
     headers = {"retry-after": str(error.retry_after)} if isinstance(error, BusyError) else {}
     return 503 if isinstance(error, BusyError | NotJudgedError) else 400, headers
 
 
-async def _unless_gone(request: Request, upload: Upload, work: Coroutine[Any, Any, str]) -> str:
-    """What `work` gives; ClientDisconnect, and the end of it, where whoever sent the file goes
-    before.
+async def _cancel_on_disconnect(
+    request: Request, upload: Upload, work: Coroutine[Any, Any, str]
+) -> str:
+    """Return the result of `work`.
+
+    If the sender disconnects first, `work` is cancelled and ClientDisconnect is raised.
     """
 
-    async def gone() -> None:
+    async def wait_for_disconnect() -> None:
         await upload.taken.wait()
         await request.receive()  # nothing comes after a body but the news that nobody is there
 
-    working, going = asyncio.ensure_future(work), asyncio.ensure_future(gone())
+    working, going = asyncio.ensure_future(work), asyncio.ensure_future(wait_for_disconnect())
     try:
         await asyncio.wait((working, going), return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
@@ -193,115 +210,121 @@ async def _unless_gone(request: Request, upload: Upload, work: Coroutine[Any, An
             task.cancel()
 
 
-def _tenants(site: Console) -> tuple[str, ...] | None:
-    """Those of whoever asks, None for all."""
+def _visible_tenants(site: Console) -> tuple[str, ...] | None:
+    """Return the principal's tenants, sorted; None for all."""
     return None if site.principal.sees_all else tuple(sorted(site.principal.tenants))
 
 
-def _customers(site: Console, dropped: DroppedFile) -> Response:
-    """The handles as a file, which the audit log notes."""
-    note_customers(site, dropped)
+def _export_customers(site: Console, dropped: DroppedFile) -> Response:
+    """Return the customer pseudonyms as a file; the export is logged."""
+    record_export(site, dropped)
     how = {"content-disposition": 'attachment; filename="customers.csv"'}
     return Response(
         dropped.judged.customers.encode(), media_type="text/csv; charset=utf-8", headers=how
     )
 
 
-def note_customers(site: Console, dropped: DroppedFile) -> None:
-    """Record in the audit log that the customers in a file are told."""
+def record_export(site: Console, dropped: DroppedFile) -> None:
+    """Record in the audit log that the customers in a file are exported."""
     count = dropped.judged.customers.count("\n") - 1
     site.trail.append(
         "customers.export",
         f"{count} pseudonyms of an uploaded file",
         actor=site.principal.name,
-        reason=_why(dropped),
+        reason=_describe_origin(dropped),
     )
 
 
-async def _judged(site: Console, upload: Upload, asked: Mapping[str, str], *, to_open: bool) -> str:
-    """Have the file judged; the name under which the result is held.
+async def _assess(
+    site: Console, upload: Upload, values: Mapping[str, str], *, to_open: bool
+) -> str:
+    """Have the file assessed and return the name of the cached result.
 
-    What came of it is in the audit log, however it ended.
+    The outcome is recorded in the audit log, even after an error.
     """
-    size, said = 0, "no verdict"
+    size, outcome = 0, "no verdict"
 
-    async def counted() -> AsyncIterator[bytes]:
+    async def count_bytes() -> AsyncIterator[bytes]:
         nonlocal size
-        async for some in upload.chunks():
-            size += len(some)
-            yield some
+        async for chunk in upload.chunks():
+            size += len(chunk)
+            yield chunk
 
     question = AssessmentRequest(
         verb="assess",
         name=PurePath(upload.name.replace("\\", "/")).name[-255:],
-        tenants=_tenants(site),
+        tenants=_visible_tenants(site),
         to_open=to_open,
         hold_bytes=FINDINGS_BYTES,
     )
-    dropped = DroppedFile(question.name, asked["how"], asked["giver"].strip(), FileAssessment())
+    dropped = DroppedFile(question.name, values["how"], values["giver"].strip(), FileAssessment())
     try:
-        dropped.judged = await Judge(folder_of(site.context)).judge(question, counted())
-        said = dropped.judged.verdict["verdict"]
+        dropped.judged = await Judge(folder_of(site.context)).judge(question, count_bytes())
+        outcome = dropped.judged.verdict["verdict"]
     finally:
         kind = PurePath(question.name).suffix.lower().lstrip(".")
-        what = f"{size} bytes, {kind if kind in KINDS else 'other'}: {said}"
+        what = f"{size} bytes, {kind if kind in KINDS else 'other'}: {outcome}"
         site.trail.append(
             "file.assess",
             what,
             actor=site.principal.name,
-            reason=f"{asked['purpose']}; {_why(dropped)}",
+            reason=f"{values['purpose']}; {_describe_origin(dropped)}",
         )
     if question.to_open:
-        await _open(site, dropped, dropped.judged.handed)
+        await _record_incidents(site, dropped, dropped.judged.handed)
     return site.held.keep(dropped, site.principal)
 
 
-async def _open(site: Console, dropped: DroppedFile, handed: Mapping[str, str]) -> None:
-    """Wait for the incidents of findings that are on the bus, and note in those that are new
-    where the file came from.
+async def _record_incidents(site: Console, dropped: DroppedFile, handed: Mapping[str, str]) -> None:
+    """Wait for the incidents of findings that are on the bus.
+
+    New incidents get a note that says where the file came from.
     """
     count = f"{len(handed)} finding{'s' * (len(handed) != 1)}"
     site.trail.append(
-        "file.open", f"{count} of a dropped file", actor=site.principal.name, reason=_why(dropped)
+        "file.open",
+        f"{count} of a dropped file",
+        actor=site.principal.name,
+        reason=_describe_origin(dropped),
     )
     folded = await run_in_threadpool(wait_for, site.store, site.clock, handed.keys(), OPEN_SECONDS)
     for id_, tenant in handed.items():
         dropped.opened[tenant] = opened = folded.get(id_) or IncidentReference(why_not=NOT_FOLDED)
         incident = site.store.get(Incident, opened.incident) if opened.incident else None
         if incident is not None and not incident.part_of:
-            note = f"A file that was handed in: {_why(dropped)}"
+            note = f"A file that was handed in: {_describe_origin(dropped)}"
             Decisions(site.duties, site.trail).make(
                 incident, "note", by=site.principal.name, note=note, token=id_[:16]
             )
 
 
-def _why(dropped: DroppedFile) -> str:
-    """Who gave the file and how it was obtained, as the audit log and the incident have it."""
+def _describe_origin(dropped: DroppedFile) -> str:
+    """Describe who provided the file and how, for the audit log and the incident."""
     how = str(HOW[dropped.how]).lower()
     return f"{how} ({dropped.giver})" if dropped.giver else how
 
 
-def _refusals(asked: Mapping[str, str], upload: Upload) -> dict[str, object]:
-    """What is wrong with the form, a field."""
-    found = dict[str, object]()
+def _check_form(values: Mapping[str, str], upload: Upload) -> dict[str, object]:
+    """Return what is wrong with the form, by field."""
+    errors = dict[str, object]()
     if not upload.name:
-        found["file"] = Phrase("choose the file")
-    if asked["how"] not in HOW:
-        found["how"] = Phrase("say who provided it and how it was obtained")
-    elif asked["how"] == "bought":
-        found["how"] = BOUGHT
-    if asked["purpose"] not in PURPOSES:
-        found["purpose"] = Phrase("enter a purpose")
+        errors["file"] = Phrase("choose the file")
+    if values["how"] not in HOW:
+        errors["how"] = Phrase("say who provided it and how it was obtained")
+    elif values["how"] == "bought":
+        errors["how"] = BOUGHT
+    if values["purpose"] not in PURPOSES:
+        errors["purpose"] = Phrase("enter a purpose")
     try:
-        if len(asked["giver"]) > MOST_GIVER:
+        if len(values["giver"]) > MOST_GIVER:
             raise QueryError(Phrase("at most %(most)s characters", most=MOST_GIVER))
-        validate_note(asked["giver"])
+        validate_note(values["giver"])
     except QueryError as error:
-        found["giver"] = error
-    return found
+        errors["giver"] = error
+    return errors
 
 
-def _form(
+def _show_form(
     site: Console,
     status: int = 200,
     *,
@@ -310,9 +333,9 @@ def _form(
     waiting: int = 0,
     away: Exception | None = None,
 ) -> HTMLResponse:
-    """The form; of what was typed nothing is shown again that may hold an identifier."""
+    """Show the form; a refused field is emptied, because it may contain an identifier."""
     refused = refused or {}
-    kept = {name: "" if name in refused else asked[name] for name in NOTHING}
+    shown_values = {name: "" if name in refused else asked[name] for name in NOTHING}
     shown = {
         "how": HOW,
         "waiting": waiting,
@@ -320,12 +343,12 @@ def _form(
         "most": MOST_GIVER,
         "most_bytes": MOST_BYTES,
     }
-    page = site.page("assess.html", status, asked=kept, refused=refused, **shown)
+    page = site.page("assess.html", status, asked=shown_values, refused=refused, **shown)
     page.headers["content-security-policy"] = UPLOADING
     return page
 
 
-def _result(
+def _show_result(
     site: Console,
     name: str,
     dropped: DroppedFile,
@@ -335,9 +358,13 @@ def _result(
     take: bool = False,
 ) -> HTMLResponse:
     judged, verdict = dropped.judged, dropped.judged.verdict
-    found: list[dict[str, Any]] = verdict["tenants"]
-    shown = {"found": [one for one in found if one["customers"] or one["exposure"]["score"]]}
-    shown["clear"] = [one for one in found if one not in shown["found"]]
+    tenants: list[dict[str, Any]] = verdict["tenants"]
+    shown = {
+        "found": [
+            tenant for tenant in tenants if tenant["customers"] or tenant["exposure"]["score"]
+        ]
+    }
+    shown["clear"] = [tenant for tenant in tenants if tenant not in shown["found"]]
     can_open = bool(judged.findings) and not dropped.opened
     return site.page(
         "assessed.html", status, held=name, take=take, dropped=dropped, verdict=verdict, **shown,
@@ -347,7 +374,7 @@ def _result(
     )  # fmt: skip
 
 
-def _gone(site: Console) -> HTMLResponse:
+def _show_expired(site: Console) -> HTMLResponse:
     return site.missing(
         Phrase(
             "Results expire after 30 minutes and are visible only to whoever uploaded the file."

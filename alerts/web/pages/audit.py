@@ -97,24 +97,24 @@ DID: Mapping[str, Phrase] = {
 """What an entry's action is called."""
 
 
-def did(action: str) -> TableCell:
-    """What was done, in words where there are some."""
+def describe_action(action: str) -> TableCell:
+    """Return the table cell of an action, in words where there are some."""
     return TableCell(DID[action]) if action in DID else TableCell(action, code=True)
 
 
 def routes() -> APIRouter:
-    """The routes of this page."""
+    """Return the routes of this page."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/audit")
-    def shown(
+    def show_log(
         site: Annotated[Console, require_permission("audit.read")],
         actor: Text = "",
         action: Text = "",
         words: Text = "",
         verify: Text = "",
     ) -> HTMLResponse:
-        found, sections = _found(site, actor.strip(), action.strip(), words.strip()), []
+        rows, sections = _find_entries(site, actor.strip(), action.strip(), words.strip()), []
         verdict: Phrase | None = None
         tone: Tone = ""
         if verify:
@@ -129,7 +129,7 @@ def routes() -> APIRouter:
             )
             tone = "bad" if broken else "good" if chains else ""
             # its numbers count every tenant's entries
-            sections += [_chains(chains)] if site.principal.sees_all else []
+            sections += [_build_chain_table(chains)] if site.principal.sees_all else []
         heads = (
             Phrase("When"),
             Phrase("Who"),
@@ -141,7 +141,7 @@ def routes() -> APIRouter:
         note = Phrase("newest first; the list itself is not a verification")
         more = (
             Phrase("Only the newest %(shown)s are shown; search for older ones.", shown=SHOWN)
-            if len(found) > SHOWN
+            if len(rows) > SHOWN
             else None
         )
         empty = (
@@ -149,7 +149,7 @@ def routes() -> APIRouter:
             if actor or action or words
             else Phrase("No changes yet.")
         )
-        sections.append(TableSection(MENU.name, heads, found[:SHOWN], empty, note, more=more))
+        sections.append(TableSection(MENU.name, heads, rows[:SHOWN], empty, note, more=more))
         fields = (
             FilterField("actor", Phrase("Who"), actor),
             FilterField("action", Phrase("Action"), action, DID),
@@ -169,11 +169,12 @@ def routes() -> APIRouter:
     return router
 
 
-def _found(site: Console, actor: str, action: str, words: str) -> list[list[TableCell]]:
-    """Entries of tenants that may be seen, the newest first; those of no tenant are for whoever
-    sees all.
+def _find_entries(site: Console, actor: str, action: str, words: str) -> list[list[TableCell]]:
+    """Return rows of the matching entries, newest first.
+
+    Entries of invisible tenants are left out; those of no tenant need a principal who sees all.
     """
-    fits = [
+    matches = [
         entry
         for _, entry in read_entries(site.context.data / FOLDER)
         if actor in ("", entry.actor)
@@ -183,18 +184,18 @@ def _found(site: Console, actor: str, action: str, words: str) -> list[list[Tabl
     ]
     return [
         [
-            TableCell(one.at),
-            TableCell(one.actor),
-            did(one.action),
-            TableCell(one.object),
-            TableCell(one.tenant or "–"),
-            TableCell(one.reason or "–"),
+            TableCell(match.at),
+            TableCell(match.actor),
+            describe_action(match.action),
+            TableCell(match.object),
+            TableCell(match.tenant or "–"),
+            TableCell(match.reason or "–"),
         ]
-        for one in reversed(fits)
+        for match in reversed(matches)
     ]
 
 
-def _chains(chains: Sequence[ChainCheck]) -> TableSection:
+def _build_chain_table(chains: Sequence[ChainCheck]) -> TableSection:
     heads = (Phrase("Chain"), Phrase("State"), Phrase("Entries"), Phrase("Last digest"))
     rows = [
         [

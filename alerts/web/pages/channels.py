@@ -30,15 +30,15 @@ OUTCOMES: dict[str, tuple[Phrase, Tone]] = {
 
 
 def routes() -> APIRouter:
-    """The route of this page."""
+    """Return the route of this page."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/channels")
-    def shown(site: Annotated[Console, require_permission("channel.read")]) -> HTMLResponse:
-        routes = _routes_of(site)
-        names = _channels_of(site, routes)
+    def show_channels(site: Annotated[Console, require_permission("channel.read")]) -> HTMLResponse:
+        routes = _find_routes(site)
+        names = _find_channels(site, routes)
         unusable = find_unusable(site.store, names)
-        lines = [_line(site, name, unusable.get(name, "")) for name in names]
+        lines = [_build_row(site, name, unusable.get(name, "")) for name in names]
         bad = sum(line[2].tone == "bad" for line in lines)
         verdict = (
             Phrase("No recipient for any incident: no channel is configured.")
@@ -49,7 +49,7 @@ def routes() -> APIRouter:
         )
         sheet = StatePage(
             MENU.name,
-            (_channels(lines), _routes(site, routes), _log(site)),
+            (_build_channel_table(lines), _build_route_table(site, routes), _build_log_table(site)),
             verdict,
             "bad" if bad or not lines else "good",
         )
@@ -58,21 +58,22 @@ def routes() -> APIRouter:
     return router
 
 
-def _routes_of(site: Console) -> dict[str, RouteSettings]:
-    """The routes that incidents of tenants take that may be seen."""
+def _find_routes(site: Console) -> dict[str, RouteSettings]:
+    """Return the routes that apply to visible tenants, by name."""
     every = site.context.settings.notify.routes
     return {
-        name: one
-        for name, one in every.items()
-        if not one.tenants or any(map(site.principal.sees, one.tenants))
+        name: route
+        for name, route in every.items()
+        if not route.tenants or any(map(site.principal.sees, route.tenants))
     }
 
 
-def _channels_of(site: Console, routes: Mapping[str, RouteSettings]) -> list[str]:
-    """The channels that these routes lead to; to whoever sees all tenants those as well that no
-    route leads to.
+def _find_channels(site: Console, routes: Mapping[str, RouteSettings]) -> list[str]:
+    """Return the channels of these routes.
+
+    A principal who sees all tenants also gets channels without a route.
     """
-    used = {name for one in routes.values() for name in (*one.channels, *one.escalate_to)}
+    used = {name for route in routes.values() for name in (*route.channels, *route.escalate_to)}
     return [
         name
         for name in site.context.settings.notify.channels
@@ -80,7 +81,7 @@ def _channels_of(site: Console, routes: Mapping[str, RouteSettings]) -> list[str
     ]
 
 
-def _line(site: Console, name: str, fault: str) -> list[TableCell]:
+def _build_row(site: Console, name: str, fault: str) -> list[TableCell]:
     """Return the row of a channel; `fault` says why alert cannot open it, "" if it can."""
 
     def count(outcome: str) -> int:
@@ -113,7 +114,7 @@ def _line(site: Console, name: str, fault: str) -> list[TableCell]:
     ]
 
 
-def _channels(lines: list[list[TableCell]]) -> TableSection:
+def _build_channel_table(lines: list[list[TableCell]]) -> TableSection:
     heads = (
         Phrase("Channel"),
         Phrase("Kind of channel"),
@@ -126,7 +127,7 @@ def _channels(lines: list[list[TableCell]]) -> TableSection:
     return TableSection(MENU.name, heads, lines, empty)
 
 
-def _routes(site: Console, routes: Mapping[str, RouteSettings]) -> TableSection:
+def _build_route_table(site: Console, routes: Mapping[str, RouteSettings]) -> TableSection:
     anything = Phrase("all")
     rows = [
         [
@@ -150,20 +151,22 @@ def _routes(site: Console, routes: Mapping[str, RouteSettings]) -> TableSection:
     )
 
 
-def _log(site: Console) -> TableSection:
-    found = site.store.search(Notification, DocumentFilter(), SHOWN).items
+def _build_log_table(site: Console) -> TableSection:
+    notifications = site.store.search(Notification, DocumentFilter(), SHOWN).items
     rows = [
         [
-            TableCell(one.due),
-            TableCell(OUTCOMES[one.outcome][0], tone=OUTCOMES[one.outcome][1]),
-            TableCell(one.channel, code=True),
+            TableCell(notification.due),
+            TableCell(OUTCOMES[notification.outcome][0], tone=OUTCOMES[notification.outcome][1]),
+            TableCell(notification.channel, code=True),
             TableCell(
-                one.incident,
-                f"/incidents/{one.incident}" if site.principal.can("incident.read") else "",
+                notification.incident,
+                f"/incidents/{notification.incident}"
+                if site.principal.can("incident.read")
+                else "",
             ),
-            TableCell(one.attempts),
+            TableCell(notification.attempts),
         ]
-        for one in found
+        for notification in notifications
     ]
     heads = (
         Phrase("Due"),

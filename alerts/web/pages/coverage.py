@@ -1,6 +1,4 @@
-"""Whether we were blind: what was seen of each site, hour by hour, why the rest was not, and the
-sheet that proves it.
-"""
+"""Show what was monitored: each site hour by hour, the reasons for gaps, and the signed report."""
 
 from __future__ import annotations
 
@@ -36,8 +34,9 @@ a wide one counts as two.
 
 
 class HeatMapCell(NamedTuple):
-    """One hour: `kind` is its class in the style sheet, `mark` stands in it, `said` is it in
-    words.
+    """One hour of a heat map.
+
+    `kind` is its class in the style sheet, `mark` the character in it, `said` its description.
     """
 
     kind: str
@@ -47,20 +46,23 @@ class HeatMapCell(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class HeatMapRow:
-    """A row: its name, and a field for every head."""
+    """A row of a heat map: its name, and one cell for each column."""
 
     name: str
     fields: tuple[HeatMapCell, ...]
 
 
-def heat_map(
+def draw_heat_map(
     title: str,
     said: str,
     days: Sequence[tuple[str, int]],
     heads: Sequence[str],
     lines: Sequence[HeatMapRow],
 ) -> Markup:
-    """The picture; `days` are names over so many of the heads, in their order."""
+    """Draw a heat map as SVG.
+
+    `days` are names, each with the number of columns it spans, in their order.
+    """
     width, height = NAME + WIDTH * len(heads) + 1, HEAD + HEIGHT * len(lines)
     parts = [
         Markup(
@@ -68,13 +70,13 @@ def heat_map(
             ' aria-labelledby="heat-t heat-d">'
         ).format(width, height, width, height),
         Markup('<title id="heat-t">{}</title><desc id="heat-d">{}</desc>').format(title, said),
-        *_heads(days, heads),
+        *_draw_heads(days, heads),
     ]
-    drawn = (_line(line, HEAD + HEIGHT * number) for number, line in enumerate(lines))
+    drawn = (_draw_row(line, HEAD + HEIGHT * number) for number, line in enumerate(lines))
     return Markup("").join((*parts, *drawn, Markup("</svg>")))
 
 
-def _heads(days: Sequence[tuple[str, int]], heads: Sequence[str]) -> Iterator[Markup]:
+def _draw_heads(days: Sequence[tuple[str, int]], heads: Sequence[str]) -> Iterator[Markup]:
     first = 0
     for day, hours in days:
         yield Markup('<text class="day" x="{}" y="14">{}</text>').format(
@@ -87,37 +89,37 @@ def _heads(days: Sequence[tuple[str, int]], heads: Sequence[str]) -> Iterator[Ma
         )
 
 
-def _line(line: HeatMapRow, top: int) -> Markup:
-    """A field is put together as text: there may be tens of thousands."""
+def _draw_row(line: HeatMapRow, top: int) -> Markup:
+    """Draw a row; it is assembled as text, because there may be tens of thousands of cells."""
     middle, name = top + HEIGHT // 2 + 4, escape(line.name)
     parts = [
         (
             '<text class="name" x="0"'
-            f' y="{middle}">{escape(_cut(line.name))}<title>{name}</title></text>'
+            f' y="{middle}">{escape(_shorten(line.name))}<title>{name}</title></text>'
         )
     ]
-    for number, one in enumerate(line.fields):
-        left, (before, after) = NAME + WIDTH * number, _said(one)
+    for number, cell in enumerate(line.fields):
+        x, (before, after) = NAME + WIDTH * number, _render_cell(cell)
         parts.append(
-            f'{before}<rect x="{left + 1}" y="{top + 1}" width="{WIDTH - 2}" height="{HEIGHT - 2}"'
-            f' rx="3"/><text x="{left + WIDTH // 2}" y="{middle}">{after}'
+            f'{before}<rect x="{x + 1}" y="{top + 1}" width="{WIDTH - 2}" height="{HEIGHT - 2}"'
+            f' rx="3"/><text x="{x + WIDTH // 2}" y="{middle}">{after}'
         )
-    return Markup("".join(parts))  # noqa: S704 - what is from outside is escaped
+    return Markup("".join(parts))  # noqa: S704 - escaped
 
 
 @lru_cache(maxsize=1024)
-def _said(field: HeatMapCell) -> tuple[str, str]:
-    """What stands before and behind a field's place; most are alike."""
+def _render_cell(field: HeatMapCell) -> tuple[str, str]:
+    """Return the SVG before and after a cell's position; most cells are alike."""
     return (
         f'<g class="{escape(field.kind)}"><title>{escape(field.said)}</title>',
         f"{escape(field.mark)}</text></g>",
     )
 
 
-def _cut(name: str) -> str:
-    """As much of a name as there is room for.
+def _shorten(name: str) -> str:
+    """Cut a name to the width of its column.
 
-    >>> _cut("a" * 30), _cut("short")
+    >>> _shorten("a" * 30), _shorten("short")
     ('aaaaaaaaaaaaaaaaaaaaa…', 'short')
     """
     room = CHARACTERS
@@ -143,11 +145,11 @@ Typed = Annotated[str, Form(max_length=2_000)]
 
 
 def routes() -> APIRouter:
-    """The routes of this page."""
+    """Return the routes of this page."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/coverage")
-    def shown(
+    def show_coverage(
         console: Reader,
         since: Text = LAST_NIGHT,
         until: Text = "",
@@ -155,9 +157,9 @@ def routes() -> APIRouter:
         everything: Text = "",
     ) -> HTMLResponse:
         try:
-            return _page(console, since, until, site, everything=bool(everything))
+            return _show_page(console, since, until, site, everything=bool(everything))
         except (ConfigError, QueryError) as error:
-            return _page(
+            return _show_page(
                 console,
                 LAST_NIGHT,
                 "",
@@ -176,9 +178,9 @@ def routes() -> APIRouter:
     ) -> Response:
         ledger = CoverageReader(console.context, console.store)
         try:
-            seen = ledger.read_window(since, until, site)
+            window_coverage = ledger.read_window(since, until, site)
         except ConfigError as error:
-            return _page(
+            return _show_page(
                 console,
                 LAST_NIGHT,
                 "",
@@ -187,14 +189,17 @@ def routes() -> APIRouter:
                 typed={"since": since, "until": until, "site": site},
             )
         text, _ = ledger.render(
-            seen,
-            ledger.check_days(seen),
+            window_coverage,
+            ledger.check_days(window_coverage),
             console.principal.name,
             READER.get().language,
             console.tenants,
         )
-        return _as_it_is(
-            text, f"coverage-{seen.since.astimezone(ledger.zone):%Y%m%dT%H%M}.html" if save else ""
+        return _send_unchanged(
+            text,
+            f"coverage-{window_coverage.since.astimezone(ledger.zone):%Y%m%dT%H%M}.html"
+            if save
+            else "",
         )
 
     @router.post("/coverage/explain")
@@ -209,26 +214,28 @@ def routes() -> APIRouter:
         ledger = CoverageReader(console.context, console.store)
         whose = () if console.principal.sees_all else console.principal.tenants
         try:
-            for one in site:
+            for site_name in site:
                 ledger.explain(
                     console.trail,
                     since,
                     until,
-                    site=one,
+                    site=site_name,
                     reason=reason,
                     by=console.principal.name,
                     tenants=whose,
                 )
         except (ConfigError, QueryError) as error:
-            kept = {"since": since, "until": until, "site_names": site, "reason": reason}
-            return _page(console, window, "", "", refused={"reason": error}, explaining=kept)
+            typed_values = {"since": since, "until": until, "site_names": site, "reason": reason}
+            return _show_page(
+                console, window, "", "", refused={"reason": error}, explaining=typed_values
+            )
         return RedirectResponse(f"/coverage?{urlencode({'since': window})}#gaps", 303)
 
     return router
 
 
-def _as_it_is(text: str, save_as: str) -> Response:
-    """The sheet byte for byte: it is signed. Its own style is allowed by its digest."""
+def _send_unchanged(text: str, save_as: str) -> Response:
+    """Send the signed report byte for byte; its style is allowed by its digest."""
     style = STYLE.search(text)
     assert style is not None
     digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
@@ -243,7 +250,7 @@ def _as_it_is(text: str, save_as: str) -> Response:
     return Response(text.encode(), media_type="text/html; charset=utf-8", headers=headers)
 
 
-def _page(
+def _show_page(
     console: Console,
     since: str,
     until: str,
@@ -255,62 +262,73 @@ def _page(
     explaining: dict[str, Any] | None = None,
 ) -> HTMLResponse:
     ledger = CoverageReader(console.context, console.store)
-    seen = ledger.read_window(since, until, site)
-    sheets, zone = ledger.check_days(seen), ledger.zone
-    rows = view.select_rows(seen, everything)
+    coverage = ledger.read_window(since, until, site)
+    sheets, zone = ledger.check_days(coverage), ledger.zone
+    rows = view.select_rows(coverage, everything)
     say = speaker()
-    asked = {
+    query = {
         name: value for name, value in (("since", since), ("until", until), ("site", site)) if value
     }
     shown = {
-        "verdict": verdict(seen, sheets),
-        "has_begun": seen.has_begun,
-        "totals": view.compute_totals(seen),
+        "verdict": verdict(coverage, sheets),
+        "has_begun": coverage.has_begun,
+        "totals": view.compute_totals(coverage),
         "night": summarize_night(
-            console.store, seen.since, seen.until, console.context.clock.now()
+            console.store, coverage.since, coverage.until, console.context.clock.now()
         ),
-        "canaries": len([at for at in seen.canaries if seen.since <= at < seen.until]),
+        "canaries": len([at for at in coverage.canaries if coverage.since <= at < coverage.until]),
         "judged_hours": len(
-            [1 for at in _hours(seen) if (seen.begins or seen.since) <= at < seen.judged]
+            [
+                1
+                for at in _list_hours(coverage)
+                if (coverage.begins or coverage.since) <= at < coverage.judged
+            ]
         ),
-        "pictures": [*_pictures(seen, rows, say, ledger)],
-        "letters": [(letter.replace(".", "×"), WHY[letter]) for letter in _letters(rows)],
+        "pictures": [*_draw_heat_maps(coverage, rows, say, ledger)],
+        "letters": [(letter.replace(".", "×"), WHY[letter]) for letter in _list_letters(rows)],
         "gaps": [
-            gap_shown(gap, seen, ledger) for gap in reversed(view.merge_gaps(seen.gaps(), zone))
+            describe_gap(gap, coverage, ledger)
+            for gap in reversed(view.merge_gaps(coverage.gaps(), zone))
         ],
-        "unwatched": sorted((row.unwatched, row.site) for row in seen.rows if row.unwatched),
-        "short_lived": [row for row in seen.rows if row.is_short_lived],
+        "unwatched": sorted((row.unwatched, row.site) for row in coverage.rows if row.unwatched),
+        "short_lived": [row for row in coverage.rows if row.is_short_lived],
         "sheets": sheets,
-        "left_out": len(seen.rows) - len(rows),
+        "left_out": len(coverage.rows) - len(rows),
         "windows": WINDOWS,
         "since": since,
         "typed": (
             typed
-            or {"since": to_typed(seen.since, zone).replace("T", " "), "until": until, "site": site}
+            or {
+                "since": to_typed(coverage.since, zone).replace("T", " "),
+                "until": until,
+                "site": site,
+            }
         ),
         "explaining": explaining,
-        "from_": to_typed(seen.since, zone).replace("T", " "),
-        "to": to_typed(seen.until, zone).replace("T", " "),
+        "from_": to_typed(coverage.since, zone).replace("T", " "),
+        "to": to_typed(coverage.until, zone).replace("T", " "),
         "zone": zone.key,
-        "query": urlencode(asked),
+        "query": urlencode(query),
     }
     faults = {"window": None, "reason": None, **(refused or {})}
     return console.page("coverage.html", 400 if refused else 200, **shown, refused=faults)
 
 
-def _hours(seen: CoverageWindow) -> list[Any]:
+def _list_hours(seen: CoverageWindow) -> list[Any]:
     return [cell.at for cell in seen.rows[0].cells] if seen.rows else []
 
 
-def _letters(rows: Sequence[SiteCoverage]) -> dict[str, None]:
+def _list_letters(rows: Sequence[SiteCoverage]) -> dict[str, None]:
     return dict.fromkeys(x for row in rows for cell in row.cells if cell.has_gap for x in cell.why)
 
 
-def gap_shown(gap: view.SharedGap, seen: CoverageWindow, ledger: CoverageReader) -> dict[str, Any]:
-    """A gap with what a form needs to explain it, of one site or of several."""
+def describe_gap(
+    gap: view.SharedGap, seen: CoverageWindow, ledger: CoverageReader
+) -> dict[str, Any]:
+    """Return a gap, of one site or several, with what the form to explain it needs."""
     return {
         "when": view.format_span(gap.since, gap.until, ledger.zone),
-        "sites": [safe(one) for one in gap.sites],
+        "sites": [safe(name) for name in gap.sites],
         "many": len(gap.sites) > 1 and len(gap.sites) == len(seen.rows),
         "why": view.list_reasons(gap),
         "explained": gap.explained,
@@ -320,69 +338,69 @@ def gap_shown(gap: view.SharedGap, seen: CoverageWindow, ledger: CoverageReader)
     }
 
 
-def _pictures(
+def _draw_heat_maps(
     seen: CoverageWindow,
     rows: Sequence[SiteCoverage],
     say: Callable[[object], str],
     ledger: CoverageReader,
 ) -> Iterator[Any]:
-    """A map for every 24 hours, the latest first."""
-    hours, field = [cell.at for cell in rows[0].cells] if rows else [], _fields(say)
+    """Draw a heat map for every 24 hours, latest first."""
+    hours, field = [cell.at for cell in rows[0].cells] if rows else [], _cache_cells(say)
     for first in reversed(range(0, len(hours), view.COLUMNS)):
-        some = [at.astimezone(ledger.zone) for at in hours[first : first + view.COLUMNS]]
-        days = [(day, len(list(group))) for day, group in groupby(f"{at:%m-%d}" for at in some)]
+        times = [at.astimezone(ledger.zone) for at in hours[first : first + view.COLUMNS]]
+        days = [(day, len(list(group))) for day, group in groupby(f"{at:%m-%d}" for at in times)]
         lines = [
             HeatMapRow(
                 safe(row.site),
-                tuple([field(one) for one in row.cells[first : first + view.COLUMNS]]),
+                tuple([field(hour) for hour in row.cells[first : first + view.COLUMNS]]),
             )
             for row in rows
         ]
         if seen.canaries:
-            told = [at in seen.canaries for at in hours[first : first + view.COLUMNS]]
-            told_fields = [
+            reported = [at in seen.canaries for at in hours[first : first + view.COLUMNS]]
+            reported_cells = [
                 HeatMapCell(
                     "told" if yes else "off",
                     "✓" if yes else "",
                     say(Phrase("reported in time")) if yes else "",
                 )
-                for yes in told
+                for yes in reported
             ]
-            lines.append(HeatMapRow(say(Phrase("canary posts reported")), tuple(told_fields)))
-        between = f"{some[0]:%Y-%m-%d %H:%M} – {some[-1]:%Y-%m-%d %H:%M}"
+            lines.append(HeatMapRow(say(Phrase("canary posts reported")), tuple(reported_cells)))
+        between = f"{times[0]:%Y-%m-%d %H:%M} – {times[-1]:%Y-%m-%d %H:%M}"
         title = say(Phrase("Hourly coverage of each site, %(between)s", between=between))
-        yield heat_map(
+        yield draw_heat_map(
             title,
             say(Phrase("The gaps are listed below.")),
             days,
-            [f"{at:%H}" for at in some],
+            [f"{at:%H}" for at in times],
             lines,
         )
 
 
-def _fields(say: Callable[[object], str]) -> Callable[[CoverageHour], HeatMapCell]:
-    """Makes fields of hours; what is alike but for the hour is put into words once."""
-    known = dict[tuple[object, ...], HeatMapCell]()
+def _cache_cells(say: Callable[[object], str]) -> Callable[[CoverageHour], HeatMapCell]:
+    """Return a function that makes cells; equal hours are described only once."""
+    cells = dict[tuple[object, ...], HeatMapCell]()
 
     def field(cell: CoverageHour) -> HeatMapCell:
         alike = (cell.state, cell.seen, cell.posts, cell.explained, *cell.why.items())
-        found = known.get(alike)
-        if found is None:
-            found = known[alike] = _field(cell, say)
-        return found
+        result = cells.get(alike)
+        if result is None:
+            result = cells[alike] = _make_cell(cell, say)
+        return result
 
     return field
 
 
-def _field(cell: CoverageHour, say: Callable[[object], str]) -> HeatMapCell:
+def _make_cell(cell: CoverageHour, say: Callable[[object], str]) -> HeatMapCell:
     letter = next(iter(cell.why), "").replace(".", "×")
     if cell.has_gap:
-        why = say(tuple(WHY[one] for one in cell.why))
-        said = say(
+        why = say(tuple(WHY[reason] for reason in cell.why))
+        description = say(
             Phrase("not covered for %(minutes)s minutes: %(why)s", minutes=cell.blind, why=why)
         )
         mark = letter if cell.is_uncovered or letter != "×" else "~"
-        return HeatMapCell("explained" if cell.explained else cell.state, mark, said)
+        return HeatMapCell("explained" if cell.explained else cell.state, mark, description)
     mark = {
         "seen": str(cell.posts) if cell.posts < view.MANY else f">{view.MANY - 1}",
         "off": "",

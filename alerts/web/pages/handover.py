@@ -23,7 +23,7 @@ from alerts.records.document import QueryError
 from alerts.store.queries import NO_SCENARIO, Recent, count_recent, count_sightings, list_days
 from alerts.translation import named
 from alerts.web.dependencies import Console, Text, redact_form, require_permission
-from alerts.web.pages.coverage import gap_shown
+from alerts.web.pages.coverage import describe_gap
 from alerts.web.templating import READER, MenuEntry, speaker
 from ullage.phrase import Phrase
 from ullage.settings.tenants import UnknownTenantError
@@ -35,15 +35,15 @@ CHART_WIDTH, ROW, THICK, ROOM = 340, 42, 12, 62
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A row: its name, how much, and that in words."""
+    """A bar of the chart: its name, its amount, and a description."""
 
     name: str
     amount: int
     said: str
 
 
-def scenarios(title: str, said: str, bars: Sequence[Bar]) -> Markup:
-    """The picture; a name stands above its bar, so that it fits a phone."""
+def draw_scenarios(title: str, said: str, bars: Sequence[Bar]) -> Markup:
+    """Draw the bar chart; a name is above its bar, so that the chart fits a phone."""
     most, height = max((bar.amount for bar in bars), default=0), ROW * len(bars)
     head = Markup(
         '<svg class="bars" viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="img"'
@@ -53,13 +53,13 @@ def scenarios(title: str, said: str, bars: Sequence[Bar]) -> Markup:
     return Markup("").join(
         (
             head,
-            *(_row(bar, ROW * number, most) for number, bar in enumerate(bars)),
+            *(_draw_bar(bar, ROW * number, most) for number, bar in enumerate(bars)),
             Markup("</svg>"),
         )
     )
 
 
-def _row(bar: Bar, top: int, most: int) -> Markup:
+def _draw_bar(bar: Bar, top: int, most: int) -> Markup:
     long = max(1.0, (CHART_WIDTH - ROOM) * bar.amount / most) if bar.amount else 0.0
     return Markup(
         '<g><title>{}</title><text class="name" x="0" y="{}">{}</text>'
@@ -80,8 +80,9 @@ DATED = 5
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """One day: what stands below it, incidents by severity with the gravest first, sightings,
-    and all of it in words.
+    """A day of the timeline: its label, sightings, and incidents by severity, most severe first.
+
+    `said` describes all of it.
     """
 
     name: str
@@ -90,8 +91,8 @@ class Day:
     said: str
 
 
-def timeline(title: str, said: str, names: tuple[str, str], days: Sequence[Day]) -> Markup:
-    """The picture; `names` are those of both rows of bars."""
+def draw_timeline(title: str, said: str, names: tuple[str, str], days: Sequence[Day]) -> Markup:
+    """Draw the timeline; `names` are the titles of its two rows of bars."""
     width, height = LEFT * 2 + DAY_WIDTH * len(days), TOP + TALL + GAP + SHORT + FOOT
     most = max((sum(day.incidents.values()) for day in days), default=0)
     most_seen = max((day.sightings for day in days), default=0)
@@ -101,11 +102,12 @@ def timeline(title: str, said: str, names: tuple[str, str], days: Sequence[Day])
         ' id="time-d">{3}</desc><text class="name" x="{4}" y="11">{5}</text><text class="name"'
         ' x="{4}" y="{6}">{7}</text>'
     ).format(width, height, title, said, LEFT, names[0], TOP + TALL + 17, names[1])
-    numbered = _numbered([sum(day.incidents.values()) for day in days])
+    numbered = _choose_labelled_days([sum(day.incidents.values()) for day in days])
     drawn = [
-        _day(day, number, most, most_seen, number in numbered) for number, day in enumerate(days)
+        _draw_day(day, number, most, most_seen, number in numbered)
+        for number, day in enumerate(days)
     ]
-    feet = [_line(width, TOP + TALL), _line(width, TOP + TALL + GAP + SHORT)]
+    feet = [_draw_line(width, TOP + TALL), _draw_line(width, TOP + TALL + GAP + SHORT)]
     dates = [
         Markup('<text x="{}" y="{}">{}</text>').format(_middle(number), height - 5, day.name)
         for number, day in enumerate(days)
@@ -114,49 +116,52 @@ def timeline(title: str, said: str, names: tuple[str, str], days: Sequence[Day])
     return Markup("").join((head, *drawn, *feet, *dates, Markup("</svg>")))
 
 
-def _numbered(totals: Sequence[int]) -> set[int]:
-    """The days over which a number stands: all where two digits do, else the one of most, and
-    the last if it is not beside it.
+def _choose_labelled_days(totals: Sequence[int]) -> set[int]:
+    """Return the days whose total is printed.
+
+    These are all days while two digits suffice; otherwise the day with the highest total, and
+    the last
+    one unless it is next to that.
     """
-    there = [number for number, total in enumerate(totals) if total]
-    if max(totals, default=0) < FULL or not there:
-        return set(there)
-    most, last = totals.index(max(totals)), there[-1]
+    days_with_incidents = [number for number, total in enumerate(totals) if total]
+    if max(totals, default=0) < FULL or not days_with_incidents:
+        return set(days_with_incidents)
+    most, last = totals.index(max(totals)), days_with_incidents[-1]
     return {most, last} if last - most > 1 else {most}
 
 
-def _day(day: Day, number: int, most: int, most_seen: int, is_numbered: bool) -> Markup:
-    """Its bars; the ground behind them takes the pointer, so that a day without any says so as
-    well.
-    """
+def _draw_day(day: Day, number: int, most: int, most_seen: int, is_numbered: bool) -> Markup:
+    """Draw the bars of a day, with a background so that an empty day has a tooltip too."""
     tall = TOP + TALL + GAP + SHORT
     ground = (
         f'<rect class="ground" x="{LEFT + DAY_WIDTH * number}" y="0" width="{DAY_WIDTH}"'
         f' height="{tall}"/>'
     )
-    bars = "".join((*_stack(day, number, most, is_numbered), *_seen(day, number, most_seen)))
-    return Markup(f"<g><title>{escape(day.said)}</title>{ground}{bars}</g>")  # noqa: S704 - what is from outside is escaped
+    bars = "".join(
+        (*_draw_incidents(day, number, most, is_numbered), *_draw_sightings(day, number, most_seen))
+    )
+    return Markup(f"<g><title>{escape(day.said)}</title>{ground}{bars}</g>")  # noqa: S704 - escaped
 
 
-def _stack(day: Day, number: int, most: int, is_numbered: bool) -> Iterator[str]:
+def _draw_incidents(day: Day, number: int, most: int, is_numbered: bool) -> Iterator[str]:
     foot = float(TOP + TALL)
     for severity, count in day.incidents.items():
         if count:
             tall = TALL * count / most
             foot -= tall
-            yield _day_bar(severity, number, foot, tall)
+            yield _draw_day_bar(severity, number, foot, tall)
     if is_numbered:
         yield f'<text x="{_middle(number)}" y="{foot - 4:.1f}">{sum(day.incidents.values())}</text>'
 
 
-def _seen(day: Day, number: int, most: int) -> Iterator[str]:
+def _draw_sightings(day: Day, number: int, most: int) -> Iterator[str]:
     if day.sightings:
         tall = SHORT * day.sightings / most
-        yield _day_bar("sightings", number, TOP + TALL + GAP + SHORT - tall, tall)
+        yield _draw_day_bar("sightings", number, TOP + TALL + GAP + SHORT - tall, tall)
 
 
-def _day_bar(kind: str, number: int, top: float, tall: float) -> str:
-    """At least a pixel: what is there is seen."""
+def _draw_day_bar(kind: str, number: int, top: float, tall: float) -> str:
+    """Draw a bar, at least one pixel high, so that it is visible."""
     place = (
         f'x="{LEFT + DAY_WIDTH * number + 2}" y="{top:.1f}" width="{DAY_WIDTH - 4}"'
         f' height="{max(1.0, tall):.1f}"'
@@ -164,7 +169,7 @@ def _day_bar(kind: str, number: int, top: float, tall: float) -> str:
     return f'<rect class="{escape(kind)}" {place}/>'
 
 
-def _line(width: int, y: int) -> Markup:
+def _draw_line(width: int, y: int) -> Markup:
     return Markup('<line x1="0" y1="{0}" x2="{1}" y2="{0}"/>').format(y, width)
 
 
@@ -179,27 +184,32 @@ SCENARIOS_SHOWN = 6
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """Both pictures, and what they show as text; `scenarios` is "" where nobody is exposed."""
+    """Both charts and their data as text; `scenarios` is "" without affected customers."""
 
     days: tuple[Day, ...]
     severities: tuple[str, ...]
     """Those that there are, the gravest first."""
-    timeline: Markup
-    scenarios: Markup
+    draw_timeline: Markup
+    draw_scenarios: Markup
 
 
-def month(site: Console, tenant: str = "") -> Month:
-    """Of one tenant or of all that may be seen, without what was called a false positive."""
+def summarize_month(site: Console, tenant: str = "") -> Month:
+    """Summarise the last 30 days of a tenant, or of all visible tenants for "".
+
+    False positives are left out.
+    """
     say = speaker()
-    found = count_recent(site.store, site.clock.now(), site.zone or UTC, tenant)
-    days = tuple(_days(site, found, tenant, say))
-    severities = tuple(one for one in GRAVEST_FIRST if any(day.incidents[one] for day in days))
-    title, said = (
+    recent_incidents = count_recent(site.store, site.clock.now(), site.zone or UTC, tenant)
+    days = tuple(_list_days(site, recent_incidents, tenant, say))
+    severities = tuple(
+        severity for severity in GRAVEST_FIRST if any(day.incidents[severity] for day in days)
+    )
+    title, description = (
         say(Phrase("Incidents and sightings of 30 days")),
         say(Phrase("The same data is in the table below.")),
     )
     names = say(Phrase("Incidents opened, by severity")), say(Phrase("Sightings"))
-    bars = [*_bars(found, say)]
+    bars = [*_list_bars(recent_incidents, say)]
     who = (
         say(Phrase("Affected customers in 30 days, by scenario")),
         say(Phrase("A customer in two incidents is counted twice.")),
@@ -207,46 +217,51 @@ def month(site: Console, tenant: str = "") -> Month:
     return Month(
         days,
         severities,
-        timeline(title, said, names, days),
-        scenarios(*who, bars) if bars else Markup(""),
+        draw_timeline(title, description, names, days),
+        draw_scenarios(*who, bars) if bars else Markup(""),
     )
 
 
-def _days(site: Console, found: Recent, tenant: str, say: Callable[[object], str]) -> Iterator[Day]:
+def _list_days(
+    site: Console, recent_incidents: Recent, tenant: str, say: Callable[[object], str]
+) -> Iterator[Day]:
     language = READER.get().language
     days = list_days(site.clock.now(), site.zone or UTC)
-    for day, seen in zip(
+    for day, sightings in zip(
         days, count_sightings(site.store, days, site.zone or UTC, tenant), strict=True
     ):
         counts: dict[str, int] = {
-            severity: found.opened[day, severity] for severity in GRAVEST_FIRST
+            severity: recent_incidents.opened[day, severity] for severity in GRAVEST_FIRST
         }
-        both = say(
+        totals = say(
             Phrase(
                 "%(incidents)s incidents, %(sightings)s sightings",
                 incidents=sum(counts.values()),
-                sightings=seen,
+                sightings=sightings,
             )
         )
-        apart = ", ".join(
+        by_severity = ", ".join(
             f"{count} {named(severity, 'severity', language)}"
             for severity, count in counts.items()
             if count
         )
         yield Day(
-            f"{day:%m-%d}", counts, seen, f"{day:%Y-%m-%d}: {both}{f' ({apart})' if apart else ''}"
+            f"{day:%m-%d}",
+            counts,
+            sightings,
+            f"{day:%Y-%m-%d}: {totals}{f' ({by_severity})' if by_severity else ''}",
         )
 
 
-def _bars(found: Recent, say: Callable[[object], str]) -> Iterator[Bar]:
+def _list_bars(recent_incidents: Recent, say: Callable[[object], str]) -> Iterator[Bar]:
     amounts = dict[str, int]()
-    for (_, scenario, _), customers in found.customers.items():
+    for (_, scenario, _), customers in recent_incidents.customers.items():
         amounts[scenario] = amounts.get(scenario, 0) + customers
     ranked = sorted(
         ((amount, name) for name, amount in amounts.items() if amount),
         key=lambda pair: (-pair[0], pair[1]),
     )
-    titles = _titles(say)
+    titles = _list_titles(say)
     for amount, scenario in (
         ranked[: SCENARIOS_SHOWN - 1] if len(ranked) > SCENARIOS_SHOWN else ranked
     ):
@@ -273,12 +288,13 @@ def _bar(name: str, amount: int, say: Callable[[object], str]) -> Bar:
     )
 
 
-def _titles(say: Callable[[object], str]) -> Mapping[str, str]:
+def _list_titles(say: Callable[[object], str]) -> Mapping[str, str]:
     is_chinese = READER.get().language == "zh"
-    own = {
-        one.id: one.title_zh if is_chinese else one.title for one in load_verdict_rules().scenario
+    titles = {
+        scenario.id: scenario.title_zh if is_chinese else scenario.title
+        for scenario in load_verdict_rules().scenario
     }
-    return {**own, NO_SCENARIO: say(Phrase("No known scenario"))}
+    return {**titles, NO_SCENARIO: say(Phrase("No known scenario"))}
 
 
 MENU = MenuEntry("/handover", Phrase("Handover"), "incident.read coverage.read", "work", 2)
@@ -287,11 +303,11 @@ INCIDENTS_SHOWN = 5
 
 
 def routes() -> APIRouter:
-    """The route of this page."""
+    """Return the route of this page."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/handover", dependencies=[require_permission("coverage.read")])
-    def shown(
+    def show_handover(
         site: Annotated[Console, require_permission("incident.read")],
         since: Text = "",
         tenant: Text = "",
@@ -300,16 +316,16 @@ def routes() -> APIRouter:
         try:
             site.require_known_tenant(tenant)
             zone, now = ZoneInfo(site.duties.tenant(tenant).zone), site.clock.now()
-            return _page(
+            return _show_page(
                 site, typed, tenant, parse_past_moment(since, zone, now) if since else None
             )
         except (QueryError, UnknownTenantError) as error:
-            return _page(site, typed, "", None, refused=error)
+            return _show_page(site, typed, "", None, refused=error)
 
     return router
 
 
-def _page(
+def _show_page(
     site: Console,
     typed: dict[str, str],
     tenant: str,
@@ -318,28 +334,28 @@ def _page(
 ) -> HTMLResponse:
     ledger = CoverageReader(site.context, site.store)
     queue = IncidentQueue(Work(site.duties), site.principal.name, site.shifts)
-    found = handover(queue, tenant, since, INCIDENTS_SHOWN)
-    gaps = view.merge_gaps(found.blind.gaps(), ledger.zone)
+    details = handover(queue, tenant, since, INCIDENTS_SHOWN)
+    gaps = view.merge_gaps(details.blind.gaps(), ledger.zone)
     return site.page(
         "handover.html",
         400 if refused else 200,
-        found=found,
-        parts_shown=[*_parts(found, tenant)],
-        rows=found.rows(),
-        verdict=verdict(found.blind, ()),
-        unexplained=len(found.blind.unexplained()),
-        gaps=[gap_shown(gap, found.blind, ledger) for gap in reversed(gaps)],
-        coverage_query=urlencode({"since": to_typed(found.since, ledger.zone)}),
-        month=month(site, tenant),
+        found=details,
+        parts_shown=[*_list_parts(details, tenant)],
+        rows=details.rows(),
+        verdict=verdict(details.blind, ()),
+        unexplained=len(details.blind.unexplained()),
+        gaps=[describe_gap(gap, details.blind, ledger) for gap in reversed(gaps)],
+        coverage_query=urlencode({"since": to_typed(details.since, ledger.zone)}),
+        month=summarize_month(site, tenant),
         typed=redact_form(typed),
         refused=refused,
     )
 
 
-def _parts(found: Handover, tenant: str) -> Iterator[tuple[Phrase, HandoverPart, str]]:
-    """Each part with its title and its place in the queue."""
-    new = {"tab": "all", "since": found.since.isoformat(timespec="seconds")}
+def _list_parts(details: Handover, tenant: str) -> Iterator[tuple[Phrase, HandoverPart, str]]:
+    """Yield each part with its title and its address in the incident list."""
+    new = {"tab": "all", "since": details.since.isoformat(timespec="seconds")}
     places = (new, {"status": "open"}, {"tab": "due"}, {"tab": "unassigned"})
-    for (title, part), place in zip(found.parts().items(), places, strict=True):
+    for (title, part), place in zip(details.parts().items(), places, strict=True):
         query = urlencode({**place, "flat": "1", **({"tenant": tenant} if tenant else {})})
         yield title, part, f"/?{query}"

@@ -116,19 +116,20 @@ class RefusedForm:
     typed: Mapping[str, str] = field(default_factory=lambda: {"status": "", "note": ""})
 
     def value(self, status: str, name: str, default: str = "") -> str:
-        """What was typed in a field of the form of `status`; `default` where that form was not
-        sent.
+        """Return what was typed in a field of the form of `status`.
+
+        It is `default` if another form was sent.
         """
         return self.typed.get(name, default) if self.typed.get("status") == status else default
 
 
 def routes() -> APIRouter:
-    """The routes of this page."""
+    """Return the routes of this page."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/incidents/{id_}")
     def incident(site: Reader, id_: str, after: Text = "", kind: Text = "") -> HTMLResponse:
-        return incident_page(site, id_, after=after, kind=kind)
+        return show_incident(site, id_, after=after, kind=kind)
 
     @router.post("/incidents/{id_}/decisions")
     def decide(  # noqa: PLR0917  the fields of the page's forms
@@ -186,23 +187,23 @@ def routes() -> APIRouter:
                 record_reports(site, id_, typed, site.actor(), also)
             else:
                 # several at once are what waits for a second person
-                for one in dict.fromkeys(entry or ("",)):
-                    carry_out(site, id_, {**typed, "entry": one}, site.actor())
+                for pending_id in dict.fromkeys(entry or ("",)):
+                    carry_out(site, id_, {**typed, "entry": pending_id}, site.actor())
         except QueryError as error:
-            return incident_page(
-                site, id_, RefusedForm(error, _field(status, error), redact_form(typed))
+            return show_incident(
+                site, id_, RefusedForm(error, _find_field(status, error), redact_form(typed))
             )
         return RedirectResponse(
             f"/incidents/{id_}{PART_AFTER.get(status.partition(' ')[0], '#history')}", 303
         )
 
-    _files(router)
-    _takedown(router)
+    _add_exports(router)
+    _add_takedown(router)
     return router
 
 
-def _files(router: APIRouter) -> None:
-    """What can be taken along: each is in the audit log before it leaves."""
+def _add_exports(router: APIRouter) -> None:
+    """Add the routes of exports; each is logged before it is sent."""
 
     @router.post("/incidents/{id_}/report")
     def report(
@@ -221,41 +222,43 @@ def _files(router: APIRouter) -> None:
     def customers(
         site: Annotated[Console, require_permission("customers.export")], id_: str, kind: Typed = ""
     ) -> Response:
-        found = site.store.get(Incident, id_)
-        if found is None:
+        stored = site.store.get(Incident, id_)
+        if stored is None:
             return site.missing(GONE)
-        text, count = customers_csv(site.store, found, kind)
+        text, count = customers_csv(site.store, stored, kind)
         what = f"incident {id_}: {count} handles"
-        site.trail.append("customers.export", what, actor=site.actor(), tenant=found.tenant)
+        site.trail.append("customers.export", what, actor=site.actor(), tenant=stored.tenant)
         return download(text.encode(), "text/csv; charset=utf-8", f"{id_}-customers.csv")
 
 
-def _takedown(router: APIRouter) -> None:
-    """What a takedown takes: its letter, and the addresses."""
+def _add_takedown(router: APIRouter) -> None:
+    """Add the routes of a takedown: its letter and the addresses."""
 
     @router.post("/incidents/{id_}/letter")
     def takedown_letter(site: Decider, id_: str, lang: Typed = "") -> Response:
-        found = site.store.get(Incident, id_)
-        if found is None or lang not in {"", *LANGUAGES}:
+        stored = site.store.get(Incident, id_)
+        if stored is None or lang not in {"", *LANGUAGES}:
             return site.missing(GONE)
-        tenant = site.duties.tenant(found.tenant)
-        language = next((one for one in LANGUAGES if one == lang), tenant.language)
+        tenant = site.duties.tenant(stored.tenant)
+        language = next(
+            (candidate for candidate in LANGUAGES if candidate == lang), tenant.language
+        )
         try:
             posts = outgoing_sightings(
-                open_cases(site).find_sightings(found), vault_of(site.context)
+                open_cases(site).find_sightings(stored), vault_of(site.context)
             )
             text = render_letter(
                 notice_of(id_, posts, tenant, language, site.clock.now()), language
             )
         except ConfigError as error:
-            return incident_page(
+            return show_incident(
                 site, id_, RefusedForm(error, "lang", {"status": "letter", "note": ""})
             )
         site.trail.append(
             "incident.letter",
             f"incident {id_}: {language}",
             actor=site.actor(),
-            tenant=found.tenant,
+            tenant=stored.tenant,
         )
         return download(
             text.encode(), "text/plain; charset=utf-8", f"{id_}-takedown-{language}.txt"
@@ -286,100 +289,108 @@ def _takedown(router: APIRouter) -> None:
                 trail=site.trail,
             )
         except (QueryError, ConfigError) as error:
-            return incident_page(
+            return show_incident(
                 site,
                 id_,
                 RefusedForm(error, "case" if not case.strip() else "reason", redact_form(typed)),
             )
-        return incident_page(site, id_, revealed=shown)
+        return show_incident(site, id_, revealed=shown)
 
 
 def download(content: bytes, media: str, name: str) -> Response:
-    """The answer with which a browser stores a file."""
+    """Return a response that the browser saves as a file."""
     return Response(
         content, media_type=media, headers={"content-disposition": f'attachment; filename="{name}"'}
     )
 
 
-def _token() -> str:
-    """One a form: what is sent twice under it is done once."""
+def _new_form_token() -> str:
+    """Return a token for one form, so that sending it twice takes effect once."""
     return secrets.token_hex(TOKEN_BYTES)
 
 
-def _field(status: str, error: QueryError) -> str:
-    """The field that an error is about."""
+def _find_field(status: str, error: QueryError) -> str:
+    """Return the field that an error is about."""
     return error.members[0] if error.members else AT.get(status, "note")
 
 
-def _typed(when: datetime, zone: ZoneInfo) -> str:
-    """A moment as a field of time and date has it."""
+def _format_input(when: datetime, zone: ZoneInfo) -> str:
+    """Format a time for an input field."""
     return when.astimezone(zone).strftime("%Y-%m-%dT%H:%M")
 
 
-def _rulings(site: Console, incident: Incident, duties: Iterable[Duty]) -> dict[str, Phrase]:
-    """What may be decided of the regimes of an incident's tenant, by the value of the form."""
-    asking, found = (
+def _list_rulings(site: Console, incident: Incident, duties: Iterable[Duty]) -> dict[str, Phrase]:
+    """Return the possible rulings on the tenant's regimes, by form value."""
+    asking, rulings = (
         {duty.regime.id for duty in duties if duty.state not in ("met", "waived")},
         dict[str, Phrase](),
     )
     for regime in get_tenant_regimes(incident.tenant, site.duties.tenant(incident.tenant)):
         if regime.id in asking:
-            found[f"waived {regime.id}"] = Phrase(
+            rulings[f"waived {regime.id}"] = Phrase(
                 "%(rule)s requires no report here", rule=Phrase(regime.title)
             )
         else:
-            found[f"applies {regime.id}"] = Phrase("%(rule)s applies", rule=Phrase(regime.title))
-    return found
+            rulings[f"applies {regime.id}"] = Phrase("%(rule)s applies", rule=Phrase(regime.title))
+    return rulings
 
 
-def _parts(found: IncidentDetails, owed: IncidentDeadlines) -> list[tuple[str, Phrase, int | None]]:
-    """The parts of the page, which are tabs: id, name, and how many things stand in it."""
+def _list_tabs(
+    details: IncidentDetails, owed: IncidentDeadlines
+) -> list[tuple[str, Phrase, int | None]]:
+    """Return the tabs of the page: id, name and number of entries."""
     reports = [("clocks", Phrase("Reports"), len(owed.duties))] if owed.duties else []
     return [
         *reports,
         ("assessment", Phrase("Assessment"), None),
-        ("customers", Phrase("Affected customers"), found.incident.customers),
-        ("seen", Phrase("Occurrences"), found.incident.sightings),
+        ("customers", Phrase("Affected customers"), details.incident.customers),
+        ("seen", Phrase("Occurrences"), details.incident.sightings),
         ("history", Phrase("History"), None),
     ]
 
 
-def _also(duties: Sequence[Duty]) -> dict[str, list[tuple[str, Phrase | str]]]:
-    """For which other reports of the same rule, due from the same moment, a report may count as
-    well, by name.
+def _find_joint_reports(duties: Sequence[Duty]) -> dict[str, list[tuple[str, Phrase | str]]]:
+    """Return, by report name, the other reports that one message may cover.
+
+    They follow from the same rule and are due from the same moment.
     """
     unsent = [format_duty(duty) for duty in duties if duty.state in ("running", "waiting")]
     return {
-        name: [(other, name_report(other)) for other in list_joint_reports(name, unsent)]
+        name: [
+            (name_of_other, name_report(name_of_other))
+            for name_of_other in list_joint_reports(name, unsent)
+        ]
         for name in map(format_duty, duties)
     }
 
 
-def _pending(
+def _describe_pending(
     site: Console, pending: Sequence[tuple[PendingDecision, Phrase]]
 ) -> list[dict[str, Any]]:
-    """What waits for a second person, for whom, and whether whoever asks may confirm it or has
-    proposed it.
+    """Describe what waits for a second person.
+
+    Each entry says for whom it waits and whether the principal may confirm it or proposed it.
     """
     actor = find_actor(site)
     return [
         {
-            "id": one.id,
-            "what": describe_pending(one),
-            "by": one.by,
-            "at": one.at,
-            "note": next((each.note for each in one.decisions if each.note), ""),
-            "ends": ends_of(one.ends),
+            "id": decision.id,
+            "what": describe_pending(decision),
+            "by": decision.by,
+            "at": decision.at,
+            "note": next((each.note for each in decision.decisions if each.note), ""),
+            "ends": ends_of(decision.ends),
             "waits": waits,
-            "may": site.principal.name in actor.second_persons(one.tenant, one.by, one.proposers),
-            "own": site.principal.name in one.proposers,
+            "may": site.principal.name
+            in actor.second_persons(decision.tenant, decision.by, decision.proposers),
+            "own": site.principal.name in decision.proposers,
         }
-        for one, waits in pending
+        for decision, waits in pending
     ]
 
 
-def _owners(site: Console, incident: Incident, now: str) -> list[str]:
-    """Who may be given an incident, and who has it `now`, by name."""
+def _list_owners(site: Console, incident: Incident, now: str) -> list[str]:
+    """Return the accounts that may own an incident, and its owner `now`, by name."""
     return sorted(
         {
             *site.door.accounts.list_names_with("incident.decide", incident.tenant),
@@ -390,8 +401,9 @@ def _owners(site: Console, incident: Incident, now: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _References:
-    """What the page says of customer references: how many approvals they need, and what was
-    asked for.
+    """What the page shows about customer references.
+
+    `needed` is the number of approvals that a request needs.
     """
 
     needed: int
@@ -400,18 +412,18 @@ class _References:
     requests: Sequence[tuple[ReferenceRequest, State]]
     approvers: Sequence[str]
 
-    def is_asked_by(self, name: str) -> bool:
-        """Whether a request of theirs waits or is approved."""
+    def has_open_request(self, name: str) -> bool:
+        """Return whether a request of that person waits or is approved."""
         return any(
-            one.asked.by == name and state in ("waiting", "approved")
-            for one, state in self.requests
+            request.asked.by == name and state in ("waiting", "approved")
+            for request, state in self.requests
         )
 
 
-def _references(
+def _load_references(
     site: Console, incident: Incident, decisions: Iterable[Decision], now: datetime
 ) -> _References | None:
-    """What is said of customer references; None for whoever has nothing to do with customers."""
+    """Return what to show of customer references, None without the permission."""
     if not (site.principal.can("customers.export") or site.principal.can("references.ask")):
         return None
     tenant = site.duties.tenant(incident.tenant)
@@ -421,11 +433,11 @@ def _references(
     )
     allowed = site.door.accounts.list_names_with("references.approve", incident.tenant)
     approvers = [name for name in allowed if name != site.principal.name]
-    made = [(one, one.state(needed, now)) for one in find_requests(decisions)]
-    return _References(needed, tenant.reference_help, can_resolve, made, approvers)
+    requests = [(request, request.state(needed, now)) for request in find_requests(decisions)]
+    return _References(needed, tenant.reference_help, can_resolve, requests, approvers)
 
 
-def incident_page(
+def show_incident(
     site: Console,
     id_: str,
     sent: RefusedForm | None = None,
@@ -434,14 +446,18 @@ def incident_page(
     kind: str = "",
     revealed: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
-    """One incident; its customers are those behind the mark `after`, of one `kind` if that is
-    asked for.
+    """Show one incident.
+
+    Its customers are listed after the cursor `after`, or only those of one `kind`.
     """
-    found, sent = load_details(site.store, id_, after="" if kind else after), sent or RefusedForm()
-    if found is None:
+    details, sent = (
+        load_details(site.store, id_, after="" if kind else after),
+        sent or RefusedForm(),
+    )
+    if details is None:
         return site.missing(GONE)
-    incident, now = found.incident, site.clock.now()
-    cases, zone = open_cases(site), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
+    incident, now = details.incident, site.clock.now()
+    cases, zone = open_cases(site), ZoneInfo(site.duties.tenant(details.incident.tenant).zone)
     owed = cases.find_deadlines(incident)
     people = (
         find_customers_page(site.store, incident, CUSTOMERS_SHOWN, after, kind) if kind else None
@@ -449,31 +465,34 @@ def incident_page(
     item, task = build_item(incident, owed), find_task_date(owed.decisions)
     starts = cases.preview_started(incident, owed) if owed.status == "open" else ()
     shown: dict[str, Any] = {
-        "found": found,
+        "found": details,
         "incident": incident,
         "standing": owed.status,
         "item": item,
-        "people": people.items if people else found.exposures,
-        "more": people.after if people else found.more,
+        "people": people.items if people else details.exposures,
+        "more": people.after if people else details.more,
         "kind": kind,
         "after": after,
         "now": now,
         "zone": zone,
         "clocks": [clock_words(duty, now, zone) for duty in owed.duties],
         "recorded": {
-            f"{one.regime} {one.stage}": (one, _typed(get_sent_at(one), zone))
-            for one in owed.decisions
-            if one.regime
+            f"{decision.regime} {decision.stage}": (
+                decision,
+                _format_input(get_sent_at(decision), zone),
+            )
+            for decision in owed.decisions
+            if decision.regime
         },
-        "also": _also(owed.duties),
-        "pending": _pending(site, cases.pending(incident)),
-        "now_typed": _typed(now, zone),
+        "also": _find_joint_reports(owed.duties),
+        "pending": _describe_pending(site, cases.pending(incident)),
+        "now_typed": _format_input(now, zone),
         "running": [name_report(format_duty(duty)) for duty in owed.running],
         "starts": [name_report(format_duty(duty)) for duty in starts],
         "decide": owed.decide.words(now, zone) if owed.decide else None,
-        "rulings": _rulings(site, incident, owed.duties),
+        "rulings": _list_rulings(site, incident, owed.duties),
         "silence": find_suppressed(site.duties, [incident]).get(id_),
-        "history": history(site.store, incident, found.decisions),
+        "history": history(site.store, incident, details.decisions),
         "assignee": find_assignee(owed.decisions),
         "task": task,
         "takedown": find_takedown_state(owed.decisions),
@@ -482,7 +501,7 @@ def incident_page(
         "links": find_links(incident, owed.decisions),
         "merged": find_merged(owed.decisions),
         "revealed": revealed or {},
-        "parts_here": _parts(found, owed),
+        "parts_here": _list_tabs(details, owed),
         "first": (
             "seen"
             if revealed
@@ -490,9 +509,9 @@ def incident_page(
                 sent.typed["status"].partition(" ")[0], "clocks" if owed.running else "assessment"
             )
         ),
-        "owners": _owners(site, incident, find_assignee(owed.decisions)),
-        "due_typed": _typed(task, zone) if task else "",
-        "references": _references(site, incident, found.decisions, now),
+        "owners": _list_owners(site, incident, find_assignee(owed.decisions)),
+        "due_typed": _format_input(task, zone) if task else "",
+        "references": _load_references(site, incident, details.decisions, now),
         "sent": sent,
     }
     status = 400 if sent.refused else 200
@@ -512,5 +531,5 @@ def incident_page(
         **lists,
         most_days=MOST_DAYS,
         usual_days=USUAL_DAYS,
-        token=_token,
+        token=_new_form_token,
     )

@@ -68,7 +68,7 @@ MENU = MenuEntry("/", Phrase("Incidents"), "incident.read", "work", 1, ("/incide
 
 @dataclass(frozen=True, slots=True)
 class QueueForm:
-    """What the address asks for, as it was typed."""
+    """The filters and the order of the incident list, as they were typed."""
 
     tab: Text = "open"
     order: Text = "priority"
@@ -86,8 +86,8 @@ class QueueForm:
     until: Text = ""
     flat: Text = ""
 
-    def view(self, site: Console) -> QueueFilter:
-        """The same as a view of the queue; QueryError says what cannot be asked."""
+    def to_filter(self, site: Console) -> QueueFilter:
+        """Return the filter of the queue; raise QueryError if a field is invalid."""
         since, until = (
             self._moment(site, name) if getattr(self, name) else None for name in ("since", "until")
         )
@@ -115,31 +115,31 @@ class QueueForm:
         )
 
     def query(self, **changes: str) -> str:
-        """The address's query with some of it changed; what is as by default is left out."""
-        asked = {name: getattr(self, name) for name in self.__slots__} | changes
-        set_ones = {
-            name: value for name, value in asked.items() if value != getattr(PLAIN, name, "")
+        """Return the query string with some fields changed; defaults are left out."""
+        fields = {name: getattr(self, name) for name in self.__slots__} | changes
+        non_default = {
+            name: value for name, value in fields.items() if value != getattr(PLAIN, name, "")
         }
-        return f"?{urlencode(set_ones)}" if set_ones else ""
+        return f"?{urlencode(non_default)}" if non_default else ""
 
-    def exported(self) -> str:
-        """The query of an export of what is filtered; it knows fewer filters than the queue."""
-        known = {
+    def export_query(self) -> str:
+        """Return the query string for an export, which knows fewer filters than the queue."""
+        fields = {
             "tenant": self.tenant,
             "severity": self.severity,
             "status": self.status,
             "site": self.site,
             "kind": self.kind,
         }
-        set_ones = {
+        filled = {
             name: value
-            for name, value in {**known, "q": self.q, "seller": self.seller}.items()
+            for name, value in {**fields, "q": self.q, "seller": self.seller}.items()
             if value
         }
-        return f"?{urlencode(set_ones)}" if set_ones else ""
+        return f"?{urlencode(filled)}" if filled else ""
 
-    def turned(self, order: str) -> str:
-        """The query that orders by `order`, turned round where it does so already."""
+    def reverse_query(self, order: str) -> str:
+        """Return the query string for `order`, reversed if it is the order now."""
         return self.query(order=f"-{order}" if self.order == order else order)
 
 
@@ -147,14 +147,14 @@ PLAIN = QueueForm()
 
 
 def routes() -> APIRouter:
-    """The routes of this page."""
+    """Return the routes of this page."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
     def incidents(
         site: Reader, asked: Annotated[QueueForm, Depends()], after: Text = ""
     ) -> HTMLResponse:
-        return queue_page(site, asked, after)
+        return show_queue(site, asked, after)
 
     @router.post("/incidents/bulk")
     def bulk(  # noqa: PLR0917  the fields of a form
@@ -178,21 +178,26 @@ def routes() -> APIRouter:
             "ids": tuple(ids),
         }
         try:
-            said = _done(site, typed)
+            results = _apply_bulk(site, typed)
         except QueryError as error:
-            return queue_page(site, asked, done=Done((), error, redact_form(typed)))
-        left = {**redact_form(typed), "ids": tuple(one.incident for one in select_refused(said))}
-        return queue_page(
-            site, asked, done=Done(tuple(said), "", left if select_refused(said) else TYPED)
+            return show_queue(site, asked, done=Done((), error, redact_form(typed)))
+        remaining = {
+            **redact_form(typed),
+            "ids": tuple(result.incident for result in select_refused(results)),
+        }
+        return show_queue(
+            site,
+            asked,
+            done=Done(tuple(results), "", remaining if select_refused(results) else TYPED),
         )
 
     @router.post("/incidents/filters")
     def save(site: Reader, asked: Annotated[QueueForm, Depends()], title: Typed = "") -> Response:
         try:
-            IncidentQueue(Work(site.duties), site.principal.name).check(asked.view(site))
+            IncidentQueue(Work(site.duties), site.principal.name).check(asked.to_filter(site))
             site.door.accounts.save_filter(site.principal.name, title, asked.query())
         except (ConfigError, QueryError) as error:
-            return queue_page(site, asked, unsaved=error)
+            return show_queue(site, asked, unsaved=error)
         return RedirectResponse(f"/{asked.query()}", 303)
 
     @router.post("/incidents/filters/remove")
@@ -206,11 +211,11 @@ def routes() -> APIRouter:
         name: Annotated[str, Form()] = "",
     ) -> Response:
         try:
-            tokens = tokens_of_name(site, Secret(name))
+            tokens = find_seller_tokens(site, Secret(name))
         except QueryError as error:
-            return queue_page(site, QueueForm(), refused_=error)
+            return show_queue(site, QueueForm(), refused_=error)
         if not tokens:
-            return queue_page(
+            return show_queue(
                 site,
                 QueueForm(),
                 refused_=Phrase("No posts by this seller are stored."),
@@ -223,8 +228,9 @@ def routes() -> APIRouter:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What came of a form for several: what was done, what was refused as a whole, and what was
-    typed.
+    """The outcome of a form for several incidents.
+
+    It holds what was done, why the whole form was refused, and what was typed.
     """
 
     said: tuple[ActionResult, ...] = ()
@@ -232,9 +238,10 @@ class Done:
     typed: Mapping[str, Any] = field(default_factory=lambda: TYPED)
 
 
-def _done(site: Console, typed: Mapping[str, Any]) -> list[ActionResult]:
-    """Do what was chosen with each; QueryError where nothing was chosen, ForbiddenError where it
-    is not allowed.
+def _apply_bulk(site: Console, typed: Mapping[str, Any]) -> list[ActionResult]:
+    """Apply the chosen action to each incident.
+
+    Raises QueryError if the choice is invalid, ForbiddenError if it is not allowed.
     """
     act, ids = typed["act"], typed["ids"]
     if act not in BULK:
@@ -253,13 +260,13 @@ def _done(site: Console, typed: Mapping[str, Any]) -> list[ActionResult]:
         return cases.several(ids, assign)
     if act == "acknowledged":
         return cases.several(ids, lambda id_: cases.acknowledge(id_, by=by, note=note))
-    closed: Callable[[str], ActionResult] = lambda id_: cases.close(  # noqa: E731  one of three that differ in their arguments
+    close: Callable[[str], ActionResult] = lambda id_: cases.close(  # noqa: E731
         id_, act, by=by, note=note, reason=typed["reason"], days=typed["days"]
     )
-    return cases.several(ids, closed)
+    return cases.several(ids, close)
 
 
-def queue_page(
+def show_queue(
     site: Console,
     asked: QueueForm,
     after: str = "",
@@ -269,17 +276,20 @@ def queue_page(
     unsaved: Exception | None = None,
     status: int = 400,
 ) -> HTMLResponse:
-    """The queue, or in the place of its rows why there are none: `refused_`, with that status;
-    `unsaved` is a filter's fault.
+    """Show the incident list.
+
+    `refused_` replaces the rows by the reason why there are none and is sent with `status`;
+    `unsaved`
+    is the error of a filter that could not be saved.
     """
     queue = IncidentQueue(Work(site.duties), site.principal.name, site.shifts)
-    found, view = QueuePage(()), QueueFilter()
+    queue_result, view = QueuePage(()), QueueFilter()
     try:
         if not refused_:
-            view = asked.view(site)
+            view = asked.to_filter(site)
             queue.check(view)  # what cannot be asked is said first
             site.require_known_tenant(view.tenant)
-            found = queue.page(view, PAGE, after)
+            queue_result = queue.page(view, PAGE, after)
     except (QueryError, UnknownTenantError) as error:
         refused_, asked = (
             error,
@@ -290,13 +300,13 @@ def queue_page(
     return site.page(
         "incidents.html",
         status if refused_ or done.refused or unsaved else 200,
-        rows=found.rows,
+        rows=queue_result.rows,
         asked=asked,
         view=view,
         counts=queue.counts(replace(view, seller="")),
         by_severity=queue.open_by_severity(view),
-        silent=find_suppressed(site.duties, [row.incident for row in found.rows]),
-        waiting=_find_waiting(site.store, [row.incident for row in found.rows]),
+        silent=find_suppressed(site.duties, [row.incident for row in queue_result.rows]),
+        waiting=_find_waiting(site.store, [row.incident for row in queue_result.rows]),
         seller=find_history(site.store, parse_tokens(asked.seller), asked.tenant)
         if asked.seller
         else None,
@@ -304,13 +314,13 @@ def queue_page(
         done=done,
         saved=site.door.accounts.list_filters(site.principal.name),
         unsaved=unsaved,
-        owners=_owners(site),
+        owners=_list_owners(site),
         now=now,
         shift=queue.shift if asked.tab == "new" else None,
         after=after,
-        following=asked.query(after=found.after) if found.after else "",
+        following=asked.query(after=queue_result.after) if queue_result.after else "",
         behind=monitoring_status(site.store, now),
-        empty=not found.rows
+        empty=not queue_result.rows
         and not view.is_narrowed
         and view.tab == "open"
         and not queue.count(QueueFilter(tab="all")),
@@ -318,7 +328,7 @@ def queue_page(
             "severity": SEVERITIES,
             "status": STATUSES,
             "origin": ORIGINS,
-            "scenario": _scenarios(),
+            "scenario": _list_scenarios(),
         },
         orders=ORDERS,
         tabs=TABS,
@@ -333,13 +343,13 @@ def queue_page(
 
 
 def _find_waiting(store: IncidentStore, incidents: Iterable[Incident]) -> set[str]:
-    """Return the ids of those incidents of which a decision waits for a second person."""
+    """Return the ids of incidents with a decision that waits for a second person."""
     answering = {id_: incident.id for incident in incidents for id_ in incident.family}
     return {answering[pending.incident] for pending in find_pending(store, answering)}
 
 
-def _owners(site: Console) -> list[str]:
-    """Those who may work on incidents of the tenants that are seen, by name."""
+def _list_owners(site: Console) -> list[str]:
+    """Return the accounts that may own incidents of the visible tenants, by name."""
     accounts = site.door.accounts
     return sorted(
         {
@@ -350,17 +360,18 @@ def _owners(site: Console) -> list[str]:
     )
 
 
-def _scenarios() -> dict[str, tuple[str, str]]:
-    """Scenarios that can be asked for, by id: their titles in English and Chinese."""
+def _list_scenarios() -> dict[str, tuple[str, str]]:
+    """Return the titles of all scenarios, in English and Chinese, by id."""
     return {
         scenario.id: (scenario.title, scenario.title_zh)
         for scenario in load_verdict_rules().scenario
     }
 
 
-def tokens_of_name(site: Console, name: Secret) -> tuple[str, ...]:
-    """The tokens of the author of that name, () for nobody; noted without the name, and limited
-    as look-ups of people are.
+def find_seller_tokens(site: Console, name: Secret) -> tuple[str, ...]:
+    """Return the tokens of authors with that name, empty if there is none.
+
+    The search is logged without the name, and limited like checks of a person.
     """
     site.allowed.take(site.principal)
     tokens = find_tokens(site.store, site.lookup.keys, site.lookup.everyone(), name)

@@ -37,10 +37,10 @@ VOUCHED = "provider"
 WRONG = Phrase("The name or password is wrong, or the account is disabled.")
 
 
-def _form(router: APIRouter) -> None:
+def _add_login(router: APIRouter) -> None:
     @router.get("/login")
     def form(site: Everybody, left: str = "") -> HTMLResponse:
-        return login_form(site, 200, has_left=left == VOUCHED)
+        return show_login(site, 200, has_left=left == VOUCHED)
 
     @router.post("/login")
     def enter(
@@ -48,13 +48,15 @@ def _form(router: APIRouter) -> None:
     ) -> Response:
         place = then if PLACE.fullmatch(then) else "/"
         try:
-            session = site.door.log_in(name, password, request.state.asked.source, _device(request))
+            session = site.door.log_in(
+                name, password, request.state.asked.source, _read_device_cookie(request)
+            )
         except LimitedError as error:
-            return limited(site, error, place)
+            return show_limit(site, error, place)
         return (
-            entered(request, session, place, site.door.device(name))
+            complete_login(request, session, place, site.door.device(name))
             if session
-            else login_form(site, 401, place, WRONG)
+            else show_login(site, 401, place, WRONG)
         )
 
     @router.post("/logout")
@@ -71,14 +73,13 @@ def _form(router: APIRouter) -> None:
         return answer
 
 
-def entered(request: Request, session: str, place: str, device: str) -> Response:
-    """Leads somebody who was let in to `place`, with the session's cookie: for encrypted
-    connections alone where this is one.
+def complete_login(request: Request, session: str, place: str, device: str) -> Response:
+    """Redirect somebody who has logged in to `place`, and set the cookies of session and device.
 
-    `device` is what the browser keeps, to be known again.
+    On an encrypted connection the cookies are sent over encrypted connections only.
     """
     answer, is_secure = (
-        entering(request, session, RedirectResponse(place, 303)),
+        set_session_cookie(request, session, RedirectResponse(place, 303)),
         request.state.asked.is_secure,
     )
     name = sessions.SECURE_COOKIE if is_secure else sessions.COOKIE
@@ -94,64 +95,65 @@ def entered(request: Request, session: str, place: str, device: str) -> Response
     return answer
 
 
-def _device(request: Request) -> str:
-    """What the browser has kept of an earlier login; "" for none."""
+def _read_device_cookie(request: Request) -> str:
+    """Return the device cookie of an earlier login, or ""."""
     return request.cookies.get(
         sessions.SECURE_COOKIE if request.state.asked.is_secure else sessions.COOKIE, ""
     )
 
 
-def entering(request: Request, session: str, answer: Response) -> Response:
-    """`answer` with the cookie of a session."""
+def set_session_cookie(request: Request, session: str, answer: Response) -> Response:
+    """Return `answer` with the session cookie set."""
     is_secure = request.state.asked.is_secure
     name = SECURE_COOKIE if is_secure else COOKIE
     answer.set_cookie(name, session, path="/", httponly=True, samesite="strict", secure=is_secure)
     return answer
 
 
-def denied(site: Console, scope: Scope, error: UllageError | None) -> Response:
-    """The answer to a request of nobody who may ask; a page is asked for again once its reader
-    has logged in.
+def deny_access(site: Console, scope: Scope, error: UllageError | None) -> Response:
+    """Answer a request without access: lead a person to the login, refuse a program.
+
+    After logging in, the person returns to the requested page.
     """
     path, principal = scope["path"], scope["state"].get("principal", NOBODY)
     if is_api_path(path):
-        return _denied_program(error)
+        return _deny_program(error)
     if principal.must_change:
         return RedirectResponse("/password", 303)
     place = b"?".join(filter(None, (scope["raw_path"], scope["query_string"]))).decode("latin-1")
     place = place if scope["method"] == "GET" and PLACE.fullmatch(place) else "/"
-    if not error and site.sign_on and scope["method"] == "GET" and _is_to_be_vouched(site, scope):
+    if not error and site.sign_on and scope["method"] == "GET" and _needs_vouching(site, scope):
         return RedirectResponse(f"/login/provider?{urlencode({'then': place})}", 303)
     if isinstance(error, LimitedError):
-        return limited(site, error, place)
+        return show_limit(site, error, place)
     if error:
         return site.page(
-            "problem.html", _status(error), title=Phrase("The action failed"), message=error
+            "problem.html", _choose_status(error), title=Phrase("The action failed"), message=error
         )
-    return login_form(
+    return show_login(
         site, 401, place, crossed=(b"sec-fetch-site", b"cross-site") in scope["headers"]
     )
 
 
-def _is_to_be_vouched(site: Console, scope: Scope) -> bool:
+def _needs_vouching(site: Console, scope: Scope) -> bool:
     cookies = "; ".join(
         [value.decode("latin-1") for name, value in scope["headers"] if name == b"cookie"]
     )
     return site.door.needs_vouching({"cookie": cookies}, scope["state"]["asked"])
 
 
-def _denied_program(error: UllageError | None) -> Response:
+def _deny_program(error: UllageError | None) -> Response:
     if error:
         return convert_error(error).response()
     says = "send a token that is good now, of `ullage token add`, as `Authorization: Bearer TOKEN`"
     return ProblemError("unauthenticated", says, headers={"www-authenticate": "Bearer"}).response()
 
 
-def _status(error: UllageError) -> int:
+def _choose_status(error: UllageError) -> int:
     return 503 if isinstance(error, UnavailableError) else 500
 
 
-def login_form(
+def show_login(
     site: Console,
     status: int,
     place: str = "/",
@@ -160,10 +162,11 @@ def login_form(
     crossed: bool = False,
     has_left: bool = False,
 ) -> HTMLResponse:
-    """The form. `crossed` says that a link of another site led here: browsers then keep the cookie
-    of a session back.
+    """Show the login form.
 
-    `has_left` is somebody who has logged out here, and perhaps not of the identity provider.
+    `crossed` says that a link of another site led here, for which browsers withhold the session
+    cookie.
+    `has_left` says that somebody logged out here, but perhaps not of the identity provider.
     """
     provider = SINGLE if site.sign_on else None
     values = {
@@ -175,9 +178,9 @@ def login_form(
     return site.page("login.html", status, then=place, refused=refused, **values)
 
 
-def limited(site: Console, error: LimitedError, place: str) -> HTMLResponse:
-    """The form, for somebody who has to wait."""
-    answer = login_form(site, 429, place, error)
+def show_limit(site: Console, error: LimitedError, place: str) -> HTMLResponse:
+    """Show the login form to somebody who has to wait."""
+    answer = show_login(site, 429, place, error)
     answer.headers["retry-after"] = str(error.retry_after)
     return answer
 
@@ -186,23 +189,23 @@ JOURNEY_COOKIE, SECURE_JOURNEY_COOKIE = "ullage_journey", "__Host-ullage_journey
 NO_PROVIDER = Phrase("this page does not exist")
 
 
-def _provider(router: APIRouter) -> None:
+def _add_sign_on(router: APIRouter) -> None:
     @router.get("/login/provider")
-    def to_it(request: Request, site: Everybody, then: str = "/") -> Response:
+    def redirect_to_provider(request: Request, site: Everybody, then: str = "/") -> Response:
         if site.sign_on is None:
             return site.missing(NO_PROVIDER)
-        place, asked = then if PLACE.fullmatch(then) else "/", request.state.asked
+        place, request_source = then if PLACE.fullmatch(then) else "/", request.state.asked
         try:
             address, browser = site.sign_on.begin(
-                f"{asked.origin}{asked.base}{BACK}", place, asked.source
+                f"{request_source.origin}{request_source.base}{BACK}", place, request_source.source
             )
         except LimitedError as error:
-            return limited(site, error, place)
+            return show_limit(site, error, place)
         except LoginRefusedError as error:
-            return _refused(site, error, place)
+            return _show_refused_sign_on(site, error, place)
         answer = RedirectResponse(address, 303)
         # The way back begins at another site, with which browsers send no cookie that is Strict.
-        secure, age = asked.is_secure, int(JOURNEY_SECONDS)
+        secure, age = request_source.is_secure, int(JOURNEY_SECONDS)
         answer.set_cookie(
             _journey_cookie(secure=secure),
             browser,
@@ -221,17 +224,17 @@ def _provider(router: APIRouter) -> None:
         try:
             user, place = site.sign_on.finish(request.query_params, request.cookies.get(name, ""))
         except LoginRefusedError as error:
-            answer = _refused(site, error, "/")
+            answer = _show_refused_sign_on(site, error, "/")
         else:
             session = site.door.open(user, "the identity provider")
-            answer = entering(request, session, site.page("entered.html", then=place))
+            answer = set_session_cookie(request, session, site.page("entered.html", then=place))
         answer.delete_cookie(
             name, httponly=True, samesite="lax", secure=request.state.asked.is_secure
         )
         return answer
 
     @router.get("/login/away")
-    def out_of_it(request: Request, site: Everybody) -> Response:
+    def log_out_of_provider(request: Request, site: Everybody) -> Response:
         address = (
             site.sign_on.logout_address(
                 f"{request.state.asked.origin}{request.state.asked.base}/login"
@@ -250,13 +253,13 @@ def _journey_cookie(*, secure: bool) -> str:
     return SECURE_JOURNEY_COOKIE if secure else JOURNEY_COOKIE
 
 
-def _refused(site: Console, error: LoginRefusedError, place: str) -> Response:
+def _show_refused_sign_on(site: Console, error: LoginRefusedError, place: str) -> Response:
     down = isinstance(error.__cause__, UnavailableError)
     site.door.logins.labels("unavailable" if down else "refused").inc()
-    return login_form(site, 503 if down else 403, place, error)
+    return show_login(site, 503 if down else 403, place, error)
 
 
-def _password(router: APIRouter) -> None:
+def _add_password_change(router: APIRouter) -> None:
     @router.get("/password")
     def other_password(site: Known) -> HTMLResponse:
         return _password_page(site, 200)
@@ -275,7 +278,7 @@ def _password(router: APIRouter) -> None:
             return _password_page(site, 429, error)
         if not session:
             return _password_page(site, 401, Phrase("The current password is wrong."))
-        return entered(request, session, "/", site.door.device(site.principal.name))
+        return complete_login(request, session, "/", site.door.device(site.principal.name))
 
 
 def _password_page(site: Console, status: int, refused: object = "") -> HTMLResponse:
@@ -285,7 +288,7 @@ def _password_page(site: Console, status: int, refused: object = "") -> HTMLResp
 YEAR_SECONDS = 365 * 86_400
 
 
-def _language(router: APIRouter) -> None:
+def _add_language_switch(router: APIRouter) -> None:
     @router.post("/language", dependencies=[allow_anybody()])
     def switch(
         language: Annotated[str, Form()] = "", then: Annotated[str, Form(max_length=4_000)] = "/"
@@ -304,8 +307,8 @@ def _language(router: APIRouter) -> None:
 
 
 def routes() -> APIRouter:
-    """The routes of this file."""
+    """Return the routes of this module."""
     router = APIRouter(include_in_schema=False)
-    for add in (_form, _provider, _password, _language):
+    for add in (_add_login, _add_sign_on, _add_password_change, _add_language_switch):
         add(router)
     return router

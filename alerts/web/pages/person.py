@@ -26,12 +26,12 @@ MENU = MenuEntry("/exposed", Phrase("Check a person"), "person.check", "work", 3
 
 
 def routes() -> APIRouter:
-    """The routes of this page."""
+    """Return the routes of this page."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/exposed")
     def form(site: Clerk) -> HTMLResponse:
-        return _page(site, _occasion(site))
+        return _show_page(site, _find_occasion(site))
 
     @router.post("/exposed")
     def answer(
@@ -42,59 +42,61 @@ def routes() -> APIRouter:
         kind: Typed = "",
         pseudonym: Typed = "",
     ) -> HTMLResponse:
-        said = _occasion(site)
+        occasion = _find_occasion(site)
         try:
-            purpose, case = purpose or said.purpose, case or said.case
-            asked = site.question(
+            purpose, case = purpose or occasion.purpose, case or occasion.case
+            question = site.question(
                 value, site.actor(), purpose, case, kind=kind, pseudonym=pseudonym
             )
         except QueryError as error:
             site.metrics.lookups.labels("refused").inc()
-            return _page(site, said, 400, refused=error)
-        said = Occasion(asked.purpose, asked.case)
-        site.occasions.keep(site.principal.session, said)
-        return _page(site, said, answer=asked_of(site, asked))
+            return _show_page(site, occasion, 400, refused=error)
+        occasion = Occasion(question.purpose, question.case)
+        site.occasions.keep(site.principal.session, occasion)
+        return _show_page(site, occasion, answer=look_up(site, question))
 
     return router
 
 
-def _occasion(site: Console) -> Occasion:
-    """For what this session asks, as was said before: what was refused is not kept, and so not
-    shown again.
+def _find_occasion(site: Console) -> Occasion:
+    """Return the purpose and case that this session used last.
+
+    Values of a refused form are not stored, so they are not shown again.
     """
     return site.occasions.of(site.principal.session)
 
 
-def _page(
+def _show_page(
     site: Console,
-    asked: Occasion,
+    occasion: Occasion,
     status: int = 200,
     *,
     answer: LookupResult | None = None,
     refused: QueryError | None = None,
 ) -> HTMLResponse:
-    """The form, with the answer and what an answer that found nobody is worth."""
+    """Show the form, with the answer and how far to trust one that found nobody."""
     now = site.clock.now()
     behind = monitoring_status(site.store, now) if answer else None
-    said, heard = (
+    answer_text, disclosures = (
         (reply(answer, behind), list_disclosures(answer)) if answer and behind else (None, ())
     )
     selectable = sorted(selectable_kinds(), key=lambda kind: kind in RECOGNISED)
     shown = {
         "answer": answer,
-        "told": heard,
-        "reply": said,
+        "told": disclosures,
+        "reply": answer_text,
         "unseen": UNSEEN,
         "selectable": selectable,
     }
     return site.page(
-        "person.html", status, **shown, refused=refused, asked=asked, behind=behind, now=now
+        "person.html", status, **shown, refused=refused, asked=occasion, behind=behind, now=now
     )
 
 
-def asked_of(site: Console, question: LookupRequest) -> LookupResult:
-    """The answer, counted by its outcome; LimitedError when whoever asks did so too often, which
-    the audit log notes.
+def look_up(site: Console, question: LookupRequest) -> LookupResult:
+    """Answer a lookup and count its outcome.
+
+    Raises LimitedError after too many lookups, which is recorded in the audit log.
     """
     try:
         site.allowed.take(site.principal)
@@ -110,7 +112,9 @@ def asked_of(site: Console, question: LookupRequest) -> LookupResult:
         what = f"{MANY} different values of one range within an hour, {kind}"
         site.trail.append("lookup.sweep", what, actor=question.who, reason=question.why)
     answer = site.lookup.ask(question)
-    found = "recorded" if answer.recorded else "not_found"
-    outcome = "refused" if not answer.kinds else "exposed" if list_disclosures(answer) else found
+    not_exposed = "recorded" if answer.recorded else "not_found"
+    outcome = (
+        "refused" if not answer.kinds else "exposed" if list_disclosures(answer) else not_exposed
+    )
     site.metrics.lookups.labels(outcome).inc()
     return answer

@@ -22,7 +22,7 @@ from alerts.records.document import QueryError
 from alerts.web.dependencies import Console, redact_form, require_permission
 from alerts.web.dropped_files import Judge, NotResolvedError
 from alerts.web.incident_changes import validate_token
-from alerts.web.pages.incident import GONE, RefusedForm, download, incident_page
+from alerts.web.pages.incident import GONE, RefusedForm, download, show_incident
 from ullage.phrase import Phrase
 from ullage.runtime.assessing import ReferenceApproval, folder_of
 
@@ -32,26 +32,28 @@ Approver = Annotated[Console, require_permission("references.approve")]
 
 
 def routes() -> APIRouter:
-    """The routes of this page."""
+    """Return the routes of this page."""
     router = APIRouter(include_in_schema=False)
 
     @router.post("/incidents/{id_}/references")
     def ask(
         site: Asker, id_: str, case: Typed = "", note: Typed = "", token: Typed = ""
     ) -> Response:
-        said = {"case": case, "reason": note, "token": token}
+        details = {"case": case, "reason": note, "token": token}
 
-        def made(incident: Incident) -> Response:
+        def make_request(incident: Incident) -> Response:
             validate_token(token)
             if not asyncio.run(Judge(folder_of(site.context)).can_resolve(incident.tenant)):
                 raise QueryError(
                     "match cannot resolve pseudonyms of this tenant now: see below how to do it",
                     "case",
                 )
-            _references(site, incident).ask(incident, by=site.actor(), **said)
-            return _back(id_)
+            _open_references(site, incident).ask(incident, by=site.actor(), **details)
+            return _redirect_to_customers(id_)
 
-        return _tried(site, id_, {"status": "references", "case": case, "note": note}, made)
+        return _answer_form(
+            site, id_, {"status": "references", "case": case, "note": note}, make_request
+        )
 
     @router.post("/incidents/{id_}/references/answer")
     def answer(
@@ -62,42 +64,45 @@ def routes() -> APIRouter:
         note: Typed = "",
         token: Typed = "",
     ) -> Response:
-        def made(incident: Incident) -> Response:
+        def record_answer(incident: Incident) -> Response:
             validate_token(token)
             if answer not in ("approve", "refuse"):
                 raise QueryError("approve the request, or refuse it", "note")
-            said = {"by": site.actor(), "note": note, "token": token}
-            _references(site, incident).answer(incident, entry, approve=answer == "approve", **said)
-            return _back(id_)
+            details = {"by": site.actor(), "note": note, "token": token}
+            _open_references(site, incident).answer(
+                incident, entry, approve=answer == "approve", **details
+            )
+            return _redirect_to_customers(id_)
 
-        return _tried(site, id_, {"status": f"answer {entry}", "note": note}, made)
+        return _answer_form(site, id_, {"status": f"answer {entry}", "note": note}, record_answer)
 
     @router.post("/incidents/{id_}/references.csv")
-    def taken(site: Asker, id_: str, entry: Typed = "") -> Response:
-        return _tried(
+    def download_references(site: Asker, id_: str, entry: Typed = "") -> Response:
+        return _answer_form(
             site,
             id_,
             {"status": f"take {entry}", "note": ""},
-            lambda incident: _file(site, incident, entry),
+            lambda incident: _build_call_list(site, incident, entry),
         )
 
     return router
 
 
-def _references(site: Console, incident: Incident) -> References:
+def _open_references(site: Console, incident: Incident) -> References:
     needed = site.duties.tenant(incident.tenant).reference_approvals
     return References(Decisions(site.duties, site.trail), site.clock, needed)
 
 
-def _back(id_: str) -> Response:
+def _redirect_to_customers(id_: str) -> Response:
     return RedirectResponse(f"/incidents/{id_}#customers", 303)
 
 
-def _tried(
+def _answer_form(
     site: Console, id_: str, typed: dict[str, str], make: Callable[[Incident], Response]
 ) -> Response:
-    """What `make` answers of the incident; its page where there is none to answer, with the
-    reason.
+    """Return what `make` answers for the incident.
+
+    If the incident is gone or `make` refuses, the incident page shows the reason.
     """
     incident = site.store.get(Incident, id_)
     if incident is None:
@@ -106,39 +111,41 @@ def _tried(
         return make(incident)
     except (QueryError, NotResolvedError) as error:
         at = error.members[0] if isinstance(error, QueryError) and error.members else "note"
-        return incident_page(
+        return show_incident(
             site, id_, RefusedForm(error, at, redact_form(typed) | {"status": typed["status"]})
         )
 
 
-def _file(site: Console, incident: Incident, entry: str) -> Response:
-    """The call list with customer references, which the audit log notes before it leaves."""
-    request, pseudonyms = _references(site, incident).get_approved(incident, entry, by=site.actor())
-    asked = request.asked
+def _build_call_list(site: Console, incident: Incident, entry: str) -> Response:
+    """Return the call list with customer references; it is logged before it is sent."""
+    request, pseudonyms = _open_references(site, incident).get_approved(
+        incident, entry, by=site.actor()
+    )
+    details = request.asked
     approval = ReferenceApproval(
         incident=incident.id,
-        case=asked.reference,
-        reason=asked.note,
-        by=asked.by,
+        case=details.reference,
+        reason=details.note,
+        by=details.by,
         approved_by=request.approved_by,
     )
-    found = asyncio.run(
+    references = asyncio.run(
         Judge(folder_of(site.context)).resolve(incident.tenant, approval, pseudonyms)
     )
-    if not found:
+    if not references:
         raise NotResolvedError(
             Phrase("none of these pseudonyms is in the encrypted references that match has")
         )
-    text, count = customers_csv(site.store, incident, references=found)
+    text, count = customers_csv(site.store, incident, references=references)
     what = (
-        f"incident {incident.id}: {count} pseudonyms, {len(found)} references, case"
-        f" {asked.reference}"
+        f"incident {incident.id}: {count} pseudonyms, {len(references)} references, case"
+        f" {details.reference}"
     )
     site.trail.append(
         "incident.references_taken",
         what,
         actor=site.actor(),
         tenant=incident.tenant,
-        reason=asked.note,
+        reason=details.note,
     )
     return download(text.encode(), "text/csv; charset=utf-8", f"{incident.id}-references.csv")

@@ -25,14 +25,14 @@ WEEK = timedelta(days=7)
 
 
 def routes() -> APIRouter:
-    """The route of this page."""
+    """Return the route of this page."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/sites")
-    def shown(site: Annotated[Console, require_permission("coverage.read")]) -> HTMLResponse:
+    def show_sites(site: Annotated[Console, require_permission("coverage.read")]) -> HTMLResponse:
         ledger, now = CoverageReader(site.context, site.store), site.clock.now()
-        seen = read_coverage(site.store, now - WEEK, now, now)
-        rows = sorted(seen.rows, key=lambda row: (not has_gap(row.level_now), row.site))
+        week = read_coverage(site.store, now - WEEK, now, now)
+        rows = sorted(week.rows, key=lambda row: (not has_gap(row.level_now), row.site))
         heads = (
             Phrase("Site"), Phrase("State"), Phrase("Last read"), Phrase("New posts in 24 hours"),
             Phrase("In 7 days"),
@@ -57,8 +57,9 @@ def routes() -> APIRouter:
 
 
 def _verdict(rows: Sequence[SiteCoverage], status: MonitoringStatus) -> tuple[Phrase, Tone]:
-    """Return whether all sites are read at present: good only where each is, and the list of
-    incidents can be trusted.
+    """Return whether all sites are being read now, and the tone of that.
+
+    It is good only if every site is read and the incident list can be trusted.
     """
     levels = Counter(row.level_now for row in rows)
     missed, pending, covered = (

@@ -28,12 +28,12 @@ MENU = MenuEntry("/noise", Phrase("Noise"), "noise.read", "proof", 3)
 
 
 def routes() -> APIRouter:
-    """The routes of this page."""
+    """Return the routes of this page."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/noise")
     def noise(site: Reader) -> HTMLResponse:
-        return _page(site)
+        return _show_page(site)
 
     @router.post("/incidents/{id_}/silence")
     def silence(
@@ -43,25 +43,29 @@ def routes() -> APIRouter:
         reason: Typed = "",
         days: Annotated[int, Form()] = 0,
     ) -> Response:
-        found = site.store.get(Incident, id_)
-        if found is None:
+        target = site.store.get(Incident, id_)
+        if target is None:
             return site.missing(Phrase("This incident does not exist."))
         try:
             _desk(site).suppress(
-                found.tenant, _conditions(found, what), days=days, by=site.actor(), reason=reason
+                target.tenant,
+                _read_conditions(target, what),
+                days=days,
+                by=site.actor(),
+                reason=reason,
             )
         except QueryError as error:
-            return _page(site, error)
-        return RedirectResponse(f"/incidents/{found.id}", 303)
+            return _show_page(site, error)
+        return RedirectResponse(f"/incidents/{target.id}", 303)
 
     @router.post("/suppressions/{id_}/lift")
     def lift(site: Changer, id_: str, reason: Typed = "", incident: Typed = "") -> Response:
         try:
             _desk(site).lift(id_, by=site.actor(), reason=reason)
         except QueryError as error:
-            return _page(site, error)
-        came = site.store.get(Incident, incident) if incident else None
-        return RedirectResponse(f"/incidents/{came.id}" if came else "/noise", 303)
+            return _show_page(site, error)
+        return_to = site.store.get(Incident, incident) if incident else None
+        return RedirectResponse(f"/incidents/{return_to.id}" if return_to else "/noise", 303)
 
     return router
 
@@ -70,8 +74,11 @@ def _desk(site: Console) -> Suppressions:
     return Suppressions(site.duties, site.trail, find_actor(site))
 
 
-def _conditions(incident: Incident, what: str) -> SuppressionConditions:
-    """What the form chose: this and what is like it, one of its sites, or its scenario."""
+def _read_conditions(incident: Incident, what: str) -> SuppressionConditions:
+    """Return the conditions that the form chose.
+
+    They are this incident and similar ones, one of its sites, or its scenario.
+    """
     kind, _, value = what.partition(" ")
     if kind == "incident":
         return SuppressionConditions(incident=incident.id)
@@ -82,10 +89,11 @@ def _conditions(incident: Incident, what: str) -> SuppressionConditions:
     raise QueryError("choose what to suppress: this incident, one of its sites, or its scenario")
 
 
-def _page(site: Console, refused: QueryError | None = None) -> HTMLResponse:
+def _show_page(site: Console, refused: QueryError | None = None) -> HTMLResponse:
     rules = {rule.id: rule for rule in site.background().rule}
     silenced = [
-        (one, describe_conditions(one)) for one in find_active(site.store, site.clock.now())
+        (suppression, describe_conditions(suppression))
+        for suppression in find_active(site.store, site.clock.now())
     ]
     counts = background_counts(site.store)
     return site.page(

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 from alerts.records import CollectorHeartbeat
 from alerts.store import DocumentFilter
 from alerts.web.dependencies import Console, require_permission
-from alerts.web.pages.audit import did
+from alerts.web.pages.audit import describe_action
 from alerts.web.templating import MenuEntry, StatePage, TableCell, TableSection, Tone
 from ullage.audit.trail import FOLDER
 from ullage.audit.verify import list_watchlist_changes
@@ -23,20 +23,20 @@ MENU = MenuEntry("/watchlists", Phrase("Customer lists"), "watchlist.read", "sta
 
 
 def routes() -> APIRouter:
-    """The route of this page."""
+    """Return the route of this page."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/watchlists")
-    def shown(site: Annotated[Console, require_permission("watchlist.read")]) -> HTMLResponse:
+    def show_lists(site: Annotated[Console, require_permission("watchlist.read")]) -> HTMLResponse:
         hosts = sorted(
-            site.store.scroll(CollectorHeartbeat, DocumentFilter()), key=lambda one: one.id
+            site.store.scroll(CollectorHeartbeat, DocumentFilter()), key=lambda host: host.id
         )
-        told = [one.enrolled for one in hosts if one.enrolled is not None]
+        counts = [host.enrolled for host in hosts if host.enrolled is not None]
         verdict: Phrase
         tone: Tone
         verdict, tone = (
             (Phrase("Match has not yet reported how many customers it searches for."), "unsure")
-            if not told
+            if not counts
             else (
                 (
                     Phrase(
@@ -45,22 +45,27 @@ def routes() -> APIRouter:
                     ),
                     "bad",
                 )
-                if not min(told)
+                if not min(counts)
                 else (
-                    Phrase("Match searches for %(count)s customers.", count=format(min(told), ",")),
+                    Phrase(
+                        "Match searches for %(count)s customers.", count=format(min(counts), ",")
+                    ),
                     "good",
                 )
             )
         )
         sheet = StatePage(
-            MENU.name, (_by_host(hosts), _recorded(site), _history(site)), verdict, tone
+            MENU.name,
+            (_build_host_table(hosts), _build_registry_table(site), _build_history(site)),
+            verdict,
+            tone,
         )
         return site.page("state.html", sheet=sheet)
 
     return router
 
 
-def _by_host(hosts: list[CollectorHeartbeat]) -> TableSection:
+def _build_host_table(hosts: list[CollectorHeartbeat]) -> TableSection:
     heads = (
         Phrase("Crawl host"),
         Phrase("First heartbeat"),
@@ -69,12 +74,12 @@ def _by_host(hosts: list[CollectorHeartbeat]) -> TableSection:
     )
     rows = [
         [
-            TableCell(one.id, code=True),
-            TableCell(one.first),
-            TableCell(one.last),
-            TableCell(one.enrolled if one.enrolled is not None else Phrase("not reported")),
+            TableCell(host.id, code=True),
+            TableCell(host.first),
+            TableCell(host.last),
+            TableCell(host.enrolled if host.enrolled is not None else Phrase("not reported")),
         ]
-        for one in hosts
+        for host in hosts
     ]
     empty = Phrase("No heartbeat from match yet. Run `ullage watchlist show` on its host.")
     note = Phrase(
@@ -84,12 +89,12 @@ def _by_host(hosts: list[CollectorHeartbeat]) -> TableSection:
     return TableSection(Phrase("What match searches for"), heads, rows, empty, note)
 
 
-def _history(site: Console) -> TableSection:
-    """What was done with the lists on this machine, of tenants that may be seen."""
-    found = [
-        one
-        for one in list_watchlist_changes(site.context.data / FOLDER)
-        if site.principal.sees(one.tenant)
+def _build_history(site: Console) -> TableSection:
+    """Build the table of list operations on this machine, for visible tenants."""
+    list_entries = [
+        entry
+        for entry in list_watchlist_changes(site.context.data / FOLDER)
+        if site.principal.sees(entry.tenant)
     ]
     heads = (
         Phrase("When"),
@@ -101,18 +106,18 @@ def _history(site: Console) -> TableSection:
     )
     rows = [
         [
-            TableCell(one.at),
-            TableCell(one.tenant, code=True),
-            did(one.action),
-            TableCell(one.object),
-            TableCell(one.actor),
-            TableCell(one.digest[:16], code=True),
+            TableCell(entry.at),
+            TableCell(entry.tenant, code=True),
+            describe_action(entry.action),
+            TableCell(entry.object),
+            TableCell(entry.actor),
+            TableCell(entry.digest[:16], code=True),
         ]
-        for one in found[:SHOWN]
+        for entry in list_entries[:SHOWN]
     ]
     more = (
         Phrase("Only the newest %(shown)s are shown; search for older ones.", shown=SHOWN)
-        if len(found) > SHOWN
+        if len(list_entries) > SHOWN
         else None
     )
     empty = Phrase(
@@ -123,22 +128,24 @@ def _history(site: Console) -> TableSection:
     return TableSection(Phrase("History"), heads, rows, empty, note, more=more)
 
 
-def _recorded(site: Console) -> TableSection:
-    """The lists that a person check asks whether somebody is recorded at all."""
+def _build_registry_table(site: Console) -> TableSection:
+    """Build the table of customer registries used by checks of a person."""
     now, lists = site.clock.now(), site.lookup.lists
     rows = []
-    for tenant in (one for one in (lists.tenants() if lists else ()) if site.principal.sees(one)):
-        found = lists.of(tenant, now) if lists else None
+    for tenant in (
+        name for name in (lists.tenants() if lists else ()) if site.principal.sees(name)
+    ):
+        enrolled = lists.of(tenant, now) if lists else None
         state = (
             TableCell(Phrase("in use"), tone="good")
-            if found
+            if enrolled
             else TableCell(Phrase("expired: checks answer “no record” instead"), tone="bad")
         )
         rows.append(
             [
                 TableCell(tenant, code=True),
                 state,
-                TableCell(found.header.expires[:10] if found else "–"),
+                TableCell(enrolled.header.expires[:10] if enrolled else "–"),
             ]
         )
     heads = (Phrase("Tenant"), Phrase("State"), Phrase("Until"))
