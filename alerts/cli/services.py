@@ -18,7 +18,7 @@ from alerts.grouping.replay import detect_kind, get_kind, read_judgements, repla
 from alerts.http_post import UndeliveredError
 from alerts.notify import Message, MessageEntry
 from alerts.notify.channels import open_channel
-from alerts.notify.sender import page_of
+from alerts.notify.sender import page_address
 from alerts.records import Notification
 from alerts.records.decision import validate_note
 from alerts.service.process import run_alert
@@ -46,7 +46,7 @@ def test(ctx: typer.Context, channel: str) -> None:
         raise ConfigError(
             f"no channel of that name: ullage.toml has {', '.join(settings.channels) or 'none'}"
         )
-    page = page_of(context.settings)
+    page = page_address(context.settings)
     entry = MessageEntry(
         TRIAL, "notice", "new", f"{page}/", language=house_language(context.settings)
     )

@@ -1,22 +1,21 @@
-"""Compose what a message says, as text and as JSON.
+"""Compose notifications about incidents, as text and as JSON.
 
-    fold ─▶ incident ─▶ plan ─▶ notification log (store) ─▶ one sender a channel ─▶ DingTalk, Feishu, mail, webhook …
-                         routes      pending, by due time      a thread each
+    incident ─▶ plan ─▶ notification log (store) ─▶ one sender per channel ─▶ DingTalk, mail, …
+                routes  pending, by due time        one thread each
 
-What is to be said is written to the store together with the incident, before the finding is
-committed: so nothing is lost, whatever dies. A sender reads what is due from there, groups it,
-writes which message it goes out with, and tries until it arrives or a day has passed. A channel
-that hangs holds up itself alone. The log has deterministic ids, so that the same finding again, or
-a restart, tells nobody twice; a crash in the middle of an attempt repeats that one message, with
-its id.
+Notifications are planned in the store together with the incident, before its finding is committed,
+so that none is lost if a process dies. A sender reads what is due, groups it, records the message
+it will send, and tries until it is delivered or a day has passed. A channel that hangs delays only
+itself. Ids in the log are deterministic, so that processing a finding again notifies nobody twice;
+a crash during an attempt repeats one message with the same id.
 
-By default nothing leaves the house but severity, incident number and the page's address. A channel
-is one table of the settings and one text file in the key folder, `keys/notify/CHANNEL` (0600): the
-address on the first line, and on the second what signs, where the kind has it. A file in
-`channels/` registers its kinds by being there.
+By default a message contains only the severity, the incident number and the page's address. A
+channel is a table of the settings and a text file in the key folder, `keys/notify/CHANNEL` (0600):
+the address on the first line, and on the second the signing secret, if its kind has one. A module
+in `channels/` registers its kinds because it is there.
 
-A message is in one language, that of the tenant of the worst incident in it.
-"""  # noqa: E501
+A message is in one language, that of the tenant of its most severe incident.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +56,7 @@ WORDS: dict[News, Phrase] = {
 
 @dataclass(frozen=True, slots=True)
 class IncidentSummary:
-    """What `detail = "facts"` adds."""
+    """The facts about an incident that `detail = "facts"` adds to a message."""
 
     tenant: str
     customers: int
@@ -73,9 +72,12 @@ class IncidentSummary:
     """Of how many messages of one seller it is joined; 0 where it is not."""
 
     @classmethod
-    def of(cls, incident: Incident, decide: tuple[str, str] = ("", "")) -> IncidentSummary:
-        """Of an incident, with by when a person decides; places that no configuration names are
-        `other`.
+    def from_incident(
+        cls, incident: Incident, decide: tuple[str, str] = ("", "")
+    ) -> IncidentSummary:
+        """Summarise an incident.
+
+        `decide` says until when a person must decide. Unconfigured sites are called `other`.
         """
         return cls(
             incident.tenant,
@@ -88,14 +90,14 @@ class IncidentSummary:
             joined=incident.joined,
         )
 
-    def words(self, language: Language) -> Phrase:
-        """In one line."""
+    def to_phrase(self, language: Language) -> Phrase:
+        """Return the summary in one line."""
         count = f"{self.customers:,}"
         facts = Phrase(
             "%(tenant)s: %(customers)s customers, %(scenario)s, on %(sites)s",
             tenant=self.tenant,
             customers=Phrase("at least %(count)s", count=count) if self.at_least else count,
-            scenario=in_language(self.scenario, language) or Phrase("no known scenario"),
+            scenario=choose_language(self.scenario, language) or Phrase("no known scenario"),
             sites=self.sites,
         )
         messages = format(self.joined, ",")
@@ -127,7 +129,7 @@ class MessageEntry:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Some incidents, the worst first, for one channel."""
+    """Some incidents, most severe first, for one channel."""
 
     id: str
     entries: tuple[MessageEntry, ...]
@@ -135,20 +137,23 @@ class Message:
 
     @property
     def language(self) -> Language:
-        """In which it is."""
+        """Return the language of the message."""
         return self.entries[0].language
 
     def say(self, text: object) -> str:
-        """`text` in the language of the message."""
+        """Translate `text` to the language of the message."""
         return translated(text, catalogue(self.language).gettext)
 
     def subject(self) -> str:
-        """One line: how many, how bad.
+        """Return one line with the number and severity of the incidents.
 
-        >>> two = (Entry("INC-A", "high", "new", "", language="en"), Entry("INC-B", "low", "new", "", language="en"))
+        >>> two = (
+        ...     MessageEntry("INC-A", "high", "new", "", language="en"),
+        ...     MessageEntry("INC-B", "low", "new", "", language="en"),
+        ... )
         >>> Message("m", two, "").subject()
         'ullage: 2 incidents (1 high, 1 low)'
-        """  # noqa: E501
+        """
         if len(self.entries) == 1:
             return f"ullage: {self._label(self.entries[0].severity)}  {self.entries[0].incident}"
         counts = Counter(entry.severity for entry in self.entries)
@@ -168,40 +173,40 @@ class Message:
         )
 
     def text(self, most_bytes: int = MOST_BYTES) -> str:
-        """The body for people: the worst ten, or as many as fit 20 lines and `most_bytes` of UTF-8,
-        and how many more there are.
+        """Return the body for people.
 
-        Incidents of one seller are told as one, by the worst of them.
+        It names the ten most severe incidents, or as many as fit 20 lines and `most_bytes`
+        of UTF-8, and
+        the number of the others. Incidents of one seller form one item.
         """
-        sellers = self._by_seller()
+        sellers = self._group_by_seller()
         shown = min(SHOWN, len(sellers))
         while shown > 1 and not _fits(self._text(sellers, shown), most_bytes):
             shown -= 1
         return self._text(sellers, shown)
 
-    def _by_seller(self) -> list[list[MessageEntry]]:
-        """The entries, those of one seller together, the worst first."""
-        found: dict[str, list[MessageEntry]] = {}
+    def _group_by_seller(self) -> list[list[MessageEntry]]:
+        """Group the entries by seller, most severe first."""
+        groups: dict[str, list[MessageEntry]] = {}
         for entry in self.entries:
-            found.setdefault(entry.series or entry.incident, []).append(entry)
-        return [*found.values()]
+            groups.setdefault(entry.series or entry.incident, []).append(entry)
+        return [*groups.values()]
 
     def _text(self, sellers: Sequence[Sequence[MessageEntry]], shown: int) -> str:
-        lines = [line for entries in sellers[:shown] for line in self._lines(*entries)]
+        lines = [line for entries in sellers[:shown] for line in self._compose_lines(*entries)]
         if more := sum(map(len, sellers[shown:])):
             lines.append(Phrase("and %(more)s more: %(page)s", more=more, page=self.page + "/"))
         return "\n".join(self.say(line) if isinstance(line, Phrase) else line for line in lines)
 
-    def _lines(self, entry: MessageEntry, *others: MessageEntry) -> Iterator[str | Phrase]:
-        """The worst incident of a seller, or the one of nobody in particular, and that there are
-        `others`.
-        """
+    def _compose_lines(self, entry: MessageEntry, *others: MessageEntry) -> Iterator[str | Phrase]:
+        """Yield the lines of the most severe incident of a seller, and its `others`."""
         yield f"{self._label(entry.severity)}  {entry.incident}  {self.say(WORDS[entry.why])}"
-        yield from _of_one_seller(entry, others)
+        yield from _mention_others(entry, others)
         if facts := entry.facts:
-            yield facts.words(self.language)
+            yield facts.to_phrase(self.language)
             yield from filter(
-                None, (in_language(line, self.language) for line in (facts.next_step, facts.decide))
+                None,
+                (choose_language(line, self.language) for line in (facts.next_step, facts.decide)),
             )
         yield entry.url
 
@@ -209,7 +214,7 @@ class Message:
         return named(severity, "severity", self.language).upper()
 
     def payload(self) -> dict[str, Any]:
-        """The body for programs; every incident of it."""
+        """Return the body for programs, with all incidents."""
         shown = [_as_json(entry, self.language) for entry in self.entries]
         return {
             "type": "ullage.incidents",
@@ -220,21 +225,22 @@ class Message:
         }
 
 
-def in_language(pair: tuple[str, str], language: Language) -> str:
-    """Of a text in English and Chinese the one of `language`."""
+def choose_language(pair: tuple[str, str], language: Language) -> str:
+    """Return the English or the Chinese text of a pair."""
     return pair[1] if language == "zh" else pair[0]
 
 
 def message_id(notifications: Collection[str]) -> str:
-    """The id of the message in which these notifications go out: the same for the same ones, so
-    a receiver knows a repeat.
+    """Return the id of the message for these notifications.
+
+    The same notifications give the same id, so that receivers recognise a repeat.
     """
     digest = hashlib.sha256("\x1f".join(("ullage message", *sorted(notifications))).encode())
     return f"msg_{digest.hexdigest()[:24]}"
 
 
-def message(id_: str, entries: Iterable[MessageEntry], page: str) -> Message:
-    """The message of `entries`, put in order."""
+def compose_message(id_: str, entries: Iterable[MessageEntry], page: str) -> Message:
+    """Compose a message of `entries`, sorted by severity."""
     return Message(
         id_, tuple(sorted(entries, key=lambda e: (-SEVERITIES.index(e.severity), e.incident))), page
     )
@@ -244,14 +250,14 @@ def _fits(text: str, most_bytes: int) -> bool:
     return len(text.encode()) <= most_bytes and text.count("\n") < MOST_LINES
 
 
-def _of_one_seller(entry: MessageEntry, others: Sequence[MessageEntry]) -> Iterator[Phrase]:
+def _mention_others(entry: MessageEntry, others: Sequence[MessageEntry]) -> Iterator[Phrase]:
     if others:
         more = f" +{len(others) - NAMED}" if len(others) > NAMED else ""
         yield Phrase(
             "%(posts)s posts by one seller in %(incidents)s incidents: also %(named)s",
-            posts=sum(one.posts for one in (entry, *others)),
+            posts=sum(other.posts for other in (entry, *others)),
             incidents=len(others) + 1,
-            named=", ".join(one.incident for one in others[:NAMED]) + more,
+            named=", ".join(other.incident for other in others[:NAMED]) + more,
         )
 
 
@@ -271,9 +277,9 @@ def _as_json(entry: MessageEntry, language: Language) -> dict[str, Any]:
             "scenario": facts.scenario[0],
             "sites": list(facts.sites),
         }
-        said = {"next_step": facts.next_step, "decide": facts.decide}
+        texts = {"next_step": facts.next_step, "decide": facts.decide}
         shown |= {
-            name: text for name, pair in said.items() if (text := in_language(pair, language))
+            name: text for name, pair in texts.items() if (text := choose_language(pair, language))
         }
         shown |= {"at_least": True} if facts.at_least else {}
         shown |= {"joined": facts.joined} if facts.joined else {}

@@ -1,10 +1,10 @@
-"""Keep a channel without a usable secret from stopping alert, and report it.
+"""Keep alert running when a channel's secret is unusable, and report the fault.
 
-Alert starts whatever its channels' secret files hold: grouping goes on, and a message to such a
-channel counts as not delivered and is tried again. The secret is read again after each failed
-delivery, and every half minute while it is unusable, so that a corrected file takes effect without
-a restart. The fault is shown in the log, in `ullage_notification_channel_usable` and, because the
-console runs as another user who cannot read the secret, in the store for the channels page.
+Alert starts whatever its channels' secret files contain. A message to an unusable channel counts as
+undelivered and is tried again. The secret is read again after each failed delivery, and every half
+minute while it is unusable, so that a corrected file takes effect without a restart. The fault is
+shown in the log, in `ullage_notification_channel_usable`, and in the store for the channels page,
+because the console runs as another user who cannot read the secret.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ CHECK_SECONDS = 30.0
 
 @dataclass(slots=True)
 class GuardedChannel:
-    """A configured channel that `open` opens when it is needed; `open` raises ConfigError while
-    the secret is unusable.
+    """A configured channel that is opened when it is needed.
+
+    `open` raises ConfigError while the secret is unusable.
     """
 
     name: str
@@ -43,7 +44,10 @@ class GuardedChannel:
     _check_at: float = field(default=float("-inf"))
 
     def send(self, message: Message) -> None:
-        """Deliver as `Channel.send` does; UndeliveredError while the channel cannot be opened."""
+        """Deliver as `Channel.send` does.
+
+        Raises UndeliveredError while the channel cannot be opened.
+        """
         channel = self._open()
         try:
             channel.send(message)
@@ -56,9 +60,7 @@ class GuardedChannel:
         return self._open().reach()
 
     def check(self) -> None:
-        """Try to open the channel, at most once in `CHECK_SECONDS`, and count whether it is
-        usable.
-        """
+        """Try to open the channel, at most once in `CHECK_SECONDS`, and update the metric."""
         if self.clock.monotonic() < self._check_at:
             return
         self._check_at = self.clock.monotonic() + CHECK_SECONDS
@@ -69,11 +71,12 @@ class GuardedChannel:
             self._fault = str(error)
             if self._fault != before:
                 log.get("alert").error("channel_unusable", part=self.name, error=self._fault)
-        self.metrics.usable(self.name, not self._fault)
+        self.metrics.set_usable(self.name, not self._fault)
 
     def report(self) -> None:
-        """Check, and store a fault that is not stored yet; UnavailableError while the store is
-        down.
+        """Check the channel and store a new fault, or delete one that is over.
+
+        Raises UnavailableError while the store is down.
         """
         self.check()
         if self._fault == self._stored:
@@ -103,7 +106,7 @@ class GuardedChannel:
 
 
 def find_unusable(store: IncidentStore, channels: Collection[str]) -> dict[str, str]:
-    """Return what alert reported of those `channels` that it cannot open, by name."""
+    """Return the reported faults of those `channels` that alert cannot open, by name."""
     claims = store.mget(Claim, [_fault_id(name) for name in channels])
     return {name: claims[id_].incident for name in channels if (id_ := _fault_id(name)) in claims}
 

@@ -1,6 +1,6 @@
-"""Metrics of notifications.
+"""Define the metrics of notifications.
 
-Labels are names of configured channels and tenants: nothing on the bus makes a series.
+Labels are names of configured channels and tenants, so that data from the bus creates no series.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ OUTCOMES: tuple[Came, ...] = ("sent", "failed", "suppressed", "given_up")
 
 
 class NotifyMetrics:
-    """Declared once a process; each known set of labels is there from the start."""
+    """The metrics, declared once per process; each known label exists from the start."""
 
     def __init__(
         self, registry: CollectorRegistry, channels: Iterable[str], tenants: Iterable[str]
@@ -66,28 +66,32 @@ class NotifyMetrics:
         for tenant in self._tenants:
             self._delay.labels(tenant)
 
-    def reached(self, channels: Callable[[str], Collection[str]]) -> None:
-        """Count the usable ones of `channels`, which gives those that are notified of a tenant's
-        deadlines.
+    def set_recipients(self, channels: Callable[[str], Collection[str]]) -> None:
+        """Set the function that returns the channels notified of a tenant's deadlines.
+
+        The metric counts the usable ones.
         """
         self._recipients = channels
         for tenant in self._tenants[:-1] or (OTHER,):
             self._channels.labels(tenant).set(len({*channels(tenant)} - self._unusable))
 
-    def usable(self, channel: str, is_usable: bool) -> None:
+    def set_usable(self, channel: str, is_usable: bool) -> None:
         """Record whether a channel can be opened."""
         self._usable.labels(channel).set(is_usable)
         (self._unusable.discard if is_usable else self._unusable.add)(channel)
-        self.reached(self._recipients)
+        self.set_recipients(self._recipients)
 
-    def came(self, channel: str, outcome: Came, count: int = 1) -> None:
-        """What became of `count` notifications."""
+    def count_outcome(self, channel: str, outcome: Came, count: int = 1) -> None:
+        """Count notifications with this outcome."""
         self._messages.labels(channel, outcome).inc(count)
 
-    def oldest(self, channel: str, since: float) -> None:
-        """`since` in Unix seconds, 0 for none."""
+    def set_oldest(self, channel: str, since: float) -> None:
+        """Set the due time of the oldest undelivered notification.
+
+        `since` is in Unix seconds, 0 if there is none.
+        """
         self._oldest.labels(channel).set(since)
 
-    def delivered(self, tenant: str, seconds: float) -> None:
-        """A first message arrived, so long after the post."""
+    def observe_delay(self, tenant: str, seconds: float) -> None:
+        """Record the seconds from a post to its first notification."""
         self._delay.labels(limit_label(tenant, self._tenants)).observe(max(0.0, seconds))

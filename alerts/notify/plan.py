@@ -1,5 +1,6 @@
-"""Which channels are to hear of an incident, and when: pure, from routes, the log and the time
-that is left.
+"""Decide which channels are notified of an incident, and when.
+
+The functions depend only on their arguments: routes, the notification log and remaining time.
 """
 
 from __future__ import annotations
@@ -33,32 +34,36 @@ many.
 
 
 def notification_id(incident: str, channel: str, what: str) -> str:
-    """The id under which one message to one channel is remembered."""
+    """Return the log id of one message about an incident to one channel."""
     return f"{incident}:{channel}:{what}"
 
 
-def channels_for(notify: NotifySettings, tenant: str) -> tuple[str, ...]:
-    """Where an incident of `tenant` is told that must be told whatever the routes say; () where
-    nobody can be.
+def find_channels(notify: NotifySettings, tenant: str) -> tuple[str, ...]:
+    """Return the channels notified of a tenant's mandatory incidents, whatever the routes say.
+
+    It is empty if nobody can be notified.
     """
     return tuple(
-        dict.fromkeys(name for route in _routes_of(notify, tenant) for name in route.channels)
+        dict.fromkeys(name for route in _find_routes(notify, tenant) for name in route.channels)
     )
 
 
-def _routes_of(notify: NotifySettings, tenant: str) -> list[RouteSettings]:
-    """The routes of `tenant`; failing these, one to every channel that says no more than the
-    minimum.
+def _find_routes(notify: NotifySettings, tenant: str) -> list[RouteSettings]:
+    """Return the routes of `tenant`.
+
+    Without any, it is one route to every channel with minimal detail.
     """
-    ours = [route for route in notify.routes.values() if tenant in (route.tenants or (tenant,))]
+    tenant_routes = [
+        route for route in notify.routes.values() if tenant in (route.tenants or (tenant,))
+    ]
     minimal = tuple(
         name for name, channel in notify.channels.items() if channel.detail == "minimal"
     )
-    return ours or ([RouteSettings(channels=minimal)] if minimal else [])
+    return tenant_routes or ([RouteSettings(channels=minimal)] if minimal else [])
 
 
-def fits(route: RouteSettings, incident: Incident) -> bool:
-    """Whether `incident` takes `route`."""
+def matches_route(route: RouteSettings, incident: Incident) -> bool:
+    """Return whether `incident` takes `route`."""
     return (
         SEVERITIES.index(incident.severity) >= SEVERITIES.index(route.severity)
         and incident.tenant in (route.tenants or (incident.tenant,))
@@ -67,35 +72,40 @@ def fits(route: RouteSettings, incident: Incident) -> bool:
     )
 
 
-def routes_for(notify: NotifySettings, incident: Incident) -> list[RouteSettings]:
-    """The routes that `incident` takes.
+def find_routes(notify: NotifySettings, incident: Incident) -> list[RouteSettings]:
+    """Return the routes that `incident` takes.
 
-    One whose clock runs takes all of its tenant's where none fits: the time that a regulator gives
-    must not pass unheard.
+    If none fits and a reporting deadline runs, it takes all routes of its tenant: nobody may miss a
+    legal deadline.
     """
-    fitting = [route for route in notify.routes.values() if fits(route, incident)]
-    return fitting or (_routes_of(notify, incident.tenant) if incident.clock == "run" else [])
+    fitting = [route for route in notify.routes.values() if matches_route(route, incident)]
+    return fitting or (_find_routes(notify, incident.tenant) if incident.clock == "run" else [])
 
 
-def presses(incident: Incident) -> bool:
-    """Whether it is repeated and escalated while nobody has acknowledged it: below that people
-    work a list.
+def needs_escalation(incident: Incident) -> bool:
+    """Return whether an unacknowledged incident is repeated and escalated.
+
+    Less urgent incidents wait in the list.
     """
     return incident.severity in URGENT or incident.clock == "run" or incident.decide_minutes > 0
 
 
-def growth(incident: Incident) -> int:
-    """How often the customers of what is joined have doubled: 1 from twenty, 2 from forty; 0 for
-    less, or if it is not joined.
+def count_doublings(incident: Incident) -> int:
+    """Return how often the customers of a joined incident have doubled: 1 from 20, 2 from 40.
 
-    What is joined may go on for weeks after somebody was told of it, and grow without being graver.
+    It is 0 for fewer, or if the incident is not joined. A joined incident may grow for weeks
+    without
+    becoming more severe.
     """
     return (incident.customers // GROWS_FROM).bit_length() if incident.joined else 0
 
 
-def patience(route: RouteSettings, incident: Incident, left: timedelta | None) -> timedelta:
-    """How long `incident` may stay unacknowledged: half of the time left, of what pages no
-    longer than the route says.
+def max_wait(route: RouteSettings, incident: Incident, left: timedelta | None) -> timedelta:
+    """Return how long `incident` may stay unacknowledged.
+
+    It is half of the time left until its next deadline; for urgent incidents, at most what the
+    route
+    allows.
     """
     allowed = timedelta(minutes=route.escalate_minutes)
     if left is None:
@@ -104,34 +114,35 @@ def patience(route: RouteSettings, incident: Incident, left: timedelta | None) -
     return min(allowed, acknowledgement_period(left)) if is_paged else acknowledgement_period(left)
 
 
-def wanted(
+def build_notifications(
     notify: NotifySettings, incident: Incident, now: datetime, left: timedelta | None
 ) -> dict[str, Notification]:
-    """By id, what every channel should have been told of `incident` as it stands, or hear later.
+    """Build all notifications that `incident` calls for, now or later, by id.
 
-    `left` is the time until the next thing is due of it, if it has a clock. Such a one is told
-    again even where a route escalates to nobody: then to those who did not acknowledge it.
+    `left` is the time until its next deadline, None without one. With a deadline it is
+    escalated even
+    if the route names nobody for that: then to the route's own channels.
     """
-    found: dict[str, Notification] = {}
-    for route in routes_for(notify, incident):
-        told: list[tuple[str, str, str, datetime]] = [
+    by_id: dict[str, Notification] = {}
+    for route in find_routes(notify, incident):
+        messages: list[tuple[str, str, str, datetime]] = [
             (channel, incident.severity, "new", now) for channel in route.channels
         ]
-        if presses(incident):
-            later, what = now + patience(route, incident, left), f"{ESCALATION}{incident.severity}"
+        if needs_escalation(incident):
+            later, what = now + max_wait(route, incident, left), f"{ESCALATION}{incident.severity}"
             higher = route.escalate_to or (() if left is None else route.channels)
-            told += [(channel, what, "escalated", later) for channel in higher]
-        steps = range(1, growth(incident) + 1)
-        told += [
+            messages += [(channel, what, "escalated", later) for channel in higher]
+        steps = range(1, count_doublings(incident) + 1)
+        messages += [
             (channel, f"{GROWN}{step}", "grown", now)
             for channel in route.channels
             for step in steps
         ]
-        for channel, what, why, due in told:
-            made = _notification(incident, channel, what, why, now, due)
-            if made.id not in found or due < found[made.id].due:
-                found[made.id] = made
-    return found
+        for channel, what, why, due in messages:
+            notification = _notification(incident, channel, what, why, now, due)
+            if notification.id not in by_id or due < by_id[notification.id].due:
+                by_id[notification.id] = notification
+    return by_id
 
 
 def _notification(
@@ -156,26 +167,34 @@ def _notification(
     )
 
 
-def log_ids(made: Notification) -> dict[Severity, str]:
-    """The ids under which the log would hold the same news of the same incident, by severity;
-    how it grew is of no severity.
+def list_log_ids(notification: Notification) -> dict[Severity, str]:
+    """Return the log ids of the same news about the same incident, by severity.
+
+    Growth has one id for every severity.
     """
-    if made.what.startswith(GROWN):
-        return dict.fromkeys(SEVERITIES, made.id)
-    prefix = ESCALATION if made.what.startswith(ESCALATION) else ""
+    if notification.what.startswith(GROWN):
+        return dict.fromkeys(SEVERITIES, notification.id)
+    prefix = ESCALATION if notification.what.startswith(ESCALATION) else ""
     return {
-        severity: notification_id(made.incident, made.channel, prefix + severity)
+        severity: notification_id(notification.incident, notification.channel, prefix + severity)
         for severity in SEVERITIES
     }
 
 
-def news(made: Notification, log: Collection[str]) -> Notification | None:
-    """`made` unless the log has it or worse: a severity that fell is no news. One that rose is."""
-    ids, at = log_ids(made), SEVERITIES.index(made.severity)
+def drop_known(notification: Notification, log: Collection[str]) -> Notification | None:
+    """Return the notification, or None if the log has it with the same or a higher severity.
+
+    A lower severity is no news; a higher one is marked as raised.
+    """
+    ids, at = list_log_ids(notification), SEVERITIES.index(notification.severity)
     if any(ids[severity] in log for severity in SEVERITIES[at:]):
         return None
-    raised = made.why == "new" and any(ids[severity] in log for severity in SEVERITIES[:at])
-    return made.model_copy(update={"why": "raised", "published_at": None}) if raised else made
+    raised = notification.why == "new" and any(ids[severity] in log for severity in SEVERITIES[:at])
+    return (
+        notification.model_copy(update={"why": "raised", "published_at": None})
+        if raised
+        else notification
+    )
 
 
 def plan(
@@ -186,30 +205,43 @@ def plan(
     muted: Muted,
     left: Left,
 ) -> list[Notification]:
-    """Write to the log what is to be said of `incidents`; returns what is new.
+    """Write notifications about `incidents` to the log and return the new ones.
 
-    Doing it again changes nothing.
+    Repeating it changes nothing.
     """
-    made, remaining = dict[str, Notification](), left(incidents, now)
+    planned, remaining = dict[str, Notification](), left(incidents, now)
     for incident in incidents:
-        made |= wanted(notify, incident, now, remaining.get(incident.id))
+        planned |= build_notifications(notify, incident, now, remaining.get(incident.id))
     silent = muted(
         [
             incident
             for incident in incidents
-            if any(one.incident == incident.id for one in made.values())
+            if any(notification.incident == incident.id for notification in planned.values())
         ]
     )
-    made = {id_: one for id_, one in made.items() if one.incident not in silent}
-    if not made:
+    planned = {
+        id_: notification
+        for id_, notification in planned.items()
+        if notification.incident not in silent
+    }
+    if not planned:
         return []
-    log = store.mget(Notification, {id_ for one in made.values() for id_ in log_ids(one).values()})
-    fresh = _worth([one for one in (news(each, log) for each in made.values()) if one is not None])
+    log = store.mget(
+        Notification,
+        {id_ for notification in planned.values() for id_ in list_log_ids(notification).values()},
+    )
+    fresh = _suppress_redundant_growth(
+        [
+            notification
+            for notification in (drop_known(each, log) for each in planned.values())
+            if notification is not None
+        ]
+    )
     created = store.create(fresh) if fresh else []
     return [
-        one
-        for one, is_new in zip(fresh, created, strict=True)
-        if is_new and one.outcome == "pending"
+        notification
+        for notification, is_new in zip(fresh, created, strict=True)
+        if is_new and notification.outcome == "pending"
     ]
 
 
@@ -219,60 +251,74 @@ def plan_second_person(
     waiting: Iterable[tuple[Incident, PendingDecision]],
     now: datetime,
 ) -> list[Notification]:
-    """Write to the log that acts wait for a second person; return what is new.
+    """Write notifications about acts that wait for a second person; return the new ones.
 
-    Whoever is notified of the incident hears of it at once, and whoever it escalates to at half of
-    the time left.
+    The incident's channels are notified at once; those it escalates to, at half of the
+    remaining time.
     """
-    made: dict[str, Notification] = {}
+    planned: dict[str, Notification] = {}
     for incident, pending in waiting:
         later = (
             pending.at + acknowledgement_period(pending.due - pending.at) if pending.due else None
         )
-        for route in routes_for(notify, incident) or _routes_of(notify, incident.tenant):
+        for route in find_routes(notify, incident) or _find_routes(notify, incident.tenant):
             for channel in route.channels:
-                one = _notification(
-                    incident, channel, second_person_news(pending), "second_person", now, now
+                notification = _notification(
+                    incident, channel, name_second_person_news(pending), "second_person", now, now
                 )
-                made[one.id] = one
+                planned[notification.id] = notification
             for channel in (route.escalate_to or route.channels) if later else ():
-                what = f"{UNCONFIRMED}{second_person_news(pending)}"
-                one = _notification(
+                what = f"{UNCONFIRMED}{name_second_person_news(pending)}"
+                notification = _notification(
                     incident, channel, what, "unconfirmed", now, max(now, later or now)
                 )
-                made[one.id] = one
+                planned[notification.id] = notification
     fresh = (
-        [one for id_, one in made.items() if id_ not in store.mget(Notification, made)]
-        if made
+        [
+            notification
+            for id_, notification in planned.items()
+            if id_ not in store.mget(Notification, planned)
+        ]
+        if planned
         else []
     )
     created = store.create(fresh) if fresh else []
-    return [one for one, is_new in zip(fresh, created, strict=True) if is_new]
+    return [notification for notification, is_new in zip(fresh, created, strict=True) if is_new]
 
 
-def second_person_news(pending: PendingDecision) -> str:
-    """Return what the log calls the news that an act waits."""
+def name_second_person_news(pending: PendingDecision) -> str:
+    """Return the log's name for the news that an act waits."""
     return f"{SECOND}{hashlib.sha256(pending.id.encode()).hexdigest()[:16]}"
 
 
-def _worth(fresh: Sequence[Notification]) -> list[Notification]:
-    """`fresh` with those steps of growth marked as told that the channel hears of with something
-    else, or with a later step.
+def _suppress_redundant_growth(fresh: Sequence[Notification]) -> list[Notification]:
+    """Mark growth notifications as suppressed that say nothing new.
+
+    Those are sent to a channel that hears of the incident anyway, or together with a later step.
     """
-    told = {(one.incident, one.channel) for one in fresh if one.why in ("new", "raised")}
+    notified = {
+        (notification.incident, notification.channel)
+        for notification in fresh
+        if notification.why in ("new", "raised")
+    }
     last: dict[tuple[str, str], int] = {}
-    for one in fresh:
-        if one.why == "grown":
-            last[one.incident, one.channel] = max(
-                _step(one), last.get((one.incident, one.channel), 0)
+    for notification in fresh:
+        if notification.why == "grown":
+            last[notification.incident, notification.channel] = max(
+                _step(notification), last.get((notification.incident, notification.channel), 0)
             )
 
-    def is_told(one: Notification) -> bool:
-        where = one.incident, one.channel
-        return one.why == "grown" and (where in told or _step(one) < last[where])
+    def is_redundant(notification: Notification) -> bool:
+        where = notification.incident, notification.channel
+        return notification.why == "grown" and (
+            where in notified or _step(notification) < last[where]
+        )
 
     return [
-        one.model_copy(update={"outcome": "suppressed"}) if is_told(one) else one for one in fresh
+        notification.model_copy(update={"outcome": "suppressed"})
+        if is_redundant(notification)
+        else notification
+        for notification in fresh
     ]
 
 
@@ -280,38 +326,45 @@ def _step(grown: Notification) -> int:
     return int(grown.what.removeprefix(GROWN))
 
 
-def repeat(
-    notify: NotifySettings, told: Notification, incident: Incident, now: datetime
+def plan_repeat(
+    notify: NotifySettings, sent: Notification, incident: Incident, now: datetime
 ) -> Notification | None:
-    """What follows `told`, now sent, if nobody acknowledges the incident; None where no route
-    repeats it.
+    """Return the reminder that follows `sent` if nobody acknowledges the incident.
+
+    It is None if no route repeats it.
     """
-    if not presses(incident) or told.why in ("escalated", "second_person", "unconfirmed"):
+    if not needs_escalation(incident) or sent.why in ("escalated", "second_person", "unconfirmed"):
         return None
-    routes = routes_for(notify, incident)
+    routes = find_routes(notify, incident)
     hours = [
         route.repeat_hours
         for route in routes
-        if route.repeat_hours and told.channel in route.channels
+        if route.repeat_hours and sent.channel in route.channels
     ]
     if not hours:
         return None
-    number = int(told.what.removeprefix(REPEAT)) if told.what.startswith(REPEAT) else 0
+    number = int(sent.what.removeprefix(REPEAT)) if sent.what.startswith(REPEAT) else 0
     due = now + timedelta(hours=min(hours))
     return _notification(
-        incident, told.channel, f"{REPEAT}{number + 1}", "unacknowledged", now, due
+        incident, sent.channel, f"{REPEAT}{number + 1}", "unacknowledged", now, due
     )
 
 
-def by_message(due: Sequence[Notification]) -> Iterator[tuple[str, list[Notification]]]:
-    """What was once sent together, by message; "" for what was not, a tenant after the other."""
+def group_by_message(due: Sequence[Notification]) -> Iterator[tuple[str, list[Notification]]]:
+    """Yield due notifications by message.
+
+    First those that were sent together before, with the message's id; then new ones by tenant,
+    with "".
+    """
     groups: dict[tuple[str, str], list[Notification]] = {}
-    for one in due:
-        groups.setdefault((one.message, "" if one.message else one.tenant), []).append(one)
-    for (id_, _), some in sorted(groups.items(), key=_composed_first):
-        yield id_, some
+    for notification in due:
+        groups.setdefault(
+            (notification.message, "" if notification.message else notification.tenant), []
+        ).append(notification)
+    for (id_, _), group in sorted(groups.items(), key=_sort_key):
+        yield id_, group
 
 
-def _composed_first(group: tuple[tuple[str, str], list[Notification]]) -> tuple[bool, datetime]:
-    (id_, _), some = group
-    return (not id_, min(one.due for one in some))
+def _sort_key(group: tuple[tuple[str, str], list[Notification]]) -> tuple[bool, datetime]:
+    (id_, _), group_items = group
+    return (not id_, min(notification.due for notification in group_items))

@@ -1,13 +1,14 @@
 """Send pending notifications: one thread per channel, one process at a time.
 
-The embedded bus lets one alert process live, so it needs none of this. Behind Kafka there may be
-many; the store's `create` is the one thing that tells two of them apart. Near the end of a slot its
-holder claims the next one before going on, so that an attempt never reaches into somebody else's
-slot; clocks of hosts may differ by the margin. A holder that dies costs a slot.
+With the embedded bus only one alert process can run, so no lease is needed. With Kafka there may be
+several, and the store's `create` decides which one sends: a lease claims a time slot of a channel.
+Near the end of a slot its holder claims the next one before going on, so that no attempt reaches
+into a slot of another process; clocks of hosts may differ by the margin. If a holder dies, one slot
+is lost.
 
-The loop that folds is never held up: it writes to the log and wakes the senders. A sender that
-fails over something that does not pass (a right, a setting) hands its error to the loop, which is
-where a role decides to stop.
+The loop that groups incidents is never blocked: it writes to the log and wakes the senders. If a
+sender meets an error that will not pass (a permission, a setting), the loop raises it, because that
+is where a service decides to stop.
 """
 
 from __future__ import annotations
@@ -27,20 +28,20 @@ from prometheus_client import CollectorRegistry
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import Work
 from alerts.http_post import UndeliveredError
-from alerts.notify import IncidentSummary, Message, MessageEntry, message, message_id
+from alerts.notify import IncidentSummary, Message, MessageEntry, compose_message, message_id
 from alerts.notify.channels import TIMEOUT_SECONDS, Channel, open_channel
 from alerts.notify.guarded_channel import GuardedChannel
 from alerts.notify.metrics import NotifyMetrics
 from alerts.notify.plan import (
     UNCONFIRMED,
     Muted,
-    by_message,
-    channels_for,
+    find_channels,
+    group_by_message,
+    name_second_person_news,
+    needs_escalation,
     plan,
+    plan_repeat,
     plan_second_person,
-    presses,
-    repeat,
-    second_person_news,
 )
 from alerts.records import Claim, Decision, Incident, News, Notification, PendingDecision
 from alerts.store import MAX_PAGE, DocumentFilter, IncidentStore
@@ -58,7 +59,7 @@ MARGIN_SECONDS = 5
 class Lease:
     """One process's claim on one channel.
 
-    `attempt` is the longest that one attempt may take, in seconds.
+    `attempt` is the longest duration of one attempt, in seconds.
     """
 
     channel: str
@@ -68,19 +69,19 @@ class Lease:
     attempt: float
     _held: set[int] = field(default_factory=set)
 
-    def holds(self) -> bool:
-        """Claim what an attempt that begins now may reach into; asked before each message."""
+    def acquire(self) -> bool:
+        """Claim the slots that an attempt starting now may need; return whether it worked."""
         now = self.clock.wall()
         slots = range(
             int(now // SLOT_SECONDS), int((now + self.attempt + MARGIN_SECONDS) // SLOT_SECONDS) + 1
         )
-        held = all(slot in self._held or self._claim(slot) for slot in slots)
-        self._let_go([slot for slot in self._held if slot < slots[0]])
-        return held
+        is_held = all(slot in self._held or self._claim(slot) for slot in slots)
+        self._release_slots([slot for slot in self._held if slot < slots[0]])
+        return is_held
 
     def release(self) -> None:
-        """Let another have the rest."""
-        self._let_go(list(self._held))
+        """Release all claimed slots."""
+        self._release_slots(list(self._held))
 
     def _claim(self, slot: int) -> bool:
         claim = Claim(id=self._id(slot), tenant="", incident=self.holder, at=self.clock.now())
@@ -88,7 +89,7 @@ class Lease:
             self._held.add(slot)
         return slot in self._held
 
-    def _let_go(self, slots: list[int]) -> None:
+    def _release_slots(self, slots: list[int]) -> None:
         if slots:
             self.store.delete(Claim, [self._id(slot) for slot in slots])
             self._held.difference_update(slots)
@@ -112,8 +113,9 @@ bound.
 class Setup:
     """What all senders share.
 
-    `page` is the search page's address, `muted` says which incidents nobody is told of, `duties`
-    what is due of them.
+    `page` is the console's address, `muted` selects incidents without notifications, and
+    `duties` knows
+    their deadlines.
     """
 
     notify: NotifySettings
@@ -136,7 +138,7 @@ class Setup:
 
 @dataclass(slots=True)
 class Sender:
-    """Owns one channel.
+    """Sends the notifications of one channel.
 
     `holds` says whether this process may send on it now; see `alerts.notify.sender`.
     """
@@ -157,31 +159,33 @@ class Sender:
     _last: datetime | None = None
     """The clock at the turn before."""
 
-    def turn(self, *, flush: bool = False) -> float:
-        """Send what is due; returns after how many seconds to look again.
+    def send_due(self, *, flush: bool = False) -> float:
+        """Send what is due and return after how many seconds to look again.
 
-        With `flush` a group is not waited for.
-
-        UnavailableError when the store is down: the turn is simply done again.
+        With `flush`, groups are sent without waiting for more. Raises UnavailableError
+        while the store is
+        down; the call can simply be repeated.
         """
         self.report()
         if self._last is None:
-            self._untold |= self._sent_last()
-        self._settle()
+            self._untold |= self._find_sent()
+        self._finish_writes()
         now = self.setup.clock.now()
         if self._last is None or now < self._last - AHEAD:
-            self._set_back(now)
+            self._reschedule(now)
         self._last = now
-        due = self._without_stale(self._due(now))
-        self.setup.metrics.oldest(self.name, min((one.due.timestamp() for one in due), default=0.0))
+        due = self._drop_stale(self._find_due(now))
+        self.setup.metrics.set_oldest(
+            self.name, min((notification.due.timestamp() for notification in due), default=0.0)
+        )
         if not due:
             return POLL_SECONDS
         if (wait := self._not_before - self.setup.clock.monotonic()) > 0:
             return min(wait, POLL_SECONDS)
-        for id_, some in by_message(due):
-            since = (now - min(one.due for one in some)).total_seconds()
+        for id_, group in group_by_message(due):
+            since = (now - min(notification.due for notification in group)).total_seconds()
             if id_ or flush or since >= self.setup.notify.group_seconds:
-                needed = some if id_ else self._needed(some)
+                needed = group if id_ else self._drop_moot(group)
                 if needed and not self.holds():
                     return POLL_SECONDS
                 if needed and not self._deliver(needed):
@@ -192,235 +196,303 @@ class Sender:
                 return max(0.1, self.setup.notify.group_seconds - since)
         return 0.0 if len(due) == AT_MOST else POLL_SECONDS
 
-    def _set_back(self, now: datetime) -> None:
-        """What was written while the clock was ahead of `now` is due as long after `now` as it
-        was to be, not hours later.
+    def _reschedule(self, now: datetime) -> None:
+        """Correct notifications that were written while the clock was ahead of `now`.
+
+        They keep their delay, but counted from `now`, instead of being hours late.
         """
         pending = self.setup.store.scroll(
             Notification, DocumentFilter({"channel": (self.name,), "outcome": ("pending",)})
         )
-        ids = [one.id for one in pending if one.at > now + AHEAD]
+        ids = [notification.id for notification in pending if notification.at > now + AHEAD]
         if not ids or not self.holds():
             return
         ahead = [
-            one
-            for one in self.setup.store.mget(Notification, ids).values()
-            if one.outcome == "pending"
+            notification
+            for notification in self.setup.store.mget(Notification, ids).values()
+            if notification.outcome == "pending"
         ]
         self.setup.store.put(
-            [one.model_copy(update={"at": now, "due": now + (one.due - one.at)}) for one in ahead]
+            [
+                notification.model_copy(
+                    update={"at": now, "due": now + (notification.due - notification.at)}
+                )
+                for notification in ahead
+            ]
         )
         self._heard.update(ids)
 
-    def hear(self, made: Sequence[Notification]) -> None:
-        """Told by another thread of what was just written to the log."""
-        self._heard.update([one.id for one in made if one.channel == self.name])
+    def add_new(self, notifications: Sequence[Notification]) -> None:
+        """Take note of notifications that another thread just wrote to the log."""
+        self._heard.update(
+            [notification.id for notification in notifications if notification.channel == self.name]
+        )
 
-    def owes(self) -> bool:
-        """Whether anything is due now."""
-        return bool(self._due(self.setup.clock.now()))
+    def has_due(self) -> bool:
+        """Return whether anything is due now."""
+        return bool(self._find_due(self.setup.clock.now()))
 
-    def _due(self, now: datetime) -> list[Notification]:
-        """What is pending and due, as it stands: a search may show what a write a moment ago has
-        changed.
+    def _find_due(self, now: datetime) -> list[Notification]:
+        """Return what is pending and due.
+
+        Documents are read again by id, because a search may return them as they were a moment ago.
         """
         where = DocumentFilter(
             {"channel": (self.name,), "outcome": ("pending",)},
             before=now + timedelta(microseconds=1),
         )
         ids = [
-            one.id
-            for one, _ in zip(
+            notification.id
+            for notification, _ in zip(
                 self.setup.store.scroll(Notification, where), range(AT_MOST), strict=False
             )
         ]
         heard = self._heard.copy()
-        found = (
+        documents = (
             self.setup.store.mget(Notification, heard.union(ids)).values() if ids or heard else ()
         )
-        due = [one for one in found if one.outcome == "pending" and one.due <= now]
+        due = [
+            notification
+            for notification in documents
+            if notification.outcome == "pending" and notification.due <= now
+        ]
         # what is due later a search will find by then
-        self._heard -= heard - {one.id for one in due}
-        return sorted(due, key=lambda one: (one.due, one.id))
+        self._heard -= heard - {notification.id for notification in due}
+        return sorted(due, key=lambda item: (item.due, item.id))
 
-    def _without_stale(self, due: Sequence[Notification]) -> list[Notification]:
-        """`due` without what has been tried for too long, which is given up.
+    def _drop_stale(self, due: Sequence[Notification]) -> list[Notification]:
+        """Give up notifications that were tried for too long, and return the remaining ones.
 
-        A machine that was off for days tries once.
+        One try is made even after the machine was off for days.
         """
         limit = (self.setup.believed or self.setup.clock).now() - RETRY
-        stale = [one for one in due if one.attempts and one.due < limit]
+        stale = [
+            notification
+            for notification in due
+            if notification.attempts and notification.due < limit
+        ]
         if stale:
-            self.setup.store.put([one.model_copy(update={"outcome": "failed"}) for one in stale])
-            self.setup.metrics.came(self.name, "given_up", len(stale))
+            self.setup.store.put(
+                [notification.model_copy(update={"outcome": "failed"}) for notification in stale]
+            )
+            self.setup.metrics.count_outcome(self.name, "given_up", len(stale))
             log.get("alert").error("notifications_given_up", part=self.name, count=len(stale))
-        given_up = {one.id for one in stale}
-        return [one for one in due if one.id not in given_up]
+        given_up = {notification.id for notification in stale}
+        return [notification for notification in due if notification.id not in given_up]
 
-    def _needed(self, some: Sequence[Notification]) -> list[Notification]:
-        """Those of `some` that somebody still has to hear of; the others are marked so."""
-        ids = {one.incident for one in some}
+    def _drop_moot(self, notifications: Sequence[Notification]) -> list[Notification]:
+        """Suppress notifications that are no longer needed; return the remaining ones."""
+        ids = {notification.incident for notification in notifications}
         incidents, decided = (
             self.setup.store.mget(Incident, ids),
             last_decisions(self.setup.store, ids),
         )
         for silent in self.setup.muted([*incidents.values()]):
             del incidents[silent]
-        waiting = {second_person_news(one) for one in self._waiting(some)}
+        waiting = {
+            name_second_person_news(notification)
+            for notification in self._find_pending(notifications)
+        }
         needed = [
-            one
-            for one in some
+            notification
+            for notification in notifications
             if (
-                one.what.removeprefix(UNCONFIRMED) in waiting
-                if one.why in ASKING
-                else _is_needed(one, incidents.get(one.incident), decided.get(one.incident))
+                notification.what.removeprefix(UNCONFIRMED) in waiting
+                if notification.why in ASKING
+                else _is_needed(
+                    notification,
+                    incidents.get(notification.incident),
+                    decided.get(notification.incident),
+                )
             )
         ]
-        left = {one.id for one in needed}
-        if moot := [one for one in some if one.id not in left]:
-            self.setup.store.put([one.model_copy(update={"outcome": "suppressed"}) for one in moot])
-            self.setup.metrics.came(self.name, "suppressed", len(moot))
+        needed_ids = {notification.id for notification in needed}
+        if moot := [
+            notification for notification in notifications if notification.id not in needed_ids
+        ]:
+            self.setup.store.put(
+                [notification.model_copy(update={"outcome": "suppressed"}) for notification in moot]
+            )
+            self.setup.metrics.count_outcome(self.name, "suppressed", len(moot))
         return needed
 
-    def _waiting(self, some: Sequence[Notification]) -> list[PendingDecision]:
-        """Return what still waits for a second person of the incidents of which `some` say so."""
-        return find_pending(self.setup.store, {one.incident for one in some if one.why in ASKING})
+    def _find_pending(self, notifications: Sequence[Notification]) -> list[PendingDecision]:
+        """Return the decisions that still wait for a second person."""
+        return find_pending(
+            self.setup.store,
+            {notification.incident for notification in notifications if notification.why in ASKING},
+        )
 
-    def _deliver(self, some: Sequence[Notification]) -> bool:
-        """Try one message; what happened is written before and after."""
+    def _deliver(self, notifications: Sequence[Notification]) -> bool:
+        """Send one message and return whether it was delivered.
+
+        The attempt and its outcome are written to the log.
+        """
         now, store = self.setup.clock.now(), self.setup.store
-        incidents = store.mget(Incident, {one.incident for one in some})
-        made = self._compose(some, incidents)
+        incidents = store.mget(Incident, {notification.incident for notification in notifications})
+        composed = self._compose(notifications, incidents)
         sending = [
-            one.model_copy(update={"message": made.id, "attempts": one.attempts + 1})
-            for one in some
+            notification.model_copy(
+                update={"message": composed.id, "attempts": notification.attempts + 1}
+            )
+            for notification in notifications
         ]
         store.put(sending)
         try:
-            self.channel.send(made)
+            self.channel.send(composed)
         except UndeliveredError as error:
             wait = self.backoff.next(error.retry_after)
             self._not_before = self.setup.clock.monotonic() + wait
-            self.setup.metrics.came(self.name, "failed", len(some))
+            self.setup.metrics.count_outcome(self.name, "failed", len(notifications))
             log.get("alert").warning(
                 "notification_failed",
                 part=self.name,
                 error=str(error),
-                count=len(some),
+                count=len(notifications),
                 wait=round(wait, 1),
             )
             # nobody can have it: what comes meanwhile goes out together with it
-            if not error.maybe and not some[0].message:
-                self._write([one.model_copy(update={"message": ""}) for one in sending])
+            if not error.maybe and not notifications[0].message:
+                self._write(
+                    [notification.model_copy(update={"message": ""}) for notification in sending]
+                )
             return False
         self.backoff.reset()
-        self._sent(sending, incidents, now)
+        self._record_sent(sending, incidents, now)
         return True
 
-    def _compose(self, some: Sequence[Notification], incidents: dict[str, Incident]) -> Message:
-        """One entry an incident, as it stands now; one that is gone since the first attempt as
-        it stood then.
+    def _compose(
+        self, notifications: Sequence[Notification], incidents: dict[str, Incident]
+    ) -> Message:
+        """Compose one entry per incident in its current state.
+
+        An incident that was deleted meanwhile appears as in its notification.
         """
         page, entries = self.setup.page, dict[str, MessageEntry]()
         facts = (
-            self._facts(incidents)
+            self._summarize(incidents)
             if self.setup.notify.channels[self.name].detail == "facts"
             else {}
         )
-        for one in sorted(some, key=lambda one: one.due, reverse=True):
-            incident, url = incidents.get(one.incident), f"{page}/incidents/{one.incident}"
-            severity = incident.severity if incident else one.severity
-            whose = (_series(incident), incident.sightings) if incident else ("", 1)
-            language = self.setup.duties.tenant(one.tenant).language
-            entries[one.incident] = MessageEntry(
-                one.incident, severity, one.why, url, facts.get(one.incident), *whose, language
+        for notification in sorted(notifications, key=lambda item: item.due, reverse=True):
+            incident, url = (
+                incidents.get(notification.incident),
+                f"{page}/incidents/{notification.incident}",
             )
-        return message(
-            some[0].message or message_id([one.id for one in some]), entries.values(), page
+            severity = incident.severity if incident else notification.severity
+            whose = (_series_token(incident), incident.sightings) if incident else ("", 1)
+            language = self.setup.duties.tenant(notification.tenant).language
+            entries[notification.incident] = MessageEntry(
+                notification.incident,
+                severity,
+                notification.why,
+                url,
+                facts.get(notification.incident),
+                *whose,
+                language,
+            )
+        return compose_message(
+            notifications[0].message
+            or message_id([notification.id for notification in notifications]),
+            entries.values(),
+            page,
         )
 
-    def _facts(self, incidents: dict[str, Incident]) -> dict[str, IncidentSummary]:
-        """What is told of each; who is told for the first time is told now."""
+    def _summarize(self, incidents: dict[str, Incident]) -> dict[str, IncidentSummary]:
+        """Return a summary of each incident, by id."""
         now, duties = self.setup.clock.now(), self.setup.duties
         by_when = duties.find_decision_deadlines([*incidents.values()], now)
-        zones = {one.id: ZoneInfo(duties.tenant(one.tenant).zone) for one in incidents.values()}
-        decide = {id_: one.words(now, zones[id_]) for id_, one in by_when.items()}
+        zones = {
+            incident.id: ZoneInfo(duties.tenant(incident.tenant).zone)
+            for incident in incidents.values()
+        }
+        decide = {id_: deadline.words(now, zones[id_]) for id_, deadline in by_when.items()}
         return {
-            id_: IncidentSummary.of(incident, decide.get(id_, ("", "")))
+            id_: IncidentSummary.from_incident(incident, decide.get(id_, ("", "")))
             for id_, incident in incidents.items()
         }
 
-    def _sent(
+    def _record_sent(
         self, sending: Sequence[Notification], incidents: dict[str, Incident], now: datetime
     ) -> None:
         at, notify = self.setup.clock.now(), self.setup.notify
         self._unwritten += [
-            one.model_copy(update={"outcome": "sent", "sent_at": at}) for one in sending
+            notification.model_copy(update={"outcome": "sent", "sent_at": at})
+            for notification in sending
         ]
-        self.setup.metrics.came(self.name, "sent", len(sending))
-        for one in sending:
-            if one.published_at is not None:
-                self.setup.metrics.delivered(one.tenant, (at - one.published_at).total_seconds())
-        self._untold.update(one.incident for one in sending)
+        self.setup.metrics.count_outcome(self.name, "sent", len(sending))
+        for notification in sending:
+            if notification.published_at is not None:
+                self.setup.metrics.observe_delay(
+                    notification.tenant, (at - notification.published_at).total_seconds()
+                )
+        self._untold.update(notification.incident for notification in sending)
         follow = [
-            repeat(notify, one, incidents[one.incident], now)
-            for one in sending
-            if one.incident in incidents
+            plan_repeat(notify, notification, incidents[notification.incident], now)
+            for notification in sending
+            if notification.incident in incidents
         ]
-        self._unwritten += [one for one in follow if one is not None]
-        self._settle()
+        self._unwritten += [notification for notification in follow if notification is not None]
+        self._finish_writes()
         log.get("alert").info("notified", part=self.name, count=len(sending))
 
-    def _sent_last(self) -> set[str]:
-        """The incidents that this channel told of last: a process may have ended before it
-        handed on that somebody was told.
+    def _find_sent(self) -> set[str]:
+        """Return the incidents that this channel notified of last.
+
+        A process may have ended before it reported that.
         """
         self.setup.store.refresh(Notification)
         where = DocumentFilter({"channel": (self.name,), "outcome": ("sent",)})
         return {
-            one.incident for one in self.setup.store.search(Notification, where, MAX_PAGE).items
+            notification.incident
+            for notification in self.setup.store.search(Notification, where, MAX_PAGE).items
         }
 
-    def _settle(self) -> None:
-        """Do what a store that was down did not let be done after sending: until then nothing
-        else is sent.
-        """
+    def _finish_writes(self) -> None:
+        """Complete what could not be stored after sending; nothing is sent before."""
         self._write(())
         if self._untold:
             self.setup.told(frozenset(self._untold))
             self._untold.clear()
 
     def _write(self, changed: Collection[Notification]) -> None:
-        """Write `changed`, and what a store that was down did not take before."""
+        """Write `changed` and everything that could not be written before."""
         self._unwritten += changed
         if self._unwritten:
             # what follows, which may be there
-            self.setup.store.create([one for one in self._unwritten if not one.attempts])
-            self.setup.store.put([one for one in self._unwritten if one.attempts])
+            self.setup.store.create(
+                [notification for notification in self._unwritten if not notification.attempts]
+            )
+            self.setup.store.put(
+                [notification for notification in self._unwritten if notification.attempts]
+            )
             self._unwritten.clear()
 
 
-def _series(incident: Incident) -> str:
-    """What the incidents of one seller have in common in a message, "" for nobody's: no token of
-    a name leaves the house.
+def _series_token(incident: Incident) -> str:
+    """Return a token that the incidents of one seller share in a message, "" without a seller.
+
+    It does not reveal the seller's internal token.
     """
     named = "\x1f".join(("ullage series", incident.tenant, *incident.series)).encode()
     return f"series_{hashlib.sha256(named).hexdigest()[:12]}" if incident.series else ""
 
 
-def _is_needed(one: Notification, incident: Incident | None, decided: Decision | None) -> bool:
-    """Whether `one` has still to be said of an incident, None for one that is gone or muted;
-    `decided` gives its status.
+def _is_needed(
+    notification: Notification, incident: Incident | None, decided: Decision | None
+) -> bool:
+    """Return whether a notification still has to be sent.
 
-    Who closed an incident has not seen what came of it since: that it grew worse is news all the
-    same.
+    `incident` is None if it is gone or muted; `decided` is the latest decision on its status.
+    Whoever
+    closed an incident has not seen what happened since, so growth after that is still reported.
     """
     if incident is None:
         return False
     closed = decided is not None and decided.status in CLOSED
-    if decided is None or decided.status == UNDECIDED or (closed and decided.at < one.at):
-        return one.why not in ("unacknowledged", "escalated") or presses(incident)
-    return not closed and one.why in ("new", "raised", "grown")
+    if decided is None or decided.status == UNDECIDED or (closed and decided.at < notification.at):
+        return notification.why not in ("unacknowledged", "escalated") or needs_escalation(incident)
+    return not closed and notification.why in ("new", "raised", "grown")
 
 
 ASKING: tuple[News, ...] = ("second_person", "unconfirmed")
@@ -433,8 +505,8 @@ STEPS = 3
 """An attempt connects, sends and reads, each within the timeout."""
 
 
-def page_of(settings: Settings) -> str:
-    """The page's address as a message shows it."""
+def page_address(settings: Settings) -> str:
+    """Return the console's address as messages show it."""
     return (
         settings.notify.page.rstrip("/") or f"http://{settings.search.host}:{settings.search.port}"
     )
@@ -449,7 +521,7 @@ class _Running:
 
 @dataclass(slots=True)
 class Notifier:
-    """Owns the senders. `plan` and `turn` are the loop's, the rest is the threads'."""
+    """Owns the senders. The main loop calls `plan` and `turn`; the rest runs in threads."""
 
     setup: Setup
     senders: Sequence[Sender]
@@ -459,11 +531,11 @@ class Notifier:
     _failed: list[UllageError] = field(default_factory=list)
 
     def plan(self, incidents: Sequence[Incident]) -> None:
-        """Write down what is to be said of incidents that were just stored."""
+        """Plan the notifications of incidents that were just stored."""
         setup = self.setup
-        made: list[Notification] = []
+        planned: list[Notification] = []
         if setup.notify.channels:
-            made = plan(
+            planned = plan(
                 setup.store,
                 setup.notify,
                 incidents,
@@ -471,33 +543,31 @@ class Notifier:
                 setup.muted,
                 setup.duties.time_left,
             )
-        self._hear(made)
+        self._wake_senders(planned)
 
     def plan_second_person(self, waiting: Sequence[tuple[Incident, PendingDecision]]) -> None:
-        """Write down that acts wait for a second person."""
+        """Plan the notifications about acts that wait for a second person."""
         if self.setup.notify.channels:
-            self._hear(
+            self._wake_senders(
                 plan_second_person(
                     self.setup.store, self.setup.notify, waiting, self.setup.clock.now()
                 )
             )
 
-    def _hear(self, made: Sequence[Notification]) -> None:
-        """Have the senders look at what was just written."""
-        for sender in self.senders if made else ():
-            sender.hear(made)
-        for running in self._running if made else ():
+    def _wake_senders(self, notifications: Sequence[Notification]) -> None:
+        """Tell the senders about new notifications and wake their threads."""
+        for sender in self.senders if notifications else ():
+            sender.add_new(notifications)
+        for running in self._running if notifications else ():
             running.wake.set()
 
     def start(self) -> None:
-        """Begin to send."""
+        """Start the threads."""
         self._running = [_Running(sender) for sender in self.senders]
         self.turn()
 
     def turn(self) -> None:
-        """Raise what a sender could not go on from; start again a thread that a fault of ours
-        has ended.
-        """
+        """Raise the error of a sender that cannot go on, and restart threads that died."""
         if self._failed:
             raise self._failed[0]
         for running in self._running:
@@ -510,19 +580,20 @@ class Notifier:
                 running.thread.start()
 
     def flush(self) -> None:
-        """Without threads: send what is due now, and do not wait for a channel that is down; it
-        is tried the next time.
+        """Send what is due now, without threads.
+
+        A channel that is down is not waited for; it is tried again next time.
         """
         for sender in self.senders:
             for _ in range(FLUSH_TRIES):
-                wait = sender.turn(flush=True)
-                if not sender.owes() or self._stop.wait(wait):
+                wait = sender.send_due(flush=True)
+                if not sender.has_due() or self._stop.wait(wait):
                     break
             else:
                 log.get("alert").warning("notifications_left", part=sender.name)
 
     def close(self) -> None:
-        """Stop; an attempt that is under way is waited for a little."""
+        """Stop the threads; an attempt in progress gets a few seconds to finish."""
         self._stop.set()
         for running in self._running:
             running.wake.set()
@@ -536,7 +607,7 @@ class Notifier:
         while not self._stop.is_set():
             running.wake.clear()
             try:
-                wait = running.sender.turn()
+                wait = running.sender.send_due()
             except UllageError as error:
                 if error.action is not Action.RETRY:
                     self._failed.append(error)
@@ -546,21 +617,22 @@ class Notifier:
             running.wake.wait(wait)
 
 
-def configured(
+def open_notifier(
     context: Context,
     store: IncidentStore,
     registry: CollectorRegistry,
     muted: Muted,
     told: Callable[[Collection[str]], None] = lambda _: None,
 ) -> Notifier:
-    """Return the senders of the configured channels; one whose secret is unusable starts all the
-    same, see `guarded_channel`.
+    """Create the senders of the configured channels.
 
-    `told` is handed the ids of the incidents that somebody was just told of.
+    A channel with an unusable secret starts all the same, see `alerts.notify.guarded_channel`.
+    `told`
+    receives the ids of incidents that somebody was just notified of.
     """
     settings, clock = context.settings, context.clock
     metrics = NotifyMetrics(registry, settings.notify.channels, settings.tenants)
-    metrics.reached(partial(channels_for, settings.notify))
+    metrics.set_recipients(partial(find_channels, settings.notify))
     duties = Duties(store, context.tenant, clock)
     work = Work(duties)
 
@@ -570,7 +642,7 @@ def configured(
 
     setup = Setup(
         settings.notify,
-        page_of(settings),
+        page_address(settings),
         store,
         clock,
         metrics,
@@ -588,7 +660,7 @@ def configured(
         sender = Sender(name, channel, setup, report=channel.report)
         if not settings.bus.url.startswith("sqlite:"):
             leases.append(Lease(name, secrets.token_hex(8), store, clock, STEPS * TIMEOUT_SECONDS))
-            sender.holds = leases[-1].holds
+            sender.holds = leases[-1].acquire
         senders.append(sender)
 
     def release() -> None:

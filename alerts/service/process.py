@@ -32,7 +32,7 @@ from alerts.grouping.benign import BACKGROUND
 from alerts.grouping.replay import AnyKind, rule_kinds
 from alerts.grouping.stage import YOUNG, Alert
 from alerts.notify.channels import open_channel
-from alerts.notify.sender import Lease, configured
+from alerts.notify.sender import Lease, open_notifier
 from alerts.records import Incident, Notification
 from alerts.service.intake import Authentic, Canaries, Dispatch
 from alerts.service.metrics import AlertMetrics, DutyMetrics
@@ -166,7 +166,7 @@ def run_alert(context: Context, *, once: bool) -> None:
             watching(context, metrics.revealed.set),
         )
         believed = context.running_time.believed()
-        notifier = configured(
+        notifier = open_notifier(
             context,
             store,
             registry,
@@ -297,7 +297,7 @@ def open_book(context: Context, store: IncidentStore) -> tuple[Book, Callable[[]
     if context.settings.bus.url.startswith("sqlite:"):
         return Book(duties), lambda: None
     lease = Lease(DUTIES, secrets.token_hex(8), store, context.clock, DUTIES_SECONDS)
-    return Book(duties, lease.holds), lease.release
+    return Book(duties, lease.acquire), lease.release
 
 
 def make_due_recount(

@@ -27,7 +27,7 @@ from alerts.cases.queue import Shifts
 from alerts.cases.screening import MOST, screened
 from alerts.deadlines.schedule import duties_of
 from alerts.grouping.benign import BACKGROUND
-from alerts.notify.plan import channels_for
+from alerts.notify.plan import find_channels
 from alerts.records import KeyCheck
 from alerts.store import DocumentFilter, IncidentStore
 from alerts.web import api, middleware, pages, problems
@@ -100,7 +100,7 @@ def create_app(
         untold=tuple(
             tenant
             for tenant in sorted(tenants or {""})
-            if not channels_for(context.settings.notify, tenant)
+            if not find_channels(context.settings.notify, tenant)
         ),
         trail=trail,
         duties=duties_of(context, store),

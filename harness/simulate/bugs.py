@@ -224,7 +224,7 @@ def _messages_of_all() -> Any:
         for id_ in sorted({notice.message for notice in due}, reverse=True):
             yield id_, [notice for notice in due if notice.message == id_]
 
-    return mock.patch.object(alerts.notify.sender, "by_message", by_message)
+    return mock.patch.object(alerts.notify.sender, "group_by_message", by_message)
 
 
 def _kept_after_all() -> Any:

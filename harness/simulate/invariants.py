@@ -14,7 +14,7 @@ from alerts.coverage.hours import read_coverage
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import FRESH, build_records, read_known_until
 from alerts.grouping.sightings import without_replaced
-from alerts.notify.plan import routes_for
+from alerts.notify.plan import find_routes
 from alerts.records import (
     DutyRecord,
     Exposure,
@@ -247,7 +247,9 @@ def _told(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator
     }
     given_up = {(message.channel, message.incident) for message in failed if message.id in outdated}
     for head in heads:
-        for name in sorted({name for route in routes_for(notify, head) for name in route.channels}):
+        for name in sorted(
+            {name for route in find_routes(notify, head) for name in route.channels}
+        ):
             count = len(messages[name, head.id])
             is_notified = any(
                 message.incident in head.family for message in night.channels[name].arrived

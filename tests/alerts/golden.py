@@ -40,7 +40,7 @@ from alerts.accounts.accounts import Accounts
 from alerts.cases.decisions import Holds
 from alerts.cases.exports import names as formats
 from alerts.notify import MOST_BYTES, Message
-from alerts.notify.channels import kinds as kinds_of_channel
+from alerts.notify.channels import load_kinds as kinds_of_channel
 from alerts.notify.channels.robots import MOST_TEXT_BYTES as MOST_OF_ROBOTS
 from alerts.records import CLASSES, Incident
 from alerts.service.process import run_alert

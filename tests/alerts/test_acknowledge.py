@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from typer.testing import CliRunner
 
-from alerts.notify.sender import configured
+from alerts.notify.sender import open_notifier
 from alerts.records import Decision
 from alerts.store import DocumentFilter
 from alerts.web.app import create_app
@@ -269,5 +269,5 @@ def test_metric_counts_notification_channels_per_tenant(
             "http://127.0.0.1:9/hook\nwhsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"
         )
         secret.chmod(0o600)
-    configured(context, store, registry, lambda _: ())
+    open_notifier(context, store, registry, lambda _: ())
     assert registry.get_sample_value("ullage_notification_channels", {"tenant": tenant}) == channels

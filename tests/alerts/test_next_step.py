@@ -22,7 +22,7 @@ from alerts.cli.incidents import incidents_show
 from alerts.cli.tables import incident_in_full
 from alerts.deadlines.outstanding import Duties, Moments
 from alerts.deadlines.schedule import duties_of
-from alerts.notify import IncidentSummary, MessageEntry, message
+from alerts.notify import IncidentSummary, MessageEntry, compose_message
 from alerts.notify.metrics import NotifyMetrics
 from alerts.notify.sender import Notifier, Sender, Setup
 from alerts.records import SEVERITIES, Origin
@@ -71,7 +71,7 @@ def test_every_channel_shows_the_same_next_step_except_the_regulators_draft(
         ("en", step.text, step.text_zh),
         ("zh", step.text_zh, step.text),
     ):
-        notice = message(
+        notice = compose_message(
             "m",
             [
                 MessageEntry(
@@ -79,7 +79,7 @@ def test_every_channel_shows_the_same_next_step_except_the_regulators_draft(
                     open_incident.severity,
                     "new",
                     "u",
-                    IncidentSummary.of(open_incident),
+                    IncidentSummary.from_incident(open_incident),
                     language=language,
                 )
             ],
@@ -98,7 +98,7 @@ def test_every_channel_shows_the_same_next_step_except_the_regulators_draft(
     assert browser.get(f"/v1/incidents/{open_incident.id}").json()["next_step"] == step.text
     assert (
         step.text_zh
-        not in message(
+        not in compose_message(
             "m", [MessageEntry(open_incident.id, open_incident.severity, "new", "u")], "u"
         ).text()
     )

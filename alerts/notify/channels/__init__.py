@@ -1,7 +1,8 @@
-"""Kinds of channel. A file registers its kinds by being here and naming them in `KINDS`.
+"""The kinds of channels.
 
-A kind turns the lines of a channel's secret file into a `Channel`. A channel sends one message or
-raises `UndeliveredError`; it keeps nothing, groups nothing and tries nothing twice.
+A module registers its kinds in `KINDS` and is found because it is in this package. A kind turns the
+lines of a channel's secret file into a `Channel`. A channel sends one message or raises
+`UndeliveredError`; it stores nothing, groups nothing and never retries.
 """
 
 from __future__ import annotations
@@ -29,18 +30,20 @@ class Channel(Protocol):
     """A way to reach people or a program."""
 
     def send(self, message: Message) -> None:
-        """Deliver; UndeliveredError unless the other side said that it took it."""
+        """Deliver a message; raise UndeliveredError unless the receiver confirms it."""
 
     def reach(self) -> str:
-        """Connect without sending anything; says what was seen, UndeliveredError when nobody
-        answers.
+        """Connect without sending anything and describe the connection.
+
+        Raises UndeliveredError if nobody answers.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What a kind makes a channel of: the lines of its secret file, seconds an attempt may take,
-    the clock.
+    """What a kind needs to open a channel.
+
+    `lines` are those of its secret file; `timeout` is in seconds per attempt.
     """
 
     lines: Sequence[str]
@@ -49,19 +52,21 @@ class Opening:
 
     @property
     def address(self) -> str:
-        """The first line."""
+        """Return the first line, or ""."""
         return self.lines[0] if self.lines else ""
 
     @property
     def secret(self) -> str:
-        """The second line, "" where there is none."""
+        """Return the second line, or ""."""
         return self.lines[1] if len(self.lines) > 1 else ""
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelKind:
-    """A kind of channel: `holds` says what its secret file holds, `open` checks that and makes
-    the channel (or ConfigError).
+    """A kind of channel.
+
+    `holds` describes its secret file; `open` validates that and makes the channel, or raises
+    ConfigError.
     """
 
     holds: str
@@ -69,23 +74,24 @@ class ChannelKind:
 
 
 @cache
-def kinds() -> Mapping[str, ChannelKind]:
-    """The kinds that there are, by name."""
-    found = dict[str, ChannelKind]()
+def load_kinds() -> Mapping[str, ChannelKind]:
+    """Return all kinds by name."""
+    by_name = dict[str, ChannelKind]()
     for module in pkgutil.iter_modules(__path__):
-        found |= importlib.import_module(f"{__name__}.{module.name}").KINDS
-    return {name: found[name] for name in sorted(found)}
+        by_name |= importlib.import_module(f"{__name__}.{module.name}").KINDS
+    return {name: by_name[name] for name in sorted(by_name)}
 
 
 def open_channel(name: str, settings: NotifySettings, keys: KeyStore, clock: Clock) -> Channel:
-    """The channel `name` of the settings; ConfigError says which file or knob is wrong, never
-    what it holds.
+    """Open a configured channel.
+
+    Raises ConfigError, which names the wrong file or setting but not its content.
     """
     kind_name = settings.channels[name].kind
-    kind = kinds().get(kind_name)
+    kind = load_kinds().get(kind_name)
     if kind is None:
         raise ConfigError(
-            f"notify.channels.{name}: kind {quote_word(kind_name)} is none of {', '.join(kinds())}"
+            f"notify.channels.{name}: kind {quote_word(kind_name)} is none of {', '.join(load_kinds())}"
         )
     secret = f"{FOLDER}/{name}"
     lines = keys.read_lines(secret)

@@ -1,13 +1,11 @@
-"""Channels that apprise speaks to, and whose refusals it sees: Feishu (`code`), Slack (`ok`), Teams
-(202), mail.
+"""Send through apprise to services whose refusals it detects: Feishu, Slack, Teams and mail.
 
-apprise and urllib3 below it log addresses and bodies at DEBUG, and at WARNING what the other side
-answered, which may repeat them; so both are silenced, and what is worth saying is said here. It
-follows redirects unless told not to, and takes a while to load, which is left until a channel of it
-is opened.
+apprise and urllib3 log addresses and bodies at DEBUG, and at WARNING the receiver's answer, which
+may repeat them. So their logging is disabled, and this module raises errors of its own. apprise
+follows redirects unless told otherwise, and loads slowly, so it is imported when a channel is
+opened.
 
-It does not sign for Feishu: give the robot a keyword (`ullage`) or a list of addresses as its
-security setting instead.
+It does not sign for Feishu: configure the robot with a keyword (`ullage`) or an IP allow list.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ from ullage.settings import LOOPBACK
 
 @dataclass(frozen=True, slots=True)
 class ByApprise:
-    """One of apprise's services; `host` and `port` are what `reach` connects to."""
+    """A service of apprise; `reach` connects to `host` and `port`."""
 
     service: Any
     host: str
@@ -39,13 +37,13 @@ class ByApprise:
     def send(self, message: Message) -> None:
         """See `Channel.send`."""
         try:
-            taken = self.service.notify(
+            is_accepted = self.service.notify(
                 body=message.text(), title=message.subject(), body_format="text"
             )
         # what it lets through on an odd answer
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise UndeliveredError(f"apprise failed ({type(error).__name__})") from None
-        if not taken:
+        if not is_accepted:
             raise UndeliveredError("did not take it: unreachable, or refused")
 
     def reach(self) -> str:
@@ -53,59 +51,67 @@ class ByApprise:
         return handshake(self.host, self.port, tls=self.tls, timeout=self.timeout)
 
 
-def _service(given: Opening, schemes: Collection[str]) -> Any:
-    """The service of apprise for the address; ConfigError, without repeating it, when it is for
-    none of `schemes`.
+def _create_service(opening: Opening, schemes: Collection[str]) -> Any:
+    """Create apprise's service for the address.
+
+    Raises ConfigError, without the address, unless its scheme is one of `schemes`.
     """
     from apprise import Apprise, AppriseAsset  # noqa: PLC0415  takes 140 ms
 
     for name in ("apprise", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     asset = AppriseAsset(app_id="ullage", app_desc="ullage", app_url="", http_redirects=False)
-    found = (
-        Apprise.instantiate(given.address, asset=asset, suppress_exceptions=True)
-        if given.address
+    service = (
+        Apprise.instantiate(opening.address, asset=asset, suppress_exceptions=True)
+        if opening.address
         else None
     )
-    if found is None or not _schemes(found) & set(schemes):
+    if service is None or not _list_schemes(service) & set(schemes):
         raise ConfigError("the first line is no such address")
-    found.socket_connect_timeout = found.socket_read_timeout = given.timeout
-    return found
+    service.socket_connect_timeout = service.socket_read_timeout = opening.timeout
+    return service
 
 
-def _schemes(found: Any) -> set[str]:
-    """What the service's addresses may begin with."""
+def _list_schemes(service: Any) -> set[str]:
+    """Return the schemes of a service's addresses."""
     schemes = set[str]()
-    for entry in (getattr(found, "protocol", None), getattr(found, "secure_protocol", None)):
+    for entry in (getattr(service, "protocol", None), getattr(service, "secure_protocol", None)):
         schemes |= {entry} if isinstance(entry, str) else set(entry or ())
     return schemes
 
 
-def _hook(schemes: Collection[str], host: str) -> Callable[[Opening], Channel]:
-    """Opens a service with a fixed `host`, or that of the address where it is a URL of https."""
+def _hook_opener(schemes: Collection[str], host: str) -> Callable[[Opening], Channel]:
+    """Return a function that opens a webhook service.
 
-    def opened(given: Opening) -> Channel:
-        parts = urlsplit(given.address)
+    `reach` connects to the host of an https address, otherwise to `host`.
+    """
+
+    def open_hook(opening: Opening) -> Channel:
+        parts = urlsplit(opening.address)
         named = parts.hostname if parts.scheme == "https" else None
         return ByApprise(
-            _service(given, schemes),
+            _create_service(opening, schemes),
             named or host,
             (named and parts.port) or 443,
             tls=True,
-            timeout=given.timeout,
+            timeout=opening.timeout,
         )
 
-    return opened
+    return open_hook
 
 
-def _mail(given: Opening) -> Channel:
-    """Opens a mail server; without TLS on loopback alone."""
-    found = _service(given, ("mailto", "mailtos"))
-    host = str(found.smtp_host)
-    if not found.secure and host not in LOOPBACK:
+def _open_mail(opening: Opening) -> Channel:
+    """Open a mail server; without TLS only on loopback."""
+    service = _create_service(opening, ("mailto", "mailtos"))
+    host = str(service.smtp_host)
+    if not service.secure and host not in LOOPBACK:
         raise ConfigError("the address is mailto, which only loopback may have: use mailtos")
     return ByApprise(
-        found, host, int(found.port or 25), tls=found.secure_mode == "ssl", timeout=given.timeout
+        service,
+        host,
+        int(service.port or 25),
+        tls=service.secure_mode == "ssl",
+        timeout=opening.timeout,
     )
 
 
@@ -115,24 +121,27 @@ NATIVE = re.compile(
 SCHEMES = {"feishu": "feishu", "larksuite": "lark"}
 
 
-def _feishu(given: Opening) -> Channel:
-    """Opens a robot of Feishu or Lark (飞书): apprise reads the `code` of their answer."""
-    found = NATIVE.fullmatch(given.address)
-    if found is None:
-        return _hook(("feishu", "lark"), "open.feishu.cn")(given)
-    given = replace(given, lines=(f"{SCHEMES[found[1]]}://{found[2]}/",))
-    return _hook(("feishu", "lark"), f"open.{found[1]}.{'cn' if found[1] == 'feishu' else 'com'}")(
-        given
-    )
+def _open_feishu(opening: Opening) -> Channel:
+    """Open a Feishu or Lark robot (飞书); apprise reads the `code` of its answer."""
+    address = NATIVE.fullmatch(opening.address)
+    if address is None:
+        return _hook_opener(("feishu", "lark"), "open.feishu.cn")(opening)
+    opening = replace(opening, lines=(f"{SCHEMES[address[1]]}://{address[2]}/",))
+    return _hook_opener(
+        ("feishu", "lark"), f"open.{address[1]}.{'cn' if address[1] == 'feishu' else 'com'}"
+    )(opening)
 
 
 KINDS = {
-    "feishu": ChannelKind("https://open.feishu.cn/open-apis/bot/v2/hook/…", _feishu),
-    "mail": ChannelKind("mailtos://USER:PASSWORD@SERVER?from=ULLAGE@HOUSE&to=TEAM@HOUSE", _mail),
+    "feishu": ChannelKind("https://open.feishu.cn/open-apis/bot/v2/hook/…", _open_feishu),
+    "mail": ChannelKind(
+        "mailtos://USER:PASSWORD@SERVER?from=ULLAGE@HOUSE&to=TEAM@HOUSE", _open_mail
+    ),
     "slack": ChannelKind(
-        "https://hooks.slack.com/services/…", _hook(("slack",), "hooks.slack.com")
+        "https://hooks.slack.com/services/…", _hook_opener(("slack",), "hooks.slack.com")
     ),
     "teams": ChannelKind(
-        "the workflow's address, https://HOST:443/workflows/…", _hook(("workflow", "workflows"), "")
+        "the workflow's address, https://HOST:443/workflows/…",
+        _hook_opener(("workflow", "workflows"), ""),
     ),
 }

@@ -1,7 +1,7 @@
-"""Group robots of DingTalk and WeCom (企业微信).
+"""Send to group robots of DingTalk and WeCom (企业微信).
 
-apprise speaks to both as well, but looks at the status alone (2.3.0, measured), so a revoked token
-or a missing keyword would count as delivered. These are the few lines that look.
+apprise supports both, but checks only the HTTP status (2.3.0, measured), so that a revoked token or
+a missing keyword would count as delivered. This module checks the answer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MOST_TEXT_BYTES = 2048
 
 @dataclass(frozen=True, slots=True)
 class Robot:
-    """A robot at `url`; `signed` gives the address of one attempt."""
+    """A robot at `url`; `signed` returns the address for one attempt."""
 
     url: str
     timeout: float
@@ -57,7 +57,7 @@ class Robot:
 
 
 def sign(secret: str, milliseconds: int) -> str:
-    r"""What proves an attempt at that time to DingTalk, good for an hour.
+    r"""Return the signature with which DingTalk accepts an attempt for an hour.
 
     Base64 of HMAC-SHA256 over `TIMESTAMP\nSECRET` under the secret (DingTalk open platform, custom
     robot access).
@@ -67,35 +67,33 @@ def sign(secret: str, milliseconds: int) -> str:
     ).decode()
 
 
-def _dingtalk(given: Opening) -> Channel:
-    """A robot that is signed where its second line gives the secret that DingTalk shows as
-    `SEC…`.
-    """
-    if "access_token=" not in address(given.address).query:
+def _open_dingtalk(opening: Opening) -> Channel:
+    """Open a robot; requests are signed if the second line has the secret (`SEC…`)."""
+    if "access_token=" not in address(opening.address).query:
         raise ConfigError("the address has no access_token")
 
-    def signed(url: str) -> str:
-        now = int(given.clock.wall() * 1000)
+    def sign_url(url: str) -> str:
+        now = int(opening.clock.wall() * 1000)
         return (
-            f"{url}&{urlencode({'timestamp': now, 'sign': sign(given.secret, now)})}"
-            if given.secret
+            f"{url}&{urlencode({'timestamp': now, 'sign': sign(opening.secret, now)})}"
+            if opening.secret
             else url
         )
 
-    return Robot(given.address, given.timeout, signed)
+    return Robot(opening.address, opening.timeout, sign_url)
 
 
-def _wecom(given: Opening) -> Channel:
-    if "key=" not in address(given.address).query:
+def _open_wecom(opening: Opening) -> Channel:
+    if "key=" not in address(opening.address).query:
         raise ConfigError("the address has no key")
-    return Robot(given.address, given.timeout)
+    return Robot(opening.address, opening.timeout)
 
 
 KINDS = {
     "dingtalk": ChannelKind(
         "https://oapi.dingtalk.com/robot/send?access_token=…, then the secret SEC… if the robot"
         " signs",
-        _dingtalk,
+        _open_dingtalk,
     ),
-    "wecom": ChannelKind("https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=…", _wecom),
+    "wecom": ChannelKind("https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=…", _open_wecom),
 }

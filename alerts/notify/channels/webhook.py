@@ -31,7 +31,7 @@ LEAST_BYTES, MOST_BYTES = 24, 64
 
 
 def read_key(text: str) -> bytes:
-    """The key that `text` writes down; ConfigError, without repeating it, when it is none."""
+    """Decode a webhook key; raise ConfigError, without repeating it, if it is malformed."""
     try:
         key = (
             base64.b64decode(text.removeprefix(MARK), validate=True)
@@ -46,14 +46,14 @@ def read_key(text: str) -> bytes:
 
 
 def signature(key: bytes, id_: str, timestamp: str, body: bytes) -> str:
-    """The header that proves a message to come from who holds `key`."""
+    """Return the header that proves that a message comes from a holder of `key`."""
     signed = b".".join((id_.encode(), timestamp.encode(), body))
     return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """One receiver."""
+    """A receiver of signed webhooks."""
 
     url: str
     key: bytes
@@ -79,13 +79,13 @@ class Webhook:
         return reach(self.url, self.timeout)
 
 
-def _open(given: Opening) -> Channel:
-    address(given.address)
-    return Webhook(given.address, read_key(given.secret), given.timeout, given.clock)
+def _open_webhook(opening: Opening) -> Channel:
+    address(opening.address)
+    return Webhook(opening.address, read_key(opening.secret), opening.timeout, opening.clock)
 
 
 KINDS = {
     "webhook": ChannelKind(
-        "the address, then whsec_ and a key as `openssl rand -base64 32` makes it", _open
+        "the address, then whsec_ and a key as `openssl rand -base64 32` makes it", _open_webhook
     )
 }

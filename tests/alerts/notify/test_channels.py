@@ -15,8 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from alerts.http_post import UndeliveredError, post
-from alerts.notify import MessageEntry, message
-from alerts.notify.channels import kinds, open_channel
+from alerts.notify import MessageEntry, compose_message
+from alerts.notify.channels import load_kinds, open_channel
 from alerts.notify.channels.by_apprise import ByApprise
 from alerts.notify.channels.robots import sign
 from alerts.notify.channels.webhook import read_key, signature
@@ -30,7 +30,7 @@ from ullage.settings import NotifySettings
 
 KEY = new_key()
 TOKEN = "0123456789abcdef0123456789abcdef"
-TOLD = message(
+TOLD = compose_message(
     "msg_1",
     [MessageEntry("INC-A", "high", "new", "https://page.example/incidents/INC-A", language="en")],
     "https://page.example",
@@ -242,7 +242,7 @@ def test_a_200_with_an_error_in_its_body_is_a_failure(tmp_path, receiver, kind, 
 def test_a_digest_of_many_fits_what_wecom_takes(tmp_path, receiver):
     receiver.answer = lambda _: (200, {}, b'{"errcode": 0}')
     url = "https://a-rather-long-name.of-a-bank.example"
-    many = message(
+    many = compose_message(
         "m",
         [
             MessageEntry(
@@ -439,8 +439,16 @@ def test_teams_and_mail_addresses_are_those_that_their_owners_show(tmp_path):
 
 
 def test_every_file_in_the_folder_adds_its_kinds(tmp_path):
-    assert {"dingtalk", "feishu", "mail", "slack", "teams", "webhook", "wecom"} <= kinds().keys()
-    with pytest.raises(ConfigError, match=f"kind 'pigeon' is none of {', '.join(kinds())}"):
+    assert {
+        "dingtalk",
+        "feishu",
+        "mail",
+        "slack",
+        "teams",
+        "webhook",
+        "wecom",
+    } <= load_kinds().keys()
+    with pytest.raises(ConfigError, match=f"kind 'pigeon' is none of {', '.join(load_kinds())}"):
         opened(tmp_path, "pigeon", "x")
 
 

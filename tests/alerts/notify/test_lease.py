@@ -17,38 +17,38 @@ def test_the_first_to_ask_holds_and_keeps_it_over_the_ends_of_slots(store, clock
     at_slot_start(clock)
     a, b = leases(store, clock)
     for _ in range(SLOT_SECONDS):
-        assert a.holds()
-        assert not b.holds()
+        assert a.acquire()
+        assert not b.acquire()
         clock.advance(3)
 
 
 def test_who_is_dead_or_idle_is_followed_within_two_slots(store, clock):
     at_slot_start(clock)
     a, b = leases(store, clock)
-    assert a.holds()
+    assert a.acquire()
     waited = 0
-    while not b.holds():
+    while not b.acquire():
         clock.advance(1)
         waited += 1
     assert 0 < waited <= 2 * SLOT_SECONDS
-    assert not a.holds()
+    assert not a.acquire()
 
 
 def test_an_attempt_never_reaches_into_the_slot_of_another(store, clock):
     at_slot_start(clock)
     a, b = leases(store, clock)
     clock.advance(SLOT_SECONDS)
-    assert b.holds()
+    assert b.acquire()
     clock.advance(-1)
-    assert not a.holds()
+    assert not a.acquire()
 
 
 def test_an_attempt_is_begun_only_where_its_longest_ends_in_a_slot_of_ones_own(store, clock):
     at_slot_start(clock)
     a, b = leases(store, clock, attempt=20.0)
-    assert a.holds()
+    assert a.acquire()
     clock.advance(SLOT_SECONDS)
-    assert b.holds()
+    assert b.acquire()
     for left, held in (
         (20 + MARGIN_SECONDS, False),
         (21, False),
@@ -57,22 +57,22 @@ def test_an_attempt_is_begun_only_where_its_longest_ends_in_a_slot_of_ones_own(s
     ):
         at_slot_start(clock)
         clock.advance(-left)
-        assert a.holds() is held, f"{left} seconds before another's slot"
+        assert a.acquire() is held, f"{left} seconds before another's slot"
         at_slot_start(clock)
 
 
 def test_who_leaves_lets_go_at_once(store, clock):
     at_slot_start(clock)
     a, b = leases(store, clock)
-    assert a.holds()
+    assert a.acquire()
     a.release()
-    assert b.holds()
+    assert b.acquire()
 
 
 def test_claims_do_not_pile_up(store, clock):
     at_slot_start(clock)
     a, _ = leases(store, clock)
     for _ in range(50):
-        assert a.holds()
+        assert a.acquire()
         clock.advance(20)
     assert store.count(Claim, DocumentFilter()) <= 2

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from alerts.notify import IncidentSummary, MessageEntry, message, message_id
+from alerts.notify import IncidentSummary, MessageEntry, compose_message, message_id
 from tests.alerts.notify.support import incident
 
 PAGE = "https://page.example"
@@ -28,7 +28,7 @@ def entry(
 
 
 def test_the_worst_stands_first_and_the_subject_counts():
-    made = message(
+    made = compose_message(
         "m",
         [entry("B", "low"), entry("C", "statutory"), entry("A", "high"), entry("D", "high")],
         PAGE,
@@ -38,13 +38,13 @@ def test_the_worst_stands_first_and_the_subject_counts():
 
 
 def test_one_incident_is_named_in_the_subject():
-    made = message("m", [entry("A")], PAGE)
+    made = compose_message("m", [entry("A")], PAGE)
     assert made.subject() == "ullage: HIGH  INC-A"
     assert made.text() == f"HIGH  INC-A  new\n{PAGE}/incidents/INC-A"
 
 
 def test_a_text_names_the_worst_and_says_how_many_more_there_are():
-    made = message("m", [entry(f"{n:03}") for n in range(480)], PAGE)
+    made = compose_message("m", [entry(f"{n:03}") for n in range(480)], PAGE)
     lines = made.text().splitlines()
     assert len(lines) == 19
     assert lines[-1] == f"and 471 more: {PAGE}/"
@@ -58,7 +58,7 @@ def test_incidents_of_one_seller_are_told_as_one_by_the_worst_of_them():
         )
 
     many = [sold(f"{n:03}", "low") for n in range(7)]
-    made = message(
+    made = compose_message(
         "m", [*many, sold("A", "high"), sold("B", "medium", "series_b"), entry("C", "low")], PAGE
     )
     lines = made.text().splitlines()
@@ -78,14 +78,20 @@ def test_incidents_of_one_seller_are_told_as_one_by_the_worst_of_them():
 
 @pytest.mark.parametrize("detail", ["minimal", "facts"])
 def test_a_text_is_never_longer_than_twenty_lines(detail):
-    facts = IncidentSummary.of(A, ("decide by 12:00", "请判定")) if detail == "facts" else None
-    made = message("m", [entry(f"{n:03}", facts=facts) for n in range(12)], PAGE)
+    facts = (
+        IncidentSummary.from_incident(A, ("decide by 12:00", "请判定"))
+        if detail == "facts"
+        else None
+    )
+    made = compose_message("m", [entry(f"{n:03}", facts=facts) for n in range(12)], PAGE)
     assert 15 <= len(made.text().splitlines()) <= 20
 
 
 def test_of_how_many_messages_it_is_joined_is_a_fact():
-    made = message(
-        "m", [entry("A", facts=IncidentSummary.of(A.model_copy(update={"joined": 31})))], PAGE
+    made = compose_message(
+        "m",
+        [entry("A", facts=IncidentSummary.from_incident(A.model_copy(update={"joined": 31})))],
+        PAGE,
     )
     assert made.text().splitlines()[1].endswith("on other, paste, joined from 31 messages")
     assert made.payload()["incidents"][0]["joined"] == 31
@@ -93,8 +99,10 @@ def test_of_how_many_messages_it_is_joined_is_a_fact():
 
 @pytest.mark.parametrize("detail", ["minimal", "facts"])
 def test_titles_authors_rows_terms_and_names_of_chats_never_leave(detail):
-    made = message(
-        "m", [entry("A", facts=IncidentSummary.of(A) if detail == "facts" else None)], PAGE
+    made = compose_message(
+        "m",
+        [entry("A", facts=IncidentSummary.from_incident(A) if detail == "facts" else None)],
+        PAGE,
     )
     said = made.subject() + made.text() + json.dumps(made.payload(), ensure_ascii=False)
     assert not any(part in said for leaked in LEAKED for part in leaked.split())
@@ -108,16 +116,16 @@ def test_titles_authors_rows_terms_and_names_of_chats_never_leave(detail):
     ("language", "says"), [("en", "no known scenario"), ("zh", "无已知诈骗场景")]
 )
 def test_of_what_no_scenario_fits_that_is_said(language, says):
-    facts = IncidentSummary.of(incident("A", sites=("paste",)))
+    facts = IncidentSummary.from_incident(incident("A", sites=("paste",)))
     assert says in entry_text(facts, language)
 
 
 def entry_text(facts: IncidentSummary, language: str) -> str:
-    return message("m", [entry("A", facts=facts, language=language)], PAGE).text()
+    return compose_message("m", [entry("A", facts=facts, language=language)], PAGE).text()
 
 
 def test_facts_are_tenant_counts_scenario_and_configured_sites():
-    made = message("m", [entry("A", facts=IncidentSummary.of(A))], PAGE)
+    made = compose_message("m", [entry("A", facts=IncidentSummary.from_incident(A))], PAGE)
     assert made.text().splitlines()[1] == "bank: 48 customers, False loan, on other, paste"
     assert made.payload()["incidents"][0] | {"url": ""} == {
         "id": "INC-A", "severity": "high", "why": "new", "url": "",
@@ -127,14 +135,16 @@ def test_facts_are_tenant_counts_scenario_and_configured_sites():
 
 
 def test_a_message_is_in_the_language_of_the_tenant_of_the_worst_and_in_no_other():
-    told = IncidentSummary.of(
+    told = IncidentSummary.from_incident(
         A.model_copy(update={"joined": 31, "incomplete": ("x",)}),
         ("decide by 12:00", "请于12:00前判定"),
     )
     series = [
         MessageEntry(f"INC-{n}", "low", "grown", PAGE, None, "series", 2, "en") for n in range(2)
     ]
-    made = message("m", [entry("B", "low"), *series, entry("A", "statutory", told, "zh")], PAGE)
+    made = compose_message(
+        "m", [entry("B", "low"), *series, entry("A", "statutory", told, "zh")], PAGE
+    )
     said = f"{made.subject()}\n{made.text()}"
     own = {
         "ullage",
@@ -156,7 +166,9 @@ def test_a_message_is_in_the_language_of_the_tenant_of_the_worst_and_in_no_other
     )
     assert made.payload()["language"] == "zh"
     assert made.payload()["incidents"][0]["decide"] == "请于12:00前判定"
-    english = message("m", [entry("A", "statutory", told), entry("B", "low", language="zh")], PAGE)
+    english = compose_message(
+        "m", [entry("A", "statutory", told), entry("B", "low", language="zh")], PAGE
+    )
     assert not re.search("[\u4e00-\u9fff]", english.subject() + english.text())
 
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from alerts.http_post import UndeliveredError
 from alerts.notify.guarded_channel import find_unusable
-from alerts.notify.sender import configured
+from alerts.notify.sender import open_notifier
 from alerts.records import Incident, Notification
 from alerts.service.process import count_undelivered
 from alerts.store import DocumentFilter
@@ -298,7 +298,7 @@ def test_channel_delivers_without_a_restart_once_its_secret_is_corrected(
     lines = secret.read_text()
     secret.write_text("no address\n")
     registry, context = CollectorRegistry(), Context(configured_data, clock.as_clock())
-    running = configured(context, store, registry, lambda _: ())
+    running = open_notifier(context, store, registry, lambda _: ())
 
     def usable():
         return registry.get_sample_value("ullage_notification_channel_usable", {"channel": "soc"})
@@ -309,11 +309,11 @@ def test_channel_delivers_without_a_restart_once_its_secret_is_corrected(
     assert (usable(), recipients()) == (0, 0)
     running.plan(store_all(store, [incident()]))
     [sender] = running.senders
-    sender.turn(flush=True)
+    sender.send_due(flush=True)
     assert "the first line is no address" in find_unusable(store, ["soc"])["soc"]
     secret.write_text(lines)
     clock.advance(120)
-    sender.turn(flush=True)
+    sender.send_due(flush=True)
     assert len(receiver.received) == 1
     assert (usable(), recipients()) == (1, 1)
     assert not find_unusable(store, ["soc"])
@@ -322,12 +322,12 @@ def test_channel_delivers_without_a_restart_once_its_secret_is_corrected(
 
 
 def test_only_where_processes_share_a_bus_is_a_lease_asked_for(configured_data, store):
-    alone = configured(Context(configured_data), store, CollectorRegistry(), lambda _: ())
+    alone = open_notifier(Context(configured_data), store, CollectorRegistry(), lambda _: ())
     assert alone.senders[0].holds() is True
     text = (configured_data / "ullage.toml").read_text() + '[bus]\nurl = "kafka://127.0.0.1:9"\n'
     (configured_data / "ullage.toml").write_text(text)
     first, second = (
-        configured(Context(configured_data), store, CollectorRegistry(), lambda _: ())
+        open_notifier(Context(configured_data), store, CollectorRegistry(), lambda _: ())
         for _ in range(2)
     )
     assert first.senders[0].holds()

@@ -23,7 +23,7 @@ def tell(notifier, store, *incidents) -> None:
 def turn(notifier, clock, seconds: float = 0.0) -> None:
     clock.advance(seconds)
     for sender in notifier.senders:
-        sender.turn()
+        sender.send_due()
 
 
 def next_process(running: Notifier) -> Notifier:
