@@ -189,8 +189,8 @@ class Month:
     days: tuple[Day, ...]
     severities: tuple[str, ...]
     """Those that there are, the gravest first."""
-    draw_timeline: Markup
-    draw_scenarios: Markup
+    timeline: Markup
+    scenarios: Markup
 
 
 def summarize_month(site: Console, tenant: str = "") -> Month:
