@@ -261,7 +261,7 @@ class Night:
     kept: int
     late: int
     missed: int
-    read_known_until: datetime | None
+    known: datetime | None
     is_fresh: bool
     """Whether the counts of reports include all decisions but those of the last minutes."""
 

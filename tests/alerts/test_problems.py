@@ -203,7 +203,7 @@ def test_internal_fault_is_a_problem_without_details(
     def broken(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("alerts.web.api.incidents.whole", broken)
+    monkeypatch.setattr("alerts.web.api.incidents.load_details", broken)
     check_problem(program("GET", f"/v1/incidents/{leaked}"), code)
 
 
