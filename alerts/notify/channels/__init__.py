@@ -91,7 +91,8 @@ def open_channel(name: str, settings: NotifySettings, keys: KeyStore, clock: Clo
     kind = load_kinds().get(kind_name)
     if kind is None:
         raise ConfigError(
-            f"notify.channels.{name}: kind {quote_word(kind_name)} is none of {', '.join(load_kinds())}"
+            f"notify.channels.{name}: kind {quote_word(kind_name)} is none of"
+            f" {', '.join(load_kinds())}"
         )
     secret = f"{FOLDER}/{name}"
     lines = keys.read_lines(secret)
