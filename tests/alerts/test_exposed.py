@@ -76,7 +76,7 @@ def leak(
     """Store a finding whose match carries the index tag that match would compute."""
     key = derive_key(lookup.keys.read(f"{tenant}/index-{epoch}.key"), "index", tenant, kind, form)
     leak_match = match(
-        kind=kind, form=form, subject=handle(name), index_tag=Cmac(key).one(text.encode()).hex()
+        kind=kind, form=form, subject=handle(name), index_tag=Cmac(key).tag_one(text.encode()).hex()
     )
     leak_finding = finding(
         name, [f"{name}{n}" for n in range(10)], tenant=tenant, index_epoch=epoch

@@ -446,7 +446,7 @@ def test_after_a_long_outage_what_crawl_sealed_meanwhile_still_opens(
 
 def test_keys_that_somebody_else_keeps_are_left_alone(bank: Context, clock) -> None:
     external = keys.KeyStore(bank.keys.root, ("kms", "get"))
-    before = bank.keys.names("seal", ".key")
+    before = bank.keys.list_names("seal", ".key")
     clock.advance(90 * DAY)
     away = Context(bank.data, bank.clock)
     away.keys = external

@@ -214,7 +214,7 @@ def traces(context: Context, number: int) -> list[bytes]:
         "resident_id": resident_id(number),
         "name": normal_name(customer(number)["name"]),
     }
-    tags = [keys.tagger(kind, "plain").one(value.encode()) for kind, value in values.items()]
+    tags = [keys.tagger(kind, "plain").tag_one(value.encode()) for kind, value in values.items()]
     return [pseudonym, *(tag[8:][::-1] for tag in tags), *(tag[:8][::-1] for tag in tags)]
 
 

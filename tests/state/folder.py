@@ -109,7 +109,7 @@ def make(data: Path) -> Path:
     keys.list_faults(context.keys)
     _account(context)
     for kind in rule_kinds().values():
-        kind.put(live, kind.shipped().text)
+        kind.install(live, kind.load_shipped().text)
     _carry(live)
     killed = data / "killed"
     store, bus = open_configured_store(context), context.bus()
@@ -291,7 +291,7 @@ def sites(context: Context) -> Any:
 
 
 def rules(context: Context) -> Any:
-    return {kind.name: kind.in_force(context.data).text for kind in rule_kinds().values()}
+    return {kind.name: kind.load_current(context.data).text for kind in rule_kinds().values()}
 
 
 def secret(context: Context) -> Any:

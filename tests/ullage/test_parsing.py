@@ -64,8 +64,8 @@ READERS: dict[str, Callable[[Path], object]] = {
     "export form": export_form,
     "settings": settings,
     "a kind of rules": detect_kind,
-    "verdict": rule_kinds()["verdict"].kept,
-    "background": rule_kinds()["background"].kept,
+    "verdict": rule_kinds()["verdict"].load,
+    "background": rule_kinds()["background"].load,
 }
 
 

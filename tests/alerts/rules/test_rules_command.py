@@ -145,7 +145,7 @@ def test_background_rules_are_put_into_force_too(run, context, tmp_path):
     file = tmp_path / "none.toml"
     file.write_text("version = 7\nrule = []\n", encoding="utf-8")
     assert run("use", file, *BY).exit_code == 0
-    assert BACKGROUND.in_force(context.data).rules == BenignRules(version=7, rule=())
+    assert BACKGROUND.load_current(context.data).rules == BenignRules(version=7, rule=())
     assert load_shipped_rules().rule
 
 
@@ -196,7 +196,7 @@ def test_check_says_which_versions_are_in_force_and_what_is_wrong_with_a_file(ru
     look = dict(parts(context))["rules"]
     assert (
         look()
-        == f"verdict {load_shipped_rules().version}, background {load_shipped_rules().version},"
+        == f"verdict {load_verdict_rules().version}, background {load_shipped_rules().version},"
         " context 4, jargon 2"
     )
     BACKGROUND.install(context.data, "version = 7")
