@@ -20,7 +20,7 @@ from types import SimpleNamespace
 from scrapy import Request, Spider, signals
 from scrapy.crawler import AsyncCrawlerRunner
 from scrapy.extensions.throttle import AutoThrottle
-from crawlers.fetching.scrapy_setup import drive
+from crawlers.fetching.scrapy_setup import run_on_reactor
 from crawlers.fetching.scrapy_setup import HANDLER
 from tests.crawlers.support import serving
 
@@ -75,7 +75,7 @@ async def main(stopped):
 
 with serving() as server:
     server.pages["/page"] = page
-    drive(main, threading.Event())
+    run_on_reactor(main, threading.Event())
 print(json.dumps(told))
 """  # noqa: E501
 
