@@ -149,7 +149,7 @@ def render_everywhere(
         settings, "https://page.example", store, clock.as_clock(), metrics, lambda _: (), duties
     )
     Notifier(setup, [Sender("soc", soc, setup)]).plan([shown_incident])
-    Sender("soc", soc, setup).turn(flush=True)
+    Sender("soc", soc, setup).send_due(flush=True)
     drafted = markdown(page(case_of(shown_incident, clock), ReportLanguage.BOTH))
     message_text = soc.sent[0].text() if soc.sent else ""
     return terminal.getvalue(), shown, answer["text"] if answer else "", message_text, drafted

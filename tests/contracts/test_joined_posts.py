@@ -14,7 +14,7 @@ from alerts.store import DocumentFilter, open_store
 from alerts.store.queries import count_incidents
 from tests.alerts.builders import everything, finding, fold_all
 from tests.alerts.test_joined import facts, make_message, own_number
-from tests.alerts.test_presence import at, make_post, read_presence, withdrawn
+from tests.alerts.test_presence import at, make_post, map_presence, withdrawn
 from tests.stores import ON_SERVERS, each_backend, emptied_store
 from ullage.settings import Tenant
 from ullage.verdict import load_verdict_rules
@@ -113,8 +113,8 @@ def test_a_post_that_is_gone_or_back_is_told_in_any_order_and_again_changes_noth
         make_post("g", 60, post="q"),
     ]
     fold_all(store, clock, news, batch=1)
-    assert read_presence(store) == {"f": (at(10), "deleted", None), "g": (None, "", at(60))}
+    assert map_presence(store) == {"f": (at(10), "deleted", None), "g": (None, "", at(60))}
     with closing(open_store("sqlite:///other.sqlite", tmp_path)) as other:
         fold_all(other, clock, news[::-1], batch=2)
-        assert read_presence(other) == read_presence(store)
+        assert map_presence(other) == map_presence(store)
     changes_nothing_again(store, clock, news)

@@ -191,7 +191,7 @@ def test_a_site_that_is_gone_or_no_longer_watched_leaves_no_series_that_would_lo
     a, b, c = make_site(name="a"), make_site(name="b"), make_site(name="c", watch=False)
     metrics.watch([a, b, c])
     for site in "abc":
-        metrics.page(site, "timeout")
+        metrics.count_page(site, "timeout")
         metrics.count_visit(site, True, {"due": 2, "done": 1})
     assert registry.get_sample_value("ullage_crawl_revisit_seconds", {"site": "b"}) == 300.0
     assert registry.get_sample_value("ullage_crawl_revisit_seconds", {"site": "c"}) is None
@@ -203,7 +203,7 @@ def test_a_site_that_is_gone_or_no_longer_watched_leaves_no_series_that_would_lo
     assert (
         metrics.site_label("b")
         == metrics.site_label("c")
-        == metrics.label("never heard of")
+        == metrics.site_label("never heard of")
         == "other"
     )
 

@@ -93,6 +93,4 @@ def test_the_lowest_and_the_highest_bit(numbers: list[int], count: int) -> None:
     words = np.array(numbers, np.uint64)
     assert bits.lowest(words).tolist() == [(n & -n).bit_length() - 1 if n else 64 for n in numbers]
     assert bits.highest(words).tolist() == [n.bit_length() - 1 for n in numbers]
-    assert (
-        int(bits.below(count)) == bits.add_title(np.array([count])).tolist()[0] == (1 << count) - 1
-    )
+    assert int(bits.below(count)) == bits.under(np.array([count])).tolist()[0] == (1 << count) - 1

@@ -333,12 +333,12 @@ def test_a_lexicon_that_is_put_into_force_is_used_from_the_next_batch_on(
     match: MatchProcess,
 ) -> None:
     jargon, data = list_themes()["jargon"], match.context.data
-    jargon.put(data, "# version 9\n葫芦娃\t\tzh\tTRADE\tm\t5\tL\tK\n")
+    jargon.install(data, "# version 9\n葫芦娃\t\tzh\tTRADE\tm\t5\tL\tK\n")
     match.put("葫芦娃 nothing of ours")
     match.put("内料 nothing of ours", post_id="43")
     match.drain()
     assert match.value("jargon_only_total") == 1
-    jargon.put(data, "# version 10\nno term")
+    jargon.install(data, "# version 10\nno term")
     match.put("葫芦娃 nothing of ours", post_id="44")
     match.drain()
     assert (match.value("jargon_only_total"), match.value("watchlist_last_reload_success")) == (

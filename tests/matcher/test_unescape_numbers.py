@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.bench.hostile import repeated
+from harness.bench.hostile.inputs import repeat
 from matcher.columns.batch import Batch
 from matcher.detect.search import search
 from matcher.reference import find
@@ -156,5 +156,5 @@ def test_rewriting_keeps_the_length(text: str) -> None:
 
 @pytest.mark.parametrize("unit", [text for _, text in WRITTEN])
 def test_floods_are_rewritten_to_the_end(unit: str) -> None:
-    text = repeated(f"{unit} ")(4000).decode()
+    text = repeat(f"{unit} ")(4000).decode()
     assert len(reveal_numbers(text)) == len(text)

@@ -275,7 +275,7 @@ def test_a_month_and_a_size_begin_a_new_file_and_old_ones_go_with_the_retention(
     chain_state = walk(tmp_path / "audit" / "search", keys)
     files = sorted((tmp_path / "audit" / "search").glob("*.jsonl"))
     assert chain_state.seq == 63
-    assert 1 < chain_state.begins == int(files[0].stem) == 64 - chain_state.read_entries
+    assert 1 < chain_state.begins == int(files[0].stem) == 64 - chain_state.entries
     oldest = next(iter(read_entries(trail.root)))[1]
     assert (clock.as_clock().now() - oldest.at).days < 183 + 31 + 31
     assert max(path.stat().st_size for path in files) < 1_500 + 400
