@@ -31,7 +31,7 @@ from matcher.cli.scan import capture_of, pieces_in, printable
 from matcher.cli.supervision import SearchNote, supervise
 from matcher.cli.verdict import Assessment, KnownIncidents, verdicts
 from matcher.match.capture_result import CaptureReading
-from matcher.match.counts import records
+from matcher.match.counts import to_records
 from matcher.match.findings import attach_original, build_findings, desk_sealers
 from matcher.match.parts import FailedPart, Piece, watched
 from matcher.match.pipeline import Matcher
@@ -216,7 +216,7 @@ def _read(
         outcomes.append(outcome)
 
     def customers() -> int:
-        best = (reading.best(lists.tenant) for lists in matcher.lists)
+        best = (reading.find_best_matches(lists.tenant) for lists in matcher.lists)
         return sum(len(found.subjects) for found in best if found)
 
     def pieces() -> Iterator[Piece]:
@@ -277,9 +277,9 @@ def _lines(matcher: Matcher, reading: CaptureReading) -> Iterator[str]:
     """
     for lists in matcher.lists:
         customers: dict[str, _Customer] = {}
-        found = reading.best(lists.tenant)
+        found = reading.find_best_matches(lists.tenant)
         for some in found.details if found else ():
-            for match in records(some):
+            for match in to_records(some):
                 row = match.member, match.row
                 customers.setdefault(match.subject, _Customer()).add(
                     match.kind, match.fields, match.own_fields, row

@@ -64,7 +64,7 @@ def load_known(
     tenants = {t.tenant: context.tenant(t.tenant) for t in lists}
     names = {name: (*tenant.brands, *tenant.domains) for name, tenant in tenants.items()}
     bins = {name: tenant.bins for name, tenant in tenants.items() if tenant.bins}
-    public = Public.of(
+    public = Public.from_written(
         number for tenant in context.settings.tenants.values() for number in tenant.own_numbers
     )
     if words:

@@ -156,7 +156,7 @@ class MatchStage:
 
     def __post_init__(self) -> None:
         self._keeper = Keeper(self.context, self.metrics.evidence)
-        self._budget = CaptureBudget.of(self.context.settings.match)
+        self._budget = CaptureBudget.from_settings(self.context.settings.match)
         if self._budget.ocr and not has_ocr():
             log.get("match").warning("ocr_not_installed")
         self._signer = keys.load_signer(self.context.keys, "match")

@@ -25,10 +25,10 @@ from matcher.match.batches import (
     UnreadValues,
     ValueCounts,
     count_values,
-    forms_of,
+    list_enrolled_forms,
 )
 from matcher.match.corroborate import look_up
-from matcher.match.counts import confidences, locate
+from matcher.match.counts import locate, score_confidence
 from matcher.match.lookup import find_customers_without_rows
 from matcher.match.parts import FailedPart, Piece, numbered, pieces_of_member, watched
 from matcher.unpack.formats import media_of
@@ -96,7 +96,7 @@ def scan(
                 exposed = files.write(batch.result[1], len(batch.pieces)) or exposed
                 customers.update(batch.result[1].subjects if is_shown else ())
             del batch
-    files.tell_values(forms_of(known.lists))
+    files.tell_values(list_enrolled_forms(known.lists))
     typer.echo(str(files), err=True)
     raise typer.Exit(
         Exit.EXPOSED if exposed and fail else Exit.DONE if files.is_whole() else Exit.NO_VERDICT
@@ -257,7 +257,7 @@ class FileScan:
         """
         for values in self._values.values():
             values.read |= self._forms
-            for outcome in values.outcomes(enrolled):
+            for outcome in values.list_reportable(enrolled):
                 self.skip(outcome)
 
 
@@ -292,7 +292,7 @@ def _found(lists: TenantLists, searched: SearchResult) -> tuple[list[str], set[s
         f'{{"path": {paths[document]}, "start": {first}, "end": {last}, {named[question]},'
         f' "subject": "{handle}", "confidence": {confidence}}}\n'
         for document, first, last, question, handle, confidence in zip(
-            *columns, handles, confidences(found).tolist(), strict=True
+            *columns, handles, score_confidence(found).tolist(), strict=True
         )
     ]
     return lines, {found.asked[number].form for number in np.unique(found.query).tolist()}, handles

@@ -255,7 +255,7 @@ def _verdict(
     lists: TenantLists,
     earlier: IncidentHistory | None,
 ) -> TenantVerdict:
-    found = reading.best(lists.tenant) or EpochMatches(0)
+    found = reading.find_best_matches(lists.tenant) or EpochMatches(0)
     facts, exposure, origin = _judge(context, reading, whole, lists, earlier)
     conditions = (
         facts.step_conditions
@@ -321,7 +321,10 @@ def _facts(
     earlier: IncidentHistory | None,
 ) -> VerdictFacts:
     """Count what the verdict is drawn from; `earlier` is what incidents know of the customers."""
-    tenant, found = context.tenant(lists.tenant), reading.best(lists.tenant) or EpochMatches(0)
+    tenant, found = (
+        context.tenant(lists.tenant),
+        reading.find_best_matches(lists.tenant) or EpochMatches(0),
+    )
     return VerdictFacts(
         today=context.clock.now().date(),
         people=found.people(),

@@ -52,31 +52,31 @@ class Public:
     values: Mapping[str, frozenset[bytes]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, written: Iterable[str]) -> Public:
-        """From numbers and addresses as people write them; each is taken as every kind that it
+    def from_written(cls, written: Iterable[str]) -> Public:
+        """Build from numbers and addresses as people write them, each as every kind that it
         can be.
         """
-        found: dict[str, set[bytes]] = defaultdict(set)
+        values_of: dict[str, set[bytes]] = defaultdict(set)
         for value in written:
             for kind, normal in readings(Secret(value)):
-                found[kind].add(normal.reveal().encode())
-        return cls({kind: frozenset(values) for kind, values in found.items()})
+                values_of[kind].add(normal.reveal().encode())
+        return cls({kind: frozenset(values) for kind, values in values_of.items()})
 
-    def left_out(self, segments: Sequence[Segment]) -> Sequence[Segment]:
-        """`segments` without what is public."""
+    def exclude_from(self, segments: Sequence[Segment]) -> Sequence[Segment]:
+        """Return `segments` without public identifiers."""
         return [
             self._without(s) if s.kind in self.values and s.form == "plain" else s for s in segments
         ]
 
     def _without(self, segment: Segment) -> Segment:
-        kept = np.ones(len(segment), bool)
+        is_private = np.ones(len(segment), bool)
         for value in self.values[segment.kind]:
             if len(value) <= segment.normal.shape[1]:
                 same = (segment.normal[:, : len(value)] == np.frombuffer(value, np.uint8)).all(
                     axis=1
                 )
-                kept &= ~(same & (segment.length == len(value)))
-        return segment if kept.all() else segment.where(kept)
+                is_private &= ~(same & (segment.length == len(value)))
+        return segment if is_private.all() else segment.where(is_private)
 
 
 class SearchResult:
@@ -98,14 +98,15 @@ class SearchResult:
         self.parts, self.batch, self.guard, self._seen = laid.parts, laid.batch, guard, laid.seen
         settled = search(laid.batch, laid.seen, guard)
         self.segments, self.unlikely = (
-            public.left_out(settled.segments),
-            public.left_out(settled.beaten),
+            public.exclude_from(settled.segments),
+            public.exclude_from(settled.beaten),
         )
         self._lexicon, self._sheets, self._public = lexicon, sheets, public
 
-    def only(self, numbers: Sequence[int]) -> SearchResult:
-        """Some of the parts, searched again without the others; the first must be among them if
-        it goes on.
+    def search_parts(self, numbers: Sequence[int]) -> SearchResult:
+        """Search some of the parts again without the others.
+
+        The first part must be among them if it continues an earlier one.
         """
         line = self.parts[numbers[0]].line
         laid = read(
@@ -118,9 +119,7 @@ class SearchResult:
 
     @cached_property
     def asked(self) -> Sequence[ListQuery]:
-        """What can be asked of a list: all that is not weak and no mask, laid out once for every
-        list.
-        """
+        """Return the queries for all strong, unmasked values, laid out once for every list."""
         return list(
             build_queries(
                 [*(s for s in self.segments if not (s.weak or s.form == MASKED)), *self.unlikely]
@@ -128,27 +127,27 @@ class SearchResult:
         )
 
     @property
-    def asks(self) -> bool:
-        """Whether a list is asked for anything: for a value, or for whom a mask fits."""
+    def has_queries(self) -> bool:
+        """Return whether any list is queried for a value or a mask."""
         return bool(self.asked) or any(segment.form == MASKED for segment in self.segments)
 
     @cached_property
     def unread(self) -> Mapping[int, Counter[str]]:
-        """How many values no list can be asked for, by number of part and by form."""
-        found = unread_values(self.batch, self.segments, self._seen.unread)
+        """Return how many values no list can be queried for, by part and form."""
+        counts = unread_values(self.batch, self.segments, self._seen.unread)
         for number, part in enumerate(self.parts if len(self._seen.cookies[0]) else ()):
             if count := cookies_of_no_site(part.text.utf8):
-                found.setdefault(number, Counter())[COOKIES] += count
-        return found
+                counts.setdefault(number, Counter())[COOKIES] += count
+        return counts
 
     @cached_property
     def candidates(self) -> Candidates:
-        """All that is not weak, in order of place."""
+        """Return all strong candidates in order of place."""
         return Candidates.merged(self.segments)
 
     @cached_property
     def rows(self) -> RowTable:
-        """The rows of all parts; one that goes on knows the columns of the part before it."""
+        """Return the rows of all parts; a continued part knows the columns of the one before it."""
         goes_on = {
             number for number, part in enumerate(self.parts) if number and part.piece.goes_on
         }
@@ -156,7 +155,7 @@ class SearchResult:
 
     @cached_property
     def terms(self) -> Sequence[TextTerms]:
-        """What the lexicon says of each part."""
+        """Return the lexicon's terms of each part."""
         return self._lexicon.read_batch(self.batch, self._seen)
 
 
@@ -193,12 +192,12 @@ class BatchSearch:
         """
         before: SearchResult | None = None
         first = 0
-        for group in _grouped(pieces, size or BATCH):
+        for group in _group_pieces(pieces, size or BATCH):
             batch = None
             if len(group) > 1 and not (
                 self.trace is not None and self.trace.is_suspect(first, len(group))
             ):
-                carried, before = _TextState.behind(before, group[0], STRICT), None
+                carried, before = _TextState.continue_from(before, group[0], STRICT), None
                 batch = self._evaluate_together(
                     group, carried, self._trace(first, len(group)), evaluate
                 )
@@ -209,7 +208,7 @@ class BatchSearch:
                 for number, piece in enumerate(group):
                     faults = list[DetectorFault]()
                     carried, before = (
-                        _TextState.behind(before, piece, FaultGuard(faults.append)),
+                        _TextState.continue_from(before, piece, FaultGuard(faults.append)),
                         None,
                     )
                     batch = None
@@ -290,7 +289,9 @@ class _TextState(NamedTuple):
     sheets: dict[int, DocumentColumns]
 
     @classmethod
-    def behind(cls, before: SearchResult | None, piece: Piece, guard: FaultGuard) -> _TextState:
+    def continue_from(
+        cls, before: SearchResult | None, piece: Piece, guard: FaultGuard
+    ) -> _TextState:
         """Return what `piece` takes along from the batch before."""
         if before is None or not piece.goes_on:
             return cls(0, {})
@@ -316,8 +317,8 @@ def batches(
         yield batch.result[0]
 
 
-def _grouped(pieces: Iterable[Piece], enough: int) -> Iterator[list[Piece]]:
-    """Groups of pieces of about `enough` bytes."""
+def _group_pieces(pieces: Iterable[Piece], enough: int) -> Iterator[list[Piece]]:
+    """Yield groups of pieces of about `enough` bytes."""
     group: list[Piece] = []
     size = 0
     for piece in pieces:
@@ -342,7 +343,7 @@ class Threshold(NamedTuple):
     """How many that are in half of the lines."""
 
     def is_met(self, count: int, lines: int) -> bool:
-        """Whether so many in so many lines are told."""
+        """Return whether so many values in so many lines are reported."""
         enough = count >= self.fewest and count * self.lines >= lines
         return (
             enough
@@ -370,9 +371,10 @@ NAMES = {
 
 @dataclass(slots=True)
 class UnreadValues:
-    """Such values of one capture so far, the first of them in the text at `path`.
+    """Values of one capture that no list can be queried for.
 
-    `read` are the forms of digests by which somebody was found.
+    `path` is the text with the first of them; `read` are the forms of digests that matched
+    somebody.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -382,38 +384,42 @@ class UnreadValues:
     path: str = ""
 
     def add(self, path: str, counts: Mapping[str, int], readable: int, lines: int) -> None:
-        """Those of the next part, which is at `path`, and how many values in clear and lines it
-        has.
-        """
+        """Add the values of the next part, with its values in clear and its lines."""
         self.path = self.path if self.counts else path
         self.counts.update(counts)
         self.readable += readable
         self.lines += lines
 
-    def outcomes(self, enrolled: Collection[str]) -> list[UnreadValueCount]:
-        """What is told of them; `enrolled` are the forms that lists have."""
+    def list_reportable(self, enrolled: Collection[str]) -> list[UnreadValueCount]:
+        """Return the counts to report; `enrolled` are the forms in the lists."""
         forms = {
             form: self.counts[form]
             for form in NAMES
             if self.counts[form] > 0 and form not in self.read
         }
-        told = [
+        candidates = [
             UnreadValueCount(self.path, reason, self.counts[form])
             for reason, form in (("masked", MASKED), ("spelt", SPELT), ("cookies", COOKIES))
         ]
         for reason, is_in in (("digests", False), ("salted", True)):
-            own = {form: count for form, count in forms.items() if (form in enrolled) == is_in}
-            count = sum(own.values())
+            digest_counts = {
+                form: count for form, count in forms.items() if (form in enrolled) == is_in
+            }
+            count = sum(digest_counts.values())
             if count > self.readable:
-                told.append(
+                candidates.append(
                     UnreadValueCount(
-                        self.path, reason, count, NAMES[max(own, key=lambda form: own[form])]
+                        self.path,
+                        reason,
+                        count,
+                        NAMES[max(digest_counts, key=lambda form: digest_counts[form])],
                     )
                 )
         return [
-            one
-            for one in told
-            if one.number and THRESHOLDS[one.reason].is_met(one.number, self.lines)
+            value_count
+            for value_count in candidates
+            if value_count.number
+            and THRESHOLDS[value_count.reason].is_met(value_count.number, self.lines)
         ]
 
 
@@ -429,24 +435,27 @@ class ValueCounts(NamedTuple):
 
 
 def count_values(searched: SearchResult, numbers: Iterable[int]) -> dict[int, ValueCounts]:
-    """Count, by their numbers, the values of some parts of a batch that no list can be asked
-    for.
-    """
+    """Count the values of some parts that no list can be queried for, by number of part."""
     clear = np.zeros(len(searched.parts), np.int64)
     for segment in searched.segments:
         if not segment.weak and segment.kind != DIGEST:
             clear += np.bincount(
                 searched.batch.documents(segment.start[segment.valid]), minlength=len(clear)
             )
-    made = dict[int, ValueCounts]()
+    value_counts = dict[int, ValueCounts]()
     for number in numbers:
         part, counts = searched.parts[number], searched.unread.get(number, Counter())
-        made[number] = ValueCounts(
+        value_counts[number] = ValueCounts(
             part.piece.path, counts, int(clear[number]), part.text.utf8.count(b"\n") + 1
         )
-    return made
+    return value_counts
 
 
-def forms_of(lists: Sequence[TenantLists]) -> frozenset[str]:
-    """The forms in which values are enrolled in any of the lists."""
-    return frozenset(form for own in lists for epoch in own.epochs for _, form in epoch.list.kinds)
+def list_enrolled_forms(lists: Sequence[TenantLists]) -> frozenset[str]:
+    """Return the forms in which values are enrolled in any of the lists."""
+    return frozenset(
+        form
+        for tenant_lists in lists
+        for epoch in tenant_lists.epochs
+        for _, form in epoch.list.kinds
+    )

@@ -43,7 +43,7 @@ number.
 
 @cache
 def kind_numbers() -> dict[str, int]:
-    """A number below 32 for every kind that a value may be counted as."""
+    """Return a number below 32 for every kind that a value may be counted as."""
     return {kind: number for number, kind in enumerate((*kinds(), DIGEST, masked_value.FORM))}
 
 
@@ -63,54 +63,57 @@ class CaptureKey:
         self._sketch = Tagger(derive_key(key, "sketch"))
 
     def identity(self, *parts: str) -> str:
-        """Keyed digest (32 hex digits) of what identifies something; HMAC-SHA-256, since texts
-        are long and single.
+        """Return the keyed digest (32 hex digits) of an identity.
+
+        It is HMAC-SHA-256, because the texts are long and single.
         """
         return hmac.digest(
             self._identity, "\x1f".join(parts).encode("utf-8", "surrogatepass"), "sha256"
         )[:16].hex()
 
-    def identifying(self, *parts: str) -> hmac.HMAC:
-        """The same of what has one more, long part: to be updated with that, piece by piece."""
+    def start_identity(self, *parts: str) -> hmac.HMAC:
+        """Return the HMAC of an identity, to be updated with its last, long part piece by piece."""
         return hmac.new(
             self._identity,
             "".join(f"{part}\x1f" for part in parts).encode("utf-8", "surrogatepass"),
             "sha256",
         )
 
-    def served(self, site: str, post_id: str, body: bytes) -> str:
-        """Keyed digest of a capture's bytes as served, whatever is made of them: 32 hex digits,
-        equal to no `identity`.
+    def digest_served(self, site: str, post_id: str, body: bytes) -> str:
+        """Return the keyed digest of a capture's bytes as served, independent of how they are read.
+
+        It has 32 hex digits and equals no `identity`.
         """
-        hashed = hmac.new(
+        digest = hmac.new(
             self._served, f"{site}\x1f{post_id}\x1f".encode("utf-8", "surrogatepass"), "sha256"
         )
-        hashed.update(body)
-        return hashed.digest()[:16].hex()
+        digest.update(body)
+        return digest.digest()[:16].hex()
 
     def token(self, kind: str, *parts: str) -> str:
-        """What stands for an author, a channel, a post or a thread: 12 hex digits, in which no
-        identifier can be read.
+        """Return the token of an author, channel, post or thread: 12 hex digits.
 
-        Of 100,000 authors two share one in 2 of 100,000 stores.
+        No identifier can be read in it. Of 100,000 authors two share one in 2 of 100,000 stores.
         """
         named = "\x1f".join((kind, *parts)).encode("utf-8", "surrogatepass")
         return hmac.digest(self._tokens, named, "sha256")[:TOKEN].hex()
 
     def sketch(self, values: Iterable[str]) -> tuple[str, ...]:
-        """The 256 lowest 8-byte tags of the distinct `values`, as hex, ascending."""
+        """Return the 256 lowest 8-byte tags of the distinct `values`, as hex, ascending."""
         tags = self._sketch.tag([v.encode("utf-8", "surrogatepass") for v in set(values)])
-        return in_hex(np.unique(_words(tags))[:SKETCH_SIZE])
+        return format_hex(np.unique(_to_words(tags))[:SKETCH_SIZE])
 
     def values(self, normal: Bytes, length: Places) -> Words:
-        """64-bit tags of normal forms u8[n, width] that are `length` i64[n] long: to tell them
-        apart without keeping them.
-        """
-        return _words(self._sketch.tag_rows(normal, length))
+        """Return the 64-bit tags of normal forms u8[n, width] with lengths i64[n].
 
-    def words(self, segment: Segment) -> Words:
-        """A 64-bit tag of kind and value of each candidate of a segment: u64[n]; equal where
-        both are equal.
+        They distinguish values without storing them.
+        """
+        return _to_words(self._sketch.tag_rows(normal, length))
+
+    def tag_segment(self, segment: Segment) -> Words:
+        """Return a 64-bit tag of each candidate of a segment: u64[n].
+
+        Tags are equal if kind and value are equal.
         """
         prefix = np.frombuffer(f"{segment.kind}:".encode(), np.uint8)
         length = len(prefix) + segment.normal.shape[1]
@@ -118,16 +121,16 @@ class CaptureKey:
         values = np.empty((len(segment), -(-length // WORD) * WORD), np.uint8)
         values[:, : len(prefix)] = prefix
         values[:, len(prefix) : length] = segment.normal
-        return _words(self._sketch.tag_rows(values, segment.length + len(prefix)))
+        return _to_words(self._sketch.tag_rows(values, segment.length + len(prefix)))
 
 
-def in_hex(words: Words) -> tuple[str, ...]:
-    """64-bit tags as 16 hex digits each."""
+def format_hex(words: Words) -> tuple[str, ...]:
+    """Return 64-bit tags as 16 hex digits each."""
     return tuple(words.astype(">u8").tobytes().hex(" ", WORD).split())
 
 
-def _words(tags: npt.NDArray[np.uint8]) -> Words:
-    """The first 8 bytes of tags u8[n, 16] as numbers, the first byte the highest."""
+def _to_words(tags: npt.NDArray[np.uint8]) -> Words:
+    """Return the first 8 bytes of tags u8[n, 16] as big-endian numbers."""
     return np.ascontiguousarray(tags[:, :8]).view(">u8").ravel().astype(np.uint64)
 
 
@@ -149,9 +152,9 @@ MODULUS = 10**18
 
 
 class SortedNumbers(Generic[T]):
-    """Numbers, ascending, each once.
+    """Distinct numbers in ascending order.
 
-    What is added waits until it is a share of the whole: adding costs n log n in all.
+    Added numbers are buffered until they are a share of the whole, so adding costs n log n in all.
     """
 
     least_pending = LEAST_PENDING
@@ -162,26 +165,26 @@ class SortedNumbers(Generic[T]):
         self._waiting = 0
 
     def add(self, numbers: npt.NDArray[T]) -> None:
-        """Take numbers in."""
+        """Add numbers."""
         self._pending.append(numbers)
         self._waiting += len(numbers)
         if self._waiting > max(self.least_pending, len(self._sorted) // 4):
             self.sorted()
 
     def sorted(self) -> npt.NDArray[T]:
-        """All of them."""
+        """Return all numbers, ascending."""
         if self._waiting:
             new = np.concatenate(self._pending)
             self._pending, self._waiting = [], 0
-            self._sorted = self._merged(new)
+            self._sorted = self._merge(new)
         return self._sorted
 
-    def _merged(self, new: npt.NDArray[T]) -> npt.NDArray[T]:
-        return merged(self._sorted, new)
+    def _merge(self, new: npt.NDArray[T]) -> npt.NDArray[T]:
+        return merge_distinct(self._sorted, new)
 
 
 class Distinct(SortedNumbers[np.uint64]):
-    """Counts different values by their numbers (`told_apart`), `limit` of them exactly."""
+    """Counts different values by their numbers (`number_values`), up to `limit` exactly."""
 
     def __init__(self, limit: int = LIMIT) -> None:
         super().__init__(np.uint64)
@@ -189,7 +192,7 @@ class Distinct(SortedNumbers[np.uint64]):
 
     @property
     def is_exact(self) -> bool:
-        """Whether nothing had to be dropped."""
+        """Return whether no number was dropped."""
         self.sorted()
         return not self._halvings
 
@@ -198,7 +201,7 @@ class Distinct(SortedNumbers[np.uint64]):
         super().add(numbers[numbers <= self._highest()] if self._halvings else numbers)
 
     def counts(self) -> list[int]:
-        """Different values of each kind, by its number."""
+        """Return how many different values each kind has, by the kind's number."""
         kinds = (self.sorted() & np.uint64((1 << KIND_BITS) - 1)).astype(np.int64)
         return [
             count << self._halvings
@@ -210,21 +213,22 @@ class Distinct(SortedNumbers[np.uint64]):
         return sum(self.counts())
 
     def _highest(self) -> np.uint64:
-        """The highest number that is still kept."""
+        """Return the highest number that is kept."""
         return np.uint64((1 << (64 - self._halvings)) - 1)
 
-    def _merged(self, new: Words) -> Words:
-        """Of more than `limit` numbers the upper half is dropped, again and again."""
-        found = super()._merged(new)
-        while len(found) > self._limit:
+    def _merge(self, new: Words) -> Words:
+        """Merge `new`, and drop the upper half while there are more than `limit` numbers."""
+        numbers = super()._merge(new)
+        while len(numbers) > self._limit:
             self._halvings += 1
-            found = found[: np.searchsorted(found, self._highest(), "right")].copy()
-        return found
+            numbers = numbers[: np.searchsorted(numbers, self._highest(), "right")].copy()
+        return numbers
 
 
-def told_apart(tags: Words, kinds: npt.NDArray[np.uint8] | int) -> Words:
-    """Numbers that tell values apart: from their 64-bit keyed `tags` [n], and `kinds` < 32, one
-    for each or one for all.
+def number_values(tags: Words, kinds: npt.NDArray[np.uint8] | int) -> Words:
+    """Return a number for each value, from its 64-bit keyed tag and its kind.
+
+    `tags` [n]; `kinds` < 32, one for each or one for all.
     """
     return tags >> np.uint64(KIND_BITS) << np.uint64(KIND_BITS) | np.asarray(kinds, np.uint64)
 
@@ -237,22 +241,22 @@ class Lowest(SortedNumbers[np.uint64]):
         self._size = size
 
     def add(self, numbers: Words) -> None:
-        """Take numbers in."""
+        """Add numbers, except those that are too high to matter."""
         is_full = len(self._sorted) == self._size and len(numbers) > self._size
         super().add(numbers[numbers < self._sorted[-1]] if is_full else numbers)
 
-    def _merged(self, new: Words) -> Words:
+    def _merge(self, new: Words) -> Words:
         several = SEVERAL * self._size
         if len(new) > several:  # few are so often repeated that it is not enough
             low = new[new <= np.partition(new, several)[several]]
             new = low if len(np.unique(low)) >= self._size else new
-        return super()._merged(new)[: self._size]
+        return super()._merge(new)[: self._size]
 
 
 class NumberSet(SortedNumbers[np.int64]):
-    """Different numbers below 10^18: of phones and cards, to see which are counted up.
+    """Different numbers below 10^18, of phones and cards, to detect sequences.
 
-    Beyond `limit` none is added.
+    Numbers are ignored once there are `limit`.
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
@@ -260,29 +264,31 @@ class NumberSet(SortedNumbers[np.int64]):
         self._limit = limit
 
     def add(self, numbers: npt.NDArray[np.int64]) -> None:
-        """Take numbers in."""
+        """Add numbers while there are fewer than the limit."""
         if len(self._sorted) < self._limit:
             super().add(numbers)
 
 
-def merged(ascending: npt.NDArray[T], new: npt.NDArray[T]) -> npt.NDArray[T]:
-    """All values, ascending, each once; `ascending` is so already.
+def merge_distinct(ascending: npt.NDArray[T], new: npt.NDArray[T]) -> npt.NDArray[T]:
+    """Return all values, ascending and distinct; `ascending` already is.
 
-    What is new is sorted first. Then a merge sort finds two runs and only has to merge them: twenty
-    times faster than to sort all.
+    The new values are sorted first. A merge sort then finds two runs and only has to merge
+    them, which
+    is twenty times faster than sorting everything.
     """
-    found = np.sort(new)
+    values = np.sort(new)
     if len(ascending):
-        found = np.concatenate([ascending, found])
-        found.sort(kind="stable")
-    is_new = np.ones(len(found), bool)
-    np.not_equal(found[1:], found[:-1], out=is_new[1:])
-    return found[is_new]
+        values = np.concatenate([ascending, values])
+        values.sort(kind="stable")
+    is_new = np.ones(len(values), bool)
+    np.not_equal(values[1:], values[:-1], out=is_new[1:])
+    return values[is_new]
 
 
 def longest_run(numbers: npt.NDArray[np.int64]) -> int:
-    """Length of the longest run with one constant step of at most 1,000; `numbers` ascend, each
-    once. 0 where there is none.
+    """Return the length of the longest run with one constant step of at most 1,000; 0 for none.
+
+    `numbers` ascend and are distinct.
 
     >>> longest_run(np.array([13800000001, 13800000002, 13800000003, 15900000000]))
     3
@@ -299,31 +305,32 @@ def longest_run(numbers: npt.NDArray[np.int64]) -> int:
     return int(np.diff(edges)[::2].max(initial=0)) + 2
 
 
-def numbers_of(
+def parse_digits(
     normal: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
-    """The digits of each row as one number, modulo 10^18: i64[n].
+    """Return the digits of each row as one number, modulo 10^18: i64[n].
 
     `normal` u8[n, width] are texts of `lengths` ≤ 19 digits.
     """
-    found = np.zeros(len(normal), np.uint64)
+    values = np.zeros(len(normal), np.uint64)
     for length in np.flatnonzero(np.bincount(lengths)).tolist():
-        own = np.flatnonzero(lengths == length)
-        texts = normal if len(own) == len(normal) else normal.take(own, axis=0)
-        found[own] = _number(np.ascontiguousarray(texts[:, :length].T) - np.uint8(ord("0")))
-    return (found % np.uint64(MODULUS)).astype(np.int64)
+        rows = np.flatnonzero(lengths == length)
+        texts = normal if len(rows) == len(normal) else normal.take(rows, axis=0)
+        values[rows] = _join_digits(np.ascontiguousarray(texts[:, :length].T) - np.uint8(ord("0")))
+    return (values % np.uint64(MODULUS)).astype(np.int64)
 
 
-def _number(digits: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
-    """The number in each column of `digits` u8[length, n], of which those count that are less
-    than ten: u64[n].
+def _join_digits(digits: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+    """Return the number that each column of `digits` u8[length, n] spells: u64[n].
+
+    Entries of ten or more are skipped.
     """
-    found = np.zeros(digits.shape[1], np.uint64)
+    values = np.zeros(digits.shape[1], np.uint64)
     is_plain = bool((digits < 10).all())
     for row in digits:
         if is_plain:
-            found *= np.uint64(10)
-            found += row
+            values *= np.uint64(10)
+            values += row
         else:
-            found = np.where(row < 10, found * np.uint64(10) + row, found)
-    return found
+            values = np.where(row < 10, values * np.uint64(10) + row, values)
+    return values

@@ -1,4 +1,4 @@
-"""What is gathered of one capture while its parts go by, and how much of it is read."""
+"""Collect the results of one capture part by part, within its budget."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ are a watchdog's.
 
 @dataclass(frozen=True, slots=True)
 class CaptureBudget:
-    """What one capture may take; bytes as `match.capture_bytes` says, and what else is bounded."""
+    """Limits of one capture; `bytes` is the setting `match.capture_bytes`."""
 
     bytes: int
     members: int
@@ -59,8 +59,8 @@ class CaptureBudget:
     ocr: bool = False
 
     @classmethod
-    def of(cls, settings: MatchSettings) -> CaptureBudget:
-        """As configured."""
+    def from_settings(cls, settings: MatchSettings) -> CaptureBudget:
+        """Build from the settings."""
         return cls(
             settings.capture_bytes,
             MEMBERS,
@@ -70,9 +70,10 @@ class CaptureBudget:
             settings.ocr,
         )
 
-    def limits(self) -> Limits:
-        """What a container may give; processor time grows with the bytes, so that it stays a
-        watchdog.
+    def to_limits(self) -> Limits:
+        """Return the limits of unpacking a container.
+
+        Processor time grows with the bytes, so that it remains a watchdog.
         """
         shipped = Limits()
         times = max(1, -(-self.bytes // GIB))
@@ -88,7 +89,7 @@ class CaptureBudget:
 
 @dataclass(slots=True)
 class BudgetUse:
-    """What one capture took of its budget so far."""
+    """The part of its budget that one capture has used so far."""
 
     budget: CaptureBudget
     bytes: int = 0
@@ -96,13 +97,13 @@ class BudgetUse:
     rows: int = 0
 
     def add(self, piece: Piece, candidates: int, rows: int) -> None:
-        """A piece was read."""
+        """Record that a piece was read."""
         self.bytes += piece.size
         self.candidates += candidates
         self.rows += rows
 
-    def refuses(self, piece: Piece) -> str:
-        """Of which budget nothing is left for another piece, "" if there is some of each."""
+    def find_exceeded(self, piece: Piece) -> str:
+        """Return the name of a budget that has no room for another piece, or ""."""
         if piece.member > self.budget.members:
             return "members"
         return next(
@@ -171,16 +172,19 @@ class CaptureReading:
         self._excerpts = Excerpts()
 
     def skip(self, outcome: UnreadPart) -> None:
-        """Something in the capture was not read."""
+        """Record something in the capture that was not read."""
         self.unread[outcome.reason] += outcome.number
         if self.spent and outcome.reason in OF_OUTCOME:
             self.incomplete.add(OF_OUTCOME[outcome.reason])
 
-    def tell_values(self, enrolled: Collection[str]) -> None:
-        """Take in what `values` say so far; `enrolled` are the forms that lists have."""
+    def report_values(self, enrolled: Collection[str]) -> None:
+        """Record the unread values counted so far, in place of the earlier report.
+
+        `enrolled` are the forms in the lists.
+        """
         for outcome in self.told:
             del self.unread[outcome.reason]
-        self.told = self.values.outcomes(enrolled)
+        self.told = self.values.list_reportable(enrolled)
         for outcome in self.told:
             self.skip(outcome)
 
@@ -199,19 +203,23 @@ class CaptureReading:
         self.cookies[tenant][cookie.key] = cookie
 
     def refuses(self, piece: Piece) -> bool:
-        """Whether the budget is used up, so that `piece` and all behind it is left out."""
-        reason = self.spent.refuses(piece) if self.spent else ""
+        """Return whether the budget is exhausted, so that `piece` and all later ones are
+        omitted.
+        """
+        reason = self.spent.find_exceeded(piece) if self.spent else ""
         self.incomplete.update({reason} if reason else ())
         return bool(reason)
 
     @property
     def room(self) -> int | None:
-        """Matches that may be listed of one tenant; None for all."""
+        """Return how many matches of one tenant may be listed; None for all."""
         return self.spent.budget.matches if self.spent else self._room
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why less than the whole capture was searched or judged, () where all was."""
+        """Return why less than the whole capture was searched or scored; () if nothing is
+        missing.
+        """
         return tuple(sorted(self.incomplete))
 
     def add_fault(self, fault: DetectorFault) -> None:
@@ -220,22 +228,23 @@ class CaptureReading:
             self.faults.append(fault)
         self.incomplete.add(fault.part)
 
-    def go_on(self, text: FoldedText, terms: TextTerms, *, streamed: bool) -> None:
-        """The folded text of the next part; a single one is kept until somebody asks for the
-        capture's identity.
+    def add_text(self, text: FoldedText, terms: TextTerms, *, streamed: bool) -> None:
+        """Add the folded text of the next part.
+
+        The text of a single part is kept until the capture's identity is computed.
         """
         self._terms = terms.add_title(self._terms)
         is_under_jargon = bool(self.title_terms.counts) or self.title_terms.is_traded
         if terms.hits or terms.sale_hits or is_under_jargon:
             self._excerpts.add(text.utf8, terms, under_jargon=is_under_jargon)
         if streamed:
-            self._hashed().update(text.utf8)
+            self._identity_hash().update(text.utf8)
         else:
             self._text = text
 
     @cached_property
     def _tally(self) -> StatisticsTally:
-        """Made when something is counted: most captures concern nobody."""
+        """Return the tally, created on first use because most captures concern nobody."""
         return StatisticsTally(self.key, self.capture.fetched_at.date())
 
     def tally(self, part: StatisticsPart, number: int) -> None:
@@ -244,95 +253,101 @@ class CaptureReading:
 
     @property
     def terms(self) -> TextTerms:
-        """What the lexicon says of title and text."""
+        """Return the lexicon's terms of title and text."""
         return self._terms.add_title(self.title_terms)
 
     @cached_property
     def claims(self) -> Claims:
-        """What the post says of itself; asked for when all its parts have gone by."""
+        """Return what the post claims; valid only after all its parts were added."""
         return read_claims(self.capture.title, self._excerpts.texts)
 
     @property
     def claimed(self) -> int:
-        """Return how many people or rows the post says that it has in the parts that were read
-        so far, 0 for none.
-        """
+        """Return how many people or rows the parts read so far claim, 0 for none."""
         return read_claims(self.capture.title, self._excerpts.texts).volume or 0
 
-    def best(self, tenant: str) -> EpochMatches | None:
-        """Of a tenant's epochs the one that found most, the newer of two."""
-        mine = [found for (name, _), found in self.found.items() if name == tenant and found.count]
-        return max(mine, key=lambda found: (found.count, found.epoch), default=None)
+    def find_best_matches(self, tenant: str) -> EpochMatches | None:
+        """Return the tenant's matches of the key generation with most; the newer of two
+        equal ones.
+        """
+        candidates = [
+            matches for (name, _), matches in self.found.items() if name == tenant and matches.count
+        ]
+        return max(candidates, key=lambda matches: (matches.count, matches.epoch), default=None)
 
     def concerns(self, tenant: str) -> bool:
-        """Whether there is something to report to a tenant."""
+        """Return whether there is something to report to a tenant."""
         if (
             tenant in self.offered
             or self.logins.get(tenant)
             or self.cookies.get(tenant)
-            or (self.found and self.best(tenant))
+            or (self.found and self.find_best_matches(tenant))
         ):
             return True
         return bool(self.unread) and self.is_unread and tenant in self.terms.brands
 
-    def cookie_counts(self, tenant: str) -> dict[str, Any]:
-        """How many cookies of a tenant's own sites there are, and how long they last, as fields
-        of `Statistics`.
+    def count_cookies(self, tenant: str) -> dict[str, Any]:
+        """Return the cookies of a tenant's own sites and their expiry, as fields of
+        `Statistics`.
         """
-        found = self.cookies[tenant].values()
+        cookies = self.cookies[tenant].values()
         now = self.capture.fetched_at.timestamp()
-        live = [one for one in found if one.opens and (one.expires == SESSION or one.expires > now)]
-        until = max((one.expires for one in live), default=SESSION)
+        live = [
+            cookie
+            for cookie in cookies
+            if cookie.opens and (cookie.expires == SESSION or cookie.expires > now)
+        ]
+        until = max((cookie.expires for cookie in live), default=SESSION)
         return {
-            "cookies": len(found),
-            "staff_cookies": sum(one.is_staff for one in found),
+            "cookies": len(cookies),
+            "staff_cookies": sum(cookie.is_staff for cookie in cookies),
             "live_cookies": len(live),
-            "live_staff_cookies": sum(one.is_staff for one in live),
-            "session_cookies": sum(one.expires == SESSION for one in live),
+            "live_staff_cookies": sum(cookie.is_staff for cookie in live),
+            "session_cookies": sum(cookie.expires == SESSION for cookie in live),
             "cookies_until": datetime.fromtimestamp(until, UTC).date() if until else None,
         }
 
     @property
     def is_unread(self) -> bool:
-        """Whether something that may hold customers was not read, or not wholly."""
+        """Return whether something that may hold customers was not read completely."""
         return bool(self.unread.keys() - LOSES_NOTHING)
 
     @property
     def withdraws(self) -> bool:
-        """Whether those should be told of the capture whom it no longer concerns: its post was
-        taken away, or edited.
+        """Return whether a capture reports that its post was deleted or edited.
 
-        Of an edited post all must have been read, or the leak may stand in the rest.
+        It is then sent to tenants that it does not concern (any more). An edited post must
+        have been read
+        completely, or the leak may be in the rest.
         """
         capture = self.capture
         read = not (self.reasons or self.is_unread or capture.truncated)
         return bool(capture.post_name) and (capture.deleted or (capture.edited and read))
 
     def identity(self) -> str:
-        """Keyed digest of what makes two captures the same: site, the platform's own id,
-        extracted text.
-        """
-        hashed = self._hashed().copy()
-        hashed.update(self._utf8)
-        return hashed.digest()[:16].hex()
+        """Return the keyed digest of site, the platform's own id and extracted text."""
+        digest = self._identity_hash().copy()
+        digest.update(self._utf8)
+        return digest.digest()[:16].hex()
 
     @property
     def _utf8(self) -> bytes:
-        """The folded text of a single part."""
+        """Return the folded text of a single part."""
         return self._text.utf8 if self._text else b""
 
-    def _hashed(self) -> hmac.HMAC:
+    def _identity_hash(self) -> hmac.HMAC:
         if self._identity is None:
-            self._identity = self.key.identifying(self.capture.site, self.capture.post_id)
+            self._identity = self.key.start_identity(self.capture.site, self.capture.post_id)
         return self._identity
 
     def statistics(self) -> Statistics:
-        """Whole-capture statistics, the same for every tenant."""
-        return self._tally.finish(self.terms.terms, self.unread, self._context())
+        """Return the statistics of the whole capture, equal for every tenant."""
+        return self._tally.finish(self.terms.terms, self.unread, self._count_context_words())
 
-    def _context(self) -> dict[str, int]:
-        """Different words of context a theme; of a text that went by in parts nobody knows
-        whether it is somebody's record.
+    def _count_context_words(self) -> dict[str, int]:
+        """Return how many different context words of each theme occur.
+
+        Whether a text that arrived in parts is somebody's record is unknown.
         """
         text = b"\n".join((self.capture.title.encode("utf-8", "surrogatepass"), self._utf8))
         records = 1 if self._identity and not self._utf8 else self._records.count(text)

@@ -1,10 +1,9 @@
-"""From look-up to evidence: in which row a customer stands, what else of them stands there, and how
-sure that makes it.
+"""Corroborate matches: find the row of each, and the other fields of the same customer in that row.
 
-A bare phone proves little (one random number in a hundred is somebody's, on a list of ten million).
-Two fields of one customer in one row by chance are negligible. So what is weak (names, masked
-values, permits without a label) is looked up only in rows where a customer was found already, or
-has masked values of two kinds, and only as that customer's.
+A bare phone proves little (one random number in a hundred belongs to somebody on a list of ten
+million), but two fields of one customer rarely share a row by chance. Weak values (names, masked
+values, permits without a label) are therefore looked up only in rows where a customer was already
+found, or that have masked values of two kinds, and only as that customer's.
 """
 
 from __future__ import annotations
@@ -53,16 +52,14 @@ SHORTER = min(head for head, _ in masked_value.KEPT["resident_id"])
 
 @dataclass(frozen=True)
 class Owners:
-    """Who was found where: pairs of `row` and `subject`, i64[n] each, every pair once,
-    ascending.
-    """
+    """Customers by row: pairs of `row` and `subject`, i64[n] each, distinct and ascending."""
 
     row: Places
     subject: Places
 
     @classmethod
-    def of(cls, row: Places, subject: Places) -> Owners:
-        """From pairs that may come several times."""
+    def from_pairs(cls, row: Places, subject: Places) -> Owners:
+        """Build from pairs that may repeat."""
         # fast, since they come as a few ascending runs
         pairs = np.sort(row << SUBJECT_BITS | subject, kind="stable")
         pairs = pairs[np.diff(pairs, prepend=-1) != 0]
@@ -70,14 +67,13 @@ class Owners:
 
     @cached_property
     def rows(self) -> Places:
-        """The rows, each once."""
-        return _different(self.row)
+        """Return the distinct rows."""
+        return _distinct(self.row)
 
-    def of_rows(self, rows: Places) -> tuple[Places, Places]:
-        """Number in `rows`, one for each value, and subject, for everybody who was found there:
-        i64[m] each.
+    def find_owners(self, rows: Places) -> tuple[Places, Places]:
+        """Return each customer found in `rows`, with the position in `rows`: i64[m] each.
 
-        A row with very many of both gives none.
+        `rows` has one row per value. A row with very many values and customers gives none.
         """
         first = np.searchsorted(self.row, rows)
         count = np.searchsorted(self.row, rows, "right") - first
@@ -86,34 +82,34 @@ class Owners:
         return np.repeat(np.arange(len(rows)), count), self.subject[ranges(first, count)]
 
 
-def _different(rows: Places) -> Places:
-    """Rows that ascend, each once, without NONE."""
+def _distinct(rows: Places) -> Places:
+    """Return the distinct rows of ascending `rows`, without NONE."""
     different: Places = rows[np.diff(rows, prepend=NONE) != 0]
     return different
 
 
 def look_up(epoch: Epoch, searched: SearchResult, *, in_full: bool = True) -> RowMatches:
-    """Return all matches of one epoch in a batch, in order of place, with rows and the customer's
-    own labels there.
+    """Return all matches of one epoch in a batch, in order of place, with their rows and labels.
 
-    Unless `in_full`, which takes longer, of customers with several fields in a row it may be left
-    out that their name is one.
+    Labels are those of the customer's own fields in the row. Unless `in_full`, which takes
+    longer, the
+    label of the name may be missing for customers with several fields in a row.
     """
-    found = find_customers(epoch, select_enrolled(searched.asked, epoch.list.kinds))
-    row = _rows_of(searched, found)
-    rows, subjects = masked_owners(epoch, searched)
-    if not (len(found) or len(rows)):
-        return RowMatches(**found.fields(), document=row, row=row, own=row)  # of none
+    matches = find_customers(epoch, select_enrolled(searched.asked, epoch.list.kinds))
+    row = _rows_of(searched, matches)
+    rows, subjects = find_masked_owners(epoch, searched)
+    if not (len(matches) or len(rows)):
+        return RowMatches(**matches.fields(), document=row, row=row, own=row)  # of none
     strong = row != NONE
-    owners = Owners.of(
-        *map(np.concatenate, ((row[strong], rows), (found.subject[strong], subjects)))
+    owners = Owners.from_pairs(
+        *map(np.concatenate, ((row[strong], rows), (matches.subject[strong], subjects)))
     )
     weak = [
         segment
         for segment in searched.segments
         if segment.weak or segment.form == masked_value.FORM
     ]
-    for question, value, subject in _own(epoch, searched, owners, weak):
+    for question, value, subject in _match_own_values(epoch, searched, owners, weak):
         more = FoundMatches(
             np.zeros_like(value),
             [question],
@@ -122,18 +118,18 @@ def look_up(epoch: Epoch, searched: SearchResult, *, in_full: bool = True) -> Ro
             question.start[value],
             question.end[value],
         )
-        found, row = found.append(more), np.concatenate((row, _rows_of(searched, more)))
+        matches, row = matches.append(more), np.concatenate((row, _rows_of(searched, more)))
 
     def names(alone: Places) -> tuple[Places, Places]:
-        return named(epoch, searched, owners, owners.rows if in_full else _different(alone))
+        return find_names(epoch, searched, owners, owners.rows if in_full else _distinct(alone))
 
-    own, once = _labels_of_matches(found, row, names), _once(found)
-    found = found.take(once)
+    labels, once = _labels_of_matches(matches, row, names), _deduplicate(matches)
+    matches = matches.take(once)
     return RowMatches(
-        **found.fields(),
-        document=searched.batch.documents(found.start),
+        **matches.fields(),
+        document=searched.batch.documents(matches.start),
         row=row[once],
-        own=own[once],
+        own=labels[once],
     )
 
 
@@ -160,7 +156,7 @@ def _labels_of_matches(
     return np.asarray(bits[pairs.number])
 
 
-def _once(found: FoundMatches) -> Places:
+def _deduplicate(found: FoundMatches) -> Places:
     """Return the order by place, kind, form and subject; of what is the same in all of these the
     last.
     """
@@ -176,122 +172,131 @@ def _once(found: FoundMatches) -> Places:
     return np.asarray(order[is_last])
 
 
-def _own(
+def _match_own_values(
     epoch: Epoch, searched: SearchResult, owners: Owners, segments: Iterable[Segment]
 ) -> Iterator[tuple[ListQuery, Places, Places]]:
-    """Questions about `segments` in the rows of `owners`: which of its values are whose, of
-    those who were found there.
+    """Yield queries about `segments` in the rows of `owners`, with an owner's values.
+
+    Each comes with the numbers of the values and the customers: i64[m] each.
     """
     for segment in segments:
-        some = segment.where(np.isin(searched.rows.holding(segment.start), owners.rows))
-        for question in select_enrolled(build_queries([some]), epoch.list.kinds):
-            place, subject = owners.of_rows(searched.rows.holding(question.start))
-            is_own = epoch.list.belongs(tag_values(epoch, [question])[place], subject)
+        in_rows = segment.where(np.isin(searched.rows.holding(segment.start), owners.rows))
+        for query in select_enrolled(build_queries([in_rows]), epoch.list.kinds):
+            place, subject = owners.find_owners(searched.rows.holding(query.start))
+            is_own = epoch.list.belongs(tag_values(epoch, [query])[place], subject)
             if is_own.any():
-                yield question, place[is_own], subject[is_own]
+                yield query, place[is_own], subject[is_own]
 
 
-def named(
+def find_names(
     epoch: Epoch, searched: SearchResult, owners: Owners, rows: Places
 ) -> tuple[Places, Places]:
-    """(row, subject) for each name of a subject that stands in one of `rows` where the subject
-    was found: i64[n] each.
-    """
+    """Return (row, subject) for each customer name in a row where the customer was found."""
     if not len(rows) or ("name", "plain") not in epoch.list.kinds:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     # names in Han characters are enrolled as they are written
-    sure, written, others = searched.rows.names(rows)
-    names = concatenate([written, Texts.of([normal_name(name).encode() for _, name in others])])
-    rows = np.concatenate((sure, np.array([row for row, _ in others], np.int64)))
-    number, subject = owners.of_rows(rows)
+    name_rows, written, mixed_names = searched.rows.names(rows)
+    names = concatenate(
+        [written, Texts.of([normal_name(name).encode() for _, name in mixed_names])]
+    )
+    rows = np.concatenate((name_rows, np.array([row for row, _ in mixed_names], np.int64)))
+    number, subject = owners.find_owners(rows)
     tags = epoch.tags.tagger("name", "plain").tag_rows(names.table, names.lengths)
     is_own = epoch.list.belongs(tags[number], subject)
     return rows[number[is_own]], subject[is_own]
 
 
-def masked_owners(epoch: Epoch, searched: SearchResult) -> tuple[Places, Places]:
-    """(row, subject) of each customer of whom a masked phone and a masked resident ID stand in one
-    row: i64[n] each.
+def find_masked_owners(epoch: Epoch, searched: SearchResult) -> tuple[Places, Places]:
+    """Return (row, subject) of each customer with masked phone and resident ID in one row:
+    i64[n] each.
 
-    Of ten million customers a stranger's row fits one in both by chance once in two million times;
-    where the ID shows but four characters first, once in two hundred thousand.
+    Of ten million customers a stranger's row fits one in both by chance once in two million
+    times; where
+    the ID shows only four leading characters, once in two hundred thousand.
     """
-    wanted, found = (
+    forms, pairs_found = (
         {(kind, masked_value.FORM) for kind in masked_value.KEPT},
         [np.empty(0, np.int64)],
     )
     if (
         epoch.list.kinds
-        >= wanted
+        >= forms
         <= {(segment.kind, segment.form) for segment in searched.segments if len(segment)}
     ):
-        masks = [_Masks.of(searched, kind) for kind in masked_value.KEPT]
+        masks = [_Masks.from_search(searched, kind) for kind in masked_value.KEPT]
         rows = np.intersect1d(masks[0].row, masks[1].row)
         rows = rows[rows >= 0]
         for first in range(0, len(rows), MOST_ROWS):
-            some = rows[first : first + MOST_ROWS]
-            phones, ids = (one.within(some[0], some[-1]) for one in masks)
-            owners = _holders(epoch, phones, ids, some)
+            chunk = rows[first : first + MOST_ROWS]
+            phones, ids = (kind_masks.select_rows(chunk[0], chunk[-1]) for kind_masks in masks)
+            owners = _find_holders(epoch, phones, ids, chunk)
             if len(owners.row):
-                found.append(_in_both(epoch, searched, owners, phones, ids))
-    pairs = np.concatenate(found)
+                pairs_found.append(_keep_full_matches(epoch, searched, owners, phones, ids))
+    pairs = np.concatenate(pairs_found)
     return pairs >> SUBJECT_BITS, pairs & ((1 << SUBJECT_BITS) - 1)
 
 
 class _Masks(NamedTuple):
-    """All masks of a kind and the row that holds each, i64[n], ascending; −1 for none."""
+    """All masks of a kind and the row that holds each, i64[n], ascending; −1 for no row."""
 
     segment: Segment
     row: Places
 
     @classmethod
-    def of(cls, searched: SearchResult, kind: str) -> _Masks:
-        """Those of a batch."""
-        own = [
+    def from_search(cls, searched: SearchResult, kind: str) -> _Masks:
+        """Build from the masks of a batch."""
+        segments = [
             segment
             for segment in searched.segments
             if (segment.kind, segment.form) == (kind, masked_value.FORM)
         ]
-        segment = replace(joined(own, kind), form=masked_value.FORM)
+        segment = replace(joined(segments, kind), form=masked_value.FORM)
         row = searched.rows.holding(segment.start)
         order = np.argsort(row, kind="stable")
         return cls(segment.take(order), row[order])
 
-    def within(self, first: int, last: int) -> _Masks:
-        """Those in the rows from `first` to `last`, which is in it."""
+    def select_rows(self, first: int, last: int) -> _Masks:
+        """Return the masks in the rows from `first` to `last`, inclusive."""
         begin, end = np.searchsorted(self.row, first), np.searchsorted(self.row, last, "right")
         return _Masks(self.segment.take(np.arange(begin, end)), self.row[begin:end])
 
-    def where(self, chosen: Flags) -> _Masks:
-        """Those that are chosen."""
+    def select(self, chosen: Flags) -> _Masks:
+        """Return the chosen masks."""
         return _Masks(self.segment.where(chosen), self.row[chosen])
 
 
-def _holders(epoch: Epoch, phones: _Masks, ids: _Masks, rows: Places) -> Owners:
-    """Everybody who has one of the masks in `rows`: of those that the fewest share.
+def _find_holders(epoch: Epoch, phones: _Masks, ids: _Masks, rows: Places) -> Owners:
+    """Return all customers who have one of the masks in `rows`, by the masks that the fewest share.
 
-    These are IDs that show six characters first, and phones beside one that shows four.
+    These are IDs that show six leading characters, and phones beside an ID that shows four.
     """
     is_long = ids.segment.normal[:, SHORTER] != STAR
-    beside = np.intersect1d(rows, ids.row[~is_long])
-    asked = ids.where(is_long & np.isin(ids.row, rows)), phones.where(np.isin(phones.row, beside))
+    short_rows = np.intersect1d(rows, ids.row[~is_long])
+    rare_masks = (
+        ids.select(is_long & np.isin(ids.row, rows)),
+        phones.select(np.isin(phones.row, short_rows)),
+    )
     answers = [
-        (masks.row, find_customers(epoch, list(build_queries([masks.segment])))) for masks in asked
+        (masks.row, find_customers(epoch, list(build_queries([masks.segment]))))
+        for masks in rare_masks
     ]
     row = np.concatenate([row[answer.value] for row, answer in answers])
-    return Owners.of(row, np.concatenate([answer.subject for _, answer in answers]))
+    return Owners.from_pairs(row, np.concatenate([answer.subject for _, answer in answers]))
 
 
-def _in_both(
+def _keep_full_matches(
     epoch: Epoch, searched: SearchResult, owners: Owners, phones: _Masks, ids: _Masks
 ) -> Places:
-    """Those of `owners` of whom masks of both kinds stand in the row, row and subject as one
-    number: i64[n].
+    """Return the owners whose masks of both kinds are in the row.
+
+    Row and subject are one number: i64[n].
     """
-    held = {kind: [np.empty(0, np.int64)] for kind in masked_value.KEPT}
-    for question, place, subject in _own(epoch, searched, owners, (phones.segment, ids.segment)):
-        held[question.kind].append(
-            searched.rows.holding(question.start[place]) << SUBJECT_BITS | subject
+    pairs_of_kind = {kind: [np.empty(0, np.int64)] for kind in masked_value.KEPT}
+    for query, place, subject in _match_own_values(
+        epoch, searched, owners, (phones.segment, ids.segment)
+    ):
+        pairs_of_kind[query.kind].append(
+            searched.rows.holding(query.start[place]) << SUBJECT_BITS | subject
         )
-    of_phones, of_ids = map(np.concatenate, held.values())
+    of_phones, of_ids = map(np.concatenate, pairs_of_kind.values())
     return np.intersect1d(of_phones, of_ids)

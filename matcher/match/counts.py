@@ -1,8 +1,7 @@
-"""What one list gave in one capture: matches weighed as columns, and customers counted while the
-capture's parts go by.
+"""Score the matches of one list in one capture, and count its customers part by part.
 
-`listed` makes matches as they are told: where each stands in the decoded text, the labels of its
-row, and what makes it a record.
+`to_match_list` finds what a match's record contains: its place in the decoded text, the labels of
+its row, and what makes it a record.
 """
 
 from __future__ import annotations
@@ -20,7 +19,13 @@ import numpy.typing as npt
 
 from matcher.columns.batch import Bytes, Flags, KeyedMembers, Places, Texts
 from matcher.match.batches import SearchResult
-from matcher.match.capture_key import CaptureKey, Distinct, SortedNumbers, kind_numbers, told_apart
+from matcher.match.capture_key import (
+    CaptureKey,
+    Distinct,
+    SortedNumbers,
+    kind_numbers,
+    number_values,
+)
 from matcher.match.lookup import (
     FOLDED,
     NONE,
@@ -56,9 +61,7 @@ BORN = slice(6, 14)
 
 
 class Customers(SortedNumbers[np.int64]):
-    """Each customer once, by the row in the list, with all that was seen of them: eight bytes a
-    customer.
-    """
+    """Distinct customers, by row in the list, with their flags: eight bytes a customer."""
 
     least_pending = 1 << 14
 
@@ -66,7 +69,7 @@ class Customers(SortedNumbers[np.int64]):
         super().__init__(np.int64)
 
     def add_flags(self, subjects: Places, flags: Places) -> None:
-        """Customers i64[n], below 2^53, some of them several times, and what was seen of them."""
+        """Add customers i64[n], below 2^53 and possibly repeated, with their flags."""
         self.add(subjects << FLAG_BITS | flags)
 
     def __len__(self) -> int:
@@ -74,40 +77,41 @@ class Customers(SortedNumbers[np.int64]):
 
     @property
     def subjects(self) -> Places:
-        """All of them, ascending."""
+        """Return all customers, ascending."""
         return self.sorted() >> FLAG_BITS
 
-    def having(self, flag: int) -> Places:
-        """Those with this flag, ascending."""
-        known = self.sorted()
-        return known[(known & flag) > 0] >> FLAG_BITS
+    def with_flag(self, flag: int) -> Places:
+        """Return the customers with this flag, ascending."""
+        flagged = self.sorted()
+        return flagged[(flagged & flag) > 0] >> FLAG_BITS
 
-    def classes(self, flag: int = 0) -> Counter[str]:
-        """How many customers, of those with `flag` if it is given, stand in rows of which class,
-        the gravest of each.
+    def count_classes(self, flag: int = 0) -> Counter[str]:
+        """Return how many customers have each row class as their gravest.
+
+        With `flag`, only customers with that flag are counted.
         """
         flags = self.sorted()
         flags = flags[(flags & flag) > 0] if flag else flags
-        found: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         for name, bit in CLASSES.items():
             has = (flags & bit) > 0
-            found.update({name: int(np.count_nonzero(has))} if has.any() else {})
+            counts.update({name: int(np.count_nonzero(has))} if has.any() else {})
             flags = flags[~has]
-        return found
+        return counts
 
-    def shown(self) -> dict[frozenset[str], int]:
-        """How many of those who agree stand in rows that show what."""
-        known = self.sorted()
+    def count_shown(self) -> dict[frozenset[str], int]:
+        """Return how many agreeing customers are in rows that show each set of properties."""
+        flagged = self.sorted()
         flags, counts = np.unique(
-            known[(known & AGREES) > 0] & sum(SHOWN.values()), return_counts=True
+            flagged[(flagged & AGREES) > 0] & sum(SHOWN.values()), return_counts=True
         )
         return {
             frozenset(name for name, bit in SHOWN.items() if bit & flag): count
             for flag, count in zip(flags.tolist(), counts.tolist(), strict=True)
         }
 
-    def _merged(self, new: Places) -> Places:
-        """What was seen of one customer is seen of them all."""
+    def _merge(self, new: Places) -> Places:
+        """Merge `new`, joining the flags of each customer."""
         every = np.sort(np.concatenate((self._sorted, new)) if len(self._sorted) else new)
         return np.bitwise_or.reduceat(
             every, np.flatnonzero(np.diff(every >> FLAG_BITS, prepend=-1))
@@ -123,31 +127,33 @@ The second is more: a digest without a label is a phone's if it is that of a cus
 
 
 class MatchedRows(NamedTuple):
-    """The rows with a customer, ascending: i64[m]; and which of `keys` each is counted under,
-    `number` i64[m].
+    """The rows with a customer, ascending: i64[m].
+
+    `number` i64[m] says which of `keys` each is counted under.
     """
 
     rows: Places
     number: Places
     keys: Sequence[RowKey]
 
-    def counts(self, which: slice) -> Counter[RowKey]:
-        """How many of some rows are counted under each key, of which several may be equal."""
-        found: Counter[RowKey] = Counter()
+    def count_keys(self, which: slice) -> Counter[RowKey]:
+        """Return how many rows of a slice are counted under each key; equal keys are added up."""
+        totals: Counter[RowKey] = Counter()
         for number, count in enumerate(np.bincount(self.number[which]).tolist()):
             if count:
-                found[self.keys[number]] += count
-        return found
+                totals[self.keys[number]] += count
+        return totals
 
 
 NO_ROWS = MatchedRows(np.empty(0, np.int64), np.empty(0, np.int64), ())
 
 
-def weigh(
+def score(
     searched: SearchResult, found: RowMatches, key: CaptureKey, adults: Places
 ) -> tuple[WeighedMatches, MatchedRows]:
-    """Weigh matches and the rows that hold them; of each match, `adults` has the last birthday,
-    as YYYYMMDD, of no minor.
+    """Score matches and the rows that contain them.
+
+    `adults` has for each match the latest birthday, as YYYYMMDD, of somebody who is no minor.
     """
     agrees = np.bitwise_count(found.own) >= 2
     is_sure, flags = agrees.copy(), np.zeros(len(found), np.int64)
@@ -155,7 +161,7 @@ def weigh(
         is_sure[own] |= is_verified([question.kind], corroborated=False)
         if question.kind == "resident_id" and question.form == "plain":
             normal, _ = question.normals(found.value[own])
-            flags[own] |= np.where(born(normal) > adults[own], MINOR, 0)
+            flags[own] |= np.where(birth_dates(normal) > adults[own], MINOR, 0)
     held_by = KeyedMembers.of(found.row)
     outside = int(len(found) > 0 and held_by.keys[0] == NONE)
     rows, number = held_by.keys[outside:], held_by.number
@@ -165,7 +171,7 @@ def weigh(
     distinct, which = np.unique(alike, axis=1, return_inverse=True)
     keys, held = [], []
     for group, own, is_together, is_certain in distinct.T.tolist():
-        fields, *shown_bits = _held(groups[group], own)
+        fields, *shown_bits = _describe_row(groups[group], own)
         keys.append((groups[group], fields, bool(is_together), bool(is_certain)))
         held.append(shown_bits)
     of_class, shown = np.array([(CLASSES["C"], 0), *held], np.int64)[
@@ -176,34 +182,36 @@ def weigh(
         | np.where(is_sure, VERIFIED, 0)
         | np.where(agrees, AGREES | shown[number], 0)
     )
-    weighed = WeighedMatches(**found.fields(), flags=flags, word=_words(found, key))
+    weighed = WeighedMatches(**found.fields(), flags=flags, word=_number_values(found, key))
     return weighed, MatchedRows(rows, which, keys)
 
 
-def weigh_barely(found: RowMatches, key: CaptureKey) -> WeighedMatches:
-    """Weigh what matches prove alone: somebody may have any phone by chance, but not a resident
-    ID.
+def score_without_rows(found: RowMatches, key: CaptureKey) -> WeighedMatches:
+    """Score matches by value alone.
+
+    Anybody may have a given phone number by chance, but not a given resident ID.
     """
     flags = np.full(len(found), CLASSES["C"])
-    for question, own in found.by_query():
-        flags[own] |= VERIFIED if is_verified([question.kind], corroborated=False) else 0
-    return WeighedMatches(**found.fields(), flags=flags, word=_words(found, key))
+    for query, members in found.by_query():
+        flags[members] |= VERIFIED if is_verified([query.kind], corroborated=False) else 0
+    return WeighedMatches(**found.fields(), flags=flags, word=_number_values(found, key))
 
 
-def _words(found: FoundMatches, key: CaptureKey) -> npt.NDArray[np.uint64]:
-    """Return keyed numbers that tell the values of matches apart: u64[n]."""
-    words = np.empty(len(found), np.uint64)
-    for question, own in found.by_query():
-        words[own] = told_apart(
-            key.values(*question.normals(found.value[own])), kind_numbers()[question.kind]
+def _number_values(found: FoundMatches, key: CaptureKey) -> npt.NDArray[np.uint64]:
+    """Return keyed numbers that are equal where the values of matches are: u64[n]."""
+    numbers = np.empty(len(found), np.uint64)
+    for query, members in found.by_query():
+        numbers[members] = number_values(
+            key.values(*query.normals(found.value[members])), kind_numbers()[query.kind]
         )
-    return words
+    return numbers
 
 
 @cache
-def _held(group: frozenset[str], own: int) -> tuple[frozenset[str], int, int]:
-    """The fields of a row, those of its group and its customers' own by their bits; the bits of
-    its class and what it shows.
+def _describe_row(group: frozenset[str], own: int) -> tuple[frozenset[str], int, int]:
+    """Return a row's fields, the bit of its class and the bits of what it shows.
+
+    The fields are those of its group and of its customers' own values (`own`, as bits).
     """
     fields = group.union(to_labels(own))
     return fields, CLASSES[classify(fields)], sum(SHOWN[name] for name in shows(fields))
@@ -211,11 +219,11 @@ def _held(group: frozenset[str], own: int) -> tuple[frozenset[str], int, int]:
 
 @dataclass
 class EpochMatches:
-    """What one epoch of one tenant's list gave; `groups` counts rows with a customer by fields and
-    what they prove.
+    """Matches of one key generation of one tenant's list.
 
-    At most `room` matches are listed, None for all; everything is counted. Rows are counted by what
-    they hold too.
+    Everything is counted; at most `room` matches are listed, None for all. `groups` counts rows
+    with a
+    customer by their fields and what they prove.
     """
 
     epoch: int
@@ -230,7 +238,7 @@ class EpochMatches:
     witnesses: Witnesses = field(default_factory=Witnesses)
 
     def add(self, matches: WeighedMatches, rows: Mapping[RowKey, int]) -> None:
-        """Count matches of one part, and the rows that hold them: how many under each key."""
+        """Count the matches of one part, and its rows by key."""
         self.count += len(matches)
         self.subjects.add_flags(matches.subject, matches.flags)
         self.values.add(matches.word)
@@ -238,34 +246,34 @@ class EpochMatches:
 
     @property
     def is_full(self) -> bool:
-        """Whether no further match is listed."""
+        """Return whether no further match can be listed."""
         return self.room is not None and sum(map(len, self.details)) >= self.room
 
     def list_matches(self, matches: ListedMatches) -> bool:
-        """List `matches`; whether there was room for all of them."""
-        left = len(matches) if self.room is None else self.room - sum(map(len, self.details))
-        if left:
+        """Add `matches` to the list; return whether there was room for all."""
+        room_left = len(matches) if self.room is None else self.room - sum(map(len, self.details))
+        if room_left:
             # a copy: a view keeps the batch's
-            self.details.append(matches.take(np.arange(min(left, len(matches)))))
-        return left >= len(matches)
+            self.details.append(matches.take(np.arange(min(room_left, len(matches)))))
+        return room_left >= len(matches)
 
-    def matches(self) -> Iterator[Match]:
-        """All matches, made as they are asked for."""
-        return (match for some in self.details for match in records(some))
+    def iterate_matches(self) -> Iterator[Match]:
+        """Return an iterator that builds each listed match on demand."""
+        return (match for part in self.details for match in to_records(part))
 
     @property
     def verified(self) -> Places:
-        """Those whom chance cannot have matched, ascending."""
-        return self.subjects.having(VERIFIED)
+        """Return the customers whom chance cannot have matched, ascending."""
+        return self.subjects.with_flag(VERIFIED)
 
     @property
     def minors(self) -> Places:
-        """Those under 14, ascending."""
-        return self.subjects.having(MINOR)
+        """Return the customers under 14, ascending."""
+        return self.subjects.with_flag(MINOR)
 
     @property
     def kinds(self) -> Counter[str]:
-        """How many different values there are, a kind."""
+        """Return how many different values each kind has."""
         counts = self.values.counts()
         return Counter(
             {kind: counts[number] for kind, number in kind_numbers().items() if counts[number]}
@@ -273,41 +281,43 @@ class EpochMatches:
 
     @property
     def rows(self) -> int:
-        """Rows that hold a customer."""
+        """Return how many rows hold a customer."""
         return sum(self.groups.values())
 
     @property
     def corroborated(self) -> int:
-        """Rows in which two or more fields are the same customer's."""
+        """Return how many rows have two or more fields of the same customer."""
         return sum(count for (*_, is_together, _), count in self.groups.items() if is_together)
 
-    def matched(self) -> Iterator[tuple[frozenset[str], bool, int]]:
-        """The fields of a group, whether corroborated, and how many rows with a customer are so."""
+    def list_row_groups(self) -> Iterator[tuple[frozenset[str], bool, int]]:
+        """Yield each group's fields, whether it is corroborated, and its rows with a customer."""
         return (
             (fields, is_together, count)
             for (fields, _, is_together, _), count in self.groups.items()
         )
 
     def people(self) -> Crowd:
-        """All customers."""
-        return Crowd(len(self.subjects), self.subjects.classes(), self._rows())
+        """Return the crowd of all customers."""
+        return Crowd(len(self.subjects), self.subjects.count_classes(), self._count_rows())
 
     def people_verified(self) -> Crowd:
-        """Those whom chance cannot have matched."""
-        return Crowd(len(self.verified), self.subjects.classes(VERIFIED), self._rows(sure=True))
-
-    def people_agreeing(self) -> Crowd:
-        """Those who agree in two or more fields of a row."""
-        agreeing = len(self.subjects.having(AGREES))
+        """Return the crowd of customers whom chance cannot have matched."""
         return Crowd(
-            agreeing,
-            self.subjects.classes(AGREES),
-            self._rows(together=True),
-            self.subjects.shown(),
+            len(self.verified), self.subjects.count_classes(VERIFIED), self._count_rows(sure=True)
         )
 
-    def _rows(self, *, sure: bool = False, together: bool = False) -> Counter[frozenset[str]]:
-        """Rows by fields: all, those of verified customers, or those that agree."""
+    def people_agreeing(self) -> Crowd:
+        """Return the crowd of customers who agree in two or more fields of a row."""
+        agreeing = len(self.subjects.with_flag(AGREES))
+        return Crowd(
+            agreeing,
+            self.subjects.count_classes(AGREES),
+            self._count_rows(together=True),
+            self.subjects.count_shown(),
+        )
+
+    def _count_rows(self, *, sure: bool = False, together: bool = False) -> Counter[frozenset[str]]:
+        """Return row counts by fields: of all rows, verified customers, or agreeing rows."""
         groups: Counter[frozenset[str]] = Counter()
         for (_, fields, is_together, is_sure), rows in self.groups.items():
             if (is_sure or not sure) and (is_together or not together):
@@ -315,15 +325,15 @@ class EpochMatches:
         return groups
 
 
-def born(resident_ids: Bytes) -> Places:
-    """The day of birth in each 18-digit resident ID u8[n, 18 or more], as YYYYMMDD: i64[n]."""
+def birth_dates(resident_ids: Bytes) -> Places:
+    """Return the birth date in each 18-digit resident ID u8[n, 18 or more], as YYYYMMDD: i64[n]."""
     digits = resident_ids[:, BORN].astype(np.int64) - ord("0")
     days: Places = digits @ 10 ** np.arange(BORN.stop - BORN.start)[::-1]
     return days
 
 
-def adult_until(day: date) -> int:
-    """The last day of birth, as YYYYMMDD, of somebody who is no minor on that day."""
+def latest_adult_birthday(day: date) -> int:
+    """Return the latest birthday, as YYYYMMDD, of somebody who is no minor on `day`."""
     return (day.year - ADULT_AT) * 10_000 + day.month * 100 + day.day
 
 
@@ -346,56 +356,61 @@ one by one.
 """
 
 
-def listed(
+def to_match_list(
     lists: TenantLists, epoch: Epoch, searched: SearchResult, found: WeighedMatches
 ) -> ListedMatches:
-    """Return all that a record tells of matches, without the values that were asked for."""
+    """Return the record fields of the matches, without the values that were looked up."""
     lines = searched.batch.lines(found.start) - searched.batch.lines(
         searched.batch.starts[found.document]
     )
     in_row = np.flatnonzero(found.row != NONE)
     lines[in_row] = searched.rows.lines(found.row[in_row])
-    number, held = searched.rows.fields(found.row[in_row])
-    others = np.zeros(len(found), np.int64)
-    others[in_row] = number + 1
-    held = [frozenset(), *held]
-    own, own_number = np.unique(found.own, return_inverse=True)
-    pairs, pair = np.unique(others * len(own) + own_number, return_inverse=True)
-    made = [
-        tuple(sorted(held[fields].union(to_labels(bits))))[:ROW_FIELDS]
+    number, row_fields = searched.rows.fields(found.row[in_row])
+    field_number = np.zeros(len(found), np.int64)
+    field_number[in_row] = number + 1
+    row_fields = [frozenset(), *row_fields]
+    label_bits, own_number = np.unique(found.own, return_inverse=True)
+    pairs, pair = np.unique(field_number * len(label_bits) + own_number, return_inverse=True)
+    label_sets = [
+        tuple(sorted(row_fields[fields].union(to_labels(bits))))[:ROW_FIELDS]
         for fields, bits in zip(
-            (pairs // len(own)).tolist(), own[pairs % len(own)].tolist(), strict=True
+            (pairs // len(label_bits)).tolist(),
+            label_bits[pairs % len(label_bits)].tolist(),
+            strict=True,
         )
     ]
-    numbers = {labels: place for place, labels in enumerate(dict.fromkeys(made))}
+    numbers = {labels: place for place, labels in enumerate(dict.fromkeys(label_sets))}
     place = locate(searched, found.document, found.start, found.end)
     place = place._replace(
         transforms=place.transforms | np.where(_are_normal(searched, found), 0, NORMALISED)
     )
     held_labels = RowLabels(
-        np.array([numbers[labels] for labels in made], np.int64)[pair], list(numbers)
+        np.array([numbers[labels] for labels in label_sets], np.int64)[pair], list(numbers)
     )
-    return _listed(lists, epoch, searched, found, place, lines, held_labels, _coincidences(found))
+    return _build_match_list(
+        lists, epoch, searched, found, place, lines, held_labels, _coincidences(found)
+    )
 
 
-def listed_barely(
+def to_match_list_without_rows(
     lists: TenantLists, epoch: Epoch, searched: SearchResult, found: WeighedMatches
 ) -> ListedMatches:
-    """Return the same where rows cannot be read: each begins and ends where it does in the text
-    as it was searched, in bytes.
+    """Return the record fields of matches whose rows cannot be read.
+
+    Their places are bytes of the text as it was searched.
     """
     begin, parts = searched.batch.starts[found.document], searched.parts
     offset = np.array([part.piece.offset for part in parts], np.int64)[found.document] - begin
     place = TextPlaces(found.start + offset, found.end + offset, np.zeros_like(begin))
     lines = searched.batch.lines(found.start) - searched.batch.lines(begin)
-    own, number = np.unique(found.own, return_inverse=True)
-    labels = [to_labels(bits) for bits in own.tolist()]
-    return _listed(
+    label_bits, number = np.unique(found.own, return_inverse=True)
+    labels = [to_labels(bits) for bits in label_bits.tolist()]
+    return _build_match_list(
         lists, epoch, searched, found, place, lines, RowLabels(number, labels), np.zeros(len(found))
     )
 
 
-def _listed(
+def _build_match_list(
     lists: TenantLists,
     epoch: Epoch,
     searched: SearchResult,
@@ -405,13 +420,14 @@ def _listed(
     held: RowLabels,
     coincidence: npt.NDArray[np.float64],
 ) -> ListedMatches:
-    """Return matches with customers' handles and the tags for searching; `lines` are counted
-    from each part's first.
+    """Return matches with customers' pseudonyms and the tags for searching.
+
+    `lines` are counted from the first line of each part.
     """
     tag = np.empty((len(found), TAG_BYTES), np.uint8)
-    for question, own in found.by_query():
-        tag[own] = lists.index.tagger(question.kind, question.form).tag_rows(
-            *question.normals(found.value[own])
+    for query, members in found.by_query():
+        tag[members] = lists.index.tagger(query.kind, query.form).tag_rows(
+            *query.normals(found.value[members])
         )
     return ListedMatches(
         found.query,
@@ -431,14 +447,12 @@ def _listed(
 
 
 def _coincidences(found: FoundMatches) -> npt.NDArray[np.float64]:
-    """Return, of masked values, the chance that each fits its customer by accident, 0 of others:
-    f64[n].
-    """
+    """Return the chance that each masked value fits by accident, 0 for other values: f64[n]."""
     chances = np.zeros(len(found))
-    for question, own in found.by_query():
-        if question.form == masked_value.FORM:
-            normals = Texts(*question.normals(found.value[own])).strings()
-            chances[own] = [masked_value.coincidence(question.kind, normal) for normal in normals]
+    for query, members in found.by_query():
+        if query.form == masked_value.FORM:
+            normals = Texts(*query.normals(found.value[members])).strings()
+            chances[members] = [masked_value.coincidence(query.kind, normal) for normal in normals]
     return chances
 
 
@@ -460,8 +474,9 @@ class TextPlaces(NamedTuple):
 
 
 def locate(searched: SearchResult, document: Places, start: Places, end: Places) -> TextPlaces:
-    """Return where the bytes [start, end) of a batch, which ascend by `document`, stand in the
-    decoded texts.
+    """Return the places of bytes [start, end) of a batch in the decoded texts.
+
+    The places ascend by `document`.
     """
     parts, batch = searched.parts, searched.batch
     begin = batch.characters_before(batch.starts[document])
@@ -485,47 +500,46 @@ def locate(searched: SearchResult, document: Places, start: Places, end: Places)
 
 
 def _are_normal(searched: SearchResult, found: FoundMatches) -> Flags:
-    """Which matches are written as their normal form is, but for capitals, or are digests or
-    masks: bool[n].
+    """Return which matches are written in their normal form, except for capitals: bool[n].
+
+    Digests and masks always are.
     """
     normal = np.ones(len(found), bool)
-    for question, own in found.by_query():
-        if question.form == "plain":
-            start, end = found.start[own], found.end[own]
-            table, length = question.normals(found.value[own])
+    for query, members in found.by_query():
+        if query.form == "plain":
+            start, end = found.start[members], found.end[members]
+            table, length = query.normals(found.value[members])
             width = min(table.shape[1], WIDEST)
             same = searched.batch.windows(start, width) == table[:, :width]
             same |= np.arange(width) >= length[:, None]
-            normal[own] = same.all(axis=1) & (length <= width) & (end - start == length)
-            for number in own[~normal[own]].tolist():
+            normal[members] = same.all(axis=1) & (length <= width) & (end - start == length)
+            for number in members[~normal[members]].tolist():
                 value = searched.batch.text(found.start[number], found.end[number]).decode(
                     "utf-8", "surrogatepass"
                 )
-                [form] = Texts(*question.normals(found.value[[number]])).strings()
+                [form] = Texts(*query.normals(found.value[[number]])).strings()
                 normal[number] = value.lower() == form.lower()
     return normal
 
 
-def confidences(found: RowMatches | ListedMatches) -> npt.NDArray[np.int64]:
-    """Return how sure each match is, in percent: i64[n]."""
+def score_confidence(found: RowMatches | ListedMatches) -> npt.NDArray[np.int64]:
+    """Return the confidence of each match in percent: i64[n]."""
     alone = np.array([ALONE.get(kind, OTHERWISE) for kind, _ in found.kinds], np.int64)
     return np.where(np.bitwise_count(found.own) >= 2, TOGETHER, alone[found.query])
 
 
-def records(found: ListedMatches) -> Iterator[Match]:
-    """Each of the matches, which are listed, as a record; as many at a time as go into one
-    finding.
-    """
+def to_records(found: ListedMatches) -> Iterator[Match]:
+    """Yield each listed match as a record, built in chunks of one finding."""
     for first in range(0, len(found), MAX_MATCHES):
-        yield from _records(found.take(slice(first, first + MAX_MATCHES)))
+        yield from _build_records(found.take(slice(first, first + MAX_MATCHES)))
 
 
-def _records(found: ListedMatches) -> list[Match]:
-    """The matches as records, made as from a pickle, unchecked: the values are our own columns, and
-    to check them takes longer.
+def _build_records(found: ListedMatches) -> list[Match]:
+    """Return the matches as records, built unchecked, as from a pickle.
 
-    Each attribute is set of all of them by one call, which takes a third of what a loop in Python
-    would.
+    The values are our own columns, and checking them takes longer. Each attribute is set for
+    all records
+    by one call, which takes a third of the time of a loop in Python.
     """
     tags, handles = (
         column.tobytes().hex(" ", TAG_BYTES).split() for column in (found.tag, found.handle)
@@ -543,7 +557,7 @@ def _records(found: ListedMatches) -> list[Match]:
         found.held.tolist(),
         found.own.tolist(),
         found.transforms.tolist(),
-        confidences(found).tolist(),
+        score_confidence(found).tolist(),
         found.coincidence.tolist(),
         strict=True,
     )
@@ -559,8 +573,8 @@ def _records(found: ListedMatches) -> list[Match]:
             "end": end,
             "row": line,
             "fields": found.labels[labels],
-            "own_fields": to_labels(own),
-            "transforms": TRANSFORMS[done],
+            "own_fields": to_labels(own_bits),
+            "transforms": TRANSFORMS[changes],
             "confidence": sure,
             "coincidence": chance,
         }
@@ -568,7 +582,7 @@ def _records(found: ListedMatches) -> list[Match]:
             _,
             member,
             container,
-        ), start, end, line, labels, own, done, sure, chance in columns
+        ), start, end, line, labels, own_bits, changes, sure, chance in columns
     ]
     state: dict[str, Iterable[object]] = {
         "__dict__": values,
@@ -576,7 +590,7 @@ def _records(found: ListedMatches) -> list[Match]:
         "__pydantic_extra__": repeat(None),
         "__pydantic_private__": repeat(None),
     }
-    made = [Match.__new__(Match) for _ in range(len(found))]
+    matches = [Match.__new__(Match) for _ in range(len(found))]
     for name, each in state.items():
-        deque(map(object.__setattr__, made, repeat(name), each), maxlen=0)
-    return made
+        deque(map(object.__setattr__, matches, repeat(name), each), maxlen=0)
+    return matches

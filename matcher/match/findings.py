@@ -66,7 +66,7 @@ def build_findings(matcher: Matcher, reading: CaptureReading, now: datetime) -> 
     whole = reading.guard.run("statistics", reading.statistics, Statistics(bytes=len(capture.body)))
     # before the id, which depends on faults in it
     prepared = [_prepare(matcher, reading, lists, whole) for lists in concerned]
-    served = matcher.key.served(capture.site, capture.post_id, capture.body)
+    served = matcher.key.digest_served(capture.site, capture.post_id, capture.body)
     identity = served if reading.reasons else reading.identity()
     for lists, (facts, statistics, labels) in zip(concerned, prepared, strict=True):
         names = (
@@ -97,7 +97,7 @@ def _prepare(
     """Return facts, statistics and labels for a tenant; a part that fails is empty."""
     run, matches = (
         reading.guard.run,
-        reading.best(lists.tenant) or EpochMatches(lists.epochs[-1].number),
+        reading.find_best_matches(lists.tenant) or EpochMatches(lists.epochs[-1].number),
     )
     facts = run("redaction", lambda: _redacted_facts(reading, matcher, lists), None)
     statistics = run("statistics", lambda: tenant_statistics(reading, whole, lists.tenant), whole)
@@ -115,7 +115,7 @@ def _report_withdrawal(
     capture, key = reading.capture, matcher.key
     if not reading.withdraws:
         return
-    served = key.served(capture.site, capture.post_id, capture.body)
+    served = key.digest_served(capture.site, capture.post_id, capture.body)
     identity = {
         "id": served,
         "site": redact.redact_site(capture.site),
@@ -233,7 +233,7 @@ def tenant_statistics(reading: CaptureReading, whole: Statistics, tenant: str) -
 
     They also count how many rows name another platform.
     """
-    matches, cards = reading.best(tenant), reading.own_cards[tenant]
+    matches, cards = reading.find_best_matches(tenant), reading.own_cards[tenant]
     # A column or a heading is weaker than a name in each row: it makes no list another's of which
     # half agrees with our records.
     is_ours = matches is not None and 2 * matches.corroborated >= whole.rows
@@ -241,10 +241,10 @@ def tenant_statistics(reading: CaptureReading, whole: Statistics, tenant: str) -
     return whole.model_copy(
         update={
             "brands": reading.terms.brands.get(tenant, ()),
-            "groups": matched_groups(whole.groups, matches.matched() if matches else ()),
+            "groups": matched_groups(whole.groups, matches.list_row_groups() if matches else ()),
             "logins": len(reading.logins[tenant]),
             "staff_logins": len(reading.staff_logins[tenant]),
-            **reading.cookie_counts(tenant),
+            **reading.count_cookies(tenant),
             "device_rows": reading.device_logs.rows(tenant, matches.epoch) if matches else 0,
             "own_cards": cards.others,
             "known_cards": cards.known,
@@ -300,8 +300,8 @@ def _build_parts(
     now: datetime,
 ) -> Iterator[Finding]:
     """Yield one finding, in parts of at most 2,000 matches."""
-    result = reading.best(lists.tenant) or EpochMatches(lists.epochs[-1].number)
-    matches, listed = result.matches(), sum(map(len, result.details))
+    result = reading.find_best_matches(lists.tenant) or EpochMatches(lists.epochs[-1].number)
+    matches, listed = result.iterate_matches(), sum(map(len, result.details))
     parts = max(1, -(-listed // MAX_MATCHES))
     for part in range(1, parts + 1):
         yield Finding(
@@ -359,7 +359,7 @@ def attach_original(finding: Finding, reading: CaptureReading, sealer: Sealer | 
 
 
 def _original_post(reading: CaptureReading, tenant: str) -> SealedPost:
-    capture, matches = reading.capture, reading.best(tenant)
+    capture, matches = reading.capture, reading.find_best_matches(tenant)
     documents = [
         details.members[number]
         for details in (matches.details if matches else ())

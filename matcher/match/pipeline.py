@@ -34,7 +34,7 @@ from matcher.match.batches import (
     Public,
     SearchResult,
     count_values,
-    forms_of,
+    list_enrolled_forms,
 )
 from matcher.match.capture_key import CaptureKey
 from matcher.match.capture_result import BudgetUse, CaptureBudget, CaptureReading
@@ -44,11 +44,11 @@ from matcher.match.counts import (
     EpochMatches,
     MatchedRows,
     RowKey,
-    adult_until,
-    listed,
-    listed_barely,
-    weigh,
-    weigh_barely,
+    latest_adult_birthday,
+    score,
+    score_without_rows,
+    to_match_list,
+    to_match_list_without_rows,
 )
 from matcher.match.lookup import (
     ListedMatches,
@@ -65,8 +65,8 @@ from matcher.match.whose_rows import (
     OtherLists,
     OtherNames,
     RowComparison,
-    compared,
-    own_cards,
+    compare_rows,
+    select_own_cards,
 )
 from matcher.records.logins import LoginFinder
 from matcher.text import fold
@@ -116,7 +116,7 @@ class Matcher:
             detailed,
         )
         self.public = own.public
-        self._forms = forms_of(lists)
+        self._forms = list_enrolled_forms(lists)
         self._others = OtherNames(own.others, own.names)
         self._other_lists = OtherLists(own.others, own.names)
         self._logins = (
@@ -157,7 +157,7 @@ class Matcher:
 
     def _pieces(self, number: int, reading: CaptureReading, server: ForkServer) -> Iterator[Piece]:
         """Yield the pieces of one capture, as far as its budget goes."""
-        limits = reading.spent.budget.limits() if reading.spent else None
+        limits = reading.spent.budget.to_limits() if reading.spent else None
         pieces = pieces_of_capture(
             number, reading.capture, reading.skip, limits, server, guard=reading.guard
         )
@@ -180,25 +180,25 @@ class Matcher:
         """Fill `readings`, which `pieces` append as they go; one that is complete is handed out
         and dropped from the list.
         """
-        given = 0
+        finished = 0
 
         def evaluate(searched: SearchResult) -> list[Addition]:
             return self._evaluate(
-                searched, [readings[part.piece.source - given] for part in searched.parts]
+                searched, [readings[part.piece.source - finished] for part in searched.parts]
             )
 
         for batch in BatchSearch(self.lexicon, self.public, trace).evaluate_batches(
             pieces, evaluate
         ):
             for fault in batch.faults:  # of a single piece
-                readings[batch.pieces[0].source - given].add_fault(fault)
+                readings[batch.pieces[0].source - finished].add_fault(fault)
             for addition in batch.result[1] if batch.result else ():
                 addition.reading.guard.run(addition.part, addition.act, None)
-            done = batch.pieces[-1].source - given
+            complete = batch.pieces[-1].source - finished
             del batch  # the next batch is read only when this one is gone
-            yield from readings[:done]
-            del readings[:done]
-            given += done
+            yield from readings[:complete]
+            del readings[:complete]
+            finished += complete
         yield from readings
 
     def _evaluate(
@@ -208,11 +208,13 @@ class Matcher:
         it is known.
         """
         adding = list[Addition]()
-        searched, readings, valid = self._within_budgets(searched, readings, adding)
+        searched, readings, valid = self._drop_over_budget(searched, readings, adding)
         guard, none = searched.guard, list[Addition]
         terms: Sequence[TextTerms] = [TextTerms()] * len(readings)
         terms = guard.run("lexicon", lambda: searched.terms, terms)
-        for part, reading, own, count in zip(searched.parts, readings, terms, valid, strict=True):
+        for part, reading, part_terms, count in zip(
+            searched.parts, readings, terms, valid, strict=True
+        ):
             adding.append(Addition(reading, "search", partial(reading.add_valid, count)))
             if count or part.piece.path:
                 see = partial(reading.device_logs.see, part.piece.path, part.text.utf8)
@@ -221,7 +223,7 @@ class Matcher:
                 Addition(
                     reading,
                     "lexicon",
-                    partial(reading.go_on, part.text, own, streamed=part.piece.streamed),
+                    partial(reading.add_text, part.text, part_terms, streamed=part.piece.streamed),
                 )
             )
         parts: list[tuple[str, Callable[[], list[Addition]]]] = [
@@ -237,7 +239,7 @@ class Matcher:
         parts.append(("offers", lambda: self._find_offers(searched, readings, terms)))
         for name, act in parts:
             adding += guard.run(name, act, none())
-        concerned = self._concerned(searched, readings, terms, adding)
+        concerned = self._select_concerned(searched, readings, terms, adding)
         adding += guard.run(
             "statistics", lambda: self._count(searched, readings, concerned), none()
         )
@@ -246,19 +248,19 @@ class Matcher:
         )
         return adding
 
-    def _within_budgets(
+    def _drop_over_budget(
         self, searched: SearchResult, readings: Sequence[CaptureReading], adding: list[Addition]
     ) -> tuple[SearchResult, Sequence[CaptureReading], list[int]]:
-        """Return the parts that their captures' budgets pay for, and how many valid candidates each
-        has.
+        """Return the parts within their captures' budgets, their readings and counts of
+        valid candidates.
 
         A capture of a single piece is read whole.
         """
-        valid, kept, spent = _valid(searched), list[int](), dict[int, BudgetUse]()
+        valid, included, spent = _count_valid(searched), list[int](), dict[int, BudgetUse]()
         for number, (part, reading) in enumerate(zip(searched.parts, readings, strict=True)):
             if part.piece.streamed and reading.spent:
                 use = spent.setdefault(id(reading), replace(reading.spent))
-                if reason := use.refuses(part.piece):
+                if reason := use.find_exceeded(part.piece):
                     adding.append(
                         Addition(reading, "search", partial(reading.incomplete.add, reason))
                     )
@@ -272,16 +274,16 @@ class Matcher:
                         partial(reading.spent.add, part.piece, valid[number], lines),
                     )
                 )
-            kept.append(number)
-        if len(kept) == len(readings):
+            included.append(number)
+        if len(included) == len(readings):
             return searched, readings, valid
         return (
-            searched.only(kept),
-            [readings[number] for number in kept],
-            [valid[number] for number in kept],
+            searched.search_parts(included),
+            [readings[number] for number in included],
+            [valid[number] for number in included],
         )
 
-    def _concerned(
+    def _select_concerned(
         self,
         searched: SearchResult,
         readings: Sequence[CaptureReading],
@@ -296,9 +298,9 @@ class Matcher:
             [
                 part.piece.streamed
                 or id(reading) in touched
-                or bool(own.brands or reading.title_terms.brands)
+                or bool(part_terms.brands or reading.title_terms.brands)
                 or any(reading.concerns(lists.tenant) for lists in self.lists)
-                for part, reading, own in zip(searched.parts, readings, terms, strict=True)
+                for part, reading, part_terms in zip(searched.parts, readings, terms, strict=True)
             ]
         )
 
@@ -327,15 +329,16 @@ class Matcher:
             for n, part in enumerate(searched.parts)
             if part.piece.streamed or n in searched.unread
         ]
-        made = [
+        additions = [
             Addition(
                 readings[number], "unread_values", partial(readings[number].values.add, *counts)
             )
             for number, counts in (count_values(searched, numbers) if numbers else {}).items()
         ]
         several = dict.fromkeys(readings[number] for number in numbers)
-        return made + [
-            Addition(one, "unread_values", partial(one.tell_values, self._forms)) for one in several
+        return additions + [
+            Addition(reading, "unread_values", partial(reading.report_values, self._forms))
+            for reading in several
         ]
 
     def _find(
@@ -345,73 +348,77 @@ class Matcher:
         lists: TenantLists,
         epoch: Epoch,
     ) -> list[Addition]:
-        """Ask one epoch of one tenant's list; where what stands beside customers cannot be told,
-        who they are is.
+        """Look up a batch in one epoch of one tenant's list.
+
+        If the rows cannot be read, the customers are still found by their values.
         """
-        if not searched.asks:
+        if not searched.has_queries:
             return []
         looked = searched.guard.run(
-            "evidence", partial(self._look, searched, readings, lists, epoch), None
+            "evidence", partial(self._look_up_rows, searched, readings, lists, epoch), None
         )
         if looked is None:
-            looked = self._look_barely(searched, readings, lists, epoch)
+            looked = self._look_up_values(searched, readings, lists, epoch)
         return (
-            self._additions(searched, readings, lists, epoch, looked) if len(looked.found) else []
+            self._build_additions(searched, readings, lists, epoch, looked)
+            if len(looked.found)
+            else []
         )
 
-    def _look(
+    def _look_up_rows(
         self,
         searched: SearchResult,
         readings: Sequence[CaptureReading],
         lists: TenantLists,
         epoch: Epoch,
     ) -> _EpochResult:
-        """Who was found, and what the rows say of them."""
-        found = look_up(epoch, searched)
-        if not len(found):
-            return _EpochResult(weigh_barely(found, self.key), NO_ROWS, None, NOTHING)
-        numbers, first = np.unique(found.document, return_index=True)
+        """Return the customers in a batch, and what their rows prove."""
+        matches = look_up(epoch, searched)
+        if not len(matches):
+            return _EpochResult(score_without_rows(matches, self.key), NO_ROWS, None, NOTHING)
+        numbers, first = np.unique(matches.document, return_index=True)
         adults = np.array(
             [
-                adult_until(readings[number].capture.fetched_at.date())
+                latest_adult_birthday(readings[number].capture.fetched_at.date())
                 for number in numbers.tolist()
             ],
             np.int64,
         )
-        weighed, rows = weigh(
-            searched, found, self.key, np.repeat(adults, np.diff(first, append=len(found)))
+        weighed, rows = score(
+            searched, matches, self.key, np.repeat(adults, np.diff(first, append=len(matches)))
         )
-        own = (
-            listed(lists, epoch, searched, weighed)
+        match_list = (
+            to_match_list(lists, epoch, searched, weighed)
             if self._lists_matches(readings, numbers, lists, epoch)
             else None
         )
-        return _EpochResult(weighed, rows, own, compared(epoch, searched, found))
+        return _EpochResult(weighed, rows, match_list, compare_rows(epoch, searched, matches))
 
-    def _look_barely(
+    def _look_up_values(
         self,
         searched: SearchResult,
         readings: Sequence[CaptureReading],
         lists: TenantLists,
         epoch: Epoch,
     ) -> _EpochResult:
-        """Who was found."""
-        found = weigh_barely(
+        """Return the customers in a batch, without their rows."""
+        matches = score_without_rows(
             find_customers_without_rows(epoch, searched.batch, searched.asked), self.key
         )
-        lists_some = self._lists_matches(readings, np.unique(found.document), lists, epoch)
+        lists_some = self._lists_matches(readings, np.unique(matches.document), lists, epoch)
         return _EpochResult(
-            found,
+            matches,
             NO_ROWS,
-            listed_barely(lists, epoch, searched, found) if lists_some else None,
+            to_match_list_without_rows(lists, epoch, searched, matches) if lists_some else None,
             NOTHING,
         )
 
     def _lists_matches(
         self, readings: Sequence[CaptureReading], numbers: Places, lists: TenantLists, epoch: Epoch
     ) -> bool:
-        """Whether one of the readings with these numbers has room for another match: to list one
-        costs more than to count it.
+        """Return whether one of the readings with these numbers has room for another match.
+
+        To list a match costs more than to count it.
         """
         name = lists.tenant, epoch.number
         return self._detailed and any(
@@ -421,7 +428,7 @@ class Matcher:
             for n in numbers.tolist()
         )
 
-    def _additions(
+    def _build_additions(
         self,
         searched: SearchResult,
         readings: Sequence[CaptureReading],
@@ -429,19 +436,24 @@ class Matcher:
         epoch: Epoch,
         looked: _EpochResult,
     ) -> list[Addition]:
-        """Return what was found, by the readings of its parts."""
-        found, rows, made = looked.found, looked.rows, list[Addition]()
-        forms = {found.asked[number].form for number in np.unique(found.query).tolist()}
-        numbers, first = np.unique(found.document, return_index=True)
+        """Return the matches as additions to the readings of their parts."""
+        matches_found, rows, additions = looked.found, looked.rows, list[Addition]()
+        forms = {
+            matches_found.asked[number].form for number in np.unique(matches_found.query).tolist()
+        }
+        numbers, first = np.unique(matches_found.document, return_index=True)
         of_row = searched.rows.document[rows.rows] if len(rows.rows) else rows.rows
         borders = zip(
-            pairwise([*first.tolist(), len(found)]),
+            pairwise([*first.tolist(), len(matches_found)]),
             pairwise(np.searchsorted(of_row, np.append(numbers, len(readings))).tolist()),
             strict=True,
         )
-        for number, (own, held) in zip(numbers.tolist(), borders, strict=True):
-            matches, counts = found.take(slice(*own)), rows.counts(slice(*held))
-            some = looked.listed.take(slice(*own)) if looked.listed else None
+        for number, (match_range, row_range) in zip(numbers.tolist(), borders, strict=True):
+            matches, counts = (
+                matches_found.take(slice(*match_range)),
+                rows.count_keys(slice(*row_range)),
+            )
+            match_list = looked.listed.take(slice(*match_range)) if looked.listed else None
             path = searched.parts[number].piece.path
             add = partial(
                 self._add_matches,
@@ -451,9 +463,9 @@ class Matcher:
                 forms,
                 matches,
                 counts,
-                some,
+                match_list,
             )
-            made.append(Addition(readings[number], "look_up", add))
+            additions.append(Addition(readings[number], "look_up", add))
         for number, subject, is_sure, agrees in zip(
             *(column.tolist() for column in looked.compared), strict=True
         ):
@@ -465,8 +477,8 @@ class Matcher:
                 is_sure,
                 agrees,
             )
-            made.append(Addition(readings[number], "look_up", add_witness))
-        return made
+            additions.append(Addition(readings[number], "look_up", add_witness))
+        return additions
 
     def _add_matches(
         self,
@@ -494,93 +506,97 @@ class Matcher:
         """Count logins at tenants' own domains, and cookies of them."""
         if not self._logins:
             return []
-        hosts, made = self._logins.sites.hosts(searched.batch), list[Addition]()
+        hosts, additions = self._logins.sites.hosts(searched.batch), list[Addition]()
         lines = self._logins.find(hosts)
         columns = (lines.document, lines.tenant, lines.key, lines.staff)
         for number, tenant, key, is_staff in zip(*(c.tolist() for c in columns), strict=True):
             reading, name = readings[number], lines.tenants[tenant]
-            made.append(
+            additions.append(
                 Addition(
                     reading, "logins", partial(reading.add_login, name, key, is_staff=is_staff)
                 )
             )
         for cookie in self._logins.cookies.find(hosts):
             reading, name = readings[cookie.document], lines.tenants[cookie.tenant]
-            made.append(Addition(reading, "logins", partial(reading.add_cookie, name, cookie)))
-        return made
+            additions.append(Addition(reading, "logins", partial(reading.add_cookie, name, cookie)))
+        return additions
 
     def _count_others(
         self, searched: SearchResult, readings: Sequence[CaptureReading], concerned: Places
     ) -> list[Addition]:
         """Count rows that name another platform."""
-        made = list[Addition]()
-        for tenant, rows in self._others.rows(searched) if self._others and len(concerned) else ():
+        additions = list[Addition]()
+        for tenant, rows in (
+            self._others.find_rows(searched) if self._others and len(concerned) else ()
+        ):
             counts = np.bincount(searched.rows.document[rows], minlength=len(readings))
             for number in concerned[counts[concerned] > 0].tolist():
                 count = partial(
                     readings[number].rows_of_others.update, {tenant: int(counts[number])}
                 )
-                made.append(Addition(readings[number], "other_names", count))
+                additions.append(Addition(readings[number], "other_names", count))
         tenants = [lists.tenant for lists in self.lists]
         for number in concerned.tolist():
             reading = readings[number]
             rows_of = {
                 tenant: len(searched.rows.of_document(number))
-                for tenant in self._other_lists.tenants(
+                for tenant in self._other_lists.find_tenants(
                     searched, number, reading.capture.title, tenants
                 )
             }
-            made.append(
+            additions.append(
                 Addition(
                     reading, "other_names", partial(reading.rows_of_other_lists.update, rows_of)
                 )
             )
-        return made
+        return additions
 
     def _find_own_cards(
         self, searched: SearchResult, readings: Sequence[CaptureReading], lists: TenantLists
     ) -> list[Addition]:
         """Find valid cards of the tenant's ranges, enrolled or not, as keyed numbers."""
-        made, bins = list[Addition](), self._own.bins.get(lists.tenant, ())
+        additions, bins = list[Addition](), self._own.bins.get(lists.tenant, ())
         for segment in searched.segments if bins else ():
             if segment.kind == "card":
                 mine = segment.where(
-                    segment.valid & own_cards(segment.normal, segment.length, {"": bins})[""]
+                    segment.valid & select_own_cards(segment.normal, segment.length, {"": bins})[""]
                 )
                 if not len(mine):
                     continue
-                asked = list(build_queries([mine]))
+                queries = list(build_queries([mine]))
                 places = [
-                    find_customers(epoch, select_enrolled(asked, epoch.list.kinds)).value
+                    find_customers(epoch, select_enrolled(queries, epoch.list.kinds)).value
                     for epoch in lists.epochs
                 ]
-                known = np.isin(np.arange(len(mine)), np.concatenate(places))
-                words, parts = self.key.words(mine), searched.batch.documents(mine.start)
+                is_known = np.isin(np.arange(len(mine)), np.concatenate(places))
+                words, parts = self.key.tag_segment(mine), searched.batch.documents(mine.start)
                 rows = searched.rows.holding(mine.start)
                 for number in np.unique(parts).tolist():
-                    own = parts == number
+                    in_part = parts == number
                     add = partial(
                         readings[number].own_cards[lists.tenant].add,
-                        words[own],
-                        known[own],
-                        rows[own],
+                        words[in_part],
+                        is_known[in_part],
+                        rows[in_part],
                     )
-                    made.append(Addition(readings[number], "own_cards", add))
-        return made
+                    additions.append(Addition(readings[number], "own_cards", add))
+        return additions
 
     def _find_offers(
         self, searched: SearchResult, readings: Sequence[CaptureReading], terms: Sequence[TextTerms]
     ) -> list[Addition]:
         """Find the tenants whose data a part offers for sale."""
-        made = list[Addition]()
-        for number, (reading, own) in enumerate(zip(readings, terms, strict=True)):
+        additions = list[Addition]()
+        for number, (reading, part_terms) in enumerate(zip(readings, terms, strict=True)):
             title = reading.title_terms
-            if own.others or title.others:
-                both = own.add_title(title)
+            if part_terms.others or title.others:
+                all_terms = part_terms.add_title(title)
                 count_rows = partial(lambda number: len(searched.rows.of_document(number)), number)
-                rows = searched.guard.run("offers", count_rows, 0) if both.brands else 0
-                made.append(Addition(reading, "offers", partial(_add_offers, reading, both, rows)))
-        return made
+                rows = searched.guard.run("offers", count_rows, 0) if all_terms.brands else 0
+                additions.append(
+                    Addition(reading, "offers", partial(_add_offers, reading, all_terms, rows))
+                )
+        return additions
 
 
 class Addition(NamedTuple):
@@ -606,8 +622,8 @@ class _EpochResult(NamedTuple):
     compared: RowComparison
 
 
-def _valid(searched: SearchResult) -> list[int]:
-    """The number of valid candidates of each part."""
+def _count_valid(searched: SearchResult) -> list[int]:
+    """Return the number of valid candidates of each part."""
     counts = np.zeros(len(searched.parts), np.int64)
     for segment in searched.segments:
         if not segment.weak:

@@ -25,11 +25,11 @@ from matcher.match.capture_key import (
     Lowest,
     NumberSet,
     Words,
-    in_hex,
+    format_hex,
     kind_numbers,
     longest_run,
-    numbers_of,
-    told_apart,
+    number_values,
+    parse_digits,
 )
 from matcher.records import Layouts, RowLayout, RowTable
 from matcher.records.logins import stealer_rows
@@ -136,20 +136,20 @@ class StatisticsPart:
     def _words(self) -> tuple[list[Column], list[int]]:
         """Tags and values of all valid candidates."""
         tags = np.concatenate(
-            [np.empty(0, np.uint64), *(self.key.words(segment) for segment in self._valid)]
+            [np.empty(0, np.uint64), *(self.key.tag_segment(segment) for segment in self._valid)]
         )
         kinds = np.array(
             [kind_numbers()[_counted_as(segment)] for segment in self._valid], np.uint8
         )
         return self._by_document(
-            self._valid, tags, told_apart(tags, np.repeat(kinds, [*map(len, self._valid)]))
+            self._valid, tags, number_values(tags, np.repeat(kinds, [*map(len, self._valid)]))
         )
 
     @cached_property
     def _numbers(self) -> tuple[list[Column], list[int]]:
         counted = [s for s in self._valid if s.kind in COUNTED_UP and s.form == "plain"]
         numbers = np.concatenate(
-            [np.empty(0, np.int64), *(numbers_of(s.normal, s.length) for s in counted)]
+            [np.empty(0, np.int64), *(parse_digits(s.normal, s.length) for s in counted)]
         )
         return self._by_document(counted, numbers)
 
@@ -254,7 +254,7 @@ class StatisticsTally:
             context=dict(context or {}),
             sketch=self._key.sketch(shingles(self._text()))
             if is_few
-            else in_hex(self._lowest.sorted()),
+            else format_hex(self._lowest.sorted()),
             sketch_of="shingles" if is_few else "candidates",
             bytes=self._size,
             estimated=not self._distinct.is_exact,

@@ -57,7 +57,7 @@ OTHER = "other"
 
 @dataclass(slots=True)
 class OwnCards:
-    """Those of one tenant in one capture, counted while its parts go by."""
+    """Cards of one tenant in one capture, counted part by part."""
 
     rows: int = 0
     """Rows that hold one, enrolled or not."""
@@ -65,63 +65,70 @@ class OwnCards:
     _others: list[Tags] = field(default_factory=list)
 
     def add(self, words: Tags, is_known: Flags, row: Places) -> None:
-        """Count cards of one part, by place: their keyed numbers, whether each is enrolled, and
-        the row that it stands in.
+        """Count the cards of one part, in order of place.
+
+        `words` are their keyed numbers, `is_known` says whether each is enrolled, `row`
+        where it is.
         """
         self.rows += len(np.unique(row[row >= 0]))
         self._others.append(words[~is_known])
-        own = row[is_known]
-        self._known.append(words[is_known][np.unique(own, return_index=True)[1]])
+        known_rows = row[is_known]
+        self._known.append(words[is_known][np.unique(known_rows, return_index=True)[1]])
 
     @property
     def known(self) -> int:
-        """Different cards that are enrolled, at most one a row."""
-        return _different(self._known)
+        """Return how many different enrolled cards there are, at most one a row."""
+        return _count_distinct(self._known)
 
     @property
     def others(self) -> int:
-        """Different cards that are not enrolled."""
-        return _different(self._others)
+        """Return how many different cards are not enrolled."""
+        return _count_distinct(self._others)
 
 
-def _different(parts: list[Tags]) -> int:
+def _count_distinct(parts: list[Tags]) -> int:
     return len(np.unique(np.concatenate(parts))) if parts else 0
 
 
-def own_cards(normal: Bytes, length: Places, bins: Mapping[str, Iterable[str]]) -> dict[str, Flags]:
-    """Tenant to the cards of its ranges, bool[n].
+def select_own_cards(
+    normal: Bytes, length: Places, bins: Mapping[str, Iterable[str]]
+) -> dict[str, Flags]:
+    """Return, by tenant, which cards belong to its ranges: bool[n].
 
     `normal` u8[n, width >= 8] holds card numbers as ASCII digits, `length` i64[n] long; `bins` have
     up to 8 digits each.
 
     >>> normal = np.frombuffer(b"6200000000000005", np.uint8)[None]
-    >>> own_cards(normal, np.array([16]), {"bank": ["62000000"], "other": ["622848"]})
+    >>> select_own_cards(normal, np.array([16]), {"bank": ["62000000"], "other": ["622848"]})
     {'bank': array([ True]), 'other': array([False])}
     """
-    leading = _leading(normal)
+    leading = _leading_numbers(normal)
     return {
-        tenant: (length >= LEADING) & _begins(leading, ranges) for tenant, ranges in bins.items()
+        tenant: (length >= LEADING) & _begins_with(leading, ranges)
+        for tenant, ranges in bins.items()
     }
 
 
-def _leading(normal: Bytes) -> Places:
-    """The number that the first eight digits spell: i64[n]."""
+def _leading_numbers(normal: Bytes) -> Places:
+    """Return the number that the first eight digits form: i64[n]."""
     digits = normal[:, :LEADING].astype(np.int64) - ord("0")
     return digits @ 10 ** np.arange(LEADING)[::-1]
 
 
-def _begins(leading: Places, ranges: Iterable[str]) -> Flags:
-    """Whether these eight digits begin with one of `ranges`: bool[n]."""
-    found = np.zeros(len(leading), bool)
+def _begins_with(leading: Places, ranges: Iterable[str]) -> Flags:
+    """Return whether these eight digits begin with one of `ranges`: bool[n]."""
+    begins = np.zeros(len(leading), bool)
     for size, same in groupby(sorted(ranges, key=len), key=len):
-        found |= np.isin(leading // 10 ** (LEADING - size), [int(digits) for digits in same])
-    return found
+        begins |= np.isin(leading // 10 ** (LEADING - size), [int(digits) for digits in same])
+    return begins
 
 
 class OtherNames:
-    """Finds the names of other platforms in rows; `others` and `own` are a tenant's lists of names.
+    """Finds names of other platforms in rows; `others` and `own` are names by tenant.
 
-    A row that names the tenant too is not another's, nor is one by a mail address alone.
+    A row that also names the tenant is not another platform's, nor is one with only a mail
+    address of
+    that platform.
     """
 
     def __init__(
@@ -134,12 +141,12 @@ class OtherNames:
     def __bool__(self) -> bool:
         return bool(self._tenants)
 
-    def rows(self, searched: SearchResult) -> Iterator[tuple[str, Places]]:
-        """Each tenant with the rows of a batch that name another platform, ascending."""
+    def find_rows(self, searched: SearchResult) -> Iterator[tuple[str, Places]]:
+        """Yield each tenant with the rows of a batch that name another platform, ascending."""
         for tenant, names in self._tenants.items():
             start, is_other = names.find(searched)
             if is_other.any():
-                row = _row_of(searched, start)
+                row = _find_rows(searched, start)
                 yield tenant, np.setdiff1d(row[is_other & (row >= 0)], row[~is_other])
 
 
@@ -149,10 +156,8 @@ not known, belongs to it.
 """
 
 
-def _row_of(searched: SearchResult, places: Places) -> Places:
-    """Return the row that holds each of `places`, or the record right above it; −1 for none:
-    i64[places].
-    """
+def _find_rows(searched: SearchResult, places: Places) -> Places:
+    """Return the row that holds each place, or the record just above it; −1 for none: i64[n]."""
     rows, row = searched.rows, searched.rows.holding(places)
     if not len(rows):
         return row
@@ -198,14 +203,15 @@ class OtherLists:
     def __init__(
         self, others: Mapping[str, Iterable[str]], own: Mapping[str, Iterable[str]]
     ) -> None:
-        self._others = {tenant: _lowered(names) for tenant, names in others.items()}
-        self._own = {tenant: _lowered(names) for tenant, names in own.items()}
+        self._others = {tenant: _fold_names(names) for tenant, names in others.items()}
+        self._own = {tenant: _fold_names(names) for tenant, names in own.items()}
 
-    def tenants(
+    def find_tenants(
         self, searched: SearchResult, document: int, title: str, tenants: Iterable[str]
     ) -> Iterator[str]:
-        """Yield those of `tenants` to whom this piece of a capture, under that title, says that
-        it is another platform's list.
+        """Yield the tenants for which this piece, under that title, is another platform's list.
+
+        Only those in `tenants` are checked.
         """
         rows = searched.rows.of_document(document)
         if not rows:
@@ -214,44 +220,42 @@ class OtherLists:
         platforms = [
             platform
             for row in rows[:: max(1, len(rows) // SAMPLED_ROWS)]
-            for platform in [_platform(searched, row)]
+            for platform in [_find_platform(searched, row)]
             if platform is not None
         ]
         sampled = len(rows[:: max(1, len(rows) // SAMPLED_ROWS)])
         for tenant in tenants:
-            own, others = self._own.get(tenant, ()), self._others.get(tenant, ())
+            own_names, other_names = self._own.get(tenant, ()), self._others.get(tenant, ())
             named = [
                 platform
                 for platform in platforms
-                if not any(name in platform or platform in name for name in own)
+                if not any(name in platform or platform in name for name in own_names)
             ]
             is_column = 0 < len(set(named)) <= MOST_PLATFORMS and 2 * len(named) >= sampled
-            is_heading = any(name in heading for name in others)
-            if (is_column or is_heading) and not any(name in heading for name in own):
+            is_heading = any(name in heading for name in other_names)
+            if (is_column or is_heading) and not any(name in heading for name in own_names):
                 yield tenant
 
 
-def _lowered(names: Iterable[str]) -> tuple[str, ...]:
-    """Return names as they stand in folded text in lower case."""
+def _fold_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Return names as they appear in folded text in lower case."""
     return tuple(filter(None, map(fold_word, names)))
 
 
 def _heading(searched: SearchResult, document: int, rows: range) -> str:
-    """Return what stands above the first row of a document, in lower case."""
+    """Return the text above the first row of a document, in lower case."""
     start = int(searched.batch.starts[document])
     end = min(int(searched.rows.start[rows[0]]), start + HEADING_BYTES)
     return lower(searched.batch.data[start:end].tobytes().decode("utf-8", "ignore"))
 
 
-def _platform(searched: SearchResult, row: int) -> str | None:
-    """Return the platform that a row names in its column for it, in lower case; None where it
-    names none.
-    """
+def _find_platform(searched: SearchResult, row: int) -> str | None:
+    """Return the platform that a row names in its platform column, in lower case, or None."""
     text, style = searched.rows.text(row)[:ROW_BYTES], int(searched.rows.style[row])
-    for name, cell in _cells(text, style, searched.rows.columns(row)):
+    for name, cell in _split_cells(text, style, searched.rows.columns(row)):
         keyed = KEYED.match(cell)
         word, value = (keyed[1], keyed[2]) if keyed and not name else (name, cell)
-        if _said(word) in PLATFORM_COLUMNS:
+        if _normalize_label(word) in PLATFORM_COLUMNS:
             platform = lower(value).strip(" \t\"'")
             is_name = (
                 2 <= len(platform) <= NAME_CHARACTERS
@@ -263,44 +267,45 @@ def _platform(searched: SearchResult, row: int) -> str | None:
 
 
 class _Names:
-    """The names of one tenant's settings."""
+    """The names in one tenant's settings."""
 
     def __init__(self, others: Iterable[str], own: Iterable[str]) -> None:
-        known = collect_forms({OTHER: others, "": own}, {}, ())
+        meanings_of = collect_forms({OTHER: others, "": own}, {}, ())
         names = {
             form: meanings
-            for form, meanings in known.items()
+            for form, meanings in meanings_of.items()
             if any(entry.kind == "brand" for entry in meanings)
         }
-        found = [
+        words = [
             (literal, _is_other(meanings))
             for form, meanings in names.items()
             for literal in literals(form)
         ]
-        self._literals = Literals(*whole_words([literal for literal, _ in found]))
-        self._length = np.array([len(literal) for literal, _ in found], np.int64)
-        self._is_other = np.array([is_other for _, is_other in found], bool)
+        self._literals = Literals(*whole_words([literal for literal, _ in words]))
+        self._length = np.array([len(literal) for literal, _ in words], np.int64)
+        self._is_other = np.array([is_other for _, is_other in words], bool)
 
     def find(self, searched: SearchResult) -> tuple[Places, Flags]:
-        """Where names begin in a batch that are part of no longer one, and whether each is
-        another's.
+        """Return where names begin in a batch, and whether each is another platform's.
+
+        Names that are part of a longer one are omitted.
         """
         number, end = self._literals.find(searched.batch.data)
         start = end - self._length[number]
         order = np.lexsort((-end, start))
         number, start, end = number[order], start[order], end[order]
         whole = end > np.concatenate(([0], np.maximum.accumulate(end)[:-1]))
-        whole &= ~_inside(searched, start)
+        whole &= ~_is_inside_candidate(searched, start)
         return start[whole], self._is_other[number[whole]]
 
 
 def _is_other(meanings: Iterable[LexiconEntry]) -> bool:
-    """Whether a form is a name of others alone."""
+    """Return whether a form is only a name of other platforms."""
     return {entry.brand[0] for entry in meanings if entry.kind == "brand"} == {OTHER}
 
 
-def _inside(searched: SearchResult, places: Places) -> Flags:
-    """Which places lie in a candidate, such as a mail address."""
+def _is_inside_candidate(searched: SearchResult, places: Places) -> Flags:
+    """Return which places lie in a candidate, such as a mail address."""
     candidates = searched.candidates
     if not len(candidates.start):
         return np.zeros(len(places), bool)
@@ -363,30 +368,31 @@ NOTHING = RowComparison(
 
 @dataclass(slots=True)
 class Witnesses:
-    """Customers of one capture who were compared, by whether their values are said to be a
-    loan's: who agrees in any row.
+    """Customers of one capture whose values were compared, and whether any row agrees.
+
+    They are separate by whether the values are labelled as a loan's.
     """
 
     _sure: dict[int, bool] = field(default_factory=dict)
     _unsure: dict[int, bool] = field(default_factory=dict)
 
     def add(self, subject: int, *, is_sure: bool, agrees: bool) -> None:
-        """One more row."""
+        """Add the comparison of one row."""
         into = self._sure if is_sure else self._unsure
         into[subject] = agrees or into.get(subject, False)
 
     @property
     def comparable(self) -> int:
-        """Customers whose amount and date could be compared."""
-        return len(self._counted())
+        """Return how many customers' amount and date could be compared."""
+        return len(self._compared_customers())
 
     @property
     def agreeing(self) -> int:
-        """Those of them with a row that agrees."""
-        return sum(self._counted().values())
+        """Return how many of them agree in some row."""
+        return sum(self._compared_customers().values())
 
-    def _counted(self) -> dict[int, bool]:
-        """Who agrees, of those who say something."""
+    def _compared_customers(self) -> dict[int, bool]:
+        """Return the comparable customers, and whether each agrees."""
         if not (self._sure or self._unsure):  # as mostly
             return {}
         unsure = self._unsure if 2 * sum(self._unsure.values()) >= len(self._unsure) else {}
@@ -396,42 +402,42 @@ class Witnesses:
         }
 
 
-def compared(epoch: Epoch, searched: SearchResult, found: RowMatches) -> RowComparison:
-    """The rows in which `found` says that a customer stands, compared with the witnesses of this
-    epoch's list.
-    """
-    if not {(KIND, HOLDER), (KIND, PAIR)} <= epoch.list.kinds or not len(found):
+def compare_rows(epoch: Epoch, searched: SearchResult, matches: RowMatches) -> RowComparison:
+    """Compare the rows of matched customers with the private attributes in this epoch's list."""
+    if not {(KIND, HOLDER), (KIND, PAIR)} <= epoch.list.kinds or not len(matches):
         return NOTHING
-    row, subject = _held(epoch, found)
-    read = {number: pairs_of(searched.rows.text(number), int(searched.rows.style[number]),
+    row, subject = _select_comparable(epoch, matches)
+    read = {number: read_pairs(searched.rows.text(number), int(searched.rows.style[number]),
         searched.rows.columns(number))
             for number in np.unique(row).tolist()}  # fmt: skip
     which = np.array([place for place, number in enumerate(row.tolist()) if read[number]], np.int64)
     if not len(which):
         return NOTHING
     row, subject = row[which], subject[which]
-    own = [read[number] for number in row.tolist()]
-    count = np.array([len(one.cents) for one in own if one])
+    row_pairs = [read[number] for number in row.tolist()]
+    count = np.array([len(one.cents) for one in row_pairs if one])
     handles = np.repeat(epoch.list.raw_handles(subject), count, axis=0)
-    asked = pairs(
+    queried = pairs(
         handles,
-        [c for one in own if one for c in one.cents],
-        [d for one in own if one for d in one.days],
+        [c for one in row_pairs if one for c in one.cents],
+        [d for one in row_pairs if one for d in one.days],
     )
-    agrees = epoch.list.belongs(epoch.tags.tagger(KIND, PAIR).tag(asked), np.repeat(subject, count))
+    agrees = epoch.list.belongs(
+        epoch.tags.tagger(KIND, PAIR).tag(queried), np.repeat(subject, count)
+    )
     any_agrees = np.logical_or.reduceat(agrees, np.cumsum(count) - count)
     return RowComparison(
         searched.rows.document[row],
         subject,
-        np.array([one.is_sure for one in own if one]),
+        np.array([one.is_sure for one in row_pairs if one]),
         any_agrees,
     )
 
 
-def _held(epoch: Epoch, found: RowMatches) -> tuple[Places, Places]:
-    """Rows and the customers in them who have a witness, each pair once."""
+def _select_comparable(epoch: Epoch, found: RowMatches) -> tuple[Places, Places]:
+    """Return distinct rows and customers, of customers whose private attributes are listed."""
     in_row = found.row != NONE
-    owners = Owners.of(found.row[in_row], found.subject[in_row])
+    owners = Owners.from_pairs(found.row[in_row], found.subject[in_row])
     subjects = np.unique(owners.subject)
     tags = epoch.tags.tagger(KIND, HOLDER).tag(holders(epoch.list.raw_handles(subjects)))
     holding = subjects[epoch.list.belongs(tags, subjects)]
@@ -440,44 +446,43 @@ def _held(epoch: Epoch, found: RowMatches) -> tuple[Places, Places]:
     return owners.row[chosen], owners.subject[chosen]
 
 
-def pairs_of(text: bytes, style: int, columns: HeaderColumns) -> AmountPairs | None:
-    """The amounts and dates of a row written in `style`, each with each; None where it lacks
-    either.
+def read_pairs(text: bytes, style: int, columns: HeaderColumns) -> AmountPairs | None:
+    """Return every pair of an amount and a date in a row written in `style`; None without either.
 
-    Where one of each is said to be the loan's, those alone.
+    If one of each is labelled as the loan's, only labelled ones are used.
     """
     amounts, dates = list[Value](), list[Value]()
-    for name, cell in _cells(text[:ROW_BYTES], style, columns):
+    for name, cell in _split_cells(text[:ROW_BYTES], style, columns):
         amounts += (Value(value, word or name) for value, word in amounts_in(cell))
         dates += (Value(value, word or name) for value, word in dates_in(cell))
     sure = (
-        [value for value, word in amounts if _said(word) in LOAN_AMOUNTS],
-        [v for v, w in dates if _said(w) in LOAN_DATES],
+        [value for value, word in amounts if _normalize_label(word) in LOAN_AMOUNTS],
+        [v for v, w in dates if _normalize_label(w) in LOAN_DATES],
     )
     is_sure = all(sure)
     cents, days = (
         sure if is_sure else ([value for value, _ in amounts], [value for value, _ in dates])
     )
-    both = [
+    amount_dates = [
         (c, d)
         for c in dict.fromkeys(cents[:MOST_VALUES])
         for d in dict.fromkeys(days[:MOST_VALUES])
     ]
     return (
-        AmountPairs(is_sure, tuple(c for c, _ in both), tuple(d for _, d in both)) if both else None
+        AmountPairs(is_sure, tuple(c for c, _ in amount_dates), tuple(d for _, d in amount_dates))
+        if amount_dates
+        else None
     )
 
 
-def _cells(text: bytes, style: int, columns: HeaderColumns) -> Iterator[tuple[str, str]]:
-    """The cells of a row, each with the name that the header, or the statement on its line,
-    gives it; "" for none.
-    """
+def _split_cells(text: bytes, style: int, columns: HeaderColumns) -> Iterator[tuple[str, str]]:
+    """Yield the cells of a row, each with its name from the header or statement, or ""."""
     names: Sequence[str] = columns.names if style == LINE else ()
-    found = tuple_in(text) if style == LINE else None
-    if found:
+    row_tuple = tuple_in(text) if style == LINE else None
+    if row_tuple:
         head = INSERT.match(text.lstrip())
         names = head[2].decode("utf-8", "ignore").split(",") if head and head[2] else ()
-        text, style = text[found.start : found.end], TUPLE
+        text, style = text[row_tuple.start : row_tuple.end], TUPLE
     separator = columns.separator_in(style)
     cells = split(text, separator, style)
     for name, cell in zip(
@@ -486,6 +491,6 @@ def _cells(text: bytes, style: int, columns: HeaderColumns) -> Iterator[tuple[st
         yield name, cell.replace(HIDDEN, separator).decode("utf-8", "ignore")
 
 
-def _said(word: str) -> str:
-    """A column's word without signs, unit and owner."""
+def _normalize_label(word: str) -> str:
+    """Return a column's label without signs, unit and owner."""
     return OWNER.sub("", NO_WORD.sub("", word.lower()))

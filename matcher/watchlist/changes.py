@@ -100,7 +100,7 @@ class Changes:
         self._former, self._main = former, main
         self._labelled: list[tuple[Tags, npt.NDArray[np.uint32]]] = []
         """Handles with the combinations of their labels; of several the last counts."""
-        self._counted: file.WatchlistHeader | None = None
+        self._compared_customers: file.WatchlistHeader | None = None
         self._builder = Builder(
             keys, tenant, self._base.epoch, self._base.digested, listed=listed is not None
         )
@@ -165,7 +165,7 @@ class Changes:
             return SubjectPairs(none, none), SubjectPairs(none, none), none
         index = Index(self._former, key, self._tags.noting_key())
         index.chunks.check_all()
-        own, self._counted = index.arrays, header
+        own, self._compared_customers = index.arrays, header
         rows = np.flatnonzero(index.combinations_of(np.arange(index.header.subjects)))
         codes = [
             self._builder.coder.code(index.table.of(code))
@@ -287,7 +287,7 @@ class Changes:
             parts[name].write(np.ascontiguousarray(array).tobytes())
         for part in parts.values():
             part.seek(0)
-        header = self._builder.header(now, self._counted)
+        header = self._builder.header(now, self._compared_customers)
         header = replace(
             header, entries=count, subjects=known, bits=bits, removed=len(pairs), gone=len(whole),
             base=self._base.build, expires=self._base.expires,

@@ -150,7 +150,7 @@ def _read_all(
     lines_of = {
         name: [line] for name, line in zip(names, _detections(matcher, captures), strict=True)
     }
-    identities = {matcher.key.served("golden", name, bodies[name]): name for name in names}
+    identities = {matcher.key.digest_served("golden", name, bodies[name]): name for name in names}
     for finding in find_all(matcher, captures, at):
         lines_of[_source(matcher, finding, identities)].append(finding.encode().decode())
     return {name: "\n".join(lines) for name, lines in lines_of.items()}

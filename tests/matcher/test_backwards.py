@@ -15,7 +15,7 @@ FIELDS = ("phone", "resident_id", "email")
 def count_customers(matcher: Matcher, text: str) -> int:
     """Return how many customers are found in a text."""
     [reading] = matcher.read([capture(body=text.encode())])
-    best = reading.best("bank")
+    best = reading.find_best_matches("bank")
     return len(best.subjects) if best else 0
 
 

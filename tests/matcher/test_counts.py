@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.match.counts import CLASSES, MINOR, VERIFIED, Customers, adult_until, born
+from matcher.match.counts import (
+    CLASSES,
+    MINOR,
+    VERIFIED,
+    Customers,
+    birth_dates,
+    latest_adult_birthday,
+)
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of
 from ullage.identifiers.resident_id import check_character
@@ -39,13 +46,13 @@ def test_each_customer_counts_once_with_all_that_was_seen(
                 verified |= {subject} if sure else set()
                 minors |= {subject} if young else set()
     assert (len(customers), customers.subjects.tolist()) == (len(classes), sorted(classes))
-    assert (customers.having(VERIFIED).tolist(), customers.having(MINOR).tolist()) == (
+    assert (customers.with_flag(VERIFIED).tolist(), customers.with_flag(MINOR).tolist()) == (
         sorted(verified),
         sorted(minors),
     )
     for flag, subjects in ((0, {*classes}), (VERIFIED, verified)):
         names = [classes[subject] for subject in subjects]
-        assert dict(customers.classes(flag)) == {
+        assert dict(customers.count_classes(flag)) == {
             name: names.count(name) for name in CLASSES if name in names
         }
 
@@ -76,14 +83,14 @@ def resident_id_of(day: str) -> str:
 )
 def test_who_is_under_fourteen_on_the_day(birth: str, expected: bool) -> None:
     table = np.frombuffer(resident_id_of(birth).encode().ljust(24, b"\0"), np.uint8).reshape(1, 24)
-    assert born(table).tolist() == [int(birth)]
-    assert bool(born(table)[0] > adult_until(date(2026, 9, 21))) is expected
+    assert birth_dates(table).tolist() == [int(birth)]
+    assert bool(birth_dates(table)[0] > latest_adult_birthday(date(2026, 9, 21))) is expected
 
 
 def find_customers(context: Context, body: str):
     at = datetime(2026, 9, 21, tzinfo=UTC)
     [reading] = matcher_of(context).read([capture(body=body.encode(), fetched_at=at)])
-    best = reading.best("bank")
+    best = reading.find_best_matches("bank")
     assert best
     return best
 

@@ -114,7 +114,7 @@ WAYS: dict[str, Callable[[Person], str]] = {
 def test_it_is_read(matcher: Matcher, how: str) -> None:
     body = "\n".join(WAYS[how](person) for person in BANK)
     [reading] = matcher.read([capture(body=body.encode())])
-    best = reading.best("bank")
+    best = reading.find_best_matches("bank")
     assert best is not None
     assert len(best.subjects) == len(BANK)
 
@@ -134,7 +134,7 @@ STRANGE: dict[str, Callable[[Person], str]] = {
 def test_what_looks_like_it_is_nobody(matcher: Matcher, how: str) -> None:
     body = "\n".join(STRANGE[how](person) for person in BANK)
     [reading] = matcher.read([capture(body=body.encode())])
-    assert reading.best("bank") is None
+    assert reading.find_best_matches("bank") is None
 
 
 @pytest.mark.parametrize("how", [*WAYS, *STRANGE])
@@ -175,6 +175,6 @@ def to_curl_trace(body: bytes) -> str:
 def test_what_curl_traces_is_read(matcher: Matcher) -> None:
     body = "\n".join(f"{p['name']},{p['phone']}" for p in BANK).encode()
     [reading] = matcher.read([capture(body=to_curl_trace(body).encode())])
-    best = reading.best("bank")
+    best = reading.find_best_matches("bank")
     assert best is not None
     assert len(best.subjects) == len(BANK)

@@ -168,5 +168,5 @@ def test_matcher_finds_every_planted_customer(
     bodies = [table.text.lstrip("\0").encode(encoding, "replace") for table in some]
     posts = [capture(id=f"{n}", post_id=f"{n}", body=body) for n, body in enumerate(bodies)]
     for table, reading in zip(some, matcher.read(posts), strict=True):
-        matches = reading.best("bank")
+        matches = reading.find_best_matches("bank")
         assert (len(matches.subjects) if matches else 0) == len(table.planted)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
-from matcher.match.whose_rows import own_cards
+from matcher.match.whose_rows import select_own_cards
 from matcher.records.logins import LoginFinder, LoginLines
 
 FINDER = LoginFinder({"bank.example": "bank", "pay.bank.example": "pay", "other.example": "other"})
@@ -184,7 +184,7 @@ def test_cards_of_own_ranges_are_those_that_begin_so(
     normal = np.frombuffer(
         b"".join(n.encode().ljust(19, b"\0") for n in numbers), np.uint8
     ).reshape(-1, 19)
-    matches = own_cards(
+    matches = select_own_cards(
         normal, np.array([len(n) for n in numbers], np.int64), {"bank": bank, "other": other}
     )
     for tenant, digits in (("bank", bank), ("other", other)):

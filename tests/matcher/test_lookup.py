@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch, Places
 from matcher.detect.candidates import Segment
-from matcher.match.corroborate import MOST_PAIRS, Owners, _labels_of_matches, _once
+from matcher.match.corroborate import MOST_PAIRS, Owners, _deduplicate, _labels_of_matches
 from matcher.match.counts import locate
 from matcher.match.lookup import (
     BITS,
@@ -132,7 +132,7 @@ def test_what_is_the_same_is_told_once_in_order_of_place(
     for number, (question, start, _, subject, length) in enumerate(pieces):
         single[start, start + length, *ASKED[question], subject] = number
     matches, _ = evidence(pieces)
-    assert matches.take(_once(matches)).value.tolist() == [
+    assert matches.take(_deduplicate(matches)).value.tolist() == [
         number for _, number in sorted(single.items())
     ]
 
@@ -156,8 +156,8 @@ def test_a_piece_has_the_labels_of_its_customer_in_its_row(
 @given(PAIRS, st.lists(st.integers(-1, 5), max_size=6))
 def test_the_owners_of_rows(pairs: list[tuple[int, int]], rows: list[int]) -> None:
     row, subject = np.array(pairs, np.int64).reshape(-1, 2).T
-    owners = Owners.of(row, subject)
-    number, owners_of_rows = owners.of_rows(np.array(rows, np.int64))
+    owners = Owners.from_pairs(row, subject)
+    number, owners_of_rows = owners.find_owners(np.array(rows, np.int64))
     expected = [
         (n, s)
         for n, row_of_list in enumerate(rows)
@@ -169,8 +169,8 @@ def test_the_owners_of_rows(pairs: list[tuple[int, int]], rows: list[int]) -> No
 
 
 def test_a_row_with_very_many_values_and_owners_is_a_list_and_corroborates_nothing() -> None:
-    owners = Owners.of(np.repeat([1, 2], 128), np.arange(256))
-    number, _ = owners.of_rows(np.repeat([2, 1], (MOST_PAIRS // 128 + 1, MOST_PAIRS // 128)))
+    owners = Owners.from_pairs(np.repeat([1, 2], 128), np.arange(256))
+    number, _ = owners.find_owners(np.repeat([2, 1], (MOST_PAIRS // 128 + 1, MOST_PAIRS // 128)))
     assert number.tolist() == np.repeat(np.arange(129, 257), 128).tolist()
 
 
@@ -240,9 +240,9 @@ def test_a_record_made_of_columns_is_one_that_is_valid(bank: Context) -> None:
     first, second = BANK[1], BANK[2]
     body = f"{first['name']},{first['phone']}\n１５４{second['phone'][3:]}\n".encode()
     [reading] = matcher_of(bank).read([capture(body=body)])
-    best = reading.best("bank")
+    best = reading.find_best_matches("bank")
     assert best
-    matches = list(best.matches())
+    matches = list(best.iterate_matches())
     assert len(matches) == 2
     assert matches == [Match.model_validate(match.model_dump()) for match in matches]
     assert [match.model_fields_set for match in matches] == [{*Match.model_fields}] * 2

@@ -75,7 +75,7 @@ def matcher(tmp_path_factory: pytest.TempPathFactory) -> Matcher:
 def count_customers(matcher: Matcher, text: str) -> int:
     """Return how many customers are found in `text`."""
     [reading] = matcher.read([capture(body=text.encode(), media_type="text/plain")])
-    matches = reading.best("bank")
+    matches = reading.find_best_matches("bank")
     return len(matches.subjects) if matches else 0
 
 

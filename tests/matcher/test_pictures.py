@@ -164,7 +164,7 @@ def test_a_picture_is_read_in_confinement() -> None:
 
 @needs_ocr
 def test_of_a_capture_the_container_is_ocr() -> None:
-    limits = CaptureBudget.of(MatchSettings(ocr=True)).limits()
+    limits = CaptureBudget.from_settings(MatchSettings(ocr=True)).to_limits()
     skipped: list[UnreadPart] = []
     pieces = list(
         pieces_of_capture(
@@ -178,7 +178,10 @@ def test_of_a_capture_the_container_is_ocr() -> None:
 
 
 def test_it_is_off_by_default() -> None:
-    assert (Limits().ocr_seconds, CaptureBudget.of(MatchSettings()).limits().ocr_seconds) == (0, 0)
+    assert (
+        Limits().ocr_seconds,
+        CaptureBudget.from_settings(MatchSettings()).to_limits().ocr_seconds,
+    ) == (0, 0)
 
 
 def test_where_the_library_is_missing_pictures_are_unread_as_before(

@@ -21,10 +21,10 @@ from matcher.match.capture_key import (
     Distinct,
     Lowest,
     NumberSet,
-    in_hex,
+    format_hex,
     longest_run,
-    numbers_of,
-    told_apart,
+    number_values,
+    parse_digits,
 )
 from matcher.match.statistics import (
     SHINGLE_TEXT,
@@ -137,7 +137,7 @@ def test_numbers_are_read_from_rows_of_bytes(texts: list[str]) -> None:
     table = np.frombuffer(
         b"".join(text.encode().ljust(24, b"\0") for text in texts), np.uint8
     ).reshape(-1, 24)
-    assert numbers_of(table, lengths).tolist() == [
+    assert parse_digits(table, lengths).tolist() == [
         int(text.strip("+") or 0) % 10**18 for text in texts
     ]
 
@@ -195,7 +195,7 @@ def test_dates_are_those_that_the_expression_finds(texts: list[str]) -> None:
 
 def test_tags_in_hex_have_sixteen_digits_each() -> None:
     words = [0, 1, 2**60, 2**64 - 1]
-    assert in_hex(np.array(words, np.uint64)) == tuple(f"{word:016x}" for word in words)
+    assert format_hex(np.array(words, np.uint64)) == tuple(f"{word:016x}" for word in words)
 
 
 def test_a_sketch_is_the_256_lowest_whatever_the_order(key: CaptureKey) -> None:
@@ -313,7 +313,7 @@ def test_distinct_values_are_counted_a_kind(parts: list[list[tuple[int, int]]]) 
     counter = Distinct()
     for part in parts:
         tags = np.array([value << 32 for value, _ in part], np.uint64)
-        counter.add(told_apart(tags, np.array([kind for _, kind in part], np.uint8)))
+        counter.add(number_values(tags, np.array([kind for _, kind in part], np.uint8)))
     everything = {item for part in parts for item in part}
     assert counter.counts()[:4] == [sum(kind == k for _, kind in everything) for k in range(4)]
     assert (len(counter), counter.is_exact) == (len(everything), True)
@@ -324,7 +324,7 @@ def test_beyond_its_limit_a_count_is_an_estimate_and_says_so(key: CaptureKey) ->
     tags = rng.integers(0, 2**64, 300_000, np.uint64)
     counter = Distinct(limit=20_000)
     for part in np.array_split(np.concatenate([tags, tags]), 20):
-        counter.add(told_apart(part, (part % np.uint64(3) == 0).astype(np.uint8)))
+        counter.add(number_values(part, (part % np.uint64(3) == 0).astype(np.uint8)))
     assert not counter.is_exact
     assert len(counter) == pytest.approx(300_000, rel=0.03)
     assert counter.counts()[1] == pytest.approx(100_000, rel=0.05)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from matcher.columns.batch import Texts
 from matcher.match.findings import find_all
 from matcher.match.pipeline import Matcher
-from matcher.match.whose_rows import MOST_VALUES, pairs_of
+from matcher.match.whose_rows import MOST_VALUES, read_pairs
 from matcher.records.reader import HeaderColumns
 from matcher.records.table import BLOCK, LINE, OBJECT, TUPLE
 from matcher.watchlist import installation
@@ -468,14 +468,14 @@ def test_any_row_is_read_and_gives_a_bounded_number_of_pairs(parts: list[str]) -
             HeaderColumns(),
             HeaderColumns(","),
         ):
-            pairs = pairs_of(text, style, columns)
+            pairs = read_pairs(text, style, columns)
             assert pairs is None or 0 < len(pairs.cents) == len(pairs.days) <= MOST_VALUES**2
 
 
 def test_a_row_of_very_many_values_costs_what_its_first_8_kib_cost() -> None:
     row = b"|".join([b"1200|2025-01-05"] * 4_000)
-    pairs = pairs_of(b"|".join([row] * 50), LINE, HeaderColumns("|"))
-    assert pairs == pairs_of(row, LINE, HeaderColumns("|"))
+    pairs = read_pairs(b"|".join([row] * 50), LINE, HeaderColumns("|"))
+    assert pairs == read_pairs(row, LINE, HeaderColumns("|"))
     assert "1200" not in repr(pairs) + repr(list(amounts_in("放款1200"))) + str(pairs)
 
 

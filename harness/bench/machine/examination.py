@@ -83,7 +83,7 @@ def _finish(matcher: Matcher, reading: CaptureReading, outcome: FileOutcome) -> 
     """
     reading.statistics()
     _ = reading.claims
-    matches = [reading.best(lists.tenant) for lists in matcher.lists]
+    matches = [reading.find_best_matches(lists.tenant) for lists in matcher.lists]
     customers = sum(len(best.subjects) for best in matches if best)
     failed = {fault.part: f"{fault.part} ({fault.cause})" for fault in reading.faults}
     faults = [failed.get(reason, reason) for reason in reading.reasons if reason != FULL]
