@@ -57,7 +57,7 @@ class MatrixSession:
         self._since = ledger.cursor(self._cursor)
         self._ledger = ledger
         self._rooms: dict[str, ChatChannel] = {}
-        self._try: dict[str, float] = {}
+        self._tried: dict[str, float] = {}
         self._left: dict[str, str] = {}
         """Of rooms of which not all is read that was said before: how many messages are, and the
         token from which it goes on.
@@ -86,9 +86,9 @@ class MatrixSession:
         """
         for name, channel in self._channels.items():
             entered = any(one.name == name for one in self._rooms.values())
-            if entered or time.monotonic() - self._try.get(name, float("-inf")) < AGAIN_SECONDS:
+            if entered or time.monotonic() - self._tried.get(name, float("-inf")) < AGAIN_SECONDS:
                 continue
-            self._try[name] = time.monotonic()
+            self._tried[name] = time.monotonic()
             try:
                 room = await self._server.join(channel.address)
                 closed = await self._closed(room)
@@ -148,7 +148,7 @@ class MatrixSession:
                     yield batch
         for room, told in _object(rooms.get("leave")).items():
             if channel := self._rooms.pop(room, None):
-                self._try[channel.name] = time.monotonic()
+                self._tried[channel.name] = time.monotonic()
                 timeline = _object(_object(told).get("timeline"))
                 yield DeliveryBatch(
                     channel.name, blind=self._why_out(_events(timeline.get("events")))

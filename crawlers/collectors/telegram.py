@@ -86,7 +86,7 @@ class TelegramSession:
         self._channels, self._ledger = channels, ledger
         self._entities: dict[str, Any] = {}
         self._by_chat: dict[int, str] = {}
-        self._try: dict[str, float] = {}
+        self._tried: dict[str, float] = {}
         self._woken: asyncio.Queue[DeliveryBatch] = asyncio.Queue()
 
     async def close(self) -> None:
@@ -122,10 +122,10 @@ class TelegramSession:
         for name, channel in self._channels.items():
             if (
                 name in self._entities
-                or time.monotonic() - self._try.get(name, float("-inf")) < AGAIN_SECONDS
+                or time.monotonic() - self._tried.get(name, float("-inf")) < AGAIN_SECONDS
             ):
                 continue
-            self._try[name] = time.monotonic()
+            self._tried[name] = time.monotonic()
             try:
                 entity = await self._client.get_entity(channel.address)
             except LOGIN:
@@ -169,7 +169,7 @@ class TelegramSession:
             except (errors.ChannelPrivateError, *BANNED) as error:
                 reason: Reason = "banned" if isinstance(error, BANNED) else "closed"
                 del self._entities[name]
-                self._try[name] = time.monotonic()
+                self._tried[name] = time.monotonic()
                 yield DeliveryBatch(name, blind=reason)
 
     async def _new(self, channel: ChatChannel, entity: Any) -> AsyncIterator[DeliveryBatch]:

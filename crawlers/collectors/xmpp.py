@@ -98,7 +98,7 @@ class XmppSession:
         self._archives: dict[str, str] = {}
         """Room to the id of the last message that was read of its archive."""
         self._rooms: dict[str, ChatChannel] = {}
-        self._try: dict[str, float] = {}
+        self._tried: dict[str, float] = {}
         """When it was last tried to enter the rooms that we are not in."""
         self._listen()
 
@@ -148,7 +148,7 @@ class XmppSession:
             async for batch in self._look(heard):
                 yield batch
             async for batch in self._again(
-                [one for one, at in self._try.items() if time.monotonic() - at > AGAIN_SECONDS]
+                [one for one, at in self._tried.items() if time.monotonic() - at > AGAIN_SECONDS]
             ):
                 yield batch
 
@@ -202,7 +202,7 @@ class XmppSession:
         """Join a room that is open to all, and find where its archive was read to."""
         channel = self._channels[name]
         room = slixmpp.JID(channel.address)
-        self._try[name] = time.monotonic()
+        self._tried[name] = time.monotonic()
         try:
             told = await self._client.plugin["xep_0030"].get_info(jid=room, timeout=ANSWER_SECONDS)
             features = told["disco_info"]["features"]
@@ -223,7 +223,7 @@ class XmppSession:
             self._rooms.pop(room.bare, None)
             yield DeliveryBatch(name, blind="timeout")
             return
-        del self._try[name]
+        del self._tried[name]
         before = self._ledger.cursor(f"xmpp:{name}")
         if ARCHIVE in features:
             self._archives[room.bare] = before
@@ -238,7 +238,7 @@ class XmppSession:
         if stanza["type"] == "unavailable":
             codes = [OUT[code] for code in stanza["muc"]["status_codes"] if code in OUT]
             self._rooms.pop(stanza["from"].bare, None)
-            self._try[name] = time.monotonic()
+            self._tried[name] = time.monotonic()
             self._woken.put_nowait(DeliveryBatch(name, blind=codes[0] if codes else "kicked"))
 
     async def _look(self, names: set[str]) -> AsyncIterator[DeliveryBatch]:

@@ -75,7 +75,7 @@ class Browser:
     """A running browser; `on_event` receives its events."""
 
     def __init__(self, process: Process) -> None:
-        self._process, self._is_alive = process, dict[int, asyncio.Future[dict[str, Any]]]()
+        self._process, self._answers = process, dict[int, asyncio.Future[dict[str, Any]]]()
         self._numbers = itertools.count(1)
         self.on_event: Event = lambda *_: None
         self._reading = asyncio.ensure_future(self._read_messages())
@@ -93,7 +93,7 @@ class Browser:
             "params": params,
             **({"sessionId": session} if session else {}),
         }
-        self._is_alive[number] = answer = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer = asyncio.get_running_loop().create_future()
         try:
             self._process.stdin.write(json.dumps(message).encode() + b"\0")
             await self._process.stdin.drain()
@@ -101,7 +101,7 @@ class Browser:
         except ConnectionError:
             raise BrowserError("the browser is gone") from None
         finally:
-            del self._is_alive[number]
+            del self._answers[number]
         if "error" in reply:
             raise BrowserError(f"the browser refuses {method}")
         result: dict[str, Any] = reply["result"]
@@ -115,14 +115,14 @@ class Browser:
         ):
             while True:
                 message = json.loads((await self._process.stdout.readuntil(b"\0"))[:-1])
-                answer = self._is_alive.get(message.get("id", 0))
+                answer = self._answers.get(message.get("id", 0))
                 if answer is not None and not answer.done():
                     answer.set_result(message)
                 elif "method" in message:
                     self.on_event(
                         message["method"], message.get("sessionId", ""), message.get("params", {})
                     )
-        for answer in self._is_alive.values():
+        for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(BrowserError("the browser is gone"))
         self.on_event("Inspector.detached", "", {})

@@ -51,11 +51,11 @@ class SimulatedContext(Context):
     ) -> None:
         super().__init__(given.data, given.clock, given.settings)
         # `faults` are those of the settings
-        self._process, self._faults, self._append_now = process, faults, appended
+        self._process, self._faults, self._appended = process, faults, appended
 
     def bus(self) -> Bus:
         """See `Context.bus`."""
-        return _Bus(super().bus(), self._process, self._faults, self._append_now)
+        return _Bus(super().bus(), self._process, self._faults, self._appended)
 
     def store(self) -> IncidentStore:
         """Return the store that `configured_store` opens."""

@@ -24,8 +24,8 @@ class Roles:
 
     def __init__(self, context: Context, faults: Faults, said: dict[str, list[Post]]) -> None:
         self._context, self._faults, self._said = context, faults, said
-        self._append_now = AppendCounter()
-        self.offsets = self._append_now.offsets
+        self._appended = AppendCounter()
+        self.offsets = self._appended.offsets
         self.taken: set[str] = set()
         """Messages of chats that were acknowledged to who hands them in."""
 
@@ -43,7 +43,7 @@ class Roles:
         self._said[chat].append(post)
 
     def _own(self, process: Process) -> SimulatedContext:
-        return SimulatedContext(self._context, process, self._faults, self._append_now)
+        return SimulatedContext(self._context, process, self._faults, self._appended)
 
     def _ctx(self, process: Process) -> Any:
         return SimpleNamespace(obj=self._own(process))
@@ -75,7 +75,7 @@ class Roles:
                 put += len(captures)
             feed.flush()
             self.taken |= {post.id for _, post in due}
-            if self._append_now.by[process.life] < put:
+            if self._appended.by[process.life] < put:
                 self._faults.broken.setdefault(
                     "acknowledged", "chats acknowledged what was not appended to the bus"
                 )

@@ -127,17 +127,17 @@ class NeighbourRuns:
     """
 
     def __init__(self, words: Words) -> None:
-        self._create = {1: words}
+        self._made = {1: words}
 
     def of(self, length: int) -> Words:
         """The places from which `length` (1 to 64) neighbours on, itself among them, are all in
         the set.
         """
-        if length not in self._create:
+        if length not in self._made:
             half = 1 << (length - 1).bit_length() - 1  # the largest power of two below it
             shorter = self.of(half)
-            self._create[length] = shorter & ahead(shorter, length - half)
-        return self._create[length]
+            self._made[length] = shorter & ahead(shorter, length - half)
+        return self._made[length]
 
     def runs(self, shortest: int) -> tuple[Places, Places]:
         """Where each run of at least `shortest` (1 to 63) neighbours begins and ends (the place

@@ -77,7 +77,7 @@ class StatisticsPart:
         self.batch, self.rows, self.key, self._about = batch, rows, key, about
         self.segments = [s for s in segments if len(s) and not s.weak]
         self.kinds = tuple(sorted({_counted_as(s) for s in self.segments}))
-        self._find_newest: dict[date, list[date | None]] = {}
+        self._newest: dict[date, list[date | None]] = {}
 
     def words(self, document: int) -> tuple[Words, Words]:
         """Of each valid candidate of a document a keyed 64-bit tag, and what tells it apart,
@@ -104,11 +104,11 @@ class StatisticsPart:
         """The newest date in the rows of a document that is not after `today`: what else it says
         tells no age of its data.
         """
-        if today not in self._find_newest:
-            self._find_newest[today] = newest_dates(
+        if today not in self._newest:
+            self._newest[today] = newest_dates(
                 self.batch, today, lambda places: self.rows.holding(places) >= 0
             )
-        return None if document in self._about else self._find_newest[today][document]
+        return None if document in self._about else self._newest[today][document]
 
     def stealer_rows(self, document: int) -> int:
         """Rows of a document in the form of a stealer log; what a file says of itself has none."""
@@ -204,7 +204,7 @@ class StatisticsTally:
         )
         self._failures: Counter[str] = Counter()
         self._shapes = Shapes()
-        self._find_newest: date | None = None
+        self._newest: date | None = None
         self._stealer_rows = 0
         self._beginning: list[bytes] = []
         self._size = 0
@@ -217,8 +217,8 @@ class StatisticsTally:
         self._numbers.add(part.numbers(document))
         self._failures.update(part.failures(document))
         newest = part.newest_date(document, self._today)
-        if newest and (self._find_newest is None or newest > self._find_newest):
-            self._find_newest = newest
+        if newest and (self._newest is None or newest > self._newest):
+            self._newest = newest
         self._stealer_rows += part.stealer_rows(document)
         self._shapes.add(part.rows.layouts(document))
         if self._size < SHINGLE_BYTES:
@@ -244,7 +244,7 @@ class StatisticsTally:
             },
             failures=dict(sorted(self._failures.items())),
             longest_run=longest_run(self._numbers.sorted()),
-            newest_date=self._find_newest,
+            newest_date=self._newest,
             field_map=dict(sorted(shapes.fields.items())),
             groups=groups_of(shapes.groups),
             skeleton=shapes.skeleton,

@@ -27,21 +27,21 @@ class HeartbeatMetrics:
 
     def __init__(self, registry: CollectorRegistry, stage: str, clock: Clock) -> None:
         self._stage, self._clock = stage, clock
-        self._find_newest: dict[str, float] = {}
+        self._newest: dict[str, float] = {}
         self._arrived = Gauge(
             "ullage_heartbeat_timestamp_seconds",
             "When crawl sent the newest heartbeat that reached this stage.",
             ["stage", "origin"],
             registry=registry,
         )
-        self._plan_page = Histogram(
+        self._way = Histogram(
             "ullage_pipe_seconds",
             "Time of a heartbeat from crawl to this stage.",
             ["stage"],
             buckets=BUCKETS,
             registry=registry,
         )
-        self._plan_page.labels(stage)
+        self._way.labels(stage)
 
     def is_news(self, beat: Heartbeat) -> bool:
         """Return whether `beat` is newer than all earlier heartbeats of its origin.
@@ -49,14 +49,12 @@ class HeartbeatMetrics:
         After one from a clock that was far ahead everything counts as new; otherwise
         nothing would be new until that time comes.
         """
-        newest = self._find_newest.get(self._label(beat), 0.0)
+        newest = self._newest.get(self._label(beat), 0.0)
         return beat.inserted_at.timestamp() > newest or newest > self._clock.wall() + AHEAD_SECONDS
 
     def _label(self, beat: Heartbeat) -> str:
         return (
-            beat.origin
-            if beat.origin in self._find_newest or len(self._find_newest) < MAX_ORIGINS
-            else OTHER
+            beat.origin if beat.origin in self._newest or len(self._newest) < MAX_ORIGINS else OTHER
         )
 
     def record(self, beat: Heartbeat) -> bool:
@@ -64,11 +62,11 @@ class HeartbeatMetrics:
         if not self.is_news(beat):
             return False
         now, origin = self._clock.wall(), self._label(beat)
-        self._find_newest[origin] = beat.inserted_at.timestamp()
+        self._newest[origin] = beat.inserted_at.timestamp()
         # a time to come would hide for as long that no more arrive
-        inserted = min(now, self._find_newest[origin])
+        inserted = min(now, self._newest[origin])
         self._arrived.labels(self._stage, origin).set(inserted)
-        self._plan_page.labels(self._stage).observe(now - inserted)
+        self._way.labels(self._stage).observe(now - inserted)
         return True
 
 

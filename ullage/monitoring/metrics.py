@@ -133,8 +133,8 @@ class CanaryMetrics:
     """Results of canary posts, as alert sees them."""
 
     def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
-        self._clock, self._find_newest = clock, 0.0
-        self._plan_page = Histogram(
+        self._clock, self._newest = clock, 0.0
+        self._way = Histogram(
             "ullage_canary_publish_to_notification_seconds",
             "Time from the publication of a canary post to its notification.",
             buckets=BUCKETS,
@@ -157,9 +157,9 @@ class CanaryMetrics:
         A repeated one is not timed again. A time in the future comes from a clock that was ahead.
         """
         now = self._clock.wall()
-        if published > self._find_newest or self._find_newest > now:
-            self._find_newest = min(published, now)
-            self._plan_page.observe(now - self._find_newest)
+        if published > self._newest or self._newest > now:
+            self._newest = min(published, now)
+            self._way.observe(now - self._newest)
             self._success.set(now)
 
 
