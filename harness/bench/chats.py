@@ -100,7 +100,7 @@ class Chain:
             process.wait()
 
     def seen(self) -> int:
-        """How many messages the collector has noted."""
+        """Count the messages that the collector has noted."""
         with contextlib.closing(ChannelLedger.of(self.context, "matrix")) as ledger:
             return ledger.standing("room").seen
 

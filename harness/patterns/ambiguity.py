@@ -24,8 +24,9 @@ class Ambiguity(Generic[AnyStr]):
     automaton: Automaton[AnyStr]
 
     def found(self) -> Iterator[str]:
-        """A line for each fault, with the text that is to be repeated; nothing where time is
-        linear.
+        """Yield a line for each fault, with the text to repeat.
+
+        Nothing is yielded for an expression that takes linear time.
         """
         automaton = self.automaton
         reported = set[str]()
@@ -93,9 +94,7 @@ class Ambiguity(Generic[AnyStr]):
         return remaining
 
     def _ended(self, state: int) -> int:
-        """The characters before which it matches as it stands: whatever fails behind them, this
-        is left.
-        """
+        """Return the characters before which the expression matches, whatever fails behind."""
         automaton = self.automaton
         if state not in automaton.taken or automaton.atomic[state]:
             return 0
@@ -129,9 +128,7 @@ class Ambiguity(Generic[AnyStr]):
     def _shared(
         self, graph: Graph, first: frozenset[int], second: frozenset[int]
     ) -> Iterator[AnyStr]:
-        """A word that leads around in both and from the first to the second; the first that is
-        found.
-        """
+        """Yield the first word that loops in both parts and leads from one to the other."""
         taken_by = self.automaton.taken
         for first_state in sorted(first):
             for second_state in sorted(second):
@@ -192,7 +189,7 @@ class Ambiguity(Generic[AnyStr]):
         return None
 
     def _doubled(self, graph: Graph, part: frozenset[int]) -> Iterator[AnyStr]:
-        """A word that leads around from a state to itself in two ways."""
+        """Yield a word that leads from a state back to itself in two ways."""
         for state in sorted(part):
             letters = self.automaton.taken[state]
             while letters:

@@ -91,7 +91,7 @@ class Content:
             self._write(title, texts, self.started - timedelta(days=60), timedelta(minutes=1))
 
     def listed(self) -> list[Thread]:
-        """As lists order them: what is pinned, then by the last post."""
+        """List threads as a board does: pinned ones first, then by their last post."""
         self.views += 1
         return sorted(
             self.threads.values(),

@@ -137,7 +137,7 @@ def _bepasty(work: Path) -> Iterator[Site]:
 def _linked(
     version: str, running: AbstractContextManager[tuple[str, pastes.Paste]]
 ) -> Iterator[Site]:
-    """A paste program that lists no pastes: somebody's page links to them."""
+    """Run a paste program that lists no pastes; somebody's page links to them."""
     with running as (url, paste), serving() as answers:
         links: list[str] = []
 

@@ -95,7 +95,7 @@ def serve(shape: Shape, content: Content, answers: Answers) -> None:
 
 
 def given(said: object) -> Made:
-    """A page that always says this."""
+    """Return a page that always has this content."""
     return lambda: said
 
 

@@ -35,7 +35,7 @@ def name_of(shape: Shape) -> str:
 
 
 def said(capture: Capture) -> str:
-    """The text of a capture without mark-up."""
+    """Return the text of a capture without mark-up."""
     text = capture.body.decode(capture.charset or "utf-8")
     return html.unescape(re.sub(r"<[^>]*>", "", text)).replace("\N{NO-BREAK SPACE}", " ").strip()
 

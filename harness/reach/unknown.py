@@ -60,7 +60,7 @@ class PlantedPost:
 
 
 def told() -> list[list[PlantedPost]]:
-    """All posts by thread."""
+    """Return all posts, by thread."""
     texts = [
         [
             " ".join(WORDS[(n * 7 + k * 3 + w) % len(WORDS)] for w in range(6 + (n + k) % 9))

@@ -51,7 +51,7 @@ from ullage.settings import Context
 
 
 def _commit_first() -> Any:
-    """The offset is committed before what came of the records is durable."""
+    """Commit an offset before the results of its records are durable."""
     handle = Worker._handle
 
     def commit(worker: Worker, records: Sequence[Record]) -> int:
@@ -62,7 +62,7 @@ def _commit_first() -> Any:
 
 
 def _done_first() -> Any:
-    """A page is done before its captures are on the bus."""
+    """Mark a page as done before its captures are on the bus."""
     publish = PublishPipeline.process_item
 
     async def finish(pipeline: PublishPipeline, item: PageRead) -> PageRead:
@@ -75,12 +75,12 @@ def _done_first() -> Any:
 
 
 def _no_claims() -> Any:
-    """What is posted again is not known again."""
+    """Treat a repeated post as a new one."""
     return mock.patch.object(alerts.grouping.placement, "list_content_claims", return_value=())
 
 
 def _failed_is_told() -> Any:
-    """A message that did not arrive counts as sent."""
+    """Count a message that did not arrive as sent."""
     deliver = Sender._deliver
 
     class Swallowing:
@@ -122,7 +122,7 @@ def _forgets_lost_answers() -> Any:
 
 
 def _new_id_each_time() -> Any:
-    """A message that may have arrived is sent again as another one."""
+    """Send a message that may have arrived again under another id."""
     compose = Sender._compose
 
     def composed(sender: Sender, some: Any, incidents: Any) -> Message:
@@ -133,7 +133,7 @@ def _new_id_each_time() -> Any:
 
 
 def _told_first() -> Any:
-    """It is written that a message goes out, and under which id, only when it has gone out."""
+    """Record a message and its id only when it has gone out."""
     deliver, put = Sender._deliver, SqliteStore.put
 
     def delivered(sender: Sender, some: Sequence[Notification]) -> bool:
@@ -158,7 +158,7 @@ def _told_first() -> Any:
 
 
 def _sent_first() -> Any:
-    """It is written that a message was sent before it is."""
+    """Record a message as sent before it is."""
     deliver, put = Sender._deliver, SqliteStore.put
 
     def delivered(sender: Sender, some: Sequence[Notification]) -> bool:
@@ -194,23 +194,19 @@ def _taken_first() -> Any:
 
 
 def _values_of_all() -> Any:
-    """What an incident holds, and what ties posts to it, is told apart by its value alone: a
-    tenant finds another's.
-    """
+    """Look up holdings by value alone, so that a tenant finds those of another."""
     return mock.patch.object(
         alerts.grouping.placement, "claim_id", lambda _, of, value: f"{of}:{value}"
     )
 
 
 def _posts_of_all() -> Any:
-    """Whether a post is there is kept of the post, not of a tenant's post."""
+    """Keep the presence of a post for all tenants together."""
     return mock.patch.object(alerts.grouping.sightings, "presence_id", lambda _, post: post)
 
 
 def _incidents_of_all() -> Any:
-    """The finding of a post has one id, and with it the incident that it opens, whoever the
-    customers are of.
-    """
+    """Give a post's findings, and so its incidents, the same id for all tenants."""
     identity = CaptureKey.identity
     return mock.patch.object(
         CaptureKey, "identity", lambda key, served, _tenant: identity(key, served, "")
@@ -218,7 +214,7 @@ def _incidents_of_all() -> Any:
 
 
 def _messages_of_all() -> Any:
-    """What is due goes into one message, whoever is to read it."""
+    """Put what is due for several tenants into the same message."""
 
     def by_message(due: Sequence[Notification]) -> Iterator[tuple[str, list[Notification]]]:
         for id_ in sorted({notice.message for notice in due}, reverse=True):
@@ -228,12 +224,12 @@ def _messages_of_all() -> Any:
 
 
 def _kept_after_all() -> Any:
-    """A page stays leased when it is done, until the next visit."""
+    """Keep a page leased when it is done, until the next visit."""
     return mock.patch.object(Frontier, "_release", return_value=None)
 
 
 def _kept_after_failure() -> Any:
-    """A page that was not read stays leased."""
+    """Keep a page leased that was not read."""
     leave = Frontier._set_state
 
     def leave_leased(frontier: Frontier, leased: PageLease, *how: Any, **more: Any) -> None:
@@ -244,12 +240,12 @@ def _kept_after_failure() -> Any:
 
 
 def _kept_after_break_off() -> Any:
-    """What a visit had in hand when it was broken off stays leased."""
+    """Keep the pages leased that a visit held when it was broken off."""
     return mock.patch.object(Frontier, "recover", return_value=0)
 
 
 def _kept_after_crash() -> Any:
-    """A lease is noted on the disk, and whoever begins anew does not take it back."""
+    """Keep leases on the disk that no restarted process takes back."""
     lease = Frontier.lease
 
     def lease_noted(frontier: Frontier, site: str) -> PageLease | None:
@@ -265,7 +261,7 @@ def _kept_after_crash() -> Any:
 
 
 def _permit_kept() -> Any:
-    """Who waits for a page that is not read keeps its place among the requests under way."""
+    """Let a request that waits for an unread page keep its place among those under way."""
 
     def kept(visit: Visit, name: bytes) -> None:
         if timer := visit._permitted.pop(name, None):
@@ -275,7 +271,7 @@ def _permit_kept() -> Any:
 
 
 def _goes_back() -> Any:
-    """A group's offset is whatever was committed last."""
+    """Take whatever was committed last as a group's offset."""
     return mock.patch.object(
         ullage.bus.sqlite,
         "COMMIT",
@@ -295,9 +291,7 @@ def _begins_before() -> Any:
 
 
 def _commits_back() -> Any:
-    """When a batch is committed its first record is committed once more, and the offset may go
-    back.
-    """
+    """Commit the first record of a batch once more, so that the offset may go back."""
     commit = Worker._commit
 
     def committed(worker: Worker, records: Sequence[Record]) -> bool:
@@ -316,7 +310,7 @@ def _two_at_once() -> Any:
 
 
 def _names_not_synced() -> Any:
-    """A file takes the place of another one before its folder is synced, and never after."""
+    """Rename a file before its folder is synced, and never sync it afterwards."""
     return _both(
         *(
             mock.patch.object(module, "sync_folder")
@@ -326,12 +320,12 @@ def _names_not_synced() -> Any:
 
 
 def _not_waited_for() -> Any:
-    """What is appended is not waited for until the disk has it."""
+    """Go on before the disk has what was appended."""
     return mock.patch.object(ullage.bus.sqlite, "transaction", partial(transaction, durable=False))
 
 
 def _trusts_the_clock() -> Any:
-    """What is old is so by the wall clock, whatever it was set to."""
+    """Compute ages by the wall clock, whatever it was set to."""
 
     def older(reading: ClockReading, seconds: float, **_: bool) -> Old:
         return Old(((-math.inf, reading.wall - seconds),))
@@ -340,22 +334,20 @@ def _trusts_the_clock() -> Any:
 
 
 def _always_seen() -> Any:
-    """The ledger says that every site is seen, whatever came of its visits."""
+    """Write into the ledger that every site was seen, whatever its visits brought."""
     return mock.patch.object(SiteStates, "letter", return_value=SEEN)
 
 
 def _overwrites() -> Any:
-    """What was read is written over whatever is there by now.
+    """Write over whatever is stored by now.
 
-    It was so; here a write that comes late takes something away.
+    This was once so; here a late write takes something away.
     """
     return mock.patch.object(SqliteStore, "_find_conflicts", return_value=frozenset())
 
 
 def _erased_return() -> Any:
-    """An erased customer is stored again with the next post that shows them, and nobody looks
-    later.
-    """
+    """Store an erased customer again with their next post, and never look later."""
     return _both(
         mock.patch.object(alerts.store.queries, "_is_erased", return_value=False),
         mock.patch.object(alerts.service.process, "remove_late", return_value=set()),
@@ -373,7 +365,7 @@ def _numbers_not_frozen() -> Any:
 
 
 def _frozen_takes_more() -> Any:
-    """A post joins an incident of which retention has taken the exposures."""
+    """Add a post to an incident whose exposures retention has taken."""
     known = KnownIncident.from_incident
 
     def thaw(incident: Incident) -> KnownIncident:
@@ -383,9 +375,7 @@ def _frozen_takes_more() -> Any:
 
 
 def _keys_go_early() -> Any:
-    """A seal key is destroyed as soon as another one is made, while captures wait that it
-    sealed.
-    """
+    """Destroy a seal key as soon as another is made, while its captures still wait."""
 
     def rotated(context: Context) -> None:
         store, today = context.keys, context.running_time.read().now()
@@ -399,7 +389,7 @@ def _keys_go_early() -> Any:
 
 
 def _coverage_overwritten() -> Any:
-    """What a heartbeat says of an hour replaces what an earlier one said."""
+    """Replace what an earlier heartbeat says of an hour by what a later one says."""
     return mock.patch.object(alerts.coverage, "merge_slots", lambda _, told: told)
 
 

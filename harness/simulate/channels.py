@@ -53,7 +53,7 @@ class NotificationLog:
                 )
 
     def sent(self, channel: str, message: Message) -> None:
-        """A message arrives."""
+        """Record that a message arrived."""
         expected = {
             (notice.channel, notice.incident)
             for notice in self.notices.values()

@@ -52,7 +52,7 @@ class Disk:
     """How many bytes of a database's log hold commits, and how many of them are durable."""
 
     def synced(self, handle: int) -> None:
-        """A file or a folder is durable as it is."""
+        """Make a file or folder durable as it is."""
         status, path = os.fstat(handle), _path_of(handle)
         if stat.S_ISREG(status.st_mode):
             self._synced.add(status.st_ino)
@@ -90,7 +90,7 @@ class Disk:
             record.pop(path, None)
 
     def committed(self, database: apsw.Connection, pages: int) -> None:
-        """A commit has brought a database's log to so many pages."""
+        """Record how many pages a database's log has after a commit."""
         path = Path(database.filename + WAL)
         end = HEADER + pages * (FRAME_HEADER + int(database.pragma("page_size")))
         last, durable = self._logs.get(path, (0, 0))
@@ -99,8 +99,9 @@ class Disk:
         self._logs[path] = end, end if waited else durable if end >= last else 0
 
     def checkpointed(self, database: apsw.Connection) -> None:
-        """What stands in a database's log is in the file or goes there: SQLite has waited for
-        the log before.
+        """Make what is in a database's log durable in its file.
+
+        SQLite has waited for the log before.
         """
         path = Path(database.filename + WAL)
         end, _ = self._logs[path]

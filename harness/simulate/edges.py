@@ -91,7 +91,7 @@ async def _at_once(act: Callable[[], Any]) -> Any:
 
 
 def _disk(supervisor: Supervisor, faults: Faults) -> Iterator[tuple[str, Any]]:
-    """A dead process writes nothing any more; what has to be durable passes the faults."""
+    """Let dead processes write nothing, and pass what must be durable through the faults."""
     fsync, close = os.fsync, os.close
 
     def synced(handle: int) -> None:
@@ -138,7 +138,7 @@ def _flock(
 
 
 def _opened(supervisor: Supervisor, faults: Faults, connection: apsw.Connection) -> None:
-    """A connection of a process: its commits are durable steps."""
+    """Make each commit of a process's connection a durable step."""
     if (process := supervisor.current) is None:  # what arrives late, and the operator
         connection.set_wal_hook(partial(_noted, faults))
         return
@@ -211,7 +211,7 @@ def _threads(timeline: Timeline, supervisor: Supervisor) -> Iterator[tuple[Any, 
 
 
 def _process(timeline: Timeline, supervisor: Supervisor) -> Iterator[tuple[Any, str, Any]]:
-    """What a role does around its work."""
+    """Replace what a role does around its work."""
 
     @contextlib.contextmanager
     def running(*_: Any, **__: Any) -> Iterator[threading.Event]:
@@ -237,8 +237,9 @@ def _process(timeline: Timeline, supervisor: Supervisor) -> Iterator[tuple[Any, 
             close(notes)
 
     def boot() -> str:
-        """Each death is a power cut: it is not held against what was in hand, which still comes
-        alone.
+        """Return an id of this start of the machine.
+
+        Each death is a power cut: it is not held against what was in hand, which still comes alone.
         """
         return str(supervisor.current.life if supervisor.current else 0)
 

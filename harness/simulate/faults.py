@@ -116,13 +116,13 @@ class Faults:
         self.timeline.at(since + 60.0, lambda: self._armed.setdefault("alert", (1, False, "crash")))
 
     def _jump(self) -> None:
-        """The calendar jumps ahead: what begins meanwhile finds everything old."""
+        """Set the calendar ahead, so that whatever begins meanwhile finds everything old."""
         self.struck["calendar"] += 1
         self.set_clock(max(DAYS))
         self.timeline.at(self.timeline.now + LATE_SECONDS, lambda: self.set_clock(0.0))
 
     def end(self) -> None:
-        """From now on nothing goes wrong; the clock is right again."""
+        """End all faults and set the clock right."""
         self.calm = True
         self._armed.clear()
         self._aimed.clear()
@@ -132,7 +132,7 @@ class Faults:
         self.timeline.at(self.timeline.now + ASKED_SECONDS, self.confirm)
 
     def confirm(self) -> None:
-        """A person looks at the clock and says that it is right; while there is no power later."""
+        """Let a person confirm the clock, or do it later while there is no power."""
         if any(process.dead for process in self.supervisor.running.values()):
             self.timeline.at(self.timeline.now + RESTART_SECONDS, self.confirm)
             return
@@ -178,7 +178,7 @@ class Faults:
     # Durable steps.
 
     def before(self, process: Process, step: str) -> None:
-        """A step is about to be made: the process may die, or the disk be full."""
+        """Announce a step, before which the process may die or the disk be full."""
         if process.dead:
             self.supervisor.die(process)
         self.steps[f"{process.role} {step}"] += 1
@@ -190,7 +190,7 @@ class Faults:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def after(self, process: Process, step: str) -> None:
-        """A step was made: the process may die before it knows."""
+        """Announce that a step was made; the process may die before it knows."""
         self._strike(process, step, after=True)
 
     def _strike(self, process: Process, step: str, *, after: bool) -> None:
@@ -235,7 +235,7 @@ class Faults:
     # Calls between roles and the parts that they share.
 
     def call(self, process: Process, part: str, what: str) -> None:
-        """A call goes out: others may come first, it may take long, or nobody may answer."""
+        """Let a call go out: others may come first, it may take long, or nobody may answer."""
         if process.dead:
             self.supervisor.die(process)
         slow = self._is("slow", process, part)
@@ -245,13 +245,13 @@ class Faults:
             raise UnavailableError(f"the {part} does not answer")
 
     def answer(self, process: Process, part: str, what: str) -> None:
-        """It was done; the answer may be lost on the way."""
+        """Announce that a call was carried out; its answer may be lost on the way."""
         self.after(process, f"{part}.{what}")
         if self._is("lost reply", process, part) and self.rng.random() < 0.5:
             raise UnavailableError(f"the {part} has not answered")
 
     def is_late(self, process: Process, part: str) -> bool:
-        """Whether what goes out now arrives when nobody waits for it any more."""
+        """Return whether what goes out now arrives when nobody waits for it any more."""
         return self._is("late", process, part) and self.rng.random() < 0.5
 
     def hold(self, ids: Collection[str], act: Callable[[], str], *, times: int = 0) -> None:
@@ -264,7 +264,7 @@ class Faults:
         raise UnavailableError("it has not answered")
 
     def written(self, ids: Collection[str]) -> None:
-        """These were written: what was held back of them arrives."""
+        """Release what was held back of documents that are written now."""
         pending, self._held = self._held, []
         for of, times, act in pending:
             if times_left := times - (not of.isdisjoint(ids)):
@@ -280,7 +280,7 @@ class Faults:
         self.tell("fault", f"arrives late: {act()}")
 
     def is_twice(self, process: Process, part: str) -> bool:
-        """Whether the network hands this call on a second time."""
+        """Return whether the network delivers this call a second time."""
         return self._is("twice", process, part) and self.rng.random() < 0.5
 
     def order(self, records: Sequence[Outgoing]) -> list[Outgoing]:

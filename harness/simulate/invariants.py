@@ -116,9 +116,7 @@ def _broken(night: Night) -> list[str]:
 
 
 def _incidents(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
-    """Every leak is one incident of each tenant, with its customers and no others; no incident
-    is of anything else.
-    """
+    """Check that every leak is one incident per tenant, with its customers and no others."""
     who = {
         head.id: {
             exposure.subject
@@ -160,9 +158,7 @@ def _incidents(night: Night, store: IncidentStore, heads: list[Incident]) -> Ite
 
 
 def _posts(night: Night, store: IncidentStore) -> Iterator[str]:
-    """Every post that can still be read, or was acknowledged, is a sighting of each tenant of
-    whom it shows somebody.
-    """
+    """Check that every readable or acknowledged post is a sighting of each tenant in it."""
     sightings, sure = defaultdict[tuple[str, str], set[str]](set), Counter[tuple[str, str]]()
     for sighting in store.scroll(Sighting, DocumentFilter()):
         sightings[sighting.tenant, sighting.site].add(sighting.post_id)
@@ -181,7 +177,7 @@ def _posts(night: Night, store: IncidentStore) -> Iterator[str]:
 
 
 def _tenants(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
-    """What is known of an incident or a post is of its tenant, and no message tells of several."""
+    """Check that incidents and posts belong to one tenant, and no message mixes several."""
     whose = {document.id: document.tenant for document in store.scroll(Incident, DocumentFilter())}
     for kind in OF_INCIDENTS:
         for document in store.scroll(kind, DocumentFilter()):
@@ -208,9 +204,7 @@ def _tenants(night: Night, store: IncidentStore, heads: list[Incident]) -> Itera
 
 
 def _facts(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
-    """Each sighting is in the exposures of all customers that it showed, and each incident
-    counts its sightings.
-    """
+    """Check that each sighting is in the exposures of its customers and counted by its incident."""
     sightings = without_replaced(list(store.scroll(Sighting, DocumentFilter())))
     exposures = list(store.scroll(Exposure, DocumentFilter()))
     shown = Counter(sighting for exposure in exposures for sighting in exposure.sightings)
@@ -233,7 +227,7 @@ def _taken(night: Night, leak: Leak) -> set[str]:
 
 
 def _told(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
-    """Every incident was told on each channel of its routes, once; nothing that is due waits."""
+    """Check that each channel got every incident once, and that nothing due waits."""
     notify = night.context.settings.notify
     messages: dict[tuple[str, str], set[str]] = defaultdict(set)
     for name, channel in night.channels.items():
@@ -265,9 +259,7 @@ def _told(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator
 
 
 def _in_time(night: Night, store: IncidentStore) -> Iterator[str]:
-    """What was due is told within its time, of the night's own time; what the faults held up,
-    within that after them.
-    """
+    """Check that what was due was sent in time; faults may delay it by as long as they last."""
     began, now = night.faults.clock.began, night.faults.timeline.now
     first: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for name, channel in night.channels.items():
@@ -292,7 +284,7 @@ def _in_time(night: Night, store: IncidentStore) -> Iterator[str]:
 
 
 def _clocks(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
-    """Every statutory clock that runs has begun, which takes that somebody was told."""
+    """Check that every running statutory clock has begun, for which somebody was notified."""
     duties = Duties(store, night.context.tenant, night.context.clock)
     owed = duties.find_deadlines(heads)
     for head in heads:
@@ -307,7 +299,7 @@ def _clocks(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterat
 
 
 def _duty_records(night: Night, store: IncidentStore) -> Iterator[str]:
-    """What is counted of duties is what is owed, and the mark says that it is so."""
+    """Check that the counted duties are those that exist, and that the mark says so."""
     duties = Duties(store, night.context.tenant, night.context.clock)
     owed = {
         record.id: record
@@ -323,9 +315,7 @@ def _duty_records(night: Night, store: IncidentStore) -> Iterator[str]:
 
 
 def _read(night: Night) -> Iterator[str]:
-    """When all is well again every site is visited again and again, and every post that is up
-    was fetched.
-    """
+    """Check that sites are visited again after the faults and every reachable post was fetched."""
     for name, site in sorted(night.sites.items()):
         if sum(at > FAULTY_SECONDS for at in site.listed) < VISITS:
             yield (
@@ -342,9 +332,7 @@ def _read(night: Night) -> Iterator[str]:
 
 
 def _pages(night: Night) -> Iterator[str]:
-    """Every page waits for its time, is done, or was given up after so many attempts: nobody
-    keeps one that is due.
-    """
+    """Check that each page waits for its time, is done or was given up, and none stays leased."""
     late = night.context.clock.wall() - LONGEST_PAGE_SECONDS
     with contextlib.closing(
         apsw.Connection(str(night.context.data / FRONTIER), apsw.SQLITE_OPEN_READONLY)
@@ -361,8 +349,9 @@ def _pages(night: Night) -> Iterator[str]:
 
 
 def _coverage(night: Night, store: IncidentStore) -> Iterator[str]:
-    """An hour in which a site was not read stands in the ledger as blind with a reason; those of
-    a wrong clock are not judged.
+    """Check that an hour in which a site was not read is blind in the ledger, with a reason.
+
+    Hours of a wrong clock are not judged.
     """
     timeline, began = night.faults.timeline, night.faults.clock.began
     now = night.context.clock.now()
@@ -394,7 +383,7 @@ def _coverage(night: Night, store: IncidentStore) -> Iterator[str]:
 
 
 def _drained(night: Night) -> Iterator[str]:
-    """Nothing waits on the bus, and a dead letter has a reason."""
+    """Check that the bus is empty, and that each dead letter has a reason."""
     with contextlib.closing(night.context.bus()) as bus:
         for topic, group in ((CAPTURES, "match"), (FINDINGS, "alert")):
             if waiting := bus.lag(topic, group).records:
@@ -413,7 +402,7 @@ def _retention(night: Night) -> Iterator[str]:
 
 
 def _audit(night: Night) -> Iterator[str]:
-    """The audit chains are whole."""
+    """Check that the audit chains are whole."""
     for chain in walk_all(night.context.data / AUDIT, night.context.keys):
         for fault in chain.faults:
             yield f"audit {chain.name}: {fault.what}"

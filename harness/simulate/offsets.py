@@ -28,7 +28,7 @@ class Offsets:
         return list(self._broken.values())
 
     def joined(self, topic: str, group: str, process: Process) -> None:
-        """A process has a group's place: no other that lives."""
+        """Record that a process takes a group's place, which no other living one has."""
         beside = [
             consumer for consumer in self._consumers.get((topic, group), ()) if not consumer.dead
         ]
@@ -37,7 +37,7 @@ class Offsets:
         self._consumers[topic, group] = [*beside, process]
 
     def left(self, topic: str, group: str, process: Process) -> None:
-        """A process has given up a group's place."""
+        """Record that a process gives up a group's place."""
         self._consumers[topic, group] = [
             consumer
             for consumer in self._consumers.get((topic, group), ())
@@ -45,7 +45,7 @@ class Offsets:
         ]
 
     def stand(self, topic: str, group: str, places: Mapping[int, PartitionPosition]) -> None:
-        """A group stands at these: not before where it stood, nor behind what it was handed."""
+        """Check a group's positions: not before earlier ones, nor behind what it was handed."""
         for partition, place in places.items():
             of = topic, group, partition
             before = self._committed.get(of, place.position)

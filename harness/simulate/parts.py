@@ -172,8 +172,9 @@ class _Subscription:
         faults.answer(process, BUS, what)
 
     def _arrive(self, record: Record) -> str:
-        """A commit that was under way comes after others, maybe of a process that has the
-        group's place no more.
+        """Deliver a delayed commit after others.
+
+        The process may have lost the group's place by then.
         """
         late, topic = copy.copy(self.inner), self.inner._topic
         late._topic = type(topic)(topic.path.parent, topic.name)

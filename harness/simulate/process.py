@@ -44,7 +44,7 @@ class Process:
     loop: Loop | None = None
 
     def free(self) -> None:
-        """What the kernel does with what a dead process held."""
+        """Release what a dead process held, as a kernel does."""
         if self.loop is not None:
             self.loop.bury()
         while self.locks:  # a second call closes nothing of a later process
@@ -74,7 +74,7 @@ class Supervisor:
         return self._timeline.now - self._begins_at
 
     def boot(self) -> str:
-        """What tells this start of the machine from others."""
+        """Return what tells this start of the machine from others."""
         return f"since {self._begins_at:.0f}"
 
     @property
@@ -90,7 +90,7 @@ class Supervisor:
         self._begin(role)
 
     def die(self, process: Process) -> None:
-        """A power cut, for one process: raises in it if it is its turn."""
+        """Cut the power of one process: raises in it if it is its turn."""
         if process.dead:
             raise ProcessDeath
         process.dead = True
@@ -114,8 +114,9 @@ class Supervisor:
         )
 
     def cut(self, image: Path, root: Path) -> None:
-        """The power is gone: every process dies, and what `image` holds is on the disk when the
-        power is back.
+        """Cut the power: every process dies.
+
+        What `image` holds is on the disk when the power is back.
         """
         for process in (*self.running.values(), *self.doubles):
             if process is not self.current and not process.dead:

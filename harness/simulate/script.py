@@ -81,7 +81,7 @@ class Script:
     harmless: list[tuple[str, Post]]
 
     def of(self, place: str) -> list[Post]:
-        """What is posted at a place, in order of time."""
+        """List what is posted at a place, in order of time."""
         every = [
             *((where, post) for leak in self.leaks for where, post in leak.posts),
             *self.harmless,

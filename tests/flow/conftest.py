@@ -11,5 +11,5 @@ from deploy.local.programs import ensure_environment
 
 @pytest.fixture(scope="session")
 def site_programs() -> Path:
-    """The `bin` folder of bepasty and Spirit."""
+    """Return the `bin` folder of bepasty and Spirit."""
     return ensure_environment(Path(__file__).parents[2] / ".demo" / "sites-venv")

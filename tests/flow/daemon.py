@@ -42,7 +42,10 @@ def need_servers() -> None:
 
 
 def write_site(data: Path, name: str, platform: str, url: str, pace: float = 0.0) -> None:
-    """One site file; with a `pace`, one request at a time and that many seconds between two."""
+    """Write one site file.
+
+    With a `pace` there is one request at a time, and that many seconds between two.
+    """
     text = site(platform, url, "paste", revisit=1, delay=pace, concurrency=1 if pace else 8)
     (data / "sites.d" / f"{name}.toml").write_text(text, encoding="utf-8")
 
@@ -62,7 +65,7 @@ def children(parent: int) -> list[int]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs; a zombie does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -70,14 +73,14 @@ def is_alive(pid: int) -> bool:
 
 
 def page(url: str) -> str:
-    """What a loopback address answers."""
+    """Return what a loopback address answers."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(url, timeout=60) as answer:
         return str(answer.read().decode())
 
 
 def samples(port: int) -> dict[str, float]:
-    """What the role on a port exposes: values by name and labels, as they are written."""
+    """Return the metrics of the role on a port, by name and labels as they are written."""
     lines = (
         line
         for line in page(f"http://127.0.0.1:{port}/metrics").splitlines()
@@ -87,7 +90,7 @@ def samples(port: int) -> dict[str, float]:
 
 
 def resolved(ask: Callable[..., str], counted: Mapping[str, int]) -> dict[str, int]:
-    """What is counted by handle, by customer reference instead, as an officer would resolve it."""
+    """Return counts by customer reference instead of handle, as an officer would resolve them."""
     table = ask(
         "subjects", "resolve", "-", "--case", "T", "--reason", "test", text="\n".join(counted)
     )
@@ -132,8 +135,9 @@ class Daemon:
 
     @classmethod
     def of_bank(cls, data: Path, folder: Path, customers: Collection[Person]) -> Self:
-        """One over the folder `data`, which it makes, of a bank with these customers; log and
-        list are in `folder`.
+        """Create a daemon of a bank with these customers, and its folder `data`.
+
+        Log and list are in `folder`.
         """
         data.mkdir()
         (data / "ullage.toml").write_text(configuration("bank"), encoding="utf-8")
@@ -196,7 +200,7 @@ class Daemon:
         )
 
     def exposures(self) -> Counter[str]:
-        """By customer reference, how many sightings of the store give a customer away."""
+        """Count the sightings in the store that give each customer away, by reference."""
         counted: Counter[str] = Counter()
         for incident in self.incidents():
             for exposure in incident["exposures"]:
@@ -205,7 +209,7 @@ class Daemon:
         return Counter(resolved(self.ask, counted))
 
     def incidents(self) -> Iterator[dict[str, Any]]:
-        """Every incident with its exposures and sightings, as `incidents show --json` prints it."""
+        """Yield every incident as `incidents show --json` prints it."""
         with contextlib.closing(
             open_store(Context(self.data).settings.store.url, self.data)
         ) as store:

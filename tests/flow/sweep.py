@@ -15,9 +15,7 @@ SHORTEST_SECRET = 16
 
 
 def forms(value: str) -> dict[str, bytes]:
-    """How `value` looks in UTF-8, UTF-16, GBK, percent and JSON escapes, base64, hex, and as a
-    plain digest.
-    """
+    """Return `value` in UTF-8, UTF-16, GBK, escapes, base64, hex and as a plain digest."""
     found: dict[str, bytes] = {}
     for encoding in ("utf-8", "utf-16-le", "utf-16-be", "gb18030"):
         raw = value.encode(encoding)
@@ -56,8 +54,9 @@ def find(data: bytes, planted: Iterable[str]) -> list[tuple[str, str]]:
 
 @functools.cache
 def _search(planted: tuple[str, ...]) -> tuple[list[tuple[str, str]], hyperscan.Database]:
-    """What is looked for, by number, and a search for all of it in one pass: a broker's folder
-    has a hundred megabytes.
+    """Return what is looked for, by number, and one search for all of it.
+
+    A broker's folder has a hundred megabytes.
     """
     wanted = [(value, form, needle) for value in planted for form, needle in forms(value).items()]
     search = hyperscan.Database()
@@ -111,7 +110,7 @@ def secrets(keys: Path, folders: Iterable[Path]) -> list[tuple[str, str, str]]:
 
 
 def forms_of_key(secret: bytes) -> dict[str, bytes]:
-    """How a key looks as it is, in hex and in base64, whatever stands before it."""
+    """Return a key as it is, in hex and in base64, whatever precedes it."""
     found = {"raw": secret, "hex": secret.hex().encode(), "HEX": secret.hex().upper().encode()}
     for shift in range(3):
         inner = base64.b64encode(b"\0" * shift + secret)[(0, 2, 3)[shift] :]
@@ -124,8 +123,9 @@ def forms_of_key(secret: bytes) -> dict[str, bytes]:
 
 
 def _secrets(keys: Path) -> Iterable[tuple[str, bytes]]:
-    """Every secret of a key folder: a key is a file of bytes; tokens, passwords and keys of
-    channels are lines of text.
+    """Yield every secret of a key folder.
+
+    A key is a file of bytes; tokens, passwords and keys of channels are lines of text.
     """
     for path in sorted(keys.rglob("*")):
         if path.is_file() and path.suffix != ".pub":

@@ -84,7 +84,7 @@ class ChangingBoard:
         self.serve()
 
     def write(self, title: str, *, dated_back: bool = False) -> None:
-        """One post more; what is dated back leaves its thread where it is in the list."""
+        """Add a post; one that is dated back leaves its thread in its place in the list."""
         self.written += 1
         thread = self.content.threads.setdefault(
             title, Thread(7 + len(self.content.threads), title)
@@ -155,7 +155,7 @@ class ChangingBoard:
 
 
 def visits(process: subprocess.Popen[str]) -> Iterator[dict[str, int]]:
-    """The log's line of each visit."""
+    """Yield the log line of each visit."""
     for line in process.stderr:
         event = json.loads(line)
         assert event["level"] not in {"error", "critical"}, event

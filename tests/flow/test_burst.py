@@ -67,7 +67,7 @@ def resident(pid: int) -> int:
 
 
 def ports(daemon: Daemon) -> dict[str, int]:
-    """Where each role serves its health, as far as it has said so."""
+    """Return the port of each role's health page, as far as the role has logged it."""
     lines = [
         json.loads(line) for line in daemon.log.read_text().splitlines() if line.startswith("{")
     ]
@@ -79,7 +79,7 @@ def ports(daemon: Daemon) -> dict[str, int]:
 
 
 def stored(daemon: Daemon) -> int:
-    """How many customers the store has."""
+    """Count the customers in the store."""
     with contextlib.closing(open_configured_store(Context(daemon.data))) as store:
         return store.count(Exposure, DocumentFilter())
 

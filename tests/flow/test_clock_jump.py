@@ -40,7 +40,7 @@ def shifted(daemon: Daemon, days: float, *words: str) -> subprocess.CompletedPro
 
 
 def stored(daemon: Daemon) -> int:
-    """How many customers the store has."""
+    """Count the customers in the store."""
     with contextlib.closing(open_configured_store(Context(daemon.data))) as store:
         return store.count(Exposure, DocumentFilter())
 

@@ -252,8 +252,9 @@ expires = {}
 def printed(
     context: Context,
 ) -> tuple[int, dict[str, dict[int, str]], list[tuple[str, str, str, list[str]]]]:
-    """What `ullage coverage --json` says since eight: its exit code, states by channel and hour,
-    gaps.
+    """Return what `ullage coverage --json` prints since eight.
+
+    It is the exit code, the states by channel and hour, and the gaps.
     """
     # Shanghai's eight in UTC
     done = CliRunner().invoke(coverage_app, ["--since", "2026-09-21T16:00", "--json"], obj=context)

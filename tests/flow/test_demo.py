@@ -23,7 +23,7 @@ SECONDS = 560
 
 
 def demo(tmp_path: Path, site_programs: Path, *words: str) -> str:
-    """What the demo printed, having found what it planted and left no process."""
+    """Run the demo, check that it found its leaks and left no process, and return its output."""
     (tmp_path / "sites-venv").symlink_to(site_programs.parent)
     marked = {**os.environ, MARK: str(tmp_path)}
     done = subprocess.run(

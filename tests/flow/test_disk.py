@@ -62,7 +62,7 @@ class FailingDisk:
         }
 
     def failed(self) -> int:
-        """How many calls it has failed since it was broken."""
+        """Count the calls that failed since the disk was broken."""
         return int(CONTROL.unpack(self._control)[2])
 
     def breaks(self) -> None:
@@ -86,7 +86,7 @@ class FullDisk:
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=384m", "none", self.folder], check=True)
 
     def failed(self) -> int:
-        """Not to be known here: that it is full is seen by what is said."""
+        """Return 1: that a disk is full shows only in what is logged, not in a count."""
         return 1
 
     def breaks(self) -> None:
@@ -153,7 +153,7 @@ class Work:
         )
 
     def stored(self) -> int:
-        """How many customers the store has; nothing is written to ask it."""
+        """Count the customers in the store without writing anything."""
         with contextlib.closing(open_configured_store(Context(self.daemon.data))) as store:
             return store.count(Exposure, DocumentFilter())
 
@@ -161,7 +161,7 @@ class Work:
         return self.stored() == self.posts
 
     def pid(self, role: str) -> int:
-        """The process of a role, which the supervisor may have started anew."""
+        """Return the process of a role, which the supervisor may have restarted."""
         assert self.daemon.process is not None
         ends = b"\0%s\0" % role.encode()
         return next(
@@ -171,12 +171,12 @@ class Work:
         )
 
     def waiting(self, role: str) -> int:
-        """How many records wait for a role."""
+        """Count the records that wait for a role."""
         with contextlib.closing(Context(self.daemon.data).bus()) as bus:
             return sum(place.waiting for place in bus.places(READERS[role], role).values())
 
     def said(self, role: str) -> int:
-        """How often a role said that the disk does not take it."""
+        """Count how often a role logged that the disk refuses its writes."""
         lines = self.daemon.log.read_text().splitlines()
         return sum(
             "cannot be read or written" in line and f'"role": "{role}"' in line for line in lines
@@ -184,7 +184,7 @@ class Work:
 
 
 def faults(daemon: Daemon) -> set[str]:
-    """What is wrong, as `ullage check` says it."""
+    """Return the faults that `ullage check` reports."""
     done = subprocess.run(
         command(daemon.data, "check"), env=os.environ, capture_output=True, text=True, check=False
     )
@@ -206,7 +206,7 @@ def work(tmp_path: Path, disk: Disk) -> Iterator[Work]:
 
 
 def hand_in(work: Work) -> subprocess.Popen[bytes]:
-    """An `ullage ingest` of more posts, whose log is the daemon's."""
+    """Start an `ullage ingest` of more posts, with the daemon's log."""
     log = work.daemon.log.open("ab")
     environment = {**os.environ, **work.disk.environment, SUPERVISOR: str(os.getpid())}
     with log:
@@ -250,7 +250,7 @@ def stop_without_locks(pid: int, folder: Path) -> bool:
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether each of a process's threads is stopped."""
+    """Return whether each of a process's threads is stopped."""
     states = [
         path.read_text().rpartition(")")[2].split()[0]
         for path in Path(f"/proc/{pid}/task").glob("*/stat")
@@ -260,7 +260,7 @@ def is_stopped(pid: int) -> bool:
 
 @contextlib.contextmanager
 def held(pid: int, folder: Path) -> Iterator[None]:
-    """A process that stands still meanwhile, and locks no file of a folder."""
+    """Hold a process still, locking no file of a folder, for the time of a block."""
     until(
         lambda: stop_without_locks(pid, folder),
         "the process is stopped between two of its transactions",
@@ -272,9 +272,7 @@ def held(pid: int, folder: Path) -> Iterator[None]:
 
 
 def breaks_under(work: Work, role: str) -> None:
-    """The disk breaks before a role deals with what waits for it, and works again after the role
-    met that.
-    """
+    """Break the disk before a role deals with what waits, and mend it once the role noticed."""
     disk, stored = work.disk, work.stored()
     until(
         lambda: work.waiting(role) < POSTS,

@@ -41,7 +41,7 @@ PORT = 8080
 
 
 def unable(why: str) -> NoReturn:
-    """Where the test cannot run: a fault in CI, a reason on a developer's machine."""
+    """Skip a test that cannot run, with the reason; fail in CI."""
     reason = f"network namespaces need root and iproute2 (Debian: apt-get install iproute2): {why}"
     pytest.fail(reason) if "CI" in os.environ else pytest.skip(reason)
 
@@ -67,7 +67,7 @@ class Zone:
         )
 
     def ullage(self, *words: str) -> str:
-        """What `ullage WORDS` logged; the log is kept in the zone."""
+        """Return what `ullage WORDS` logged; the log is kept in the zone."""
         done = self.run(*command(self.data, *words))
         with (self.data / "said.log").open("a", encoding="utf-8") as said:
             said.write(done.stdout + done.stderr)
@@ -80,7 +80,7 @@ class Zone:
 
 @contextlib.contextmanager
 def zone(role: str, data: Path, loopback: bool) -> Iterator[Zone]:
-    """A namespace that goes with the test."""
+    """Create a namespace for the time of a test."""
     name = f"ullage-{role}-{os.getpid()}"
     try:
         subprocess.run(["ip", "netns", "add", name], check=True, capture_output=True, text=True)
@@ -110,7 +110,7 @@ def inner(tmp_path: Path) -> Iterator[Zone]:
 
 
 def set_up_inner(inner: Zone, customers: list[Person], export: Path) -> None:
-    """All keys and the watchlist are in here."""
+    """Set up the inner zone with all keys and the customer list."""
     inner.data.mkdir(mode=0o700)
     bus = '[bus]\ncaptures = "spool:///spool"\n'
     (inner.data / "ullage.toml").write_text(bus + configuration("bank"), encoding="utf-8")
@@ -120,8 +120,9 @@ def set_up_inner(inner: Zone, customers: list[Person], export: Path) -> None:
 
 
 def set_up_outer(outer: Zone, inner: Zone) -> None:
-    """The public half of the seal key is all that comes out, that of crawl's signing key all
-    that goes in.
+    """Set up the outer zone.
+
+    Only the public half of the seal key comes out, and only that of crawl's signing key goes in.
     """
     (outer.data / "sites.d").mkdir(parents=True)
     (outer.data / "ullage.toml").write_text('[bus]\nurl = "spool:///spool"\n', encoding="utf-8")
@@ -150,7 +151,7 @@ def plant(site: Path) -> dict[str, int]:
 
 @contextlib.contextmanager
 def serving(outer: Zone, site: Path) -> Iterator[None]:
-    """The site, inside the outer namespace."""
+    """Serve the site inside the outer namespace."""
     server = ("-u", "-m", "http.server", str(PORT), "--bind", "127.0.0.1", "--directory", str(site))
     with outer.start(sys.executable, *server) as child:
         assert child.stdout is not None
@@ -160,7 +161,7 @@ def serving(outer: Zone, site: Path) -> Iterator[None]:
 
 
 def carry_badly(outer: Zone, inner: Zone) -> None:
-    """A carrier's first round: the first file half, the others whole, the last first."""
+    """Carry the first file by half and the others whole, the last first."""
     first, *others = sorted(outer.spool().glob("*.spool"))
     for path in reversed(others):
         shutil.copyfile(path, inner.spool() / path.name)
@@ -169,7 +170,7 @@ def carry_badly(outer: Zone, inner: Zone) -> None:
 
 
 def carry_again(outer: Zone, inner: Zone) -> None:
-    """The second round brings everything once more, and takes it away."""
+    """Carry everything once more, and take it away."""
     for path in sorted(outer.spool().glob("*.spool")):
         shutil.copyfile(path, inner.spool() / path.name)
         path.unlink()
@@ -199,7 +200,7 @@ def exposures(inner: Zone) -> dict[str, int]:
 
 
 def hours_seen(inner: Zone) -> dict[str, set[str]]:
-    """By site, what its heartbeat said of it, as alert wrote it into the ledger of coverage."""
+    """Return what each site's heartbeats say, as alert wrote them into the ledger."""
     with contextlib.closing(open_configured_store(Context(inner.data))) as store:
         return {
             row.site: set(row.filled_letters()) - {".", "-"}
@@ -208,7 +209,7 @@ def hours_seen(inner: Zone) -> dict[str, set[str]]:
 
 
 def check_outer(outer: Zone, inner: Zone, site: Path) -> None:
-    """No value, and nothing of a key that opens."""
+    """Check that the outer zone has no value and no key that opens anything."""
     paths = [path for path in (outer.data / "keys").rglob("*") if path.is_file()]
     names = {str(path.relative_to(outer.data / "keys")) for path in paths}
     public = {name for name in names if name.endswith(".pub")}

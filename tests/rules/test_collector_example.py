@@ -30,7 +30,7 @@ Ullage = Callable[..., str]
 
 @pytest.fixture
 def zones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with OUTER, INNER and the example, as the page has them."""
+    """Return a folder with OUTER, INNER and the example, as the page has them."""
     if shutil.which("node") is None:
         reason = "needs node (Debian: apt-get install nodejs)"
         pytest.fail(reason) if "CI" in os.environ else pytest.skip(reason)
@@ -75,7 +75,7 @@ def offer(number: int, *people: int) -> dict[str, str]:
 
 
 def shown(*programs: str) -> list[str]:
-    """The lines of the page's blocks that begin with one of `programs`, in their order."""
+    """Return the lines of the page's blocks that begin with one of `programs`, in their order."""
     lines = [line for language, block in BLOCKS if not language for line in block.splitlines()]
     return [line for line in lines if line.split()[0] in programs]
 
@@ -89,7 +89,7 @@ def shell(zones: Path, *lines: str, code: int = 0) -> str:
 
 
 def carry(zones: Path, *, introduce: bool = True) -> None:
-    """What the page does with files: keys outward, the collector, its key and its files inward."""
+    """Carry out the page's steps on files: keys outward; collector, its key and files inward."""
     lines = shown("mkdir", "cp", "node", "mv")
     shell(zones, *(line for line in lines if introduce or "OUTER/keys/signers" not in line))
 

@@ -105,7 +105,10 @@ class DocumentedCommand(NamedTuple):
 
 
 def commands(text: str) -> Iterator[DocumentedCommand]:
-    """What the blocks of a document show, without remarks; in a session (`$ …`) what was typed."""
+    """Yield the commands of a document's blocks, without remarks.
+
+    In a session (`$ …`) these are what was typed.
+    """
     for language, block in BLOCK.findall(text):
         lines = block.replace("\\\n", " ").splitlines()
         if language not in {"", "console", "sh", "bash"}:
@@ -238,7 +241,7 @@ def _write_files() -> None:
 
 @pytest.fixture
 def world(made: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    """A copy of its own for each document."""
+    """Return a copy of the world for each document."""
     shutil.copytree(made.folder, tmp_path / "world")
     monkeypatch.chdir(tmp_path / "world")
     monkeypatch.setattr("ullage.runtime.service.stop_on_signals", lambda stop: None)
@@ -246,7 +249,7 @@ def world(made: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World
 
 
 def typed(command: DocumentedCommand, world: World) -> str:
-    """What is typed where it asks: a customer's handle, or a new password, twice."""
+    """Return what is typed at a prompt: a customer's handle, or a new password, twice."""
     if "--subject" not in command.words:
         return "correct horse battery staple\n" * 2
     assert (
@@ -328,7 +331,7 @@ def test_what_is_looked_for_among_the_metrics_is_there() -> None:
 
 
 def alternatives(pattern: str) -> list[str]:
-    """The names that a pattern such as `a|b_(c|d)` looks for."""
+    """List the names that a pattern such as `a|b_(c|d)` looks for."""
     if (group := re.search(r"\(([^()]*)\)", pattern)) is not None:
         return [
             one

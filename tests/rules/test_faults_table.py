@@ -20,7 +20,7 @@ ROWS = [
 
 
 def rows(letter: str) -> dict[str, list[str]]:
-    """By its id, each row of the faults that begin with that letter."""
+    """Return, by id, the rows of the faults that begin with that letter."""
     return {row[0]: row for row in ROWS if re.fullmatch(rf"{letter}\d+", row[0])}
 
 

@@ -35,8 +35,9 @@ def test_no_property():
 
 
 def environment() -> dict[str, str]:
-    """As in the project's own folder, whose settings of pytest leave out a plugin that takes a
-    second to load.
+    """Return the environment of the project's own folder.
+
+    Its settings of pytest leave out a plugin that takes a second to load.
     """
     return {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": "-p no:schemathesis"}
 

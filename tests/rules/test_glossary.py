@@ -67,7 +67,7 @@ class Entry(NamedTuple):
 
 
 def entries() -> list[Entry]:
-    """All lines of the glossary's table."""
+    """Return all lines of the glossary's table."""
     rows = [
         line[1:-1].split("|")
         for line in GLOSSARY.read_text(encoding="utf-8").splitlines()
@@ -93,14 +93,14 @@ CHINESE = pattern([word for word in REJECTED if HAN.search(word)])
 
 
 def rejected_in(text: str) -> list[str]:
-    """The rejected words in `text`, each with the words beside it."""
+    """Return the rejected words in `text`, each with the words beside it."""
     prose = NOT_PROSE.sub(" ", text)
     found = [*ENGLISH.finditer(prose), *CHINESE.finditer(prose)]
     return [" ".join(prose[max(0, one.start() - 40) : one.end() + 40].split()) for one in found]
 
 
 def helps() -> Iterator[tuple[str, str]]:
-    """The help of every command and of its options."""
+    """Yield the help of every command and of its options."""
 
     def under(path: str, command: Any) -> Iterator[tuple[str, str]]:
         yield path, str(command.help or "")
@@ -128,7 +128,7 @@ def annotations() -> Iterator[tuple[str, str]]:
 
 
 def strings(value: object) -> Iterator[str]:
-    """Every sentence or Chinese text within a table."""
+    """Yield every sentence or Chinese text within a table."""
     # else it is a value of a closed list
     if isinstance(value, str) and (" " in value or HAN.search(value)):
         yield value

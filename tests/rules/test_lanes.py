@@ -120,7 +120,7 @@ def test_files_that_the_queue_names_exist() -> None:
 
 @pytest.fixture
 def queue(monkeypatch: pytest.MonkeyPatch) -> FileQueue:
-    """A queue of a machine with two cores."""
+    """Return the queue of a machine with two cores."""
     monkeypatch.setattr(work_queue, "count_cores", lambda: 2)
     options = {"long_files": [LONG], "waiting_files": ["tests/flow"]}
     return FileQueue(

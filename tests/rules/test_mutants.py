@@ -16,7 +16,7 @@ CLOCK = ROOT / "ullage" / "clock.py"
 
 
 def those(path: str, before: str, after: str) -> list[Mutant]:
-    """The mutants of a file that put one line in the place of another."""
+    """List the mutants of a file that replace one line by another."""
     lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
     near = [one for one in mutants_of(ROOT / path) if before in lines[one.lines.start - 1]]
     return [one for one in near if one.diff() == [f"- {before}", f"+ {after}"]]

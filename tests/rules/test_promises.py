@@ -79,7 +79,7 @@ def test_each_guarantee_of_the_page_names_a_test():
 
 
 def skipped(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Whether a test is always skipped, or has nothing in it that can fail."""
+    """Return whether a test is always skipped, or has nothing in it that can fail."""
     marks = [ast.unparse(mark) for mark in function.decorator_list]
     can_fail = any(isinstance(node, ast.Assert | ast.Call) for node in ast.walk(function))
     return any(re.search(r"mark\.(skip|xfail)\b", mark) for mark in marks) or not can_fail

@@ -17,7 +17,7 @@ MOST_WORDS = 1_000
 
 
 def blocks(text: str) -> list[str]:
-    """What stands in each fenced block, without remarks and the room before them."""
+    """Return the content of each fenced block, without remarks and indentation."""
     return [re.sub(r" +# .*$", "", block, flags=re.MULTILINE) for block in FENCED.findall(text)]
 
 
@@ -26,8 +26,9 @@ def prose(text: str) -> str:
 
 
 def rows(text: str) -> list[list[str]]:
-    """The figures of each row of each table, in order of size as text: languages place them as
-    they need.
+    """Return the figures of each row of each table, in order of size as text.
+
+    Languages place them as they need.
     """
     return [
         sorted(FIGURE.findall(line)) for line in prose(text).splitlines() if line.startswith("|")
@@ -35,14 +36,14 @@ def rows(text: str) -> list[list[str]]:
 
 
 def links(text: str) -> list[str]:
-    """Where links lead, but to the other language."""
+    """Return where links lead, except those to the other language."""
     return sorted(
         link for link in LINK.findall(prose(text)) if link not in {"README.md", "README.zh.md"}
     )
 
 
 def promised(text: str) -> list[list[str]]:
-    """What stands in backticks, a list a section."""
+    """Return what is in backticks, a list per section."""
     return [sorted(re.findall(r"`([^`\n]+)`", section)) for section in HEADING.split(prose(text))]
 
 

@@ -121,7 +121,7 @@ def test_twenty_queries_have_the_same_answers_as_sqlite(
 
 
 def paged(store: IncidentStore, where: DocumentFilter) -> list[str]:
-    """Every id, in order, over pages of 70."""
+    """Return every id, in order, over pages of 70."""
     ids, after = [], "first"
     while after:
         page = store.search(Incident, where, 70, after.removeprefix("first"))

@@ -96,7 +96,7 @@ class Cluster:
     guard: ComposeGuard
 
     def context(self, role: str) -> Context:
-        """The data folder of a role's container."""
+        """Return the data folder of a role's container."""
         folder = self.folder / f"{role}-{secrets.token_hex(4)}"
         (folder / "keys").mkdir(parents=True, mode=0o700)
         (folder / "ca.crt").write_bytes(self.guard.authority.client("any").authority)
@@ -116,7 +116,7 @@ class Cluster:
         return Context(folder)
 
     def client(self, role: str) -> dict[str, Any]:
-        """What kafka-python needs to speak as a role."""
+        """Return the settings with which kafka-python speaks as a role."""
         context = self.context(role)
         return client_settings(
             parse(context.settings.bus.url.removeprefix("kafka://"), context.data)
@@ -173,7 +173,7 @@ def delete_group(admin: Any) -> object:
 
 
 def is_denied(answer: object) -> bool:
-    """Whether an answer of the broker says that a right is missing."""
+    """Return whether an answer of the broker says that a right is missing."""
     return (
         "AuthorizationFailed" in repr(answer)
         or "error_code': 29" in repr(answer)

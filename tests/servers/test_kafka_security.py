@@ -80,7 +80,7 @@ class Cluster:
         return folder
 
     def url(self, **other: str) -> str:
-        """The cluster's address as `bus.url` takes it, with `other` in place of what is right."""
+        """Return the cluster's address for `bus.url`, with `other` in place of what is right."""
         said = {
             "security": "SASL_SSL",
             "mechanism": "SCRAM-SHA-512",
@@ -104,13 +104,13 @@ def python(
 def ullage(
     data: Path, *words: str, environment: dict[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
-    """The command line, as a person calls it."""
+    """Run the command line as a person does."""
     return python("-m", "ullage", "--data", str(data), *words, environment=environment)
 
 
 @pytest.fixture(scope="module")
 def running_realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Realm | str]:
-    """A Kerberos realm, or why there is none."""
+    """Yield a Kerberos realm, or the reason why there is none."""
     try:
         find_programs()
         importlib.import_module("gssapi")
@@ -375,8 +375,9 @@ def test_check_names_a_topic_that_is_hidden_and_a_right_that_is_missing(cluster:
 
 @pytest.fixture(scope="module")
 def odd(cluster: Cluster) -> str:
-    """A prefix under which much is wrong: one topic's settings, one group's rights, and one
-    topic is not there.
+    """Return a prefix under which much is wrong.
+
+    One topic's settings and one group's rights are, and one topic is missing.
     """
     say = '--bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN"'
     settings = (

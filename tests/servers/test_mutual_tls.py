@@ -55,7 +55,7 @@ def write(path: Path, content: bytes) -> None:
 
 @pytest.fixture(scope="module")
 def data(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with certificates of all sorts."""
+    """Return a data folder with certificates of all sorts."""
     folder = tmp_path_factory.mktemp("mutual") / "data"
     list(setup.initialise(Context(folder)))
     foreign = Authority()  # which calls itself the same
@@ -119,7 +119,7 @@ class Node:
 
 
 def refusal(act: Callable[[], object]) -> str:
-    """Why it was refused for good, "" where it was not."""
+    """Return why an act was refused for good, "" where it was not."""
     try:
         act()
     except ConfigError as error:
@@ -134,7 +134,7 @@ def use(data: Path, bus: str = "sqlite:///bus", store: str = "sqlite:///incident
 
 
 def check(data: Path, *what: str, **urls: str) -> list[str]:
-    """What `ullage check` says of some parts."""
+    """Return what `ullage check` prints about some parts."""
     use(data, **urls)
     done = CliRunner().invoke(app, ["--data", str(data), "check"])
     assert done.exception is None or isinstance(done.exception, SystemExit)

@@ -136,7 +136,7 @@ def make(data: Path) -> Path:
 
 
 def _initialised(data: Path) -> Context:
-    """The folder as `init` and an operator leave it."""
+    """Make the folder as `init` and an operator leave it."""
     for _ in initialise(open_folder(data)):
         pass
     (data / "ullage.toml").write_text(SETTINGS, encoding="utf-8")
@@ -218,7 +218,10 @@ def _account(context: Context) -> None:
 
 
 def _enrol(context: Context) -> None:
-    """A tenant of twelve; one came and one went since, one was erased."""
+    """Enrol a tenant of twelve customers.
+
+    Since then one came, one went and one was erased.
+    """
     data, store = context.data, context.keys
     (data / "building").mkdir(mode=0o700)
     enrol(context, "bank", [customer(n) for n in range(12)], recorded=True)
@@ -299,7 +302,7 @@ def secret(context: Context) -> Any:
 
 
 def keys_and_their_use(context: Context) -> Any:
-    """Every key, compared with its check value and its other half."""
+    """Compare every key with its check value and its other half."""
     if faults := keys.list_faults(context.keys):
         return Told(faults)
     signers = [keys.load_verifier(context.keys, topic) for topic in (CAPTURES, FINDINGS)]
@@ -466,7 +469,7 @@ def read_spool(context: Context) -> Any:
 
 
 def publishes(context: Context) -> Any:
-    """That the outer side goes on: it never uses a number twice."""
+    """Check that the outer side goes on and never uses a number twice."""
     with closing(spool(context.data)) as bus:
         bus.publisher(CAPTURES).append([outgoing("after")])
     return sorted(path.name for path in (context.data / "spool" / CAPTURES).iterdir())

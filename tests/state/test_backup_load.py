@@ -179,7 +179,7 @@ def test_a_backup_that_is_killed_is_none_and_stops_nobody(house: House, tmp_path
 def small_disk(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Where a copy does not fit: a folder, and what a process is started with."""
+    """Yield a folder without room for a copy, and how to start a process there."""
     folder = tmp_path / "disk"
     folder.mkdir()
     if request.param != "full":

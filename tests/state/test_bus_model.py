@@ -139,8 +139,9 @@ class BusModel(RuleBasedStateMachine):
             self.stands(group, len(waiting), list(self.bus.places(CAPTURES, name).values()))
 
     def stands(self, group: Group, waiting: int, places: list[PartitionPosition]) -> None:
-        """A group's places agree with its part of the list; records of the one partition are
-        numbered from 1.
+        """Check that a group's positions agree with its part of the list.
+
+        Records of the one partition are numbered from 1.
         """
         (place,) = places
         assert (place.position - group.committed, place.end - len(self.log)) == (1, 1)

@@ -114,8 +114,9 @@ class DamagedCopies:
         assert not self.before.error
 
     def outcome(self, content: bytes) -> Outcome:
-        """What is read when the file holds `content`; an error that is none of ours, or one that
-        would pass, goes through.
+        """Return what is read when the file holds `content`.
+
+        An error that is none of ours, or one that would pass, goes through.
         """
         self.copy.restore()
         (self.copy.path / self.name).write_bytes(content)
@@ -130,8 +131,9 @@ class DamagedCopies:
         return Outcome(value, said="\n".join(warnings))
 
     def judge(self, content: bytes, what: str) -> str:
-        """How the damage was dealt with; AssertionError when it was taken for content, or not
-        said well.
+        """Return how the damage was dealt with.
+
+        AssertionError when it was taken for content, or not reported well.
         """
         outcome = self.outcome(content)
         if outcome.error:

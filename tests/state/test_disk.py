@@ -48,7 +48,7 @@ def run(part: str, data: Path, fault: bytes, environment: dict[str, str]) -> Any
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What is read at the end on a disk that works, a part."""
+    """Return what is read at the end on a disk that works, by part."""
     return {part: run(part, tmp_path_factory.mktemp(part), b"", {})["found"] for part in FILES}
 
 

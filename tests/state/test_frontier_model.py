@@ -73,7 +73,7 @@ class Site:
         return {leased.page.name for leased in self.held}
 
     def can_be_leased(self, now: float) -> list[PageState]:
-        """What is due and not in hand, of the best class: heads of lists before all else."""
+        """List the due pages that nobody holds, of the best class: heads of lists first."""
         due = [
             k
             for name, k in self.pages.items()
@@ -104,7 +104,7 @@ class FrontierModel(RuleBasedStateMachine):
                 page.due_at = now
 
     def _show(self, site: Site, page: PageAddress, now: float) -> bool:
-        """A link leads to a page; whether it is a new one."""
+        """Show a link to a page, and return whether it is a new one."""
         state = site.pages.get(page.name)
         if state and now - state.shown_at > SHOWN_SECONDS:
             state.shown_at = now
@@ -127,7 +127,7 @@ class FrontierModel(RuleBasedStateMachine):
 
     @rule(name=SITE, pick=st.integers(0, 9), items=ITEMS, posts=POSTS)
     def finish(self, name: str, pick: int, items: list[int], posts: dict[int, str]) -> None:
-        """What a page shows is durable on the bus, and it is done."""
+        """Finish a page whose captures are durable on the bus."""
         site, now = self.sites[name], self.clock.wall()
         if not site.held:
             return
@@ -194,7 +194,7 @@ class FrontierModel(RuleBasedStateMachine):
 
     @rule(name=SITE)
     def break_off(self, name: str) -> None:
-        """A visit ends without its pages: the leases of it are void."""
+        """End a visit without its pages, whose leases become void."""
         assert self.frontier.recover(name) == len(self.sites[name].held)
         self.sites[name].held = []
 

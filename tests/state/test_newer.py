@@ -79,7 +79,7 @@ def evidence(path: Path, _: KeyStore) -> None:
 
 
 def spool_state(path: Path, _: KeyStore) -> None:
-    """A position of three numbers, or one fact more about the stream."""
+    """Write a position of three numbers, or one more fact about the stream."""
     state = json.loads(path.read_bytes())["state"]
     grown = (
         {**state, **MORE}
