@@ -91,7 +91,7 @@ class Backend:
     patience: float = 0.0
 
     def take(self, subscription: Subscription, most: int = 100) -> list[Record]:
-        """What the next poll hands out, with the time that this bus may take."""
+        """Return what the next poll hands out, with the time that this bus may take."""
         return subscription.poll(most, self.patience)
 
 
@@ -211,7 +211,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def umask_as_before() -> Iterator[None]:
-    """A command that ran inside a test has narrowed it for the whole process."""
+    """Restore the umask: a command that runs inside a test narrows it for the process."""
     former = os.umask(0o022)
     os.umask(former)
     yield
@@ -220,8 +220,9 @@ def umask_as_before() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_log_left_behind() -> Iterator[None]:
-    """A command that ran inside a test has sent logs to that test's captured output, which
-    closes with it.
+    """Remove log handlers that a command added inside a test.
+
+    They write to that test's captured output, which closes with it.
     """
     yield
     structlog.reset_defaults()
@@ -260,14 +261,12 @@ class HeldClock:
         self.seconds += seconds
 
     def jump(self, seconds: float) -> None:
-        """The wall clock is set, and no time passes."""
+        """Set the wall clock without any time passing."""
         self.seconds += seconds
         self.jumped += seconds
 
     def restart(self, off: float) -> None:
-        """The machine is off for so long, and starts anew; what its wall clock says then is
-        another matter.
-        """
+        """Switch the machine off for so long; its wall clock is another matter."""
         self.boots += 1
         self.seconds += off
 
@@ -291,8 +290,9 @@ def clock() -> HeldClock:
 
 @pytest.fixture(scope="session")
 def initialised(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder as `ullage init` leaves it, to be copied: a fifth of what it takes to make
-    one.
+    """Return a data folder as `ullage init` leaves it, to be copied.
+
+    A copy takes a fifth of the time.
     """
     folder = tmp_path_factory.mktemp("initialised") / "data"
     list(setup.initialise(Context(folder)))
@@ -301,20 +301,21 @@ def initialised(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def data(tmp_path: Path, initialised: Path) -> Path:
-    """A data folder of the test's own as `ullage init` leaves it."""
+    """Return a data folder of the test's own as `ullage init` leaves it."""
     return shutil.copytree(initialised, tmp_path / "data")
 
 
 @pytest.fixture
 def context(data: Path, clock: HeldClock) -> Context:
-    """The data folder's context at a held time."""
+    """Return the data folder's context at a held time."""
     return Context(data, clock.as_clock())
 
 
 @pytest.fixture(scope="session")
 def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """One real broker for all tests of this process that ask for it, started by the first; they
-    may stop and freeze it.
+    """Yield one real broker for all tests of this process that ask for it.
+
+    The first of them starts it; they may stop and freeze it.
     """
     try:
         ensure_libraries()
@@ -326,8 +327,9 @@ def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 @pytest.fixture(scope="session")
 def elasticsearch_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
-    """One real Elasticsearch node a version for all tests of this process that ask for it; they
-    may stop and freeze it.
+    """Yield one real Elasticsearch node per version for the tests of this process that ask for it.
+
+    They may stop and freeze it.
     """
     with nodes(tmp_path_factory.mktemp) as started:
         yield started
@@ -335,7 +337,7 @@ def elasticsearch_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
 
 @pytest.fixture(scope="session")
 def shared_kafka(request: pytest.FixtureRequest) -> str:
-    """The address of one broker for all workers of the run, which goes on as it is."""
+    """Return the address of a broker for all workers of the run, which never stops."""
     if not worker_name():
         return str(request.getfixturevalue("kafka_broker").url)
     try:
@@ -346,7 +348,7 @@ def shared_kafka(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def shared_nodes(request: pytest.FixtureRequest) -> Nodes:
-    """One Elasticsearch node a version for all workers of the run, which goes on as it is."""
+    """Return an Elasticsearch node per version for all workers of the run; they never stop."""
     if not worker_name():
         return request.getfixturevalue("elasticsearch_nodes")  # type: ignore[no-any-return]
     return functools.cache(functools.partial(shared_node, folder=run_folder(request.config)))
@@ -354,7 +356,7 @@ def shared_nodes(request: pytest.FixtureRequest) -> Nodes:
 
 @pytest.fixture(params=SERVERS)
 def backend(request: pytest.FixtureRequest) -> Backend:
-    """Each bus in turn; on the broker every test has topics of its own."""
+    """Return each bus in turn; on the broker every test has topics of its own."""
     bus_backend = BACKENDS[request.param]
     if bus_backend.embedded:
         return bus_backend

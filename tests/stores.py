@@ -51,7 +51,7 @@ class Backend:
 
     @contextlib.contextmanager
     def url(self, data: Path, kinds: Sequence[type[Document]] = CLASSES) -> Iterator[str]:
-        """A store of one test, empty; what opens it finds its password under `data`."""
+        """Yield an empty store of one test; what opens it finds its password under `data`."""
         if self.server is None:
             yield "sqlite:///incidents.sqlite"
             return
@@ -100,8 +100,9 @@ class Backend:
 
     @contextlib.contextmanager
     def opened_as(self, process: str, data: Path, store: IncidentStore) -> Iterator[IncidentStore]:
-        """The `shared` store with the planned rights of a process alone; where no server asks
-        for rights, `store` itself.
+        """Yield the `shared` store with the planned rights of a process alone.
+
+        Where no server asks for rights it is `store` itself.
         """
         if self.server is None:
             yield store
@@ -165,8 +166,9 @@ def until_it_may_log_in(store: IncidentStore) -> None:
 
 
 def requests_of(plan: Iterable[str]) -> list[tuple[str, dict[str, Any] | None]]:
-    """The path and the body of each PUT that a plan prints for Kibana's console, whatever its
-    comments say.
+    """Return the path and body of each PUT that a plan prints for Kibana's console.
+
+    Comments are skipped.
     """
     text = "\n".join(line for line in "\n".join(plan).splitlines() if not line.startswith("#"))
     requests: list[tuple[str, dict[str, Any] | None]] = []
@@ -191,8 +193,9 @@ Nodes = Callable[[str], Server]
 
 @contextlib.contextmanager
 def nodes(folder: Callable[[str], Path]) -> Iterator[Nodes]:
-    """At most one node a version, each with its log in a folder that `folder` makes; all end
-    with the context.
+    """Yield at most one node per version, each with its log in a folder that `folder` makes.
+
+    All end with the context.
     """
     running: dict[str, Server] = {}
     with contextlib.ExitStack() as stack:
@@ -207,7 +210,10 @@ def nodes(folder: Callable[[str], Path]) -> Iterator[Nodes]:
 
 
 def shared_node(version: str, folder: Path) -> Server:
-    """The node that all workers of the run with this folder share; skips where it cannot be had."""
+    """Return the node that all workers of the run with this folder share.
+
+    The test is skipped where it cannot be had.
+    """
     try:
         return elasticsearch_node(version, folder)
     except UnavailableError as error:
@@ -235,7 +241,7 @@ def cannot_be_had(error: UnavailableError) -> NoReturn:
 
 
 def each_backend(*params: Any) -> Any:
-    """A fixture `backend`: each of `params` in turn, with the session's node where it needs one."""
+    """Return a fixture `backend`: each of `params` in turn, with the session's node."""
 
     @pytest.fixture(params=params)
     def backend(request: pytest.FixtureRequest) -> Backend:
@@ -245,7 +251,7 @@ def each_backend(*params: Any) -> Any:
 
 
 def backend_named(name: str, request: pytest.FixtureRequest) -> Backend:
-    """The backend of that name, on the session's node where it needs one."""
+    """Return the backend of that name, on the session's node where it needs one."""
     if name not in SERVERS:
         return Backend(name)
     started: Nodes = request.getfixturevalue("shared_nodes")
@@ -253,8 +259,9 @@ def backend_named(name: str, request: pytest.FixtureRequest) -> Backend:
 
 
 def emptied_store(kinds: Sequence[type[Document]] = CLASSES) -> Any:
-    """As `empty_store`, on the server's shared indexes, where only a `refresh` shows to a search
-    what was written.
+    """Return a fixture as `empty_store`, on the server's shared indexes.
+
+    There only a `refresh` shows to a search what was written.
     """
 
     @pytest.fixture
@@ -266,8 +273,9 @@ def emptied_store(kinds: Sequence[type[Document]] = CLASSES) -> Any:
 
 
 def empty_store(kinds: Sequence[type[Document]]) -> Any:
-    """A fixture `url`: a store of the test's own on its `backend`, with indexes for `kinds`; it
-    leaves nothing behind.
+    """Return a fixture `url`: a store of the test's own on its `backend`.
+
+    It has indexes for `kinds`, and leaves nothing behind.
     """
 
     @pytest.fixture

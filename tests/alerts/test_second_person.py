@@ -87,7 +87,7 @@ def alone(data):
 
 @pytest.fixture
 def waiting(tenant, store, clock, duties, context) -> PendingDecision:
-    """An analyst has called an incident a false positive whose deadline runs."""
+    """Return a false positive that waits for a second person, as its deadline runs."""
     store.put([incident(A, severity="high", origin="ours", clock="run")])
     record_notification(store, clock.as_clock().now())
     return Cases(Work(duties), context.trail()).excuse(A, "chance", by="Li Na").made

@@ -211,9 +211,7 @@ def test_what_is_of_a_time_is_found_by_its_time(leaked, plans, clock, days) -> N
 
 @pytest.fixture
 def broad(monkeypatch) -> None:
-    """As where so many documents have the words, or are of a filter, that the index with all
-    columns is read.
-    """
+    """Have queries read the index with all columns, as where most documents match."""
     monkeypatch.setattr(sqlite_queries, "FEW", -1)
 
 

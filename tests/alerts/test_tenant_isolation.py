@@ -432,7 +432,7 @@ def test_nothing_that_is_asked_for_tells_a_tenant_of_another(
 
 
 def _shown(ours: dict[str, tuple], theirs: dict[str, tuple]):
-    """Where two answers part."""
+    """Show where two answers differ."""
 
     def shown(what: str) -> str:
         (status, headers, body), (status_, headers_, body_) = ours[what], theirs[what]

@@ -35,7 +35,7 @@ def put(bus: Bus, *values: str | bytes) -> None:
 
 @pytest.fixture
 def values(backend: Backend) -> Callable[..., list[str]]:
-    """The values that the next poll hands out."""
+    """Return the values that the next poll hands out."""
     return lambda subscription, most=100: [
         record.value.decode() for record in backend.take(subscription, most)
     ]

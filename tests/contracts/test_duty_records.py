@@ -87,7 +87,7 @@ def states(store: IncidentStore) -> dict[str, str]:
 
 
 def drain(book: Book) -> None:
-    """What one minute of alert's loop does."""
+    """Do the work of one minute of alert's loop."""
     book.turn()
     while book._changed:
         book.step()

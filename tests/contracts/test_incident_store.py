@@ -427,7 +427,7 @@ STAGES, SELLERS = ("open", "closed", "part"), ("@a", "@b", "@c", "@d")
 
 
 def item(n: int, **changes: Any) -> WorkItem:
-    """A work item that differs from its neighbours in everything."""
+    """Return a work item that differs from its neighbours in everything."""
     fields: dict[str, Any] = {
         "id": f"INC-{n:03}", "tenant": ("bank", "shop")[n % 2],
         "opened_at": T0 + timedelta(hours=n * 7 % 100),
@@ -459,7 +459,7 @@ ASKED: dict[str, dict[str, Any]] = {
 
 
 def fitting(where: DocumentFilter) -> list[WorkItem]:
-    """By a plain loop, those that fit."""
+    """Return the items that fit, found by a plain loop."""
 
     def fits(one: WorkItem) -> bool:
         def has(name: str, values: Any) -> bool:
@@ -483,8 +483,9 @@ def fitting(where: DocumentFilter) -> list[WorkItem]:
 def items(
     store: IncidentStore, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> IncidentStore:
-    """A store of `ITEMS`, once where every condition leaves few enough to be collected and once
-    where none does.
+    """Return a store of `ITEMS`.
+
+    Every condition leaves few enough to be collected, or none does.
     """
     if request.param == "many":
         monkeypatch.setattr("alerts.store.sqlite_queries.FEW", -1)

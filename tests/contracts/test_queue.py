@@ -39,7 +39,7 @@ def incident(id_: str, minutes: int = 0, **changes: Any) -> Incident:
 
 
 def shown(queue: IncidentQueue, *, limit: int = 50, **view: Any) -> list[str]:
-    """All rows, page after page."""
+    """Return all rows, page after page."""
     found, after, more = [], "", True
     while more:
         queue.work.store.refresh()

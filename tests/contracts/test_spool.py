@@ -32,14 +32,14 @@ def backend() -> SimpleNamespace:
 
 @pytest.fixture
 def open_again(backend: SimpleNamespace, tmp_path: Path, clock: HeldClock) -> Callable[..., Bus]:
-    """As in `conftest.py`, for the spool."""
+    """Return a function that opens the spool again, as that of `conftest.py`."""
     waits = time.Clock(wall=clock.wall, uptime=clock.running, boot=clock.boot)
     return lambda keep=KEEP: open_bus(backend.url, tmp_path, keep, waits)
 
 
 @pytest.fixture
 def values() -> Callable[..., list[str]]:
-    """The values that the next poll hands out."""
+    """Return the values that the next poll hands out."""
     return lambda reader, most=100: [record.value.decode() for record in reader.poll(most, 0.0)]
 
 
@@ -68,14 +68,18 @@ class SpoolModel(BusModel):
 
     @rule()
     def die(self) -> None:
-        """In its own folder: a copy would be a stream of its own, and streams have no order
-        among them.
+        """Let a process die in its own folder.
+
+        A copy would be a stream of its own, and streams have no order among them.
         """
         self._close()
         self.begin()
 
     def stands(self, group: Group, waiting: int, places: list[PartitionPosition]) -> None:
-        """A stream is a partition, of which there is none before its first file."""
+        """Check a group's positions.
+
+        A stream is a partition, of which there is none before its first file.
+        """
         assert sum(place.waiting for place in places) == waiting
 
 

@@ -39,8 +39,9 @@ ADMIN, NOBODY = "admin-token", "nobody-token"
 
 
 def program() -> str:
-    """The program; where it is not there the test is skipped, in CI too, whose hour has no room
-    for the build.
+    """Return the program's path.
+
+    The test is skipped without it, in CI too, whose hour has no room for the build.
     """
     with once("kube-apiserver"):  # it may be under way
         if not PROGRAM.exists():
@@ -114,7 +115,7 @@ class Cluster:
     stranger: Path
 
     def ask(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
-        """The status and the answer to a request of the administrator."""
+        """Send a request of the administrator, and return status and answer."""
         connection = http.client.HTTPSConnection(HOST, self.port, context=self.context, timeout=30)
         told = {"Authorization": f"Bearer {ADMIN}", "Content-Type": "application/json", **headers}
         with contextlib.closing(connection):
@@ -129,13 +130,13 @@ class Cluster:
         return {one["kind"]: one["name"] for one in answer["resources"] if "/" not in one["name"]}
 
     def place(self, made: Manifest, namespace: str) -> str:
-        """The address of an object in a namespace."""
+        """Return the address of an object in a namespace."""
         name = self.kinds(made["apiVersion"])[made["kind"]]
         return f"{root_of(made['apiVersion'])}/namespaces/{namespace}/{name}/{made['metadata']['name']}"  # noqa: E501
 
 
 def root_of(group: str) -> str:
-    """Where a group and version are served."""
+    """Return the path below which a group and version are served."""
     return f"/apis/{group}" if "/" in group else f"/api/{group}"
 
 
@@ -190,7 +191,7 @@ def cluster(folder: Path) -> Iterator[Cluster]:
 
 
 def _kubeconfig(port: int, authority: bytes, token: str) -> str:
-    """What Helm reads."""
+    """Return the file that Helm reads."""
     server = {
         "server": f"https://{HOST}:{port}",
         "certificate-authority-data": base64.b64encode(authority).decode(),

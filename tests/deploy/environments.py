@@ -12,8 +12,9 @@ PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def environment(folder: Path, parts: Iterable[Distribution], wheel: Path) -> Path:
-    """An environment with `parts` as they are installed here, and `wheel` installed by pip;
-    returns its folder of programs.
+    """Make an environment with `parts` as they are installed here.
+
+    `wheel` is installed by pip. The folder of programs is returned.
     """
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     site = folder / "lib" / PYTHON / "site-packages"

@@ -43,7 +43,10 @@ Manifest = dict[str, Any]
 
 @contextlib.contextmanager
 def once(what: str) -> Iterator[None]:
-    """One run of the tests at a time makes `what`; on a new machine there is no cache yet."""
+    """Let a single run of the tests at a time make `what`.
+
+    On a new machine there is no cache yet.
+    """
     CACHE.mkdir(parents=True, exist_ok=True)
     with wait_for_lock(CACHE / f"{what}.lock"):
         yield
@@ -51,7 +54,7 @@ def once(what: str) -> Iterator[None]:
 
 @cache
 def built(name: str) -> str:
-    """A program: the system's, or one built by Go, once (some minutes)."""
+    """Return a program: the system's, or one built by Go, which takes some minutes."""
     if found := shutil.which(name):
         return found
     made = CACHE / "bin" / name
@@ -79,7 +82,7 @@ def run(*words: object) -> subprocess.CompletedProcess[str]:
 
 
 def rendered(chart: Path, values: Path, *more: str) -> list[Manifest]:
-    """What is installed by these values."""
+    """Return the manifests that these values install."""
     done = run(
         "template",
         "leaks",
@@ -98,7 +101,7 @@ def rendered(chart: Path, values: Path, *more: str) -> list[Manifest]:
 
 @cache
 def schemas() -> Path:
-    """The folder with Kubernetes' schemas; installed by pip as the hash says, once."""
+    """Return the folder with Kubernetes' schemas, installed by pip as their hash says."""
     wanted = REQUIREMENTS.read_text(encoding="utf-8")
     folder = CACHE / "kubernetes-schemas"
     with once("schemas"):
@@ -131,7 +134,7 @@ def schemas() -> Path:
 
 @cache
 def validator(version: str, kind: str, group: str) -> Validator:
-    """By the strict schema, which knows no field that Kubernetes does not."""
+    """Return a validator by the strict schema, which knows no field that Kubernetes does not."""
     # two seconds to load, which every worker would spend to collect
     from jsonschema import Draft7Validator
 
@@ -149,11 +152,11 @@ def validator(version: str, kind: str, group: str) -> Validator:
 def conform(
     manifests: list[Manifest], version: str, folder: Path, *skip: str
 ) -> subprocess.CompletedProcess[str]:
-    """What kubeconform says of objects, by the strict schemas of this version; kinds to `skip` have
-    none.
+    """Return what kubeconform says of objects, by the strict schemas of this version.
 
-    The schemas are put into `folder` under names of files, as kubeconform looks for what one says
-    of another.
+    Kinds to `skip` have none. The schemas are put into `folder` under names of files, as
+    kubeconform
+    looks for what one says of another.
     """
     of_version = schemas() / f"v{version}-local-strict"
     wanted = {
@@ -184,13 +187,13 @@ def conform(
 
 
 def name_of(kind: str, group: str) -> str:
-    """How the schema of a kind is called."""
+    """Return the name of a kind's schema."""
     api, _, release = group.rpartition("/")
     return "-".join(part for part in (kind.lower(), api.partition(".")[0], release) if part)
 
 
 def faults(manifest: Manifest, version: str) -> Iterator[str]:
-    """What Kubernetes of this version would not take."""
+    """Yield what Kubernetes of this version would refuse."""
     for error in validator(version, manifest["kind"], manifest["apiVersion"]).iter_errors(manifest):
         yield (
             f"{manifest['kind']} {manifest['metadata']['name']}: {error.json_path}:"

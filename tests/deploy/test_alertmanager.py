@@ -18,7 +18,7 @@ MATCHER = re.compile(r'^(\w+) (=~|!=|=) "?([^"]+)"?$')
 
 
 def receiver(alert: str, severity: str) -> str:
-    """Where an alert must go."""
+    """Return where an alert must go."""
     if alert == "UllageWatchdog":
         return "watchdog"
     if alert.startswith(LEGAL):

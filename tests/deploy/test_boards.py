@@ -110,8 +110,9 @@ def test_panels_ask_only_for_what_the_roles_expose(path: Path) -> None:
 
 
 def known_of(board: dict[str, Any]) -> dict[str, Any]:
-    """What Grafana's schema, from which its SDK is made, knows of a board; the SDK adds how a
-    state timeline is drawn.
+    """Return the parts of a board that Grafana's schema knows.
+
+    Its SDK is made from that; it adds how a state timeline is drawn.
     """
     known: dict[str, Any] = json.loads(
         JSONEncoder(sort_keys=True).encode(Dashboard.from_json(board))

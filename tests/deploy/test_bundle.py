@@ -39,7 +39,7 @@ ASK = (
 
 @pytest.fixture(scope="module")
 def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A pair of keys by openssl, as the document says; the public one lies beside it."""
+    """Make a pair of keys by openssl, as the document says; the public one lies beside it."""
     folder = tmp_path_factory.mktemp("keys")
     private, public = folder / "release.key", folder / "release.pub"
     subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", private], check=True)
@@ -50,7 +50,7 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def commit() -> str:
-    """Of the tree as it is now, committed or not."""
+    """Return an id of the tree as it is now, committed or not."""
     return tree_as_it_is(ROOT)
 
 
@@ -68,9 +68,7 @@ def unpacked(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copy(unpacked: Path, tmp_path: Path) -> Path:
-    """One to spoil; its files are links to the others', so that they are replaced and not
-    written.
-    """
+    """Return a copy to spoil; its files are links, so that they are replaced and not written."""
     made = tmp_path / "copy"
     shutil.copytree(unpacked, made, copy_function=os.link)
     return made

@@ -39,7 +39,7 @@ def chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def crd(kind: str, name: str) -> dict[str, Any]:
-    """A kind of the operator of Prometheus, of which any content is taken."""
+    """Return a kind of Prometheus's operator that takes any content."""
     group, version = OPERATOR.split("/")
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     one = {"name": version, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
@@ -57,7 +57,10 @@ def ask_helm(server: Cluster, *words: object, who: str = "kubeconfig") -> tuple[
 
 
 def differences(wanted: Any, stored: Any, at: str = "") -> list[str]:
-    """Where what is stored is not what was asked for; what the server added by itself is none."""
+    """List where a stored object differs from the wanted one.
+
+    What the server added by itself is no difference.
+    """
     if isinstance(wanted, dict) and isinstance(stored, dict):
         return [
             one

@@ -33,7 +33,7 @@ OURS = {name for name, service in SERVICES.items() if service.get("command", [No
 
 
 def faults(service: dict[str, Any]) -> list[str]:
-    """What a container may do that it should not, or lacks."""
+    """List what a container may do that it should not, or lacks."""
     user = service.get("user", "0").partition(":")[0]
     kept = {
         "capabilities": service.get("cap_drop") == ["ALL"] and "cap_add" not in service,
@@ -112,7 +112,7 @@ MEETS = {
 
 
 def networks_of(name: str) -> list[str]:
-    """Those of a service, or of the one whose network it shares."""
+    """Return the networks of a service, or of the one whose network it shares."""
     service = SERVICES[name]
     owner = service.get("network_mode", "").removeprefix("service:")
     return list(SERVICES[owner]["networks"] if owner else service["networks"])
@@ -182,7 +182,7 @@ def test_no_secret_or_volume_is_for_nobody() -> None:
 
 
 def load_settings() -> Settings:
-    """What the roles read."""
+    """Return the settings that the roles read."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(FOLDER / "ullage.toml", folder)
         Path(folder, "ullage.toml").chmod(0o644)

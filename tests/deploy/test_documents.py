@@ -17,9 +17,7 @@ SHOWN = re.compile(r"`(ullage [^`]+)`|^\s*(ullage [^\n]+)$", re.MULTILINE)
 
 
 def shown(text: str) -> Iterator[list[str]]:
-    """The words of each command, without what is no part of it: remarks, marks between
-    alternatives.
-    """
+    """Yield the words of each command, without remarks and marks between alternatives."""
     for found in SHOWN.finditer(text):
         yield shlex.split((found[1] or found[2]).split("#")[0].replace("·", " ").replace("…", " "))[
             1:
@@ -27,7 +25,7 @@ def shown(text: str) -> Iterator[list[str]]:
 
 
 def fault(words: list[str]) -> str:
-    """The first command or option that there is not; "" for none."""
+    """Return the first command or option that does not exist, "" for none."""
     command, value_follows = typer.main.get_command(cli.app), False
     for word in words:
         if word.startswith(("--", "[--")):

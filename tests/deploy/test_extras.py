@@ -18,9 +18,7 @@ APART = {"gssapi": "kerberos", "rapidocr_onnxruntime": "ocr"}
 
 
 def imported() -> dict[str, Path]:
-    """Every module of others that the product's source names in an import, with a file that
-    does.
-    """
+    """Return every foreign module that the product imports, with a file that does."""
     found = {}
     for package in PRODUCT:
         for path in (ROOT / package).rglob("*.py"):

@@ -285,7 +285,7 @@ PRIVATE = {
 
 
 def reached(made: list[Manifest], role: str) -> tuple[set[str], set[str]]:
-    """Who reaches the role, and whom it reaches, as peers in JSON with their ports."""
+    """Return who reaches the role, and whom it reaches, as peers in JSON with their ports."""
     spec = of_kind(made, "NetworkPolicy")[f"leaks-{role}"]["spec"]
     assert set(spec["policyTypes"]) == {"Ingress", "Egress"}
 
@@ -511,8 +511,9 @@ def nginx_of(
     served: int = 8600,
     **ports: int,
 ) -> list[str]:
-    """How nginx of a role is started here: with a folder of its own, as root, and with the
-    module that its image has built in.
+    """Return the command that starts nginx of a role here.
+
+    It has a folder of its own, runs as root, and loads the module that its image has built in.
     """
     folder.mkdir()
     for name, content in (
@@ -586,7 +587,7 @@ def test_files_come_from_search_to_match_by_certificates_of_both(
 
 
 def refused(connection: ssl.SSLSocket) -> bool:
-    """Whether the other side ends it; of TLS 1.3 that is seen when something is read."""
+    """Return whether the other side ends a connection; with TLS 1.3 only reading shows it."""
     try:
         connection.sendall(b"a file")
         return connection.recv(1) == b""
@@ -611,8 +612,9 @@ def test_assessing_needs_both_in_one_release(chart: Path) -> None:
 
 
 def mounted(folder: Path, files: dict[str, bytes]) -> None:
-    """As kubelet mounts a Secret or ConfigMap: links in a folder that is open to all, changed by
-    turning one link.
+    """Mount files as kubelet mounts a Secret or ConfigMap.
+
+    They are links in a folder that is open to all, changed by turning one link.
     """
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o1777)

@@ -33,8 +33,9 @@ CUSTOMERS = list(people(3, 5))
 
 @cache
 def driver() -> str:
-    """How layers are kept: as overlays where the kernel mounts such here, else as whole copies,
-    which takes many times longer.
+    """Return how layers are kept: as overlays where the kernel mounts such here.
+
+    Else as whole copies, which takes many times longer.
     """
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
         for name in ("lower", "upper", "work", "all"):
@@ -49,7 +50,7 @@ def driver() -> str:
 
 
 def buildah(*words: object) -> str:
-    """What buildah said, with all that it keeps in the cache."""
+    """Return the output of buildah, with all that it keeps in the cache."""
     CACHE.mkdir(parents=True, exist_ok=True)
     kept = (
         "--storage-driver",
@@ -92,7 +93,7 @@ def base() -> None:
 
 
 def mirror() -> str:
-    """Where this machine has its packages from."""
+    """Return where this machine gets its packages from."""
     said = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(SITE)"],
         capture_output=True,
@@ -104,7 +105,7 @@ def mirror() -> str:
 
 @pytest.fixture(scope="module")
 def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A container of the image."""
+    """Yield a container of the image."""
     if os.geteuid():
         unable("building an image without a daemon needs root")
     base()
@@ -137,7 +138,7 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def root(container: str) -> Iterator[Path]:
-    """Its file system."""
+    """Yield the container's file system."""
     yield Path(buildah("mount", container))
     buildah("umount", container)
 

@@ -39,7 +39,7 @@ def known() -> Licences:
 
 @pytest.fixture(scope="module")
 def locked() -> Mapping[str, Distribution]:
-    """All that runs and all that is developed with, and not ullage."""
+    """Return all distributions that run or are developed with, but for ullage."""
     return {
         name: part for name, part in closure([*SHIPPED, "dev", "docs"]).items() if name != PRODUCT
     }

@@ -116,7 +116,7 @@ class EmptyFrontier:
 
 
 def crawled(metrics: CrawlMetrics, clock: HeldClock, count: int) -> Iterator[Visit]:
-    """A visit to each of so many sites, all of which ask to be watched."""
+    """Yield a visit to each of so many sites, all of which ask to be watched."""
     sites = [
         make_site(name=f"site{n:05}", watch=True, start=[f"http://site{n}.example/"])
         for n in range(count)

@@ -43,7 +43,10 @@ def metrics_of(expression: str) -> set[str]:
 
 @cache
 def known_series() -> set[str]:
-    """What there is to ask for: the roles' metrics, what Prometheus adds, what rules record."""
+    """Return the series that a rule may ask for.
+
+    They are the roles' metrics, what Prometheus adds, and what rules record.
+    """
     found = {"up", "ALERTS", *(rule["record"] for rule in rules() if "record" in rule)}
     for registry in registries().values():
         for metric in declared(registry):
@@ -69,7 +72,7 @@ def test_an_alert_has_all_that_a_person_needs(alert: str) -> None:
 
 @cache
 def runbooks() -> dict[str, str]:
-    """The sections of the runbook page by heading."""
+    """Return the sections of the runbook page by heading."""
     parts = re.split(r"^## (\w+)$", RUNBOOKS.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
@@ -120,7 +123,7 @@ def test_what_is_recorded_is_named_by_level_metric_and_operation() -> None:
 
 @cache
 def written_tests() -> list[dict[str, Any]]:
-    """Every test of promtool's, of all files."""
+    """Return every test of promtool's, of all files."""
     return [
         test for path in TESTS for test in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]
     ]
@@ -148,7 +151,7 @@ def test_every_alert_is_tested_to_fire_and_not_to() -> None:
 
 
 def reasons(alert: str) -> list[str]:
-    """The faults that a rule tells apart by a label of its own."""
+    """List the faults that a rule tells apart by a label of its own."""
     return re.findall(
         r'"(?:reason|outcome|state)", "(\w+)", "", ""', " ".join(ALERTS[alert]["expr"].split())
     )

@@ -33,8 +33,9 @@ STATE = Panel(
 
 @pytest.fixture
 def prometheus() -> Iterator[tuple[str, list[dict[str, list[str]]]]]:
-    """The address of one that has a series of three points, one of them no number; and what it
-    was asked.
+    """Yield the address of a Prometheus with three points of one series, and the queries it got.
+
+    One of the points is no number.
     """
     questions: list[dict[str, list[str]]] = []
 

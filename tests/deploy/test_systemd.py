@@ -53,7 +53,7 @@ def instance(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The units as they would lie in /etc/systemd/system, with a program that is there."""
+    """Return the units as they would lie in /etc/systemd/system, with a program that exists."""
     folder = tmp_path_factory.mktemp("system")
     shutil.copytree(UNITS, folder, dirs_exist_ok=True)
     for path in folder.glob("*.service"):
@@ -153,7 +153,7 @@ def test_every_role_has_a_unit_and_the_key_it_signs_with() -> None:
 
 @pytest.fixture
 def data() -> Iterator[Path]:
-    """A data folder that other users can be given: not below pytest's, which is root's alone."""
+    """Yield a data folder that other users can be given; pytest's is root's alone."""
     if os.geteuid():
         unable("running as other users needs root")
     folder = Path(tempfile.mkdtemp(prefix="ullage-units-", dir="/var/tmp"))
@@ -172,7 +172,7 @@ def own(data: Path, role: str) -> int:
 
 
 def done(data: Path, role: str, *words: str) -> str:
-    """What the role said, run to its end under its unit's restrictions."""
+    """Run a role to its end under its unit's restrictions, and return its log."""
     unit = Unit.read(f"ullage-{role}.service")
     with start(unit, own(data, role), data, list(words)) as child:
         out, err = child.communicate(timeout=240)
@@ -232,7 +232,7 @@ def test_a_post_goes_the_whole_way_under_the_restrictions_of_the_units(
 
 @contextlib.contextmanager
 def serving_desk(data: Path) -> Iterator[Callable[[str], str]]:
-    """The desk under its unit's restrictions; gives what asks it."""
+    """Run the desk under its unit's restrictions, and yield a function that asks it."""
     (port,) = free_ports(1)
     (data / "ullage.toml").write_text(configuration("bank", port), encoding="utf-8")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

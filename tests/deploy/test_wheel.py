@@ -85,7 +85,7 @@ Ullage = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """Of the tree as it is now, committed or not."""
+    """Build the wheel of the tree as it is now, committed or not."""
     return build(ROOT, tmp_path_factory.mktemp("dist"), tree_as_it_is(ROOT))
 
 

@@ -10,8 +10,9 @@ import pytest
 
 
 def need(*tools: str) -> list[str]:
-    """The paths of these programs; without one the test is skipped in one line, and in CI (`CI`
-    is set) that is a failure.
+    """Return the paths of these programs.
+
+    Without one the test is skipped in one line, which in CI (`CI` is set) is a failure.
     """
     found = [shutil.which(tool) for tool in tools]
     if missing := [tool for tool, path in zip(tools, found, strict=True) if path is None]:

@@ -23,7 +23,7 @@ SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
 
 
 def unable(why: str) -> None:
-    """Where it cannot be tried: a failure in CI, a reason elsewhere."""
+    """Skip what cannot be tried here; fail in CI."""
     pytest.fail(why, pytrace=False) if os.environ.get("CI") else pytest.skip(why)
 
 
@@ -87,7 +87,7 @@ class Unit:
 
 @cache
 def members(word: str) -> frozenset[str]:
-    """The calls of a set such as @system-service, or the call itself."""
+    """Return the calls of a set such as @system-service, or the call itself."""
     if not word.startswith("@"):
         return frozenset([word])
     said = subprocess.run(

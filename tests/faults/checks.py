@@ -66,9 +66,7 @@ class Checks:
 
 
 def run(words: list[str], environment: dict[str, str]) -> tuple[int, str, str]:
-    """The exit code of the command, or minus the signal that ended it, and what it wrote to both
-    outputs.
-    """
+    """Run a command, and return its exit code (minus a signal) and both outputs."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         child = os.fork()
         if child == 0:
@@ -79,7 +77,7 @@ def run(words: list[str], environment: dict[str, str]) -> tuple[int, str, str]:
 
 
 def _become(words: list[str], environment: dict[str, str], out: IO[Any], err: IO[Any]) -> None:
-    """In the child: the command, to its end."""
+    """Run the command to its end, in the child."""
     with Path(os.devnull).open("rb") as nothing:
         for file, number in ((nothing, 0), (out, 1), (err, 2)):
             os.dup2(file.fileno(), number)

@@ -20,7 +20,7 @@ VERSION = SERVERS["elasticsearch-9.5"]
 
 @pytest.fixture
 def node(elasticsearch_nodes: Nodes) -> Iterator[Server]:
-    """The node; whatever a test did to it, it answers again afterwards."""
+    """Yield the node, which answers again after the test, whatever it did to it."""
     server = elasticsearch_nodes(VERSION)
     yield server
     server.thaw()
@@ -30,7 +30,7 @@ def node(elasticsearch_nodes: Nodes) -> Iterator[Server]:
 
 @pytest.fixture
 def broker(kafka_broker: Broker) -> Iterator[Broker]:
-    """The broker; whatever a test did to it, it answers again afterwards."""
+    """Yield the broker, which answers again after the test, whatever it did to it."""
     yield kafka_broker
     if kafka_broker.pid:
         kafka_broker.thaw()

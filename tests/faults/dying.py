@@ -86,14 +86,14 @@ def publish_before_commit(count: int) -> None:
 
 
 def mid_bulk(count: int) -> None:
-    """The store has been sent documents and has not answered."""
+    """Die when the store has been sent documents and has not answered."""
     from alerts.store.elasticsearch import ElasticsearchStore
 
     during(ElasticsearchStore, "_send", count, MID_REQUEST_SECONDS)
 
 
 def mid_fold(count: int) -> None:
-    """Some facts of a batch are stored, those that follow from them are not."""
+    """Die when some facts of a batch are stored, and those that follow from them are not."""
     from alerts.store.elasticsearch import ElasticsearchStore
 
     before(ElasticsearchStore, "_send", count)

@@ -53,7 +53,7 @@ class Role:
         return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]
 
     def port(self) -> int | None:
-        """Where it serves its metrics; None before it does."""
+        """Return the port of the role's metrics, None before it serves them."""
         found = STARTED.search(self.log.read_text())
         return int(found[1]) if found else None
 
@@ -89,7 +89,7 @@ class Rig:
     customers: list[Person] = field(default_factory=lambda: list(people(CUSTOMERS, 11)))
 
     def ask(self, *words: str, text: str = "") -> str:
-        """What an `ullage` command prints."""
+        """Return what an `ullage` command prints."""
         return Ullage(self.data)(*words, text=text)
 
     def set_up(self, bus_url: str, more: str, heartbeats: float) -> None:
@@ -113,7 +113,7 @@ class Rig:
         (self.data / "sites.d" / "pastes.toml").write_text(text, encoding="utf-8")
 
     def texts(self, count: int) -> Iterator[tuple[int, str]]:
-        """The next `count` posts, each with two customers, numbered."""
+        """Yield the next `count` posts, each with two customers, numbered."""
         for number in range(self.posts, self.posts + count):
             one, two = (
                 self.customers[number % CUSTOMERS],
@@ -211,24 +211,25 @@ class Rig:
             self.ask(name, "--once")
 
     def places(self, topic: str) -> list[PartitionPosition]:
-        """Where the reader of `topic` stands, a partition."""
+        """Return the positions of the reader of `topic`, per partition."""
         with contextlib.closing(Context(self.data).bus()) as bus:
             return list(bus.places(topic, GROUPS[topic]).values())
 
     def sightings(self) -> int:
-        """How many posts the store says give customers away."""
+        """Count the posts that give customers away, by the store."""
         with contextlib.closing(open_store(self.store_url, self.data)) as store:
             store.refresh()
             return store.count(Sighting, DocumentFilter())
 
     def stored(self) -> bool:
-        """Whether every post that was planted is in the store, and whom it gives away, which is
-        written after it.
+        """Return whether every planted post is in the store, with the customers that it gives away.
+
+        The latter are written after it.
         """
         return self.sightings() >= self.posts and self._given_away().total() >= self.planted.total()
 
     def _given_away(self) -> Counter[str]:
-        """By handle, how many posts give a customer away."""
+        """Count, by handle, the posts that give a customer away."""
         with contextlib.closing(open_store(self.store_url, self.data)) as store:
             store.refresh()
             counted: Counter[str] = Counter()
@@ -253,5 +254,5 @@ class Rig:
 
 
 def grown(before: Iterable[int], after: Iterable[int]) -> int:
-    """The largest growth of one process, in bytes."""
+    """Return the largest growth of one process, in bytes."""
     return max(b - a for a, b in zip(before, after, strict=True))

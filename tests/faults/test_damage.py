@@ -55,7 +55,7 @@ def sound(whole: Path) -> Iterator[CheckReport]:
 
 
 def faults_in(said: str) -> set[str]:
-    """The lines of `check` that say of a fault."""
+    """Return the lines of `check` that report a fault."""
     return {line for line in said.splitlines() if line.startswith("FAULT")}
 
 

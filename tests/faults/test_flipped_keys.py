@@ -40,7 +40,7 @@ PLACES = (0, 100, 255)
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that was set up, in which a list was loaded by the commands."""
+    """Return a folder that was set up and into which a list was loaded by the commands."""
     data = tmp_path_factory.mktemp("flipped") / "data"
     (data.parent / "bank.csv").write_text(
         to_csv([customer(n) for n in range(20)]), encoding="utf-8"
@@ -96,7 +96,7 @@ def run_or_raise(data: Path, *words: str) -> None:
 
 
 def search(data: Path) -> None:
-    """All that `ullage search` does before it serves."""
+    """Do all that `ullage search` does before it serves."""
     context = Context(data)
     with (
         closing(open_configured_store(context)) as store,
@@ -118,7 +118,7 @@ def ingest(data: Path) -> None:
 
 
 def crawl(data: Path) -> None:
-    """All that `ullage crawl` does before its first round."""
+    """Do all that `ullage crawl` does before its first round."""
     context = Context(data)
     Scheduler(context, [], CrawlMetrics(CollectorRegistry(), context.clock))
 
@@ -166,7 +166,7 @@ def one(data: Path, pattern: str) -> Path:
 
 
 def faulty(data: Path) -> str:
-    """What `check` says of the keys."""
+    """Return what `check` says of the keys."""
     code, said = run(data, "check")
     assert code == 1, said
     [line] = [line for line in said.splitlines() if line.startswith("FAULT  keys: ")]

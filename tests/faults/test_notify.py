@@ -31,7 +31,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def publish(rig: Rig, names: range) -> None:
-    """A finding a name, of every tenant in turn; none has anything in common with another."""
+    """Publish a finding per name, of every tenant in turn; none has anything in common."""
     outgoing, store = [], Context(rig.data).keys
     for n in names:
         tenant = TENANTS[n % len(TENANTS)]
@@ -47,7 +47,7 @@ def publish(rig: Rig, names: range) -> None:
 
 
 def incidents(receiver: Receiver) -> dict[str, set[str]]:
-    """What each message told of, by its id; one that came again must be the same."""
+    """Return what each message was about, by its id; a repeated one must be the same."""
     found: dict[str, set[str]] = {}
     for message in receiver.received:
         of_it = {incident["id"] for incident in message.json["incidents"]}

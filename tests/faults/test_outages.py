@@ -53,7 +53,7 @@ test-faults`.
 
 @pytest.fixture
 def running(rig: Make, server: Answers) -> tuple[Rig, list[Role]]:
-    """A rig at work: crawl, match and alert run, and what was planted has been found."""
+    """Run crawl, match and alert, and wait until what was planted has been found."""
     return at_work(rig(), server)
 
 
@@ -71,7 +71,10 @@ def go_through(
     back: Callable[[], object],
     seconds: float,
 ) -> None:
-    """An outage of `seconds` between `away` and `back`, with posts published in its midst."""
+    """Go through an outage of `seconds` between `away` and `back`.
+
+    Posts are published in its midst.
+    """
     made, roles = running
     before = [role.resident() for role in roles]
     away()

@@ -58,12 +58,12 @@ def plant(rig: Rig) -> None:
 
 
 def prefix(rig: Rig) -> str:
-    """What the rig's indexes begin with."""
+    """Return the prefix of the rig's indexes."""
     return rig.store_url.partition("prefix=")[2].partition("&")[0]
 
 
 def on_kafka(rig: Rig) -> Iterator[bytes]:
-    """Every record of every topic: value, key and headers."""
+    """Yield every record of every topic: value, key and headers."""
     with contextlib.closing(Context(rig.data).bus()) as bus:
         for topic in TOPICS:
             found: list[Record] = []
@@ -76,7 +76,7 @@ def on_kafka(rig: Rig) -> Iterator[bytes]:
 
 
 def on_elasticsearch(rig: Rig, node: Server) -> Iterator[bytes]:
-    """Every document whole, and the words that the index keeps of it."""
+    """Yield every document whole, and the words that the index keeps of it."""
     with contextlib.closing(node.client()) as admin:
         for kind in CLASSES:
             name = index_name(prefix(rig), kind)
@@ -89,7 +89,7 @@ def on_elasticsearch(rig: Rig, node: Server) -> Iterator[bytes]:
 
 
 def hits(rig: Rig, node: Server) -> set[str]:
-    """Which planted values are readable on the servers."""
+    """Return the planted values that are readable on the servers."""
     read = [*on_kafka(rig), *on_elasticsearch(rig, node)]
     assert len(read) > POSTS
     return {value for data in read for value, _ in sweep.find(data, PLANTED)}

@@ -224,10 +224,11 @@ def hand_in(work: Work) -> subprocess.Popen[bytes]:
 
 
 def locks(pid: int, folder: Path) -> bool:
-    """Whether a process is writing to a database of a folder: while it is stopped, everybody else
-    would wait for it.
+    """Return whether a process is writing to a database of a folder.
 
-    SQLite locks by `fcntl`; `flock` tells who is the only consumer, which is held for good.
+    While it is stopped, everybody else would wait for it. SQLite locks by `fcntl`; `flock`
+    marks the
+    only consumer, which holds it for good.
     """
     files = {str(path.stat().st_ino) for path in folder.iterdir()}
     for line in Path("/proc/locks").read_text().splitlines():

@@ -35,8 +35,9 @@ PORTS = ("SEARCH__PORT", "METRICS_PORTS__CRAWL", "METRICS_PORTS__MATCH", "METRIC
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Mapping[str, str]:
-    """The environment of a clone in which `make env` was run, with ports that are free here; the
-    sample is where it is there.
+    """Return the environment of a clone in which `make env` was run.
+
+    Its ports are free here; the sample is where it is there.
     """
     (tmp_path / "deploy").symlink_to(ROOT / "deploy")
     ports = {
@@ -53,7 +54,7 @@ def machine(tmp_path: Path) -> Mapping[str, str]:
 
 @pytest.fixture
 def running(tmp_path: Path, machine: Mapping[str, str]) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """What goes on in another terminal; it is ended with Ctrl-C."""
+    """Run commands in another terminal, ended with Ctrl-C."""
     found: list[subprocess.Popen[bytes]] = []
     yield found
     for process in found:
@@ -71,7 +72,7 @@ def typed(block: str) -> list[str]:
 
 
 def shown_in(page: str) -> list[str]:
-    """The verdict on the sample that a page shows."""
+    """Return the verdict on the sample that a page shows."""
     block = re.compile(
         r"^\$ ullage assess deploy/demo/sample/leak.txt\n(.*?)^```$", re.MULTILINE | re.DOTALL
     )
@@ -80,7 +81,7 @@ def shown_in(page: str) -> list[str]:
 
 
 def is_shortened(shown: Sequence[str], whole: Sequence[str]) -> bool:
-    """Whether all that is `shown` is in the `whole`, in that order."""
+    """Return whether all of `shown` is in `whole`, in that order."""
     left = iter(whole)
     return all(line in left for line in shown)
 

@@ -43,7 +43,7 @@ class Match:
             )
 
     def ready(self) -> int:
-        """The status of `/readyz`, 0 where nobody answers."""
+        """Return the status of `/readyz`, 0 where nobody answers."""
         try:
             page(f"http://127.0.0.1:{self.port}/readyz")
         except urllib.error.HTTPError as error:

@@ -49,7 +49,7 @@ def context(tmp_path: Path, receiver: Receiver) -> Context:
 
 @contextlib.contextmanager
 def alert(context: Context) -> Iterator[subprocess.Popen[bytes]]:
-    """A process of `ullage alert`; killed at the end, whatever it is doing."""
+    """Run a process of `ullage alert`; it is killed at the end, whatever it is doing."""
     environment = {**os.environ, "ULLAGE_LOG_LEVEL": "error"}
     process = subprocess.Popen(
         command(context.data, "alert"), stdin=subprocess.DEVNULL, env=environment
@@ -106,7 +106,7 @@ def test_a_kill_while_a_message_is_out_repeats_it_under_its_id_and_a_restart_rep
 
 @pytest.fixture
 def store_of(context: Context):
-    """How many notifications have an outcome."""
+    """Count the notifications with an outcome."""
     from alerts.store import open_configured_store
 
     def counted(outcome: str) -> int:

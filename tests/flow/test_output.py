@@ -35,14 +35,14 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with customers, to be copied."""
+    """Return a data folder with customers, to be copied."""
     folder = tmp_path_factory.mktemp("bank")
     return Daemon.of_bank(folder / "data", folder, list(people(12, 5))).data
 
 
 @pytest.fixture
 def ports(tmp_path: Path, bank: Path) -> dict[str, int]:
-    """A data folder of the test's own, whose services serve these ports."""
+    """Prepare a data folder of the test's own, and return the ports of its services."""
     data = shutil.copytree(bank, tmp_path / "data")
     ports = dict(zip(SERVICES, free_ports(4), strict=True))
     settings = (data / "ullage.toml").read_text()
@@ -62,7 +62,7 @@ def full() -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def unread() -> Iterator[IO[bytes]]:
-    """A pipe whose reader has gone."""
+    """Yield a pipe whose reader has gone."""
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "wb") as file:
@@ -71,7 +71,7 @@ def unread() -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def stuck() -> Iterator[IO[bytes]]:
-    """A pipe that is full, and whose reader reads no more."""
+    """Yield a pipe that is full, and whose reader reads no more."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     with contextlib.suppress(BlockingIOError):

@@ -41,7 +41,7 @@ LENGTHS = [
 
 
 def of_json(text: bytes) -> list[bytes]:
-    """What stands where the JSON `text` of a record should: each is none."""
+    """List what stands where the JSON `text` of a record should: none of it is JSON."""
     fields = json.loads(text)
     first = next(iter(fields))
     return [
@@ -156,7 +156,7 @@ class Rig:
             assert "Traceback" not in done.stderr
 
     def letters(self) -> Counter[tuple[str, int]]:
-        """How many there are of each stage, by how often they came back."""
+        """Count the dead letters of each stage, by how often they came back."""
         letters = [
             json.loads(line) for line in self.daemon.ask("dead-letters", "--json").splitlines()
         ]

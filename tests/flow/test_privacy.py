@@ -70,10 +70,11 @@ def receiver() -> Iterator[Receiver]:
 def daemon(
     tmp_path: Path, sites: tuple[str, Forum], receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Daemon]:
-    """A data folder whose watchlist holds the victim, two sites that leak them, and a temporary
-    folder of its own.
+    """Run a daemon whose customer list holds the victim and whose two sites leak them.
 
-    Evidence is sealed, and a webhook is told: nothing of that may be in clear either.
+    It has a temporary folder of its own. Evidence is sealed and a webhook is notified: nothing
+    of that
+    may be in clear either.
     """
     data = tmp_path / "swept" / "data"
     (tmp_path / "swept" / "tmp").mkdir(parents=True)
@@ -95,7 +96,7 @@ def daemon(
 
 
 def plant(made: Daemon, tmp_path: Path, sites: tuple[str, Forum]) -> None:
-    """The victim on the watchlist, and in 40 pastes and a topic."""
+    """Put the victim on the customer list, and into 40 pastes and a topic."""
     made.ask("init")
     write_customers(tmp_path / "customers.csv", [VICTIM, *OTHERS])
     made.ask("watchlist", "load", str(tmp_path / "customers.csv"), "--tenant", "bank", "--enrolled")
@@ -115,7 +116,7 @@ def plant(made: Daemon, tmp_path: Path, sites: tuple[str, Forum]) -> None:
 
 
 def ingest_hostile(daemon: Daemon) -> None:
-    """A capture whose place, title, author and URL slug are leaks themselves."""
+    """Ingest a capture whose place, title, author and URL slug are leaks themselves."""
     place = {"site": f"{VICTIM.name} {VICTIM.phone}", "category": PASSWORD}
     line = {
         **place,
@@ -134,7 +135,7 @@ def ingest_hostile(daemon: Daemon) -> None:
 
 
 def program_token(daemon: Daemon) -> str:
-    """A token by which a program reads incidents and looks people up."""
+    """Return a token by which a program reads incidents and looks people up."""
     context = Context(daemon.data)
     with contextlib.closing(Accounts(context.data, context.clock)) as accounts:
         may = ["incident.read", "person.check"]
@@ -199,10 +200,9 @@ def run_everything(daemon: Daemon) -> int:
 
 
 def seen_of(pid: int) -> bytes:
-    """What anybody on the machine, or of the same user, sees of a process: its arguments and its
-    environment.
+    """Return what every user of the machine sees of a process: its arguments and environment.
 
-    Nothing of one that has ended meanwhile, as a check of the supervisor's does.
+    It is empty for one that has ended meanwhile, as a check of the supervisor's does.
     """
     process = Path("/proc") / str(pid)
     try:
@@ -212,7 +212,7 @@ def seen_of(pid: int) -> bytes:
 
 
 def export(daemon: Daemon) -> None:
-    """What leaves the house: every format, and the draft of a report."""
+    """Export what leaves the house: every format, and the draft of a report."""
     for form in exports.names():
         daemon.ask(
             "incidents", "export", "--format", form, "-o", str(daemon.log.parent / f"export.{form}")
@@ -244,7 +244,7 @@ def test_no_planted_value_is_in_any_byte_that_was_written(
 
 
 def sealed(daemon: Daemon, tmp_path: Path) -> bytes:
-    """What lies in the evidence, as two officers see it: it is there, and in clear nowhere else."""
+    """Return the evidence as two officers see it; in clear it is nowhere else."""
     vault = Vault(daemon.data / "evidence")
     keys = [private_key(tmp_path / f"{name}.pem", PASSPHRASES.__getitem__) for name in OFFICERS]
     return b"".join(
@@ -254,13 +254,13 @@ def sealed(daemon: Daemon, tmp_path: Path) -> bytes:
 
 
 def dead_letters(daemon: Daemon) -> list[str]:
-    """Why each dead letter is one."""
+    """List the reason of each dead letter."""
     lines = daemon.ask("dead-letters", "--json").splitlines()
     return [json.loads(line)["reason"] for line in lines]
 
 
 def records(daemon: Daemon) -> Iterator[bytes]:
-    """Every record on the bus, read back through its client: value, key and headers."""
+    """Yield every record on the bus, read back through its client: value, key and headers."""
     bus = Context(daemon.data).bus()
     for topic in TOPICS:
         subscription = bus.subscribe(topic, "sweep")

@@ -30,7 +30,10 @@ SOON = 60.0
 
 @pytest.fixture
 def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Daemon:
-    """A daemon whose match dies at one post of twelve, each of which gives one customer away."""
+    """Run a daemon whose match dies at one post of twelve.
+
+    Each post gives one customer away.
+    """
     customers = list(people(12, 5))
     made = Daemon.of_bank(tmp_path / "data", tmp_path, customers)
     posts = [

@@ -34,7 +34,7 @@ def channel(data: Path, name: str, service: str, address: str) -> None:
 
 
 def pid_of(daemon: Daemon, *words: str) -> int:
-    """The process that the supervisor started with these words; 0 for none."""
+    """Return the process that the supervisor started with these words, 0 for none."""
     for pid in daemon.roles():
         given = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
         if given[-len(words) :] == [word.encode() for word in words]:
@@ -43,7 +43,7 @@ def pid_of(daemon: Daemon, *words: str) -> int:
 
 
 def status(daemon: Daemon) -> dict[str, str]:
-    """What `ullage status` says of each role; it fails while one is not ready."""
+    """Return what `ullage status` says of each role; it fails while one is not ready."""
     try:
         rows = daemon.ask("status", "--json").splitlines()
     except UllageError:

@@ -28,7 +28,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def ullage(data: Path, context: Context) -> Run:
-    """A bank of 1,400 customers, whose brand is watched for, and the command line on its folder."""
+    """Return the command line on the folder of a bank of 1,400 customers with a watched brand."""
     enrol(context, "bank", [customer(n) for n in range(CUSTOMERS)])
     (data / "ullage.toml").write_text('[tenants.bank]\nbrands = ["某某银行"]\n', encoding="utf-8")
     sites = data / "sites.d"
@@ -48,7 +48,7 @@ def ullage(data: Path, context: Context) -> Run:
 
 
 def hand_in(ullage: Run, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The incidents that these lines make, by the whole flow."""
+    """Return the incidents that these lines make, by the whole flow."""
     ullage("ingest", "-", text="\n".join(json.dumps(line, ensure_ascii=False) for line in lines))
     ullage("match", "--once")
     ullage("alert", "--once")
@@ -63,8 +63,9 @@ def incidents(ullage: Run) -> list[dict[str, Any]]:
 
 
 def sale() -> Iterator[tuple[str, str]]:
-    """Who says what: fifty messages of a seller, of which nineteen give customers away, and what
-    others say in between.
+    """Yield who says what: fifty messages of a seller, and what others say in between.
+
+    Nineteen of the fifty give customers away.
     """
     yield "seller", "出某某银行 一手贷款客户 30万 带身份证 可验 先样后付"
     ours = iter(range(19))
@@ -118,8 +119,9 @@ def test_a_sale_of_fifty_messages_is_one_incident_with_everybody_who_is_in_it(
 
 
 def board_lines() -> list[dict[str, Any]]:
-    """Each seller posts one offer over and over, in threads of all kinds, each time with another
-    customer.
+    """List posts of sellers who each repeat one offer in threads of all kinds.
+
+    Each time it is of another customer.
     """
     rng = random.Random(97)
     whose = [number % SELLERS for number in range(POSTS)]

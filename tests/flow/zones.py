@@ -12,10 +12,10 @@ SIGNERS = Path("signers") / "captures"
 
 
 def exchange_keys(outer: Path, inner: Path) -> None:
-    """Of the key folders `outer` and `inner`: seal keys' public halves go out, crawl's signing
-    key's goes in.
+    """Exchange keys between the folders `outer` and `inner`.
 
-    The frontier's key and the signing key are the outer zone's own.
+    Seal keys' public halves go out, and crawl's signing key's goes in. The frontier's key and the
+    signing key are the outer zone's own.
     """
     secret = shutil.ignore_patterns("*.key")
     shutil.copytree(inner / "seal", outer / "seal", ignore=secret)

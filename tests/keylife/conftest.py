@@ -37,7 +37,7 @@ class House:
         self.data, self.context = data, Context(data)
 
     def move(self, bus: str, store: str) -> None:
-        """From now on it works with these."""
+        """Work with another bus and store from now on."""
         path = self.data / "ullage.toml"
         urls = f"[bus]\nurl = {json.dumps(bus)}\n[store]\nurl = {json.dumps(store)}\n"
         path.write_text(
@@ -47,11 +47,11 @@ class House:
         self.context = Context(self.data)
 
     def ask(self, *words: Any, input: bytes | None = None) -> Result:  # noqa: A002
-        """What a command did; what it raised is in `exception`."""
+        """Run a command and return its result; what it raised is in `exception`."""
         return CliRunner().invoke(app, command(self.data, *words), input=input)
 
     def done(self, *words: Any, input: bytes | None = None) -> str:  # noqa: A002
-        """What a command printed that must go well."""
+        """Run a command that must succeed, and return what it printed."""
         result = self.ask(*words, input=input)
         assert result.exit_code == 0, f"{words}\n{result.output}{result.exception}"
         return result.output
@@ -75,7 +75,7 @@ class House:
         self.done("alert", "--once")
 
     def exposed(self) -> dict[str, int]:
-        """In how many incidents each customer stands, by handle."""
+        """Count the incidents of each customer, by handle."""
         found: dict[str, int] = {}
         store = open_configured_store(self.context)
         for one in store.scroll(Exposure, DocumentFilter()):
@@ -84,12 +84,12 @@ class House:
         return found
 
     def handle(self, number: int) -> str:
-        """The handle of a customer of BANK, on the building host."""
+        """Return the handle of a customer of BANK, on the building host."""
         return handles(self.context.keys, "bank", [BANK[number]["customer_ref"]])[0].tobytes().hex()
 
 
 def copied(folder: Path, data: Path) -> House:
-    """A house over a copy of a folder that was made once."""
+    """Return a house over a copy of a folder that was made beforehand."""
     shutil.rmtree(data, ignore_errors=True)
     shutil.copytree(folder, data)
     return House(data)
@@ -97,7 +97,7 @@ def copied(folder: Path, data: Path) -> House:
 
 @pytest.fixture(scope="session")
 def loaded_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with the bank's list."""
+    """Return a data folder with the bank's list."""
     made = tmp_path_factory.mktemp("loaded") / "data"
     list(setup.initialise(Context(made)))
     (made / "ullage.toml").write_text(
@@ -109,7 +109,7 @@ def loaded_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def leaked_folder(loaded_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same when three posts were collected, matched and folded."""
+    """Return such a folder after three posts were collected, matched and grouped."""
     made = copied(loaded_folder, tmp_path_factory.mktemp("leaked") / "data")
     made.post(*POSTS)
     made.work()
@@ -118,8 +118,9 @@ def leaked_folder(loaded_folder: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def backend(request: pytest.FixtureRequest) -> Backend:
-    """The embedded one, and Elasticsearch beside it in tests that are `on_server_too`; with it
-    goes Kafka.
+    """Return the embedded parts, and servers beside them in tests that are `on_server_too`.
+
+    The servers are Elasticsearch and Kafka.
     """
     return backend_named(getattr(request, "param", "sqlite"), request)
 
@@ -128,7 +129,7 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 def house(
     backend: Backend, loaded_folder: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[House]:
-    """A bank with its list."""
+    """Yield a bank with its list."""
     made = copied(loaded_folder, tmp_path / "data")
     with backend.shared(made.data, "alert") as store:
         if backend.server is not None:
@@ -141,7 +142,7 @@ def house(
 
 @pytest.fixture
 def leaked(backend: Backend, house: House, request: pytest.FixtureRequest) -> House:
-    """The same when three posts were collected, matched and folded."""
+    """Return a bank after three posts were collected, matched and grouped."""
     if backend.server is None:
         return copied(request.getfixturevalue("leaked_folder"), house.data)
     house.post(*POSTS)

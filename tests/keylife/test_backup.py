@@ -139,7 +139,7 @@ def pem(key: ec.EllipticCurvePrivateKey, form: PrivateFormat, password: bytes = 
 
 
 def keys_of_tls() -> dict[str, bytes]:
-    """By name below the data folder: a private key in each form in which one may lie there."""
+    """Return, by name below the data folder, a private key in each form that may lie there."""
     key = private_key()
     plain = pem(key, PrivateFormat.PKCS8)
     certificate = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"

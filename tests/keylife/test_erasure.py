@@ -116,7 +116,7 @@ def test_the_audit_log_has_it_without_handle_or_reference(leaked: House) -> None
 
 
 def again(house: House, topic: str) -> None:
-    """What was on a topic comes again, as after a restored position."""
+    """Send what was on a topic once more, as after a restored position."""
     with (
         closing(house.context.bus()) as bus,
         closing(bus.subscribe(topic, "test")) as all_,
@@ -126,7 +126,7 @@ def again(house: House, topic: str) -> None:
 
 
 def everything(subscription: Subscription) -> list[Record]:
-    """All that is on a topic, once a broker has given it to us."""
+    """Return all that is on a topic, once a broker has given it to us."""
     waiting, records = subscription.lag().records, list[Record]()
     while len(records) < waiting:
         records += subscription.poll(1000, 1.0)

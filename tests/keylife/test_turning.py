@@ -42,8 +42,9 @@ def match(context: Context) -> Iterator[MatchProcess]:
 
 
 def run(data: Path, words: tuple[str, ...], meanwhile: Callable[[], None] = lambda: None) -> None:
-    """A command of the watchlist, as another process than match; `meanwhile` is done again and
-    again until it ends.
+    """Run a command of the watchlist in another process than match.
+
+    `meanwhile` is called again and again until it ends.
     """
     with tempfile.TemporaryFile() as customers:
         customers.write(to_csv(BANK).encode())

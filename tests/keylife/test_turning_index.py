@@ -58,7 +58,7 @@ class Desk:
         self.index_keys: set[str] = set()
 
     def work(self, number: int | None = None, seller: str = "") -> None:
-        """A post about a customer by a seller is collected, matched and folded."""
+        """Collect, match and group a post about a customer by a seller."""
         number = self.people.total() % len(BANK) if number is None else number
         seller = seller or SELLERS[self.people.total() % len(SELLERS)]
         text = f"{BANK[number]['name']}----{phone(number)}----{self.people.total()}"
@@ -70,12 +70,12 @@ class Desk:
         self.index_keys |= {name for name in finding.key_checks if "/index-" in name}
 
     def found(self, value: str) -> int:
-        """In how many posts the person on the phone stands, as search tells it."""
+        """Count the posts in which search finds the person on the phone."""
         answer = self.lookup.ask(LookupRequest(Secret(value), "Li Wei", "fraud_case", "C-1"))
         return sum(len(hit.exposure.sightings) for hit in answer.found)
 
     def sold(self, seller: str) -> int:
-        """How many posts a seller of that name is known to have made."""
+        """Count the posts that search finds of a seller."""
         tokens = find_tokens(self.store, self.context.keys, ["bank"], Secret(seller))
         seen = find_history(self.store, tokens, "bank") if tokens else None
         return seen.sightings if seen else 0
@@ -86,7 +86,7 @@ class Desk:
         assert {seller: self.sold(seller) for seller in self.sellers} == dict(self.sellers)
 
     def after(self, days: float) -> Context:
-        """The data folder so many days after now: the keys' files are of the real time."""
+        """Return the data folder's context so many days from now; key files have real times."""
         return Context(self.context.data, time_.Clock(wall=lambda: time.time() + days * 86400))
 
     def retire(self, days: float = 0.0, *, early: bool = False) -> list[str]:

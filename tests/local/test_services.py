@@ -118,7 +118,7 @@ def test_a_secret_is_narrowed_where_it_was_wide(tmp_path: Path) -> None:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder of services of its own, which are ended whatever the test does.
+    """Yield a folder of services of its own, which are ended whatever the test does.
 
     Nobody must reach it, so pytest's will not do.
     """
@@ -144,7 +144,7 @@ def watched(found: services.Services, pid: int) -> list[int]:
 
 
 def assert_ended(handles: Sequence[int]) -> None:
-    """A pidfd is readable when its process has ended."""
+    """Check that processes have ended: a pidfd is readable then."""
     deadline = time.monotonic() + 60
     for handle in handles:
         assert select.select([handle], [], [], max(0.0, deadline - time.monotonic()))[0] == [handle]

@@ -53,7 +53,7 @@ sys.exit(supervisor.supervise(data, ("crawl", "match", "alert"), stop, Clock()))
 
 @pytest.fixture
 def supervised(tmp_path: Path):
-    """A real supervisor with three children, and their ids by name."""
+    """Start a real supervisor with three children; return it and their ids by name."""
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, CHILD, str(tmp_path)], stdout=subprocess.PIPE, text=True
     )

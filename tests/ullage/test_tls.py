@@ -187,7 +187,7 @@ class Listener:
         self._socket = socket.create_server(("127.0.0.1", 0))
 
     def ask(self, trust: Trust) -> str:
-        """The name of the client as the server has it."""
+        """Return the name of the client as the server has it."""
         names: list[str] = []
 
         def answer() -> None:

@@ -85,8 +85,9 @@ class Refuser:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """With a server's certificate, and a client's that the server does not believe, or
-    (`none.pem`) that is none.
+    """Return a folder with a server's certificate and a client's that the server rejects.
+
+    `none.pem` is no certificate at all.
     """
     authority = Authority()
     for name, content in {
@@ -123,7 +124,7 @@ def test_a_refusal_is_told_as_one_whenever_it_comes(
 
 
 def write_thrice(server: Refuser, own: Trust, written: int) -> None:
-    """The server goes when so much is written; whatever fails is told."""
+    """End the server after so many bytes; whatever fails is raised."""
     try:
         with (
             socket.create_connection(("127.0.0.1", server.port), WAIT_SECONDS) as plain,

@@ -299,7 +299,7 @@ def test_a_decision_that_is_refused_names_the_member_that_is_wrong(store, cases,
 
 
 def last(cases, id_: str, act: str) -> str:
-    """The id of the last entry of that kind."""
+    """Return the id of the last entry of that kind."""
     one = cases.incident(id_)
     return max(
         (d for d in cases.find_deadlines(one).decisions if d.act == act), key=lambda d: d.at

@@ -140,7 +140,7 @@ SENT = {"sent_at": "2020-01-02T03:04", "channel": "phone", "reference": "R-1"}
 
 @pytest.fixture
 def alone(data) -> None:
-    """A team of one person, who ends deadlines alone."""
+    """Make a team of one person, who ends deadlines alone."""
     (data / "ullage.toml").write_text("second_person = false\n", encoding="utf-8")
 
 
@@ -250,7 +250,7 @@ def test_rules_are_called_by_their_names_and_never_by_ids(alone, browser, store)
 
 
 def entries(text: str) -> list[str]:
-    """What the history offers to undo."""
+    """List what the history offers to undo."""
     return re.findall(r'name="entry" value="([^"]+)"', text)
 
 

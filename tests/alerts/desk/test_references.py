@@ -38,7 +38,7 @@ def approvals() -> int:
 
 @pytest.fixture
 def context(data, approvals: int) -> Context:
-    """The process that resolves goes by the real clock."""
+    """Return a context by the real clock, as the process that resolves has it."""
     (data / "ullage.toml").write_text(
         f"[tenants.bank]\nreference_approvals = {approvals}\n", encoding="utf-8"
     )
@@ -47,7 +47,7 @@ def context(data, approvals: int) -> Context:
 
 @pytest.fixture
 def pseudonyms(desk: Browser, context: Context, store, clock) -> list[str]:
-    """Those of three enrolled customers, who are in an incident."""
+    """List the pseudonyms of three enrolled customers of an incident."""
     enrol(context, "bank", CUSTOMERS, "none")
     (context.data / "building").mkdir(mode=0o700)
     (context.data / "bank.subjects").rename(context.data / "building" / "bank.subjects")

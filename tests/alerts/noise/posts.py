@@ -13,7 +13,7 @@ def post(
     terms: tuple[Term, ...] = (),
     **statistics: Any,
 ) -> Finding:
-    """A post with the phone number of one customer."""
+    """Return a post with the phone number of one customer."""
     groups = (RowGroup(fields=fields, rows=1, matched=1),)
     made = {
         "candidates": {"phone": 1},

@@ -29,7 +29,7 @@ BRAND = "某某银行"
 
 @pytest.fixture(scope="module")
 def matcher(tmp_path_factory: pytest.TempPathFactory) -> Matcher:
-    """One for all tests here: it keeps nothing of what it reads."""
+    """Return one matcher for all tests here: it keeps nothing of what it reads."""
     folder = tmp_path_factory.mktemp("bank")
     context = Context(folder, HeldClock().as_clock())
     list(setup.initialise(context))
@@ -128,7 +128,7 @@ def dump(*numbers: int) -> str:
 
 
 def folded(store, clock, matcher, posts: dict[str, tuple[str, str]]) -> list[Incident]:
-    """The incidents that posts of (site, text) make, in their order."""
+    """List the incidents that posts of (site, text) make, in their order."""
     for name, (site, text) in posts.items():
         fold_all(store, clock, read(matcher, text, name, site=site))
         clock.advance(60)

@@ -24,7 +24,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def notifier(store, clock, registry, context) -> Callable[..., Notifier]:
-    """A notifier over `channels` by name; settings as of `notify_settings`."""
+    """Return a function that makes a notifier over `channels` by name."""
 
     def made(channels: dict[str, Channel], muted: Muted = lambda _: (), **changes: Any) -> Notifier:
         settings = notify_settings(channels, **changes)

@@ -43,8 +43,9 @@ class RecordingChannel:
 
 
 def notify_settings(channels: Iterable[str] = ("soc",), **changes: Any) -> NotifySettings:
-    """One route of medium and above to the first channel, escalating to the second if there is
-    one.
+    """Return settings with one route of medium and above to the first channel.
+
+    It escalates to the second if there is one.
     """
     names = list(channels)
     route = {"channels": names[:1], "escalate_to": names[1:2], **changes.pop("route", {})}
@@ -74,12 +75,12 @@ def store_all(store: IncidentStore, incidents: Collection[Incident]) -> list[Inc
 
 
 def log_of(store: IncidentStore, **columns: str) -> dict[str, Notification]:
-    """The notification log, by what stands behind the incident in its ids."""
+    """Return the notification log, by what follows the incident in its ids."""
     where = DocumentFilter({name: (value,) for name, value in columns.items()})
     return {one.id: one for one in store.scroll(Notification, where)}
 
 
 def signed(key: str, id_: str, body: bytes) -> dict[str, str]:
-    """The headers of a webhook whose holder of `key` sent it."""
+    """Return the headers of a webhook signed with `key`."""
     proof = signature(read_key(key), id_, str(int(NOON)), body)
     return {"webhook-id": id_, "webhook-timestamp": str(int(NOON)), "webhook-signature": proof}

@@ -38,7 +38,7 @@ TOLD = compose_message(
 
 
 def opened(tmp_path, kind: str, *lines: str):
-    """The channel `soc` of that kind, whose secret file holds `lines`."""
+    """Open the channel `soc` of that kind, whose secret file holds `lines`."""
     folder = tmp_path / "keys" / "notify"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "soc").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -132,7 +132,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def hangs_up() -> Iterator[str]:
-    """A server that reads a request and closes."""
+    """Run a server that reads a request and closes."""
 
     class HangUp(socketserver.BaseRequestHandler):
         def handle(self) -> None:

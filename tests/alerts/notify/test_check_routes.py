@@ -16,7 +16,7 @@ ALL = '[notify.routes.all]\nchannels = ["soc"]\n'
 
 
 def told(data: Path, text: str, *tenants: str) -> str:
-    """What `check` says of notifications with this configuration, where these tenants have keys."""
+    """Return what `check` says of notifications with this configuration and these tenants' keys."""
     (data / "ullage.toml").write_text(text)
     context = Context(data)
     for tenant in tenants:

@@ -39,7 +39,7 @@ severity = "notice"
 
 @pytest.fixture
 def configured_data(data, receiver):
-    """A data folder with a webhook to the receiver."""
+    """Return a data folder with a webhook to the receiver."""
     (data / "ullage.toml").write_text(CONFIG, encoding="utf-8")
     (data / "keys" / "notify").mkdir(mode=0o700, exist_ok=True)
     secret = data / "keys" / "notify" / "soc"

@@ -59,7 +59,7 @@ def stored(store, clock):
 
 
 def with_points(points: int):
-    """The rules of this version, but for what a loan counts."""
+    """Return the rules of this version with other points for a loan."""
     rules = load_verdict_rules()
     scenarios = tuple(
         s.model_copy(

@@ -58,7 +58,7 @@ def told(result: Result) -> list[dict]:
 
 @pytest.fixture
 def other(run, tmp_path):
-    """The verdict's rules with other points for loans, as a person would edit them."""
+    """Return the verdict's rules with other points for loans, as a person would edit them."""
     file = tmp_path / "verdict.toml"
     text = run("show", "verdict").stdout
     points = 'ways = [{ points = 50, all = ["PHONE", "LOAN"] }]'

@@ -64,10 +64,11 @@ def of(*fields: str, customers: int = 10, verified: int = 0, **changes: Any) -> 
 def listed(
     platform: int, fields: tuple[str, ...], rows: int, ours: int = 0, alone: int = 0, **changes: Any
 ) -> VerdictFacts:
-    """A list among 1.8 billion numbers: `ours` rows agree with a `platform`'s customers in two
-    fields, others match by chance.
+    """Return a list among 1.8 billion numbers.
 
-    Of the others `alone` hold nothing but a phone.
+    `ours` rows agree with a `platform`'s customers in two fields, others match by chance. Of
+    the others
+    `alone` hold nothing but a phone.
     """
     chance = platform / 1.8e9
     matched_alone = round(alone * chance)

@@ -269,7 +269,7 @@ MATCHED = (
 
 
 def ways() -> Iterator[tuple[Scenario, ScenarioConditions, tuple[str, ...]]]:
-    """Every way of every scenario, with the fields of a row that allow it."""
+    """Yield every way of every scenario, with the fields of a row that allow it."""
     for scenario in load_verdict_rules().scenario:
         for way in scenario.ways:
             yield scenario, way, tuple(sorted(way.every | set(sorted(way.some)[:1])))

@@ -58,7 +58,10 @@ def nobody(**changes) -> VerdictFacts:
 
 
 def random(times: float, **changes) -> VerdictFacts:
-    """Of a hundred thousand numbers so many times as many as chance gives, which is a thousand."""
+    """Return a list of a hundred thousand numbers that matches `times` as often as chance does.
+
+    Chance gives a thousand.
+    """
     matched = round(1000 * times)
     rows = {
         "rows": 10**5,
@@ -70,8 +73,9 @@ def random(times: float, **changes) -> VerdictFacts:
 
 
 def short(matched: int) -> VerdictFacts:
-    """Of twelve numbers so many that match: one does by chance in 11 of 100 such lists, two in
-    fewer than one.
+    """Return a list of twelve numbers of which `matched` match.
+
+    One does by chance in 11 of 100 such lists, two in fewer than one.
     """
     rows = {
         "rows": 12,
