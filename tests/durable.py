@@ -36,5 +36,5 @@ class Names:
         return rename
 
     def undone(self) -> list[str]:
-        """Those that a loss of power would take back, of what is still there."""
+        """List the changes of names that a loss of power would take back."""
         return sorted({path.name for path in self._open if path.exists()})

@@ -92,7 +92,7 @@ def outgoing(value: bytes | str, key: str = "paste", **headers: str) -> Outgoing
 def signed(
     keys_: KeyStore, value: bytes, tenant: str = "bank", id_: str = "f", role: str = "match"
 ) -> Outgoing:
-    """A record of topic `findings` as match puts it there, whatever its value."""
+    """Return a record of topic `findings` as match puts it there, whatever its value."""
     headers = {"tenant": tenant, "id": id_, "schema": str(FINDING_SCHEMA)}
     by = keys.load_signer(keys_, role).headers("finding", *record_parts(FINDINGS, headers, value))
     return Outgoing(tenant, value, headers | by)

@@ -78,12 +78,13 @@ class Backend:
     def shared(
         self, data: Path, process: str = "", kinds: Sequence[type[Document]] = CLASSES
     ) -> Iterator[str]:
-        """As `url`; on a server its indexes are made once and those of `kinds` emptied, which takes
-        a twentieth of the time.
+        """Yield a store as `url` does, on indexes of a server that are made one time and emptied.
 
-        The server refreshes nothing by itself, so that what a search must show does not hang on who
-        is faster. What opens it has the rights of `process` alone, as they are planned, where one
-        is named.
+        This takes a twentieth of the time. The server refreshes nothing by itself, so that
+        what a search
+        must show does not hang on who is faster. What opens it has the rights of `process`
+        alone, as they
+        are planned, where one is named.
         """
         if self.server is None:
             yield "sqlite:///incidents.sqlite"

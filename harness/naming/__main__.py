@@ -14,7 +14,7 @@ from harness.naming.count import DOCSTRING, FUNCTION, VARIABLE, Fault, find_faul
 
 LIMITS = {
     "product": {FUNCTION: 398, DOCSTRING: 774, VARIABLE: 1390},
-    "tests": {FUNCTION: 241, DOCSTRING: 357, VARIABLE: 839},
+    "tests": {FUNCTION: 241, DOCSTRING: 0, VARIABLE: 839},
 }
 """Faults that are still there; only ever lowered."""
 PARTS = {
