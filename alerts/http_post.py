@@ -1,8 +1,8 @@
-"""One HTTP POST of a few kilobytes: no redirect is followed, TLS is checked, nothing waits longer
-than it may.
+"""Send one HTTP POST of a few kilobytes, with strict limits.
 
-Plain HTTP goes to loopback alone. Proxies of the environment are used as everywhere, but never for
-loopback.
+Redirects are not followed, TLS certificates are verified, and every step has a time limit. Plain
+HTTP is allowed only to loopback. The proxies of the environment apply, except to loopback.
+Notification channels and time-stamping authorities are called through this module.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from ullage.settings import LOOPBACK
 
 
 class UndeliveredError(UnavailableError):
-    """A message did not arrive, or `maybe` did: the request was out when the connection broke.
+    """The error of a message that did not arrive, or that may have arrived (`maybe`).
 
-    What it says never repeats an address, or what the other side answered beyond a number.
+    `maybe` is set if the connection broke after the request was sent. The message never
+    repeats an address, nor anything of the answer except its status.
     """
 
     def __init__(
@@ -37,19 +38,19 @@ class UndeliveredError(UnavailableError):
 
 
 MOST_BYTES = 65_536
-"""Of an answer; what is longer is none that we know."""
+"""Largest number of bytes read of an answer; no valid answer is longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class PostResponse:
-    """What the other side said."""
+    """The answer of the server."""
 
     status: int
     body: bytes
     retry_after: float | None
 
     def field(self, name: str) -> Any:
-        """A field of the answer's JSON object; None where there is none."""
+        """Return a field of the answer's JSON object, or None if it has none."""
         try:
             found = read_json(self.body)
         except ValueError:
@@ -58,9 +59,9 @@ class PostResponse:
 
 
 def address(url: str) -> SplitResult:
-    """`url` taken apart, if a message may go there: https, or http on loopback.
+    """Return the parts of `url` if messages may be sent there: https, or http on loopback.
 
-    ConfigError without repeating it.
+    Raises ConfigError, without repeating `url`, for anything else.
     """
     try:
         parts = urlsplit(url)
@@ -81,13 +82,14 @@ def address(url: str) -> SplitResult:
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """Whoever answers with another address gets nothing sent there."""
+        """Ignore the redirect: nothing is sent to the address in the answer."""
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> PostResponse:
-    """Post `body`; the answer whatever its status, or UndeliveredError.
+    """Post `body` and return the answer, whatever its status.
 
-    `timeout` in seconds, for each step.
+    `timeout` is in seconds and applies to each step. Raises UndeliveredError if there is no
+    answer.
     """
     parts = address(url)
     handlers: list[Any] = [_NoRedirect()]
@@ -102,7 +104,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> P
             return PostResponse(
                 error.code, _read(error, timeout), _seconds(error.headers.get("Retry-After"))
             )
-    except urllib.error.URLError as error:  # before the request was out: name, connection, TLS
+    except urllib.error.URLError as error:  # before the request was sent: name, connection, TLS
         raise UndeliveredError(f"cannot be reached ({_why(error.reason)})") from None
     except (OSError, http.client.HTTPException) as error:
         raise UndeliveredError(
@@ -111,7 +113,10 @@ def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> P
 
 
 def _read(response: Any, timeout: float) -> bytes:
-    """At most `MOST_BYTES`, within `timeout` seconds: who drips is cut off."""
+    """Read at most `MOST_BYTES` of an answer, within `timeout` seconds.
+
+    A slow answer is cut off when the time has passed.
+    """
     deadline, parts, size = time.monotonic() + timeout, list[bytes](), 0
     while size < MOST_BYTES and time.monotonic() < deadline:
         part = (
@@ -137,14 +142,17 @@ def _why(reason: object) -> str:
 
 
 def accepted(answer: PostResponse) -> PostResponse:
-    """`answer` if its status is 2xx; UndeliveredError otherwise."""
+    """Return `answer` if its status is 2xx; raise UndeliveredError otherwise."""
     if not 200 <= answer.status < 300:
         raise UndeliveredError(f"answers {answer.status}", retry_after=answer.retry_after)
     return answer
 
 
 def handshake(host: str, port: int, *, tls: bool, timeout: float) -> str:
-    """Connect, with TLS where asked; says with what."""
+    """Connect to a host, with TLS if `tls` is set, and return one phrase on the connection.
+
+    Raises UndeliveredError if the host cannot be reached.
+    """
     try:
         with socket.create_connection((host, port), timeout) as plain:
             if not tls:
@@ -156,7 +164,7 @@ def handshake(host: str, port: int, *, tls: bool, timeout: float) -> str:
 
 
 def reach(url: str, timeout: float) -> str:
-    """`handshake` with the host of `url`."""
+    """Connect to the host of `url` as `handshake` does, and return its phrase."""
     parts = address(url)
     tls = parts.scheme == "https"
     return handshake(

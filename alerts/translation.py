@@ -1,8 +1,8 @@
 """Translate phrases, words of closed lists and moments into Chinese or English.
 
-A message is its own English; `locale/zh/LC_MESSAGES/desk.po` has the Chinese of each and is read
-once, so that there is nothing to compile. Who reads is known where the text is shown: on a page by
-the browser, in messages and reports by the tenant.
+The English text of a message is its id. `locale/zh/LC_MESSAGES/desk.po` has the Chinese texts; it
+is read once per process, so nothing has to be compiled. The language is chosen where a text is
+shown: by the browser on a page, by the tenant in messages and reports.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ ORIGIN = {
     "fabricated": "编造",
     "unknown": "来源不明",
 }
-"""Never who leaked: a draft to an authority that says so is an admission."""
+"""The words never say who leaked: in a draft for an authority that would be an admission."""
 KIND = {**{kind.name: kind.noun_zh for kind in kinds().values()}, "name": "姓名"}
 FIELD = {**{str(label): chinese for label, (_, chinese) in FIELDS.items()}, "OTHER": "其他字段"}
 ROLE = {
@@ -69,11 +69,11 @@ ENGLISH = {
     },
     "role": {"dpo": "DPO", "evidence": "evidence officer"},
 }
-"""Of what is not called in English as it is named."""
+"""English words that differ from the code name."""
 
 
 def spaced(word: str) -> str:
-    """A word of ours as people write it.
+    """Replace the underscores of a code name with spaces, for people to read.
 
     >>> spaced('false_positive')
     'false positive'
@@ -83,13 +83,15 @@ def spaced(word: str) -> str:
 
 LANGUAGES: Mapping[Language, str] = {"zh": "中文", "en": "English"}
 TAGS = {"zh": "zh-Hans", "en": "en"}
-"""As HTML names them."""
+"""Language tags for HTML."""
 
 
 @cache
 def catalogue(language: Language) -> NullTranslations:
-    """What the messages are in a language, with nouns of identifier kinds and titles of rules;
-    in English they are themselves.
+    """Return the translations of all messages into a language.
+
+    They include the nouns of identifier kinds and the titles of reporting rules. English messages
+    stay as they are.
     """
     if language == "en":
         return NullTranslations()
@@ -115,16 +117,18 @@ def catalogue(language: Language) -> NullTranslations:
 
 
 def house_language(settings: Settings) -> Language:
-    """The language of what is of no tenant, or of all of them: theirs where they have one;
-    Chinese where they differ.
+    """Return the language of texts that concern no single tenant.
+
+    It is the language of all tenants if they agree, else Chinese.
     """
     spoken = {tenant.language for tenant in settings.tenants.values()}
     return spoken.pop() if len(spoken) == 1 else "zh"
 
 
 def translated(text: object, translate: Callable[[str], str], zone: tzinfo | None = None) -> str:
-    """What Python made, in a language, moments in `zone`: a phrase, an error, a message, or
-    several of them.
+    """Translate a phrase, an error, a message, or a list of these; moments are shown in `zone`.
+
+    Any other object is shown as `str` shows it.
     """
     if isinstance(text, Phrase):
         return text.render(translate, zone)
@@ -136,14 +140,14 @@ def translated(text: object, translate: Callable[[str], str], zone: tzinfo | Non
 
 
 def named(name: str, of: str, language: Language) -> str:
-    """A word of a closed list (`NAMES`) in a language."""
+    """Return the display name, in a language, of a word of the closed list `of` in `NAMES`."""
     if language == "zh":
         return NAMES[of].get(name, name)
     return ENGLISH.get(of, {}).get(name) or spaced(name)
 
 
 def sentence(text: str, stop: str) -> str:
-    """`text` with a large first letter and `stop` behind it.
+    """Return `text` as a sentence: with a capital first letter, and ending in `stop`.
 
     >>> sentence("it is lifted already", ".")
     'It is lifted already.'

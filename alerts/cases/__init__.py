@@ -1,5 +1,5 @@
-"""What people do with incidents, for pages, API and commands alike.
+"""What people do with incidents; pages, the API and commands all use these functions.
 
-Everything that is decided is a `Decision`, which is only ever appended, and stands in the audit log
-first.
+Every decision is stored as a `Decision`. Decisions are only added, never changed, and each is
+written to the audit log first.
 """

@@ -1,8 +1,8 @@
-"""Open sealed evidence and sealed addresses, in the audit log first.
+"""Open sealed evidence and sealed addresses, after writing each access to the audit log.
 
-The addresses of an incident are opened in one step, since a takedown needs them all; a title, an
-author or members' names one sighting at a time. Alert watches the log: more reveals by one person
-in a shift than `REVEALS_ALLOWED` raise an alarm.
+The addresses of an incident are opened together, because a takedown needs all of them; a title, an
+author or members' names are opened one sighting at a time. The alert service watches the log: if
+one person reveals more than `REVEALS_ALLOWED` originals in a shift, it raises an alarm.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from ullage.settings import Context
 
 @dataclass(frozen=True, slots=True)
 class OpenedEvidence:
-    """One finding in clear."""
+    """One finding's evidence, decrypted."""
 
     manifest: Manifest
     body: bytes
@@ -49,7 +49,7 @@ class OpenedEvidence:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRequest:
-    """Who asks for what, and why; `action` is that of the audit log."""
+    """Who requests evidence, and why; `action` is the name in the audit log."""
 
     action: str
     by: str
@@ -64,12 +64,11 @@ def open_all(
     trail: Trail,
     asked: EvidenceRequest,
 ) -> Iterator[OpenedEvidence]:
-    """Open `items` one by one with the keys in `files`.
+    """Open `items` one by one with the keys in `files`, and yield each decrypted.
 
-    The audit log has who, what and why before the first is handed out.
-
-    ConfigError unless there are two officers' keys and all is sealed to them; a refusal is in the
-    log as well.
+    Before the first is yielded, the audit log has who opens what, and why. Raises ConfigError
+    unless two officers' keys are given and every item is sealed to them; a refusal is logged
+    too.
     """
     if len(files) != NEEDED:
         raise ConfigError("two officers open evidence together: give --key twice, one each")
@@ -129,10 +128,10 @@ def _opened_item(
 
 
 def write_pack(out: Path, opened: Iterable[OpenedEvidence], data: Path) -> int:
-    """Write a tar of bodies, manifests and SHA256SUMS; returns of how many.
+    """Write a tar of bodies, manifests and SHA256SUMS, and return the number of findings in it.
 
-    `out` is made with mode 0600, never over a file and never below `data` (ConfigError); it is
-    whole or not there.
+    `out` is created with mode 0600. A ConfigError is raised if it exists or is below `data`. If
+    writing fails, no partial file remains.
     """
     if out.resolve().is_relative_to(data.resolve()):
         raise ConfigError(
@@ -171,7 +170,7 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 
 ACTION = "original.reveal"
 REVEALS_ALLOWED = 20
-"""Reveals by one person in a shift before an alarm."""
+"""Reveals by one person in a shift that raise no alarm."""
 
 
 def addresses(
@@ -184,10 +183,10 @@ def addresses(
     reason: str,
     trail: Trail,
 ) -> dict[str, str]:
-    """The addresses of an incident's posts in clear, by sighting; in the audit log before they are
-    handed out.
+    """Return the decrypted addresses of an incident's posts, by sighting id.
 
-    ConfigError where nothing is sealed of it, or what is sealed is not to be opened here.
+    The access is written to the audit log first. Raises ConfigError if no address of the
+    incident is sealed, or if this service has not the key to open it.
     """
     if not context.settings.originals.days:
         raise ConfigError(
@@ -201,8 +200,10 @@ def addresses(
 
 
 def _sealed(store: IncidentStore, incident: str, sighting: str) -> tuple[Incident, list[Original]]:
-    """The incident and what is sealed of it, or of the one sighting whose id so begins;
-    ConfigError where there is nothing.
+    """Return the incident and its sealed originals, oldest first.
+
+    If `sighting` is given, only the original of the sighting whose id starts with it is
+    returned. Raises ConfigError if there is none, or if several sightings match.
     """
     found = get_incident(store, incident)
     sealed = sorted(
@@ -228,7 +229,11 @@ def _sealed(store: IncidentStore, incident: str, sighting: str) -> tuple[Inciden
 def _opened_addresses(
     context: Context, tenant: str, sealed: list[Original]
 ) -> list[tuple[Original, custody.SealedPost]]:
-    """Each in clear; ConfigError for another desk's, CorruptError for what is damaged."""
+    """Return each sealed original with its decrypted post.
+
+    Raises ConfigError if it is encrypted for another console's key, and CorruptError if it is
+    damaged.
+    """
     opener = keys.load_console_opener(context.keys, tenant)
     try:
         return [
@@ -256,9 +261,7 @@ def _text(original: custody.SealedPost, field_: str) -> str:
 
 @dataclass(slots=True)
 class Reveals:
-    """How often the busiest person revealed something within a shift, by the audit log on this
-    machine.
-    """
+    """A counter of the reveals in this machine's audit log, by person and shift."""
 
     root: Path
     _stamp: tuple[tuple[str, int], ...] = ()
@@ -266,11 +269,14 @@ class Reveals:
 
     @classmethod
     def of(cls, context: Context) -> Reveals:
-        """Of the data folder."""
+        """Return the counter for the audit log of a data folder."""
         return cls(context.data / AUDIT)
 
     def most(self, now: datetime) -> int:
-        """The number; the log is read again only when it has changed."""
+        """Return the largest number of reveals by one person in the last shift.
+
+        The log is read again only if it has changed.
+        """
         stamp = tuple((str(p), p.stat().st_mtime_ns) for p in sorted(self.root.glob("*/*.jsonl")))
         if stamp != self._stamp:
             self._seen = [
@@ -283,17 +289,17 @@ class Reveals:
 
 
 def watching(context: Context, told: Callable[[int], None]) -> Callable[[], None]:
-    """What tells the number of reveals each time it is called."""
+    """Return a function that passes the current number of reveals to `told`."""
     reveals = Reveals.of(context)
     return lambda: told(reveals.most(context.clock.now()))
 
 
 LINES = 200
-"""Of a body; a pack has all of it."""
+"""Lines of a body that are shown; a pack has all of them."""
 
 
 def evidence_as_json(item: VaultItem, incidents: Mapping[str, str]) -> dict[str, Any]:
-    """One sealed file as a JSON object."""
+    """Return one sealed file as a JSON object."""
     incident = incidents.get(item.head.finding, "")
     return {
         **item.head.model_dump(mode="json"),
@@ -304,7 +310,7 @@ def evidence_as_json(item: VaultItem, incidents: Mapping[str, str]) -> dict[str,
 
 
 def evidence_table(items: Sequence[VaultItem], incidents: Mapping[str, str]) -> Table:
-    """One line a sealed file."""
+    """Return a table of sealed files, one per row."""
     made = make_table(
         "finding", "incident", "tenant", "sealed", "KiB", "officers", "held", right=("KiB",)
     )
@@ -320,7 +326,7 @@ def evidence_table(items: Sequence[VaultItem], incidents: Mapping[str, str]) -> 
 
 
 def manifest_lines(one: OpenedEvidence) -> Iterator[str]:
-    """The manifest as `name  value`, digests and process log last."""
+    """Yield the manifest as lines `name  value`, with digests and process log last."""
     made = one.manifest
     yield f"finding    {made.finding}  {made.tenant}  {made.severity}  {made.bytes:,} bytes"
     for name, value in made.capture.items():
@@ -336,7 +342,10 @@ def manifest_lines(one: OpenedEvidence) -> Iterator[str]:
 
 
 def text_lines(one: OpenedEvidence) -> Iterator[str]:
-    """The beginning of what was posted, as text; bytes that are none are shown as escapes."""
+    """Yield the first `LINES` lines of the body as text.
+
+    Bytes that are not UTF-8 are shown as escapes.
+    """
     yield ""
     lines = one.body.decode("utf-8", "backslashreplace").splitlines()
     yield from map(safe, lines[:LINES])
@@ -345,5 +354,5 @@ def text_lines(one: OpenedEvidence) -> Iterator[str]:
 
 
 def vault_of(context: Context) -> Vault:
-    """The folder of the settings."""
+    """Return the vault of a data folder."""
     return Vault(context.data / FOLDER)

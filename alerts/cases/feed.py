@@ -1,20 +1,18 @@
-"""Every change of an incident as an event, in one order, signed: what programs that follow
-incidents read.
+"""A signed log of every change of an incident, for programs that follow incidents.
 
-    DIR/events.sqlite   0600; each event as it is sent, by its number
+    DIR/events.sqlite   mode 0600; each event as it is sent, by its number
 
-Events follow from facts that the store keeps: an incident was opened, a finding joined it, somebody
-decided. Each fact has an id, and a fact is one event however often it is read: none comes twice.
-Before each answer the log is brought up: the facts of the last hour are read, and those of the last
-day and month where the store counts another number of them than the log, and once an hour in any
-case (a fact may have taken another's place). So none of the last month is left out, whenever it was
-written: what is written late has a later number. Nothing stands before the event that opened its
-incident.
+Events follow from stored facts: an incident was opened, a finding joined it, a decision was made.
+Each fact has an id and gives exactly one event, however often it is read. Before each answer the
+log is brought up to date from the facts of the last hour. The last day and the last month are read
+too if the store's count of facts differs from the log's, and once an hour in any case, because a
+new fact may have replaced an old one. So no fact of the last month is missed; one that is written
+late gets a later number. No event comes before the event that opened its incident.
 
-An event is a JSON Web Signature (RFC 7515, EdDSA), by `keys/sign/search.key`. The events of one
-tenant are numbered `n` from 1 without a gap: whoever has `n` and not `n - 1` has lost one. Should
-the log be lost, a new one has another name (`feed`) and begins with the last month, under the same
-ids.
+An event is a JSON Web Signature (RFC 7515, EdDSA), made with `keys/sign/search.key`. Each tenant's
+events are numbered `n` from 1 without gaps, so a reader that has `n` but not `n - 1` has lost one.
+If the log is lost, a new log gets a new name (`feed`) and starts with the last month, under the
+same ids.
 """
 
 from __future__ import annotations
@@ -50,14 +48,12 @@ from ullage.settings import Context
 
 FILE, ROLE = "events.sqlite", "search"
 SPANS = (timedelta(hours=1), timedelta(days=1), timedelta(days=31))
-"""Looked through for facts that are not in the log: the first one always, the others as the
-module says.
-"""
+"""Time spans that are searched for missing facts; see the module for when."""
 ANYWAY = 3600.0
-"""Seconds after which all spans are looked through, whatever the counts."""
+"""Seconds after which all spans are searched, whatever the counts."""
 MOST = 500
 KINDS: tuple[type[Document], ...] = (Incident, Sighting, Decision)
-"""The classes of facts, in the order in which events of one moment stand."""
+"""Classes of facts, in the order of their events at the same moment."""
 Type = Literal[
     "created",
     "grew",
@@ -83,13 +79,13 @@ NO_MARK = Phrase("invalid page mark: start with the first page")
 KNOWN = "select id from events where kind = ? and at >= ? and not gone"
 LOGGED = "select seq from events where id = ?"
 PLACED = "update events set at = ?, gone = 0 where id = ? returning 1"
-"""Of a fact whose time is another by now: `at` is that by which the log counts."""
+"""Updates the time of a logged fact; `at` is the time by which the log counts."""
 
 
 class IncidentEvent(NamedTuple):
-    """What became of which incident.
+    """One change of an incident.
 
-    `id` is the same wherever the event is read; `what` says more of some types.
+    `id` is the same wherever the event is read; `what` gives details for some types.
     """
 
     id: str
@@ -103,9 +99,7 @@ class IncidentEvent(NamedTuple):
 
 
 class Events(NamedTuple):
-    """Some events as they are sent, and where the next begin; `more` says whether there are any
-    now.
-    """
+    """A page of signed events; `after` is the next page's mark, `more` whether it has any now."""
 
     items: tuple[str, ...]
     after: str
@@ -114,9 +108,9 @@ class Events(NamedTuple):
 
 @dataclass(slots=True)
 class EventFeed:
-    """The log of one data folder.
+    """The event log of one data folder.
 
-    Threads and processes share it; it is opened when it is first asked for.
+    Threads and processes share it. It is opened on first use.
     """
 
     data: Path
@@ -125,15 +119,15 @@ class EventFeed:
     clock: Clock
     _connection: apsw.Connection | None = None
     _looked: float | None = None
-    """When all spans were looked through last."""
+    """When all spans were last searched."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def page(self, tenants: Collection[str] | None, after: str, limit: int) -> Events:
-        """Events of `tenants`, None for all, behind the mark `after` ("" from the first on), after
-        bringing the log up.
+        """Bring the log up to date, and return the events of `tenants` (None: all) after a mark.
 
-        A mark is the id of the event that was read last: its number would tell how many events
-        others have, and is given to those alone who see all.
+        The mark "" stands for the beginning. A mark is the id of the last event that was read. Its
+        number would reveal how many events other tenants have, so only readers of all tenants get
+        numbers.
         """
         with self._lock, sqlite_errors(self.data / FILE):
             log = self._opened()
@@ -152,7 +146,7 @@ class EventFeed:
         return Events(tuple(jws for *_, jws in items), f"{name}.{behind}", more)
 
     def public_key(self) -> dict[str, str]:
-        """What events are verified with, as a JSON Web Key (RFC 8037)."""
+        """Return the key that verifies events, as a JSON Web Key (RFC 8037)."""
         made = load_signer(self.keys, ROLE)
         return {
             "kty": "OKP",
@@ -172,7 +166,7 @@ class EventFeed:
         return self._connection
 
     def _bring_up(self, log: apsw.Connection, name: str) -> None:
-        """Append what is missing, all of it or, should this end in the middle, nothing."""
+        """Append all missing events, in one transaction."""
         now = self.clock.monotonic()
         is_due = self._looked is None or now - self._looked >= ANYWAY
         with transaction(log):
@@ -186,8 +180,10 @@ class EventFeed:
     def _behind_their_opening(
         self, log: apsw.Connection, missing: Sequence[IncidentEvent]
     ) -> list[IncidentEvent]:
-        """Without those of an incident that is not written yet, or that no search shows: they
-        come with it the next time.
+        """Return the events whose incident is in the log or opens with them.
+
+        Events of an incident that is not yet visible in the store are left out; they follow with
+        the incident next time.
         """
         opened = {one.incident for one in missing if one.type == "created"}
         others, oldest = {one.incident for one in missing} - opened, self.clock.now() - SPANS[-1]
@@ -202,8 +198,9 @@ class EventFeed:
     def _missing(
         self, log: apsw.Connection, kind: type[Document], *, everywhere: bool
     ) -> list[IncidentEvent]:
-        """Events of facts of a class that are not in the log; those that the store has no more
-        are not counted again.
+        """Return the events that are not in the log, for the facts of one class.
+
+        Logged facts that the store no longer has are marked as gone and not counted again.
         """
         found, now = dict[str, IncidentEvent](), self.clock.now()
         for span in SPANS:
@@ -231,7 +228,7 @@ class EventFeed:
 
 
 def _place(event: IncidentEvent) -> tuple[datetime, int, str]:
-    """By what events stand in order that are appended together."""
+    """Return the key by which events that are appended together are sorted."""
     return event.at, [kind.__name__ for kind in KINDS].index(event.kind), event.id
 
 
@@ -249,7 +246,7 @@ def _append(log: apsw.Connection, name: str, events: Sequence[IncidentEvent], by
 
 
 def signed(by: Signer, said: dict[str, Any]) -> str:
-    """`said` as a JSON Web Signature in its compact form."""
+    """Return `said` as a JSON Web Signature in compact form."""
     head = {"alg": "EdDSA", "kid": by.name, "typ": "ullage-event+json"}
     text = ".".join(
         _text(json.dumps(part, separators=(",", ":"), ensure_ascii=False).encode())
@@ -259,13 +256,14 @@ def signed(by: Signer, said: dict[str, Any]) -> str:
 
 
 def _text(data: bytes) -> str:
-    """Base64 as RFC 7515 has it: for URLs, without padding."""
+    """Encode bytes in base64 as RFC 7515 requires: URL-safe, without padding."""
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 def _number(log: apsw.Connection, event: str, tenants: Collection[str] | None) -> int:
-    """The number of the event in a mark; QueryError for one that there is not, or that is none
-    of theirs.
+    """Return the number of the event in a mark, 0 for the beginning.
+
+    Raises QueryError if there is no such event, or if it belongs to none of `tenants`.
     """
     if not event:
         return 0
@@ -281,7 +279,10 @@ def _number(log: apsw.Connection, event: str, tenants: Collection[str] | None) -
 
 
 def _read_mark(name: str, after: str) -> str:
-    """The event in a mark, "" for the beginning; QueryError for what is none, or of another log."""
+    """Return the event in a mark, "" for the beginning.
+
+    Raises QueryError if the mark is malformed or from another log.
+    """
     feed, _, event = after.partition(".")
     if after and not MARK.fullmatch(event):
         raise QueryError(NO_MARK, "after")
@@ -293,7 +294,7 @@ def _read_mark(name: str, after: str) -> str:
 
 
 def event_of(fact: Document) -> IncidentEvent:
-    """The event that a fact is."""
+    """Return the event that follows from a fact."""
     id_ = hashlib.sha256(
         f"ullage event\x1f{type(fact).__name__}\x1f{fact.id}".encode()
     ).hexdigest()[:ID_DIGITS]
@@ -318,7 +319,7 @@ def event_of(fact: Document) -> IncidentEvent:
 
 
 def _decided(one: Decision) -> tuple[Type, str]:
-    """What a decision is called, and what more it says."""
+    """Return the type of a decision's event and its details."""
     if one.act:
         acts: dict[str, Type] = {
             "assigned": "assigned",
@@ -340,7 +341,7 @@ def _decided(one: Decision) -> tuple[Type, str]:
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """What `ullage check` looks at here: the log, where there is one."""
+    """Yield what `ullage check` has to verify here: the event log, if there is one."""
     path = context.data / FILE
 
     def look() -> str:
@@ -354,7 +355,10 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 def erasing(context: Context) -> Iterator[ErasureStage]:
-    """See `ullage.erasure`: events name no customer, but whose incidents they are of."""
+    """Yield the erasure stage of the event log; see `ullage.erasure`.
+
+    Events name no customer, so they are deleted only if the whole tenant is erased.
+    """
 
     def erase(order: Order) -> Iterator[ErasureReport]:
         path = context.data / FILE

@@ -1,13 +1,13 @@
-"""Choose incidents for export, and find the formats: one file each.
+"""Choose incidents for export, and find the export formats: one module each.
 
-Of titles and addresses match keeps known words and the section alone. Here they are looked through
-once more, because an export leaves the house: one in which an identifier can be read is left out.
-CSV and ECS are for the house's own sheets and SIEM; MISP and STIX are for exchange, and are made
-from `SharedIncident` alone.
+Match already reduces titles to known words and addresses to the section. Because an export leaves
+the organization, both are checked again here: a text in which an identifier can be read is left
+out. CSV and ECS are for our own spreadsheets and SIEM. MISP and STIX are for exchange with others
+and are made only from `SharedIncident`.
 
-It has `MEDIA`, the media type of an answer over HTTP, `ENDING`, that of a file, and `write`. Its
-libraries are imported when the format is asked for and not before. What every format must do is in
-`tests/alerts/test_export.py`.
+The module of a format has `MEDIA`, the media type over HTTP, `ENDING`, the file suffix, and
+`write`. Its libraries are imported only when the format is requested. The rules for every format
+are in `tests/alerts/test_export.py`.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from ullage.phrase import Phrase
 
 PAGE = 100
 NAMESPACE = uuid.UUID("6f0c1d7e-0a57-5c3b-9a53-2f4d0b8a1c11")
-"""Of our ids in other systems.
+"""Namespace of our ids in other systems.
 
-It never changes: whoever imported an incident once would have it twice.
+It must never change, or a second import would duplicate every incident.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedSighting:
-    """One sighting. `address` and `title` are "" where they cannot be followed or passed on."""
+    """One sighting. `address` and `title` are "" if they are no valid link or may not leave."""
 
     id: str
     site: str
@@ -54,14 +54,15 @@ class ExportedSighting:
     rows: int
     customers: int
     gone: datetime | None = None
-    """Since when its post is gone, taken away or edited."""
+    """Since when its post has been removed or edited."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedIncident:
     """One incident.
 
-    `modified` is when it was last changed, by a finding, a post that is gone or back, or a person.
+    `modified` is when it last changed: by a finding, by the removal or return of a post, or by a
+    person.
     """
 
     incident: Incident
@@ -71,12 +72,12 @@ class ExportedIncident:
 
     @property
     def sites(self) -> tuple[str, ...]:
-        """Where it was seen, as it can be shown."""
+        """The sites on which it was seen, in displayable form."""
         return tuple(_shown(site) for site in self.incident.sites)
 
     @property
     def headline(self) -> str:
-        """What it is, in one line."""
+        """The incident in one line."""
         incident = self.incident
         what = incident.scenario_title or (
             "customer data offered" if incident.alarm else "customer data"
@@ -84,7 +85,7 @@ class ExportedIncident:
         return f"{incident.id}: {what}; {incident.counted} customers, origin {incident.origin}"
 
     def shared(self) -> SharedIncident:
-        """Return what of it may be exchanged with others."""
+        """Return the part of the incident that may be exchanged with others."""
         return SharedIncident(
             OutgoingIncident.of(self.incident),
             self.incident.tenant,
@@ -97,8 +98,9 @@ class ExportedIncident:
 
 @dataclass(frozen=True, slots=True)
 class SharedIncident:
-    """One incident in a format for exchange with others (MISP, STIX): the outgoing facts alone,
-    no scores and no reasons.
+    """One incident for formats of exchange (MISP, STIX).
+
+    It holds only facts that may leave the organization, without scores and reasons.
     """
 
     incident: OutgoingIncident
@@ -110,7 +112,7 @@ class SharedIncident:
 
     @property
     def headline(self) -> str:
-        """What it is, in one line."""
+        """The incident in one line."""
         incident = self.incident
         what = incident.scenario_title or (
             "customer data offered" if incident.is_offer else "customer data"
@@ -118,8 +120,9 @@ class SharedIncident:
         return f"{incident.id}: {what}; {incident.counted} customers"
 
     def uuid(self, kind: str, of: str = "") -> uuid.UUID:
-        """Return the id in another system of this incident's object of `kind`, or of one thing
-        in it.
+        """Return the id, in another system, of this incident's object of `kind`.
+
+        With `of`, it is the id of one thing in the incident, such as a sighting.
         """
         return uuid.uuid5(NAMESPACE, f"{kind}:{of or self.incident.id}")
 
@@ -127,10 +130,10 @@ class SharedIncident:
 def chosen(
     store: IncidentStore, ids: Sequence[str], filters: Filters, known: Statuses | None = None
 ) -> Iterator[ExportedIncident]:
-    """The incidents named, or all that pass the filters, newest first, with the statuses that
-    `known` gives.
+    """Yield the named incidents, or all that pass the filters, newest first.
 
-    QueryError for one that is not there.
+    `known` returns the statuses; by default they follow from the stored decisions. Raises
+    QueryError if a named incident does not exist.
     """
     known = known or partial(statuses, store)
     if ids:
@@ -200,33 +203,38 @@ def _seen(s: Sighting) -> ExportedSighting:
 
 
 def _shown(site: str) -> str:
-    """A site's name without what has no shape; never empty, because MISP takes no empty value."""
+    """Return a site's name without characters that cannot be displayed.
+
+    It is never empty, because MISP rejects empty values.
+    """
     return safe(site).strip() or "unknown"
 
 
 def _address(url: str) -> str:
-    """The section that `url` names, if it can be followed."""
+    """Return the section that `url` names, or "" if it is no link or holds an identifier."""
     return "" if "<" in url or identifier_in(url, numbers=False) else link(url)
 
 
 class ExportFormat(Protocol):
-    """What the module of a format offers."""
+    """The members of a format's module."""
 
     MEDIA: str
     ENDING: str
 
     def write(self, incidents: Iterable[ExportedIncident]) -> Iterator[str]:
-        """The export in pieces."""
+        """Yield the export in pieces."""
 
 
 def names() -> tuple[str, ...]:
-    """The formats that there are, in alphabetical order; none is imported."""
+    """Return the names of the formats in alphabetical order, without importing any."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
 def format_named(name: str) -> ExportFormat:
-    """The format of that name; QueryError lists them, ConfigError says what to install where a
-    library is missing.
+    """Return the format called `name`.
+
+    Raises QueryError, listing the known formats, if there is none, and ConfigError if a library
+    has to be installed for it.
     """
     if name not in names():
         raise QueryError(Phrase("unknown format: use %(known)s", known=", ".join(names())), "form")

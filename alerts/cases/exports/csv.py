@@ -1,4 +1,7 @@
-"""CSV, a line an incident, safe to open in a spreadsheet: titles are what strangers wrote."""
+"""Export incidents as CSV, one per line.
+
+The file is safe to open in a spreadsheet, although strangers wrote the titles in it.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,7 @@ from ullage.display import format_csv_line
 MEDIA = "text/csv; charset=utf-8"
 ENDING = "csv"
 BOM = "\ufeff"
-"""Before the header, or Excel reads UTF-8 as whatever the machine is set to, and Chinese not at
-all.
-"""
+"""Comes before the header; without it Excel does not read the file as UTF-8."""
 COLUMNS = (
     "incident tenant severity exposure origin scenario scenario_title scenario_title_zh status"
     " customers rows sightings kinds fields sites sections terms claims newest_date reasons titles"
@@ -23,7 +24,7 @@ COLUMNS = (
 
 
 def write(incidents: Iterable[ExportedIncident]) -> Iterator[str]:
-    """The header, then a line an incident."""
+    """Yield the header, then one line per incident."""
     yield BOM + format_csv_line(COLUMNS)
     for one in incidents:
         yield format_csv_line([_cells(one)[column] for column in COLUMNS])

@@ -1,7 +1,7 @@
-"""Elastic Common Schema 9, a JSON object a line and incident, for a SIEM.
+"""Export incidents for a SIEM, as Elastic Common Schema 9: one JSON object per line.
 
-`threat.enrichments.matched.atomic` would be the value that matched; it stays out, as value and as
-tag. What ECS has no field for is under `ullage`.
+`threat.enrichments.matched.atomic` would be the matched value; it is left out, both in clear and
+as a keyed hash. Facts for which ECS has no field are below `ullage`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from ullage import __version__
 MEDIA = "application/x-ndjson"
 ENDING = "jsonl"
 ECS_VERSION = "9.0.0"
-"""The oldest that has every field that is written here."""
+"""The oldest version that has every field written here."""
 STEP = 20
-"""Severities on the scale of `event.severity`: noise 0 to statutory 100."""
+"""Points per severity on the scale of `event.severity`: noise 0 to statutory 100."""
 
 
 def write(incidents: Iterable[ExportedIncident]) -> Iterator[str]:
-    """A line an incident."""
+    """Yield one line per incident."""
     for one in incidents:
         yield json.dumps(_event(one), ensure_ascii=False, separators=(",", ":")) + "\n"
 

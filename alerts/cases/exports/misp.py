@@ -1,5 +1,6 @@
-"""MISP events: one an incident, a `paste` object a sighting, for the own organisation until a
-person decides otherwise.
+"""Export incidents as MISP events, with one `paste` object per sighting.
+
+Their distribution is "your organisation only", until a person chooses another.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ ANALYSIS: dict[Status, int] = {
 
 
 def write(incidents: Iterable[ExportedIncident]) -> Iterator[str]:
-    """One JSON document of events, as MISP's own export and import have it."""
+    """Yield the pieces of one JSON document of events, in the layout of MISP's own export."""
     yield '{"response": ['
     for number, one in enumerate(incidents):
         yield (",\n" if number else "\n") + json.dumps(
@@ -62,7 +63,7 @@ def _event(one: SharedIncident) -> dict[str, Any]:
     for seen in one.seen:
         event.add_object(_paste(one, seen))
     found: dict[str, Any] = json.loads(event.to_json())
-    # which pymisp leaves out of an event that it calls edited
+    # pymisp leaves this out of an event that was edited
     return {**found, "timestamp": str(int(one.modified.timestamp()))}
 
 
@@ -84,7 +85,10 @@ def _comment(seen: ExportedSighting) -> str:
 
 
 def _paste(one: SharedIncident, seen: ExportedSighting) -> MISPObject:
-    """Where it was seen, in MISP's own template; the text and its author stay out."""
+    """Return a sighting as an object of MISP's `paste` template.
+
+    The post's text and its author are left out.
+    """
     paste = MISPObject("paste", strict=True)
     paste.from_dict(
         uuid=str(one.uuid("misp-paste", seen.id)),

@@ -1,8 +1,8 @@
-"""A STIX 2.1 bundle: an incident each, with where it was seen (observed data of a URL), and by whom
-(an identity).
+"""Export incidents as a STIX 2.1 bundle.
 
-Ids are version 5 under our own namespace, as the specification gives them to observables, so that a
-second export is a new version of the same objects. Everything bears TLP:AMBER.
+Each incident comes with its sighting, the observed URLs and the identity of the observer. Ids are
+UUIDs of version 5 in our own namespace, as the specification prescribes for observables, so that a
+later export contains new versions of the same objects. Everything is marked TLP:AMBER.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MONITOR = f"identity--{uuid.uuid5(NAMESPACE, 'monitor')}"
 
 
 def write(incidents: Iterable[ExportedIncident]) -> Iterator[str]:
-    """One bundle."""
+    """Yield one bundle as JSON."""
     found = [one.shared() for one in incidents]
     objects: dict[str, Any] = {o.id: o for o in (stix2.TLP_AMBER, _monitor())}
     for one in found:
@@ -48,8 +48,9 @@ def _monitor() -> stix2.Identity:
 
 
 def _common(one: SharedIncident, kind: str, of: str = "") -> dict[str, Any]:
-    """What every object of an incident has; its versions are told apart by when the incident was
-    changed.
+    """Return the properties that every object of an incident has.
+
+    The versions of an object are ordered by the incident's time of change.
     """
     created = min(one.incident.opened_at, one.modified)
     return {
