@@ -636,7 +636,7 @@ class Cases:
         """Write the incident's work item after `made`, and return its deadlines."""
         written = [decision for decision in made if isinstance(decision, Decision)]
         self.work.write([incident], written)
-        self.work.store.refresh(WorkItem)  # the queue is what is looked at next
+        self.work.store.refresh(WorkItem)  # people look at the queue next
         return self.work.duties.find_deadlines([incident], written)[incident.id]
 
     def _until(self, incident: Incident, typed: str) -> datetime | None:

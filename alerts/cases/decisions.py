@@ -737,7 +737,7 @@ class Outcomes:
         there = self.store.mget(
             Exposure, [exposure_id(member, subject) for member in incident.family]
         )
-        # somebody who was erased, or is not kept any longer, does not come back this way
+        # an erased or expired customer must not be stored again
         if not there:
             raise QueryError(
                 "no customer with that pseudonym is in this incident, or the data has expired",

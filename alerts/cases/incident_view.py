@@ -37,9 +37,9 @@ from ullage.vocabulary.known_words import GAP
 
 
 def link(url: str) -> str:
-    """`url` if a browser may follow it (http or https with a host), else "".
+    """Return `url` if a browser can follow it (http or https with a host), else "".
 
-    Of an address the section is what is kept.
+    A trailing gap mark, which stands for the part that was not stored, is removed.
     """
     url = url.removesuffix(GAP)
     try:
@@ -52,13 +52,13 @@ def link(url: str) -> str:
 
 
 def brief(values: Sequence[str], shown: int, between: str = ", ") -> str:
-    """The first few of `values`, and how many more there are."""
+    """Return the first `shown` of `values` in one line, and how many more there are."""
     more = f" +{len(values) - shown}" if len(values) > shown else ""
     return safe(between.join(values[:shown])) + more
 
 
 def claimed(claims: Claims, translate: Callable[[str], str] = str) -> str:
-    """What a post says of its offer, in one line of the language of `translate`; "" for nothing.
+    """Return a post's claims about its offer in one line, translated; "" if there are none.
 
     >>> claimed(Claims(volume=300_000, price=500.0, currency="USDT", contacts=("telegram",), files=("csv",), size=3_400_000_000))
     '300,000 records, 500 USDT, by telegram, csv, 3.4 GB'
@@ -85,10 +85,11 @@ SIZES = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 
 
 def offer(incident: Incident, translate: Callable[[str], str] = str) -> str:
-    """What an incident's posts offer, by which a person judges it: known words of title or
-    trade, claims, how new it is.
+    """Return what an incident's posts offer, in one line, as a basis for a person's judgement.
+
+    The line has known words of the title or the trade, the claims, and the newest date.
     """
-    # one alone may stand there by chance
+    # a single term may be a coincidence
     trade = incident.written[:SHOWN_TERMS] if len(incident.written) > 1 else ()
     words = next((title for title in incident.titles if title != GAP), " ".join(trade))
     newest = (
@@ -100,8 +101,9 @@ def offer(incident: Incident, translate: Callable[[str], str] = str) -> str:
 
 
 def heading(incident: Incident, language: Language = "en") -> str:
-    """What leaked of whom and where, in one line: an incident is called the same wherever it is
-    named.
+    """Return the heading of an incident: how many customers, which data, and which site.
+
+    An incident has the same heading wherever it is named.
     """
     known = [field for field in FIELDS if field in incident.fields]
     named_ = [
@@ -118,7 +120,7 @@ def heading(incident: Incident, language: Language = "en") -> str:
 
 
 def _who(incident: Incident, what: tuple[str, ...]) -> Phrase:
-    """How many customers, and what of them."""
+    """Return how many customers are affected, followed by the leaked data in `what`."""
     if not incident.customers:
         return (
             Phrase("Customer data offered, no match yet")
@@ -131,21 +133,20 @@ def _who(incident: Incident, what: tuple[str, ...]) -> Phrase:
 
 
 def incompleteness(incident: Incident) -> str:
-    """What a person must know of an incident of which not all was searched or judged; "" for one
-    of which all was.
-    """
+    """Return a warning if not all of an incident was searched or judged, else ""."""
     reasons = "; ".join(str(reason) for reason in unsearched(incident))
     return f"incomplete: at least {incident.customers:,} customers ({reasons})" if reasons else ""
 
 
 def unsearched(incident: Incident) -> tuple[Phrase, ...]:
-    """Why not all of it was searched or judged."""
+    """Return the reasons why not all of an incident was searched or judged."""
     return tuple(Phrase(INCOMPLETE.get(reason, reason)) for reason in incident.incomplete)
 
 
 def joined(incident: Incident) -> str:
-    """Of how many posts of one seller it is, or whose part it is; "" for what is of one post or
-    of copies.
+    """Return of how many posts by one seller an incident consists, or whose part it is.
+
+    Returns "" for an incident of one post, or of copies of one post.
     """
     if incident.part_of:
         return f"part of {incident.part_of}, which is judged with all that is in it"
@@ -158,18 +159,18 @@ def joined(incident: Incident) -> str:
 def summary(
     incident: Incident, status: Status, silence: Suppression | None = None
 ) -> dict[str, Any]:
-    """The incident as a JSON object of a list."""
+    """Return an incident as a JSON object for lists."""
     shown = incident.model_dump(mode="json", include=SUMMARY)
     return {**shown, **_next(incident), "status": status, "suppressed": _silence(silence)}
 
 
 def _next(incident: Incident) -> dict[str, str]:
-    """What to do next."""
+    """Return the next step for an incident, in both languages."""
     return {"next_step": incident.next_step.text, "next_step_zh": incident.next_step.text_zh}
 
 
 def _silence(silence: Suppression | None) -> dict[str, Any] | None:
-    """Who silenced it, why and until when."""
+    """Return who suppressed an incident, why and until when; None if nobody did."""
     return (
         silence.model_dump(mode="json", include={"id", "by", "reason", "at", "expires"})
         if silence
@@ -178,13 +179,13 @@ def _silence(silence: Suppression | None) -> dict[str, Any] | None:
 
 
 def customer(exposure: Exposure) -> dict[str, Any]:
-    """One customer in an incident as a JSON object, by the pseudonym."""
+    """Return a customer of an incident as a JSON object, under the pseudonym."""
     shown = exposure.model_dump(mode="json", exclude=HIDDEN["customer"])
     return {**shown, "pseudonym": exposure.subject}
 
 
 def sighting(one: Sighting) -> dict[str, Any]:
-    """One sighting of an incident as a JSON object."""
+    """Return a sighting of an incident as a JSON object."""
     return one.model_dump(mode="json", exclude=HIDDEN["sighting"])
 
 
@@ -195,8 +196,9 @@ def details(
     decide: Mapping[str, Any] | None = None,
     pending: Sequence[tuple[PendingDecision, Phrase]] = (),
 ) -> dict[str, Any]:
-    """The incident as a JSON object with everything that belongs to it; sketches and tags are
-    for machines and left out.
+    """Return an incident as a JSON object with everything that belongs to it.
+
+    Sketches and keyed hashes are left out, because only machines use them.
     """
     return {
         **found.incident.model_dump(mode="json", exclude=HIDDEN["incident"]),
@@ -235,9 +237,7 @@ HIDDEN: Mapping[str, set[str]] = {
     "customer": {"index_tags", "subject"},
     "decision": {"covers"},
 }
-"""Members of documents that are shown to nobody; of a customer the pseudonym stands under a name
-of its own.
-"""
+"""Members of documents that are never shown; a customer's pseudonym is shown under another name."""
 OURSELVES = "ullage"
 RETURNED: Mapping[str, Phrase] = {
     "expired": Phrase("false positive period over: reopened"),
@@ -251,7 +251,7 @@ BETWEEN: Mapping[str, Phrase] = {
     "split": Phrase("%(to)s split off"),
     "split_from": Phrase("split from %(to)s"),
 }
-"""What is done of two incidents."""
+"""Acts that concern two incidents."""
 REQUESTED: Mapping[str, Phrase] = {
     "references_asked": Phrase("customer references requested"),
     "references_approved": Phrase("request for customer references approved"),
@@ -272,7 +272,7 @@ TOLD: Mapping[str, Phrase] = {
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One thing that happened; `note` is what a person wrote beside it."""
+    """One event in an incident's history; `note` is a person's remark on it."""
 
     at: datetime
     who: str
@@ -280,16 +280,17 @@ class HistoryEntry:
     note: str = ""
     until: datetime | None = None
     entry: str = ""
-    """The id of a decision that can be undone."""
+    """The id of the decision, if it can be undone."""
     ends: tuple[Phrase | str, ...] = ()
-    """Reporting deadlines that do not run any more after it."""
+    """Reporting deadlines that it ended."""
     confirmed_by: str = ""
-    """The second person who confirmed that; "" where one person decided it."""
+    """The second person who confirmed that, or "" if one person decided it."""
 
 
 def pending_as_json(pending: Sequence[tuple[PendingDecision, Phrase]]) -> list[dict[str, Any]]:
-    """Return what waits for a second person of an incident, one object an act; `waits` says for
-    whom.
+    """Return the acts of an incident that wait for a second person, one object each.
+
+    `waits` names the people who can confirm it.
     """
     return [
         {
@@ -306,14 +307,14 @@ def pending_as_json(pending: Sequence[tuple[PendingDecision, Phrase]]) -> list[d
 
 
 def describe_pending(pending: PendingDecision) -> Phrase:
-    """Return what somebody has proposed, as people call it."""
+    """Describe a pending decision in one English phrase."""
     return describe(pending.decisions[0]) if pending.decisions else Phrase("suppressed")
 
 
 def history(
     store: IncidentStore, incident: Incident, decisions: Sequence[Decision]
 ) -> list[HistoryEntry]:
-    """Everything, the newest first."""
+    """Return the whole history of an incident, newest first."""
     sent = store.scroll(
         Notification, DocumentFilter({"incident": incident.family, "outcome": ("sent", "failed")})
     )
@@ -343,7 +344,7 @@ def _decided(one: Decision, known: Mapping[str, Decision], *, is_undoable: bool)
 
 
 def describe(one: Decision) -> Phrase:
-    """Return a decision as people call it."""
+    """Describe a decision in one English phrase."""
     if one.act:
         return _acted(one)
     if one.stage in TELLING:

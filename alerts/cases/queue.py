@@ -1,9 +1,9 @@
-"""Order the incidents that people work on, and say what a shift leaves to the next.
+"""Order the incidents that people work on, and summarize a shift for the next one.
 
-What burns stands first: what is due, soonest first, then by severity, and of equals the oldest. Of
-a seller's incidents the first in that order stands for the others, on whatever page they would be.
-Pages go on behind a row's own place, so that none is shown twice or left out because others were
-closed meanwhile.
+The most urgent comes first: incidents with a deadline by due date, then the others by severity, the
+oldest first among equals. Of a seller's incidents only the first in this order is shown and stands
+for the others, on whatever page they would be. A page continues after the last row's own position,
+so no row is repeated or skipped if incidents are closed meanwhile.
 """
 
 from __future__ import annotations
@@ -46,26 +46,28 @@ ORDERS: Mapping[str, str] = {
     "exposure": "-exposure",
     "opened": "-time",
 }
-"""What a person can order by, as a store does it; a `-` before it turns it round."""
+"""Orders that people can choose, with the store's name; a leading `-` reverses the order."""
 DUE_WITHIN = timedelta(hours=24)
 SHIFT = timedelta(hours=8)
 """The length of a shift."""
 SHIFTS_BACK = timedelta(days=14)
 SHIFT_SECONDS = 300.0
-"""Within which a new shift is noticed."""
+"""Seconds after which the end of the last shift is computed again."""
 SPARE = 2
-"""Times as many are asked for as are shown: a second round costs more than rows that are not
-needed.
-"""
+"""Factor by which more rows are read than shown, because a second query costs more."""
 ROUNDS = 8
-"""Times that a page is filled up where a seller's incidents were folded; then it is shorter than
-it might be.
+"""Largest number of queries to fill a page whose rows were folded by seller.
+
+After that, the page may be shorter than `limit`.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class QueueFilter:
-    """What somebody wants to see; "" is any. `assignee` "-" is nobody's, `flat` folds no series."""
+    """The filters of a queue view; "" is any.
+
+    An `assignee` of "-" stands for unassigned incidents; `flat` shows all incidents of a seller.
+    """
 
     tab: str = "open"
     order: str = "priority"
@@ -85,14 +87,14 @@ class QueueFilter:
 
     @property
     def is_narrowed(self) -> bool:
-        """Whether it has a filter besides its tab."""
+        """Whether there is a filter besides the tab."""
         return replace(self, tab="open", order="priority", flat=False) != QueueFilter()
 
     def where(self, who: str, now: datetime, shift: datetime | None) -> DocumentFilter:
-        """As a condition, without the seller; QueryError says what cannot be asked, never repeating
-        it.
+        """Return the store filter of the view, without the seller.
 
-        `who` asks; `shift` is when that person's last shift ended.
+        `who` is the person who asks; `shift` is when that person's last shift ended. Raises
+        QueryError for an invalid filter, without repeating it.
         """
         if self.tab not in TABS:
             raise QueryError(
@@ -123,7 +125,7 @@ class QueueFilter:
         )
 
     def tab_where(self, who: str, now: datetime, shift: datetime | None) -> DocumentFilter:
-        """What the tab alone asks for."""
+        """Return the store filter of the tab alone."""
         limits = {"burns": round((now + DUE_WITHIN).timestamp())} if self.tab == "due" else {}
         return DocumentFilter(
             self._tab(who), at_most=limits, since=shift if self.tab == "new" else None
@@ -141,9 +143,7 @@ class QueueFilter:
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
-    """One line: the incident, its work item as it stands now, and how many more of its seller's
-    stand behind it.
-    """
+    """One row: an incident, its current work item, and how many of its seller's it stands for."""
 
     incident: Incident
     item: WorkItem
@@ -152,14 +152,14 @@ class QueueRow:
 
 @dataclass(frozen=True, slots=True)
 class QueuePage:
-    """A page; `after` is where it goes on, "" at the end."""
+    """A page of rows; `after` is the mark of the next page, "" at the end."""
 
     rows: tuple[QueueRow, ...]
     after: str = ""
 
 
 def store_order(order: str) -> str:
-    """What a store orders by; QueryError for an order that there is none of."""
+    """Return the store's name of an order; QueryError for an unknown one."""
     known = ORDERS.get(order.removeprefix("-"))
     if known is None:
         raise QueryError(Phrase("sort by one of %(known)s", known=", ".join(ORDERS)), "order")
@@ -169,17 +169,17 @@ def store_order(order: str) -> str:
 
 
 class _Part(Excerpt):
-    """Of an incident, which one answers for it."""
+    """The field of an incident that names the incident it is a part of."""
 
     part_of: str = ""
 
 
 @dataclass(slots=True)
 class Shifts:
-    """When each person's last shift ended, worked out once in `SHIFT_SECONDS`: that reads what all
-    decided in two weeks.
+    """When each person's last shift ended.
 
-    What somebody decides in a shift does not move the end of the one before.
+    Computing it reads all decisions of two weeks, so a result is kept for `SHIFT_SECONDS`.
+    Decisions within a shift do not change the end of the previous one.
     """
 
     clock: Clock
@@ -188,7 +188,7 @@ class Shifts:
     )
 
     def ended(self, store: IncidentStore, who: str, shift: timedelta) -> datetime:
-        """As `last_shift`, at most so long ago."""
+        """Return the result of `last_shift`, at most `SHIFT_SECONDS` old."""
         now = self.clock.monotonic()
         key = who, store.tenants if isinstance(store, StoreWithin) else None
         known = self._known.get(key)
@@ -199,8 +199,9 @@ class Shifts:
 
 @dataclass(frozen=True, slots=True)
 class IncidentQueue:
-    """Reads the queue for one person; `shifts` remembers when theirs ended from one page to the
-    next.
+    """The queue as one person sees it.
+
+    `shifts` remembers across pages when their last shift ended.
     """
 
     work: Work
@@ -208,10 +209,10 @@ class IncidentQueue:
     shifts: Shifts | None = None
     _shift: list[datetime] = field(default_factory=list)
     _completed: list[int] = field(default_factory=list)
-    """How many items were missing when it was first asked."""
+    """The number of work items that were missing at first use."""
 
     def page(self, view: QueueFilter, limit: int = 50, after: str = "") -> QueuePage:
-        """A page of at most `limit` rows; QueryError for what cannot be asked."""
+        """Return a page of at most `limit` rows; QueryError for an invalid filter."""
         self._complete()
         order, where = store_order(view.order), self._where(view)
         if view.flat or view.seller:
@@ -221,8 +222,9 @@ class IncidentQueue:
         return QueuePage(tuple(self._rows(items)), mark)
 
     def heads(self, views: Sequence[QueueFilter], limit: int) -> list[tuple[QueueRow, ...]]:
-        """The first `limit` rows of each view, whose series are not folded; the facts of all
-        rows are read together.
+        """Return the first `limit` rows of each view, without folding sellers.
+
+        The facts of all rows are read together.
         """
         self._complete()
         pages = [
@@ -236,24 +238,28 @@ class IncidentQueue:
         return [tuple(rows[item.id] for item in page if item.id in rows) for page in pages]
 
     def check(self, view: QueueFilter) -> None:
-        """QueryError for what cannot be asked; nothing is read."""
+        """Raise QueryError if the view is invalid; nothing is read."""
         store_order(view.order)
         query_phrases(view.where(self.who, self._now, None).text)
 
     def count(self, view: QueueFilter) -> int:
-        """How many incidents a view has; series are not folded."""
+        """Return the number of incidents in a view, without folding sellers."""
         return self._store.count(WorkItem, self._where(view))
 
     def totals(self, common: QueueFilter, views: Sequence[QueueFilter]) -> list[int]:
-        """How many incidents each of `views` has, which narrow `common` and have no text,
-        seller, place or kind of their own.
+        """Return the number of incidents in each of `views`.
+
+        The views narrow `common`, and have no text, seller, site or kind of their own.
         """
         return self._store.counts(
             WorkItem, self._where(common), [self._where(view) for view in views]
         )
 
     def counts(self, view: QueueFilter) -> dict[str, int]:
-        """How many incidents each tab has, under the filters of `view`; series are not folded."""
+        """Return the number of incidents of each tab under the filters of `view`.
+
+        Sellers are not folded.
+        """
         tabs = [tab for tab in TABS if tab != "all"]
         common = self._where(replace(view, tab="all"))
         parts = [
@@ -265,8 +271,9 @@ class IncidentQueue:
         return dict(zip(tabs, self._store.counts(WorkItem, common, parts), strict=True))
 
     def open_by_severity(self, view: QueueFilter) -> dict[str, int]:
-        """How many open incidents there are of each severity, the gravest first; under the
-        tenant of `view` alone.
+        """Return the number of open incidents by severity, most severe first.
+
+        Only the tenant of `view` is used.
         """
         found = self._store.tally(
             WorkItem, self._where(QueueFilter(tenant=view.tenant)), ("severity",)
@@ -312,7 +319,7 @@ class IncidentQueue:
     def _folded(
         self, where: DocumentFilter, order: str, limit: int, after: str
     ) -> tuple[list[tuple[WorkItem, int]], str]:
-        """Items with the number of those that each stands for, and where the next page begins."""
+        """Return a page of items, each with the number it stands for, and the next page's mark."""
         found, series, mark = list[WorkItem](), dict[str, First](), after
         for _ in range(ROUNDS):
             narrowed = replace(where, differs={"series": [*series]}) if series else where
@@ -329,7 +336,7 @@ class IncidentQueue:
         return shown, page_mark_after(found[limit - 1], order) if len(found) > limit else mark
 
     def _rows(self, items: Sequence[tuple[WorkItem, int]]) -> Iterator[QueueRow]:
-        """The rows as their facts stand: an item that lags behind them is written anew."""
+        """Yield the rows from the current facts; outdated work items are written anew."""
         incidents = self._store.mget(Incident, [item.id for item, _ in items])
         owed = self.work.duties.find_deadlines([*incidents.values()])
         now = {id_: build_item(incident, owed[id_]) for id_, incident in incidents.items()}
@@ -343,18 +350,19 @@ class IncidentQueue:
 
 
 def _leads(series: Mapping[str, First], item: WorkItem) -> bool:
-    """Whether it is the first of its seller's, which may have come or gone since the page was
-    read.
+    """Return whether an item is the first of its seller's.
+
+    Others may have been added or closed since the page was read.
     """
     first = series.get(item.series[0])
     return first is not None and first.id == item.id
 
 
 def last_shift(store: IncidentStore, who: str, now: datetime, shift: timedelta) -> datetime:
-    """When the last shift of a person ended: their last decision before a pause of half a shift;
-    else a shift ago.
+    """Return when a person's last shift ended.
 
-    The present shift is told by what was decided since that pause.
+    That is their last decision before a pause of half a shift or more, by default one shift ago.
+    The decisions since the pause belong to the present shift.
     """
     end, after, more = now, "", bool(who)
     while more:
@@ -369,26 +377,27 @@ def last_shift(store: IncidentStore, who: str, now: datetime, shift: timedelta) 
 
 SHOWN = 50
 MOST = timedelta(days=62)
-"""How far back one goes: the ledger is read hour by hour."""
+"""Earliest start of a handover, because the coverage log is read hour by hour."""
 
 
 @dataclass(frozen=True, slots=True)
 class HandoverPart:
-    """Some of the incidents of a part, the most urgent first, and how many there are."""
+    """The most urgent incidents of a part, and how many there are in all."""
 
     rows: tuple[QueueRow, ...]
     count: int
 
     @property
     def more(self) -> int:
-        """How many are not among `rows`."""
+        """Number of incidents that are not among `rows`."""
         return self.count - len(self.rows)
 
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """A shift that ended at `until` and whose predecessor's ended at `since`; `blind` is the
-    ledger of that time.
+    """The handover of a shift that ended at `until`, after the one before ended at `since`.
+
+    `blind` is the coverage log of that time.
     """
 
     since: datetime
@@ -402,17 +411,16 @@ class Handover:
 
     @property
     def is_whole(self) -> bool:
-        """Whether everything was covered, or it is explained why not; where only files were
-        imported there is no site to be.
+        """Whether everything was covered, or every coverage gap is explained.
+
+        If only files were imported, there is no site to cover.
         """
         return self.behind.is_trusted and (
             self.behind.is_imported_only or self.blind.is_accounted_for
         )
 
     def rows(self) -> list[tuple[QueueRow, tuple[Phrase, ...]]]:
-        """Each incident that a part shows, once, what burns first, with the words for the parts
-        that it is in.
-        """
+        """Return each shown incident one time, most urgent first, with its parts' names."""
         found = {row.incident.id: row for part in self.parts().values() for row in part.rows}
         urgent = sorted(found.values(), key=lambda row: (row.item.burns, row.incident.id))
         return [(row, tuple(self._why(row))) for row in urgent]
@@ -429,7 +437,7 @@ class Handover:
             yield Phrase("unassigned")
 
     def parts(self) -> Mapping[Phrase, HandoverPart]:
-        """Each part by its title."""
+        """Return each part by its title."""
         return {
             Phrase("New since then"): self.new,
             Phrase("Undecided"): self.undecided,
@@ -441,10 +449,10 @@ class Handover:
 def handover(
     queue: IncidentQueue, tenant: str = "", since: datetime | None = None, shown: int = SHOWN
 ) -> Handover:
-    """Of one tenant or all, since `since` or since the last shift of whoever asks ended, `shown`
-    incidents of each part.
+    """Return the handover since `since`, or since the asking person's last shift ended.
 
-    QueryError for a time that is to come or too long ago.
+    It is for one tenant, or for all, and shows at most `shown` incidents per part. Raises
+    QueryError for a time in the future or too long ago.
     """
     start, now = since or queue.shift, queue.work.duties.clock.now()
     if not timedelta(0) < now - start <= MOST:

@@ -67,7 +67,7 @@ class ReferenceRequest:
         """Return the state of the request, if so many approvals are needed."""
         if self.refusal is not None:
             return "refused"
-        # where none is needed, none is handed out any more
+        # if no approval is required, references are no longer handed out
         if not needed or now >= self.until(needed):
             return "expired"
         return "approved" if len(self.approvals) >= needed else "waiting"

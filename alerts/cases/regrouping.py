@@ -1,8 +1,8 @@
-"""Work out what incidents become when people merge or split them, or detach a sighting; nothing is
-written here.
+"""Compute what incidents become when people merge or split them, or detach a sighting.
 
-Whoever asks for it sees by this whether a reporting deadline would end (`alerts.cases.actions`),
-and alert, which carries it out, asks again (`alerts.cases.reopening`).
+Nothing is written here. The result shows the person who asks whether a reporting deadline would end
+(`alerts.cases.actions`); the alert service, which carries it out, checks that again
+(`alerts.cases.reopening`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Regrouping:
             sorted({*head.parts} | {*part.family} if is_merge else {*head.parts} - {*part.family})
         )
         sketch = head.sketch
-        # what both of them had goes with the part: what is left still tells a re-post
+        # values of both leave with the part: the rest still identifies a re-post
         if part.sketch_of == head.sketch_of:
             sketch = (
                 known_values(sketch, part.sketch)

@@ -1,13 +1,12 @@
-"""What alert does for the desk: it brings false positives back, and detaches sightings and merges
-incidents where people ask.
+"""Reopen false positives, and carry out detachments, merges and splits.
 
-A false positive comes back when its time is over, and before that when its incident is seen on
-another site, with more customers or other kinds, or grows graver: `ullage` then appends a decision
-that opens it again, with the reason. A sighting that is detached becomes an incident of its own,
-with the exposures that are its own; what is posted again of the same people goes there from then
-on. An incident that is merged into another becomes its part: it keeps its id, its posts and what
-was decided of it, and the other is judged with all of it and takes what comes, until a person
-splits them: what came meanwhile stays with it. All can be done again at no harm.
+All this runs in the alert service. A false positive reopens when its period ends, or earlier if its
+incident appears on another site, gains customers or kinds of data, or becomes more severe. `ullage`
+then appends a decision that reopens it, with the reason. A detached sighting becomes an incident of
+its own with its exposures, and later posts about the same people join it. A merged incident becomes
+a part of the other one. It keeps its id, posts and decisions; the other is judged with everything
+in both, and takes all new posts. After a split, posts that came meanwhile stay with the other.
+Every step can be repeated without harm.
 """
 
 from __future__ import annotations
@@ -44,25 +43,28 @@ from ullage.verdict import VerdictRules
 
 OURSELVES = "ullage"
 LATELY = timedelta(days=2)
-"""What people ask for is looked for as long: alert may have been down."""
+"""For how long requests are looked for, because the service may have been down."""
 
 
 @dataclass(frozen=True, slots=True)
 class Returns:
-    """`rules` are those in force, `tell` is told of incidents that are new."""
+    """The actions of the alert service that follow from decisions.
+
+    `rules` returns the current rules; `tell` is called with new incidents.
+    """
 
     work: Work
     trail: Trail
     rules: Callable[[], VerdictRules]
     tell: Callable[[Sequence[Incident]], None] = lambda _: None
     changed: Callable[[Collection[str]], None] = lambda _: None
-    """Handed the ids of incidents that were written."""
+    """Called with the ids of incidents that were written."""
     waits: Callable[[Sequence[tuple[Incident, PendingDecision]]], None] = lambda _: None
-    """Handed what waits for a second person, each time."""
+    """Called each time with everything that waits for a second person."""
     believed: Clock | None = None
-    """By which a false positive is over; that of the work where there is none.
+    """The clock that ends the period of a false positive; by default that of `work`.
 
-    A clock that was set ends none.
+    If somebody has set the clock, it must not end one.
     """
 
     @property
@@ -74,9 +76,7 @@ class Returns:
         return Regrouping(self.work.duties, self.rules)
 
     def filed(self, before: Mapping[str, Incident], incidents: Sequence[Incident]) -> None:
-        """Incidents were written: their work items follow, and a false positive with news in it
-        comes back.
-        """
+        """Update work items after incidents were written, and reopen false positives with news."""
         made = [
             self._open(one, "grown")
             for one in self._excused([i for i in incidents if _is_news(before.get(i.id), i)])
@@ -85,8 +85,11 @@ class Returns:
         self.changed([incident.id for incident in incidents])
 
     def turn(self) -> None:
-        """Bring back what is over, detach what is asked for, and renew the items of what was
-        decided lately, or had none.
+        """Carry out everything that is due.
+
+        That is: reopen false positives whose period is over, detach, merge and split as requested,
+        renew the work items of incidents with recent decisions or none, and report what waits for a
+        second person.
         """
         self.work.complete()
         now = self.work.duties.clock.now()
@@ -105,7 +108,7 @@ class Returns:
         regrouped = {
             (one.incident, one.about): one for one in in_order if one.act in ("merged", "split")
         }
-        for one in regrouped.values():  # the last that was said of two incidents counts
+        for one in regrouped.values():  # the last request about two incidents counts
             self._regroup(one)
         self.work.renew({one.incident for one in lately if one.at >= now - timedelta(minutes=5)})
         self._notify(
@@ -115,7 +118,7 @@ class Returns:
         )
 
     def _complete(self, answers: Sequence[Decision]) -> None:
-        """Write what was confirmed and a crash left unwritten."""
+        """Write confirmed decisions that a crash left unwritten."""
         pending = (
             self._store.mget(PendingDecision, [one.about for one in answers]) if answers else {}
         )
@@ -125,7 +128,7 @@ class Returns:
                 seconds.complete(pending[answer.about], answer)
 
     def _notify(self, waiting: Sequence[PendingDecision]) -> None:
-        """Have people notified of what waits for a second person."""
+        """Have people notified of acts that wait for a second person."""
         incidents = self._store.mget(Incident, {one.incident for one in waiting}) if waiting else {}
         if pairs := [
             (incidents[one.incident], one) for one in waiting if one.incident in incidents
@@ -133,7 +136,7 @@ class Returns:
             self.waits(pairs)
 
     def _excuses(self) -> list[Decision]:
-        """The excuses that stand now."""
+        """Return the decisions that currently mark incidents as false positives."""
         decided = {
             one.incident
             for one in self._store.scroll(Decision, DocumentFilter({"status": ("false_positive",)}))
@@ -145,7 +148,7 @@ class Returns:
         )
 
     def _excused(self, incidents: Sequence[Incident]) -> list[Incident]:
-        """Those of them that are false positives for a time."""
+        """Return those of `incidents` that are currently marked as false positives."""
         stands = (
             last_decisions(self._store, [incident.id for incident in incidents])
             if incidents
@@ -158,15 +161,16 @@ class Returns:
         ]
 
     def _open(self, incident: Incident, why: str) -> Decision:
-        """Open a false positive again, which can end nothing."""
+        """Reopen a false positive; that cannot end a deadline."""
         decisions = Decisions(self.work.duties, self.trail)
         made = decisions.draft_act(incident, "returned", by=OURSELVES, value=why)
         decisions.write([made])
         return made
 
     def _detach(self, asked: Decision) -> None:
-        """Carry a detachment out, unless that was done or its sighting is gone; what a crash
-        cuts short is done again.
+        """Carry out a detachment, unless it is done already or its sighting no longer exists.
+
+        A detachment that a crash interrupted is completed.
         """
         new = incident_id(asked.about)
         if self._store.get(Incident, new) is not None:
@@ -187,10 +191,12 @@ class Returns:
         self.changed([incident.id for incident in written])
 
     def _may(self, asked: Decision, before: Sequence[Incident], after: Sequence[Incident]) -> bool:
-        """Whether what was asked for ends no deadline but those of which a second person knew, or
-        the tenant needs none.
+        """Return whether a requested act may be carried out now.
 
-        Where a deadline began after it was asked for, it waits for a second person.
+        It may if it ends only deadlines that a second person confirmed, or if the tenant
+        requires no
+        second person. If a deadline has started since the request, the act is proposed again and
+        waits for a second person.
         """
         ended = find_ended(self.work.duties, DutyChange(before, after))
         names = {duty.name for duty in ended}
@@ -214,8 +220,9 @@ class Returns:
         return False
 
     def _detached(self, asked: Decision, merging: Merge) -> list[Incident]:
-        """Write what follows of it, and the new incident last, by which it is known to be done;
-        gives both incidents.
+        """Write the results of a detachment, and return both incidents.
+
+        The new incident is written last, because its existence marks the detachment as done.
         """
         new = incident_id(asked.about)
         sighting = merging.mget(Sighting, [asked.about]).get(asked.about)
@@ -238,9 +245,7 @@ class Returns:
         return [incident for incident in (own, rest) if incident]
 
     def _regroup(self, asked: Decision) -> None:
-        """Carry a merge or a split out, unless that was done, it has to be confirmed, or one of
-        both is gone.
-        """
+        """Carry out a merge or a split, unless it is done, unconfirmed, or an incident is gone."""
         found, is_merge = (
             self._store.mget(Incident, [asked.incident, asked.about]),
             asked.act == "merged",
@@ -259,7 +264,7 @@ class Returns:
         self.changed([one.id for one in written])
 
     def _regrouped(self, asked: Decision, merging: Merge) -> list[Incident]:
-        """Write both incidents, of which one is the other's part now, or no longer."""
+        """Write and return both incidents after a merge or a split."""
         found = merging.mget(Incident, [asked.incident, asked.about])
         self._store.refresh()
         head, part = found[asked.incident], found[asked.about]
@@ -267,12 +272,13 @@ class Returns:
             head, part, is_merge=asked.act == "merged", at=asked.at
         )
         merging.put([whole])
-        merging.put([part])  # last: by it this is known to be done
+        merging.put([part])  # last, because it marks the act as done
         return [whole, part]
 
     def _move(self, asked: Decision, sighting: Sighting, new: str, merging: Merge) -> None:
-        """The exposures of a sighting go to its new incident, and so does what is posted of the
-        same people.
+        """Move the exposures of a sighting to its new incident.
+
+        Later posts about the same people go to the new incident too.
         """
         found = self._store.scroll(Exposure, DocumentFilter({"incident": (sighting.incident,)}))
         ids = {
@@ -298,7 +304,7 @@ class Returns:
 
 
 def _is_news(before: Incident | None, now: Incident) -> bool:
-    """Whether an incident has become more than it was when a person looked at it."""
+    """Return whether an incident has grown or become more severe since `before`."""
     if before is None:
         return False
     is_graver = SEVERITIES.index(now.severity) > SEVERITIES.index(before.severity)

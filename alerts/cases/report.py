@@ -341,7 +341,7 @@ def _evidence(case: Case) -> Iterator[Text]:
     if (more := len(case.sightings) - SHOWN_SIGHTINGS) > 0:
         yield Text(f"and {more} more sightings", f"另有{more}条记录")
     for one in case.stamps:
-        # not whose it is: no partner's name leaves the house
+        # without the partner's name, which must not leave the organization
         at, number = moment(one.at, case.zone), one.customers
         told = (
             f"list of honeytokens that only one partner received, {number} invented customers,"

@@ -1,16 +1,16 @@
-"""Which of up to a thousand customers are exposed, asked by a risk engine: by handle or by index
-tag, never by an identifier.
+"""Tell a risk engine which of up to a thousand customers are exposed.
 
-Of one that is exposed it is told which kinds of data, the worst scam that these allow, when they
-were seen last, and why; never a site, a case or how many others. Of one that is not it is told how
-much that is worth (`State`).
+Customers are named by pseudonym or keyed index hash, never by an identifier. For an exposed
+customer the answer has the kinds of data, the worst scam that they allow, the date of the last
+sighting, and the reasons; never a site, a case or the number of other customers. For any other it
+has a `State` that says what "not found" means.
 
 Risk is the base points of the scam (`ullage/verdict/rules.toml`, 0 to 60) times what is left of
-them at the age `t` of the exposure: `1 - (t / life) ** (1 / speed)`. That is the decay of MISP
+them at the age `t` of the exposure: `1 - (t / life) ** (1 / speed)`. This is the decay of MISP
 (Mokaddem et al., "Taxonomy driven indicator scoring in MISP threat intelligence platforms",
-arXiv:1803.11052, 2018), with `life` the days for which exposures are kept, so that risk ends with
-them, and `speed` 0.5: a number or a name stays true, so risk falls slowly at first. The speed is
-policy of this project. Of several exposures the highest counts; they do not add up.
+arXiv:1803.11052, 2018). `life` is the number of days for which exposures are kept, so risk ends
+when they do. `speed` is 0.5: numbers and names stay valid, so risk falls slowly at first. The speed
+is a policy of this project. Of several exposures the highest risk counts; risks are not added.
 """
 
 from __future__ import annotations
@@ -36,23 +36,24 @@ from ullage.verdict.words import describe_fields
 MOST = 1_000
 SPEED = 0.5
 HOLDS = timedelta(hours=24)
-"""So long an answer may be used: what is found, decided or erased later is not in it."""
+"""How long an answer may be used; later findings, decisions and erasures are not in it."""
 Worst = tuple[ScenarioConditions, Scenario] | None
-"""The worst that an exposure allows, and by which way; None for nothing in particular."""
+"""The worst scenario of an exposure, with its conditions; None if it allows none in particular."""
 State = Literal["exposed", "not_exposed", "unknown", "not_found"]
-"""`not_exposed`: recorded, looked for in all that is read, and not found.
+"""What is known of a customer.
 
-`unknown`: no customer is recorded under it. `not_found`: nothing was found, and more cannot be
-said: of a handle, or without a list, it is not known whether anybody is recorded; or not all was
-read.
+`not_exposed`: enrolled, searched for in everything that is read, and not found. `unknown`: no
+customer is enrolled with this value. `not_found`: nothing was found, but more cannot be said,
+because it was a pseudonym, because there is no list of enrolled customers, or because not
+everything was read.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerRisk:
-    """The answer on one handle or tag.
+    """The answer about one pseudonym or keyed hash.
 
-    `risk` is 0 to 60; `first_seen`, `last_seen` and `scenario` are None unless exposed.
+    `risk` is 0 to 60. `first_seen`, `last_seen` and `scenario` are None unless exposed.
     """
 
     asked: str
@@ -78,7 +79,7 @@ NOT: dict[State, Text] = {
 
 
 def decayed(points: int, age_days: float, life_days: float) -> int:
-    """What is left of `points` after `age_days` of `life_days`, see the module.
+    """Return the points that are left after `age_days` of `life_days`; see the module.
 
     >>> [decayed(50, age, 180) for age in (0, 30, 90, 150, 180, 400)]
     [50, 49, 38, 15, 0, 0]
@@ -88,8 +89,9 @@ def decayed(points: int, age_days: float, life_days: float) -> int:
 
 
 class ExposureQuery(NamedTuple):
-    """What one caller asks: handles and index tags, of the tenants of `lookup`, in the name of
-    `who` by `request`.
+    """One caller's question about pseudonyms and keyed hashes of the tenants of `lookup`.
+
+    `who` is the caller, `request` the id of the request.
     """
 
     lookup: Lookup
@@ -99,7 +101,7 @@ class ExposureQuery(NamedTuple):
     request: str = ""
 
     def noted(self, said: str) -> PendingEntry:
-        """Its entry in the audit log, with what came of it."""
+        """Return the query's entry for the audit log, with its result `said`."""
         tenants = self.lookup.among or ()
         asked = f"{len(self.handles)} pseudonyms, {len(self.tags)} keyed hashes: {said}"
         tenant = "".join(tenants) if len(tenants) == 1 else ""
@@ -107,8 +109,9 @@ class ExposureQuery(NamedTuple):
 
 
 class ExposureResult(NamedTuple):
-    """What one caller is told, in the order of what was asked, handles first; `looked` is what
-    an empty answer is worth.
+    """One caller's answers, in the order of the question, pseudonyms first.
+
+    `looked` says whether monitoring was complete enough for "not found" to mean something.
     """
 
     items: Sequence[CustomerRisk]
@@ -118,11 +121,10 @@ class ExposureResult(NamedTuple):
 def screened(
     questions: Sequence[ExposureQuery], trail: Trail, life_days: float
 ) -> list[ExposureResult | UllageError]:
-    """Answers, an error where that of a caller failed; an entry of each in the audit log is durable
-    before they are given.
+    """Return the answer to each query, or the error if it failed.
 
-    Callers who ask of the same tenants are answered by the same reading of the store. `life_days`
-    is how long exposures are kept.
+    An audit entry for each is durable before the answers are returned. Queries about the same
+    tenants share one reading of the store. `life_days` is how long exposures are kept.
     """
     of_scope = defaultdict[frozenset[str] | None, list[ExposureQuery]](list)
     for one in questions:
@@ -138,7 +140,7 @@ def screened(
 def _told(
     questions: Sequence[ExposureQuery], life_days: float
 ) -> list[ExposureResult | UllageError]:
-    """Answers to those who ask of the same tenants."""
+    """Return the answers to queries about the same tenants."""
     lookup = questions[0].lookup
     try:
         heard = monitoring_status(lookup.store, lookup.clock.now())
@@ -146,7 +148,7 @@ def _told(
             ExposureResult(items, heard)
             for items in Screening(lookup, life_days, heard).ask(questions)
         ]
-    except CorruptError as error:  # of a list that not all of them need
+    except CorruptError as error:  # a list that only some of them need
         return (
             [answer for one in questions for answer in _told([one], life_days)]
             if len(questions) > 1
@@ -164,8 +166,9 @@ def _said(answer: ExposureResult | UllageError) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """Answers for the tenants of `lookup`; `life_days` is how long exposures are kept, `looked`
-    what an empty answer is worth.
+    """The screening of customers for the tenants of `lookup`.
+
+    `life_days` is how long exposures are kept; `looked` is the status of the monitoring.
     """
 
     lookup: Lookup
@@ -173,9 +176,9 @@ class Screening:
     looked: MonitoringStatus
 
     def ask(self, questions: Sequence[ExposureQuery]) -> list[list[CustomerRisk]]:
-        """The answers to each, in order, handles first.
+        """Return the answers to each query, in order, pseudonyms first.
 
-        CorruptError where a list of what is recorded would have to be asked and is damaged.
+        Raises CorruptError if a needed list of enrolled customers is damaged.
         """
         by_handle, by_tag = (
             defaultdict[str, list[PersonExposure]](list),
@@ -212,9 +215,7 @@ class Screening:
         )
 
     def _recorded(self, tags: Iterable[str]) -> frozenset[str] | None:
-        """Those of `tags` that are recorded; None where a tenant that is asked has no list, so
-        that it cannot be said.
-        """
+        """Return those of `tags` that are enrolled, or None if a tenant in question has no list."""
         now, lists = self.lookup.clock.now(), self.lookup.lists
         tenants = [tenant for tenant in self.lookup.everyone() if tenant != CANARY]
         found = [lists.of(tenant, now) for tenant in tenants] if lists else []
@@ -264,7 +265,7 @@ class Screening:
 
 @cache
 def _least() -> int:
-    """Points of what allows no scam in particular: those of the least that does."""
+    """Return the points of an exposure that allows no particular scam: the lowest of any scam."""
     return min(way.points for way, _ in load_verdict_rules().list_ways())
 
 
@@ -273,7 +274,7 @@ def _no(asked: str, state: State) -> CustomerRisk:
 
 
 def _why(hit: PersonExposure, worst: Worst) -> tuple[Text, ...]:
-    """In plain phrases, of the exposure whose risk counts."""
+    """Return the reasons for the risk, as phrases about the exposure that counts."""
     group = max(hit.exposure.groups, key=len, default=hit.exposure.fields)
     en, zh = describe_fields(frozenset(group))
     said = [Text(f"stood together: {en}", f"同时出现：{zh}")]

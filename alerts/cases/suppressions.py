@@ -1,15 +1,15 @@
-"""What an analyst has silenced: until when, by whom and why.
+"""Suppress notifications of known findings: until when, by whom and why.
 
-It is folded, scored and counted as ever, and notifies nobody.
+Suppressed incidents are grouped, scored and counted as before, but nobody is notified.
 
 A suppression names a tenant and at least one of site, channel, author, rule (a reason code or
-scenario), incident. All that it names must fit; of an incident every sighting must be covered, so
-the same leak on a second site is heard. One that names an incident covers what is like it now: when
-a file comes that has more in it, that is news. Severity `statutory` and bait that was found are
-never silenced. An incident that starts a clock is silenced by its own number alone, for nobody knew
-of it when a site was silenced; one of which a deadline runs, only if a second person has confirmed
-that. Suppressions are only ever appended: lifting one is a document of its own, and one that is
-past its time is none.
+scenario) and incident. A sighting must meet all of these conditions, and every sighting of an
+incident must be covered, so the same leak on a second site is still reported. A suppression that
+names an incident covers similar content as of now; a file with more in it is reported. Severity
+`statutory` and found honeytokens are never suppressed. An incident that starts a reporting deadline
+is suppressed only by its own id, because nobody knew of it when a site was suppressed; while a
+deadline runs, only after a second person has confirmed it. Suppressions are only added: lifting one
+is a document of its own, and expired ones have no effect.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ from ullage.records.heartbeat import NAME
 
 MOST_SUPPRESSION_DAYS = 180
 KNOWN = 0.8
-"""Share of an incident's sketch that must have been in that of the suppressed one."""
+"""Share of an incident's sketch that must have been in the suppressed incident's sketch."""
 LIFTED = ":lifted"
 SHOWN_AS = {
     "site": re.compile(NAME),
     "channel": re.compile("#[0-9a-f]{12}"),
     "author": re.compile("@[0-9a-f]{8,16}"),
 }
-"""What stands for a site, a channel and an author in an incident."""
+"""Patterns of the values that stand for a site, a channel and an author in an incident."""
 FIELDS = {"site": Phrase("site"), "channel": Phrase("channel"), "author": Phrase("author")}
 
 
 Silenced = Suppression | PendingDecision
-"""What suppressing something leaves: that it is silent, or that this waits for a second person."""
+"""The result of suppressing something: a suppression, or a pending decision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,14 +341,15 @@ def _is_like(one: Suppression, incident: Incident) -> bool:
 
 def _covers(one: Suppression, sighting: Sighting) -> bool:
     """Return whether the conditions that concern a single post are met."""
-    channel = sighting.channel.partition(" ")[0]  # behind the token stand words of its name
+    channel = sighting.channel.partition(" ")[0]  # words of its name follow the token
     pairs = ((one.site, sighting.site), (one.channel, channel), (one.author, sighting.author))
     return all(required in ("", has) for required, has in pairs)
 
 
 class BenignCount(NamedTuple):
-    """Posts of one site of one tenant that one rule called background, and how many different
-    customers are in them.
+    """The number of posts on one site that one rule found benign, for one tenant.
+
+    `customers` is the number of different customers in them.
     """
 
     tenant: str
@@ -359,7 +360,7 @@ class BenignCount(NamedTuple):
 
 
 def background_counts(store: IncidentStore, tenant: str = "") -> list[BenignCount]:
-    """Exact counts, most posts first."""
+    """Return exact counts of benign posts, most posts first."""
     posts = Counter[tuple[str, str, str]]()
     people = defaultdict[tuple[str, str, str], set[str]](set)
     for fact in store.scroll(Background, DocumentFilter({"tenant": (tenant,)} if tenant else {})):

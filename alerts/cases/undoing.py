@@ -1,5 +1,6 @@
-"""Which decisions can be undone: those without legal effect, as long as no later decision says
-something of the same matter.
+"""Find the decisions that can be undone.
+
+They are those without legal effect, unless a later decision concerns the same matter.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ UNDOABLE: Mapping[str, str] = {
     "linked": "incident.decide",
     "unlinked": "incident.decide",
 }
-"""Acts without legal effect, with the permission that doing and undoing them needs."""
+"""Acts without legal effect, with the permission needed to do and undo them."""
 
 
 def find_undoable(decisions: Iterable[Decision]) -> set[str]:
@@ -25,8 +26,9 @@ def find_undoable(decisions: Iterable[Decision]) -> set[str]:
 
 
 def latest_alike(entry: Decision, decisions: Iterable[Decision]) -> Decision | None:
-    """Return the last of `decisions` on the matter of `entry`: its owner, its due date, or its
-    link with one incident.
+    """Return the last of `decisions` on the same matter as `entry`.
+
+    The matter is the owner, the due date, or the link with one incident.
     """
     acts = ("linked", "unlinked") if entry.act in ("linked", "unlinked") else (entry.act,)
     alike = (one for one in decisions if one.act in acts and one.about == entry.about)

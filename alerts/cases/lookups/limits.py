@@ -1,9 +1,8 @@
-"""Limit look-ups of people, notice who goes through a range of numbers, and keep for what a session
-asks.
+"""Limit look-ups of people, detect scans of number ranges, and remember a session's purpose.
 
-Neighbours share all but the last digits. A range is told by a tag of how it begins, a value by a
-tag of its own, both under a key that is made when search starts and never leaves its memory; so
-what is kept says nothing, and ends with the process.
+Numbers of one range differ only in their last digits. Ranges and values are stored as keyed hashes.
+The key is made when the search service starts and never leaves its memory, so the stored hashes
+reveal nothing and end with the process.
 """
 
 from __future__ import annotations
@@ -22,12 +21,14 @@ from ullage.security.cmac import Cmac
 from ullage.security.masking import Secret
 
 RANGES: Mapping[str, int] = {"phone": 3, "resident_id": 4, "card": 4, "qq": 3}
-"""Of a kind, the last digits in which neighbours differ: a thousand phones, the people of one
-place and birthday.
+"""Number of last digits, per kind, in which the numbers of one range differ.
+
+A range is a thousand phone numbers, or the people with one birthplace and birthday.
 """
 MANY = 5
-"""Different values of one range within an hour: callers come from everywhere, five of one
-thousand numbers do not by chance.
+"""Number of different values of one range within an hour that count as a scan.
+
+Callers live everywhere, so five of one thousand numbers are no coincidence.
 """
 SECONDS = 3600.0
 MOST_RANGES = 20_000
@@ -41,7 +42,7 @@ class _Range:
 
 @dataclass(slots=True)
 class Sweeps:
-    """What was asked for within the hour, as tags. Threads share it."""
+    """The look-ups of the last hour, as keyed hashes. Threads share it."""
 
     clock: Clock
     _tagger: Cmac = field(default_factory=lambda: Cmac(secrets.token_bytes(32)))
@@ -49,8 +50,9 @@ class Sweeps:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, readings: Iterable[tuple[str, Secret]]) -> str:
-        """Note a look-up; return the kind whose range somebody goes through, at most once an
-        hour, "" for none.
+        """Record a look-up, and return the kind whose number range is being scanned, else "".
+
+        Each range is reported at most once an hour.
         """
         with self._lock:
             swept = [
@@ -77,12 +79,13 @@ class Sweeps:
 
 
 MOST = 1_000
-"""Sessions whose occasion is kept, in memory."""
+"""Largest number of sessions that are remembered, in memory."""
 
 
 class Occasion(NamedTuple):
-    """A purpose of the closed list, and a case number that was checked; both "" where nothing
-    was said yet.
+    """The purpose and the checked case number of a session's look-ups.
+
+    Both are "" before the first look-up.
     """
 
     purpose: str = ""
@@ -90,19 +93,22 @@ class Occasion(NamedTuple):
 
 
 class Occasions:
-    """By session. Threads share it."""
+    """The last occasion of each session. Threads share it."""
 
     def __init__(self) -> None:
         self._said: OrderedDict[str, Occasion] = OrderedDict()
         self._lock = threading.Lock()
 
     def of(self, session: str) -> Occasion:
-        """What was said last."""
+        """Return the last occasion of a session."""
         with self._lock:
             return self._said.get(session, Occasion())
 
     def keep(self, session: str, occasion: Occasion) -> None:
-        """Keep it for this session; a program, which has none, says it each time."""
+        """Store the occasion of a session.
+
+        Programs have no session ("") and state the occasion with each request.
+        """
         if not session:
             return
         with self._lock:
@@ -113,11 +119,10 @@ class Occasions:
 
 
 class Lookups:
-    """Look-ups: few for each caller in a minute, and not many for all together in a day, so that no
-    list of numbers is tried.
+    """Limits on the number of look-ups, so that nobody can try a whole list of numbers.
 
-    All together are those who see the same tenants: others neither use up what is theirs nor learn
-    how much that is.
+    There is a limit per caller and minute, and one per day for all callers that see the same
+    tenants. Callers with other tenants neither use up this quota nor learn how much is left.
     """
 
     def __init__(self, per_minute: int, per_day: int, clock: Clock) -> None:
@@ -125,7 +130,10 @@ class Lookups:
         self._all = Allowance(per_day, 86_400.0, clock, "too many look-ups today")
 
     def take(self, caller: Principal) -> None:
-        """Count one of `caller`; LimitedError when none is left, to this caller or to all."""
+        """Count one look-up by `caller`.
+
+        Raises LimitedError if the caller's quota, or the common one, is used up.
+        """
         self._all.check(caller.whose)
         self._each.take(f"{caller.is_program} {caller.name}\n{caller.whose}")
         self._all.take(caller.whose)

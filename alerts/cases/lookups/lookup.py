@@ -1,20 +1,20 @@
-"""Tell whether one person is exposed, what may be said to them, and how often one may ask.
+"""Find the leaks in which one person appears, and what may be said about them.
 
-The index keys are not the match keys, so that a copy of the store alone answers nothing. A value is
-looked up under every index epoch whose key still exists, in every form of the one list by which
-customers are enrolled (`ullage.lookup.values`). That the question was asked, and what came of it,
-is in the audit log before it is answered: who, why, and the value by its tag under the newest index
-key.
+The index keys differ from the match keys, so a copy of the store alone answers nothing. A value is
+looked up under every index key generation that still exists, and in every written form under which
+customers are enrolled (`ullage.lookup.values`). Each question and its result are written to the
+audit log before the answer is given: who asked, why, and the value as a keyed hash under the newest
+index key.
 
-Of an exposure that is kinds of data, the month, the scam and what protects. Never the site, the
-case, whose data it was, a partner or a number; so exposures that read the same are one. "Recorded,
-found nowhere" needs a list of what is recorded (`ullage.lookup.list_index`), which is off by
-default. Without it a value that nothing holds has no record, whether its owner is a customer or
-not; with it "no record" says that nobody is recorded with it.
+For an exposure, the answer has the kinds of data, the month, the scam to expect and what protects
+against it. It never has the site, the case, the source of the data, a partner or a count, so
+exposures with the same answer are shown as one. "Recorded, found nowhere" needs the list of
+enrolled customers (`ullage.lookup.list_index`), which is off by default. Without the list, a value
+without a finding has no record, whether or not its owner is a customer; with it, "no record" means
+that no customer is enrolled with the value.
 
-An answer is about the person where a customer pseudonym, the list of enrolled customers or the
-exposure that was found tells whose the value is, and about the value alone where none does; it says
-which.
+An answer is about the person if a customer pseudonym, the list or the exposure shows whose value it
+is; otherwise it is about the value alone. The answer says which.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ PURPOSES = {
 
 @dataclass(frozen=True, slots=True)
 class LookupRequest:
-    """Who asks about which value, for what purpose, under which case number.
+    """A question about one value: who asks, for what purpose, under which case number.
 
-    `kind` is the kind that was chosen, "" for those that the field's label names; `pseudonym` is
-    the customer's, "" if not given.
+    `kind` is the chosen kind, or "" for the kinds that the field's label names. `pseudonym` is
+    the customer's pseudonym, or "" if it was not given.
     """
 
     value: Secret
@@ -74,7 +74,7 @@ class LookupRequest:
 
     @property
     def why(self) -> str:
-        """Purpose and case, as the audit log has them."""
+        """The purpose and the case, as written to the audit log."""
         return f"{self.purpose}, case {self.case}"
 
 
@@ -86,12 +86,13 @@ class PersonExposure:
     exposure: Exposure
     status: Status
     may_be_told: bool = False
-    """Whether the DPO has approved telling the people in it."""
+    """Whether the DPO has approved telling the people in the incident."""
 
     @property
     def is_heard(self) -> bool:
-        """Whether the person hears of it: not where a person found no leak, nor of a made-up
-        list that has the number alone.
+        """Whether the person is told of the exposure.
+
+        False positives are not disclosed, nor are invented lists that have only the number.
         """
         made_up = self.incident.origin == "fabricated" and not is_verified(self.exposure)
         return self.status != "false_positive" and not made_up
@@ -99,14 +100,15 @@ class PersonExposure:
 
 @dataclass(frozen=True, slots=True)
 class LookupResult:
-    """`kinds` are what the value was read as; without any, `problem` says what to check, and
-    nothing was looked up.
+    """The result of a look-up.
 
-    `found` are exposures of the value, and of its owner where `is_about_person`; `is_value_found`
-    tells whether one is heard of that holds the value itself. `seen` are posts that are no leak:
-    the number stood alone there, most likely by its owner's own hand. `recorded` says whether the
-    value is on the list of enrolled customers, of the day `listed_on`; None where that is not
-    asked: the person hears of an exposure, or there is not a list of every tenant.
+    `kinds` are the kinds as which the value was read; if there are none, `problem` says what to
+    check, and nothing was looked up. `found` are the exposures of the value, and of its owner if
+    `is_about_person`. `is_value_found` tells whether one that may be disclosed holds the value
+    itself. `seen` are benign posts with the number alone, most likely written by its owner.
+    `recorded` says whether the value is on the list of enrolled customers of the day
+    `listed_on`. It is None if the list was not asked, because an exposure is disclosed or
+    because not every tenant has a list.
     """
 
     kinds: tuple[str, ...]
@@ -120,8 +122,9 @@ class LookupResult:
 
 
 class _RegistryAnswer(NamedTuple):
-    """What the lists of enrolled customers say of a value: see `LookupResult`; `owners` are
-    pseudonyms by tenant.
+    """The answer of the lists of enrolled customers, with the fields of `LookupResult`.
+
+    `owners` are pseudonyms by tenant.
     """
 
     recorded: bool | None
@@ -131,10 +134,10 @@ class _RegistryAnswer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Answers questions from the store, with the index keys of `tenants` and of every tenant that
-    has one.
+    """The look-up of values in the store, with the index keys.
 
-    Where `among` is given, with those of these tenants alone.
+    The keys are those of `tenants` and of every tenant that has an index key, limited to the
+    tenants in `among` if that is given.
     """
 
     store: IncidentStore
@@ -146,11 +149,11 @@ class Lookup:
     among: frozenset[str] | None = None
 
     def ask(self, question: LookupRequest) -> LookupResult:
-        """Return the answer, newest incident first; its audit records are durable before it is
-        given.
+        """Return the answer to a question, newest incident first.
 
-        ConfigError where no tenant has an index key: "not found" would be no answer; and where a
-        list of enrolled customers would have to be asked and is damaged.
+        Its audit entries are durable before it is returned. Raises ConfigError if no tenant has an
+        index key, because "not found" would then be wrong, and if a needed list of enrolled
+        customers is damaged.
         """
         typed = read_typed(question.value, question.kind)
         tags = {tenant: self._tags(tenant, typed.readings) for tenant in self.everyone()}
@@ -198,8 +201,9 @@ class Lookup:
     def _add_owners_exposures(
         self, hits: dict[str, list[PersonExposure]], owners: Mapping[str, set[str]]
     ) -> None:
-        """Add to `hits`, by tenant, what is stored of the customers with these pseudonyms and is
-        not among them.
+        """Add the owners' other stored exposures to `hits`.
+
+        Both arguments are by tenant; `owners` has customer pseudonyms.
         """
         for tenant, pseudonyms in owners.items():
             known = {hit.exposure.id for hit in hits[tenant]}
@@ -235,8 +239,9 @@ class Lookup:
     def _ask_registry(
         self, question: LookupRequest, tags: Mapping[str, Sequence[str]]
     ) -> _RegistryAnswer:
-        """Return what the lists say of a value; that an error leaves it unanswered is in the
-        audit log.
+        """Return the answer of the lists of enrolled customers.
+
+        An error is written to the audit log and raised.
         """
         try:
             return self._listed(tags)
@@ -250,11 +255,10 @@ class Lookup:
             raise
 
     def _listed(self, tags: Mapping[str, Sequence[str]]) -> _RegistryAnswer:
-        """Return whether the value with these tags, by tenant, is recorded, and by a list of which
-        day: of several the oldest.
+        """Return whether the value with these tags, by tenant, is enrolled, and the list's day.
 
-        That it is not is known only where every tenant that was asked has a list; None where that
-        cannot be told.
+        Of several lists the oldest day counts. "Not enrolled" requires a list of every tenant in
+        question; without them the answer is None.
         """
         days, recorded_on, owners, missing = (
             list[datetime](),
@@ -286,10 +290,10 @@ class Lookup:
         )
 
     def check_keys(self) -> None:
-        """ConfigError names an index key that is not the one that it was: under it nobody would be
-        found.
+        """Raise ConfigError if an index key has been replaced, because nobody would be found.
 
-        As it does a list of what is recorded that is damaged, forged, or made under another key.
+        A list of enrolled customers that is damaged, forged or made under another key raises an
+        error as well.
         """
         names = [
             f"{tenant}/index-{n}.key"
@@ -302,7 +306,7 @@ class Lookup:
                 self.lists.of(tenant, self.clock.now())
 
     def everyone(self) -> list[str]:
-        """Tenants by configuration or by key, of those that may be asked."""
+        """Return the tenants with settings or an index key that this look-up covers."""
         known = {
             *self.tenants,
             *(path.parent.name for path in self.keys.root.glob("*/index-*.key")),
@@ -324,15 +328,16 @@ class Lookup:
     def _newest_tags(
         self, tenant: str, read_as: Iterable[tuple[str, Secret]]
     ) -> list[tuple[str, str]]:
-        """By which kinds and tags the audit log names the value."""
+        """Return each kind with the keyed hash by which the audit log names the value."""
         key = self.keys.read(
             f"{tenant}/index-{list_generations(self.keys, tenant, 'index')[-1]}.key"
         )
         return [(kind, index_tags(key, tenant, kind, normal)[0]) for kind, normal in read_as]
 
     def exposures(self, where: DocumentFilter) -> list[PersonExposure]:
-        """The exposures in `where` whose incidents are still there, each with what was decided
-        of its incident.
+        """Return the exposures in `where` whose incidents exist, with their status.
+
+        Each also says whether telling the people was approved.
         """
         exposures = list(self.store.scroll(Exposure, where))
         incidents = self.store.mget(Incident, [exposure.incident for exposure in exposures])
@@ -368,8 +373,9 @@ class Lookup:
 
 
 def _only_owner(hits: Iterable[PersonExposure]) -> set[str]:
-    """Return the pseudonym of the one customer in `hits`; none of several, who may share a
-    number and not their secrets.
+    """Return the pseudonym of the customer in `hits` if there is only one, else the empty set.
+
+    Several customers may share a number, but must not learn of each other's data.
     """
     pseudonyms = {hit.exposure.subject for hit in hits}
     return pseudonyms if len(pseudonyms) == 1 else set()
@@ -380,7 +386,10 @@ def _having(tenant: str, tags: Sequence[str]) -> DocumentFilter:
 
 
 def index_tags(epoch_key: bytes, tenant: str, kind: str, normal: Secret) -> list[str]:
-    """The search tags of one normal form, each form under a key of its own; the plain one first."""
+    """Return the keyed hashes of a normalized value, one per written form, plain form first.
+
+    Each form has a key of its own.
+    """
     texts: dict[str, list[bytes]] = {}
     for form, text in written_forms(kind, normal.reveal()):
         texts.setdefault(form, []).append(text.encode())
@@ -395,7 +404,7 @@ UNSEEN = Text(
     " masked numbers.",
     "无法看到：封闭群组、未发帖的私下交易、此人的其他号码，以及中间位被遮盖的号码。",
 )
-"""What no answer of this product speaks of."""
+"""What the product cannot find, and no answer covers."""
 
 
 class _Words(Frozen):
@@ -406,7 +415,7 @@ class _Words(Frozen):
 
 
 class Scripts(Frozen):
-    """Hold the texts of `scripts.toml`."""
+    """The texts of `scripts.toml`."""
 
     warning: str
     warning_zh: str
@@ -424,17 +433,17 @@ class Scripts(Frozen):
 
 @cache
 def scripts() -> Scripts:
-    """What clerks read, by scenario."""
+    """Return the texts that clerks read to callers, by scenario."""
     return load_shipped(Scripts, __package__, "scripts.toml")
 
 
 @dataclass(frozen=True, slots=True)
 class CallerAnswer:
-    """One exposure: kinds of data, month (2026-11), scam, what protects, and what is read to the
-    caller.
+    """One exposure as it is disclosed to the caller.
 
-    `approved` is whether the DPO has approved telling: without that `script` is a warning that says
-    nothing of this person.
+    It has the kinds of data, the month (2026-11), the scam, what protects against it, and the
+    script to read. `approved` is whether the DPO has approved telling; without that, `script` is
+    a general warning that says nothing about this person.
     """
 
     kinds: tuple[Text, ...]
@@ -447,12 +456,12 @@ class CallerAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Which of the answers it is, and what is read to the caller where nothing was found: None
-    else.
+    """The kind of an answer, and the script to read if nothing was found, else None.
 
-    `listed_on` is the day of the list of enrolled customers that was asked; None says that none
-    was, so that `no_record` does not say whether somebody is a customer. `about` says whether the
-    answer is about the person or about the value alone. Of `refused` `problem` says what to check.
+    `about` says whether the answer is about the person or only about the value. `listed_on` is
+    the day of the list of enrolled customers; if it is None, no list was asked, and `no_record`
+    does not say whether somebody is a customer. `problem` says what to check if the value was
+    `refused`.
     """
 
     answer: Literal["exposed", "recorded", "no_record", "refused"]
@@ -463,9 +472,9 @@ class Reply:
 
 
 def reply(answer: LookupResult, status: MonitoringStatus) -> Reply:
-    """Return the answer in a word.
+    """Return the kind of an answer, with the script for the caller.
 
-    That nothing was found is said to the caller only where it was looked for.
+    The caller is told that nothing was found only if monitoring can be trusted (`status`).
     """
     about: Literal["person", "value"] = "person" if answer.is_about_person else "value"
     if not answer.kinds:
@@ -490,7 +499,7 @@ def reply(answer: LookupResult, status: MonitoringStatus) -> Reply:
 
 
 def _with_advice(en: str, zh: str) -> Text:
-    """A script with what protects everybody behind it."""
+    """Return a script followed by the general advice for everybody."""
     lines = [line for advice in advice_for("") for line in advice.lines()]
     return Text(
         " ".join((en, *(line.en for line in lines))), zh + "".join(line.zh for line in lines)
@@ -528,20 +537,21 @@ def _disclose(hit: PersonExposure) -> CallerAnswer:
 
 
 def kinds_of(hit: PersonExposure) -> tuple[Text, ...]:
-    """Which kinds of data stood in this very person's rows."""
+    """Return the kinds of data in this person's own rows."""
     known = [categories()[name] for name in hit.exposure.fields or () if name in categories()]
     return tuple(Text(kind.title, kind.title_zh) for kind in known)
 
 
 @cache
 def _ways() -> tuple[tuple[ScenarioConditions, Scenario], ...]:
-    """Every way, the worst first."""
+    """Return every combination of conditions with its scenario, the worst first."""
     return tuple(load_verdict_rules().list_ways())
 
 
 def worst_way(hit: PersonExposure) -> tuple[ScenarioConditions, Scenario] | None:
-    """The worst that the fields of this very person's rows allow, and by which of them: others
-    there may be worse off.
+    """Return the worst scenario that the fields in this person's rows allow, with its conditions.
+
+    Other customers in the same incident may be worse off. Returns None if nothing applies.
     """
     terms, groups = {*hit.incident.terms}, [frozenset(group) for group in hit.exposure.groups]
     for way, scenario in _ways():
@@ -563,8 +573,9 @@ def worst_way(hit: PersonExposure) -> tuple[ScenarioConditions, Scenario] | None
 def script_of(
     scenario: str, kinds: Iterable[Text], month: str, protects: Iterable[Text], *, approved: bool
 ) -> Text:
-    """What a clerk reads in each language: the notice if telling is `approved`, else the
-    warning.
+    """Return the script for a clerk in both languages.
+
+    It is the notice if telling is `approved`, else the warning.
     """
     texts, kinds, protects = scripts(), [*kinds], [*protects]
     words = texts.scenario.get(scenario, texts.general)

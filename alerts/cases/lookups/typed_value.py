@@ -1,12 +1,10 @@
 """Read one identifier that a person typed, or say what to check before it is looked up.
 
-"No record" of a mistyped number is a false all-clear. So a value is read only as the kinds that the
-field's label names, and one that is nearly such a value (a digit dropped, doubled or swapped, a
-letter O for a zero) is asked for again. Everything else, and a value that is unusual but right, is
-looked up when its kind is chosen.
-
-What no form can tell, such as two swapped digits of a phone number, which has no check digit, is
-read as typed.
+"No record" for a mistyped number is a false all-clear. So a value is read only as the kinds that
+the field's label names, and a value that is nearly valid (a digit dropped, doubled or swapped, a
+letter O for a zero) is asked for again. Other kinds, and unusual but correct values, are looked up
+after their kind is chosen. Slips that no format reveals, such as two swapped digits of a phone
+number, are read as typed.
 """
 
 from __future__ import annotations
@@ -22,34 +20,37 @@ from ullage.phrase import Phrase
 from ullage.security.masking import Secret
 
 RECOGNISED = ("phone", "resident_id", "card", "email")
-"""Kinds that the label of the field names: read without being chosen."""
+"""Kinds that the field's label names; they are recognised without being chosen."""
 LOOKALIKES = str.maketrans({"O": "0", "o": "0", "l": "1", "I": "1", "i": "1"})
 SEPARATED = re.compile(r"[\s.\-()+]")
 OLD_ID_DIGITS, ID_DIGITS = 15, 18
 USUAL_CARD_DIGITS = (16, 19)
 SLIPPED_CHINA = re.compile(r"(?:\+|00)[86]1[3-9][0-9]{9}")
-"""A mobile number of China whose calling code lost a digit; it can be a number of Japan or
-Australia.
+"""Matches a Chinese mobile number whose calling code lost a digit.
+
+It may also be a valid number of Japan or Australia.
 """
 REFERENCE = re.compile(r"inc-.*|[a-z]0[0-9]{5,}")
-"""An incident's number, or a customer number padded with zeros: of the shape of a WeChat id."""
+"""Matches an incident's id or a zero-padded customer number, which look like WeChat ids."""
 COMMON_HOSTS = frozenset(
     "qq.com vip.qq.com foxmail.com 163.com vip.163.com 126.com 188.com yeah.net sina.com sina.cn"
     " vip.sina.com sohu.com 139.com 189.cn wo.cn 21cn.com aliyun.com tom.com gmail.com outlook.com"
     " hotmail.com live.com live.cn yahoo.com icloud.com".split()
 )
-"""Mail hosts of most customers, facts; an address at a host that is one slip away is asked for
-again.
+"""Mail hosts that most customers use.
+
+An address at a host that is one slip away from these is asked for again.
 """
 COMMON_TOPS = ("com", "net", "org", "cn")
 REAL_TOPS = frozenset("co cm om ne nt et or og rg".split())
-"""Top-level domains that are one slip away from a common one."""
+"""Valid top-level domains that are one slip away from a common one."""
 
 
 @dataclass(frozen=True, slots=True)
 class TypedValue:
-    """The kinds that a value was read as, each with its normal form; without any, `problem` says
-    what to check.
+    """The kinds as which a value was read, each with its normal form.
+
+    If there are none, `problem` says what to check.
     """
 
     readings: tuple[tuple[str, Secret], ...] = ()
@@ -62,9 +63,7 @@ def selectable_kinds() -> tuple[str, ...]:
 
 
 def read_typed(value: Secret, kind: str = "") -> TypedValue:
-    """Return what `value` is to be looked up as: the chosen `kind` alone, or "" for the kinds of
-    the field's label.
-    """
+    """Read `value` as the chosen `kind`, or with "" as the kinds that the field's label names."""
     text = plain(value.reveal())
     if not text or len(text) > MAX_TYPED:
         return TypedValue(problem=_UNKNOWN)
@@ -96,7 +95,7 @@ _MAIL = Phrase("This email address is incomplete, or its host is misspelt: have 
 
 
 def _find_doubt(text: str, kind: str, readings: dict[str, Secret]) -> Phrase | None:
-    """Return why a value that can be read is more likely a slip; None where it is not."""
+    """Return why a readable value is probably a slip, or None if it is not."""
     if kind == "wechat":
         return (
             Phrase("This looks like a number or a reference, not like a WeChat id.")
@@ -129,7 +128,7 @@ def _find_doubt(text: str, kind: str, readings: dict[str, Secret]) -> Phrase | N
 
 
 def _explain(text: str, kind: str) -> Phrase:
-    """Return what to check of a value that cannot be read."""
+    """Return what to check in a value that cannot be read."""
     if kind not in ("", *RECOGNISED):
         return Phrase(
             "The format or check digit does not fit the chosen kind: compare it character by"
@@ -145,7 +144,10 @@ def _explain(text: str, kind: str) -> Phrase:
 
 
 def _explain_number(digits: str) -> Phrase:
-    """Return what to check of digits, of which the last may be an X, by how many there are."""
+    """Return what to check in a number, judged by its count of digits.
+
+    The last digit may be an X.
+    """
     if len(digits) in (ID_DIGITS - 1, ID_DIGITS, ID_DIGITS + 1) and not card.issuer(digits):
         return _ID_CHECK
     if len(digits) in card.LENGTHS:
@@ -159,7 +161,7 @@ def _explain_number(digits: str) -> Phrase:
 
 
 def _is_no_name(text: str) -> bool:
-    """Whether a WeChat id is rather a mistyped phone, ID or card number, or a reference."""
+    """Return whether a WeChat id is rather a mistyped phone, ID or card number, or a reference."""
     folded = text.translate(LOOKALIKES)
     is_number = bool(text[1:2].isdigit() and any(_read(folded, ("phone", "resident_id", "card"))))
     return is_number or REFERENCE.fullmatch(text.lower()) is not None
@@ -170,7 +172,7 @@ def _is_usual_card(digits: str) -> bool:
 
 
 def _is_id_with_extra(digits: str) -> bool:
-    """Whether taking one digit away leaves a resident ID whose check character holds."""
+    """Return whether removing one digit leaves a resident ID with a valid check character."""
     if len(digits) != ID_DIGITS + 1:
         return False
     return any(
@@ -179,7 +181,7 @@ def _is_id_with_extra(digits: str) -> bool:
 
 
 def _is_misspelt_host(host: str) -> bool:
-    """Whether a host, or its top-level domain, is one slip away from a common one."""
+    """Return whether a host, or its top-level domain, is one slip away from a common one."""
     top = host.rpartition(".")[2]
     if host in COMMON_HOSTS:
         return False
@@ -201,8 +203,10 @@ def _slips_of_tops() -> frozenset[str]:
 
 
 def slips(text: str) -> Iterator[str]:
-    """Yield `text` as it is mistyped: a character dropped, doubled, swapped with the next, or O and
-    0, l and 1 exchanged.
+    """Yield `text` with each single typing slip.
+
+    A slip is a character that is dropped, doubled or swapped with the next, or O and 0 or l and 1
+    exchanged.
 
     >>> sorted(slips("10"))
     ['0', '01', '1', '100', '110', '1o', 'l0']
