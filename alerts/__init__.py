@@ -1,21 +1,22 @@
-"""Stage 3: group findings into incidents, notify people, and serve what they work with.
+"""Stage 3: group findings into incidents, notify people, and serve the console and its API.
 
-    topic findings ─▶ grouping ─▶ facts (sighting, exposure) ─▶ projection ─▶ incident ─▶ list, page, API
-                                                         decisions of analysts ─▶ status
+    topic findings ─▶ grouping ─▶ facts (sighting, exposure) ─▶ projection ─▶ incident
+    incident ─▶ list, page, API            decisions of analysts ─▶ status
 
-The store holds *facts*: each is a document with a deterministic id, written by one service, so that
-a finding which comes twice, or again after a crash, changes nothing. An incident is a *projection*
-of its facts, written by `alert` alone: its numbers are exact counts, never increments, and its
-status is read from the decisions that `search` appends. So two processes never write the same
-document, and there is nothing to lock or to repair.
+The store holds *facts*. Each is a document with a deterministic id, written by one service, so a
+finding that arrives twice, or again after a crash, changes nothing. An incident is a *projection*
+of
+its facts that only the alert service writes: its numbers are exact counts, never increments, and
+its status follows from the decisions that the search service appends. So no document is written by
+two services, and nothing has to be locked or repaired.
 
-    cli          commands                                        service      the alert service: bus, upkeep, metrics
-    web          the console and its API                         cases        what people do with incidents
-    coverage     which hours of which site were monitored        notify       who is notified, and the promise that they are
-    deadlines    which authority must be told by when            grouping     findings to incidents
-    store        the only place that writes                      records      what is written
-    accounts     people, programs and their permissions          translation  texts in Chinese and English
+    cli          commands                        service      the service: bus, upkeep, metrics
+    web          the console and its API         cases        what people do with incidents
+    coverage     monitored hours of each site    notify       who is notified, and retries
+    deadlines    reports due to authorities      grouping     findings to incidents
+    store        the only place that writes      records      what is written
+    accounts     people, programs, permissions   translation  texts in Chinese and English
     http_post    requests to channels and time-stamping authorities
 
-Most of `grouping` is pure; `grouping.stage` is the stage on one screen.
-"""  # noqa: E501
+Most of `grouping` is pure; `grouping.stage` shows the whole stage on one screen.
+"""

@@ -1,6 +1,6 @@
-"""Assign, acknowledge, close, link, merge and split incidents, and undo what has no legal effect.
+"""Assign, acknowledge, close, link, merge and split incidents, and undo acts without legal effect.
 
-Texts are message ids with parameters, which page and terminal put into words (`ActionResult`).
+The results are message ids with parameters; pages and terminal translate them (`ActionResult`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ REASONS: Mapping[str, Phrase] = {
     "no_data": Phrase("text without data"),
     "other": Phrase("another reason, see the note"),
 }
-"""Why an incident is none: the value of a decision, and what it says."""
+"""Reasons for a false positive: the value in the decision, and its text."""
 MOST_DAYS, USUAL_DAYS = 180, 90
 TAKEDOWN: Mapping[str, tuple[str, ...]] = {
     "asked": ("", "back"),
@@ -49,8 +49,9 @@ TAKEDOWN: Mapping[str, tuple[str, ...]] = {
     "gone": ("asked", "sent", "back"),
     "back": ("gone",),
 }
-"""The states of a takedown, each with those that it follows: to be asked for, sent, what was
-posted is gone, it is back.
+"""The states of a takedown, each with the states that it can follow.
+
+They are: to be requested, sent, posts removed, posts back again.
 """
 STATES: Mapping[str, Phrase] = {
     "": Phrase("not requested"),
@@ -72,8 +73,9 @@ Closing = Literal["resolved", "false_positive"]
 
 
 def require_owner(accounts: Accounts, tenant: str, to: str, by: str) -> None:
-    """QueryError where an incident is given to somebody who has no account that may work on it;
-    anybody, where there is none.
+    """Raise QueryError if no account `to` may work on the incident.
+
+    Without any accounts, everybody may.
     """
     if (
         to not in ("", "me", "-", by, *accounts.list_names_with("incident.decide", tenant))
@@ -86,7 +88,7 @@ def require_owner(accounts: Accounts, tenant: str, to: str, by: str) -> None:
 
 
 class ActionResult(NamedTuple):
-    """What was done of one incident, or why it was not."""
+    """The result of an action on one incident, or the reason why it was refused."""
 
     incident: str
     phrase: Phrase
@@ -143,7 +145,7 @@ def parse_past_moment(typed: str, zone: ZoneInfo, now: datetime, *members: str) 
 
 @dataclass(frozen=True, slots=True)
 class Cases:
-    """The actions of people on incidents.
+    """People's actions on incidents.
 
     QueryErrors say what is missing or wrong, without repeating what was typed.
     """

@@ -1,19 +1,19 @@
-"""Record decisions, holds and outcomes of fraud, in the audit log first.
+"""Record decisions, holds and outcomes of fraud; each is written to the audit log first.
 
-What is chosen is said in words: `acknowledged`, `confirmed`, `resolved`, `false_positive`, `note`;
-`reported REGIME STAGE`; `applies REGIME` or `waived REGIME`, of a rule that no number decides on;
+A choice is given in words: `acknowledged`, `confirmed`, `resolved`, `false_positive` or `note`;
+`reported REGIME STAGE`; `applies REGIME` or `waived REGIME`, for rules that no number decides; and
 `telling_approved` or `telling_withdrawn`, by the data protection officer.
 
-Whatever is written here is compared with what was owed before (`alerts.deadlines.comparison`). An
-act that ends a reporting deadline is stored as a `PendingDecision` and has no effect until a second
+Each act is compared with the outstanding reports before it (`alerts.deadlines.comparison`). An act
+that ends a reporting deadline is stored as a `PendingDecision` and has no effect until a second
 person confirms it (`alerts.cases.second_person`).
 
-A hold and its end are documents that are only ever added; the last one counts. Evidence lies with
-match, as files: where its folder is here each sighting's file is marked, again every hour, because
-an incident that is held may be seen once more.
+Holds and releases are documents that are only added; the last one counts. Evidence is stored as
+files by the match service. If its folder is on this machine, each sighting's file is marked, and
+again every hour, because a new sighting may join an incident on hold.
 
-A fraud system reports outcomes by handle. The last of a customer counts. Of customers of whom
-nothing was reported nothing is known, so every number is "at least".
+A fraud system reports outcomes by customer pseudonym; the last one per customer counts. Nothing is
+known of customers without a report, so every number is a lower limit.
 """
 
 from __future__ import annotations
@@ -63,8 +63,9 @@ from ullage.phrase import Phrase
 
 PLAIN = ("acknowledged", "confirmed", "resolved", "false_positive", "note")
 TELLING = {"telling_approved": True, "telling_withdrawn": False}
-"""What the data protection officer decides of telling the people in an incident; it stands in
-the place of a report's stage.
+"""Rulings of the data protection officer on telling the people in an incident.
+
+They are stored in the field for a report's stage.
 """
 EXPLAINED = (
     "detached",
@@ -78,7 +79,7 @@ EXPLAINED = (
 """Acts that change what an incident consists of, or ask for its customers: each needs a reason."""
 TOKEN_BYTES = 8
 Recorded = Decision | PendingDecision
-"""What an act leaves: its decision, or that it waits for a second person."""
+"""The result of an act: its decision, or a pending decision."""
 PERMISSIONS: Mapping[str, str] = {
     "resolved": "incident.close",
     "false_positive": "incident.close",
@@ -86,7 +87,7 @@ PERMISSIONS: Mapping[str, str] = {
     "telling_withdrawn": "notification.approve",
     "waived": CONFIRM,
 }
-"""Who may propose a decision, by its first word, where that is not whoever may decide at all."""
+"""The permission to propose a decision, by its first word, if it is not the usual one."""
 
 
 def describe(decision: Decision) -> str:
@@ -125,13 +126,11 @@ def is_notice_approved(decisions: Iterable[Decision]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """Checks and records decisions.
+    """The checks and the recording of decisions.
 
     QueryErrors say what is missing or wrong, without repeating what was typed. A decision that
-    ends a
-    deadline waits for a second person, whichever page, command or program it comes from.
-    `actor` is the
-    acting person or program.
+    ends a deadline waits for a second person, whichever page, command or program it comes from.
+    `actor` is the acting person or program.
     """
 
     duties: Duties
@@ -156,13 +155,12 @@ class Decisions:
         channel: str = "",
         token: str = "",
     ) -> Recorded:
-        """Decide `chosen` on `incident`.
+        """Record the decision `chosen` on `incident`, and return it.
 
         With a `token` it is one decision, however often it is sent. A report needs the authority's
         `reference`, or in `no_reference` the reason why there is none, and a `channel` of
-        `alerts.deadlines.CHANNELS`; `sent_at` is now by default. A waiver rests on the
-        current facts of the
-        incident.
+        `alerts.deadlines.CHANNELS`; `sent_at` is now by default. A waiver rests on the current
+        facts of the incident.
         """
         if incident.part_of:
             raise QueryError(
@@ -294,11 +292,10 @@ class Decisions:
         return self.record([drafted], DutyChange([incident], [incident], [drafted]))
 
     def record(self, drafts: Sequence[Decision], change: DutyChange) -> Recorded:
-        """Store the drafts of an act, or, if it ends a deadline, that it waits for a second person.
+        """Store the drafts of an act, or a pending decision if the act ends a deadline.
 
-        Return the stored decision on the first incident of `change`, or the pending
-        decision, which has its
-        id. An act that was sent before is returned as it was stored.
+        Return the stored decision on the first incident of `change`, or the pending decision, which
+        has its id. An act that was sent before is returned as it was stored.
         """
         first = next(draft for draft in drafts if draft.incident == change.before[0].id)
         if (
@@ -518,7 +515,7 @@ def mark_evidence(store: IncidentStore, vault: Vault) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Holds:
-    """Sets and ends holds; each is written to the audit log first."""
+    """The setting and ending of holds; each is written to the audit log first."""
 
     store: IncidentStore
     vault: Vault
@@ -658,7 +655,7 @@ def _last_by_customer(outcomes: Iterable[FraudOutcome]) -> dict[str, FraudOutcom
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Records outcomes of fraud cases.
+    """The recording of fraud outcomes.
 
     QueryErrors say what is missing or wrong, without repeating what was sent.
     """

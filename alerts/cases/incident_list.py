@@ -1,9 +1,9 @@
-"""List incidents, their customers and sellers, and those that findings opened.
+"""List incidents, their customers and sellers, and the incidents that findings opened.
 
-A name is tagged at the edge, by the search page or a terminal that holds the index keys; only tags
-meet the store, and what was asked is written nowhere. What a sighting shows is the token under
-match's capture key: it stays the same when an index key is turned over, so a history follows the
-token.
+The search page or a terminal with the index keys converts a name to keyed hashes, so the store
+never sees the name, and the query is written nowhere. Sightings show the author's token under
+match's capture key. That token stays the same when an index key is rotated, so a seller's history
+follows the token.
 """
 
 from __future__ import annotations
@@ -42,15 +42,13 @@ from ullage.security.keys import KeyStore
 from ullage.security.masking import Secret
 
 SELLERS_SHOWN = 10
-"""Sellers of one incident whose history is shown, those who were seen most often in it."""
+"""Number of sellers of an incident whose history is shown, most frequent first."""
 TOKENS = re.compile(r"@[0-9a-f]{8,16}(?:,@[0-9a-f]{8,16}){0,19}")
 
 
 @dataclass(frozen=True, slots=True)
 class Seller:
-    """All that is known of an author: sightings and incidents of one tenant, since when, and the
-    sections posted in.
-    """
+    """The history of an author: sightings and incidents of one tenant, since when, and sections."""
 
     author: str
     sightings: int
@@ -108,9 +106,8 @@ def find_tokens(
 ) -> tuple[str, ...]:
     """Return the tokens of the authors that are called `name`, () if there are none.
 
-    Raises QueryError for an invalid name, and ConfigError if no tenant has an index key,
-    because then
-    an empty answer would be wrong.
+    Raises QueryError for an invalid name, and ConfigError if no tenant has an index key, because
+    then an empty answer would be wrong.
     """
     if not values.normal(name.reveal()) or len(name.reveal()) > values.MAX_NAME:
         raise QueryError(

@@ -1,9 +1,9 @@
-"""Choose what may leave the house in letters, drafts for authorities and exchange formats.
+"""Select the facts that may leave the organization in letters, drafts and exchange formats.
 
-A document for outsiders is made from these objects and from nothing else, so that a score, an
-internal next step, a partner's name or a ruling's grounds cannot come in: they are not there. What
-a sentence asserts, such as that an original is sealed, is a field that was looked up.
-`tests/alerts/test_outgoing.py` tries every document in states where each assertion is false.
+Documents for outsiders are made only from these objects. Scores, internal next steps, partners'
+names and the grounds of rulings are not in them, so no document can reveal them. Each assertion of
+a document, such as "an original is sealed", is a field that was looked up.
+`tests/alerts/test_outgoing.py` renders every document in states in which an assertion is false.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ullage.verdict.rules import Origin
 
 
 class Text(NamedTuple):
-    """The same in English and Chinese."""
+    """A text in English and Chinese."""
 
     en: str
     zh: str
@@ -39,13 +39,14 @@ ORIGIN_WORDS: Mapping[Origin, Text] = {
     "fabricated": Text("invented", "编造"),
     "unknown": Text("unknown", "来源不明"),
 }
-"""Never who leaked: a document for an authority that says so is an admission."""
+"""The words never say who leaked: to an authority, that would be an admission."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingIncident:
-    """The facts of an incident that outsiders may read; scores, severity, codes and titles of
-    posts are not among them.
+    """The facts of an incident that outsiders may read.
+
+    Scores, severity, reason codes and titles of posts are not among them.
     """
 
     id: str
@@ -77,7 +78,7 @@ class OutgoingIncident:
 
     @classmethod
     def of(cls, incident: Incident) -> OutgoingIncident:
-        """Return what outsiders may read of `incident`."""
+        """Return the facts of `incident` that outsiders may read."""
         return cls(
             id=incident.id,
             opened_at=incident.opened_at,
@@ -112,8 +113,9 @@ class OutgoingIncident:
 
 @dataclass(frozen=True, slots=True)
 class OutgoingSighting:
-    """One post that was seen: our own id of it, where and when; `is_sealed` says whether its
-    original is in the vault now.
+    """One sighted post: our own id of it, where and when.
+
+    `is_sealed` says whether its original is in the vault now.
     """
 
     id: str
@@ -130,8 +132,9 @@ class OutgoingSighting:
 def outgoing_sightings(
     sightings: Iterable[Sighting], vault: Vault | None
 ) -> tuple[OutgoingSighting, ...]:
-    """Return what outsiders may read of `sightings`, in the same order; without a vault no
-    original counts as sealed.
+    """Return the facts of `sightings` that outsiders may read, in the same order.
+
+    Without a vault, no original counts as sealed.
     """
     chosen = list(sightings)
     sealed = vault.find_intact((one.tenant, one.id) for one in chosen) if vault else frozenset()
@@ -153,8 +156,9 @@ def outgoing_sightings(
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Something that was done, as it was recorded: `what` is a takedown's state, "told",
-    "untold" or "note" with its text.
+    """A recorded measure.
+
+    `what` is the state of a takedown, an approval of telling people or its withdrawal, or "note".
     """
 
     at: datetime
@@ -163,10 +167,10 @@ class Measure:
 
 
 def list_measures(decisions: Sequence[Decision]) -> tuple[Measure, ...]:
-    """List recorded measures in order of time.
+    """List the recorded measures in order of time.
 
-    Notes count where an incident is worked on; the grounds of waivers, suppressions and closings
-    stay in the house.
+    Notes written during the work on an incident count. The grounds of waivers, suppressions and
+    closures are internal and left out.
     """
     measures = list[Measure]()
     for one in sorted(in_force(decisions), key=lambda decision: (decision.at, decision.id)):

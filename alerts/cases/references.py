@@ -1,10 +1,10 @@
-"""Customer references of an incident: somebody asks for them, others approve, and who asked may
-have them for a day.
+"""Hand out customer references of an incident, after other people have approved the request.
 
-The request, its approvals and refusals are decisions of the incident. The references are never
-stored: match resolves them anew each time (`alerts.web.pages.references`). A request holds short
-digests of the pseudonyms that it is for, salted by its own id, so whoever comes into the incident
-later, by a merge for example, is not handed out, nor is anybody who has left it.
+The request, its approvals and its refusals are decisions on the incident. References are never
+stored; match resolves them anew each time (`alerts.web.pages.references`), and the requester can
+download them for one day. A request contains short digests of its pseudonyms, salted with its own
+id. So customers who join the incident later, for example by a merge, are not handed out, nor are
+those who have left it.
 """
 
 from __future__ import annotations
@@ -26,9 +26,12 @@ from alerts.store import DocumentFilter, IncidentStore
 from ullage.clock import Clock
 
 WAITS, LASTS = timedelta(days=7), timedelta(hours=24)
-"""So long a request waits for its approval, and so long the approval lasts."""
+"""How long a request waits for approval, and how long the approval lasts."""
 DIGEST_BYTES = 6
-"""Of one pseudonym: of a million others one in 300 million has the same."""
+"""Length of a pseudonym's digest.
+
+The chance that one of a million others has the same digest is 1 in 300 million.
+"""
 State = Literal["waiting", "approved", "refused", "expired"]
 
 
@@ -42,7 +45,7 @@ class ReferenceRequest:
 
     @property
     def customers(self) -> int:
-        """How many customers it is about, at most."""
+        """Largest number of customers that it concerns."""
         return int(self.asked.value)
 
     def select_covered(self, subjects: Iterable[str]) -> list[str]:
@@ -55,16 +58,16 @@ class ReferenceRequest:
 
     @property
     def approved_by(self) -> tuple[str, ...]:
-        """Who approved it."""
+        """The people who approved it."""
         return tuple(approval.by for approval in self.approvals)
 
     def until(self, needed: int) -> datetime:
-        """Return when the request or its approval ends, if so many approvals are needed."""
+        """Return when the request or its approval ends, given the required approvals."""
         last = self.approvals[needed - 1] if 0 < needed <= len(self.approvals) else self.asked
         return last.until or last.at
 
     def state(self, needed: int, now: datetime) -> State:
-        """Return the state of the request, if so many approvals are needed."""
+        """Return the state of the request, given the required approvals."""
         if self.refusal is not None:
             return "refused"
         # if no approval is required, references are no longer handed out
@@ -108,9 +111,9 @@ def find_requests(decisions: Iterable[Decision]) -> list[ReferenceRequest]:
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """Requests, approves and hands out customer references.
+    """The requests for customer references, their approval and their download.
 
-    `needed` is the number of approvals. QueryErrors say what is missing or wrong.
+    `needed` is the number of required approvals. QueryErrors say what is missing or wrong.
     """
 
     decisions: Decisions

@@ -193,8 +193,7 @@ class Returns:
     def _may(self, asked: Decision, before: Sequence[Incident], after: Sequence[Incident]) -> bool:
         """Return whether a requested act may be carried out now.
 
-        It may if it ends only deadlines that a second person confirmed, or if the tenant
-        requires no
+        It may if it ends only deadlines that a second person confirmed, or if the tenant needs no
         second person. If a deadline has started since the request, the act is proposed again and
         waits for a second person.
         """

@@ -1,7 +1,8 @@
-"""Fill the draft of a breach notification from what may leave the house (`alerts.cases.outgoing`).
+"""Fill in the draft of a breach notification.
 
-Only counts, labels, times, ids of ours and recorded measures: no score, severity, internal next
-step, title, author, address, pseudonym or tag comes in, so none can come out.
+Its only source is what may leave the organization (`alerts.cases.outgoing`): counts, labels, times,
+our own ids and recorded measures. Scores, severities, internal next steps, titles, authors,
+addresses, pseudonyms and keyed hashes are not among the input, so they cannot appear in the draft.
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ from ullage.vocabulary.fields import HIGHEST
 
 
 class ReportField(Frozen):
-    """A field of the draft: what asks for it, and what a person has to write where the store
-    knows nothing.
+    """A field of the draft.
+
+    It names the law that requires it, and what a person has to write if the store has no value.
     """
 
     id: str
@@ -64,18 +66,18 @@ class ReportSection(Frozen):
 
 
 class Category(Frozen):
-    """What a field label of a leaked row means."""
+    """The name of a kind of data, for the field label of a leaked row."""
 
     title: str
     title_zh: str
 
 
 class _Categories(RootModel[dict[str, Category]]):
-    """By label."""
+    """Categories by field label."""
 
 
 class Advice(Frozen):
-    """Possible harm, and what the people concerned can do about it."""
+    """Possible harm, and what affected people can do about it."""
 
     harm: str
     harm_zh: str
@@ -83,7 +85,7 @@ class Advice(Frozen):
     advice_zh: tuple[str, ...]
 
     def lines(self) -> tuple[Text, ...]:
-        """The advice, a line each."""
+        """Return the advice, one line each."""
         return tuple(Text(*pair) for pair in zip(self.advice, self.advice_zh, strict=True))
 
 
@@ -98,13 +100,13 @@ class _Draft(Frozen):
 
 @cache
 def sections() -> tuple[ReportSection, ...]:
-    """The sections of the draft, in order."""
+    """Return the sections of the draft, in order."""
     return load_shipped(_Draft, "alerts.cases", "draft.toml").section
 
 
 @cache
 def categories() -> dict[str, Category]:
-    """Each field label's meaning."""
+    """Return the category of each field label."""
     return load_shipped(_Categories, "alerts.cases", "categories.toml").root
 
 
@@ -114,7 +116,7 @@ def _advice() -> _Advice:
 
 
 def advice_for(scenario: str) -> tuple[Advice, ...]:
-    """The advice of a scenario ("" for none) and the general one."""
+    """Return the advice for a scenario ("" for none), followed by the general advice."""
     known = _advice().scenario.get(scenario)
     return (*([known] if known else []), _advice().general)
 
@@ -125,11 +127,11 @@ SHOWN_SIGHTINGS = 50
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """All that a draft is made from: what may leave the house of an incident and its sightings."""
+    """The input of a draft: the facts of an incident and its sightings that may leave."""
 
     incident: OutgoingIncident
     sightings: Sequence[OutgoingSighting]
-    """The oldest first."""
+    """Oldest first."""
     moments: Moments
     duties: Sequence[Duty]
     tenant: Tenant
@@ -138,11 +140,11 @@ class Case:
     tenant_name: str = ""
     measures: Sequence[Measure] = ()
     stamps: Sequence[Stamp] = ()
-    """Lists of bait of the partner whom the origin names, as the audit log here has them."""
+    """Time stamps in this audit log for honeytoken lists of the partner in the origin."""
 
 
 def values(case: Case) -> Values:
-    """Every field that the store or the settings have a value for."""
+    """Return the values of all fields that the store or the settings can fill in."""
     named = {
         **dict(_entity(case)),
         **dict(_times(case)),
@@ -212,7 +214,7 @@ def _incident(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
 
 
 def _type(incident: OutgoingIncident) -> Text:
-    """Return what happened, as far as the counts prove it."""
+    """Return the type of the incident, as far as the counts prove it."""
     if incident.customers:
         return Text("personal information of customers seen outside", "个人信息泄露")
     if incident.is_offer:
@@ -268,7 +270,7 @@ def _people(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
 
 
 def _distinct(incident: OutgoingIncident) -> Iterator[Text]:
-    """Exactly how many customers were found; at least and at most how many people it may be."""
+    """Yield the exact number of customers found, and lower and upper limits of those affected."""
     how, how_zh = ("at least", "至少") if incident.is_incomplete else ("exactly", "")
     counted = "未完整检索" if incident.is_incomplete else "精确计数"
     yield Text(
@@ -307,7 +309,7 @@ TAKEDOWNS: Mapping[str, Text] = {
 
 
 def _measures(case: Case) -> Iterator[Text]:
-    """Yield what was done, as it was recorded, with when."""
+    """Yield the recorded measures with their times."""
     for one in case.measures:
         at = moment(one.at, case.zone)
         words = TAKEDOWNS.get(one.what, Text(one.note, one.note))
@@ -318,9 +320,7 @@ def _measures(case: Case) -> Iterator[Text]:
 
 
 def _evidence(case: Case) -> Iterator[Text]:
-    """Yield what was seen where and when, by our own keyed ids, and how many originals are
-    sealed now.
-    """
+    """Yield where and when posts were seen, by our own ids, and how many originals are sealed."""
     if case.sightings:
         sealed, count = sum(one.is_sealed for one in case.sightings), len(case.sightings)
         if sealed:
@@ -362,8 +362,11 @@ def _reports(case: Case) -> Iterator[Text]:
 
 
 def _report_line(duty: Duty, case: Case, language: int) -> str:
-    """One duty in one language: rule, stage, time allowed, due, state, when and how it was sent,
-    why late or waived.
+    """Return one report in one language, as a line.
+
+    It has the rule, the stage, the time limit, the due date, the state, when and how it was
+    sent, and
+    why it was late or waived.
     """
     regime, stage, report = duty.regime, duty.stage, duty.report
     due = f"{('due', '截止')[language]} {moment(duty.due, case.zone)}" if duty.due else ""
@@ -390,7 +393,7 @@ MARK = Text("Draft, unsent, for review by counsel", "草稿 · 未报送 · 待�
 TO_FILL = Text("to be filled in", "待填写")
 TO_REVIEW = Text("to be reviewed, from the incident's records", "待审核，摘自事件记录")
 REVIEWED = frozenset({"measures_taken"})
-"""Fields with what people noted for each other: filled in, and left for a person all the same."""
+"""Fields that contain people's internal notes: filled in, but a person must review them."""
 NOTE = Text(
     "Made by machine from counts, labels and times; it names no customer. Numbers are of the"
     " monitor's findings, not of the whole leak. Marked fields are for a person to fill in. What is"
@@ -406,18 +409,21 @@ SIGNATURES = (
 )
 DATE = Text("Date", "日期")
 SHORT = 36
-"""Characters up to which both languages stand in one line."""
+"""Number of characters up to which both languages share a line."""
 
 
 class ReportLanguage(StrEnum):
-    """What the draft is written in."""
+    """The language of a draft."""
 
     ZH = "zh"
     EN = "en"
     BOTH = "both"
 
     def lines(self, text: Text) -> tuple[str, ...]:
-        """`text` in this language; both of them in one line where they are short or the same."""
+        """Return `text` in this language.
+
+        Both languages share a line if they are short or equal.
+        """
         en, zh = safe(text.en), safe(text.zh)
         if self is ReportLanguage.BOTH:
             if en == zh:
@@ -426,13 +432,13 @@ class ReportLanguage(StrEnum):
         return (zh if self is ReportLanguage.ZH else en,)
 
     def line(self, text: Text) -> str:
-        """`text` in one line."""
+        """Return `text` in one line."""
         return " / ".join(self.lines(text))
 
 
 @dataclass(frozen=True, slots=True)
 class DraftField:
-    """A field: its label, what asks for it, its lines. `open` when a person has to fill it in."""
+    """A field: its label, its law, its lines. `open` if a person has to fill it in."""
 
     label: str
     law: str
@@ -442,7 +448,7 @@ class DraftField:
 
 @dataclass(frozen=True, slots=True)
 class DraftSection:
-    """A section of the page."""
+    """A section of the draft."""
 
     heading: str
     items: tuple[DraftField, ...]
@@ -459,17 +465,17 @@ class ReportDraft:
     organization: str = ""
     incident: str = ""
     signatures: tuple[str, ...] = ()
-    """Whose signature it takes, a line each."""
+    """The signatures that are required, one line each."""
     date: str = ""
 
     @property
     def open(self) -> int:
-        """How many fields are left for a person."""
+        """Number of fields that a person has to fill in."""
         return sum(item.open for part in self.parts for item in part.items)
 
 
 def page(case: Case, language: ReportLanguage) -> ReportDraft:
-    """The draft of `case`. The same case gives the same page."""
+    """Return the draft of `case`. Equal cases give equal drafts."""
     known, incident = values(case), case.incident
     head = Text(
         f"Incident {incident.id}, drafted {moment(case.now, case.zone)}",
@@ -507,15 +513,16 @@ def _item(field: ReportField, known: Values, language: ReportLanguage) -> DraftF
 
 
 class ReportForm(StrEnum):
-    """What the draft is written as."""
+    """The file format of a draft."""
 
     MARKDOWN = "md"
     WORD = "docx"
 
 
 def case_of(context: Context, store: IncidentStore, incident: str) -> Case:
-    """Everything that the draft of an incident is made from; ConfigError when there is none of
-    that id.
+    """Return the input for the draft of an incident.
+
+    Raises ConfigError if the incident does not exist.
     """
     found = get_incident(store, incident)
     family = DocumentFilter({"incident": found.family})
@@ -543,7 +550,7 @@ def case_of(context: Context, store: IncidentStore, incident: str) -> Case:
 
 
 def rendered(drafted: ReportDraft, form: ReportForm, case: Case) -> bytes:
-    """The page in its form."""
+    """Return the draft as a file of the given format."""
     from alerts.cases.report_files import (  # noqa: PLC0415  python-docx takes a while to load
         markdown,
         word,

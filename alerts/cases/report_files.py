@@ -1,6 +1,6 @@
-"""Write the draft of a report as Markdown, or as a document for a word processor.
+"""Write the draft of a report as Markdown or as a .docx file.
 
-The same page gives the same bytes.
+Equal drafts give equal bytes.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from alerts.cases.report import DraftField, ReportDraft
 
 SIGNS = re.compile(r"[\\`*<>|#\[\]]")
 BEGINNING = re.compile(r"^(\s*)([-+=])|^(\s*\d+)([.)])")
-"""What a line begins with that would make it an item of a list, a heading or a rule; of a number
-the sign behind it.
+"""The start of a line that would make it a list item, a heading or a rule.
+
+After a number, only the sign that follows it is escaped.
 """
 
 
 def literal(text: str) -> str:
-    r"""`text` with the signs escaped that Markdown or HTML would read.
+    r"""Return `text` with every character escaped that Markdown or HTML would interpret.
 
     >>> literal("# <b> *x*")
     '\\# \\<b\\> \\*x\\*'
@@ -40,7 +41,7 @@ def literal(text: str) -> str:
 
 
 def markdown(page: ReportDraft) -> str:
-    """The page as Markdown, ending in a newline."""
+    """Return the draft as Markdown, ending in a newline."""
     templates = Environment(
         loader=PackageLoader("alerts.cases"),
         autoescape=False,  # noqa: S701  Markdown, not HTML: `literal` escapes
@@ -57,15 +58,16 @@ FONT, CHINESE_FONT = "Calibri", "SimSun"
 RED, GREY = RGBColor(0xB0, 0x1E, 0x1E), RGBColor(0x70, 0x70, 0x70)
 LABEL, VALUE = Cm(5.2), Cm(11.3)
 WHOLE = 6
-"""Lines up to which a row stays on one page."""
+"""Number of lines up to which a row is kept on one page."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The date of every member of the file: that of its making would make two files of one draft
-differ.
+"""The date of every member of the file.
+
+With the actual date, two files of one draft would differ.
 """
 
 
 def word(page: ReportDraft, now: datetime) -> bytes:
-    """The page as a .docx file, made at `now`."""
+    """Return the draft as a .docx file, created at `now`."""
     document = docx.Document()
     _prepare(document, page, now)
     document.add_heading(page.title, level=0)
@@ -91,7 +93,7 @@ def word(page: ReportDraft, now: datetime) -> bytes:
 
 
 def _prepare(document: Document, page: ReportDraft, now: datetime) -> None:
-    """Fonts of both scripts, the mark on every page, and who made it when."""
+    """Set the fonts of both scripts, the mark on every page, and the document properties."""
     for name in ("Normal", "Title", "Heading 1"):
         style = document.styles[name]
         style.font.name = FONT
@@ -116,8 +118,9 @@ def _prepare(document: Document, page: ReportDraft, now: datetime) -> None:
 
 
 def _page_number(paragraph: Paragraph) -> None:
-    """Put the number of the page and how many there are behind what stands there; a word
-    processor counts them.
+    """Add the page number and the number of pages to a paragraph.
+
+    The word processor computes both.
     """
     for before, name in (("  ", "PAGE"), (" / ", "NUMPAGES")):
         _run(paragraph, before)
@@ -127,7 +130,7 @@ def _page_number(paragraph: Paragraph) -> None:
 
 
 def _signatures(document: Document, page: ReportDraft) -> None:
-    """A line for each signature, which stay on one page."""
+    """Add a line for each signature; they stay together on one page."""
     for label in page.signatures:
         line = document.add_paragraph()
         line.paragraph_format.space_before, line.paragraph_format.keep_together = Pt(16), True
@@ -145,7 +148,7 @@ def _label(paragraph: Paragraph, item: DraftField) -> None:
 
 
 def _lines(cell: _Cell, item: DraftField) -> None:
-    """A paragraph a line; what a person has to fill in is marked."""
+    """Add one paragraph per line, highlighted if a person has to fill in the field."""
     for number, line in enumerate(item.lines):
         paragraph = cell.add_paragraph() if number else cell.paragraphs[0]
         run = _run(paragraph, line)
@@ -171,7 +174,7 @@ def _run(
 
 
 def _undated(document: bytes) -> bytes:
-    """The same file with members that bear no date."""
+    """Return the same file without the dates of its members."""
     fresh = io.BytesIO()
     with (
         zipfile.ZipFile(io.BytesIO(document)) as old,

@@ -1,8 +1,8 @@
-"""Confirm or refuse, as a second person, what ends a reporting deadline.
+"""Confirm or refuse, as a second person, an act that ends a reporting deadline.
 
-The answer to a pending decision is a decision on the same incident under an id of its own, which a
-store creates one time: of two people who answer, one does. What was confirmed is written after that
-answer; what a crash leaves unwritten, alert writes (`complete`).
+The answer to a pending decision is a decision on the same incident under a fixed id, which the
+store creates only one time; if two people answer, only the first answer counts. A confirmed act is
+written after the answer. If a crash prevents that, the alert service writes it (`complete`).
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ from ullage.phrase import Phrase
 
 
 def waits_for(actor: Actor, pending: PendingDecision) -> Phrase:
-    """Say for whom a pending decision waits."""
+    """Return a phrase that names the people who can confirm a pending decision."""
     names = actor.second_persons(pending.tenant, pending.by, pending.proposers)
     return Phrase("waiting for a second person: %(names)s", names=list_names(names))
 
 
 def ends_of(names: Iterable[str]) -> tuple[Phrase | str, ...]:
-    """Return deadlines, given as `REGIME STAGE`, as people call them."""
+    """Return the display names of deadlines that are given as `REGIME STAGE`."""
     return tuple(map(name_report, names))
 
 
 @dataclass(frozen=True, slots=True)
 class SecondPersons:
-    """Where pending decisions are answered. QueryError and ForbiddenError say why not."""
+    """The answers to pending decisions. QueryError and ForbiddenError say why one is rejected."""
 
     decisions: Decisions
 
     def answer(
         self, incident: Incident, entry: str, *, by: str, confirm: bool, note: str = ""
     ) -> Decision:
-        """Confirm or refuse the pending decision `entry`; whoever proposed it may take it back,
-        which refuses it.
+        """Confirm or refuse the pending decision `entry`, and return the stored answer.
 
-        Sent again it is the same answer.
+        The proposer may withdraw it, which counts as a refusal. Sending the same answer again
+        returns the stored one.
         """
         store, actor = self.decisions.store, self.decisions.actor
         pending = store.get(PendingDecision, entry)
@@ -74,8 +74,9 @@ class SecondPersons:
         return answered
 
     def complete(self, pending: PendingDecision, answer: Decision) -> bool:
-        """Write what `answer` confirms, unless it is there or nothing was confirmed; return
-        whether anything was written.
+        """Write the act that `answer` confirms, unless it is stored already.
+
+        Return whether anything was written.
         """
         if answer.act != "second_confirmed":
             return False
@@ -94,8 +95,9 @@ class SecondPersons:
         return True
 
     def _require_same(self, pending: PendingDecision) -> None:
-        """QueryError where the act would end more by now than what was proposed, or its facts
-        have changed.
+        """Raise QueryError if the act would now end more deadlines than were proposed.
+
+        The same applies if the facts of a waiver have changed.
         """
         store, duties = self.decisions.store, self.decisions.duties
         incidents = [
@@ -118,8 +120,9 @@ class SecondPersons:
 
 
 def _confirmed(one: Decision, pending: PendingDecision, answer: Decision) -> Decision:
-    """Return a decision as it is written once it is confirmed: it counts from then; a report was
-    sent when it was proposed.
+    """Return a decision in the form in which it is written after confirmation.
+
+    It counts from the confirmation, but a report counts as sent when it was proposed.
     """
     sent = one.sent_at or (one.at if one.regime and one.stage not in RULINGS else None)
     return one.model_copy(

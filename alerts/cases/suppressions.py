@@ -82,7 +82,7 @@ def describe_conditions(suppression: Suppression) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Suppressions:
-    """Makes and lifts suppressions; each is written to the audit log first."""
+    """The making and lifting of suppressions; each is written to the audit log first."""
 
     duties: Duties
     trail: Trail

@@ -1,10 +1,10 @@
-"""Write the letter that asks for a takedown.
+"""Write the letter that requests a takedown.
 
-It names no customer, no kind of data beyond words, and no address that was not revealed for it: the
-places for addresses, the recipient and the signature stay open. Each sentence that asserts
-something stands there only where that is known (`alerts.cases.outgoing`). Sources: 民法典 1195
-(notice to a network service provider, with prima facie evidence and the sender's identity),
-个人信息保护法 10 (no one may trade or publish others' personal information).
+It names no customer, describes the kind of data only in general words, and contains only addresses
+that were revealed for it; otherwise the places for addresses, the recipient and the signature stay
+blank. A sentence is included only if the fact that it asserts is known (`alerts.cases.outgoing`).
+Sources: 民法典 1195 (notice to a network service provider, with prima facie evidence and the
+sender's identity), 个人信息保护法 10 (no one may trade or publish others' personal information).
 """
 
 from __future__ import annotations
@@ -74,8 +74,9 @@ TEXTS: Mapping[Language, str] = {"zh": ZH, "en": EN}
 
 @dataclass(frozen=True, slots=True)
 class TakedownNotice:
-    """All that a letter is made from; `addresses` are those that were revealed for it, by
-    sighting.
+    """The input of a letter.
+
+    `addresses` are the addresses that were revealed for it, by sighting.
     """
 
     incident: str
@@ -95,8 +96,9 @@ def notice_of(
     now: datetime,
     addresses: Mapping[str, str] | None = None,
 ) -> TakedownNotice:
-    """Return what the letter is made from: the posts that are there, as far as is known;
-    ConfigError where all are gone.
+    """Return the input of the letter: the posts that have not been removed, as far as is known.
+
+    Raises ConfigError if all have been removed.
     """
     posts = sorted((one for one in sightings if not one.is_gone), key=lambda one: (one.at, one.id))
     if not sightings:
@@ -115,7 +117,7 @@ def notice_of(
 
 
 def render_letter(notice: TakedownNotice, language: Language) -> str:
-    """Return the letter."""
+    """Return the text of the letter."""
     gap, posts = OPEN[language], notice.posts
     day = {"zh": "%Y年%m月%d日", "en": "%Y-%m-%d"}[language]
 
@@ -142,8 +144,9 @@ def render_letter(notice: TakedownNotice, language: Language) -> str:
 
 
 def _describe_content(posts: Sequence[OutgoingSighting], language: Language) -> str:
-    """Return what the posts do with personal information, and whether our customers are among
-    the people in it.
+    """Return what the posts do with personal information.
+
+    It mentions our customers only if some were found.
     """
     are_offers, are_rows = (
         any(one.is_offer for one in posts),
@@ -168,7 +171,7 @@ def _describe_content(posts: Sequence[OutgoingSighting], language: Language) -> 
 
 
 def _describe_evidence(posts: Sequence[OutgoingSighting], language: Language) -> str:
-    """Return how many originals are sealed; nothing where none is."""
+    """Return how many originals are sealed; "" if none is."""
     sealed = sum(one.is_sealed for one in posts)
     if not sealed:
         return ""

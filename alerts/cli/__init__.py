@@ -1,8 +1,8 @@
-"""Options that several commands have, and who decides on a terminal: an account that may, as on the
-page.
+"""Define the options that several commands share, and check who may decide on a terminal.
 
-Who may write the data folder could write anything into it; that is not what is checked here, but
-that a decision carries the name of somebody whose decision it is.
+A decision on a terminal needs an account with the same permissions as on the page. This does not
+protect the data folder: anybody who can write to it can change everything. It ensures that each
+decision carries the name of the person who made it.
 """
 
 from __future__ import annotations
@@ -55,16 +55,19 @@ Case = Annotated[str, typer.Option(help="The case's number.")]
 
 
 def name_of(by: str) -> str:
-    """Who does it: the name that was given, or the account's. QueryError when it is none."""
+    """Return the name given in `by`, or that of this machine's user.
+
+    Raises QueryError if it is invalid.
+    """
     return validate_name(by or current_user())
 
 
 def decider(context: Context, by: str, permission: str) -> Principal:
-    """Who decides: the account `by`, else that of this machine's user, if it may; ConfigError and
-    ForbiddenError say why not.
+    """Return the account `by`, or that of this machine's user, if it has the permission.
 
-    Where there is no account at all nobody is asked, which is said: it is a machine that nobody has
-    set up yet.
+    ConfigError and ForbiddenError say why not. Without any account nobody is checked, and a
+    note says
+    so, because such a machine is not set up yet.
     """
     name = name_of(by)
     if not (context.data / FILE).exists():
@@ -94,8 +97,9 @@ def decider(context: Context, by: str, permission: str) -> Principal:
 
 
 def actor_of(context: Context, principal: Principal) -> Actor:
-    """Who acts, and the accounts by which it is known who else could confirm it; without
-    accounts there is nobody.
+    """Return the acting person, with the accounts that show who else could confirm an act.
+
+    Without accounts there is nobody else.
     """
     if not (context.data / FILE).exists():
         return Actor(principal)
@@ -107,7 +111,10 @@ def actor_of(context: Context, principal: Principal) -> Actor:
 def deciding(
     context: Context, by: str, permission: str
 ) -> Iterator[tuple[IncidentStore, Principal]]:
-    """Who decides, and the incident store as they see it."""
+    """Yield the incident store as the deciding person may see it, and that person.
+
+    The arguments are those of `decider`.
+    """
     principal = decider(context, by, permission)
     with contextlib.closing(open_configured_store(context)) as store:
         yield store if principal.sees_all else StoreWithin(store, principal.tenants), principal

@@ -1,6 +1,6 @@
-"""`ullage user` and `ullage token`: who may use the desk and its API.
+"""`ullage user` and `ullage token`: manage who may use the console and its API.
 
-Every change is in the audit log before it is made.
+Every change is written to the audit log before it is made.
 """
 
 from __future__ import annotations
@@ -248,7 +248,7 @@ def _desk(context: Context) -> Iterator[AccountDesk]:
 
 
 def _tenants(context: Context, named: Sequence[str], everyone: bool) -> list[str]:
-    """Whose data; ConfigError for a tenant that is not known here."""
+    """Return the named tenants, or all; ConfigError if one is unknown here."""
     if everyone:
         return [ALL]
     for tenant in named:
@@ -257,14 +257,15 @@ def _tenants(context: Context, named: Sequence[str], everyone: bool) -> list[str
 
 
 def _show(password: str, *, make: bool) -> None:
-    """A password that was made here, once, alone on standard output."""
+    """Print a password that was made here, one time, alone on standard output."""
     if make:
         typer.echo(password)
 
 
 def _password(file: Path | None, *, own: bool, make: bool) -> str:
-    """Typed twice without being shown, the one line of a file that nobody else can read, or made
-    here.
+    """Return a password: typed twice without echo, read from a file, or generated here.
+
+    The file must have one line and be readable only by its owner.
     """
     if make:
         if file or own:
@@ -303,7 +304,7 @@ def _user_row(one: User) -> dict[str, object]:
 
 
 def state_of(one: User) -> str:
-    """Whether somebody can log in."""
+    """Return whether an account is open, closed, or waits for a new password."""
     if one.is_disabled:
         return "closed"
     return "open" if one.until is None else "password to be changed"

@@ -106,7 +106,7 @@ def _write(
     path: Path,
     language: Language,
 ) -> None:
-    """The sheet to print, signed where the key of alert is here."""
+    """Write the report to print; it is signed if the alert service's key is on this machine."""
     text, signed = ledger.render(
         seen, sheets, current_user(), language, ledger.context.settings.tenants
     )
@@ -119,7 +119,7 @@ def _write(
 def _print(
     context: Context, seen: CoverageWindow, sheets: list[DayCheck], everything: bool
 ) -> None:
-    """For people."""
+    """Print the coverage of each site for people to read."""
     zone, out = ZoneInfo(context.settings.coverage.zone), make_console()
     typer.echo(f"Coverage {view.format_span(seen.since, seen.until, zone)}, hours of {zone.key}")
     rows = view.select_rows(seen, everything)

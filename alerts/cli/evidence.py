@@ -81,7 +81,7 @@ def reveal(
         text = _text(original, field_)
         if as_json:
             print_row({"sighting": one.id, "seen": one.at.isoformat(), field_: text})
-        else:  # as it is: an address that is wrapped cannot be copied
+        else:  # not wrapped, so that an address can be copied
             typer.echo(f"{one.id}  {moment(one.at)}  {safe(text) or '(none)'}")
 
 
@@ -239,7 +239,7 @@ def _keep(
 
 @contextlib.contextmanager
 def _holds(context: Context, by: str) -> Iterator[tuple[Holds, str]]:
-    """The holds of those incidents that whoever decides may see, and their name."""
+    """Yield the holds of the incidents that the deciding person may see, and that person's name."""
     with deciding(context, by, "evidence.hold") as (store, who):
         yield Holds(store, vault_of(context), context.trail(), context.clock), who.name
 
@@ -255,8 +255,9 @@ def _opened(
     reason: str,
     by: str,
 ) -> Iterator[Iterator[OpenedEvidence]]:
-    """What was asked for, in clear, one after the other; in the audit log before the first is
-    handed out.
+    """Yield an iterator over the requested evidence, decrypted.
+
+    Each access is written to the audit log before the first item is returned.
     """
     vault = vault_of(context)
 
@@ -270,7 +271,7 @@ def _opened(
 
 
 def _items(context: Context, vault: Vault, what: Sequence[str]) -> list[VaultItem]:
-    """The files of findings, and of all findings of incidents."""
+    """Return the sealed files of findings, and of all findings of incidents."""
     incidents = [one for one in what if one.startswith(INCIDENT)]
     items = [vault.find(one) for one in what if not one.startswith(INCIDENT)]
     if incidents:

@@ -1,4 +1,4 @@
-"""`ullage incidents handover`: what a shift leaves to the next."""
+"""`ullage incidents handover`: print what a shift leaves to the next."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def hand_over(
 
 
 def handover_as_json(found: Handover) -> dict[str, Any]:
-    """A handover as a JSON object."""
+    """Return a handover as a JSON object."""
     named = {
         "new": found.new,
         "undecided": found.undecided,
@@ -117,7 +117,7 @@ def _rows_table(
 
 
 def left_words(left: timedelta | None) -> str:
-    """Time left, or by how much it has passed; "–" where nothing is due."""
+    """Return the time left, or by how much it has passed; "–" if nothing is due."""
     if left is None:
         return "–"
     seconds = left.total_seconds()
@@ -125,7 +125,7 @@ def left_words(left: timedelta | None) -> str:
 
 
 def row_as_json(row: QueueRow) -> dict[str, Any]:
-    """What a queue shows of an incident, as a JSON object."""
+    """Return a row of the queue as a JSON object."""
     incident, told = (
         row.incident,
         {"id": row.incident.id, "tenant": row.incident.tenant, "status": row.item.status},
@@ -139,7 +139,7 @@ def row_as_json(row: QueueRow) -> dict[str, Any]:
 
 
 def work_as_json(row: QueueRow) -> dict[str, Any]:
-    """Whose it is, and what is due of it when."""
+    """Return an incident's owner, and what is due when, as a JSON object."""
     item = row.item
     due = {
         "due": item.due_at.isoformat() if item.due_at else None,

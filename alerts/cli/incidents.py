@@ -1,7 +1,7 @@
-"""The commands of `incidents`: one for each action.
+"""The commands of `incidents`, one per action.
 
-Each names one incident or several and says of each exactly what it did; 2 where one of them was
-refused, and why.
+Each takes one or several incidents and prints the result for each. The exit code is 2 if an
+incident was refused; the reason is printed.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ Remark = Annotated[str, typer.Option("--note", help="A remark, without an identi
 
 @contextlib.contextmanager
 def _cases(context: Context, by: str, permission: str) -> Iterator[tuple[Cases, str]]:
-    """What can be done with incidents, and in whose name, if they may."""
+    """Yield the actions on incidents and the deciding person's name, if that person may decide."""
     with deciding(context, by, permission) as (store, who):
         rules = VERDICT.load_current(context.data).rules
         yield (
@@ -116,8 +116,9 @@ def _each(
     act: Callable[[Cases, str, str], ActionResult],
     permission: str = "incident.decide",
 ) -> None:
-    """Do something with each incident in somebody's name and say so; exit code 2 if one of them
-    was refused.
+    """Apply an action to each incident in somebody's name, and print the results.
+
+    The exit code is 2 if one of them was refused.
     """
     with _cases(context, by, permission) as (cases, who):
         said = cases.several(incidents, lambda id_: act(cases, id_, who))
@@ -417,7 +418,7 @@ def suppressions_list(
 
 
 def _background(context: Context, tenant: str, *, as_json: bool) -> None:
-    """Count the posts that are no leak, by site and by the rule that said so."""
+    """Print the number of benign posts, by site and rule."""
     with contextlib.closing(open_configured_store(context)) as store:
         require_known_tenant(context, store, tenant)
         counts = background_counts(store, tenant)
@@ -505,7 +506,7 @@ def incidents_list(
     view = replace(view, flat=flat or as_json)
     with contextlib.closing(open_configured_store(context)) as store:
         queue = IncidentQueue(work_of(context, store), name_of(by))
-        queue.check(view)  # what cannot be asked is said first
+        queue.check(view)  # reject an invalid filter first
         require_known_tenant(context, store, tenant)
         seller = _seller(context, store, author)
         found = (
@@ -545,7 +546,7 @@ def _nothing(seller: str, author: str, *, narrowed: bool) -> str:
 
 
 def _folded(found: QueuePage) -> Iterator[str]:
-    """For which rows more of the same seller's are not shown."""
+    """Yield a line for each row that stands for more incidents of the same seller."""
     for row in found.rows:
         if row.folded:
             yield (
@@ -555,8 +556,9 @@ def _folded(found: QueuePage) -> Iterator[str]:
 
 
 def _seller(context: Context, store: IncidentStore, author: str) -> str:
-    """The tokens of the author who is asked for, "" for one who posted nothing; a name is tagged
-    here and goes no further.
+    """Return the tokens of an author, separated by commas; "" if they posted nothing.
+
+    A name is converted to keyed hashes here and passed no further.
     """
     if not author or TOKENS.fullmatch(author):
         return author
@@ -584,7 +586,7 @@ def incidents_show(
 
 
 def _show(context: Context, store: IncidentStore, id_: str, *, as_json: bool) -> None:
-    """One incident, whole; ConfigError where there is none of that id."""
+    """Print one incident in full; ConfigError if it does not exist."""
     found, now = load_details(store, id_, None if as_json else CUSTOMERS_SHOWN), context.clock.now()
     if found is None:
         raise ConfigError("no incident of that id: `ullage incidents list` shows them")

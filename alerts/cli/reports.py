@@ -1,6 +1,7 @@
 """The commands `report`, `incidents export` and `incidents deadline`.
 
-A report that was sent stops its clock; what is confirmed, or a rule that applies, starts one.
+Recording a sent report ends its deadline; confirming an incident, or ruling that a regulation
+applies, starts one.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ def deadline(
 def _record(
     context: Context, incident: str, chosen: str, by: str, sent_at: str = "", **details: str
 ) -> None:
-    """Record a report or a ruling, and say so, or for whom it waits."""
+    """Record a report or a ruling, and print the result, or for whom it waits."""
     with deciding(context, by, permission_for(chosen)) as (store, who):
         zone = ZoneInfo(context.tenant(get_incident(store, incident).tenant).zone)
         when = parse_sent_at(sent_at, zone, context.clock.now())
@@ -139,7 +140,7 @@ def _record(
 def _answer(
     context: Context, incident: str, entry: str, by: str, note: str, *, is_confirmed: bool
 ) -> None:
-    """Confirm or refuse what waits for a second person: one act, or all of an incident's."""
+    """Confirm or refuse one act that waits for a second person, or all of an incident's."""
     with deciding(context, by, CONFIRM if is_confirmed else "incident.decide") as (store, who):
         cases = Cases(work_of(context, store), context.trail(), actor_of(context, who))
         waiting = [one.id for one, _ in cases.pending(cases.incident(incident))]
@@ -152,7 +153,7 @@ def _answer(
 
 
 def _list_regimes(context: Context) -> None:
-    """The rules of notification that are known, and which of them each tenant is under."""
+    """Print the known reporting rules, and which tenants each applies to."""
     tenants = context.settings.tenants
     for regime in regimes().values():
         under = (
@@ -246,7 +247,7 @@ def export(
     wanted = format_named(form)
     with contextlib.closing(open_configured_store(context)) as store:
         filters = Filters(tenant=tenant, severity=severity, status=status, text=text)
-        filters.to_filter()  # what cannot be asked is said first
+        filters.to_filter()  # reject an invalid filter first
         require_known_tenant(context, store, tenant)
         known = duties_of(context, store).statuses
         total = (
@@ -271,9 +272,9 @@ def export(
 def _export_customers(
     context: Context, incidents: Sequence[str], kind: str, by: str, output: Path | None
 ) -> None:
-    """Write the handles of one incident's customers as CSV; no value of theirs is in it.
+    """Write the pseudonyms of one incident's customers as CSV, without any value of theirs.
 
-    The audit log has it.
+    The export is written to the audit log.
     """
     if len(incidents) != 1:
         raise ConfigError(f"--format {CUSTOMERS} is of one incident: name it")
@@ -287,7 +288,7 @@ def _export_customers(
 
 
 class _CountingIterator:
-    """Incidents that are counted as they go by."""
+    """An iterator over incidents that counts them."""
 
     def __init__(self, incidents: Iterable[ExportedIncident], progress: ProgressBar) -> None:
         self._incidents, self._progress, self.count = incidents, progress, 0

@@ -47,7 +47,7 @@ def search(ctx: typer.Context) -> None:
 def _listening(
     context: Context, stack: contextlib.ExitStack
 ) -> tuple[socket.socket, frozenset[str], str]:
-    """The listener, the names under which it may be asked directly, and the address to print."""
+    """Return the listening socket, the host names that it accepts, and the address to print."""
     settings = context.settings.search
     if settings.socket:
         path = context.data / settings.socket

@@ -38,12 +38,12 @@ Pair = tuple[Suppression, Suppression | None]
 
 
 def state(one: Suppression, lifted: Suppression | None, now: datetime) -> State:
-    """Whether it silences now."""
+    """Return whether a suppression is in force, ended or lifted."""
     return "lifted" if lifted else "ended" if one.expires <= now else IN_FORCE
 
 
 def line(one: Suppression, zone: tzinfo | None = None) -> str:
-    """Who silenced it, until when and why, in one line."""
+    """Return who suppressed an incident, until when and why, in one line."""
     return (
         f"suppressed by {safe(one.by)} until {moment(one.expires, zone)}: {safe(one.reason)}"
         f" ({one.id})"
@@ -51,7 +51,7 @@ def line(one: Suppression, zone: tzinfo | None = None) -> str:
 
 
 def as_json(one: Suppression, lifted: Suppression | None, now: datetime) -> dict[str, Any]:
-    """As a JSON object; the sketch is for machines and left out."""
+    """Return a suppression as a JSON object, without the sketch, which is for machines."""
     ended = lifted.model_dump(mode="json", include={"at", "by", "reason"}) if lifted else None
     return {
         **one.model_dump(mode="json", exclude={"sketch", "sketch_of", "lifts"}),
@@ -61,7 +61,7 @@ def as_json(one: Suppression, lifted: Suppression | None, now: datetime) -> dict
 
 
 def suppressions_table(found: Sequence[Pair], now: datetime, zone: tzinfo | None = None) -> Table:
-    """One line a suppression."""
+    """Return a table of suppressions, one per row."""
     made = make_table(
         "suppression", "tenant", "silences", "by", "why", "until", whole=("suppression",)
     )
@@ -79,7 +79,7 @@ def suppressions_table(found: Sequence[Pair], now: datetime, zone: tzinfo | None
 
 
 def background_table(counts: Sequence[BenignCount], rules: BenignRules) -> Table:
-    """One line a site and rule, and the sum."""
+    """Return a table of benign posts, one row per site and rule, with the sum."""
     titles = {rule.id: rule.title for rule in rules.rule}
     made = make_table("tenant", "site", "rule", "posts", "customers", right=("posts", "customers"))
     for count in counts:
@@ -93,7 +93,7 @@ def background_table(counts: Sequence[BenignCount], rules: BenignRules) -> Table
 
 
 KINDS_WIDTH = 18
-"""Of `phone, resident_id`."""
+"""Width of `phone, resident_id`."""
 COLOURS = {
     "statutory": "bold white on dark_red",
     "high": "bold red",
@@ -109,8 +109,9 @@ def incidents_table(
     zone: tzinfo | None = None,
     silent: Collection[str] = (),
 ) -> Table:
-    """One line an incident, the columns that hold lists folding first; `silent` are the ids of
-    those that are suppressed.
+    """Return a table of incidents, one per row; columns with lists are wrapped first.
+
+    `silent` are the ids of suppressed incidents.
     """
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     table.add_column("incident", no_wrap=True)
@@ -141,8 +142,9 @@ def incidents_table(
 
 
 def offers_table(rows: Sequence[tuple[Incident, Status]]) -> RenderableType:
-    """Under the list, what is offered: known words, claims, newest date; by whom, and in which
-    section.
+    """Return a table of what is offered, for display below the list.
+
+    It has known words, claims, newest date, seller and section.
     """
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     table.add_column("incident", no_wrap=True)
@@ -167,8 +169,9 @@ def incident_in_full(
     silence: Suppression | None = None,
     decide: tuple[str, str] = ("", ""),
 ) -> RenderableType:
-    """Everything that a first look needs: verdicts with reasons, where it was seen, who is in
-    it.
+    """Return an incident with everything that a first look needs.
+
+    That is: verdicts with reasons, where it was seen, and the customers in it.
     """
     incident = found.incident
     head = Text.assemble(
@@ -254,7 +257,7 @@ def _sightings(sightings: Iterable[Sighting], zone: tzinfo | None) -> Table:
 
 
 def _presence(sighting: Sighting, zone: tzinfo | None) -> str:
-    """Whether its post is gone, and since when, or back; "" where nobody found it gone."""
+    """Return whether a post is gone, and since when, or back; "" if it was never gone."""
     if sighting.gone_at is not None:
         how = "edited out" if sighting.gone_how == "edited" else "removed"
         return f"{how} {moment(sighting.gone_at, zone)}"
@@ -278,12 +281,12 @@ def _sellers(sellers: Iterable[Seller], zone: tzinfo | None) -> Table:
 
 
 def _of_them(shown: int, all_: int) -> str:
-    """That not all are shown, if so."""
+    """Return a remark if not all sightings are shown, else ""."""
     return f", the newest {shown:,} shown (--json has all)" if shown < all_ and shown else ""
 
 
 def customers_table(exposures: Iterable[Exposure]) -> Table:
-    """Customers by their handles, in columns that stand where those of the next table do."""
+    """Return a table of customers by pseudonym, whose columns align with those of the next one."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(min_width=KINDS_WIDTH)
@@ -300,11 +303,11 @@ def customers_table(exposures: Iterable[Exposure]) -> Table:
 
 
 SHOWN = 50
-"""Changed incidents that a terminal lists; `--json` lists all."""
+"""Number of changed incidents that a terminal lists; `--json` lists all."""
 
 
 def _counts_table(counts: Sequence[RuleCount]) -> Table:
-    """One line a rule."""
+    """Return a table of rules, one per row."""
     made = make_table(
         "rule",
         "what it says",
@@ -326,7 +329,7 @@ def _counts_table(counts: Sequence[RuleCount]) -> Table:
 
 
 def replay_as_json(replay: RuleReplay, counts: Sequence[RuleCount]) -> dict[str, Any]:
-    """The whole outcome as one JSON object."""
+    """Return the whole outcome of a replay as one JSON object."""
     changes = [
         {
             "incident": c.incident,
@@ -355,7 +358,7 @@ def replay_as_json(replay: RuleReplay, counts: Sequence[RuleCount]) -> dict[str,
 
 
 def replay_in_full(replay: RuleReplay, counts: Sequence[RuleCount]) -> RenderableType:
-    """Each rule's counts, what would change with the largest changes first, and the sums."""
+    """Return the outcome of a replay: counts per rule, the largest changes first, and the sums."""
     parts: list[RenderableType] = [_counts_table(counts)]
     if replay.changes:
         parts.append(_changes_table(replay))
