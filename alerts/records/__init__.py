@@ -1,8 +1,8 @@
-"""What the store holds, one class of document each, in its final shape.
+"""The documents in the store, one class each.
 
-A document says itself how a store must index it: `columns` hold one value, `sets` several, `time`
-orders and expires, `words()` is what free text finds. So a new backend needs no knowledge of any
-class.
+Each class declares how a store must index it: `columns` hold one value, `sets` several, `time`
+orders documents and lets them expire, and `words()` returns the text for free-text search. So a new
+backend needs no knowledge of any class.
 
     class          id                          written by
     Sighting       the finding's id            alert
@@ -27,7 +27,7 @@ class.
     Notification   incident:channel:what       alert
     WorkItem       the incident's              alert and search (a projection)
     DutyRecord     incident:regime:stage       alert (a projection)
-    DutiesKnown    the one                     alert
+    DutiesKnown    there is only one           alert
 """
 
 from alerts.records.coverage import DaySheet, GapReason, SiteDay

@@ -13,7 +13,7 @@ from ullage.records.heartbeat import DAY_HOURS, ELSEWHERE, SLOTS, UNHEARD, UNWAT
 
 DAY_SLOTS = DAY_HOURS * SLOTS
 STAYS = {ELSEWHERE, *UNWATCHED}
-"""What a slot without a word takes over from the one before it."""
+"""States that continue through slots without a report."""
 STAYED = re.compile(f"([{re.escape(''.join(STAYS))}]){re.escape(UNHEARD)}+")
 
 
@@ -21,10 +21,8 @@ class SiteDay(Document):
     """The coverage of one site or channel on one UTC day.
 
     Each hour is a cell of one letter, or of one letter for every five minutes; the letters are
-    those of
-    `ullage.records.heartbeat`. `before` is the letter that applied when the day began: "" for a
-    site
-    that is read, `-` for one that did not exist yet.
+    those of `ullage.records.heartbeat`. `before` is the letter that applied when the day began:
+    "" for a site that is read, `-` for one that did not exist yet.
     """
 
     columns = ("day", "site")
@@ -43,8 +41,9 @@ class SiteDay(Document):
     ) * DAY_HOURS
     revisit: int = 0
     lives: int = 0
-    """Seconds between visits, and for which a post could be found on a busy day; 0 for not
-    known.
+    """Two times in seconds; 0 if unknown.
+
+    `revisit` is the time between visits, `lives` how long a post can be found on a busy day.
     """
 
     def slots(self, hour: int) -> str:
@@ -109,8 +108,7 @@ class GapReason(Document):
     """The reason, given `at` by a person, why `site` was not read from `since` until `until`.
 
     An empty site stands for all. The reason applies to readers of any of `tenants`, which are
-    those of
-    its author; () is for an author who sees all tenants, and applies to all.
+    those of its author; () is for an author who sees all tenants, and applies to all.
     """
 
     columns = ("site",)
@@ -130,8 +128,8 @@ class DaySheet(Document):
     """The signed digest of one day's coverage log.
 
     A later sheet replaces an earlier one if more was reported about the day. `stamp` is the
-    token of a
-    time-stamping authority (RFC 3161) on `signed`, in base64; `unstamped` says why there is none.
+    token of a time-stamping authority (RFC 3161) on `signed`, in base64; `unstamped` says why
+    there is none.
     """
 
     columns = ("day",)

@@ -26,7 +26,7 @@ from ullage.verdict.rules import Severity
 NAME = re.compile(
     r"[^\W\d_][\w .·'\-]{0,63}(@[a-z0-9-]{1,32})?( via [\w .·'\-]{1,32}(@[a-z0-9-]{1,32})?)?"
 )
-"""With the program behind it that says it, if one does."""
+"""A person's name, optionally followed by the program that acts for them."""
 MAX_NOTE = 500
 CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9/_.\-]{0,31}")
 
@@ -85,20 +85,18 @@ class WaiverFacts(Frozen):
 
 
 class Decision(Document):
-    """What an analyst decided. The last one gives the status; a note changes none.
+    """A person's decision on an incident. The last one sets the status; a note sets none.
 
-    With a `regime` it says that a report was sent under it: which stage of it, when, by which
-    channel (`value`), and the authority's reference, or why there is none (`no_reference`); or
-    (`stage` waived) that none is owed, on which `facts`. With an `act` it says what else was done:
-    `value` is to whom it is assigned, which state a takedown has reached, why it is a false
-    positive, which act is undone; `about` another incident, a sighting of this one, or the decision
-    that is undone, approved, confirmed or refused; `until` when it is due, when a false positive
-    comes back, or when a request ends. A request has its case as `reference`, and as `value` how
-    many customers it is about.
+    With a `regime`, it records a report: its stage, its time, the channel (`value`), and the
+    authority's reference, or why there is none (`no_reference`). If its `stage` is `waived`, no
+    report is due, because of the `facts`. With an `act`, it records another action. Then `value` is
+    the new owner, the state of a takedown, the reason for a false positive or the undone act;
+    `about` is another incident, a sighting of this one, or the decision that is undone, approved,
+    confirmed or refused; `until` is when it is due, when a false positive reopens, or when a
+    request ends. A request has its case as `reference` and its number of customers as `value`.
 
-    `ends` are the reporting deadlines that do not run any more after it, as `REGIME STAGE`, and
-    `confirmed_by` is the second person; where the tenant asks for none, this is empty and the
-    decision was that of one person.
+    `ends` are the reporting deadlines that it ended, as `REGIME STAGE`, and `confirmed_by` is the
+    second person. If the tenant requires none, this is empty: one person decided alone.
     """
 
     columns = ("tenant", "incident", "status")
@@ -120,7 +118,7 @@ class Decision(Document):
     until: MaybeMoment = None
     no_reference: str = ""
     covers: str = ""
-    """Of a request for customer references: short digests of the pseudonyms that it is for
+    """For a request for customer references: short digests of its pseudonyms
     (`alerts.cases.references`).
     """
     facts: WaiverFacts | None = None
@@ -141,13 +139,11 @@ def in_force(decisions: Iterable[Decision]) -> list[Decision]:
 
 
 class Suppression(Document):
-    """A rule that raises no notification until `expires`.
+    """A rule that suppresses notifications until `expires`.
 
     It applies to findings of `tenant` that meet all conditions that are set ("" is any). `rule`
-    is a
-    reason code or scenario of the incident. `sketch` is a copy of that of `incident`, so
-    re-posts of it
-    are covered.
+    is a reason code or scenario of the incident. `sketch` is a copy of the sketch of `incident`,
+    so re-posts of it are covered.
     """
 
     columns = ("tenant",)
@@ -166,24 +162,23 @@ class Suppression(Document):
     sketch: tuple[str, ...] = ()
     sketch_of: Sketched = "candidates"
     ends: tuple[str, ...] = ()
-    """Running deadlines of `incident` of which nobody is notified any more, as `REGIME STAGE`;
-    others are never silenced.
+    """Running deadlines of `incident` without further notifications, as `REGIME STAGE`.
+
+    Notifications of other deadlines are never suppressed.
     """
     confirmed_by: str = ""
-    """The second person who agreed to that."""
+    """The second person who confirmed that."""
     lifts: str = ""
-    """Set in the document that ends another one; what is written is never changed."""
+    """The suppression that this document ends; stored documents are never changed."""
 
 
 class PendingDecision(Document):
-    """An act after which a reporting deadline would not run any more.
+    """An act that would end a reporting deadline.
 
-    It has no effect until a second person confirms it.
-
-    `decisions` and `suppression` are what is written then, `ends` the deadlines as `REGIME STAGE`.
-    `proposers` are all names by which whoever proposed it may be known: their account, the maker of
-    a token, the user of the machine. The answer is a decision of the same incident under the id
-    `answer_id`, which is created one time.
+    It has no effect until a second person confirms it. `decisions` and `suppression` are what is
+    written then, and `ends` are the deadlines, as `REGIME STAGE`. `proposers` are all names of the
+    proposer: the account, the maker of a token, the user of the machine. The answer is a decision
+    on the same incident under the id `answer_id`, which is created only one time.
     """
 
     columns = ("tenant", "incident")
@@ -207,7 +202,7 @@ class PendingDecision(Document):
 
 
 class Hold(Document):
-    """A hold: what belongs to an incident does not expire, because a case needs it.
+    """A hold: the data of an incident does not expire, because a case needs it.
 
     With `released`, it ends an earlier hold. The last one counts.
     """
@@ -228,8 +223,7 @@ class FraudOutcome(Document):
     """The outcome of a fraud case of one customer in an incident, by pseudonym.
 
     The last one per customer counts. The loss, actual or prevented, is an `amount` in minor
-    units of
-    `currency` (ISO 4217), a `band`, or unknown.
+    units of `currency` (ISO 4217), a `band`, or unknown.
     """
 
     columns = ("tenant", "incident", "subject", "outcome")
@@ -248,13 +242,13 @@ class FraudOutcome(Document):
 
 
 class Notification(Document):
-    """What one channel is to hear of one incident, and what became of it: the notification log,
-    which a restart goes on from.
+    """One notification about one incident on one channel, and its outcome.
 
-    `what` is the severity that it tells of, `repeat-N`, `grown-N` or `escalation-SEVERITY`; `why`
-    says so in a word. It is pending until `due` at least. Those that go out together have one
-    `message`, written before the first attempt: while nobody knows whether that arrived, it is
-    tried again under the same id.
+    These documents are the notification log, from which a restarted service continues. `what` is
+    the severity, `repeat-N`, `grown-N` or `escalation-SEVERITY`; `why` is the reason. A
+    notification is pending at least until `due`. Those that are sent together share one `message`
+    id, which is written before the first attempt. While it is unknown whether the message
+    arrived, it is sent again under the same id.
     """
 
     columns = ("tenant", "incident", "channel", "outcome")
@@ -270,7 +264,7 @@ class Notification(Document):
     why: News
     severity: Severity
     published_at: MaybeMoment = None
-    """Of a first message: when the post was published that opened the incident."""
+    """In a first message: when the post that opened the incident was published."""
     outcome: Literal["pending", "sent", "failed", "suppressed"] = "pending"
     message: str = ""
     attempts: int = 0

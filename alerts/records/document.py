@@ -1,6 +1,6 @@
-"""Define what all documents of the store are: immutable values, indexing hints, closed lists.
+"""Define the common parts of all documents: immutability, indexing hints and closed lists.
 
-Words of a closed list are in the order in which they are shown.
+The words of a closed list are in the order in which they are shown.
 """
 
 from __future__ import annotations
@@ -23,21 +23,20 @@ Act = Literal[
     "references_approved", "references_refused",
     "second_confirmed", "second_refused",
 ]  # fmt: skip
-"""What is done of an incident that gives it no status; an excuse is why it is a false positive,
-after which it may return.
+"""Actions on an incident that set no status, except that `excused` marks a false positive.
 
-What ends a reporting deadline is confirmed or refused by a second person (`PendingDecision`).
-
-Customer references are asked for, and others approve or refuse that.
+A false positive may return after a time. A second person confirms or refuses acts that end a
+reporting deadline (`PendingDecision`). Customer references are requested, and other people approve
+or refuse the request.
 """
 News = Literal[
     "new", "raised", "grown", "unacknowledged", "escalated", "second_person", "unconfirmed"
 ]
 Sketched = Literal["candidates", "shingles"]
 Fraud = Literal["loss", "prevented", "none"]
-"""What came of a fraud case: money was lost, somebody stopped it, or there was no fraud."""
+"""Outcomes of a fraud case: money was lost, somebody stopped it, or there was no fraud."""
 Band = Literal["under_3000", "3000_to_30000", "30000_to_500000", "from_500000"]
-"""Of an amount in CNY, by the steps of 法释〔2011〕7 art. 1."""
+"""Ranges of an amount in CNY, by the steps of 法释〔2011〕7 art. 1."""
 
 
 class Frozen(BaseModel):
@@ -61,29 +60,34 @@ class Document(StoredRecord):
     sets: ClassVar[tuple[str, ...]] = ()
     time: ClassVar[str] = "at"
     orders: ClassVar[tuple[str, ...]] = ()
-    """Whole numbers by which a search can order besides `time`, and which it can limit."""
+    """Whole numbers that a search can sort by, besides `time`, and limit."""
     searchable: ClassVar[bool] = False
     broad: ClassVar[tuple[str, ...]] = ()
-    """Columns of few values: a search in order does better to pass over rows than to collect all
-    that have one.
+    """Columns with few values.
+
+    A sorted search is faster if it skips rows than if it collects all rows with a value.
     """
     tallied: ClassVar[tuple[tuple[str, ...], ...]] = ()
-    """Columns by which documents are often counted together."""
+    """Combinations of columns by which documents are often counted."""
     narrow: ClassVar[tuple[str, ...]] = ()
-    """Columns and numbers by which a list is narrowed and ordered first; an index of theirs
-    holds all others beside them.
+    """Columns and numbers by which a list is filtered and sorted first.
+
+    Their index also holds all other columns.
     """
     brief: ClassVar[tuple[str, ...]] = ()
-    """Small members of a large document: an excerpt of these alone is had without reading it,
-    where a store keeps them apart.
+    """Small members of a large document.
+
+    A store may keep them apart, so that an excerpt of them is read without the whole document.
     """
     looked_up: ClassVar[bool] = False
-    """Found by its sets alone, by who refreshes before: neither counted by them nor shown to
-    anybody else meanwhile.
+    """Whether documents are found only by their sets, by readers that refresh the store first.
+
+    They are neither counted by their sets nor visible to other readers until then.
     """
     seen_at_once: ClassVar[bool] = False
-    """What people say, one at a time: a search sees it as soon as its write has returned, for
-    the next decision stands on it.
+    """Whether a search finds a document as soon as its write has returned.
+
+    That is needed for people's decisions, because the next decision depends on the last.
     """
 
     def words(self) -> Iterable[str]:

@@ -19,7 +19,7 @@ from ullage.verdict.severity import decide_minutes
 
 PART = "part"
 UNREAD = "N"
-"""The code of the reason that says what was not read."""
+"""Code of the reason for content that was not readable."""
 
 
 class IncidentReason(Frozen):
@@ -29,13 +29,13 @@ class IncidentReason(Frozen):
     points: int
     evidence: str
     evidence_zh: str
-    """The same in Chinese."""
+    """The evidence in Chinese."""
 
 
 class Incident(Document):
-    """What people work on.
+    """A group of sightings that people work on together.
 
-    Everything but `sketch` and `frozen_at` follows from its sightings and exposures.
+    Everything except `sketch` and `frozen_at` follows from its sightings and exposures.
     """
 
     columns = ("tenant", "severity", "origin", "scenario")
@@ -52,15 +52,17 @@ class Incident(Document):
     last_seen: datetime
     published_at: MaybeMoment
     publish_seconds: float | None
-    """From the publication of the post that opened it to this incident."""
+    """Time from the publication of the post that opened it until it was opened."""
     severity: Severity
     row: int
-    """Of the severity table, the row that applied."""
+    """The row of the severity table that applied."""
     told: Told
     clock: ClockWord
     minutes: int
-    """Who is told, which clock starts, and within how long a person decides where that is "if
-    confirmed", by that row.
+    """The consequences in that row: `told`, `clock` and `minutes`.
+
+    They say who is notified, which deadline starts, and within how many minutes a person must
+    decide, if the deadline depends on a confirmation.
     """
     exposure: int
     reasons: tuple[IncidentReason, ...]
@@ -70,105 +72,108 @@ class Incident(Document):
     unit: float
     origin: Origin
     origin_label: str = ""
-    """Of origin `partner`: which one, as the canaries are labelled."""
+    """For origin `partner`: the partner, as its honeytokens are labelled."""
     replay_of: str = ""
-    """Of origin `recycled`: the incident whose customers these are."""
+    """For origin `recycled`: the earlier incident with the same customers."""
     origin_p: float
     origin_reasons: tuple[IncidentReason, ...]
     customers: int
-    """Distinct customers in it, exactly."""
+    """Exact number of distinct customers."""
     verified: int = 0
-    """Those of them whom chance cannot have matched."""
+    """Number of these customers whose match cannot be chance."""
     agreeing: int = 0
-    """Those of them who agree in two or more fields of a row."""
+    """Number of these customers who match in two or more fields of a row."""
     people_by_class: dict[str, int] = Field(default_factory=dict)
     """Customers by the highest class of their fields, A, B or C (法释〔2017〕10 art. 5)."""
     sensitive: int = 0
     """Customers with a field that PIPL 28 calls sensitive."""
     minors: int = 0
-    """Customers under 14, as far as a resident ID tells."""
+    """Customers under 14, as far as resident IDs show."""
     fields: tuple[str, ...] = ()
     rows: int
     sightings: int
     kinds: tuple[str, ...]
     sites: tuple[str, ...]
     terms: tuple[str, ...]
-    """By what the lexicon calls them."""
+    """Known terms, by their name in the lexicon."""
     written: tuple[str, ...] = ()
-    """The same as they stand in its posts."""
+    """The same terms as written in the posts."""
     brands: tuple[str, ...]
     titles: tuple[str, ...]
     authors: tuple[str, ...]
     skeleton: str
     alarm: bool
     incomplete: tuple[str, ...] = ()
-    """Why of some capture in it less than the whole was searched or judged: then `customers`
-    says "at least".
+    """Reasons why a capture was not searched or judged completely.
+
+    If there are any, `customers` is a lower limit.
     """
     linked: tuple[str, ...]
     subjects: str
     sketch: tuple[str, ...]
     sketch_of: Sketched
     sections: tuple[str, ...] = ()
-    """Configured lists under which it was posted."""
+    """Configured lists in which it was posted."""
     claims: Claims = Claims()
-    """What its posts say of what they offer: the largest volume and size, the first price, every
-    kind of contact and file.
+    """The claims of its posts about their offer.
+
+    These are the largest volume and size, the first price, and all kinds of contact and file.
     """
     newest_date: date | None = None
-    """The newest date in any copy."""
+    """The newest date in any copy of the data."""
     joined: int = 0
-    """How many posts of one seller it is joined from; 0 where it is of one alone, or of copies."""
+    """Number of grouped posts of one seller; 0 for one post, or copies of one."""
     series: tuple[str, ...] = ()
-    """The token of the seller whose it is, by which a seller's incidents are linked; () where it
-    is nobody's in particular.
-    """
+    """The token of its seller, which links the seller's incidents; () if there is none."""
     part_of: str = ""
-    """The incident that answers for this one, because a post that came later ties both; "" for
-    one that answers for itself.
+    """The incident of which this one is a part, or "".
+
+    It becomes a part if a later post connects both, or if a person merges them.
     """
     part_since: MaybeMoment = None
-    """Since when it is such a part; what was decided on the other before does not count for it."""
+    """When it became a part; earlier decisions on the other do not apply to it."""
     parts: tuple[str, ...] = ()
-    """Incidents that this one answers for: it is judged, and counts, with all that is in them."""
+    """Its parts: it is judged and counted together with them."""
     apart: tuple[str, ...] = ()
-    """Incidents out of which a person took what is in this one: what is the same as this goes
-    there no more.
+    """Incidents from which a person detached this one.
+
+    Copies of its content no longer join them.
     """
     gone: int = 0
-    """So many of its sightings are of posts that are gone."""
+    """Number of its sightings whose posts have been removed."""
     gone_at: datetime | None = None
-    """Since when all of them are; None while one is there, as far as anybody looked."""
+    """Since when all posts have been removed; None while one is online, as far as known."""
     back: int = 0
-    """So many are of posts that were gone and are there again."""
+    """Number of its sightings whose posts had been removed and are online again."""
     frozen_at: datetime | None = None
-    """When its first facts expired: from then on the numbers stand and nothing joins it."""
+    """When its first facts expired; since then its numbers are fixed and nothing joins it."""
 
     @property
     def folded(self) -> tuple[str, ...]:
-        """By what parts are found: all of them, and those of one incident."""
+        """The values by which a search finds parts: all of them, or those of one incident."""
         return (PART, self.part_of) if self.part_of else ()
 
     @property
     def family(self) -> tuple[str, ...]:
-        """Ids of the incidents whose facts are its own: it and its parts."""
+        """Ids of the incidents whose facts it covers: itself and its parts."""
         return (self.id, *self.parts)
 
     @property
     def whose(self) -> str:
-        """The origin as a person reads it: `ours`, `partner:LABEL`."""
+        """The origin for display: `ours`, `partner:LABEL`."""
         return f"{self.origin}:{self.origin_label}" if self.origin_label else self.origin
 
     @property
     def decide_minutes(self) -> int:
-        """Within which a person decides, from when somebody was told, where its clock waits for
-        that; else 0.
+        """Minutes from the first notification within which a person must decide.
+
+        It is 0 unless the reporting deadline depends on that decision.
         """
         return decide_minutes(self.severity, self.clock, self.minutes)
 
     @property
     def next_step(self) -> NextStep:
-        """What to do next of it."""
+        """The recommended next step."""
         unread = bool(self.incomplete) or any(why.code == UNREAD for why in self.reasons)
         conditions = StepConditions(
             people=self.customers > 0, alone=not self.agreeing, unread=unread
@@ -177,13 +182,11 @@ class Incident(Document):
 
     @property
     def counted(self) -> str:
-        """The customers as a person reads them: `1,234`, or `≥ 1,234` where not all was
-        searched.
-        """
+        """The number of customers for display: `1,234`, or `≥ 1,234` if not all was searched."""
         return f"≥ {self.customers:,}" if self.incomplete else f"{self.customers:,}"
 
     def words(self) -> Iterable[str]:
-        """Return words of titles, tokens of authors, places and terms."""
+        """Return the words for free-text search: titles, authors' tokens, sites and terms."""
         return (
             self.id,
             *self.titles,
@@ -199,7 +202,7 @@ class Incident(Document):
 
 
 def incident_id(finding: str) -> str:
-    """Return the id of the incident that `finding` opens: the same at every replay.
+    """Return the id of the incident that `finding` opens; it is the same at every replay.
 
     A finding's id is already a keyed digest.
     """
@@ -209,18 +212,17 @@ def incident_id(finding: str) -> str:
 
 TASK = "task"
 NEVER = 2**52
-"""Stands for no time at all where times are ordered; exact in any JSON."""
+"""Stands for no due date when sorting; it is exact in any JSON."""
 TIER = 10**11
-"""More than any second of our time."""
+"""Larger than any Unix time in use."""
 
 
 class WorkItem(Document):
-    """The line of an incident in the queue.
+    """The row of an incident in the queue.
 
     It follows entirely from the incident, its decisions and its notifications
-    (`alerts.deadlines.schedule`). Its id is the incident's. `part` means that another incident
-    stands
-    for it, `closed` that it is closed and no deadline runs.
+    (`alerts.deadlines.schedule`). Its id is the incident's. The stage `part` means that another
+    incident stands for it, `closed` that it is closed and no deadline runs.
     """
 
     columns = ("tenant", "stage", "status", "severity", "origin", "scenario", "assignee")
@@ -245,31 +247,33 @@ class WorkItem(Document):
     exposure: int
     customers: int
     texts: tuple[str, ...] = ()
-    """What free text finds."""
+    """The text for free-text search."""
     assignee: str = ""
     due_at: datetime | None = None
-    """When the next thing is due of it; None where nothing is."""
+    """When its next task or report is due; None if nothing is."""
     due_for: str = ""
-    """What that is: `task` (set by a person), `decide`, or a regime and its stage."""
+    """What is due: `task` (set by a person), `decide`, or a regime and its stage."""
     is_sure: bool = False
-    """It is late once that has passed: nothing about it is unread or waits for a decision."""
+    """Whether it is late after that time: no unverified rule or pending decision matters."""
     running: tuple[str, ...] = ()
-    """Regime and stage of each clock that runs."""
+    """Regime and stage of each running deadline."""
 
     @property
     def due(self) -> int:
-        """The second at which it is due; without one, far away."""
+        """The second at which it is due, or `NEVER`."""
         return round(self.due_at.timestamp()) if self.due_at else NEVER
 
     @property
     def grave(self) -> int:
-        """How severe it is, as a number."""
+        """Its severity as a number."""
         return SEVERITIES.index(self.severity)
 
     @property
     def burns(self) -> int:
-        """By this the most urgent stands first: what is due, soonest first; then by severity,
-        and of equals the oldest.
+        """The key by which the most urgent item sorts first.
+
+        Items with a due date come first, soonest first; then the others by severity, oldest first
+        among equals; then items that are not open.
         """
         if self.stage != "open":
             return 9 * TIER - round(self.opened_at.timestamp())
@@ -282,27 +286,27 @@ class WorkItem(Document):
         return self.texts
 
     def left(self, now: datetime) -> timedelta | None:
-        """Time until it is due, negative when that has passed."""
+        """Return the time until it is due, negative after that; None without a due date."""
         return self.due_at - now if self.due_at else None
 
 
 HEARD = "heard"
-"""Stands for a stage: by its `due` somebody is to have acknowledged the incident.
+"""Stands for a stage: the incident must be acknowledged until its `due`.
 
-No rule asks for that.
+This deadline follows from no regulation.
 """
 
 
 def clock_of(tenant: str, which: str) -> str:
-    """Return the key of one deadline of a tenant: that of a regime, or `HEARD`."""
+    """Return the key of a tenant's deadlines under one regime, or for `HEARD`."""
     return f"{tenant} {which}"
 
 
 class DutyRecord(Document):
     """The state of one stage of one regime for one incident.
 
-    It follows entirely from other records (`alerts.deadlines.schedule`). `since` and `due` are None
-    while no due date is known; `verified` says whether somebody read the rule's own text.
+    It follows entirely from other records (`alerts.deadlines.schedule`). `since` and `due` are
+    None while no due date is known. `verified` says whether somebody checked the text of the law.
     """
 
     columns = ("tenant", "incident", "runs", "counts")
@@ -311,34 +315,36 @@ class DutyRecord(Document):
     tenant: str
     incident: str
     regime: str
-    """"" of `HEARD`."""
+    """It is "" for `HEARD`."""
     stage: str
     state: Literal["running", "waiting", "conditional", "met", "waived"]
     opened_at: datetime
-    """When the incident was."""
+    """When the incident was opened."""
     since: datetime | None = None
     due: datetime | None = None
     verified: bool = False
     met_at: datetime | None = None
     late: bool = False
-    """Met after it was due."""
+    """Whether it was met after it was due."""
 
     @property
     def at(self) -> datetime:
-        """When it is due, else when the incident was opened."""
+        """When it is due, or else when the incident was opened."""
         return self.due or self.opened_at
 
     @property
     def runs(self) -> str:
-        """Of what runs, whose and which clock: what is due next of one is found at once; "" of
-        all else.
+        """The key of its running deadline, "" if none runs.
+
+        With it, a search finds the next due date of a tenant and regime directly.
         """
         return clock_of(self.tenant, self.regime or self.stage) if self.state == "running" else ""
 
     @property
     def counts(self) -> Literal["", "kept", "late", "missed"]:
-        """As what it counts once it is due; "" of what was not asked for, and of a rule whose
-        text was not read.
+        """How it counts in statistics once it is due.
+
+        It is "" if no due date is known, if no report was required, or if the rule is not verified.
         """
         if self.due is None or not self.verified:
             return ""
@@ -348,6 +354,9 @@ class DutyRecord(Document):
 
 
 class DutiesKnown(Document):
-    """The mark until when all notifications and decisions are in the duty records; there is one."""
+    """The time up to which the duty records include all notifications and decisions.
+
+    There is only one such document.
+    """
 
     at: datetime

@@ -1,10 +1,10 @@
-"""Records that the service writes about a finding.
+"""Records that the alert service writes about a finding.
 
-These are a sighting, or a benign post with its traits; encrypted originals; and grouping values.
-All values that a finding brought first are in one document, because one document per value would
-dominate what alert writes. Documents are only added: if the incident of a value is gone, frozen or
-closed, another incident takes the value at the next turn, and the last turn counts. If two take a
-value at the same turn, without knowing of each other, it belongs to the first.
+These are sightings, benign posts with their traits, encrypted originals, and grouping values. All
+values that a finding is the first to bring are in one document, because one document per value
+would dominate the writes. Documents are only added. If the incident of a value no longer exists, is
+frozen or is closed, another incident takes the value in the next turn, and the last turn counts. If
+two incidents take a value in the same turn, it belongs to the first.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from ullage.records.base import MaybeMoment
 from ullage.vocabulary.known_words import GAP
 
 CONTACT = "CHAN"
-"""Lexicon category of means of contact; of weight 1 (QQ, WeChat) they stand in every small
-advertisement and are no jargon.
+"""Lexicon category of means of contact.
+
+Those of weight 1 (QQ, WeChat) appear in every small advertisement and do not count as jargon.
 """
 
 
@@ -34,10 +35,8 @@ class Traits(Frozen):
     """Properties of one finding that the rules of benign posts look at.
 
     `jargon` is the weight of the terms per lexicon category, `context` the number of different
-    words
-    per context theme. `own_fields` counts the fields known to belong to the one customer,
-    `signs` names
-    properties that only a leak has.
+    words per context theme. `own_fields` counts the fields known to belong to the one customer;
+    `signs` names properties that only a leak has.
     """
 
     subjects: int
@@ -78,8 +77,9 @@ class Traits(Frozen):
 
 
 RECORD = re.compile(r"\||----|;|\t|<[A-Z_]+>:<")
-"""In a skeleton: what stands between the fields of a record, and not in a sentence; a value
-before a colon is a login.
+"""Matches separators of record fields in a skeleton, which do not appear in sentences.
+
+A value before a colon is a login.
 """
 
 
@@ -105,9 +105,8 @@ How = Literal["deleted", "edited"]
 class Sighting(Document, CaptureCounts):
     """One finding in an incident: where and when it was seen, and the counts of the whole capture.
 
-    `linked` are other incidents that it fits, `author_tag` is the author's tag under the
-    tenant's index
-    key.
+    `linked` are other incidents that it fits. `author_tag` is the author's keyed hash under the
+    tenant's index key.
     """
 
     columns = ("tenant", "incident", "site")
@@ -136,22 +135,22 @@ class Sighting(Document, CaptureCounts):
     truncated: bool
     alarm: bool
     wanted: bool = False
-    """The post asks for data and offers none."""
+    """Whether the post asks for data and offers none."""
     epoch: int
     index_epoch: int
     watchlist: int
-    """Customers that were enrolled when it was matched."""
+    """Number of customers who were enrolled when it was matched."""
     parts: int
     matches: int
     customers: int
     subjects: str
-    """Digest of the set of handles; "" where the finding came in parts or has none."""
+    """Digest of its set of pseudonyms; "" if the finding came in parts or has none."""
     matched_rows: int
     corroborated_rows: int
     skeleton: str
     terms: dict[str, int]
     written: dict[str, str] = Field(default_factory=dict)
-    """The terms as they stand in the post."""
+    """The terms as written in the post."""
     brands: tuple[str, ...]
     bytes: int
     suspicion: bool = False
@@ -162,49 +161,49 @@ class Sighting(Document, CaptureCounts):
     canaries_enrolled: int = 0
     cards_enrolled: int = 0
     witnesses_comparable: int = 0
-    """Customers whose loan could be compared with ours."""
+    """Number of customers whose loan could be compared with our records."""
     witnesses_agreeing: int = 0
     replayed: float = 0.0
-    """Share of its customers who stood with the same fields in incidents before, when it was
-    folded.
+    """Share of its customers who were in earlier incidents with the same fields.
+
+    It is measured when the sighting is grouped.
     """
     replay_of: str = ""
-    """The incident in which most of them stood."""
+    """The incident with most of these customers."""
     incomplete: tuple[str, ...] = ()
-    """Why less than the whole capture was searched or judged; () where all of it was."""
+    """Reasons why not the whole capture was searched or judged; () if all of it was."""
     served: str = ""
-    """Digest of the bytes as served: the id that an incomplete sighting of the same capture has."""
+    """Digest of the served bytes: the id of an incomplete sighting of the same capture."""
     traits: Traits | None = None
-    """What the background rules saw; of a finding in parts they see nothing."""
+    """The input of the rules for benign posts; None for a finding in parts."""
     author_tag: str = ""
     claims: Claims = Claims()
     parts_tied: tuple[str, ...] = ()
-    """Incidents that became parts of `incident` because this post ties them to it."""
+    """Incidents that became parts of `incident` because of this post."""
     tied: bool = False
-    """It belongs here as one of a seller's posts, so its rows count beside theirs; else for what
-    it holds, as a copy does.
+    """Whether it belongs to the incident as another post of the seller.
+
+    Then its rows are added to the others; otherwise it is here for its content, like a copy.
     """
     detached_from: str = ""
-    """The incident in which it was until a person took it out."""
+    """The incident from which a person detached it."""
     gone_at: datetime | None = None
-    """Since when its post is known to be gone, and how; None while it is there, as far as
-    anybody looked.
-    """
+    """Since when its post is known to be removed; None while it is online, as far as known."""
     gone_how: How | Literal[""] = ""
     back_at: datetime | None = None
-    """When it was last seen, of a post that was gone and is there again."""
+    """When a post that had been removed was last seen online again."""
     sketch: tuple[str, ...] = ()
     sketch_of: Sketched = "candidates"
-    """Of a tied post, as its finding had it: by this a copy among a seller's posts is known."""
+    """For a tied post, as in its finding: copies among a seller's posts are recognised by it."""
 
     @property
     def seller(self) -> tuple[str, ...]:
-        """By what the author is found: the token that is shown, and the tag of the name."""
+        """The values by which the author is found: the displayed token and the name's hash."""
         return tuple(filter(None, (self.author, self.author_tag)))
 
     @property
     def section(self) -> str:
-        """The configured list under which it was posted, "" where that is not known."""
+        """The configured list under which it was posted, or "" if unknown."""
         return section_of(self.url)
 
 
@@ -212,10 +211,8 @@ class Exposure(Document):
     """One customer in one incident.
 
     `fields` are the labels of the rows with the customer, `groups` those that were together in
-    one row,
-    `own_fields` those whose values are known to belong to this customer; two of them in one row
-    make it
-    `corroborated`.
+    one row. `own_fields` are those whose values are known to belong to this customer; two of them
+    in one row make it `corroborated`.
     """
 
     columns = ("tenant", "incident", "subject")
@@ -241,8 +238,9 @@ class Exposure(Document):
 
 
 class Original(Document):
-    """What is sealed to the desk of one sighting of an incident that is `low` or above; its id
-    is the sighting's.
+    """The encrypted original of one sighting, for the console of its tenant.
+
+    It exists for incidents of severity `low` and above. Its id is the sighting's.
     """
 
     columns = ("tenant", "incident")
@@ -255,11 +253,10 @@ class Original(Document):
 
 
 class Background(Document):
-    """A finding that is no leak: one customer's number, by a rule of `alerts.grouping.benign`; kept
-    as exposures are.
+    """A benign finding: one customer's number, by a rule of `alerts.grouping.benign`.
 
-    It says for "is this person exposed?" where they were seen, and holds the traits by which other
-    rules can be tried on it.
+    It is stored for as long as exposures are. It answers "is this person exposed?" with where the
+    number was seen, and holds the traits on which other rules can be tried.
     """
 
     columns = ("tenant", "site", "rule", "subject")
@@ -269,7 +266,7 @@ class Background(Document):
     site: str
     rule: str
     version: int
-    """Of the rules that decided."""
+    """Version of the rules that decided."""
     at: datetime
     subject: str
     kinds: tuple[str, ...]
@@ -281,20 +278,20 @@ class Background(Document):
     fetched_at: datetime
     traits: Traits
     ties: tuple[str, ...] = ()
-    """Those that its post would leave: should the same author sell beside it, it is no
-    background.
+    """Grouping keys of its post.
+
+    If the same author also sells data, the post is no longer benign.
     """
     finding: str = ""
-    """The finding as it came, of a post with ties: what it takes to fold it after all."""
+    """For a post with grouping keys: the finding as received, to group it later."""
 
 
 class CollectorHeartbeat(Document):
-    """What alert heard of one crawl host, whose name is the id: since when, when last, and what it
-    said then of its sites.
+    """The heartbeats of one crawl host, whose name is the id: the first, the last, and its content.
 
-    An empty list says something only of the time in between. `sites` are counts by state;
-    `enrolled` are the customers that match looked for, `customers` how many of each tenant; None
-    until match has said so.
+    An empty list says something only about the time in between. `sites` are counts by state.
+    `enrolled` is the number of customers that match searches for, and `customers` their number by
+    tenant; both are None until match has reported them.
     """
 
     time = "last"
@@ -303,30 +300,26 @@ class CollectorHeartbeat(Document):
     last: datetime
     sites: dict[str, int] = Field(default={})
     unseen: int = 0
-    """Sites in no state: not visited yet, in doubt, or with a file that cannot be read."""
+    """Number of sites without a state: not visited yet, in doubt, or with an unreadable file."""
     missed: int = 0
-    """Sites that were not read by the latest report of their last minutes, whatever their state."""
+    """Number of sites that were not read in the latest reported minutes, in any state."""
     egress_up: bool = True
     enrolled: int | None = None
     customers: dict[str, int] | None = None
 
 
 class PostRemoval(Frozen):
-    """When a post was found gone: taken away, or edited so that nothing of the tenant's is in
-    it.
-    """
+    """When a post was found to be removed, or edited so that nothing of the tenant's is left."""
 
     at: datetime
     how: How
 
 
 class Presence(Document):
-    """Whether one post is there, whatever it says; see `alerts.grouping.sightings`.
+    """Whether one post is still online, whatever its content; see `alerts.grouping.sightings`.
 
-    Its times are those of the collectors.
-
-    `sightings` are those of its versions; () while only that it is gone is known, which is kept
-    until no finding can follow.
+    Its times are those of the collectors. `sightings` are those of its versions. They are () if
+    only the removal of the post is known; that is stored until no finding can follow.
     """
 
     columns = ("tenant", "state")
@@ -340,13 +333,14 @@ class Presence(Document):
 
     @property
     def state(self) -> str:
-        """`waiting` as long as no sighting is known of it."""
+        """`waiting` until a sighting of it is known, then `known`."""
         return "known" if self.sightings else "waiting"
 
 
 class Claim(Document):
-    """That somebody had something first, or that something was done: read and created by id,
-    never searched.
+    """A marker that an incident was the first to bring a value, or that something was done.
+
+    It is read and created by id, never searched.
     """
 
     columns = ("tenant",)
@@ -357,8 +351,9 @@ class Claim(Document):
 
 
 class KeyCheck(Document):
-    """The check value of a key under which facts in the store were made; its id is the key's
-    name, such as `bank/index-1.key`.
+    """The check value of a key under which stored facts were made.
+
+    Its id is the key's name, such as `bank/index-1.key`.
     """
 
     columns = ("tenant",)
