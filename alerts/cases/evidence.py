@@ -49,7 +49,7 @@ class OpenedEvidence:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRequest:
-    """Who requests evidence, and why; `action` is the name in the audit log."""
+    """A request for evidence: who and why; `action` is its name in the audit log."""
 
     action: str
     by: str

@@ -153,7 +153,7 @@ CUSTOMERS_SHOWN = 200
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What to list; "" is any.
+    """The filters of a list; "" is any.
 
     `text` must not contain an identifier, because it is part of a URL or of a shell's history.
     """

@@ -32,7 +32,7 @@ Sketch = tuple[tuple[str, ...], Sketched]
 
 @dataclass(frozen=True, slots=True)
 class Regrouping:
-    """Computes what a merge, a split or a detachment makes of incidents."""
+    """The computation of what a merge, a split or a detachment makes of incidents."""
 
     duties: Duties
     rules: Callable[[], VerdictRules]
@@ -109,7 +109,7 @@ class Regrouping:
     def project_stored(
         self, id_: str, sketch: Sketch, linked: Iterable[str], parts: Sequence[str] = ()
     ) -> Incident | None:
-        """Return the incident as its stored facts now stand; None if none are left."""
+        """Return the incident computed from its stored facts; None if there are none."""
         where = DocumentFilter({"incident": (id_, *parts)})
         sightings = list(self._store.scroll(Sighting, where))
         return self._project(

@@ -85,7 +85,7 @@ def word(page: ReportDraft, now: datetime) -> bytes:
             _label(left.paragraphs[0], item)
             _lines(right, item)
             if len(item.lines) <= WHOLE:
-                row._tr.get_or_add_trPr().append(OxmlElement("w:cantSplit"))  # noqa: SLF001  the library has no word for it
+                row._tr.get_or_add_trPr().append(OxmlElement("w:cantSplit"))  # noqa: SLF001  no public API
     _signatures(document, page)
     file = io.BytesIO()
     document.save(file)
@@ -126,7 +126,7 @@ def _page_number(paragraph: Paragraph) -> None:
         _run(paragraph, before)
         field = OxmlElement("w:fldSimple")
         field.set(qn("w:instr"), name)
-        paragraph._p.append(field)  # noqa: SLF001  the library has no word for it
+        paragraph._p.append(field)  # noqa: SLF001  no public API
 
 
 def _signatures(document: Document, page: ReportDraft) -> None:

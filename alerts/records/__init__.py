@@ -137,7 +137,7 @@ CLASSES: tuple[type[Document], ...] = (
     PendingDecision,
 )  # fmt: skip
 VERSION = SCHEMAS["incidents"]
-"""Of what a store indexes: raise it when a class comes, or says otherwise what its filters are.
+"""Version of the classes and their filters.
 
-A store of another version is refused.
+Raise it when a class is added or its filters change. A store of another version is refused.
 """

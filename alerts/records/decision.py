@@ -272,7 +272,7 @@ class Notification(Document):
 
 
 class Audit(Document):
-    """Who looked at what, and why; never the value that was looked up."""
+    """A record of who looked at what, and why; it never has the value that was looked up."""
 
     columns = ("tenant", "who", "action")
 

@@ -254,7 +254,7 @@ class WorkItem(Document):
     due_for: str = ""
     """What is due: `task` (set by a person), `decide`, or a regime and its stage."""
     is_sure: bool = False
-    """Whether it is late after that time: no unverified rule or pending decision matters."""
+    """Whether it counts as late after that time; not if the rule's text was not verified."""
     running: tuple[str, ...] = ()
     """Regime and stage of each running deadline."""
 
