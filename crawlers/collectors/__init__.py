@@ -1,13 +1,14 @@
-"""Collectors of chats, each service a process of its own: `ullage collect
-matrix|xmpp|telegram|imap`.
+"""Read chats: each service is collected by a process of its own.
 
-    channel   a channel: one TOML file that says by what right it is read, and until when
-    session   what a service must give: batches of messages, a cursor, gaps, and the faults that blind us
-    ledger    which messages were seen, how far each channel was read, what state it is in
-    runner    the loop: batches to the bus, then to the ledger; states, heartbeats, refetches
-    matrix, xmpp, telegram, imap   the services; each library is loaded by its own command alone
-    matrix_server   the calls that matrix makes
+Start one with `ullage collect matrix`, `xmpp`, `telegram` or `imap`.
 
-A message is noted as seen only after it is durable on the bus, and the cursor moves only after its
-messages: whatever kills the process, what it had in hand is read again from the service's history.
-"""  # noqa: E501
+    channel         a channel file: where to read, on what legal basis, and until when
+    session         the interface of a chat service: batches of messages, cursors, gaps, faults
+    channel_log     stored messages, the position in each channel, and its state
+    collector       the loop: batches go to the bus, then to the log; states, heartbeats
+    matrix, xmpp, telegram, imap   the services; each library is loaded by its own command only
+    matrix_server   the HTTP calls that `matrix` makes
+
+A message is recorded only after it is durable on the bus, and the cursor moves only after its
+messages. After a crash, unfinished messages are read again from the service's history.
+"""

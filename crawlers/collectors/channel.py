@@ -1,13 +1,16 @@
-"""A channel: one TOML file in the data folder's `channels.d/`, named as findings shall call it.
+"""Channel files: one TOML file per channel in the data folder's `channels.d/`.
 
-service = "matrix"                       # a file in crawlers/collectors
-address = "#loans:example.org"           # the room, as the service calls it
-account = "reader"                       # whose session reads it: the secret file DIR/keys/collect/reader
-access = "open"                          # public: anybody may read it; open: anybody may join; own: a mailbox of ours
-legal_basis = "PIPL 13(1)(3)"            # on what ground it is read; without one it is not
-owner = "security team"                  # who answers for it
-expires = 2027-06-30                     # reading ends with this day; whoever answers for it decides anew
-"""  # noqa: E501
+The name of the file is the name of the channel in findings.
+
+    service = "matrix"               # a module in crawlers/collectors
+    address = "#loans:example.org"   # the room, in the service's own notation
+    account = "reader"               # the account that reads it: DIR/keys/collect/reader
+    access = "open"                  # public: anybody may read; open: anybody may join;
+                                     # own: a mailbox of the organization
+    legal_basis = "PIPL 13(1)(3)"    # required
+    owner = "security team"          # who is responsible for the channel
+    expires = 2027-06-30             # the last day of reading; then the owner decides again
+"""
 
 from __future__ import annotations
 
@@ -78,7 +81,7 @@ class ChatChannel(BaseModel):
         return self
 
     def site(self) -> Site:
-        """The channel as what findings call a site."""
+        """Return a site with this channel's name, so that findings can refer to it."""
         return Site(
             name=self.name,
             platform=INGEST,
@@ -90,7 +93,10 @@ class ChatChannel(BaseModel):
 
 
 def read_channel(path: Path) -> ChatChannel:
-    """The channel in one file; ConfigError names the file, the knob and what is wrong with it."""
+    """Return the channel that a file describes.
+
+    ConfigError names the file, the setting and the fault.
+    """
     try:
         return ChatChannel.model_validate(
             {"name": path.stem, **read_toml(read_trusted(path).decode("utf-8"))}
@@ -106,7 +112,7 @@ def read_channel(path: Path) -> ChatChannel:
 
 
 def _service_in(path: Path) -> str:
-    """The service that a faulty file names, "" where that cannot be read."""
+    """Return the service that a faulty file names; "" where it cannot be read."""
     try:
         named = read_toml(read_trusted(path).decode("utf-8")).get("service")
     except (ConfigError, OSError, ValueError):
@@ -116,24 +122,25 @@ def _service_in(path: Path) -> str:
 
 @dataclass(slots=True)
 class ChannelFolder:
-    """The channel files of `data`.
+    """The channel files of the data folder `data`.
 
-    A name that is a site's as well is a fault: findings could not tell the two apart.
+    A channel must not have the name of a site: findings could not tell the two apart.
     """
 
     data: Path
     sites: str
     faults: list[ConfigError] = field(default_factory=list)
-    """Of the files, when they were last read."""
+    """Faults of the files at the last reading."""
     refused: dict[str, str] = field(default_factory=dict)
-    """Names of files that hold no channel, with the service that each is of, "" where that is
-    not known.
-    """
+    """Names of files without a valid channel, with the service of each; "" where not known."""
     disabled: dict[str, str] = field(default_factory=dict)
-    """Names of channels that are switched off, with their services."""
+    """Names of disabled channels, with their services."""
 
     def read(self, service: str = "") -> dict[str, ChatChannel]:
-        """The enabled channels of a service, or of all, by name."""
+        """Return the enabled channels of `service`, or of all services, by name.
+
+        Faults, refused files and disabled channels are stored in the fields of this object.
+        """
         self.faults, self.refused, self.disabled, found = [], {}, {}, dict[str, ChatChannel]()
         for path in sorted((self.data / FOLDER).glob("*.toml")):
             try:

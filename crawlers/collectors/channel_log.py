@@ -1,9 +1,8 @@
-"""What is known of channels: which messages were seen, how far was read, in which state each is.
+"""Store the messages, positions and states of channels in `collect.sqlite`.
 
-Kept in `collect.sqlite`.
-
-A message is noted by a keyed digest of its id, so the file tells nobody which messages there were.
-Of each channel the last `KEPT` are known again, which is more than any service hands out twice.
+A message is stored as a keyed digest of its id, so the file does not disclose which messages
+there were. The last `KEPT` messages of each channel are recognised again, which is more than
+any service delivers twice.
 """
 
 from __future__ import annotations
@@ -38,9 +37,9 @@ create table cursors (name text primary key, value text not null) strict;
 
 @dataclass(frozen=True, slots=True)
 class ChannelState:
-    """Where a channel stands.
+    """The state of a channel, with its counts.
 
-    Times in Unix seconds, 0 for never; `lost` are gaps that were not filled.
+    Times are in Unix seconds, 0 for never. `lost` counts gaps that were not filled.
     """
 
     name: str
@@ -56,10 +55,10 @@ class ChannelState:
     lost_at: float = 0.0
     service: str = ""
     unread: int = 0
-    """Files that were posted and not read, or not wholly."""
+    """Posted files that were not read, or not completely."""
 
     def report(self) -> SiteReport:
-        """As heartbeats tell it."""
+        """Return the part of the state that heartbeats carry."""
         return SiteReport(
             site=self.name,
             state=self.state,
@@ -70,15 +69,15 @@ class ChannelState:
 
 
 def batched(digests: Iterable[bytes], most: int = 500) -> list[list[bytes]]:
-    """Digests in lists of at most so many: as many stand in one query."""
+    """Split digests into lists of at most `most`, one list for each query."""
     listed = list(digests)
     return [listed[first : first + most] for first in range(0, len(listed), most)]
 
 
 class ChannelLedger:
-    """One process's view of the file.
+    """A connection to the channel log, for one thread at a time.
 
-    Not for two threads at once. `service` is whose channels it writes of.
+    `service` is the service whose channels it writes.
     """
 
     def __init__(
@@ -95,12 +94,12 @@ class ChannelLedger:
 
     @classmethod
     def of(cls, context: Context, service: str = "") -> ChannelLedger:
-        """The ledger of a data folder."""
+        """Open the channel log of a data folder."""
         cipher = FrontierCipher(context.keys.read("frontier.key"))
         return cls(context.data / FILE, cipher, service, context.inventory)
 
     def names(self) -> set[str]:
-        """Every channel that was ever known of the service."""
+        """Return the names of all channels that the service ever had."""
         with sqlite_errors(self._path):
             found = self._connection.execute(
                 "select name from channels where service = ?", (self._service,)
@@ -108,15 +107,15 @@ class ChannelLedger:
             return {str(name) for (name,) in found}
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._connection.close()
 
     def check(self) -> None:
-        """CorruptError unless all of the file is as it was written."""
+        """Raise CorruptError if any part of the file is damaged."""
         check_database(self._connection, self._path)
 
     def cursor(self, name: str) -> str:
-        """What was kept under `name`, "" for nothing."""
+        """Return the value stored for the cursor `name`; "" where there is none."""
         with sqlite_errors(self._path):
             return str(
                 self._connection.execute("select value from cursors where name = ?", (name,)).get
@@ -124,7 +123,7 @@ class ChannelLedger:
             )
 
     def unseen(self, channel: str, messages: Iterable[ChatMessage]) -> list[ChatMessage]:
-        """Those of `messages` that were not noted yet, each once."""
+        """Return the messages that are not recorded yet, without repeats."""
         found = dict[bytes, ChatMessage]()
         for message in messages:
             found.setdefault(self._digest(channel, message), message)
@@ -143,7 +142,7 @@ class ChannelLedger:
         cursor: tuple[str, str] | None,
         now: float,
     ) -> None:
-        """`messages` are durable on the bus, and what was read before the cursor too."""
+        """Record `messages`, which are durable on the bus, and the new cursor."""
         rows = [(channel, self._digest(channel, message)) for message in messages]
         with sqlite_errors(self._path), transaction(self._connection):
             self._connection.executemany(
@@ -157,14 +156,14 @@ class ChannelLedger:
                     " name = ? returning seen"
                 )
                 seen = int(self._connection.execute(add, (len(rows), now, unread, channel)).get)
-                # it looks at all that is kept
+                # rarely: it scans all digests of the channel
                 if seen // FORGET_EVERY != (seen - len(rows)) // FORGET_EVERY:
                     self._forget(channel)
             if cursor:
                 self._connection.execute("insert or replace into cursors values (?, ?)", cursor)
 
     def _forget(self, channel: str) -> None:
-        """Drop what is known beyond the last messages."""
+        """Delete the digests of all but the last `KEPT` messages of a channel."""
         oldest = (
             "select number from messages where channel = ? order by number desc limit 1 offset ?"
         )
@@ -175,7 +174,7 @@ class ChannelLedger:
             )
 
     def standing(self, channel: str) -> ChannelState:
-        """Where a channel stands; of one that nobody knows, nothing."""
+        """Return the state of a channel; an empty state where it is not known."""
         with sqlite_errors(self._path):
             row = self._connection.execute(
                 "select * from channels where name = ?", (channel,)
@@ -188,8 +187,9 @@ class ChannelLedger:
         return ChannelState(name, known, why, *rest)
 
     def keep(self, standing: ChannelState) -> None:
-        """Keep where a channel stands, but for how many messages were seen and files not read,
-        which `note` counts.
+        """Store the state of a channel.
+
+        The counts of messages and of unread files are left alone: `note` maintains them.
         """
         s = standing
         values = (
@@ -212,7 +212,7 @@ class ChannelLedger:
             )
 
     def change(self, channel: str, **fields: object) -> ChannelState:
-        """Keep `fields` of a channel's standing; returns it."""
+        """Update `fields` of a channel's stored state and return the new state."""
         changed = replace(self.standing(channel), **fields)  # type: ignore[arg-type]
         self.keep(changed)
         return changed

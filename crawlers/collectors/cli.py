@@ -1,5 +1,7 @@
-"""`ullage collect SERVICE`: one service's channels, read for ever; `ullage collect`: where each
-of them stands.
+"""Commands that read chats.
+
+`ullage collect SERVICE` reads the channels of one service until it is stopped. `ullage collect`
+shows the state of every channel.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ def collect(
 
 
 app = collect
-"""What the entry point in pyproject.toml names."""
+"""The name that the entry point in pyproject.toml refers to."""
 
 
 def _folder(context: Context) -> ChannelFolder:
@@ -68,7 +70,7 @@ def _folder(context: Context) -> ChannelFolder:
 
 
 def _collect(context: Context, service: str) -> None:
-    """Run one service's collector until it is told to stop."""
+    """Run one service's collector until the process is told to stop."""
     setup.require(context)
     try:
         opener = getattr(
@@ -84,7 +86,7 @@ def _collect(context: Context, service: str) -> None:
     CertificateMetrics(registry, {BUS: context.list_bus_trusts()})
     port = context.settings.metrics_port(service)
     with contextlib.ExitStack() as stack:
-        silence_libraries("collect")  # some log answers that are not as they expect them, whole
+        silence_libraries("collect")  # some libraries log unexpected answers in full
         take_lock(
             context.data / "locks" / f"collect-{service}.lock", f"{service} is being collected"
         )
@@ -127,7 +129,7 @@ async def _until(runner: Runner, stop: threading.Event) -> None:
 
     def wait() -> None:
         stop.wait()
-        with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+        with contextlib.suppress(RuntimeError):  # the loop has already ended
             loop.call_soon_threadsafe(stopped.set)
 
     threading.Thread(target=wait, name="stop", daemon=True).start()
@@ -135,7 +137,7 @@ async def _until(runner: Runner, stop: threading.Event) -> None:
 
 
 def _status(context: Context, *, as_json: bool) -> None:
-    """Say where each channel stands: what was seen of it, and why one is not seen."""
+    """Print the state of each channel: what was read, and why one is not being read."""
     setup.require(context)
     folder = _folder(context)
     channels = folder.read()
@@ -157,8 +159,9 @@ def _status(context: Context, *, as_json: bool) -> None:
 
 
 def _as_it_is(standing: ChannelState, now: float) -> ChannelState:
-    """A standing without what it says of a collector that has said nothing for a while: nobody
-    looks then.
+    """Return the state that holds now: "stopped" where the collector has been silent too long.
+
+    A stored state of "ok" is out of date once `STOPPED_SECONDS` have passed without success.
     """
     if standing.state != "ok" or now - standing.last_success <= STOPPED_SECONDS:
         return standing
@@ -168,8 +171,10 @@ def _as_it_is(standing: ChannelState, now: float) -> ChannelState:
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """What `ullage check` looks at here: the channel files, their secrets, all of the ledger,
-    and whether each is seen.
+    """Yield the checks that `ullage check` makes here: a name and a function each.
+
+    They cover the channel files, their secrets, the whole channel log and the state of each
+    channel.
     """
     folder = _folder(context)
     channels = folder.read()
@@ -201,7 +206,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
     if channels or folder.faults:
         yield "channels", files
-    if channels or (context.data / FILE).exists():  # what was collected before is in it
+    if channels or (context.data / FILE).exists():  # it still holds earlier messages
         yield "chats", ledger
 
 

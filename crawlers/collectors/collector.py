@@ -1,10 +1,11 @@
-"""The loop of a collector: sessions are opened and watched, batches go to the bus and then to the
-ledger, states are told.
+"""Run the sessions of one chat service and report the state of its channels.
 
-A channel is blind from the moment when its service says so, when a session of it cannot be opened,
-or when nothing has come back for `STALL_SECONDS`; a gap makes it incomplete until its history has
-been read, and for `LOST_SECONDS` where that gave not all. Each is a state with a reason: in `ullage
-collect`, in the metrics, and in the heartbeats that go the way of the captures.
+Batches of messages go to the bus, then to the channel log. A channel is not covered while its
+service reports that it cannot be read, while no session can be opened, or after
+`STALL_SECONDS` without an answer. A gap makes it incomplete until the history has been read,
+and for `LOST_SECONDS` where the history was not complete. Each of these is a state with a
+reason, shown by `ullage collect`, in the metrics, and in the heartbeats that are sent with the
+captured posts.
 """
 
 from __future__ import annotations
@@ -54,19 +55,19 @@ from ullage.settings import Context
 
 TURN_SECONDS = 2.0
 STALL_SECONDS = 45.0
-"""Every session says within 30 seconds that it answers."""
+"""A session that is silent for so long is considered dead; each reports every 30 seconds."""
 LOST_SECONDS = 3600.0
 LONGEST_WAIT_SECONDS = 15.0
 CLOSE_SECONDS = 5.0
 KEPT_HOURS = 4
-"""How long it is known how many messages came in an hour: heartbeats tell of none before."""
+"""How many hours of message counts are kept; heartbeats report no earlier hour."""
 SECRETS = "collect"
-"""The folder of the accounts' secret files, below the keys."""
+"""The folder of the accounts' secret files, in the key folder."""
 
 
 @dataclass(slots=True)
 class Runner:
-    """One service's process. `opener` makes sessions, one for each account."""
+    """The loop of one service's process. `opener` makes a session for each account."""
 
     context: Context
     service: str
@@ -91,11 +92,11 @@ class Runner:
 
     @property
     def clock(self) -> Clock:
-        """The context's."""
+        """Return the clock of the context."""
         return self.context.clock
 
     async def run(self, stopped: asyncio.Event) -> None:
-        """Read until `stopped`."""
+        """Read all channels until `stopped` is set."""
         appending = asyncio.create_task(self.appends.run())
         stop: asyncio.Task[Any] = asyncio.create_task(stopped.wait())
         try:
@@ -110,7 +111,7 @@ class Runner:
                 )
                 for task in (appending, *self._tasks.values()):
                     if task.done():
-                        # a fault of ours ends the process; what the service does never comes here
+                        # our own error ends the process; faults of a service never get here
                         task.result()
         finally:
             for task in (stop, appending, *self._tasks.values()):
@@ -118,7 +119,7 @@ class Runner:
             await asyncio.gather(stop, appending, *self._tasks.values(), return_exceptions=True)
 
     def _read_files(self) -> None:
-        """Begin, end and renew the tasks of accounts as the channel files stand."""
+        """Start, cancel and restart the tasks of accounts to match the channel files."""
         found = self.folder.read(self.service)
         self.metrics.faults.set(len(self.folder.faults))
         today, wanted = self.clock.now().date(), dict[str, dict[str, ChatChannel]]()
@@ -143,7 +144,7 @@ class Runner:
             self._tasks.pop(account).cancel()
 
     async def _account(self, account: str, channels: Mapping[str, ChatChannel]) -> None:
-        """Keep a session of an account open for ever."""
+        """Keep a session of an account open, for ever."""
         backoff = Backoff(first=1.0, cap=LONGEST_WAIT_SECONDS)
         while True:
             session: ChatSession | None = None
@@ -170,17 +171,18 @@ class Runner:
             await asyncio.sleep(backoff.next())
 
     async def _read(self, session: ChatSession, backoff: Backoff) -> None:
-        """Take what a session gives; BlindError where nothing has come for too long.
+        """Process the batches of a session; BlindError where none arrives in time.
 
-        While one batch is made durable the next is fetched, and no more: a cursor is kept before
-        what lies behind it is asked for once more.
+        While one batch is made durable, only the next one is fetched: a cursor must be
+        stored before
+        the session asks for what lies behind it.
         """
         batches = aiter(session.batches())
         coming = asyncio.ensure_future(_next(batches))
         try:
             while True:
-                while self.appends.behind:  # noqa: ASYNC110 - it is looked at every 15 seconds
-                    # what came now would expire unread; history has it
+                while self.appends.behind:  # noqa: ASYNC110 - it changes every 15 seconds
+                    # messages read now would expire on the bus; the history keeps them
                     await asyncio.sleep(TURN_SECONDS)
                 batch = await coming
                 coming = asyncio.ensure_future(_next(batches))
@@ -191,14 +193,16 @@ class Runner:
             await asyncio.gather(coming, return_exceptions=True)
 
     async def _take(self, batch: DeliveryBatch) -> None:
-        """One batch: to the bus, then to the ledger, then to the state."""
+        """Publish the messages of one batch, then record them, then update the state."""
         now = self.clock.wall()
         fresh = self.ledger.unseen(batch.channel, batch.messages) if batch.messages else []
         captures = list[Capture]()
         for message in fresh:
             try:
                 captures += self.feed.captures(message.line)
-            except RecordError as error:  # beyond a record's limits: seen, and said
+            except (
+                RecordError
+            ) as error:  # beyond a record's limits: it counts as read and is reported
                 self._refuse(batch.channel, error.reason)
         if batch.refused:
             self._refuse(batch.channel, "malformed", batch.refused)
@@ -245,7 +249,7 @@ class Runner:
             )
 
     def _seen(self, name: str, now: float) -> None:
-        """The service answered for a channel, and there is nothing more of it."""
+        """Record that the service answered for a channel and has nothing more to deliver."""
         before = self.ledger.standing(name)
         if before.lost_at and now - before.lost_at < LOST_SECONDS:
             self.ledger.change(name, last_success=now)
@@ -253,7 +257,7 @@ class Runner:
         elif before.state != "ok":
             self.ledger.change(name, state="ok", reason=None, since=now, last_success=now)
             log.get("collect").info("channel_state", site=name, state="ok")
-        # a service that is read as quickly as it goes answers all the time
+        # a service that is read without pauses answers all the time: write less often
         elif now - before.last_success >= TURN_SECONDS:
             self.ledger.change(name, last_success=now)
 
@@ -269,7 +273,7 @@ class Runner:
                 self._blame(name, reason)
 
     def _blame(self, name: str, reason: Reason) -> None:
-        """A channel is not seen, or not wholly, for this reason."""
+        """Record why a channel is not read, or not completely."""
         before = self.ledger.standing(name)
         if before.reason != reason:
             self.ledger.change(name, state=STATE_OF[reason], reason=reason, since=self.clock.wall())
@@ -278,8 +282,9 @@ class Runner:
             )
 
     def _watch(self) -> None:
-        """Blame channels of which nothing has been heard for too long, whatever their session
-        thinks of itself.
+        """Set the state of channels that have been silent for too long to "timeout".
+
+        This applies even where their session still considers itself connected.
         """
         now = self.clock.wall()
         for name, channel in self._channels.items():
@@ -294,7 +299,7 @@ class Runner:
                 self._blame(name, "timeout")
 
     async def _tell(self) -> None:
-        """Metrics at each turn, and a heartbeat when it is due."""
+        """Update the metrics, and send a heartbeat when one is due."""
         standings = [self.ledger.standing(name) for name in self._channels]
         self.metrics.show(standings)
         seconds = self.context.settings.crawl.heartbeat_seconds
@@ -320,8 +325,9 @@ class Runner:
             )
 
     def _letters(self, standings: Iterable[ChannelState]) -> dict[str, str]:
-        """How each channel is seen now, as alert's ledger has it; files that hold none and what
-        is switched off are told too.
+        """Return each channel's status letter, as the coverage log uses them.
+
+        Files without a valid channel and disabled channels are included.
         """
         files = {
             name: "f"
@@ -342,7 +348,10 @@ class Runner:
     def heartbeat(
         self, standings: list[ChannelState], told: Iterable[Told] = (), gone: tuple[str, ...] = ()
     ) -> Outgoing:
-        """What is known of the channels, and what was seen of them in which hours, as a record."""
+        """Return a sealed heartbeat: the state of the channels, and their coverage by hour.
+
+        `told` are the hours to report, and `gone` the names of channels that were removed.
+        """
         states = Counter(one.state for one in standings if one.state)
         coverage = Coverage(
             watched=tuple(one.report() for one in standings),
@@ -369,7 +378,7 @@ class Runner:
 
 
 async def _next(batches: AsyncIterator[DeliveryBatch]) -> DeliveryBatch:
-    """The next batch; BlindError where none comes in time."""
+    """Return the next batch; BlindError where none arrives in time."""
     try:
         async with asyncio.timeout(STALL_SECONDS):
             return await anext(batches)

@@ -1,10 +1,11 @@
-"""Mailboxes over IMAP (RFC 9051): abuse boxes, and public lists that an account of ours subscribes
-to. Read, never marked.
+"""Read mailboxes over IMAP (RFC 9051) without marking any message as read.
 
-The account's secret file has three or four lines: `HOST:PORT`, the user, the password; then `plain`
-for a connection without TLS, which is taken to loopback alone. A mailbox numbers its messages
-upwards; a number that was given out and is there no more was deleted before it was read, and that
-is told as lost. Where the mailbox was made anew (UIDVALIDITY) all of it is read again.
+They are abuse mailboxes, and public mailing lists that an account of the organization has
+subscribed to. The account's secret file has three or four lines: `HOST:PORT`, the user, the
+password; then `plain` for a connection without TLS, which is allowed to loopback only. A
+mailbox numbers its messages upwards. A number that was assigned and is no longer there was
+deleted before it was read, and is reported as lost. If the mailbox was recreated (another
+UIDVALIDITY), all of it is read again.
 """
 
 from __future__ import annotations
@@ -29,14 +30,16 @@ from ullage.settings import LOOPBACK
 
 LOOK_SECONDS, ANSWER_SECONDS = 10.0, 20.0
 PAGE, PAGE_BYTES = 50, 2 * MAX_FILE_BYTES
-"""Messages that are fetched at once, and their bytes."""
+"""The most messages to fetch in one request, and their total bytes."""
 UID, SIZE = re.compile(rb"\bUID (\d+)"), re.compile(rb"\bRFC822\.SIZE (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class MailboxPosition:
-    """How far a mailbox was read: the highest number, of the numbering `validity`; 0 where it
-    was not read yet.
+    """How far a mailbox was read.
+
+    `last` is the highest message number under the numbering `validity`; both are 0 where the
+    mailbox was not read yet.
     """
 
     validity: int = 0
@@ -44,17 +47,17 @@ class MailboxPosition:
 
     @classmethod
     def of(cls, kept: str) -> MailboxPosition:
-        """As it was kept."""
+        """Parse a position from its stored form; an empty one from anything else."""
         validity, _, last = kept.partition(":")
         return cls(int(validity), int(last)) if last else cls()
 
     def __str__(self) -> str:
-        """As it is kept."""
+        """Return the form in which the position is stored."""
         return f"{self.validity}:{self.last}"
 
 
 class ImapSession:
-    """One account at one server."""
+    """A session of one account at one server."""
 
     def __init__(
         self, secret: list[str], account: str, channels: Mapping[str, ChatChannel], ledger: Cursors
@@ -71,11 +74,11 @@ class ImapSession:
         self._channels, self._ledger = channels, ledger
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         await asyncio.to_thread(self._box.close)
 
     async def batches(self) -> AsyncIterator[DeliveryBatch]:
-        """Batches for ever."""
+        """Yield batches for ever; BlindError where the server cannot be read."""
         try:
             await asyncio.to_thread(self._box.open)
             while True:
@@ -89,7 +92,7 @@ class ImapSession:
             raise BlindError("unreachable") from None
 
     async def _look(self, channel: ChatChannel) -> AsyncIterator[DeliveryBatch]:
-        """What is new in a mailbox."""
+        """Yield the new messages of a mailbox, and the gaps among them."""
         name = f"imap:{channel.name}"
         known, now = (
             MailboxPosition.of(self._ledger.cursor(name)),
@@ -99,7 +102,7 @@ class ImapSession:
             yield DeliveryBatch(channel.name, blind="address")
             return
         anew = 0 < known.validity != now.validity
-        if anew:  # its numbers say nothing any more
+        if anew:  # the stored number means nothing in the new numbering
             yield DeliveryBatch(channel.name, gap="seen")
         first = known.last + 1 if known.validity == now.validity else 1
         found = await asyncio.to_thread(self._box.sizes, first, now.last)
@@ -114,7 +117,7 @@ class ImapSession:
                 for uid, content in mails
                 for one in read(channel, f"{now.validity}/{uid}", content)
             )
-            missing += len(some) - len(mails)  # deleted between the two questions
+            missing += len(some) - len(mails)  # deleted between the two requests
             cursor = name, str(MailboxPosition(now.validity, some[-1][0]))
             yield DeliveryBatch(
                 channel.name, messages, cursor=cursor, refused=len(mails) - len(messages)
@@ -127,7 +130,10 @@ class ImapSession:
 
 
 def pages(found: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
-    """Numbers with sizes, in pages of at most `PAGE` and `PAGE_BYTES`, but one at least."""
+    """Yield message numbers with their sizes, in pages of at most `PAGE` and `PAGE_BYTES`.
+
+    A page holds at least one message, whatever its size.
+    """
     page, size = list[tuple[int, int]](), 0
     for uid, length in found:
         if page and (len(page) == PAGE or size + length > PAGE_BYTES):
@@ -140,8 +146,9 @@ def pages(found: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
 
 
 def read(channel: ChatChannel, event: str, content: bytes) -> Iterator[ChatMessage]:
-    """A mail as a message; nothing where it is beyond a line's limits, which is for the caller
-    to count.
+    """Yield a mail as a message, or nothing where it exceeds the limits of a line.
+
+    The caller counts those that are missing.
     """
     said = {
         name: value
@@ -154,9 +161,7 @@ def read(channel: ChatChannel, event: str, content: bytes) -> Iterator[ChatMessa
 
 
 class _Box:
-    """The standard library's client, which waits for answers: each call is made in a thread, one
-    at a time.
-    """
+    """The standard library's client, whose calls block: each runs in a thread, one at a time."""
 
     def __init__(self, host: str, port: int, user: str, password: str, *, plain: bool) -> None:
         self._place, self._login, self._plain = (host, port), (user, password), plain
@@ -185,14 +190,14 @@ class _Box:
             raise BlindError("login") from None
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._client is not None:
             self._client.shutdown()
 
     def select(self, mailbox: str) -> MailboxPosition | None:
-        """How far the mailbox goes now; None where there is none of that name."""
+        """Open a mailbox and return its current position; None where it does not exist."""
         client = self._opened()
-        if not mailbox.isascii():  # a name of other letters stands in the server's own encoding
+        if not mailbox.isascii():  # such names need the server's own encoding
             return None
         quoted = '"' + mailbox.replace("\\", "\\\\").replace('"', '\\"') + '"'
         if client.select(quoted, readonly=True)[0] != "OK":
@@ -203,9 +208,7 @@ class _Box:
         return MailboxPosition(validity, following - 1)
 
     def sizes(self, first: int, last: int) -> list[tuple[int, int]]:
-        """Numbers from `first` to `last` that are there, with the sizes of their messages, in
-        order.
-        """
+        """Return the existing message numbers from `first` to `last`, each with its size."""
         if first > last:
             return []
         told = self._answer(self._opened().uid("FETCH", f"{first}:{last}", "(UID RFC822.SIZE)"))
@@ -216,7 +219,10 @@ class _Box:
         )
 
     def fetch(self, uids: Sequence[int]) -> list[tuple[int, bytes]]:
-        """The messages with these numbers that are still there, each cut at the limit of a file."""
+        """Return the messages with these numbers that still exist.
+
+        Each is truncated at the size limit of a file.
+        """
         numbers = ",".join(map(str, uids))
         told = self._answer(
             self._opened().uid("FETCH", numbers, f"(UID BODY.PEEK[]<0.{MAX_FILE_BYTES}>)")
@@ -251,9 +257,7 @@ def _named(pattern: re.Pattern[bytes], line: bytes) -> int:
 
 
 def _number(told: Sequence[bytes | None]) -> int:
-    """What the server says to a selected mailbox; BlindError where it says nothing that is a
-    number.
-    """
+    """Return a number from the server's answer; BlindError where it holds none."""
     if not told or told[-1] is None or not told[-1].isdigit():
         raise BlindError("service")
     return int(told[-1])

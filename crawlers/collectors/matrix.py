@@ -1,11 +1,11 @@
-"""Matrix rooms: `/sync` for what comes, `/messages` for what it passed over.
+"""Read Matrix rooms: `/sync` for new messages, `/messages` for those that it skipped.
 
-The account's secret file has three lines: the server's address, the user (`@reader:example.org`),
-an access token. A room is joined where anybody may; one whose join rule is not `public` is left
-alone even if the account is in it. `/sync` says itself when it passed over messages (`limited`);
-these are read from history back to where the last one ended. What was said before the first reading
-is read a page at a time, between turns of `/sync`; how far is kept with each page, so whoever is
-killed goes on there.
+The account's secret file has three lines: the server's address, the user
+(`@reader:example.org`) and an access token. The collector joins rooms that anybody may join. A
+room whose join rule is not `public` is not read, even if the account is a member. `/sync`
+reports when it skipped messages (`limited`); these are read from history, back to the end of
+the last turn. Messages from before the first reading are read a page at a time, between turns
+of `/sync`. The position is stored with each page, so that reading resumes there after a crash.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from ullage.errors import ConfigError
 
 PAGE = 200
 AGAIN_SECONDS = 60.0
-"""How soon it is tried again to enter a room that could not be."""
+"""How long to wait before trying again to join a room."""
 FILES = ("m.file", "m.image", "m.video", "m.audio")
 Event = dict[str, Any]
 
 
 class MatrixSession:
-    """One account at one server."""
+    """A session of one account at one server."""
 
     def __init__(
         self, secret: list[str], account: str, channels: Mapping[str, ChatChannel], ledger: Cursors
@@ -59,16 +59,14 @@ class MatrixSession:
         self._rooms: dict[str, ChatChannel] = {}
         self._tried: dict[str, float] = {}
         self._left: dict[str, str] = {}
-        """Of rooms of which not all is read that was said before: how many messages are, and the
-        token from which it goes on.
-        """
+        """By room with earlier history left: the number of messages read, and the next token."""
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         await self._server.close()
 
     async def batches(self) -> AsyncIterator[DeliveryBatch]:
-        """Batches for ever."""
+        """Yield batches for ever; BlindError where the server cannot be read."""
         try:
             while True:
                 async for batch in self._enter():
@@ -81,8 +79,9 @@ class MatrixSession:
             raise BlindError("unreachable") from None
 
     async def _enter(self) -> AsyncIterator[DeliveryBatch]:
-        """Join the rooms that we are not in, now and then; where we are, see whether they are
-        still open to all.
+        """Join the rooms that the account has not entered, at most once in `AGAIN_SECONDS` each.
+
+        A room that was joined is read only if it is still open to all and not encrypted.
         """
         for name, channel in self._channels.items():
             entered = any(one.name == name for one in self._rooms.values())
@@ -103,12 +102,12 @@ class MatrixSession:
             if self._since and (kept := self._ledger.cursor(_before(name))):
                 self._left[room] = kept
             elif self._since and not self._ledger.cursor(f"matrix:{name}"):
-                # it came later: /sync will not tell of before
+                # the room was added later: /sync does not return its earlier history
                 yield self._leave(room, channel, 0, "")
             yield DeliveryBatch(name, cursor=(f"matrix:{name}", "entered"))
 
     async def _closed(self, room: str) -> Reason | None:
-        """Why a room that we are in is not read."""
+        """Return why a joined room must not be read; None where it may be."""
         try:
             rules = await self._server.state(room, "m.room.join_rules")
         except MatrixError as error:
@@ -122,7 +121,7 @@ class MatrixSession:
         return "encrypted"
 
     async def _sync(self) -> AsyncIterator[DeliveryBatch]:
-        """One turn of `/sync`."""
+        """Make one `/sync` request and yield its messages."""
         try:
             answer = await self._server.sync(self._since, *([0] if self._left else []))
         except MatrixError as error:
@@ -133,11 +132,11 @@ class MatrixSession:
             held = batch
         self._since = str(answer["next_batch"])
         answered = tuple(one.name for one in self._rooms.values())
-        # with the last of it in one transaction
+        # store the cursor in one transaction with the last batch
         yield replace(held, cursor=(self._cursor, self._since), answered=answered)
 
     async def _told(self, answer: Mapping[str, Any]) -> AsyncIterator[DeliveryBatch]:
-        """What `/sync` says of the rooms that are read."""
+        """Yield the batches in an answer to `/sync`, for the rooms that are read."""
         rooms = _object(answer.get("rooms"))
         for room, told in _object(rooms.get("join")).items():
             if channel := self._rooms.get(room):
@@ -157,7 +156,10 @@ class MatrixSession:
     async def _passed_over(
         self, channel: ChatChannel, room: str, timeline: Mapping[str, Any]
     ) -> AsyncIterator[DeliveryBatch]:
-        """What `/sync` left out: a gap, or at the first time what was said before."""
+        """Handle messages that `/sync` left out of a room's timeline.
+
+        They are read at once as a gap; on the first reading they are queued as earlier history.
+        """
         before = timeline.get("prev_batch")
         start = before if isinstance(before, str) else None
         if not self._since:
@@ -182,7 +184,7 @@ class MatrixSession:
     async def _gap(
         self, channel: ChatChannel, room: str, start: str, end: str
     ) -> AsyncIterator[DeliveryBatch]:
-        """Messages from `start` back to `end`, and whether those were all of them."""
+        """Yield the messages from `start` back to `end`, then whether any are lost."""
         token = start
         while token:
             try:
@@ -196,12 +198,13 @@ class MatrixSession:
         yield DeliveryBatch(channel.name, gap="filled")
 
     async def _before(self) -> AsyncIterator[DeliveryBatch]:
-        """The next page of what was said before the first reading, of each room of which not all
-        of that is read.
+        """Yield the next page of earlier history for each room that has some left.
+
+        Earlier history is what was posted before the first reading.
         """
         for room, left in list(self._left.items()):
             channel = self._rooms.get(room)
-            # we are out of it; should we come back, its cursor says where it goes on
+            # the account has left the room; if it joins again, the cursor says where to resume
             if channel is None:
                 del self._left[room]
                 continue
@@ -219,8 +222,10 @@ class MatrixSession:
             )
 
     def _leave(self, room: str, channel: ChatChannel, read: int, token: str) -> DeliveryBatch:
-        """Keep how many messages from before the first reading are `read`, and where the others
-        begin: "" for the room's end.
+        """Store the position in a room's earlier history and return the batch that does so.
+
+        `read` counts the messages read so far; `token` is where the rest begins, "" for the
+        room's end.
         """
         left = f"{read} {token}" if read < channel.history else ""
         if left:
@@ -230,7 +235,7 @@ class MatrixSession:
         return DeliveryBatch(channel.name, cursor=(_before(channel.name), left))
 
     def _why_out(self, events: list[Event]) -> Reason:
-        """Whether we were banned or thrown out, by our own membership."""
+        """Return whether the account was banned or kicked, from its membership event."""
         own = [
             e
             for e in events
@@ -250,7 +255,7 @@ class MatrixSession:
         )
 
     def _file(self, event: Event) -> PostedFile | None:
-        """The file that a message posts."""
+        """Return the file that a message posts; None where it posts none."""
         content = _object(event.get("content"))
         if content.get("msgtype") not in FILES:
             return None
@@ -261,23 +266,26 @@ class MatrixSession:
     async def _fetch(self, address: str) -> bytes | None:
         try:
             return await self._server.file(address)
-        except (ValueError, aiohttp.ClientError):  # no address of a file; a connection that broke
+        except (ValueError, aiohttp.ClientError):  # no file address, or a broken connection
             return None
 
 
 def _before(name: str) -> str:
-    """The name of the cursor into what was said in a channel before it was first read."""
+    """Return the name of the cursor into a channel's earlier history."""
     return f"matrix:{name}:before"
 
 
 def _further(answer: Mapping[str, Any], token: str) -> str:
-    """Where history goes on behind a page that began at `token`, "" where it ends."""
+    """Return the token of the page after this one in a room's history; "" at its end.
+
+    `token` is where this page began.
+    """
     further = answer.get("end")
     return further if answer.get("chunk") and isinstance(further, str) and further != token else ""
 
 
 def _object(found: object) -> dict[str, Any]:
-    """What stands in an answer, where it is an object."""
+    """Return a part of an answer if it is an object; an empty dict for anything else."""
     return found if isinstance(found, dict) else {}
 
 
@@ -286,7 +294,7 @@ def _events(found: object) -> list[Event]:
 
 
 def read(channel: ChatChannel, event: Mapping[str, Any]) -> Iterator[ChatMessage]:
-    """The message in an event of a room, if it is one: said, edited or taken back."""
+    """Yield the message that an event of a room holds, if any: new, edited or deleted."""
     content, kind = event.get("content"), event.get("type")
     if not isinstance(content, dict) or not isinstance(event.get("event_id"), str):
         return
@@ -311,7 +319,7 @@ def read(channel: ChatChannel, event: Mapping[str, Any]) -> Iterator[ChatMessage
 
 
 def _said(content: Mapping[str, Any]) -> dict[str, Any]:
-    """What a message says, and to what it belongs."""
+    """Return the text of a message and its relations to other messages."""
     related = content.get("m.relates_to")
     related = related if isinstance(related, dict) else {}
     answered = related.get("m.in_reply_to")

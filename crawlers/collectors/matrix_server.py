@@ -1,8 +1,8 @@
-"""What a collector asks of a Matrix server: the few calls of the client-server API that it needs,
-answered as the server says it.
+"""A client for the few calls of the Matrix client-server API that the collector needs.
 
-Libraries for Matrix validate and unpack every event, which takes three times as long as all else
-that a collector does; here only what is read is looked at (`crawlers.collectors.matrix`).
+Libraries for Matrix validate and unpack every event, which takes three times as long as
+everything else that a collector does. This client returns the server's JSON, and
+`crawlers.collectors.matrix` looks only at the fields that it uses.
 """
 
 from __future__ import annotations
@@ -20,11 +20,9 @@ from ullage.errors import UllageError
 
 SYNC_MILLISECONDS, REQUEST_SECONDS = 10_000, 30.0
 ASKED_AGAIN, LONGEST_PAUSE_SECONDS = 3, 8.0
-"""How often a request is asked again that came too soon, and how long the server may have us
-wait before.
-"""
+"""How often to repeat a rate-limited request, and the longest pause before each repeat."""
 MOST_BYTES = 64 * 2**20
-"""Of an answer: a page has 200 events of 64 KiB at most."""
+"""The size limit of an answer: a page has at most 200 events of 64 KiB."""
 CLIENT, MEDIA = (
     "/_matrix/client/v3",
     ("/_matrix/client/v1/media/download", "/_matrix/media/v3/download"),
@@ -47,7 +45,7 @@ TIMELINE = {
 
 
 class MatrixError(UllageError):
-    """The server answered with an error."""
+    """An answer of the server that reports an error, with the reason for the channel's state."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
@@ -55,7 +53,7 @@ class MatrixError(UllageError):
 
 
 def fault(said: Mapping[str, Any]) -> Reason:
-    """What an answer that is an error says of us."""
+    """Return the reason that an error answer stands for."""
     code = said.get("errcode")
     if code == "M_FORBIDDEN":
         return "banned" if "ban" in str(said.get("error", "")).lower() else "closed"
@@ -63,10 +61,10 @@ def fault(said: Mapping[str, Any]) -> Reason:
 
 
 class MatrixServer:
-    """One server, asked with one access token. Made within the loop that uses it.
+    """A client of one server with one access token. Create it within the loop that uses it.
 
-    Each call raises `MatrixError` for an answer that is an error or none, and what `aiohttp` raises
-    where none comes.
+    Each call raises `MatrixError` for an error or an invalid answer, and the errors of `aiohttp`
+    where no answer arrives.
     """
 
     def __init__(self, address: str, token: str) -> None:
@@ -77,22 +75,25 @@ class MatrixServer:
         )
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         await self._http.close()
 
     async def join(self, room: str) -> str:
-        """Enter a room; its id."""
+        """Join a room and return its id."""
         said = await self._ask("POST", f"/join/{quote(room, safe='')}", body={})
         if not isinstance(said.get("room_id"), str):
             raise MatrixError("service")
         return str(said["room_id"])
 
     async def state(self, room: str, kind: str) -> dict[str, Any]:
-        """A room's state of a kind."""
+        """Return the content of a room's state event of the type `kind`."""
         return await self._ask("GET", f"/rooms/{quote(room, safe='')}/state/{quote(kind, safe='')}")
 
     async def sync(self, since: str, wait: int = SYNC_MILLISECONDS) -> dict[str, Any]:
-        """What is new since the token `since`, or that nothing is after `wait` milliseconds."""
+        """Return what is new since the token `since`.
+
+        The server waits up to `wait` milliseconds for something new.
+        """
         known = {"since": since} if since else {}
         said = await self._ask(
             "GET", "/sync", timeout=str(wait), filter=json.dumps(TIMELINE), **known
@@ -104,8 +105,9 @@ class MatrixServer:
     async def messages(
         self, room: str, start: str | None, end: str | None, most: int
     ) -> dict[str, Any]:
-        """At most `most` events of a room from the token `start` back to `end`: `chunk`, and
-        `end` where there are more.
+        """Return at most `most` events of a room, from the token `start` back to `end`.
+
+        `chunk` holds the events; `end` is present where there are more.
         """
         between = {name: token for name, token in (("from", start), ("to", end)) if token}
         return await self._ask(
@@ -113,14 +115,15 @@ class MatrixServer:
         )
 
     async def file(self, address: str) -> bytes | None:
-        """A file (`mxc://SERVER/ID`), up to a byte more than is read of one; None where it is
-        not to be had.
+        """Return the bytes of a file (`mxc://SERVER/ID`); None where it is not available.
+
+        At most one byte more than `MAX_FILE_BYTES` is read.
         """
         parts = urlsplit(address)
         place = f"{quote(parts.netloc, safe='')}/{quote(parts.path.lstrip('/'), safe='')}"
         if parts.scheme != "mxc" or not parts.netloc:
             return None
-        for path in MEDIA:  # the second is that of servers from before files were behind the login
+        for path in MEDIA:  # the second path is for older servers, where files need no login
             async with self._http.get(
                 f"{self._address}{path}/{place}", allow_redirects=False
             ) as answer:
@@ -131,7 +134,10 @@ class MatrixServer:
     async def _ask(
         self, method: str, path: str, body: object = None, **query: str
     ) -> dict[str, Any]:
-        """The object that the server answers; asked again where it says that we came too soon."""
+        """Send a request and return the object in the answer.
+
+        The request is repeated up to `ASKED_AGAIN` times while the server reports a rate limit.
+        """
         url = f"{self._address}{CLIENT}{path}"
         for turn in range(ASKED_AGAIN + 1):
             async with self._http.request(
@@ -155,7 +161,7 @@ class MatrixServer:
 
 
 async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes:
-    """An answer's body, up to a byte more than `most`."""
+    """Return the body of an answer, at most one byte more than `most`."""
     found = bytearray()
     async for piece in answer.content.iter_chunked(1 << 16):
         found += piece
@@ -165,11 +171,11 @@ async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes:
 
 
 def _object(text: bytes) -> dict[str, Any] | None:
-    """The object that a text in JSON is; None for anything else."""
+    """Return the object that a JSON text holds; None for anything else."""
     try:
         said = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if b"\\ud" in text.lower():  # halves of surrogate pairs, which JSON can hold and no record
+    if b"\\ud" in text.lower():  # lone surrogates, which JSON allows and records do not
         said = json.loads(json.dumps(said, ensure_ascii=False).encode("utf-8", "replace"))
     return said if isinstance(said, dict) else None

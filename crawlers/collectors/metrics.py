@@ -1,4 +1,4 @@
-"""Metrics of `ullage collect`. Labels are names of channel files and closed sets."""
+"""Metrics of `ullage collect`. Labels are names of channel files and values of closed sets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILE_OUTCOMES = ("read", *get_args(Unread))
 
 
 class CollectMetrics:
-    """What is seen of each channel, and why one is not."""
+    """The collector's metrics: messages by channel, and the reasons for coverage gaps."""
 
     def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
         self.loop = LoopMetrics(registry, clock, (BUS,))
@@ -58,7 +58,7 @@ class CollectMetrics:
             self.files.labels(outcome)
 
     def show(self, standings: Collection[ChannelState]) -> None:
-        """Set the gauges; a channel that is gone leaves none."""
+        """Set the gauges from these states, and remove those of other channels."""
         for one in standings:
             for reason in REASONS:
                 self._blind.labels(one.name, reason).set(one.reason == reason)

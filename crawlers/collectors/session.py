@@ -1,5 +1,8 @@
-"""What a chat service must give, whatever its protocol, and the faults that blind us to a
-channel.
+"""The interface of a chat service, whatever its protocol.
+
+A service provides a `ChatSession`, which yields batches of messages with the cursor up to which
+they were read. Faults that make a channel unreadable are `BlindError`, with a reason that maps
+to a state of the channel.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ STATE_OF: Mapping[Reason, State] = {
     "gap": "incomplete",
     "encrypted": "incomplete",
 }
-"""The state of a channel that cannot be seen for that reason, or not wholly."""
+"""The state of a channel that cannot be read, or not completely, for each reason."""
 MEANING: Mapping[Reason, str] = {
     "login": "the session or password is refused: it expired or was ended",
     "banned": "the account is banned from it",
@@ -56,22 +59,24 @@ MEANING: Mapping[Reason, str] = {
 
 
 Unread = Literal["too_large", "cut", "failed", "elsewhere"]
-"""Why a posted file was not read: above `MAX_FILE_BYTES`, or read up to there; not to be had; at
-an address that is not asked.
+"""Why a posted file was not read.
+
+It is larger than `MAX_FILE_BYTES`, was truncated there, could not be fetched, or has an address
+that is never fetched.
 """
 MAX_FILE_BYTES = 24 * 2**20
 FILE_SECONDS, PIECE_SECONDS = 25.0, 10.0
-"""How long one file may take, and after how long the messages that came with files are given.
+"""The time limit for one file, and how long messages are held back while files are fetched.
 
-Together they are less than the silence after which a session is taken for dead: else a page of
-large files would be begun anew for ever.
+Together they stay below the silence after which a session is considered dead. Otherwise a page
+of large files would be started again for ever.
 """
 
 
 class BlindError(UllageError):
-    """A channel cannot be seen; all of the session where `channel` is "".
+    """A channel cannot be read; where `channel` is "", none of the session can.
 
-    The message is one of `MEANING`, and no value.
+    The message is one of `MEANING` and holds no value.
     """
 
     def __init__(self, reason: Reason, channel: str = "") -> None:
@@ -81,80 +86,86 @@ class BlindError(UllageError):
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """One delivery: `event` is the service's id of it (an edit has its own), `line` what it
-    says.
+    """One delivery of a message.
+
+    `event` is the service's id of the delivery (an edit has its own), and `line` its content.
     """
 
     event: str
     line: CaptureLine
     unread: tuple[Unread, ...] = ()
-    """Why files that it posts were not read."""
+    """Why files of this message were not read."""
 
 
 @dataclass(frozen=True, slots=True)
 class PostedFile:
-    """A file that a message posts: its name, its size in bytes as the service has it (0 for
-    unknown), and how to get it.
+    """A file that a message posts: its name, its size, and how to fetch it.
+
+    The size is in bytes as the service states it, 0 where it does not.
     """
 
     name: str
     size: int
     fetch: Callable[[], Awaitable[bytes | None]]
-    """Its bytes; None where they are not to be had.
+    """Returns the bytes; None where they are not available.
 
-    OSError and TimeoutError are taken for the same.
+    OSError and TimeoutError are treated in the same way.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryBatch:
-    """What a session gives at once. The cursor is kept when all before and in it is durable."""
+    """What a session delivers at a time.
+
+    The cursor is stored once this batch and all before it are durable.
+    """
 
     channel: str = ""
     messages: tuple[ChatMessage, ...] = ()
     cursor: tuple[str, str] | None = None
-    """Name and value of how far was read."""
+    """Name and value of the new read position."""
     gap: Literal["", "seen", "filled", "lost"] = ""
-    """`seen`: messages were passed over and are being read from history; `filled`: all of them
-    were; `lost`: not all can be.
+    """`seen`: messages were skipped and are being read from history; `filled`: all of them were
+    read; `lost`: some cannot be read.
     """
     blind: Reason | None = None
-    """The channel alone is blind from now on, and the session goes on."""
+    """Why this channel cannot be read from now on; the session continues with the others."""
     answered: tuple[str, ...] = field(default=())
-    """Channels of which the service has just said that there is nothing more."""
+    """Channels for which the service has just reported that there is nothing more."""
     refused: int = 0
-    """So many messages beside `messages` that no line can hold."""
+    """The number of further messages that exceed the limits of a line."""
 
 
 class ChatSession(Protocol):
-    """One account at one service.
+    """A session of one account at one service.
 
-    BlindError where all of it is blind; the runner opens another after a while.
+    BlindError means that nothing of it can be read; the collector opens another after a while.
     """
 
     def batches(self) -> AsyncIterator[DeliveryBatch]:
-        """Batches for ever; at least every `QUIET_SECONDS` one that says that it answered."""
+        """Yield batches for ever.
+
+        At least every `QUIET_SECONDS` one reports that the service answered.
+        """
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
 
 
 class SessionFactory(Protocol):
-    """Makes a session of an account's secret lines and its channels; `cursor` gives what was
-    kept under a name.
-    """
+    """A function that opens a session for an account's secret lines and its channels."""
 
     def __call__(
         self, secret: list[str], account: str, channels: Mapping[str, ChatChannel], ledger: Cursors
     ) -> ChatSession:
-        """See the class."""
+        """Open a session; `ledger` returns the stored cursors."""
 
 
 class Cursors(Protocol):
-    """How far was read."""
+    """The stored cursors: how far each channel was read."""
 
     def cursor(self, name: str) -> str:
-        """What was kept under `name`, "" for nothing."""
+        """Return the value stored for the cursor `name`; "" where there is none."""
 
 
 QUIET_SECONDS = 30.0
@@ -163,8 +174,9 @@ QUIET_SECONDS = 30.0
 async def pieces(
     postings: Iterable[tuple[ChatMessage, PostedFile | None]],
 ) -> AsyncIterator[tuple[ChatMessage, ...]]:
-    """The messages with their files, in order, and as many at a time as came within
-    `PIECE_SECONDS`; at least one piece.
+    """Yield messages with their files, in order, in groups that arrived within `PIECE_SECONDS`.
+
+    At least one group is yielded, which may be empty.
     """
     now = asyncio.get_running_loop().time
     piece, until = list[ChatMessage](), now() + PIECE_SECONDS
@@ -177,8 +189,9 @@ async def pieces(
 
 
 async def _with_file(message: ChatMessage, file: PostedFile) -> ChatMessage:
-    """The message with the file that it posts, or with why it was not read: no file keeps a
-    channel from being read.
+    """Return the message with its file attached, or with the reason why it was not read.
+
+    A file that fails never stops the channel from being read.
     """
     if file.size > MAX_FILE_BYTES:
         return replace(message, unread=("too_large",))

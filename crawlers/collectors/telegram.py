@@ -1,11 +1,12 @@
-"""Telegram's public channels and open groups: what Telethon's client gives, by message numbers.
+"""Read Telegram's public channels and open groups through Telethon, by message number.
 
-The account's secret file has three lines: `api_id`, `api_hash`, a session string of an account of
-our own. A channel has a public name (`@name`); what has none, or is entered by invitation, is left
-alone. Each channel numbers its messages from 1 on without a hole, so what is missing is seen: it is
-asked for by number, and what the service says is not there any more was taken away.
+The account's secret file has three lines: `api_id`, `api_hash`, and a session string of the
+organization's own account. A channel has a public name (`@name`); channels without one, and
+those that require an invitation, are not read. Each channel numbers its messages from 1 without
+holes, so missing messages are noticed and requested by number. Those that the service no longer
+has were deleted.
 
-No server of Telegram can run in a test: this is tested against a stub of the client with recorded
+No server of Telegram can run in a test: the tests use a stub of the client with recorded
 updates.
 """
 
@@ -51,7 +52,7 @@ GONE = (errors.UsernameNotOccupiedError, errors.UsernameInvalidError, ValueError
 
 
 def client_of(secret: Sequence[str], account: str) -> Any:
-    """Telethon's client for an account's secret."""
+    """Create Telethon's client from an account's secret."""
     if len(secret) != 3 or not secret[0].isdigit():
         raise ConfigError(
             f"secret collect/{account}: three lines: api_id, api_hash, a session string"
@@ -68,14 +69,14 @@ def client_of(secret: Sequence[str], account: str) -> Any:
 
 
 def fault(error: errors.RPCError) -> Reason:
-    """What a refusal says of us."""
+    """Return the reason that a refusal stands for."""
     if isinstance(error, LOGIN):
         return "login"
     return "flood" if isinstance(error, errors.FloodWaitError) else "service"
 
 
 class TelegramSession:
-    """One account. `make` gives the client, so that a test may give another."""
+    """A session of one account. `make` creates the client, so that a test can replace it."""
 
     make = staticmethod(client_of)
 
@@ -90,11 +91,11 @@ class TelegramSession:
         self._woken: asyncio.Queue[DeliveryBatch] = asyncio.Queue()
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         await self._client.disconnect()
 
     async def batches(self) -> AsyncIterator[DeliveryBatch]:
-        """Batches for ever."""
+        """Yield batches for ever; BlindError where the service cannot be read."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._client.connect()
@@ -118,7 +119,7 @@ class TelegramSession:
             raise BlindError("unreachable") from None
 
     async def _enter(self) -> AsyncIterator[DeliveryBatch]:
-        """Find the channels that are not known yet, now and then."""
+        """Look up the channels that are not known yet, from time to time."""
         for name, channel in self._channels.items():
             if (
                 name in self._entities
@@ -143,8 +144,10 @@ class TelegramSession:
             self._by_chat[entity.id] = name
 
     async def _came(self, event: Any) -> None:
-        """An update: an edit or a removal is taken as it comes; a new message says that there is
-        something to be read.
+        """Handle an update from the service.
+
+        Edits and deletions are queued as they arrive. A new message only wakes the loop, which then
+        reads the channel.
         """
         chat = getattr(event, "chat_id", None)
         name = self._by_chat.get(bare_id(chat)) if chat is not None else None
@@ -161,7 +164,7 @@ class TelegramSession:
             self._woken.put_nowait(DeliveryBatch())
 
     async def _look(self) -> AsyncIterator[DeliveryBatch]:
-        """Read what is new in each channel."""
+        """Read the new messages of each channel."""
         for name, entity in list(self._entities.items()):
             try:
                 async for batch in self._new(self._channels[name], entity):
@@ -173,8 +176,9 @@ class TelegramSession:
                 yield DeliveryBatch(name, blind=reason)
 
     async def _new(self, channel: ChatChannel, entity: Any) -> AsyncIterator[DeliveryBatch]:
-        """Messages behind the last number, a page at a time; numbers that are missing among them
-        are asked for once more.
+        """Yield the messages after the last stored number, a page at a time.
+
+        Numbers that are missing among them are requested one more time.
         """
         cursor = f"telegram:{channel.name}"
         known = self._ledger.cursor(cursor)
@@ -191,7 +195,7 @@ class TelegramSession:
         while found := await self._messages(entity, min_id=last, limit=PAGE, reverse=True):
             pages += 1
             if pages == 2:
-                yield DeliveryBatch(channel.name, gap="seen")  # more than a page was said unheard
+                yield DeliveryBatch(channel.name, gap="seen")  # more than one page was missed
             numbers = {one.id for one in found}
             missing = [number for number in range(last + 1, max(numbers)) if number not in numbers]
             if missing:
@@ -212,7 +216,7 @@ class TelegramSession:
             return list(await self._client.get_messages(entity, **which))
 
     async def _by_number(self, entity: Any, numbers: list[int]) -> list[Any]:
-        """The messages of these numbers; None in the place of one that is not there."""
+        """Return the messages with these numbers; None in place of one that is gone."""
         found: list[Any] = []
         for first in range(0, len(numbers), PAGE):
             found += await self._messages(entity, ids=numbers[first : first + PAGE])
@@ -226,14 +230,14 @@ class TelegramSession:
         )
 
     def _file(self, source: Any) -> PostedFile | None:
-        """The file that a message posts."""
+        """Return the file that a message posts; None where it posts none."""
         file = getattr(source, "file", None)
         return file and PostedFile(file.name or "", file.size or 0, partial(self._fetch, source))
 
     async def _fetch(self, source: Any) -> bytes | None:
         try:
             body = await self._client.download_media(source, file=bytes)
-        except (*LOGIN, errors.FloodWaitError):  # of the account, and not of the file
+        except (*LOGIN, errors.FloodWaitError):  # a fault of the account, not of the file
             raise
         except errors.RPCError:
             return None
@@ -241,15 +245,16 @@ class TelegramSession:
 
 
 def bare_id(chat: int) -> int:
-    """A chat's number as its entity has it: Telethon marks those of channels with -100 before
-    it.
+    """Return the number of a chat as its entity has it.
+
+    Telethon marks the numbers of channels with the prefix -100.
     """
     text = str(abs(chat))
     return int(text[3:]) if chat < 0 and text.startswith("100") and len(text) > 10 else abs(chat)
 
 
 def read(channel: ChatChannel, message: Any) -> ChatMessage:
-    """A message as a line.
+    """Return a message of Telethon as a chat message.
 
     Its author is the public name where there is one, else the number of the account.
     """
@@ -282,7 +287,7 @@ def read(channel: ChatChannel, message: Any) -> ChatMessage:
 
 
 def removed(channel: ChatChannel, number: int) -> ChatMessage:
-    """A message that was taken away."""
+    """Return a message that reports the deletion of message `number`."""
     said = {
         "site": channel.name,
         "channel": channel.address,
@@ -294,8 +299,9 @@ def removed(channel: ChatChannel, number: int) -> ChatMessage:
 
 
 def _origin(forward: Any) -> str:
-    """Where a message was forwarded from: a number of a channel or an account, or the name that
-    is shown.
+    """Return where a message was forwarded from; "" where it was not.
+
+    This is the number of a channel or an account, else the displayed name.
     """
     if forward is None:
         return ""

@@ -1,10 +1,10 @@
-"""XMPP rooms (XEP-0045): the archive (XEP-0313) is what is read; a message that comes says that
-there is something in it.
+"""Read XMPP rooms (XEP-0045) from their archives (XEP-0313).
 
-The account's secret file has two to four lines: the address (`reader@example.org`), the password,
-and where that is not to be looked up `HOST:PORT`; then `plain` for a connection without TLS, which
-is taken to loopback alone. A room without an archive is read as it comes: each time when the
-connection was lost, what was said meanwhile is lost, and that is said.
+A message that arrives only signals that the archive has something new. The account's secret
+file has two to four lines: the address (`reader@example.org`), the password, and where that
+must not be looked up `HOST:PORT`; then `plain` for a connection without TLS, which is allowed
+to loopback only. A room without an archive is read live: messages posted while the connection
+is down are lost, and the loss is reported.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ OUT: Mapping[int, Reason] = {
     321: "closed",
     332: "unreachable",
 }
-"""Status codes with which a room shows us out."""
+"""Status codes with which a room removes the account, and their reasons."""
 REFUSED: Mapping[str, Reason] = {
     "forbidden": "banned",
     "registration-required": "closed",
@@ -63,17 +63,17 @@ REFUSED: Mapping[str, Reason] = {
     "remote-server-not-found": "address",
 }
 POSTED = "{jabber:x:oob}x"
-"""A file at an address (XEP-0066), which is not asked: it may be anybody's."""
+"""A file at an address (XEP-0066). It is never fetched: the server may belong to anybody."""
 NICK = "guest"
 GONE: Reason = "gap"
-"""In the place of a page: the archive knows nothing of where we were."""
+"""Returned instead of a page: the archive no longer holds the stored position."""
 EMPTY = "-"
-"""In the place of the last id: the archive held nothing yet."""
+"""Stored instead of the last id: the archive was still empty."""
 Page = tuple[list[Any], bool]
 
 
 class XmppSession:
-    """One account at one server."""
+    """A session of one account at one server."""
 
     def __init__(
         self, secret: list[str], account: str, channels: Mapping[str, ChatChannel], ledger: Cursors
@@ -96,14 +96,14 @@ class XmppSession:
             client.register_plugin(plugin)
         self._woken: asyncio.Queue[DeliveryBatch | BlindError] = asyncio.Queue()
         self._archives: dict[str, str] = {}
-        """Room to the id of the last message that was read of its archive."""
+        """By room, the id of the last message that was read from its archive."""
         self._rooms: dict[str, ChatChannel] = {}
         self._tried: dict[str, float] = {}
-        """When it was last tried to enter the rooms that we are not in."""
+        """By channel, when the last attempt was made to join a room."""
         self._listen()
 
     def _listen(self) -> None:
-        """Tell of what comes by itself."""
+        """Register handlers for what the server sends unasked."""
         add = self._client.add_event_handler
         for event in ("disconnected", "connection_failed"):
             add(event, lambda _: self._woken.put_nowait(BlindError("unreachable")))
@@ -112,7 +112,7 @@ class XmppSession:
         add("groupchat_message", self._came)
 
     def _ended(self, error: Any) -> None:
-        """The server ends the stream: of an account that is gone it says so."""
+        """Queue the fault for a stream that the server ended; "login" if the account is gone."""
         gone = error["condition"] in ("not-authorized", "policy-violation", "conflict")
         self._woken.put_nowait(BlindError("login" if gone else "unreachable"))
 
@@ -129,7 +129,7 @@ class XmppSession:
         self._woken.put_nowait(DeliveryBatch(channel.name, said))
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._rooms.clear()
         self._client.disconnect(wait=0.5)
         with contextlib.suppress(Exception):
@@ -137,7 +137,7 @@ class XmppSession:
                 await self._client.disconnected
 
     async def batches(self) -> AsyncIterator[DeliveryBatch]:
-        """Batches for ever."""
+        """Yield batches for ever; BlindError where the server cannot be read."""
         await self._connect()
         async for batch in self._again(self._channels):
             yield batch
@@ -159,8 +159,10 @@ class XmppSession:
                 yield batch
 
     async def _wait(self) -> tuple[set[str], list[DeliveryBatch]]:
-        """Wait until something comes, or for a while: the channels to look at, all where nothing
-        came, and what came with it.
+        """Wait for messages, at most `LOOK_SECONDS`.
+
+        Return the channels to look at, which are all where nothing arrived, and the batches
+        that did.
         """
         come = list[DeliveryBatch | BlindError]()
         with contextlib.suppress(TimeoutError):
@@ -199,7 +201,7 @@ class XmppSession:
         self._client.send_presence()
 
     async def _enter(self, name: str) -> AsyncIterator[DeliveryBatch]:
-        """Join a room that is open to all, and find where its archive was read to."""
+        """Join a room that is open to all, and find the position in its archive."""
         channel = self._channels[name]
         room = slixmpp.JID(channel.address)
         self._tried[name] = time.monotonic()
@@ -260,8 +262,9 @@ class XmppSession:
             raise BlindError("timeout") from None
 
     async def _archive(self, room: str, channel: ChatChannel) -> AsyncIterator[DeliveryBatch]:
-        """What is new in a room's archive: behind what was read, or at the first time its last
-        `history` messages.
+        """Yield what is new in a room's archive, after the last stored position.
+
+        The first reading yields the last `history` messages of the room.
         """
         if not self._archives[room]:
             async for batch in self._first(room, channel):
@@ -272,7 +275,7 @@ class XmppSession:
             page = await self._page(
                 room, {"max": PAGE, "after": after} if after != EMPTY else {"max": PAGE}
             )
-            if page is GONE:  # the archive no longer goes back to where we were
+            if page is GONE:  # the archive no longer holds the stored position
                 self._archives[room] = ""
                 yield DeliveryBatch(channel.name, cursor=(name, ""), gap="lost")
                 return
@@ -282,7 +285,7 @@ class XmppSession:
             found, complete = page
             pages += 1
             if pages == 2:
-                yield DeliveryBatch(channel.name, gap="seen")  # more than a page was said unheard
+                yield DeliveryBatch(channel.name, gap="seen")  # more than one page was missed
             if found:
                 self._archives[room] = found[-1]["id"]
                 yield DeliveryBatch(
@@ -294,8 +297,9 @@ class XmppSession:
         yield DeliveryBatch(answered=(channel.name,))
 
     async def _first(self, room: str, channel: ChatChannel) -> AsyncIterator[DeliveryBatch]:
-        """The last messages of an archive, page by page from its end; the end is kept when all
-        of them were read.
+        """Yield the last messages of an archive, page by page from its end.
+
+        The position of the end is stored when all of them were read.
         """
         before, last, read, complete = "", "", 0, False
         while not complete and read < max(1, channel.history):
@@ -313,8 +317,9 @@ class XmppSession:
         yield DeliveryBatch(cursor=(f"xmpp:{channel.name}", self._archives[room]))
 
     async def _page(self, room: str, rsm: dict[str, Any]) -> Page | Reason:
-        """One page of an archive, oldest first, and whether it is the last; a reason where there
-        is none.
+        """Return one page of an archive, oldest message first, and whether it is the last page.
+
+        Where the archive gives none, return the reason.
         """
         retrieve = self._client.plugin["xep_0313"].retrieve
         try:
@@ -338,7 +343,7 @@ def _said(channel: ChatChannel, found: list[Any]) -> tuple[ChatMessage, ...]:
 
 
 def _place(rest: list[str], account: str) -> tuple[str | None, int | None]:
-    """Where to connect, (None, None) where the address says it."""
+    """Return the host and port to connect to; (None, None) to look them up by the address."""
     if not rest:
         return None, None
     host, _, port = rest[0].rpartition(":")
@@ -359,7 +364,7 @@ def _when(result: Any) -> datetime | None:
 def read(
     channel: ChatChannel, stanza: Any, archived: str, when: datetime | None
 ) -> list[ChatMessage]:
-    """The message in a stanza of a room, if it has a text: said, or set right (XEP-0308)."""
+    """Return the message in a stanza of a room, new or corrected (XEP-0308); [] without text."""
     text, nick = stanza["body"], stanza["from"].resource
     if not text or not nick:
         return []
@@ -372,7 +377,7 @@ def read(
         "author": nick,
         "text": text,
         "published_at": when,
-        "message_id": f"{nick}/{corrected or own}",  # of a sender: ids are his own
+        "message_id": f"{nick}/{corrected or own}",  # ids are unique per sender only
         "reply_to": answered,
         "edited": bool(corrected),
     }
