@@ -1,12 +1,13 @@
-"""Captures that others collect: from a pipe, a file, a watched folder or over HTTP, one JSON object
-each.
+"""Accept posts that other programs collected: one JSON object each.
 
-    line      what one object says, and the captures it becomes
-    feed      from objects to records that are durable on the bus: sites, keys, batches by size and by time
-    service   `ullage intake`: POST /v1/captures (what may be said and answered: requests)
-    command   `ullage ingest`: files and standard input
-    watched   a folder from which files are taken once
-    exports   what chat programs export, by forms that are data (`crawlers.export_forms`), and mail
+They arrive from a pipe, a file, a watched folder or over HTTP.
 
-Collectors of our own hand over in the same way (`crawlers.collectors`).
-"""  # noqa: E501
+    submission     what one object may contain, and the captures made from it
+    feed           writes captures to the bus, in batches by number, size and time
+    server         `ullage intake`: POST /v1/captures; `requests` checks and answers its requests
+    cli            `ullage ingest`: files, standard input and watched folders
+    chat_exports   exports of chat programs, by forms that are data (`crawlers.export_forms`)
+    mail_export    mail: an mbox file, a maildir or one message
+
+The collectors for chat services write in the same way (`crawlers.collectors`).
+"""

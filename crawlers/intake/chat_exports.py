@@ -1,9 +1,8 @@
-"""Read exports of chats that people make themselves, as lines of ingest.
+"""Read exports that people make with chat programs, as lines for ingest.
 
-What an export looks like is data (`export_form`).
-
-A message without an id is known by its time, its sender and its order within the second, so that an
-export which overlaps another gives the same messages again.
+The structure of an export is described by data (`export_form`). A message without an id is
+identified by its time, its sender and its order within the second, so that overlapping exports
+yield the same messages again.
 """
 
 from __future__ import annotations
@@ -36,12 +35,12 @@ from ullage.errors import ConfigError, FaultsError, list_faults
 from ullage.files.validation import read_json
 
 Message = dict[str, Any]
-"""The fields of a line of ingest; `published_at` as it is written until `_with_times`.
+"""The fields of a line of ingest; a message without `text` could not be read.
 
-Without `text` it could not be read.
+`published_at` is the written form until `_with_times` parses it.
 """
 MAIL = "mail"
-"""The one form that is a program: `mail_export`."""
+"""The one form that is code and not data: `mail_export`."""
 DELIMITERS = ",;\t|"
 _BYTE_ORDER_MARKS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
@@ -60,8 +59,8 @@ def read_export(
 ) -> Iterator[Message]:
     """Yield the messages of an export as lines of ingest.
 
-    ConfigError where it holds no message of that form, or, after all others were yielded, where a
-    file of it holds none.
+    ConfigError where it holds no message of that form. Where single files cannot be read, it is
+    raised after the messages of the others.
     """
     is_empty = True
     try:
@@ -95,8 +94,9 @@ def _no_message(path: Path, form: str) -> ConfigError:
 
 
 def _read_files(path: Path, form: ExportForm) -> Iterator[Message]:
-    """Yield the messages of all files of an export; those that cannot be read are named in the
-    end.
+    """Yield the messages of all files of an export.
+
+    ConfigError names the files that cannot be read, after the messages of the others.
     """
     files, faults, before = _list_files(path, form), list[ConfigError](), Message()
     for file in files:
@@ -119,8 +119,9 @@ def _read_files(path: Path, form: ExportForm) -> Iterator[Message]:
 
 
 def _list_files(path: Path, form: ExportForm) -> list[Path]:
-    """Return the files to read: `path`, or in a folder those of the first pattern that finds
-    any, in order of their numbers.
+    """Return the files to read, in order of their numbers.
+
+    This is `path` itself, or in a folder the files of the first pattern that matches any.
     """
     if not path.is_dir():
         return [path]
@@ -144,11 +145,10 @@ def _by_numbers(path: Path) -> tuple[str, list[tuple[str, int]]]:
 def parse_file(
     form: ExportForm, path: Path, content: bytes, before: Message | None = None
 ) -> list[Message]:
-    """Return the messages of one file, of attached files only their names; empty where it is not of
-    that form.
+    """Return the messages of one file; empty where it does not have that form.
 
-    `before` holds what a message may take from the one before it, and is kept up to date.
-    ConfigError where the file is damaged.
+    Attached files are returned as names only. `before` holds the fields that a message may take
+    from the one before it, and is updated. ConfigError where the file is damaged.
     """
     if content.startswith(b"PK\x03\x04"):
         raise ConfigError(f"{path}: is an archive: unpack it, and name what was in it")
@@ -160,8 +160,9 @@ def parse_file(
 
 
 def _decode(content: bytes) -> str:
-    """Return a text in the encoding that it begins to show: UTF-8 or UTF-16, else GB18030, which
-    reads everything else.
+    """Return a text decoded as UTF-8 or UTF-16, else as GB18030.
+
+    A byte order mark selects the encoding; GB18030 can read any bytes.
     """
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), "utf-8")
     try:
@@ -227,7 +228,7 @@ def _read_field(name: Field, selections: Selections, node: Node) -> Any:
 
 
 def _full_text(node: Node) -> str:
-    """Return all text of a part of a message, its lines kept."""
+    """Return all text of a part of a message, with its line breaks."""
     if not is_element(node):
         return (
             str(node) if isinstance(node, str | int | float) and not isinstance(node, bool) else ""
@@ -237,7 +238,7 @@ def _full_text(node: Node) -> str:
 
 
 def _parse_text(table: TextForm, text: str) -> Iterator[Message]:
-    """Yield the messages of a text, each with the lines from its head to the next."""
+    """Yield the messages of a text: each is a head line and the lines up to the next head."""
     channel, day, lines = "", "", list[str]()
     message = Message()
     for line in text.splitlines():
@@ -262,8 +263,9 @@ def _with_text(table: TextForm, message: Message, channel: str, lines: Sequence[
 
 
 def _match_head(table: TextForm, line: str, day: str) -> Message | None:
-    """Return what a head tells; {} for that of a notice, which has no sender; None where a line
-    is no head.
+    """Return the fields in a head line; None where the line is no head.
+
+    A notice has no sender, and its head yields {}.
     """
     for pattern in table.heads:
         if not (match := pattern.match(line)):
@@ -283,7 +285,7 @@ def _match_head(table: TextForm, line: str, day: str) -> Message | None:
 
 
 def _parse_table(columns: Mapping[Field, Sequence[str]], text: str) -> Iterator[Message]:
-    """Yield the rows of a table that has a column of texts."""
+    """Yield the rows of a table as messages; nothing where no column holds texts."""
     lines = io.StringIO(text.lstrip("\ufeff\r\n"), newline="")
     header = lines.readline()
     found = [(_find_columns(columns, next(_rows([header], one), [])), one) for one in DELIMITERS]
@@ -300,7 +302,7 @@ def _parse_table(columns: Mapping[Field, Sequence[str]], text: str) -> Iterator[
 
 
 def _rows(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
-    """Yield the rows that are not blank; [] for one with a cell that is too long to be read."""
+    """Yield the rows that are not blank; [] for one with a cell that is too long to read."""
     reader = csv.reader(lines, delimiter=delimiter)
     while True:
         try:
@@ -317,8 +319,9 @@ def _rows(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
 def _find_columns(
     columns: Mapping[Field, Sequence[str]], header: Sequence[str]
 ) -> dict[Field, int]:
-    """Return the place of each field's column; the names that come first in the form are the
-    best.
+    """Return the position of each field's column.
+
+    Where several columns fit a field, the name that comes first in the form wins.
     """
     names = [name.strip().casefold() for name in header]
     places = (
@@ -329,8 +332,9 @@ def _find_columns(
 
 
 def _with_times(form: ExportForm, messages: Sequence[Message]) -> list[Message]:
-    """Return the messages with times in ISO 8601, and with an id each where they have a time and
-    no id.
+    """Return the messages with times in ISO 8601.
+
+    A message that has a time and no id is given an id.
     """
     order = form.date_order or _guess_order(
         form, [str(message.get("published_at") or "") for message in messages]
@@ -353,8 +357,9 @@ def _with_times(form: ExportForm, messages: Sequence[Message]) -> list[Message]:
 
 
 def _guess_order(form: ExportForm, moments: Sequence[str]) -> Order:
-    """Return which of `03/04` is the month: by a number above twelve, else by what puts the
-    messages in order; the day first.
+    """Return which number of a date such as `03/04` is the month; the day comes first by default.
+
+    A number above twelve decides, else the order in which the messages are sorted by time.
     """
     numbers = [match for moment in moments if (match := NUMBERS.search(moment))]
     if any(int(match[1]) > 12 for match in numbers):
@@ -372,8 +377,9 @@ def _guess_order(form: ExportForm, moments: Sequence[str]) -> Order:
 
 
 def _attach(folder: Path, name: str) -> Message | str:
-    """Return a file of the export with its content where it lies below `folder` and is small
-    enough; else its name.
+    """Return an attached file with its content; only its name where that cannot be read.
+
+    The file must lie below `folder` and be small enough.
     """
     path = folder / name
     try:
@@ -388,15 +394,16 @@ def _attach(folder: Path, name: str) -> Message | str:
 
 
 def _file_name(name: str) -> str:
-    """Return the name of a file without its folders, or that in the address of one."""
+    """Return the name of a file without its folders, for a path or an address."""
     if re.match(r"(?i)https?://", name):
         name = unquote(name.partition("?")[0])
     return name.rpartition("/")[2][:1000]
 
 
 def check_samples(form: ExportForm) -> list[str]:
-    """Return what of its samples a form does not read as they say, a line each; empty where all
-    is well.
+    """Return the differences between a form's samples and what it reads in them, a line each.
+
+    The list is empty where all samples are read as expected.
     """
     faults = [
         f"has no {kind}"
@@ -425,8 +432,9 @@ def check_samples(form: ExportForm) -> list[str]:
 
 
 def check_own_forms(folder: Path) -> str:
-    """Return how many forms there are, after each in `folder` was held to its samples;
-    FaultsError for what is wrong.
+    """Check the forms in `folder` against their samples and return a summary with their number.
+
+    FaultsError lists what is wrong.
     """
     faults, own = list[str](), sorted(folder.glob(f"*{ENDING}"))
     for path in own:

@@ -1,21 +1,22 @@
-"""Take in JSON lines or chat exports from a file, standard input or a watched folder.
+"""Accept JSON lines or chat exports from a file, standard input or a watched folder.
 
-    DIR/loans.jsonl           is taken when it is whole
+    DIR/loans.jsonl           is read when it is complete
     DIR/taken/loans.jsonl     all of it is durable on the bus
-    DIR/refused/loans.jsonl   a line of it was refused, or it cannot be read; the other lines are durable
+    DIR/refused/loans.jsonl   some lines were refused, or the file cannot be read;
+                              the other lines are durable
 
-A file is whole when it has not changed for `SETTLED_SECONDS` and ends with a newline; without one
-it waits for a minute. Whoever renames a finished file into the folder waits for neither. Names that
-begin with a dot or end in `.part` or `.tmp` are nobody's yet. Killed between the bus and the move,
-a file is taken again, and its posts are the same posts.
+A file is complete when it has not changed for `SETTLED_SECONDS` and ends with a newline;
+without the newline the wait is a minute. A finished file that is renamed into the folder needs
+no wait. Names that begin with a dot or end in `.part` or `.tmp` are ignored. After a crash
+between the bus and the move the file is read again, and its posts are recognised as the same.
 
-With `--as` FILE is an export that people make themselves (`crawlers.intake.chat_exports`); with
-`--watch` a folder is watched.
+With `--as`, FILE is an export of a chat program (`crawlers.intake.chat_exports`); with
+`--watch`, a folder is watched.
 
-A bad line is reported by its number and field, never by its content, and the others go on; a field
-of another name is named once. A line that stands on standard input is durable within two seconds,
-whatever comes after it.
-"""  # noqa: E501
+A bad line is reported by its number and field, never by its content, and reading goes on. An
+unknown field is reported one time. A line on standard input is durable within two seconds, even
+if no other follows.
+"""
 
 from __future__ import annotations
 
@@ -53,14 +54,15 @@ LOOK_SECONDS, SETTLED_SECONDS, UNENDED_SECONDS = 0.5, 2.0, 60.0
 TAKEN, REFUSED = "taken", "refused"
 UNFINISHED = (".part", ".tmp", ".crdownload", "~")
 Take = Callable[[Path], int]
-"""Takes a file in; returns how many of its lines were refused when the others are durable."""
+"""Reads a file and returns how many of its lines were refused; the others are then durable."""
 
 
 @dataclass(slots=True)
 class WatchedFolder:
-    """One folder.
+    """A folder whose complete files are read one time each.
 
-    `remove` deletes what was taken instead of keeping it: leaked text does not stay in clear.
+    `remove` deletes accepted files instead of moving them, so that leaked text is not kept in
+    clear.
     """
 
     folder: Path
@@ -75,13 +77,13 @@ class WatchedFolder:
             raise ConfigError(f"{self.folder} is no folder: make it, or name the right one")
 
     def run(self, take: Take, stop: threading.Event) -> None:
-        """Look at the folder until `stop`."""
+        """Read the files that appear in the folder until `stop` is set."""
         while not stop.is_set():
             self.turn(take)
             stop.wait(LOOK_SECONDS)
 
     def turn(self, take: Take) -> None:
-        """Take what is whole now."""
+        """Read the files that are complete now."""
         there = dict(self._files())
         for gone in self._seen.keys() - there.keys():
             del self._seen[gone]
@@ -105,7 +107,7 @@ class WatchedFolder:
         return settled >= (SETTLED_SECONDS if _ends(path) else UNENDED_SECONDS)
 
     def _one(self, path: Path, take: Take) -> None:
-        """Take one file and move it away."""
+        """Read one file, then move or delete it."""
         refused = take(path)
         self.taken += not refused
         self.refused += bool(refused)
@@ -120,7 +122,7 @@ class WatchedFolder:
 
 
 def _ends(path: Path) -> bool:
-    """Whether the file ends with a newline, or is empty."""
+    """Return whether the file ends with a newline; an empty one does not."""
     with path.open("rb") as file:
         end = file.seek(0, os.SEEK_END)
         if not end:
@@ -130,7 +132,7 @@ def _ends(path: Path) -> bool:
 
 
 def _free(folder: Path, name: str) -> Path:
-    """A name in `folder` that nobody has."""
+    """Return a path in `folder` that does not exist yet, with a number where it must."""
     path, number = folder / name, 1
     while path.exists():
         path, number = folder / f"{name}.{number}", number + 1
@@ -138,17 +140,17 @@ def _free(folder: Path, name: str) -> Path:
 
 
 MAX_LINE_BYTES = 6 * MAX_BODY_BYTES
-"""JSON may write one character in six."""
+"""JSON may write one character as six."""
 BLOCK_BYTES = 2**18
 MOST_NAMED = 20
-"""Fields of other names that are told of in one run."""
+"""The most unknown fields to report in one run."""
 WITHOUT = {
     "author": "nothing joins them with what the same seller says",
     "channel": "they are joined by site, author and time alone",
     "message_id": "each is known by its text, so edits and deletions are not noticed",
     "published_at": "the time at which they were handed in counts",
 }
-"""What follows where a line without an address lacks a field."""
+"""The consequence where a line without a URL lacks a field."""
 Form = Annotated[
     str,
     typer.Option(
@@ -205,7 +207,7 @@ def ingest(
             accepted, refused = _take_file(feed, Path(file), read)
         except OSError as error:
             raise ConfigError(f"{file}: cannot be read ({error.strerror})") from None
-        except ConfigError:  # a file of an export; what was read of the others is taken
+        except ConfigError:  # in one file of an export; the other files are still published
             feed.end()
             raise
         feed.end()
@@ -220,7 +222,7 @@ Lines = Callable[[Path], Iterator[tuple[int, bytes | None]]]
 def _lines_of(
     path: Path, form: str, site: str, channel: str, forms: Path
 ) -> Iterator[tuple[int, bytes | None]]:
-    """The numbered lines of a file, or of what an export says."""
+    """Yield the numbered lines of a file, or of the messages in an export."""
     if form:
         told = (
             json.dumps(said, ensure_ascii=True).encode()
@@ -237,13 +239,15 @@ def _take_file(feed: IntakeWriter, path: Path, read: Lines) -> tuple[int, int]:
 
 
 def _watch(context: Context, folder: Path, remove: bool, read: Lines) -> None:
-    """Take what is put into `folder` until the process is told to stop."""
-    # one that was set ahead takes no half file
+    """Read the files that are put into `folder` until the process is told to stop."""
+    # unlike a clock that was set ahead, this one never makes a half-written file look complete
     watched = WatchedFolder(folder, context.running_time.believed(), remove)
     registry = new_registry("ingest")
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(running("ingest", registry, None, context))
-        take_lock(folder / ".ullage.lock", f"{folder} is being watched")  # until the process ends
+        take_lock(
+            folder / ".ullage.lock", f"{folder} is being watched"
+        )  # held until the process ends
         feed = _feed(context, stop)
 
         def take_one(path: Path) -> int:
@@ -269,9 +273,7 @@ def _feed(context: Context, stop: threading.Event | None = None) -> IntakeWriter
 
 
 def take(context: Context, source: BinaryIO) -> tuple[int, int]:
-    """Append the captures of `source`; returns how many lines were accepted and how many
-    refused.
-    """
+    """Publish the captures of `source`; return how many lines were accepted and refused."""
     feed = _feed(context)
     counted = _take_numbered(feed, lines(source))
     feed.end()
@@ -281,8 +283,9 @@ def take(context: Context, source: BinaryIO) -> tuple[int, int]:
 def _take_numbered(
     feed: IntakeWriter, numbered: Iterable[tuple[int, bytes | None]]
 ) -> tuple[int, int]:
-    """Lines into `feed`, which is flushed by time while nothing comes; how many were accepted
-    and refused.
+    """Publish lines through `feed`; return how many were accepted and refused.
+
+    While no line arrives, captures that wait are flushed by time.
     """
     accepted = refused = 0
     named = FieldReport()
@@ -306,7 +309,7 @@ def _take_numbered(
 
 
 class FieldReport:
-    """Tells of fields of other names, each once, and in the end of those that lines lack."""
+    """Reports unknown fields, one time each, and finally the fields that lines lack."""
 
     def __init__(self) -> None:
         self._told: set[str] = set()
@@ -314,7 +317,7 @@ class FieldReport:
         self._lines = 0
 
     def tell(self, number: int, line: CaptureLine) -> None:
-        """Name those of `line` that were in none before it."""
+        """Print the unknown fields of `line` that no earlier line had."""
         self._lines += 1
         self._missing.update(missing(line))
         for name in shown(line.unknown) if len(self._told) < MOST_NAMED else ():
@@ -323,15 +326,16 @@ class FieldReport:
                 typer.echo(f"line {number}: unknown field, which is left out: {name}", err=True)
 
     def tell_missing(self) -> None:
-        """Say what is missing, and what follows from that."""
+        """Print which fields were missing, how often, and the consequence."""
         for name, count in sorted(self._missing.items()):
             typer.echo(f"{count} of {self._lines} lines have no {name}: {WITHOUT[name]}", err=True)
 
 
 def lines(source: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
-    """Lines that are not blank, numbered from 1; None in the place of one while nothing comes.
+    """Yield the lines that are not blank, with their numbers from 1.
 
-    Of a line beyond the limit only its beginning is given, which is no JSON.
+    None in place of a line means that none arrived for a moment. A line beyond the size limit is
+    truncated, so that it is no valid JSON.
     """
     number, held, left_out = 1, bytearray(), False
     for block in blocks(source):
@@ -351,7 +355,7 @@ def lines(source: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
 
 
 def blocks(source: BinaryIO) -> Iterator[bytes | None]:
-    """What stands in `source` as it comes; None while nothing does for a moment."""
+    """Yield the bytes of `source` as they arrive; None while nothing does for a moment."""
     try:
         number = source.fileno()
     except (OSError, io.UnsupportedOperation):

@@ -1,25 +1,25 @@
 """Describe export forms: how a chat program writes its exports, as data (`crawlers.export_forms`).
 
-about = "Discord: the JSON of DiscordChatExporter"      # program and kind of export, for people
-files = ["*.json"]                                       # of a folder: the files of the first pattern that finds any
-zone = "Asia/Shanghai"                                   # of times that name none; UTC by default
+    about = "Discord: the JSON of DiscordChatExporter"   # program and kind of export
+    files = ["*.json"]        # in a folder: the files of the first pattern that matches any
+    zone = "Asia/Shanghai"    # time zone of times without one; UTC by default
 
-[json]                                                   # JMESPath; `css:` or `xpath:` before a selector of [html]
-messages = "messages[?author]"
-[json.fields]                                            # by the fields of a line of `ingest`
-text = "content"
+    [json]                    # JMESPath; in [html] `css:` or `xpath:` before a selector
+    messages = "messages[?author]"
+    [json.fields]             # by the fields of a line of `ingest`
+    text = "content"
 
-[[sample]]                                               # an export that we wrote, and the messages that must be read in it
-file = "room.json"
-body = '''…'''
-messages = [{ message_id = "31", author = "seller", text = "…" }]
-[[near_miss]]                                            # a file in which no message of the form may be found
-file = "room.json"
-body = '''…'''
+    [[sample]]                # an export written for the test, and the messages expected in it
+    file = "room.json"
+    body = '''…'''
+    messages = [{ message_id = "31", author = "seller", text = "…" }]
+    [[near_miss]]             # a file in which no message of the form must be found
+    file = "room.json"
+    body = '''…'''
 
 A file in JSON is read by `[json]`, one that begins with `<` by `[html]`, any other by `[text]` or
 `[csv]`.
-"""  # noqa: E501
+"""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from ullage.files.ownership import read_trusted
 from ullage.files.validation import describe_faults, read_toml
 
 FOLDER = "export_forms"
-"""Where an organization's own forms lie in the data folder."""
+"""The folder of the organization's own forms, in the data folder."""
 SHIPPED = "crawlers.export_forms"
 ENDING = ".toml"
 Field = Literal[
@@ -55,66 +55,70 @@ class _Table(BaseModel):
 
 
 class TreeForm(_Table):
-    """How messages stand in JSON or HTML. Selectors as in `crawlers.sites.selectors`."""
+    """The structure of messages in JSON or HTML. Selectors as in `crawlers.sites.selectors`."""
 
     chats: Selector = NONE
-    """The chats of a file; the file itself by default."""
+    """Selects the chats of a file; the file itself by default."""
     channel: Selector = NONE
-    """In a chat, its name."""
+    """Selects the name of a chat."""
     messages: Selector
-    """In a chat, its messages."""
+    """Selects the messages of a chat."""
     fields: Mapping[Field, Selector]
-    """In a message, its fields; several texts of one field are joined."""
+    """Select the fields of a message; several texts of one field are joined."""
     continued: tuple[Field, ...] = ()
-    """Fields that a message takes from the one before it where it has none."""
+    """Fields that a message takes from the one before it where it lacks them."""
 
 
 class TextForm(_Table):
-    """How messages stand in a text: each begins with a line of its own, the head."""
+    """The structure of messages in a text: each begins with a line of its own, the head."""
 
     heads: tuple[Pattern, ...]
-    """Groups: `at`, or `clock` below a `day`; `author`, without which it is a notice and no
-    message; `text`, the first line.
+    """Patterns of a head, with the groups `at` (or `clock` below a `day`), `author` and `text`.
+
+    `text` is the first line of the message. A head without `author` begins a notice.
     """
     day: Pattern | None = None
-    """A line that tells the day of the messages below it, as group `day`."""
+    """A line that holds the day of the messages below it, as group `day`."""
     channel: Pattern | None = None
     """A line that names the channel, as group `channel`."""
     attachments: tuple[Pattern, ...] = ()
-    """In a message's text, the name of a file, as group `name`."""
+    """Find the names of files in the text of a message, as group `name`."""
 
 
 class ExportSample(_Table):
-    """A file of an export, and the messages that must be read in it: all of them, and of each
-    the fields named here.
+    """A file of an export with the messages expected in it.
+
+    All messages are listed; of each, the fields named here are compared.
     """
 
     file: str
-    """Its path below the folder of the export."""
+    """The path of the file in the folder of the export."""
     body: str
     messages: tuple[Mapping[str, Any], ...] = ()
 
 
 class ExportForm(_Table):
-    """One form; see the module."""
+    """One export form; see the module."""
 
     name: str
     about: str
     files: tuple[str, ...] = ()
-    """Patterns of files in a folder; without one the export is a single file."""
+    """Patterns of files in a folder; without a pattern the export is a single file."""
     channel_is_folder: bool = False
-    """Whether the folder in which a file lies is named as its channel."""
+    """Whether the name of a file's folder is the name of its channel."""
     zone: Zone = ZoneInfo("UTC")
     date_order: Order | None = None
-    """Which of `03-04` is the month; what the dates of the whole file allow by default, then the
-    day first.
+    """Which number of a date such as `03-04` is the month.
+
+    By default it is inferred from all dates of the file; where they leave it open, the day is
+    first.
     """
     time_formats: tuple[str, ...] = ()
     json_: TreeForm | None = pydantic.Field(default=None, alias="json")
     html: TreeForm | None = None
     text: TextForm | None = None
     csv: Mapping[Field, tuple[str, ...]] | None = None
-    """Names of columns in small letters, the best first; a table is read where `text` has one."""
+    """Names of columns in lower case, best first; a table needs a column for `text`."""
     sample: tuple[ExportSample, ...] = ()
     near_miss: tuple[ExportSample, ...] = ()
 
@@ -135,14 +139,15 @@ class ExportForm(_Table):
 
 
 def list_forms(folder: Path | None = None) -> list[str]:
-    """Return the names of all forms: those that ship, and those in `folder` of an organization."""
+    """Return the names of all forms: the shipped ones, and the organization's in `folder`."""
     files = [*resources.files(SHIPPED).iterdir(), *(folder.glob(f"*{ENDING}") if folder else ())]
     return sorted({file.name.removesuffix(ENDING) for file in files if file.name.endswith(ENDING)})
 
 
 def load_form(name: str, folder: Path | None = None) -> ExportForm:
-    """Return a form, that of `folder` first; ConfigError where its file is wrong, KeyError where
-    there is none.
+    """Return a form; one in `folder` replaces a shipped one.
+
+    ConfigError where its file is wrong, KeyError where it does not exist.
     """
     if name not in list_forms(folder):
         raise KeyError(name)

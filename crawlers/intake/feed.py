@@ -1,5 +1,6 @@
-"""From what collectors say to records that are durable on the bus: in batches, by number, by
-size and by time.
+"""Turn submitted lines into captures and write them to the bus.
+
+They are written in batches, by number, size and time.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ from ullage.security.signing import Signer
 from ullage.settings import SITES, Context
 
 FLUSH_SECONDS = 1.0
-"""Longer than this no capture waits for others."""
+"""The longest time that a capture waits for others."""
 FLUSH_BYTES = 8 * 2**20
 SITES_SECONDS = 5.0
-"""How often the site files are looked at."""
+"""How often the site files are read."""
 
 
 @dataclass(slots=True)
 class IntakeWriter:
-    """One process's way in.
+    """A writer of submitted posts to the bus, for one thread at a time.
 
-    Not for two threads at once. `stop` ends the wait for a bus that is down.
+    `stop` ends the wait for a bus that is down.
     """
 
     context: Context
@@ -47,9 +48,9 @@ class IntakeWriter:
     clock: Clock
     stop: threading.Event = field(default_factory=threading.Event)
     more: Mapping[str, Site] = field(default_factory=dict)
-    """Places that have no site file and are named all the same: a collector's channels."""
+    """Further sites without a site file: a collector's channels."""
     faults: list[ConfigError] = field(default_factory=list)
-    """Of site files, when they were last read."""
+    """Faults of the site files at the last reading."""
     _sites: Mapping[str, Site] = field(default_factory=dict)
     _read_at: float = float("-inf")
     _waiting: list[Capture] = field(default_factory=list)
@@ -58,10 +59,10 @@ class IntakeWriter:
 
     @classmethod
     def of(cls, context: Context, stop: threading.Event | None = None) -> Self:
-        """The way in of this data folder; ConfigError where a key is missing."""
+        """Create the writer for a data folder; ConfigError where a key is missing."""
         publisher = context.bus().publisher(CAPTURES)
         signer = keys.load_signer(context.keys, "ingest")
-        keys.load_sealer(context.keys)  # what is wrong with it is said at the start
+        keys.load_sealer(context.keys)  # a faulty key is reported at the start
         cipher = FrontierCipher(context.keys.read("frontier.key"))
         folder = SiteFolder(context.data / SITES, lambda _: None)
         made = cls(
@@ -71,19 +72,23 @@ class IntakeWriter:
         return made
 
     def read_sites(self) -> Mapping[str, Site]:
-        """The site files as they stand, looked at every few seconds."""
+        """Return the current sites, by name; the files are read every few seconds."""
         if (now := self.clock.monotonic()) >= self._read_at:
             self._sites, self.faults = self.folder.read()
             self._read_at = now + SITES_SECONDS
         return {**self._sites, **self.more} if self.more else self._sites
 
     def captures(self, line: CaptureLine, now: datetime | None = None) -> list[Capture]:
-        """The captures of `line`; RecordError where one is beyond a record's limits, or no text."""
+        """Return the captures of `line`.
+
+        RecordError where one exceeds the limits of a record, or is not text.
+        """
         return self.maker(now)(line)
 
     def maker(self, now: datetime | None = None) -> Callable[[CaptureLine], list[Capture]]:
-        """What makes captures of lines, as `captures` does, by the site files as they stand now;
-        another thread may use it.
+        """Return a function that makes captures of lines as `captures` does.
+
+        It uses the site files as they are now, and may be called in another thread.
         """
         sites, at = self.read_sites(), now or self.clock.now()
 
@@ -96,14 +101,15 @@ class IntakeWriter:
         return made
 
     def outbox(self) -> CaptureOutbox:
-        """The way out with the sealing key as it is now: seal keys turn over once a day."""
+        """Return an outbox with the current sealing key, which is replaced once a day."""
         return CaptureOutbox(
             self.publisher, keys.load_sealer(self.context.keys), self.signer, self.clock.wall
         )
 
     def put(self, captures: Iterable[Capture]) -> None:
-        """Take them in; durable once `flush` has been called, which this does where enough has
-        come together.
+        """Accept captures, and flush when enough have accumulated.
+
+        They are durable only once `flush` was called.
         """
         for capture in captures:
             self._since = self._since if self._waiting else self.clock.monotonic()
@@ -114,14 +120,14 @@ class IntakeWriter:
         self.turn()
 
     def turn(self) -> None:
-        """Flush what has waited long enough."""
+        """Flush the captures that have waited long enough."""
         if self._waiting and self.clock.monotonic() - self._since >= FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
-        """Make durable what was taken in.
+        """Make all accepted captures durable.
 
-        While the bus is down it waits, and so does whoever hands in: nothing is dropped.
+        While the bus is down this waits, and the sender with it: nothing is dropped.
         """
         if self._waiting:
             append = partial(self.outbox().append, self._waiting)
@@ -133,6 +139,6 @@ class IntakeWriter:
         self._waiting, self._bytes = [], 0
 
     def end(self) -> None:
-        """Flush and let go of the bus."""
+        """Flush, and close the connection to the bus."""
         self.flush()
         self.publisher.close()

@@ -21,7 +21,7 @@ MailLine = dict[str, Any]
 
 
 def read_mails(path: Path, channel: str) -> Iterator[MailLine]:
-    """Yield the messages of a maildir, an mbox file, or one message."""
+    """Yield the mails of a maildir, an mbox file or a single message."""
     if path.is_dir():
         if not (path / "cur").is_dir():
             raise ConfigError(f"{path}: is no maildir: it has no folder `cur`")
@@ -34,7 +34,7 @@ def read_mails(path: Path, channel: str) -> Iterator[MailLine]:
         start = opened.read(5)
     if start != b"From ":
         content = path.read_bytes()
-        # a text without a head is no mail
+        # a text without headers is no mail
         if email.message_from_bytes(content, policy=modern).keys():
             yield read_mail(content, channel)
         return
@@ -47,7 +47,7 @@ def read_mails(path: Path, channel: str) -> Iterator[MailLine]:
 
 
 def read_mail(content: bytes, channel: str) -> MailLine:
-    """What one mail says, as a line of ingest but for its site."""
+    """Return the content of one mail as a line of ingest, without its site."""
     message = email.message_from_bytes(content, policy=modern)
     assert isinstance(message, EmailMessage)
     body = message.get_body(("plain", "html"))
@@ -81,7 +81,7 @@ def _content(part: Any) -> str:
 
 def _part(part: Any) -> MailLine | str:
     body = part.get_payload(decode=True)
-    if body is None:  # a message within
+    if body is None:  # an enclosed message
         body = (
             b"".join(bytes(one) for one in part.get_payload())
             if isinstance(part.get_payload(), list)

@@ -1,16 +1,22 @@
 """Check the token and the body of a submission, and answer it.
 
-    202  all that was not refused is durable on the bus; what was refused is named by its number and field
-    400  nothing in it could be taken          401  no token, or another         409  the same key is under way
-    411, 413, 415  its length is missing, too large, or it is of another type    422  the same key with another body
-    429  wait: too much waits for the bus, match is too far behind, or too many wrong tokens; `Retry-After` says how long
-    503  the bus is down: the request may be sent again, with the same `Idempotency-Key`
+    202  all posts that were not refused are durable on the bus; refused posts are listed by
+         number and field
+    400  nothing could be accepted
+    401  the token is missing or wrong
+    409  a request with the same key is in progress
+    411, 413, 415  its length is missing, it is too large, or its type is not supported
+    422  the same key was used with another body
+    429  wait: too much waits for the bus, match is too far behind, or there were too many wrong
+         tokens; `Retry-After` says how long
+    503  the bus is down: send the request again, with the same `Idempotency-Key`
 
-A key is remembered while the process lives, `MOST_KEYS` of them with their answers in
-`MOST_KEPT_BYTES`. Sent again after that a post is still the same post, by its message id, URL or
-text, and is counted once. Nothing of a request is logged, and no answer repeats what was sent. What
-is large is read in a thread, one body at a time, so that others are answered meanwhile.
-"""  # noqa: E501
+A key is remembered while the process lives: `MOST_KEYS` of them with their answers in
+`MOST_KEPT_BYTES`. A post that is sent again later is still recognised as the same post, by its
+message id, URL or text, and is counted one time. No content of a request is logged, and no
+answer repeats what was sent. Large bodies are read in a thread, one at a time, so that other
+requests are answered meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +45,9 @@ from ullage.runtime.rate_limit import Allowance, LimitedError
 
 LINES = ("application/x-ndjson", "application/jsonl")
 MOST_POSTS = 5_000
-"""In one request."""
+"""The most posts in one request."""
 MOST_PARTS = 500_000
-"""Strings, commas and beginnings of lists and objects: a hundred of a post.
+"""The most strings, commas and starts of lists and objects in a request: a hundred per post.
 
 Each takes many times its bytes in memory.
 """
@@ -50,8 +56,9 @@ LINE = re.compile(rb"\S[^\n]*+")
 
 
 def posts_in(media_type: str, body: bytes) -> Iterator[CaptureLine | RecordError]:
-    """The posts in a body, and the faults of those that are none; raises RecordError for one of
-    none, too many, or no JSON.
+    """Yield the posts in a body, and the faults of those that are not valid.
+
+    RecordError where the body holds no post, too many of them, or invalid JSON.
     """
     if sum(1 for _ in islice(PART.finditer(body), MOST_PARTS + 1)) > MOST_PARTS:
         raise RecordError(
@@ -95,18 +102,18 @@ JSON = "application/json"
 KEY = re.compile(r"[!-~]{1,255}")
 MOST_KEYS, MOST_KEPT_BYTES = 10_000, 16 << 20
 SMALL = 64 << 10
-"""Bytes of a body that is read at once, where it stands: a few milliseconds."""
+"""The largest body, in bytes, that is parsed in the event loop: it takes a few milliseconds."""
 WAIT_SECONDS = 30.0
-"""How long a request waits for the bus before it is told to come again."""
+"""How long a request waits for the bus before the sender is asked to repeat it."""
 ATTEMPTS, ATTEMPT_SECONDS = 10, 60.0
 KEPT_BYTES = 1_000
-"""What a key takes beside its answer, about."""
+"""About the memory, in bytes, that a key takes in addition to its answer."""
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class IntakeResponse:
-    """Status, body and headers; the body holds nothing of the request."""
+    """An answer: status, body and headers. The body holds nothing of the request."""
 
     status: int
     body: dict[str, Any]
@@ -114,7 +121,7 @@ class IntakeResponse:
 
 
 def refusal(status: int, error: str, retry_after: float | None = None) -> IntakeResponse:
-    """A refusal in one line."""
+    """Create a response that refuses a request, with one line of text."""
     return IntakeResponse(
         status,
         {"error": error},
@@ -124,15 +131,16 @@ def refusal(status: int, error: str, retry_after: float | None = None) -> Intake
 
 @dataclass(slots=True)
 class TokenCheck:
-    """Who may hand in: whoever shows the token. A right one passes, however many wrong ones
-    came.
+    """The check of the token that every request must show.
+
+    A correct token is accepted, however many wrong ones came before it.
     """
 
     token: str
     attempts: Allowance
 
     def refuses(self, headers: Mapping[str, str]) -> IntakeResponse | None:
-        """The refusal of a request, None for one that may pass."""
+        """Return the response that refuses a request; None where its token is right."""
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and hmac.compare_digest(
             _digest(given.strip()), _digest(self.token)
@@ -154,7 +162,7 @@ def _digest(text: str | bytes) -> bytes:
 
 
 class _StoredResponse(NamedTuple):
-    """What is remembered of a key: the digest of its body, and the answer with its body as JSON."""
+    """A remembered key: the digest of its body, and the answer with its body as JSON."""
 
     digest: bytes
     status: int
@@ -167,7 +175,7 @@ class _StoredResponse(NamedTuple):
 
 @dataclass(slots=True)
 class Captures:
-    """Takes bodies in. One loop uses it."""
+    """Accepts bodies and publishes their captures, within one event loop."""
 
     feed: IntakeWriter
     appends: PatientAppends
@@ -175,11 +183,11 @@ class Captures:
     _kept: OrderedDict[str, _StoredResponse] = field(default_factory=OrderedDict)
     _kept_bytes: int = 0
     _under_way: dict[str, bytes] = field(default_factory=dict)
-    """By key, the digest of each body that is being taken in."""
+    """By key, the digest of each body that is being processed."""
     _large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
     async def post(self, media_type: str, key: str, body: bytes) -> IntakeResponse:
-        """Take a body in, once for each `key`."""
+        """Accept a body, one time for each `key`."""
         if key and not KEY.fullmatch(key):
             return refusal(400, "Idempotency-Key: 1 to 255 ASCII characters without a space")
         digest = await self._beside(body, partial(_digest, body)) if key else b""
@@ -202,7 +210,7 @@ class Captures:
         return answer
 
     def _note(self, key: str, digest: bytes, answer: IntakeResponse) -> None:
-        """Remember an answer that is final; any other may be asked for again."""
+        """Store an answer that is final; for any other the request may be repeated."""
         if answer.status >= 429:
             return
         self._kept[key] = kept = _StoredResponse(
@@ -213,7 +221,7 @@ class Captures:
             self._kept_bytes -= self._kept.popitem(last=False)[1].size
 
     async def _beside(self, body: bytes, work: Callable[[], T]) -> T:
-        """What `work` gives, done in a thread where the body is large."""
+        """Return the result of `work`, run in a thread where the body is large."""
         if len(body) <= SMALL:
             return work()
         async with self._large:
@@ -239,7 +247,7 @@ class Captures:
 
 
 class _Read(NamedTuple):
-    """What a body holds, and what of it is no post."""
+    """The posts in a body as captures, and the faults of those that were refused."""
 
     captures: list[Capture]
     refused: list[dict[str, Any]]
@@ -248,8 +256,9 @@ class _Read(NamedTuple):
 
 
 def _read(media_type: str, body: bytes, made: Callable[[CaptureLine], list[Capture]]) -> _Read:
-    """Read a body, with what makes captures of its lines; RecordError where it holds none, or
-    more than is taken at once.
+    """Parse a body; `made` makes captures of its lines.
+
+    RecordError where it holds no post, or more than are accepted at a time.
     """
     captures, refused, unknown, number = (
         list[Capture](),
@@ -270,13 +279,13 @@ def _read(media_type: str, body: bytes, made: Callable[[CaptureLine], list[Captu
 
 
 def _other(known: bytes, digest: bytes) -> IntakeResponse | None:
-    """The refusal of a body that is not the one that a key was used with."""
+    """Return the refusal of a body that differs from the first one with that key; else None."""
     same = hmac.compare_digest(known, digest)
     return None if same else refusal(422, "Idempotency-Key: it was used with another body")
 
 
 def described(version: str) -> dict[str, Any]:
-    """The service as an OpenAPI document."""
+    """Return the OpenAPI document of the service."""
     line = CaptureLine.model_json_schema(ref_template="#/components/schemas/{model}")
     parts = line.pop("$defs", {})
     post = {"$ref": "#/components/schemas/Post"}

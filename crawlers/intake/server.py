@@ -1,12 +1,13 @@
-"""`ullage intake`: captures over HTTP, from collectors of others.
+"""Run `ullage intake`: an HTTP service that accepts posts from other collectors.
 
-On loopback, or anywhere with TLS.
+It listens on loopback, or anywhere with TLS.
 
-    DIR/keys/intake.token   0600, one line; whoever may read it may hand in. Made at the first start
+    DIR/keys/intake.token   0600, one line, made at the first start; whoever can read it may
+                            submit posts
 
-What may be said and answered is in `crawlers.intake.requests`. A body is read only after its token
-was right, its length is known and there is room for it: what waits for the bus is bounded, and
-whoever sends more is told to wait.
+`crawlers.intake.requests` defines requests and answers. A body is read only after its token was
+right, its length is known and there is room for it: the amount that waits for the bus is
+limited, and senders beyond the limit are asked to wait.
 """
 
 from __future__ import annotations
@@ -52,10 +53,10 @@ from ullage.settings import Context, IntakeSettings
 
 TOKEN = "intake.token"  # noqa: S105 - its name, not the token
 SHORTEST = 32
-"""Characters of a token that somebody made himself."""
+"""The fewest characters of a token, for those that people choose."""
 BEHIND_SECONDS = 60
 MOST_BODY_BYTES, MOST_WAITING_BYTES = 48 << 20, 128 << 20
-"""Of one request, and of all that wait for the bus; beyond that senders wait (429)."""
+"""The limits of one request, and of all that wait for the bus; beyond them the answer is 429."""
 HEADERS = (
     (b"content-type", b"application/json"),
     (b"cache-control", b"no-store"),
@@ -65,7 +66,7 @@ HEADERS = (
 
 class _Protocol(BoundedProtocol):
     def request_seconds(self) -> float:
-        """An attachment may come over a slow line."""
+        """Return the time limit for a request: an attachment may arrive slowly."""
         return 120.0
 
 
@@ -120,7 +121,7 @@ def intake(ctx: typer.Context) -> None:
 
 @dataclass(slots=True)
 class IntakeService:
-    """The application; ASGI."""
+    """The intake service as an ASGI application."""
 
     settings: IntakeSettings
     captures: Captures
@@ -130,19 +131,19 @@ class IntakeService:
     most_waiting: int = MOST_WAITING_BYTES
     waiting: int = 0
     fault: BaseException | None = None
-    """What broke the appends: the process is to end with it, and to be started again."""
+    """The error that stopped the writer: the process ends with it, so that it is restarted."""
 
     @classmethod
     def of(
         cls, context: Context, captures: Captures, metrics: IntakeMetrics, stop: threading.Event
     ) -> IntakeService:
-        """The application over `captures`; the token is made where there is none."""
+        """Create the application; the token is made where there is none."""
         attempts = Allowance(ATTEMPTS, ATTEMPT_SECONDS, context.clock, "too many attempts")
         door = TokenCheck(_token(context.keys), attempts)
         return cls(context.settings.intake, captures, door, metrics, stop)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer one request, or live as long as the server does."""
+        """Answer one request, or run the lifespan of the server."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
@@ -152,7 +153,7 @@ class IntakeService:
         }
         answering = self._answer(scope["method"], scope["path"], headers, receive)
         [answer] = await asyncio.gather(answering, return_exceptions=True)
-        # a fault of ours is said without a word of the request
+        # an internal error is reported without any content of the request
         if not isinstance(answer, IntakeResponse):
             log.get("intake").error("request_failed", error=type(answer).__name__)
             answer = refusal(500, "internal error; see the log")
@@ -168,8 +169,9 @@ class IntakeService:
         await send({"type": "http.response.body", "body": body})
 
     async def _live(self, receive: Any, send: Any) -> None:
-        """From the server's start to its end look after the appends; what breaks them ends the
-        server.
+        """Write captures from the start of the server to its end.
+
+        An error in the writer stops the server.
         """
         await receive()
         looking = asyncio.create_task(self.captures.appends.run())
@@ -198,7 +200,7 @@ class IntakeService:
         return self._refusal(method, path, headers) or await self._taken(headers, receive)
 
     def _refusal(self, method: str, path: str, headers: dict[str, str]) -> IntakeResponse | None:
-        """Why a request is refused before its body is read; None for one that is not."""
+        """Return the refusal of a request before its body is read; None to go on."""
         if path != PATH:
             return refusal(404, f"there is {PATH} and {DESCRIBED}")
         if method != "POST":
@@ -225,7 +227,10 @@ class IntakeService:
         return None
 
     async def _taken(self, headers: dict[str, str], receive: Any) -> IntakeResponse:
-        """Read the body and take it in; as long as that takes its bytes count as waiting."""
+        """Read the body and submit it.
+
+        Meanwhile its bytes count as waiting.
+        """
         length = int(headers["content-length"])
         self.waiting += length
         self.metrics.waiting.set(self.waiting)
@@ -251,11 +256,11 @@ def _media_type(headers: dict[str, str]) -> str:
 
 
 def _token(keys: KeyStore) -> str:
-    """The token of intake; made when there is none. ConfigError when what is there is none."""
+    """Return the token of intake, which is made where there is none; ConfigError if invalid."""
     given = keys.command or (keys.credentials and (keys.credentials / TOKEN).is_file())
     if not given and not keys.exists(TOKEN):
         keys.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with contextlib.suppress(FileExistsError):  # by another process that starts as well
+        with contextlib.suppress(FileExistsError):  # another process is starting too
             write_new(f"{secrets.token_urlsafe(32)}\n".encode(), keys.root / TOKEN)
     lines = keys.read_lines(TOKEN)
     if len(lines) != 1 or not re.fullmatch(rf"[!-~]{{{SHORTEST},}}", lines[0]):

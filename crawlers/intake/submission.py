@@ -1,21 +1,23 @@
-"""One line of a collector: what it may say, and the captures that it becomes.
+"""Define what one submitted line may contain, and make captures of it.
 
     {"site": "…", "text": "…", "url"?, "title"?, "author"?, "published_at"?, "category"?,
-     "channel"?, "thread"?, "message_id"?, "reply_to"?, "forwarded_from"?, "edited"?, "deleted"?, "attachments"?}
+     "channel"?, "thread"?, "message_id"?, "reply_to"?, "forwarded_from"?, "edited"?,
+     "deleted"?, "attachments"?}
 
-`text` may be a list: messages that one author sent one right after the other, handed over as one,
-with the id and time of the first. A record that is split over them is then read whole: pieces of
-one short line, a name and a number, make one line together.
+`text` may be a list of messages that one author sent in succession, submitted as one, with the
+id and time of the first. A record that is spread over them is then read as one: short pieces,
+such as a name and a number, are joined in one line.
 
-`site` is the name of a file in `sites.d/`, which may be of platform `ingest`; what has no file is
-`other`, and the collector's own name of it stays within the seal. `category` is the site file's,
-else one of `ullage.records.Category`, else `other`.
+`site` is the name of a file in `sites.d/`, which may have the platform `ingest`. A site without
+a file becomes `other`, and the collector's name for it is stored only in the encrypted part.
+`category` is that of the site file, else one of `ullage.records.Category`, else `other`.
 
-A message is known by its site, channel and id, any other post by its URL, and what has neither by
-its text: each as a keyed digest, so that the same line given twice makes the same post, which match
-folds into one, and an edit is one of the same message. An attachment is its name, or `{"name",
-"media_type"?, "data"}` with its bytes in base64, which are a capture of their own.
-"""  # noqa: E501
+A message is identified by its site, channel and id, any other post by its URL, or by its text
+where it has neither. The identity is stored as a keyed digest. The same line submitted twice
+is therefore the same post, which match processes once, and an edit belongs to the same message.
+An attachment is a name, or `{"name", "media_type"?, "data"}` with its bytes in base64, which
+become a capture of their own.
+"""
 
 from __future__ import annotations
 
@@ -48,15 +50,11 @@ from ullage.records import ELSEWHERE, INGEST, Capture, parse_category
 
 MAX_TEXT, MAX_ID, MAX_ATTACHMENTS = 8000, 1000, 100
 SHOWN = 20
-"""Fields of other names that are told of at most; to find what may have been meant takes longest
-of all.
-"""
+"""The most unknown fields to report; searching for a similar name is the slowest step of all."""
 MAX_FIELD = 40
-"""Characters of a message that may be a field of a record that was sent in pieces."""
+"""The most characters of a message that counts as one field of a record sent in pieces."""
 FIELD = re.compile(r"[A-Za-z][A-Za-z_\-]{1,31}")
-"""A name of a field that may be shown: what a program calls a column, and no sentence or number
-of somebody's.
-"""
+"""A field name that may be displayed: a plain column name, not a sentence or personal data."""
 
 
 class Attachment(BaseModel):
@@ -72,7 +70,7 @@ class Attachment(BaseModel):
     """Its bytes in base64."""
 
     def body(self) -> bytes:
-        """Its bytes; RecordError `malformed` where that is no base64."""
+        """Return the file's bytes; RecordError `malformed` where `data` is not base64."""
         try:
             return base64.b64decode(self.data, validate=True)
         except binascii.Error:
@@ -125,13 +123,14 @@ class CaptureLine(BaseModel):
 
     @property
     def unknown(self) -> Iterable[str]:
-        """Fields of other names, as they came: `shown` makes of them what may be told."""
+        """Unknown fields, unfiltered: `shown` turns them into names that may be displayed."""
         return self.model_extra or ()
 
 
 def missing(line: CaptureLine) -> list[str]:
-    """What would tell a line from others, or join it with them, and is not in it; nothing of a
-    post that has an address.
+    """Return the names of missing fields that would identify a post or relate it to others.
+
+    A post with a URL needs none of them.
     """
     if line.url:
         return []
@@ -145,13 +144,12 @@ def missing(line: CaptureLine) -> list[str]:
 
 
 def shown(names: Iterable[str]) -> list[str]:
-    """The first `SHOWN` of these names of fields, as they may be shown."""
+    """Return the first `SHOWN` of these field names, in a form that may be displayed."""
     return sorted({_shown(name) for name in islice(dict.fromkeys(names), SHOWN)})
 
 
 def joined(pieces: Sequence[str]) -> str:
-    """Consecutive messages as one text: fields of a row stand in a line, whatever is longer begins
-    one.
+    """Join consecutive messages into one text: short ones share a line, a long one begins its own.
 
     >>> joined(["张三", "13800138000", "一手 " * 20]).splitlines()[0]
     '张三 13800138000'
@@ -165,8 +163,9 @@ def joined(pieces: Sequence[str]) -> str:
 
 
 def _shown(name: str) -> str:
-    """A field's name, with the one that may have been meant; without the name where that may be
-    somebody's value.
+    """Return a field name with the known name that is closest to it.
+
+    The name is left out where it could be somebody's personal data.
     """
     if not FIELD.fullmatch(name) or identifier_in(name):
         return "one that is no plain name"
@@ -175,9 +174,9 @@ def _shown(name: str) -> str:
 
 
 def read_line(line: bytes) -> CaptureLine:
-    """What a line says.
+    """Parse one line.
 
-    RecordError `malformed`, whose message names the field and never holds a value.
+    RecordError `malformed` names the field and never contains a value.
     """
     try:
         return CaptureLine.model_validate_json(line)
@@ -186,7 +185,7 @@ def read_line(line: bytes) -> CaptureLine:
 
 
 def fault_of(error: ValidationError) -> str:
-    """The first fault of a line, by its field."""
+    """Describe the first fault of a line, by its field."""
     first = error.errors(include_input=False, include_context=False, include_url=False)[0]
     field = str(first["loc"][0]) if first["loc"] else ""
     if first["type"] == "json_invalid" or not field:
@@ -198,8 +197,9 @@ def fault_of(error: ValidationError) -> str:
 def captures_of(
     line: CaptureLine, sites: Mapping[str, Site], cipher: FrontierCipher, now: datetime
 ) -> Iterator[Capture]:
-    """The captures of one line, told by `sites` what is configured: the post, then each file
-    that came with it.
+    """Yield the captures of one line: the post, then each file attached to it.
+
+    `sites` holds the configured sites by name.
     """
     post = _post(line, sites.get(line.site), cipher, now)
     yield post
@@ -254,7 +254,7 @@ def _post(line: CaptureLine, site: Site | None, cipher: FrontierCipher, now: dat
 
 
 def _identity(line: CaptureLine) -> str:
-    """What is the same of a post however often and in whatever state it is handed in."""
+    """Return the part of a post that stays the same each time it is submitted or edited."""
     if line.message_id:
         return f"\x1d{line.channel}\x1f{line.message_id}"
     return line.url or f"\x1f{line.text}"
