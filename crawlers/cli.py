@@ -1,4 +1,4 @@
-"""`ullage crawl` and `ullage sites`."""
+"""Commands of the crawler: `ullage crawl`, `ullage sites` and `ullage frontier`."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def crawl(ctx: typer.Context, names: Names = None, once: Once = False) -> None:
 
 
 def _tell(unread: Collection[str], faults: Sequence[ConfigError]) -> None:
-    """Say what was not read, and end with the code for it."""
+    """Print which sites were not read, and exit with the code for it."""
     if unread:
         typer.echo(f"not read: {', '.join(sorted(unread))}: `ullage sites` says why", err=True)
     if faults:
@@ -202,8 +202,9 @@ def frontier_import(
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """What `ullage check` looks at here: every site file, all of the frontier, and every site
-    that is crawled.
+    """Yield the checks that `ullage check` makes here: a name and a function each.
+
+    They cover every site file, the whole frontier, and every site that is crawled.
     """
 
     def look() -> str:
@@ -259,7 +260,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 def _session_ends(context: Context, found: dict[str, Site]) -> Iterator[tuple[str, float]]:
-    """When sessions of sites run out, where that is known to whoever asks."""
+    """Yield the sites whose session has a known end, with that time in Unix seconds."""
     for name, site in found.items():
         if site.is_crawled and site.cookies:
             from crawlers.fetching.site_session import (  # noqa: PLC0415 - the rest needs no Scrapy
@@ -272,14 +273,14 @@ def _session_ends(context: Context, found: dict[str, Site]) -> Iterator[tuple[st
 
 
 def _sessions(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """The session of each site that has one."""
+    """Yield a check for each site with a session."""
     for site in _site_folder(context).read()[0].values():
         if site.is_crawled and site.cookies:
             yield f"session of {site.name}", partial(_session, context, site)
 
 
 def _session(context: Context, site: Site) -> str:
-    """Whether the session of `site` is there and lasts."""
+    """Describe the session of `site`; UnavailableError once it has ended."""
     from crawlers.fetching.site_session import load_session  # noqa: PLC0415
 
     ends_at = load_session(context.keys, site).ends_at
@@ -296,7 +297,7 @@ def _session(context: Context, site: Site) -> str:
 
 
 def _browser(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """The browser, where a site is crawled whose pages a script fills."""
+    """Yield the check of the browser, if a crawled site needs one for its scripts."""
     presets = Presets(context.data / FOLDER)
     presets.refresh()
     filled = [
@@ -322,7 +323,7 @@ def _browser(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 def _night_until(site: Site, now: float) -> str:
-    """Until when a site is left alone that is so now, in its own time."""
+    """Return when the site's night ends, in its own time; "" while it may be visited."""
     opens = site.find_next_allowed(now)
     return (
         f"{datetime.fromtimestamp(opens, ZoneInfo(site.time_zone)):%H:%M} {site.time_zone}"
@@ -332,7 +333,7 @@ def _night_until(site: Site, now: float) -> str:
 
 
 def _own_presets(context: Context) -> str:
-    """Every preset of the user's own, held to its samples."""
+    """Check the user's own presets against their samples and return a summary."""
     own = Presets(context.data / FOLDER)
     own.refresh()
     faults = [fault for error in own.faults for fault in list_faults(error)]
@@ -350,7 +351,7 @@ def _own_presets(context: Context) -> str:
 
 
 def _site_folder(context: Context) -> SiteFolder:
-    """The site files, checked against the presets that ship and the user's own."""
+    """Return the site files, checked against the shipped presets and the user's own."""
     presets = Presets(context.data / FOLDER)
     return SiteFolder(
         context.data / SITES, partial(find_platform, presets=presets), presets.refresh
@@ -358,7 +359,10 @@ def _site_folder(context: Context) -> SiteFolder:
 
 
 def _looks(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """One look at each site that is crawled, when the first is asked for."""
+    """Yield a check for each crawled site: whether it answers and can be read.
+
+    All sites are visited when the first check runs.
+    """
     found, _ = _site_folder(context).read()
     crawled = [site for site in found.values() if site.is_crawled]
     if not crawled:
@@ -368,7 +372,7 @@ def _looks(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
     try:
         proxies = load_proxies(context)
-    except ConfigError:  # the part before says what is wrong
+    except ConfigError:  # the check of the proxies reports the fault
         proxies = {}
     words = run_checks(context.settings.crawl, crawled, proxies)
     for site in crawled:
@@ -376,8 +380,9 @@ def _looks(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 def _reached(word: str | None) -> str:
-    """What is said of a site with that word against it, "" for none and None for one that was
-    not looked at.
+    """Return "answers" for a site without a fault; UnavailableError names its fault otherwise.
+
+    `word` is the fault: "" for none, None where the site was not visited.
     """
     if word is None:
         raise UnavailableError("was not visited: the time for all sites was up")

@@ -1,8 +1,7 @@
-"""Export forms: how a chat program writes its exports, one TOML file each.
+"""Export forms: how chat programs write their exports, one TOML file per form.
 
-A file registers by being here.
-
-`ullage ingest --as NAME` reads an export by one; `export_forms` in the data folder holds an
-organization's own, which go first. Each holds samples, written by us in the program's shape, and
-near misses that must be refused (`crawlers.intake.export_form`).
+A file in this folder is registered by its presence. `ullage ingest --as NAME` reads an export
+with one; `export_forms` in the data folder holds an organization's own forms, which take
+precedence. Each form contains samples, written for the test in the program's format, and near
+misses that must be refused (`crawlers.intake.export_form`).
 """

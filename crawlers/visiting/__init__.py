@@ -1,12 +1,9 @@
-"""One visit to one site: pages are leased, fetched, parsed, published and marked done.
+"""Visit one site: lease pages, fetch and parse them, publish the posts and mark the pages as done.
 
     visitor     begins visits and runs each to its end
-    visit       what is leased, what is in hand, and when to stop
-    pace        how soon a site is visited again, and how long it takes to read it
-    spider      leases pages, fetches them, lets the platform parse them
-    taken       posts that are gone are told of
-    pipelines   what was seen before is left out, the rest is published, and the page is done
-    look        one look at each site, for `ullage check`
+    visit       the state of one visit: leased pages, when to stop, and when to visit again
+    spider      leases pages, fetches them and lets the platform parse them
+    publish     drops known posts, publishes new ones and deletions, and finishes the page
 
-When a site is visited is for `crawlers.scheduling` to say.
+`crawlers.scheduling` decides when a site is visited.
 """

@@ -1,7 +1,7 @@
 """Drop known posts, publish new ones and deletions, then mark the page as done.
 
-The frontier keeps them until that is durable on the bus, so a crash or a bus that is down only
-tells them later.
+The frontier keeps a page in progress until its posts are durable on the bus. A crash, or a bus
+that is down, therefore only delays them.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ AT_ONCE = 500
 
 
 async def tell_taken(visit: Visit) -> None:
-    """Append what `visit` and those before it found gone; what the bus does not take now is told
-    by the next one.
+    """Publish the deletions that `visit` and earlier visits found.
+
+    Those that the bus does not accept now are left to the next visit.
     """
     site = visit.site
     while taken := visit.frontier.find_unreported_gone(site.name, AT_ONCE):
@@ -58,18 +59,18 @@ def _capture(visit: Visit, named: bytes, at: float) -> Capture:
 
 
 class SeenPipeline:
-    """Asks the frontier."""
+    """A Scrapy pipeline that drops the posts that the frontier already knows."""
 
     def __init__(self, visit: Visit) -> None:
         self._visit = visit
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        """Scrapy's way to make a pipeline."""
+        """Create the pipeline for Scrapy."""
         return cls(crawler.spider.visit)  # type: ignore[union-attr]
 
     def process_item(self, item: PageRead) -> PageRead:
-        """Keep the new posts; a page that names one twice keeps it once."""
+        """Keep the new posts of a page, each one time."""
         name = self._visit.site.name
         item.posts = self._visit.frontier.unseen(name, tuple(dict.fromkeys(item.parsed.posts)))
         self._visit.metrics.seen.inc(len(item.parsed.posts) - len(item.posts))
@@ -77,14 +78,17 @@ class SeenPipeline:
 
 
 MAX_TEXT, MAX_URL = 2000, 8000
-"""Characters of a title, an author or a name, and of an address, that are kept; beyond it is an
-attack or a mistake.
+"""The most characters to keep of a title, an author or a name, and of an address.
+
+Anything longer is an attack or a mistake.
 """
 
 
 class PublishPipeline:
-    """Waits while the bus is down: the page stays in hand, and so nothing more is fetched than
-    can be kept.
+    """A Scrapy pipeline that publishes the posts of a page.
+
+    It waits while the bus is down. The page stays leased meanwhile, so that no more pages are
+    fetched than can be kept.
     """
 
     def __init__(self, visit: Visit) -> None:
@@ -92,11 +96,11 @@ class PublishPipeline:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        """Scrapy's way to make a pipeline."""
+        """Create the pipeline for Scrapy."""
         return cls(crawler.spider.visit)  # type: ignore[union-attr]
 
     async def process_item(self, item: PageRead) -> PageRead:
-        """Append every post of the page, then note the page as done."""
+        """Publish every post of the page, then record the page as done."""
         captures = [self._capture(post, item) for post in item.posts]
         await self._append(captures)
         for post in item.posts:
@@ -153,7 +157,8 @@ class PublishPipeline:
 
 
 def _cut(text: str, most: int = MAX_TEXT) -> str:
-    """The beginning of `text`, without halves of surrogate pairs, which JSON can hold and no
-    record: nobody hides a post so.
+    """Return at most the first `most` characters of `text`, without lone surrogates.
+
+    JSON can hold lone surrogates and records cannot; without this they would hide a post.
     """
     return text[:most].encode("utf-8", "replace").decode()

@@ -1,5 +1,6 @@
-"""The one spider: it leases pages, fetches them, lets the platform parse them, and hands what it
-read to the pipelines.
+"""Lease pages, fetch them, let the platform parse them, and pass the result to the pipelines.
+
+There is one spider for all platforms.
 """
 
 from __future__ import annotations
@@ -38,16 +39,17 @@ LEASED, CONDITIONAL = "ullage_leased", "ullage_conditional"
 
 NOT_MODIFIED = 304
 LARGE_BYTES = 1 << 19
-"""A page from this size on is read in a thread: it takes tenths of a second, and pages of other
-sites go on.
+"""From this size on, a page is parsed in a thread.
+
+It takes tenths of a second, in which pages of other sites are processed.
 """
 
 
 @dataclass(slots=True)
 class PageRead:
-    """The item that goes through the pipelines: one page, read.
+    """The item that passes through the pipelines: one page with its content.
 
-    `posts` is what is still to be captured.
+    `posts` are the posts that remain to be published.
     """
 
     leased: PageLease
@@ -56,29 +58,33 @@ class PageRead:
     truncated: bool
     size: int = 0
     outcome: str = "ok"
-    """Of `signs.UNREAD_LISTS` for a list that leads to nothing."""
+    """One of `response_checks.UNREAD_LISTS` for a list that leads to no post."""
     headers: tuple[tuple[str, str], ...] = ()
-    """Of the response, as far as `answered` keeps them."""
+    """The headers of the response that `conditional_requests.select_headers` keeps."""
     validators: bytes = b""
-    """By what the site knows this answer (`crawlers.fetching.conditional_requests`)."""
+    """Values that identify this version to the site (`crawlers.fetching.conditional_requests`)."""
 
 
 class PageSpider(Spider):
-    """Created by Scrapy with the visit that it serves."""
+    """The spider of one visit. Scrapy creates it with the visit that it serves."""
 
     visit: Visit
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
-        """Listen to errors that Scrapy would only log, so that no page stays in hand."""
+        """Create the spider for Scrapy.
+
+        It also receives errors that Scrapy would only log, so that no page stays leased.
+        """
         spider = super().from_crawler(crawler, *args, **kwargs)
         crawler.signals.connect(spider.callback_failed, signal=signals.spider_error)
         crawler.signals.connect(spider.item_failed, signal=signals.item_error)
         return spider
 
     async def start(self) -> AsyncIterator[Request]:
-        """A request a leased page; ends when the visit does, and Scrapy then finishes what is in
-        hand.
+        """Yield a request for each leased page until the visit is over.
+
+        Scrapy then finishes the pages in progress.
         """
         try:
             while (leased := await self.visit.next_page()) is not None:
@@ -88,8 +94,9 @@ class PageSpider(Spider):
             self.visit.break_off(error)
 
     def _request(self, leased: PageLease) -> Request | None:
-        """The request for a page; None where a site wrote something that is no address, which
-        must not end the visit.
+        """Return the request for a page; None where its address is invalid.
+
+        Sites write invalid addresses, which must not end the visit.
         """
         headers = {} if self.visit.deep else build_conditions(leased.validators, self.visit.reading)
         is_filled = (
@@ -112,7 +119,10 @@ class PageSpider(Spider):
             return None
 
     async def read(self, response: Response) -> list[PageRead]:
-        """What a response holds; nothing for an error status, of which the frontier is told."""
+        """Return the page that a response holds; an empty list where it could not be read.
+
+        In that case the visit records the outcome.
+        """
         visit, leased = self.visit, response.meta[LEASED]
         visit.metrics.bytes.inc(len(response.body))
         visit.metrics.latency.observe(response.meta.get("download_latency", 0.0))
@@ -153,8 +163,9 @@ class PageSpider(Spider):
         return [PageRead(leased, parsed, parsed.posts, truncated, size, outcome, headers, kept)]
 
     async def _is_absent(self, page: PageAddress, response: Response) -> bool:
-        """Whether a paste that was counted up to is not there, by how the site answers for two
-        that surely are not.
+        """Return whether a paste with a guessed number does not exist.
+
+        The answer is compared with those for two numbers that certainly do not exist.
         """
         visit, urls = self.visit, page.facts[COUNTED].split()
         if visit.absent is None:
@@ -168,7 +179,7 @@ class PageSpider(Spider):
         return not response.body.strip() or visit.absent.is_like(response.body, page.facts["id"])
 
     async def _body(self, url: str) -> bytes | None:
-        """What the site answers for `url`, None where it does not with 200."""
+        """Return the body that the site answers for `url`; None where it is no normal page."""
         try:
             response = await self.crawler.engine.download_async(
                 Request(url, callback=NO_CALLBACK, dont_filter=True)
@@ -178,7 +189,7 @@ class PageSpider(Spider):
         return response.body if response_checks.classify_answer(url, response) == "ok" else None
 
     def _parsed(self, leased: PageLease, response: Response) -> tuple[str, PageContent]:
-        """The outcome of a response and what it holds; touches nothing of the visit."""
+        """Return the outcome of a response and its content, without changing the visit."""
         outcome, parsed = response_checks.classify_answer(leased.page.url, response), PageContent()
         if outcome == "ok":
             parsed = self.visit.platform.parse(leased.page, response, self.visit.site)
@@ -186,22 +197,21 @@ class PageSpider(Spider):
         return outcome, parsed
 
     def not_read(self, failure: Failure) -> None:
-        """A request that brought no response."""
+        """Record the outcome of a request that got no response."""
         request: Request = failure.request  # type: ignore[attr-defined]
         cause = failure.value.cause if isinstance(failure.value, RequestRefusal) else ""
         self._tell(request.meta[LEASED], to_error_outcome(failure.value), cause=cause)
 
     def callback_failed(self, failure: Failure, response: Response) -> None:
-        """The platform could not make sense of a page."""
+        """Record a page that the platform failed to parse."""
         self._report(failure)
         self._tell(response.meta[LEASED], "parse")
 
     def item_failed(self, item: PageRead, failure: Failure) -> None:
-        """A pipeline failed: an error that is ours ends the visit, with the page left to be fetched
-        again.
+        """Handle a pipeline that failed.
 
-        What can never be a record is given up instead: nobody who may post on a site ends a visit
-        by what he posts.
+        An internal error ends the visit, and the page is fetched again later. A page that can never
+        become a record is given up instead, so that nobody can end a visit by what they post.
         """
         self._report(failure)
         if isinstance(failure.value, RecordError):
@@ -214,7 +224,7 @@ class PageSpider(Spider):
     def _tell(
         self, leased: PageLease, outcome: str, wait: float | None = None, cause: str = ""
     ) -> None:
-        """Tell the visit what became of a page; if even that fails, end it."""
+        """Report the outcome of a page to the visit; end the visit if that fails."""
         try:
             self.visit.failed(leased, outcome, wait, cause)
         except UllageError as error:

@@ -1,11 +1,10 @@
-"""One visit to one site: what is leased, what is in hand, and when to stop.
+"""The state of one visit to one site: leased pages, results, and when to stop.
 
-The spider, middlewares and pipelines share it.
-
-A visit ends when nothing is due, when it has read `max_pages`, when the site asks for rest (429, or
-503 at the head of a list), where a browser is needed and not to be had, after five failures in a
-row, or when the process is told to stop. What is left then stays due. A 503 of any other page is
-that page's own: it waits as long as it says, and the others are read.
+The spider, middlewares and pipelines share it. A visit ends when no page is due, when it has
+read `max_pages`, when the site asks for a pause (429, or 503 for the first page of a list),
+when a browser is needed and not available, after five failures in succession, or when the
+process is told to stop. The remaining pages stay due. A 503 for any other page concerns that
+page only: it is postponed for as long as the site asks, and the others are read.
 """
 
 from __future__ import annotations
@@ -38,17 +37,16 @@ from ullage import log
 from ullage.clock import Clock
 
 RATE_HOURS = 6
-"""A site's rate is that of so many hours, the one under way among them."""
+"""The number of hours, including the current one, from which a site's posting rate is taken."""
 POSTS_A_VISIT = 5.0
 """New posts that a visit should find."""
 
 
 def revisit_seconds(site: Site, arrivals: Mapping[int, int], now: float) -> float:
-    """Seconds from a visit that read the site to the next, by how many posts came in each of the
-    last hours.
+    """Return the seconds until the next visit, by how many posts arrived in each recent hour.
 
-    `revisit_seconds` of the site's file where few come, down to `revisit_min_seconds` where many
-    do.
+    `arrivals` counts posts by hour. The result is the site's `revisit_seconds` where few posts
+    arrive, and down to its `revisit_min_seconds` where many do.
     """
     this = int(now // HOUR)
     posts = sum(arrivals.get(hour, 0) for hour in range(this - RATE_HOURS + 1, this + 1))
@@ -59,8 +57,9 @@ def revisit_seconds(site: Site, arrivals: Mapping[int, int], now: float) -> floa
 
 
 def reading_seconds(site: Site, pages: int) -> float:
-    """Seconds that so many pages take at the site's own pace, at least: pauses between them, and
-    between the visits they need.
+    """Return the least seconds that reading so many pages takes at the site's pace.
+
+    They consist of the pauses between pages, and between the visits that are needed.
     """
     visits = max(1, math.ceil(pages / site.max_pages))
     return pages * site.delay_seconds + (visits - 1) * site.revisit_seconds
@@ -68,18 +67,18 @@ def reading_seconds(site: Site, pages: int) -> float:
 
 MAX_FAILURES_IN_A_ROW = 5
 SLOW_SECONDS = 0.25
-"""What takes longer than this holds up no other site: at a start many that never answer may come
-first, eight at a time.
+"""A request that takes longer gives up its permit, so that it does not hold up other sites.
+
+Otherwise several sites that never answer could block the start.
 """
 
 
 @dataclass(slots=True)
 class Visit:
-    """See the module.
+    """One visit to one site; see the module.
 
-    `may_lease` says whether the process wants more pages; `permits` bounds requests over all sites.
-
-    What goes to the bus goes through `appends`.
+    `may_lease` returns whether the process wants more pages. `permits` limits requests over all
+    sites. Captures are written to the bus through `appends`.
     """
 
     site: Site
@@ -93,18 +92,18 @@ class Visit:
     may_lease: Callable[[], bool]
     appends: Appends
     one_large: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held while a large page is read beside the others: one is in memory as a tree at a time."""
+    """Locked while a large page is parsed in a thread: only one such tree is in memory."""
     proxy: Proxy | None = None
-    """The way out that the site's file names, if it is there."""
+    """The proxy that the site's file names, if it exists."""
     browsers: Browsers | None = None
-    """The means to render pages that a script fills."""
+    """The browsers that render pages filled by a script."""
     session: SiteLogin | None = None
-    """The cookies that the site's file names, if they are there."""
+    """The cookies that the site's file names, if they exist."""
     resolved: Resolved = field(default_factory=dict)
-    """Where the site's hosts are, as far as they may be asked."""
+    """The addresses of the site's hosts, as far as they may be contacted."""
     began: float = 0.0
     deep: bool = False
-    """Whether older pages of the lists are read as well, and every page whole."""
+    """Whether older pages of the lists are read too, and every page completely."""
     first: bool = False
     """Whether the site's past is still being read."""
     leased: int = 0
@@ -112,25 +111,27 @@ class Visit:
     captured: int = 0
     edited: int = 0
     gone: int = 0
-    """Posts that say something else than before, and that are no more."""
+    """Posts that were changed, and posts that were deleted."""
     seen: Evidence = field(default_factory=Evidence)
-    """What came of the pages, for `crawlers.sites.visit_verdict`."""
+    """What the pages showed, for `crawlers.sites.visit_verdict`."""
     profile: Profile = UNKNOWN
-    """What the site's posts were like before this visit."""
+    """The profile of the site's posts before this visit."""
     absent: Absent | None = None
-    """How the site answers for pastes that are not there, where it was asked; see
-    `crawlers.sites.completeness`.
+    """How the site answers for pastes that do not exist, if it was asked.
+
+    See `crawlers.sites.completeness`.
     """
     is_judged: bool = False
-    """Whether the site, which is new, got a state before the visit was over."""
+    """Whether the site is new and got a state before the end of the visit."""
     fault: Exception | None = None
     """An error that must end the process, such as a damaged frontier."""
     _held: set[bytes] = field(default_factory=set)
     _permitted: dict[bytes, asyncio.TimerHandle] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _never_read: list[PageLease] = field(default_factory=list)
-    """Pages that are gone and never held anything: given up as long as no post is read, for
-    their address may be wrong.
+    """Missing pages that never held a post.
+
+    They are given up if the visit reads no post at all, because their address may be wrong.
     """
     _failures: int = 0
     _broken_off: bool = False
@@ -138,18 +139,18 @@ class Visit:
 
     @property
     def lacks_session(self) -> bool:
-        """Whether the site's file names a session that is not there, or not any more."""
+        """Whether the site's file names a session that is missing or has expired."""
         return bool(self.site.cookies) and (
             self.session is None or self.session.has_expired(self.clock.wall())
         )
 
     @property
     def reading(self) -> Site:
-        """The site with all by which its pages are read, what its preset says among it."""
+        """The site with all its reading options, including those of its preset."""
         return with_preset_options(self.site, self.platform)
 
     def begin(self) -> None:
-        """Make the heads of the lists due."""
+        """Make the first pages of the lists due."""
         standing = self.frontier.history.load(self.site.name)
         self.profile = standing.profile
         if standing.unread.speaks:
@@ -161,8 +162,9 @@ class Visit:
         self.began = self.frontier.begin_visit(self.site.name, self.platform.start(self.site), walk)
 
     async def next_page(self) -> PageLease | None:
-        """Lease the next page, waiting for what is in hand to turn some up; None when the visit
-        is over.
+        """Lease the next page; return None when the visit is over.
+
+        While pages are in progress, this waits for them to turn up more.
         """
         while self.wants_more():
             if len(self._held) < self.site.concurrency:
@@ -184,7 +186,7 @@ class Visit:
         return None
 
     def wants_more(self) -> bool:
-        """Whether another page may be leased."""
+        """Return whether another page may be leased."""
         now = self.clock.wall()
         is_night = self.site.find_next_allowed(now) > now
         return (
@@ -202,9 +204,9 @@ class Visit:
         outcome: str = "ok",
         validators: bytes = b"",
     ) -> None:
-        """A page of `size` bytes was read and its captures are durable: note it.
+        """Record a page that was read and whose captures are durable.
 
-        A list that leads to nothing was, too.
+        This includes a list that leads to no post. `size` is in bytes.
         """
         self._note(
             self.frontier.finish(leased, parsed, self.began, size, validators, deep=self.deep)
@@ -228,7 +230,7 @@ class Visit:
         self._release(leased, outcome, shown=FRONT if is_front and is_head(leased) else "")
 
     def _note(self, found: VisitResult) -> None:
-        """What a page brought beside what is new."""
+        """Count the edits, deletions and unread files that a page revealed."""
         self.edited, self.gone = self.edited + found.edited, self.gone + found.gone
         self.metrics.edited.inc(found.edited)
         self.metrics.gone.inc(found.gone)
@@ -236,12 +238,15 @@ class Visit:
             self._note_file(why, count)
 
     def _note_file(self, word: str, count: int = 1) -> None:
-        """What came of files that are attached to posts."""
+        """Count `count` attached files with the outcome `word`."""
         self.metrics.files.labels(word).inc(count)
         self.frontier.history.add_counts(self.site.name, {f"file_{word}": count})
 
     def _note_thread(self, leased: PageLease, parsed: PageContent) -> None:
-        """At the end of a thread, whether it gave what its list counts, or its own page."""
+        """Record, at the end of a thread, whether all its posts were found.
+
+        The expected number is stated by its list or its own page.
+        """
         page = leased.page
         if page.role != "thread" or any(found.series == page.series for found in parsed.pages):
             return
@@ -249,15 +254,13 @@ class Visit:
             self.seen.note_thread(counted, self.frontier.count_entries(leased), page.number)
 
     def unchanged(self, leased: PageLease) -> None:
-        """The site says that a list is as it was: it counts as seen."""
+        """Record a list that the site reports as unchanged; it counts as read."""
         self.frontier.finish_unchanged(leased)
         self.read, self._failures = self.read + 1, 0
         self._release(leased, "unchanged")
 
     def tell_left(self) -> None:
-        """Say how much of a site that is new to us is known to be left, and how long that takes
-        at its own pace, at least.
-        """
+        """Log how many pages of a new site are left to read, and the least time needed."""
         if pages := self.frontier.count_pages(self.site.name)["due"]:
             seconds = round(reading_seconds(self.site, pages))
             log.get("crawl").info(
@@ -267,10 +270,10 @@ class Visit:
     def failed(
         self, leased: PageLease, outcome: str, wait: float | None = None, cause: str = ""
     ) -> None:
-        """A page was not read: decide what becomes of it.
+        """Record a page that was not read, and decide when it is tried again.
 
-        `wait` in seconds is what the site asked for; `cause` is a word of
-        `crawlers.sites.visit_verdict` that says more than the outcome.
+        `wait` is how many seconds the site asked for. `cause` is a word of
+        `crawlers.sites.visit_verdict` that is more specific than the outcome.
         """
         if leased.name not in self._held:
             return
@@ -306,29 +309,29 @@ class Visit:
         self._release(leased, outcome, cause)
 
     def _is_gone(self, leased: PageLease) -> None:
-        """A page is not there, or not yet."""
+        """Record a page that does not exist, or does not exist yet."""
         if COUNTED in leased.page.facts:
             self.frontier.postpone_missing(leased, self.site.revisit_seconds)
-            self.read += 1  # the site was asked what is new, and said
+            self.read += 1  # the site answered the question of what is new
             return
         self._note(self.frontier.finish(leased, PageContent(), self.began))
         if leased.page.role != "list" and PARENT not in leased.page.facts and not leased.entries:
             self._never_read.append(leased)
 
     def break_off(self, fault: Exception) -> None:
-        """End the visit because of an error that the process cannot go on with."""
+        """End the visit because of an error that the process cannot recover from."""
         self.fault, self._broken_off = fault, True
         self._changed.set()
 
     def wake(self) -> None:
-        """Look again whether more is wanted."""
+        """Let a waiting `next_page` check again whether more is wanted."""
         self._changed.set()
 
     def count_waiting(self) -> None:
-        """Note how many pages wait to be read: those that failed, and where a visit should read
-        everything, all others, too.
+        """Record how many pages are waiting to be read.
 
-        Of a site whose past is being read, all others are counted apart.
+        These are the pages that failed and, where a visit should read everything, all others. While
+        the past of a site is still being read, the others are counted separately.
         """
         self.seen.waiting = self.frontier.count_waiting(
             self.site.name, untried=self._broken_off or not self.first
@@ -336,7 +339,10 @@ class Visit:
         self.seen.unread_past = self._unread_past()
 
     def so_far(self) -> Evidence:
-        """What came of the pages until now; where no post was read, all that is due waits."""
+        """Return what the pages have shown until now.
+
+        While no post was read, all due pages count as waiting.
+        """
         due = 0 if self.seen.posts else self.frontier.count_pages(self.site.name)["due"]
         return replace(self.seen, waiting=due, unread_past=self._unread_past())
 
@@ -344,10 +350,11 @@ class Visit:
         return self.frontier.count_waiting(self.site.name, untried=True) if self.first else 0
 
     def end(self, *, blamed: bool = True) -> bool:
-        """Set when the site is due next; returns whether the visit succeeded, that is, read
-        something and was not broken off.
+        """Set when the site is due next; return whether the visit succeeded.
 
-        A failure that is not `blamed` on the site does not make its visits rarer.
+        A visit succeeds if it read something and was not broken off. A failure that is not
+        `blamed` on
+        the site does not make its visits rarer.
         """
         succeeded = self.read > 0 and not self._broken_off
         for leased in () if self.seen.posts else self._never_read:
@@ -368,11 +375,14 @@ class Visit:
         return succeeded
 
     def _release(self, leased: PageLease, outcome: str, cause: str = "", shown: str = "") -> None:
-        """Take a page out of hand; `shown` is what it says of the site, where that is not its
-        outcome.
+        """Return a leased page.
+
+        `shown` is what the page shows about the site where that differs from its outcome.
         """
         self.metrics.count_page(self.site.name, outcome)
-        ahead = outcome == "gone" and COUNTED in leased.page.facts  # not there yet: it says nothing
+        ahead = (
+            outcome == "gone" and COUNTED in leased.page.facts
+        )  # not posted yet: no sign of a fault
         shown = shown or ("ok" if outcome == "unchanged" else "ahead" if ahead else outcome)
         self.seen.note(shown, head=is_head(leased), cause=cause)
         self._held.discard(leased.name)
@@ -380,8 +390,9 @@ class Visit:
         self._changed.set()
 
     def _yield_permit(self, name: bytes) -> None:
-        """Let another site have a page's permit: it is read, or waits for a site that does not
-        answer.
+        """Release a page's permit for another site.
+
+        The page was read, or it waits for a site that does not answer.
         """
         if timer := self._permitted.pop(name, None):
             timer.cancel()
@@ -389,5 +400,5 @@ class Visit:
 
 
 def is_head(leased: PageLease) -> bool:
-    """Whether a page is the first one of a list: where what is new stands."""
+    """Return whether a page is the first of a list, where new posts appear."""
     return leased.page.role == "list" and leased.page.number == 1

@@ -1,5 +1,6 @@
-"""Begins visits and runs each to its end: one spider of Scrapy's a visit, all with the same
-frontier, bus and robots rules.
+"""Begin visits and run each to its end: one Scrapy spider per visit.
+
+All visits share the frontier, the bus and the robots rules.
 """
 
 from __future__ import annotations
@@ -32,23 +33,23 @@ from ullage.security.signing import Signer
 from ullage.settings import Context, CrawlSettings
 
 Read = Callable[[CrawlSettings, Visit], Awaitable[None]]
-"""Reads what a visit that has begun leases, to its end."""
+"""Reads all pages that a visit leases, from its beginning to its end."""
 ROBOTS_SECONDS = 3600.0
-"""How often robots.txt is read again."""
+"""How long robots.txt is kept before it is read again."""
 
 
 async def by_scrapy(crawl: CrawlSettings, visit: Visit) -> None:
-    """Over the network."""
+    """Read the pages of a visit over the network."""
     crawler = Crawler(PageSpider, OfOneVisit(build_settings(crawl, visit.site)))
     await crawler.crawl_async(name=visit.site.name, visit=visit)
 
 
 class Visitor:
-    """What all visits of a process share.
+    """The resources that all visits of a process share.
 
-    `may_lease` says whether another page may be begun, at any time.
-
-    `read` is how pages are fetched: the one place at which a visit meets the network.
+    `may_lease` returns whether another page may be begun, at any time. `read` fetches the pages
+    of a
+    visit: it is the only place where a visit uses the network.
     """
 
     def __init__(
@@ -81,8 +82,9 @@ class Visitor:
         self._one_large = asyncio.Lock()
 
     def prepare(self, site: Site) -> Visit:
-        """A visit to `site` that has not begun; the sealing key is read anew, for keys turn
-        over.
+        """Return a visit to `site` that has not begun.
+
+        The sealing key is loaded each time, because keys are replaced over time.
         """
         session = self._session(site)
         self._metrics.set_session_end(site.name, session.ends_at if session else 0.0)
@@ -109,8 +111,10 @@ class Visitor:
         )
 
     def _session(self, site: Site) -> SiteLogin | None:
-        """The session of `site`: that of before as long as its file says the same, for the site
-        may have given it new cookies.
+        """Return the session of `site`; None where it has none.
+
+        An existing session is kept while its file is unchanged, because the site may have set new
+        cookies.
         """
         if not site.cookies:
             return None
@@ -130,7 +134,7 @@ class Visitor:
         return known
 
     async def run(self, visit: Visit) -> None:
-        """Crawl until there is nothing to lease; raises what broke the visit off."""
+        """Crawl until no page is left to lease; raise the error that broke the visit off."""
         site = visit.site
         if again := self._frontier.recover(site.name):
             log.get("crawl").info("leased_pages_due_again", site=site.name, pages=again)
