@@ -1,5 +1,6 @@
-"""How the product is started and shown: real programs on loopback (`local`), and the demo that
-drives it by its command line.
+"""Start and demonstrate the product, build its release, and generate its documents.
+
+`local` starts real servers on loopback; `demo` drives the product by its command line.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from ullage.errors import UllageError
 
 
 def into_a_folder(name: str, usage: str, lay_out: Callable[[Path], object]) -> None:
-    """A command that takes one folder and fills it; a fault is one line."""
+    """Run a command that takes one folder as its argument and fills it.
+
+    Without a folder it exits with `usage`; an error is printed as one line.
+    """
     if len(sys.argv) != 2:
         sys.exit(usage)
     try:

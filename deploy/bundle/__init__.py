@@ -1,11 +1,10 @@
-"""What a release consists of: wheel and sdist, and one signed archive that installs on a machine
-without network.
+"""Build a release: wheel and sdist, and one signed archive that installs without a network.
 
-    build      wheel and sdist of a commit, the same bytes wherever and whenever they are built
-    parts      what is installed with an extra, and under which licence each part of it stands
-    sbom       the same as a CycloneDX document
+    build      wheel and sdist of a commit: the same bytes wherever and whenever they are built
+    parts      the packages that are installed with an extra, and their licences
+    sbom       the same packages as a CycloneDX document
     pack       the archive: wheels, their hashes, SBOM, licences, installer, and the signature
-    install.sh verifies the archive with openssl, and installs from it alone
+    install.sh verifies the archive with openssl, and installs only from its files
 
-`docs/release.md` says how a release is made and checked. Nothing of this is in the wheel.
+`docs/release.md` describes how a release is made and checked. The wheel contains none of this.
 """

@@ -1,5 +1,6 @@
-"""`python -m deploy.bundle --key RELEASE.key`: the archive of the last commit into `dist/`;
-`make bundle` calls it.
+"""Write the release of the last commit into `dist/`, as `make bundle` does.
+
+`python -m deploy.bundle --key RELEASE.key`
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ CACHE = ROOT / ".wheels_cache"
 
 
 def main() -> None:
-    """Build wheel, sdist and, with a key, the archive; a fault is one line."""
+    """Build wheel, sdist and, if a key is given, the archive; print their paths."""
     asked = argparse.ArgumentParser(
         description="Wheel, sdist and signed archive of the last commit."
     )

@@ -1,9 +1,10 @@
-"""Wheel and sdist of a commit, the same bytes wherever and whenever they are built.
+"""Build wheel and sdist of a commit: the same bytes wherever and whenever they are built.
 
-What could differ is taken away: the tree comes from git alone, with git's modes; every time is the
-commit's (SOURCE_DATE_EPOCH, https://reproducible-builds.org/specs/source-date-epoch/); umask, time
-zone, language and hash seed are fixed. setuptools sees to the wheel's order and times by itself; an
-sdist it writes as the files lie there, so that is packed again.
+Every source of difference is removed. The tree comes from git only, with git's file modes. Every
+time is the commit's (SOURCE_DATE_EPOCH,
+https://reproducible-builds.org/specs/source-date-epoch/). Umask, time zone, language and hash
+seed are fixed. setuptools already fixes order and times in the wheel; its sdist keeps the order
+of the file system, so it is packed again.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ BACKEND = (
     " b.build_sdist(out)"
 )
 UMASK = 0o022
-"""Of everything that is packed: others may read it."""
+"""The umask for all packed files: others may read them."""
 
 
 class Built(NamedTuple):
-    """The two files, and the time of their commit in seconds since 1970."""
+    """The built wheel and sdist, and the time of their commit in Unix seconds."""
 
     wheel: Path
     sdist: Path
@@ -37,7 +38,7 @@ class Built(NamedTuple):
 
 
 def git(root: Path, *words: str) -> bytes:
-    """What git says; ConfigError with its own last line."""
+    """Return the output of a git command; ConfigError with git's last line if it fails."""
     done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, check=False)  # noqa: S607 - found as make finds it
     if done.returncode:
         raise ConfigError(
@@ -48,15 +49,17 @@ def git(root: Path, *words: str) -> bytes:
 
 
 def tree_as_it_is(root: Path) -> str:
-    """A commit of what is in the working tree now, where it differs from the last one; nothing
-    of the tree is touched.
+    """Return a commit of the working tree as it is now.
+
+    This is HEAD where nothing differs from it. The working tree is not changed.
     """
     return git(root, "stash", "create").decode().strip() or "HEAD"
 
 
 def build(root: Path, out: Path, commit: str = "HEAD") -> Built:
-    """Write wheel and sdist of `commit` of the repository `root` into `out`; ConfigError where
-    the backend fails.
+    """Write wheel and sdist of `commit` of the repository `root` into `out`.
+
+    ConfigError where the build backend fails.
     """
     epoch = int(git(root, "log", "-1", "--format=%ct", commit))
     out.mkdir(parents=True, exist_ok=True)
@@ -95,8 +98,9 @@ def build(root: Path, out: Path, commit: str = "HEAD") -> Built:
 
 
 def packed_tar(files: dict[str, bytes], runs: set[str], epoch: int) -> bytes:
-    """A .tar.gz of `files` by name, those of `runs` executable, which depends on nothing else
-    but the time `epoch`.
+    """Return a .tar.gz of `files`, by name; those named in `runs` are executable.
+
+    The bytes depend only on the files and on the time `epoch`.
     """
     text = io.BytesIO()
     with tarfile.open(fileobj=text, mode="w", format=tarfile.PAX_FORMAT) as packed:
@@ -108,5 +112,5 @@ def packed_tar(files: dict[str, bytes], runs: set[str], epoch: int) -> bytes:
                 0o755 if name in runs else 0o644,
             )
             packed.addfile(member, io.BytesIO(files[name]))
-    # most of it are wheels, which are packed already
+    # most of the files are wheels, which are already compressed
     return gzip.compress(text.getvalue(), compresslevel=1, mtime=epoch)

@@ -1,15 +1,15 @@
-"""The archive of a release: everything that a machine without network needs, its hashes, and one
-signature over them.
+"""Pack the archive of a release: everything that a machine without a network needs.
 
     ullage-VERSION/
-        install.sh  PLATFORM  SHA256SUMS  SHA256SUMS.sig      how it is verified and installed, and where it fits
-        wheels/  requirements/                                ullage and all that it needs, pinned by the hashes of these wheels
-        sbom.cdx.json  LICENSE  NOTICE  licences/             what is in it, and under which terms
-        docs/  deploy/  CHANGELOG.md                          the same as in the repository
+        install.sh  PLATFORM                    how to verify and install it, and where it runs
+        SHA256SUMS  SHA256SUMS.sig              hashes of all other files, and their signature
+        wheels/  requirements/                  ullage and its dependencies, pinned by hash
+        sbom.cdx.json  LICENSE  NOTICE  licences/   its contents, and under which terms
+        docs/  deploy/  CHANGELOG.md            as in the repository
 
-The signature (Ed25519, RFC 8032) is over SHA256SUMS, which names every other file; openssl verifies
-it without anything of ours. The same commit and the same wheels make the same bytes.
-"""  # noqa: E501
+The signature (Ed25519, RFC 8032) covers SHA256SUMS, which lists every other file. openssl alone
+can verify it. The same commit and the same wheels yield the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -36,21 +36,22 @@ from ullage.errors import ConfigError
 from ullage.files.ownership import read_trusted
 
 LOCK = "all"
-"""The lock in `requirements/` that has everything; the others are parts of it."""
+"""The lock in `requirements/` that contains everything; the others are parts of it."""
 SETS = (LOCK, "assess", "crawl", "search")
 PINNED = re.compile(r"^([\w.-]+)(?:\[[\w,.-]+\])?==(\S+)", re.MULTILINE)
 SUMS, SIGNATURE, INSTALLER, PLATFORM = "SHA256SUMS", "SHA256SUMS.sig", "install.sh", "PLATFORM"
 AS_THEY_ARE = ("CHANGELOG.md", "LICENSE", "NOTICE", "docs", "deploy")
 INSIDE_THE_WHEEL = ("deploy/demo/", "deploy/local/", "deploy/bundle/", "deploy/__init__.py")
-"""Of `deploy`, what is in the wheel already or makes the archive; the Python of the rest makes
-what is committed beside it.
+"""Parts of `deploy` that the wheel contains, or that make the archive.
+
+The remaining Python files are left out too: they generate files that are committed.
 """
 
 
 def fetch(root: Path, folder: Path) -> list[Path]:
-    """The locked wheels, by pip into `folder`, each as its hash says; sources are built.
+    """Return the locked wheels, which pip downloads into `folder` and checks against their hashes.
 
-    ConfigError if one lacks.
+    Source distributions are built. ConfigError if one is missing.
     """
     lock = root / "requirements" / f"{LOCK}.txt"
     made = folder / hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
@@ -81,8 +82,9 @@ def fetch(root: Path, folder: Path) -> list[Path]:
 
 
 def signing_key(path: Path) -> Ed25519PrivateKey:
-    """The key of a release, as `openssl genpkey -algorithm ed25519` makes it; ConfigError where
-    it is not, or open to others.
+    """Return the key of a release, as `openssl genpkey -algorithm ed25519` makes it.
+
+    ConfigError where it is another kind of key, or readable by others.
     """
     try:
         key = load_pem_private_key(read_trusted(path, secret=True), password=None)
@@ -98,8 +100,9 @@ def signing_key(path: Path) -> Ed25519PrivateKey:
 
 
 def pack(root: Path, out: Path, cache: Path, key: Ed25519PrivateKey, commit: str = "HEAD") -> Path:
-    """Write the archive of a commit into `out` and return its path; wheels of others are kept in
-    `cache`.
+    """Write the archive of a commit into `out` and return its path.
+
+    Wheels of dependencies are kept in `cache`.
     """
     with tempfile.TemporaryDirectory() as work:
         built = build(root, Path(work), commit)
@@ -129,7 +132,7 @@ def pack(root: Path, out: Path, cache: Path, key: Ed25519PrivateKey, commit: str
 def _contents(
     root: Path, commit: str, wheels: Mapping[str, Path], parts: Mapping[str, Distribution]
 ) -> Iterator[tuple[str, bytes]]:
-    """Every file but the SBOM, the hashes and the signature."""
+    """Yield every file of the archive, except for the SBOM, the hashes and the signature."""
     names = (
         git(root, "ls-tree", "-r", "--name-only", "-z", commit, "--", *AS_THEY_ARE)
         .decode()

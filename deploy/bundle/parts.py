@@ -1,8 +1,8 @@
-"""What is installed with an extra of ullage, and under which licence each part of it stands.
+"""Find the packages that are installed with an extra of ullage, and the licence of each.
 
-A part is a distribution as its metadata say it, of this environment or of a folder of wheels. Its
-licence is the SPDX expression of its metadata (PEP 639) or, where they have none, what
-`licences.toml` says that a person read in its licence file.
+A package is a distribution, described by its metadata in this environment or in a folder of
+wheels. Its licence is the SPDX expression in its metadata (PEP 639). Where that is missing, it
+is the entry in `licences.toml`, which a person made after reading the licence file.
 """
 
 from __future__ import annotations
@@ -24,17 +24,16 @@ from ullage.errors import ConfigError
 
 PRODUCT = "ullage"
 SHIPPED = ("all", "matrix", "telegram", "xmpp")
-"""The extras of what a release ships: everything that runs, but OCR (400 MB) and Kerberos (of
-the system's own library).
-"""
+"""The extras that a release contains: all but OCR (400 MB) and Kerberos (a system library)."""
 LICENCES = Path(__file__).with_name("licences.toml")
 LEGAL = re.compile(r"(?i)(^|/)(licen[cs]es?|copying|copyright|notice|authors|patents)([^/]*$|/)")
-"""Files beside a distribution's metadata that its licence asks to be handed on."""
+"""Files in a distribution's metadata that its licence requires to be distributed."""
 
 
 class Weak(BaseModel):
-    """A licence beyond those that are allowed, why it may be there all the same, and what NOTICE
-    must name.
+    """A licence outside of the allowed ones, and why it is accepted nevertheless.
+
+    NOTICE must name the package.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,7 +42,10 @@ class Weak(BaseModel):
 
 
 class Licences(BaseModel):
-    """`licences.toml`; names of distributions are canonical, licences SPDX expressions."""
+    """The contents of `licences.toml`.
+
+    Names of distributions are in canonical form; licences are SPDX expressions.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     allowed: frozenset[str]
@@ -53,15 +55,16 @@ class Licences(BaseModel):
 
 
 def licences() -> Licences:
-    """What `licences.toml` says."""
+    """Return the contents of `licences.toml`."""
     return Licences.model_validate(tomllib.loads(LICENCES.read_text(encoding="utf-8")))
 
 
 def closure(
     extras: Iterable[str], found: Callable[[str], Distribution] = distribution
 ) -> dict[str, Distribution]:
-    """The product with `extras` and all that they need here, by canonical name;
-    PackageNotFoundError where one lacks.
+    """Return the product with `extras` and everything that they need here, by canonical name.
+
+    PackageNotFoundError where a package is missing.
     """
     parts: dict[str, Distribution] = {}
     done = set[tuple[str, frozenset[str]]]()
@@ -82,7 +85,7 @@ def closure(
 
 
 def in_wheels(wheels: Iterable[Path]) -> dict[str, Distribution]:
-    """The distributions that lie in wheels, by canonical name; ConfigError where a file is none."""
+    """Return the distributions in these wheels, by canonical name; ConfigError if invalid."""
     parts = dict[str, Distribution]()
     for wheel in wheels:
         try:
@@ -96,9 +99,9 @@ def in_wheels(wheels: Iterable[Path]) -> dict[str, Distribution]:
 
 
 def licence_of(part: Distribution, known: Licences) -> str:
-    """The SPDX expression of its licence; ConfigError where nobody has read it.
+    """Return the SPDX expression of a package's licence; ConfigError where it is unknown.
 
-    The older field `License` is free text, and taken where it is an expression all the same.
+    The older field `License` holds free text; it counts if it happens to be an SPDX expression.
     """
     (expression,) = part.metadata.get_all("License-Expression") or ("",)
     (text,) = part.metadata.get_all("License") or ("",)
@@ -113,8 +116,9 @@ def licence_of(part: Distribution, known: Licences) -> str:
 
 
 def beyond(expression: str, allowed: frozenset[str]) -> set[str]:
-    """The licences in `expression` that are not allowed, where no other may be chosen instead of
-    them.
+    """Return the licences in `expression` that are not allowed.
+
+    A licence is left out where an allowed one may be chosen instead.
     """
     needed = (re.split(r" OR ", both.strip("()")) for both in re.split(r" AND ", expression))
     return {choice for choices in needed if allowed.isdisjoint(choices) for choice in choices}

@@ -1,5 +1,6 @@
-"""A release's parts as a CycloneDX 1.6 document (ECMA-424): name, version, licence, hash of the
-wheel, and what needs what.
+"""Describe the packages of a release as a CycloneDX 1.6 document (ECMA-424).
+
+It holds the name, version, licence and wheel hash of each package, and its dependencies.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from deploy.bundle.parts import PRODUCT, Licences, licence_of
 def document(
     parts: Mapping[str, Distribution], wheels: Mapping[str, Path], known: Licences, epoch: int
 ) -> str:
-    """The document as JSON, the same for the same wheels; `parts` and `wheels` by canonical
-    name, one of them ullage itself.
+    """Return the document as JSON; it is the same for the same wheels.
+
+    `parts` and `wheels` are by canonical name, with ullage itself among them.
     """
     hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in wheels.items()}
     components = {name: _component(name, part, hashes[name], known) for name, part in parts.items()}
@@ -44,8 +46,9 @@ def document(
 
 
 def _needed(part: Distribution) -> set[str]:
-    """What a part may ask for, with any of its extras; what of it is not among the parts was not
-    asked for.
+    """Return the names of all packages that a package may need with any of its extras.
+
+    Those that were not installed do not belong to an extra in use.
     """
     return {canonicalize_name(Requirement(line).name) for line in part.requires or ()}
 

@@ -22,9 +22,9 @@ CACHE = ROOT / ".wheels_cache"
 
 
 def lay_out(folder: Path) -> None:
-    """Fill `folder/wheels`; each wheel of others is as its hash in the lock says.
+    """Fill `folder/wheels`; each wheel of a dependency matches its hash in the lock.
 
-    ConfigError where one cannot be had.
+    ConfigError where one is not available.
     """
     wheels = folder / "wheels"
     build(ROOT, wheels, tree_as_it_is(ROOT)).sdist.unlink()

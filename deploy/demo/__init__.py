@@ -1,5 +1,5 @@
-"""The whole product against real paste and forum software, with synthetic people; it checks itself.
+"""Run the whole product against real paste and forum software, with synthetic people.
 
-It plants what it knows, drives `ullage` by its command line as a person would, and compares what
-comes out with what it planted.
+The demo plants known leaks, drives `ullage` by its command line as a person would, and compares
+the result with what it planted.
 """

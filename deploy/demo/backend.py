@@ -1,7 +1,7 @@
-"""On what the demo runs: the bus and store of one machine, or a real Kafka and Elasticsearch.
+"""Provide the bus and the store for the demo: embedded ones, or a real Kafka and Elasticsearch.
 
-On real servers each run has topics and indexes of its own, so that what an earlier one left never
-disturbs it, and takes them away at its end.
+On real servers each run has its own topics and indexes, which are removed at its end. An earlier
+run can therefore never disturb a later one.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from ullage.errors import UnavailableError
 
 REACH_SECONDS = 5.0
 Step = Callable[[str, Callable[[], services.Services]], services.Services]
-"""Does something that takes a while and shows its name meanwhile."""
+"""Runs a function that takes a while, and shows its name meanwhile."""
 
 
 class Backend(StrEnum):
-    """What `--backend` takes."""
+    """The values of `--backend`."""
 
     EMBEDDED = "embedded"
     DISTRIBUTED = "distributed"
@@ -40,8 +40,10 @@ class Backend(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the daemon is pointed at: `name` for people, tables of `ullage.toml`, and the store's
-    password or "".
+    """The backend that the daemon is configured to use.
+
+    `name` is for people; `configuration` holds tables of `ullage.toml`; `password` is the store's,
+    or "".
     """
 
     name: str
@@ -50,15 +52,16 @@ class Parts:
 
 
 def require(backend: Backend) -> None:
-    """UnavailableError, saying what to install, where `backend` cannot run."""
+    """Raise UnavailableError, with what to install, where `backend` cannot run."""
     if backend is Backend.DISTRIBUTED and services.find() is None:
         services.require_tools()
 
 
 @contextlib.contextmanager
 def running(backend: Backend, folder: Path, step: Step) -> Iterator[Parts]:
-    """The parts for one run; servers are started in `folder`, which is removed afterwards,
-    unless `make services` runs some.
+    """Yield the backend for one run.
+
+    Servers are started in `folder`, which is removed afterwards, unless `make services` runs some.
     """
     if backend is Backend.EMBEDDED:
         yield Parts(f"the embedded bus and store (SQLite {apsw.sqlite_lib_version()})")
@@ -83,7 +86,7 @@ def running(backend: Backend, folder: Path, step: Step) -> Iterator[Parts]:
 
 @contextlib.contextmanager
 def _cleaned(found: services.Services, topics: str, indexes: str) -> Iterator[None]:
-    """What has these prefixes is gone afterwards."""
+    """Delete everything with these prefixes after the block."""
     with contextlib.ExitStack() as after_a_fault:
         after_a_fault.callback(_clean_silently, found, topics, indexes)
         yield
@@ -92,7 +95,7 @@ def _cleaned(found: services.Services, topics: str, indexes: str) -> Iterator[No
 
 
 def _clean_silently(found: services.Services, topics: str, indexes: str) -> None:
-    """The first fault is the one to tell."""
+    """Delete everything with these prefixes, and hide errors behind an earlier one."""
     with contextlib.suppress(UnavailableError):
         _clean(found, topics, indexes)
 
@@ -103,8 +106,9 @@ def _clean(found: services.Services, topics: str, indexes: str) -> None:
 
 
 def delete_indexes(found: services.Services, prefix: str) -> None:
-    """Delete the indexes and templates under `prefix`; UnavailableError when the server does not
-    do so.
+    """Delete the indexes and templates under `prefix`.
+
+    UnavailableError where the server does not delete them.
     """
     password = (found.admin / "store.password").read_text(encoding="utf-8").strip()
     address = f"https://{HOST}:{found.elasticsearch_port}"
@@ -127,8 +131,9 @@ def delete_indexes(found: services.Services, prefix: str) -> None:
 
 
 def delete_topics(found: services.Services, names: Sequence[str]) -> None:
-    """Delete topics, of which some may not be there; UnavailableError when the broker does not
-    do so.
+    """Delete these topics; some of them may not exist.
+
+    UnavailableError where the broker does not delete them.
     """
     where = f"{HOST}:{found.kafka_port}"
     try:

@@ -1,4 +1,4 @@
-"""Compares what the product found with what was planted, through the product's own command line."""
+"""Compare what the product found with what was planted, through its own command line."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ SHOWN = 5
 def found_exposures(
     run: Run, incidents: Sequence[Mapping[str, Any]]
 ) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
-    """Customer reference to (kinds, sites), over all incidents; handles are resolved as an
-    officer would.
+    """Return the kinds and sites of each exposed customer, by customer reference.
+
+    All incidents are combined. Pseudonyms are resolved by the command that an officer would use.
     """
     kinds: dict[str, set[str]] = {}
     sites: dict[str, set[str]] = {}
@@ -38,8 +39,9 @@ def found_exposures(
 
 
 def differences(plan: Plan, run: Run, incidents: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """One line for each thing that differs; none when exposures and sightings equal the planted
-    set.
+    """Yield a line for each difference between the planted and the found exposures and sightings.
+
+    No line means that they are equal.
     """
     expected, found = plan.expected, found_exposures(run, incidents)
     for reference in sorted(expected.keys() - found.keys())[:SHOWN]:
@@ -76,8 +78,9 @@ def differences(plan: Plan, run: Run, incidents: Sequence[Mapping[str, Any]]) ->
 
 
 def ways(plan: Plan, run: Run, chat: Mapping[str, Any]) -> Iterator[str]:
-    """One line for each place that was not read whole by the way that users have: sites by
-    presets, a chat by a collector.
+    """Yield a line for each place that was not read completely in the way that users read it.
+
+    Sites are read by presets, and the chat by a collector.
     """
     told = {row["site"]: row for row in map(json.loads, run("sites", "--json").splitlines())}
     for name, preset in PRESETS.items():

@@ -1,4 +1,4 @@
-"""`ullage demo`."""
+"""Implement `ullage demo`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def demo(
 
 
 def _duration(root: Path) -> str:
-    """How long it will take, in words: site programs are installed once."""
+    """Describe how long the demo will take; site programs are installed only one time."""
     if programs.is_installed(root / SITE_PROGRAMS):
         return "This takes about half a minute."
     return (
@@ -69,7 +69,10 @@ def _duration(root: Path) -> str:
 
 
 def _assess_sample(root: Path, console: Console) -> None:
-    """First answer within a minute: the verdict on a shipped file, with no site and no daemon."""
+    """Assess the shipped sample file, without a site or a daemon.
+
+    This shows a first result within a minute.
+    """
     sample = resources.files("deploy.demo") / "sample"
     ullage = drive.Ullage(drive.fresh(root / "sample"))
     with resources.as_file(sample) as folder:
@@ -154,7 +157,7 @@ def _start_sites(
 
 
 def _step(progress: Progress, name: str, act: Callable[[], T]) -> T:
-    """Do `act` with its name on a line of `progress`."""
+    """Run `act` while its name is shown on a line of `progress`, and return its result."""
     task = progress.add_task(name, total=None)
     result = act()
     progress.update(task, total=1, completed=1)
@@ -163,7 +166,7 @@ def _step(progress: Progress, name: str, act: Callable[[], T]) -> T:
 
 @contextlib.contextmanager
 def _progress(console: Console) -> Iterator[Progress]:
-    """A line a phase on a terminal; nothing elsewhere."""
+    """Yield a progress display with a line per phase; it shows nothing without a terminal."""
     columns = (
         SpinnerColumn(finished_text="[green]✓"),
         TextColumn("{task.description}"),
@@ -198,7 +201,7 @@ def _check(
 
 
 def _complain(faults: Iterable[str], console: Console) -> None:
-    """Print what is wrong; UllageError if anything is."""
+    """Print these faults; raise UllageError if there are any."""
     found = list(faults)
     for fault in found:
         console.print(f"[bold red]{fault}")
@@ -207,8 +210,9 @@ def _complain(faults: Iterable[str], console: Console) -> None:
 
 
 def _serve(ullage: drive.Ullage, console: Console) -> None:
-    """The console until Ctrl-C, while everything runs: sites are visited, the chat is read,
-    canaries are posted and found.
+    """Serve the console until Ctrl-C, while all services run.
+
+    Sites are visited, the chat is read, and canaries are posted and found.
     """
     console.rule("[bold]3  the console (Ctrl-C ends everything)", align="left")
     somebody = plant.plan().customers[0]

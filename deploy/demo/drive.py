@@ -1,4 +1,4 @@
-"""The demo's steps: start the sites, post, configure, crawl.
+"""Perform the steps of the demo: start the sites, post, configure, crawl.
 
 Each is what a person would do by hand.
 """
@@ -83,16 +83,16 @@ expires = 2099-12-31
 """
 ACCOUNT = "reader"
 CHAT_SECONDS = 120.0
-"""For all of the chat to be read, on a machine on which much else runs."""
+"""The time limit for reading the whole chat, even on a busy machine."""
 SECONDS_APART = 2
-"""Between two messages of the chat."""
+"""The time between two messages of the chat."""
 
 
 def configuration(tenant: str, port: int = 0) -> str:
-    """`ullage.toml` with one tenant of the demo's brand; free ports for the metrics, `port` for the
-    page, 0 for a free one.
+    """Return an `ullage.toml` with one tenant of the demo's brand.
 
-    The tenant's table comes last, so that lines which follow are the tenant's.
+    Metrics use free ports; `port` is that of the page, 0 for a free one. The tenant's table comes
+    last, so that appended lines belong to it.
     """
     return CONFIG.format(tenant=tenant, brand=BRAND, port=port)
 
@@ -106,7 +106,7 @@ def site(
     delay: float = 0.0,
     concurrency: int = 8,
 ) -> str:
-    """A site's TOML for a program on loopback; `revisit` and `delay` in seconds."""
+    """Return the TOML of a site on loopback; `revisit` and `delay` are in seconds."""
     return SITE.format(
         platform=platform,
         url=url,
@@ -118,25 +118,29 @@ def site(
 
 
 def canary(port: int, interval: int = 60) -> str:
-    """The settings of a canary post every `interval` seconds, from a site on `port`; for the end
-    of `configuration`.
+    """Return the settings of a canary, to be appended to `configuration`.
+
+    It posts every `interval` seconds, from a site on `port`.
     """
     return CANARY.format(port=port, interval=interval)
 
 
 def environment(log_level: str) -> dict[str, str]:
-    """The environment of a command that ends with this process, and logs from `log_level` on."""
+    """Return the environment of a command that ends with this process.
+
+    It logs from the level `log_level` on.
+    """
     return {**os.environ, SUPERVISOR: str(os.getpid()), "ULLAGE_LOG_LEVEL": log_level}
 
 
 class Ullage:
-    """Runs the product's command line on one data folder."""
+    """The product's command line on one data folder."""
 
     def __init__(self, data: Path) -> None:
         self.data = data
 
     def __call__(self, *words: str, text: str = "") -> str:
-        """Standard output of `ullage WORDS`; its own error line is raised when it fails."""
+        """Run `ullage WORDS` and return its standard output; UllageError with its last line."""
         done = subprocess.run(
             command(self.data, *words),
             input=text,
@@ -152,14 +156,14 @@ class Ullage:
 
 
 def fresh(folder: Path) -> Path:
-    """An empty folder; what an earlier demo left in it is removed."""
+    """Create an empty folder, and remove what an earlier demo left in it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
 
 
 def write_customers(path: Path, customers: Iterable[Person]) -> None:
-    """The bank's export: synthetic people, as CSV in GB18030, as banks have it."""
+    """Write synthetic people as a bank exports its customers: CSV in GB18030."""
     with path.open("w", encoding="gb18030", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("customer_ref", "name", "phone", "resident_id", "card", "email"))
@@ -167,8 +171,10 @@ def write_customers(path: Path, customers: Iterable[Person]) -> None:
 
 
 def configure(ullage: Ullage, plan: Plan, parts: Parts, port: int, more: str = "") -> None:
-    """`init`, the tenant's words, the bus and store of `parts`, the page on `port`, `more`
-    lines, and the watchlist.
+    """Set up the data folder: `ullage.toml`, `init`, the store's password and the customer list.
+
+    The configuration consists of the tenant, the bus and store of `parts`, the page on `port`, and
+    the lines `more`.
     """
     ullage.data.mkdir(parents=True, exist_ok=True)
     text = configuration(TENANT, port) + MORE + parts.configuration + more
@@ -183,7 +189,7 @@ def configure(ullage: Ullage, plan: Plan, parts: Parts, port: int, more: str = "
 
 
 def add_account(ullage: Ullage) -> tuple[str, str]:
-    """Name and password of somebody who may do on the page whatever one person may."""
+    """Create an account with every role that one person may have; return name and password."""
     name, password = "demo", "-".join(secrets.token_hex(3) for _ in range(3))
     roles = [word for role in ("lead", "dpo", "operator") for word in ("--role", role)]
     ullage(
@@ -201,7 +207,7 @@ def add_account(ullage: Ullage) -> tuple[str, str]:
 
 
 def add_sites(ullage: Ullage, pastes: str, forum: Forum) -> None:
-    """Two site files: this is all that it takes to watch a place. Both are read by presets."""
+    """Write the two site files: nothing else is needed to watch a site with a preset."""
     folder = ullage.data / "sites.d"
     for name, url, category in ((PASTES, pastes, "paste"), (FORUM, forum.url, "forum")):
         (folder / f"{name}.toml").write_text(
@@ -210,7 +216,7 @@ def add_sites(ullage: Ullage, pastes: str, forum: Forum) -> None:
 
 
 def post(plan: Plan, pastes: str, forum: Forum, told: Callable[[], None]) -> None:
-    """Put every post up through the sites' own forms; `told` after each."""
+    """Submit every planned post through the sites' own forms; call `told` after each."""
     bepasty = Bepasty(pastes)
     seller, victim = (Spirit(forum.url, user, forum.password) for user in (forum.user, forum.guest))
     topics: dict[str, int] = {}
@@ -228,7 +234,7 @@ def post(plan: Plan, pastes: str, forum: Forum, told: Callable[[], None]) -> Non
 
 
 def said_in_chat(plan: Plan, now: datetime) -> list[Said]:
-    """The messages of the chat, the last of them said just `now`."""
+    """Return the messages of the chat; the last one was sent at `now`."""
     said = [planted for planted in plan.posts if planted.site == CHAT]
     senders = {
         author: f"member{number}"
@@ -242,10 +248,10 @@ def said_in_chat(plan: Plan, now: datetime) -> list[Said]:
 
 
 def chat(ullage: Ullage, room: Room) -> dict[str, Any]:
-    """Read a chat as users do: a channel's file, an account's secret, a collector that runs until
-    it has all that was said.
+    """Read the chat as users do: with a channel file, an account's secret and a running collector.
 
-    Returns what `ullage collect` says of the chat then.
+    The collector runs until it has read all messages. Returns the state of the chat that `ullage
+    collect` then reports.
     """
     (ullage.data / "channels.d").mkdir(exist_ok=True)
     (ullage.data / "channels.d" / f"{CHAT}.toml").write_text(
@@ -277,7 +283,7 @@ def chat(ullage: Ullage, room: Room) -> dict[str, Any]:
 
 
 def chat_standing(ullage: Ullage) -> dict[str, Any]:
-    """What `ullage collect` says of the chat."""
+    """Return the state of the chat that `ullage collect` reports."""
     done = subprocess.run(
         command(ullage.data, "collect", "--json"), capture_output=True, text=True, check=False
     )

@@ -1,8 +1,8 @@
-"""Synthetic people: valid in every checksum, and nobody's.
+"""Generate synthetic people: their identifiers are valid in every checksum and belong to nobody.
 
-Phones begin with 154, which no carrier holds; birth years end with 1899; cards are of the test
-range 620000; mail is at example.com, .net or .org (RFC 2606). A seed makes the same people each
-time.
+Phone numbers begin with 154, which no carrier uses; birth years end with 1899; cards are in the
+test range 620000; mail addresses are at example.com, .net or .org (RFC 2606). The same seed
+yields the same people.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ PINYIN = (
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One synthetic person; `reference` is the platform's own number."""
+    """One synthetic person; `reference` is the platform's number for them."""
 
     reference: str
     name: str
@@ -60,12 +60,12 @@ class Person:
     balance: int
 
     def row(self) -> tuple[str, ...]:
-        """As in a customer export: reference, name, phone, resident ID, card, email."""
+        """Return the row of a customer export: reference, name, phone, resident ID, card, email."""
         return (self.reference, self.name, self.phone, self.resident_id, self.card, self.email)
 
 
 def people(count: int, seed: int) -> Iterator[Person]:
-    """`count` distinct people, the same for the same seed."""
+    """Yield `count` distinct people, the same for the same seed."""
     rng = random.Random(seed)  # noqa: S311  reproducible, not secret
     phones = rng.sample(range(10**8), count)
     for number, tail in enumerate(phones, 1):
@@ -86,13 +86,16 @@ def people(count: int, seed: int) -> Iterator[Person]:
 
 
 def _resident_id(rng: random.Random) -> str:
-    """A number with a birth year of 1880 to 1899: its check holds, and nobody alive has it."""
+    """Return a resident ID with a birth year from 1880 to 1899 and a valid check character.
+
+    Nobody alive has such a number.
+    """
     date = f"{rng.randint(1880, 1899)}{rng.randint(1, 12):02d}{rng.randint(1, 28):02d}"
     first17 = f"{rng.choice(REGIONS)}{date}{rng.randint(0, 999):03d}"
     return first17 + check_character(first17)
 
 
 def _card(rng: random.Random) -> str:
-    """A 16- or 19-digit number in 620000 that passes Luhn."""
+    """Return a card number of 16 or 19 digits in the range 620000 that passes Luhn."""
     body = "620000" + "".join(rng.choices("0123456789", k=rng.choice((9, 12))))
     return next(body + digit for digit in "0123456789" if luhn(body + digit))

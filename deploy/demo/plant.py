@@ -1,8 +1,8 @@
-"""What is posted where, and what must be found: leaks of 419 people in the forms of the trade,
-among ordinary posts.
+"""Plan what is posted where, and what must be found.
 
-Some of the people are customers of the demo's bank, most of them on its list of 2,000; others are
-nobody's, and must not be found.
+419 people are leaked in the forms that traders use, among ordinary posts. Some of them are
+customers of the demo's bank, most of them on its list of 2,000; the others are no customers and
+must not be found.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from deploy.demo.people import Person, people
 CUSTOMERS = 2_000
 LEAKED = 419
 SAMPLE, CHATTED = 30, 19
-"""Customers in the sample of an offer and in a sale in a chat, nobody else among them: the bank's
-own data. Elsewhere two of five are customers.
+"""The number of people in the sample of an offer, and in a sale in a chat.
+
+All of them are customers, as in the bank's own data; elsewhere two of five are.
 """
 SEED = 20261124
 BRAND = "云杉银行"
 PASTES, FORUM, CHAT = "demo-pastes", "demo-forum", "demo-chat"
 PRESETS = {PASTES: "bepasty", FORUM: "spirit"}
-"""By which preset each site is read."""
+"""The preset that reads each site."""
 MESSAGES = 50
-"""Of the sale in the chat, among those of people who only talk."""
+"""The number of messages of the seller in the chat, among those of people who only talk."""
 ZERO_WIDTH = "\N{ZERO WIDTH SPACE}"
 Take = Callable[[int], list[Person]]
 FULL_WIDTH = str.maketrans("0123456789X", "０１２３４５６７８９Ｘ")
@@ -33,12 +34,12 @@ FULL_WIDTH = str.maketrans("0123456789X", "０１２３４５６７８９Ｘ")
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One post: `thread` "" for a paste or the first post of a topic, else the title of the topic
-    it replies to.
+    """One planned post.
 
-    A message in a chat has its `author`. `exposed` maps a customer's reference to the kinds that
-    the post gives away of them. `alone` is a customer whose number stands there with nothing beside
-    it, as people write their own: no leak, but background.
+    `thread` is "" for a paste or the first post of a topic, else the title of the topic it replies
+    to. A message in a chat has its `author`. `exposed` maps a customer's reference to the kinds of
+    data that the post discloses. `alone` is a customer whose number appears without other data, as
+    people write their own: this is no leak and counts as benign.
     """
 
     site: str
@@ -52,14 +53,14 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything the demo needs to know: the bank's customers and the posts."""
+    """Everything that the demo posts and expects: the bank's customers and the posts."""
 
     customers: Sequence[Person]
     posts: Sequence[Post]
 
     @property
     def expected(self) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
-        """Reference to (kinds, sites) over all posts."""
+        """The kinds and sites of each exposed customer over all posts, by reference."""
         kinds: dict[str, set[str]] = {}
         sites: dict[str, set[str]] = {}
         for post in self.posts:
@@ -73,17 +74,17 @@ class Plan:
 
     @property
     def background(self) -> int:
-        """Posts that hold one customer's number and are no leak."""
+        """The number of posts that hold one customer's number and are no leak."""
         return sum(bool(post.alone) for post in self.posts)
 
     @property
     def sightings(self) -> int:
-        """Posts that must give a finding."""
+        """The number of posts that must yield a finding."""
         return sum(bool(post.exposed) for post in self.posts)
 
 
 def plan() -> Plan:
-    """The demo's plan; the same each time."""
+    """Return the demo's plan, which is the same each time."""
     customers = list(people(CUSTOMERS, SEED))
     known = {person.reference for person in customers}
     mixed = LEAKED - SAMPLE - CHATTED
@@ -101,7 +102,10 @@ def plan() -> Plan:
 
 
 def _interleave(ours: list[Person], others: list[Person]) -> list[Person]:
-    """Two of ours to three others, in turn; strangers are marked by an empty reference."""
+    """Return both lists as one: two customers, then three strangers, and so on.
+
+    Strangers are marked by an empty reference.
+    """
     strangers = iter(
         Person("", *(getattr(p, name) for name in Person.__slots__[1:])) for p in others
     )
@@ -200,8 +204,9 @@ def _topics(take: Take, sampled: Sequence[Person], known: set[str]) -> Iterator[
 
 
 def _chat(sold: Sequence[Person], known: set[str]) -> Iterator[Post]:
-    """A sale, a row in a message, while others talk: apart each message is one customer,
-    together it is a breach.
+    """Yield a sale in a chat, one row per message, while others talk.
+
+    Each message alone discloses one customer; together they are a breach.
     """
     for number in range(MESSAGES):
         seller = "料商老周"
@@ -223,7 +228,7 @@ def _chat(sold: Sequence[Person], known: set[str]) -> Iterator[Post]:
 
 
 def _ordinary() -> Iterator[Post]:
-    """What most of any site is: nothing. Some of it looks like something."""
+    """Yield ordinary posts, as most of any site has; some of them resemble a leak."""
     near = (
         "order 20261124154000001234 shipped, tracking 1540000012, id 110105194912310021, card"
         " 6200000000000006"

@@ -1,4 +1,4 @@
-"""The demo's security team: a webhook on loopback, and what it must have been told."""
+"""Receive the demo's notifications by a webhook on loopback, and check their contents."""
 
 from __future__ import annotations
 
@@ -25,18 +25,21 @@ severity = "{severity}"
 """
 MESSAGE = {"type", "id", "page", "language", "incidents"}
 MINIMUM, SELLER = {"id", "severity", "why", "url"}, "series"
-"""What is said of every incident, and of those of one seller: that they are."""
+"""The fields of every incident, and the further field where several are from one seller."""
 TOLD = ("medium", "high", "statutory")
 PAGED = "high"
 
 
 def configuration(page: str, severity: str = "notice") -> str:
-    """Lines of `ullage.toml`: one channel, and one route that takes what is `severity` or above."""
+    """Return lines of `ullage.toml`: one channel, and one route to it.
+
+    The route takes incidents of `severity` or above.
+    """
     return CONFIG.format(page=page, channel=CHANNEL, severity=severity)
 
 
 def introduce(keys: Path, receiver: Receiver) -> str:
-    """Write the channel's secret file; returns the key that its messages are signed with."""
+    """Write the channel's secret file; return the key that signs its messages."""
     key = new_key()
     write_secret(keys / "notify" / CHANNEL, f"{receiver.url}\n{key}")
     return key
@@ -45,8 +48,10 @@ def introduce(keys: Path, receiver: Receiver) -> str:
 def faults(
     received: Sequence[Received], key: str, incidents: Sequence[Mapping[str, Any]], page: str
 ) -> Iterator[str]:
-    """One line for each thing that is not as it must be: every incident told once, signed, and
-    nothing said but the minimum.
+    """Yield a line for each fault of the notifications.
+
+    Each incident must be notified one time, with a signature and with no more than the minimum
+    data.
     """
     told = [incident for message in received for incident in message.json["incidents"]]
     if unsigned := sum(not message.signed_with(key) for message in received):
@@ -65,7 +70,7 @@ def faults(
 
 
 def show(received: Sequence[Received], console: Console) -> None:
-    """What arrived, in two lines."""
+    """Print a summary of the received messages in two lines."""
     told = [incident for message in received for incident in message.json["incidents"]]
     many = f"{len(received)} signed message{'s' * (len(received) != 1)}"
     console.print(

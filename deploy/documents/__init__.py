@@ -1,5 +1,4 @@
-"""The parts of `docs/` that are made from the code, and what the documents need to become a site
-(`mkdocs.yml`).
+"""Generate parts of `docs/` from the code, and build the site of the documents (`mkdocs.yml`).
 
-python -m deploy.documents      writes the parts anew; a test fails while they are not what the code says
-"""  # noqa: E501
+`python -m deploy.documents` rewrites these parts; a test fails while they differ from the code.
+"""

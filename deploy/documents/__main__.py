@@ -1,4 +1,4 @@
-"""`python -m deploy.documents`: writes the generated parts of the documents anew."""
+"""Rewrite the generated parts of the documents: `python -m deploy.documents`."""
 
 from __future__ import annotations
 

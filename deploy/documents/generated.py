@@ -1,7 +1,7 @@
-"""References made from the code: every knob of the configuration, every field of the records.
+"""Generate references from the code: every setting, and every field of the records.
 
-A page has words that people write, and below a line `<!-- generated: NAME -->` what stands here
-under that name, up to the next `<!-- end -->`.
+In a page that people write, the generated text is between a line `<!-- generated: NAME -->` and
+the next `<!-- end -->`; NAME says which text it is.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ullage.records import Capture
 from ullage.settings import Settings
 
 METRICS = "metrics.md"
-"""Its rows are made, its tables and what stands between them are written."""
+"""A page whose rows are generated; people write its tables and the text between them."""
 DOCS = Path(__file__).parents[2] / "docs"
 PART = re.compile(r"(<!-- generated: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 RANGES = {"minimum": "≥", "maximum": "≤", "exclusiveMinimum": ">", "exclusiveMaximum": "<"}
@@ -45,40 +45,40 @@ FORMATS = {
 }
 Schema = Mapping[str, Any]
 MANY = 10
-"""From so many values on they are named once, in the words of the page."""
+"""From this number of values on, they are listed only in the text of the page."""
 
 
 def renewed(name: str, text: str) -> str:
-    """The page `name` with its generated parts as the code has them now; `text` is what it says."""
+    """Return the text of the page `name` with its generated parts made anew from the code."""
     if name == METRICS:
         return with_metrics(text)
     return PART.sub(lambda part: f"{part[1]}\n{PAGES[name][part[2]]()}\n{part[3]}", text)
 
 
 def settings() -> str:
-    """Every table of `ullage.toml`, with its knobs."""
+    """Return every table of `ullage.toml` with its settings."""
     whole = Settings.model_json_schema()
     return "\n\n".join(_tables(whole["properties"], whole["$defs"], "", ""))
 
 
 def site_file() -> str:
-    """What a site's file may say."""
+    """Return the settings of a site file."""
     return _knobs(Site, without={"name"})
 
 
 def problems() -> str:
-    """Every code of a problem with its status, and every code of a member."""
+    """Return every problem code with its status, and every code of a member."""
     known = ", ".join(f"`{code}` ({kind.status})" for code, kind in CODES.items())
     return f"Codes: {known}. Codes of members: {', '.join(f'`{code}`' for code in MEMBER_CODES)}."
 
 
 def channel_file() -> str:
-    """What a channel's file may say."""
+    """Return the settings of a channel file."""
     return _knobs(ChatChannel, without={"name"})
 
 
 def records() -> str:
-    """The record that other programs may write, and what it is made of."""
+    """Return the record that other programs may write, and the records in it."""
     return "\n\n".join(_record(model) for model in _with_parts(Capture))
 
 
@@ -94,7 +94,7 @@ PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
 
 
 def _tables(properties: Schema, models: Schema, path: str, says: str) -> Iterator[str]:
-    """The table at `path`, then those within it."""
+    """Yield the table at `path`, then the tables within it."""
     inner = {name: _table_of(field) for name, field in properties.items()}
     rows = [
         _row(name, field, str(field.get("description", "")))
@@ -120,7 +120,10 @@ def _tables(properties: Schema, models: Schema, path: str, says: str) -> Iterato
 
 
 def _table_of(field: Schema) -> tuple[str, bool] | None:
-    """The model of a field that is a table, or a table of tables, and which of them."""
+    """Return the model of a field that is a table, and whether it is a table of tables.
+
+    None for any other field.
+    """
     for schema, many in ((field, False), (field.get("additionalProperties"), True)):
         if (
             isinstance(schema, dict)
@@ -145,7 +148,7 @@ def _knobs(model: type[BaseModel], without: set[str]) -> str:
 
 
 def _record(model: type[BaseModel]) -> str:
-    """A record: the fields that need words in a table, the others in a line."""
+    """Return a record: fields with a description in a table, the others in one line."""
     schema, said = model.model_json_schema(), _docstrings(model)
     fields = {
         name: f"{_kind(field)}{', required' if name in schema.get('required', ()) else ''}"
@@ -171,7 +174,7 @@ def _record(model: type[BaseModel]) -> str:
 
 
 def _with_parts(model: type[BaseModel]) -> list[type[BaseModel]]:
-    """`model` and the models in it, each once, the outermost first."""
+    """Return `model` and the models in it, without repeats and the outermost first."""
     known = {one.__name__: one for one in _below(model)}
     return [model, *(known[name] for name in model.model_json_schema().get("$defs", {}))]
 
@@ -188,7 +191,7 @@ def _below(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 
 def _docstrings(model: type[BaseModel]) -> dict[str, str]:
-    """What stands below each field in the code."""
+    """Return the docstring below each field in the code, by field."""
     [node] = ast.parse(textwrap.dedent(inspect.getsource(model))).body
     assert isinstance(node, ast.ClassDef)
     found = {}
@@ -214,7 +217,7 @@ def _row(name: str, field: Schema, says: str, *, needed: bool = False) -> str:
 
 
 def _may_be(field: Schema, says: str) -> str:
-    """The values that a setting may have, where neither its name nor its default shows them."""
+    """Return the valid values of a setting, where neither its name nor its default shows them."""
     trivial = {"minimum": {0, 1}, "exclusiveMinimum": {0}, "maximum": {65535}}
     kept = {
         name: value
@@ -234,7 +237,7 @@ def _may_be(field: Schema, says: str) -> str:
 
 
 def _kind(field: Schema) -> str:
-    """What a value of `field` is, in words."""
+    """Describe the type of a field's values."""
     if "anyOf" in field:
         return " or ".join(_kind(one) for one in field["anyOf"])
     if "$ref" in field:
@@ -259,7 +262,7 @@ def _pair(field: Schema) -> str:
 
 
 def _limits(field: Schema) -> str:
-    """The range of a value, or how long it may be."""
+    """Return the range of a value or its longest length; "" for no limit."""
     ranges = [f"{sign} {field[name]:g}" for name, sign in RANGES.items() if name in field]
     lengths = [f"at most {field[name]:,} {what}" for name, what in LENGTHS.items() if name in field]
     fits = [f"as `{field['pattern']}`".replace("|", "\\|")] if "pattern" in field else []
@@ -271,5 +274,8 @@ def _cell(text: str) -> str:
 
 
 def _sentence(text: str) -> str:
-    """A docstring's words on one line; where it only points at its module, nothing."""
+    """Return a docstring as one line of text.
+
+    It is empty where the docstring only refers to its module.
+    """
     return _cell(text.replace("See the module.", ""))

@@ -1,9 +1,8 @@
-"""What mkdocs asks of us while it builds the site: documents of the repository's root become pages,
-links elsewhere become words.
+"""Hooks that mkdocs calls while it builds the site.
 
-A link such as `../SECURITY.md` is right where the documents are read in the repository. On the site
-it leads to the page that is made of that file; one to a file of the code that is no page is shown
-as the path.
+Documents in the repository's root become pages, and links out of the site become plain text. A
+link such as `../SECURITY.md` works where the documents are read in the repository. On the site
+it leads to the page made of that file; a link to a source file is shown as its path.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ OF_ROOT = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
 }
-"""Documents of the root, and the pages that they become."""
+"""Documents in the repository's root, and the pages that they become."""
 LINK = re.compile(r"\[([^\]]*)\]\((?!https?:|mailto:|#|<)([^)#\s]+)(#[^)]*)?\)")
 
 
 def on_config(config: MkDocsConfig, **_: Any) -> MkDocsConfig:
-    """Puts every page that `nav` does not name behind it."""
+    """Append every page that `nav` does not name."""
     folder = Path(config.docs_dir)
     named = set(_named(config.nav))
     pages = (path.relative_to(folder).as_posix() for path in folder.rglob("*.md"))
@@ -41,7 +40,7 @@ def on_config(config: MkDocsConfig, **_: Any) -> MkDocsConfig:
 
 
 def _named(nav: Any) -> Iterator[str]:
-    """The pages of a navigation, at whatever depth."""
+    """Yield the pages of a navigation, at any depth."""
     for entry in nav if isinstance(nav, list) else nav.values() if isinstance(nav, dict) else ():
         if isinstance(entry, str):
             yield entry
@@ -50,7 +49,7 @@ def _named(nav: Any) -> Iterator[str]:
 
 
 def on_files(files: Files, config: MkDocsConfig, **_: Any) -> Files:
-    """Adds the documents of the root."""
+    """Add the documents of the repository's root."""
     for name, page in OF_ROOT.items():
         files.append(
             File.generated(config, page, content=(ROOT / name).read_text(encoding="utf-8"))
@@ -59,7 +58,7 @@ def on_files(files: Files, config: MkDocsConfig, **_: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
-    """The page with links that lead somewhere on the site."""
+    """Return the page with links adapted to the site."""
     here = page.file.src_uri
     return LINK.sub(lambda link: _link(link, here, files), markdown)
 

@@ -1,5 +1,6 @@
-"""The metrics of all roles: their registries as commands make them, without a process, and their
-rows in the document.
+"""Generate the rows of the metrics document.
+
+The registries of all roles are made as the commands make them, without starting a process.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ ROW = re.compile(
     r"^- `([a-z_]+)(?:\{[a-z_,]+\})?` \((?:counter|gauge|histogram), ([a-z, ]+)\): .+$",
     re.MULTILINE,
 )
-"""A metric in the document: its name, and by which roles it is served."""
+"""A metric in the document: its name, and the roles that serve it."""
 GONE = "\0"
-"""In the place of a row that is taken out."""
+"""A placeholder for a row that is removed."""
 
 
 class Declared(NamedTuple):
@@ -43,7 +44,7 @@ class Declared(NamedTuple):
 
 
 def registries(tenants: Sequence[str] = ("bank",)) -> dict[str, CollectorRegistry]:
-    """A registry a role, with `tenants` configured."""
+    """Return a registry for each role, with `tenants` configured."""
     made = {role: new_registry(role) for role in ROLES}
     CrawlMetrics(made["crawl"], Clock())
     MatchMetrics(made["match"], tenants, Clock())
@@ -63,8 +64,9 @@ def registries(tenants: Sequence[str] = ("bank",)) -> dict[str, CollectorRegistr
 
 
 def declared(registry: CollectorRegistry) -> Iterator[Declared]:
-    """Every metric of `registry`; label names come from its declaration, for one without a
-    series yet shows none.
+    """Yield every metric of `registry`.
+
+    Label names come from its declaration, because a metric without a series shows none.
     """
     for collector in list(registry._collector_to_names):  # noqa: SLF001 - there is no other list of them
         names = tuple(getattr(collector, "_labelnames", ()))
@@ -81,7 +83,7 @@ def declared(registry: CollectorRegistry) -> Iterator[Declared]:
 
 
 def line(metric: Declared, roles: Sequence[str]) -> str:
-    """A row of the document."""
+    """Return the row of a metric in the document."""
     labels = f"{{{','.join(metric.labels)}}}" if metric.labels else ""
     return (
         f"- `{metric.name}{labels}` ({metric.type}, {_served_by(roles)}):"
@@ -90,7 +92,7 @@ def line(metric: Declared, roles: Sequence[str]) -> str:
 
 
 def exposed() -> dict[Declared, list[str]]:
-    """Every metric, and the roles that serve it."""
+    """Return every metric with the roles that serve it."""
     found: dict[Declared, list[str]] = {}
     for role, registry in registries().items():
         for metric in declared(registry):
@@ -99,11 +101,10 @@ def exposed() -> dict[Declared, list[str]]:
 
 
 def with_metrics(text: str) -> str:
-    """The document with each row as the code has it now; one that is new stands behind the last of
-    the same roles.
+    """Return the document with each row made anew from the code.
 
-    ValueError names a metric of roles that no table has yet: where it stands is for a person to
-    say.
+    A new row is inserted after the last one with the same roles. ValueError names a metric whose
+    roles have no table yet: a person has to decide where it belongs.
     """
     waiting = {
         metric.name: (line(metric, roles), _served_by(roles)) for metric, roles in exposed().items()

@@ -1,9 +1,8 @@
-"""Boards for Grafana, generated: one TOML file a board in `boards/`, the JSON that Grafana loads in
-`dashboards/`.
+"""Generate boards for Grafana: one TOML file per board in `boards/`, its JSON in `dashboards/`.
 
-`python -m deploy.grafana` writes the JSON anew, and a test says when it is not what the TOML makes.
-Generating needs the development dependencies; loading the JSON needs none. Nobody here has seen the
-boards in a Grafana: what is tested is that each panel is complete and that a real Prometheus,
-scraping a running demo, answers each of its queries with series; `make boards` draws them from such
-answers (`harness/live/board_sheet.py`).
+`python -m deploy.grafana` writes the JSON, and a test fails while it differs from the TOML.
+Generating needs the development dependencies; loading the JSON needs none. The boards were not
+tested in a Grafana. Tests check that each panel is complete, and that a real Prometheus scraping
+a running demo answers each query with series. `make boards` draws the boards from such answers
+(`harness/live/board_sheet.py`).
 """

@@ -1,4 +1,4 @@
-"""`python -m deploy.grafana`: writes the boards' JSON anew."""
+"""Write the JSON of all boards: `python -m deploy.grafana`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DASHBOARDS = Path(__file__).parent / "dashboards"
 
 
 def write(folder: Path) -> None:
-    """Every board into `folder`; what is there of a board that is gone is removed."""
+    """Write every board into `folder`, and remove the files of boards that no longer exist."""
     made = {f"{name}.json": generate(board) for name, board in read_boards().items()}
     for path in folder.glob("*.json"):
         if path.name not in made:

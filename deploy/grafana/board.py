@@ -1,6 +1,6 @@
-"""A board as its TOML file says it: rows of panels, each with queries.
+"""Define a board as its TOML file describes it: rows of panels, each with queries.
 
-`deploy.grafana.generate` makes JSON of it.
+`deploy.grafana.generate` makes the JSON.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 BOARDS = Path(__file__).parent / "boards"
 Kind = Literal["timeseries", "stat", "bars", "states"]
 Colour = Literal["text", "blue", "green", "yellow", "orange", "red", "purple"]
-"""Grafana's names; `text` is that of any text and says nothing."""
+"""Grafana's names; `text` is the neutral colour of ordinary text."""
 Unit = Literal["short", "s", "bytes", "Bps", "cps", "percentunit"]
 """Grafana's names: plain number, seconds, bytes, bytes a second, counts a second, 0 to 1."""
 Variable = Literal["tenant", "site"]
@@ -26,19 +26,20 @@ class _Part(BaseModel):
 
 
 class Query(_Part):
-    """PromQL, and how its series are named below the panel."""
+    """A query in PromQL, and the name of its series below the panel."""
 
     expr: str
     legend: str
 
 
 class Panel(_Part):
-    """One picture.
+    """One panel of a board.
 
-    `width` is of 24; `scenarios` shows scenarios by their titles instead of their numbers.
-
-    A number is of `colour`, and of that of the last of `steps` that it reaches; where `words` has
-    it, the word stands there instead, in its own colour. Without them no number looks good or bad.
+    `width` is in columns, of which there are 24; `scenarios` shows scenarios by title instead of
+    number. A number has the colour of the last of `steps` that it reaches, else `colour`. If
+    `words`
+    contains the number, the word is shown instead, in the word's colour. Without steps and words no
+    number looks good or bad.
     """
 
     title: str = Field(min_length=1)
@@ -51,12 +52,12 @@ class Panel(_Part):
     steps: tuple[tuple[float, Colour], ...] = ()
     words: dict[str, tuple[str, Colour]] = {}
     empty: str = ""
-    """What is said where there is no series, as that of an hour in which nothing runs."""
+    """The text to show where there is no series, for example while nothing runs."""
     queries: tuple[Query, ...] = Field(min_length=1)
 
 
 class Row(_Part):
-    """Panels below a heading."""
+    """A heading with its panels."""
 
     title: str
     panels: tuple[Panel, ...] = Field(min_length=1)
@@ -72,12 +73,12 @@ class Board(_Part):
     rows: tuple[Row, ...] = Field(min_length=1)
 
     def panels(self) -> Iterator[Panel]:
-        """All of them, in their order."""
+        """Yield all panels, in order."""
         for row in self.rows:
             yield from row.panels
 
 
 def read_boards() -> dict[str, Board]:
-    """Every board by the name of its file."""
+    """Return every board, by the name of its file."""
     texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(BOARDS.glob("*.toml"))}
     return {name: Board.model_validate(tomllib.loads(text)) for name, text in texts.items()}

@@ -1,6 +1,4 @@
-"""What Grafana loads, made of a board with Grafana's own foundation SDK: the same bytes each
-time.
-"""
+"""Generate Grafana's JSON of a board with Grafana's own SDK; the bytes are the same each time."""
 
 from __future__ import annotations
 
@@ -50,20 +48,20 @@ DATASOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 WIDTH = 24
 HEIGHTS: dict[Kind, int] = {"timeseries": 8, "stat": 5, "bars": 8, "states": 12}
 NOW: tuple[Kind, ...] = ("stat", "bars")
-"""Kinds that show the present moment alone."""
+"""Kinds of panels that show only the present moment."""
 VALUES = {
     "tenant": 'label_values(ullage_alert_findings_total{job="ullage"}, tenant)',
     "site": 'label_values(ullage_crawl_captures_total{job="ullage"}, site)',
 }
 CONSOLE, RUNBOOKS = "https://localhost:8443", "https://runbooks.example.com/ullage"
-"""Where both are served, until whoever deploys the boards puts other addresses there."""
+"""The addresses of both; whoever deploys the boards replaces them."""
 LINKS = {"Incidents": f"{CONSOLE}/", "Runbooks": f"{RUNBOOKS}/runbooks.html"}
 STARTED = 'time() - max by (role, instance) (process_start_time_seconds{job="ullage"}) < 60'
 Builder = timeseries.Panel | stat.Panel | bargauge.Panel | statetimeline.Panel
 
 
 def generate(board: Board) -> str:
-    """The board as JSON text, with its keys in order and a newline at the end."""
+    """Return the board as JSON text, with sorted keys and a final newline."""
     made = (
         dashboard.Dashboard(board.title)
         .uid(board.uid)
@@ -103,7 +101,7 @@ def generate(board: Board) -> str:
 
 
 def _starts() -> dashboard.AnnotationQuery:
-    """A mark wherever a process was started, as in each deployment."""
+    """Return an annotation that marks each start of a process, as in a deployment."""
     return (
         dashboard.AnnotationQuery()
         .name("Deployments")
@@ -115,7 +113,7 @@ def _starts() -> dashboard.AnnotationQuery:
 
 
 def _variable(name: str) -> dashboard.QueryVariable:
-    """A label to choose values of; all of them at first."""
+    """Return a selector of label values; at first all are selected."""
     return (
         dashboard.QueryVariable(name)
         .label(name.capitalize())
@@ -130,7 +128,7 @@ def _variable(name: str) -> dashboard.QueryVariable:
 
 
 def laid_out(panels: tuple[Panel, ...], top: int) -> Iterator[tuple[Panel, GridPos]]:
-    """Panels from left to right, in lines as high as their highest."""
+    """Yield panels from left to right with their places; a line is as high as its highest panel."""
     left, high = 0, 0
     for panel in panels:
         height = HEIGHTS[panel.kind]
@@ -187,11 +185,12 @@ def _target(query: Query, letter: str, *, now: bool) -> prometheus.Dataquery:
 
 
 def _empty(kind: Kind) -> Builder:
-    """A panel of that kind: lines or states over time, or numbers and bars of the present
-    moment.
+    """Return a panel of that kind without content.
+
+    It shows lines or states over time, or numbers and bars of the present moment.
     """
     last = ReduceDataOptions().calcs(["lastNotNull"])
-    if kind == "stat":  # a number alone would not say whose it is
+    if kind == "stat":  # a number without a name would not show what it belongs to
         return (
             stat.Panel()
             .reduce_options(last)

@@ -1,5 +1,6 @@
-"""The Helm chart `ullage`, and how it is laid out: with the version, the alert rules and the
-boards, each once in git.
+"""Complete the Helm chart `ullage` with its version, the alert rules and the boards.
+
+Each of these is stored in git only one time.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ CHART, RULES, BOARDS = (
     "deploy/grafana/dashboards/",
 )
 PLACE = b"0.0.0"
-"""What stands in Chart.yaml where the version comes."""
+"""The placeholder of the version in Chart.yaml."""
 
 
 def laid_out(name: str, content: bytes, version: str) -> Iterator[tuple[str, bytes]]:
-    """What becomes of a file of the repository where the chart is ready: itself, and for a rule
-    or a board one in the chart.
+    """Yield the files that a file of the repository becomes: path and content of each.
+
+    This is the file itself, with the version filled in. A rule or a board is also copied into the
+    chart.
     """
     yield (
         name,

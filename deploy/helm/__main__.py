@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def lay_out(folder: Path) -> Path:
-    """Make `folder/ullage`, which is not there yet, and return it; ConfigError where it is."""
+    """Create `folder/ullage` and return it; ConfigError where it already exists."""
     chart = folder / "ullage"
     if chart.exists():
         raise ConfigError(f"{chart} is there already: remove it, or name another folder")

@@ -1,8 +1,8 @@
-"""The real software that stands in for the outside world on a developer's machine, on loopback.
+"""Start real software on loopback that represents the outside world, for tests and demos.
 
-Real programs rather than mocks, because what breaks a crawler is what a program really answers.
-`programs` starts paste and forum software, `posting` fills it through its own forms, as a person
-would; it runs from an environment of its own, and none of its packages is a dependency of ours.
-`kafka` and `elasticsearch` start the servers that a daemon on many machines uses, for as long as
-the caller lives; `services` keeps both running behind a shell.
+Real programs are used instead of mocks, because crawlers fail on what real programs answer.
+`programs` starts paste and forum software, and `posting` fills it through its web forms, as a
+person would. This software runs from its own environment; none of its packages is a dependency
+of the product. `kafka` and `elasticsearch` start the servers of a deployment on many machines,
+for as long as the caller lives; `services` keeps both running after the shell has ended.
 """

@@ -1,8 +1,7 @@
-"""An authority on loopback that signs for servers and clients, made anew for each run and good for
-a day or as long as asked.
+"""Create a certificate authority for loopback, which signs for servers and clients.
 
-Real servers in tests speak TLS as they do in operation, so that what is tested is the path that is
-used.
+It is made anew for each run and valid for a day, or as long as requested. Real servers in tests
+use TLS as in operation, so that tests cover the code path that is used.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ HOUR = dt.timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """In PEM: the authority that a client trusts, and the server's certificate with its key."""
+    """The authority that a client trusts, and a certificate with its key; all in PEM."""
 
     authority: bytes
     certificate: bytes
@@ -37,7 +36,7 @@ class Certificates:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """An authority of its own, which signs for servers and clients."""
+    """A certificate authority that signs for servers and clients."""
 
     name: str = "loopback authority"
     private: ec.EllipticCurvePrivateKey = field(
@@ -45,7 +44,7 @@ class Authority:
     )
 
     def certificate(self) -> x509.Certificate:
-        """Its own, signed by itself."""
+        """Return the authority's own, self-signed certificate."""
         return (
             _builder(self.name, self.name, self.private.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -54,14 +53,17 @@ class Authority:
         )
 
     def server(self, *more: str, until: dt.timedelta = DAY, loopback: bool = True) -> Certificates:
-        """For `more` names, and for loopback unless it is told not to; over `until` from now."""
+        """Return a server's certificate for the names `more`, valid until `until` from now.
+
+        It is also for loopback, unless `loopback` is False.
+        """
         names: list[x509.GeneralName] = [x509.DNSName(name) for name in more]
         if loopback:
             names += [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         return self._sign("localhost", until, x509.SubjectAlternativeName(names))
 
     def client(self, name: str, until: dt.timedelta = DAY) -> Certificates:
-        """For the client called `name`."""
+        """Return a certificate for the client called `name`."""
         return self._sign(name, until, x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]))
 
     def _sign(self, subject: str, until: dt.timedelta, purpose: x509.ExtensionType) -> Certificates:
@@ -85,8 +87,9 @@ class Authority:
 
 
 def make_certificates(*more: str, until: dt.timedelta = DAY) -> Certificates:
-    """An authority of its own that has signed one certificate for loopback and `more` names,
-    which is over `until` from now.
+    """Return a server's certificate, signed by a new authority.
+
+    It is for loopback and the names `more`, and expires `until` from now.
     """
     return Authority().server(*more, until=until)
 

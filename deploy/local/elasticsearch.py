@@ -1,12 +1,11 @@
-"""Starts a real Elasticsearch node on loopback, and ends it: for tests, and for trying the store
-that serves many machines.
+"""Start a real Elasticsearch node on loopback, for tests and for trying the distributed store.
 
 It is the core with security, from Maven Central (`integ-test-zip`): TLS, basic auth, templates,
 bulk, PIT and search as in any Elasticsearch, without the optional modules (no scripts, no
-delete-by-query, not even `GET /`). Two accounts are made: one that may do what the store needs on
-`ullage-*` and nothing else, and one that administers. Elasticsearch refuses to run as root, so root
-starts it as nobody, in a folder that nobody can reach. The log is kept as `elasticsearch.log` in
-the work folder.
+delete-by-query, not even `GET /`). Two accounts are created: one with exactly the rights that
+the store needs on `ullage-*`, and an administrator. Elasticsearch refuses to run as root, so root
+starts it as the user nobody, in a folder that nobody can reach. The log is kept as
+`elasticsearch.log` in the work folder.
 """
 
 from __future__ import annotations
@@ -77,8 +76,9 @@ xpack.license.self_generated.type: trial
 xpack.security.authc.realms.file.file1.order: 0
 xpack.security.authc.realms.pki.pki1.order: 1
 """
-"""It wants a client's certificate from everybody; whom `CERTIFIED_USER` names needs no password
-(what is sold with a licence).
+"""Settings that require a certificate from every client.
+
+The user `CERTIFIED_USER` then needs no password; this feature requires a licence.
 """
 CERTIFIED_USER = "ullage-certified"
 JVM_OPTIONS = "-Xms{heap}m\n-Xmx{heap}m\n-XX:+UseSerialGC\n-Djava.io.tmpdir=${{ES_TMPDIR}}\n"
@@ -98,7 +98,7 @@ rootLogger.appenderRef.console.ref = console
 class Server:
     """A node with its folder.
 
-    `password` is the store's, `admin_password` the administrator's; both are made for this run.
+    `password` is the store's and `admin_password` the administrator's; both are made for this run.
     """
 
     distribution: Path
@@ -107,29 +107,27 @@ class Server:
     home: Path
     port: int
     settings: str = ""
-    """More lines for elasticsearch.yml."""
+    """Further lines for elasticsearch.yml."""
     authority: Authority = field(default_factory=Authority)
-    """Of the node, and of its clients where it is `certified`: it wants a certificate of each
-    then.
-    """
+    """Signs the certificate of the node, and those of its clients if `certified` requires them."""
     certified: bool = False
     heap: int = HEAP
-    """MiB."""
+    """Java's memory in MiB."""
     password: str = field(default_factory=lambda: secrets.token_hex(16))
     admin_password: str = field(default_factory=lambda: secrets.token_hex(16))
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def cafile(self) -> Path:
-        """The authority that a client must trust."""
+        """The certificate of the authority that a client must trust."""
         return self.work / "ca.crt"
 
     def url(self, prefix: str) -> str:
-        """The store's URL with this index prefix."""
+        """Return the store's URL with this index prefix."""
         return f"elasticsearch://{HOST}:{self.port}?prefix={prefix}&cafile={self.cafile}"
 
     def client(self) -> Elasticsearch:
-        """A connection of the administrator."""
+        """Return a client that is logged in as the administrator."""
         from elasticsearch import Elasticsearch  # noqa: PLC0415  most runs of tests start no node
 
         options: dict[str, Any] = (
@@ -143,7 +141,10 @@ class Server:
         return Elasticsearch(f"https://{HOST}:{self.port}", **options)
 
     def show(self, made: Certificates) -> None:
-        """Speak TLS with another certificate from now on; a running node sees it within seconds."""
+        """Use another TLS certificate from now on.
+
+        A running node notices it within seconds.
+        """
         for name, content in (("server.crt", made.certificate), ("server.key", made.key)):
             path = self.home / "config" / name
             path.write_bytes(content)
@@ -151,7 +152,7 @@ class Server:
                 os.chown(path, NOBODY, NOBODY)
 
     def start(self) -> None:
-        """Start on the data that is there; returns when the node answers."""
+        """Start the node on its existing data; return when it answers."""
         with (self.work / "elasticsearch.log").open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "deploy.local.child", str(os.getpid()),
@@ -163,19 +164,20 @@ class Server:
         self._wait()
 
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
-        """End launcher and node at once, as a machine that fails does; `start` takes the data up
-        again.
+        """Kill launcher and node at once, like a machine failure.
+
+        `start` continues with the same data.
         """
         if self.process and self.process.poll() is None:
             os.killpg(self.process.pid, how)
             self.process.wait()
 
     def freeze(self) -> None:
-        """Stop answering without closing connections; `thaw` goes on."""
+        """Stop answering without closing connections, until `thaw`."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Go on after `freeze`."""
+        """Continue after `freeze`."""
         self._signal(signal.SIGCONT)
 
     def prepare(self) -> None:
@@ -209,8 +211,8 @@ class Server:
         if os.geteuid() == 0:
             for path in (self.home, *self.home.rglob("*")):
                 os.chown(path, NOBODY, NOBODY)
-        # The passwords stand on a command line for a moment. They are of this run and this loopback
-        # port alone.
+        # The passwords are visible on a command line for a moment. They are valid for this run and
+        # this loopback port only.
         self._tool(
             "elasticsearch-users", ["useradd", USER, "-p", self.password, "-r", "ullage_store"]
         )
@@ -219,11 +221,11 @@ class Server:
         )
 
     def add_user(self, name: str, password: str, rights: Mapping[str, Any]) -> None:
-        """Let `name` log in with `rights`, the body of a role; the running node reads its files
-        again within seconds.
+        """Create the user `name` with `rights`, the body of a role.
 
-        Through files, because this distribution lacks what Elasticsearch needs to keep roles in an
-        index of its own.
+        The running node reads its files again within seconds. Files are used because this
+        distribution
+        lacks the modules that store roles in an index.
         """
         with (self.home / "config" / "roles.yml").open("a", encoding="utf-8") as roles:
             roles.write(f"{name}: {json.dumps(rights)}\n")
@@ -237,8 +239,8 @@ class Server:
         words = [str(self.distribution / "bin" / program), *rest]
         if os.geteuid():
             return words
-        # The kernel forgets whose death ends a process when that process changes its user, so
-        # setpriv asks for it once more.
+        # A process that changes its user is no longer tied to its parent by the kernel, so setpriv
+        # requests that again.
         user = [
             "--reuid",
             str(NOBODY),
@@ -272,8 +274,9 @@ class Server:
             )
 
     def _wait(self) -> None:
-        """Return when the node answers its administrator; UnavailableError when it ends or the
-        time is over before that.
+        """Return when the node answers its administrator.
+
+        UnavailableError if it ends or the time is up before that.
         """
         from elasticsearch import ApiError, TransportError  # noqa: PLC0415  as in `client`
 
@@ -305,11 +308,11 @@ def elasticsearch(
     certified: Authority | None = None,
     heap: int = HEAP,
 ) -> Iterator[Server]:
-    """Run a node of `version` with its logs in `work`, more lines of `settings` in its
-    elasticsearch.yml and `heap` MiB for Java.
+    """Run a node of `version` with its logs in `work`.
 
-    One that is given an authority (`certified`) has its certificate from it, and wants one of it
-    from each client. UnavailableError says what to install when it cannot be had.
+    `settings` are further lines of elasticsearch.yml; `heap` is Java's memory in MiB. With an
+    authority (`certified`) the node's certificate is signed by it, and each client needs one too.
+    UnavailableError names what to install.
     """
     java, distribution = find_java(), fetch(version, cache)
     work.mkdir(parents=True, exist_ok=True)
@@ -335,7 +338,7 @@ def elasticsearch(
 
 
 def find_java(folders: Sequence[Path] | None = None) -> Path:
-    """The oldest JDK of at least version 21 that JAVA_HOME or the system's folder holds."""
+    """Return the oldest JDK of at least version 21, from JAVA_HOME or the system's folder."""
     if folders is None:
         named = [
             Path(os.environ[name]) for name in ("ES_JAVA_HOME", "JAVA_HOME") if os.environ.get(name)
@@ -349,7 +352,7 @@ def find_java(folders: Sequence[Path] | None = None) -> Path:
 
 
 def _java_version(folder: Path) -> int:
-    """The major version that the JDK in `folder` states; 0 where there is none."""
+    """Return the major version that the JDK in `folder` states; 0 for no JDK."""
     release = folder / "release"
     if not (folder / "bin" / "java").exists() or not release.is_file():
         return 0
@@ -362,12 +365,12 @@ def _java_version(folder: Path) -> int:
 
 
 def fetch(version: str, cache: Path = CACHE) -> Path:
-    """The unpacked distribution of `version`, fetched through Maven on first use."""
+    """Return the unpacked distribution of `version`, which Maven fetches on first use."""
     target = cache.resolve() / f"elasticsearch-{version}"
     cache.mkdir(parents=True, exist_ok=True)
     if os.geteuid() == 0:
         for part in (cache.parent, cache):
-            # nobody, as whom root runs it, must get through whatever the umask was
+            # the user nobody, as whom root runs it, needs access whatever the umask was
             part.chmod(part.stat().st_mode | 0o011)
     with wait_for_lock(cache / "elasticsearch.lock"):
         if not (target / "fetched").is_file():
@@ -398,7 +401,7 @@ def _download(version: str, folder: Path) -> Path:
 
 
 def _unpack(archive: Path, target: Path) -> None:
-    """Unpack where anyone may read it; zip files of Maven carry no permissions."""
+    """Unpack with permissions for everybody to read: zip files of Maven carry none."""
     shutil.rmtree(target, ignore_errors=True)
     with zipfile.ZipFile(archive) as packed:
         packed.extractall(target.parent)
@@ -416,8 +419,9 @@ def _program(name: str) -> str:
 
 @contextlib.contextmanager
 def _home(work: Path) -> Iterator[Path]:
-    """The node's folder: in `work`, or elsewhere for the time being where nobody could not reach
-    it there.
+    """Yield the node's folder, in `work`.
+
+    If root runs it and the user nobody cannot reach `work`, it is a temporary folder elsewhere.
     """
     if os.geteuid() or all(
         folder.stat().st_mode & 0o001 for folder in (work, *work.resolve().parents)

@@ -1,12 +1,11 @@
-"""Starts a real Apache Kafka broker on loopback, and ends it: for tests, and for trying the bus
-that serves many machines.
+"""Start a real Apache Kafka broker on loopback, for tests and for trying the distributed bus.
 
-One node that is broker and controller (KRaft), with the jars of Maven Central. Its data and its log
-(`kafka.log`) stay in the work folder, so a broker started again there goes on where the last one
-ended, which is what the tests of faults need. The kernel kills it if this process dies; Linux ties
-a child to the *thread* that started it, so start it from one that lives on.
+It is one node that is broker and controller (KRaft), with the jars of Maven Central. Data and log
+(`kafka.log`) stay in the work folder, so a broker that is started there again continues where the
+last one ended; tests of faults need that. The kernel kills it if this process dies. Linux ties a
+child to the *thread* that started it, so start it from a thread that lives on.
 
-Without more it is open to anybody on loopback; with a `Guard`, such as
+By default it is open to anybody on loopback. With a `Guard`, such as
 `harness.servers.kafka_secured` makes, it has TLS, users and access rules.
 """
 
@@ -88,27 +87,28 @@ rootLogger.appenderRef.file.ref=file
 
 
 class Guard(Protocol):
-    """What makes a broker other than open to anybody."""
+    """The access control of a broker."""
 
     def properties(self, host: str, port: int, controller: int, work: Path) -> str:
-        """The broker's listeners, users and access rules; called once, before the data is made.
+        """Return the broker's listeners, users and access rules.
 
-        May write files into `work`.
+        This is called one time, before the data is made, and may write files into `work`.
         """
 
     def format_words(self) -> list[str]:
-        """What the tool that makes the data is told beside the usual, such as the first users."""
+        """Return further arguments of the tool that makes the data, such as the first users."""
 
     def java_options(self) -> list[str]:
-        """What Java is told beside the usual."""
+        """Return further options for Java."""
 
     def trust(self) -> ssl.SSLContext | None:
-        """How a client checks the broker's certificate; None where the listener speaks no TLS."""
+        """Return how a client checks the broker's certificate; None for no TLS."""
 
 
 class Broker:
-    """One broker on one work folder; it keeps its ports over restarts, as its clients know it by
-    them.
+    """One broker with its work folder.
+
+    It keeps its ports over restarts, because its clients know it by them.
     """
 
     def __init__(self, libraries: Path, work: Path, guard: Guard | None = None) -> None:
@@ -134,21 +134,21 @@ class Broker:
 
     @property
     def url(self) -> str:
-        """Its address as `bus.url` takes it."""
+        """The broker's address as `bus.url` takes it."""
         return f"kafka://{HOST}:{self._port}"
 
     @property
     def port(self) -> int:
-        """Where clients connect, on loopback."""
+        """The port on loopback to which clients connect."""
         return self._port
 
     @property
     def pid(self) -> int:
-        """Its process, 0 when it does not run."""
+        """The broker's process id; 0 while it does not run."""
         return self._process.pid if self._process else 0
 
     def start(self) -> None:
-        """Run it, on the data that is there, and return when it answers."""
+        """Run the broker on its existing data; return when it answers."""
         properties = str(self.work / "server.properties")
         if not (self.work / "data" / "meta.properties").exists():
             cluster = (
@@ -179,24 +179,24 @@ class Broker:
         self._wait_until_ready(self._process)
 
     def stop(self) -> None:
-        """End it in an orderly way, and by force when that takes too long."""
+        """Shut the broker down in an orderly way, or by force if that takes too long."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it as a power cut would."""
+        """End the broker as a power cut would."""
         self._end(signal.SIGKILL)
 
     def restart(self) -> None:
-        """Kill it and run it again on the same data and ports."""
+        """Kill the broker and run it again on the same data and ports."""
         self.kill()
         self.start()
 
     def freeze(self) -> None:
-        """Its connections stay open and nothing is answered."""
+        """Stop answering without closing connections, until `thaw`."""
         os.kill(self._running().pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Go on after `freeze`."""
+        """Continue after `freeze`."""
         os.kill(self._running().pid, signal.SIGCONT)
 
     def _running(self) -> subprocess.Popen[bytes]:
@@ -209,7 +209,7 @@ class Broker:
         if process is None:
             return
         process.send_signal(how)
-        process.send_signal(signal.SIGCONT)  # a frozen process hears nothing but SIGKILL
+        process.send_signal(signal.SIGCONT)  # a frozen process reacts only to SIGKILL
         wait_for_end(process, END_SECONDS)
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
@@ -230,17 +230,16 @@ class Broker:
 
 @contextlib.contextmanager
 def kafka(work: Path) -> Iterator[str]:
-    """Run a broker with its data in `work`; yields its address, such as
-    `kafka://127.0.0.1:41234`.
-    """
+    """Run a broker with its data in `work`; yield its address, as `kafka://127.0.0.1:41234`."""
     with broker(work) as running:
         yield running.url
 
 
 @contextlib.contextmanager
 def broker(work: Path, guard: Guard | None = None) -> Iterator[Broker]:
-    """Run a broker with its data in `work`, and yield what stops, freezes and starts it; open to
-    anybody without a `guard`.
+    """Run a broker with its data in `work`; yield an object that stops, freezes and restarts it.
+
+    Without a `guard` it is open to anybody on loopback.
     """
     running = Broker(ensure_libraries(), work.resolve(), guard)
     try:
@@ -251,10 +250,11 @@ def broker(work: Path, guard: Guard | None = None) -> Iterator[Broker]:
 
 
 def ensure_libraries(artifact: str = BROKER_JARS) -> Path:
-    """The folder of the jars of `artifact` (the broker's, or `TOOL_JARS` for the command-line
-    tools), fetched on first use.
+    """Return the folder of the jars of `artifact`, which Maven fetches on first use.
 
-    UnavailableError says what is not installed.
+    It is the broker's, or `TOOL_JARS` for the command-line tools. UnavailableError names what
+    is not
+    installed.
     """
     maven = shutil.which("mvn")
     if maven is None or shutil.which("java") is None:
@@ -281,8 +281,9 @@ def ensure_libraries(artifact: str = BROKER_JARS) -> Path:
 
 
 def run(words: Sequence[str], folder: Path) -> str:
-    """Run a tool to its end in `folder`, and return what it printed; UnavailableError has the
-    last line of what went wrong.
+    """Run a tool to its end in `folder`, and return what it printed.
+
+    UnavailableError holds its last line if it failed.
     """
     try:
         done = subprocess.run(
@@ -299,8 +300,9 @@ def run(words: Sequence[str], folder: Path) -> str:
 
 
 def _answers(port: int, trust: ssl.SSLContext | None) -> bool:
-    """Whether an ApiVersions request gets an answer: a port alone is open before the broker
-    serves.
+    """Return whether the broker answers an ApiVersions request.
+
+    An open port is not enough: it is open before the broker serves.
     """
     try:
         with contextlib.ExitStack() as stack:

@@ -1,9 +1,8 @@
-"""One room of a Matrix server on loopback, for the demo: what a reader asks by the client-server
-API, answered from memory.
+"""Serve one room of a Matrix server on loopback, for the demo, from memory.
 
-It stands in for a homeserver where none is installed; `harness.servers.chats` starts a real one for
-the live tests. It knows what `ullage collect matrix` asks: join, join rules, `/sync` with the end
-of the timeline, `/messages` for what was before.
+It replaces a homeserver where none is installed; `harness.servers.chats` starts a real one for
+the live tests. It answers the requests of `ullage collect matrix`: join, join rules, `/sync`
+with the end of the timeline, and `/messages` for earlier messages.
 """
 
 from __future__ import annotations
@@ -23,17 +22,18 @@ from deploy.local.server import serving
 
 PATH = re.compile(r"/_matrix/client/(?:r0|v3)/(?P<what>join|sync|rooms)(?:/(?P<rest>.*))?")
 FIRST = 10
-"""Messages that the first `/sync` gives; those before are history."""
+"""The number of messages in the first `/sync`; earlier ones are history."""
 LONGEST_WAIT = 1.0
-"""Seconds for which `/sync` is held when nothing is new."""
+"""How many seconds `/sync` waits when nothing is new."""
 Answer = tuple[int, dict[str, Any]]
 UNKNOWN: Answer = (404, {"errcode": "M_NOT_FOUND", "error": "unknown"})
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One message: the sender's name without server, its text, and when it was said, in Unix
-    seconds.
+    """One message.
+
+    `sender` is the name without its server; `at` is when it was sent, in Unix seconds.
     """
 
     sender: str
@@ -43,9 +43,7 @@ class Said:
 
 @dataclass(slots=True)
 class Room:
-    """A public room, and the access token under which it is read. Nothing is said in it any
-    more.
-    """
+    """A public room without new messages, and the access token for reading it."""
 
     said: Sequence[Said]
     address: str = "#loans:localhost"
@@ -53,7 +51,7 @@ class Room:
     url: str = ""
 
     def answer(self, url: str, token: str) -> Answer:
-        """Status and JSON of one request."""
+        """Return status and JSON for one request."""
         found = PATH.fullmatch(urlsplit(url).path)
         if not secrets.compare_digest(token.encode(), self.token.encode()):
             return 401, {"errcode": "M_UNKNOWN_TOKEN", "error": "unknown token"}
@@ -121,7 +119,7 @@ def _handler(room: Room) -> type[BaseHTTPRequestHandler]:
             token = token or parse_qs(urlsplit(self.path).query).get("access_token", [""])[0]
             status, told = room.answer(self.path, token)
             body = json.dumps(told).encode()
-            with contextlib.suppress(ConnectionError):  # a reader that was told to stop
+            with contextlib.suppress(ConnectionError):  # the client was stopped
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
@@ -129,14 +127,14 @@ def _handler(room: Room) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Nobody reads it."""
+            """Log nothing."""
 
     return Handler
 
 
 @contextlib.contextmanager
 def matrix_room(said: Sequence[Said]) -> Iterator[Room]:
-    """A room in which all of that was said, on a free port of loopback."""
+    """Serve a room with these messages on a free port of loopback, and yield it."""
     room = Room(said, token=secrets.token_hex(16))
     with serving(_handler(room)) as room.url:
         yield room

@@ -1,6 +1,6 @@
-"""Posts into bepasty and Spirit through their own web forms, as a person with a browser would.
+"""Post into bepasty and Spirit through their web forms, as a person with a browser would.
 
-Loopback only.
+This works on loopback only.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ TOPIC = re.compile(r"/topic/(\d+)/")
 
 
 class Page(NamedTuple):
-    """What came back: where the redirects ended, and the text."""
+    """An answer: the address after all redirects, and the text."""
 
     url: str
     text: str
 
 
 class _FormRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect of a form: where it leads says what became of it, and the page there
-    takes as long as the form.
+    """A handler that does not follow the redirect of a form.
+
+    Its target shows the result of the form, and loading that page would take as long as the form.
     """
 
     def redirect_request(
@@ -47,7 +48,7 @@ class _FormRedirects(urllib.request.HTTPRedirectHandler):
 
 
 class Browser:
-    """A client with cookies that talks to one loopback address and sees no proxy."""
+    """A client with cookies for one loopback address; it uses no proxy."""
 
     def __init__(self, base: str) -> None:
         if urllib.parse.urlsplit(base).hostname != "127.0.0.1":
@@ -62,16 +63,17 @@ class Browser:
         )
 
     def cookie(self, name: str) -> str:
-        """The value of a cookie, "" where the site has set none of that name."""
+        """Return the value of a cookie; "" where the site has set none of that name."""
         return next((one.value or "" for one in self._cookies if one.name == name), "")
 
     def get(self, path: str) -> Page:
-        """The page at `path`, redirects followed; UnavailableError for any error status."""
+        """Return the page at `path` after redirects; UnavailableError for an error status."""
         return self._open(urllib.request.Request(self.base + path))  # noqa: S310 - checked to be loopback
 
     def post(self, path: str, fields: dict[str, str]) -> Page:
-        """Send a form and return the page that follows, without its text where that is another
-        address.
+        """Send a form and return the page that follows.
+
+        Its text is empty where the site redirects.
         """
         body = urllib.parse.urlencode(fields).encode()
         return self._open(
@@ -114,14 +116,15 @@ class Browser:
 
 
 class Bepasty:
-    """Pastes into a bepasty that anybody may paste into."""
+    """A user of a bepasty into which anybody may paste."""
 
     def __init__(self, base: str) -> None:
         self._browser = Browser(base)
 
     def paste(self, text: str | bytes, title: str, media_type: str = "text/plain") -> str:
-        """Put up a paste, or a file when `text` is bytes, under the file name `title`; returns
-        its id, such as `RditHhxz`.
+        """Add a paste, or a file if `text` is bytes, under the file name `title`.
+
+        Returns its id, such as `RditHhxz`.
         """
         fields = {
             "contenttype": media_type,
@@ -137,7 +140,7 @@ class Bepasty:
 
 
 class Spirit:
-    """Posts into a Spirit forum as one user, who is logged in at once."""
+    """A user of a Spirit forum, who is logged in on creation."""
 
     def __init__(self, base: str, user: str, password: str) -> None:
         self._browser = Browser(base)
@@ -163,8 +166,9 @@ class Spirit:
             raise UnavailableError("the forum took no reply: it showed its form again")
 
     def _form(self, path: str, fields: dict[str, str]) -> Page:
-        """Send a form with the token that the site has given this browser, after a look at the
-        form where it has given none.
+        """Send a form with the token that the site has given to this browser.
+
+        The form is requested first if there is no token yet.
         """
         if not self._browser.cookie(CSRF_COOKIE):
             self._browser.get(path)

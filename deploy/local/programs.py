@@ -1,8 +1,8 @@
-"""Starts bepasty (pastes) and Spirit (forum) on free loopback ports, and ends them.
+"""Start bepasty (pastes) and Spirit (forum) on free ports of loopback, and end them.
 
-Each is a context: ready when it is entered, ended by its own pid when it is left, and killed by the
-kernel if this process dies. A work folder that was used before is taken up again with what was
-posted into it. Linux ties a child to the *thread* that started it, so start them from a thread that
+Each is a context manager: the program answers when the block begins, is ended when the block
+ends, and is killed by the kernel if this process dies. An existing work folder is used again with
+its posts. Linux ties a child to the *thread* that started it, so start them from a thread that
 lives on.
 """
 
@@ -58,8 +58,9 @@ print(json.dumps({{title: Category.objects.get_or_create(title=title)[0].pk for 
 
 @dataclass(frozen=True, slots=True)
 class Forum:
-    """A running Spirit: its address, two accounts that may post, and its categories' numbers by
-    title.
+    """A running Spirit: its address, two accounts that may post, and its categories.
+
+    `categories` holds their numbers by title.
     """
 
     url: str
@@ -70,11 +71,10 @@ class Forum:
 
 
 def ensure_environment(folder: Path, requirements: Path | None = None) -> Path:
-    """The virtual environment in `folder` with the pinned programs, made on first use; returns its
-    `bin`.
+    """Return the `bin` of the virtual environment in `folder`, which is made on first use.
 
-    Takes about half a minute the first time. Raises UnavailableError when the packages cannot be
-    installed.
+    It holds the pinned programs; making it takes about half a minute. UnavailableError where the
+    packages cannot be installed.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     requirements = requirements or REQUIREMENTS
@@ -95,16 +95,14 @@ def ensure_environment(folder: Path, requirements: Path | None = None) -> Path:
 
 
 def is_installed(folder: Path, requirements: Path = REQUIREMENTS) -> bool:
-    """Whether the virtual environment in `folder` has the programs as they are pinned now."""
+    """Return whether the environment in `folder` has the programs as they are pinned now."""
     stamp = folder / STAMP
     return stamp.is_file() and stamp.read_bytes() == requirements.read_bytes()
 
 
 @contextlib.contextmanager
 def bepasty(binaries: Path, work: Path) -> Iterator[str]:
-    """Run bepasty with its pastes in `work`; yields its address, such as
-    `http://127.0.0.1:41234`.
-    """
+    """Run bepasty with its pastes in `work`; yield its address, as `http://127.0.0.1:41234`."""
     (work / "store").mkdir(parents=True, exist_ok=True)
     settings = work / "bepasty.conf"
     settings.write_text(
@@ -141,8 +139,9 @@ def spirit(binaries: Path, work: Path, categories: Sequence[str] = ("General",))
 
 
 def _installed_spirit(binaries: Path, environment: Mapping[str, str]) -> Path:
-    """An empty forum beside the programs, which each new one is copied from: its tables take
-    three seconds.
+    """Return the folder of an empty forum, from which new forums are copied.
+
+    Creating its tables takes three seconds, so this is done one time.
     """
     kept = binaries.parent / "board"
     with wait_for_lock(kept.with_name("board.lock")):
@@ -166,8 +165,9 @@ def _installed_spirit(binaries: Path, environment: Mapping[str, str]) -> Path:
 def run(
     words: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None, told: str = ""
 ) -> str:
-    """Run a program that is `told` something to its end and return what it printed;
-    UnavailableError with its last line.
+    """Run a program to its end with the input `told`, and return what it printed.
+
+    UnavailableError holds its last line if it failed.
     """
     done = subprocess.run(
         words,

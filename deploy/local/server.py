@@ -1,6 +1,4 @@
-"""What every starter here does with a server's process: a free port, a wait until it answers, an
-orderly end.
-"""
+"""Manage the process of a server: a free port, a wait until it answers, an orderly end."""
 
 from __future__ import annotations
 
@@ -21,7 +19,7 @@ HOST = "127.0.0.1"
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody holds at this moment."""
+    """Return ports of loopback that are free at this moment."""
     with contextlib.ExitStack() as held:
         probes = [held.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:
@@ -31,7 +29,10 @@ def free_ports(count: int) -> list[int]:
 
 @contextlib.contextmanager
 def serving(handler: type[BaseHTTPRequestHandler], port: int = 0) -> Iterator[str]:
-    """Answer by `handler` on `port` of loopback, without one on a free port; gives the address."""
+    """Serve HTTP by `handler` on loopback, and yield the address.
+
+    The port is `port`, or a free one for 0.
+    """
     server = ThreadingHTTPServer((HOST, port), handler)
     server.daemon_threads = True
     thread = threading.Thread(
@@ -47,7 +48,7 @@ def serving(handler: type[BaseHTTPRequestHandler], port: int = 0) -> Iterator[st
 
 
 def takes_connections(port: int) -> bool:
-    """Whether somebody listens on `port`."""
+    """Return whether a program listens on `port`."""
     with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1.0):
         return True
     return False
@@ -61,8 +62,9 @@ def wait_until_ready(
     seconds: float,
     look: float,
 ) -> None:
-    """Return when `answers`, asked every `look` seconds; UnavailableError when the process ends
-    or `seconds` pass before that.
+    """Return when `answers` returns True; it is called every `look` seconds.
+
+    UnavailableError if the process ends or `seconds` pass before that.
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -75,9 +77,7 @@ def wait_until_ready(
 
 
 def wait_for_end(process: subprocess.Popen[bytes], seconds: float) -> None:
-    """Wait for a process that was told to end, and end it by force when that takes longer than
-    `seconds`.
-    """
+    """Wait for a process to end, and kill it after `seconds`."""
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -90,8 +90,9 @@ def running(
     name: str, words: Sequence[str], log: Path, environment: Mapping[str, str], port: int,
     *, ready_seconds: float = 60.0, look_seconds: float = 0.05, end_seconds: float = 10.0,
 ) -> Iterator[None]:  # fmt: skip
-    """Start a server in the folder of its `log`, wait until it takes connections on `port`, and
-    end it afterwards.
+    """Run a server in the folder of its `log` for the length of the block.
+
+    The block begins when the server accepts connections on `port`.
     """
     with log.open("ab") as output:
         process = subprocess.Popen(

@@ -1,12 +1,11 @@
-"""Apache Kafka and Elasticsearch on loopback that outlive the shell that started them: `make
-services`, `make services-stop`.
+"""Run Apache Kafka and Elasticsearch on loopback after the shell that started them has ended.
 
-    python -m deploy.local.services start|stop [FOLDER]
+    python -m deploy.local.services start|stop [FOLDER]      (make services, make services-stop)
 
-The starters next door tie a server to the life of the process that started it, so that nothing is
-left behind. Here that process is a holder in a session of its own, with nothing to do but to own
-both and to end them on SIGTERM. Data, logs and passwords are in FOLDER and a later start goes on
-with them; ports and passwords are new each time.
+The other modules of this package tie a server to the process that started it, so that nothing
+is left behind. Here that process is a holder in a session of its own, which only owns both
+servers and ends them on SIGTERM. Data, logs and passwords are in FOLDER, and a later start
+continues with them; ports and passwords are new each time.
 """
 
 from __future__ import annotations
@@ -52,9 +51,9 @@ INSTALL = (
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Two servers that answer.
+    """The two running servers.
 
-    `processes` are the pids that the holder watches; `kept` tells whether the data stay.
+    `processes` are the pids that the holder watches; `kept` is whether the data outlives them.
     """
 
     folder: Path
@@ -75,35 +74,37 @@ class Services:
 
     @property
     def cafile(self) -> Path:
-        """The authority that signed Elasticsearch's certificate."""
+        """The certificate of the authority that signed Elasticsearch's certificate."""
         return self.folder / "elasticsearch" / "ca.crt"
 
     def bus_url(self, prefix: str = "") -> str:
-        """What `bus.url` is for topics with this prefix."""
+        """Return the value of `bus.url` for topics with this prefix."""
         return f"kafka://{HOST}:{self.kafka_port}?create=1{f'&prefix={prefix}' if prefix else ''}"
 
     def store_url(self, prefix: str = PREFIX) -> str:
-        """What `store.url` is for indexes with this prefix, which must begin with `ullage-`."""
+        """Return the value of `store.url` for indexes with this prefix.
+
+        It must begin with `ullage-`.
+        """
         return f"elasticsearch://{HOST}:{self.elasticsearch_port}?prefix={prefix}&cafile={quote(str(self.cafile))}"
 
     def configuration(self, bus_prefix: str = "", store_prefix: str = PREFIX) -> str:
-        """The tables of `ullage.toml` that lead here."""
+        """Return the tables of `ullage.toml` that connect to these servers."""
         bus, store = json.dumps(self.bus_url(bus_prefix)), json.dumps(self.store_url(store_prefix))
         return f"[bus]\nurl = {bus}\n\n[store]\nurl = {store}\n"
 
 
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Services]:
-    """Both servers for the length of the context, on the data in `folder`, with indexes, templates
-    and password files made.
+    """Run both servers for the length of the block, on the data in `folder`.
 
-    UnavailableError when one does not start. The kernel ends them with the *thread* that started
-    them.
+    Indexes, templates and password files are created. UnavailableError when a server does not
+    start. The kernel ends the servers with the *thread* that started them.
     """
     folder = folder.resolve()
     for part in (folder, folder / "elasticsearch"):
         part.mkdir(parents=True, exist_ok=True)
-        part.chmod(0o755)  # root's Elasticsearch runs as nobody, who must reach its folder in here
+        part.chmod(0o755)  # root runs Elasticsearch as the user nobody, who needs access
     with (
         kafka.broker(folder / "kafka") as broker,
         elasticsearch(folder / "elasticsearch", ELASTICSEARCH) as server,
@@ -118,8 +119,9 @@ def running(folder: Path) -> Iterator[Services]:
 
 
 def create_indexes(services: Services, prefix: str) -> None:
-    """Make the store's templates and indexes under `prefix`, as the team that owns a cluster
-    does.
+    """Create the store's templates and indexes under `prefix`.
+
+    In operation the team that owns the cluster does this.
     """
     store = open_store(services.store_url(prefix), services.folder, services.admin)
     assert isinstance(store, ElasticsearchStore)
@@ -134,17 +136,17 @@ def _write_passwords(services: Services, server: Server) -> None:
 
 
 def write_secret(path: Path, text: str) -> None:
-    """One line that only this user may read."""
+    """Write a file with one line that only this user may read."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with open(
         path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)
     ) as file:
-        os.fchmod(file.fileno(), 0o600)  # the file may have been there with another mode
+        os.fchmod(file.fileno(), 0o600)  # an existing file may have another mode
         file.write(text + "\n")
 
 
 def find(folder: Path = FOLDER) -> Services | None:
-    """The services that a holder runs on `folder` and that are ready, or None."""
+    """Return the services that a holder runs on `folder`; None unless they are ready."""
     folder = folder.resolve()
     if holder(folder) is None:
         return None
@@ -156,8 +158,9 @@ def find(folder: Path = FOLDER) -> Services | None:
 
 
 def holder(folder: Path) -> int | None:
-    """The pid of the live holder of `folder`; None when there is none, or the pid is another
-    program's by now.
+    """Return the pid of the live holder of `folder`.
+
+    None where there is none, or where the pid now belongs to another program.
     """
     try:
         pid = int((folder / LOCK).read_text(encoding="ascii"))
@@ -172,9 +175,9 @@ def _words(folder: Path) -> list[str]:
 
 
 def start(folder: Path) -> Services:
-    """Start both in the background; those that run already are left as they are.
+    """Start both servers in the background, and return when both answer.
 
-    Returns when both answer.
+    Servers that already run are left alone.
     """
     folder = folder.resolve()
     with _one_at_a_time(folder):
@@ -194,7 +197,7 @@ def start(folder: Path) -> Services:
 
 
 def _spawn(folder: Path) -> None:
-    """Start the holder, and wait for its one word on standard output."""
+    """Start the holder, and wait for the one word that it prints."""
     with (folder / LOG).open("ab") as output:
         process = subprocess.Popen(
             _words(folder),
@@ -210,7 +213,7 @@ def _spawn(folder: Path) -> None:
         with process.stdout as answer:
             said = answer.readline().decode("utf-8", "replace").strip()
     finally:
-        if said != READY:  # it failed, or whoever waits here was interrupted
+        if said != READY:  # it failed, or this process was interrupted
             process.terminate()
             process.wait()
     if said != READY:
@@ -220,8 +223,9 @@ def _spawn(folder: Path) -> None:
 
 
 def require_tools() -> None:
-    """UnavailableError, saying what to install and how to do without, unless Maven and fitting
-    JDKs are there.
+    """Raise UnavailableError unless Maven and suitable JDKs are installed.
+
+    It names what to install, and how to do without.
     """
     if shutil.which("mvn") is None:
         raise UnavailableError(f"there is no Maven: {INSTALL}")
@@ -238,7 +242,7 @@ def require_tools() -> None:
 
 
 def _java_on_path() -> int:
-    """The major version of `java`, 0 without one."""
+    """Return the major version of the `java` on the PATH; 0 without one."""
     java = shutil.which("java")
     if java is None:
         return 0
@@ -248,9 +252,9 @@ def _java_on_path() -> int:
 
 
 def stop(folder: Path) -> bool:
-    """End the holder of `folder` and with it both servers; False when none runs.
+    """End the holder of `folder` and with it both servers; return False where none runs.
 
-    Returns when all of it has ended.
+    This returns when all of them have ended.
     """
     folder = folder.resolve()
     with _one_at_a_time(folder), contextlib.ExitStack() as stack:
@@ -260,7 +264,7 @@ def stop(folder: Path) -> bool:
         try:
             handle = os.pidfd_open(pid)
             stack.callback(os.close, handle)
-            # looked at once more, now that the handle cannot come to mean another process
+            # check again, now that the handle cannot refer to another process
             if holder(folder) != pid:
                 return False
             signal.pidfd_send_signal(handle, signal.SIGTERM)
@@ -279,15 +283,16 @@ def stop(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Two shells that start or stop wait for each other."""
+    """Wait for other shells that start or stop the services of `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     with wait_for_lock(folder / "turn.lock"):
         yield
 
 
 def _hold(folder: Path) -> int:
-    """The holder: own both servers until a signal comes or one of them ends; says `ready`, or
-    what went wrong, once.
+    """Own both servers until a signal arrives or one of them ends; return the exit code.
+
+    Prints one line: `ready`, or the error.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
@@ -313,7 +318,7 @@ def _hold(folder: Path) -> int:
 
 
 def _leave(_number: int, _frame: object) -> NoReturn:
-    """Unwind once; a second signal must not interrupt that."""
+    """Exit on a signal; further signals must not interrupt the cleanup."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     raise SystemExit(0)
@@ -328,7 +333,7 @@ def _write_state(services: Services) -> None:
 
 
 def _say(text: str) -> None:
-    """For people; standard output is for the lines that go into `ullage.toml`."""
+    """Print a message for people; standard output is for lines that go into `ullage.toml`."""
     sys.stderr.write(text + "\n")
 
 
@@ -348,8 +353,9 @@ def _tell(services: Services) -> None:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """See the module; the exit code is 1 when something failed, with one line about it on
-    standard error.
+    """Run the command; see the module.
+
+    The exit code is 1 after a failure, with one line about it on standard error.
     """
     parser = argparse.ArgumentParser(
         prog="python -m deploy.local.services", description="Kafka and Elasticsearch on loopback."

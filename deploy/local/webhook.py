@@ -1,8 +1,7 @@
-"""A receiver of webhooks on loopback, for the demo, tests and benchmark: it keeps what it got and
-answers as it is told.
+"""Receive webhooks on loopback, for the demo, tests and benchmark.
 
-It checks signatures by itself, from the text of the Standard Webhooks specification 1.0, and shares
-no code with what signs.
+The receiver keeps every request and answers as configured. It checks signatures by its own code,
+written from the Standard Webhooks specification 1.0, and shares none with the sender.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ MARK = "whsec_"
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One request, and when it came (Unix seconds)."""
+    """One request, and when it arrived (Unix seconds)."""
 
     path: str
     headers: Mapping[str, str]
@@ -35,7 +34,10 @@ class Received:
     at: float
 
     def signed_with(self, key: str) -> bool:
-        """Whether the holder of `key` sent exactly this; `key` as its owner writes it down."""
+        """Return whether this request has a valid signature by `key`.
+
+        `key` is in the form in which its owner stores it.
+        """
         named = (self.headers.get(name, "") for name in ("webhook-id", "webhook-timestamp"))
         text = b".".join((*(value.encode() for value in named), self.body))
         digest = hmac.new(base64.b64decode(key.removeprefix(MARK)), text, hashlib.sha256).digest()
@@ -56,7 +58,7 @@ Answer = tuple[int, Mapping[str, str], bytes]
 
 @dataclass(slots=True)
 class Receiver:
-    """Where it listens, what it got, and how it answers; `answer` may be replaced at any moment."""
+    """A receiver: its address, its requests, and its answer, which may be replaced at any time."""
 
     url: str
     received: list[Received] = field(default_factory=list)
@@ -64,7 +66,7 @@ class Receiver:
     came: threading.Condition = field(default_factory=threading.Condition)
 
     def wait_for(self, true: Callable[[list[Received]], bool], seconds: float) -> bool:
-        """Whether `true` of what came, within `seconds`."""
+        """Wait until `true` holds for the requests; return whether it did within `seconds`."""
         with self.came:
             return self.came.wait_for(lambda: true(self.received), seconds)
 
@@ -90,14 +92,14 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(answer)
 
         def log_message(self, *_: object) -> None:
-            """Requests are kept, not logged."""
+            """Log nothing: requests are kept instead."""
 
     return Handler
 
 
 @contextlib.contextmanager
 def receiving(port: int = 0) -> Iterator[Receiver]:
-    """A receiver on a free port of loopback, or on `port`."""
+    """Run a receiver on a free port of loopback, or on `port`, and yield it."""
     receiver = Receiver("")
     with serving(_handler(receiver), port) as address:
         receiver.url = f"{address}/hook"
@@ -105,5 +107,5 @@ def receiving(port: int = 0) -> Iterator[Receiver]:
 
 
 def new_key() -> str:
-    """A key that nobody else has."""
+    """Return a new random key."""
     return MARK + base64.b64encode(secrets.token_bytes(32)).decode()
