@@ -1,19 +1,22 @@
-"""What is known of a site: its file, the pages of its software, and what state its answers mean.
+"""Describe sites: their files, the pages of their software, and the state that their answers show.
 
     site            the site's file in `sites.d/`
-    presets         site software as data, how it is recognised, and its samples
-    layout          what such data says of lists, threads and posts
-    selecting       its selectors: CSS, XPath, JMESPath
-    dates           moments as site programs write them
-    nesting         HTML that nests more deeply than libxml2 reads
-    reading         a page, read by a layout
-    pages           what a platform says about a page
-    content_type    what a response declares about its bytes
-    page_verdict    the state of a site, from what came of the pages of one visit
-    silence_model   how long a silence has to be before it says something
-    night           times of day at which a site is left alone
-    reasons         why a site could not be seen, as words of a closed list
-    table           `ullage sites` for people
+    presets         site software as data, how it is recognised, and samples of its pages
+    layout          the options that describe lists, threads and posts
+    selectors       CSS, XPath and JMESPath
+    dates           dates as site programs write them
+    elements        elements of a page, and elements nested in one another
+    nesting         HTML that is nested more deeply than libxml2 reads
+    page_reader     reads a page by its layout
+    pages           the posts and links that a platform finds on a page
+    next_pages      the next page of a list or thread, by its number
+    further_pages   notices that a page shows a further one
+    attachments     which attached files are read
+    completeness    compares what was read with what a page states
+    repeated_text   notices one text in place of all posts
+    visit_verdict   the state of a site, from the pages of one visit
+    posting_rhythm  how long a silence has to be before it is unusual
+    status_table    `ullage sites` for people
 
-Pure but for reading the file: nothing here fetches or remembers.
+Apart from reading files, these modules fetch and store nothing.
 """

@@ -25,18 +25,18 @@ MEDIA = frozenset(
 )
 ENDING = re.compile(r"\.([A-Za-z0-9]{1,8})$")
 MOST_FILES = 100
-"""Files of one post: beyond it is an attack or a mistake."""
+"""The most files of one post; more are an attack or a mistake."""
 
 
 @dataclass(slots=True)
 class AttachmentPages:
-    """The files of one post. `pages` are read for themselves."""
+    """The files attached to one post. Each of `pages` is read as a page of its own."""
 
     pages: list[PageAddress] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     unread: list[Withheld] = field(default_factory=list)
     is_cut: bool = False
-    """Whether there are more links than are followed of one post."""
+    """Whether the post has more links than are followed."""
 
 
 def find_attachments(

@@ -1,11 +1,12 @@
-"""Compare what was read of a page with what the page itself says that it holds.
+"""Compare what was read of a page with what the page itself states.
 
-Both are asked for far ahead of what was counted. What they do not have in common, such as the time,
-tells nothing; the id that was asked for may stand in each.
+One sentence describes what is missing. A page with missing posts makes its site `incomplete`
+(`fewer`), as do threads with fewer posts than their list or their own page counts. A probe and
+every visit use the same checks.
 
-A trial and every visit ask the same. One sentence says what is short; a page that is short makes
-its site `incomplete` (`fewer`), as threads do that give fewer posts than their list or their own
-page counts.
+A missing id is recognised by the words that the answers for two ids have in common that certainly
+do not exist yet. What differs between these two answers, such as the time, is ignored, and so is
+the requested id.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from crawlers.sites.pages import PageAddress, PageContent, Post
 from crawlers.sites.selectors import MOST_LINKS, Node, get_link, get_text, is_element
 
 FAR = 1_000_000
-"""So far ahead of an id that is there none is yet."""
+"""The distance from an existing id at which no id exists yet."""
 WORDS = re.compile(rb"\w+|\W+")
 LONGEST = 256 * 1024
-"""Bytes of an answer that are compared: nobody writes more to say that there is nothing."""
+"""The longest answer, in bytes, that is compared: a message about a missing page is shorter."""
 
 
 def pick_absent_ids(number: int) -> tuple[int, int]:
@@ -68,11 +69,11 @@ def _split_words(body: bytes, number: str) -> list[bytes]:
 
 
 LEAST_SHARE = 0.05
-"""Of the text of the posts, so much must be that of their bodies, or headers were read."""
+"""The least share of the bodies in the text of the posts; if it is less, headers were read."""
 LEAST_TEXT = 200
-"""Letters of a post from which that tells."""
+"""The fewest letters of a post for which that share is meaningful."""
 OUTSIDE = 4
-"""One text in so many that stands where no post was read is one too many."""
+"""At most one text in this number may be where no post was read."""
 LONGEST_TOLD = 20_000
 """Letters around the posts of a thread in which its count is looked for: it stands above or
 right below them.
@@ -88,11 +89,11 @@ _COUNTS = re.compile(
     rf"|(?:{_REPLIES})(?:数|數)?\s?[:：(（]?\s?(?P<behind>\d{{1,3}}(?:,\d{{3}})+|\d{{1,6}})(?![\d:/.年月-]|\s?(?:楼|樓|#))"
     rf"|{_NUMBER.format('posts')}\s?\+?\s?(?:posts?|messages?|beiträge|сообщени\w{{0,2}})\b(?P<of>\s?[•·|–-]\s?page)?"
 )
-"""How a list, or a thread's own page, says how many posts a thread has."""
+"""How a list, or a thread's own page, states the number of posts of a thread."""
 NO_COUNT = "¦"
-"""Stands for the title of a thread, and for a date, among other texts."""
+"""A placeholder for the title of a thread, and for a date, among other texts."""
 DATE = re.compile(r"\w\W{1,3}(?:19|20)\d\d\W*$")
-"""A text that ends in a year, before which something else of a date stands."""
+"""A text that ends in a year after another part of a date."""
 
 
 @dataclass(slots=True)
@@ -107,7 +108,7 @@ class RowCount:
     refused: list[str] = field(default_factory=list)
     """The addresses of rows that gave no entry."""
     addresses: dict[str, set[str]] = field(default_factory=dict)
-    """By the identity of an entry, what stands in addresses behind it."""
+    """By the identity of an entry, what follows it in addresses."""
 
     def note(self, entry: PageAddress | None, url: str) -> None:
         """Record a row that is no exception: its entry, and its address or ""."""
@@ -124,9 +125,8 @@ class RowCount:
     ) -> str:
         """Describe in a sentence which rows were not read, or that several were taken for one.
 
-        Returns "" if all rows were read. A row that leads to another list, or to another
-        page of this one,
-        is no entry.
+        The result is "" if all rows were read. A row that leads to another list, or to another
+        page of this one, is no entry.
         """
         if not self.are_entries:
             return ""
@@ -159,8 +159,7 @@ def describe_shortfall(
     """Describe in a sentence what of a list or thread page was not read; "" if nothing is missing.
 
     Posts are compared with what the page shows only if `is_own`, that is, if the layout is the
-    site's
-    own and no preset.
+    site's own and no preset.
     """
     if not is_element(root):
         return ""
@@ -238,7 +237,10 @@ def _check_headings(
 
 
 def _check_posts(layout: SiteLayout, root: Node, posts: Sequence[Post]) -> str:
-    """Describe in a sentence that posts were missed or share an id, or that their bodies were."""
+    """Describe in a sentence what is wrong with the posts that were read; "" for nothing.
+
+    Posts or their bodies may have been missed, or several posts may share an id.
+    """
     nodes = (
         drop_nested([node for node in layout.post.nodes(root) if is_element(node)]) if posts else []
     )

@@ -21,7 +21,7 @@ from ullage.errors import RecordError
 MENUS = (" nav", " menu", " breadcrumb", " footer", " sidebar", " lang", " nv ", " hd ", " ft ")
 MENU_TAGS = frozenset({"nav", "header", "footer", "aside"})
 DEEPEST = 200
-"""So deep may rows or posts stand in one another, as replies to replies may."""
+"""The depth to which rows or posts may be nested, as replies to replies are."""
 
 
 def elements_in(root: Any, *, itself: bool = True) -> Iterator[Any]:

@@ -1,8 +1,8 @@
-"""How the pages of one kind of site software are laid out: the options of `board` and `feed`, in a
-preset or a site's file.
+"""Define the layout of a kind of site software: the options of `board` and `feed`.
 
-Every selector, and every pattern with an `id`, may be a list, of which the first that finds
-something counts; `{id}`, `{thread}`, `{page}` and the like in a template are filled in by `filled`.
+They are in a preset or a site's file. Every selector, and every pattern with an `id`, may be a
+list, of which the first that finds something counts. `{id}`, `{thread}`, `{page}` and the like in
+a template are replaced by `fill_template`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _to_selections(value: object, info: ValidationInfo) -> Selections:
 
 
 def _to_pattern(value: object) -> re.Pattern[str]:
-    """Compile a regular expression; ValueError if it is invalid or may take for ever."""
+    """Compile a regular expression; ValueError if it is invalid or too slow on some texts."""
     if not isinstance(value, str):
         raise ValueError("is no regular expression")  # noqa: TRY004 - pydantic's way to say so
     try:
@@ -152,9 +152,7 @@ ANY_LINK = compile_selectors(["a", "a[href]"], "css")
 
 
 class SiteLayout(BaseModel):
-    """The layout of a site's pages; see the module. Omitted options mean that the page has no
-    such part.
-    """
+    """The layout of a site's pages; an omitted option means that pages have no such part."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", arbitrary_types_allowed=True, defer_build=True
@@ -363,7 +361,7 @@ def fill_template(template: str, **places: str | int) -> str:
 def to_identity(url: str, match: re.Match[str]) -> str:
     """Return the part of an address that identifies its page, without the group `slug`.
 
-    The part behind the match of the pattern is cut too.
+    Anything after the match of the pattern is cut off too.
     """
     if SLUG not in match.re.groupindex or match.start(SLUG) < 0:
         return url[: match.end()]

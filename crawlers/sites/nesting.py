@@ -19,7 +19,7 @@ DEEPEST, DEEPEST_OF_NAME = 1000, 60
 beside instead of within.
 """
 MOST_TAGS = 400_000
-"""A thousand times what a page of threads has; they take half a second."""
+"""The most tags that are read: a thousand times those of a usual page; they take half a second."""
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9:-]*)")
 _VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
 _ENDED_BY_THE_NEXT = frozenset("p li td th tr dt dd option".split())

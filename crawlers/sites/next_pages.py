@@ -20,9 +20,9 @@ NUMBER = re.compile(r"\d+")
 NO_ENTRY = re.compile(
     r"(?i)[/?=](register|sign-?up|log-?in|log-?out|sign-?in|search|help|faq|rss|feed|contact|privacy|terms)\b"
 )
-"""Addresses that are no thread and no board."""
+"""Addresses that are neither a thread nor a board."""
 MOST_TEXTS = 4
-"""Texts of a link that are looked at: one may hold all that stands behind it."""
+"""The most texts of a link that are examined: a link may contain the rest of the page."""
 BEHIND = re.compile(
     r"(?i)[?&;,/_.-]*(?:(?:page|pages|index|p|pg|pn|start|offset|skip|from|st|seite|pagina|currentpage)[=/_,-]?)?(\d+)/?(?:\.html?)?"
 )

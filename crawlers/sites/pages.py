@@ -1,4 +1,4 @@
-"""What a platform says about a page: the posts on it and the pages that it leads to."""
+"""The result of reading a page: the posts on it and the pages that it leads to."""
 
 from __future__ import annotations
 
@@ -42,13 +42,16 @@ class PageAddress:
 
     @property
     def name(self) -> str:
-        """What the frontier knows the page by."""
+        """The name under which the frontier stores the page."""
         return self.identity or self.url
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One post, paste or file, as served. `published_at` is aware; `url` leads a person to it."""
+    """One post, paste or file, as served.
+
+    `published_at` has a time zone; `url` is where a person reads the post.
+    """
 
     post_id: str
     url: str
@@ -71,21 +74,21 @@ class Post:
     today.
     """
     edited: bool = False
-    """Whether it was read before and said something else."""
+    """Whether an earlier reading found another content."""
     parent: str = ""
-    """Of a file, the id of the post that it is attached to."""
+    """For a file, the id of the post that it is attached to."""
     attachments: tuple[str, ...] = ()
-    """Names of the files that are attached to it and are read for themselves."""
+    """Names of the attached files that are read as pages of their own."""
     unread: tuple[Withheld, ...] = ()
-    """Why others are not, one each."""
+    """The reason for each attached file that is not read."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageContent:
     """The posts of one page, and the pages that it leads to.
 
-    `whole` is whether all of the page came, `gone` whether it says that what was asked for is no
-    more.
+    `whole` is whether the complete page arrived, `gone` whether it states that the requested thread
+    or paste no longer exists.
     """
 
     posts: tuple[Post, ...] = ()

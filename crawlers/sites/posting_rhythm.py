@@ -1,22 +1,22 @@
-"""A site's own rhythm: how long a silence has to be before it says something.
+"""Learn a site's posting rhythm: how long a silence has to be before it is unusual.
 
-Learnt from the hours in which something new came, over the last `WINDOW_DAYS`. Each hour of the
-day, apart for working days and weekends, has its own chance that something comes, drawn towards the
-site's mean where little was seen. The chance that a silence lasts is the product over its hours of
-nothing coming; a night that is always silent says nothing, a silent Tuesday morning much. A silence
-is overdue when one so long comes less than once in `quiet_days` by this chance, when it is a
-quarter longer than any that the site had before (busy days and idle days come in runs, which a
-product of hours does not know), and not before a floor. Hours in which we could not see the site
-teach nothing and count for nothing.
+The rhythm is learnt from the hours with new posts over the last `WINDOW_DAYS`. Each hour of the
+day, separately for working days and weekends, has its own chance of a new post; with few
+observations it is close to the site's mean. The chance that a silence lasts is the product, over
+its hours, of the chance that no post appears. A night that is always silent counts for nothing, a
+silent Tuesday morning for much. A silence is overdue when, by this chance, one so long happens
+less than once in `quiet_days`; when it is a quarter longer than any earlier silence (busy and idle
+days come in runs, which a product of hours does not model); and not before a minimum. Hours in
+which the site could not be read are ignored.
 
-China's public holidays are like no other days: for nine of them little comes from people who keep
-them, and hardly less from those who do not. An hour of one teaches nothing, and counts for a tenth
-of a weekend's: a busy site that falls silent then is noticed after days, and one whose people are
-away is not called quiet. Weekends that are worked are working days.
+China's public holidays differ from all other days: on nine of them people who keep them post
+little, and others hardly less than usual. Such an hour is not learnt from, and counts for a tenth
+of a weekend's. A busy site that falls silent then is noticed after days, and a site whose people
+are away is not called quiet. Weekends that are worked count as working days.
 
-The number of silences a year times the chance that one lasts is the plain way to state how rare it
-is: a return period, as for floods. No threshold is put on a site's rate: who posts once a week is
-judged by weeks, who posts once a minute by hours.
+The number of silences per year times the chance that one lasts is the return period, as for
+floods. There is no threshold on a site's rate: a site with one post per week is judged by weeks,
+one with a post per minute by hours.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from ullage.calendar import SATURDAY, load_china
 HOUR = 3600.0
 DAY_HOURS = 24
 WINDOW_DAYS = 56
-"""Eight of each day of the week."""
+"""The length of the history that is used: eight of each day of the week."""
 LEARN_DAYS = 7.0
-"""A site is not judged before its history spans nights and a weekend."""
+"""The shortest history by which a site is judged: it must include nights and a weekend."""
 LEAST_ARRIVALS = 6
-"""Hours with something new; fewer are no rhythm."""
+"""The fewest hours with new posts; fewer show no rhythm."""
 LONGER = 1.25
 FLOOR_SECONDS = 3600.0
 PRIOR_HOURS = 4.0
-"""How many hours of the site's mean each hour of the day begins with."""
+"""The number of hours of the site's mean with which each hour of the day begins."""
 HORIZON_HOURS = 400 * DAY_HOURS
 HOLIDAY_WEIGHT = 0.1
-"""What an hour of a public holiday counts for, of an hour of a weekend."""
+"""The weight of an hour on a public holiday, relative to an hour on a weekend."""
 CHINA_HOURS = 8
-"""China's day begins so many hours before that of UTC."""
+"""By how many hours China's day begins before that of UTC."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC).date()
 Span = tuple[float, float]
 
@@ -70,8 +70,10 @@ def _find_slot(hour: int) -> tuple[int, bool]:
 
 @dataclass(frozen=True, slots=True)
 class SilenceModel:
-    """What was learnt: the `chance` of each slot, the `longest` silence in hours, and
-    `silences` a day.
+    """The learnt rhythm of a site.
+
+    `chance` is that of a new post in each slot, `longest` the longest silence in hours, and
+    `silences` their number per day.
     """
 
     chance: tuple[float, ...]
@@ -84,8 +86,7 @@ class SilenceModel:
         """Return when something new is overdue after `last_new` (Unix seconds).
 
         Returns None if that is beyond `HORIZON_HOURS`. `blind` are the times, in order, in
-        which the site
-        could not be seen; `floor` is in seconds.
+        which the site could not be seen; `floor` is in seconds.
         """
         per_period = self.silences * quiet_days
         least = max(FLOOR_SECONDS, floor, self.longest * LONGER * HOUR)
@@ -106,7 +107,7 @@ class SilenceModel:
 
 @dataclass(slots=True)
 class _Dark:
-    """Which hours are blind, wholly or in part."""
+    """The hours in which a site could not be read, completely or in part."""
 
     spans: Sequence[Span]
     _starts: list[float] = field(init=False)
@@ -115,7 +116,7 @@ class _Dark:
         self._starts = [began for began, _ in self.spans]
 
     def covers(self, hour: int) -> bool:
-        """Return whether an hour is blind, wholly or in part."""
+        """Return whether a site could not be read in an hour, completely or in part."""
         place = bisect_right(self._starts, (hour + 1) * HOUR) - 1
         return place >= 0 and self.spans[place][1] > hour * HOUR
 
@@ -124,8 +125,7 @@ def learn(arrivals: Mapping[int, int], blind: Sequence[Span], now: float) -> Sil
     """Return the rhythm of a site from its posts by hour (Unix seconds // 3600).
 
     Returns None while the site is too new. `blind` is as for `SilenceModel.predict_next`. Posts
-    before
-    the window are ignored.
+    before the window are ignored.
     """
     begin = int(now // HOUR) - WINDOW_DAYS * DAY_HOURS
     hours = sorted(hour for hour, posts in arrivals.items() if hour >= begin and posts > 0)

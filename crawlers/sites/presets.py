@@ -1,21 +1,20 @@
-"""Presets: site software as data, what it looks like, how it is recognised, and samples by which a
-preset proves itself.
+"""Presets: site software as data, how it is recognised, and samples that test the preset.
 
-about = "Spirit, a Django forum (spirit-project.com)"   # software and versions, for people
-platform = "board"                                       # what reads it: board or feed
+about = "Spirit, a Django forum (spirit-project.com)"   # software and versions
+platform = "board"                                      # board or feed
 
-[options]                                                # see crawlers.sites.layout; a site's own options overrule them
+[options]            # see crawlers.sites.layout; a site's own options take precedence
 …
-[recognise]                                              # by what a page of it is known; each that is found is a reason
+[recognise]          # marks on a page of the software; each that is found is a reason
 any = ["meta[name=generator][content^=phpBB]"]
 
-[[sample]]                                               # a page in its shape, and what must be read in it
+[[sample]]           # a page in its format, and what must be read in it
 role = "thread"
 url = "https://board.example/viewtopic.php?t=7"
 body = '''…'''
 posts = [{ id = "31", author = "li", text = "…" }]
 pages = [{ url = "https://board.example/viewtopic.php?t=7&start=10", number = 2 }]
-"""  # noqa: E501
+"""
 
 from __future__ import annotations
 
@@ -38,13 +37,13 @@ from ullage.files.ownership import read_trusted
 from ullage.files.validation import quote_word, read_toml, redact_word
 
 FOLDER = "presets"
-"""Where a user's own lie in the data folder."""
+"""The folder of the user's own presets, in the data folder."""
 SHIPPED = "crawlers.presets"
 ENDING = ".toml"
 READ_AT = "Thu, 26 Nov 2026 12:00:00 GMT"
-"""When the pages of samples were answered, for what they say of yesterday."""
+"""The time of the responses of samples, by which "yesterday" is resolved."""
 LOOKED_AT = 256 * 1024
-"""Bytes of a page in which marks are looked for."""
+"""The number of bytes of a page that are searched for marks."""
 
 
 class PresetSample(BaseModel):
@@ -63,7 +62,7 @@ class PresetSample(BaseModel):
     series: str = ""
     facts: Mapping[str, str] = {}
     recognised: bool = True
-    """Whether the page shows what software made it."""
+    """Whether the page shows which software made it."""
     posts: tuple[Mapping[str, str], ...] = ()
     pages: tuple[Mapping[str, Any], ...] = ()
     gone: bool = False
@@ -273,7 +272,10 @@ Parse = Callable[[PageAddress, Response, Site], PageContent]
 
 
 def check_samples(preset: Preset, parse: Parse, presets: Presets | None = None) -> list[str]:
-    """Return what a preset does not read in its samples as they say, a line per fault."""
+    """Return the differences between a preset's samples and what it reads in them.
+
+    There is one line per fault; the list is empty where all samples are read as expected.
+    """
     faults = [] if preset.sample else ["has no sample"]
     site = preset.apply_to(
         Site(

@@ -15,14 +15,14 @@ LEAST_THREADS, LEAST_AUTHORS = 3, 2
 
 @dataclass(slots=True)
 class RepeatedText:
-    """Counts by hash which texts the posts of one visit have; keeps no text."""
+    """A count, by hash, of the texts in the posts of one visit; no text is kept."""
 
     authors: set[str] = field(default_factory=set)
-    """All who wrote a new post."""
+    """All authors of new posts."""
     by_text: dict[int, tuple[set[str], set[str]]] = field(default_factory=dict)
-    """By the hash of a text, the threads in which new posts say it, and the authors of these."""
+    """By the hash of a text, the threads of the new posts that have it, and their authors."""
     read: set[int] = field(default_factory=set)
-    """Hashes of the texts of all posts that were read, the known ones among them."""
+    """Hashes of the texts of all posts that were read, including known posts."""
 
     def note_read(self, post: Post) -> None:
         """Record a post that was read, known or not."""

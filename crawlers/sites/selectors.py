@@ -272,7 +272,7 @@ def parse_document(response: Response) -> ParsedPage:
 
 
 def extract_json(page: ParsedPage, selections: Selections) -> ParsedPage:
-    """Parse the JSON that a page carries for its scripts; a JSON page is returned as it is.
+    """Parse the JSON that a page carries for its scripts; for a JSON page, parse the page.
 
     Raises RecordError if the page carries none.
     """

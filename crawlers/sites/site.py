@@ -274,10 +274,9 @@ class Site(BaseModel):
     def find_section(self, url: str) -> str:
         """Return scheme, host and path of the start address that the post at `url` belongs to.
 
-        Of the start addresses on the post's host it is the one whose path is the longest
-        prefix of the
-        post's path, or else the first; "" if none is on that host. The result comes from the site's
-        file, so it may be shown.
+        Of the start addresses on the post's host it is the one whose path is the longest prefix
+        of the post's path, or else the first; "" if none is on that host. The result comes from
+        the site's file, so it may be shown.
         """
         post = split_url(url)
         lists = [
@@ -430,7 +429,7 @@ Mark = tuple[int, ...]
 
 @dataclass(slots=True)
 class SiteFolder:
-    """Read the site files of `folder`; an unchanged file is not read again.
+    """The site files of `folder`; an unchanged file is not read again.
 
     `check` raises ConfigError. When the result of `beside` changes, every file is checked again.
     """

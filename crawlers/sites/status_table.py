@@ -29,21 +29,21 @@ COLOURS = {
 }
 NOT_VISITED = "not visited"
 FILE_AT_FAULT = "file"
-"""The reason of what is no site, because nobody can tell from its file what to do."""
+"""The reason of a file without a valid site."""
 FILE = "file_"
 READ = ("read", "cut")
-"""What comes of a file that is read."""
+"""Outcomes of an attached file that was read, completely or in part."""
 NOT_SEEN = "not seen yet"
 FED = "by ingest"
 SEEN = ("ok", "quiet")
-"""States of which nothing needs to be explained; a site in doubt keeps them for another visit."""
+"""States that need no explanation; a site in doubt keeps them for another visit."""
 
 
 @dataclass(frozen=True, slots=True)
 class SiteRow:
-    """One site as it is shown.
+    """The status of one site.
 
-    `rhythm` in words; `pages` by state; times in Unix seconds, 0 for never.
+    `rhythm` is in words; `pages` are counted by state; times are in Unix seconds, 0 for never.
     """
 
     site: Site
@@ -53,13 +53,13 @@ class SiteRow:
     next_visit: float
     failures: int
     posts: int = 0
-    """Posts that were ever collected of it."""
+    """All posts ever collected from the site."""
     reason: str = ""
-    """Why the last visit did not see the site, as a word of `crawlers.sites.visit_verdict`."""
+    """Why the last visit could not read the site, as a word of `crawlers.sites.visit_verdict`."""
     night_until: str = ""
-    """Until when it is left alone, where that is so now, in its own time."""
+    """When the current night of the site ends, in its own time; "" outside of the night."""
     left_seconds: float = 0.0
-    """How long the pages take, at least, that are left of a site whose past is still being read."""
+    """The least time that the remaining pages take while the site's past is being read."""
     tallies: Mapping[str, int] = field(default_factory=dict)
     """What was ever counted of it: posts that were `edited` or are `gone`, and `file_…` by what
     came of each attached file.
@@ -191,8 +191,9 @@ def describe_first_readings(rows: Iterable[SiteRow]) -> list[str]:
 
 
 def describe_changes(rows: Iterable[SiteRow]) -> list[str]:
-    """Return a line for each site with posts edited or deleted after they were read, or unread
-    files.
+    """Return a line for each site with posts that changed after reading, or with unread files.
+
+    Changed posts were edited or deleted.
     """
     lines = []
     for row in rows:

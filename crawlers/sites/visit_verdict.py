@@ -1,10 +1,9 @@
 """Judge the state of a site from the pages of one visit, with the reason.
 
-`docs/site-states.md` has the same list, and a test compares the two.
-
-The first pages of lists decide, since without them new posts cannot be seen. Pages behind them
-decide only together: one paste that was made private, or one thread for members, says nothing
-about the site. That no post at all could be read does.
+`docs/site-states.md` has the same list, and a test compares the two. The first pages of lists
+decide, because new posts appear there. Pages behind them decide only together: one paste that was
+made private, or one thread for members, shows nothing about the site; that no post at all could
+be read does.
 """
 
 from __future__ import annotations
@@ -78,9 +77,9 @@ OF_OUTCOME = {
     "robots_unavailable": "robots_error",
     "robots_unreachable": "robots_error",
 }
-"""Outcomes whose word is another."""
+"""Outcomes whose reason word differs from the outcome."""
 OF_POST = {"gone": "posts_gone", "host": "posts_host", "too_large": "posts_large"}
-"""Outcomes that mean something else behind a list than of one."""
+"""Outcomes that have another meaning for a page behind a list than for a list."""
 
 
 def to_reason(outcome: str, cause: str = "") -> str:
@@ -127,9 +126,9 @@ STATE_OF: dict[str, State] = {
     "network": "unreachable",
     "browser": "unreachable",
 }
-"""What each outcome that is no success says of a site, if it decides."""
+"""The state of a site for each failing outcome, if that outcome decides."""
 NOT_ASKED = frozenset({"address", "session"})
-"""Outcomes of what we refused ourselves to ask: they say nothing of the way to the site."""
+"""Outcomes of requests that we refused to send: they show nothing about the network."""
 NO_ANSWER = NOT_ASKED | {
     "dns",
     "proxy",
@@ -139,15 +138,15 @@ NO_ANSWER = NOT_ASKED | {
     "network",
     "robots_unreachable",
 }
-"""Outcomes after which nobody knows whether the site is there at all."""
+"""Outcomes after which it is unknown whether the site exists at all."""
 FRONT = "front"
 """What a list that leads to other lists alone says of its site: nothing, since those may be
 empty.
 """
 FIRST_READING = "first reading"
-"""The reason of a site of which not all that was there at first has been read."""
+"""The reason of a site whose first reading is not complete."""
 WAITING = "waiting"
-"""The reason of a site of which pages wait to be read."""
+"""The reason of a site with pages that wait to be read."""
 OF_ONE_PAGE = frozenset({"gone", "too_large", "host", "address"})
 """Behind the lists these say something of the page alone, as long as others are read: nobody
 asks for one of them again.
@@ -168,7 +167,7 @@ USUAL = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How many posts of a site were read, and how many of them had each of `FIELDS`."""
+    """The number of posts that were read of a site, and how many had each of `FIELDS`."""
 
     posts: int = 0
     fields: dict[str, int] = field(default_factory=dict)
@@ -195,8 +194,8 @@ class UnreadStreak:
     """Pages behind the lists that failed since a post was last read, and their commonest outcome.
 
     From `LEAST_PAGES` on they decide the state until a post is read: abandoned pages are not
-    requested
-    at each visit, and a site that shows one new post per visit must not pass for readable.
+    requested at each visit, and a site that shows one new post per visit must not pass for
+    readable.
     """
 
     pages: int = 0
@@ -233,15 +232,15 @@ class Evidence:
     missing: int = 0
     short: int = 0
     over_pages: int = 0
-    """Threads of several pages that gave all that was counted."""
+    """The number of threads with several pages that held all counted posts."""
     lacking: Lacking = ""
-    """Why a page is known not to have told all."""
+    """Why a page is known to be incomplete."""
     texts: RepeatedText = field(default_factory=RepeatedText)
-    """Whether one text stands in the place of all posts."""
+    """The texts of the posts, to notice one text in place of all posts."""
     unread_past: int = 0
-    """Pages that wait for their first reading, of a site whose past was never read whole."""
+    """Pages that wait for their first reading, while the site's past is not completely read."""
     waiting: int = 0
-    """Pages that are known and not read when the visit ends, though they should be."""
+    """Known pages that should have been read and were not when the visit ended."""
 
     def note_thread(self, counted: int, read: int, pages: int) -> None:
         """Record a thread that was read to its end, with the posts its list counts."""
@@ -257,8 +256,9 @@ class Evidence:
 
     @property
     def is_short(self) -> bool:
-        """Return whether so many posts are missing that pages are, and not posts that a
-        moderator deleted.
+        """Return whether enough posts are missing to conclude that pages were not read.
+
+        A few missing posts may have been deleted by a moderator.
         """
         return self.short >= LEAST_PAGES and self.missing >= MISSING_SHARE * self.expected
 
@@ -270,7 +270,7 @@ class Evidence:
         self.answered = self.answered or outcome not in NO_ANSWER
 
     def note_posts(self, had: Iterable[Sequence[bool]]) -> None:
-        """Record posts that were read; `had` tells for each which of `FIELDS` it has."""
+        """Record posts that were read; `had` holds the fields of each, among `FIELDS`."""
         for fields in had:
             self.posts += 1
             self.fields.update(name for name, has in zip(FIELDS, fields, strict=True) if has)
@@ -316,9 +316,9 @@ def judge(
 def explain_state(
     evidence: Evidence, shown: State | None, until_now: UnreadStreak = NONE_UNREAD
 ) -> str:
-    """Return why a visit that shows a state (`judge`) could not read the site, as one word.
+    """Return the reason word of a visit with this state (`judge`).
 
-    Returns "" if it could.
+    It says why the site could not be read; "" if it could.
     """
     heads = Counter(
         {
@@ -341,8 +341,7 @@ def _judge_lists(evidence: Evidence, before: Profile) -> str:
     """Return the deciding outcome of the first pages of lists; "" if they were read.
 
     A front page alone counts as read if posts were read, then or now; for a new site its boards
-    must
-    have been read.
+    must have been read.
     """
     decides = (outcome for outcome in ("blocked", "login", "layout") if evidence.heads[outcome])
     is_read = evidence.heads["ok"] or (evidence.heads[FRONT] and (before.posts or evidence.posts))

@@ -1,11 +1,13 @@
-"""A site is tried before it is crawled, and again when it went quiet: `ullage sites try`.
+"""Probe a site before it is crawled, or after it went quiet: `ullage sites try`.
 
-    fetch      a few pages, by the rules of a visit, within half a minute
-    guess      what the pages of software that nobody knows look like: lists; `posts` and `next_page` the rest
-    unknown    which of its links lead to boards and which to threads, by what is behind a few of them
-    look       from the address to a list, to a thread, to its posts: what a visit would make of each
-    proposal   the site's file, or the change to it, that follows from what was found
-    report     what people read of it; what stood on the pages is masked
+    answer      what a request returned, and whether a script fills the page
+    fetch       a few requests by the rules of a visit, within half a minute
+    guess       options for pages of unknown software: lists, posts and next pages
+    unknown     which links lead to boards and which to threads, by what is behind a few of them
+    checks      whether guessed options read everything that a few pages show
+    look        from the address to a list, to a thread, to its posts
+    proposal    the site's file, or the change to it, that follows from the results
+    report      the results for people; text from the pages is masked
 
-Nothing is captured, and nothing is remembered but the file that is written.
-"""  # noqa: E501
+No post is captured, and nothing is stored but the file that is written.
+"""

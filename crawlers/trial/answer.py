@@ -1,7 +1,7 @@
 """Describe what a probed site returned, and recognise pages that scripts fill.
 
 Such a page has little text, has scripts, and has an empty element for them or a note to visitors
-without scripts. If its data stands in it as JSON, a site's file can name that (`embedded`).
+without scripts. If the page holds its data as JSON, a site's file can name it (`embedded`).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class ProbeResponse:
 
 @dataclass(frozen=True, slots=True)
 class Robots:
-    """What robots.txt says of an address; `word` is the reason if that is unknown."""
+    """The rules of robots.txt for an address; `word` is the reason if they are unknown."""
 
     status: int
     allowed: bool
@@ -55,24 +55,24 @@ class Robots:
 
 
 class Asks(Protocol):
-    """The means to probe a site; `crawlers.trial.fetch.Pages` is one."""
+    """The requests that can be made to a site; implemented by `crawlers.trial.fetch.Pages`."""
 
     async def get(self, url: str) -> ProbeResponse:
         """Request `url` and return the result."""
 
     def by_script(self) -> Asks:
-        """Return the same means with pages rendered in a browser."""
+        """Return these requests with pages rendered in a browser."""
 
     async def robots(self, url: str) -> Robots:
-        """Return what robots.txt says of `url`."""
+        """Return the rules of robots.txt for `url`."""
 
     async def is_outside(self, host: str) -> bool:
-        """Return whether a host is outside of the organization, as far as can be told."""
+        """Return whether a host is known to be outside of the organization."""
 
 
 @dataclass(slots=True)
 class ProbeCache:
-    """Request each address of a site one time."""
+    """Requests to a site that are made only one time per address."""
 
     pages: Asks
     answers: dict[str, ProbeResponse] = field(default_factory=dict)
@@ -85,15 +85,15 @@ class ProbeCache:
         return self.answers[plain]
 
     def by_script(self) -> Asks:
-        """Return the same means with pages rendered in a browser."""
+        """Return these requests with pages rendered in a browser."""
         return self.pages.by_script()
 
     async def robots(self, url: str) -> Robots:
-        """Return what robots.txt says of `url`."""
+        """Return the rules of robots.txt for `url`."""
         return await self.pages.robots(url)
 
     async def is_outside(self, host: str) -> bool:
-        """Return whether a host is outside of the organization, as far as can be told."""
+        """Return whether a host is known to be outside of the organization."""
         return await self.pages.is_outside(host)
 
 
@@ -135,9 +135,10 @@ class ProbedPage:
 def parse_page(
     page: PageAddress, answer: ProbeResponse, platform: Platform, site: Site, guard: FaultGuard
 ) -> ProbedPage:
-    """Return what a platform reads on a page, with the reason a visit would give if it cannot.
+    """Return what a platform reads on a page.
 
-    A fault of the platform is reported to `guard`.
+    If it cannot be read, it holds the reason that a visit would give. A fault of the platform is
+    reported to `guard`.
     """
     if answer.word or answer.response is None:
         return ProbedPage(page, answer, PageContent(), answer.word)

@@ -39,7 +39,7 @@ MOST_LINKS = 0.5
 
 
 def find_doubts(site: Site, read: Sequence[tuple[PageAddress, ProbeResponse]]) -> Iterator[str]:
-    """Yield what was not read of some pages of a site, a sentence each."""
+    """Yield a sentence for each thing on some pages of a site that was not read."""
     roots = {
         answer.url: _parse_thread(site, answer)
         for page, answer in read
@@ -77,7 +77,7 @@ def find_doubts(site: Site, read: Sequence[tuple[PageAddress, ProbeResponse]]) -
 def _check_thread(
     page: PageAddress, parsed: PageContent, root: HtmlElement | None, same: AbstractSet[str] | None
 ) -> Iterator[str]:
-    """Yield what was not read of the first page of a thread.
+    """Yield a sentence for each thing on the first page of a thread that was not read.
 
     `same` are texts that several threads share, None for a single thread.
     """
@@ -104,8 +104,9 @@ def _check_thread(
 
 
 def find_raw_doubts(read: ProbedPage, answers: Sequence[ProbeResponse]) -> Iterator[str]:
-    """Yield a sentence if the text of a paste is not what its page shows, but one reply of
-    several.
+    """Yield a sentence if the text of a paste differs from its page.
+
+    The text may be one reply of several.
     """
     responses = [answer.response for answer in answers if isinstance(answer.response, TextResponse)]
     roots = {response.url: selectors.parse_html(response).root.root for response in responses}

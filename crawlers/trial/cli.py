@@ -1,4 +1,4 @@
-"""`ullage sites try`: look at an address, or at a site that has a file."""
+"""Implement `ullage sites try`: probe an address, or a site that has a file."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def try_site(
 
 
 def _is_site(folder: Path, typed: str) -> bool:
-    """Return whether the text is the name of a site, and no address."""
+    """Return whether the text is the name of a site and not an address."""
     return is_valid_name(typed) and ((folder / f"{typed}.toml").exists() or "." not in typed)
 
 

@@ -46,7 +46,7 @@ NO_PROXIES: Mapping[str, Proxy] = {}
 
 @dataclass(slots=True)
 class Look:
-    """The check of one site: one word of `crawlers.sites.visit_verdict` per faulty request."""
+    """The result of checking a site: a word of `visit_verdict` per faulty request."""
 
     site: Site
     proxy: Proxy | None = None
@@ -55,7 +55,7 @@ class Look:
 
 
 class LookSpider(Spider):
-    """Spider of a check; the middlewares find the site as `visit`."""
+    """The spider of a check; the middlewares find the site in its attribute `visit`."""
 
     visit: Look
 
@@ -203,7 +203,7 @@ class Pages:
         self._spider, self._limit, self._by_script, self.asked = spider, limit, by_script, 0
 
     def by_script(self) -> Pages:
-        """Return the same means with rendered pages, for which there is more time."""
+        """Return the same requests with rendered pages, for which there is more time."""
         self._limit.reschedule(asyncio.get_running_loop().time() + RENDERING_SECONDS)
         return Pages(self._spider, self._limit, by_script=True)
 
@@ -240,7 +240,7 @@ class Pages:
         )
 
     async def robots(self, url: str) -> Robots:
-        """Return what robots.txt says of `url`, and cache its rules for the middleware."""
+        """Return the rules of robots.txt for `url`, and cache them for the middleware."""
         spider, parts = self._spider, urlsplit(url)
         place = f"{parts.scheme}://{parts.netloc}"
         request = Request(
@@ -272,7 +272,7 @@ class Pages:
         )
 
     async def is_outside(self, host: str) -> bool:
-        """Return whether a host is outside of the organization, as far as can be told."""
+        """Return whether a host is known to be outside of the organization."""
         return await is_external(host, PAGE_SECONDS)
 
     async def _ask(self, request: Request) -> Response:
@@ -286,7 +286,7 @@ Act = Callable[[Pages], Awaitable[None]]
 
 @dataclass(slots=True)
 class ProbeVisit:
-    """What the middlewares find in place of a visit."""
+    """The replacement for a visit that the middlewares use."""
 
     site: Site
     robots: RobotsCache
@@ -299,7 +299,7 @@ class ProbeVisit:
 
 
 class TrialSpider(Spider):
-    """Spider of a probe, which ends with it."""
+    """The spider of a probe, which ends with the probe."""
 
     visit: ProbeVisit
 
@@ -333,7 +333,7 @@ def build_probe_settings(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
 def fetch(
     crawl: CrawlSettings, site: Site, clock: Clock, act: Act, proxy: Proxy | None = None
 ) -> bool:
-    """Run `act` with the means to probe `site`; return whether it finished in time.
+    """Run `act`, which may send requests to `site`; return whether it finished in time.
 
     It runs on a reactor, which can run only once per process.
     """

@@ -95,40 +95,34 @@ def _leads_to_page(url: str, links: Sequence[HtmlElement]) -> bool:
 
 
 LEAST = 3
-"""Links of one make, and rows."""
+"""The fewest links of one form, and the fewest rows, of a list."""
 LEAST_TITLE = 4
-"""Letters of a usual title; page numbers and icons have fewer."""
+"""The fewest letters of a usual title; page numbers and icons have fewer."""
 AGREE = 0.9
 MOST_CLASSES = 3
 LONGEST_TITLE, LONGEST_NAME = 60, 15
-"""Letters of a title that count, and of a word that may be a member's name."""
+"""The letters of a title that are counted, and the longest word that may be a member's name."""
 LIST_SHARE, ROWS_SHARE, TITLE_SHARE = 0.3, 0.5, 0.1
-"""So much of a page's text is links to what it lists, if it is a list, or their rows, and of
-rows links.
-"""
+"""Least shares on a list: of its links in the text, of their rows in the text, of links in rows."""
 SAME, IN_MENUS, FEW = 0.1, 0.05, 0.5
-"""What a group of links is worth that say the same, that stand in menus, or that are fewer than
-LEAST.
-"""
+"""Factors for a group of links with equal texts, in menus, or with fewer links than LEAST."""
 BY_MAKE_AND_KIND, BY_MAKE, BY_KIND = 1.2, 1.0, 0.9
-"""And those that are grouped by how they are made and where they lead, by one of both."""
+"""Factors for groups by form and target, by form only, and by target only."""
 MOST_GROUPS, MOST_LOOKED_AT = 12, 3
 WHOLE = r"/?(?=$|[?#])"
 ORIGIN = "https?://[^/]+"
 BEHIND_ID = re.compile(r"[-_.,;/~]?[^/?#]*?/?(?:\.\w{2,5})?/?(?:[?&;].*)?", re.DOTALL)
-"""What may stand behind an id: a title, in the same step of the path or in one more, an ending,
-a query.
-"""
+"""What may follow an id: a title (in the same step of the path or the next), an ending, a query."""
 ENDING = re.compile(r"\.\w{2,5}$")
 WORD = re.compile(r"[A-Za-z]{2,}")
 YEAR = re.compile(r"/(?:19|20)\d\d/")
-"""What stands behind it is a month, or a title."""
+"""A year in an address; it is followed by a month or a title."""
 NUMBERED = re.compile(r"\d")
 DASHES, LONGEST_STEP = 2, 25
-"""A step of an address with so many dashes, or so many letters, is somebody's words."""
+"""From so many dashes or letters on, a step of an address consists of somebody's words."""
 COUNT = re.compile(r"\D{0,12}(\d{1,3}(?:,\d{3})+|\d{1,6})\D{0,12}")
 SURE = 2
-"""So many different lengths must a number tell to be that of posts."""
+"""The least number of different thread lengths for which a number must be right."""
 RAW = re.compile(r"(?i)raw|plain|/txt|/text|\+inline")
 Options = posts.Options
 
@@ -137,8 +131,7 @@ def guess_lists(response: Response, above: str = "", least: int = LEAST) -> list
     """Return the options of each possible list on a page, the likeliest first.
 
     Addresses that match `above` are ignored. `least` entries are enough for a list: a front
-    page may
-    have two boards.
+    page may have two boards.
     """
     root, guessed, listed_urls = _parse_root(response), list[Options](), set[str]()
     if root is None:
@@ -269,7 +262,10 @@ def guess_post_count(response: Response, rows: str, lengths: Mapping[str, int]) 
 
 
 def _select_in_row(element: HtmlElement) -> str:
-    """Return a selector of an element in a row: a cell by its number, others by class."""
+    """Return a selector of an element in a row.
+
+    A cell is selected by its number, other elements by class.
+    """
     above = element.getparent()
     if element.tag == "td" and above is not None:
         return f"xpath:./td[{[child for child in above if child.tag == 'td'].index(element) + 1}]"
@@ -277,7 +273,7 @@ def _select_in_row(element: HtmlElement) -> str:
 
 
 def _simplify(selectors: Sequence[str]) -> str | list[str]:
-    """Return a single selector as it is, several as a list."""
+    """Return a single selector as a text, and several as a list."""
     return selectors[0] if len(selectors) == 1 else list(selectors)
 
 
@@ -285,8 +281,7 @@ def guess_posts(responses: Sequence[Response], pattern: str = "") -> Options:
     """Return options that read the posts of a site's threads, and find their next pages.
 
     Returns {} if nothing looks like a post. Small rows that link to other entries (addresses
-    that match
-    `pattern`), such as the next message, are not counted as text of a thread.
+    that match `pattern`), such as the next message, are not counted as text of a thread.
     """
     bodies = {response.body: response for response in responses}
     now = next((now for response in responses if (now := read_response_time(response))), None)
@@ -335,11 +330,10 @@ def _generalize(url: str) -> str:
 def _rate_links(
     base: str, links: Sequence[HtmlElement], least: int, outside: AbstractSet[object]
 ) -> float:
-    """Return how much a group of links looks like titles: the letters of all different addresses.
+    """Return how much a group of links resembles titles, in letters of all different addresses.
 
-    Returns 0 for too few links, or for texts that are no titles. Repeated texts, such as
-    "Reply", and
-    links in menus are worth little.
+    It is 0 for too few links, or for texts that are no titles. Repeated texts, such as "Reply", and
+    links in menus count little.
     """
     by_url: dict[str, str] = {}
     for link in links:
@@ -374,8 +368,9 @@ def _strip_host(url: str) -> str:
 
 
 def build_pattern(urls: Iterable[str], least: int = LEAST) -> str:
-    """Return a pattern of whole addresses of one kind, with the number or the name by which they
-    differ as `id`; "" for none.
+    """Return a pattern that matches whole addresses of one kind; "" for none.
+
+    Its group `id` is the number or the name in which the addresses differ.
 
     >>> pattern_of(["http://b/t/a-1/", "http://b/t/b-2/", "http://b/t/c-3/?x=9"])
     '^https?://[^/]+/t/(?P<slug>[^/?&]*?)(?P<id>[0-9]+)(?![0-9A-Za-z])'
@@ -398,7 +393,7 @@ def build_pattern(urls: Iterable[str], least: int = LEAST) -> str:
 
 
 def _is_whole(rest: str) -> bool:
-    """Return whether nothing stands behind what a pattern found but a title, a page, or a query."""
+    """Return whether only a title, a page or a query follows the match of a pattern."""
     rest = rest.partition("#")[0]
     return bool(BEHIND_ID.fullmatch(rest) or BEHIND.fullmatch(rest))
 
@@ -520,8 +515,9 @@ def _guess_rows(base: str, links: Sequence[HtmlElement]) -> str:
 
 
 def _limit_to_lists(rows: Sequence[HtmlElement], selector: str) -> str:
-    """Return a selector of rows, limited to their parents if it would find other elements with
-    links.
+    """Return a selector of rows, limited to their parents.
+
+    The limit is left out if the selector finds no other elements with links.
     """
     root, ours, parents = (
         rows[0].getroottree().getroot(),
@@ -553,7 +549,7 @@ def _limit_to_lists(rows: Sequence[HtmlElement], selector: str) -> str:
 
 
 def select(root: HtmlElement, selector: str) -> Sequence[HtmlElement]:
-    """Return what the selector of an option finds."""
+    """Return the elements that the selector of an option finds."""
     elements: Sequence[HtmlElement] = (
         root.xpath(selector.removeprefix("xpath:"))
         if selector.startswith("xpath:")
@@ -574,7 +570,7 @@ def _select_common(elements: Sequence[HtmlElement]) -> str:
 
 
 def is_list(response: Response, above: str) -> bool:
-    """Return whether a page is rather a list than a thread, by the share of its rows in its text.
+    """Return whether a page is a list and not a thread, by the share of its rows in its text.
 
     Links that match `above` do not count.
     """

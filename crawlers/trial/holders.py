@@ -25,7 +25,10 @@ LEAST_SECOND = 2
 
 
 def find_doubts(site: Site, roots: Sequence[HtmlElement]) -> Iterator[str]:
-    """Yield a sentence if the posts that a site's options find are the page or hold several."""
+    """Yield a sentence for each fault of the posts that a site's options find.
+
+    A "post" may be the whole page, or may contain several posts.
+    """
     options = load_layout(site.name, dict(site.options), "css")
     whole = 0
     for root in roots:

@@ -183,8 +183,7 @@ async def _probe(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
     """Fill in `found`; stop if the site refuses.
 
     If the list of a known site is gone, its front page is probed too. If the page of a new site
-    has no
-    list, or a guessed one, pages are probed that it links to under names of lists.
+    has no list, or a guessed one, pages are probed that it links to under names of lists.
     """
     await _probe_start(found, pages.by_script() if found.site.script else pages, presets)
     is_unsure = found.word == "empty" or bool(found.doubts)
@@ -227,7 +226,10 @@ def _contains_list(other: SiteSurvey, found: SiteSurvey) -> bool:
 
 
 async def _probe_rendered(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
-    """Probe once more in a browser if a script fills the page without JSON in it."""
+    """Probe one more time in a browser.
+
+    This applies if a script fills the page and the page holds no JSON.
+    """
     response = found.answer.response if found.answer else None
     if (
         found.posts
@@ -246,8 +248,9 @@ async def _probe_rendered(found: SiteSurvey, pages: Asks, presets: Presets) -> N
 
 
 def _find_named_lists(response: Response | None) -> list[str]:
-    """Return linked addresses of the same host, menus included, whose last step is a list's
-    name.
+    """Return linked addresses of the same host whose last step is a usual name of a list.
+
+    Links in menus are included.
     """
     if not isinstance(response, TextResponse) or response.selector.type != "html":
         return []

@@ -367,8 +367,7 @@ def _find_hosts(site: Site, entries: Sequence[PageAddress], outside: Collection[
     """Return the unnamed hosts that more than half of a list leads to, the commonest first.
 
     Only hosts in `outside` count. Hosts whose name reads like an identifier are left out, and
-    so are
-    those of addresses with credentials.
+    so are those of addresses with credentials.
     """
     strange = [page.url for page in entries if not site.allows(page.url)]
     if len(strange) * 2 <= len(entries):

@@ -42,7 +42,10 @@ MOST_PATHS = 3
 
 @dataclass(frozen=True, slots=True)
 class ReportLine:
-    """One part. Of `-` nobody can say anything: it was not reached, or the site has none."""
+    """One line of the report.
+
+    The mark `-` means that nothing is known: the part was not reached, or the site has none.
+    """
 
     part: str
     mark: Mark
@@ -405,7 +408,7 @@ def build_table(shown: Sequence[ReportLine]) -> Table:
 def as_json(
     found: SiteSurvey, shown: Sequence[ReportLine], mends: Sequence[Mend] = ()
 ) -> dict[str, Any]:
-    """The same for a program."""
+    """Return the report for programs."""
     return {
         "site": found.site.name,
         "start": list(found.site.start),
@@ -421,5 +424,5 @@ def _size(number: int) -> str:
 
 
 def now_of(seconds: float) -> datetime:
-    """A moment of the clock."""
+    """Return the time `seconds`, in Unix seconds, as a date in UTC."""
     return datetime.fromtimestamp(seconds, UTC)

@@ -117,8 +117,7 @@ async def _guess_boards(
     """Yield guesses for a board.
 
     It is read as `shared` reads the page that leads to it, which has some of its threads; or in
-    its own
-    way.
+    its own way.
     """
     inner, listed = boards
     lists = {

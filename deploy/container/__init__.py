@@ -1,3 +1,4 @@
-"""The image: `Dockerfile`, and `python -m deploy.container FOLDER`, which lays out what it is
-built from.
+"""The container image: its `Dockerfile`, and a command that prepares the files to build it from.
+
+The command is `python -m deploy.container FOLDER`.
 """
