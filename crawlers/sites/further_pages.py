@@ -33,7 +33,7 @@ from crawlers.sites.pages import PageAddress
 from crawlers.sites.selectors import MOST_LINKS, Node, is_element
 
 MORE_WORDS = frozenset("more weiter 更多 查看更多".split())
-"""These lead to a page of a list, or to the rest of an article, or to all of a category."""
+"""Words for a further page of a list, for the rest of an article, or for a whole category."""
 NEXT_WORDS = MORE_WORDS | frozenset(
     "next older nächste suivant suivante siguiente próxima successivo volgende далее следующая"
     " dalej nästa sonraki 下一页 下一頁 下页 后页 后一页 加载更多 次へ 次のページ 다음 › » → > >> ⟩"
@@ -53,10 +53,10 @@ PLURALS = frozenset(
     }
 )
 BEHIND_NEXT = PLURALS | {"", "page", "seite"}
-"""What may stand behind such a word; behind others it leads to another thread."""
+"""Words that may follow such a word; with any other word a link leads to another thread."""
 SIGNS = "›»→>⟩⟫❯▶►▸⇒⇨➔➜⟶↓….[]()<«‹← "
 PAGE_WORD = re.compile(r"(?i)page|seite|página|pagina|页|頁|ページ")
-"""With such a word it leads to a page, whatever its address looks like."""
+"""Words with which a link leads to a page, whatever its address looks like."""
 LOAD = re.compile(r"^(load|show|see|view) (?=more|next|older)")
 LONGEST_WORD = 24
 CURRENT = re.compile(r"(?i)active|current|selected|\bon\b|\bthis|\bcur\b|\bnow\b")
@@ -65,9 +65,9 @@ NO_PAGER, NEAR = (
     re.compile(r"(?i)calendar|datepicker|carousel|slide[rs]|slideshow|swiper|gallery|lightbox"),
     4,
 )
-"""What pages through days or pictures, by the name of an element so near above a link."""
+"""Names of elements that page through days or pictures, and how near a link they count."""
 MOST_DAYS = 27
-"""So many numbers beside one another that go no further than a month are days."""
+"""From this many adjacent numbers on, none above those of a month, they are days."""
 CALENDAR_KEYS = frozenset("month year date day week ym yearmonth".split())
 PAGE_KEY = re.compile(
     r"(?i)page|pages|pg?|pn|start|offset|skip|from|st|after|before|cursor|since|until|max_?id|last_?id|limit"
@@ -77,16 +77,16 @@ NEXT_THREAD = re.compile(r"(?i)next(?:newest|newset|oldest|_?topic|_?thread)?")
 PAGE_NUMBER = re.compile(
     r"(?i)[\[(]?(?:page|seite|página|pagina|strona|sayfa|стр\.?|第)? ?(\d{1,6}) ?[页頁]?[\])]?"
 )
-"""What a link of a pager says: `2`, `[2]`, `Page 2`, `第2页`."""
+"""The text of a link in a pager: `2`, `[2]`, `Page 2`, `第2页`."""
 LONGEST_PAGER = 400
-"""Elements that a pager has at most."""
+"""The most elements of a pager."""
 LONGEST_TOLD = 200_000
-"""Letters of a page in which a statement of its pages is looked for."""
+"""The number of letters of a page that are searched for a statement of its pages."""
 OF_PAGES = re.compile(
     r"(?i)(?:page|seite|página|pagina|страница|стр\.?|sayfa|strona|第) ?(\d{1,6}) ?(?:[页頁] ?)?"
     r"(?:[/,，]? ?共|/|of|von|de|di|sur|из|z) ?(\d{1,6})(?!\d)"
 )
-"""How a page says which page it is, and how many there are."""
+"""A statement of the current page and the number of pages."""
 
 
 def is_next_word(text: str) -> bool:

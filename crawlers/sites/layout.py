@@ -34,13 +34,11 @@ from ullage.errors import FaultsError
 from ullage.files.validation import redact_message, redact_word, suggest
 
 SLUG = "slug"
-"""The group of a pattern that holds what is no part of a page's name, such as a title that may
-change.
-"""
+"""The group of a pattern that does not identify the page, such as a title that may change."""
 LONGEST_SEARCHED = 2048
 PLACE = re.compile(r"\{(\w+)\}")
 PLACES = frozenset({"id", "thread", "page", "page0", "offset", "root", "site"})
-"""Of `site` is the link's host, of `root` the page's own address up to where it is a list's."""
+"""Placeholders; `site` is the link's host, `root` the page's address up to that of a list."""
 SAFE = "/%:@!$&'()*+,;=~-._?"
 
 
@@ -159,54 +157,57 @@ class SiteLayout(BaseModel):
     )
 
     list_at: Template = ""
-    """Where the list is, from a start address that is none (`list_is`)."""
+    """The address of the list, for a start address that is no list (`list_is`)."""
     list_is: Pattern | None = None
-    """How an address of a list looks; `{root}` is an address up to there."""
+    """The form of a list's address; `{root}` is an address up to the match."""
     embedded: Selector = NONE
-    """On a page that a script fills, what has its data as JSON, such as
-    `css:script#__NEXT_DATA__`: it is read in its place.
+    """On a page that a script fills, the element with its data as JSON, which is read instead.
+
+    An example is `css:script#__NEXT_DATA__`.
     """
     rows: Selector = NONE
     """The entries of a list; the `links` themselves by default."""
     where: Selector = NONE
-    """What an entry must have to count."""
+    """What an entry must contain to count."""
     links: Selector = NONE
     """In an entry, the link to its thread or paste."""
     pattern: Naming | None = None
-    """How the whole address of a thread or paste looks, query included: `id` is its id, `slug` no
-    part of its name.
+    """The form of the whole address of a thread or paste, including its query.
 
-    Where it fits no link of an entry, and `row_id` tells its id, the first link counts: addresses
-    may be rewritten.
+    The group `id` is its id; `slug` is ignored for its identity. If no link of an entry matches
+    and `row_id` finds its id, the first link is used, because addresses may be rewritten.
     """
     match: Literal["address", "path"] = "address"
-    """What `pattern` is looked for in."""
+    """The part of a link in which `pattern` is searched."""
     row_id: Selector = NONE
-    """In an entry, the id, where no link's address has it."""
+    """In an entry, the id, if no link's address contains it."""
     title: Selector = NONE
     """In an entry, the title; the link's text by default."""
     channel: Selector = NONE
-    """In an entry or on its page, the board that it stands on."""
+    """In an entry or on its page, the board that it belongs to."""
     row_author: Selector = NONE
     row_time: Selector = NONE
-    """In an entry, what the paste itself does not tell."""
+    """In an entry, the time, if the paste itself does not show it."""
     stamp: Selector = NONE
-    """In an entry, all that changes when a post comes, and nothing that changes by reading; its
-    whole text by default.
+    """In an entry, everything that changes with a new post and not by reading.
+
+    By default this is the whole text of the entry.
     """
     counted: Selector = NONE
-    """In an entry, how many posts its thread has; a thread that gives fewer is noted."""
+    """In an entry, how many posts its thread has; a thread with fewer posts is reported."""
     counts_replies: bool = True
-    """Whether that counts replies alone, without what they reply to."""
+    """Whether that number counts replies only, without the first post."""
     thread: Template = ""
-    """The address of a thread, where it is not the link."""
+    """The address of a thread, if it is not the link."""
     raw: OfOne = ""
-    """The address of a paste's bytes: entries are then pastes, and not threads."""
+    """The address of a paste's bytes; entries are then pastes and not threads."""
     page: OfOne = ""
-    """Where a person reads a paste; the link by default."""
+    """The address at which a person reads a paste; the link by default."""
     first: int | None = Field(default=None, ge=0)
-    """The first id of a paste site that counts its pastes up and lists none: `raw` is asked for it,
-    and for the `ahead` ids behind each paste that is there, at every visit again until they come.
+    """The first id of a paste site that numbers its pastes and has no list of them.
+
+    `raw` is requested for this id and for the `ahead` ids after each existing paste, at every
+    visit until they exist.
     """
     ahead: int = Field(default=10, ge=1, le=100)
     lists: Selector = NONE
@@ -215,21 +216,21 @@ class SiteLayout(BaseModel):
     lists_not_on: Pattern | None = None
     """Addresses of lists whose `lists` are not followed."""
     next: Selector = NONE
-    """The link to the next page of a list, and of a thread where nothing is said of its own."""
+    """The link to the next page of a list, and of a thread without options of its own."""
     numbered: bool = False
-    """Whether a link to the next number is followed, of lists and threads, where no other leads
-    on.
-    """
+    """Whether a link to the next number is followed, on lists and threads without a next link."""
     next_page: Template = ""
-    """The address of the next page, where a link does not tell it; of one that begins with `&`
-    the parameters alone.
+    """The address of the next page, if no link shows it.
+
+    A template that begins with `&` holds only the parameters.
     """
     count: Selector = NONE
-    """How many entries all pages have, where there is no link."""
+    """The number of entries on all pages, if there is no link."""
     per_page: int = Field(default=20, ge=1)
     incomplete: Selector = NONE
-    """On a list, that it says itself that it does not show all, such as `incomplete_results` of
-    a search: found and not false.
+    """On a list, the statement that it does not show everything.
+
+    It applies if it is found and not false, such as `incomplete_results` of a search.
     """
 
     post: Selector = NONE
@@ -237,43 +238,39 @@ class SiteLayout(BaseModel):
     id: Selector = NONE
     """In a post, its id; the element's own by default."""
     id_pattern: Pattern = re.compile(r"(?<!\d)\d++$")
-    """The part of it that is the id."""
+    """The part of that text that is the id."""
     thread_id: Selector = NONE
-    """On a thread's page, its id, where lists do not tell one that lasts."""
+    """On a thread's page, its id, if lists do not show a permanent one."""
     post_id: OfOne = "{id}"
     author: Selector = NONE
     time: Selector = NONE
     body: Selector = NONE
     volatile: Selector = NONE
-    """In a post, what changes without anybody editing it: counters of downloads, what others
-    think of it.
-    """
+    """In a post, parts that change without an edit, such as counters of downloads and votes."""
     gone: Selector = NONE
-    """On the page of a thread, that it is no more, where the program says so with a status of
-    200.
-    """
+    """On a thread's page, the statement that it was deleted, if its status is 200 nevertheless."""
     body_encoding: Literal["", "base64"] = ""
-    """In what a text stands, as the contents of files do in JSON."""
+    """The encoding of a text, as used for the contents of files in JSON."""
     body_type: Literal["text/html", "text/plain"] = "text/html"
     post_title: Selector = NONE
     """In a post, its own title; the thread's by default."""
     reply_to: Selector = NONE
     post_url: Template = ""
-    """Where a person reads a post; its page with the element's id by default."""
+    """The address at which a person reads a post; its page with the element's id by default."""
     post_link: Selector = NONE
     files: Selector = NONE
-    """On a thread's page, links to texts and files that are read for themselves."""
+    """On a thread's page, links to texts and files that are read as pages of their own."""
     files_pattern: Naming | None = None
     attached: Selector = NONE
     """In a post, links to the files that are attached to it, and pictures."""
     attached_id: Naming | None = None
-    """Where the id of one stands in its address, or in the element's own id."""
+    """The part of a file's address, or of the element's id, that is the file's id."""
     attached_name: Selector = NONE
     """From a link, the file's name; the link's text by default."""
     attached_hidden: Selector = NONE
-    """In a post, what tells that there are files which a guest does not get."""
+    """In a post, a sign of files that guests cannot download."""
     pictures: bool = False
-    """Whether pictures that are attached are read as well, as `match.ocr` may."""
+    """Whether attached pictures are downloaded too, for `match.ocr`."""
     thread_next: Selector = NONE
     thread_next_page: Template = ""
     thread_count: Selector = NONE

@@ -15,8 +15,9 @@ from lxml import etree, html  # type: ignore[import-untyped]  # it has no types
 from parsel import Selector
 
 DEEPEST, DEEPEST_OF_NAME = 1000, 60
-"""So many elements may be open at once, and so many of one name: browsers too put what is deeper
-beside instead of within.
+"""The most elements that may be open at a time, in total and of one name.
+
+Deeper elements become siblings, as in browsers.
 """
 MOST_TAGS = 400_000
 """The most tags that are read: a thousand times those of a usual page; they take half a second."""

@@ -47,7 +47,7 @@ from crawlers.sites.selectors import (
 from ullage.errors import RecordError
 
 COUNTED = "counted"
-"""The fact of a page whose id was counted up to and never listed: it may not exist yet.
+"""The fact of a page whose id was guessed by counting up: it may not exist yet.
 
 Its value holds the addresses of two ids that do not exist.
 """
@@ -70,7 +70,7 @@ LAST_STEP = re.compile(r"(?<![^/?&=])(?P<id>[^/?&=]++)/?$")
 QUERY = re.compile(r"[?#].*", re.DOTALL)
 UNREAD = frozenset({"script", "style"})
 TIMES = ("datetime", "data-time", "data-timestamp", "title")
-"""Attributes that hold an element's time more exactly than its text does."""
+"""Attributes that hold a more precise time than an element's text."""
 
 
 def list_start_pages(layout: SiteLayout, urls: Sequence[str]) -> list[PageAddress]:

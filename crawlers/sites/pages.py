@@ -11,13 +11,14 @@ Role = Literal["list", "thread", "item"]
 Withheld = Literal[
     "picture", "login", "page", "robots", "host", "address", "too_large", "gone", "failed"
 ]
-"""Why a file that is attached to a post is not read; `docs/sites.md` tells each."""
+"""Why a file that is attached to a post is not read; see `docs/sites.md`."""
 Lacking = Literal["", "partial", "links", "too_large", "fewer"]
-"""Why a page is known not to have told all: it says so itself, leads to more than is followed,
-was cut off, or shows more.
+"""Why a page is known to be incomplete.
+
+It states so itself, has more links than are followed, was truncated, or shows more than was read.
 """
 PARENT = "parent"
-"""The fact of a page that it is a file, and the id of the post that it is attached to."""
+"""The fact that marks a page as a file; it holds the id of the post with the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +67,9 @@ class Post:
     thread: str = ""
     reply_to: str = ""
     wording: bytes = b""
-    """By what an edit is told, where markup and counters may change without one; the body by
-    default.
-    """
+    """The text by which an edit is noticed, without markup and counters; the body by default."""
     lasting: bool = True
-    """Whether `post_id` is the site's own, and not the place on a page where the post stands
-    today.
-    """
+    """Whether `post_id` is permanent, and not the current position of the post on its page."""
     edited: bool = False
     """Whether an earlier reading found another content."""
     parent: str = ""
@@ -97,8 +94,6 @@ class PageContent:
     gone: bool = False
     lacking: Lacking = ""
     shortfall: str = ""
-    """What the page shows and was not read, as a sentence for whoever tries the site; then
-    `lacking` is `fewer`.
-    """
+    """A sentence about what the page shows and was not read; `lacking` is then `fewer`."""
     counted: int | None = None
-    """How many posts a thread's page itself says that the thread has, where that is compared."""
+    """The number of posts that a thread's page states, if that is to be compared."""

@@ -54,7 +54,7 @@ MOST_FOUND = MOST_LINKS + 1
 LONGEST_TEXT = 2048
 """Longest name, id or title in characters; the rest is cut."""
 MOST_BLANK = 8192
-"""Characters of white space that are read before and within them."""
+"""The most characters of white space that are read before and within such a text."""
 RELATED = "$related"
 KEY = "$key"
 """The key under which a row of a JSON object keeps its name in that object."""

@@ -70,7 +70,7 @@ MEANING: dict[str, str] = {
     "fields": "a field that every post had is missing",
     "file": "its file in `sites.d` is invalid: see `ullage check`",
 }
-"""Each word, and what it says of the site."""
+"""Each reason word, with its meaning."""
 OF_OUTCOME = {
     "blocked": "challenge",
     "robots_blocked": "challenge",
@@ -140,24 +140,22 @@ NO_ANSWER = NOT_ASKED | {
 }
 """Outcomes after which it is unknown whether the site exists at all."""
 FRONT = "front"
-"""What a list that leads to other lists alone says of its site: nothing, since those may be
-empty.
-"""
+"""The outcome of a list that leads only to other lists, which may all be empty."""
 FIRST_READING = "first reading"
 """The reason of a site whose first reading is not complete."""
 WAITING = "waiting"
 """The reason of a site with pages that wait to be read."""
 OF_ONE_PAGE = frozenset({"gone", "too_large", "host", "address"})
-"""Behind the lists these say something of the page alone, as long as others are read: nobody
-asks for one of them again.
+"""Outcomes that concern a single page behind the lists, as long as other pages are read.
+
+Such a page is not requested again.
 """
 LEAST_PAGES = 3
-"""So many pages behind the lists must have the same outcome, and be the most, to speak for the
-site.
-"""
+"""The fewest pages behind the lists whose common outcome decides the state of the site."""
 MISSING_SHARE = 0.05
-"""Of what lists count, so much must be missing: more than is hidden or deleted on a board that
-is well kept.
+"""The least share of counted posts that must be missing before a site is incomplete.
+
+On a well moderated board fewer posts are hidden or deleted.
 """
 LEAST_POSTS_BEFORE = 20
 LEAST_POSTS_NOW = 3
@@ -226,8 +224,9 @@ class Evidence:
     answered: bool = False
     causes: dict[str, str] = field(default_factory=dict)
     expected: int = 0
-    """Posts of the threads that were read to their end, as their lists count them; of these
-    `missing` in `short` threads.
+    """The number of posts in completely read threads, as their lists count them.
+
+    Of these, `missing` were not found, in `short` threads.
     """
     missing: int = 0
     short: int = 0

@@ -156,9 +156,9 @@ def parse_page(
 
 
 MOST_TEXT = 400
-"""Letters of a page on which nothing is to be read yet."""
+"""The most letters of a page that a script has still to fill."""
 LEAST_DATA = 200
-"""Characters of JSON that are more than settings."""
+"""The fewest characters of JSON that hold data; less are only settings."""
 EMPTY = (
     "#app, #root, #__next, #__nuxt, #___gatsby, #svelte, app-root, [ng-app], [data-reactroot],"
     " [data-server-rendered]"

@@ -24,18 +24,17 @@ from crawlers.trial.guess import is_other_entry
 
 LEAST_SHARE = 0.7
 LONG = 25
-"""So much of the long texts that threads do not share, dates and links apart, must posts hold;
-so many bytes are long.
+"""The least share of long texts that the posts must contain, and the bytes of a long text.
+
+Texts that threads share, dates and links are not counted.
 """
 LABEL_SIGNS = " :：|·-"
-"""What stands between a label and a title or a date, as in "Subject: …"."""
+"""Characters between a label and a title or a date, as in "Subject: …"."""
 FEWEST_PAGES = 2
-"""What stands on so many pages of different threads, such as "Log in to reply", is nobody's
-post.
-"""
+"""A text on this number of pages of different threads, such as "Log in to reply", is no post."""
 MAIL_IDS = re.compile(r"[^\w<]*(?:<[^<>\s@]+@[^<>\s@]+>\s*)+")
 MOST_LINKS = 0.5
-"""Of the text of posts, so much may be that of links."""
+"""The largest share of links in the text of posts."""
 
 
 def find_doubts(site: Site, read: Sequence[tuple[PageAddress, ProbeResponse]]) -> Iterator[str]:
@@ -63,7 +62,7 @@ def find_doubts(site: Site, read: Sequence[tuple[PageAddress, ProbeResponse]]) -
         if isinstance(answer.response, TextResponse)
     ]
     silent = [page.url for page, _, parsed in parses if page.role == "thread" and not parsed.posts]
-    # a thread for members, or one that is gone
+    # the thread is for members only, or deleted
     is_one_of_many = len(silent) <= (1 - posts.EVERYWHERE) * len(roots)
     for page, answer, parsed in parses:
         if page.url in silent and is_one_of_many:

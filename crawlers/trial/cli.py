@@ -30,12 +30,12 @@ from ullage.records.heartbeat import is_valid_name
 from ullage.settings import SITES, Context
 
 UNNAMED = "site"
-"""What a site is called whose host reads like somebody's number, such as an address."""
+"""The name of a site whose host reads like an identifier, such as an IP address."""
 UNSAID = "-"
-"""Stands for ground and owner of a site that has no file yet; it is written nowhere."""
+"""A placeholder for legal basis and owner of a site without a file; it is never written."""
 NAME_SIGNS = re.compile(r"[^a-z0-9._-]+")
 HOST = re.compile(r"[\w.:%-]+")
-"""A name in any script, or an address of IPv4 or IPv6."""
+"""A host name in any script, or an IPv4 or IPv6 address."""
 
 
 def try_site(

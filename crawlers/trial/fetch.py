@@ -188,10 +188,10 @@ SECONDS = 30.0
 PAGE_SECONDS = 6.0
 RENDERING_SECONDS = 75.0
 DELAY_SECONDS = 1.0
-"""Between two of the few requests; a longer `Crawl-delay` is obeyed."""
+"""The pause between two requests of a probe; a longer `Crawl-delay` is obeyed."""
 NONE: tuple[Request, ...] = ()
 LEADS_ELSEWHERE = frozenset({"host", "login", "redirects"})
-"""Outcomes of which it helps to know where the site sent us."""
+"""Outcomes for which the target of the redirect is reported."""
 
 
 class Pages:

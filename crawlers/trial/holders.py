@@ -19,9 +19,9 @@ from crawlers.sites.site import Site
 from crawlers.trial import posts
 
 MOST_OF_BODY = 0.9
-"""So much of the text of a page is no post, but the page."""
+"""From this share of a page's text on, a "post" is the page itself."""
 LEAST_SECOND = 2
-"""So many dated parts of one kind with words of their own are several posts."""
+"""From this number of dated parts with words of their own on, a "post" is several posts."""
 
 
 def find_doubts(site: Site, roots: Sequence[HtmlElement]) -> Iterator[str]:

@@ -38,21 +38,21 @@ from ullage.guard import DetectorFault, FaultGuard
 
 MOST_HOSTS = 4
 MOST_LISTS = 4
-"""Lists that are opened to find one that leads to threads."""
+"""The most lists to open in search of one that leads to threads."""
 MOST_THREADS = 2
 LEAST_ENTRIES = 3
-"""Fewer are no sign that a page is read by what it was not made for."""
+"""The fewest entries that show that a preset reads a page of other software."""
 LAST = ("feed", "raw_paste")
-"""What reads much that it was not made for is tried last."""
+"""Presets that are tried last, because they read pages of much other software."""
 LOST = frozenset({"gone", "empty", "layout", "parse"})
-"""What speaks against an address, and not against its site."""
+"""Outcomes that indicate a wrong address, not a fault of its site."""
 MOST_CALLED = 2
 LIST_NAME = re.compile(
     r"(?i)/(forums?|boards?|bbs|community|discussions?|topics|threads|archives?|latest|recent|pastes|\+list)(\.\w+)?/?$|"
     r"/(forums?|boards?|cat|categor(y|ies)|sections?|[cfrb])/[^/]+/?$"
 )
 MOST_TRIED = 3
-"""Guesses that are tried, one after the other."""
+"""The most guesses to try, one after the other."""
 
 
 @dataclass(slots=True)
@@ -61,49 +61,47 @@ class SiteSurvey:
 
     site: Site
     is_known: bool = False
-    """Whether the site has a file, by which it is read first."""
+    """Whether the site has a file; the site is then read by it first."""
     robots: Robots | None = None
     answer: ProbeResponse | None = None
-    """To the first address of `start`."""
+    """The answer for the first address of `start`."""
     recognised: list[PresetMatch] = field(default_factory=list)
     faults: list[DetectorFault] = field(default_factory=list)
-    """Guesses and platforms that failed: faults of this program, without which it might have
-    read the site.
-    """
+    """Guesses and platforms that failed by a fault of this program; the site may be readable."""
     read_as: Site | None = None
-    """The site as it was read in the end."""
+    """The site with the options that finally read it."""
     own: ProbedPage | None = None
-    """What its own file makes of the list, where it makes nothing of it."""
+    """The list as the site's own file reads it, if that finds nothing on it."""
     lists: int = 0
     list: ProbedPage | None = None
     older: ProbedPage | None = None
     thread: ProbedPage | None = None
     about: str = ""
-    """What the software is that the page has most marks of, in its preset's words."""
+    """The software with the most marks on the page, as its preset describes it."""
     unreadable: str = ""
-    """Why nothing of its software can be read, where that is so."""
+    """Why nothing of this software can be read; "" if it can."""
     thread_of: str = ""
-    """The software of which the address is a thread, and no list."""
+    """The software if the address is a thread of it and no list; else ""."""
     front: SiteSurvey | None = None
-    """What was found from the front page of a site whose list is gone."""
+    """The results from the front page of a site whose list is gone."""
     is_elsewhere: bool = False
-    """Whether `start` is not the address that was given, but one that it leads to."""
+    """Whether `start` is an address that the given one leads to."""
     is_examined: bool = False
-    """Whether what was read was followed to its end, and held against its pages where it was
-    guessed.
-    """
+    """Whether list, threads and posts were all examined; a guess is compared with its pages too."""
     is_late: bool = False
     doubts: tuple[str, ...] = ()
-    """What is short of what was guessed, a sentence each: no file is written then."""
+    """The shortcomings of a guess, a sentence each; no file is written if there are any."""
     by_script: bool = False
-    """Whether all was found with scripts run that the site's file does not have run."""
+    """Whether a browser was needed that the site's file does not ask for."""
     outside: frozenset[str] = frozenset()
-    """Hosts that it leads to and that may be proposed: of the open Internet, unless the site
-    itself is of this house.
+    """Linked hosts that may be proposed.
+
+    They are outside of the organization, unless the site itself is inside.
     """
     unrendered: str = ""
-    """Why nothing was found so, where a script fills the page: a word of
-    `crawlers.sites.visit_verdict`.
+    """Why a page that a script fills could not be read in a browser either.
+
+    It is a word of `crawlers.sites.visit_verdict`.
     """
 
     def end(self, *, in_time: bool) -> None:

@@ -73,28 +73,27 @@ PROFILE = re.compile(
 MOMENT = DateFormats()
 MOST_CLASSES = 3
 MOST_PAIRED, LEAST_REPLY = 40, 8
-"""Groups of each kind that are paired, and how much a first post or a reply says on average: a
-heading says less.
+"""The most groups of each kind to pair, and the least average text of a first post or reply.
+
+A heading has less text.
 """
 EVERYWHERE = 0.8
-"""Of the pages of threads so many have posts: one may be gone, or for members."""
+"""The least share of thread pages with posts: a thread may be deleted, or for members only."""
 MOST_GROUPS = 80
-"""Groups that are looked at, those with the most text first."""
+"""The most groups to examine, those with the most text first."""
 NEARLY = 0.85
-"""So much of what the best group holds must another hold to be thought of."""
+"""The least share of the best group's text that another group must hold to be considered."""
 LEAST_COVER = 0.5
-"""So much of what threads do not share must posts hold."""
+"""The least share that posts must hold of the text that threads do not share."""
 DATED = (0.9, 0.6, 0.0)
 BEHIND, ALL_OF_IT = "xpath:following-sibling::*[1]", "xpath:."
 LONGEST_DATE, LONGEST_NAME = 60, 40
 LONG = 25
-"""Bytes of a text that is rather somebody's words than a label or a name."""
+"""From this number of bytes on, a text is considered words and not a label or a name."""
 LONGEST_SAID, LONGEST_AGO = 80, 30
-"""Letters of a text that may be a date, or an age: whoever writes "today" in a post dates
-nothing.
-"""
+"""The most letters of a text that may be a date, or an age such as "today"."""
 KEPT = 0.6
-"""So much of a post must its text be; else all of the post is read."""
+"""The least share of a post that its text must have; else the whole post is read."""
 Options = dict[str, str | list[str] | bool]
 
 
@@ -107,11 +106,9 @@ class _Group:
     number: str
     behind: bool = False
     pages: int = 1
-    """How many pages have one."""
+    """The number of pages that have one."""
     is_pair: bool = False
-    """Whether it is made of two: the first post of a thread, and replies to it that look
-    otherwise.
-    """
+    """Whether it joins two groups: the first post of a thread, and replies in another form."""
 
 
 def guess_options(roots: Sequence[HtmlElement], now: datetime | None) -> Options:
@@ -250,9 +247,7 @@ def _pair_groups(groups: Sequence[_Group], least_pages: float) -> list[_Group]:
 
 ROWS = frozenset({"li", "p", "dd", "dt", "nav"})
 LONGEST_ROW = 80
-"""Letters beside the link of a row that leads elsewhere; in a longer one somebody speaks of
-another thread.
-"""
+"""The most letters beside the link of a row that leads elsewhere; a longer row is a post."""
 
 
 def take_out_rows(root: HtmlElement, leads_elsewhere: Callable[[str], bool]) -> None:

@@ -34,11 +34,12 @@ DAY = timedelta(days=1)
 REVISIT_SECONDS = 300.0
 SOONEST_SECONDS = 30.0
 FULL = 10
-"""A list of fewer entries may hold all that ever came: nobody can tell how much comes in less
-than an hour.
+"""The fewest entries of a list from which a rate may be derived over less than an hour.
+
+A shorter list may hold all entries ever made.
 """
 PART = 0.25
-"""A list is looked at again when so much of its first page may be new."""
+"""The share of a list's first page that may be new before the next visit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -463,5 +464,5 @@ ELSE = {
     "browser": Mend("scripts fill its pages: install chromium and bubblewrap, and try again"),
     "parse": Mend("its pages are not what its platform reads: is `start` a list?"),
 }
-"""What to do where nothing on the pages tells more."""
+"""The usual repairs, where the pages show nothing more specific."""
 assert ELSE.keys() <= MEANING.keys()

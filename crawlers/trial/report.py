@@ -33,10 +33,10 @@ STYLES = {"ok": "green", "WARN": "yellow", "FAULT": "bold red", "-": "dim"}
 LONGEST_SHAPE = 24
 OFTEN = 0.5
 GATES = frozenset({"login", "challenge"})
-"""What stands before the pages of a site: of them nothing is said."""
+"""Reasons for which a site shows none of its pages, so that nothing is reported about them."""
 LONG_DELAY_SECONDS = 10.0
 RENDERING = frozenset({"browser", "script"})
-"""What may come of a page whose scripts were to be run."""
+"""Reasons for which a page with scripts could not be rendered."""
 MOST_PATHS = 3
 
 

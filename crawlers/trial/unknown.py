@@ -23,17 +23,15 @@ from ullage.errors import RecordError
 from ullage.guard import FaultGuard
 
 MOST_GROUPS = 4
-"""Groups of links of a page whose entries are looked at."""
+"""The most groups of links on a page whose targets are requested."""
 MOST_GUESSED = 3
-"""Threads that are opened to find one with several posts."""
+"""The most threads to open in search of one with several posts."""
 MOST_ABOVE = 2
-"""So many lists stand above that of threads: categories and boards."""
+"""The most levels of lists above that of threads: categories and boards."""
 LEAST_BOARDS, TIMES = 2, 2
-"""Links of a group that may be boards; how many times as many entries make a later group the
-likelier one.
-"""
+"""The fewest links of a group of boards, and the factor by which a later group must be larger."""
 LEAST_POSTS = 3
-"""So many posts must stand on a list that leads to no threads."""
+"""The fewest posts on a list that leads to no threads."""
 NUMBER = re.compile(r"(?<![\d:.-])\d{1,5}(?![\d:.-])")
 NO_POST: guess.Options = {"post": "no-post", "body": "no-post"}
 Seen = Sequence[tuple[PageAddress, ProbeResponse]]
@@ -50,7 +48,7 @@ class Guess:
     options: guess.Options
     threads: Seen = ()
     doubt: str = ""
-    """What is known to be short of it, as a sentence."""
+    """A known shortcoming of the guess, as a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
