@@ -200,9 +200,7 @@ class Runner:
         for message in fresh:
             try:
                 captures += self.feed.captures(message.line)
-            except (
-                RecordError
-            ) as error:  # beyond a record's limits: it counts as read and is reported
+            except RecordError as error:  # too large for a record: it counts as read
                 self._refuse(batch.channel, error.reason)
         if batch.refused:
             self._refuse(batch.channel, "malformed", batch.refused)

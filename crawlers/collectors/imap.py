@@ -227,7 +227,7 @@ class _Box:
         told = self._answer(
             self._opened().uid("FETCH", numbers, f"(UID BODY.PEEK[]<0.{MAX_FILE_BYTES}>)")
         )
-        ends = [*told[1:], b""]  # the number stands before the text or behind it
+        ends = [*told[1:], b""]  # the number is before or after the text
         both = [
             (line, end if isinstance(end, bytes) else b"")
             for line, end in zip(told, ends, strict=True)

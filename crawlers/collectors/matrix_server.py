@@ -53,7 +53,7 @@ class MatrixError(UllageError):
 
 
 def fault(said: Mapping[str, Any]) -> Reason:
-    """Return the reason that an error answer stands for."""
+    """Return the reason that an error answer indicates."""
     code = said.get("errcode")
     if code == "M_FORBIDDEN":
         return "banned" if "ban" in str(said.get("error", "")).lower() else "closed"

@@ -69,7 +69,7 @@ def client_of(secret: Sequence[str], account: str) -> Any:
 
 
 def fault(error: errors.RPCError) -> Reason:
-    """Return the reason that a refusal stands for."""
+    """Return the reason that a refusal indicates."""
     if isinstance(error, LOGIN):
         return "login"
     return "flood" if isinstance(error, errors.FloodWaitError) else "service"

@@ -245,9 +245,8 @@ def _watch(context: Context, folder: Path, remove: bool, read: Lines) -> None:
     registry = new_registry("ingest")
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(running("ingest", registry, None, context))
-        take_lock(
-            folder / ".ullage.lock", f"{folder} is being watched"
-        )  # held until the process ends
+        # held until the process ends
+        take_lock(folder / ".ullage.lock", f"{folder} is being watched")
         feed = _feed(context, stop)
 
         def take_one(path: Path) -> int:

@@ -42,7 +42,7 @@ class AttachmentPages:
 def find_attachments(
     layout: SiteLayout, node: Node, body: str, resolve: Callable[[str], str]
 ) -> AttachmentPages:
-    """Return the files attached to the post at `node`; in JSON their links stand in `body`.
+    """Return the files attached to the post at `node`; in JSON their links are in `body`.
 
     `address` makes a link absolute, or returns "".
     """

@@ -98,9 +98,9 @@ DATE = re.compile(r"\w\W{1,3}(?:19|20)\d\d\W*$")
 
 @dataclass(slots=True)
 class RowCount:
-    """Counts the rows of a list: each is an entry, a declared exception (`where`), or missing.
+    """The rows of a list: each is an entry, a declared exception (`where`), or missing.
 
-    `are_entries` tells whether the layout names rows, and does not just look through all links.
+    `are_entries` is whether the layout names rows and does not just examine all links.
     """
 
     total: int = 0
@@ -244,7 +244,7 @@ def _check_posts(layout: SiteLayout, root: Node, posts: Sequence[Post]) -> str:
     nodes = (
         drop_nested([node for node in layout.post.nodes(root) if is_element(node)]) if posts else []
     )
-    if not nodes or len(nodes) < len(posts):  # posts in posts: what is around one is another
+    if not nodes or len(nodes) < len(posts):  # nested: one post contains another
         return ""
     ids = Counter(post.post_id for post in posts)
     if len(ids) < len(posts):

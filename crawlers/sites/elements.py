@@ -33,7 +33,7 @@ def elements_in(root: Any, *, itself: bool = True) -> Iterator[Any]:
 
 
 def next_element(element: Any) -> Any | None:
-    """Return the element behind another in the same parent; None where there is none."""
+    """Return the element after another in the same parent; None where there is none."""
     return next(element.itersiblings("*"), None)
 
 
@@ -43,12 +43,12 @@ def text_before(element: Any) -> str:
 
 
 def text_behind(element: Any) -> str:
-    """Return the text behind an element, up to the next element or to the end of its parent."""
+    """Return the text after an element, up to the next element or to the end of its parent."""
     return _join_texts(element.tail, element.itersiblings())
 
 
 def _join_texts(text: str | None, nodes: Iterable[Any]) -> str:
-    """Return `text` and the text behind each comment, up to the first element of `nodes`."""
+    """Return `text` and the text after each comment, up to the first element of `nodes`."""
     comments = itertools.takewhile(lambda node: not isinstance(node.tag, str), nodes)
     return "".join([text or "", *(node.tail or "" for node in comments)])
 
@@ -76,7 +76,7 @@ def is_menu(element: Any) -> bool:
 
 
 def is_in_menu(element: Any) -> bool:
-    """Return whether an element is a menu or stands in one."""
+    """Return whether an element is a menu or is inside of one."""
     return is_menu(element) or any(map(is_menu, element.iterancestors()))
 
 
@@ -86,7 +86,7 @@ def get_names(element: Any) -> str:
 
 
 def drop_nested(nodes: Sequence[Node]) -> list[Node]:
-    """Return the nodes that do not stand in another one of them."""
+    """Return the nodes that are not inside another one of them."""
     return [node for node, depth in zip(nodes, _count_depths(nodes), strict=True) if not depth]
 
 
@@ -126,7 +126,7 @@ def _detach(element: Any) -> tuple[Any, Any, str | None]:
 
 
 def _count_depths(nodes: Sequence[Node]) -> list[int]:
-    """Return in how many of the others each node stands.
+    """Return the depth of each node: how many of the others contain it.
 
     Takes time linear in the number of elements, however they are nested.
     """

@@ -231,7 +231,7 @@ def _is_disabled(link: Any) -> bool:
 
 
 def _is_beside(link: Any, number: int, here: str) -> bool:
-    """Return whether the current page's number stands beside a link."""
+    """Return whether the current page's number is next to a link."""
     around = link
     for _ in range(2):
         if (above := around.getparent()) is None or above.tag in {"body", "html", "head"}:
@@ -276,6 +276,6 @@ def _is_current(element: Any, number: int, here: str) -> bool:
 
 
 def _says_number(around: Any, number: int) -> bool:
-    """Return whether the number stands as a text between the links of a pager."""
+    """Return whether the number appears as a text between the links of a pager."""
     texts = [around.text or "", *(child.tail or "" for child in around)]
     return any(re.search(rf"(?<!\d){number}(?!\d)", text) for text in texts)

@@ -99,7 +99,7 @@ def resolve_url(here: str, where: str) -> str:
 
 
 def is_inside(element: Any, around: AbstractSet[Any]) -> bool:
-    """Return whether an element is, or stands in, one of the elements `around`."""
+    """Return whether an element is one of the elements `around`, or inside of one."""
     return bool(around) and (
         element in around or any(above in around for above in element.iterancestors())
     )

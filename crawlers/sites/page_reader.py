@@ -107,7 +107,7 @@ def _enumerate_pastes(layout: SiteLayout, url: str, numbers: range) -> Iterator[
 
 
 def _resolve_list_url(layout: SiteLayout, url: str) -> str:
-    """Return the address of the list that a start address stands for."""
+    """Return the address of the list that a start address refers to."""
     is_list = not layout.list_at or (layout.list_is and search(layout.list_is, url))
     return url if is_list else urljoin(url, layout.list_at)
 
@@ -140,7 +140,7 @@ def read_raw_post(layout: SiteLayout, page: PageAddress, response: Response) -> 
 
 @dataclass(slots=True)
 class PageReading:
-    """Read one response by its layout.
+    """The reading of one response by its layout.
 
     `now` is when the site answered by its own clock, None if the response does not tell. Use an
     object for one page only.

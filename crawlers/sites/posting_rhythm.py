@@ -148,7 +148,7 @@ def learn(arrivals: Mapping[int, int], blind: Sequence[Span], now: float) -> Sil
         if not holiday:
             observed[slot] += 1
             active_hours[slot] += hour in active
-    if sum(active_hours) < LEAST_ARRIVALS:  # nearly all of it came in a holiday
+    if sum(active_hours) < LEAST_ARRIVALS:  # nearly all posts are from holidays
         return None
     mean = sum(active_hours) / sum(observed)
     chance = tuple(

@@ -201,7 +201,7 @@ def load_shipped(name: str) -> Preset:
 
 
 def _load_own(path: Path) -> Preset | ConfigError:
-    """Return a user's preset or its fault; nobody else may be able to write its file."""
+    """Return a user's preset or its fault; others must not be able to write its file."""
     try:
         return _parse_preset(path.stem, read_trusted(path).decode("utf-8"), str(path))
     except ConfigError as error:

@@ -372,7 +372,7 @@ def read_site(path: Path, check: Check = lambda _: None) -> Site:
     site, faults = _validate_site(settings)
     if site.name in TAKEN:
         faults.append(f"name: {site.name} is the name of {TAKEN[site.name]}: choose another")
-    if site.platform and site.platform != INGEST:  # `ingest` is no software with pages
+    if site.platform and site.platform != INGEST:  # `ingest` has no pages to crawl
         try:
             check(site)
         except ConfigError as error:
@@ -405,7 +405,7 @@ def _validate_site(settings: dict[str, Any]) -> tuple[Site, list[str]]:
 
 
 def _read_text(path: Path) -> str:
-    """Return the text of a site's file, which nobody else may be able to write, nor its folder.
+    """Return the text of a site's file; others must not be able to write it or its folder.
 
     See `ullage.files.ownership`.
     """

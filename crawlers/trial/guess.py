@@ -216,10 +216,10 @@ def _build_list_options(
     matching = [link for link, url in zip(links, urls, strict=True) if re.search(pattern, url)]
     rows = _guess_rows(response.url, matching)
     make = "a" if is_whole else group.partition("\n")[0]
-    # nothing would tell that some are not read
+    # entries that are not read would go unnoticed
     if make == "a" and not rows and len(matching) < len(links):
         return {}
-    # what it stands in is around the rows
+    # the parent that the selector names is outside of the rows
     if rows and not any(row.cssselect(make) for row in select(root, rows)):
         make = make.rpartition(" ")[2]
     options: Options = {"links": make}
@@ -229,7 +229,7 @@ def _build_list_options(
 
 
 def guess_post_count(response: Response, rows: str, lengths: Mapping[str, int]) -> Options:
-    """Return options that tell where a list's rows count the posts of threads.
+    """Return options that find, in a list's rows, the number of posts of a thread.
 
     `lengths` holds the number of posts of some threads of a single page, by address.
     """
@@ -292,7 +292,7 @@ def guess_posts(responses: Sequence[Response], pattern: str = "") -> Options:
     ]
     for url, root in roots if pattern else ():
         for link in root.cssselect(RELATION):
-            # the next thread, and no next page
+            # the next thread, not the next page
             if is_other_entry(pattern, url, link.get("href") or ""):
                 del link.attrib["rel"]
         posts.take_out_rows(root, lambda where, url=url: is_other_entry(pattern, url, where))  # type: ignore[misc]
@@ -402,7 +402,7 @@ def _by_key(known: Sequence[str]) -> Iterator[str]:
     """Yield patterns by a key of the query."""
     keys = Counter(key for url in known for key in re.findall(r"[?&;](\w+)=\d+", url))
     paths = {urlsplit(url).path for url in known}
-    # of other scripts the key may mean something else
+    # in other scripts the key may have another meaning
     path = re.escape(paths.pop()) if len(paths) == 1 else "/[^?#]*"
     yield from (
         rf"{path}\?(?:[^#]*[&;])?{key}=(?P<id>[0-9]+)(?![0-9A-Za-z])"
@@ -411,7 +411,7 @@ def _by_key(known: Sequence[str]) -> Iterator[str]:
 
 
 def _guess_by_prefix(urls: Sequence[str]) -> Iterator[str]:
-    """Yield patterns by the common prefix of all addresses, and the id behind it."""
+    """Yield patterns by the common prefix of all addresses and the id after it."""
     same = urls[0][: _count_common_letters(urls)].rstrip("0123456789")
     if "?" in same:
         yield re.escape(same).replace(r"\-", "-") + "(?P<id>[0-9]+)(?![0-9A-Za-z])"
@@ -476,7 +476,7 @@ def _guess_by_step(urls: Sequence[str]) -> Iterator[str]:
 
 def _count_common_letters(urls: Sequence[str]) -> int:
     """Return how many letters all of the sorted addresses begin with."""
-    first, last = urls[0], urls[-1]  # of sorted texts these differ most
+    first, last = urls[0], urls[-1]  # of sorted texts, the first and the last differ most
     return next(
         (n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b),
         min(len(first), len(last)),

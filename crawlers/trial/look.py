@@ -368,7 +368,7 @@ async def _probe_by_guesses(found: SiteSurvey, pages: Asks, presets: Presets) ->
             and best.read_as is not None
             and candidate.options.get("pattern") != best.read_as.options.get("pattern")
         ):
-            continue  # what reads other pages leaves no doubt about those that are not read
+            continue  # having no doubts about other pages does not settle the earlier ones
         other = replace(found, doubts=(candidate.doubt,) if candidate.doubt else ())
         site = unknown.as_board(found.site, candidate.options)
         if await _try_guess(other, site, candidate, pages, presets):
@@ -376,7 +376,7 @@ async def _probe_by_guesses(found: SiteSurvey, pages: Asks, presets: Presets) ->
         tried += 1
         if (best is not None and not best.doubts) or tried == MOST_TRIED:
             break
-    # what is known of its software helps more
+    # the options of its software are more reliable
     if best is not None and not (best.doubts and found.recognised):
         _copy_results(found, best)
 
@@ -472,13 +472,13 @@ async def _read_site(found: SiteSurvey, site: Site, pages: Asks, presets: Preset
         return False
     best = await _find_list(found, site, platform, pages)
     if best is None:
-        if found.lists and found.read_as is None:  # a board on which nobody has posted yet
+        if found.lists and found.read_as is None:  # a board without any post yet
             found.read_as = site
         return False
     thread = None
     for entry in _choose_threads(best.entries):
         thread = parse_page(entry, await pages.get(entry.url), platform, site, found.guard)
-        if thread.entries and not thread.parsed.posts:  # a paste of several files
+        if thread.entries and not thread.parsed.posts:  # a paste with several files
             part = thread.entries[0]
             thread = parse_page(part, await pages.get(part.url), platform, site, found.guard)
         if thread.parsed.posts:

@@ -118,7 +118,7 @@ def guess_options(roots: Sequence[HtmlElement], now: datetime | None) -> Options
         for root in roots
     ]
     same = set.intersection(*map(set, texts)) if len(roots) > 1 else set[str]()
-    # its title stands above the posts, and of short ones it is most
+    # the title is above the posts, and is most of the text of short ones
     for root, page_texts in zip(roots, texts, strict=True):
         headings = root.findall(".//h1")
         titles = [
@@ -146,7 +146,7 @@ def guess_options(roots: Sequence[HtmlElement], now: datetime | None) -> Options
     near = [group for group in (*groups, *pairs) if group.cover >= NEARLY * best]
     chosen = _choose_group(near)
     options: Options = {"post": chosen.selector, **_guess_parts(chosen, weights, now)}
-    if chosen.is_pair:  # `post-7` is another than `comment-7`
+    if chosen.is_pair:  # `post-7` differs from `comment-7`
         options["id_pattern"] = "^.+$"
     return (
         {**options, "id": f"xpath:@{chosen.number}"} if chosen.number not in {"", "id"} else options
@@ -432,7 +432,7 @@ def _guess_parts(chosen: _Group, weights: Mapping[str, int], now: datetime | Non
         )
     }
     for name, counts in (("time", dated), ("author", named or weak)):
-        if counts:  # what each post has once
+        if counts:  # elements that each post has one time
             distances = {part: abs(number - len(posts)) for part, number in counts.items()}
             options[name] = min(distances, key=distances.__getitem__)
     return options
@@ -468,7 +468,7 @@ def find_numbering(nodes: Sequence[HtmlElement]) -> str:
 
 
 def drop_nested(nodes: Sequence[HtmlElement]) -> list[HtmlElement]:
-    """Return the elements that do not stand in another one of them."""
+    """Return the elements that are not inside another one of them."""
     ours = set(nodes)
     return [node for node in nodes if not any(above in ours for above in node.iterancestors())]
 

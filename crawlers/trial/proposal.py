@@ -264,7 +264,7 @@ def propose_mends(found: SiteSurvey, presets: Presets) -> Iterator[Mend]:
 
 
 def _get_usual_mend(found: SiteSurvey) -> Mend:
-    """Return the usual repair if the pages do not tell more."""
+    """Return the usual repair if the pages show nothing more specific."""
     site, word = found.site, found.word
     if found.faults and word in LOST:
         return FAULTY

@@ -161,7 +161,7 @@ async def _find_threads(
             is_list = attempt(
                 guard, "lists", partial(guess.is_list, answer.response, str(listed["pattern"]))
             )
-            if is_list is None:  # nobody knows what the links lead to
+            if is_list is None:  # the targets of the links are unknown
                 behind = []
                 break
             if is_list:
@@ -233,14 +233,14 @@ async def _guess_posts(
             "counts",
             lambda: _guess_post_count(site, options, listed.listing, threads, guard),
         )
-        if counts is not None:  # else nothing would tell that posts are missing
+        if counts is not None:  # otherwise missing posts would go unnoticed
             yield Guess({**options, **counts}, threads)
 
 
 async def _guess_guestbook(
     site: Site, response: Response, pages: Asks, guard: FaultGuard
 ) -> AsyncIterator[Guess]:
-    """Yield a guess for posts that stand on the page itself, as in a guestbook.
+    """Yield a guess for posts on the page itself, as in a guestbook.
 
     Such posts lead to no other page of the site.
     """
@@ -307,7 +307,7 @@ def as_board(site: Site, options: Mapping[str, str | list[str] | bool]) -> Site:
 def _guess_post_count(
     site: Site, options: guess.Options, listing: Response, answers: Seen, guard: FaultGuard
 ) -> guess.Options:
-    """Return options that tell where the list counts the posts of its threads."""
+    """Return options that find, in the list, the number of posts of a thread."""
     reads = [
         parse_page(page, answer, PLATFORM, as_board(site, options), guard)
         for page, answer in answers

@@ -380,9 +380,7 @@ class Visit:
         `shown` is what the page shows about the site where that differs from its outcome.
         """
         self.metrics.count_page(self.site.name, outcome)
-        ahead = (
-            outcome == "gone" and COUNTED in leased.page.facts
-        )  # not posted yet: no sign of a fault
+        ahead = outcome == "gone" and COUNTED in leased.page.facts  # not posted yet: no fault
         shown = shown or ("ok" if outcome == "unchanged" else "ahead" if ahead else outcome)
         self.seen.note(shown, head=is_head(leased), cause=cause)
         self._held.discard(leased.name)
