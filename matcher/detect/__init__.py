@@ -1,12 +1,16 @@
-"""The search for candidates: over a buffer of many texts at once, in columns.
+"""Find candidates in a buffer that holds many texts at once.
 
-    search      the table of detectors; before it one pass of hyperscan for all that is known by its letters; kinds that are
-                too rare for columns, by their pattern
-    numbers     digits in one piece and in groups, whatever kind they are; runs of letters and digits, digests among them
-    number_rules, email   which of these it is, by the rules of `ullage/identifiers`; addresses
-    labels, marked_values  words that name fields, and what counts only beside such a label, or below a header; masks
-    whole_text  what a whole text proves: numbers backwards, and in fragments
-    candidates  what is found, as columns; and who wins where two claim one stretch
+`search` holds the table of detectors. Before they run, one pass of hyperscan finds everything
+that a literal word or pattern can find. Kinds that are too rare for columns are found there by
+their own pattern.
 
-What is found is a `Segment` for each kind and form: arrays, and no object a candidate.
-"""  # noqa: E501
+    numbers        digits in one piece or in groups; runs of letters and digits; digests
+    number_rules   decides what a number is, by the rules of `ullage/identifiers`
+    email          mail addresses and the QQ numbers in them
+    labels         words that name fields
+    marked_values  values that count only beside a label or below a header; masked values
+    whole_text     numbers that only the whole text proves: reversed, or split into fragments
+    candidates     the columns of candidates, and the rule for overlaps
+
+The result is one `Segment` for each kind and form: arrays, with no Python object per candidate.
+"""

@@ -1,15 +1,15 @@
-"""Phone numbers of other countries that are written without a plus sign, and what says that they
-are some.
+"""Find phone numbers of other countries that are written without a plus sign.
 
-    a label, or the header of a column      `Tel. 4917096259826`
-    the same in the language of a country   `SĐT: 0912 345 678`
-    a country or calling code beside        `DE | 0170 9625982`, `{"country":"DE","phone":"01709625982"}`
-    a column of countries or calling codes  `Land;Telefon`
+Such a number is as long as a card, an order or a date, so something must say what it is:
 
-Such a number is as long as a card, an order or a date. So it is read where it fits the plan of its
-country; where only a country stands in the same row, it begins with 0 or is the next cell.
-Countries are in `countries.tsv`.
-"""  # noqa: E501
+    a label, or the header of a column     `Tel. 4917096259826`
+    a label in the language of a country   `SĐT: 0912 345 678`
+    a country or calling code beside it    `DE | 0170 9625982`, `{"country":"DE",…}`
+    a column of countries or codes         `Land;Telefon`
+
+The number must also fit the numbering plan of its country. Where only a country stands in the
+same row, the number must begin with 0 or be the next cell. Countries are in `countries.tsv`.
+"""
 
 from __future__ import annotations
 
@@ -59,24 +59,28 @@ PHONE, COUNTRY, CODE = "phone", "country", "code"
 WITHOUT_TRUNK = frozenset(("852", "853"))
 """Calling codes of countries whose numbers never begin with 0."""
 LONGEST_LABEL = 64
-"""Bytes before a number in which its label stands, with what is between."""
+"""Bytes before a number that may hold its label and the gap."""
 NO_LABEL = bytes.maketrans(b"0123456789", b"\n" * 10)
-"""Cuts off what stands before a label: there is no digit in one."""
+"""Translates digits to line ends, to cut off text before a label: no label holds a digit."""
 GLUED = re.compile(r"[0-9A-Za-z][a-z]")
 """A letter or digit before the first letter of a Latin label."""
 NEAR, MOST_LINES = 160, 3
-"""Bytes between a number and its country in one row; lines between them in a record with one
-field a line.
+"""Distance of a number from its country.
+
+NEAR is in bytes, within one row. MOST_LINES is in lines, within a record of one field per line.
 """
 LATIN_WORDS, HAN_WORDS = ("no", "nr", "number", "num"), ("号", "号码")
 """Words for "number" that may stand between a label and its number."""
 LAST_WORD = re.compile(rf" ?(?:{'|'.join((*LATIN_WORDS, *HAN_WORDS))})\Z")
 TAIL = rf"(?:\.|(?: ?(?:{'|'.join(LATIN_WORDS)})\.?)|{'|'.join(HAN_WORDS)})?{GAP}"
 SHOWN = 7
-"""Bytes of a number that the gate of a label takes in."""
+"""Bytes of a number that the pattern of a label includes."""
 SIGN = r"[0-9 ()./\-]"
 FIRST = rf"(?:[2-9]{SIGN}|0[1-9 ()./\-]|1[02 ().\-])"
-"""What a number begins with that is no mobile number of China; those with 00 the search finds."""
+"""First characters of a number that is not a mobile number of China.
+
+Numbers with 00 are found by `search`.
+"""
 NUMBER = r"\(?[0-9](?:[ ./()\-]{0,2}[0-9]){6,14}(?![0-9A-Za-z]|[.,][0-9])"
 BEGINS = re.compile(NUMBER.encode())
 ANY_NUMBER = re.compile(rb"[0-9](?:[ ./()\-]{0,2}[0-9]){6}")
@@ -86,7 +90,7 @@ TOKEN = compile_later(
     rf"|(?<![0-9A-Za-z+.]){NUMBER}|(?<![0-9A-Za-z.])\+?[1-9][0-9]{{0,2}}(?![0-9A-Za-z.]))"
     r"|([A-Za-z\x80-\xff][A-Za-z\x80-\xff_]*+(?:[ /\-][A-Za-z\x80-\xff]++)*+))".encode("latin-1")
 )
-"""Its first look passes over what begins none of them."""
+"""The look-ahead at its start skips characters that begin no token."""
 EDGE_BEFORE_SIGNS, EDGE_BEHIND_SIGNS = ",;|\t\n:=>(\"'`", " ,;|\t\n\"'`}<)"
 EDGE_BEFORE, EDGE_BEHIND = f"[{EDGE_BEFORE_SIGNS}]", f"[{EDGE_BEHIND_SIGNS}]"
 LETTERS = b"USA|CAN|DEU|GER|GBR|FRA|ESP|ITA|AUT|CHE|NLD|BEL|UAE|HKG|TWN|SGP|JPN|KOR|AUS|IND|RUS"
@@ -95,12 +99,12 @@ LONGEST_CODE, SHORTEST = 3, 7
 WIDTH, LONGEST, ONE, THREE, PLUS = 24, 24, ord("1"), ord("3"), ord("+")
 FIRST_OF_NUMBERS = frozenset(b"0123456789(+")
 TRUNKS = {"7": "8", "36": "06"}
-"""What stands before a national number instead of 0, by calling code."""
+"""Digits that stand for the trunk prefix 0 in other countries, by calling code."""
 
 
 @cache
 def _countries() -> Mapping[bytes, str]:
-    """Country, as its code or name is written, to its calling code."""
+    """Return the calling code of each country, by its code or name as written."""
     lines = (
         (resources.files(__package__) / "countries.tsv").read_text(encoding="utf-8").splitlines()
     )
@@ -118,7 +122,7 @@ def _countries() -> Mapping[bytes, str]:
 
 @cache
 def _labels() -> Mapping[str, str]:
-    """Return by label, in lower case, what stands behind or below it."""
+    """Return what stands behind or below each label: a phone, a country or a calling code."""
     phones = dict.fromkeys(phone.HEADERS, PHONE)
     known = {
         **phones,
@@ -130,10 +134,9 @@ def _labels() -> Mapping[str, str]:
 
 @cache
 def _home_codes() -> Mapping[str, tuple[str, ...]]:
-    """Return by phone label, in lower case, the calling codes of the countries in whose language it
-    is, the likeliest first.
+    """Return the calling codes, likeliest first, that a phone label implies by its language.
 
-    What is written with traditional characters is of Taiwan, Hong Kong or Macau.
+    Labels are in lower case. Traditional characters stand for Taiwan, Hong Kong or Macau.
     """
     by_label = {label: codes for codes, labels in phone.HOME_LABELS.items() for label in labels}
     traditional = (
@@ -144,14 +147,15 @@ def _home_codes() -> Mapping[str, tuple[str, ...]]:
 
 @cache
 def _home_sizes() -> tuple[int, ...]:
-    """Return how many characters such labels have, the most first."""
+    """Return the lengths of labels that imply a country, longest first."""
     return tuple(sorted({len(label) for label in _home_codes()}, reverse=True))
 
 
 @lru_cache(maxsize=4096)
 def _codes_before(text: bytes) -> tuple[str, ...]:
-    """Return the calling codes of the label with which a text ends, but for what may stand
-    behind it; () for none.
+    """Return the calling codes that the label at the end of a text implies; () for none.
+
+    Words and signs that may stand behind the label are skipped.
     """
     shown = text.decode(errors="replace").lower().rstrip(f"{BEHIND_LABELS}.")
     for label_end in (shown, LAST_WORD.sub("", shown)):
@@ -169,14 +173,16 @@ def _codes_before(text: bytes) -> tuple[str, ...]:
 
 @cache
 def _phone_headers() -> list[list[str]]:
-    """Return the labels of phone numbers, as many together as one pattern takes."""
+    """Return the labels of phone numbers, in groups that fit into one pattern each."""
     return split_labels(headers_of(kinds()[PHONE]))
 
 
 @cache
 def patterns() -> SearchPatterns:
-    """Return patterns of a country or calling code behind a label, as a cell, or before a number;
-    then of a number behind a phone label, then of the header of a phone column.
+    """Return the prescan patterns for numbers of other countries.
+
+    The first patterns find a country or calling code behind a label, as a cell, or before a number.
+    Then come numbers behind a phone label, and last the headers of phone columns.
     """
     names = sorted({name.lower() for name in _countries() if len(name) > LONGEST_CODE})
     labels = "|".join(map(re.escape, (*COUNTRY_HEADERS, *CODE_HEADERS)))
@@ -203,8 +209,10 @@ def patterns() -> SearchPatterns:
 
 @cache
 def _beside_letters() -> Literals:
-    """What lines have with two capitals: a national number at once behind them; a cell of them
-    by a number, a national number.
+    """Return patterns for lines that hold two capitals.
+
+    They find a national number directly behind the capitals, a cell of capitals beside a number,
+    and a national number.
     """
     return Literals(
         (
@@ -220,14 +228,15 @@ def _beside_letters() -> Literals:
 LABELLED = 0
 """Number of the pattern of a country behind its label."""
 BEHIND_LETTERS = 0
-"""Of those beside letters: that which may not stand for a cell."""
+"""Number of the pattern of `_beside_letters` for a number directly behind letters."""
 Found = tuple[int, int, str]
-"""Where a number begins and ends, and what it is."""
+"""Start and end of a number, and the number as E.164."""
 
 
 def find_abroad(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
-    """Such numbers, each once; `hits` are what was found of `patterns` in the batch: number and
-    end, each i64[n].
+    """Find numbers of other countries without a plus sign, each one time.
+
+    `hits` are the prescan's hits of `patterns` in the batch: pattern number and end, each i64[n].
     """
     number, end = hits
     with_letters = _with_letters(batch)
@@ -252,11 +261,11 @@ def find_abroad(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
 
 
 def _with_letters(batch: Batch) -> tuple[Places, Places]:
-    """Where a national number stands behind two capitals, and where a country's two are a cell of a
-    row with a number.
+    """Return the places where two capitals suggest a country.
 
-    Few lines have two capitals alone, which is told in columns; the other signs are looked for in
-    these lines.
+    The first are capitals with a national number directly behind them. The second are a country's
+    capitals that are a cell of a row with a number. Few lines hold two capitals alone, which is
+    computed in columns; only these lines are searched for the rest.
     """
     data, letter, word = batch.data, batch.classes.letter, batch.classes.word
     alone = letter & ahead(letter, 1) & ~ahead(word, 2) & batch.classes.free
@@ -273,8 +282,9 @@ def _with_letters(batch: Batch) -> tuple[Places, Places]:
 
 
 def _countries_beside(batch: Batch, capitals: Places, seen: Places) -> Places:
-    """Which of the `capitals` are a country's and a cell in one of the lines of the places
-    `seen`.
+    """Select the capitals that are a country and a cell in a line of `seen`.
+
+    Both `capitals` and `seen` are places in the buffer.
     """
     data = batch.data
     before = data.take(capitals - 1 - (data.take(capitals - 1) == SPACE))
@@ -288,7 +298,10 @@ def _countries_beside(batch: Batch, capitals: Places, seen: Places) -> Places:
 
 @cache
 def _two_letters() -> Flags:
-    """bool[65536]: which two letters are a country's, as one number, the first the higher."""
+    """Return a table of which two letters are a country's code: bool[65536].
+
+    The index is both letters as one number, the first letter in the higher byte.
+    """
     table = np.zeros(1 << 16, bool)
     table[
         [int.from_bytes(word, "big") for word in _countries() if len(word) == 2 and word.isupper()]
@@ -312,8 +325,9 @@ def _segment(found: Sequence[Found]) -> Segment:
 
 
 def _behind_labels(text: memoryview, starts: Places) -> Iterator[Found]:
-    """Yield numbers behind a label: as dialled in a country of its language, or with their
-    calling code.
+    """Yield the numbers that stand behind a label.
+
+    They are read as dialled in a country of the label's language, or with their calling code.
     """
     for start in starts.tolist():
         if match := BEGINS.match(text, start):
@@ -329,8 +343,9 @@ def _behind_labels(text: memoryview, starts: Places) -> Iterator[Found]:
 
 @lru_cache(maxsize=4096)
 def _at_home(codes: tuple[str, ...], digits: str) -> str:
-    """Return the number as E.164: of the first of these countries that it fits, else read with
-    its calling code; "" for none.
+    """Return the number as E.164, or "" if it fits nothing.
+
+    It is read in the first of these countries that it fits, else with its own calling code.
     """
     if any(
         digits.startswith(code) and phone.is_national(code, digits.removeprefix(code))
@@ -345,8 +360,9 @@ def _at_home(codes: tuple[str, ...], digits: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _with_code(digits: str) -> str:
-    """Return a calling code and a national number as E.164; "" for what is none, or a mobile
-    number of China.
+    """Return a calling code and national number as E.164, or "" if they are none.
+
+    A mobile number of China gives "" too.
     """
     if phone.SHAPE.fullmatch(digits) and digits[1] != "0":
         return ""
@@ -355,8 +371,9 @@ def _with_code(digits: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _dialled(code: str, digits: str) -> str:
-    """A number as it is dialled in the country with that calling code, or with the code before
-    it, as E.164; "" for none.
+    """Return as E.164 a number as dialled in the country of a calling code; "" if it does not fit.
+
+    The number may also begin with that calling code.
     """
     national = digits.removeprefix(TRUNKS.get(code, "0"))
     if phone.is_national(code, national):
@@ -372,7 +389,7 @@ def _dialled(code: str, digits: str) -> str:
 
 
 def _first(batch: Batch, lines: Places) -> Places:
-    """Of these lines, ascending, the first HEADERS of each text."""
+    """Keep the first HEADERS lines of each text; the lines are ascending."""
     few = np.ones(len(lines), bool)
     documents = batch.documents(batch.line_starts[lines])
     few[HEADERS:] = documents[HEADERS:] != documents[:-HEADERS]
@@ -382,14 +399,16 @@ def _first(batch: Batch, lines: Places) -> Places:
 def _in_column(
     batch: Batch, text: memoryview, column: LabelColumn, told: Sequence[LabelColumn]
 ) -> Iterator[Found]:
-    """Numbers of a column with their calling code, or as dialled in the country that the columns
-    `told` have in their row.
+    """Yield the numbers of a phone column.
+
+    A number is read with the country that the columns `told` have in its row. Without one it is
+    read as in the country of the header's language, or with its own calling code.
     """
     own = np.flatnonzero(
         (column.end - column.start >= SHORTEST) & (column.end - column.start <= LONGEST)
     )
     home = _home_codes().get(column.name, ())
-    if not told:  # a mobile number of China is read without
+    if not told:  # a mobile number of China is read elsewhere
         own = own[
             (batch.data.take(column.start[own]) != ONE)
             | (batch.data.take(column.start[own] + 1) < THREE)
@@ -414,7 +433,7 @@ def _in_column(
 
 @lru_cache(maxsize=4096)
 def _code(cell: bytes) -> str:
-    """The calling code that a cell says, or ""."""
+    """Return the calling code that a cell states as a number or a country, or ""."""
     cell = cell.strip(b" \"'`()")
     digits = cell.removeprefix(b"+").removeprefix(b"00").decode("latin-1")
     if digits.isdecimal() and len(digits) <= LONGEST_CODE:
@@ -423,15 +442,19 @@ def _code(cell: bytes) -> str:
 
 
 class Tokens(NamedTuple):
-    """Countries, or numbers, of a stretch of the buffer, by their number among all its tokens."""
+    """The countries, or the numbers, in a stretch of the buffer.
+
+    `places` holds the index of each among all tokens of the stretch.
+    """
 
     places: list[int]
     said: list[str]
     labelled: list[bool]
 
     def columns(self, batch: Batch, span: Places) -> tuple[Places, Places, Places, Places, Flags]:
-        """Begins, ends, lines, places, and whether a label stands before; `span` i64[tokens, 2]
-        are those of all tokens.
+        """Return begins, ends, lines, indices, and whether a label stands before each token.
+
+        `span` i64[tokens, 2] holds the spans of all tokens.
         """
         place = np.array(self.places, np.int64)
         start, end = span[place].T
@@ -441,8 +464,9 @@ class Tokens(NamedTuple):
 def _in_records(
     batch: Batch, text: memoryview, seen: Places, labelled: Places, done: Places
 ) -> Iterator[Found]:
-    """National numbers with a country in their row, or in a field of the same record; none of
-    the lines `done`.
+    """Yield national numbers whose country is in the same row or record.
+
+    Lines in `done` are skipped.
     """
     if not len(seen):
         return
@@ -478,8 +502,9 @@ def _together(
     digits: Sequence[str],
     codes: Sequence[str],
 ) -> Iterator[Found]:
-    """The numbers that fit the country next before or behind them, as far as their places say
-    that they belong to it.
+    """Yield the numbers that fit the country next before or behind them.
+
+    Their places must show that both belong together: the same row, or fields of one record.
     """
     start, end, line, place, is_labelled = number
     at = np.searchsorted(country[3], place)
@@ -498,7 +523,7 @@ def _together(
 
 
 def _told(tokens: Sequence[bytes]) -> tuple[Tokens, Tokens]:
-    """The numbers and countries among `tokens`."""
+    """Split tokens into the numbers and the countries among them."""
     numbers, countries = Tokens([], [], []), Tokens([], [], [])
     said, before = {token: _said(token) for token in set(tokens)}, ""
     for place, token in enumerate(tokens):
@@ -519,13 +544,15 @@ WHOLE, BY_LABEL = (
     frozenset((NUMBER_TOKEN, COUNTRY_TOKEN)),
     frozenset(((SMALL, CODE), (LOWER, COUNTRY))),
 )
-"""What a token is: SMALL is a number that may be a calling code, LOWER a word that may be a
-country in small letters.
+"""Token kinds that count alone, and those that count only behind a label.
+
+SMALL is a number that may be a calling code. LOWER is a word in lower case that may be a
+country.
 """
 
 
 def _said(token: bytes) -> tuple[int, str]:
-    """What a token is, and what it says."""
+    """Classify a token, and return its kind with the number, code or label that it states."""
     if token[0] in FIRST_OF_NUMBERS:
         digits = token.translate(None, NO_DIGIT).decode()
         if len(digits) >= SHORTEST:

@@ -1,8 +1,8 @@
-"""Candidates as columns: an array a fact, no Python object for what matches nobody; and who wins
-where two claim one stretch.
+"""Hold candidates as columns, and decide which one wins where several claim the same bytes.
 
-A valid one wins before an invalid one, then the kind of lower rank. What wins counts; a watchlist
-is asked for both.
+A fact is an array, so that a candidate that matches nobody costs no Python object. A valid
+candidate wins over an invalid one, then the kind of lower rank wins. Only the winner is
+counted, but the customer list is asked for valid losers too.
 """
 
 from __future__ import annotations
@@ -18,18 +18,17 @@ from matcher.columns.batch import Bytes, Flags, Places
 from ullage.identifiers import claims
 
 FULL = np.uint64(0x0101010101010101)
-"""Eight truth values that are all true, as one number."""
+"""Eight true flags as one number."""
 PLUS, INVALID = 43, 100
-"""What the normal form of a phone from abroad begins with; what the claim of an invalid one is
-weaker by.
-"""
+"""First byte of the normal form of a phone from abroad; rank added to invalid candidates."""
 CASE_BIT = np.uint64(5)
 """The number of the bit that makes a letter lower case."""
 
 
 def every(flags: Flags) -> Flags:
-    """Which rows of `flags` bool[n, w], w a multiple of 8, are true throughout: bool[n]; eight
-    columns at a time.
+    """Return which rows are true throughout: bool[n].
+
+    `flags` is bool[n, w] with w a multiple of 8; eight columns are tested at a time.
     """
     words = flags.view(np.uint64)
     seen = words[:, 0].copy()
@@ -40,7 +39,10 @@ def every(flags: Flags) -> Flags:
 
 
 def anywhere(flags: Flags) -> Flags:
-    """Which rows of `flags` bool[n, w], w a multiple of 8, are true somewhere: bool[n]."""
+    """Return which rows are true somewhere: bool[n].
+
+    `flags` is bool[n, w] with w a multiple of 8.
+    """
     words = flags.view(np.uint64)
     seen = words[:, 0].copy()
     for column in range(1, words.shape[1]):
@@ -50,8 +52,9 @@ def anywhere(flags: Flags) -> Flags:
 
 
 def cut(text: Bytes, length: int) -> Bytes:
-    """`text` u8[n, w], w a multiple of 8, with zeros behind the first `length` bytes of each
-    row, in place.
+    """Set the bytes behind the first `length` of each row to zero, in place.
+
+    `text` is u8[n, w] with w a multiple of 8.
     """
     words = text.view(np.uint64)
     for column in range(length // 8, words.shape[1]):
@@ -61,7 +64,7 @@ def cut(text: Bytes, length: int) -> Bytes:
 
 
 def lower(text: Bytes) -> Bytes:
-    """`text` u8[n, w], w a multiple of 8, with its ASCII letters in lower case, in place."""
+    """Turn ASCII letters of `text` u8[n, w], w a multiple of 8, to lower case, in place."""
     capital = (text - np.uint8(ord("A")) <= 25).view(np.uint64)
     capital <<= CASE_BIT
     words = text.view(np.uint64)
@@ -73,10 +76,10 @@ def lower(text: Bytes) -> Bytes:
 class Segment:
     """Candidates of one kind and form in a batch; in memory only.
 
-    `start` and `end` i64[n] are byte offsets in `Batch.data`; `normal` u8[n, width] the normal
-    forms, zero padded (those of addresses and digests to a multiple of 8), `length` i64[n] long;
-    `valid` bool[n] says whether the checksum holds. What is `weak` is no match by itself: it only
-    corroborates a row in which another field of the same customer was found.
+    `start` and `end` i64[n] are byte offsets in `Batch.data`. `normal` u8[n, width] holds the
+    normal forms, `length` i64[n] bytes long and zero padded (those of addresses and digests to a
+    multiple of 8). `valid` bool[n] says whether the checksum holds. A `weak` candidate is no match
+    alone: it only corroborates a row that holds another field of the same customer.
     """
 
     kind: str
@@ -92,12 +95,12 @@ class Segment:
         return len(self.start)
 
     def where(self, chosen: Flags) -> Segment:
-        """Those that are chosen; itself where all are."""
-        # four times as fast as by truth values
+        """Select the candidates that are chosen; returns the segment itself if all are."""
+        # four times as fast as boolean indexing
         return self if chosen.all() else self.take(np.flatnonzero(chosen))
 
     def take(self, own: Places) -> Segment:
-        """Those with these numbers, in this order."""
+        """Select the candidates with these indices, in this order."""
         start, end, length = (column.take(own) for column in (self.start, self.end, self.length))
         return Segment(
             self.kind,
@@ -112,7 +115,7 @@ class Segment:
 
 
 def joined(segments: Sequence[Segment], kind: str) -> Segment:
-    """`segments` of `kind`, whose values are plain and whose rows are equally wide, as one."""
+    """Join the segments of `kind`, all plain and with rows of equal width, into one."""
     none = Segment(
         kind,
         "plain",
@@ -136,8 +139,9 @@ def joined(segments: Sequence[Segment], kind: str) -> Segment:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """All candidates of a batch by place: `start`, `end` i64[n], `kind` u8[n] (an index into
-    `names`), `valid` bool[n].
+    """All candidates of a batch, in order of place.
+
+    `start`, `end` i64[n]; `kind` u8[n] is an index into `names`; `valid` bool[n].
     """
 
     names: tuple[str, ...]
@@ -148,9 +152,9 @@ class Candidates:
 
     @classmethod
     def merged(cls, segments: Sequence[Segment]) -> Candidates:
-        """`segments` in one table, in order of place.
+        """Merge segments into one table, in order of place.
 
-        Digests have the kind `digest`; weak segments are left out.
+        Digests have the kind `digest`. Weak segments are left out.
         """
         shown = [s for s in segments if len(s) and not s.weak]
         names = tuple(sorted({s.kind for s in shown}))
@@ -175,8 +179,10 @@ class Candidates:
 
 
 class SettledCandidates(NamedTuple):
-    """Candidates of which none overlap, and what may still stand there: valid ones that lost to
-    another, or read backwards.
+    """Candidates after overlaps are resolved.
+
+    `segments` do not overlap. `beaten` are valid candidates that lost to another or that are read
+    backwards; the customer list is still asked for them.
     """
 
     segments: list[Segment]
@@ -184,8 +190,9 @@ class SettledCandidates(NamedTuple):
 
 
 def settle(segments: Sequence[Segment]) -> SettledCandidates:
-    """Settle which of `segments` win where several claim one stretch; linear but for the sort,
-    free where nothing overlaps.
+    """Resolve overlaps: keep the strongest of the candidates that claim the same bytes.
+
+    The cost is linear apart from the sort, and near zero where nothing overlaps.
     """
     if not segments:
         return SettledCandidates([], [])
@@ -216,20 +223,20 @@ def settle(segments: Sequence[Segment]) -> SettledCandidates:
 
 
 def _claims(segment: Segment) -> Places:
-    """How strong the claim of each is, the lower the stronger: i64[n]."""
+    """Return the strength of each candidate's claim, the lower the stronger: i64[n]."""
     plain, abroad = claims(segment.kind)
     own = np.where(segment.normal[:, 0] == PLUS, abroad, plain)
     return np.where(segment.valid, own, own + INVALID)
 
 
 def _losers(start: Places, end: Places, claims: Places) -> Places:
-    """Which of the candidates, by place, overlap with a stronger one that does not lose itself:
-    i64[m].
+    """Return which candidates overlap with a stronger one that itself is kept: i64[m].
 
-    The lower claim is the stronger, then the first, then the longer. Every overlap is a pair; once
-    they are sorted by their stronger side, that side's fate is known when its turn comes.
+    The candidates are in order of place. The lower claim is stronger, then the first, then the
+    longer. Every overlap is a pair. The pairs are sorted by their stronger side, so the fate of
+    that side is known when its turn comes.
     """
-    # the lower the stronger; no shape has 2^16 bytes
+    # the lower the stronger; no candidate has 2^16 bytes
     strength = (claims.astype(np.int64) << 48) + (start << 16) - (end - start)
     pairs, apart, first = list[Places](), 0, np.arange(len(start))
     while len(first := first[first + apart + 1 < len(start)]):

@@ -1,12 +1,12 @@
-"""Find mail addresses, and the QQ numbers that some are made of (`12345678@qq.com`).
+"""Find mail addresses, and the QQ numbers in addresses like `12345678@qq.com`.
 
-The bytes on either side of each at sign are read as bits by class of character.
-
-The local part goes left to the first character that cannot be in one; the domain goes right, and
-ends with its last label that is all letters. Two hyphens end a field, so they end an address too
-(`李某----a@example.com----13800138000`). Parts of more than 64 characters are no addresses here
-(RFC 5321 allows a domain 255, which no bank's list has shown). 32 bytes on either side show nearly
-every address whole; what goes on beyond them is looked at again with 64.
+The bytes on either side of each at sign are read as bits, by class of character. The local part
+extends left to the first character that it may not contain. The domain extends right and ends
+with its last label that is all letters. Two hyphens end a field, so they also end an address
+(`李某----a@example.com----13800138000`). Parts of more than 64 characters are not read as
+addresses (RFC 5321 allows a domain of 255, but no bank's list holds such a one). A first look
+takes 32 bytes on either side, which is enough for nearly every address; longer ones are looked
+at again with 64.
 """
 
 from __future__ import annotations
@@ -37,25 +37,26 @@ from matcher.detect.number_rules import is_mobile
 from ullage.identifiers import email, phone, qq
 
 SIDES = (32, 64)
-"""Bytes on either side of an at sign, at a first look and at a second."""
+"""Bytes on either side of an at sign, in the first and in the second look."""
 LAST_OF = {side: np.uint64(1 << (side - 1)) for side in SIDES}
-"""The bit of the last byte that is looked at."""
+"""The bit of the last byte of a look."""
 WIDTHS = (32, 48, 64, 136)
-"""Bytes of a row, by length class: most addresses are short."""
+"""Widths of rows in bytes, by length class: most addresses are short."""
 PIECE = 1 << 15
-"""At signs a step: a text of at signs alone must not take a row of bytes for each of its own."""
+"""At signs per step, so that a text of at signs alone needs only as many rows at a time."""
 SIGNS = email.SIGNS.encode()
 LOCAL = (string.ascii_letters + string.digits).encode() + SIGNS
-"""What a local part may have."""
+"""Characters that a local part may contain."""
 ASCII_FORM, LOWER = (np.uint32(int.from_bytes(four, "little")) for four in (b"xn--", b"  \0\0"))
-"""Four bytes as one number, and what makes its letters lower case."""
+"""The first four bytes of the ASCII form as one number; bits that make its letters lower case."""
 NOT_ASCII = 0x80
 QQ_WIDTH = 16
 
 
 def find_addresses(batch: Batch, at: Places) -> tuple[list[Segment], Places]:
-    """Mail addresses in ASCII around the at signs, lower-cased; and the at signs whose domain
-    has another script or its form.
+    """Find ASCII mail addresses, in lower case, around the at signs.
+
+    Also returns the at signs before a domain in another script, or in the ASCII form of one.
     """
     before, behind = batch.data.take(at - 1), batch.data.take(at + 1)
     joins = (
@@ -85,11 +86,11 @@ def find_addresses(batch: Batch, at: Places) -> tuple[list[Segment], Places]:
 
 
 def _local(batch: Batch, at: Places, side: int) -> tuple[Places, Places]:
-    """How many characters before each at sign are a local part, 0 for none, and how many might, of
-    the `side` looked at: i64[n].
+    """Measure the local part before each at sign.
 
-    It begins with a letter or digit, behind what can be in none, or two hyphens. Bits are mirrored:
-    the lowest stands for the byte before the at sign.
+    Returns its length, 0 for none, and how many of the `side` bytes looked at could belong to one:
+    i64[n] each. A local part begins with a letter or digit, behind a character that no local part
+    may contain or behind two hyphens. Bits are mirrored: the lowest is the byte before the at sign.
     """
     text = batch.windows(at - side, side)
     word, hyphen = is_word(text), text == DASH
@@ -102,15 +103,18 @@ def _local(batch: Batch, at: Places, side: int) -> tuple[Places, Places]:
     stop = lowest(~inside_bits | (hyphens & (hyphens >> ONE)))
     begins = highest(word_bits & under(stop))
     size = begins + 1
-    full = np.flatnonzero(stop == side)  # it goes on unless what stands before is no part of one
+    full = np.flatnonzero(
+        stop == side
+    )  # the part is longer unless the byte before cannot be in one
     before, further = (batch.data.take(at[full] - side - place) for place in (1, 2))
     size[full[is_one_of(before, LOCAL) & ((before != DASH) | (further != DASH))]] = 0
     return size, stop
 
 
 def _domain(batch: Batch, at: Places, side: int) -> tuple[Places, Places]:
-    """The same of the domain behind each at sign: it ends with the last label that is all
-    letters and has a dot before it.
+    """Measure the domain behind each at sign, as `_local` does for the local part.
+
+    A domain ends with the last label that is all letters and has a dot before it.
     """
     text = batch.windows(at + 1, side)
     alpha, dot, hyphen = (_bits(flags) for flags in (is_letter(text), text == DOT, text == DASH))
@@ -127,11 +131,10 @@ def _domain(batch: Batch, at: Places, side: int) -> tuple[Places, Places]:
 
 
 def _last_labels(batch: Batch, first: Places, alpha: Words, ends: Words) -> Places:
-    """How many characters a domain has that begins at `first` and ends with a label of letters, 0
-    where none does: i64[n].
+    """Return the length of each domain that ends with a label of letters, 0 for none: i64[n].
 
-    Bit i stands for place `first` + i: in `alpha` for a letter, in `ends` for one that ends a
-    label; the last of these is tried first.
+    The domain begins at `first`. Bit i stands for place `first` + i: in `alpha` it marks a letter,
+    in `ends` a letter that ends a label. The last of these is tried first.
     """
     size = np.zeros(len(first), np.int64)
     number = np.flatnonzero(ends != 0)  # of the domains that have labels left to try
@@ -156,16 +159,18 @@ def _last_labels(batch: Batch, first: Places, alpha: Words, ends: Words) -> Plac
 
 
 def _bits(flags: Flags, *, mirrored: bool = False) -> Words:
-    """Truth values bool[n, 32 or 64] as bits u64[n]; `mirrored`, the lowest stands for the last
-    of a row.
+    """Pack flags bool[n, 32 or 64] into bits u64[n].
+
+    With `mirrored` the lowest bit stands for the last flag of a row.
     """
     octets = np.packbits(flags, bitorder="big" if mirrored else "little")
     return octets.view(f"{'>' if mirrored else '<'}u{flags.shape[1] // 8}").astype(np.uint64)
 
 
 def _is_strange(batch: Batch, at: Places, domain: Places, stop: Places) -> Flags:
-    """Which domains go on in another script before they are one, or hold the ASCII form of one
-    (`xn--`).
+    """Return which domains are in another script, or hold its ASCII form (`xn--`).
+
+    A domain counts as in another script if such a character comes before the domain is complete.
     """
     stop = at + 1 + stop
     ends = batch.data.take(stop)
@@ -178,12 +183,15 @@ def _is_strange(batch: Batch, at: Places, domain: Places, stop: Places) -> Flags
 
 @cache
 def _kept(width: int) -> Bytes:
-    """u8[width + 1, width]: for each length what of a row is kept, all bits or none of a byte."""
+    """Return byte masks that keep the first bytes of a row, by length: u8[width + 1, width].
+
+    A kept byte has all bits set, any other none.
+    """
     return (np.arange(width) < np.arange(width + 1)[:, None]) * np.uint8(0xFF)
 
 
 def _segments(batch: Batch, start: Places, end: Places) -> Iterator[Segment]:
-    """The addresses [start, end) in lower case, a segment for each width of row."""
+    """Yield the addresses [start, end) in lower case, one segment per width of row."""
     length, shortest = end - start, 0
     for width in WIDTHS:
         own = np.flatnonzero((length > shortest) & (length <= width))
@@ -204,11 +212,10 @@ def _segments(batch: Batch, start: Places, end: Places) -> Iterator[Segment]:
 
 
 def are_normal_addresses(text: Bytes, length: Places) -> Flags:
-    """Which cells, the first `length` i64[n] bytes of `text` u8[n, w], are ASCII addresses as they
-    are enrolled.
+    """Return which cells are ASCII addresses in the form in which they are enrolled: bool[n].
 
-    Each becomes a line of a batch: an address that is found in it from end to end, without a
-    capital, is one.
+    A cell is the first `length` i64[n] bytes of its row in `text` u8[n, w]. Each becomes a line of
+    a batch. It is normal if an address without capitals is found there from end to end.
     """
     count, width = text.shape
     within = (
@@ -230,8 +237,9 @@ def are_normal_addresses(text: Bytes, length: Places) -> Flags:
 
 
 def find_qq(mail: Sequence[Segment]) -> list[Segment]:
-    """QQ numbers of the addresses `mail`; digits of a mobile's shape are a phone's mailbox, and
-    none.
+    """Find the QQ numbers in mail addresses.
+
+    Digits with the shape of a mobile number are a phone's mailbox, not a QQ number.
     """
     shortest, longest = qq.LENGTHS
     found = []

@@ -1,6 +1,6 @@
-"""Tell which field a word names: a header's cell, a word before a value, the beginning of a line.
+"""Tell which field a word names: a header cell, a word before a value, or the start of a line.
 
-Words are data: each identifier kind's `headers`, `labels.tsv` for other fields, and
+The words are data: the `headers` of each identifier kind, `labels.tsv` for other fields, and
 `label_stems.tsv` for words that are made of parts (`label_of`).
 """
 
@@ -19,16 +19,17 @@ UNIT = r"(?:\([^()]{1,8}+\)|\[[^\[\]]{1,8}+\]|【[^【】]{1,8}+】)"
 VALUE_AFTER = re.compile(
     rf"[\s{{\[]*+[\"'`【(]?\s*+([^:=\"'`\[\]【】(){{}},]{{1,24}}+){UNIT}?[\"'`\]】)]?\s*+[:=]\s*+(?=\S)"
 )
-"""`手机: …`, `"phone":…`, `【姓名】: …`, `金额(元): …`: the word before the sign."""
+"""A word before a sign and a value: `手机: …`, `"phone":…`, `【姓名】: …`, `金额(元): …`."""
 UNIT_BEHIND = re.compile(rf"{UNIT}$|[/_](?:万?元|天|期|rmb|cny|usd)$")
 """The unit of a column: `申请金额(元)`, `逾期[天]`, `金额/万元`."""
 CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 SIGNS = re.compile(r"[\s_.\-]+")
-"""What parts the words of an English label: `loan_amount`, `Loan Amount` and `loanAmount` are
-one.
+"""Signs between the words of an English label.
+
+`loan_amount`, `Loan Amount` and `loanAmount` are the same label.
 """
 LONGEST_HAN, MOST_WORDS = 8, 4
-"""Characters of a Chinese label, and words of an English one, that may be made of parts."""
+"""Longest Chinese label in characters, and English one in words, that is split into parts."""
 PERSONAL = frozenset(
     (
         FieldLabel.NAME,
@@ -41,9 +42,9 @@ PERSONAL = frozenset(
         FieldLabel.EMPLOYER,
     )
 )
-"""Fields that a label made of parts names by its end: `还款卡号`, `borrower_phone`."""
+"""Fields that the end of a composed label names: `还款卡号`, `borrower_phone`."""
 HAN_ENDS = frozenset((FieldLabel.NAME, FieldLabel.PHONE))
-"""What a Chinese label that ends in a word for it names, whoever it is of: `投保人姓名`."""
+"""Fields that a Chinese label names by its last word, whoever owns them: `投保人姓名`."""
 NOBODYS, ENDINGS = "-", "+"
 OWNERS = (
     "user customer cust client member owner holder insured applicant borrower patient buyer"
@@ -51,7 +52,7 @@ OWNERS = (
 ).split()
 BEHIND_OWNER, HAN_OWNERS = "_-. ", ("客户", "用户", "会员")
 WHOSE = re.compile(rf"(?:{'|'.join(OWNERS)})[{re.escape(BEHIND_OWNER)}]|{'|'.join(HAN_OWNERS)}")
-"""Says whose field it is: `user_phone`, `客户手机号`."""
+"""The owner of a field: `user_phone`, `客户手机号`."""
 RECORD_WORDS = frozenset(
     "url ur1 host hostname login user username login_name u53rn4m3 user_login soft software browser"
     " application storage".split()
@@ -61,7 +62,7 @@ RECORD_WORDS = frozenset(
 
 @cache
 def words() -> dict[str, FieldLabel]:
-    """Word, lower case, to its label."""
+    """Return the label of each known word, in lower case."""
     of_kinds = {name: kind.field for kind in kinds().values() for name in kind.headers}
     return {
         name: FieldLabel(label) for label, names in _lines("labels.tsv") for name in names
@@ -70,8 +71,9 @@ def words() -> dict[str, FieldLabel]:
 
 @cache
 def stems() -> dict[str, tuple[str, ...]]:
-    """What labels are made of: parts by their label, those of nobody's field, and endings, in
-    both scripts.
+    """Return the parts that labels are made of, by label, in both scripts.
+
+    Parts of fields that are nobody's, and endings, have keys of their own.
     """
     return {
         label: tuple(form for name in names for form in list_scripts(name))
@@ -80,7 +82,7 @@ def stems() -> dict[str, tuple[str, ...]]:
 
 
 def _lines(file: str) -> Iterator[tuple[str, list[str]]]:
-    """The first cell of each line, and the others."""
+    """Yield the first cell of each line of a file, and a list of the remaining cells."""
     for line in (resources.files(__package__) / file).read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             first, *others = line.split("\t")
@@ -88,7 +90,7 @@ def _lines(file: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def label_of(cell: str) -> FieldLabel | None:
-    """The label that a header cell names.
+    """Return the label that a header cell names.
 
     >>> label_of(' 手机号 '), label_of('`user_phone`')
     (<Field.PHONE: 'PHONE'>, <Field.PHONE: 'PHONE'>)
@@ -98,13 +100,19 @@ def label_of(cell: str) -> FieldLabel | None:
 
 
 def labels_of(cells: Sequence[str]) -> tuple[FieldLabel | None, ...]:
-    """The labels of a header's cells; () where fewer than two name a field: that is no header."""
+    """Return the labels of a header's cells; () if fewer than two cells name a field.
+
+    A line with fewer labels is not a header.
+    """
     labels = tuple(label_of(cell) for cell in cells)
     return labels if sum(label is not None for label in labels) >= 2 else ()
 
 
 def label_before(cell: str) -> tuple[FieldLabel, str] | None:
-    """Label and value of a cell such as `手机: …`, where a known word stands before the value."""
+    """Split a cell such as `手机: …` into its label and its value.
+
+    Returns None where no known word stands before the value.
+    """
     match = VALUE_AFTER.match(cell)
     if match is None:
         return None
@@ -113,10 +121,9 @@ def label_before(cell: str) -> tuple[FieldLabel, str] | None:
 
 
 def block_label(beginning: str) -> str:
-    """What a line that begins so is about, as a line of a record written downwards; "" for nothing
-    known.
+    """Return the field that a line of a record with one field per line names; "" for none.
 
-    `beginning` ends with the sign: `手机:`, `URL:`.
+    `beginning` is the start of the line and ends with the sign: `手机:`, `URL:`.
     """
     match = VALUE_AFTER.match(f"{beginning}x")
     if match is None:
@@ -128,8 +135,9 @@ def block_label(beginning: str) -> str:
 
 @cache
 def tails() -> frozenset[bytes]:
-    """The last two bytes of every word that `block_label` may know, in small letters and
-    capitals: most lines begin with none.
+    """Return the last two bytes of every word that `block_label` may know, in either case.
+
+    Most lines begin with none of them, so they are passed over cheaply.
     """
     owners = (owner + sign for owner in OWNERS for sign in BEHIND_OWNER)
     made = (part for label, parts in stems().items() if label != NOBODYS for part in parts)
@@ -139,8 +147,9 @@ def tails() -> frozenset[bytes]:
 
 @cache
 def _known() -> dict[str, FieldLabel]:
-    """Every form of every word: in traditional characters too, and an English one without the
-    signs between its parts.
+    """Return the label of every form of every word.
+
+    Forms are traditional characters, and English words without the signs between their parts.
     """
     spelt = {form: label for word, label in words().items() for form in list_scripts(word)}
     return {**{SIGNS.sub("", word): label for word, label in spelt.items()}, **spelt}
@@ -148,7 +157,10 @@ def _known() -> dict[str, FieldLabel]:
 
 @lru_cache(maxsize=4096)
 def _label(word: str) -> FieldLabel | None:
-    """The label of a word, in any case, which may begin with whose it is."""
+    """Return the label of a word in any case, or None.
+
+    The word may begin with the owner of the field.
+    """
     parted = CAMEL.sub("_", word).lower()
     for form in dict.fromkeys(
         (low := word.lower(), WHOSE.sub("", parted, count=1), UNIT_BEHIND.sub("", low))
@@ -159,7 +171,7 @@ def _label(word: str) -> FieldLabel | None:
 
 
 def _made(word: str) -> FieldLabel | None:
-    """The label of a word that is made of parts."""
+    """Return the label of a word that is made of parts, or None."""
     parts = _parts(word)
     if not parts or any(part in parts for part in stems()[NOBODYS]):
         return None
@@ -185,8 +197,9 @@ def _made(word: str) -> FieldLabel | None:
 
 
 def _parts(word: str) -> Sequence[str]:
-    """The characters of a Chinese word, the words of an English one; nothing for what is too
-    long, or neither.
+    """Split a Chinese word into characters, or an English one into words.
+
+    Returns nothing for a word that is too long, or in neither language.
     """
     if word.isascii():
         words_ = tuple(CAMEL.sub("_", word).lower().replace("-", "_").replace(" ", "_").split("_"))

@@ -1,15 +1,17 @@
-"""Tell which numbers are mobile numbers, resident IDs, cards or company identifiers, in columns.
+"""Decide which numbers are mobile numbers, resident IDs, cards or company identifiers.
 
-    phones        eleven digits, in one piece or in groups, with or without 86, 0086 or 0 before them
-    resident IDs  18 digits, or 17 and an X, in one piece or in groups; and the 15 digits of before 1999
-    cards         13 to 19 digits in a scheme's range; those that fail Luhn are told too
-    company IDs   unified social credit codes: runs of exactly 18 letters and digits that pass MOD 31
+    phones        eleven digits, in one piece or in groups, with or without 86, 0086 or 0 before
+    resident IDs  18 digits, or 17 and an X, in one piece or in groups; also 15 digits (until 1999)
+    cards         13 to 19 digits in a scheme's range; cards that fail Luhn are reported as invalid
+    company IDs   unified social credit codes: 18 letters and digits that pass MOD 31
 
-Rules and tables are those of the same kind in `ullage/identifiers`. A plus sign or brackets before
-86 are not read: what stands before digits does not change them. Sums are of eight digits at a time,
-as bytes of one number that never carry into the next. (A matrix product is no slower, but the
-library behind it starts threads, which wait for one another.)
-"""  # noqa: E501
+The rules and tables are those of the same kind in `ullage/identifiers`. A plus sign or brackets
+before 86 need no handling, because characters before the digits do not change them.
+
+Everything is computed in columns. Check sums take eight digits at a time, as the bytes of one
+integer that never carry into each other. (A matrix product is no slower, but its library starts
+threads, which wait for one another.)
+"""
 
 from __future__ import annotations
 
@@ -50,14 +52,14 @@ from ullage.identifiers import card, phone, resident_id, uscc
 EIGHT = 8
 ID_LENGTH, OLD_ID_LENGTH, CODE_LENGTH = 18, 15, 18
 SCHEME_DIGITS = 4
-"""Digits by which a card scheme's range is told."""
+"""First digits that determine a card scheme's range."""
 LOW_HALVES, EVERY_SECOND = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(0x00FF00FF00FF00FF)
-"""Of eight characters their digits; of eight bytes the first, third, fifth and seventh."""
+"""Masks: the digits of eight characters; the first, third, fifth and seventh byte."""
 FIRST_YEAR, LAST_YEAR = resident_id.YEARS
 UPPER = 0xDF
 NO_VALUE = 255
 USUAL = b"159"
-"""What a code of digits alone begins with: companies, associations, public bodies.
+"""First digits of codes that are all digits: companies, associations, public bodies.
 
 Resident IDs mostly begin otherwise.
 """
@@ -65,7 +67,10 @@ Resident IDs mostly begin otherwise.
 
 @cache
 def _digits_of_letters() -> Bytes:
-    """u8[256]: the digit for each letter that looks like one, any other byte itself."""
+    """Return a table that turns letters into the digits they look like: u8[256].
+
+    Every other byte maps to itself.
+    """
     table = np.arange(256, dtype=np.uint8)
     for letter, digit in phone.LETTERS.items():
         table[ord(letter)] = ord(digit)
@@ -74,7 +79,7 @@ def _digits_of_letters() -> Bytes:
 
 @cache
 def _mobile_beginnings() -> Flags:
-    """bool[65536]: which two digits a mobile number begins with."""
+    """Return a table of the digit pairs that begin a mobile number: bool[65536]."""
     return pair_table(
         two
         for two in map("{:02}".format, range(100))
@@ -83,13 +88,17 @@ def _mobile_beginnings() -> Flags:
 
 
 def is_mobile(text: Bytes) -> Flags:
-    """Whether digits, u8[n, an even width], begin as a mobile number does."""
+    """Return which rows begin like a mobile number: bool[n].
+
+    `text` holds digits, u8[n, w] with an even w.
+    """
     return _mobile_beginnings().take(pair(text, 0))
 
 
 def are_normal_phones(text: Bytes, length: Places) -> Flags:
-    """Which cells, the first `length` i64[n] bytes of `text` u8[n, w], are mobile numbers as
-    they are enrolled.
+    """Return which cells are mobile numbers in the form in which they are enrolled: bool[n].
+
+    A cell is the first `length` i64[n] bytes of its row in `text` u8[n, w].
     """
     normal: Flags = (length == phone.LENGTH) & all_digits(text, phone.LENGTH) & is_mobile(text)
     return normal
@@ -107,7 +116,7 @@ PHONE_SHAPES = tuple(
 
 
 def find_phones(batch: Batch, runs: NumberRuns) -> list[Segment]:
-    """Find mobile numbers; what stands behind a digit and a dot is a decimal fraction, and none."""
+    """Find mobile numbers; the decimals of a fraction are not one."""
     found = list[NumberColumns]()
     for prefix in phone.PREFIXES:
         some = runs.digits.of(phone.LENGTH + len(prefix))
@@ -123,8 +132,9 @@ def find_phones(batch: Batch, runs: NumberRuns) -> list[Segment]:
 
 
 def _with_letters(batch: Batch, classes: Classes) -> NumberColumns:
-    """Words of eleven characters, letters among them that look like digits, and that are a
-    mobile number with these.
+    """Find eleven-character words that are a mobile number with letters in place of digits.
+
+    The letters are replaced by the digits they look like.
     """
     whole = classes.words.of(phone.LENGTH) & classes.free & ~ahead(classes.word, phone.LENGTH)
     start = places(whole & ahead(classes.digit, 1) & ~classes.digits.of(phone.LENGTH))
@@ -138,12 +148,12 @@ def _with_letters(batch: Batch, classes: Classes) -> NumberColumns:
 
 
 def _has_prefix(text: Bytes, prefix: bytes) -> Flags:
-    """Which rows begin with `prefix`, which may be nothing."""
+    """Return which rows begin with `prefix`, which may be empty."""
     return np.asarray((text[:, : len(prefix)] == np.frombuffer(prefix, np.uint8)).all(1))
 
 
 def _is_fraction(data: Bytes, start: Places) -> Flags:
-    """Whether a digit and a dot stand before."""
+    """Return which numbers follow a digit and a dot."""
     fraction: Flags = data.take(start - 1) == DOT
     dotted = np.flatnonzero(fraction)
     fraction[dotted] = is_digit(data.take(start.take(dotted) - 2))
@@ -152,9 +162,12 @@ def _is_fraction(data: Bytes, start: Places) -> Flags:
 
 @cache
 def _schemes() -> Bytes:
-    """u8[10000]: the scheme of the first four digits, counted from 1; 0 for none."""
+    """Return the card scheme of every first four digits: u8[10000].
+
+    Schemes are counted from 1; 0 means none.
+    """
     table = np.zeros(10_000, np.uint8)
-    # in one text: ten times faster than to ask for each
+    # one text with all numbers: ten times faster than one search for each
     numbers = " ".join(f"{first:04}" for first in range(len(table)))
     for scheme, (first, _) in enumerate(card.SCHEMES.values(), 1):
         table[
@@ -168,16 +181,14 @@ def _schemes() -> Bytes:
 
 @cache
 def _ranges(length: int) -> Flags:
-    """bool[10000]: by the first four digits, whether a card scheme has numbers of that length
-    there.
-    """
+    """Return which first four digits a scheme uses for cards of that length: bool[10000]."""
     return np.array([False, *(length in lengths for _, lengths in card.SCHEMES.values())]).take(
         _schemes()
     )
 
 
 def in_range(text: Bytes, length: int) -> Flags:
-    """Whether a card scheme has the first four digits at that length."""
+    """Return which rows begin with four digits that a scheme uses at that length: bool[n]."""
     if not len(text):
         return np.zeros(0, bool)
     known: Flags = _ranges(length).take(two(text, 0) * 100 + two(text, 2), mode="clip")
@@ -186,18 +197,19 @@ def in_range(text: Bytes, length: int) -> Flags:
 
 @cache
 def _eight(places: range, value: int = 0xFF) -> np.uint64:
-    """`value` in the bytes with these places of a number of eight; places beyond it are left
-    out.
+    """Return an integer of eight bytes with `value` in the bytes at these places.
+
+    Places beyond the eighth byte are ignored.
     """
     return np.uint64(sum(value << 8 * place for place in places if place < EIGHT))
 
 
 def luhn(text: Bytes, length: int) -> Flags:
-    """Whether the Luhn sum of the first `length` digits is a multiple of ten: bool[n].
+    """Return which rows pass Luhn over their first `length` digits: bool[n].
 
     A doubled digit above 4 counts nine less, as 2 · 7 counts 1 + 4. Eight digits are summed at a
-    time, each in a byte of its own, the first of them the lowest: three of them make 27 at most,
-    and all bytes together less than 256.
+    time, each in its own byte, the first digit in the lowest. Three of them make 27 at most, and
+    all bytes together less than 256.
     """
     total = np.zeros(len(text), np.uint64)
     for first in range(0, length, EIGHT):
@@ -218,19 +230,21 @@ def luhn(text: Bytes, length: int) -> Flags:
 
 @cache
 def _tens() -> Flags:
-    """bool[256]: which numbers are multiples of ten: a table is faster than to divide."""
+    """Return which numbers are multiples of ten: bool[256]; a look-up beats a division."""
     are: Flags = np.arange(256) % 10 == 0
     return are
 
 
 def are_valid_cards(text: Bytes, length: int) -> Flags:
-    """Which numbers of `length` digits are in a scheme's range and pass Luhn."""
+    """Return which numbers of `length` digits are in a scheme's range and pass Luhn."""
     return in_range(text, length) & luhn(text, length)
 
 
 def are_normal_cards(text: Bytes, length: Places) -> Flags:
-    """Which cells, the first `length` i64[n] bytes of `text` u8[n, w], are cards as they are
-    enrolled: without Luhn too.
+    """Return which cells are cards in the form in which they are enrolled: bool[n].
+
+    Cards that fail Luhn are included. A cell is the first `length` i64[n] bytes of its row in
+    `text` u8[n, w].
     """
     normal = np.zeros(len(length), bool)
     for size in card.LENGTHS:
@@ -240,10 +254,10 @@ def are_normal_cards(text: Bytes, length: Places) -> Flags:
 
 
 def _accepts_cards(batch: Batch, classes: Classes, shape: NumberShape, start: Places) -> Flags:
-    """Those that are no part of a longer grouped number; a dot in one of two groups makes a decimal
-    fraction.
+    """Return which grouped cards are not part of a longer grouped number.
 
-    A group of one to four digits behind, or of four before, makes it longer.
+    A group of one to four digits behind, or of four before, makes it longer. A dot between only
+    two groups makes it a decimal fraction.
     """
     data, digit, end = batch.data, classes.digit, start + shape.length
     alone: Flags = np.ones(len(start), bool)
@@ -261,8 +275,9 @@ CARD_SHAPES = tuple(NumberShape("card", groups, _accepts_cards) for groups in ca
 
 
 def find_cards(runs: NumberRuns) -> list[Segment]:
-    """Find cards, valid or not; a run of 18 digits that may be a resident ID is one only where
-    it passes Luhn.
+    """Find cards, valid or not.
+
+    A run of 18 digits that may be a resident ID counts as a card only where it passes Luhn.
     """
     pieces = [(length, runs.digits.of(length)) for length in card.LENGTHS]
     pieces = [
@@ -287,13 +302,14 @@ def find_cards(runs: NumberRuns) -> list[Segment]:
 
 @cache
 def _regions() -> Flags:
-    """bool[65536]: which two characters an ID may begin with."""
+    """Return a table of the pairs of digits that may begin an ID: bool[65536]."""
     return pair_table(resident_id.REGIONS)
 
 
 def is_id(text: Bytes) -> Flags:
-    """Whether region and birth date of 18 characters are possible, whatever the check character:
-    bool[n].
+    """Return which rows of 18 characters have a possible region and birth date: bool[n].
+
+    The check character is not tested.
     """
     year = two(text, 6) * 100 + two(text, 8)
     possible: Flags = _regions().take(pair(text, 0)) & (year >= FIRST_YEAR) & (year <= LAST_YEAR)
@@ -303,7 +319,7 @@ def is_id(text: Bytes) -> Flags:
 
 @cache
 def _checks() -> Bytes:
-    """The check character of every weighted sum of the first 17 digits."""
+    """Return the check character for each weighted sum of the first 17 digits."""
     return np.resize(
         np.frombuffer(resident_id.CHECKS.encode(), np.uint8), 9 * sum(resident_id.WEIGHTS) + 1
     )
@@ -311,18 +327,19 @@ def _checks() -> Bytes:
 
 @cache
 def _weights(first: int) -> np.uint64:
-    """Every second weight of eight, from `first` on, in two bytes each; the first is the
-    highest.
+    """Pack every second of eight weights, from `first` on, into two bytes each.
+
+    The first weight is in the highest bytes.
     """
     weights = resident_id.WEIGHTS[first : first - first % 2 + EIGHT : 2]
     return np.uint64(sum(weight << 16 * (3 - place) for place, weight in enumerate(weights)))
 
 
 def check_characters(text: Bytes) -> Bytes:
-    """The last character of an ID whose first 17 digits are given: u8[n], ASCII.
+    """Compute the last character of IDs from their first 17 digits: u8[n], ASCII.
 
-    Every second byte of eight, which has room for two, times the weights in the opposite order: the
-    highest two bytes become the weighted sum, of at most 4 · 9 · 10.
+    Every second byte of eight has room for two bytes. Multiplied by the weights in reverse order,
+    the highest two bytes become the weighted sum, at most 4 · 9 · 10.
     """
     total = np.zeros(len(text), np.uint64)
     for first in (0, EIGHT):
@@ -336,8 +353,9 @@ def check_characters(text: Bytes) -> Bytes:
 
 
 def are_normal_ids(text: Bytes, length: Places) -> Flags:
-    """Which cells, the first `length` i64[n] bytes of `text` u8[n, w], are valid IDs as they are
-    enrolled.
+    """Return which cells are valid IDs in the form in which they are enrolled: bool[n].
+
+    A cell is the first `length` i64[n] bytes of its row in `text` u8[n, w].
     """
     shaped: Flags = (length == ID_LENGTH) & all_digits(text, ID_LENGTH - 1) & is_id(text)
     own = np.flatnonzero(shaped)
@@ -346,8 +364,10 @@ def are_normal_ids(text: Bytes, length: Places) -> Flags:
 
 
 def _accepts_ids(batch: Batch, _classes: Classes, shape: NumberShape, start: Places) -> Flags:
-    """Any, but what has an X must end with one, which as a group of its own comes behind the
-    same separator.
+    """Return which grouped IDs end as their shape says: bool[n].
+
+    A shape with an X must end with one. An X in a group of its own must follow the same separator
+    as the other groups. Shapes without an X accept everything.
     """
     end = start + shape.length
     alone: Flags = np.ones(len(start), bool)
@@ -379,7 +399,10 @@ def find_resident_ids(runs: NumberRuns) -> list[Segment]:
 
 
 def _ids_among(found: NumberColumns) -> Segment:
-    """IDs of 18 characters among `found`; an X of either case is their last, or a digit."""
+    """Select the IDs of 18 characters, valid or not.
+
+    The last character is a digit or an X of either case.
+    """
     found = found.where(is_id(found.text))
     last = found.text[:, ID_LENGTH - 1]
     last &= np.where(last > X, ~np.uint8(CASE), 0xFF).astype(np.uint8)
@@ -387,7 +410,7 @@ def _ids_among(found: NumberColumns) -> Segment:
 
 
 def _ids_in_runs(found: NumberColumns) -> Segment:
-    """Return the IDs among runs of 18 digits."""
+    """Select the IDs among runs of 18 digits, valid or not."""
     found = found.where(is_id(found.text))
     return found.segment(
         "resident_id", ID_LENGTH, check_characters(found.text) == found.text[:, ID_LENGTH - 1]
@@ -395,8 +418,9 @@ def _ids_in_runs(found: NumberColumns) -> Segment:
 
 
 def _expanded(found: NumberColumns) -> Segment:
-    """IDs of 15 digits, brought to 18: century 19, or 18 for the orders of those born before
-    1900.
+    """Select the IDs of 15 digits, expanded to 18 digits.
+
+    The century is 19, or 18 for the order codes of people born before 1900.
     """
     text = np.zeros_like(found.text)
     text[:, :6], text[:, 8:17] = found.text[:, :6], found.text[:, 6:15]
@@ -412,11 +436,10 @@ FIXED_WIDTH = phone.LENGTH + ID_LENGTH
 
 
 def find_fixed_width(batch: Batch, runs: NumberRuns) -> list[Segment]:
-    """Phones and IDs of rows whose fields have a fixed width and no sign between, either first:
-    `1380013800011010519491231002…`.
+    """Find phones and IDs in rows of fixed-width fields without separators, in either order.
 
-    A run of 29 digits is both where one end is a mobile number and the rest an ID whose date and
-    check leave little to chance.
+    An example is `1380013800011010519491231002…`. A run of 29 digits is read as both where one end
+    is a mobile number and the rest is an ID, whose date and check leave little to chance.
     """
     start, size = runs.digits.long
     start, found = start[size == FIXED_WIDTH], list[Segment]()
@@ -436,7 +459,10 @@ def find_fixed_width(batch: Batch, runs: NumberRuns) -> list[Segment]:
 
 @cache
 def _code_values() -> Bytes:
-    """u8[256]: the value of each character of the alphabet, NO_VALUE for any other."""
+    """Return the value of each character of the alphabet of company codes: u8[256].
+
+    Any other byte has NO_VALUE.
+    """
     table = np.full(256, NO_VALUE, np.uint8)
     table[np.frombuffer(uscc.ALPHABET.encode(), np.uint8)] = np.arange(len(uscc.ALPHABET))
     return table
@@ -444,21 +470,24 @@ def _code_values() -> Bytes:
 
 @cache
 def _code_beginnings() -> Flags:
-    """bool[65536]: which two characters, of either case, are a department and a category."""
+    """Return a table of the character pairs that are a department and a category: bool[65536].
+
+    Letters of either case are accepted.
+    """
     either = (set(may + may.lower()) for may in (uscc.DEPARTMENTS, uscc.CATEGORIES))
     return pair_table(map("".join, product(*either)))
 
 
 @cache
 def _code_provinces() -> Flags:
-    """bool[65536]: which two digits a region begins with."""
+    """Return a table of the digit pairs that may begin a region: bool[65536]."""
     return pair_table(uscc.PROVINCES)
 
 
 def find_company_ids(batch: Batch, runs: NumberRuns) -> list[Segment]:
-    """Codes whose check holds; and those of letters and digits whose check fails, as failures.
+    """Find company codes that pass their check, and codes with letters that fail it as invalid.
 
-    Digits alone may be anything.
+    A run of digits alone that fails may be anything and is left out.
     """
     plain, mixed = runs.digits.of(CODE_LENGTH), runs.words.of(CODE_LENGTH)
     if not len(plain.start) and not len(mixed):
@@ -483,8 +512,9 @@ def find_company_ids(batch: Batch, runs: NumberRuns) -> list[Segment]:
 
 
 def _shaped_codes(start: Places, text: Bytes) -> tuple[Places, Bytes, Bytes]:
-    """Those of `text` u8[n, 24] that are shaped like a code: where they begin, in upper case,
-    and each character's value.
+    """Select the rows of `text` u8[n, 24] that have the shape of a company code.
+
+    Returns where they begin, the rows in upper case, and the value of each character.
     """
     regional = np.flatnonzero(
         _code_beginnings().take(pair(text, 0)) & _code_provinces().take(pair(text, 2))
@@ -497,7 +527,7 @@ def _shaped_codes(start: Places, text: Bytes) -> tuple[Places, Bytes, Bytes]:
 
 
 def _codes_hold(values: Bytes) -> Flags:
-    """Whether the last of 18 values is what MOD 31 of the others asks for."""
+    """Return which codes pass MOD 31, from their 18 values: bool[n]."""
     total = values[:, :17].astype(np.int64) @ np.array(uscc.WEIGHTS)
     holds: Flags = values[:, 17] == -total % 31
     return holds

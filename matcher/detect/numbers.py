@@ -1,17 +1,17 @@
-"""Numbers as they are written, whatever kind they may be: in one piece, or in groups.
+"""Find numbers as they are written, whatever their kind: in one piece, or in groups.
 
-`DigitRuns` holds the runs of digits that stand alone, by length: a number inside a longer one is
-another number. `find_grouped` finds those whose groups have lengths that a kind declares as a
-`NumberShape` (138-0013-8000, 6200 0000 0000 0005, 110105 19491231 002X); one space, dash or dot
-stands between two groups, the same between all, never two, since two hyphens end a field. What a
-number is says `number_rules`.
+`DigitRuns` holds the runs of digits that stand alone, by length; a number inside a longer one
+is not a number of its own. `find_grouped` finds numbers whose groups have lengths that a kind
+declares as a `NumberShape` (138-0013-8000, 6200 0000 0000 0005, 110105 19491231 002X). The same
+single space, dash or dot separates all groups; two hyphens end a field. `number_rules` decides
+what kind a number is.
 
-`find_words` gives the runs of letters and digits that are not all digits, and `find_digests` says
-which of them are digests: hexadecimal, of a dump that calls itself anonymous. 32 digits are MD5, 16
-its middle, 40 SHA-1, 64, 96 and 128 SHA-2.
+`find_words` finds the runs of letters and digits that are not all digits. `find_digests` selects
+the hexadecimal digests among them, as found in dumps that claim to be anonymous: 32 digits are
+MD5, 16 its middle, 40 SHA-1, 64, 96 and 128 SHA-2.
 
 A number is a row of WIDTH bytes, ASCII. Two neighbouring characters are one index into a table,
-which takes half the look-ups.
+which halves the look-ups.
 """
 
 from __future__ import annotations
@@ -50,25 +50,26 @@ from ullage.lookup.values import FORM_OF_LENGTH
 
 SHORTEST, LONGEST = 11, 19
 WIDTH = 24
-"""Bytes of a row, room for every kind."""
+"""Bytes of a row; every kind fits."""
 LEADING = 16
-"""Digits that a word may begin with and still be found by them, not by its letters (`words`)."""
+"""First digits of a word from which on it is found by its digits, not by its letters (`words`)."""
 BEFORE_X = 17
-"""Digits of a number that an X may end."""
+"""Digits of a number before a final X."""
 X = ord("X")
 FEWEST_BEFORE, FEWEST_BEHIND = 3, 4
-"""Digits on either side of a first gap, in every shape."""
+"""Fewest digits before and behind a first gap, in every shape."""
 LOOK_BACK = 32
-"""Places before a gap that are looked at with those behind it, in one window of 64."""
+"""Bytes before a gap in the window of 64 that is looked at."""
 MOST_GROUPS = 5
 LONGEST_GROUP, LONGEST_FIRST = 15, 11
 LONGEST_WORD = 16
-"""Bytes of which a word that stands glued to a number has fewer."""
+"""Bytes of a glued word, which is shorter than this."""
 
 
 class NumberColumns(NamedTuple):
-    """Numbers that stand alone: where they begin and end, i64[n], and a row of bytes from the
-    beginning on, u8[n, WIDTH].
+    """Numbers that stand alone.
+
+    `start` and `end` are i64[n]; `text` u8[n, WIDTH] is a row of bytes from the beginning on.
     """
 
     start: Places
@@ -76,15 +77,16 @@ class NumberColumns(NamedTuple):
     text: Bytes
 
     def where(self, chosen: Flags) -> NumberColumns:
-        """Those that are chosen; itself where all are."""
+        """Select the numbers that are chosen; returns the object itself if all are."""
         if chosen.all():
             return self
         own = np.flatnonzero(chosen)
         return NumberColumns(self.start.take(own), self.end.take(own), self.text.take(own, axis=0))
 
     def segment(self, kind: str, length: int, valid: Flags | None = None) -> Segment:
-        """They as candidates, all `length` long, valid unless told; what stands behind them in a
-        row is wiped in place.
+        """Convert to candidates that are all `length` long, valid unless `valid` says otherwise.
+
+        The bytes behind each number in its row are set to zero in place.
         """
         valid = np.ones(len(self.start), bool) if valid is None else valid
         lengths = np.full(len(self.start), length, np.int64)
@@ -92,13 +94,12 @@ class NumberColumns(NamedTuple):
 
 
 class DigitRuns:
-    """All numbers of a batch that are written in one piece, and to no letter or digit glued but a
-    word that names a number.
+    """All numbers of a batch that are written in one piece.
 
-    `of(length)` gives those of exactly so many digits, by place; `before_x` are the runs of 17 that
-    an X ends; `long` is where runs of more than LONGEST begin, and how long they are, i64[n] each;
-    `led` i64[n] is where runs of letters and digits begin whose first LEADING characters or more
-    are digits, and not all.
+    No letter or digit is glued to them except a word that names a number. `before_x` are the runs
+    of 17 digits followed by an X. `long` holds the start and the length of runs of more than
+    LONGEST digits, i64[n] each. `led` i64[n] is where runs of letters and digits begin whose first
+    LEADING characters or more are digits, but not all of them.
     """
 
     def __init__(self, batch: Batch, classes: Classes) -> None:
@@ -126,15 +127,16 @@ class DigitRuns:
         ).tolist()
 
     def of(self, length: int) -> NumberColumns:
-        """Those of `length` digits, at most LONGEST, as views."""
+        """Return the numbers of exactly `length` digits, at most LONGEST, as views."""
         own = slice(self._borders[length], self._borders[length + 1])
         return NumberColumns(self._all.start[own], self._all.end[own], self._all.text[own])
 
 
 @cache
 def _glued_words() -> tuple[Words, npt.NDArray[np.bytes_]]:
-    """Digests of the words that may stand glued to a number, sorted, and these words, in lower
-    case: [n] each.
+    """Return the words that may be glued to a number, in lower case, and their digests: [n] each.
+
+    Both are sorted by digest.
     """
     words = np.array([word.encode() for word in glued_words()], f"S{LONGEST_WORD}")
     order = np.argsort(digests := _digests(words))
@@ -142,8 +144,9 @@ def _glued_words() -> tuple[Words, npt.NDArray[np.bytes_]]:
 
 
 def _digests(words: npt.NDArray[np.bytes_]) -> Words:
-    """A number for each word, u64[n]: to look up in a few hundred of them takes a tenth of what
-    to compare the words takes.
+    """Hash each word to one number: u64[n].
+
+    Looking up a number among a few hundred takes a tenth of the time of comparing words.
     """
     low, high = np.ascontiguousarray(words).view("<u8").reshape(-1, 2).T
     made: Words = low ^ (high * np.uint64(0x9E3779B97F4A7C15))
@@ -151,7 +154,7 @@ def _digests(words: npt.NDArray[np.bytes_]) -> Words:
 
 
 def behind_word(batch: Batch, start: Places) -> Flags:
-    """Before which of `start` one of the glued words stands, and nothing glued to that: bool[n]."""
+    """Return before which starts a glued word stands that itself stands alone: bool[n]."""
     if not len(start):
         return np.empty(0, bool)
     text = batch.windows(start - LONGEST_WORD, LONGEST_WORD)
@@ -163,7 +166,7 @@ def behind_word(batch: Batch, start: Places) -> Flags:
 
 
 def before_word(batch: Batch, end: Places) -> Flags:
-    """Behind which of `end` one of the glued words stands, and nothing glued to that: bool[n]."""
+    """Return behind which ends a glued word stands that itself stands alone: bool[n]."""
     if not len(end):
         return np.empty(0, bool)
     text = batch.windows(end, LONGEST_WORD)
@@ -174,7 +177,7 @@ def before_word(batch: Batch, end: Places) -> Flags:
 
 
 def _is_glued_word(text: Bytes, size: Places) -> Flags:
-    """Whether the first `size` letters of each row are one of the words."""
+    """Return for which rows the first `size` letters are a glued word."""
     text = np.where(np.arange(LONGEST_WORD) < size[:, None], text | np.uint8(CASE), np.uint8(0))
     words, (digests, known) = text.view(f"S{LONGEST_WORD}")[:, 0], _glued_words()
     at = np.minimum(np.searchsorted(digests, _digests(words)), len(known) - 1)
@@ -187,8 +190,9 @@ def _numbers(batch: Batch, start: Places, end: Places) -> NumberColumns:
 
 
 def all_digits(text: Bytes, length: int) -> Flags:
-    """Which rows of `text` u8[n, a multiple of 8] have digits in their first `length` columns:
-    bool[n].
+    """Return which rows have only digits in their first `length` columns: bool[n].
+
+    `text` is u8[n, w] with w a multiple of 8.
     """
     digits = is_digit(text[:, : -(-length // 8) * 8])
     digits[:, length:] = True
@@ -196,23 +200,25 @@ def all_digits(text: Bytes, length: int) -> Flags:
 
 
 def pair(text: Bytes, column: int) -> npt.NDArray[np.uint16]:
-    """The characters in `column`, an even one, and behind it as one number, to look up in a
-    table of 65,536: u16[n].
+    """Return the characters in an even `column` and the next one as one number: u16[n].
+
+    The number is an index into a table of 65,536.
     """
     pairs: npt.NDArray[np.uint16] = text.view("<u2")[:, column // 2]
     return pairs
 
 
 def pair_table(pairs: Iterable[str]) -> Flags:
-    """bool[65536]: which two characters are one of `pairs`."""
+    """Return a table of which two characters are one of `pairs`: bool[65536]."""
     table = np.zeros(1 << 16, bool)
     table[[int.from_bytes(two.encode(), "little") for two in pairs]] = True
     return table
 
 
 def two(text: Bytes, column: int) -> Places:
-    """The number that two digits from `column` on, an even one, spell: i64[n]; 255 where they
-    are none.
+    """Return the number that two digits from an even `column` on spell: i64[n].
+
+    It is 255 where they are not digits.
     """
     return _twos().take(pair(text, column)).astype(np.int64)
 
@@ -228,10 +234,9 @@ def _twos() -> Bytes:
 class NumberShape:
     """How numbers of one kind are grouped.
 
-    `accepts` says which of the numbers that begin at given places, and whose groups have these
-    lengths, may be one, by what they are written with and stand between: bool[n]. `prefix` is what
-    the first digits say beside the number; `with_x` says that the last character is an X, and no
-    digit.
+    `accepts` returns which of the numbers at given places, whose groups have these lengths, may be
+    one, judging by their characters and surroundings: bool[n]. `prefix` holds first digits that are
+    not part of the number. `with_x` says that the last character is an X and not a digit.
     """
 
     kind: str
@@ -252,14 +257,15 @@ class NumberShape:
 
     @cached_property
     def code(self) -> int:
-        """The lengths of its groups of digits as hexadecimal digits, 0x44443 for a card of 19;
-        an X is no digit.
+        """The lengths of its groups of digits as hexadecimal digits: 0x44443 for a card of 19.
+
+        An X is not counted as a digit.
         """
         digits = (*self.groups[:-1], self.groups[-1] - self.with_x)
         return sum(group << 4 * (MOST_GROUPS - 1 - number) for number, group in enumerate(digits))
 
     def numbers(self, batch: Batch, start: Places) -> NumberColumns:
-        """Those that begin at `start`, without prefix and separators."""
+        """Return the numbers that begin at `start`, without prefix and separators."""
         written, text = batch.windows(start, WIDTH), np.zeros((len(start), WIDTH), np.uint8)
         to, place, skipped = 0, 0, len(self.prefix)
         for group in self.groups:
@@ -270,7 +276,7 @@ class NumberShape:
 
 
 class GroupedDigits(NamedTuple):
-    """Digits in groups: where they begin, and the lengths of their groups as a code, i64[n]."""
+    """Digits in groups: where they begin, and the lengths of their groups, i64[n] each."""
 
     start: Places
     code: Places
@@ -279,12 +285,11 @@ class GroupedDigits(NamedTuple):
 def find_grouped(
     batch: Batch, classes: Classes, shapes: tuple[NumberShape, ...]
 ) -> list[tuple[NumberShape, NumberColumns]]:
-    """Numbers that are written in groups, by their shape; of several shapes at one place that with
-    most groups.
+    """Find numbers that are written in groups, by shape.
 
-    Where a first gap may be is told from bits; from there the lengths of up to five groups are
-    read, and make a number of five hexadecimal digits: a table says which shapes it and its
-    beginnings are.
+    Where several shapes fit at one place, the one with the most groups wins. Bit operations tell
+    where a first gap may be. From there the lengths of up to five groups are read and make a number
+    of five hexadecimal digits. A table says which shapes that number and its beginnings stand for.
     """
     gap = _first_gaps(batch, classes)
     if not len(gap):
@@ -308,8 +313,9 @@ def find_grouped(
 
 
 def _ends(batch: Batch, shape: NumberShape, end: Places) -> Flags:
-    """Whether no letter or digit is glued behind these numbers but a word that names a number:
-    bool[n].
+    """Return behind which numbers no letter or digit is glued: bool[n].
+
+    A word that names a number may be glued to it.
     """
     free = ~is_word(batch.data.take(end))
     if not shape.with_x:
@@ -321,8 +327,9 @@ def _ends(batch: Batch, shape: NumberShape, end: Places) -> Flags:
 def _coded(
     shapes: tuple[NumberShape, ...],
 ) -> tuple[tuple[tuple[NumberShape, ...], ...], npt.NDArray[np.uint8]]:
-    """Shapes of one code each, the first of them none; and for each code, u8[16^5], the number
-    of its shapes among these.
+    """Return the shapes of each code, and a table from code to the index of its shapes: u8[16^5].
+
+    Index 0 stands for no shape.
     """
     by_code: dict[int, list[NumberShape]] = {}
     for shape in shapes:
@@ -333,8 +340,9 @@ def _coded(
 
 
 def _first_gaps(batch: Batch, classes: Classes) -> Places:
-    """Separators with digits enough on either side, and not too many: most commas of a dump
-    stand beside a whole number.
+    """Find separators with enough digits on either side, and not too many.
+
+    Most commas of a dump stand beside a whole number, so this leaves few places to look at.
     """
     digits = classes.digits
     few_before = ~behind(digits.of(LONGEST_FIRST + 1), LONGEST_FIRST + 1)
@@ -345,17 +353,19 @@ def _first_gaps(batch: Batch, classes: Classes) -> Places:
 
 
 def _grouped(batch: Batch, classes: Classes, gap: Places) -> GroupedDigits:
-    """Digits in groups around each gap whose first is not too long and not glued to a letter;
-    nothing in the middle of a card.
+    """Read the digits in groups around each gap.
+
+    The first group is not too long and not glued to a letter. Gaps in the middle of a card are
+    left out.
     """
     data = batch.data
     around = windows(classes.digit, gap - LOOK_BACK)
     first = LOOK_BACK - 1 - highest(~around & below(LOOK_BACK))
-    # and what stands before
+    # and the characters before
     fours = (around >> np.uint64(LOOK_BACK - 4 - 6)) & np.uint64(0b111111) == np.uint64(0b011110)
     inside = np.flatnonzero((first == 4) & fours)
     place = gap.take(inside) - 4
-    # a trunk prefix, and 13 to 19
+    # a trunk prefix, then 13 to 19
     phones = (data.take(place) == ord("0")) & (data.take(place + 1) == ord("1"))
     kept = first <= LONGEST_FIRST
     kept[inside[is_space_or_dash(data.take(place - 1)) & ~phones]] = False
@@ -378,7 +388,7 @@ def _grouped(batch: Batch, classes: Classes, gap: Places) -> GroupedDigits:
 
 
 def is_space_or_dash(data: Bytes) -> Flags:
-    """Whether these bytes are a space or a dash."""
+    """Return which bytes are a space or a dash."""
     is_one: Flags = (data == ord(" ")) | (data == ord("-"))
     return is_one
 
@@ -386,28 +396,28 @@ def is_space_or_dash(data: Bytes) -> Flags:
 SHORTEST_WORD = 16
 DIGEST = "digest"
 LAST_HEX = 5
-"""The last letter, counted from the first."""
+"""Index of the last hexadecimal letter, counted from A."""
 
 
 class WordRuns(NamedTuple):
-    """Runs of at least SHORTEST_WORD letters and digits, not all digits: where they begin and how
-    long they are, i64[n].
+    """Runs of at least SHORTEST_WORD letters and digits, not all digits.
 
-    Those of more than 128 characters have length 129.
+    `start` and `length` are i64[n]. Runs of more than 128 characters have length 129.
     """
 
     start: Places
     length: Places
 
     def of(self, length: int) -> Places:
-        """Where those of exactly `length` characters, at most 128, begin."""
+        """Return where the runs of exactly `length` characters, at most 128, begin."""
         own: Places = self.start[self.length == length]
         return own
 
 
 def find_words(classes: Classes, led: Places) -> WordRuns:
-    """All words of a batch; `led` are those whose first 16 characters are digits, as `DigitRuns`
-    knows them.
+    """Find all words of a batch.
+
+    `led` are the words whose first 16 characters are digits, as `DigitRuns` knows them.
     """
     long = classes.words.of(SHORTEST_WORD)
     start = np.concatenate(
@@ -422,8 +432,9 @@ def find_words(classes: Classes, led: Places) -> WordRuns:
 
 
 def find_digests(batch: Batch, words: WordRuns) -> list[Segment]:
-    """WordRuns of exactly so many hexadecimal digits; since they are words, a letter is among
-    them.
+    """Find the words that are hexadecimal digests, by their length.
+
+    Words are never all digits, so each digest contains a letter.
     """
     found = []
     for length, form in FORM_OF_LENGTH.items():
@@ -441,8 +452,9 @@ def find_digests(batch: Batch, words: WordRuns) -> list[Segment]:
 
 
 class NumberRuns(NamedTuple):
-    """What detectors of numbers start from: digits in one piece, digits in groups, and words of
-    letters and digits.
+    """The input of all number detectors.
+
+    It holds digits in one piece, digits in groups, and words of letters and digits.
     """
 
     digits: DigitRuns
@@ -451,7 +463,7 @@ class NumberRuns(NamedTuple):
 
     @classmethod
     def of(cls, batch: Batch, shapes: tuple[NumberShape, ...]) -> NumberRuns:
-        """Find them in a batch."""
+        """Find all three in a batch."""
         digits = DigitRuns(batch, batch.classes)
         return cls(
             digits,
