@@ -1,20 +1,19 @@
-"""Find values that count only beside a label (`护照: E12345678`, a column under the header `微信`),
-and masked values.
+"""Find values that count only beside a label or below a header, and masked values.
 
-    label, gap, value ─▶ hyperscan tells where such a value begins ─▶ the whole word there ─▶ its normal form, as its kind says
-    a label that is a cell of a header ─▶ `columns` tells the cells below
+Examples are `护照: E12345678` and a column under the header `微信`. Hyperscan finds a label, a
+gap, and the beginning of a value. The whole word there is then brought to its normal form by
+its kind. Where a label is a header cell, `columns` returns the cells below. The gap is defined
+in `ullage/identifiers`. As patterns include the beginning of the value, prose that only
+mentions 护照 or QQ costs nothing.
 
-What may stand in the gap is said in `ullage/identifiers`. A pattern takes in the beginning of the
-value, so prose that only says 护照 or QQ costs nothing.
+Cards that fail Luhn exist, so they are looked up too beside or below a card label
+(`labelled_cards`). Dumps are full of numbers that fail, so labels are looked for only around
+these. They do not prove that a file is genuine: invented columns have labels as well.
 
-Card numbers that fail Luhn are worth a look-up beside or below a card label too, since such cards
-exist (`labelled_cards`). Dumps are full of numbers that fail, so labels are looked for around these
-alone. They prove nothing of a file: a column of invented numbers has a label as well.
-
-Masked values are as `ullage.identifiers.masked_value` describes them: `138****8000`,
-`440301********1234`. One beside a mask of the other kind counts as a candidate, as phone and
-resident ID of one row may tell who it is about; any other is weak.
-"""  # noqa: E501
+`ullage.identifiers.masked_value` describes masked values: `138****8000`, `440301********1234`.
+A mask beside one of the other kind is a candidate, as phone and resident ID of one row may
+identify a customer. Any other mask is weak.
+"""
 
 from __future__ import annotations
 
@@ -40,36 +39,35 @@ from ullage.lookup.values import DOMESTIC
 
 SHORTEST = 5
 WIDTH = 24
-"""Characters of the shortest value, and bytes of a row: more than the longest value has."""
+"""Characters of the shortest value; bytes of a row, more than the longest value has."""
 PART, LONGEST_CELL = 1 << 14, 64
-"""Bytes that are looked through for headers at once, and of a header's cell at most."""
+"""Bytes that are searched for headers at a time; longest header cell in bytes."""
 HYPHEN = ord("-")
 EDGES, INNER = "\n,;|\t-", "\"'` "
 BEGINS, ENDS = f"[{EDGES}][{INNER}]{{0,2}}", f"[{INNER}]{{0,2}}[{EDGES}]"
-"""What stands on either side of a header's cell: its edge, and signs that are no part of the
-label.
-"""
+"""Either side of a header cell: its edge, and signs that are not part of the label."""
 SEPARATORS = (b"----", b"--", b"\t", b"|", b",", b";")
 LONGEST_HEADER = 4096
-"""Bytes of a line that may be a header."""
+"""Bytes of a line that are read as a header."""
 HEADERS = 4
-"""Headers a text that are followed: a text made of headers costs no more."""
+"""Headers that are followed in one text, so that a text of headers costs no more."""
 QUOTES = b" \t\r\"'`="
 STRIPPED = 3
-"""Quotes, spaces and Excel's sign around a value, on either side, at most."""
+"""Most quotes, spaces and Excel signs that are stripped on either side of a value."""
 CARD = "card"
 LONGEST_LABEL = 64
-"""Bytes before a card in which its label and the gap stand."""
+"""Bytes before a card that may hold its label and the gap."""
 TOP = 2048
-"""Bytes of a text in which the header of a card column stands."""
+"""Bytes at the top of a text that may hold the header of a card column."""
 TAIL, LONGEST_SIGN = 4, 3
-"""Characters of a mask that are shown last; bytes of the longest sign that hides one."""
+"""Characters shown at the end of a mask; bytes of the longest hiding sign."""
 STAR, X, SMALL_X = ord("*"), ord("X"), ord("x")
 
 
 class LabelColumn(NamedTuple):
-    """The cells below a header's cell, which is one of the names asked for: bytes [start, end)
-    without quotes, i64[n].
+    """The cells below a header cell with one of the requested names.
+
+    They are bytes [start, end) without quotes, i64[n].
     """
 
     name: str
@@ -78,8 +76,10 @@ class LabelColumn(NamedTuple):
 
 
 class TableHeader(NamedTuple):
-    """A header: its separator, how many of them a row has, and the number of each column that is
-    asked for, with its name.
+    """A header line.
+
+    It has a separator, the number of separators in each row, and the name of each requested column
+    by its index.
     """
 
     separator: bytes
@@ -89,16 +89,17 @@ class TableHeader(NamedTuple):
 
 @cache
 def labelled_kinds() -> tuple[Kind, ...]:
-    """The kinds that want a label."""
+    """Return the kinds that need a label."""
     return tuple(kind for kind in kinds().values() if kind.labels)
 
 
 @cache
 def patterns() -> SearchPatterns:
-    """For each labelled kind a value behind its label, then for each a label as a header's cell,
-    then values that stand alone.
+    """Return the prescan patterns for labelled values.
 
-    Of headers it is only told whether there may be any: `header_lines` looks for them.
+    For each labelled kind there is a value behind its label, then for each kind a label as a header
+    cell, then values that may stand alone. The patterns for headers only tell whether there may be
+    any; `header_lines` finds them.
     """
     wanted = labelled_kinds()
     behind = [
@@ -115,19 +116,19 @@ def patterns() -> SearchPatterns:
 
 @cache
 def card_headers() -> SearchPatterns:
-    """A card label as a header's cell."""
+    """Return the pattern of a card label as a header cell."""
     return SearchPatterns((header_pattern(headers_of(kinds()[CARD])).encode(),), TEXT)
 
 
 @cache
 def headers_of(kind: Kind) -> tuple[str, ...]:
-    """The words that name a column of `kind`, in simplified and in traditional characters."""
+    """Return the words that name a column of `kind`, in both Chinese scripts."""
     return tuple(sorted({form for word in kind.headers for form in list_scripts(word)}))
 
 
 @cache
 def _kind_of_label() -> dict[str, str]:
-    """Each label that a header may have, in lower case, to the name of its kind."""
+    """Return the kind of each label that a header may have, in lower case."""
     return {
         label.lower(): kind.name
         for kind in labelled_kinds()
@@ -136,55 +137,55 @@ def _kind_of_label() -> dict[str, str]:
 
 
 def _header_labels() -> list[list[str]]:
-    """For each labelled kind the labels that a header may have."""
+    """Return for each labelled kind the labels that a header may have."""
     names = _kind_of_label().items()
     return [[label for label, name in names if name == kind.name] for kind in labelled_kinds()]
 
 
 def _header_gate(labels: Iterable[str]) -> bytes:
-    """A pattern of any of `labels` between bytes of which one may end a cell: what is no header is
-    found too, but at no cost.
+    """Return a cheap pattern of any of `labels` between bytes of which one may end a cell.
 
-    Hyperscan is good at patterns of one length: the exact ones take five times as long in a flood
-    of cells.
+    It also matches cells that are no header. Hyperscan is fast with patterns of one length: the
+    exact patterns take five times as long in a flood of cells.
     """
     edge = b"[%s]" % re.escape((EDGES + INNER).encode())
     return edge + b"(?:%s)" % b"|".join(re.escape(label.encode()) for label in labels) + edge
 
 
 def any_label(labels: Collection[str]) -> str:
-    """Return a pattern of any of `labels`; Latin ones begin behind no letter or digit."""
+    """Return a pattern of any of `labels`; no letter or digit may precede a Latin one."""
     latin = "|".join(re.escape(label) for label in labels if label.isascii())
     foreign = "|".join(re.escape(label) for label in labels if not label.isascii())
     return f"(?:{'|'.join(filter(None, (latin and f'[^0-9A-Za-z](?:{latin})', foreign)))})"
 
 
 def header_pattern(labels: Iterable[str]) -> str:
-    """Return a pattern of any of `labels` as a cell of its own; it takes in one character behind
-    the cell, which may end its line.
+    """Return a pattern of any of `labels` as a whole cell.
+
+    The match includes one character behind the cell, which may end the line.
     """
     return f"{BEGINS}(?:{'|'.join(map(re.escape, labels))}){ENDS}"
 
 
 @cache
 def _header_cells() -> Literals:
-    """Finds labels that are cells of a header."""
+    """Return patterns that find labels as header cells."""
     return Literals([header_pattern(labels).encode() for labels in _header_labels()], TEXT)
 
 
 @cache
 def _card_label() -> Literals:
-    """Finds a card label, and the first digits behind it."""
+    """Return a pattern that finds a card label and the first digits behind it."""
     return Literals(
         [f"{any_label(headers_of(kinds()[CARD]))}{GAP}[0-9]{{{SHORTEST}}}".encode()], TEXT
     )
 
 
 def find_labelled(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
-    """Values beside their label, a segment a kind; for kinds that are found alone another, weak, of
-    those that have none.
+    """Find values beside their label, one segment per kind.
 
-    `hits` are what was found of `patterns` in the batch: number and end, each i64[n].
+    Kinds that are also found without a label give a second, weak segment. `hits` are the prescan's
+    hits of `patterns` in the batch: pattern number and end, each i64[n].
     """
     number, end = hits
     if not len(number):
@@ -214,8 +215,9 @@ def find_labelled(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
 
 
 def _words(batch: Batch, start: Places, kind: Kind) -> tuple[Places, Places]:
-    """Those of `start` from which a word of at most WIDTH - 1 characters goes, and where it
-    ends.
+    """Return the starts and ends of the words of at most WIDTH - 1 characters.
+
+    Starts of longer words are left out.
     """
     text = batch.windows(start, WIDTH)
     outside = ~_may_hold(text, kind)
@@ -226,15 +228,15 @@ def _words(batch: Batch, start: Places, kind: Kind) -> tuple[Places, Places]:
 
 
 def _may_hold(text: Bytes, kind: Kind) -> Flags:
-    """Which characters may stand in values of `kind`."""
+    """Return which characters may occur in values of `kind`."""
     return is_word(text) | is_one_of(text, kind.signs.encode())
 
 
 def _segment(batch: Batch, kind: Kind, start: Places, end: Places) -> Segment:
-    """The values [start, end) that have a normal form, by place and each once.
+    """Convert the values [start, end) that have a normal form to a segment, in order of place.
 
-    Each that is written in its own way is normalised by itself: that costs a microsecond, and no
-    second home of the rule.
+    A value that occurs at one place several times is taken one time. Each spelling is normalised by
+    the kind itself. That takes a microsecond and keeps the rule in one place.
     """
     start, first = np.unique(start, return_index=True)
     length = end[first] - start
@@ -263,12 +265,11 @@ def _segment(batch: Batch, kind: Kind, start: Places, end: Places) -> Segment:
 
 
 def header_lines(batch: Batch, seen: Places) -> Places:
-    """Lines in which a label stands as a cell, of each text the first HEADERS at least: i64[n],
-    ascending.
+    """Return the lines that hold a label as a cell: i64[n], ascending.
 
-    `seen` are the numbers of `patterns` in the batch. What no line more can come of is passed over:
-    the rest of a line that was found, and of a text with enough of them. So labels without end cost
-    no more than other text.
+    At least the first HEADERS lines of each text are found. `seen` are the pattern numbers of
+    `patterns` in the batch. The rest of a line that was found, and of a text with enough of them,
+    is skipped, so that endless labels cost no more than other text.
     """
     found, at, size = [np.empty(0, np.int64)], 0, len(batch.data)
     if not np.isin(seen - len(labelled_kinds()), np.arange(len(labelled_kinds()))).any():
@@ -281,7 +282,7 @@ def header_lines(batch: Batch, seen: Places) -> Places:
             lines = np.unique(batch.lines(end - 2))
             text = batch.documents(batch.line_starts[lines])
             found.append(lines)
-            # which may be what begins a cell
+            # the line end may begin a cell
             at = max(at, int(batch.line_starts[lines[-1] + 1]) - 1)
             if np.count_nonzero(text == text[-1]) >= HEADERS:
                 at = max(at, int(batch.ends[text[-1]]))
@@ -293,9 +294,9 @@ def columns(
 ) -> list[LabelColumn]:
     """Return the columns below those of `lines` (numbers, ascending) that are headers.
 
-    `names` maps a header's word, in lower case, to the name that its column gets; a line with one
-    of the words `alone` is a header whatever its other cells are. A table goes from its header to
-    the next, or to the end of the text; rows that have another number of separators are left out.
+    `names` maps a header word, in lower case, to the name of its column. A line with one of the
+    words `alone` is a header whatever its remaining cells are. A table extends from its header to
+    the next one, or to the end of the text. Rows with another number of separators are left out.
     """
     documents = batch.documents(batch.line_starts[lines])
     few = np.ones(len(lines), bool)
@@ -312,8 +313,9 @@ def columns(
 
 
 def _header(line: bytes, names: Mapping[str, str], alone: Collection[str]) -> TableHeader | None:
-    """Return what `line` says of the columns below it; None where too few of its cells are words
-    of a header.
+    """Parse a header line for the columns below it.
+
+    Returns None where too few of its cells are header words.
     """
     text = line[:LONGEST_HEADER].decode(errors="replace")
     for separator in SEPARATORS:
@@ -336,9 +338,7 @@ def _below(
     names: Mapping[str, str],
     alone: Collection[str],
 ) -> Iterator[LabelColumn]:
-    """Yield the columns under one header, in the lines before `last` and before the end of the
-    text.
-    """
+    """Yield the columns under one header, up to the line `last` or the end of the text."""
     first, below = batch.line_starts[line : line + 2].tolist()
     head = _header(batch.text(first, below - 1), names, alone)
     starts = batch.line_starts[line + 1 : last]
@@ -360,7 +360,7 @@ def _below(
 
 
 def _marks(data: Bytes, separator: bytes) -> Places:
-    """Where separators begin; a long run of hyphens holds several, without anything between."""
+    """Return where separators begin; a long run of hyphens holds several in a row."""
     inside = data == separator[0]
     if len(separator) == 1:
         return np.flatnonzero(inside)
@@ -373,10 +373,10 @@ def _marks(data: Bytes, separator: bytes) -> Places:
 def labelled_cards(
     batch: Batch, segments: Sequence[Segment], hits: tuple[Places, Places]
 ) -> Segment:
-    """The cards among `segments` that fail Luhn and have a label beside or above them, as valid;
-    `segments` keep their failures.
+    """Return as valid the cards that fail Luhn and have a label beside or above them.
 
-    `hits` are what was found of `card_headers` in the batch: number and end, each i64[n].
+    `segments` keep these cards as invalid. `hits` are the prescan's hits of `card_headers` in the
+    batch: pattern number and end, each i64[n].
     """
     failed = joined(
         [segment.where(~segment.valid) for segment in segments if segment.kind == CARD], CARD
@@ -401,7 +401,7 @@ def labelled_cards(
 
 
 def _behind_label(batch: Batch, cards: Segment) -> Flags:
-    """Which stand behind a card label on their line: bool[n]."""
+    """Return which cards stand behind a card label on their line: bool[n]."""
     found = ~is_one_of(batch.data.take(cards.start - 1), EDGES.encode())
     if found.any():
         start = cards.start[found]
@@ -411,8 +411,9 @@ def _behind_label(batch: Batch, cards: Segment) -> Flags:
 
 
 class _Shape(NamedTuple):
-    """One way to write a mask: `size` bytes that begin with `head` characters and hide the
-    others by one sign.
+    """One way to write a mask.
+
+    It takes `size` bytes, begins with `head` characters and hides the rest by one sign.
     """
 
     kind: str
@@ -437,15 +438,15 @@ def _shapes() -> tuple[_Shape, ...]:
 
 @cache
 def mask_patterns() -> SearchPatterns:
-    """Masks as they are written, which may go on."""
+    """Return the patterns of masks, which may continue on either side."""
     # the case of x counts
     return SearchPatterns(tuple(shape.pattern for shape in _shapes()), hyperscan.HS_FLAG_DOTALL)
 
 
 def find_masked(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
-    """Masked values, a segment for each kind of those that are weak and of the others.
+    """Find masked values: for each kind one segment of weak values and one of the remaining values.
 
-    `hits` are what was found of `mask_patterns` in the batch: number and end, each i64[n].
+    `hits` are the prescan's hits of `mask_patterns` in the batch: pattern number and end, i64[n].
     """
     number, end = hits
     if not len(number):
@@ -465,12 +466,15 @@ def find_masked(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
 
 
 def _mask_kinds() -> Places:
-    """The number in KEPT of each shape's kind."""
+    """Return the index in KEPT of each shape's kind."""
     return np.array([list(KEPT).index(shape.kind) for shape in _shapes()], np.int64)
 
 
 def _stands_alone(batch: Batch, start: Places, end: Places) -> Flags:
-    """Which of the stretches [start, end) no letter, digit or hiding sign goes on: bool[n]."""
+    """Return which stretches [start, end) stand alone: bool[n].
+
+    No letter, digit or hiding sign continues them on either side.
+    """
     before, behind = (
         batch.windows(start - LONGEST_SIGN, LONGEST_SIGN),
         batch.windows(end, LONGEST_SIGN),
@@ -484,8 +488,9 @@ def _stands_alone(batch: Batch, start: Places, end: Places) -> Flags:
 
 
 def _beside_another(batch: Batch, number: Places, start: Places) -> Flags:
-    """Whether the mask before or behind each, in its text, is of the other kind: bool[n]; they
-    come by place.
+    """Return which masks have one of the other kind next before or behind them: bool[n].
+
+    Both are in the same text. The masks are in order of place.
     """
     kind, document = _mask_kinds()[number], batch.documents(start)
     differs = (kind[1:] != kind[:-1]) & (document[1:] == document[:-1])
@@ -498,8 +503,9 @@ def _beside_another(batch: Batch, number: Places, start: Places) -> Flags:
 def _masks(
     batch: Batch, kind: str, number: Places, start: Places, end: Places, *, weak: bool
 ) -> Segment:
-    """The masks [start, end) of one kind, each with `*` for what is hidden; an X in the last
-    place is a check character.
+    """Convert the masks [start, end) of one kind to a segment, with `*` for hidden characters.
+
+    An X in the last place is a check character.
     """
     size = DOMESTIC[kind]
     head = np.array([shape.head for shape in _shapes()])[number]

@@ -1,17 +1,17 @@
-"""The search on one screen: a buffer in, columns of candidates out.
+"""Find the candidates in a buffer, and return them as columns.
 
-Before it goes one pass over a batch for every pattern of letters: words of the lexicon, labels with
-values, masks, what is to be unescaped. Hyperscan costs by the pass and hardly by the word: a
-thousand take 5 ms for 8 MB, but one pattern without a literal as much again (measured), so what
-those would tell is told in columns. What it sees says where to look.
+The prescan runs first: one pass over the batch for every pattern of letters (lexicon words,
+labels with values, masks, escapes). Hyperscan costs per pass and hardly per word: a thousand
+words take 5 ms for 8 MB, but one pattern without a literal as much again (measured), so such
+patterns are computed in columns. The hits of the prescan say where to look.
 
-`DETECTORS` is the table of all that finds candidates: each is called only where its needs are met,
-and one that fails costs what it would have found and nothing else.
+`DETECTORS` is the table of everything that finds candidates. A detector runs only where the
+buffer holds what it needs, and one that fails loses only its own candidates.
 
-What is too rare to be worth columns (numbers from abroad, IBANs, addresses with a domain in other
-scripts) is found by the kind's own pattern. A gate, cheap and over the whole buffer, gives the
-places where one may stand; around these the pattern is run, on text. Stretches that touch are read
-as one, so that a flood of gates costs one pass and not one each.
+Kinds too rare for columns (numbers from abroad, IBANs, addresses with a domain in another
+script) are found by their own pattern. A cheap gate over the whole buffer gives the places
+where one may stand, and the pattern runs on the text around these. Stretches that touch are
+joined, so that a flood of gates costs one pass.
 """
 
 from __future__ import annotations
@@ -79,15 +79,16 @@ from ullage.identifiers.email import LONGEST_LABEL
 from ullage.identifiers.phone import FROM_ABROAD
 
 APART = ("email", "qq", "wechat", "digest")
-"""Kinds that may overlap with others: an address holds a phone (`13800138000@qq.com`), as does a
-name (`wx13800138000`).
+"""Kinds that may overlap with others.
+
+An address may hold a phone (`13800138000@qq.com`), and so may a name (`wx13800138000`).
 """
 
 
 class PrescanHits(NamedTuple):
-    """What was seen in one buffer, by who asked.
+    """The hits of the prescan in one buffer, by the part that asked for them.
 
-    Of `cookies` there is one hit a pattern at most.
+    `cookies` has at most one hit per pattern.
     """
 
     words: Hits
@@ -102,15 +103,19 @@ class PrescanHits(NamedTuple):
 
 NO_HITS: Hits = np.empty(0, np.int64), np.empty(0, np.int64)
 NOTHING_SEEN = PrescanHits(*[NO_HITS] * len(PrescanHits._fields))
-"""What is known where the prescan itself failed: nothing, so that there may be something to undo
-anywhere.
+"""The hits to assume where the prescan itself failed: none.
+
+Any text may then hold something to unescape.
 """
 COOKIE_SIGNS = (b"ookie", b"httpOnly", b"sameSite")
-"""One of these stands in every text with cookies that names no site, in any case."""
+"""Words of texts with cookies that name no site.
+
+Each such text holds one of them, in any case.
+"""
 
 
 class Prescan:
-    """The pass for `words`, those of a lexicon, and for what is the same with every lexicon."""
+    """The pass for the `words` of a lexicon, and for patterns that every lexicon shares."""
 
     def __init__(self, words: SearchPatterns) -> None:
         self._joined = JoinedSearch(
@@ -129,21 +134,22 @@ class Prescan:
         )
 
     def find(self, data: Bytes) -> PrescanHits:
-        """What is seen in `data`, UTF-8 between line ends as in `Batch`."""
+        """Find the hits in `data`, UTF-8 between line ends as in `Batch`."""
         return PrescanHits(*self._joined.find(data))
 
 
 class ClassMask(Flag):
-    """What a buffer holds, as far as a detector asks for it."""
+    """Properties of a buffer that detectors ask for."""
 
     DIGIT = auto()
     AT = auto()
     RUN = auto()
-    """Eleven letters and digits in a row, the second of them a digit: shorter numbers stand in
-    groups.
+    """Eleven letters and digits in a row, the second of them a digit.
+
+    Shorter numbers are in groups.
     """
     GROUPS = auto()
-    """A sign between digits enough on either side."""
+    """A separator with enough digits on either side."""
     LONG_WORD = auto()
     """As many letters and digits in a row as a digest or a company ID has."""
     LABELS = auto()
@@ -151,7 +157,7 @@ class ClassMask(Flag):
 
     @classmethod
     def of(cls, classes: Classes, seen: PrescanHits) -> ClassMask:
-        """Return what a buffer holds in which the prescan saw `seen`."""
+        """Return the properties of a buffer in which the prescan found `seen`."""
         held = (cls.LABELS if len(seen.labelled[0]) else cls(0)) | (
             cls.MASKS if len(seen.masked[0]) else cls(0)
         )
@@ -171,16 +177,16 @@ class ClassMask(Flag):
 
 
 NUMBERS = ClassMask.RUN | ClassMask.GROUPS | ClassMask.LONG_WORD
-"""Without one of these there are no numbers but those that a pattern or a label tells."""
+"""Without one of these, only patterns and labels can find numbers."""
 
 
 @dataclass
 class SearchView:
-    """What detectors look at: a buffer, what the prescan saw there, and what detectors before
-    found.
+    """The input of detectors.
 
-    `strange_at` are the at signs before domains in another script; `settled` is what is left where
-    candidates overlapped.
+    It holds a buffer, the prescan's hits, and the candidates of earlier detectors. `strange_at` are
+    the at signs before domains in another script. `settled` are the candidates that remain after
+    overlaps are resolved.
     """
 
     batch: Batch
@@ -195,28 +201,30 @@ class SearchView:
         return NumberRuns.of(self.batch, SHAPES)
 
     def prepare(self) -> ClassMask:
-        """Return what the buffer holds; numbers are read if there may be any."""
+        """Return what the buffer holds; also read the numbers, if there may be any."""
         held = ClassMask.of(self.batch.classes, self.seen)
         if held & NUMBERS:
             _ = self.runs
         return held
 
     def apart(self, *names: str) -> list[Segment]:
-        """Return what these detectors found that may overlap with anything."""
+        """Return the candidates of these detectors that may overlap with others."""
         return [segment for name in names for segment in self.by.get(name, ()) if is_apart(segment)]
 
 
 def is_apart(segment: Segment) -> bool:
-    """Return whether candidates may overlap with others: an address, a name, or what only
-    corroborates.
+    """Return whether candidates may overlap with others.
+
+    These are addresses, names, digests, and weak candidates that only corroborate.
     """
     return segment.kind in APART or segment.weak
 
 
 class Detector(NamedTuple):
-    """Finds candidates where the buffer holds one of `needs`, or anywhere if it needs nothing.
+    """A function that finds candidates.
 
-    `name` is its word in `ullage.records.incomplete`.
+    It runs where the buffer holds one of `needs`, or everywhere if `needs` is empty. `name` is its
+    word in `ullage.records.incomplete`.
     """
 
     name: str
@@ -225,14 +233,15 @@ class Detector(NamedTuple):
 
 
 def _find_mail(view: SearchView) -> Sequence[Segment]:
-    """Find addresses in ASCII, and note the at signs of others."""
+    """Find addresses in ASCII, and note the at signs of other addresses in the view."""
     mail, view.strange_at = find_addresses(view.batch, places(view.batch.classes.at))
     return mail
 
 
 def _find_mailboxes(view: SearchView) -> Sequence[Segment]:
-    """Find the QQ numbers in addresses, but for those behind a label: `QQ: 12345@qq.com` is one
-    number.
+    """Find the QQ numbers in addresses, except those behind a label.
+
+    `QQ: 12345@qq.com` is one number, which the label's detector found.
     """
     known = [segment.start for segment in view.apart(*BESIDE) if segment.kind == "qq"]
     found = find_qq(
@@ -246,7 +255,7 @@ def _find_mailboxes(view: SearchView) -> Sequence[Segment]:
 
 
 BESIDE = ("labels", "masks", "abroad")
-"""Detectors of what counts only beside something else."""
+"""Detectors of values that count only beside something else."""
 DETECTORS = (
     Detector(
         "company_ids", ClassMask.LONG_WORD, lambda view: find_company_ids(view.batch, view.runs)
@@ -295,18 +304,20 @@ UNLIKELY = (
         ],
     ),
 )
-"""They find what is asked for and no sign of a genuine file, once overlaps are settled: numbers
-read backwards, and cards that fail Luhn behind a label, since such cards are issued.
+"""Detectors that run after overlaps are resolved.
+
+Their candidates are looked up but do not make a file look genuine: numbers read backwards, and
+cards that fail Luhn behind a label, because such cards are issued.
 """
 
 
 def search(
     batch: Batch, seen: PrescanHits | None = None, guard: FaultGuard = STRICT
 ) -> SettledCandidates:
-    """Find the candidates of every kind in a buffer where the prescan saw `seen`; only kinds that
-    are APART overlap.
+    """Find the candidates of every kind in a buffer where the prescan found `seen`.
 
-    A detector at which a lenient `guard` bears a fault gives no candidates.
+    Only kinds in APART overlap. A detector whose fault a lenient `guard` absorbs gives no
+    candidates.
     """
     view = SearchView(batch, seen or NOTHING_SEEN)
     held = guard.run("numbers", view.prepare, ~NUMBERS)
@@ -325,29 +336,28 @@ def search(
 
 
 WITH_COLUMNS = frozenset(("phone", "resident_id", "card", "email", "uscc", "iban"))
-"""Kinds that a detector, or a gate in here, finds."""
+"""Kinds that a detector or a gate of this module finds."""
 AROUND = 80
 """Bytes read on either side of a gate."""
 CONTINUES = 0xC0
-"""The bits by which a byte is known that goes on a character."""
+"""Mask of the bits that identify a UTF-8 continuation byte."""
 SHORTEST_ABROAD, LONGEST_CODE = 7, 5
-"""Digits of a number in one piece, and of a calling code with 00 before it that a separator
-follows.
-"""
+"""Digits of a number in one piece; digits of 00 and a calling code that a separator follows."""
 BRACKETS = b"()"
 WIDEST_LABEL = 4 * (LONGEST_LABEL + 1)
-"""Bytes of a domain's label, whatever its characters, and of a dot."""
+"""Bytes of a domain label in any script, and of a dot."""
 GROUP = 4
-"""Digits of the groups within a card or a mobile number that 00 may begin."""
+"""Digits of a group within a card or a mobile number that 00 may begin."""
 EIGHT, SIX = 56, 54
 NOT_ASCII = 0x80
 FOURS = np.uint64(sum(1 << place for place in range(4, 64, 5)))
-"""Where the signs stand between groups of four."""
+"""Places of the separators between groups of four."""
 
 
 def find_by_pattern(batch: Batch, classes: Classes, strange_at: Places) -> list[Segment]:
-    """Candidates of all rare kinds; `strange_at` are the at signs before domains that are not
-    plain ASCII.
+    """Find the candidates of all rare kinds by their own pattern.
+
+    `strange_at` are the at signs before domains that are not plain ASCII.
     """
     gates = [(kinds()["email"], _before_dot(batch, strange_at))]
     if classes.digit.any():
@@ -363,7 +373,7 @@ def find_by_pattern(batch: Batch, classes: Classes, strange_at: Places) -> list[
         if len(gate)
     ]
     whole = list(zip((batch.starts - 1).tolist(), (batch.ends + 1).tolist(), strict=True))
-    # a new file's
+    # kinds of newly added files
     slow = (kind for name, kind in kinds().items() if name not in WITH_COLUMNS and not kind.labels)
     found += [_columns(batch, kind, whole) for kind in slow]
     return [segment for segment in found if len(segment)]
@@ -371,8 +381,9 @@ def find_by_pattern(batch: Batch, classes: Classes, strange_at: Places) -> list[
 
 @cache
 def _lengths() -> npt.NDArray[np.uint8]:
-    """u8[65536]: how long the numbers are of the country that two letters, lower case, stand
-    for; 0 where they are no country.
+    """Return the length of IBANs by country: u8[65536].
+
+    The index is two lower-case letters; 0 means that they are no country.
     """
     table = np.zeros(1 << 16, np.uint8)
     for country, length in iban.LENGTHS.items():
@@ -381,8 +392,10 @@ def _lengths() -> npt.NDArray[np.uint8]:
 
 
 def _iban_gates(batch: Batch, classes: Classes) -> Places:
-    """A country's two letters and two digits, nothing glued before, that go on in one piece of
-    its length, or in fours.
+    """Find where an IBAN may begin: two letters of a country and two digits.
+
+    Nothing is glued before. The characters behind must reach the country's length in one piece, or
+    be in groups of four.
     """
     letter = classes.letter
     gate = places(letter & ahead(letter, 1) & ahead(classes.digits.of(2), 2) & classes.free)
@@ -397,8 +410,10 @@ def _iban_gates(batch: Batch, classes: Classes) -> Places:
 
 
 def _spaced_iban_gates(batch: Batch, classes: Classes) -> Places:
-    """A country in capitals and two digits, that go on by single signs as long as the country
-    asks for, and not in one piece.
+    """Find where an IBAN in groups of any length may begin.
+
+    It has a country in capitals, two digits, and single signs up to the length that the country
+    requires. What is in one piece, or in fours, is left to `_iban_gates`.
     """
     two = classes.letter & ahead(classes.letter, 1) & classes.free
     apart = ~ahead(classes.word, 2) & ahead(classes.digits.of(2), 3)
@@ -423,8 +438,9 @@ def _spaced_iban_gates(batch: Batch, classes: Classes) -> Places:
 
 
 def _abroad_gates(batch: Batch, classes: Classes) -> Places:
-    """Digits behind a plus sign, or behind 00 with nothing glued before, that are no +86 and
-    long enough or in groups.
+    """Find digits behind a plus sign, or behind 00 with nothing glued before.
+
+    They are not +86, and are long enough or in groups.
     """
     data, digit, zero = batch.data, classes.digit, classes.zero
     signed = places(digit & behind(classes.plus, 1))
@@ -451,8 +467,9 @@ def _abroad_gates(batch: Batch, classes: Classes) -> Places:
 
 
 def _goes_on(data: Bytes, digit: Words, begin: Places) -> Flags:
-    """Which digits go on to a number's fewest, with one sign between groups or a bracket, where
-    nobody looks further: bool[n].
+    """Return which digits continue to a number's fewest digits, or have a bracket: bool[n].
+
+    One sign may stand between two groups. Numbers with a bracket are not examined further.
     """
     seen = windows(digit, begin)
     stop = lowest(~seen & ~(seen >> ONE))
@@ -463,7 +480,7 @@ def _goes_on(data: Bytes, digit: Words, begin: Places) -> Flags:
 
 
 def _before_dot(batch: Batch, at: Places) -> Places:
-    """The at signs behind which a dot stands where a domain's first label may end."""
+    """Select the at signs with a dot close behind, where the first label may end."""
     if not len(at):
         return at
     dots = np.append(np.flatnonzero(batch.data == DOT), len(batch.data) + WIDEST_LABEL)
@@ -473,8 +490,9 @@ def _before_dot(batch: Batch, at: Places) -> Places:
 def _columns(
     batch: Batch, kind: Kind, parts: Iterable[tuple[int, int]], gate: Places | None = None
 ) -> Segment:
-    """Candidates of `kind` in `parts` of the buffer, those whose checksum fails among them; with
-    `gate`, only those at one.
+    """Find the candidates of `kind` in `parts` of the buffer, valid or not.
+
+    With `gate`, only candidates that contain one of these places are returned.
     """
     numbers, normals = dict[str, int](), list[str]()
     found = [_read(batch, kind, first, last, numbers, normals) for first, last in parts]
@@ -502,11 +520,11 @@ def _columns(
 def _read(
     batch: Batch, kind: Kind, first: int, last: int, numbers: dict[str, int], normals: list[str]
 ) -> Places:
-    """The bytes [start, end) of the buffer where each stands in a stretch, and the number of its
-    normal form: i64[n, 3].
+    """Find the shapes of a kind in one stretch: i64[n, 3].
 
-    `numbers` and `normals` are those of `Kind.columns`. What touches the stretch's edge was cut and
-    is left out.
+    The columns are start and end, as bytes of the buffer, and the number of the normal form.
+    `numbers` and `normals` are those of `Kind.columns`. A shape that touches the edge of the
+    stretch is cut off and is left out.
     """
     while batch.data[first] & CONTINUES == NOT_ASCII:
         first -= 1

@@ -1,14 +1,14 @@
-"""Values that stand for people and that no list is asked for: masks, digests in other forms,
-numbers in other spellings.
+"""Count values that stand for people but that cannot be looked up in a customer list.
 
-Who finds nobody in a file of such values has not looked at it, so they are counted, a text at a
-time: `138****8000`, `a***@b.c`, SHA-512, a digest in base64, `zhang*qq.com`, `l38 OO13 8000`;
-numbers in fragments are counted by `whole_text`. A gate, which hyperscan looks for in the one pass
-over all texts, says where one may stand; around it a pattern of Python says whether one does. Each
-is linear: what repeats in it is bounded.
+These are masks, digests in other forms, and numbers in other spellings: `138****8000`,
+`a***@b.c`, SHA-512, a digest in base64, `zhang*qq.com`, `l38 OO13 8000`. A file of such values
+must not be reported as searched without a match, so they are counted per text. `whole_text`
+counts numbers in fragments. A gate, found by hyperscan in the one pass over all texts, says
+where such a value may stand. Around it a Python pattern decides. Each pattern is linear, as its
+repetitions are bounded.
 
-Digests stand in ordinary texts too: of commits, files, sessions. So only one that is a cell counts,
-and none whose label or header names a thing that has digests or random ids of its own.
+Ordinary texts also hold digests: of commits, files, sessions. A digest counts only if it is a
+cell whose label or header does not name a thing that has digests or random ids.
 """
 
 from __future__ import annotations
@@ -32,22 +32,23 @@ from ullage.identifiers.masked_value import FORM as MASKED
 from ullage.regex import compile_later
 
 SPELT = "spelt"
-"""What is counted, beside MASKED and the forms of digests."""
+"""The name under which spellings are counted, beside MASKED and the forms of digests."""
 SIZES = {32: "md5", 40: "sha1", 64: "sha256", 96: "sha384", 128: "sha512"}
 MOST = 1 << 12
-"""Places of one text that are looked at; beyond them as many values are counted as are told by
-these.
+"""Places that are examined in one text.
+
+If there are more, the count is scaled up from these.
 """
 AROUND = 96
-"""Bytes on either side of the end of what a gate saw."""
+"""Bytes on either side of the end of a gate's hit."""
 BEFORE_AT = 16
-"""Bytes before an at sign that are laid out, in two words."""
+"""Bytes before an at sign that are examined, as two words."""
 HIDDEN_BEFORE = np.array((0x0101010000000000, 0x0001010101010101), np.uint64)
-"""Of these the last eleven, in which characters may be hidden: where two may begin."""
+"""Of these the last eleven, where two hiding signs may begin."""
 HIDING_PAIRS = (b"**", b"\x97\x8f", b"\x80\xa2", b"\xc3\x97")
-"""Two bytes that say so: two stars, and the last of `●•×`."""
+"""Byte pairs of hiding signs: two stars, and the last two bytes of `●•×`."""
 HIDES = r"(?:\*|\xe2\x97\x8f|\xe2\x80\xa2|\xc3\x97)"
-"""What hides a character, in UTF-8: `*●•×`."""
+"""Signs that hide a character, in UTF-8: `*●•×`."""
 WORD = "[A-Za-z0-9._+-]"
 MASKS = re.compile(
     rf"(?<![\w*@.+])(?:"
@@ -61,7 +62,7 @@ MASKS = re.compile(
     re.ASCII,
 )
 LAST = r"[AEIMQUYcgkosw048]"
-"""The last character of base64 that stands for one byte and two thirds."""
+"""Last characters of base64 where it ends with one byte and two thirds."""
 BASE64 = re.compile(
     rf"(?<![A-Za-z0-9+/=_-])(?:[A-Za-z0-9+/]{{21}}[AQgw]=|[A-Za-z0-9+/]{{26}}{LAST}|[A-Za-z0-9+/]{{42}}{LAST}"
     r"|[A-Za-z0-9+/]{85}[AQgw]=)=(?![A-Za-z0-9+/=])".encode()
@@ -77,7 +78,7 @@ ALIKE = re.compile(
 """A mobile number in groups with a letter for a digit: `l38 OO13 8000`."""
 ALIKE_SIGNS, FIRST_ALIKE, PIPE = b"0123456789OoIl|SBZ", b"1Il|", ord("|")
 SHORT_GROUP, LONG_GROUP, GROUPED = 3, 4, 13
-"""Characters of its first group, of each other one, and of the whole."""
+"""Characters of its first group, of each further group, and of the whole number."""
 AS_DIGITS = bytes.maketrans(b"OoIl|SBZ", b"00111582")
 PROVIDERS = (
     r"(?:qq|163|126|139|189|sina|sohu|yeah|foxmail|aliyun|gmail|googlemail|outlook|hotmail|live|yahoo|icloud|gmx|web|mail|proton)"
@@ -90,9 +91,9 @@ NO_AT = re.compile(
 )
 """An address without its at sign: `zhang*qq.com`, or its two parts as cells."""
 MOST_LOOKED_AT = 256
-"""Digests of one text whose surroundings are looked at; the others are taken to be like them."""
+"""Digests of one text whose surroundings are examined; they decide for the rest."""
 LINE = 1024
-"""Bytes before a digest in which its label, or the cells before it, are looked for."""
+"""Bytes before a digest that are searched for its label, or for the cells before it."""
 LABEL = re.compile(rb"""([A-Za-z_][\w. -]{0,40})["'`]? ?[:=]>? ?["'`({\[]*\Z""")
 BEHIND_LABEL = b"> \"'`({["
 THING = compile_later(
@@ -102,18 +103,18 @@ THING = compile_later(
     (?:[\W_]?(?:id|hash|hex|key|sha|sums?|digest|md5|sha\d+))?\Z""",
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
-"""Names of what has digests or random ids and is no person."""
+"""Names of things that have digests or random ids and are not a person."""
 PERSON = re.compile(
     rb"(?i)phone|mobile|tel|msisdn|mail|card|citizen|national|person|passport|ident|cust|client|user|iban|ssn"
 )
 DELIMITERS = tuple(bytes((sign,)) for sign in b"\t|;,")
 GLUED = re.compile(rb"(?i)(?:sha\d+[:-]|\) = )\Z")
-"""What stands before the digest of an image, a package or a file."""
+"""Text before the digest of an image, a package or a file."""
 
 
 @cache
 def patterns() -> SearchPatterns:
-    """Gates: what hides beside a digit; padded base64."""
+    """Return the gates: hiding signs beside a digit, padded base64, addresses without @."""
     hides = [re.escape(sign).encode() for sign in "*●•×"]
     return SearchPatterns((
         *(sign * 3 + rb"[ \-]?[0-9]" for sign in hides),
@@ -127,10 +128,10 @@ def patterns() -> SearchPatterns:
 def unread_values(
     batch: Batch, segments: Sequence[Segment], hits: tuple[Places, Places]
 ) -> dict[int, Counter[str]]:
-    """How many such values there are, by number of text and by form; none of what `segments` have
-    read.
+    """Count unreadable values by number of text and by form.
 
-    `hits` are what was found of `patterns` in the batch.
+    Values that `segments` have read are left out. `hits` are the prescan's hits of `patterns` in
+    the batch.
     """
     found: dict[int, Counter[str]] = defaultdict(Counter)
     weak = [segment.start for segment in segments if segment.form == MASKED and segment.weak]
@@ -164,7 +165,7 @@ def unread_values(
 
 
 def _hiding_before_at(batch: Batch) -> Places:
-    """The at signs close behind two signs that may hide characters of an address."""
+    """Find the at signs close behind two signs that may hide characters."""
     at = places(batch.classes.at)
     if not len(at):
         return at
@@ -178,10 +179,10 @@ def _hiding_before_at(batch: Batch) -> Places:
 
 
 def _alike(batch: Batch) -> Places:
-    """The ends of numbers in groups that may have a letter for a digit: where ALIKE may match.
+    """Find the ends of grouped numbers that may have a letter for a digit, where ALIKE may match.
 
-    In columns, as no group has a literal, without which a pattern costs hyperscan as much as a
-    thousand words.
+    This is computed in columns, because no group has a literal, and a pattern without one costs
+    hyperscan as much as a thousand words.
     """
     sign, is_alike = batch.classes.separator, partial(is_one_of, signs=ALIKE_SIGNS)
     gap = places(sign & ahead(sign, LONG_GROUP + 1))
@@ -199,7 +200,7 @@ def _alike(batch: Batch) -> Places:
 def _around(
     batch: Batch, covered: tuple[Places, Places], text: memoryview, seen: Places
 ) -> Counter[str]:
-    """What stands around these places of one text, by form."""
+    """Count the values around these places of one text, by form."""
     around = list(stretches(seen - AROUND, seen + AROUND, len(batch.data), apart=0))
     counts = Counter[str]()
     start, end = _places(MASKS, text, around)
@@ -215,8 +216,9 @@ def _around(
 def _disguised(
     covered: tuple[Places, Places], text: memoryview, around: Sequence[tuple[int, int]]
 ) -> int:
-    """How many numbers with letters for digits, and addresses without their sign; none where
-    there are too few of a kind.
+    """Count the numbers with letters for digits, and the addresses without their at sign.
+
+    Numbers count only if there are at least FEWEST, and so do addresses of one sign and host.
     """
     start, end = _places(ALIKE, text, around)
     written = {
@@ -235,7 +237,7 @@ def _disguised(
 
 
 def _count(batch: Batch, start: Places, form: str, found: Mapping[int, Counter[str]]) -> None:
-    """Add the values that begin at `start` to those of their texts."""
+    """Add the values that begin at `start` to the counts of their texts."""
     if len(start):
         documents, counts = np.unique(batch.documents(start), return_counts=True)
         for document, count in zip(documents.tolist(), counts.tolist(), strict=True):
@@ -245,7 +247,7 @@ def _count(batch: Batch, start: Places, form: str, found: Mapping[int, Counter[s
 def _places(
     pattern: re.Pattern[bytes], text: memoryview, around: Sequence[tuple[int, int]]
 ) -> tuple[Places, Places]:
-    """Where what matches begins and ends."""
+    """Return the starts and ends of the matches of a pattern."""
     spans = [
         match.span() for first, last in around for match in pattern.finditer(text, first, last)
     ]
@@ -254,7 +256,10 @@ def _places(
 
 
 def _covered(segments: Sequence[Segment]) -> tuple[Places, Places]:
-    """Where what was read begins, in order, and how far what begins there or before goes."""
+    """Return the bytes that were read, as starts in order and ends.
+
+    Each end is that of the value that extends furthest among those up to its start.
+    """
     first = np.concatenate([segment.start for segment in segments] or [np.empty(0, np.int64)])
     last = np.concatenate([segment.end for segment in segments] or [np.empty(0, np.int64)])
     order = np.argsort(first, kind="stable")
@@ -262,7 +267,7 @@ def _covered(segments: Sequence[Segment]) -> tuple[Places, Places]:
 
 
 def _are_read(covered: tuple[Places, Places], start: Places, end: Places) -> Flags:
-    """Which of the stretches [start, end) overlap with one that was read: bool[n]."""
+    """Return which stretches [start, end) overlap with a value that was read: bool[n]."""
     first, behind = covered
     before = np.searchsorted(first, end) - 1
     read: Flags = (
@@ -274,8 +279,9 @@ def _are_read(covered: tuple[Places, Places], start: Places, end: Places) -> Fla
 
 
 def _people(batch: Batch, text: memoryview, start: Places, end: Places) -> Places:
-    """Those of the digests [start, end) that may stand for people; of those of a text in which
-    many do not, as many fewer.
+    """Select the starts of digests that may stand for people.
+
+    Of a text with many digests a sample is examined, and decides for the rest.
     """
     if not len(start):
         return start
@@ -303,8 +309,9 @@ def _people(batch: Batch, text: memoryview, start: Places, end: Places) -> Place
 
 
 def _line_before(text: memoryview, first: int, start: int, end: int) -> bytes | None:
-    """What stands before a digest in its line, as far as [first, start) goes; None where it is
-    no cell of a row.
+    """Return the text before a digest in its line, as far as [first, start) covers it.
+
+    Returns None where the digest is not a cell of a row.
     """
     before, behind = bytes(text[first:start]), bytes(text[end : end + 8])
     is_cell = (
@@ -316,8 +323,8 @@ def _line_before(text: memoryview, first: int, start: int, end: int) -> bytes | 
 
 
 def _label(line: bytes) -> bytes:
-    """The label that a line ends with; b"" for none."""
-    # told at once: the search begins at each letter
+    """Return the label that a line ends with; b"" for none."""
+    # a quick test first: the search begins at each letter
     if not line.rstrip(BEHIND_LABEL).endswith((b":", b"=")):
         return b""
     label = LABEL.search(line[-64:])
@@ -325,5 +332,5 @@ def _label(line: bytes) -> bytes:
 
 
 def _names_person(name: bytes) -> bool:
-    """Whether a name is none of a thing that has digests or random ids of its own."""
+    """Return whether a name may stand for a person, as it names no thing with digests."""
     return PERSON.search(name) is not None or THING.fullmatch(name) is None

@@ -1,21 +1,21 @@
-"""Find what only a whole text proves: numbers written backwards, and numbers in fragments.
+"""Find numbers that only a whole text proves: written backwards, or split into fragments.
 
-Backwards, last digit first, whether the whole line is or the digits alone: a number whose check
-holds so and not forwards is looked up so. What a mobile number is backwards is any other number
-too: these are looked up where at least FEWEST stand in a text and nearly all of its numbers of that
-length are such, or where it says that it is reversed.
+Backwards, the whole line or the digits alone are reversed. A number whose check holds only
+backwards is looked up in that order. A mobile number backwards looks like any number, so these
+are looked up only where a text has at least FEWEST and nearly all of its numbers of that length
+qualify, or where the text says that it is reversed.
 
-Fragments: `138 und 0013 und 8000`, `"1","3","8",…`, `后八位00138000，前三位138`,
-`{"a":"138","b":"00138000"}`. There is no end of such spellings, so none is known here. Groups of
-digits that together are as long as a mobile number, resident ID or card make a candidate. Whoever
-posts a list writes each row the same way, so candidates count where at least FEWEST have the same
-text around groups of the same sizes, and nearly all that are written so are numbers. They are not
-looked up: somebody must read them. Pages and tables are full of small numbers, so more is asked of
-groups that no number is usually written in.
+Fragments are spellings such as `138 und 0013 und 8000`, `"1","3","8",…`,
+`后八位00138000，前三位138`, `{"a":"138","b":"00138000"}`. There is no end of them, so none is
+listed here. Groups of digits that together are as long as a mobile number, resident ID or card
+make a candidate. Whoever posts a list writes each row in the same way. So candidates count
+where at least FEWEST have the same text around groups of the same sizes, and nearly all of these
+are valid numbers. They are not looked up; an analyst must read them. Pages and tables are full
+of small numbers, so unusual group sizes must meet stricter conditions.
 
-So do numbers in one piece that are not read for what is glued to them: letters (`x13800138000`,
-`a…b`), or zeros before. Groups are found in columns, over the whole batch; of a long text an
-eighth, and of each the first MOST candidates are looked at.
+Numbers in one piece count in the same way if they are unreadable because of what is glued to
+them: letters (`x13800138000`, `a…b`), or zeros before. Groups are found in columns over the
+whole batch. An eighth of a long text, and the first MOST candidates of each text, are examined.
 """
 
 from __future__ import annotations
@@ -45,11 +45,12 @@ from matcher.text.group_numbers import is_valid
 from ullage.identifiers import card, phone, resident_id
 
 FEWEST, SHARE = 3, 0.8
-"""How many numbers are written in one way, and how many of those that are written so are
-numbers.
+"""Conditions for counting a spelling.
+
+FEWEST numbers must be written in it, and SHARE of the texts written so must be numbers.
 """
 HINT = 4096
-"""Bytes at whose ends a text may say that it is reversed."""
+"""Bytes at either end of a text where it may say that it is reversed."""
 SAYS_SO = re.compile(
     rb"(?i)revers|backward|mirrored|r\xc3\xbcckw\xc3\xa4rts|umgekehrt|invers|envers|al rev"
     + "|".join(
@@ -60,28 +61,31 @@ SAYS_SO = re.compile(
         )
     ).encode()
 )
-"""Words that say that something is reversed, and labels that are."""
+"""Words that say that something is reversed, and labels that are reversed themselves."""
 Holds = Callable[[Bytes], Flags]
 MOST = 1 << 11
-"""Candidates of one text that are looked at; the others count as these do."""
+"""Candidates that are examined in one text; they decide for the rest."""
 FACTOR = np.uint64(0x9E3779B97F4A7C15)
 INVERSE = np.uint64(pow(int(FACTOR), -1, 1 << 64))
-"""An odd number, and the one with which it makes 1, of 64 bits."""
+"""An odd number and its inverse modulo 2^64."""
 ZERO, ONE, THREE, SIX, NINE = (np.uint8(ord(digit)) for digit in "01369")
 TOTALS = (phone.LENGTH, 16, 18, 19)
-"""Digits of a number: of a phone, a card, a resident ID, and a card of UnionPay."""
+"""Digits of a phone, a card, a resident ID, and a card of UnionPay."""
 LONG, STRIPE, STRIDE = 1 << 17, 128, 1024
-"""Bytes of a text of which only a part is looked at, and words of 64 bytes: an eighth, in lines
-that stand together.
+"""How a long text is sampled: an eighth of it, in lines that stand together.
+
+A text of more than LONG bytes is sampled. STRIPE and STRIDE count words of 64 bytes.
 """
 LONGEST_GAP, LONGEST_GROUP = 40, 8
-"""Bytes between two groups, and digits of one."""
+"""Bytes between two groups; digits of one group."""
 ALONE = b" -./:_+*=\\"
-"""Signs that stand alone between any two numbers, those of dates, times, decimals and sums among
-them; groups with the same of these between all are read.
+"""Signs that do not make groups a fragment if they stand alone between two of them.
+
+They occur in dates, times, decimals and sums; numbers with the same of them between all groups
+are read elsewhere.
 """
 CELLS = re.compile(rb"[ \"']*[,;|\t\n][ \"']*")
-"""What parts the cells of a row."""
+"""Separators of the cells of a row."""
 MOMENT = re.compile(
     rb"(?<!0)0{1,2}:00(?!0)|0{4}(?:[-/.]0{1,2}[-/.]0{1,2}|\xe5\xb9\xb4)|(?<!0)0{1,2}\xe6\x9c\x88"
 )
@@ -100,17 +104,18 @@ USUAL = frozenset((
     (3, 3, 5), (5, 6),
     (1, 2, 2, 2, 2, 2), (3, 2, 2, 2, 2), (4, 8, 6), (4, 4, 4, 6), (2, 3, 3, 3),
 ))  # fmt: skip
-"""Sizes of groups in which numbers are written, from the front or from the back."""
+"""Group sizes in which numbers are commonly written, from the front or from the back."""
 MOST_ZEROS = 12
-"""Digits in front of a number, all zeros."""
+"""Zeros that may precede a number."""
 DAY = re.compile("1[3-9](?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])")
-"""What a serial number begins with that has the day in it, which may be the beginning of a
-mobile number.
+"""The beginning of a serial number that contains the day.
+
+It may look like the beginning of a mobile number.
 """
 
 
 def find_backwards(batch: Batch, runs: DigitRuns) -> list[Segment]:
-    """Return such numbers as they are forwards, each told as valid."""
+    """Find numbers that are written backwards, and return them forwards as valid."""
     tests: list[tuple[int, str, Holds]] = [
         (size, "card", partial(are_valid_cards, length=size)) for size in card.LENGTHS
     ]
@@ -140,8 +145,9 @@ def _reversed(text: Bytes, size: int) -> Bytes:
 
 
 def _backwards(numbers: NumberColumns, size: int, kind: str, holds: Holds) -> Segment:
-    """Those of `numbers` that are valid backwards alone; of an odd length Luhn's sum is the same
-    either way.
+    """Select the numbers that are valid backwards only, reversed.
+
+    At an odd length Luhn's sum is the same in both directions, so forwards is not excluded there.
     """
     if size % 2 == 0:
         numbers = numbers.where(~holds(numbers.text))
@@ -150,8 +156,9 @@ def _backwards(numbers: NumberColumns, size: int, kind: str, holds: Holds) -> Se
 
 
 def _phones(batch: Batch, numbers: NumberColumns) -> Segment:
-    """The mobile numbers among those of eleven digits that are some backwards, in texts in which
-    they are meant.
+    """Select the numbers of eleven digits that are mobile numbers backwards, reversed.
+
+    Only texts in which they are meant that way count.
     """
     text = _reversed(numbers.text, phone.LENGTH)
     may_be = is_mobile(text) & ~is_mobile(numbers.text)
@@ -166,15 +173,16 @@ def _phones(batch: Batch, numbers: NumberColumns) -> Segment:
 
 
 def _says_so(batch: Batch, number: int) -> bool:
-    """Whether a text says at its beginning or end that it is reversed."""
+    """Return whether a text says at its beginning or end that it is reversed."""
     start, end = int(batch.starts[number]), int(batch.ends[number])
     ends = (batch.text(start, min(end, start + HINT)), batch.text(max(start, end - HINT), end))
     return any(SAYS_SO.search(part) is not None for part in ends)
 
 
 def count_fragments(batch: Batch, are_read: Callable[[Places, Places], Flags]) -> dict[int, int]:
-    """How many such numbers each text has, by its number; none where `are_read` says of [start,
-    end) that something was read.
+    """Count the numbers in fragments, by number of text.
+
+    Numbers are left out where `are_read` says that something in [start, end) was read.
     """
     counts: dict[int, int] = defaultdict(int)
     groups = DigitGroups.of(batch)
@@ -202,8 +210,9 @@ def count_fragments(batch: Batch, are_read: Callable[[Places, Places], Flags]) -
 
 
 def _sampled(batch: Batch) -> Words:
-    """The places that are looked at: all of a text, and of one that is LONG the first STRIPE
-    words of every STRIDE.
+    """Return the places that are examined, as bits.
+
+    A text is examined as a whole; of one that is LONG, the first STRIPE words of every STRIDE are.
     """
     sampled = ~empty(len(batch.data))
     for number in np.flatnonzero(batch.ends - batch.starts > LONG).tolist():
@@ -214,11 +223,11 @@ def _sampled(batch: Batch) -> Words:
 
 @dataclass(frozen=True)
 class DigitGroups:
-    """Groups of digits in `data` in order, i64[n] each: where each begins and ends, and the bytes
-    behind it up to the next.
+    """The groups of digits in `data` in order, i64[n] each.
 
-    `parts`: whether what stands behind a group may part those of a number. `before`: digits in all
-    groups before each, and all.
+    `gap` counts the bytes behind a group up to the next. `parts` says whether these may separate
+    groups of one number. `before` i64[n + 1] counts the digits in all groups before each, and in
+    all.
     """
 
     data: Bytes
@@ -230,7 +239,7 @@ class DigitGroups:
 
     @classmethod
     def of(cls, batch: Batch) -> DigitGroups:
-        """Those of all texts."""
+        """Find the groups of all texts."""
         digit = batch.classes.digit & _sampled(batch)
         start, end = places(digit & ~behind(digit, 1)), places(digit & ~ahead(digit, 1)) + 1
         gap = np.diff(start, append=len(batch.data)) - (end - start)
@@ -244,8 +253,10 @@ class DigitGroups:
         )
 
     def candidates(self) -> tuple[Places, Places]:
-        """The numbers of the first and of the last of several groups that have one of TOTALS
-        digits, and nothing else between.
+        """Return the first and last group of each candidate.
+
+        A candidate is several groups that have one of TOTALS digits together, and only separators
+        between.
         """
         apart: Places = np.cumsum(~self.parts)
         begin, size = np.flatnonzero(self.parts), self.end - self.start
@@ -270,8 +281,9 @@ class DigitGroups:
     def count_glued(
         self, batch: Batch, are_read: Callable[[Places, Places], Flags]
     ) -> Iterator[tuple[int, int]]:
-        """Each text's number, and how many numbers in one piece it has with letters at the same
-        sides or as many zeros before.
+        """Yield for each text its number and how many glued numbers it has.
+
+        These are numbers in one piece with letters at the same sides, or with as many zeros before.
         """
         size = self.end - self.start
         # there is room
@@ -303,10 +315,11 @@ class DigitGroups:
             yield document, count * (of_document.stop - of_document.start) // len(some)
 
     def are_alike(self, batch: Batch, first: Places, last: Places) -> Flags:
-        """Which candidates begin like numbers, as nearly all do that are written in the same way in
-        their text, one a line.
+        """Return which candidates begin like a number, as most that are written alike do: bool[n].
 
-        What stands between two groups is told by its length and first bytes.
+        Candidates are alike if they are in one text and have the same group sizes and
+        separators; one
+        per line is counted. A separator is identified by its length and first bytes.
         """
         line, document = batch.lines(self.start[first]), batch.documents(self.start[first])
         total = self.before[last + 1] - self.before[first]
@@ -327,7 +340,7 @@ class DigitGroups:
         return alike
 
     def _begin(self, group: Places, next_one: Places, is_phone: Flags) -> Flags:
-        """Which numbers may begin with this group and go on with the next one."""
+        """Return which numbers may begin with this group and go on with the next."""
         start, size = self.start[group], (self.end - self.start)[group]
         first = self.data.take(start)
         second = self.data.take(
@@ -337,9 +350,9 @@ class DigitGroups:
         return np.asarray(np.where(is_phone, like_phone, first - ONE <= SIX - ONE))
 
     def _keys(self, first: Places, last: Places) -> npt.NDArray[np.uint64]:
-        """A number for each candidate, the same for the same sizes and signs: u64[n].
+        """Return a key for each candidate, equal for equal sizes and separators: u64[n].
 
-        It is a polynomial, whose sums over all groups are made once (Karp and Rabin 1987).
+        It is a polynomial whose sums over all groups are computed one time (Karp and Rabin 1987).
         """
         size = (self.end - self.start).view(np.uint64)
         sign = signs_at(self.data, self.end, np.minimum(self.gap, 8))
@@ -354,8 +367,9 @@ class DigitGroups:
 
 @cache
 def _are_totals() -> Flags:
-    """Return which numbers of digits are TOTALS; the last stands for all above: bool[TOTALS[-1]
-    + 2].
+    """Return a table of which digit counts are in TOTALS: bool[TOTALS[-1] + 2].
+
+    The last entry stands for all larger counts.
     """
     table = np.zeros(TOTALS[-1] + 2, bool)
     table[list(TOTALS)] = True
@@ -365,8 +379,10 @@ def _are_totals() -> Flags:
 def _by_text(
     batch: Batch, start: Places, end: Places
 ) -> Iterator[tuple[int, int, dict[bytes, list[bytes]]]]:
-    """The number of each text, and its candidates by their template, which has zeros for digits:
-    of so many one.
+    """Yield for each text its number, the sampling factor, and its candidates by template.
+
+    The factor says how many candidates one examined candidate stands for. A template is the text
+    with zeros for digits.
     """
     for document, own in batch.by_document(start):
         templates: dict[bytes, list[bytes]] = defaultdict(list)
@@ -381,8 +397,9 @@ def _by_text(
 
 
 def _template(written: bytes) -> bytes:
-    """What all rows have that are written like this: of single digits in a line only how many,
-    as the rest may be chance.
+    """Return what all rows that are written like this one have in common.
+
+    For single digits in a line that is only their count, as the rest may be chance.
     """
     if TWO.search(written) or LINE_END in written:
         return written.translate(ZEROS)
@@ -390,8 +407,10 @@ def _template(written: bytes) -> bytes:
 
 
 def _goes_on(batch: Batch, start: int, end: int, written: bytes) -> bool:
-    """Whether the text between the first two groups stands around all of them as well, with more
-    digits; or decimals follow.
+    """Return whether a candidate is only a part of something longer.
+
+    The text between the first two groups then also stands before or behind, with more digits; or
+    decimals follow.
     """
     if DECIMALS.match(batch.text(end, min(end + 2, len(batch.data)))):
         return True
@@ -405,7 +424,7 @@ def _goes_on(batch: Batch, start: int, end: int, written: bytes) -> bool:
 
 
 def _count(template: bytes, written: Sequence[bytes]) -> int:
-    """How many of those written like `template` are numbers; 0 where that may be chance."""
+    """Count the numbers among texts written like `template`; 0 where that may be chance."""
     if len(written) < FEWEST or MOMENT.search(template):
         return 0
     rows = [GROUP.findall(one) for one in written]
@@ -420,8 +439,9 @@ def _count(template: bytes, written: Sequence[bytes]) -> int:
 
 
 def _count_whole(numbers: Sequence[str]) -> int:
-    """How many of these are numbers; 0 where that may be chance, or a day with a serial number
-    behind it.
+    """Count the numbers in one piece.
+
+    Returns 0 where that may be chance, or where they are a date with a serial number behind.
     """
     valid = [number for number in numbers if len(number) in TOTALS and is_valid(number)]
     undated = [number for number in valid if len(number) != phone.LENGTH or not DAY.match(number)]
@@ -429,12 +449,12 @@ def _count_whole(numbers: Sequence[str]) -> int:
 
 
 def _valid(rows: Sequence[Sequence[bytes]]) -> list[str]:
-    """Of groups put together, those that are numbers."""
+    """Join the groups of each row, and return the rows that are numbers."""
     return [number for row in rows if is_valid(number := b"".join(row).decode())]
 
 
 def _are_written(template: bytes, rows: Sequence[Sequence[bytes]]) -> bool:
-    """Whether groups that are written like `template` are of one number, and not of several."""
+    """Return whether groups written like `template` belong to one number, not several."""
     gaps, sizes = set(GAP.findall(template)), tuple(map(len, rows[0]))
     if not gaps:
         return True

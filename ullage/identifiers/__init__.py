@@ -1,9 +1,10 @@
-"""Kinds of identifier, one file each: shape, checksum, normal form, field label, names, examples.
+"""Define the kinds of identifier, one file each.
 
-Dropping a file with a `KIND` in here registers the kind: `kinds()` walks the package. Its examples
-and near-misses live beside its rule and one shared test covers all of them. The watchlist's
-builder, the matcher, the pages and the reports all take what they know of a kind from here, so that
-a value is normalised the same way everywhere.
+A file holds everything that is particular to its kind: shape, checksum, normal form, field
+label, names and examples. A file with a `KIND` is registered by being in this package, because
+`kinds()` walks the package. One shared test covers the examples and near-misses of every kind.
+The builder of the customer list, the matcher, the pages and the reports all read a kind from
+here, so that a value is normalised in the same way everywhere.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ GLUED = re.compile(
     # a letter first: found faster
     r"([A-Za-z](?:(?<![0-9A-Za-z].)[A-Za-z]*+(?=\+?[0-9])|(?<=[0-9].)[A-Za-z]*+(?![0-9])))"
 )
-"""Letters between which and a number nothing stands, in one group."""
+"""Letters directly beside a number, in one group."""
 
 
 @cache
 def kinds() -> dict[str, Kind]:
-    """Every kind by name, those with the stronger claim on a stretch of text first."""
+    """Return every kind by name, with the kinds of lowest rank (strongest claim) first."""
     modules = [
         importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)
     ]
@@ -49,11 +50,11 @@ def kinds() -> dict[str, Kind]:
 
 @cache
 def claims(name: str) -> tuple[int, int]:
-    """How strong the claim of a kind is on a stretch of text, the lower the stronger: as a rule,
-    and where a plus sign begins it.
+    """Return the strength of a kind's claim to a stretch of text, the lower the stronger.
 
-    A number with a calling code fits the plan of a country, so a phone from abroad goes before a
-    card: one number in ten passes Luhn. Names that are no kinds, as a digest's, come last.
+    The first value is the rule, the second applies where a plus sign begins the stretch. A number
+    with a calling code fits the plan of a country, so a phone from abroad goes before a card: one
+    number in ten passes Luhn. Names that are no kinds, like that of a digest, come last.
     """
     ranks = {kind: 2 * found.rank for kind, found in kinds().items()}
     plain = ranks.get(name, 2 * len(ranks) + 2)
@@ -62,16 +63,18 @@ def claims(name: str) -> tuple[int, int]:
 
 @cache
 def field_by_kind() -> dict[str, FieldLabel]:
-    """The field label of each kind, and of names, which are enrolled as kinds are but have no
-    shape.
+    """Return the field label of each kind, and of names.
+
+    Names are enrolled like kinds but have no shape.
     """
     return {**{name: kind.field for name, kind in kinds().items()}, "name": FieldLabel.NAME}
 
 
 @cache
 def glued_words() -> frozenset[str]:
-    """The words in Latin letters, lower case, that may stand glued to a number:
-    `TEL13800138000`, `ICBC6200000000000005`.
+    """Return the Latin words, in lower case, that may be glued to a number.
+
+    Examples are `TEL13800138000` and `ICBC6200000000000005`.
     """
     return frozenset(
         word
@@ -83,17 +86,20 @@ def glued_words() -> frozenset[str]:
 
 
 def without_glued_words(text: str) -> str:
-    """`text` with spaces for each of the glued words that a number, with a plus sign or none,
-    follows or comes before.
+    """Replace glued words by as many spaces.
+
+    A word is replaced where a number directly precedes or follows it; a plus sign may stand before
+    the number.
     """
-    # to split costs a third of what `sub` does, which calls Python for each
+    # `split` costs a third of `sub`, which calls Python for each match
     parts, words = GLUED.split(text), glued_words()
     parts[1::2] = [" " * len(part) if part.lower() in words else part for part in parts[1::2]]
     return "".join(parts)
 
 
 def is_verified(found: Iterable[str], *, corroborated: bool) -> bool:
-    """Whether chance cannot have matched a customer by these kinds: two fields of a row agree,
-    or one is more than a number.
+    """Return whether chance cannot explain a match of these kinds.
+
+    Either two fields of a row agree, or one of the kinds is not matched by chance.
     """
     return corroborated or any(name not in kinds() or not kinds()[name].by_chance for name in found)

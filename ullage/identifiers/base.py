@@ -1,4 +1,4 @@
-"""What an identifier kind is."""
+"""Define what an identifier kind consists of."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from ullage.vocabulary.fields import FieldLabel
 
 NO_NORMAL = -1
 LONGEST = 512
-"""Characters that no shape has."""
+"""More characters than any shape has."""
 SEPARATORS = re.compile(r"[ .\-]")
 BEFORE, AFTER = r"(?<![0-9A-Za-z])", r"(?![0-9A-Za-z])"
-"""An identifier ends where ASCII letters and digits end: what is glued to Chinese text still
-stands alone.
+"""Edges of an identifier: ASCII letters and digits do not continue it.
+
+So an identifier that is glued to Chinese text still stands alone.
 """
 GAP = r"[ \t\"'`\])}】>]{0,3}(?:[:=]|是|为|為|->|=>)?[ \t\"'`\[({【<]{0,3}"
-"""Between a label and its value: what closes the label, one sign, what opens the value."""
+"""Text between a label and its value: closing signs, one separator, opening signs."""
 
 
 class Candidate(NamedTuple):
-    """A substring that may be an identifier: in memory only, never on the bus, in a log or in a
-    file.
+    """A substring that may be an identifier.
 
-    `start` and `end` are character offsets in the text that was searched; `valid` says whether the
-    checksum holds. What is `weak` is never a match by itself: it corroborates a row in which
-    another field of the same customer matched.
+    It stays in memory: it is never put on the bus, into a log or into a file. `start` and `end` are
+    character offsets in the text that was searched. `valid` says whether the checksum holds. A
+    `weak` candidate is no match alone: it corroborates a row in which another field of the same
+    customer matched.
     """
 
     kind: str
@@ -43,36 +44,39 @@ class Candidate(NamedTuple):
     weak: bool = False
 
     def __repr__(self) -> str:
-        """Where it was found, not what it is: a candidate that strays into a message takes no
-        value with it.
+        """Show the place and not the value.
+
+        A candidate that ends up in a message then reveals nothing.
         """
         return f"Candidate({self.kind}, {self.start}-{self.end}, {MASK})"
 
 
 def no_check(_normal: str) -> bool:
-    """For kinds without a checksum: every normal form holds."""
+    """Accept every normal form, for kinds without a checksum."""
     return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One kind of identifier: everything that is particular to it, from its shape to its name in
-    Chinese.
+    """One kind of identifier, with everything that is particular to it.
 
-    `pattern` finds the shape in folded text (ASCII digits, plain separators). `normalise` brings a
-    shape, or a cell of a customer list, to the one written form that is tagged; it returns "" for
-    what cannot be this kind. `check` tells whether the checksum of a normal form holds. `rank`
-    orders kinds that claim the same stretch of text: the lower wins.
+    `pattern` finds the shape in folded text (ASCII digits, plain separators). `normalise`
+    converts a
+    shape, or a cell of a customer list, to the one written form that is hashed; it returns "" for
+    anything that cannot be this kind. `check` returns whether the checksum of a normal form holds.
+    `rank` orders kinds that claim the same stretch of text: the lower wins.
 
-    A kind with `labels` is so common a shape that one of these words must stand before it, or name
-    its column: its pattern comes from `labelled`, the value is the pattern's group `value`, of 5 to
-    23 characters.
+    A kind with `labels` has so common a shape that one of these words must stand before it, or name
+    its column. Its pattern comes from `labelled`, and the value is the pattern's group `value`,
+    of 5
+    to 23 characters.
     """
 
     name: str
     field: FieldLabel
-    """What a column of such values is called, and so how the law weighs it; several kinds may
-    share one.
+    """The label of a column of such values, which decides how the law weighs it.
+
+    Several kinds may share one.
     """
     noun: str
     noun_zh: str
@@ -82,35 +86,32 @@ class Kind:
     normalise: Callable[[str], str]
     check: Callable[[str], bool] = no_check
     by_chance: bool = False
-    """Whether so many values are in use that one made up at random is often somebody's."""
+    """Whether so many values are in use that a random one is often somebody's."""
     headers: tuple[str, ...] = ()
     """Words, in lower case, that name such a column or stand before such a value."""
     glued: tuple[str, ...] = ()
-    """Words, in lower case, that may stand glued to such a number, as its headers may."""
+    """Words, in lower case, that may be glued to such a number, beside the headers."""
     labels: tuple[str, ...] = ()
     signs: str = ""
-    """Of a kind with labels: what its values have beside letters and digits."""
+    """For a kind with labels: characters of its values beside letters and digits."""
     alone: str = ""
-    """Of a kind with labels that is found without one too, but is then weak: the pattern of such
-    values.
-    """
+    """For a kind with labels that is also found, weakly, without one: the pattern of its values."""
     examples: tuple[tuple[str, str], ...] = ()
-    """Texts that hold one, and its normal form."""
+    """Texts that hold one, each with its normal form."""
     near_misses: tuple[str, ...] = ()
-    """Texts that hold none that is valid."""
+    """Texts that hold no valid one."""
 
     def find(self, text: str) -> list[Candidate]:
-        """Candidates of this kind in folded `text`; those whose checksum fails are returned too,
-        marked.
-        """
+        """Find the candidates of this kind in folded text, valid or not."""
         found = (
             (match, self.normalise(match[self._group])) for match in self.pattern.finditer(text)
         )
         return [self._candidate(match, normal) for match, normal in found if normal]
 
     def search(self, text: str, start: int = 0) -> tuple[int, int, Candidate | None] | None:
-        """The next shape from `start` on: its begin and end, and the candidate if it has a
-        normal form. None at the end.
+        """Return the next shape from `start` on, or None at the end of the text.
+
+        The result is its begin and end, and the candidate if the shape has a normal form.
         """
         match = self.pattern.search(text, start)
         if match is None:
@@ -127,11 +128,11 @@ class Kind:
     def columns(
         self, text: str, numbers: dict[str, int], normals: list[str]
     ) -> tuple[array[int], array[int], array[int]]:
-        """Where they are: starts, ends, and numbers in `normals`; the same with less work for each,
-        none told weak.
+        """Find the candidates as columns: starts, ends, and indices into `normals`.
 
-        `numbers` says which number a value has as it is written, NO_NORMAL for none: it grows as
-        `normals` does, text by text.
+        This costs less per candidate than `find`; none is marked as weak. `numbers` maps a value as
+        written to its index, NO_NORMAL for no normal form. `numbers` and `normals` grow
+        text by text.
         """
         group, starts, ends, which, failed = (
             self._group,
@@ -166,8 +167,9 @@ class Kind:
     def _within(
         self, failed: list[re.Match[str]], numbers: dict[str, int]
     ) -> Iterator[re.Match[str]]:
-        """Shapes that begin within one of `failed`, which are none; `numbers` tells of each
-        before the next is asked for.
+        """Yield the shapes that begin inside a failed one.
+
+        `numbers` must hold each yielded shape before the next is asked for.
         """
         for outer in tuple(failed):
             end, behind = outer.end(), outer.start() + 1
@@ -183,18 +185,16 @@ class Kind:
 
 
 def digits(text: str) -> str:
-    """`text` without spaces, dots and dashes."""
+    """Remove spaces, dots and dashes from `text`."""
     return SEPARATORS.sub("", text)
 
 
 def labelled(labels: Iterable[str], value: str, *, required: bool = True) -> re.Pattern[str]:
-    """A pattern of `value` behind one of `labels`, in any case, with at most a sign, quotes and
-    brackets between.
+    """Return a pattern of `value` behind one of `labels`, in any case.
 
-    A label in Latin letters is a word of its own, but it may be glued to digits (`qq12345`):
-    nothing need be asked of what stands before the value, but its end must be in the pattern
-    (`AFTER`). Without `required` the value is found alone as well, and the group `label` is then
-    None.
+    At most a sign, quotes and brackets stand between them. A label in Latin letters is a word of
+    its own, but it may be glued to digits (`qq12345`), so the value's pattern must define only its
+    end (`AFTER`). Without `required` the value is also found alone, and the group `label` is None.
 
     >>> labelled(("微信",), r"[a-z]+").search("加微信：abc".replace("：", ":"))["value"]
     'abc'
@@ -205,8 +205,9 @@ def labelled(labels: Iterable[str], value: str, *, required: bool = True) -> re.
 
 
 def _as_word(label: str) -> str:
-    """A Latin label stands apart from other letters and, unless digits follow at once, from its
-    value.
+    """Return a pattern of a label, as a separate word if it is Latin.
+
+    A Latin label may be glued to digits of its value, but not to letters.
     """
     escaped = re.escape(label)
     return rf"{BEFORE}{escaped}(?![A-Za-z_])" if label.isascii() else escaped

@@ -1,13 +1,16 @@
-"""Payment card numbers (PAN), 13 to 19 digits.
+"""Recognise payment card numbers (PAN) of 13 to 19 digits.
 
-Luhn (ISO/IEC 7812-1 annex B) and the issuer's range: 62 and 81 UnionPay 14–19, 4 Visa 13/16/18/19,
-51–55 and 2221–2720 Mastercard 16, 34 and 37 Amex 15, 3528–3589 JCB 16–19, 6011, 644–649 and 65
-Discover 16–19, 300–305, 36, 38 and 39 Diners 14, 16 and 19, 5018, 5020, 5038, 56–58, 6304 and 67
-Maestro 13–19 (braintree/credit-card-type 2026-06, facts; of Maestro those ranges that issuers use).
-Grouped in fours, a rest of up to 3 by itself or with the last four, 4-6-5, 4-6-4, or (by a space or
-dash alone, since decimals look so) 4 or 6 and the rest. One random number in ten passes Luhn; cards
-that fail it do exist, so `normalise` takes them for the customer list, and `check` tells. Card tags
-never sit beside a BIN or last four digits (PCI DSS 3.5.1).
+A number must pass Luhn (ISO/IEC 7812-1 annex B) and be in the range of an issuer: 62 and 81
+UnionPay 14–19, 4 Visa 13/16/18/19, 51–55 and 2221–2720 Mastercard 16, 34 and 37 Amex 15,
+3528–3589 JCB 16–19, 6011, 644–649 and 65 Discover 16–19, 300–305, 36, 38 and 39 Diners 14, 16
+and 19, 5018, 5020, 5038, 56–58, 6304 and 67 Maestro 13–19 (braintree/credit-card-type 2026-06,
+facts; of Maestro only the ranges that issuers use).
+
+Numbers are grouped in fours, with a rest of up to 3 alone or joined to the last four; 4-6-5;
+4-6-4; or, by a space or dash only because decimals look like that, 4 or 6 and the rest. One
+random number in ten passes Luhn. Cards that fail it do exist, so `normalise` accepts them for
+the customer list and `check` reports them. Card hashes are never stored beside a BIN or the
+last four digits (PCI DSS 3.5.1).
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ GROUPS = (
     *((4, rest) for rest in range(15, 8, -1)),
     *((6, rest) for rest in range(13, 6, -1)),
 )
-"""How a number is grouped; in two groups by a space or dash alone."""
+"""How a number is grouped; two groups are separated by a space or dash only."""
 FIRST = r"(?:[3-6]\d{3}|81\d{2}|2[2-7]\d{2})"
 GROUPED = (
     r"(?:([ .\-])\d{4}\1\d{4}\1(?:\d{4}(?:\1?\d{1,3})?|\d{1,3})|([ .\-])\d{6}\2\d{4,5}|["
@@ -46,15 +49,16 @@ SCHEMES = {
     "maestro": (r"5018|5020|5038|5[678]\d\d|6304|67\d\d", LENGTHS),
     "discover": (r"6011|64[4-9]\d|65\d\d", range(16, 20)),
 }
-"""The first four digits of each scheme's numbers, no two schemes' the same, and how long these
-are.
+"""The first four digits of each scheme's numbers, and their lengths.
+
+No two schemes share first digits.
 """
 ISSUER = compile_later("|".join(f"(?P<{name}>{first})" for name, (first, _) in SCHEMES.items()))
 DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 SINGLE_VALUES, DOUBLED_VALUES = (
     bytes.maketrans(b"0123456789", bytes(values)) for values in (range(10), DOUBLED)
 )
-"""What each digit adds to a Luhn sum."""
+"""The contribution of each digit to a Luhn sum."""
 HEADERS = tuple(
     (
         "卡号 银行卡 银行卡号 储蓄卡 信用卡 账号 card cardno card_no card_number pan bankcard"
@@ -70,13 +74,11 @@ GLUED = tuple(
         " pab pingan gdb cgb hxb czb bosc bob unionpay visa mastercard amex jcb"
     ).split()
 )
-"""Words that stand glued to a number, beside its headers: banks by their abbreviations, and
-schemes.
-"""
+"""Words that may be glued to a number, beside its headers: abbreviations of banks, and schemes."""
 
 
 def issuer(number: str) -> str:
-    """The scheme whose range and length fit, or ""."""
+    """Return the scheme whose range and length a number fits, or ""."""
     match = ISSUER.match(number)
     scheme = str(match.lastgroup) if match else ""
     return (
@@ -87,7 +89,7 @@ def issuer(number: str) -> str:
 
 
 def luhn(number: str) -> bool:
-    """Whether the Luhn sum of a digit string is a multiple of ten."""
+    """Return whether the Luhn sum of a digit string is a multiple of ten."""
     written = number.encode("ascii")[::-1]
     return (
         sum(written[::2].translate(SINGLE_VALUES)) + sum(written[1::2].translate(DOUBLED_VALUES))
@@ -95,7 +97,7 @@ def luhn(number: str) -> bool:
 
 
 def normalise(text: str) -> str:
-    """Digits only, or "" when no scheme has that range and length.
+    """Return the digits only, or "" when no scheme has that range and length.
 
     >>> normalise('6200 0000 0000 0005')
     '6200000000000005'

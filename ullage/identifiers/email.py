@@ -1,13 +1,14 @@
-"""Mail addresses.
+"""Recognise mail addresses.
 
-The whole address is lower-cased (the local part too: no large provider tells them apart), and a
-domain in other scripts becomes its ASCII form (RFC 3492, `例子.中国` is `xn--fsqu00a.xn--fiqs8s`).
-`[at]`, `(at)`, `[dot]` and `(dot)` are read as the signs they stand for. A plus-tag is kept: who
-enrols `a+x@example.com` is found by it, and `strip_plus` gives the address without.
+The whole address is lower-cased, including the local part, because no large provider
+distinguishes case. A domain in another script becomes its ASCII form (RFC 3492, `例子.中国` is
+`xn--fsqu00a.xn--fiqs8s`). `[at]`, `(at)`, `[dot]` and `(dot)` are read as the signs they stand
+for. A plus-tag is kept: a customer who enrols `a+x@example.com` is found by it, and `strip_plus`
+returns the address without it.
 
-Two hyphens end a field, so they end a local part too: `李某----a@example.com`. A domain ends with
-its last label that is all letters. A domain in Chinese needs a top-level domain that is in use,
-since prose goes on behind an address.
+Two hyphens end a field, so they also end a local part: `李某----a@example.com`. A domain ends
+with its last label that is all letters. A domain in Chinese needs a top-level domain that is in
+use, because prose may follow an address directly.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from ullage.vocabulary.fields import FieldLabel
 AT = r"(?:@|[ ]?[\[(](?:at|AT|At)[\])][ ]?)"
 DOT = r"(?:\.|[ ]?[\[(](?:dot|DOT|Dot)[\])][ ]?)"
 SIGNS = "._%+-"
-"""What a local part may have beside letters and digits."""
+"""Characters of a local part beside letters and digits."""
 SHORTEST_TOP, LONGEST_TOP = 2, 24
 """Letters of a top-level domain in ASCII."""
 _SIGN = re.escape(SIGNS)
 START = rf"(?:(?<![A-Za-z0-9{_SIGN}])|(?<=--))(?:(?!--)[{_SIGN}])*+"
-"""Where a local part may begin, and the signs that cannot be its first character."""
+"""Where a local part may begin, including signs that cannot be its first character."""
 LOCAL = rf"[A-Za-z0-9](?:(?!--)[A-Za-z0-9{_SIGN}]){{0,63}}(?<!\.)"
 LABEL = r"[A-Za-z0-9]++(?:-[A-Za-z0-9]++)*+"
 END = r"(?![A-Za-z0-9]|-[A-Za-z0-9])"
@@ -48,8 +49,9 @@ NOT_ASCII = (
 )
 TOP = rf"(?:{'|'.join(TOP_LEVEL.split())}|xn--[A-Za-z0-9\-]{{2,59}}(?!\.?[A-Za-z0-9\-]))"
 MAY_BE_FOREIGN = rf"(?=[A-Za-z0-9.\-]*+(?:(?<=\.)[{OTHER}]|[{OTHER}][A-Za-z0-9\-{OTHER}]{{0,62}}+\.)|[A-Za-z0-9.\-]*?xn--)"  # noqa: E501
-"""What every such domain has: its first letter of another script stands behind a dot, or in a
-label with a dot behind it.
+"""A condition that every domain in another script meets.
+
+Its first letter of another script stands behind a dot, or in a label with a dot behind it.
 """
 FOREIGN = (
     rf"{LOCAL}@{MAY_BE_FOREIGN}(?:(?:{WIDE}\.){{1,4}}{TOP}"
@@ -65,14 +67,14 @@ ADDRESS = compile_later(
 HAN = re.compile("[\u4e00-\u9fff]+")
 LONGEST_LABEL = 63
 LONGEST = 64 + 1 + 253
-"""RFC 5321: a local part and a domain."""
+"""A local part and a domain, by RFC 5321."""
 HEADERS = tuple(
     "邮箱 电子邮箱 邮件 email mail e-mail email_address mail_address e_mail 电邮".split()
 )
 
 
 def normalise(text: str) -> str:
-    """Lower case with plain signs and an ASCII domain, or "" when it is no address.
+    """Return an address in lower case with plain signs and an ASCII domain, or "" if it is none.
 
     >>> normalise('Test[at]Example[dot]COM')
     'test@example.com'
@@ -90,16 +92,17 @@ def normalise(text: str) -> str:
 
 @lru_cache(4096)
 def _ascii(domain: str) -> str:
-    """A domain's ASCII form by IDNA 2003; "" where it has none. Domains repeat."""
+    """Convert a domain to ASCII by IDNA 2003; "" where that fails. Cached as domains repeat."""
     labels = [_ascii_label(label) for label in domain.split(".")]
     return ".".join(labels) if all(labels) else ""
 
 
 @lru_cache(4096)
 def _ascii_label(label: str) -> str:
-    """A label's ASCII form; "" where it has none.
+    """Convert a label to ASCII; "" where that fails.
 
-    Labels repeat; Chinese ones need no nameprep (RFC 3491), which is slow.
+    The result is cached because labels repeat. Chinese labels need no nameprep (RFC 3491), which is
+    slow.
     """
     try:
         if HAN.fullmatch(label):
@@ -111,7 +114,7 @@ def _ascii_label(label: str) -> str:
 
 
 def strip_plus(normal: str) -> str:
-    """A normal address without its plus-tag; itself where it has none.
+    """Return a normal address without its plus-tag, if it has one.
 
     >>> strip_plus('li.si+shop@example.com')
     'li.si@example.com'

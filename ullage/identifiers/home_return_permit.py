@@ -30,7 +30,7 @@ HEADERS = ("回乡证", "回乡证号", "港澳通行证", "通行证号码", "h
 
 
 def normalise(text: str) -> str:
-    """The letter and the eight digits of a lifetime, or "".
+    """Return the letter and the eight lifelong digits, or "".
 
     >>> normalise('h1234567801')
     'H12345678'

@@ -1,9 +1,9 @@
-"""International bank account numbers (ISO 13616).
+"""Recognise international bank account numbers (ISO 13616).
 
-Country, two check digits, and an account of a length that is fixed a country (SWIFT's IBAN
-registry, facts). Moved behind the account and with letters as 10–35, the number leaves 1 by 97 (ISO
-7064 MOD 97-10): one random string in 97 passes. Printed in groups of four. The example is the
-registry's own.
+A number is a country, two check digits, and an account whose length is fixed per country
+(SWIFT's IBAN registry, facts). With country and check digits moved to the end and letters read
+as 10–35, the number modulo 97 is 1 (ISO 7064 MOD 97-10): one random string in 97 passes. Numbers
+are printed in groups of four. The example is the registry's own.
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ def _any_case(letters: Iterable[str]) -> str:
 
 
 def _behind_country(length: int) -> str:
-    """What stands behind a country of this length, as one word or in groups of four."""
+    """Return a pattern of the rest of a number, in one word or in groups of four."""
     fours, rest = divmod(length - 4, 4)
     tail = rf"[ \-]?[0-9A-Za-z]{{{rest}}}" if rest else ""
     return rf"[0-9]{{2}}(?:[ \-]?[0-9A-Za-z]{{4}}){{{fours}}}{tail}"
 
 
 def _of_letter(first: str) -> str:
-    """The numbers of countries that begin with this letter.
+    """Return a pattern of the numbers of countries that begin with this letter.
 
-    Letter by letter, a list of countries is left three times as soon.
+    Split by letter, the alternatives are rejected three times as fast as in one list of countries.
     """
     seconds: dict[int, list[str]] = {}
     for country, length in LENGTHS.items():
@@ -76,7 +76,7 @@ PATTERN = compile_later(
 
 
 def normalise(text: str) -> str:
-    """Capitals without spaces, or "" where the country has no such length.
+    """Return the number in capitals without spaces, or "" if its length is not the country's.
 
     >>> normalise('gb82 west 1234 5698 7654 32')
     'GB82WEST12345698765432'
@@ -86,7 +86,7 @@ def normalise(text: str) -> str:
 
 
 def check(normal: str) -> bool:
-    """Whether MOD 97-10 of a normal form holds."""
+    """Return whether MOD 97-10 of a normal form holds."""
     return int((normal[4:] + normal[:4]).translate(LETTERS)) % 97 == 1
 
 
@@ -137,6 +137,7 @@ SPACED = replace(
         ("MK072 5012 0000 0589 84", "MK07250120000058984"),
     ),
 )
-"""In capitals with a single sign between groups of any length: so is much else, hence only what
-passes the check.
+"""IBANs in capitals with a single sign between groups of any length.
+
+Much other text looks like this, so only numbers that pass the check are found.
 """

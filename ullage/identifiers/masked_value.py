@@ -1,10 +1,10 @@
-"""Values with their middle masked: `138****8000`, `4403**********1234`, `440301********1234`.
+"""Recognise values with a masked middle: `138****8000`, `440301********1234`.
 
-There are 530,000 masked phones, so a bank of ten million customers has 19 behind each: a masked
-value proves nothing alone and only corroborates a row in which another field of the same customer
-matched, which may be a mask of the other kind. A resident ID keeps its first 4 or 6 and its last 4
-characters. Cards have no masked form: a card's tag never stands beside its first or last digits
-(PCI DSS 3.5.1).
+There are 530,000 masked phones, so a bank of ten million customers has 19 behind each. A masked
+value proves nothing alone. It only corroborates a row in which another field of the same
+customer matched; that may be a mask of the other kind. A resident ID shows its first 4 or 6 and
+its last 4 characters. Cards have no masked form: a card's hash is never stored beside its first
+or last digits (PCI DSS 3.5.1).
 """
 
 from __future__ import annotations
@@ -16,15 +16,19 @@ from ullage.regex import compile_later
 
 FORM = "masked"
 HIDDEN = "*xX●•×"
-"""What stands for a hidden character in folded text (`＊` folds to `*`); one value uses one of
-them throughout.
+"""Signs for a hidden character in folded text (`＊` folds to `*`).
+
+One value uses the same sign throughout.
 """
 SHOWN = {
     ("phone", 3): ("1[3-9][0-9]", 4, "[0-9]{4}"),
     ("resident_id", 4): ("[1-9][0-9]{3}", 10, "[0-9]{3}[0-9Xx]"),
     ("resident_id", 6): ("[1-9][0-9]{5}", 8, "[0-9]{3}[0-9Xx]"),
 }
-"""By kind and characters shown first: these, how many are hidden, and those shown last."""
+"""The patterns of masks, by kind and number of characters shown first.
+
+A value holds the first characters, the number of hidden ones, and the last characters.
+"""
 PATTERN = compile_later(
     rf"{BEFORE}(?<![*●•×])(?:"
     + "|".join(
@@ -34,16 +38,18 @@ PATTERN = compile_later(
     + rf"){AFTER}(?![*●•×])"
 )
 KEPT = {"phone": ((3, 4),), "resident_id": ((4, 4), (6, 4))}
-"""How many first and last characters a masked value shows, a kind."""
+"""How many first and last characters a masked value shows, by kind."""
 
 POSSIBLE = {("phone", 3): 530_000, ("resident_id", 4): 3_700_000, ("resident_id", 6): 38_000_000}
-"""How many different masks there are, by kind and characters shown first: 53 prefixes of phones by
-10,000; about 340 prefectures and 3,450 counties by 11,000 endings.
+"""The number of different masks, by kind and number of characters shown first.
+
+There are 53 prefixes of phones by 10,000; about 340 prefectures and 3,450 counties by 11,000
+endings.
 """
 
 
 def coincidence(kind: str, mask: str) -> float:
-    """The chance that a random mask is the one that a given customer has.
+    """Return the probability that a random mask equals that of a given customer.
 
     >>> round(1 / coincidence('phone', '138****8000'))
     530000
@@ -52,8 +58,9 @@ def coincidence(kind: str, mask: str) -> float:
 
 
 def find(text: str) -> list[Candidate]:
-    """Masked values in folded `text`, with `*` for what is hidden; weak are all but those next
-    to one of the other kind.
+    """Find masked values in folded text, with `*` for each hidden character.
+
+    All are weak except those next to a mask of the other kind.
     """
     found = list(PATTERN.finditer(text))
     kinds = [_kind(match) for match in found]
@@ -76,6 +83,6 @@ def _kind(match: re.Match[str]) -> str:
 
 
 def _canonical(text: str) -> str:
-    """`text` with `*` for each hidden character; an X in the last place is a check character."""
+    """Replace each hidden character by `*`; a final X is a check character."""
     shown = re.sub(rf"[{HIDDEN}]", "*", text[:-1])
     return shown + text[-1].upper()

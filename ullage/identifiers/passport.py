@@ -23,7 +23,7 @@ HEADERS = ("护照", "护照号", "护照号码", "passport", "passport_no")
 
 
 def normalise(text: str) -> str:
-    """Capitals, or "" for another shape.
+    """Return the number in capitals, or "" for another shape.
 
     >>> normalise('e12345678')
     'E12345678'

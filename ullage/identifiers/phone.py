@@ -1,17 +1,16 @@
-"""Mobile numbers of China, and phone numbers of other countries where they are written with `+` or
-`00` and a calling code.
+"""Recognise mobile numbers of China, and phone numbers of other countries with `+` or `00`.
 
-Format: `1[3-9]` and nine digits; no checksum. About 5.2 billion are assignable (libphonenumber
-metadata 2024-10), so a bare number proves nothing by itself. Written with +86, 0086, 86, (86) or a
-trunk 0 before, and grouped 3-4-4, 3-8 or 7-4. Fictitious examples: 13800138000 is widely printed;
-no carrier holds 154.
+A Chinese number is `1[3-9]` and nine digits, without a checksum. About 5.2 billion are
+assignable (libphonenumber metadata 2024-10), so a number alone proves nothing. It is written
+with +86, 0086, 86, (86) or a trunk 0 before, and grouped 3-4-4, 3-8 or 7-4. Fictitious
+examples: 13800138000 is widely printed; no carrier holds 154.
 
-A number from abroad becomes E.164 (`+14155552671`, ITU-T E.164: at most 15 digits), so that eleven
+A number from abroad becomes E.164 (`+14155552671`, ITU-T E.164: at most 15 digits), so eleven
 digits alone are always Chinese. One sign stands between two groups, and one group may stand in
-brackets. Its plan comes from the metadata of libphonenumber (`phonenumbers`), whose `parse` and
-`is_valid_number` take some 30 µs a number, and hostile text may be full of `00…`. So the plans are
-compiled here, one pattern a calling code, and a number costs one or two matches; tests hold them
-against the library.
+brackets. Numbering plans come from the metadata of libphonenumber (`phonenumbers`). Its `parse`
+and `is_valid_number` take some 30 µs per number, and hostile text may be full of `00…`. So the
+plans are compiled here to one pattern per calling code, and a number costs one or two matches.
+Tests compare them with the library.
 """
 
 from __future__ import annotations
@@ -32,19 +31,16 @@ if TYPE_CHECKING:
 LENGTH = 11
 PREFIXES = ("", "86", "0086", "0")
 GROUPS = ((3, 4, 4), (3, 8), (7, 4))
-"""Digits before a mobile number, and how it is grouped where a separator stands between all
-groups.
-"""
+"""Prefixes of a mobile number; sizes of its groups if all are separated."""
 PREFIX = r"(?:(?:\+|00)?86[ \-]?|\(\+?86\)[ ]?|0)?"
 BODY = r"1[3-9]\d(?:\d{8}|([ .\-])\d{4}\1?\d{4}|[ .\-]\d{8}|\d{4}[ .\-]\d{4})"
 MAINLAND = rf"{BEFORE}(?<![0-9]\.){PREFIX}{BODY}{AFTER}"
 ANY_GROUPS = r"\d{0,2}(?P<sign>[.\-])\d{1,4}(?:(?P=sign)\d{1,4}){1,12}(?!(?P=sign)\d)"
-"""The rest of a number with the same sign between groups of any length, as of two:
-`+33-6-12-34-56-78`.
-"""
+"""The rest of a number in groups of any length with the same sign: `+33-6-12-34-56-78`."""
 ZEROS = r"00(?=\d{5})|(?<! (?s:.){3}\d )(?<!-(?s:.){3}\d-)(?!(?<=\d[ \-])00\d\d(?!\d))00"
-"""What may stand for a plus sign: no zeros of a group of four within a card or a mobile number
-(`6217 0012 3456 7890`).
+"""Zeros that stand for a plus sign.
+
+Zeros of a group of four within a card or a mobile number (`6217 0012 3456 7890`) do not.
 """
 ABROAD = (
     rf"{BEFORE}(?<!\+)(?:\+|{ZEROS})(?!86)[1-9](?:\d{{6,14}}|{ANY_GROUPS}"
@@ -55,10 +51,11 @@ PATTERN = compile_later(rf"{MAINLAND}|{ABROAD}", re.ASCII)
 PREFIXED = re.compile(r"^(?:\+?86|0086|\(\+?86\)|0)(?=1[3-9]\d{9}$)", re.ASCII)
 SHAPE = re.compile(r"1[3-9]\d{9}", re.ASCII)
 TRUNK = re.compile(r"\(0\)|[ .\-()]")
-"""What a number from abroad is written with and dialled without: `+44 (0)20 …`."""
+"""Parts of a number from abroad that are written but not dialled: `+44 (0)20 …`."""
 LETTERS, FEWEST_DIGITS = {"O": "0", "o": "0", "l": "1", "I": "1"}, 8
-"""Letters that stand for the digits they look like (`l38OOl38000`), in a number of which so many
-are digits.
+"""Letters read as the digits they look like (`l38OOl38000`).
+
+At least FEWEST_DIGITS of the number must be digits.
 """
 INTERNATIONAL = re.compile(r"(?:\+|00)([1-9]\d{6,14})", re.ASCII)
 ANYWHERE = tuple(
@@ -70,7 +67,7 @@ ANYWHERE = tuple(
     ).split()
 )
 TRADITIONAL = "852 853 886"
-"""Calling codes of those who write traditional characters."""
+"""Calling codes of places that write traditional characters."""
 _HOME_LABELS = {
     "84": (
         "sđt|sdt|số điện thoại|so dien thoai|so_dien_thoai|sodienthoai|điện thoại|dien"
@@ -104,16 +101,18 @@ _HOME_LABELS = {
 HOME_LABELS = {
     tuple(codes.split()): tuple(labels.split("|")) for codes, labels in _HOME_LABELS.items()
 }
-"""Labels of a phone number by the calling codes of the countries that speak their language, the
-likeliest first.
+"""Labels of a phone number, by the calling codes of the countries that speak their language.
+
+The likeliest country is first.
 """
 HEADERS = tuple(dict.fromkeys((*ANYWHERE, *chain.from_iterable(HOME_LABELS.values()))))
 GLUED = tuple(
     "vx wx v wechat weixin qq mob mobile cell contact hp dh lxdh lxfs shouji dianhua sj sjhm"
     " shouhao".split()
 )
-"""Words that stand glued to a number, beside its headers: it is often the name of an account as
-well.
+"""Words that may be glued to a number, beside its headers.
+
+The number is often the name of an account as well.
 """
 
 
@@ -192,23 +191,23 @@ KIND = Kind(
     ),
 )
 FROM_ABROAD = replace(KIND, pattern=compile_later(ABROAD, re.ASCII))
-"""The same, where only numbers from abroad are asked for."""
+"""The same kind, restricted to numbers from abroad."""
 
 
 CHINA = 86
 LONGEST_CODE = 3
 CALLING_CODE = re.compile(rf"[1-9][0-9]{{0,{LONGEST_CODE - 1}}}")
 OF_PEOPLE = ("mobile", "fixed_line", "personal_number", "voip")
-"""Types of number that a customer gives as his own; premium and toll-free numbers belong to
-firms.
+"""Types of number that a customer gives as his own.
+
+Premium and toll-free numbers belong to firms.
 """
 
 
 def is_number(digits: str) -> bool:
-    """Tell whether `digits`, a calling code and a national number, fit the plan of a country other
-    than China.
+    """Return whether `digits` fit the numbering plan of a country other than China.
 
-    No other text does, the empty one included.
+    They are a calling code and a national number. The empty text fits none.
     """
     for length in range(1, LONGEST_CODE + 1):
         plan = _plan(digits[:length])
@@ -218,15 +217,19 @@ def is_number(digits: str) -> bool:
 
 
 def is_national(code: str, digits: str) -> bool:
-    """Whether `digits` are a national number behind this calling code, which is not China's."""
+    """Return whether `digits` are a national number behind this calling code.
+
+    The code is not China's.
+    """
     plan = _plan(code)
     return plan is not None and plan.fullmatch(digits) is not None
 
 
 @cache
 def _plan(code: str) -> re.Pattern[str] | None:
-    """Return the national numbers behind a calling code; None for any text that is no code of
-    another country.
+    """Return the pattern of national numbers behind a calling code.
+
+    Returns None if the text is not the calling code of another country.
     """
     from phonenumbers import (  # noqa: PLC0415  40 ms, and few texts have such a number
         COUNTRY_CODE_TO_REGION_CODE,
@@ -248,8 +251,9 @@ def _plan(code: str) -> re.Pattern[str] | None:
 
 
 def _described(description: PhoneNumberDesc | None) -> str:
-    """The pattern of one type of number, held to its possible lengths; "" where a country has
-    none.
+    """Return the pattern of one type of number, limited to its possible lengths.
+
+    Returns "" where a country has none.
     """
     if description is None or not description.national_number_pattern:
         return ""

@@ -1,8 +1,8 @@
-"""QQ numbers: 5 to 11 digits that do not begin with 0, so common a shape that a label, or @qq.com
-behind it, must tell.
+"""Recognise QQ numbers: 5 to 11 digits that do not begin with 0.
 
-Eleven digits of a mobile's shape are a phone that its owner's QQ mailbox goes by, and are left to
-that kind.
+The shape is so common that a label before it, or @qq.com behind it, must confirm it. Eleven
+digits of a mobile's shape are a phone that names its owner's QQ mailbox, and are left to that
+kind.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ HEADERS = ("qq", "qq号", "扣扣")
 
 
 def normalise(text: str) -> str:
-    """The digits, or "".
+    """Return the digits, or "".
 
     >>> normalise('12345678@qq.com')
     '12345678'

@@ -1,11 +1,11 @@
-"""Resident identity numbers (GB 11643), residence permits of Hong Kong, Macau and Taiwan residents
-among them.
+"""Recognise resident identity numbers (GB 11643).
 
-Eighteen characters: region (6; 81, 82 and 83 begin those permits), birth date (8), order (3), check
-(MOD 11-2 of ISO 7064, 10 written X); grouped 6-8-4 or 6-8-3-1 by one sign throughout. The 15-digit
-form of before 1999 is expanded: century 19, but 18 for orders 996–999 (centenarians); its check is
-then computed. A random 18-digit string passes with probability 3.3e-5 (measured). Both examples are
-printed in the standard.
+Residence permits of Hong Kong, Macau and Taiwan residents are included. A number has eighteen
+characters: region (6; 81, 82 and 83 begin those permits), birth date (8), order (3), and check
+(MOD 11-2 of ISO 7064, 10 written X). It is grouped 6-8-4 or 6-8-3-1 by the same sign. The
+15-digit form used before 1999 is expanded: century 19, but 18 for orders 996–999
+(centenarians); its check is then computed. A random 18-digit string passes with probability
+3.3e-5 (measured). Both examples are printed in the standard.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ REGIONS = frozenset(
     " 71 81 82 83".split()
 )
 YEARS = (1800, 2099)
-"""The first and the last year of birth that are possible."""
+"""The first and the last possible year of birth."""
 OLDEST = 996
-"""From this order on the holder of a number of 15 digits was born before 1900."""
+"""First order of 15-digit numbers whose holders were born before 1900."""
 GROUPS = ((6, 8, 4), (6, 8, 3, 1))
 X_ALIKE = str.maketrans("xХхΧχ×✕✖", "XXXXXXXX")
 PATTERN = re.compile(
@@ -42,11 +42,11 @@ HEADERS = tuple(
 )
 
 GLUED = tuple("sfzhm shenfenzheng zjh zjhm identity".split())
-"""Words that stand glued to a number, beside its headers."""
+"""Words that may be glued to a number, beside its headers."""
 
 
 def check_character(first17: str) -> str:
-    """The last character, by MOD 11-2.
+    """Compute the last character from the first 17 digits, by MOD 11-2.
 
     >>> check_character('11010519491231002')
     'X'
@@ -55,8 +55,9 @@ def check_character(first17: str) -> str:
 
 
 def normalise(text: str) -> str:
-    """Eighteen characters with a capital X; 15 digits are expanded; "" when the shape, region or
-    date is impossible.
+    """Return eighteen characters with a capital X, or "" if shape, region or date is impossible.
+
+    A number of 15 digits is expanded.
     """
     bare = digits(text.strip()).translate(X_ALIKE)
     if len(bare) == 15 and bare.isascii() and bare.isdigit():
@@ -81,7 +82,7 @@ def _is_date(text: str) -> bool:
 
 
 def check(normal: str) -> bool:
-    """Whether the check character of an 18-character normal form holds."""
+    """Return whether the check character of an 18-character normal form holds."""
     return normal[17] == check_character(normal[:17])
 
 

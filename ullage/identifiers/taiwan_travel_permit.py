@@ -33,7 +33,7 @@ NORMAL = re.compile(SHAPE)
 
 
 def normalise(text: str) -> str:
-    """The eight digits of a lifetime, or "".
+    """Return the eight lifelong digits, or "".
 
     >>> normalise('0012345601')
     '00123456'

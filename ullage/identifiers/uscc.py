@@ -27,13 +27,13 @@ HEADERS = ("统一社会信用代码", "社会信用代码", "信用代码", "us
 
 
 def normalise(text: str) -> str:
-    """Capitals, or "" where department, region or alphabet do not fit."""
+    """Return the code in capitals, or "" where department, region or alphabet do not fit."""
     bare = text.strip().upper()
     return bare if NORMAL.fullmatch(bare) else ""
 
 
 def check(normal: str) -> bool:
-    """Whether the check character of a normal form holds."""
+    """Return whether the check character of a normal form holds."""
     total = sum(
         ALPHABET.index(char) * weight for char, weight in zip(normal[:17], WEIGHTS, strict=True)
     )
