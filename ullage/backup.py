@@ -1,19 +1,18 @@
-"""`ullage backup` and `ullage restore`: the data folder as it is while roles run, and back into an
-empty one.
+"""Back up the data folder while services run, and restore it into an empty folder.
 
-Files are copied in the order in which records go through them, what is upstream first: a position
-is never ahead of what follows from it. So what happened during the copy comes again after a
-restore, and what comes again changes nothing; nothing is lost. The audit log is last, since it says
-what is about to be done.
+Files are copied in the order in which records pass through them, upstream first, so a position
+is never ahead of its results. Whatever happened during the copy is repeated after a restore.
+Repetition changes nothing, and nothing is lost. The audit log is last, because it announces
+actions before they happen.
 
-Keys are apart: a copy of the data with the keys beside it is worth as much to a thief as the host.
-So only what is on the list of what belongs to a backup (`BELONGS`) is copied, and any other file is
-named. What people keep secret from one another (two zones, the building host) stays on its host:
-each host is backed up by itself.
+Keys are copied to a separate folder: data with its keys beside it is worth as much to a thief as
+the host. Only files on the list `BELONGS` are copied; any other file is reported. Data that must
+stay secret between zones (two zones, the building host) stays on its host, so each host needs
+its own backup.
 
-The manifest is signed (HMAC-SHA-256) with `backup.key`, which lies among the keys. A restored
-configuration that names a command, or whose manifest could not be verified, is put aside: nothing
-of it takes effect before a person has read and renamed it.
+The manifest is signed (HMAC-SHA-256) with `backup.key`, which is among the keys. A restored
+configuration that names a command, or whose manifest could not be verified, is set aside: it has
+no effect until a person has read and renamed it.
 """
 
 from __future__ import annotations
@@ -60,12 +59,13 @@ from ullage.settings import FILE, Context
 
 MANIFEST, VERSION = "backup.json", 3
 FORMATS = {"audit": AUDIT_VERSION, "inventory": INVENTORY_VERSION, "registry": REGISTRY_VERSION}
-"""The versions of what is in a backup, which its manifest carries; those of its databases stand
-beside them.
+"""Versions of the file formats in a backup, written into its manifest.
+
+The versions of databases are recorded beside each database.
 """
 DATABASE = ".sqlite"
 PASSING = ("in-hand", "locks", CLOCK)
-"""Folders of what holds only while a process lives, or on this machine."""
+"""Folders whose contents apply only to a living process or to this machine."""
 PASSING_ENDINGS = (
     "lock",
     ".sock",
@@ -82,23 +82,24 @@ BELONGS = (
     "building/*.subjects", "erased/*.tombstones", "evidence/*/*.evidence", "evidence/*/*.hold",
     "audit/syslog.json",
 )  # fmt: skip
-"""Patterns of everything that a backup has of a data folder; bus and store come from the
-settings.
+"""Patterns of every file of the data folder that belongs to a backup.
+
+Bus and store are added from the settings.
 """
 CERTIFICATES = re.compile(
     rb"(?:-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+"
 )
-"""A file of nothing but these belongs to it as well, wherever it lies."""
+"""The contents of a certificate file, which belongs to a backup wherever it is."""
 LARGEST_CERTIFICATES = 1 << 20
 KEY = "backup.key"
-"""The key by which a manifest is known; it lies among the keys, which are kept apart."""
+"""The key that signs manifests; it is among the keys, which are stored separately."""
 ASIDE = ".restored"
 READS = 2
-"""How often each byte is read: to copy it, and for its digest."""
+"""How often each byte is read: for its copy, and for its digest."""
 CHUNK = 1 << 20
-"""Bytes that are read together."""
+"""Bytes per read."""
 ORDER = ("frontier", "collect", CAPTURES, FINDINGS, DEAD_LETTERS, "incidents", "accounts")
-"""Databases by name, upstream first; one of another name comes behind them."""
+"""Names of databases, upstream first; databases with another name follow."""
 
 
 def backup(
@@ -119,7 +120,7 @@ def backup(
     context.require_data()
     folder, key_folder = _new(context, to, keys_to)
     with contextlib.ExitStack() as undo:
-        # half a copy would only take the room that was missing
+        # half a copy would only take up the space that was missing
         for made in filter(None, (folder, key_folder)):
             undo.callback(shutil.rmtree, made, ignore_errors=True)
         context.trail().append(
@@ -159,10 +160,10 @@ def backup(
 
 
 def restore(context: Context, source: Path, keys_from: Path | None) -> Iterator[str]:
-    """Put a backup into the data folder, which must be empty; yield a line for each thing done.
+    """Restore a backup into the data folder, which must be empty; yield a line for each step.
 
-    CorruptError, before anything is written, where a file is damaged, of another version, or was
-    not written by the holder of the keys.
+    Raises CorruptError, before anything is written, if a file is damaged, of another version, or
+    was not written by the holder of the keys.
     """
     if context.data.exists() and any(context.data.iterdir()):
         raise ConfigError(
@@ -201,7 +202,7 @@ def restore(context: Context, source: Path, keys_from: Path | None) -> Iterator[
             " the keys"
         )
     else:
-        # it is of the former machine
+        # the clock record belongs to the former machine
         KeyStore(context.keys.root).inventory.strike(f"{CLOCK}/{CLOCK_FILE}")
     yield from _put_aside(context.data, is_verified=key is not None)
 
@@ -218,8 +219,9 @@ def _put_back(folder: Path, manifest: dict[str, Any], target: Path, progress: Pr
 
 
 def _put_aside(data: Path, *, is_verified: bool) -> Iterator[str]:
-    """Rename a configuration of which nothing may take effect before a person has read it, and
-    say so.
+    """Set a restored configuration aside if a person must read it first, and report that.
+
+    This is the case if it names a command or was not verified.
     """
     path = data / FILE
     if not path.exists() or (is_verified and not _names_command(path)):
@@ -245,8 +247,9 @@ def _names_command(path: Path) -> bool:
 
 
 def _new(context: Context, to: Path, keys_to: Path | None) -> tuple[Path, Path | None]:
-    """The folders, made; ConfigError where one is there and not empty, or lies in the other or
-    in what is copied.
+    """Create the target folders, and return them.
+
+    Raises ConfigError if one is not empty, or lies within the other or within the data.
     """
     made = [one.resolve() for one in (to, keys_to) if one]
     for one in made:
@@ -268,8 +271,9 @@ def _new(context: Context, to: Path, keys_to: Path | None) -> tuple[Path, Path |
 
 @contextlib.contextmanager
 def _replaying_nothing(context: Context) -> Iterator[None]:
-    """While no dead letter is being replayed: a letter would count as replayed, and not be on
-    its topic yet.
+    """Prevent the replay of dead letters during the block.
+
+    Otherwise a letter could count as replayed before it is on its topic.
     """
     url = context.settings.bus.url
     if not url.startswith("sqlite:///"):
@@ -287,7 +291,7 @@ def _replaying_nothing(context: Context) -> Iterator[None]:
 
 
 def _elsewhere(context: Context) -> Iterator[tuple[str, str]]:
-    """Parts that lie on servers."""
+    """Yield the parts that are stored on servers, with their URLs."""
     settings = context.settings
     parts = {
         "the bus": settings.bus.url,
@@ -300,7 +304,7 @@ def _elsewhere(context: Context) -> Iterator[tuple[str, str]]:
 
 
 def _sources(context: Context) -> tuple[list[Path], dict[Path, str]]:
-    """What is copied of the data folder, in order, and what is not, with why."""
+    """Return the files to copy, in order, and the omitted files with the reason."""
     belonging, found, left_out = _belonging(context), list[Path](), dict[Path, str]()
     for path in _files(context.data):
         if path.is_relative_to(context.keys.root):
@@ -327,10 +331,9 @@ def _sources(context: Context) -> tuple[list[Path], dict[Path, str]]:
 
 
 def _stilled(sources: Iterable[Path], log: Path, still: contextlib.ExitStack) -> Iterator[Path]:
-    """These sources; from when the audit log comes, which is last, nobody adds to it until `still`
-    ends.
+    """Yield the sources, locking the audit log before its files, until `still` ends.
 
-    So what its chains say of one another, and their marks beside the keys, are of one moment.
+    The log comes last. All of its chains and their marks beside the keys are then from one moment.
     """
     yield from (path for path in sources if not path.is_relative_to(log))
     for lock in sorted(log.glob("*/lock")):
@@ -339,8 +342,9 @@ def _stilled(sources: Iterable[Path], log: Path, still: contextlib.ExitStack) ->
 
 
 def _files(root: Path) -> Iterator[Path]:
-    """Regular files and links below a folder, but for what holds nothing that lasts and what is
-    being made.
+    """Yield the regular files and links below a folder.
+
+    Files that are temporary, or are being written, are left out.
     """
     for path in sorted(root.rglob("*")):
         parts = path.relative_to(root).parts
@@ -385,16 +389,16 @@ def _is_certificates(path: Path) -> bool:
 def _copy(
     root: Path, target: Path, sources: Iterable[Path], context: Context, progress: ProgressBar
 ) -> tuple[int, int]:
-    """Copy files and write the signed manifest last: a backup without one is none.
+    """Copy files, and write the signed manifest last: a backup is invalid without it.
 
-    Return how many files and bytes.
+    Returns the number of files and bytes.
     """
     files: dict[str, str] = {}
     size = 0
     for path in sources:
         copy = target / path.relative_to(root)
         copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # what went meanwhile, as expired evidence does
+        # files that are removed meanwhile, such as expired evidence
         gone = contextlib.suppress(FileNotFoundError)
         with gone, progress.growth(copy, _size(path)):
             back_up(path, copy) if path.suffix == DATABASE else _copy_file(path, copy)
@@ -426,7 +430,7 @@ def _copy(
 
 
 def _schema(copy: Path, name: str, context: Context) -> tuple[str, int]:
-    """Return of which kind (see `SCHEMAS`) a copied database is, and the version of its tables."""
+    """Return the kind (see `SCHEMAS`) and the schema version of a copied database."""
     bus, store = (
         url.partition(":///")[2] for url in (context.settings.bus.url, context.settings.store.url)
     )
@@ -441,19 +445,19 @@ def _schema(copy: Path, name: str, context: Context) -> tuple[str, int]:
 
 
 def _copy_file(path: Path, copy: Path) -> None:
-    """Copy a file that is only added to, or replaced whole."""
+    """Copy a file that is only appended to, or replaced as a whole."""
     with disk_errors(f"{path} or its copy {copy}", OF_A_DISK):
         shutil.copy2(path, copy)
 
 
 def _sync(path: Path) -> None:
-    """Wait until the disk has what a file holds."""
+    """Wait until the contents of a file are on the disk."""
     with disk_errors(str(path)), path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def _sync_folders(root: Path) -> None:
-    """Wait until the disk has all names below a folder."""
+    """Wait until all names below a folder are on the disk."""
     for folder in (root, *(path for path in root.rglob("*") if path.is_dir())):
         sync_folder(folder)
 
@@ -463,10 +467,10 @@ def _signature(key: bytes, body: bytes) -> bytes:
 
 
 def _manifest(folder: Path, key: bytes | None) -> dict[str, Any]:
-    """Return what a backup says of itself, its version looked at first and its signature wherever
-    there is a key.
+    """Return the manifest of a backup, verified.
 
-    CorruptError where it is damaged, of another version, or not signed with the key.
+    The version is checked first, the signature if there is a key. Raises CorruptError if the backup
+    is damaged, of another version, or not signed with the key.
     """
     path = folder / MANIFEST
     try:
@@ -509,7 +513,7 @@ def _manifest(folder: Path, key: bytes | None) -> dict[str, Any]:
 
 
 def _digest(path: Path, progress: ProgressBar) -> str:
-    """SHA-256 of a file, "" where it is not there."""
+    """Return the SHA-256 digest of a file; "" if it does not exist."""
     digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
@@ -522,7 +526,7 @@ def _digest(path: Path, progress: ProgressBar) -> str:
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file, 0 where it went meanwhile."""
+    """Return the bytes of a file; 0 if it was removed meanwhile."""
     with contextlib.suppress(FileNotFoundError):
         return path.stat().st_size
     return 0

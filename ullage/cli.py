@@ -197,8 +197,9 @@ class _Stages(TyperGroup):
 
 @contextlib.contextmanager
 def _uncollected() -> Iterator[None]:
-    """Import without looking for garbage, now or later, among what is imported: that takes a
-    tenth of the start.
+    """Import without garbage collection, now or later, of what is imported.
+
+    That would take a tenth of the start.
     """
     gc.disable()
     try:
@@ -209,7 +210,7 @@ def _uncollected() -> Iterator[None]:
 
 
 def _entry_points() -> dict[str, importlib.metadata.EntryPoint]:
-    """All commands by name, in its order."""
+    """Return all commands by name, sorted by name."""
     own = [
         importlib.metadata.EntryPoint(name, f"ullage.commands:{attribute}", GROUP)
         for name, attribute in OWN.items()
@@ -223,8 +224,9 @@ def _entry_points() -> dict[str, importlib.metadata.EntryPoint]:
 
 
 def _line_of(entry: importlib.metadata.EntryPoint) -> str:
-    """What the help of `ullage` says of a command; "" where that is not known before it is
-    imported.
+    """Return the line of a command in the help of `ullage`.
+
+    It is "" if that is unknown until the command is imported.
     """
     extra = _extra_of(entry)
     if extra in EXTRAS and importlib.util.find_spec(EXTRAS[extra][0]) is None:
@@ -233,7 +235,7 @@ def _line_of(entry: importlib.metadata.EntryPoint) -> str:
 
 
 def _extra_of(entry: importlib.metadata.EntryPoint) -> str:
-    """The extra that a command needs."""
+    """Return the extra that a command needs."""
     if entry.name in OF_SEARCH:
         return "search"
     package = entry.value.partition(".")[0]
@@ -245,7 +247,10 @@ def _extra_of(entry: importlib.metadata.EntryPoint) -> str:
 
 
 def _extra_with(module: str, extra: str) -> str:
-    """The extra to install for a module: `extra` where that has it, or none is known to."""
+    """Return the extra to install for a module.
+
+    It is `extra` if that contains the module, or if no extra is known to.
+    """
     having = [name for name, modules in EXTRAS.items() if module.partition(".")[0] in modules]
     return extra if extra in (*having, "all") or not having else having[0]
 
@@ -261,10 +266,9 @@ def _not_installed(extra: str) -> str:
 
 
 def _with_plain_help(path: str, command: Any) -> Any:
-    """The command, and what is under it, with its exit codes at the end of its help, and without
-    boxes.
+    """Return a command whose help ends with its exit codes and has no boxes.
 
-    What draws these takes longer to import than all the help.
+    Subcommands are included. The library that draws boxes takes longer to import than all the help.
     """
     command.epilog, command.rich_markup_mode = errors.render_command_exit_codes(path) or None, None
     for name, nested in getattr(command, "commands", {}).items():
@@ -275,8 +279,9 @@ def _with_plain_help(path: str, command: Any) -> Any:
 
 
 def _missing(command: str, extra: str, module: str) -> Any:
-    """What stands for a command whose dependencies are not installed: help lists it, calling it
-    says what to install.
+    """Return a placeholder for a command whose dependencies are not installed.
+
+    Help lists it, and a call says what to install.
     """
     single = typer.Typer(add_completion=False, add_help_option=False)
 
@@ -345,9 +350,7 @@ def _main(
 def _one_line(
     kind: type[BaseException], _error: BaseException | None, trace: types.TracebackType | None
 ) -> None:
-    """A fault that nobody foresaw: its kind and place alone, because its message may hold a
-    value.
-    """
+    """Print an unexpected fault by its type and place only, as its message may hold a value."""
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     place = (
@@ -359,7 +362,7 @@ def _one_line(
 
 
 def main() -> None:
-    """Entry point: one line for every error, and never a value in it."""
+    """Run the command line; print each error as one line without any value."""
     output.guard_errors()
     os.umask(0o077)  # what is for others says so: public keys, rules
     # numpy would start threads, for products of matrices that nobody asks for
@@ -398,7 +401,7 @@ def main() -> None:
 
 
 def _refuse(error: TyperException) -> NoReturn:
-    """Say what is wrong with the command line; of a group without a command, show its help."""
+    """Report a wrong command line; show the help of a group without a command."""
     said = error.format_message()
     if type(error).__name__ == "NoArgsIsHelpError":
         typer.echo(said)
@@ -411,7 +414,7 @@ def _refuse(error: TyperException) -> NoReturn:
 
 
 def _fail(*messages: str, exit_code: int) -> NoReturn:
-    """A line a message; one is empty where the help was printed instead."""
+    """Print one line per message, and exit; an empty message is left out."""
     for message in filter(None, messages):
         typer.echo(f"ullage: {' '.join(message.split())}", err=True)
     sys.exit(exit_code)

@@ -100,14 +100,15 @@ def run(ctx: typer.Context, once: Once = False) -> None:
 
 
 def _more_roles(context: Context) -> list[Callable[[], list[str]]]:
-    """What says which commands are configured beside the four roles, of each stage that is
-    installed here.
+    """Return functions that list configured commands beside the four services.
+
+    Each installed stage may provide one.
     """
     return [roles_of(context) for _, roles_of in registered(MORE)]
 
 
 def _configured(more: Iterable[Callable[[], list[str]]]) -> list[str]:
-    """The commands that are configured now beside the four roles."""
+    """Return the commands that are configured now beside the four services."""
     return [words for roles in more for words in roles()]
 
 
@@ -140,14 +141,15 @@ def status(
 
 
 def _parts(context: Context) -> Iterator[setup.Part]:
-    """What the stages that are installed here want looked at."""
+    """Yield the parts that the installed stages want inspected."""
     for _, parts in registered(CHECKS):
         yield from parts(context)
 
 
 def _faults_of_files(context: Context) -> Iterator[str]:
-    """What is wrong with files of the data folder that hold what people wrote; a stage has them
-    first among its parts.
+    """Yield the faults of files in the data folder that people wrote.
+
+    A stage lists these files first among its parts.
     """
     for _, parts in registered(CHECKS):
         for what, look in parts(context):
@@ -160,7 +162,7 @@ def _faults_of_files(context: Context) -> Iterator[str]:
 
 
 def _plans(context: Context) -> Iterator[str]:
-    """What the stages that are installed here need made for them."""
+    """Yield the instructions of the installed stages for the owners of servers."""
     for entry in sorted(importlib.metadata.entry_points(group=PLANS), key=lambda e: e.name):
         try:
             lines = entry.load()

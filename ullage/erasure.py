@@ -1,13 +1,13 @@
-"""`ullage erase`: a customer, or a whole tenant, is taken out of everything here, and a signed
-proof says of what.
+"""Erase a customer, or a whole tenant, from everything on this host, with a signed proof.
 
-Each stage that is installed adds its parts by the entry points `ullage.erasures`; what all hosts
-have in common (bus, audit log, settings) is looked at here. A part first says what stands in the
-way, and nothing is touched while one does. Then each removes, and says what it looked at, what
-went, and what stays until when. Doing it again finishes what a crash cut short.
+This is `ullage erase`. Each installed stage adds its parts by the entry points
+`ullage.erasures`; parts that all hosts share (bus, audit log, settings) are in this module. A
+part first reports its obstacles, and nothing is touched while there is one. Then each part
+removes its data and reports what it examined, what it removed, and what remains until when.
+Running it again completes an erasure that a crash interrupted.
 
-What lies on the bus is not rewritten: records are signed, and expire. That they bring nobody back
-is what tombstones are for (`ullage.lookup.erased_customers`).
+Records on the bus are not rewritten: they are signed, and they expire. Tombstones prevent them
+from bringing an erased customer back (`ullage.lookup.erased_customers`).
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ GROUP = "ullage.erasures"
 ROLE, PURPOSE, TOPIC = "erase", "erasure", "erasures"
 HANDLE = re.compile("[0-9a-fA-F]{32}")
 PROOF = re.compile(r"(.+)-[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}\.json")
-"""The name of a proof, with its tenant."""
+"""The name of a proof file, which includes its tenant."""
 AUDITED = "audit log"
 ROLLED = timedelta(hours=1)
-"""A broker lets go of what is older by whole segments, which last as long at most."""
+"""A broker expires whole segments, which last at most this long."""
 ELSEWHERE = (
     (
         "other hosts: the same command must run on each host that has a customer list, the incident"
@@ -65,7 +65,7 @@ ELSEWHERE = (
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Whom to erase: the customer with this handle, or EVERYBODY of the tenant."""
+    """Whom to erase: the customer with this pseudonym, or EVERYBODY of the tenant."""
 
     tenant: str
     handle: str
@@ -73,19 +73,20 @@ class Order:
 
     @property
     def mark(self) -> str:
-        """Its tombstone."""
+        """The tombstone of this erasure."""
         return tombstone(self.tenant, self.handle)
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is the tenant."""
+        """Whether the whole tenant is erased."""
         return self.handle == EVERYBODY
 
 
 @dataclass(frozen=True, slots=True)
 class ErasureReport:
-    """One place that was looked at: how many pieces were removed, what stays there and why, and
-    until when.
+    """The result of erasing from one place.
+
+    It holds the number of removed items, and what remains there, why, and until when.
     """
 
     place: str
@@ -94,7 +95,7 @@ class ErasureReport:
     until: date | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """As the proof has it."""
+        """Return the entry for the proof."""
         made: dict[str, Any] = {"place": self.place, "removed": self.removed}
         if self.stays:
             made["stays"] = self.stays
@@ -103,11 +104,10 @@ class ErasureReport:
 
 @dataclass(frozen=True, slots=True)
 class ErasureStage:
-    """What a stage erases.
+    """The erasure functions of a stage.
 
-    `hinders` says what stands in the way, `erase` removes; neither prints a value.
-
-    `handle_of` gives a customer's handle by tenant and reference where this host can, else None.
+    `hinders` lists obstacles, `erase` removes; neither prints a value. `handle_of` returns the
+    pseudonym of a customer by tenant and reference if this host can resolve it, else None.
     """
 
     hinders: Callable[[Order], Iterable[str]]
@@ -175,7 +175,10 @@ def erase(
 
 
 def _known(context: Context) -> set[str]:
-    """Tenants here, and those of which a proof lies here: to erase again must be possible."""
+    """Return the tenants of this host, and those of which a proof is here.
+
+    The latter are included so that an erasure can be repeated.
+    """
     proofs = map(PROOF.fullmatch, (path.name for path in (context.data / FOLDER).glob("*.json")))
     return find_tenants(context) | {found[1] for found in proofs if found}
 
@@ -186,8 +189,9 @@ def _parts(context: Context) -> Iterator[ErasureStage]:
 
 
 def _handle(given: str, tenant: str, parts: Iterable[ErasureStage]) -> str:
-    """The handle that was given, or that of the reference on standard input, which is neither
-    kept nor shown.
+    """Return the given pseudonym, or resolve the customer reference on standard input.
+
+    The reference is neither stored nor shown.
     """
     if given != "-":
         if not HANDLE.fullmatch(given):
@@ -215,9 +219,9 @@ def _handle(given: str, tenant: str, parts: Iterable[ErasureStage]) -> str:
 def carry_out(
     context: Context, order: Order, parts: Iterable[ErasureStage], why: str
 ) -> list[ErasureReport]:
-    """Erase, each part after the other.
+    """Erase from each part in turn, and return what was done.
 
-    FaultsError with all that stands in the way, before anything is touched.
+    Raises FaultsError with all obstacles before anything is touched.
     """
     parts = list(parts)
     if hindered := [said for part in parts for said in part.hinders(order)]:
@@ -238,7 +242,7 @@ def carry_out(
 
 
 def _recorded(context: Context, order: Order) -> Iterator[ErasureReport]:
-    """The list of what is recorded, where this is search's host."""
+    """Erase from the customer registry, if this is the host of search."""
     path = recorded.path_of(context.data, order.tenant)
     if not order.is_whole and path.is_file():
         gone = recorded.VerifiedList(path, context.keys, order.tenant).erase(
@@ -256,8 +260,9 @@ def _recorded(context: Context, order: Order) -> Iterator[ErasureReport]:
 
 
 def _keys(context: Context, order: Order) -> Iterator[ErasureReport]:
-    """All keys of a tenant: what was tagged or sealed under them is out of reach, wherever it
-    lies.
+    """Destroy all keys of a tenant.
+
+    Everything that was hashed or sealed with them becomes unreadable, wherever it is stored.
     """
     if not order.is_whole:
         return
@@ -279,7 +284,7 @@ def _keys(context: Context, order: Order) -> Iterator[ErasureReport]:
 
 
 def _bus(context: Context, order: Order) -> Iterator[ErasureReport]:
-    """What of the bus still holds it, and until when."""
+    """Report which data remains on the bus, and until when."""
     keep, urls = context.settings.bus.retention(), context.settings.bus
     for topic in TOPICS:
         url = urls.captures if topic == "captures" and urls.captures else urls.url
@@ -305,7 +310,7 @@ def _bus(context: Context, order: Order) -> Iterator[ErasureReport]:
 
 
 def _naming(bus: Bus, order: Order) -> int:
-    """How many records of `findings` name the customer, or are the tenant's."""
+    """Count the records of `findings` that name the customer or belong to the tenant."""
     count, wanted = 0, order.handle.encode()
     with contextlib.closing(bus.subscribe(FINDINGS, ROLE)) as everything:
         waiting = everything.lag().records
@@ -318,11 +323,11 @@ def _naming(bus: Bus, order: Order) -> int:
 
 
 TAKEN = ("customers.export", "incident.export", "subjects.resolve", "incident.references_taken")
-"""Actions by which customers leave, as pseudonyms or references."""
+"""Actions that export customers, as pseudonyms or as references."""
 
 
 def _audit(context: Context, order: Order) -> Iterator[ErasureReport]:
-    """The audit log stays; it tells how often handles were taken out."""
+    """Report that the audit log remains, and how often pseudonyms were exported."""
     found = [
         entry for _, entry in read_entries(context.data / AUDIT) if entry.tenant == order.tenant
     ]
@@ -358,7 +363,7 @@ def _settings(context: Context, order: Order) -> Iterator[ErasureReport]:
 def _prove(
     context: Context, order: Order, looked: list[ErasureReport], path: Path, case: str, reason: str
 ) -> None:
-    """Write the proof, sign it, and say what it says."""
+    """Write the proof, sign it, and print its contents."""
     body = {
         "erased": "tenant" if order.is_whole else "customer",
         "tenant": order.tenant,
@@ -396,8 +401,9 @@ def _prove(
 
 
 def _gone_by(looked: Iterable[ErasureReport], order: Order) -> date:
-    """When the last of what expires by itself has; the audit log, which holds no value, is none
-    of it.
+    """Return the date on which the last expiring data is gone.
+
+    The audit log is not included, as it holds no value.
     """
     return max(
         (one.until for one in looked if one.until and one.place != AUDITED),
@@ -406,13 +412,14 @@ def _gone_by(looked: Iterable[ErasureReport], order: Order) -> date:
 
 
 def _canonical(body: object) -> bytes:
-    """The bytes that are signed."""
+    """Return the bytes to sign."""
     return json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 
 def verified(context: Context, path: Path) -> str:
-    """What a proof says, in a line; ConfigError where it is not as a host that is known here
-    signed it.
+    """Verify a proof, and return its contents as one line.
+
+    Raises ConfigError unless a host that is known here signed it as it is.
     """
     try:
         made = json.loads(path.read_bytes())

@@ -1,19 +1,19 @@
-"""The inventory: which parts a data folder ought to hold, so that a part that vanished is noticed.
+"""List the parts that a data folder must hold, so that a missing part is noticed.
 
-    DATA/inventory/SERVICE.json         the parts that SERVICE has created, and copies of its neighbours' digests
-    DATA/keys/inventory/SERVICE.key     the key with which it is signed (HMAC-SHA-256)
+    DATA/inventory/SERVICE.json       the parts that SERVICE created; its neighbours' digests
+    DATA/keys/inventory/SERVICE.key   the key that signs it (HMAC-SHA-256)
 
-A part is a database, a topic, a chain of the audit log, a key with its check value, a list, or the
-record of the clocks, named by its path below the data folder. The command or service that creates a
-part enters it afterwards, and whoever removes one strikes it first, so after a crash a part may be
-present and not listed, which `ullage check` reports, and never listed and rightly absent. Nothing
-is entered because somebody came upon it: `ullage init` enters keys that a person copied here, and
-`ullage check --accept-loss` takes out what is lost; both are acts of a person.
+A part is a database, a topic, a chain of the audit log, a key with its check value, a list, or
+the record of the clocks. Its name is its path below the data folder. The command or service that
+creates a part enters it afterwards, and whoever removes one strikes it first. So after a crash a
+part may be present but not listed, which `ullage check` reports, but never listed and rightly
+absent. No part is entered merely because it was found. `ullage init` enters keys that a person
+copied here, and `ullage check --accept-loss` strikes lost parts; both are decisions of a person.
 
-Each change pushes number and digest of the changed inventory into those of the other services of
-the folder. An inventory that is removed with its key, or put back as an older copy, is named by
-them.
-"""  # noqa: E501
+Each change writes number and digest of the changed inventory into those of the neighbours, the
+remaining services of the folder. So they expose an inventory that was removed with its key, or
+replaced by an older copy.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +35,15 @@ from ullage.records.base import STRICT
 
 FOLDER, SUFFIX, VERSION = "inventory", ".json", 1
 COMMANDS = "command"
-"""The inventory of what commands create; each service has one of its own."""
+"""The inventory of parts that commands create; each service has its own."""
 SERVICES = ("crawl", "match", "alert", "search", "intake", "collect")
 KEYS = "keys/"
-"""How the names of parts that are keys begin."""
+"""Prefix of the names of parts that are keys."""
 LISTS = ("watchlists/", "watchlist-sizes/", "enrolled/", "building/")
-"""Parts of one tenant: services start without them, serve all other tenants, and name them as
-missing until they are back.
+"""Parts of one tenant.
+
+Services start without them, serve all remaining tenants, and report them as missing until they
+are back.
 """
 PARTS = (
     "ullage.toml", "sites.d", "*.sqlite", "bus/*.sqlite", "spool/streams/*.json", "audit/*/",
@@ -50,12 +52,15 @@ PARTS = (
     "building/*.subjects",
     "erased/*.tombstones",
 )  # fmt: skip
-"""Patterns of everything that is a part, but for keys."""
+"""Patterns of every part except keys."""
 CREATED_HERE = (
     "*.sqlite", "bus/*.sqlite", "audit/*/*.jsonl", "watchlists/*/*.watchlist", "keys/seal/*.key",
     "keys/audit/*.key",
 )  # fmt: skip
-"""Parts that no person copies to a new machine: where one of these is, there was an inventory."""
+"""Parts that nobody copies to a new machine.
+
+Where one of these is present, an inventory must have existed.
+"""
 
 
 Snapshot = tuple[tuple[int, ...], ...]

@@ -1,16 +1,15 @@
-"""What retention goes by: running time, with which the wall clock must agree before anything is
-deleted.
+"""Measure retention by running time, and require the wall clock to agree before any deletion.
 
-The kernel counts the seconds since the machine started, sleep included, whatever the wall clock is
-set to. `DATA/clock` keeps the last reading of both, and how much time has passed altogether. Where
-the wall clock went more than an hour further than that, or less far, it was set, or the machine was
-off for so long, and nobody but a person knows which: nothing is deleted until both agree again or
-`ullage check --accept-clock` says that the time is right. Time that nothing vouches for is never
-counted.
+The kernel counts the seconds since the machine started, including sleep, independently of the
+wall clock. `DATA/clock` holds the last reading of both clocks, and the total running time. If
+the wall clock moved more than an hour further than that, or less far, it was set, or the machine
+was off for that long, and only a person can know which. Then nothing is deleted until both
+agree again, or until `ullage check --accept-clock` confirms the wall clock. Time that no clock
+confirms is never counted.
 
-Each piece of wall time through which the clock ran evenly is a `Span`. By them the age of a stamp
-is told that was written while the clock was wrong: a stamp that several spans may have made is as
-young as the youngest of them says.
+A `Span` is a piece of wall time through which the clock ran evenly. Spans give the age of a
+stamp that was written while the clock was wrong. If several spans may have produced a stamp, the
+youngest age counts.
 """
 
 from __future__ import annotations
@@ -37,18 +36,20 @@ FOLDER, FILE = "clock", "record.json"
 JUMP_SECONDS = 3600.0
 DAY_SECONDS = 86_400.0
 TURN_SECONDS = 60.0
-"""So often both are read while a role runs."""
+"""Interval of readings while a service runs."""
 AGREED_SECONDS = DAY_SECONDS
-"""So long both must agree before what lies behind is not compared any more: clocks drift, by
-seconds a day.
+"""How long both clocks must agree before earlier readings are no longer compared.
+
+Clocks drift by seconds a day.
 """
 MOST_SPANS = 64
-"""Of the oldest ones then only is known that they ended before the next began."""
+"""Spans that are stored; of older time it is only known that it came before."""
 
 
 class Span(NamedTuple):
-    """Wall time from `begin` to `end` through which the clock ran evenly, and the running time
-    at both.
+    """Wall time from `begin` to `end` through which the clock ran evenly.
+
+    `since` and `until` are the running time at both.
     """
 
     begin: float
@@ -58,21 +59,21 @@ class Span(NamedTuple):
 
 
 class _ClockRecord(BaseModel):
-    """The file."""
+    """The contents of the clock file."""
 
     model_config = STRICT
 
     boot: str
     uptime: FiniteFloat
     agreed: tuple[FiniteFloat, FiniteFloat]
-    """Wall time and running time when both last agreed, or a person said that they do."""
+    """Wall time and running time when both last agreed, or a person confirmed it."""
     spans: tuple[tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat], ...] = Field(
         min_length=1, max_length=MOST_SPANS
     )
     sha256: str = ""
 
     def summed(self) -> _ClockRecord:
-        """The same with its digest."""
+        """Return this record with its digest."""
         bare = self.model_copy(update={"sha256": ""})
         return bare.model_copy(
             update={"sha256": hashlib.sha256(bare.model_dump_json().encode()).hexdigest()}
@@ -85,8 +86,9 @@ TO_DO = "set the clock right, or where it is right say so with `ullage check --a
 
 @dataclass(frozen=True, slots=True)
 class Old:
-    """Stamps of what is old enough to go: those from the first moment of a range until before
-    its second (Unix seconds).
+    """The stamps that are old enough to delete, as ranges in Unix seconds.
+
+    The start of a range is included, the end is not.
     """
 
     ranges: tuple[Range, ...] = ()
@@ -97,13 +99,14 @@ class Old:
 
     @property
     def before(self) -> float:
-        """All that was stamped before it, however long ago, is old; minus infinity where that
-        cannot be said.
+        """The time before which every stamp is old.
+
+        It is minus infinity if that is unknown.
         """
         return next((end for begin, end in self.ranges if begin == -math.inf), -math.inf)
 
     def moments(self) -> Iterator[tuple[datetime | None, datetime]]:
-        """The ranges as moments; None for one without a beginning."""
+        """Yield the ranges as moments; None stands for a range without a beginning."""
         for begin, end in self.ranges:
             yield (
                 None if begin == -math.inf else datetime.fromtimestamp(begin, UTC),
@@ -115,7 +118,7 @@ class Old:
 class ClockReading:
     """Both clocks at one moment, and what is known of the time before.
 
-    `spans` is empty where the record is damaged.
+    `spans` is empty if the record is damaged.
     """
 
     wall: float
@@ -126,18 +129,19 @@ class ClockReading:
 
     @classmethod
     def first(cls, wall: float, uptime: float = 0.0, boot: str = "") -> ClockReading:
-        """Of a clock of which nothing is known: it is taken to be right."""
+        """Return the first reading of a clock, which is assumed to be right."""
         return cls(wall, boot, uptime, (wall, 0.0), (Span(wall, wall, 0.0, 0.0),))
 
     @property
     def elapsed(self) -> float:
-        """Running time altogether, in seconds."""
+        """The total running time, in seconds."""
         return self.spans[-1].until if self.spans else 0.0
 
     @property
     def jump(self) -> float:
-        """Seconds by which the wall clock is ahead of what running time vouches for; negative
-        where it is behind.
+        """Seconds by which the wall clock is ahead of running time.
+
+        Negative if it is behind.
         """
         wall, elapsed = self.agreed
         return self.wall - wall - (self.elapsed - elapsed)
@@ -149,18 +153,19 @@ class ClockReading:
 
     @property
     def said(self) -> str:
-        """What the wall clock says."""
+        """The time of the wall clock, to the minute."""
         return _minute(self.wall)
 
     def now(self) -> datetime:
-        """The present moment; while the clocks disagree the earlier of both, so that nothing
-        ends before its time.
+        """Return the present moment.
+
+        While the clocks disagree it is the earlier of both, so that no period ends too soon.
         """
         ahead = max(0.0, self.jump) if self.spans and self.is_suspended else 0.0
         return datetime.fromtimestamp(self.wall - ahead, UTC)
 
     def __str__(self) -> str:
-        """What the clocks say, and what to do where they disagree."""
+        """Describe the clocks, and what to do if they disagree."""
         if not self.is_suspended:
             return f"the wall clock goes as running time does, {self.said}"
         done = "nothing is deleted until then"
@@ -175,10 +180,10 @@ class ClockReading:
         )
 
     def later(self, wall: float, uptime: float, boot: str) -> ClockReading:
-        """The next reading."""
+        """Return the next reading, from new values of both clocks."""
         last = self.spans[-1]
         gap, same = wall - last.end, boot == self.boot and uptime >= self.uptime
-        # for a longer time, after the machine was started anew, nothing vouches
+        # after a restart of the machine, no clock confirms a longer time
         off = gap if 0.0 <= gap <= JUMP_SECONDS else 0.0
         passed = uptime - self.uptime if same else off
         elapsed = last.until + passed
@@ -197,16 +202,17 @@ class ClockReading:
         return found.accepted() if is_agreed else found
 
     def accepted(self) -> ClockReading:
-        """The same with the wall clock taken to be right from now on."""
+        """Return this reading with the wall clock accepted as right from now on."""
         return ClockReading(
             self.wall, self.boot, self.uptime, (self.wall, self.elapsed), self.spans
         )
 
     def older(self, seconds: float, *, witnessed: bool = False) -> Old:
-        """What is at least so old; nothing while the clocks disagree.
+        """Return the stamps that are at least so old; none while the clocks disagree.
 
-        Stamps of before the first reading are as old as the wall clock says; with `witnessed` as
-        old as that reading.
+        Stamps before the first reading are as old as the wall clock says; with `witnessed`
+        they count
+        as being as old as that reading.
         """
         if self.is_suspended:
             return Old()
@@ -216,7 +222,7 @@ class ClockReading:
             limit = end if target >= span.until else span.end - (span.until - target)
             if number == 0 and (target >= span.since or not (witnessed or span.since)):
                 begin = -math.inf
-            # what others wrote meanwhile
+            # stamps from the gap, written by others
             elif number and target >= span.since and self.spans[number - 1].end < begin:
                 old.append((self.spans[number - 1].end, min(begin, self.wall - seconds)))
             old.append((begin, limit))
@@ -229,7 +235,7 @@ def _minute(seconds: float) -> str:
 
 
 def _without(ranges: list[Range], holes: list[Range]) -> Iterator[Range]:
-    """`ranges` but for `holes`, none of them empty."""
+    """Yield the parts of `ranges` outside of `holes`, none of them empty."""
     for hole_begin, hole_end in holes:
         pieces = [
             ((begin, min(end, hole_begin)), (max(begin, hole_end), end)) for begin, end in ranges
@@ -244,7 +250,7 @@ def _without(ranges: list[Range], holes: list[Range]) -> Iterator[Range]:
 
 @dataclass(slots=True)
 class RunningTime:
-    """The record of a data folder; all processes that work on that folder share it."""
+    """The clock record of a data folder, shared by all of its processes."""
 
     data: Path
     clock: Clock
@@ -254,12 +260,13 @@ class RunningTime:
 
     @property
     def path(self) -> Path:
-        """Its file."""
+        """The clock file."""
         return self.data / FOLDER / FILE
 
     def turn(self) -> None:
-        """Read both clocks if a minute has passed since; a disk that does not take it is tried
-        again.
+        """Read both clocks if the last reading is a minute old.
+
+        If the disk cannot store the reading, the next call tries again.
         """
         now = self.clock.uptime()
         if 0.0 <= now - self._read_at < TURN_SECONDS:
@@ -269,9 +276,9 @@ class RunningTime:
             self._read_at = now
 
     def read(self) -> ClockReading:
-        """Read both clocks, durably.
+        """Read both clocks, and store the reading durably.
 
-        UnavailableError when the disk does not take it: then nothing may be deleted.
+        Raises UnavailableError if the disk cannot store it; nothing may be deleted then.
         """
         with disk_errors(), self._alone():
             before = self._before()
@@ -287,17 +294,21 @@ class RunningTime:
         return found
 
     def look(self) -> ClockReading:
-        """Both clocks as they are now; nothing is written."""
+        """Return a reading of both clocks without storing it."""
         return self._next(self._before())
 
     def believed(self) -> Clock:
-        """A clock for what ends at a time and cannot be taken back; while the clocks disagree it
-        shows the earlier of both.
+        """Return a clock for deadlines that cannot be undone.
+
+        While the clocks disagree it shows the earlier of both.
         """
         return replace(self.clock, wall=lambda: self.look().now().timestamp())
 
     def accept(self, note: Callable[[ClockReading], None]) -> ClockReading:
-        """Take the wall clock to be right from now on; `note` is told before, of what was found."""
+        """Accept the wall clock as right from now on, and return the new reading.
+
+        `note` is called first, with the reading that was found.
+        """
         note(self.look())
         with disk_errors(), self._alone():
             found = self._next(self._before())
@@ -328,8 +339,9 @@ class RunningTime:
         )
 
     def _before(self) -> ClockReading | None:
-        """Return the last reading; None where there was none, one without spans where it is
-        damaged or was lost.
+        """Return the last reading, or None if there was none.
+
+        A reading without spans means that the record is damaged or was lost.
         """
         try:
             content = self.path.read_bytes()

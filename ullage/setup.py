@@ -1,4 +1,4 @@
-"""What `init`, `check`, `check --plan` and `config show` do."""
+"""Implement `init`, `check`, `check --plan` and `config show`."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ from ullage.security.tls import Life, ListenerCertificate, Trust
 from ullage.settings import FILE, SITES, Context, Settings
 
 LEAST_FREE_MIB, TIGHT_MIB = 256, 1024
-"""Less free room than this is a fault: a batch of captures and what SQLite writes beside them may
-not fit. Less than the other is said.
+"""Free space in MiB.
+
+Less than LEAST_FREE_MIB is a fault: a batch of captures, and what SQLite writes beside them, may
+not fit. Less than TIGHT_MIB is a warning.
 """
 CONFIG = """\
 # ullage.toml: `ullage config show` prints every setting with its default, unit and reason.
@@ -68,10 +70,10 @@ watch = true  # series of its own in /metrics, so that alert rules name it; at m
 
 
 def initialise(context: Context, *, second_person: bool = True) -> Iterator[str]:
-    """Create what is missing; yields a line for each thing made.
+    """Create what is missing in a data folder; yield a line for each thing made.
 
-    Without a `second_person` a new configuration lets one person end a reporting deadline, which
-    the audit log has.
+    Without `second_person` a new configuration lets one person end a reporting deadline, which is
+    recorded in the audit log.
     """
     context.inventory.begin()
     # what people put in themselves
@@ -88,7 +90,7 @@ def initialise(context: Context, *, second_person: bool = True) -> Iterator[str]
     ):
         if not path.exists():
             context.inventory.refuse_lost(path)
-            # no secret is in it, and roles may run as other users
+            # it holds no secret, and services may run as other users
             write_new(text.encode(), path, 0o644)
             yield f"wrote {path}"
     if is_new and not second_person:
@@ -129,9 +131,7 @@ def _make_signers_and_desks(context: Context) -> Iterator[str]:
 
 
 def require(context: Context) -> None:
-    """Raise ConfigError unless `ullage init` has been run here and everything that it lists is
-    here.
-    """
+    """Raise ConfigError unless `ullage init` was run here and every listed part is present."""
     context.inventory.require()
     require_initialised(context)
 
@@ -143,28 +143,31 @@ def require_initialised(context: Context) -> None:
 
 
 def require_keys(context: Context) -> None:
-    """ConfigError that names every key in the folder that is damaged, another one than it was,
-    or not its other half's.
+    """Raise ConfigError that names every faulty key in the folder.
+
+    A key is faulty if it is damaged, was replaced, or does not belong to its other half.
     """
     if wrong := keys.list_faults(context.keys):
         raise ConfigError("; ".join(wrong))
 
 
 class SetupWarning(str):
-    """What a look found that is no fault, and that somebody should change all the same."""
+    """The result of an inspection that is no fault but that somebody should correct."""
 
     __slots__ = ()
 
 
 Part = tuple[str, typing.Callable[[], str]]
-"""What is looked at, and the look: it says what it found, or raises one of our errors."""
+"""The name of an inspection and its function, which describes the part or raises an error."""
 Look = typing.Callable[[str, typing.Callable[[], str]], bool]
 
 
 def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = ()) -> list[str]:
-    """A line a part, `ok …` or `WARN …`, or a line a fault of it, `FAULT …`.
+    """Inspect the installation, and return one line per part.
 
-    `parts` are those that the installed stages add.
+    A line is `ok …` or `WARN …`; each fault of a part has a line `FAULT …`. `parts` are added
+    by the
+    installed stages.
     """
     is_here = any(
         path.exists() for path in (context.data / FILE, context.inventory.folder, context.keys.root)
@@ -206,8 +209,9 @@ def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = 
 
 
 def _disks(context: Context) -> str:
-    """The room on each file system on which this machine keeps something; ConfigError where it
-    is too little to go on.
+    """Describe the free space of each file system on which this machine stores something.
+
+    Raises ConfigError if it is too little to continue.
     """
     urls = (context.settings.bus.url, context.settings.bus.captures, context.settings.store.url)
     folders = {
@@ -233,7 +237,7 @@ def _disks(context: Context) -> str:
 
 
 def _folder_of(url: str, data: Path) -> Path | None:
-    """The folder of a bus or a store that is files; None for one that is a server."""
+    """Return the folder of a bus or store in files; None for one on a server."""
     scheme, _, rest = url.partition("://")
     path = rest.partition("?")[0]
     if scheme not in ("sqlite", "spool") or not path:
@@ -242,10 +246,10 @@ def _folder_of(url: str, data: Path) -> Path | None:
 
 
 def plan(context: Context, parts: Iterable[str] = ()) -> Iterator[str]:
-    """What whoever owns the servers has to make there, ready to be run; nothing is changed or
-    connected to.
+    """Yield the commands that the owners of the servers must run.
 
-    `parts` are the lines that the installed stages add. ConfigError when a URL is wrong.
+    Nothing is changed, and nothing is connected to. `parts` are the lines that the installed stages
+    add. Raises ConfigError if a URL is wrong.
     """
     buses, keep = context.settings.bus, context.settings.bus.retention()
     if buses.captures:
@@ -267,7 +271,7 @@ def _bus_plan(knob: str, url: str, keep: Mapping[str, Retention]) -> Iterator[st
 
 @contextlib.contextmanager
 def _installed(extra: str) -> Iterator[None]:
-    """Around an import of what not every host has."""
+    """Name the missing extra if an import in this block fails."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -275,8 +279,10 @@ def _installed(extra: str) -> Iterator[None]:
 
 
 def _look_at_buses(context: Context, readers: Mapping[str, str], look: Look) -> None:
-    """One line a topic; where there are brokers, one for them before, and none for their topics
-    while they cannot be reached.
+    """Inspect each topic, one line each.
+
+    Where there are brokers, they have a line before. Their topics have none if no broker can be
+    reached.
     """
     buses, keep = context.settings.bus, context.settings.bus.retention()
     parts = [(buses.url, keep)]
@@ -314,7 +320,7 @@ def _look_at_kafka(
 
 
 def own_certificate(context: Context, trust: Trust | None) -> str:
-    """Until when the certificate is good that we show to a server, as `check` says it."""
+    """Describe until when our client certificate is valid."""
     life = trust.read_life() if trust else None
     if trust is None or trust.certificate is None or life is None:
         return "none is shown"
@@ -327,8 +333,9 @@ def _listener(context: Context, role: str, certificate: str, key: str) -> str:
 
 
 def lasts(path: Path, life: Life, now: datetime) -> str:
-    """Until when a certificate is good, as `check` says it; ConfigError where it is not good
-    now.
+    """Describe until when a certificate is valid, for `check`.
+
+    Raises ConfigError if it is not valid now.
     """
     if now >= life.end:
         raise ConfigError(f"{path} has expired, on {life.end:%Y-%m-%d %H:%M} UTC: have it renewed")
@@ -367,9 +374,9 @@ def _clock(context: Context) -> str:
 
 
 def accept_clock(context: Context) -> str:
-    """Take the wall clock to be right, as a person says that it is; returns what was found.
+    """Accept the wall clock as right, on a person's word, and return what was found.
 
-    The audit log has it before.
+    The audit log is written first.
     """
 
     def note(reading: ClockReading) -> None:
@@ -388,10 +395,11 @@ def accept_clock(context: Context) -> str:
 
 
 def accept_loss(context: Context, part: str, reason: str) -> str:
-    """Take a lost part out of the inventory, as a person decided; the audit log has it, before
-    where it can.
+    """Remove a lost part from the inventory, as a person decided.
 
-    ConfigError where nothing of that name is missing, or there is no reason.
+    The audit log is written first where that is possible. Raises ConfigError if nothing of that
+    name
+    is missing, or if there is no reason.
     """
     if not reason.strip():
         raise ConfigError("--accept-loss needs --reason TEXT: why is it not restored?")
@@ -436,7 +444,7 @@ def _audit(context: Context) -> str:
 
 
 def _audit_receiver(context: Context, receiver: Receiver) -> str:
-    """Connect to the receiver, which gets nothing, and count what it does not have yet."""
+    """Connect to the receiver without sending, and count the entries it lacks."""
     receiver.connect().close()
     if receiver.trust.certificate is not None:
         own_certificate(context, receiver.trust)
@@ -444,8 +452,9 @@ def _audit_receiver(context: Context, receiver: Receiver) -> str:
 
 
 def _epochs(context: Context, tenant: str) -> str:
-    """How many lists of `tenant` may be live here; ConfigError where a key is not here without
-    which none can be.
+    """Return how many customer lists of `tenant` may be live here, in words.
+
+    Raises ConfigError if a key is missing that every list needs.
     """
     live = {
         purpose: keys.list_generations(context.keys, tenant, purpose)
@@ -461,7 +470,7 @@ def _epochs(context: Context, tenant: str) -> str:
 
 
 def _with_keys(store: keys.KeyStore) -> set[str]:
-    """Tenants of which a key of a list is here."""
+    """Return the tenants that have a key of a customer list here."""
     return {
         path.parent.name
         for kind in ("verify.pub", "match-*.key", "index-*.key")
@@ -470,7 +479,7 @@ def _with_keys(store: keys.KeyStore) -> set[str]:
 
 
 def _signers(context: Context) -> str:
-    """Whose records are believed here."""
+    """Describe how many signers are trusted here, by topic."""
     known = {
         topic: len(keys.load_verifier(context.keys, topic).known) for topic in (CAPTURES, FINDINGS)
     }
@@ -497,7 +506,7 @@ def _keys(context: Context) -> str:
 
 
 def describe(settings: Settings) -> Iterator[str]:
-    """Every knob as TOML, with its default, unit and reason as comments."""
+    """Yield every setting as TOML, with its default, unit and reason as comments."""
     yield from _describe(Settings, settings, "")
 
 

@@ -1,28 +1,28 @@
-"""Seal bodies of posts to two officers and their details to the console, with a manifest.
+"""Seal post bodies to two officers, and post details to the console, with a manifest.
 
-Off by default. Where a tenant turns it on, match seals the capture of a finding that is `high` or
-above by its own facts, at the only moment at which the text is there, and keeps nothing that opens
-it:
+This is off by default. If a tenant enables it, match seals the capture of a finding that is
+`high` or above by its own facts. That is the only moment at which the text is available, and
+match keeps nothing that could open the seal:
 
-    DATA/evidence/TENANT/FINDING.evidence   a line in clear (tenant, finding, when, to whom), then the sealed capture and manifest
-    DATA/evidence/TENANT/FINDING.hold       an empty mark: this one does not expire
+    DATA/evidence/TENANT/FINDING.evidence   a clear header line, then the sealed capture
+    DATA/evidence/TENANT/FINDING.hold       an empty file: this evidence does not expire
     DATA/keys/evidence/OFFICER.pub          the public halves of the two officers' keys
 
-The seal is HPKE (`ullage.security.sealing`) to the first officer's key within HPKE to the second's,
-so both private keys are needed. Those are files of the officers' own, each under a passphrase, and
-never on the host of a role. What is sealed is bound to its tenant and finding: it does not open
-under another's name. A file is written once; the same finding again changes nothing.
+The seal is HPKE (`ullage.security.sealing`) to the first officer's key within HPKE to the
+second's, so both private keys are needed. The officers keep these in files of their own, each
+with a passphrase, and never on the host of a service. A seal is bound to its tenant and finding
+and does not open under another name. A file is written one time; the same finding again changes
+nothing. `ullage evidence open --key` requires both keys, a case and a reason, and writes to the
+audit log before it shows anything.
 
-`ullage evidence open --key` wants both keys, a case and a reason, and is in the audit log before
-anything is shown.
+The digests are plain SHA-256, because a court does not have our keys. They exist only inside the
+seal.
 
-The digests are plain SHA-256, because a court has no key of ours. They stand inside the seal alone.
-
-What is stored of a post is words of closed lists. A takedown needs its address, and a question of
-whether it is genuine may need its title: so match seals these, and nothing of the body, with HPKE
-to a key of the tenant's console (`T/console.pub`), bound to tenant and finding. Whoever has the
-private half opens them one purpose at a time, and the audit log says so first.
-"""  # noqa: E501
+The stored data of a post consists of words from closed lists. A takedown needs its address, and
+a check whether it is genuine may need its title. So match seals these, but nothing of the body,
+with HPKE to a key of the tenant's console (`T/console.pub`), bound to tenant and finding. The
+holder of the private half opens them for one purpose at a time, after an entry in the audit log.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class _ManifestRecord(BaseModel):
 
 
 class CustodyStep(_ManifestRecord):
-    """One thing that was done, by which role, when."""
+    """One step in the handling of a capture: the action, its service and its time."""
 
     at: AwareDatetime
     role: str
@@ -76,8 +76,9 @@ class CustodyStep(_ManifestRecord):
 
 
 class Manifest(_ManifestRecord):
-    """Everything about one capture; `capture` holds its fields as crawl wrote them, title,
-    author, URL and headers included.
+    """Everything about one capture.
+
+    `capture` holds the fields as crawl wrote them, including title, author, URL and headers.
     """
 
     version: str
@@ -87,22 +88,25 @@ class Manifest(_ManifestRecord):
     capture: dict[str, object]
     bytes: int
     sha256: dict[str, str]
-    """Of `body`, of `capture` as JSON with sorted keys, of the published `finding` as JSON."""
+    """Digests of `body`, of `capture` as JSON with sorted keys, and of the published `finding`."""
     process: tuple[CustodyStep, ...]
 
 
 def digest(data: bytes) -> str:
-    """SHA-256 in hex."""
+    """Return the SHA-256 digest in hex."""
     return hashlib.sha256(data).hexdigest()
 
 
 def canonical(fields: Mapping[str, object]) -> bytes:
-    """JSON that comes out the same for the same fields: keys sorted, no spaces, UTF-8."""
+    """Encode fields as JSON that is the same for the same fields.
+
+    Keys are sorted, and there are no spaces. The encoding is UTF-8.
+    """
     return json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 
 def manifest(capture: Capture, finding: Finding, severity: str, sealed_at: datetime) -> Manifest:
-    """The manifest of `capture`, in which `finding` was found."""
+    """Return the manifest of `capture`, in which `finding` was found."""
     fields = capture.model_dump(mode="json", exclude={"body"})
     taken = CustodyStep(
         at=capture.fetched_at,
@@ -139,14 +143,15 @@ def manifest(capture: Capture, finding: Finding, severity: str, sealed_at: datet
 
 
 def encode(made: Manifest, body: bytes) -> bytes:
-    """Manifest and body as what is sealed."""
+    """Encode manifest and body as the bytes to seal."""
     head = made.model_dump_json().encode()
     return frame(head, body)
 
 
 def decode(data: bytes) -> tuple[Manifest, bytes]:
-    """Manifest and body; RecordError `malformed` when it is none of ours, `digest` when a digest
-    is not that of what is there.
+    """Decode manifest and body.
+
+    Raises RecordError: `malformed` if the data is no manifest, `digest` if a digest does not match.
     """
     head, body = unframe(data)
     try:
@@ -164,19 +169,19 @@ PURPOSE, FOLDER = "evidence", "evidence"
 NEEDED = 2
 SHORTEST_PASSPHRASE = 12
 Ask = Callable[[str], str]
-"""Asks a person for the passphrase of the file of that name."""
+"""A function that asks a person for the passphrase of the file with that name."""
 
 
 def key_id(name: str, public: X25519PublicKey) -> str:
-    """An officer's name and which of their keys: it stands in clear beside what is sealed."""
+    """Return a key's identifier: the officer's name and a digest; it is public."""
     return f"{name}.{hashlib.sha256(public.public_bytes_raw()).hexdigest()[:16]}"
 
 
 def make_officer(folder: Path, name: str, passphrase: str) -> tuple[Path, Path]:
-    """Make a pair in `folder`: NAME.pem for its owner, NAME.pub with its check value for match;
-    nothing is overwritten.
+    """Create a key pair in `folder`: NAME.pem for the officer, NAME.pub for match.
 
-    ConfigError when the passphrase is shorter than 12 characters or a file is there.
+    NAME.pub includes its check value. Raises ConfigError if the passphrase is shorter than 12
+    characters, or if a file exists; nothing is overwritten.
     """
     if len(passphrase) < SHORTEST_PASSPHRASE:
         raise ConfigError(f"the passphrase is shorter than {SHORTEST_PASSPHRASE} characters")
@@ -199,25 +204,26 @@ def make_officer(folder: Path, name: str, passphrase: str) -> tuple[Path, Path]:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Seals to two officers: to the first within to the second."""
+    """Two officers' sealers: the first seal is inside the second."""
 
     inner: Sealer
     outer: Sealer
 
     @property
     def ids(self) -> tuple[str, str]:
-        """Whose keys, in order."""
+        """The identifiers of both keys, in order."""
         return self.inner.key_id, self.outer.key_id
 
     def seal(self, plain: bytes, place: str) -> bytes:
-        """`plain`, bound to `place`."""
+        """Seal `plain` to both officers, bound to `place`."""
         once = self.inner.seal(plain, purpose=PURPOSE, topic=place, schema=SCHEMA)
         return self.outer.seal(once, purpose=PURPOSE, topic=place, schema=SCHEMA)
 
 
 def pair_of(keys: KeyStore, officers: Sequence[str]) -> Pair:
-    """The officers' public halves; ConfigError names one that is missing, or says that they are
-    one and the same.
+    """Return the sealer for two officers, from their public keys.
+
+    Raises ConfigError if a key is missing, or if both are the same.
     """
     sealers = []
     for name in officers:
@@ -235,8 +241,10 @@ def pair_of(keys: KeyStore, officers: Sequence[str]) -> Pair:
 
 
 def private_key(path: Path, ask: Ask) -> X25519PrivateKey:
-    """The key in an officer's file; ConfigError when it is too open, no such key, or the
-    passphrase is not that of it.
+    """Read the private key in an officer's file, asking for its passphrase.
+
+    Raises ConfigError if the file's permissions are too open, if it holds no such key, or if the
+    passphrase is wrong.
     """
     try:
         data = read_trusted(path, secret=True)
@@ -256,8 +264,9 @@ def private_key(path: Path, ask: Ask) -> X25519PrivateKey:
 def open_sealed(
     sealed: bytes, place: str, ids: Sequence[str], keys: Sequence[X25519PrivateKey]
 ) -> bytes:
-    """What was sealed to the keys of `ids` (first within second); RecordError unless both are
-    among `keys`, or it is damaged.
+    """Open data that was sealed to the keys of `ids`, the first within the second.
+
+    Raises RecordError if the data is damaged, or if one of these keys is missing in `keys`.
     """
     by_print = {key_id("", key.public_key()): key for key in keys}
     known = {
@@ -273,14 +282,14 @@ def open_sealed(
 
 DETAILS_PURPOSE = "original"
 MAX_TEXT, MAX_URL, MAX_NAME = 2_000, 8_000, 300
-"""Characters that are kept of a text, an address, a member's name."""
+"""Most characters that are stored of a text, of an address, of a member's name."""
 MAX_MEMBERS = 100
 
 
 class SealedPost(BaseModel):
-    """What is sealed of one post.
+    """The sealed details of one post.
 
-    `members` has the names of those members that hold a customer, by their numbers.
+    `members` has the names of the members that hold a customer, by member number.
     """
 
     model_config = STRICT
@@ -290,23 +299,23 @@ class SealedPost(BaseModel):
     author: str = Field(default="", max_length=MAX_TEXT)
     channel: str = Field(default="", max_length=MAX_TEXT)
     source: str = Field(default="", max_length=MAX_TEXT)
-    """The collector's own name of the place."""
+    """The collector's own name for the place."""
     members: dict[int, str] = Field(default={}, max_length=MAX_MEMBERS)
 
     def __repr__(self) -> str:
-        """Nothing of it: it is shown on purpose or not at all."""
+        """Show nothing of the contents, so that they never appear by accident."""
         return "Original(…)"
 
     __str__ = __repr__
 
 
 def _place(tenant: str, finding: str) -> str:
-    """What the seal is bound to: it does not open as another finding's."""
+    """Return the place to which a seal is bound, so that it opens for no other finding."""
     return f"{tenant}/{finding}"
 
 
 def seal(original: SealedPost, sealer: Sealer, tenant: str, finding: str) -> str:
-    """`original` sealed, in base64."""
+    """Seal the details of a post, and return them in base64."""
     plain = original.model_dump_json(exclude_defaults=True).encode()
     sealed = sealer.seal(
         plain, purpose=DETAILS_PURPOSE, topic=_place(tenant, finding), schema=SCHEMA
@@ -315,7 +324,10 @@ def seal(original: SealedPost, sealer: Sealer, tenant: str, finding: str) -> str
 
 
 def unseal(sealed: str, key_id: str, opener: SealOpener, tenant: str, finding: str) -> SealedPost:
-    """What `seal` made; RecordError `key_destroyed`, `not_authentic` or `malformed`."""
+    """Open details that `seal` sealed.
+
+    Raises RecordError: `key_destroyed`, `not_authentic` or `malformed`.
+    """
     try:
         raw = base64.b64decode(sealed, validate=True)
     except (binascii.Error, ValueError):

@@ -1,6 +1,6 @@
-"""The folder of sealed files: written once, listed by their line in clear, held, expired.
+"""Store sealed evidence files: write each one time, list, hold and expire them.
 
-It never opens one.
+Files are listed by their clear header line. This module never opens a seal.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from ullage.running_time import DAY_SECONDS, ClockReading
 
 SUFFIX, HOLD, DRAFT = ".evidence", ".hold", ".partial"
 NAME = re.compile(r"[0-9A-Za-z_-]{1,80}")
-"""A finding's id: a keyed digest in hex."""
+"""The identifier of a finding: a keyed digest in hex."""
 MAX_HEAD = 4096
 UNFINISHED_SECONDS = 3600.0
 
 
 FOLDER = "evidence"
-"""Of the data folder."""
+"""Name within the data folder."""
 
 
 class VaultHeader(BaseModel):
-    """The line in clear."""
+    """The clear header line of an evidence file."""
 
     model_config = STRICT
 
@@ -43,26 +43,27 @@ class VaultHeader(BaseModel):
     officers: tuple[str, ...]
     sealed_sha256: str = ""
     sha256: str = ""
-    """Digests of what is sealed, and of this line without itself: damage is noticed today and not
-    when a court asks. Files of before have none.
+    """Digests of the sealed data, and of this line without this field.
+
+    They reveal damage today and not only when a court asks. Older files have none.
     """
 
     def summed(self, sealed: bytes) -> VaultHeader:
-        """The same with its digests."""
+        """Return this header with its digests."""
         head = self.model_copy(
             update={"sealed_sha256": hashlib.sha256(sealed).hexdigest(), "sha256": ""}
         )
         return head.model_copy(update={"sha256": head.digest()})
 
     def digest(self) -> str:
-        """Of this line without its digest."""
+        """Compute the digest of this header without its digest field."""
         return hashlib.sha256(
             self.model_copy(update={"sha256": ""}).model_dump_json().encode()
         ).hexdigest()
 
     @property
     def place(self) -> str:
-        """What the seal is bound to."""
+        """The place to which the seal is bound."""
         return f"{self.tenant}/{self.finding}"
 
 
@@ -78,18 +79,18 @@ class VaultItem:
 
 @dataclass(frozen=True, slots=True)
 class Vault:
-    """See the module; `root` is DATA/evidence."""
+    """The folder of evidence files; `root` is DATA/evidence."""
 
     root: Path
 
     def has(self, tenant: str, finding: str) -> bool:
-        """Whether this one was sealed before."""
+        """Return whether the evidence of this finding was sealed before."""
         return self._path(tenant, finding).is_file()
 
     def put(self, head: VaultHeader, sealed: bytes) -> None:
-        """Write a file, durably; one that is there stays as it is.
+        """Write a file durably; an existing one is not changed.
 
-        OSError when the disk does not take it.
+        Raises OSError if the disk cannot store it.
         """
         path = self._path(head.tenant, head.finding)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -106,15 +107,16 @@ class Vault:
         sync_folder(path.parent)
 
     def items(self) -> Iterator[VaultItem]:
-        """All of them, the oldest first; CorruptError when one is damaged."""
+        """Yield all items, oldest first; CorruptError if one is damaged."""
         found, faults = self.looked_through()
         if faults:
             raise faults[0]
         yield from found
 
     def looked_through(self) -> tuple[list[VaultItem], list[CorruptError]]:
-        """Those whose line in clear is what was written, the oldest first, and what is to be
-        said of the others.
+        """Return the intact items, oldest first, and the faults of the damaged ones.
+
+        Only the header line of each file is checked.
         """
         found, faults = list[VaultItem](), list[CorruptError]()
         for path in sorted(self.root.glob(f"*/*{SUFFIX}")):
@@ -125,11 +127,11 @@ class Vault:
         return sorted(found, key=lambda item: (item.head.sealed_at, item.head.finding)), faults
 
     def size(self) -> int:
-        """Bytes of all of them."""
+        """Return the total size of all files in bytes."""
         return sum(path.stat().st_size for path in self.root.glob(f"*/*{SUFFIX}"))
 
     def find(self, finding: str) -> VaultItem:
-        """The one of `finding`; ConfigError when there is none."""
+        """Return the item of `finding`; ConfigError if there is none."""
         paths = list(self.root.glob(f"*/{finding}{SUFFIX}")) if NAME.fullmatch(finding) else []
         if not paths:
             raise ConfigError(
@@ -138,9 +140,7 @@ class Vault:
         return self._item(paths[0])
 
     def find_intact(self, places: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
-        """Return those of `places` (tenant, finding) whose sealed file is here and is what was
-        written.
-        """
+        """Return the places (tenant, finding) whose sealed file is here and intact."""
         return frozenset(place for place in places if self._is_intact(*place))
 
     def _is_intact(self, tenant: str, finding: str) -> bool:
@@ -152,35 +152,34 @@ class Vault:
             return False
 
     def sealed(self, item: VaultItem) -> bytes:
-        """What is sealed in it; CorruptError when it is not what was written."""
+        """Return the sealed data of an item; CorruptError if it is damaged."""
         sealed = item.path.read_bytes().partition(b"\n")[2]
         if item.head.sealed_sha256 not in ("", hashlib.sha256(sealed).hexdigest()):
             raise self._damaged(item.path)
         return sealed
 
     def check(self) -> int:
-        """Read all of them; returns how many there are.
+        """Read all files, and return how many there are.
 
-        CorruptError when one is not what was written.
+        Raises CorruptError if one is damaged.
         """
         return sum(bool(self.sealed(item)) for item in self.items())
 
     def hold(self, findings: Iterable[str]) -> int:
-        """Keep these however old they get; returns how many there are."""
+        """Exempt evidence from expiry; returns how many items were found."""
         return sum(self._mark(item) for item in self._those(findings))
 
     def release(self, findings: Iterable[str]) -> int:
-        """Let them expire again; returns how many were held."""
+        """Let evidence expire again; returns how many items were held."""
         held = [item for item in self._those(findings) if item.held]
         for item in held:
             item.path.with_suffix(HOLD).unlink()
         return len(held)
 
     def expire(self, days: float, reading: ClockReading) -> int:
-        """Remove what is older and not held, and what a crash left unfinished; returns how many
-        files of evidence went.
+        """Remove older evidence that is not held; returns how many files were removed.
 
-        What is damaged stays: nobody knows how old it is.
+        Drafts that a crash left are removed as well. Damaged files remain, as their age is unknown.
         """
         old, unfinished = reading.older(days * DAY_SECONDS), reading.older(UNFINISHED_SECONDS)
         gone = [
