@@ -1,18 +1,19 @@
-"""What is said where a dropped file is judged: search has no match key, so the file streams to
-match over a unix socket.
+"""Define the protocol for assessing a dropped file.
 
-    DIR/assess.sock   match listens; 0600, or 0660 where `match.assess_users` names who else may come
+Search has no match key, so it streams the file to match over a unix socket:
 
-Pseudonyms of an incident are resolved there too, for a request that others have approved: search
-has no resolver's key either.
+    DIR/assess.sock   match listens; mode 0600, or 0660 if `match.assess_users` names other users
 
-A client sends one `AssessmentRequest` and waits. Match answers in lines of JSON, each an object of
-one member: `go`, or `busy` where there is no room. Then the client sends the file, or the findings
-that it wants opened, and an empty frame as their end; what it sends is in frames, a length of four
-bytes before each. `place` tells how many are before it, `read` how far match is, and `done` is the
-last line: an answer without it is none. Whoever hangs up before has ended the work. Nothing of a
-file is ever written to disk.
-"""  # noqa: E501
+Pseudonyms of an incident are resolved over it too, for a request that other people approved:
+search does not have the resolver's key either.
+
+A client sends one `AssessmentRequest` and waits. Match answers in lines of JSON, each an object
+with one member: `go`, or `busy` if there is no room. Then the client sends the file, or the
+findings that it wants opened, and an empty frame as the end. Everything it sends is in frames,
+with a length of four bytes before each. `place` is the position in the queue, `read` is the
+progress of match, and `done` is the last line; an answer without it is incomplete. If the client
+hangs up early, the work ends. No part of a file is ever written to disk.
+"""
 
 from __future__ import annotations
 
@@ -31,18 +32,19 @@ from ullage.settings import Context
 
 NAME = "assess.sock"
 MOST_BYTES = 1 << 30
-"""Of one file."""
+"""Largest file."""
 MOST_FRAME = 64 << 20
-"""Bytes of one frame: a record of findings is at most as large as the bus takes."""
+"""Bytes of one frame: a record of findings is at most as large as the bus accepts."""
 QUESTION_BYTES = 8 << 10
 LENGTH = struct.Struct(">I")
 LONGEST_ADDRESS = 100
-"""Bytes that a unix socket's address may have, less some."""
+"""Bytes of a unix socket's address, with a margin."""
 
 
 class ReferenceApproval(BaseModel):
-    """For what customer references are resolved: an incident's case, why, who asked, and which
-    others approved.
+    """The approval for resolving pseudonyms to customer references.
+
+    It holds the case of an incident, the reason, who asked, and who else approved.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -57,13 +59,16 @@ class ReferenceApproval(BaseModel):
 
 
 class AssessmentRequest(BaseModel):
-    """What a client wants: how many wait, a file assessed, findings opened that it was given
-    before, or pseudonyms resolved.
+    """A client's request.
 
-    `name` is what its sender called the file, in memory alone; `size` is in bytes where that is
-    known. With `to_open` the findings go onto the bus at once, else they come back, signed, where
-    they are at most `hold_bytes` in all. Nothing is said of other tenants than `tenants`, where
-    that is given. Pseudonyms are of the one tenant that is named, one a line, for `approval`.
+    It asks for the length of the queue, for the assessment of a file, for findings of an earlier
+    assessment to be opened, or for pseudonyms to be resolved. `name` is the sender's file name,
+    held
+    only in memory; `size` is in bytes if that is known. With `to_open` the findings go onto the bus
+    at once; otherwise they are returned, signed, if they have at most `hold_bytes` in all. If
+    `tenants` is given, nothing is disclosed about other tenants. Pseudonyms belong to the one
+    tenant
+    that is named, one per line, for `approval`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -78,25 +83,26 @@ class AssessmentRequest(BaseModel):
 
 
 def folder_of(context: Context) -> Path:
-    """Where the socket is: a folder that match and search share, or the data folder."""
+    """Return the socket's folder: one that match and search share, or the data folder."""
     return Path(context.settings.match.assess_folder or context.data)
 
 
 def framed(payload: bytes) -> bytes:
-    """A frame."""
+    """Return the payload as a frame."""
     return LENGTH.pack(len(payload)) + payload
 
 
 def frames(file: RawIOBase, most: int = MOST_FRAME) -> Iterator[bytes]:
-    """Frames up to the empty one; UnavailableError where the other side hangs up before,
-    RecordError for one that is too long.
+    """Yield frames up to the empty one.
+
+    Raises UnavailableError if the other side hangs up first, RecordError if a frame is too long.
     """
     while payload := frame(file, most):
         yield payload
 
 
 def frame(file: RawIOBase, most: int = MOST_FRAME) -> bytes:
-    """The next frame; see `frames`."""
+    """Return the next frame; see `frames` for errors."""
     (length,) = LENGTH.unpack(_exactly(file, LENGTH.size))
     if length > most:
         raise RecordError("too_large", "a frame is longer than any may be")
@@ -104,7 +110,7 @@ def frame(file: RawIOBase, most: int = MOST_FRAME) -> bytes:
 
 
 def question_in(payload: bytes) -> AssessmentRequest:
-    """The question that a frame holds; RecordError where there is none."""
+    """Parse the request in a frame; RecordError if it is none."""
     try:
         return AssessmentRequest.model_validate_json(payload)
     except ValidationError:
@@ -124,8 +130,9 @@ def _exactly(file: RawIOBase, size: int) -> bytes:
 
 @contextlib.contextmanager
 def address(parent: Path) -> Iterator[str]:
-    """Where the socket is, as an address that is short enough however long the path of its
-    folder.
+    """Yield the address of the socket in `parent`, short enough for any path.
+
+    A long path is replaced by one through an open folder.
     """
     path = str(parent / NAME)
     if len(os.fsencode(path)) <= LONGEST_ADDRESS:

@@ -1,10 +1,9 @@
-"""Dead letters: what could not be processed, sealed, with the reason, for a person to look at and
-replay.
+"""Store and replay dead letters: records that could not be processed, with the reason.
 
-The original record, whole and as bytes (so that one of the largest size still fits its topic), is
-sealed to match's public key, whatever it was; only stage, topic, reason and a random id are in
-clear. A letter that was replayed `MAX_REPLAYS` times comes back no more: it is parked under the
-reason it last had.
+A person looks at them and may replay them. The whole original record, as bytes (so that a record
+of the largest size still fits the topic), is sealed to match's public key, whatever it was. Only
+stage, topic, reason and a random id are in clear. A letter that was replayed `MAX_REPLAYS` times
+is not replayed again: it stays parked under its last reason.
 """
 
 from __future__ import annotations
@@ -25,8 +24,9 @@ PURPOSE = "dead-letter"
 MAX_REPLAYS = 3
 REPLAYS = "replays"
 TAKEN_AT, VOUCHED = "taken_at", "vouched"
-"""When the bus took the record first, and who replayed it vouches for that: a visit's grant is
-good for hours.
+"""Headers for the time at which the bus first took the record, and for a replay's proof of it.
+
+A visit's grant is valid for hours.
 """
 REPLAY_GROUP = "replay"
 LIST_GROUP = "list"
@@ -46,7 +46,7 @@ REASONS = (
     "quarantined",
     "internal",
 )
-"""Why a record becomes a letter; a stage meets some of them."""
+"""Reasons for which a record becomes a dead letter; a stage uses some of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Letter:
 
 
 class DeadLetters:
-    """Writes letters of one stage."""
+    """Writes the dead letters of one stage."""
 
     def __init__(self, bus: Bus, sealer: Sealer, stage: str) -> None:
         self._publisher, self._sealer, self._stage = bus.publisher(DEAD_LETTERS), sealer, stage
@@ -91,7 +91,7 @@ class DeadLetters:
 
 
 def read(record: Record) -> Letter:
-    """The clear part of a letter as it lies on the bus; RecordError `malformed` when it is none."""
+    """Return the clear part of a letter on the bus; RecordError `malformed` if it is none."""
     h = record.headers
     try:
         return Letter(
@@ -102,9 +102,9 @@ def read(record: Record) -> Letter:
 
 
 def unseal(record: Record, opener: SealOpener) -> Outgoing:
-    """The original record, ready to be appended to its topic again with one replay more.
+    """Open the original record, ready to be appended to its topic with one replay more.
 
-    Raises RecordError `parked` after three replays, `malformed`, or what opening it raises.
+    Raises RecordError `parked` after three replays, `malformed`, or the error of opening it.
     """
     letter = read(record)
     if letter.replays >= MAX_REPLAYS:
@@ -126,8 +126,9 @@ def unseal(record: Record, opener: SealOpener) -> Outgoing:
 def taken_at(
     topic: str, headers: Mapping[str, str], value: bytes, timestamp: float, opener: SealOpener
 ) -> float:
-    """Return when the bus took a record first (Unix seconds): as a replay vouches, else
-    `timestamp`.
+    """Return when the bus first took a record (Unix seconds).
+
+    That is the time that a replay vouches for, else `timestamp`.
     """
     first = headers.get(TAKEN_AT, "")
     is_vouched = bool(first) and opener.is_vouched(
@@ -138,15 +139,16 @@ def taken_at(
 
 @dataclass(frozen=True, slots=True)
 class ReplayReport:
-    """What `replay` did: letters put back, and letters that stay where they are by reason."""
+    """The result of `replay`: replayed letters, and remaining letters by reason."""
 
     replayed: int
     left: Mapping[str, int]
 
 
 def replay(bus: Bus, opener: SealOpener) -> ReplayReport:
-    """Put every waiting letter back on its topic; those that come back meanwhile wait for the
-    next replay.
+    """Put every waiting letter back on its topic.
+
+    Letters that come back meanwhile wait for the next replay.
     """
     subscription = bus.subscribe(DEAD_LETTERS, REPLAY_GROUP)
     publishers: dict[str, Publisher] = {}
@@ -170,8 +172,9 @@ def replay(bus: Bus, opener: SealOpener) -> ReplayReport:
 
 
 def waiting_or_parked(bus: Bus) -> Iterator[Letter]:
-    """Letters that a replay would take, and those that it leaves because they came back too
-    often; oldest first.
+    """Yield the letters that a replay would take, and the parked ones, oldest first.
+
+    A letter is parked if it came back too often.
     """
     places = bus.places(DEAD_LETTERS, REPLAY_GROUP)
     everything = bus.subscribe(DEAD_LETTERS, LIST_GROUP)
@@ -187,8 +190,9 @@ def waiting_or_parked(bus: Bus) -> Iterator[Letter]:
 
 
 def _waiting(subscription: Subscription) -> Iterator[Record]:
-    """What the group has not dealt with by now, and no more; a broker takes seconds to hand out
-    the first of it.
+    """Yield the records that the group has not handled by now, and no later ones.
+
+    A broker takes seconds to return the first one.
     """
     waiting, empty = subscription.lag().records, 0
     while waiting > 0 and empty < EMPTY_POLLS:

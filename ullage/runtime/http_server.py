@@ -1,18 +1,19 @@
 """Serve an ASGI application with bounded connections.
 
-A client that dribbles its request (slowloris) or leaves its answer unread costs a descriptor for as
-long as it likes. Here a request, head and body, is whole within `REQUEST_SECONDS` of the connection
-or of the answer before, and its answer is taken within `ANSWER_SECONDS` after that, or the
-connection is cut. Where there are too many, or few descriptors are left, the one that has been
-without a whole request for longest goes, so that many slow clients keep nobody else out.
+A client that sends its request slowly (slowloris), or does not read its answer, would occupy a
+descriptor for as long as it likes. Here a request, head and body, must be complete within
+`REQUEST_SECONDS` of the connection or of the previous answer. Its answer must be read within
+`ANSWER_SECONDS` after that, or the connection is cut. If there are too many connections, or few
+descriptors are left, the connection that has been without a complete request for longest is cut,
+so that many slow clients keep nobody else out.
 
-A socket that is closed with bytes unread is reset, and the client loses the answer that was on its
-way (RFC 9112, 9.6). Who is refused while the request still comes therefore has his answer and its
-end first, and `LINGER_SECONDS` to close his side.
+A socket that is closed with unread bytes is reset, and the client loses the answer that was on
+its way (RFC 9112, 9.6). So a client that is refused while still sending first gets the answer
+and our end of stream, and then has `LINGER_SECONDS` to close its side.
 
-uvicorn has the main thread, but signals stay with `ullage.runtime.service`: a thread waits for its
-stop and tells the server to drain. Neither requests nor uvicorn's own messages are logged, for a
-URL can hold what somebody typed.
+uvicorn uses the main thread, but signals stay with `ullage.runtime.service`: a thread waits for
+its stop and tells the server to drain. Neither requests nor uvicorn's own messages are logged,
+because a URL may hold what somebody typed.
 """
 
 from __future__ import annotations
@@ -39,26 +40,27 @@ from ullage.security.tls import ListenerCertificate
 
 REQUEST_SECONDS = 10.0
 ANSWER_SECONDS = 120.0
-"""The largest export, read over a slow tunnel."""
+"""Enough for the largest export over a slow tunnel."""
 LINGER_SECONDS = 2.0
 MOST_CONNECTIONS = 100
 MOST_REQUESTS = 200
-"""On one connection; the last answer says that it closes."""
+"""Requests on one connection; the last answer announces that it closes."""
 MAX_HEAD = 16 * 1024
 ANSWERED = "answered"
-"""In a request's `state`: how many were answered on its connection before."""
+"""Key in a request's `state`: how many requests its connection answered before."""
 MORE_TIME = "more_time"
-"""In a request's `state`: what gives this one request so many seconds to come, and as many for
-its answer to be taken.
+"""Key in a request's `state`: a function that extends the time of this request.
+
+It gives so many seconds for the request to arrive, and as many for its answer to be read.
 """
 
 
 class _Lingering:
-    """A transport that closes in two steps where `lingers` says so: it takes no more to send, and
-    ends when the client does.
+    """A transport that closes in two steps where `lingers` says so.
 
-    Our end is sent at once over TCP. TLS has no half of a connection: there the answer says how
-    long it is, or the client waits. An answer's head and body are sent together.
+    It stops sending at once, and ends when the client does. Over TCP our end of stream is sent at
+    once. TLS cannot close one direction: there the answer states its length, or the client waits.
+    Head and body of an answer are sent together.
     """
 
     def __init__(self, transport: asyncio.Transport, lingers: Callable[[], bool]) -> None:
@@ -70,12 +72,13 @@ class _Lingering:
         return getattr(self._transport, name)
 
     def is_closing(self) -> bool:
-        """Whether nothing is sent any more."""
+        """Return whether nothing more is sent."""
         return self.is_ending or self._transport.is_closing()
 
     def write(self, data: bytes) -> None:
-        """Send with what comes before the loop's next turn: a head and its body are one packet,
-        and wake the client once.
+        """Send data together with what follows before the loop's next turn.
+
+        A head and its body then are one packet and wake the client one time.
         """
         if self._held:
             data, self._held = self._held + data, b""
@@ -89,7 +92,7 @@ class _Lingering:
             self.write(b"")
 
     def close(self) -> None:
-        """Send what is left and our end."""
+        """Send the remaining data and our end of stream."""
         self._send_held()
         if self.is_closing() or not self._lingers():
             self._transport.close()
@@ -101,11 +104,11 @@ class _Lingering:
 
 
 class BoundedProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1 with these bounds."""
+    """HTTP/1.1 of uvicorn with the bounds of this module."""
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
-        # of this connection alone
+        # state of this connection only
         self.app_state = {**self.app_state, ANSWERED: 0, MORE_TIME: self.give}
         self._deadline: asyncio.TimerHandle | None = None
         self._extra_seconds = 0.0
@@ -113,11 +116,11 @@ class BoundedProtocol(H11Protocol):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the client still owes (the rest of) a request, or its end."""
+        """Whether the client still owes the rest of a request, or its end."""
         return self._lingering.is_ending or self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the first request, and make room if there are too many connections."""
+        """Wait for the first request; cut a connection if there are too many."""
         self._lingering = _Lingering(transport, self._linger)
         super().connection_made(self._lingering)  # type: ignore[arg-type]  # all that uvicorn uses of a transport
         self._expect()
@@ -128,12 +131,12 @@ class BoundedProtocol(H11Protocol):
                 if isinstance(one, BoundedProtocol) and one.is_waiting and one is not self
             ]
             longest = min(others, key=lambda one: one._since, default=self)  # noqa: SLF001 - another of this class
-            # now: those that are cut in this turn of the loop are not counted again
+            # at once, so that connections cut in this turn are not counted again
             self.connections.discard(longest)
             longest.cut()
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; what is whole now waits for its answer. After our end it is dropped."""
+        """Process received data; data after our end of stream is dropped."""
         if self._lingering.is_ending:
             return
         was_waiting = self.is_waiting
@@ -142,7 +145,10 @@ class BoundedProtocol(H11Protocol):
             self._expect()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request; uvicorn has handled one that was sent ahead."""
+        """Wait for the next request.
+
+        If the client sent one ahead, uvicorn has handled it.
+        """
         self.app_state[ANSWERED] += 1
         self._extra_seconds = 0.0
         super().on_response_complete()
@@ -150,14 +156,14 @@ class BoundedProtocol(H11Protocol):
             self._expect()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """No bound is left to keep."""
+        """Cancel the time limit of a connection that ended."""
         super().connection_lost(exc)
         self._disarm()
 
     def cut(self) -> None:
-        """End the connection at once; what was not sent yet is not."""
+        """End the connection at once; unsent data is lost."""
         if self._lingering.is_ending and not self.transport.can_write_eof():
-            # says that it ends, which TLS wants to hear, and gives up by itself
+            # sends the end of stream that TLS requires, and times out alone
             self.transport.close()
         elif (
             self._lingering.is_ending
@@ -167,8 +173,9 @@ class BoundedProtocol(H11Protocol):
             self.transport.abort()
 
     def _linger(self) -> bool:
-        """Whether more may come than was read; if so its sender has a little time to take our
-        answer.
+        """Return whether the client may still be sending.
+
+        If so, it gets a little time to read our answer.
         """
         if self.conn.their_state not in (h11.SEND_BODY, h11.ERROR):
             return False
@@ -176,7 +183,7 @@ class BoundedProtocol(H11Protocol):
         return True
 
     def _expect(self, seconds: float = 0.0) -> None:
-        """Give the client its time for what it owes now, or so many seconds."""
+        """Start the client's time limit: the usual one, or so many seconds."""
         self._disarm()
         self._since = self.loop.time()
         seconds = (
@@ -187,12 +194,12 @@ class BoundedProtocol(H11Protocol):
         self._deadline = self.loop.call_later(seconds, self.cut)
 
     def give(self, seconds: float) -> None:
-        """Let the request that is under way take so long."""
+        """Allow the current request so many seconds."""
         self._extra_seconds = seconds
         self._expect()
 
     def request_seconds(self) -> float:
-        """How long a request may take to come."""
+        """Return how long a request may take to arrive."""
         return REQUEST_SECONDS
 
     def _disarm(self) -> None:
@@ -202,10 +209,9 @@ class BoundedProtocol(H11Protocol):
 
 
 def _close_if_ambiguous(app: Any) -> Any:
-    """Wrap an application so that a request with two statements of its length ends its connection
-    (RFC 9112, 6.1).
+    """Wrap an application so that a request with two lengths ends its connection (RFC 9112, 6.1).
 
-    Where a proxy believes the other one, what follows on the connection may be somebody else's.
+    If a proxy believes the other length, the rest of the connection may be somebody else's request.
     """
 
     async def wrapped(scope: Any, receive: Any, send: Any) -> None:
@@ -238,14 +244,14 @@ DRAIN_SECONDS = 10
 
 
 class _PatientListener(socket.socket):
-    """Accepts while descriptors are left, one connection a turn of the loop once they are scarce.
+    """A listener that accepts one connection per turn of the loop when descriptors are scarce.
 
-    asyncio accepts all that wait before the first of them can be cut, and has a fault where none
-    is left: each failure schedules many others (CPython, `_accept_connection`).
+    asyncio accepts all waiting connections before the first can be cut. It also has a fault when no
+    descriptor is left: each failure schedules many more (CPython, `_accept_connection`).
     """
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Accept a connection; BlockingIOError where the loop is to have a turn first."""
+        """Accept a connection; BlockingIOError gives the loop a turn first."""
         try:
             accepted = super().accept()
         except OSError as error:
@@ -262,8 +268,9 @@ class _PatientListener(socket.socket):
 
 
 class _QuietServer(uvicorn.Server):
-    """Leaves signals to `ullage.runtime.service`; faults of connections are a line each, without
-    a traceback.
+    """A server that leaves signals to `ullage.runtime.service`.
+
+    It reports faults of connections in one line each, without a traceback.
     """
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -289,10 +296,10 @@ def serve(
     *,
     lifespan: bool = False,
 ) -> None:
-    """Serve until `stop`, then finish what is being answered; with `tls` over TLS, whose files may
-    be renewed meanwhile.
+    """Serve until `stop`, then finish the answers in progress.
 
-    With `lifespan` the application is told of the server's start and end, as ASGI has it.
+    With `tls`, serve over TLS; its files may be renewed meanwhile. With `lifespan`, the application
+    is notified of the server's start and end, as ASGI defines it.
     """
     config = uvicorn.Config(
         _close_if_ambiguous(app),
@@ -302,7 +309,7 @@ def serve(
         log_config=SILENT,
         access_log=False,
         server_header=False,
-        # uvicorn would believe every process of this machine who it says that it asks for
+        # uvicorn would trust the client address that any local process claims
         proxy_headers=False,
         lifespan="on" if lifespan else "off",
         loop="asyncio",
@@ -328,8 +335,9 @@ def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def listening_at(role: str, path: Path) -> Iterator[socket.socket]:
-    """A listening socket file of `role`, for its owner and group; ConfigError when something
-    else is there, or listens.
+    """Yield a listening unix socket of `role` for its owner and group.
+
+    Raises ConfigError if something else is at `path`, or another process listens there.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         if path.is_socket():
@@ -351,7 +359,7 @@ def listening_at(role: str, path: Path) -> Iterator[socket.socket]:
 
 @contextlib.contextmanager
 def listening(role: str, host: str, port: int) -> Iterator[tuple[socket.socket, int]]:
-    """A listening socket of `role` and its port; ConfigError when the port is taken."""
+    """Yield a listening socket of `role` and its port; ConfigError if the port is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

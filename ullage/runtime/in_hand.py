@@ -1,34 +1,35 @@
-"""What a consumer has in hand, noted so that its next process knows at which records it died.
+"""Record which bus records a consumer is handling, so that a poison record can be quarantined.
 
-A record may end the process that reads it: a crash in a library, memory, a loop without end. It
-would come again for ever, and nothing behind it would be read. So each process notes the places of
-the records that it is about to handle (without fsync: the note need not outlive the machine), and
-whoever goes on after a death handles those one at a time. A record at which the process died twice
-*of itself* while it was *alone* in hand is condemned: the worker sets it aside.
+A record may kill the process that reads it: a crash in a library, lack of memory, an endless
+loop. It would be delivered again forever, and block all records behind it. So each process
+notes the places of the records that it is about to handle (without fsync, because the note need
+not survive the machine). After a death, the next process handles those records one at a time. A
+record at which the process died twice *by its own fault*, while it was *alone* in hand, is
+poison: the worker quarantines it.
 
-Only what the process did itself counts, and something must vouch for that:
+A death counts only if there is evidence that the process itself caused it:
 
-- a crash (SIGSEGV, SIGABRT, …): the process leaves its own trace in the note (`traced`), or the
+- a crash (SIGSEGV, SIGABRT, …): the process leaves a trace in the note (`traced`), or the
   supervisor saw the signal;
-- the watchdog's alarm, which leaves a trace too, while the records were being read: a write may
-  wait for somebody else;
-- an end without a word, such as a library's `exit(1)`: the supervisor saw the code;
-- want of memory, which the process says itself. A suspect that is alone may ask for what memory
-  there is and no more, so that it ends in a MemoryError and not by the kernel's hand, whose SIGKILL
-  looks like everybody's.
+- the watchdog's alarm, which leaves a trace too, while records were being read: a write may wait
+  for somebody else;
+- an exit without a message, such as a library's `exit(1)`: the supervisor saw the code;
+- lack of memory, which the process reports itself. A suspect that is alone may use the free
+  memory and no more, so it ends in a MemoryError and not in the kernel's SIGKILL, which looks
+  like anybody's.
 
-Of a suspect it is noted as well which piece of its text, and which part of matching, is at work
-(`trace`). Where a process died in one, the next leaves that part out for that piece, so that the
-record gives all other results.
+For a suspect the note also names the piece of its text and the part of matching at work
+(`trace`). If a process died there, the next one skips that part for that piece, so that the
+record still gives all remaining results.
 
-Nothing else counts: not a SIGKILL, which anybody may send and the kernel when another process takes
-the memory, nor a loss of power, nor what comes after the process was asked to stop. That a record
-is alone in hand at one such death after the other shows nothing; after `UNEXPLAINED` of them it is
-set aside all the same, so that it does not keep back for ever what lies behind it.
+Other deaths do not count: SIGKILL, which anybody may send, and which the kernel sends when
+another process takes the memory; a loss of power; and anything after a request to stop. A record
+that is alone in hand at such deaths proves nothing. After `UNEXPLAINED` of them it is
+quarantined all the same, so that it does not block the records behind it forever.
 
-The notes of one group on one topic lie together in the data folder. A note is locked by its process
-as long as that lives, so that of several, as with Kafka, whoever is given a dead one's records
-finds its note. On another machine the count begins anew.
+The notes of one group on one topic are stored together in the data folder. A process locks its
+note while it lives. With several consumers, as with Kafka, the one that receives a dead one's
+records finds its note. On another machine the count starts again.
 """
 
 from __future__ import annotations
@@ -59,19 +60,21 @@ if TYPE_CHECKING:
 
 FOLDER = "in-hand"
 DEATHS, UNEXPLAINED, IN_PARTS = 2, 30, 8
-"""Deaths alone in hand after which a record is quarantined: of itself, for no known reason, and
-in parts that are left out.
+"""Deaths alone in hand after which a record is quarantined.
+
+They are by its own fault, for no known reason, and in parts that are skipped.
 """
 READING = ""
-"""The part of a process that works on none."""
+"""The part of a process that is in no part."""
 PART_SECONDS = 300.0
-"""How long a suspect's piece may take, which is a window of some megabytes: a loop without end
-is known by it.
+"""Time limit for a suspect's piece, a window of some megabytes.
+
+It detects an endless loop.
 """
 NOTE_BYTES = 64 * 1024
-"""A note is shorter; behind this place of its file comes the trace of a crash."""
+"""Space for a note, which is shorter; the trace of a crash follows it in the file."""
 FATAL = b"Fatal Python error"
-"""How the trace of a crash begins; that of the watchdog's alarm begins otherwise."""
+"""How the trace of a crash begins; that of the watchdog's alarm begins differently."""
 CRASHES = frozenset(
     -number
     for number in (
@@ -84,34 +87,35 @@ CRASHES = frozenset(
         signal.SIGTRAP,
     )
 )
-"""Exit codes of a process that a signal ended which it gave itself."""
+"""Exit codes of a process that was ended by a signal of its own."""
 SETTLED_NS = 100_000_000
-"""A folder that changed so shortly ago may change again without showing it: file systems tell
-time in steps of milliseconds.
+"""Age at which a folder's time of change is reliable.
+
+File systems keep time in steps of milliseconds, so a later change may not show before.
 """
 Span = tuple[int, int, int]
-"""A partition, and the first and last offset of a stretch of it."""
+"""A partition, and the first and last offset of a range in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is known of a death from outside the process: the supervisor, and the code with which it
-    saw this role's last one end.
+    """What is known of a death from outside the process.
 
-    `supervisor` is its pid, the code as of `subprocess.Popen.returncode`; 0 for no supervisor, and
-    for no such process.
+    `supervisor` is the pid of the supervisor, 0 for none. `exit_code` is the code with which it saw
+    this service's last process end, as `subprocess.Popen.returncode`, 0 for no such process.
     """
 
     supervisor: int = 0
     exit_code: int = 0
 
     def noted(self) -> dict[str, Any]:
-        """What goes into a note."""
+        """Return the fields to write into a note."""
         return {"boot": _boot(), "supervisor": _process(self.supervisor)}
 
     def cause(self, note: dict[str, Any], trace: bytes) -> str:
-        """Why the process died that left `note` and `trace`: `itself`, `unexplained`, or
-        `outside` where that is known.
+        """Return why the process died that left `note` and `trace`.
+
+        The cause is `itself`, `unexplained`, or `outside` if that is known.
         """
         supervisor, reading = note["supervisor"], note["phase"] == "reading"
         if note["boot"] != _boot():
@@ -127,10 +131,10 @@ class Surroundings:
 
 @dataclass(slots=True)
 class InHand:
-    """The notes of one group on one topic in `folder`; `watchdog` seconds after it took records in
-    hand the process is ended.
+    """The notes of one group on one topic in `folder`.
 
-    `stop` is the event that asks this process to stop.
+    The process is ended if it handles records for more than `watchdog` seconds. `stop` is the event
+    that asks this process to stop.
     """
 
     folder: Path
@@ -143,19 +147,16 @@ class InHand:
     _note: dict[str, Any] = field(init=False)
     _suspects: list[Span] = field(default_factory=list)
     _deaths: dict[str, list[str]] = field(default_factory=dict)
-    """By place of a record, the notes of processes that died of themselves while it was alone in
-    hand.
-    """
+    """Notes of processes that died by their own fault with only one record, by its place."""
     _unexplained: dict[str, list[str]] = field(default_factory=dict)
-    """The same of processes that died for no known reason."""
+    """Notes of such processes that died for no known reason."""
     _parts: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
-    """By place of a record, the pieces and parts in which processes died that had it alone in
-    hand.
-    """
+    """Pieces and parts in which such processes died, by place of the record."""
     _read_at: tuple[int, int] = (0, 0)
     _others: list[Path] = field(default_factory=list)
-    """Notes of other processes, as of when the folder had `_changed`; it changes whenever a note
-    or the list of suspects does.
+    """Notes of other processes, as of the time `_changed` of the folder.
+
+    That time changes whenever a note or the list of suspects does.
     """
     _changed: int = 0
 
@@ -182,8 +183,9 @@ class InHand:
 
     @classmethod
     def of(cls, data: Path, topic: str, group: str, *more: Any) -> InHand:
-        """That of `group` on `topic` in the data folder; ConfigError when nothing can be written
-        there.
+        """Return the notes of `group` on `topic` in the data folder.
+
+        Raises ConfigError if nothing can be written there.
         """
         folder = data / FOLDER
         try:
@@ -209,7 +211,10 @@ class InHand:
     # What the worker asks.
 
     def suspects(self, records: Sequence[Record]) -> bool:
-        """Whether a process died with one of these in hand: then each is to be handled alone."""
+        """Return whether a process died with one of these records in hand.
+
+        Then each must be handled alone.
+        """
         self._adopt()
         return any(
             partition == r.partition and first <= r.offset <= last
@@ -218,10 +223,11 @@ class InHand:
         )
 
     def condemns(self, record: Record) -> bool:
-        """Return whether the process died twice of itself with this one alone in hand, or again and
-        again for no known reason.
+        """Return whether a record must be quarantined.
 
-        A death in a part that can be left out counts for less.
+        That is the case if the process died twice by its own fault with this record alone
+        in hand, or
+        many times for no known reason. A death in a part that can be skipped counts less.
         """
         place = _place(record)
         deaths, in_parts = len(self._deaths.get(place, ())), len(self._parts.get(place, ()))
@@ -232,8 +238,9 @@ class InHand:
         )
 
     def trace(self) -> SuspectTrace | None:
-        """Return what notes the parts that work on the record in hand, where it is a suspect;
-        None for any other.
+        """Return the trace that notes the parts at work on the record in hand.
+
+        Returns None if the record is no suspect.
         """
         [place] = [_place_of(span) for span in self._note["at"]] if self._note["alone"] else [None]
         if place is None or not any(_covers(span, place) for span in self._suspects):
@@ -251,7 +258,7 @@ class InHand:
         self._say()
 
     def forget(self, record: Record) -> None:
-        """It is dealt with: nothing is held against it, nor against what lies before it."""
+        """Clear all suspicion of a handled record, and of those before it."""
         with wait_for_lock(self._lock):
             self._reread()
             self._suspects = [
@@ -268,8 +275,9 @@ class InHand:
 
     @contextlib.contextmanager
     def holding(self, records: Sequence[Record]) -> Iterator[None]:
-        """These are being handled; whatever way that ends other than by death, or want of
-        memory, the note of it goes.
+        """Note these records as being handled during the block.
+
+        The note is removed at the end of the block, but not after a death or a lack of memory.
         """
         alone = len(records) == 1
         self._note |= {
@@ -296,7 +304,7 @@ class InHand:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Meanwhile what the records hold is not looked at: what came of it is written."""
+        """Note during the block that results are written and the records are not read."""
         self._note["phase"] = "writing"
         self._say()
         yield
@@ -305,10 +313,9 @@ class InHand:
 
     @contextlib.contextmanager
     def traced(self) -> Iterator[InHand]:
-        """This, until it is closed; meanwhile a crash, or the watchdog, leaves its trace behind the
-        note.
+        """Yield this object, and close it afterwards; a crash meanwhile leaves a trace in the note.
 
-        That names files and lines of code, and no value.
+        An alarm of the watchdog does so too. A trace names files and lines of code, and no value.
         """
         os.lseek(self._file, NOTE_BYTES, os.SEEK_SET)
         faulthandler.enable(self._file, all_threads=False)
@@ -321,7 +328,7 @@ class InHand:
             self.close()
 
     def close(self) -> None:
-        """The process ends of its own accord; if it says that it died, the note stays."""
+        """Remove the note as the process ends normally; keep it if it reported a death."""
         if not self._note["said"]:
             self._path.unlink(missing_ok=True)
         file, self._file = self._file, -1  # the thread that waits for a stop may be too late
@@ -334,7 +341,7 @@ class InHand:
             self._say()
 
     def _say(self) -> None:
-        """Put the note into the file: one write, which a death does not cut in two."""
+        """Write the note to the file in one write, which a death cannot split."""
         if self._note["phase"] != "stopping" and self.stop is not None and self.stop.is_set():
             self._note["phase"] = "stopping"
         os.pwrite(self._file, _sealed(self._note), 0)
@@ -342,7 +349,7 @@ class InHand:
     # What the dead have left.
 
     def _adopt(self) -> None:
-        """Take over the notes of processes that are dead, and read what others took over."""
+        """Process the notes of dead processes, and read what other processes recorded."""
         changed = self.folder.stat().st_mtime_ns
         if changed != self._changed:
             self._others = [
@@ -356,8 +363,9 @@ class InHand:
                     self._bury(path)
 
     def _bury(self, path: Path) -> None:
-        """Write down what the note of a dead process says, then take it away; doing it again
-        changes nothing.
+        """Record what the note of a dead process says, then delete it.
+
+        Repeating this changes nothing.
         """
         try:
             handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -401,7 +409,7 @@ class InHand:
         path.unlink(missing_ok=True)
 
     def _reread(self) -> None:
-        """What is known of suspects, if it has changed since."""
+        """Read the list of suspects again if it has changed."""
         try:
             found = self._known.stat()
         except FileNotFoundError:
@@ -433,7 +441,7 @@ class InHand:
         self._read_at = (found.st_ino, found.st_mtime_ns)
 
     def _write_known(self) -> None:
-        """Whole or not at all; nothing where nothing is held against anybody."""
+        """Write the list of suspects as a whole; delete it if there are none."""
         counted = {
             name: {
                 place: seen
@@ -454,9 +462,9 @@ class InHand:
 
 @dataclass(slots=True)
 class SuspectTrace:
-    """Notes which part works on which piece of a suspect record; each piece is searched alone.
+    """The trace of a suspect record: it notes which part works on which piece.
 
-    `deaths` are the pieces and parts in which processes died.
+    Each piece is searched alone. `deaths` are the pieces and parts in which processes died.
     """
 
     in_hand: InHand
@@ -464,7 +472,7 @@ class SuspectTrace:
     _piece: int = 0
 
     def is_suspect(self, _first: int, _count: int) -> bool:
-        """Return True: each piece is searched alone."""
+        """Return True, as each piece is searched alone."""
         return True
 
     def of(self, first: int, _count: int) -> SuspectTrace:
@@ -473,8 +481,9 @@ class SuspectTrace:
         return self
 
     def enters(self, part: str) -> bool:
-        """Note that `part` begins; return False where a process died in it at this piece, so
-        that it must be skipped.
+        """Note that `part` begins, and return whether it may run.
+
+        It must be skipped where a process died in it at this piece.
         """
         if (self._piece, part) in self.deaths:
             return False
@@ -482,7 +491,7 @@ class SuspectTrace:
         return True
 
     def rest(self) -> None:
-        """Note that the next piece is read."""
+        """Note that the next piece is being read."""
         self.in_hand.note_part(self._piece, READING)
 
 
@@ -500,7 +509,7 @@ def _covers(span: Span, place: str) -> bool:
 
 
 def _spans(records: Iterable[Record]) -> list[Span]:
-    """The stretch of each partition."""
+    """Return the range of offsets in each partition."""
     offsets: dict[int, list[int]] = {}
     for record in records:
         offsets.setdefault(record.partition, []).append(record.offset)
@@ -508,13 +517,16 @@ def _spans(records: Iterable[Record]) -> list[Span]:
 
 
 def _sealed(content: dict[str, Any]) -> bytes:
-    """One line that shows whether it is as it was written."""
+    """Encode an object as one line with a checksum."""
     text = json.dumps(content, separators=(",", ":")).encode()
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
 def _opened(data: bytes) -> dict[str, Any] | None:
-    """What was sealed; {"at": []} for a file that was just made, None for one that is damaged."""
+    """Decode a line with its checksum; None if it is damaged.
+
+    An empty file, which was just created, gives {"at": []}.
+    """
     if not data:
         return {"at": []}
     line, end, _ = data.partition(b"\n")
@@ -526,7 +538,7 @@ def _opened(data: bytes) -> dict[str, Any] | None:
 
 
 def _is_unlocked(path: Path) -> bool:
-    """Whether the process that made a note is dead."""
+    """Return whether the process that made a note is dead."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -542,12 +554,12 @@ def _is_unlocked(path: Path) -> bool:
 
 
 def _boot() -> str:
-    """Tells this run of the machine from others."""
+    """Return an identifier of this run of the machine."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def _process(pid: int) -> list[int]:
-    """A process as no later one with the same pid is: its pid and when it began; [] for none."""
+    """Return the pid and start time of a process, which no later process shares; [] for none."""
     try:
         words = (
             Path(f"/proc/{pid}/stat")

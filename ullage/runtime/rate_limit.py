@@ -1,4 +1,4 @@
-"""How often something may be done: a token bucket for each caller."""
+"""Limit how often a caller may do something, with one token bucket per caller."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ MOST_CALLERS = 2_000
 
 
 class LimitedError(UllageError):
-    """Asked too often; `retry_after` is in whole seconds.
+    """The error for asking too often.
 
-    `is_first` when the caller was not refused just before.
+    `retry_after` is in whole seconds. `is_first` says that the caller was not refused just before.
     """
 
     def __init__(self, message: str, retry_after: float, *, is_first: bool = False) -> None:
@@ -31,7 +31,10 @@ class _Bucket:
 
 
 class Allowance:
-    """`most` times at once and in every `seconds`, for each caller. Threads share it."""
+    """A limit of `most` calls at once, and in every `seconds`, for each caller.
+
+    Threads may share it.
+    """
 
     def __init__(self, most: int, seconds: float, clock: Clock, message: str) -> None:
         self._most, self._seconds, self._clock, self._message = most, seconds, clock, message
@@ -39,11 +42,11 @@ class Allowance:
         self._lock = threading.Lock()
 
     def take(self, caller: str = "") -> None:
-        """Count one; LimitedError when none is left."""
+        """Count one call; LimitedError if none is left."""
         self._ask(caller, 1)
 
     def check(self, caller: str = "") -> None:
-        """LimitedError when none is left; counts nothing."""
+        """Raise LimitedError if no call is left; counts nothing."""
         self._ask(caller, 0)
 
     def _ask(self, caller: str, count: int) -> None:
@@ -57,8 +60,9 @@ class Allowance:
             bucket.left, bucket.refused = bucket.left - count, False
 
     def _filled(self, caller: str) -> _Bucket:
-        """The caller's bucket as it is now; the caller heard of longest ago is forgotten where
-        there are too many.
+        """Return the caller's bucket, filled up to now.
+
+        If there are too many buckets, that of the least recent caller is dropped.
         """
         now = self._clock.monotonic()
         bucket = self._buckets.pop(caller, None) or _Bucket(self._most, now)

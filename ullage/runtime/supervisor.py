@@ -38,17 +38,18 @@ class _Child:
     backoff: Backoff = field(default_factory=lambda: Backoff(cap=LONGEST_WAIT_SECONDS))
     start_again_at: float | None = None
     is_first: bool = True
-    """It belongs to the roles that all depends on, and has not been started again."""
+    """It is one of the basic services and has not been restarted."""
 
     def refuses(self, exit_code: int, now: float) -> bool:
-        """Whether it says at its first start that the configuration is wrong: somebody is there
-        to hear of it.
+        """Return whether a child rejects its configuration at its first start.
+
+        Somebody is there to read the error then.
         """
         return exit_code == Exit.USAGE and self.is_first and now - self.started < STEADY_SECONDS
 
 
 def command(data: Path, *words: str) -> list[str]:
-    """The command line of a child: this interpreter, this data folder."""
+    """Return a child's command line: the same interpreter and data folder."""
     return [sys.executable, "-m", "ullage", "--data", str(data), *words]
 
 

@@ -1,12 +1,12 @@
-"""What a Kafka bus's URL may say, and the client settings that follow from it.
+"""Parse the URL of a Kafka bus, and derive the client's settings from it.
 
-`kafka://HOST:PORT[,HOST:PORT]?prefix=ullage.&security=SASL_SSL&mechanism=SCRAM-SHA-512&cafile=FILE&credentials=FILE`.
-A URL is printed and logged, so user and password stand in a file of their own, one a line, which
-nobody else may read, and so does a client's certificate with its key (`certificate=FILE`, see
-`ullage.security.tls`). `create=1` lets the bus make its topics (`partitions`, `replication`);
-without it the team that owns the cluster does. With `mechanism=GSSAPI` (Kerberos) no file holds a
-login: the ticket comes from the system's Kerberos library, as `KRB5_CLIENT_KTNAME` or `kinit` has
-it.
+`kafka://HOST:PORT[,HOST:PORT]?prefix=ullage.&security=SASL_SSL&mechanism=SCRAM-SHA-512` may be
+followed by `&cafile=FILE&credentials=FILE`. A URL is printed and logged, so user and password
+are in a file of their own, one per line, that nobody else may read. So is a client's certificate
+with its key (`certificate=FILE`, see `ullage.security.tls`). `create=1` lets the bus create its
+topics (`partitions`, `replication`); otherwise the team that owns the cluster does. With
+`mechanism=GSSAPI` (Kerberos) no file holds a login: the ticket comes from the system's Kerberos
+library, by `KRB5_CLIENT_KTNAME` or `kinit`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _Query(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class KafkaAddress:
-    """Where the brokers are, what topics are called there, and how a client connects."""
+    """The brokers, the names of topics there, and how a client connects."""
 
     servers: tuple[str, ...]
     prefix: str
@@ -52,23 +52,23 @@ class KafkaAddress:
     replication: int
     client: dict[str, Any]
     trust: Trust | None = None
-    """None where the brokers speak no TLS."""
+    """None if the brokers do not use TLS."""
     certified: bool = False
-    """Whether users are known by their certificates: the URL names one, and no login."""
+    """Whether certificates identify users: the URL names a certificate, and no login."""
 
     def topic(self, name: str) -> str:
-        """The cluster's name of our topic `name`."""
+        """Return the cluster's name of our topic `name`."""
         return f"{self.prefix}{name}"
 
     def group(self, name: str) -> str:
-        """The cluster's name of our group `name`."""
+        """Return the cluster's name of our group `name`."""
         return f"{self.prefix}{name}"
 
 
 def parse(rest: str, data: Path) -> KafkaAddress:
-    """The address in what follows `kafka://`; files are relative to the data folder.
+    """Parse what follows `kafka://`; files are relative to the data folder.
 
-    ConfigError names what is wrong.
+    Raises ConfigError that names the fault.
     """
     servers, query = _read(rest)
     client: dict[str, Any] = {"security_protocol": query.security}
@@ -81,13 +81,14 @@ def parse(rest: str, data: Path) -> KafkaAddress:
 
 
 def trust_of(rest: str, data: Path) -> Trust | None:
-    """Whom a client believes there and what it shows, None without TLS; no file is read."""
+    """Return the TLS certificates that a client trusts and shows; None without TLS."""
     return _trust(_read(rest)[1], data)
 
 
 def outline(rest: str) -> KafkaAddress:
-    """The same without what a connection needs: no file is read, so neither credentials nor
-    cluster need be there yet.
+    """Parse what follows `kafka://` without the parts that a connection needs.
+
+    No file is read, so neither credentials nor cluster need exist yet.
     """
     servers, query = _read(rest)
     return _address(servers, query, {"security_protocol": query.security})
@@ -161,8 +162,9 @@ def _sasl(query: _Query, data: Path) -> dict[str, Any]:
 
 
 def _kerberos(service: str) -> dict[str, Any]:
-    """`service` is the first half of the broker's own name in Kerberos: `kafka` of
-    `kafka/HOST@REALM`.
+    """Return the client's settings for Kerberos.
+
+    `service` is the first half of the broker's name there: `kafka` of `kafka/HOST@REALM`.
     """
     try:
         importlib.import_module("gssapi")

@@ -1,12 +1,12 @@
-"""Configure the client, try the connection, and translate its errors.
+"""Configure the Kafka client, test the connection, and translate its errors.
 
-Its defaults that are changed, and why: it commits by itself (a record would be lost between commit
-and output), starts a new group at the end (what came before would be lost), and asks the broker to
-make topics that are missing.
+Three defaults of the client are changed. It would commit on its own, so a record could be lost
+between commit and output. It would start a new group at the end, so older records would be lost.
+It would ask the broker to create missing topics.
 
-Kafka's client tries again and again, and at last says that time is up, whatever the reason was: a
-certificate that is not trusted, a port that speaks no TLS, a password that is wrong. Here each of
-them has a line of its own.
+The client retries for a long time and then reports a timeout, whatever the reason was: an
+untrusted certificate, a port without TLS, a wrong password. Here each reason has its own
+message.
 """
 
 from __future__ import annotations
@@ -30,15 +30,18 @@ MIB = 1024 * 1024
 RECORD_BYTES = 34 * MIB
 POLL_BYTES = 64 * MIB
 DELIVERY_SECONDS, REQUEST_SECONDS, CONNECT_SECONDS = 30, 20, 15
-"""The client spins on a processor while a broker that stands still takes its connection (seen in
-3.0.12), so a delivery is given up soon after the request; what asks repeats it with a client of its
-own, which waits.
+"""Time limits of the client.
+
+It spins on a processor while a broker that stands still accepts its connection (seen in 3.0.12),
+so a delivery is given up soon after the request. The caller repeats it with a new client, which
+waits.
 """
 SESSION_SECONDS, HEARTBEAT_SECONDS = 10, 3
 HANDLING_SECONDS = 24 * 3600
-"""How long a batch may take, waiting for what is down included: a member that was put out of its
-group in the middle of a batch would write beside its successor when what it waited for came back.
-One that died is noticed by its heartbeat.
+"""Time limit for handling a batch, including waiting for a service that is down.
+
+A member that was removed from its group during a batch would write beside its successor when the
+service returns. A dead member is noticed by its heartbeat.
 """
 LOGIN_REFUSED = "Kafka refuses user or password: see the file that credentials= in bus.url names"
 NO_BROKER = "this is no Kafka broker: see host and port in bus.url"
@@ -47,7 +50,7 @@ SEE_PLAN = "`ullage check --plan` prints the rules that it needs"
 
 @contextlib.contextmanager
 def kafka_errors(what: str) -> Iterator[None]:
-    """Turn the client's errors into ours; `what` is the topic in hand."""
+    """Translate the client's errors into ours; `what` is the topic in hand."""
     try:
         yield
     except (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError):
@@ -71,7 +74,7 @@ def kafka_errors(what: str) -> Iterator[None]:
 
 
 def client_settings(address: KafkaAddress) -> dict[str, Any]:
-    """What every connection has."""
+    """Return the settings that every connection shares."""
     return {
         "bootstrap_servers": list(address.servers),
         "client_id": "ullage",
@@ -83,7 +86,7 @@ def client_settings(address: KafkaAddress) -> dict[str, Any]:
 
 
 def consumer_settings(address: KafkaAddress, group: str) -> dict[str, Any]:
-    """What a consumer has beside that."""
+    """Return the settings of a consumer."""
     return {
         **client_settings(address),
         "group_id": address.group(group),
@@ -113,10 +116,10 @@ UNSUPPORTED_MECHANISM, TLS_ALERT, LARGEST_ANSWER = 33, 0x15, MIB
 
 
 def greet(address: KafkaAddress) -> None:
-    """Return when a broker of `address` has let this user in; within `REACH_SECONDS` an answer.
+    """Return when a broker of `address` has accepted this user; each has `REACH_SECONDS` to answer.
 
-    ConfigError when what is wrong does not pass by waiting, UnavailableError when it may; of
-    several brokers the first counts.
+    Raises ConfigError for a fault that does not pass by waiting, UnavailableError for one that may.
+    If several brokers fail, the error of the first is raised.
     """
     failed: ConfigError | UnavailableError | None = None
     for server in address.servers:
@@ -166,8 +169,9 @@ def _greet(server: str, client: dict[str, Any], trust: Trust | None) -> None:
 
 
 def _host_and_port(server: str) -> tuple[str, int]:
-    """As the client takes it: `[…]` around an IPv6 address, and the usual port where none is
-    said.
+    """Split an address as the client does.
+
+    An IPv6 address is in `[…]`; the default port applies if none is given.
     """
     host, colon, port = server.rpartition(":") if not server.endswith("]") else (server, "", "")
     if not colon:
@@ -191,9 +195,7 @@ def _encrypted(
 
 
 def _ask(connection: socket.socket, number: int, words: bytes, what: str) -> bytes:
-    """Send request `number`, with `words` as its body, and return what stands behind the
-    answer's header.
-    """
+    """Send request `number` with the body `words`, and return the answer without its header."""
     head = struct.pack(">hhih", number, int(number == SASL_HANDSHAKE), 1, -1)
     connection.sendall(struct.pack(">i", len(head) + len(words)) + head + words)
     start = _receive(connection, 4, what)
@@ -218,7 +220,10 @@ def _receive(connection: socket.socket, size: int, what: str) -> bytes:
 
 
 def _go_on_without_login(connection: socket.socket, what: str) -> None:
-    """A broker that wants a login hangs up on the second question, whatever it is."""
+    """Check that the broker accepts a client without a login.
+
+    A broker that requires one hangs up on the second request, whatever it is.
+    """
     try:
         _ask(connection, API_VERSIONS, b"", what)
     except (UnavailableError, ConnectionError):
@@ -244,7 +249,10 @@ def _choose_mechanism(connection: socket.socket, mechanism: str, what: str) -> N
 
 
 def _log_in(connection: socket.socket, client: dict[str, Any], host: str, what: str) -> None:
-    """The client's own part of the mechanism, so that what is tried here is what is done later."""
+    """Log in with the client's own implementation of the mechanism.
+
+    So what is tested here is what is used later.
+    """
     kerberos = client["sasl_mechanism"] == "GSSAPI"
     refused = f"{what}: {KERBEROS_REFUSED if kerberos else LOGIN_REFUSED}"
     with _kerberos_errors(what) if kerberos else contextlib.nullcontext():
@@ -265,7 +273,10 @@ def _log_in(connection: socket.socket, client: dict[str, Any], host: str, what: 
 
 @contextlib.contextmanager
 def _kerberos_errors(what: str) -> Iterator[None]:
-    """Kerberos' own reason; a ticket may come, and its server come back, so it is tried again."""
+    """Translate a Kerberos error, with its reason, into UnavailableError.
+
+    A ticket may arrive, and its server return, so the login is tried again.
+    """
     faults: Any = importlib.import_module("gssapi").exceptions.GSSError
     try:
         yield

@@ -31,7 +31,7 @@ from ullage.clock import Clock
 
 
 class Onlooker:
-    """Looks at a group's place from outside, without joining it."""
+    """Observes the position of a group from outside, without joining it."""
 
     def __init__(self, address: KafkaAddress, topic: str, group: str) -> None:
         self._name = address.topic(topic)
@@ -42,8 +42,9 @@ class Onlooker:
         self.lock = threading.Lock()
 
     def places(self) -> dict[int, PartitionPosition]:
-        """By partition, where the group stands; a partition that it has committed nothing of is
-        at 0.
+        """Return the position of the group in each partition.
+
+        A partition without a commit has position 0.
         """
         parts = sorted(
             TopicPartition(self._name, n)
@@ -70,7 +71,7 @@ class Onlooker:
         return found
 
     def _time(self, partition: Any, place: int) -> float | None:
-        """When the record at `place` was taken; None when it is gone by now."""
+        """Return when the record at `place` was taken; None if it is gone by now."""
         known = self._taken.get(partition)
         if known is None or known[0] != place:
             self._consumer.pause(*self._consumer.assignment())
@@ -100,7 +101,10 @@ LOST = (
 
 
 class _AssignmentListener(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Tells the subscription which partitions came and went; called inside its own poll."""
+    """A listener that passes assigned and revoked partitions to the subscription.
+
+    It is called during the subscription's own poll.
+    """
 
     def __init__(self, revoked: Callable[[Any], None], assigned: Callable[[Any], None]) -> None:
         self._revoked, self._assigned = revoked, assigned
@@ -115,7 +119,7 @@ class _AssignmentListener(ConsumerRebalanceListener):  # type: ignore[misc]
 class KafkaSubscription:
     """One member of a group.
 
-    Its state a partition: the next offset to hand out, and the offset committed.
+    For each partition it holds the next offset to return, and the committed offset.
     """
 
     missing = damaged = 0
@@ -244,8 +248,9 @@ class KafkaSubscription:
         return next((one for one in self._committed if one.partition == record.partition), None)
 
     def lag(self) -> Lag:
-        """The whole group's, as it was at most `LAG_SECONDS` ago: asking costs the broker a few
-        requests.
+        """Return the lag of the whole group, at most `LAG_SECONDS` old.
+
+        It is cached because each query costs the broker a few requests.
         """
         now = self._clock.monotonic()
         if self._lag is None or now - self._lag[0] >= LAG_SECONDS:

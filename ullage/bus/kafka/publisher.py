@@ -1,8 +1,7 @@
-"""Appending to Kafka: idempotent, acknowledged by all replicas in sync, and with a bound on what is
-under way.
+"""Append to Kafka with idempotence, and with a limit on unacknowledged data.
 
-The client holds any amount of unsent records (1.2 GB in 6 s, measured, while a broker stands
-still): here an append waits.
+All replicas in sync must acknowledge a record. The client would hold any amount of unsent
+records (1.2 GB in 6 s, measured, while a broker stands still); here an append waits.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ UNACKNOWLEDGED_BYTES = 16 * MIB
 
 
 def producer_settings(address: KafkaAddress) -> dict[str, Any]:
-    """What a producer has beside what every connection has."""
+    """Return the settings of a producer."""
     return {
         **client_settings(address),
         "allow_auto_create_topics": False,
@@ -121,7 +120,7 @@ class KafkaPublisher:
                 producer.close(timeout=0)
 
     def close(self) -> None:
-        """Nothing is under way between appends."""
+        """Close the client; nothing is in transit between appends."""
         producer, self._producer = self._producer, None
         if producer is not None:
             with contextlib.suppress(errors.KafkaError):

@@ -1,8 +1,8 @@
-"""State the settings and rights of topics, and compare a cluster with them.
+"""Define the settings and rights of topics, and compare a cluster with them.
 
-Each role has a user of its own and the least that its work needs, so that a host that is broken
-into cannot do another role's. `KafkaBus` and the tests on a guarded broker are what these rules are
-held against.
+Each service has a user of its own with the fewest rights that its work needs, so that a
+compromised host cannot do the work of another service. `KafkaBus` and the tests on a guarded
+broker verify these rules.
 """
 
 from __future__ import annotations
@@ -38,14 +38,15 @@ SEGMENT_BYTES = (64 * MIB, 1024 * MIB)
 SAME = ("cleanup.policy", "message.timestamp.type")
 AT_LEAST = ("max.message.bytes",)
 AT_MOST = ("retention.ms", "segment.ms")
-"""How a topic's setting may differ from the plan's: `-1`, no limit, is more than any number."""
+"""How a topic's setting may differ from the plan: `-1`, no limit, is above any number."""
 
 
 def topic_settings(keep: Retention | None, partitions: int) -> dict[str, str]:
-    """A topic's settings.
+    """Return the settings of a topic.
 
-    Kafka counts bytes a partition and expires whole closed segments, so a partition keeps four of
-    the smallest at least: a large record would otherwise expire the one before it.
+    Kafka counts bytes per partition and expires whole closed segments. So a partition keeps at
+    least
+    four of the smallest segments: otherwise a large record would expire the one before it.
     """
     settings = {
         "cleanup.policy": "delete",
@@ -65,8 +66,9 @@ def topic_settings(keep: Retention | None, partitions: int) -> dict[str, str]:
 
 
 def deviations(found: Mapping[str, str], wanted: Mapping[str, str]) -> Iterator[str]:
-    """Where a topic with settings `found` loses, refuses or keeps too long what one with
-    `wanted` would not; a phrase each.
+    """Yield a phrase for each setting with which a topic loses, refuses or keeps too much.
+
+    The settings `found` are compared with those `wanted`.
     """
     for name in SAME:
         if name in wanted and found.get(name) != wanted[name]:
@@ -85,11 +87,10 @@ def _number(text: str | None) -> int:
 
 
 class Examiner:
-    """What `ullage check` sees of a cluster, with the rights of the plan's operator and no more; it
-    changes nothing.
+    """The view of `ullage check` on a cluster, with only the rights of the plan's operator.
 
-    `rest` is what follows `kafka://`, `data` the data folder, `retention` has the topics of this
-    bus.
+    It changes nothing. `rest` is what follows `kafka://`, `data` the data folder; `retention` has
+    the topics of this bus.
     """
 
     def __init__(self, rest: str, data: Path, retention: Mapping[str, Retention]) -> None:
@@ -97,9 +98,9 @@ class Examiner:
         self._connected: tuple[KafkaAddress, Any] | None = None
 
     def brokers(self) -> str:
-        """Connect and log in, and say to how many brokers.
+        """Connect and log in, and describe how many brokers answer.
 
-        ConfigError or UnavailableError says what is in the way.
+        Raises ConfigError or UnavailableError that names the obstacle.
         """
         address = parse(self._rest, self._data)
         greet(address)
@@ -110,17 +111,16 @@ class Examiner:
 
     @property
     def trust(self) -> Trust | None:
-        """What is believed and shown in TLS, once `brokers` has connected; None without TLS."""
+        """The TLS certificates in use, after `brokers` has connected; None without TLS."""
         assert self._connected is not None
         return self._connected[0].trust
 
     def topic(self, topic: str, group: str | None) -> str:
-        """How much `group` has not read of `topic`, or how much there is.
+        """Describe how much `group` has not read of `topic`, or how much there is.
 
-        Once `brokers` has connected.
-
-        ConfigError says that it is not there, that a right is missing, or which settings are wrong;
-        all that is known at once.
+        `brokers` must have connected before. Raises ConfigError if the topic or a right is
+        missing, or
+        with all wrong settings.
         """
         assert self._connected is not None
         address, admin = self._connected
@@ -163,7 +163,7 @@ class Examiner:
 
 
 def _partitions(admin: Any, name: str) -> list[Any] | None:
-    """None when there is no such topic."""
+    """Return the partitions of a topic; None if it does not exist."""
     (found,) = admin.describe_topics([name])
     fault = errors.for_code(found["error_code"])
     if fault is errors.UnknownTopicOrPartitionError:
@@ -191,8 +191,10 @@ def _offsets(admin: Any, parts: list[Any], which: OffsetSpec) -> dict[Any, int]:
 
 
 def _committed(address: KafkaAddress, parts: list[Any], group: str) -> dict[Any, int]:
-    """By a consumer that joins nothing: the admin client does not wait for the coordinator that
-    a new cluster has yet to make.
+    """Return the committed offset of each partition.
+
+    A consumer that joins nothing asks for them: the admin client does not wait for the coordinator,
+    which a new cluster must create first.
     """
     consumer = KafkaConsumer(**consumer_settings(address, group))
     try:
@@ -239,9 +241,9 @@ NO_USERS = (
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What one role may do, and why.
+    """What one service may do, and why.
 
-    `groups` says which topic each group reads: without that topic it is not asked for.
+    `groups` maps each group to the topic that it reads; the rule is left out without that topic.
     """
 
     role: str
@@ -252,10 +254,10 @@ class Grant:
 
 
 def grants(operator_groups: Collection[str]) -> Sequence[Grant]:
-    """Every role's rights; `operator_groups` are those that read dead letters for a person.
+    """Return the rights of every service.
 
-    Read of a topic or group implies Describe, and so does Write: the names and offsets of the topic
-    can be asked for.
+    `operator_groups` are the groups that read dead letters for a person. Read of a topic or group
+    implies Describe, and so does Write: names and offsets of the topic can be requested.
     """
     letters = dict.fromkeys(operator_groups, DEAD_LETTERS)
     return (
@@ -296,10 +298,10 @@ def grants(operator_groups: Collection[str]) -> Sequence[Grant]:
 def plan(
     rest: str, retention: Mapping[str, Retention], operator_groups: Collection[str]
 ) -> Iterator[str]:
-    """The plan as lines of a shell script; `rest` is what follows `kafka://`, `retention` has the
-    topics of this bus.
+    """Yield the lines of a shell script that creates topics and rights.
 
-    Nothing is connected to and no file is read. ConfigError when the URL is wrong.
+    `rest` is what follows `kafka://`; `retention` has the topics of this bus. Nothing is connected
+    to, and no file is read. Raises ConfigError if the URL is wrong.
     """
     address = outline(rest)
     yield from HEAD

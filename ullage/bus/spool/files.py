@@ -1,10 +1,9 @@
-"""What lies in a spool folder: numbered files of framed records, and the small state files beside
-them.
+"""Read and write the files of a spool folder: numbered record files, and small state files.
 
-A file is one header and its records; a checksum covers every byte, so a file is whole or it is not
-read. Each stream counts its files (to see that one is missing) and its records (to know how many
-went with it). Names carry stream and number: a carrier may bring a file late or twice, and the
-reader still knows which it is.
+A record file is one header and its records. A checksum covers every byte, so that a file is
+either whole or not read. Each stream counts its files, to detect a missing one, and its records,
+to know how many were lost with it. File names hold stream and number: a carrier may deliver a
+file late or twice, and the reader still knows which one it is.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ from ullage.files.atomic_write import write_through, write_whole
 from ullage.files.validation import read_json
 
 FILE_BYTES = 4 * 2**20
-"""Records are put together up to this size; a larger one has a file of its own."""
+"""Records are combined up to this size; a larger one has a file of its own."""
 LARGEST_BYTES = 40 * 2**20
-"""No file is larger: a capture of 32 MiB, sealed, framed, and room."""
+"""Largest file: a capture of 32 MiB, sealed and framed, with a margin."""
 MAGIC = b"ULSPOOL1"
 PARTIAL, BAD = ".partial", ".bad"
 NAME = re.compile(r"([0-9]{20})-([0-9a-f]{16})\.spool")
-# magic, stream, number, offset of the first record, records, time, bytes in all
+# magic, stream, number, first offset, number of records, time, total bytes
 _HEADER = struct.Struct(">8s16sQQIdQ")
 _FRAME = struct.Struct(">II")  # bytes of the description, bytes of the value
 _CRC = struct.Struct(">I")
@@ -41,14 +40,16 @@ HEADER_BYTES = _HEADER.size + _CRC.size
 
 
 class DamagedFileError(CorruptError):
-    """A file is not whole, or not what its name says: still being copied, damaged, or none of
-    ours.
+    """The error for a file that is incomplete, or is not what its name says.
+
+    It may still be being copied, be damaged, or be a foreign file.
     """
 
 
 class NewerStateError(CorruptError):
-    """A state file is whole, and says what this version does not know: reading on without it
-    would lose or repeat records.
+    """The error for an intact state file of a newer version.
+
+    Reading on without it would lose or repeat records.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,15 +57,16 @@ class NewerStateError(CorruptError):
 
 
 class Position(NamedTuple):
-    """Where a stream goes on: the next file, and the next record's offset."""
+    """Where a stream continues: the next file, and the offset of the next record."""
 
     number: int = 1
     offset: int = 0
 
 
 class Publishing(NamedTuple):
-    """What a folder publishes: its stream, where that goes on, and the folder's inode, by which
-    a copy is told from it.
+    """The stream that a folder publishes, and where it continues.
+
+    The inode of the folder distinguishes it from a copy.
     """
 
     stream: str
@@ -75,7 +77,7 @@ class Publishing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SegmentHeader:
-    """The head of a file."""
+    """The header of a record file."""
 
     stream: str
     number: int
@@ -91,18 +93,21 @@ class SegmentHeader:
 
 
 def file_name(number: int, stream: str) -> str:
-    """The name of a completed file."""
+    """Return the name of a completed file."""
     return f"{number:020d}-{stream}.spool"
 
 
 def parse_name(name: str) -> tuple[str, int] | None:
-    """(stream, number) of a completed file's name; None for any other name."""
+    """Return (stream, number) of a completed file's name; None for any other name."""
     found = NAME.fullmatch(name)
     return (found[2], int(found[1])) if found else None
 
 
 def frame(record: Outgoing, timestamp: float) -> bytes:
-    """One record with lengths and checksum; RecordError when no file may be that large."""
+    """Encode one record with lengths and checksum.
+
+    Raises RecordError if it is larger than a file may be.
+    """
     described = json.dumps(
         {"key": record.key, "headers": dict(record.headers), "timestamp": timestamp}
     ).encode()
@@ -115,7 +120,7 @@ def frame(record: Outgoing, timestamp: float) -> bytes:
 
 
 def grouped(frames: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """Frames in their order, as many to a file as fit."""
+    """Yield frames in their order, in groups that fit into one file each."""
     group: list[bytes] = []
     size = HEADER_BYTES
     for framed in frames:
@@ -129,21 +134,25 @@ def grouped(frames: Sequence[bytes]) -> Iterator[list[bytes]]:
 
 
 def pack(stream: str, position: Position, frames: Sequence[bytes], timestamp: float) -> bytes:
-    """The bytes of a file."""
+    """Return the bytes of a record file."""
     size = HEADER_BYTES + sum(map(len, frames))
     head = _HEADER.pack(MAGIC, stream.encode(), *position, len(frames), timestamp, size)
     return b"".join((head, _CRC.pack(zlib.crc32(head)), *frames))
 
 
 def read_header(path: Path) -> SegmentHeader:
-    """The head of the file at `path`; DamagedFileError when it is not whole or does not fit the
-    name.
+    """Return the header of the file at `path`.
+
+    Raises DamagedFileError if it is incomplete or does not fit the name.
     """
     return _header(_read(path, HEADER_BYTES), path)
 
 
 def read_file(path: Path, topic: str) -> tuple[SegmentHeader, list[Record]]:
-    """Everything in the file at `path`; DamagedFileError unless all of it is whole."""
+    """Return the header and all records of the file at `path`.
+
+    Raises DamagedFileError unless the whole file is intact.
+    """
     content = _read(path, LARGEST_BYTES + 1)
     header = _header(content, path)
     if len(content) != header.size:
@@ -177,8 +186,9 @@ def _header(content: bytes, path: Path) -> SegmentHeader:
 def _unframe(
     content: bytes, place: int, path: Path
 ) -> tuple[tuple[str, dict[str, str], float], bytes, int]:
-    """Key, headers and time, the value, and where the next record begins, of the one that begins
-    at `place`.
+    """Decode the record that begins at `place`.
+
+    Returns its key, headers and time, its value, and the place of the next record.
     """
     if place + _FRAME.size > len(content):
         raise DamagedFileError(f"{path} ends within a record")
@@ -202,8 +212,9 @@ def _unframe(
 
 
 def _read(path: Path, most: int) -> bytes:
-    """Up to `most` bytes of a plain file: whoever fills the folder may also leave links and
-    pipes there.
+    """Read up to `most` bytes of a regular file.
+
+    Whoever fills the folder may also put links and pipes there; these are refused.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -218,20 +229,24 @@ def _read(path: Path, most: int) -> bytes:
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """Write and fsync; the name is not durable before its folder is."""
+    """Write and fsync a file; its name is durable only when its folder is."""
     with path.open("wb") as file:
         os.fchmod(file.fileno(), 0o600)
         write_through(file, content)
 
 
 def replace_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Replace a state file, durable on return: a crash leaves the old one or the new one."""
+    """Replace a state file, durable on return.
+
+    After a crash either the old or the new file exists.
+    """
     write_whole(json.dumps({"state": state, "crc32": _sum(state)}).encode(), path)
 
 
 def read_state(path: Path) -> Any:
-    """What `replace_state` wrote; None when there is no file, CorruptError when it is damaged: a
-    wrong number loses records.
+    """Return the state that `replace_state` wrote; None if there is no file.
+
+    Raises CorruptError if the file is damaged, because a wrong number loses records.
     """
     try:
         found: Any = read_json(path.read_bytes())
@@ -249,9 +264,9 @@ def _sum(state: Any) -> int:
 
 
 def read_positions(path: Path) -> dict[str, Position]:
-    """Positions by stream; {} when there are none.
+    """Return positions by stream; {} if there are none.
 
-    CorruptError when the file is damaged or a newer version's.
+    Raises CorruptError if the file is damaged or from a newer version.
     """
     try:
         return {
@@ -262,9 +277,9 @@ def read_positions(path: Path) -> dict[str, Position]:
 
 
 def read_publishing(path: Path) -> Publishing | None:
-    """What a folder publishes; None when there is no file.
+    """Return what a folder publishes; None if there is no file.
 
-    CorruptError when it is damaged or a newer version's.
+    Raises CorruptError if the file is damaged or from a newer version.
     """
     state = read_state(path)
     try:
