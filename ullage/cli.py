@@ -154,9 +154,7 @@ INTERRUPTED = 130
 
 
 class _Stages(TyperGroup):
-    """Lists the commands of every stage, and imports a stage when one of its commands is asked
-    for.
-    """
+    """The group of all commands; a stage is imported when its command is called."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return [*_entry_points()]

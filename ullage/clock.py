@@ -24,8 +24,9 @@ UPTIME, BOOT = Path("/proc/uptime"), Path("/proc/sys/kernel/random/boot_id")
 
 
 def read_uptime() -> float:
-    """Return the seconds since this machine started, including sleep; independent of the wall
-    clock.
+    """Return the seconds since this machine started, including sleep.
+
+    They do not depend on the wall clock.
     """
     with contextlib.suppress(OSError, ValueError, IndexError):
         return float(UPTIME.read_text(encoding="ascii").split()[0])

@@ -1,5 +1,6 @@
-"""The commands of ullage itself: init, run, status, check, restore, config and dead-letters; two
-stand elsewhere.
+"""Define the commands of ullage itself.
+
+They are init, run, status, check, restore, config and dead-letters; two more are elsewhere.
 """
 
 from __future__ import annotations

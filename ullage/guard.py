@@ -44,8 +44,9 @@ class SearchTrace(Protocol):
     """Records which part is at work, for a process that outlives this one."""
 
     def enters(self, part: str) -> bool:
-        """Record that `part` begins; return False where an earlier process died in it, so that
-        it must be skipped.
+        """Record that `part` begins, and return whether it may run.
+
+        It must be skipped where an earlier process died in it.
         """
 
 
@@ -79,8 +80,9 @@ class FaultGuard:
         return default
 
     def step(self, part: str) -> _GuardedStep:
-        """Return the context in which `part` runs; a lenient guard reports its fault and
-        swallows it.
+        """Return the context in which `part` runs.
+
+        A lenient guard reports a fault of the part and suppresses it.
         """
         return _GuardedStep(part, self.on_fault)
 
@@ -113,8 +115,9 @@ class _GuardedStep:
 
 
 def _describe(error: Exception) -> str:
-    """Return the kind of an error and the place in our own code where it was raised, `ValueError
-    at phone.py:168`.
+    """Return the kind of an error and the place in our code where it was raised.
+
+    An example is `ValueError at phone.py:168`.
     """
     frame, place = error.__traceback__, ""
     while frame is not None:

@@ -131,8 +131,9 @@ class Inventory:
         return self.data / FOLDER
 
     def name_of(self, path: Path) -> str:
-        """Return the name of the part at `path`: relative to the data folder where it lies below
-        it.
+        """Return the name of the part at `path`.
+
+        It is relative to the data folder if the part is below it.
         """
         return str(path.relative_to(self.data) if path.is_relative_to(self.data) else path)
 
@@ -158,15 +159,17 @@ class Inventory:
         return (self.name_of(part) if isinstance(part, Path) else part) in self.parts()
 
     def begin(self) -> None:
-        """Create the inventory of this service before its first part; ConfigError where it
-        existed and is gone.
+        """Create the inventory of this service before its first part.
+
+        Raises ConfigError if it existed and is gone.
         """
         if not self._path(self.service).exists():
             self._change({}, (), creates=True)
 
     def refuse_lost(self, part: str | Path) -> None:
-        """Raise ConfigError where a part is listed that is about to be created: it existed and
-        is gone.
+        """Raise ConfigError if a part is already listed before its creation.
+
+        It existed and is gone.
         """
         self.begin()
         name = self.name_of(part) if isinstance(part, Path) else part
@@ -182,8 +185,9 @@ class Inventory:
         self._change(parts, (), creates=True)
 
     def strike(self, *parts: str | Path) -> None:
-        """Take parts out, durably, before they are removed; a part that is not listed is passed
-        over.
+        """Take parts out, durably, before they are removed.
+
+        A part that is not listed is skipped.
         """
         names = [self.name_of(part) if isinstance(part, Path) else part for part in parts]
         if self.folder.is_dir():
@@ -197,8 +201,9 @@ class Inventory:
         return sorted(part for part in self.parts() if not self._exists(part))
 
     def unlisted(self) -> list[str]:
-        """Return parts that are present and not listed, sorted; public halves are another
-        host's.
+        """Return parts that are present and not listed, sorted.
+
+        Public halves belong to another host and are left out.
         """
         present = {
             f"{KEYS}{name}" for name in self._key_names() if name.endswith(".key")
@@ -206,10 +211,11 @@ class Inventory:
         return sorted(present - self.parts().keys())
 
     def faults(self, apart: tuple[str, ...] = ()) -> list[str]:
-        """Describe every absent part and every inventory that is absent, damaged or older than its
-        neighbours know.
+        """Describe every missing part, and every faulty inventory.
 
-        Parts whose names begin with one of `apart` are passed over.
+        An inventory is faulty if it is missing, damaged or older than its neighbours know.
+        Parts whose
+        names begin with one of `apart` are skipped.
         """
         faults = []
         try:
@@ -224,9 +230,7 @@ class Inventory:
         return faults
 
     def require(self) -> None:
-        """Raise ConfigError that names everything that is missing and that a service cannot do
-        without.
-        """
+        """Raise ConfigError that names every missing part that a service needs."""
         if faults := self.faults(LISTS):
             raise ConfigError("; ".join(faults))
 
@@ -246,8 +250,9 @@ class Inventory:
         raise ConfigError(f"{part} is not missing: `ullage check` names what is")
 
     def renew(self) -> None:
-        """Replace inventories that are lost or damaged by new ones that list all parts that are
-        here now.
+        """Replace lost or damaged inventories by new ones.
+
+        These list all parts that are here now.
         """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with disk_errors(str(self.folder)), wait_for_lock(self.folder):
@@ -320,15 +325,14 @@ class Inventory:
         return self.keys.inventory_key(name, make=make)
 
     def _read(self) -> dict[str, InventoryRecord]:
-        """Read every inventory by service; CorruptError or ConfigError where one cannot be
-        verified.
+        """Read every inventory by service.
+
+        Raises CorruptError or ConfigError if one cannot be verified.
         """
         return {path.stem: self._read_one(path) for path in self._paths()}
 
     def _snapshot(self) -> Snapshot:
-        """Return the identity of each inventory and of its key, and of the folders that they lie
-        in.
-        """
+        """Return the identity of each inventory, of its key, and of their folders."""
         keys = self.keys.root / FOLDER
         files = [file for path in self._paths() for file in (path, keys / f"{path.stem}.key")]
         return tuple(_identity(path) for path in (self.folder, self.keys.root, keys, *files))
@@ -416,8 +420,9 @@ class Inventory:
 
 
 def _identity(path: Path) -> tuple[int, ...]:
-    """Return what tells a file or folder from another, and from itself after a change; () where
-    it cannot be looked at.
+    """Return values that identify a file or folder and its current contents.
+
+    Returns () where it cannot be read.
     """
     try:
         status = path.lstat()

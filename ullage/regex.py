@@ -18,8 +18,9 @@ def compile_later(expression: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
 
 
 class _LatePattern:
-    """Stands for a pattern; each of its methods is looked up once and then stored as an
-    attribute.
+    """A stand-in for a pattern that is compiled on first use.
+
+    Each of its methods is looked up one time and then stored as an attribute.
     """
 
     def __init__(self, expression: str | bytes, flags: int) -> None:

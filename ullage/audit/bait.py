@@ -20,8 +20,9 @@ _ENTRY = re.compile(r"bait of (.{1,40}): (\d+) customers, sha256 ([0-9a-f]{64})"
 
 
 class Stamp(NamedTuple):
-    """The record of a list: its tenant, the receiving party, its customers, its SHA-256 (hex),
-    the time.
+    """The record of a list.
+
+    It holds the tenant, the receiving party, the customers, the SHA-256 (hex), and the time.
     """
 
     tenant: str

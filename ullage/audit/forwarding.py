@@ -97,8 +97,9 @@ def find_fault(root: Path) -> str:
 
 @dataclass(slots=True)
 class ChainReader:
-    """Reads the entries of one chain in order, after the entry with number `seq` and digest
-    `last`.
+    """A reader of the entries of one chain, in order.
+
+    It begins after the entry with number `seq` and digest `last`.
     """
 
     folder: Path
@@ -141,8 +142,9 @@ class ChainReader:
         self.seq, self.last, self._file, self._offset = 0, ORIGIN, None, 0
 
     def _lines(self, until: int) -> Iterator[AuditEntry]:
-        """Yield entries up to number `until`, continuing the last call; later ones are not
-        durable yet.
+        """Yield entries up to number `until`, continuing the last call.
+
+        Later entries are not durable yet.
         """
         files = list_segments(self.folder)
         if self._file not in files:
@@ -197,8 +199,9 @@ class AuditForwarder:
             os.close(lock)
 
     def turn(self) -> None:
-        """Record what the last call delivered, and send what is new; one batch at a time is
-        in flight.
+        """Record what the last call delivered, and send new entries.
+
+        One batch at a time is in transit.
         """
         if self._connection is None:
             self._connection = self.receiver.connect()

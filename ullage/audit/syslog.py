@@ -64,8 +64,9 @@ class Receiver:
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
-        """Convert errors of a connection: ConfigError if waiting does not help, else
-        UnavailableError.
+        """Convert the errors of a connection.
+
+        They become ConfigError if waiting does not help, else UnavailableError.
         """
         try:
             yield

@@ -189,8 +189,9 @@ class Trail:
         return self.append_all([PendingEntry(action, object_, actor, tenant, reason)])[0]
 
     def append_all(self, noted: Sequence[PendingEntry]) -> list[AuditEntry]:
-        """Record one or more entries at the cost of one: either all are durable on return
-        or none is.
+        """Record one or more entries at the cost of one.
+
+        On return either all of them are durable or none is.
         """
         typed = dict.fromkeys(
             said for one in noted for said in (("name", one.actor), ("reason", one.reason))
@@ -341,8 +342,9 @@ class Trail:
         )
 
     def _is_full(self, path: Path, head: ChainHead, now: datetime) -> bool:
-        """Return whether the next entry begins a new file: in another month, or if this one
-        is large.
+        """Return whether the next entry begins a new file.
+
+        It does in another month, or if the current file is large.
         """
         if head.size >= self.max_segment:
             return True
@@ -419,8 +421,9 @@ def _list_reported_ends(chain: str, others: Mapping[str, ChainHead]) -> Iterator
 def _make_entries(
     head: ChainHead, noted: Iterable[PendingEntry], news: Seen, now: datetime, key: bytes
 ) -> list[AuditEntry]:
-    """Make the entries after `head`; the first says how far other chains have reached, if that
-    is news.
+    """Make the entries after `head`.
+
+    The first one says how far other chains have reached, if that has changed.
     """
     entries, seq, last = list[AuditEntry](), head.seq, head.last
     for pending in noted:

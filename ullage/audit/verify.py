@@ -96,8 +96,9 @@ def _read_reports(root: Path) -> Iterator[tuple[str, int, str]]:
 
 
 def walk(folder: Path, keys: KeyStore, noted: dict[int, str] | None = None) -> ChainCheck:
-    """Verify the chain in `folder` against its head, its high-water mark and the entries
-    `noted`.
+    """Verify the chain in `folder`.
+
+    It is compared with its head, its high-water mark and the entries `noted`.
     """
     chain, noted = ChainCheck(folder.name), noted or {}
     try:

@@ -185,8 +185,9 @@ class Bus(Protocol):
         """
 
     def expire(self) -> int:
-        """Delete what retention no longer allows, unless the bus does so itself; return how
-        many records.
+        """Delete records that retention no longer allows; returns how many.
+
+        It does nothing if the bus expires records itself.
         """
 
     def close(self) -> None:
@@ -233,8 +234,9 @@ def open_bus(
 
 
 def trust_of_bus(url: str, data: Path) -> Trust | None:
-    """Return the TLS settings of a bus's client, None without TLS; ConfigError for a wrong
-    `url`.
+    """Return the TLS settings of a bus's client, None without TLS.
+
+    Raises ConfigError if `url` is wrong.
     """
     scheme, _, location = url.partition("://")
     if scheme != "kafka":

@@ -245,8 +245,9 @@ class SqliteBus:
             opened.database.close()
 
     def expire(self) -> int:
-        """Delete by age, then by size, oldest first; deleted pages are overwritten
-        (`secure_delete`).
+        """Delete by age, then by size, oldest first.
+
+        Deleted pages are overwritten (`secure_delete`).
         """
         reading = self._running.read()
         return sum(self._expire(name, keep, reading) for name, keep in self._retention.items())

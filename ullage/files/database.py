@@ -122,13 +122,13 @@ def damage_error(
 
 @contextlib.contextmanager
 def transaction(connection: apsw.Connection, *, durable: bool = True) -> Iterator[None]:
-    """Run a block as one transaction that has the write lock from the start; count it if it
-    wrote anything.
+    """Run a block as one transaction that has the write lock from the start.
 
-    Without `durable` the disk is not waited for: a power cut may undo the block, kill -9 does
-    not, and
-    a later durable transaction makes it durable too. It is then counted only in the file, since the
-    counter beside it says what cannot be lost.
+    It is counted if it wrote anything. Without `durable` the call does not wait for the disk: a
+    power
+    cut may undo the block, kill -9 does not, and a later durable transaction makes it durable
+    too. It
+    is then counted only in the file, since the counter beside it states what cannot be lost.
 
     A block under `with connection:` that reads before it writes fails when another process
     writes in
@@ -220,12 +220,11 @@ def read_schema_version(path: Path) -> int:
 
 
 def empty_log(connection: apsw.Connection) -> None:
-    """Write the write-ahead log back and truncate it, because it still holds pages from before
-    a deletion.
+    """Write the write-ahead log back and truncate it.
 
-    A backup reads from the log while it runs, and all writers would wait for this call until
-    then, so
-    it gives up after a moment. The backup itself empties the log in the end.
+    It still holds pages from before a deletion. A backup reads from the log while it runs, and all
+    writers would wait for this call until then, so it gives up after a moment. The backup itself
+    empties the log at its end.
     """
     connection.set_busy_timeout(LOG_MILLISECONDS)
     try:

@@ -94,8 +94,9 @@ class RuleSource(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class RuleKind(Generic[R]):
-    """A kind of rules: its name for people, the file of this version, and its parser (text,
-    file name).
+    """A kind of rules.
+
+    It has a name for people, the file of this version, and a parser (text, file name).
     """
 
     name: str

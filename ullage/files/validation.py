@@ -54,8 +54,9 @@ def describe_faults(error: ValidationError, model: type[BaseModel]) -> list[str]
 
 
 def redact_word(word: str) -> str:
-    """Return `word` if a message may repeat it, else only its length: it may be a value, a key
-    or a text.
+    """Return `word` if a message may repeat it, else only its length.
+
+    Other words may be a value, a key or a text.
 
     >>> redact_word("colour"), redact_word("15400000001")
     ('colour', '(11 characters)')

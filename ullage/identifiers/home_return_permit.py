@@ -1,7 +1,7 @@
-"""Permits of Hong Kong and Macau residents to travel to the mainland (回乡证).
+"""Recognise permits of Hong Kong and Macau residents to travel to the mainland (回乡证).
 
-H or M and 8 digits that stay for life; cards of before 2013 add two that count renewals, which are
-cut off. No checksum: found beside a label, and weakly where none stands.
+H or M and 8 digits stay for life. Cards from before 2013 add two digits that count renewals,
+which are cut off. There is no checksum: a number is found beside a label, and weakly without one.
 """
 
 from __future__ import annotations

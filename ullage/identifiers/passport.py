@@ -1,9 +1,9 @@
-"""Passports of the People's Republic of China.
+"""Recognise passports of the People's Republic of China.
 
-E and 8 digits, or E, a letter other than I and O, and 7 digits (ordinary, since 2012 and since they
-ran out); G and 8 digits (older); D, S and P, with an E in newer ones, for diplomatic, service and
-public affairs. There is no checksum outside the machine-readable zone, so a label must stand before
-it.
+Ordinary passports have E and 8 digits (since 2012), or E, a letter other than I and O, and 7
+digits (since those ran out); older ones G and 8 digits. Diplomatic, service and public affairs
+passports have D, S and P, with an E in newer ones. There is no checksum outside the
+machine-readable zone, so a label must precede the number.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Permits of Taiwan residents to travel to the mainland (台胞证), issued by the National
-Immigration Administration.
+"""Recognise permits of Taiwan residents to travel to the mainland (台胞证).
 
-Eight digits that stay for life, alone since 2008-09-25; older ones add two that count issues, which
-are cut off, and the office in brackets (中新社 2008-09-11). There is no checksum, so a label must
-stand before it.
+The National Immigration Administration issues them. Eight digits stay for life, and stand alone
+since 2008-09-25. Older permits add two digits that count issues, which are cut off, and the
+office in brackets (中新社 2008-09-11). There is no checksum, so a label must precede the number.
 """
 
 from __future__ import annotations

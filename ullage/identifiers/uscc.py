@@ -1,8 +1,8 @@
-"""Unified social credit codes of Chinese organisations (GB 32100-2015).
+"""Recognise unified social credit codes of Chinese organisations (GB 32100-2015).
 
-Eighteen characters: registering department and category (2), region (6 digits, 100000 for the whole
-country), organisation code (9), check (weights 3^i mod 31 over an alphabet without I, O, S, V, Z).
-Two of the examples are python-stdnum's, one is made up.
+A code has eighteen characters: registering department and category (2), region (6 digits, 100000
+for the whole country), organisation code (9), and check (weights 3^i mod 31 over an alphabet
+without I, O, S, V, Z). Two of the examples are python-stdnum's, one is made up.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""WeChat ids: a letter, then 5 to 19 letters, digits, `-` or `_`; case does not count.
+"""Recognise WeChat ids: a letter, then 5 to 19 letters, digits, `-` or `_`, in any case.
 
-Internal ids begin with `wxid_`.
-
-Any word has that shape, so a label must stand before it.
+Internal ids begin with `wxid_`. Any word has that shape, so a label must precede it.
 """
 
 from __future__ import annotations

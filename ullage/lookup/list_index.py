@@ -157,8 +157,9 @@ class VerifiedList:
         self._changed = self._read_amendments()
 
     def has(self, tag: bytes) -> bool:
-        """Return whether a value with this index tag is enrolled; CorruptError if that is
-        unknown.
+        """Return whether a value with this index tag is enrolled.
+
+        Raises CorruptError if that is unknown.
         """
         return bool(self.find_pseudonyms(tag))
 

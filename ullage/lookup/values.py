@@ -45,8 +45,9 @@ def plain(text: str) -> str:
 
 
 def readings(value: Secret) -> list[tuple[str, Secret]]:
-    """List the kinds that `value` can be, with normal forms; [] if its shape or checksum fits
-    none.
+    """List the kinds that `value` can be, with normal forms.
+
+    Returns [] if its shape or checksum fits none.
     """
     text = plain(value.reveal())
     if len(text) > MAX_TYPED:
@@ -131,10 +132,11 @@ NOBODY = frozenset(
 
 
 def normal(name: str) -> str:
-    r"""Return the canonical form of an author's name: without case, width, hidden characters and
-    a sign.
+    r"""Return the canonical form of an author's name.
 
-    A site's placeholder for unknown or hidden authors is no name, and gives "".
+    Case, width, hidden characters and a sign are removed. A site's placeholder for unknown or
+    hidden
+    authors is no name, and gives "".
 
     >>> normal(' @Dark\u200bSeller '), normal('ＤＡＲＫＳＥＬＬＥＲ')
     ('darkseller', 'darkseller')

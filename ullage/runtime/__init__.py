@@ -1,12 +1,12 @@
-"""How a role's process runs: started by a supervisor, reading the bus in a loop, setting aside what
-it cannot process.
+"""Run the process of a service: start it, read the bus in a loop, set aside failing records.
 
-    supervisor     the roles as child processes of `ullage run`
-    readiness      whether a role that runs here says that it is ready
-    role           what every role does around its work
+    supervisor     the services as child processes of `ullage run`
+    readiness      whether a service on this host reports that it is ready
+    service        what every service does around its work
     worker         the loop: poll, handle, commit; retry, dead letter or stop
-    in_hand        at which records the last process died
-    dead_letters   what could not be processed, sealed, for a person
+    in_hand        the records at which the last process died
+    dead_letters   records that could not be processed, sealed, for a person
 
-Match and alert consume with `worker`; crawl and search have loops of their own and share the rest.
+Match and alert consume with `worker`. Crawl and search have loops of their own and share the
+remaining modules.
 """

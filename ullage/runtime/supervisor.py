@@ -60,12 +60,12 @@ def supervise(
     clock: Clock,
     more: Callable[[], Sequence[str]] = tuple,
 ) -> Exit:
-    """Run `roles`, and what `more` says is configured besides, until `stop`; then end them gently,
-    after 30 s by force.
+    """Run `roles`, and the commands that `more` lists, until `stop`.
 
-    One of `roles` that refuses its configuration at the start ends all. One that does so later, as
-    after a crash at night, or that `more` names, is started again and again like any other: what is
-    wrong with it must not end those that work.
+    Then they are ended gently, after 30 s by force. If one of `roles` refuses its configuration at
+    the start, all are ended. One that does so later, as after a crash at night, or that `more`
+    lists,
+    is restarted like any other, because its fault must not end those that work.
     """
     children = {
         role: _Child(role, _start(data, role), clock.monotonic(), is_first=role in roles)
@@ -107,8 +107,9 @@ def _start(data: Path, role: str, exit_code: int = 0) -> subprocess.Popen[bytes]
 
 
 def _look_after(child: _Child, data: Path, clock: Clock) -> Exit:
-    """Start a dead child again after its wait; returns what the whole must end with, DONE to go
-    on.
+    """Start a dead child again after its wait.
+
+    Returns the exit code with which everything must end, DONE to continue.
     """
     exit_code = child.process.poll()
     if exit_code is None:
@@ -140,11 +141,10 @@ def _look_after(child: _Child, data: Path, clock: Clock) -> Exit:
 
 
 def run_once(data: Path, roles: Sequence[str]) -> int:
-    """Let each role drain what is due, one after the other; returns the first exit code that is not
-    DONE, or DONE.
+    """Let each service handle its due work, one after the other.
 
-    What one could not do keeps none from its own work. A role that a signal killed has no code of
-    its own: FAILED.
+    Returns the first exit code that is not DONE, or DONE. A failure of one does not keep the next
+    from its work. A service that a signal killed counts as FAILED.
     """
     environment, code = {**os.environ, SUPERVISOR: str(os.getpid())}, int(Exit.DONE)
     for role in roles:

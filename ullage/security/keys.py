@@ -70,8 +70,9 @@ FILE_BYTES = KEY_BYTES + CHECK_BYTES
 
 
 def compute_check_value(key: bytes, name: str) -> str:
-    """Return the check value, 10 hex digits, of the 32-byte key `name` (its path in the key
-    folder).
+    """Return the check value, 10 hex digits, of the 32-byte key `name`.
+
+    The name is its path in the key folder.
     """
     return Cmac(derive_key(key, "check", name)).tag_one(bytes(BLOCK))[:CHECK_BYTES].hex()
 
@@ -161,8 +162,9 @@ class KeyStore:
         return key
 
     def _read(self, name: str) -> tuple[bytes, bool]:
-        """Return a key, and whether a check value or its source vouches for it; ignores the
-        inventory.
+        """Return a key, and whether a check value or its source vouches for it.
+
+        The inventory is ignored.
         """
         if (credential := self._read_credential(name)) is not None:
             return split_key_file(credential, name, self.root / name)[0], True
@@ -272,8 +274,9 @@ class KeyStore:
         return self.exists(name) or self._read_credential(name) is not None
 
     def are_external(self, folder: str) -> bool:
-        """Return whether the private keys in `folder` come from a command or credentials,
-        not from files.
+        """Return whether the private keys in `folder` come from a command or credentials.
+
+        Otherwise they are files.
         """
         return bool(self.command) or (
             self.credentials is not None and any(self.credentials.glob(f"{folder}.*.key"))
@@ -345,8 +348,9 @@ def make_seal_pair(keys: KeyStore, key_id: str) -> None:
 
 
 def _make_pair(keys: KeyStore, private: str, public: str) -> None:
-    """Create a key pair, or complete one that a crash left half; refuse halves that do not
-    match.
+    """Create a key pair, or complete one that a crash interrupted.
+
+    Refuses halves that do not match.
     """
     keys.make(private)
     if not keys.exists(public):
@@ -543,10 +547,11 @@ def list_faults(keys: KeyStore) -> list[str]:
 
 
 def list_missing(keys: KeyStore) -> list[str]:
-    """List the keys that every machine needs, or that the key command should have, but that are
-    missing.
+    """List the missing keys.
 
-    Lost files that the inventory lists are reported by `Inventory.faults`.
+    These are keys that every machine needs, or that the key command should have. Lost files
+    that the
+    inventory lists are reported by `Inventory.faults`.
     """
     listed = {part.removeprefix(KEYS) for part in keys.inventory.parts() if part.startswith(KEYS)}
     needed = {"capture.key", "frontier.key", *(f"sign/{role}.key" for role in SIGNERS)}

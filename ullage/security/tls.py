@@ -207,8 +207,9 @@ class Trust:
         return None if life is None else life.renewal_due
 
     def reject(self, where: str, error: Exception, host: str) -> NoReturn:
-        """Raise the error that explains a failure of TLS; `where` is the server, `host` its
-        name.
+        """Raise the error that explains a failure of TLS.
+
+        `where` is the server, `host` its name.
         """
         for cause in _iterate_causes(error):
             if isinstance(cause, ssl.SSLCertVerificationError):

@@ -94,8 +94,9 @@ class Context:
         return Trail(self.data / AUDIT, chain, self.keys, self.clock, self.settings.audit.days)
 
     def find_audit_fault(self) -> str:
-        """Return what keeps the audit log from its receiver, "" if nothing does or none is
-        configured.
+        """Return what keeps the audit log from its receiver.
+
+        Returns "" if nothing does, or if no receiver is configured.
         """
         return find_fault(self.data / AUDIT) if self.settings.audit.syslog else ""
 

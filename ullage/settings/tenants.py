@@ -20,8 +20,9 @@ class UnknownTenantError(ConfigError):
 
 
 def find_tenants(context: Context) -> set[str]:
-    """Return the tenants in the settings or with a key on this machine; without the canary
-    tenant.
+    """Return the tenants in the settings or with a key on this machine.
+
+    The canary tenant is left out.
     """
     with_keys = {path.parent.name for name in KEYS for path in context.keys.root.glob(f"*/{name}")}
     if context.keys.credentials:

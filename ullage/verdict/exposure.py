@@ -37,11 +37,12 @@ from ullage.vocabulary.fields import HIGHEST, SERIOUS_AT
 
 @dataclass(frozen=True, slots=True)
 class ExposureScore:
-    """The exposure: `score` 0–100, `severity`, the worst `scenario` ("" if none), `unit` U and
-    reasons.
+    """The exposure of an incident, with its reasons.
 
-    `row` of the severity table applied; it says who is `told`, which `clock` starts, and within how
-    many `minutes` a person decides if that is "if confirmed". The last reason explains it.
+    It has a `score` of 0–100, a `severity`, the worst `scenario` ("" if none), and `unit` U.
+    `row` of
+    the severity table applied. It says who is `told`, which `clock` starts, and within how many
+    `minutes` a person decides if that is "if confirmed". The last reason explains it.
     """
 
     score: int

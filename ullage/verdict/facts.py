@@ -53,16 +53,13 @@ class Crowd:
 
 
 class VerdictFacts(CaptureCounts):
-    """Facts of one incident or one file, for one tenant; rows, cohorts and canaries are of one
-    capture.
+    """Facts of one incident or one file, for one tenant.
 
-    `people` are all matched customers, M; `verified` those that chance cannot have matched;
-    `agreeing`
-    those who agree in two or more fields of a row, V. `circulation` is how many numbers are in
-    use in
-    the tenant's market, `watchlist` how many customers are enrolled. `own_fields` are those
-    that nobody
-    else has, as the tenant's settings say.
+    Rows, cohorts and canaries are of one capture. `people` are all matched customers, M; `verified`
+    those that chance cannot have matched; `agreeing` those who agree in two or more fields of a
+    row,
+    V. `circulation` is how many numbers are in use in the tenant's market, `watchlist` how many
+    customers are enrolled. `own_fields` are fields that only this tenant has, as its settings say.
     """
 
     today: date
@@ -137,8 +134,9 @@ class VerdictFacts(CaptureCounts):
 
     @property
     def crowded(self) -> tuple[int, int] | None:
-        """People, and people that agree, if rows hold several people, as chat messages do;
-        else None.
+        """Return people, and people that agree, if rows hold several people.
+
+        Rows of chat messages do. Otherwise the result is None.
         """
         people = max(self.candidates.get("phone", 0), self.candidates.get("resident_id", 0))
         agreeing = min(self.agreeing.customers, self.matched)

@@ -161,8 +161,9 @@ def _judge_verdict(
 
 
 def _is_explained_by_logins(facts: VerdictFacts, rules: OriginRules) -> bool:
-    """Return whether logins at our sites, or their cookies, stand beside hardly any agreeing
-    row.
+    """Return whether logins at our sites, or their cookies, explain the data.
+
+    They do if hardly any agreeing row stands beside them.
     """
     tolerated = rules.few_rows - 1 if facts.cookies else 0
     return bool(facts.logins or facts.cookies) and facts.corroborated_rows <= max(
@@ -210,8 +211,9 @@ def _judge_by_attributes(facts: VerdictFacts, rules: OriginRules) -> Verdict | N
 
 
 def _judge_by_share(facts: VerdictFacts, base: Base, rules: OriginRules) -> Verdict:
-    """Return the verdict by the share of rows, or phones, compared with chance and shared
-    customers.
+    """Return the verdict by the share of rows, or phones.
+
+    It is compared with chance and with shared customers.
     """
     if are_rows_ours(facts, rules):
         return "ours"

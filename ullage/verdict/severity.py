@@ -69,10 +69,10 @@ ORIGINS_OF_ALL = ("ours", "partner")
 
 @dataclass(frozen=True, slots=True)
 class SeverityVerdict:
-    """The severity, the applied row of the table, recipients, deadline, and why in English and
-    Chinese.
+    """The severity and the applied row of the table.
 
-    `minutes` is the time for a person to decide if the deadline is "if confirmed", else 0.
+    It also holds the recipients, the deadline, and the reason in English and Chinese. `minutes` is
+    the time for a person to decide if the deadline is "if confirmed", else 0.
     """
 
     severity: Severity

@@ -100,12 +100,11 @@ def _log_hypergeometric(population: int, marked: int, drawn: int, k: int) -> flo
 
 
 def _sum_series(log_first: float, ratios: Iterable[float]) -> float:
-    """Sum a falling series: its first term is exp(`log_first`), and each next term is scaled by
-    a ratio.
+    """Sum a falling series.
 
-    Terms are kept as multiples of the first, which may itself be less than the least number; a
-    sum of
-    such terms would not end.
+    Its first term is exp(`log_first`), and each next term is scaled by a ratio. Terms are kept as
+    multiples of the first, which may be below the smallest number; a sum of such terms would
+    not end.
     """
     term = total = 1.0
     first = math.exp(log_first)
@@ -170,8 +169,9 @@ def are_rows_ours(facts: VerdictFacts, rules: OriginRules) -> bool:
 def _do_rows_agree(
     rows: int, matched: int, agreeing: int, facts: VerdictFacts, sets: int, rules: OriginRules
 ) -> bool:
-    """Return whether so many of `rows` agree that they must be ours; `sets` comparisons are
-    made.
+    """Return whether so many of `rows` agree that they must be ours.
+
+    `sets` comparisons are made.
     """
     chance, share = facts.chance, required_share(facts, rules)
     required = max(share, min(1.0, 3 * chance), math.sqrt(chance) / 2)

@@ -1,10 +1,9 @@
-"""The closed list of field labels: what a column of a leaked row may be called, and how the law
-weighs it.
+"""Define the closed list of field labels, and how the law weighs each of them.
 
-Only these labels are ever stored of a row, never its values. The class is that of 法释〔2017〕10
-art. 5: A (tracks, communication, credit, property), B (lodging, call records, health,
-transactions), C (all other). `PIPL 28` marks financial accounts and health as sensitive; JR/T
-0171-2020 puts PASSWORD, CVV and EXPIRY in its highest class.
+A label names a column of a leaked row. Only labels are ever stored of a row, never its values.
+The class is that of 法释〔2017〕10 art. 5: A (tracks, communication, credit, property), B
+(lodging, call records, health, transactions), C (all other). `PIPL 28` marks financial accounts
+and health as sensitive; JR/T 0171-2020 puts PASSWORD, CVV and EXPIRY in its highest class.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""Lexicons: what their files look like, which are in force, and when their terms make a post an
-offer.
+"""Read lexicons: their file format, which are in force, and when their terms make an offer.
 
-Match goes by them, and others are tried on stored facts. A theme is one file in `lexicons`, which
-registers by being there. A line is `term, other forms (;), language, category, meaning, weight 1-5,
-ambiguity, source`, parted by tabs; `#` begins a remark, and `# version N` among them says which
-version it is.
+Match uses the lexicons in force; others are tried on stored facts. A theme is one file in
+`lexicons`, which is registered by being there. A line is `term, other forms (;), language,
+category, meaning, weight 1-5, ambiguity, source`, separated by tabs; `#` begins a remark, and the
+remark `# version N` states the version.
 """
 
 from __future__ import annotations

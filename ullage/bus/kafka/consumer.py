@@ -182,8 +182,9 @@ class KafkaSubscription:
             self._consumer.seek(partition, rows[0].offset)
 
     def _settle(self) -> None:
-        """Read where the group stood on partitions that are new here, before anything of them is
-        handed out.
+        """Read the group's position on new partitions.
+
+        This is done before any of their records is returned.
         """
         if not self._new:
             return
@@ -199,8 +200,10 @@ class KafkaSubscription:
             self._new.discard(partition)
 
     def _take(self, partition: Any, rows: Sequence[Any]) -> None:
-        """Offsets have no gaps (no transactions, no compaction), so what lies before the first
-        row has expired.
+        """Take the rows of a partition into this subscription.
+
+        Offsets have no gaps (no transactions, no compaction), so anything before the first row has
+        expired.
         """
         self.expired += max(0, rows[0].offset - self._next[partition])
         self._next[partition] = rows[-1].offset + 1
@@ -215,8 +218,10 @@ class KafkaSubscription:
         return records
 
     def commit(self, record: Record) -> None:
-        """See `Subscription.commit`; for a partition that another consumer has by now it is
-        void, and the record comes again.
+        """Commit a position; see `Subscription.commit`.
+
+        If another consumer has the partition by now, this has no effect, and the record
+        comes again.
         """
         partition, position = self._partition(record), record.offset + 1
         if partition is None:

@@ -332,8 +332,9 @@ class SpoolReader:
         return Position(read[0].number + finished, offset + 1)
 
     def _refresh(self) -> None:
-        """List files, then expired positions: these are recorded before deletion, so
-        nothing is missed.
+        """List files, then expired positions.
+
+        These are recorded before deletion, so nothing is missed.
         """
         self._present, foreign = self._topic.files()
         expired = self._topic.expired()
@@ -374,8 +375,9 @@ class SpoolReader:
         return True
 
     def _pass_gap(self, stream: _Stream) -> bool:
-        """Skip a missing number if a later one exists and the wait is over; return whether
-        it did.
+        """Skip a missing number if a later one exists and the wait is over.
+
+        Returns whether it was skipped.
         """
         numbers = self._present.get(stream.id, [])
         place = bisect_right(numbers, stream.number)
