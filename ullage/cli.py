@@ -1,9 +1,4 @@
-"""The command line.
-
-Each command is imported when it is asked for, because importing all stages takes seconds.
-
-Exit codes are those of `ullage.errors`. Every error is one line: what, where, what to do.
-"""
+"""Run the command line, and import a stage only when one of its commands is called."""
 
 from __future__ import annotations
 
@@ -28,12 +23,12 @@ from ullage.errors import ConfigError, Exit, UllageError, list_faults
 from ullage.files import output
 
 GROUP = "ullage.commands"
-"""The entry points of the stages' commands; `OWN` are beside them."""
+"""The entry points of the stages' commands; the commands in `OWN` are added to them."""
 OWN = {
     name: name
     for name in ("init", "run", "status", "check", "config", "erase", "backup", "restore")
 } | {"dead-letters": "letters"}
-"""Command to its name in `ullage.commands`."""
+"""The attribute of `ullage.commands` for each command of ullage itself."""
 HELP: Mapping[str, str] = {
     "alert": "Group findings into incidents, score and store them, and notify people.",
     "assess": (
@@ -100,8 +95,9 @@ HELP: Mapping[str, str] = {
         "Build, load and update customer lists, on one machine or on a separate build host."
     ),
 }
-"""The line of each command in `ullage --help`, as its own help begins (a test compares them); a
-command that is missing here is imported for it.
+"""The line of each command in `ullage --help`: the beginning of its own help.
+
+A test compares them. A command that is missing here is imported for its line.
 """
 ZONES = {"crawlers": "crawl", "matcher": "match", "alerts": "alert"}
 EXTRAS: Mapping[str, tuple[str, ...]] = {
@@ -142,15 +138,17 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "elasticsearch": ("elasticsearch", "elastic_transport"),
     "timestamp": ("rfc3161_client",),
 }
-"""Extra to the modules that come with it and that something of ullage imports; by the first it is
-known whether it is installed. A test compares them with pyproject.toml and with what is imported.
+"""The modules of each extra that ullage imports.
+
+The first module tells whether the extra is installed. A test compares them with pyproject.toml
+and with the imports.
 """
 OF_SEARCH = ("user", "token")
-"""Commands beside `search` that need what it needs."""
+"""Commands beside `search` that need the same extra."""
 SUPERVISOR = "ULLAGE_SUPERVISOR"
-"""As `ullage.runtime.service` calls it, which is imported only where it is set."""
+"""The variable of the same name in `ullage.runtime.service`, not imported here."""
 INTERRUPTED = 130
-"""What typer makes of Ctrl-C."""
+"""The exit code that typer uses for Ctrl-C."""
 
 
 class _Stages(TyperGroup):

@@ -78,9 +78,9 @@ class InventoryRecord(BaseModel):
     """The check value of each part that is a key, "" of any other, by name."""
     neighbours: dict[str, tuple[int, str]] = Field(default_factory=dict)
     digest: str = ""
-    """Of service, number and parts; neighbours copy it."""
+    """Digest of service, number and parts; neighbours copy it."""
     signature: str = ""
-    """Of the digest and the neighbours."""
+    """Signature of the digest and the neighbours."""
 
     def signed(self, key: bytes) -> InventoryRecord:
         """Return this record with digest and signature under `key`."""
@@ -121,9 +121,7 @@ class Inventory:
     service: str
     keys: KeyFolder
     kept: dict[Snapshot, dict[str, str]] = field(default_factory=dict, compare=False, repr=False)
-    """The parts as they were read last: each look at a key asks for them, and reading takes 2
-    ms.
-    """
+    """The parts as last read: each look at a key needs them, and reading takes 2 ms."""
 
     @property
     def folder(self) -> Path:

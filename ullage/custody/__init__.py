@@ -60,7 +60,7 @@ OPENED = (OPEN, PACK)
 
 
 SCHEMA = 1
-"""The platform of captures that a collector of somebody else's handed in."""
+"""Version of the format of sealed data."""
 
 
 class _ManifestRecord(BaseModel):

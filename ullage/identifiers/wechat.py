@@ -20,7 +20,7 @@ HEADERS = ("微信", "微信号", "wechat", "wx", "weixin")
 
 
 def normalise(text: str) -> str:
-    """Lower case, or "".
+    """Return the id in lower case, or "".
 
     >>> normalise('GitHub666')
     'github666'

@@ -1,7 +1,7 @@
-"""`ullage run`: the roles as child processes of one supervisor, started again when they die.
+"""Run the services as child processes of one supervisor, and restart them when they die.
 
-One machine, one user: docs/not-covered.md says that this does not separate the roles from one
-another.
+This is `ullage run`, on one machine and as one user: docs/not-covered.md says that this does not
+separate the services from one another.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STEADY_SECONDS = 60.0
 LOOK_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 30.0
 CONFIGURED_SECONDS = 5.0
-"""How often it is asked which other roles are configured."""
+"""Interval at which newly configured services are looked for."""
 
 
 @dataclass(slots=True)

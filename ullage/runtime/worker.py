@@ -38,7 +38,7 @@ EMPTY_POLLS = 120
 They belong to another consumer, or are lost.
 """
 MANY_IN_ROW = 3
-"""So many dead letters in a row are no fault of single records."""
+"""So many dead letters in a row are not the fault of single records."""
 T = TypeVar("T")
 
 
@@ -154,8 +154,9 @@ class Worker:
     metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
     sink: str = BUS
     in_hand: InHand | None = None
-    """Records on which the process died; without it, a record that kills the process is retried for
-    ever.
+    """Records on which the process died.
+
+    Without it, a record that kills the process is retried forever.
     """
     _dropped_in_row: int = field(default=0, init=False)
     _dropped_for: str = field(default="", init=False)

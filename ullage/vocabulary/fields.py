@@ -47,7 +47,7 @@ class FieldLabel(StrEnum):
 
 
 SERIOUS_AT = {"A": 50, "B": 500, "C": 5000}
-"""Items from which 法释〔2017〕10 art. 5(1) calls a case serious, a class."""
+"""Items from which 法释〔2017〕10 art. 5(1) calls a case serious, by class."""
 
 CLASS = {
     **dict.fromkeys(
@@ -72,11 +72,12 @@ CLASS = {
         "B",
     ),
 }
-"""Fields of classes A and B; every other is C."""
+"""Fields of classes A and B; every other field is of class C."""
 
 HIGHEST = frozenset((FieldLabel.PASSWORD, FieldLabel.CVV, FieldLabel.OTP))
-"""What lets one act in a customer's name at once (JR/T 0171-2020 class C3; of one-time codes
-when combined, unverified).
+"""Fields that let one act in a customer's name at once.
+
+They are JR/T 0171-2020 class C3; that of one-time codes, when combined, is unverified.
 """
 
 SENSITIVE = frozenset(
@@ -93,8 +94,9 @@ SENSITIVE = frozenset(
         FieldLabel.IBAN,
     )
 )
-"""What PIPL 28 calls sensitive, in our reading: financial accounts and what opens them, specific
-identity, health.
+"""Fields that PIPL 28 calls sensitive, in our reading.
+
+They are financial accounts and what opens them, specific identity, and health.
 """
 
 

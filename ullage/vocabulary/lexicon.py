@@ -22,33 +22,38 @@ FOLDER, SUFFIX = "lexicons", ".tsv"
 COLUMNS = 8
 VERSION = re.compile(r"^# version (\d+)", re.MULTILINE)
 SELLING = frozenset(("DATA", "TRADE", "SALE", "QUAL", "CARD", "CRED", "SERV", "LOAN", "ID"))
-"""Categories of terms that a post uses which offers data."""
+"""Categories of terms that posts use to offer data."""
 OFFER_WEIGHT, SALE_WEIGHT = 5, 2
-"""Of such terms together, from which a post that names a brand offers its data; what plain words
-of a sale add to them.
+"""Total weight of such terms from which a post that names a brand offers its data.
+
+SALE_WEIGHT is what plain words of a sale add to it.
 """
 REPORTING, COMPLAINT, WANTED, SALE = "reporting", "complaint", "wanted", "sale"
-"""Themes of context that say whether a post with terms of the trade takes part in it, and on
-which side.
+"""Themes of context words.
+
+They tell whether a post with terms of the trade takes part in it, and on which side.
 """
 SIDES = frozenset((WANTED.upper(), SALE.upper()))
-"""Categories of terms that say the same as words of these themes."""
+"""Categories of terms that mean the same as words of these themes."""
 COMPLAINT_WORDS = 2
-"""Different words of complaints from which a post is one; twice as many where it has a word of a
-sale, which it may quote.
+"""Distinct words of complaints from which a post is a complaint.
+
+It takes twice as many if the post has a word of a sale, which it may quote.
 """
 REPORTING_WORDS = 2
-"""Different words of reports from which a post without a sample reports on the trade."""
+"""Distinct words of reports from which a post without a sample is a report."""
 CHANNEL, CHANNEL_WEIGHT = "CHAN", 2
-"""Terms for a place of the trade, of at least this weight: beside a claim they say as much as a
-word of a sale.
+"""Terms for a place of the trade, of at least this weight.
+
+Beside a claim they count as much as a word of a sale.
 """
 CLAIMED_ROWS = 1000
-"""People or rows from which a claim beside a brand and a word of a sale is an offer, without any
-jargon.
+"""People or rows from which a claim is an offer, without any jargon.
+
+A brand and a word of a sale must be beside it.
 """
 SAMPLE_ROWS = 3
-"""Rows from which a post shows a sample."""
+"""Rows from which a post contains a sample."""
 
 
 class LexiconTerm(NamedTuple):
