@@ -322,7 +322,7 @@ def _sources(context: Context) -> tuple[list[Path], dict[Path, str]]:
 
     def place(path: Path) -> tuple[int, str]:
         if path.is_relative_to(context.inventory.folder):
-            return -1, str(path)  # what is made meanwhile is not in it, and may not be in the copy
+            return -1, str(path)  # first: parts created meanwhile may be missing in the copy
         if path.suffix == DATABASE:
             return rank.get(path.stem, len(ORDER)), str(path)
         return len(ORDER) + (2 if path.is_relative_to(context.data / AUDIT) else 1), str(path)

@@ -161,7 +161,7 @@ class _Stages(TyperGroup):
         entries = _entry_points()
         entry = entries.get(cmd_name)
         if entry is None:
-            # by their names typer suggests what is like it
+            # typer uses the names to suggest similar ones
             self.commands = dict.fromkeys(entries, TyperCommand(None))
             return None
         try:
@@ -360,8 +360,8 @@ def _one_line(
 def main() -> None:
     """Run the command line; print each error as one line without any value."""
     output.guard_errors()
-    os.umask(0o077)  # what is for others says so: public keys, rules
-    # numpy would start threads, for products of matrices that nobody asks for
+    os.umask(0o077)  # files for other users set their mode: public keys, rules
+    # numpy would start threads for matrix products, which are not used
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.excepthook = _one_line
     threading.excepthook = lambda args: _one_line(args.exc_type, args.exc_value, args.exc_traceback)
@@ -373,7 +373,7 @@ def main() -> None:
 
             # before a stage is imported, which takes seconds on a busy machine
             service.die_with_supervisor()
-        # app() would put typer's own hook in the place of ours
+        # app() would replace our hook by typer's
         code = typer.main.get_command(app)(standalone_mode=False)
         if code == INTERRUPTED:
             raise KeyboardInterrupt
@@ -388,7 +388,7 @@ def main() -> None:
         _refuse(error)
     except (typer.Abort, KeyboardInterrupt):
         _fail("stopped", exit_code=Exit.FAILED)
-    # whoever read our output has gone; flushing at exit must not complain of it
+    # the reader of our output is gone; flushing at exit must not report that
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(Exit.FAILED)

@@ -79,7 +79,7 @@ def run(ctx: typer.Context, once: Once = False) -> None:
     """Run all services on one machine: crawl, match, alert, search, intake and chat collectors."""
     setup.require(ctx.obj)
     setup.require_keys(ctx.obj)
-    # what all but one tenant can do without: anything else has ended the command
+    # parts of one tenant; a missing part of any other kind has ended the command
     for missing in ctx.obj.inventory.faults():
         typer.echo(f"ullage: {missing}", err=True)
     service.no_core_dumps()
@@ -197,7 +197,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Check every configured part and say what is wrong with it."""
-    # nobody knows what the parts are: but for the configuration only files are looked at
+    # the parts are unknown: only the configuration and files are checked
     if ctx.obj.faults:
         raise FaultsError([*ctx.obj.faults, *_faults_of_files(ctx.obj)])
     if plan:

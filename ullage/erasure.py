@@ -226,7 +226,7 @@ def carry_out(
     parts = list(parts)
     if hindered := [said for part in parts for said in part.hinders(order)]:
         raise FaultsError(hindered)
-    keys.load_signer(context.keys, ROLE)  # what cannot be proved is not begun
+    keys.load_signer(context.keys, ROLE)  # without a signer there is no proof, so nothing is erased
     action = "tenant.erase" if order.is_whole else "subject.erase"
     context.trail().append(
         action, f"tombstone {order.mark}", actor=current_user(), tenant=order.tenant, reason=why

@@ -98,7 +98,7 @@ class KeyFolder(Protocol):
 
     @property
     def has_command(self) -> bool:
-        """Return whether private keys come from a command, which cannot be asked for each look."""
+        """Whether private keys come from a command, which is too slow for each look."""
 
     def is_available(self, name: str) -> bool:
         """Return whether a key is a file or a credential here."""
@@ -136,10 +136,11 @@ class Inventory:
         return str(path.relative_to(self.data) if path.is_relative_to(self.data) else path)
 
     def parts(self) -> dict[str, str]:
-        """Return the check value of every listed part, "" where it is no key, by name.
+        """Return the check value of every listed part by name, "" if the part is no key.
 
-        They are read again once any file or folder is another one than at the last reading, or
-        changed. CorruptError or ConfigError where an inventory cannot be verified.
+        They are read again if any file or folder was replaced or changed since the last
+        reading. Raises
+        CorruptError or ConfigError if an inventory cannot be verified.
         """
         snapshot = self._snapshot()  # before reading: a change meanwhile makes the next one another
         if (parts := self.kept.get(snapshot)) is None:
@@ -314,7 +315,7 @@ class Inventory:
         return sorted(self.folder.glob(f"*{SUFFIX}"))
 
     def _names(self) -> list[str]:
-        """Return whose inventory is here, and whose key."""
+        """Return the services whose inventory or key is here."""
         named = {Path(name).stem for name in self.keys.list_names(FOLDER, ".key")}
         return sorted(named | {path.stem for path in self._paths()})
 
@@ -406,7 +407,7 @@ class Inventory:
         return {self.name_of(path) for path in paths if not path.name.startswith(".")}
 
     def _key_names(self) -> Iterator[str]:
-        """Yield the keys that lie in the folder, but for those of inventories."""
+        """Yield the keys in the folder, except those of inventories."""
         for path in sorted(self.keys.root.rglob("*")):
             parts = path.relative_to(self.keys.root).parts
             if (
@@ -427,7 +428,7 @@ def _identity(path: Path) -> tuple[int, ...]:
     except OSError:
         return ()
     who = (status.st_dev, status.st_ino, status.st_mode, status.st_uid, status.st_size)
-    # nobody sets the second: `touch` sets the first
+    # `touch` sets only the first
     return (*who, status.st_mtime_ns, status.st_ctime_ns)
 
 

@@ -27,7 +27,7 @@ class _LatePattern:
         self._expression, self._flags = expression, flags
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # copy and pickle ask for such: it is copied as it is
+        if name.startswith("__"):  # copy and pickle look these up: the object is copied as it is
             raise AttributeError(name)
         value = getattr(re.compile(self._expression, self._flags), name)
         setattr(self, name, value)

@@ -76,7 +76,7 @@ def initialise(context: Context, *, second_person: bool = True) -> Iterator[str]
     recorded in the audit log.
     """
     context.inventory.begin()
-    # what people put in themselves
+    # folders that people fill themselves
     keyed = (context.keys.root / name for name in ("notify", "evidence"))
     for folder in (context.data, context.data / SITES, context.keys.root, *keyed):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -98,7 +98,7 @@ def initialise(context: Context, *, second_person: bool = True) -> Iterator[str]
         context.trail().append("settings.second_person", what, actor=current_user())
         yield "reporting deadlines are decided by one person (second_person = false)"
     if not context.keys.list_names("seal", ".pub"):
-        # a private half whose public one a crash prevented
+        # a private half left by a crash before its public one
         alone = context.keys.list_names("seal", ".key")
         key_id = Path(alone[-1]).stem if alone else context.clock.now().strftime("%Y%m%d")
         keys.make_seal_pair(context.keys, key_id)
@@ -220,7 +220,7 @@ def _disks(context: Context) -> str:
     }
     said, seen, tight = [], set[int](), False
     for folder in sorted(folders):
-        # what is made there later lies on the same file system as the folder above it
+        # a later folder is on the same file system as the one above it
         while not folder.exists():
             folder = folder.parent  # noqa: PLW2901
         if folder.stat().st_dev in seen:

@@ -141,7 +141,7 @@ def _last_labels(batch: Batch, first: Places, alpha: Words, ends: Words) -> Plac
     alpha, ends, first = alpha.take(number), ends.take(number), first.take(number)
     while len(number):
         end = highest(ends)
-        before = highest(~alpha & under(end))  # what stands before the label
+        before = highest(~alpha & under(end))  # the byte before the label
         length = end - before
         fits = (
             (before > 0)

@@ -154,7 +154,7 @@ def _digests(words: npt.NDArray[np.bytes_]) -> Words:
 
 
 def behind_word(batch: Batch, start: Places) -> Flags:
-    """Return before which starts a glued word stands that itself stands alone: bool[n]."""
+    """Return which starts directly follow a glued word that is itself free: bool[n]."""
     if not len(start):
         return np.empty(0, bool)
     text = batch.windows(start - LONGEST_WORD, LONGEST_WORD)
@@ -166,7 +166,7 @@ def behind_word(batch: Batch, start: Places) -> Flags:
 
 
 def before_word(batch: Batch, end: Places) -> Flags:
-    """Return behind which ends a glued word stands that itself stands alone: bool[n]."""
+    """Return which ends are directly before a glued word that is itself free: bool[n]."""
     if not len(end):
         return np.empty(0, bool)
     text = batch.windows(end, LONGEST_WORD)
@@ -376,7 +376,7 @@ def _grouped(batch: Batch, classes: Classes, gap: Places) -> GroupedDigits:
     gap, first = gap.take(own), first.take(own)
     code = first << 4 * (MOST_GROUPS - 1)
     rest, place, open_ = around.take(own) >> np.uint64(LOOK_BACK), gap, np.arange(len(gap))
-    for group in range(1, MOST_GROUPS):  # `place` is a gap, the lowest bit of `rest` stands for it
+    for group in range(1, MOST_GROUPS):  # `place` is a gap, and the lowest bit of `rest`
         length = np.minimum(lowest(~(rest >> ONE)), LONGEST_GROUP)
         code[open_] |= length << 4 * (MOST_GROUPS - 1 - group)
         place, rest = place + 1 + length, rest >> (length + 1).astype(np.uint64)

@@ -452,7 +452,7 @@ def _abroad_gates(batch: Batch, classes: Classes) -> Places:
     zeros = zeros[free]
     begin = np.sort(np.concatenate((signed, zeros)))
     length = lowest(~windows(classes.digit, begin))
-    alone = ~is_word(data.take(begin + length))  # not what a digest begins with
+    alone = ~is_word(data.take(begin + length))  # not the beginning of a digest
     alone[~alone] = before_word(batch, (begin + length)[~alone])
     begin, length = begin[alone], length[alone]
     before = data.take(begin - 1)

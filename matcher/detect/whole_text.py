@@ -186,7 +186,7 @@ def count_fragments(batch: Batch, are_read: Callable[[Places, Places], Flags]) -
     """
     counts: dict[int, int] = defaultdict(int)
     groups = DigitGroups.of(batch)
-    if groups.before[-1] < min(TOTALS) + FEWEST - 1:  # of which no three numbers can begin
+    if groups.before[-1] < min(TOTALS) + FEWEST - 1:  # too few for three numbers
         return counts
     first, last = groups.candidates()
     own = np.flatnonzero(~are_read(groups.start[first], groups.end[last]))
@@ -367,9 +367,9 @@ class DigitGroups:
 
 @cache
 def _are_totals() -> Flags:
-    """Return a table of which digit counts are in TOTALS: bool[TOTALS[-1] + 2].
+    """Return a table of whether a number of digits is one of TOTALS: bool[TOTALS[-1] + 2].
 
-    The last entry stands for all larger counts.
+    The last entry stands for all larger numbers.
     """
     table = np.zeros(TOTALS[-1] + 2, bool)
     table[list(TOTALS)] = True

@@ -56,7 +56,7 @@ class ChainCheck:
 def chain_names(root: Path, keys: KeyStore) -> list[str]:
     """List every chain that exists, whose key exists, or that the inventory lists."""
     folders = {path.name for path in root.iterdir() if path.is_dir()} if root.is_dir() else set()
-    with contextlib.suppress(UllageError):  # `Inventory.faults` says what is wrong with it
+    with contextlib.suppress(UllageError):  # `Inventory.faults` reports its fault
         folders |= {
             Path(part).name
             for part in keys.inventory.parts()

@@ -24,18 +24,18 @@ HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 
 
 def safe(text: str) -> str:
-    r"""`text` with every character escaped that has no shape of its own.
+    r"""Escape every character of `text` that has no shape of its own.
 
     >>> safe('a\x1b[31m')
     'a\\x1b[31m'
     """
-    if text.isprintable():  # as nearly all is; what is hidden never is
+    if text.isprintable():  # nearly every text is; hidden characters never are
         return text
     return "".join(ascii(c)[1:-1] if unicodedata.category(c) in HIDDEN else c for c in text)
 
 
 def moment(when: datetime | None, zone: tzinfo | None = None) -> str:
-    """Local time with its zone, to the minute."""
+    """Format a moment as local time with its zone, to the minute."""
     return when.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z") if when else "unknown"
 
 
@@ -44,7 +44,7 @@ RUN = re.compile(f"(^|;)(?=[{re.escape(FORMULA)}])")
 
 
 def inert(cell: str) -> str:
-    """`cell`, with a quote before what a spreadsheet would run.
+    """Put a quote before each part of a cell that a spreadsheet would run as a formula.
 
     >>> [inert("=1+1"), inert("a=b"), inert("a;=b")]
     ["'=1+1", 'a=b', "a;'=b"]

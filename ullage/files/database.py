@@ -97,7 +97,7 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         yield
     except DAMAGE as error:
         raise damage_error(path) from error
-    except apsw.SQLError as error:  # else a fault of ours: a statement that is none
+    except apsw.SQLError as error:  # otherwise our own fault: an invalid statement
         if any(words in str(error) for words in OF_AN_INDEX):
             raise damage_error(path) from error
         raise
@@ -257,7 +257,7 @@ def back_up(path: Path, target: Path) -> None:
                 ) from None
             if int(copy.pragma("user_version")) & CHECKED:
                 _write_count(target, int(copy.execute("select n from commits").get))
-        # the copy is whole; whoever writes next meets the disk
+        # the copy is complete; the next writer meets the fault of the disk
         with contextlib.suppress(*TRANSIENT):
             empty_log(source)
     sync_folder(target.parent)

@@ -49,9 +49,7 @@ class Output(io.TextIOBase):
         pending = text.encode("utf-8", "backslashreplace")
         with self._lock:
             if self._is_torn:
-                pending = (
-                    b"\n" + pending
-                )  # a line of which only the first half was written stands alone
+                pending = b"\n" + pending  # separate it from a half-written line
             try:
                 while pending:
                     pending = pending[self._put(pending[:PIECE_BYTES]) :]

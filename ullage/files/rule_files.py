@@ -135,7 +135,7 @@ class RuleKind(Generic[R]):
             status = self.own_path(data).stat()
         except FileNotFoundError:
             return None
-        except OSError:  # it is there, and reading it says what is wrong
+        except OSError:  # it exists, and reading it reports the fault
             return (0,)
         return status.st_ino, status.st_mtime_ns, status.st_ctime_ns
 

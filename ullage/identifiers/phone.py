@@ -117,7 +117,7 @@ The number is often the name of an account as well.
 
 
 def normalise(text: str) -> str:
-    """Eleven digits without prefix, or E.164 for a number from abroad, or "" if neither can be had.
+    """Return eleven digits without prefix, E.164 for a number from abroad, or "" for neither.
 
     >>> normalise('+86 138-0013-8000')
     '13800138000'
@@ -131,7 +131,7 @@ def normalise(text: str) -> str:
     abroad = INTERNATIONAL.fullmatch(TRUNK.sub("", written))
     if abroad and is_number(abroad[1]):
         return f"+{abroad[1]}"
-    # `+13800138000` is no number of North America, but somebody's all the same
+    # `+13800138000` is no number of North America, but a Chinese one
     stray = bare.removeprefix("+")
     return stray if SHAPE.fullmatch(stray) else ""
 

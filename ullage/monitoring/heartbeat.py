@@ -63,7 +63,7 @@ class HeartbeatMetrics:
             return False
         now, origin = self._clock.wall(), self._label(beat)
         self._newest[origin] = beat.inserted_at.timestamp()
-        # a time to come would hide for as long that no more arrive
+        # a future time would hide missing heartbeats until then
         inserted = min(now, self._newest[origin])
         self._arrived.labels(self._stage, origin).set(inserted)
         self._way.labels(self._stage).observe(now - inserted)
@@ -116,7 +116,7 @@ class CoverageMetrics:
         self._egress.set(all(latest.egress_up for latest in coverages))
         reports = {report.site: report for latest in coverages for report in latest.watched}
         for report in reports.values():
-            # told after each visit, which changes one of them
+            # called after each visit, which changes one of them
             if report != self._shown.get(report.site):
                 self._show(report)
         for site in self._shown.keys() - reports.keys():

@@ -94,7 +94,7 @@ class LoopMetrics:
             ["dependency"],
             registry=registry,
         )
-        self.record_turn()  # a role that never comes to its first turn is missed from now on
+        self.record_turn()  # a service that never reaches its first turn is reported from now on
         for part in parts:
             self.record_reachability(part, True)
 

@@ -181,7 +181,7 @@ def waiting_or_parked(bus: Bus) -> Iterator[Letter]:
     for record in _waiting(everything):
         try:
             letter = read(record)
-        except RecordError:  # no letter of ours; a replay counts it
+        except RecordError:  # an invalid letter; a replay counts it
             continue
         place = places.get(record.partition)
         if letter.replays >= MAX_REPLAYS or place is None or record.offset >= place.position:

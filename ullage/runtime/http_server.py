@@ -322,7 +322,7 @@ def serve(
     def drain() -> None:
         stop.wait()
         server.should_exit = True
-        listener.close()  # uvicorn closes its own: who comes now is refused
+        listener.close()  # uvicorn closes its own: new connections are refused
 
     threading.Thread(target=drain, name="drain", daemon=True).start()
     server.run(sockets=[_PatientListener(fileno=os.dup(listener.fileno()))])
@@ -368,7 +368,7 @@ def listening(role: str, host: str, port: int) -> Iterator[tuple[socket.socket, 
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             listener.bind((host, port))
-            listener.listen()  # before the address is printed: whoever reads it may come at once
+            listener.listen()  # before the address is printed: its reader may connect at once
         except OSError as error:
             message = (
                 f"port {port} of {role} is taken ({error.strerror}): set {role}.port, 0 for any"

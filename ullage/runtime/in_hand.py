@@ -208,7 +208,7 @@ class InHand:
     def _known(self) -> Path:
         return self.folder / f"{self.name}.suspects"
 
-    # What the worker asks.
+    # Called by the worker.
 
     def suspects(self, records: Sequence[Record]) -> bool:
         """Return whether a process died with one of these records in hand.
@@ -346,7 +346,7 @@ class InHand:
             self._note["phase"] = "stopping"
         os.pwrite(self._file, _sealed(self._note), 0)
 
-    # What the dead have left.
+    # Notes of dead processes.
 
     def _adopt(self) -> None:
         """Process the notes of dead processes, and read what other processes recorded."""

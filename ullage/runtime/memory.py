@@ -40,7 +40,7 @@ def free_memory() -> int:
     )
     for group in (own_group, *own_group.parents):
         if group.is_relative_to(CGROUPS):
-            # no such files at the root, and "max" where there is no limit
+            # the root has no such files; "max" means no limit
             with contextlib.suppress(OSError, ValueError):
                 limit, used = (
                     int((group / f"memory.{name}").read_text(encoding="ascii"))

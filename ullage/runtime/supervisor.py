@@ -96,7 +96,10 @@ def _end(children: Collection[_Child], clock: Clock) -> None:
 
 
 def _start(data: Path, role: str, exit_code: int = 0) -> subprocess.Popen[bytes]:
-    """`exit_code` is that of the role's last process, negative where a signal ended it."""
+    """Start the process of a service.
+
+    `exit_code` is that of its last process, negative if a signal ended it.
+    """
     told = {SUPERVISOR: str(os.getpid()), EXIT_CODE: str(exit_code)}
     return subprocess.Popen(
         command(data, *role.split()),

@@ -118,7 +118,7 @@ class ListenerCertificate:
             log.get(self._table).warning("certificate_refused", error=error.strerror)
             return
         else:
-            # it is being written: what was read of one file may not be of the other
+            # it is being written: the two files may not belong together
             if self._stat_files() != marks:
                 return
             self._shown = shown
@@ -407,7 +407,7 @@ class _ClientSocket(ssl.SSLSocket):
 
     def _raise_alert(self) -> None:
         try:
-            self.read(1)  # waits for nothing: nothing more can come
+            self.read(1)  # does not wait: nothing more can arrive
         except ssl.SSLError as error:
             if error.reason in REFUSALS:
                 raise

@@ -282,7 +282,7 @@ def _describe(row: SeverityRow, facts: VerdictFacts, origin: Origin) -> tuple[st
             if facts.wanted
             else ("offered with our name", "以我方名义兜售")
         )
-    # the site of the login is what names us there
+    # there, the site of the login names us
     elif facts.brand and origin.beneath != "devices":
         parts.append(("beside our name", "与我方名称同帖"))
     if facts.claimed:

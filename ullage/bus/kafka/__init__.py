@@ -94,7 +94,7 @@ class KafkaBus:
         with self._lock, kafka_errors(f"topic {name}"):
             if topic in self._there:
                 return
-            # what no waiting mends ends the process here, instead of being tried for ever
+            # a permanent fault ends the process here, instead of being retried forever
             greet(self._address)
             admin = KafkaAdminClient(**client_settings(self._address))
             try:

@@ -168,7 +168,7 @@ def _kerberos(service: str) -> dict[str, Any]:
     """
     try:
         importlib.import_module("gssapi")
-    except (ImportError, OSError):  # the module is not there, or the library that it stands on
+    except (ImportError, OSError):  # the module or its library is missing
         needs = "the module gssapi and the system's Kerberos library"
         raise ConfigError(
             f"bus.url: mechanism=GSSAPI needs {needs}: install ullage[kerberos]"

@@ -1,4 +1,4 @@
-"""Read as a member of a group, or observe where a group stands."""
+"""Read records as a member of a group, or observe the position of a group."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class KafkaPublisher:
         self._producer: Any = None
 
     def append(self, records: Sequence[Outgoing]) -> None:
-        """Returns when the broker has acknowledged each record, on all replicas in sync."""
+        """Append records; returns when all replicas in sync have acknowledged each of them."""
         self._append([(record, None) for record in records])
 
     def spread(self, record: Outgoing) -> None:

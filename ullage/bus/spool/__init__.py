@@ -78,7 +78,7 @@ class SpoolPublisher:
             return
         with disk_errors(self._topic.what), self._topic.locked():
             stream, position = self._next()
-            # until all is done, what is on disk has to be looked at again
+            # until all is done, the files must be examined again
             self._known, names = None, []
             for frames in groups:
                 names.append(file_name(position.number, stream))

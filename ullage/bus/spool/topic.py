@@ -205,7 +205,7 @@ class Topic:
             )
             for file in files:
                 if too_much <= 0 and file.stream not in staying and file.timestamp not in old:
-                    # and all behind it, of which a clock that was set may say otherwise
+                    # and all later ones, whose age may be wrong after the clock was set
                     staying.add(file.stream)
                 if too_much > 0 or file.stream not in staying:
                     going.append(file)
