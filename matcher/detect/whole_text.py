@@ -79,10 +79,10 @@ A text of more than LONG bytes is sampled. STRIPE and STRIDE count words of 64 b
 LONGEST_GAP, LONGEST_GROUP = 40, 8
 """Bytes between two groups; digits of one group."""
 ALONE = b" -./:_+*=\\"
-"""Signs that do not make groups a fragment if they stand alone between two of them.
+"""Signs that, alone between two groups of digits, do not join them into one number.
 
-They occur in dates, times, decimals and sums; numbers with the same of them between all groups
-are read elsewhere.
+They occur in dates, times, decimals and sums. Numbers with the same of these signs between all
+groups are read elsewhere.
 """
 CELLS = re.compile(rb"[ \"']*[,;|\t\n][ \"']*")
 """Separators of the cells of a row."""
