@@ -1,3 +1,1 @@
-"""Arrays over a buffer of many texts: the batch, sets of places as bits, classes of bytes, and
-literals found in one pass.
-"""
+"""Arrays over a buffer of many texts: batches, bit sets of offsets, byte classes, literals."""

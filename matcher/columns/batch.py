@@ -1,12 +1,12 @@
-"""Many texts side by side, as arrays: what the vectorised steps work on.
+"""Many texts in one buffer, as the arrays that the vectorised steps work on.
 
-A `Batch` is several folded texts in one buffer of UTF-8 bytes; `Texts` are cells of a column as
-rows of bytes: what a list of millions is read, normalised and tagged as. One numpy call costs about
-a microsecond whatever its length, so steps pay only over a mebibyte or more: batches span
-documents.
+A `Batch` holds several folded texts in one buffer of UTF-8 bytes. `Texts` holds the cells of a
+column, one row of bytes per cell; lists of millions of values are read, normalised and hashed in
+this form. A numpy call costs about a microsecond whatever its length, so vectorised steps pay only
+over a mebibyte or more: batches span documents.
 
-What belongs together in groups of unlike sizes lies one behind the other in a flat array (`within`,
-`ranges`): what a loop over each group would give, without the loop.
+Groups of different sizes are stored one behind the other in a flat array; `within` and `ranges`
+replace the loop over each group.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ import numpy.typing as npt
 from matcher.columns import bitset as bits
 
 PAD = 192
-"""Line ends before the first and behind the last text: windows of up to 136 bytes around any
-place stay in the buffer.
+"""Line ends before the first and behind the last text.
+
+Windows of up to 136 bytes around any offset therefore stay inside the buffer.
 """
 LINE_END = bits.LINE_END
 Bytes = bits.Bytes
@@ -34,10 +35,10 @@ Places = bits.Places
 
 @dataclass(frozen=True)
 class Batch:
-    """`data` u8[size]: PAD line ends, each text followed by one line end, PAD line ends.
+    """Several texts in one buffer: PAD line ends, each text and a line end, PAD line ends.
 
-    `starts` and `ends` i64[documents]: where each text begins and ends in `data`, its closing line
-    end not counted.
+    `data` is u8[size]. `starts` and `ends` (i64[documents]) are the offsets of each text in `data`,
+    without its closing line end.
     """
 
     data: Bytes
@@ -46,7 +47,7 @@ class Batch:
 
     @classmethod
     def of(cls, texts: Sequence[bytes]) -> Batch:
-        """Lay `texts` out; any may be empty."""
+        """Build a batch from `texts`; any of them may be empty."""
         ends_line = b"\n" * PAD
         data = np.frombuffer(b"\n".join((ends_line[1:], *texts, ends_line)), np.uint8)
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
@@ -54,20 +55,19 @@ class Batch:
         return cls(data, ends - lengths, ends)
 
     def windows(self, places: Places, width: int) -> Bytes:
-        """The `width` bytes from each place on: shape (n, width), a copy. `width` is at most
-        136.
-        """
+        """Return a copy of the `width` (at most 136) bytes from each place on: u8[n, width]."""
         view = np.ndarray((len(self.data) - width + 1,), f"V{width}", self.data.data, 0, (1,))
         # `take` would copy the whole overlapping view first
         return view[places].view(np.uint8).reshape(-1, width)
 
     def documents(self, places: Places) -> Places:
-        """The number of the text that holds each place."""
+        """Return the number of the text that holds each place."""
         return np.searchsorted(self.starts, places, "right") - 1
 
     def by_document(self, places: Places) -> Iterator[tuple[int, slice]]:
-        """The number of each text that holds some of `places`, which ascend, and which of them
-        these are.
+        """Yield the number of each text that holds a place, and the slice of `places` inside it.
+
+        `places` must ascend.
         """
         document = self.documents(places)
         first = np.flatnonzero(np.diff(document, prepend=-1)).tolist()
@@ -76,12 +76,12 @@ class Batch:
 
     @cached_property
     def classes(self) -> bits.Classes:
-        """Where bytes of each class stand."""
+        """Return the offsets of each byte class in the buffer."""
         return bits.Classes(self.data)
 
     @cached_property
     def line_starts(self) -> Places:
-        """Where each line of the buffer begins, the padding's among them."""
+        """Return the start of each line of the buffer, those of the padding included."""
         return np.concatenate(([0], bits.places(self.classes.line_end) + 1))
 
     @cached_property
@@ -89,35 +89,39 @@ class Batch:
         return bits.Ranks(self.classes.line_end)
 
     def lines(self, places: Places) -> Places:
-        """The number, in the buffer, of the line that holds each place."""
+        """Return the number, in the buffer, of the line that holds each place."""
         return self._lines_before.of(places)
 
     @cached_property
     def _characters(self) -> bits.Ranks:
-        """Where characters begin."""
+        """Return the ranks of the bytes that begin a character."""
         return bits.Ranks(bits.where(self.data, bits.begins_character))
 
     def characters_before(self, places: Places) -> Places:
-        """How many characters of the buffer begin before each place: i64[n]."""
+        """Return how many characters of the buffer begin before each place: i64[n]."""
         return self._characters.of(places)
 
     def text(self, start: int, end: int) -> Any:
-        """The bytes [start, end)."""
+        """Return the bytes [start, end)."""
         return self.data[start:end].tobytes()
 
 
 def texts_holding(places: Places, first: Places) -> Flags:
-    """Which of the texts that begin at `first`, ascending, hold one of `places`: bool[texts]."""
+    """Return whether each text holds one of `places`: bool[texts].
+
+    `first` are the starts of the texts, ascending.
+    """
     found = np.zeros(len(first), bool)
     found[np.searchsorted(first, places, "right") - 1] = True
     return found
 
 
 class KeyedMembers(NamedTuple):
-    """Members by their key: `keys`, each once, ascending, and the `number` among these of each
-    member's, i64[members].
+    """Members grouped by a key.
 
-    In `order`, i64[members], they stand by key, those of each from `first` on.
+    `keys` are the distinct keys, ascending; `number` (i64[members]) is the index of each member's
+    key. `order` (i64[members]) sorts the members by key, and `first` is where each key's members
+    begin in it.
     """
 
     keys: Places
@@ -127,8 +131,9 @@ class KeyedMembers(NamedTuple):
 
     @classmethod
     def of(cls, keys: Places) -> KeyedMembers:
-        """Members with these keys: what np.unique does, ten times as fast where they come as a
-        few ascending runs.
+        """Group members by their `keys`.
+
+        Does the work of `np.unique`, ten times as fast if the keys are a few ascending runs.
         """
         order = np.argsort(keys, kind="stable")
         ordered = keys[order]
@@ -140,19 +145,18 @@ class KeyedMembers(NamedTuple):
         return cls(ordered[first], number, order, first)
 
     def united(self, bits: Places) -> Places:
-        """The bits that any member of each key has: i64[keys]."""
+        """Return the bitwise or of `bits` over the members of each key: i64[keys]."""
         found: Places = np.bitwise_or.reduceat(bits[self.order], self.first)
         return found
 
     def any(self, flags: Flags) -> Flags:
-        """Whether any member of each key has a flag: bool[keys]."""
+        """Return whether any member of each key has a flag: bool[keys]."""
         found: Flags = np.logical_or.reduceat(flags[self.order], self.first)
         return found
 
 
 def within(count: Places) -> Places:
-    """For groups of `count` members each, the number of every member in its group, from 0 on:
-    i64[count.sum()].
+    """Return the index of each member in its group, for groups of `count` members: i64[sum].
 
     >>> within(np.array([2, 0, 3]))
     array([0, 1, 0, 1, 2])
@@ -162,8 +166,7 @@ def within(count: Places) -> Places:
 
 
 def ranges(first: Places, count: Places) -> Places:
-    """The numbers [first, first + count) of every group, one group behind the other:
-    i64[count.sum()].
+    """Return the numbers [first, first + count) of every group, concatenated: i64[sum].
 
     >>> ranges(np.array([10, 20, 30]), np.array([2, 0, 3]))
     array([10, 11, 30, 31, 32])
@@ -173,13 +176,13 @@ def ranges(first: Places, count: Places) -> Places:
 
 
 DAYS = np.array((0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31))
-"""Days of each month of a leap year, from 1 on."""
+"""Days of each month of a leap year; index 0 is unused."""
 
 
 def is_date(year: Places, month: Places, day: Places) -> npt.NDArray[np.bool_]:
-    """Whether there is such a day in the Gregorian calendar: bool[n].
+    """Return whether each date exists in the Gregorian calendar: bool[n].
 
-    Any number that is not negative is allowed.
+    The numbers must not be negative.
     """
     exists: npt.NDArray[np.bool_] = (
         (month >= 1) & (month <= 12) & (day >= 1) & (day <= DAYS.take(month, mode="clip"))
@@ -191,14 +194,14 @@ def is_date(year: Places, month: Places, day: Places) -> npt.NDArray[np.bool_]:
 
 
 MOST = 512
-"""Bytes of a cell that are kept: more than any identifier has."""
+"""Bytes of a cell that are kept; no identifier is longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """UTF-8 texts: `table` u8[n, width], of which the first `lengths` i64[n] of each row count.
+    """UTF-8 texts as rows of bytes: the first `lengths` (i64[n]) of each row of `table` (u8[n, width]).
 
-    A length beyond the width says that the text was longer than what is kept.
+    A length beyond the width means that the text was truncated.
     """
 
     table: Bytes = field(repr=False)
@@ -206,8 +209,9 @@ class Texts:
 
     @classmethod
     def of(cls, messages: Sequence[bytes]) -> Texts:
-        """Lay messages out, as wide as the longest, of which at most MOST bytes are kept; what
-        is beyond a length is zero.
+        """Build texts from `messages`; at most MOST bytes of each are kept.
+
+        The table is as wide as the longest message and zero beyond each length.
         """
         lengths = np.fromiter(map(len, messages), np.int64, len(messages))
         width = max(1, min(MOST, int(lengths.max(initial=0))))
@@ -216,13 +220,14 @@ class Texts:
 
     @classmethod
     def whole(cls, table: Bytes) -> Texts:
-        """Rows that count from end to end."""
+        """Build texts from a table whose rows are used in full."""
         return cls(table, np.full(len(table), table.shape[1], np.int64))
 
     @classmethod
     def cut(cls, data: Bytes, starts: Places, lengths: Places) -> Texts:
-        """Pieces of one buffer, of which at most MOST bytes are kept; what is beyond a length is
-        whatever follows there.
+        """Cut texts out of a buffer; at most MOST bytes of each are kept.
+
+        Beyond its length a row holds the bytes that follow in the buffer.
         """
         width = max(1, min(MOST, int(lengths.max(initial=0))))
         padded = np.concatenate((data, np.zeros(width, np.uint8)))
@@ -233,11 +238,11 @@ class Texts:
         return len(self.lengths)
 
     def take(self, rows: npt.NDArray[Any]) -> Texts:
-        """The texts of these rows."""
+        """Return the texts of these rows."""
         return Texts(self.table.take(rows, axis=0), self.lengths.take(rows))
 
     def messages(self) -> list[bytes]:
-        """Each text as bytes."""
+        """Return each text as bytes."""
         if len(self) and (self.lengths == self.lengths[0]).all():
             width = int(self.lengths[0])
             joined = self.table[:, :width].tobytes()
@@ -252,24 +257,24 @@ class Texts:
         ]
 
     def too_long(self) -> npt.NDArray[np.bool_]:
-        """Which texts were longer than what is kept."""
+        """Return whether each text was truncated: bool[n]."""
         return np.greater(self.lengths, self.table.shape[1])
 
     def strings(self) -> list[str]:
-        """Each text as characters."""
+        """Return each text as a string; invalid UTF-8 is replaced."""
         return [message.decode("utf-8", "replace") for message in self.messages()]
 
     def filled(self) -> npt.NDArray[np.bool_]:
-        """Which texts hold more than spaces."""
+        """Return whether each text holds more than spaces: bool[n]."""
         return np.asarray(((self.table > ord(" ")) & self.within()).any(axis=1))
 
     def within(self) -> npt.NDArray[np.bool_]:
-        """Which bytes count: bool[n, width]."""
+        """Return which bytes of the table belong to a text: bool[n, width]."""
         return np.arange(self.table.shape[1]) < self.lengths[:, None]
 
 
 def concatenate(parts: Sequence[Texts]) -> Texts:
-    """Texts of several tables one after the other."""
+    """Return the texts of several tables, one table after the other."""
     if len(parts) == 1:
         return parts[0]
     width = max((part.table.shape[1] for part in parts), default=1)
@@ -284,7 +289,7 @@ def concatenate(parts: Sequence[Texts]) -> Texts:
 
 
 def hexed(raw: Bytes) -> Bytes:
-    """Lower-case hex of each row: (n, w) → (n, 2w)."""
+    """Return the lower-case hex digits of each row: (n, w) → (n, 2w)."""
     digits = np.frombuffer(b"0123456789abcdef", np.uint8)
     pairs = np.stack((np.repeat(digits, 16), np.tile(digits, 16)), axis=1).view(np.uint16).ravel()
     return pairs.take(raw).view(np.uint8).reshape(len(raw), 2 * raw.shape[1])

@@ -1,11 +1,11 @@
-"""Where bytes of a class stand in a buffer, and sets of places as bits, 64 to a word.
+"""Sets of offsets in a buffer as bits, 64 to a word, and the offsets of each byte class.
 
 A step over bits costs an eighth of a step over bytes, and turns "eleven digits in a row" into four
-shifts. Bit i of word w stands for place 64 w + i.
+shifts. Bit i of word w stands for offset 64 w + i, which this package calls a place.
 
-Only what must be known everywhere is a class (`Classes`); what matters near a number or an at sign
-is asked there. Bytes are compared by `<=` and not by `<`, for which numpy takes twice the time
-(measured with 2.4).
+`Classes` computes only classes that are needed for the whole buffer; a test that matters near a
+number or an at sign is made there. Bytes are compared by `<=` and not by `<`, for which numpy takes
+twice the time (measured with 2.4).
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ Words = npt.NDArray[np.uint64]
 BITS = 64
 ONE = np.uint64(1)
 WINDOW = 1 << 18
-"""Bytes a step of a pass over a buffer, a multiple of 64: what is made on the way stays in the
-processor's cache.
+"""Bytes that are processed at a time, a multiple of 64.
+
+Intermediate arrays of this size stay in the processor's cache.
 """
 EXPONENT, BIAS = 52, 1023
-"""Of a binary64 (IEEE 754): the bits below its exponent, and what is added to that."""
+"""Of an IEEE 754 binary64: the number of bits below the exponent, and its bias."""
 FEW_WORDS = 256
-"""In so few, looking at every bit is the quickest (measured)."""
+"""Up to this many words, looking at every bit is fastest (measured)."""
 ROUNDS = 6
-"""Places of a word that are told one after the other."""
+"""Bits of a word that are extracted one after the other before all are looked at."""
 LINE_END, SPACE, HASH, PLUS, COMMA, DASH, DOT, ZERO, AT, A = 10, 32, 35, 43, 44, 45, 46, 48, 64, 97
 NINE, Z = 9, 25
-"""The last digit and the last letter, counted from the first."""
+"""The index of the last digit and of the last letter, from 0."""
 CASE = 32
 """The bit that makes a letter lower case."""
 _UNDER = np.array([(1 << count) - 1 for count in range(BITS + 1)], np.uint64)
@@ -43,48 +44,49 @@ _FIRST = np.array([(octet & -octet).bit_length() - 1 for octet in range(256)], n
 
 
 def is_digit(data: Bytes) -> Flags:
-    """Whether these bytes are digits."""
+    """Return whether each byte is a digit."""
     return data - np.uint8(ZERO) <= NINE
 
 
 def is_word(data: Bytes) -> Flags:
-    """Whether these bytes are ASCII letters or digits."""
+    """Return whether each byte is an ASCII letter or digit."""
     return is_letter(data) | is_digit(data)
 
 
 def is_letter(data: Bytes) -> Flags:
-    """Whether these bytes are ASCII letters."""
+    """Return whether each byte is an ASCII letter."""
     return (data | CASE) - np.uint8(A) <= Z
 
 
 def is_separator(data: Bytes) -> Flags:
-    """Whether these bytes may stand between the groups of a number: space, dash or dot."""
+    """Return whether each byte may separate the groups of a number: space, dash or dot."""
     # the dot stands behind the dash
     separates: Flags = (data - np.uint8(DASH) <= 1) | (data == SPACE)
     return separates
 
 
 def begins_character(data: Bytes) -> Flags:
-    """Whether these bytes of UTF-8 are the first of a character: all but 10xxxxxx."""
+    """Return whether each byte of UTF-8 begins a character: all do but 10xxxxxx."""
     return data.view(np.int8) >= -64
 
 
 @cache
 def _table(signs: bytes) -> Flags:
-    """bool[256]: which bytes are `signs`."""
+    """Return which of the 256 byte values are `signs`: bool[256]."""
     table = np.zeros(256, bool)
     table[list(signs)] = True
     return table
 
 
 def is_one_of(data: Bytes, signs: bytes) -> Flags:
-    """Whether these bytes are among `signs`."""
+    """Return whether each byte is one of `signs`."""
     return _table(signs).take(data)
 
 
 def empty(size: int) -> Words:
-    """No place of a buffer of `size`; two empty words follow, so that shifts need no care at the
-    end.
+    """Return an empty set for a buffer of `size` bytes.
+
+    Two spare words follow, so that shifts need no special case at the end.
     """
     return np.zeros(-(-size // BITS) + 2, np.uint64)
 
@@ -92,10 +94,10 @@ def empty(size: int) -> Words:
 def where(
     data: npt.NDArray[Any], test: Callable[[npt.NDArray[Any]], Flags], beyond: int = 0
 ) -> Words:
-    """The places of `data` where `test` holds.
+    """Return the places of `data` where `test` holds.
 
-    It is given a window at a time, and answers for each place there but the last `beyond`: so far
-    it may look ahead.
+    `test` gets a window at a time and returns a flag for each of its bytes but the last `beyond`,
+    which it may only look at.
     """
     found = empty(len(data))
     octets = found.view(np.uint8)
@@ -106,7 +108,7 @@ def where(
 
 
 def ahead(words: Words, by: int) -> Words:
-    """The places p for which p + `by` is in `words`; `by` is 1 to 64."""
+    """Return the places p for which p + `by` is in `words`; `by` is 1 to 64."""
     if by == BITS:
         return np.concatenate((words[1:], words[-1:]))  # the last word is empty
     out = words >> np.uint64(by)
@@ -115,24 +117,23 @@ def ahead(words: Words, by: int) -> Words:
 
 
 def behind(words: Words, by: int) -> Words:
-    """The places p for which p - `by` is in `words`; `by` is 1 to 63."""
+    """Return the places p for which p - `by` is in `words`; `by` is 1 to 63."""
     out = words << np.uint64(by)
     out[1:] |= words[:-1] >> np.uint64(BITS - by)
     return out
 
 
 class NeighbourRuns:
-    """From which places of one set on so many neighbours are all in it, for several lengths,
-    each made from a shorter one.
+    """Runs of neighbouring places in one set, by length.
+
+    The set for each length is derived from that for a shorter one and kept.
     """
 
     def __init__(self, words: Words) -> None:
         self._made = {1: words}
 
     def of(self, length: int) -> Words:
-        """The places from which `length` (1 to 64) neighbours on, itself among them, are all in
-        the set.
-        """
+        """Return the places where `length` (1 to 64) neighbours in the set begin."""
         if length not in self._made:
             half = 1 << (length - 1).bit_length() - 1  # the largest power of two below it
             shorter = self.of(half)
@@ -140,8 +141,9 @@ class NeighbourRuns:
         return self._made[length]
 
     def runs(self, shortest: int) -> tuple[Places, Places]:
-        """Where each run of at least `shortest` (1 to 63) neighbours begins and ends (the place
-        behind its last).
+        """Return the start and the end of each run of at least `shortest` (1 to 63) neighbours.
+
+        The end is the place behind the last neighbour.
         """
         long = self.of(shortest)
         start = places(long & ~behind(long, 1))
@@ -152,8 +154,9 @@ class NeighbourRuns:
 
 
 def places(words: Words) -> Places:
-    """Return the places themselves, ascending; where few words hold any, the others are passed
-    over first.
+    """Return the places of a set, ascending: i64[n].
+
+    If few words hold any, empty words are dropped first.
     """
     if len(words) <= FEW_WORDS:
         return np.unpackbits(words.view(np.uint8), bitorder="little").view(bool).nonzero()[0]
@@ -165,10 +168,10 @@ def places(words: Words) -> Places:
 
 
 def _places_within(words: Words, start: Places) -> Places:
-    """The places in `words`, none of them empty, whose lowest bits stand for `start` i64[n].
+    """Return the places in `words`, of which none is empty and each begins at its `start` (i64[n]).
 
-    A round for each place of a word; in words that are still not done after some rounds, every bit
-    is looked at.
+    Each round extracts the lowest bit of every word. Words that still hold bits after ROUNDS rounds
+    are unpacked in full.
     """
     slot, size = _slots(words)
     found = np.empty(size, np.int64)
@@ -187,9 +190,7 @@ def _places_within(words: Words, start: Places) -> Places:
 
 
 def _slots(words: Words) -> tuple[Places, int]:
-    """Where the first place of each word comes to lie among the places of all, and how many
-    these are.
-    """
+    """Return the index of each word's first place among all places, and their number."""
     counts = np.bitwise_count(words)
     slot = np.cumsum(counts, dtype=np.int64)
     size = int(slot[-1]) if len(slot) else 0
@@ -198,9 +199,9 @@ def _slots(words: Words) -> tuple[Places, int]:
 
 
 def places_of(octets: Bytes) -> Places:
-    """The same for bits packed to octets.
+    """Return the places of a set whose bits are packed into `octets`, ascending: i64[n].
 
-    Those with one place each, as where runs of eight begin, are read by a table.
+    Octets of a single bit, as where runs of eight begin, are looked up in a table.
     """
     filled = np.flatnonzero(octets != 0)
     held = octets.take(filled)
@@ -214,9 +215,9 @@ def places_of(octets: Bytes) -> Places:
 
 
 def windows(words: Words, start: Places) -> Words:
-    """64 bits from each place on: bit i of the result is place `start` + i.
+    """Return the 64 bits from each place on: bit i of a word stands for place `start` + i.
 
-    Worked out in place: half the time.
+    Computing in place halves the time.
     """
     word, shift = start >> 6, (start & (BITS - 1)).view(np.uint64)
     seen: Words = words.take(word)
@@ -230,8 +231,9 @@ def windows(words: Words, start: Places) -> Words:
 
 
 class Ranks:
-    """How many places of a set come before another: those of the words before, which are counted
-    once, and its own word's.
+    """The number of places in a set below a given place.
+
+    The counts of whole words are summed up one time; each look-up adds those of its own word.
     """
 
     def __init__(self, words: Words) -> None:
@@ -240,7 +242,7 @@ class Ranks:
         self._before = np.cumsum(counts, dtype=np.int64) - counts
 
     def of(self, start: Places) -> Places:
-        """How many places of the set are lower than each of `start`: i64[n]."""
+        """Return how many places of the set are below each of `start`: i64[n]."""
         word = start >> 6
         own = self._words.take(word)
         own &= (ONE << (start & (BITS - 1)).view(np.uint64)) - ONE
@@ -250,109 +252,107 @@ class Ranks:
 
 
 def lowest(words: Words) -> Places:
-    """The number of the lowest bit that is set, 64 where none is."""
+    """Return the number of the lowest set bit of each word, 64 if none is set."""
     return np.bitwise_count(~words & (words - ONE)).astype(np.int64)
 
 
 def highest(words: Words) -> Places:
-    """The number of the highest bit that is set, -1 where none is: the exponent of the word as a
-    float.
+    """Return the number of the highest set bit of each word, -1 if none is set.
 
-    The bit below the highest is cleared first, so that rounding to 53 bits never carries beyond it.
+    It is the exponent of the word as a float. The bit below the highest is cleared first, so that
+    rounding to 53 bits never carries beyond it.
     """
     rounded = (words & ~(words >> ONE)).astype(np.float64)
     return np.asarray(np.maximum((rounded.view(np.int64) >> EXPONENT) - BIAS, -1))
 
 
 def under(counts: Places) -> Words:
-    """For each of `counts` (0 to 64) so many of the lowest bits."""
+    """Return a word with the lowest bits set for each of `counts` (0 to 64)."""
     return _UNDER.take(counts)
 
 
 def below(count: int) -> np.uint64:
-    """The lowest `count` (0 to 64) bits."""
+    """Return a word whose lowest `count` (0 to 64) bits are set."""
     return np.uint64((1 << count) - 1)
 
 
 class Classes:
-    """Where bytes of each class stand in the buffer `data`; each class is told when first asked
-    for, once for all who ask.
-    """
+    """The places of each byte class in the buffer `data`, computed at first use and then kept."""
 
     def __init__(self, data: Bytes) -> None:
         self.data = data
 
     @cached_property
     def digit(self) -> Words:
-        """Digits."""
+        """Return the places of digits."""
         return where(self.data, is_digit)
 
     @cached_property
     def first_digits(self) -> Places:
-        """Where runs of digits begin."""
+        """Return the place of the first digit of each run."""
         return places(self.digit & ~behind(self.digit, 1))
 
     @cached_property
     def last_digits(self) -> Places:
-        """The last digit of each run."""
+        """Return the place of the last digit of each run."""
         return places(self.digit & ~ahead(self.digit, 1))
 
     @cached_property
     def hash(self) -> Words:
-        """Number signs."""
+        """Return the places of number signs."""
         return where(self.data, lambda part: part == HASH)
 
     @cached_property
     def dash(self) -> Words:
-        """Hyphens."""
+        """Return the places of hyphens."""
         return where(self.data, lambda part: part == DASH)
 
     @cached_property
     def zero(self) -> Words:
-        """Zeros."""
+        """Return the places of zeros."""
         return where(self.data, lambda part: part == ZERO)
 
     @cached_property
     def letter(self) -> Words:
-        """ASCII letters."""
+        """Return the places of ASCII letters."""
         return where(self.data, is_letter)
 
     @cached_property
     def at(self) -> Words:
-        """At signs."""
+        """Return the places of at signs."""
         return where(self.data, lambda part: part == AT)
 
     @cached_property
     def plus(self) -> Words:
-        """Plus signs."""
+        """Return the places of plus signs."""
         return where(self.data, lambda part: part == PLUS)
 
     @cached_property
     def separator(self) -> Words:
-        """What may stand between the groups of a number: space, dash or dot."""
+        """Return the places of separators within a number: space, dash or dot."""
         return where(self.data, is_separator)
 
     @cached_property
     def line_end(self) -> Words:
-        """Line ends."""
+        """Return the places of line ends."""
         return where(self.data, lambda part: part == LINE_END)
 
     @cached_property
     def word(self) -> Words:
-        """Letters and digits: what a candidate may not be glued to."""
+        """Return the places of ASCII letters and digits, which no candidate may adjoin."""
         return self.digit | self.letter
 
     @cached_property
     def free(self) -> Words:
-        """Places before which no letter or digit stands."""
+        """Return the places that do not follow a letter or digit."""
         return ~behind(self.word, 1)
 
     @cached_property
     def digits(self) -> NeighbourRuns:
-        """Neighbouring digits."""
+        """Return the runs of digits."""
         return NeighbourRuns(self.digit)
 
     @cached_property
     def words(self) -> NeighbourRuns:
-        """Neighbouring letters and digits."""
+        """Return the runs of letters and digits."""
         return NeighbourRuns(self.word)

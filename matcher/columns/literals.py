@@ -1,13 +1,12 @@
-"""Many byte strings, or patterns, looked for in a buffer in one pass by hyperscan; a call of Python
-a hit, and nothing else.
+"""Search a buffer for many byte strings or patterns in one pass, with hyperscan.
 
-What hyperscan compiled is kept on disk: to compile a thousand patterns takes a third of a second,
-to load them a millisecond. Each database is a file in `$XDG_CACHE_HOME/ullage/hyperscan`
-(`~/.cache` by default), named by a digest of its patterns and of the library's version. In it are
-words of the lexicon, brands and domains, never a customer's value. What such a file says is done
-without further checks, so it counts only if nobody else could have written it (see
-`ullage.files.ownership`). One that does not count, is damaged or is of another processor is as good
-as none; where the folder cannot be written everything works as well.
+Compiling a thousand patterns takes a third of a second, loading them a millisecond, so large
+databases are cached on disk: one file each in `$XDG_CACHE_HOME/ullage/hyperscan` (`~/.cache` by
+default), named by a digest of the patterns and of the library's version. The files hold words of
+the lexicon, brands and domains, never a customer's value. Hyperscan trusts such a file blindly, so
+it is loaded only if nobody else could have written it (see `ullage.files.ownership`). A file that
+is untrusted, damaged or made for another processor is ignored, and the cache is optional: if its
+folder is not writable, the patterns are compiled in each process.
 """
 
 from __future__ import annotations
@@ -37,22 +36,20 @@ CASELESS = hyperscan.HS_FLAG_CASELESS
 BYTES = CASELESS | hyperscan.HS_FLAG_DOTALL
 TEXT = BYTES | hyperscan.HS_FLAG_UTF8
 ONCE = hyperscan.HS_FLAG_SINGLEMATCH
-"""One hit a search is enough."""
+"""Report at most one hit of a pattern per search."""
 ALPHANUMERIC = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 EDGE = b"[^0-9A-Za-z]"
 MANY, LONG = 32, 512
-"""Patterns, and bytes of all of them, that take longer to compile than to read from the disk."""
+"""Number of patterns, and their total bytes, from which compiling is slower than loading."""
 APART = 1024
-"""Bytes between two stretches that are looked through one by one; nearer ones are looked through
-together.
-"""
+"""Gap in bytes up to which neighbouring stretches are searched as one."""
 
 
 class SearchPatterns(NamedTuple):
-    """Regular expressions (hyperscan's syntax: no groups, no looking around), and how many bytes
-    each takes in behind its end.
+    """Regular expressions in hyperscan's syntax (no groups, no look-around).
 
-    `flags` are those of all, or of each.
+    `flags` apply to all patterns or, as a tuple, to one each. `beyond` is the number of bytes that
+    each pattern consumes behind the end of its hit.
     """
 
     wanted: tuple[bytes, ...]
@@ -61,11 +58,11 @@ class SearchPatterns(NamedTuple):
 
 
 class Literals:
-    """Finds every place where one of `wanted` ends, overlapping ones too; the case of ASCII letters
-    does not count.
+    """A search for every end of the `wanted` strings, overlapping hits included.
 
-    `wanted` are byte strings; with `flags`, for all or for each, regular expressions as in
-    `SearchPatterns`, as is `beyond`. One object may serve several threads.
+    `wanted` are byte strings, matched without regard to ASCII case. With `flags` (for all, or one
+    each) they are regular expressions; `beyond` is that of `SearchPatterns`. Threads may share an
+    object.
     """
 
     def __init__(
@@ -79,8 +76,9 @@ class Literals:
     def find(
         self, data: Bytes, stretches: Iterable[tuple[int, int]] | None = None
     ) -> tuple[Places, Places]:
-        """Number in `wanted`, and end in `data`, of each hit, if need be only those inside
-        `stretches`: i64[n], i64[n].
+        """Return the number in `wanted` and the end in `data` of each hit: i64[n], i64[n].
+
+        With `stretches`, only these [start, end) parts of `data` are searched.
         """
         # a quarter less time a hit than with lists, and no objects that are kept
         number, end = array("I"), array("Q")
@@ -105,8 +103,9 @@ class Literals:
         return numbers, ends - self._beyond[numbers]
 
     def _own_scratch(self) -> hyperscan.Scratch:
-        """This thread's working memory: the library needs one for each search that goes on at
-        the same time.
+        """Return this thread's scratch memory.
+
+        Hyperscan needs one for each search that runs at the same time.
         """
         scratch: hyperscan.Scratch | None = getattr(self._scratch, "own", None)
         if scratch is None:
@@ -115,8 +114,9 @@ class Literals:
 
 
 class JoinedSearch:
-    """Several searches in one pass over the buffer, which costs little more than the slowest of
-    them alone.
+    """Several searches in one pass over the buffer.
+
+    One pass costs little more than the slowest of the searches alone.
     """
 
     def __init__(self, groups: Sequence[SearchPatterns]) -> None:
@@ -131,8 +131,9 @@ class JoinedSearch:
         self._first = np.cumsum([0, *(len(group.wanted) for group in groups)]).tolist()
 
     def find(self, data: Bytes) -> list[tuple[Places, Places]]:
-        """For each group what `Literals.find` would find of it: number in the group, and end in
-        `data`, each i64[n].
+        """Return the hits of each group, as `Literals.find` does.
+
+        Per group: the pattern's number in the group, and the end in `data`, each i64[n].
         """
         number, end = self._literals.find(data)
         found = []
@@ -143,10 +144,11 @@ class JoinedSearch:
 
 
 def whole_words(words: Sequence[bytes], domains: Collection[bytes] = ()) -> SearchPatterns:
-    """`words` where no ASCII letter or digit goes on one of theirs; 0.25 ms a word to build.
+    """Return patterns for `words` that match only whole words.
 
-    Those that are `domains` too do not count between an at sign and a dot, where they are part of
-    an address.
+    A hit must not continue into another ASCII letter or digit. A word that is in `domains` does not
+    count between an at sign and a dot either, where it is part of a mail address. Building takes
+    0.25 ms a word.
     """
     return SearchPatterns(
         tuple(
@@ -158,28 +160,31 @@ def whole_words(words: Sequence[bytes], domains: Collection[bytes] = ()) -> Sear
 
 
 def _alone(word: bytes, before: bytes, behind: bytes) -> bytes:
-    """The pattern of a word between these two, where it begins or ends with a letter or digit."""
+    """Return the pattern of `word` between `before` and `behind`.
+
+    Each of the two is added only if the word begins or ends with a letter or digit.
+    """
     return (
         before * (word[0] in ALPHANUMERIC) + re.escape(word) + behind * (word[-1] in ALPHANUMERIC)
     )
 
 
 def _in_no_address(word: bytes) -> bytes:
-    """The pattern of a word that is a domain too."""
+    """Return the pattern of a word that is also a domain: it does not match in mail addresses."""
     return b"|".join((_alone(word, b"[^0-9A-Za-z@]", EDGE), _alone(word, b"@", b"[^0-9A-Za-z.]")))
 
 
 def spell_out(*choices: Iterable[str]) -> list[str]:
-    """Return every pattern that takes one of each of `choices` in a row.
+    """Return every concatenation of one string from each of `choices`.
 
-    Hyperscan passes at memory's speed over what has none of its literals, if each has three bytes
-    or more: so what would begin with a class of characters is spelled out.
+    Hyperscan skips text at memory speed if every pattern has a literal of at least three bytes, so
+    patterns that would begin with a character class are spelled out.
     """
     return list(map("".join, product(*choices)))
 
 
 def once(words: Sequence[bytes]) -> SearchPatterns:
-    """`words`, of which each is told at most once a search, however often it stands there."""
+    """Return patterns for `words` that report each word at most once per search."""
     return SearchPatterns(
         tuple(b"".join([b"\\x%02x" % byte for byte in word]) for word in words), BYTES | ONCE
     )
@@ -187,8 +192,9 @@ def once(words: Sequence[bytes]) -> SearchPatterns:
 
 @lru_cache(maxsize=16)
 def _database(wanted: tuple[bytes, ...], flags: int | tuple[int, ...]) -> hyperscan.Database:
-    """The compiled form, from this process or the disk if it is there: the same words, as after
-    a reload, are compiled once.
+    """Return the compiled database, from this process's cache or the disk if possible.
+
+    Raises `ConfigError` if the processor cannot run hyperscan.
     """
     is_slow = len(wanted) >= MANY or sum(map(len, wanted)) >= LONG
     name = _cache_name(wanted, flags) if is_slow else ""
@@ -216,8 +222,9 @@ def _database(wanted: tuple[bytes, ...], flags: int | tuple[int, ...]) -> hypers
 def stretches(
     first: Places, last: Places, size: int, apart: int = APART
 ) -> Iterator[tuple[int, int]]:
-    """The stretches [first, last) of a buffer of `size` bytes, in any order, joined where at
-    most `apart` bytes lie between.
+    """Yield the stretches [first, last) in ascending order, clipped to a buffer of `size` bytes.
+
+    The input may be in any order. Stretches at most `apart` bytes from each other are joined.
     """
     order = np.argsort(first, kind="stable")
     first, last = np.maximum(first[order], 0), np.minimum(np.maximum.accumulate(last[order]), size)
@@ -227,18 +234,19 @@ def stretches(
 
 
 KEPT = 64
-"""Files; the oldest go. A new version, lexicon or brand makes a few."""
+"""Cache files to keep; the oldest are deleted. A new version, lexicon or brand adds a few."""
 
 
 def _cache_name(*compiled: object) -> str:
-    """The name of what is made of `compiled`, plain values, by this version of the library."""
+    """Return the cache file's name for `compiled` (plain values) and this hyperscan version."""
     version: str = hyperscan.__version__  # type: ignore[attr-defined]  # the stub lacks it
     return hashlib.sha256(repr((version, *compiled)).encode()).hexdigest()
 
 
 def _load(name: str) -> hyperscan.Database | None:
-    """The database of that name, which is searched with a scratch of the caller's; None where
-    there is none that counts.
+    """Load the cached database of that name; None if there is no file that can be trusted and read.
+
+    To search it, the caller passes a scratch of its own.
     """
     if folder := _folder():
         with suppress(OSError, ConfigError, zlib.error, hyperscan.error):
@@ -249,7 +257,7 @@ def _load(name: str) -> hyperscan.Database | None:
 
 
 def _keep(name: str, database: hyperscan.Database) -> None:
-    """Keep `database` under that name, if that is possible."""
+    """Write `database` to the cache under that name, if the folder is writable and private."""
     if folder := _folder():
         with suppress(OSError, ConfigError):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -260,7 +268,7 @@ def _keep(name: str, database: hyperscan.Database) -> None:
 
 
 def _folder() -> Path | None:
-    """Where the files lie; None for a user without a home."""
+    """Return the cache folder; None for a user without a home directory."""
     given = Path(os.environ.get("XDG_CACHE_HOME", ""))
     with suppress(RuntimeError):
         return (given if given.is_absolute() else Path.home() / ".cache") / "ullage" / "hyperscan"
