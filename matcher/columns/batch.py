@@ -199,9 +199,10 @@ MOST = 512
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """UTF-8 texts as rows of bytes: the first `lengths` (i64[n]) of each row of `table` (u8[n, width]).
+    """UTF-8 texts as rows of bytes.
 
-    A length beyond the width means that the text was truncated.
+    `table` is u8[n, width]; the first `lengths` (i64[n]) bytes of each row are the text. A length
+    beyond the width means that the text was truncated.
     """
 
     table: Bytes = field(repr=False)

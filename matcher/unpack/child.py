@@ -50,12 +50,11 @@ CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 
 
 def alone(libc: ctypes.CDLL) -> bool:
-    """Cut the network of this process and of its children; whether it has a network namespace of
-    its own now.
+    """Cut this process and its children off the network; return whether they got a network namespace.
 
-    That needs CAP_SYS_ADMIN, or user namespaces open to all, which some systems and container
-    runtimes refuse. What forbids sockets everywhere is `seccomp.seal`. Nor can anyone look into
-    this process from now on.
+    A namespace needs CAP_SYS_ADMIN, or user namespaces open to all, which some systems and container
+    runtimes refuse. `seal` forbids sockets everywhere. From now on no other process can inspect this
+    one either.
     """
     found = any(libc.unshare(flags) == 0 for flags in (CLONE_NEWNET, CLONE_NEWUSER | CLONE_NEWNET))
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
@@ -65,7 +64,7 @@ def alone(libc: ctypes.CDLL) -> bool:
 
 
 def confine(libc: ctypes.CDLL, parent: int, cpu_seconds: int, memory_bytes: int) -> None:
-    """Bound this process, which is `parent`'s child and ends with it."""
+    """Limit time and memory of this process, a child of `parent`, and have it end with `parent`."""
     end_with(libc, parent)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_AS, memory_bytes)
@@ -73,14 +72,14 @@ def confine(libc: ctypes.CDLL, parent: int, cpu_seconds: int, memory_bytes: int)
 
 
 def end_with(libc: ctypes.CDLL, parent: int) -> None:
-    """Have this process, which is `parent`'s child, end when that ends."""
+    """Have the kernel end this process when its parent `parent` ends."""
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it died before the line above
         os._exit(1)
 
 
 def _limit(what: int, most: int, spare: int = 0) -> None:
-    """Lower a limit for good; one that is lower already stays."""
+    """Lower a resource limit for good; a limit that is lower already stays."""
     hard = resource.getrlimit(what)[1]
     bounds = (
         (most, most + spare)
@@ -117,10 +116,9 @@ PR_SET_SECCOMP, MODE_FILTER = 22, 2
 
 @cache
 def program(machine: str) -> bytes:
-    """Return the filter for a machine as `os.uname` names it, empty where its numbers are not
-    known.
+    """Return the seccomp filter for a machine as `os.uname` names it, empty if it is not supported.
 
-    Eight bytes an instruction: code u16, jump if true u8, jump if false u8, operand u32.
+    Each instruction has eight bytes: code u16, jump if true u8, jump if false u8, operand u32.
     """
     if machine not in MACHINES:
         return b""
@@ -146,9 +144,9 @@ def program(machine: str) -> bytes:
 
 
 def seal(libc: ctypes.CDLL) -> bool:
-    """Give up all other system calls, for ever.
+    """Give up all system calls that the filter does not allow, for good.
 
-    False where the kernel or the machine does not know how.
+    Returns False if the kernel or the machine does not support it.
     """
     steps = program(os.uname().machine)
     if not steps:
@@ -170,7 +168,7 @@ words of the request.
 
 
 def main() -> None:
-    """Words: folders of optional packages."""
+    """Run the server; the arguments are folders of optional packages."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (MOST_FILES, MOST_FILES))
     load(sys.argv[1:])
     libc = ctypes.CDLL(None, use_errno=True)
@@ -179,7 +177,10 @@ def main() -> None:
 
 
 class Server:
-    """Forks a child for each request at descriptor 0; `own` is what a second server has loaded."""
+    """The server: forks a child for each request that arrives on descriptor 0.
+
+    `own` is the load that a second server has imported.
+    """
 
     def __init__(self, work: Work, libc: ctypes.CDLL, own: Load | None = None) -> None:
         gc.freeze()  # a child that collects would copy all that is loaded
@@ -189,7 +190,7 @@ class Server:
         self._watch(0, self._take)
 
     def serve(self) -> None:
-        """Until the other end of the control socket is closed and all children have ended."""
+        """Serve until the control socket is closed and all children have ended."""
         while self._watched:
             ready = self._poll.poll(IDLE_SECONDS * 1000 if self._seconds else None)
             if not ready:
@@ -207,7 +208,7 @@ class Server:
             self._poll.unregister(descriptor)
 
     def _take(self) -> None:
-        """Read a request, and start a child for it or have another server do so."""
+        """Read a request, and start a child for it here or in a second server."""
         words, descriptors, *_ = socket.recv_fds(self._control, LONGEST_REQUEST, 3)
         if not words:  # nobody can ask any more
             self._unwatch(0)
@@ -221,8 +222,9 @@ class Server:
             self._start(words.decode().split("\0"), *descriptors)
 
     def _start(self, words: list[str], source: int, pipe: int, leash: int) -> None:
-        """Start a child, which is killed when the leash is let go of, and say on the leash how
-        it ended.
+        """Start a child, and report on the leash how it ended.
+
+        The child is killed when the other end of the leash is closed.
         """
         server, pid = os.getpid(), os.fork()
         if pid == 0:
@@ -248,8 +250,9 @@ class Server:
         self._watch(leash, kill)
 
     def _pass_on(self, load: Load, words: bytes, descriptors: list[int]) -> None:
-        """Give a request to the server that has loaded what it needs; where it dies, the leash
-        is let go of without a word.
+        """Pass a request to the server that has imported what it needs.
+
+        If that server is dead, the leash is closed without a report.
         """
         for _ in range(2):
             if load not in self._seconds:
@@ -263,8 +266,9 @@ class Server:
             os.close(descriptor)
 
     def _second(self, load: Load) -> socket.socket:
-        """Return the control socket of a new server, which loads something first, and ends with
-        this one.
+        """Return the control socket of a new server that imports `load` first.
+
+        The new server ends with this one.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         first, pid = os.getpid(), os.fork()
@@ -289,14 +293,17 @@ class Server:
         return ours
 
     def _end_seconds(self) -> None:
-        """End the second servers, each when its last child has ended."""
+        """End the second servers, each after its last child."""
         for control in self._seconds.values():
             control.close()
         self._seconds.clear()
 
 
 def _become(descriptors: tuple[int, ...], act: Callable[[], None]) -> None:
-    """Be another process: with no descriptors but these, from 0 on, and what leads nowhere."""
+    """Turn a forked process into a clean one and run `act` in it.
+
+    It keeps only these descriptors, numbered from 0, and nothing that leads elsewhere.
+    """
     code = 1
     try:
         for number, descriptor in enumerate(descriptors):
@@ -317,8 +324,9 @@ ENCODINGS = "ascii latin-1 cp437 cp1252 utf-8 utf-16 utf-16-le utf-16-be gb18030
 
 
 def load(folders: list[str]) -> None:
-    """Load all that a parser may need, which cannot be opened later; optional packages lie in
-    `folders`.
+    """Import everything that a parser may need, since no file can be opened later.
+
+    `folders` hold the optional packages.
     """
     for encoding in ENCODINGS:
         codecs.lookup(encoding)
@@ -329,7 +337,7 @@ def load(folders: list[str]) -> None:
 
 @contextlib.contextmanager
 def _importing(folders: list[str]) -> Iterator[None]:
-    """While packages in `folders` can be imported."""
+    """Allow imports from `folders` within this context."""
     before = sys.path[:]
     sys.path += folders
     yield
@@ -337,7 +345,10 @@ def _importing(folders: list[str]) -> Iterator[None]:
 
 
 def work(libc: ctypes.CDLL, server: int, words: list[str], *, has_namespace: bool) -> None:
-    """Read the container at descriptor 0. Words: its kind, and the limits' numbers."""
+    """Read the container at descriptor 0.
+
+    `words` are its kind and the numbers of the limits.
+    """
     kind, *limits = words
     size = os.fstat(0).st_size
     budget = UnpackBudget(limits, size)

@@ -1,12 +1,12 @@
-"""Recognise what a body is by its first bytes, and find files that stand in a text as letters.
+"""Recognise the format of a body by its first bytes, and find files encoded in a text.
 
 A name alone proves nothing, and text must cost next to nothing. Each module of
-`matcher.unpack.readers` declares the formats that it reads, and is found by being there.
+`matcher.unpack.readers` declares the formats that it reads; a module is found by being there.
 
-Text in base64 is read where it stands, by the text layer. An archive in base64, a dump in hex,
-base32 or uuencode is read as if it lay beside its text, as an entry of a container. Three passes at
-the speed of memory show that a text has none (`may_hold`); the child takes out what there is
-(`find_enclosed`).
+Base64 text is decoded in place, by the text layer. An archive in base64, or a dump in hex, base32
+or uuencode, is read as if it lay beside its text, as an entry of a container. Three passes at the
+speed of memory show that a text holds no such file (`may_hold`); the child decodes those that
+there are (`find_enclosed`).
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from matcher.unpack import readers
 
 
 class FileFormat(NamedTuple):
-    """How a format is recognised, and who reads it. A reader's module lists its own as `FORMATS`.
+    """How a format is recognised and read. A reader's module lists its formats as `FORMATS`.
 
-    A format is recognised by any one of its marks; those that a text may begin with count only
-    where control characters follow.
+    A body has the format if any of the marks matches. Marks that a text may begin with count only if
+    control characters follow.
     """
 
     kind: str
@@ -76,7 +76,7 @@ def find_formats() -> Mapping[str, FileFormat]:
 
 
 def load_readers() -> None:
-    """Have every reader load what it needs, but for the heavy ones."""
+    """Have every reader import what it needs, except the heavy readers."""
     for one in find_formats().values():
         if one.load is not None and not one.is_heavy:
             one.load()
@@ -192,8 +192,9 @@ UNREAD_FURTHER_IN = {
 
 
 class FormatMarks(NamedTuple):
-    """By which bytes kinds are known; those of `faint` and `inside` count only beside control
-    characters.
+    """The bytes by which each kind is recognised.
+
+    Those of `faint` and `inside` count only beside control characters.
     """
 
     sure: dict[bytes, str]
@@ -207,7 +208,7 @@ class FormatMarks(NamedTuple):
 
 @cache
 def marks() -> FormatMarks:
-    """Return those of formats that are read, and of files that are not."""
+    """Return the marks of formats that are read, and of known formats that are not."""
     known = find_formats().values()
     sure = {mark: one.kind for one in known for mark in one.starts} | UNREAD
     faint = {mark: one.kind for one in known for mark in one.faint} | UNREAD_BESIDE_CONTROLS
@@ -237,8 +238,9 @@ def sniff(head: bytes, name: str = "") -> str:
 
 
 def _with_controls(head: bytes, name: str, known: FormatMarks) -> str:
-    """Kinds whose marks a text may have, or that stand further in: none of them is without
-    control characters.
+    """Return the kind of a body with control characters.
+
+    Its marks may also begin a text, or stand further inside the body.
     """
     for is_one, kind in known.binary:
         if is_one(head, name):
@@ -252,7 +254,7 @@ def _with_controls(head: bytes, name: str, known: FormatMarks) -> str:
 
 
 def _by_two_marks(head: bytes) -> str:
-    """Kinds whose first bytes say little without a second look."""
+    """Return the kind of a body whose first bytes prove little without a second mark."""
     if head.startswith(b"RIFF"):
         return AUDIO_VIDEO
     if head[4:8] == b"ftyp":
@@ -263,8 +265,9 @@ def _by_two_marks(head: bytes) -> str:
 
 
 def is_html(head: bytes) -> bool:
-    r"""Return whether a text begins as a web page or a table of one: what many offices export as
-    `.xls` is nothing else.
+    r"""Return whether a text begins as a web page or an HTML table.
+
+    Many offices export such tables as `.xls`.
 
     >>> is_html(b"\xef\xbb\xbf<HTML><table>"), is_html(b"<tablet> 13800138000")
     (True, False)
@@ -276,7 +279,7 @@ def is_html(head: bytes) -> bool:
 
 
 def media_of(name: str) -> str:
-    """Return the media type that a file's name promises: markup is read without its tags.
+    """Return the media type that a file's name promises; markup is read without its tags.
 
     >>> media_of("a.HTM"), media_of("a.csv")
     ('text/html', 'text/plain')
@@ -285,7 +288,7 @@ def media_of(name: str) -> str:
 
 
 def stem(path: str) -> str:
-    """Return the name of what is in a compressed stream, by the stream's own.
+    """Return the name of the content of a compressed stream, from the stream's own name.
 
     >>> stem("!/a/b.csv.gz")
     'b.csv'
@@ -295,8 +298,9 @@ def stem(path: str) -> str:
 
 
 def decoded_name(raw: bytes) -> str:
-    """Return a name that nothing says the encoding of: UTF-8 or GB18030 where it holds, else as DOS
-    had it.
+    """Decode a file name whose encoding is not declared.
+
+    UTF-8 is tried first, then GB18030, else it is read as DOS would.
 
     >>> decoded_name("客户名单.csv".encode("gbk"))
     '客户名单.csv'
@@ -325,7 +329,7 @@ SIXTEENTHS, THIRTYSECONDS, LETTERS = (
 
 
 def _as_one(alphabet: bytes) -> bytes:
-    """Return a table that makes one letter of all in an alphabet, and a blank of all else."""
+    """Return a translation table from an alphabet to one letter, and from other bytes to blanks."""
     return bytes(ord("a") if byte in alphabet else ord(" ") for byte in range(256))
 
 
@@ -401,9 +405,9 @@ Found = tuple[str, bytes]
 
 
 def may_hold(text: bytes, *, lettered: bool = True) -> bool:
-    """Return whether there may be a file in a text: two nanoseconds a byte where there is none.
+    """Return whether a text may hold an encoded file: two nanoseconds a byte if it holds none.
 
-    `lettered` may be given as false for what is known to have no long line of letters (`has_line`).
+    Pass `lettered=False` for a text that is known to have no long line of letters (`has_line`).
     """
     if (
         any(start in text for start in SECOND_STARTS)
@@ -420,8 +424,9 @@ def may_hold(text: bytes, *, lettered: bool = True) -> bool:
 
 
 def _begins_file(text: bytes) -> bool:
-    """Return whether a long line of letters may be the first of a file: by how containers begin,
-    or all hex or base32.
+    """Return whether a long line of letters may be the first line of a file.
+
+    It begins as a container does, or is all hex or base32.
     """
     before = -1  # where a line of a plain dump ends
     for start, end in _long_lines(text):
@@ -437,14 +442,15 @@ def _begins_file(text: bytes) -> bool:
 
 
 def has_line(text: bytes) -> bool:
-    """Return whether there is a long line of letters that is no digest; hyphens part the cells
-    of many a dump.
+    """Return whether a text has a long line of letters that is not a digest.
+
+    Hyphens do not count as letters: they separate the cells of many dumps.
     """
     return len(text) >= RUN and any(True for _ in _long_lines(text.replace(DASHES, b" ")))
 
 
 def _long_lines(text: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where each long line of letters that is no digest begins and ends."""
+    """Yield the start and end of each long line of letters that is not a digest."""
     letters = text.translate(AS_LETTER) + BLANKS
     at = letters.find(LETTERED)
     while at >= 0:
@@ -455,8 +461,9 @@ def _long_lines(text: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _is_digest(line: bytes, *, is_cut: bool = False) -> bool:
-    """Return whether letters are as many hex digits as a digest has, or no more of them where it
-    `is_cut`.
+    """Return whether letters have exactly as many hex digits as a digest.
+
+    With `is_cut`, they may have fewer.
     """
     return (len(line) in DIGESTS or (is_cut and len(line) < LONG)) and not line.translate(
         None, SIXTEENTHS
@@ -464,14 +471,12 @@ def _is_digest(line: bytes, *, is_cut: bool = False) -> bool:
 
 
 def is_taken(plain: bytes) -> bool:
-    """Return whether what stands in a text as base64, hex or base32 is read as a file of its
-    own, for its kind.
-    """
+    """Return whether decoded base64, hex or base32 is read as a file, because of its kind."""
     return sniff(plain[:HEAD]) not in NOT_TAKEN
 
 
 def find_enclosed(text: bytes | mmap) -> Iterator[Found]:
-    """Yield the files in a text, each once."""
+    """Yield the files encoded in a text, each one time."""
     seen: set[bytes] = set()
     for what, find in FINDERS.items():
         for found in find(text):
@@ -481,7 +486,7 @@ def find_enclosed(text: bytes | mmap) -> Iterator[Found]:
 
 
 def _blocks(text: bytes | mmap) -> Iterator[bytes]:
-    """Yield what stands there in base64, hex or base32."""
+    """Yield the decoded blocks of base64, hex or base32."""
     for block in _letters(text):
         found = _decoded(block)
         if found is not None:
@@ -491,7 +496,7 @@ def _blocks(text: bytes | mmap) -> Iterator[bytes]:
 def _letters(text: bytes | mmap) -> Iterator[bytes]:
     """Yield each block of letters.
 
-    `BLOCK` is asked only where a long line begins: to search by it takes eight times as long.
+    `BLOCK` is applied only where a long line begins: searching with it takes eight times as long.
     """
     behind = 0
     for at in range(0, len(text), PIECE):
@@ -506,7 +511,7 @@ def _letters(text: bytes | mmap) -> Iterator[bytes]:
 
 
 def _decoded(block: bytes) -> bytes | None:
-    """Return what a block of letters stands for, None where that is nothing to be read."""
+    """Decode a block of letters; None if the result is nothing to be read."""
     lines = block.rstrip(b"=").split()
     if hexed := _of_alphabet(lines, SIXTEENTHS):
         whole = b"".join(hexed)
@@ -527,21 +532,23 @@ def _decoded(block: bytes) -> bytes | None:
 
 
 def _of_alphabet(lines: list[bytes], alphabet: bytes) -> list[bytes]:
-    """Return the first lines that have nothing but an alphabet; the last of a block may be a
-    word of the text that follows it.
+    """Return the first lines that consist only of letters of an alphabet.
+
+    The last line of a block may be a word of the text that follows.
     """
     return list(itertools.takewhile(lambda line: not line.translate(None, alphabet), lines))
 
 
 def _rest_of_32(letters: bytes) -> bytes:
-    """Return what the last letters of base32 stand for that are no whole group."""
+    """Decode the last letters of base32 that are no whole group."""
     rest = letters[len(letters) // 8 * 8 :]
     return base64.b32decode(rest + b"=" * (8 - len(rest))) if len(rest) in (2, 4, 5, 7) else b""
 
 
 def _unless_garbled(plain: bytes) -> bytes | None:
-    """Return what digits or capital letters in a row stand for, if that is a container or text:
-    they may be a key as well.
+    """Return the decoded bytes if they are a container or text, else None.
+
+    Digits or capital letters in a row may also be a key.
     """
     head = plain[:HEAD]
     if is_taken(plain):
@@ -573,7 +580,7 @@ def _uuencoded(text: bytes | mmap) -> Iterator[bytes]:
 
 
 def _dumps(text: bytes | mmap) -> Iterator[bytes]:
-    """Dumps: lines with addresses that stand one below the other."""
+    """Yield the content of hex dumps: consecutive lines with ascending addresses."""
     plain, end = bytearray(), -1
     for match in (
         DUMP.finditer(text) if any(text.find(second) >= 0 for second in SECOND_LINES) else ()
@@ -596,8 +603,9 @@ FINDERS: dict[str, Callable[[bytes | mmap], Iterable[bytes]]] = {
 
 
 class EnvelopeWatch:
-    """Passes a text on and keeps it from where there may be a file in it, if `most` bytes may be
-    kept.
+    """A filter that passes a text on, and keeps it from the point where an encoded file may begin.
+
+    At most `most` bytes are kept.
     """
 
     def __init__(self, most: int = 0) -> None:
@@ -608,7 +616,7 @@ class EnvelopeWatch:
         """
 
     def through(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield the chunks."""
+        """Yield the chunks unchanged."""
         for chunk in chunks:
             seen = self._before + chunk
             if is_lettered := has_line(seen):

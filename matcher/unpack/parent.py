@@ -51,38 +51,40 @@ PIPE_BYTES, AT_ONCE = 1 << 20, 2 << 20
 
 @cache
 def _folders() -> list[str]:
-    """Return where the optional packages lie that readers import."""
+    """Return the folders of the optional packages that readers import."""
     specs = [find_spec(package) for one in find_formats().values() for package in one.packages]
     return sorted({str(Path(spec.origin).parents[1]) for spec in specs if spec and spec.origin})
 
 
 def command() -> list[str]:
-    """Return the words that start the server."""
+    """Return the command line that starts the server."""
     without_cache = ["-B"] if sys.dont_write_bytecode else []
     return [sys.executable, "-I", "-S", *without_cache, "-c", PROGRAM, str(ROOT), *_folders()]
 
 
 class Child:
-    """A child at work: its output in `stdout`, and a leash, at whose end the server kills it and
-    says how it ended.
+    """A child at work: its output in `stdout`, and a leash.
+
+    The server kills the child when the leash is closed, and reports on it how the child ended.
     """
 
     def __init__(self, stdout: BinaryIO, leash: socket.socket) -> None:
         self.stdout, self._leash = stdout, leash
 
     def wait(self, seconds: float | None = None) -> int | None:
-        """Return its exit code as `subprocess.Popen.returncode`, None if its server ended and all
-        children with it.
+        """Wait for the child's exit code, as `subprocess.Popen.returncode`; call it one time only.
 
-        To be asked once. TimeoutError if it lives on.
+        Returns None if the child's server, and with it all children, has ended. Raises `TimeoutError` if
+        the child is still alive after `seconds`.
         """
         self._leash.settimeout(seconds)
         said = self._leash.recv(ENDED.size)
         return int(ENDED.unpack(said)[0]) if len(said) == ENDED.size else None
 
     def end(self) -> None:
-        """Kill it, unless it has ended; it is gone on return, or its server loads for so long
-        that it never began.
+        """Kill the child, unless it has ended.
+
+        The child is gone on return, or its server takes so long to load that it never began.
         """
         with contextlib.suppress(OSError):  # the server has gone, and taken it along
             self._leash.shutdown(socket.SHUT_WR)
@@ -92,11 +94,10 @@ class Child:
 
 
 class ForkServer:
-    """Where children come from; a context manager.
+    """The server that forks the children; a context manager.
 
-    Started at the first child, and again if it died.
-
-    It ends when its control socket closes, so with this process, however that ends.
+    It is started with the first child, and again if it died. It ends when its control socket closes,
+    so it ends with this process, however that ends.
     """
 
     def __init__(self) -> None:
@@ -116,11 +117,11 @@ class ForkServer:
 
     @property
     def pid(self) -> int:
-        """Return the server's process, 0 while there is none."""
+        """Return the server's process id, 0 if there is none."""
         return self._process.pid if self._process else 0
 
     def has_ended(self) -> bool:
-        """Return whether there is no server, or none any more; a second is waited for that."""
+        """Return whether no server is running; waits up to a second for it to end."""
         try:
             # a moment after its control socket closes
             return self._process is None or self._process.wait(1) is not None
@@ -128,7 +129,7 @@ class ForkServer:
             return False
 
     def close(self) -> None:
-        """End the server and its children, if it was started; the next child gets another."""
+        """End the server and its children, if it was started; the next child starts another."""
         if self._control:
             self._control.close()
         if self._process and not self.has_ended():
@@ -140,12 +141,11 @@ class ForkServer:
     def child(
         self, kind: str, limits: Limits, body: bytes | BinaryIO, crashed: Sequence[int] = ()
     ) -> Iterator[Child]:
-        """A child at work on `body`, a container of that kind; killed and gone at the end, whatever
-        happened.
+        """Yield a child that parses `body`, a container of that kind; kill it at the end in any case.
 
-        Bytes go in as a sealed file in memory; a file goes in as itself (open it for reading only).
-        `crashed` are numbers of entries at which earlier children crashed. `UnavailableError` where
-        the system is full.
+        Bytes are passed as a sealed file in memory, a file as its descriptor (open it for reading only).
+        `crashed` are the numbers of entries at which earlier children crashed. Raises `UnavailableError`
+        if the system has no room for a child.
         """
         with contextlib.ExitStack() as stack:
             try:
@@ -162,7 +162,7 @@ class ForkServer:
             yield child
 
     def _forked(self, words: bytes, source: int) -> Child:
-        """Have a child forked that reads `source`."""
+        """Have the server fork a child that reads `source`, and return it."""
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
             stdout, pipe = os.pipe()
             file = ours.enter_context(open(stdout, "rb", buffering=0))  # noqa: PTH123  a descriptor
@@ -178,7 +178,7 @@ class ForkServer:
             return Child(file, leash)
 
     def _ask(self, words: bytes, descriptors: list[int]) -> None:
-        """Send a request, to a new server if the one that there was has died."""
+        """Send a request, to a new server if the last one has died."""
         if self._control:
             try:
                 socket.send_fds(self._control, [words], descriptors)
@@ -204,7 +204,7 @@ class ForkServer:
 
 
 def _sealed(body: bytes) -> int:
-    """Return a file in memory that nobody can change any more."""
+    """Return the descriptor of a file in memory that nobody can change any more."""
     held = os.memfd_create("container", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     protocol.write_all(held, body)
     fcntl.fcntl(held, fcntl.F_ADD_SEALS, SEALS)
@@ -231,17 +231,16 @@ def unpack(
     media_type: str = "",
     server: ForkServer | None = None,
 ) -> UnpackRun:
-    """Members and outcomes of `body`, a container or not, called `name`; a context manager to
-    iterate over once.
+    """Return the run that unpacks `body`; iterate over it one time, inside its context.
 
-    A body that is text is itself the one member, and no child is started for it. `body` may be a
-    file that is open for reading, which is then mapped by the child and never held here. Of a
-    member that is cut off, what there is comes before its outcome. Whoever has many containers
-    gives a `server` for all of their children, which costs a fiftieth of one for each.
+    `body` need not be a container: a text is itself the one member, and no child is started for it.
+    It may be a file that is open for reading; the child maps it, so it is never held here. If a member
+    is cut off, the bytes that were read come before its outcome. A caller with many containers passes
+    one `server` for all children, which costs a fiftieth of a server for each.
 
-    with unpack(body, "a.zip") as unpacked:
-        for item in unpacked:
-            ...  # a Member (read it before the next) or an Outcome
+        with unpack(body, "a.zip") as unpacked:
+            for item in unpacked:
+                ...  # a Member (read it before the next) or an Outcome
     """
     limits = limits or Limits()
     if limits.ocr_seconds and not has_ocr():
@@ -251,16 +250,15 @@ def unpack(
 
 @cache
 def has_ocr() -> bool:
-    """Return whether what reads pictures is installed: the extra `ocr`."""
+    """Return whether the packages that read pictures are installed: the extra `ocr`."""
     return all(find_spec(package) for package in find_formats()[OCR].packages)
 
 
 def is_container(body: bytes, name: str = "", *, lettered: bool = True) -> bool:
-    """Return whether `body` is more than text: a container, a text that holds one, or no text at
-    all.
+    """Return whether `body` is more than text: a container, a text that holds one, or binary data.
 
-    A few microseconds for a short text. `name` helps with mail alone, whose first bytes prove
-    little; `lettered` is as in `formats.may_hold`.
+    Takes a few microseconds for a short text. `name` is needed only to recognise mail, whose first
+    bytes prove little; `lettered` is that of `formats.may_hold`.
     """
     return formats.sniff(body[: formats.HEAD], name) != formats.TEXT or formats.may_hold(
         body, lettered=lettered
@@ -268,7 +266,10 @@ def is_container(body: bytes, name: str = "", *, lettered: bool = True) -> bool:
 
 
 class UnpackRun:
-    """One run. Its memory is one frame, and what the caller makes of `Member.read`."""
+    """The unpacking of one body.
+
+    It holds one frame in memory, apart from what the caller keeps of `Member.read`.
+    """
 
     def __init__(
         self,
@@ -329,7 +330,7 @@ class UnpackRun:
             yield from self._from_child(OCR if self._is_inner and kind == PICTURE else kind)
 
     def _pieces(self) -> Iterator[bytes]:
-        """Return the body as it is."""
+        """Return the body in pieces, as it is."""
         return (
             iter((self._body,))
             if isinstance(self._body, bytes)
@@ -337,7 +338,10 @@ class UnpackRun:
         )
 
     def _from_child(self, kind: str) -> Iterator[Member | UnreadPart]:
-        """Yield what children say: another one goes on behind an entry at which one crashed."""
+        """Yield the members and outcomes of the children.
+
+        After a crash another child continues behind the entry that caused it.
+        """
         server = self._server = self._server or self._stack.enter_context(ForkServer())
         crashed = list[int]()
         try:
@@ -354,8 +358,9 @@ class UnpackRun:
     def _from_one_child(
         self, kind: str, server: ForkServer, crashed: Sequence[int]
     ) -> Generator[Member | UnreadPart, None, int]:
-        """Yield what a child says; return the number of the entry at which it crashed, 0 where
-        it need not be left out.
+        """Yield the members and outcomes of one child.
+
+        Returns the number of the entry at which it crashed, or 0 if no entry has to be left out.
         """
         alias = formats.stem(self._name)
         # so that the child ends with the run, wherever that ends
@@ -380,7 +385,7 @@ class UnpackRun:
     def _said(
         self, kind: int, payload: bytes, alias: str, server: ForkServer
     ) -> Iterator[Member | UnreadPart]:
-        """Yield what one frame says."""
+        """Yield the member or outcome that one frame reports, if any."""
         if kind == protocol.HELLO:
             self.flags = payload[0]
         elif kind == protocol.MEMBER:
@@ -397,11 +402,10 @@ class UnpackRun:
             yield UnreadPart(self._path(payload[1:], alias), protocol.REASON[payload[0]])
 
     def _heavy(self, name: str, server: ForkServer) -> Iterator[Member | UnreadPart]:
-        """Read a container inside of this one in a child of its own, which has no more such
-        children.
+        """Read a nested container in a child of its own, which starts no further children.
 
-        It shares the limits; a picture has those of pictures, so that many of them leave time for
-        all else.
+        It shares the limits. A picture has limits of its own, so that many pictures leave time for the
+        remaining members.
         """
         body = bytearray()
         while piece := self._piece():
@@ -430,9 +434,7 @@ class UnpackRun:
         self._frames.bytes_left -= limits.total_bytes + paths - inner._frames.bytes_left
 
     def _path(self, said: bytes, alias: str) -> str:
-        """Path of a member as it may be shown; what the caller called the container is the
-        caller's.
-        """
+        """Return a member's path as it may be shown, with the caller's name for the container."""
         inner, outer = said.decode("utf-8", "replace"), ""
         while inner.startswith(SEPARATOR + CONTENT):
             outer, alias, inner = (
@@ -443,9 +445,7 @@ class UnpackRun:
         return self._name + shown(outer + inner)
 
     def _piece(self) -> bytes:
-        """Return the next bytes of the open member; none at its end, or if the child breaks
-        down.
-        """
+        """Return the next bytes of the open member, empty at its end or if the child broke down."""
         if not self._frames.member_open:
             return b""
         try:
@@ -468,8 +468,9 @@ class UnpackRun:
         return kind, payload
 
     def _wait_for(self, size: int) -> int:
-        """Return where so many bytes of the child begin in what is held, which are then taken;
-        within its time.
+        """Wait until `size` bytes of the child have arrived, take them, and return where they begin.
+
+        The bytes lie in the buffer of this run; waiting ends with the child's time.
         """
         if len(self._held) - self._taken < size:
             del self._held[: self._taken]
@@ -497,7 +498,7 @@ class UnpackRun:
         return got
 
     def _cause(self, child: Child) -> str:
-        """Why a child fell silent: a limit, or it crashed."""
+        """Return why a child fell silent: it reached a limit, or it crashed."""
         try:
             code = child.wait(1)
         except TimeoutError:  # it lives, and has closed its pipe
@@ -510,7 +511,7 @@ class UnpackRun:
 
 
 class _ChildProtocol:
-    """What the child may say next, and how much of it."""
+    """The rules of the protocol: which frames the child may send next, and how large."""
 
     AFTER = {  # noqa: RUF012  a constant
         0: {protocol.HELLO},
@@ -539,7 +540,7 @@ class _ChildProtocol:
 
     @property
     def is_first(self) -> bool:
-        """Return whether nothing has been said."""
+        """Return whether nothing has been received yet."""
         return self._before == 0
 
     @property
@@ -548,7 +549,7 @@ class _ChildProtocol:
         return self._before in {protocol.MEMBER, protocol.DATA}
 
     def expect(self, kind: int, size: int) -> None:
-        """Check a frame by its head, before its payload is taken."""
+        """Check the head of a frame before its payload is taken."""
         if kind not in self.AFTER.get(self._before, self.BETWEEN) or size > (
             protocol.MAX_DATA if kind == protocol.DATA else protocol.MAX_OTHER
         ):
@@ -562,7 +563,7 @@ class _ChildProtocol:
             raise Halt("too_many")
 
     def check(self, kind: int, payload: bytes) -> None:
-        """Check a payload as far as its first byte and its length go."""
+        """Check the first byte and the length of a payload."""
         if kind == protocol.ENTRY:
             if len(payload) != protocol.ENTRY_NUMBER.size:
                 raise Halt("damaged")
@@ -580,7 +581,7 @@ def _head(file: BinaryIO) -> bytes:
 
 
 def shown(path: str) -> str:
-    r"""Return a path that may be printed: nothing that moves a terminal, and not without end.
+    r"""Return a path that is safe to print: shortened, and without control characters.
 
     >>> shown("!/\x1b[2J.csv")
     '!/�[2J.csv'

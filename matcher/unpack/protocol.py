@@ -1,5 +1,4 @@
-"""Define the limits of unpacking, and what comes out of a container: members, and outcomes for what
-was not read.
+"""Define the limits of unpacking, and its results: members, and outcomes for parts not read.
 
 A child and its parent exchange frames `kind u8, length u32, payload`, big-endian. Nothing in them
 is interpreted:
@@ -7,9 +6,9 @@ is interpreted:
 HELLO flags · (ENTRY number u32 | MEMBER container and media u8, charset, NUL, path · DATA… · END
 | OUTCOME reason u8, path)… · DONE
 
-ENTRY comes before an entry that needs a parser. If it ends the child, another one reads the
-container again, in silence up to that entry, which it leaves out: so a crash of native code costs
-one entry.
+ENTRY precedes an entry that needs a parser. If that entry ends the child, another child reads the
+container again, sends nothing up to that entry, and leaves the entry out: a crash of native code
+costs one entry.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ MIB, GIB = 1 << 20, 1 << 30
 
 
 class Limits(NamedTuple):
-    """Limits of one container with all that is nested in it.
+    """The limits of one container with everything nested in it.
 
-    What a limit cuts off has an outcome that says so.
+    Whatever a limit cuts off has an outcome that says so.
     """
 
     ratio: int = 250
@@ -71,7 +70,7 @@ class Limits(NamedTuple):
     """
 
     def of_picture(self, left: float) -> Limits:
-        """Return those of one picture that is read, where `left` seconds are left for pictures."""
+        """Return the limits of one picture, if `left` seconds are left for pictures."""
         return self._replace(
             cpu_seconds=PICTURE_SECONDS,
             memory_bytes=PICTURE_MEMORY,
@@ -79,8 +78,9 @@ class Limits(NamedTuple):
         )
 
     def words(self) -> list[str]:
-        """Return what the child is told on its command line: numbers, and nothing of the
-        container.
+        """Return the child's arguments.
+
+        They are numbers and hold nothing of the container.
         """
         return [str(value) for value in self[:10]]
 
@@ -119,7 +119,7 @@ A phone's camera has 12 to 50 million, a long screenshot 20.
 
 
 def write_all(descriptor: int, data: bytes | bytearray) -> None:
-    """Write all of `data`, however many calls that takes."""
+    """Write all of `data`, with as many calls as that takes."""
     with memoryview(data) as view:
         written = 0
         while written < len(view):
@@ -127,7 +127,7 @@ def write_all(descriptor: int, data: bytes | bytearray) -> None:
 
 
 class Halt(UllageError):  # noqa: N818  not a fault of ours: the end of reading, with its reason
-    """Reading ends here: of one member or container, or of everything (`whole`)."""
+    """The end of reading one member or container, or of everything (`whole`)."""
 
     def __init__(self, reason: str, *, whole: bool = False) -> None:
         super().__init__(reason)
@@ -135,7 +135,7 @@ class Halt(UllageError):  # noqa: N818  not a fault of ours: the end of reading,
 
 
 class UnpackBudget:
-    """Counts bytes and entries, and raises `Halt` where a limit ends them."""
+    """Counter of bytes and entries that raises `Halt` at a limit."""
 
     def __init__(self, words: list[str], size: int) -> None:
         numbers = [int(word) for word in words]
@@ -158,7 +158,7 @@ class UnpackBudget:
             raise Halt("too_many", whole=True)
 
     def spend(self, count: int) -> None:
-        """Count bytes that came out of something, whatever becomes of them."""
+        """Count unpacked bytes, whatever becomes of them."""
         self._spent += count
         if self._spent > self.total:
             raise Halt("too_large", whole=True)
@@ -168,8 +168,9 @@ class UnpackBudget:
     def measured(
         self, chunks: Iterable[bytes], packed: Callable[[], int], limit: int = 0
     ) -> Iterator[bytes]:
-        """Yield the chunks, counted; `packed` says how many bytes they were made of so far,
-        `limit` how many are wanted.
+        """Yield the chunks and count them.
+
+        `packed` returns the number of packed bytes read so far; `limit` is the number of bytes wanted.
         """
         size, most = 0, limit or self.member
         for chunk in chunks:
@@ -248,10 +249,10 @@ is.
 
 
 class UnreadPart(NamedTuple):
-    """Something that was not read, or not wholly.
+    """A part that was not read, or not completely.
 
-    `path` may hold leaked values as any file name may: it is for the person who chose the file,
-    never for a log or a store.
+    `path` may hold leaked values, as any file name may: it is for the person who chose the file, never
+    for a log or a store.
     """
 
     path: str
@@ -262,17 +263,18 @@ class UnreadPart(NamedTuple):
 
     @property
     def number(self) -> int:
-        """Return how many there are of it."""
+        """Return how many parts this entry stands for."""
         return 1
 
     def words(self) -> tuple[str, str]:
-        """Why it was not read, in English and Chinese."""
+        """Return why the part was not read, in English and Chinese."""
         return REASONS[self.reason]
 
 
 class UnreadValueCount(UnreadPart):
-    """So many values in a text that no list can be asked for; `form` is what digests probably
-    are.
+    """A number of values in a text that no customer list can be searched for.
+
+    `form` is the likely algorithm if they are digests.
     """
 
     _number: int
@@ -285,11 +287,11 @@ class UnreadValueCount(UnreadPart):
 
     @property
     def number(self) -> int:
-        """Return how many there are."""
+        """Return the number of values."""
         return self._number
 
     def words(self) -> tuple[str, str]:
-        """Return how many, and why they were not read."""
+        """Return how many values were not read and why, in English and Chinese."""
         english, chinese = super().words()
         english = english.replace("values", "value", 1) if self._number == 1 else english
         probably = (
@@ -299,7 +301,7 @@ class UnreadValueCount(UnreadPart):
 
 
 class UnreadCounts:
-    """What was not read of some files, counted by reason as it is told."""
+    """The parts of some files that were not read, counted by reason."""
 
     def __init__(self) -> None:
         self.reasons: Counter[str] = Counter()
@@ -307,7 +309,7 @@ class UnreadCounts:
         self._last = ""
 
     def add(self, outcome: UnreadPart, file: str) -> None:
-        """Something in a file; of one file all is told before anything of the next."""
+        """Count a part of `file`; report all parts of a file before those of the next."""
         self.reasons[outcome.reason] += outcome.number
         self.files += file != self._last
         self._last = file
@@ -318,18 +320,17 @@ class UnreadCounts:
         return bool(self.reasons.keys() - LOSES_NOTHING)
 
     def __str__(self) -> str:
-        """The end of a sentence on how many files there were."""
+        """Return the end of a sentence that begins with the number of files."""
         said = ", ".join(f"{count} {reason}" for reason, count in sorted(self.reasons.items()))
         return f"{self.files} not read or not wholly ({said})" if said else "all read whole"
 
 
 class Member:
-    """One text out of a container: to be read while it is the newest, since its bytes come straight
-    from the child.
+    """One text out of a container; read it before the next, since its bytes come from the child.
 
-    `path` is `a.zip!/b.csv`; `a.zip!/` is the list of names in it, one a line. What goes for the
-    path of an outcome goes for it. `container` is the kind of what it came out of (`containers`),
-    "" for a text that lay in none.
+    `path` is `a.zip!/b.csv`; `a.zip!/` is the list of names in the archive, one a line. It may hold
+    leaked values, as the path of an outcome may. `container` is the kind of the container
+    (`containers`), "" for a text outside any.
     """
 
     __slots__ = ("_lettered", "_next", "charset", "container", "media_type", "path")
@@ -355,15 +356,16 @@ class Member:
 
     @property
     def is_lettered(self) -> bool:
-        """False where what was taken so far is known to have no long line of letters
-        (`formats.has_line`).
+        """Return False if the bytes taken so far are known to have no long line of letters.
+
+        See `formats.has_line`.
         """
         return self._lettered()
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the bytes in pieces of at most 2 MiB, each once.
+        """Yield the bytes in pieces of at most 2 MiB, each one time.
 
-        A member that is cut off simply ends: its outcome follows.
+        If a member is cut off, the pieces simply end; its outcome follows.
         """
         while chunk := self._next():
             yield chunk
@@ -408,8 +410,9 @@ child to know.
 
 @cache
 def containers() -> tuple[str, ...]:
-    """Return what a text can come out of: stands for the name, which never leaves match; "" is
-    no container.
+    """Return the kinds of container that a text can come out of; "" is no container.
+
+    They stand for the container's name, which never leaves match.
     """
     return (
         "",
@@ -422,11 +425,10 @@ def containers() -> tuple[str, ...]:
 
 
 class ChildWriter:
-    """The child's end.
+    """The child's end of the protocol.
 
-    What is said is out before anything else is parsed, so that a crash loses only what crashed.
-
-    `crashed` are the numbers of entries that ended earlier children: nothing is said of what comes
+    Each frame is written before anything else is parsed, so that a crash costs only the entry that
+    caused it. `crashed` are the numbers of entries that ended earlier children: nothing is written
     before the last of them.
     """
 
@@ -437,8 +439,9 @@ class ChildWriter:
         self.members = 0
 
     def enters(self, number: int) -> bool:
-        """Say that a parser begins to read the entry of this number; return False where one
-        crashed at it before.
+        """Report that a parser begins to read entry `number`.
+
+        Returns False if an earlier child crashed at it, so that it must be left out.
         """
         self.end()
         if number in self._crashed:
@@ -448,14 +451,15 @@ class ChildWriter:
         return True
 
     def hello(self, flags: int) -> None:
-        """First: what holds."""
+        """Send the first frame: which protections are active."""
         is_silent, self._is_silent = self._is_silent, False
         self._say(HELLO, bytes((flags,)))
         self._is_silent = is_silent
 
     def member(self, path: str, media_type: str, charset: str, container: str = "") -> None:
-        """A member begins, and one that is open ends; `container` is the kind of what it came
-        out of.
+        """Begin a member, and end the open one.
+
+        `container` is the kind of the container that holds it.
         """
         self.end()
         self.members += 1
@@ -469,23 +473,23 @@ class ChildWriter:
         )
 
     def data(self, chunk: bytes) -> None:
-        """Bytes of the member."""
+        """Send bytes of the open member."""
         for start in range(0, len(chunk), MAX_DATA):
             self._say(DATA, chunk[start : start + MAX_DATA])
 
     def end(self) -> None:
-        """The member ends, if one is open."""
+        """End the open member, if any."""
         if self._open:
             self._open = False
             self._say(END, b"")
 
     def outcome(self, reason: str, path: str) -> None:
-        """Something was not read."""
+        """Report that a part was not read."""
         self.end()
         self._say(OUTCOME, bytes((REASON.index(reason),)) + _path(path))
 
     def done(self) -> None:
-        """Last."""
+        """Send the last frame."""
         self.end()
         self._say(DONE, b"")
 

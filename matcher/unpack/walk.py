@@ -1,7 +1,6 @@
-"""From container to container, in the child: what an entry is, who reads it, and what is said of
-what cannot be read.
+"""Walk through nested containers in the child: recognise each entry, read it, report what fails.
 
-Bodies are bytes, a mapped file, or streams: in pieces, counted, or as a file. Values of tables
+A body is bytes, a mapped file or a stream (in pieces, counted, or as a file). Values of tables
 become lines as a person reads them, with tabs between cells (`lines`).
 """
 
@@ -41,7 +40,7 @@ their checks.
 
 @cache
 def load_package(name: str) -> Any:
-    """Return an optional package, None where it is not installed."""
+    """Import an optional package; None if it is not installed."""
     try:
         return import_module(name)
     except ImportError:
@@ -55,9 +54,9 @@ def slices(body: bytes | mmap.mmap) -> Iterator[bytes]:
 
 
 def peeked(chunks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
-    """Return the first `size` bytes, or all, and all the chunks again.
+    """Return the first `size` bytes, or all there are, and an iterator over all chunks again.
 
-    A fault that is met so early comes in its place among them.
+    An error that occurs meanwhile is raised at its place by the iterator.
     """
     head, faults = b"", list[Exception]()
     try:
@@ -79,8 +78,9 @@ def peeked(chunks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
 
 
 class SizedChunks:
-    """Chunks that count their bytes, to be read by size as well; `tail` is the last of them once
-    they are at an end.
+    """Chunks that count their bytes and can also be read by size.
+
+    `tail` is the last chunk when they have ended.
     """
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
@@ -92,7 +92,7 @@ class SizedChunks:
             yield chunk
 
     def read(self, size: int) -> bytes:
-        """`size` bytes, fewer at the end."""
+        """Return `size` bytes, fewer at the end."""
         held = bytearray(self._left)
         while len(held) < size:
             chunk = next(self._chunks, b"")
@@ -107,41 +107,41 @@ class SizedChunks:
 
 
 class BodyFile(io.RawIOBase):
-    """A body as a file to be read."""
+    """A body as a readable, seekable file."""
 
     def __init__(self, body: bytes | mmap.mmap) -> None:
         self._body, self._at, self._size = body, 0, len(body)
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move, as `io.IOBase.seek`."""
+        """Move the position, as `io.IOBase.seek`."""
         self._at = offset + (0, self._at, self._size)[whence]
         if self._at < 0:
             raise OSError("before the start")  # as a file does: zipfile counts on it
         return self._at
 
     def tell(self) -> int:
-        """Return where it is."""
+        """Return the position."""
         return self._at
 
     def read(self, size: int = -1) -> bytes:
-        """Bytes from here on."""
+        """Return up to `size` bytes from the position on; all if negative."""
         piece = self._body[self._at : self._size if size < 0 else self._at + size]
         self._at += len(piece)
         return piece
 
 
 class Walk:
-    """One run over one container and all that is in it.
+    """One run over a container and everything in it.
 
-    Paths are relative to it and begin with the separator.
+    Paths are relative to the container and begin with the separator.
     """
 
     def __init__(self, budget: UnpackBudget, out: ChildWriter, outermost: str = "") -> None:
@@ -150,7 +150,7 @@ class Walk:
         """The kind of what is open: of what texts come out now."""
 
     def everything(self, kind: str, body: mmap.mmap) -> None:
-        """Read the outermost container, of a kind that the parent saw."""
+        """Read the outermost container, whose kind the parent has recognised."""
         try:
             if kind == formats.ENVELOPE:
                 self.guarded("", partial(self._enclosed, "", body, 1))
@@ -169,8 +169,9 @@ class Walk:
         media_type: str = "",
         charset: str = "",
     ) -> None:
-        """Read one entry of a container at `depth`, whatever it is; `packed` says how many bytes
-        its own came from so far.
+        """Read one entry of a container at `depth`, whatever it is.
+
+        `packed` returns how many packed bytes the entry's bytes came from so far.
         """
         self.budget.entry()
         with_limit = self.budget.measured(chunks, packed)
@@ -179,7 +180,7 @@ class Walk:
     def text(
         self, path: str, chunks: Iterable[bytes], media_type: str = "text/plain", charset: str = ""
     ) -> None:
-        """A member of text, as its chunks come, and the files that stand in it as letters."""
+        """Write a text member as its chunks arrive, and read the files encoded in it."""
         watch = formats.EnvelopeWatch(0 if media_type in (BYTES, HEAVY) else self.budget.nested)
         self.out.member(path, media_type, charset, self.container)
         for chunk in watch.through(chunks):
@@ -189,7 +190,10 @@ class Walk:
             self.guarded(path, partial(self._enclosed, path, bytes(watch.held), self._depth + 1))
 
     def names(self, path: str, names: list[str]) -> None:
-        """The list of names in an archive: scans of papers are named after the people on them."""
+        """Write the list of names in an archive as a member.
+
+        Scans of papers are named after the people on them.
+        """
         if names:
             self.text(path + SEPARATOR, ["\n".join(names).encode("utf-8", "replace")])
 
@@ -217,7 +221,7 @@ class Walk:
             self._container(kind, self._held(whole), path, depth + 1)
 
     def _enclosed(self, path: str, text: Body, depth: int) -> None:
-        """Read the files that stand in a text as letters."""
+        """Read the files that are encoded in a text."""
         around = self.container, self._depth
         self.container, self._depth = "other", depth
         try:
@@ -229,14 +233,15 @@ class Walk:
             self.container, self._depth = around
 
     def needs(self, package: str, body: Body, path: str) -> None:
-        """Say that a container was not read because a package is not installed, and give the
-        words in it that stand in clear.
+        """Report that a container was not read because a package is not installed.
+
+        The strings in it that are in clear are written.
         """
         self.text(path, slices(body), BYTES)
         self.out.outcome("unsupported", f"{path}{SEPARATOR}{self.container} (needs {package})")
 
     def _held(self, chunks: Iterable[bytes]) -> bytes:
-        """Return a nested container, whole in memory."""
+        """Return a nested container, completely in memory."""
         held = bytearray()
         for chunk in chunks:
             held += chunk
@@ -245,8 +250,9 @@ class Walk:
         return bytes(held)
 
     def _container(self, kind: str, body: Body, path: str, depth: int) -> None:
-        """Read a container; where nothing came out of a damaged one, it is read as it stands: it
-        may be no container at all.
+        """Read a container.
+
+        If nothing comes out of a damaged one, it is read as it is: it may be no container at all.
         """
         before = self.out.members
         damaged = self.guarded(path, partial(self.opened, kind, body, path, depth))
@@ -267,9 +273,9 @@ class Walk:
             self.container, self._depth = around
 
     def guarded(self, path: str, read: Callable[[], None]) -> bool:
-        """Read, and say why where it ends early; return whether that was for damage.
+        """Call `read`, and report why if it ends early; return whether the cause was damage.
 
-        A fault of ours costs this entry alone.
+        A fault of our own code costs this entry alone.
         """
         with FaultGuard(lambda _fault: self.out.outcome("fault", path)).step("unpack"):
             return self._bounded(path, read)
@@ -306,8 +312,9 @@ FAULTS = (Halt, MemoryError, ImportError, *DAMAGED)
 
 
 def number(value: str) -> str:
-    """Return a number as a person reads it; where digits may be lost, `4.40301199001011E+17`, for
-    the matcher to know it by.
+    """Return a number as a person reads it.
+
+    If digits may be lost, it stays `4.40301199001011E+17`, by which the matcher recognises it.
 
     >>> number("1.54E10"), number("3.50"), number("15400000001.0"), number("440301199001011230.0")
     ('15400000000', '3.50', '15400000001', '4.40301199001011E+17')
@@ -324,8 +331,9 @@ def number(value: str) -> str:
 
 
 def cell(value: object) -> str | None:
-    """Return a value on one line: truth as 1 or 0, dates as ISO 8601, nothing as ""; None for
-    bytes that are no text.
+    """Return a value on one line: booleans as 1 or 0, dates as ISO 8601, nothing as "".
+
+    Returns None for bytes that are not text.
     """
     if isinstance(value, str):  # first, as most are
         return clean(value)
@@ -350,9 +358,9 @@ def clean(text: str) -> str:
 def lines(
     rows: Iterable[Iterable[object]], unread: list[str] | None = None, name: str = ""
 ) -> Iterator[bytes]:
-    """Rows as UTF-8 lines, many at a time; those before a fault come before it.
+    """Yield rows as UTF-8 lines, many at a time; those before an error are yielded before it.
 
-    `name` is added to `unread` where a cell is bytes that are no text.
+    `name` is added to `unread` if a cell is bytes that are not text.
     """
     held, size = list[str](), 0
     try:
