@@ -1,10 +1,10 @@
-"""Rows: what stands together in a dump, and which field each cell is.
+"""Rows: the values that belong together in a dump, and the field of each cell.
 
-A row is a line with a valid candidate, or a record that is written otherwise: a tuple of an SQL
-statement, a JSON object, a block of `label: value` lines. Candidates find their row by columns, a
-batch at a time and without a Python object. The text of a row is read only where a customer was
-found, and in a few samples a layout for the statistics of a whole capture. Values stay here; what
-leaves is labels, counts and the skeleton.
+A row is a line with a valid candidate, or a record in another form: a tuple of an SQL statement, a
+JSON object, a block of `label: value` lines. Candidates are assigned to rows as columns, a batch at
+a time and without Python objects. The text of a row is read only if it holds a customer, and in a
+few samples per layout for the statistics of a whole capture. Values stay here; labels, counts and
+the skeleton leave.
 """
 
 from matcher.records.cells import SURNAMES

@@ -1,15 +1,15 @@
-"""Tell what cells say by themselves, without header, label or column: `借款8万`, `已放款`, a name,
-a password.
+"""Classify cells by their own text, without header, label or column.
 
-Rows are cut into cells together, in columns, and each cell gets the number of its `Content`:
-everything that is known of a value without its column. Most cells are known by their bytes alone
-(an identifier, nothing, digits, a name in Han characters); of the others each distinct one is read
-once. Rows that are written alike and have equal contents have one `RowShape`; what a cell is in its
-column is asked once per shape (`reader`).
+Such cells are `借款8万`, `已放款`, a name, a password. Rows are cut into cells together, in columns,
+and each cell gets the number of its `Content`: everything that its text shows without its column.
+Most cells are classified by their bytes alone (an identifier, nothing, digits, a name in Han
+characters); of the remaining ones, each distinct cell is read one time. Rows that are written alike
+and have equal contents share one `RowShape`, and what its cells are in their columns is decided one
+time per shape (`reader`).
 
-Words stand in `values.tsv`. Only whole cells count, so that prose says nothing by a word in it, and
-none beside words of an offer (`最高20万，咨询…`). The rules for passwords are ours, from published
-descriptions of such lists.
+The words are in `values.tsv`. Only whole cells count, so that a word in prose proves nothing, and
+none counts beside words of an offer (`最高20万，咨询…`). The rules for passwords are our own, from
+published descriptions of such lists.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ from ullage.regex import compile_later
 from ullage.vocabulary.fields import FieldLabel
 
 LONGEST = 32
-"""Characters of a cell that may say so."""
+"""Characters of a cell that may be classified by its words."""
 LONGEST_OFFER = 1024
-"""Characters of a line that are read for words of an offer."""
+"""Characters of a line that are searched for words of an offer."""
 AMOUNTS = frozenset((FieldLabel.LOAN, FieldLabel.BALANCE))
-"""Fields that are amounts: a word for one of them stands before or behind a number."""
+"""Fields that are amounts: a word for one stands before or behind a number."""
 _DIGITS = r"(?:[¥$]?[0-9][0-9,]{0,14}(?:\.[0-9]{1,4})?|[一二两三四五六七八九十百千]{1,5}(?=[十百千万亿元块]))"  # noqa: E501
 AMOUNT = (
     rf"{_DIGITS}\s?(?:[十百千万亿]{{1,2}}|w|k)?\s?"
@@ -58,8 +58,9 @@ _WORD = r"([\u4e00-\u9fff]{1,8}?|[A-Za-z][A-Za-z_ ]{2,24}?)"
 BEFORE = compile_later(
     rf"{_WORD}(?:[为是约共了]|人民币)?[\s:=]{{0,2}}{AMOUNT}([\u4e00-\u9fff]{{0,4}})", re.IGNORECASE
 )
-"""`借款8万`, `申请金额为50000元`, `借8万未还`, `Loan amount 5,000`: word, amount, and perhaps
-what became of it.
+"""Word, amount, and perhaps a status.
+
+`借款8万`, `申请金额为50000元`, `借8万未还`, `Loan amount 5,000`.
 """
 BEHIND = compile_later(rf"{AMOUNT}(?:的)?([\u4e00-\u9fff]{{2,8}})", re.IGNORECASE)
 """`8万借款`, `3000元未还`."""
@@ -67,7 +68,7 @@ _FROM, _TO = r"[0-9][0-9.,]*+\s?[十百千万亿元%期天kw]{0,3}\s?[-~至到]\
 TERMS = compile_later(
     rf"(?:最高|最低|up to|{_FROM}{_TO})(?!.*(?:20[0-9]{{2}}|[0-9]:))|[0-9万千元]起", re.IGNORECASE
 )
-"""`1-50万`, `最高20万`, `3-36期`, `1万起`: terms of a product, and nobody's amount.
+"""Terms of a product, which are nobody's amount: `1-50万`, `最高20万`, `3-36期`, `1万起`.
 
 Dates and times with hyphens are none.
 """
@@ -78,17 +79,17 @@ CODE_SENT = compile_later(
     r",;；]{0,12}(?:验证码|驗證碼|校验码|verification code)",
     re.IGNORECASE,
 )
-"""A one-time code as messages give it, which is prose: `您的验证码是123456,5分钟内有效`."""
+"""A one-time code in a message, which is prose: `您的验证码是123456,5分钟内有效`."""
 LONGEST_MESSAGE = 256
-"""Characters of a cell that are read for such a code."""
+"""Characters of a cell that are searched for such a code."""
 DATED = re.compile(r"(?<![0-9])(?:19|20)[0-9]{2}\s?[\-/.]\s?[0-9]{1,2}(?![0-9])")
-"""A day or a month, whose hyphens make no range."""
+"""A day or a month, whose hyphens are not those of a range."""
 OTHER, OFFERS, GLUED, PASSWORDS = str(FieldLabel.OTHER), "-", "+", f"*{FieldLabel.PASSWORD}"
 
 
 @cache
 def _data() -> dict[str, frozenset[str]]:
-    """Words by the first cell of their line, in both scripts."""
+    """Return the words by the first cell of their line, in both scripts."""
     lines = (resources.files(__package__) / "values.tsv").read_text(encoding="utf-8").splitlines()
     parted = (line.split("\t") for line in lines if line and not line.startswith("#"))
     return {
@@ -99,7 +100,7 @@ def _data() -> dict[str, frozenset[str]]:
 
 @cache
 def whole_values() -> dict[str, FieldLabel]:
-    """Values that are whole cells, with their field."""
+    """Return the values that are whole cells, with their field."""
     return {
         word: FieldLabel(label)
         for label, words in _data().items()
@@ -114,7 +115,7 @@ def _offer() -> re.Pattern[str]:
 
 
 def is_offer(text: str) -> bool:
-    """Return whether `text` offers what its amounts are of.
+    """Return whether `text` is an offer, so that its amounts are nobody's.
 
     >>> is_offer('贷款额度最高20万,咨询13800138000'), is_offer('张某,借款8万')
     (True, False)
@@ -123,7 +124,7 @@ def is_offer(text: str) -> bool:
 
 
 def is_terms(value: str) -> bool:
-    """Return whether a value behind a label says what is to be had, and not what somebody has.
+    """Return whether a value behind a label gives the terms of a product, not somebody's amount.
 
     >>> is_terms('1-50万'), is_terms('最高20万'), is_terms('50000'), is_terms('2024-01-02')
     (True, True, False, False)
@@ -132,8 +133,7 @@ def is_terms(value: str) -> bool:
 
 
 def field_of(value: str) -> FieldLabel | None:
-    """Return the field that a whole value says it is of; OTHER for a tag, None where it says
-    nothing.
+    """Return the field that a whole value shows by itself; OTHER for a tag, None for no field.
 
     >>> field_of('借款8万'), field_of('已放款'), field_of('8万'), field_of('高净值')
     (<Field.LOAN: 'LOAN'>, <Field.LOAN: 'LOAN'>, None, <Field.OTHER: 'OTHER'>)
@@ -160,7 +160,7 @@ def _has_terms(value: str) -> bool:
 
 
 def is_tag(value: str) -> bool:
-    """Return whether a value sorts customers and names nobody, though it looks like a name.
+    """Return whether a value is a tag for a group of customers that looks like a name.
 
     >>> is_tag('高净值'), is_tag('白领女性'), is_tag('高某')
     (True, True, False)
@@ -174,7 +174,7 @@ def _tags() -> tuple[str, ...]:
 
 
 def _amount(word: str) -> FieldLabel | None:
-    """Return the field of which a word before or behind an amount speaks."""
+    """Return the field that a word before or behind an amount names."""
     text = word.strip()
     for label in AMOUNTS:
         if text.lower() in _data().get(f"{GLUED}{label}", ()):
@@ -206,7 +206,7 @@ SOMETHING_ELSE = compile_later(
     r"|(?i:iphone|ipad|redmi|huawei|honor|oppo|vivo|xiaomi|samsung|galaxy|android|windows|chrome|sm-|ios)\S{0,24}"
     r"|[A-Za-z_]{2,16}=\S{0,48}|wxid_\S{1,32}|@\S{1,32}|[{\[<(].{0,64}"
 )
-"""What a value of such characters is more likely: it is no password."""
+"""Values of such characters that are more likely something else than a password."""
 
 
 def is_possible(value: str) -> bool:
@@ -221,8 +221,9 @@ def is_possible(value: str) -> bool:
 
 
 def is_made(value: str) -> bool:
-    """Return whether a possible password is made as passwords are: it speaks for one where it
-    stands behind a login.
+    """Return whether a possible password is composed as passwords are.
+
+    Behind a login, such a value is evidence of a password.
 
     >>> is_made('abc123'), is_made('p@ssword'), is_made('123456'), is_made('beijing'), is_made('50000')
     (True, True, True, False, False)
@@ -233,7 +234,7 @@ def is_made(value: str) -> bool:
 
 
 def is_secret(value: str) -> bool:
-    """Return whether a value behind a login is a password even where no other row says so."""
+    """Return whether a value behind a login is a password, even if no other row shows it."""
     return is_made(value) and is_possible(value)
 
 
@@ -244,7 +245,7 @@ SURNAMES = (
 NAME = compile_later(rf"[{SURNAMES}][\u4e00-\u9fff某*]{{1,3}}|[A-Z][a-z]+(?: [A-Z][a-z]+){{1,2}}")
 NOT_NAMES = re.compile(r"[省市区县路街号村镇银行卡公司数据客户余额]")
 HAN_BYTES = 3
-"""Bytes of a Han character in it."""
+"""Bytes of a Han character in UTF-8."""
 
 
 def is_name(text: str) -> bool:
@@ -257,42 +258,41 @@ def is_name(text: str) -> bool:
 
 
 def names_in(text: str) -> list[str]:
-    """Return the first two names in what is left of a cell when its numbers are taken out."""
+    """Return the first two names in the text of a cell without its numbers."""
     return [m.group() for m in NAME.finditer(text) if not NOT_NAMES.search(m.group())][:2]
 
 
 AROUND = " \t\n\"'`()[]{};"
 """What may surround a value in its cell."""
 BETWEEN = AROUND + ",.:|-。、"
-"""What may stand between a number and what else its cell says."""
+"""What may stand between a number and the other text of its cell."""
 EMPTY = frozenset(("", "null", "none", "nil", "\\n", "-"))
 DIGIT, CODE = re.compile("[0-9]"), re.compile("[0-9]{3,4}")
 SECRET = re.compile(r"(?=[!-~]*[0-9])[!-~]{4,32}")
-"""What stands behind a word for a password: no word of prose."""
+"""The text behind a word for a password; no word of prose matches."""
 PASSWORD = re.compile(r"(?=.*[^\d])[\x21-\x7e]{4,64}")
 BEHIND_LOGIN = re.compile(r"\s?(:|-{2,8}|\|)\s?(\S{4,64})")
 PASSWORD_BEHIND = b":"
-"""The sign behind an address that a password stands behind, and no label."""
+"""The sign between an address and a password, where it never follows a label."""
 LONGEST_TITLE = 48
 """Characters of a cell that may be a word for the value in the next one."""
 NO_DIGIT, NO_NAME = 1, 2
-"""What a byte means for the cell that holds it: more than digits, or no name in Han characters."""
+"""Flags of a byte: its cell is not all digits, or not a name in Han characters."""
 HAN, LEADS = (0x4E00, 0xA000), (0xE4, 0xEA)
-"""Codes of Han characters, and first bytes of them in UTF-8."""
+"""Code points of Han characters, and their first bytes in UTF-8."""
 SHORTEST_NAME, LONGEST_NAME = 2 * HAN_BYTES, 4 * HAN_BYTES
 MOST_DIGITS = 33
-"""Digits from which on more make no difference."""
+"""Longer runs of digits are treated as equal."""
 
 
 class Content(NamedTuple):
-    """What one cell says by itself.
+    """What the text of one cell shows by itself.
 
-    `seen` are its candidates. A `label` may stand before its value, as in `手机: …`; one that
-    `is_labelled` without a label has terms of a product there, which are nobody's. `around` are
-    labels of what else stands around its identifiers, and `sign` is what parts a login from a
-    password behind it. `words` is the field that the value says it is of, and `title` the one that
-    it announces for the next cell; `is_digits`, `is_code` and `is_secret` are what such a next cell
-    may be.
+    `seen` are its candidates. A `label` may precede its value, as in `手机: …`; a cell that
+    `is_labelled` without a label has the terms of a product there. `around` are the labels of the
+    text around its identifiers, and `sign` separates a login from a password behind it. `words` is
+    the field that the value shows, `title` the one that it announces for the next cell;
+    `is_digits`, `is_code` and `is_secret` are what such a next cell may be.
     """
 
     seen: tuple[Seen, ...] = ()
@@ -320,8 +320,9 @@ class RowShape:
 
     @cached_property
     def words(self) -> tuple[FieldLabel | None, ...]:
-        """Return the field that each cell is of by its own words, or by the word in the cell
-        before it: `借款金额 50000`.
+        """Return the field of each cell, by its own words or by the word in the cell before it.
+
+        An example of the latter is `借款金额 50000`.
         """
         titles = (None, *(content.title for content in self.contents[:-1]))
         return tuple(
@@ -330,7 +331,7 @@ class RowShape:
 
     @cached_property
     def has_words(self) -> bool:
-        """Return whether any cell says what it is."""
+        """Return whether any cell shows its field."""
         return any(self.words)
 
 
@@ -350,10 +351,11 @@ def _words(content: Content, title: FieldLabel | None) -> FieldLabel | None:
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Cells of rows: bytes [start, end) of `data`, `content` i64[n] by number, and where each row's
-    begin and the last's end.
+    """The cells of some rows.
 
-    Of a name in Han characters, of which `is_han` bool[n] says so, the bytes are the name's own.
+    They are the bytes [start, end) of `data`; `content` (i64[n]) is the number of each cell's
+    content. `borders` are the first cell of each row, and the end of the last. `is_han` (bool[n])
+    marks names in Han characters, whose bytes are those of the name alone.
     """
 
     data: Bytes
@@ -365,13 +367,14 @@ class Cells:
     separator: bytes
 
     def value(self, cell: int) -> str:
-        """Return the text of a cell, stripped: NUMBER for candidates, HIDDEN for separators
-        inside quotes.
+        """Return the text of a cell, stripped.
+
+        NUMBER replaces candidates, HIDDEN separators inside quotes.
         """
         return self._text(int(self.start[cell]), int(self.end[cell])).strip(AROUND)
 
     def text(self, row: int) -> str:
-        """Return a whole row as characters, with one NUMBER for each candidate."""
+        """Return a whole row as text, with one NUMBER for each candidate."""
         first, last = self.borders[row], self.borders[row + 1] - 1
         return shown(self.data[self.start[first] : self.end[last]].tobytes())
 
@@ -380,8 +383,9 @@ class Cells:
         return shown(written.replace(self.separator, HIDDEN) if self.separator else written)
 
     def names(self, cell: int, *, whole: bool) -> list[str]:
-        """Return the names in a cell: what is the whole of its value, or what stands around its
-        numbers.
+        """Return the names in a cell.
+
+        With `whole`, it is the whole value; without, names are in the text around its numbers.
         """
         text = self._text(int(self.start[cell]), int(self.end[cell]))
         if whole:
@@ -393,8 +397,9 @@ class Cells:
 
 
 class Contents:
-    """The contents and shapes that were met; `names` are the kinds of candidates, as rows are
-    marked with them.
+    """The contents and shapes met so far.
+
+    `names` are the kinds of candidates, by the number in their marks.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -411,7 +416,7 @@ class Contents:
         self.shapes: list[RowShape] = []
 
     def cut(self, rows: MarkedText, separator: bytes, style: int) -> Cells:
-        """Return the cells of `rows`, which are one or more and all written so."""
+        """Cut `rows`, at least one and all with one separator and style, into cells."""
         parted = find_borders(rows, separator, style)
         start = np.sort(np.concatenate((rows.start, parted + len(separator))))
         borders = np.append(np.searchsorted(start, rows.start), len(start))
@@ -432,8 +437,9 @@ class Contents:
         return Cells(rows.data, start, end, content, is_han, borders, separator)
 
     def shapes_of(self, cells: Cells, style: int) -> Numbers:
-        """Return the number of each row's shape among `shapes`: i64[rows]; equal neighbours are
-        looked up once.
+        """Return the number of each row's shape in `shapes`: i64[rows].
+
+        Equal neighbours are looked up one time.
         """
         count = np.diff(cells.borders)
         is_same = (
@@ -465,8 +471,9 @@ class Contents:
     def _by_bytes(
         self, data: Bytes, start: Places, end: Places, content: Numbers, separator: bytes
     ) -> Flags:
-        """Fill in `content` of cells that are known by their bytes, also inside quotes, and say
-        which are names: bool[n].
+        """Fill in `content` of cells that their bytes classify, also inside quotes.
+
+        Returns which of them are names: bool[n].
         """
         first, last = data.take(start), data.take(end - 1)
         is_quoted = (
@@ -496,7 +503,7 @@ class Contents:
         return is_han
 
     def _number(self, part: bytes, separator: bytes) -> int:
-        """Return the number of what a cell says that is written so."""
+        """Return the number of the content of a cell with these bytes."""
         known = self._cells.setdefault(separator, {})
         number = known.get(part)
         if number is None:
@@ -508,7 +515,7 @@ class Contents:
         return number
 
     def _look(self, part: bytes, *, may_be_password: bool = False) -> Content:
-        """Return what a cell says, wherever it stands."""
+        """Classify a cell by its bytes."""
         text = shown(part)
         first, *others = part.split(OPEN)
         around = (
@@ -547,8 +554,9 @@ class Contents:
 
 
 def _title(text: str) -> FieldLabel | None:
-    """Return the field that a cell announces for the next one; values with digits announce
-    nothing.
+    """Return the field that a cell announces for the next one.
+
+    A value with digits announces one only if the whole value is a known word.
     """
     label = (
         words().get(text.lower())
@@ -561,7 +569,7 @@ def _title(text: str) -> FieldLabel | None:
 
 
 def _said(around: Sequence[str]) -> Iterator[str]:
-    """Labels of what stands around identifiers in one cell: `13800138000借款8万`."""
+    """Yield the labels of the text around identifiers in one cell: `13800138000借款8万`."""
     if names_in(" ".join(around)):
         yield str(FieldLabel.NAME)
     for value in {piece.strip(BETWEEN) for piece in around}:  # a flood in one cell repeats itself
@@ -575,8 +583,9 @@ def _said(around: Sequence[str]) -> Iterator[str]:
 
 
 def _sign_before_password(around: Sequence[str]) -> str:
-    """Return the sign between a login and its password in one cell, `13800138000:abc123`, "" for
-    none.
+    """Return the sign between a login and its password in one cell, "" for none.
+
+    An example is `13800138000:abc123`.
     """
     before, behind = around[:2]
     found = BEHIND_LOGIN.fullmatch(behind)
@@ -584,9 +593,7 @@ def _sign_before_password(around: Sequence[str]) -> str:
 
 
 def _meaning(data: Bytes) -> Bytes:
-    """Return what each byte, or the character that begins with it, means for the cell that holds
-    it: u8[size].
-    """
+    """Return the flags of each byte, or of the character that begins with it: u8[size]."""
     found = _bytes().take(data)
     lead = np.flatnonzero((data >= 0xC0) & (data != MARK))
     is_wide = (data[lead] >> 4) == 0xE
@@ -597,7 +604,7 @@ def _meaning(data: Bytes) -> Bytes:
 
 
 def _code_points(data: Bytes, place: Places) -> Numbers:
-    """Return the character of three bytes at each place; anything where `data` ends before."""
+    """Return the three-byte character at each place; arbitrary where `data` ends before."""
     first, second, third = (
         data.take(place + offset, mode="clip").astype(np.int64) for offset in range(HAN_BYTES)
     )
@@ -607,7 +614,7 @@ def _code_points(data: Bytes, place: Places) -> Numbers:
 
 @cache
 def _bytes() -> Bytes:
-    """Return what each byte means: u8[256]."""
+    """Return the flags of each byte value: u8[256]."""
     byte = np.arange(256)
     found = np.where((byte >= ord("0")) & (byte <= ord("9")), 0, NO_DIGIT) | np.where(
         (byte < 0x80) | (byte == MARK), NO_NAME, 0
@@ -617,8 +624,9 @@ def _bytes() -> Bytes:
 
 @cache
 def _characters() -> tuple[Bytes, npt.NDArray[np.bool_]]:
-    """Return what each character up to U+FFFF means, u8[65536], and whether it is a surname that
-    begins no value with a field.
+    """Return the flags of each character up to U+FFFF, u8[65536], and whether it is a surname.
+
+    Surnames that begin a value with a field are left out.
     """
     point = np.arange(1 << 16)
     none = (

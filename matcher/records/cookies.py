@@ -25,13 +25,13 @@ from matcher.records.login_page import bare, split
 from matcher.records.own_sites import AT, MOST_NAMES, Host, Hosts, OwnSites, is_for_administrators
 
 Made = tuple[tuple[bytes, bytes], int]
-"""Name and value of a cookie, and when it expires."""
+"""Name and value of a cookie, and its expiry."""
 LONGEST, LONGEST_REQUEST, LONGEST_LABEL = 2048, 8192, 64
 """Bytes of an object or a request around a host, of one that is an object, and of a label before
 a host.
 """
 SIGNS = (b"TRUE", b"true", b"ookie", b"xpir", b"OOKIE", b"session", b" -b ")
-"""One of these stands beside every cookie."""
+"""One of these occurs beside every cookie."""
 _NEXT, _FLAG = rb"(?:[ \t]+|[,;|])", rb"(?:TRUE|FALSE|True|False|true|false)"
 LINE = re.compile(
     rb"(?<=[^ \t])"
@@ -47,7 +47,7 @@ LINE = re.compile(
     + rb"([!-+\--:<-{}~]{1,256})([^\n]*)"
 )
 HEADER_SIGNS = (b"ookie", b"OOKIE")
-"""One of these is in every header."""
+"""One of these occurs in every header."""
 BEFORE_LINE = re.compile(rb"[ \t]*(?:#HttpOnly_)?\.?", re.IGNORECASE)
 _Q, _IS = rb"\\{0,7}[\"']", rb"\s{0,4}:\s{0,4}"
 """A quote, also one in a text within a text, and what stands behind a label."""
@@ -105,14 +105,14 @@ ATTRIBUTE = re.compile(rb"(?i)(domain|path|expires|max-age|samesite|priority|ver
 SET_EXPIRES = re.compile(rb"(?i);[ \t]{0,4}(?:expires=([^;\n\"']{1,64})|max-age=(-?[0-9]{1,12}))")
 REQUEST = re.compile(rb"\n(?:(?:GET|POST|PUT|HEAD|PATCH|DELETE|OPTIONS|curl) |[Hh]ost:)")
 COOKIES = "cookies"
-"""The form of those that name no site."""
+"""The form of cookies that name no site."""
 NO_SITE_SIGNS = (*COOKIE_SIGNS, b"OOKIE")
 OF_EXTENSION = re.compile(rb"[\"'](?:httpOnly|hostOnly|sameSite|expirationDate)[\"']")
 SITE = re.compile(
     rb"(?i)://|(?:host|domain|site|url|origin|authority)[\"']?["
     rb" \t]{0,4}[:=]|[a-z0-9]\.(?:com|cn|net|org|io|example)(?![a-z])"
 )
-"""What names a site, or says that it does."""
+"""A name of a site, or a word that announces one."""
 OF_NOBODY = re.compile(
     rb"(?i)_g(?:a|id|at|cl|ac)(?:_.*)?|_fb[pc]|_hj.*|_clck|_clsk|_uet.*|__utm.*|hm_l[vp][vt]t?_.*|_pk_.*|ajs_.*|amplitude.*|mp_.*"
     rb"|optanon.*|cookie_?consent.*|euconsent.*|bigipserver.*|awsalb.*|__cf.*|cf_clearance|incap_.*|visid_incap.*|nlbi_.*"
@@ -125,7 +125,7 @@ OF_FORMS = re.compile(rb"(?i)csrf|xsrf")
 SESSION = 0
 LAST = datetime(9999, 1, 1, tzinfo=UTC)
 FROM_1601 = 11_644_473_600
-"""Seconds between the beginnings of Windows' and Unix' time."""
+"""Seconds between the epochs of Windows and Unix."""
 
 SCALES = ((10**11, 1, 0), (10**14, 10**3, 0), (10**16, 10**6, 0), (10**17, 10**6, FROM_1601))
 """Up to which number, of how many a second, since when: seconds, milliseconds, microseconds,
@@ -143,8 +143,9 @@ COLUMNS = (
 
 
 class CookieTable(NamedTuple):
-    """What separates the cells of a table of cookies, and the numbers of its columns; -1 where
-    it says no expiry.
+    """A table of cookies: the separator of its cells, and the numbers of its columns.
+
+    The number is -1 if it has no expiry.
     """
 
     separator: bytes
@@ -155,11 +156,10 @@ class CookieTable(NamedTuple):
 
 
 class Cookie(NamedTuple):
-    """A cookie of a tenant's own site: document, number of the tenant, and a key by which it is
-    counted once.
+    """A cookie of a tenant's site: document, tenant number, and a key by which it is counted one time.
 
-    `expires` is in seconds since 1970, SESSION where it ends with the session; `opens` is false
-    where it signs nobody in.
+    `expires` is in seconds since 1970, SESSION if it ends with the session; `opens` is false if it
+    signs nobody in.
     """
 
     document: int
@@ -171,10 +171,10 @@ class Cookie(NamedTuple):
 
 
 class _Opening(dict[bytes, bool]):
-    """Whether cookies sign somebody in, by their names."""
+    """A cache, by name, of whether a cookie signs somebody in."""
 
     def __missing__(self, name: bytes) -> bool:
-        """Whether that one does."""
+        """Compute and cache whether a cookie of that name signs somebody in."""
         opens = not (OF_NOBODY.fullmatch(name) or OF_FORMS.search(name))
         if len(self) < MOST_NAMES:
             self[name] = opens
@@ -182,7 +182,7 @@ class _Opening(dict[bytes, bool]):
 
 
 class CookieFinder:
-    """Finds cookies of the sites that it is given."""
+    """A finder of cookies beside the given hosts."""
 
     def __init__(self, sites: OwnSites) -> None:
         self._sites = sites
@@ -222,9 +222,7 @@ class CookieFinder:
 
 
 def cookies_of_no_site(text: bytes) -> int:
-    """Return how many cookies stand in a text that names no site at all: whose they are nobody
-    can tell.
-    """
+    """Return the number of cookies in a text that names no site; their owner is unknown."""
     if not any(sign in text for sign in NO_SITE_SIGNS) or SITE.search(text):
         return 0
     headers = [len(_pairs(header[2])) for header in HEADER.finditer(text)]
@@ -232,9 +230,7 @@ def cookies_of_no_site(text: bytes) -> int:
 
 
 def _table(raw: bytes, host: Host) -> CookieTable | None:
-    """Return what the first line of a host's document says, if it is the header of a table of
-    cookies.
-    """
+    """Return the table that the first line of a host's document declares, if it is such a header."""
     end = raw.find(b"\n", host.document_start, host.document_start + LONGEST)
     text = raw[host.document_start : end].lower() if end >= 0 else b""
     separator = next((sign for sign in (b"\t", b"|", b";", b",") if sign in text), b"")
@@ -246,7 +242,7 @@ def _table(raw: bytes, host: Host) -> CookieTable | None:
 
 
 def _of_row(raw: bytes, host: Host, table: CookieTable) -> tuple[list[Made], int] | None:
-    """Return the cookie of a row; None where the host is not in the column of domains."""
+    """Return the cookie of a row; None if the host is not in the column of domains."""
     text = raw[host.line : host.line_end]
     fields = split(text, table.separator)
     cells = [bare(text[first:last]) for first, last in fields]
@@ -262,7 +258,7 @@ def _of_row(raw: bytes, host: Host, table: CookieTable) -> tuple[list[Made], int
 
 
 def _beside(raw: bytes, host: Host, start: int) -> tuple[list[Made], int]:
-    """Name and value of each cookie beside `host`, with when it expires; and where they end."""
+    """Return name, value and expiry of each cookie beside `host`, and where they end."""
     before = raw[host.begin - 1]
     if raw[host.end] in b" \t,;|":
         of_line = LINE.match(raw, host.end, host.line_end)
@@ -282,7 +278,7 @@ def _beside(raw: bytes, host: Host, start: int) -> tuple[list[Made], int]:
 
 
 def _of_object(raw: bytes, host: Host, start: int) -> tuple[list[Made], int]:
-    """Return the cookie of an object."""
+    """Return the cookie of an object, and where it ends."""
     low, high = max(start, host.begin - LONGEST), min(host.document_end, host.end + LONGEST)
     first, last = raw.rfind(b"{", low, host.begin), raw.find(b"}", host.end, high)
     if first < 0:
@@ -292,7 +288,7 @@ def _of_object(raw: bytes, host: Host, start: int) -> tuple[list[Made], int]:
 
 
 def _members(text: bytes) -> Iterator[Made]:
-    """Yield the cookie that an object says by its labels."""
+    """Yield the cookie of an object, by its labels."""
     name, value = NAME.search(text), VALUE.search(text)
     if name and value:
         expiry = EXPIRY.search(text)
@@ -300,8 +296,9 @@ def _members(text: bytes) -> Iterator[Made]:
 
 
 def _of_request(raw: bytes, host: Host, start: int) -> tuple[list[Made], int] | None:
-    """Return the cookies of a request that is an object, of which `host` is the address: in a
-    header, an array or an object.
+    """Return the cookies of a request to `host` that is written as an object.
+
+    They are in a header, an array or an object.
     """
     low, high = (
         max(start, host.begin - LONGEST_REQUEST),
@@ -331,13 +328,13 @@ def _of_request(raw: bytes, host: Host, start: int) -> tuple[list[Made], int] | 
 
 
 def _close(text: bytes, sign: bytes, place: int) -> int:
-    """Return where an array or an object without another ends."""
+    """Return the end of an array or object that holds no nested one."""
     end = text.find(sign, place)
     return end if end >= 0 else len(text)
 
 
 def _of_headers(raw: bytes, host: Host, start: int) -> tuple[list[Made], int]:
-    """Return the cookies of a request to `host`, of its answer, or of a header that names it."""
+    """Return the cookies of a request to `host`, of its response, or of a header that names it."""
     first, high = max(start, host.begin - LONGEST), min(host.document_end, host.end + LONGEST)
     if (
         not any(raw.find(sign, min(first, host.line), high) >= 0 for sign in HEADER_SIGNS)
@@ -365,8 +362,9 @@ def _of_headers(raw: bytes, host: Host, start: int) -> tuple[list[Made], int]:
 
 
 def _begin_of_request(raw: bytes, host: Host, begin: int) -> int:
-    """Return where the request to `host` begins: no earlier than `begin`, nor than another's
-    ends.
+    """Return where the request to `host` begins.
+
+    That is not before `begin`, nor before the end of another request.
     """
     for request in REQUEST.finditer(raw, begin, host.line + len("OPTIONS ")):
         names_host = request[0][-1:] == b":"
@@ -377,7 +375,7 @@ def _begin_of_request(raw: bytes, host: Host, begin: int) -> int:
 
 
 def _set(header: bytes) -> Iterator[Made]:
-    """Yield the cookie that an answer sets."""
+    """Yield the cookie that a response sets."""
     pair = next(iter(_pairs(header)), None)
     until = SET_EXPIRES.search(header)
     if pair:
@@ -385,13 +383,12 @@ def _set(header: bytes) -> Iterator[Made]:
 
 
 def _pairs(header: bytes) -> list[tuple[bytes, bytes]]:
-    """Names and values, without attributes."""
+    """Return the names and values in a header, without attributes."""
     return [(name, value) for name, value in PAIR.findall(header) if not ATTRIBUTE.match(name)]
 
 
 def seconds(written: bytes) -> int:
-    """Return when a cookie expires, in seconds since 1970, LAST at most; SESSION where it says no
-    time.
+    """Return the expiry of a cookie in seconds since 1970, at most LAST; SESSION if it gives no time.
 
     >>> seconds(b"1767225600"), seconds(b"1767225600000"), seconds(b"13411699200000000"), seconds(b"-1")
     (1767225600, 1767225600, 1767225600, 0)
@@ -408,8 +405,9 @@ def seconds(written: bytes) -> int:
 
 
 def _parse_date(text: str) -> int:
-    """Return a date of ISO 8601 or RFC 5322 in seconds since 1970; SESSION for any other text,
-    numbers beyond years included.
+    """Return an ISO 8601 or RFC 5322 date in seconds since 1970; SESSION for any other text.
+
+    Numbers beyond the range of years are SESSION too.
     """
     try:
         at = datetime.fromisoformat(text)

@@ -1,19 +1,13 @@
-"""What a few rows of a document tell of all: their layouts, and what the columns are.
+"""Read a few rows of a document, and infer from them its layouts and its columns.
 
-Rows are alike that are written alike, hold the same kinds, and have as many separators in all and
-before their first candidate. They form a group, of which a few are read; what at least half of them
-hold, the group holds. So what a capture costs depends on how many shapes its rows have, not on how
-many rows; and a capture of few rows is read whole.
+Rows are alike if they are written alike, hold the same kinds, and have as many separators in all
+and before their first candidate. Alike rows form a group, of which a few are read; a field that at
+least half of them hold counts for the group. The cost of a capture thus depends on the number of
+row shapes, not of rows, and a capture of few rows is read completely.
 
-Before its rows are read, a few of them vote on the separator, and a header or the statements of a
-dump name the columns (`sheets_of`). Then what has no name is told by the cells of some rows
+Before the rows are read, a few of them vote on the separator, and a header or the statements of a
+dump name the columns (`sheets_of`). Then columns without a name are typed by the cells of some rows
 (`typed_together`): passwords, codes of cards, and tags that look like names.
-
-`13800138000:…`, `a@b.cn----…`: the trade writes a login, a sign and a password, and no header. One
-value may be anything; a column of passwords is told by most of its values being possible ones,
-several of them made as passwords are (letters with digits, or the commonest of all), and hardly any
-two equal. `card|12/27|123`: behind a card stand month and year, and three digits, which are its
-code. Rules of our own, by reading published descriptions of such lists.
 """
 
 from __future__ import annotations
@@ -55,16 +49,16 @@ SAMPLES = 6
 MOST_READ = 32
 """Rows of a document that are read in all; the largest groups come first.
 
-A document with fewer is read whole.
+A document with fewer rows is read completely.
 """
 MOST_COUNTED = 255
 
 
 class RowSample(NamedTuple):
-    """Rows of one document that are read, by group: `borders` says where each group's begin and the
-    last one's end.
+    """The sampled rows of one document, by group.
 
-    Of every group also the size and the `leading` row.
+    `borders` are the starts of the groups in `rows` and the end of the last; of each group, `sizes`
+    has the number of all its rows, and `leading` the first of them.
     """
 
     rows: list[int]
@@ -73,7 +67,7 @@ class RowSample(NamedTuple):
     leading: list[int]
 
     def groups(self) -> Iterator[tuple[int, slice]]:
-        """Of each group the size, and which of the rows that are read are its own."""
+        """Yield the size of each group, and the slice of its sampled rows."""
         return (
             (size, slice(*pair))
             for size, pair in zip(self.sizes, pairwise(self.borders), strict=True)
@@ -81,10 +75,10 @@ class RowSample(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """The same of several documents: `rows` i64[n], and for how many rows of its group each stands,
-    `weights` f64[n].
+    """The sampled rows of several documents, as those of `RowSample`.
 
-    `groups` says where each document's groups begin.
+    `rows` is i64[n]; `weights` f64[n] is the number of rows of its group that each stands for.
+    `groups` are the starts of each document's groups.
     """
 
     rows: Numbers
@@ -96,11 +90,11 @@ class Samples(NamedTuple):
 
     @property
     def documents(self) -> list[int]:
-        """Return where each document's rows begin and the last one's end."""
+        """Return the start of each document's rows, and the end of the last."""
         return [self.borders[group] for group in self.groups]
 
     def each(self) -> Iterator[RowSample]:
-        """Yield the rows that are read of each document."""
+        """Yield the sampled rows of each document."""
         rows = self.rows.tolist()
         for low, high in pairwise(self.groups):
             first, last = self.borders[low], self.borders[high]
@@ -110,12 +104,12 @@ class Samples(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RowGroups:
-    """Rows of some documents in groups of rows that are alike.
+    """Rows of some documents, grouped by likeness.
 
-    `rows` i64[n] are their numbers, ascending, `group` i64[n] the group of each among its
-    document's. A column a group, those of one document after those of the one before: `size`, and
-    `first`, where its rows begin in `order` i64[n], which are rows by group and place. `borders`
-    i64[documents + 1]: where each document's groups begin.
+    `rows` (i64[n]) are their numbers, ascending; `group` (i64[n]) is the number of each row's group
+    in its document. Per group, ordered by document, `size` is its number of rows and `first` their
+    start in `order` (i64[n]), which lists the rows by group and place. `borders` (i64[documents +
+    1]) are the starts of the documents' groups.
     """
 
     rows: Numbers
@@ -127,8 +121,9 @@ class RowGroups:
 
     @classmethod
     def of(cls, rows: Numbers, document: Numbers, keys: Numbers, documents: int) -> RowGroups:
-        """Groups of `rows`, of which each has a key and the number of its document, below
-        `documents`.
+        """Group `rows` by their keys within each document.
+
+        `keys` has the key of each row, `document` its document's number, below `documents`.
         """
         order = np.argsort(keys, kind="stable")
         key, own = keys[order], document[order]
@@ -152,7 +147,7 @@ class RowGroups:
         )
 
     def samples(self) -> Samples:
-        """Return what is read of each group."""
+        """Return the rows to read of each group."""
         sizes, groups = self.size.tolist(), self.borders.tolist()
         count = np.array(
             [n for low, high in pairwise(groups) for n in read_of(sizes[low:high])], np.int64
@@ -173,7 +168,7 @@ class RowGroups:
 
 
 def read_of(sizes: Sequence[int]) -> list[int]:
-    """Of groups with so many rows, all of one document, how many rows of each are read.
+    """Return how many rows of each group to read, given the groups' sizes in one document.
 
     >>> read_of([1, 300, 20]), read_of([20, 12])
     ([1, 6, 6], [20, 12])
@@ -190,8 +185,10 @@ def read_of(sizes: Sequence[int]) -> list[int]:
 def row_groups(
     table: RowBatch, first: Numbers, count: Numbers, separators: Sequence[str]
 ) -> RowGroups:
-    """Groups of the rows of some documents, which have `count` rows from number `first` on and
-    part cells by `separators`.
+    """Group the rows of some documents.
+
+    Each document has `count` rows from number `first` on, and its cells are separated by one of
+    `separators`.
     """
     document = np.repeat(np.arange(len(first)), count)
     rows = ranges(first, count)
@@ -217,8 +214,10 @@ def row_groups(
 
 
 def _separators(table: RowBatch, rows: Numbers, sign: bytes) -> Numbers:
-    """Return how often `sign` stands before the first candidate of each of `rows`, times 256,
-    and in the whole row: i64[rows].
+    """Count the separators of each row: i64[rows].
+
+    The result is 256 times the number of `sign` before the row's first candidate, plus that in the
+    whole row.
     """
     start, end = table.start[rows], table.end[rows]
     low = int(start[0])
@@ -233,8 +232,9 @@ def _separators(table: RowBatch, rows: Numbers, sign: bytes) -> Numbers:
 
 
 def places_before(data: Bytes, sign: bytes) -> Ranks:
-    """Return how many places in `data`, where `sign` begins, come before another; the sign is
-    one byte some times over.
+    """Return the ranks of the places in `data` where `sign` begins.
+
+    `sign` is one byte, repeated.
     """
     return Ranks(NeighbourRuns(where(data, lambda part: part == sign[0])).of(len(sign)))
 
@@ -243,8 +243,8 @@ def places_before(data: Bytes, sign: bytes) -> Ranks:
 class Layouts:
     """The layouts of one document.
 
-    `common` is the layout of each group; `own` has those rows, by number, that were read with all
-    of their group. `counts`: how many rows have each layout.
+    `common` is the layout of each group. `own` maps row numbers to the layouts of rows in groups
+    that were read completely. `counts` is the number of rows that have each layout.
     """
 
     common: Sequence[RowLayout]
@@ -252,17 +252,17 @@ class Layouts:
     counts: Mapping[RowLayout, int]
 
     def counted(self) -> Iterator[tuple[RowLayout, int]]:
-        """Return each layout and how many rows have it."""
+        """Yield each layout and the number of rows that have it."""
         return ((layout, count) for layout, count in self.counts.items() if count)
 
 
 def layouts_of(
     sample: RowSample, read: Sequence[ShapeDescription], unread: Callable[[int], frozenset[str]]
 ) -> Layouts:
-    """Layouts from what was read of each group of rows; where all of its rows were read, each has
-    its own.
+    """Return the layouts of a document from the descriptions of its sampled rows.
 
-    `unread` gives the labels of a group that none was read of, by the first of its rows.
+    If all rows of a group were read, each has a layout of its own. `unread` returns the labels of a
+    group without a sampled row, by its first row.
     """
     groups = list(sample.groups())
     leading = zip(groups, sample.leading, strict=True)
@@ -280,8 +280,9 @@ def layouts_of(
 
 
 def _common(read: Sequence[ShapeDescription]) -> RowLayout | None:
-    """Return what at least half of the rows read hold, and the skeleton that most have; None
-    where none was read.
+    """Return the fields that at least half of the rows have, with the most frequent skeleton.
+
+    Returns None if no row was read.
     """
     if not read:
         return None
@@ -299,7 +300,7 @@ VOTERS = 4
 """Rows that vote on a document's separator."""
 LONGEST_SAMPLE = 2048
 SURE = tuple(sign.encode() for sign in SEPARATORS[: SEPARATORS.index(":")])
-"""Separators before the one that may stand behind a label as well."""
+"""Separators that come before the colon, which may also follow a label."""
 
 
 def sheets_of(
@@ -308,10 +309,10 @@ def sheets_of(
     carried: Mapping[int, DocumentColumns],
     goes_on: Container[int] = (),
 ) -> list[DocumentColumns]:
-    """Separator, header and statements of each of `documents` (ascending).
+    """Return separator, header and statements of each of `documents`, which ascend.
 
-    What one does not show is taken from `carried`, of one that `goes_on` from the document before
-    it, which is among them or has its place in `carried`.
+    What a document does not show is taken from `carried`. A document that `goes_on` from the
+    document before it takes it from that one, which is in `documents` or has an entry in `carried`.
     """
     first, count = table.extent_of(documents)
     spread = first[:, None] + count[:, None] * np.arange(VOTERS) // VOTERS
@@ -347,8 +348,9 @@ def _sheet(
     *,
     has_tuples: bool,
 ) -> DocumentColumns:
-    """Return what one document shows, of which `texts` are some lines; `before` is what is known
-    from its earlier parts.
+    """Return the columns of one document.
+
+    `texts` are some of its lines; `before` are the columns known from its earlier parts.
     """
     columns = before.columns
     if texts:
@@ -373,7 +375,7 @@ def _sheet(
 
 
 def vote_of(text: bytes) -> str:
-    """Return the separator of one row; most are told from its bytes."""
+    """Return the separator of one row, in most cases from its bytes alone."""
     if len(text) <= LONGEST_SAMPLE:
         for sign in SURE:
             if sign in text:
@@ -399,14 +401,18 @@ def _above(table: RowBatch, row: int) -> list[str]:
 
 
 USUAL = frozenset((":", "----"))
-"""Signs that mostly part a login and its password; behind another a column needs more to be one."""
+"""The usual separators of a login and its password.
+
+With any other, a column needs more evidence to be one of passwords.
+"""
 SCHEMES = ("http", "https")
-"""What stands in the cell behind a password where the address of its page follows: the colon
-parts it.
+"""The cell behind a password that is followed by the address of its page.
+
+The colon of the address separates it.
 """
 CARD = f"<{FieldLabel.CARD}>"
 TELLING = LOGINS | {CARD}
-"""Cells beside which an unknown one may be told."""
+"""Cells beside which an unknown cell may be recognised."""
 CODE, MONTH, YEAR = (
     re.compile("[0-9]{3}"),
     re.compile("0?[1-9]|1[0-2]"),
@@ -417,13 +423,11 @@ EXPIRY = re.compile(
 )
 FEWEST_CODES = 3
 FEWEST, FEWEST_NAMES = 4, 4
-"""Rows that tell of a column behind another sign, and names by which it is told whether they
-come again.
-"""
+"""Rows needed to recognise a column with another separator, and names needed to see repetition."""
 
 
 class CellTexts(Protocol):
-    """The cells of a row as characters."""
+    """The cells of a row as strings."""
 
     def __len__(self) -> int: ...
 
@@ -431,13 +435,13 @@ class CellTexts(Protocol):
 
 
 Lines = Sequence[tuple[ShapeDescription, int]]
-"""Some lines as they were read, each with its number, by which its values are known."""
+"""Descriptions of some lines, each with its row number, by which its values are found."""
 
 
 def typed_together(
     sheet: DocumentColumns, lines: Lines, values: Callable[[int], CellTexts]
 ) -> DocumentColumns:
-    """`sheet` with what its columns are, from some lines."""
+    """Return `sheet` with its columns typed by the cells of some lines."""
     counts, separator = Counter(described for described, _ in lines), sheet.columns.separator
     if not any(described.names or _may_be_told(described) for described in counts):
         return sheet
@@ -451,7 +455,7 @@ def typed_together(
 
 
 def _may_be_told(described: ShapeDescription) -> bool:
-    """Return whether something in a row may be told by what stands in other rows."""
+    """Return whether other rows may show what an unknown cell of this row is."""
     marks = {*described.marks}
     return (
         not TELLING.isdisjoint(marks)
@@ -461,10 +465,10 @@ def _may_be_told(described: ShapeDescription) -> bool:
 
 
 def hashes(counts: Mapping[ShapeDescription, int], separator: str) -> frozenset[int]:
-    """Return the last column of most rows, a digest behind a login: by the usual signs of such
-    lists it is that of a password.
+    """Return the last column if it is, in most rows, a digest behind a login.
 
-    `counts` says how many rows hold what.
+    With the usual separators of such lists, it is the digest of a password. `counts` is the number
+    of rows of each description.
     """
     held = Counter[int]()
     for described, count in counts.items():
@@ -479,10 +483,10 @@ def hashes(counts: Mapping[ShapeDescription, int], separator: str) -> frozenset[
 
 
 def card_codes(lines: Lines, values: Callable[[int], CellTexts]) -> dict[int, FieldLabel]:
-    """Columns of expiry dates and codes beside a column of cards, from some rows and their values.
+    """Return the columns of expiry dates and security codes beside a column of cards.
 
-    Three digits beside an expiry date are a code; directly behind a card without one they are where
-    hardly two are equal, and few of them round as amounts are.
+    Three digits beside an expiry date are a code. Directly behind a card without a date they are a
+    code if hardly two are equal and few of them are round, as amounts are.
     """
     cards = Counter(
         described.marks.index(CARD) for described, _ in lines if CARD in described.marks
@@ -518,7 +522,7 @@ def card_codes(lines: Lines, values: Callable[[int], CellTexts]) -> dict[int, Fi
 
 
 def _are(pattern: re.Pattern[str], values: Sequence[str]) -> bool:
-    """Return whether at least three of four values are of that shape."""
+    """Return whether at least three of four values match the pattern."""
     return (
         bool(values)
         and sum(pattern.fullmatch(value) is not None for value in values) * 4 >= len(values) * 3
@@ -526,15 +530,16 @@ def _are(pattern: re.Pattern[str], values: Sequence[str]) -> bool:
 
 
 def _are_spread(values: Sequence[str]) -> bool:
-    """Return whether some numbers are neither tags, of which many are equal, nor amounts, of
-    which most are round.
+    """Return whether numbers are neither tags nor amounts.
+
+    Many tags are equal, and most amounts are round.
     """
     is_round = sum(value.endswith("0") for value in values) * 2 > len(values)
     return len(values) >= FEWEST_CODES and len({*values}) * 4 >= len(values) * 3 and not is_round
 
 
 def passwords(lines: Lines, values: Callable[[int], CellTexts], separator: str) -> frozenset[int]:
-    """Columns that hold passwords, from some rows and their values."""
+    """Return the columns that hold passwords, judged by the values of some rows."""
     held: dict[int, list[str]] = defaultdict(list)
     alone: dict[int, bool] = {}
     for described, row in lines:
@@ -553,8 +558,9 @@ def passwords(lines: Lines, values: Callable[[int], CellTexts], separator: str) 
 
 
 def _are_passwords(values: Sequence[str], *, usual: bool, alone: bool) -> bool:
-    """Return whether most values are possible, enough of them made, and few equal; `alone`:
-    nothing stands behind them.
+    """Return whether most values may be passwords, enough look like one, and few are equal.
+
+    `alone` means that nothing follows them in their rows, `usual` that the separator is usual.
     """
     possible = [value for value in values if is_possible(value)]
     made, different = sum(map(is_made, possible)), len({*values})
@@ -569,17 +575,17 @@ def _are_passwords(values: Sequence[str], *, usual: bool, alone: bool) -> bool:
 
 
 def _shape(value: str) -> str:
-    """Return which of its characters are digits: numbers of one form have one shape."""
+    """Return a value with its digits and letters replaced: numbers of one form have one shape."""
     return "".join("9" if char.isdigit() else "a" if char.isalpha() else char for char in value)
 
 
 def nameless(
     lines: Lines, values: Callable[[int], CellTexts], named: frozenset[int]
 ) -> frozenset[int]:
-    """Columns whose cells look like names and are tags; those `named` by a header are names.
+    """Return the columns whose cells look like names but are tags.
 
-    Beside digests alone names that come again, or stand in fewer than half of the cells, are none:
-    people have one each.
+    Columns that a header has `named` hold names. Beside digests alone, names are also tags if they
+    are repeated or fill fewer than half of the cells: each person has a name of their own.
     """
     held: dict[int, list[str]] = defaultdict(list)
     for described, row in lines:

@@ -1,9 +1,9 @@
-"""Find the columns of a document, and read what rows hold by them: the label of each cell, and the
-skeleton.
+"""Infer the columns of a document, and describe its rows: the label of each cell, and the skeleton.
 
-`DocumentColumns` and its `HeaderColumns` hold separator, header labels, column names of SQL
-statements, and what the cells say of each column. Rows of one shape hold the same in the same
-columns, so each shape is read once for all its rows. The skeleton may be stored.
+`DocumentColumns` and its `HeaderColumns` hold the separator, header labels, column names of SQL
+statements, and the types that the cells show for each column. Rows of one shape hold the same
+fields in the same columns, so each shape is read one time for all its rows. The skeleton may be
+stored.
 """
 
 from __future__ import annotations
@@ -38,15 +38,16 @@ COLUMN = re.compile(
     rb"(?m)^["
     rb" \t\r\v\f,]*[`\"\[]?([\w\x80-\xff]{1,64})[`\"\]]?\s+[A-Za-z](?:[^\n]{0,256}?(?i:\bcomment)\s+'([^'\n]{1,64})')?"  # noqa: E501
 )
-"""The name of a column, and what its comment calls it."""
+"""The name of a column, and the name that its comment gives it."""
 BEGINNING = re.compile(rb"\s*(?:\(|(?i:insert|replace)\s)")
 MAY_BEGIN = frozenset(bytes((byte,)) for byte in b" \t\n\v\f\r(iIrR")
-"""First bytes of what BEGINNING matches: most lines need no expression."""
+"""First bytes of a match of BEGINNING: most lines need no regular expression."""
 
 
 class Tuple(NamedTuple):
-    """A tuple in a line: bytes [start, end) between its brackets, and the labels that the line
-    itself gives.
+    """A tuple in a line: bytes [start, end) between its brackets, and labels.
+
+    The labels are those in the line itself.
     """
 
     start: int
@@ -55,13 +56,14 @@ class Tuple(NamedTuple):
 
 
 def is_beginning(line: bytes) -> bool:
-    """Return whether a line begins as a tuple or a statement does."""
+    """Return whether a line begins as a tuple or an INSERT statement does."""
     return line[:1] in MAY_BEGIN and BEGINNING.match(line) is not None
 
 
 def tuple_in(line: bytes) -> Tuple | None:
-    """Return the tuple of a line that is one: `(1,'x'),` or `INSERT INTO t (a,b) VALUES
-    (1,'x');`.
+    """Return the tuple of a line, None if the line is none.
+
+    Such lines are `(1,'x'),` and `INSERT INTO t (a,b) VALUES (1,'x');`.
     """
     if not is_beginning(line):
         return None
@@ -76,10 +78,10 @@ def tuple_in(line: bytes) -> Tuple | None:
 
 
 def statements_of(text: bytes, place: int = 0) -> tuple[tuple[int, Labels], ...]:
-    """Column labels by statement: from the list in the INSERT, else from the CREATE TABLE above; at
-    most MOST_STATEMENTS.
+    """Return the place and the column labels of at most MOST_STATEMENTS INSERT statements.
 
-    `place` is where `text` begins.
+    Labels are from the list in the INSERT, else from the CREATE TABLE. `place` is where `text`
+    begins.
     """
     inserts = _heads(text, b"insert ", INSERT)
     unlisted = {_table_of(insert) for insert in inserts if not insert[2]}
@@ -104,13 +106,14 @@ def _table_of(head: re.Match[bytes]) -> bytes:
 
 
 def labels_in(names: bytes) -> Labels:
-    """Labels of the column names between the brackets of an INSERT."""
+    """Return the labels of the column names between the brackets of an INSERT."""
     return tuple(label_of(name) for name in names.decode("utf-8", "replace").split(","))
 
 
 def _column_labels(body: bytes) -> Labels:
-    """Labels of the columns of a CREATE TABLE, whose `body` begins behind the bracket: a column
-    a line, up to the keys.
+    """Return the labels of the columns of a CREATE TABLE.
+
+    `body` begins behind the bracket, with a column a line, up to the keys.
     """
     first, *rest = body.split(b"\n")
     # a flood of line ends has no column
@@ -128,8 +131,9 @@ def _column_labels(body: bytes) -> Labels:
 
 
 def _heads(text: bytes, word: bytes, pattern: re.Pattern[bytes]) -> list[re.Match[bytes]]:
-    """Matches of `pattern` where `word` stands in lower or upper case; a search for a word costs
-    next to nothing.
+    """Return the matches of `pattern` that begin with `word` in lower or upper case.
+
+    Searching for a word costs next to nothing.
     """
     found: list[re.Match[bytes]] = []
     for written in (word, word.upper()):
@@ -142,18 +146,18 @@ def _heads(text: bytes, word: bytes, pattern: re.Pattern[bytes]) -> list[re.Matc
 
 
 FEWEST_CELLS = 4.0
-"""Cells of a shape that a column must have before their checksums say anything."""
+"""Cells of one kind that a column needs before its checksums are evidence."""
 Said = tuple[float, int, FieldLabel]
-"""Rows, a column, and the label that its cells in them say themselves."""
+"""Rows, a column, and the label that its cells in these rows show."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeaderColumns:
-    """The separator of a table ("" for none) and the labels of its header, () where it has none.
+    """The columns of a table: its separator ("" for none) and its header's labels (() for none).
 
-    `doubted` are (column, kind) of which most cells fail their checksum: those that pass do so by
-    chance, as every tenth order number passes for a card. `typed` says of a column without a label
-    what most of its cells are. Cells of `nameless` columns look like names and are tags.
+    `doubted` are (column, kind) where most cells fail their checksum: those that pass do so by
+    chance, as every tenth order number passes for a card. `typed` is the label of most cells in a
+    column without one. Cells of `nameless` columns look like names but are tags.
     """
 
     separator: str = ""
@@ -161,23 +165,24 @@ class HeaderColumns:
     doubted: frozenset[tuple[int, str]] = frozenset()
     typed: Mapping[int, FieldLabel] = field(default_factory=dict, hash=False)
     names: tuple[str, ...] = field(default=(), compare=False)
-    """The header as it is written: in memory only, as all that stands in a text."""
+    """The header as it is written: in memory only, like all text of a capture."""
     nameless: frozenset[int] = frozenset()
 
     def separator_in(self, style: int) -> bytes:
-        """Return what parts the cells of a row written in `style`."""
+        """Return the separator of the cells of a row written in `style`."""
         return self.separator.encode() if style == LINE else b"\n" if style == BLOCK else b","
 
     def of_statement(self, labels: Labels) -> HeaderColumns:
-        """Return the columns of tuples that a statement names so."""
+        """Return the columns of tuples whose statement gives these labels."""
         return replace(self, separator=",", labels=labels)
 
     def judged(
         self, seen: Iterable[tuple[float, int, str, bool]], said: Iterable[Said], rows: float
     ) -> HeaderColumns:
-        """Return the same, typed by cells of `rows` rows.
+        """Return these columns, typed by the cells of `rows` rows.
 
-        Those `seen` (weight, column, kind, is valid), and what others `said`.
+        `seen` are the candidates (weight, column, kind, is valid), `said` the labels that cells
+        show.
         """
         shaped: dict[tuple[int, str], float] = defaultdict(float)
         passed: dict[tuple[int, str], float] = defaultdict(float)
@@ -207,30 +212,30 @@ HEADER_LINES = 20
 
 @dataclass(frozen=True, slots=True)
 class DocumentColumns:
-    """Columns of a document's lines, and of each SQL statement from its place on: ascending
-    (place, labels).
+    """The columns of a document's lines, and of its SQL statements.
+
+    `statements` are (place, labels), ascending; the labels hold from the place on.
     """
 
     columns: HeaderColumns = HeaderColumns()
     statements: tuple[tuple[int, Labels], ...] = ()
 
     def labels_at(self, place: int) -> Labels:
-        """Return what the last statement before `place` calls the columns of its tuples."""
+        """Return the column labels of the last statement before `place`."""
         at = bisect_right(self.statements, place, key=lambda statement: statement[0])
         return self.statements[at - 1][1] if at else ()
 
     def judged(
         self, seen: Iterable[tuple[float, int, str, bool]], said: Iterable[Said], rows: int
     ) -> DocumentColumns:
-        """Return the same with what the cells of `rows` rows say of the columns; as
-        `HeaderColumns.judged`.
-        """
+        """Return these columns, typed by the cells of `rows` rows; see `HeaderColumns.judged`."""
         columns = self.columns.judged(seen, said, rows)
         return self if columns is self.columns else DocumentColumns(columns, self.statements)
 
     def as_carried(self) -> DocumentColumns:
-        """Return the same for a document that goes on in a later batch: the last statement holds
-        from its beginning.
+        """Return these columns for a document that continues in a later batch.
+
+        The last statement holds from its beginning.
         """
         return DocumentColumns(
             self.columns, tuple((-1, labels) for _, labels in self.statements[-1:])
@@ -238,12 +243,12 @@ class DocumentColumns:
 
 
 def vote(line: str) -> str:
-    """Return the separator of one line, the first of SEPARATORS that parts it; "" for none."""
+    """Return the first of SEPARATORS that separates cells of the line; "" for none."""
     return next((s for s in SEPARATORS if s in line and _parts(s, line)), "")
 
 
 def elected(votes: Sequence[str]) -> str:
-    """Return what most of a few votes are for, the first of several.
+    """Return the separator with most votes, the first of several.
 
     >>> elected([vote(line) for line in ('a|b', 'c|d', 'e,f')])
     '|'
@@ -252,14 +257,15 @@ def elected(votes: Sequence[str]) -> str:
 
 
 def _parts(separator: str, line: str) -> bool:
-    """Return whether a sign parts cells: a colon does where no space follows it and no label
-    stands before it.
+    """Return whether `separator` separates cells of the line.
+
+    A colon does if no space follows it and no label precedes it.
     """
     return separator != ":" or (": " not in line and label_before(line) is None)
 
 
 def header_of(lines: Sequence[str], separator: str) -> tuple[Labels, tuple[str, ...]]:
-    """Labels and names of the columns from the last of `lines` that is a header; () for none."""
+    """Return labels and names of the columns from the last of `lines` that is a header; () for none."""
     for line in reversed(lines if separator else ()):
         if separator in line:
             names = line.rstrip("\n").split(separator)
@@ -271,15 +277,17 @@ def header_of(lines: Sequence[str], separator: str) -> tuple[Labels, tuple[str, 
 
 SHOWN_CELLS = 12  # a skeleton longer than a line helps nobody
 SHOWN_NUMBERS = 4
-"""Of a cell with many identifiers, what the skeleton shows."""
+"""Identifiers of one cell that the skeleton shows."""
 LOGINS = frozenset(f"<{label}>" for label in (FieldLabel.PHONE, FieldLabel.EMAIL))
-"""Cells that a password may stand behind."""
+"""Cells that a password may follow."""
 HASH = f"<{DIGEST}>"
 
 
 class ShapeCell(NamedTuple):
-    """What a cell is: its mark in the skeleton, labels, candidates, whether nothing is known of
-    it, and whether it names.
+    """What a cell holds.
+
+    It has its mark in the skeleton, its labels and candidates, whether it is unknown, and whether
+    it holds a name.
     """
 
     mark: str
@@ -290,7 +298,7 @@ class ShapeCell(NamedTuple):
 
     @classmethod
     def of(cls, label: FieldLabel, seen: tuple[Seen, ...] = ()) -> ShapeCell:
-        """Return a cell of which the label is known."""
+        """Return a cell with a known label."""
         return cls(f"<{label}>", frozenset((str(label),)), seen, is_named=label is FieldLabel.NAME)
 
 
@@ -301,15 +309,16 @@ SECRET = ShapeCell.of(FieldLabel.PASSWORD)._replace(is_unknown=True)
 
 
 class RowLayout(NamedTuple):
-    """Labels and skeleton that rows share."""
+    """The labels and the skeleton that rows share."""
 
     fields: frozenset[str]
     skeleton: str
 
 
 class ShapeDescription:
-    """What rows of one shape hold, by their `cells`: labels, `more` among them, and the
-    skeleton, whose cells `between` parts.
+    """What rows of one shape hold: labels, with `more`, and the skeleton.
+
+    The skeleton is the marks of `cells`, joined by `between`.
     """
 
     def __init__(
@@ -332,7 +341,10 @@ class ShapeDescription:
 
     @cached_property
     def said(self) -> list[tuple[int, FieldLabel]]:
-        """Columns whose cell has one label, and no number or name in it that would say so again."""
+        """Return the columns whose cell has one label by its own words, with the label.
+
+        Cells with a candidate or a name are left out: they show their label anyway.
+        """
         cells = enumerate(self.cells)
         return [
             (n, FieldLabel(next(iter(c.fields))))
@@ -342,25 +354,25 @@ class ShapeDescription:
 
     @cached_property
     def behind_login(self) -> int | None:
-        """Return the column in which a password would stand."""
+        """Return the column that may be a password, behind a login."""
         last = len(self.cells) - 1
         if last > 0 and self.cells[last].is_unknown and self.cells[last - 1].mark in LOGINS:
             return last
         return 1 if last > 0 and self.cells[1].is_unknown and self.cells[0].mark in LOGINS else None
 
     def with_fields(self, more: frozenset[str]) -> ShapeDescription:
-        """Return the same with `more` fields."""
+        """Return this description with `more` fields."""
         return ShapeDescription(self.cells, self._between, more)
 
 
 CellKey = tuple[
     int, FieldLabel | None, FieldLabel | None, FieldLabel | None, bool, tuple[bool, ...]
 ]
-"""The identity of a content, and what is known of its column and by the cell before it."""
+"""The identity of a content, and what its column and the cell before it show."""
 
 
 class Readers:
-    """The readers of a batch: documents whose columns are equal share one."""
+    """The readers of a batch: documents with equal columns share one."""
 
     def __init__(self) -> None:
         self._by_columns: dict[HeaderColumns, ShapeReader] = {}
@@ -377,9 +389,7 @@ class Readers:
 
 
 class ShapeReader:
-    """Says what shapes hold by what is known of their `columns`; `number` is its own among its
-    readers.
-    """
+    """The reader of shapes by the known `columns`; `number` is its own in `Readers`."""
 
     def __init__(self, columns: HeaderColumns, readers: Readers, number: int) -> None:
         self.columns, self._readers, self.number = columns, readers, number
@@ -387,14 +397,14 @@ class ShapeReader:
         self._by_labels: dict[Labels, ShapeReader] = {}
 
     def of_statement(self, labels: Labels) -> ShapeReader:
-        """Return the reader for tuples whose statement names its columns so."""
+        """Return the reader for tuples whose statement gives these labels."""
         found = self._by_labels.get(labels)
         return found or self._by_labels.setdefault(
             labels, self._readers.by(self.columns.of_statement(labels))
         )
 
     def read(self, shape: RowShape, *, offer: bool = False) -> ShapeDescription:
-        """Return what rows of `shape` hold; words of an `offer` say nothing."""
+        """Describe the rows of `shape`; words of an `offer` are ignored."""
         found = self._read.get((shape, offer))
         if found is None:
             separator = self.columns.separator_in(shape.style).decode()
@@ -409,7 +419,7 @@ class ShapeReader:
         return found
 
     def _cells(self, shape: RowShape, offer: bool) -> tuple[ShapeCell, ...]:
-        """Return what each cell is."""
+        """Return what each cell of the shape holds."""
         contents, labels, count = shape.contents, self.columns.labels, len(shape.contents)
         is_headed = shape.style in (LINE, TUPLE) and len(labels) == count > 1
         header = labels if is_headed else (None,) * count
@@ -426,8 +436,9 @@ class ShapeReader:
     def _known_cell(
         self, column: int, content: Content, header: FieldLabel | None, words: FieldLabel | None
     ) -> ShapeCell:
-        """Return what a cell is, from those of all columns of the batch of which as much is
-        known.
+        """Return what a cell holds.
+
+        Cells with the same content and the same known column, in the whole batch, share the result.
         """
         columns = self.columns
         doubted = (
@@ -458,10 +469,11 @@ def _cell(
     is_nameless: bool,
     doubted: Sequence[bool],
 ) -> ShapeCell:
-    """Return what a cell is: by its identifiers, the label in it, the header, its look, its words,
-    and what its column is mostly.
+    """Return what a cell holds.
 
-    `doubted` says of which of its candidates the column holds no true ones, () for none.
+    It is decided, in this order, by its identifiers, the label in it, the header, its look, its
+    words, and the type of its column. `doubted` marks the candidates whose kind is doubted in the
+    column; () for none.
     """
     label = content.label if content.is_labelled else header
     seen = zip(content.seen, doubted or [False] * len(content.seen), strict=True)
@@ -477,8 +489,9 @@ def _cell(
 
 
 def _of_numbers(content: Content, kinds: Sequence[str], label: FieldLabel | None) -> ShapeCell:
-    """Return what a cell with identifiers is, by what stands around them; a digest is of what
-    its column or label says it is.
+    """Return what a cell with identifiers holds, by the text around them.
+
+    A digest is of the field that its column or label names.
     """
     by_kind = field_by_kind()
     labels = [

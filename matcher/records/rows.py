@@ -1,6 +1,4 @@
-"""Rows with what is read of them only when somebody asks: many at once, since one by one each
-costs several times as much.
-"""
+"""The rows of a batch, read on demand and in bulk: one row alone costs several times as much."""
 
 from __future__ import annotations
 
@@ -50,15 +48,16 @@ UNREAD = -1
 
 @dataclass(frozen=True, slots=True)
 class _KnownColumns:
-    """What is known of a document's columns: its sheet, and who reads by it."""
+    """The known columns of a document: its sheet, and the reader for it."""
 
     sheet: DocumentColumns
     reader: ShapeReader
 
 
 class RowTable(RowBatch):
-    """Rows of a batch; the cells of one, the columns of its document and the layouts are read
-    when first asked for, and once.
+    """The rows of a batch.
+
+    Cells of a row, columns of its document and layouts are read at first use, one time.
     """
 
     def __init__(
@@ -92,7 +91,7 @@ class RowTable(RowBatch):
 
     @cached_property
     def _contents(self) -> Contents:
-        """Return what cells say by themselves, and shapes: of most batches no cell is read."""
+        """Return the contents and shapes of cells; most batches need none."""
         return Contents(self.candidates.names)
 
     @cached_property
@@ -100,10 +99,10 @@ class RowTable(RowBatch):
         return Readers()
 
     def names(self, rows: Numbers) -> tuple[Numbers, Texts, list[tuple[int, str]]]:
-        """Cells of `rows` that may be names, and names glued to their numbers.
+        """Return the cells of `rows` that may be names, and names glued to their numbers.
 
-        First those in Han characters alone, which are most: the row of each, i64[n], and the name;
-        then (row, name) of others.
+        The result is the row (i64[n]) and the name of those in Han characters alone, which are
+        most, and then (row, name) of the remaining ones.
         """
         self._cut(rows)
         number, found = self._described(rows, self._before)
@@ -131,10 +130,9 @@ class RowTable(RowBatch):
         return np.concatenate(sure), concatenate(texts), others
 
     def fields(self, rows: Numbers) -> tuple[Numbers, list[frozenset[str]]]:
-        """Labels of what stands in each of `rows`, from its own text and what the layouts of its
-        document say of the columns.
+        """Return the labels of each of `rows`, from its own text and from its document's columns.
 
-        The number of each row's, i64[n], among those that there are.
+        The result is a number per row, i64[n], and the label sets that the numbers stand for.
         """
         self._cut(rows)
         self.lay_out(np.unique(self.document[rows]))
@@ -142,26 +140,26 @@ class RowTable(RowBatch):
         return number, [described.fields for described in found]
 
     def groups(self, rows: Numbers) -> tuple[Numbers, list[frozenset[str]]]:
-        """Return the fields of the layout that each of `rows` belongs to: what `Statistics.groups`
-        counts it under.
+        """Return the fields of the layout of each of `rows`.
 
-        The number of each row's, i64[n], among those that there are.
+        `Statistics.groups` counts the row under them. The result is a number per row, i64[n], and
+        the field sets that the numbers stand for.
         """
         self.lay_out(np.unique(self.document[rows]))
         number, which = np.unique(self._layout[rows], return_inverse=True)
         return which, [self._layouts_met[layout].fields for layout in number.tolist()]
 
     def layout(self, row: int) -> RowLayout:
-        """Return the layout that a row belongs to."""
+        """Return the layout of a row."""
         self.lay_out(self.document[[row]])
         return self._layouts_met[int(self._layout[row])]
 
     def group(self, row: int) -> frozenset[str]:
-        """Return the fields of the layout that a row belongs to."""
+        """Return the fields of a row's layout."""
         return self.layout(row).fields
 
     def columns(self, row: int) -> HeaderColumns:
-        """Return what is known of a row's columns before any is read."""
+        """Return the known columns of a row's document, before any row is read."""
         return self._known(int(self.document[row])).sheet.columns
 
     def layouts(self, document: int) -> Layouts:
@@ -171,11 +169,11 @@ class RowTable(RowBatch):
         return self._layouts[document]
 
     def carried(self, document: int) -> DocumentColumns:
-        """Return what the rows of the same capture in a later batch need to know of its columns."""
+        """Return the columns that later batches of the same capture need."""
         return self._known(document).sheet.as_carried()
 
     def _cut(self, rows: Numbers) -> None:
-        """Have the cells of `rows`: those of one separator together."""
+        """Cut `rows` into cells, those with one separator together."""
         new = np.unique(rows[self._shape[rows] == UNREAD])
         if not len(new):
             return
@@ -206,8 +204,9 @@ class RowTable(RowBatch):
             self._shape[new[own]] = self._contents.shapes_of(cells, written)
 
     def _tuples(self, rows: Numbers, texts: MarkedText) -> tuple[MarkedText, Numbers]:
-        """Return the text of `rows` and how each is written: of a line or statement with a tuple
-        that alone.
+        """Return the text of `rows` and how each is written.
+
+        Of a line or statement with a tuple, the text is the tuple alone.
         """
         style, start, end = self.style[rows].astype(np.int64), texts.start.copy(), texts.end.copy()
         first = texts.data[start]
@@ -233,11 +232,10 @@ class RowTable(RowBatch):
     def _described(
         self, rows: Numbers, known: Mapping[int, _KnownColumns]
     ) -> tuple[Numbers, list[ShapeDescription]]:
-        """Return what each of `rows`, which are cut, holds by what is `known` of its document's
-        columns.
+        """Describe `rows`, which have been cut, by the `known` columns of their documents.
 
-        The number of each row's, i64[n], among those that there are: rows of one shape are
-        described once for all documents whose columns are equal.
+        The result is a number per row, i64[n], and the descriptions that the numbers stand for:
+        rows of one shape are described one time for all documents with equal columns.
         """
         shapes = self._contents.shapes
         documents, which = np.unique(self.document[rows], return_inverse=True)
@@ -256,10 +254,10 @@ class RowTable(RowBatch):
         ]
 
     def _describe(self, row: int, known: _KnownColumns) -> ShapeDescription:
-        """Return what a row holds.
+        """Describe a row.
 
-        Of one shape and document it is the same for all but tuples, offers and rows that are cut
-        off.
+        Rows of one shape in one document have the same description, except tuples, offers and rows
+        that are cut off.
         """
         shape, reader = self._contents.shapes[self._shape[row]], known.reader
         if shape.style == TUPLE:
@@ -274,24 +272,24 @@ class RowTable(RowBatch):
         )
 
     def _is_offer(self, row: int) -> bool:
-        """Return whether a row that is cut speaks of what somebody lends."""
+        """Return whether a row that has been cut is a lender's offer."""
         if row not in self._offers:
             cells, number = self._cells_of(row)
             self._offers[row] = is_offer(cells.text(number))
         return self._offers[row]
 
     def _cells_of(self, row: int) -> tuple[Cells, int]:
-        """Return what holds the cells of a row that is cut, and under which number."""
+        """Return the `Cells` of a row that has been cut, and the row's number in them."""
         return self._cells[self._held[row]], int(self._number[row])
 
     def _known(self, document: int) -> _KnownColumns:
-        """Return what is known of a document's columns before any is read."""
+        """Return the known columns of a document, before any row is read."""
         if document not in self._before:
             self._learn(np.array([document]))
         return self._before[document]
 
     def _learn(self, documents: Numbers) -> None:
-        """Have what is known of the columns of `documents`, and of those that they go on from."""
+        """Read the columns of `documents`, and of the documents that they continue."""
         wanted = {*documents.tolist()} - self._before.keys()
         for document in sorted(wanted, reverse=True):
             at = document
@@ -314,8 +312,9 @@ class RowTable(RowBatch):
         return _KnownColumns(sheet, self._readers.by(sheet.columns))
 
     def lay_out(self, documents: Numbers) -> None:
-        """Have the layouts of `documents`, which ascend: together, since one by one each takes
-        half a millisecond.
+        """Compute the layouts of `documents`, which ascend, together.
+
+        One by one, each would take half a millisecond.
         """
         new = np.array(
             [document for document in documents.tolist() if document not in self._layouts], np.int64
@@ -358,9 +357,7 @@ class RowTable(RowBatch):
         return found
 
     def _judge(self, documents: Numbers, samples: Samples, count: Numbers) -> None:
-        """Have all that is known of the columns of `documents`, of `count` rows each, when
-        `samples` of those are read.
-        """
+        """Infer the columns of `documents`, of `count` rows each, from their `samples`."""
         number, described = self._described(samples.rows, self._before)
         columns = (samples.rows, number, self.style[samples.rows] == LINE, samples.weights)
         read = list(zip(*(column.tolist() for column in columns), strict=True))
@@ -384,12 +381,12 @@ class RowTable(RowBatch):
             )
 
     def _values(self, row: int) -> LazyValues:
-        """Return the cells of a row that is cut."""
+        """Return the cells of a row that has been cut."""
         return LazyValues(*self._cells_of(row))
 
 
 class LazyValues:
-    """The cells of a row as `Cells.value` gives them, each when asked for."""
+    """The cells of a row, each read by `Cells.value` at first use."""
 
     def __init__(self, cells: Cells, row: int) -> None:
         self._cells, self._first = cells, int(cells.borders[row])

@@ -1,22 +1,21 @@
-"""Find which candidates of a batch stand together: how each document is written, and where its
-records begin and end.
+"""Find the rows of a batch: how each document is written, and where its records begin and end.
 
-A few rows of a document tell how it is written: on lines, as JSON objects, as SQL tuples, or
-downwards. What no record takes of a line is a row of its own.
+A few rows of a document show how it is written: on lines, as JSON objects, as SQL tuples, or
+downwards. The part of a line that no record covers is a row of its own.
 
 Records written downwards are neighbouring `label: value` lines until a label repeats, or paragraphs
-of one shape. A label is read once for all lines that begin alike, so Python's work depends on the
-number of labels, not of lines. The end of a record is found for every line at once: before the
-first line whose label already stands between. Only one step per record is left to a loop.
+of one shape. A label is read one time for all lines that begin alike, so Python's work depends on
+the number of labels, not of lines. The end of a record is computed for every line at once: it is
+before the first line whose label has occurred since. Only one step per record is left to a loop.
 
-Without labels, a name, its phone and its ID on a line each and an empty line before the next may be
-anything. Several paragraphs with equally many lines and their first number on the same one are
+Without labels, a name, its phone and its ID on a line each with an empty line before the next may
+be anything. Several paragraphs with equally many lines and their first number on the same line are
 records of a list; a paragraph with two numbers of one kind is a list itself.
 
 JSON objects and SQL tuples stand between brackets. Quotes are paired line by line, since neither
 JSON nor a dump tool leaves a line end inside quotes: the effect of one broken line ends with it. A
 place is inside quotes by the parity of the quotes before it. A line with an odd number of quotes is
-cut off in front or behind: it takes the parity that has more of its brackets outside.
+cut off at its start or end: it takes the parity that has more of its brackets outside.
 """
 
 from __future__ import annotations
@@ -55,12 +54,11 @@ def rows_of(
     carried: Mapping[int, DocumentColumns] | None = None,
     goes_on: Collection[int] = (),
 ) -> RowTable:
-    """Return the rows of every document of `batch`, in order of place; what is done a candidate or
-    a line is done in numpy.
+    """Return the rows of every document of `batch`, in order of place.
 
-    A document that goes on from an earlier batch takes from `carried`, by its number here, what was
-    learnt there of its columns (`RowTable.carried(document)`); those of `goes_on`, from the one
-    before it.
+    Work per candidate or line is done in numpy. A document that continues from an earlier batch
+    takes its columns from `carried`, by its number here (`RowTable.carried(document)`); a document
+    in `goes_on`, from the document before it.
     """
     line, bits = batch.lines(candidates.start), bits_of(candidates)
     groups = KeyGroups.of(line, bits)
@@ -77,8 +75,9 @@ def rows_of(
 
 
 def _between(batch: Batch, candidates: Candidates, groups: KeyGroups, spans: Spans) -> Spans:
-    """Return where each row is, if some are records: the whole record, or of a line what no
-    record has taken.
+    """Return the place of each row.
+
+    It is a whole record, or the part of a line that no record covers.
     """
     first, last = candidates.start[groups.first], candidates.start[groups.first + groups.count - 1]
     is_record = groups.key < 0
@@ -94,7 +93,7 @@ def _between(batch: Batch, candidates: Candidates, groups: KeyGroups, spans: Spa
 
 
 SAMPLES = 8
-"""Rows of a document that are looked at."""
+"""Rows of a document that are examined."""
 LOOK_BACK = 6
 SHORT_LINE = 48
 LOOK_AT = 1 << 16
@@ -108,8 +107,8 @@ SIGN, OPENS_VALUE, QUOTE = b":=", b" \t\"'`[(<+", ord('"')
 class LineRows:
     """Lines with a valid candidate, in order; columns [m].
 
-    `document`, `line` (its number in the buffer), `place` (of its first candidate) and `valid` (how
-    many valid candidates it has) are i64, `mask` u32 has a bit for each of their kinds.
+    `document`, `line` (its number in the buffer), `place` (of its first candidate) and `valid` (its
+    number of valid candidates) are i64; `mask` u32 has a bit for each of their kinds.
     """
 
     document: Numbers
@@ -120,7 +119,7 @@ class LineRows:
 
 
 def records(batch: Batch, lines: LineRows) -> Spans:
-    """Records of the documents in `batch` that are not written on lines."""
+    """Return the records of the documents that are not written on lines."""
     sampled = _sampled(lines)
     as_object, downwards = _labelled(batch, lines, sampled)
     parts = []
@@ -143,13 +142,13 @@ def records(batch: Batch, lines: LineRows) -> Spans:
 
 
 def _only(batch: Batch, spans: Spans, documents: Numbers) -> Spans:
-    """Return those that stand in one of `documents`."""
+    """Return the spans that lie in one of `documents`."""
     chosen = np.isin(batch.documents(spans.start), documents)
     return Spans(spans.start[chosen], spans.end[chosen], spans.style[chosen])
 
 
 def _sampled(lines: LineRows) -> Numbers:
-    """Up to SAMPLES rows of each document, spread over it: row numbers i64[s]."""
+    """Return the numbers of up to SAMPLES rows of each document, spread over it: i64[s]."""
     first = np.flatnonzero(np.diff(lines.document, prepend=-1))
     counts = np.diff(first, append=len(lines.document))
     spread = first[:, None] + counts[:, None] * np.arange(SAMPLES) // SAMPLES
@@ -158,10 +157,10 @@ def _sampled(lines: LineRows) -> Numbers:
 
 
 def _labelled(batch: Batch, lines: LineRows, rows: Numbers) -> tuple[Numbers, Numbers]:
-    """Documents in whose sampled rows a sign stands before a value: those with quoted labels and
-    braces, then those with labels.
+    """Return the documents in whose sampled rows a sign precedes a value.
 
-    Of the latter a sampled line must begin with a known one.
+    First those with quoted labels and braces, then those with labels, of which a sampled line must
+    begin with a known one.
     """
     before = batch.windows(lines.place[rows] - 8, 8)[:, ::-1]
     may_be = np.ones(len(rows), bool)
@@ -182,8 +181,10 @@ def _labelled(batch: Batch, lines: LineRows, rows: Numbers) -> tuple[Numbers, Nu
 
 
 def _with_short_lines(batch: Batch, lines: LineRows, rows: Numbers) -> Numbers:
-    """Documents with at least FEWEST rows, of whose sampled rows at least half are short lines,
-    and with empty lines between.
+    """Return the documents that may be written as paragraphs.
+
+    They have at least FEWEST rows, short lines in at least half of the sampled rows, and empty
+    lines between.
     """
     line = lines.line[rows]
     is_short = batch.line_starts[line + 1] - batch.line_starts[line] <= SHORT_LINE
@@ -200,7 +201,7 @@ def _with_short_lines(batch: Batch, lines: LineRows, rows: Numbers) -> Numbers:
 
 
 def _with_tuples(batch: Batch, lines: LineRows) -> Numbers:
-    """Documents in which the line with most candidates holds the border of two tuples."""
+    """Return the documents whose line with most candidates holds the border of two tuples."""
     excess = lines.valid - np.bitwise_count(lines.mask)  # valid candidates beyond one of each kind
     crowded = np.flatnonzero(excess > 0)
     if not len(crowded):
@@ -222,20 +223,21 @@ def _with_tuples(batch: Batch, lines: LineRows) -> Numbers:
 
 
 WIDTH = 32
-"""Bytes of a line in which its label must end."""
+"""Bytes of a line within which its label must end."""
 MOST_BEGINNINGS = 4096
-"""Different beginnings of lines that are read in one batch; a text with more has no labels to
-speak of.
+"""Different beginnings of lines that are read in one batch.
+
+A text with more has hardly any labels.
 """
 _FACTORS = np.array(
     [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93], np.uint64
 )
 CLOSES = b" \t\"'`])" + "】".encode()[-1:]
-"""What may stand between a label and its sign, as last bytes."""
+"""The last bytes that may stand between a label and its sign."""
 
 
 def blocks(batch: Batch, documents: Numbers) -> Spans:
-    """Records of two or more lines in `documents` (ascending)."""
+    """Return the records of two or more lines in `documents`, which ascend."""
     first, last = batch.lines(batch.starts[documents]), batch.lines(batch.ends[documents])
     counts = last - first + 1
     is_last = np.cumsum(counts) - 1
@@ -277,7 +279,7 @@ def labels_of(batch: Batch, lines: Numbers) -> Numbers:
 
 @cache
 def _tails() -> Flags:
-    """bool[65536]: which two bytes, of either case, may end a known label."""
+    """Return which pairs of bytes, in either case, may end a known label: bool[65536]."""
     either = (
         product(*({byte, ord(chr(byte).upper()) if byte < 128 else byte} for byte in tail))
         for tail in tails()
@@ -288,8 +290,9 @@ def _tails() -> Flags:
 
 
 def _ends_a_label(data: Bytes, stop: Numbers) -> Flags:
-    """Return whether the two bytes before each sign may end a label; what closes one, as a quote
-    does, is taken for one.
+    """Return whether the two bytes before each sign may end a label.
+
+    A byte that closes a label, such as a quote, counts as its end.
     """
     last = data.take(stop - 1)
     pairs = data.take(stop - 2).astype(np.int64) | (last.astype(np.int64) << 8)
@@ -298,7 +301,10 @@ def _ends_a_label(data: Bytes, stop: Numbers) -> Flags:
 
 
 def _has_value(batch: Batch, lines: Numbers, stop: Numbers) -> Flags:
-    """Return whether a line goes on behind its sign at `stop`, one space left out: bool[lines]."""
+    """Return whether a line continues behind its sign at `stop`: bool[lines].
+
+    One space behind the sign is skipped.
+    """
     place = batch.line_starts[lines] + stop + 1
     place += batch.data[place] == ord(" ")
     is_there: Flags = batch.data[place] != LINE_END
@@ -306,8 +312,9 @@ def _has_value(batch: Batch, lines: Numbers, stop: Numbers) -> Flags:
 
 
 def _hashed(rows: Bytes) -> npt.NDArray[np.uint64]:
-    """One number for each row u8[n, WIDTH]; different rows have the same one in 2^-64 of cases,
-    unless somebody makes them so.
+    """Return one 64-bit hash per row (u8[n, WIDTH]).
+
+    Different rows collide in 2^-64 of cases, unless somebody constructs them.
     """
     words = rows.view(np.uint64) * _FACTORS
     words ^= words >> np.uint64(29)
@@ -316,10 +323,10 @@ def _hashed(rows: Bytes) -> npt.NDArray[np.uint64]:
 
 
 def _downwards(label: Numbers, is_last: Numbers) -> tuple[Numbers, Numbers]:
-    """Records [begin, end) as line numbers; `is_last` are the last lines of documents.
+    """Return the line ranges [begin, end) of records that are written one field per line.
 
-    `cut[s]` is where a record that begins at line s ends: at the first line whose label stands at
-    or behind s already, that has none, or before which a document is over.
+    `is_last` marks the last lines of documents. `cut[s]` is the end of a record that begins at line
+    s: the first line that repeats a label since s or has none, or the end of the document.
     """
     places = np.arange(len(label))
     again = _next_alike(label)
@@ -338,7 +345,7 @@ def _downwards(label: Numbers, is_last: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def _next_alike(label: Numbers) -> Numbers:
-    """For each line the next with the same label, `len(label)` for none: i64[lines]."""
+    """Return the next line with the same label for each line, or `len(label)`: i64[lines]."""
     order = np.argsort(label, kind="stable")
     following = np.full(len(label), len(label))
     is_same = label[order[:-1]] == label[order[1:]]
@@ -347,17 +354,17 @@ def _next_alike(label: Numbers) -> Numbers:
 
 
 FEWEST = 3
-"""Records of one shape from which a document is a list of them."""
+"""Records of one shape that make a document a list of them."""
 SHARE = 0.6
 MOST_LINES = 8
 LONGEST_LINE = 96
 
 
 def paragraphs(batch: Batch, document: int, line: Numbers, mask: Masks, valid: Numbers) -> Spans:
-    """Records of one document whose lines with valid candidates are `line` (numbers in the buffer,
-    ascending).
+    """Return the records of one document that is written as paragraphs.
 
-    `mask` and `valid` say which kinds each of them holds and how many valid candidates.
+    `line` are its lines with valid candidates (numbers in the buffer, ascending), `mask` the kinds
+    and `valid` the number of valid candidates on each.
     """
     none = Spans.joined(())
     first, last = batch.lines(batch.starts[[document]])[0], batch.lines(batch.ends[[document]])[0]
@@ -397,8 +404,10 @@ JSON, SQL = b'"{}', b"'()"
 
 @dataclass(frozen=True, slots=True)
 class Brackets:
-    """Brackets outside quotes, in order: `place` i64[b], whether each opens, how deep it is
-    after it, from 0, and its unit.
+    """Brackets outside quotes, in order.
+
+    Of each bracket: its `place` (i64[b]), whether it opens, the depth behind it, from 0, and its
+    unit.
     """
 
     place: Places
@@ -408,11 +417,10 @@ class Brackets:
 
 
 def objects(batch: Batch, first: int, last: int) -> Spans:
-    """Records of JSON in documents [first, last]: of each document the outermost objects of which
-    there are two or more.
+    """Return the JSON records in documents [first, last].
 
-    A single object that holds a list of objects is a wrapper; an object that is the value of a key
-    belongs to the one around it.
+    They are the outermost objects of which a document has two or more. A single object that holds a
+    list of objects is a wrapper; an object that is the value of a key belongs to the one around it.
     """
     found = _brackets(batch, first, last, JSON, batch.starts)
     document = batch.documents(found.place)
@@ -427,15 +435,16 @@ def objects(batch: Batch, first: int, last: int) -> Spans:
 
 
 def tuples(batch: Batch, first: int, last: int) -> Spans:
-    """Tuples of SQL statements in documents [first, last]: what stands between the outermost
-    brackets of a line.
+    """Return the tuples of SQL statements in documents [first, last].
+
+    A tuple stands between the outermost brackets of a line.
     """
     found = _brackets(batch, first, last, SQL, batch.line_starts)
     return _at(found, np.ones(len(found.place), np.int64), TUPLE)
 
 
 def _is_value(batch: Batch, places: Places) -> Flags:
-    """Return whether a colon stands before each place, a space between or not: bool[n]."""
+    """Return whether a colon precedes each place, with a space between or not: bool[n]."""
     before = batch.data[places - 1]
     is_value: Flags = (before == ord(":")) | (
         (before == ord(" ")) & (batch.data[places - 2] == ord(":"))
@@ -444,8 +453,9 @@ def _is_value(batch: Batch, places: Places) -> Flags:
 
 
 def _brackets(batch: Batch, first: int, last: int, marks: bytes, units: Places) -> Brackets:
-    """Brackets outside quotes in documents [first, last]; depth begins anew with each of
-    `units`.
+    """Return the brackets outside quotes in documents [first, last].
+
+    Depth begins anew with each of `units`.
     """
     low, high = int(batch.starts[first]), int(batch.ends[last])
     part, (quote, opening, closing) = batch.data[low:high], marks
@@ -458,7 +468,7 @@ def _brackets(batch: Batch, first: int, last: int, marks: bytes, units: Places) 
 
 
 def _unescaped(part: Bytes, quotes: Numbers) -> Numbers:
-    """Return those of `quotes` before which an even number of backslashes stands."""
+    """Return those of `quotes` that follow an even number of backslashes."""
     slashes = np.flatnonzero(part == BACKSLASH)
     if not len(slashes) or not len(quotes):
         return quotes
@@ -472,7 +482,7 @@ def _unescaped(part: Bytes, quotes: Numbers) -> Numbers:
 
 
 def _outside(batch: Batch, places: Places, quotes: Places) -> Flags:
-    """Return whether each place stands outside quotes: bool[n]."""
+    """Return whether each place is outside quotes: bool[n]."""
     lines, number = np.unique(batch.lines(places), return_inverse=True)
     before = np.searchsorted(quotes, batch.line_starts[lines])
     is_cut = (np.searchsorted(quotes, batch.line_starts[lines + 1]) - before) % 2 == 1
@@ -483,11 +493,11 @@ def _outside(batch: Batch, places: Places, quotes: Places) -> Flags:
 
 
 def _levels(steps: Numbers, unit: Numbers) -> Numbers:
-    """Depth after each bracket, i64[b]: +1 opens and −1 closes, anew in each unit; what closes
-    nothing counts as nothing.
+    """Return the depth after each bracket, i64[b], from steps: +1 opens and −1 closes.
 
-    The depth is the sum less its lowest so far. Sinking the sums of each unit below those of the
-    one before makes that lowest begin anew with the unit.
+    Depth begins anew in each unit, and a bracket that closes nothing is ignored. The depth is the
+    sum minus its lowest value so far. Lowering the sums of each unit below those of the unit before
+    makes that lowest value begin anew with the unit.
     """
     if not len(steps):
         return steps
@@ -501,9 +511,9 @@ def _levels(steps: Numbers, unit: Numbers) -> Numbers:
 
 
 def _at(found: Brackets, depth: Numbers, style: int) -> Spans:
-    """Return what stands between brackets at `depth` i64[b], the brackets included.
+    """Return the spans between brackets at `depth` (i64[b]), brackets included.
 
-    A bracket that is never closed begins nothing.
+    A bracket that is never closed begins no span.
     """
     chosen = np.flatnonzero(found.level == np.where(found.opens, depth, depth - 1))
     opens, place, unit = found.opens[chosen], found.place[chosen], found.unit[chosen]

@@ -1,12 +1,11 @@
-"""Hold the rows of a batch as columns, and cut their text into cells, with a mark in place of each
-candidate.
+"""Hold the rows of a batch as columns, and cut their text into cells.
 
-A mark is two bytes: one that occurs nowhere in UTF-8, and one for the candidate's kind and whether
-its checksum holds. So rows that differ only in their numbers are equal, and a separator inside a
-number separates no cells.
+In the text of a row, a mark replaces each candidate. It has two bytes: one that never occurs in
+UTF-8, and one for the candidate's kind and whether its checksum holds. Rows that differ only in
+their numbers are therefore equal, and a separator inside a number separates no cells.
 
-Rows come from `Spans`, records that are not lines, and from `KeyGroups`: neighbouring candidates
-with one key, the line or the record that holds them.
+Rows are built from `Spans`, records that are not lines, and from `KeyGroups`: neighbouring
+candidates with one key, which is the line or record that holds them.
 """
 
 from __future__ import annotations
@@ -25,16 +24,18 @@ from ullage.identifiers import field_by_kind
 from ullage.vocabulary.fields import FieldLabel
 
 LINE, OBJECT, TUPLE, BLOCK = range(4)
-"""How a record is written: on a line, as a JSON object, as a tuple of an SQL statement, as
-`label: value` lines downwards.
+"""How a record is written.
+
+On a line, as a JSON object, as a tuple of an SQL statement, as a block of `label: value` lines.
 """
 Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """Records that do not overlap, in order of place: bytes [start, end) i64[s] and how each is
-    written, `style` u8[s].
+    """Records that do not overlap, in order of place.
+
+    They are the bytes [start, end), i64[s]; `style` (u8[s]) is how each is written.
     """
 
     start: Places
@@ -43,12 +44,12 @@ class Spans:
 
     @classmethod
     def of(cls, start: Places, end: Places, style: int) -> Spans:
-        """Records that are all written alike."""
+        """Build records that are all written alike."""
         return cls(start, end, np.full(len(start), style, np.uint8))
 
     @classmethod
     def joined(cls, parts: Sequence[Spans]) -> Spans:
-        """Return all of `parts`, which come from different documents, in order of place."""
+        """Join `parts`, which come from different documents, in order of place."""
         if not parts:
             return cls.of(np.empty(0, np.int64), np.empty(0, np.int64), LINE)
         start = np.concatenate([part.start for part in parts])
@@ -63,11 +64,11 @@ class Spans:
         return len(self.start)
 
     def before(self, places: Places) -> Numbers:
-        """For each place the last record that begins at or before it, −1 for none: i64[n]."""
+        """Return the last record that begins at or before each place, −1 for none: i64[n]."""
         return np.searchsorted(self.start, places, "right") - 1
 
     def of_places(self, places: Places) -> Numbers:
-        """For each place the record that holds it, −1 for none: i64[n]."""
+        """Return the record that holds each place, −1 for none: i64[n]."""
         found = self.before(places)
         if len(self):
             # for −1 this asks the last record, which is behind: it stays −1 or becomes it
@@ -81,10 +82,10 @@ Masks = npt.NDArray[np.uint32]
 
 @dataclass(frozen=True, slots=True)
 class KeyGroups:
-    """Neighbours that share a key, at least one of them valid.
+    """Neighbouring candidates with one key, at least one of them valid.
 
-    `key`, `first`, `count`, `valid` i64[m]: the key, the first candidate, how many there are, and
-    how many valid ones; `mask` u32[m]: a bit a kind of the valid ones.
+    Of each group: the `key`, its `first` candidate, the `count` of all and of `valid` candidates,
+    i64[m], and `mask` (u32[m]), a bit for each kind of the valid ones.
     """
 
     key: Numbers
@@ -98,8 +99,9 @@ class KeyGroups:
 
     @classmethod
     def of(cls, keys: Numbers, bits: Masks) -> KeyGroups:
-        """Groups of candidates in order of place, from their `keys` i64[n] and kinds `bits`
-        u32[n], 0 for what is not valid.
+        """Group candidates in order of place by their `keys` (i64[n]).
+
+        `bits` (u32[n]) are their kinds, 0 for candidates that are not valid.
         """
         if not len(keys):
             return cls(keys, keys, keys, keys, bits)
@@ -117,7 +119,10 @@ class KeyGroups:
 
 
 def bits_of(candidates: Candidates) -> Masks:
-    """Return a bit for the kind of each valid candidate, 0 for what fails its checksum: u32[n]."""
+    """Return a bit for the kind of each valid candidate: u32[n].
+
+    It is 0 for a candidate whose checksum fails.
+    """
     if len(candidates.names) > MOST_KINDS:
         raise ValueError(
             f"{len(candidates.names)} kinds do not fit into a mask of {MOST_KINDS} bits"
@@ -129,10 +134,9 @@ def bits_of(candidates: Candidates) -> Masks:
 
 
 def holder_of(starts: Places, places: Places) -> Numbers:
-    """For each of `places` the number of the last of `starts` at or before it; both ascend.
-    i64[places].
+    """Return the number of the last of `starts` at or before each of `places`: i64[places].
 
-    The smaller side is looked up in the larger one.
+    Both must ascend. The smaller side is looked up in the larger one.
     """
     if len(places) < len(starts):
         return np.searchsorted(starts, places, "right") - 1
@@ -141,19 +145,23 @@ def holder_of(starts: Places, places: Places) -> Numbers:
 
 
 LONGEST = 1 << 16
-"""Bytes of one row that are read; of a longer one the rest counts by its candidates alone."""
+"""Bytes of one row that are read.
+
+The rest of a longer row counts only by its candidates.
+"""
 
 
 MARK = 0xFF
-"""No byte of UTF-8."""
+"""A byte that never occurs in UTF-8."""
 OPEN = bytes((MARK,))
 KIND = 0x80
-"""Of the second byte, with the number of the kind (below 32) from the second bit on: none of a
-separator's either.
+"""The high bit of a mark's second byte, which no separator has.
+
+The kind's number (below 32) begins at the second bit.
 """
 MARK_BYTES = 2
 NUMBER = "\0"
-"""Stands for a candidate where a row is shown as text: folding leaves none there."""
+"""Replaces a candidate where a row is shown as text; folding removes it from texts."""
 Seen = tuple[str, bool]
 """The kind whose shape a candidate has, and whether its checksum holds."""
 
@@ -164,7 +172,7 @@ def mark(kind: int, *, valid: bool) -> bytes:
 
 
 def shown(text: bytes) -> str:
-    """`text` as characters, with one NUMBER for each candidate."""
+    """Decode `text`, with one NUMBER for each candidate."""
     first, *others = text.split(OPEN)
     plain = b"\0".join((first, *(part[1:] for part in others))) if others else first
     return plain.decode("utf-8", "replace")
@@ -172,8 +180,9 @@ def shown(text: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class MarkedText:
-    """The text of rows: bytes [start, end) of `data`, i64[m], with a line end between two and
-    three behind the last.
+    """The text of rows, with marks: bytes [start, end) of `data`, i64[m].
+
+    A line end separates two rows; three follow the last.
     """
 
     data: Bytes
@@ -181,7 +190,7 @@ class MarkedText:
     end: Numbers
 
     def texts(self) -> list[bytes]:
-        """Return each row."""
+        """Return the text of each row."""
         whole = self.data.tobytes()
         return [
             whole[low:high]
@@ -197,11 +206,10 @@ def marked(
     first: Numbers,
     count: Numbers,
 ) -> MarkedText:
-    """Return the text of rows, which is what stands between their candidates and a mark for each of
-    those; all copied at once.
+    """Return the text of rows with a mark in place of each candidate; all rows are copied at once.
 
-    Each is bytes [start, end) of `batch` with `count` candidates from number `first` on; i64[m]
-    each, in order of place.
+    Each row is the bytes [start, end) of `batch`, with `count` candidates from number `first` on:
+    i64[m] each, in order of place.
     """
     own = ranges(first, count)
     head = np.cumsum(count + 1) - count - 1
@@ -227,11 +235,11 @@ def marked(
 
 
 class RowBatch:
-    """Rows of a batch, in order of place; in memory only.
+    """The rows of a batch, in order of place; in memory only.
 
-    A column a row, [m]: `document`; `start` and `end`, its bytes in the batch; `style` u8, how it
-    is written; `mask` u32, a bit for each of `candidates.names` that it holds; `first_candidate`
-    and `candidate_count`, also of those that fail their checksum.
+    Columns [m]: `document`; `start` and `end`, its bytes in the batch; `style` u8, how it is
+    written; `mask` u32, a bit for each of `candidates.names` that it holds; `first_candidate` and
+    `candidate_count`, which include candidates that fail their checksum.
     """
 
     def __init__(
@@ -251,7 +259,7 @@ class RowBatch:
         return len(self.document)
 
     def lines(self, rows: Numbers) -> Numbers:
-        """Return the first line of each of `rows`, from 0 in its document: i64[rows]."""
+        """Return the first line of each row, from 0 in its document: i64[rows]."""
         first: Numbers = self.batch.lines(self.start[rows]) - self.batch.lines(
             self.batch.starts[self.document[rows]]
         )
@@ -263,20 +271,25 @@ class RowBatch:
         return range(int(first), int(last))
 
     def extent_of(self, documents: Numbers) -> tuple[Numbers, Numbers]:
-        """Return the first row of each of `documents`, and how many rows it has: i64[documents]
-        each.
+        """Return the first row and the number of rows of each of `documents`.
+
+        Both are i64[documents].
         """
         first = np.searchsorted(self.document, documents)
         return first, np.searchsorted(self.document, documents + 1) - first
 
     def holding(self, places: Places) -> Numbers:
-        """Return the row that holds each of `places`, such as those of weak candidates, −1 for
-        none: i64[places].
+        """Return the row that holds each of `places`, −1 for none: i64[places].
+
+        The places may be those of weak candidates.
         """
         return self._rows.of_places(places)
 
     def labels(self, row: int) -> frozenset[str]:
-        """Labels of the kinds that a row holds; digests say nothing of what they are of."""
+        """Return the labels of the kinds that a row holds.
+
+        Digests have none: they do not show what they were computed from.
+        """
         mask = int(self.mask[row])
         if mask not in self._labels:
             names = (name for bit, name in enumerate(self.candidates.names) if mask >> bit & 1)
@@ -292,9 +305,7 @@ class RowBatch:
         return text
 
     def marked(self, rows: Numbers) -> MarkedText:
-        """Return the beginnings of `rows`, which ascend, at most LONGEST bytes of each, with a
-        mark for each candidate.
-        """
+        """Return the marked text of `rows`, which ascend, at most LONGEST bytes of each."""
         start, first, count = (
             self.start[rows],
             self.first_candidate[rows],
@@ -308,17 +319,18 @@ class RowBatch:
 
 
 MOST_CELLS = 256
-"""Cells of a row that are told apart; what is behind them counts as one."""
+"""Cells of a row that are told apart; the remaining ones count as one."""
 HIDDEN = b"\x01"
-"""Stands for a separator inside quotes."""
+"""Replaces a separator inside quotes."""
 DOUBLE_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+("?)', re.DOTALL)
 SINGLE_QUOTED = re.compile(rb"'(?:[^'\\]|\\.|'')*+('?)", re.DOTALL)
-"""An open quote is read to the end once, and not again from each quote within it."""
+"""An open quote is read to the end one time, and not again from each quote within it."""
 
 
 def split(row: bytes, separator: bytes, style: int) -> list[bytes]:
-    """Return the cells of one row as they are written, with HIDDEN for the separators inside
-    quotes.
+    """Split a row into its cells, as they are written.
+
+    HIDDEN replaces separators inside quotes.
     """
     if not separator:
         return [row]
@@ -335,8 +347,9 @@ def _quotes(style: int) -> tuple[bytes, re.Pattern[bytes]]:
 
 
 def find_borders(rows: MarkedText, separator: bytes, style: int) -> Places:
-    """Return where `separator`, one sign some times over, parts cells of `rows`, as `split`
-    parts them.
+    """Return where `separator` separates cells of `rows`, as `split` does.
+
+    `separator` is one sign, repeated.
     """
     if not separator:
         return np.empty(0, np.int64)
@@ -359,10 +372,10 @@ def find_borders(rows: MarkedText, separator: bytes, style: int) -> Places:
 def _is_quoted(
     rows: MarkedText, places: Places, row: Numbers, quote: bytes, pattern: re.Pattern[bytes]
 ) -> Flags:
-    """Return which of `places`, each in its `row`, stand inside quotes: bool[n].
+    """Return whether each of `places`, which lies in its `row`, is inside quotes: bool[n].
 
-    An odd number of quotes before a place says so. In a row with an odd number of them, or with a
-    backslash, each quote is read.
+    An odd number of quotes before a place means that it is. In a row with an odd number of quotes,
+    or with a backslash, each quote is read.
     """
     quotes = np.flatnonzero(rows.data == quote[0])
     begin, stop = np.searchsorted(quotes, rows.start), np.searchsorted(quotes, rows.end)

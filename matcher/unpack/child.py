@@ -1,26 +1,26 @@
-"""The server, executed with an empty environment by `parent.ForkServer`, and the child that it
-forks for each container.
+"""The server that `parent.ForkServer` executes with an empty environment, and its children.
 
-System calls are given up for good: what is left is reading, writing, memory and exit. An allow-list
-as a classic BPF program (`man 2 seccomp`), laid by prctl, which needs no privilege after
-no_new_privs. Everything else answers EPERM, so that a library's optional call does no harm: no file
-can be opened, no socket made, nothing executed or forked, no other process signalled or traced.
-Memory that can be executed is refused as well: there is no injecting of code. Numbers are from the
-kernel's tables (`asm/unistd_64.h`, `asm-generic/unistd.h`).
+The server forks a child for each container. The child gives up system calls for good: reading,
+writing, memory and exit remain. The allow-list is a classic BPF program (`man 2 seccomp`),
+installed by prctl, which needs no privilege after no_new_privs. Any other call returns EPERM, so
+that a library's optional call does no harm: no file can be opened, no socket made, nothing executed
+or forked, no other process signalled or traced. Executable memory is refused too, so that code
+cannot be injected. Numbers are from the kernel's tables (`asm/unistd_64.h`,
+`asm-generic/unistd.h`).
 
-The server's descriptor 0 is the control socket. A request is one packet: the kind of a container
-and the limits' numbers, and three descriptors: the container, the pipe to the parent, and a leash.
-When nobody holds the other end of the leash any more, the child is killed; when it has ended, its
-exit code is said there. The server itself never looks at a container.
+The server's descriptor 0 is the control socket. A request is one packet: the kind of a container,
+the numbers of the limits, and three descriptors: the container, the pipe to the parent, and a
+leash. When the other end of the leash is closed, the child is killed; when the child has ended, its
+exit code is written to the leash. The server itself never looks at a container.
 
-A library that is slow to load is loaded once, by a second server: a fork of the first that loads it
-and serves the requests for it which the first passes on. So every child begins as one thread,
-whatever threads a library started as it was loaded: what the child gives up, it gives up for all
-that it is. Where none of them has been wanted for a while, second servers end.
+A slow library is loaded one time, by a second server: a fork of the first, which passes requests
+for that library on to it. Every child therefore begins as one thread, whatever threads a library
+started while loading, and what the child gives up is given up for the whole process. Second servers
+end when they have been idle for a while.
 
-The child's descriptors: 0 the container, 1 the pipe to the parent, 2 nowhere. The order matters:
-the server loads all that any parser may need (nothing can be opened later); the child gives up what
-can be given up; and only then looks at the first byte.
+The child's descriptors are 0 the container, 1 the pipe to the parent, 2 nowhere. The order matters:
+the server imports everything that a parser may need (nothing can be opened later), the child gives
+up its rights, and only then reads the first byte.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 
 
 def alone(libc: ctypes.CDLL) -> bool:
-    """Cut this process and its children off the network; return whether they got a network namespace.
+    """Cut this process and its children off the network; return whether they got a namespace.
 
-    A namespace needs CAP_SYS_ADMIN, or user namespaces open to all, which some systems and container
-    runtimes refuse. `seal` forbids sockets everywhere. From now on no other process can inspect this
-    one either.
+    A network namespace needs CAP_SYS_ADMIN, or user namespaces open to all, which some systems and
+    container runtimes refuse. `seal` forbids sockets everywhere. From now on no other process can
+    inspect this one either.
     """
     found = any(libc.unshare(flags) == 0 for flags in (CLONE_NEWNET, CLONE_NEWUSER | CLONE_NEWNET))
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
@@ -157,13 +157,14 @@ def seal(libc: ctypes.CDLL) -> bool:
 
 
 MOST_FILES = 256
-"""Descriptors of a server: two for each child at work, and there is mostly one."""
+"""Descriptors of a server: two for each child at work, and mostly there is one child."""
 IDLE_SECONDS = 60
-"""Second servers are kept so long: that for pictures holds 0.4 GB."""
+"""Seconds for which an idle second server is kept; that for pictures holds 0.4 GB."""
 Load = Callable[[], object]
 Work = Callable[[int, list[str]], None]
-"""Read the container at descriptor 0; given the process that the child must end with, and the
-words of the request.
+"""Reads the container at descriptor 0.
+
+The arguments are the process that the child must end with, and the words of the request.
 """
 
 
@@ -320,7 +321,7 @@ PRIVATE, NO_RESERVE = mmap.MAP_PRIVATE, 0x4000
 2 mmap`).
 """
 ENCODINGS = "ascii latin-1 cp437 cp1252 utf-8 utf-16 utf-16-le utf-16-be gb18030 big5 raw-unicode-escape".split()  # noqa: E501
-"""What names and headers are decoded from: Python reads each from a file at first use."""
+"""Encodings of names and headers; Python reads each from a file at first use."""
 
 
 def load(folders: list[str]) -> None:

@@ -28,38 +28,40 @@ from matcher.unpack import readers
 class FileFormat(NamedTuple):
     """How a format is recognised and read. A reader's module lists its formats as `FORMATS`.
 
-    A body has the format if any of the marks matches. Marks that a text may begin with count only if
-    control characters follow.
+    A body has the format if any of the marks matches. Marks that a text may begin with count only
+    if control characters follow.
     """
 
     kind: str
     read: Callable[..., None]
-    """Called with the walk, the body, its path and its depth; one with `in_zip` with the open
-    zip as well.
+    """Called with the walk, the body, its path and its depth.
+
+    A reader with `in_zip` also gets the open zip.
     """
     starts: tuple[bytes, ...] = ()
     """First bytes that no text begins with."""
     faint: tuple[bytes, ...] = ()
     """First bytes that a text may begin with."""
     inside: tuple[tuple[int, bytes], ...] = ()
-    """Place and bytes further in."""
+    """Place and bytes further inside."""
     is_binary: Callable[[bytes, str], bool] | None = None
-    """Asked of the head and the name of a file with control characters."""
+    """Called with the head and the name of a file with control characters."""
     is_text: Callable[[bytes, str], bool] | None = None
-    """Asked of the head and the name of a file without; what is left is text."""
+    """Called with the head and the name of a file without; the remaining files are text."""
     in_zip: Callable[[frozenset[str]], bool] | None = None
-    """Asked of the names in a zip."""
+    """Called with the names in a zip."""
     containers: tuple[str, ...] = ()
-    """What a finding says that a text came out of, where that is not the kind."""
+    """The containers that a finding names instead of the kind."""
     streams: bool = False
-    """Whether the body is given in chunks, as it comes, and never held whole."""
+    """Whether the body is passed in chunks as it arrives, and never held in full."""
     packages: tuple[str, ...] = ()
     """Optional packages that the reader imports."""
     load: Callable[[], object] | None = None
-    """Imports and opens what the reader needs: no file can be opened once a container is read."""
+    """Imports and opens what the reader needs, before a container is read."""
     is_heavy: bool = False
-    """Whether loading takes so long that only a server for such files does it: one in another
-    container gets its own child.
+    """Whether loading takes so long that only a second server does it.
+
+    Nested in another container, such a file gets a child of its own.
     """
 
 
@@ -83,22 +85,25 @@ def load_readers() -> None:
 
 
 HEAD = 4096
-"""Bytes that `sniff` wants to see."""
+"""Bytes that `sniff` needs."""
 NO_CONTROLS = bytes(set(range(256)) - {*range(9), *range(14, 27), *range(28, 32), 127})
-"""All bytes but those control characters that are not white space and do not begin a terminal's
-sequence.
+"""All bytes but control characters.
+
+White space and the characters that begin a terminal's escape sequence do not count as such.
 """
 LOOKED_AT = 512
-"""Bytes at the beginning among which a file that is no text has a control character."""
+"""Bytes at the beginning of a file that are searched for control characters."""
 PROLOGUE = 512
 HTML_START = re.compile(
     rb"(?i)(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*(?:<\?[^>]{0,128}>\s*){0,3}(?:<!--.{0,128}?-->\s*)?"
     rb"<(?:!doctype\s+html|html|head|body|meta|table|style|workbook)[\s>]"
 )
-"""How much of a text says that it is markup, and how."""
+"""The beginning of a text that is markup."""
 MARKUP = (".html", ".htm", ".xhtml")
-"""Other XML is read tags and all: nothing says which of its tags end a value, and without them
-values run together.
+"""Suffixes of files that are read without their tags.
+
+Other XML is read with its tags: nothing says which of them end a value, and without them values
+would run together.
 """
 TEXT, IMAGE, AUDIO_VIDEO, BINARY, ENCRYPTED, UNSUPPORTED = (
     "text",
@@ -110,11 +115,9 @@ TEXT, IMAGE, AUDIO_VIDEO, BINARY, ENCRYPTED, UNSUPPORTED = (
 )
 DATABASE, ARMOURED = "database", "armoured"
 UNREADABLE = (IMAGE, AUDIO_VIDEO, BINARY, ENCRYPTED, UNSUPPORTED)
-"""Kinds that nothing is read of; each is the reason as well."""
+"""Kinds that are never read; each is its own reason."""
 IN_PART = {DATABASE: "database", ARMOURED: "encrypted"}
-"""Kinds of which only the words are read that stand there in clear, and the reason that is given
-for that.
-"""
+"""Kinds of which only strings in clear are read, and the reason that is reported."""
 UNREAD = {
     b"II*\0": IMAGE, b"MM\0*": IMAGE,
     b"8BPS\0\1": IMAGE, b"\0\0\1\0": IMAGE, b"\0\0\0\x0cjP  ": IMAGE, b"\0\0\0\x0cJXL ": IMAGE,
@@ -164,7 +167,7 @@ UNREAD = {
     b"ALZ\1": UNSUPPORTED,
     b"SIT!\0": UNSUPPORTED, b"QFI\xfb": UNSUPPORTED, b"vhdxfile": UNSUPPORTED,
 }  # fmt: skip
-"""Bytes that no text begins with, of files that nobody reads."""
+"""First bytes of files that nobody reads; no text begins with them."""
 UNREAD_BESIDE_CONTROLS = {
     b"PARE": ENCRYPTED, b"FEA1": DATABASE, b"!BDN": DATABASE, b"PGDMP": DATABASE,
     b"REDIS0": DATABASE, b"$FL2": DATABASE, b"$FL3": DATABASE, b"<stata_dta>": DATABASE,
@@ -179,7 +182,7 @@ UNREAD_BESIDE_CONTROLS = {
     b"\x1f\xa0": UNSUPPORTED, b"CAJ": UNSUPPORTED, b"HN\0\0": UNSUPPORTED, b"KDMV": UNSUPPORTED,
     b"conectix": UNSUPPORTED,
 }  # fmt: skip
-"""Bytes that a text may begin with: they count where control characters follow that no text has."""
+"""First bytes that a text may begin with; they count only beside control characters."""
 UNREAD_FURTHER_IN = {
     (7, b"**ACE**"): UNSUPPORTED, (8, b"WAVE"): AUDIO_VIDEO, (12, b"\x61\x15\6\0"): DATABASE,
     (12, b"\x62\x31\5\0"): DATABASE, (12, b"\0\6\x15\x61"): DATABASE,
@@ -188,7 +191,10 @@ UNREAD_FURTHER_IN = {
     (128, b"DICM"): IMAGE,
     (16, b"\xc2\xea\x81\x60\xb3\x14"): DATABASE, (512, b"\x89HDF\r\n\x1a\n"): DATABASE,
 }  # fmt: skip
-"""Place and bytes, likewise: Berkeley DB, Exchange and Active Directory, LMDB, SAS among them."""
+"""The same further inside, as place and bytes.
+
+Among them are Berkeley DB, Exchange and Active Directory, LMDB and SAS.
+"""
 
 
 class FormatMarks(NamedTuple):
@@ -314,12 +320,13 @@ def decoded_name(raw: bytes) -> str:
 
 
 ENVELOPE = "envelope"
-"""What the parent calls a text of which only what stands in it as letters is wanted."""
+"""The kind that the parent gives a text of which only the encoded files are wanted."""
 NOT_TAKEN = frozenset((TEXT, "picture", "quoted", *UNREADABLE))
-"""Kinds of what base64 holds that are no containers."""
+"""Kinds of decoded base64 that are no containers."""
 RUN, LONG = 60, 130
-"""Letters of a line (RFC 2045 writes 76, coreutils 76, uuencode 60, xxd 60); hex digits of one
-that is longer than any digest.
+"""Letters of a long line, and hex digits of a line that is longer than any digest.
+
+RFC 2045 writes 76 letters, coreutils 76, uuencode 60, xxd 60.
 """
 SIXTEENTHS, THIRTYSECONDS, LETTERS = (
     b"0123456789abcdefABCDEF",
@@ -336,10 +343,11 @@ def _as_one(alphabet: bytes) -> bytes:
 AS_LETTER, AS_HEX, AS_32 = map(_as_one, (LETTERS, SIXTEENTHS, THIRTYSECONDS))
 LETTERED, LONG_HEX = b"a" * RUN, b"a" * LONG
 PIECE = 1 << 20
-"""Bytes of a text that are looked through at once."""
+"""Bytes of a text that are searched at a time."""
 BLANKS = b" " * (1 << 15)
-"""What follows a text: in a short one CPython searches for a run by comparing it anew at each
-place.
+"""Blanks that are put behind a text.
+
+In a short text, CPython would search for a run by comparing it anew at each place.
 """
 STARTS = tuple(
     base64.b64encode(start + bytes(3))[: len(start) * 4 // 3]
@@ -356,50 +364,58 @@ STARTS = tuple(
         b"\x28\xb5\x2f\xfd",
     )
 )
-"""How the containers that people send begin, in base64."""
+"""The first letters, in base64, of the usual containers."""
 URL_SAFE = re.compile(rb"[-_]")
 BLOCK = re.compile(
     rb"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{60,}+(?:\r?\n["
     rb" \t]{0,8}[A-Za-z0-9+/_-]++(?![^=\s\"'<)}\]]))*+={0,6}"
 )
-"""A long line of letters and the lines of nothing else that follow it; linear, as it begins
-where a line does.
+"""A long line of letters and the lines of letters that follow it.
+
+Linear, since it begins where a line does.
 """
 UU_START = re.compile(rb"^begin [0-7]{3,4} [^\r\n]{1,200}\r?\n[!-M][ -`]{4}", re.MULTILINE)
 UU = re.compile(
     rb"^begin [0-7]{3,4} [^\r\n]{1,200}\r?\n((?:[ -`]{1,80}+(?:\r?\n|\Z))++)", re.MULTILINE
 )
-"""A file in uuencode (POSIX): lines without a small letter, up to one that says `end`."""
+"""A file in uuencode (POSIX): lines without a small letter, up to a line `end`."""
 OCTETS = rb"(?:[0-9A-Fa-f]{2}(?:[0-9A-Fa-f]{2})?(?:[ \t]{1,2}|(?=[\r\n]|\Z))){2,16}"
 DUMP = re.compile(
     rb"^(?:[0-9A-Fa-f]{6,16}:?|[0-9A-Fa-f]{4,5}:)[ \t]{1,3}" + OCTETS + rb"[^\r\n]*\r?\n?",
     re.MULTILINE,
 )
 DUMPED = re.compile(rb"[0-9A-Fa-f]+:?[ \t]+(" + OCTETS + rb")")
-"""A line of xxd, hexdump, od or `curl --trace`, and its octets: behind the address, before what
-they look like.
+"""A line of xxd, hexdump, od or `curl --trace`, and its octets.
+
+They stand behind the address and before the characters that they represent.
 """
 A_LINE = 16
 DIGESTS = frozenset((64, 96, 128))
-"""Lengths of digests in hex."""
+"""Numbers of hex digits of digests."""
 CUT = 1 << 16
-"""Bytes from which a text may be a piece of a longer one, and hex digits at its edge a part of a
-digest: too few for a file.
+"""Size from which a text may be a piece of a longer one.
+
+Hex digits at its edge may then be a part of a digest, and are too few for a file.
 """
 TELLING = 3 * HEAD
-"""Letters of a block that say what it is: what stands in them is a head at least."""
+"""Letters of a block that decode to at least a head, enough to recognise its kind."""
 DASHES = b"----"
-"""What parts the cells of many a dump, and would be base64 for URLs: that has it once in 16 MiB
-by chance.
+"""The separator of the cells of many dumps.
+
+It would be base64 for URLs, where it occurs in 16 MiB one time by chance.
 """
 SECOND_LINES = (b"00000010", b"\n0010: ")
-"""Address of the second line of a dump."""
+"""The address of the second line of a dump."""
 SECOND_STARTS = (b"\n000000", b"\n0010: ")
-"""With what such a line begins: told at once, while eight digits are looked for slowly among the
-zeros of a table.
+"""How such a line begins.
+
+These are found at once, while eight digits are slow to find among the zeros of a table.
 """
 DUMP_BEGUN = re.compile(rb"^(?:0{0,8}00000010:?|0010:)[ \t]{1,3}" + OCTETS, re.MULTILINE)
-"""That line: a phone and a card in groups of four look like one of another address."""
+"""The second line of a dump.
+
+A phone and a card in groups of four would look like a line with another address.
+"""
 Found = tuple[str, bytes]
 """Name and bytes of a file."""
 
@@ -631,6 +647,7 @@ class EnvelopeWatch:
 
 
 OVERLAP = TELLING + HEAD
-"""Bytes of the chunk before that are looked at again: a block that began in it and told nothing
-is seen from its start.
+"""Bytes of the chunk before that are searched again.
+
+A block that began there without being recognised is then seen from its start.
 """

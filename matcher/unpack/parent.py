@@ -1,11 +1,9 @@
-"""The parent's side: `unpack` a body in a child of a `ForkServer`, and believe nothing that the
-child says.
+"""Unpack a body in a child of a `ForkServer`, and trust nothing that the child returns.
 
-The server is executed afresh, holds nothing of ours and has read nothing. It loads what parsers
-need, once, in 60 ms, and again in a second server where a library takes as long; a fork takes 3.
-All that ever reaches it are descriptors, the kind of a container and the limits' numbers, and it
-hears nothing from a child but how it ended. So a container that takes its child over has no way to
-the next one.
+The server is executed afresh; it holds no secret and has read no file. It loads what the parsers
+need one time, in 60 ms, and loads slow libraries in a second server; a fork takes 3 ms. It receives
+only descriptors, the kind of a container and the numbers of the limits, and learns nothing from a
+child but how it ended. A container that takes over its child therefore cannot reach the next one.
 """
 
 from __future__ import annotations
@@ -35,18 +33,18 @@ from ullage.errors import UnavailableError
 PROGRAM = (
     "import sys; sys.path.append(sys.argv.pop(1)); from matcher.unpack.child import main; main()"
 )
-"""Without `site`: it costs more than half of the start, and all that is needed is this folder
+"""The server's program.
+
+It runs without `site`, which takes more than half of the start-up time; it needs only this folder
 and the standard library.
 """
 ROOT = Path(__file__).parents[2]
 LONGEST_LOAD = 30.0
-"""Seconds that a second server may take for its library while somebody waits to be rid of its
-child.
-"""
+"""Seconds that a second server may take to load while a caller waits for its child to end."""
 SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
-"""A file in memory with these can be changed by nobody."""
+"""With these seals, nobody can change a file in memory."""
 PIPE_BYTES, AT_ONCE = 1 << 20, 2 << 20
-"""Bytes that wait in a pipe, and that are read of a text at once."""
+"""Capacity of a pipe, and bytes of a text that are read at a time."""
 
 
 @cache
@@ -74,8 +72,8 @@ class Child:
     def wait(self, seconds: float | None = None) -> int | None:
         """Wait for the child's exit code, as `subprocess.Popen.returncode`; call it one time only.
 
-        Returns None if the child's server, and with it all children, has ended. Raises `TimeoutError` if
-        the child is still alive after `seconds`.
+        Returns None if the child's server, and with it all children, has ended. Raises
+        `TimeoutError` if the child is still alive after `seconds`.
         """
         self._leash.settimeout(seconds)
         said = self._leash.recv(ENDED.size)
@@ -96,8 +94,8 @@ class Child:
 class ForkServer:
     """The server that forks the children; a context manager.
 
-    It is started with the first child, and again if it died. It ends when its control socket closes,
-    so it ends with this process, however that ends.
+    It is started with the first child, and again if it died. It ends when its control socket
+    closes, so it ends with this process, however that ends.
     """
 
     def __init__(self) -> None:
@@ -141,11 +139,11 @@ class ForkServer:
     def child(
         self, kind: str, limits: Limits, body: bytes | BinaryIO, crashed: Sequence[int] = ()
     ) -> Iterator[Child]:
-        """Yield a child that parses `body`, a container of that kind; kill it at the end in any case.
+        """Yield a child that parses `body`, a container of that kind, and kill it at the end.
 
-        Bytes are passed as a sealed file in memory, a file as its descriptor (open it for reading only).
-        `crashed` are the numbers of entries at which earlier children crashed. Raises `UnavailableError`
-        if the system has no room for a child.
+        Bytes are passed as a sealed file in memory, a file as its descriptor (open it for reading
+        only). `crashed` are the numbers of entries at which earlier children crashed. Raises
+        `UnavailableError` if the system has no room for a child.
         """
         with contextlib.ExitStack() as stack:
             try:
@@ -218,9 +216,10 @@ CAUSES = {
     -signal.SIGKILL: "memory",
     protocol.OUT_OF_MEMORY: "memory",
 }
-"""Exit codes that have a meaning of their own; any other is a fault of a reader, which crashed or
-raised what nobody expects. Nobody but the kernel, out of memory, kills a child, or its server,
-while we wait for it.
+"""Exit codes with a meaning of their own.
+
+Any other is the fault of a reader that crashed or raised an unexpected error. While we wait for a
+child, only the kernel kills it or its server, when memory runs out.
 """
 
 
@@ -234,9 +233,9 @@ def unpack(
     """Return the run that unpacks `body`; iterate over it one time, inside its context.
 
     `body` need not be a container: a text is itself the one member, and no child is started for it.
-    It may be a file that is open for reading; the child maps it, so it is never held here. If a member
-    is cut off, the bytes that were read come before its outcome. A caller with many containers passes
-    one `server` for all children, which costs a fiftieth of a server for each.
+    It may be a file that is open for reading; the child maps it, so it is never held here. If a
+    member is cut off, the bytes that were read come before its outcome. A caller with many
+    containers passes one `server` for all children, which costs a fiftieth of a server for each.
 
         with unpack(body, "a.zip") as unpacked:
             for item in unpacked:
@@ -404,8 +403,8 @@ class UnpackRun:
     def _heavy(self, name: str, server: ForkServer) -> Iterator[Member | UnreadPart]:
         """Read a nested container in a child of its own, which starts no further children.
 
-        It shares the limits. A picture has limits of its own, so that many pictures leave time for the
-        remaining members.
+        It shares the limits. A picture has limits of its own, so that many pictures leave time for
+        the remaining members.
         """
         body = bytearray()
         while piece := self._piece():
@@ -468,7 +467,7 @@ class UnpackRun:
         return kind, payload
 
     def _wait_for(self, size: int) -> int:
-        """Wait until `size` bytes of the child have arrived, take them, and return where they begin.
+        """Wait for `size` bytes of the child, take them, and return where they begin.
 
         The bytes lie in the buffer of this run; waiting ends with the child's time.
         """

@@ -33,40 +33,44 @@ class Limits(NamedTuple):
     """
 
     ratio: int = 250
-    """Bytes out for each byte in, of a member and of the whole, beyond `free_bytes`.
+    """Unpacked bytes for each packed byte, of a member and of the whole, beyond `free_bytes`.
 
     Dumps compress 5–20 times, sheets up to 60, repeated log lines 200; a deflate bomb 1,030.
     """
     free_bytes: int = 16 * MIB
-    """Bytes out at which the ratio begins to count: a small file of equal lines is no bomb."""
+    """Unpacked bytes from which the ratio counts: a small file of equal lines is no bomb."""
     total_bytes: int = 1 * GIB
-    """Bytes out of everything, intermediate containers included: about ten seconds of matching."""
+    """Unpacked bytes in all, intermediate containers included: about ten seconds of matching."""
     member_bytes: int = 512 * MIB
-    """Bytes of one member that are read; the rest of it is cut off."""
+    """Bytes of one member that are read; the rest is cut off."""
     nested_bytes: int = 128 * MIB
-    """Bytes of a container inside a container: it is held in the child's memory.
+    """Bytes of a nested container, which is held in the child's memory.
 
-    Streams and tars are not.
+    Streams and tars are not held.
     """
     depth: int = 6
-    """Containers inside containers: a mail with a zip of a tar.gz of workbooks is 4; 42.zip is
-    6.
+    """Depth of nested containers.
+
+    A mail with a zip of a tar.gz of workbooks has 4; 42.zip has 6.
     """
     entries: int = 100_000
-    """Entries of everything. A stealer's archive has about 20 for each victim."""
+    """Entries in all. A stealer's archive has about 20 for each victim."""
     cpu_seconds: int = 60
-    """Processor time, whole seconds: 1 GiB of LZMA takes about 20."""
+    """Processor time in whole seconds: 1 GiB of LZMA takes about 20."""
     memory_bytes: int = 768 * MIB
-    """Address space beyond the container itself: the parsers' code takes about 100 MiB of it,
-    LZMA dictionaries up to 64 MiB.
+    """Address space beyond the container itself.
+
+    The parsers' code takes about 100 MiB of it, LZMA dictionaries up to 64 MiB.
     """
     ocr_seconds: int = 0
-    """Seconds of the clock for all pictures in it together, each read in a child of its own; 0
-    reads none.
+    """Wall-clock seconds for all pictures together; 0 reads none.
+
+    Each picture is read in a child of its own.
     """
     wall_seconds: float = 120.0
-    """Time that the parent waits for the child in all, its own time between two members not
-    counted.
+    """Seconds that the parent waits for the child in all.
+
+    The parent's own work between two members is not counted.
     """
 
     def of_picture(self, left: float) -> Limits:
@@ -94,13 +98,15 @@ LOCAL = Limits(
     memory_bytes=2 * GIB,
     wall_seconds=7200.0,
 )
-"""For files that a person chose, on the command line: larger than a capture can be, and nobody
-waits behind them.
+"""Limits for files that a person chose on the command line.
+
+They may be larger than a capture, and nothing waits behind them.
 """
 
 OCR_SECONDS, LOCAL_OCR_SECONDS = 120, 3600
-"""`Limits.ocr_seconds` where pictures are read, of a capture and of a file that a person chose:
-a picture takes 1 to 20.
+"""`Limits.ocr_seconds`, if pictures are read, of a capture and of a file that a person chose.
+
+A picture takes 1 to 20 seconds.
 """
 PICTURE_SECONDS = 60
 """Processor time of one picture: a long screenshot with a thousand cells takes as much."""
@@ -110,9 +116,9 @@ PICTURE_MEMORY = 3 * GIB
 child of a picture has it.
 """
 PICTURE_BYTES = 32 * MIB
-"""Of one picture as it lies there: more is no screenshot."""
+"""Bytes of a picture file; a screenshot has fewer."""
 PICTURE_PIXELS = 40_000_000
-"""Of one picture, by its header: 120 MB of memory.
+"""Pixels of a picture, by its header: 120 MB of memory.
 
 A phone's camera has 12 to 50 million, a long screenshot 20.
 """
@@ -170,7 +176,8 @@ class UnpackBudget:
     ) -> Iterator[bytes]:
         """Yield the chunks and count them.
 
-        `packed` returns the number of packed bytes read so far; `limit` is the number of bytes wanted.
+        `packed` returns the number of packed bytes read so far; `limit` is the number of bytes
+        wanted.
         """
         size, most = 0, limit or self.member
         for chunk in chunks:
@@ -238,21 +245,22 @@ REASONS = {
     ),
     "cookies": ("cookies of a site that is not named", "个Cookie，未注明所属网站"),
 }
-"""The closed list of reasons, each as a person reads it, in English and Chinese.
+"""The closed list of reasons, each as text for people, in English and Chinese.
 
 The keys are metric labels.
 """
 LOSES_NOTHING = frozenset(("empty",))
-"""Of these nothing can have been missed: they are told, and leave the verdict on the rest as it
-is.
+"""Reasons that cannot hide a loss.
+
+They are reported, and leave the verdict on the remaining parts as it is.
 """
 
 
 class UnreadPart(NamedTuple):
     """A part that was not read, or not completely.
 
-    `path` may hold leaked values, as any file name may: it is for the person who chose the file, never
-    for a log or a store.
+    `path` may hold leaked values, as any file name may: it is for the person who chose the file,
+    never for a log or a store.
     """
 
     path: str
@@ -381,30 +389,27 @@ MAX_DATA = 256 << 10
 MAX_OTHER = 8 << 10
 MAX_PATH = 4 << 10
 OUT_OF_MEMORY = 3
-"""Exit code of a child that cannot even say so."""
+"""Exit code of a child that has no memory left to report anything."""
 NETNS, SECCOMP = 1, 2
-"""Flags of HELLO: a network namespace of its own; system calls given up."""
+"""Flags of HELLO: the child has a network namespace; it has given up system calls."""
 REASON = tuple(REASONS)
 LONGEST_REQUEST = 4 << 10
 ENTRY_NUMBER = struct.Struct(">I")
 ENDED = struct.Struct("@i")
-"""What the server says of a child at its end: its exit code, negative for a signal."""
+"""The server's report on a child's end: its exit code, negative for a signal."""
 TEXTS = ("text/plain", "text/html")
 BYTES = "application/octet-stream"
-"""Media type of what is read as it stands though it is no text: an outcome says so."""
+"""Media type of binary data that is read as it is; an outcome reports it."""
 ABOUT = "text/x-about"
-"""Media type of what a file or mail says of itself (its author, when it was made or sent), which
-is read as plain text.
-"""
+"""Media type of the metadata of a file or mail (author, date), which is read as plain text."""
 HEAVY = "application/x-heavy"
-"""Media type of a container inside of another that needs a child of its own: the parent starts
-it.
-"""
+"""Media type of a nested container that needs a child of its own; the parent starts it."""
 MEDIA = (*TEXTS, BYTES, ABOUT, HEAVY)
 SEPARATOR = "!/"
 CONTENT = "\0"
-"""Name of what is in the outermost container where that is a stream: its own name is not for the
-child to know.
+"""Name of the content of an outermost container that is a stream.
+
+The child must not know the container's name.
 """
 
 

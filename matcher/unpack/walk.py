@@ -33,8 +33,9 @@ DAMAGED = (
     TypeError, ValueError, lzma.LZMAError, struct.error, tarfile.TarError, zipfile.BadZipFile,
     zlib.error,
 )  # fmt: skip
-"""What parsers raise on damaged input: the libraries' own errors, and those that slip through
-their checks.
+"""Errors that parsers raise on damaged input.
+
+These are the libraries' own errors, and those that slip through their checks.
 """
 
 
@@ -300,15 +301,19 @@ class Walk:
 
 
 DIGITS_KEPT, EXACT = 10**15, 2**53
-"""Excel keeps 15 digits and makes the others 0; other programs keep what a float can hold."""
+"""Digits that Excel keeps, and the precision of a float, which other programs keep.
+
+Excel turns the remaining digits into 0.
+"""
 CLEAN = str.maketrans("\t\r\n", "   ")
 AT_ONCE = 1 << 16
-"""Characters of lines that are written together: a frame for each line would take a hundred
-times as long.
+"""Characters of lines that are written together.
+
+A frame for each line would take a hundred times as long.
 """
 
 FAULTS = (Halt, MemoryError, ImportError, *DAMAGED)
-"""What a reader may end with early, and the walk then says (`Walk.guarded`)."""
+"""Errors that end a reader early and that the walk then reports (`Walk.guarded`)."""
 
 
 def number(value: str) -> str:

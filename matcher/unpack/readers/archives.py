@@ -1,13 +1,13 @@
 """Read archives and compressed streams.
 
-Zips and tars are read by the standard library; of zips also what their directory does not account
-for. Office files are zips with another reader. Tars and streams (gz, bz2, xz, LZMA of before xz,
+The standard library reads zips and tars; of zips, also the parts that the directory does not list.
+Office files are zips with another reader. Tars and streams (gz, bz2, xz, the older LZMA format,
 Brotli) are read as they arrive.
 
 The system's libarchive reads 7z, RAR, cabinet, LHA, cpio, ar, four compressions, and zips without a
-directory. It is bound by hand: a dozen functions are enough, and the packages that bind it run
-`ldconfig`, which a child that may run nothing must not need. See `archive.h` and `archive_entry.h`;
-the interface has been stable since version 3.
+directory. It is bound here: a dozen functions are enough, and the packages that bind it run
+`ldconfig`, which a child that may execute nothing must not need. See `archive.h` and
+`archive_entry.h`; the interface has been stable since version 3.
 """
 
 from __future__ import annotations
@@ -41,21 +41,22 @@ UTF8_NAME, ENCRYPTED = 0x800, 0x1
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 ENTRY, DIRECTORY_ENTRY = b"PK\x03\x04", b"PK\x01\x02"
 UNLISTED = "unlisted"
-"""The name that is given to what has none in the directory."""
+"""The name of entries that the directory does not list."""
 LOCAL_HEADER, DESCRIBED, DESCRIPTOR = 30, 0x8, 26
 END, END_SIZE = b"PK\5\6", 22
 PADDING = 64
-"""Bytes between entries that say nothing: padding and marks."""
+"""Bytes between entries that hold nothing: padding and marks."""
 FLOOD = 8
-"""A zip whose directory is this many times longer than may be read is not read at all: only
-listing it would take minutes.
+"""A zip whose directory is this many times longer than the limit is not read at all.
+
+Listing it would take minutes.
 """
 
 
 def unzip(walk: Walk, body: Body, path: str, depth: int) -> None:
-    """A zip, or an office file, which is one inside.
+    """Read a zip, or an office file, which is a zip inside.
 
-    One whose directory is lost is read entry by entry, by libarchive.
+    If the directory is lost, libarchive reads it entry by entry.
     """
     if _count(body, DIRECTORY_ENTRY) > FLOOD * max(walk.budget.entries, 1):
         raise Halt("too_many", whole=True)
@@ -91,10 +92,10 @@ def unzip(walk: Walk, body: Body, path: str, depth: int) -> None:
 def unlisted(
     body: Body, infos: Sequence[zipfile.ZipInfo], directory: int
 ) -> Iterator[tuple[int, int]]:
-    """Ranges of a zip that its directory, which begins at `directory`, does not account for.
+    """Yield the ranges of a zip that its directory, which begins at `directory`, does not list.
 
-    Another zip before it, entries that were taken out of the directory alone, something behind the
-    end: whoever opens the zip is shown none of it, and it is there.
+    They are another zip in front, entries that were removed from the directory alone, or data
+    behind the end: a program that opens the zip shows none of it.
     """
     at = 0
     for info in sorted(infos, key=lambda info: info.header_offset):
@@ -121,16 +122,18 @@ def unlisted(
 
 
 def _descriptor(behind: bytes) -> int:
-    """Return the size of the descriptor that stands behind an entry written as a stream: marked
-    or not, of 32 or of 64 bits.
+    """Return the size of the descriptor behind an entry that was written as a stream.
+
+    It has a mark or not, and sizes of 32 or 64 bits.
     """
     marked = 4 * behind.startswith(b"PK\7\x08")
     return next((size for size in (12, 20) if behind[marked + size :][:2] == b"PK"), 12) + marked
 
 
 def _held(body: Body, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield the range, from the first entry in it if there is any; none where it is empty,
-    padding or a mark.
+    """Yield the range, from the first entry in it if there is one.
+
+    Yields nothing if the range is empty, padding or a mark.
     """
     found = body.find(ENTRY, start, end) if start < end else -1
     if found >= 0:
@@ -140,7 +143,7 @@ def _held(body: Body, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
-    """Yield the bytes of an entry of a zip."""
+    """Yield the bytes of a zip's entry."""
     if info.flag_bits & ENCRYPTED:
         raise Halt("encrypted")
     if info.compress_type not in METHODS:
@@ -154,8 +157,8 @@ def zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
 def _name(info: zipfile.ZipInfo) -> str:
     """Return an entry's name.
 
-    Where nothing says that it is UTF-8, zipfile has read it as DOS would, which a Chinese one is
-    not.
+    Names that are not marked as UTF-8 are decoded anew: zipfile reads them as DOS would, which is
+    wrong for Chinese names.
     """
     if info.flag_bits & UTF8_NAME:
         return info.orig_filename
@@ -166,13 +169,13 @@ def _name(info: zipfile.ZipInfo) -> str:
 
 
 def _count(body: Body, what: bytes) -> int:
-    """Return how often `what` stands in a body, pieces overlapping so that none is missed."""
+    """Return how often `what` occurs in a body; pieces overlap so that none is missed."""
     size = 16 << 20
     return sum(body[at : at + size + len(what) - 1].count(what) for at in range(0, len(body), size))
 
 
 def untar(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
-    """A tar, read as it comes."""
+    """Read a tar as it arrives."""
     source, names = SizedChunks(chunks), list[str]()
     try:
         _untar(walk, source, names, path, depth)
@@ -183,13 +186,14 @@ def untar(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
 
 
 class _Header(tarfile.TarInfo):
-    """A header that counts as damaged, not as none, where it is neither one nor zeros: tarfile
-    would pass it by in silence.
+    """A tar header that raises an error if it is neither a header nor zeros.
+
+    Tarfile would skip it silently.
     """
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
-        """As `TarInfo.frombuf`."""
+        """Parse a header, as `TarInfo.frombuf`; a header that is invalid counts as damage."""
         try:
             return super().frombuf(buf, encoding, errors)
         except tarfile.HeaderError as error:
@@ -199,7 +203,10 @@ class _Header(tarfile.TarInfo):
 
 
 def _untar(walk: Walk, source: SizedChunks, names: list[str], path: str, depth: int) -> None:
-    """Zeros end a tar, and another may follow (`cat a.tar b.tar`): they are passed over."""
+    """Read the entries of a tar.
+
+    Zeros end a tar, and another may follow (`cat a.tar b.tar`), so they are skipped.
+    """
     how = {
         "encoding": "utf-8",
         "errors": "surrogateescape",
@@ -222,10 +229,10 @@ def _untar(walk: Walk, source: SizedChunks, names: list[str], path: str, depth: 
 
 
 def is_tar(head: bytes, _name: str = "") -> bool:
-    """Return whether a file begins with the header of a tar: marked, or, where it is old, by its
-    checksum.
+    """Return whether a file begins with a tar header.
 
-    That is octal, over the header with blanks in its own place.
+    It is marked or, if old, recognised by its checksum: octal, over the header with blanks in the
+    place of the checksum.
     """
     field = head[148:156].strip(b" \0")
     if head[257:262] == b"ustar":
@@ -236,13 +243,14 @@ def is_tar(head: bytes, _name: str = "") -> bool:
 
 
 FIRST_STEP = 256
-"""Bytes that a new stream is fed at first: what is left over when it ends is copied, and there
-may be very many tiny ones.
+"""Bytes that a new stream is given at first.
+
+The bytes that remain when it ends are copied, and there may be many tiny streams.
 """
 
 
 class Decoder(Protocol):
-    """What bz2's and lzma's decoders have in common."""
+    """The interface that the decoders of bz2 and lzma share."""
 
     @property
     def eof(self) -> bool:
@@ -250,19 +258,20 @@ class Decoder(Protocol):
 
     @property
     def unused_data(self) -> bytes:
-        """Return what follows it."""
+        """Return the bytes behind the end of the stream."""
 
     @property
     def needs_input(self) -> bool:
-        """Return whether all that was given has been used."""
+        """Return whether all input has been used."""
 
     def decompress(self, data: bytes, max_length: int = -1, /) -> bytes:
-        """At most `max_length` bytes of what `data` holds."""
+        """Decompress `data` and return at most `max_length` bytes."""
 
 
 def inflated(kind: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the bytes of one stream after another, as gzip and its kin allow, with zeros as
-    padding.
+    """Yield the decompressed bytes of consecutive streams.
+
+    Gzip and the like allow several, with zeros as padding.
     """
     start = DECODERS[kind]
     decoder, fresh, step = start(), True, FIRST_STEP
@@ -285,7 +294,7 @@ def inflated(kind: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class _Gzip:
-    """zlib's decoder with the manners of the others."""
+    """zlib's decoder with the interface of `Decoder`."""
 
     def __init__(self) -> None:
         self._decoder = zlib.decompressobj(wbits=31)
@@ -297,21 +306,24 @@ class _Gzip:
 
     @property
     def unused_data(self) -> bytes:
-        """Return what follows it."""
+        """Return the bytes behind the end of the stream."""
         return self._decoder.unused_data
 
     @property
     def needs_input(self) -> bool:
-        """Return whether all that was given has been used."""
+        """Return whether all input has been used."""
         return not self._decoder.unconsumed_tail
 
     def decompress(self, data: bytes, max_length: int = -1, /) -> bytes:
-        """At most `max_length` bytes more."""
+        """Decompress `data` and return at most `max_length` bytes."""
         return self._decoder.decompress(self._decoder.unconsumed_tail + data, max_length)
 
 
 def inflate(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
-    """A compressed stream. A tar in it stands in its place: `a.tar.gz!/b.csv`."""
+    """Read a compressed stream.
+
+    If it holds a tar, the tar takes its place in paths: `a.tar.gz!/b.csv`.
+    """
     source = SizedChunks(chunks)
     head, whole = peeked(inflated(walk.container, source), formats.HEAD)
     if formats.sniff(head) == "tar":
@@ -323,9 +335,9 @@ def inflate(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
 
 
 def is_lzma(head: bytes, _name: str = "") -> bool:
-    """Return whether a file begins as LZMA of before xz.
+    """Return whether a file begins as the LZMA format that preceded xz.
 
-    Properties, a dictionary of 2^n or 3 * 2^n bytes, and the size or all ones.
+    Its header has properties, a dictionary of 2^n or 3 * 2^n bytes, and the size or all ones.
     """
     dictionary, size = int.from_bytes(head[1:5], "little"), head[5:13]
     is_round = (
@@ -346,7 +358,7 @@ brotli = partial(load_package, "brotli")
 
 
 class _Brotli:
-    """Brotli's decoder with the manners of the others; what follows a stream is damage."""
+    """Brotli's decoder with the interface of `Decoder`; bytes behind a stream are damage."""
 
     def __init__(self) -> None:
         self._decoder = brotli().Decompressor()
@@ -359,11 +371,11 @@ class _Brotli:
 
     @property
     def needs_input(self) -> bool:
-        """Return whether all that was given has been used."""
+        """Return whether all input has been used."""
         return not self._is_full and bool(self._decoder.can_accept_more_data())
 
     def decompress(self, data: bytes, max_length: int = -1, /) -> bytes:
-        """About `max_length` bytes more."""
+        """Decompress `data` and return about `max_length` bytes."""
         try:
             plain = bytes(self._decoder.process(data, output_buffer_limit=max_length))
         except brotli().error as error:
@@ -374,7 +386,7 @@ class _Brotli:
 
 
 def unbrotli(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
-    """A file of Brotli, which has no mark: it is known by its name."""
+    """Read a Brotli file, which has no mark and is recognised by its name."""
     if brotli() is None:
         walk.needs("brotli", b"".join(chunks), path)
         return
@@ -392,7 +404,7 @@ BZ2 = tuple(
     for level in range(1, 10)
     for mark in (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")
 )
-"""The first block of bzip2, or that there is none."""
+"""How the first block of bzip2 begins, or an empty stream."""
 NAME = "libarchive.so.13"
 OK, EOF, WARN = 0, 1, -20
 REGULAR, TYPE_MASK = 0o100000, 0o170000
@@ -438,7 +450,7 @@ SIGNATURES = {
 
 
 class Archives:
-    """The library, loaded."""
+    """The loaded library."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
@@ -447,10 +459,9 @@ class Archives:
             function.restype, function.argtypes = result, arguments
 
     def entries(self, kind: str, body: Body) -> Iterator[tuple[bytes, Iterator[bytes]]]:
-        """Name and bytes of each file in `body`; the bytes are to be read before the next is asked
-        for.
+        """Yield the name and the bytes of each file in `body`; read the bytes before the next file.
 
-        `Halt` where it is encrypted, `ValueError` where it is damaged.
+        Raises `Halt` if it is encrypted, `ValueError` if it is damaged.
         """
         library, handle = self._library, Handle(self._library.archive_read_new())
         held = body if isinstance(body, bytes) else (ctypes.c_char * len(body)).from_buffer(body)
@@ -496,7 +507,10 @@ class Archives:
             yield block.raw[:count]
 
     def _check(self, handle: Handle, result: int, most: int = OK) -> int:
-        """Return the result, unless it is a fault: below `most` there are warnings, then faults."""
+        """Return `result` unless it is an error, else raise.
+
+        Results below `most` are warnings, then errors.
+        """
         if result >= most:
             return result
         said = (self._library.archive_error_string(handle) or b"").lower()
@@ -509,7 +523,7 @@ class Archives:
 
 @cache
 def libarchive() -> Archives | None:
-    """None where the system has no libarchive."""
+    """Load libarchive; None if the system does not have it."""
     try:
         return Archives(ctypes.CDLL(NAME))
     except (OSError, AttributeError):
@@ -517,7 +531,7 @@ def libarchive() -> Archives | None:
 
 
 def unarchive(walk: Walk, body: Body, path: str, depth: int) -> None:
-    """An archive of a kind that libarchive reads."""
+    """Read an archive with libarchive."""
     archives, kind, names = libarchive(), walk.container, list[str]()
     if archives is None:
         raise Halt("unsupported")

@@ -1,9 +1,9 @@
-"""Mail: headers, texts, and attachments, by the standard library's parser.
+"""Read mails with the standard library's parser: headers, texts and attachments.
 
-Also quoted-printable without a mail around it (RFC 2045): a part that was saved, or a vCard 2.1 of
-an old phone. A text that holds it holds other things too, where `=13` is no control character but
-the beginning of `key=13800138000`. So only what quoted-printable alone has is undone: several
-octets beyond ASCII in a row, an equals sign, a blank, and lines that go on.
+Quoted-printable outside a mail (RFC 2045) is read too: a part that was saved, or a vCard 2.1 of an
+old phone. Such a text also holds other things, where `=13` is not a control character but the
+beginning of `key=13800138000`. Only sequences that plain text does not have are decoded: several
+octets beyond ASCII in a row, an equals sign, a blank, and soft line breaks.
 """
 
 from __future__ import annotations
@@ -24,30 +24,28 @@ NOISE = re.compile(
     r"(?:dkim|arc|x-google|x-ms-exchange|x-forefront|x-microsoft|authentication|domainkey)",
     re.IGNORECASE,
 )
-"""Headers that are signatures and verdicts of machines: long, and of nobody."""
+"""Headers with signatures and verdicts of machines: long, and about nobody."""
 LONG_FIELD = re.compile(
     rb"^Content-(?:Type|Disposition):[^\n]*(?:\n[ \t][^\n]*)*", re.IGNORECASE | re.MULTILINE
 )
 LONGEST_FIELD, MOST_PARAMETERS = 2048, 32
-"""Bytes of a field with parameters, and how many of them are read in a longer one: the library
-copies the rest for each.
+"""Bytes of a field with parameters, and how many parameters of a longer field are read.
+
+The library copies the remaining bytes for each parameter.
 """
 MOST_LINES = 2000
-"""Lines of one part's headers that are read as fields; a mail that went through many lists has
-200.
-"""
+"""Lines of one part's headers that are read as fields; mail from many lists has 200."""
 DEEPEST = 16
-"""So deep may parts stand in one another; a newsletter with a picture in a forwarded mail with a
-file is 6.
-"""
+"""Depth of nested parts; a newsletter with a picture in a forwarded mail with a file has 6."""
 ENCODED_WORD = re.compile(
     r"=\?([^?\s*]{1,40}+)(?:\*[^?\s]{1,40}+)?\?([bBqQ])\?([^?]*+)\?=(?:\s++(?==\?))?"
 )
-"""RFC 2047, section 2, with the language of RFC 2231; the white space between two of them is
-none.
+"""An encoded word (RFC 2047, section 2), with the language of RFC 2231.
+
+White space between two of them does not count.
 """
 GOES_ON = " \t"
-"""With which a line begins that goes on a field (RFC 5322, section 2.2.3)."""
+"""The first characters of a line that continues a field (RFC 5322, section 2.2.3)."""
 _FROM = rb"From \S+ (?=[^\n]*?\d\d:\d\d)[^\n]*+\n"
 FROM_LINE = re.compile(rb"^" + _FROM, re.MULTILINE)
 SUFFIX = {"text/plain": ".txt", "text/html": ".html", "message/rfc822": ".eml"}
@@ -55,7 +53,7 @@ CHARSETS = {"gb2312": "gb18030", "gbk": "gb18030"}
 
 
 def message(walk: Walk, body: Body, path: str, depth: int) -> None:
-    """One mail."""
+    """Read one mail."""
     parser = Parser()
     for piece in slices(LONG_FIELD.sub(_tamed, body)):
         parser.feed(piece)
@@ -68,27 +66,28 @@ def message(walk: Walk, body: Body, path: str, depth: int) -> None:
 
 
 class Flat(Message):
-    """A mail or part that holds no other: what it holds is read as a text."""
+    """A mail or part without nested parts: its content is read as text."""
 
     def get_content_type(self) -> str:
-        """Return what it is, whatever it says."""
+        """Return the type of a text, whatever the mail declares."""
         return "text/plain"
 
 
 class Lines(BufferedSubFile):  # type: ignore[misc]
-    """The library's, which looks at each line once for every part around it: of a body it gets
-    all up to the next boundary.
+    """The library's buffer of lines, which checks each line against every surrounding part.
+
+    Of a body, it returns all lines up to the next boundary together.
     """
 
     is_body, _is_alone = False, False
     boundaries: tuple[str, ...] = ()
-    """How lines begin that part the parts around."""
+    """How the boundary lines of the surrounding parts begin."""
 
     def readline(self) -> str:
         """Return a line.
 
-        Of a field that goes on all that follow, and in a body several of which only the first may
-        be a boundary.
+        Returns a field with all its continuation lines, and several lines of a body together, of
+        which only the first may be a boundary.
         """
         first: str = super().readline()
         waiting, boundaries = self._lines, self.boundaries
@@ -107,7 +106,7 @@ class Lines(BufferedSubFile):  # type: ignore[misc]
 
 
 class Parser(BytesFeedParser):
-    """The library's with the `Lines` above; what stands in more than DEEPEST parts is one text."""
+    """The library's parser with these `Lines`; parts nested below DEEPEST are one text."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -144,9 +143,10 @@ class Parser(BytesFeedParser):
 
 
 def _tamed(field: re.Match[bytes]) -> bytes:
-    """Return a field with parameters.
+    """Return a field with parameters, shortened if necessary.
 
-    One beyond LONGEST_FIELD without what parts the last: the library's time is their square.
+    Of a field longer than LONGEST_FIELD, only the first parameters stay apart: the library's time
+    is the square of their number.
     """
     said = field[0]
     if len(said) <= LONGEST_FIELD:
@@ -156,7 +156,7 @@ def _tamed(field: re.Match[bytes]) -> bytes:
 
 
 def mailbox(walk: Walk, body: Body, path: str, depth: int) -> None:
-    """Many mails, each after a line that begins with `From `, as `1`, `2` and so on."""
+    """Read a mailbox; each mail follows a line `From `, and they are named `1`, `2` and so on."""
     starts = [match.span() for match in FROM_LINE.finditer(body)]
     ends = [start for start, _ in starts[1:]] + [len(body)]
     for number, ((_, start), end) in enumerate(zip(starts, ends, strict=True), 1):
@@ -167,7 +167,7 @@ def mailbox(walk: Walk, body: Body, path: str, depth: int) -> None:
 
 
 def _message(walk: Walk, parsed: Message, path: str, depth: int, size: int) -> None:
-    """Headers, parts, mails in the mail, and the words that stand outside of all parts."""
+    """Read headers, parts, nested mails, and the text outside all parts."""
     walk.text(
         f"{path}{SEPARATOR}headers", [headers(parsed).encode("utf-8", "replace")], protocol.ABOUT
     )
@@ -199,8 +199,9 @@ def _nested(walk: Walk, parsed: Message, path: str, depth: int, size: int) -> No
 
 
 def _leaves(parsed: Message, outside: list[str]) -> Iterator[Message]:
-    """Parts that hold something themselves, and mails within; words before and after the parts
-    go to `outside`.
+    """Yield the parts with content of their own, and nested mails.
+
+    Text before and behind the parts is added to `outside`.
     """
     waiting = [parsed]
     while waiting:
@@ -222,7 +223,7 @@ def _inner(part: Message) -> list[Message]:
 
 
 def headers(parsed: Message) -> str:
-    """`Name: value` lines, encoded words decoded."""
+    """Return the headers as `Name: value` lines, encoded words decoded."""
     return "".join(
         f"{name}: {decoded(str(value))}\n"
         for name, value in parsed.items()
@@ -231,10 +232,10 @@ def headers(parsed: Message) -> str:
 
 
 def decoded(value: str) -> str:
-    """Return a header's value as a person reads it; words that cannot be decoded as they stand.
+    """Return a header's value as a person reads it; words that cannot be decoded stay as they are.
 
-    Of words that follow one another the octets are joined before they are decoded: many programs
-    part them within a character.
+    The octets of consecutive words are joined before they are decoded, since many programs split
+    them within a character.
 
     >>> decoded("=?gb2312?B?1cXEsw==?= <a@example.com>")
     '张某 <a@example.com>'
@@ -253,7 +254,7 @@ def decoded(value: str) -> str:
 
 
 def _octets(word: re.Match[str]) -> bytes:
-    """Return what an encoded word holds, or the word where that cannot be said."""
+    """Return the octets of an encoded word, or the word itself if it cannot be decoded."""
     try:
         if word[2] in "qQ":
             return binascii.a2b_qp(word[3], header=True)
@@ -275,8 +276,9 @@ MAIL_START = re.compile(
     rb"|Authentication-Results|DKIM-[a-z-]+|List-[a-z-]+|ARC-[a-z-]+|X-[\w-]+):|From ",
     re.IGNORECASE,
 )
-"""The first line decides whether the rest is looked at: many texts begin with a word and a
-colon.
+"""The first line of a mail, which decides whether the rest is examined.
+
+Many texts begin with a word and a colon.
 """
 MAIL_SURE = re.compile(
     rb"^(?:MIME-Version|Message-ID|Received|Return-Path|Delivered-To|X-Mailer|DKIM-Signature|Content-Transfer-Encoding):",
@@ -290,14 +292,12 @@ MBOX_START = re.compile(_FROM)
 
 
 def is_mailbox(head: bytes, _name: str) -> bool:
-    """Return whether a text is many mails."""
+    """Return whether a text is a mailbox."""
     return MBOX_START.match(head) is not None and MAIL_FIELD.search(head) is not None
 
 
 def is_mail(head: bytes, name: str) -> bool:
-    """Return whether a text is a mail: what proves it is a field that nobody writes by hand, or
-    its name.
-    """
+    """Return whether a text is a mail: it has a field that no person types, or a mail's name."""
     if not MAIL_START.match(head):
         return False
     block = re.split(rb"\r?\n\r?\n", head, maxsplit=1)[0]
@@ -307,25 +307,28 @@ def is_mail(head: bytes, name: str) -> bool:
 
 
 OCTETS = re.compile(rb"=[89A-Fa-f][0-9A-Fa-f](?:=[89A-Fa-f][0-9A-Fa-f]){2}")
-"""Three in a row; the first stands by itself, since what begins with a plain character is found
+"""Three encoded octets in a row.
+
+The first is written separately, since an expression that begins with a plain character is found
 forty times as fast.
 """
 ENOUGH = 3
-"""Characters of Chinese, or as much, in a head that is taken for quoted-printable."""
+"""Chinese characters, or as much, that make a head quoted-printable."""
 SOFT = re.compile(rb"=[ \t]*\r?\n")
 UNDONE = re.compile(rb"(?:=[89A-Fa-f][0-9A-Fa-f]){2,}+|=3[Dd]|=20|=09|=0[Dd]=0[Aa]|=0[Aa]")
 LONGEST = 1 << 16
-"""Bytes of lines that go on that are waited for."""
+"""Bytes of continued lines that are joined."""
 
 
 def quoted(walk: Walk, chunks: Iterable[bytes], path: str, _depth: int) -> None:
-    """The text, undone."""
+    """Read a text in quoted-printable."""
     walk.text(path, _lines(chunks))
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the text in pieces that end where a line does; chunks without one are joined once,
-    where it comes.
+    """Yield the text in pieces that end at a line end.
+
+    Chunks without a line end are joined one time, when it arrives.
     """
     begun = list[bytes]()
     for chunk in chunks:
@@ -348,7 +351,7 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def undone(text: bytes) -> bytes:
-    r"""Return a text without quoted-printable.
+    r"""Decode the quoted-printable in a text.
 
     >>> undone(b"N:=E5=BC=A0=\r\n=E6=9F=90=3D13800138000").decode()
     'N:张某=13800138000'

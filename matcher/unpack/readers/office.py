@@ -1,14 +1,13 @@
-"""Read office files: workbooks by sheet, documents and slides by paragraph, other parts with words
-as they are.
+"""Read office files: workbooks by sheet, documents and slides by paragraph, other parts unchanged.
 
 An office file is a zip of XML (ECMA-376, ISO/IEC 26300). Sheets become lines of cells with tabs
-between, values as a person sees them; element names are those of ECMA-376 part 1, sections 18.3 and
-18.4. Expat parses the XML as it arrives. A document type is refused: office files have none, and
-XML bombs are made of entities.
+between, with values as a person sees them; element names are those of ECMA-376 part 1, sections
+18.3 and 18.4. Expat parses the XML as it arrives. A document type is refused: office files have
+none, and XML bombs are made of entities.
 
-Compound files ([MS-CFB]) are office files under a password, and those of before 2007. Calamine
-reads workbooks; of doc, ppt and msg only the strings in clear are read, so the outcome says that
-they were not wholly read.
+Compound files ([MS-CFB]) are encrypted office files, and those from before 2007. Calamine reads
+workbooks. Of doc, ppt and msg only strings in clear are read, and the outcome reports that they
+were not read completely.
 """
 
 from __future__ import annotations
@@ -37,27 +36,28 @@ PARAGRAPHS = re.compile(
     r"|ppt/(?:slides|notesSlides|comments)/[^/]+\.xml|xl/(?:comments\d*|threadedComments/[^/]+)\.xml|xl/drawings/drawing\d+\.xml|(?:word|xl|ppt)/diagrams/data\d+\.xml"
 )
 PLAIN = {".xml": "text/plain", ".vml": "text/plain"}
-"""Other parts are read tags and all: values stand in attributes too, and without its tags XML
-runs values together.
+"""Other parts are read with their tags.
+
+Attributes hold values too, and without its tags XML would run values together.
 """
 PROPERTIES = re.compile(r"docProps/[^/]+\.xml|meta\.xml")
-"""Parts that say who made the file, and when."""
+"""Parts with metadata: author and date."""
 DATA = re.compile(r"customXml/item\d*\.xml")
-"""Custom XML: records of a program of somebody's own."""
+"""Custom XML: records of some other program."""
 STRUCTURE = re.compile(
     r"\[Content_Types\]\.xml|.*(?:theme|styles|stylesWithEffects|settings|webSettings|fontTable|numbering|calcChain|presProps"
     r"|viewProps|tableStyles)\d*\.xml|ppt/(?:slideLayouts|slideMasters|notesMasters|handoutMasters)/.*|ppt/presentation\.xml"
     r"|.*printerSettings\d*\.bin|xl/(?:worksheets|chartsheets)/[^/]+\.xml|xl/(?:workbook|sharedStrings|metadata)\.xml"
     r"|docProps/thumbnail\..*|Thumbnails/thumbnail\.png|layout-cache"
 )
-"""Parts without a value of anybody's, and those that are read as sheets."""
+"""Parts without personal values, and those that are read as sheets."""
 BINARY_WORKBOOK = "xl/workbook.bin"
 BINARY_PART = re.compile(r"xl/(?:worksheets/|chartsheets/)?[^/]+\.bin|xl/.*/binaryIndex\d*\.bin")
-"""Of [MS-XLSB]: the same as tables of a program's own, which calamine reads."""
+"""Parts of [MS-XLSB], a binary format that calamine reads."""
 MANIFEST, LOCKED = "META-INF/manifest.xml", b"encryption-data"
-"""Where an OpenDocument says that its parts are under a password, and how."""
+"""The part that declares encryption in an OpenDocument, and the word for it."""
 OPEN = ("content.xml", "styles.xml")
-"""Parts of an OpenDocument that hold words."""
+"""Parts of an OpenDocument that hold text."""
 
 
 def is_office(names: frozenset[str]) -> bool:
@@ -69,7 +69,7 @@ def is_office(names: frozenset[str]) -> bool:
 
 
 def read(walk: Walk, body: Body, path: str, depth: int, archive: zipfile.ZipFile) -> None:
-    """Every part of an office file: as lines, as paragraphs, or as an entry of its own."""
+    """Read every part of an office file: as lines, as paragraphs, or as an entry of its own."""
     infos = {info.filename: info for info in archive.infolist() if not info.is_dir()}
     walk.container = next(
         (kind for root, kind in ROOTS.items() if any(name.startswith(root) for name in infos)),
@@ -106,7 +106,7 @@ def _part(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterat
 def _sheets(
     walk: Walk, archive: zipfile.ZipFile, infos: dict[str, zipfile.ZipInfo], path: str
 ) -> None:
-    """Sheets in the workbook's order, hidden ones too, then those that it does not name."""
+    """Read sheets in the workbook's order, hidden ones included, then those it does not name."""
     shared: list[str] = []
     packed = 0
     if SHARED in infos:
@@ -131,7 +131,10 @@ def _sheet(
     shared: list[str],
     packed: int,
 ) -> None:
-    """A sheet. It may repeat shared strings without end, so what comes out is counted as well."""
+    """Read a sheet.
+
+    It may repeat shared strings without end, so the output is counted too.
+    """
     lines = worksheet(_part(walk, archive, info), shared)
     walk.text(place, walk.budget.measured(lines, lambda: info.compress_size + packed))
 
@@ -139,7 +142,7 @@ def _sheet(
 def _titles(
     walk: Walk, archive: zipfile.ZipFile, infos: dict[str, zipfile.ZipInfo]
 ) -> dict[str, str]:
-    """Title of each sheet by the part that holds it."""
+    """Return the title of each sheet by the part that holds it."""
     targets: dict[str, str] = {}
     titles: dict[str, str] = {}
 
@@ -168,7 +171,7 @@ def _paragraphs(
 
 
 def _links(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str) -> None:
-    """Where links lead, out of the file: mail addresses stand there."""
+    """Write the external targets of links, which may hold mail addresses."""
     found: list[str] = []
 
     def start(name: str, attributes: Attributes) -> None:
@@ -181,23 +184,23 @@ def _links(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: s
 
 
 class Paragraphs:
-    """Takes tags and gives words.
+    """Handler of tags that collects the text of a document.
 
-    WordprocessingML and DrawingML (ECMA-376 part 1, sections 17 and 21) name them alike.
+    WordprocessingML and DrawingML (ECMA-376 part 1, sections 17 and 21) use the same names.
     """
 
     WORDS = frozenset(("t", "delText", "instrText", "text"))
-    """Deleted words of tracked changes, field codes (links) and comments are words too."""
+    """Deleted text of tracked changes, field codes (links) and comments are text too."""
     BREAKS: Mapping[str, str] = {"br": "\n", "cr": "\n", "tab": "\t", "noBreakHyphen": "-"}
     ENDS: Mapping[str, str] = {"p": "\n", "tc": "\t", "tr": "\n", "comment": "\n", "text": "\n"}
     CELL, TWICE = "tc", "Fallback"
-    """A cell of a table; what is said again for older programs, and so left out."""
+    """A cell of a table; content that is repeated for older programs, which is left out."""
 
     def __init__(self) -> None:
         self.parts, self._words, self._cells, self._twice = list[str](), 0, 0, 0
 
     def start(self, name: str, _: Attributes) -> None:
-        """Words or a cell begin, or a line breaks."""
+        """Handle a tag that begins text or a cell, or breaks a line."""
         if name in self.WORDS:
             self._words += 1
         elif name in self.BREAKS:
@@ -208,7 +211,10 @@ class Paragraphs:
             self._twice += 1
 
     def end(self, name: str) -> None:
-        """A paragraph in a cell ends in a blank, so that a row of cells stays one line."""
+        """Handle the end of a tag.
+
+        A paragraph in a cell ends in a blank, so that a row of cells stays one line.
+        """
         if name in self.WORDS:
             self._words -= 1
         elif name == self.CELL:
@@ -219,13 +225,13 @@ class Paragraphs:
             self.parts.append(" " if name == "p" and self._cells else self.ENDS[name])
 
     def text(self, said: str) -> None:
-        """Only what stands in the tags of words is words."""
+        """Collect characters if they are inside a tag for text."""
         if self._words and not self._twice:
             self.parts.append(said)
 
 
 class OpenParagraphs(Paragraphs):
-    """The same of OpenDocument (ISO/IEC 26300, sections 5 and 9), sheets included."""
+    """The handler for OpenDocument (ISO/IEC 26300, sections 5 and 9), sheets included."""
 
     WORDS = frozenset(("p", "h"))
     BREAKS: Mapping[str, str] = {"s": " ", "tab": "\t", "line-break": "\n"}
@@ -234,7 +240,7 @@ class OpenParagraphs(Paragraphs):
 
 
 def paragraphs(chunks: Iterable[bytes], *, is_open: bool = False) -> Iterator[bytes]:
-    """Yield the words of a part of a document, of Office or of OpenDocument."""
+    """Yield the text of a document's part, of Office or of OpenDocument."""
     found = OpenParagraphs() if is_open else Paragraphs()
     for _ in parsed(chunks, found.start, found.end, found.text):
         if found.parts:
@@ -243,18 +249,19 @@ def paragraphs(chunks: Iterable[bytes], *, is_open: bool = False) -> Iterator[by
 
 
 LONGEST_GAP = 64
-"""Empty cells that are kept between two. A hostile sheet names only the last of 16,384 columns."""
+"""Empty cells that are kept between two cells.
+
+A hostile sheet names only the last of 16,384 columns.
+"""
 DIGITS = "0123456789"
 BESIDE = frozenset(
     "formula formula1 formula2 oddHeader oddFooter evenHeader evenFooter firstHeader firstFooter".split()  # noqa: E501
 )
-"""Elements that hold words beside the cells: lists to choose from, conditions, what is printed
-above and below.
-"""
+"""Elements with text outside the cells: choices, conditions, headers and footers."""
 
 
 def strings(chunks: Iterable[bytes], found: list[str]) -> None:
-    """Add the shared strings to `found`, by number.
+    """Append the shared strings to `found`, in the order of their numbers.
 
     Phonetic readings are left out: they are no part of the value.
     """
@@ -281,7 +288,7 @@ def strings(chunks: Iterable[bytes], found: list[str]) -> None:
 
 
 class WorksheetRows:
-    """Takes a worksheet's tags and gives its lines."""
+    """Handler of a worksheet's tags that collects its rows as lines."""
 
     def __init__(self, shared: list[str]) -> None:
         self._shared, self._cells, self._value = shared, list[str](), list[str]()
@@ -289,7 +296,7 @@ class WorksheetRows:
         self._formula, self._in_formula = list[str](), False
 
     def start(self, name: str, attributes: Attributes) -> None:
-        """A cell begins where its reference says, a value where it says."""
+        """Handle a tag that begins a cell, at the column of its reference, or a value."""
         if name == "c":
             self._value.clear()
             self._formula.clear()
@@ -306,14 +313,14 @@ class WorksheetRows:
             self._wanted = True
 
     def text(self, said: str) -> None:
-        """Part of a value, or of a formula, which is read where nobody worked out its value."""
+        """Collect characters of a value, or of a formula, which is used if there is no value."""
         if self._wanted:
             self._value.append(said)
         elif self._in_formula:
             self._formula.append(said)
 
     def end(self, name: str) -> None:
-        """A cell or a row is whole."""
+        """Handle the end of a tag; complete a cell or a row."""
         if name == "c":
             value = "".join(self._value)
             self._cells.append(
@@ -338,7 +345,7 @@ class WorksheetRows:
 
 
 def worksheet(chunks: Iterable[bytes], shared: list[str]) -> Iterator[bytes]:
-    """Yield a worksheet as UTF-8 lines."""
+    """Yield a worksheet's rows as UTF-8 lines."""
     rows = WorksheetRows(shared)
     for _ in parsed(chunks, rows.start, rows.end, rows.text):
         if rows.lines:
@@ -348,7 +355,7 @@ def worksheet(chunks: Iterable[bytes], shared: list[str]) -> Iterator[bytes]:
 
 @cache
 def column(letters: str) -> int:
-    """Number of a column by its letters, from 1; 0 where there are none.
+    """Return the number of a column by its letters, from 1; 0 if there are none.
 
     >>> column("A"), column("AB")
     (1, 28)
@@ -365,11 +372,11 @@ def parsed(
     end: Callable[[str], None],
     text: Callable[[str], None],
 ) -> Iterator[None]:
-    """Call back for each tag and stretch of text; yields after each chunk.
+    """Call back for each tag and stretch of text; yield after each chunk.
 
-    Where the outermost tag has a namespace's prefix, all names come without theirs. Where it has
-    none, its kin have none either, and names come as they are: most sheets, for which a second call
-    a tag would be half of the time.
+    If the outermost tag has a namespace prefix, all names are passed without their prefix. If it
+    has none, neither have its relatives, and names are passed as they are: most sheets are of this
+    kind, and a second call per tag would take half of the time.
     """
     parser = pyexpat.ParserCreate()
     parser.buffer_text = True
@@ -410,27 +417,26 @@ def _refuse(*_: object) -> None:
 
 
 def attribute(attributes: Attributes, name: str) -> str:
-    """Return an attribute by its name without the namespace's prefix."""
+    """Return an attribute by its name without the namespace prefix."""
     if name in attributes:
         return attributes[name]
     return next((value for key, value in attributes.items() if key.rpartition(":")[2] == name), "")
 
 
 TOKEN = re.compile(rb"<[^<>]*>|(?:<(?![^<>]*>)|[^<])+")
-"""A tag, or what stands between two; linear, as either ends before the next sign of a tag."""
+"""A tag, or the text between two; linear, as either ends before the next tag."""
 NAME = re.compile(rb"</?([^\s/>]+)")
 HELD = 1 << 16
-"""Bytes of a tag or a text that are waited for."""
+"""Bytes of an unfinished tag or text that are kept."""
 WIDE = (b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<")
 """How XML in UTF-16 begins."""
 
 
 def one_a_line(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """XML tags and all, with a line for each of several like elements that hold values: rows are
-    told by their lines.
+    """Yield XML with its tags, and a line for each of several similar elements that hold values.
 
-    Blanks between tags go, so that what a program set out over many lines is one record again.
-    Other text stays as it is.
+    Rows are recognised by their lines. Blanks between tags are removed, so that a record that a
+    program spread over many lines is one line again. Other text stays as it is.
     """
     lines, held, is_wide = _Lines(), b"", None
     for chunk in chunks:
@@ -447,8 +453,9 @@ def one_a_line(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class _Lines:
-    """Breaks the line before an element like the one that just ended, if that held elements or
-    several attributes.
+    """State that breaks the line before an element like the one that just ended.
+
+    It does so if that element held elements or several attributes.
     """
 
     def __init__(self) -> None:
@@ -479,10 +486,11 @@ class _Lines:
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 ENCRYPTED = tuple(name.encode("utf-16-le") for name in ("EncryptedPackage", "EncryptedSummary"))
-"""Names of streams in files under a password: of Office since 2007, and of PowerPoint before."""
+"""Names of streams in encrypted files: of Office since 2007, and of older PowerPoint."""
 WORD, FLAGS, WORD_LOCKED = b"\xec\xa5", 10, 1
-"""What the main stream of a Word document begins with, and where the flag for a password stands
-in it ([MS-DOC] 2.5.2).
+"""The first bytes of a Word document's main stream, and where its encryption flag is.
+
+See [MS-DOC] 2.5.2.
 """
 SECTOR = 512
 WORKBOOKS = tuple(f"{name}\0".encode("utf-16-le") for name in ("Workbook", "Book"))
@@ -496,7 +504,7 @@ LINES = 1000
 
 
 def compound(walk: Walk, body: Body, path: str, _depth: int) -> None:
-    """The strings of a compound file, one a line."""
+    """Read a compound file: as a workbook if it is one, else its strings, one a line."""
     if any(body.find(name) >= 0 for name in ENCRYPTED) or _is_locked(body):
         raise Halt("encrypted")
     if calamine() is not None and any(body.find(name) >= 0 for name in WORKBOOKS):
@@ -510,7 +518,7 @@ def compound(walk: Walk, body: Body, path: str, _depth: int) -> None:
 
 
 def _is_locked(body: Body) -> bool:
-    """Return whether a Word document is under a password."""
+    """Return whether a Word document is encrypted."""
     at = body.find(WORD, SECTOR)
     while at >= 0 and at % SECTOR:
         at = body.find(WORD, at + 1)
@@ -518,11 +526,11 @@ def _is_locked(body: Body) -> bool:
 
 
 calamine = partial(load_package, "python_calamine")
-"""Reads workbooks that are no XML."""
+"""Loads the package that reads workbooks in formats other than XML."""
 
 
 def workbook(walk: Walk, body: Body, path: str) -> None:
-    """Each sheet of an old workbook, as of a new one."""
+    """Read each sheet of an old workbook, as of a new one."""
     library = calamine()
     if library is None:
         raise Halt("unsupported")
@@ -540,8 +548,9 @@ def workbook(walk: Walk, body: Body, path: str) -> None:
 
 
 def clear_strings(body: Body) -> Iterator[bytes]:
-    r"""Strings of at least four characters in UTF-16, or six bytes, as lines of UTF-8; `LINES` of
-    them at a time.
+    r"""Yield strings of at least four characters in UTF-16, or six bytes, as lines of UTF-8.
+
+    Each piece has `LINES` of them.
 
     >>> b"".join(clear_strings(b"\0\1" + "手机15400000001".encode("utf-16-le"))).decode()
     '手机15400000001\n'

@@ -1,11 +1,9 @@
-"""The text of a PDF, its forms, notes and attachments, by PDFium.
+"""Read a PDF with PDFium: its text, forms, notes and attachments.
 
-That is the library in pypdfium2's wheel, called directly, as far as text needs it (its bindings
-take 30 ms to import).
-
-Three times as fast as pypdf on a table of 300 pages (0.34 s against 1.06 s), and it knows the
-character maps of CJK fonts. Declared in `fpdfview.h`, `fpdf_text.h`, `fpdf_edit.h`, `fpdf_annot.h`
-and `fpdf_attachment.h`, whose functions are stable.
+The library comes with pypdfium2's wheel and is called directly, as far as text needs it (the
+package's bindings take 30 ms to import). It is three times as fast as pypdf on a table of 300 pages
+(0.34 s against 1.06 s), and it knows the character maps of CJK fonts. The functions are declared in
+`fpdfview.h`, `fpdf_text.h`, `fpdf_edit.h`, `fpdf_annot.h` and `fpdf_attachment.h`, and are stable.
 """
 
 from __future__ import annotations
@@ -28,21 +26,23 @@ from matcher.unpack.walk import CHUNK, Body, Walk, slices
 
 ERROR_PASSWORD = 4
 LONGEST = 8 << 20
-"""Characters of a page, a form field's value, or bytes of a name that are asked for at once."""
+"""Characters of a page or a form field, or bytes of a name, that are requested at a time."""
 STAMP = 400
-"""Characters below which the text of a page may be a stamp, a watermark, a number and a title."""
+"""Text of fewer characters may be a stamp, a watermark, a page number and a title."""
 IMAGE, GROUP, MOST_OBJECTS = 3, 5, 10_000
-"""Types of what is drawn on a page (`fpdf_edit.h`), and of how many of them that is asked."""
+"""Types of objects on a page (`fpdf_edit.h`), and how many objects are examined."""
 LONG_SIDE, MOST_DRAWN = 2000, 100
-"""Pixels of the longer side of a page that is drawn for OCR (170 an inch of A4), and pages of a
-document that are.
+"""Pixels of the longer side of a page that is drawn for OCR, and pages drawn per document.
+
+The size is 170 pixels an inch for A4.
 """
 GREYS = 1
-"""Format of a bitmap of one byte a pixel (`fpdfview.h`)."""
+"""Format of a bitmap with one byte a pixel (`fpdfview.h`)."""
 LINE_END = 10
 DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Marks of direction: PDFium hands out a line that has them in another order than it is drawn
-in.
+"""Marks of direction.
+
+PDFium returns a line that has them in another order than it is drawn in.
 """
 Handle = ctypes.c_void_p
 _int, _ulong, _double = ctypes.c_int, ctypes.c_ulong, ctypes.POINTER(ctypes.c_double)
@@ -82,7 +82,7 @@ SIGNATURES = {
 
 
 class Pdfium:
-    """The library, loaded and ready."""
+    """The loaded library."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
@@ -92,7 +92,10 @@ class Pdfium:
         library.FPDF_InitLibrary()
 
     def open(self, body: Body) -> PdfDocument:
-        """Return a document; `Halt` where it has a password, `ValueError` where it is damaged."""
+        """Open a document.
+
+        Raises `Halt` if it needs a password, `ValueError` if it is damaged.
+        """
         held = body if isinstance(body, bytes) else (ctypes.c_char * len(body)).from_buffer(body)
         handle = self._library.FPDF_LoadMemDocument64(held, len(body), None)
         if not handle:
@@ -103,14 +106,15 @@ class Pdfium:
 
 
 class PdfDocument:
-    """An open document; it keeps the bytes that it reads from."""
+    """An open document; it keeps a reference to the bytes that it reads from."""
 
     def __init__(self, library: ctypes.CDLL, handle: Handle, held: object) -> None:
         self._library, self._handle, self._held = library, handle, held
 
     def pages(self) -> Iterator[tuple[str, bool]]:
-        """Yield the text of each page with what was typed into its forms, and whether the page
-        is a picture (`_is_picture`).
+        """Yield the text of each page, and whether the page is a picture (`_is_picture`).
+
+        The text includes the values of its form fields.
         """
         for number in range(self._library.FPDF_GetPageCount(self._handle)):
             page = self._library.FPDF_LoadPage(self._handle, number)
@@ -121,7 +125,7 @@ class PdfDocument:
             self._library.FPDF_ClosePage(page)
 
     def drawn(self, number: int) -> bytes:
-        """Return a page as a picture (BMP, 256 greys), as a person sees it; pages count from 1."""
+        """Draw a page, as a person sees it, and return it as BMP; pages count from 1."""
         page = self._library.FPDF_LoadPage(self._handle, number - 1)
         sides = [
             float(side(page))
@@ -158,7 +162,7 @@ class PdfDocument:
         return head + greys + pixels.raw
 
     def attachments(self) -> Iterator[tuple[str, bytes]]:
-        """Name and bytes of the files that are attached."""
+        """Yield the name and the bytes of each attached file."""
         for number in range(self._library.FPDFDoc_GetAttachmentCount(self._handle)):
             file = self._library.FPDFDoc_GetAttachment(self._handle, number)
             size = _ulong()
@@ -171,14 +175,14 @@ class PdfDocument:
             yield self._string(self._library.FPDFAttachment_GetName, file), data.raw
 
     def close(self) -> None:
-        """Free it."""
+        """Free the document."""
         self._library.FPDF_CloseDocument(self._handle)
 
     def _is_picture(self, page: Handle, text: str) -> bool:
-        """Return whether drawings or images say what its text does not.
+        """Return whether drawings or images hold text that the page's text does not.
 
-        There is no text; or hardly any, such as an app's stamp or a watermark, and images cover
-        half of the page, as a scan does.
+        The page has no text, or hardly any, such as an app's stamp or a watermark, and images cover
+        half of it, as a scan does.
         """
         count = self._library.FPDFPage_CountObjects(page)
         if not text or len(text) >= STAMP:
@@ -192,7 +196,7 @@ class PdfDocument:
         )
 
     def _covered(self, drawn: Handle) -> float:
-        """Return the area of an image, or of a group with one in it; 0.0 for all else."""
+        """Return the area of an image, or of a group that holds one; 0.0 for other objects."""
         kind = self._library.FPDFPageObj_GetType(drawn)
         if kind == GROUP:
             held = range(min(self._library.FPDFFormObj_CountObjects(drawn), MOST_OBJECTS))
@@ -222,8 +226,9 @@ class PdfDocument:
         return said.replace("\r\n", "\n").replace("\2", "").replace("\ufffe", "")
 
     def _as_drawn(self, text: Handle, count: int) -> str:
-        """Return the `count` characters of a page; those of a line with marks of direction from
-        left to right.
+        """Return the `count` characters of a page.
+
+        Those of a line with marks of direction are put in order from left to right.
         """
         line, lines = list[tuple[float, str]](), list[str]()
         for number in range(count):
@@ -249,7 +254,7 @@ class PdfDocument:
         return "\n".join(lines).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
     def _typed(self, page: Handle) -> str:
-        """Values of form fields and contents of notes, one a line."""
+        """Return the values of form fields and the contents of notes, one a line."""
         said = []
         for number in range(self._library.FPDFPage_GetAnnotCount(page)):
             note = self._library.FPDFPage_GetAnnot(page, number)
@@ -261,8 +266,9 @@ class PdfDocument:
         return "".join(f"\n{line}" for line in said if line)
 
     def _string(self, get: ctypes._NamedFuncPointer, *about: object) -> str:
-        """Return a string that is fetched in two calls: its size in bytes, then UTF-16 with a
-        NUL at its end.
+        """Return a string that PDFium returns in two calls.
+
+        The first call returns its size in bytes, the second UTF-16 with a closing NUL.
         """
         size = get(*about, None, 0)
         if not 2 < size <= LONGEST:
@@ -274,9 +280,7 @@ class PdfDocument:
 
 @cache
 def library() -> Pdfium | None:
-    """PDFium by the path of its library in the wheel of pypdfium2, None where it is not
-    installed.
-    """
+    """Load PDFium from pypdfium2's wheel; None if it is not installed."""
     spec = find_spec("pypdfium2_raw")
     found = sorted(Path(spec.origin).parent.glob("libpdfium.*")) if spec and spec.origin else []
     try:
@@ -289,20 +293,22 @@ END, NEAR_END = b"%%EOF", 4096
 ENCRYPT = b"/Encrypt"
 STREAM_END = b"endstream"
 MARK = re.compile(rb">>\s{0,4}stream\r?\n|" + STREAM_END)
-"""Where a stream begins, and where it ends."""
+"""The beginning of a stream, or its end."""
 MOST_UNENDED = 64
-"""Streams that another one begins in: a document that was cut off has one, one in which others
-stand unpacked has a few.
+"""Streams that may lack an end before the next begins.
+
+A truncated document has one; a document with others stored in it uncompressed has a few.
 """
 MOST_SAID = 400
 """Bytes before a stream in which its filters are named."""
 OTHERWISE = re.compile(rb"/(?:LZW|ASCIIHex|RunLength|DCT|JPX|JBIG2|CCITTFax)Decode|/Crypt")
-"""Other filters: what they give is nothing of zlib's, or a picture."""
+"""Other filters, whose data is not zlib's, or is a picture."""
 
 
 def pdf(walk: Walk, body: Body, path: str, depth: int) -> None:
-    """One member with the text of all pages; pages that are scans are handed on as pictures, or
-    said once.
+    """Read a PDF: write the text of all pages as one member, and read its attachments.
+
+    Scanned pages are passed on as pictures, or reported one time.
     """
     document = opened(body)
     try:
@@ -334,8 +340,9 @@ def pdf(walk: Walk, body: Body, path: str, depth: int) -> None:
 
 
 def opened(body: Body) -> PdfDocument:
-    """Return the document; ValueError where it is damaged, of streams without end before PDFium
-    looks for the end of each.
+    """Open a document.
+
+    Raises `ValueError` if it is damaged by unended streams, before PDFium searches for each end.
     """
     pdfium = library()
     if pdfium is None:
@@ -347,11 +354,10 @@ def opened(body: Body) -> PdfDocument:
 
 
 def has_damage(body: Body) -> bool:
-    """Return whether a compressed stream does not end as it should: PDFium shows what is before the
-    damage, or a blank page.
+    """Return whether a compressed stream does not end as it should.
 
-    Streams of a document with a password for its owner are encrypted as well, and cannot be looked
-    at so.
+    PDFium shows the part before the damage, or a blank page. Streams of a document with an owner's
+    password are encrypted too, and cannot be checked this way.
     """
     if body.find(ENCRYPT) >= 0:
         return False
@@ -372,7 +378,7 @@ def has_damage(body: Body) -> bool:
 
 
 def _is_whole(body: Body, start: int, end: int, *, armoured: bool) -> bool:
-    """Return whether what stands there is one whole stream of zlib's."""
+    """Return whether the bytes [start, end) are one complete zlib stream."""
     decoder = zlib.decompressobj()
     try:
         packed = (
@@ -388,9 +394,7 @@ def _is_whole(body: Body, start: int, end: int, *, armoured: bool) -> bool:
 
 
 def _pages(document: PdfDocument, scanned: list[int]) -> Iterator[bytes]:
-    """Yield each page's text with a line end; the numbers of those that are pictures go to
-    `scanned`.
-    """
+    """Yield each page's text with a line end; add the numbers of pictures to `scanned`."""
     for number, (text, is_picture) in enumerate(document.pages(), 1):
         if is_picture:
             scanned.append(number)

@@ -1,10 +1,10 @@
-"""Pictures: what stands in them is read by OCR where that is wanted, and so is an archive that is
-appended to one.
+"""Read pictures: their text by OCR if wanted, and an archive that is appended to one.
 
-A picture is looked through in the child that meets it, and handed on to one of its own (`ocr`),
-which alone has the library and its models: they take a second to load. Rows of what is read come
-out as lines, their cells parted by tabs, so that a table in a screenshot is a table. Nothing that
-was misread is guessed at. An outcome says of each picture that it was read by OCR.
+The child that meets a picture searches it for an archive and passes it on to a child of its own
+(`ocr`). Only that child has the OCR library and its models, which take a second to load. The rows
+of the text become lines, their cells separated by tabs, so that a table in a screenshot stays a
+table. Nothing that was misread is corrected by guessing. An outcome reports for each picture that
+it was read by OCR.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ ARCHIVE = re.compile(
     rb"|\x1f\x8b\x08[\0\x08].{4}[\0\x02\x04][\0\x03\xff]",
     re.DOTALL,
 )
-"""How an archive begins; of zip and gzip with more than their marks, which stand in a picture by
-chance.
+"""How an archive begins.
+
+For zip and gzip it is more than their marks, which occur in pictures by chance.
 """
 OVERLAP = 15
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
@@ -46,22 +47,22 @@ FAULTS = (
         for part in ("utils.process_img", "ch_ppocr_det.utils")
     ),
 )
-"""What RapidOCR and what it stands on raise that is no built-in error, by module and name;
-Pillow raises SyntaxError as well.
+"""Errors of RapidOCR and its dependencies that are not built-in, by module and name.
+
+Pillow raises SyntaxError too.
 """
 READ = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 STRIP, AROUND = 1500, 100
-"""Pixels of a high picture that are looked at at once, and of what is above and below: the library
-shrinks what is larger than 2000, and then nothing of a long screenshot can be read.
+"""Pixels of a tall picture that are read at a time, and of the overlap above and below.
+
+The library shrinks what is larger than 2000, and then nothing in a long screenshot is readable.
 """
 BLUR = 4
-"""Pixels by which a text may seem to stand elsewhere in another strip: better twice than in
-none.
-"""
+"""Pixels by which a text may be displaced in another strip: reading it twice beats never."""
 
 
 class Library(NamedTuple):
-    """RapidOCR, Pillow and numpy; `faults` is what they raise where a picture cannot be read."""
+    """RapidOCR, Pillow and numpy; `faults` are their errors for a picture that is unreadable."""
 
     engine: Any
     image: Any
@@ -71,7 +72,7 @@ class Library(NamedTuple):
 
 
 class Box(NamedTuple):
-    """A text and where it stands, in pixels from the top left."""
+    """A text and its position, in pixels from the top left."""
 
     text: str
     left: float
@@ -81,8 +82,9 @@ class Box(NamedTuple):
 
 @cache
 def library() -> Library | None:
-    """None where the extra `ocr` is not installed, or where it started a thread: that would be
-    outside of the confinement.
+    """Load the libraries; None if the extra `ocr` is not installed or if it started a thread.
+
+    A thread would be outside the confinement.
     """
     os.environ.update(ENVIRONMENT)
     try:
@@ -109,9 +111,9 @@ def library() -> Library | None:
 
 
 def _warm_up(found: Library) -> None:
-    """Have Pillow import what it reads each format with.
+    """Have Pillow import its code for each format.
 
-    What recognises text needs nothing more: it would take half a second.
+    The recogniser needs no warm-up, which would take half a second.
     """
     for kind in READ:
         written = io.BytesIO()
@@ -120,9 +122,7 @@ def _warm_up(found: Library) -> None:
 
 
 def picture(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
-    """Read what stands behind a picture, if it is an archive; have the picture read, or say that
-    it is not.
-    """
+    """Read an archive behind a picture, if any; have the picture read, or report that it is not."""
     held = bytearray()
     before, rest = b"", _kept(chunks, held) if walk.budget.reads_pictures else iter(chunks)
     for chunk in rest:
@@ -140,7 +140,7 @@ def picture(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
 
 
 def _kept(chunks: Iterable[bytes], held: bytearray) -> Iterator[bytes]:
-    """Yield the chunks, kept in `held` until that is more than is read of a picture."""
+    """Yield the chunks and keep them in `held`, until it exceeds the size limit of a picture."""
     for chunk in chunks:
         if len(held) <= PICTURE_BYTES:
             held += chunk
@@ -148,7 +148,7 @@ def _kept(chunks: Iterable[bytes], held: bytearray) -> Iterator[bytes]:
 
 
 def ocr(walk: Walk, body: Body, path: str, _depth: int) -> None:
-    """The text in a picture; one without any is not read."""
+    """Write the text in a picture; one without text counts as not read."""
     found = library()
     if found is None:
         raise Halt("image")
@@ -166,7 +166,7 @@ def ocr(walk: Walk, body: Body, path: str, _depth: int) -> None:
 def _text(found: Library, body: bytes) -> Iterator[bytes]:
     """Yield the rows of a picture as lines.
 
-    A high one is read in strips, each a chunk, so that what was read in time is there.
+    A tall picture is read in strips, each a chunk, so that the rows read in time are kept.
     """
     try:
         pixels = _decoded(found, body)
@@ -180,9 +180,9 @@ def _text(found: Library, body: bytes) -> Iterator[bytes]:
 
 
 def _decoded(found: Library, body: bytes) -> Any:
-    """Its pixels, turned upright, on white: height by width by three colours.
+    """Return a picture's pixels, turned upright, on white: height by width by three colours.
 
-    A GIF's first picture is taken.
+    Of a GIF, the first picture is taken.
     """
     with found.image.open(io.BytesIO(body), formats=READ) as opened:
         if opened.width * opened.height > PICTURE_PIXELS:
@@ -212,7 +212,7 @@ def _boxes(found: Library, pixels: Any, first: int, height: int) -> list[Box]:
 
 
 def _lines(boxes: Iterable[Box]) -> Iterator[str]:
-    r"""Rows of boxes from top to bottom, the cells of each from left to right, parted by tabs.
+    r"""Yield rows of boxes from top to bottom, the cells of each from left to right, with tabs.
 
     >>> list(_lines([Box("b", 90, 12, 30), Box("a", 0, 10, 28), Box("c", 0, 40, 58)]))
     ['a\tb', 'c']
@@ -235,7 +235,7 @@ def _is_beside(one: Box, other: Box) -> bool:
 
 
 def is_picture(head: bytes, _name: str = "") -> bool:
-    """WebP and BMP, which are known by two marks."""
+    """Return whether a file is WebP or BMP, which are recognised by two marks."""
     return (head.startswith(b"RIFF") and head[8:12] == b"WEBP") or (
         head.startswith(b"BM") and head[6:10] == bytes(4)
     )

@@ -1,8 +1,8 @@
-r"""Rich text (RTF 1.9.1): the words as they are shown, and what is embedded in hex.
+r"""Read rich text (RTF 1.9.1): the text as it is shown, and files embedded in hex.
 
-A number may stand in several runs (`138{\b 0013}8000`) and a name as bytes of a code page
-(`\'d5\'c5`) or as `\u24352?`. Control words of layout say nothing and are taken out, so that what
-is shown together stands together.
+A number may be split into several runs (`138{\b 0013}8000`), and a name may be written as bytes of
+a code page (`\'d5\'c5`) or as `\u24352?`. Control words of layout are removed, so that text that
+is shown together stays together.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ SHOWN = {b"par": "\n", b"line": "\n", b"row": "\n", b"sect": "\n", b"page": "\n"
 SIGNS = {b"~": " ", b"_": "-", b"\\": "\\", b"{": "{", b"}": "}", b"\n": "\n", b"\r": "\n"}
 SILENT = frozenset(b"fonttbl colortbl stylesheet listtable listoverridetable rsidtbl generator themedata colorschememapping "  # noqa: E501
                    b"datastore latentstyles xmlnstbl mmathPr panose falt".split())  # fmt: skip
-"""Destinations without a word of anybody's."""
+"""Destinations without personal text."""
 WORDS = frozenset((b"fldinst", b"shptxt", b"nonshppict", b"shppict", b"object", b"result"))
-"""Destinations that older readers pass over and that hold words, or such that do."""
+"""Destinations that older readers skip and that hold text, or contain such."""
 EMBEDDED = {b"pict": "picture", b"objdata": "object"}
 """Destinations that hold a file in hex."""
 PAGES = {932: "cp932", 936: "gb18030", 949: "cp949", 950: "big5", 54936: "gb18030", 65001: "utf-8"}
-"""Code pages by the number of `ansicpg`; any other is read as that of western languages."""
+"""Code pages by the number of `ansicpg`; any other is read as Western European."""
 CHARSETS = {128: 932, 129: 949, 134: 936, 136: 950}
 """Code pages by the number of a font's `fcharset`."""
 
@@ -44,9 +44,11 @@ TOKEN = re.compile(
     + LAYOUT
     + rb")?+)++|\{++|\}++)|([^\\{}\r\n]+)|[\r\n]+|\\"
 )
-"""Bytes in hex, characters by number with a `?` for old readers, words of layout, a word that tells
-something with its number, a sign, braces, and plain text; the end of a line says nothing, and
-neither do words of layout.
+"""A token of RTF.
+
+It is one of: bytes in hex, characters by number with a `?` for old readers, words of layout, a
+meaningful word with its number, a sign, braces, plain text. Line ends and words of layout carry no
+meaning.
 """
 
 
@@ -55,8 +57,10 @@ HEXED, CHARACTERS, WORD, NUMBERED, SIGN, BRACE, PLAIN = range(1, 8)
 
 
 class Group(NamedTuple):
-    """What goes for the text between two braces: where it goes to, its code page, and how much
-    follows a `u` for old readers.
+    """The state between two braces.
+
+    It has the destination of the text, its code page, and how many characters follow a `u` for old
+    readers.
     """
 
     target: bytes = b""
@@ -65,7 +69,7 @@ class Group(NamedTuple):
 
 
 class RtfReader:
-    """Takes tokens and gives words."""
+    """Handler of tokens that collects the text."""
 
     def __init__(self) -> None:
         self.parts, self.embedded = list[str](), list[tuple[str, bytearray]]()
@@ -74,7 +78,7 @@ class RtfReader:
         self._fonts, self._font = dict[int, int](), 0
 
     def take(self, token: re.Match[bytes]) -> int:
-        """One token; how many bytes of a binary follow it that are none."""
+        """Handle one token; return how many bytes of binary data to skip behind it."""
         kind = token.lastindex
         if kind is None:  # layout
             return 0
@@ -101,7 +105,7 @@ class RtfReader:
         return 0
 
     def flush(self) -> None:
-        """Bytes of a code page as words."""
+        """Decode the collected bytes of a code page."""
         if self._bytes:
             page = self._group.page or self._page
             self.parts.append(self._bytes.decode(PAGES.get(page, "cp1252"), "replace"))
@@ -151,7 +155,7 @@ class RtfReader:
         return 0
 
     def _into(self, word: bytes) -> None:
-        """A destination, unless the word is one of layout."""
+        """Enter a destination, unless the word is one of layout."""
         if word in EMBEDDED:
             self.embedded.append((EMBEDDED[word], bytearray()))
             self._group = self._group._replace(target=word)
@@ -161,7 +165,7 @@ class RtfReader:
             self._group = self._group._replace(target=b"")
 
     def _in_font(self, number: int) -> None:
-        """A font begins, and with it the code page that it is of."""
+        """Begin a font, and switch to its code page."""
         if self._group.target == b"fonttbl":
             self._font = number
             return
@@ -176,7 +180,7 @@ class RtfReader:
             self.parts.append(said)
 
     def _characters(self, said: bytes) -> None:
-        """Characters by number, each with a `?` behind it."""
+        """Add characters that are written by number, each with a `?` behind it."""
         codes = [int(number) % 0x10000 for number in NUMBER.findall(said)]
         if self._group.behind_unicode == 1 and not any(0xD800 <= code < 0xE000 for code in codes):
             self._skip = self._surrogate = 0
@@ -187,7 +191,7 @@ class RtfReader:
             self._plain(b"?")
 
     def _unicode(self, code: int) -> None:
-        """A character by its number; one beyond 16 bits comes in two halves."""
+        """Add a character by its number; one beyond 16 bits is written in two halves."""
         self._skip = self._group.behind_unicode
         if 0xD800 <= code < 0xDC00:
             self._surrogate = code
@@ -203,7 +207,7 @@ class RtfReader:
 
 
 def rtf(walk: Walk, body: Body, path: str, depth: int) -> None:
-    """The words as one member, and each picture or object as an entry."""
+    """Write the text as one member, and read each embedded picture or object as an entry."""
     reader = RtfReader()
     walk.text(
         f"{path}{SEPARATOR}text", walk.budget.measured(_words(reader, body), lambda: len(body))

@@ -1,10 +1,9 @@
-"""Read tables of programs as lines: SQLite, dBASE and FoxPro, MessagePack, Parquet, ORC, Arrow
-(Feather) and Avro.
+"""Read tables as lines: SQLite, dBASE, FoxPro, MessagePack, Parquet, ORC, Arrow (Feather) and Avro.
 
-Databases of SQLite are read in memory. MessagePack is values one behind another, as programs write
-records for each other (https://github.com/msgpack/msgpack). pyarrow takes 0.1 s and 210 MB of
-address space to load, so only a second server loads it (`child.Server`); it reads without a thread,
-since the child may start none.
+SQLite databases are read in memory. MessagePack is a sequence of values, as programs write records
+for each other (https://github.com/msgpack/msgpack). pyarrow takes 0.1 s and 210 MB of address space
+to load, so only a second server loads it (`child.Server`); it reads without a thread, since the
+child may start none.
 """
 
 from __future__ import annotations
@@ -27,24 +26,23 @@ from matcher.unpack.protocol import BYTES, SEPARATOR, Halt
 from matcher.unpack.walk import DAMAGED, Body, BodyFile, Walk, lines, load_package, slices
 
 COPIES = 3
-"""How often a database of SQLite is in memory while it is read."""
+"""How often a SQLite database is in memory while it is read."""
 NO_LOG = slice(18, 20), b"\1\1"
-"""Bytes of the head that say whether there is a write-ahead log, and what they are where there
-is none, as here.
-"""
+"""The bytes of the head that declare a write-ahead log, and their value for none."""
 PAGE_SIZE = slice(16, 18)
-"""Bytes of the head that say how long a page is; 1 stands for MOST_PAGE."""
+"""Bytes of the head with the size of a page; 1 stands for MOST_PAGE."""
 MOST_PAGE = 65_536
 ALLOWED = frozenset((sqlite3.SQLITE_READ, sqlite3.SQLITE_SELECT))
 TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY rootpage"
-"""Those that hold something themselves: virtual ones have no page of their own."""
+"""Tables with data of their own: virtual ones have no page."""
 ROWS = 256
-"""Rows that are fetched at once."""
+"""Rows that are fetched at a time."""
 
 
 def database(walk: Walk, body: Body, path: str, _depth: int) -> None:
-    """The tables of a database of SQLite, read in memory; as it stands where it is too large for
-    that, or of another kind.
+    """Read the tables of a SQLite database, in memory.
+
+    A database that is too large for that, or of another kind, is read as plain bytes.
     """
     if COPIES * len(body) > walk.budget.memory or not hasattr(sqlite3.Connection, "deserialize"):
         walk.text(path, slices(body), BYTES)
@@ -82,7 +80,7 @@ def database(walk: Walk, body: Body, path: str, _depth: int) -> None:
 def _lines(opened: sqlite3.Connection, table: str, left: list[str]) -> Iterator[bytes]:
     """Yield the names of a table's columns and its rows, as lines of UTF-8.
 
-    A table with a cell that is no text goes to `left`.
+    A table with a cell that is not text is added to `left`.
     """
     quoted = table.replace('"', '""')
     try:
@@ -95,7 +93,7 @@ def _lines(opened: sqlite3.Connection, table: str, left: list[str]) -> Iterator[
 
 
 class DbaseColumn(NamedTuple):
-    """A column of a dBASE table: its name, type and bytes [start, end) of a record."""
+    """A column of a dBASE table: its name, its type, and its bytes [start, end) in a record."""
 
     name: bytes
     kind: str
@@ -104,7 +102,7 @@ class DbaseColumn(NamedTuple):
 
 
 END = b"\x1a"
-"""Stands behind the last record."""
+"""The byte behind the last record."""
 LINE_ENDS = bytes.maketrans(b"\t\r\n\0", b"    ")
 ELSEWHERE = frozenset("MGPW")
 """Types of columns whose values are in another file."""
@@ -113,7 +111,7 @@ TEXTS = frozenset("CNFDLV")
 
 
 def dbase(walk: Walk, body: Body, path: str, _depth: int) -> None:
-    """The records of a dBASE or FoxPro table, those that are marked as deleted too."""
+    """Read the records of a dBASE or FoxPro table, including those marked as deleted."""
     begin, size = int.from_bytes(body[8:10], "little"), int.from_bytes(body[10:12], "little")
     columns = list(_columns(body, begin))
     if not columns or columns[-1].end > size:
@@ -130,7 +128,7 @@ def dbase(walk: Walk, body: Body, path: str, _depth: int) -> None:
 
 
 def _columns(body: Body, begin: int) -> Iterator[DbaseColumn]:
-    """Yield the columns by the head of a table."""
+    """Yield the columns that the head of a table declares."""
     start = 1  # behind the mark for deleted records
     for at in range(32, min(begin, len(body)) - 31, 32):
         described = body[at : at + 32]
@@ -190,8 +188,9 @@ FIRST_COLUMN = re.compile(rb"(?=.{11}[A-Z@+0])[A-Za-z_\x81-\xfe][\w\x40-\xfe]{0,
 
 
 def is_dbase(head: bytes, _name: str = "") -> bool:
-    """Return whether a file begins as a table of dBASE or FoxPro: a date, the sizes of head and
-    record, and the first column.
+    """Return whether a file begins as a dBASE or FoxPro table.
+
+    It has a date, the sizes of head and record, and a first column.
     """
     if len(head) < 64 or head[0] not in VERSIONS or not (1 <= head[2] <= 12 and 1 <= head[3] <= 31):
         return False
@@ -216,19 +215,20 @@ SIZED = {0xC4: (1, "bytes"), 0xC5: (2, "bytes"), 0xC6: (4, "bytes"), 0xC7: (1, "
          0xD9: (1, "text"), 0xDA: (2, "text"), 0xDB: (4, "text"), 0xDC: (2, "list"),
          0xDD: (4, "list"), 0xDE: (2, "map"),
          0xDF: (4, "map")}  # fmt: skip
-"""Octets of the length that follows, and of what."""
+"""Octets of the length that follows, and the kind of value."""
 SINGLE: dict[int, object] = {0xC0: None, 0xC2: False, 0xC3: True}
 DEEPEST = 64
 PROVEN = 2
-"""Texts that stand in a head at least, a quarter of its values, for it to be MessagePack, which
-has no mark.
+"""Texts that a head must have, with a quarter of its values, to count as MessagePack.
+
+The format has no mark.
 """
 Token = tuple[str, object]
-"""Kind of a value, and the value; of a list or a map how many values follow."""
+"""The kind of a value, and the value; of a list or map, the number of its values."""
 
 
 def tokens(body: Body, at: int = 0) -> Iterator[Token]:
-    """Yield each value; ValueError where there is none."""
+    """Yield each value; raise `ValueError` if the bytes are none."""
     while at < len(body):
         byte = body[at]
         at += 1
@@ -256,7 +256,7 @@ def tokens(body: Body, at: int = 0) -> Iterator[Token]:
 
 
 def _sized(body: Body, byte: int, at: int) -> tuple[str, int, int]:
-    """Kind and size of what a byte begins, and where it stands."""
+    """Return kind, size and place of the value that a byte begins."""
     if byte < 0x90:
         return "map", byte & 15, at
     if byte < 0xA0:
@@ -272,8 +272,9 @@ def _sized(body: Body, byte: int, at: int) -> tuple[str, int, int]:
 
 
 class Open(NamedTuple):
-    """A list or map that is read: what it is, how many values it has in all, and those that
-    came; "" stands for inner ones.
+    """A list or map that is being read.
+
+    It has its kind, the number of its values, and those read so far; "" stands for inner ones.
     """
 
     kind: str
@@ -284,7 +285,7 @@ class Open(NamedTuple):
 def records(body: Body, unread: list[str]) -> Iterator[list[object]]:
     """Yield a row for each list or map, inner ones first.
 
-    Above it the names of a map's values, where they are others than before.
+    The names of a map's values are yielded before it if they differ from the last ones.
     """
     stack: list[Open] = []
     header: list[object] = []
@@ -307,8 +308,9 @@ def records(body: Body, unread: list[str]) -> Iterator[list[object]]:
 
 
 def _named_rows(whole: Open, header: list[object]) -> Iterator[list[object]]:
-    """Yield the names of a map's values unless they equal the last `header`, then the values, if
-    any.
+    """Yield the values of a map, if any, after their names.
+
+    The names are left out if they equal the last `header`.
     """
     names, values = (
         (whole.values[::2], whole.values[1::2]) if whole.kind == "map" else (header, whole.values)
@@ -321,14 +323,15 @@ def _named_rows(whole: Open, header: list[object]) -> Iterator[list[object]]:
 
 
 def msgpack(walk: Walk, body: Body, path: str, _depth: int) -> None:
-    """The records of a file, one a line."""
+    """Read the records of a MessagePack file, one a line."""
     unread: list[str] = []
     write_rows(walk, body, path, lines(records(body, unread), unread, "bytes"), unread)
 
 
 def write_rows(walk: Walk, body: Body, path: str, rows: Iterator[bytes], unread: list[str]) -> None:
-    """Write lines of rows as one text. Raises Halt if `unread` then names cells that are no
-    text.
+    """Write lines of rows as one text.
+
+    Raises `Halt` if `unread` then names cells that are not text.
     """
     walk.text(f"{path}{SEPARATOR}rows", walk.budget.measured(rows, lambda: len(body)))
     if unread:
@@ -336,8 +339,9 @@ def write_rows(walk: Walk, body: Body, path: str, rows: Iterator[bytes], unread:
 
 
 def is_msgpack(head: bytes, _name: str = "") -> bool:
-    """Return whether a file begins with a list or map in which text stands, and all that is seen
-    of it is sound.
+    """Return whether a file begins as MessagePack.
+
+    It begins with a list or map that holds text, and everything in the head is valid.
     """
     if not head or not (0x81 <= head[0] <= 0x9F or 0xDC <= head[0] <= 0xDF) or head[0] == 0x90:
         return False
@@ -353,7 +357,7 @@ def is_msgpack(head: bytes, _name: str = "") -> bool:
 
 
 ARROW_ROWS = 4096
-"""Rows that are made into Python's values at once."""
+"""Rows that are converted to Python's values at a time."""
 
 
 class Arrow(NamedTuple):
@@ -366,7 +370,7 @@ class Arrow(NamedTuple):
 
 @cache
 def pyarrow() -> Arrow | None:
-    """None where pyarrow is not installed.
+    """Load pyarrow; None if it is not installed.
 
     It is loaded without numpy, which takes as long again and starts threads.
     """
@@ -392,7 +396,7 @@ def pyarrow() -> Arrow | None:
 
 
 def columnar(walk: Walk, body: Body, path: str, _depth: int) -> None:
-    """The rows of a file; cells that are no text are said."""
+    """Read the rows of a columnar file; report cells that are not text."""
     arrow = pyarrow()
     if arrow is None:
         walk.needs("pyarrow", body, path)
@@ -428,7 +432,8 @@ def _column_rows(core: ModuleType, batches: Iterator[Any]) -> Iterator[tuple[obj
 def _column_values(core: ModuleType, column: Any) -> list[object]:
     """Return the values of a column.
 
-    Points in time as text, since Python's own know neither nanoseconds nor zones without files.
+    Points in time are returned as text, since Python's own have neither nanoseconds nor zones
+    without files.
     """
     if core.types.is_timestamp(column.type):
         column = column.cast(core.timestamp(column.type.unit)).cast(core.string())
@@ -447,8 +452,9 @@ def _orc(arrow: Arrow, source: object) -> tuple[list[str], Iterator[Any]]:
 
 
 def _stripe(core: ModuleType, file: Any, number: int) -> Any:
-    """Return a stripe; where its time zone would have to be read from a file, without points in
-    time.
+    """Return a stripe.
+
+    If its time zone would have to be read from a file, it lacks the points in time.
     """
     try:
         return file.read_stripe(number)
@@ -479,8 +485,9 @@ def _stream(arrow: Arrow, source: object) -> tuple[list[str], Iterator[Any]]:
 
 
 def is_stream(head: bytes, _name: str = "") -> bool:
-    """Return whether a file begins as an Arrow stream: a mark, then the length of the schema's
-    message.
+    """Return whether a file begins as an Arrow stream.
+
+    It begins with a mark, then the length of the schema's message.
     """
     size, root = int.from_bytes(head[4:8], "little"), int.from_bytes(head[8:12], "little")
     return (
@@ -498,9 +505,7 @@ fastavro = partial(load_package, "fastavro")
 
 
 def avro(walk: Walk, body: Body, path: str, _depth: int) -> None:
-    """The records of a file; cells that are no text, and a compression that is not installed,
-    are said.
-    """
+    """Read the records of an Avro file; report cells that are not text, and unknown compression."""
     library = fastavro()
     if library is None:
         walk.needs("fastavro", body, path)
