@@ -1,11 +1,11 @@
 """Classify cells by their own text, without header, label or column.
 
-Such cells are `借款8万`, `已放款`, a name, a password. Rows are cut into cells together, in columns,
-and each cell gets the number of its `Content`: everything that its text shows without its column.
-Most cells are classified by their bytes alone (an identifier, nothing, digits, a name in Han
-characters); of the remaining ones, each distinct cell is read one time. Rows that are written alike
-and have equal contents share one `RowShape`, and what its cells are in their columns is decided one
-time per shape (`reader`).
+Such cells are `借款8万`, `已放款`, a name, a password. Rows are cut into cells together, in
+columns, and each cell gets the number of its `Content`: everything that its text shows without its
+column. Most cells are classified by their bytes alone (an identifier, nothing, digits, a name in
+Han characters); of the remaining ones, each distinct cell is read one time. Rows that are written
+alike and have equal contents share one `RowShape`, and what its cells are in their columns is
+decided one time per shape (`reader`).
 
 The words are in `values.tsv`. Only whole cells count, so that a word in prose proves nothing, and
 none counts beside words of an offer (`最高20万，咨询…`). The rules for passwords are our own, from

@@ -1,15 +1,18 @@
-"""Cookies of a tenant's own sites: whoever has one that has not expired is signed in without a
-password.
+"""Find cookies of a tenant's own sites: an unexpired one signs its holder in without a password.
+
+In the forms below, ¶ is a tab:
 
     lines      #HttpOnly_.bank.example ¶TRUE¶/¶TRUE¶1767225600¶NAME¶VALUE, with a header or without
-    objects    {"domain": ".bank.example", "expirationDate": 1767225600.5, "name": …, "value": …} of extensions and DevTools
-    headers    Cookie: NAME=VALUE; … beside Host: bank.example, and Set-Cookie: NAME=VALUE; Domain=bank.example
+    objects    {"domain": ".bank.example", "expirationDate": 1767225600.5, "name": …, "value": …}
+               of extensions and DevTools
+    headers    Cookie: NAME=VALUE; … beside Host: bank.example,
+               and Set-Cookie: NAME=VALUE; Domain=bank.example
 
-A cookie is told from others by a hash under the process's own key; its name and its value stay
-here. Expiry stands in seconds, milliseconds, microseconds, in Chrome's or Windows' time since 1601,
-or as a date; 0 and -1 are of cookies that end with the browser's session, of which nobody outside
-can tell whether the site still takes them.
-"""  # noqa: E501
+Cookies are compared by a hash under the process's own key; their names and values stay here. An
+expiry is in seconds, milliseconds or microseconds, in Chrome's or Windows' time since 1601, or a
+date. 0 and -1 mean that the cookie ends with the browser's session; nobody outside can tell whether
+the site still accepts it.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +30,9 @@ from matcher.records.own_sites import AT, MOST_NAMES, Host, Hosts, OwnSites, is_
 Made = tuple[tuple[bytes, bytes], int]
 """Name and value of a cookie, and its expiry."""
 LONGEST, LONGEST_REQUEST, LONGEST_LABEL = 2048, 8192, 64
-"""Bytes of an object or a request around a host, of one that is an object, and of a label before
-a host.
+"""Bytes that are read around a host.
+
+Those of an object or a request, of a request that is an object, and of a label before a host.
 """
 SIGNS = (b"TRUE", b"true", b"ookie", b"xpir", b"OOKIE", b"session", b" -b ")
 """One of these occurs beside every cookie."""
@@ -50,7 +54,7 @@ HEADER_SIGNS = (b"ookie", b"OOKIE")
 """One of these occurs in every header."""
 BEFORE_LINE = re.compile(rb"[ \t]*(?:#HttpOnly_)?\.?", re.IGNORECASE)
 _Q, _IS = rb"\\{0,7}[\"']", rb"\s{0,4}:\s{0,4}"
-"""A quote, also one in a text within a text, and what stands behind a label."""
+"""A quote, also an escaped one, and what follows a label."""
 DOMAIN_LABEL = re.compile(
     rb"(?i)" + _Q + rb"(?:domain|host|host_?key|hostname)" + _Q + _IS + _Q + rb"\.?(?:https?://)?$"
 )
@@ -88,8 +92,9 @@ HEADER = re.compile(
     + rb"|[ \t](?=[\"'])|(?<=:authority\ncookie)\n)"
     rb"|(?<=[ \t])-b[ \t])\^?(?:\\{0,7}[\"'])?([^\n\"'\\]{1,4096})"
 )
-"""A header, or how a tool is told of one: `Cookie: …`, `-b '…'`, `"name":"Cookie","value":"…"`,
-`"cookies":"…"`.
+"""A header, or the form in which a tool is given one.
+
+`Cookie: …`, `-b '…'`, `"name":"Cookie","value":"…"`, `"cookies":"…"`.
 """
 JAR = re.compile(rb"(?i)cookies?(?:\\{0,7}[\"'])?\s{0,4}[:=]\s{0,4}([\[{])")
 """The beginning of an array or an object of cookies beside a request."""
@@ -99,7 +104,7 @@ MEMBER = re.compile(
 CALL = re.compile(
     rb"(?i)cookie\([\"']([^\"'\n]{1,256})[\"'],\s{0,4}[\"']([^\"'\n]{0,4096})[\"'],\s{0,4}[\"'][^\"'\n]{0,256}[\"'],\s{0,4}[\"']\.?$"
 )
-"""A cookie that PowerShell is told of, up to its domain."""
+"""A cookie in a PowerShell call, up to its domain."""
 PAIR = re.compile(rb"(?:^|;)[ \t]{0,4}([!#$%&*+.0-9A-Z^_`a-z|~\-]{1,256})=([^;\s]{0,4096})")
 ATTRIBUTE = re.compile(rb"(?i)(domain|path|expires|max-age|samesite|priority|version|comment)$")
 SET_EXPIRES = re.compile(rb"(?i);[ \t]{0,4}(?:expires=([^;\n\"']{1,64})|max-age=(-?[0-9]{1,12}))")
@@ -118,8 +123,9 @@ OF_NOBODY = re.compile(
     rb"|optanon.*|cookie_?consent.*|euconsent.*|bigipserver.*|awsalb.*|__cf.*|cf_clearance|incap_.*|visid_incap.*|nlbi_.*"
     rb"|lang(?:uage)?|locale|theme|i18n.*|sensorsdata.*|cnzz.*|um_distinctid"
 )
-"""Names of cookies that sign nobody in: of analytics, consent, load balancers, languages and
-forms.
+"""Names of cookies that sign nobody in.
+
+They are of analytics, consent, load balancers, languages and forms.
 """
 OF_FORMS = re.compile(rb"(?i)csrf|xsrf")
 SESSION = 0
@@ -128,8 +134,9 @@ FROM_1601 = 11_644_473_600
 """Seconds between the epochs of Windows and Unix."""
 
 SCALES = ((10**11, 1, 0), (10**14, 10**3, 0), (10**16, 10**6, 0), (10**17, 10**6, FROM_1601))
-"""Up to which number, of how many a second, since when: seconds, milliseconds, microseconds,
-Chrome's; else Windows'.
+"""Largest number, units a second, and epoch of each time scale.
+
+Seconds, milliseconds, microseconds, Chrome's; larger numbers are Windows'.
 """
 
 
@@ -139,7 +146,7 @@ COLUMNS = (
     (b"value", b"cookie_value", b"encrypted_value", b"content"),
     (b"expires", b"expires_utc", b"expirationdate", b"expiration", b"expiry", b"expires_at"),
 )
-"""Headings of a table of cookies: of which site, name, value, and until when."""
+"""Headings of a table of cookies: site, name, value and expiry."""
 
 
 class CookieTable(NamedTuple):
@@ -156,10 +163,11 @@ class CookieTable(NamedTuple):
 
 
 class Cookie(NamedTuple):
-    """A cookie of a tenant's site: document, tenant number, and a key by which it is counted one time.
+    """A cookie of a tenant's own site.
 
-    `expires` is in seconds since 1970, SESSION if it ends with the session; `opens` is false if it
-    signs nobody in.
+    It has its document, the tenant's number, and a key by which it is counted one time. `expires`
+    is in seconds since 1970, SESSION if it ends with the session; `opens` is false if it signs
+    nobody in.
     """
 
     document: int
@@ -230,7 +238,7 @@ def cookies_of_no_site(text: bytes) -> int:
 
 
 def _table(raw: bytes, host: Host) -> CookieTable | None:
-    """Return the table that the first line of a host's document declares, if it is such a header."""
+    """Return the table of cookies that the first line of a host's document declares, or None."""
     end = raw.find(b"\n", host.document_start, host.document_start + LONGEST)
     text = raw[host.document_start : end].lower() if end >= 0 else b""
     separator = next((sign for sign in (b"\t", b"|", b";", b",") if sign in text), b"")

@@ -2,14 +2,16 @@
 
     lines      https://bank.example/login:USER:PASSWORD     USER:PASSWORD:https://bank.example/
                bank.example|USER|PASSWORD
-    tables     CSV with quotes, tabs, pipes, Markdown, tuples of SQL, arrays of JSON; by header, else by order
-    labels     `URL: … ¶ USER: … ¶ PASS: …`, also on one line, in Chinese, in objects of JSON and in XML
+    tables     CSV with quotes, tabs, pipes, Markdown, tuples of SQL, arrays of JSON; by header,
+               else by order
+    labels     `URL: … ¶ USER: … ¶ PASS: …`, also on one line, in Chinese, in objects of JSON and
+               in XML
     blocks     an address, a login and a password, one below the other
 
-An address may contain `:`, and so may a password: of several readings the one counts whose login is
-a mail address or a phone. A label behind an address belongs to a record, which ends with its
+An address may contain `:`, and so may a password: of several readings, the one counts whose login
+is a mail address or a phone. A label behind an address belongs to a record, which ends with its
 object, its element, an empty line, a ruler, or the next address.
-"""  # noqa: E501
+"""
 
 from __future__ import annotations
 
@@ -36,28 +38,32 @@ from matcher.records.own_sites import Host, OwnSite, looks_named
 LONGEST_GROUP = 512
 """Bytes of an array or a tuple around an address."""
 MOST_SPACED = 5
-"""Fields of a line that is parted by spaces: prose has more words."""
+"""Fields of a line that is separated by spaces: prose has more words."""
 PORT = re.compile(rb":[0-9]{1,5}(?=[/?#|;,\t \"']|-{3}|:[^:\n]*:|$)")
-"""A port is one where a path or two more fields follow, else it is a login of digits."""
+"""A port.
+
+A path or two more fields must follow it, else it is a login of digits.
+"""
 LOGIN = re.compile(rb"[!#$%&()*+,\-./0-9=?@A-Z\[\]^_a-z|~]{3,128}")
 PASSWORD = re.compile(rb"[!-~]{3,128}")
 NO_LOGIN = re.compile(
     rb"(?i)(?:19|20)[0-9]{2}[-/.][0-9]{1,2}[-/.].*|unknown|\[?not[_"
     rb" ]saved\]?|null|none|n/a|true|false"
 )
-"""Dates, and what stealers write where there is no login."""
+"""Dates, and the words that stealers write if there is no login."""
 STATUS = re.compile(rb"[0-9]{3}")
-"""What a server answered, in a table of pages."""
+"""The status of a response, in a table of pages."""
 PERSON = re.compile(rb"(?:\+?86[ \-]?)?1[3-9][0-9]{9}|[^\s@:|;,]{1,64}@[^\s@:|;,]{3,128}")
-"""A login by which it is told from a password."""
+"""A value that must be the login, not the password: a phone or a mail address."""
 PATH = re.compile(rb"(?::[0-9]{1,5})?(?:[/?#][^\s\"'<>]*)?")
 NO_PATH = re.compile(rb"[\s\"'<>]")
 USUAL = re.compile(
     rb"(?:[/?#][!$%&(-+\-./0-9=?@A-Z\[-`a-z~#]{0,256})?:"
     rb"((?!19|20)[A-Za-z0-9.\-]{1,64}@[A-Za-z0-9.\-]{3,63}):(?!(?:\+?86-?)?1[3-9][0-9]{9}\n)[!#$%&(-*=0-9A-Z?\[-`a-z{}~./\-]{3,128}\n"
 )
-"""Behind a host, a mail address and a password in a line of colons alone, as nearly all of a
-list are, and no other reading.
+"""A mail address and a password behind a host, in a line with colons only.
+
+Nearly all lines of a list have this form, and it has no other reading.
 """
 WORDS = re.compile(
     rb"(?<![ \t])(?: ++[A-Za-z0-9]{1,64} ++"
@@ -65,8 +71,9 @@ WORDS = re.compile(
     rb" ++){4}[!-~])"
     rb"|[ \t]++(?:TRUE|FALSE)[ \t]++/[^\s@]{0,256}[ \t]++(?:TRUE|FALSE)[ \t])"
 )
-"""Behind a host, words of which none can be a password, since they are too short or too many,
-and what is a cookie.
+"""Words behind a host of which none can be a password, and cookies.
+
+The words are too short or too many.
 """
 SEPARATOR = re.compile(rb"[\t|;,]|----| - ")
 QUOTES = b"\"'`*"
@@ -75,9 +82,9 @@ QUOTES = b"\"'`*"
 class Login(NamedTuple):
     """A login beside an address, and where its line or record ends.
 
-    `other` is what it may be instead, "" where nothing may: the password, of two that stand in no
-    certain order. `order` is 1 where the login, by its form, stands before the password, -1 where
-    it stands behind it, and 0 where nothing tells.
+    `other` is the password if it may be the login instead, since the order of the two is uncertain,
+    else "". `order` is 1 if the login, by its form, precedes the password, -1 if it follows it, and
+    0 if its form shows nothing.
     """
 
     login: bytes
@@ -87,7 +94,7 @@ class Login(NamedTuple):
 
 
 def login_of_line(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
-    """Return the login in one piece with the address of `host`; None where there is none."""
+    """Return the login in one piece with the address of `host`; None if there is none."""
     raw = page.raw
     if site.begin == host.line and (usual := USUAL.match(raw, host.end)) and b"--" not in usual[0]:
         return Login(usual[1], host.line_end, b"", 1)
@@ -97,7 +104,7 @@ def login_of_line(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
 
 
 def _of_group(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
-    """Return the login of an array or a tuple, which may go on over several lines."""
+    """Return the login of an array or a tuple, which may extend over several lines."""
     raw = page.raw
     low, high = max(page.start, site.begin - LONGEST_GROUP), min(page.end, host.end + LONGEST_GROUP)
     first = max(raw.rfind(b"[", low, site.begin), raw.rfind(b"(", low, site.begin))
@@ -111,7 +118,7 @@ def _of_group(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
 
 
 def _of_fields(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
-    """Return the login of a line that a sign or spaces part into fields, or colons."""
+    """Return the login of a line whose fields are separated by a sign, spaces or colons."""
     raw = page.raw
     if SEPARATOR.search(raw, max(host.line, site.begin - 8), host.line_end):
         text = raw[host.line : host.line_end]
@@ -138,7 +145,7 @@ def _of_spaced(raw: bytes, host: Host, site: OwnSite) -> Login | None:
 
 
 def _separators(raw: bytes, host: Host, site: OwnSite) -> Iterator[bytes]:
-    """Return the signs that may part an address from what stands beside it."""
+    """Return the signs that may separate an address from the text beside it."""
     address = raw[host.end : host.line_end].split(None, 1)[:1]
     rest = raw[host.end + len(address[0] if address else b"") : host.line_end][:4]
     before = raw[max(host.line, site.begin - 8) : site.begin]
@@ -151,7 +158,7 @@ def _separators(raw: bytes, host: Host, site: OwnSite) -> Iterator[bytes]:
 def _of_row(
     page: LoginPage, text: bytes, separator: bytes, site: OwnSite, host: Host, begin: int, end: int
 ) -> Login | None:
-    """Return the login of `text`, which begins at `begin`, in fields."""
+    """Return the login in the fields of `text`, which begins at `begin`."""
     fields = split(text, separator)
     if len(fields) < 2:
         return None
@@ -179,8 +186,9 @@ def _beside(
     *,
     is_sure: bool,
 ) -> Login | None:
-    """Return the login in the two fields behind that of the address, or before it, or with its
-    password in one.
+    """Return the login in the fields beside that of the address.
+
+    It is in the two fields behind the address or before it, or in one with its password.
     """
     place = host.begin - begin
     own = next((n for n, (first, last) in enumerate(fields) if first <= place < last), -1)
@@ -200,8 +208,9 @@ def _beside(
 def _among(
     cells: list[bytes], own: int, address: bytes, site: OwnSite, host: Host, *, is_sure: bool
 ) -> Login | None:
-    """Return the login in the two cells behind the `own` of an address, or before it, or with
-    its password in one.
+    """Return the login in the cells beside that of the address, whose number is `own`.
+
+    It is in the two cells behind the address or before it, or in one with its password.
     """
     path = address[host.end - site.begin :]
     if path and (not PATH.fullmatch(path) or (b":" in path and not PORT.match(path))):
@@ -230,8 +239,9 @@ def _among(
 
 
 def _of_colons(raw: bytes, host: Host, site: OwnSite) -> Login | None:
-    """Return the login of `address:login:password` or `login:password:address`, with whatever
-    colons they hold.
+    """Return the login of `address:login:password` or `login:password:address`.
+
+    Each of the three may hold colons.
     """
     rest = raw[host.end : host.line_end].rstrip()
     port = PORT.match(rest)
@@ -257,8 +267,9 @@ def _of_colons(raw: bytes, host: Host, site: OwnSite) -> Login | None:
 
 
 def _of_parts(parts: list[bytes], end: int, *, is_sure: bool) -> Login | None:
-    """Return the login of what colons part, of which the address may hold the first and the
-    password any.
+    """Return the login of parts that were separated by colons.
+
+    The first parts may belong to the address, and the password may hold any number of colons.
     """
     if len(parts) == 2:
         return plain(parts[0], parts[1], end, is_sure=is_sure)
@@ -273,8 +284,9 @@ def _of_parts(parts: list[bytes], end: int, *, is_sure: bool) -> Login | None:
 
 
 def plain(first: bytes, second: bytes, end: int, *, is_sure: bool) -> Login | None:
-    """Return a login and a password in either order; where `is_sure` is false, they must look
-    like some.
+    """Return the login of two values in either order.
+
+    Unless `is_sure`, they must look like a login and a password.
     """
     if not PASSWORD.fullmatch(first) or not PASSWORD.fullmatch(second):  # as every login is
         return None
@@ -297,25 +309,23 @@ def plain(first: bytes, second: bytes, end: int, *, is_sure: bool) -> Login | No
 
 
 LONGEST_BLOCK, BLOCK_LINES = 512, 8
-"""Bytes and lines of a block above and below an address that are looked at."""
+"""Bytes and lines of a block above and below an address that are read."""
 LONGEST_LABEL, LONGEST_NAME = 96, 48
-"""Bytes before an address in which its label stands, and in which one stands that is no tag."""
+"""Bytes before an address that may hold its label: in all, and without a tag."""
 LABEL_ALONE = re.compile(rb"[A-Za-z\-]{1,32}: ")
-"""Before an address, of which nothing but a label says something: `Host: bank.example`."""
+"""The only label before an address that has nothing else: `Host: bank.example`."""
 LINE_END = 10
 DEEPEST = 3
-"""Objects, one in the other, that are looked at."""
+"""Nested objects that are read."""
 MOST_BRACES = 256
-"""Braces on each side of an address that are looked at."""
+"""Braces on each side of an address that are read."""
 RULER = re.compile(rb"[-=_*#~+.]{3}.*|</?[\w:.\-]{1,64}>|[{}\[\](), \t]{0,16}|\[.*\]")
 """A line between two records."""
 BRACE, NESTED = re.compile(rb"[{}]"), re.compile(rb"\{[^{}]{0,2048}\}")
 
 
 def login_beside(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
-    """Return the login beside `host`, whose address is `site`; None where no password stands
-    there.
-    """
+    """Return the login beside `host`, whose address is `site`; None if there is no password."""
     raw, has_passwords = page.raw, page.has_passwords(host)
     if has_passwords:
         label = _address_label(raw, max(page.start, site.begin - LONGEST_LABEL), site.begin)
@@ -339,7 +349,7 @@ def login_beside(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
 
 
 def _address_label(raw: bytes, low: int, begin: int) -> re.Match[bytes] | None:
-    """Return the label of the address that begins at `begin`; it may stand on the line above."""
+    """Return the label of the address that begins at `begin`; it may be on the line above."""
     end = raw[begin - 1] if raw[begin - 1] != LINE_END else raw[begin - 2]
     if end not in JOIN_ENDS:
         return None
@@ -349,7 +359,7 @@ def _address_label(raw: bytes, low: int, begin: int) -> re.Match[bytes] | None:
 
 
 def _labels_behind(raw: bytes, host: Host, site: OwnSite) -> bool:
-    """Return whether labels follow upon an address without one of any sort, on its line."""
+    """Return whether labels follow an unlabelled address on its line."""
     if raw[host.line : site.begin].rstrip(b" \t\"'")[-1:] in (b":", b"="):
         return False
     behind = raw[host.end : host.line_end]
@@ -365,7 +375,7 @@ def _labels_behind(raw: bytes, host: Host, site: OwnSite) -> bool:
 
 
 def _of_labels(page: LoginPage, host: Host, begin: int, *, is_labelled: bool) -> Login | None:
-    """Return the login of a record with labels, of which [begin, ...) is the address."""
+    """Return the login of a record with labels, whose address begins at `begin`."""
     raw = page.raw
     if is_labelled and (found := _of_object(page, host, begin)):
         return found[0]
@@ -381,7 +391,7 @@ def _of_labels(page: LoginPage, host: Host, begin: int, *, is_labelled: bool) ->
 
 
 def _labelled(text: bytes) -> bytes | None:
-    """Return the login of a record's text, if a password stands in it."""
+    """Return the login in a record's text, if the text has a password."""
     login = LOGIN_LABEL.search(text) if text else None
     if login is None or NO_LOGIN.fullmatch(login[1]) or not PASSWORD_LABEL.search(text):
         return None
@@ -389,8 +399,9 @@ def _labelled(text: bytes) -> bytes | None:
 
 
 def _of_object(page: LoginPage, host: Host, begin: int) -> tuple[Login | None] | None:
-    """Return what the object around an address says, or one of those around that; None where
-    there is no object.
+    """Return the login in the object around an address, or in one of the objects around that.
+
+    The result is in a tuple; None if there is no object.
     """
     raw, low, high = (
         page.raw,
@@ -415,7 +426,7 @@ def _of_object(page: LoginPage, host: Host, begin: int) -> tuple[Login | None] |
 
 
 def opened(raw: bytes, low: int, place: int) -> Iterator[int]:
-    """Yield where the objects begin that are open at `place`, the innermost first."""
+    """Yield the starts of the objects that are open at `place`, the innermost first."""
     depth = 0
     for _ in range(MOST_BRACES):
         opened, closed = raw.rfind(b"{", low, place), raw.rfind(b"}", low, place)
@@ -429,7 +440,7 @@ def opened(raw: bytes, low: int, place: int) -> Iterator[int]:
 
 
 def closed(raw: bytes, place: int, high: int) -> Iterator[int]:
-    """Yield where the objects end that are open at `place`, the innermost first."""
+    """Yield the ends of the objects that are open at `place`, the innermost first."""
     depth = 0
     for brace in islice(BRACE.finditer(raw, place, high), MOST_BRACES):
         depth += 1 if brace[0] == b"{" else -1
@@ -439,7 +450,10 @@ def closed(raw: bytes, place: int, high: int) -> Iterator[int]:
 
 
 def _of_element(page: LoginPage, host: Host, begin: int) -> tuple[Login | None] | None:
-    """Return what the element of XML around an address says; None where there is none."""
+    """Return the login in the XML element around an address.
+
+    The result is in a tuple; None if there is no element.
+    """
     raw, low, high = (
         page.raw,
         max(page.start, begin - LONGEST_OBJECT),
@@ -462,7 +476,7 @@ def _of_element(page: LoginPage, host: Host, begin: int) -> tuple[Login | None] 
 
 
 def _of_block(page: LoginPage, host: Host, begin: int, *, has_labels: bool = True) -> Login | None:
-    """Return the login on a line below or above an address that has a line of its own."""
+    """Return the login below or above an address that has a line of its own."""
     raw = page.raw
     behind = raw[host.end : host.line_end].rstrip(b" \t\"'*`,>|")
     if (not has_labels and begin != host.line) or not PATH.fullmatch(behind):
@@ -485,10 +499,9 @@ def _of_block(page: LoginPage, host: Host, begin: int, *, has_labels: bool = Tru
 def _above(
     page: LoginPage, host: Host, near: list[bytes], under: bytes | None, *, is_last: bool
 ) -> Login | None:
-    """Return the login of labels above an address, else `under` it, else partly above and partly
-    below.
+    """Return the login of labels above an address, else `under` it, else on both sides of it.
 
-    `is_last` says that the address is the last field of its record.
+    `is_last` means that the address is the last field of its record.
     """
     above = page.raw[max(page.start, host.line - LONGEST_BLOCK) : max(page.start, host.line - 1)]
     over, cut = _near(above.split(b"\n")[: -BLOCK_LINES - 1 : -1]) if above else ([], b"")
@@ -500,8 +513,9 @@ def _above(
 
 
 def _near(lines: list[bytes]) -> tuple[list[bytes], bytes | None]:
-    """Return the lines up to a ruler, an empty one or another address, and that one; None where
-    there is none.
+    """Return the lines up to a ruler, an empty line or another address, and that line.
+
+    The latter is None if there is none.
     """
     for number, line in enumerate(lines):
         if RULER.fullmatch(line.strip()) or NEXT_ADDRESS.search(line):
@@ -514,7 +528,7 @@ def _length(lines: list[bytes]) -> int:
 
 
 def _until_address(below: bytes) -> bytes:
-    """Return the first lines below, empty ones among them, up to another address."""
+    """Return the first lines below, with empty ones, up to another address."""
     lines = below.split(b"\n", BLOCK_LINES)[: BLOCK_LINES - 2]
     end = next((n for n, line in enumerate(lines) if NEXT_ADDRESS.search(line)), len(lines))
     return b"\n".join(lines[:end])

@@ -1,9 +1,9 @@
-"""Read what a text says of all logins in it: labels of passwords, headers of tables, the first
-labels of records.
+"""Read the labels and headers that apply to all logins of a text.
 
-The labels are those of the published grammar of lexfo/stealer-parser and of the exports of browsers
-and password managers. Their expressions begin with a set of bytes: a search then skips what begins
-no label, four times as fast as one that ignores case.
+They are labels of passwords, headers of tables, and the first labels of records. The labels are
+those of the published grammar of lexfo/stealer-parser and of the exports of browsers and password
+managers. Their expressions begin with a set of bytes, so that a search skips text without a label,
+four times as fast as with an expression that ignores case.
 """
 
 from __future__ import annotations
@@ -41,23 +41,24 @@ PASSWORD = (
 PASSWORD_SIGNS = tuple(
     sign.encode() for sign in ("pass", "pw", "psw", "p455", "密码", "密碼", "口令")
 )
-"""One of these, in lower case, is part of each label of a password."""
+"""One of these, in lower case, is part of each password label."""
 JOIN = (
     rb"(?:[\"'*`\])]{0,3}[ \t]{0,8}(?:=>|[:=])[ \t]{0,8}[\"'*`<\[(]{0,4}[ \t]{0,4}"
     rb"|(?:[ \t][^<>\n]{0,64})?>["
     rb" \t]{0,8}(?:<!\[(?i:CDATA)\[)?|</(?i:key)>\s{0,32}<(?i:value)[^<>]{0,64}>"
     rb"|(?<=[\x80-\xff])[ \t]{1,4})"
 )
-"""Between a label and its value: a sign, an element of XML, one of KeePass, or spaces behind a
-Chinese one.
+"""The text between a label and its value.
+
+It is a sign, an element of XML, one of KeePass, or spaces behind a Chinese label.
 """
 JOIN_ENDS = b" \t\"'*`<[(:=>"
-"""With one of these a join ends."""
+"""The last characters of such a text."""
 NOT_SAVED = rb"\[?(?i:not[_ ]saved)"
 
 
 def _both_cases(text: str) -> bytes:
-    """Return an expression that finds small letters and capitals."""
+    """Return an expression that matches small letters and capitals."""
     each = re.compile(r"\[[^\[\]]*\]|[a-z]")
     return each.sub(
         lambda m: m[0][:-1] + m[0][1:].upper() if m[0][0] == "[" else f"[{m[0]}{m[0].upper()}]",
@@ -66,7 +67,7 @@ def _both_cases(text: str) -> bytes:
 
 
 def _first(words: Iterable[str]) -> bytes:
-    """Return the bytes with which words begin, to stand in a set; with capitals."""
+    """Return the first bytes of words, for a set, with capitals."""
     firsts = {word[0].encode()[:1] for word in words}
     return b"".join(
         b"\\x%02x" % byte for byte in sorted({*b"".join(firsts), *b"".join(firsts).upper()})
@@ -74,9 +75,9 @@ def _first(words: Iterable[str]) -> bytes:
 
 
 def _behind_first(words: Iterable[str]) -> bytes:
-    """Return what follows on the first byte of each of `words`, which stands before it.
+    """Return an expression for what follows the first byte of each of `words`.
 
-    Longer words come before their beginnings.
+    Longer words come before words that are their beginnings.
     """
     rests = dict[bytes, list[bytes]]()
     for word in words:
@@ -90,13 +91,13 @@ def _behind_first(words: Iterable[str]) -> bytes:
 
 
 def _label(words: Iterable[str]) -> bytes:
-    """Return an expression for one of `words` where no word goes on."""
+    """Return an expression for one of `words` that is not continued by a letter."""
     words = tuple(words)
     return b"[%b]%b%b" % (_first(words), ALONE, _behind_first(words))
 
 
 def any_label(words: Iterable[str]) -> bytes:
-    """Return the same ignoring case, for what is tried on few texts."""
+    """Return the same expression ignoring case, for use on few texts."""
     return rb"(?i)(?<![a-z0-9_])(?:" + "|".join(words).encode() + rb")"
 
 
@@ -118,14 +119,15 @@ LABELS = compile_later(
         JOIN,
     )
 )
-"""Any of the three; the group is one of a login or password."""
+"""Any of the three labels; the group matches that of a login or password."""
 
 
 LONGEST_OBJECT = 2048
 """Bytes of an object around an address."""
 CHUNK = 4096
-"""Bytes of a text that are searched at once for the label of a password: where there is none, no
-other is looked for.
+"""Bytes of a text that are searched at a time for a password label.
+
+Without one, no other label is searched.
 """
 HEAD_LINES = 4
 """Lines at the beginning of a text that may be a table's header."""
@@ -161,7 +163,7 @@ class LoginColumns(NamedTuple):
 
 
 class LoginPage:
-    """A document [start, end) of the buffer, with what its headers say. In memory only."""
+    """A document [start, end) of the buffer, with its labels and headers; in memory only."""
 
     def __init__(self, raw: bytes, start: int, end: int) -> None:
         self.raw, self.start, self.end = raw, start, end
@@ -169,7 +171,7 @@ class LoginPage:
         self._labelled = dict[int, bool]()
 
     def has_passwords(self, host: Host) -> bool:
-        """Return whether the label of a password stands in the kilobytes around a host."""
+        """Return whether a password label occurs in the kilobytes around a host."""
         if not self._has_some:
             return False
         first = max(0, host.begin - LONGEST_OBJECT - self.start) // CHUNK
@@ -180,7 +182,7 @@ class LoginPage:
 
     @cached_property
     def _has_some(self) -> bool:
-        """Return whether the label of a password stands anywhere."""
+        """Return whether a password label occurs anywhere."""
         small = self.raw[self.start : self.end].lower()
         may_have = any(sign in small for sign in PASSWORD_SIGNS)
         return may_have and PASSWORD_LABEL.search(self.raw, self.start, self.end) is not None
@@ -195,7 +197,7 @@ class LoginPage:
         return self._labelled[chunk]
 
     def begins_with_login(self, place: int) -> bool:
-        """Return whether the record around `place` begins with a login, and its address follows."""
+        """Return whether the record around `place` begins with a login, followed by its address."""
         start = self._stretches[max(0, bisect_right(self._stretches, place) - 1)]
         if start not in self._begins:
             found = LABELS.search(self.raw, start, min(self.end, start + LONGEST_OBJECT))
@@ -204,14 +206,14 @@ class LoginPage:
 
     @cached_property
     def _stretches(self) -> list[int]:
-        """Return where lines begin that stand below no empty line or ruler."""
+        """Return the starts of the stretches between empty lines or rulers."""
         return [
             self.start,
             *(found.end() for found in BETWEEN.finditer(self.raw, self.start, self.end)),
         ]
 
     def columns(self, place: int, separator: bytes) -> LoginColumns | None:
-        """Return what the last header before `place` says."""
+        """Return the columns of the last header with that separator before `place`."""
         known = self._headers
         if not known:
             return None
@@ -227,7 +229,7 @@ class LoginPage:
 
     @cached_property
     def _headers(self) -> list[tuple[int, bytes, LoginColumns]]:
-        """Return where headers stand, in order: place, separator, columns."""
+        """Return place, separator and columns of each header, in order."""
         found = list[tuple[int, bytes, LoginColumns]]()
         for begin, text in self._header_lines():
             for separator in (b"\t", b"|", b";", b","):
@@ -259,7 +261,7 @@ class LoginPage:
 
 
 def _columns(cells: list[bytes]) -> LoginColumns | None:
-    """Return what the cells of a header are, None where one of the three is missing."""
+    """Return the columns that a header names, None if one of the three is missing."""
     named = [bare(cell) for cell in cells]
     found = {
         name: [n for n, cell in enumerate(named) if len(cell) <= 32 and words.search(cell)]
@@ -274,7 +276,7 @@ def _columns(cells: list[bytes]) -> LoginColumns | None:
 
 
 def split(text: bytes, separator: bytes) -> list[tuple[int, int]]:
-    """Return where each field of `text` begins and ends; one in quotes may hold the separator."""
+    """Return the start and end of each field of `text`; a quoted field may hold the separator."""
     if separator in QUOTED and (b'"' in text or b"'" in text):
         return [(found.start(1), found.end(1)) for found in QUOTED[separator].finditer(text)]
     if separator == b"----":

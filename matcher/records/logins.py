@@ -1,15 +1,15 @@
 """Find logins at a tenant's own sites, and count the rows that have the form of a stealer log.
 
-At other hosts a login counts where our customer's phone or mail address is the login: the form
-alone says that it was taken from somebody's own computer. A combo list has no address, and a
-picture's address is none to sign in at. Domains gate the search; only their surroundings are read
-(`login_forms`). Logins are compared by a keyed hash of host and login, so that an account is
-counted once on however many pages. Passwords are not compared, and neither leaves this module.
+At other hosts, a login counts if our customer's phone or mail address is the login: the form alone
+shows that it was taken from a person's own computer. A combo list has no address, and a picture's
+address is not a page to sign in at. Domains gate the search; only the text around them is read
+(`login_forms`). Logins are compared by a keyed hash of host and login, so that an account on
+several pages is counted one time. Passwords are not compared, and neither leaves this module.
 
-Matches in a stealer's log of one device come from that device, not from us. Families copy each
-other and resellers put their own marks on logs, so a log is known by what its files are and say: a
-system file with the labels of one, filled-in forms, or files of two sorts in one folder. Documents
-that were taken along, and tables, belong to somebody of whom the log says nothing.
+Matches in a stealer's log of one device come from that device, not from us. Malware families copy
+each other and resellers put their own marks on logs, so a log is recognised by its files: a system
+file with the labels of one, filled-in forms, or files of two sorts in one folder. Documents and
+tables that were stolen with it belong to people of whom the log shows nothing.
 """
 
 from __future__ import annotations
@@ -41,13 +41,14 @@ from matcher.records.own_sites import (
 from ullage.vocabulary.fields import FieldLabel
 
 ATTEMPTS = 4
-"""Addresses of a row that are looked at."""
+"""Addresses of a row that are read."""
 LOOKED_AT = 512
-"""Rows of a document, spread over it, whose form is looked at; of more it is what these say, as
-it is of their fields.
+"""Rows of a document, spread over it, whose form is examined.
+
+The result is scaled up to longer documents, as that of their fields is.
 """
 LONGEST_ROW = 4096
-"""Bytes of a row that are looked at."""
+"""Bytes of a row that are read."""
 ADDRESS = re.compile(
     rb"(?i)(?<![a-z0-9@.\-])(?P<scheme>[a-z]{2,12}://(?:[^\s/@|;,]{1,128}@)?)?"
     rb"(?P<host>(?:[a-z0-9_\-]{1,63}\.){1,8}[a-z][a-z0-9_\-]{1,62}|[0-9]{1,3}(?:\.[0-9]{1,3}){3}|localhost)(?![a-z0-9@.\-])"
@@ -59,12 +60,12 @@ PICTURE = re.compile(
 
 
 class LoginLines(NamedTuple):
-    """Lines or records with a login at a tenant, in order of place: document, and tenant (number in
-    `tenants`), each i64[n].
+    """Lines or records with a login at a tenant, in order of place.
 
-    `key` i64[n] is the same for equal logins at one host in one process, and for others very likely
-    not (SipHash under the process's own key): parts of a capture can be counted as one. `staff`
-    bool[n] is whether it is of the tenant's own people.
+    `document` and `tenant` (number in `tenants`) are i64[n]. `key` (i64[n]) is equal for equal
+    logins at one host in one process, and very likely different for others (SipHash under the
+    process's own key), so that the parts of a capture are counted as one. `staff` (bool[n]) is
+    whether it belongs to the tenant's staff.
     """
 
     tenants: tuple[str, ...]
@@ -75,7 +76,7 @@ class LoginLines(NamedTuple):
 
 
 class LoginFinder:
-    """Finds logins at the sites of tenants; see `OwnSites` for what it is given."""
+    """A finder of logins at the sites of tenants; its arguments are those of `OwnSites`."""
 
     def __init__(
         self, domains: Mapping[str, str], staff: Mapping[str, Sequence[str]] | None = None
@@ -111,8 +112,9 @@ class LoginFinder:
         return _decided(self.sites.tenants, records)
 
     def _key(self, host: Host, site: OwnSite, login: bytes, *, is_staff: bool) -> tuple[int, int]:
-        """Return a hash of a login, and whether it is one of the tenant's people, as all are
-        where `is_staff`.
+        """Return the hash of a login, and whether it belongs to the tenant's staff.
+
+        At a host with `is_staff`, all logins do.
         """
         small = login.lower()
         return hash((site.name, small)), is_staff or self.sites.is_login_of_staff(
@@ -121,8 +123,9 @@ class LoginFinder:
 
 
 def _decided(tenants: tuple[str, ...], records: list[tuple[int, ...]]) -> LoginLines:
-    """Logins of which the order is known; where a record says nothing of it, the others of its
-    document do.
+    """Return the logins with their order resolved.
+
+    Where a record does not show the order, that of the remaining records of its document is used.
     """
     document, tenant, key, staff, other, other_staff, order = (
         np.array(records, np.int64).reshape(-1, 7).T
@@ -134,8 +137,9 @@ def _decided(tenants: tuple[str, ...], records: list[tuple[int, ...]]) -> LoginL
 
 
 def stealer_rows(rows: RowTable, document: int) -> int:
-    """Return how many rows of a document are in the form of a stealer log, told from some of
-    them where there are many.
+    """Return how many rows of a document have the form of a stealer log.
+
+    In a long document the number is estimated from some of the rows.
     """
     layouts = rows.layouts(document)
     if not any(FieldLabel.PASSWORD in layout.fields for layout, _ in layouts.counted()):
@@ -173,10 +177,11 @@ def _is_of_stealer(row: bytes) -> bool:
 
 
 HEAD = 8192
-"""Bytes at the beginning and at the end of a file that say what it is."""
+"""Bytes at the beginning and at the end of a file that show what it is."""
 FEW_LABELS, ENOUGH_LABELS = 2, 4
-"""Labels of a system, from which on a file so named is of one, and one that only devices have,
-or enough of them, of a log.
+"""Labels that make a file a system file.
+
+Few are enough if the file has such a name, and for a log if also one label is of a device.
 """
 _FILE = r"(?:[_ \[].{0,64})?(?:\.txt)?$"
 SORTS = {
@@ -192,7 +197,7 @@ SORTS = {
         ),
     }.items()
 }
-"""Names of files and folders in a log, a sort."""
+"""Names of files and folders in a log, by sort."""
 SYSTEM_FILE = re.compile(
     r"(?i)(?:^|/)(?:bot-[^/]{0,64}-)?_?(?:user_?info(?:rmation)?|system(?:[_"
     r" ]?info(?:rmation)?)?|information(?: ?\[[^/]{0,8}\])?"
@@ -205,11 +210,11 @@ WITHIN = re.compile(
     r" stable)?|brave|vivaldi|yandex|gecko|safari|important|data)"
     r"(?:[_ \[-].{0,64})?$"
 )
-"""Folders of one device's log: what is in them is of the folder around them."""
+"""Folders of one device's log, whose files belong to the folder around them."""
 LABEL = re.compile(rb"(?m)^[ \t\-*|>\"]{0,6}([A-Za-z][A-Za-z _&/]{1,24}?)[\"']?[ \t]{0,32}[:=]")
-"""Whatever stands before a colon at the beginning of a line.
+"""The text before a colon at the beginning of a line.
 
-To look up what is found so costs a fiftieth of a search for the labels themselves.
+Looking up the results costs a fiftieth of searching for the labels themselves.
 """
 SYSTEM_LABEL = re.compile(
     rb"(?i)hwid|hardware ?id|machine ?id|machine ?name|machine ?uuid"
@@ -248,15 +253,16 @@ FORMS = re.compile(
 )
 NAMED_FORMS = re.compile(rb"(?im)^[ \t]{0,4}name: [^\n]{1,128}\n[ \t]{0,4}value: ")
 MOST_FORMS = 3
-"""Fields of a form from which on a text is a browser's memory of forms."""
+"""Fields of a form that make a text a browser's memory of forms."""
 DOCUMENT = re.compile(
     r"(?i)\.(?:csv|tsv|xlsx?|ods|docx?|pdf|sql|db|sqlite|eml|pst|mdb|dbf|parquet)(?:/|$)|(?:^|/)(?:filegrabber|files|grabber)/"
 )
 
 
 class DeviceLogs:
-    """What the files of one capture say of being a device's log, and how many rows with a
-    customer each folder has.
+    """The evidence that the files of one capture are a device's log, and its rows with a customer.
+
+    The rows are counted per folder.
     """
 
     def __init__(self) -> None:
@@ -264,8 +270,10 @@ class DeviceLogs:
         self._rows: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
 
     def see(self, path: str, text: bytes) -> None:
-        """Take note of what a file is, by its path in a container ("" for the capture itself),
-        its beginning and its end.
+        """Record what a file is.
+
+        It is recognised by its path in a container ("" for the capture itself), its beginning and
+        its end.
         """
         folder, _, name = path.rpartition("/")
         sorts = {sort for sort, pattern in SORTS.items() if path and pattern.search(name)}
@@ -286,13 +294,13 @@ class DeviceLogs:
             self._rows[tenant, epoch][path.rpartition("/")[0]] += rows
 
     def rows(self, tenant: str, epoch: int) -> int:
-        """Return how many rows with a customer stand in files of a log."""
+        """Return how many rows with a customer are in files of a log."""
         return sum(
             rows for folder, rows in self._rows[tenant, epoch].items() if self._is_log(folder)
         )
 
     def _is_log(self, folder: str) -> bool:
-        """Return whether a folder, or one around it, is of a log."""
+        """Return whether a folder, or one around it, is a log."""
         while True:
             sorts = self._sorts.get(folder, set())
             if "log" in sorts or len(sorts) > 1:
@@ -303,7 +311,7 @@ class DeviceLogs:
 
 
 def _sorts_by_labels(path: str, shown: bytes) -> set[str]:
-    """Return what a file is by what it says."""
+    """Return the sorts of a file, by the labels in it."""
     sorts = set[str]()
     labels = {
         found.lower().replace(b" ", b"")

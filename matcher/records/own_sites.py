@@ -1,11 +1,11 @@
-"""Where a tenant's own sites are named: host names at or below its domains, app packages, and
-whether they are its people's.
+"""Find a tenant's own sites: host names at or below its domains, and its app packages.
 
 A site is named by a host that stands alone: `mybank.example`, `bank.example.com` and the domain of
-a mail address are others'. In the address of another's site, behind its host or before its `@`,
-ours names nothing: `https://other.example/?to=bank.example`. An app is named by its package behind
-the certificate's digest, `android://DIGEST@com.bank.app/`: the package is one of the domains as
-they are set, or begins with one of them reversed.
+a mail address belong to others. Inside another site's address, behind its host or before its `@`,
+our name names nothing: `https://other.example/?to=bank.example`. An app is named by its package
+behind the certificate's digest, `android://DIGEST@com.bank.app/`: the package is one of the
+configured domains, or begins with one of them reversed. Of each site it is also decided whether the
+tenant's staff sign in there.
 """
 
 from __future__ import annotations
@@ -22,18 +22,16 @@ from matcher.columns.bitset import is_word
 from matcher.columns.literals import Literals
 
 LONGEST = 1024
-"""Bytes of a line before and behind a host that are looked at."""
+"""Bytes of a line before and behind a host that are read."""
 FAILURES = 256
-"""Hosts of one line, one behind the other, beside which nothing is found, after which the rest
-of the line is left out.
-"""
+"""Consecutive hosts of one line without a result, after which the rest of the line is left out."""
 LONGEST_PATH = 64
-"""Bytes behind a host that say whether an address is for administrators."""
+"""Bytes behind a host that show whether an address is for administrators."""
 LONGEST_HOST = 253
 """Characters of a host name (RFC 1035)."""
 LONGEST_SCHEME = 160
 MOST_NAMES = 1024
-"""Hosts, and beginnings of lines with a host, of which it is remembered what they are."""
+"""Cached hosts, and cached beginnings of lines with a host."""
 LONGEST_KEPT = 96
 """Bytes of such a beginning."""
 AT, DOT, HYPHEN, COLON = b"@.-:"
@@ -41,15 +39,15 @@ IN_HOST = np.isin(
     np.arange(256),
     np.frombuffer(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.", np.uint8),
 )
-"""Whether a byte may stand in a host's name."""
+"""Whether a byte may be part of a host name."""
 SCHEME = re.compile(rb"(?:[A-Za-z][A-Za-z0-9+]{1,15}:)?//(?:[!-.0-9:-?A-~]{1,128}@)?$")
-"""The beginning of an address, with whoever signs in by it."""
+"""The beginning of an address, with its user information."""
 IN_ADDRESS = bytes(set(range(33, 127)) - set(b"\"'<>`"))
-"""What an address, and a line without spaces, is made of."""
+"""The bytes of an address, and of a line without spaces."""
 USER_INFORMATION = re.compile(
     rb"(?::[^\s/?#@]{0,128})?@[A-Za-z0-9.\-]{1,253}(?::[0-9]{1,5})?[/?#]|:[0-9]{1,5}@"
 )
-"""Behind what looks like a host and is a name before somebody else's."""
+"""Text behind a name that looks like a host and is a user name at another host."""
 NO_NAME = re.compile(rb"[/?#:@&=]")
 PARTS = re.compile(rb"[|,;(\[{]|-{3,}")
 NAMED = re.compile(
@@ -57,8 +55,9 @@ NAMED = re.compile(
     rb"|it|es|pl|se|gov|edu|mil|info|biz|vip|app|dev|me|tv|co|example|test)(?![a-z0-9.\-@])"
     rb"|(?:[a-z0-9_\-]{1,63}\.){1,8}[a-z]{2,24}(?::[0-9]{1,5})?/"
 )
-"""The beginning of what is a site's name, by its top-level domain or a path behind it: `li.na`
-is a login.
+"""The beginning of a site's name, recognised by its top-level domain or a path behind it.
+
+`li.na` is a login.
 """
 PACKAGE = re.compile(rb"(?:\.[A-Za-z0-9_]{1,63}){1,8}")
 OF_STAFF = re.compile(
@@ -66,8 +65,9 @@ OF_STAFF = re.compile(
     rb"|jenkins|jira|confluence|wiki|zabbix|grafana|citrix|rdp|remote|intranet|inner|internal|ops|devops|manage|manager|mgmt|backend"
     rb"|backoffice|boss|cms|callcenter|supplier|vendor)[0-9]*"
 )
-"""Words in the names of hosts below a tenant's domain where its people and suppliers sign in,
-and no customer does.
+"""Words in host names below a tenant's domain where its staff and suppliers sign in.
+
+No customer signs in there.
 """
 ADMIN_PATH = re.compile(
     rb"(?i)(?::[0-9]{1,5})?/(?:[a-z0-9_\-]{1,24}/)?(?:wp-admin|admin|administrator|console|backend)(?![a-z0-9])"
@@ -77,10 +77,10 @@ ADMINISTRATORS = frozenset((b"root", b"admin", b"administrator", b"sysadmin", b"
 
 
 class Host(NamedTuple):
-    """A host name that is a tenant's: document and where it is, line [line, line_end), name [begin,
-    end), tenant number.
+    """A host name of a tenant, and where it is.
 
-    Of a long line [line, line_end) is what stands around the host; `number` is that of the whole
+    It has the document, the line [line, line_end), the name [begin, end) and the tenant's number.
+    If the line is long, [line, line_end) is the part around the host; `number` is that of the whole
     line.
     """
 
@@ -96,8 +96,9 @@ class Host(NamedTuple):
 
 
 class Hosts(NamedTuple):
-    """Every host of a batch that is a tenant's, in order of place, and the bytes in which they
-    stand: none without a host.
+    """Every host of a batch that is a tenant's, in order of place.
+
+    `raw` are the bytes of the batch; empty if there is no host.
     """
 
     raw: bytes
@@ -105,11 +106,10 @@ class Hosts(NamedTuple):
 
 
 class OwnSite(NamedTuple):
-    """An address [begin, ...) of a host, and `before` [...], what stands before it in one piece:
-    `login:password:`.
+    """The address of a host, which begins at `begin`.
 
-    `name` is the host's in lower case, without www, and `is_staff` whether a tenant's people sign
-    in there.
+    `before` is the text in one piece before it, such as `login:password:`. `name` is the host in
+    lower case, without www; `is_staff` is whether a tenant's staff sign in there.
     """
 
     begin: int
@@ -121,12 +121,12 @@ class OwnSite(NamedTuple):
 
 
 class OwnSites:
-    """Finds what names the sites of tenants: `domains` maps a domain, without www, or an app's
-    package to its tenant.
+    """A finder of the sites of tenants.
 
-    `staff` are a tenant's hosts where its people sign in, and, with an @ before it, mail domains
-    that are theirs. Addresses of the tenant's own domains are its people's too, as are hosts and
-    paths that are named so, such as `vpn` and `/admin`.
+    `domains` maps a domain, without www, or an app's package to its tenant. `staff` lists each
+    tenant's hosts where its staff sign in and, with an @ before it, mail domains of its staff. Mail
+    addresses at the tenant's own domains belong to staff too, as do hosts and paths with certain
+    names, such as `vpn` and `/admin`.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class OwnSites:
         self._is_mail_of_staff = lru_cache(MOST_NAMES)(self._names_people)
 
     def hosts(self, batch: Batch) -> Hosts:
-        """Hosts and packages that are a tenant's."""
+        """Return the hosts and packages in a batch that are a tenant's."""
         number, end = self._literals.find(batch.data)
         if not len(end):
             return Hosts(b"", ())
@@ -183,8 +183,9 @@ class OwnSites:
         return Hosts(raw, tuple(map(Host._make, zip(*(c.tolist() for c in columns), strict=True))))
 
     def site(self, before: bytes, name: bytes, tenant: int) -> OwnSite | None:
-        """Return the address of a host of that name behind `before`, as in `site_of`, with
-        `begin` counted back from the host.
+        """Return the address of a host of that name behind `before`, as `site_of` does.
+
+        Its `begin` is counted back from the host.
         """
         site = _beginning(before)
         if site is None or not self._names_site(name.lower(), is_app=site.is_app):
@@ -194,28 +195,28 @@ class OwnSites:
         )
 
     def is_of_staff(self, tenant: int, name: bytes) -> bool:
-        """Return whether a host is of the tenant's own people by its name."""
+        """Return whether a host is one of the tenant's staff, by its name (cached)."""
         return self._is_host_of_staff(tenant, name.lower())
 
     def is_login_of_staff(self, tenant: int, login: bytes) -> bool:
-        """Return whether a login, in lower case, is of the tenant's own people."""
+        """Return whether a login, in lower case, belongs to the tenant's staff."""
         _, at, mail = login.rpartition(b"@")
         return login in ADMINISTRATORS or (at != b"" and self._is_mail_of_staff(tenant, mail))
 
     def _names_people(self, tenant: int, domain: bytes) -> bool:
-        """Return whether a domain of mail is of the tenant's people."""
+        """Return whether a mail domain belongs to the tenant's staff."""
         return any(
             _is_below(domain, own) for own in self._mails_of_staff.get(self.tenants[tenant], ())
         )
 
     def _names_site(self, name: bytes, *, is_app: bool) -> bool:
-        """Return whether an app's package or the name of a host is of one of the tenants' sites."""
+        """Return whether a host name or an app's package is a tenant's site."""
         if is_app:
             return any(_is_of(name, package) for package in self._packages)
         return any(_is_below(name, domain) for domain in self._known)
 
     def _names_staff(self, tenant: int, name: bytes) -> bool:
-        """Return whether a host is of the tenant's people by its name."""
+        """Return whether a host is one of the tenant's staff, by its name."""
         if any(_is_below(name, own) for own in self._hosts_of_staff.get(self.tenants[tenant], ())):
             return True
         domain = max(
@@ -227,7 +228,7 @@ class OwnSites:
 class Sites:
     """The addresses of one batch's hosts.
 
-    Most hosts of a list stand behind the same beginning: the last are remembered.
+    Most hosts of a list follow the same text, so recent results are cached.
     """
 
     def __init__(self, own: OwnSites, raw: bytes) -> None:
@@ -235,9 +236,7 @@ class Sites:
         self._known: list[dict[bytes, OwnSite | None]] = [{} for _ in own.tenants]
 
     def of(self, host: Host) -> OwnSite | None:
-        """Return the address of `host`, None where it stands in somebody else's, or in one of
-        mail.
-        """
+        """Return the address of `host`, None if it is inside another site's or a mail address."""
         raw, known = self._raw, self._known[host.tenant]
         text = raw[host.line - 1 : host.end]
         if text in known:
@@ -253,15 +252,15 @@ class Sites:
 
 
 def site_of(raw: bytes, host: Host) -> OwnSite | None:
-    """Return the address that `host`, whoever's it is, is the host of.
+    """Return the address whose host is `host`, a tenant's or not.
 
-    None where it is part of another's or of a mail address.
+    Returns None if the host is part of another address or of a mail address.
     """
     return _here(raw, host, _beginning(raw[host.line - 1 : host.begin]))
 
 
 def is_for_administrators(raw: bytes, host: Host) -> bool:
-    """Return whether an address is for administrators by its path."""
+    """Return whether an address is for administrators, by its path."""
     return (
         raw[host.end] in b":/"
         and ADMIN_PATH.match(raw, host.end, min(host.end + LONGEST_PATH, host.line_end)) is not None
@@ -269,8 +268,9 @@ def is_for_administrators(raw: bytes, host: Host) -> bool:
 
 
 def _here(raw: bytes, host: Host, site: OwnSite | None) -> OwnSite | None:
-    """`site`, which counts back from its host, where nothing behind the host says that it is a
-    name before another's.
+    """Return `site` with `begin` in the buffer instead of counted back from the host.
+
+    Returns None if the text behind the host shows that it is a user name at another host.
     """
     if site is None or raw[host.end] == AT:
         return None
@@ -283,10 +283,10 @@ def _here(raw: bytes, host: Host, site: OwnSite | None) -> OwnSite | None:
 
 
 def _beginning(before: bytes) -> OwnSite | None:
-    """Return where an address begins in what stands before its host, the byte before its line
-    first.
+    """Return the address that begins in `before`, the text before its host, or None.
 
-    Counted back from the host.
+    `before` starts with the byte before the line. `begin` is counted back from the host. The result
+    is None if the address is another site's.
     """
     scheme = SCHEME.search(before, max(1, len(before) - LONGEST_SCHEME))
     begin = scheme.start() if scheme else len(before)
@@ -302,10 +302,10 @@ def _beginning(before: bytes) -> OwnSite | None:
 
 
 def _may_precede(piece: bytes, *, has_scheme: bool) -> bool:
-    """Return whether an address begins behind `piece`, what stands before it without a space: it is
-    no other's address.
+    """Return whether an address may begin behind `piece`, the text before it without a space.
 
-    Right before an address with a scheme a site's name may stand in a cell of its own.
+    It must not continue another site's address. Directly before an address with a scheme, a site's
+    name may be a cell of its own.
     """
     *parts, last = PARTS.split(piece[-LONGEST_SCHEME:])
     name = parts.pop() if parts and has_scheme and not NO_NAME.search(parts[-1]) else b""
@@ -318,7 +318,7 @@ def _may_precede(piece: bytes, *, has_scheme: bool) -> bool:
 
 
 def looks_named(text: bytes) -> bool:
-    """Return whether a text is an address or the name of a site.
+    """Return whether a text is an address or a site's name.
 
     >>> looks_named(b"https://a.b/"), looks_named(b"shop.com"), looks_named(b"li.na"), looks_named(b"li.na@shop.com")
     (True, True, False, False)
@@ -327,12 +327,12 @@ def looks_named(text: bytes) -> bool:
 
 
 def _named(domain: str) -> bytes:
-    """Return a domain as it is looked for."""
+    """Return a domain in the form in which it is searched."""
     return domain.strip("@. ").lower().encode()
 
 
 def _reversed(domain: bytes) -> bytes:
-    """Return what the packages of a domain's owner begin with."""
+    """Return how the packages of a domain's owner begin."""
     return b".".join(reversed(domain.split(b".")))
 
 
@@ -342,15 +342,15 @@ def _is_below(name: bytes, domain: bytes) -> bool:
 
 
 def _is_of(name: bytes, package: bytes) -> bool:
-    """Return whether a package is that one or begins with it."""
+    """Return whether a package is `package` or begins with it."""
     return name == package or name.startswith(package + b".")
 
 
 def _stands_alone(data: Bytes, start: Places, end: Places) -> Flags:
-    """Return which of [start, end) are whole names: not so in `mybank.example` and
-    `bank.example.com`.
+    """Return whether each [start, end) is a whole name.
 
-    Hyphens in a row are no part of a label, and an app's package goes on behind its owner's name.
+    It is not in `mybank.example` and `bank.example.com`. Hyphens in a row are no part of a label,
+    and an app's package continues behind its owner's name.
     """
     before, behind = data[start - 1], data[end]
     hyphen = (before == HYPHEN) & (data[start - 2] != HYPHEN) | (behind == HYPHEN) & (
@@ -364,7 +364,7 @@ def _stands_alone(data: Bytes, start: Places, end: Places) -> Flags:
 def _whole(
     data: Bytes, raw: bytes, start: Places, end: Places, line_end: Places
 ) -> tuple[Places, Places]:
-    """Return where names begin that go on before `start`, and where an app's package ends."""
+    """Return where names that extend to the left of `start` begin, and where app packages end."""
     begin, end = start.copy(), end.copy()
     longer = np.flatnonzero(data[start - 1] == DOT)
     for _ in range(LONGEST_HOST):

@@ -265,7 +265,10 @@ def _parts(separator: str, line: str) -> bool:
 
 
 def header_of(lines: Sequence[str], separator: str) -> tuple[Labels, tuple[str, ...]]:
-    """Return labels and names of the columns from the last of `lines` that is a header; () for none."""
+    """Return labels and names of the columns, from the last of `lines` that is a header.
+
+    Both are () if none is.
+    """
     for line in reversed(lines if separator else ()):
         if separator in line:
             names = line.rstrip("\n").split(separator)

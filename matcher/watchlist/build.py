@@ -1,8 +1,8 @@
-"""From a list of customers to a signed watchlist and the sealed way back from handle to reference.
+"""Build a signed watchlist from a list of customers, with the encrypted references by pseudonym.
 
-Everything goes through in batches: cells → normal forms → tags → sorted runs on disk → the file.
-Memory does not grow with the list, but for four bytes a customer. `enrolling` makes the keys of a
-new tenant, which is there with its first list or not at all.
+Everything is processed in batches: cells → normal forms → keyed hashes → sorted runs on disk → the
+file. Memory does not grow with the list, except by four bytes a customer. `enrolling` makes the
+keys of a new tenant, who exists with a first list or not at all.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ from ullage.security.tags import Tags
 KEPT_REJECTS = 1000
 MAX_REJECTED_SHARE = 0.05
 FEWEST_CHOSEN = 10
-"""Chosen rows of which none can be read, from which the columns must be others."""
+"""Chosen rows without a readable pair from which the columns must be wrong."""
 _LINE = re.compile(r"\s*+([^\s=:,;]+)(?:\s*[=:,;]\s*|\s+)(\d+)\s*")
 
 
 class Reject(NamedTuple):
-    """A cell that was left out: where and why, never what."""
+    """A cell that was left out: its place and the reason, never its value."""
 
     path: Path
     line: int
@@ -69,17 +69,17 @@ class Reject(NamedTuple):
 
 @dataclass(slots=True)
 class Report:
-    """What became of the list.
+    """The result of reading a list.
 
-    Of the rejects the first thousand are kept and all are counted, by column and reason.
+    The first thousand rejects are kept; all are counted, by column and reason.
     """
 
     customers: int = 0
     identifiers: int = 0
-    """Those that can be looked for; names only corroborate."""
+    """Values that can be searched for; names only corroborate."""
     entries: int = 0
     chosen: int = 0
-    """Rows of customers who are to be witnesses (`tagging.py`), with something in both cells."""
+    """Rows of customers chosen for private attributes (`tagging.py`), with both cells filled."""
     witnesses: int = 0
     """Those of them whose pair is enrolled."""
     rejects: list[Reject] = field(default_factory=list)
@@ -91,13 +91,13 @@ class Report:
         return self.reasons.total()
 
     def reject(self, batch: ColumnBatch, column: str, faults: Mapping[int, str]) -> None:
-        """Note what is wrong with rows of a batch."""
+        """Record the faults of rows of a batch."""
         self.reasons.update((column, reason) for reason in faults.values())
         for row in sorted(faults)[: max(0, KEPT_REJECTS - len(self.rejects))]:
             self.rejects.append(Reject(batch.path, batch.lines[row], column, faults[row]))
 
     def refuse_a_poor_list(self, source: object) -> None:
-        """ConfigError when nothing, or too little, could be read."""
+        """Raise `ConfigError` if nothing, or too little, was readable."""
         if self.chosen >= FEWEST_CHOSEN and not self.witnesses:
             raise ConfigError(
                 f"{source}: in {self.chosen} rows --witness finds no amount and date: name the"
@@ -118,11 +118,11 @@ class Report:
 
 
 class Control:
-    """The totals that a sender gives with a list, which must be what was read.
+    """The totals that a sender gives with a list, to be compared with the rows that were read.
 
-    Lines of `NAME VALUE`, with `=`, `:`, `,` or space between: `rows`, a column (its cells that are
-    not empty), or `COLUMN.sum` (its cells that are whole numbers, added up). A column may be called
-    by its kind, as it must be with `--long`.
+    It has lines `NAME VALUE`, with `=`, `:`, `,` or a space between. A name is `rows`, a column
+    (its filled cells), or `COLUMN.sum` (the sum of its cells that are whole numbers). A column may
+    be named by its kind, and must be with `--long`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -145,7 +145,7 @@ class Control:
             raise ConfigError(f"{path}: holds no totals: write at least `rows` and their number")
 
     def add(self, batch: ColumnBatch) -> None:
-        """Count a batch, whether or not its values are of use."""
+        """Count a batch, whether or not its values are usable."""
         self._seen["rows"] += len(batch.lines)
         columns = [*batch.columns, *(batch.witness or ())]
         for name, cells in ((REFERENCE, batch.references), *((c.name, c.cells) for c in columns)):
@@ -159,7 +159,7 @@ class Control:
                     )
 
     def reconcile(self, source: object) -> None:
-        """ConfigError unless every total is what was read."""
+        """Raise `ConfigError` unless every total equals the one that was read."""
         wrong = [
             (name, total) for name, total in self._expected.items() if self._seen[name] != total
         ]
@@ -172,17 +172,16 @@ class Control:
 
 
 AT_ONCE = 1 << 20
-"""Rows whose labels are put in place together."""
+"""Rows whose labels are written together."""
 LIFE = timedelta(days=104)
-"""An epoch of 90 days and a dual window of 14."""
+"""A key generation of 90 days and a window of 14 days in which two are live."""
 
 
 class Builder:
-    """Builds one tenant's watchlist for one epoch.
+    """The builder of one tenant's watchlist for one key generation.
 
-    `digests` is none, phone or all, or the kinds themselves.
-
-    With `listed` the list of what is recorded (`ullage.lookup.list_index`) as well.
+    `digests` is none, phone or all, or the kinds themselves. With `listed`, the customer registry
+    (`ullage.lookup.list_index`) is built too.
     """
 
     def __init__(
@@ -220,10 +219,9 @@ class Builder:
     def build(
         self, source: Source, target: Path, now: datetime, control: Control | None = None
     ) -> file.WatchlistHeader:
-        """Write `target` (.watchlist) and, beside it, the sealed `.subjects`, and the `.enrolled`
-        where that is wanted.
+        """Write `target` (.watchlist) and, beside it, `.subjects` and, if wanted, `.enrolled`.
 
-        Nothing is written unless all of the list was read, and was what `control` says.
+        Nothing is written unless the whole list was read and has the totals of `control`.
         """
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with contextlib.ExitStack() as stack:
@@ -251,17 +249,16 @@ class Builder:
         return header
 
     def self_test(self) -> tuple[Tags, Tags]:
-        """Return tag and handle, (1, 16) each, of the entry that must be found whenever the list
-        is opened.
+        """Return keyed hash and pseudonym, (1, 16) each, of the self-test entry.
+
+        It must be found whenever the list is opened.
         """
         return self._tags.self_test(), np.frombuffer(SELF_TEST_HANDLE, np.uint8).reshape(
             1, TAG_BYTES
         )
 
     def _add_self_test(self, entries: Runs, customers: Runs) -> Codes:
-        """Enrol the self-test entry behind all rows; the combination of its labels, which are
-        none.
-        """
+        """Enrol the self-test entry behind all rows; return its combination of labels, none."""
         number = np.array([self._rows], np.uint32)
         self._rows += 1
         tag, handle = self.self_test()
@@ -272,7 +269,10 @@ class Builder:
     def header(
         self, now: datetime, former: file.WatchlistHeader | None = None
     ) -> file.WatchlistHeader:
-        """Return a header that lacks what the arrays tell; what `former` counts is counted too."""
+        """Return a header without the fields that follow from the arrays.
+
+        The counts of `former` are included.
+        """
         if former:
             self._counts.update(dict(zip(former.kinds, former.counts, strict=True)))
         pairs = sorted(self._counts, key=lambda pair: (pair[0], pair[1] != "plain", pair[1]))
@@ -295,10 +295,10 @@ class Builder:
     def _batch(
         self, batch: ColumnBatch, entries: Runs, customers: Runs, way_back: subjects.SubjectWriter
     ) -> Codes:
-        """Tags of one batch of rows; the combination of labels of each, 0 where a row is nobody's
-        or has none.
+        """Enrol one batch of rows; return the combination of labels of each row.
 
-        A customer is numbered by the row; equal handles become one when all are known.
+        The combination is 0 if a row belongs to no customer or has no label. A customer is numbered
+        by the row; equal pseudonyms become one when all are known.
         """
         numbers = np.arange(self._rows, self._rows + len(batch.lines), dtype=np.uint32)
         self._rows += len(numbers)
@@ -320,7 +320,7 @@ class Builder:
         )
 
     def owned(self, batch: ColumnBatch) -> tuple[Texts, Array]:
-        """Return the references of a batch, and which of its rows belong to somebody."""
+        """Return the references of a batch, and which of its rows belong to a customer."""
         references, faults = clean_references(batch.references)
         self.report.reject(batch, REFERENCE, faults)
         owned = np.ones(len(references), bool)
@@ -328,11 +328,11 @@ class Builder:
         return references, owned
 
     def handles(self, references: Texts) -> Tags:
-        """Return the handles (n, 16) of references."""
+        """Return the pseudonyms (n, 16) of references."""
         return self._handle_key.tags(references)
 
     def tagged(self, batch: ColumnBatch, owned: Array) -> Iterator[tuple[Tags, Array]]:
-        """(tags, rows) of every form of every value in the rows that somebody owns."""
+        """Yield (keyed hashes, rows) of every form of every value in the rows of customers."""
         for column in batch.columns:
             rows, normals, faults = normalised(column.kind, column.cells)
             self.report.reject(
@@ -359,8 +359,9 @@ class Builder:
                 )
 
     def index_tags(self) -> list[tuple[Tags, Array]]:
-        """(index tags, rows) of the values in the last batch, in the one form by which a look-up
-        asks; none twice.
+        """Return (index hashes, rows) of the values in the last batch, without duplicates.
+
+        Each value has the one form that a look-up uses.
         """
         last, self._index_tags = self._index_tags, []
         return last
@@ -368,8 +369,9 @@ class Builder:
     def witness_tags(
         self, batch: ColumnBatch, references: Texts, handles: Tags, rows: Array
     ) -> Iterator[tuple[Tags, Array]]:
-        """(tags, rows) of the witnesses among customers, whose `references` and `handles` are
-        those of `rows` of the batch.
+        """Yield (keyed hashes, rows) of the private attributes of the chosen customers.
+
+        `references` and `handles` are those of the customers in `rows` of the batch.
         """
         if batch.witness is None:
             return
@@ -399,8 +401,9 @@ class Builder:
         target: Path,
         now: datetime,
     ) -> file.WatchlistHeader:
-        """Sort, number the customers by their (keyed, so random) handles, drop repeated entries,
-        and write.
+        """Write the file: sort the entries, number the customers, and drop repeated entries.
+
+        Customers are numbered by their pseudonyms, which are keyed and therefore random.
         """
         with contextlib.ExitStack() as stack:
             names = (
@@ -444,9 +447,7 @@ class Builder:
     def _label(
         self, codes: IO[bytes], row_of: Array, size: int, parts: Mapping[str, IO[bytes]]
     ) -> CohortTable:
-        """Write the combination of each of `size` customers: that of the last row that has
-        labels.
-        """
+        """Write the combination of each of `size` customers: that of the last row with labels."""
         kind = file.width_of(len(self.coder))
         if not size:
             return self.coder.table(np.zeros(len(self.coder), np.int64))
@@ -464,7 +465,7 @@ class Builder:
 
 
 def labelled(header: file.WatchlistHeader, table: CohortTable | None) -> file.WatchlistHeader:
-    """Return the header of a file with these labels."""
+    """Return the header with the labels of the file."""
     if table is None:
         return header
     size, dimensions = len(table.encode()), table.dimensions
@@ -474,14 +475,15 @@ def labelled(header: file.WatchlistHeader, table: CohortTable | None) -> file.Wa
 
 
 def write_table(table: CohortTable, parts: Mapping[str, IO[bytes]]) -> None:
-    """Write what the numbers of combinations mean."""
+    """Write the table of the combinations' numbers."""
     parts["combination"].write(table.combination.astype("<u2").tobytes())
     parts["labels"].write(table.encode())
 
 
 def number_customers(customers: Runs, rows: int, handles: IO[bytes]) -> tuple[Array, int]:
-    """Write the distinct handles in their order: (a customer's place in it for each row
-    u32[rows], how many they are).
+    """Write the distinct pseudonyms in order.
+
+    Returns the customer's place in that order for each row, u32[rows], and their number.
     """
     place_of, count = np.zeros(rows, np.uint32), 0
     for records in customers.ranges():
@@ -493,7 +495,7 @@ def number_customers(customers: Runs, rows: int, handles: IO[bytes]) -> tuple[Ar
 
 
 def sorted_pairs(listed: Runs, row_of: Array, handles: Tags) -> Iterator[Tags]:
-    """Index tags with the handles of their customers, (n, 32), in order and each once."""
+    """Yield index hashes with their customers' pseudonyms, (n, 32), sorted and distinct."""
     for _, _, high, low, subject in listed.ranges(row_of):
         new = fresh(high, low, subject)
         yield np.concatenate(
@@ -504,11 +506,11 @@ def sorted_pairs(listed: Runs, row_of: Array, handles: Tags) -> Iterator[Tags]:
 def index_entries(
     entries: Runs, row_of: Array, bits: tuple[int, int], parts: Mapping[str, IO[bytes]]
 ) -> int:
-    """Write the entries in order of tag and customer, each once, with their directory and bitmap;
-    how many they are.
+    """Write the entries with their directory and bitmap; return their number.
 
-    `row_of` u32 turns the numbers of the records into rows of the handles; `bits` are the
-    logarithms of the directory's and the bitmap's size.
+    Entries are sorted by keyed hash and customer, and distinct. `row_of` (u32) maps the numbers of
+    the records to rows of pseudonyms; `bits` are the logarithms of the directory's and the bitmap's
+    size.
     """
     count = 0
     for first, beyond, high, low, subject in entries.ranges(row_of):
@@ -526,7 +528,7 @@ def index_entries(
 
 
 def _bitmap(high: Array, bits: int, first: int, beyond: int) -> Array:
-    """Return the words of the bitmap of ranges [first, beyond), of tags in order: u64[n]."""
+    """Return the words of the bitmap for ranges [first, beyond) of sorted hashes: u64[n]."""
     words = np.zeros((beyond - first) << (bits - WORD_BITS - RANGE_BITS), "<u8")
     if len(high):
         word = _within(high, bits - WORD_BITS, first)
@@ -536,7 +538,7 @@ def _bitmap(high: Array, bits: int, first: int, beyond: int) -> Array:
 
 
 def _within(high: Array, bits: int, first: int) -> npt.NDArray[np.int64]:
-    """Return the top `bits` of each tag, counted from where range `first` begins."""
+    """Return the top `bits` of each hash, counted from the start of range `first`."""
     return (high >> np.uint64(64 - bits)).astype(np.int64) - (first << (bits - RANGE_BITS))
 
 
@@ -544,12 +546,12 @@ def _within(high: Array, bits: int, first: int) -> npt.NDArray[np.int64]:
 def enrolling(
     keys: KeyStore, tenant: str, made: Sequence[Path] = ()
 ) -> Iterator[tuple[KeyStore, Callable[[], None]]]:
-    """Keys of `tenant` to build with, and what puts them in place: call it when the list is built,
-    before it is installed.
+    """Yield the keys of `tenant` to build with, and a function that puts them in place.
 
-    If anything fails, before or after, nothing of a new tenant is left, nor any of `made`, the
-    paths that are made for it after its keys; of a tenant that was here before, only keys that were
-    missing go again. A kill leaves a folder `.new-…` of the keys.
+    Call the function when the list is built, before it is installed. If anything fails, before or
+    after, nothing of a new tenant remains, nor any of `made`, the paths that are made for the
+    tenant after its keys; of an existing tenant, only keys that were missing are removed again. A
+    process that is killed leaves a folder `.new-…` of the keys.
     """
     home = keys.root / tenant
     with _kept(keys, tenant) if home.is_dir() else _new(keys, tenant, made) as drafted:

@@ -1,20 +1,19 @@
-"""An installed list changed without building it again: by a day's changes, and by taking one
-customer out of it at once.
+"""Change an installed list without building it again: by a day's changes, or an erased customer.
 
-A day's changes are a small signed file beside the list, the delta. It holds all that changed since
-its list was built, so there is never more than one: the next day's is built from it and replaces
-it, and the next full list from neither. It holds entries that came (as a list does), entries that
-went (tag and handle, for the list's entries only), and customers who went whole. Look-ups in
+A day's changes are a small signed file beside the list, the delta. It holds all changes since its
+list was built, so there is never more than one: the next day's delta is built from it and replaces
+it, and the next full list is built from neither. It holds added entries (as a list does), removed
+entries (keyed hash and pseudonym, for the list's entries only), and removed customers. Look-ups in
 `index.py` read list and delta as one.
 
-One customer is erased (`erase_customer`) by overwriting in place. The host cannot sign, so it
-cannot write a new list; and a list of gigabytes should not be copied for one customer. So the
-customer's entries lose their tags and their handle: what lies in their place keeps the order of the
-arrays and can be asked for by nobody. The digests of the chunks that change are noted first
-(`file.py`), then the chunks are written, each by one call, then the former digests are forgotten. A
-crash between leaves what the next `erase_customer` finishes; a loss of power within a chunk leaves
-a file that is seen to be damaged. An entry keeps the top bits of its tag, as many as the directory
-has, and its bit in the bitmap: these it shares with others.
+A customer is erased (`erase_customer`) by overwriting in place. The host cannot sign, so it cannot
+write a new list, and a list of gigabytes should not be copied for one customer. The customer's
+entries lose their hashes and their pseudonym: their replacement keeps the order of the arrays and
+matches no look-up. The digests of the chunks that change are stored first (`file.py`), then each
+chunk is written by one call, then the former digests are dropped. After a crash in between, the
+next `erase_customer` finishes the work; after a loss of power within a chunk, the file is
+recognised as damaged. An entry keeps the top bits of its hash, as many as the directory has, and
+its bit in the bitmap, which it shares with others.
 """
 
 from __future__ import annotations
@@ -64,25 +63,25 @@ from ullage.security.tags import Tags
 
 Flags = npt.NDArray[np.bool_]
 BLOCKS = 4096
-"""Blocks of the list of what is recorded that are changed together: a million pairs."""
+"""Blocks of the customer registry that are changed together: a million pairs."""
 
 
 class SubjectPairs(NamedTuple):
-    """Entries as tags (n, 16) with the handles (n, 16) of their customers."""
+    """Entries: keyed hashes (n, 16) with the pseudonyms (n, 16) of their customers."""
 
     tags: Tags
     handles: Tags
 
     def where(self, kept: Flags) -> SubjectPairs:
-        """Return those of them."""
+        """Return the pairs for which `kept` is true."""
         return SubjectPairs(self.tags[kept], self.handles[kept])
 
 
 class Changes:
-    """Builds the delta of one tenant's list at `main`, from what `former` (its delta so far, if
-    there is one) holds and more.
+    """The builder of the delta of one tenant's list at `main`.
 
-    With the list `listed` of what is recorded, that is written anew as well, beside the delta.
+    It extends `former`, the delta so far, if there is one. With `listed`, the customer registry is
+    written anew beside the delta.
     """
 
     def __init__(
@@ -125,12 +124,11 @@ class Changes:
         now: datetime,
         control: Control | None = None,
     ) -> file.WatchlistHeader:
-        """Write the delta to `target` and the references of new customers behind those in
-        `way_back`.
+        """Write the delta to `target`, and new customers' references behind those in `way_back`.
 
-        Additions must be what `control` says. A row of `removals` that names identifiers takes
-        these from its customer; one that names none, or only a name, takes the customer whole.
-        Removals are taken away before additions are added.
+        Additions must have the totals of `control`. A row of `removals` with identifiers removes
+        these from its customer; a row without, or with a name alone, removes the customer. Removals
+        are applied before additions.
         """
         added, removed, gone = self._so_far()
         if removals:
@@ -155,9 +153,7 @@ class Changes:
         return header
 
     def _so_far(self) -> tuple[SubjectPairs, SubjectPairs, Tags]:
-        """(entries that came, entries that went, customers that went) as the delta so far has
-        them.
-        """
+        """Return the added entries, removed entries and removed customers of the delta so far."""
         none = np.empty((0, TAG_BYTES), np.uint8)
         key = load_verify_key(self._keys, self._tenant)
         header = file.read_header(self._former, key) if self._former.is_file() else None
@@ -213,7 +209,7 @@ class Changes:
                 yield SubjectPairs(tags, handles.take(places, axis=0))
 
     def _removals(self, source: Source) -> tuple[SubjectPairs, Tags]:
-        """(entries, handles of customers) that a list takes away."""
+        """Return the entries and the customers' pseudonyms that a list removes."""
         none = np.empty((0, TAG_BYTES), np.uint8)
         entries, whole = [SubjectPairs(none, none)], [none]
         reader = Builder(
@@ -244,8 +240,9 @@ class Changes:
         return _joined(*entries), self._listed_gone
 
     def _list_anew(self, listed: recorded.VerifiedList, target: Path, now: datetime) -> None:
-        """Write the list of what is recorded with what came and without what went; it expires
-        when it would have.
+        """Write the customer registry with added and without removed customers.
+
+        Its expiry stays the same.
         """
         head = recorded.header_for(self._keys, self._tenant, now, listed.header.expires)
         if head.key != listed.header.key:
@@ -297,8 +294,9 @@ class Changes:
         return file.write(target, header, parts, load_signing_key(self._keys, self._tenant))
 
     def _label(self, parts: Mapping[str, io.BytesIO]) -> CohortTable:
-        """Write the labels of the customers who are in the delta; a new label that few have yet
-        is left out.
+        """Write the labels of the customers in the delta.
+
+        A new label that too few customers have yet is left out.
         """
         coder = self._builder.coder
         high, low = file.split(
@@ -319,7 +317,7 @@ class Changes:
         return table
 
     def _known(self) -> set[Label]:
-        """Labels that enough customers of the list share."""
+        """Return the labels that enough customers of the list share."""
         enrolled = Index(
             self._main, load_verify_key(self._keys, self._tenant), self._tags.noting_key()
         ).table.enrolled()
@@ -327,8 +325,10 @@ class Changes:
 
 
 def _amended(pairs: Iterator[Tags], came: Tags, went: Tags, gone: Tags) -> Iterator[Tags]:
-    """Pairs (n, 32) in order, without those that `went` and those of the customers `gone`, with
-    those that `came`.
+    """Yield sorted pairs (n, 32) with the changes applied.
+
+    The pairs that `went` and those of the customers `gone` are left out, those that `came` are
+    added.
     """
     came = np.unique(came, axis=0)
     order, place = _as_text(came), 0
@@ -342,7 +342,7 @@ def _amended(pairs: Iterator[Tags], came: Tags, went: Tags, gone: Tags) -> Itera
 
 
 def _as_text(rows: Tags) -> npt.NDArray[np.bytes_]:
-    """Rows of bytes as what numpy sorts as they are ordered."""
+    """Return rows of bytes as fixed-width strings, which numpy sorts in the same order."""
     return np.ascontiguousarray(rows).view(f"S{2 * TAG_BYTES}").ravel()
 
 
@@ -354,8 +354,9 @@ def _joined(*parts: SubjectPairs) -> SubjectPairs:
 
 
 def _among(rows: npt.NDArray[np.uint8], others: npt.NDArray[np.uint8]) -> Flags:
-    """Return which rows of bytes are also among `others`; the first eight bytes, which are
-    random, rule most out.
+    """Return whether each row of bytes is also among `others`.
+
+    The first eight bytes, which are random, rule out most.
     """
     found = np.isin(_first(rows), _first(others))
     whole = {row.tobytes() for row in others[np.isin(_first(others), _first(rows[found]))]}
@@ -369,16 +370,16 @@ def _first(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
 
 
 Edit = tuple[int, bytes]
-"""A place in the body, and the bytes to put there."""
+"""A place in the body, and the bytes to write there."""
 ENTRY = ("high", "low", "subject")
 SCANNED = 1 << 24
 
 
 def erase_customer(data: Path, keys: KeyStore, tenant: str, handle: str) -> int:
-    """Overwrite every entry of the customer with this handle (32 hex digits), in all epochs; how
-    many there were.
+    """Overwrite every entry of the customer with this pseudonym (32 hex digits).
 
-    0 says that the customer is not there, or no more.
+    Covers all key generations. Returns the number of entries; 0 means that the customer is not in
+    the lists, or no longer.
     """
     try:
         wanted = np.frombuffer(bytes.fromhex(handle), np.uint8).reshape(1, 16)
@@ -404,7 +405,7 @@ def erase_customer(data: Path, keys: KeyStore, tenant: str, handle: str) -> int:
 
 
 def _erase_in(path: Path, key: Ed25519PublicKey, noted_under: bytes, handle: Array) -> int:
-    """Erase in one file; how many entries there were."""
+    """Erase the customer in one file; return the number of entries."""
     index = Index(path, key, noted_under)
     rows = _rows_of(index, handle)
     entries = _entries_of(index, rows[0]) if rows else np.empty(0, np.int64)
@@ -426,7 +427,7 @@ def _erase_in(path: Path, key: Ed25519PublicKey, noted_under: bytes, handle: Arr
 
 
 def _entries_of(index: Index, row: int) -> Places:
-    """Numbers of the entries of the customer in this row, a stretch at a time."""
+    """Return the numbers of the entries of the customer in this row."""
     subjects = index.arrays["subject"]
     found = [
         np.flatnonzero(subjects[i : i + SCANNED] == row) + i
@@ -436,9 +437,10 @@ def _entries_of(index: Index, row: int) -> Places:
 
 
 def _entry_edits(index: Index, entries: Places) -> Iterator[Edit]:
-    """Yield what to write over entries.
+    """Yield the edits that overwrite entries.
 
-    The one before once more; over the first of a bucket nothing but the bucket's own bits.
+    Each entry is replaced by a copy of the one before it; the first of a bucket keeps only the bits
+    of the bucket.
     """
     high, shift = index.arrays["high"], np.uint64(64 - index.header.bits[0])
     erased = set(entries.tolist())
@@ -456,8 +458,9 @@ def _entry_edits(index: Index, entries: Places) -> Iterator[Edit]:
 
 
 def _row_edits(index: Index, names: Sequence[str], rows: Sequence[int]) -> Iterator[Edit]:
-    """Yield what to write over rows of sorted arrays: the row before once more, or zeros over
-    the first.
+    """Yield the edits that overwrite rows of sorted arrays.
+
+    Each row is replaced by a copy of the row before it, the first by zeros.
     """
     erased = set(rows)
     for row in sorted(erased):
@@ -471,7 +474,7 @@ def _row_edits(index: Index, names: Sequence[str], rows: Sequence[int]) -> Itera
 
 
 def _label_edits(index: Index, rows: Sequence[int]) -> Iterator[Edit]:
-    """Yield what to write over customers' labels: none."""
+    """Yield the edits that remove customers' labels."""
     if index.header.dimensions:
         yield from (
             (index.place("cohort", row), bytes(index.places["cohort"].dtype.itemsize))
@@ -480,15 +483,16 @@ def _label_edits(index: Index, rows: Sequence[int]) -> Iterator[Edit]:
 
 
 def _before(row: int, erased: set[int]) -> int:
-    """Return the last row before `row` that stays, or -1."""
+    """Return the last row before `row` that is not erased, or -1."""
     while row in erased:
         row -= 1
     return row
 
 
 def _rows_of(index: Index, handle: Array) -> list[int]:
-    """Return the rows that hold the handle: more than one where the customer behind it was
-    erased before.
+    """Return the rows that hold the pseudonym.
+
+    They are several if the customer behind it was erased before.
     """
     rows, table = index.rows_of(handle).tolist(), index.arrays["handle"]
     while 0 <= rows[-1] < len(table) - 1 and (table[rows[-1] + 1] == handle[0]).all():
@@ -497,14 +501,15 @@ def _rows_of(index: Index, handle: Array) -> list[int]:
 
 
 def _matching(table: Array, handle: Array) -> list[int]:
-    """Return the rows of a small table that hold the handle."""
+    """Return the rows of a small table that hold the pseudonym."""
     rows: list[int] = np.flatnonzero((table == handle).all(axis=1)).tolist()
     return rows
 
 
 def _overwrite(index: Index, edits: list[Edit], noted_under: bytes) -> None:
-    """Note the chunks' new digests beside those that they have, write the chunks, forget what
-    they had.
+    """Write the changed chunks.
+
+    Their new digests are first stored beside the present ones; afterwards these are dropped.
     """
     chunks: dict[int, bytearray] = {}
     for place, new in edits:

@@ -1,27 +1,27 @@
-"""Labels of customers: cohorts (product, branch, signup month, export, whatever a bank has) and
-bait, the canaries.
+"""Labels of customers: cohorts (product, branch, signup month, export and so on) and honeytokens.
 
-A column `cohort_NAME`, or one that `--map COLUMN=cohort:NAME` says is one, gives each customer a
-label of that dimension; a column `canary` the label of the party who alone was given this made-up
-customer. In the file a customer has one number, of the combination of labels that is theirs: two
-bytes a customer, four where there are more than 65,536 combinations.
+A column `cohort_NAME`, or one that `--map COLUMN=cohort:NAME` declares as such, gives each customer
+a label of that dimension. A column `canary` gives the party to whom alone this invented customer
+was given. In the file a customer has one number, that of the combination of labels: two bytes a
+customer, or four if there are more than 65,536 combinations.
 
-A label is stored in clear, so it must not be a customer's value. Of a cohort only labels that 20
-customers share are stored, and what could be an identifier, or is the text of another cell of its
-row, is refused.
+A label is stored in clear, so it must not be a customer's value. Of a cohort, only labels that 20
+customers share are stored. A label that could be an identifier, or is the text of another cell in
+its row, is refused.
 
-A list of bait is stamped as a file (`audit.bait`): the same bytes whatever order, columns or
-encoding it came in.
+A list of honeytokens is recorded as a file (`audit.bait`), with the same bytes for any order,
+columns or encoding of its source. It has one line a customer, sorted, with values in their normal
+form:
 
     ullage bait 1
     tenant bank
     party sms A
     random 64 hexadecimal digits
-    {"customer_ref": ["C1"], "name": ["…"], "phone": ["…"]}        one line a customer, sorted, values in their normal form
+    {"customer_ref": ["C1"], "name": ["…"], "phone": ["…"]}
 
-The random number keeps the digest, which lies in the audit log in clear, from being tried against
-guesses of a short list.
-"""  # noqa: E501
+The digest is in the audit log in clear. The random number keeps it from being compared with guesses
+of a short list.
+"""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ from ullage.files.validation import read_json
 from ullage.lookup.values import identifier_in
 
 FEW = 20
-"""Customers whom a label must be shared by: fewer are known by it."""
+"""Customers who must share a label: fewer could be recognised by it."""
 BITS = 12
-"""Labels a dimension are fewer than 4,096, so that five dimensions fit a word."""
+"""A dimension has fewer than 4,096 labels, so that five dimensions fit into a word."""
 MOST_DIMENSIONS = 5
 MOST_COMBINATIONS = 1 << 20
 MOST_DIGITS = 10
-"""A label with more digits, such as a phone number has, is refused; a date with hours has ten."""
+"""A label with more digits, such as a phone number, is refused; a date with hours has ten."""
 SHAPE = re.compile(r"[\w .·/+()（）-]{1,40}")
 Codes = npt.NDArray[np.uint32]
 Label = tuple[str, str]
@@ -60,11 +60,11 @@ Label = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class CohortTable:
-    """What the numbers mean: `labels` a dimension, each with how many customers have it;
-    `combination` u16[n, dimensions].
+    """The meaning of the combinations' numbers.
 
-    A combination holds the place of the label in its dimension, from 1; 0 is none. The first
-    combination is that of no label.
+    `labels` has, per dimension, the labels and the number of customers with each. `combination` is
+    u16[n, dimensions]: the place of the label in its dimension, from 1; 0 is none. The first
+    combination has no label.
     """
 
     dimensions: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ class CohortTable:
     def read(
         cls, dimensions: tuple[str, ...], text: bytes, combination: npt.NDArray[Any]
     ) -> CohortTable:
-        """Return the table of a file; CorruptError when it cannot be."""
+        """Parse the table of a file; raise `CorruptError` if it is damaged."""
         try:
             labels = tuple(
                 tuple((str(name), int(count)) for name, count in own) for own in read_json(text)
@@ -90,11 +90,11 @@ class CohortTable:
         return cls(dimensions, labels, combination)
 
     def encode(self) -> bytes:
-        """Return the labels as they stand in a file."""
+        """Return the labels as they are written to a file."""
         return json.dumps(self.labels, ensure_ascii=False).encode()
 
     def enrolled(self) -> dict[Label, int]:
-        """Customers a label, as built."""
+        """Return the number of customers of each label, as built."""
         return {
             (d, name): count
             for d, own in zip(self.dimensions, self.labels, strict=True)
@@ -112,7 +112,7 @@ NO_LABELS = CohortTable()
 
 
 class Coder:
-    """Gives combinations of labels numbers, as batches of a list go by."""
+    """Assigns numbers to combinations of labels, batch by batch."""
 
     def __init__(self) -> None:
         self._places: dict[str, dict[str, int]] = {}
@@ -125,12 +125,13 @@ class Coder:
 
     @property
     def is_used(self) -> bool:
-        """Return whether there are labels at all."""
+        """Return whether there is any label."""
         return bool(self._places)
 
     def codes(self, batch: ColumnBatch) -> Codes:
-        """Return the combination of each row: u32[n]; ConfigError for what is no label, or for
-        too many.
+        """Return the combination of each row: u32[n].
+
+        Raises `ConfigError` for an invalid label, or for too many labels.
         """
         packed = np.zeros(len(batch.lines), np.uint64)
         for column in batch.labels:
@@ -148,7 +149,7 @@ class Coder:
         return np.array([self._code(key) for key in distinct.tolist()], np.uint32)[inverse]
 
     def code(self, labels: Mapping[str, str]) -> int:
-        """Return the combination of one customer's labels, which are known to be labels."""
+        """Return the combination of one customer's labels, which are known to be valid."""
         key = 0
         for dimension, label in labels.items():
             number, own = self._dimension(dimension)
@@ -156,9 +157,9 @@ class Coder:
         return self._code(key)
 
     def table(self, counts: npt.NDArray[Any], known: Collection[Label] = ()) -> CohortTable:
-        """Return what the numbers mean, given how many customers have each.
+        """Return the table of the combinations, given how many customers have each.
 
-        Labels that few share, and are not `known`, are left out.
+        Labels that few customers share, and that are not `known`, are left out.
         """
         dimensions = tuple(self._places)
         keys = np.array(list(self._codes), np.uint64)
@@ -198,7 +199,7 @@ class Coder:
     def _add(
         batch: ColumnBatch, column: SourceColumn, row: int, text: str, own: dict[str, int]
     ) -> None:
-        """Learn a new label."""
+        """Add a new label."""
         where = f"{batch.path}: line {batch.lines[row]}, column {column.name}"
         cells = (other.cells.take(np.array([row])).strings()[0].strip() for other in batch.columns)
         digits = sum(letter.isdigit() for letter in text)
@@ -219,7 +220,7 @@ def _may_be_told(dimension: str, name: str, customers: int, known: Collection[La
 
 
 def counts_of(codes: npt.NDArray[Any], combinations: int) -> npt.NDArray[np.int64]:
-    """Customers a combination, a stretch at a time."""
+    """Count the customers of each combination."""
     counts = np.zeros(combinations, np.int64)
     for start in range(0, len(codes), 1 << 22):
         counts += np.bincount(codes[start : start + (1 << 22)], minlength=combinations)
@@ -227,7 +228,7 @@ def counts_of(codes: npt.NDArray[Any], combinations: int) -> npt.NDArray[np.int6
 
 
 def tally(tables: Sequence[tuple[CohortTable, npt.NDArray[Any]]]) -> dict[Label, int]:
-    """Customers a label, of numbers each with the table that they belong to."""
+    """Count the customers of each label in several tables with their combinations."""
     found: dict[Label, int] = {}
     for table, codes in tables:
         per_code = np.bincount(codes, minlength=len(table.combination))
@@ -245,23 +246,23 @@ People = dict[str, dict[str, set[str]]]
 
 
 class HoneytokenList(NamedTuple):
-    """A list of bait for one party: the file's bytes, and how many customers are in it."""
+    """A list of honeytokens for one party: the file's bytes, and its number of customers."""
 
     content: bytes
     customers: int
 
     @property
     def sha256(self) -> str:
-        """Return the digest that is stamped, in hex."""
+        """Return the digest that is recorded, in hex."""
         return hashlib.sha256(self.content).hexdigest()
 
 
 def bait_of(source: Source, tenant: str, party: str, random: str) -> HoneytokenList:
-    """Return the bait for `party` in a list: the rows with that label in column `canary`, or all
-    rows of a list that has none.
+    """Return the honeytokens for `party` in a list.
 
-    ConfigError for a party that is no label, for a value that cannot be read, and where there is no
-    bait.
+    They are the rows with that label in column `canary`, or all rows of a list without that column.
+    Raises `ConfigError` for an invalid party, for a value that is unreadable, and if there are
+    none.
     """
     if not SHAPE.fullmatch(party) or identifier_in(party):
         raise ConfigError(
@@ -283,7 +284,7 @@ def _sorted(reference: str, values: dict[str, set[str]]) -> dict[str, list[str]]
 
 
 def _people(source: Source, party: str) -> People:
-    """Normal forms by reference and kind."""
+    """Return normal forms by reference and kind."""
     people: People = defaultdict(lambda: defaultdict(set))
     for batch in source.batches():
         labels = next(
@@ -321,9 +322,9 @@ def _refuse(path: Path, lines: Sequence[int], column: str, faults: dict[int, str
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write the file that is stamped, durably, for its owner alone.
+    """Write the recorded file, durably, for its owner alone.
 
-    Raises ConfigError if one is there already.
+    Raises `ConfigError` if a file of that name exists.
     """
     try:
         write_new(content, path)

@@ -1,42 +1,46 @@
-"""The watchlist file: a signed header, then arrays that are mapped and never parsed, then the
-digests of its chunks.
+"""The watchlist file: a signed header, arrays that are mapped and never parsed, chunk digests.
+
+The arrays are each padded to 8 bytes:
 
     magic | u32 header length | header (JSON) | Ed25519 signature of the header (64) | zeros to 4096
-    high u64[n] | low u64[n] | subject u32[n] | bitmap u8[2^k / 8] | directory u32[2^b + 1] | handle u8[m, 16]
-    removed_high u64[r] | removed_low u64[r] | removed_handle u8[r, 16] | gone u8[g, 16]      (each padded to 8 bytes)
+    high u64[n] | low u64[n] | subject u32[n] | bitmap u8[2^k / 8] | directory u32[2^b + 1]
+    handle u8[m, 16]
+    removed_high u64[r] | removed_low u64[r] | removed_handle u8[r, 16] | gone u8[g, 16]
     cohort u16[m] or u32[m] | combination u16[c, d] | labels u8[l]
     chunk digests u8[c, 32]: SHA-256 of every 256 KiB of the arrays
 
-`high` and `low` are a tag's halves, sorted; `subject` is the row of `handle`, which is sorted, so
-random a key, so that two entries of one customer can be told without telling which. The bitmap has
-a word of 64 bits for each value of a tag's top k - 6 bits, and of each entry two bits in its word
-are set (`marks`), 8 to 16 bits an entry: in one read, of one line of the cache, it turns 97 of a
-hundred misses away. The directory says where the entries of each value of the top b bits begin, 2
-to 4 entries a value. That makes 22 to 24 bytes an entry, and 16 a customer. What was removed and
-who is gone are those of a day's delta (`changes.py`). The last three arrays say what customers are
-labelled as (`cohorts.py`), with 2 or 4 bytes a customer where the list says so. The header holds
-the SHA-256 of the chunk digests; tags are keyed, so digests of them tell nothing.
+`high` and `low` are the halves of a keyed hash, sorted. `subject` is the row of `handle`, the
+pseudonyms, which are sorted and thus random under a key: two entries are seen to be of one customer
+without showing of which. The bitmap has a word of 64 bits for each value of a hash's top k - 6
+bits. Each entry sets two bits in its word (`marks`), 8 to 16 bits an entry: reading one line of the
+cache turns 97 of a hundred misses away. The directory has the start of the entries for each value
+of the top b bits, 2 to 4 entries a value. That makes 22 to 24 bytes an entry, and 16 a customer.
+The removed entries and customers are those of a day's delta (`changes.py`). The next three arrays
+are the customers' labels (`cohorts.py`), with 2 or 4 bytes a customer if the list has any. The
+header holds the SHA-256 of the chunk digests; since hashes are keyed, digests of them reveal
+nothing.
 
-What is wrong with an installed file is noticed before it is believed, by the digests of its chunks.
-A process that says that nobody was found must have looked with a list that is whole:
-- a file of up to 4 GiB (some 170 M entries) is checked whole when it is opened: 0.15 s for 10 M
-  entries, 0.65 s a GiB, which was 1.6 GB/s of SHA-256 on one core; `watchlist load` and `ullage
-  check` check any size whole;
-- of a larger one each look-up checks one more chunk, until all are, so that damage stops match
-  within 4,000 look-ups a GiB;
-- before a look-up says that it found somebody, the chunks that say so are checked: damage never
-  names the wrong customer.
-Until its chunk's turn comes, a flipped bit can hide the entries of one bucket, some four of a list,
+A fault of an installed file is detected before a result is trusted, by the digests of its chunks. A
+process that reports that nobody was found must have searched an intact list:
+- a file of up to 4 GiB (some 170 M entries) is checked as a whole when it is opened: 0.15 s for
+  10 M entries, 0.65 s a GiB, which was 1.6 GB/s of SHA-256 on one core; `watchlist load` and
+  `ullage check` check a file of any size;
+- of a larger one, each look-up checks one more chunk until all are checked, so that damage stops
+  match within 4,000 look-ups a GiB;
+- before a look-up reports a customer, the chunks with the answer are checked: damage never names
+  the wrong customer.
+Until its chunk is checked, a flipped bit can hide the entries of one bucket, some four of a list,
 and no more.
 
 `ullage erase` overwrites entries in place, on a host that cannot sign. The new digests of the
-chunks that it changed lie beside the file (`.amended`), under a key that comes from the epoch's
-own:
+chunks that it changed are in a file beside the list (`.amended`), under a key derived from that of
+the key generation:
 
-    magic | u8[32] the list's chunks_sha256 | { u32 chunk | u8[32] digest } … | HMAC-SHA-256 over all before it (32)
+    magic | u8[32] the list's chunks_sha256 | { u32 chunk | u8[32] digest } …
+    HMAC-SHA-256 over all before it (32)
 
-The HMAC holds the list's signed digest of digests: the file can be of no other list.
-"""  # noqa: E501
+The HMAC covers the list's signed digest of digests: the file cannot be used with another list.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +70,7 @@ CHUNK = 256 * 1024
 DIGEST_BYTES = 32
 WHOLE_AT_ONCE = 4 * 2**30
 Amended = dict[int, tuple[bytes, ...]]
-"""Chunk number → its digest since something was erased in it; two while that is being done."""
+"""Digests by chunk number after an erasure; two while the chunk is being written."""
 ERASED_MAGIC = b"ULLAGEWA"
 ERASED_SUFFIX = ".amended"
 _ENTRY = struct.Struct("<I32s")
@@ -74,10 +78,10 @@ _MAC_BYTES = 32
 
 
 class Chunks:
-    """Checks the chunks of one mapped file, each once.
+    """A check of the chunks of one mapped file, each one time.
 
-    `start` is where the body begins and `size` its length; `amended` reads what has been erased
-    since the file was signed.
+    `start` is the offset of the body and `size` its length; `amended` returns the erasures since
+    the file was signed.
     """
 
     def __init__(
@@ -100,22 +104,24 @@ class Chunks:
         self._next = 0
 
     def check_all(self) -> None:
-        """CorruptError unless every chunk is what was signed, or erased since; reads the whole
-        file.
+        """Raise `CorruptError` unless every chunk is as it was signed, or erased since.
+
+        Reads the whole file.
         """
         self._checked[:] = False
         self.check(range(len(self._digests)))
         self._next = len(self._digests)
 
     def check_next(self) -> None:
-        """Check the next chunk that was not checked yet, if any."""
+        """Check the next unchecked chunk, if any."""
         if self._next < len(self._digests):
             self.check([self._next])
             self._next += 1
 
     def check_bytes(self, starts: npt.NDArray[np.int64]) -> None:
-        """Check the chunks that hold the body's bytes `starts` (no element of an array crosses
-        from one chunk to the next).
+        """Check the chunks that hold the bytes at `starts` in the body.
+
+        No element of an array crosses the border of two chunks.
         """
         if self._checked.all():
             return
@@ -123,7 +129,7 @@ class Chunks:
         self.check(numbers[~self._checked[numbers]].tolist())
 
     def check(self, numbers: Iterable[int]) -> None:
-        """Check these chunks; CorruptError names the file and what to do."""
+        """Check these chunks; a `CorruptError` names the file and what to do."""
         for number in numbers:
             if not self._checked[number]:
                 if not self._is_whole(number):
@@ -133,7 +139,7 @@ class Chunks:
                 self._checked[number] = True
 
     def digest(self, number: int) -> bytes:
-        """Return the digest of a chunk as it is now."""
+        """Return the present digest of a chunk."""
         return digest_of(self.read(number))
 
     def read(self, number: int) -> memoryview:
@@ -148,19 +154,19 @@ class Chunks:
 
 
 def digest_of(chunk: memoryview | bytes | bytearray) -> bytes:
-    """Return the digest of a chunk."""
+    """Return the digest of a chunk's bytes."""
     return hashlib.sha256(chunk).digest()
 
 
 def erased_path(list_path: Path) -> Path:
-    """Return where the new digests of a list lie."""
+    """Return the path of a list's new digests."""
     return list_path.with_name(list_path.name + ERASED_SUFFIX)
 
 
 def read_erased(list_path: Path, key: bytes, list_sha256: str) -> Amended:
     """Return the new digests of a list's chunks.
 
-    None of a former list that lay there; CorruptError for a file that is damaged.
+    They are empty if the file belongs to a former list. Raises `CorruptError` if it is damaged.
     """
     path = erased_path(list_path)
     try:
@@ -182,7 +188,7 @@ def read_erased(list_path: Path, key: bytes, list_sha256: str) -> Amended:
 
 
 def write_erased(list_path: Path, key: bytes, list_sha256: str, amended: Amended) -> None:
-    """Note new digests, durably and in one step (rename)."""
+    """Store new digests, durably and in one step (rename)."""
     entries = [
         _ENTRY.pack(number, digest)
         for number, digests in sorted(amended.items())
@@ -197,24 +203,24 @@ VERSION = 1
 ALGORITHM = "aes-256-cmac"
 SIGNATURE_BYTES = 64
 BODY = 4096
-"""Where the arrays begin."""
+"""The offset of the arrays."""
 _LENGTH = struct.Struct("<I")
 Array = npt.NDArray[Any]
 WORD_BITS = 6
 ONE, WITHIN = np.uint64(1), np.uint64((1 << WORD_BITS) - 1)
-"""A bit, and the bits of a number that say which of a word's it is."""
+"""A single bit, and the mask of a bit's number in its word."""
 
 
 @dataclass(frozen=True, slots=True)
 class WatchlistHeader:
-    """What a watchlist says of itself.
+    """The header of a watchlist.
 
-    `created` and `expires` are ISO dates; `kinds` the (kind, form) pairs that it holds and `counts`
-    their entries; `digested` the kinds whose digests it holds; `bits` the logarithms of the
-    directory's and the bitmap's size. `build` is random; a delta names in `base` that of its list.
-    `key_check` is the check value of the tag key, `checks` are those of other keys by name
-    (`ullage.security.keys`). `self_test` is the handle of the self-test entry, one of `entries` and
-    one of `subjects`.
+    `created` and `expires` are ISO dates. `kinds` are its (kind, form) pairs, `counts` their
+    entries; `digested` are the kinds with digests; `bits` are the logarithms of the directory's and
+    the bitmap's size. `build` is random; a delta names in `base` that of its list. `key_check` is
+    the check value of the key of the hashes, `checks` are those of other keys by name
+    (`ullage.security.keys`). `self_test` is the pseudonym of the self-test entry, which counts
+    among `entries` and `subjects`.
     """
 
     version: int
@@ -243,27 +249,25 @@ class WatchlistHeader:
 
     @property
     def customers(self) -> int:
-        """Customers in the file."""
+        """Return the number of customers in the file."""
         return self.subjects - bool(self.self_test)
 
     @property
     def enrolled(self) -> int:
-        """Entries of customers."""
+        """Return the number of customers' entries."""
         return self.entries - bool(self.self_test)
 
     def is_over(self, now: datetime) -> bool:
-        """Return whether the list may not be used any more."""
+        """Return whether the list has expired."""
         return datetime.fromisoformat(self.expires) <= now
 
     def encode(self) -> bytes:
-        """Return the header's bytes, which are what is signed."""
+        """Return the header's bytes, which are signed."""
         return json.dumps(asdict(self), sort_keys=True).encode()
 
     @classmethod
     def decode(cls, path: Path, data: bytes) -> WatchlistHeader:
-        """Return the header in `data`; ConfigError for a version or algorithm that this one does
-        not know.
-        """
+        """Parse a header; raise `ConfigError` for an unknown version or algorithm."""
         try:
             raw = read_json(data)
             version, algorithm = raw["version"], raw["algorithm"]
@@ -293,7 +297,7 @@ class WatchlistHeader:
 
 @dataclass(frozen=True, slots=True)
 class FileSection:
-    """One array of a file: its type, its shape, and the byte of the body on which it begins."""
+    """An array of a file: its type, its shape, and its offset in the body."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -301,12 +305,12 @@ class FileSection:
 
     @property
     def size(self) -> int:
-        """Bytes without padding."""
+        """Return the number of bytes without padding."""
         return int(np.prod(self.shape)) * self.dtype.itemsize
 
     @property
     def end(self) -> int:
-        """Return where the next one begins: padded to 8."""
+        """Return the offset of the next array: padded to 8."""
         return self.start + -(-self.size // 8) * 8
 
 
@@ -336,26 +340,26 @@ def sections(header: WatchlistHeader) -> dict[str, FileSection]:
 
 
 def width_of(combinations: int) -> str:
-    """Return the type of the number of a customer's combination."""
+    """Return the type of the combinations' numbers."""
     return "<u2" if combinations <= 1 << 16 else "<u4"
 
 
 def body_bytes(header: WatchlistHeader) -> int:
-    """Bytes of all arrays together."""
+    """Return the total bytes of all arrays."""
     return list(sections(header).values())[-1].end
 
 
 def sizes_for(entries: int) -> tuple[int, int]:
-    """Logarithms of the directory's and the bitmap's size for so many entries."""
+    """Return the logarithms of the directory's and the bitmap's size for that many entries."""
     return max(8, entries.bit_length() - 2), max(8 + WORD_BITS, (8 * entries - 1).bit_length())
 
 
 def marks(high: Array, bitmap: int) -> Array:
-    """Return the bits that tags have in their words of the bitmap: u64[n].
+    """Return the bits that hashes set in their words of the bitmap: u64[n].
 
-    `high` u64[n] are the tags' upper halves, `bitmap` the logarithm of the bitmap's size. The bits
-    below those that tell the word tell one mark, the lowest the other: a Bloom filter in blocks of
-    a word.
+    `high` (u64[n]) are the upper halves of the hashes, `bitmap` the logarithm of the bitmap's size.
+    The bits below those that select the word select one mark, the lowest bits the other: a blocked
+    Bloom filter with blocks of a word.
     """
     found: Array = high >> np.uint64(64 - bitmap)
     found &= WITHIN
@@ -365,28 +369,28 @@ def marks(high: Array, bitmap: int) -> Array:
 
 
 def split(tags: Tags) -> tuple[Array, Array]:
-    """Return the halves of tags, (n, 16) bytes, as numbers that sort as the bytes do."""
+    """Return the halves of hashes (n, 16) as numbers with the same order."""
     halves = np.ascontiguousarray(tags).view(">u8").astype("<u8")
     return np.ascontiguousarray(halves[:, 0]), np.ascontiguousarray(halves[:, 1])
 
 
 def upper(tags: Tags) -> Array:
-    """Return the upper halves of tags alone."""
+    """Return the upper halves of hashes alone."""
     return np.ascontiguousarray(tags).view(">u8")[:, 0].astype("<u8")
 
 
 def joined(high: Array, low: Array) -> Tags:
-    """Return the way back from `split`."""
+    """Join the halves of hashes; the inverse of `split`."""
     return np.stack((high, low), axis=1).astype(">u8").view(np.uint8).reshape(-1, 16)
 
 
 def write(
     path: Path, header: WatchlistHeader, parts: Mapping[str, IO[bytes]], key: Ed25519PrivateKey
 ) -> WatchlistHeader:
-    """Write a watchlist, signed, durably and in one step (rename).
+    """Write a signed watchlist, durably and in one step (rename).
 
-    `parts` are open files that hold the arrays, at their beginning; a section that is not among
-    them must be empty. The body is copied through, a chunk at a time, and never in memory.
+    `parts` are open files with the arrays, each at its beginning; a section without a file must be
+    empty. The body is copied chunk by chunk and never held in memory.
     """
     draft = path.with_suffix(".partial")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -442,13 +446,13 @@ def _chunks(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def read_header(path: Path, key: Ed25519PublicKey) -> WatchlistHeader:
-    """Return the header of `path`, its signature and the file's size checked."""
+    """Return the header of `path` after checking its signature and the file's size."""
     with opened(path) as file:
         return header_of(file, path, key)
 
 
 def opened(path: Path) -> IO[bytes]:
-    """Return the file, open to be read."""
+    """Open the file for reading."""
     try:
         return path.open("rb")
     except OSError as error:
@@ -456,7 +460,7 @@ def opened(path: Path) -> IO[bytes]:
 
 
 def header_of(file: IO[bytes], path: Path, key: Ed25519PublicKey) -> WatchlistHeader:
-    """Return the header of a file that is open at its beginning, as `read_header`."""
+    """Return the header of a file that is open at its beginning, checked as by `read_header`."""
     start, size = file.read(BODY), os.fstat(file.fileno()).st_size
     place = len(MAGIC) + _LENGTH.size
     if len(start) < place or not start.startswith(MAGIC):

@@ -1,6 +1,4 @@
-"""Looking tags up in an installed list: `Index` in one mapped file, `Watchlist` in it and its
-day's changes as one.
-"""
+"""Look up keyed hashes: `Index` in one mapped file, `Watchlist` in it and its day's changes."""
 
 from __future__ import annotations
 
@@ -34,18 +32,19 @@ from ullage.security.tags import Tags
 
 Places = npt.NDArray[np.int64]
 STEPS = 12
-"""Entries of a bucket that are walked; one in three thousand buckets has more, and those of
-values that many share.
+"""Entries of a bucket that are compared in step.
+
+One in three thousand buckets has more, and those of values that many customers share.
 """
 ERASED = 0xFFFFFFFF
-"""The subject of an entry that was erased in place, where it was the first of its bucket."""
+"""The subject of an erased entry that was the first of its bucket."""
 
 
 class Index:
-    """One file, mapped read-only. Look-ups are exact on all 16 bytes of a tag.
+    """One file, mapped read-only. Look-ups compare all 16 bytes of a hash.
 
-    `key` is the signer's, `noted_under` the one under which this host notes what it erased.
-    CorruptError when the file is damaged: see `file.py` for what is noticed when.
+    `key` is the signer's; `noted_under` is the key under which this host records erasures. Raises
+    `CorruptError` if the file is damaged: `file.py` lists what is detected when.
     """
 
     def __init__(self, path: Path, key: Ed25519PublicKey, noted_under: bytes = b"") -> None:
@@ -83,9 +82,7 @@ class Index:
         self.table = self._read_table()
 
     def _read_table(self) -> CohortTable:
-        """Return what the numbers of combinations mean, checked; an empty table where the list
-        has no labels.
-        """
+        """Return the checked table of combinations, empty if the list has no labels."""
         if not self.header.dimensions:
             return NO_LABELS
         first = self.places["combination"].start
@@ -105,9 +102,9 @@ class Index:
         return codes
 
     def look_up(self, tags: Tags) -> tuple[Places, Places]:
-        """Return which of `tags` (n, 16) are here.
+        """Look up `tags` (n, 16).
 
-        (number of the tag, row of the subject) pairs; a shared value gives several.
+        Returns (number of the tag, row of the subject) pairs; a shared value has several.
         """
         self.chunks.check_next()
         maybe = self.in_bitmap(upper(tags))
@@ -117,8 +114,9 @@ class Index:
         return maybe[hits[live]], self._subject[entries[live]].astype(np.int64)
 
     def is_live(self, entries: Places) -> npt.NDArray[np.bool_]:
-        """Return which entries were not erased: an erased one is nobody's, or equal to the one
-        before.
+        """Return which entries were not erased.
+
+        An erased entry has no customer, or equals the one before it.
         """
         before = np.maximum(entries - 1, 0)
         copies = (entries > 0) & (self._subject[entries] == self._subject[before])
@@ -129,10 +127,9 @@ class Index:
         return live
 
     def belongs(self, tags: Tags, subjects: Places) -> npt.NDArray[np.bool_]:
-        """Return whether each of `tags` (n, 16) is an entry of the customer in the row beside it:
-        bool[n].
+        """Return whether each of `tags` (n, 16) is an entry of the row beside it: bool[n].
 
-        For values that many share: it does not give the others.
+        It is used for values that many customers share; the other customers are not returned.
         """
         high, low = split(tags)
         bucket = (high >> np.uint64(64 - self.header.bits[0])).view(np.int64)
@@ -161,7 +158,7 @@ class Index:
     def _less(
         self, places: Places, high: Array, low: Array, subjects: Places
     ) -> npt.NDArray[np.bool_]:
-        """Return whether each entry comes before the tag and subject beside it."""
+        """Return whether each entry sorts before the tag and subject beside it."""
         upper, lower, subject = (
             self._high.take(places),
             self._low.take(places),
@@ -173,8 +170,9 @@ class Index:
         return less
 
     def in_bitmap(self, high: Array) -> Places:
-        """Numbers of the tags, of which these are the upper halves, whose marks some entries
-        have.
+        """Return the numbers of the tags whose marks the bitmap has.
+
+        `high` are the upper halves of the tags.
         """
         bits = self.header.bits[1]
         asked = marks(high, bits)
@@ -183,8 +181,9 @@ class Index:
         return np.flatnonzero(word == asked)
 
     def _walk(self, high: Array, low: Array) -> tuple[Places, Places]:
-        """(number of the tag, number of the entry) for each entry that equals a tag: all buckets
-        are walked in step.
+        """Return (number of the tag, number of the entry) for each entry that equals a tag.
+
+        All buckets are searched in step.
         """
         bucket = (high >> np.uint64(64 - self.header.bits[0])).view(np.int64)
         ends = self._directory.take(bucket + 1).astype(np.int64)
@@ -214,7 +213,7 @@ class Index:
         return np.concatenate(found), np.concatenate(entries)
 
     def _check(self, entries: Places) -> None:
-        """Check the chunks that say who was found, handle included, before anybody is named."""
+        """Check the chunks with the customers found, pseudonyms included, before any is named."""
         if not len(entries):
             return
         for name in ("high", "low", "subject"):
@@ -224,17 +223,18 @@ class Index:
         self.chunks.check_bytes(self.places["handle"].start + subjects[subjects != ERASED] * 16)
 
     def place(self, name: str, row: int) -> int:
-        """Return the byte of the body on which a row of an array begins."""
+        """Return the offset in the body of a row of an array."""
         section = self.places[name]
         return section.start + row * section.size // section.shape[0]
 
     def handles(self, subjects: Places) -> Tags:
-        """Return the handles (n, 16) of these rows."""
+        """Return the pseudonyms (n, 16) of these rows."""
         return self._handle[subjects]
 
     def rows_of(self, handles: Tags) -> Places:
-        """Return the rows of `handles` (n, 16), or -1 where one is not here: a binary search for
-        all at once.
+        """Return the rows of `handles` (n, 16), -1 for those that are not in the file.
+
+        One binary search serves all.
         """
         high, low = split(handles)
         first, beyond = (
@@ -258,7 +258,7 @@ class Index:
         return np.where((self._handle[rows] == handles).all(axis=1), rows, -1)
 
     def counts(self) -> dict[str, int]:
-        """Entries a kind and form as built, such as `phone` or `phone.md5`."""
+        """Return the entries by kind and form, as built, such as `phone` or `phone.md5`."""
         pairs = zip(self.header.kinds, self.header.counts, strict=True)
         return {
             kind if form == "plain" else f"{kind}.{form}": count for (kind, form), count in pairs
@@ -268,7 +268,7 @@ class Index:
 def _equal(
     highs: Array, lows: Array, first: int, beyond: int, high: np.uint64, low: np.uint64
 ) -> Places:
-    """Numbers of the entries in [first, beyond), which are sorted, that equal one tag."""
+    """Return the numbers of the sorted entries in [first, beyond) that equal one tag."""
     start, end = (
         first + int(np.searchsorted(highs[first:beyond], high, side)) for side in ("left", "right")
     )
@@ -281,7 +281,7 @@ def _equal(
 class Watchlist:
     """The main file and, if there is one, its delta.
 
-    A subject's number is its row in the main file, or lies behind all these.
+    A subject's number is its row in the main file, or follows all these.
     """
 
     def __init__(self, path: Path, key: Ed25519PublicKey, noted_under: bytes = b"") -> None:
@@ -292,25 +292,26 @@ class Watchlist:
 
     @property
     def header(self) -> WatchlistHeader:
-        """Return what the main file says of itself."""
+        """Return the header of the main file."""
         return self.main.header
 
     @property
     def kinds(self) -> frozenset[tuple[str, str]]:
-        """Return the (kind, form) pairs that can be asked for."""
+        """Return the (kind, form) pairs that can be looked up."""
         return frozenset(self.main.header.kinds + (self.delta.header.kinds if self.delta else ()))
 
     @property
     def customers(self) -> int:
-        """Customers that are enrolled; of those that were erased since the list was built, none
-        is taken off.
+        """Return the number of enrolled customers.
+
+        Customers who were erased since the list was built are still counted.
         """
         return self.main.header.customers + (
             len(self._fresh) - len(np.setdiff1d(self._gone, self._number)) if self.delta else 0
         )
 
     def amend(self, path: Path) -> bool:
-        """Take the delta at `path` into account; False when it amends another list than this."""
+        """Apply the delta at `path`; return False if it belongs to another list."""
         delta = Index(path, *self._keys)
         if delta.header.base != self.main.header.build:
             return False
@@ -326,14 +327,18 @@ class Watchlist:
         return True
 
     def check(self) -> None:
-        """CorruptError unless everything is what was signed; reads all files."""
+        """Raise `CorruptError` unless all files are as they were signed.
+
+        Reads all files.
+        """
         self.main.chunks.check_all()
         if self.delta:
             self.delta.chunks.check_all()
 
     def look_up(self, tags: Tags) -> tuple[Places, Places]:
-        """Return which of `tags` (n, 16) are enrolled: (number of the tag, subject) pairs; a
-        shared value gives several.
+        """Look up `tags` (n, 16).
+
+        Returns (number of the tag, subject) pairs; a shared value has several.
         """
         hits, subjects = self.main.look_up(tags)
         if self.delta is None:
@@ -353,9 +358,9 @@ class Watchlist:
         return pairs[0], pairs[1]
 
     def belongs(self, tags: Tags, subjects: Places) -> npt.NDArray[np.bool_]:
-        """Return whether each of `tags` (n, 16) is the subject's beside it: bool[n].
+        """Return whether each of `tags` (n, 16) belongs to the subject beside it: bool[n].
 
-        Of a value that many share it gives no other.
+        Of a value that many customers share, it returns no other customer.
         """
         old = subjects < self.main.header.subjects
         found = np.zeros(len(subjects), bool)
@@ -376,16 +381,16 @@ class Watchlist:
         return found
 
     def handle(self, subject: int) -> str:
-        """Return the handle (hex) of a subject."""
+        """Return the pseudonym (hex) of a subject."""
         return self.handles(np.array([subject]))[0]
 
     def handles(self, subjects: Places) -> list[str]:
-        """Return the handles (hex) of subjects."""
+        """Return the pseudonyms (hex) of subjects."""
         raw = self.raw_handles(subjects)
         return raw.tobytes().hex(" ", raw.shape[1]).split()
 
     def raw_handles(self, subjects: Places) -> Tags:
-        """Return the handles (n, 16) of subjects."""
+        """Return the pseudonyms (n, 16) of subjects."""
         beyond = subjects - self.main.header.subjects
         found = (
             self.main.handles(np.where(beyond < 0, subjects, 0))
@@ -398,12 +403,13 @@ class Watchlist:
         return found
 
     def counts(self) -> dict[str, int]:
-        """Entries a kind and form as built, such as `phone` or `phone.md5`."""
+        """Return the entries by kind and form, as built, such as `phone` or `phone.md5`."""
         return self.main.counts()
 
     def labels(self, subjects: Places) -> dict[Label, int]:
-        """Return how many of these customers have each label; what changed since the list was
-        built comes first.
+        """Return how many of these customers have each label.
+
+        Labels in a delta take precedence over those of the list.
         """
         beyond = self.main.header.subjects
         if self.delta is None:
@@ -425,12 +431,12 @@ class Watchlist:
         )
 
     def enrolled_labels(self) -> dict[Label, int]:
-        """Customers a label, as built; of a day's changes those are added."""
+        """Return the number of customers of each label, as built, with those of the delta."""
         found = Counter(self.main.table.enrolled())
         return dict(found + Counter(self.delta.table.enrolled()) if self.delta else found)
 
     def _is_removed(self, tags: Tags, subjects: Places) -> Array:
-        """Return which (tag, subject) hits of the main file the delta takes away: bool[n].
+        """Return whether the delta removes each (tag, subject) hit of the main file: bool[n].
 
         Hits are few.
         """

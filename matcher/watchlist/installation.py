@@ -1,13 +1,12 @@
-"""Install customer lists for match: one file per live key generation, replaced whole, noticed
-without a restart.
+"""Install customer lists for match: one file per live key generation, replaced as a whole.
 
-`watchlists` holds the lists; `watchlist-sizes/T.size` holds the number of customers of the list
-that was installed last. A list that is missing, or has lost more than a tenth of its customers, is
-refused, both on loading and when match reads it again, unless it was installed with `--shrink`:
-match keeps the list that it has. After a start it has none and reads no post until the list is
-back. An erased customer is subtracted from the number; an erased tenant has none. The number is
-authenticated with `capture.key`, which every host that installs lists has, so a damaged or edited
-file is refused.
+Match notices a new list without a restart. `watchlists` holds the lists; `watchlist-sizes/T.size`
+holds the number of customers of the list that was installed last. A list that is missing, or has
+lost more than a tenth of its customers, is refused, both on loading and when match reads it again,
+unless it was installed with `--shrink`: match keeps the list that it has. After a start it has none
+and reads no post until the list is back. An erased customer is subtracted from the number; an
+erased tenant has none. The number is authenticated with `capture.key`, which every host that
+installs lists has, so a damaged or edited file is refused.
 """
 
 from __future__ import annotations
@@ -40,19 +39,18 @@ SIZES, SIZE_SUFFIX = "watchlist-sizes", ".size"
 LINE = re.compile(rb"(\d{1,12}) ([0-9a-f]{32})\n")
 KEY = "capture.key"
 TENTHS = 9
-"""So many tenths of the customers must still be there."""
+"""Tenths of the former customers that a list must still have."""
 
 
 def is_shrunken(customers: int, before: int) -> bool:
-    """Return whether a list of so many customers has lost more than a tenth of those that were
-    there before.
-    """
+    """Return whether a list has lost more than a tenth of its former customers."""
     return customers * 10 < before * TENTHS
 
 
 def require(what: object, customers: int, before: int, *, shrink: bool) -> None:
-    """ConfigError where a list would lose more than a tenth of its customers and nobody said
-    that this is meant.
+    """Check that a list keeps nine tenths of its customers, unless `shrink`.
+
+    Raises `ConfigError` if it does not.
     """
     if is_shrunken(customers, before) and not shrink:
         raise ConfigError(
@@ -63,18 +61,18 @@ def require(what: object, customers: int, before: int, *, shrink: bool) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """The numbers of customers in the data folder.
+    """The stored numbers of customers in the data folder.
 
-    Canary posts' own tenant has none: its list is made anew by itself.
+    The tenant of canary posts has none: its list is renewed automatically.
     """
 
     data: Path
     keys: KeyStore
 
     def of(self, tenant: str) -> int | None:
-        """Return how many customers the list of `tenant` has.
+        """Return the number of customers in the list of `tenant`, None if none was ever installed.
 
-        None where none was ever installed. CorruptError for a damaged file.
+        Raises `CorruptError` if the file is damaged.
         """
         path = self.path(tenant)
         try:
@@ -91,11 +89,11 @@ class Sizes:
         return customers
 
     def tenants(self) -> set[str]:
-        """Tenants of which a list was installed here."""
+        """Return the tenants for whom a list was installed here."""
         return {path.stem for path in (self.data / SIZES).glob(f"*{SIZE_SUFFIX}")}
 
     def write(self, tenant: str, customers: int) -> None:
-        """Note it, durably."""
+        """Store the number of customers, durably."""
         if tenant == CANARY:
             return
         path = self.path(tenant)
@@ -104,18 +102,19 @@ class Sizes:
         self.keys.inventory.enter(path)
 
     def erased(self, tenant: str) -> None:
-        """One customer was erased from the list."""
+        """Subtract one erased customer from the number."""
         if before := self.of(tenant):
             self.write(tenant, before - 1)
 
     def forget(self, tenant: str) -> None:
-        """The tenant was erased: no list of it is missed."""
+        """Delete the number of an erased tenant, so that no list is expected."""
         self.keys.inventory.strike(self.path(tenant))
         self.path(tenant).unlink(missing_ok=True)
 
     def shortfalls(self, found: Iterable[tuple[str, int]]) -> dict[str, str]:
-        """Of lists by tenant and number of customers: what is missing, by tenant; of tenants
-        without a list, too.
+        """Return what is wrong with the lists of tenants, by tenant; tenants without a list included.
+
+        `found` are the tenants with a list, each with its number of customers.
         """
         here, short = dict(found), {}
         for tenant in sorted(self.tenants() | here.keys()):
@@ -137,7 +136,7 @@ class Sizes:
         return short
 
     def path(self, tenant: str) -> Path:
-        """Return where the number of a tenant lies."""
+        """Return the path of a tenant's number."""
         return self.data / SIZES / f"{tenant}{SIZE_SUFFIX}"
 
     def _seal(self, tenant: str, customers: int) -> str:
@@ -160,7 +159,7 @@ CURE = "restore that key from its copy, or build the list again"
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One installed watchlist with the keys that tag for it."""
+    """An installed watchlist with the keys of its hashes."""
 
     number: int
     list: Watchlist
@@ -169,7 +168,7 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class TenantLists:
-    """A tenant's live epochs, oldest first, and the keys for index tags."""
+    """A tenant's live key generations, oldest first, and the keys for index hashes."""
 
     tenant: str
     epochs: tuple[Epoch, ...]
@@ -178,27 +177,27 @@ class TenantLists:
 
     @property
     def customers(self) -> int:
-        """Customers enrolled in the newest epoch."""
+        """Return the number of customers in the newest key generation."""
         return self.epochs[-1].list.customers
 
     @property
     def cards(self) -> int:
-        """Cards enrolled in the newest epoch, as built."""
+        """Return the number of cards in the newest key generation, as built."""
         return self.epochs[-1].list.counts().get("card", 0)
 
     @property
     def expires(self) -> datetime:
-        """When the newest epoch's watchlist is used no more."""
+        """Return when the newest key generation's watchlist expires."""
         return datetime.fromisoformat(self.epochs[-1].list.header.expires)
 
 
 def folder_of(data: Path, tenant: str) -> Path:
-    """Return where the installed watchlists of a tenant lie."""
+    """Return the folder of a tenant's installed watchlists."""
     return data / FOLDER / tenant
 
 
 def path_of(data: Path, tenant: str, epoch: int) -> Path:
-    """Return where the installed watchlist of an epoch lies; its delta has the suffix DELTA."""
+    """Return the path of a key generation's watchlist; its delta has the suffix DELTA."""
     return folder_of(data, tenant) / f"{epoch}{SUFFIX}"
 
 
@@ -212,14 +211,14 @@ def install(
     move: bool = False,
     shrink: bool = False,
 ) -> WatchlistHeader:
-    """Check `source`, a list or a day's delta, whole, then swap it in by a rename; what was
-    installed stays in use until then.
+    """Check all of `source`, a list or a delta, then replace the installed one by a rename.
 
-    It is copied, or with `move`, from a folder of the same file system, taken away from there.
+    Until then the installed list stays in use. `source` is copied or, with `move`, moved from a
+    folder of the same file system.
 
-    Refuses what is unsigned, another tenant's, expired, of an epoch without a key here, or built
-    under another key; a delta of another list than the installed one; and, without `shrink`, what
-    lacks more than a tenth of the customers.
+    Refuses a list that is unsigned, another tenant's, expired, of a key generation without a key
+    here, or built under another key; a delta of another list than the installed one; and, without
+    `shrink`, a list that lacks more than a tenth of the customers.
     """
     key, sizes = load_verify_key(keys, tenant), Sizes(data, keys)
     header = read_header(source, key)
@@ -258,9 +257,9 @@ def install(
 def check_source(
     data: Path, keys: KeyStore, tenant: str, source: Path, now: datetime, *, shrink: bool
 ) -> int:
-    """Return how many customers there are once `source` is installed.
+    """Return the number of customers after an installation of `source`.
 
-    ConfigError where `install` would refuse it by its header.
+    Raises `ConfigError` if `install` would refuse it by its header.
     """
     key = load_verify_key(keys, tenant)
     header = read_header(source, key)
@@ -277,16 +276,18 @@ def check_source(
 
 
 def check_size(data: Path, keys: KeyStore, tenant: str, customers: int, *, shrink: bool) -> None:
-    """ConfigError where a list of so many customers would leave more than a tenth of those of
-    before to nobody.
+    """Check that a list of that many customers keeps nine tenths of the former ones.
+
+    Raises `ConfigError` if it does not.
     """
     before = 0 if shrink else Sizes(data, keys).of(tenant)
     require(f"the list of {tenant}", customers, before or 0, shrink=shrink)
 
 
 def customers_of(main: Path, delta: Path, key: Ed25519PublicKey) -> int:
-    """Return how many customers a list has with a day's changes to it, where these are there and
-    amend it.
+    """Return the number of customers of a list with its delta.
+
+    The delta counts if it exists and belongs to the list.
     """
     opened = Watchlist(main, key)
     if delta.is_file():
@@ -297,7 +298,7 @@ def customers_of(main: Path, delta: Path, key: Ed25519PublicKey) -> int:
 def _refuse(
     header: WatchlistHeader, source: Path, keys: KeyStore, tenant: str, now: datetime
 ) -> None:
-    """ConfigError for a list that this host must not use."""
+    """Raise `ConfigError` for a list that this host must not use."""
     if header.tenant != tenant:
         raise ConfigError(f"{source} is of tenant {header.tenant}, not {tenant}")
     if header.is_over(now):
@@ -317,15 +318,14 @@ def remove(data: Path, keys: KeyStore, tenant: str, epoch: int) -> None:
 
 
 def tenants(data: Path) -> list[str]:
-    """Tenants with an installed watchlist."""
+    """Return the tenants with an installed watchlist."""
     return sorted({p.parent.name for p in (data / FOLDER).glob(f"*/*{SUFFIX}")})
 
 
 def tag_keys(header: WatchlistHeader, path: Path, keys: KeyStore, tenant: str) -> TagKeys:
-    """Return the taggers for the list at `path`, after checking that match's keys are those of the
-    list.
+    """Return the taggers for the list at `path`, after checking that match has the list's keys.
 
-    ConfigError names the key that is not.
+    Raises `ConfigError` with the name of a key that differs.
     """
     name = f"{tenant}/match-{header.epoch}.key"
     tags = TagKeys(keys, tenant, "match", header.epoch)
@@ -337,8 +337,9 @@ def tag_keys(header: WatchlistHeader, path: Path, keys: KeyStore, tenant: str) -
 
 
 def check_keys(header: WatchlistHeader, path: Path, keys: KeyStore, kind: str) -> None:
-    """ConfigError for a key of that kind (INDEX, HANDLE) that is here and not the one beside
-    which the list was built.
+    """Check the keys of that kind (INDEX, HANDLE) on this host against the list's header.
+
+    Raises `ConfigError` for a key that differs from the one the list was built with.
     """
     for name, value in header.checks:
         if (
@@ -352,17 +353,18 @@ def check_keys(header: WatchlistHeader, path: Path, keys: KeyStore, kind: str) -
 
 
 def check_handle_key(data: Path, keys: KeyStore, tenant: str) -> None:
-    """ConfigError unless the key of handles is the one of the lists that are installed:
-    customers would be others.
+    """Check that the key of pseudonyms is that of the installed lists.
+
+    Raises `ConfigError` if not: customers would get other pseudonyms.
     """
     for path in sorted((data / FOLDER / tenant).glob(f"*{SUFFIX}")):
         check_keys(read_header(path, load_verify_key(keys, tenant)), path, keys, HANDLE)
 
 
 def open_installed(data: Path, keys: KeyStore, tenant: str, epoch: int) -> Epoch:
-    """Return the list of an epoch, with its keys verified and its self-test passed.
+    """Open the list of a key generation, verify its keys, and pass its self-test.
 
-    ConfigError or CorruptError say what is wrong.
+    Raises `ConfigError` or `CorruptError` if that fails.
     """
     path, key = path_of(data, tenant, epoch), load_verify_key(keys, tenant)
     tags = tag_keys(read_header(path, key), path, keys, tenant)
@@ -372,9 +374,9 @@ def open_installed(data: Path, keys: KeyStore, tenant: str, epoch: int) -> Epoch
 
 
 def _test(opened: Epoch) -> None:
-    """Look the self-test entry up as customers are: tag, index, handle.
+    """Look up the self-test entry as a customer is: keyed hash, index, pseudonym.
 
-    A day's delta has its own, which is looked up as well.
+    A delta has an entry of its own, which is looked up too.
     """
     for index in filter(None, (opened.list.main, opened.list.delta)):
         _, rows = index.look_up(opened.tags.self_test())
@@ -386,7 +388,7 @@ def _test(opened: Epoch) -> None:
 
 
 def _open_list(path: Path, key: Ed25519PublicKey, tags: TagKeys) -> Watchlist:
-    """Return the list at `path` with its delta, as they lay there together at one moment."""
+    """Open the list at `path` with its delta, both as of the same moment."""
     for _ in range(TRIES):
         before = _identity(path)
         opened = Watchlist(path, key, tags.noting_key())
@@ -409,10 +411,9 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 def load(context: Context, only: str = "") -> list[TenantLists]:
-    """Open every installed watchlist whose key still exists and that has not expired, or one
-    tenant's alone.
+    """Open every installed watchlist that has a key and has not expired, or those of one tenant.
 
-    `file.py` says what is checked when.
+    `file.py` lists what is checked when.
     """
     found = []
     for tenant in tenants(context.data):
@@ -438,9 +439,9 @@ def load(context: Context, only: str = "") -> list[TenantLists]:
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """Yield what `ullage check` looks at here, and reads whole.
+    """Yield the parts that `ullage check` examines here, each of which reads its files as a whole.
 
-    Every installed watchlist, its signature and its date; the way back.
+    They are every installed watchlist, its signature and its date, and the encrypted references.
     """
 
     def look() -> str:
@@ -482,8 +483,9 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 def stamp(data: Path, keys: KeyStore) -> tuple[tuple[str, int, int], ...]:
-    """Changes whenever an installed file does, or a key that is used with it: name, number of
-    the file, time of change.
+    """Return a value that changes when an installed file or a key used with it does.
+
+    It has each file's name, number and time of change.
     """
     files = [
         path
@@ -503,11 +505,11 @@ def stamp(data: Path, keys: KeyStore) -> tuple[tuple[str, int, int], ...]:
 
 @dataclass(frozen=True, slots=True)
 class InUse:
-    """`lists` of tenants; `refused` and `lacking` say by tenant what is wrong.
+    """The lists in use.
 
-    What was refused was replaced by the list of before, where there is one. Of a tenant that is
-    `missing` there is none, and its list is neither expired nor was it never there: no post may be
-    read.
+    `refused` and `lacking` say by tenant what is wrong. A refused list is replaced by the former
+    one, if there is one. A tenant is `missing` if it had a list that has not expired and now has
+    none: no post may be read then.
     """
 
     lists: list[TenantLists]
@@ -517,7 +519,7 @@ class InUse:
 
     @property
     def faults(self) -> list[str]:
-        """Return all that is wrong, a line each."""
+        """Return everything that is wrong, a line each."""
         return [
             *self.refused.values(),
             *(said for tenant, said in self.lacking.items() if tenant not in self.refused),
@@ -525,7 +527,7 @@ class InUse:
 
 
 def in_use(context: Context, former: Sequence[TenantLists] = ()) -> InUse:
-    """Return what is to be used now, where the lists `former` were until now."""
+    """Return the lists to use now; `former` are those in use until now."""
     now = context.running_time.look().now()
     found = {lists.tenant: lists for lists in load(context)}
     sizes = Sizes(context.data, context.keys)
@@ -556,7 +558,7 @@ def in_use(context: Context, former: Sequence[TenantLists] = ()) -> InUse:
 
 
 def _is_expired(context: Context, tenant: str, now: datetime) -> bool:
-    """Return whether a list lies here that is signed, and over."""
+    """Return whether there is a signed list here that has expired."""
     for path in folder_of(context.data, tenant).glob(f"*{SUFFIX}"):
         try:
             if read_header(path, load_verify_key(context.keys, tenant)).is_over(now):

@@ -1,9 +1,9 @@
-"""Sorting more tags than fit into memory.
+"""Sort more keyed hashes than fit into memory.
 
-Tags are keyed, so they spread evenly. What is added is kept until it makes a run; a run is put in
-order of the tags' first byte and written to a nameless temporary file. Read back, one range of
-first bytes after the other is gathered from all runs and sorted in memory: two passes over the
-disk, whatever the size. What is on disk are tags and numbers, never a value.
+Keyed hashes are evenly distributed. Records are kept until they make a run; a run is ordered by the
+first byte of its hashes and written to a nameless temporary file. When read back, one range of
+first bytes after the other is collected from all runs and sorted in memory: two passes over the
+disk, whatever the size. The disk holds hashes and numbers, never a value.
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ RUN = 3 << 20
 RANGE_BITS = 8
 RANGES = 1 << RANGE_BITS
 AT_ONCE = 1 << 20
-"""Records that are sorted at once, about: smaller ranges are taken together."""
+"""Records that are sorted together, about; smaller ranges are joined."""
 PLACE_BITS = 24
 """A range of more than 16 million records is sorted more slowly."""
 MOST = 2**32 - 1
-"""Records: a list numbers its entries and its customers with 32 bits."""
+"""Most records of a list, which numbers its entries and customers with 32 bits."""
 _NUMBER = np.dtype("<u4")
 
 
 class SortedRecords(NamedTuple):
-    """Records in order of tag, then number: halves of the tags u64[n], numbers u32[n]; of which
-    ranges they are all records.
+    """All records of some ranges, in order of hash, then number.
+
+    They are the halves of the hashes (u64[n]) and the numbers (u32[n]).
     """
 
     first: int
@@ -48,7 +49,7 @@ class SortedRecords(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """Where a run begins in the file, how long it is, and where in it each range begins."""
+    """A run in the file: its start, its length, and the start of each range in it."""
 
     place: int
     size: int
@@ -56,9 +57,9 @@ class _Run(NamedTuple):
 
 
 class Runs:
-    """Tags with a number each, in any order; given back in order of the tags.
+    """A store of keyed hashes with a number each, added in any order and returned in order.
 
-    `folder` is where the temporary file lies; it has no name there and is gone with the process.
+    `folder` is that of the temporary file, which has no name and disappears with the process.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -70,8 +71,9 @@ class Runs:
         self.count = 0
 
     def add(self, tags: Tags, numbers: Array) -> None:
-        """Add records: tags (n, 16), numbers u32[n]. ConfigError for more than a list can
-        number.
+        """Add records: hashes (n, 16) and numbers u32[n].
+
+        Raises `ConfigError` for more records than a list can number.
         """
         require_room(self.count + len(tags))
         self._held.append((tags, numbers))
@@ -81,9 +83,9 @@ class Runs:
             self._write(*self._ordered())
 
     def ranges(self, renumbered: Array | None = None) -> Iterator[SortedRecords]:
-        """Yield every record once, in order of the tags.
+        """Yield every record one time, in order of the hashes.
 
-        `renumbered` u32 holds another number for each that was added.
+        `renumbered` (u32) maps the added numbers to others.
         """
         tags, numbers, starts = self._ordered()
         sizes = np.diff(starts) + sum(
@@ -109,14 +111,12 @@ class Runs:
             first = beyond
 
     def close(self) -> None:
-        """Let go of what is on disk."""
+        """Close the temporary file."""
         if self._file:
             self._file.close()
 
     def _ordered(self) -> tuple[Tags, Array, Array]:
-        """Return what is held, tags and numbers in order of their ranges, and where each range
-        begins.
-        """
+        """Return the records in memory, ordered by range, and the start of each range."""
         tags = np.concatenate(
             [np.empty((0, TAG_BYTES), np.uint8), *(tags for tags, _ in self._held)]
         )
@@ -136,7 +136,7 @@ class Runs:
         self._file.flush()
 
     def _read(self, run: _Run, first: int, beyond: int) -> tuple[Tags, Array]:
-        """Return the records of some ranges of a run: all its tags come first, then all numbers."""
+        """Read some ranges of a run: its hashes are stored first, then its numbers."""
         assert self._file
         start, end = int(run.starts[first]), int(run.starts[beyond])
         numbers_at = run.place + run.size * TAG_BYTES
@@ -152,7 +152,7 @@ class Runs:
 
 
 def require_room(records: int) -> None:
-    """ConfigError for more records than a list can number."""
+    """Raise `ConfigError` for more records than a list can number."""
     if records > MOST:
         raise ConfigError(
             f"a watchlist holds at most {MOST:,} entries: use --digests none, or enrol fewer"
@@ -161,11 +161,11 @@ def require_room(records: int) -> None:
 
 
 def _sorted(high: Array, low: Array, number: Array) -> tuple[Array, Array, Array]:
-    """Records in order of tag, then number.
+    """Return records in order of hash, then number.
 
-    The top 40 bits of a tag and the record's place are sorted as one word, which is twice as fast
-    as sorting places by tags. Those few whose 40 bits are equal are then put in order by all they
-    have.
+    The top 40 bits of a hash and the record's place are sorted as one word, twice as fast as
+    sorting places by hashes. The few records with equal top bits are then sorted by all their
+    fields.
     """
     if len(high) >= 1 << PLACE_BITS:
         order = np.lexsort((number, low, high))

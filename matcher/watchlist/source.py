@@ -1,8 +1,8 @@
-"""Lists of customers as banks export them, whatever their shape, in batches of columns.
+"""Read customer lists as banks export them, whatever their shape, in batches of columns.
 
-One or many files: CSV with any delimiter, in UTF-8, GB18030 or UTF-16, gzipped or not; Parquet;
-standard input. A header or `--columns` in its place, one row a customer or one row an identifier
-(`--long`). Faults name file, line and column, never the value.
+A list is one or many files: CSV with any delimiter, in UTF-8, GB18030 or UTF-16, gzipped or not;
+Parquet; or standard input. It has a header, or `--columns` in its place, and one row a customer or
+one row an identifier (`--long`). Faults name file, line and column, never the value.
 """
 
 from __future__ import annotations
@@ -38,24 +38,25 @@ CANARY = "canary"
 COHORT = re.compile(r"cohort[_:]([a-z0-9][a-z0-9_-]{0,19})")
 """A column of that name, or one that is mapped to it, holds labels."""
 LEFT_OUT = "-"
-"""What `--map` calls a column that is not to be read."""
+"""The kind that `--map` gives a column that is not read."""
 REFERENCES = tuple(
     "客户号 客户编号 客户号码 客户代码 客户id 用户编号 用户号 用户id 会员编号 会员号 编号".split()
 )
-"""Chinese names of the column of references; of several in one header the first counts."""
+"""Chinese names of the column of references; the first that a header has counts."""
 NAMES = tuple("姓名 名字 客户姓名 客户名称 用户姓名 真实姓名 户名".split())
 REFERENCES_SPELT = tuple(
     "customer_id customer_no cust_no cust_id client_id client_no user_id user_no member_no".split()
 )
-"""English names of such a column, which count after the Chinese ones."""
+"""English names of that column, which count after the Chinese ones."""
 AMBIGUOUS = frozenset(("账号", "联系方式"))
-"""Headers that name a card or phone in a leak, but often something else in a bank's own list:
-only suggested.
+"""Headers that are only suggested.
+
+They name a card or phone in a leak, but often something else in a bank's own list.
 """
 ALIKE = 0.75
-"""How much a column's name must be like a word, by `difflib`, for its kind to be suggested."""
+"""Similarity to a word, by `difflib`, that a column's name needs for a suggestion."""
 MOST_DIGITS = 2
-"""Of a column's name that may be shown."""
+"""Digits of a column's name that may be shown."""
 DELIMITERS = ("|@|", "|!|", "----", "||", "\x01", ",", "\t", "|", ";", "^", "~")
 SAMPLE = 64 * 1024
 ROWS = 50_000
@@ -63,7 +64,7 @@ UNREADABLE: Mapping[type[Exception], str] = {
     csv.Error: "no row of CSV (its quotes, a NUL, or a cell too long)",
     UnicodeDecodeError: "no text in UTF-8, UTF-16 or GB18030",
 } | dict.fromkeys((EOFError, zlib.error, gzip.BadGzipFile), "its gzip is damaged or cut short")
-"""What is raised of a list that cannot be read, and what that means.
+"""Errors that an unreadable list raises, and their meaning.
 
 The exception itself may hold a value.
 """
@@ -71,7 +72,7 @@ Wanted = Callable[[Path, Sequence[str]], list[int]]
 
 
 class SourceColumn(NamedTuple):
-    """One column of a batch: what kind it holds, what the file calls it, and its cells."""
+    """A column of one batch: its kind, its name in the file, and its cells."""
 
     kind: str
     name: str
@@ -86,7 +87,10 @@ class Witnessing(NamedTuple):
 
 
 class ColumnBatch(NamedTuple):
-    """Rows by column, with the line that each row begins on; two columns may hold one kind."""
+    """Rows as columns, with the line on which each row begins.
+
+    Two columns may hold one kind.
+    """
 
     path: Path
     lines: Sequence[int]
@@ -101,12 +105,12 @@ class ColumnBatch(NamedTuple):
 class Source:
     """A list of customers in one or more files.
 
-    `mapping` is from column to kind, or to `-` for one that is left out; columns named as a kind,
-    or in Chinese as such columns are called, map by themselves (`kind_named`). `columns` names the
-    columns of files that have no header. `long` names the columns of the reference, the kind and
-    the value where each row holds one identifier. `delimiter` is recognised when empty. `witness`
+    `mapping` is from column to kind, or to `-` for a column that is left out. Columns that are
+    named as a kind, or in Chinese as such columns are, are mapped automatically (`kind_named`).
+    `columns` names the columns of files without a header. `long` names the columns of reference,
+    kind and value if each row holds one identifier. `delimiter` is detected if empty. `witness`
     names the columns of a loan's amount and date (`tagging.py`), by their own names or those that
-    `mapping` gives them; () where witnesses are not wanted.
+    `mapping` gives them; () without private attributes.
     """
 
     path: Path | Sequence[Path]
@@ -117,18 +121,16 @@ class Source:
     bare: bool = False
     witness: Sequence[str] = ()
     suggestions: dict[str, str] = field(default_factory=dict, compare=False)
-    """Columns that were passed over, with the kind that their names suggest; known once they
-    were read.
-    """
+    """Ignored columns, with the kind that their names suggest; known after reading."""
     progress: ReadProgress = field(default_factory=ReadProgress, compare=False)
 
     @property
     def paths(self) -> Sequence[Path]:
-        """Return the files, in the order in which they are read."""
+        """Return the files in the order in which they are read."""
         return [self.path] if isinstance(self.path, Path) else self.path
 
     def __str__(self) -> str:
-        """What it is called in a message."""
+        """Return the list's name in messages."""
         return (
             str(self.paths[0])
             if len(self.paths) == 1
@@ -148,8 +150,9 @@ class Source:
                     yield self._wide(path, table)
 
     def require_header(self, path: Path, names: Sequence[str]) -> None:
-        """ConfigError where the first line seems to be a row: it holds values, and no name of a
-        column that is known.
+        """Raise `ConfigError` if the first line seems to be a row.
+
+        It then holds values, and no known name of a column.
         """
         if not self.columns and any(map(identifier_in, names)) and not any(map(kind_named, names)):
             raise ConfigError(
@@ -158,8 +161,9 @@ class Source:
             )
 
     def _wanted(self, path: Path, header: Sequence[str]) -> list[int]:
-        """Numbers of the columns to read; ConfigError when the reference or every identifier is
-        missing.
+        """Return the numbers of the columns to read.
+
+        Raises `ConfigError` if the reference or every identifier is missing.
         """
         if self.long:
             return [self._place(path, header, name) for name in self.long]
@@ -207,8 +211,9 @@ class Source:
     def _with_one_reference(
         self, path: Path, header: Sequence[str], found: list[tuple[int, str]]
     ) -> list[tuple[int, str]]:
-        """Return the columns with one of references at most: one that is named so goes before
-        those that Chinese words name.
+        """Return the columns with at most one column of references.
+
+        A column that is named as the kind comes before those with Chinese names.
         """
         columns = [i for i, kind in found if kind == REFERENCE]
         named = [
@@ -223,7 +228,10 @@ class Source:
         return [(i, kind) for i, kind in found if kind != REFERENCE or i in kept]
 
     def _known(self) -> set[str]:
-        """Return the kinds of columns; ConfigError where a column is mapped to something else."""
+        """Return the kinds of columns.
+
+        Raises `ConfigError` if a column is mapped to anything else.
+        """
         known = {*kinds(), "name", REFERENCE}
         for kind in self.mapping.values():
             if kind not in (*known, *self.witness, LEFT_OUT) and not _dimension(kind):
@@ -266,7 +274,10 @@ class Source:
         return ColumnBatch(path, table.lines, references, others, labels, witness)
 
     def _by_kind(self, path: Path, table: SourceTable) -> Iterator[ColumnBatch]:
-        """One batch a kind that occurs; a kind that is not known is a fault of the list."""
+        """Yield one batch per kind that occurs.
+
+        Raises `ConfigError` for an unknown kind.
+        """
         references, kind_cells, values = table.columns
         known = self._known() - {REFERENCE}
         called = [text.strip() for text in kind_cells.strings()]
@@ -287,8 +298,9 @@ class Source:
 
 @cache
 def _words() -> dict[str, str]:
-    """Names of columns, in lower case, to their kinds: those of the kinds, and the Chinese words
-    for them in both scripts.
+    """Return the kinds by column name, in lower case.
+
+    The names are those of the kinds, and the Chinese words for them in both scripts.
     """
     han = {
         word: kind.name for kind in kinds().values() for word in kind.headers if not word.isascii()
@@ -299,7 +311,7 @@ def _words() -> dict[str, str]:
 
 
 def kind_named(name: str) -> str:
-    """Return the kind that a column of this name is read as without `--map`; "" for none.
+    """Return the kind that a column of this name has without `--map`; "" for none.
 
     >>> [kind_named(name) for name in ("手机号码", "客户号", "QQ", "mobile")]
     ['phone', 'customer_ref', 'qq', '']
@@ -309,8 +321,9 @@ def kind_named(name: str) -> str:
 
 
 def suggestion(name: str) -> str:
-    """Return the kind that a column of this name may hold, for a message; "" where nothing is like
-    it, or it may be a value.
+    """Return the kind that a column of this name may hold, for a message.
+
+    It is "" if no kind is similar, or if the name may be a value.
 
     >>> [suggestion(name) for name in ("mobile", "手机号2", "taiwan_permit", "custmer_ref", "remark", "13800138000")]
     ['phone', 'phone', 'taiwan_permit', 'customer_ref', '', '']
@@ -336,8 +349,9 @@ def suggestion(name: str) -> str:
 
 
 def may_be_shown(name: str) -> bool:
-    """Return whether a column's name is hardly a value, which stands in its place where a file
-    has no header.
+    """Return whether a column's name is safe to show.
+
+    In a file without a header, a value is in its place.
     """
     return sum(letter.isdigit() for letter in name) <= MOST_DIGITS and not identifier_in(name)
 
@@ -349,8 +363,9 @@ def _dimension(kind: str) -> str:
 
 
 class SourceTable(NamedTuple):
-    """Up to 50,000 rows of one file: the wanted columns by name, and the line that each row
-    begins on.
+    """Up to 50,000 rows of one file.
+
+    It has the wanted columns by name, and the line on which each row begins.
     """
 
     lines: Sequence[int]
@@ -367,9 +382,8 @@ def tables(
 ) -> Iterator[SourceTable]:
     """Yield the rows of a file.
 
-    `names` stand for its header when it has none; `wanted` picks columns, given the header.
-
-    `heard` is told of the bytes that were read, as often as some were.
+    `names` replace its header if it has none; `wanted` selects columns, given the header. `heard`
+    is called with the number of bytes after each read.
     """
     if path.suffix == ".parquet":
         yield from _parquet(path, wanted, heard)
@@ -378,8 +392,9 @@ def tables(
 
 
 class _Rows:
-    """Rows of a text; `line` is the line on which the row in hand, or the one that cannot be
-    read, begins.
+    """The rows of a text.
+
+    `line` is the line on which the current row begins, or the one that is unreadable.
     """
 
     def __init__(self, text: IO[str], delimiter: str) -> None:
@@ -426,8 +441,9 @@ def _csv(
 def _filled(
     path: Path, line: _Rows, rows: Iterator[list[str]], width: int
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row that is not blank, with its line; ConfigError for one with too few or too
-    many columns.
+    """Yield each row that is not blank, with its line.
+
+    Raises `ConfigError` for a row with too few or too many columns.
     """
     for row in rows:
         if row:
@@ -467,8 +483,9 @@ def _parquet(path: Path, wanted: Wanted, heard: Callable[[int], object]) -> Iter
 
 
 def _cells(array: Any) -> Texts:
-    """Return a Parquet column as texts, straight from its buffers where possible; a gap is an
-    empty cell.
+    """Return a Parquet column as texts, directly from its buffers if possible.
+
+    A gap becomes an empty cell.
     """
     from pyarrow import string, types  # noqa: PLC0415  an extra of its own
 
@@ -498,17 +515,17 @@ def _cells(array: Any) -> Texts:
 
 
 class _CountingFile(io.RawIOBase):
-    """The bytes of a file, of which `heard` is told as they are read."""
+    """The bytes of a file; `heard` is called with the number of bytes read."""
 
     def __init__(self, file: Any, heard: Callable[[int], object]) -> None:
         self._file, self._heard = file, heard
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read some bytes; 0 at the end."""
+        """Read some bytes; return 0 at the end."""
         size = int(self._file.readinto(buffer))
         self._heard(size)
         return size
@@ -516,8 +533,9 @@ class _CountingFile(io.RawIOBase):
 
 @contextlib.contextmanager
 def _open(path: Path, heard: Callable[[int], object]) -> Iterator[Any]:
-    """The bytes of the list, unzipped, as a buffered reader; gzip files that were joined end to
-    end are read to the last.
+    """Open the list, decompressed if necessary, as a buffered reader.
+
+    Gzip files that were joined end to end are read to the last.
     """
     file: Any
     with contextlib.ExitStack() as stack:
@@ -545,9 +563,9 @@ def _encoding(sample: bytes) -> str:
 
 
 def _delimiter(sample: bytes, columns: int) -> str:
-    """Return the delimiter that the first line has most of.
+    """Return the delimiter that is most frequent in the first line.
 
-    Where the number of columns is known, one that gives as many, if any.
+    If the number of columns is known, a delimiter that yields it comes first.
     """
     line = sample.split(b"\n", 1)[0].decode(_encoding(sample), "replace")
     fitting = [d for d in DELIMITERS if columns and line.count(d) == columns - 1]

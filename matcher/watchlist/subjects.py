@@ -1,12 +1,14 @@
-"""`T.subjects`: from a handle back to the platform's own customer reference.
+"""The file `T.subjects`: from a pseudonym back to the platform's own customer reference.
 
-Sealed to the resolver; never leaves the building host.
+It is encrypted for the resolver and never leaves the building host:
 
-    magic | { u32 length | HPKE message over lines of `handle,reference` } … | u32 0 | u32 number of messages
+    magic | { u32 length | HPKE message over lines of `handle,reference` } …
+    u32 0 | u32 number of messages
 
-A message says itself that it is whole; the number at the end says that all are there. To resolve a
-handle needs the resolver's private key and a case number, and leaves an entry in the audit log.
-"""  # noqa: E501
+Each message shows whether it is complete; the number at the end shows whether all are there. To
+resolve a pseudonym takes the resolver's private key and a case number, and leaves an entry in the
+audit log.
+"""
 
 from __future__ import annotations
 
@@ -32,18 +34,18 @@ CHUNK = 10_000
 SUFFIX = ".subjects"
 MAGIC = b"ULLAGESU"
 LONGEST = 64 * 2**20
-"""No message is longer: a reference has a few dozen bytes."""
+"""Bytes of the longest message: a reference has a few dozen bytes."""
 _LENGTH = struct.Struct("<I")
 
 
 class SubjectWriter:
-    """Writes the way back, a chunk at a time; it is there only when `finish` was reached.
+    """A writer of the encrypted references, a chunk at a time.
 
-    As a context manager it leaves nothing behind that is not finished.
+    The file appears only after `finish`. As a context manager it deletes an unfinished file.
     """
 
     def __init__(self, path: Path, keys: KeyStore, tenant: str, *, keep: bool = False) -> None:
-        """`keep` begins with all that is in the file already."""
+        """Open the writer; `keep` copies the present content of the file first."""
         self._path, self._tenant = path, tenant
         self._sealer = Sealer(
             KEY_ID, X25519PublicKey.from_public_bytes(keys.read(f"{tenant}/resolver.pub"))
@@ -65,8 +67,9 @@ class SubjectWriter:
         self._draft.unlink(missing_ok=True)
 
     def add(self, handles: Tags, references: Texts) -> None:
-        """Seal handles (n, 16) beside their references; of those that follow one another with
-        the same handle, one.
+        """Encrypt pseudonyms (n, 16) with their references.
+
+        Of consecutive rows with the same pseudonym, one is written.
         """
         new = np.ones(len(handles), bool)
         new[1:] = (handles[1:] != handles[:-1]).any(axis=1)
@@ -80,7 +83,7 @@ class SubjectWriter:
         self.put(self._sealer.seal(plain, purpose=PURPOSE, topic=self._tenant, schema=1))
 
     def put(self, sealed: bytes) -> None:
-        """Add a message that is sealed already."""
+        """Add a message that is already encrypted."""
         self._file.write(_LENGTH.pack(len(sealed)) + sealed)
         self._messages += 1
 
@@ -93,8 +96,9 @@ class SubjectWriter:
 
 
 def _lines(handles: Tags, references: Texts) -> bytes:
-    """`handle,reference` lines, put together as a table from which what is beyond each reference
-    is then left out.
+    """Return `handle,reference` lines.
+
+    They are built as a table, from which the bytes beyond each reference are then removed.
     """
     n, width = references.table.shape
     table = np.empty((n, handles.shape[1] + 1 + width + 1), np.uint8)
@@ -106,8 +110,9 @@ def _lines(handles: Tags, references: Texts) -> bytes:
 
 
 def resolve(path: Path, keys: KeyStore, tenant: str, wanted: Iterable[str]) -> dict[str, str]:
-    """References of the `wanted` handles (hex) that are in `path`; CorruptError unless it is
-    whole.
+    """Return the references of the `wanted` pseudonyms (hex) that are in `path`.
+
+    Raises `CorruptError` unless the file is complete.
     """
     asked, found = set(wanted), {}
     for _, plain in _opened(path, keys, tenant):
@@ -119,10 +124,10 @@ def resolve(path: Path, keys: KeyStore, tenant: str, wanted: Iterable[str]) -> d
 
 
 def forget(path: Path, keys: KeyStore, tenant: str, handle: str) -> int:
-    """Write `path` anew without the references of one handle (hex), if it has any; how many there
-    were.
+    """Write `path` anew without the references of one pseudonym (hex), if it has any.
 
-    CorruptError unless it is whole, ConfigError where the resolver's key is not here.
+    Returns how many there were. Raises `CorruptError` unless the file is complete, and
+    `ConfigError` if the resolver's key is not on this host.
     """
     gone, begins = 0, f"{handle},"
     with SubjectWriter(path, keys, tenant) as made:
@@ -140,7 +145,10 @@ def forget(path: Path, keys: KeyStore, tenant: str, handle: str) -> int:
 
 
 def _opened(path: Path, keys: KeyStore, tenant: str) -> Iterator[tuple[bytes, bytes]]:
-    """Yield each message as it lies there and in clear; ConfigError where it does not open."""
+    """Yield each message, encrypted and in clear.
+
+    Raises `ConfigError` if one cannot be decrypted.
+    """
     opener = SealOpener(
         {KEY_ID: X25519PrivateKey.from_private_bytes(keys.read(f"{tenant}/resolver.key"))}
     )
@@ -158,8 +166,9 @@ def _opened(path: Path, keys: KeyStore, tenant: str) -> Iterator[tuple[bytes, by
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
-    """Yield the sealed messages in `path`; CorruptError when it ends before its end, or holds
-    more.
+    """Yield the encrypted messages in `path`.
+
+    Raises `CorruptError` if the file is cut off, or holds more.
     """
     try:
         with path.open("rb") as file:

@@ -1,25 +1,24 @@
-"""Define what is enrolled of a column of values: in which normal form, and under which key it is
-hashed.
+"""Define what is enrolled of a column of values: its normal form, and the keys of its hashes.
 
-A column is normalised at once where its cells are written as they should be, and one by one
-elsewhere. A cell is called clean if `kinds()[kind].normalise` returns it unchanged and its checksum
-holds; the detectors of `matcher.detect` decide that by the rules with which they search texts.
+Cells in the normal form are processed as a column, the remaining ones singly. A cell is clean if
+`kinds()[kind].normalise` returns it unchanged and its checksum holds; the detectors of
+`matcher.detect` decide that by the rules with which they search texts.
 
 A value is enrolled in the forms of `ullage.lookup.values`, many at a time, and masked:
 `138****8000`, `4403**********1234`, `440301********1234`. One of a million customers has almost any
 masked phone number, so masks only corroborate. Cards have no masked form: a card's hash must never
-lie beside its first or last digits (PCI DSS 3.5.1).
+be stored beside its first or last digits (PCI DSS 3.5.1).
 
 There is one key per (purpose, tenant, kind, form) under the random key of a key generation; the
 purposes `match` and `index` never meet.
 
-Private attributes tell whose list a leak is. They are a loan's amount and date, enrolled as keyed
+Private attributes show whose list a leak is. They are a loan's amount and date, enrolled as keyed
 pairs for a random 5 % of customers. Another lender may have our customers, but not the amount and
 the day of their loans with us. A chosen customer has two entries of 24 bytes: a hash of the
-pseudonym, which says that there is a pair, and one of pseudonym and pair, so that equal loans of
+pseudonym, which shows that there is a pair, and one of pseudonym and pair, so that equal loans of
 two customers have nothing in common. A keyed hash of the customer's reference decides who is
 chosen, under a key that only the build host has: the same people at every load. An amount is a
-number of cents, a date is YYYYMMDD; implausible ones are compared with nothing.
+number of cents, a date is YYYYMMDD; implausible ones are never compared.
 """
 
 from __future__ import annotations
@@ -50,18 +49,19 @@ from ullage.security.keys import KeyStore, compute_check_value, list_generations
 from ullage.security.tags import Tagger, Tags
 
 CHOICES = {"none": (), "phone": ("phone",), "all": DIGESTED}
-"""What `--digests` may say."""
+"""The values of `--digests`."""
 CHECK_VALUE = b"ullage key check"
 SELF_TEST = ("self-test", "plain", "ullage self-test")
-"""Kind, form and value of the self-test entry; nothing in a text is of that kind."""
+"""Kind, form and value of the self-test entry; no text holds a value of that kind."""
 SELF_TEST_HANDLE = b"\xff" * TAG_BYTES
-"""The handle of its customer, who is nobody: the last of all, so that customers are numbered as
-if it were not there.
+"""The pseudonym of the self-test entry's customer, who does not exist.
+
+It is the last of all, so that it does not affect the numbers of customers.
 """
 
 
 class FormValues(NamedTuple):
-    """Values of one form: `rows` says which value of the column each comes from."""
+    """Values of one form; `rows` are the numbers of their values in the column."""
 
     form: str
     rows: npt.NDArray[np.int64]
@@ -69,7 +69,7 @@ class FormValues(NamedTuple):
 
 
 def normal_name(text: str) -> str:
-    """Return a name without spaces, in lower case; only ever corroborates."""
+    """Return a name without spaces, in lower case; it only corroborates."""
     return "".join(text.split()).lower()
 
 
@@ -99,7 +99,7 @@ def enrolled(kind: str, texts: Texts, digested: bool) -> Iterator[FormValues]:
 
 
 def _digests(kind: str, texts: Texts) -> Iterator[FormValues]:
-    """Digests of the values, and of domestic phone numbers with each prefix."""
+    """Yield digests of the values, and of domestic phone numbers with each prefix."""
     for prefix in prefixes(kind):
         rows = _domestic(kind, texts) if prefix else np.arange(len(texts), dtype=np.int64)
         written = [prefix.encode() + value for value in texts.take(rows).messages()]
@@ -118,8 +118,9 @@ def _digests(kind: str, texts: Texts) -> Iterator[FormValues]:
 
 
 def _domestic(kind: str, texts: Texts) -> npt.NDArray[np.int64]:
-    """Return which values are of the length that is masked and digested with prefixes; a number
-    from abroad begins with `+`.
+    """Return which values have the length that is masked and digested with prefixes.
+
+    A foreign number begins with `+`.
     """
     return np.flatnonzero(
         (texts.lengths == DOMESTIC.get(kind, 0)) & (texts.table[:, 0] != ord("+"))
@@ -127,8 +128,9 @@ def _domestic(kind: str, texts: Texts) -> npt.NDArray[np.int64]:
 
 
 def _masked(texts: Texts, head: int, tail: int) -> Texts:
-    """Return the values, which are all as long, with stars between the first `head` and the last
-    `tail` characters.
+    """Return the values with stars between the first `head` and the last `tail` characters.
+
+    All values must have the same length.
     """
     length = int(texts.lengths[0])
     table = texts.table[:, :length].copy()
@@ -137,7 +139,7 @@ def _masked(texts: Texts, head: int, tail: int) -> Texts:
 
 
 class TagKeys:
-    """The taggers of one tenant, purpose and epoch, made as they are needed."""
+    """The taggers of one tenant, purpose and key generation, created on demand."""
 
     def __init__(self, keys: KeyStore, tenant: str, purpose: str, epoch: int) -> None:
         name = f"{tenant}/{purpose}-{epoch}.key"
@@ -155,8 +157,9 @@ class TagKeys:
         return self._taggers[kind, form]
 
     def tag(self, kinds: Sequence[str], forms: Sequence[str], values: Sequence[str]) -> Tags:
-        """Tags of `values`, each as the kind and form beside it: shape (n, 16), one AES batch a
-        (kind, form).
+        """Return the keyed hashes of `values`, (n, 16), each as the kind and form beside it.
+
+        Each (kind, form) costs one AES batch.
         """
         out = np.empty((len(values), TAG_BYTES), np.uint8)
         groups: dict[tuple[str, str], list[int]] = {}
@@ -167,11 +170,14 @@ class TagKeys:
         return out
 
     def noting_key(self) -> bytes:
-        """32 bytes under which this host notes what it erased in a file that it cannot sign."""
+        """Return the 32-byte key under which this host records erasures.
+
+        It cannot sign the list itself.
+        """
         return derive_key(self._key, "amended", self._tenant)
 
     def self_test(self) -> Tags:
-        """Return the tag (1, 16) of the self-test entry."""
+        """Return the keyed hash (1, 16) of the self-test entry."""
         kind, form, value = SELF_TEST
         return self.tagger(kind, form).tag([value.encode()])
 
@@ -306,8 +312,9 @@ TESTS: dict[str, Callable[[Bytes, Places], Flags]] = {
     "email": are_normal_addresses,
     "name": _are_han,
 }
-"""What tells of cells, u8[n, width] and their lengths, which are normal: it may doubt too much,
-never too little.
+"""Tests of which cells, u8[n, width] and their lengths, are in the normal form.
+
+A test may reject too many, never too few.
 """
 
 
@@ -345,17 +352,18 @@ WITNESS = "witness"
 HOLDER, PAIR = "holder", "amount-date"
 """Forms: that a customer has a pair, and the pair."""
 CHOSEN_SHARE = 0.05
-"""Of the customers, those who are chosen.
+"""The share of customers who are chosen.
 
-Policy: enough for ten among 200 people of a leak, and 95 % have nothing enrolled.
+It is a policy: enough for ten among 200 people of a leak, while 95 % have nothing enrolled.
 """
 CENTS = range(100_00, 10_000_000_00 + 1)
-"""100 to 10,000,000 yuan: smaller are fees, ages and months, larger are numbers of something; a
-day as YYYYMMDD is above.
+"""100 to 10,000,000 yuan.
+
+Smaller numbers are fees, ages and months, larger ones counts; a day as YYYYMMDD is above.
 """
 YEARS = range(2000, 2050)
 LONGEST_VALUE = 64
-"""Characters of a cell that is an amount or a date and nothing else."""
+"""Characters of a cell that is only an amount or a date."""
 
 TIMES = {"": 1, "k": 1_000, "千": 1_000, "w": 10_000, "万": 10_000, "百万": 1_000_000}
 _NUMBER = r"(?P<whole>\d{1,3}(?:[, ]\d{3}){1,2}|\d{1,8})(?P<part>\.\d{1,6})?"
@@ -366,9 +374,7 @@ _ALONE = (
     r"(?![0-9a-z.,:/_@%\-][0-9a-z]|[0-9a-z_@%万千百亿期岁天个月年日号/\-])",
 )
 IN_TEXT = re.compile(_MONEY.join(_ALONE))
-"""An amount within a text, alone: no piece of another number or word, and no count of something
-else.
-"""
+"""An amount within a text; no part of another number or word, and no count of things."""
 _TIME = (
     r"(?:[t"
     r" ]{0,2}(?:\d{1,2}[:时]\d{1,2}(?:[:分](?:\d{1,2}秒?(?:\.\d{1,9})?)?)?)(?:\s?(?:z|[+\-]\d\d:?\d\d))?)?"  # noqa: E501
@@ -383,7 +389,7 @@ WORD = compile_later(
     r"([一-鿿a-z][一-鿿a-z_ ]{0,23})[\s\"'`】\])}]{0,3}[:=是为]?[\s\"'`【(\[{]{0,3}$"
 )
 BEFORE = 36
-"""Characters before a value in which the word that names it stands."""
+"""Characters before a value that may hold the word for it."""
 
 
 class Value(NamedTuple):
@@ -400,7 +406,7 @@ class Value(NamedTuple):
 
 
 def folded(text: str) -> str:
-    """`text` with ASCII digits and signs, in lower case."""
+    """Return `text` with ASCII digits and signs, in lower case."""
     return (
         text.lower()
         if text.isascii()
@@ -409,7 +415,7 @@ def folded(text: str) -> str:
 
 
 def amount_of(text: str) -> int | None:
-    """Return the cents that a cell says, None for what is no plausible amount.
+    """Return a cell's amount in cents, None if it is no plausible amount.
 
     >>> [amount_of(text) for text in ("1,234.50", "￥1234.5", "0.12万", "12期")]
     [123450, 123450, 120000, None]
@@ -419,9 +425,9 @@ def amount_of(text: str) -> int | None:
 
 
 def date_of(text: str) -> int | None:
-    """Return the day that a cell says, as YYYYMMDD; None for what is no plausible one.
+    """Return a cell's date as YYYYMMDD, None if it is no plausible date.
 
-    A time behind it counts for nothing.
+    A time behind it is ignored.
 
     >>> [date_of(text) for text in ("2026-01-05", "2026/1/5", "2026年1月5日 10:20", "2026-02-30")]
     [20260105, 20260105, 20260105, None]
@@ -431,7 +437,7 @@ def date_of(text: str) -> int | None:
 
 
 def amounts_in(text: str) -> Iterator[Value]:
-    """Yield the amounts in a cell or a piece of text, in order; nothing that is a date."""
+    """Yield the amounts in a cell or a piece of text, in order; never a date."""
     left = DATE_IN_TEXT.sub("\0", folded(text))
     for match in IN_TEXT.finditer(left):
         cents = _cents(match)
@@ -451,20 +457,21 @@ def dates_in(text: str) -> Iterator[Value]:
 def private_entries(
     handles: Tags, cents: Sequence[int], days: Sequence[int]
 ) -> Iterator[tuple[str, list[bytes]]]:
-    """Yield what is tagged in each form of customers, whose handles are (n, 16), and a pair of
-    each.
+    """Yield the messages to hash for each form of private attributes.
+
+    `handles` (n, 16) are the customers' pseudonyms; each has a pair of `cents` and `days`.
     """
     yield HOLDER, holders(handles)
     yield PAIR, pairs(handles, cents, days)
 
 
 def holders(handles: Tags) -> list[bytes]:
-    """Return what is tagged of customers who have a pair."""
+    """Return the messages to hash for customers who have a pair."""
     return [handle.tobytes() for handle in handles]
 
 
 def pairs(handles: Tags, cents: Sequence[int], days: Sequence[int]) -> list[bytes]:
-    """Return what is tagged of customers and a pair of each."""
+    """Return the messages to hash for customers with a pair each."""
     return [
         handle.tobytes() + b"%d/%d" % (amount, day)
         for handle, amount, day in zip(handles, cents, days, strict=True)
