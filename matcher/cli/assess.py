@@ -1,7 +1,6 @@
-"""`ullage assess`: one file that somebody sent is judged, compared with earlier incidents, and on
-request made one.
+"""`ullage assess`: assess one submitted file, compare it with incidents, open one on request.
 
-The verdict takes one screen of a terminal: the answer first, every reason beneath.
+The verdict takes one screen of a terminal: the answer first, every reason below.
 """
 
 from __future__ import annotations
@@ -134,7 +133,7 @@ def assess(
 
 
 def _check_target(out: Path, file: Path) -> None:
-    """ConfigError where `out` cannot be written, or is `file` itself."""
+    """Raise `ConfigError` if `out` cannot be written, or is `file` itself."""
     if is_standard_output(out):
         raise ConfigError("--customers wants a file: standard output has the verdict")
     if not out.parent.is_dir():
@@ -147,7 +146,10 @@ def _check_target(out: Path, file: Path) -> None:
 
 
 def _write_customers(out: Path, examined: Examination) -> int:
-    """Write `out`, for its owner alone, whole or not at all; how many customers are in it."""
+    """Write `out`, for its owner alone; return the number of customers in it.
+
+    The file is written as a whole or not at all.
+    """
     lines = list(examined.customers())
     write_whole("".join(lines).encode(), out)
     return len(lines) - 1
@@ -171,12 +173,12 @@ ORIGIN = {
     "unknown": "yellow",
 }
 SHOWN_UNREAD = 20
-"""Parts of a file that are named where they were not read; of more only how many there are."""
+"""Parts of a file that were not read and are named; more are only counted."""
 ABSENT = "load a customer list of {}"
 
 
 def show(console: Console, judged: Assessment) -> None:
-    """Print all that is said of a file, the answer first."""
+    """Print the assessment of a file, the answer first."""
     name = printable(Path(judged.file.name))
     console.print(_file(name, judged))
     if not judged.is_exposed and not judged.is_whole:
@@ -196,7 +198,7 @@ def show(console: Console, judged: Assessment) -> None:
 
 
 def show_opened(opened: Mapping[str, IncidentReference]) -> None:
-    """Print which incident came of a file, a tenant."""
+    """Print the incident that was opened from a file, for each tenant."""
     for tenant, one in opened.items():
         if one.incident:
             how = "opened" if one.is_new else "joined, it was there before"
@@ -207,7 +209,7 @@ def show_opened(opened: Mapping[str, IncidentReference]) -> None:
 
 
 def _no_verdict(judged: Assessment) -> Text:
-    """That nobody knows whether somebody is in it, and what would tell."""
+    """Return the line that there is no verdict, and what would allow one."""
     asked = [
         ASK.get(reason, IN_PARTS)
         for reason in dict.fromkeys(outcome.reason for outcome in judged.outcomes)
@@ -318,8 +320,9 @@ def _tenant(verdict: TenantVerdict, judged: Assessment) -> Panel:
 
 
 def _who(verdict: TenantVerdict, judged: Assessment) -> str:
-    """Return how many customers were found, by which kinds of value; at least so many where
-    something was not read.
+    """Return how many customers were found, by which kinds of value.
+
+    The number is a minimum if some of the file was not read.
     """
     if not verdict.customers:
         return f"none of {verdict.watchlist:,} customers" + " in what was read" * bool(
@@ -331,9 +334,9 @@ def _who(verdict: TenantVerdict, judged: Assessment) -> str:
 
 
 def _points(reasons: Sequence[Reason]) -> Table:
-    """Return what an answer is made of.
+    """Return the reasons of an answer as a table.
 
-    A long line goes on below its text, not below its points, of which the origin has none.
+    A long line continues below its text, not below its points, of which the origin has none.
     """
     grid = Table.grid(padding=(0, 2))
     grid.add_column(justify="right")
@@ -346,7 +349,7 @@ def _points(reasons: Sequence[Reason]) -> Table:
 
 
 def _before(verdict: TenantVerdict, judged: Assessment) -> Text:
-    """Return what earlier incidents know of these customers."""
+    """Return what earlier incidents show about these customers."""
     earlier = verdict.earlier
     if earlier is None:
         return Text(f"not compared with earlier incidents: {judged.not_compared}", style="yellow")
@@ -364,7 +367,7 @@ def _before(verdict: TenantVerdict, judged: Assessment) -> Text:
 
 
 def _nothing(verdict: TenantVerdict, judged: Assessment) -> Text:
-    """That none of a tenant's customers is in it, as far as it was read."""
+    """Return the line that none of a tenant's customers is in the part that was read."""
     searched = "what was read" if judged.outcomes else "it"
     said = f"tenant {verdict.tenant}: none of {verdict.watchlist:,} customers is in {searched}"
     return Text(said, style="yellow" if judged.outcomes else "green")

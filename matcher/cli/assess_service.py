@@ -1,11 +1,11 @@
 """Serve the socket on which dropped files are assessed (`ullage.runtime.assessing`), in match.
 
-Match receives each file whole before it queues, so that a slow upload delays nobody else; uploads
-that are too slow are cut off. The next file is the one whose tenants were served longest ago, and
-of theirs the oldest. Callers who see the same tenants share one limit of files and one of bytes.
-Each file is assessed in a process of its own (`matcher.cli.examine`), one at a time; a waiting
-client is told its place. That process is killed when its client hangs up, when its time is over,
-and with match.
+Match receives each file completely before it queues, so that a slow upload delays nobody else;
+uploads that are too slow are cut off. The next file is one of the tenants that were served longest
+ago, and of theirs the oldest. Callers who see the same tenants share one limit of files and one of
+bytes. Each file is assessed in a process of its own (`matcher.cli.examine`), one at a time; a
+waiting client receives its place. That process is killed when its client hangs up, when its time is
+over, and with match.
 """
 
 from __future__ import annotations
@@ -42,13 +42,14 @@ from ullage.runtime.supervisor import command
 from ullage.settings import Context
 
 MOST_OF_ONE, MOST_OF_ALL = 8, 64
-"""Files that come, wait or are judged, of those who see the same tenants and of all."""
+"""Files that are received, waiting or assessed, of callers with the same tenants and of all."""
 MOST_HELD, RESERVED = 2 << 30, 32 << 20
-"""Bytes of all files in memory; but so many everybody may have, whatever others hold."""
+"""Bytes of all files in memory, and bytes that every caller may have in any case."""
 TURN_SECONDS = 60.0
 SILENT_SECONDS, GRACE_SECONDS, SLOWEST = 30.0, 60.0, 4 << 10
-"""Without a byte for so long, or after a while slower than so many bytes a second, a file does
-not come any more.
+"""Limits of a slow upload.
+
+It fails after that long without a byte or, after the grace period, below that many bytes a second.
 """
 PIECE = 1 << 20
 
@@ -59,7 +60,7 @@ class FullError(UllageError):
 
 @dataclass(slots=True, eq=False)
 class QueuePlace:
-    """A file that comes, waits or is judged, of whoever sees `tenants`."""
+    """A file that is received, waiting or assessed, of callers who see `tenants`."""
 
     tenants: str
     held: int = 0
@@ -68,7 +69,7 @@ class QueuePlace:
 
 @dataclass(slots=True)
 class AssessmentQueue:
-    """Who is there, in the order of coming. Threads share it."""
+    """The files in order of arrival. Threads share it."""
 
     _places: list[QueuePlace] = field(default_factory=list)
     _served: dict[str, int] = field(default_factory=dict)
@@ -77,13 +78,16 @@ class AssessmentQueue:
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def waiting(self, tenants: str) -> int:
-        """Return how many files there are of whoever sees `tenants`."""
+        """Return the number of files of callers who see `tenants`."""
         with self._changed:
             return sum(one.tenants == tenants for one in self._places)
 
     @contextlib.contextmanager
     def place(self, tenants: str) -> Iterator[QueuePlace]:
-        """A place for a file that is to come; FullError where there is none."""
+        """Yield a place for a file that will be received.
+
+        Raises `FullError` if there is none.
+        """
         mine = QueuePlace(tenants)
         with self._changed:
             if (
@@ -100,7 +104,10 @@ class AssessmentQueue:
                 self._changed.notify_all()
 
     def hold(self, mine: QueuePlace, size: int) -> None:
-        """So many bytes more are held of a file; FullError where there is no room for them."""
+        """Add `size` bytes to the memory that a file holds.
+
+        Raises `FullError` if there is no room for them.
+        """
         with self._changed:
             ours = size + sum(one.held for one in self._places if one.tenants == mine.tenants)
             everything = size + sum(one.held for one in self._places)
@@ -112,11 +119,11 @@ class AssessmentQueue:
     def turn(
         self, mine: QueuePlace, say: Callable[[int], None], clock: Clock, seconds: float = 0.5
     ) -> Iterator[None]:
-        """Wait until it is this file's turn, and be the one meanwhile; FullError where that takes
-        too long.
+        """Wait for this file's turn, and keep it within this context.
 
-        `say` is told every `seconds` how many of theirs are before it, the one that is judged among
-        them; it raises where nobody waits any more.
+        Every `seconds`, `say` is called with the number of the caller's files before it, the
+        current one included; it raises if the client is gone. Raises `FullError` if the turn takes
+        too long to come.
         """
         until = clock.monotonic() + TURN_SECONDS
         with self._changed:
@@ -135,7 +142,7 @@ class AssessmentQueue:
                 self._changed.notify_all()
 
     def _began(self, mine: QueuePlace, seconds: float) -> bool:
-        """Return whether it is its turn now, or within so many seconds."""
+        """Return whether this file's turn comes within that many seconds."""
         with self._changed:
             if not self._changed.wait_for(
                 lambda: self._now is None and self._next() is mine, seconds
@@ -168,12 +175,11 @@ def received(
     *,
     framed: bool = False,
 ) -> Iterator[int]:
-    """What comes in frames, as the descriptor of a file in memory that nobody can change; with the
-    frames where they are wanted.
+    """Yield the descriptor of a sealed file in memory with the content of the frames.
 
-    `began` is when the sender was told to go, in seconds of `clock.monotonic`: what is slow is
-    measured from there. RecordError for what is larger than a file may be, or comes too slowly;
-    FullError where there is no room for it.
+    With `framed`, the frames are kept. `began` is when the sender was told to begin, in seconds of
+    `clock.monotonic`; its speed is measured from there. Raises `RecordError` for a file that is too
+    large or too slow, `FullError` if there is no room for it.
     """
     held = os.memfd_create("dropped", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
@@ -195,7 +201,7 @@ def received(
 def _pour(
     pieces: _Pieces, held: int, queue: AssessmentQueue, mine: QueuePlace, *, framed: bool
 ) -> None:
-    """Write frames up to the empty one into `held`, as they come."""
+    """Write frames into `held` as they arrive, up to the empty one."""
     while left := assessing.LENGTH.unpack(head := pieces.exactly(assessing.LENGTH.size))[0]:
         if left > assessing.MOST_FRAME:
             raise RecordError("too_large", "a frame is longer than any may be")
@@ -214,7 +220,7 @@ def _pour(
 
 @dataclass(slots=True)
 class _Pieces:
-    """What comes on a connection, unless it comes too slowly."""
+    """The bytes that arrive on a connection, unless they are too slow."""
 
     connection: socket.socket
     clock: Clock
@@ -228,7 +234,10 @@ class _Pieces:
         return bytes(held)
 
     def some(self, most: int) -> bytes:
-        """At least one byte; UnavailableError where the other side hung up."""
+        """Return at least one byte.
+
+        Raises `UnavailableError` if the other side hung up, `RecordError` if it is too slow.
+        """
         got = self.connection.recv(min(most, PIECE))
         if not got:
             raise UnavailableError("the other side hung up")
@@ -242,9 +251,9 @@ class _Pieces:
 
 RETRY_AFTER = 20
 ASSESS_SECONDS = 600.0
-"""In which a dropped file is assessed."""
+"""Seconds for the assessment of a dropped file."""
 EVERYBODY = "*"
-"""In the place of tenants: of whoever sees all."""
+"""Replaces the tenants of callers who see all."""
 QUESTION_SECONDS = 5.0
 CREDENTIALS = struct.Struct("3i")
 HUNG_UP = select.POLLRDHUP | select.POLLHUP | select.POLLERR
@@ -255,7 +264,7 @@ class _GoneError(UllageError):
 
 
 def peer_of(connection: socket.socket) -> int:
-    """Return the user at the other end, as the kernel knows him."""
+    """Return the user id at the other end, from the kernel."""
     _, user, _ = CREDENTIALS.unpack(
         connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
     )
@@ -264,8 +273,9 @@ def peer_of(connection: socket.socket) -> int:
 
 @dataclass(slots=True)
 class AssessmentService:
-    """Serves connections; `users` may come, `program` judges one file: it is given the
-    descriptors of connection and file.
+    """The server of connections.
+
+    `users` may connect; `program` assesses one file, given the descriptors of connection and file.
     """
 
     users: frozenset[int]
@@ -307,7 +317,7 @@ class AssessmentService:
     def _answer(
         self, connection: socket.socket, question: assessing.AssessmentRequest, whose: str
     ) -> str:
-        """Answer a question; what became of it, "" where nothing was to be judged."""
+        """Answer a request; return its outcome, "" if there was nothing to assess."""
         if question.verb == "status":
             known = sorted(self.resolvable().intersection(question.tenants or ()))
             _say(
@@ -350,7 +360,7 @@ class AssessmentService:
     def _judge(
         self, connection: socket.socket, question: assessing.AssessmentRequest, file: int
     ) -> str:
-        """Have it judged by a process of its own; what became of it."""
+        """Have a file assessed by a process of its own; return the outcome."""
         environment = {**os.environ, SUPERVISOR: str(os.getpid())}
         process = subprocess.Popen(
             self.program(connection.fileno(), file), stdin=subprocess.PIPE,
@@ -410,12 +420,12 @@ def _watched(
 
 
 def _whose(question: assessing.AssessmentRequest) -> str:
-    """Whose turn it takes: that of whoever sees the same tenants."""
+    """Return the caller's share of the queue: all who see the same tenants have one."""
     return EVERYBODY if question.tenants is None else " ".join(sorted(question.tenants))
 
 
 def _question(connection: socket.socket) -> assessing.AssessmentRequest:
-    """Return the question that a client sends at once."""
+    """Return the request, which a client sends first."""
     connection.settimeout(QUESTION_SECONDS)
     with connection.makefile("rb", buffering=0) as file:
         asked = assessing.question_in(assessing.frame(file, assessing.QUESTION_BYTES))
@@ -424,7 +434,10 @@ def _question(connection: socket.socket) -> assessing.AssessmentRequest:
 
 
 def _told_place(connection: socket.socket, before: int) -> None:
-    """Tell a client how many are before it; _GoneError where it hung up."""
+    """Send a client the number of files before its own.
+
+    Raises `_GoneError` if it hung up.
+    """
     poll = select.poll()
     poll.register(connection, select.POLLRDHUP)
     if any(event & HUNG_UP for _, event in poll.poll(0)):
@@ -433,7 +446,7 @@ def _told_place(connection: socket.socket, before: int) -> None:
 
 
 def _say(connection: socket.socket, **what: object) -> None:
-    """A line of the answer; _GoneError where nobody hears it."""
+    """Send a line of the answer; raise `_GoneError` if the client hung up."""
     try:
         connection.sendall(json.dumps(what).encode() + b"\n")
     except OSError:
@@ -442,7 +455,7 @@ def _say(connection: socket.socket, **what: object) -> None:
 
 @contextlib.contextmanager
 def listening(context: Context, outcomes: Counter) -> Iterator[None]:
-    """Serve dropped files of this data folder meanwhile, unless another match does."""
+    """Serve dropped files of this data folder within this context, unless another match does."""
     settings = context.settings.match
     with contextlib.ExitStack() as stack:
         try:
@@ -476,7 +489,7 @@ def listening(context: Context, outcomes: Counter) -> Iterator[None]:
 
 
 def _accept(listener: socket.socket, service: AssessmentService) -> None:
-    """Until the listener is shut down."""
+    """Accept connections until the listener is shut down."""
     while True:
         try:
             connection, _ = listener.accept()
@@ -491,7 +504,7 @@ def _accept(listener: socket.socket, service: AssessmentService) -> None:
 
 @contextlib.contextmanager
 def _bound(folder: Path, *, shared: bool) -> Iterator[socket.socket]:
-    """The socket, listening; one that a dead process left goes."""
+    """Yield the listening socket, after removing one that a dead process left."""
     (folder / assessing.NAME).unlink(missing_ok=True)
     with (
         socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener,
@@ -504,8 +517,9 @@ def _bound(folder: Path, *, shared: bool) -> Iterator[socket.socket]:
 
 
 def _users(names: Iterable[str]) -> frozenset[int]:
-    """Our own user and those, of whom containers know numbers alone; ConfigError for a name that
-    nobody has here.
+    """Return the ids of our own user and the named ones.
+
+    Containers know users by number alone. Raises `ConfigError` for an unknown name.
     """
     try:
         return frozenset(

@@ -1,9 +1,8 @@
-"""Enrols the people of canary posts in a watchlist of the reserved tenant, and renews it before it
-expires.
+"""Enrol the people of canary posts in a watchlist of the reserved tenant, and renew it in time.
 
-They exist nowhere and the list is built like any other, so that a canary post is found by the very
-look-up that finds customers. Where this tenant's keys come from a command or from credentials,
-whoever keeps them has to load the list: see docs/canary.md.
+They do not exist, and the list is built like any other, so that a canary post is found by the same
+look-up as customers. If this tenant's keys come from a command or from credentials, their keeper
+has to load the list: see docs/canary.md.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ RENEW = timedelta(days=30)
 
 
 def write_customers(path: Path) -> None:
-    """The list that `watchlist load` or `build` takes."""
+    """Write the customer list that `watchlist load` or `build` reads."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
@@ -35,9 +34,9 @@ def write_customers(path: Path) -> None:
 
 
 def enrol(context: Context) -> bool:
-    """Build and install the list unless one is there that lasts; whether it did.
+    """Build and install the list unless a lasting one is there; return whether it did.
 
-    Never stops match from matching.
+    A failure never stops match.
     """
     if context.keys.are_external(TENANT) or _lasts(context):
         return False

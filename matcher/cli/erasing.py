@@ -1,14 +1,14 @@
-"""Erase customers from lists (`ullage erase`), and resolve pseudonyms to customer references for
-the console.
+"""Erase customers from lists (`ullage erase`), and resolve pseudonyms for the console.
 
 Erasure takes a customer out of the lists of this host and, on the build host, out of the encrypted
 references.
 
-Resolving is off unless the tenant's `reference_approvals` says how many people approve, and
-`T.subjects` and the resolver's key are on this host. Match has only search's word for who asked and
-who approved. So it limits the references of a tenant that leave within a day by its own setting
+Resolving a pseudonym returns the customer reference. It is off unless the tenant's
+`reference_approvals` is set to the number of people who must approve, and `T.subjects` and the
+resolver's key are on this host. Match has only search's word for who asked and who approved. It
+therefore limits the references of a tenant that leave within a day by its own setting
 (`reference_budget`), counted in its own audit log, which has the case, the reason and all names
-before the first reference leaves. A process of its own does so, whose memory goes with it.
+before the first reference leaves. A separate process does this, and its memory ends with it.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from ullage.runtime.assessing import AssessmentRequest, ReferenceApproval
 from ullage.settings import Context
 
 AT_ONCE = 1 << 16
-"""Handles read together."""
+"""Pseudonyms that are read together."""
 
 
 def parts(context: Context) -> Iterator[ErasureStage]:
-    """See `ullage.erasure`."""
+    """Yield the stages of an erasure on this host; see `ullage.erasure`."""
     yield ErasureStage(lambda _: (), partial(_erase, context), partial(_handle_of, context))
 
 
@@ -57,8 +57,9 @@ def _erase(context: Context, order: Order) -> Iterator[ErasureReport]:
 
 
 def say_erased(context: Context, tenant: str, epoch: int) -> None:
-    """Name, by number and date, customers of the list that lies here who were erased before: it
-    brings them back.
+    """Print, by number and date, customers of the installed list who were erased before.
+
+    The list brings them back.
     """
     known = Tombstones(context.data, tenant).all()
     if not known:
@@ -85,7 +86,10 @@ def say_erased(context: Context, tenant: str, epoch: int) -> None:
 
 
 def _enrolled(context: Context, tenant: str, epoch: int) -> Iterator[str]:
-    """Handles (hex) of a list and its day's changes, of which some may have gone."""
+    """Yield the pseudonyms (hex) of a list and its delta.
+
+    Some of them may have been removed.
+    """
     opened = installation.open_installed(context.data, context.keys, tenant, epoch).list
     for index in filter(None, (opened.main, opened.delta)):
         table = index.arrays["handle"]
@@ -126,7 +130,7 @@ def _tenant(context: Context, order: Order) -> Iterator[ErasureReport]:
 
 CHAIN = "match"
 MOST = 100_000
-"""Pseudonyms of one request."""
+"""Most pseudonyms of one request."""
 DAY = timedelta(hours=24)
 RESOLVED, REFUSED = "subjects.resolve", "subjects.over_budget"
 """Actions in the audit log: references that left, and a request that went beyond the day's
@@ -136,7 +140,7 @@ REQUESTED = re.compile(r": (\d+) pseudonyms requested")
 
 
 def resolvable(context: Context) -> frozenset[str]:
-    """Return the tenants whose references are handed out, and can be resolved on this host."""
+    """Return the tenants whose pseudonyms are resolved on request and can be on this host."""
     tenants = context.settings.tenants.items()
     return frozenset(
         name for name, tenant in tenants if tenant.reference_approvals and _is_here(context, name)
@@ -148,7 +152,7 @@ def _home(context: Context, tenant: str) -> Path:
 
 
 def _is_here(context: Context, tenant: str) -> bool:
-    """Return whether the way back is on this host, and the key to it may be."""
+    """Return whether the encrypted references are on this host, and their key may be."""
     has_key = context.keys.is_available(f"{tenant}/resolver.key") or bool(
         context.settings.keys.command
     )
@@ -158,10 +162,10 @@ def _is_here(context: Context, tenant: str) -> bool:
 def resolved(
     context: Context, question: AssessmentRequest, wanted: Collection[str]
 ) -> dict[str, str]:
-    """References by pseudonym (hex), in the audit log first; one that is in no list is left out.
+    """Return references by pseudonym (hex), after writing the audit log.
 
-    RecordError says in its reason why there are none: `off`, `approval`, `too_many`, `budget`,
-    `absent` or `damaged`.
+    Pseudonyms in no list are left out. The reason of a `RecordError` is `off`, `approval`,
+    `too_many`, `budget`, `absent` or `damaged`.
     """
     tenant, approval = _approved(context, question)
     if len(wanted) > MOST:
@@ -194,7 +198,7 @@ def resolved(
 
 
 def count_requested(context: Context, tenant: str) -> int:
-    """Return how many references of a tenant were asked of match within a day, by its audit log."""
+    """Return how many references of a tenant were requested within a day, by the audit log."""
     since = context.clock.now() - DAY
     made = (
         one
@@ -208,8 +212,9 @@ def count_requested(context: Context, tenant: str) -> int:
 
 
 def _approved(context: Context, question: AssessmentRequest) -> tuple[str, ReferenceApproval]:
-    """Whose references are asked for, and what was approved; RecordError where that is not
-    enough.
+    """Return the tenant whose references are requested, and the approval.
+
+    Raises `RecordError` if it is not sufficient.
     """
     approval, tenants = question.approval, question.tenants or ()
     if approval is None or len(tenants) != 1:

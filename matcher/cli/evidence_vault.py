@@ -1,16 +1,15 @@
-"""Decide which signatures match trusts, sign what it publishes, and encrypt evidence for tenants
-that want it.
+"""Decide which signatures match trusts, sign its output, and encrypt evidence for tenants.
 
-A captured post of an unknown signer, or one outside of its visit's grant, is matched like any
-other, but its site is `other`: nobody else can speak for a site of ours.
+A captured post of an unknown signer, or one outside its visit's grant, is matched like any other,
+but its site is `other`: nobody else can speak for a site of ours.
 
 Heartbeats are passed on to every partition of topic `findings` after the posts before them are
-matched and their findings durable. Of one heartbeat's copies, one per partition, a match process
-passes on the first.
+matched and their findings durable. A heartbeat arrives one time per partition; a match process
+passes on the first copy.
 
-Evidence is encrypted at match time, since only then is the text there. Whether a finding is `high`
-is decided by its own facts, as `ullage assess` does. Evidence that cannot be written is counted and
-logged, and delays nothing.
+Evidence is encrypted at match time, since only then is the text available. Whether a finding is
+`high` is decided by its own facts, as in `ullage assess`. Evidence that cannot be written is
+counted and logged, and delays nothing.
 """
 
 from __future__ import annotations
@@ -48,9 +47,9 @@ FINDING = "finding"
 
 
 class Reception:
-    """Opens what lies on topic `captures`.
+    """The reader of topic `captures`.
 
-    `unknown` is told of each capture that nobody known granted for its site and time.
+    `unknown` is called for each capture whose site and time no known signer granted.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class Reception:
         self._captures = CaptureOpener(opener, verifier)
 
     def capture(self, record: Record) -> Capture:
-        """Return the capture in `record`; RecordError says why there is none."""
+        """Return the capture in `record`; a `RecordError` says why there is none."""
         schema = _schema(record)
         if schema != CAPTURE_SCHEMA:
             raise RecordError("schema")
@@ -73,8 +72,9 @@ class Reception:
         return capture.model_copy(update={"site": OTHER, "category": ""})
 
     def heartbeat(self, record: Record) -> Heartbeat:
-        """Return the heartbeat in `record`; RecordError `unknown_signer` for one that anybody
-        could have sent.
+        """Return the heartbeat in `record`.
+
+        Raises `RecordError` `unknown_signer` if anybody could have sent it.
         """
         schema, key_id = _schema(record), record.headers.get("key_id", "")
         signed = self._opener.open(
@@ -94,8 +94,9 @@ def _schema(record: Record) -> int:
 
 
 def outgoing(finding: Finding, signer: Signer) -> Outgoing:
-    """Return a finding as a record: signed, and keyed by tenant, so that one alert worker owns a
-    tenant's folding.
+    """Return a finding as a signed record.
+
+    It is keyed by tenant, so that one alert worker does all of a tenant's grouping.
     """
     headers = {"tenant": finding.tenant, "id": finding.id, "schema": str(FINDING_SCHEMA)}
     value = finding.encode()
@@ -107,8 +108,9 @@ def outgoing(finding: Finding, signer: Signer) -> Outgoing:
 
 
 def passed_on(beat: Heartbeat, customers: Mapping[str, int], signer: Signer) -> Outgoing:
-    """Return a heartbeat as it goes on to `findings`, signed by match, which looks for so many
-    `customers` of each tenant.
+    """Return a heartbeat as it is passed on to `findings`, signed by match.
+
+    `customers` is the number of customers of each tenant that match searches for.
     """
     bare = beat.without_crawl_details(customers)
     headers, value = bare.headers(), bare.encode()
@@ -120,15 +122,19 @@ def passed_on(beat: Heartbeat, customers: Mapping[str, int], signer: Signer) -> 
 
 
 def is_behind_gap(settings: Settings) -> bool:
-    """Return whether captures come through files from another zone, whose /metrics nobody here
-    can ask.
+    """Return whether captures arrive as files from another zone.
+
+    Its /metrics cannot be reached from here.
     """
     return (settings.bus.captures or settings.bus.url).startswith("spool:")
 
 
 @dataclass(slots=True)
 class Relay:
-    """See the module. `coverage` and `counts` are there only behind a gap."""
+    """The relay of heartbeats (see the module).
+
+    `coverage` and `counts` are set only behind a gap.
+    """
 
     findings: Publisher
     signer: Signer
@@ -137,9 +143,9 @@ class Relay:
     counts: FarCounts | None = None
 
     def pass_on(self, beats: Iterable[Heartbeat], customers: Mapping[str, int]) -> None:
-        """Durable on return, with how many customers of each tenant are looked for.
+        """Pass on heartbeats, durably, with the number of customers of each tenant.
 
-        One that came before is passed over, since something newer has gone on already.
+        A heartbeat that arrived before is skipped, since a newer one has been passed on.
         """
         for beat in beats:
             if not self.pulse.is_news(beat):
@@ -153,14 +159,15 @@ class Relay:
 
 
 SEVERITIES = ("high", "statutory")
-"""Of a finding whose capture is sealed."""
+"""Severities of findings whose capture is kept as evidence."""
 UPKEEP_SECONDS = 3600.0
 
 
 @dataclass(slots=True)
 class Keeper:
-    """Seals for the tenants of the settings that want it; ConfigError at once when an officer's
-    key is missing.
+    """The keeper of evidence for the tenants whose settings want it.
+
+    Raises `ConfigError` at once if an officer's key is missing.
     """
 
     context: Context
@@ -178,9 +185,7 @@ class Keeper:
         self._size = self.vault.size()
 
     def keep(self, matcher: Matcher, reading: CaptureReading, finding: Finding) -> None:
-        """Seal the capture of `reading` for a finding of it that is high or above; before that
-        is published.
-        """
+        """Encrypt the capture of `reading` if its finding is high or above, before publication."""
         if (
             self._pair is None
             or finding.part > 1
@@ -232,8 +237,9 @@ class Keeper:
             self.metrics.outcomes.labels("sealed").inc()
 
     def upkeep(self) -> None:
-        """Once an hour: let go of what is old and not held, count what is kept and how often
-        somebody opened it.
+        """Once an hour, delete expired evidence without a hold, and update the metrics.
+
+        They are the evidence kept, and how often it was opened.
         """
         if self.context.clock.monotonic() < self._due:
             return
@@ -251,10 +257,10 @@ class Keeper:
 
 
 def check(context: Context) -> str:
-    """Return what `ullage check` says of evidence, all of which is read.
+    """Return the result of `ullage check` for evidence, all of which is read.
 
-    ConfigError when a tenant wants it and an officer's key is not there, CorruptError when some is
-    damaged.
+    Raises `ConfigError` if a tenant wants it and an officer's key is missing, `CorruptError` if
+    some is damaged.
     """
     on = sorted(name for name, tenant in context.settings.tenants.items() if tenant.evidence)
     kept = f"{Vault(context.data / FOLDER).check()} kept"
@@ -265,5 +271,5 @@ def check(context: Context) -> str:
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """Yield what `ullage check` looks at here."""
+    """Yield the parts that `ullage check` examines here."""
     yield "evidence", partial(check, context)

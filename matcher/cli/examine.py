@@ -1,11 +1,10 @@
-"""Examine one submitted file: read it, assess it, compare it with earlier incidents, open an
-incident on request.
+"""Examine one submitted file: read it, assess it, compare it with incidents, open one on request.
 
 `ullage assess` examines a file of this machine. For a file that was dropped on a page, match starts
 the same command with a socket in place of file and screen (`matcher.cli.assess_service`); search is
-at its other end (`ullage.runtime.assessing`). That file lies whole in nameless memory that is
-sealed against changes. Nothing of a file is kept, and what leaves holds nothing of it but what an
-incident may hold.
+at its other end (`ullage.runtime.assessing`). That file is held in nameless memory that is sealed
+against changes. Nothing of a file is kept, and the results hold nothing of it but what an incident
+may hold.
 """
 
 from __future__ import annotations
@@ -57,11 +56,11 @@ COLUMNS = "handle tenant kinds fields rows verified".split()
 
 
 class ExaminationRequest(NamedTuple):
-    """What is asked of a file.
+    """The options of an examination.
 
-    `limits` is how far it is unpacked, `among` the tenants of whom something may be said, None for
-    all; `room` is how many matches of a tenant are listed, None for all; `heard` is told of the
-    bytes of each piece of text, and may count the customers so far.
+    `limits` are those of unpacking; `among` are the tenants that may be reported, None for all;
+    `room` is how many matches of a tenant are listed, None for all; `heard` is called with the
+    bytes of each piece of text and a function that counts the customers so far.
     """
 
     limits: Limits
@@ -74,18 +73,18 @@ class ExaminationRequest(NamedTuple):
     note: SearchNote | None = None
     """Where the search is noted for a process that outlives this one."""
     given: bytes | None = None
-    """What standard input held, where that is the file."""
+    """The content of standard input, if that is the file."""
 
 
 class IncidentAccess(NamedTuple):
-    """The incidents, or None and why they cannot be asked."""
+    """The incidents, or None and why they cannot be queried."""
 
     incidents: Incidents | None
     why_not: str = ""
 
 
 class SignedFindings(NamedTuple):
-    """Findings as they go onto the bus, and of each its tenant by its id."""
+    """Findings as they are published on the bus, and the tenant of each by its id."""
 
     records: Sequence[Outgoing]
     tenants: Mapping[str, str]
@@ -93,7 +92,7 @@ class SignedFindings(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """A file that was read whole, as far as it can be; `judged` is all that is said of it."""
+    """A file that was read as far as possible; `judged` is its assessment."""
 
     context: Context
     matcher: Matcher
@@ -101,13 +100,14 @@ class Examination:
     judged: Assessment
 
     def customers(self) -> Iterator[str]:
-        """Yield the customers in it as lines of CSV, the header first: handles, never a value."""
+        """Yield its customers as lines of CSV, the header first: pseudonyms, never a value."""
         yield format_csv_line(COLUMNS)
         yield from _lines(self.matcher, self.reading)
 
     def signed(self) -> SignedFindings:
-        """Return what alert makes an incident of, signed by `assess`; its originals are sealed
-        to the tenant's desk.
+        """Return the findings from which alert makes an incident, signed by `assess`.
+
+        Their originals are encrypted for the tenant's console.
         """
         findings = list(build_findings(self.matcher, self.reading, self.context.clock.now()))
         if not findings:
@@ -125,7 +125,7 @@ class Examination:
 
 
 def desk_of(context: Context, stack: ExitStack, *, to_open: bool) -> IncidentAccess:
-    """Return the incidents, until `stack` is closed."""
+    """Return access to the incidents, until `stack` is closed."""
     try:
         return IncidentAccess(stack.enter_context(connect_incidents(context, to_open=to_open)))
     except UllageError as error:
@@ -135,9 +135,9 @@ def desk_of(context: Context, stack: ExitStack, *, to_open: bool) -> IncidentAcc
 def examine(
     context: Context, file: Path, named: Path, desk: IncidentAccess, wanted: ExaminationRequest
 ) -> Examination:
-    """Read and judge `file`, which is told as `named`.
+    """Read and assess `file`, which is reported as `named`.
 
-    ConfigError where there is nobody to look for.
+    Raises `ConfigError` if there is no customer to search for.
     """
     known = find_tenants(context) | {*installation.tenants(context.data)} - {CANARY}
     if wanted.tenant:
@@ -173,8 +173,9 @@ def examine(
 def open_incidents(
     context: Context, desk: IncidentAccess, signed: SignedFindings, wait: float
 ) -> dict[str, IncidentReference]:
-    """Hand findings to alert by the bus, as all findings go; what became of them within `wait`
-    seconds, a tenant.
+    """Publish findings for alert on the bus; return the incident of each tenant.
+
+    Waits at most `wait` seconds.
     """
     if not signed.records:
         return {}
@@ -201,8 +202,9 @@ def _read(
     outcomes: list[UnreadPart],
     wanted: ExaminationRequest,
 ) -> CaptureReading:
-    """Return the file as one capture of a site of its own; what is not read of it goes to
-    `outcomes`.
+    """Return the file as one capture of a site of its own.
+
+    Parts that were not read are added to `outcomes`.
     """
     file, named = given
     capture = capture_of(named, b"", context.clock.now()).model_copy(
@@ -240,7 +242,7 @@ def _read(
 def _compared(
     desk: Incidents, matcher: Matcher, reading: CaptureReading, context: Context
 ) -> KnownIncidents:
-    """Return what incidents know of each tenant's customers in the file."""
+    """Return what incidents show about each tenant's customers in the file."""
     findings = build_findings(matcher, reading, context.clock.now())
     # the first record of a tenant's finding holds the sketch, and as many customers as are asked
     # for
@@ -254,7 +256,7 @@ def _compared(
 
 @dataclass(slots=True)
 class _Customer:
-    """What was seen of one; the words are of closed lists."""
+    """The matches of one customer, in words of closed lists."""
 
     kinds: set[str] = field(default_factory=set)
     fields: set[str] = field(default_factory=set)
@@ -264,7 +266,7 @@ class _Customer:
     def add(
         self, kind: str, labels: Sequence[str], own: Sequence[str], row: tuple[int, int]
     ) -> None:
-        """A match."""
+        """Add a match."""
         self.kinds.add(kind)
         self.fields.update(labels)
         self.rows.add(row)
@@ -272,8 +274,10 @@ class _Customer:
 
 
 def _lines(matcher: Matcher, reading: CaptureReading) -> Iterator[str]:
-    """Yield a line a customer; of those in none of the matches that are listed, of which there
-    is a limit, only who they are.
+    """Yield a line per customer.
+
+    The number of listed matches is limited; of customers in none of them, only the pseudonym is
+    given.
     """
     for lists in matcher.lists:
         customers: dict[str, _Customer] = {}
@@ -302,7 +306,7 @@ def _lines(matcher: Matcher, reading: CaptureReading) -> Iterator[str]:
 LINE, REFERENCES = 1 << 16, 1000
 SECONDS_BETWEEN_NEWS = 0.5
 EXPENDABLE = "500"
-"""Of -1000 to 1000: where memory runs out, the kernel ends this before match."""
+"""From -1000 to 1000: when memory runs out, the kernel ends this process before match."""
 DROPPED = LOCAL._replace(
     total_bytes=8 * GIB,
     member_bytes=4 * GIB,
@@ -315,7 +319,7 @@ NOBODY_WAITS = IncidentAccess(None, "search looks itself what came of it")
 
 @dataclass(slots=True)
 class AssessmentStream:
-    """What is said on the socket, a line of JSON each. Threads share it."""
+    """The answer on the socket, in lines of JSON. Threads share it."""
 
     connection: socket.socket
     clock: Clock
@@ -324,12 +328,12 @@ class AssessmentStream:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def say(self, **what: object) -> None:
-        """One line."""
+        """Send one line."""
         with self._lock:
             self.connection.sendall(json.dumps(what, ensure_ascii=False).encode() + b"\n")
 
     def heard(self, size: int, _customers: object) -> None:
-        """So many bytes of text more were read; said now and then."""
+        """Add `size` bytes of text to those read, and report the sum from time to time."""
         self._read += size
         if self.clock.monotonic() - self._told >= SECONDS_BETWEEN_NEWS:
             self._told = self.clock.monotonic()
@@ -337,8 +341,9 @@ class AssessmentStream:
 
 
 def serve_one(context: Context, descriptor: int, file: int) -> None:
-    """Answer the question on standard input of the file that is open as `file`, to whoever is at
-    the socket `descriptor`.
+    """Answer the request on standard input for the file that is open as `file`.
+
+    The client is at the socket `descriptor`.
     """
     no_core_dumps()
     with contextlib.suppress(OSError):
@@ -369,7 +374,7 @@ def serve_one(context: Context, descriptor: int, file: int) -> None:
 def _resolve(
     context: Context, question: assessing.AssessmentRequest, file: int, answer: AssessmentStream
 ) -> None:
-    """The customer references of pseudonyms that were received, or in a word why there are none."""
+    """Send the customer references of the received pseudonyms, or the reason why there are none."""
     with open(file, "rb", closefd=False) as received:
         wanted = received.read().decode("ascii", "replace").split()
     try:
@@ -385,7 +390,7 @@ def _resolve(
 def _assess(
     context: Context, question: assessing.AssessmentRequest, file: Path, answer: AssessmentStream
 ) -> None:
-    """The verdict, the customers and the findings of a file that was received whole."""
+    """Send the verdict, the customers and the findings of the received file."""
     note = supervise()
     with ExitStack() as stack:
         desk = desk_of(context, stack, to_open=False)
@@ -417,7 +422,7 @@ def _assess(
 
 
 def _tell_customers(examined: Examination, answer: AssessmentStream) -> None:
-    """The customers as CSV, in pieces."""
+    """Send the customers as CSV, in pieces."""
     held = ""
     for line in examined.customers():
         held += line
@@ -428,8 +433,9 @@ def _tell_customers(examined: Examination, answer: AssessmentStream) -> None:
 
 
 def _records(context: Context, received: int) -> SignedFindings:
-    """Findings that come back to be opened; RecordError for one that was not signed by `assess`
-    on this machine.
+    """Return the findings that were sent back to be opened as incidents.
+
+    Raises `RecordError` for one that `assess` on this machine did not sign.
     """
     signer = keys.load_signer(context.keys, "assess")
     verifier = Verifier(lambda: {signer.name: signer.private.public_key()})

@@ -1,10 +1,9 @@
-"""Loads the matcher over what is installed here, and has its process keep the memory that it will
-ask for again.
+"""Build the matcher from everything installed here, and keep freed memory in the process.
 
-What numpy frees it asks for again at once, so giving it back to the system costs a page fault a
-page. Measured: the search takes 37 % less time on prose, tags half, with glibc told to keep what it
-has. A part of it lies in large pages where the system grants them (transparent huge pages, `always`
-or `madvise`): 2 to 4 % less again, since rows are taken from all over a buffer. Elsewhere (musl,
+Numpy soon needs again the memory that it frees, and returning it to the system costs a page fault a
+page. Measured: with glibc told to keep it, the search takes 37 % less time on prose, and tags half.
+A part of it is in large pages if the system grants them (transparent huge pages, `always` or
+`madvise`): 2 to 4 % less again, since rows are taken from all over a buffer. Elsewhere (musl,
 macOS) there are no such calls, and the search is that much slower.
 """
 
@@ -33,14 +32,17 @@ TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
 """Options of `mallopt(3)`."""
 MIB = 1 << 20
 BLOCK, BLOCKS = 16 * MIB, 4
-"""Memory that is asked for in large pages: with TOP_PAD less than what is kept, so that none of
-it is given back.
+"""Memory that is requested in large pages.
+
+With TOP_PAD it is less than the memory kept, so that none of it is returned.
 """
 
 
 class MatchInputs(NamedTuple):
-    """What is looked for: every tenant's lists of customers and the words of the lexicon; and
-    what is nobody's leak.
+    """The inputs of matching.
+
+    They are every tenant's customer lists, the words of the lexicon, and identifiers that are
+    public.
     """
 
     lists: list[TenantLists]
@@ -55,8 +57,7 @@ def load_known(
     *,
     words: bool = True,
 ) -> MatchInputs:
-    """Return the inputs of matching: all that is installed, one tenant's, or what goes with
-    `lists`.
+    """Return the inputs of matching: everything installed, one tenant's, or those for `lists`.
 
     Without `words` the lexicon is empty.
     """
@@ -88,10 +89,9 @@ def load_known(
 def build_matcher(
     context: Context, *, detailed: bool = True, tenant: str = "", known: MatchInputs | None = None
 ) -> Matcher:
-    """Return a matcher over everything that is installed now, over one tenant's, or over what is
-    `known`.
+    """Return a matcher over everything installed now, over one tenant's, or over `known`.
 
-    Without `detailed` it counts matches alone.
+    Without `detailed` it only counts matches.
     """
     from matcher.match.pipeline import (  # noqa: PLC0415  half of all modules, and a scan needs none of them
         Matcher,
@@ -115,10 +115,9 @@ def build_matcher(
 def known_here(
     context: Context, tenant: str = "", *, canaries: bool = True, words: bool = True
 ) -> MatchInputs:
-    """Return what a command looks for, with the people of canary posts or without, and with the
-    lexicon's words or without.
+    """Return the inputs for a command, with or without the people of canary posts and the lexicon.
 
-    ConfigError without a customer list.
+    Raises `ConfigError` without a customer list.
     """
     keep_freed_memory()
     known = load_known(context, tenant, words=words)
@@ -139,7 +138,7 @@ def known_here(
 
 
 def keep_freed_memory() -> bool:
-    """Have freed memory up to 96 MiB stay with this process; whether the C library knows how."""
+    """Keep up to 96 MiB of freed memory in this process; return whether libc supports it."""
     library = ctypes.CDLL(None)
     mallopt = getattr(library, "mallopt", None)
     if mallopt is None:
@@ -164,9 +163,9 @@ def ask_for_large_pages(
     free: Callable[[int], object],
     advise: Callable[[int, int], object],
 ) -> None:
-    """Let the heap grow once, and have that part of it in large pages as it comes to be used.
+    """Let the heap grow one time, and request large pages for that part of it.
 
-    Nothing is asked where the blocks do not lie side by side: what is in between is another's.
+    If its blocks are not adjacent, nothing is requested: the memory between them is another's.
     """
     blocks = sorted(filter(None, [malloc(BLOCK) for _ in range(BLOCKS)]))
     if len(blocks) == BLOCKS and blocks[-1] - blocks[0] <= (BLOCKS - 1) * BLOCK + mmap.PAGESIZE:

@@ -1,6 +1,4 @@
-"""`ullage match`: sealed captures from the bus, findings to the bus, watchlists read again when
-they change.
-"""
+"""`ullage match`: from encrypted captures on the bus to findings, with lists reloaded on change."""
 
 from __future__ import annotations
 
@@ -55,21 +53,23 @@ from ullage.vocabulary.lexicon import list_themes
 Once = Annotated[bool, typer.Option("--once", help="Drain what is due and exit.")]
 SECONDS_BETWEEN_EXPIRIES = 300.0
 LISTS_SECONDS = 1.0
-"""How often it is looked whether lists that are missing are back."""
+"""Seconds between checks for missing lists."""
 GROUP = "match"
 WATCHDOG_SECONDS = 1800.0
-"""A batch that takes longer ends the process, and its records are then tried alone."""
+"""A batch that takes longer ends the process, and its records are then tried singly."""
 OUTBOX_BYTES = 32 * 1024 * 1024
 MOST_LETTERS = 50
-"""Dead letters for one fault of ours: enough to find it and to try the mend; a fault that every
-post meets copies no more.
+"""Dead letters for one fault of ours.
+
+They are enough to find it and to test the fix; copies for every post would add nothing.
 """
 
 
 @dataclass(slots=True)
 class FindingOutbox:
-    """Findings on their way to the bus, some at a time: those of one capture may be more than
-    should lie in memory.
+    """Findings that wait to be published together.
+
+    Those of one capture may take too much memory, so they are published in several batches.
     """
 
     publisher: Publisher
@@ -78,14 +78,14 @@ class FindingOutbox:
     size: int = 0
 
     def put(self, record: Outgoing) -> None:
-        """Publish it soon."""
+        """Publish a record soon."""
         self.held.append(record)
         self.size += len(record.value)
         if self.size > OUTBOX_BYTES:
             self.flush()
 
     def flush(self) -> None:
-        """All of them are durable on return."""
+        """Publish all waiting records; they are durable on return."""
         if self.held:
             with self.writing():
                 self.publisher.append(self.held)
@@ -94,13 +94,14 @@ class FindingOutbox:
 
 @dataclass(slots=True)
 class FaultReports:
-    """The faults of ours that this process met, each with the number of captures that met it."""
+    """The faults of ours in this process, each with its number of captures."""
 
     counts: Counter[DetectorFault] = field(default_factory=Counter)
 
     def add(self, reading: CaptureReading) -> bool:
-        """Count the faults of a capture; return whether it becomes a dead letter, so that it can
-        be matched again.
+        """Count the faults of a capture.
+
+        Returns whether it becomes a dead letter, so that it can be matched again.
         """
         reasons = {*reading.reasons}
         faults = reading.faults or [
@@ -116,13 +117,13 @@ class FaultReports:
 
 @dataclass(slots=True)
 class PublishedCounts:
-    """Of one capture, how many findings a tenant and matches a tenant and kind."""
+    """The findings of one capture by tenant, and its matches by tenant and kind."""
 
     findings: Counter[str] = field(default_factory=Counter)
     matches: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def add(self, finding: Finding) -> None:
-        """Count one."""
+        """Count one finding."""
         self.findings[finding.tenant] += 1
         self.matches.update((finding.tenant, match.kind) for match in finding.matches)
 
@@ -138,7 +139,7 @@ class MatchStage:
     writing: Callable[[], AbstractContextManager[None]] = nullcontext
     """The context in which findings are published."""
     trace: Callable[[], PieceTrace | None] = lambda: None
-    """What notes the parts that work on the record in hand, where a process died of it."""
+    """The trace of the parts at work on a record, if a process died of it."""
     _matcher: Matcher = field(init=False)
     _reception: Reception = field(init=False)
     _signer: Signer = field(init=False)
@@ -148,7 +149,7 @@ class MatchStage:
     _budget: CaptureBudget = field(init=False)
     _in_use: InUse = field(init=False)
     _faults: list[str] = field(default_factory=list)
-    """What is wrong with the lists: then match is not ready."""
+    """Faults of the lists: with any, match is not ready."""
     _fault_reports: FaultReports = field(default_factory=FaultReports)
     _stamp: object = None
     _key_day: str = ""
@@ -172,9 +173,8 @@ class MatchStage:
     def handle(self, records: Sequence[Record]) -> list[DeadRecord]:
         """Match a batch; findings are durable on return.
 
-        Return the captures that were not read whole, each for a dead letter.
-
-        A part of matching that fails on a capture costs that part's result (`ullage.guard`).
+        Returns the captures that were not read completely, each for a dead letter. If a part of
+        matching fails on a capture, only that part's result is lost (`ullage.guard`).
         """
         self._renew()
         beats = [
@@ -193,7 +193,7 @@ class MatchStage:
     def _match(
         self, records: Sequence[Record], readings: Iterable[CaptureReading]
     ) -> list[DeadRecord]:
-        """Publish what was found in the captures that `records` hold."""
+        """Publish the findings of the captures in `records`."""
         now, seen, asides = self.context.clock.now(), list[Callable[[], None]](), list[DeadRecord]()
         outbox = FindingOutbox(self.findings, self.writing)
         for record, reading in zip(records, readings, strict=True):
@@ -228,8 +228,9 @@ class MatchStage:
     def _without_false_canaries(
         self, reading: CaptureReading, findings: Iterable[Finding]
     ) -> Iterator[Finding]:
-        """`findings` but for those of a canary post that crawl did not put up: anybody can post
-        its text.
+        """Yield `findings` without those of a canary post that crawl did not publish.
+
+        Anybody can post its text.
         """
         is_false = False
         for finding in findings:
@@ -240,14 +241,15 @@ class MatchStage:
                 yield finding
 
     def _is_proved(self, capture: Capture) -> bool:
-        """Return whether crawl put this canary post up."""
+        """Return whether crawl published this canary post."""
         return capture.site == SITE and is_authentic(
             capture.body, capture.published_at, self._reception.verifier
         )
 
     def alive(self) -> None:
-        """Called at each turn of the loop: lag is a gauge, and keys turn over even when nothing
-        comes.
+        """Update the lag, and reload lists and keys if necessary.
+
+        It is called at each turn of the loop, even if no record arrives.
         """
         lag = self.subscription.lag()
         self.metrics.lag_records.set(lag.records)
@@ -257,7 +259,7 @@ class MatchStage:
         self._renew()
 
     def _count_losses(self) -> None:
-        """What the bus says never reached match, as counters."""
+        """Add the records that the bus lost before match to the counters."""
         counters = (self.metrics.expired, self.metrics.missing, self.metrics.damaged)
         lost = (self.subscription.expired, self.subscription.missing, self.subscription.damaged)
         for counter, now, before in zip(counters, lost, self._lost, strict=True):
@@ -265,8 +267,9 @@ class MatchStage:
         self._lost = lost
 
     def _renew(self) -> None:
-        """Read watchlists and lexicons again when a file changed or a list expired, and turn the
-        seal keys over once a day.
+        """Reload watchlists and lexicons after a file changed or a list expired.
+
+        The encryption keys are rotated once a day.
         """
         today = self.context.clock.now().strftime("%Y%m%d")
         if today != self._key_day:
@@ -307,21 +310,21 @@ class MatchStage:
         self._stamp = stamp
 
     def ready(self) -> bool:
-        """Return whether it looks for the customers of every tenant by the list that was
-        installed last.
+        """Return whether match searches for the customers of every tenant.
+
+        It must use the list that was installed last.
         """
         return not self._faults and bool(self._matcher.lists)
 
     def fault(self) -> str:
-        """Return that nobody's captures are believed, "" if some signer is known."""
+        """Return the fault that no signer is trusted, "" if one is known."""
         return self._reception.verifier.fault()
 
     def await_lists(self, stop: threading.Event, *, once: bool) -> None:
-        """Return when no list is missing that was installed here, or `stop` is set; with `once`
-        ConfigError instead.
+        """Wait until no installed list is missing, or `stop` is set.
 
-        A post that is read meanwhile would be looked through for nobody of that tenant, and not
-        come again.
+        With `once`, raises `ConfigError` instead of waiting. A post that was read meanwhile would
+        be searched for none of that tenant's customers, and would not arrive again.
         """
         while self._in_use.missing and not stop.is_set():
             if once:
@@ -331,8 +334,9 @@ class MatchStage:
             self._renew()
 
     def _counter(self, reading: CaptureReading, published: PublishedCounts) -> Callable[[], None]:
-        """Return what a capture adds to the counters once its findings are durable; holds none
-        of its text.
+        """Return a function that adds a capture to the counters once its findings are durable.
+
+        It holds none of the capture's text.
         """
         metrics, size, valid, unread = (
             self.metrics,
@@ -367,11 +371,10 @@ class MatchStage:
 
 
 def rotate_seal_keys(context: Context) -> None:
-    """A seal key pair a day; a private half goes when the longest retention of what it sealed has
-    passed.
+    """Make a key pair a day for encryption, and delete private keys that are no longer needed.
 
-    Only where they are files of the key folder: whoever hands them over as credentials or by a key
-    command turns them over.
+    A private key is kept for the longest retention of the data that it encrypted. Keys that are
+    passed as credentials or by a key command are rotated by their keeper instead.
     """
     store, reading = context.keys, context.running_time.read()
     if store.are_external("seal"):
@@ -392,7 +395,7 @@ def rotate_seal_keys(context: Context) -> None:
 
 
 def _day_of(name: str) -> datetime | None:
-    """Return the day on which a seal key was made, by its name."""
+    """Return the day on which an encryption key was made, by its name."""
     with contextlib.suppress(ValueError):
         return datetime.strptime(Path(name).stem, "%Y%m%d").replace(tzinfo=UTC)
     return None
@@ -477,7 +480,7 @@ def match(ctx: typer.Context, once: Once = False) -> None:
 
 
 def _every(clock: Clock, seconds: float) -> Iterator[bool]:
-    """True once in `seconds`, False between."""
+    """Yield True once in `seconds`, and False in between."""
     due = clock.monotonic()
     while True:
         now = clock.monotonic()

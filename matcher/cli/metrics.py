@@ -165,7 +165,7 @@ class MatchMetrics:
             self.assessed.labels(outcome)
 
     def show_lists(self, used: Mapping[str, TenantLists], lacking: Iterable[str]) -> None:
-        """Show these lists by tenant, and of tenants that lack one that nobody is looked for."""
+        """Show these lists by tenant, and no customers for tenants that lack one."""
         shown = {
             **dict.fromkeys(lacking, 0),
             **{tenant: lists.customers for tenant, lists in used.items()},
@@ -181,7 +181,7 @@ class MatchMetrics:
         self._enrolled = {*shown}
 
     def lost(self, reason: str) -> None:
-        """A capture became a dead letter."""
+        """Count a capture that became a dead letter."""
         self.dropped.labels(limit_label(reason, REASONS)).inc()
 
 

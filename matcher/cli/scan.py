@@ -1,6 +1,4 @@
-"""`ullage scan`: local files are matched now, without bus or store; they are read, never copied,
-never kept.
-"""
+"""`ullage scan`: match local files now, without bus or store; files are never copied or kept."""
 
 from __future__ import annotations
 
@@ -104,8 +102,9 @@ def scan(
 
 
 class ScanLines(NamedTuple):
-    """What `scan` prints of a batch, and what it notes of it; `forms` are those by which
-    customers were found.
+    """The output of `scan` for a batch.
+
+    `forms` are the forms by which customers were found.
     """
 
     lines: list[str]
@@ -116,8 +115,9 @@ class ScanLines(NamedTuple):
 
 
 class FileScan:
-    """The files of a scan, and what of them was not read: named on stderr, and on stdout if it
-    is to `print_unread`.
+    """The files of a scan, and the parts that were not read.
+
+    Those are named on stderr and, with `print_unread`, on stdout.
     """
 
     def __init__(
@@ -151,13 +151,14 @@ class FileScan:
         )
 
     def is_whole(self) -> bool:
-        """Return whether there was something to read and all of it was read, so that nobody
-        found means nobody.
+        """Return whether there was something to read and all of it was read.
+
+        Only then does no hit mean no customer.
         """
         return self._count > self._blank and not self._unread.matters
 
     def skip(self, outcome: UnreadPart) -> None:
-        """Something was not read, of the file that is read now or of another."""
+        """Record a part that was not read, of the current file or another."""
         self._outcomes.append(outcome)
         self._blank += outcome == (self._current, "empty")
         self._unread.add(outcome, self._current or outcome.path)
@@ -168,7 +169,7 @@ class FileScan:
         self._record_output(0, 1)
 
     def _record_output(self, pieces: int, messages: int) -> None:
-        """Record that the output of so many more pieces, and so many more messages, is out."""
+        """Record that the output of that many more pieces and messages was written."""
         self._written = OutputProgress(
             self._written.pieces + pieces, self._written.messages + messages
         )
@@ -179,7 +180,7 @@ class FileScan:
     def pieces(
         self, files: Iterable[Path], progress: ReadProgress, count_customers: Callable[[], int]
     ) -> Iterator[Piece]:
-        """Yield what is in `files`, one after the other."""
+        """Yield the pieces of `files`, one file after the other."""
         with ForkServer() as server:
             for path in files:
                 self._current = printable(path)
@@ -201,7 +202,7 @@ class FileScan:
                 self._count, self._current = self._count + 1, ""
 
     def add_fault(self, path: str, fault: DetectorFault) -> None:
-        """Name a part that failed on the text at `path`, once."""
+        """Report a part that failed on the text at `path`, one time."""
         if (path, fault.part) not in self._faults:
             self._faults.add((path, fault.part))
             self.skip(FailedPart(path, fault))
@@ -209,8 +210,9 @@ class FileScan:
     def evaluate(
         self, searched: SearchResult, lists: Sequence[TenantLists], *, alarms: bool
     ) -> ScanLines:
-        """Return what is printed of a batch; nothing is printed or noted before all of it is
-        known.
+        """Return the output for a batch.
+
+        Nothing is printed or recorded before all of it is known.
         """
         guard, made = searched.guard, ScanLines([], [], [], set(), [])
         for tenant in lists:
@@ -230,9 +232,7 @@ class FileScan:
         return made._replace(terms=terms, values=values)
 
     def write(self, made: ScanLines, pieces: int) -> bool:
-        """Print the lines of a batch of so many pieces and note its values; return whether a
-        customer is in it.
-        """
+        """Print the lines of a batch and record its values; return whether it has a customer."""
         if self._note is None or self._written.pieces >= self._note.resumed.pieces:
             sys.stdout.write("".join(made.lines))
             for row in made.terms:
@@ -244,7 +244,7 @@ class FileScan:
         return bool(made.lines)
 
     def _count_values(self, searched: SearchResult) -> list[ValueCounts]:
-        """Count the values of a batch that no list can be asked for, of texts that have some."""
+        """Count the values of a batch that no list can be searched for."""
         paths, numbers = {*self._values}, list[int]()
         for number, part in enumerate(searched.parts):
             paths.update({part.piece.path} if number in searched.unread else ())
@@ -252,8 +252,9 @@ class FileScan:
         return list(count_values(searched, numbers).values()) if numbers else []
 
     def tell_values(self, enrolled: Collection[str]) -> None:
-        """Name the values that no list could be asked for; `enrolled` are the forms that lists
-        have.
+        """Report the values that no list could be searched for.
+
+        `enrolled` are the forms in the lists.
         """
         for values in self._values.values():
             values.read |= self._forms
@@ -266,10 +267,10 @@ def _write(row: dict[str, object]) -> None:
 
 
 def _found(lists: TenantLists, searched: SearchResult) -> tuple[list[str], set[str], list[str]]:
-    """Return the lines to print of a tenant's customers in a batch, by the epoch that found most;
-    their forms and pseudonyms.
+    """Return the lines for a tenant's customers in a batch, their forms, and their pseudonyms.
 
-    Where rows cannot be read, customers are those that a value proves by itself.
+    They are of the key generation with most matches. If rows cannot be read, the customers are
+    those that a value alone proves.
     """
     by_epoch = [
         (
@@ -299,7 +300,7 @@ def _found(lists: TenantLists, searched: SearchResult) -> tuple[list[str], set[s
 
 
 def _terms(searched: SearchResult) -> Iterator[dict[str, object]]:
-    """Yield what `scan --alarms` prints of a batch's lexicon terms."""
+    """Yield the records of `scan --alarms` for a batch's lexicon terms."""
     for part, terms in zip(searched.parts, searched.terms, strict=True):
         for hit in terms.hits:
             start, end = part.text.span(*part.text.to_characters([hit.start, hit.end]).tolist())
@@ -313,17 +314,16 @@ def _row(
     what: tuple[str, str],
     confidence: int | None,
 ) -> dict[str, object]:
-    """Return a line of `scan` that is about no customer, its fields in the order that is
-    promised.
-    """
+    """Return a line of `scan` about no customer, with its fields in the documented order."""
     start, end = place or (None, None)
     named = {"kind": what[0], "form": what[1], "tenant": None, "subject": None}
     return {"path": path, "start": start, "end": end, **named, "confidence": confidence}
 
 
 def limits_here(*, ocr: bool) -> Limits:
-    """Return how far a file that a person chose is read; says so where pictures are wanted and
-    cannot be read.
+    """Return the limits for a file that a person chose.
+
+    Prints a message if pictures are wanted and cannot be read.
     """
     if ocr and not has_ocr():
         typer.echo(
@@ -350,12 +350,12 @@ def pieces_in(
     guard: FaultGuard = STRICT,
     given: bytes | None = None,
 ) -> Iterator[Piece]:
-    """Yield what a file holds, in windows: itself, or the members of a container; `on_skipped`
-    hears what is not read.
+    """Yield a file in windows: itself, or the members of a container.
 
-    Children that unpack come from `server`. A file that is `named` otherwise than it lies is told
-    by that name. Where a lenient `guard` bears that a member fails, the others are read. `given` is
-    what standard input held, where that is read.
+    `on_skipped` is called for each part that is not read. `server` starts the children that unpack.
+    A file with another name to report is `named`. If a lenient `guard` catches the fault of a
+    member, the remaining members are read. `given` is the content of standard input, if that is
+    read.
     """
     name = printable(named or path)
     try:
@@ -382,7 +382,7 @@ def pieces_in(
 
 
 def size_of(path: Path) -> int | None:
-    """Bytes of a file; None of standard input, and where nobody can tell."""
+    """Return the bytes of a file; None for standard input, or if the size is unknown."""
     try:
         return None if str(path) == "-" else path.stat().st_size
     except OSError:
@@ -390,17 +390,15 @@ def size_of(path: Path) -> int | None:
 
 
 def is_empty(body: BinaryIO | bytes) -> bool:
-    """Return whether there is nothing in it."""
+    """Return whether a body is empty."""
     return not body if isinstance(body, bytes) else os.fstat(body.fileno()).st_size == 0
 
 
 def files_under(paths: Sequence[Path], on_skipped: Callable[[UnreadPart], None]) -> Iterator[Path]:
     """Yield the files that `paths` name, folders walked in order; `-` is standard input.
 
-    ConfigError where there is none.
-
-    Links are not followed: `on_skipped` hears of those that lead out of all `paths`, of unreadable
-    folders, of what is no file.
+    Raises `ConfigError` if there is none. Links are not followed: `on_skipped` is called for those
+    that lead outside all `paths`, for unreadable folders, and for what is no file.
     """
     whole = [os.path.realpath(path) for path in paths]
     for path in paths:
@@ -419,7 +417,7 @@ def files_under(paths: Sequence[Path], on_skipped: Callable[[UnreadPart], None])
 def _walked(
     folder: Path, whole: Iterable[str], on_skipped: Callable[[UnreadPart], None]
 ) -> Iterator[Path]:
-    """Yield the files below a folder; what lies in `whole` is read where it lies."""
+    """Yield the files below a folder; those in `whole` are read at their own place."""
 
     def denied(error: OSError) -> None:
         on_skipped(UnreadPart(printable(Path(error.filename)), "denied"))
@@ -437,7 +435,7 @@ def _walked(
 
 
 def printable(path: Path) -> str:
-    """Return the path as it may be printed: a name in no encoding has its odd bytes replaced."""
+    """Return a path that is safe to print; bytes in no encoding are replaced."""
     return os.fsencode(path).decode("utf-8", "replace")
 
 
@@ -450,7 +448,7 @@ def body_of(path: Path) -> bytes:
 
 
 def check_file(path: Path) -> None:
-    """ConfigError where `path` is no file that can be read."""
+    """Raise `ConfigError` if `path` is not a readable file."""
     if str(path) == "-":
         return
     try:

@@ -1,16 +1,17 @@
-"""Search in a child process, so that a crash of native code, or a loop without end, costs one
-part's result of one text.
+"""Search in a child process: a native crash or an endless loop costs one result for one text.
 
-`scan` and `assess` fork before they read anything. The child does all the work and notes in shared
-memory where it is: which pieces of text it searches, which part of matching is at work
-(`ullage.guard`), and how much of its output is written. Where a signal ends the child, the parent
-forks another, which reads the same files again: it searches the pieces that were in hand one at a
-time, skips the part in which a process died at that piece, and does not print again what was
-printed. A part that takes `HANG_SECONDS` of processor time ends its process as well.
+`scan` and `assess` fork before they read anything. The child does all the work and records its
+position in shared memory: the pieces of text that it searches, the part of matching at work
+(`ullage.guard`), and how much of its output is written. If a signal ends the child, the parent
+forks another, which reads the same files again. It searches the pieces in question one at a time,
+skips the part in which a process died at that piece, and does not repeat output. A part that takes
+`HANG_SECONDS` of processor time ends its process too.
 
-    parent:  fork ── wait ── SIGSEGV in (piece 7, "labels") ── fork ── wait ── exit with the child's code
+    parent:  fork ── wait ── SIGSEGV in (piece 7, "labels") ── fork ── wait ── exit
     child 1: pieces 0 … 7 ✗                      child 2: pieces 0 … 6, 7 without "labels", 8 …
-"""  # noqa: E501
+
+The parent exits with the last child's code.
+"""
 
 from __future__ import annotations
 
@@ -30,19 +31,21 @@ from ullage.errors import Exit
 from ullage.guard import SearchTrace
 
 HANG_SECONDS = 120.0
-"""Processor time of one batch after which it is taken for a loop without end: a hundred times
-what the slowest text took.
+"""Processor time of one batch from which it counts as an endless loop.
+
+It is a hundred times that of the slowest text.
 """
 MOST_DEATHS = 16
-"""Processes that may die over one run: a file made to end them must not occupy a machine."""
+"""Processes that may die in one run: a file made to kill them must not occupy a machine."""
 LAYOUT = struct.Struct("<QQQQQ24s")
 READING = "unpack"
 MOST_TRIES = 2
 
 
 class Place(NamedTuple):
-    """Where a process was: in the `file`-th file, with `size` pieces from number `first` on in
-    hand, and the part at work.
+    """The position of a process.
+
+    It is in the `file`-th file, with `size` pieces from number `first` on, and the part at work.
     """
 
     file: int
@@ -52,15 +55,16 @@ class Place(NamedTuple):
 
 
 class OutputProgress(NamedTuple):
-    """Output that is out: of so many pieces, and so many messages."""
+    """The output written so far: its numbers of pieces and messages."""
 
     pieces: int = 0
     messages: int = 0
 
 
 class SearchNote:
-    """The memory that child and parent share; in the child it is the trace that the search is
-    given.
+    """The memory that child and parent share.
+
+    In the child it is the trace that the search gets.
     """
 
     def __init__(self) -> None:
@@ -71,8 +75,9 @@ class SearchNote:
         self._write(Place(0, 0, 0, READING), self.resumed)
 
     def begin_file(self) -> bool:
-        """Record that another file is read; return False where two processes died as they read
-        it, so that it is left out.
+        """Record that another file is read.
+
+        Returns False if two processes died reading it, so that it is left out.
         """
         place = self._place()
         self._write(place._replace(file=place.file + 1, part=READING), self.written())
@@ -91,7 +96,7 @@ class SearchNote:
         return _NotedSearch(self._memory, skipped)
 
     def is_suspect(self, first: int, count: int) -> bool:
-        """Return whether a process died with one of these pieces in hand."""
+        """Return whether a process died while it searched one of these pieces."""
         return any(
             death.first < first + count and first < death.first + death.size
             for death in self.deaths
@@ -105,15 +110,15 @@ class SearchNote:
         )
 
     def record_output(self, written: OutputProgress) -> None:
-        """Record that output is out."""
+        """Record the output written so far."""
         self._write(self._place(), written)
 
     def written(self) -> OutputProgress:
-        """Return what is out."""
+        """Return the output written so far."""
         return OutputProgress(*LAYOUT.unpack(self._memory[:])[3:5])
 
     def bury(self) -> bool:
-        """In the parent, take note of where a child died; return whether another may try."""
+        """Record, in the parent, where a child died; return whether another may try."""
         self.deaths.append(self._place())
         self.resumed = self.written()
         self._write(Place(0, 0, 0, READING), self.resumed)
@@ -128,7 +133,7 @@ class SearchNote:
 
 
 class _NotedSearch:
-    """Notes each part as it begins, unless an earlier process died in it at the same piece."""
+    """A trace that records each part as it begins, unless a process died in it at that piece."""
 
     def __init__(self, memory: mmap.mmap, skipped: set[str]) -> None:
         self._memory, self._skipped = memory, skipped
@@ -142,11 +147,11 @@ class _NotedSearch:
 
 
 def supervise(fork: Callable[[], int] = os.fork) -> SearchNote | None:
-    """Fork a child that searches, and return its note there; the parent ends with its last child's
-    exit code.
+    """Fork a child that searches, and return its note there.
 
-    Return None where output does not go to this process's own standard output: then another program
-    called this as a function, and a second process would go on with that program's work.
+    The parent exits with its last child's exit code. Returns None if output does not go to this
+    process's own standard output: then another program called this as a function, and a second
+    process would continue that program's work.
     """
     if sys.__stdout__ is None or sys.stdout is not sys.__stdout__:
         return None
@@ -170,8 +175,9 @@ def supervise(fork: Callable[[], int] = os.fork) -> SearchNote | None:
 
 
 def _wait(child: int) -> int:
-    """Wait for a child, and pass on what asks this process to end; return its exit code,
-    negative for a signal.
+    """Wait for a child, and forward signals that ask this process to end.
+
+    Returns the exit code, negative for a signal.
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda got, _frame: os.kill(child, got))

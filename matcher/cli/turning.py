@@ -1,9 +1,8 @@
-"""`ullage watchlist rotate-key`: a tenant's tag keys and index keys turn over, with a window in
-which two epochs are live.
+"""`ullage watchlist rotate-key`: rotate a tenant's keys, with a window of two live generations.
 
-Lists are built under tag keys: a load fills the new epoch. Facts in the store are tagged under
-index keys, and none can be tagged anew without the value, which nobody has: facts under the old key
-leave by themselves, with `store.exposures_days`, and until then both keys are asked
+Lists are built under the keys of the purpose match: a load fills the new key generation. Facts in
+the store are hashed under index keys and cannot be hashed anew without the value, which nobody has.
+Facts under the old key expire with `store.exposures_days`, and until then both keys are used
 (`alerts.cases.lookups.lookup`, `ullage.lookup.values`).
 """
 
@@ -47,8 +46,9 @@ Early = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One tenant's keys of one purpose, match or index, and what is done with them; each gives
-    what it has to say.
+    """One tenant's keys of one purpose, match or index, and the actions on them.
+
+    Each action yields messages to print.
     """
 
     context: Context
@@ -56,7 +56,10 @@ class Turn:
     purpose: str
 
     def open(self) -> Iterator[str]:
-        """Make the key of a new epoch. ConfigError where the tenant has none yet."""
+        """Make the key of a new generation.
+
+        Raises `ConfigError` if the tenant has none yet.
+        """
         opened = self._live()[-1] + 1
         self._note(f"{self._called} {opened} is opened")
         self.context.keys.make(self._name(opened))
@@ -72,8 +75,9 @@ class Turn:
             )
 
     def retire(self, *, early: bool = False) -> Iterator[str]:
-        """Destroy all keys but the newest; ConfigError says what still needs them, or where they
-        are kept.
+        """Destroy all keys but the newest.
+
+        Raises `ConfigError` if one is still needed, or if they are kept elsewhere.
         """
         *old, newest = self._live()
         if self.purpose == "match" and not (
@@ -147,7 +151,7 @@ class Turn:
         return f"{self.tenant}/{self.purpose}-{number}.key"
 
     def _note(self, what: str) -> None:
-        """Put a change of a key into the audit log, before it is made."""
+        """Write the change of a key to the audit log, before it is made."""
         self.context.trail().append(
             "watchlist.rotate-key", what, actor=current_user(), tenant=self.tenant
         )

@@ -1,6 +1,6 @@
-"""The verdict on a file that somebody sent: real? ours? who of ours? which scam? what next?
+"""The verdict on a submitted file: real? ours? which of our customers? which scam? what next?
 
-Nothing of it is kept.
+Nothing of the file is kept.
 """
 
 from __future__ import annotations
@@ -71,29 +71,30 @@ ASK: Mapping[str, str] = {
     "salted": "what was digested and how (salt, rounds), or for the values in clear",
     "cookies": "of which site they are",
 }
-"""By reason what to ask whoever sent the file."""
+"""What to ask the sender of the file for, by reason."""
 IN_PARTS = "for its parts one by one: as it is, it goes beyond what is read of one file"
 MOST_LISTED = 10_000
-"""Parts of a file of which JSON says each that it was not read; all are counted."""
+"""Parts of a file that the JSON lists as not read; all are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownIncidents:
-    """What incidents know of a file, a tenant whose customers are in it; `why_not` where they
-    could not be asked.
+    """What incidents show about a file, by tenant with customers in it.
+
+    `why_not` is why they could not be queried.
     """
 
     known: Mapping[str, IncidentHistory] = field(default_factory=dict)
     why_not: str = ""
 
     def of(self, tenant: str) -> IncidentHistory | None:
-        """Return what is known of a tenant's customers, None where nobody was asked."""
+        """Return the history of a tenant's customers, None if incidents were not queried."""
         return None if self.why_not else self.known.get(tenant, IncidentHistory())
 
 
 @dataclass(frozen=True, slots=True)
 class TenantVerdict:
-    """What `ullage assess` says for one tenant."""
+    """The verdict of `ullage assess` for one tenant."""
 
     tenant: str
     customers: int
@@ -108,33 +109,34 @@ class TenantVerdict:
     live_cookies: int
     session_cookies: int
     cookies_until: str
-    """The day on which the last of the live ones expires, "" where none has a day."""
+    """The day on which the last unexpired one expires, "" if none has a day."""
     own_cards: int
     expected_by_chance: float
     exposure: ExposureScore
     origin: Origin
     next_step: NextStep
     earlier: IncidentHistory | None = None
-    """What incidents know of these customers; None where they were not asked."""
+    """What incidents show about these customers; None if they were not queried."""
 
     @property
     def decide(self) -> tuple[str, str]:
-        """Within what time a person decides whether it is confirmed, in English and Chinese; ""
-        where nobody has to.
+        """Return the time within which a person decides on it, in English and Chinese.
+
+        Both are "" if there is nothing to decide.
         """
         minutes = decide_minutes(self.exposure.severity, self.exposure.clock, self.exposure.minutes)
         return Decide(minutes).words() if minutes else ("", "")
 
     @property
     def whose(self) -> str:
-        """Whose leak it is, in words."""
+        """Return in words whose leak it is."""
         is_weak = self.origin.verdict == "ours" and not self.corroborated_rows
         return ORIGIN_WORDS["by one value" if is_weak else self.origin.verdict].format(
             label=self.origin.label
         )
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """Return the fields for `--json`."""
         fields: dict[str, object] = {"whose": self.whose}
         fields |= {"next_step": self.next_step.text, "next_step_zh": self.next_step.text_zh}
         fields |= {"decide": self.decide[0], "decide_zh": self.decide[1]}
@@ -143,11 +145,11 @@ class TenantVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """All that is said of a file.
+    """The complete assessment of a file.
 
-    `not_compared` is why earlier incidents could not be asked, "" where they were; `outcomes` say
-    what was not read; `absent` are tenants without a watchlist here, whose customers nobody looked
-    for.
+    `not_compared` is why earlier incidents could not be queried, "" if they were; `outcomes` are
+    the parts that were not read; `absent` are tenants without a watchlist here, whose customers
+    were not searched for.
     """
 
     whole: Statistics
@@ -159,9 +161,7 @@ class Assessment:
 
     @property
     def is_exposed(self) -> bool:
-        """Return whether a customer is in it, or a login at a tenant's own site, or a cookie of
-        one.
-        """
+        """Return whether it holds a customer, or a login or a cookie of a tenant's own site."""
         return any(
             verdict.customers or verdict.logins or verdict.cookies for verdict in self.tenants
         )
@@ -173,11 +173,11 @@ class Assessment:
 
     @property
     def in_a_word(self) -> str:
-        """Return the answer for programs."""
+        """Return the answer as a word for programs."""
         return "exposed" if self.is_exposed else "nobody" if self.is_whole else "no verdict"
 
     def code(self, *, fail: bool, fail_on: str) -> Exit:
-        """Return what the command ends with."""
+        """Return the exit code of the command."""
         worst = max((ORDER.index(verdict.exposure.severity) for verdict in self.tenants), default=0)
         if (fail and self.is_exposed) or (fail_on and worst >= list[str](ORDER).index(fail_on)):
             return Exit.EXPOSED
@@ -191,7 +191,10 @@ class Assessment:
         )
 
     def as_dict(self, opened: Mapping[str, IncidentReference] | None = None) -> dict[str, object]:
-        """For `--json`; `opened` is what came of it, a tenant, where it was to be opened."""
+        """Return the fields for `--json`.
+
+        `opened` is the incident of each tenant, if it was to be opened.
+        """
         counted = {"rows", "candidates", "failures", "skeleton", "unread", "estimated"}
         fields: dict[str, object] = self.whole.model_dump(include=counted) | {
             "verdict": self.in_a_word
@@ -220,7 +223,7 @@ class Assessment:
 
 
 def check_severity(name: str) -> None:
-    """ConfigError unless `name` is a severity, or ""."""
+    """Raise `ConfigError` unless `name` is a severity, or ""."""
     if name not in ("", *ORDER):
         raise ConfigError(f"--fail-on is one of {', '.join(ORDER)}")
 
@@ -228,7 +231,7 @@ def check_severity(name: str) -> None:
 def verdicts(
     context: Context, matcher: Matcher, reading: CaptureReading, before: KnownIncidents
 ) -> tuple[Statistics, list[TenantVerdict]]:
-    """Return statistics of the file and a verdict for each tenant, those with matches first.
+    """Return the statistics of the file and a verdict for each tenant, those with matches first.
 
     A rule that fails is a fault of `reading`.
     """
@@ -289,8 +292,9 @@ def _verdict(
 def exposure_of(
     context: Context, reading: CaptureReading, whole: Statistics, lists: TenantLists
 ) -> ExposureScore:
-    """Return how the customers in one capture can be cheated, by its own facts alone; `whole` is
-    that tenant's.
+    """Return the exposure score of the customers in one capture, by its own facts alone.
+
+    `whole` are the statistics for that tenant.
     """
     return _judge(context, reading, whole, lists)[1]
 
@@ -302,8 +306,9 @@ def _judge(
     lists: TenantLists,
     earlier: IncidentHistory | None = None,
 ) -> tuple[VerdictFacts | None, ExposureScore, Origin]:
-    """Return the facts and both answers; without facts, where counting them fails, a person must
-    judge.
+    """Return the facts, the exposure score and the origin.
+
+    The facts are None if counting them fails: then a person must decide.
     """
     facts = reading.guard.run(
         "facts", partial(_facts, context, reading, whole, lists, earlier), None
@@ -320,7 +325,10 @@ def _facts(
     lists: TenantLists,
     earlier: IncidentHistory | None,
 ) -> VerdictFacts:
-    """Count what the verdict is drawn from; `earlier` is what incidents know of the customers."""
+    """Count the facts for the verdict.
+
+    `earlier` is what incidents show about the customers.
+    """
     tenant, found = (
         context.tenant(lists.tenant),
         reading.find_best_matches(lists.tenant) or EpochMatches(0),

@@ -152,9 +152,7 @@ def load(
 
 
 def _put_list(made: Path, home: Path, tenant: str, *, wanted: bool) -> None:
-    """Put the list of what is recorded in its place, or take away one of before, on which not
-    all of these customers are.
-    """
+    """Install the customer registry, or remove a former one that lacks some of these customers."""
     was_there = home.is_file()
     home.with_name(home.name + recorded.AMENDED).unlink(missing_ok=True)
     if wanted:
@@ -170,7 +168,7 @@ def _put_list(made: Path, home: Path, tenant: str, *, wanted: bool) -> None:
 
 
 def _say_unstamped(context: Context, tenant: str, epoch: int) -> None:
-    """Name the parties whose bait is in a list and has no stamp."""
+    """Print the parties whose honeytokens are in a list without being recorded."""
     labels = installation.open_installed(
         context.data, context.keys, tenant, epoch
     ).list.enrolled_labels()
@@ -325,7 +323,7 @@ def build(
 
 
 def _builder(keys: KeyStore, tenant: str, digests: str, *, listed: bool = False) -> Builder:
-    """Return a builder for the newest epoch."""
+    """Return a builder for the newest key generation."""
     return Builder(
         keys, tenant, list_generations(keys, tenant, "match")[-1], digests, listed=listed
     )
@@ -333,14 +331,14 @@ def _builder(keys: KeyStore, tenant: str, digests: str, *, listed: bool = False)
 
 @contextlib.contextmanager
 def _read(source: Source) -> Iterator[Source]:
-    """`source`, with how far it is read shown to a person at a terminal."""
+    """Yield `source`, with its progress shown at a terminal."""
     with read_progress([size_of(path) for path in source.paths]) as progress:
         yield replace(source, progress=progress)
 
 
 @contextlib.contextmanager
 def _draft_folder(parent: Path) -> Iterator[Path]:
-    """A folder for what is built, on the file system where it will lie."""
+    """Yield a folder for the build, on the file system of its destination."""
     with tempfile.TemporaryDirectory(dir=parent, prefix="build-") as folder:
         yield Path(folder)
 
@@ -364,7 +362,7 @@ def _estimate(context: Context, source: Source, digests: str) -> None:
 
 
 def _install(context: Context, file: Path, tenant: str, *, shrink: bool) -> None:
-    """On match's host: check a built watchlist, or a day's changes to it, and swap it in."""
+    """Check a built watchlist, or a delta, and install it on match's host."""
     _known(context, tenant)
     installation.check_source(
         context.data, context.keys, tenant, file, context.clock.now(), shrink=shrink
@@ -563,7 +561,7 @@ def rotate_key(
 
 
 def _known(context: Context, tenant: str) -> None:
-    """UnknownTenantError for a tenant without keys, settings or a list here."""
+    """Raise `UnknownTenantError` for a tenant without keys, settings or a list here."""
     context.require_data()
     require_tenant(
         valid_name(tenant), find_tenants(context) | set(installation.tenants(context.data))
@@ -571,13 +569,14 @@ def _known(context: Context, tenant: str) -> None:
 
 
 def _note(context: Context, action: str, tenant: str, what: str) -> None:
-    """Put a change of a watchlist into the audit log, before it is made."""
+    """Write the change of a watchlist to the audit log, before it is made."""
     context.trail().append(f"watchlist.{action}", what, actor=current_user(), tenant=tenant)
 
 
 def _history(context: Context, tenant: str, *, as_json: bool) -> None:
-    """List what was done with watchlists on this machine, the newest first: loads with their
-    sizes, when and by whom.
+    """Print the changes of watchlists on this machine, newest first.
+
+    They are loads with their sizes, when and by whom.
     """
     found = [
         one for one in list_watchlist_changes(context.data / FOLDER) if tenant in ("", one.tenant)

@@ -1,6 +1,6 @@
-"""Declare the options of commands that read a customer file, and make out what its columns hold.
+"""Declare the options of commands that read a customer list, and find out what its columns hold.
 
-Columns whose names are not known are proposed by name and values; a person confirms them.
+Columns with unknown names are proposed by name and values; a person confirms them.
 """
 
 from __future__ import annotations
@@ -36,21 +36,24 @@ from ullage.security.masking import Secret
 from ullage.settings import TENANT
 
 BARE_REFERENCES = frozenset("id uid no ref reference".split())
-"""Names of a column of references where its values are no identifiers: a column `id` may hold
-resident IDs as well.
+"""Names of a reference column that count only if its values are no identifiers.
+
+A column `id` may hold resident IDs too.
 """
 BY_VALUE = ("resident_id", "card", "phone", "email")
-"""Kinds that values show by themselves, the surest first."""
+"""Kinds that values show by themselves, the most certain first."""
 LOOKED_AT, SHARE, SHOWN = 200, 0.8, 3
-"""Rows that are looked at, the share of a column's values that must be of a kind, and values
-that are shown masked.
+"""Rows that are read, the share of a column's values that must have a kind, and values shown.
+
+The values are shown masked.
 """
 EDGE = 3
 
 
 class ColumnMapping(NamedTuple):
-    """A column, what it is read as ("" for not at all), whether that is only proposed, and some
-    of its values, masked.
+    """A column and its kind, "" if it is not read.
+
+    It also has whether the kind is only proposed, and some of its values, masked.
     """
 
     name: str
@@ -60,8 +63,9 @@ class ColumnMapping(NamedTuple):
 
 
 def mappings(source: Source) -> list[ColumnMapping]:
-    """Return what each column of the first file is read as, or is proposed to be; [] for a list
-    with a row an identifier.
+    """Return the kind, certain or proposed, of each column of the first file.
+
+    It is [] for a list with one identifier a row.
     """
     if source.long or str(source.paths[0]) == "-":
         return []
@@ -93,8 +97,9 @@ def proposed(columns: Sequence[ColumnMapping]) -> dict[str, str]:
 
 
 def is_evident(columns: Sequence[ColumnMapping]) -> bool:
-    """Return whether all that is proposed is a column of references with a bare name such as
-    `id`: nobody need be asked.
+    """Return whether the proposals need no confirmation.
+
+    That is so if the only one is a column of references with a bare name such as `id`.
     """
     return all(
         column.kind == REFERENCE and column.name.strip().lower() in BARE_REFERENCES
@@ -104,13 +109,14 @@ def is_evident(columns: Sequence[ColumnMapping]) -> bool:
 
 
 def with_mapping(source: Source, more: dict[str, str]) -> Source:
-    """`source` with these columns read as these kinds too."""
+    """Return `source` with more columns mapped to kinds."""
     return replace(source, mapping={**source.mapping, **more})
 
 
 def require_columns(source: Source, columns: Sequence[ColumnMapping], words: Sequence[str]) -> None:
-    """ConfigError with the command to use, `words` and what they lack, where references or all
-    identifiers are only proposed.
+    """Check that references and some identifiers are mapped for certain.
+
+    If not, raises `ConfigError` with `words`, the missing kinds, and the command to use.
     """
     read = {column.kind for column in columns if column.kind and not column.is_proposed}
     more = proposed(columns)
@@ -131,7 +137,7 @@ def require_columns(source: Source, columns: Sequence[ColumnMapping], words: Seq
 
 
 def masked(value: str) -> str:
-    """`value` with its beginning and its end alone, as far as they show no more than half of it.
+    """Return the beginning and the end of `value`, at most half of it, and stars between.
 
     >>> masked("13912345678"), masked("C-1"), masked("李娜")
     ('13*******78', '***', '**')
@@ -141,9 +147,7 @@ def masked(value: str) -> str:
 
 
 def _sample(source: Source) -> tuple[list[str], list[list[str]]]:
-    """Return the names of all columns of the first file, and the cells of its first rows by
-    column.
-    """
+    """Return the names of all columns of the first file, and the cells of its first rows."""
     header = list[str]()
 
     def all_of(path: Path, names: Sequence[str]) -> list[int]:
@@ -161,7 +165,7 @@ def _sample(source: Source) -> tuple[list[str], list[list[str]]]:
 
 
 def _proposed(name: str, cells: Sequence[str]) -> str:
-    """Return the kind of a column whose name alone does not say it; "" for none that is known."""
+    """Return the likely kind of a column whose name alone does not show it; "" for none."""
     filled = [_kinds(cell) for cell in cells if cell]
     by_value = next(
         (
@@ -259,7 +263,7 @@ SHOWN_REJECTS = 10
 
 
 def valid_name(tenant: str) -> str:
-    """Return the tenant's name; ConfigError when it cannot be one."""
+    """Return the tenant's name; raise `ConfigError` if it is invalid."""
     if not TENANT.fullmatch(tenant):
         raise ConfigError(
             f"--tenant {tenant!r}: use a-z, 0-9 and -, at most 32 characters, a letter first"
@@ -295,11 +299,10 @@ def source_of(
 
 
 def confirmed(source: Source) -> Source:
-    """`source` with the columns mapped whose names are not known: a person at a terminal is shown
-    what each holds, and asked.
+    """Return `source` with its unknown columns mapped, after asking at the terminal.
 
-    ConfigError with the command to use where nobody can be asked, and it cannot be read without an
-    answer.
+    Raises `ConfigError` with the command to use if nobody can be asked and the list cannot be read
+    without an answer.
     """
     columns = mappings(source)
     if not (more := proposed(columns)):
@@ -327,7 +330,7 @@ def confirmed(source: Source) -> Source:
 
 
 def _witness(option: str, long: str) -> list[str]:
-    """Return the names of the two columns."""
+    """Return the names of the two columns of private attributes."""
     names = [name.strip() for name in option.split(",")] if option else []
     if option and (len(names) != 2 or not all(names) or names[0] == names[1]):
         raise ConfigError(
@@ -351,7 +354,7 @@ def _witness(option: str, long: str) -> list[str]:
 
 
 def _files_of(file: Path) -> list[Path]:
-    """Return the file, or those that its pattern fits, in order of name."""
+    """Return the file, or those that match its pattern, in order of name."""
     if file.exists() or not glob.has_magic(str(file)):
         return [file]
     found = sorted(map(Path, glob.glob(str(file), recursive=True)))  # noqa: PTH207  the pattern may begin at the root
@@ -361,8 +364,10 @@ def _files_of(file: Path) -> list[Path]:
 
 
 def print_report(report: Report, source: Source | None, tenant: str) -> None:
-    """Tell what became of a list: columns to map, the first rejects by line, all by reason,
-    totals, and witnesses if wanted.
+    """Print the result of reading a list.
+
+    It has columns to map, the first rejects by line, all by reason, totals, and private attributes
+    if wanted.
     """
     for name, kind in source.suggestions.items() if source else ():
         typer.echo(

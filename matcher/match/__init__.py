@@ -1,3 +1,1 @@
-"""From captures to findings: parts, look-up in watchlists, corroboration by rows, statistics,
-what is published.
-"""
+"""From captures to findings: parts, look-up, corroboration, statistics and publication."""

@@ -1,17 +1,12 @@
-"""Captures opened: containers unpacked, long texts cut into windows, each read as folded text.
+"""Open captures: unpack containers, cut long texts into windows, and fold each text.
 
-In memory only.
+Everything is in memory only. A reader may fail without affecting the remaining ones
+(`ullage.guard`): the result without it is published, and marked incomplete.
 
-A reader may fail without the others (`ullage.guard`): what is known without it is published, and
-marked incomplete.
-
-`watched` tells whether a file that somebody sent held anything to read: white space, one byte over
-and over, or encoded bytes are nothing.
-
-What unpacking or decoding cannot read it says itself. What is told here was decoded without a fault
-and says nothing all the same: white space, mark-up around a picture, base64 or hex of what is no
-text (a cipher's output, a picture), which the search passes by. "None of your customers is in it"
-would be true of each, and would be taken for more.
+Unpacking and decoding report what they could not read. `watched` reports texts that were decoded
+without a fault and still hold nothing to read: white space, one byte repeated, mark-up around a
+picture, base64 or hex of binary data (a cipher's output, a picture), which the search ignores.
+"None of your customers is in it" would be true of each, and would be misunderstood.
 """
 
 from __future__ import annotations
@@ -51,20 +46,19 @@ from ullage.records import Capture
 from ullage.records.incomplete import FAULTS
 
 HEAD = 4096
-"""Bytes or characters of a text by which its form is told."""
+"""Bytes or characters of a text that show its form."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One window over a text of a capture, decoded: `body` is its UTF-8.
+    """One window of a text in a capture, decoded: `body` is its UTF-8.
 
-    `source` numbers the capture; `path` is the member inside a container (`!/b.csv`), "" for the
-    capture itself, and `member` its number there, counted from 1 in the order of unpacking, 0 for
-    the capture itself, out of a `container` of that kind. `offset` characters of the same text
-    stand before this window, of which it takes `size` bytes; `goes_on` says whether it continues
-    the piece before it. `streamed` pieces belong to a capture that may have several. One that
-    `is_about` is what a file says of itself. One that is not `lettered` is known to have no long
-    line of letters but digests.
+    `source` is the number of the capture. `path` is the member inside a container (`!/b.csv`), ""
+    for the capture itself; `member` is its number there, from 1 in the order of unpacking, 0 for
+    the capture itself; `container` is the kind of container. `offset` characters of the same text
+    precede this window, which takes `size` bytes of it; `goes_on` is whether it continues the piece
+    before it. `streamed` pieces belong to a capture that may have several. An `is_about` piece is a
+    file's metadata. A piece that is not `lettered` has no long line of letters except digests.
     """
 
     source: int
@@ -82,14 +76,15 @@ class Piece:
 
     @cached_property
     def decoded(self) -> str:
-        """The text before anything in it is undone."""
+        """Return the decoded text, before anything in it is unescaped."""
         return self.body.decode()
 
 
 @dataclass(frozen=True, slots=True)
 class TextPart:
-    """A piece read: its folded text, before which `line` line ends of the same text stand, and
-    how many when it is over.
+    """A piece that was read, with its folded text.
+
+    `line` line ends of the same text precede it; it also has their number after it.
     """
 
     piece: Piece
@@ -100,7 +95,7 @@ class TextPart:
 
 @dataclass(frozen=True, slots=True)
 class PartBatch:
-    """Parts in one buffer, and what the prescan saw there."""
+    """Parts in one buffer, with the hits of the prescan."""
 
     parts: list[TextPart]
     batch: Batch
@@ -110,11 +105,11 @@ class PartBatch:
 def read(
     pieces: Sequence[Piece], prescan: Prescan, line: int = 0, guard: FaultGuard = STRICT
 ) -> PartBatch:
-    """Read `pieces` together; `line` line ends stand before the first if it goes on.
+    """Read `pieces` together.
 
-    Markup is unescaped, all else is folded as it is; lines where something may be undone are then
-    undone and spliced in. A reader at which a lenient `guard` bears a fault leaves the text as it
-    was before.
+    `line` line ends precede the first piece if it continues a text. Markup is unescaped and
+    everything is folded; lines with an encoding are then decoded and replaced. If a lenient `guard`
+    catches a reader's fault, the text stays as it was before that reader.
     """
     texts = guard.run(
         "folding",
@@ -159,8 +154,9 @@ def read(
 def _unescape(
     texts: list[FoldedText], pieces: Sequence[Piece], numbers: Sequence[int], guard: FaultGuard
 ) -> None:
-    """Put in the text of the pieces with these numbers, all of them markup or none, unescaped
-    and folded.
+    """Replace the texts of the pieces with these numbers by their unescaped and folded text.
+
+    The pieces are all markup, or none is.
     """
     if not numbers:
         return
@@ -180,7 +176,7 @@ def _unescape(
 def _laid(
     texts: Sequence[FoldedText], prescan: Prescan, guard: FaultGuard
 ) -> tuple[Batch, PrescanHits]:
-    """Return `texts` in one buffer, and what is seen there."""
+    """Return `texts` in one buffer, with the hits of the prescan."""
     batch = Batch.of([text.utf8 for text in texts])
     return batch, guard.run("words", lambda: prescan.find(batch.data), NOTHING_SEEN)
 
@@ -194,12 +190,10 @@ def pieces_of_capture(
     *,
     guard: FaultGuard = STRICT,
 ) -> Generator[Piece]:
-    """Yield the pieces of a capture; `on_skipped` hears what could not be read.
+    """Yield the pieces of a capture; call `on_skipped` for each part that could not be read.
 
-    A capture that holds nothing has one empty piece.
-
-    Children that unpack come from `server`. Where a lenient `guard` bears that a member fails, the
-    others are read.
+    An empty capture has one empty piece. `server` starts the children that unpack. If a lenient
+    `guard` catches the fault of a member, the remaining members are read.
     """
     if len(capture.body) < WINDOW:
         lettered = has_line(capture.body)
@@ -220,8 +214,9 @@ def pieces_of_capture(
 def numbered(
     unpacked: Iterable[Member | UnreadPart], own: str
 ) -> Iterator[tuple[int, Member | UnreadPart]]:
-    """What comes out of a capture or a file whose path is `own`: members with their numbers (see
-    `Piece`), outcomes with 0.
+    """Yield members with their numbers (see `Piece`), and outcomes with 0.
+
+    `own` is the path of the capture or file that was unpacked.
     """
     count = 0
     for item in unpacked:
@@ -231,7 +226,10 @@ def numbered(
 
 
 def _piece(source: int, capture: Capture, *, lettered: bool) -> Piece:
-    """The one piece of a short capture, whose bytes as they came are `lettered` or not."""
+    """Return the one piece of a short capture.
+
+    `lettered` is that of its bytes as they were served.
+    """
     text, encoding = decode_as(capture.body, capture.charset)
     markup = _is_markup(capture.media_type) or is_html(capture.body)
     body = utf8_of(capture.body, text, encoding)
@@ -247,9 +245,9 @@ def pieces_of_member(
     charset: str = "",
     number: int = 0,
 ) -> Iterator[Piece]:
-    """The pieces of one text out of a container, its `number`-th, or of a long text by itself.
+    """Yield the pieces of one text, the `number`-th of a container or a long text alone.
 
-    `on_skipped` hears if it is no text.
+    `on_skipped` is called if it is no text.
     """
     chunks, is_known = member.chunks(), member.media_type == BYTES
     head = next(chunks, b"")
@@ -284,7 +282,7 @@ def _is_markup(media_type: str) -> bool:
 
 
 class FailedPart(UnreadPart):
-    """A part of matching that failed on the text at `path`: all other parts gave their results."""
+    """A part of matching that failed on the text at `path`, while all others succeeded."""
 
     _fault: DetectorFault
 
@@ -303,60 +301,63 @@ class FailedPart(UnreadPart):
 
 
 NAMES = "!/"
-"""How the path of a container's list of names ends."""
+"""The end of the path of a container's list of names."""
 OFFICE = frozenset(("docx", "xlsx", "pptx", "odf"))
 ABOUT_OFFICE = re.compile(
     r"docProps/(?:core|app)\.xml|docMetadata/LabelInfo\.xml|customXml/itemProps\d*\.xml"
     r"|META-INF/manifest\.xml|(?:.*/)?meta\.xml|manifest\.rdf|mimetype",
     re.DOTALL,
 )
-"""Paths within an office file of what it tells of itself beside what is in it."""
+"""Paths of the metadata in an office file."""
 WORD = re.compile(r"\w")
 IN_MARKUP = re.compile(r"(?:\A|>|<!\[CDATA\[|<!--)[^<>\w]*\w")
-"""A letter or digit outside of tags."""
+"""A letter or digit outside tags."""
 IN_ATTRIBUTE = re.compile(
     r"""\s(?!xmlns[:=]|[\w.-]*:?schemaLocation)[\w:.-]+\s*=\s*(?:"[^"<]*\w|'[^'<]*\w)"""
 )
 """A letter or digit in the value of an attribute that names no namespace."""
 DECLARED = re.compile(r"<\?[^>]*+(>?)")
-"""What is no mark-up and no text; one that does not end is a match too, so that no search begins
-anew within it, and stays.
+"""Declarations, which are neither mark-up nor text.
+
+One that does not end matches too, so that no search begins anew within it, and is kept.
 """
 SCHEMAS = re.compile(
     r"schemas\.microsoft\.com/(?:office/2006/metadata/contentType|sharepoint/v3/contenttype/forms)\b"
 )
-"""Namespaces of custom XML that describes columns and forms of a library of documents, which are
-nobody's data.
+"""Namespaces of custom XML about the columns and forms of a document library.
+
+It is nobody's data.
 """
 STYLED = re.compile(
     r"officeDocument/2006/bibliography\b|schemas\.microsoft\.com/office/2006/metadata/properties\b"
 )
-"""Namespaces of what office programs put into a blank document as well: there only words outside
-of tags are data.
+"""Namespaces that office programs put into blank documents too.
+
+In them, only text outside tags is data.
 """
 ODD, KEPT, GARBLED = frozenset(("Cc", "Co", "Cn", "Cs")), frozenset(map(chr, range(32))), 0.1
-"""Categories of characters that no text has, those of them that some do have, and their share
-from which it is none.
-"""
+"""Categories of characters that no text has, exceptions to them, and their share in binary data."""
 REPEATED = 16
-"""Characters from which one and the same over and over is no text."""
+"""Repetitions of one character from which a text holds nothing."""
 LONG = 4096
-"""Characters from which a block is told in any text; a key, a certificate, a signature are
-shorter.
+"""Characters from which a block is reported in any text.
+
+A key, a certificate or a signature is shorter.
 """
 BLOCK = re.compile(rb"[A-Za-z0-9+/_-]{%d,}+(?:\r?\n[A-Za-z0-9+/_-]++(?![^=\s]))*+={0,2}" % RUN)
-"""A long line of the alphabet of base64 and the lines of nothing else that follow it; linear, as
-it begins where a line does.
+"""A long line of base64's alphabet and the lines of that alphabet that follow it.
+
+Linear, since it begins where a line does.
 """
 USUAL = bytes.maketrans(b"-_", b"+/")
 """From the alphabet for URLs to the usual one (RFC 4648)."""
 HEX = re.compile(rb"[0-9A-Fa-f]+")
 UUENCODED = re.compile(rb"^begin [0-7]{3,4} [^\r\n]+\r?\nM[ -`]{60}", re.MULTILINE)
-"""What begins a file in uuencode, and its first line (POSIX)."""
+"""The beginning of a file in uuencode, and its first line (POSIX)."""
 ARMOUR = re.compile(rb"-----BEGIN [A-Z0-9 ]*(?:KEY|KEY BLOCK|SIGNATURE|CERTIFICATE)-----[^-]*\Z")
-"""What stands before a block that is a key, a certificate or a signature, and nobody's data."""
+"""The text before a key, a certificate or a signature, which is nobody's data."""
 BEFORE = 200
-"""Bytes before a block that are looked at."""
+"""Bytes before a block that are read."""
 PICTURE = re.compile(rb"data:(?:image|video|application)/[\w.+-]{1,64};base64,\s*\Z")
 
 
@@ -366,10 +367,10 @@ def watched(
     outcomes: Sequence[UnreadPart],
     on_skipped: Callable[[UnreadPart], None],
 ) -> Iterator[Piece]:
-    """`pieces` of the file at `path` as they come; `on_skipped` hears at the end of texts that are
-    none and if there was no word.
+    """Yield `pieces` of the file at `path`, and report those that hold nothing to read.
 
-    Nothing is told of what `outcomes` name by then.
+    At the end, `on_skipped` is called for texts that are none, and if there was no word at all.
+    Parts that `outcomes` then name are not reported again.
     """
     none: dict[str, str] = {}
     is_blank, why = True, "empty"
@@ -400,7 +401,7 @@ def _is_about_office(path: str) -> bool:
 
 
 def has_words(piece: Piece) -> bool:
-    """Whether there is a letter or digit in it, outside of tags."""
+    """Return whether a piece has a letter or digit outside tags."""
     text = piece.decoded
     head = text[:HEAD]
     if len(head) > REPEATED and head == head[0] * len(head):
@@ -411,8 +412,9 @@ def has_words(piece: Piece) -> bool:
 
 
 def _has_data(xml: str) -> bool:
-    """Whether a part of an office file that is read tags and all, such as custom XML, holds more
-    than its own tags.
+    """Return whether a part of an office file holds more than its own tags.
+
+    The part is read with its tags, as custom XML is.
     """
     root = xml[: xml.find(">", xml.find("<")) + 1]
     if SCHEMAS.search(root):
@@ -423,8 +425,9 @@ def _has_data(xml: str) -> bool:
 
 
 def is_garbled(piece: Piece) -> bool:
-    """Whether what it begins with was read by the one encoding that reads anything: no text has
-    such characters.
+    """Return whether a piece begins with characters that no text has.
+
+    It was then decoded with the one encoding that accepts anything.
     """
     # without the character that is cut
     head = piece.body[: 4 * HEAD].decode("utf-8", "ignore")[:HEAD]
@@ -435,9 +438,10 @@ def is_garbled(piece: Piece) -> bool:
 
 
 def encoded(piece: Piece) -> str:
-    """Why a block of base64 or hex in it is not read, "" where there is none, or hardly any.
+    """Return why an encoded block in a piece is not read, "" if there is none.
 
-    A block counts that is long, or half of its text; what decodes to text is read.
+    A block of base64 or hex counts if it is long, or half of its text; blocks that decode to text
+    are read.
     """
     body = piece.body
     if b"begin " in body and UUENCODED.search(body) and not may_hold(body):
@@ -463,7 +467,7 @@ def encoded(piece: Piece) -> str:
 
 
 def _is_no_text(block: bytes) -> bool:
-    """Whether what the block stands for is no text; a list of digests stands for itself."""
+    """Return whether a block decodes to binary data; a list of digests does not count."""
     lines = block.split()
     whole = b"".join(lines)
     if whole == whole[:1] * len(whole):  # a line that somebody drew

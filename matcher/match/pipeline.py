@@ -1,15 +1,14 @@
-"""Matching on one screen: captures in, readings out, one for each; `findings` turns those into what
-is published.
+"""Match captures: captures in, readings out, one for each; `findings` publishes the readings.
 
 1. `parts` opens a capture: containers are unpacked, long texts cut into windows, each a piece.
 2. `batches` folds pieces and searches them together, 4 MiB at a time, for candidates.
-3. `lookup` tags candidates and looks them up in each tenant's watchlist. What it knows is a row of
-   the match table.
-4. `corroborate` finds the rows of the text in which those stand, and what else of the same customer
-   stands there.
-5. `counts` weighs that, counts customers and finds the places that are told; `statistics` counts
-   the whole capture.
-6. `capture_result` gathers all of it by capture, while its parts go by.
+3. `lookup` computes the keyed hashes of candidates and looks them up in each tenant's watchlist.
+   Each result is a row of the match table.
+4. `corroborate` finds the row of text of each match, and the other fields of the same customer in
+   it.
+5. `counts` scores the matches, counts customers and finds the places to report; `statistics`
+   counts the whole capture.
+6. `capture_result` collects the results by capture, part by part.
 
 Nothing here outlives a call: texts, candidates and names are dropped with the batch.
 """
@@ -77,11 +76,10 @@ from ullage.records import Capture
 
 
 class Own(NamedTuple):
-    """What belongs to the tenants themselves: domains, each with its tenant, tenants with their
-    card ranges, public numbers.
+    """What belongs to the tenants: domains by tenant, card ranges by tenant, and public numbers.
 
-    `staff` are the hosts and mail domains of a tenant's own people, `names` its brands and domains,
-    `others` are names of other platforms, as its settings give them.
+    `staff` are the hosts and mail domains of a tenant's staff, `names` its brands and domains,
+    `others` the names of other platforms in its settings.
     """
 
     domains: Mapping[str, str] = {}
@@ -93,10 +91,10 @@ class Own(NamedTuple):
 
 
 class Matcher:
-    """Matches captures against every tenant's watchlist and the lexicon, a batch at a time.
+    """The matcher of captures against every tenant's watchlist and the lexicon, a batch at a time.
 
-    Without `detailed` what was found is counted only: a file of gigabytes has more matches than fit
-    in memory.
+    Without `detailed`, matches are only counted: a file of gigabytes has more matches than fit into
+    memory.
     """
 
     def __init__(
@@ -129,11 +127,10 @@ class Matcher:
         budget: CaptureBudget | None = None,
         trace: PieceTrace | None = None,
     ) -> Iterator[CaptureReading]:
-        """Yield what was found in each capture, in order; each comes when the batch with its last
-        part is done.
+        """Yield the reading of each capture, in order, after the batch with its last part.
 
-        Of one that exceeds the `budget` the rest is left out, and of one at which a part of
-        matching fails what that part would have given.
+        The part of a capture beyond the `budget` is left out. If a part of matching fails on a
+        capture, its reading lacks that part's result.
         """
         readings: list[CaptureReading] = []
 
@@ -152,11 +149,11 @@ class Matcher:
         return self.gather(pieces(), readings, trace)
 
     def _read_title(self, capture: Capture) -> TextTerms:
-        """Return what the lexicon says of a title."""
+        """Return the lexicon's terms in a title."""
         return self.lexicon.read(fold(capture.title).text) if capture.title else TextTerms()
 
     def _pieces(self, number: int, reading: CaptureReading, server: ForkServer) -> Iterator[Piece]:
-        """Yield the pieces of one capture, as far as its budget goes."""
+        """Yield the pieces of one capture within its budget."""
         limits = reading.spent.budget.to_limits() if reading.spent else None
         pieces = pieces_of_capture(
             number, reading.capture, reading.skip, limits, server, guard=reading.guard
@@ -177,8 +174,9 @@ class Matcher:
         readings: list[CaptureReading],
         trace: PieceTrace | None = None,
     ) -> Iterator[CaptureReading]:
-        """Fill `readings`, which `pieces` append as they go; one that is complete is handed out
-        and dropped from the list.
+        """Fill `readings`, to which `pieces` appends as it is consumed.
+
+        A complete reading is yielded and removed from the list.
         """
         finished = 0
 
@@ -204,8 +202,9 @@ class Matcher:
     def _evaluate(
         self, searched: SearchResult, readings: Sequence[CaptureReading]
     ) -> list[Addition]:
-        """Return what a batch adds to the readings of its parts; nothing is added before all of
-        it is known.
+        """Return what a batch adds to the readings of its parts.
+
+        Nothing is added before all of it is known.
         """
         adding = list[Addition]()
         searched, readings, valid = self._drop_over_budget(searched, readings, adding)
@@ -251,10 +250,10 @@ class Matcher:
     def _drop_over_budget(
         self, searched: SearchResult, readings: Sequence[CaptureReading], adding: list[Addition]
     ) -> tuple[SearchResult, Sequence[CaptureReading], list[int]]:
-        """Return the parts within their captures' budgets, their readings and counts of
-        valid candidates.
+        """Return the parts within their captures' budgets.
 
-        A capture of a single piece is read whole.
+        With them come their readings and their numbers of valid candidates. A capture of a single
+        piece is read completely.
         """
         valid, included, spent = _count_valid(searched), list[int](), dict[int, BudgetUse]()
         for number, (part, reading) in enumerate(zip(searched.parts, readings, strict=True)):
@@ -290,8 +289,9 @@ class Matcher:
         terms: Sequence[TextTerms],
         adding: Sequence[Addition],
     ) -> Places:
-        """Return the numbers of parts whose readings concern somebody, or may yet once `adding`
-        is added.
+        """Return the numbers of parts whose readings concern a tenant.
+
+        Readings that may concern one after `adding` are included.
         """
         touched = {id(addition.reading) for addition in adding if addition.part in CONCERNING}
         return np.flatnonzero(
@@ -323,7 +323,7 @@ class Matcher:
     def _count_unread(
         self, searched: SearchResult, readings: Sequence[CaptureReading]
     ) -> list[Addition]:
-        """Count the values that no list can be asked for."""
+        """Count the values that no list can be searched for."""
         numbers = [
             n
             for n, part in enumerate(searched.parts)
@@ -348,7 +348,7 @@ class Matcher:
         lists: TenantLists,
         epoch: Epoch,
     ) -> list[Addition]:
-        """Look up a batch in one epoch of one tenant's list.
+        """Look up a batch in one key generation of one tenant's list.
 
         If the rows cannot be read, the customers are still found by their values.
         """
@@ -418,7 +418,7 @@ class Matcher:
     ) -> bool:
         """Return whether one of the readings with these numbers has room for another match.
 
-        To list a match costs more than to count it.
+        Listing a match costs more than counting it.
         """
         name = lists.tenant, epoch.number
         return self._detailed and any(
@@ -490,8 +490,9 @@ class Matcher:
         rows: Counter[RowKey],
         listed: ListedMatches | None,
     ) -> None:
-        """Add the matches of one part, by the list with the `name` of its tenant and epoch, to
-        its reading.
+        """Add the matches of one part to its reading.
+
+        `name` is the tenant and the key generation of the list.
         """
         reading.values.read |= {*forms}
         into = reading.found.setdefault(name, EpochMatches(name[1], reading.room))
@@ -503,7 +504,7 @@ class Matcher:
     def _find_logins(
         self, searched: SearchResult, readings: Sequence[CaptureReading]
     ) -> list[Addition]:
-        """Count logins at tenants' own domains, and cookies of them."""
+        """Count logins at tenants' own domains, and their cookies."""
         if not self._logins:
             return []
         hosts, additions = self._logins.sites.hosts(searched.batch), list[Addition]()
@@ -600,7 +601,7 @@ class Matcher:
 
 
 class Addition(NamedTuple):
-    """Something that a part of matching adds to a reading, by calling `act` once."""
+    """Something that a part of matching adds to a reading, by calling `act` one time."""
 
     reading: CaptureReading
     part: str
@@ -608,12 +609,13 @@ class Addition(NamedTuple):
 
 
 CONCERNING = frozenset(("logins", "look_up", "offers"))
-"""Parts whose additions may be what a reading is reported for."""
+"""Parts whose additions may be the reason for reporting a reading."""
 
 
 class _EpochResult(NamedTuple):
-    """What one epoch of one tenant's list gave in a batch; `listed` is None where no reading
-    lists matches.
+    """The result of one key generation of one tenant's list for a batch.
+
+    `listed` is None if no reading lists matches.
     """
 
     found: WeighedMatches
@@ -640,8 +642,9 @@ def _add_witness(
 
 
 def _add_offers(reading: CaptureReading, terms: TextTerms, rows: int) -> None:
-    """Add the tenants whose data is offered; asked when the part's excerpts are in, since they
-    say how much is claimed.
+    """Add the tenants whose data is offered.
+
+    Call it when the part's excerpts have been added, since they show how much is claimed.
     """
     claimed = reading.claimed if terms.brands and terms.is_traded else 0
     reading.offered.update(tenant for tenant in terms.brands if terms.offers(tenant, rows, claimed))

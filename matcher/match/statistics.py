@@ -1,8 +1,8 @@
-"""Facts of a whole capture, for every tenant the same: counts, dates, field map, skeleton, sketch.
+"""Compute the facts of a whole capture, which are equal for every tenant.
 
-`StatisticsPart` has the candidates of a batch as columns by document; a capture's `StatisticsTally`
-adds its documents part by part as they go by, so that a file of any length costs the same memory;
-and only when somebody asks, since most captures match nobody.
+They are counts, dates, field map, skeleton and sketch. `StatisticsPart` holds the candidates of a
+batch as columns by document. A capture's `StatisticsTally` adds its documents part by part, so that
+a file of any length takes the same memory, and only on demand, since most captures match nobody.
 """
 
 from __future__ import annotations
@@ -40,30 +40,31 @@ from ullage.records.finding import SKETCH_SIZE
 COUNTED_UP = ("phone", "card")
 """Kinds whose numbers a generator would count up."""
 FEW_CANDIDATES = 8
-"""Fewer different candidates than these do not tell one capture from another; its text does."""
+"""Candidates that are needed to identify a capture.
+
+With fewer, its text is used.
+"""
 SHINGLE = 8
 SHINGLE_TEXT = 64 * 1024
-"""Characters at the beginning of a text that count for shingles."""
+"""Characters at the beginning of a text that are used for shingles."""
 SHINGLE_BYTES = 4 * SHINGLE_TEXT
-"""Bytes at the beginning of a capture that are kept for that: a character has at most four."""
+"""Bytes of a capture that are kept for shingles: a character has at most four."""
 MOST_SHAPES = 4096
-"""Skeletons and sets of fields that are remembered."""
+"""Skeletons and sets of fields that are kept."""
 MOST_GROUPS = 64
 STRETCH = 1 << 16
 WIDTH = 16
-"""Bytes of the longest date, 2024年10月31, and the one behind it."""
+"""Bytes of the longest date, 2024年10月31, and one more."""
 YEAR, MONTH = b"\xe5\xb9\xb4", b"\xe6\x9c\x88"
-"""年 and 月: a sign as well as - / and . are."""
+"""年 and 月, which separate the parts of a date as - / and . do."""
 Column = npt.NDArray[Any]
 T = TypeVar("T", str, frozenset[str])
 
 
 class StatisticsPart:
-    """One batch: several captures, or a stretch of a long one.
+    """One batch: several captures, or a stretch of a long one. In memory only.
 
-    In memory only. Weak segments count for nothing.
-
-    Documents number `about` are what a file says of itself.
+    Weak segments are ignored. The documents with numbers `about` are metadata of a file.
     """
 
     def __init__(
@@ -80,20 +81,21 @@ class StatisticsPart:
         self._newest: dict[date, list[date | None]] = {}
 
     def words(self, document: int) -> tuple[Words, Words]:
-        """Of each valid candidate of a document a keyed 64-bit tag, and what tells it apart,
-        kind and all (`told_apart`).
+        """Return a keyed 64-bit tag and a number of each valid candidate of a document.
+
+        The number also stands for the kind; see `number_values`.
         """
         (tags, values), borders = self._words
         own = slice(borders[document], borders[document + 1])
         return tags[own], values[own]
 
     def numbers(self, document: int) -> npt.NDArray[np.int64]:
-        """The valid phones and cards of a document as numbers modulo 10^18."""
+        """Return the valid phones and cards of a document as numbers modulo 10^18."""
         (numbers,), borders = self._numbers
         return numbers[borders[document] : borders[document + 1]]
 
     def failures(self, document: int) -> dict[str, int]:
-        """Candidates of a document that fail their checksum, a kind."""
+        """Return the candidates of a document that fail their checksum, by kind."""
         return {
             kind: n
             for kind, n in zip(self.kinds, self._failures[document].tolist(), strict=True)
@@ -101,8 +103,9 @@ class StatisticsPart:
         }
 
     def newest_date(self, document: int, today: date) -> date | None:
-        """The newest date in the rows of a document that is not after `today`: what else it says
-        tells no age of its data.
+        """Return the newest date, not after `today`, in the rows of a document.
+
+        Dates outside rows do not show the age of its data.
         """
         if today not in self._newest:
             self._newest[today] = newest_dates(
@@ -111,22 +114,25 @@ class StatisticsPart:
         return None if document in self._about else self._newest[today][document]
 
     def stealer_rows(self, document: int) -> int:
-        """Rows of a document in the form of a stealer log; what a file says of itself has none."""
+        """Return the number of rows of a document that have the form of a stealer log.
+
+        The metadata of a file has none.
+        """
         return 0 if document in self._about else stealer_rows(self.rows, document)
 
     def beginning(self, document: int, most: int) -> bytes:
-        """The first bytes of a document, up to `most`."""
+        """Return the first bytes of a document, at most `most`."""
         start, end = int(self.batch.starts[document]), int(self.batch.ends[document])
         text: bytes = self.batch.text(start, min(end, start + most))
         return text
 
     def size(self, document: int) -> int:
-        """Bytes of a document's folded text."""
+        """Return the bytes of a document's folded text."""
         return int(self.batch.ends[document] - self.batch.starts[document])
 
     @cached_property
     def _valid(self) -> list[Segment]:
-        """The valid candidates of each segment."""
+        """Return the valid candidates of each segment."""
         return [
             segment if segment.valid.all() else segment.where(segment.valid)
             for segment in self.segments
@@ -134,7 +140,7 @@ class StatisticsPart:
 
     @cached_property
     def _words(self) -> tuple[list[Column], list[int]]:
-        """Tags and values of all valid candidates."""
+        """Return the tags and numbers of all valid candidates, by document."""
         tags = np.concatenate(
             [np.empty(0, np.uint64), *(self.key.tag_segment(segment) for segment in self._valid)]
         )
@@ -156,8 +162,9 @@ class StatisticsPart:
     def _by_document(
         self, segments: Sequence[Segment], *columns: Column
     ) -> tuple[list[Column], list[int]]:
-        """Columns of the candidates of `segments` in order of document, and where each one's
-        begin and the last one's end.
+        """Return columns of the candidates of `segments` in order of document.
+
+        The second result is the start of each document's candidates, and the end of the last.
         """
         count = len(self.batch.starts)
         document = self.batch.documents(
@@ -171,7 +178,7 @@ class StatisticsPart:
 
     @cached_property
     def _failures(self) -> npt.NDArray[np.int64]:
-        """Shape (documents, kinds)."""
+        """Count the candidates that fail their checksum: i64[documents, kinds]."""
         counts = np.zeros((len(self.batch.starts), len(self.kinds)), np.int64)
         for segment in self.segments:
             failed = self.batch.documents(segment.start[~segment.valid])
@@ -182,17 +189,18 @@ class StatisticsPart:
 
 
 def _counted_as(segment: Segment) -> str:
-    """The kind that candidates are counted as: masked ones apart, since no checksum of them
-    holds, and many share one.
+    """Return the kind under which candidates are counted.
+
+    Masked ones are counted apart, since none has a checksum, and many share one mask.
     """
     return segment.form if segment.form == masked_value.FORM else segment.kind
 
 
 class StatisticsTally:
-    """Statistics of a capture: `add` its parts in order, then `finish`. In memory only.
+    """The statistics of a capture: `add` its parts in order, then `finish`. In memory only.
 
-    `today` is the day after which no date counts. Counts are exact up to `limit` different
-    candidates, and estimates beyond it.
+    Dates after `today` are ignored. Counts are exact up to `limit` different candidates, and
+    estimates beyond it.
     """
 
     def __init__(self, key: CaptureKey, today: date, limit: int = LIMIT) -> None:
@@ -210,7 +218,7 @@ class StatisticsTally:
         self._size = 0
 
     def add(self, part: StatisticsPart, document: int) -> None:
-        """Count what document number `document` of a batch holds."""
+        """Add the counts of document number `document` of a batch."""
         tags, values = part.words(document)
         self._distinct.add(values)
         self._lowest.add(tags)
@@ -231,7 +239,10 @@ class StatisticsTally:
         unread: Mapping[str, int] | None = None,
         context: Mapping[str, int] | None = None,
     ) -> Statistics:
-        """The statistics of all that was added; `terms`, `unread` and `context` are passed on."""
+        """Return the statistics of all parts added.
+
+        `terms`, `unread` and `context` are passed on.
+        """
         counts, shapes = self._distinct.counts(), self._shapes
         shapes.sum_up()
         is_few = sum(counts) < FEW_CANDIDATES
@@ -261,15 +272,14 @@ class StatisticsTally:
         )
 
     def _text(self) -> str:
-        """The beginning of the capture's text."""
+        """Return the beginning of the capture's text."""
         return "".join([part.decode("utf-8", "ignore") for part in self._beginning])
 
 
 class Shapes:
-    """Counts rows by layout: how many there are, and how many have each field and each set of
-    fields.
+    """Counts of rows by layout, by field, and by set of fields.
 
-    Of very many different layouts what is rare is forgotten.
+    If there are very many layouts, rare ones are dropped.
     """
 
     def __init__(self) -> None:
@@ -288,7 +298,7 @@ class Shapes:
 
     @property
     def skeleton(self) -> str:
-        """The commonest skeleton of what was summed up."""
+        """Return the most common skeleton."""
         return max(self._skeletons, key=lambda shape: self._skeletons[shape], default="")
 
     def sum_up(self) -> None:
@@ -304,7 +314,7 @@ class Shapes:
 
 
 def _common(counted: Counter[T]) -> Counter[T]:
-    """Those of `counted` that are common, where there are too many."""
+    """Return the most common entries of `counted` if there are too many, else all."""
     return (
         Counter(dict(counted.most_common(MOST_SHAPES)))
         if len(counted) > 2 * MOST_SHAPES
@@ -313,7 +323,7 @@ def _common(counted: Counter[T]) -> Counter[T]:
 
 
 def groups_of(counts: Mapping[frozenset[str], int]) -> tuple[RowGroup, ...]:
-    """Groups from rows a set of fields; the largest first, at most MOST_GROUPS."""
+    """Return the groups of rows by set of fields; the largest first, at most MOST_GROUPS."""
     named = ((tuple(sorted(fields)), rows) for fields, rows in counts.items())
     ordered = sorted(named, key=lambda group: (-group[1], group[0]))
     return tuple(RowGroup(fields=fields, rows=rows) for fields, rows in ordered[:MOST_GROUPS])
@@ -322,10 +332,10 @@ def groups_of(counts: Mapping[frozenset[str], int]) -> tuple[RowGroup, ...]:
 def matched_groups(
     groups: Iterable[RowGroup], matched: Iterable[tuple[frozenset[str], bool, int]]
 ) -> tuple[RowGroup, ...]:
-    """`groups` with how many rows of each are customers' and how many corroborated.
+    """Return `groups` with their numbers of customers' rows and of corroborated rows.
 
-    `matched` are rows with a customer, of one tenant: the fields of their group (`RowTable.group`),
-    whether two or more of their fields belong to the same customer, and how many there are.
+    `matched` are one tenant's rows with a customer: the fields of their group (`RowTable.group`),
+    whether two or more of their fields belong to the same customer, and their number.
     """
     rows: Counter[tuple[str, ...]] = Counter()
     together: Counter[tuple[str, ...]] = Counter()
@@ -344,7 +354,7 @@ def matched_groups(
 
 
 def shingles(text: str) -> set[str]:
-    """Stretches of 8 characters, spaces left out, of the first 64 Ki characters."""
+    """Return all stretches of 8 characters, without spaces, of the first 64 Ki characters."""
     dense = "".join(text[:SHINGLE_TEXT].split()).lower()
     return (
         {dense[i : i + SHINGLE] for i in range(max(1, len(dense) - SHINGLE + 1))}
@@ -354,11 +364,10 @@ def shingles(text: str) -> set[str]:
 
 
 def newest_dates(batch: Batch, today: date, counts: Callable[[Places], Flags]) -> list[date | None]:
-    """The newest date of each document, None where there is none up to `today`; `counts` says which
-    places do.
+    """Return the newest date of each document, None if there is none up to `today`.
 
-    A date is 20YY, a sign, a month, a sign and a day, not within a longer number: `2024-05-01`,
-    `2024/5/1`, `2024年5月1日`.
+    `counts` returns which places of dates count. A date is 20YY, a sign, a month, a sign and a day,
+    not within a longer number: `2024-05-01`, `2024/5/1`, `2024年5月1日`.
     """
     places = _years(batch)
     places = places[counts(places)]
@@ -371,8 +380,9 @@ def newest_dates(batch: Batch, today: date, counts: Callable[[Places], Flags]) -
 
 
 def _years(batch: Batch) -> Places:
-    """Where `20` stands and, four bytes on, a sign may begin: i64[n]; a stretch at a time, to
-    keep the masks in the cache.
+    """Return the places of `20` where, four bytes on, a sign may begin: i64[n].
+
+    The buffer is processed in stretches, to keep the masks in the cache.
     """
     last = len(batch.data) - WIDTH
     found = [np.empty(0, np.int64)]
@@ -388,7 +398,7 @@ def _years(batch: Batch) -> Places:
 
 
 def _values(windows: Bytes) -> Places:
-    """The date that each window u8[n, 16] begins with as YYYYMMDD, 0 for none: i64[n]."""
+    """Return the date at the start of each window u8[n, 16] as YYYYMMDD, 0 for none: i64[n]."""
     rows = np.arange(len(windows))
     digits = windows - np.uint8(ord("0"))
     is_digit = digits < 10
@@ -407,8 +417,9 @@ def _values(windows: Bytes) -> Places:
 
 
 def _behind_sign(windows: Bytes, at: Places, word: bytes) -> tuple[Places, Flags]:
-    """The place behind the sign at `at`, and whether there is one: - / . or `word` of three
-    bytes.
+    """Return the place behind the sign at `at`, and whether there is one.
+
+    A sign is - / . or `word` of three bytes.
     """
     rows = np.arange(len(windows))
     is_word = np.ones(len(rows), bool)
@@ -419,9 +430,7 @@ def _behind_sign(windows: Bytes, at: Places, word: bytes) -> tuple[Places, Flags
 
 
 def _number(digits: Bytes, is_digit: Flags, at: Places) -> tuple[Places, Places, Flags]:
-    """A number of one or two digits at `at`: its value, the place behind it, and whether there
-    is one.
-    """
+    """Return value, end and presence of a number of one or two digits at `at`."""
     rows = np.arange(len(digits))
     first, second = digits[rows, at].astype(np.int64), digits[rows, at + 1].astype(np.int64)
     is_two = is_digit[rows, at + 1]

@@ -1,28 +1,24 @@
-"""Whose rows they are, by what stands in them besides customers: cards of a tenant's own ranges
-(BINs), names of other platforms.
+"""Decide whose rows a list holds, by other evidence than customers.
 
-A range is public, and a list that a card shop sorts by it holds nothing else: a card that is not
-enrolled says which bank gave it out, and no more. Other platforms are those that a tenant's
-settings name: a list of theirs says so, row by row.
+Such evidence is a card of a tenant's own ranges (BINs), or the name of another platform. A range is
+public, and a card shop's list that is sorted by range holds nothing else: a card that is not
+enrolled shows which bank issued it, and no more. Other platforms are those in a tenant's settings;
+their lists name them row by row. A list that names none in its rows may still show its owner: above
+the rows, or in a column for the platform (`OtherLists`).
 
-A list that names none of them in its rows may still say whose it is: above them, or in a column for
-the platform (`OtherLists`).
+Customers' rows are compared with their private attributes (`watchlist/tagging.py`): the amount and
+date of the loan that we know. A row is compared if its customer has a pair and it holds an amount
+and a date. The meaning of the result depends on what the two are:
 
-Rows of customers are compared with their witnesses (`watchlist/tagging.py`): the loan's amount and
-date that we know.
-
-A row is compared where its customer has a pair and it holds an amount and a date. What that says
-depends on what the two are:
-
-- Where a header, or the word before the value, says that they are a loan's, agreement says "ours"
-  and disagreement "another's".
-- Else they may be anything, a balance and the day of a sign-up: that these do not agree says
-  nothing. So such rows count only where half of those customers agree, which chance does not give:
+- If a header, or the word before the value, declares them a loan's, agreement means "ours" and
+  disagreement "another's".
+- Else they may be anything, such as a balance and the day of a sign-up, and disagreement means
+  nothing. Such rows count only if half of those customers agree, which does not happen by chance:
   then the columns are the loan's after all.
 
-Customers are counted, each once: a row that comes again proves nothing again. Read are the first 8
-KiB of a row, and of its values the first 12 amounts and 12 dates; a row of more than four customers
-is a list and says nothing of any.
+Each customer is counted one time: a repeated row proves nothing more. The first 8 KiB of a row are
+read, with their first 12 amounts and 12 dates; a row of more than four customers is a list, and
+proves nothing about any.
 """
 
 from __future__ import annotations
@@ -124,11 +120,10 @@ def _begins_with(leading: Places, ranges: Iterable[str]) -> Flags:
 
 
 class OtherNames:
-    """Finds names of other platforms in rows; `others` and `own` are names by tenant.
+    """A finder of names of other platforms in rows; `others` and `own` are names by tenant.
 
-    A row that also names the tenant is not another platform's, nor is one with only a mail
-    address of
-    that platform.
+    A row that also names the tenant is not another platform's, nor is one with only a mail address
+    of that platform.
     """
 
     def __init__(
@@ -151,8 +146,9 @@ class OtherNames:
 
 
 BEHIND = 64
-"""Bytes behind a record written one field a line within which a further line, of a label that is
-not known, belongs to it.
+"""Bytes behind a record within which a line with an unknown label belongs to it.
+
+The record is written one field a line.
 """
 
 
@@ -176,7 +172,7 @@ PLATFORM_COLUMNS = frozenset(
     " 资金方 资方"
     " platform platformname loanplatform lender lendername loanapp".split()
 )
-"""Words for a column that says which platform a row is from, as `_said` leaves them."""
+"""Words for a column that names the platform of a row, as `_normalize_label` leaves them."""
 NO_PLATFORMS = frozenset(
     "android ios iphone ipad web h5 pc app wap 安卓 苹果 小程序 微信 公众号 支付宝 抖音 快手"
     " 百度 头条"
@@ -185,19 +181,19 @@ NO_PLATFORMS = frozenset(
 """Values of such a column that are devices and channels."""
 KEYED = re.compile(r"([^:：=]*)[:：=]\s*[\"'“]?([^\"'”,}]+)")
 SAMPLED_ROWS, MOST_PLATFORMS, NAME_CHARACTERS = 64, 3, 24
-"""Rows of a piece whose platform is read; different platforms in them, above which they are
-people; a name's most characters.
+"""Limits of the platform column: rows read, different platforms, characters of a name.
+
+With more different values than that, they are people.
 """
 HEADING_BYTES = 2_048
 
 
 class OtherLists:
-    """Tells lists that say themselves that they are another platform's.
+    """A detector of lists that declare themselves to be another platform's.
 
-    `others` and `own` are names in the settings of each tenant. A list says so where one of
-    `others` stands in its title or above its first row, or where half of its rows name one in a
-    column for the platform, known to the settings or not. A list that names the tenant there says
-    nothing.
+    `others` and `own` are names in the settings of each tenant. A list declares it if one of
+    `others` is in its title or above its first row, or if half of its rows name one in a column for
+    the platform, in the settings or not. If such a place also names the tenant, it does not count.
     """
 
     def __init__(
@@ -329,18 +325,18 @@ LOAN_DATES = frozenset(
 )
 """Words for a loan's amount and its date.
 
-Not those of other days of a loan (applied for, due) and of other amounts (limit, due): what is
-enrolled is one pair, and an application of the day before must not count as another's list.
+Other days of a loan (applied for, due) and other amounts (limit, due) are not among them: one pair
+is enrolled, and an application on the day before must not count as another's list.
 """
 NO_WORD = re.compile(r"[\s_\-.\"'`\[\]【】]+|\([^()]{0,8}\)|（[^（）]{0,8}）")
 OWNER = re.compile(r"^(?:user|customer|cust|client|客户|用户)")
 
 
 class RowComparison(NamedTuple):
-    """Customers of a batch whose rows were compared; a column each, [n].
+    """The customers of a batch whose rows were compared; columns [n].
 
-    `document` and `subject` say where and who, `is_sure` whether the values are said to be a
-    loan's, `agrees` whether a pair is the customer's.
+    `document` and `subject` are the place and the customer, `is_sure` is whether the values are
+    declared a loan's, `agrees` whether a pair is the customer's.
     """
 
     document: Places
@@ -350,14 +346,14 @@ class RowComparison(NamedTuple):
 
 
 class AmountPairs(NamedTuple):
-    """What of a row may be compared: amounts in cents with days, in memory only."""
+    """The pairs of a row that are compared: amounts in cents with days; in memory only."""
 
     is_sure: bool
     cents: tuple[int, ...]
     days: tuple[int, ...]
 
     def __repr__(self) -> str:
-        """How many, never which."""
+        """Return the number of pairs, never their values."""
         return f"Pairs({len(self.cents)})"
 
 

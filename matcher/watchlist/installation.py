@@ -112,7 +112,7 @@ class Sizes:
         self.path(tenant).unlink(missing_ok=True)
 
     def shortfalls(self, found: Iterable[tuple[str, int]]) -> dict[str, str]:
-        """Return what is wrong with the lists of tenants, by tenant; tenants without a list included.
+        """Return what is wrong with the lists, by tenant; tenants without a list are included.
 
         `found` are the tenants with a list, each with its number of customers.
         """
