@@ -156,7 +156,7 @@ class AssessmentQueue:
 
     def _next(self) -> QueuePlace | None:
         whole = [one for one in self._places if one.is_whole and one is not self._now]
-        # of equals the first that came
+        # the first to arrive, if several are equal
         return min(whole, key=lambda one: self._served.get(one.tenants, 0), default=None)
 
     def _before(self, mine: QueuePlace) -> int:
@@ -341,7 +341,7 @@ class AssessmentService:
                         framed=question.verb == "open",
                     )
                 )
-                if question.verb != "resolve":  # a person waits for what takes seconds
+                if question.verb != "resolve":  # a person waits, and it takes seconds
                     stack.enter_context(
                         self.queue.turn(
                             mine, lambda before: _told_place(connection, before), self.clock
@@ -510,7 +510,7 @@ def _bound(folder: Path, *, shared: bool) -> Iterator[socket.socket]:
         socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener,
         assessing.address(folder) as address,
     ):
-        listener.bind(address)  # whoever gets in before the next line is refused for who he is
+        listener.bind(address)  # a client that connects before the next line is refused by its user
         (folder / assessing.NAME).chmod(0o660 if shared else 0o600)
         listener.listen(MOST_OF_ALL)
         yield listener

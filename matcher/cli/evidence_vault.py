@@ -196,7 +196,7 @@ class Keeper:
             failed = attempt(partial(self._judge, self._pair, matcher, reading, finding))
         except UllageError as error:
             failed = Bug(error)
-        if isinstance(failed, Bug):  # whatever it is, detection goes first
+        if isinstance(failed, Bug):  # whatever the error, detection comes first
             self.metrics.outcomes.labels("failed").inc()
             log.get("match").error(
                 "evidence_failed", tenant=finding.tenant, error=type(failed.error).__name__

@@ -362,7 +362,7 @@ def serve_one(context: Context, descriptor: int, file: int) -> None:
                 _assess(context, question, Path(f"/proc/self/fd/{file}"), answer)
             answer.say(done=True)
         except UnavailableError:
-            raise  # nobody is there to hear it
+            raise  # the client is gone
         except UllageError as error:
             answer.say(error=str(error))
             raise

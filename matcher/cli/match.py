@@ -282,7 +282,7 @@ class MatchStage:
             )
             self._key_day = today
         former = self._matcher.lists if self._stamp else ()
-        now = self.context.running_time.look().now()  # a clock that was set ends no list
+        now = self.context.running_time.look().now()  # a clock that was set must not expire a list
         expired = any(lists.expires <= now for lists in former)
         lexicons = tuple(theme.stamp(self.context.data) for theme in list_themes().values())
         stamp = (installation.stamp(self.context.data, self.context.keys), expired, lexicons)
@@ -416,7 +416,7 @@ def match(ctx: typer.Context, once: Once = False) -> None:
     CertificateMetrics(registry, {BUS: context.list_bus_trusts()})
     port = None if once else context.settings.metrics_port("match")
     with contextlib.ExitStack() as stack:
-        made: list[MatchStage] = []  # none while the bus is waited for
+        made: list[MatchStage] = []  # no deadline while waiting for the bus
         faults = [metrics.loop.fault]
         stop = stack.enter_context(
             running(
@@ -458,7 +458,7 @@ def match(ctx: typer.Context, once: Once = False) -> None:
                 stage.alive()
                 if next(expire):
                     bus.expire()
-            except UnavailableError as error:  # the loop itself waits for what is down
+            except UnavailableError as error:  # the loop itself waits for services that are down
                 metrics.loop.record_reachability(BUS, False)
                 log.get("match").warning("upkeep_skipped", error=str(error))
 

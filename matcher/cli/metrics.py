@@ -176,7 +176,7 @@ class MatchMetrics:
             self.expires.labels(tenant).set(lists.expires.timestamp())
         for tenant in self._enrolled - shown.keys():
             self.customers.remove(tenant)
-            with contextlib.suppress(KeyError):  # a list of it was never used
+            with contextlib.suppress(KeyError):  # none of its lists was ever used
                 self.expires.remove(tenant)
         self._enrolled = {*shown}
 

@@ -161,7 +161,7 @@ def supervise(fork: Callable[[], int] = os.fork) -> SearchNote | None:
     while (child := fork()) != 0:
         code = _wait(child)
         if code >= 0 or code in (-signal.SIGINT, -signal.SIGTERM, -signal.SIGPIPE, -signal.SIGHUP):
-            # nothing of this process's own is left to be flushed or closed
+            # this process has nothing left to flush or close
             os._exit(code if code >= 0 else 128 - code)
         if not note.bury():
             reason = (
@@ -181,7 +181,7 @@ def _wait(child: int) -> int:
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda got, _frame: os.kill(child, got))
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal tells the child as well
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal signals the child too
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     signal.signal(signal.SIGINT, before)
     return code

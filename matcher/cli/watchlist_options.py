@@ -77,7 +77,7 @@ def mappings(source: Source) -> list[ColumnMapping]:
         if not known[name] and may_be_shown(name)
     }
     taken = REFERENCE in known.values()
-    for name, kind in found.items():  # of several columns of references the first
+    for name, kind in found.items():  # the first of several reference columns
         if kind == REFERENCE:
             found[name], taken = "" if taken else kind, True
     return [

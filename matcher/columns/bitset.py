@@ -60,7 +60,7 @@ def is_letter(data: Bytes) -> Flags:
 
 def is_separator(data: Bytes) -> Flags:
     """Return whether each byte may separate the groups of a number: space, dash or dot."""
-    # the dot stands behind the dash
+    # the dot follows the dash in ASCII
     separates: Flags = (data - np.uint8(DASH) <= 1) | (data == SPACE)
     return separates
 
@@ -148,7 +148,7 @@ class NeighbourRuns:
         long = self.of(shortest)
         start = places(long & ~behind(long, 1))
         size = lowest(~windows(self.of(1), start))
-        if (size == BITS).any():  # longer than is seen from its beginning
+        if (size == BITS).any():  # a run is longer than one word
             return start, places(long & ~ahead(long, 1)) + shortest
         return start, start + size
 
@@ -206,7 +206,7 @@ def places_of(octets: Bytes) -> Places:
     filled = np.flatnonzero(octets != 0)
     held = octets.take(filled)
     if (held & (held - np.uint8(1))).any():
-        # of truth values: faster
+        # numpy finds booleans faster
         bit = np.flatnonzero(np.unpackbits(held, bitorder="little").view(bool))
         several: Places = (filled.take(bit >> 3) << 3) + (bit & 7)
         return several
@@ -225,7 +225,7 @@ def windows(words: Words, start: Places) -> Words:
     word += 1
     high = words.take(word)
     high <<= np.subtract(BITS - 1, shift, out=shift)
-    high <<= ONE  # apart: a shift by 64 is none
+    high <<= ONE  # in two steps: a shift by 64 has no effect
     seen |= high
     return seen
 

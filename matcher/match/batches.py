@@ -1,9 +1,10 @@
-"""Parts side by side: searched a mebibyte or more at a time, since a numpy call costs one document
-what it costs a hundred.
+"""Search parts together, a mebibyte or more at a time.
 
-A single hash in a page is nothing, a column of them may be a hundred thousand customers. So what
-counts is how many there are of a capture's lines; and digests, which ordinary texts have as well,
-count for nothing where more values are there in clear.
+A numpy call costs about the same for one document as for a hundred.
+
+A single hash in a page means nothing, while a column of them may be a hundred thousand customers.
+Digests are therefore reported by their share of a capture's lines. Since ordinary texts have
+digests too, they are not reported if more values are in clear.
 """
 
 from __future__ import annotations
@@ -41,21 +42,18 @@ BATCH = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Public:
-    """Normal forms, a kind, of public identifiers: a tenant's service numbers and addresses, which
-    are nobody's leak.
+    """Public identifiers by kind, in normal form: a tenant's service numbers and addresses.
 
-    They are taken out before rows, statistics and look-ups see them, so that none is a second
-    person beside a customer. Hotlines of the form 400…, 800… and 95… need no entry: they are no
-    mobile numbers, and no kind finds them.
+    They are nobody's leak, and are removed before rows, statistics and look-ups see them, so that
+    none counts as a second person beside a customer. Hotlines such as 400…, 800… and 95… need no
+    entry: they are no mobile numbers, and no kind matches them.
     """
 
     values: Mapping[str, frozenset[bytes]] = field(default_factory=dict)
 
     @classmethod
     def from_written(cls, written: Iterable[str]) -> Public:
-        """Build from numbers and addresses as people write them, each as every kind that it
-        can be.
-        """
+        """Build from numbers and addresses in any notation, each as every kind that it may be."""
         values_of: dict[str, set[bytes]] = defaultdict(set)
         for value in written:
             for kind, normal in readings(Secret(value)):
@@ -80,11 +78,10 @@ class Public:
 
 
 class SearchResult:
-    """A batch of parts with what was found in them.
+    """A batch of parts with the results of its search.
 
-    Rows and terms are made when first asked for: most parts match nobody.
-
-    A detector at which a lenient `guard` bears a fault found nothing.
+    Rows and terms are computed on demand: most parts match no customer. A detector whose fault a
+    lenient `guard` caught has no results.
     """
 
     def __init__(
@@ -104,7 +101,7 @@ class SearchResult:
         self._lexicon, self._sheets, self._public = lexicon, sheets, public
 
     def search_parts(self, numbers: Sequence[int]) -> SearchResult:
-        """Search some of the parts again without the others.
+        """Search some of the parts again without the remaining ones.
 
         The first part must be among them if it continues an earlier one.
         """
@@ -160,8 +157,9 @@ class SearchResult:
 
 
 class EvaluatedBatch(NamedTuple, Generic[T]):
-    """What became of some pieces: `result` is None where not even the search went through;
-    `faults` are parts that failed.
+    """The evaluation of some pieces.
+
+    `result` is None if even the search failed; `faults` are the parts that failed.
     """
 
     pieces: Sequence[Piece]
@@ -171,8 +169,9 @@ class EvaluatedBatch(NamedTuple, Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class BatchSearch:
-    """Searches pieces together, for all but what is `public`, so that a fault costs the part
-    that fails, of one document.
+    """A search of pieces together, for everything but `public` identifiers.
+
+    A fault costs only the result of the part that fails, for one document.
     """
 
     lexicon: Lexicon
@@ -182,13 +181,12 @@ class BatchSearch:
     def evaluate_batches(
         self, pieces: Iterable[Piece], evaluate: Callable[[SearchResult], T], size: int = 0
     ) -> Iterator[EvaluatedBatch[T]]:
-        """Yield `pieces` in batches of about `size` bytes (0: BATCH), each with what `evaluate`
-        returns of it.
+        """Yield `pieces` in batches of about `size` bytes (0: BATCH), each with its evaluation.
 
-        `evaluate` must change nothing, since it is called again for each document of a batch in
-        which a part failed. What a long text taught of its columns goes along with it. A batch is
-        let go of before the next is read: who still holds it by then makes both stay, which
-        together are most of the memory that a long file takes.
+        `evaluate` must have no side effects: it is called again for each document of a batch in
+        which a part failed. The columns of a long text are carried from batch to batch. A batch is
+        released before the next is read; a caller that keeps it needs twice the memory, which is
+        most of the memory for a long file.
         """
         before: SearchResult | None = None
         first = 0
@@ -232,8 +230,9 @@ class BatchSearch:
         trace: SearchTrace,
         evaluate: Callable[[SearchResult], T],
     ) -> EvaluatedBatch[T]:
-        """Search pieces together; without a result where a part fails: each is then searched
-        alone, which names the part.
+        """Search pieces together.
+
+        If a part fails, there is no result: each piece is then searched alone, to find the part.
         """
         act = partial(self._evaluate, group, carried, FaultGuard(trace=trace), evaluate)
         return EvaluatedBatch(group, FaultGuard(lambda _fault: None).run("search", act, None))
@@ -264,13 +263,15 @@ class BatchSearch:
 
 
 class PieceTrace(Protocol):
-    """Knows in which pieces, counted from 0 over a whole run, an earlier process died, and in
-    which parts.
+    """A record of the pieces and the parts in which an earlier process died.
+
+    Pieces are counted from 0 over a whole run.
     """
 
     def is_suspect(self, first: int, count: int) -> bool:
-        """Return whether one of these pieces ended a process, so that each must be searched
-        alone.
+        """Return whether a process died in one of these pieces.
+
+        Each must then be searched alone.
         """
 
     def of(self, first: int, count: int) -> SearchTrace:
@@ -281,8 +282,9 @@ class PieceTrace(Protocol):
 
 
 class _TextState(NamedTuple):
-    """What a text takes along from one batch into the next: how many line ends stand before, and
-    what its columns hold.
+    """The state that a text carries from one batch into the next.
+
+    It is the number of line ends so far, and the columns.
     """
 
     line: int
@@ -292,7 +294,7 @@ class _TextState(NamedTuple):
     def continue_from(
         cls, before: SearchResult | None, piece: Piece, guard: FaultGuard
     ) -> _TextState:
-        """Return what `piece` takes along from the batch before."""
+        """Return the state that `piece` carries over from the batch before."""
         if before is None or not piece.goes_on:
             return cls(0, {})
         last = len(before.parts) - 1
@@ -305,9 +307,9 @@ class _TextState(NamedTuple):
 def batches(
     pieces: Iterable[Piece], lexicon: Lexicon, public: Public | None = None
 ) -> Iterator[SearchResult]:
-    """Yield `pieces` in batches, searched for all but what is `public`.
+    """Yield `pieces` in batches, searched for everything but `public` identifiers.
 
-    RuntimeError where a part fails.
+    Raises `RuntimeError` if a part fails.
     """
     for batch in BatchSearch(lexicon, public or Public()).evaluate_batches(
         pieces, lambda _searched: None
@@ -332,18 +334,19 @@ def _group_pieces(pieces: Iterable[Piece], enough: int) -> Iterator[list[Piece]]
 
 
 class Threshold(NamedTuple):
-    """How many values are told: `fewest`, and one in so many `lines`; or one in two lines; or
-    `many`, wherever they are.
+    """The number of values from which they are reported.
+
+    It is `fewest` and one in `lines` lines, or half of the lines, or `many` anywhere.
     """
 
     fewest: int
     lines: int
     many: int | None = None
     alone: int = 1
-    """How many that are in half of the lines."""
+    """Values needed if they are in half of the lines."""
 
     def is_met(self, count: int, lines: int) -> bool:
-        """Return whether so many values in so many lines are reported."""
+        """Return whether `count` values in that many lines are reported."""
         enough = count >= self.fewest and count * self.lines >= lines
         return (
             enough
@@ -371,10 +374,10 @@ NAMES = {
 
 @dataclass(slots=True)
 class UnreadValues:
-    """Values of one capture that no list can be queried for.
+    """Values of one capture that no list can be searched for.
 
-    `path` is the text with the first of them; `read` are the forms of digests that matched
-    somebody.
+    `path` is the text with the first of them; `read` are the forms of digests that matched a
+    customer.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -424,8 +427,9 @@ class UnreadValues:
 
 
 class ValueCounts(NamedTuple):
-    """Of one part: values that no list can be asked for by form, values in clear, and lines; as
-    `UnreadValues.add` takes them.
+    """Counts of one part, as `UnreadValues.add` takes them.
+
+    They are values that no list can be searched for, by form; values in clear; and lines.
     """
 
     path: str

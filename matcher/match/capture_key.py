@@ -1,15 +1,14 @@
-"""Match's own key over captures, and the numbers by which their values are told apart, counted and
-compared.
+"""Match's own key over captures, and the numbers by which their values are compared and counted.
 
-Different numbers of a capture are kept sorted: how many candidates there are of each kind, the
-lowest, and which are counted up.
+The distinct numbers of a capture are kept sorted, to get the number of candidates of each kind, the
+lowest numbers, and sequences.
 
-All is exact, and within bounds whatever the capture. Of each candidate a keyed 59-bit number is
-kept, its kind in the 5 bits below: sorted, each once, merged with what came since only when that
-has grown to a share of the whole, so adding costs n log n in all. Among a million values two have
-one number with a chance of 1 in a million. Beyond LIMIT the upper half of them is dropped, again
-and again, and the rest stands for its share of all (adaptive sampling, by Wegman; Flajolet, On
-adaptive sampling, Computing 43, 1990): the count is then an estimate, off by less than 0.1 %.
+Counts are exact, and memory is limited for any capture. A keyed 59-bit number of each candidate is
+kept, with its kind in the 5 bits below. New numbers are merged only when they have grown to a share
+of the whole, so adding costs n log n in all. Among a million values, two share a number with a
+chance of 1 in a million. Beyond LIMIT, the upper half of the numbers is dropped, repeatedly, and
+the rest represents its share of all (adaptive sampling, by Wegman; Flajolet, On adaptive sampling,
+Computing 43, 1990): the count is then an estimate, off by less than 0.1 %.
 """
 
 from __future__ import annotations
@@ -36,8 +35,9 @@ NAME = "capture.key"
 WORD = 8
 """Bytes of a 64-bit tag."""
 TOKEN = 6
-"""Bytes of a token: long enough to tell authors apart, and too short in digits for a card
-number.
+"""Bytes of a token.
+
+It is long enough to distinguish authors, and has too few digits for a card number.
 """
 
 
@@ -142,8 +142,9 @@ A capture of 32 MiB rarely has more.
 KIND_BITS = 5
 LEAST_PENDING = 1 << 16
 SEVERAL = 16
-"""Of more than so many times the numbers that are wanted, the lowest are taken before they are
-sorted.
+"""Factor from which the lowest numbers are selected before sorting.
+
+It is the ratio of all numbers to those wanted.
 """
 T = TypeVar("T", np.uint64, np.int64)
 LARGEST_STEP = 1000

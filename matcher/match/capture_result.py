@@ -117,11 +117,11 @@ class BudgetUse:
 
 
 class CaptureReading:
-    """One capture: what its title says, and what was found in its parts so far. In memory only.
+    """The reading of one capture: its title, and the results of its parts so far. In memory only.
 
-    `records` are the lexicon's words of a record. Without a `budget` all of it is read, and `room`
-    is how many matches of one tenant are listed, None for all. What a part that fails would have
-    given is missing, and `incomplete` names that part.
+    `records` are the lexicon's words of a record. Without a `budget` everything is read; `room` is
+    how many matches of one tenant are listed, None for all. If a part of matching fails, its result
+    is missing, and `incomplete` names the part.
     """
 
     def __init__(
@@ -203,8 +203,9 @@ class CaptureReading:
         self.cookies[tenant][cookie.key] = cookie
 
     def refuses(self, piece: Piece) -> bool:
-        """Return whether the budget is exhausted, so that `piece` and all later ones are
-        omitted.
+        """Return whether the budget is exhausted.
+
+        `piece` and all later ones are then omitted.
         """
         reason = self.spent.find_exceeded(piece) if self.spent else ""
         self.incomplete.update({reason} if reason else ())
@@ -217,9 +218,7 @@ class CaptureReading:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Return why less than the whole capture was searched or scored; () if nothing is
-        missing.
-        """
+        """Return why not all of the capture was searched or scored; () if nothing is missing."""
         return tuple(sorted(self.incomplete))
 
     def add_fault(self, fault: DetectorFault) -> None:
@@ -267,8 +266,9 @@ class CaptureReading:
         return read_claims(self.capture.title, self._excerpts.texts).volume or 0
 
     def find_best_matches(self, tenant: str) -> EpochMatches | None:
-        """Return the tenant's matches of the key generation with most; the newer of two
-        equal ones.
+        """Return the tenant's matches of the key generation with most of them.
+
+        Of two with equally many, the newer one is taken.
         """
         candidates = [
             matches for (name, _), matches in self.found.items() if name == tenant and matches.count
@@ -287,8 +287,9 @@ class CaptureReading:
         return bool(self.unread) and self.is_unread and tenant in self.terms.brands
 
     def count_cookies(self, tenant: str) -> dict[str, Any]:
-        """Return the cookies of a tenant's own sites and their expiry, as fields of
-        `Statistics`.
+        """Return the cookies of a tenant's own sites and their expiry.
+
+        The keys are fields of `Statistics`.
         """
         cookies = self.cookies[tenant].values()
         now = self.capture.fetched_at.timestamp()

@@ -21,14 +21,14 @@ from ullage.records import Claims
 NEAR = 240
 """Bytes on each side of a term that are read for claims."""
 HEAD = 2_048
-"""Bytes of a text's beginning that are read where the title above it has jargon."""
+"""Bytes of a text's beginning that are read if the title has jargon."""
 MOST = 16_384
 """Bytes of a capture that are read for claims."""
 TERMS = 64
-"""Terms of a part around which claims are looked for."""
+"""Terms of a part whose surroundings are read for claims."""
 TITLE = 800
 LARGEST = 100_000_000_000
-"""Beyond this no volume is believed: there are fewer people, and rows of them."""
+"""A larger volume is not believed: there are fewer people, and fewer rows about them."""
 
 HAN_DIGITS = {char: number for number, char in enumerate("零一二三四五六七八九")} | {
     "两": 2,
@@ -84,20 +84,20 @@ HAN_VOLUME = re.compile(
 NO_VOLUME = re.compile(
     r"\s?(?:元|块|圆|rmb|cny|usdt?|u(?![a-z])|美|刀|港币|欧|英镑|btc|xmr|eth|\$|¥|€|£|年|月|天|日|号|时|分|秒|公里|km|mb|gb|ma|次|步|赞|粉|阅读|%)"
 )
-"""Behind a number that counts no people: money, time, size."""
+"""The text behind a number that counts no people: money, time, size."""
 SOMEBODYS = re.compile(
     r"(?:(?<![a-z])(?:qq|vx?|wx|wechat|tel|phone|mobile|id|no\.?|pwd|pass(?:word)?|pin)"
     r"|扣扣|企鹅|微信|薇信|电话|手机|编号|证号|密码|卡号|尾号|群号?)[\s:#=是为号]{0,4}$"
 )
-"""Before a number that is somebody's."""
+"""The text before a number that identifies a person."""
 KIND_SOLD = re.compile(r"(?:手机|电话|卡|账|证|qq|微信|扣扣)(?:号码?)?[\s:]{0,2}$")
 LARGE = frozenset(("w", "万", "十万", "百万", "千万", "亿"))
-"""What is sold, before how much of it: `手机号 10万条`. Nobody's own number ends so."""
+"""Multipliers that follow the goods: `手机号 10万条`. No person's number ends so."""
 MONEY = re.compile(
     r"(?:价格?|售|卖|仅|余额|额度|资产|存款|贷款?|逾期|收入|[月年]入|薪|工资|保额|欠款?|转账|金额|流水|币|[$¥￥€£]|usdt?|rmb"
     r"|balance|limit|income|loan|amount|deposit)[\s:=]{0,3}$"
 )
-"""Before an amount of money: one that counts no people, or that is no price."""
+"""The text before an amount of money, which counts no people or is no price."""
 BALANCE = re.compile(
     r"(?:余额|额度|资产|存款|贷款?|逾期|收入|[月年]入|薪|工资|保额|欠款?|转账|金额|流水|balance|limit|income|loan|amount|deposit)[\s:=]{0,3}$"
 )

@@ -1,9 +1,9 @@
 """Corroborate matches: find the row of each, and the other fields of the same customer in that row.
 
-A bare phone proves little (one random number in a hundred belongs to somebody on a list of ten
+A bare phone proves little (one random number in a hundred is that of a person on a list of ten
 million), but two fields of one customer rarely share a row by chance. Weak values (names, masked
-values, permits without a label) are therefore looked up only in rows where a customer was already
-found, or that have masked values of two kinds, and only as that customer's.
+values, permits without a label) are therefore looked up only in rows with a customer, or with
+masked values of two kinds, and only as values of that customer.
 """
 
 from __future__ import annotations
@@ -36,18 +36,19 @@ from ullage.identifiers import masked_value
 from ullage.vocabulary.fields import FieldLabel
 
 MOST_PAIRS = 1 << 14
-"""Weak values of one row times customers found there: each is asked of each, and where there are
-more the row is a list.
+"""Weak values of one row times its customers.
+
+Each value is compared with each customer; a row with more pairs is a list.
 """
 MOST_ROWS = 1 << 12
-"""Rows of which all who have a mask are held at once: some masks are those of hundreds."""
+"""Rows whose masks' holders are in memory together: some masks have hundreds of holders."""
 SUBJECT_BITS = 40
-"""A row, from 1 on, and a subject below 2^40 go into one number."""
+"""A row, from 1 on, and a subject below 2^40 fit into one number."""
 AGREEING = 2
 """Fields of one customer in a row that prove each other."""
 STAR = ord("*")
 SHORTER = min(head for head, _ in masked_value.KEPT["resident_id"])
-"""Where the shorter mask of a resident ID begins to hide."""
+"""The position at which the shorter mask of a resident ID begins."""
 
 
 @dataclass(frozen=True)
@@ -141,11 +142,10 @@ def _rows_of(searched: SearchResult, found: FoundMatches) -> Places:
 def _labels_of_matches(
     found: FoundMatches, row: Places, names: Callable[[Places], tuple[Places, Places]]
 ) -> Places:
-    """Return the labels of all that stands in the row of each match of the same customer, as bits:
-    i64[n].
+    """Return the labels of the same customer's values in the row of each match, as bits: i64[n].
 
-    `names` gives pairs of row and subject whose name stands there too, from the rows in which
-    somebody has no other field.
+    `names` returns pairs of row and subject whose name is there too; it gets the rows with a
+    customer who has no other field there.
     """
     pairs = KeyedMembers.of((row + 1) << SUBJECT_BITS | found.subject)
     bits = pairs.united(label_bits(found.asked)[found.query])
@@ -157,8 +157,9 @@ def _labels_of_matches(
 
 
 def _deduplicate(found: FoundMatches) -> Places:
-    """Return the order by place, kind, form and subject; of what is the same in all of these the
-    last.
+    """Return the order by place, kind, form and subject.
+
+    Of matches that are equal in all of these, the last is kept.
     """
     order = np.argsort(found.start, kind="stable")
     if (np.diff(found.start[order]) > 0).all():  # mostly no two begin at one place
@@ -207,12 +208,11 @@ def find_names(
 
 
 def find_masked_owners(epoch: Epoch, searched: SearchResult) -> tuple[Places, Places]:
-    """Return (row, subject) of each customer with masked phone and resident ID in one row:
-    i64[n] each.
+    """Return (row, subject) of each customer with masked phone and ID in one row: i64[n] each.
 
-    Of ten million customers a stranger's row fits one in both by chance once in two million
-    times; where
-    the ID shows only four leading characters, once in two hundred thousand.
+    The ID is a resident ID. Of ten million customers, one fits a stranger's row in both by chance
+    in one of two million cases; if the ID shows only four leading characters, in one of two hundred
+    thousand.
     """
     forms, pairs_found = (
         {(kind, masked_value.FORM) for kind in masked_value.KEPT},

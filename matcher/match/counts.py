@@ -45,19 +45,20 @@ from ullage.verdict import Crowd
 from ullage.vocabulary.fields import Shows, classify, shows
 
 CLASSES = {"A": 1, "B": 2, "C": 4}
-"""A bit for each class of the rows that a customer stands in, the gravest first."""
+"""A bit for each class of a customer's rows, the gravest first."""
 VERIFIED, MINOR, AGREES = 8, 16, 32
-"""Bits for those whom chance cannot have matched, for those under 14, and for those with two
-fields of their own in a row.
+"""Bits for customers whose match is not by chance, minors under 14, and those who agree.
+
+The latter have two fields of their own in a row.
 """
 SHOWN = {Shows.GRAVE: 64, Shows.PRIVATE: 128, Shows.IDENTITY: 256, Shows.LENT: 512}
-"""A bit for each that the rows show in which a customer agrees."""
+"""A bit for each property that the rows of agreeing customers show."""
 FLAG_BITS = 10
 
 ADULT_AT = 14
-"""PIPL 28 calls all data of those who are younger sensitive."""
+"""PIPL Art. 28 classifies all data of younger people as sensitive."""
 BORN = slice(6, 14)
-"""Of a resident ID of 18 digits, the day of birth."""
+"""The date of birth in a resident ID of 18 digits."""
 
 
 class Customers(SortedNumbers[np.int64]):
@@ -119,17 +120,18 @@ class Customers(SortedNumbers[np.int64]):
 
 
 RowKey = tuple[frozenset[str], frozenset[str], bool, bool]
-"""Of a row with a customer: the fields of its group; those and its customers' own; whether two or
-more fields are one customer's; and whether chance cannot have matched.
+"""The properties under which a row with a customer is counted.
 
-The second is more: a digest without a label is a phone's if it is that of a customer's phone.
+They are the fields of its group; these with its customers' own fields; whether two or more fields
+are one customer's; and whether the match is not by chance. A customer's own fields may be more: a
+digest without a label is a phone's if it matches a customer's phone.
 """
 
 
 class MatchedRows(NamedTuple):
     """The rows with a customer, ascending: i64[m].
 
-    `number` i64[m] says which of `keys` each is counted under.
+    `number` (i64[m]) is the index in `keys` of each row's key.
     """
 
     rows: Places
@@ -153,7 +155,7 @@ def score(
 ) -> tuple[WeighedMatches, MatchedRows]:
     """Score matches and the rows that contain them.
 
-    `adults` has for each match the latest birthday, as YYYYMMDD, of somebody who is no minor.
+    `adults` has for each match the latest birthday of an adult, as YYYYMMDD.
     """
     agrees = np.bitwise_count(found.own) >= 2
     is_sure, flags = agrees.copy(), np.zeros(len(found), np.int64)
@@ -198,7 +200,7 @@ def score_without_rows(found: RowMatches, key: CaptureKey) -> WeighedMatches:
 
 
 def _number_values(found: FoundMatches, key: CaptureKey) -> npt.NDArray[np.uint64]:
-    """Return keyed numbers that are equal where the values of matches are: u64[n]."""
+    """Return a keyed number for each match, equal for equal values: u64[n]."""
     numbers = np.empty(len(found), np.uint64)
     for query, members in found.by_query():
         numbers[members] = number_values(
@@ -229,11 +231,11 @@ class EpochMatches:
     epoch: int
     room: int | None = None
     details: list[ListedMatches] = field(default_factory=list)
-    """Those that are listed."""
+    """The listed matches."""
     count: int = 0
     subjects: Customers = field(default_factory=Customers)
     values: Distinct = field(default_factory=Distinct)
-    """Different values."""
+    """Distinct values."""
     groups: Counter[RowKey] = field(default_factory=Counter)
     witnesses: Witnesses = field(default_factory=Witnesses)
 
@@ -333,13 +335,14 @@ def birth_dates(resident_ids: Bytes) -> Places:
 
 
 def latest_adult_birthday(day: date) -> int:
-    """Return the latest birthday, as YYYYMMDD, of somebody who is no minor on `day`."""
+    """Return the latest birthday, as YYYYMMDD, of an adult on `day`."""
     return (day.year - ADULT_AT) * 10_000 + day.month * 100 + day.day
 
 
 ALONE = {"email": 85, "card": 90, "resident_id": 95, "phone": 70, "iban": 90, "uscc": 60}
-"""How sure a match is by its value alone, in percent; OTHERWISE of another kind, TOGETHER beside
-a field of the same customer.
+"""Confidence in percent of a match by its value alone.
+
+OTHERWISE is for any other kind, TOGETHER for a value beside a field of the same customer.
 """
 OTHERWISE = 60
 TOGETHER = 99
@@ -351,8 +354,9 @@ TRANSFORMS = {
     FOLDED | NORMALISED: ("folded", "normalised"),
 }
 WIDEST = 128
-"""Bytes of a value that are compared with its normal form as columns; longer ones are compared
-one by one.
+"""Bytes of a value that is compared with its normal form in columns.
+
+Longer values are compared singly.
 """
 
 
@@ -464,8 +468,9 @@ class RowLabels(NamedTuple):
 
 
 class TextPlaces(NamedTuple):
-    """Where matches stand in the decoded text, characters [first, last), and what had to be
-    undone to read them: i64[n].
+    """The places of matches in the decoded text, characters [first, last): i64[n].
+
+    They come with the transformations that were undone to read the values.
     """
 
     first: Places

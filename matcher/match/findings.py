@@ -42,7 +42,7 @@ from ullage.settings import Context
 
 MOST_COHORTS = 64
 CLOCKS_APART = timedelta(days=1)
-"""A site's clock, or its time zone, may be ahead of ours by so much."""
+"""How far a site's clock or time zone may be ahead of ours."""
 
 
 def find_all(matcher: Matcher, captures: Iterable[Capture], now: datetime) -> list[Finding]:
@@ -155,9 +155,9 @@ def _post_token(reading: CaptureReading, key: CaptureKey) -> str:
 
 
 def _published_at(capture: Capture) -> datetime | None:
-    """Return when the capture was posted; None if that lies in the future.
+    """Return when the capture was posted; None if that is in the future.
 
-    A number in the place of a time may be somebody's phone number.
+    A number in the place of a time may be a person's phone number.
     """
     at = capture.published_at
     return at if at is None or at <= capture.fetched_at + CLOCKS_APART else None

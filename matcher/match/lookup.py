@@ -32,14 +32,15 @@ from ullage.vocabulary.fields import FieldLabel
 
 PLUS = 43
 FEW = 8
-"""One in so many values may fail its check and be asked for with the others."""
+"""Up to one in this many values that fail their check is looked up with the others."""
 NONE = -1
-"""The row of a match that stands in no row."""
+"""The row of a match that is in no row."""
 BITS = {str(label): 1 << number for number, label in enumerate(FieldLabel)}
 """A bit for each label, in `RowMatches.own`."""
 FOLDED, NORMALISED = 1, 2
-"""Bits of `ListedMatches.transforms`: something was undone to read the value; it is not written
-in its normal form.
+"""Bits of `ListedMatches.transforms`.
+
+Something was undone to read the value; it is not written in its normal form.
 """
 
 
@@ -61,7 +62,7 @@ class ValueColumns:
 class ListQuery(NamedTuple):
     """Values to look up as one kind and form, and the bytes [start, end) that hold them.
 
-    `valid` bool[n] says for which values a match counts; None for all.
+    `valid` (bool[n]) is whether a match of each value counts; None for all.
     """
 
     kind: str

@@ -429,9 +429,9 @@ def is_garbled(piece: Piece) -> bool:
 
     It was then decoded with the one encoding that accepts anything.
     """
-    # without the character that is cut
+    # without the character that is cut off
     head = piece.body[: 4 * HEAD].decode("utf-8", "ignore")[:HEAD]
-    if head.replace("\n", "").replace("\t", "").isprintable():  # as most are
+    if head.replace("\n", "").replace("\t", "").isprintable():  # as most texts are
         return False
     odd = (char for char in set(head) if unicodedata.category(char) in ODD and char not in KEPT)
     return sum(map(head.count, odd)) > GARBLED * len(head)
@@ -470,7 +470,7 @@ def _is_no_text(block: bytes) -> bool:
     """Return whether a block decodes to binary data; a list of digests does not count."""
     lines = block.split()
     whole = b"".join(lines)
-    if whole == whole[:1] * len(whole):  # a line that somebody drew
+    if whole == whole[:1] * len(whole):  # a drawn line
         return False
     if HEX.fullmatch(whole):
         return not {len(line) for line in lines} <= DIGESTS and _is_opaque(

@@ -24,7 +24,7 @@ from ullage.lookup.values import identifier_in, normal
 from ullage.vocabulary.known_words import GAP, LONGEST, KnownSpelling, redact
 
 READ = 4 * LONGEST
-"""Characters of a title that are looked at: escapes take several each."""
+"""Characters of a title that are read: escapes take several each."""
 PLATFORM = re.compile(r"[a-z][a-z_]{0,23}")
 HOST = re.compile(r"[a-z0-9](?:[a-z0-9.\-]{0,251}[a-z0-9])?")
 PATH = re.compile(r"(?:/[A-Za-z0-9._\-]{0,40}){0,8}")

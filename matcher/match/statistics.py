@@ -170,7 +170,7 @@ class StatisticsPart:
         document = self.batch.documents(
             np.concatenate([np.empty(0, np.int64), *(segment.start for segment in segments)])
         )
-        # of 16 bits: a radix sort
+        # numpy sorts 16-bit numbers by radix
         order = np.argsort(document.astype(np.min_scalar_type(count)), kind="stable")
         return [column[order] for column in columns], np.searchsorted(
             document[order], np.arange(count + 1)

@@ -389,7 +389,7 @@ class Witnesses:
 
     def _compared_customers(self) -> dict[int, bool]:
         """Return the comparable customers, and whether each agrees."""
-        if not (self._sure or self._unsure):  # as mostly
+        if not (self._sure or self._unsure):  # in most captures
             return {}
         unsure = self._unsure if 2 * sum(self._unsure.values()) >= len(self._unsure) else {}
         return {

@@ -572,7 +572,7 @@ def _said(around: Sequence[str]) -> Iterator[str]:
     """Yield the labels of the text around identifiers in one cell: `13800138000借款8万`."""
     if names_in(" ".join(around)):
         yield str(FieldLabel.NAME)
-    for value in {piece.strip(BETWEEN) for piece in around}:  # a flood in one cell repeats itself
+    for value in {piece.strip(BETWEEN) for piece in around}:  # a long cell often repeats pieces
         if (
             value
             and (label := field_of(value))

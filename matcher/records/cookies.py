@@ -207,7 +207,7 @@ class CookieFinder:
                 continue
             if host.document_start != begin:
                 begin, table = host.document_start, _table(raw, host)
-            start = max(begin, taken)  # what was taken for a host is no other's
+            start = max(begin, taken)  # text that was used for a host belongs to no other
             cookies, taken = (table and _of_row(raw, host, table)) or _beside(raw, host, start)
             if not cookies:
                 continue

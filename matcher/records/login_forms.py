@@ -411,7 +411,7 @@ def _of_object(page: LoginPage, host: Host, begin: int) -> tuple[Login | None] |
     first, last = raw.rfind(b"{", low, begin), raw.find(b"}", host.end, high)
     if first < 0 or last < 0:
         return None
-    # as nearly all are
+    # nearly all objects are
     is_flat = raw.find(b"}", first, begin) < 0 and raw.find(b"{", host.end, last) < 0
     if is_flat and (login := _labelled(raw[first + 1 : last])):
         return (Login(login, last),)

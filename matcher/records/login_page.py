@@ -268,7 +268,7 @@ def _columns(cells: list[bytes]) -> LoginColumns | None:
         for name, words in HEADINGS
     }
     logins = [n for n in found["login"] if n not in found["url"] and n not in found["password"]]
-    # KeePass calls a title so
+    # KeePass uses this name for a title
     logins = [n for n in logins if named[n].lower() != b"account"] or logins
     if not logins or not found["url"] or not found["password"]:
         return None

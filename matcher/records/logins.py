@@ -145,7 +145,7 @@ def stealer_rows(rows: RowTable, document: int) -> int:
     if not any(FieldLabel.PASSWORD in layout.fields for layout, _ in layouts.counted()):
         return 0
     own = rows.of_document(document)
-    # odd, so that rows of two kinds by turns are both looked at
+    # odd, so that rows of two alternating kinds are both read
     looked = own[:: len(own) // LOOKED_AT | 1]
     number, groups = rows.groups(np.array(looked))
     has_password = [FieldLabel.PASSWORD in groups[own] for own in number.tolist()]

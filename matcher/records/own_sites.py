@@ -162,7 +162,7 @@ class OwnSites:
         start = end - self._length[number]
         order = np.lexsort((start, end))
         order = order[_stands_alone(batch.data, start[order], end[order])]
-        # of two domains that end together the longer is meant
+        # of two domains with the same end, the longer one counts
         order = order[np.diff(end[order], prepend=-1) > 0]
         start, end, tenant = start[order], end[order], self._tenant[number[order]]
         lines, documents = batch.lines(start), batch.documents(start)

@@ -74,7 +74,7 @@ def confine(libc: ctypes.CDLL, parent: int, cpu_seconds: int, memory_bytes: int)
 def end_with(libc: ctypes.CDLL, parent: int) -> None:
     """Have the kernel end this process when its parent `parent` ends."""
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it died before the line above
+    if os.getppid() != parent:  # the parent died before the call above
         os._exit(1)
 
 
@@ -197,7 +197,7 @@ class Server:
             if not ready:
                 self._end_seconds()
             for descriptor, _ in ready:
-                if act := self._watched.get(descriptor):  # what it is about may have ended just now
+                if act := self._watched.get(descriptor):  # its process may have ended just now
                     act()
 
     def _watch(self, descriptor: int, act: Callable[[], None]) -> None:
@@ -211,7 +211,7 @@ class Server:
     def _take(self) -> None:
         """Read a request, and start a child for it here or in a second server."""
         words, descriptors, *_ = socket.recv_fds(self._control, LONGEST_REQUEST, 3)
-        if not words:  # nobody can ask any more
+        if not words:  # no more requests can arrive
             self._unwatch(0)
             self._end_seconds()
             return
@@ -243,7 +243,7 @@ class Server:
             self._unwatch(ended)
             os.close(ended)
             code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-            # nobody listens any more
+            # the parent has closed the leash
             with socket.socket(fileno=leash) as end, contextlib.suppress(OSError):
                 end.send(ENDED.pack(code))
 
@@ -261,7 +261,7 @@ class Server:
             try:
                 socket.send_fds(self._seconds[load], [words], descriptors)
                 break
-            except (BrokenPipeError, ConnectionResetError):  # it has died since
+            except (BrokenPipeError, ConnectionResetError):  # the server has died meanwhile
                 self._seconds.pop(load).close()
         for descriptor in descriptors:
             os.close(descriptor)
@@ -359,7 +359,7 @@ def work(libc: ctypes.CDLL, server: int, words: list[str], *, has_namespace: boo
     confine(libc, server, budget.cpu_seconds, budget.memory + size)
     flags = (protocol.NETNS if has_namespace else 0) | (protocol.SECCOMP if seal(libc) else 0)
     if not flags & protocol.SECCOMP:
-        # no descriptor beyond the three that there are: a hurdle, no wall
+        # no descriptor beyond the three: a further obstacle only
         _limit(resource.RLIMIT_NOFILE, 3)
     writer = protocol.ChildWriter(1, budget.crashed)
     writer.hello(flags)

@@ -84,7 +84,7 @@ class Child:
 
         The child is gone on return, or its server takes so long to load that it never began.
         """
-        with contextlib.suppress(OSError):  # the server has gone, and taken it along
+        with contextlib.suppress(OSError):  # the server has ended, and with it the child
             self._leash.shutdown(socket.SHUT_WR)
             self.wait(LONGEST_LOAD)
         self._leash.close()
@@ -165,7 +165,7 @@ class ForkServer:
             stdout, pipe = os.pipe()
             file = ours.enter_context(open(stdout, "rb", buffering=0))  # noqa: PTH123  a descriptor
             theirs.callback(os.close, pipe)
-            # a wider pipe is faster, no more; users have a quota of it
+            # a larger pipe is only faster, and users have a quota
             with contextlib.suppress(OSError):
                 fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
             leash, other = socket.socketpair()
@@ -362,7 +362,7 @@ class UnpackRun:
         Returns the number of the entry at which it crashed, or 0 if no entry has to be left out.
         """
         alias = formats.stem(self._name)
-        # so that the child ends with the run, wherever that ends
+        # the child must end with the run in any case
         stack = self._stack.enter_context(contextlib.ExitStack())
         self._child = stack.enter_context(server.child(kind, self._limits, self._body, crashed))
         try:
@@ -485,7 +485,7 @@ class UnpackRun:
             raise Halt("damaged")
         began = self._clock()
         left = self._limits.wall_seconds - self._waited
-        poll = select.poll()  # select itself knows no descriptor beyond 1,023
+        poll = select.poll()  # select cannot take a descriptor beyond 1,023
         poll.register(child.stdout, select.POLLIN)
         ready = left > 0 and poll.poll(left * 1000)
         self._waited += self._clock() - began
@@ -500,7 +500,7 @@ class UnpackRun:
         """Return why a child fell silent: it reached a limit, or it crashed."""
         try:
             code = child.wait(1)
-        except TimeoutError:  # it lives, and has closed its pipe
+        except TimeoutError:  # the child is alive but has closed its pipe
             return "damaged"
         if code is None and self._frames.is_first:
             if self._server is None or self._server.has_ended():

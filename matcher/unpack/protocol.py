@@ -508,7 +508,7 @@ class ChildWriter:
         self._add(kind, payload)
         try:
             write_all(self._fd, self._waiting)
-        except OSError:  # nobody listens any more
+        except OSError:  # the parent has closed the pipe
             os._exit(1)
         self._waiting = bytearray()
 

@@ -125,7 +125,7 @@ class BodyFile(io.RawIOBase):
         """Move the position, as `io.IOBase.seek`."""
         self._at = offset + (0, self._at, self._size)[whence]
         if self._at < 0:
-            raise OSError("before the start")  # as a file does: zipfile counts on it
+            raise OSError("before the start")  # as a file does, which zipfile relies on
         return self._at
 
     def tell(self) -> int:
@@ -291,7 +291,7 @@ class Walk:
             self.out.outcome(halt.reason, path)
         except MemoryError:
             self.out.outcome("memory", path)
-        # something that a parser wanted only now, when no file can be opened any more
+        # a parser needed a file only now, when none can be opened
         except ImportError:
             self.out.outcome("unsupported", path)
         except DAMAGED:
@@ -340,7 +340,7 @@ def cell(value: object) -> str | None:
 
     Returns None for bytes that are not text.
     """
-    if isinstance(value, str):  # first, as most are
+    if isinstance(value, str):  # first, as most values are strings
         return clean(value)
     if isinstance(value, bytes):
         try:

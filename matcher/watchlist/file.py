@@ -272,7 +272,7 @@ class WatchlistHeader:
             raw = read_json(data)
             version, algorithm = raw["version"], raw["algorithm"]
             if version != VERSION or algorithm != ALGORITHM:
-                # nothing is signed yet: it may say anything
+                # the signature is not checked yet: the content may be anything
                 number = version if version in range(1000) else "of no number"
                 means = ALGORITHM if algorithm == ALGORITHM else "another algorithm"
                 raise ConfigError(

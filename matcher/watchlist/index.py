@@ -49,7 +49,7 @@ class Index:
 
     def __init__(self, path: Path, key: Ed25519PublicKey, noted_under: bytes = b"") -> None:
         self.path = path
-        with opened(path) as file:  # once: another list may come to lie there at any time
+        with opened(path) as file:  # one time only: another list may replace the file at any time
             self.header = header_of(file, path, key)
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         size = body_bytes(self.header)

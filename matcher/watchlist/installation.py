@@ -238,7 +238,7 @@ def install(
         Index(draft, key).chunks.check_all()
         with draft.open("rb") as file:
             os.fsync(file.fileno())
-        if shrink:  # before match sees the list, which it would refuse else
+        if shrink:  # before match sees the list, which it would refuse otherwise
             sizes.write(tenant, customers)
         put_in_place(draft, target)
     finally:
@@ -399,7 +399,7 @@ def _open_list(path: Path, key: Ed25519PublicKey, tags: TagKeys) -> Watchlist:
         except ConfigError:
             if delta.is_file():
                 raise
-        # else a new list came meanwhile, whose delta may be the one that was read
+        # else a new list was installed, and the delta may be its own
         if _identity(path) == before:
             return opened
     raise ConfigError(f"{path} changes all the time: install one list after the other")

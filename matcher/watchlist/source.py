@@ -406,7 +406,7 @@ class _Rows:
             for row in reader:
                 yield row
                 self.line = reader.line_num + 1
-        else:  # who separates by several characters does not quote
+        else:  # lists with longer delimiters have no quotes
             for text in self._text:
                 plain = text.rstrip("\r\n")
                 yield plain.split(self._delimiter) if plain else []
@@ -460,7 +460,7 @@ def _parquet(path: Path, wanted: Wanted, heard: Callable[[int], object]) -> Iter
     except ModuleNotFoundError:
         raise ConfigError("Parquet needs pyarrow: install ullage[parquet]") from None
     try:
-        file = parquet.ParquetFile(path, pre_buffer=False)  # else all of it comes to be in memory
+        file = parquet.ParquetFile(path, pre_buffer=False)  # else the whole file would be in memory
         header = file.schema_arrow.names
         names = [header[i] for i in wanted(path, header)]
         first, a_row = 1, path.stat().st_size / max(1, file.metadata.num_rows)

@@ -214,10 +214,9 @@ class HandleKey:
 
 
 def check_values_of(keys: KeyStore, tenant: str) -> tuple[tuple[str, str], ...]:
-    """(name, check value) of the tenant's keys besides that of the epoch on which the use of a list
-    depends.
+    """Return (name, check value) of the tenant's other keys on which the use of a list depends.
 
-    These are the newest key of index tags, and the key of handles.
+    These are the newest key of index hashes, and the key of pseudonyms.
     """
     index = [
         f"{tenant}/index-{number}.key" for number in list_generations(keys, tenant, "index")[-1:]
@@ -229,7 +228,7 @@ def check_values_of(keys: KeyStore, tenant: str) -> tuple[tuple[str, str], ...]:
 
 
 def handles(keys: KeyStore, tenant: str, references: Iterable[str]) -> Tags:
-    """Handles of customer references: shape (n, 16)."""
+    """Return the pseudonyms of customer references: (n, 16)."""
     return HandleKey(keys, tenant).tags(Texts.of([reference.encode() for reference in references]))
 
 
@@ -240,8 +239,9 @@ LONGEST = 64
 
 
 def normalised(kind: str, cells: Texts) -> tuple[Places, Texts, dict[int, str]]:
-    """(rows that hold a value, their normal forms, what is wrong by row); blank cells are
-    neither.
+    """Return the rows that hold a value, their normal forms, and the faults by row.
+
+    Blank cells are in neither.
     """
     clean = _clean(kind, cells)
     long = cells.too_long()
@@ -269,11 +269,10 @@ def normalised(kind: str, cells: Texts) -> tuple[Places, Texts, dict[int, str]]:
 
 
 def normalised_one(kind: str, text: str) -> tuple[str, str]:
-    """(normal form, ""), or ("", what is wrong).
+    """Return (normal form, ""), or ("", the fault).
 
-    An ID whose checksum fails cannot be asked for: a typing error in the list.
-
-    A card that fails Luhn is enrolled: some issuers give them out.
+    An ID whose checksum fails is a typing error in the list: it can never be found. A card that
+    fails Luhn is enrolled, since some issuers have such cards.
     """
     known = kinds().get(kind)
     normal = known.normalise(text) if known else normal_name(text)
@@ -285,7 +284,7 @@ def normalised_one(kind: str, text: str) -> tuple[str, str]:
 
 
 def _clean(kind: str, cells: Texts) -> Flags:
-    """Return which cells are in their normal form already, as far as `TESTS` can say."""
+    """Return which cells are already in their normal form, as far as `TESTS` shows."""
     test = TESTS.get(kind)
     if test is None or not len(cells):
         return np.zeros(len(cells), bool)
@@ -296,8 +295,9 @@ def _clean(kind: str, cells: Texts) -> Flags:
 
 
 def _are_han(text: Bytes, lengths: Places) -> Flags:
-    """Names wholly of Chinese characters, three bytes each, the first E4 to E9 (U+4000 to
-    U+9FFF).
+    """Return which texts have only Chinese characters.
+
+    They have three bytes each, the first from E4 to E9 (U+4000 to U+9FFF).
     """
     clean: Flags = (lengths > 0) & (lengths % 3 == 0)
     for place in range(0, text.shape[1], 3):
@@ -319,9 +319,7 @@ A test may reject too many, never too few.
 
 
 def clean_references(cells: Texts) -> tuple[Texts, dict[int, str]]:
-    """Customer references without spaces around them, and what is wrong with those that belong
-    to nobody, by row.
-    """
+    """Return customer references without surrounding spaces, and the faults by row."""
     long = cells.too_long()
     visible = (cells.table > 0x20) & (cells.table < 0x7F)
     doubtful = np.flatnonzero(
@@ -393,15 +391,16 @@ BEFORE = 36
 
 
 class Value(NamedTuple):
-    """An amount in cents or a date as YYYYMMDD, in memory only, with the word before it, "" for
-    none.
+    """An amount in cents or a date as YYYYMMDD, in memory only.
+
+    `word` is the word before it, "" for none.
     """
 
     value: int
     word: str
 
     def __repr__(self) -> str:
-        """What names it, never what it is."""
+        """Return the word, never the value."""
         return f"Value({self.word!r})"
 
 

@@ -149,7 +149,7 @@ def zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
     if info.compress_type not in METHODS:
         raise Halt("encrypted" if info.compress_type == 99 else "unsupported")
     with archive.open(info) as opened:
-        file = cast("zipfile.ZipExtFile", opened)  # typeshed has it as IO[bytes]
+        file = cast("zipfile.ZipExtFile", opened)  # typeshed declares IO[bytes]
         while chunk := file.read1(CHUNK):
             yield chunk
 
@@ -215,7 +215,7 @@ def _untar(walk: Walk, source: SizedChunks, names: list[str], path: str, depth: 
     }
     with tarfile.open(fileobj=source, mode="r|", bufsize=CHUNK, **how) as archive:  # type: ignore[call-overload]
         for info in archive:
-            archive.members = []  # tarfile keeps all that it has seen
+            archive.members = []  # tarfile keeps every header
             name = decoded_name(info.name.encode("utf-8", "surrogateescape"))
             names.append(name)
             file = archive.extractfile(info) if info.isreg() else None
@@ -380,7 +380,7 @@ class _Brotli:
             plain = bytes(self._decoder.process(data, output_buffer_limit=max_length))
         except brotli().error as error:
             raise ValueError("damaged stream") from error
-        # there may be more, though all that was given is used
+        # there may be more output although all input is used
         self._is_full = len(plain) >= max_length
         return plain
 
@@ -470,7 +470,7 @@ class Archives:
                 getattr(library, f"archive_read_support_filter_{FILTERS[kind]}")(handle)
             for name in HANDLERS[kind]:
                 getattr(library, f"archive_read_support_format_{name}")(handle)
-            if "tar" in HANDLERS[kind]:  # of `cat a.tar b.tar` it would read the first alone
+            if "tar" in HANDLERS[kind]:  # it would read only the first tar of `cat a.tar b.tar`
                 library.archive_read_set_options(handle, b"tar:read_concatenated_archives")
             self._check(handle, library.archive_read_open_memory(handle, held, len(body)))
             entry, count = Handle(), 0
@@ -486,7 +486,7 @@ class Archives:
                         self._name(entry),
                         self._data(handle, locked=library.archive_entry_is_encrypted(entry) == 1),
                     )
-            if not count:  # what is cut off in its first header counts as empty there
+            if not count:  # it treats a file cut off in its first header as empty
                 raise ValueError("empty archive")
         finally:
             library.archive_read_free(handle)

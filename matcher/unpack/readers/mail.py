@@ -57,7 +57,7 @@ def message(walk: Walk, body: Body, path: str, depth: int) -> None:
     parser = Parser()
     for piece in slices(LONG_FIELD.sub(_tamed, body)):
         parser.feed(piece)
-        if parser.begun > walk.budget.entries:  # of the first of which one too many is told
+        if parser.begun > walk.budget.entries:  # the first of them is counted twice
             break
     _message(walk, parser.close(), path, depth, len(body))
     if parser.surplus:
@@ -136,7 +136,7 @@ class Parser(BytesFeedParser):
         self._kinds.append((part.get_content_type(), part.get_boundary()))
         self._input.is_body = all(
             kind != "message/delivery-status" for kind, _ in self._kinds
-        )  # whose parts end with a blank line
+        )  # its parts end with a blank line
         self._input.boundaries = tuple(
             f"--{boundary}" for _, boundary in self._kinds if boundary is not None
         )

@@ -335,7 +335,7 @@ def pdf(walk: Walk, body: Body, path: str, depth: int) -> None:
         document.close()
     if has_damage(body):
         raise ValueError("damaged stream")
-    if body.rfind(END, max(0, len(body) - NEAR_END)) < 0:  # PDFium makes do with what there is
+    if body.rfind(END, max(0, len(body) - NEAR_END)) < 0:  # PDFium accepts a truncated stream
         raise EOFError("the document ends early")
 
 

@@ -94,7 +94,7 @@ def library() -> Library | None:
             SyntaxError,
             *(getattr(import_module(module), name) for module, name in FAULTS),
         )
-    except (ImportError, AttributeError):  # not installed, or a version that we do not know
+    except (ImportError, AttributeError):  # not installed, or an unknown version
         return None
     image, turning, numpy, cv2, rapid = modules
     cv2.setNumThreads(0)

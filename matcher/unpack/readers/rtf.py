@@ -96,7 +96,7 @@ class RtfReader:
                     self._group if self._group.target else self._group._replace(target=said)
                 )
             elif said[:1] in SIGNS:
-                # of backslashes there may be many
+                # there may be many backslashes
                 self._show(SIGNS[said[:1]] * ((len(said) + 1) // 2))
         elif kind == CHARACTERS:
             self._characters(said)
@@ -114,7 +114,7 @@ class RtfReader:
     def _brace(self, brace: bytes) -> None:
         if brace[:2] == b"{}":  # groups that hold nothing
             pass
-        elif brace[:3] == b"{\\*":  # groups in groups that older readers pass over
+        elif brace[:3] == b"{\\*":  # nested groups that older readers skip
             self._around.append(self._group)
             self._group = self._group._replace(target=self._group.target or b"*")
             self._around += [self._group] * (brace.count(b"{") - 1)
