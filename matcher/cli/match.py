@@ -416,7 +416,7 @@ def match(ctx: typer.Context, once: Once = False) -> None:
     CertificateMetrics(registry, {BUS: context.list_bus_trusts()})
     port = None if once else context.settings.metrics_port("match")
     with contextlib.ExitStack() as stack:
-        made: list[MatchStage] = []  # no deadline while waiting for the bus
+        made: list[MatchStage] = []  # empty while waiting for the bus
         faults = [metrics.loop.fault]
         stop = stack.enter_context(
             running(

@@ -100,7 +100,7 @@ def look_up(epoch: Epoch, searched: SearchResult, *, in_full: bool = True) -> Ro
     row = _rows_of(searched, matches)
     rows, subjects = find_masked_owners(epoch, searched)
     if not (len(matches) or len(rows)):
-        return RowMatches(**matches.fields(), document=row, row=row, own=row)  # of none
+        return RowMatches(**matches.fields(), document=row, row=row, own=row)  # empty
     strong = row != NONE
     owners = Owners.from_pairs(
         *map(np.concatenate, ((row[strong], rows), (matches.subject[strong], subjects)))

@@ -57,7 +57,7 @@ def message(walk: Walk, body: Body, path: str, depth: int) -> None:
     parser = Parser()
     for piece in slices(LONG_FIELD.sub(_tamed, body)):
         parser.feed(piece)
-        if parser.begun > walk.budget.entries:  # the first of them is counted twice
+        if parser.begun > walk.budget.entries:  # one too many is enough to report it
             break
     _message(walk, parser.close(), path, depth, len(body))
     if parser.surplus:
