@@ -243,7 +243,7 @@ class Server:
             self._unwatch(ended)
             os.close(ended)
             code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-            # the parent has closed the leash
+            # the parent may have closed the leash
             with socket.socket(fileno=leash) as end, contextlib.suppress(OSError):
                 end.send(ENDED.pack(code))
 
