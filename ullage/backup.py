@@ -113,7 +113,6 @@ def backup(
     ] = None,
 ) -> None:
     """Back up the data folder while services run.
-
     Keys are left out, or go into a folder of their own.
     """
     context: Context = ctx.obj

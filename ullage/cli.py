@@ -318,8 +318,9 @@ def _main(
     ),
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Finds a financial platform's customers in leaked data, without ever keeping a leaked
-    value.
+    """Find a financial platform's customers in leaked data.
+
+    No leaked value is ever kept.
     """
     if version:
         typer.echo(__version__)

@@ -62,7 +62,6 @@ def init(
     ] = None,
 ) -> None:
     """Create the configuration, an example site and the keys in the data folder.
-
     Existing files stay as they are.
     """
     line = ""

@@ -190,7 +190,6 @@ def report(
     ] = None,
 ) -> None:
     """Draft the breach notification of an incident.
-
     It names no customer, is sent nowhere, and is for counsel to review.
     """
     context: Context = ctx.obj

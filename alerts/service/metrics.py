@@ -153,7 +153,7 @@ class AlertMetrics:
             self._unjudged.labels(part)
 
     def count_batch(self, findings: Sequence[Finding], opened: Sequence[Sighting]) -> None:
-        """A batch was folded, and `opened` are the first sightings of new incidents."""
+        """Count a batch; `opened` are the first sightings of new incidents."""
         for finding in findings:
             self._findings.labels(self._label(finding.tenant)).inc()
         for first in opened:

@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.naming.count import DOCSTRING, FUNCTION, VARIABLE, Fault, find_faults
 
 LIMITS = {
-    "product": {FUNCTION: 398, DOCSTRING: 774, VARIABLE: 1390},
+    "product": {FUNCTION: 398, DOCSTRING: 0, VARIABLE: 1390},
     "tests": {FUNCTION: 241, DOCSTRING: 0, VARIABLE: 839},
 }
 """Faults that are still there; only ever lowered."""

@@ -84,7 +84,6 @@ def assess(
     ] = 0,
 ) -> None:
     """Assess a file: is it real, is it ours, who is in it, which scam is likely.
-
     Nothing of it is kept.
 
     Where something of it was not read and nobody is in the rest, there is no verdict.

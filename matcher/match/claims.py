@@ -294,7 +294,7 @@ def _is_date(digits: str) -> bool:
 def parse_han_number(text: str) -> int:
     """Return the value of a Chinese numeral; words for some (`几`, `数`) count as one.
 
-     >>> [han_number(text) for text in ("三千万", "一亿两千万", "十五万", "几十万", "百万")]
+    >>> [parse_han_number(text) for text in ("三千万", "一亿两千万", "十五万", "几十万", "百万")]
     [30000000, 120000000, 150000, 100000, 1000000]
     """
     whole = part = digit = 0

@@ -30,6 +30,6 @@ __all__ = [
 
 
 def read(body: bytes, charset: str = "", media_type: str = "text/plain") -> FoldedText:
-    """Decoded, unescaped and folded text of a body; never raises, whatever the bytes."""
+    """Return the decoded, unescaped and folded text of a body; never raises, whatever the bytes."""
     text = decode(body, charset)
     return fold(unescape(text, markup="html" in media_type or "xml" in media_type))

@@ -51,7 +51,7 @@ def test_every_answer_has_its_own_request_id(desk, path) -> None:
 def test_rejections_and_faults_have_a_request_id(leaked, browser, monkeypatch) -> None:
     assert OURS.fullmatch(browser.ask("DELETE", "/v1/incidents").headers["x-request-id"])
     assert OURS.fullmatch(browser.get("/", headers={"host": "elsewhere"}).headers["x-request-id"])
-    monkeypatch.setattr("alerts.web.api.incidents.whole", None)
+    monkeypatch.setattr("alerts.web.api.incidents.load_details", None)
     answer = browser.get(f"/v1/incidents/{leaked}")
     assert (answer.status_code, OURS.fullmatch(answer.headers["x-request-id"]) is not None) == (
         500,
@@ -60,7 +60,7 @@ def test_rejections_and_faults_have_a_request_id(leaked, browser, monkeypatch) -
 
 
 def test_log_of_a_fault_names_the_request(leaked, browser, monkeypatch, logged) -> None:
-    monkeypatch.setattr("alerts.web.api.incidents.whole", None)
+    monkeypatch.setattr("alerts.web.api.incidents.load_details", None)
     browser.get(f"/v1/incidents/{leaked}", headers={"x-request-id": "trace-7"})
     assert '"request": "trace-7"' in browser.log.getvalue() + logged.getvalue()
 

@@ -40,8 +40,8 @@ AUTHOR = f"{NAME} {VICTIM.phone} {PASSWORD}"
 POST = f"{NAME}----{VICTIM.phone}----{VICTIM.resident_id}----{VICTIM.card}----{VICTIM.email}----{ADDRESS}----{PASSWORD}\n"  # noqa: E501
 SLUG = f"https://paste.example.com/t/{NAME}-{VICTIM.phone}-{PASSWORD}"
 LEAK = (
-    "import matcher.match.redact as r; r.words = lambda text, *_: text; from ullage.cli import"
-    " main; main()"
+    "import matcher.match.redact as r; r.redact_text = lambda text, *_: text;"
+    " from ullage.cli import main; main()"
 )
 """A match that keeps titles as they are."""
 LEAKED = {VICTIM.phone, VICTIM.resident_id, NAME, ADDRESS, PASSWORD, *STRANGE.values()}

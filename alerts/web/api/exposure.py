@@ -110,8 +110,9 @@ def _person(router: APIRouter) -> None:
     def exposed(
         site: Annotated[Console, require_permission("person.check")], asked: ExposedRequest
     ) -> ExposedAnswer:
-        """Whether the person on the phone is exposed, and what to say; recorded in the audit log
-        under the case number.
+        """Return whether the person on the phone is exposed, and what to say.
+
+        The check is recorded in the audit log under the case number.
         """
         value, by = asked.value.get_secret_value(), site.actor(asked.by, "by")
         question = site.question(
@@ -268,7 +269,7 @@ def _screening(router: APIRouter) -> None:
     async def exposure(
         site: Annotated[Console, require_permission("exposure.ask")], asked: ExposureRequest
     ) -> Response:
-        """Whether customers are exposed, by pseudonym or keyed hash.
+        """Return whether customers are exposed, by pseudonym or keyed hash.
 
         For a token whose purpose is `risk_engine`.
         """

@@ -212,7 +212,7 @@ def _incidents(router: APIRouter) -> None:
     def incidents(
         site: Reader, asked: Annotated[QueueQuery, Depends()], after: Text = "", limit: Limit = 50
     ) -> IncidentList:
-        """A page of the queue.
+        """Return a page of the queue.
 
         Give `after` back for the next one; every filter of the page is one here.
         """
@@ -234,7 +234,10 @@ def _incidents(router: APIRouter) -> None:
 
     @router.get("/incidents/{id_}", operation_id="get_incident", tags=["incidents"])
     def incident(site: Reader, id_: str) -> JSONResponse:
-        """An incident with all that belongs to it; its `ETag` is the version to decide on."""
+        """Return an incident with all that belongs to it.
+
+        Its `ETag` is the version to decide on.
+        """
         result = load_details(site.store, id_)
         if result is None:
             raise missing("incident")
@@ -260,7 +263,7 @@ def _incidents(router: APIRouter) -> None:
     def customers(
         site: Reader, id_: str, after: Text = "", limit: Limit = CUSTOMERS_SHOWN
     ) -> CustomerList:
-        """The customers in an incident."""
+        """Return the customers in an incident."""
         result = find_customers_page(site.store, get_incident(site, id_), limit, after)
         return CustomerList(items=[customer(item) for item in result.items], after=result.after)
 
@@ -268,7 +271,7 @@ def _incidents(router: APIRouter) -> None:
     def sightings(
         site: Reader, id_: str, after: Text = "", limit: Limit = CUSTOMERS_SHOWN
     ) -> SightingList:
-        """Where an incident was seen."""
+        """Return where an incident was seen."""
         result = find_sightings_page(site.store, get_incident(site, id_), limit, after)
         return SightingList(items=[sighting(item) for item in result.items], after=result.after)
 
@@ -303,7 +306,10 @@ def _incidents(router: APIRouter) -> None:
         filters: Asked,
         incident: Named = (),
     ) -> Response:
-        """The incidents named, or all that pass the filters, without anybody who is in them."""
+        """Return the incidents named, or all that pass the filters.
+
+        Nobody who is in them is named.
+        """
         export_format = format_named(form)
         filters.to_filter()
         site.require_known_tenant(filters.tenant)
@@ -524,8 +530,9 @@ def _events(router: APIRouter) -> None:
     def events(
         site: Reader, after: Text = "", limit: Annotated[int, Query(ge=1, le=MOST)] = MOST
     ) -> EventPage:
-        """What became of incidents, in order: created, grew, acknowledged, assigned, decided,
-        reported, closed and more.
+        """Return the changes of incidents in order.
+
+        They are created, grew, acknowledged, assigned, decided, reported, closed and more.
         """
         tenants = None if site.principal.sees_all else site.principal.tenants
         return EventPage.model_validate(site.feed.page(tenants, after, limit)._asdict())
