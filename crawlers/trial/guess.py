@@ -372,9 +372,9 @@ def build_pattern(urls: Iterable[str], least: int = LEAST) -> str:
 
     Its group `id` is the number or the name in which the addresses differ.
 
-    >>> pattern_of(["http://b/t/a-1/", "http://b/t/b-2/", "http://b/t/c-3/?x=9"])
+    >>> build_pattern(["http://b/t/a-1/", "http://b/t/b-2/", "http://b/t/c-3/?x=9"])
     '^https?://[^/]+/t/(?P<slug>[^/?&]*?)(?P<id>[0-9]+)(?![0-9A-Za-z])'
-    >>> pattern_of(["http://b/2026/10/an-offer/", "http://b/2026/11/a-reply/", "http://b/2026/11/a-sale/"])
+    >>> build_pattern(["http://b/2026/10/an-offer/", "http://b/2026/11/a-reply/", "http://b/2026/11/a-sale/"])
     '^https?://[^/]+/[0-9]+/[0-9]+/(?P<id>[^/?#]+)/'
     """
     known = sorted(set(map(_strip_host, urls)))

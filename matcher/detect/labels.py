@@ -93,7 +93,7 @@ def label_of(cell: str) -> FieldLabel | None:
     """Return the label that a header cell names.
 
     >>> label_of(' 手机号 '), label_of('`user_phone`')
-    (<Field.PHONE: 'PHONE'>, <Field.PHONE: 'PHONE'>)
+    (<FieldLabel.PHONE: 'PHONE'>, <FieldLabel.PHONE: 'PHONE'>)
     """
     text = cell.strip().strip("\"'`").strip()
     return _label(text.strip("[]()【】").strip()) or _label(UNIT_BEHIND.sub("", text).strip())

@@ -135,10 +135,10 @@ def is_terms(value: str) -> bool:
 def field_of(value: str) -> FieldLabel | None:
     """Return the field that a whole value shows by itself; OTHER for a tag, None for no field.
 
-    >>> field_of('借款8万'), field_of('已放款'), field_of('8万'), field_of('高净值')
-    (<Field.LOAN: 'LOAN'>, <Field.LOAN: 'LOAN'>, None, <Field.OTHER: 'OTHER'>)
+    >>> [field_of(cell) and field_of(cell).value for cell in ('借款8万', '已放款', '8万', '高净值')]
+    ['LOAN', 'LOAN', None, 'OTHER']
     >>> field_of('【某银行】您的验证码是123456'), field_of('验证码登录')
-    (<Field.OTP: 'OTP'>, None)
+    (<FieldLabel.OTP: 'OTP'>, None)
     """
     if value and CODE_SENT.search(value[:LONGEST_MESSAGE]):
         return FieldLabel.OTP

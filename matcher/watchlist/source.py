@@ -325,9 +325,11 @@ def suggestion(name: str) -> str:
 
     It is "" if no kind is similar, or if the name may be a value.
 
-    >>> [suggestion(name) for name in ("mobile", "手机号2", "taiwan_permit", "custmer_ref", "remark", "13800138000")]
-    ['phone', 'phone', 'taiwan_permit', 'customer_ref', '', '']
-    """  # noqa: E501
+    >>> [suggestion(name) for name in ("mobile", "手机号2", "taiwan_permit", "custmer_ref")]
+    ['phone', 'phone', 'taiwan_travel_permit', 'customer_ref']
+    >>> suggestion("remark"), suggestion("13800138000")
+    ('', '')
+    """
     word = name.strip().lower()
     if not may_be_shown(word):
         return ""

@@ -21,9 +21,8 @@ class Decide:
     def words(self, now: datetime | None = None, zone: tzinfo | None = None) -> tuple[str, str]:
         """Describe the decision in one line in English and Chinese.
 
-        >>> Decide(60).words()[0]
-        'Decide within 60 minutes of notification whether it is confirmed: only then are its
-        reports due.'
+        >>> Decide(60).words()[0].partition(":")[0]
+        'Decide within 60 minutes of notification whether it is confirmed'
         """
         if self.by is None:
             hours, minutes = divmod(self.minutes, 60)
