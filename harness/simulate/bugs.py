@@ -371,7 +371,7 @@ def _frozen_takes_more() -> Any:
     def thaw(incident: Incident) -> KnownIncident:
         return known(incident)._replace(frozen=False)
 
-    return mock.patch.object(KnownIncident, "of", thaw)
+    return mock.patch.object(KnownIncident, "from_incident", thaw)
 
 
 def _keys_go_early() -> Any:
