@@ -11,6 +11,7 @@ import math
 from collections import Counter as Counted
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import product
 from typing import get_args
 
@@ -51,26 +52,21 @@ class AlertMetrics:
             *(scenario.id for scenario in load_verdict_rules().scenario),
             OTHER,
         )
+        counter = partial(Counter, registry=registry)
+        gauge = partial(Gauge, registry=registry)
         self.loop = LoopMetrics(registry, clock, (BUS, STORE))
         self.pulse = HeartbeatMetrics(registry, "alert", clock)
         self.canary = CanaryMetrics(registry, clock)
-        self._findings = Counter(
-            "ullage_alert_findings_total",
-            "Findings processed, repeats included.",
-            ["tenant"],
-            registry=registry,
+        self._findings = counter(
+            "ullage_alert_findings_total", "Findings processed, repeats included.", ["tenant"]
         )
-        self._dropped = Counter(
-            "ullage_alert_dropped_total",
-            "Records that became dead letters.",
-            ["reason"],
-            registry=registry,
+        self._dropped = counter(
+            "ullage_alert_dropped_total", "Records that became dead letters.", ["reason"]
         )
-        self._unjudged = Counter(
+        self._unjudged = counter(
             "ullage_alert_rule_failures_total",
             "Verdicts of which a rule failed; the incident says that a person must judge it.",
             ["reason"],
-            registry=registry,
         )
         self._delay = Histogram(
             "ullage_alert_publish_to_incident_seconds",
@@ -79,61 +75,39 @@ class AlertMetrics:
             buckets=BUCKETS,
             registry=registry,
         )
-        self._incidents = Gauge(
-            "ullage_alert_incidents",
-            "Incidents in the store.",
-            ["tenant", "severity", "status"],
-            registry=registry,
+        self._incidents = gauge(
+            "ullage_alert_incidents", "Incidents in the store.", ["tenant", "severity", "status"]
         )
-        self._exposed = Gauge(
+        self._exposed = gauge(
             "ullage_alert_exposed_customers",
             "Customers in incidents of the last 30 days, counted once per incident.",
             ["tenant", "scenario", "severity"],
-            registry=registry,
         )
-        self._recent = Gauge(
+        self._recent = gauge(
             "ullage_alert_recent_incidents",
             "Incidents of the last 30 days.",
             ["tenant", "origin", "severity"],
-            registry=registry,
         )
-        self._exposures = Gauge(
-            "ullage_alert_exposures", "Exposures in the store.", ["tenant"], registry=registry
+        self._exposures = gauge("ullage_alert_exposures", "Exposures in the store.", ["tenant"])
+        self._sightings = gauge("ullage_alert_sightings", "Sightings in the store.", ["tenant"])
+        self._background = gauge(
+            "ullage_alert_background", "Benign posts in the store.", ["tenant"]
         )
-        self._sightings = Gauge(
-            "ullage_alert_sightings", "Sightings in the store.", ["tenant"], registry=registry
+        self._success = gauge(
+            "ullage_alert_last_success_timestamp_seconds", "When findings were last processed."
         )
-        self._background = Gauge(
-            "ullage_alert_background",
-            "Benign posts in the store.",
-            ["tenant"],
-            registry=registry,
-        )
-        self._success = Gauge(
-            "ullage_alert_last_success_timestamp_seconds",
-            "When findings were last processed.",
-            registry=registry,
-        )
-        self._lag = Gauge(
-            "ullage_alert_lag_records", "Findings waiting to be processed.", registry=registry
-        )
-        self._lag_seconds = Gauge(
-            "ullage_alert_lag_seconds", "Age of the oldest waiting finding.", registry=registry
-        )
-        self.revealed = Gauge(
+        self._lag = gauge("ullage_alert_lag_records", "Findings waiting to be processed.")
+        self._lag_seconds = gauge("ullage_alert_lag_seconds", "Age of the oldest waiting finding.")
+        self.revealed = gauge(
             "ullage_alert_originals_revealed",
             "Originals revealed by the busiest person within a shift.",
-            registry=registry,
         )
-        self.reveals_allowed = Gauge(
-            "ullage_alert_originals_allowed",
-            "Reveals per shift before an alarm.",
-            registry=registry,
+        self.reveals_allowed = gauge(
+            "ullage_alert_originals_allowed", "Reveals per shift before an alarm."
         )
-        self.unexplained = Gauge(
+        self.unexplained = gauge(
             "ullage_coverage_unexplained_sites",
             "Sites with an unexplained coverage gap in the last 24 hours, first readings apart.",
-            registry=registry,
         )
         self._create_series()
 

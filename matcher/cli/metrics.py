@@ -6,7 +6,8 @@ Labels come from configuration and closed sets: tenant, kind, reason.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -38,108 +39,64 @@ class MatchMetrics:
         *,
         behind_gap: bool = False,
     ) -> None:
+        counter = partial(Counter, registry=registry)
+        gauge = partial(Gauge, registry=registry)
         self.loop = LoopMetrics(registry, clock, (BUS,))
         self.pulse = HeartbeatMetrics(registry, "match", clock)
         self.coverage = CoverageMetrics(registry) if behind_gap else None
         self.counts = FarCounts(registry) if behind_gap else None
         self.evidence = EvidenceMetrics(registry)
-        self.captures = Counter("ullage_match_captures", "Posts processed.", registry=registry)
-        self.bytes = Counter("ullage_match_bytes", "Bytes of posts read.", registry=registry)
-        self.findings = Counter(
-            "ullage_match_findings", "Findings published.", ["tenant"], registry=registry
+        self.captures = counter("ullage_match_captures", "Posts processed.")
+        self.bytes = counter("ullage_match_bytes", "Bytes of posts read.")
+        self.findings = counter("ullage_match_findings", "Findings published.", ["tenant"])
+        self.matches = counter(
+            "ullage_match_matches", "Customer identifiers found.", ["tenant", "kind"]
         )
-        self.matches = Counter(
-            "ullage_match_matches",
-            "Customer identifiers found.",
-            ["tenant", "kind"],
-            registry=registry,
+        self.candidates = counter("ullage_match_candidates", "Candidates looked up.")
+        self.jargon_only = counter(
+            "ullage_match_jargon_only", "Posts with jargon but no tenant's customer or brand."
         )
-        self.candidates = Counter(
-            "ullage_match_candidates", "Candidates looked up.", registry=registry
+        self.dropped = counter(
+            "ullage_match_dropped", "Posts that became dead letters.", ["reason"]
         )
-        self.jargon_only = Counter(
-            "ullage_match_jargon_only",
-            "Posts with jargon but no tenant's customer or brand.",
-            registry=registry,
+        self.unknown_signers = counter(
+            "ullage_match_unknown_signers", "Posts with an unknown signer; their site is `other`."
         )
-        self.dropped = Counter(
-            "ullage_match_dropped", "Posts that became dead letters.", ["reason"], registry=registry
-        )
-        self.unknown_signers = Counter(
-            "ullage_match_unknown_signers",
-            "Posts with an unknown signer; their site is `other`.",
-            registry=registry,
-        )
-        self.false_canaries = Counter(
+        self.false_canaries = counter(
             "ullage_match_false_canaries",
             "Canary texts that crawl did not sign; not counted as canary posts.",
-            registry=registry,
         )
-        self.unread = Counter(
+        self.unread = counter(
             "ullage_match_unread",
             "Archive members, pages and values that were not fully read.",
             ["reason"],
-            registry=registry,
         )
-        self.incomplete = Counter(
+        self.incomplete = counter(
             "ullage_match_incomplete",
             "Posts not fully searched, by the limit or part that failed; each is also a dead"
             " letter, up to 50 for one fault.",
             ["reason"],
-            registry=registry,
         )
-        self.unread_offers = Counter(
+        self.unread_offers = counter(
             "ullage_match_unread_offers",
             "Posts with jargon, no tenant's brand and content that was not readable.",
-            registry=registry,
         )
-        self.expired = Counter(
-            "ullage_match_expired_unread",
-            "Posts that expired before match read them.",
-            registry=registry,
+        self.expired = counter(
+            "ullage_match_expired_unread", "Posts that expired before match read them."
         )
-        self.missing = Counter(
-            "ullage_match_spool_missing", "Spool files that did not arrive.", registry=registry
+        self.missing = counter("ullage_match_spool_missing", "Spool files that did not arrive.")
+        self.damaged = counter("ullage_match_spool_damaged", "Damaged spool files.")
+        self._create_list_gauges(gauge)
+        self.lag_records = gauge("ullage_match_lag_records", "Posts waiting to be processed.")
+        self.lag_seconds = gauge("ullage_match_lag_seconds", "Age of the oldest waiting post.")
+        self.last_success = gauge(
+            "ullage_match_last_success_timestamp_seconds", "When a post was last processed."
         )
-        self.damaged = Counter(
-            "ullage_match_spool_damaged", "Damaged spool files.", registry=registry
-        )
-        self.customers = Gauge(
-            "ullage_match_watchlist_customers",
-            "Customers searched for; 0 if a tenant's customer list is missing, refused, expired or"
-            " empty.",
-            ["tenant"],
-            registry=registry,
-        )
-        self._enrolled = set[str]()
-        self.expires = Gauge(
-            "ullage_match_watchlist_expiry_timestamp_seconds",
-            "When the newest customer list expires.",
-            ["tenant"],
-            registry=registry,
-        )
-        self.reload_success = Gauge(
-            "ullage_match_watchlist_last_reload_success",
-            "1 if all customer lists were accepted at the last change.",
-            registry=registry,
-        )
-        self.lag_records = Gauge(
-            "ullage_match_lag_records", "Posts waiting to be processed.", registry=registry
-        )
-        self.lag_seconds = Gauge(
-            "ullage_match_lag_seconds", "Age of the oldest waiting post.", registry=registry
-        )
-        self.last_success = Gauge(
-            "ullage_match_last_success_timestamp_seconds",
-            "When a post was last processed.",
-            registry=registry,
-        )
-        self.assessed = Counter(
+        self.assessed = counter(
             "ullage_match_assessed_files",
             "Assessed files by outcome: judged, failed, gone (client disconnected), refused (queue"
             " full or not allowed).",
             ["outcome"],
-            registry=registry,
         )
         self.wait = Histogram(
             "ullage_match_fetch_to_match_seconds",
@@ -148,6 +105,24 @@ class MatchMetrics:
             registry=registry,
         )
         self._begin((*sorted(tenants), OTHER))
+
+    def _create_list_gauges(self, gauge: Callable[..., Gauge]) -> None:
+        self._enrolled = set[str]()
+        self.customers = gauge(
+            "ullage_match_watchlist_customers",
+            "Customers searched for; 0 if a tenant's customer list is missing, refused, expired or"
+            " empty.",
+            ["tenant"],
+        )
+        self.expires = gauge(
+            "ullage_match_watchlist_expiry_timestamp_seconds",
+            "When the newest customer list expires.",
+            ["tenant"],
+        )
+        self.reload_success = gauge(
+            "ullage_match_watchlist_last_reload_success",
+            "1 if all customer lists were accepted at the last change.",
+        )
 
     def _begin(self, tenants: tuple[str, ...]) -> None:
         self.reload_success.set(1)
