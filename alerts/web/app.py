@@ -75,6 +75,37 @@ def create_app(
 
     `hosts` are the `name:port` that it listens on; `hasher` sets the cost of password digests.
     """
+    site = _create_console(context, store, accounts, registry, zone, hasher)
+    app = FastAPI(
+        title="ullage", version=__version__, docs_url=None, redoc_url=None, openapi_url=None
+    )
+    app.state.site = site
+    app.router.routes.extend(_collect_routes())
+    for kind, answer in _build_error_handlers(site).items():
+        app.add_exception_handler(kind, answer)
+    reach = Reach.from_settings(context.settings, hosts)
+    guard = Guard(
+        app,
+        reach,
+        site.metrics.requests,
+        site.door.principal,
+        partial(deny_access, site),
+        require_declared(app),
+        middleware.list_stream_limits(app),
+        middleware.list_body_limits(app),
+    )
+    return PathPrefix(InLanguage(guard), reach)
+
+
+def _create_console(
+    context: Context,
+    store: IncidentStore,
+    accounts: Accounts,
+    registry: CollectorRegistry,
+    zone: tzinfo | None,
+    hasher: PasswordHasher | None,
+) -> Console:
+    """Create what the pages and the API work with, once the keys have been checked."""
     settings, metrics, trail = (
         context.settings.search,
         SearchMetrics.make(registry),
@@ -88,7 +119,7 @@ def create_app(
     tenants, background = find_tenants(context), Live(BACKGROUND, context.data)
     sign_on = _sign_on(context, accounts, trail)
     metrics.sign_on.set(sign_on is not None or not settings.oidc.issuer)
-    site = Console(
+    return Console(
         context=context,
         store=store,
         lookup=lookup,
@@ -127,25 +158,6 @@ def create_app(
         sign_on=sign_on,
         is_sign_on_broken=sign_on is None and bool(settings.oidc.issuer),
     )
-    app = FastAPI(
-        title="ullage", version=__version__, docs_url=None, redoc_url=None, openapi_url=None
-    )
-    app.state.site = site
-    app.router.routes.extend(_collect_routes())
-    for kind, answer in _build_error_handlers(site).items():
-        app.add_exception_handler(kind, answer)
-    reach = Reach.from_settings(context.settings, hosts)
-    guard = Guard(
-        app,
-        reach,
-        metrics.requests,
-        site.door.principal,
-        partial(deny_access, site),
-        require_declared(app),
-        middleware.list_stream_limits(app),
-        middleware.list_body_limits(app),
-    )
-    return PathPrefix(InLanguage(guard), reach)
 
 
 def _sign_on(context: Context, accounts: Accounts, trail: Trail) -> SignOn | None:

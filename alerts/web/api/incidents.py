@@ -275,6 +275,8 @@ def _incidents(router: APIRouter) -> None:
         result = find_sightings_page(site.store, get_incident(site, id_), limit, after)
         return SightingList(items=[sighting(item) for item in result.items], after=result.after)
 
+
+def _decisions(router: APIRouter) -> None:
     @router.post("/incidents/{id_}/decisions", operation_id="decide_incident", tags=["incidents"])
     def decide(
         site: Annotated[Console, require_permission("incident.decide")],
@@ -293,6 +295,8 @@ def _incidents(router: APIRouter) -> None:
             )
         return _change(site, result, asked, if_match.strip().removeprefix("W/").strip('"'))
 
+
+def _exports(router: APIRouter) -> None:
     @router.get(
         "/export/{form}",
         operation_id="export_incidents",
@@ -548,6 +552,6 @@ def _events(router: APIRouter) -> None:
 def routes() -> APIRouter:
     """Return the routes of this module."""
     router = APIRouter(prefix=PREFIX)
-    for add in (_incidents, _outcomes, _events):
+    for add in (_incidents, _decisions, _exports, _outcomes, _events):
         add(router)
     return router

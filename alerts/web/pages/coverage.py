@@ -159,14 +159,7 @@ def routes() -> APIRouter:
         try:
             return _show_page(console, since, until, site, everything=bool(everything))
         except (ConfigError, QueryError) as error:
-            return _show_page(
-                console,
-                LAST_NIGHT,
-                "",
-                "",
-                refused={"window": error},
-                typed={"since": since, "until": until, "site": site},
-            )
+            return _refuse_window(console, error, since=since, until=until, site=site)
 
     @router.get("/coverage/sheet")
     def sheet(
@@ -180,14 +173,7 @@ def routes() -> APIRouter:
         try:
             window_coverage = ledger.read_window(since, until, site)
         except ConfigError as error:
-            return _show_page(
-                console,
-                LAST_NIGHT,
-                "",
-                "",
-                refused={"window": error},
-                typed={"since": since, "until": until, "site": site},
-            )
+            return _refuse_window(console, error, since=since, until=until, site=site)
         text, _ = ledger.render(
             window_coverage,
             ledger.check_days(window_coverage),
@@ -232,6 +218,11 @@ def routes() -> APIRouter:
         return RedirectResponse(f"/coverage?{urlencode({'since': window})}#gaps", 303)
 
     return router
+
+
+def _refuse_window(console: Console, error: Exception, **typed: str) -> HTMLResponse:
+    """Show last night with the error, and what was typed in the form."""
+    return _show_page(console, LAST_NIGHT, "", "", refused={"window": error}, typed=typed)
 
 
 def _send_unchanged(text: str, save_as: str) -> Response:

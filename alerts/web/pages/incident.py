@@ -437,6 +437,35 @@ def _load_references(
     return _References(needed, tenant.reference_help, can_resolve, requests, approvers)
 
 
+CHOICES: Mapping[str, Any] = {
+    "decisions": DECISIONS,
+    "reasons": REASONS,
+    "states": STATES,
+    "takedowns": TAKEDOWN,
+    "languages_of": LANGUAGES,
+    "channels": CHANNELS,
+}
+"""What the page's forms offer."""
+
+
+def _describe_reports(owed: IncidentDeadlines, now: datetime, zone: ZoneInfo) -> dict[str, Any]:
+    """Return what the page shows of an incident's reports: clocks, entries, and what is due."""
+    return {
+        "clocks": [clock_words(duty, now, zone) for duty in owed.duties],
+        "recorded": {
+            f"{decision.regime} {decision.stage}": (
+                decision,
+                _format_input(get_sent_at(decision), zone),
+            )
+            for decision in owed.decisions
+            if decision.regime
+        },
+        "also": _find_joint_reports(owed.duties),
+        "running": [name_report(format_duty(duty)) for duty in owed.running],
+        "decide": owed.decide.words(now, zone) if owed.decide else None,
+    }
+
+
 def show_incident(
     site: Console,
     id_: str,
@@ -475,21 +504,10 @@ def show_incident(
         "after": after,
         "now": now,
         "zone": zone,
-        "clocks": [clock_words(duty, now, zone) for duty in owed.duties],
-        "recorded": {
-            f"{decision.regime} {decision.stage}": (
-                decision,
-                _format_input(get_sent_at(decision), zone),
-            )
-            for decision in owed.decisions
-            if decision.regime
-        },
-        "also": _find_joint_reports(owed.duties),
+        **_describe_reports(owed, now, zone),
         "pending": _describe_pending(site, cases.pending(incident)),
         "now_typed": _format_input(now, zone),
-        "running": [name_report(format_duty(duty)) for duty in owed.running],
         "starts": [name_report(format_duty(duty)) for duty in starts],
-        "decide": owed.decide.words(now, zone) if owed.decide else None,
         "rulings": _list_rulings(site, incident, owed.duties),
         "silence": find_suppressed(site.duties, [incident]).get(id_),
         "history": history(site.store, incident, details.decisions),
@@ -515,20 +533,12 @@ def show_incident(
         "sent": sent,
     }
     status = 400 if sent.refused else 200
-    lists: dict[str, Any] = {
-        "decisions": DECISIONS,
-        "reasons": REASONS,
-        "states": STATES,
-        "takedowns": TAKEDOWN,
-        "languages_of": LANGUAGES,
-        "channels": CHANNELS,
-        "sent_in": site.duties.tenant(incident.tenant).language,
-    }
     return site.page(
         "incident.html",
         status,
         **shown,
-        **lists,
+        **CHOICES,
+        sent_in=site.duties.tenant(incident.tenant).language,
         most_days=MOST_DAYS,
         usual_days=USUAL_DAYS,
         token=_new_form_token,
