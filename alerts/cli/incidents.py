@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -83,7 +83,7 @@ from alerts.coverage.monitoring_status import monitoring_status
 from alerts.deadlines.render import clocks_as_json, clocks_table, decide_as_json
 from alerts.deadlines.schedule import duties_of, work_of
 from alerts.grouping.benign import BACKGROUND
-from alerts.records import PendingDecision
+from alerts.records import PendingDecision, Suppression
 from alerts.store import IncidentStore, open_configured_store
 from alerts.store.queries import find_pending, require_known_tenant
 from ullage.audit import current_user
@@ -516,9 +516,22 @@ def incidents_list(
         )
         silent = find_suppressed(duties_of(context, store), [row.incident for row in found.rows])
         behind = monitoring_status(store, now)
-    rows = [(row.incident, row.item.status) for row in found.rows]
     narrowed = view.is_narrowed or tab != "all"
     none = f"{_nothing(seller, author, narrowed=narrowed)}; {behind.said}."
+    _print_queue(found, silent, none, as_json=as_json)
+    if found.after and not as_json:
+        typer.echo(f"More than {limit}: narrow the list, or raise --limit.", err=True)
+    if not found.rows:
+        if as_json:
+            typer.echo(none, err=True)
+        raise typer.Exit(Exit.DONE if behind.is_trusted else Exit.NO_VERDICT)
+
+
+def _print_queue(
+    found: QueuePage, silent: Mapping[str, Suppression], none: str, *, as_json: bool
+) -> None:
+    """Print a page of the queue as a table or as JSON; `none` stands for an empty one."""
+    rows = [(row.incident, row.item.status) for row in found.rows]
     print_list(
         found.rows,
         as_json=as_json,
@@ -531,12 +544,6 @@ def incidents_list(
         ),
         none=none,
     )
-    if found.after and not as_json:
-        typer.echo(f"More than {limit}: narrow the list, or raise --limit.", err=True)
-    if not found.rows:
-        if as_json:
-            typer.echo(none, err=True)
-        raise typer.Exit(Exit.DONE if behind.is_trusted else Exit.NO_VERDICT)
 
 
 def _nothing(seller: str, author: str, *, narrowed: bool) -> str:

@@ -35,6 +35,24 @@ from ullage.errors import ConfigError, Exit
 from ullage.files.atomic_write import is_standard_output, write_out
 from ullage.settings import Context
 
+Regime = Annotated[
+    str,
+    typer.Option(
+        help="Of which rule, as `incidents show` names it; of all of them for --sent without one."
+    ),
+]
+SentAt = Annotated[
+    str,
+    typer.Option(help="When it was sent, in the tenant's zone, 2026-11-25T14:30; now by default."),
+]
+Confirmed = Annotated[
+    str,
+    typer.Option(
+        metavar="ENTRY",
+        help="Confirm, as a second person, what waits under this id; `all` for everything.",
+    ),
+]
+
 
 def deadline(
     ctx: typer.Context,
@@ -49,34 +67,15 @@ def deadline(
         bool | None,
         typer.Option("--applies/--waived", help="The rule asks for a report here, or it does not."),
     ] = None,
-    regime: Annotated[
-        str,
-        typer.Option(
-            help=(
-                "Of which rule, as `incidents show` names it; of all of them for --sent without"
-                " one."
-            )
-        ),
-    ] = "",
+    regime: Regime = "",
     stage: Annotated[
         str, typer.Option(help="Which report was sent: brief, first, written or final.")
     ] = "first",
     reference: Annotated[str, typer.Option(help="The authority's number for it.")] = "",
-    sent_at: Annotated[
-        str,
-        typer.Option(
-            help="When it was sent, in the tenant's zone, 2026-11-25T14:30; now by default."
-        ),
-    ] = "",
+    sent_at: SentAt = "",
     channel: Annotated[str, typer.Option(help=f"How it was sent: {', '.join(CHANNELS)}.")] = "",
     no_reference: Annotated[str, typer.Option(help="Why the authority gave no number.")] = "",
-    confirm: Annotated[
-        str,
-        typer.Option(
-            metavar="ENTRY",
-            help="Confirm, as a second person, what waits under this id; `all` for everything.",
-        ),
-    ] = "",
+    confirm: Confirmed = "",
     refuse: Annotated[
         str, typer.Option(metavar="ENTRY", help="Refuse it, with the reason in --note.")
     ] = "",

@@ -39,6 +39,12 @@ from ullage.verdict import Reason, format_number
 from ullage.verdict.words import describe_cookies, format_count
 
 NOBODY = "no incident: nothing in it concerns a tenant"
+FailOn = Annotated[
+    str,
+    typer.Option(
+        "--fail-on", metavar="SEVERITY", help="Exit with 4 where a verdict is as severe, or more."
+    ),
+]
 
 
 def assess(
@@ -67,14 +73,7 @@ def assess(
     ] = 60.0,
     ocr: Ocr = False,
     fail: Fail = False,
-    fail_on: Annotated[
-        str,
-        typer.Option(
-            "--fail-on",
-            metavar="SEVERITY",
-            help="Exit with 4 where a verdict is as severe, or more.",
-        ),
-    ] = "",
+    fail_on: FailOn = "",
     served: Annotated[
         int | None,
         typer.Option("--socket", hidden=True, help="Match's alone: who asks is at its end."),
@@ -123,12 +122,16 @@ def assess(
         sys.stdout.write(json.dumps(judged.as_dict(opened), ensure_ascii=False, indent=1) + "\n")
     elif opened is not None:
         show_opened(opened)
-    if opened is not None and not (opened and all(one.incident for one in opened.values())):
-        typer.echo(
-            "; ".join({one.why_not for one in opened.values() if one.why_not}) or NOBODY, err=True
-        )
-        code = Exit.FAILED
-    raise typer.Exit(code)
+    raise typer.Exit(code if opened is None or _is_opened(opened) else Exit.FAILED)
+
+
+def _is_opened(opened: Mapping[str, IncidentReference]) -> bool:
+    """Return whether every tenant concerned has its incident; print why one has none."""
+    if opened and all(reference.incident for reference in opened.values()):
+        return True
+    reasons = {reference.why_not for reference in opened.values() if reference.why_not}
+    typer.echo("; ".join(reasons) or NOBODY, err=True)
+    return False
 
 
 def _check_target(out: Path, file: Path) -> None:

@@ -378,6 +378,36 @@ def _install(context: Context, file: Path, tenant: str, *, shrink: bool) -> None
     say_erased(context, tenant, done.epoch)
 
 
+Removals = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help=(
+            "A list of what went: a row with identifiers takes these, one without takes the"
+            " customer whole."
+        )
+    ),
+]
+UpdateFolder = Annotated[
+    Path | None,
+    typer.Option(
+        help=(
+            "On a building host of its own: the folder of TENANT.watchlist; else what is"
+            " installed is changed."
+        )
+    ),
+]
+
+
+def _install_update(
+    context: Context, tenant: str, draft: Path, epoch: int, *, shrink: bool
+) -> None:
+    """Install the changes of `draft` once they have been checked and noted in the audit log."""
+    data, keys, now = context.data, context.keys, context.clock.now()
+    installation.check_source(data, keys, tenant, draft, now, shrink=shrink)
+    _note(context, "update", tenant, f"epoch {epoch}")
+    installation.install(data, keys, tenant, draft, now, move=True, shrink=shrink)
+
+
 @app.command()
 def update(
     ctx: typer.Context,
@@ -387,24 +417,8 @@ def update(
         typer.Argument(help="Lists of what came: new customers, new identifiers."),
     ] = None,
     tenant: TenantName,
-    remove: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help=(
-                "A list of what went: a row with identifiers takes these, one without takes the"
-                " customer whole."
-            )
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help=(
-                "On a building host of its own: the folder of TENANT.watchlist; else what is"
-                " installed is changed."
-            )
-        ),
-    ] = None,
+    remove: Removals = None,
+    out: UpdateFolder = None,
     map_: Map = [],  # noqa: B006
     columns: Columns = "",
     long: Long = "",
@@ -449,27 +463,11 @@ def update(
         if out:
             key = load_verify_key(context.keys, tenant)
             before = installation.customers_of(main, delta, key)
-            require(
-                f"the list of {tenant}",
-                installation.customers_of(main, draft, key),
-                before,
-                shrink=shrink,
-            )
+            customers = installation.customers_of(main, draft, key)
+            require(f"the list of {tenant}", customers, before, shrink=shrink)
             put_in_place(draft, delta)
         else:
-            installation.check_source(
-                context.data, context.keys, tenant, draft, context.clock.now(), shrink=shrink
-            )
-            _note(context, "update", tenant, f"epoch {epoch}")
-            installation.install(
-                context.data,
-                context.keys,
-                tenant,
-                draft,
-                context.clock.now(),
-                move=True,
-                shrink=shrink,
-            )
+            _install_update(context, tenant, draft, epoch, shrink=shrink)
         if former:
             _put_list(draft.with_suffix(recorded.SUFFIX), listed_at, tenant, wanted=True)
     print_report(changes.report, additions, tenant)
