@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -49,7 +49,6 @@ from ullage.vocabulary.lexicon import is_suspicion, is_wanted
 
 SHOWN = 50
 """Titles and authors kept in an incident."""
-NEVER = datetime.min.replace(tzinfo=UTC)
 JOINED = "J2"
 """Code of the reason that says how many posts were joined."""
 
@@ -501,12 +500,16 @@ def project(
         series=_find_seller(ordered),
         parts=tuple(sorted(parts)),
         gone=sum(s.gone_at is not None for s in ordered),
-        gone_at=max(s.gone_at or NEVER for s in ordered)
-        if all(s.gone_at for s in ordered)
-        else None,
+        gone_at=_find_last_removal(ordered),
         back=sum(s.back_at is not None for s in ordered),
         apart=_distinct(s.detached_from for s in ordered if s.detached_from),
     )
+
+
+def _find_last_removal(sightings: Sequence[Sighting]) -> datetime | None:
+    """Return when the last of the posts was gone, None while one is not."""
+    gone = [sighting.gone_at for sighting in sightings if sighting.gone_at]
+    return max(gone) if len(gone) == len(sightings) else None
 
 
 def _drop_own_replay(sighting: Sighting, family: Collection[str]) -> Sighting:
