@@ -144,16 +144,11 @@ def run_alert(context: Context, *, once: bool) -> None:
         port = None if once else settings.metrics_port("alert")
         turning: list[Maintenance] = []  # none while the bus is waited for
         faults = [metrics.loop.fault]
-        stop = stack.enter_context(
-            running(
-                "alert",
-                registry,
-                port,
-                context,
-                lambda: bool(turning) and turning[0].ready(),
-                faults,
-            )
-        )
+
+        def is_ready() -> bool:
+            return bool(turning) and turning[0].ready()
+
+        stop = stack.enter_context(running("alert", registry, port, context, is_ready, faults))
         if (opened := _open_bus(context, bus, stop, once, metrics)) is None:
             return
         letters, subscription = opened
@@ -161,47 +156,37 @@ def run_alert(context: Context, *, once: bool) -> None:
         stack.callback(subscription.close)
         book, release = open_book(context, store)
         stack.callback(release)
-        recounts = (
-            make_due_recount(context, book, registry),
-            watching(context, metrics.revealed.set),
-        )
+        recount_due = make_due_recount(context, book, registry)
+        recounts = (recount_due, watching(context, metrics.revealed.set))
         believed = context.running_time.believed()
-        notifier = open_notifier(
-            context,
-            store,
-            registry,
-            mute_filter(replace(book.duties, clock=believed)),
-            book.mark_changed,
-        )
+        mutes = mute_filter(replace(book.duties, clock=believed))
+        notifier = open_notifier(context, store, registry, mutes, book.mark_changed)
         stack.callback(notifier.close)
-        turning.append(
-            maintenance := Maintenance(
-                store,
-                settings.store,
-                context.running_time,
-                metrics,
-                subscription.lag,
-                lambda: [recount() for recount in recounts],
-                notifier.turn,
-                settings.originals,
-                vault_of(context),
-            )
+        maintenance = Maintenance(
+            store,
+            settings.store,
+            context.running_time,
+            metrics,
+            subscription.lag,
+            lambda: [recount() for recount in recounts],
+            notifier.turn,
+            settings.originals,
+            vault_of(context),
         )
+        turning.append(maintenance)
         background, verdict = Live(BACKGROUND, context.data), Live(VERDICT, context.data)
         background(), verdict()  # what is wrong with them is said at the start
         notes = InHand.of(context.data, FINDINGS, GROUP, surroundings(), WATCHDOG_SECONDS, stop)
         in_hand = stack.enter_context(notes.traced())
         _record_single_persons(context)
-        work = Work(duties_of(context, store))
+        work, trail = Work(duties_of(context, store)), context.trail()
+        plan_second = notifier.plan_second_person
         returns = Returns(
-            work,
-            context.trail(),
-            verdict,
-            notifier.plan,
-            book.mark_changed,
-            notifier.plan_second_person,
-            believed,
+            work, trail, verdict, notifier.plan, book.mark_changed, plan_second, believed
         )
+        if not once:
+            notifier.start()
+        maintenance.step = book.step
         stage = Alert(
             store,
             context.clock,
@@ -213,40 +198,11 @@ def run_alert(context: Context, *, once: bool) -> None:
             returns.filed,
             writing=in_hand.writing,
         )
-        if not once:
-            notifier.start()
-        worker_metrics = WorkerMetrics(
-            dropped=metrics.count_dropped,
-            alive=maintenance.turn,
-            reached=metrics.loop.record_reachability,
-        )
-        sheets, listener = open_sheets(context, store), HeartbeatRecorder(store, context.clock)
-        ledger = CoverageLog(store, context.clock, sheets.reopen if sheets else lambda _: None)
-        gaps = Recount(store, context.clock, metrics.unexplained.set)
-        maintenance.step = book.step
-        maintenance.late = lambda: remove_late(store, context.trail(), context.running_time.read())
-        maintenance.ledger = (
-            ledger.begin_day,
-            *([sheets.sign_due] if sheets else []),
-            gaps,
-            returns.turn,
-        )
         authentic = Authentic(keys.load_verifier(context.keys, FINDINGS))
-        canaries = Canaries(stage, metrics.canary, mute_filter, ledger.record_canary)
-        handle = Dispatch(
-            stage.handle, canaries, metrics.pulse, authentic.check, (ledger, listener)
-        )
+        handle = _build_dispatch(context, stage, metrics, authentic, maintenance, returns)
         spare_what_stands(YOUNG)
-        worker = Worker(
-            "alert",
-            subscription,
-            handle,
-            letters,
-            stop,
-            settings.alert.batch,
-            metrics=worker_metrics,
-            sink=STORE,
-            in_hand=in_hand,
+        worker = _build_worker(
+            context, subscription, handle, letters, stop, in_hand, metrics, maintenance
         )
         faults += [authentic.verifier.fault, worker.fault]
         worker.run(once)
@@ -254,6 +210,58 @@ def run_alert(context: Context, *, once: bool) -> None:
             store.refresh()  # whoever waited for the end may ask at once what came of it
             notifier.flush()
             book.complete()
+
+
+def _build_dispatch(
+    context: Context,
+    stage: Alert,
+    metrics: AlertMetrics,
+    authentic: Authentic,
+    maintenance: Maintenance,
+    returns: Returns,
+) -> Dispatch:
+    """Return the handler of batches: findings go to `stage`, canary posts and heartbeats beside it.
+
+    Work on the coverage log and on returned incidents is added to `maintenance`.
+    """
+    store = stage.store
+    sheets, listener = open_sheets(context, store), HeartbeatRecorder(store, context.clock)
+    ledger = CoverageLog(store, context.clock, sheets.reopen if sheets else lambda _: None)
+    gaps = Recount(store, context.clock, metrics.unexplained.set)
+    maintenance.late = lambda: remove_late(store, context.trail(), context.running_time.read())
+    signing = [sheets.sign_due] if sheets else []
+    maintenance.ledger = (ledger.begin_day, *signing, gaps, returns.turn)
+    canaries = Canaries(stage, metrics.canary, mute_filter, ledger.record_canary)
+    return Dispatch(stage.handle, canaries, metrics.pulse, authentic.check, (ledger, listener))
+
+
+def _build_worker(
+    context: Context,
+    subscription: Subscription,
+    handle: Dispatch,
+    letters: DeadLetters,
+    stop: threading.Event,
+    in_hand: InHand,
+    metrics: AlertMetrics,
+    maintenance: Maintenance,
+) -> Worker:
+    """Return the worker that reads findings and does the maintenance at every turn."""
+    worker_metrics = WorkerMetrics(
+        dropped=metrics.count_dropped,
+        alive=maintenance.turn,
+        reached=metrics.loop.record_reachability,
+    )
+    return Worker(
+        "alert",
+        subscription,
+        handle,
+        letters,
+        stop,
+        context.settings.alert.batch,
+        metrics=worker_metrics,
+        sink=STORE,
+        in_hand=in_hand,
+    )
 
 
 def _create_metrics(context: Context, registry: CollectorRegistry) -> AlertMetrics:
