@@ -138,6 +138,12 @@ found at twice the speed.
 
 def rows() -> Iterator[Spelling]:
     """Yield addresses, in the order in which they are tried."""
+    yield from _list_signs()
+    yield from _list_layouts()
+
+
+def _list_signs() -> Iterator[Spelling]:
+    """Yield addresses with other signs or words in place of the at sign and the dots."""
     yield Spelling(
         "signs of an address in brackets",
         "stretch",
@@ -180,6 +186,10 @@ def rows() -> Iterator[Spelling]:
         needs=HAS_DOT,
         looks_around=True,
     )
+
+
+def _list_layouts() -> Iterator[Spelling]:
+    """Yield addresses whose letters stand otherwise, and accounts that look like one."""
     yield Spelling(
         "letters of an address apart",
         "stretch",

@@ -83,6 +83,12 @@ BASES = {
 
 def rows() -> Iterator[Spelling]:
     """Yield encoded values, in the order in which they are tried."""
+    yield from _list_texts()
+    yield from _list_octets()
+
+
+def _list_texts() -> Iterator[Spelling]:
+    """Yield values whose digits or bytes are written as one word of hexadecimal or base64."""
     yield Spelling(
         "mobile number in hexadecimal",
         "stretch",
@@ -152,6 +158,10 @@ def rows() -> Iterator[Spelling]:
         pattern=re.compile(rf"(?:(?<![0-9A-Za-z\\])|(?<!\\)\\x)({PRINTED})(?![0-9A-Za-z])"),
         plain=lambda match: _to_value(bytes.fromhex(match[1])),
     )
+
+
+def _list_octets() -> Iterator[Spelling]:
+    """Yield values whose octets are written one by one."""
     yield from map(_make_octet_row, OCTETS_OF)
     yield Spelling(
         "quoted octets",
