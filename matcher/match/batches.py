@@ -25,7 +25,7 @@ from matcher.lexicon import Lexicon, TextTerms
 from matcher.match.lookup import ListQuery, build_queries
 from matcher.match.parts import PartBatch, Piece, read
 from matcher.records import DocumentColumns, RowTable, rows_of
-from matcher.records.cookies import COOKIES, cookies_of_no_site
+from matcher.records.cookies import COOKIES, count_siteless_cookies
 from matcher.unpack.protocol import UnreadValueCount
 from matcher.watchlist.installation import TenantLists
 from ullage.guard import STRICT, UNTRACED, DetectorFault, FaultGuard, SearchTrace
@@ -133,7 +133,7 @@ class SearchResult:
         """Return how many values no list can be queried for, by part and form."""
         counts = unread_values(self.batch, self.segments, self._seen.unread)
         for number, part in enumerate(self.parts if len(self._seen.cookies[0]) else ()):
-            if count := cookies_of_no_site(part.text.utf8):
+            if count := count_siteless_cookies(part.text.utf8):
                 counts.setdefault(number, Counter())[COOKIES] += count
         return counts
 
@@ -299,7 +299,7 @@ class _TextState(NamedTuple):
             return cls(0, {})
         last = len(before.parts) - 1
         sheets = guard.run(
-            "evidence", lambda: {0: before.rows.carried(last)}, dict[int, DocumentColumns]()
+            "evidence", lambda: {0: before.rows.to_carried(last)}, dict[int, DocumentColumns]()
         )
         return cls(before.parts[-1].line_behind, sheets)
 

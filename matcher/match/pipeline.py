@@ -540,7 +540,7 @@ class Matcher:
         for number in concerned.tolist():
             reading = readings[number]
             rows_of = {
-                tenant: len(searched.rows.of_document(number))
+                tenant: len(searched.rows.find_rows(number))
                 for tenant in self._other_lists.find_tenants(
                     searched, number, reading.capture.title, tenants
                 )
@@ -592,7 +592,7 @@ class Matcher:
             title = reading.title_terms
             if part_terms.others or title.others:
                 all_terms = part_terms.add_title(title)
-                count_rows = partial(lambda number: len(searched.rows.of_document(number)), number)
+                count_rows = partial(lambda number: len(searched.rows.find_rows(number)), number)
                 rows = searched.guard.run("offers", count_rows, 0) if all_terms.brands else 0
                 additions.append(
                     Addition(reading, "offers", partial(_add_offers, reading, all_terms, rows))

@@ -32,7 +32,7 @@ from matcher.match.capture_key import (
     parse_digits,
 )
 from matcher.records import Layouts, RowLayout, RowTable
-from matcher.records.logins import stealer_rows
+from matcher.records.logins import count_stealer_rows
 from ullage.identifiers import masked_value
 from ullage.records import RowGroup, Statistics, Term
 from ullage.records.finding import SKETCH_SIZE
@@ -118,7 +118,7 @@ class StatisticsPart:
 
         The metadata of a file has none.
         """
-        return 0 if document in self._about else stealer_rows(self.rows, document)
+        return 0 if document in self._about else count_stealer_rows(self.rows, document)
 
     def beginning(self, document: int, most: int) -> bytes:
         """Return the first bytes of a document, at most `most`."""
@@ -291,7 +291,7 @@ class Shapes:
 
     def add(self, layouts: Layouts) -> None:
         """Count the rows of a document."""
-        for layout, rows in layouts.counted():
+        for layout, rows in layouts.iter_counts():
             self._layouts[layout] += rows
         if len(self._layouts) > MOST_SHAPES:
             self.sum_up()

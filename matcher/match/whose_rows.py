@@ -209,7 +209,7 @@ class OtherLists:
 
         Only those in `tenants` are checked.
         """
-        rows = searched.rows.of_document(document)
+        rows = searched.rows.find_rows(document)
         if not rows:
             return
         heading = fold_word(title) + "\n" + _heading(searched, document, rows)

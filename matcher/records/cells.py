@@ -35,9 +35,9 @@ from matcher.records.table import (
     MarkedText,
     Numbers,
     Seen,
+    decode_marked,
     find_borders,
     mark,
-    shown,
 )
 from matcher.text.fold import list_scripts
 from ullage.regex import compile_later
@@ -49,7 +49,10 @@ LONGEST_OFFER = 1024
 """Characters of a line that are searched for words of an offer."""
 AMOUNTS = frozenset((FieldLabel.LOAN, FieldLabel.BALANCE))
 """Fields that are amounts: a word for one stands before or behind a number."""
-_DIGITS = r"(?:[¥$]?[0-9][0-9,]{0,14}(?:\.[0-9]{1,4})?|[一二两三四五六七八九十百千]{1,5}(?=[十百千万亿元块]))"  # noqa: E501
+_DIGITS = (
+    r"(?:[¥$]?[0-9][0-9,]{0,14}(?:\.[0-9]{1,4})?"
+    r"|[一二两三四五六七八九十百千]{1,5}(?=[十百千万亿元块]))"
+)
 AMOUNT = (
     rf"{_DIGITS}\s?(?:[十百千万亿]{{1,2}}|w|k)?\s?"
     r"(?:人民币|港币|元|块|rmb|cny|hkd|usd|天|期|个月|days?)?(?:整|左右)?"
@@ -144,13 +147,13 @@ def field_of(value: str) -> FieldLabel | None:
         return FieldLabel.OTP
     if not value or len(value) > LONGEST:
         return None
-    known = whole_values().get(value.lower())
-    if known:
-        return known
+    exact = whole_values().get(value.lower())
+    if exact:
+        return exact
     # words behind an amount are Chinese
     for pattern in (BEFORE,) if value.isascii() else (BEFORE, BEHIND):
-        found = pattern.fullmatch(value)
-        if found and not _has_terms(value) and (label := _amount(found[1])):
+        match = pattern.fullmatch(value)
+        if match and not _has_terms(value) and (label := _amount(match[1])):
             return label
     return None
 
@@ -201,9 +204,12 @@ SOMETHING_ELSE = compile_later(
     r"|[Vv]?[0-9]+(?:\.[0-9]+){1,3}\S{0,16}"  # versions
     r"|[A-Z]{1,5}[-_]?[0-9]{8,24}"  # numbers of orders and waybills
     r"|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-    r"|(?:[a-z][a-z0-9+.]{1,9}:)?//\S{1,64}|www\.\S{1,64}|/\S{1,64}|[A-Za-z0-9._\-]{1,32}/[A-Za-z0-9._/\-]{1,32}"
-    r"|(?:[A-Za-z0-9_\-]{1,32}\.){1,4}(?:com|cn|net|org|io|top|xyz|cc|hk|tw|gov|edu|vip|info|html?|php|jpe?g|png|gif|txt|csv|xlsx?|pdf|zip|rar|sql|apk|exe)(?:[:/?]\S{0,64})?"
-    r"|(?i:iphone|ipad|redmi|huawei|honor|oppo|vivo|xiaomi|samsung|galaxy|android|windows|chrome|sm-|ios)\S{0,24}"
+    r"|(?:[a-z][a-z0-9+.]{1,9}:)?//\S{1,64}|www\.\S{1,64}|/\S{1,64}"
+    r"|[A-Za-z0-9._\-]{1,32}/[A-Za-z0-9._/\-]{1,32}"
+    r"|(?:[A-Za-z0-9_\-]{1,32}\.){1,4}(?:com|cn|net|org|io|top|xyz|cc|hk|tw|gov|edu"
+    r"|vip|info|html?|php|jpe?g|png|gif|txt|csv|xlsx?|pdf|zip|rar|sql|apk|exe)(?:[:/?]\S{0,64})?"
+    r"|(?i:iphone|ipad|redmi|huawei|honor|oppo|vivo|xiaomi|samsung|galaxy|android|windows"
+    r"|chrome|sm-|ios)\S{0,24}"
     r"|[A-Za-z_]{2,16}=\S{0,48}|wxid_\S{1,32}|@\S{1,32}|[{\[<(].{0,64}"
 )
 """Values of such characters that are more likely something else than a password."""
@@ -212,9 +218,11 @@ SOMETHING_ELSE = compile_later(
 def is_possible(value: str) -> bool:
     """Return whether a value may be a password.
 
-    >>> is_possible('abc123'), is_possible('123456'), is_possible('2024-01-02'), is_possible('12:30'), is_possible('张三')
-    (True, True, False, False, False)
-    """  # noqa: E501
+    >>> is_possible('abc123'), is_possible('123456'), is_possible('张三')
+    (True, True, False)
+    >>> is_possible('2024-01-02'), is_possible('12:30')
+    (False, False)
+    """
     return value.lower() in _data()[PASSWORDS] or (
         POSSIBLE.fullmatch(value) is not None and not SOMETHING_ELSE.fullmatch(value)
     )
@@ -225,9 +233,11 @@ def is_made(value: str) -> bool:
 
     Behind a login, such a value is evidence of a password.
 
-    >>> is_made('abc123'), is_made('p@ssword'), is_made('123456'), is_made('beijing'), is_made('50000')
-    (True, True, True, False, False)
-    """  # noqa: E501
+    >>> is_made('abc123'), is_made('p@ssword'), is_made('123456')
+    (True, True, True)
+    >>> is_made('beijing'), is_made('50000')
+    (False, False)
+    """
     return value.lower() in _data()[PASSWORDS] or (
         len(value) >= SHORTEST_MADE and MADE.match(value) is not None
     )
@@ -288,14 +298,14 @@ MOST_DIGITS = 33
 class Content(NamedTuple):
     """What the text of one cell shows by itself.
 
-    `seen` are its candidates. A `label` may precede its value, as in `手机: …`; a cell that
+    `candidates` are its identifiers. A `label` may precede its value, as in `手机: …`; a cell that
     `is_labelled` without a label has the terms of a product there. `around` are the labels of the
     text around its identifiers, and `sign` separates a login from a password behind it. `words` is
     the field that the value shows, `title` the one that it announces for the next cell;
     `is_digits`, `is_code` and `is_secret` are what such a next cell may be.
     """
 
-    seen: tuple[Seen, ...] = ()
+    candidates: tuple[Seen, ...] = ()
     is_labelled: bool = False
     label: FieldLabel | None = None
     is_empty: bool = False
@@ -336,8 +346,8 @@ class RowShape:
 
 
 def _words(content: Content, title: FieldLabel | None) -> FieldLabel | None:
-    said = content.words
-    if said is None and title is not None:
+    field = content.words
+    if field is None and title is not None:
         is_titled = (
             content.is_digits
             if title in AMOUNTS
@@ -345,8 +355,8 @@ def _words(content: Content, title: FieldLabel | None) -> FieldLabel | None:
             if title is FieldLabel.CVV
             else content.is_secret
         )
-        said = title if is_titled else None
-    return None if said is FieldLabel.OTHER else said
+        field = title if is_titled else None
+    return None if field is FieldLabel.OTHER else field
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,11 +386,11 @@ class Cells:
     def text(self, row: int) -> str:
         """Return a whole row as text, with one NUMBER for each candidate."""
         first, last = self.borders[row], self.borders[row + 1] - 1
-        return shown(self.data[self.start[first] : self.end[last]].tobytes())
+        return decode_marked(self.data[self.start[first] : self.end[last]].tobytes())
 
     def _text(self, start: int, end: int) -> str:
         written = self.data[start:end].tobytes()
-        return shown(written.replace(self.separator, HIDDEN) if self.separator else written)
+        return decode_marked(written.replace(self.separator, HIDDEN) if self.separator else written)
 
     def names(self, cell: int, *, whole: bool) -> list[str]:
         """Return the names in a cell.
@@ -390,10 +400,10 @@ class Cells:
         text = self._text(int(self.start[cell]), int(self.end[cell]))
         if whole:
             named = label_before(text) if ":" in text or "=" in text else None
-            found = [(named[1] if named else text).strip(AROUND)]
+            names = [(named[1] if named else text).strip(AROUND)]
         else:
-            found = names_in(text.replace(NUMBER, " "))
-        return [name.replace(HIDDEN.decode(), self.separator.decode()) for name in found]
+            names = names_in(text.replace(NUMBER, " "))
+        return [name.replace(HIDDEN.decode(), self.separator.decode()) for name in names]
 
 
 class Contents:
@@ -423,15 +433,15 @@ class Contents:
         end = np.append(start[1:], 0) - len(separator)
         end[borders[1:] - 1] = rows.end
         content = np.full(len(start), -1)
-        is_han = self._by_bytes(rows.data, start, end, content, separator)
-        left = np.flatnonzero(content < 0)
-        whole, known = rows.data.tobytes(), self._cells.setdefault(separator, {})
+        is_han = self._classify_by_bytes(rows.data, start, end, content, separator)
+        unread = np.flatnonzero(content < 0)
+        whole, numbers = rows.data.tobytes(), self._cells.setdefault(separator, {})
         parts = [
             whole[low:high]
-            for low, high in zip(start[left].tolist(), end[left].tolist(), strict=True)
+            for low, high in zip(start[unread].tolist(), end[unread].tolist(), strict=True)
         ]
-        content[left] = [
-            number if (number := known.get(part)) is not None else self._number(part, separator)
+        content[unread] = [
+            number if (number := numbers.get(part)) is not None else self._number(part, separator)
             for part in parts
         ]
         return Cells(rows.data, start, end, content, is_han, borders, separator)
@@ -450,7 +460,7 @@ class Contents:
         is_new[1:] |= count[1:] != count[:-1]
         rows = np.flatnonzero(is_new)
         size, whole = cells.content.itemsize, cells.content.tobytes()
-        found = []
+        row_shapes = []
         for low, high in zip(
             (cells.borders[rows] * size).tolist(),
             (cells.borders[rows + 1] * size).tolist(),
@@ -464,14 +474,14 @@ class Contents:
                 self.shapes.append(
                     RowShape(style, tuple([self._known[content] for content in contents]))
                 )
-            found.append(number)
-        numbers: Numbers = np.array(found, np.int64)[np.cumsum(is_new) - 1]
+            row_shapes.append(number)
+        numbers: Numbers = np.array(row_shapes, np.int64)[np.cumsum(is_new) - 1]
         return numbers
 
-    def _by_bytes(
+    def _classify_by_bytes(
         self, data: Bytes, start: Places, end: Places, content: Numbers, separator: bytes
     ) -> Flags:
-        """Fill in `content` of cells that their bytes classify, also inside quotes.
+        """Set the `content` of cells that their bytes alone classify, also inside quotes.
 
         Returns which of them are names: bool[n].
         """
@@ -483,17 +493,17 @@ class Contents:
         low, high = start + is_quoted, end - is_quoted
         length = high - low
         first = data.take(low)
-        held = np.bitwise_or.reduceat(_meaning(data), np.stack((low, high), 1).ravel())[::2]
+        flags = np.bitwise_or.reduceat(_flag_bytes(data), np.stack((low, high), 1).ravel())[::2]
         content[length == 0] = self._number(b"", separator)
         marks = np.flatnonzero((length == MARK_BYTES) & (first == MARK))
         seconds = data[low[marks] + 1]
         for second in np.unique(seconds).tolist():
             content[marks[seconds == second]] = self._number(bytes((MARK, second)), separator)
-        digits = np.flatnonzero((held & NO_DIGIT == 0) & (length > 0))
+        digits = np.flatnonzero((flags & NO_DIGIT == 0) & (length > 0))
         lengths = np.minimum(length[digits], MOST_DIGITS)
         for size in np.unique(lengths).tolist():
             content[digits[lengths == size]] = self._number(b"7" * size, separator)
-        han = np.flatnonzero((first >= LEADS[0]) & (first < LEADS[1]) & (held & NO_NAME == 0))
+        han = np.flatnonzero((first >= LEADS[0]) & (first < LEADS[1]) & (flags & NO_NAME == 0))
         han = han[(length[han] >= SHORTEST_NAME) & (length[han] <= LONGEST_NAME)]
         han = han[_characters()[1].take(_code_points(data, low[han]))]
         content[han] = self._number("张三".encode(), separator)
@@ -504,50 +514,47 @@ class Contents:
 
     def _number(self, part: bytes, separator: bytes) -> int:
         """Return the number of the content of a cell with these bytes."""
-        known = self._cells.setdefault(separator, {})
-        number = known.get(part)
+        numbers = self._cells.setdefault(separator, {})
+        number = numbers.get(part)
         if number is None:
             hidden = part.replace(separator, HIDDEN) if separator else part
-            content = self._look(hidden, may_be_password=separator == PASSWORD_BEHIND)
-            number = known[part] = self._numbers.setdefault(content, len(self._known))
+            content = self._classify(hidden, may_be_password=separator == PASSWORD_BEHIND)
+            number = numbers[part] = self._numbers.setdefault(content, len(self._known))
             if number == len(self._known):
                 self._known.append(content)
         return number
 
-    def _look(self, part: bytes, *, may_be_password: bool = False) -> Content:
+    def _classify(self, part: bytes, *, may_be_password: bool = False) -> Content:
         """Classify a cell by its bytes."""
-        text = shown(part)
-        first, *others = part.split(OPEN)
+        text = decode_marked(part)
+        first, *tails = part.split(OPEN)
         around = (
-            [
-                piece.decode("utf-8", "replace")
-                for piece in (first, *[other[1:] for other in others])
-            ]
-            if others
+            [piece.decode("utf-8", "replace") for piece in (first, *[tail[1:] for tail in tails])]
+            if tails
             else []
         )
         named = label_before(text) if ":" in text or "=" in text else None
         label = (
             named[0]
-            if named and (others or named[0] not in AMOUNTS or not is_terms(named[1]))
+            if named and (tails or named[0] not in AMOUNTS or not is_terms(named[1]))
             else None
         )
         value, whole = (named[1] if named else text).strip(AROUND), text.strip(AROUND)
         return Content(
-            seen=tuple([self._seen[other[0]] for other in others]),
+            candidates=tuple([self._seen[tail[0]] for tail in tails]),
             is_labelled=named is not None,
             label=label,
             is_empty=value.lower() in EMPTY,
             is_name=is_name(value),
-            around=frozenset(_said(around)) if others else frozenset(),
-            sign=_sign_before_password(around) if others else "",
+            around=frozenset(_find_labels_around(around)) if tails else frozenset(),
+            sign=_sign_before_password(around) if tails else "",
             words=field_of(whole),
-            title=None if named or others or is_name(whole) else _title(whole),
+            title=None if named or tails or is_name(whole) else _title(whole),
             is_digits=whole[:1].isdigit(),
             is_code=CODE.fullmatch(whole) is not None,
             is_secret=SECRET.fullmatch(whole) is not None,
             is_password=may_be_password
-            and not others
+            and not tails
             and PASSWORD.fullmatch(bare := text.strip()) is not None
             and is_possible(bare),
         )
@@ -568,8 +575,8 @@ def _title(text: str) -> FieldLabel | None:
     return label if label in AMOUNTS or label in (FieldLabel.CVV, FieldLabel.PASSWORD) else None
 
 
-def _said(around: Sequence[str]) -> Iterator[str]:
-    """Yield the labels of the text around identifiers in one cell: `13800138000借款8万`."""
+def _find_labels_around(around: Sequence[str]) -> Iterator[str]:
+    """Yield the labels in the text around a cell's identifiers: `13800138000借款8万`."""
     if names_in(" ".join(around)):
         yield str(FieldLabel.NAME)
     for value in {piece.strip(BETWEEN) for piece in around}:  # a long cell often repeats pieces
@@ -588,19 +595,19 @@ def _sign_before_password(around: Sequence[str]) -> str:
     An example is `13800138000:abc123`.
     """
     before, behind = around[:2]
-    found = BEHIND_LOGIN.fullmatch(behind)
-    return found[1] if found and not before.strip() and is_secret(found[2]) else ""
+    match = BEHIND_LOGIN.fullmatch(behind)
+    return match[1] if match and not before.strip() and is_secret(match[2]) else ""
 
 
-def _meaning(data: Bytes) -> Bytes:
+def _flag_bytes(data: Bytes) -> Bytes:
     """Return the flags of each byte, or of the character that begins with it: u8[size]."""
-    found = _bytes().take(data)
+    flags = _bytes().take(data)
     lead = np.flatnonzero((data >= 0xC0) & (data != MARK))
     is_wide = (data[lead] >> 4) == 0xE
-    found[lead[~is_wide]] |= NO_NAME
+    flags[lead[~is_wide]] |= NO_NAME
     lead = lead[is_wide]
-    found[lead] |= _characters()[0].take(_code_points(data, lead))
-    return found
+    flags[lead] |= _characters()[0].take(_code_points(data, lead))
+    return flags
 
 
 def _code_points(data: Bytes, place: Places) -> Numbers:
@@ -616,10 +623,10 @@ def _code_points(data: Bytes, place: Places) -> Numbers:
 def _bytes() -> Bytes:
     """Return the flags of each byte value: u8[256]."""
     byte = np.arange(256)
-    found = np.where((byte >= ord("0")) & (byte <= ord("9")), 0, NO_DIGIT) | np.where(
+    flags = np.where((byte >= ord("0")) & (byte <= ord("9")), 0, NO_DIGIT) | np.where(
         (byte < 0x80) | (byte == MARK), NO_NAME, 0
     )
-    return found.astype(np.uint8)
+    return flags.astype(np.uint8)
 
 
 @cache

@@ -23,11 +23,11 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from matcher.detect.search import COOKIE_SIGNS
-from matcher.records.login_forms import closed, opened
+from matcher.records.login_forms import find_object_ends, find_object_starts
 from matcher.records.login_page import bare, split
 from matcher.records.own_sites import AT, MOST_NAMES, Host, Hosts, OwnSites, is_for_administrators
 
-Made = tuple[tuple[bytes, bytes], int]
+CookieEntry = tuple[tuple[bytes, bytes], int]
 """Name and value of a cookie, and its expiry."""
 LONGEST, LONGEST_REQUEST, LONGEST_LABEL = 2048, 8192, 64
 """Bytes that are read around a host.
@@ -102,7 +102,8 @@ MEMBER = re.compile(
     _Q + rb"([!#$%&*+.0-9A-Z^_`a-z|~\-]{1,256})" + _Q + _IS + _Q + rb"([^\"'\\\n]{1,4096})" + _Q
 )
 CALL = re.compile(
-    rb"(?i)cookie\([\"']([^\"'\n]{1,256})[\"'],\s{0,4}[\"']([^\"'\n]{0,4096})[\"'],\s{0,4}[\"'][^\"'\n]{0,256}[\"'],\s{0,4}[\"']\.?$"
+    rb"(?i)cookie\([\"']([^\"'\n]{1,256})[\"'],\s{0,4}[\"']([^\"'\n]{0,4096})[\"'],"
+    rb"\s{0,4}[\"'][^\"'\n]{0,256}[\"'],\s{0,4}[\"']\.?$"
 )
 """A cookie in a PowerShell call, up to its domain."""
 PAIR = re.compile(rb"(?:^|;)[ \t]{0,4}([!#$%&*+.0-9A-Z^_`a-z|~\-]{1,256})=([^;\s]{0,4096})")
@@ -119,8 +120,10 @@ SITE = re.compile(
 )
 """A name of a site, or a word that announces one."""
 OF_NOBODY = re.compile(
-    rb"(?i)_g(?:a|id|at|cl|ac)(?:_.*)?|_fb[pc]|_hj.*|_clck|_clsk|_uet.*|__utm.*|hm_l[vp][vt]t?_.*|_pk_.*|ajs_.*|amplitude.*|mp_.*"
-    rb"|optanon.*|cookie_?consent.*|euconsent.*|bigipserver.*|awsalb.*|__cf.*|cf_clearance|incap_.*|visid_incap.*|nlbi_.*"
+    rb"(?i)_g(?:a|id|at|cl|ac)(?:_.*)?|_fb[pc]|_hj.*|_clck|_clsk|_uet.*|__utm.*|hm_l[vp][vt]t?_.*"
+    rb"|_pk_.*|ajs_.*|amplitude.*|mp_.*"
+    rb"|optanon.*|cookie_?consent.*|euconsent.*|bigipserver.*|awsalb.*|__cf.*|cf_clearance"
+    rb"|incap_.*|visid_incap.*|nlbi_.*"
     rb"|lang(?:uage)?|locale|theme|i18n.*|sensorsdata.*|cnzz.*|um_distinctid"
 )
 """Names of cookies that sign nobody in.
@@ -201,14 +204,16 @@ class CookieFinder:
         raw = hosts.raw
         if not any(sign in raw for sign in SIGNS):
             return []
-        found, taken, opening, begin, table = list[Cookie](), 0, _Opening(), -1, None
+        results, used_end, opening, begin, table = list[Cookie](), 0, _Opening(), -1, None
         for host in hosts.each:
-            if host.begin < taken or raw[host.begin - 1] == AT:
+            if host.begin < used_end or raw[host.begin - 1] == AT:
                 continue
             if host.document_start != begin:
-                begin, table = host.document_start, _table(raw, host)
-            start = max(begin, taken)  # text that was used for a host belongs to no other
-            cookies, taken = (table and _of_row(raw, host, table)) or _beside(raw, host, start)
+                begin, table = host.document_start, _find_table(raw, host)
+            start = max(begin, used_end)  # text that was used for a host belongs to no other
+            cookies, used_end = (table and _read_row(raw, host, table)) or _find_beside(
+                raw, host, start
+            )
             if not cookies:
                 continue
             name = raw[host.begin : host.end].lower()
@@ -216,7 +221,7 @@ class CookieFinder:
                 raw, host
             )
             for key, expires in cookies:
-                found.append(
+                results.append(
                     Cookie(
                         host.document,
                         host.tenant,
@@ -226,18 +231,18 @@ class CookieFinder:
                         opening[key[0]],
                     )
                 )
-        return found
+        return results
 
 
-def cookies_of_no_site(text: bytes) -> int:
-    """Return the number of cookies in a text that names no site; their owner is unknown."""
+def count_siteless_cookies(text: bytes) -> int:
+    """Count the cookies in a text that names no site, so that their owner is unknown."""
     if not any(sign in text for sign in NO_SITE_SIGNS) or SITE.search(text):
         return 0
     headers = [len(_pairs(header[2])) for header in HEADER.finditer(text)]
     return sum(headers) + (len(NAME.findall(text)) if OF_EXTENSION.search(text) else 0)
 
 
-def _table(raw: bytes, host: Host) -> CookieTable | None:
+def _find_table(raw: bytes, host: Host) -> CookieTable | None:
     """Return the table of cookies that the first line of a host's document declares, or None."""
     end = raw.find(b"\n", host.document_start, host.document_start + LONGEST)
     text = raw[host.document_start : end].lower() if end >= 0 else b""
@@ -249,8 +254,8 @@ def _table(raw: bytes, host: Host) -> CookieTable | None:
     return CookieTable(separator, *numbers) if min(numbers[:3]) >= 0 else None
 
 
-def _of_row(raw: bytes, host: Host, table: CookieTable) -> tuple[list[Made], int] | None:
-    """Return the cookie of a row; None if the host is not in the column of domains."""
+def _read_row(raw: bytes, host: Host, table: CookieTable) -> tuple[list[CookieEntry], int] | None:
+    """Return the cookie in a row of `table`; None if the host is not in the column of domains."""
     text = raw[host.line : host.line_end]
     fields = split(text, table.separator)
     cells = [bare(text[first:last]) for first, last in fields]
@@ -259,54 +264,57 @@ def _of_row(raw: bytes, host: Host, table: CookieTable) -> tuple[list[Made], int
         or not fields[table.domain][0] <= host.begin - host.line < fields[table.domain][1]
     ):
         return None
-    expires = seconds(cells[table.expires]) if table.expires >= 0 else SESSION
+    expires = parse_expiry(cells[table.expires]) if table.expires >= 0 else SESSION
     return (
         [((cells[table.name], cells[table.value]), expires)] if cells[table.name] else []
     ), host.line_end
 
 
-def _beside(raw: bytes, host: Host, start: int) -> tuple[list[Made], int]:
+def _find_beside(raw: bytes, host: Host, start: int) -> tuple[list[CookieEntry], int]:
     """Return name, value and expiry of each cookie beside `host`, and where they end."""
     before = raw[host.begin - 1]
     if raw[host.end] in b" \t,;|":
-        of_line = LINE.match(raw, host.end, host.line_end)
-        if of_line and BEFORE_LINE.fullmatch(raw, host.line, host.begin):
+        line_match = LINE.match(raw, host.end, host.line_end)
+        if line_match and BEFORE_LINE.fullmatch(raw, host.line, host.begin):
             return [
-                ((of_line[3], of_line[4].strip(b" \t\r,;|")), seconds(of_line[2]))
-            ], of_line.end()
+                ((line_match[3], line_match[4].strip(b" \t\r,;|")), parse_expiry(line_match[2]))
+            ], line_match.end()
     if before in b"\"'/":
         low = max(start, host.begin - LONGEST_LABEL)
-        if DOMAIN_LABEL.search(raw, low, host.begin) and (found := _of_object(raw, host, start))[0]:
-            return found
+        if (
+            DOMAIN_LABEL.search(raw, low, host.begin)
+            and (entry := _read_object(raw, host, start))[0]
+        ):
+            return entry
         if before in b"\"'" and (call := CALL.search(raw, max(start, host.line), host.begin)):
             return [((call[1], call[2]), SESSION)], host.end
-        if IN_LABEL.search(raw, low, host.begin) and (of_request := _of_request(raw, host, start)):
-            return of_request
-    return _of_headers(raw, host, start)
+        if IN_LABEL.search(raw, low, host.begin) and (request := _read_request(raw, host, start)):
+            return request
+    return _read_headers(raw, host, start)
 
 
-def _of_object(raw: bytes, host: Host, start: int) -> tuple[list[Made], int]:
-    """Return the cookie of an object, and where it ends."""
+def _read_object(raw: bytes, host: Host, start: int) -> tuple[list[CookieEntry], int]:
+    """Return the cookie of the JSON object around `host`, and where it ends."""
     low, high = max(start, host.begin - LONGEST), min(host.document_end, host.end + LONGEST)
     first, last = raw.rfind(b"{", low, host.begin), raw.find(b"}", host.end, high)
     if first < 0:
         return [], host.end
     text = raw[first : last if last >= 0 else high]
-    return [*_members(text)], first + len(text)
+    return [*_read_members(text)], first + len(text)
 
 
-def _members(text: bytes) -> Iterator[Made]:
+def _read_members(text: bytes) -> Iterator[CookieEntry]:
     """Yield the cookie of an object, by its labels."""
     name, value = NAME.search(text), VALUE.search(text)
     if name and value:
         expiry = EXPIRY.search(text)
-        yield (name[1], value[1]), seconds(expiry[1] or expiry[2]) if expiry else SESSION
+        yield (name[1], value[1]), parse_expiry(expiry[1] or expiry[2]) if expiry else SESSION
 
 
-def _of_request(raw: bytes, host: Host, start: int) -> tuple[list[Made], int] | None:
-    """Return the cookies of a request to `host` that is written as an object.
+def _read_request(raw: bytes, host: Host, start: int) -> tuple[list[CookieEntry], int] | None:
+    """Return the cookies of a request to `host` that is written as an object, and where it ends.
 
-    They are in a header, an array or an object.
+    They are in a header, an array or an object. Returns None if no object surrounds the host.
     """
     low, high = (
         max(start, host.begin - LONGEST_REQUEST),
@@ -314,25 +322,32 @@ def _of_request(raw: bytes, host: Host, start: int) -> tuple[list[Made], int] | 
     )
     if not any(raw.find(sign, low, high) >= 0 for sign in HEADER_SIGNS):
         return [], host.end
-    begin, end = next(opened(raw, low, host.begin), -1), next(closed(raw, host.end, high), -1)
+    begin, end = (
+        next(find_object_starts(raw, low, host.begin), -1),
+        next(find_object_ends(raw, host.end, high), -1),
+    )
     if begin < 0 or end < 0:
         return None
-    text, found = raw[begin:end], list[Made]()
+    text, cookies = raw[begin:end], list[CookieEntry]()
     for header in HEADER.finditer(text):
-        found += _set(header[2]) if header[1] else [(pair, SESSION) for pair in _pairs(header[2])]
+        cookies += (
+            _read_set_cookie(header[2])
+            if header[1]
+            else [(pair, SESSION) for pair in _pairs(header[2])]
+        )
     for jar in JAR.finditer(text):
         if jar[1] == b"[":
-            found += [
-                one
+            cookies += [
+                cookie
                 for part in text[jar.end() : _close(text, b"]", jar.end())].split(b"}")
-                for one in _members(part)
+                for cookie in _read_members(part)
             ]
         else:
-            found += [
+            cookies += [
                 ((pair[1], pair[2]), SESSION)
                 for pair in MEMBER.finditer(text, jar.end(), _close(text, b"}", jar.end()))
             ]
-    return found, end
+    return cookies, end
 
 
 def _close(text: bytes, sign: bytes, place: int) -> int:
@@ -341,32 +356,39 @@ def _close(text: bytes, sign: bytes, place: int) -> int:
     return end if end >= 0 else len(text)
 
 
-def _of_headers(raw: bytes, host: Host, start: int) -> tuple[list[Made], int]:
-    """Return the cookies of a request to `host`, of its response, or of a header that names it."""
+def _read_headers(raw: bytes, host: Host, start: int) -> tuple[list[CookieEntry], int]:
+    """Return the cookies in the headers beside `host`, and where they end.
+
+    The headers are of a request to it, of its response, or name it themselves.
+    """
     first, high = max(start, host.begin - LONGEST), min(host.document_end, host.end + LONGEST)
     if (
         not any(raw.find(sign, min(first, host.line), high) >= 0 for sign in HEADER_SIGNS)
         and raw.find(b" -b ", first, high) < 0
     ):
         return [], host.end
-    set_here = HEADER.search(raw, host.line, host.line_end)
-    if set_here and set_here[1]:
-        return [*_set(set_here[2])], host.line_end
+    set_header = HEADER.search(raw, host.line, host.line_end)
+    if set_header and set_header[1]:
+        return [*_read_set_cookie(set_header[2])], host.line_end
     before = raw[host.line : host.begin].lower()
     if not (
         before.strip(b" \t[").startswith((b"host:", b":authority"))
         or b"://" in before[-9:]
         or before == b"["
-        or set_here
+        or set_header
     ):
         return [], host.end
     begin = _begin_of_request(raw, host, max(first, raw.rfind(b"\n\n", first, host.begin)))
     behind = REQUEST.search(raw, host.line_end, high)
     end = behind.start() if behind else high
-    found = list[Made]()
+    cookies = list[CookieEntry]()
     for header in HEADER.finditer(raw, begin, end):
-        found += _set(header[2]) if header[1] else [(pair, SESSION) for pair in _pairs(header[2])]
-    return found, end if found else host.end
+        cookies += (
+            _read_set_cookie(header[2])
+            if header[1]
+            else [(pair, SESSION) for pair in _pairs(header[2])]
+        )
+    return cookies, end if cookies else host.end
 
 
 def _begin_of_request(raw: bytes, host: Host, begin: int) -> int:
@@ -382,12 +404,12 @@ def _begin_of_request(raw: bytes, host: Host, begin: int) -> int:
     return begin
 
 
-def _set(header: bytes) -> Iterator[Made]:
+def _read_set_cookie(header: bytes) -> Iterator[CookieEntry]:
     """Yield the cookie that a response sets."""
     pair = next(iter(_pairs(header)), None)
     until = SET_EXPIRES.search(header)
     if pair:
-        yield pair, (seconds(until[1]) if until[1] else SESSION) if until else SESSION
+        yield pair, (parse_expiry(until[1]) if until[1] else SESSION) if until else SESSION
 
 
 def _pairs(header: bytes) -> list[tuple[bytes, bytes]]:
@@ -395,12 +417,14 @@ def _pairs(header: bytes) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, value in PAIR.findall(header) if not ATTRIBUTE.match(name)]
 
 
-def seconds(written: bytes) -> int:
-    """Return the expiry of a cookie in seconds since 1970, at most LAST; SESSION if it gives no time.
+def parse_expiry(written: bytes) -> int:
+    """Return the expiry of a cookie in seconds since 1970, at most LAST; SESSION for none.
 
-    >>> seconds(b"1767225600"), seconds(b"1767225600000"), seconds(b"13411699200000000"), seconds(b"-1")
-    (1767225600, 1767225600, 1767225600, 0)
-    """  # noqa: E501
+    >>> parse_expiry(b"1767225600"), parse_expiry(b"1767225600000")
+    (1767225600, 1767225600)
+    >>> parse_expiry(b"13411699200000000"), parse_expiry(b"-1")
+    (1767225600, 0)
+    """
     try:
         number = int(float(written))
         unit, since = next(

@@ -7,7 +7,7 @@ row shapes, not of rows, and a capture of few rows is read completely.
 
 Before the rows are read, a few of them vote on the separator, and a header or the statements of a
 dump name the columns (`sheets_of`). Then columns without a name are typed by the cells of some rows
-(`typed_together`): passwords, codes of cards, and tags that look like names.
+(`infer_column_types`): passwords, codes of cards, and tags that look like names.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from matcher.records.reader import (
     HeaderColumns,
     RowLayout,
     ShapeDescription,
-    elected,
+    elect_separator,
     header_of,
     is_beginning,
     statements_of,
     vote,
 )
-from matcher.records.table import BLOCK, LINE, TUPLE, Numbers, RowBatch, shown
+from matcher.records.table import BLOCK, LINE, TUPLE, Numbers, RowBatch, decode_marked
 from ullage.vocabulary.fields import FieldLabel
 
 SAMPLES = 6
@@ -120,22 +120,24 @@ class RowGroups:
     borders: Numbers
 
     @classmethod
-    def of(cls, rows: Numbers, document: Numbers, keys: Numbers, documents: int) -> RowGroups:
+    def from_keys(
+        cls, rows: Numbers, document: Numbers, keys: Numbers, documents: int
+    ) -> RowGroups:
         """Group `rows` by their keys within each document.
 
         `keys` has the key of each row, `document` its document's number, below `documents`.
         """
         order = np.argsort(keys, kind="stable")
-        key, own = keys[order], document[order]
+        key, row_document = keys[order], document[order]
         is_first = np.ones(len(rows), bool)
-        is_first[1:] = (key[1:] != key[:-1]) | (own[1:] != own[:-1])
+        is_first[1:] = (key[1:] != key[:-1]) | (row_document[1:] != row_document[:-1])
         first = np.flatnonzero(is_first)
-        by_document = np.argsort(own[first], kind="stable")
+        by_document = np.argsort(row_document[first], kind="stable")
         rank = np.empty(len(first), np.int64)
         rank[by_document] = np.arange(len(first))
         group = np.empty(len(rows), np.int64)
         group[order] = rank[np.cumsum(is_first) - 1]
-        borders = np.searchsorted(own[first][by_document], np.arange(documents + 1))
+        borders = np.searchsorted(row_document[first][by_document], np.arange(documents + 1))
         group -= borders[document]
         return cls(
             rows,
@@ -150,7 +152,8 @@ class RowGroups:
         """Return the rows to read of each group."""
         sizes, groups = self.size.tolist(), self.borders.tolist()
         count = np.array(
-            [n for low, high in pairwise(groups) for n in read_of(sizes[low:high])], np.int64
+            [n for low, high in pairwise(groups) for n in count_rows_to_read(sizes[low:high])],
+            np.int64,
         )
         borders = np.concatenate(([0], np.cumsum(count)))
         place = np.repeat(self.first, count) + within(count) * np.repeat(
@@ -167,25 +170,25 @@ class RowGroups:
         )
 
 
-def read_of(sizes: Sequence[int]) -> list[int]:
+def count_rows_to_read(sizes: Sequence[int]) -> list[int]:
     """Return how many rows of each group to read, given the groups' sizes in one document.
 
-    >>> read_of([1, 300, 20]), read_of([20, 12])
+    >>> count_rows_to_read([1, 300, 20]), count_rows_to_read([20, 12])
     ([1, 6, 6], [20, 12])
     """
-    left = MOST_READ
+    remaining = MOST_READ
     most = SAMPLES if sum(sizes) > MOST_READ else MOST_READ
     chosen = [0] * len(sizes)
     for group in sorted(range(len(sizes)), key=lambda number: -sizes[number]):
-        chosen[group] = min(most, sizes[group], left)
-        left -= chosen[group]
+        chosen[group] = min(most, sizes[group], remaining)
+        remaining -= chosen[group]
     return chosen
 
 
-def row_groups(
+def group_rows(
     table: RowBatch, first: Numbers, count: Numbers, separators: Sequence[str]
 ) -> RowGroups:
-    """Group the rows of some documents.
+    """Group the rows of some documents by how alike they are written.
 
     Each document has `count` rows from number `first` on, and its cells are separated by one of
     `separators`.
@@ -203,9 +206,11 @@ def row_groups(
     has_rows = (count > 0).tolist()
     for sign in dict.fromkeys(sign for sign, has in zip(signs, has_rows, strict=True) if has):
         if sign not in ("", " "):
-            own = np.flatnonzero(np.array([other == sign for other in signs])[document])
-            cells[own] = _separators(table, rows[own], sign.encode())
-    return RowGroups.of(
+            matching = np.flatnonzero(
+                np.array([document_sign == sign for document_sign in signs])[document]
+            )
+            cells[matching] = _count_separators(table, rows[matching], sign.encode())
+    return RowGroups.from_keys(
         rows,
         document,
         (table.mask[rows].astype(np.int64) << 18) | (style << 16) | cells,
@@ -213,7 +218,7 @@ def row_groups(
     )
 
 
-def _separators(table: RowBatch, rows: Numbers, sign: bytes) -> Numbers:
+def _count_separators(table: RowBatch, rows: Numbers, sign: bytes) -> Numbers:
     """Count the separators of each row: i64[rows].
 
     The result is 256 times the number of `sign` before the row's first candidate, plus that in the
@@ -221,14 +226,14 @@ def _separators(table: RowBatch, rows: Numbers, sign: bytes) -> Numbers:
     """
     start, end = table.start[rows], table.end[rows]
     low = int(start[0])
-    seen = places_before(table.batch.data[low : int(end[-1])], sign)
-    begin = seen.of(start - low)
+    ranks = places_before(table.batch.data[low : int(end[-1])], sign)
+    begin = ranks.of(start - low)
     before, cells = (
-        seen.of(places - low) - begin
+        ranks.of(places - low) - begin
         for places in (table.candidates.start[table.first_candidate[rows]], end)
     )
-    both: Numbers = (np.minimum(before, MOST_COUNTED) << 8) | np.minimum(cells, MOST_COUNTED)
-    return both
+    counts: Numbers = (np.minimum(before, MOST_COUNTED) << 8) | np.minimum(cells, MOST_COUNTED)
+    return counts
 
 
 def places_before(data: Bytes, sign: bytes) -> Ranks:
@@ -243,15 +248,15 @@ def places_before(data: Bytes, sign: bytes) -> Ranks:
 class Layouts:
     """The layouts of one document.
 
-    `common` is the layout of each group. `own` maps row numbers to the layouts of rows in groups
+    `common` is the layout of each group. `by_row` maps row numbers to the layouts of rows in groups
     that were read completely. `counts` is the number of rows that have each layout.
     """
 
     common: Sequence[RowLayout]
-    own: Mapping[int, RowLayout]
+    by_row: Mapping[int, RowLayout]
     counts: Mapping[RowLayout, int]
 
-    def counted(self) -> Iterator[tuple[RowLayout, int]]:
+    def iter_counts(self) -> Iterator[tuple[RowLayout, int]]:
         """Yield each layout and the number of rows that have it."""
         return ((layout, count) for layout, count in self.counts.items() if count)
 
@@ -266,14 +271,16 @@ def layouts_of(
     """
     groups = list(sample.groups())
     leading = zip(groups, sample.leading, strict=True)
-    common = [_common(read[own]) or RowLayout(unread(row), "") for (_, own), row in leading]
+    common = [
+        _common(read[in_group]) or RowLayout(unread(row), "") for (_, in_group), row in leading
+    ]
     counts = dict.fromkeys(common, 0)
     own_layouts: dict[int, RowLayout] = {}
-    for (size, own), shared in zip(groups, common, strict=True):
-        if own.stop - own.start < size:
+    for (size, in_group), shared in zip(groups, common, strict=True):
+        if in_group.stop - in_group.start < size:
             counts[shared] += size
             continue
-        for row, described in zip(sample.rows[own], read[own], strict=True):
+        for row, described in zip(sample.rows[in_group], read[in_group], strict=True):
             own_layouts[row] = described.layout
             counts[described.layout] = counts.get(described.layout, 0) + 1
     return Layouts(common, own_layouts, counts)
@@ -318,25 +325,25 @@ def sheets_of(
     spread = first[:, None] + count[:, None] * np.arange(VOTERS) // VOTERS
     voters = np.unique(spread[count > 0])
     voters = voters[table.style[voters] == LINE]
-    texts = table.marked(voters).texts()
+    texts = table.to_marked_text(voters).texts()
     low, high = (
         np.searchsorted(table.document[voters], documents, side) for side in ("left", "right")
     )
     has_tuples = bool((table.style == TUPLE).any())
     columns = (documents, first, count, low, high)
-    known = dict(carried)
+    sheets = dict(carried)
     for document, row, rows, begin, end in zip(
         *(column.tolist() for column in columns), strict=True
     ):
         before = (
-            known[document - 1].as_carried()
+            sheets[document - 1].as_carried()
             if document in goes_on
-            else known.get(document, DocumentColumns())
+            else sheets.get(document, DocumentColumns())
         )
-        known[document] = _sheet(
+        sheets[document] = _sheet(
             table, document, range(row, row + rows), texts[begin:end], before, has_tuples=has_tuples
         )
-    return [known[document] for document in documents.tolist()]
+    return [sheets[document] for document in documents.tolist()]
 
 
 def _sheet(
@@ -354,7 +361,7 @@ def _sheet(
     """
     columns = before.columns
     if texts:
-        separator = elected([vote_of(text) for text in texts])
+        separator = elect_separator([vote_of(text) for text in texts])
         labels, names = header_of(_above(table, rows.start), separator)
         if not labels and separator == columns.separator:
             labels, names = columns.labels, columns.names
@@ -380,7 +387,7 @@ def vote_of(text: bytes) -> str:
         for sign in SURE:
             if sign in text:
                 return sign.decode()
-    return vote(shown(text)[:LONGEST_SAMPLE])
+    return vote(decode_marked(text)[:LONGEST_SAMPLE])
 
 
 def _above(table: RowBatch, row: int) -> list[str]:
@@ -419,7 +426,8 @@ CODE, MONTH, YEAR = (
     re.compile("(?:20)?[2-4][0-9]"),
 )
 EXPIRY = re.compile(
-    r"(?:0?[1-9]|1[0-2])\s?[/\-.]\s?(?:20)?[2-4][0-9]|(?:20)?[2-4][0-9]\s?[/\-.]\s?(?:0?[1-9]|1[0-2])|(?:0[1-9]|1[0-2])[2-4][0-9]"
+    r"(?:0?[1-9]|1[0-2])\s?[/\-.]\s?(?:20)?[2-4][0-9]"
+    r"|(?:20)?[2-4][0-9]\s?[/\-.]\s?(?:0?[1-9]|1[0-2])|(?:0[1-9]|1[0-2])[2-4][0-9]"
 )
 FEWEST_CODES = 3
 FEWEST, FEWEST_NAMES = 4, 4
@@ -438,23 +446,31 @@ Lines = Sequence[tuple[ShapeDescription, int]]
 """Descriptions of some lines, each with its row number, by which its values are found."""
 
 
-def typed_together(
+def infer_column_types(
     sheet: DocumentColumns, lines: Lines, values: Callable[[int], CellTexts]
 ) -> DocumentColumns:
-    """Return `sheet` with its columns typed by the cells of some lines."""
+    """Return `sheet` with the types of its columns inferred from the cells of some lines."""
     counts, separator = Counter(described for described, _ in lines), sheet.columns.separator
-    if not any(described.names or _may_be_told(described) for described in counts):
+    if not any(described.names or _can_be_inferred(described) for described in counts):
         return sheet
     named = frozenset(column for column, label in enumerate(sheet.columns.labels) if label)
-    found = passwords(lines, values, separator) | hashes(counts, separator)
-    typed = {**card_codes(lines, values), **dict.fromkeys(found, FieldLabel.PASSWORD)}
+    password_columns = find_password_columns(lines, values, separator) | find_hash_columns(
+        counts, separator
+    )
+    typed = {
+        **find_card_columns(lines, values),
+        **dict.fromkeys(password_columns, FieldLabel.PASSWORD),
+    }
     typed = {column: label for column, label in typed.items() if column not in named}
     return replace(
-        sheet, columns=replace(sheet.columns, typed=typed, nameless=nameless(lines, values, named))
+        sheet,
+        columns=replace(
+            sheet.columns, typed=typed, nameless=find_tag_columns(lines, values, named)
+        ),
     )
 
 
-def _may_be_told(described: ShapeDescription) -> bool:
+def _can_be_inferred(described: ShapeDescription) -> bool:
     """Return whether other rows may show what an unknown cell of this row is."""
     marks = {*described.marks}
     return (
@@ -464,25 +480,25 @@ def _may_be_told(described: ShapeDescription) -> bool:
     )
 
 
-def hashes(counts: Mapping[ShapeDescription, int], separator: str) -> frozenset[int]:
+def find_hash_columns(counts: Mapping[ShapeDescription, int], separator: str) -> frozenset[int]:
     """Return the last column if it is, in most rows, a digest behind a login.
 
     With the usual separators of such lists, it is the digest of a password. `counts` is the number
     of rows of each description.
     """
-    held = Counter[int]()
+    row_counts = Counter[int]()
     for described, count in counts.items():
         if (
             len(described.marks) > 1
             and described.marks[-1] == HASH
             and described.marks[-2] in LOGINS
         ):
-            held[len(described.cells) - 1] += count
-    most = (column for column, count in held.items() if count * 2 >= sum(counts.values()))
+            row_counts[len(described.cells) - 1] += count
+    most = (column for column, count in row_counts.items() if count * 2 >= sum(counts.values()))
     return frozenset(most if separator in USUAL else ())
 
 
-def card_codes(lines: Lines, values: Callable[[int], CellTexts]) -> dict[int, FieldLabel]:
+def find_card_columns(lines: Lines, values: Callable[[int], CellTexts]) -> dict[int, FieldLabel]:
     """Return the columns of expiry dates and security codes beside a column of cards.
 
     Three digits beside an expiry date are a code. Directly behind a card without a date they are a
@@ -494,16 +510,20 @@ def card_codes(lines: Lines, values: Callable[[int], CellTexts]) -> dict[int, Fi
     card, count = max(cards.items(), key=lambda pair: (pair[1], -pair[0]), default=(0, 0))
     if count * 2 < len(lines) or not count:
         return {}
-    held: dict[int, list[str]] = defaultdict(list)
+    values_by_column: dict[int, list[str]] = defaultdict(list)
     for described, row in lines:
         for column in described.unknown if described.marks[card : card + 1] == [CARD] else ():
-            held[column].append(values(row)[column].strip())
-    columns = {column: own for column, own in held.items() if len(own) * 4 >= count * 3}
-    dates = {column for column, own in columns.items() if _are(EXPIRY, own)}
-    for column, own in columns.items():
-        if _are(MONTH, own) and _are(YEAR, columns.get(column + 1, ())):
+            values_by_column[column].append(values(row)[column].strip())
+    columns = {
+        column: texts for column, texts in values_by_column.items() if len(texts) * 4 >= count * 3
+    }
+    dates = {column for column, texts in columns.items() if _are(EXPIRY, texts)}
+    for column, texts in columns.items():
+        if _are(MONTH, texts) and _are(YEAR, columns.get(column + 1, ())):
             dates |= {column, column + 1}
-    codes = {column for column, own in columns.items() if column not in dates and _are(CODE, own)}
+    codes = {
+        column for column, texts in columns.items() if column not in dates and _are(CODE, texts)
+    }
     beside = {
         column
         for column in codes
@@ -514,10 +534,10 @@ def card_codes(lines: Lines, values: Callable[[int], CellTexts]) -> dict[int, Fi
         for column in codes
         if column - 1 == card and not dates and _are_spread(columns[column])
     }
-    found = beside or alone
+    code_columns = beside or alone
     return {
-        **dict.fromkeys(found, FieldLabel.CVV),
-        **(dict.fromkeys(dates, FieldLabel.EXPIRY) if found else {}),
+        **dict.fromkeys(code_columns, FieldLabel.CVV),
+        **(dict.fromkeys(dates, FieldLabel.EXPIRY) if code_columns else {}),
     }
 
 
@@ -538,22 +558,24 @@ def _are_spread(values: Sequence[str]) -> bool:
     return len(values) >= FEWEST_CODES and len({*values}) * 4 >= len(values) * 3 and not is_round
 
 
-def passwords(lines: Lines, values: Callable[[int], CellTexts], separator: str) -> frozenset[int]:
+def find_password_columns(
+    lines: Lines, values: Callable[[int], CellTexts], separator: str
+) -> frozenset[int]:
     """Return the columns that hold passwords, judged by the values of some rows."""
-    held: dict[int, list[str]] = defaultdict(list)
+    values_by_column: dict[int, list[str]] = defaultdict(list)
     alone: dict[int, bool] = {}
     for described, row in lines:
         column = described.behind_login
         if column is not None:
             cells = values(row)
-            held[column].append(cells[column])
+            values_by_column[column].append(cells[column])
             is_behind_all = column == len(cells) - 1 or cells[column + 1] in SCHEMES
             alone[column] = alone.get(column, True) and is_behind_all
     return frozenset(
         column
-        for column, own in held.items()
-        if len(own) * 2 >= len(lines)
-        and _are_passwords(own, usual=separator in USUAL, alone=alone[column])
+        for column, texts in values_by_column.items()
+        if len(texts) * 2 >= len(lines)
+        and _are_passwords(texts, usual=separator in USUAL, alone=alone[column])
     )
 
 
@@ -563,15 +585,21 @@ def _are_passwords(values: Sequence[str], *, usual: bool, alone: bool) -> bool:
     `alone` means that nothing follows them in their rows, `usual` that the separator is usual.
     """
     possible = [value for value in values if is_possible(value)]
-    made, different = sum(map(is_made, possible)), len({*values})
+    composed, different = sum(map(is_made, possible)), len({*values})
     several_shapes = len({_shape(value) for value in values}) > 1
     if usual and alone:
-        few = different * 2 < len(values) and not (several_shapes and made == len(values))
-        return len(possible) * 4 >= len(values) * 3 and made * 3 >= len(values) and not few
+        is_repetitive = different * 2 < len(values) and not (
+            several_shapes and composed == len(values)
+        )
+        return (
+            len(possible) * 4 >= len(values) * 3
+            and composed * 3 >= len(values)
+            and not is_repetitive
+        )
     enough = (
         len(values) >= FEWEST and len(possible) == len(values) and different * 4 >= len(values) * 3
     )
-    return enough and several_shapes and made * 2 >= len(values)
+    return enough and several_shapes and composed * 2 >= len(values)
 
 
 def _shape(value: str) -> str:
@@ -579,7 +607,7 @@ def _shape(value: str) -> str:
     return "".join("9" if char.isdigit() else "a" if char.isalpha() else char for char in value)
 
 
-def nameless(
+def find_tag_columns(
     lines: Lines, values: Callable[[int], CellTexts], named: frozenset[int]
 ) -> frozenset[int]:
     """Return the columns whose cells look like names but are tags.
@@ -587,13 +615,14 @@ def nameless(
     Columns that a header has `named` hold names. Beside digests alone, names are also tags if they
     are repeated or fill fewer than half of the cells: each person has a name of their own.
     """
-    held: dict[int, list[str]] = defaultdict(list)
+    values_by_column: dict[int, list[str]] = defaultdict(list)
     for described, row in lines:
         for column in described.names:
             if column not in named:
-                held[column].append(values(row)[column])
-    digests = bool(held) and all(
-        {kind for _, kind, valid in described.seen if valid} == {DIGEST} for described, _ in lines
+                values_by_column[column].append(values(row)[column])
+    digests = bool(values_by_column) and all(
+        {kind for _, kind, valid in described.candidates if valid} == {DIGEST}
+        for described, _ in lines
     )
     cells = (
         Counter(n for described, _ in lines for n, mark in enumerate(described.marks) if mark)
@@ -601,7 +630,9 @@ def nameless(
         else Counter[int]()
     )
     return frozenset(
-        column for column, own in held.items() if _are_tags(own, cells[column], digests=digests)
+        column
+        for column, texts in values_by_column.items()
+        if _are_tags(texts, cells[column], digests=digests)
     )
 
 

@@ -59,7 +59,8 @@ PATH = re.compile(rb"(?::[0-9]{1,5})?(?:[/?#][^\s\"'<>]*)?")
 NO_PATH = re.compile(rb"[\s\"'<>]")
 USUAL = re.compile(
     rb"(?:[/?#][!$%&(-+\-./0-9=?@A-Z\[-`a-z~#]{0,256})?:"
-    rb"((?!19|20)[A-Za-z0-9.\-]{1,64}@[A-Za-z0-9.\-]{3,63}):(?!(?:\+?86-?)?1[3-9][0-9]{9}\n)[!#$%&(-*=0-9A-Z?\[-`a-z{}~./\-]{3,128}\n"
+    rb"((?!19|20)[A-Za-z0-9.\-]{1,64}@[A-Za-z0-9.\-]{3,63}):"
+    rb"(?!(?:\+?86-?)?1[3-9][0-9]{9}\n)[!#$%&(-*=0-9A-Z?\[-`a-z{}~./\-]{3,128}\n"
 )
 """A mail address and a password behind a host, in a line with colons only.
 
@@ -82,14 +83,14 @@ QUOTES = b"\"'`*"
 class Login(NamedTuple):
     """A login beside an address, and where its line or record ends.
 
-    `other` is the password if it may be the login instead, since the order of the two is uncertain,
-    else "". `order` is 1 if the login, by its form, precedes the password, -1 if it follows it, and
-    0 if its form shows nothing.
+    `alternative` is the password if it may be the login instead, since the order of the two is
+    uncertain, else "". `order` is 1 if the login, by its form, precedes the password, -1 if it
+    follows it, and 0 if its form shows nothing.
     """
 
     login: bytes
     end: int
-    other: bytes = b""
+    alternative: bytes = b""
     order: int = 0
 
 
@@ -98,12 +99,12 @@ def login_of_line(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
     raw = page.raw
     if site.begin == host.line and (usual := USUAL.match(raw, host.end)) and b"--" not in usual[0]:
         return Login(usual[1], host.line_end, b"", 1)
-    return (_of_group(page, host, site) if raw[site.begin - 1] in b"\"'" else None) or _of_fields(
-        page, host, site
-    )
+    return (
+        _read_group(page, host, site) if raw[site.begin - 1] in b"\"'" else None
+    ) or _read_fields(page, host, site)
 
 
-def _of_group(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
+def _read_group(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
     """Return the login of an array or a tuple, which may extend over several lines."""
     raw = page.raw
     low, high = max(page.start, site.begin - LONGEST_GROUP), min(page.end, host.end + LONGEST_GROUP)
@@ -114,48 +115,53 @@ def _of_group(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
     if first < 0 or not ends or b"{" in raw[first : site.begin]:
         return None
     text = raw[first + 1 : min(ends)]
-    return _of_row(page, text, b",", site, host, first + 1, min(ends))
+    return _read_row(page, text, b",", site, host, first + 1, min(ends))
 
 
-def _of_fields(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
+def _read_fields(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
     """Return the login of a line whose fields are separated by a sign, spaces or colons."""
     raw = page.raw
     if SEPARATOR.search(raw, max(host.line, site.begin - 8), host.line_end):
         text = raw[host.line : host.line_end]
-        for separator in _separators(raw, host, site):
-            if found := _of_row(page, text, separator, site, host, host.line, host.line_end):
-                return found
-    if raw.find(b" ", host.line, host.line_end) >= 0 and (found := _of_spaced(raw, host, site)):
-        return found
-    return _of_colons(raw, host, site)
+        for separator in _find_separators(raw, host, site):
+            if login := _read_row(page, text, separator, site, host, host.line, host.line_end):
+                return login
+    if raw.find(b" ", host.line, host.line_end) >= 0 and (login := _read_words(raw, host, site)):
+        return login
+    return _read_colons(raw, host, site)
 
 
-def _of_spaced(raw: bytes, host: Host, site: OwnSite) -> Login | None:
+def _read_words(raw: bytes, host: Host, site: OwnSite) -> Login | None:
     """Return the login of a line of a few words."""
     before, text = raw[host.line : site.begin], raw[host.line : host.line_end]
     words = text.split(None, MOST_SPACED)
     if not 1 < len(words) <= MOST_SPACED or b" " not in text.strip():
         return None
-    own = before.split()
-    piece = own.pop() if before and not before[-1:].isspace() else b""
-    address = words[len(own)][len(piece) :].strip(b"\"'`")
+    words_before = before.split()
+    piece = words_before.pop() if before and not before[-1:].isspace() else b""
+    address = words[len(words_before)][len(piece) :].strip(b"\"'`")
     return _among(
-        [word.strip(QUOTES) for word in words], len(own), address, site, host, is_sure=False
+        [word.strip(QUOTES) for word in words],
+        len(words_before),
+        address,
+        site,
+        host,
+        is_sure=False,
     )
 
 
-def _separators(raw: bytes, host: Host, site: OwnSite) -> Iterator[bytes]:
+def _find_separators(raw: bytes, host: Host, site: OwnSite) -> Iterator[bytes]:
     """Return the signs that may separate an address from the text beside it."""
     address = raw[host.end : host.line_end].split(None, 1)[:1]
-    rest = raw[host.end + len(address[0] if address else b"") : host.line_end][:4]
+    following = raw[host.end + len(address[0] if address else b"") : host.line_end][:4]
     before = raw[max(host.line, site.begin - 8) : site.begin]
-    beside = b"".join((before, *address, rest))
+    beside = b"".join((before, *address, following))
     return (
         separator for separator in (b"\t", b"|", b"----", b";", b",", b" - ") if separator in beside
     )
 
 
-def _of_row(
+def _read_row(
     page: LoginPage, text: bytes, separator: bytes, site: OwnSite, host: Host, begin: int, end: int
 ) -> Login | None:
     """Return the login in the fields of `text`, which begins at `begin`."""
@@ -171,13 +177,13 @@ def _of_row(
     is_sure = separator in (b"|", b"----", b";") or (
         separator != b" - " and (site.has_scheme or b'"' in text or b"'" in text)
     )
-    found = _beside(text, fields, site, host, begin, is_sure=is_sure)
-    if found is None or (separator in (b"\t", b",") and STATUS.fullmatch(found.login)):
+    candidate = _find_beside(text, fields, site, host, begin, is_sure=is_sure)
+    if candidate is None or (separator in (b"\t", b",") and STATUS.fullmatch(candidate.login)):
         return None
-    return found._replace(end=end)
+    return candidate._replace(end=end)
 
 
-def _beside(
+def _find_beside(
     text: bytes,
     fields: list[tuple[int, int]],
     site: OwnSite,
@@ -191,13 +197,13 @@ def _beside(
     It is in the two fields behind the address or before it, or in one with its password.
     """
     place = host.begin - begin
-    own = next((n for n, (first, last) in enumerate(fields) if first <= place < last), -1)
-    if own < 0:
+    column = next((n for n, (first, last) in enumerate(fields) if first <= place < last), -1)
+    if column < 0:
         return None
-    address = text[site.begin - begin : fields[own][1]].strip(b" \t\"'`")
+    address = text[site.begin - begin : fields[column][1]].strip(b" \t\"'`")
     return _among(
         [bare(text[first:last]) for first, last in fields],
-        own,
+        column,
         address,
         site,
         host,
@@ -206,55 +212,57 @@ def _beside(
 
 
 def _among(
-    cells: list[bytes], own: int, address: bytes, site: OwnSite, host: Host, *, is_sure: bool
+    cells: list[bytes], column: int, address: bytes, site: OwnSite, host: Host, *, is_sure: bool
 ) -> Login | None:
-    """Return the login in the cells beside that of the address, whose number is `own`.
+    """Return the login in the cells beside that of the address, which is number `column`.
 
     It is in the two cells behind the address or before it, or in one with its password.
     """
     path = address[host.end - site.begin :]
     if path and (not PATH.fullmatch(path) or (b":" in path and not PORT.match(path))):
         return None
-    if not cells[own].endswith(address) or (
-        own and any(b"://" in cell[:24] for cell in cells[:own])
+    if not cells[column].endswith(address) or (
+        column and any(b"://" in cell[:24] for cell in cells[:column])
     ):
         return None
-    behind = own + 1
+    behind = column + 1
     while behind < len(cells) and b"://" in cells[behind][:24]:
         if not site.has_scheme:
             return None  # a name before its address
         behind += 1
     end = host.line_end
     if behind + 1 < len(cells) and (
-        found := plain(cells[behind], cells[behind + 1], end, is_sure=is_sure)
+        result := read_pair(cells[behind], cells[behind + 1], end, is_sure=is_sure)
     ):
-        return found
-    if own > 1 and (found := plain(cells[own - 2], cells[own - 1], end, is_sure=is_sure)):
-        return found
-    for cell in (*cells[behind : behind + 1], *cells[max(0, own - 1) : own]):
+        return result
+    if column > 1 and (
+        result := read_pair(cells[column - 2], cells[column - 1], end, is_sure=is_sure)
+    ):
+        return result
+    for cell in (*cells[behind : behind + 1], *cells[max(0, column - 1) : column]):
         login, colon, password = cell.partition(b":")
-        if colon and (found := plain(login, password, end, is_sure=is_sure)):
-            return found
+        if colon and (result := read_pair(login, password, end, is_sure=is_sure)):
+            return result
     return None
 
 
-def _of_colons(raw: bytes, host: Host, site: OwnSite) -> Login | None:
+def _read_colons(raw: bytes, host: Host, site: OwnSite) -> Login | None:
     """Return the login of `address:login:password` or `login:password:address`.
 
     Each of the three may hold colons.
     """
-    rest = raw[host.end : host.line_end].rstrip()
-    port = PORT.match(rest)
-    rest = rest[port.end() :] if port else rest
+    following = raw[host.end : host.line_end].rstrip()
+    port = PORT.match(following)
+    following = following[port.end() :] if port else following
     if site.before:
         parts = site.before[:-1].split(b":")
         is_last = (
             len(parts) > 1
             and not looks_named(parts[0])
-            and not (b":" in rest and NO_PATH.search(rest))
+            and not (b":" in following and NO_PATH.search(following))
         )
-        return _of_parts(parts, host.line_end, is_sure=site.has_scheme) if is_last else None
-    path, colon, behind = rest.partition(b":")
+        return _read_parts(parts, host.line_end, is_sure=site.has_scheme) if is_last else None
+    path, colon, behind = following.partition(b":")
     while colon and behind[:2] == b"//":
         more, colon, behind = behind.partition(b":")
         path += b":" + more
@@ -263,27 +271,27 @@ def _of_colons(raw: bytes, host: Host, site: OwnSite) -> Login | None:
     parts = behind.split(b":")
     if len(parts) > 2 and (b"?" in path or b"#" in path) and not any(map(PERSON.fullmatch, parts)):
         parts = parts[-2:]
-    return _of_parts(parts, host.line_end, is_sure=True)
+    return _read_parts(parts, host.line_end, is_sure=True)
 
 
-def _of_parts(parts: list[bytes], end: int, *, is_sure: bool) -> Login | None:
+def _read_parts(parts: list[bytes], end: int, *, is_sure: bool) -> Login | None:
     """Return the login of parts that were separated by colons.
 
     The first parts may belong to the address, and the password may hold any number of colons.
     """
     if len(parts) == 2:
-        return plain(parts[0], parts[1], end, is_sure=is_sure)
+        return read_pair(parts[0], parts[1], end, is_sure=is_sure)
     if len(parts) < 2:
         return None
     for number, part in enumerate(parts[:-1]):
         if PERSON.fullmatch(part):
-            return plain(part, b":".join(parts[number + 1 :]), end, is_sure=is_sure)
+            return read_pair(part, b":".join(parts[number + 1 :]), end, is_sure=is_sure)
     if PERSON.fullmatch(parts[-1]):
-        return plain(b":".join(parts[:-1]), parts[-1], end, is_sure=is_sure)
-    return plain(parts[0], b":".join(parts[1:]), end, is_sure=is_sure)
+        return read_pair(b":".join(parts[:-1]), parts[-1], end, is_sure=is_sure)
+    return read_pair(parts[0], b":".join(parts[1:]), end, is_sure=is_sure)
 
 
-def plain(first: bytes, second: bytes, end: int, *, is_sure: bool) -> Login | None:
+def read_pair(first: bytes, second: bytes, end: int, *, is_sure: bool) -> Login | None:
     """Return the login of two values in either order.
 
     Unless `is_sure`, they must look like a login and a password.
@@ -330,7 +338,7 @@ def login_beside(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
     if has_passwords:
         label = _address_label(raw, max(page.start, site.begin - LONGEST_LABEL), site.begin)
         if label or _labels_behind(raw, host, site):
-            return _of_labels(
+            return _read_labels(
                 page, host, label.start() if label else site.begin, is_labelled=label is not None
             )
     if (
@@ -343,7 +351,7 @@ def login_beside(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
         raw[host.end] in b" \t" and site.begin == host.line and WORDS.match(raw, host.end)
     ):
         return None
-    return login_of_line(page, host, site) or _of_block(
+    return login_of_line(page, host, site) or _read_block(
         page, host, site.begin, has_labels=has_passwords
     )
 
@@ -374,23 +382,23 @@ def _labels_behind(raw: bytes, host: Host, site: OwnSite) -> bool:
 # Labels
 
 
-def _of_labels(page: LoginPage, host: Host, begin: int, *, is_labelled: bool) -> Login | None:
+def _read_labels(page: LoginPage, host: Host, begin: int, *, is_labelled: bool) -> Login | None:
     """Return the login of a record with labels, whose address begins at `begin`."""
     raw = page.raw
-    if is_labelled and (found := _of_object(page, host, begin)):
-        return found[0]
-    if is_labelled and (found := _of_element(page, host, begin)):
-        return found[0]
+    if is_labelled and (enclosed := _read_object(page, host, begin)):
+        return enclosed[0]
+    if is_labelled and (enclosed := _read_element(page, host, begin)):
+        return enclosed[0]
     behind, before = raw[host.end : host.line_end], raw[host.line : begin]
     cut = NEXT_ADDRESS.search(behind)
-    if login := _labelled(behind[: cut.start()] if cut else behind):
+    if login := _find_labelled_login(behind[: cut.start()] if cut else behind):
         return Login(login, host.line_end if not cut else host.end + cut.start())
-    if not NEXT_ADDRESS.search(before) and (login := _labelled(before)):
+    if not NEXT_ADDRESS.search(before) and (login := _find_labelled_login(before)):
         return Login(login, host.line_end)
-    return _of_block(page, host, begin)
+    return _read_block(page, host, begin)
 
 
-def _labelled(text: bytes) -> bytes | None:
+def _find_labelled_login(text: bytes) -> bytes | None:
     """Return the login in a record's text, if the text has a password."""
     login = LOGIN_LABEL.search(text) if text else None
     if login is None or NO_LOGIN.fullmatch(login[1]) or not PASSWORD_LABEL.search(text):
@@ -398,7 +406,7 @@ def _labelled(text: bytes) -> bytes | None:
     return login[1]
 
 
-def _of_object(page: LoginPage, host: Host, begin: int) -> tuple[Login | None] | None:
+def _read_object(page: LoginPage, host: Host, begin: int) -> tuple[Login | None] | None:
     """Return the login in the object around an address, or in one of the objects around that.
 
     The result is in a tuple; None if there is no object.
@@ -413,33 +421,35 @@ def _of_object(page: LoginPage, host: Host, begin: int) -> tuple[Login | None] |
         return None
     # nearly all objects are
     is_flat = raw.find(b"}", first, begin) < 0 and raw.find(b"{", host.end, last) < 0
-    if is_flat and (login := _labelled(raw[first + 1 : last])):
+    if is_flat and (login := _find_labelled_login(raw[first + 1 : last])):
         return (Login(login, last),)
     inner_left, inner_right = begin, host.end
-    pairs = zip(opened(raw, low, begin), closed(raw, host.end, high), strict=False)
+    pairs = zip(
+        find_object_starts(raw, low, begin), find_object_ends(raw, host.end, high), strict=False
+    )
     for first, last in islice(pairs, DEEPEST):
         text = raw[first + 1 : inner_left] + b" " + raw[inner_right:last]
-        if login := _labelled(NESTED.sub(b"", text) if b"{" in text else text):
+        if login := _find_labelled_login(NESTED.sub(b"", text) if b"{" in text else text):
             return (Login(login, last),)
         inner_left, inner_right = first, last + 1
     return None if inner_left == begin else (None,)
 
 
-def opened(raw: bytes, low: int, place: int) -> Iterator[int]:
+def find_object_starts(raw: bytes, low: int, place: int) -> Iterator[int]:
     """Yield the starts of the objects that are open at `place`, the innermost first."""
     depth = 0
     for _ in range(MOST_BRACES):
-        opened, closed = raw.rfind(b"{", low, place), raw.rfind(b"}", low, place)
-        if opened < 0:
+        opening, closing = raw.rfind(b"{", low, place), raw.rfind(b"}", low, place)
+        if opening < 0:
             return
-        place = max(opened, closed)
-        depth += 1 if closed > opened else -1
+        place = max(opening, closing)
+        depth += 1 if closing > opening else -1
         if depth < 0:
             yield place
             depth = 0
 
 
-def closed(raw: bytes, place: int, high: int) -> Iterator[int]:
+def find_object_ends(raw: bytes, place: int, high: int) -> Iterator[int]:
     """Yield the ends of the objects that are open at `place`, the innermost first."""
     depth = 0
     for brace in islice(BRACE.finditer(raw, place, high), MOST_BRACES):
@@ -449,7 +459,7 @@ def closed(raw: bytes, place: int, high: int) -> Iterator[int]:
             depth = 0
 
 
-def _of_element(page: LoginPage, host: Host, begin: int) -> tuple[Login | None] | None:
+def _read_element(page: LoginPage, host: Host, begin: int) -> tuple[Login | None] | None:
     """Return the login in the XML element around an address.
 
     The result is in a tuple; None if there is no element.
@@ -461,13 +471,13 @@ def _of_element(page: LoginPage, host: Host, begin: int) -> tuple[Login | None] 
     )
     if raw.rfind(b"<", low, begin) < 0 or raw.find(b"</", host.end, high) < 0:
         return None
-    right = raw[host.end : high]
-    ended = right.lower()
-    for opened in reversed([*ELEMENT.finditer(raw, low, begin)]):
-        close = b"</" + opened[1].lower() + b">"
-        end, left = ended.find(close), raw[opened.end() : begin]
-        if end >= 0 and close not in left.lower():
-            login = _labelled(left + b" " + right[:end])
+    text_behind = raw[host.end : high]
+    ended = text_behind.lower()
+    for tag in reversed([*ELEMENT.finditer(raw, low, begin)]):
+        close = b"</" + tag[1].lower() + b">"
+        end, text_before = ended.find(close), raw[tag.end() : begin]
+        if end >= 0 and close not in text_before.lower():
+            login = _find_labelled_login(text_before + b" " + text_behind[:end])
             return (Login(login, host.end + end) if login else None,)
     return None
 
@@ -475,7 +485,9 @@ def _of_element(page: LoginPage, host: Host, begin: int) -> tuple[Login | None] 
 # Blocks
 
 
-def _of_block(page: LoginPage, host: Host, begin: int, *, has_labels: bool = True) -> Login | None:
+def _read_block(
+    page: LoginPage, host: Host, begin: int, *, has_labels: bool = True
+) -> Login | None:
     """Return the login below or above an address that has a line of its own."""
     raw = page.raw
     behind = raw[host.end : host.line_end].rstrip(b" \t\"'*`,>|")
@@ -484,16 +496,16 @@ def _of_block(page: LoginPage, host: Host, begin: int, *, has_labels: bool = Tru
     if host.line_end >= page.end and host.line <= page.start:
         return None
     below = raw[host.line_end + 1 : min(host.line_end + LONGEST_BLOCK, page.end)]
-    near, rest = _near(below.split(b"\n", BLOCK_LINES)[:BLOCK_LINES])
+    near, border = _near(below.split(b"\n", BLOCK_LINES)[:BLOCK_LINES])
     if has_labels:
-        under, is_last = _labelled(b"\n".join(near)), page.begins_with_login(host.line)
+        under, is_last = _find_labelled_login(b"\n".join(near)), page.begins_with_login(host.line)
         if under and not is_last:
             return Login(under, host.line_end + _length(near))
         if login := _above(page, host, near, under, is_last=is_last):
             return login
-        if rest is not None and (found := _labelled(_until_address(below))):
-            return None if is_last else Login(found, host.line_end)
-    return _of_lines(host, begin, near)
+        if border is not None and (login_below := _find_labelled_login(_until_address(below))):
+            return None if is_last else Login(login_below, host.line_end)
+    return _read_lines(host, begin, near)
 
 
 def _above(
@@ -506,9 +518,9 @@ def _above(
     above = page.raw[max(page.start, host.line - LONGEST_BLOCK) : max(page.start, host.line - 1)]
     over, cut = _near(above.split(b"\n")[: -BLOCK_LINES - 1 : -1]) if above else ([], b"")
     is_first = not (cut and NEXT_ADDRESS.search(cut))
-    if (is_first or is_last) and (login := _labelled(b"\n".join(over))):
+    if (is_first or is_last) and (login := _find_labelled_login(b"\n".join(over))):
         return Login(login, host.line_end)
-    login = under or (_labelled(b"\n".join((*over, *near))) if is_first else None)
+    login = under or (_find_labelled_login(b"\n".join((*over, *near))) if is_first else None)
     return Login(login, host.line_end + _length(near)) if login else None
 
 
@@ -534,9 +546,9 @@ def _until_address(below: bytes) -> bytes:
     return b"\n".join(lines[:end])
 
 
-def _of_lines(host: Host, begin: int, near: list[bytes]) -> Login | None:
+def _read_lines(host: Host, begin: int, near: list[bytes]) -> Login | None:
     """Return the login of three lines without labels: address, login, password."""
     if len(near) != 2 or begin != host.line:
         return None
     login, password = (line.strip() for line in near)
-    return plain(login, password, host.line_end + _length(near), is_sure=False)
+    return read_pair(login, password, host.line_end + _length(near), is_sure=False)

@@ -74,18 +74,21 @@ def _first(words: Iterable[str]) -> bytes:
     )
 
 
-def _behind_first(words: Iterable[str]) -> bytes:
-    """Return an expression for what follows the first byte of each of `words`.
+def _match_after_first(words: Iterable[str]) -> bytes:
+    """Build an expression for what follows the first byte of each of `words`.
 
     Longer words come before words that are their beginnings.
     """
-    rests = dict[bytes, list[bytes]]()
+    endings = dict[bytes, list[bytes]]()
     for word in words:
-        rest = word[0].encode()[1:]
-        rests.setdefault(_first([word]), []).append(rest + _both_cases(word[1:]))
+        ending = word[0].encode()[1:]
+        endings.setdefault(_first([word]), []).append(ending + _both_cases(word[1:]))
     return (
         b"(?:"
-        + b"|".join(b"(?<=[%b])(?:%b)" % (first, b"|".join(rest)) for first, rest in rests.items())
+        + b"|".join(
+            b"(?<=[%b])(?:%b)" % (first, b"|".join(alternatives))
+            for first, alternatives in endings.items()
+        )
         + b")"
     )
 
@@ -93,7 +96,7 @@ def _behind_first(words: Iterable[str]) -> bytes:
 def _label(words: Iterable[str]) -> bytes:
     """Return an expression for one of `words` that is not continued by a letter."""
     words = tuple(words)
-    return b"[%b]%b%b" % (_first(words), ALONE, _behind_first(words))
+    return b"[%b]%b%b" % (_first(words), ALONE, _match_after_first(words))
 
 
 def any_label(words: Iterable[str]) -> bytes:
@@ -104,7 +107,7 @@ def any_label(words: Iterable[str]) -> bytes:
 ALONE = rb"(?<![A-Za-z0-9_].)"
 ADDRESS_LABEL = compile_later(_label(ADDRESS) + JOIN + rb"$")
 NEXT_ADDRESS = compile_later(
-    rb"[:%b](?:(?<=:)//|%b%b%b)" % (_first(ADDRESS), ALONE, _behind_first(ADDRESS), JOIN)
+    rb"[:%b](?:(?<=:)//|%b%b%b)" % (_first(ADDRESS), ALONE, _match_after_first(ADDRESS), JOIN)
 )
 """The beginning of an address, or its label."""
 LOGIN_LABEL = compile_later(_label(LOGIN) + JOIN + rb"([^\s\"'<>|,;{}]{2,128})")
@@ -114,8 +117,8 @@ LABELS = compile_later(
     % (
         _first((*ADDRESS, *LOGIN, *PASSWORD)),
         ALONE,
-        _behind_first(ADDRESS),
-        _behind_first((*LOGIN, *PASSWORD)),
+        _match_after_first(ADDRESS),
+        _match_after_first((*LOGIN, *PASSWORD)),
         JOIN,
     )
 )
@@ -134,7 +137,8 @@ HEAD_LINES = 4
 LONGEST_HEADER = 1024
 BETWEEN = re.compile(rb"\n[ \t]{0,8}(?=\n)|\n[-=_*#~+.]{3}")
 ELEMENT = re.compile(
-    rb"<(?i:(entry|login|logins|item|row|record|credential|account|server|site|password))(?:\s[^<>]{0,256})?>"
+    rb"<(?i:(entry|login|logins|item|row|record|credential|account|server|site|password))"
+    rb"(?:\s[^<>]{0,256})?>"
 )
 INSERT = re.compile(
     rb"(?i)insert (?:ignore )?into [^()\s]{1,128}\s{0,4}\(([^()]{1,512})\)\s{0,8}values"
@@ -200,8 +204,8 @@ class LoginPage:
         """Return whether the record around `place` begins with a login, followed by its address."""
         start = self._stretches[max(0, bisect_right(self._stretches, place) - 1)]
         if start not in self._begins:
-            found = LABELS.search(self.raw, start, min(self.end, start + LONGEST_OBJECT))
-            self._begins[start] = found is not None and found[1] is not None
+            label = LABELS.search(self.raw, start, min(self.end, start + LONGEST_OBJECT))
+            self._begins[start] = label is not None and label[1] is not None
         return self._begins[start]
 
     @cached_property
@@ -209,20 +213,20 @@ class LoginPage:
         """Return the starts of the stretches between empty lines or rulers."""
         return [
             self.start,
-            *(found.end() for found in BETWEEN.finditer(self.raw, self.start, self.end)),
+            *(border.end() for border in BETWEEN.finditer(self.raw, self.start, self.end)),
         ]
 
     def columns(self, place: int, separator: bytes) -> LoginColumns | None:
         """Return the columns of the last header with that separator before `place`."""
-        known = self._headers
-        if not known:
+        headers = self._headers
+        if not headers:
             return None
-        before = bisect_right(known, place, key=lambda header: header[0])
+        before = bisect_right(headers, place, key=lambda header: header[0])
         return next(
             (
                 columns
-                for _, own, columns in reversed(known[max(0, before - 2) : before])
-                if own == separator
+                for _, header_separator, columns in reversed(headers[max(0, before - 2) : before])
+                if header_separator == separator
             ),
             None,
         )
@@ -230,18 +234,18 @@ class LoginPage:
     @cached_property
     def _headers(self) -> list[tuple[int, bytes, LoginColumns]]:
         """Return place, separator and columns of each header, in order."""
-        found = list[tuple[int, bytes, LoginColumns]]()
+        headers = list[tuple[int, bytes, LoginColumns]]()
         for begin, text in self._header_lines():
             for separator in (b"\t", b"|", b";", b","):
                 if separator in text and (
                     columns := _columns([text[a:b] for a, b in split(text, separator)])
                 ):
-                    found.append((begin, separator, columns))
+                    headers.append((begin, separator, columns))
                     break
         for match in INSERT.finditer(self.raw, self.start, self.end):
             if columns := _columns(match[1].split(b",")):
-                found.append((match.start(), b",", columns))
-        return sorted(found)
+                headers.append((match.start(), b",", columns))
+        return sorted(headers)
 
     def _header_lines(self) -> Iterator[tuple[int, bytes]]:
         """Yield the first lines, and those above a line of dashes between pipes."""
@@ -263,24 +267,28 @@ class LoginPage:
 def _columns(cells: list[bytes]) -> LoginColumns | None:
     """Return the columns that a header names, None if one of the three is missing."""
     named = [bare(cell) for cell in cells]
-    found = {
+    by_heading = {
         name: [n for n, cell in enumerate(named) if len(cell) <= 32 and words.search(cell)]
         for name, words in HEADINGS
     }
-    logins = [n for n in found["login"] if n not in found["url"] and n not in found["password"]]
+    logins = [
+        n
+        for n in by_heading["login"]
+        if n not in by_heading["url"] and n not in by_heading["password"]
+    ]
     # KeePass uses this name for a title
     logins = [n for n in logins if named[n].lower() != b"account"] or logins
-    if not logins or not found["url"] or not found["password"]:
+    if not logins or not by_heading["url"] or not by_heading["password"]:
         return None
-    return LoginColumns(found["url"][0], logins[0], found["password"][0])
+    return LoginColumns(by_heading["url"][0], logins[0], by_heading["password"][0])
 
 
 def split(text: bytes, separator: bytes) -> list[tuple[int, int]]:
     """Return the start and end of each field of `text`; a quoted field may hold the separator."""
     if separator in QUOTED and (b'"' in text or b"'" in text):
-        return [(found.start(1), found.end(1)) for found in QUOTED[separator].finditer(text)]
+        return [(match.start(1), match.end(1)) for match in QUOTED[separator].finditer(text)]
     if separator == b"----":
-        ends = [found.span() for found in DASHES.finditer(text)]
+        ends = [match.span() for match in DASHES.finditer(text)]
         return list(
             zip(
                 [0, *(end for _, end in ends)],

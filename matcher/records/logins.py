@@ -51,7 +51,8 @@ LONGEST_ROW = 4096
 """Bytes of a row that are read."""
 ADDRESS = re.compile(
     rb"(?i)(?<![a-z0-9@.\-])(?P<scheme>[a-z]{2,12}://(?:[^\s/@|;,]{1,128}@)?)?"
-    rb"(?P<host>(?:[a-z0-9_\-]{1,63}\.){1,8}[a-z][a-z0-9_\-]{1,62}|[0-9]{1,3}(?:\.[0-9]{1,3}){3}|localhost)(?![a-z0-9@.\-])"
+    rb"(?P<host>(?:[a-z0-9_\-]{1,63}\.){1,8}[a-z][a-z0-9_\-]{1,62}"
+    rb"|[0-9]{1,3}(?:\.[0-9]{1,3}){3}|localhost)(?![a-z0-9@.\-])"
 )
 """An address of any site, app (`android://KEY@com.example.app/`) or device."""
 PICTURE = re.compile(
@@ -89,27 +90,29 @@ class LoginFinder:
     def find(self, hosts: Hosts) -> LoginLines:
         """Return every record with a login beside `hosts`, in order of place."""
         raw, records, sites = hosts.raw, list[tuple[int, ...]](), Sites(self.sites, hosts.raw)
-        page, taken, line, failed = LoginPage(raw, 0, 0), 0, -1, 0
+        page, used_end, line, failed = LoginPage(raw, 0, 0), 0, -1, 0
         for host in hosts.each:
-            if host.end <= taken:
+            if host.end <= used_end:
                 continue
             line, failed = host.number, failed if host.number == line else 0
             if failed >= FAILURES:
                 continue
             if page.end != host.document_end:
                 page = LoginPage(raw, host.document_start, host.document_end)
-            site = sites.of(host)
+            site = sites.find(host)
             login = login_beside(page, host, site) if site else None
             failed = 0 if login else failed + 1
             if site and login:
-                taken = login.end
+                used_end = login.end
                 is_staff = site.is_staff or is_for_administrators(raw, host)
                 key = self._key(host, site, login.login, is_staff=is_staff)
-                other = (
-                    self._key(host, site, login.other, is_staff=is_staff) if login.other else key
+                alternative = (
+                    self._key(host, site, login.alternative, is_staff=is_staff)
+                    if login.alternative
+                    else key
                 )
-                records.append((host.document, host.tenant, *key, *other, login.order))
-        return _decided(self.sites.tenants, records)
+                records.append((host.document, host.tenant, *key, *alternative, login.order))
+        return _resolve_order(self.sites.tenants, records)
 
     def _key(self, host: Host, site: OwnSite, login: bytes, *, is_staff: bool) -> tuple[int, int]:
         """Return the hash of a login, and whether it belongs to the tenant's staff.
@@ -122,46 +125,46 @@ class LoginFinder:
         )
 
 
-def _decided(tenants: tuple[str, ...], records: list[tuple[int, ...]]) -> LoginLines:
-    """Return the logins with their order resolved.
+def _resolve_order(tenants: tuple[str, ...], records: list[tuple[int, ...]]) -> LoginLines:
+    """Return the logins with the order of login and password resolved.
 
     Where a record does not show the order, that of the remaining records of its document is used.
     """
-    document, tenant, key, staff, other, other_staff, order = (
+    document, tenant, key, staff, alternative, alternative_staff, order = (
         np.array(records, np.int64).reshape(-1, 7).T
     )
     votes = np.bincount(document, np.asarray(order, np.float64)) if len(document) else np.zeros(0)
     swapped = (order == 0) & (votes[document] < 0)
-    key, staff = np.where(swapped, other, key), np.where(swapped, other_staff, staff)
+    key, staff = np.where(swapped, alternative, key), np.where(swapped, alternative_staff, staff)
     return LoginLines(tenants, document, tenant, key, staff > 0)
 
 
-def stealer_rows(rows: RowTable, document: int) -> int:
-    """Return how many rows of a document have the form of a stealer log.
+def count_stealer_rows(rows: RowTable, document: int) -> int:
+    """Count the rows of a document that have the form of a stealer log.
 
     In a long document the number is estimated from some of the rows.
     """
     layouts = rows.layouts(document)
-    if not any(FieldLabel.PASSWORD in layout.fields for layout, _ in layouts.counted()):
+    if not any(FieldLabel.PASSWORD in layout.fields for layout, _ in layouts.iter_counts()):
         return 0
-    own = rows.of_document(document)
+    numbers = rows.find_rows(document)
     # odd, so that rows of two alternating kinds are both read
-    looked = own[:: len(own) // LOOKED_AT | 1]
-    number, groups = rows.groups(np.array(looked))
-    has_password = [FieldLabel.PASSWORD in groups[own] for own in number.tolist()]
-    found = sum(
+    sampled = numbers[:: len(numbers) // LOOKED_AT | 1]
+    number, groups = rows.groups(np.array(sampled))
+    has_password = [FieldLabel.PASSWORD in groups[group] for group in number.tolist()]
+    count = sum(
         has and _is_of_stealer(rows.text(row)[:LONGEST_ROW])
-        for row, has in zip(looked, has_password, strict=True)
+        for row, has in zip(sampled, has_password, strict=True)
     )
-    return round(found * len(own) / len(looked))
+    return round(count * len(numbers) / len(sampled))
 
 
 def _is_of_stealer(row: bytes) -> bool:
     """Return whether a row is an address with a login and a password beside it."""
     raw = b"\n" + row + b"\n"
     page = LoginPage(raw, 1, len(raw) - 1)
-    for found in islice(ADDRESS.finditer(raw), ATTEMPTS):
-        line, (begin, end) = raw.rfind(b"\n", 0, found.start()) + 1, found.span("host")
+    for match in islice(ADDRESS.finditer(raw), ATTEMPTS):
+        line, (begin, end) = raw.rfind(b"\n", 0, match.start()) + 1, match.span("host")
         host = Host(0, 1, len(raw) - 1, line, begin, end, raw.find(b"\n", end))
         site = site_of(raw, host)
         if (
@@ -192,7 +195,8 @@ SORTS = {
         "autofill": "(?:important)?auto_?fills?|all_?forms",
         "cards": "credit_?cards?|cards|cc|credits",
         "rest": (
-            "domaindetects|installedbrowsers|installedsoftware|processlist|wallets|restore|googleaccounts|google_?tokens"
+            "domaindetects|installedbrowsers|installedsoftware|processlist|wallets|restore"
+            "|googleaccounts|google_?tokens"
             "|filegrabber|accounttokens|steam_tokens|useragents|history|downloads|telegram|discord"
         ),
     }.items()
@@ -255,7 +259,8 @@ NAMED_FORMS = re.compile(rb"(?im)^[ \t]{0,4}name: [^\n]{1,128}\n[ \t]{0,4}value:
 MOST_FORMS = 3
 """Fields of a form that make a text a browser's memory of forms."""
 DOCUMENT = re.compile(
-    r"(?i)\.(?:csv|tsv|xlsx?|ods|docx?|pdf|sql|db|sqlite|eml|pst|mdb|dbf|parquet)(?:/|$)|(?:^|/)(?:filegrabber|files|grabber)/"
+    r"(?i)\.(?:csv|tsv|xlsx?|ods|docx?|pdf|sql|db|sqlite|eml|pst|mdb|dbf|parquet)(?:/|$)"
+    r"|(?:^|/)(?:filegrabber|files|grabber)/"
 )
 
 
@@ -314,9 +319,9 @@ def _sorts_by_labels(path: str, shown: bytes) -> set[str]:
     """Return the sorts of a file, by the labels in it."""
     sorts = set[str]()
     labels = {
-        found.lower().replace(b" ", b"")
-        for found in {*LABEL.findall(shown)}
-        if SYSTEM_LABEL.fullmatch(found)
+        label.lower().replace(b" ", b"")
+        for label in {*LABEL.findall(shown)}
+        if SYSTEM_LABEL.fullmatch(label)
     }
     is_named = SYSTEM_FILE.search(path) is not None
     if is_named and len(labels) >= FEW_LABELS:

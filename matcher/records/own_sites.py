@@ -51,8 +51,9 @@ USER_INFORMATION = re.compile(
 NO_NAME = re.compile(rb"[/?#:@&=]")
 PARTS = re.compile(rb"[|,;(\[{]|-{3,}")
 NAMED = re.compile(
-    rb"(?i)(?:[a-z0-9_\-]{1,63}\.){1,8}(?:com|cn|net|org|io|top|xyz|cc|hk|tw|mo|sg|my|jp|kr|us|uk|eu|de|fr|ru|in|br|au|ca|ch|at|nl"
-    rb"|it|es|pl|se|gov|edu|mil|info|biz|vip|app|dev|me|tv|co|example|test)(?![a-z0-9.\-@])"
+    rb"(?i)(?:[a-z0-9_\-]{1,63}\.){1,8}(?:com|cn|net|org|io|top|xyz|cc|hk|tw|mo|sg|my"
+    rb"|jp|kr|us|uk|eu|de|fr|ru|in|br|au|ca|ch|at|nl|it|es|pl|se"
+    rb"|gov|edu|mil|info|biz|vip|app|dev|me|tv|co|example|test)(?![a-z0-9.\-@])"
     rb"|(?:[a-z0-9_\-]{1,63}\.){1,8}[a-z]{2,24}(?::[0-9]{1,5})?/"
 )
 """The beginning of a site's name, recognised by its top-level domain or a path behind it.
@@ -61,8 +62,9 @@ NAMED = re.compile(
 """
 PACKAGE = re.compile(rb"(?:\.[A-Za-z0-9_]{1,63}){1,8}")
 OF_STAFF = re.compile(
-    rb"(?:admin|administrator|console|oa|vpn|sslvpn|erp|crm|scm|hr|ehr|mail|webmail|owa|exchange|jump|jumpserver|bastion|git|gitlab"
-    rb"|jenkins|jira|confluence|wiki|zabbix|grafana|citrix|rdp|remote|intranet|inner|internal|ops|devops|manage|manager|mgmt|backend"
+    rb"(?:admin|administrator|console|oa|vpn|sslvpn|erp|crm|scm|hr|ehr|mail|webmail|owa|exchange"
+    rb"|jump|jumpserver|bastion|git|gitlab|jenkins|jira|confluence|wiki|zabbix|grafana|citrix|rdp"
+    rb"|remote|intranet|inner|internal|ops|devops|manage|manager|mgmt|backend"
     rb"|backoffice|boss|cms|callcenter|supplier|vendor)[0-9]*"
 )
 """Words in host names below a tenant's domain where its staff and suppliers sign in.
@@ -70,7 +72,8 @@ OF_STAFF = re.compile(
 No customer signs in there.
 """
 ADMIN_PATH = re.compile(
-    rb"(?i)(?::[0-9]{1,5})?/(?:[a-z0-9_\-]{1,24}/)?(?:wp-admin|admin|administrator|console|backend)(?![a-z0-9])"
+    rb"(?i)(?::[0-9]{1,5})?/(?:[a-z0-9_\-]{1,24}/)?"
+    rb"(?:wp-admin|admin|administrator|console|backend)(?![a-z0-9])"
 )
 """The beginning of an address for administrators."""
 ADMINISTRATORS = frozenset((b"root", b"admin", b"administrator", b"sysadmin", b"superadmin"))
@@ -132,20 +135,24 @@ class OwnSites:
     def __init__(
         self, domains: Mapping[str, str], staff: Mapping[str, Sequence[str]] | None = None
     ) -> None:
-        self._domains = [_named(domain) for domain in domains]
+        self._domains = [_normalize(domain) for domain in domains]
         self._hosts_of_staff: dict[str, list[bytes]] = {}
         self._mails_of_staff: dict[str, list[bytes]] = {}
         for domain, tenant in domains.items():
-            self._mails_of_staff.setdefault(tenant, []).append(_named(domain))
+            self._mails_of_staff.setdefault(tenant, []).append(_normalize(domain))
         for tenant, named in (staff or {}).items():
             for name in named:
-                of = self._mails_of_staff if name.startswith("@") else self._hosts_of_staff
-                of.setdefault(tenant, []).append(_named(name))
+                names_by_tenant = (
+                    self._mails_of_staff if name.startswith("@") else self._hosts_of_staff
+                )
+                names_by_tenant.setdefault(tenant, []).append(_normalize(name))
             domains = {name: tenant for name in named if not name.startswith("@")} | dict(domains)
         self.tenants = tuple(sorted(set(domains.values())))
-        known = {_named(domain): tenant for domain, tenant in domains.items()}
-        words = {_reversed(word): tenant for word, tenant in known.items()} | known
-        self._known, self._packages = tuple(known), tuple(words)
+        tenant_by_name = {_normalize(domain): tenant for domain, tenant in domains.items()}
+        words = {
+            _to_package(word): tenant for word, tenant in tenant_by_name.items()
+        } | tenant_by_name
+        self._known, self._packages = tuple(tenant_by_name), tuple(words)
         self._length = np.array([len(word) for word in words], np.int64)
         self._tenant = np.array([self.tenants.index(tenant) for tenant in words.values()], np.int64)
         self._literals = Literals(list(words))
@@ -187,7 +194,7 @@ class OwnSites:
 
         Its `begin` is counted back from the host.
         """
-        site = _beginning(before)
+        site = _find_beginning(before)
         if site is None or not self._names_site(name.lower(), is_app=site.is_app):
             return None
         return site._replace(
@@ -206,7 +213,8 @@ class OwnSites:
     def _names_people(self, tenant: int, domain: bytes) -> bool:
         """Return whether a mail domain belongs to the tenant's staff."""
         return any(
-            _is_below(domain, own) for own in self._mails_of_staff.get(self.tenants[tenant], ())
+            _is_below(domain, staff_domain)
+            for staff_domain in self._mails_of_staff.get(self.tenants[tenant], ())
         )
 
     def _names_site(self, name: bytes, *, is_app: bool) -> bool:
@@ -217,7 +225,10 @@ class OwnSites:
 
     def _names_staff(self, tenant: int, name: bytes) -> bool:
         """Return whether a host is one of the tenant's staff, by its name."""
-        if any(_is_below(name, own) for own in self._hosts_of_staff.get(self.tenants[tenant], ())):
+        if any(
+            _is_below(name, staff_host)
+            for staff_host in self._hosts_of_staff.get(self.tenants[tenant], ())
+        ):
             return True
         domain = max(
             (domain for domain in self._domains if _is_below(name, domain)), key=len, default=name
@@ -231,24 +242,24 @@ class Sites:
     Most hosts of a list follow the same text, so recent results are cached.
     """
 
-    def __init__(self, own: OwnSites, raw: bytes) -> None:
-        self._own, self._raw = own, raw
-        self._known: list[dict[bytes, OwnSite | None]] = [{} for _ in own.tenants]
+    def __init__(self, sites: OwnSites, raw: bytes) -> None:
+        self._sites, self._raw = sites, raw
+        self._known: list[dict[bytes, OwnSite | None]] = [{} for _ in sites.tenants]
 
-    def of(self, host: Host) -> OwnSite | None:
+    def find(self, host: Host) -> OwnSite | None:
         """Return the address of `host`, None if it is inside another site's or a mail address."""
-        raw, known = self._raw, self._known[host.tenant]
+        raw, cache = self._raw, self._known[host.tenant]
         text = raw[host.line - 1 : host.end]
-        if text in known:
-            return _here(raw, host, known[text])
-        found = self._own.site(
+        if text in cache:
+            return _locate(raw, host, cache[text])
+        site = self._sites.site(
             raw[host.line - 1 : host.begin], raw[host.begin : host.end], host.tenant
         )
         if len(text) <= LONGEST_KEPT:
-            if len(known) >= MOST_NAMES:
-                known.clear()
-            known[text] = found
-        return _here(raw, host, found)
+            if len(cache) >= MOST_NAMES:
+                cache.clear()
+            cache[text] = site
+        return _locate(raw, host, site)
 
 
 def site_of(raw: bytes, host: Host) -> OwnSite | None:
@@ -256,7 +267,7 @@ def site_of(raw: bytes, host: Host) -> OwnSite | None:
 
     Returns None if the host is part of another address or of a mail address.
     """
-    return _here(raw, host, _beginning(raw[host.line - 1 : host.begin]))
+    return _locate(raw, host, _find_beginning(raw[host.line - 1 : host.begin]))
 
 
 def is_for_administrators(raw: bytes, host: Host) -> bool:
@@ -267,7 +278,7 @@ def is_for_administrators(raw: bytes, host: Host) -> bool:
     )
 
 
-def _here(raw: bytes, host: Host, site: OwnSite | None) -> OwnSite | None:
+def _locate(raw: bytes, host: Host, site: OwnSite | None) -> OwnSite | None:
     """Return `site` with `begin` in the buffer instead of counted back from the host.
 
     Returns None if the text behind the host shows that it is a user name at another host.
@@ -282,7 +293,7 @@ def _here(raw: bytes, host: Host, site: OwnSite | None) -> OwnSite | None:
     return OwnSite(host.begin + site.begin, *site[1:])
 
 
-def _beginning(before: bytes) -> OwnSite | None:
+def _find_beginning(before: bytes) -> OwnSite | None:
     """Return the address that begins in `before`, the text before its host, or None.
 
     `before` starts with the byte before the line. `begin` is counted back from the host. The result
@@ -295,13 +306,13 @@ def _beginning(before: bytes) -> OwnSite | None:
         return None
     line = before[1:begin]
     piece = line[len(line.rstrip(IN_ADDRESS)) :]
-    if before[begin - 1] == AT or not _may_precede(piece, has_scheme=scheme is not None):
+    if before[begin - 1] == AT or not _can_precede(piece, has_scheme=scheme is not None):
         return None
     is_app = scheme is not None and scheme[0][:8].lower() == b"android:"
     return OwnSite(begin - len(before), PARTS.split(piece)[-1], scheme is not None, is_app)
 
 
-def _may_precede(piece: bytes, *, has_scheme: bool) -> bool:
+def _can_precede(piece: bytes, *, has_scheme: bool) -> bool:
     """Return whether an address may begin behind `piece`, the text before it without a space.
 
     It must not continue another site's address. Directly before an address with a scheme, a site's
@@ -320,19 +331,21 @@ def _may_precede(piece: bytes, *, has_scheme: bool) -> bool:
 def looks_named(text: bytes) -> bool:
     """Return whether a text is an address or a site's name.
 
-    >>> looks_named(b"https://a.b/"), looks_named(b"shop.com"), looks_named(b"li.na"), looks_named(b"li.na@shop.com")
-    (True, True, False, False)
-    """  # noqa: E501
+    >>> looks_named(b"https://a.b/"), looks_named(b"shop.com")
+    (True, True)
+    >>> looks_named(b"li.na"), looks_named(b"li.na@shop.com")
+    (False, False)
+    """
     return b"://" in text[:24] or NAMED.match(text) is not None
 
 
-def _named(domain: str) -> bytes:
+def _normalize(domain: str) -> bytes:
     """Return a domain in the form in which it is searched."""
     return domain.strip("@. ").lower().encode()
 
 
-def _reversed(domain: bytes) -> bytes:
-    """Return how the packages of a domain's owner begin."""
+def _to_package(domain: bytes) -> bytes:
+    """Return the beginning of the packages of a domain's owner."""
     return b".".join(reversed(domain.split(b".")))
 
 
@@ -372,7 +385,7 @@ def _whole(
         if not len(longer):
             break
         begin[longer] -= 1
-    for one in np.flatnonzero((data[start - 1] == AT) & (data[end] == DOT)).tolist():
-        if behind := PACKAGE.match(raw, int(end[one]), int(line_end[one])):
-            end[one] = behind.end()
+    for number in np.flatnonzero((data[start - 1] == AT) & (data[end] == DOT)).tolist():
+        if behind := PACKAGE.match(raw, int(end[number]), int(line_end[number])):
+            end[number] = behind.end()
     return begin, end

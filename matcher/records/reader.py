@@ -35,8 +35,8 @@ INSERT = re.compile(
 )
 CREATE = re.compile(rb"(?i)create\s+table\s+(?:if\s+not\s+exists\s+)?(" + NAME + rb")\s*\(")
 COLUMN = re.compile(
-    rb"(?m)^["
-    rb" \t\r\v\f,]*[`\"\[]?([\w\x80-\xff]{1,64})[`\"\]]?\s+[A-Za-z](?:[^\n]{0,256}?(?i:\bcomment)\s+'([^'\n]{1,64})')?"  # noqa: E501
+    rb"(?m)^[ \t\r\v\f,]*[`\"\[]?([\w\x80-\xff]{1,64})[`\"\]]?\s+[A-Za-z]"
+    rb"(?:[^\n]{0,256}?(?i:\bcomment)\s+'([^'\n]{1,64})')?"
 )
 """The name of a column, and the name that its comment gives it."""
 BEGINNING = re.compile(rb"\s*(?:\(|(?i:insert|replace)\s)")
@@ -115,9 +115,9 @@ def _column_labels(body: bytes) -> Labels:
 
     `body` begins behind the bracket, with a column a line, up to the keys.
     """
-    first, *rest = body.split(b"\n")
+    first_line, *next_lines = body.split(b"\n")
     # a flood of line ends has no column
-    body = b"\n".join((first, *(line for line in rest if line.strip(b" \t\r\v\f,"))))
+    body = b"\n".join((first_line, *(line for line in next_lines if line.strip(b" \t\r\v\f,"))))
     lines = re.split(
         rb"\n[ \t\r\v\f]*(?:\)|PRIMARY|UNIQUE|KEY|CONSTRAINT|INDEX)", body, maxsplit=1
     )[0]
@@ -135,19 +135,19 @@ def _heads(text: bytes, word: bytes, pattern: re.Pattern[bytes]) -> list[re.Matc
 
     Searching for a word costs next to nothing.
     """
-    found: list[re.Match[bytes]] = []
+    heads: list[re.Match[bytes]] = []
     for written in (word, word.upper()):
         at, tries = text.find(written), 0
-        while at >= 0 and len(found) < MOST_STATEMENTS and tries < MOST_TRIES:
+        while at >= 0 and len(heads) < MOST_STATEMENTS and tries < MOST_TRIES:
             match = pattern.match(text, at, at + LONGEST_HEAD)
-            found += [match] if match else []
+            heads += [match] if match else []
             at, tries = text.find(written, at + 1), tries + 1
-    return sorted(found, key=re.Match.start)
+    return sorted(heads, key=re.Match.start)
 
 
 FEWEST_CELLS = 4.0
 """Cells of one kind that a column needs before its checksums are evidence."""
-Said = tuple[float, int, FieldLabel]
+LabelVote = tuple[float, int, FieldLabel]
 """Rows, a column, and the label that its cells in these rows show."""
 
 
@@ -172,33 +172,35 @@ class HeaderColumns:
         """Return the separator of the cells of a row written in `style`."""
         return self.separator.encode() if style == LINE else b"\n" if style == BLOCK else b","
 
-    def of_statement(self, labels: Labels) -> HeaderColumns:
+    def for_statement(self, labels: Labels) -> HeaderColumns:
         """Return the columns of tuples whose statement gives these labels."""
         return replace(self, separator=",", labels=labels)
 
-    def judged(
-        self, seen: Iterable[tuple[float, int, str, bool]], said: Iterable[Said], rows: float
+    def with_inferred_types(
+        self,
+        candidates: Iterable[tuple[float, int, str, bool]],
+        labels: Iterable[LabelVote],
+        rows: float,
     ) -> HeaderColumns:
-        """Return these columns, typed by the cells of `rows` rows.
+        """Return these columns with a type for each column whose cells in `rows` rows agree.
 
-        `seen` are the candidates (weight, column, kind, is valid), `said` the labels that cells
-        show.
+        `candidates` are (weight, column, kind, is valid), `labels` those that cells show.
         """
         shaped: dict[tuple[int, str], float] = defaultdict(float)
         passed: dict[tuple[int, str], float] = defaultdict(float)
-        for weight, column, kind, valid in seen:
+        for weight, column, kind, valid in candidates:
             shaped[column, kind] += weight
             passed[column, kind] += weight * valid
-        many = [place for place, weight in shaped.items() if weight >= FEWEST_CELLS]
-        doubted = frozenset(place for place in many if passed[place] < shaped[place] / 2)
+        frequent = [place for place, weight in shaped.items() if weight >= FEWEST_CELLS]
+        doubted = frozenset(place for place in frequent if passed[place] < shaped[place] / 2)
         words: dict[tuple[int, FieldLabel], float] = defaultdict(float)
-        for weight, column, label in said:
+        for weight, column, label in labels:
             words[column, label] += weight
         typed = {column: label for (column, label), weight in words.items() if weight * 2 > rows}
         by_kind = field_by_kind()
         typed |= {
             column: by_kind[kind]
-            for column, kind in many
+            for column, kind in frequent
             if kind in by_kind and passed[column, kind] * 2 > rows >= FEWEST_CELLS
         }
         if not typed and doubted == self.doubted:  # as in most short texts
@@ -225,11 +227,14 @@ class DocumentColumns:
         at = bisect_right(self.statements, place, key=lambda statement: statement[0])
         return self.statements[at - 1][1] if at else ()
 
-    def judged(
-        self, seen: Iterable[tuple[float, int, str, bool]], said: Iterable[Said], rows: int
+    def with_inferred_types(
+        self,
+        candidates: Iterable[tuple[float, int, str, bool]],
+        labels: Iterable[LabelVote],
+        rows: int,
     ) -> DocumentColumns:
-        """Return these columns, typed by the cells of `rows` rows; see `HeaderColumns.judged`."""
-        columns = self.columns.judged(seen, said, rows)
+        """Return these columns with types; see `HeaderColumns.with_inferred_types`."""
+        columns = self.columns.with_inferred_types(candidates, labels, rows)
         return self if columns is self.columns else DocumentColumns(columns, self.statements)
 
     def as_carried(self) -> DocumentColumns:
@@ -247,10 +252,10 @@ def vote(line: str) -> str:
     return next((s for s in SEPARATORS if s in line and _parts(s, line)), "")
 
 
-def elected(votes: Sequence[str]) -> str:
+def elect_separator(votes: Sequence[str]) -> str:
     """Return the separator with most votes, the first of several.
 
-    >>> elected([vote(line) for line in ('a|b', 'c|d', 'e,f')])
+    >>> elect_separator([vote(line) for line in ('a|b', 'c|d', 'e,f')])
     '|'
     """
     return max(votes, key=votes.count, default="")
@@ -295,20 +300,22 @@ class ShapeCell(NamedTuple):
 
     mark: str
     fields: frozenset[str] = frozenset()
-    seen: tuple[Seen, ...] = ()
+    candidates: tuple[Seen, ...] = ()
     is_unknown: bool = False
     is_named: bool = False
 
     @classmethod
-    def of(cls, label: FieldLabel, seen: tuple[Seen, ...] = ()) -> ShapeCell:
+    def from_label(cls, label: FieldLabel, candidates: tuple[Seen, ...] = ()) -> ShapeCell:
         """Return a cell with a known label."""
-        return cls(f"<{label}>", frozenset((str(label),)), seen, is_named=label is FieldLabel.NAME)
+        return cls(
+            f"<{label}>", frozenset((str(label),)), candidates, is_named=label is FieldLabel.NAME
+        )
 
 
-NAMED = ShapeCell.of(FieldLabel.NAME)
+NAMED = ShapeCell.from_label(FieldLabel.NAME)
 SOMETHING = ShapeCell("<…>", is_unknown=True)
 """A cell that may hold anything."""
-SECRET = ShapeCell.of(FieldLabel.PASSWORD)._replace(is_unknown=True)
+SECRET = ShapeCell.from_label(FieldLabel.PASSWORD)._replace(is_unknown=True)
 
 
 class RowLayout(NamedTuple):
@@ -332,7 +339,11 @@ class ShapeDescription:
         self.fields, self.skeleton = self.layout = RowLayout(
             fields, between.join([cell.mark for cell in cells[:SHOWN_CELLS]])
         )
-        self.seen = [(column, *seen) for column, cell in enumerate(cells) for seen in cell.seen]
+        self.candidates = [
+            (column, *candidate)
+            for column, cell in enumerate(cells)
+            for candidate in cell.candidates
+        ]
         """Which kind was seen in which column, and whether its checksum holds."""
         self.unknown = [column for column, cell in enumerate(cells) if cell.is_unknown]
         """Columns of which nothing is known."""
@@ -343,7 +354,7 @@ class ShapeDescription:
         self.marks = [cell.mark for cell in cells]
 
     @cached_property
-    def said(self) -> list[tuple[int, FieldLabel]]:
+    def label_votes(self) -> list[tuple[int, FieldLabel]]:
         """Return the columns whose cell has one label by its own words, with the label.
 
         Cells with a candidate or a name are left out: they show their label anyway.
@@ -352,7 +363,7 @@ class ShapeDescription:
         return [
             (n, FieldLabel(next(iter(c.fields))))
             for n, c in cells
-            if len(c.fields) == 1 and not (c.seen or c.is_named)
+            if len(c.fields) == 1 and not (c.candidates or c.is_named)
         ]
 
     @cached_property
@@ -383,10 +394,10 @@ class Readers:
         self.cells: dict[CellKey, tuple[Content, ShapeCell]] = {}
         """What cells are; with the content, so that no other takes its place in memory."""
 
-    def by(self, columns: HeaderColumns) -> ShapeReader:
+    def get(self, columns: HeaderColumns) -> ShapeReader:
         """Return the reader for these columns."""
-        found = self._by_columns.get(columns)
-        return found or self._by_columns.setdefault(
+        reader = self._by_columns.get(columns)
+        return reader or self._by_columns.setdefault(
             columns, ShapeReader(columns, self, len(self._by_columns))
         )
 
@@ -399,27 +410,27 @@ class ShapeReader:
         self._read: dict[tuple[RowShape, bool], ShapeDescription] = {}
         self._by_labels: dict[Labels, ShapeReader] = {}
 
-    def of_statement(self, labels: Labels) -> ShapeReader:
+    def for_statement(self, labels: Labels) -> ShapeReader:
         """Return the reader for tuples whose statement gives these labels."""
-        found = self._by_labels.get(labels)
-        return found or self._by_labels.setdefault(
-            labels, self._readers.by(self.columns.of_statement(labels))
+        reader = self._by_labels.get(labels)
+        return reader or self._by_labels.setdefault(
+            labels, self._readers.get(self.columns.for_statement(labels))
         )
 
     def read(self, shape: RowShape, *, offer: bool = False) -> ShapeDescription:
         """Describe the rows of `shape`; words of an `offer` are ignored."""
-        found = self._read.get((shape, offer))
-        if found is None:
+        description = self._read.get((shape, offer))
+        if description is None:
             separator = self.columns.separator_in(shape.style).decode()
             key = (
                 self._cells(shape, offer),
                 {"": " ", "\n": " ", "\t": "\\t"}.get(separator, separator),
             )
-            found = self._readers.described.get(key) or self._readers.described.setdefault(
+            description = self._readers.described.get(key) or self._readers.described.setdefault(
                 key, ShapeDescription(*key)
             )
-            self._read[shape, offer] = found
-        return found
+            self._read[shape, offer] = description
+        return description
 
     def _cells(self, shape: RowShape, offer: bool) -> tuple[ShapeCell, ...]:
         """Return what each cell of the shape holds."""
@@ -428,7 +439,7 @@ class ShapeReader:
         header = labels if is_headed else (None,) * count
         words = (None,) * count if offer else shape.words
         columns = zip(range(count), contents, header, words, strict=True)
-        cells = [self._known_cell(*column) for column in columns]
+        cells = [self._describe_cell(*column) for column in columns]
         if shape.style == LINE and self.columns.separator_in(LINE) == PASSWORD_BEHIND and count > 1:
             is_behind = cells[-1] == SOMETHING and cells[-2].mark == f"<{FieldLabel.EMAIL}>"
             if is_behind and contents[-1].is_password:
@@ -436,7 +447,7 @@ class ShapeReader:
                 cells[-1] = SECRET
         return tuple(cells)
 
-    def _known_cell(
+    def _describe_cell(
         self, column: int, content: Content, header: FieldLabel | None, words: FieldLabel | None
     ) -> ShapeCell:
         """Return what a cell holds.
@@ -445,7 +456,7 @@ class ShapeReader:
         """
         columns = self.columns
         doubted = (
-            tuple([(column, kind) in columns.doubted for kind, _ in content.seen])
+            tuple([(column, kind) in columns.doubted for kind, _ in content.candidates])
             if columns.doubted
             else ()
         )
@@ -458,13 +469,13 @@ class ShapeReader:
             doubted,
         )
         cells = self._readers.cells
-        known = cells.get(key)
-        if known is None:
-            known = cells[key] = content, _cell(content, header, words, *key[3:])
-        return known[1]
+        entry = cells.get(key)
+        if entry is None:
+            entry = cells[key] = content, _decide_cell(content, header, words, *key[3:])
+        return entry[1]
 
 
-def _cell(
+def _decide_cell(
     content: Content,
     header: FieldLabel | None,
     words: FieldLabel | None,
@@ -479,19 +490,25 @@ def _cell(
     column; () for none.
     """
     label = content.label if content.is_labelled else header
-    seen = zip(content.seen, doubted or [False] * len(content.seen), strict=True)
-    kinds = [kind for (kind, valid), is_doubted in seen if valid and not is_doubted]
+    candidates = zip(content.candidates, doubted or [False] * len(content.candidates), strict=True)
+    kinds = [kind for (kind, valid), is_doubted in candidates if valid and not is_doubted]
     if kinds:
-        return _of_numbers(content, kinds, label or typed)
+        return _describe_numbers(content, kinds, label or typed)
     if content.is_empty:
-        return ShapeCell("", seen=content.seen)
+        return ShapeCell("", candidates=content.candidates)
     if label is None and content.is_name and not is_nameless:
         label = FieldLabel.NAME
     label = label or words or typed
-    return ShapeCell.of(label, content.seen) if label else SOMETHING._replace(seen=content.seen)
+    return (
+        ShapeCell.from_label(label, content.candidates)
+        if label
+        else SOMETHING._replace(candidates=content.candidates)
+    )
 
 
-def _of_numbers(content: Content, kinds: Sequence[str], label: FieldLabel | None) -> ShapeCell:
+def _describe_numbers(
+    content: Content, kinds: Sequence[str], label: FieldLabel | None
+) -> ShapeCell:
     """Return what a cell with identifiers holds, by the text around them.
 
     A digest is of the field that its column or label names.
@@ -508,5 +525,5 @@ def _of_numbers(content: Content, kinds: Sequence[str], label: FieldLabel | None
         fields |= {str(FieldLabel.PASSWORD)}
         shown_as += f"{content.sign}{SECRET.mark}"
     return ShapeCell(
-        shown_as, fields, content.seen, is_named=str(FieldLabel.NAME) in content.around
+        shown_as, fields, content.candidates, is_named=str(FieldLabel.NAME) in content.around
     )

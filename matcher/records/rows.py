@@ -15,10 +15,10 @@ from matcher.records.cells import Cells, Contents, is_offer
 from matcher.records.layouts import (
     Layouts,
     Samples,
+    group_rows,
+    infer_column_types,
     layouts_of,
-    row_groups,
     sheets_of,
-    typed_together,
 )
 from matcher.records.reader import (
     MAY_BEGIN,
@@ -81,7 +81,7 @@ class RowTable(RowBatch):
         self._layout_numbers: dict[RowLayout, int] = {}
         self._cells: list[Cells] = []
         self._shape = np.full(len(rows), UNREAD)
-        self._held = np.zeros(len(rows), np.int64)
+        self._table = np.zeros(len(rows), np.int64)
         self._number = np.zeros(len(rows), np.int64)
         """A column a row that is read: its shape, and which of `_cells` holds its cells, under
         which number.
@@ -105,29 +105,33 @@ class RowTable(RowBatch):
         most, and then (row, name) of the remaining ones.
         """
         self._cut(rows)
-        number, found = self._described(rows, self._before)
-        named = np.array([len(described.named) for described in found], np.int64)
-        columns = np.array([column for described in found for column in described.named], np.int64)
-        own = np.repeat(rows, named[number])
+        number, descriptions = self._describe_rows(rows, self._before)
+        named = np.array([len(described.named) for described in descriptions], np.int64)
+        columns = np.array(
+            [column for described in descriptions for column in described.named], np.int64
+        )
+        named_rows = np.repeat(rows, named[number])
         column = columns[ranges((np.cumsum(named) - named)[number], named[number])]
-        texts, sure, others = [], [np.empty(0, np.int64)], []
-        for held in np.unique(self._held[own]).tolist():
-            cells, here = self._cells[held], np.flatnonzero(self._held[own] == held)
-            cell = cells.borders[self._number[own[here]]] + column[here]
+        texts, sure, glued_names = [], [np.empty(0, np.int64)], []
+        for table in np.unique(self._table[named_rows]).tolist():
+            cells, in_table = self._cells[table], np.flatnonzero(self._table[named_rows] == table)
+            cell = cells.borders[self._number[named_rows[in_table]]] + column[in_table]
             is_han = cells.is_han[cell]
-            sure.append(own[here[is_han]])
+            sure.append(named_rows[in_table[is_han]])
             texts.append(
                 Texts.cut(
                     cells.data, cells.start[cell[is_han]], (cells.end - cells.start)[cell[is_han]]
                 )
             )
-            rest = here[~is_han]
-            which = np.searchsorted(rows, own[rest])
-            places = (own[rest], cell[~is_han], column[rest], number[which])
-            for row, at, place, described in zip(*(some.tolist() for some in places), strict=True):
-                is_whole = found[described].cells[place].mark == NAMED.mark
-                others += [(row, name) for name in cells.names(at, whole=is_whole)]
-        return np.concatenate(sure), concatenate(texts), others
+            mixed = in_table[~is_han]
+            which = np.searchsorted(rows, named_rows[mixed])
+            places = (named_rows[mixed], cell[~is_han], column[mixed], number[which])
+            for row, at, place, described in zip(
+                *(values.tolist() for values in places), strict=True
+            ):
+                is_whole = descriptions[described].cells[place].mark == NAMED.mark
+                glued_names += [(row, name) for name in cells.names(at, whole=is_whole)]
+        return np.concatenate(sure), concatenate(texts), glued_names
 
     def fields(self, rows: Numbers) -> tuple[Numbers, list[frozenset[str]]]:
         """Return the labels of each of `rows`, from its own text and from its document's columns.
@@ -136,8 +140,8 @@ class RowTable(RowBatch):
         """
         self._cut(rows)
         self.lay_out(np.unique(self.document[rows]))
-        number, found = self._described(rows, self._by_now)
-        return number, [described.fields for described in found]
+        number, descriptions = self._describe_rows(rows, self._by_now)
+        return number, [described.fields for described in descriptions]
 
     def groups(self, rows: Numbers) -> tuple[Numbers, list[frozenset[str]]]:
         """Return the fields of the layout of each of `rows`.
@@ -160,7 +164,7 @@ class RowTable(RowBatch):
 
     def columns(self, row: int) -> HeaderColumns:
         """Return the known columns of a row's document, before any row is read."""
-        return self._known(int(self.document[row])).sheet.columns
+        return self._get_columns(int(self.document[row])).sheet.columns
 
     def layouts(self, document: int) -> Layouts:
         """Return the layouts of a document, from a few samples of each."""
@@ -168,9 +172,9 @@ class RowTable(RowBatch):
             self.lay_out(np.array([document]))
         return self._layouts[document]
 
-    def carried(self, document: int) -> DocumentColumns:
+    def to_carried(self, document: int) -> DocumentColumns:
         """Return the columns that later batches of the same capture need."""
-        return self._known(document).sheet.as_carried()
+        return self._get_columns(document).sheet.as_carried()
 
     def _cut(self, rows: Numbers) -> None:
         """Cut `rows` into cells, those with one separator together."""
@@ -179,29 +183,34 @@ class RowTable(RowBatch):
             return
         documents, number = np.unique(self.document[new], return_inverse=True)
         self._learn(documents)
-        texts, style = self._tuples(new, self.marked(new))
+        texts, style = self._tuples(new, self.to_marked_text(new))
         separators = [
             self._before[document].sheet.columns.separator for document in documents.tolist()
         ]
-        known = list(dict.fromkeys(separators))
+        distinct = list(dict.fromkeys(separators))
         key = (
             np.where(
-                style == LINE, np.array([known.index(one) for one in separators])[number] << 8, 0
+                style == LINE,
+                np.array([distinct.index(separator) for separator in separators])[number] << 8,
+                0,
             )
             | style
         )
-        for one in np.unique(key).tolist():
-            own, written = np.flatnonzero(key == one), one & 0xFF
-            low, high = int(texts.start[own[0]]), int(texts.end[own[-1]])
+        for code in np.unique(key).tolist():
+            chosen, written = np.flatnonzero(key == code), code & 0xFF
+            low, high = int(texts.start[chosen[0]]), int(texts.end[chosen[-1]])
             part = MarkedText(
-                texts.data[low : high + 2], texts.start[own] - low, texts.end[own] - low
+                texts.data[low : high + 2], texts.start[chosen] - low, texts.end[chosen] - low
             )
             cells = self._contents.cut(
-                part, HeaderColumns(known[one >> 8]).separator_in(written), written
+                part, HeaderColumns(distinct[code >> 8]).separator_in(written), written
             )
-            self._held[new[own]], self._number[new[own]] = len(self._cells), np.arange(len(own))
+            self._table[new[chosen]], self._number[new[chosen]] = (
+                len(self._cells),
+                np.arange(len(chosen)),
+            )
             self._cells.append(cells)
-            self._shape[new[own]] = self._contents.shapes_of(cells, written)
+            self._shape[new[chosen]] = self._contents.shapes_of(cells, written)
 
     def _tuples(self, rows: Numbers, texts: MarkedText) -> tuple[MarkedText, Numbers]:
         """Return the text of `rows` and how each is written.
@@ -219,17 +228,17 @@ class RowTable(RowBatch):
         start[bare], end[bare], style[bare] = start[bare] + 1, place, TUPLE
         may_be &= np.isin(first, [ord(sign) for sign in MAY_BEGIN if sign != b"("])
         for number in np.flatnonzero(may_be).tolist():
-            found = tuple_in(texts.data[start[number] : end[number]].tobytes())
-            if found:
+            inner = tuple_in(texts.data[start[number] : end[number]].tobytes())
+            if inner:
                 start[number], end[number], style[number] = (
-                    start[number] + found.start,
-                    start[number] + found.end,
+                    start[number] + inner.start,
+                    start[number] + inner.end,
                     TUPLE,
                 )
-                self._own_labels[int(rows[number])] = found.labels
+                self._own_labels[int(rows[number])] = inner.labels
         return MarkedText(texts.data, start, end), style
 
-    def _described(
+    def _describe_rows(
         self, rows: Numbers, known: Mapping[int, _KnownColumns]
     ) -> tuple[Numbers, list[ShapeDescription]]:
         """Describe `rows`, which have been cut, by the `known` columns of their documents.
@@ -261,14 +270,14 @@ class RowTable(RowBatch):
         """
         shape, reader = self._contents.shapes[self._shape[row]], known.reader
         if shape.style == TUPLE:
-            reader = reader.of_statement(
+            reader = reader.for_statement(
                 self._own_labels.get(row) or known.sheet.labels_at(int(self.start[row]))
             )
-        found = reader.read(shape, offer=shape.has_words and self._is_offer(row))
+        description = reader.read(shape, offer=shape.has_words and self._is_offer(row))
         return (
-            found.with_fields(self.labels(row))
+            description.with_fields(self.labels(row))
             if self.end[row] - self.start[row] > LONGEST
-            else found
+            else description
         )
 
     def _is_offer(self, row: int) -> bool:
@@ -280,9 +289,9 @@ class RowTable(RowBatch):
 
     def _cells_of(self, row: int) -> tuple[Cells, int]:
         """Return the `Cells` of a row that has been cut, and the row's number in them."""
-        return self._cells[self._held[row]], int(self._number[row])
+        return self._cells[self._table[row]], int(self._number[row])
 
-    def _known(self, document: int) -> _KnownColumns:
+    def _get_columns(self, document: int) -> _KnownColumns:
         """Return the known columns of a document, before any row is read."""
         if document not in self._before:
             self._learn(np.array([document]))
@@ -290,26 +299,28 @@ class RowTable(RowBatch):
 
     def _learn(self, documents: Numbers) -> None:
         """Read the columns of `documents`, and of the documents that they continue."""
-        wanted = {*documents.tolist()} - self._before.keys()
-        for document in sorted(wanted, reverse=True):
+        new_documents = {*documents.tolist()} - self._before.keys()
+        for document in sorted(new_documents, reverse=True):
             at = document
-            while at in self._goes_on and at - 1 not in self._before and at - 1 not in wanted:
+            while (
+                at in self._goes_on and at - 1 not in self._before and at - 1 not in new_documents
+            ):
                 at -= 1
-                wanted.add(at)
-        new = np.array(sorted(wanted), np.int64)
+                new_documents.add(at)
+        new = np.array(sorted(new_documents), np.int64)
         before = {
             at - 1: self._before[at - 1].sheet
-            for at in wanted
+            for at in new_documents
             if at in self._goes_on and at - 1 in self._before
         }
         sheets = sheets_of(self, new, {**self._carried, **before}, self._goes_on)
         self._before |= {
-            document: self._read_by(sheet)
+            document: self._with_reader(sheet)
             for document, sheet in zip(new.tolist(), sheets, strict=True)
         }
 
-    def _read_by(self, sheet: DocumentColumns) -> _KnownColumns:
-        return _KnownColumns(sheet, self._readers.by(sheet.columns))
+    def _with_reader(self, sheet: DocumentColumns) -> _KnownColumns:
+        return _KnownColumns(sheet, self._readers.get(sheet.columns))
 
     def lay_out(self, documents: Numbers) -> None:
         """Compute the layouts of `documents`, which ascend, together.
@@ -323,42 +334,42 @@ class RowTable(RowBatch):
             return
         self._learn(new)
         first, count = self.extent_of(new)
-        found = row_groups(
+        groups = group_rows(
             self,
             first,
             count,
             [self._before[document].sheet.columns.separator for document in new.tolist()],
         )
-        samples = found.samples()
+        samples = groups.samples()
         self._cut(samples.rows)
-        self._judge(new, samples, count)
-        number, described = self._described(samples.rows, self._by_now)
-        read = [described[own] for own in number.tolist()]
-        done, common, rows, numbers = 0, list[int](), list[int](), list[int]()
+        self._infer_columns(new, samples, count)
+        number, described = self._describe_rows(samples.rows, self._by_now)
+        read = [described[shape] for shape in number.tolist()]
+        position, common, rows, numbers = 0, list[int](), list[int](), list[int]()
         for document, sample in zip(new.tolist(), samples.each(), strict=True):
-            own = read[done : done + len(sample.rows)]
-            done += len(sample.rows)
-            layouts = self._layouts[document] = layouts_of(sample, own, self.labels)
-            common += self._met(layouts.common)
-            rows += layouts.own
-            numbers += self._met(layouts.own.values())
-        group = found.group + np.repeat(np.array(samples.groups[:-1], np.int64), count)
+            document_rows = read[position : position + len(sample.rows)]
+            position += len(sample.rows)
+            layouts = self._layouts[document] = layouts_of(sample, document_rows, self.labels)
+            common += self._number_layouts(layouts.common)
+            rows += layouts.by_row
+            numbers += self._number_layouts(layouts.by_row.values())
+        group = groups.group + np.repeat(np.array(samples.groups[:-1], np.int64), count)
         self._layout[ranges(first, count)] = np.array(common, np.int64)[group]
         self._layout[rows] = numbers
 
-    def _met(self, layouts: Iterable[RowLayout]) -> list[int]:
+    def _number_layouts(self, layouts: Iterable[RowLayout]) -> list[int]:
         """Return the number of each layout."""
-        found = list[int]()
+        numbers = list[int]()
         for layout in layouts:
             number = self._layout_numbers.setdefault(layout, len(self._layouts_met))
             if number == len(self._layouts_met):
                 self._layouts_met.append(layout)
-            found.append(number)
-        return found
+            numbers.append(number)
+        return numbers
 
-    def _judge(self, documents: Numbers, samples: Samples, count: Numbers) -> None:
+    def _infer_columns(self, documents: Numbers, samples: Samples, count: Numbers) -> None:
         """Infer the columns of `documents`, of `count` rows each, from their `samples`."""
-        number, described = self._described(samples.rows, self._before)
+        number, described = self._describe_rows(samples.rows, self._before)
         columns = (samples.rows, number, self.style[samples.rows] == LINE, samples.weights)
         read = list(zip(*(column.tolist() for column in columns), strict=True))
         borders = pairwise(samples.documents)
@@ -366,18 +377,26 @@ class RowTable(RowBatch):
             documents.tolist(), count.tolist(), borders, strict=True
         ):
             weights: dict[int, float] = {}
-            for _, own, _, weight in read[first:last]:
-                weights[own] = weights.get(own, 0.0) + weight
+            for _, index, _, weight in read[first:last]:
+                weights[index] = weights.get(index, 0.0) + weight
             sheet = self._before[document].sheet
-            seen = (
-                (weight, *one) for own, weight in weights.items() for one in described[own].seen
+            candidates = (
+                (weight, *entry)
+                for index, weight in weights.items()
+                for entry in described[index].candidates
             )
-            said = (
-                (weight, *one) for own, weight in weights.items() for one in described[own].said
+            labels = (
+                (weight, *entry)
+                for index, weight in weights.items()
+                for entry in described[index].label_votes
             )
-            lines = [(described[own], row) for row, own, is_line, _ in read[first:last] if is_line]
-            self._by_now[document] = self._read_by(
-                typed_together(sheet, lines, self._values).judged(seen, said, rows)
+            lines = [
+                (described[index], row) for row, index, is_line, _ in read[first:last] if is_line
+            ]
+            self._by_now[document] = self._with_reader(
+                infer_column_types(sheet, lines, self._values).with_inferred_types(
+                    candidates, labels, rows
+                )
             )
 
     def _values(self, row: int) -> LazyValues:

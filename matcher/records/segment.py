@@ -57,38 +57,40 @@ def rows_of(
     """Return the rows of every document of `batch`, in order of place.
 
     Work per candidate or line is done in numpy. A document that continues from an earlier batch
-    takes its columns from `carried`, by its number here (`RowTable.carried(document)`); a document
-    in `goes_on`, from the document before it.
+    takes its columns from `carried`, by its number here (`RowTable.to_carried`); a document in
+    `goes_on`, from the document before it.
     """
     line, bits = batch.lines(candidates.start), bits_of(candidates)
-    groups = KeyGroups.of(line, bits)
+    groups = KeyGroups.from_keys(line, bits)
     place = candidates.start[groups.first]
     lines = LineRows(holder_of(batch.starts, place), groups.key, place, groups.valid, groups.mask)
-    spans = records(batch, lines) if len(groups) else Spans.joined(())
+    spans = records(batch, lines) if len(groups) else Spans.join(())
     if len(spans):
-        inside = spans.of_places(candidates.start)
-        groups = KeyGroups.of(np.where(inside >= 0, -1 - inside, line), bits)
-        found = _between(batch, candidates, groups, spans)
+        inside = spans.locate(candidates.start)
+        groups = KeyGroups.from_keys(np.where(inside >= 0, -1 - inside, line), bits)
+        row_spans = _find_row_spans(batch, candidates, groups, spans)
     else:
-        found = Spans.of(batch.line_starts[groups.key], batch.line_starts[groups.key + 1] - 1, LINE)
-    return RowTable(batch, candidates, groups, found, carried or {}, goes_on)
+        row_spans = Spans.with_style(
+            batch.line_starts[groups.key], batch.line_starts[groups.key + 1] - 1, LINE
+        )
+    return RowTable(batch, candidates, groups, row_spans, carried or {}, goes_on)
 
 
-def _between(batch: Batch, candidates: Candidates, groups: KeyGroups, spans: Spans) -> Spans:
+def _find_row_spans(batch: Batch, candidates: Candidates, groups: KeyGroups, spans: Spans) -> Spans:
     """Return the place of each row.
 
     It is a whole record, or the part of a line that no record covers.
     """
     first, last = candidates.start[groups.first], candidates.start[groups.first + groups.count - 1]
     is_record = groups.key < 0
-    own = np.where(is_record, -1 - groups.key, 0)
+    record = np.where(is_record, -1 - groups.key, 0)
     line = np.where(is_record, 0, groups.key)
     before, after = spans.before(first), spans.before(last) + 1
     behind = np.where(before >= 0, spans.end[before], 0)
     ahead = np.append(spans.start, len(batch.data))[after]
-    start = np.where(is_record, spans.start[own], np.maximum(batch.line_starts[line], behind))
-    end = np.where(is_record, spans.end[own], np.minimum(batch.line_starts[line + 1] - 1, ahead))
-    style = np.where(is_record, spans.style[own], LINE).astype(np.uint8)
+    start = np.where(is_record, spans.start[record], np.maximum(batch.line_starts[line], behind))
+    end = np.where(is_record, spans.end[record], np.minimum(batch.line_starts[line + 1] - 1, ahead))
+    style = np.where(is_record, spans.style[record], LINE).astype(np.uint8)
     return Spans(start, end, style)
 
 
@@ -120,34 +122,42 @@ class LineRows:
 
 def records(batch: Batch, lines: LineRows) -> Spans:
     """Return the records of the documents that are not written on lines."""
-    sampled = _sampled(lines)
-    as_object, downwards = _labelled(batch, lines, sampled)
+    sampled = _sample_rows(lines)
+    as_object, downwards = _find_labelled_documents(batch, lines, sampled)
     parts = []
     if len(as_object):
-        parts.append(_only(batch, objects(batch, int(as_object[0]), int(as_object[-1])), as_object))
+        parts.append(
+            _select(batch, objects(batch, int(as_object[0]), int(as_object[-1])), as_object)
+        )
     if len(downwards):
         parts.append(blocks(batch, downwards))
     as_tuple = np.setdiff1d(_with_tuples(batch, lines), np.concatenate((as_object, downwards)))
     if len(as_tuple):
-        parts.append(_only(batch, tuples(batch, int(as_tuple[0]), int(as_tuple[-1])), as_tuple))
+        parts.append(_select(batch, tuples(batch, int(as_tuple[0]), int(as_tuple[-1])), as_tuple))
     short = np.setdiff1d(
         _with_short_lines(batch, lines, sampled), np.concatenate((as_object, downwards, as_tuple))
     )
     for document in short.tolist():
-        own = slice(*np.searchsorted(lines.document, (document, document + 1)))
+        in_document = slice(*np.searchsorted(lines.document, (document, document + 1)))
         parts.append(
-            paragraphs(batch, document, lines.line[own], lines.mask[own], lines.valid[own])
+            paragraphs(
+                batch,
+                document,
+                lines.line[in_document],
+                lines.mask[in_document],
+                lines.valid[in_document],
+            )
         )
-    return Spans.joined(parts)
+    return Spans.join(parts)
 
 
-def _only(batch: Batch, spans: Spans, documents: Numbers) -> Spans:
+def _select(batch: Batch, spans: Spans, documents: Numbers) -> Spans:
     """Return the spans that lie in one of `documents`."""
     chosen = np.isin(batch.documents(spans.start), documents)
     return Spans(spans.start[chosen], spans.end[chosen], spans.style[chosen])
 
 
-def _sampled(lines: LineRows) -> Numbers:
+def _sample_rows(lines: LineRows) -> Numbers:
     """Return the numbers of up to SAMPLES rows of each document, spread over it: i64[s]."""
     first = np.flatnonzero(np.diff(lines.document, prepend=-1))
     counts = np.diff(first, append=len(lines.document))
@@ -156,7 +166,9 @@ def _sampled(lines: LineRows) -> Numbers:
     return chosen
 
 
-def _labelled(batch: Batch, lines: LineRows, rows: Numbers) -> tuple[Numbers, Numbers]:
+def _find_labelled_documents(
+    batch: Batch, lines: LineRows, rows: Numbers
+) -> tuple[Numbers, Numbers]:
     """Return the documents in whose sampled rows a sign precedes a value.
 
     First those with quoted labels and braces, then those with labels, of which a sampled line must
@@ -166,9 +178,9 @@ def _labelled(batch: Batch, lines: LineRows, rows: Numbers) -> tuple[Numbers, Nu
     may_be = np.ones(len(rows), bool)
     signed, quoted = np.zeros(len(rows), bool), np.zeros(len(rows), bool)
     for back in range(LOOK_BACK):
-        here = may_be & is_one_of(before[:, back], SIGN)
-        signed |= here
-        quoted |= here & (before[:, back + 1] == QUOTE)
+        has_sign = may_be & is_one_of(before[:, back], SIGN)
+        signed |= has_sign
+        quoted |= has_sign & (before[:, back + 1] == QUOTE)
         may_be &= is_one_of(before[:, back], OPENS_VALUE)
     document = lines.document[rows]
     extents = (
@@ -176,8 +188,10 @@ def _labelled(batch: Batch, lines: LineRows, rows: Numbers) -> tuple[Numbers, Nu
         for d in np.unique(document[quoted]).tolist()
     )
     as_object = np.array([document for document, text in extents if b"{" in text], np.int64)
-    others = np.flatnonzero(signed & ~np.isin(document, as_object))
-    return as_object, np.unique(document[others[labels_of(batch, lines.line[rows[others]]) > 0]])
+    remaining = np.flatnonzero(signed & ~np.isin(document, as_object))
+    return as_object, np.unique(
+        document[remaining[labels_of(batch, lines.line[rows[remaining]]) > 0]]
+    )
 
 
 def _with_short_lines(batch: Batch, lines: LineRows, rows: Numbers) -> Numbers:
@@ -243,10 +257,12 @@ def blocks(batch: Batch, documents: Numbers) -> Spans:
     is_last = np.cumsum(counts) - 1
     lines = ranges(first, counts)
     label = labels_of(batch, lines)
-    begin, end = _downwards(label, is_last)
+    begin, end = _split_key_value_records(label, is_last)
     several = end - begin >= 2
     starts = batch.line_starts
-    return Spans.of(starts[lines[begin[several]]], starts[lines[end[several] - 1] + 1] - 1, BLOCK)
+    return Spans.with_style(
+        starts[lines[begin[several]]], starts[lines[end[several] - 1] + 1] - 1, BLOCK
+    )
 
 
 def labels_of(batch: Batch, lines: Numbers) -> Numbers:
@@ -265,16 +281,18 @@ def labels_of(batch: Batch, lines: Numbers) -> Numbers:
     chosen = chosen[_has_value(batch, lines[chosen], stop[chosen])]
     if not len(chosen):
         return np.zeros(len(lines), np.int64)
-    kept = np.where(np.arange(WIDTH) <= stop[chosen, None], window[chosen], 0).astype(np.uint8)
-    _, example, number = np.unique(_hashed(kept), return_index=True, return_inverse=True)
+    beginnings = np.where(np.arange(WIDTH) <= stop[chosen, None], window[chosen], 0).astype(
+        np.uint8
+    )
+    _, example, number = np.unique(_hash_rows(beginnings), return_index=True, return_inverse=True)
     numbers: dict[str, int] = {}
-    known = np.zeros(len(example), np.int64)
+    label_numbers = np.zeros(len(example), np.int64)
     for at, row in enumerate(example[:MOST_BEGINNINGS].tolist()):
-        label = block_label(kept[row].tobytes().rstrip(b"\0").decode("utf-8", "replace"))
-        known[at] = numbers.setdefault(label, len(numbers) + 1) if label else 0
-    found = np.zeros(len(lines), np.int64)
-    found[chosen] = known[number]
-    return found
+        label = block_label(beginnings[row].tobytes().rstrip(b"\0").decode("utf-8", "replace"))
+        label_numbers[at] = numbers.setdefault(label, len(numbers) + 1) if label else 0
+    line_labels = np.zeros(len(lines), np.int64)
+    line_labels[chosen] = label_numbers[number]
+    return line_labels
 
 
 @cache
@@ -311,7 +329,7 @@ def _has_value(batch: Batch, lines: Numbers, stop: Numbers) -> Flags:
     return is_there
 
 
-def _hashed(rows: Bytes) -> npt.NDArray[np.uint64]:
+def _hash_rows(rows: Bytes) -> npt.NDArray[np.uint64]:
     """Return one 64-bit hash per row (u8[n, WIDTH]).
 
     Different rows collide in 2^-64 of cases, unless somebody constructs them.
@@ -322,7 +340,7 @@ def _hashed(rows: Bytes) -> npt.NDArray[np.uint64]:
     return mixed
 
 
-def _downwards(label: Numbers, is_last: Numbers) -> tuple[Numbers, Numbers]:
+def _split_key_value_records(label: Numbers, is_last: Numbers) -> tuple[Numbers, Numbers]:
     """Return the line ranges [begin, end) of records that are written one field per line.
 
     `is_last` marks the last lines of documents. `cut[s]` is the end of a record that begins at line
@@ -366,7 +384,7 @@ def paragraphs(batch: Batch, document: int, line: Numbers, mask: Masks, valid: N
     `line` are its lines with valid candidates (numbers in the buffer, ascending), `mask` the kinds
     and `valid` the number of valid candidates on each.
     """
-    none = Spans.joined(())
+    none = Spans.join(())
     first, last = batch.lines(batch.starts[[document]])[0], batch.lines(batch.ends[[document]])[0]
     starts = batch.line_starts[first : last + 2]
     lengths = np.diff(starts) - 1
@@ -377,19 +395,19 @@ def paragraphs(batch: Batch, document: int, line: Numbers, mask: Masks, valid: N
     )
     if len(begin) < FEWEST:
         return none
-    own = np.searchsorted(begin, line - first, "right") - 1
-    held, head = np.unique(own, return_index=True)
-    sizes, offsets = (end - begin)[held], (line - first)[head] - begin[held]
+    paragraph = np.searchsorted(begin, line - first, "right") - 1
+    occupied, head = np.unique(paragraph, return_index=True)
+    sizes, offsets = (end - begin)[occupied], (line - first)[head] - begin[occupied]
     kinds = np.bitwise_count(np.bitwise_or.reduceat(mask, head))
     is_record = (sizes >= 2) & (sizes <= MOST_LINES) & (np.add.reduceat(valid, head) == kinds)
-    is_record &= np.maximum.reduceat(lengths, begin)[held] <= LONGEST_LINE
+    is_record &= np.maximum.reduceat(lengths, begin)[occupied] <= LONGEST_LINE
     shapes = np.where(is_record, sizes * (MOST_LINES + 1) + offsets, 0)
     counts = np.bincount(shapes)
     counts[0] = 0
-    if counts.max() < max(FEWEST, SHARE * len(held)):
+    if counts.max() < max(FEWEST, SHARE * len(occupied)):
         return none
-    chosen = held[shapes == counts.argmax()]
-    return Spans.of(
+    chosen = occupied[shapes == counts.argmax()]
+    return Spans.with_style(
         starts[begin[chosen]], starts[end[chosen] - 1] + lengths[end[chosen] - 1], BLOCK
     )
 
@@ -422,16 +440,16 @@ def objects(batch: Batch, first: int, last: int) -> Spans:
     They are the outermost objects of which a document has two or more. A single object that holds a
     list of objects is a wrapper; an object that is the value of a key belongs to the one around it.
     """
-    found = _brackets(batch, first, last, JSON, batch.starts)
-    document = batch.documents(found.place)
-    is_record = found.opens & (found.level <= DEEPEST) & ~_is_value(batch, found.place)
+    brackets = _brackets(batch, first, last, JSON, batch.starts)
+    document = batch.documents(brackets.place)
+    is_record = brackets.opens & (brackets.level <= DEEPEST) & ~_is_value(batch, brackets.place)
     counts = np.bincount(
-        (document * (DEEPEST + 1) + found.level)[is_record],
+        (document * (DEEPEST + 1) + brackets.level)[is_record],
         minlength=len(batch.starts) * (DEEPEST + 1),
     ).reshape(-1, DEEPEST + 1)
     several = counts >= 2
     depth = np.where(several.any(1), several.argmax(1), 1)
-    return _at(found, depth[document], OBJECT)
+    return _at(brackets, depth[document], OBJECT)
 
 
 def tuples(batch: Batch, first: int, last: int) -> Spans:
@@ -439,8 +457,8 @@ def tuples(batch: Batch, first: int, last: int) -> Spans:
 
     A tuple stands between the outermost brackets of a line.
     """
-    found = _brackets(batch, first, last, SQL, batch.line_starts)
-    return _at(found, np.ones(len(found.place), np.int64), TUPLE)
+    brackets = _brackets(batch, first, last, SQL, batch.line_starts)
+    return _at(brackets, np.ones(len(brackets.place), np.int64), TUPLE)
 
 
 def _is_value(batch: Batch, places: Places) -> Flags:
@@ -459,7 +477,7 @@ def _brackets(batch: Batch, first: int, last: int, marks: bytes, units: Places) 
     """
     low, high = int(batch.starts[first]), int(batch.ends[last])
     part, (quote, opening, closing) = batch.data[low:high], marks
-    quotes = _unescaped(part, np.flatnonzero(part == quote)) + low
+    quotes = _drop_escaped(part, np.flatnonzero(part == quote)) + low
     places = np.flatnonzero((part == opening) | (part == closing)) + low
     places = places[_outside(batch, places, quotes)]
     opens = batch.data[places] == opening
@@ -467,7 +485,7 @@ def _brackets(batch: Batch, first: int, last: int, marks: bytes, units: Places) 
     return Brackets(places, opens, _levels(np.where(opens, 1, -1), unit), unit)
 
 
-def _unescaped(part: Bytes, quotes: Numbers) -> Numbers:
+def _drop_escaped(part: Bytes, quotes: Numbers) -> Numbers:
     """Return those of `quotes` that follow an even number of backslashes."""
     slashes = np.flatnonzero(part == BACKSLASH)
     if not len(slashes) or not len(quotes):
@@ -477,8 +495,8 @@ def _unescaped(part: Bytes, quotes: Numbers) -> Numbers:
     run_length = np.arange(len(slashes)) - run_start[run_of] + 1
     last = np.searchsorted(slashes, quotes) - 1
     is_escaped = (last >= 0) & (slashes[last] == quotes - 1) & (run_length[last] % 2 == 1)
-    kept: Numbers = quotes[~is_escaped]
-    return kept
+    unescaped: Numbers = quotes[~is_escaped]
+    return unescaped
 
 
 def _outside(batch: Batch, places: Places, quotes: Places) -> Flags:
@@ -510,12 +528,12 @@ def _levels(steps: Numbers, unit: Numbers) -> Numbers:
     return level
 
 
-def _at(found: Brackets, depth: Numbers, style: int) -> Spans:
+def _at(brackets: Brackets, depth: Numbers, style: int) -> Spans:
     """Return the spans between brackets at `depth` (i64[b]), brackets included.
 
     A bracket that is never closed begins no span.
     """
-    chosen = np.flatnonzero(found.level == np.where(found.opens, depth, depth - 1))
-    opens, place, unit = found.opens[chosen], found.place[chosen], found.unit[chosen]
+    chosen = np.flatnonzero(brackets.level == np.where(brackets.opens, depth, depth - 1))
+    opens, place, unit = brackets.opens[chosen], brackets.place[chosen], brackets.unit[chosen]
     pairs = np.flatnonzero(opens[:-1] & ~opens[1:] & (unit[:-1] == unit[1:]))
-    return Spans.of(place[pairs], place[pairs + 1] + 1, style)
+    return Spans.with_style(place[pairs], place[pairs + 1] + 1, style)

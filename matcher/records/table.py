@@ -43,15 +43,15 @@ class Spans:
     style: npt.NDArray[np.uint8]
 
     @classmethod
-    def of(cls, start: Places, end: Places, style: int) -> Spans:
-        """Build records that are all written alike."""
+    def with_style(cls, start: Places, end: Places, style: int) -> Spans:
+        """Build spans of records that are all written in one `style`."""
         return cls(start, end, np.full(len(start), style, np.uint8))
 
     @classmethod
-    def joined(cls, parts: Sequence[Spans]) -> Spans:
+    def join(cls, parts: Sequence[Spans]) -> Spans:
         """Join `parts`, which come from different documents, in order of place."""
         if not parts:
-            return cls.of(np.empty(0, np.int64), np.empty(0, np.int64), LINE)
+            return cls.with_style(np.empty(0, np.int64), np.empty(0, np.int64), LINE)
         start = np.concatenate([part.start for part in parts])
         order = np.argsort(start, kind="stable")
         ends, styles = (
@@ -67,13 +67,13 @@ class Spans:
         """Return the last record that begins at or before each place, −1 for none: i64[n]."""
         return np.searchsorted(self.start, places, "right") - 1
 
-    def of_places(self, places: Places) -> Numbers:
-        """Return the record that holds each place, −1 for none: i64[n]."""
-        found = self.before(places)
+    def locate(self, places: Places) -> Numbers:
+        """Return the number of the record that contains each place, −1 for none: i64[n]."""
+        record = self.before(places)
         if len(self):
-            # for −1 this asks the last record, which is behind: it stays −1 or becomes it
-            found[places >= self.end[found]] = -1
-        return found
+            # −1 indexes the last record: whatever the comparison says, the result is −1
+            record[places >= self.end[record]] = -1
+        return record
 
 
 MOST_KINDS = 32
@@ -98,7 +98,7 @@ class KeyGroups:
         return len(self.key)
 
     @classmethod
-    def of(cls, keys: Numbers, bits: Masks) -> KeyGroups:
+    def from_keys(cls, keys: Numbers, bits: Masks) -> KeyGroups:
         """Group candidates in order of place by their `keys` (i64[n]).
 
         `bits` (u32[n]) are their kinds, 0 for candidates that are not valid.
@@ -114,8 +114,14 @@ class KeyGroups:
         valid = (
             count if is_valid.all() else np.diff(np.cumsum(is_valid)[first + count - 1], prepend=0)
         )
-        kept = mask > 0
-        return cls(keys[first[kept]], first[kept], count[kept], valid[kept], mask[kept])
+        has_valid = mask > 0
+        return cls(
+            keys[first[has_valid]],
+            first[has_valid],
+            count[has_valid],
+            valid[has_valid],
+            mask[has_valid],
+        )
 
 
 def bits_of(candidates: Candidates) -> Masks:
@@ -127,8 +133,8 @@ def bits_of(candidates: Candidates) -> Masks:
         raise ValueError(
             f"{len(candidates.names)} kinds do not fit into a mask of {MOST_KINDS} bits"
         )
-    of_kind = np.left_shift(np.uint32(1), np.arange(MOST_KINDS, dtype=np.uint32))
-    bits: Masks = of_kind.take(candidates.kind)
+    bit_by_kind = np.left_shift(np.uint32(1), np.arange(MOST_KINDS, dtype=np.uint32))
+    bits: Masks = bit_by_kind.take(candidates.kind)
     bits *= candidates.valid
     return bits
 
@@ -171,10 +177,10 @@ def mark(kind: int, *, valid: bool) -> bytes:
     return bytes((MARK, KIND | kind << 1 | valid))
 
 
-def shown(text: bytes) -> str:
-    """Decode `text`, with one NUMBER for each candidate."""
-    first, *others = text.split(OPEN)
-    plain = b"\0".join((first, *(part[1:] for part in others))) if others else first
+def decode_marked(text: bytes) -> str:
+    """Decode the text of a row, with one NUMBER for each candidate."""
+    first, *tails = text.split(OPEN)
+    plain = b"\0".join((first, *(tail[1:] for tail in tails))) if tails else first
     return plain.decode("utf-8", "replace")
 
 
@@ -198,7 +204,7 @@ class MarkedText:
         ]
 
 
-def marked(
+def mark_candidates(
     batch: Batch,
     candidates: Candidates,
     start: Numbers,
@@ -206,32 +212,32 @@ def marked(
     first: Numbers,
     count: Numbers,
 ) -> MarkedText:
-    """Return the text of rows with a mark in place of each candidate; all rows are copied at once.
+    """Copy the text of all rows at once, with a mark in place of each candidate.
 
     Each row is the bytes [start, end) of `batch`, with `count` candidates from number `first` on:
     i64[m] each, in order of place.
     """
-    own = ranges(first, count)
+    numbers = ranges(first, count)
     head = np.cumsum(count + 1) - count - 1
-    is_last = np.zeros(len(own) + len(head), bool)
+    is_last = np.zeros(len(numbers) + len(head), bool)
     is_last[head + count] = True
     is_head = np.zeros(len(is_last), bool)
     is_head[head] = True
     begin, stop = np.empty(len(is_last), np.int64), np.empty(len(is_last), np.int64)
-    begin[is_head], begin[~is_head] = start, np.maximum.accumulate(candidates.end[own])
-    stop[is_last], stop[~is_last] = end, candidates.start[own]
+    begin[is_head], begin[~is_head] = start, np.maximum.accumulate(candidates.end[numbers])
+    stop[is_last], stop[~is_last] = end, candidates.start[numbers]
     length = np.maximum(stop - begin, 0)
     more = np.where(is_last, 1, MARK_BYTES)
     behind = np.cumsum(length + more)
     place = behind - length - more
-    made = np.full((int(behind[-1]) if len(behind) else 0) + 2, LINE_END, np.uint8)
-    made[ranges(place, length)] = batch.data[ranges(begin, length)]
+    data = np.full((int(behind[-1]) if len(behind) else 0) + 2, LINE_END, np.uint8)
+    data[ranges(place, length)] = batch.data[ranges(begin, length)]
     marks = behind[~is_last]
-    made[marks - 2], made[marks - 1] = (
+    data[marks - 2], data[marks - 1] = (
         MARK,
-        KIND | candidates.kind[own] << 1 | candidates.valid[own],
+        KIND | candidates.kind[numbers] << 1 | candidates.valid[numbers],
     )
-    return MarkedText(made, place[head], behind[head + count] - 1)
+    return MarkedText(data, place[head], behind[head + count] - 1)
 
 
 class RowBatch:
@@ -265,8 +271,8 @@ class RowBatch:
         )
         return first
 
-    def of_document(self, document: int) -> range:
-        """Return the numbers of the rows of one document."""
+    def find_rows(self, document: int) -> range:
+        """Return the row numbers of one document."""
         first, last = np.searchsorted(self.document, (document, document + 1))
         return range(int(first), int(last))
 
@@ -283,7 +289,7 @@ class RowBatch:
 
         The places may be those of weak candidates.
         """
-        return self._rows.of_places(places)
+        return self._rows.locate(places)
 
     def labels(self, row: int) -> frozenset[str]:
         """Return the labels of the kinds that a row holds.
@@ -304,7 +310,7 @@ class RowBatch:
         text: bytes = self.batch.text(start, min(end, start + LONGEST))
         return text
 
-    def marked(self, rows: Numbers) -> MarkedText:
+    def to_marked_text(self, rows: Numbers) -> MarkedText:
         """Return the marked text of `rows`, which ascend, at most LONGEST bytes of each."""
         start, first, count = (
             self.start[rows],
@@ -313,9 +319,9 @@ class RowBatch:
         )
         end = np.minimum(self.end[rows], start + LONGEST)
         for row in np.flatnonzero(self.end[rows] > end).tolist():
-            own = slice(int(first[row]), int(first[row] + count[row]))
-            count[row] = np.searchsorted(self.candidates.start[own], end[row])
-        return marked(self.batch, self.candidates, start, end, first, count)
+            in_row = slice(int(first[row]), int(first[row] + count[row]))
+            count[row] = np.searchsorted(self.candidates.start[in_row], end[row])
+        return mark_candidates(self.batch, self.candidates, start, end, first, count)
 
 
 MOST_CELLS = 256
@@ -384,9 +390,9 @@ def _is_quoted(
     escapes = np.searchsorted(slashes, rows.start) < np.searchsorted(slashes, rows.end)
     for number in np.flatnonzero((stop > begin) & (escapes | ((stop - begin) % 2 == 1))).tolist():
         text = rows.data[rows.start[number] : rows.end[number]].tobytes()
-        own = slice(*np.searchsorted(row, (number, number + 1)))
-        borders = [place for found in pattern.finditer(text) if found[1] for place in found.span()]
-        is_quoted[own] = (
-            np.searchsorted(borders, places[own] - rows.start[number], "right") % 2 == 1
+        in_row = slice(*np.searchsorted(row, (number, number + 1)))
+        borders = [place for match in pattern.finditer(text) if match[1] for place in match.span()]
+        is_quoted[in_row] = (
+            np.searchsorted(borders, places[in_row] - rows.start[number], "right") % 2 == 1
         )
     return is_quoted

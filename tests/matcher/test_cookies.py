@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from matcher.columns.batch import Batch
-from matcher.records.cookies import SESSION, Cookie, seconds
+from matcher.records.cookies import SESSION, Cookie, parse_expiry
 from matcher.records.logins import LoginFinder
 from matcher.text import fold
 from tests.matcher.bank import customer
@@ -267,7 +267,7 @@ def test_what_only_names_our_site_is_no_cookie(text: str) -> None:
     ],
 )
 def test_expiry_is_read_in_every_clock(written: str, expected: int) -> None:
-    assert seconds(written.encode()) == expected
+    assert parse_expiry(written.encode()) == expected
 
 
 def test_cookies_of_staff_hosts_are_told_apart_and_analytics_sign_nobody_in() -> None:

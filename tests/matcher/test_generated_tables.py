@@ -31,7 +31,7 @@ from matcher.detect.whole_text import find_backwards
 from matcher.lexicon import Lexicon
 from matcher.match.pipeline import Matcher
 from matcher.records import rows_of
-from matcher.records.cookies import cookies_of_no_site
+from matcher.records.cookies import count_siteless_cookies
 from matcher.text import fold_all, unescape_all
 from matcher.text.splice import reveal_numbers
 from tests.conftest import HeldClock
@@ -157,7 +157,7 @@ def test_rewriting_keeps_length_and_lines(text: str) -> None:
     for markup in (False, True):
         [plain] = unescape_all([text], markup=markup)
         assert len(plain) == len(text)
-    assert cookies_of_no_site(text.encode("utf-8", "replace")) >= 0
+    assert count_siteless_cookies(text.encode("utf-8", "replace")) >= 0
 
 
 @given(st.lists(TABLES, min_size=1, max_size=3), st.sampled_from(["utf-8", "utf-16", "gb18030"]))

@@ -10,7 +10,7 @@ import pytest
 from matcher.match.findings import find_all
 from matcher.match.pipeline import Matcher
 from matcher.records import rows
-from matcher.records.layouts import row_groups
+from matcher.records.layouts import group_rows
 from matcher.watchlist import installation
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone, tokens
@@ -428,7 +428,7 @@ def test_members_of_a_container_are_laid_out_together(bank: Context, monkeypatch
     """One by one, each of the 99,000 parts of a mail took 0.4 ms."""
     called = []
     monkeypatch.setattr(
-        rows, "row_groups", lambda *given: called.append(len(given[1])) or row_groups(*given)
+        rows, "group_rows", lambda *given: called.append(len(given[1])) or group_rows(*given)
     )
     for members in (3, 300):
         parts = b"".join(b"--b\n\n%s\n" % phone(n).encode() for n in range(members))

@@ -333,7 +333,7 @@ def test_what_fails_its_checksum_makes_no_row() -> None:
 def test_many_lines_and_one_long_line_both_cost_one_look_a_candidate() -> None:
     in_lines = rows_of_texts("\n".join(f"张某----{phone(n)}" for n in range(20_000)))
     assert (len(in_lines), int(in_lines.lines(np.array([19_999]))[0])) == (20_000, 19_999)
-    assert [(set(layout.fields), count) for layout, count in in_lines.layouts(0).counted()] == [
+    assert [(set(layout.fields), count) for layout, count in in_lines.layouts(0).iter_counts()] == [
         ({"NAME", "PHONE"}, 20_000)
     ]
     long = rows_of_texts(",".join(phone(n) for n in range(20_000)))

@@ -15,8 +15,8 @@ from matcher.records.table import (
     OBJECT,
     TUPLE,
     MarkedText,
+    decode_marked,
     mark,
-    shown,
     split,
 )
 from tests.matcher.bank import phone
@@ -56,7 +56,7 @@ def describe(row: bytes, columns: HeaderColumns, style: int = LINE) -> ShapeDesc
     """Return the description of one row's contents."""
     contents = Contents(NAMES)
     cells = contents.cut(mark_text([row]), columns.separator_in(style), style)
-    return Readers().by(columns).read(contents.shapes[contents.shapes_of(cells, style)[0]])
+    return Readers().get(columns).read(contents.shapes[contents.shapes_of(cells, style)[0]])
 
 
 @example([[b"x"], ["张三借款".encode()]], "", LINE)
@@ -81,9 +81,9 @@ def test_cells_are_those_of_a_split_and_say_what_they_say_alone(
         parts = split(row, separator, style)
         row_cells = range(cut_cells.borders[number], cut_cells.borders[number + 1])
         assert [cut_cells.value(cell) for cell in row_cells] == [
-            shown(part).strip(AROUND) for part in parts
+            decode_marked(part).strip(AROUND) for part in parts
         ]
-        expected = [Contents(NAMES)._look(part) for part in parts]
+        expected = [Contents(NAMES)._classify(part) for part in parts]
         assert [content._replace(is_password=False) for content in shape.contents] == expected
 
 
@@ -115,12 +115,12 @@ def test_marks_are_read_back(marks: list[tuple[int, bool, str]]) -> None:
         mark(kind, valid=valid) + behind.encode("utf-8", "surrogatepass")
         for kind, valid, behind in marks
     )
-    assert describe(text, HeaderColumns()).seen == [
+    assert describe(text, HeaderColumns()).candidates == [
         (0, NAMES[kind], valid) for kind, valid, _ in marks
     ]
-    assert shown(text).replace("\N{REPLACEMENT CHARACTER}", "").replace("\ud800", "") == "".join(
-        NUMBER + behind.replace("\ud800", "") for *_, behind in marks
-    )
+    assert decode_marked(text).replace("\N{REPLACEMENT CHARACTER}", "").replace(
+        "\ud800", ""
+    ) == "".join(NUMBER + behind.replace("\ud800", "") for *_, behind in marks)
 
 
 PHONE, NO_PHONE, DIGEST, CARD = (

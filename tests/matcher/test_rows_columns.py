@@ -16,7 +16,7 @@ from matcher.records.layouts import vote_of
 from matcher.records.reader import (
     MOST_STATEMENTS,
     HeaderColumns,
-    elected,
+    elect_separator,
     statements_of,
     tuple_in,
     vote,
@@ -57,7 +57,7 @@ def plain_groups(keys: Sequence[int], bits: Sequence[int]) -> list[tuple[int, ..
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from([0, 1, 2, 4])), max_size=20))
 def test_neighbours_with_one_key_are_a_group_if_one_is_valid(items: list[tuple[int, int]]) -> None:
     keys, bits = [key for key, _ in items], [bit for _, bit in items]
-    groups = KeyGroups.of(np.array(keys, np.int64), np.array(bits, np.uint32))
+    groups = KeyGroups.from_keys(np.array(keys, np.int64), np.array(bits, np.uint32))
     columns = (groups.key, groups.first, groups.count, groups.valid, groups.mask)
     assert list(zip(*(c.tolist() for c in columns), strict=True)) == plain_groups(keys, bits)
 
@@ -116,7 +116,7 @@ def test_rows_are_the_lines_with_a_valid_candidate(texts: list[str]) -> None:
         for *columns, row in rows
     ] == expected
     assert table_rows.lines(np.arange(len(table_rows))).tolist() == lines
-    assert [row for d in range(len(texts)) for row in table_rows.of_document(d)] == list(
+    assert [row for d in range(len(texts)) for row in table_rows.find_rows(d)] == list(
         range(len(table_rows))
     )
     places = np.arange(len(batch.data))
@@ -275,13 +275,13 @@ def test_a_label_is_told_by_two_bytes() -> None:
 
 
 def test_places_are_in_the_record_that_holds_them() -> None:
-    spans = Spans.joined(
+    spans = Spans.join(
         [
-            Spans.of(np.array([30]), np.array([40]), 2),
-            Spans.of(np.array([5, 10]), np.array([8, 20]), 1),
+            Spans.with_style(np.array([30]), np.array([40]), 2),
+            Spans.with_style(np.array([5, 10]), np.array([8, 20]), 1),
         ]
     )
-    assert spans.of_places(np.array([0, 5, 7, 8, 10, 19, 20, 30, 50])).tolist() == [
+    assert spans.locate(np.array([0, 5, 7, 8, 10, 19, 20, 30, 50])).tolist() == [
         -1,
         0,
         0,
@@ -293,7 +293,7 @@ def test_places_are_in_the_record_that_holds_them() -> None:
         -1,
     ]
     assert spans.style.tolist() == [1, 1, 2]
-    assert Spans.joined([]).of_places(np.array([1, 2])).tolist() == [-1, -1]
+    assert Spans.join([]).locate(np.array([1, 2])).tolist() == [-1, -1]
 
 
 def test_what_no_record_takes_of_a_line_is_a_row_of_its_own() -> None:
@@ -313,7 +313,7 @@ INSERT = "INSERT INTO t (id,mobile,balance) VALUES"
 def carry_over(first: str, second: str) -> RowTable:
     before = rows_of_texts(first)
     batch, segments = lay_out([f"z----{phone(7)}", second])
-    return rows_in(batch, Candidates.merged(segments), {1: before.carried(0)})
+    return rows_in(batch, Candidates.merged(segments), {1: before.to_carried(0)})
 
 
 @pytest.mark.parametrize(
@@ -339,7 +339,7 @@ def test_a_column_of_which_most_fail_the_checksum_is_of_another_kind() -> None:
     table = rows_of_texts("手机|订单号\n" + "\n".join(numbers))
     assert {kind for row in range(60) for kind in kinds(table, row)} == {"phone", "card"}
     assert {fields_of(table, row) for row in range(60)} == {frozenset({"PHONE", "ORDER"})}
-    assert [(layout.fields, n) for layout, n in table.layouts(0).counted()] == [
+    assert [(layout.fields, n) for layout, n in table.layouts(0).iter_counts()] == [
         ({"PHONE", "ORDER"}, 60)
     ]
 
@@ -366,7 +366,7 @@ def test_columns_are_judged_by_the_weight_of_rows() -> None:
         (12.0, 1, "phone", True),
         (1.0, 2, "card", False),
     ]
-    judged = HeaderColumns("|").judged(columns_, (), 12)
+    judged = HeaderColumns("|").with_inferred_types(columns_, (), 12)
     assert (judged.doubted, dict(judged.typed)) == ({(0, "card")}, {1: FieldLabel.PHONE})
 
 
@@ -374,7 +374,7 @@ def test_layouts_of_many_rows_come_from_a_few_and_of_few_rows_from_all() -> None
     layouts = ["张某|{}|x", "{}|" + ID, "李某{}", "{}||x"]
     text = "\n".join(layouts[n % 4].format(phone(n)) for n in range(400))
     table = rows_of_texts(text)
-    assert sorted((sorted(layout.fields), n) for layout, n in table.layouts(0).counted()) == [
+    assert sorted((sorted(layout.fields), n) for layout, n in table.layouts(0).iter_counts()) == [
         (["ID", "PHONE"], 100), (["NAME", "PHONE"], 100), (["NAME", "PHONE"], 100), (["PHONE"], 100)
     ]  # fmt: skip
     odd = rows_of_texts("\n".join(f"{'张某' if n % 3 else 'x'}|{phone(n)}" for n in range(8)))
@@ -385,8 +385,8 @@ def test_layouts_of_many_rows_come_from_a_few_and_of_few_rows_from_all() -> None
 def test_the_shapes_of_rows_may_be_many_and_are_read_a_few_times() -> None:
     text = "\n".join("|".join(["x"] * (n % 100) + [phone(n)]) for n in range(2000))
     layouts = rows_of_texts(text).layouts(0)
-    assert sum(n for _, n in layouts.counted()) == 2000
-    assert {layout.fields for layout, _ in layouts.counted()} == {frozenset({"PHONE"})}
+    assert sum(n for _, n in layouts.iter_counts()) == 2000
+    assert {layout.fields for layout, _ in layouts.iter_counts()} == {frozenset({"PHONE"})}
 
 
 def test_of_a_very_long_row_the_rest_counts_by_its_candidates() -> None:
@@ -402,8 +402,8 @@ def test_of_a_very_long_row_the_rest_counts_by_its_candidates() -> None:
      (["abc"], ""), ([], "")],
 )  # fmt: skip
 def test_the_separator_is_what_most_lines_have(lines: list[str], separator: str) -> None:
-    assert elected([vote(line) for line in lines]) == separator
-    assert elected([vote_of(line.encode()) for line in lines]) == separator
+    assert elect_separator([vote(line) for line in lines]) == separator
+    assert elect_separator([vote_of(line.encode()) for line in lines]) == separator
 
 
 def test_statements_are_read_up_to_a_bound() -> None:

@@ -9,8 +9,15 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.records.layouts import MOST_READ, SAMPLES, RowGroups, RowSample, places_before, read_of
-from matcher.records.table import NUMBER, mark, shown
+from matcher.records.layouts import (
+    MOST_READ,
+    SAMPLES,
+    RowGroups,
+    RowSample,
+    count_rows_to_read,
+    places_before,
+)
+from matcher.records.table import NUMBER, decode_marked, mark
 from tests.matcher.bank import phone, resident_id
 from tests.matcher.columns import fields_of, members_of, names_of, rows_of_texts
 
@@ -51,19 +58,23 @@ def test_a_row_is_marked_where_its_candidates_stand(texts: list[str]) -> None:
             )
             at = max(at, last - start)
         expected.append(text + raw[at:])
-    assert table.marked(np.arange(len(table))).texts() == expected
-    assert table.marked(np.arange(1, len(table), 2)).texts() == expected[1::2]
+    assert table.to_marked_text(np.arange(len(table))).texts() == expected
+    assert table.to_marked_text(np.arange(1, len(table), 2)).texts() == expected[1::2]
 
 
 def test_a_row_that_is_too_long_is_marked_as_far_as_it_is_read() -> None:
     table = rows_of_texts(",".join([phone(1), "x" * (1 << 16), phone(2)]), f"{phone(3)},x")
-    long, short = table.marked(np.arange(2)).texts()
-    assert (shown(long)[:3], len(shown(long)), shown(long).count(NUMBER)) == (
+    long, short = table.to_marked_text(np.arange(2)).texts()
+    assert (
+        decode_marked(long)[:3],
+        len(decode_marked(long)),
+        decode_marked(long).count(NUMBER),
+    ) == (
         f"{NUMBER},x",
         (1 << 16) - 10,
         1,
     )
-    assert shown(short) == f"{NUMBER},x"
+    assert decode_marked(short) == f"{NUMBER},x"
 
 
 @given(
@@ -80,7 +91,7 @@ def test_a_sign_is_counted_before_every_place(text: bytes, sign: bytes) -> None:
 def test_rows_with_one_key_in_one_document_are_a_group(pairs: list[tuple[int, int]]) -> None:
     pairs = sorted(pairs, key=lambda pair: pair[0])
     rows = np.arange(len(pairs)) * 2 + 5
-    grouped = RowGroups.of(
+    grouped = RowGroups.from_keys(
         rows,
         np.array([d for d, _ in pairs], np.int64),
         np.array([k for _, k in pairs], np.int64),
@@ -103,7 +114,7 @@ def test_rows_with_one_key_in_one_document_are_a_group(pairs: list[tuple[int, in
 
 @given(st.lists(st.integers(1, 90), max_size=40))
 def test_few_rows_are_read_and_of_small_documents_all(sizes: list[int]) -> None:
-    read = read_of(sizes)
+    read = count_rows_to_read(sizes)
     assert sum(read) <= min(sum(sizes), MOST_READ)
     assert (
         read == sizes
@@ -121,7 +132,7 @@ def test_few_rows_are_read_and_of_small_documents_all(sizes: list[int]) -> None:
 def test_samples_are_spread_over_their_group() -> None:
     keys = np.array([0] * 60 + [1] * 40)
     first, none, last = (
-        RowGroups.of(np.arange(100), np.repeat([0, 2], (70, 30)), keys, 3).samples().each()
+        RowGroups.from_keys(np.arange(100), np.repeat([0, 2], (70, 30)), keys, 3).samples().each()
     )
     assert first == RowSample(
         [0, 10, 20, 30, 40, 50, 60, 61, 63, 65, 66, 68], [0, 6, 12], [60, 10], [0, 60]
@@ -146,5 +157,5 @@ def test_rows_are_read_the_same_one_by_one_and_together() -> None:
             for columns in (together, alone)
         ]
         assert of_row[0] == of_row[1]
-    assert Counter(dict(together.layouts(0).counted())).total() == 50
-    assert list(together.layouts(1).counted()) == list(together.layouts(3).counted()) == []
+    assert Counter(dict(together.layouts(0).iter_counts())).total() == 50
+    assert list(together.layouts(1).iter_counts()) == list(together.layouts(3).iter_counts()) == []
