@@ -57,12 +57,13 @@ def brief(values: Sequence[str], shown: int, between: str = ", ") -> str:
     return safe(between.join(values[:shown])) + more
 
 
-def claimed(claims: Claims, translate: Callable[[str], str] = str) -> str:
+def summarize_claims(claims: Claims, translate: Callable[[str], str] = str) -> str:
     """Return a post's claims about its offer in one line, translated; "" if there are none.
 
-    >>> claimed(Claims(volume=300_000, price=500.0, currency="USDT", contacts=("telegram",), files=("csv",), size=3_400_000_000))
+    >>> claims = Claims(volume=300_000, price=500.0, currency="USDT", contacts=("telegram",))
+    >>> summarize_claims(claims.model_copy(update={"files": ("csv",), "size": 3_400_000_000}))
     '300,000 records, 500 USDT, by telegram, csv, 3.4 GB'
-    """  # noqa: E501
+    """
     return translated(tuple(_claims(claims)), translate)
 
 
@@ -75,7 +76,7 @@ def _claims(claims: Claims) -> Iterator[str | Phrase]:
         yield Phrase("by %(contacts)s", contacts=tuple(claims.contacts))
     yield from claims.files
     if claims.size is not None:
-        unit, name = next((one for one in SIZES if claims.size >= one[0]), SIZES[-1])
+        unit, name = next((size for size in SIZES if claims.size >= size[0]), SIZES[-1])
         yield f"{claims.size / unit:.3g} {name}"
 
 
@@ -97,7 +98,9 @@ def offer(incident: Incident, translate: Callable[[str], str] = str) -> str:
         if incident.newest_date
         else ""
     )
-    return " · ".join(filter(None, (safe(words), claimed(incident.claims, translate), newest)))
+    return " · ".join(
+        filter(None, (safe(words), summarize_claims(incident.claims, translate), newest))
+    )
 
 
 def heading(incident: Incident, language: Language = "en") -> str:
@@ -105,21 +108,22 @@ def heading(incident: Incident, language: Language = "en") -> str:
 
     An incident has the same heading wherever it is named.
     """
-    known = [field for field in FIELDS if field in incident.fields]
+    fields = [field for field in FIELDS if field in incident.fields]
     named_ = [
-        named(one, of, language)
-        for one, of in [(f, "field") for f in known] or [(k, "kind") for k in incident.kinds]
+        named(word, category, language)
+        for word, category in [(f, "field") for f in fields]
+        or [(k, "kind") for k in incident.kinds]
     ]
     more = [f"+{len(named_) - SHOWN_FIELDS}"] if len(named_) > SHOWN_FIELDS else []
     where = Phrase(
         "%(what)s · %(sites)s",
-        what=_who(incident, (*named_[:SHOWN_FIELDS], *more)),
+        what=_describe_customers(incident, (*named_[:SHOWN_FIELDS], *more)),
         sites=brief(incident.sites, 1),
     )
     return translated(where, catalogue(language).gettext)
 
 
-def _who(incident: Incident, what: tuple[str, ...]) -> Phrase:
+def _describe_customers(incident: Incident, what: tuple[str, ...]) -> Phrase:
     """Return how many customers are affected, followed by the leaked data in `what`."""
     if not incident.customers:
         return (
@@ -127,24 +131,24 @@ def _who(incident: Incident, what: tuple[str, ...]) -> Phrase:
             if incident.alarm
             else Phrase("No customer matched")
         )
-    one = incident.customers == 1 and not incident.incomplete
-    count = Phrase("1 customer") if one else Phrase("%(n)s customers", n=incident.counted)
+    is_single = incident.customers == 1 and not incident.incomplete
+    count = Phrase("1 customer") if is_single else Phrase("%(n)s customers", n=incident.counted)
     return Phrase("%(count)s: %(what)s", count=count, what=what) if what else count
 
 
 def incompleteness(incident: Incident) -> str:
     """Return a warning if not all of an incident was searched or judged, else ""."""
-    reasons = "; ".join(str(reason) for reason in unsearched(incident))
+    reasons = "; ".join(str(reason) for reason in list_unsearched_reasons(incident))
     return f"incomplete: at least {incident.customers:,} customers ({reasons})" if reasons else ""
 
 
-def unsearched(incident: Incident) -> tuple[Phrase, ...]:
+def list_unsearched_reasons(incident: Incident) -> tuple[Phrase, ...]:
     """Return the reasons why not all of an incident was searched or judged."""
     return tuple(Phrase(INCOMPLETE.get(reason, reason)) for reason in incident.incomplete)
 
 
-def joined(incident: Incident) -> str:
-    """Return of how many posts by one seller an incident consists, or whose part it is.
+def describe_grouping(incident: Incident) -> str:
+    """Describe how many posts by one seller an incident joins, or which one it is part of.
 
     Returns "" for an incident of one post, or of copies of one post.
     """
@@ -184,9 +188,9 @@ def customer(exposure: Exposure) -> dict[str, Any]:
     return {**shown, "pseudonym": exposure.subject}
 
 
-def sighting(one: Sighting) -> dict[str, Any]:
+def sighting(document: Sighting) -> dict[str, Any]:
     """Return a sighting of an incident as a JSON object."""
-    return one.model_dump(mode="json", exclude=HIDDEN["sighting"])
+    return document.model_dump(mode="json", exclude=HIDDEN["sighting"])
 
 
 def details(
@@ -209,10 +213,10 @@ def details(
         "decide": decide,
         "waiting_for_second_person": pending_as_json(pending),
         "sellers": [
-            {**asdict(one), "since": one.since.isoformat(), "last": one.last.isoformat()}
-            for one in found.sellers
+            {**asdict(seller), "since": seller.since.isoformat(), "last": seller.last.isoformat()}
+            for seller in found.sellers
         ],
-        "seen": [sighting(one) for one in found.sightings],
+        "seen": [sighting(document) for document in found.sightings],
         "seen_after": found.more_sightings,
         "exposures": [customer(exposure) for exposure in found.exposures],
         "exposures_after": found.more,
@@ -294,15 +298,15 @@ def pending_as_json(pending: Sequence[tuple[PendingDecision, Phrase]]) -> list[d
     """
     return [
         {
-            "id": one.id,
-            "at": one.at.isoformat(),
-            "by": one.by,
-            "what": str(describe_pending(one)),
-            "ends": [*one.ends],
-            "due": one.due.isoformat() if one.due else None,
+            "id": decision.id,
+            "at": decision.at.isoformat(),
+            "by": decision.by,
+            "what": str(describe_pending(decision)),
+            "ends": [*decision.ends],
+            "due": decision.due.isoformat() if decision.due else None,
             "waits": str(waits),
         }
-        for one, waits in pending
+        for decision, waits in pending
     ]
 
 
@@ -318,76 +322,98 @@ def history(
     sent = store.scroll(
         Notification, DocumentFilter({"incident": incident.family, "outcome": ("sent", "failed")})
     )
-    known, open_ = {one.id: one for one in decisions}, find_undoable(decisions)
-    made = (_decided(one, known, is_undoable=one.id in open_) for one in decisions)
-    found = [*made, *_told(sent), HistoryEntry(incident.opened_at, OURSELVES, Phrase("opened"))]
-    return sorted(found, key=lambda event: event.at, reverse=True)
+    by_id, open_ = {decision.id: decision for decision in decisions}, find_undoable(decisions)
+    decision_entries = (
+        _build_decision_entry(decision, by_id, is_undoable=decision.id in open_)
+        for decision in decisions
+    )
+    entries = [
+        *decision_entries,
+        *_list_notifications(sent),
+        HistoryEntry(incident.opened_at, OURSELVES, Phrase("opened")),
+    ]
+    return sorted(entries, key=lambda event: event.at, reverse=True)
 
 
-def _told(sent: Iterable[Notification]) -> Iterable[HistoryEntry]:
-    for one in sent:
-        said = Phrase(TOLD[one.why].id, channel=one.channel)
-        what = said if one.outcome == "sent" else Phrase("not delivered: %(what)s", what=said)
-        yield HistoryEntry(one.sent_at or one.due, OURSELVES, what)
-
-
-def _decided(one: Decision, known: Mapping[str, Decision], *, is_undoable: bool) -> HistoryEntry:
-    until = one.until if one.act in ("due", "excused") else None
-    if one.act == "undone" and one.about in known:
-        return HistoryEntry(
-            one.at, one.by, Phrase("undone: %(what)s", what=describe(known[one.about])), one.note
+def _list_notifications(sent: Iterable[Notification]) -> Iterable[HistoryEntry]:
+    for notification in sent:
+        message = Phrase(TOLD[notification.why].id, channel=notification.channel)
+        what = (
+            message
+            if notification.outcome == "sent"
+            else Phrase("not delivered: %(what)s", what=message)
         )
-    ended = tuple(map(name_report, one.ends)), one.confirmed_by
+        yield HistoryEntry(notification.sent_at or notification.due, OURSELVES, what)
+
+
+def _build_decision_entry(
+    decision: Decision, by_id: Mapping[str, Decision], *, is_undoable: bool
+) -> HistoryEntry:
+    until = decision.until if decision.act in ("due", "excused") else None
+    if decision.act == "undone" and decision.about in by_id:
+        return HistoryEntry(
+            decision.at,
+            decision.by,
+            Phrase("undone: %(what)s", what=describe(by_id[decision.about])),
+            decision.note,
+        )
+    ended = tuple(map(name_report, decision.ends)), decision.confirmed_by
     return HistoryEntry(
-        one.at, one.by, describe(one), one.note, until, one.id if is_undoable else "", *ended
+        decision.at,
+        decision.by,
+        describe(decision),
+        decision.note,
+        until,
+        decision.id if is_undoable else "",
+        *ended,
     )
 
 
-def describe(one: Decision) -> Phrase:
+def describe(decision: Decision) -> Phrase:
     """Describe a decision in one English phrase."""
-    if one.act:
-        return _acted(one)
-    if one.stage in TELLING:
+    if decision.act:
+        return _describe_act(decision)
+    if decision.stage in TELLING:
         approved = (
             Phrase("customers may be notified"),
             Phrase("customers may no longer be notified"),
         )
-        return approved[not TELLING[one.stage]]
-    if one.stage in RULINGS:
-        rule = name_regime(one.regime)
+        return approved[not TELLING[decision.stage]]
+    if decision.stage in RULINGS:
+        rule = name_regime(decision.regime)
         applies = (
             Phrase("%(rule)s applies", rule=rule),
             Phrase("%(rule)s requires no report here", rule=rule),
         )
-        return applies[one.stage != "applies"]
-    if one.regime:
-        what = name_report(f"{one.regime} {one.stage}")
-        if one.value in CHANNELS:
+        return applies[decision.stage != "applies"]
+    if decision.regime:
+        what = name_report(f"{decision.regime} {decision.stage}")
+        if decision.value in CHANNELS:
             return Phrase(
-                "report sent, %(how)s: %(what)s", how=Phrase(CHANNELS[one.value][0]), what=what
+                "report sent, %(how)s: %(what)s", how=Phrase(CHANNELS[decision.value][0]), what=what
             )
         return Phrase("report sent: %(what)s", what=what)
-    return WORDS.get(one.status.replace("_", " "), Phrase("reopened"))
+    return WORDS.get(decision.status.replace("_", " "), Phrase("reopened"))
 
 
-def _acted(one: Decision) -> Phrase:
-    if one.act == "assigned":
-        return Phrase("assigned to %(to)s", to=one.value or Phrase("nobody"))
-    if one.act == "due":
-        return Phrase("due date set") if one.until else Phrase("due date removed")
-    if one.act == "takedown":
-        return Phrase("takedown %(state)s", state=STATES[one.value])
-    if one.act == "excused":
+def _describe_act(decision: Decision) -> Phrase:
+    if decision.act == "assigned":
+        return Phrase("assigned to %(to)s", to=decision.value or Phrase("nobody"))
+    if decision.act == "due":
+        return Phrase("due date set") if decision.until else Phrase("due date removed")
+    if decision.act == "takedown":
+        return Phrase("takedown %(state)s", state=STATES[decision.value])
+    if decision.act == "excused":
         return Phrase(
             "false positive: %(why)s",
-            why=REASONS.get(one.value, Phrase("another reason, see the note")),
+            why=REASONS.get(decision.value, Phrase("another reason, see the note")),
         )
-    if one.act == "returned":
-        return RETURNED.get(one.value, Phrase("reopened"))
-    if one.act == "detached":
-        return Phrase("sighting %(id)s split off", id=one.about)
+    if decision.act == "returned":
+        return RETURNED.get(decision.value, Phrase("reopened"))
+    if decision.act == "detached":
+        return Phrase("sighting %(id)s split off", id=decision.about)
     return (
-        Phrase(BETWEEN[one.act].id, to=one.about)
-        if one.act in BETWEEN
-        else REQUESTED.get(one.act, Phrase("undone"))
+        Phrase(BETWEEN[decision.act].id, to=decision.about)
+        if decision.act in BETWEEN
+        else REQUESTED.get(decision.act, Phrase("undone"))
     )

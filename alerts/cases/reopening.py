@@ -75,13 +75,17 @@ class Returns:
     def _regrouping(self) -> Regrouping:
         return Regrouping(self.work.duties, self.rules)
 
-    def filed(self, before: Mapping[str, Incident], incidents: Sequence[Incident]) -> None:
+    def handle_written_incidents(
+        self, before: Mapping[str, Incident], incidents: Sequence[Incident]
+    ) -> None:
         """Update work items after incidents were written, and reopen false positives with news."""
-        made = [
-            self._open(one, "grown")
-            for one in self._excused([i for i in incidents if _is_news(before.get(i.id), i)])
+        reopenings = [
+            self._reopen(incident, "grown")
+            for incident in self._select_false_positives(
+                [i for i in incidents if _is_news(before.get(i.id), i)]
+            )
         ]
-        self.work.write(incidents, made)
+        self.work.write(incidents, reopenings)
         self.changed([incident.id for incident in incidents])
 
     def turn(self) -> None:
@@ -94,23 +98,33 @@ class Returns:
         self.work.complete()
         now = self.work.duties.clock.now()
         believed = self.believed.now() if self.believed else now
-        over = [one for one in self._excuses() if one.until is not None and one.until <= believed]
-        for incident in self._store.mget(Incident, [one.incident for one in over]).values():
+        over = [
+            decision
+            for decision in self._find_false_positives()
+            if decision.until is not None and decision.until <= believed
+        ]
+        for incident in self._store.mget(
+            Incident, [decision.incident for decision in over]
+        ).values():
             if incident.part_of:
                 continue  # another incident answers for it
-            self.work.write([incident], [self._open(incident, "expired")])
-        lately = list(self._store.scroll(Decision, DocumentFilter(since=now - LATELY)))
-        in_order = sorted(lately, key=lambda one: (one.at, one.id))
-        for one in in_order:
-            if one.act == "detached":
-                self._detach(one)
-        self._complete([one for one in in_order if one.act == "second_confirmed"])
+            self.work.write([incident], [self._reopen(incident, "expired")])
+        recent = list(self._store.scroll(Decision, DocumentFilter(since=now - LATELY)))
+        in_order = sorted(recent, key=lambda decision: (decision.at, decision.id))
+        for decision in in_order:
+            if decision.act == "detached":
+                self._detach(decision)
+        self._complete([decision for decision in in_order if decision.act == "second_confirmed"])
         regrouped = {
-            (one.incident, one.about): one for one in in_order if one.act in ("merged", "split")
+            (decision.incident, decision.about): decision
+            for decision in in_order
+            if decision.act in ("merged", "split")
         }
-        for one in regrouped.values():  # the last request about two incidents counts
-            self._regroup(one)
-        self.work.renew({one.incident for one in lately if one.at >= now - timedelta(minutes=5)})
+        for decision in regrouped.values():  # the last request about two incidents counts
+            self._regroup(decision)
+        self.work.renew(
+            {decision.incident for decision in recent if decision.at >= now - timedelta(minutes=5)}
+        )
         self._notify(
             without_answered(
                 self._store, self._store.scroll(PendingDecision, DocumentFilter(since=now - LATELY))
@@ -120,7 +134,9 @@ class Returns:
     def _complete(self, answers: Sequence[Decision]) -> None:
         """Write confirmed decisions that a crash left unwritten."""
         pending = (
-            self._store.mget(PendingDecision, [one.about for one in answers]) if answers else {}
+            self._store.mget(PendingDecision, [answer.about for answer in answers])
+            if answers
+            else {}
         )
         seconds = SecondPersons(Decisions(self.work.duties, self.trail))
         for answer in answers:
@@ -129,68 +145,80 @@ class Returns:
 
     def _notify(self, waiting: Sequence[PendingDecision]) -> None:
         """Have people notified of acts that wait for a second person."""
-        incidents = self._store.mget(Incident, {one.incident for one in waiting}) if waiting else {}
+        incidents = (
+            self._store.mget(Incident, {pending.incident for pending in waiting}) if waiting else {}
+        )
         if pairs := [
-            (incidents[one.incident], one) for one in waiting if one.incident in incidents
+            (incidents[pending.incident], pending)
+            for pending in waiting
+            if pending.incident in incidents
         ]:
             self.waits(pairs)
 
-    def _excuses(self) -> list[Decision]:
+    def _find_false_positives(self) -> list[Decision]:
         """Return the decisions that currently mark incidents as false positives."""
         decided = {
-            one.incident
-            for one in self._store.scroll(Decision, DocumentFilter({"status": ("false_positive",)}))
+            decision.incident
+            for decision in self._store.scroll(
+                Decision, DocumentFilter({"status": ("false_positive",)})
+            )
         }
         return (
-            [one for one in last_decisions(self._store, decided).values() if one.act == "excused"]
+            [
+                decision
+                for decision in last_decisions(self._store, decided).values()
+                if decision.act == "excused"
+            ]
             if decided
             else []
         )
 
-    def _excused(self, incidents: Sequence[Incident]) -> list[Incident]:
-        """Return those of `incidents` that are currently marked as false positives."""
-        stands = (
+    def _select_false_positives(self, incidents: Sequence[Incident]) -> list[Incident]:
+        """Return the ones of `incidents` that are currently marked as false positives."""
+        last = (
             last_decisions(self._store, [incident.id for incident in incidents])
             if incidents
             else {}
         )
         return [
-            one
-            for one in incidents
-            if not one.part_of and one.id in stands and stands[one.id].act == "excused"
+            incident
+            for incident in incidents
+            if not incident.part_of and incident.id in last and last[incident.id].act == "excused"
         ]
 
-    def _open(self, incident: Incident, why: str) -> Decision:
+    def _reopen(self, incident: Incident, why: str) -> Decision:
         """Reopen a false positive; that cannot end a deadline."""
         decisions = Decisions(self.work.duties, self.trail)
-        made = decisions.draft_act(incident, "returned", by=OURSELVES, value=why)
-        decisions.write([made])
-        return made
+        reopening = decisions.draft_act(incident, "returned", by=OURSELVES, value=why)
+        decisions.write([reopening])
+        return reopening
 
-    def _detach(self, asked: Decision) -> None:
+    def _detach(self, request: Decision) -> None:
         """Carry out a detachment, unless it is done already or its sighting no longer exists.
 
         A detachment that a crash interrupted is completed.
         """
-        new = incident_id(asked.about)
+        new = incident_id(request.about)
         if self._store.get(Incident, new) is not None:
             return
         source, sighting = (
-            self._store.get(Incident, asked.incident),
-            self._store.get(Sighting, asked.about),
+            self._store.get(Incident, request.incident),
+            self._store.get(Sighting, request.about),
         )
         if source is None or sighting is None or source.id == new:
             return
-        if sighting.incident != new and not self._may(
-            asked, [source], self._regrouping.preview_detachment(source, sighting)
+        if sighting.incident != new and not self._can_carry_out(
+            request, [source], self._regrouping.preview_detachment(source, sighting)
         ):
             return
-        written = merge(self._store, partial(self._detached, asked))
+        written = merge(self._store, partial(self._write_detachment, request))
         self.work.write(written)
-        self.tell([one for one in written if one.id == new])
+        self.tell([incident for incident in written if incident.id == new])
         self.changed([incident.id for incident in written])
 
-    def _may(self, asked: Decision, before: Sequence[Incident], after: Sequence[Incident]) -> bool:
+    def _can_carry_out(
+        self, request: Decision, before: Sequence[Incident], after: Sequence[Incident]
+    ) -> bool:
         """Return whether a requested act may be carried out now.
 
         It may if it ends only deadlines that a second person confirmed, or if the tenant needs no
@@ -199,9 +227,9 @@ class Returns:
         """
         ended = find_ended(self.work.duties, DutyChange(before, after))
         names = {duty.name for duty in ended}
-        if names <= {*asked.ends} or not self.work.duties.tenant(asked.tenant).second_person:
+        if names <= {*request.ends} or not self.work.duties.tenant(request.tenant).second_person:
             return True
-        again = asked.model_copy(update={"id": f"{asked.id}:again"})
+        again = request.model_copy(update={"id": f"{request.id}:again"})
         if (
             self._store.get(PendingDecision, again.id) is None
             and self._store.get(Decision, again.id) is None
@@ -218,75 +246,85 @@ class Returns:
             )
         return False
 
-    def _detached(self, asked: Decision, merging: Merge) -> list[Incident]:
+    def _write_detachment(self, request: Decision, merging: Merge) -> list[Incident]:
         """Write the results of a detachment, and return both incidents.
 
         The new incident is written last, because its existence marks the detachment as done.
         """
-        new = incident_id(asked.about)
-        sighting = merging.mget(Sighting, [asked.about]).get(asked.about)
-        source = merging.mget(Incident, [asked.incident, new]).get(asked.incident)
+        new = incident_id(request.about)
+        sighting = merging.mget(Sighting, [request.about]).get(request.about)
+        source = merging.mget(Incident, [request.incident, new]).get(request.incident)
         if sighting is None or source is None or source.id == new:
             return []
         if sighting.incident != new:
-            self._move(asked, sighting, new, merging)
+            self._move_exposures(request, sighting, new, merging)
             merging.put([move_sighting(sighting, source.id, new)])
         self._store.refresh()
-        own = self._regrouping.project_stored(
+        detached = self._regrouping.project_stored(
             new, (sighting.sketch, sighting.sketch_of), (source.id,)
         )
         sketch = (source.sketch, source.sketch_of)
-        rest = self._regrouping.project_stored(
+        remaining = self._regrouping.project_stored(
             source.id, sketch, (*source.linked, new), source.parts
         )
-        merging.put([rest] if rest else [])
-        merging.put([own] if own else [])
-        return [incident for incident in (own, rest) if incident]
+        merging.put([remaining] if remaining else [])
+        merging.put([detached] if detached else [])
+        return [incident for incident in (detached, remaining) if incident]
 
-    def _regroup(self, asked: Decision) -> None:
+    def _regroup(self, request: Decision) -> None:
         """Carry out a merge or a split, unless it is done, unconfirmed, or an incident is gone."""
-        found, is_merge = (
-            self._store.mget(Incident, [asked.incident, asked.about]),
-            asked.act == "merged",
+        incidents, is_merge = (
+            self._store.mget(Incident, [request.incident, request.about]),
+            request.act == "merged",
         )
-        head, part = found.get(asked.incident), found.get(asked.about)
+        head, part = incidents.get(request.incident), incidents.get(request.about)
         if head is None or part is None or (part.part_of == head.id) == is_merge:
             return
         if head.part_of or (part.part_of and is_merge):
             return  # another incident answers for it
-        after = self._regrouping.preview_regrouping(head, part, is_merge=is_merge, at=asked.at)
-        if not self._may(asked, [head, part], after):
+        after = self._regrouping.preview_regrouping(head, part, is_merge=is_merge, at=request.at)
+        if not self._can_carry_out(request, [head, part], after):
             return
-        written = merge(self._store, partial(self._regrouped, asked))
+        written = merge(self._store, partial(self._write_regrouping, request))
         self.work.write(written)
-        self.tell([one for one in written if not one.part_of])
-        self.changed([one.id for one in written])
+        self.tell([incident for incident in written if not incident.part_of])
+        self.changed([incident.id for incident in written])
 
-    def _regrouped(self, asked: Decision, merging: Merge) -> list[Incident]:
+    def _write_regrouping(self, request: Decision, merging: Merge) -> list[Incident]:
         """Write and return both incidents after a merge or a split."""
-        found = merging.mget(Incident, [asked.incident, asked.about])
+        incidents = merging.mget(Incident, [request.incident, request.about])
         self._store.refresh()
-        head, part = found[asked.incident], found[asked.about]
+        head, part = incidents[request.incident], incidents[request.about]
         whole, part = self._regrouping.preview_regrouping(
-            head, part, is_merge=asked.act == "merged", at=asked.at
+            head, part, is_merge=request.act == "merged", at=request.at
         )
         merging.put([whole])
         merging.put([part])  # last, because it marks the act as done
         return [whole, part]
 
-    def _move(self, asked: Decision, sighting: Sighting, new: str, merging: Merge) -> None:
+    def _move_exposures(
+        self, request: Decision, sighting: Sighting, new: str, merging: Merge
+    ) -> None:
         """Move the exposures of a sighting to its new incident.
 
         Later posts about the same people go to the new incident too.
         """
-        found = self._store.scroll(Exposure, DocumentFilter({"incident": (sighting.incident,)}))
+        exposures = self._store.scroll(Exposure, DocumentFilter({"incident": (sighting.incident,)}))
         ids = {
-            one.id: exposure_id(new, one.subject) for one in found if sighting.id in one.sightings
+            exposure.id: exposure_id(new, exposure.subject)
+            for exposure in exposures
+            if sighting.id in exposure.sightings
         }
         stored = merging.mget(Exposure, [*ids, *ids.values()]) if ids else {}
-        whole = [one for id_, one in stored.items() if id_ in ids and sighting.id in one.sightings]
-        merging.put(move_exposure(one, sighting, new) for one in whole)
-        left = {one.id: without_sightings(one, {sighting.id}) for one in whole}
+        affected = [
+            exposure
+            for id_, exposure in stored.items()
+            if id_ in ids and sighting.id in exposure.sightings
+        ]
+        merging.put(move_exposure(exposure, sighting, new) for exposure in affected)
+        remaining = {
+            exposure.id: without_sightings(exposure, {sighting.id}) for exposure in affected
+        }
         if sighting.subjects:
             people = claim_id(sighting.tenant, "subjects", sighting.subjects)
             before = find_holdings(self._store, [people]).get(people)
@@ -294,12 +332,12 @@ class Returns:
                 self._store.create(
                     [
                         build_holding(
-                            sighting.tenant, new, [people], asked.at, [before] if before else []
+                            sighting.tenant, new, [people], request.at, [before] if before else []
                         )
                     ]
                 )
-        merging.put(one for one in left.values() if one)
-        merging.delete(Exposure, [id_ for id_, one in left.items() if one is None])
+        merging.put(exposure for exposure in remaining.values() if exposure)
+        merging.delete(Exposure, [id_ for id_, exposure in remaining.items() if exposure is None])
 
 
 def _is_news(before: Incident | None, now: Incident) -> bool:

@@ -56,7 +56,7 @@ class CustomerRisk:
     `risk` is 0 to 60. `first_seen`, `last_seen` and `scenario` are None unless exposed.
     """
 
-    asked: str
+    query: str
     state: State
     why: tuple[Text, ...]
     risk: int = 0
@@ -78,10 +78,10 @@ NOT: dict[State, Text] = {
 }
 
 
-def decayed(points: int, age_days: float, life_days: float) -> int:
-    """Return the points that are left after `age_days` of `life_days`; see the module.
+def decay_points(points: int, age_days: float, life_days: float) -> int:
+    """Return the points that remain after `age_days` of `life_days`; see the module.
 
-    >>> [decayed(50, age, 180) for age in (0, 30, 90, 150, 180, 400)]
+    >>> [decay_points(50, age, 180) for age in (0, 30, 90, 150, 180, 400)]
     [50, 49, 38, 15, 0, 0]
     """
     past: float = (min(max(age_days, 0.0), life_days) / life_days) ** (1 / SPEED)
@@ -100,12 +100,12 @@ class ExposureQuery(NamedTuple):
     who: str
     request: str = ""
 
-    def noted(self, said: str) -> PendingEntry:
-        """Return the query's entry for the audit log, with its result `said`."""
+    def to_audit_entry(self, result: str) -> PendingEntry:
+        """Return the query's entry for the audit log, which ends with `result`."""
         tenants = self.lookup.among or ()
-        asked = f"{len(self.handles)} pseudonyms, {len(self.tags)} keyed hashes: {said}"
+        entry = f"{len(self.handles)} pseudonyms, {len(self.tags)} keyed hashes: {result}"
         tenant = "".join(tenants) if len(tenants) == 1 else ""
-        return PendingEntry("exposure", asked, self.who, tenant, request=self.request)
+        return PendingEntry("exposure", entry, self.who, tenant, request=self.request)
 
 
 class ExposureResult(NamedTuple):
@@ -118,7 +118,7 @@ class ExposureResult(NamedTuple):
     looked: MonitoringStatus
 
 
-def screened(
+def screen_customers(
     questions: Sequence[ExposureQuery], trail: Trail, life_days: float
 ) -> list[ExposureResult | UllageError]:
     """Return the answer to each query, or the error if it failed.
@@ -126,31 +126,36 @@ def screened(
     An audit entry for each is durable before the answers are returned. Queries about the same
     tenants share one reading of the store. `life_days` is how long exposures are kept.
     """
-    of_scope = defaultdict[frozenset[str] | None, list[ExposureQuery]](list)
-    for one in questions:
-        of_scope[one.lookup.among].append(one)
-    told = {scope: _told(some, life_days) for scope, some in of_scope.items()}
-    answers = [told[one.lookup.among].pop(0) for one in questions]
+    queries_by_scope = defaultdict[frozenset[str] | None, list[ExposureQuery]](list)
+    for query in questions:
+        queries_by_scope[query.lookup.among].append(query)
+    answers_by_scope = {
+        scope: _answer_queries(group, life_days) for scope, group in queries_by_scope.items()
+    }
+    answers = [answers_by_scope[query.lookup.among].pop(0) for query in questions]
     trail.append_all(
-        [one.noted(_said(answer)) for one, answer in zip(questions, answers, strict=True)]
+        [
+            query.to_audit_entry(_describe_result(answer))
+            for query, answer in zip(questions, answers, strict=True)
+        ]
     )
     return answers
 
 
-def _told(
+def _answer_queries(
     questions: Sequence[ExposureQuery], life_days: float
 ) -> list[ExposureResult | UllageError]:
     """Return the answers to queries about the same tenants."""
     lookup = questions[0].lookup
     try:
-        heard = monitoring_status(lookup.store, lookup.clock.now())
+        status = monitoring_status(lookup.store, lookup.clock.now())
         return [
-            ExposureResult(items, heard)
-            for items in Screening(lookup, life_days, heard).ask(questions)
+            ExposureResult(items, status)
+            for items in Screening(lookup, life_days, status).ask(questions)
         ]
     except CorruptError as error:  # a list that only some of them need
         return (
-            [answer for one in questions for answer in _told([one], life_days)]
+            [answer for query in questions for answer in _answer_queries([query], life_days)]
             if len(questions) > 1
             else [error]
         )
@@ -158,10 +163,10 @@ def _told(
         return [error] * len(questions)
 
 
-def _said(answer: ExposureResult | UllageError) -> str:
+def _describe_result(answer: ExposureResult | UllageError) -> str:
     if isinstance(answer, UllageError):
         return f"not answered: {type(answer).__name__}"
-    return f"{sum(one.state == 'exposed' for one in answer.items)} exposed"
+    return f"{sum(item.state == 'exposed' for item in answer.items)} exposed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,26 +189,34 @@ class Screening:
             defaultdict[str, list[PersonExposure]](list),
             defaultdict[str, list[PersonExposure]](list),
         )
-        for hit in self._heard("subject", {handle for one in questions for handle in one.handles}):
+        for hit in self._find_exposures(
+            "subject", {handle for query in questions for handle in query.handles}
+        ):
             by_handle[hit.exposure.subject].append(hit)
-        for hit in self._heard("index_tags", {tag for one in questions for tag in one.tags}):
+        for hit in self._find_exposures(
+            "index_tags", {tag for query in questions for tag in query.tags}
+        ):
             for tag in hit.exposure.index_tags:
                 by_tag[tag].append(hit)
-        missing = {tag for one in questions for tag in one.tags if tag not in by_tag}
-        recorded = self._recorded(missing) if missing else None
+        missing = {tag for query in questions for tag in query.tags if tag not in by_tag}
+        recorded = self._find_enrolled(missing) if missing else None
         return [
             [
-                self._exposed(one, by_handle[one]) if one in by_handle else _no(one, "not_found")
-                for one in asked.handles
+                self._answer_exposed(handle, by_handle[handle])
+                if handle in by_handle
+                else _build_negative_answer(handle, "not_found")
+                for handle in query.handles
             ]
             + [
-                self._exposed(one, by_tag[one]) if one in by_tag else self._absent(one, recorded)
-                for one in asked.tags
+                self._answer_exposed(tag, by_tag[tag])
+                if tag in by_tag
+                else self._answer_not_found(tag, recorded)
+                for tag in query.tags
             ]
-            for asked in questions
+            for query in questions
         ]
 
-    def _heard(self, name: str, values: Collection[str]) -> Iterable[PersonExposure]:
+    def _find_exposures(self, name: str, values: Collection[str]) -> Iterable[PersonExposure]:
         return (
             (
                 hit
@@ -214,43 +227,51 @@ class Screening:
             else ()
         )
 
-    def _recorded(self, tags: Iterable[str]) -> frozenset[str] | None:
-        """Return those of `tags` that are enrolled, or None if a tenant in question has no list."""
+    def _find_enrolled(self, tags: Iterable[str]) -> frozenset[str] | None:
+        """Return the enrolled ones of `tags`, or None if a tenant in question has no list."""
         now, lists = self.lookup.clock.now(), self.lookup.lists
         tenants = [tenant for tenant in self.lookup.everyone() if tenant != CANARY]
-        found = [lists.of(tenant, now) for tenant in tenants] if lists else []
-        if not found or None in found:
+        registries = [lists.of(tenant, now) for tenant in tenants] if lists else []
+        if not registries or None in registries:
             return None
         return frozenset(
             tag
             for tag in tags
-            if any(one is not None and one.has(bytes.fromhex(tag)) for one in found)
+            if any(
+                registry is not None and registry.has(bytes.fromhex(tag)) for registry in registries
+            )
         )
 
-    def _absent(self, tag: str, recorded: frozenset[str] | None) -> CustomerRisk:
+    def _answer_not_found(self, tag: str, recorded: frozenset[str] | None) -> CustomerRisk:
         if recorded is None:
-            return _no(tag, "not_found")
+            return _build_negative_answer(tag, "not_found")
         if tag not in recorded:
-            return _no(tag, "unknown")
-        return _no(tag, "not_exposed" if self.looked.is_trusted else "not_found")
+            return _build_negative_answer(tag, "unknown")
+        return _build_negative_answer(tag, "not_exposed" if self.looked.is_trusted else "not_found")
 
-    def _exposed(self, asked: str, hits: Sequence[PersonExposure]) -> CustomerRisk:
+    def _answer_exposed(self, query: str, hits: Sequence[PersonExposure]) -> CustomerRisk:
         now = self.lookup.clock.now()
         judged = [(hit, worst_way(hit)) for hit in hits]
         weighed = [
-            (self._risk(hit, worst, now), hit.exposure.last_seen, hit.exposure.id, hit, worst)
+            (
+                self._compute_risk(hit, worst, now),
+                hit.exposure.last_seen,
+                hit.exposure.id,
+                hit,
+                worst,
+            )
             for hit, worst in judged
         ]
-        risk, _, _, hit, worst = max(weighed, key=lambda one: one[:3])
-        kinds = dict.fromkeys(kind for one in hits for kind in kinds_of(one))
+        risk, _, _, decisive_hit, worst = max(weighed, key=lambda weights: weights[:3])
+        kinds = dict.fromkeys(kind for hit in hits for kind in kinds_of(hit))
         first, last = (
-            min(one.exposure.first_seen for one in hits),
-            max(one.exposure.last_seen for one in hits),
+            min(hit.exposure.first_seen for hit in hits),
+            max(hit.exposure.last_seen for hit in hits),
         )
         return CustomerRisk(
-            asked,
+            query,
             "exposed",
-            _why(hit, worst),
+            _list_reasons(decisive_hit, worst),
             risk,
             tuple(kinds),
             worst[1] if worst else None,
@@ -258,34 +279,36 @@ class Screening:
             last,
         )
 
-    def _risk(self, hit: PersonExposure, worst: Worst, now: datetime) -> int:
+    def _compute_risk(self, hit: PersonExposure, worst: Worst, now: datetime) -> int:
         age = (now - hit.exposure.last_seen).total_seconds() / 86_400
-        return decayed(worst[0].points if worst else _least(), age, self.life_days)
+        return decay_points(
+            worst[0].points if worst else _find_lowest_points(), age, self.life_days
+        )
 
 
 @cache
-def _least() -> int:
+def _find_lowest_points() -> int:
     """Return the points of an exposure that allows no particular scam: the lowest of any scam."""
     return min(way.points for way, _ in load_verdict_rules().list_ways())
 
 
-def _no(asked: str, state: State) -> CustomerRisk:
-    return CustomerRisk(asked, state, (NOT[state],))
+def _build_negative_answer(query: str, state: State) -> CustomerRisk:
+    return CustomerRisk(query, state, (NOT[state],))
 
 
-def _why(hit: PersonExposure, worst: Worst) -> tuple[Text, ...]:
+def _list_reasons(hit: PersonExposure, worst: Worst) -> tuple[Text, ...]:
     """Return the reasons for the risk, as phrases about the exposure that counts."""
     group = max(hit.exposure.groups, key=len, default=hit.exposure.fields)
     en, zh = describe_fields(frozenset(group))
-    said = [Text(f"stood together: {en}", f"同时出现：{zh}")]
+    reasons = [Text(f"stood together: {en}", f"同时出现：{zh}")]
     if worst:
-        said.append(Text(f"allows: {worst[1].title}", f"可用于：{worst[1].title_zh}"))
+        reasons.append(Text(f"allows: {worst[1].title}", f"可用于：{worst[1].title_zh}"))
     if is_verified(hit.exposure):
-        said.append(Text("chance cannot explain the match", "匹配并非偶然"))
+        reasons.append(Text("chance cannot explain the match", "匹配并非偶然"))
     else:
-        said.append(Text("one value agrees, which can be chance", "仅一项信息吻合，可能为偶然"))
+        reasons.append(Text("one value agrees, which can be chance", "仅一项信息吻合，可能为偶然"))
     return (
-        *said,
+        *reasons,
         Text(
             f"seen last on {hit.exposure.last_seen:%Y-%m-%d}",
             f"最近出现：{hit.exposure.last_seen:%Y-%m-%d}",

@@ -14,7 +14,13 @@ from rich.text import Text
 
 from alerts.cases.actions import describe_removals
 from alerts.cases.incident_list import IncidentDetails, Seller
-from alerts.cases.incident_view import brief, claimed, incompleteness, joined, offer
+from alerts.cases.incident_view import (
+    brief,
+    describe_grouping,
+    incompleteness,
+    offer,
+    summarize_claims,
+)
 from alerts.cases.suppressions import BenignCount, describe_conditions
 from alerts.deadlines.render import duration
 from alerts.grouping.benign import BenignRules
@@ -188,7 +194,7 @@ def incident_in_full(
         head,
         *((Text(line(silence, zone), "dim"),) if silence else ()),
         *((Text(incompleteness(incident), "bold red"),) if incident.incomplete else ()),
-        *((Text(joined(incident), "bold"),) if joined(incident) else ()),
+        *((Text(describe_grouping(incident), "bold"),) if describe_grouping(incident) else ()),
         *((render_next_step(incident.next_step, decide),) if found.status not in CLOSED else ()),
         Padding(_facts(incident, zone), (1, 0)),
         Text(f"Exposure {incident.exposure}: {scenario}", "bold"),
@@ -213,7 +219,7 @@ def _facts(incident: Incident, zone: tzinfo | None) -> Table:
     grid = Table.grid(padding=(0, 3, 0, 0))
     for name, value in (
         ("kinds", brief(incident.kinds, 6)),
-        ("claims", claimed(incident.claims) or "–"),
+        ("claims", summarize_claims(incident.claims) or "–"),
         ("columns", brief(incident.fields, 10) or "–"),
         ("newest date", str(incident.newest_date or "–")),
         ("section", brief(incident.sections, 3) or "–"),
@@ -245,7 +251,10 @@ def _reasons(reasons: Iterable[IncidentReason]) -> Table:
 def _sightings(sightings: Iterable[Sighting], zone: tzinfo | None) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     for s in sightings:
-        told = " · ".join(filter(None, (s.title, claimed(s.claims), _presence(s, zone)))) or "–"
+        told = (
+            " · ".join(filter(None, (s.title, summarize_claims(s.claims), _presence(s, zone))))
+            or "–"
+        )
         grid.add_row(
             f"  {moment(s.fetched_at, zone)}",
             cell(s.site),

@@ -195,7 +195,7 @@ def run_alert(context: Context, *, once: bool) -> None:
             background,
             verdict,
             notifier.plan,
-            returns.filed,
+            returns.handle_written_incidents,
             writing=in_hand.writing,
         )
         authentic = Authentic(keys.load_verifier(context.keys, FINDINGS))

@@ -24,7 +24,7 @@ from alerts.cases.feed import EventFeed
 from alerts.cases.lookups.limits import Lookups, Occasions, Sweeps
 from alerts.cases.lookups.lookup import Lookup
 from alerts.cases.queue import Shifts
-from alerts.cases.screening import MOST, screened
+from alerts.cases.screening import MOST, screen_customers
 from alerts.deadlines.schedule import duties_of
 from alerts.grouping.benign import BACKGROUND
 from alerts.notify.plan import find_channels
@@ -151,7 +151,8 @@ def _create_console(
         shifts=Shifts(context.clock),
         feed=EventFeed(context.data, store, context.keys, context.clock),
         screenings=Turns(
-            partial(screened, trail=trail, life_days=context.settings.store.exposures_days), MOST
+            partial(screen_customers, trail=trail, life_days=context.settings.store.exposures_days),
+            MOST,
         ),
         zone=zone,
         entries=pages.entries(),

@@ -424,7 +424,7 @@ def load_templates(zone: tzinfo | None) -> Callable[[Language], Environment]:
             "shown": safe,
             "link": incident_view.link,
             "duration": lambda seconds: pages.filters["said"](render.duration(seconds)),
-            "unsearched": incident_view.unsearched,
+            "unsearched": incident_view.list_unsearched_reasons,
             "moment": lambda when: (
                 when.astimezone(zone).strftime("%Y-%m-%d %H:%M")
                 if zone and when

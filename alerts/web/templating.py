@@ -167,7 +167,7 @@ def speak(pages: Environment, language: Language, zone: tzinfo | None) -> None:
         "brief": lambda values, shown: incident_view.brief(
             values, shown, translations.gettext(", ")
         ),
-        "claimed": lambda claims: incident_view.claimed(claims, translations.gettext),
+        "claimed": lambda claims: incident_view.summarize_claims(claims, translations.gettext),
         "heading": lambda incident: incident_view.heading(incident, language),
         "offer": lambda incident: incident_view.offer(incident, translations.gettext),
         "coded": mark_code,

@@ -73,7 +73,14 @@ def stage_of(context: Context, store: IncidentStore) -> Alert:
     returns = Returns(Work(duties), context.trail(), verdict, tell)
     background = Live(BACKGROUND, context.data)
     return Alert(
-        store, context.clock, context.tenant, metrics, background, verdict, tell, returns.filed
+        store,
+        context.clock,
+        context.tenant,
+        metrics,
+        background,
+        verdict,
+        tell,
+        returns.handle_written_incidents,
     )
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from alerts.cases.lookups.lookup import Lookup, index_tags
-from alerts.cases.screening import ExposureQuery, decayed, screened
+from alerts.cases.screening import ExposureQuery, decay_points, screen_customers
 from alerts.coverage.monitoring_status import HeartbeatRecorder
 from alerts.records import Exposure
 from alerts.store import DocumentFilter
@@ -106,8 +106,9 @@ def test_risk_decays_with_retention(leaked, engine, clock) -> None:
         clock.advance(hours * 3600)
         risks.append(ask(pseudonyms=[handle("a")]).json()["items"][0]["risk"])
     assert risks == [22, 22]
-    assert [decayed(22, age, 180) for age in (0, 90, 170, 180, 999, -1)] == [22, 16, 2, 0, 0, 22]
-    assert all(decayed(60, age, 180) >= decayed(60, age + 1, 180) for age in range(200))
+    points = [decay_points(22, age, 180) for age in (0, 90, 170, 180, 999, -1)]
+    assert points == [22, 16, 2, 0, 0, 22]
+    assert all(decay_points(60, age, 180) >= decay_points(60, age + 1, 180) for age in range(200))
 
 
 def test_not_found_says_how_far_it_can_be_trusted(leaked, engine, context, store, clock) -> None:
@@ -272,7 +273,7 @@ def test_batched_answers_are_per_tenant_and_a_damaged_list_fails_only_its_caller
         ExposureQuery(bank, [], [tag_of(context, "13700137000")], "three"),
         ExposureQuery(bank, [handle("a")], [enrolled_tag], "four"),
     ]
-    answers = screened(queries, context.trail(), 180.0)
+    answers = screen_customers(queries, context.trail(), 180.0)
     states = [
         type(outcome) if isinstance(outcome, Exception) else [item.state for item in outcome.items]
         for outcome in answers

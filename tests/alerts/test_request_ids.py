@@ -5,7 +5,7 @@ import re
 import pytest
 
 from alerts.cases.lookups.lookup import PURPOSES, Lookup
-from alerts.cases.screening import ExposureQuery, screened
+from alerts.cases.screening import ExposureQuery, screen_customers
 from alerts.web.static_files import find_static_path
 from tests.alerts.browser import PHONE, Browser
 from tests.alerts.builders import handle
@@ -133,7 +133,7 @@ def test_batched_requests_keep_their_own_ids(leaked, store, context) -> None:
     lookup = Lookup(store, context.keys, ("bank",), context.clock, context.trail())
     token = REQUEST.set("of whoever is answered first")
     try:
-        screened(
+        screen_customers(
             [ExposureQuery(lookup, [handle("a")], [], "one", f"engine-{n}") for n in range(2)],
             context.trail(),
             180.0,

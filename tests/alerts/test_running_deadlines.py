@@ -418,7 +418,9 @@ def test_false_positive_reopens_when_an_incident_joins_it(store, cases, duties, 
     clock.advance(60)
     now = before.model_copy(update={"parts": (B,), "clock": "run"})
     store.put([now])
-    Returns(Work(duties), context.trail(), load_verdict_rules).filed({A: before}, [now])
+    Returns(Work(duties), context.trail(), load_verdict_rules).handle_written_incidents(
+        {A: before}, [now]
+    )
     record_notification(store, clock.as_clock().now())
     assert "pipl-57 first" in deadlines(duties)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from alerts.cases.exports import ExportedIncident
-from alerts.cases.incident_view import claimed
+from alerts.cases.incident_view import summarize_claims
 from ullage.display import format_csv_line
 
 MEDIA = "text/csv; charset=utf-8"
@@ -51,7 +51,7 @@ def _cells(one: ExportedIncident) -> dict[str, str]:
         "terms": " ".join(incident.written),
         "reasons": " ".join(f"{why.code}{why.points:+d}" for why in incident.reasons),
         "sections": " ".join(incident.sections),
-        "claims": claimed(incident.claims),
+        "claims": summarize_claims(incident.claims),
         "newest_date": str(incident.newest_date or ""),
         "titles": " | ".join(dict.fromkeys(seen.title for seen in one.seen if seen.title)),
         "addresses": " ".join(dict.fromkeys(seen.address for seen in one.seen if seen.address)),

@@ -16,7 +16,7 @@ from typing import Any
 import stix2
 
 from alerts.cases.exports import NAMESPACE, ExportedIncident, ExportedSighting, SharedIncident
-from alerts.cases.incident_view import claimed
+from alerts.cases.incident_view import summarize_claims
 
 MEDIA = "application/stix+json;version=2.1"
 ENDING = "json"
@@ -114,5 +114,5 @@ def _description(one: SharedIncident) -> str:
         f"{incident.scenario_title or 'No known scenario'}. {incident.counted} customers,"
         f" {incident.rows} rows in the largest copy, {incident.sightings} sightings on"
         f" {', '.join(one.sites)}. Kinds: {', '.join(incident.kinds) or 'none'}. The post claims:"
-        f" {claimed(incident.claims) or 'nothing'}.{gone}"
+        f" {summarize_claims(incident.claims) or 'nothing'}.{gone}"
     )

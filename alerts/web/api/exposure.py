@@ -325,7 +325,7 @@ def _describe_span(status: MonitoringStatus, now: datetime, life: float) -> Cove
 def _to_item(risk: CustomerRisk) -> ExposureOf:
     scenario = risk.scenario
     return ExposureOf(
-        asked=risk.asked,
+        asked=risk.query,
         state=risk.state,
         risk=risk.risk,
         kinds=_bilingual_list(risk.kinds),

@@ -200,17 +200,17 @@ def test_a_false_positive_needs_a_reason_and_comes_back_when_its_time_is_over(
 def test_a_false_positive_comes_back_when_something_new_arrives(store, cases, queue, returns):
     store.put([one := incident("INC-A")])
     cases.excuse("INC-A", "chance", by="Li Wei")
-    returns.filed({"INC-A": one}, [one.model_copy(update={"sightings": 2})])
+    returns.handle_written_incidents({"INC-A": one}, [one.model_copy(update={"sightings": 2})])
     assert ids(queue) == []  # the same again is no news
     grown = one.model_copy(update={"customers": 2})
     store.put([grown])
-    returns.filed({"INC-A": one}, [grown])
+    returns.handle_written_incidents({"INC-A": one}, [grown])
     assert ids(queue) == ["INC-A"]
 
 
 def test_what_is_filed_has_its_line_in_the_queue_at_once(store, cases, returns):
     store.put([one := incident("INC-A")])
-    returns.filed({}, [one])
+    returns.handle_written_incidents({}, [one])
     assert store.get(WorkItem, "INC-A").stage == "open"
 
 
