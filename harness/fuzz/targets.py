@@ -110,7 +110,7 @@ def unpacker(data: bytes) -> None:
     from matcher.unpack.walk import Walk
 
     kind = formats.sniff(data[: formats.HEAD])
-    if kind == formats.TEXT and formats.may_hold(data):
+    if kind == formats.TEXT and formats.can_hold_file(data):
         kind = formats.ENVELOPE
     # which no child is asked to open
     if kind != formats.ENVELOPE and kind not in formats.find_formats():

@@ -34,10 +34,10 @@ from matcher.unpack.formats import (
     DIGESTS,
     LETTERED,
     RUN,
+    can_hold_file,
     has_line,
     is_html,
     is_taken,
-    may_hold,
 )
 from matcher.unpack.parent import ForkServer, is_container, unpack
 from matcher.unpack.protocol import ABOUT, BYTES, Limits, Member, UnreadPart
@@ -444,7 +444,7 @@ def encoded(piece: Piece) -> str:
     are read.
     """
     body = piece.body
-    if b"begin " in body and UUENCODED.search(body) and not may_hold(body):
+    if b"begin " in body and UUENCODED.search(body) and not can_hold_file(body):
         return "unrecognised"
     if not piece.lettered or not has_line(body):
         return ""

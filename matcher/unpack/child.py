@@ -28,7 +28,9 @@ from __future__ import annotations
 import codecs
 import contextlib
 import ctypes
-import datetime  # noqa: F401, ICN001  calamine wants it at the first date, when no file can be opened any more
+
+# calamine wants it at the first date, when no file can be opened any more
+import datetime  # noqa: F401, ICN001
 import gc
 import mmap
 import os
@@ -49,18 +51,20 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 
 
-def alone(libc: ctypes.CDLL) -> bool:
+def isolate(libc: ctypes.CDLL) -> bool:
     """Cut this process and its children off the network; return whether they got a namespace.
 
     A network namespace needs CAP_SYS_ADMIN, or user namespaces open to all, which some systems and
     container runtimes refuse. `seal` forbids sockets everywhere. From now on no other process can
     inspect this one either.
     """
-    found = any(libc.unshare(flags) == 0 for flags in (CLONE_NEWNET, CLONE_NEWUSER | CLONE_NEWNET))
+    has_namespace = any(
+        libc.unshare(flags) == 0 for flags in (CLONE_NEWNET, CLONE_NEWUSER | CLONE_NEWNET)
+    )
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     _limit(resource.RLIMIT_CORE, 0)
-    return found
+    return has_namespace
 
 
 def confine(libc: ctypes.CDLL, parent: int, cpu_seconds: int, memory_bytes: int) -> None:
@@ -131,8 +135,8 @@ def program(machine: str) -> bytes:
         (LOAD, 0, 0, NUMBER),
     ]
     for n, number in enumerate((*plain, mmap, mprotect)):
-        left = len(plain) + 1 - n  # comparisons still to come
-        code.append((EQUAL, left + (2 if number in (mmap, mprotect) else 1), 0, number))
+        remaining = len(plain) + 1 - n  # comparisons still to come
+        code.append((EQUAL, remaining + (2 if number in (mmap, mprotect) else 1), 0, number))
     code += [(RETURN, 0, 0, REFUSE), (RETURN, 0, 0, ALLOW)]
     code += [
         (LOAD, 0, 0, THIRD_ARGUMENT),
@@ -151,8 +155,8 @@ def seal(libc: ctypes.CDLL) -> bool:
     steps = program(os.uname().machine)
     if not steps:
         return False
-    held = ctypes.create_string_buffer(steps, len(steps))
-    filter_ = struct.pack("@HP", len(steps) // 8, ctypes.addressof(held))
+    buffer = ctypes.create_string_buffer(steps, len(steps))
+    filter_ = struct.pack("@HP", len(steps) // 8, ctypes.addressof(buffer))
     return bool(libc.prctl(PR_SET_SECCOMP, MODE_FILTER, ctypes.c_char_p(filter_), 0, 0) == 0)
 
 
@@ -173,7 +177,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (MOST_FILES, MOST_FILES))
     load(sys.argv[1:])
     libc = ctypes.CDLL(None, use_errno=True)
-    has_namespace = alone(libc)
+    has_namespace = isolate(libc)
     Server(partial(work, libc, has_namespace=has_namespace), libc).serve()
 
 
@@ -188,7 +192,7 @@ class Server:
         self._control, self._work, self._libc, self._own = socket.socket(fileno=0), work, libc, own
         self._poll, self._watched = select.poll(), dict[int, Callable[[], None]]()
         self._seconds = dict[Load, socket.socket]()
-        self._watch(0, self._take)
+        self._watch(0, self._accept_request)
 
     def serve(self) -> None:
         """Serve until the control socket is closed and all children have ended."""
@@ -208,7 +212,7 @@ class Server:
         if self._watched.pop(descriptor, None):
             self._poll.unregister(descriptor)
 
-    def _take(self) -> None:
+    def _accept_request(self) -> None:
         """Read a request, and start a child for it here or in a second server."""
         words, descriptors, *_ = socket.recv_fds(self._control, LONGEST_REQUEST, 3)
         if not words:  # no more requests can arrive
@@ -257,7 +261,7 @@ class Server:
         """
         for _ in range(2):
             if load not in self._seconds:
-                self._seconds[load] = self._second(load)
+                self._seconds[load] = self._start_second(load)
             try:
                 socket.send_fds(self._seconds[load], [words], descriptors)
                 break
@@ -266,8 +270,8 @@ class Server:
         for descriptor in descriptors:
             os.close(descriptor)
 
-    def _second(self, load: Load) -> socket.socket:
-        """Return the control socket of a new server that imports `load` first.
+    def _start_second(self, load: Load) -> socket.socket:
+        """Start a server that imports `load` first, and return its control socket.
 
         The new server ends with this one.
         """
@@ -320,7 +324,9 @@ PRIVATE, NO_RESERVE = mmap.MAP_PRIVATE, 0x4000
 """A file that is sealed, or open for reading only, maps so; and one larger than memory too (`man
 2 mmap`).
 """
-ENCODINGS = "ascii latin-1 cp437 cp1252 utf-8 utf-16 utf-16-le utf-16-be gb18030 big5 raw-unicode-escape".split()  # noqa: E501
+ENCODINGS = (
+    "ascii latin-1 cp437 cp1252 utf-8 utf-16 utf-16-le utf-16-be gb18030 big5 raw-unicode-escape"
+).split()
 """Encodings of names and headers; Python reads each from a file at first use."""
 
 

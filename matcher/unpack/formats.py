@@ -5,7 +5,7 @@ A name alone proves nothing, and text must cost next to nothing. Each module of
 
 Base64 text is decoded in place, by the text layer. An archive in base64, or a dump in hex, base32
 or uuencode, is read as if it lay beside its text, as an entry of a container. Three passes at the
-speed of memory show that a text holds no such file (`may_hold`); the child decodes those that
+speed of memory show that a text holds no such file (`can_hold_file`); the child decodes those that
 there are (`find_enclosed`).
 """
 
@@ -68,20 +68,21 @@ class FileFormat(NamedTuple):
 @cache
 def find_formats() -> Mapping[str, FileFormat]:
     """Return all formats by kind, in the order of the modules' names."""
-    files = [file for folder in readers.__path__ for file in os.listdir(folder)]  # noqa: PTH208  pathlib costs the child's start
+    # pathlib would slow down the start of the child
+    files = [file for folder in readers.__path__ for file in os.listdir(folder)]  # noqa: PTH208
     names = {file.removesuffix(".py") for file in files if file.endswith(".py")}
-    found = {}
+    by_kind = {}
     for name in sorted(names - {"__init__"}):
         declared: tuple[FileFormat, ...] = import_module(f"{readers.__name__}.{name}").FORMATS
-        found.update({one.kind: one for one in declared})
-    return found
+        by_kind.update({reader.kind: reader for reader in declared})
+    return by_kind
 
 
 def load_readers() -> None:
     """Have every reader import what it needs, except the heavy readers."""
-    for one in find_formats().values():
-        if one.load is not None and not one.is_heavy:
-            one.load()
+    for reader in find_formats().values():
+        if reader.load is not None and not reader.is_heavy:
+            reader.load()
 
 
 HEAD = 4096
@@ -95,7 +96,8 @@ LOOKED_AT = 512
 """Bytes at the beginning of a file that are searched for control characters."""
 PROLOGUE = 512
 HTML_START = re.compile(
-    rb"(?i)(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*(?:<\?[^>]{0,128}>\s*){0,3}(?:<!--.{0,128}?-->\s*)?"
+    rb"(?i)(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*(?:<\?[^>]{0,128}>\s*){0,3}"
+    rb"(?:<!--.{0,128}?-->\s*)?"
     rb"<(?:!doctype\s+html|html|head|body|meta|table|style|workbook)[\s>]"
 )
 """The beginning of a text that is markup."""
@@ -215,12 +217,16 @@ class FormatMarks(NamedTuple):
 @cache
 def marks() -> FormatMarks:
     """Return the marks of formats that are read, and of known formats that are not."""
-    known = find_formats().values()
-    sure = {mark: one.kind for one in known for mark in one.starts} | UNREAD
-    faint = {mark: one.kind for one in known for mark in one.faint} | UNREAD_BESIDE_CONTROLS
-    inside = {place: one.kind for one in known for place in one.inside} | UNREAD_FURTHER_IN
-    binary = [(one.is_binary, one.kind) for one in known if one.is_binary]
-    text = [(one.is_text, one.kind) for one in known if one.is_text]
+    readable = find_formats().values()
+    sure = {mark: reader.kind for reader in readable for mark in reader.starts} | UNREAD
+    faint = {
+        mark: reader.kind for reader in readable for mark in reader.faint
+    } | UNREAD_BESIDE_CONTROLS
+    inside = {
+        place: reader.kind for reader in readable for place in reader.inside
+    } | UNREAD_FURTHER_IN
+    binary = [(reader.is_binary, reader.kind) for reader in readable if reader.is_binary]
+    text = [(reader.is_text, reader.kind) for reader in readable if reader.is_text]
     return FormatMarks(sure, faint, inside, frozenset(mark[:1] for mark in sure), binary, text)
 
 
@@ -232,29 +238,35 @@ def sniff(head: bytes, name: str = "") -> str:
     >>> sniff(b"PK and such")
     'text'
     """
-    known = marks()
-    if head[:1] in known.first and head.startswith(tuple(known.sure)):
-        return next(kind for start, kind in known.sure.items() if head.startswith(start))
-    for is_one, kind in known.text:
-        if is_one(head, name):
+    known_marks = marks()
+    if head[:1] in known_marks.first and head.startswith(tuple(known_marks.sure)):
+        return next(kind for start, kind in known_marks.sure.items() if head.startswith(start))
+    for has_format, kind in known_marks.text:
+        if has_format(head, name):
             return kind
     return (
-        _with_controls(head, name, known) if head[:LOOKED_AT].translate(None, NO_CONTROLS) else TEXT
+        _with_controls(head, name, known_marks)
+        if head[:LOOKED_AT].translate(None, NO_CONTROLS)
+        else TEXT
     )
 
 
-def _with_controls(head: bytes, name: str, known: FormatMarks) -> str:
+def _with_controls(head: bytes, name: str, known_marks: FormatMarks) -> str:
     """Return the kind of a body with control characters.
 
     Its marks may also begin a text, or stand further inside the body.
     """
-    for is_one, kind in known.binary:
-        if is_one(head, name):
+    for has_format, kind in known_marks.binary:
+        if has_format(head, name):
             return kind
-    if head.startswith(tuple(known.faint)):
-        return next(kind for start, kind in known.faint.items() if head.startswith(start))
+    if head.startswith(tuple(known_marks.faint)):
+        return next(kind for start, kind in known_marks.faint.items() if head.startswith(start))
     return next(
-        (kind for (place, mark), kind in known.inside.items() if head.startswith(mark, place)),
+        (
+            kind
+            for (place, mark), kind in known_marks.inside.items()
+            if head.startswith(mark, place)
+        ),
         _by_two_marks(head),
     )
 
@@ -303,12 +315,12 @@ def stem(path: str) -> str:
     return name.rpartition(".")[0] or name
 
 
-def decoded_name(raw: bytes) -> str:
+def decode_name(raw: bytes) -> str:
     """Decode a file name whose encoding is not declared.
 
     UTF-8 is tried first, then GB18030, else it is read as DOS would.
 
-    >>> decoded_name("客户名单.csv".encode("gbk"))
+    >>> decode_name("客户名单.csv".encode("gbk"))
     '客户名单.csv'
     """
     for encoding in ("utf-8", "gb18030"):
@@ -416,11 +428,11 @@ DUMP_BEGUN = re.compile(rb"^(?:0{0,8}00000010:?|0010:)[ \t]{1,3}" + OCTETS, re.M
 
 A phone and a card in groups of four would look like a line with another address.
 """
-Found = tuple[str, bytes]
+EnclosedFile = tuple[str, bytes]
 """Name and bytes of a file."""
 
 
-def may_hold(text: bytes, *, lettered: bool = True) -> bool:
+def can_hold_file(text: bytes, *, lettered: bool = True) -> bool:
     """Return whether a text may hold an encoded file: two nanoseconds a byte if it holds none.
 
     Pass `lettered=False` for a text that is known to have no long line of letters (`has_line`).
@@ -435,8 +447,10 @@ def may_hold(text: bytes, *, lettered: bool = True) -> bool:
         return True
     if not lettered or not _begins_file(text):
         return False
-    heads = dict.fromkeys(block[:TELLING] for block in _letters(text))  # a flood repeats itself
-    return any(_decoded(head) is not None for head in heads)
+    heads = dict.fromkeys(
+        block[:TELLING] for block in _find_letter_blocks(text)
+    )  # a flood repeats itself
+    return any(_decode_block(head) is not None for head in heads)
 
 
 def _begins_file(text: bytes) -> bool:
@@ -491,25 +505,25 @@ def is_taken(plain: bytes) -> bool:
     return sniff(plain[:HEAD]) not in NOT_TAKEN
 
 
-def find_enclosed(text: bytes | mmap) -> Iterator[Found]:
+def find_enclosed(text: bytes | mmap) -> Iterator[EnclosedFile]:
     """Yield the files encoded in a text, each one time."""
-    seen: set[bytes] = set()
+    contents: set[bytes] = set()
     for what, find in FINDERS.items():
-        for found in find(text):
-            if found and found not in seen:
-                seen.add(found)
-                yield f"{what} {len(seen)}", found
+        for content in find(text):
+            if content and content not in contents:
+                contents.add(content)
+                yield f"{what} {len(contents)}", content
 
 
-def _blocks(text: bytes | mmap) -> Iterator[bytes]:
+def _decode_blocks(text: bytes | mmap) -> Iterator[bytes]:
     """Yield the decoded blocks of base64, hex or base32."""
-    for block in _letters(text):
-        found = _decoded(block)
-        if found is not None:
-            yield found
+    for block in _find_letter_blocks(text):
+        plain = _decode_block(block)
+        if plain is not None:
+            yield plain
 
 
-def _letters(text: bytes | mmap) -> Iterator[bytes]:
+def _find_letter_blocks(text: bytes | mmap) -> Iterator[bytes]:
     """Yield each block of letters.
 
     `BLOCK` is applied only where a long line begins: searching with it takes eight times as long.
@@ -526,10 +540,10 @@ def _letters(text: bytes | mmap) -> Iterator[bytes]:
             start = letters.find(LETTERED, behind - at)
 
 
-def _decoded(block: bytes) -> bytes | None:
+def _decode_block(block: bytes) -> bytes | None:
     """Decode a block of letters; None if the result is nothing to be read."""
     lines = block.rstrip(b"=").split()
-    if hexed := _of_alphabet(lines, SIXTEENTHS):
+    if hexed := _take_lines(lines, SIXTEENTHS):
         whole = b"".join(hexed)
         is_digest = len(whole) in DIGESTS or (
             len(hexed) > 1 and {len(line) for line in hexed} <= DIGESTS
@@ -537,9 +551,9 @@ def _decoded(block: bytes) -> bytes | None:
         return (
             None if is_digest else _unless_garbled(binascii.unhexlify(whole[: len(whole) // 2 * 2]))
         )
-    if letters := b"".join(_of_alphabet(lines, THIRTYSECONDS)):
+    if letters := b"".join(_take_lines(lines, THIRTYSECONDS)):
         return _unless_garbled(
-            base64.b32decode(letters[: len(letters) // 8 * 8]) + _rest_of_32(letters)
+            base64.b32decode(letters[: len(letters) // 8 * 8]) + _decode_base32_end(letters)
         )
     letters = b"".join(lines)
     whole_groups = letters[: len(letters) - (len(letters) % 4 == 1)] + b"=="
@@ -547,7 +561,7 @@ def _decoded(block: bytes) -> bytes | None:
     return plain if is_taken(plain) else None
 
 
-def _of_alphabet(lines: list[bytes], alphabet: bytes) -> list[bytes]:
+def _take_lines(lines: list[bytes], alphabet: bytes) -> list[bytes]:
     """Return the first lines that consist only of letters of an alphabet.
 
     The last line of a block may be a word of the text that follows.
@@ -555,10 +569,14 @@ def _of_alphabet(lines: list[bytes], alphabet: bytes) -> list[bytes]:
     return list(itertools.takewhile(lambda line: not line.translate(None, alphabet), lines))
 
 
-def _rest_of_32(letters: bytes) -> bytes:
-    """Decode the last letters of base32 that are no whole group."""
-    rest = letters[len(letters) // 8 * 8 :]
-    return base64.b32decode(rest + b"=" * (8 - len(rest))) if len(rest) in (2, 4, 5, 7) else b""
+def _decode_base32_end(letters: bytes) -> bytes:
+    """Decode the last letters of base32, which are not a whole group."""
+    last_letters = letters[len(letters) // 8 * 8 :]
+    return (
+        base64.b32decode(last_letters + b"=" * (8 - len(last_letters)))
+        if len(last_letters) in (2, 4, 5, 7)
+        else b""
+    )
 
 
 def _unless_garbled(plain: bytes) -> bytes | None:
@@ -583,19 +601,20 @@ def _is_in(encoding: str, head: bytes) -> bool:
     return True
 
 
-def _uuencoded(text: bytes | mmap) -> Iterator[bytes]:
+def _decode_uuencoded(text: bytes | mmap) -> Iterator[bytes]:
+    """Yield the content of each file in uuencode."""
     for match in UU.finditer(text) if text.find(b"begin ") >= 0 else ():
         plain = bytearray()
         for line in match[1].splitlines():
             try:
                 plain += binascii.a2b_uu(line)
-            # written by a program that counts otherwise: what stands there by the line's own length
+            # some programs count differently: decode by the line's own length
             except binascii.Error:
                 plain += binascii.a2b_uu(line[: (((line[0] - 32) & 63) * 4 + 5) // 3])
         yield bytes(plain)
 
 
-def _dumps(text: bytes | mmap) -> Iterator[bytes]:
+def _decode_dumps(text: bytes | mmap) -> Iterator[bytes]:
     """Yield the content of hex dumps: consecutive lines with ascending addresses."""
     plain, end = bytearray(), -1
     for match in (
@@ -612,9 +631,9 @@ def _dumps(text: bytes | mmap) -> Iterator[bytes]:
 
 
 FINDERS: dict[str, Callable[[bytes | mmap], Iterable[bytes]]] = {
-    "letters": _blocks,
-    "uuencoded": _uuencoded,
-    "dump": _dumps,
+    "letters": _decode_blocks,
+    "uuencoded": _decode_uuencoded,
+    "dump": _decode_dumps,
 }
 
 
@@ -634,15 +653,15 @@ class EnvelopeWatch:
     def through(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """Yield the chunks unchanged."""
         for chunk in chunks:
-            seen = self._before + chunk
-            if is_lettered := has_line(seen):
+            window = self._before + chunk
+            if is_lettered := has_line(window):
                 self.has_line = True
-            if self.has_any or may_hold(seen, lettered=is_lettered):
-                self.held += (chunk if self.has_any else seen)[
+            if self.has_any or can_hold_file(window, lettered=is_lettered):
+                self.held += (chunk if self.has_any else window)[
                     : max(0, self._most - len(self.held))
                 ]
                 self.has_any = True
-            self._before = b"" if self.has_any else seen[-OVERLAP:]
+            self._before = b"" if self.has_any else window[-OVERLAP:]
             yield chunk
 
 

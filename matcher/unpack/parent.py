@@ -50,7 +50,9 @@ PIPE_BYTES, AT_ONCE = 1 << 20, 2 << 20
 @cache
 def _folders() -> list[str]:
     """Return the folders of the optional packages that readers import."""
-    specs = [find_spec(package) for one in find_formats().values() for package in one.packages]
+    specs = [
+        find_spec(package) for reader in find_formats().values() for package in reader.packages
+    ]
     return sorted({str(Path(spec.origin).parents[1]) for spec in specs if spec and spec.origin})
 
 
@@ -76,8 +78,8 @@ class Child:
         `TimeoutError` if the child is still alive after `seconds`.
         """
         self._leash.settimeout(seconds)
-        said = self._leash.recv(ENDED.size)
-        return int(ENDED.unpack(said)[0]) if len(said) == ENDED.size else None
+        report = self._leash.recv(ENDED.size)
+        return int(ENDED.unpack(report)[0]) if len(report) == ENDED.size else None
 
     def end(self) -> None:
         """Kill the child, unless it has ended.
@@ -147,9 +149,11 @@ class ForkServer:
         """
         with contextlib.ExitStack() as stack:
             try:
-                source = _sealed(body) if isinstance(body, bytes) else os.dup(body.fileno())
+                source = (
+                    _create_sealed_file(body) if isinstance(body, bytes) else os.dup(body.fileno())
+                )
                 stack.callback(os.close, source)
-                child = self._forked(
+                child = self._fork_child(
                     "\0".join((kind, *limits.words(), *map(str, crashed))).encode(), source
                 )
             except OSError as error:  # no process, no descriptor or no memory left
@@ -159,7 +163,7 @@ class ForkServer:
             stack.callback(child.end)
             yield child
 
-    def _forked(self, words: bytes, source: int) -> Child:
+    def _fork_child(self, words: bytes, source: int) -> Child:
         """Have the server fork a child that reads `source`, and return it."""
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
             stdout, pipe = os.pipe()
@@ -168,10 +172,10 @@ class ForkServer:
             # a larger pipe is only faster, and users have a quota
             with contextlib.suppress(OSError):
                 fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-            leash, other = socket.socketpair()
+            leash, child_end = socket.socketpair()
             ours.enter_context(leash)
-            theirs.enter_context(other)
-            self._ask(words, [source, pipe, other.fileno()])
+            theirs.enter_context(child_end)
+            self._ask(words, [source, pipe, child_end.fileno()])
             ours.pop_all()
             return Child(file, leash)
 
@@ -201,12 +205,12 @@ class ForkServer:
         return ours
 
 
-def _sealed(body: bytes) -> int:
-    """Return the descriptor of a file in memory that nobody can change any more."""
-    held = os.memfd_create("container", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    protocol.write_all(held, body)
-    fcntl.fcntl(held, fcntl.F_ADD_SEALS, SEALS)
-    return held
+def _create_sealed_file(body: bytes) -> int:
+    """Return the descriptor of a file in memory that holds `body` and that nobody can change."""
+    descriptor = os.memfd_create("container", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    protocol.write_all(descriptor, body)
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, SEALS)
+    return descriptor
 
 
 LONGEST_PATH, MOST_CRASHES = 1000, 16
@@ -257,9 +261,9 @@ def is_container(body: bytes, name: str = "", *, lettered: bool = True) -> bool:
     """Return whether `body` is more than text: a container, a text that holds one, or binary data.
 
     Takes a few microseconds for a short text. `name` is needed only to recognise mail, whose first
-    bytes prove little; `lettered` is that of `formats.may_hold`.
+    bytes prove little; `lettered` is that of `formats.can_hold_file`.
     """
-    return formats.sniff(body[: formats.HEAD], name) != formats.TEXT or formats.may_hold(
+    return formats.sniff(body[: formats.HEAD], name) != formats.TEXT or formats.can_hold_file(
         body, lettered=lettered
     )
 
@@ -346,9 +350,9 @@ class UnpackRun:
         try:
             while entry := (yield from self._from_one_child(kind, server, crashed)):
                 crashed.append(entry)
-                left = self._frames.bytes_left
+                bytes_left = self._frames.bytes_left
                 self._held, self._taken, self._frames = bytearray(), 0, _ChildProtocol(self._limits)
-                self._frames.bytes_left = left
+                self._frames.bytes_left = bytes_left
         finally:
             self._stack.close()
             if not self.flags & protocol.SECCOMP:  # the child could have reached the server
@@ -367,7 +371,7 @@ class UnpackRun:
         self._child = stack.enter_context(server.child(kind, self._limits, self._body, crashed))
         try:
             while (frame := self._next())[0] != protocol.DONE:
-                yield from self._said(*frame, alias, server)
+                yield from self._handle_frame(*frame, alias, server)
         except Halt as broken:
             last = self._frames.entry
             if (
@@ -381,7 +385,7 @@ class UnpackRun:
             stack.close()
         return 0
 
-    def _said(
+    def _handle_frame(
         self, kind: int, payload: bytes, alias: str, server: ForkServer
     ) -> Iterator[Member | UnreadPart]:
         """Yield the member or outcome that one frame reports, if any."""
@@ -393,9 +397,12 @@ class UnpackRun:
             if protocol.MEDIA[media] == protocol.HEAVY:
                 yield from self._heavy(self._path(path, alias), server)
             else:
-                said = (protocol.MEDIA[media], charset.decode("ascii", "ignore"))
+                type_and_charset = (protocol.MEDIA[media], charset.decode("ascii", "ignore"))
                 yield Member(
-                    self._path(path, alias), *said, self._piece, protocol.containers()[container]
+                    self._path(path, alias),
+                    *type_and_charset,
+                    self._piece,
+                    protocol.containers()[container],
                 )
         elif kind == protocol.OUTCOME:
             yield UnreadPart(self._path(payload[1:], alias), protocol.REASON[payload[0]])
@@ -417,11 +424,16 @@ class UnpackRun:
         if is_picture and self._ocr_left <= 0:
             yield UnreadPart(name, "timeout")
             return
-        left, paths = self._limits.wall_seconds - self._waited, self._limits.entries * LONGEST_PATH
-        shared = self._limits._replace(
-            wall_seconds=left, total_bytes=max(self._frames.bytes_left - paths, 0)
+        seconds_left, paths = (
+            self._limits.wall_seconds - self._waited,
+            self._limits.entries * LONGEST_PATH,
         )
-        limits = shared.of_picture(self._ocr_left) if is_picture else shared._replace(ocr_seconds=0)
+        shared = self._limits._replace(
+            wall_seconds=seconds_left, total_bytes=max(self._frames.bytes_left - paths, 0)
+        )
+        limits = (
+            shared.for_picture(self._ocr_left) if is_picture else shared._replace(ocr_seconds=0)
+        )
         inner = UnpackRun(bytes(body), name, limits, "", server, self._clock)
         inner._is_inner = True
         with inner:
@@ -432,16 +444,16 @@ class UnpackRun:
             self._waited += inner._waited
         self._frames.bytes_left -= limits.total_bytes + paths - inner._frames.bytes_left
 
-    def _path(self, said: bytes, alias: str) -> str:
+    def _path(self, raw: bytes, alias: str) -> str:
         """Return a member's path as it may be shown, with the caller's name for the container."""
-        inner, outer = said.decode("utf-8", "replace"), ""
+        inner, outer = raw.decode("utf-8", "replace"), ""
         while inner.startswith(SEPARATOR + CONTENT):
             outer, alias, inner = (
                 outer + SEPARATOR + alias,
                 formats.stem(alias),
                 inner.removeprefix(SEPARATOR + CONTENT),
             )
-        return self._name + shown(outer + inner)
+        return self._name + to_printable(outer + inner)
 
     def _piece(self) -> bytes:
         """Return the next bytes of the open member, empty at its end or if the child broke down."""
@@ -475,26 +487,27 @@ class UnpackRun:
             del self._held[: self._taken]
             self._taken = 0
             while len(self._held) < size:
-                self._held += self._some()
+                self._held += self._receive()
         self._taken += size
         return self._taken - size
 
-    def _some(self) -> bytes:
+    def _receive(self) -> bytes:
+        """Return the child's next bytes; raise `Halt` at its time limit or if it fell silent."""
         child = self._child
         if child is None:
             raise Halt("damaged")
         began = self._clock()
-        left = self._limits.wall_seconds - self._waited
+        seconds_left = self._limits.wall_seconds - self._waited
         poll = select.poll()  # select cannot take a descriptor beyond 1,023
         poll.register(child.stdout, select.POLLIN)
-        ready = left > 0 and poll.poll(left * 1000)
+        ready = seconds_left > 0 and poll.poll(seconds_left * 1000)
         self._waited += self._clock() - began
         if not ready:
             raise Halt("timeout")
-        got: bytes | None = child.stdout.read(protocol.MAX_DATA)
-        if not got:
+        data: bytes | None = child.stdout.read(protocol.MAX_DATA)
+        if not data:
             raise Halt(self._cause(child))
-        return got
+        return data
 
     def _cause(self, child: Child) -> str:
         """Return why a child fell silent: it reached a limit, or it crashed."""
@@ -579,10 +592,10 @@ def _head(file: BinaryIO) -> bytes:
     return head
 
 
-def shown(path: str) -> str:
+def to_printable(path: str) -> str:
     r"""Return a path that is safe to print: shortened, and without control characters.
 
-    >>> shown("!/\x1b[2J.csv")
+    >>> to_printable("!/\x1b[2J.csv")
     '!/�[2J.csv'
     """
     last = path[-LONGEST_PATH:]

@@ -73,12 +73,12 @@ class Limits(NamedTuple):
     The parent's own work between two members is not counted.
     """
 
-    def of_picture(self, left: float) -> Limits:
-        """Return the limits of one picture, if `left` seconds are left for pictures."""
+    def for_picture(self, seconds: float) -> Limits:
+        """Return the limits of one picture, if `seconds` are left for pictures."""
         return self._replace(
             cpu_seconds=PICTURE_SECONDS,
             memory_bytes=PICTURE_MEMORY,
-            wall_seconds=min(left, 2.0 * PICTURE_SECONDS),
+            wall_seconds=min(seconds, 2.0 * PICTURE_SECONDS),
         )
 
     def words(self) -> list[str]:
@@ -171,7 +171,7 @@ class UnpackBudget:
         if self._spent > max(self.free, self.ratio * self._size):
             raise Halt("bomb", whole=True)
 
-    def measured(
+    def measure(
         self, chunks: Iterable[bytes], packed: Callable[[], int], limit: int = 0
     ) -> Iterator[bytes]:
         """Yield the chunks and count them.
@@ -181,14 +181,14 @@ class UnpackBudget:
         """
         size, most = 0, limit or self.member
         for chunk in chunks:
-            left = self.total - self._spent
+            remaining = self.total - self._spent
             size += len(chunk)
             try:
                 self.spend(len(chunk))
             except Halt as halt:
-                if halt.reason == "too_large" and left > 0:
+                if halt.reason == "too_large" and remaining > 0:
                     # the prefix up to the limit is kept whole
-                    yield chunk[:left][: most - size + len(chunk)]
+                    yield chunk[:remaining][: most - size + len(chunk)]
                 raise
             if size > self.free and size > self.ratio * packed():
                 raise Halt("bomb")
@@ -289,9 +289,9 @@ class UnreadValueCount(UnreadPart):
     _form: str
 
     def __new__(cls, path: str, reason: str, number: int, form: str = "") -> Self:  # noqa: D102
-        made = super().__new__(cls, path, reason)
-        made._number, made._form = number, form
-        return made
+        part = super().__new__(cls, path, reason)
+        part._number, part._form = number, form
+        return part
 
     @property
     def number(self) -> int:
@@ -329,8 +329,8 @@ class UnreadCounts:
 
     def __str__(self) -> str:
         """Return the end of a sentence that begins with the number of files."""
-        said = ", ".join(f"{count} {reason}" for reason, count in sorted(self.reasons.items()))
-        return f"{self.files} not read or not wholly ({said})" if said else "all read whole"
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.reasons.items()))
+        return f"{self.files} not read or not wholly ({reasons})" if reasons else "all read whole"
 
 
 class Member:
@@ -423,7 +423,11 @@ def containers() -> tuple[str, ...]:
         "",
         "other",
         *sorted(
-            {name for one in find_formats().values() for name in one.containers or (one.kind,)}
+            {
+                name
+                for reader in find_formats().values()
+                for name in reader.containers or (reader.kind,)
+            }
             - {"other"}
         ),
     )
@@ -514,8 +518,8 @@ class ChildWriter:
 
 
 def _member(container: str, media_type: str) -> int:
-    known = find_formats()[container].containers if container in find_formats() else ()
-    return containers().index(known[0] if known else container) * len(MEDIA) + MEDIA.index(
+    names = find_formats()[container].containers if container in find_formats() else ()
+    return containers().index(names[0] if names else container) * len(MEDIA) + MEDIA.index(
         media_type
     )
 

@@ -54,7 +54,7 @@ def slices(body: bytes | mmap.mmap) -> Iterator[bytes]:
         yield body[start : start + CHUNK]
 
 
-def peeked(chunks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
+def peek(chunks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
     """Return the first `size` bytes, or all there are, and an iterator over all chunks again.
 
     An error that occurs meanwhile is raised at its place by the iterator.
@@ -94,17 +94,17 @@ class SizedChunks:
 
     def read(self, size: int) -> bytes:
         """Return `size` bytes, fewer at the end."""
-        held = bytearray(self._left)
-        while len(held) < size:
+        buffer = bytearray(self._left)
+        while len(buffer) < size:
             chunk = next(self._chunks, b"")
             if not chunk:
                 self.tail = self._last
                 break
             self.count += len(chunk)
             self._last = (self._last + chunk)[-TAIL:]
-            held += chunk
-        self._left = bytes(held[size:])
-        return bytes(held[:size])
+            buffer += chunk
+        self._left = bytes(buffer[size:])
+        return bytes(buffer[:size])
 
 
 class BodyFile(io.RawIOBase):
@@ -154,7 +154,7 @@ class Walk:
         """Read the outermost container, whose kind the parent has recognised."""
         try:
             if kind == formats.ENVELOPE:
-                self.guarded("", partial(self._enclosed, "", body, 1))
+                self.run_guarded("", partial(self._read_enclosed, "", body, 1))
             else:
                 self._container(kind, body, "", 1)
         except Halt as halt:
@@ -175,8 +175,8 @@ class Walk:
         `packed` returns how many packed bytes the entry's bytes came from so far.
         """
         self.budget.entry()
-        with_limit = self.budget.measured(chunks, packed)
-        self.guarded(path, partial(self._entry, path, with_limit, depth, media_type, charset))
+        with_limit = self.budget.measure(chunks, packed)
+        self.run_guarded(path, partial(self._entry, path, with_limit, depth, media_type, charset))
 
     def text(
         self, path: str, chunks: Iterable[bytes], media_type: str = "text/plain", charset: str = ""
@@ -188,7 +188,9 @@ class Walk:
             self.out.data(chunk)
         self.out.end()
         if watch.held:
-            self.guarded(path, partial(self._enclosed, path, bytes(watch.held), self._depth + 1))
+            self.run_guarded(
+                path, partial(self._read_enclosed, path, bytes(watch.held), self._depth + 1)
+            )
 
     def names(self, path: str, names: list[str]) -> None:
         """Write the list of names in an archive as a member.
@@ -201,7 +203,7 @@ class Walk:
     def _entry(
         self, path: str, chunks: Iterator[bytes], depth: int, media_type: str, charset: str
     ) -> None:
-        head, whole = peeked(chunks, formats.HEAD)
+        head, whole = peek(chunks, formats.HEAD)
         kind = formats.sniff(head, path)
         if kind == TEXT:
             self.text(path, whole, media_type or formats.media_of(path), charset)
@@ -215,21 +217,21 @@ class Walk:
         elif depth >= self.budget.depth:
             raise Halt("too_deep")
         elif find_formats()[kind].streams:
-            self.opened(kind, whole, path, depth + 1)
+            self.read_as(kind, whole, path, depth + 1)
         elif find_formats()[kind].is_heavy and kind != self._outermost:
-            self.text(path, slices(self._held(whole)), HEAVY)
+            self.text(path, slices(self._collect(whole)), HEAVY)
         else:
-            self._container(kind, self._held(whole), path, depth + 1)
+            self._container(kind, self._collect(whole), path, depth + 1)
 
-    def _enclosed(self, path: str, text: Body, depth: int) -> None:
+    def _read_enclosed(self, path: str, text: Body, depth: int) -> None:
         """Read the files that are encoded in a text."""
         around = self.container, self._depth
         self.container, self._depth = "other", depth
         try:
-            for name, found in formats.find_enclosed(text):
+            for name, body in formats.find_enclosed(text):
                 if depth > self.budget.depth:
                     raise Halt("too_deep")
-                self.entry(f"{path}{SEPARATOR}{name}", slices(found), partial(len, found), depth)
+                self.entry(f"{path}{SEPARATOR}{name}", slices(body), partial(len, body), depth)
         finally:
             self.container, self._depth = around
 
@@ -241,14 +243,14 @@ class Walk:
         self.text(path, slices(body), BYTES)
         self.out.outcome("unsupported", f"{path}{SEPARATOR}{self.container} (needs {package})")
 
-    def _held(self, chunks: Iterable[bytes]) -> bytes:
-        """Return a nested container, completely in memory."""
-        held = bytearray()
+    def _collect(self, chunks: Iterable[bytes]) -> bytes:
+        """Return the bytes of a nested container, completely in memory."""
+        body = bytearray()
         for chunk in chunks:
-            held += chunk
-            if len(held) > self.budget.nested:
+            body += chunk
+            if len(body) > self.budget.nested:
                 raise Halt("too_large")
-        return bytes(held)
+        return bytes(body)
 
     def _container(self, kind: str, body: Body, path: str, depth: int) -> None:
         """Read a container.
@@ -256,12 +258,12 @@ class Walk:
         If nothing comes out of a damaged one, it is read as it is: it may be no container at all.
         """
         before = self.out.members
-        damaged = self.guarded(path, partial(self.opened, kind, body, path, depth))
+        damaged = self.run_guarded(path, partial(self.read_as, kind, body, path, depth))
         if damaged and self.out.members == before:
             self.text(path, slices(body), BYTES)
 
-    def opened(self, kind: str, body: Body | Iterable[bytes], path: str, depth: int) -> None:
-        """Have a container read by the reader of its kind."""
+    def read_as(self, kind: str, body: Body | Iterable[bytes], path: str, depth: int) -> None:
+        """Read a container with the reader of its kind."""
         around = self.container, self._depth
         self.container, self._depth = kind, depth
         reader = find_formats()[kind]
@@ -269,20 +271,20 @@ class Walk:
             if isinstance(body, bytes | mmap.mmap):
                 reader.read(self, slices(body) if reader.streams else body, path, depth)
             else:
-                reader.read(self, body if reader.streams else self._held(body), path, depth)
+                reader.read(self, body if reader.streams else self._collect(body), path, depth)
         finally:
             self.container, self._depth = around
 
-    def guarded(self, path: str, read: Callable[[], None]) -> bool:
+    def run_guarded(self, path: str, read: Callable[[], None]) -> bool:
         """Call `read`, and report why if it ends early; return whether the cause was damage.
 
         A fault of our own code costs this entry alone.
         """
         with FaultGuard(lambda _fault: self.out.outcome("fault", path)).step("unpack"):
-            return self._bounded(path, read)
+            return self._run_and_report(path, read)
         return False
 
-    def _bounded(self, path: str, read: Callable[[], None]) -> bool:
+    def _run_and_report(self, path: str, read: Callable[[], None]) -> bool:
         try:
             read()
         except Halt as halt:
@@ -313,7 +315,7 @@ A frame for each line would take a hundred times as long.
 """
 
 FAULTS = (Halt, MemoryError, ImportError, *DAMAGED)
-"""Errors that end a reader early and that the walk then reports (`Walk.guarded`)."""
+"""Errors that end a reader early and that the walk then reports (`Walk.run_guarded`)."""
 
 
 def number(value: str) -> str:
@@ -367,24 +369,24 @@ def lines(
 
     `name` is added to `unread` if a cell is bytes that are not text.
     """
-    held, size = list[str](), 0
+    waiting, size = list[str](), 0
     try:
         for row in rows:
-            said = [cell(value) for value in row]
-            if unread is not None and None in said and name not in unread:
+            cells = [cell(value) for value in row]
+            if unread is not None and None in cells and name not in unread:
                 unread.append(name)
-            held.append("\t".join(value or "" for value in said))
-            size += len(held[-1]) + 1
+            waiting.append("\t".join(value or "" for value in cells))
+            size += len(waiting[-1]) + 1
             if size > AT_ONCE:
-                yield _joined(held)
-                held, size = [], 0
+                yield _join_lines(waiting)
+                waiting, size = [], 0
     except FAULTS:
-        if held:
-            yield _joined(held)
+        if waiting:
+            yield _join_lines(waiting)
         raise
-    if held:
-        yield _joined(held)
+    if waiting:
+        yield _join_lines(waiting)
 
 
-def _joined(held: list[str]) -> bytes:
-    return ("\n".join(held) + "\n").encode("utf-8", "replace")
+def _join_lines(texts: list[str]) -> bytes:
+    return ("\n".join(texts) + "\n").encode("utf-8", "replace")

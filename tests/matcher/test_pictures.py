@@ -154,7 +154,7 @@ def test_pictures_take_no_time_from_what_lies_beside_them() -> None:
 
 @needs_ocr
 def test_a_picture_is_read_in_confinement() -> None:
-    unpacked = parent.UnpackRun(draw_screenshot(), "a", WITH_OCR.of_picture(60), "")
+    unpacked = parent.UnpackRun(draw_screenshot(), "a", WITH_OCR.for_picture(60), "")
     unpacked._is_inner = True
     with unpacked:
         read = [item.reason if isinstance(item, UnreadPart) else item.read() for item in unpacked]

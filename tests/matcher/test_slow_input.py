@@ -33,7 +33,7 @@ def parse(body: bytes) -> Parser:
 
 def open_pdf(body: bytes) -> None:
     with contextlib.suppress(ValueError):
-        pdf.opened(body)
+        pdf.open_document(body)
 
 
 SLOW: dict[str, tuple[Callable[[bytes], object], Callable[[int], bytes]]] = {

@@ -41,7 +41,7 @@ from harness.bench.match_inputs import captures, ours
 from harness.bench.table import row
 from matcher.cli.loading import build_matcher, keep_freed_memory
 from matcher.match.pipeline import Matcher
-from matcher.unpack.formats import may_hold
+from matcher.unpack.formats import can_hold_file
 from ullage import setup
 from ullage.settings import Context
 
@@ -195,7 +195,7 @@ def hostile(folder: Path) -> list[str]:
         row("hostile: start of a child, ms", f"{start.seconds * 1000:.0f}")
         inputs = {**INPUTS, **PAGES}
         costliest = search(
-            lambda body: start.less(cost(body).usual) if may_hold(body) else cost(body).usual
+            lambda body: start.less(cost(body).usual) if can_hold_file(body) else cost(body).usual
         )
         units = {
             f"found {number}: {unit[:24]!r}": repeat(unit)
@@ -257,7 +257,9 @@ class HostileClass:
         for regime in [lengths for lengths in self.regimes if not self._passes(lengths)]:
             bodies = [self.make(length) for length in regime]
             self.given |= {
-                n for n, body in zip(regime, bodies, strict=True) if self.is_file or may_hold(body)
+                n
+                for n, body in zip(regime, bodies, strict=True)
+                if self.is_file or can_hold_file(body)
             }
             rounds = self.rounds.setdefault(regime, [])
             begun = len(rounds)

@@ -23,7 +23,7 @@ from functools import cache, partial
 from typing import Protocol, cast
 
 from matcher.unpack import formats
-from matcher.unpack.formats import FileFormat, decoded_name, find_formats
+from matcher.unpack.formats import FileFormat, decode_name, find_formats
 from matcher.unpack.protocol import CONTENT, SEPARATOR, Halt
 from matcher.unpack.walk import (
     CHUNK,
@@ -33,7 +33,7 @@ from matcher.unpack.walk import (
     SizedChunks,
     Walk,
     load_package,
-    peeked,
+    peek,
     slices,
 )
 
@@ -72,24 +72,31 @@ def unzip(walk: Walk, body: Body, path: str, depth: int) -> None:
         infos = archive.infolist()
         parts = frozenset(info.filename for info in infos)
         if inner := next(
-            (one for one in find_formats().values() if one.in_zip and one.in_zip(parts)), None
+            (
+                candidate
+                for candidate in find_formats().values()
+                if candidate.in_zip and candidate.in_zip(parts)
+            ),
+            None,
         ):
             inner.read(walk, body, path, depth, archive)
         else:
             names = [_name(info) for info in infos]
             # sellers put their address there
             comments = (archive.comment, *(info.comment for info in infos))
-            walk.names(path, names + [decoded_name(comment) for comment in comments if comment])
+            walk.names(path, names + [decode_name(comment) for comment in comments if comment])
             for name, info in zip(names, infos, strict=True):
                 if not info.is_dir():
                     packed = partial(getattr, info, "compress_size")
-                    walk.entry(path + SEPARATOR + name, zipped(archive, info), packed, depth)
-        for start, end in unlisted(body, infos, archive.start_dir):
-            held = body[start:end]
-            walk.entry(path + SEPARATOR + UNLISTED, slices(held), partial(len, held), depth)
+                    walk.entry(
+                        path + SEPARATOR + name, read_zip_entry(archive, info), packed, depth
+                    )
+        for start, end in find_unlisted(body, infos, archive.start_dir):
+            content = body[start:end]
+            walk.entry(path + SEPARATOR + UNLISTED, slices(content), partial(len, content), depth)
 
 
-def unlisted(
+def find_unlisted(
     body: Body, infos: Sequence[zipfile.ZipInfo], directory: int
 ) -> Iterator[tuple[int, int]]:
     """Yield the ranges of a zip that its directory, which begins at `directory`, does not list.
@@ -100,7 +107,7 @@ def unlisted(
     at = 0
     for info in sorted(infos, key=lambda info: info.header_offset):
         start = info.header_offset
-        yield from _held(body, at, start)
+        yield from _find_data(body, at, start)
         lengths = body[start + 26 : start + 30]
         inner = (
             LOCAL_HEADER
@@ -112,9 +119,9 @@ def unlisted(
             at,
             end + (_descriptor(body[end : end + DESCRIPTOR]) if info.flag_bits & DESCRIBED else 0),
         )
-    yield from _held(body, at, directory)
+    yield from _find_data(body, at, directory)
     last = body.rfind(END)
-    yield from _held(
+    yield from _find_data(
         body,
         last + END_SIZE + int.from_bytes(body[last + END_SIZE - 2 : last + END_SIZE], "little"),
         len(body),
@@ -130,26 +137,26 @@ def _descriptor(behind: bytes) -> int:
     return next((size for size in (12, 20) if behind[marked + size :][:2] == b"PK"), 12) + marked
 
 
-def _held(body: Body, start: int, end: int) -> Iterator[tuple[int, int]]:
+def _find_data(body: Body, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Yield the range, from the first entry in it if there is one.
 
     Yields nothing if the range is empty, padding or a mark.
     """
-    found = body.find(ENTRY, start, end) if start < end else -1
-    if found >= 0:
-        yield found, end
+    entry = body.find(ENTRY, start, end) if start < end else -1
+    if entry >= 0:
+        yield entry, end
     elif end - start > PADDING and body[start:end].strip(b"\0"):
         yield start, end
 
 
-def zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
+def read_zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
     """Yield the bytes of a zip's entry."""
     if info.flag_bits & ENCRYPTED:
         raise Halt("encrypted")
     if info.compress_type not in METHODS:
         raise Halt("encrypted" if info.compress_type == 99 else "unsupported")
-    with archive.open(info) as opened:
-        file = cast("zipfile.ZipExtFile", opened)  # typeshed declares IO[bytes]
+    with archive.open(info) as entry:
+        file = cast("zipfile.ZipExtFile", entry)  # typeshed declares IO[bytes]
         while chunk := file.read1(CHUNK):
             yield chunk
 
@@ -163,7 +170,7 @@ def _name(info: zipfile.ZipInfo) -> str:
     if info.flag_bits & UTF8_NAME:
         return info.orig_filename
     try:
-        return decoded_name(info.orig_filename.encode("cp437"))
+        return decode_name(info.orig_filename.encode("cp437"))
     except UnicodeEncodeError:
         return info.orig_filename
 
@@ -207,16 +214,18 @@ def _untar(walk: Walk, source: SizedChunks, names: list[str], path: str, depth: 
 
     Zeros end a tar, and another may follow (`cat a.tar b.tar`), so they are skipped.
     """
-    how = {
+    options = {
         "encoding": "utf-8",
         "errors": "surrogateescape",
         "ignore_zeros": True,
         "tarinfo": _Header,
     }
-    with tarfile.open(fileobj=source, mode="r|", bufsize=CHUNK, **how) as archive:  # type: ignore[call-overload]
+    with tarfile.open(  # type: ignore[call-overload]
+        fileobj=source, mode="r|", bufsize=CHUNK, **options
+    ) as archive:
         for info in archive:
             archive.members = []  # tarfile keeps every header
-            name = decoded_name(info.name.encode("utf-8", "surrogateescape"))
+            name = decode_name(info.name.encode("utf-8", "surrogateescape"))
             names.append(name)
             file = archive.extractfile(info) if info.isreg() else None
             if file is not None:
@@ -268,7 +277,7 @@ class Decoder(Protocol):
         """Decompress `data` and return at most `max_length` bytes."""
 
 
-def inflated(kind: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+def decompress_streams(kind: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the decompressed bytes of consecutive streams.
 
     Gzip and the like allow several, with zeros as padding.
@@ -325,9 +334,9 @@ def inflate(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
     If it holds a tar, the tar takes its place in paths: `a.tar.gz!/b.csv`.
     """
     source = SizedChunks(chunks)
-    head, whole = peeked(inflated(walk.container, source), formats.HEAD)
+    head, whole = peek(decompress_streams(walk.container, source), formats.HEAD)
     if formats.sniff(head) == "tar":
-        walk.opened("tar", walk.budget.measured(whole, lambda: source.count), path, depth)
+        walk.read_as("tar", walk.budget.measure(whole, lambda: source.count), path, depth)
     else:
         walk.entry(
             path + SEPARATOR + (formats.stem(path) or CONTENT), whole, lambda: source.count, depth
@@ -464,7 +473,7 @@ class Archives:
         Raises `Halt` if it is encrypted, `ValueError` if it is damaged.
         """
         library, handle = self._library, Handle(self._library.archive_read_new())
-        held = body if isinstance(body, bytes) else (ctypes.c_char * len(body)).from_buffer(body)
+        buffer = body if isinstance(body, bytes) else (ctypes.c_char * len(body)).from_buffer(body)
         try:
             if kind in FILTERS:
                 getattr(library, f"archive_read_support_filter_{FILTERS[kind]}")(handle)
@@ -472,7 +481,7 @@ class Archives:
                 getattr(library, f"archive_read_support_format_{name}")(handle)
             if "tar" in HANDLERS[kind]:  # it would read only the first tar of `cat a.tar b.tar`
                 library.archive_read_set_options(handle, b"tar:read_concatenated_archives")
-            self._check(handle, library.archive_read_open_memory(handle, held, len(body)))
+            self._check(handle, library.archive_read_open_memory(handle, buffer, len(body)))
             entry, count = Handle(), 0
             while (
                 self._check(
@@ -513,10 +522,10 @@ class Archives:
         """
         if result >= most:
             return result
-        said = (self._library.archive_error_string(handle) or b"").lower()
-        if b"encrypt" in said or b"password" in said:
+        message = (self._library.archive_error_string(handle) or b"").lower()
+        if b"encrypt" in message or b"password" in message:
             raise Halt("encrypted")
-        if b"unsupported" in said or b"not supported" in said:
+        if b"unsupported" in message or b"not supported" in message:
             raise Halt("unsupported")
         raise ValueError("damaged archive")
 
@@ -537,7 +546,7 @@ def unarchive(walk: Walk, body: Body, path: str, depth: int) -> None:
         raise Halt("unsupported")
     try:
         for raw, chunks in archives.entries(kind, body):
-            name = decoded_name(raw)
+            name = decode_name(raw)
             if kind in FILTERS and name == "data":  # a stream without a name, and not a tar
                 name = formats.stem(path) or CONTENT
             else:

@@ -11,7 +11,11 @@ from __future__ import annotations
 import binascii
 import re
 from collections.abc import Iterable, Iterator
-from email.feedparser import BufferedSubFile, BytesFeedParser, NeedMoreData  # type: ignore[attr-defined]  # stubs lack what is its own
+from email.feedparser import (  # type: ignore[attr-defined]  # the stubs lack two of them
+    BufferedSubFile,
+    BytesFeedParser,
+    NeedMoreData,
+)
 from email.message import Message
 from functools import partial
 
@@ -55,13 +59,13 @@ CHARSETS = {"gb2312": "gb18030", "gbk": "gb18030"}
 def message(walk: Walk, body: Body, path: str, depth: int) -> None:
     """Read one mail."""
     parser = Parser()
-    for piece in slices(LONG_FIELD.sub(_tamed, body)):
+    for piece in slices(LONG_FIELD.sub(_limit_parameters, body)):
         parser.feed(piece)
         if parser.begun > walk.budget.entries:  # one too many is enough to report it
             break
     _message(walk, parser.close(), path, depth, len(body))
     if parser.surplus:
-        surplus = "".join(f"{decoded(line)}\n" for line in parser.surplus)
+        surplus = "".join(f"{decode_header(line)}\n" for line in parser.surplus)
         walk.text(f"{path}{SEPARATOR}more headers", [surplus.encode("utf-8", "replace")])
 
 
@@ -94,15 +98,15 @@ class Lines(BufferedSubFile):  # type: ignore[misc]
         if not first or first is NeedMoreData:
             self._is_alone = False
             return first
-        held = [first]
+        lines = [first]
         is_alone, self._is_alone = self._is_alone, first.startswith(boundaries)
         if not self.is_body:
             while first[0] in GOES_ON and waiting and waiting[0][0] in GOES_ON:
-                held.append(waiting.popleft())
+                lines.append(waiting.popleft())
         elif not is_alone and not self._is_alone:
             while waiting and not waiting[0].startswith(boundaries):
-                held.append(waiting.popleft())
-        return "".join(held)
+                lines.append(waiting.popleft())
+        return "".join(lines)
 
 
 class Parser(BytesFeedParser):
@@ -142,17 +146,16 @@ class Parser(BytesFeedParser):
         )
 
 
-def _tamed(field: re.Match[bytes]) -> bytes:
-    """Return a field with parameters, shortened if necessary.
+def _limit_parameters(field: re.Match[bytes]) -> bytes:
+    """Return a field; of one longer than LONGEST_FIELD, only the first parameters stay apart.
 
-    Of a field longer than LONGEST_FIELD, only the first parameters stay apart: the library's time
-    is the square of their number.
+    The library's time is the square of their number.
     """
-    said = field[0]
-    if len(said) <= LONGEST_FIELD:
-        return said
-    *first, rest = said.split(b";", MOST_PARAMETERS)
-    return b";".join((*first, rest.replace(b";", b",")))
+    text = field[0]
+    if len(text) <= LONGEST_FIELD:
+        return text
+    *first, surplus = text.split(b";", MOST_PARAMETERS)
+    return b";".join((*first, surplus.replace(b";", b",")))
 
 
 def mailbox(walk: Walk, body: Body, path: str, depth: int) -> None:
@@ -163,7 +166,7 @@ def mailbox(walk: Walk, body: Body, path: str, depth: int) -> None:
         walk.budget.entry()
         walk.budget.spend(end - start)
         place = f"{path}{SEPARATOR}{number}"
-        walk.guarded(place, partial(message, walk, body[start:end], place, depth))
+        walk.run_guarded(place, partial(message, walk, body[start:end], place, depth))
 
 
 def _message(walk: Walk, parsed: Message, path: str, depth: int, size: int) -> None:
@@ -174,24 +177,26 @@ def _message(walk: Walk, parsed: Message, path: str, depth: int, size: int) -> N
     outside, names = list[str](), list[str]()
     for number, part in enumerate(_leaves(parsed, outside), 1):
         media_type = part.get_content_type()
-        name = decoded(part.get_filename() or "")
+        name = decode_header(part.get_filename() or "")
         names += [name] if name else []
         place = path + SEPARATOR + (name or f"part{number}{SUFFIX.get(media_type, '')}")
         if part.is_multipart():
             for inner in _inner(part):
-                walk.guarded(place, partial(_nested, walk, inner, place, depth + 1, size))
+                walk.run_guarded(place, partial(_read_nested, walk, inner, place, depth + 1, size))
             continue
-        held = part.get_payload(decode=True)
-        if isinstance(held, bytes) and held:
+        payload = part.get_payload(decode=True)
+        if isinstance(payload, bytes) and payload:
             media = media_type if media_type in protocol.TEXTS else ""
             charset = part.get_content_charset() or ""
-            walk.entry(place, slices(held), lambda: size, depth, media_type=media, charset=charset)
+            walk.entry(
+                place, slices(payload), lambda: size, depth, media_type=media, charset=charset
+            )
     walk.names(path, names)
     if outside:
         walk.text(f"{path}{SEPARATOR}outside", ["\n".join(outside).encode("utf-8", "replace")])
 
 
-def _nested(walk: Walk, parsed: Message, path: str, depth: int, size: int) -> None:
+def _read_nested(walk: Walk, parsed: Message, path: str, depth: int, size: int) -> None:
     walk.budget.entry()
     if depth > walk.budget.depth:
         raise Halt("too_deep")
@@ -225,32 +230,32 @@ def _inner(part: Message) -> list[Message]:
 def headers(parsed: Message) -> str:
     """Return the headers as `Name: value` lines, encoded words decoded."""
     return "".join(
-        f"{name}: {decoded(str(value))}\n"
+        f"{name}: {decode_header(str(value))}\n"
         for name, value in parsed.items()
         if not NOISE.match(name)
     )
 
 
-def decoded(value: str) -> str:
+def decode_header(value: str) -> str:
     """Return a header's value as a person reads it; words that cannot be decoded stay as they are.
 
     The octets of consecutive words are joined before they are decoded, since many programs split
     them within a character.
 
-    >>> decoded("=?gb2312?B?1cXEsw==?= <a@example.com>")
+    >>> decode_header("=?gb2312?B?1cXEsw==?= <a@example.com>")
     '张某 <a@example.com>'
     """
     unfolded = " ".join(value.splitlines())
     if "=?" not in unfolded:
         return unfolded
-    pieces, held, end, charset = list[str](), list[bytes](), 0, ""
-    for found in ENCODED_WORD.finditer(unfolded):
-        if found.start() != end or found[1] != charset:
-            pieces += [_text(held, charset), unfolded[end : found.start()]]
-            held, charset = [], found[1]
-        held.append(_octets(found))
-        end = found.end()
-    return "".join([*pieces, _text(held, charset), unfolded[end:]])
+    pieces, octets, end, charset = list[str](), list[bytes](), 0, ""
+    for word in ENCODED_WORD.finditer(unfolded):
+        if word.start() != end or word[1] != charset:
+            pieces += [_text(octets, charset), unfolded[end : word.start()]]
+            octets, charset = [], word[1]
+        octets.append(_octets(word))
+        end = word.end()
+    return "".join([*pieces, _text(octets, charset), unfolded[end:]])
 
 
 def _octets(word: re.Match[str]) -> bytes:
@@ -263,8 +268,8 @@ def _octets(word: re.Match[str]) -> bytes:
         return word[0].encode("utf-8", "replace")
 
 
-def _text(held: list[bytes], charset: str) -> str:
-    octets, named = b"".join(held), charset.lower()
+def _text(parts: list[bytes], charset: str) -> str:
+    octets, named = b"".join(parts), charset.lower()
     try:
         return octets.decode(CHARSETS.get(named, named or "utf-8"), "replace")
     except (LookupError, ValueError):
@@ -272,8 +277,9 @@ def _text(held: list[bytes], charset: str) -> str:
 
 
 MAIL_START = re.compile(
-    rb"(?:Return-Path|Received|Delivered-To|From|To|Cc|Subject|Date|Sender|Reply-To|Message-ID|MIME-Version|Content-[a-z-]+"
-    rb"|Authentication-Results|DKIM-[a-z-]+|List-[a-z-]+|ARC-[a-z-]+|X-[\w-]+):|From ",
+    rb"(?:Return-Path|Received|Delivered-To|From|To|Cc|Subject|Date|Sender|Reply-To"
+    rb"|Message-ID|MIME-Version|Content-[a-z-]+|Authentication-Results"
+    rb"|DKIM-[a-z-]+|List-[a-z-]+|ARC-[a-z-]+|X-[\w-]+):|From ",
     re.IGNORECASE,
 )
 """The first line of a mail, which decides whether the rest is examined.
@@ -281,7 +287,8 @@ MAIL_START = re.compile(
 Many texts begin with a word and a colon.
 """
 MAIL_SURE = re.compile(
-    rb"^(?:MIME-Version|Message-ID|Received|Return-Path|Delivered-To|X-Mailer|DKIM-Signature|Content-Transfer-Encoding):",
+    rb"^(?:MIME-Version|Message-ID|Received|Return-Path|Delivered-To|X-Mailer"
+    rb"|DKIM-Signature|Content-Transfer-Encoding):",
     re.IGNORECASE | re.MULTILINE,
 )
 MAIL_FIELD = re.compile(
@@ -320,7 +327,7 @@ LONGEST = 1 << 16
 """Bytes of continued lines that are joined."""
 
 
-def quoted(walk: Walk, chunks: Iterable[bytes], path: str, _depth: int) -> None:
+def read_quoted(walk: Walk, chunks: Iterable[bytes], path: str, _depth: int) -> None:
     """Read a text in quoted-printable."""
     walk.text(path, _lines(chunks))
 
@@ -330,33 +337,33 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
     Chunks without a line end are joined one time, when it arrives.
     """
-    begun = list[bytes]()
+    pending = list[bytes]()
     for chunk in chunks:
-        begun.append(chunk)
+        pending.append(chunk)
         if b"\n" not in chunk:
             continue
-        held = b"".join(begun)
-        end = held.rfind(b"\n") + 1
+        joined = b"".join(pending)
+        end = joined.rfind(b"\n") + 1
         while (
             end
-            and held[max(0, end - 4) : end].rstrip(b"\r\n \t").endswith(b"=")
-            and len(held) < LONGEST
+            and joined[max(0, end - 4) : end].rstrip(b"\r\n \t").endswith(b"=")
+            and len(joined) < LONGEST
         ):
-            end = held.rfind(b"\n", 0, end - 1) + 1
+            end = joined.rfind(b"\n", 0, end - 1) + 1
         if end:
-            yield undone(held[:end])
-        begun = [held[end:]]
-    if held := b"".join(begun):
-        yield undone(held)
+            yield decode_quoted(joined[:end])
+        pending = [joined[end:]]
+    if joined := b"".join(pending):
+        yield decode_quoted(joined)
 
 
-def undone(text: bytes) -> bytes:
+def decode_quoted(text: bytes) -> bytes:
     r"""Decode the quoted-printable in a text.
 
-    >>> undone(b"N:=E5=BC=A0=\r\n=E6=9F=90=3D13800138000").decode()
+    >>> decode_quoted(b"N:=E5=BC=A0=\r\n=E6=9F=90=3D13800138000").decode()
     'N:张某=13800138000'
     """
-    return UNDONE.sub(lambda found: binascii.a2b_qp(found[0]), SOFT.sub(b"", text))
+    return UNDONE.sub(lambda match: binascii.a2b_qp(match[0]), SOFT.sub(b"", text))
 
 
 def is_quoted(head: bytes, _name: str) -> bool:
@@ -367,5 +374,5 @@ def is_quoted(head: bytes, _name: str) -> bool:
 FORMATS = (
     FileFormat("mbox", mailbox, is_text=is_mailbox),
     FileFormat("mail", message, is_text=is_mail),
-    FileFormat("quoted", quoted, is_text=is_quoted, containers=("other",), streams=True),
+    FileFormat("quoted", read_quoted, is_text=is_quoted, containers=("other",), streams=True),
 )

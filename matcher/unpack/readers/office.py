@@ -21,7 +21,7 @@ from functools import cache, partial
 
 from matcher.unpack.formats import FileFormat
 from matcher.unpack.protocol import ABOUT, SEPARATOR, Halt
-from matcher.unpack.readers.archives import zipped
+from matcher.unpack.readers.archives import read_zip_entry
 from matcher.unpack.walk import Body, Walk, clean, lines, load_package, number
 
 Attributes = dict[str, str]
@@ -33,7 +33,9 @@ ROOTS = {"xl/": "xlsx", "word/": "docx", "ppt/": "pptx"}
 """Folders of office files, and the kind of file."""
 PARAGRAPHS = re.compile(
     r"word/(?:document|header|footer|footnotes|endnotes|comments|glossary/document)\d*\.xml"
-    r"|ppt/(?:slides|notesSlides|comments)/[^/]+\.xml|xl/(?:comments\d*|threadedComments/[^/]+)\.xml|xl/drawings/drawing\d+\.xml|(?:word|xl|ppt)/diagrams/data\d+\.xml"
+    r"|ppt/(?:slides|notesSlides|comments)/[^/]+\.xml"
+    r"|xl/(?:comments\d*|threadedComments/[^/]+)\.xml|xl/drawings/drawing\d+\.xml"
+    r"|(?:word|xl|ppt)/diagrams/data\d+\.xml"
 )
 PLAIN = {".xml": "text/plain", ".vml": "text/plain"}
 """Other parts are read with their tags.
@@ -45,9 +47,12 @@ PROPERTIES = re.compile(r"docProps/[^/]+\.xml|meta\.xml")
 DATA = re.compile(r"customXml/item\d*\.xml")
 """Custom XML: records of some other program."""
 STRUCTURE = re.compile(
-    r"\[Content_Types\]\.xml|.*(?:theme|styles|stylesWithEffects|settings|webSettings|fontTable|numbering|calcChain|presProps"
-    r"|viewProps|tableStyles)\d*\.xml|ppt/(?:slideLayouts|slideMasters|notesMasters|handoutMasters)/.*|ppt/presentation\.xml"
-    r"|.*printerSettings\d*\.bin|xl/(?:worksheets|chartsheets)/[^/]+\.xml|xl/(?:workbook|sharedStrings|metadata)\.xml"
+    r"\[Content_Types\]\.xml|.*(?:theme|styles|stylesWithEffects|settings|webSettings|fontTable"
+    r"|numbering|calcChain|presProps|viewProps|tableStyles)\d*\.xml"
+    r"|ppt/(?:slideLayouts|slideMasters|notesMasters|handoutMasters)/.*"
+    r"|ppt/presentation\.xml"
+    r"|.*printerSettings\d*\.bin|xl/(?:worksheets|chartsheets)/[^/]+\.xml"
+    r"|xl/(?:workbook|sharedStrings|metadata)\.xml"
     r"|docProps/thumbnail\..*|Thumbnails/thumbnail\.png|layout-cache"
 )
 """Parts without personal values, and those that are read as sheets."""
@@ -78,13 +83,13 @@ def read(walk: Walk, body: Body, path: str, depth: int, archive: zipfile.ZipFile
     if MANIFEST in infos and LOCKED in b"".join(_part(walk, archive, infos[MANIFEST])):
         raise Halt("encrypted")
     if BINARY_WORKBOOK in infos:
-        walk.guarded(path, partial(workbook, walk, body, path))
+        walk.run_guarded(path, partial(workbook, walk, body, path))
     if any(SHEET.fullmatch(name) for name in infos):
         _sheets(walk, archive, infos, path)
     for name, info in infos.items():
         place = f"{path}{SEPARATOR}{name.removesuffix('.xml')}"
         if PARAGRAPHS.fullmatch(name) or name in OPEN:
-            walk.guarded(
+            walk.run_guarded(
                 place, partial(_paragraphs, walk, archive, info, place, is_open=name in OPEN)
             )
         elif name.endswith(".rels"):
@@ -92,7 +97,7 @@ def read(walk: Walk, body: Body, path: str, depth: int, archive: zipfile.ZipFile
         elif not (
             STRUCTURE.fullmatch(name) or (BINARY_WORKBOOK in infos and BINARY_PART.fullmatch(name))
         ):
-            packed, chunks = partial(getattr, info, "compress_size"), zipped(archive, info)
+            packed, chunks = partial(getattr, info, "compress_size"), read_zip_entry(archive, info)
             media_type = ABOUT if PROPERTIES.fullmatch(name) else PLAIN.get(name[-4:], "")
             chunks = one_a_line(chunks) if DATA.fullmatch(name) else chunks
             walk.entry(path + SEPARATOR + name, chunks, packed, depth, media_type=media_type)
@@ -100,7 +105,7 @@ def read(walk: Walk, body: Body, path: str, depth: int, archive: zipfile.ZipFile
 
 def _part(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
     walk.budget.entry()
-    return walk.budget.measured(zipped(archive, info), lambda: info.compress_size)
+    return walk.budget.measure(read_zip_entry(archive, info), lambda: info.compress_size)
 
 
 def _sheets(
@@ -112,15 +117,17 @@ def _sheets(
     if SHARED in infos:
         packed = infos[SHARED].compress_size
         place = path + SEPARATOR + SHARED
-        walk.guarded(place, lambda: strings(_part(walk, archive, infos[SHARED]), shared))
+        walk.run_guarded(place, lambda: strings(_part(walk, archive, infos[SHARED]), shared))
     titles: dict[str, str] = {}
-    walk.guarded(path + SEPARATOR + WORKBOOK, lambda: titles.update(_titles(walk, archive, infos)))
+    walk.run_guarded(
+        path + SEPARATOR + WORKBOOK, lambda: titles.update(_titles(walk, archive, infos))
+    )
     for part in dict.fromkeys((*titles, *filter(SHEET.fullmatch, infos))):
         if part not in infos:
             continue
         title = titles.get(part) or part.rpartition("/")[2].removesuffix(".xml")
         place = path + SEPARATOR + title
-        walk.guarded(place, partial(_sheet, walk, archive, infos[part], place, shared, packed))
+        walk.run_guarded(place, partial(_sheet, walk, archive, infos[part], place, shared, packed))
 
 
 def _sheet(
@@ -136,7 +143,7 @@ def _sheet(
     It may repeat shared strings without end, so the output is counted too.
     """
     lines = worksheet(_part(walk, archive, info), shared)
-    walk.text(place, walk.budget.measured(lines, lambda: info.compress_size + packed))
+    walk.text(place, walk.budget.measure(lines, lambda: info.compress_size + packed))
 
 
 def _titles(
@@ -167,20 +174,20 @@ def _paragraphs(
     walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str, *, is_open: bool
 ) -> None:
     words = paragraphs(_part(walk, archive, info), is_open=is_open)
-    walk.text(place, walk.budget.measured(words, lambda: info.compress_size))
+    walk.text(place, walk.budget.measure(words, lambda: info.compress_size))
 
 
 def _links(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str) -> None:
     """Write the external targets of links, which may hold mail addresses."""
-    found: list[str] = []
+    targets: list[str] = []
 
     def start(name: str, attributes: Attributes) -> None:
         if name == "Relationship" and attributes.get("TargetMode") == "External":
-            found.append(attributes.get("Target", ""))
+            targets.append(attributes.get("Target", ""))
 
-    walk.guarded(place, lambda: parse(_part(walk, archive, info), start))
-    if found:
-        walk.text(place, ["\n".join(found).encode("utf-8", "replace")])
+    walk.run_guarded(place, lambda: parse(_part(walk, archive, info), start))
+    if targets:
+        walk.text(place, ["\n".join(targets).encode("utf-8", "replace")])
 
 
 class Paragraphs:
@@ -224,10 +231,10 @@ class Paragraphs:
         if name in self.ENDS:
             self.parts.append(" " if name == "p" and self._cells else self.ENDS[name])
 
-    def text(self, said: str) -> None:
+    def text(self, characters: str) -> None:
         """Collect characters if they are inside a tag for text."""
         if self._words and not self._twice:
-            self.parts.append(said)
+            self.parts.append(characters)
 
 
 class OpenParagraphs(Paragraphs):
@@ -241,11 +248,11 @@ class OpenParagraphs(Paragraphs):
 
 def paragraphs(chunks: Iterable[bytes], *, is_open: bool = False) -> Iterator[bytes]:
     """Yield the text of a document's part, of Office or of OpenDocument."""
-    found = OpenParagraphs() if is_open else Paragraphs()
-    for _ in parsed(chunks, found.start, found.end, found.text):
-        if found.parts:
-            yield "".join(found.parts).encode("utf-8", "replace")
-            found.parts.clear()
+    handler = OpenParagraphs() if is_open else Paragraphs()
+    for _ in parse_chunks(chunks, handler.start, handler.end, handler.text):
+        if handler.parts:
+            yield "".join(handler.parts).encode("utf-8", "replace")
+            handler.parts.clear()
 
 
 LONGEST_GAP = 64
@@ -255,13 +262,16 @@ A hostile sheet names only the last of 16,384 columns.
 """
 DIGITS = "0123456789"
 BESIDE = frozenset(
-    "formula formula1 formula2 oddHeader oddFooter evenHeader evenFooter firstHeader firstFooter".split()  # noqa: E501
+    (
+        "formula formula1 formula2 oddHeader oddFooter evenHeader evenFooter"
+        " firstHeader firstFooter"
+    ).split()
 )
 """Elements with text outside the cells: choices, conditions, headers and footers."""
 
 
-def strings(chunks: Iterable[bytes], found: list[str]) -> None:
-    """Append the shared strings to `found`, in the order of their numbers.
+def strings(chunks: Iterable[bytes], shared: list[str]) -> None:
+    """Append the shared strings to `shared`, in the order of their numbers.
 
     Phonetic readings are left out: they are no part of the value.
     """
@@ -276,13 +286,13 @@ def strings(chunks: Iterable[bytes], found: list[str]) -> None:
 
     def end(name: str) -> None:
         if name == "si":
-            found.append(clean("".join(parts)))
+            shared.append(clean("".join(parts)))
         elif name in inside:
             inside[name] = False
 
-    def text(said: str) -> None:
+    def text(characters: str) -> None:
         if inside["t"] and not inside["rPh"]:
-            parts.append(said)
+            parts.append(characters)
 
     parse(chunks, start, end, text)
 
@@ -312,12 +322,12 @@ class WorksheetRows:
             self._value.clear()
             self._wanted = True
 
-    def text(self, said: str) -> None:
+    def text(self, characters: str) -> None:
         """Collect characters of a value, or of a formula, which is used if there is no value."""
         if self._wanted:
-            self._value.append(said)
+            self._value.append(characters)
         elif self._in_formula:
-            self._formula.append(said)
+            self._formula.append(characters)
 
     def end(self, name: str) -> None:
         """Handle the end of a tag; complete a cell or a row."""
@@ -347,7 +357,7 @@ class WorksheetRows:
 def worksheet(chunks: Iterable[bytes], shared: list[str]) -> Iterator[bytes]:
     """Yield a worksheet's rows as UTF-8 lines."""
     rows = WorksheetRows(shared)
-    for _ in parsed(chunks, rows.start, rows.end, rows.text):
+    for _ in parse_chunks(chunks, rows.start, rows.end, rows.text):
         if rows.lines:
             yield ("\n".join(rows.lines) + "\n").encode("utf-8", "replace")
             rows.lines.clear()
@@ -360,13 +370,13 @@ def column(letters: str) -> int:
     >>> column("A"), column("AB")
     (1, 28)
     """
-    found = 0
+    index = 0
     for letter in letters[:3]:
-        found = found * 26 + (ord(letter) & 31)
-    return found
+        index = index * 26 + (ord(letter) & 31)
+    return index
 
 
-def parsed(
+def parse_chunks(
     chunks: Iterable[bytes],
     start: Callable[[str, Attributes], None],
     end: Callable[[str], None],
@@ -407,8 +417,8 @@ def parse(
     end: Callable[[str], None] = lambda _name: None,
     text: Callable[[str], None] = lambda _text: None,
 ) -> None:
-    """Call back for each tag and stretch of text of all chunks; see `parsed`."""
-    for _ in parsed(chunks, start, end, text):
+    """Call back for each tag and stretch of text of all chunks; see `parse_chunks`."""
+    for _ in parse_chunks(chunks, start, end, text):
         pass
 
 
@@ -438,18 +448,18 @@ def one_a_line(chunks: Iterable[bytes]) -> Iterator[bytes]:
     Rows are recognised by their lines. Blanks between tags are removed, so that a record that a
     program spread over many lines is one line again. Other text stays as it is.
     """
-    lines, held, is_wide = _Lines(), b"", None
+    lines, buffer, is_wide = _Lines(), b"", None
     for chunk in chunks:
         is_wide = chunk.startswith(WIDE) if is_wide is None else is_wide
         if is_wide:
             yield chunk
             continue
-        held += chunk
-        end = held.rfind(b">") + 1 or (len(held) if len(held) > HELD else 0)
+        buffer += chunk
+        end = buffer.rfind(b">") + 1 or (len(buffer) if len(buffer) > HELD else 0)
         if end:
-            yield b"".join(map(lines.take, TOKEN.findall(held[:end])))
-            held = held[end:]
-    yield b"".join(map(lines.take, TOKEN.findall(held)))
+            yield b"".join(map(lines.take, TOKEN.findall(buffer[:end])))
+            buffer = buffer[end:]
+    yield b"".join(map(lines.take, TOKEN.findall(buffer)))
 
 
 class _Lines:
@@ -512,7 +522,7 @@ def compound(walk: Walk, body: Body, path: str, _depth: int) -> None:
         workbook(walk, body, path)
         return
     walk.text(
-        f"{path}{SEPARATOR}strings", walk.budget.measured(clear_strings(body), lambda: len(body))
+        f"{path}{SEPARATOR}strings", walk.budget.measure(clear_strings(body), lambda: len(body))
     )
     raise Halt("unsupported")
 
@@ -539,7 +549,7 @@ def workbook(walk: Walk, body: Body, path: str) -> None:
         for title in book.sheet_names:
             rows = book.get_sheet_by_name(title).iter_rows()
             walk.text(
-                f"{path}{SEPARATOR}{title}", walk.budget.measured(lines(rows), lambda: len(body))
+                f"{path}{SEPARATOR}{title}", walk.budget.measure(lines(rows), lambda: len(body))
             )
     except library.PasswordError:
         raise Halt("encrypted") from None
@@ -555,17 +565,17 @@ def clear_strings(body: Body) -> Iterator[bytes]:
     >>> b"".join(clear_strings(b"\0\1" + "手机15400000001".encode("utf-16-le"))).decode()
     '手机15400000001\n'
     """
-    held: list[str] = []
+    texts: list[str] = []
     for match in STRINGS.finditer(body):
         wide, narrow = match.groups()
-        held.append(
+        texts.append(
             wide.decode("utf-16-le", "replace") if wide else narrow.decode("gb18030", "replace")
         )
-        if len(held) == LINES:
-            yield ("\n".join(held) + "\n").encode()
-            held.clear()
-    if held:
-        yield ("\n".join(held) + "\n").encode()
+        if len(texts) == LINES:
+            yield ("\n".join(texts) + "\n").encode()
+            texts.clear()
+    if texts:
+        yield ("\n".join(texts) + "\n").encode()
 
 
 FORMATS = (

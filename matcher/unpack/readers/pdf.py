@@ -96,20 +96,20 @@ class Pdfium:
 
         Raises `Halt` if it needs a password, `ValueError` if it is damaged.
         """
-        held = body if isinstance(body, bytes) else (ctypes.c_char * len(body)).from_buffer(body)
-        handle = self._library.FPDF_LoadMemDocument64(held, len(body), None)
+        buffer = body if isinstance(body, bytes) else (ctypes.c_char * len(body)).from_buffer(body)
+        handle = self._library.FPDF_LoadMemDocument64(buffer, len(body), None)
         if not handle:
             if self._library.FPDF_GetLastError() == ERROR_PASSWORD:
                 raise Halt("encrypted")
             raise ValueError("damaged document")
-        return PdfDocument(self._library, Handle(handle), held)
+        return PdfDocument(self._library, Handle(handle), buffer)
 
 
 class PdfDocument:
     """An open document; it keeps a reference to the bytes that it reads from."""
 
-    def __init__(self, library: ctypes.CDLL, handle: Handle, held: object) -> None:
-        self._library, self._handle, self._held = library, handle, held
+    def __init__(self, library: ctypes.CDLL, handle: Handle, buffer: object) -> None:
+        self._library, self._handle, self._held = library, handle, buffer
 
     def pages(self) -> Iterator[tuple[str, bool]]:
         """Yield the text of each page, and whether the page is a picture (`_is_picture`).
@@ -120,11 +120,11 @@ class PdfDocument:
             page = self._library.FPDF_LoadPage(self._handle, number)
             if not page:
                 raise ValueError("damaged page")
-            text = self._text(page) + self._typed(page)
+            text = self._text(page) + self._read_annotations(page)
             yield text, self._is_picture(page, text)
             self._library.FPDF_ClosePage(page)
 
-    def drawn(self, number: int) -> bytes:
+    def draw(self, number: int) -> bytes:
         """Draw a page, as a person sees it, and return it as BMP; pages count from 1."""
         page = self._library.FPDF_LoadPage(self._handle, number - 1)
         sides = [
@@ -188,25 +188,29 @@ class PdfDocument:
         if not text or len(text) >= STAMP:
             return not text and count > 0
         covered = sum(
-            self._covered(self._library.FPDFPage_GetObject(page, n))
+            self._measure_image(self._library.FPDFPage_GetObject(page, n))
             for n in range(min(count, MOST_OBJECTS))
         )
         return 2 * covered >= float(
             self._library.FPDF_GetPageWidthF(page) * self._library.FPDF_GetPageHeightF(page)
         )
 
-    def _covered(self, drawn: Handle) -> float:
+    def _measure_image(self, page_object: Handle) -> float:
         """Return the area of an image, or of a group that holds one; 0.0 for other objects."""
-        kind = self._library.FPDFPageObj_GetType(drawn)
+        kind = self._library.FPDFPageObj_GetType(page_object)
         if kind == GROUP:
-            held = range(min(self._library.FPDFFormObj_CountObjects(drawn), MOST_OBJECTS))
+            numbers = range(min(self._library.FPDFFormObj_CountObjects(page_object), MOST_OBJECTS))
             inner = (
-                self._library.FPDFPageObj_GetType(self._library.FPDFFormObj_GetObject(drawn, n))
-                for n in held
+                self._library.FPDFPageObj_GetType(
+                    self._library.FPDFFormObj_GetObject(page_object, n)
+                )
+                for n in numbers
             )
-            kind = IMAGE if any(one in (IMAGE, GROUP) for one in inner) else kind
+            kind = IMAGE if any(inner_kind in (IMAGE, GROUP) for inner_kind in inner) else kind
         box = [ctypes.c_float() for _ in range(4)]
-        if kind != IMAGE or not self._library.FPDFPageObj_GetBounds(drawn, *map(ctypes.byref, box)):
+        if kind != IMAGE or not self._library.FPDFPageObj_GetBounds(
+            page_object, *map(ctypes.byref, box)
+        ):
             return 0.0
         left, bottom, right, top = (side.value for side in box)
         return max(0.0, right - left) * max(0.0, top - bottom)
@@ -216,14 +220,14 @@ class PdfDocument:
         count = min(self._library.FPDFText_CountChars(text), LONGEST)
         if count <= 0:
             return ""
-        held = (ctypes.c_ushort * (count + 1))()
-        self._library.FPDFText_GetText(text, 0, count, held)
-        said = bytes(held)[:-2].decode("utf-16-le", "replace").rstrip("\0")
-        if DIRECTION.search(said):
-            said = self._as_drawn(text, count)
+        buffer = (ctypes.c_ushort * (count + 1))()
+        self._library.FPDFText_GetText(text, 0, count, buffer)
+        content = bytes(buffer)[:-2].decode("utf-16-le", "replace").rstrip("\0")
+        if DIRECTION.search(content):
+            content = self._as_drawn(text, count)
         self._library.FPDFText_ClosePage(text)
         # both stand for a hyphen at a line's end
-        return said.replace("\r\n", "\n").replace("\2", "").replace("\ufffe", "")
+        return content.replace("\r\n", "\n").replace("\2", "").replace("\ufffe", "")
 
     def _as_drawn(self, text: Handle, count: int) -> str:
         """Return the `count` characters of a page.
@@ -253,17 +257,17 @@ class PdfDocument:
         # halves of pairs are apart
         return "\n".join(lines).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
-    def _typed(self, page: Handle) -> str:
+    def _read_annotations(self, page: Handle) -> str:
         """Return the values of form fields and the contents of notes, one a line."""
-        said = []
+        values = []
         for number in range(self._library.FPDFPage_GetAnnotCount(page)):
             note = self._library.FPDFPage_GetAnnot(page, number)
-            said += [
+            values += [
                 self._string(self._library.FPDFAnnot_GetStringValue, note, key)
                 for key in (b"V", b"Contents")
             ]
             self._library.FPDFPage_CloseAnnot(note)
-        return "".join(f"\n{line}" for line in said if line)
+        return "".join(f"\n{line}" for line in values if line)
 
     def _string(self, get: ctypes._NamedFuncPointer, *about: object) -> str:
         """Return a string that PDFium returns in two calls.
@@ -273,18 +277,18 @@ class PdfDocument:
         size = get(*about, None, 0)
         if not 2 < size <= LONGEST:
             return ""
-        held = ctypes.create_string_buffer(size)
-        get(*about, held, size)
-        return held.raw[:-2].decode("utf-16-le", "replace")
+        buffer = ctypes.create_string_buffer(size)
+        get(*about, buffer, size)
+        return buffer.raw[:-2].decode("utf-16-le", "replace")
 
 
 @cache
 def library() -> Pdfium | None:
     """Load PDFium from pypdfium2's wheel; None if it is not installed."""
     spec = find_spec("pypdfium2_raw")
-    found = sorted(Path(spec.origin).parent.glob("libpdfium.*")) if spec and spec.origin else []
+    paths = sorted(Path(spec.origin).parent.glob("libpdfium.*")) if spec and spec.origin else []
     try:
-        return Pdfium(ctypes.CDLL(str(found[0]))) if found else None
+        return Pdfium(ctypes.CDLL(str(paths[0]))) if paths else None
     except (OSError, AttributeError):
         return None
 
@@ -310,11 +314,11 @@ def pdf(walk: Walk, body: Body, path: str, depth: int) -> None:
 
     Scanned pages are passed on as pictures, or reported one time.
     """
-    document = opened(body)
+    document = open_document(body)
     try:
         scanned: list[int] = []
         place = f"{path}{SEPARATOR}text"
-        walk.text(place, walk.budget.measured(_pages(document, scanned), lambda: len(body)))
+        walk.text(place, walk.budget.measure(_pages(document, scanned), lambda: len(body)))
         for name, attached in document.attachments():
             walk.entry(
                 path + SEPARATOR + (name or "attachment"),
@@ -324,7 +328,7 @@ def pdf(walk: Walk, body: Body, path: str, depth: int) -> None:
             )
         drawn = scanned[:MOST_DRAWN] if walk.budget.reads_pictures else []
         for number in drawn:
-            walk.text(f"{path}{SEPARATOR}page {number}", slices(document.drawn(number)), HEAVY)
+            walk.text(f"{path}{SEPARATOR}page {number}", slices(document.draw(number)), HEAVY)
         if scanned := scanned[len(drawn) :]:
             walk.out.outcome(
                 "image",
@@ -339,7 +343,7 @@ def pdf(walk: Walk, body: Body, path: str, depth: int) -> None:
         raise EOFError("the document ends early")
 
 
-def opened(body: Body) -> PdfDocument:
+def open_document(body: Body) -> PdfDocument:
     """Open a document.
 
     Raises `ValueError` if it is damaged by unended streams, before PDFium searches for each end.
@@ -348,7 +352,10 @@ def opened(body: Body) -> PdfDocument:
     if pdfium is None:
         raise Halt("unsupported")
     marks = (mark[0] == STREAM_END for mark in MARK.finditer(body))
-    if sum(not (one or other) for one, other in itertools.pairwise(marks)) > MOST_UNENDED:
+    if (
+        sum(not (is_end or is_next_end) for is_end, is_next_end in itertools.pairwise(marks))
+        > MOST_UNENDED
+    ):
         raise ValueError("damaged document")
     return pdfium.open(body)
 
@@ -367,11 +374,11 @@ def has_damage(body: Body) -> bool:
         # what ends it: a stream goes no further than to where the next one begins
         behind = next(marks, None)
         if begin[0] != STREAM_END:
-            said = bytes(body[max(0, begin.start() - MOST_SAID) : begin.start()])
-            said = said[said.rfind(b"obj") + 1 :]
-            if b"/FlateDecode" in said and not OTHERWISE.search(said):
+            header = bytes(body[max(0, begin.start() - MOST_SAID) : begin.start()])
+            header = header[header.rfind(b"obj") + 1 :]
+            if b"/FlateDecode" in header and not OTHERWISE.search(header):
                 end = behind.start() if behind else len(body)
-                if not _is_whole(body, begin.end(), end, armoured=b"/ASCII85Decode" in said):
+                if not _is_whole(body, begin.end(), end, armoured=b"/ASCII85Decode" in header):
                     return True
         begin = behind
     return False

@@ -99,109 +99,113 @@ def library() -> Library | None:
     image, turning, numpy, cv2, rapid = modules
     cv2.setNumThreads(0)
     image.MAX_IMAGE_PIXELS = None  # which would warn: what is too large is refused here
-    found = Library(
+    loaded = Library(
         rapid.RapidOCR(intra_op_num_threads=1, inter_op_num_threads=1),
         image,
         turning,
         numpy,
         faults,
     )
-    _warm_up(found)
-    return found if len(os.listdir("/proc/self/task")) == 1 else None  # noqa: PTH208  pathlib costs the child's start
+    _warm_up(loaded)
+    # pathlib would slow down the start of the child
+    return loaded if len(os.listdir("/proc/self/task")) == 1 else None  # noqa: PTH208
 
 
-def _warm_up(found: Library) -> None:
+def _warm_up(loaded: Library) -> None:
     """Have Pillow import its code for each format.
 
     The recogniser needs no warm-up, which would take half a second.
     """
     for kind in READ:
         written = io.BytesIO()
-        found.image.new("RGB", (9, 9)).save(written, kind)
-        _decoded(found, written.getvalue())
+        loaded.image.new("RGB", (9, 9)).save(written, kind)
+        _decode(loaded, written.getvalue())
 
 
 def picture(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
     """Read an archive behind a picture, if any; have the picture read, or report that it is not."""
-    held = bytearray()
-    before, rest = b"", _kept(chunks, held) if walk.budget.reads_pictures else iter(chunks)
-    for chunk in rest:
-        seen = before + chunk
-        if found := ARCHIVE.search(seen, 1):
-            behind = itertools.chain((seen[found.start() :],), rest)
+    body = bytearray()
+    before, remaining = (
+        b"",
+        _copy_chunks(chunks, body) if walk.budget.reads_pictures else iter(chunks),
+    )
+    for chunk in remaining:
+        window = before + chunk
+        if archive := ARCHIVE.search(window, 1):
+            behind = itertools.chain((window[archive.start() :],), remaining)
             walk.entry(f"{path}{SEPARATOR}behind the picture", behind, lambda: 1 << 20, depth)
             break
-        before = seen[-OVERLAP:]
+        before = window[-OVERLAP:]
     if not walk.budget.reads_pictures:
         raise Halt("image")
-    if len(held) > PICTURE_BYTES:
+    if len(body) > PICTURE_BYTES:
         raise Halt("too_large")
-    walk.text(path, slices(bytes(held)), HEAVY)
+    walk.text(path, slices(bytes(body)), HEAVY)
 
 
-def _kept(chunks: Iterable[bytes], held: bytearray) -> Iterator[bytes]:
-    """Yield the chunks and keep them in `held`, until it exceeds the size limit of a picture."""
+def _copy_chunks(chunks: Iterable[bytes], copy: bytearray) -> Iterator[bytes]:
+    """Yield the chunks and add them to `copy`, until it exceeds the size limit of a picture."""
     for chunk in chunks:
-        if len(held) <= PICTURE_BYTES:
-            held += chunk
+        if len(copy) <= PICTURE_BYTES:
+            copy += chunk
         yield chunk
 
 
 def ocr(walk: Walk, body: Body, path: str, _depth: int) -> None:
     """Write the text in a picture; one without text counts as not read."""
-    found = library()
-    if found is None:
+    loaded = library()
+    if loaded is None:
         raise Halt("image")
-    chunks = _text(found, bytes(body))
+    chunks = _text(loaded, bytes(body))
     first = next((chunk for chunk in chunks if chunk), b"")
     if not first:
         raise Halt("image")
     walk.text(
         f"{path}{SEPARATOR}{OCR}",
-        walk.budget.measured(itertools.chain((first,), chunks), lambda: len(body)),
+        walk.budget.measure(itertools.chain((first,), chunks), lambda: len(body)),
     )
     raise Halt(OCR)
 
 
-def _text(found: Library, body: bytes) -> Iterator[bytes]:
+def _text(loaded: Library, body: bytes) -> Iterator[bytes]:
     """Yield the rows of a picture as lines.
 
     A tall picture is read in strips, each a chunk, so that the rows read in time are kept.
     """
     try:
-        pixels = _decoded(found, body)
+        pixels = _decode(loaded, body)
         step = len(pixels) if len(pixels) <= STRIP + 2 * AROUND else STRIP
         for start in range(0, len(pixels), step):
             above = max(0, start - AROUND)
-            boxes = _boxes(found, pixels[above : start + step + AROUND], start - above, step)
+            boxes = _boxes(loaded, pixels[above : start + step + AROUND], start - above, step)
             yield "".join(f"{line}\n" for line in _lines(boxes)).encode("utf-8", "replace")
-    except found.faults as error:
+    except loaded.faults as error:
         raise Halt("image") from error
 
 
-def _decoded(found: Library, body: bytes) -> Any:
+def _decode(loaded: Library, body: bytes) -> Any:
     """Return a picture's pixels, turned upright, on white: height by width by three colours.
 
     Of a GIF, the first picture is taken.
     """
-    with found.image.open(io.BytesIO(body), formats=READ) as opened:
+    with loaded.image.open(io.BytesIO(body), formats=READ) as opened:
         if opened.width * opened.height > PICTURE_PIXELS:
             raise Halt("too_large")
-        turned = found.turning.exif_transpose(opened).convert("RGBA")
-    white = found.image.new("RGBA", turned.size, "white")
+        turned = loaded.turning.exif_transpose(opened).convert("RGBA")
+    white = loaded.image.new("RGBA", turned.size, "white")
     white.alpha_composite(turned)
-    return found.numpy.asarray(white.convert("RGB"))[:, :, ::-1]
+    return loaded.numpy.asarray(white.convert("RGB"))[:, :, ::-1]
 
 
-def _boxes(found: Library, pixels: Any, first: int, height: int) -> list[Box]:
+def _boxes(loaded: Library, pixels: Any, first: int, height: int) -> list[Box]:
     """Return the texts whose middle is in these lines of pixels, as if the picture were level."""
-    read = found.engine(pixels.copy())[0] or []
+    read = loaded.engine(pixels.copy())[0] or []
     slopes = [
         (right[1] - left[1]) / (right[0] - left[0])
         for (left, right, *_), *_ in read
         if right[0] - left[0] > 1
     ]
-    slope = float(found.numpy.median(slopes)) if slopes else 0.0
+    slope = float(loaded.numpy.median(slopes)) if slopes else 0.0
     boxes = []
     for corners, text, *_ in read:
         if not first - BLUR <= sum(y for _, y in corners) / len(corners) < first + height + BLUR:
@@ -228,10 +232,10 @@ def _lines(boxes: Iterable[Box]) -> Iterator[str]:
             yield line
 
 
-def _is_beside(one: Box, other: Box) -> bool:
+def _is_beside(first: Box, second: Box) -> bool:
     """Return whether two boxes share more than half of the lower one's height."""
-    shared = min(one.bottom, other.bottom) - max(one.top, other.top)
-    return shared > min(one.bottom - one.top, other.bottom - other.top) / 2
+    shared = min(first.bottom, second.bottom) - max(first.top, second.top)
+    return shared > min(first.bottom - first.top, second.bottom - second.top) / 2
 
 
 def is_picture(head: bytes, _name: str = "") -> bool:

@@ -16,12 +16,18 @@ from matcher.unpack.protocol import SEPARATOR
 from matcher.unpack.walk import CHUNK, Body, Walk, slices
 
 NUMBER = re.compile(rb"-?\d+")
-SHOWN = {b"par": "\n", b"line": "\n", b"row": "\n", b"sect": "\n", b"page": "\n", b"cell": "\t",
-    b"nestcell": "\t", b"tab": "\t",
-         b"nestrow": "\n", b"emdash": "—", b"endash": "–", b"bullet": "•"}  # fmt: skip
+SHOWN = {
+    b"par": "\n", b"line": "\n", b"row": "\n", b"sect": "\n", b"page": "\n", b"nestrow": "\n",
+    b"cell": "\t", b"nestcell": "\t", b"tab": "\t",
+    b"emdash": "—", b"endash": "–", b"bullet": "•",
+}  # fmt: skip
 SIGNS = {b"~": " ", b"_": "-", b"\\": "\\", b"{": "{", b"}": "}", b"\n": "\n", b"\r": "\n"}
-SILENT = frozenset(b"fonttbl colortbl stylesheet listtable listoverridetable rsidtbl generator themedata colorschememapping "  # noqa: E501
-                   b"datastore latentstyles xmlnstbl mmathPr panose falt".split())  # fmt: skip
+SILENT = frozenset(
+    (
+        b"fonttbl colortbl stylesheet listtable listoverridetable rsidtbl generator themedata"
+        b" colorschememapping datastore latentstyles xmlnstbl mmathPr panose falt"
+    ).split()
+)
 """Destinations without personal text."""
 WORDS = frozenset((b"fldinst", b"shptxt", b"nonshppict", b"shppict", b"object", b"result"))
 """Destinations that older readers skip and that hold text, or contain such."""
@@ -82,24 +88,24 @@ class RtfReader:
         kind = token.lastindex
         if kind is None:  # layout
             return 0
-        said = token[kind]
+        text = token[kind]
         if kind == PLAIN:
-            self._plain(said)
+            self._plain(text)
         elif kind == BRACE:
             self.flush()
-            self._brace(said)
+            self._brace(text)
         elif kind == HEXED:
-            self._plain(bytes.fromhex(said.translate(None, b"\\'").decode()))
+            self._plain(bytes.fromhex(text.translate(None, b"\\'").decode()))
         elif kind == SIGN:
-            if said == b"*":
+            if text == b"*":
                 self._group = (
-                    self._group if self._group.target else self._group._replace(target=said)
+                    self._group if self._group.target else self._group._replace(target=text)
                 )
-            elif said[:1] in SIGNS:
+            elif text[:1] in SIGNS:
                 # there may be many backslashes
-                self._show(SIGNS[said[:1]] * ((len(said) + 1) // 2))
+                self._show(SIGNS[text[:1]] * ((len(text) + 1) // 2))
         elif kind == CHARACTERS:
-            self._characters(said)
+            self._characters(text)
         else:
             return self._word(token[WORD], int(token[NUMBERED] or 0), is_numbered=kind == NUMBERED)
         return 0
@@ -125,14 +131,14 @@ class RtfReader:
             del self._around[-len(brace) :]
         self._skip = 0
 
-    def _plain(self, said: bytes) -> None:
+    def _plain(self, text: bytes) -> None:
         if self._skip:
-            dropped = min(self._skip, len(said))
-            self._skip, said = self._skip - dropped, said[dropped:]
+            dropped = min(self._skip, len(text))
+            self._skip, text = self._skip - dropped, text[dropped:]
         if self._group.target in EMBEDDED:
-            self.embedded[-1][1].extend(said)
+            self.embedded[-1][1].extend(text)
         elif not self._group.target:
-            self._bytes += said
+            self._bytes += text
 
     def _word(self, word: bytes, number: int, *, is_numbered: bool) -> int:
         group = self._group
@@ -174,14 +180,14 @@ class RtfReader:
             self.flush()
             self._group = self._group._replace(page=page)
 
-    def _show(self, said: str) -> None:
+    def _show(self, text: str) -> None:
         if not self._group.target:
             self.flush()
-            self.parts.append(said)
+            self.parts.append(text)
 
-    def _characters(self, said: bytes) -> None:
+    def _characters(self, text: bytes) -> None:
         """Add characters that are written by number, each with a `?` behind it."""
-        codes = [int(number) % 0x10000 for number in NUMBER.findall(said)]
+        codes = [int(number) % 0x10000 for number in NUMBER.findall(text)]
         if self._group.behind_unicode == 1 and not any(0xD800 <= code < 0xE000 for code in codes):
             self._skip = self._surrogate = 0
             self._show("".join(map(chr, codes)))
@@ -210,10 +216,10 @@ def rtf(walk: Walk, body: Body, path: str, depth: int) -> None:
     """Write the text as one member, and read each embedded picture or object as an entry."""
     reader = RtfReader()
     walk.text(
-        f"{path}{SEPARATOR}text", walk.budget.measured(_words(reader, body), lambda: len(body))
+        f"{path}{SEPARATOR}text", walk.budget.measure(_words(reader, body), lambda: len(body))
     )
     each = dict.fromkeys(
-        (what, bytes(held).translate(None, b" \t\r\n")) for what, held in reader.embedded
+        (what, bytes(hexed).translate(None, b" \t\r\n")) for what, hexed in reader.embedded
     )
     for number, (what, digits) in enumerate(each, 1):
         embedded = bytes.fromhex(digits[: len(digits) // 2 * 2].decode("ascii"))

@@ -47,47 +47,48 @@ def database(walk: Walk, body: Body, path: str, _depth: int) -> None:
     if COPIES * len(body) > walk.budget.memory or not hasattr(sqlite3.Connection, "deserialize"):
         walk.text(path, slices(body), BYTES)
         raise Halt("database")
-    held = body if isinstance(body, mmap.mmap) else bytearray(body)
-    held[NO_LOG[0]] = NO_LOG[1]
-    opened = sqlite3.connect(":memory:")
-    left: list[str] = []
+    buffer = body if isinstance(body, mmap.mmap) else bytearray(body)
+    buffer[NO_LOG[0]] = NO_LOG[1]
+    connection = sqlite3.connect(":memory:")
+    unread: list[str] = []
     damaged = False
     try:
-        opened.deserialize(held)
-        opened.execute("PRAGMA trusted_schema = OFF")
-        opened.text_factory = lambda raw: raw.decode("utf-8", "replace")
-        opened.set_authorizer(
+        connection.deserialize(buffer)
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        connection.set_authorizer(
             lambda action, *_: sqlite3.SQLITE_OK if action in ALLOWED else sqlite3.SQLITE_DENY
         )
-        tables = opened.execute(TABLES).fetchall()
-        page = int.from_bytes(held[PAGE_SIZE], "big")
+        tables = connection.execute(TABLES).fetchall()
+        page = int.from_bytes(buffer[PAGE_SIZE], "big")
         if not tables and len(body) > (page if page > 1 else MOST_PAGE):
             # a page besides the list of tables, which names none
             raise ValueError("damaged database")
         for (name,) in tables:
-            lines = walk.budget.measured(_lines(opened, str(name), left), lambda: len(body))
-            damaged |= walk.guarded(
+            lines = walk.budget.measure(_lines(connection, str(name), unread), lambda: len(body))
+            damaged |= walk.run_guarded(
                 f"{path}{SEPARATOR}{name}", partial(walk.text, f"{path}{SEPARATOR}{name}", lines)
             )
     except sqlite3.Error as error:
         raise ValueError("damaged database") from error
     finally:
-        opened.close()
-    if left and not damaged:
+        connection.close()
+    if unread and not damaged:
         raise Halt("database")
 
 
-def _lines(opened: sqlite3.Connection, table: str, left: list[str]) -> Iterator[bytes]:
+def _lines(connection: sqlite3.Connection, table: str, unread: list[str]) -> Iterator[bytes]:
     """Yield the names of a table's columns and its rows, as lines of UTF-8.
 
-    A table with a cell that is not text is added to `left`.
+    A table with a cell that is not text is added to `unread`.
     """
     quoted = table.replace('"', '""')
     try:
-        found = opened.execute(f'SELECT * FROM "{quoted}"')  # noqa: S608  quoted, and nothing but reading is allowed
-        yield from lines([[column[0] for column in found.description]])
-        while rows := found.fetchmany(ROWS):
-            yield b"".join(lines(rows, left, table))
+        # the name is quoted, and the authorizer allows nothing but reading
+        cursor = connection.execute(f'SELECT * FROM "{quoted}"')  # noqa: S608
+        yield from lines([[column[0] for column in cursor.description]])
+        while rows := cursor.fetchmany(ROWS):
+            yield b"".join(lines(rows, unread, table))
     except sqlite3.Error as error:
         raise ValueError("damaged table") from error
 
@@ -119,7 +120,7 @@ def dbase(walk: Walk, body: Body, path: str, _depth: int) -> None:
     count = int.from_bytes(body[4:8], "little")
     walk.text(
         f"{path}{SEPARATOR}records",
-        walk.budget.measured(_records(body, columns, begin, size), lambda: len(body)),
+        walk.budget.measure(_records(body, columns, begin, size), lambda: len(body)),
     )
     if begin + count * size > len(body):
         raise EOFError("the table ends early")
@@ -156,10 +157,10 @@ def _records(body: Body, columns: list[DbaseColumn], begin: int, size: int) -> I
 
 
 def _value(record: bytes, column: DbaseColumn) -> bytes:
-    held = record[column.start : column.end]
+    field = record[column.start : column.end]
     if column.kind in INTEGERS:
-        return b"%d" % int.from_bytes(held, "little", signed=True)
-    return b"" if column.kind in ELSEWHERE else held.translate(LINE_ENDS).strip()
+        return b"%d" % int.from_bytes(field, "little", signed=True)
+    return b"" if column.kind in ELSEWHERE else field.translate(LINE_ENDS).strip()
 
 
 VERSIONS = frozenset(
@@ -240,22 +241,22 @@ def tokens(body: Body, at: int = 0) -> Iterator[Token]:
         if byte in SINGLE or byte < 0x80 or byte >= 0xE0:
             yield "value", SINGLE[byte] if byte in SINGLE else byte - (256 if byte >= 0xE0 else 0)
             continue
-        kind, size, at = _sized(body, byte, at)
+        kind, size, at = _parse_length(body, byte, at)
         if kind in ("list", "map"):
             yield kind, size
             continue
         if at + size > len(body):
             raise EOFError("a value ends early")
-        held = bytes(body[at : at + size])
+        content = bytes(body[at : at + size])
         at += size
         yield (
-            ("value", held.decode() if kind == "text" else held)
+            ("value", content.decode() if kind == "text" else content)
             if kind != "other"
-            else ("other", held)
+            else ("other", content)
         )
 
 
-def _sized(body: Body, byte: int, at: int) -> tuple[str, int, int]:
+def _parse_length(body: Body, byte: int, at: int) -> tuple[str, int, int]:
     """Return kind, size and place of the value that a byte begins."""
     if byte < 0x90:
         return "map", byte & 15, at
@@ -302,12 +303,12 @@ def records(body: Body, unread: list[str]) -> Iterator[list[object]]:
         if len(stack) > DEEPEST:
             raise ValueError("nested too deep")
         while stack and len(stack[-1].values) >= stack[-1].size:
-            yield from _named_rows(stack.pop(), header)
+            yield from _list_rows(stack.pop(), header)
     if stack:
         raise EOFError("a list ends early")
 
 
-def _named_rows(whole: Open, header: list[object]) -> Iterator[list[object]]:
+def _list_rows(whole: Open, header: list[object]) -> Iterator[list[object]]:
     """Yield the values of a map, if any, after their names.
 
     The names are left out if they equal the last `header`.
@@ -333,7 +334,7 @@ def write_rows(walk: Walk, body: Body, path: str, rows: Iterator[bytes], unread:
 
     Raises `Halt` if `unread` then names cells that are not text.
     """
-    walk.text(f"{path}{SEPARATOR}rows", walk.budget.measured(rows, lambda: len(body)))
+    walk.text(f"{path}{SEPARATOR}rows", walk.budget.measure(rows, lambda: len(body)))
     if unread:
         raise Halt("database")
 
@@ -345,15 +346,15 @@ def is_msgpack(head: bytes, _name: str = "") -> bool:
     """
     if not head or not (0x81 <= head[0] <= 0x9F or 0xDC <= head[0] <= 0xDF) or head[0] == 0x90:
         return False
-    seen: list[Token] = []
+    head_tokens: list[Token] = []
     try:
-        seen.extend(islice(tokens(head), 200))
+        head_tokens.extend(islice(tokens(head), 200))
     except (struct.error, EOFError):
         pass  # the head ends within a value
     except ValueError:
         return False
-    texts = sum(isinstance(value, str) and len(value) > 1 for _, value in seen)
-    return texts >= PROVEN and texts * 4 >= len(seen)
+    texts = sum(isinstance(value, str) and len(value) > 1 for _, value in head_tokens)
+    return texts >= PROVEN and texts * 4 >= len(head_tokens)
 
 
 ARROW_ROWS = 4096

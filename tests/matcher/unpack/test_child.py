@@ -152,7 +152,7 @@ def test_a_network_namespace_of_its_own(child) -> None:
 
 
 def test_without_any_protection_nothing_is_parsed(child) -> None:
-    child(PROBE % ("raise SystemExit", "child.seal = child.alone = lambda *_: False"))
+    child(PROBE % ("raise SystemExit", "child.seal = child.isolate = lambda *_: False"))
     unpacked = out_of(BODY)
     assert (unpacked.members, unpacked.outcomes, unpacked.flags) == ({}, [("", "unsupported")], 0)
 

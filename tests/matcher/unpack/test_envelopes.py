@@ -171,7 +171,7 @@ DIGEST = random.Random(4).randbytes(32).hex().encode()
     ],
 )
 def test_digests_and_rows_are_no_sign_of_a_file(text: bytes, expected: bool) -> None:
-    assert formats.may_hold(text) is expected
+    assert formats.can_hold_file(text) is expected
 
 
 @pytest.mark.parametrize("shift", range(0, 65, 5))
