@@ -94,8 +94,8 @@ class ActionResult(NamedTuple):
     phrase: Phrase
     clocks: tuple[str, ...] = ()
     """Names of the deadlines in the message: those that started, or that run."""
-    done: bool = True
-    made: Recorded | None = None
+    is_done: bool = True
+    decision: Recorded | None = None
     """The stored decision, for programs."""
 
     def words(self) -> str:
@@ -208,11 +208,11 @@ class Cases:
                 clocks=tuple(map(name_report, started)),
                 **words,
             )
-            return ActionResult(id_, starts, started, made=decision)
+            return ActionResult(id_, starts, started, decision=decision)
         return ActionResult(
             id_,
             self._mark_one_person(decision, Phrase("%(id)s: %(what)s by %(by)s", **words)),
-            made=decision,
+            decision=decision,
         )
 
     def _report_waiting(self, pending: PendingDecision) -> ActionResult:
@@ -223,7 +223,7 @@ class Cases:
             waits=waits_for(self.actor, pending),
             clocks=ends_of(pending.ends),
         )
-        return ActionResult(pending.incident, text, pending.ends, made=pending)
+        return ActionResult(pending.incident, text, pending.ends, decision=pending)
 
     @staticmethod
     def _mark_one_person(decision: Recorded, text: Phrase) -> Phrase:
@@ -262,7 +262,7 @@ class Cases:
             if confirm
             else Phrase("%(id)s: refused by %(by)s", id=id_, by=by)
         )
-        return ActionResult(id_, text, made=decision)
+        return ActionResult(id_, text, decision=decision)
 
     def assign(
         self, id_: str, to: str, *, by: str, due: str = "", note: str = "", token: str = ""
@@ -351,7 +351,7 @@ class Cases:
             why=REASONS[reason],
             due=self._format_time(incident, until),
         )
-        return ActionResult(id_, self._mark_one_person(decision, back), made=decision)
+        return ActionResult(id_, self._mark_one_person(decision, back), decision=decision)
 
     def takedown(
         self, id_: str, state: str, *, by: str, note: str = "", token: str = ""
@@ -544,7 +544,7 @@ class Cases:
             self._renew(
                 next(incident for incident in before if incident.id == draft.incident), draft
             )
-        return ActionResult(before[0].id, self._mark_one_person(decision, text), made=decision)
+        return ActionResult(before[0].id, self._mark_one_person(decision, text), decision=decision)
 
     def _get_other(self, id_: str) -> Incident:
         incident = self.work.store.get(Incident, id_)
@@ -627,7 +627,7 @@ class Cases:
             return ActionResult(
                 id_,
                 Phrase("%(id)s: %(why)s", id=id_, why=Phrase(why) if isinstance(why, str) else why),
-                done=False,
+                is_done=False,
             )
 
     @property
@@ -688,4 +688,4 @@ def find_links(incident: Incident, decisions: Iterable[Decision]) -> tuple[str, 
 
 def select_refused(results: Sequence[ActionResult]) -> list[ActionResult]:
     """Return the results of actions that were refused."""
-    return [result for result in results if not result.done]
+    return [result for result in results if not result.is_done]

@@ -555,10 +555,15 @@ class Holds:
             reason=f"case {case}: {reason}",
         )
         hold = Hold(
-            id=f"{incident}:{now.timestamp():.6f}:{what}", tenant=stored.tenant, incident=incident,
-            at=now, by=by, case=case,
-            reason=reason, released=released,
-        )  # fmt: skip
+            id=f"{incident}:{now.timestamp():.6f}:{what}",
+            tenant=stored.tenant,
+            incident=incident,
+            at=now,
+            by=by,
+            case=case,
+            reason=reason,
+            released=released,
+        )
         self.store.create([hold])
 
 

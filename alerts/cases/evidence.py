@@ -62,7 +62,7 @@ def open_all(
     files: Sequence[Path],
     ask: Ask,
     trail: Trail,
-    asked: EvidenceRequest,
+    request: EvidenceRequest,
 ) -> Iterator[OpenedEvidence]:
     """Open `items` one by one with the keys in `files`, and yield each decrypted.
 
@@ -75,44 +75,44 @@ def open_all(
     if not items:
         raise ConfigError("no evidence of that: see `ullage evidence list`")
     keys = [private_key(file, ask) for file in files]
-    first = _opened_item(vault, items[0], keys, trail, asked)
+    first = _open_item(vault, items[0], keys, trail, request)
     for item in items:
         officers = " and ".join(id_.rpartition(".")[0] for id_ in item.head.officers)
         what = f"finding {item.head.finding}, keys of {officers}"
         trail.append(
-            asked.action, what, actor=asked.by, tenant=item.head.tenant, reason=asked.reason
+            request.action, what, actor=request.by, tenant=item.head.tenant, reason=request.reason
         )
     yield first
     for item in items[1:]:
-        yield _opened_item(vault, item, keys, trail, asked)
+        yield _open_item(vault, item, keys, trail, request)
 
 
-def _opened_item(
+def _open_item(
     vault: Vault,
     item: VaultItem,
     keys: Sequence[X25519PrivateKey],
     trail: Trail,
-    asked: EvidenceRequest,
+    request: EvidenceRequest,
 ) -> OpenedEvidence:
     head = item.head
     try:
-        made, body = decode(open_sealed(vault.sealed(item), head.place, head.officers, keys))
+        manifest, body = decode(open_sealed(vault.sealed(item), head.place, head.officers, keys))
     except CorruptError:
         trail.append(
             "evidence.refused",
             f"finding {head.finding}",
-            actor=asked.by,
+            actor=request.by,
             tenant=head.tenant,
-            reason=asked.reason,
+            reason=request.reason,
         )
         raise
     except RecordError as error:
         trail.append(
             "evidence.refused",
             f"finding {head.finding}",
-            actor=asked.by,
+            actor=request.by,
             tenant=head.tenant,
-            reason=asked.reason,
+            reason=request.reason,
         )
         if error.reason == "key_destroyed":
             raise ConfigError(
@@ -122,9 +122,9 @@ def _opened_item(
             f"{item.path} is damaged, or was moved from another finding: keep it, and look for a"
             " copy"
         ) from None
-    if (made.tenant, made.finding) != (head.tenant, head.finding):
+    if (manifest.tenant, manifest.finding) != (head.tenant, head.finding):
         raise CorruptError(f"{item.path} holds another finding than it says")
-    return OpenedEvidence(made, body)
+    return OpenedEvidence(manifest, body)
 
 
 def write_pack(out: Path, opened: Iterable[OpenedEvidence], data: Path) -> int:
@@ -146,13 +146,13 @@ def write_pack(out: Path, opened: Iterable[OpenedEvidence], data: Path) -> int:
         undo.callback(out.unlink)
         file = undo.enter_context(os.fdopen(handle, "wb"))
         tar = undo.enter_context(tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT))
-        for one in opened:
+        for evidence in opened:
             count += 1
             for name, content in (
-                ("body", one.body),
-                ("manifest.json", one.manifest.model_dump_json(indent=1).encode()),
+                ("body", evidence.body),
+                ("manifest.json", evidence.manifest.model_dump_json(indent=1).encode()),
             ):
-                path = f"{one.manifest.finding}/{name}"
+                path = f"{evidence.manifest.finding}/{name}"
                 _add(tar, path, content)
                 sums.append(f"{digest(content)}  {path}\n")
         _add(tar, "SHA256SUMS", "".join(sums).encode())
@@ -192,26 +192,28 @@ def addresses(
         raise ConfigError(
             Phrase("originals.days is 0: no originals are stored, and none can be revealed")
         )
-    found, sealed = _sealed(store, incident, "")
-    opened = _opened_addresses(context, found.tenant, sealed)
-    said = f"url of {incident}: {len(sealed)} sighting{'s' * (len(sealed) != 1)}"
-    trail.append(ACTION, said, actor=by, tenant=found.tenant, reason=f"case {case}: {reason}")
-    return {one.id: original.url for one, original in opened}
+    stored, sealed = find_sealed(store, incident, "")
+    opened = open_originals(context, stored.tenant, sealed)
+    entry = f"url of {incident}: {len(sealed)} sighting{'s' * (len(sealed) != 1)}"
+    trail.append(ACTION, entry, actor=by, tenant=stored.tenant, reason=f"case {case}: {reason}")
+    return {original.id: post.url for original, post in opened}
 
 
-def _sealed(store: IncidentStore, incident: str, sighting: str) -> tuple[Incident, list[Original]]:
+def find_sealed(
+    store: IncidentStore, incident: str, sighting: str
+) -> tuple[Incident, list[Original]]:
     """Return the incident and its sealed originals, oldest first.
 
     If `sighting` is given, only the original of the sighting whose id starts with it is
     returned. Raises ConfigError if there is none, or if several sightings match.
     """
-    found = get_incident(store, incident)
+    stored = get_incident(store, incident)
     sealed = sorted(
-        store.scroll(Original, DocumentFilter({"incident": found.family})),
-        key=lambda one: (one.at, one.id),
+        store.scroll(Original, DocumentFilter({"incident": stored.family})),
+        key=lambda original: (original.at, original.id),
     )
     if sighting:
-        sealed = [one for one in sealed if one.id.startswith(sighting)]
+        sealed = [original for original in sealed if original.id.startswith(sighting)]
     if sighting and len(sealed) > 1:
         raise ConfigError(
             Phrase("%(count)s sightings begin with this: enter more of the id", count=len(sealed))
@@ -223,10 +225,10 @@ def _sealed(store: IncidentStore, incident: str, sighting: str) -> tuple[Inciden
                 " console key (`desk`)"
             )
         )
-    return found, sealed
+    return stored, sealed
 
 
-def _opened_addresses(
+def open_originals(
     context: Context, tenant: str, sealed: list[Original]
 ) -> list[tuple[Original, custody.SealedPost]]:
     """Return each sealed original with its decrypted post.
@@ -237,7 +239,11 @@ def _opened_addresses(
     opener = keys.load_console_opener(context.keys, tenant)
     try:
         return [
-            (one, custody.unseal(one.sealed, one.key_id, opener, tenant, one.id)) for one in sealed
+            (
+                original,
+                custody.unseal(original.sealed, original.key_id, opener, tenant, original.id),
+            )
+            for original in sealed
         ]
     except RecordError as error:
         if error.reason == "key_destroyed":
@@ -265,10 +271,10 @@ class Reveals:
 
     root: Path
     _stamp: tuple[tuple[str, int], ...] = ()
-    _seen: list[tuple[datetime, str]] = field(default_factory=list)
+    _reveals: list[tuple[datetime, str]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, context: Context) -> Reveals:
+    def from_context(cls, context: Context) -> Reveals:
         """Return the counter for the audit log of a data folder."""
         return cls(context.data / AUDIT)
 
@@ -279,18 +285,20 @@ class Reveals:
         """
         stamp = tuple((str(p), p.stat().st_mtime_ns) for p in sorted(self.root.glob("*/*.jsonl")))
         if stamp != self._stamp:
-            self._seen = [
+            self._reveals = [
                 (entry.at, entry.actor)
                 for _, entry in read_entries(self.root)
                 if entry.action == ACTION
             ]
             self._stamp = stamp
-        return max(Counter(who for at, who in self._seen if at > now - SHIFT).values(), default=0)
+        return max(
+            Counter(who for at, who in self._reveals if at > now - SHIFT).values(), default=0
+        )
 
 
 def watching(context: Context, told: Callable[[int], None]) -> Callable[[], None]:
     """Return a function that passes the current number of reveals to `told`."""
-    reveals = Reveals.of(context)
+    reveals = Reveals.from_context(context)
     return lambda: told(reveals.most(context.clock.now()))
 
 
@@ -311,43 +319,46 @@ def evidence_as_json(item: VaultItem, incidents: Mapping[str, str]) -> dict[str,
 
 def evidence_table(items: Sequence[VaultItem], incidents: Mapping[str, str]) -> Table:
     """Return a table of sealed files, one per row."""
-    made = make_table(
+    table = make_table(
         "finding", "incident", "tenant", "sealed", "KiB", "officers", "held", right=("KiB",)
     )
     for item in items:
         head = item.head
         officers = ", ".join(id_.rpartition(".")[0] for id_ in head.officers)
-        size, held = f"{item.bytes / 1024:,.0f}", "held" if item.held else ""
+        size, hold = f"{item.bytes / 1024:,.0f}", "held" if item.held else ""
         incident = incidents.get(head.finding, "–")
-        made.add_row(
-            head.finding, incident, cell(head.tenant), moment(head.sealed_at), size, officers, held
+        table.add_row(
+            head.finding, incident, cell(head.tenant), moment(head.sealed_at), size, officers, hold
         )
-    return made
+    return table
 
 
-def manifest_lines(one: OpenedEvidence) -> Iterator[str]:
+def manifest_lines(evidence: OpenedEvidence) -> Iterator[str]:
     """Yield the manifest as lines `name  value`, with digests and process log last."""
-    made = one.manifest
-    yield f"finding    {made.finding}  {made.tenant}  {made.severity}  {made.bytes:,} bytes"
-    for name, value in made.capture.items():
+    manifest = evidence.manifest
+    yield (
+        f"finding    {manifest.finding}  {manifest.tenant}  {manifest.severity}"
+        f"  {manifest.bytes:,} bytes"
+    )
+    for name, value in manifest.capture.items():
         if value and name != "headers":
             yield f"{name:<10} {safe(str(value))}"
-    headers = made.capture.get("headers")
+    headers = manifest.capture.get("headers")
     for header in headers if isinstance(headers, list) else ():
         yield f"header     {safe(': '.join(map(str, header)))}"
-    for name, sha256 in made.sha256.items():
+    for name, sha256 in manifest.sha256.items():
         yield f"sha256     {sha256}  {name}"
-    for step in made.process:
+    for step in manifest.process:
         yield f"process    {step.at.isoformat(timespec='seconds')}  {step.role}: {step.what}"
 
 
-def text_lines(one: OpenedEvidence) -> Iterator[str]:
+def text_lines(evidence: OpenedEvidence) -> Iterator[str]:
     """Yield the first `LINES` lines of the body as text.
 
     Bytes that are not UTF-8 are shown as escapes.
     """
     yield ""
-    lines = one.body.decode("utf-8", "backslashreplace").splitlines()
+    lines = evidence.body.decode("utf-8", "backslashreplace").splitlines()
     yield from map(safe, lines[:LINES])
     if len(lines) > LINES:
         yield f"… {len(lines) - LINES:,} more lines: `ullage evidence open --out` writes all of it"

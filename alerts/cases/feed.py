@@ -68,11 +68,12 @@ Type = Literal[
 SCHEMA = """
 create table feed (name text not null) strict;
 create table events (
-    seq integer primary key, id text not null unique, kind text not null, tenant text not null, n integer not null,
+    seq integer primary key, id text not null unique, kind text not null, tenant text not null, \
+n integer not null,
     at real not null, gone integer not null default 0, jws text not null, unique (tenant, n)
 ) strict;
 create index events_by_time on events (kind, at);
-"""  # noqa: E501
+"""
 ID_DIGITS = 32
 MARK = re.compile(rf"[0-9a-f]{{{ID_DIGITS}}}|[0-9]{{1,18}}|")
 NO_MARK = Phrase("invalid page mark: start with the first page")
@@ -130,14 +131,17 @@ class EventFeed:
         numbers.
         """
         with self._lock, sqlite_errors(self.data / FILE):
-            log = self._opened()
+            log = self._open_log()
             name = str(log.execute("select name from feed").get)
             whose = "true" if tenants is None else "tenant in (select value from json_each(?))"
             bound = [] if tenants is None else [json.dumps(sorted(tenants))]
             event = _read_mark(name, after)
             last = _number(log, event, tenants)
             self._bring_up(log, name)
-            sql = f"select seq, id, jws from events where seq > ? and {whose} order by seq limit ?"  # noqa: S608  values are bound
+            sql = (  # the values are bound
+                f"select seq, id, jws from events where seq > ? and {whose}"  # noqa: S608
+                " order by seq limit ?"
+            )
             rows: list[Any] = log.execute(sql, (last, *bound, limit + 1)).fetchall()
         items, more = rows[:limit], len(rows) > limit
         behind = (
@@ -147,15 +151,15 @@ class EventFeed:
 
     def public_key(self) -> dict[str, str]:
         """Return the key that verifies events, as a JSON Web Key (RFC 8037)."""
-        made = load_signer(self.keys, ROLE)
+        signer = load_signer(self.keys, ROLE)
         return {
             "kty": "OKP",
             "crv": "Ed25519",
-            "kid": made.name,
-            "x": _text(made.private.public_key().public_bytes_raw()),
+            "kid": signer.name,
+            "x": _text(signer.private.public_key().public_bytes_raw()),
         }
 
-    def _opened(self) -> apsw.Connection:
+    def _open_log(self) -> apsw.Connection:
         if self._connection is None:
             self._connection = open_database(
                 self.data / FILE, SCHEMA, SCHEMAS["events"], inventory=self.keys.inventory
@@ -173,11 +177,11 @@ class EventFeed:
             missing = [
                 event for kind in KINDS for event in self._missing(log, kind, everywhere=is_due)
             ]
-            if ready := self._behind_their_opening(log, missing):
+            if ready := self._select_with_opening(log, missing):
                 _append(log, name, sorted(ready, key=_place), load_signer(self.keys, ROLE))
         self._looked = now if is_due else self._looked
 
-    def _behind_their_opening(
+    def _select_with_opening(
         self, log: apsw.Connection, missing: Sequence[IncidentEvent]
     ) -> list[IncidentEvent]:
         """Return the events whose incident is in the log or opens with them.
@@ -185,15 +189,18 @@ class EventFeed:
         Events of an incident that is not yet visible in the store are left out; they follow with
         the incident next time.
         """
-        opened = {one.incident for one in missing if one.type == "created"}
-        others, oldest = {one.incident for one in missing} - opened, self.clock.now() - SPANS[-1]
-        for id_, incident in self.store.mget(Incident, others).items():
+        opened = {event.incident for event in missing if event.type == "created"}
+        unopened, oldest = (
+            {event.incident for event in missing} - opened,
+            self.clock.now() - SPANS[-1],
+        )
+        for id_, incident in self.store.mget(Incident, unopened).items():
             if (
                 incident.opened_at < oldest
                 or log.execute(LOGGED, (event_of(incident).id,)).get is not None
             ):
                 opened.add(id_)
-        return [one for one in missing if one.incident in opened]
+        return [event for event in missing if event.incident in opened]
 
     def _missing(
         self, log: apsw.Connection, kind: type[Document], *, everywhere: bool
@@ -202,29 +209,30 @@ class EventFeed:
 
         Logged facts that the store no longer has are marked as gone and not counted again.
         """
-        found, now = dict[str, IncidentEvent](), self.clock.now()
+        events, now = dict[str, IncidentEvent](), self.clock.now()
         for span in SPANS:
             since = now - span
             rows: list[Any] = log.execute(KNOWN, (kind.__name__, since.timestamp())).fetchall()
-            known = {id_ for (id_,) in rows}
-            logged = len(known) + sum(one.at >= since for one in found.values())
+            logged_ids = {id_ for (id_,) in rows}
+            logged = len(logged_ids) + sum(event.at >= since for event in events.values())
             if (
                 span != SPANS[0]
                 and not everywhere
                 and self.store.count(kind, DocumentFilter(since=since)) == logged
             ):
                 continue
-            there = {
-                one.id: one
-                for one in map(event_of, self.store.scroll(kind, DocumentFilter(since=since)))
+            stored = {
+                event.id: event
+                for event in map(event_of, self.store.scroll(kind, DocumentFilter(since=since)))
             }
             log.executemany(
-                "update events set gone = 1 where id = ?", [(id_,) for id_ in known - there.keys()]
+                "update events set gone = 1 where id = ?",
+                [(id_,) for id_ in logged_ids - stored.keys()],
             )
-            for one in [there[id_] for id_ in there.keys() - known]:
-                if log.execute(PLACED, (one.at.timestamp(), one.id)).get is None:
-                    found[one.id] = one
-        return [*found.values()]
+            for event in [stored[id_] for id_ in stored.keys() - logged_ids]:
+                if log.execute(PLACED, (event.at.timestamp(), event.id)).get is None:
+                    events[event.id] = event
+        return [*events.values()]
 
 
 def _place(event: IncidentEvent) -> tuple[datetime, int, str]:
@@ -237,20 +245,20 @@ def _append(log: apsw.Connection, name: str, events: Sequence[IncidentEvent], by
     numbers = dict[str, int](last)
     for event in events:
         n = numbers[event.tenant] = numbers.get(event.tenant, 0) + 1
-        said = {"feed": name, "n": n, **event._asdict(), "at": event.at.isoformat()}
-        del said["kind"]
-        row = (event.id, event.kind, event.tenant, n, event.at.timestamp(), signed(by, said))
+        payload = {"feed": name, "n": n, **event._asdict(), "at": event.at.isoformat()}
+        del payload["kind"]
+        row = (event.id, event.kind, event.tenant, n, event.at.timestamp(), sign_event(by, payload))
         log.execute(
             "insert into events (id, kind, tenant, n, at, jws) values (?, ?, ?, ?, ?, ?)", row
         )
 
 
-def signed(by: Signer, said: dict[str, Any]) -> str:
-    """Return `said` as a JSON Web Signature in compact form."""
+def sign_event(by: Signer, payload: dict[str, Any]) -> str:
+    """Return `payload` as a JSON Web Signature in compact form."""
     head = {"alg": "EdDSA", "kid": by.name, "typ": "ullage-event+json"}
     text = ".".join(
         _text(json.dumps(part, separators=(",", ":"), ensure_ascii=False).encode())
-        for part in (head, said)
+        for part in (head, payload)
     )
     return f"{text}.{_text(by.private.sign(text.encode()))}"
 
@@ -272,10 +280,10 @@ def _number(log: apsw.Connection, event: str, tenants: Collection[str] | None) -
             raise QueryError(NO_MARK, "after")
         return int(event)
     sql = "select seq from events where id = ? and tenant in (select value from json_each(?))"
-    found = log.execute(sql, (event, json.dumps(sorted(tenants)))).get
-    if found is None:
+    number = log.execute(sql, (event, json.dumps(sorted(tenants)))).get
+    if number is None:
         raise QueryError(NO_MARK, "after")
-    return int(found)
+    return int(number)
 
 
 def _read_mark(name: str, after: str) -> str:
@@ -314,30 +322,30 @@ def event_of(fact: Document) -> IncidentEvent:
             "first finding" if is_first else "",
         )
     assert isinstance(fact, Decision)
-    type_, what = _decided(fact)
+    type_, what = _classify_decision(fact)
     return IncidentEvent(id_, kind, type_, fact.tenant, fact.incident, fact.at, fact.by, what)
 
 
-def _decided(one: Decision) -> tuple[Type, str]:
+def _classify_decision(decision: Decision) -> tuple[Type, str]:
     """Return the type of a decision's event and its details."""
-    if one.act:
+    if decision.act:
         acts: dict[str, Type] = {
             "assigned": "assigned",
             "excused": "closed",
             "returned": "reopened",
         }
-        return acts.get(one.act, "noted"), one.act if one.act not in acts else ""
-    if one.stage in (*RULINGS, *TELLING):
-        return "decided", " ".join(filter(None, (one.regime, one.stage)))
-    if one.regime or one.status == "reported":
-        return "reported", " ".join(filter(None, (one.regime, one.stage)))
-    if one.status in CLOSED:
-        return "closed", one.status
+        return acts.get(decision.act, "noted"), decision.act if decision.act not in acts else ""
+    if decision.stage in (*RULINGS, *TELLING):
+        return "decided", " ".join(filter(None, (decision.regime, decision.stage)))
+    if decision.regime or decision.status == "reported":
+        return "reported", " ".join(filter(None, (decision.regime, decision.stage)))
+    if decision.status in CLOSED:
+        return "closed", decision.status
     plain: dict[str, tuple[Type, str]] = {
         "acknowledged": ("acknowledged", ""),
         "note": ("noted", ""),
     }
-    return plain.get(one.status, ("decided", one.status))
+    return plain.get(decision.status, ("decided", decision.status))
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:

@@ -368,10 +368,12 @@ def find_results(store: IncidentStore, findings: Collection[str]) -> dict[str, I
     stored = store.mget(Incident, {sighting.incident for sighting in sightings.values()})
     return {
         id_: IncidentReference(
-            seen.incident, seen.incident == incident_id(id_), stored[seen.incident].severity
+            sighting.incident,
+            sighting.incident == incident_id(id_),
+            stored[sighting.incident].severity,
         )
-        for id_, seen in sightings.items()
-        if seen.incident in stored  # the incident is written last
+        for id_, sighting in sightings.items()
+        if sighting.incident in stored  # the incident is written last
     }
 
 

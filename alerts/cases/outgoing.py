@@ -77,7 +77,7 @@ class OutgoingIncident:
     claims: Claims
 
     @classmethod
-    def of(cls, incident: Incident) -> OutgoingIncident:
+    def from_incident(cls, incident: Incident) -> OutgoingIncident:
         """Return the facts of `incident` that outsiders may read."""
         return cls(
             id=incident.id,
@@ -87,7 +87,7 @@ class OutgoingIncident:
             published_at=incident.published_at,
             origin_words=ORIGIN_WORDS[incident.origin],
             origin_evidence=tuple(
-                Text(one.evidence, one.evidence_zh) for one in incident.origin_reasons
+                Text(reason.evidence, reason.evidence_zh) for reason in incident.origin_reasons
             ),
             has_partner_honeytoken=incident.origin == "partner",
             scenario=incident.scenario,
@@ -137,20 +137,24 @@ def outgoing_sightings(
     Without a vault, no original counts as sealed.
     """
     chosen = list(sightings)
-    sealed = vault.find_intact((one.tenant, one.id) for one in chosen) if vault else frozenset()
+    sealed = (
+        vault.find_intact((sighting.tenant, sighting.id) for sighting in chosen)
+        if vault
+        else frozenset()
+    )
     return tuple(
         OutgoingSighting(
-            id=one.id,
-            site=one.site,
-            at=one.fetched_at,
-            newest_date=one.newest_date,
-            is_gone=one.gone_at is not None,
-            is_sealed=(one.tenant, one.id) in sealed,
-            has_customers=one.customers > 0,
-            has_rows=one.matched_rows > 0 or bool(one.skeleton),
-            is_offer=one.alarm,
+            id=sighting.id,
+            site=sighting.site,
+            at=sighting.fetched_at,
+            newest_date=sighting.newest_date,
+            is_gone=sighting.gone_at is not None,
+            is_sealed=(sighting.tenant, sighting.id) in sealed,
+            has_customers=sighting.customers > 0,
+            has_rows=sighting.matched_rows > 0 or bool(sighting.skeleton),
+            is_offer=sighting.alarm,
         )
-        for one in chosen
+        for sighting in chosen
     )
 
 
@@ -173,17 +177,17 @@ def list_measures(decisions: Sequence[Decision]) -> tuple[Measure, ...]:
     closures are internal and left out.
     """
     measures = list[Measure]()
-    for one in sorted(in_force(decisions), key=lambda decision: (decision.at, decision.id)):
-        if one.act == "takedown":
-            measures.append(Measure(one.at, f"takedown {one.value}"))
-        elif one.stage in ("telling_approved", "telling_withdrawn"):
-            measures.append(Measure(one.at, one.stage))
+    for decision in sorted(in_force(decisions), key=lambda decision: (decision.at, decision.id)):
+        if decision.act == "takedown":
+            measures.append(Measure(decision.at, f"takedown {decision.value}"))
+        elif decision.stage in ("telling_approved", "telling_withdrawn"):
+            measures.append(Measure(decision.at, decision.stage))
         is_work = (
-            not one.regime
-            and one.stage == ""
-            and one.act in ("", "takedown")
-            and one.status not in CLOSED
+            not decision.regime
+            and decision.stage == ""
+            and decision.act in ("", "takedown")
+            and decision.status not in CLOSED
         )
-        if one.note and is_work:
-            measures.append(Measure(one.at, "note", one.note))
+        if decision.note and is_work:
+            measures.append(Measure(decision.at, "note", decision.note))
     return tuple(measures)

@@ -90,7 +90,7 @@ class QueueFilter:
         """Whether there is a filter besides the tab."""
         return replace(self, tab="open", order="priority", flat=False) != QueueFilter()
 
-    def where(self, who: str, now: datetime, shift: datetime | None) -> DocumentFilter:
+    def to_filter(self, who: str, now: datetime, shift: datetime | None) -> DocumentFilter:
         """Return the store filter of the view, without the seller.
 
         `who` is the person who asks; `shift` is when that person's last shift ended. Raises
@@ -107,15 +107,15 @@ class QueueFilter:
             )
         for name, value in (("scenario", self.scenario), ("assignee", self.assignee)):
             if what := identifier_in(value, numbers=False):
-                said = Phrase(
+                message = Phrase(
                     "a filter seems to contain %(what)s: look people up under 'Check a person'",
                     what=Phrase(what),
                 )
-                raise QueryError(said, name)
+                raise QueryError(message, name)
         where = Filters(
             self.tenant, self.severity, self.status, self.site, self.kind, self.text, self.seller
         ).to_filter()
-        tab = self.tab_where(who, now, shift)
+        tab = self.to_tab_filter(who, now, shift)
         equals = {**where.equals, **self._chosen(), **tab.equals}
         if self.status:
             equals["status"] = (self.status,)
@@ -124,7 +124,7 @@ class QueueFilter:
             where, equals=equals, since=since, before=self.opened_before, at_most=tab.at_most
         )
 
-    def tab_where(self, who: str, now: datetime, shift: datetime | None) -> DocumentFilter:
+    def to_tab_filter(self, who: str, now: datetime, shift: datetime | None) -> DocumentFilter:
         """Return the store filter of the tab alone."""
         limits = {"burns": round((now + DUE_WITHIN).timestamp())} if self.tab == "due" else {}
         return DocumentFilter(
@@ -160,12 +160,12 @@ class QueuePage:
 
 def store_order(order: str) -> str:
     """Return the store's name of an order; QueryError for an unknown one."""
-    known = ORDERS.get(order.removeprefix("-"))
-    if known is None:
+    store_name = ORDERS.get(order.removeprefix("-"))
+    if store_name is None:
         raise QueryError(Phrase("sort by one of %(known)s", known=", ".join(ORDERS)), "order")
     if not order.startswith("-"):
-        return known
-    return known.removeprefix("-") if known.startswith("-") else f"-{known}"
+        return store_name
+    return store_name.removeprefix("-") if store_name.startswith("-") else f"-{store_name}"
 
 
 class _Part(Excerpt):
@@ -183,18 +183,18 @@ class Shifts:
     """
 
     clock: Clock
-    _known: dict[tuple[str, frozenset[str] | None], tuple[float, datetime]] = field(
+    _cache: dict[tuple[str, frozenset[str] | None], tuple[float, datetime]] = field(
         default_factory=dict
     )
 
-    def ended(self, store: IncidentStore, who: str, shift: timedelta) -> datetime:
+    def find_shift_end(self, store: IncidentStore, who: str, shift: timedelta) -> datetime:
         """Return the result of `last_shift`, at most `SHIFT_SECONDS` old."""
         now = self.clock.monotonic()
         key = who, store.tenants if isinstance(store, StoreWithin) else None
-        known = self._known.get(key)
-        if known is None or now - known[0] >= SHIFT_SECONDS:
-            known = self._known[key] = now, last_shift(store, who, self.clock.now(), shift)
-        return known[1]
+        cached = self._cache.get(key)
+        if cached is None or now - cached[0] >= SHIFT_SECONDS:
+            cached = self._cache[key] = now, last_shift(store, who, self.clock.now(), shift)
+        return cached[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,11 +214,11 @@ class IncidentQueue:
     def page(self, view: QueueFilter, limit: int = 50, after: str = "") -> QueuePage:
         """Return a page of at most `limit` rows; QueryError for an invalid filter."""
         self._complete()
-        order, where = store_order(view.order), self._where(view)
+        order, where = store_order(view.order), self._to_filter(view)
         if view.flat or view.seller:
             page = self._store.search(WorkItem, where, limit, after, order)
             return QueuePage(tuple(self._rows([(item, 0) for item in page.items])), page.after)
-        items, mark = self._folded(where, order, limit, after)
+        items, mark = self._fold_sellers(where, order, limit, after)
         return QueuePage(tuple(self._rows(items)), mark)
 
     def heads(self, views: Sequence[QueueFilter], limit: int) -> list[tuple[QueueRow, ...]]:
@@ -229,7 +229,7 @@ class IncidentQueue:
         self._complete()
         pages = [
             self._store.search(
-                WorkItem, self._where(view), limit, order=store_order(view.order)
+                WorkItem, self._to_filter(view), limit, order=store_order(view.order)
             ).items
             for view in views
         ]
@@ -240,11 +240,11 @@ class IncidentQueue:
     def check(self, view: QueueFilter) -> None:
         """Raise QueryError if the view is invalid; nothing is read."""
         store_order(view.order)
-        query_phrases(view.where(self.who, self._now, None).text)
+        query_phrases(view.to_filter(self.who, self._now, None).text)
 
     def count(self, view: QueueFilter) -> int:
         """Return the number of incidents in a view, without folding sellers."""
-        return self._store.count(WorkItem, self._where(view))
+        return self._store.count(WorkItem, self._to_filter(view))
 
     def totals(self, common: QueueFilter, views: Sequence[QueueFilter]) -> list[int]:
         """Return the number of incidents in each of `views`.
@@ -252,7 +252,7 @@ class IncidentQueue:
         The views narrow `common`, and have no text, seller, site or kind of their own.
         """
         return self._store.counts(
-            WorkItem, self._where(common), [self._where(view) for view in views]
+            WorkItem, self._to_filter(common), [self._to_filter(view) for view in views]
         )
 
     def counts(self, view: QueueFilter) -> dict[str, int]:
@@ -261,9 +261,9 @@ class IncidentQueue:
         Sellers are not folded.
         """
         tabs = [tab for tab in TABS if tab != "all"]
-        common = self._where(replace(view, tab="all"))
+        common = self._to_filter(replace(view, tab="all"))
         parts = [
-            replace(view, tab=tab).tab_where(
+            replace(view, tab=tab).to_tab_filter(
                 self.who, self._now, self.shift if tab == "new" else None
             )
             for tab in tabs
@@ -275,18 +275,18 @@ class IncidentQueue:
 
         Only the tenant of `view` is used.
         """
-        found = self._store.tally(
-            WorkItem, self._where(QueueFilter(tenant=view.tenant)), ("severity",)
+        tallies = self._store.tally(
+            WorkItem, self._to_filter(QueueFilter(tenant=view.tenant)), ("severity",)
         )
-        counts = {one.values[0]: one.count for one in found}
-        return {one: counts.get(one, 0) for one in reversed(SEVERITIES)}
+        counts = {tally.values[0]: tally.count for tally in tallies}
+        return {severity: counts.get(severity, 0) for severity in reversed(SEVERITIES)}
 
     @property
     def shift(self) -> datetime:
         """When this person's last shift ended."""
         if not self._shift:
             shifts = self.shifts or Shifts(self.work.duties.clock)
-            self._shift.append(shifts.ended(self._store, self.who, SHIFT))
+            self._shift.append(shifts.find_shift_end(self._store, self.who, SHIFT))
         return self._shift[0]
 
     @property
@@ -301,14 +301,14 @@ class IncidentQueue:
         if not self._completed:
             self._completed.append(self.work.complete())
 
-    def _where(self, view: QueueFilter) -> DocumentFilter:
-        where = view.where(self.who, self._now, self.shift if view.tab == "new" else None)
+    def _to_filter(self, view: QueueFilter) -> DocumentFilter:
+        where = view.to_filter(self.who, self._now, self.shift if view.tab == "new" else None)
         if not view.seller:
             return where
-        found = self._store.tally(
+        tallies = self._store.tally(
             Sighting, DocumentFilter({"seller": parse_tokens(view.seller)}), ("incident",)
         )
-        ids = {one.values[0] for one in found}
+        ids = {tally.values[0] for tally in tallies}
         parts = (
             self._store.excerpts(Incident, DocumentFilter({"folded": (PART,)}, ids=ids), _Part)
             if ids
@@ -316,24 +316,27 @@ class IncidentQueue:
         )
         return where.but(ids=ids | {part.part_of for part in parts})
 
-    def _folded(
+    def _fold_sellers(
         self, where: DocumentFilter, order: str, limit: int, after: str
     ) -> tuple[list[tuple[WorkItem, int]], str]:
         """Return a page of items, each with the number it stands for, and the next page's mark."""
-        found, series, mark = list[WorkItem](), dict[str, First](), after
+        leading, series, mark = list[WorkItem](), dict[str, First](), after
         for _ in range(ROUNDS):
             narrowed = replace(where, differs={"series": [*series]}) if series else where
-            page = self._store.search(WorkItem, narrowed, SPARE * (limit - len(found)), mark, order)
+            page = self._store.search(
+                WorkItem, narrowed, SPARE * (limit - len(leading)), mark, order
+            )
             tokens = {token for item in page.items for token in item.series} - series.keys()
             series |= self._store.firsts(WorkItem, where, "series", tokens, order)
-            found += [item for item in page.items if not item.series or _leads(series, item)]
+            leading += [item for item in page.items if not item.series or _leads(series, item)]
             mark = page.after
-            if not mark or len(found) >= limit:
+            if not mark or len(leading) >= limit:
                 break
         shown = [
-            (item, series[item.series[0]].count - 1 if item.series else 0) for item in found[:limit]
+            (item, series[item.series[0]].count - 1 if item.series else 0)
+            for item in leading[:limit]
         ]
-        return shown, page_mark_after(found[limit - 1], order) if len(found) > limit else mark
+        return shown, page_mark_after(leading[limit - 1], order) if len(leading) > limit else mark
 
     def _rows(self, items: Sequence[tuple[WorkItem, int]]) -> Iterator[QueueRow]:
         """Yield the rows from the current facts; outdated work items are written anew."""
@@ -367,7 +370,7 @@ def last_shift(store: IncidentStore, who: str, now: datetime, shift: timedelta) 
     end, after, more = now, "", bool(who)
     while more:
         page = store.search(Decision, DocumentFilter(since=now - SHIFTS_BACK), MAX_PAGE, after)
-        for at in (one.at for one in page.items if one.by == who):
+        for at in (decision.at for decision in page.items if decision.by == who):
             if end - at >= shift / 2:
                 return at
             end = at
@@ -421,11 +424,11 @@ class Handover:
 
     def rows(self) -> list[tuple[QueueRow, tuple[Phrase, ...]]]:
         """Return each shown incident one time, most urgent first, with its parts' names."""
-        found = {row.incident.id: row for part in self.parts().values() for row in part.rows}
-        urgent = sorted(found.values(), key=lambda row: (row.item.burns, row.incident.id))
-        return [(row, tuple(self._why(row))) for row in urgent]
+        rows = {row.incident.id: row for part in self.parts().values() for row in part.rows}
+        urgent = sorted(rows.values(), key=lambda row: (row.item.burns, row.incident.id))
+        return [(row, tuple(self._list_parts(row))) for row in urgent]
 
-    def _why(self, row: QueueRow) -> Iterator[Phrase]:
+    def _list_parts(self, row: QueueRow) -> Iterator[Phrase]:
         is_open = row.item.stage == "open"
         if row.incident.opened_at >= self.since:
             yield Phrase("new")

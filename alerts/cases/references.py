@@ -39,18 +39,18 @@ State = Literal["waiting", "approved", "refused", "expired"]
 class ReferenceRequest:
     """A request for customer references and its answers, oldest first."""
 
-    asked: Decision
+    request: Decision
     approvals: tuple[Decision, ...] = ()
     refusal: Decision | None = None
 
     @property
     def customers(self) -> int:
         """Largest number of customers that it concerns."""
-        return int(self.asked.value)
+        return int(self.request.value)
 
     def select_covered(self, subjects: Iterable[str]) -> list[str]:
         """Return the subjects that were in the incident when the request was made."""
-        salt, digests = self.asked.id.rpartition(":")[2], base64.b64decode(self.asked.covers)
+        salt, digests = self.request.id.rpartition(":")[2], base64.b64decode(self.request.covers)
         covered_digests = {
             digests[at : at + DIGEST_BYTES] for at in range(0, len(digests), DIGEST_BYTES)
         }
@@ -63,7 +63,7 @@ class ReferenceRequest:
 
     def until(self, needed: int) -> datetime:
         """Return when the request or its approval ends, given the required approvals."""
-        last = self.approvals[needed - 1] if 0 < needed <= len(self.approvals) else self.asked
+        last = self.approvals[needed - 1] if 0 < needed <= len(self.approvals) else self.request
         return last.until or last.at
 
     def state(self, needed: int, now: datetime) -> State:
@@ -93,19 +93,19 @@ def find_requests(decisions: Iterable[Decision]) -> list[ReferenceRequest]:
     """Return the reference requests among an incident's decisions, newest first."""
     ordered = sorted(decisions, key=lambda decision: (decision.at, decision.id))
 
-    def answers(act: str, asked: Decision) -> tuple[Decision, ...]:
+    def answers(act: str, request: Decision) -> tuple[Decision, ...]:
         return tuple(
-            decision for decision in ordered if decision.act == act and decision.about == asked.id
+            decision for decision in ordered if decision.act == act and decision.about == request.id
         )
 
-    asked = [decision for decision in ordered if decision.act == "references_asked"]
+    requests = [decision for decision in ordered if decision.act == "references_asked"]
     return [
         ReferenceRequest(
             decision,
             answers("references_approved", decision),
             next(iter(answers("references_refused", decision)), None),
         )
-        for decision in reversed(asked)
+        for decision in reversed(requests)
     ]
 
 
@@ -130,7 +130,7 @@ class References:
             raise QueryError("customer references of this tenant are not handed out here")
         now, number = self.clock.now(), validate_case(case)
         if any(
-            item.asked.by == by and item.state(self.needed, now) in ("waiting", "approved")
+            item.request.by == by and item.state(self.needed, now) in ("waiting", "approved")
             for item in self._requests(incident)
         ):
             raise QueryError("you have a request for this incident already", "case")
@@ -153,7 +153,7 @@ class References:
     ) -> Decision:
         """Approve or refuse somebody else's request `entry`."""
         request, now = self.get_request(incident, entry), self.clock.now()
-        if request.asked.by == by:
+        if request.request.by == by:
             raise QueryError("somebody else has to decide on your request", "note")
         if request.state(self.needed, now) != "waiting":
             raise QueryError("this request waits for no decision", "note")
@@ -178,7 +178,7 @@ class References:
     ) -> tuple[ReferenceRequest, list[str]]:
         """Return the approved request `entry` of `by`, and the pseudonyms to resolve for it."""
         request = self.get_request(incident, entry)
-        if request.asked.by != by:
+        if request.request.by != by:
             raise QueryError("only who asked may download the customer references")
         if request.state(self.needed, self.clock.now()) != "approved":
             raise QueryError("this request is not approved, or no longer")
@@ -194,7 +194,7 @@ class References:
     def get_request(self, incident: Incident, entry: str) -> ReferenceRequest:
         """Return the request `entry` of an incident. Raises QueryError if it does not exist."""
         request = next(
-            (candidate for candidate in self._requests(incident) if candidate.asked.id == entry),
+            (candidate for candidate in self._requests(incident) if candidate.request.id == entry),
             None,
         )
         if request is None:

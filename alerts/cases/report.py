@@ -117,8 +117,8 @@ def _advice() -> _Advice:
 
 def advice_for(scenario: str) -> tuple[Advice, ...]:
     """Return the advice for a scenario ("" for none), followed by the general advice."""
-    known = _advice().scenario.get(scenario)
-    return (*([known] if known else []), _advice().general)
+    advice = _advice().scenario.get(scenario)
+    return (*([advice] if advice else []), _advice().general)
 
 
 Values: TypeAlias = dict[str, tuple[Text, ...]]
@@ -254,10 +254,10 @@ def _people(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
         )
         yield "sensitive_people", _same(f"{incident.sensitive:,}")
         yield "minors_under_14", _same(f"{incident.minors:,}")
-    known = [(name, categories()[name]) for name in incident.fields if name in categories()]
-    yield "categories", tuple(Text(kind.title, kind.title_zh) for _, kind in known)
-    if known:
-        c3 = [kind for name, kind in known if name in HIGHEST]
+    categories_ = [(name, categories()[name]) for name in incident.fields if name in categories()]
+    yield "categories", tuple(Text(kind.title, kind.title_zh) for _, kind in categories_)
+    if categories_:
+        c3 = [kind for name, kind in categories_ if name in HIGHEST]
         yield (
             "c3_present",
             (
@@ -310,9 +310,9 @@ TAKEDOWNS: Mapping[str, Text] = {
 
 def _measures(case: Case) -> Iterator[Text]:
     """Yield the recorded measures with their times."""
-    for one in case.measures:
-        at = moment(one.at, case.zone)
-        words = TAKEDOWNS.get(one.what, Text(one.note, one.note))
+    for measure in case.measures:
+        at = moment(measure.at, case.zone)
+        words = TAKEDOWNS.get(measure.what, Text(measure.note, measure.note))
         yield Text(f"{at}: {words.en}", f"{at}：{words.zh}")
     if case.incident.gone:
         posts = f"{case.incident.gone} of {case.incident.sightings} posts were found gone"
@@ -322,7 +322,7 @@ def _measures(case: Case) -> Iterator[Text]:
 def _evidence(case: Case) -> Iterator[Text]:
     """Yield where and when posts were seen, by our own ids, and how many originals are sealed."""
     if case.sightings:
-        sealed, count = sum(one.is_sealed for one in case.sightings), len(case.sightings)
+        sealed, count = sum(sighting.is_sealed for sighting in case.sightings), len(case.sightings)
         if sealed:
             yield Text(
                 f"originals kept encrypted: {sealed} of {count}",
@@ -340,15 +340,15 @@ def _evidence(case: Case) -> Iterator[Text]:
         )
     if (more := len(case.sightings) - SHOWN_SIGHTINGS) > 0:
         yield Text(f"and {more} more sightings", f"另有{more}条记录")
-    for one in case.stamps:
+    for stamp in case.stamps:
         # without the partner's name, which must not leave the organization
-        at, number = moment(one.at, case.zone), one.customers
-        told = (
+        at, number = moment(stamp.at, case.zone), stamp.customers
+        english = (
             f"list of honeytokens that only one partner received, {number} invented customers,"
             f" recorded {at} before that"
         )
         chinese = f"仅提供给一家合作方的诱饵名单（虚构客户{number}名），于发放前{at}存证"
-        yield Text(f"{told}: SHA-256 {one.sha256}", f"{chinese}：SHA-256 {one.sha256}")
+        yield Text(f"{english}: SHA-256 {stamp.sha256}", f"{chinese}：SHA-256 {stamp.sha256}")
     if case.incident.has_partner_honeytoken and not case.stamps:
         yield Text(
             "the list of honeytokens has no time stamp in the audit log of this host",
@@ -476,7 +476,7 @@ class ReportDraft:
 
 def page(case: Case, language: ReportLanguage) -> ReportDraft:
     """Return the draft of `case`. Equal cases give equal drafts."""
-    known, incident = values(case), case.incident
+    field_values, incident = values(case), case.incident
     head = Text(
         f"Incident {incident.id}, drafted {moment(case.now, case.zone)}",
         f"事件编号{incident.id}，起草于{moment(case.now, case.zone)}",
@@ -484,7 +484,7 @@ def page(case: Case, language: ReportLanguage) -> ReportDraft:
     parts = tuple(
         DraftSection(
             f"{number}. {language.line(Text(section.title, section.title_zh))}",
-            tuple(_item(field, known, language) for field in section.field),
+            tuple(_item(field, field_values, language) for field in section.field),
         )
         for number, section in enumerate(sections(), 1)
     )
@@ -524,32 +524,32 @@ def case_of(context: Context, store: IncidentStore, incident: str) -> Case:
 
     Raises ConfigError if the incident does not exist.
     """
-    found = get_incident(store, incident)
-    family = DocumentFilter({"incident": found.family})
+    stored = get_incident(store, incident)
+    family = DocumentFilter({"incident": stored.family})
     sightings = sorted(store.scroll(Sighting, family), key=lambda s: (s.fetched_at, s.id))
     owed, tenant = (
-        duties_of(context, store).find_deadlines([found])[found.id],
-        context.tenant(found.tenant),
+        duties_of(context, store).find_deadlines([stored])[stored.id],
+        context.tenant(stored.tenant),
     )
     return Case(
-        incident=OutgoingIncident.of(found),
+        incident=OutgoingIncident.from_incident(stored),
         sightings=outgoing_sightings(sightings, vault_of(context)),
         moments=owed.moments,
         duties=owed.duties,
         tenant=tenant,
         zone=ZoneInfo(tenant.zone),
         now=context.clock.now(),
-        tenant_name=found.tenant,
+        tenant_name=stored.tenant,
         measures=list_measures([*store.scroll(Decision, family)]),
         stamps=(
-            tuple(read_stamps(context.data / FOLDER, found.tenant, found.origin_label))
-            if found.origin_label
+            tuple(read_stamps(context.data / FOLDER, stored.tenant, stored.origin_label))
+            if stored.origin_label
             else ()
         ),
     )
 
 
-def rendered(drafted: ReportDraft, form: ReportForm, case: Case) -> bytes:
+def render_draft(drafted: ReportDraft, form: ReportForm, case: Case) -> bytes:
     """Return the draft as a file of the given format."""
     from alerts.cases.report_files import (  # noqa: PLC0415  python-docx takes a while to load
         markdown,

@@ -80,16 +80,17 @@ def word(page: ReportDraft, now: datetime) -> bytes:
         table.columns[0].width, table.columns[1].width = LABEL, VALUE
         for item in part.items:
             row = table.add_row()
-            left, right = row.cells
-            left.width, right.width = LABEL, VALUE
-            _label(left.paragraphs[0], item)
-            _lines(right, item)
+            label, value = row.cells
+            label.width, value.width = LABEL, VALUE
+            _label(label.paragraphs[0], item)
+            _lines(value, item)
             if len(item.lines) <= WHOLE:
-                row._tr.get_or_add_trPr().append(OxmlElement("w:cantSplit"))  # noqa: SLF001  no public API
+                # there is no public API for this
+                row._tr.get_or_add_trPr().append(OxmlElement("w:cantSplit"))  # noqa: SLF001
     _signatures(document, page)
     file = io.BytesIO()
     document.save(file)
-    return _undated(file.getvalue())
+    return _strip_dates(file.getvalue())
 
 
 def _prepare(document: Document, page: ReportDraft, now: datetime) -> None:
@@ -111,10 +112,13 @@ def _prepare(document: Document, page: ReportDraft, now: datetime) -> None:
         _run(paragraph, page.mark, bold=True, colour=RED)
         _run(paragraph, f"\t{about}")
     _page_number(sheet.footer.paragraphs[0])
-    about, made = document.core_properties, now.astimezone(UTC).replace(tzinfo=None, microsecond=0)
+    about, created = (
+        document.core_properties,
+        now.astimezone(UTC).replace(tzinfo=None, microsecond=0),
+    )
     about.author = about.last_modified_by = "ullage"
     about.title, about.comments = page.title, page.mark
-    about.created = about.modified = made
+    about.created = about.modified = created
 
 
 def _page_number(paragraph: Paragraph) -> None:
@@ -173,7 +177,7 @@ def _run(
     return run
 
 
-def _undated(document: bytes) -> bytes:
+def _strip_dates(document: bytes) -> bytes:
     """Return the same file without the dates of its members."""
     fresh = io.BytesIO()
     with (

@@ -65,8 +65,8 @@ class SecondPersons:
             if confirm:
                 self._require_same(pending)
             former = store.scroll(Decision, DocumentFilter({"incident": (incident.id,)}))
-            said = {"id": pending.answer_id, "status": "note", "act": act, "about": pending.id}
-            self.decisions.write([self.decisions.draft(incident, [*former], by, note, "", said)])
+            fields = {"id": pending.answer_id, "status": "note", "act": act, "about": pending.id}
+            self.decisions.write([self.decisions.draft(incident, [*former], by, note, "", fields)])
             answered = store.get(Decision, pending.answer_id)
         if answered is None or (answered.act, answered.by) != (act, by):
             raise QueryError("somebody else has answered this already", "entry")
@@ -81,11 +81,15 @@ class SecondPersons:
         if answer.act != "second_confirmed":
             return False
         store = self.decisions.store
-        known = (
-            store.mget(Decision, [one.id for one in pending.decisions]) if pending.decisions else {}
+        stored = (
+            store.mget(Decision, [decision.id for decision in pending.decisions])
+            if pending.decisions
+            else {}
         )
         missing = [
-            _confirmed(one, pending, answer) for one in pending.decisions if one.id not in known
+            _confirm(decision, pending, answer)
+            for decision in pending.decisions
+            if decision.id not in stored
         ]
         self.decisions.write(missing)
         silence = pending.suppression
@@ -102,15 +106,20 @@ class SecondPersons:
         store, duties = self.decisions.store, self.decisions.duties
         incidents = [
             *store.mget(
-                Incident, {pending.incident, *(one.incident for one in pending.decisions)}
+                Incident, {pending.incident, *(decision.incident for decision in pending.decisions)}
             ).values()
         ]
-        by_id = {one.id: one for one in incidents}
+        by_id = {incident.id: incident for incident in incidents}
         ended = find_ended(duties, DutyChange(incidents, incidents, pending.decisions))
-        waivers = [one for one in pending.decisions if one.stage == "waived"]
+        waivers = [decision for decision in pending.decisions if decision.stage == "waived"]
         holds = all(
-            waiver_holds(one, regimes()[one.regime], by_id[one.incident], duties.tenant(one.tenant))
-            for one in waivers
+            waiver_holds(
+                decision,
+                regimes()[decision.regime],
+                by_id[decision.incident],
+                duties.tenant(decision.tenant),
+            )
+            for decision in waivers
         )
         if not holds or not {duty.name for duty in ended} <= {*pending.ends}:
             raise QueryError(
@@ -119,12 +128,14 @@ class SecondPersons:
             )
 
 
-def _confirmed(one: Decision, pending: PendingDecision, answer: Decision) -> Decision:
+def _confirm(decision: Decision, pending: PendingDecision, answer: Decision) -> Decision:
     """Return a decision in the form in which it is written after confirmation.
 
     It counts from the confirmation, but a report counts as sent when it was proposed.
     """
-    sent = one.sent_at or (one.at if one.regime and one.stage not in RULINGS else None)
-    return one.model_copy(
+    sent = decision.sent_at or (
+        decision.at if decision.regime and decision.stage not in RULINGS else None
+    )
+    return decision.model_copy(
         update={"at": answer.at, "sent_at": sent, "ends": pending.ends, "confirmed_by": answer.by}
     )

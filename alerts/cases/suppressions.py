@@ -75,9 +75,12 @@ class SuppressionConditions:
 def describe_conditions(suppression: Suppression) -> str:
     """Describe the conditions of `suppression` in words."""
     return SuppressionConditions(
-        suppression.site, suppression.channel, suppression.author, suppression.rule,
-        suppression.incident
-    ).describe()  # fmt: skip
+        suppression.site,
+        suppression.channel,
+        suppression.author,
+        suppression.rule,
+        suppression.incident,
+    ).describe()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +171,7 @@ class Suppressions:
         """Return the running deadlines that would no longer be notified."""
         sightings = list(self.store.scroll(Sighting, DocumentFilter({"incident": incident.family})))
         is_silent = (
-            _may_cover(suppression, incident)
+            _can_cover(suppression, incident)
             and find_covering(sightings, [suppression]) is not None
         )
         return find_ended(
@@ -251,20 +254,24 @@ def find_suppressed(duties: Duties, incidents: Iterable[Incident]) -> dict[str, 
     )
     fitting = {
         id_: applicable
-        for id_, one in by_id.items()
-        if (applicable := [each for each in in_force if _may_cover(each, one)])
+        for id_, incident in by_id.items()
+        if (
+            applicable := [
+                suppression for suppression in in_force if _can_cover(suppression, incident)
+            ]
+        )
     }
     running = duties.running([by_id[id_] for id_ in fitting]) if fitting else {}
     for id_, applicable in fitting.items():
         names = {f"{duty.regime.id} {duty.stage.id}" for duty in running.get(id_, ())}
-        agreed = [one for one in applicable if names <= {*one.ends}]
+        agreed = [suppression for suppression in applicable if names <= {*suppression.ends}]
         sightings = (
             list(store.scroll(Sighting, DocumentFilter({"incident": by_id[id_].family})))
             if agreed
             else []
         )
-        if one := find_covering(sightings, agreed):
-            by_incident[id_] = one
+        if suppression := find_covering(sightings, agreed):
+            by_incident[id_] = suppression
     return by_incident
 
 
@@ -316,22 +323,25 @@ def find_covering(
     return covered[0] if all(covered) else None
 
 
-def _may_cover(one: Suppression, incident: Incident) -> bool:
+def _can_cover(suppression: Suppression, incident: Incident) -> bool:
     """Return whether the conditions that concern the whole incident are met."""
-    if incident.tenant != one.tenant or incident.severity == "statutory":
+    if incident.tenant != suppression.tenant or incident.severity == "statutory":
         return False
-    if incident.clock == "run" and one.incident != incident.id:
+    if incident.clock == "run" and suppression.incident != incident.id:
         return False
-    if one.rule and one.rule not in {incident.scenario, *(why.code for why in incident.reasons)}:
+    if suppression.rule and suppression.rule not in {
+        incident.scenario,
+        *(why.code for why in incident.reasons),
+    }:
         return False
-    return not one.incident or _is_like(one, incident)
+    return not suppression.incident or _is_like(suppression, incident)
 
 
-def _is_like(one: Suppression, incident: Incident) -> bool:
-    if one.sketch_of != incident.sketch_of:
+def _is_like(suppression: Suppression, incident: Incident) -> bool:
+    if suppression.sketch_of != incident.sketch_of:
         return False
-    overlap = measure_known_share(incident.sketch, one.sketch)
-    is_same = incident.id == one.incident
+    overlap = measure_known_share(incident.sketch, suppression.sketch)
+    is_same = incident.id == suppression.incident
     return (
         overlap.share >= KNOWN and (is_same or overlap.compared >= 8)
         if overlap.compared

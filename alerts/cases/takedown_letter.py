@@ -51,7 +51,8 @@ Notice to take down posts that disclose personal information
 To: {recipient}
 
 {name} ("we") has found posts on your service that {content}.
-Under article 1195 of the Civil Code and article 10 of the Personal Information Protection Law of the People's Republic of China,
+Under article 1195 of the Civil Code and article 10 of the Personal Information Protection Law \
+of the People's Republic of China,
 or the corresponding rules of your own jurisdiction, we ask you to:
 
 1. remove or block the posts below at once, and stop downloads and caches of them;
@@ -68,7 +69,7 @@ Contact: {contact}
 Proof of identity: {open}
 Date: {date}
 Signature: {open}
-"""  # noqa: E501
+"""
 TEXTS: Mapping[Language, str] = {"zh": ZH, "en": EN}
 
 
@@ -100,7 +101,10 @@ def notice_of(
 
     Raises ConfigError if all have been removed.
     """
-    posts = sorted((one for one in sightings if not one.is_gone), key=lambda one: (one.at, one.id))
+    posts = sorted(
+        (sighting for sighting in sightings if not sighting.is_gone),
+        key=lambda sighting: (sighting.at, sighting.id),
+    )
     if not sightings:
         raise ConfigError(
             Phrase("no sighting of this incident is stored any more: nothing to name in a letter")
@@ -121,7 +125,7 @@ def render_letter(notice: TakedownNotice, language: Language) -> str:
     gap, posts = OPEN[language], notice.posts
     day = {"zh": "%Y年%m月%d日", "en": "%Y-%m-%d"}[language]
 
-    def shown(when: datetime) -> str:
+    def format_time(when: datetime) -> str:
         return when.astimezone(notice.zone).strftime(f"{day} %H:%M")
 
     return TEXTS[language].format(
@@ -131,11 +135,11 @@ def render_letter(notice: TakedownNotice, language: Language) -> str:
         id=notice.incident,
         content=_describe_content(posts, language),
         places="\n".join(
-            f"  - {safe(one.site)}: {safe(notice.addresses.get(one.id, '')) or gap}"
-            for one in posts
+            f"  - {safe(post.site)}: {safe(notice.addresses.get(post.id, '')) or gap}"
+            for post in posts
         ),
-        first=shown(posts[0].at),
-        last=shown(posts[-1].at),
+        first=format_time(posts[0].at),
+        last=format_time(posts[-1].at),
         count=len(posts),
         sealed=_describe_evidence(posts, language),
         date=notice.at.astimezone(notice.zone).strftime(day),
@@ -149,10 +153,10 @@ def _describe_content(posts: Sequence[OutgoingSighting], language: Language) -> 
     It mentions our customers only if some were found.
     """
     are_offers, are_rows = (
-        any(one.is_offer for one in posts),
-        any(one.has_rows or one.has_customers for one in posts),
+        any(post.is_offer for post in posts),
+        any(post.has_rows or post.has_customers for post in posts),
     )
-    has_customers = any(one.has_customers for one in posts)
+    has_customers = any(post.has_customers for post in posts)
     if language == "zh":
         verbs = (
             "、".join(word for word, is_so in (("兜售", are_offers), ("披露", are_rows)) if is_so)
@@ -172,7 +176,7 @@ def _describe_content(posts: Sequence[OutgoingSighting], language: Language) -> 
 
 def _describe_evidence(posts: Sequence[OutgoingSighting], language: Language) -> str:
     """Return how many originals are sealed; "" if none is."""
-    sealed = sum(one.is_sealed for one in posts)
+    sealed = sum(post.is_sealed for post in posts)
     if not sealed:
         return ""
     which = {

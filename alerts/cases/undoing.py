@@ -21,8 +21,12 @@ UNDOABLE: Mapping[str, str] = {
 
 def find_undoable(decisions: Iterable[Decision]) -> set[str]:
     """Return the ids of the decisions that can be undone now."""
-    left = in_force(decisions)
-    return {one.id for one in left if one.act in UNDOABLE and latest_alike(one, left) == one}
+    effective = in_force(decisions)
+    return {
+        decision.id
+        for decision in effective
+        if decision.act in UNDOABLE and latest_alike(decision, effective) == decision
+    }
 
 
 def latest_alike(entry: Decision, decisions: Iterable[Decision]) -> Decision | None:
@@ -31,5 +35,7 @@ def latest_alike(entry: Decision, decisions: Iterable[Decision]) -> Decision | N
     The matter is the owner, the due date, or the link with one incident.
     """
     acts = ("linked", "unlinked") if entry.act in ("linked", "unlinked") else (entry.act,)
-    alike = (one for one in decisions if one.act in acts and one.about == entry.about)
-    return max(alike, key=lambda one: (one.at, one.id), default=None)
+    alike = (
+        decision for decision in decisions if decision.act in acts and decision.about == entry.about
+    )
+    return max(alike, key=lambda decision: (decision.at, decision.id), default=None)

@@ -14,13 +14,13 @@ from alerts.cases.evidence import (
     ACTION,
     EvidenceRequest,
     OpenedEvidence,
-    _opened_addresses,
-    _sealed,
     _text,
     evidence_as_json,
     evidence_table,
+    find_sealed,
     manifest_lines,
     open_all,
+    open_originals,
     text_lines,
     vault_of,
     write_pack,
@@ -64,7 +64,7 @@ def reveal(
         )
     field_, of = wanted[0] if wanted else ("url", "")
     with deciding(context, by, "address.reveal") as (store, who):
-        found, sealed = _sealed(store, incident, of)
+        found, sealed = find_sealed(store, incident, of)
     which = (
         f"sighting {sealed[0].id}"
         if of
@@ -73,7 +73,7 @@ def reveal(
         else f"{len(sealed)} sightings"
     )
     said = f"{field_} of {incident}: {which}"
-    opened = _opened_addresses(context, found.tenant, sealed)
+    opened = open_originals(context, found.tenant, sealed)
     context.trail().append(
         ACTION, said, actor=who.name, tenant=found.tenant, reason=f"case {case}: {reason}"
     )

@@ -123,8 +123,8 @@ def _each(
     with _cases(context, by, permission) as (cases, who):
         said = cases.several(incidents, lambda id_: act(cases, id_, who))
     for one in said:
-        typer.echo(one.words(), err=not one.done)
-    if not all(one.done for one in said):
+        typer.echo(one.words(), err=not one.is_done)
+    if not all(one.is_done for one in said):
         raise typer.Exit(Exit.USAGE)
 
 

@@ -20,7 +20,7 @@ from alerts.cases.actions import Cases
 from alerts.cases.decisions import describe, permission_for
 from alerts.cases.exports import ExportedIncident, chosen, format_named, names
 from alerts.cases.incident_list import Filters, build_filter, customers_csv, get_incident
-from alerts.cases.report import ReportForm, ReportLanguage, case_of, page, rendered
+from alerts.cases.report import ReportForm, ReportLanguage, case_of, page, render_draft
 from alerts.cli import By, Severity, Status, Tenant, Words, actor_of, deciding
 from alerts.coverage.monitoring_status import monitoring_status
 from alerts.deadlines import CHANNELS, parse_sent_at, regimes
@@ -129,9 +129,9 @@ def _record(
         when = parse_sent_at(sent_at, zone, context.clock.now())
         cases = Cases(work_of(context, store), context.trail(), actor_of(context, who))
         done = cases.decide(incident, chosen, by=who.name, sent_at=when, **details)
-    if isinstance(done.made, Decision):
-        alone = ", decided by one person" if done.made.is_by_one_person else ""
-        typer.echo(f"recorded: {incident} {describe(done.made)}{alone}")
+    if isinstance(done.decision, Decision):
+        alone = ", decided by one person" if done.decision.is_by_one_person else ""
+        typer.echo(f"recorded: {incident} {describe(done.decision)}{alone}")
     else:
         typer.echo(done.words())
 
@@ -198,7 +198,7 @@ def report(
         case = case_of(context, store, incident)
     lang = lang or ReportLanguage(case.tenant.language)
     drafted = page(case, lang)
-    content = rendered(drafted, form, case)
+    content = render_draft(drafted, form, case)
     what = f"incident {incident}: notification draft, {form}, {lang}"
     context.trail().append("incident.draft", what, actor=current_user(), tenant=case.tenant_name)
     write_out(content, output)

@@ -205,7 +205,7 @@ def _make_incident() -> tuple[Incident, Sighting]:
 
 def exporters(data: bytes) -> None:
     """Texts between NULs are what strangers wrote of an incident; every format can be read back."""
-    from alerts.cases.exports import ExportedIncident, _seen, format_named, names
+    from alerts.cases.exports import ExportedIncident, build_exported_sighting, format_named, names
 
     incident, sighting = _make_incident()
     texts = tuple(data.decode("utf-8", "replace").split("\0")[:6])
@@ -219,7 +219,7 @@ def exporters(data: bytes) -> None:
         }
     )
     sightings = tuple(
-        _seen(
+        build_exported_sighting(
             sighting.model_copy(
                 update={"id": f"s{number}", "title": text, "url": text, "site": text}
             )

@@ -280,7 +280,7 @@ def test_modified_is_the_last_change_by_a_finding_or_a_person(store, clock, inci
 
 def test_readable_identifiers_are_left_out(store, incidents):
     for exported in chosen(store, incidents, Filters()):
-        for sighting in exported.seen:
+        for sighting in exported.sightings:
             assert not identifier_in(sighting.title)
             assert not identifier_in(sighting.address, numbers=False)
             assert "<" not in sighting.address

@@ -125,15 +125,15 @@ def test_person_is_found_in_every_form_of_a_value(lookup, clock, kind, typed, fo
     leak(lookup, clock, "a", text, kind, form)
     answer = ask(lookup, f" {typed} ")
     assert kind in answer.kinds
-    assert [(hit.exposure.subject, hit.incident.tenant, hit.status) for hit in answer.found] == [
-        (handle("a"), "bank", "open")
-    ]
+    assert [
+        (hit.exposure.subject, hit.incident.tenant, hit.status) for hit in answer.exposures
+    ] == [(handle("a"), "bank", "open")]
 
 
 def test_other_person_is_not_found(lookup, clock):
     leak(lookup, clock, "a", PHONE)
     leak(lookup, clock, "b", "13900139000", tenant="shop")
-    assert ask(lookup, "13800138001").found == ()
+    assert ask(lookup, "13800138001").exposures == ()
     assert ask(lookup, "13800138001").kinds == ("phone",)
     assert ask(lookup, "no identifier").kinds == ()
 
@@ -154,11 +154,11 @@ def test_every_tenant_and_live_key_generation_is_searched(lookup, clock, context
     clock.advance(60)
     leak(lookup, clock, "theirs", PHONE, tenant="shop")
     assert lookup.everyone() == ["bank", "shop", "unkeyed"]
-    assert [hit.exposure.subject for hit in ask(lookup, PHONE).found] == [
+    assert [hit.exposure.subject for hit in ask(lookup, PHONE).exposures] == [
         handle(n) for n in ("theirs", "new", "old")
     ]
     context.keys.destroy("bank/index-1.key")
-    assert [hit.exposure.subject for hit in ask(lookup, PHONE).found] == [
+    assert [hit.exposure.subject for hit in ask(lookup, PHONE).exposures] == [
         handle(n) for n in ("theirs", "new")
     ]
 

@@ -39,7 +39,15 @@ ZONE = ZoneInfo("Asia/Shanghai")
 
 def case_of(found, clock) -> Case:
     moments = Moments(found.first_seen, None, None, None, None)
-    return Case(OutgoingIncident.of(found), (), moments, (), Tenant(), ZONE, clock.as_clock().now())
+    return Case(
+        OutgoingIncident.from_incident(found),
+        (),
+        moments,
+        (),
+        Tenant(),
+        ZONE,
+        clock.as_clock().now(),
+    )
 
 
 @pytest.mark.parametrize(("origin", "severity"), list(product(get_args(Origin), SEVERITIES)))

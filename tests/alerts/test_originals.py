@@ -218,7 +218,7 @@ def test_original_opens_only_for_its_own_finding(desk: Context, store, leak: str
 
 
 def test_reveals_are_counted_by_person_and_shift(desk: Context, clock) -> None:
-    reveals, trail = Reveals.of(desk), desk.trail()
+    reveals, trail = Reveals.from_context(desk), desk.trail()
     assert reveals.most(desk.clock.now()) == 0
     for who in ("Li", "Li", "Wang"):
         trail.append(ACTION, "url of INC-A: 1 sightings", actor=who, tenant="bank")

@@ -15,7 +15,7 @@ from alerts.cases.evidence import vault_of
 from alerts.cases.exports import ExportedIncident, chosen, format_named
 from alerts.cases.incident_list import Filters
 from alerts.cases.outgoing import OutgoingIncident, OutgoingSighting
-from alerts.cases.report import ReportForm, ReportLanguage, case_of, page, rendered, values
+from alerts.cases.report import ReportForm, ReportLanguage, case_of, page, render_draft, values
 from alerts.cases.takedown_letter import TakedownNotice
 from alerts.records import Decision, Incident, IncidentReason, Sighting, incident_id
 from alerts.store import DocumentFilter
@@ -78,7 +78,7 @@ def draft(
     form: ReportForm = ReportForm.MARKDOWN,
 ) -> str:
     case = case_of(context, store, A)
-    content = rendered(page(case, language), form, case)
+    content = render_draft(page(case, language), form, case)
     if form is ReportForm.MARKDOWN:
         return content.decode().replace("\\", "")
     document = docx.Document(io.BytesIO(content))
@@ -275,6 +275,6 @@ def test_draft_claims_a_leak_only_where_customers_were_found(
 def test_export_is_made_from_outgoing_facts(store, leak):
     [exported] = list(chosen(store, [A], Filters()))
     assert isinstance(exported, ExportedIncident)
-    shared = exported.shared()
+    shared = exported.to_shared()
     assert isinstance(shared.incident, OutgoingIncident)
     assert "origin" not in shared.headline

@@ -17,7 +17,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from alerts.cases.exports import ExportedIncident, ExportedSighting, _seen, format_named, names
+from alerts.cases.exports import (
+    ExportedIncident,
+    ExportedSighting,
+    build_exported_sighting,
+    format_named,
+    names,
+)
 from alerts.cases.exports.csv import COLUMNS
 from alerts.cases.outgoing import OutgoingIncident, outgoing_sightings
 from alerts.cases.report import Case, ReportLanguage, page
@@ -80,7 +86,9 @@ def changes(draw) -> dict:
 def draw_sightings(draw, sighting: Sighting) -> tuple[ExportedSighting, ...]:
     posts = draw(st.lists(st.tuples(TEXTS, TEXTS, TEXTS.filter(bool)), max_size=3))
     return tuple(
-        _seen(sighting.model_copy(update={"id": f"s{n}", "title": title, "url": url, "site": site}))
+        build_exported_sighting(
+            sighting.model_copy(update={"id": f"s{n}", "title": title, "url": url, "site": site})
+        )
         for n, (title, url, site) in enumerate(posts)
     )
 
@@ -107,7 +115,9 @@ def write_export(form: str, *incidents: ExportedIncident) -> str:
 
 def test_every_format_is_readable_with_any_content(base):
     nowhere = [
-        _seen(base[1].model_copy(update={"id": f"s{n}", "site": site, "title": site}))
+        build_exported_sighting(
+            base[1].model_copy(update={"id": f"s{n}", "site": site, "title": site})
+        )
         for n, site in enumerate("\x00 \u202e")
     ]
     blank = ExportedIncident(
@@ -131,13 +141,13 @@ def test_every_format_is_readable_with_any_content(base):
         assert json.loads(lines[0])["ullage"]["customers"] == one.incident.customers
         event = pymisp.MISPEvent()
         event.load(json.loads(write_export("misp", one))["response"][0])
-        assert len(event.objects) == len(one.seen)
+        assert len(event.objects) == len(one.sightings)
         objects = json.loads(write_export("stix", one))["objects"]
         assert stix2.parse(next(o for o in objects if o["type"] == "incident"))["id"].startswith(
             "incident--"
         )
         assert [o["value"] for o in objects if o["type"] == "url"] == list(
-            dict.fromkeys(s.address for s in one.seen if s.address)
+            dict.fromkeys(s.address for s in one.sightings if s.address)
         )
 
     check()
@@ -159,7 +169,11 @@ def test_hostile_bundles_pass_the_validator(base):
             ),
             "open",
             incident.updated_at,
-            (_seen(sighting.model_copy(update={"id": f"s{n}", "url": text, "title": text})),),
+            (
+                build_exported_sighting(
+                    sighting.model_copy(update={"id": f"s{n}", "url": text, "title": text})
+                ),
+            ),
         )
         for n, text in enumerate(HOSTILE)
     ]
@@ -173,7 +187,7 @@ def test_hostile_bundles_pass_the_validator(base):
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_titles_and_addresses_hold_no_control_characters(base, text):
-    exported = _seen(base[1].model_copy(update={"title": text, "url": text}))
+    exported = build_exported_sighting(base[1].model_copy(update={"title": text, "url": text}))
     assert not re.search("[\x00-\x1f\u202e\ufeff]", exported.title)
     assert exported.address == ""
 
@@ -194,7 +208,13 @@ def case_of(base: tuple[Incident, Sighting], text: str, now: datetime = WHEN) ->
     )
     posts = outgoing_sightings([sighting.model_copy(update={"site": text})], None)
     return Case(
-        OutgoingIncident.of(hostile), posts, Moments(WHEN), (), Tenant(entity=entity), UTC, now
+        OutgoingIncident.from_incident(hostile),
+        posts,
+        Moments(WHEN),
+        (),
+        Tenant(entity=entity),
+        UTC,
+        now,
     )
 
 

@@ -23,7 +23,7 @@ from alerts.cases.report import (
     case_of,
     categories,
     page,
-    rendered,
+    render_draft,
     sections,
     values,
 )
@@ -153,7 +153,7 @@ def test_bounds_differ_from_exact_counts(case):
 @pytest.mark.parametrize("form", list(ReportForm))
 @pytest.mark.parametrize("language", list(ReportLanguage))
 def test_draft_holds_no_identifier_title_author_or_address(case, form, language):
-    content = rendered(page(case, language), form, case)
+    content = render_draft(page(case, language), form, case)
     text = text_of(content) if form is ReportForm.WORD else content.decode()
     raw = b"".join(zipfile.ZipFile(io.BytesIO(content)).read(n) for n in zipfile.ZipFile(io.BytesIO(content)).namelist()) if (  # noqa: E501
         form is ReportForm.WORD
@@ -172,8 +172,8 @@ def test_draft_holds_no_identifier_title_author_or_address(case, form, language)
 def test_both_forms_hold_the_same_lines(case, language):
     drafted = page(case, language)
     as_word, as_markdown = (
-        text_of(rendered(drafted, ReportForm.WORD, case)),
-        rendered(drafted, ReportForm.MARKDOWN, case).decode(),
+        text_of(render_draft(drafted, ReportForm.WORD, case)),
+        render_draft(drafted, ReportForm.MARKDOWN, case).decode(),
     )
     for part in drafted.parts:
         for item in part.items:
@@ -187,9 +187,11 @@ def test_both_forms_hold_the_same_lines(case, language):
 def test_the_same_case_gives_the_same_bytes(case):
     later = replace(case, now=case.now + timedelta(hours=1))
     for form in ReportForm:
-        first, second = (rendered(page(case, ReportLanguage.BOTH), form, case) for _ in range(2))
+        first, second = (
+            render_draft(page(case, ReportLanguage.BOTH), form, case) for _ in range(2)
+        )
         assert first == second
-        assert first != rendered(page(later, ReportLanguage.BOTH), form, later)
+        assert first != render_draft(page(later, ReportLanguage.BOTH), form, later)
 
 
 def test_unknown_facts_are_left_open(case, store, context):
@@ -372,14 +374,14 @@ def test_age_of_the_data_is_stated_where_known(case):
 def test_markdown_and_terminal_characters_are_inert(case):
     hostile = "# <script>*x* [a](javascript:b) | `c`\x1b[31m\u202e"
     attacked = replace(case, tenant=Tenant(entity=Entity(name=hostile)))
-    text = rendered(page(attacked, ReportLanguage.ZH), ReportForm.MARKDOWN, attacked).decode()
+    text = render_draft(page(attacked, ReportLanguage.ZH), ReportForm.MARKDOWN, attacked).decode()
     assert r"\# \<script\>\*x\* \[a\](javascript:b) \| \`c\`\\x1b\[31m\\u202e" in text
     assert not re.search(r"[\x1b\u202e]|(?<!\\)<", text)
     assert literal("- a") == r"\- a"
     assert literal("2026-09-21") == "2026-09-21"
     assert literal("1. a") == r"1\. a"
     assert "\x1b" not in text_of(
-        rendered(page(attacked, ReportLanguage.ZH), ReportForm.WORD, attacked)
+        render_draft(page(attacked, ReportLanguage.ZH), ReportForm.WORD, attacked)
     )
 
 
@@ -419,11 +421,11 @@ def test_report_command_writes_a_private_file_and_is_audited(data, store, incide
 
 def test_document_has_only_the_given_time(case):
     file = zipfile.ZipFile(
-        io.BytesIO(rendered(page(case, ReportLanguage.ZH), ReportForm.WORD, case))
+        io.BytesIO(render_draft(page(case, ReportLanguage.ZH), ReportForm.WORD, case))
     )
     assert {member.date_time for member in file.infolist()} == {(1980, 1, 1, 0, 0, 0)}
     about = docx.Document(
-        io.BytesIO(rendered(page(case, ReportLanguage.ZH), ReportForm.WORD, case))
+        io.BytesIO(render_draft(page(case, ReportLanguage.ZH), ReportForm.WORD, case))
     ).core_properties
     assert about.created == about.modified == case.now.replace(microsecond=0)
     assert about.author == "ullage"
@@ -480,7 +482,7 @@ def test_origin_never_names_the_leaker() -> None:
     ],
 )
 def test_every_page_has_organization_number_and_signature_lines(case, language, whose, signed):
-    document = docx.Document(io.BytesIO(rendered(page(case, language), ReportForm.WORD, case)))
+    document = docx.Document(io.BytesIO(render_draft(page(case, language), ReportForm.WORD, case)))
     [sheet] = document.sections
     mark = language.line(MARK)
     assert sheet.header.paragraphs[0].text == f"{mark}\t{whose}"

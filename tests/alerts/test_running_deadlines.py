@@ -349,14 +349,14 @@ def test_conditional_deadline_is_not_ended_by_an_acknowledgement(store, cases, d
         lambda: cases.excuse(A, "chance", by="Li Wei"),
         lambda: cases.decide(A, "resolved", by="Li Wei"),
     ):
-        assert isinstance(end().made, PendingDecision)
+        assert isinstance(end().decision, PendingDecision)
     assert store.count(Decision, DocumentFilter()) == 0
 
 
 def test_deadline_that_waits_for_a_decision_can_be_waived(store, cases, clock):
     store.put([incident(A, severity="high", origin="unknown", clock="if confirmed")])
     record_notification(store, clock.as_clock().now())
-    assert isinstance(cases.excuse(A, "chance", by="Li Wei").made, Decision)
+    assert isinstance(cases.excuse(A, "chance", by="Li Wei").decision, Decision)
 
 
 @pytest.mark.parametrize("chosen", ["reported pipl-57 first", "waived pipl-57"])
@@ -371,7 +371,7 @@ def test_deadline_that_does_not_run_yet_needs_a_second_person_too(store, cases, 
         if chosen.startswith("reported")
         else {"note": "averted"}
     )
-    assert isinstance(cases.decide(A, chosen, by="Li Wei", **members).made, PendingDecision)
+    assert isinstance(cases.decide(A, chosen, by="Li Wei", **members).decision, PendingDecision)
 
 
 def test_silenced_incident_is_notified_once_its_deadlines_run(store, cases, clock, duties, context):
@@ -458,7 +458,7 @@ def test_repeated_request_is_the_same_after_a_deadline_began(store, cases):
     store.put([incident(A, clock="none")])
     first = cases.excuse(A, "chance", by="Li Wei", token="0" * 16)
     store.put([store.get(Incident, A).model_copy(update={"clock": "run"})])
-    assert cases.excuse(A, "chance", by="Li Wei", token="0" * 16).made == first.made
+    assert cases.excuse(A, "chance", by="Li Wei", token="0" * 16).decision == first.decision
 
 
 def test_resolving_again_does_not_move_the_final_report(store, cases, clock, duties):
@@ -471,9 +471,9 @@ def test_resolving_again_does_not_move_the_final_report(store, cases, clock, dut
     for stage in ("first", "written"):
         waiting = cases.decide(
             A, f"reported nfra-2024 {stage}", by="Li Wei", channel="fax", reference="R-1"
-        ).made
+        ).decision
         lead = Cases(cases.work, cases.trail, SECOND)
         lead.answer(A, waiting.id, by="Wang Fang", confirm=True)
-    assert isinstance(cases.decide(A, "resolved", by="Li Wei").made, Decision)
+    assert isinstance(cases.decide(A, "resolved", by="Li Wei").decision, Decision)
     clock.advance(86400)
-    assert isinstance(cases.decide(A, "resolved", by="Li Wei").made, PendingDecision)
+    assert isinstance(cases.decide(A, "resolved", by="Li Wei").decision, PendingDecision)

@@ -90,7 +90,7 @@ def waiting(tenant, store, clock, duties, context) -> PendingDecision:
     """Return a false positive that waits for a second person, as its deadline runs."""
     store.put([incident(A, severity="high", origin="ours", clock="run")])
     record_notification(store, clock.as_clock().now())
-    return Cases(Work(duties), context.trail()).excuse(A, "chance", by="Li Na").made
+    return Cases(Work(duties), context.trail()).excuse(A, "chance", by="Li Na").decision
 
 
 @pytest.fixture
@@ -391,12 +391,12 @@ def test_merged_incidents_keep_the_earliest_deadline(store, clock, duties, pair,
     clock.advance(3 * 86_400)
     record_notification(store, clock.as_clock().now(), a)
     before = {member: dues(duties, member) for member in (a, b)}
-    assert isinstance(cases.merge(a, b, by="Li Na", note="one seller").made, Decision)
+    assert isinstance(cases.merge(a, b, by="Li Na", note="one seller").decision, Decision)
     returns.turn()
     assert store.get(Incident, b).part_of == a
     assert dues(duties, a)["first"] == min(before[a]["first"], before[b]["first"])
     clock.advance(60)
-    assert isinstance(cases.split(a, b, by="Li Na", note="two sellers").made, Decision)
+    assert isinstance(cases.split(a, b, by="Li Na", note="two sellers").decision, Decision)
     returns.turn()
     assert {member: dues(duties, member) for member in (a, b)} == before
 
@@ -413,7 +413,7 @@ def test_report_before_a_merge_does_not_meet_the_others_deadline(
     def report(id_: str) -> None:
         waiting = cases.decide(
             id_, "reported pipl-57 first", by="Li Na", channel="fax", reference="R-1"
-        ).made
+        ).decision
         second.answer(id_, waiting.id, by="Wang Fang", confirm=True)
 
     report(b if is_of_part else a)
@@ -437,6 +437,6 @@ def test_a_merge_that_would_end_a_deadline_waits(store, clock, duties, pair, con
     record_notification(store, clock.as_clock().now(), a)
     assert deadlines(duties, a) == ("pipl-57 first",)
     cases = Cases(Work(duties), context.trail())
-    assert isinstance(cases.merge(a, b, by="Li Na", note="one seller").made, PendingDecision)
+    assert isinstance(cases.merge(a, b, by="Li Na", note="one seller").decision, PendingDecision)
     Returns(Work(duties), context.trail(), load_verdict_rules).turn()
     assert store.get(Incident, b).part_of == ""

@@ -68,12 +68,12 @@ class ExportedIncident:
     incident: Incident
     status: Status
     modified: datetime
-    seen: tuple[ExportedSighting, ...]
+    sightings: tuple[ExportedSighting, ...]
 
     @property
     def sites(self) -> tuple[str, ...]:
         """The sites on which it was seen, in displayable form."""
-        return tuple(_shown(site) for site in self.incident.sites)
+        return tuple(_to_displayable(site) for site in self.incident.sites)
 
     @property
     def headline(self) -> str:
@@ -84,14 +84,14 @@ class ExportedIncident:
         )
         return f"{incident.id}: {what}; {incident.counted} customers, origin {incident.origin}"
 
-    def shared(self) -> SharedIncident:
+    def to_shared(self) -> SharedIncident:
         """Return the part of the incident that may be exchanged with others."""
         return SharedIncident(
-            OutgoingIncident.of(self.incident),
+            OutgoingIncident.from_incident(self.incident),
             self.incident.tenant,
             self.status,
             self.modified,
-            self.seen,
+            self.sightings,
             self.sites,
         )
 
@@ -107,7 +107,7 @@ class SharedIncident:
     tenant: str
     status: Status
     modified: datetime
-    seen: tuple[ExportedSighting, ...]
+    sightings: tuple[ExportedSighting, ...]
     sites: tuple[str, ...]
 
     @property
@@ -128,70 +128,79 @@ class SharedIncident:
 
 
 def chosen(
-    store: IncidentStore, ids: Sequence[str], filters: Filters, known: Statuses | None = None
+    store: IncidentStore,
+    ids: Sequence[str],
+    filters: Filters,
+    find_statuses: Statuses | None = None,
 ) -> Iterator[ExportedIncident]:
     """Yield the named incidents, or all that pass the filters, newest first.
 
-    `known` returns the statuses; by default they follow from the stored decisions. Raises
+    `find_statuses` returns the statuses; by default they follow from the stored decisions. Raises
     QueryError if a named incident does not exist.
     """
-    known = known or partial(statuses, store)
+    find_statuses = find_statuses or partial(statuses, store)
     if ids:
-        found = store.mget(Incident, ids)
-        if missing := [id_ for id_ in ids if id_ not in found]:
+        incidents = store.mget(Incident, ids)
+        if missing := [id_ for id_ in ids if id_ not in incidents]:
             raise QueryError(
                 Phrase(
                     "%(count)s of these incidents do not exist: see `ullage incidents list`",
                     count=len(missing),
                 )
             )
-        yield from _exported(store, [found[id_] for id_ in dict.fromkeys(ids)], known)
+        yield from _build_exports(
+            store, [incidents[id_] for id_ in dict.fromkeys(ids)], find_statuses
+        )
         return
     after, more = "", True
     while more:
-        page = find_page(store, filters, PAGE, after, known)
-        yield from _exported(store, page.items, known)
+        page = find_page(store, filters, PAGE, after, find_statuses)
+        yield from _build_exports(store, page.items, find_statuses)
         after, more = page.after, bool(page.after)
 
 
-def _exported(
-    store: IncidentStore, incidents: Sequence[Incident], known: Statuses
+def _build_exports(
+    store: IncidentStore, incidents: Sequence[Incident], find_statuses: Statuses
 ) -> Iterator[ExportedIncident]:
     ids = [incident.id for incident in incidents]
-    where, standing = DocumentFilter({"incident": ids}), known(ids) if ids else {}
+    where, statuses_by_id = DocumentFilter({"incident": ids}), find_statuses(ids) if ids else {}
     sightings, decisions = (
         _by_incident(store.scroll(kind, where)) if incidents else {}
         for kind in (Sighting, Decision)
     )
     for incident in incidents:
         decided = [d for d in decisions.get(incident.id, ()) if isinstance(d, Decision)]
-        seen = [s for s in sightings.get(incident.id, ()) if isinstance(s, Sighting)]
+        incident_sightings = [s for s in sightings.get(incident.id, ()) if isinstance(s, Sighting)]
         yield ExportedIncident(
             incident,
-            standing.get(incident.id, UNDECIDED),
+            statuses_by_id.get(incident.id, UNDECIDED),
             max(
                 [
                     incident.updated_at,
                     *(d.at for d in decided),
-                    *(at for s in seen for at in (s.gone_at, s.back_at) if at),
+                    *(at for s in incident_sightings for at in (s.gone_at, s.back_at) if at),
                 ]
             ),
-            tuple(_seen(s) for s in sorted(seen, key=lambda s: (s.fetched_at, s.id))),
+            tuple(
+                build_exported_sighting(s)
+                for s in sorted(incident_sightings, key=lambda s: (s.fetched_at, s.id))
+            ),
         )
 
 
 def _by_incident(documents: Iterable[Sighting | Decision]) -> dict[str, list[Sighting | Decision]]:
-    found: dict[str, list[Sighting | Decision]] = {}
+    grouped: dict[str, list[Sighting | Decision]] = {}
     for document in documents:
-        found.setdefault(document.incident, []).append(document)
-    return found
+        grouped.setdefault(document.incident, []).append(document)
+    return grouped
 
 
-def _seen(s: Sighting) -> ExportedSighting:
+def build_exported_sighting(s: Sighting) -> ExportedSighting:
+    """Return the facts of a sighting that may leave; unsafe titles and addresses are left out."""
     title = "" if identifier_in(s.title) else safe(s.title).strip()
     return ExportedSighting(
         s.id,
-        _shown(s.site),
+        _to_displayable(s.site),
         s.fetched_at,
         s.published_at,
         _address(s.url),
@@ -202,7 +211,7 @@ def _seen(s: Sighting) -> ExportedSighting:
     )
 
 
-def _shown(site: str) -> str:
+def _to_displayable(site: str) -> str:
     """Return a site's name without characters that cannot be displayed.
 
     It is never empty, because MISP rejects empty values.

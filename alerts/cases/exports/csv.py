@@ -26,12 +26,12 @@ COLUMNS = (
 def write(incidents: Iterable[ExportedIncident]) -> Iterator[str]:
     """Yield the header, then one line per incident."""
     yield BOM + format_csv_line(COLUMNS)
-    for one in incidents:
-        yield format_csv_line([_cells(one)[column] for column in COLUMNS])
+    for export in incidents:
+        yield format_csv_line([_cells(export)[column] for column in COLUMNS])
 
 
-def _cells(one: ExportedIncident) -> dict[str, str]:
-    incident = one.incident
+def _cells(export: ExportedIncident) -> dict[str, str]:
+    incident = export.incident
     return {
         "incident": incident.id,
         "tenant": incident.tenant,
@@ -41,25 +41,29 @@ def _cells(one: ExportedIncident) -> dict[str, str]:
         "scenario": incident.scenario,
         "scenario_title": incident.scenario_title,
         "scenario_title_zh": incident.scenario_title_zh,
-        "status": one.status,
+        "status": export.status,
         "customers": str(incident.customers),
         "rows": str(incident.rows),
         "sightings": str(incident.sightings),
         "kinds": " ".join(incident.kinds),
         "fields": " ".join(incident.fields),
-        "sites": " ".join(one.sites),
+        "sites": " ".join(export.sites),
         "terms": " ".join(incident.written),
         "reasons": " ".join(f"{why.code}{why.points:+d}" for why in incident.reasons),
         "sections": " ".join(incident.sections),
         "claims": summarize_claims(incident.claims),
         "newest_date": str(incident.newest_date or ""),
-        "titles": " | ".join(dict.fromkeys(seen.title for seen in one.seen if seen.title)),
-        "addresses": " ".join(dict.fromkeys(seen.address for seen in one.seen if seen.address)),
+        "titles": " | ".join(
+            dict.fromkeys(sighting.title for sighting in export.sightings if sighting.title)
+        ),
+        "addresses": " ".join(
+            dict.fromkeys(sighting.address for sighting in export.sightings if sighting.address)
+        ),
         "published_at": _time(incident.published_at),
         "first_seen": _time(incident.first_seen),
         "last_seen": _time(incident.last_seen),
         "opened_at": _time(incident.opened_at),
-        "modified_at": _time(one.modified),
+        "modified_at": _time(export.modified),
         "gone": str(incident.gone),
         "gone_at": _time(incident.gone_at),
     }

@@ -25,16 +25,16 @@ STEP = 20
 
 def write(incidents: Iterable[ExportedIncident]) -> Iterator[str]:
     """Yield one line per incident."""
-    for one in incidents:
-        yield json.dumps(_event(one), ensure_ascii=False, separators=(",", ":")) + "\n"
+    for export in incidents:
+        yield json.dumps(_event(export), ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def _event(one: ExportedIncident) -> dict[str, Any]:
-    incident = one.incident
+def _event(export: ExportedIncident) -> dict[str, Any]:
+    incident = export.incident
     return {
-        "@timestamp": _time(one.modified),
+        "@timestamp": _time(export.modified),
         "ecs": {"version": ECS_VERSION},
-        "message": one.headline,
+        "message": export.headline,
         "event": {
             "id": incident.id,
             "kind": "alert",
@@ -55,7 +55,7 @@ def _event(one: ExportedIncident) -> dict[str, Any]:
             "type": "leak-monitor",
             "version": __version__,
         },
-        **({"rule": _rule(one)} if incident.scenario else {}),
+        **({"rule": _rule(export)} if incident.scenario else {}),
         "threat": {
             "indicator": {
                 "type": "url",
@@ -65,42 +65,50 @@ def _event(one: ExportedIncident) -> dict[str, Any]:
                 "sightings": incident.sightings,
                 "marking": {"tlp": "AMBER"},
             },
-            "enrichments": [_enrichment(seen) for seen in one.seen],
+            "enrichments": [_enrichment(sighting) for sighting in export.sightings],
         },
-        "ullage": _ours(one),
+        "ullage": _ours(export),
     }
 
 
-def _rule(one: ExportedIncident) -> dict[str, str]:
+def _rule(export: ExportedIncident) -> dict[str, str]:
     return {
-        "id": one.incident.scenario,
-        "name": one.incident.scenario_title,
+        "id": export.incident.scenario,
+        "name": export.incident.scenario_title,
         "category": "fraud-scenario",
         "ruleset": "ullage",
     }
 
 
-def _enrichment(seen: ExportedSighting) -> dict[str, Any]:
-    address = {"url": {"full": seen.address}} if seen.address else {}
+def _enrichment(sighting: ExportedSighting) -> dict[str, Any]:
+    address = {"url": {"full": sighting.address}} if sighting.address else {}
     return {
         "indicator": {
             "type": "url",
-            "provider": seen.site,
-            "first_seen": _time(seen.published or seen.at),
+            "provider": sighting.site,
+            "first_seen": _time(sighting.published or sighting.at),
             **address,
         },
-        "matched": {"id": seen.id, "occurred": _time(seen.at), "type": "indicator_match_rule"},
+        "matched": {
+            "id": sighting.id,
+            "occurred": _time(sighting.at),
+            "type": "indicator_match_rule",
+        },
     }
 
 
-def _ours(one: ExportedIncident) -> dict[str, Any]:
-    own = one.incident.model_dump(mode="json", include=_OWN)
+def _ours(export: ExportedIncident) -> dict[str, Any]:
+    members = export.incident.model_dump(mode="json", include=_OWN)
     return {
-        **own,
-        "sites": one.sites,
-        "status": one.status,
-        "gone": {seen.id: _time(seen.gone) for seen in one.seen if seen.gone},
-        "titles": list(dict.fromkeys(seen.title for seen in one.seen if seen.title)),
+        **members,
+        "sites": export.sites,
+        "status": export.status,
+        "gone": {
+            sighting.id: _time(sighting.gone) for sighting in export.sightings if sighting.gone
+        },
+        "titles": list(
+            dict.fromkeys(sighting.title for sighting in export.sightings if sighting.title)
+        ),
     }
 
 

@@ -31,83 +31,83 @@ ANALYSIS: dict[Status, int] = {
 def write(incidents: Iterable[ExportedIncident]) -> Iterator[str]:
     """Yield the pieces of one JSON document of events, in the layout of MISP's own export."""
     yield '{"response": ['
-    for number, one in enumerate(incidents):
+    for number, export in enumerate(incidents):
         yield (",\n" if number else "\n") + json.dumps(
-            {"Event": _event(one.shared())}, ensure_ascii=False
+            {"Event": _event(export.to_shared())}, ensure_ascii=False
         )
     yield "\n]}\n"
 
 
-def _event(one: SharedIncident) -> dict[str, Any]:
-    incident = one.incident
+def _event(shared: SharedIncident) -> dict[str, Any]:
+    incident = shared.incident
     event = MISPEvent()
     event.from_dict(
-        uuid=str(one.uuid("misp-event")),
-        info=one.headline,
+        uuid=str(shared.uuid("misp-event")),
+        info=shared.headline,
         date=incident.first_seen.date(),
         distribution=OWN_ORGANISATION,
         threat_level_id=UNDEFINED,
-        analysis=ANALYSIS[one.status],
+        analysis=ANALYSIS[shared.status],
         published=False,
     )
-    tags = {"status": one.status, "tenant": one.tenant}
+    tags = {"status": shared.status, "tenant": shared.tenant}
     for tag in ("tlp:amber", *(f'ullage:{name}="{value}"' for name, value in tags.items())):
         event.add_tag(tag)
     _attribute(
         event,
-        one,
+        shared,
         "kinds",
         f"kinds: {' '.join(incident.kinds) or 'none'}; fields:"
         f" {' '.join(incident.fields) or 'none'}",
     )
-    for seen in one.seen:
-        event.add_object(_paste(one, seen))
-    found: dict[str, Any] = json.loads(event.to_json())
+    for sighting in shared.sightings:
+        event.add_object(_paste(shared, sighting))
+    document: dict[str, Any] = json.loads(event.to_json())
     # pymisp leaves this out of an event that was edited
-    return {**found, "timestamp": str(int(one.modified.timestamp()))}
+    return {**document, "timestamp": str(int(shared.modified.timestamp()))}
 
 
-def _attribute(event: MISPEvent, one: SharedIncident, name: str, text: str) -> None:
+def _attribute(event: MISPEvent, shared: SharedIncident, name: str, text: str) -> None:
     event.add_attribute(
         "comment",
         text,
         category="Other",
-        uuid=str(one.uuid(f"misp-{name}")),
-        timestamp=int(one.modified.timestamp()),
+        uuid=str(shared.uuid(f"misp-{name}")),
+        timestamp=int(shared.modified.timestamp()),
         disable_correlation=True,
     )
 
 
-def _comment(seen: ExportedSighting) -> str:
-    return f"sighting {seen.id}" + (
-        f"; its post is gone since {seen.gone:%Y-%m-%dT%H:%MZ}" if seen.gone else ""
+def _comment(sighting: ExportedSighting) -> str:
+    return f"sighting {sighting.id}" + (
+        f"; its post is gone since {sighting.gone:%Y-%m-%dT%H:%MZ}" if sighting.gone else ""
     )
 
 
-def _paste(one: SharedIncident, seen: ExportedSighting) -> MISPObject:
+def _paste(shared: SharedIncident, sighting: ExportedSighting) -> MISPObject:
     """Return a sighting as an object of MISP's `paste` template.
 
     The post's text and its author are left out.
     """
     paste = MISPObject("paste", strict=True)
     paste.from_dict(
-        uuid=str(one.uuid("misp-paste", seen.id)),
-        timestamp=int(seen.at.timestamp()),
-        comment=_comment(seen),
+        uuid=str(shared.uuid("misp-paste", sighting.id)),
+        timestamp=int(sighting.at.timestamp()),
+        comment=_comment(sighting),
     )
     facts: dict[str, Any] = {
-        "origin": seen.site,
-        "url": seen.address,
-        "title": seen.title,
-        "first-seen": seen.published or seen.at,
+        "origin": sighting.site,
+        "url": sighting.address,
+        "title": sighting.title,
+        "first-seen": sighting.published or sighting.at,
     }
     for relation, value in facts.items():
         if value:
             paste.add_attribute(
                 relation,
                 value,
-                uuid=str(one.uuid(f"misp-{relation}", seen.id)),
-                timestamp=int(seen.at.timestamp()),
+                uuid=str(shared.uuid(f"misp-{relation}", sighting.id)),
+                timestamp=int(sighting.at.timestamp()),
                 disable_correlation=relation != "url",
             )
     return paste

@@ -27,13 +27,16 @@ MONITOR = f"identity--{uuid.uuid5(NAMESPACE, 'monitor')}"
 
 def write(incidents: Iterable[ExportedIncident]) -> Iterator[str]:
     """Yield one bundle as JSON."""
-    found = [one.shared() for one in incidents]
+    shared_incidents = [export.to_shared() for export in incidents]
     objects: dict[str, Any] = {o.id: o for o in (stix2.TLP_AMBER, _monitor())}
-    for one in found:
-        objects |= {o.id: o for o in _objects(one)}
+    for shared in shared_incidents:
+        objects |= {o.id: o for o in _objects(shared)}
     name = uuid.uuid5(
         NAMESPACE,
-        "bundle:" + " ".join(f"{one.incident.id}@{one.modified.isoformat()}" for one in found),
+        "bundle:"
+        + " ".join(
+            f"{shared.incident.id}@{shared.modified.isoformat()}" for shared in shared_incidents
+        ),
     )
     bundle = stix2.Bundle(*objects.values(), id=f"bundle--{name}")
     yield json.dumps(json.loads(bundle.serialize()), ensure_ascii=False, indent=1) + "\n"
@@ -41,70 +44,75 @@ def write(incidents: Iterable[ExportedIncident]) -> Iterator[str]:
 
 def _monitor() -> stix2.Identity:
     return stix2.Identity(
-        id=MONITOR, name="ullage leak monitor", identity_class="system", created=BEGINNING,
+        id=MONITOR,
+        name="ullage leak monitor",
+        identity_class="system",
+        created=BEGINNING,
         modified=BEGINNING,
         object_marking_refs=[stix2.TLP_AMBER],
-    )  # fmt: skip
+    )
 
 
-def _common(one: SharedIncident, kind: str, of: str = "") -> dict[str, Any]:
+def _common(shared: SharedIncident, kind: str, of: str = "") -> dict[str, Any]:
     """Return the properties that every object of an incident has.
 
     The versions of an object are ordered by the incident's time of change.
     """
-    created = min(one.incident.opened_at, one.modified)
+    created = min(shared.incident.opened_at, shared.modified)
     return {
-        "id": f"{kind}--{one.uuid(f'stix-{kind}', of)}",
+        "id": f"{kind}--{shared.uuid(f'stix-{kind}', of)}",
         "created": created,
-        "modified": one.modified,
+        "modified": shared.modified,
         "created_by_ref": MONITOR,
         "object_marking_refs": [stix2.TLP_AMBER],
     }
 
 
-def _objects(one: SharedIncident) -> Iterator[Any]:
+def _objects(shared: SharedIncident) -> Iterator[Any]:
     incident = stix2.Incident(
-        **_common(one, "incident"),
-        name=one.headline,
-        description=_description(one),
-        labels=_labels(one),
-        external_references=[{"source_name": "ullage", "external_id": one.incident.id}],
+        **_common(shared, "incident"),
+        name=shared.headline,
+        description=_description(shared),
+        labels=_labels(shared),
+        external_references=[{"source_name": "ullage", "external_id": shared.incident.id}],
     )
     yield incident
     observed = []
-    for seen in one.seen:
-        if seen.address:
-            address = stix2.URL(value=seen.address)
-            observed.append(_observed(one, seen, address.id))
+    for sighting in shared.sightings:
+        if sighting.address:
+            address = stix2.URL(value=sighting.address)
+            observed.append(_build_observed_data(shared, sighting, address.id))
             yield address
             yield observed[-1]
     yield stix2.Sighting(
-        **_common(one, "sighting"),
+        **_common(shared, "sighting"),
         sighting_of_ref=incident.id,
         where_sighted_refs=[MONITOR],
         **({"observed_data_refs": [o.id for o in observed]} if observed else {}),
-        count=one.incident.sightings,
-        first_seen=one.incident.first_seen,
-        last_seen=max(one.incident.first_seen, one.incident.last_seen),
+        count=shared.incident.sightings,
+        first_seen=shared.incident.first_seen,
+        last_seen=max(shared.incident.first_seen, shared.incident.last_seen),
     )
 
 
-def _observed(one: SharedIncident, seen: ExportedSighting, address: str) -> stix2.ObservedData:
+def _build_observed_data(
+    shared: SharedIncident, sighting: ExportedSighting, address: str
+) -> stix2.ObservedData:
     return stix2.ObservedData(
-        **_common(one, "observed-data", seen.id),
-        first_observed=seen.at,
-        last_observed=seen.at,
+        **_common(shared, "observed-data", sighting.id),
+        first_observed=sighting.at,
+        last_observed=sighting.at,
         number_observed=1,
         object_refs=[address],
     )
 
 
-def _labels(one: SharedIncident) -> list[str]:
-    return [f"status:{one.status}", f"tenant:{one.tenant}"]
+def _labels(shared: SharedIncident) -> list[str]:
+    return [f"status:{shared.status}", f"tenant:{shared.tenant}"]
 
 
-def _description(one: SharedIncident) -> str:
-    incident = one.incident
+def _description(shared: SharedIncident) -> str:
+    incident = shared.incident
     gone = (
         f" Posts that were found gone: {incident.gone} of {incident.sightings}."
         if incident.gone
@@ -113,6 +121,6 @@ def _description(one: SharedIncident) -> str:
     return (
         f"{incident.scenario_title or 'No known scenario'}. {incident.counted} customers,"
         f" {incident.rows} rows in the largest copy, {incident.sightings} sightings on"
-        f" {', '.join(one.sites)}. Kinds: {', '.join(incident.kinds) or 'none'}. The post claims:"
-        f" {summarize_claims(incident.claims) or 'nothing'}.{gone}"
+        f" {', '.join(shared.sites)}. Kinds: {', '.join(incident.kinds) or 'none'}. The"
+        f" post claims: {summarize_claims(incident.claims) or 'nothing'}.{gone}"
     )

@@ -37,7 +37,7 @@ MOST_RANGES = 20_000
 @dataclass(slots=True)
 class _Range:
     values: dict[bytes, float] = field(default_factory=dict)
-    told: float | None = None
+    reported_at: float | None = None
 
 
 @dataclass(slots=True)
@@ -65,16 +65,16 @@ class Sweeps:
     def _is_sweep(self, kind: str, normal: str) -> bool:
         now, begins = self.clock.monotonic(), normal[: -RANGES[kind]]
         name = self._tagger.tag_one(f"range {kind} {begins}".encode())
-        one = self._ranges.pop(name, None) or _Range()
-        one.values = {tag: at for tag, at in one.values.items() if now - at <= SECONDS}
-        one.values[self._tagger.tag_one(f"value {kind} {normal}".encode())] = now
-        self._ranges[name] = one
+        range_ = self._ranges.pop(name, None) or _Range()
+        range_.values = {tag: at for tag, at in range_.values.items() if now - at <= SECONDS}
+        range_.values[self._tagger.tag_one(f"value {kind} {normal}".encode())] = now
+        self._ranges[name] = range_
         while len(self._ranges) > MOST_RANGES:
             self._ranges.popitem(last=False)
-        is_news = one.told is None or now - one.told > SECONDS
-        if len(one.values) < MANY or not is_news:
+        is_news = range_.reported_at is None or now - range_.reported_at > SECONDS
+        if len(range_.values) < MANY or not is_news:
             return False
-        one.told = now
+        range_.reported_at = now
         return True
 
 
@@ -99,7 +99,7 @@ class Occasions:
         self._said: OrderedDict[str, Occasion] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, session: str) -> Occasion:
+    def get(self, session: str) -> Occasion:
         """Return the last occasion of a session."""
         with self._lock:
             return self._said.get(session, Occasion())

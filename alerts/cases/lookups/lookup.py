@@ -103,17 +103,17 @@ class LookupResult:
     """The result of a look-up.
 
     `kinds` are the kinds as which the value was read; if there are none, `problem` says what to
-    check, and nothing was looked up. `found` are the exposures of the value, and of its owner if
+    check, and nothing was looked up. `exposures` are those of the value, and of its owner if
     `is_about_person`. `is_value_found` tells whether one that may be disclosed holds the value
-    itself. `seen` are benign posts with the number alone, most likely written by its owner.
+    itself. `benign_posts` are benign posts with the number alone, most likely written by its owner.
     `recorded` says whether the value is on the list of enrolled customers of the day
     `listed_on`. It is None if the list was not asked, because an exposure is disclosed or
     because not every tenant has a list.
     """
 
     kinds: tuple[str, ...]
-    found: tuple[PersonExposure, ...]
-    seen: tuple[Background, ...] = ()
+    exposures: tuple[PersonExposure, ...]
+    benign_posts: tuple[Background, ...] = ()
     recorded: bool | None = None
     listed_on: datetime | None = None
     problem: Phrase | None = None
@@ -164,32 +164,35 @@ class Lookup:
                     " service its keys"
                 )
             )
-        tags = {tenant: some for tenant, some in tags.items() if some}
-        hits = {tenant: self.exposures(_having(tenant, some)) for tenant, some in tags.items()}
-        is_value_found = any(hit.is_heard for some in hits.values() for hit in some)
+        tags = {tenant: tenant_tags for tenant, tenant_tags in tags.items() if tenant_tags}
+        hits = {
+            tenant: self.exposures(_having(tenant, tenant_tags))
+            for tenant, tenant_tags in tags.items()
+        }
+        is_value_found = any(hit.is_heard for tenant_hits in hits.values() for hit in tenant_hits)
         owners = {
-            tenant: {question.pseudonym} if question.pseudonym else _only_owner(some)
-            for tenant, some in hits.items()
+            tenant: {question.pseudonym} if question.pseudonym else _only_owner(tenant_hits)
+            for tenant, tenant_hits in hits.items()
         }
         self._add_owners_exposures(hits, owners)
         registered = _RegistryAnswer(None, None, {})
-        if not any(hit.is_heard for some in hits.values() for hit in some):
+        if not any(hit.is_heard for tenant_hits in hits.values() for hit in tenant_hits):
             registered = self._ask_registry(question, tags)
             self._add_owners_exposures(hits, registered.owners)
-        found = [hit for some in hits.values() for hit in some]
-        if any(hit.is_heard for hit in found):
+        all_hits = [hit for tenant_hits in hits.values() for hit in tenant_hits]
+        if any(hit.is_heard for hit in all_hits):
             registered = registered._replace(recorded=None, listed_on=None)
         kinds = tuple(kind for kind, _ in typed.readings)
-        for tenant, some in hits.items():
-            self._log(question, tenant, typed.readings, len(some), registered.recorded)
+        for tenant, tenant_hits in hits.items():
+            self._log(question, tenant, typed.readings, len(tenant_hits), registered.recorded)
         if not hits:
             self.trail.append(
                 "lookup", "no identifier: refused", actor=question.who, reason=question.why
             )
-        self._record(question, kinds, len(found))
+        self._record(question, kinds, len(all_hits))
         return LookupResult(
             kinds,
-            tuple(sorted(found, key=lambda hit: hit.incident.opened_at, reverse=True)),
+            tuple(sorted(all_hits, key=lambda hit: hit.incident.opened_at, reverse=True)),
             self._posts_without_leak(tags),
             registered.recorded,
             registered.listed_on,
@@ -206,31 +209,31 @@ class Lookup:
         Both arguments are by tenant; `owners` has customer pseudonyms.
         """
         for tenant, pseudonyms in owners.items():
-            known = {hit.exposure.id for hit in hits[tenant]}
+            hit_ids = {hit.exposure.id for hit in hits[tenant]}
             if pseudonyms:
                 of_owner = self.exposures(
                     DocumentFilter({"tenant": (tenant,), "subject": tuple(pseudonyms)})
                 )
-                hits[tenant] += [hit for hit in of_owner if hit.exposure.id not in known]
+                hits[tenant] += [hit for hit in of_owner if hit.exposure.id not in hit_ids]
 
     def _posts_without_leak(self, tags: Mapping[str, Sequence[str]]) -> tuple[Background, ...]:
-        seen = [
+        posts = [
             fact
-            for tenant, some in tags.items()
-            for fact in self.store.scroll(Background, _having(tenant, some))
+            for tenant, tenant_tags in tags.items()
+            for fact in self.store.scroll(Background, _having(tenant, tenant_tags))
         ]
-        return tuple(sorted(seen, key=lambda fact: (fact.fetched_at, fact.id), reverse=True))
+        return tuple(sorted(posts, key=lambda fact: (fact.fetched_at, fact.id), reverse=True))
 
     def _log(
         self,
         question: LookupRequest,
         tenant: str,
         read_as: Iterable[tuple[str, Secret]],
-        found: int,
+        count: int,
         recorded: bool | None,
     ) -> None:
         shown = ", ".join(f"{kind} {tag}" for kind, tag in self._newest_tags(tenant, read_as))
-        answer = f"found in {found} incident{'s' * (found != 1)}" if found else "not found"
+        answer = f"found in {count} incident{'s' * (count != 1)}" if count else "not found"
         answer += {None: "", True: ", recorded", False: ", not recorded"}[recorded]
         with_pseudonym = " and a customer pseudonym" if question.pseudonym else ""
         entry = f"{shown}{with_pseudonym}: {answer}"
@@ -244,7 +247,7 @@ class Lookup:
         An error is written to the audit log and raised.
         """
         try:
-            return self._listed(tags)
+            return self._find_registration(tags)
         except UllageError as error:
             self.trail.append(
                 "lookup",
@@ -254,7 +257,7 @@ class Lookup:
             )
             raise
 
-    def _listed(self, tags: Mapping[str, Sequence[str]]) -> _RegistryAnswer:
+    def _find_registration(self, tags: Mapping[str, Sequence[str]]) -> _RegistryAnswer:
         """Return whether the value with these tags, by tenant, is enrolled, and the list's day.
 
         Of several lists the oldest day counts. "Not enrolled" requires a list of every tenant in
@@ -266,7 +269,7 @@ class Lookup:
             dict[str, set[str]](),
             False,
         )
-        for tenant, some in tags.items():
+        for tenant, tenant_tags in tags.items():
             if not self.lists or tenant == CANARY:
                 continue
             listed = self.lists.of(tenant, self.clock.now())
@@ -275,11 +278,15 @@ class Lookup:
                 continue
             days.append(datetime.fromisoformat(listed.header.created))
             if pseudonyms := {
-                one for tag in some for one in listed.find_pseudonyms(bytes.fromhex(tag))
+                pseudonym
+                for tag in tenant_tags
+                for pseudonym in listed.find_pseudonyms(bytes.fromhex(tag))
             }:
                 recorded_on.append(days[-1])
                 owners[tenant] = {
-                    one.hex() for one in pseudonyms if len(pseudonyms) == 1 and any(one)
+                    pseudonym.hex()
+                    for pseudonym in pseudonyms
+                    if len(pseudonyms) == 1 and any(pseudonym)
                 }
         if recorded_on:
             return _RegistryAnswer(True, min(recorded_on), owners)
@@ -307,11 +314,11 @@ class Lookup:
 
     def everyone(self) -> list[str]:
         """Return the tenants with settings or an index key that this look-up covers."""
-        known = {
+        tenants = {
             *self.tenants,
             *(path.parent.name for path in self.keys.root.glob("*/index-*.key")),
         }
-        return sorted(known if self.among is None else known & self.among)
+        return sorted(tenants if self.among is None else tenants & self.among)
 
     def _tags(self, tenant: str, read_as: Iterable[tuple[str, Secret]]) -> list[str]:
         live = [
@@ -348,11 +355,12 @@ class Lookup:
             else ()
         ):
             decided[decision.incident].append(decision)
-        known = {
-            id_: (compute_status(made), is_notice_approved(made)) for id_, made in decided.items()
+        facts = {
+            id_: (compute_status(decisions), is_notice_approved(decisions))
+            for id_, decisions in decided.items()
         }
         return [
-            PersonExposure(incidents[e.incident], e, *known[e.incident])
+            PersonExposure(incidents[e.incident], e, *facts[e.incident])
             for e in exposures
             if e.incident in incidents
         ]
@@ -508,7 +516,7 @@ def _with_advice(en: str, zh: str) -> Text:
 
 def list_disclosures(answer: LookupResult) -> tuple[CallerAnswer, ...]:
     """List what may be disclosed to the caller, newest exposure first."""
-    heard = [hit for hit in answer.found if hit.is_heard]
+    heard = [hit for hit in answer.exposures if hit.is_heard]
     return tuple(
         dict.fromkeys(
             _disclose(hit)
@@ -538,8 +546,8 @@ def _disclose(hit: PersonExposure) -> CallerAnswer:
 
 def kinds_of(hit: PersonExposure) -> tuple[Text, ...]:
     """Return the kinds of data in this person's own rows."""
-    known = [categories()[name] for name in hit.exposure.fields or () if name in categories()]
-    return tuple(Text(kind.title, kind.title_zh) for kind in known)
+    kinds = [categories()[name] for name in hit.exposure.fields or () if name in categories()]
+    return tuple(Text(kind.title, kind.title_zh) for kind in kinds)
 
 
 @cache

@@ -138,7 +138,7 @@ def _person(router: APIRouter) -> None:
             found=disclosures,
             listed_on=spoken.listed_on,
             script=BilingualText(**spoken.script._asdict()) if spoken.script else None,
-            seen_alone=bool(answer.seen),
+            seen_alone=bool(answer.benign_posts),
             about=spoken.about,
             value_found=answer.is_value_found,
             check=_in_both_languages(spoken.problem) if spoken.problem else None,

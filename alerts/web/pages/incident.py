@@ -36,7 +36,7 @@ from alerts.cases.outgoing import outgoing_sightings
 from alerts.cases.references import ReferenceRequest, State, find_requests
 from alerts.cases.regrouping import find_merged
 from alerts.cases.report import ReportForm as Written
-from alerts.cases.report import ReportLanguage, case_of, page, rendered
+from alerts.cases.report import ReportLanguage, case_of, page, render_draft
 from alerts.cases.second_person import ends_of
 from alerts.cases.suppressions import find_suppressed
 from alerts.cases.takedown_letter import LANGUAGES, notice_of, render_letter
@@ -216,7 +216,7 @@ def _add_exports(router: APIRouter) -> None:
         drafted = page(case, ReportLanguage(lang))
         what = f"incident {id_}: notification draft, docx, {lang}"
         site.trail.append("incident.draft", what, actor=site.actor(), tenant=case.tenant_name)
-        return download(rendered(drafted, Written.WORD, case), WORD, f"{id_}-{lang}.docx")
+        return download(render_draft(drafted, Written.WORD, case), WORD, f"{id_}-{lang}.docx")
 
     @router.post("/incidents/{id_}/customers.csv")
     def customers(
@@ -415,7 +415,7 @@ class _References:
     def has_open_request(self, name: str) -> bool:
         """Return whether a request of that person waits or is approved."""
         return any(
-            request.asked.by == name and state in ("waiting", "approved")
+            request.request.by == name and state in ("waiting", "approved")
             for request, state in self.requests
         )
 

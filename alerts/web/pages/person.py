@@ -63,7 +63,7 @@ def _find_occasion(site: Console) -> Occasion:
 
     Values of a refused form are not stored, so they are not shown again.
     """
-    return site.occasions.of(site.principal.session)
+    return site.occasions.get(site.principal.session)
 
 
 def _show_page(

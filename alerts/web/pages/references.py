@@ -121,7 +121,7 @@ def _build_call_list(site: Console, incident: Incident, entry: str) -> Response:
     request, pseudonyms = _open_references(site, incident).get_approved(
         incident, entry, by=site.actor()
     )
-    details = request.asked
+    details = request.request
     approval = ReferenceApproval(
         incident=incident.id,
         case=details.reference,

@@ -119,14 +119,14 @@ REPORT = {"channel": "fax", "reference": "R-1"}
 def confirmed(cases, made) -> None:
     """Have another person confirm what waits."""
     Cases(cases.work, cases.trail, SECOND).answer(
-        made.made.incident, made.made.id, by="Wang Fang", confirm=True
+        made.decision.incident, made.decision.id, by="Wang Fang", confirm=True
     )
 
 
 def test_what_has_deadlines_that_run_is_resolved_once_they_are_met(store, cases, queue, clock):
     store.put([incident("INC-A", **CLOCKED)])
     told(store, "INC-A", clock.as_clock().now())
-    assert isinstance(cases.decide("INC-A", "resolved", by="Li Wei").made, PendingDecision)
+    assert isinstance(cases.decide("INC-A", "resolved", by="Li Wei").decision, PendingDecision)
     assert ids(queue) == ["INC-A"]
     confirmed(cases, cases.decide("INC-A", "reported pboc-2025 first", by="Li Wei", **REPORT))
     assert cases.decide("INC-A", "resolved", by="Li Wei").words() == "INC-A: resolved by Li Wei"
@@ -464,7 +464,7 @@ def test_a_split_after_which_a_deadline_of_the_whole_runs_nowhere_waits(
     returns.turn()
     store.put([store.get(Incident, a).model_copy(update=CLOCKED)])
     told(store, a, clock.as_clock().now())
-    assert isinstance(cases.split(a, b, by="Li Wei", note="another's").made, PendingDecision)
+    assert isinstance(cases.split(a, b, by="Li Wei", note="another's").decision, PendingDecision)
     returns.turn()
     assert store.get(Incident, b).part_of == a
 

@@ -219,7 +219,7 @@ def test_an_approval_lasts_a_day(match, people, context, monkeypatch):
     entry = entry_in(approver)
     answer(approver, entry)
     monkeypatch.setattr(
-        "alerts.cases.references.ReferenceRequest.until", lambda self, _: self.asked.at
+        "alerts.cases.references.ReferenceRequest.until", lambda self, _: self.request.at
     )
     assert "expired" in asker.get(PATH).text
     assert take(asker, entry).status_code == 400
