@@ -413,15 +413,15 @@ class Contents:
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        self._seen = {
+        self._candidates = {
             mark(number, valid=valid)[1]: (kind, valid)
             for number, kind in enumerate(names)
             for valid in (True, False)
         }
-        self._known: list[Content] = []
+        self._contents: list[Content] = []
         self._numbers: dict[Content, int] = {}
         self._cells: dict[bytes, dict[bytes, int]] = {}
-        """By separator, the number of what is written so: inside quotes a separator is none."""
+        """The number of each content, by separator and by the bytes of the cell."""
         self._shapes: dict[tuple[int, bytes], int] = {}
         self.shapes: list[RowShape] = []
 
@@ -472,7 +472,7 @@ class Contents:
                 number = self._shapes[key] = len(self.shapes)
                 contents = np.frombuffer(key[1], cells.content.dtype).tolist()
                 self.shapes.append(
-                    RowShape(style, tuple([self._known[content] for content in contents]))
+                    RowShape(style, tuple([self._contents[content] for content in contents]))
                 )
             row_shapes.append(number)
         numbers: Numbers = np.array(row_shapes, np.int64)[np.cumsum(is_new) - 1]
@@ -519,9 +519,9 @@ class Contents:
         if number is None:
             hidden = part.replace(separator, HIDDEN) if separator else part
             content = self._classify(hidden, may_be_password=separator == PASSWORD_BEHIND)
-            number = numbers[part] = self._numbers.setdefault(content, len(self._known))
-            if number == len(self._known):
-                self._known.append(content)
+            number = numbers[part] = self._numbers.setdefault(content, len(self._contents))
+            if number == len(self._contents):
+                self._contents.append(content)
         return number
 
     def _classify(self, part: bytes, *, may_be_password: bool = False) -> Content:
@@ -541,7 +541,7 @@ class Contents:
         )
         value, whole = (named[1] if named else text).strip(AROUND), text.strip(AROUND)
         return Content(
-            candidates=tuple([self._seen[tail[0]] for tail in tails]),
+            candidates=tuple([self._candidates[tail[0]] for tail in tails]),
             is_labelled=named is not None,
             label=label,
             is_empty=value.lower() in EMPTY,

@@ -152,7 +152,7 @@ class OwnSites:
         words = {
             _to_package(word): tenant for word, tenant in tenant_by_name.items()
         } | tenant_by_name
-        self._known, self._packages = tuple(tenant_by_name), tuple(words)
+        self._names, self._packages = tuple(tenant_by_name), tuple(words)
         self._length = np.array([len(word) for word in words], np.int64)
         self._tenant = np.array([self.tenants.index(tenant) for tenant in words.values()], np.int64)
         self._literals = Literals(list(words))
@@ -221,7 +221,7 @@ class OwnSites:
         """Return whether a host name or an app's package is a tenant's site."""
         if is_app:
             return any(_is_of(name, package) for package in self._packages)
-        return any(_is_below(name, domain) for domain in self._known)
+        return any(_is_below(name, domain) for domain in self._names)
 
     def _names_staff(self, tenant: int, name: bytes) -> bool:
         """Return whether a host is one of the tenant's staff, by its name."""
@@ -244,11 +244,11 @@ class Sites:
 
     def __init__(self, sites: OwnSites, raw: bytes) -> None:
         self._sites, self._raw = sites, raw
-        self._known: list[dict[bytes, OwnSite | None]] = [{} for _ in sites.tenants]
+        self._caches: list[dict[bytes, OwnSite | None]] = [{} for _ in sites.tenants]
 
     def find(self, host: Host) -> OwnSite | None:
         """Return the address of `host`, None if it is inside another site's or a mail address."""
-        raw, cache = self._raw, self._known[host.tenant]
+        raw, cache = self._raw, self._caches[host.tenant]
         text = raw[host.line - 1 : host.end]
         if text in cache:
             return _locate(raw, host, cache[text])

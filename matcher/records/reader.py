@@ -344,13 +344,13 @@ class ShapeDescription:
             for column, cell in enumerate(cells)
             for candidate in cell.candidates
         ]
-        """Which kind was seen in which column, and whether its checksum holds."""
+        """Column and kind of each candidate, and whether its checksum holds."""
         self.unknown = [column for column, cell in enumerate(cells) if cell.is_unknown]
         """Columns of which nothing is known."""
         self.named = [column for column, cell in enumerate(cells) if cell.is_named]
         """Columns with a name."""
         self.names = [column for column in self.named if cells[column] == NAMED]
-        """Those that hold nothing else."""
+        """Columns that hold only a name."""
         self.marks = [cell.mark for cell in cells]
 
     @cached_property
@@ -392,7 +392,7 @@ class Readers:
         self._by_columns: dict[HeaderColumns, ShapeReader] = {}
         self.described: dict[tuple[tuple[ShapeCell, ...], str], ShapeDescription] = {}
         self.cells: dict[CellKey, tuple[Content, ShapeCell]] = {}
-        """What cells are; with the content, so that no other takes its place in memory."""
+        """Described cells; the content is kept so that its `id` stays unique."""
 
     def get(self, columns: HeaderColumns) -> ShapeReader:
         """Return the reader for these columns."""
@@ -403,7 +403,7 @@ class Readers:
 
 
 class ShapeReader:
-    """The reader of shapes by the known `columns`; `number` is its own in `Readers`."""
+    """A reader of shapes by the known `columns`; `number` identifies it in `Readers`."""
 
     def __init__(self, columns: HeaderColumns, readers: Readers, number: int) -> None:
         self.columns, self._readers, self.number = columns, readers, number

@@ -71,21 +71,19 @@ class RowTable(RowBatch):
     ) -> None:
         super().__init__(batch, candidates, groups, rows)
         self._carried, self._goes_on = carried, goes_on
-        self._before: dict[int, _KnownColumns] = {}
-        self._by_now: dict[int, _KnownColumns] = {}
-        """By what is known of a document's columns before its rows are read, and behind that."""
+        self._declared: dict[int, _KnownColumns] = {}
+        self._inferred: dict[int, _KnownColumns] = {}
+        """The columns by document: those that it declares, and with types inferred from rows."""
         self._layouts: dict[int, Layouts] = {}
         self._layout = np.full(len(rows), UNREAD)
-        """Which of `_layouts_met` each row has, once its document is laid out."""
-        self._layouts_met: list[RowLayout] = []
+        """The number of each row's layout in `_distinct_layouts`, after `lay_out`."""
+        self._distinct_layouts: list[RowLayout] = []
         self._layout_numbers: dict[RowLayout, int] = {}
         self._cells: list[Cells] = []
         self._shape = np.full(len(rows), UNREAD)
         self._table = np.zeros(len(rows), np.int64)
         self._number = np.zeros(len(rows), np.int64)
-        """A column a row that is read: its shape, and which of `_cells` holds its cells, under
-        which number.
-        """
+        """For each row: its shape, its table in `_cells`, and its number in that table."""
         self._own_labels: dict[int, Labels] = {}
         self._offers: dict[int, bool] = {}
 
@@ -105,7 +103,7 @@ class RowTable(RowBatch):
         most, and then (row, name) of the remaining ones.
         """
         self._cut(rows)
-        number, descriptions = self._describe_rows(rows, self._before)
+        number, descriptions = self._describe_rows(rows, self._declared)
         named = np.array([len(described.named) for described in descriptions], np.int64)
         columns = np.array(
             [column for described in descriptions for column in described.named], np.int64
@@ -140,7 +138,7 @@ class RowTable(RowBatch):
         """
         self._cut(rows)
         self.lay_out(np.unique(self.document[rows]))
-        number, descriptions = self._describe_rows(rows, self._by_now)
+        number, descriptions = self._describe_rows(rows, self._inferred)
         return number, [described.fields for described in descriptions]
 
     def groups(self, rows: Numbers) -> tuple[Numbers, list[frozenset[str]]]:
@@ -151,12 +149,12 @@ class RowTable(RowBatch):
         """
         self.lay_out(np.unique(self.document[rows]))
         number, which = np.unique(self._layout[rows], return_inverse=True)
-        return which, [self._layouts_met[layout].fields for layout in number.tolist()]
+        return which, [self._distinct_layouts[layout].fields for layout in number.tolist()]
 
     def layout(self, row: int) -> RowLayout:
         """Return the layout of a row."""
         self.lay_out(self.document[[row]])
-        return self._layouts_met[int(self._layout[row])]
+        return self._distinct_layouts[int(self._layout[row])]
 
     def group(self, row: int) -> frozenset[str]:
         """Return the fields of a row's layout."""
@@ -185,7 +183,7 @@ class RowTable(RowBatch):
         self._learn(documents)
         texts, style = self._tuples(new, self.to_marked_text(new))
         separators = [
-            self._before[document].sheet.columns.separator for document in documents.tolist()
+            self._declared[document].sheet.columns.separator for document in documents.tolist()
         ]
         distinct = list(dict.fromkeys(separators))
         key = (
@@ -293,28 +291,28 @@ class RowTable(RowBatch):
 
     def _get_columns(self, document: int) -> _KnownColumns:
         """Return the known columns of a document, before any row is read."""
-        if document not in self._before:
+        if document not in self._declared:
             self._learn(np.array([document]))
-        return self._before[document]
+        return self._declared[document]
 
     def _learn(self, documents: Numbers) -> None:
         """Read the columns of `documents`, and of the documents that they continue."""
-        new_documents = {*documents.tolist()} - self._before.keys()
+        new_documents = {*documents.tolist()} - self._declared.keys()
         for document in sorted(new_documents, reverse=True):
             at = document
             while (
-                at in self._goes_on and at - 1 not in self._before and at - 1 not in new_documents
+                at in self._goes_on and at - 1 not in self._declared and at - 1 not in new_documents
             ):
                 at -= 1
                 new_documents.add(at)
         new = np.array(sorted(new_documents), np.int64)
         before = {
-            at - 1: self._before[at - 1].sheet
+            at - 1: self._declared[at - 1].sheet
             for at in new_documents
-            if at in self._goes_on and at - 1 in self._before
+            if at in self._goes_on and at - 1 in self._declared
         }
         sheets = sheets_of(self, new, {**self._carried, **before}, self._goes_on)
-        self._before |= {
+        self._declared |= {
             document: self._with_reader(sheet)
             for document, sheet in zip(new.tolist(), sheets, strict=True)
         }
@@ -338,12 +336,12 @@ class RowTable(RowBatch):
             self,
             first,
             count,
-            [self._before[document].sheet.columns.separator for document in new.tolist()],
+            [self._declared[document].sheet.columns.separator for document in new.tolist()],
         )
         samples = groups.samples()
         self._cut(samples.rows)
         self._infer_columns(new, samples, count)
-        number, described = self._describe_rows(samples.rows, self._by_now)
+        number, described = self._describe_rows(samples.rows, self._inferred)
         read = [described[shape] for shape in number.tolist()]
         position, common, rows, numbers = 0, list[int](), list[int](), list[int]()
         for document, sample in zip(new.tolist(), samples.each(), strict=True):
@@ -361,15 +359,15 @@ class RowTable(RowBatch):
         """Return the number of each layout."""
         numbers = list[int]()
         for layout in layouts:
-            number = self._layout_numbers.setdefault(layout, len(self._layouts_met))
-            if number == len(self._layouts_met):
-                self._layouts_met.append(layout)
+            number = self._layout_numbers.setdefault(layout, len(self._distinct_layouts))
+            if number == len(self._distinct_layouts):
+                self._distinct_layouts.append(layout)
             numbers.append(number)
         return numbers
 
     def _infer_columns(self, documents: Numbers, samples: Samples, count: Numbers) -> None:
         """Infer the columns of `documents`, of `count` rows each, from their `samples`."""
-        number, described = self._describe_rows(samples.rows, self._before)
+        number, described = self._describe_rows(samples.rows, self._declared)
         columns = (samples.rows, number, self.style[samples.rows] == LINE, samples.weights)
         read = list(zip(*(column.tolist() for column in columns), strict=True))
         borders = pairwise(samples.documents)
@@ -379,7 +377,7 @@ class RowTable(RowBatch):
             weights: dict[int, float] = {}
             for _, index, _, weight in read[first:last]:
                 weights[index] = weights.get(index, 0.0) + weight
-            sheet = self._before[document].sheet
+            sheet = self._declared[document].sheet
             candidates = (
                 (weight, *entry)
                 for index, weight in weights.items()
@@ -393,7 +391,7 @@ class RowTable(RowBatch):
             lines = [
                 (described[index], row) for row, index, is_line, _ in read[first:last] if is_line
             ]
-            self._by_now[document] = self._with_reader(
+            self._inferred[document] = self._with_reader(
                 infer_column_types(sheet, lines, self._values).with_inferred_types(
                     candidates, labels, rows
                 )
