@@ -6,14 +6,14 @@
                                   └──── protocol: checked, counted ◀═══ a pipe ══╝
 
 Parsers of hostile files are where programs like this one are attacked, so each container is parsed
-in a process of its own. That process is forked from a server which was executed afresh for it and a
-few others (never forked from us: it never held a key or a capture), with an empty environment,
-which has loaded the parsers and reads no container itself. The child has three descriptors, takes a
-network namespace of its own if the kernel allows it, and before it reads the first byte gives up
-every system call but those of reading, writing, memory and exit: it cannot even reach its server.
-Nothing is written to disk: the container is passed as a sealed file in memory, members arrive
-through a pipe. The parent trusts nothing that comes back: frames, sizes, counts, names and time are
-all limited.
+in a process of its own. That process is forked from a server that has loaded the parsers and reads
+no container itself. The server is executed afresh, with an empty environment, and not forked from
+this process, so that its memory never contains a key or a capture. The child has three descriptors,
+takes a network namespace of its own if the kernel allows it, and before it reads the first byte
+gives up every system call but those of reading, writing, memory and exit: it cannot even reach its
+server. Nothing is written to disk: the container is passed as a sealed file in memory, members
+arrive through a pipe. The parent trusts nothing that comes back: frames, sizes, counts, names and
+time are all limited.
 
 Each part that is not read is reported: an outcome has a reason from a closed list. The readable
 part of a damaged container is read.

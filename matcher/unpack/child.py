@@ -184,12 +184,17 @@ def main() -> None:
 class Server:
     """The server: forks a child for each request that arrives on descriptor 0.
 
-    `own` is the load that a second server has imported.
+    `loaded` is the load that a second server has imported.
     """
 
-    def __init__(self, work: Work, libc: ctypes.CDLL, own: Load | None = None) -> None:
+    def __init__(self, work: Work, libc: ctypes.CDLL, loaded: Load | None = None) -> None:
         gc.freeze()  # a child that collects would copy all that is loaded
-        self._control, self._work, self._libc, self._own = socket.socket(fileno=0), work, libc, own
+        self._control, self._work, self._libc, self._loaded = (
+            socket.socket(fileno=0),
+            work,
+            libc,
+            loaded,
+        )
         self._poll, self._watched = select.poll(), dict[int, Callable[[], None]]()
         self._seconds = dict[Load, socket.socket]()
         self._watch(0, self._accept_request)
@@ -221,7 +226,7 @@ class Server:
             return
         kind = words.decode().partition("\0")[0]
         reader = formats.find_formats().get(kind)
-        if reader is not None and reader.is_heavy and reader.load not in (None, self._own):
+        if reader is not None and reader.is_heavy and reader.load not in (None, self._loaded):
             self._pass_on(reader.load, words, descriptors)
         else:
             self._start(words.decode().split("\0"), *descriptors)
@@ -242,7 +247,7 @@ class Server:
             self._unwatch(leash)
             os.kill(pid, signal.SIGKILL)
 
-        def say_end() -> None:
+        def report_end() -> None:
             self._unwatch(leash)
             self._unwatch(ended)
             os.close(ended)
@@ -251,7 +256,7 @@ class Server:
             with socket.socket(fileno=leash) as end, contextlib.suppress(OSError):
                 end.send(ENDED.pack(code))
 
-        self._watch(ended, say_end)
+        self._watch(ended, report_end)
         self._watch(leash, kill)
 
     def _pass_on(self, load: Load, words: bytes, descriptors: list[int]) -> None:
@@ -289,12 +294,12 @@ class Server:
         theirs.close()
         ended = os.pidfd_open(pid)
 
-        def bury() -> None:
+        def reap() -> None:
             self._unwatch(ended)
             os.close(ended)
             os.waitpid(pid, 0)
 
-        self._watch(ended, bury)
+        self._watch(ended, reap)
         return ours
 
     def _end_seconds(self) -> None:

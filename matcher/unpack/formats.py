@@ -645,10 +645,8 @@ class EnvelopeWatch:
 
     def __init__(self, most: int = 0) -> None:
         self._most, self._before = most, b""
-        self.held, self.has_any, self.has_line = bytearray(), False, False
-        """What is kept; whether there may be a file, and whether there is a long line of
-        letters, in what was passed on.
-        """
+        self.text, self.has_any, self.has_line = bytearray(), False, False
+        """The text that is kept; whether the text may hold a file, and a long line of letters."""
 
     def through(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """Yield the chunks unchanged."""
@@ -657,8 +655,8 @@ class EnvelopeWatch:
             if is_lettered := has_line(window):
                 self.has_line = True
             if self.has_any or can_hold_file(window, lettered=is_lettered):
-                self.held += (chunk if self.has_any else window)[
-                    : max(0, self._most - len(self.held))
+                self.text += (chunk if self.has_any else window)[
+                    : max(0, self._most - len(self.text))
                 ]
                 self.has_any = True
             self._before = b"" if self.has_any else window[-OVERLAP:]

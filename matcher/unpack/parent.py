@@ -286,13 +286,14 @@ class UnpackRun:
         self._body, self._name, self._limits, self._media_type = body, name, limits, media_type
         self._stack, self._server = contextlib.ExitStack(), server
         self._clock, self._waited = clock, 0.0
-        self._held, self._taken, self._frames = bytearray(), 0, _ChildProtocol(limits)
+        self._buffer, self._consumed, self._frames = bytearray(), 0, _ChildProtocol(limits)
         self._child: Child | None = None
         self._is_inner = False
         self._ocr_left = float(limits.ocr_seconds)
         self.flags = 0
-        """What held in the child, `protocol.NETNS` and `protocol.SECCOMP`; 0 until it has said
-        so, or where none was needed.
+        """The child's protections, `protocol.NETNS` and `protocol.SECCOMP`.
+
+        0 until the child reports them, and if no child was needed.
         """
 
     def __enter__(self) -> Self:
@@ -351,7 +352,11 @@ class UnpackRun:
             while entry := (yield from self._from_one_child(kind, server, crashed)):
                 crashed.append(entry)
                 bytes_left = self._frames.bytes_left
-                self._held, self._taken, self._frames = bytearray(), 0, _ChildProtocol(self._limits)
+                self._buffer, self._consumed, self._frames = (
+                    bytearray(),
+                    0,
+                    _ChildProtocol(self._limits),
+                )
                 self._frames.bytes_left = bytes_left
         finally:
             self._stack.close()
@@ -471,10 +476,10 @@ class UnpackRun:
         if self._frames.broken:
             raise self._frames.broken
         at = self._wait_for(protocol.HEADER.size)
-        kind, size = protocol.HEADER.unpack_from(self._held, at)
+        kind, size = protocol.HEADER.unpack_from(self._buffer, at)
         self._frames.expect(kind, size)
         at = self._wait_for(size)
-        payload = bytes(self._held[at : at + size])
+        payload = bytes(self._buffer[at : at + size])
         self._frames.check(kind, payload)
         return kind, payload
 
@@ -483,13 +488,13 @@ class UnpackRun:
 
         The bytes lie in the buffer of this run; waiting ends with the child's time.
         """
-        if len(self._held) - self._taken < size:
-            del self._held[: self._taken]
-            self._taken = 0
-            while len(self._held) < size:
-                self._held += self._receive()
-        self._taken += size
-        return self._taken - size
+        if len(self._buffer) - self._consumed < size:
+            del self._buffer[: self._consumed]
+            self._consumed = 0
+            while len(self._buffer) < size:
+                self._buffer += self._receive()
+        self._consumed += size
+        return self._consumed - size
 
     def _receive(self) -> bytes:
         """Return the child's next bytes; raise `Halt` at its time limit or if it fell silent."""
@@ -544,7 +549,7 @@ class _ChildProtocol:
         }
         """How many values the first byte has of a payload that has one."""
         # an entry may give a member and an outcome, a container its names
-        self._said_left = 5 * limits.entries + 64
+        self._reports_left = 5 * limits.entries + 64
         self.bytes_left = limits.total_bytes + limits.entries * LONGEST_PATH
         self.broken: Halt | None = None
         self.entry = 0
@@ -568,10 +573,10 @@ class _ChildProtocol:
             raise Halt("damaged")
         self._before = kind
         self.bytes_left -= size
-        self._said_left -= kind in {protocol.ENTRY, protocol.MEMBER, protocol.OUTCOME}
+        self._reports_left -= kind in {protocol.ENTRY, protocol.MEMBER, protocol.OUTCOME}
         if self.bytes_left < 0:
             raise Halt("too_large")
-        if self._said_left < 0:
+        if self._reports_left < 0:
             raise Halt("too_many")
 
     def check(self, kind: int, payload: bytes) -> None:

@@ -187,9 +187,9 @@ class Walk:
         for chunk in watch.through(chunks):
             self.out.data(chunk)
         self.out.end()
-        if watch.held:
+        if watch.text:
             self.run_guarded(
-                path, partial(self._read_enclosed, path, bytes(watch.held), self._depth + 1)
+                path, partial(self._read_enclosed, path, bytes(watch.text), self._depth + 1)
             )
 
     def names(self, path: str, names: list[str]) -> None:

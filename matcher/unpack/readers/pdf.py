@@ -109,7 +109,7 @@ class PdfDocument:
     """An open document; it keeps a reference to the bytes that it reads from."""
 
     def __init__(self, library: ctypes.CDLL, handle: Handle, buffer: object) -> None:
-        self._library, self._handle, self._held = library, handle, buffer
+        self._library, self._handle, self._buffer = library, handle, buffer
 
     def pages(self) -> Iterator[tuple[str, bool]]:
         """Yield the text of each page, and whether the page is a picture (`_is_picture`).
