@@ -47,8 +47,8 @@ from ullage.security.keys import compute_check_value, split_key_file
 from ullage.settings import SITES, Context
 
 NOTHING = (
-    "nothing was collected yet: crawl has read no post of any site (what comes by ingest is not"
-    " counted here)"
+    "no posts collected yet: crawl has not read a post of any site (imported posts are"
+    " not counted here)"
 )
 SHIPPED_CONTACT = "security@example.com"
 sites = typer.Typer()
@@ -57,7 +57,7 @@ sites.command("try")(try_site)
 Once = Annotated[bool, typer.Option("--once", help="Visit every site once and exit.")]
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[SITE]...", help="Only these sites; all that are enabled by default."),
+    typer.Argument(metavar="[SITE]...", help="Only these sites; by default every enabled site."),
 ]
 
 
@@ -99,7 +99,7 @@ def crawl(ctx: typer.Context, names: Names = None, once: Once = False) -> None:
 def _tell(unread: Collection[str], faults: Sequence[ConfigError]) -> None:
     """Print which sites were not read, and exit with the code for it."""
     if unread:
-        typer.echo(f"not read: {', '.join(sorted(unread))}: `ullage sites` says why", err=True)
+        typer.echo(f"not read: {', '.join(sorted(unread))}: `ullage sites` shows why", err=True)
     if faults:
         raise FaultsError.from_errors(faults)
     if unread:
@@ -143,7 +143,7 @@ def sites_listed(ctx: typer.Context, as_json: AsJson = False) -> None:
     if rows and not as_json and not any(row.posts for row in rows):
         typer.echo(NOTHING, err=True)
     if not found and not faults:
-        typer.echo(f"no site yet: put NAME.toml into {context.data / SITES}", err=True)
+        typer.echo(f"no sites yet: add NAME.toml to {context.data / SITES}", err=True)
     if faults:
         raise FaultsError.from_errors(faults)
 
@@ -152,7 +152,7 @@ def sites_listed(ctx: typer.Context, as_json: AsJson = False) -> None:
 def frontier_export(
     ctx: typer.Context,
     file: Annotated[
-        Path, typer.Argument(help="A new file; it opens with this host's frontier.key alone.")
+        Path, typer.Argument(help="A new file; only this host's frontier.key decrypts it.")
     ],
     names: Names = None,
 ) -> None:
@@ -162,8 +162,8 @@ def frontier_export(
     with contextlib.closing(open_frontier(context)) as ours:
         pages = export(ours, file, names or [])
     typer.echo(
-        f"{pages} pages written to {file}; give them away with keys/{KEY}, and nothing else of this"
-        " host"
+        f"{pages} pages written to {file}; to move them, copy this file and keys/{KEY},"
+        " and nothing else of this host"
     )
 
 
@@ -172,14 +172,12 @@ def frontier_import(
     ctx: typer.Context,
     file: Annotated[
         Path,
-        typer.Argument(
-            help="What `frontier export` wrote, or frontier.sqlite of a host that is lost."
-        ),
+        typer.Argument(help="The output of `frontier export`, or frontier.sqlite of a lost host."),
     ],
     names: Names = None,
     key: Annotated[
         Path | None,
-        typer.Option(help="frontier.key of the host that it is from; this host's by default."),
+        typer.Option(help="frontier.key of the host that wrote it; by default this host's."),
     ] = None,
 ) -> None:
     """Import the crawl state of sites from another host; then put their files into `sites.d`."""
@@ -191,14 +189,14 @@ def frontier_import(
         else context.keys.read(KEY)
     )
     if not file.is_file():
-        raise ConfigError(f"{file} is not there")
+        raise ConfigError(f"{file} does not exist")
     with (
         contextlib.closing(open_frontier(context)) as ours,
         contextlib.closing(Frontier(file.parent, given, context.clock, file=file.name)) as theirs,
     ):
         theirs.check_key(compute_check_value(given, KEY))
         pages = take_in(ours, theirs, names or [])
-    typer.echo(f"{pages} pages taken in")
+    typer.echo(f"{pages} pages imported")
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
@@ -216,29 +214,29 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
         said = f"{len(found)} read, {crawled} crawled, {fed} by ingest"
         if not crawled + fed:
             return setup.SetupWarning(
-                f"{said}, so no site is watched from here: `ullage sites try URL` looks at one and"
-                " writes its file"
+                f"{said}, so no site is monitored from here: `ullage sites try URL`"
+                " examines a site and writes its file"
             )
         return said
 
     def whole() -> str:
         if not any(context.data.glob(f"{FILE}*")):
-            return "nothing was crawled yet"
+            return "nothing has been crawled yet"
         with contextlib.closing(open_frontier(context)) as opened:
             opened.check()
-        return "whole, and opens with its key"
+        return "intact; its key decrypts it"
 
     def contact() -> str:
         name = context.settings.crawl.user_agent
         if SHIPPED_CONTACT in name:
             return setup.SetupWarning(
-                f"crawl.user_agent names {SHIPPED_CONTACT}, whom nobody can write to: put your own"
-                " contact"
+                f"crawl.user_agent names {SHIPPED_CONTACT}, an address that nobody reads:"
+                " enter your own contact"
             )
         return (
             name
             if "@" in name or "://" in name
-            else setup.SetupWarning("crawl.user_agent names no contact: put yours")
+            else setup.SetupWarning("crawl.user_agent names no contact: add yours")
         )
 
     yield "sites", look
@@ -285,14 +283,14 @@ def _session(context: Context, site: Site) -> str:
 
     ends_at = load_session(context.keys, site).ends_at
     if not ends_at:
-        return "is there, and does not say when it runs out"
+        return "exists; it does not say when it expires"
     line, *_ = [*describe_session_ends({site.name: ends_at}, now := context.clock.wall())]
     if ends_at <= now:
         raise UnavailableError(line)
     return (
         setup.SetupWarning(line)
         if ends_at - now <= SOON_SECONDS
-        else "is there, and lasts for more than a week"
+        else "exists, and is valid for more than a week"
     )
 
 
@@ -315,7 +313,7 @@ def _browser(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
         name = asyncio.run(create_browsers(context.settings.crawl).get_version())
         return (
-            f"{name} starts in its cage, for {len(filled)}"
+            f"{name} starts in its sandbox, for {len(filled)}"
             f" {'site' if len(filled) == 1 else 'sites'} with `script`"
         )
 
@@ -385,7 +383,7 @@ def _reached(word: str | None) -> str:
     `word` is the fault: "" for none, None where the site was not visited.
     """
     if word is None:
-        raise UnavailableError("was not visited: the time for all sites was up")
+        raise UnavailableError("was not visited: the time limit for all sites was reached")
     if word:
         raise UnavailableError(f"{word}: {MEANING[word]}")
     return "answers"

@@ -64,20 +64,22 @@ class ChatChannel(BaseModel):
     @classmethod
     def _name(cls, name: str) -> str:
         if not is_valid_name(name) or name in TAKEN:
-            raise ValueError("is no name of a channel: use a-z, 0-9, '.', '_' and '-', at most 64")
+            raise ValueError(
+                "is not a valid channel name: use a-z, 0-9, '.', '_' and '-', at most 64"
+            )
         return reject_identifier(name)
 
     @field_validator("access")
     @classmethod
     def _access(cls, access: str) -> str:
         if access not in ("public", "open", "own"):
-            raise ValueError("says neither public nor open: a closed channel is not read")
+            raise ValueError("must be public or open: a closed channel is not read")
         return access
 
     @model_validator(mode="after")
     def _is_ours(self) -> Self:
         if self.access == "own" and self.service != "imap":
-            raise ValueError("access: own is said of a mailbox alone")
+            raise ValueError("access: own is valid only for a mailbox")
         return self
 
     def site(self) -> Site:
@@ -106,7 +108,7 @@ def read_channel(path: Path) -> ChatChannel:
         knob = ".".join(redact_word(str(part)) for part in first["loc"])
         raise ConfigError(f"{path}: {knob}: {first['msg'].removeprefix('Value error, ')}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is no TOML ({error})") from None
+        raise ConfigError(f"{path}: is not valid TOML ({error})") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
 
@@ -147,11 +149,11 @@ class ChannelFolder:
                 channel = read_channel(path)
                 if (self.data / self.sites / path.name).exists():
                     raise ConfigError(
-                        f"{path}: {path.stem} is the name of a site as well: choose another"
+                        f"{path}: {path.stem} is also the name of a site: choose another name"
                     )
                 if len(found) >= MAX_WATCHED:
                     raise ConfigError(
-                        f"{path}: {MAX_WATCHED} channels are read before it: that is the most"
+                        f"{path}: is not read: {MAX_WATCHED} channels, the maximum, come before it"
                     )
             except ConfigError as error:
                 self.faults.append(error)

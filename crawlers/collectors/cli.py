@@ -48,7 +48,8 @@ Service = Literal["matrix", "xmpp", "telegram", "imap"]
 def collect(
     ctx: typer.Context,
     service: Annotated[
-        Service | None, typer.Argument(help="Whose channels of channels.d/ are read, for ever.")
+        Service | None,
+        typer.Argument(help="The service whose channels in channels.d/ are read until stopped."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -88,7 +89,8 @@ def _collect(context: Context, service: str) -> None:
     with contextlib.ExitStack() as stack:
         silence_libraries("collect")  # some libraries log unexpected answers in full
         take_lock(
-            context.data / "locks" / f"collect-{service}.lock", f"{service} is being collected"
+            context.data / "locks" / f"collect-{service}.lock",
+            f"{service} is already being collected by another process",
         )
         made = list[PatientAppends]()
         stop = stack.enter_context(
@@ -151,7 +153,7 @@ def _status(context: Context, *, as_json: bool) -> None:
     for fault in folder.faults:
         typer.echo(str(fault), err=True)
     if not channels and not folder.faults:
-        typer.echo(f"no channel yet: put NAME.toml into {context.data / FOLDER}", err=True)
+        typer.echo(f"no channels yet: add NAME.toml to {context.data / FOLDER}", err=True)
     if folder.faults:
         raise typer.Exit(Exit.USAGE)
     if any(standing.state != "ok" for _, standing in rows):
@@ -188,7 +190,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
     def ledger() -> str:
         if not (context.data / FILE).exists():
-            return "nothing was collected yet"
+            return "nothing has been collected yet"
         with contextlib.closing(ChannelLedger.of(context)) as opened:
             opened.check()
             standings = [
@@ -197,11 +199,11 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
         if blind := [
             f"{one.name} ({one.reason or 'not read yet'})" for one in standings if one.state != "ok"
         ]:
-            raise UnavailableError(f"not seen: {', '.join(blind)}; `ullage collect` says more")
+            raise UnavailableError(f"not monitored: {', '.join(blind)}; `ullage collect` shows why")
         return (
-            "whole, and every channel is seen"
+            "intact, and every channel is monitored"
             if channels
-            else "whole, and there is no channel any more"
+            else "intact, and no channels are left"
         )
 
     if channels or folder.faults:

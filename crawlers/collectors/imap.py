@@ -65,11 +65,11 @@ class ImapSession:
         host, _, port = secret[0].rpartition(":") if len(secret) in (3, 4) else ("", "", "")
         if not host or not port.isdigit() or secret[3:] not in ([], ["plain"]):
             raise ConfigError(
-                f"secret collect/{account}: HOST:PORT, the user, the password; then `plain` or"
-                " nothing"
+                f"secret collect/{account}: must have the lines HOST:PORT, user and"
+                " password, and optionally `plain`"
             )
         if secret[3:] and host not in LOOPBACK:
-            raise ConfigError(f"secret collect/{account}: plain is for loopback alone")
+            raise ConfigError(f"secret collect/{account}: plain is allowed only on loopback")
         self._box = _Box(host, int(port), secret[1], secret[2], plain=bool(secret[3:]))
         self._channels, self._ledger = channels, ledger
 

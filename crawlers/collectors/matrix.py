@@ -48,8 +48,8 @@ class MatrixSession:
     ) -> None:
         if len(secret) != 3 or not secret[0].startswith(("http://", "https://")):
             raise ConfigError(
-                f"secret collect/{account}: three lines: the server's address, the user, an access"
-                " token"
+                f"secret collect/{account}: must have three lines: server address, user"
+                " and access token"
             )
         server, self._user, token = secret
         self._server = MatrixServer(server, token)

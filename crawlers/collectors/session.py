@@ -40,21 +40,22 @@ STATE_OF: Mapping[Reason, State] = {
 }
 """The state of a channel that cannot be read, or not completely, for each reason."""
 MEANING: Mapping[Reason, str] = {
-    "login": "the session or password is refused: it expired or was ended",
-    "banned": "the account is banned from it",
-    "kicked": "the account was thrown out of it",
+    "login": "the session or password was rejected: it expired or was revoked",
+    "banned": "the account is banned from the channel",
+    "kicked": "the account was removed from the channel",
     "closed": (
-        "it is closed: by invitation, for members or with a password. What is closed is not read"
+        "the channel is closed (invitation, members only, or password): closed channels"
+        " are not read"
     ),
-    "expired": "the day in its file has passed: whoever answers for it decides anew",
-    "flood": "the service says that we ask too often",
-    "unreachable": "the service does not answer",
-    "timeout": "nothing came back in time",
-    "address": "there is no such channel",
-    "service": "the service answers with an error of its own",
-    "stopped": "its collector does not run, or is stuck",
-    "gap": "messages are missing that its history does not give again, or gives right now",
-    "encrypted": "messages are encrypted for its members and cannot be read",
+    "expired": "its `expires` date has passed: the owner must decide again",
+    "flood": "the service limits our requests",
+    "unreachable": "the service does not respond",
+    "timeout": "no response in time",
+    "address": "the channel does not exist",
+    "service": "the service responds with an internal error",
+    "stopped": "its collector is not running, or is stuck",
+    "gap": ("messages are missing, and the history does not return them, or is being fetched now"),
+    "encrypted": "messages are end-to-end encrypted for members and cannot be read",
 }
 
 

@@ -55,13 +55,13 @@ def client_of(secret: Sequence[str], account: str) -> Any:
     """Create Telethon's client from an account's secret."""
     if len(secret) != 3 or not secret[0].isdigit():
         raise ConfigError(
-            f"secret collect/{account}: three lines: api_id, api_hash, a session string"
+            f"secret collect/{account}: must have three lines: api_id, api_hash and session string"
         )
     try:
         session = StringSession(secret[2])
     except ValueError:
         raise ConfigError(
-            f"secret collect/{account}: its third line is no session string"
+            f"secret collect/{account}: the third line is not a session string"
         ) from None
     return TelegramClient(
         session, int(secret[0]), secret[1], catch_up=False, flood_sleep_threshold=10

@@ -80,8 +80,8 @@ class XmppSession:
     ) -> None:
         if not 2 <= len(secret) <= 4 or "@" not in secret[0]:
             raise ConfigError(
-                f"secret collect/{account}: the address, the password, then HOST:PORT where it is"
-                " not looked up"
+                f"secret collect/{account}: must have the lines address and password, and"
+                " HOST:PORT where DNS does not give it"
             )
         self._place = _place(secret[2:], account)
         self._channels, self._ledger = channels, ledger
@@ -349,10 +349,11 @@ def _place(rest: list[str], account: str) -> tuple[str | None, int | None]:
     host, _, port = rest[0].rpartition(":")
     if not host or not port.isdigit() or rest[1:] not in ([], ["plain"]):
         raise ConfigError(
-            f"secret collect/{account}: its third line is HOST:PORT, its fourth `plain` or none"
+            f"secret collect/{account}: the third line must be HOST:PORT, the fourth"
+            " `plain` or absent"
         )
     if rest[1:] and host not in LOOPBACK:
-        raise ConfigError(f"secret collect/{account}: plain is for loopback alone")
+        raise ConfigError(f"secret collect/{account}: plain is allowed only on loopback")
     return host, int(port)
 
 

@@ -94,17 +94,15 @@ def _load_proxy(context: Context, name: str) -> Proxy:
     parts = urlsplit(settings.address)
     if parts.scheme not in (SOCKS, HTTP) or not parts.hostname or not parts.port or parts.username:
         raise ConfigError(
-            f"{where}.address: is none of socks5h://HOST:PORT and http://HOST:PORT, without user"
-            " and password"
+            f"{where}.address: must be socks5h://HOST:PORT or http://HOST:PORT, without"
+            " user and password"
         )
     ca = context.data / settings.ca if settings.ca else None
     if ca:
         try:
             SSL.Context(SSL.TLS_METHOD).load_verify_locations(str(ca))
         except SSL.Error:
-            raise ConfigError(
-                f"{where}.ca: {ca} holds no certificates that can be read (PEM)"
-            ) from None
+            raise ConfigError(f"{where}.ca: {ca} contains no valid PEM certificates") from None
     user = password = ""
     if settings.credentials:
         line, *_ = [*context.keys.read_lines(f"{FOLDER}/{settings.credentials}"), ""]

@@ -85,7 +85,7 @@ class Browser:
         fails.
         """
         if self._reading.done() or self._process.stdin is None:
-            raise BrowserError("the browser is gone")
+            raise BrowserError("the browser has exited")
         number = next(self._numbers)
         message = {
             "id": number,
@@ -99,11 +99,11 @@ class Browser:
             await self._process.stdin.drain()
             reply = await answer
         except ConnectionError:
-            raise BrowserError("the browser is gone") from None
+            raise BrowserError("the browser has exited") from None
         finally:
             del self._answers[number]
         if "error" in reply:
-            raise BrowserError(f"the browser refuses {method}")
+            raise BrowserError(f"the browser rejects {method}")
         result: dict[str, Any] = reply["result"]
         return result
 
@@ -124,7 +124,7 @@ class Browser:
                     )
         for answer in self._answers.values():
             if not answer.done():
-                answer.set_exception(BrowserError("the browser is gone"))
+                answer.set_exception(BrowserError("the browser has exited"))
         self.on_event("Inspector.detached", "", {})
 
     async def close(self) -> None:
@@ -157,8 +157,8 @@ async def start_browser(program: Path) -> AsyncIterator[Browser]:
                 await browser.call("Browser.getVersion")
         except (TimeoutError, BrowserError):
             raise BrowserError(
-                f"crawl.browser: {program} does not start in a cage of its own: may this user have"
-                " user namespaces?"
+                f"crawl.browser: {program} does not start in its sandbox: is this user"
+                " allowed to create user namespaces?"
             ) from None
         yield browser
     finally:
@@ -176,13 +176,13 @@ def _build_command(program: Path) -> list[str]:
     cage = shutil.which(CAGE)
     if not program.is_file():
         raise BrowserError(
-            f"crawl.browser: {program} is not there: install chromium, which renders pages of sites"
-            " with `script`"
+            f"crawl.browser: {program} does not exist: install chromium, which renders"
+            " pages of sites with `script`"
         )
     if cage is None:
         raise BrowserError(
-            f"{CAGE} is not there: install bubblewrap, in whose cage the browser runs for sites"
-            " with `script`"
+            f"{CAGE} does not exist: install bubblewrap, which sandboxes the browser for"
+            " sites with `script`"
         )
     reads = [
         word for path in (*READS, str(program.parent)) for word in ("--ro-bind-try", path, path)

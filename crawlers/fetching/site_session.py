@@ -62,19 +62,19 @@ def load_session(keys: KeyStore, site: Site) -> SiteLogin:
     if lines and lines[0].lower().startswith(HEADER):
         token = lines[0][len(HEADER) :].strip()
         if len(lines) > 1 or not token:
-            raise ConfigError(f"keys/{name}: a token is one line, Authorization: Bearer TOKEN")
+            raise ConfigError(f"keys/{name}: a token must be one line, Authorization: Bearer TOKEN")
         return SiteLogin(lines, CookieJar(), 0.0, token)
     jar, ends = CookieJar(), []
     for number, line in enumerate(lines, 1):
         if (cookie := _parse_cookie(line)) is None:
             raise ConfigError(
-                f"keys/{name}: cookie {number} is none of cookies.txt: seven fields with tabs"
-                " between them"
+                f"keys/{name}: cookie {number} is not in cookies.txt form: seven fields"
+                " separated by tabs"
             )
         jar.set_cookie(cookie)
         ends += [float(cookie.expires)] if cookie.expires else []
     if not lines:
-        raise ConfigError(f"keys/{name} holds no cookie")
+        raise ConfigError(f"keys/{name} contains no cookies")
     return SiteLogin(lines, jar, min(ends, default=0.0))
 
 

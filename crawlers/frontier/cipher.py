@@ -73,5 +73,6 @@ class FrontierCipher:
             )
         except (InvalidTag, ValueError):
             raise CorruptError(
-                "frontier.sqlite does not open with this frontier.key: restore the key or the file"
+                "frontier.sqlite cannot be decrypted with this frontier.key: restore the"
+                " key or the file"
             ) from None

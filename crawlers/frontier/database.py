@@ -153,8 +153,8 @@ class Frontier:
         if stored not in (None, value):
             self.close()
             raise ConfigError(
-                f"{self._path} was made under another {KEY} than is here: restore that key from its"
-                " copy"
+                f"{self._path} was encrypted with another {KEY} than the one here: restore"
+                " that key from its copy"
             )
 
     @property

@@ -35,7 +35,7 @@ def export(frontier: Frontier, path: Path, sites: Sequence[str]) -> int:
     Returns the number of pages.
     """
     if path.exists():
-        raise ConfigError(f"{path} is there already: name a new file")
+        raise ConfigError(f"{path} already exists: name a new file")
     open_database(path, SCHEMA, SCHEMAS["frontier"]).close()
     database = frontier.connection
     with sqlite_errors(path):
@@ -66,12 +66,12 @@ def take_in(frontier: Frontier, other: Frontier, sites: Sequence[str] = ()) -> i
     stored = [name for (name,) in source.execute("select distinct site from pages order by site")]
     names = [name for name in stored if name in sites or not sites]
     if missing := sorted({*sites} - {*stored}):
-        raise ConfigError(f"nothing is known of {missing[0]} in that file")
+        raise ConfigError(f"that file has no site {missing[0]}")
     for name in names:
         if target.execute("select 1 from pages where site = ? limit 1", (name,)).get:
             raise ConfigError(
-                f"site {name} is known here already: take the others by name, or move this frontier"
-                " away"
+                f"site {name} already has a state here: import the others by name, or move"
+                " this frontier away"
             )
     is_same = frontier.has_key_of(other)
     pages = 0

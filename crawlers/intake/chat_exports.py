@@ -88,8 +88,8 @@ def read_export(
 
 def _no_message(path: Path, form: str) -> ConfigError:
     return ConfigError(
-        f"{path}: holds no message of the form {form}: export it again as a whole, or name another"
-        " form with --as"
+        f"{path}: has no messages in {form} format: export it again completely, or name"
+        " another format with --as"
     )
 
 
@@ -126,14 +126,14 @@ def _list_files(path: Path, form: ExportForm) -> list[Path]:
     if not path.is_dir():
         return [path]
     if not form.files:
-        raise ConfigError(f"{path}: is a folder: name the file to read with --as {form.name}")
+        raise ConfigError(f"{path}: is a folder: name a file for --as {form.name}")
     for pattern in form.files:
         if files := [
             file for file in path.glob(pattern) if file.is_file() and not file.is_symlink()
         ]:
             return sorted(files, key=_by_numbers)
     raise ConfigError(
-        f"{path}: holds none of the files of a {form.name} export: {', '.join(form.files)}"
+        f"{path}: has none of the files of a {form.name} export: {', '.join(form.files)}"
     )
 
 
@@ -151,7 +151,7 @@ def parse_file(
     from the one before it, and is updated. ConfigError where the file is damaged.
     """
     if content.startswith(b"PK\x03\x04"):
-        raise ConfigError(f"{path}: is an archive: unpack it, and name what was in it")
+        raise ConfigError(f"{path}: is an archive: unpack it and name its content")
     text = _decode(content)
     messages = list(_parse(form, path, text, {} if before is None else before))
     if form.channel_is_folder:
@@ -177,7 +177,7 @@ def _parse(form: ExportForm, path: Path, text: str, before: Message) -> Iterator
         try:
             yield from _parse_tree(form.json_, read_json(text), before)
         except ValueError:
-            raise ConfigError(f"{path}: is no whole JSON: export it again") from None
+            raise ConfigError(f"{path}: is not complete JSON: export it again") from None
     elif first == "<" and form.html:
         shortened = nesting.limit_tags(text)
         root = nesting.parse_html(shortened)
@@ -186,7 +186,7 @@ def _parse(form: ExportForm, path: Path, text: str, before: Message) -> Iterator
         )
         if len(shortened) < len(text) or most > MOST_LINKS:
             raise ConfigError(
-                f"{path}: holds more than {MOST_LINKS:,} messages: export it as JSON, or in parts"
+                f"{path}: has more than {MOST_LINKS:,} messages: export it as JSON, or in parts"
             )
         yield from _parse_tree(form.html, root, before)
     elif form.text:

@@ -74,7 +74,7 @@ class WatchedFolder:
 
     def __post_init__(self) -> None:
         if not self.folder.is_dir():
-            raise ConfigError(f"{self.folder} is no folder: make it, or name the right one")
+            raise ConfigError(f"{self.folder} is not a folder: create it, or name another")
 
     def run(self, take: Take, stop: threading.Event) -> None:
         """Read the files that appear in the folder until `stop` is set."""
@@ -145,37 +145,38 @@ BLOCK_BYTES = 2**18
 MOST_NAMED = 20
 """The most unknown fields to report in one run."""
 WITHOUT = {
-    "author": "nothing joins them with what the same seller says",
-    "channel": "they are joined by site, author and time alone",
-    "message_id": "each is known by its text, so edits and deletions are not noticed",
-    "published_at": "the time at which they were handed in counts",
+    "author": "they cannot be grouped with other posts of the same seller",
+    "channel": "they are grouped only by site, author and time",
+    "message_id": "they are identified by their text, so edits and deletions are not detected",
+    "published_at": "the time of import is used instead",
 }
 """The consequence where a line without a URL lacks a field."""
 Form = Annotated[
     str,
-    typer.Option(
-        "--as", metavar="FORM", help="FILE is an export in this form, such as telegram, csv, mail."
-    ),
+    typer.Option("--as", metavar="FORM", help="The format of FILE, such as telegram, csv or mail."),
 ]
 File = Annotated[
     str,
-    typer.Argument(metavar="[FILE|-]", help="JSON Lines, or an export; - reads standard input."),
+    typer.Argument(metavar="[FILE|-]", help="JSON Lines or a chat export; - reads standard input."),
 ]
 Watch = Annotated[
     Path | None,
     typer.Option(
-        "--watch", metavar="DIR", help="Take files that are put into this folder, for ever."
+        "--watch",
+        metavar="DIR",
+        help=("Import files that are moved into this folder, until stopped."),
     ),
 ]
 Remove = Annotated[
     bool,
     typer.Option(
-        "--remove", help="With --watch: delete what was taken, instead of moving it to DIR/taken."
+        "--remove",
+        help=("With --watch: delete imported files instead of moving them to DIR/taken."),
     ),
 ]
-OfSite = Annotated[str, typer.Option("--site", help="With --as: the site that it is of.")]
+OfSite = Annotated[str, typer.Option("--site", help="With --as: the site that the posts are from.")]
 OfChannel = Annotated[
-    str, typer.Option("--channel", help="With --as: the channel, where the export does not say it.")
+    str, typer.Option("--channel", help="With --as: the channel, if the export does not name it.")
 ]
 
 
@@ -188,12 +189,11 @@ def ingest(
     context: Context = ctx.obj
     setup.require(context)
     if bool(file) == bool(watch):
-        raise ConfigError("ingest takes FILE, - or --watch DIR: one of them")
+        raise ConfigError("give ingest one of FILE, - and --watch DIR")
     forms = context.data / EXPORT_FORMS
     if form and (form not in (names := form_names(forms)) or not site or file == "-"):
         raise ConfigError(
-            f"--as takes {', '.join(names)}, with FILE or a folder, and --site says of which site"
-            " it is"
+            f"--as must be one of {', '.join(names)}, with FILE or a folder, and needs --site"
         )
     read = partial(_lines_of, form=form, site=site, channel=channel, forms=forms)
     if watch:
@@ -246,7 +246,7 @@ def _watch(context: Context, folder: Path, remove: bool, read: Lines) -> None:
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(running("ingest", registry, None, context))
         # held until the process ends
-        take_lock(folder / ".ullage.lock", f"{folder} is being watched")
+        take_lock(folder / ".ullage.lock", f"{folder} is already being watched by another process")
         feed = _feed(context, stop)
 
         def take_one(path: Path) -> int:
@@ -267,7 +267,7 @@ def _watch(context: Context, folder: Path, remove: bool, read: Lines) -> None:
 def _feed(context: Context, stop: threading.Event | None = None) -> IntakeWriter:
     feed = IntakeWriter.of(context, stop)
     for fault in feed.faults:
-        typer.echo(f"{fault}; its lines are taken as of {ELSEWHERE}", err=True)
+        typer.echo(f"{fault}; its posts are recorded under {ELSEWHERE}", err=True)
     return feed
 
 
@@ -322,7 +322,7 @@ class FieldReport:
         for name in shown(line.unknown) if len(self._told) < MOST_NAMED else ():
             if name not in self._told and len(self._told) < MOST_NAMED:
                 self._told.add(name)
-                typer.echo(f"line {number}: unknown field, which is left out: {name}", err=True)
+                typer.echo(f"line {number}: unknown field, ignored: {name}", err=True)
 
     def tell_missing(self) -> None:
         """Print which fields were missing, how often, and the consequence."""

@@ -126,15 +126,15 @@ class ExportForm(_Table):
     def _can_be_read(self) -> Self:
         if not (self.json_ or self.html or self.text or self.csv):
             raise ValueError(
-                "says nothing of how messages stand: write [json], [html], [text] or [csv]"
+                "does not say how messages are stored: add [json], [html], [text] or [csv]"
             )
         if self.csv and self.text:
-            raise ValueError("says [text] and [csv]: write a form for each")
+            raise ValueError("has both [text] and [csv]: write one form for each")
         if self.csv and "text" not in self.csv:
-            raise ValueError("csv.text: is missing: name the column of the texts")
+            raise ValueError("csv.text: is missing: name the column with the text")
         for table in filter(None, (self.json_, self.html)):
             if "text" not in table.fields:
-                raise ValueError("fields.text: is missing: say what of a message is its text")
+                raise ValueError("fields.text: is missing: name the field with the text")
         return self
 
 
@@ -166,4 +166,4 @@ def _parse(name: str, content: bytes, where: str) -> ExportForm:
     except ValidationError as error:
         raise ConfigError(f"{where}: {describe_faults(error, ExportForm)[0]}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError):
-        raise ConfigError(f"{where}: is no TOML in UTF-8") from None
+        raise ConfigError(f"{where}: is not valid TOML in UTF-8") from None

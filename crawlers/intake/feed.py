@@ -133,7 +133,7 @@ class IntakeWriter:
             append = partial(self.outbox().append, self._waiting)
             if not patiently("ingest", append, self.stop, Backoff()):
                 raise UnavailableError(
-                    "stopped while the bus was down: what was read last is not on it"
+                    "stopped while the bus was unreachable: the last posts read were not stored"
                 )
             log.get("ingest").debug("appended", count=len(self._waiting))
         self._waiting, self._bytes = [], 0

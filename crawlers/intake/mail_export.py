@@ -24,7 +24,7 @@ def read_mails(path: Path, channel: str) -> Iterator[MailLine]:
     """Yield the mails of a maildir, an mbox file or a single message."""
     if path.is_dir():
         if not (path / "cur").is_dir():
-            raise ConfigError(f"{path}: is no maildir: it has no folder `cur`")
+            raise ConfigError(f"{path}: is not a maildir: it has no folder `cur`")
         for file in sorted(
             one for part in ("cur", "new") for one in (path / part).iterdir() if one.is_file()
         ):

@@ -63,12 +63,12 @@ def posts_in(media_type: str, body: bytes) -> Iterator[CaptureLine | RecordError
     if sum(1 for _ in islice(PART.finditer(body), MOST_PARTS + 1)) > MOST_PARTS:
         raise RecordError(
             "malformed",
-            f"holds more than {MOST_PARTS} strings, commas and lists: send less at once",
+            f"has more than {MOST_PARTS} strings, commas and lists: send fewer posts at once",
         )
     if media_type in LINES:
         lines = [found[0] for found in islice(LINE.finditer(body), MOST_POSTS + 1)]
         if not 0 < len(lines) <= MOST_POSTS:
-            raise RecordError("malformed", f"holds no line, or more than {MOST_POSTS}")
+            raise RecordError("malformed", f"has no lines, or more than {MOST_POSTS}")
         yield from map(_read_body, lines)
     elif body.lstrip().startswith(b"["):
         yield from _listed(body)
@@ -82,7 +82,7 @@ def _listed(body: bytes) -> Iterator[CaptureLine | RecordError]:
     except ValueError:
         raise RecordError("malformed", "is no JSON") from None
     if not isinstance(listed, list) or not 0 < len(listed) <= MOST_POSTS:
-        raise RecordError("malformed", f"holds no post, or more than {MOST_POSTS}")
+        raise RecordError("malformed", f"has no posts, or more than {MOST_POSTS}")
     for one in listed:
         try:
             yield CaptureLine.model_validate(one)
@@ -149,9 +149,9 @@ class TokenCheck:
         try:
             self.attempts.take()
         except LimitedError as error:
-            return refusal(429, "too many attempts without the token", error.retry_after)
+            return refusal(429, "too many attempts with a wrong token", error.retry_after)
         return IntakeResponse(
-            401, {"error": "the token is missing or another"}, (("www-authenticate", "Bearer"),)
+            401, {"error": "the token is missing or wrong"}, (("www-authenticate", "Bearer"),)
         )
 
 
@@ -193,7 +193,7 @@ class Captures:
         digest = await self._beside(body, partial(_digest, body)) if key else b""
         if under_way := self._under_way.get(key):
             return _other(under_way, digest) or refusal(
-                409, "Idempotency-Key: that request is under way", 1
+                409, "Idempotency-Key: that request is still being processed", 1
             )
         if known := self._kept.get(key):
             return _other(known.digest, digest) or IntakeResponse(
@@ -235,12 +235,12 @@ class Captures:
         self.refused.inc(len(read.refused))
         told = {"accepted": read.accepted, "refused": read.refused, "unknown_fields": read.unknown}
         if not read.accepted:
-            return IntakeResponse(400, {"error": "nothing in it could be taken", **told})
+            return IntakeResponse(400, {"error": "no post in it was accepted", **told})
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 await self.appends.append(read.captures)
         except TimeoutError:
-            return refusal(503, "the bus is down; send it again", 5)
+            return refusal(503, "the bus is unreachable; send it again", 5)
         except RecordError as error:
             return refusal(400, str(error))
         return IntakeResponse(202, told)
@@ -310,15 +310,16 @@ def described(version: str) -> dict[str, Any]:
 
     wait = {"headers": {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}}
     responses = {
-        "202": answer("All that was not refused is durable.", taken),
-        "400": answer("Nothing in it could be taken.", error),
-        "401": answer("The token is missing or another.", error),
-        "409": answer("The same Idempotency-Key is under way.", error) | wait,
+        "202": answer("Every post that was not rejected is stored durably.", taken),
+        "400": answer("No post in it was accepted.", error),
+        "401": answer("The token is missing or wrong.", error),
+        "409": answer("A request with this Idempotency-Key is still being processed.", error)
+        | wait,
         "413": answer("Too large.", error),
         "415": answer("Of another type.", error),
-        "422": answer("The same Idempotency-Key came with another body.", error),
+        "422": answer("This Idempotency-Key was used with another body.", error),
         "429": answer("Wait and send it again.", error) | wait,
-        "503": answer("The bus is down; send it again with the same key.", error) | wait,
+        "503": answer("The bus is unreachable; send it again with the same key.", error) | wait,
     }
     bodies: dict[str, Any] = {
         JSON: {

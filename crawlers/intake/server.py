@@ -202,28 +202,32 @@ class IntakeService:
     def _refusal(self, method: str, path: str, headers: dict[str, str]) -> IntakeResponse | None:
         """Return the refusal of a request before its body is read; None to go on."""
         if path != PATH:
-            return refusal(404, f"there is {PATH} and {DESCRIBED}")
+            return refusal(404, f"this path does not exist; use {PATH} or {DESCRIBED}")
         if method != "POST":
             return IntakeResponse(405, {"error": "POST only"}, (("allow", "POST"),))
         media_type = _media_type(headers)
         if media_type not in (JSON, *LINES):
-            return refusal(415, f"content-type: {JSON}, or {LINES[0]} with a post a line")
+            return refusal(
+                415, (f"content-type: must be {JSON}, or {LINES[0]} with one post per line")
+            )
         length = headers.get("content-length", "")
         if "transfer-encoding" in headers or not (
             length.isascii() and length.isdigit() and len(length) < 16
         ):
             return refusal(411, "content-length is missing")
         if int(length) > MOST_BODY_BYTES:
-            return refusal(413, f"more than {MOST_BODY_BYTES} bytes: send less at once")
+            return refusal(413, f"more than {MOST_BODY_BYTES} bytes: send fewer posts at once")
         return self._full(int(length))
 
     def _full(self, length: int) -> IntakeResponse | None:
         if self.captures.appends.behind:
             return refusal(
-                429, "match is too far behind: what came now would expire unread", BEHIND_SECONDS
+                429,
+                "match lags too far: new posts would expire before it reads them",
+                BEHIND_SECONDS,
             )
         if self.waiting and self.waiting + length > self.most_waiting:
-            return refusal(429, "too much waits for the bus", 1)
+            return refusal(429, "too many posts are waiting for the bus", 1)
         return None
 
     async def _taken(self, headers: dict[str, str], receive: Any) -> IntakeResponse:
@@ -242,7 +246,7 @@ class IntakeService:
                 if message["type"] == "http.disconnect" or not message.get("more_body", False):
                     break
             if len(body) != length:
-                return refusal(400, "not as long as it says")
+                return refusal(400, "the body is not as long as content-length says")
             return await self.captures.post(
                 _media_type(headers), headers.get("idempotency-key", ""), bytes(body)
             )
@@ -265,7 +269,8 @@ def _token(keys: KeyStore) -> str:
     lines = keys.read_lines(TOKEN)
     if len(lines) != 1 or not re.fullmatch(rf"[!-~]{{{SHORTEST},}}", lines[0]):
         raise ConfigError(
-            f"{keys.root / TOKEN} is no token: one line of {SHORTEST} or more ASCII characters"
-            " without a space; remove the file and intake makes one"
+            f"{keys.root / TOKEN} is not a token: it must be one line of at least {SHORTEST}"
+            " ASCII characters without spaces; remove the file, and intake creates a new"
+            " one"
         )
     return lines[0]

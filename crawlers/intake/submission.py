@@ -74,7 +74,7 @@ class Attachment(BaseModel):
         try:
             return base64.b64decode(self.data, validate=True)
         except binascii.Error:
-            raise RecordError("malformed", "attachments: data is no base64") from None
+            raise RecordError("malformed", "attachments: data is not valid base64") from None
 
 
 class CaptureLine(BaseModel):
@@ -168,7 +168,7 @@ def _shown(name: str) -> str:
     The name is left out where it could be somebody's personal data.
     """
     if not FIELD.fullmatch(name) or identifier_in(name):
-        return "one that is no plain name"
+        return "a name with other characters"
     near = difflib.get_close_matches(name.lower(), CaptureLine.model_fields, 1)
     return f"{name} (did you mean {near[0]}?)" if near else name
 
@@ -189,8 +189,8 @@ def fault_of(error: ValidationError) -> str:
     first = error.errors(include_input=False, include_context=False, include_url=False)[0]
     field = str(first["loc"][0]) if first["loc"] else ""
     if first["type"] == "json_invalid" or not field:
-        return "is no JSON object"
-    known = field if field in CaptureLine.model_fields else "a field of another name"
+        return "is not a JSON object"
+    known = field if field in CaptureLine.model_fields else "an unknown field"
     return f"{known}: {first['type'].replace('_', ' ')}"
 
 

@@ -100,7 +100,7 @@ def _find_preset_platform(site: Site, presets: Presets) -> Platform:
     except KeyError:
         platforms = (*list_platforms(), *presets.list_names(), INGEST)
         near = suggest(site.platform, platforms)
-        why = f"is not known{near}" if near else f"is none of {', '.join(sorted(platforms))}"
+        why = f"is unknown{near}" if near else f"must be one of {', '.join(sorted(platforms))}"
         raise ConfigError(f"site {site.name}: platform {quote_word(site.platform)} {why}") from None
     if preset.unreadable:
         raise ConfigError(f"site {site.name}: platform {site.platform}: {preset.unreadable}")

@@ -75,8 +75,8 @@ class CanarySite:
             )
         except OSError as error:
             raise ConfigError(
-                f"port {self.settings.port} of the canary site is taken ({error.strerror}): set"
-                " canary.port"
+                f"port {self.settings.port} of the canary site is in use ({error.strerror}):"
+                " set canary.port"
             ) from None
 
     def close(self) -> None:

@@ -40,7 +40,8 @@ class SiteLocks:
         for name in sites.keys() - self._held.keys():
             try:
                 self._held[name] = take_lock(
-                    self._folder / f"{name}.lock", f"site {name} is being crawled"
+                    self._folder / f"{name}.lock",
+                    f"site {name} is already being crawled by another process",
                 )
             except ConfigError as error:
                 faults.append(error)
@@ -119,7 +120,7 @@ class SiteList:
         if once and not sites and not crawled:
             if faults:
                 raise FaultsError.from_errors(faults)
-            raise ConfigError(f"no site yet: put NAME.toml into {self._folder.folder}")
+            raise ConfigError(f"no sites yet: add NAME.toml to {self._folder.folder}")
         self.crawled = crawled
         self.watched = tuple(site for site in crawled.values() if site is not canary)
         self._metrics.watch(self.watched)
@@ -148,11 +149,11 @@ class SiteList:
                 raise self._folder.refused[name]
         if unknown := sorted(set(self._names) - set(sites)):
             raise ConfigError(
-                f"no site {unknown[0]} in {self._folder.folder}: `ullage sites` lists what there is"
+                f"no site {unknown[0]} in {self._folder.folder}: `ullage sites` lists all"
             )
         if fed := [name for name in self._names if sites[name].platform == INGEST]:
             raise ConfigError(
-                f"site {fed[0]} is not crawled: what is of it comes by `ullage ingest`"
+                f"site {fed[0]} is not crawled: its posts are imported with `ullage ingest`"
             )
 
     def _report(self, *faults: ConfigError) -> None:

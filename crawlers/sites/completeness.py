@@ -137,8 +137,8 @@ class RowCount:
         ]
         if refused:
             return (
-                f"{len(refused)} of {self.total} rows of the list lead to an address that is not"
-                " read"
+                f"{len(refused)} of {self.total} rows of the list link to an address that"
+                " is not read"
             )
         return (
             f"{len(self.addresses) + merged} addresses of the list have {len(self.addresses)} ids"
@@ -233,7 +233,7 @@ def _check_headings(
         to_identity(there, match): there for there in urls if (match := match_entry(layout, there))
     }
     missed = [name for name, there in entries.items() if not names & {name, there}]
-    return f"{len(missed)} headings lead to entries that stand in no row" if missed else ""
+    return f"{len(missed)} headings link to entries outside the rows" if missed else ""
 
 
 def _check_posts(layout: SiteLayout, root: Node, posts: Sequence[Post]) -> str:
@@ -258,7 +258,10 @@ def _check_posts(layout: SiteLayout, root: Node, posts: Sequence[Post]) -> str:
         len(get_text(element)) for node in nodes for element in drop_nested(layout.body.nodes(node))
     )
     if body_size < LEAST_SHARE * whole and whole > LEAST_TEXT * len(nodes):
-        return f"its texts are {body_size * 100 // whole} percent of its posts: a header was read"
+        return (
+            f"the texts are {body_size * 100 // whole} percent of the posts: probably"
+            " headers were read"
+        )
     return ""
 
 

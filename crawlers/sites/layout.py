@@ -61,14 +61,16 @@ def _to_selections(value: object, info: ValidationInfo) -> Selections:
 def _to_pattern(value: object) -> re.Pattern[str]:
     """Compile a regular expression; ValueError if it is invalid or too slow on some texts."""
     if not isinstance(value, str):
-        raise ValueError("is no regular expression")  # noqa: TRY004 - pydantic's way to say so
+        raise ValueError("is not a valid regular expression")  # noqa: TRY004 - pydantic's way to say so
     try:
         pattern = re.compile(value)
     except re.error as error:
-        raise ValueError(f"is no regular expression ({redact_message(error.msg)})") from None
+        raise ValueError(
+            f"is not a valid regular expression ({redact_message(error.msg)})"
+        ) from None
     if _nests_repetition(_parser.parse(value)):
         raise ValueError(
-            "repeats what repeats itself, such as (a+)+: on some addresses it would never end"
+            "has nested repetition, such as (a+)+: on some addresses it would run for ever"
         )
     return pattern
 
@@ -119,7 +121,9 @@ def _to_template(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("is no text")  # noqa: TRY004
     if unknown := sorted(set(PLACE.findall(value)) - PLACES):
-        raise ValueError(f"{{{redact_word(unknown[0])}}} is none of {', '.join(sorted(PLACES))}")
+        raise ValueError(
+            f"{{{redact_word(unknown[0])}}} must be one of {', '.join(sorted(PLACES))}"
+        )
     return value
 
 
@@ -136,7 +140,7 @@ def _to_zone(value: object) -> ZoneInfo:
     try:
         return ZoneInfo(str(value))
     except (ZoneInfoNotFoundError, ValueError):
-        raise ValueError("is no time zone, such as Asia/Shanghai") from None
+        raise ValueError("is not a time zone such as Asia/Shanghai") from None
 
 
 Zone = Annotated[ZoneInfo, BeforeValidator(_to_zone)]
@@ -286,13 +290,13 @@ class SiteLayout(BaseModel):
         """Raise ValueError if options are missing that others need."""
         if not self.post and not self.raw and not self.files:
             raise ValueError(
-                "options.post: is missing: say what holds a post, or with options.raw where a"
-                " paste's text is"
+                "options.post: is missing: name the element of a post, or use options.raw"
+                " for the text of a paste"
             )
         if self.first is not None and not self.raw:
             raise ValueError("options.raw: is missing: options.first needs an address with {id}")
         if self.post and not self.body:
-            raise ValueError("options.body: is missing: say what of a post is its text")
+            raise ValueError("options.body: is missing: name the element with the text of a post")
         if self.thread and not self.row_id and not self.pattern:
             raise ValueError("options.row_id: is missing: options.thread needs an id")
         return self
@@ -335,7 +339,7 @@ def _describe_fault(error: Mapping[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
         options = sorted(SiteLayout.model_fields)
         near = suggest(knob, options)
-        why = f"is no option{near}" if near else f"is none of {', '.join(options)}"
+        why = f"is not an option{near}" if near else f"must be one of {', '.join(options)}"
     return f"{f'options.{redact_word(knob)}: ' if knob else ''}{why}"
 
 

@@ -221,7 +221,7 @@ def _parse_preset(name: str, text: str, where: str) -> Preset:
             f"{where}: {knob}: {first['msg'].removeprefix('Value error, ')}"
         ) from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{where}: is no TOML ({error})") from None
+        raise ConfigError(f"{where}: is not valid TOML ({error})") from None
 
 
 def _get_fingerprint(path: Path) -> tuple[int, ...]:

@@ -103,7 +103,7 @@ def compile_selector(text: str, language: Language) -> Selection:
         return Selection(path=_compile_jmespath(text))
     except ValueError:
         raise ValueError(
-            "is no JMESPath: write `css:` or `xpath:` before what is for HTML or XML"
+            "is not valid JMESPath: for HTML or XML begin with `css:` or `xpath:`"
         ) from None
 
 
@@ -115,7 +115,7 @@ def _compile_css(text: str) -> Selection:
             xpath=_limit_matches(csstranslator.css2xpath(text)), of_xml=_limit_matches(xml)
         )
     except SelectorError:
-        raise ValueError("is no CSS selector") from None
+        raise ValueError("is not a valid CSS selector") from None
 
 
 def _check_xpath(text: str) -> str:
@@ -144,7 +144,7 @@ def _compile_jmespath(text: str) -> Any:
     try:
         return jmespath.compile(text)
     except JMESPathError:
-        raise ValueError("is no JMESPath") from None
+        raise ValueError("is not valid JMESPath") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ def parse_windows(texts: tuple[str, ...]) -> tuple[Window, ...]:
     for text in texts:
         match = WINDOW.fullmatch(text)
         if not match or match[1] + match[2] == match[3] + match[4]:
-            raise ValueError("holds something that is no HH:MM-HH:MM")
+            raise ValueError("has an entry that is not HH:MM-HH:MM")
         windows.append((time(int(match[1]), int(match[2])), time(int(match[3]), int(match[4]))))
     return tuple(windows)
 
@@ -107,7 +107,7 @@ PORTS = {"http": 80, "https": 443}
 SHORTEST_REVISIT_SECONDS = 60.0
 SOON_SECONDS = 7 * 86400.0
 """How long before its end a site's session is reported."""
-TAKEN = {CANARY: "the canary site", ELSEWHERE: "all that no site file names"}
+TAKEN = {CANARY: "the canary site", ELSEWHERE: "every site without a file"}
 """Reserved names, which mean something else in every report."""
 
 Option = bool | int | str | tuple[str, ...]
@@ -178,7 +178,7 @@ class Site(BaseModel):
     @classmethod
     def _name(cls, name: str) -> str:
         if not is_valid_name(name):
-            raise ValueError("is no site name: use a-z, 0-9, '.', '_' and '-', at most 64")
+            raise ValueError("is not a valid site name: use a-z, 0-9, '.', '_' and '-', at most 64")
         return reject_identifier(name)
 
     @field_validator("night")
@@ -193,14 +193,14 @@ class Site(BaseModel):
         try:
             ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("is no time zone, such as Asia/Shanghai") from None
+            raise ValueError("is not a time zone such as Asia/Shanghai") from None
         return name
 
     @field_validator("cookies")
     @classmethod
     def _cookies(cls, name: str) -> str:
         if name and not is_valid_name(name):
-            raise ValueError("is no name of a file in keys/session")
+            raise ValueError("is not the name of a file in keys/session")
         return name
 
     @field_validator("session")
@@ -209,7 +209,7 @@ class Site(BaseModel):
         try:
             csstranslator.css2xpath(session or "*")
         except SelectorError:
-            raise ValueError("is no CSS selector") from None
+            raise ValueError("is not a valid CSS selector") from None
         return session
 
     @field_validator("start")
@@ -218,10 +218,11 @@ class Site(BaseModel):
         for url in start:
             parts = split_url(url)
             if parts is None or parts.scheme not in {"http", "https"}:
-                raise ValueError("holds something that is no http:// or https:// address")
+                raise ValueError("has an entry that is not an http:// or https:// address")
             if parts.username or parts.password:
                 raise ValueError(
-                    "holds a user name or password: a site is read as anybody reads it"
+                    "contains a user name or password: sites are read without a login in"
+                    " the address"
                 )
         return start
 
@@ -231,17 +232,17 @@ class Site(BaseModel):
         for host in hosts:
             parts = split_url(f"http://{host}")
             if parts is None or parts.netloc != host or "@" in host:
-                raise ValueError("holds something that is neither HOST nor HOST:PORT")
+                raise ValueError("has an entry that is neither HOST nor HOST:PORT")
         return hosts
 
     @model_validator(mode="after")
     def _fits_platform(self) -> Self:
         if not self.start and self.platform != INGEST:
-            raise ValueError("start: is missing: say where a visit begins")
+            raise ValueError("start: is missing: name the address where a visit begins")
         if not self.script and any(map(is_route, self.start)):
             raise ValueError(
-                "start: leads to a route behind #, which browsers do not send: set script = true,"
-                " or start at its JSON"
+                "start: has a route after #, which browsers do not send: set script ="
+                " true, or start at its JSON"
             )
         if self.options and self.platform == INGEST:
             raise ValueError(
@@ -355,7 +356,7 @@ def reject_identifier(name: str) -> str:
     """
     if what := identifier_in(name):
         raise ValueError(
-            f"reads like {what}, so that findings would call it `other`: choose another name"
+            f"looks like {what}, so findings would show it as `other`: choose another name"
         )
     return name
 
@@ -368,7 +369,7 @@ def read_site(path: Path, check: Check = lambda _: None) -> Site:
     try:
         settings = {"name": path.stem, **read_toml(_read_text(path))}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is no TOML ({error})") from None
+        raise ConfigError(f"{path}: is not valid TOML ({error})") from None
     site, faults = _validate_site(settings)
     if site.name in TAKEN:
         faults.append(f"name: {site.name} is the name of {TAKEN[site.name]}: choose another")
@@ -494,7 +495,7 @@ def _find_duplicates(files: Mapping[Path, Site]) -> dict[Path, ConfigError]:
         named.setdefault(site.name, []).append(path)
     return {
         path: ConfigError(
-            f"{path}: name: {name} is the name in {other_names} too: no two sites have one"
+            f"{path}: name: {name} is also used in {other_names}: site names must differ"
         )
         for name, paths in named.items()
         for path in paths
@@ -510,8 +511,8 @@ def _limit_watched(sites: dict[str, Site], folder: Path) -> list[ConfigError]:
         sites[name] = sites[name].model_copy(update={"watch": False})
         faults.append(
             ConfigError(
-                f"{folder / name}.toml: watch: {MAX_WATCHED} sites before it are watched: say false"
-                " here or there"
+                f"{folder / name}.toml: watch: {MAX_WATCHED} sites, the maximum, are already"
+                " watched: set it to false here or in another file"
             )
         )
     return faults

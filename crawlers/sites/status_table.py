@@ -173,9 +173,11 @@ def explain_reasons(rows: Iterable[SiteRow], refused: Collection[str] = ()) -> l
 def describe_session_ends(ends: Mapping[str, float], now: float) -> list[str]:
     """Return a line for each site whose session ends soon, with the time left."""
     return [
-        f"{name}: its session "
-        f"{'has run out' if at <= now else f'runs out in {_format_duration(at - now)}'}:"
-        " a person has to open it again"
+        (
+            f"{name}: its session"
+            f" {'has expired' if at <= now else f'expires in {_format_duration(at - now)}'}:"
+            " a person must log in again"
+        )
         for name, at in ends.items()
     ]
 
@@ -183,8 +185,8 @@ def describe_session_ends(ends: Mapping[str, float], now: float) -> list[str]:
 def describe_first_readings(rows: Iterable[SiteRow]) -> list[str]:
     """Return how long the first reading of new sites will take, one line each."""
     return [
-        f"{row.site.name}: first reading, {row.pages['due']} known pages are left:"
-        f" {_format_duration(row.left_seconds)} at least"
+        f"{row.site.name}: first reading, {row.pages['due']} known pages left:"
+        f" at least {_format_duration(row.left_seconds)}"
         for row in rows
         if row.left_seconds
     ]

@@ -20,7 +20,7 @@ from ullage.guard import FaultGuard
 MONTH = re.compile(
     r"^(?P<before>https?://[^?#]*/)(?P<year>(?:19|20)\d\d)/(?P<month>0?[1-9]|1[0-2])/?$"
 )
-UNREAD = "older posts stand in archives by month, which are not read"
+UNREAD = "older posts are in monthly archives, which are not read"
 
 
 async def add_archives(

@@ -97,9 +97,9 @@ def _check_thread(
         for post in parsed.posts
     )
     if _measure_links(parsed.posts) >= MOST_LINKS:
-        yield "what was taken for posts is mostly links, as of a list"
+        yield "the elements found as posts are mostly links, as in a list"
     elif read_size < LEAST_SHARE * whole:
-        yield f"reads {read_size * 100 // whole} percent of the text of a thread"
+        yield f"reads {read_size * 100 // whole} percent of a thread's text"
 
 
 def find_raw_doubts(read: ProbedPage, answers: Sequence[ProbeResponse]) -> Iterator[str]:
@@ -129,7 +129,7 @@ def find_raw_doubts(read: ProbedPage, answers: Sequence[ProbeResponse]) -> Itera
         sum(len(line) for line in long if line.replace(" ", "") in raw),
     )
     if read_size < LEAST_SHARE * whole:
-        yield f"the text of a paste holds {read_size * 100 // whole} percent of what its page shows"
+        yield f"the text of a paste is {read_size * 100 // whole} percent of its page"
 
 
 def _measure_links(posts_read: Sequence[Post]) -> float:

@@ -45,25 +45,27 @@ def try_site(
         typer.Argument(
             metavar="URL|SITE",
             help=(
-                "A list's address: a board's front page, a paste site's archive, a feed. Or a site"
-                " that has a file."
+                "The address of a list (a board's front page, a paste site's archive, a"
+                " feed), or the name of a site with a file."
             ),
         ),
     ],
     name: Annotated[
-        str, typer.Option(help="The site's name, and so its file's; its host by default.")
+        str, typer.Option(help="The name of the site and its file; by default its host.")
     ] = "",
     legal_basis: Annotated[
-        str, typer.Option(help="On what ground it is read; asked for on a terminal.")
+        str, typer.Option(help="The legal basis of reading it; asked for on a terminal.")
     ] = "",
-    owner: Annotated[str, typer.Option(help="Who answers for it; asked for on a terminal.")] = "",
+    owner: Annotated[
+        str, typer.Option(help="Who is responsible for it; asked for on a terminal.")
+    ] = "",
     allow_private: Annotated[
         bool,
-        typer.Option(
-            "--allow-private", help="Its address is within this house, and that is meant."
-        ),
+        typer.Option("--allow-private", help="Allow an address within the organization."),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look, and write no file.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Examine only; write no file.")
+    ] = False,
     json_out: AsJson = False,
 ) -> None:
     """Examine a site for half a minute, and write its file if its posts can be read.
@@ -107,8 +109,8 @@ def _propose(
     file = folder / f"{site.name}.toml"
     if not dry_run and file.exists():
         raise ConfigError(
-            f"{file} is there already: `ullage sites try {site.name}` looks at it; or give another"
-            " --name"
+            f"{file} already exists: `ullage sites try {site.name}` examines it; or give"
+            " another --name"
         )
     presets = _load_presets(context)
     survey = _run_probe(context, SiteSurvey(site), presets)
@@ -125,13 +127,13 @@ def _propose(
     if dry_run:
         return
     if sys.stdin.isatty() and not json_out:
-        legal_basis = legal_basis or typer.prompt("On what ground is it read (legal_basis)").strip()
-        owner = owner or typer.prompt("Who answers for it (owner)").strip()
+        legal_basis = legal_basis or typer.prompt("Legal basis of reading it (legal_basis)").strip()
+        owner = owner or typer.prompt("Who is responsible for it (owner)").strip()
     text = render_file(survey, legal_basis, owner, now)
     if not (legal_basis and owner):
         if not json_out:
             make_console().print(f"\n{safe_lines(text)}", markup=False)
-        raise ConfigError(f"{file} was not written: --legal-basis and --owner are for you to say")
+        raise ConfigError(f"{file} was not written: give --legal-basis and --owner")
     _write(file, text, presets)
     if not json_out:
         make_console().print(f"\nwrote {file}:\n\n{safe_lines(text)}", markup=False, soft_wrap=True)
@@ -145,13 +147,12 @@ def _examine(context: Context, name: str, *, json_out: bool) -> None:
     if name in folder.refused:
         raise folder.refused[name]
     if name not in sites:
-        raise ConfigError(
-            f"no site {safe(name)} in {folder.folder}: `ullage sites` lists what there is"
-        )
+        raise ConfigError(f"no site {safe(name)} in {folder.folder}: `ullage sites` lists all")
     site = sites[name]
     if not site.start or not site.is_crawled:
         raise ConfigError(
-            f"site {name} is not crawled: what is of it comes by `ullage ingest`, or it is off"
+            f"site {name} is not crawled: its posts are imported with `ullage ingest`, or"
+            " it is disabled"
         )
     survey = _run_probe(context, SiteSurvey(site, is_known=True), presets)
     shown, repairs = build_lines(survey, context.clock.now()), tuple(propose_mends(survey, presets))
@@ -163,7 +164,7 @@ def _examine(context: Context, name: str, *, json_out: bool) -> None:
         make_console().print(build_table(shown))
         _print_mends(repairs)
         if not repairs and not survey.word and not survey.doubts:
-            typer.echo("\nNothing speaks against it: it is read as its file says.")
+            typer.echo("\nNo problem found: it is read as its file says.")
     if repairs or survey.word or survey.doubts:
         raise typer.Exit(Exit.FAILED)
 
@@ -200,10 +201,11 @@ def _build_site(url: str, name: str, allow_private: bool) -> Site:
         or parts.scheme not in {"http", "https"}
         or not HOST.fullmatch(parts.hostname or "")
     ):
-        raise ConfigError("that is no web address: write https://HOST/PATH or http://HOST/PATH")
+        raise ConfigError("this is not a web address: use https://HOST/PATH or http://HOST/PATH")
     if parts.username or parts.password:
         raise ConfigError(
-            "the address holds a user name or password: a site is read as anybody reads it"
+            "the address contains a user name or password: sites are read without a login"
+            " in the address"
         )
     named = name or NAME_SIGNS.sub("-", parts.netloc.lower().removeprefix("www."))
     named = UNNAMED if identifier_in(named) and not name else named
@@ -218,8 +220,8 @@ def _build_site(url: str, name: str, allow_private: bool) -> Site:
         return Site.model_validate({**settings, "legal_basis": UNSAID, "owner": UNSAID})
     except ValueError:
         raise ConfigError(
-            f"{safe(named)} is no site name: give one with --name, of a-z, 0-9, '.', '_' and '-',"
-            " that reads like no number"
+            f"{safe(named)} is not a valid site name: give --name, with a-z, 0-9, '.', '_'"
+            " and '-', unlike a number"
         ) from None
 
 
@@ -237,7 +239,8 @@ def _print_obstacles(found: SiteSurvey, presets: Presets) -> None:
     """Print why no file is written."""
     if found.doubts:
         make_console().print(
-            f"\nno file is written, since not all is read: {found.doubts[0]}", markup=False
+            f"\nno file was written, because not everything is read: {found.doubts[0]}",
+            markup=False,
         )
     else:
         _print_mends(tuple(propose_mends(found, presets)))
@@ -263,7 +266,7 @@ def _describe_standing(context: Context, name: str) -> Iterator[str]:
         new = (
             f"; last new post {_format_moment(context, standing.last_new)}"
             if standing.last_new
-            else "; no post was ever new"
+            else "; no new post yet"
         )
         yield (
             f"{name}: {standing.state.replace('_', ' ')} since"

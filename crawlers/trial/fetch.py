@@ -347,5 +347,5 @@ def fetch(
     silence_libraries()
     run_on_reactor(run, threading.Event())
     if not (tried.is_over or tried.is_late):  # Scrapy keeps what a spider raises for its log
-        raise UnavailableError("the look broke off: please report it")
+        raise UnavailableError("the examination failed: please report it")
     return tried.is_over

@@ -108,7 +108,10 @@ class SiteSurvey:
         """Record whether the probe finished; what was read but not examined is in doubt."""
         self.is_late = not in_time
         if self.is_late and self.posts and not self.is_examined:
-            self.doubts = (*self.doubts, "time was up before everything was examined")
+            self.doubts = (
+                *self.doubts,
+                "the time limit was reached before everything was examined",
+            )
 
     @property
     def guard(self) -> FaultGuard:
@@ -450,7 +453,7 @@ async def _check_guess(
         pages,
         found.guard,
     ):
-        found.doubts = (*found.doubts, "the next page of a thread leads to no other post")
+        found.doubts = (*found.doubts, "the next page of a thread has no further posts")
     found.doubts = tuple(dict.fromkeys((*found.doubts, *checks.find_doubts(site, pages_read))))
 
 

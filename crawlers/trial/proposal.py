@@ -84,11 +84,7 @@ def estimate_rate(found: SiteSurvey, now: datetime) -> Rate | None:
         "pastes"
         if is_paste
         else (
-            "posts"
-            if read.parsed.posts
-            else "new threads"
-            if exact
-            else "threads with something new"
+            "posts" if read.parsed.posts else "new threads" if exact else "threads with new posts"
         )
     )
     shown = len(read.entries) + len(read.parsed.posts)
@@ -173,7 +169,7 @@ def render_file(found: SiteSurvey, legal_basis: str, owner: str, now: datetime) 
         lines.append(
             f"{name} = {_to_toml(value_given)}"
             if value_given
-            else f'# {name} = ""  # for you to say: without it nothing is read'
+            else f'# {name} = ""  # required: without it nothing is read'
         )
     if read_as.options:
         lines += [
@@ -188,9 +184,9 @@ def summarize(found: SiteSurvey) -> str:
     """Summarize in a few words what was read."""
     read = found.list
     if read is None:
-        return "no list was read"
+        return "no list could be read"
     behind = (
-        f", {format_count(len(found.posts), 'post')} behind one of them"
+        f", {format_count(len(found.posts), 'post')} in one of them"
         if found.thread and read.entries
         else ""
     )
@@ -236,7 +232,7 @@ def propose_mends(found: SiteSurvey, presets: Presets) -> Iterator[Mend]:
         return
     if found.is_known and found.by_script:
         yield Mend(
-            f"scripts fill its pages; where they are run {summarize(found)} are read",
+            f"scripts fill its pages; with a browser {summarize(found)} are read",
             ("+ script = true",),
         )
     if found.unrendered == "browser":
@@ -256,8 +252,8 @@ def propose_mends(found: SiteSurvey, presets: Presets) -> Iterator[Mend]:
         return
     elif word == "empty" and found.about:
         yield Mend(
-            "give the address of a list of it; where nobody lists its posts, that of a page that"
-            " links to them (docs/sites.md)"
+            "give the address of one of its lists; if it has none, of a page that links"
+            " to its posts (docs/sites.md)"
         )
     elif word in ELSE:
         yield _get_usual_mend(found)
@@ -271,10 +267,7 @@ def _get_usual_mend(found: SiteSurvey) -> Mend:
     if word == "address" and not all(
         map(can_be_site, parse_literal(urlsplit(site.start[0]).hostname or ""))
     ):
-        return Mend(
-            "no site is at that address: it is where a machine asks its cloud, or its neighbours,"
-            " for what it needs"
-        )
+        return Mend("that address is no site: it is a cloud metadata or link-local service")
     return ELSE[word]
 
 
@@ -293,7 +286,7 @@ def _propose_software(found: SiteSurvey) -> Mend:
             "+ [options]",
             *(f"+ {name} = {_to_toml(value)}" for name, value in read_as.options.items()),
         ]
-    why = f"its own file reads nothing on it; as {read_as.platform} it reads {summarize(found)}"
+    why = f"its file reads nothing here; as {read_as.platform} it reads {summarize(found)}"
     return Mend(why, (*out, *into))
 
 
@@ -306,7 +299,7 @@ def _propose_front_page(found: SiteSurvey, front: SiteSurvey) -> Mend:
     changed = (
         _propose_software(front).lines if front.read_as and front.read_as is not front.site else ()
     )
-    why = f"its list is gone; from its front page {summarize(front)} are read"
+    why = f"its list no longer exists; from its front page {summarize(front)} are read"
     return Mend(
         why,
         (
@@ -324,10 +317,7 @@ def _propose_hosts(found: SiteSurvey) -> Iterator[Mend]:
     if word in {"host", "login", "redirects"} and found.answer and found.answer.led_to:
         yield from _propose_move(site, found.answer.led_to, found.outside)
     elif found.list and (hosts := _find_hosts(site, found.list.entries, found.outside)):
-        why = (
-            "its list leads to a host that its file does not name: if that is the same site's,"
-            " name it"
-        )
+        why = "its list links to a host that its file does not name: if it is the same site, add it"
         before = (f"- hosts = {_to_toml(site.hosts)}",) if site.hosts else ()
         yield Mend(why, (*before, f"+ hosts = {_to_toml((*site.hosts, *hosts))}"))
 
@@ -341,20 +331,21 @@ def _propose_move(site: Site, led_to: str, outside: Collection[str]) -> Iterator
     start_parts = urlsplit(site.start[0])
     if site.allows(led_to):
         yield Mend(
-            "it sends guests to a page to log in at: what only members see is not read without a"
-            " session of a member"
+            "it redirects guests to a login page: members-only pages need the session of a member"
         )
         return
     if parts.hostname not in outside:
         yield Mend(
-            f"it sends us to {place}, which is of this house or this machine: no site outside does"
-            " that; leave it out"
+            f"it redirects to {place}, inside the organization or this machine, which no"
+            " external site does: leave it out"
         )
         return
     start = f"{parts.scheme}://{parts.netloc}{start_parts.path}"
     yield Mend(
-        f"it sends us to {place}, which its file does not name: if that is the same site, name it;"
-        " else leave it out",
+        (
+            f"it redirects to {place}, which its file does not name: if it is the same site,"
+            " add it; otherwise leave it out"
+        ),
         (f"- start = {_to_toml(site.start)}", f"+ start = {_to_toml((start, *site.start[1:]))}"),
     )
 
@@ -404,7 +395,7 @@ def _find_blind_options(found: SiteSurvey, presets: Presets) -> Iterator[Mend]:
     for name in SELECTORS:
         if name in site.options and not getattr(layout, name).nodes(page.root):
             yield Mend(
-                f"options.{name} finds nothing on the list any more",
+                f"options.{name} no longer matches anything on the list",
                 (f"- {name} = {_to_toml(site.options[name])}",),
             )
     if "pattern" in site.options and layout.pattern and page.kind == "html":
@@ -414,55 +405,49 @@ def _find_blind_options(found: SiteSurvey, presets: Presets) -> Iterator[Mend]:
             for url in urls
         ):
             yield Mend(
-                "options.pattern fits no link of the list any more",
+                "options.pattern no longer matches any link of the list",
                 (f"- pattern = {_to_toml(site.options['pattern'])}",),
             )
 
 
 SELECTORS = ("rows", "links", "post")
 FAULTY = Mend(
-    "a part of `sites try` failed on its pages, so nothing is known of its software: report what"
-    " stands above"
+    "a part of `sites try` failed on its pages, so its software is unknown: report the error above"
 )
 ELSE = {
     "robots": Mend(
-        "its robots.txt forbids the list: ask its owner, or leave the site out",
+        "robots.txt forbids the list: ask the site's owner, or leave the site out",
         ("+ enabled = false",),
     ),
     "address": Mend(
-        "its address is not of the open Internet; if it is meant to be so",
+        "its address is not public; if that is intended",
         ("+ allow_private = true",),
     ),
     "tls": Mend(
-        "its certificate is not trusted for its name: look whether it is still the same site, and"
-        " whether `https` is right"
+        "its certificate is not trusted for its name: check that it is still the same"
+        " site, and that `https` is correct"
     ),
     "challenge": Mend(
-        "a challenge stands before it, which we do not solve: ask its owner for a way in, or for a"
-        " feed"
+        "a robot check blocks it, which ullage does not solve: ask its owner for access"
+        " or for a feed"
     ),
-    "forbidden": Mend("it refuses us: ask its owner for a way in, or leave it out"),
+    "forbidden": Mend("it refuses access: ask its owner for access, or leave it out"),
     "busy": Mend(
-        "it says that we ask too often: be slower",
+        "it limits our requests: be slower",
         ("+ delay_seconds = 10.0", "+ revisit_seconds = 1800.0"),
     ),
     "gone": Mend(
-        "the address of its list is gone: `ullage sites try` its front page finds where the lists"
-        " are now"
+        "its list no longer exists: run `ullage sites try` with its front page to find the lists"
     ),
-    "login": Mend(
-        "it asks to log in: what only members see is not read without a session of a member"
-    ),
+    "login": Mend("it requires a login: members-only pages need the session of a member"),
     "empty": Mend(
-        "no software that is known reads a list here: name what its pages look like in [options]"
-        " (docs/sites.md)"
+        "no known platform reads a list here: describe its pages in [options] (docs/sites.md)"
     ),
     "layout": Mend(
-        "no software that is known reads posts here: name what its pages look like in [options]"
-        " (docs/sites.md)"
+        "no known platform reads posts here: describe its pages in [options] (docs/sites.md)"
     ),
     "browser": Mend("scripts fill its pages: install chromium and bubblewrap, and try again"),
-    "parse": Mend("its pages are not what its platform reads: is `start` a list?"),
+    "parse": Mend("its platform cannot parse its pages: is `start` a list?"),
 }
 """The usual repairs, where the pages show nothing more specific."""
 assert ELSE.keys() <= MEANING.keys()

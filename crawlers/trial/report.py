@@ -81,18 +81,20 @@ def _report_robots(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
         yield ReportLine(
             "address",
             "WARN",
-            f"no list is on it; it leads to {name[0] if name else 'another'}, at which all below"
-            " was found",
+            (
+                f"it has no list; it links to {name[0] if name else 'another'}, where"
+                " everything below was found"
+            ),
         )
     if robots is None:
-        yield ReportLine("robots.txt", "WARN", "not asked: `robots = false` in its file")
+        yield ReportLine("robots.txt", "WARN", "not fetched: `robots = false` in its file")
     elif not robots.allowed:
         yield ReportLine("robots.txt", "FAULT", MEANING[robots.word or "robots"])
     else:
         answer_text = (
             "allows the list"
             if robots.status // 100 == 2
-            else f"there is none ({robots.status}), so all is allowed"
+            else f"none ({robots.status}), so everything is allowed"
         )
         slow = f"; {robots.delay:g} s between requests" if robots.delay else ""
         yield ReportLine(
@@ -125,7 +127,7 @@ def _report_answer(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     )
     login = word == "login"
     box = not login and response_checks.asks_for_password(response)
-    guest = "none: a guest reads it" + (", and sees a small form to log in with" if box else "")
+    guest = "none: guests can read it" + (", and sees a small login form" if box else "")
     yield ReportLine("login", "FAULT" if login else "ok", MEANING["login"] if login else guest)
     if word not in {"", "login", "empty", "layout", "parse"} and not wall:
         yield ReportLine("page", "FAULT", f"{word}: {MEANING[word]}")
@@ -164,7 +166,7 @@ def _describe_json_requests(response: Response | None) -> str:
     urls = response.request.meta.get(DATA, ()) if response is not None and response.request else ()
     paths = ", ".join(list(dict.fromkeys(urlsplit(url).path for url in urls))[:MOST_PATHS])
     return (
-        f"; it asks for JSON at {paths}: a feed of that, if it is the list, costs less"
+        f"; it requests JSON at {paths}: if that is the list, reading it as a feed costs less"
         if paths
         else ""
     )
@@ -175,44 +177,40 @@ def _report_software(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
         return
     read_as, marked = found.read_as, {match.name: match.why for match in found.recognised}
     if marked and found.word in GATES:
-        yield ReportLine("software", "ok", f"{', '.join(marked)}, by its marks")
+        yield ReportLine("software", "ok", f"{', '.join(marked)}, by its markers")
     elif found.thread_of:
         yield ReportLine(
             "software",
             "ok",
-            f"{found.thread_of}: {format_count(len(marked[found.thread_of]), 'mark')} of it",
+            f"{found.thread_of}: {format_count(len(marked[found.thread_of]), 'mark')} found",
         )
     elif found.unreadable:
         yield ReportLine("software", "FAULT", f"{next(iter(marked))}: {found.unreadable}")
     elif read_as is None:
-        likely = f"it looks like {', '.join(marked)}, which reads no list here: {found.about}"
+        likely = f"it looks like {', '.join(marked)}, which finds no list here: {found.about}"
         named = (
             likely
             if marked
-            else (
-                "not known, as a guess failed"
-                if found.faults
-                else "none that is known: it has no mark"
-            )
+            else ("unknown: detection failed" if found.faults else "unknown: no markers found")
         )
         yield ReportLine("software", "FAULT", named)
     elif read_as.platform in marked:
         yield ReportLine(
             "software",
             "ok",
-            f"{read_as.platform}: {format_count(len(marked[read_as.platform]), 'mark')} of it",
+            f"{read_as.platform}: {format_count(len(marked[read_as.platform]), 'mark')} found",
         )
     elif read_as.platform == "board" and read_as is not found.site:
         yield ReportLine(
             "software",
             "WARN",
-            "none that is known: it is read as it looks, so see whether all below is right",
+            "unknown: it is read by its layout, so check that everything below is correct",
         )
     else:
         how = (
             "by its file"
             if found.is_known and read_as is found.site
-            else "by what reads its pages: no mark of it is there"
+            else "by what parses its pages: no markers found"
         )
         yield ReportLine(
             "software",
@@ -229,8 +227,7 @@ def _report_list(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
         yield ReportLine(
             "list",
             "FAULT",
-            "it is one thread: give the address of the list that it stands on, or of the front"
-            " page",
+            "it is a single thread: give the address of its list, or of the front page",
         )
         return
     if found.unreadable or (read is None and found.word in GATES):
@@ -239,21 +236,19 @@ def _report_list(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
         yield ReportLine(
             "list",
             "FAULT",
-            f"it leads to {format_count(found.lists, 'other list')};"
-            " of those that were opened none leads to a post",
+            (
+                f"it links to {format_count(found.lists, 'other list')}; none of those that"
+                " were opened links to a post"
+            ),
         )
         return
     if read is None:
         kinds = ", ".join(f"{number} to {kind}" for kind, number in _find_kinds(found))
-        targets = (
-            f"; it leads to {kinds}"
-            if kinds
-            else "; it leads to nothing of which there are several"
-        )
-        yield ReportLine("list", "FAULT", f"nothing on it is a thread, a paste or a post{targets}")
+        targets = f"; it links to {kinds}" if kinds else "; it links to no group of similar pages"
+        yield ReportLine("list", "FAULT", f"it has no thread, paste or post{targets}")
         return
     if found.lists:
-        yield ReportLine("lists", "ok", f"it leads to {format_count(found.lists, 'other list')}")
+        yield ReportLine("lists", "ok", f"it links to {format_count(found.lists, 'other list')}")
     what = "paste" if any(page.role == "item" for page in read.entries) else "thread"
     entries_text = (
         format_count(len(read.entries), what)
@@ -263,7 +258,7 @@ def _report_list(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     yield ReportLine("list", "FAULT" if read.word else "ok", entries_text)
     if read.older is None:
         yield ReportLine(
-            "next page", "-", "none: all is on one page, or the link to it is not read"
+            "next page", "-", "none: everything is on one page, or its link is not read"
         )
     elif found.older is not None:
         names = {page.name for page in read.entries} | {post.post_id for post in read.parsed.posts}
@@ -274,16 +269,16 @@ def _report_list(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
         yield ReportLine(
             "next page",
             "ok" if more else "WARN",
-            f"leads to {more} more" if more else "leads to nothing that is new",
+            f"has {more} more" if more else "has nothing new",
         )
     else:
-        yield ReportLine("next page", "-", "there is one; it was not examined")
+        yield ReportLine("next page", "-", "there is one, which was not examined")
     if any(page.role == "thread" for page in read.entries):
         stamps = [page.stamp for page in read.entries if page.stamp]
         stamps_text = (
             f"{len(stamps)} of {len(read.entries)}, such as {mask(stamps[0])}"
             if stamps
-            else "none: no new post is noticed"
+            else "none: new posts in a thread are not detected"
         )
         yield ReportLine("stamp", "ok" if len(stamps) == len(read.entries) else "WARN", stamps_text)
 
@@ -305,7 +300,7 @@ def _report_thread(found: SiteSurvey, now: datetime, zone: tzinfo | None) -> Ite
         part = "paste" if read.page.role == "item" else "thread"
         more = ", and a next page" if read.older else ""
         word = visit_verdict.to_post_reason(read.word)
-        fault = f"{word}: {MEANING[word]}" if word else "no post was read in it"
+        fault = f"{word}: {MEANING[word]}" if word else "no posts were read in it"
         yield ReportLine(
             part,
             "ok" if posts else "FAULT",
@@ -323,7 +318,7 @@ def _report_thread(found: SiteSurvey, now: datetime, zone: tzinfo | None) -> Ite
     yield ReportLine(
         "date",
         "WARN" if ahead or len(dated) < len(posts) else "ok",
-        dates_text + (": that is yet to come" if ahead else ""),
+        dates_text + (", which is in the future" if ahead else ""),
     )
     sizes = sorted(len(post.body) for post in posts)
     least, most = _size(sizes[0]), _size(sizes[-1])
@@ -350,19 +345,19 @@ def _report_rate(found: SiteSurvey, now: datetime, _: object) -> Iterator[Report
         return
     comes = estimate_rate(found, now)
     if comes is None:
-        yield ReportLine("rate", "-", "not known: the list shows no times")
+        yield ReportLine("rate", "-", "unknown: the list shows no times")
         return
     often, per = (
         (comes.an_hour, "an hour") if comes.an_hour >= OFTEN else (comes.an_hour * 24, "a day")
     )
     number = f"{often:.2g}" if often < 10 else f"{often:,.0f}"
     rate_text = f"{'at least ' if comes.at_least else 'about '}{number} {comes.what} {per}"
-    yield ReportLine("rate", "ok", f"{rate_text}: look again every {comes.revisit_seconds:g} s")
+    yield ReportLine("rate", "ok", f"{rate_text}: revisit every {comes.revisit_seconds:g} s")
 
 
 def _report_lateness(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     if found.is_late:
-        yield ReportLine("time", "WARN", "was up before everything was examined")
+        yield ReportLine("time", "WARN", "limit reached before everything was examined")
 
 
 def _report_doubts(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:

@@ -94,7 +94,7 @@ async def guess_site(
         with guard.step("threads"):
             async for candidate in _guess_threads(site, group, pages, guard, above):
                 yield (
-                    replace(candidate, doubt="the boards that it leads to are not read")
+                    replace(candidate, doubt="the boards that it links to are not read")
                     if group in shared
                     else candidate
                 )

@@ -67,7 +67,7 @@ def test_a_session_is_sent_to_its_host_followed_and_told_of_before_it_runs_out(
     log = station.run("crawl", "--once")
     assert cookies == ["sid=s3cret-cookie", "sid=s3cret-cookie; turn=2"]
     assert '"event": "session_ends"' in log
-    assert "paste: its session runs out in" in station.run("sites")
+    assert "paste: its session expires in" in station.run("sites")
     assert "s3cret-cookie" not in log
 
 

@@ -100,7 +100,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(clock: HeldClock, context: Con
     with socket.create_server(("127.0.0.1", 0)) as occupied:
         port = occupied.getsockname()[1]
         with pytest.raises(
-            ConfigError, match=rf"port {port} of the canary site is taken .*: set canary\.port"
+            ConfigError, match=rf"port {port} of the canary site is in use .*: set canary\.port"
         ):
             CanarySite(
                 CanarySettings(interval_seconds=1, port=port), clock.as_clock(), signer

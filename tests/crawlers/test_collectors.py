@@ -67,14 +67,14 @@ def write(context: Context, name: str, text: str = GOOD) -> Path:
     [
         (
             ('access = "open"', 'access = "closed"'),
-            "access: says neither public nor open: a closed channel is not read",
+            "access: must be public or open: a closed channel is not read",
         ),
         (('access = "open"', ""), "access: Field required"),
         (("legal_basis", "basis"), "legal_basis: Field required"),
         (("expires = 2099-01-01", 'expires = "soon"'), "expires: "),
         (('"matrix"', '"icq"'), "service: "),
         (('"reader"', '"../x"'), "account: "),
-        (("owner", "owner ="), "is no TOML"),
+        (("owner", "owner ="), "is not valid TOML"),
     ],
 )
 def test_a_channel_file_says_by_what_right_it_is_read(
@@ -522,7 +522,7 @@ def test_check_reads_channels_secrets_and_the_ledger(desk: Desk, context: Contex
         return results
 
     desk.ledger.change("loans", state="ok", last_success=clock.wall())
-    assert run_checks() == ["1 read", "whole, and every channel is seen"]
+    assert run_checks() == ["1 read", "intact, and every channel is monitored"]
     clock.advance(3600)
     assert "loans (stopped)" in str(run_checks()[1])
     (context.keys.root / "collect" / "reader").chmod(0o644)

@@ -52,12 +52,12 @@ def read(body: str, url: str = f"{HOST}/list", **options: str) -> PageContent:
         (
             '<li class="row"><a class="t" href="/news/5">Elsewhere</a></li>',
             {},
-            "1 of 13 rows of the list lead to an address",
+            "1 of 13 rows of the list link to an address",
         ),
         (
             '<li class="row"><b><a href="/t/77">Bold and of no class</a></b></li>',
             {},
-            "1 of 13 rows of the list lead to an address",
+            "1 of 13 rows of the list link to an address",
         ),
         ('<li class="row">No link at all</li>', {}, ""),
         ('<li class="row"><a class="t" href="/login">Log in</a></li>', {}, ""),
@@ -129,7 +129,7 @@ def test_a_further_page_that_is_shown_is_followed_or_the_list_is_short(
     [
         (
             '<aside><h1><a href="/t/99">A featured article</a></h1></aside>',
-            "1 headings lead to entries that stand in no row",
+            "1 headings link to entries outside the rows",
         ),
         ('<aside><h1><a href="/t/3">An article of the list</a></h1></aside>', ""),
         ('<nav><h2><a href="/t/99">In a menu</a></h2></nav>', ""),
@@ -284,7 +284,7 @@ def test_what_holds_the_title_and_several_posts_is_no_post(post: str) -> None:
         for n in (1, 2)
     ]
     assert list(holders.find_doubts(site, roots)) == [
-        "what was taken for a post holds the title or a form, and several posts"
+        "the element found as a post contains the title or a form, and several posts"
     ]
 
 
@@ -307,7 +307,7 @@ def test_what_is_nearly_all_of_a_page_is_no_post() -> None:
         for n in (1, 2)
     ]
     assert list(holders.find_doubts(site, whole)) == [
-        "what was taken for a post is nearly all of the page"
+        "the element found as a post is nearly the whole page"
     ]
     assert list(holders.find_doubts(site, part)) == []
 
@@ -386,7 +386,7 @@ def test_a_preset_whose_next_page_came_too_late_is_in_doubt() -> None:
         asyncio.run(look(result, SlowSite({**pages, start: listing}), Presets()))
     result.end(in_time=False)
     assert result.posts
-    assert result.doubts == ("time was up before everything was examined",)
+    assert result.doubts == ("the time limit was reached before everything was examined",)
 
 
 def post(text: str, thread: str, author: str) -> Post:

@@ -186,14 +186,17 @@ def test_two_processes_never_hold_one_site(
     with station.start("crawl", metrics="false") as first:
         wait_for(first, "visited")
         log = station.run("crawl", "--once", exits=2)
-        assert f"site paste is being crawled by process {first.pid} already" in log
+        assert (
+            f"site paste is already being crawled by another process by process {first.pid} already"
+            in log
+        )
         first.terminate()
         assert first.wait(timeout=60) == 0
     station.run("crawl", "--once")
 
 
 def test_who_asks_for_one_visit_of_no_site_is_told(station: Station) -> None:
-    assert "no site yet: put NAME.toml into" in station.run("crawl", "--once", exits=2)
+    assert "no sites yet: add NAME.toml to" in station.run("crawl", "--once", exits=2)
 
 
 def test_a_body_beyond_the_limit_is_cut_and_marked(
@@ -288,7 +291,7 @@ def test_a_private_address_is_not_asked_unless_the_file_allows_it(
     assert "not read: paste" in log
     assert server.asked == []
     log = station.run("sites")
-    assert "nothing was collected yet" in log
+    assert "no posts collected yet" in log
     assert "unreachable: address" in log
     assert "allow_private = true" in log
 
@@ -466,11 +469,17 @@ def test_a_site_that_somebody_tries_alone_is_left_to_them_and_taken_up_afterward
 ) -> None:
     pastes(1)
     station.site("first", f"{server.url}/archive")
-    tried = take_lock(station.data / "locks" / "second.lock", "site second is being crawled")
+    tried = take_lock(
+        station.data / "locks" / "second.lock",
+        "site second is already being crawled by another process",
+    )
     with station.start("crawl", metrics="false") as process:
         assert wait_for(process, "visited")["site"] == "first"
         station.site("second", f"{server.url}/archive")
-        assert "site second is being crawled" in wait_for(process, "site_refused")["error"]
+        assert (
+            "site second is already being crawled by another process"
+            in wait_for(process, "site_refused")["error"]
+        )
         os.close(tried)
         assert wait_for(process, "visited")["site"] == "second"
         process.terminate()
@@ -535,7 +544,7 @@ def test_mistakes_are_one_line_and_exit_2(station: Station, server: Answers) -> 
     assert "no site absent in" in station.run("crawl", "absent", "--once", exits=2)
     station.site("paste", f"{server.url}/archive", platform="absent")
     log = station.run("crawl", "--once", exits=2)
-    assert "platform 'absent' is none of" in log
+    assert "platform 'absent' must be one of" in log
     assert "Traceback" not in log
 
 
@@ -586,7 +595,7 @@ def test_sites_lists_each_site_with_its_pages(
     assert "nothing was collected" not in station.run("sites")
     assert after["last_success"].startswith("20")
     (station.data / "sites.d" / "bad.toml").write_text("platform =")
-    assert "bad.toml: is no TOML" in station.run("sites", exits=2)
+    assert "bad.toml: is not valid TOML" in station.run("sites", exits=2)
 
 
 def test_a_site_that_is_gone_is_blamed_unless_the_probe_of_the_way_out_fails_too(
@@ -650,11 +659,11 @@ def test_a_site_that_others_collect_is_never_visited(
     station.feed("chat", f'start = ["{server.url}/archive"]\nallow_private = true')
     assert "visited" not in station.run("crawl", "--once")
     assert server.asked == []
-    assert "site chat is not crawled: what is of it comes by `ullage ingest`" in station.run(
+    assert "site chat is not crawled: its posts are imported with `ullage ingest`" in station.run(
         "crawl", "chat", "--once", exits=2
     )
     assert "1 read, 0 crawled, 1 by ingest" in station.run("check", exits=1)  # no watchlist is live
-    assert "by ingest" in station.run("sites")
+    assert "no posts collected yet: crawl has not read a post of any site" in station.run("sites")
 
 
 def test_pastes_that_are_counted_up_and_listed_nowhere_are_found(

@@ -97,7 +97,7 @@ def test_export_without_a_message_is_an_error(station: Station, name: str) -> No
         (station.data / "empty" / "cur").mkdir(parents=True)
         (station.data / "empty" / "new").mkdir()
     log = station.run("ingest", str(station.data / "empty"), "--as", name, "--site", "x", exits=2)
-    assert f"empty: holds no message of the form {name}: " in log
+    assert f"empty: has no messages in {name} format: " in log
     assert "--as" in log
     assert "accepted" not in log
 
@@ -109,7 +109,7 @@ def test_file_of_an_export_that_cannot_be_read_costs_only_its_own_messages(
     for day in (1, 2, 3):
         write(folder, sample.body if day != 2 else sample.body[:-9], f"2026-09-0{day}.json")
     log = station.run("ingest", str(folder.parent), "--as", "slack", "--site", "x", exits=2)
-    assert "2026-09-02.json: is no whole JSON: export it again" in log
+    assert "2026-09-02.json: is not complete JSON: export it again" in log
     assert len(station.captures()) == 4
 
 
@@ -129,12 +129,12 @@ def test_folder_is_read_in_the_order_of_its_numbers(tmp_path: Path) -> None:
     ("file", "content", "complaint"),
     [
         ("x.zip", b"PK\x03\x04rest", "x.zip: is an archive: unpack it"),
-        ("x.json", b'{"messages": [', "x.json: is no whole JSON"),
+        ("x.json", b'{"messages": [', "x.json: is not complete JSON: export it again"),
         ("absent", None, "absent: cannot be read"),
         (
             "folder/other",
             b"",
-            "folder: holds none of the files of a telegram export: result.json, messages*.html",
+            "folder: has none of the files of a telegram export: result.json, messages*.html",
         ),
     ],
 )
@@ -150,7 +150,7 @@ def test_error_says_what_where_and_what_to_do(
 
 
 def test_folder_of_a_form_of_single_files_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is a folder: name the file to read with --as qq"):
+    with pytest.raises(ConfigError, match="is a folder: name a file for --as qq"):
         list(read_export(tmp_path, "qq", "x"))
 
 
@@ -203,17 +203,20 @@ def test_own_form_lies_in_the_data_folder_and_goes_first(
         (OWN.replace("author", "athor", 1), "ours.toml: csv"),
         (OWN.replace("[csv]", "[csw]"), "ours.toml: csw"),
         (OWN.replace('text = ["words"]\n', ""), "ours.toml: csv.text: is missing"),
-        (OWN.replace("Asia/Tokyo", "Nowhere"), "ours.toml: zone: is no time zone"),
-        ("about = 'x'", "ours.toml: says nothing of how messages stand"),
+        (
+            OWN.replace("Asia/Tokyo", "Nowhere"),
+            "ours.toml: zone: is not a time zone such as Asia/Shanghai",
+        ),
+        ("about = 'x'", "ours.toml: does not say how messages are stored: add"),
         (
             "about = 'x'\n[json]\nmessages = '[[['\nfields = { text = 'a' }",
-            "ours.toml: json.messages: is no JMESPath",
+            "ours.toml: json.messages: is not valid JMESPath: for HTML or XML begin with",
         ),
         (
             "about = 'x'\n[text]\nheads = ['(a+)+']",
-            "ours.toml: text.heads.0: repeats what repeats itself",
+            "ours.toml: text.heads.0: has nested repetition, such as",
         ),
-        ("=", "ours.toml: is no TOML"),
+        ("=", "ours.toml: is not valid TOML"),
     ],
 )
 def test_check_names_what_is_wrong_with_an_own_form(

@@ -56,10 +56,10 @@ def test_a_fault_in_a_guess_is_named(place: str, monkeypatch: pytest.MonkeyPatch
     assert not survey.posts or survey.doubts
     assert report["guess"][0] == "FAULT"
     assert NAMED.fullmatch(report["guess"][1])
-    assert "none that is known" not in report["software"][1]
+    assert "no markers found" not in report["software"][1]
     assert VALUE not in str(report)
     assert [mend.why for mend in propose_mends(survey, Presets())][-1].endswith(
-        "report what stands above"
+        "report the error above"
     )
 
 

@@ -240,5 +240,5 @@ def test_the_secret_of_an_account_is_checked_and_not_told() -> None:
 
 
 def test_own_is_said_of_a_mailbox_alone() -> None:
-    with pytest.raises(ValueError, match="own is said of a mailbox alone"):
+    with pytest.raises(ValueError, match="access: own is valid only for a mailbox"):
         channel(service="xmpp")

@@ -87,22 +87,22 @@ def test_a_post_is_named_by_its_url_or_else_by_its_text(context: Context, statio
 @pytest.mark.parametrize(
     ("bad", "complaint"),
     [
-        (f"{SECRET} is no JSON".encode(), "is no JSON object"),
-        (b"[" * 10_000, "is no JSON object"),
-        (b'{"site": "s", "text": "\xff' + SECRET.encode() + b'"}', "is no JSON object"),
-        (b'{"site": "s", "text": "\\ud800"}', "is no JSON object"),
+        (f"{SECRET} is not a JSON object".encode(), "is not a JSON object"),
+        (b"[" * 10_000, "is not a JSON object"),
+        (b'{"site": "s", "text": "\xff' + SECRET.encode() + b'"}', "is not a JSON object"),
+        (b'{"site": "s", "text": "\\ud800"}', "is not a JSON object"),
         ({"site": "s", "url": ""}, "text: missing"),
         ({"site": "", "text": SECRET}, "site: string too short"),
         (row(published_at=SECRET + "x"), "published_at: datetime"),
         (
-            row(attachments=[{"name": SECRET, "data": "no base64"}]),
-            "attachments: data is no base64",
+            row(attachments=[{"name": SECRET, "data": "attachments: data is not valid base64"}]),
+            "attachments: data is not valid base64",
         ),
         (row(attachments=[{"bytes": SECRET}]), "attachments: "),
         (row(message_id=[SECRET]), "message_id: string type"),
         (row(edited=SECRET), "edited: bool parsing"),
-        ([SECRET], "is no JSON object"),
-        (None, "is no JSON object"),
+        ([SECRET], "is not a JSON object"),
+        (None, "is not a JSON object"),
     ],
 )
 def test_a_bad_line_is_reported_by_number_and_the_others_go_on(
@@ -190,12 +190,12 @@ def test_what_lines_of_a_chat_lack_is_counted_and_said_with_what_follows(
     )
     assert take(context, feed(*bare, whole, row(17))) == (17, 0)
     assert capsys.readouterr().err.splitlines() == [
-        "15 of 17 lines have no channel: they are joined by site, author and time alone",
+        "15 of 17 lines have no channel: they are grouped only by site, author and time",
         (
-            "15 of 17 lines have no message_id: each is known by its text, so edits and deletions"
-            " are not noticed"
+            "15 of 17 lines have no message_id: they are identified by their text, so edits and"
+            " deletions are not detected"
         ),
-        "15 of 17 lines have no published_at: the time at which they were handed in counts",
+        "15 of 17 lines have no published_at: the time of import is used instead",
     ]
 
 
@@ -209,9 +209,9 @@ def test_a_field_of_another_name_is_named_once_and_the_line_is_taken(
     ]
     assert take(context, feed(*rows)) == (3, 0)
     assert capsys.readouterr().err.splitlines() == [
-        "line 1: unknown field, which is left out: published (did you mean published_at?)",
-        "line 1: unknown field, which is left out: views",
-        "line 3: unknown field, which is left out: one that is no plain name",
+        "line 1: unknown field, ignored: published (did you mean published_at?)",
+        "line 1: unknown field, ignored: views",
+        "line 3: unknown field, ignored: a name with other characters",
     ]
 
 
@@ -238,7 +238,7 @@ def test_a_line_beyond_the_limit_is_refused_whole(
 ) -> None:
     monkeypatch.setattr(cli, "MAX_LINE_BYTES", 100)
     assert take(context, feed(row(1), row(2, text=SECRET * 1000), row(3))) == (2, 1)
-    assert capsys.readouterr().err == "line 2: is no JSON object\n"
+    assert capsys.readouterr().err == "line 2: is not a JSON object\n"
     assert [capture.body.decode() for capture in station.captures()] == [
         "text 1 内容",
         "text 3 内容",

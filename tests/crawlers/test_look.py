@@ -68,8 +68,8 @@ def test_where_no_site_is_watched_it_is_no_ok(station: Station, server: Answers)
         )
 
     assert find_line().startswith(
-        "WARN   sites: 0 read, 0 crawled, 0 by ingest, so no site is watched from here: `ullage"
-        " sites try URL`"
+        "WARN   sites: 0 read, 0 crawled, 0 by ingest, so no site is monitored from here: `ullage"
+        " sites try URL` examines"
     )
     station.site("paste", f"{server.url}/archive", more="enabled = false")
     assert find_line().startswith("WARN   sites: 1 read, 0 crawled")

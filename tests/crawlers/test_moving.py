@@ -72,12 +72,12 @@ def test_what_is_known_in_both_places_is_not_mixed(
 ) -> None:
     fill(frontier, "one")
     export(frontier, tmp_path / "moved.sqlite", [])
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="already exists"):
         export(frontier, tmp_path / "moved.sqlite", [])
     exported = Frontier(tmp_path, KEY, clock.as_clock(), file="moved.sqlite")
-    with pytest.raises(ConfigError, match="site one is known here already"):
+    with pytest.raises(ConfigError, match="site one already has a state here"):
         take_in(frontier, exported)
-    with pytest.raises(ConfigError, match="nothing is known of absent"):
+    with pytest.raises(ConfigError, match="that file has no site absent"):
         take_in(frontier, exported, ["absent"])
     exported.close()
 
@@ -99,7 +99,7 @@ def test_a_lost_host_s_sites_move_to_one_that_has_a_key_of_its_own(
     output = elsewhere.run(
         "frontier", "import", str(backup / FILE), "--key", str(backup / "frontier.key")
     )
-    assert "7 pages taken in" in output
+    assert "7 pages imported" in output
     elsewhere.site("paste", f"{server.url}/archive")
     elsewhere.run("crawl", "--once")
     assert sorted(path for path in server.asked if path.startswith("/raw/")) == [

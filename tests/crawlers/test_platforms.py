@@ -25,7 +25,7 @@ def test_platforms_register_by_being_there() -> None:
 
 
 def test_an_unknown_platform_is_named_with_those_that_there_are() -> None:
-    with pytest.raises(ConfigError, match="'quite-another' is none of"):
+    with pytest.raises(ConfigError, match="'quite-another' must be one of"):
         find_platform(make_site(platform="quite-another"))
 
 
@@ -184,16 +184,16 @@ def test_raw_paste_takes_a_paste_as_served() -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"colour": "red"}, r"options\.colour: is none of"),
+        ({"colour": "red"}, r"options\.colour: must be one of"),
         ({"pattern": "^/([a-z]+)$"}, r"options\.pattern: has no group"),
-        ({"pattern": "(?P<id>"}, r"options\.pattern: is no regular expression"),
-        ({"pattern": "^/(?P<id>(a+)+)$"}, r"options\.pattern: repeats what repeats itself"),
+        ({"pattern": "(?P<id>"}, r"options\.pattern: is not a valid regular expression"),
+        ({"pattern": "^/(?P<id>(a+)+)$"}, r"options\.pattern: has nested repetition, such as"),
         (
             {"lists_pattern": "(?:/(?:x|y*))*/b"},
-            r"options\.lists_pattern: repeats what repeats itself",
+            r"options\.lists_pattern: has nested repetition, such as",
         ),
         ({"raw": "/raw/"}, r"options\.raw: has no \{id\}"),
-        ({"links": "a[[["}, r"options\.links: is no CSS selector"),
+        ({"links": "a[[["}, r"options\.links: is not a valid CSS selector"),
     ],
 )
 def test_raw_paste_says_what_is_wrong_with_its_options(

@@ -100,10 +100,10 @@ def test_a_preset_that_somebody_else_may_write_is_refused(tmp_path: Path) -> Non
     ("text", "complaint"),
     [
         (OWN.replace("board", "bored", 3), r"ours\.toml: platform"),
-        (OWN + "colour = 1", r"options\.colour: is none of"),
-        (OWN.replace('"li"', '"li[[["'), r"options\.rows: is no CSS selector"),
+        (OWN + "colour = 1", r"options\.colour: must be one of"),
+        (OWN.replace('"li"', '"li[[["'), r"options\.rows: is not a valid CSS selector"),
         (OWN.replace("body", "author"), r"options\.body: is missing"),
-        ("=", "is no TOML"),
+        ("=", "is not valid TOML"),
     ],
 )
 def test_what_is_wrong_with_a_preset_is_said(tmp_path: Path, text: str, complaint: str) -> None:
@@ -130,7 +130,7 @@ def test_a_changed_preset_is_checked_again_for_the_sites_that_use_it(tmp_path: P
 
 
 def test_a_site_overrules_its_preset() -> None:
-    with pytest.raises(ConfigError, match=r"options\.rows: is no CSS selector"):
+    with pytest.raises(ConfigError, match=r"options\.rows: is not a valid CSS selector"):
         find_platform(make_site(options={"rows": "[["}))
 
 
@@ -149,7 +149,7 @@ def test_check_holds_a_users_own_presets_to_their_samples(context: Context) -> N
         look()
     faults = sorted(fault.removeprefix(f"{context.data}/presets/") for fault in caught.value.faults)
     assert faults[0] == "bare.toml: has no sample"
-    assert faults[1].startswith("none.toml: is no TOML")
+    assert faults[1].startswith("none.toml: is not valid TOML")
     assert (
         any(
             message.startswith("wrong.toml:") and "did you mean rows?" in message
@@ -182,7 +182,7 @@ def test_a_users_own_preset_is_recognised_checked_and_crawled_by(
         )
     options = ("--name", "board", "--allow-private", "--legal-basis", "test", "--owner", "test")
     output = station.run("sites", "try", f"{server.url}/", *options)
-    assert re.search(r"software +ours: 1 mark of it", output)
+    assert re.search(r"software +ours: 1 mark found", output)
     assert 'platform = "ours"' in (station.data / "sites.d" / "board.toml").read_text()
     station.run("crawl", "--once")
     assert sorted(

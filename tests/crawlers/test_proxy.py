@@ -200,7 +200,11 @@ def test_names_of_the_open_internet_are_let_pass(host: str) -> None:
 @pytest.mark.parametrize(
     ("address", "secret", "told"),
     [
-        ("socks5://127.0.0.1:9050", "", "is none of socks5h://HOST:PORT and http://HOST:PORT"),
+        (
+            "socks5://127.0.0.1:9050",
+            "",
+            "address: must be socks5h://HOST:PORT or http://HOST:PORT, without user and password",
+        ),
         ("socks5h://user:word@127.0.0.1:9050", "", "without user and password"),
         ("http://127.0.0.1:8080", "no colon", "has no line `user:password`"),
     ],

@@ -352,7 +352,7 @@ def test_a_list_without_the_mark_of_a_visitor_who_is_let_in() -> None:
         page_outcome(LIST, "<a href=/login>guest</a>", full, session="a[href='/logout']") == "login"
     )
     assert page_outcome(item(1), "raw", PageContent((post(),)), session="a[href='/logout']") == "ok"
-    with pytest.raises(ValueError, match="is no CSS selector"):
+    with pytest.raises(ValueError, match="is not a valid CSS selector"):
         make_site(session="a[[")
 
 

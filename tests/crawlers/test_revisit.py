@@ -191,7 +191,7 @@ def test_a_first_reading_says_how_long_it_takes(station: Station, server: Answer
         if '"first_reading"' in line
     ]
     assert [(line["pages"], line["seconds"]) for line in lines] == [(9, 1200), (6, 600)]
-    assert "paste: first reading, 6 known pages are left: 10 min at least" in station.run("sites")
+    assert "paste: first reading, 6 known pages left: at least 10 min" in station.run("sites")
     for _ in range(2):
         station.run("crawl", "--once")
     assert "first reading" not in station.run("sites")

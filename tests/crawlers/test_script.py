@@ -339,8 +339,8 @@ def test_a_preset_may_say_that_scripts_fill_its_pages(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("browser", "cage", "words"),
     [
-        ("/nowhere/chromium", "exit 0", "/nowhere/chromium is not there: install chromium"),
-        ("/bin/true", "", "bwrap is not there: install bubblewrap"),
+        ("/nowhere/chromium", "exit 0", "/nowhere/chromium does not exist: install chromium"),
+        ("/bin/true", "", "bwrap does not exist: install bubblewrap"),
         ("/bin/true", "exit 1", "does not start"),
     ],
 )

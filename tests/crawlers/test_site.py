@@ -33,13 +33,22 @@ def test_a_site_is_named_as_its_file_and_polite_by_default(tmp_path: Path) -> No
         (GOOD + "colour = 1", r"x\.toml: colour: unknown setting"),
         (GOOD + "revisit_second = 9", r"x\.toml: revisit_second: did you mean revisit_seconds\?"),
         (GOOD + 'category = "forun"', r"x\.toml: category: .*did you mean forum\?"),
-        (GOOD.replace("https://", "ftp://"), r"x\.toml: start: holds something that is no http"),
-        (GOOD.replace("example/", "example/#/list"), r"x\.toml: start: leads to a route behind #"),
-        (GOOD.replace("https://", "https://me:pw@"), r"x\.toml: start: holds a user name"),
+        (
+            GOOD.replace("https://", "ftp://"),
+            r"x\.toml: start: has an entry that is not an http:// or https:// address",
+        ),
+        (
+            GOOD.replace("example/", "example/#/list"),
+            (
+                r"x\.toml: start: has a route after #, which browsers do not send: set"
+                r" script = true"
+            ),
+        ),
+        (GOOD.replace("https://", "https://me:pw@"), r"x\.toml: start: contains a user name"),
         (GOOD.replace('"PIPL 13"', '""'), r"x\.toml: legal_basis"),
         (GOOD.replace("owner", "# owner"), r"x\.toml: owner: Field required"),
         (GOOD + "revisit_seconds = 0", r"x\.toml: revisit_seconds"),
-        (GOOD + "= 3", r"x\.toml: is no TOML"),
+        (GOOD + "= 3", r"x\.toml: is not valid TOML"),
         (GOOD + 'category = "诸葛"', r"x\.toml: category: .*'paste'.*'forum'"),
         (GOOD.replace("bepasty", "ingest") + "[options]\nlist = 1", r"x\.toml: options.list"),
         (
@@ -51,11 +60,11 @@ def test_a_site_is_named_as_its_file_and_polite_by_default(tmp_path: Path) -> No
         (GOOD.replace('["https://paste.example/"]', "[]"), r"x\.toml: start: is missing"),
         (
             GOOD.replace("https://paste.example/", "https://[paste/"),
-            r"x\.toml: start: holds something that is no http",
+            r"x\.toml: start: has an entry that is not an http:// or https:// address",
         ),
         (
             GOOD.replace("https://paste.example/", "https://paste.example:99999/"),
-            r"x\.toml: start: holds something that is no http",
+            r"x\.toml: start: has an entry that is not an http:// or https:// address",
         ),
     ],
 )
@@ -111,14 +120,14 @@ def test_no_two_sites_have_one_name(tmp_path: Path) -> None:
     assert sorted(sites) == ["a", "e"], "the file that is itself named so keeps the name"
     assert sorted(folder.refused) == ["b", "c", "d"]
     assert [str(fault).partition(".toml: ")[2] for fault in faults] == [
-        f"name: {name} is the name in {second}.toml too: no two sites have one"
+        f"name: {name} is also used in {second}.toml: site names must differ"
         for name, second in ("aa", "xd", "xc")
     ]
 
 
 def test_a_site_name_is_fit_for_a_label_and_a_file(tmp_path: Path) -> None:
     (tmp_path / "Bad Name.toml").write_text(GOOD)
-    with pytest.raises(ConfigError, match="name: is no site name"):
+    with pytest.raises(ConfigError, match="name: is not a valid site name"):
         read_site(tmp_path / "Bad Name.toml")
 
 
@@ -130,7 +139,7 @@ def test_a_name_that_findings_could_not_say_is_refused_as_it_is_configured(
 ) -> None:
     (tmp_path / f"{name}.toml").write_text(GOOD)
     with pytest.raises(
-        ConfigError, match=r"name: reads like .* would call it `other`: choose another name"
+        ConfigError, match=r"name: looks like .* would show it as `other`: choose another name"
     ):
         read_site(tmp_path / f"{name}.toml")
 
@@ -249,9 +258,7 @@ def test_a_site_allows_the_hosts_and_ports_that_its_file_names(url: str, allowed
 )
 def test_a_host_is_a_host_and_no_address(tmp_path: Path, host: str) -> None:
     (tmp_path / "x.toml").write_text(GOOD + f'hosts = ["{host}"]')
-    with pytest.raises(
-        ConfigError, match="hosts: holds something that is neither HOST nor HOST:PORT"
-    ):
+    with pytest.raises(ConfigError, match="hosts: has an entry that is neither HOST nor HOST:PORT"):
         read_site(tmp_path / "x.toml")
 
 
@@ -271,5 +278,8 @@ def test_at_most_so_many_sites_are_watched_and_the_next_is_named_and_read_unwatc
     assert [name for name, site in sites.items() if site.watch] == ["a", "c", "d"]
     assert list(sites) == list("abcde")
     assert [str(fault) for fault in faults] == [
-        f"{tmp_path}/e.toml: watch: 2 sites before it are watched: say false here or there"
+        (
+            f"{tmp_path}/e.toml: watch: 2 sites, the maximum, are already watched: set it to"
+            " false here or in another file"
+        )
     ]

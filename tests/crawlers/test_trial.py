@@ -120,7 +120,7 @@ def test_a_board_is_told_by_its_marks_and_read_to_its_posts() -> None:
     assert (result.word, result.read_as and result.read_as.platform) == ("", "spirit")
     assert parts["software"][0] == "ok"
     assert parts["list"] == ("ok", "1 thread")
-    assert parts["next page"] == ("ok", "leads to 1 more")
+    assert parts["next page"] == ("ok", "has 1 more")
     assert parts["stamp"] == ("ok", "1 of 1, such as 00 Xxx. 00, 0000, 0:00 x…")
     assert parts["author"] == ("ok", "1 of 1, such as xxxxx")
     assert parts["date"] == ("ok", "1 of 1, the newest 2026-11-24 00:18 UTC")
@@ -148,7 +148,7 @@ def test_a_front_page_leads_on_to_the_lists_until_one_holds_threads() -> None:
     )
     result = survey(pages)
     assert (result.word, result.lists) == ("", 3)
-    assert parts_of(result)["lists"] == ("ok", "it leads to 3 other lists")
+    assert parts_of(result)["lists"] == ("ok", "it links to 3 other lists")
     assert len(result.posts) == 1
 
 
@@ -194,7 +194,7 @@ def test_a_small_form_to_log_in_with_is_no_wall() -> None:
     assert (result.word, len(result.posts)) == ("", 1)
     assert parts_of(result)["login"] == (
         "ok",
-        "none: a guest reads it, and sees a small form to log in with",
+        "none: guests can read it, and sees a small login form",
     )
 
 
@@ -203,7 +203,7 @@ def test_a_page_that_nothing_reads_says_what_it_leads_to() -> None:
         f'<div class="thing"><a href="/show/{n}/a-title">x</a></div>' for n in range(7)
     )
     result = survey(StaticSite({BOARD: f"<html><body>{listing}</body></html>"}))
-    assert parts_of(result)["list"][1].endswith("it leads to 7 to /show/*/a-title")
+    assert parts_of(result)["list"][1].endswith("it links to 7 to /show/*/a-title")
     assert parts_of(result)["software"][0] == "FAULT"
 
 
@@ -222,7 +222,7 @@ def test_a_front_page_without_a_list_leads_to_one_that_is_called_so() -> None:
     assert (result.site.start, len(result.posts)) == ((f"{BOARD}forum/",), 1)
     assert parts_of(result)["address"] == (
         "WARN",
-        "no list is on it; it leads to /forum/, at which all below was found",
+        "it has no list; it links to /forum/, where everything below was found",
     )
 
 
@@ -249,13 +249,15 @@ def test_known_software_outranks_the_look_of_its_front_page() -> None:
 def test_a_thread_is_no_list_and_an_empty_board_no_unknown_software() -> None:
     result = survey(StaticSite({BOARD: sample("spirit", "thread")}))
     assert (parts_of(result)["software"][0], parts_of(result)["list"][0]) == ("ok", "FAULT")
-    assert parts_of(result)["list"][1].startswith("it is one thread: give the address of the list")
+    assert parts_of(result)["list"][1].startswith(
+        "it is a single thread: give the address of its list, or of the front page"
+    )
     index = sample("machina", "list")
     empty = survey(StaticSite({BOARD: index, f"{BOARD}forum/general-2/": "<p>nothing yet</p>"}))
-    assert parts_of(empty)["software"] == ("ok", "machina: 2 marks of it")
+    assert parts_of(empty)["software"] == ("ok", "machina: 2 marks found")
     assert (
         parts_of(empty)["list"][1]
-        == "it leads to 3 other lists; of those that were opened none leads to a post"
+        == "it links to 3 other lists; none of those that were opened links to a post"
     )
     assert not list(propose_mends(empty, Presets()))
 
@@ -275,11 +277,14 @@ def test_software_without_a_list_says_what_it_is_and_what_to_give_instead() -> N
     )
     result = survey(StaticSite({BOARD: front}))
     assert (
-        "which reads no list here: dpaste (docs.dpaste.org), pastes without a public list"
+        "which finds no list here: dpaste (docs.dpaste.org), pastes without a public list"
         in parts_of(result)["software"][1]
     )
     (mend,) = propose_mends(result, Presets())
-    assert "page that links to them" in mend.why
+    assert (
+        "give the address of one of its lists; if it has none, of a page that links to its posts"
+        in mend.why
+    )
 
 
 def test_a_paste_of_several_files_is_read_to_a_file() -> None:
@@ -317,7 +322,7 @@ def test_a_paste_site_without_marks_is_read_where_the_text_is_one() -> None:
     assert (result.word, result.read_as and result.read_as.platform) == ("", "raw_paste")
     assert parts_of(result)["software"] == (
         "WARN",
-        "raw_paste, by what reads its pages: no mark of it is there",
+        "raw_paste, by what parses its pages: no markers found",
     )
     assert parts_of(result)["paste"] == ("ok", "1 post")
     pages_of_its_own = dict.fromkeys(raw, "<html><body>please log in</body></html>")
@@ -332,14 +337,14 @@ def test_the_file_is_what_is_needed_and_invents_neither_ground_nor_owner() -> No
         "owner": 'the "team"',
     }  # fmt: skip
     assert text.startswith(
-        "# Tried on 2026-11-26: 1 thread on its first list, 1 post behind one of them.\n"
+        "# Tried on 2026-11-26: 1 thread on its first list, 1 post in one of them.\n"
     )
     assert tomllib.loads(render_file(result, "", "", NOW)).keys() == {
         "platform",
         "start",
         "allow_private",
     }
-    assert "for you to say" in render_file(result, "", "", NOW)
+    assert "required: without it" in render_file(result, "", "", NOW)
 
 
 def items(times: list[datetime]) -> str:
@@ -393,7 +398,7 @@ def test_times_that_no_stamp_has_are_taken_from_the_rows_of_the_list() -> None:
         survey(pages, start=f"{BOARD}forum/general-2/"), datetime(2026, 11, 26, 22, 30, tzinfo=UTC)
     )
     assert comes
-    assert (comes.what, comes.at_least, comes.shown) == ("threads with something new", True, 5)
+    assert (comes.what, comes.at_least, comes.shown) == ("threads with new posts", True, 5)
     assert comes.an_hour == pytest.approx(5.0, rel=0.1)
 
 
@@ -473,11 +478,15 @@ def test_options_of_its_own_that_find_nothing_are_named_and_left_out_where_the_p
     [
         (
             ProbeResponse(BOARD, "host", led_to="https://new.example/"),
-            "sends us to new.example",
+            "redirects to new.example",
             '+ start = ["https://new.example/"]',
         ),
         (ProbeResponse(BOARD, "login", led_to=f"{BOARD}login"), "session of a member", ""),
-        (ProbeResponse(BOARD, "address"), "open Internet", "+ allow_private = true"),
+        (
+            ProbeResponse(BOARD, "address"),
+            "its address is not public; if that is intended",
+            "+ allow_private = true",
+        ),
         (ProbeResponse(BOARD, "gone"), "sites try", ""),
         (ProbeResponse(BOARD, "busy"), "slower", "+ delay_seconds = 10.0"),
     ],
@@ -631,7 +640,7 @@ def test_a_board_that_no_preset_knows_is_read_as_it_looks(
     result = survey(StaticSite(unknown(posts=posts, shape=shape)), start=start)
     assert parts_of(result)["software"] == (
         "WARN",
-        "none that is known: it is read as it looks, so see whether all below is right",
+        "unknown: it is read by its layout, so check that everything below is correct",
     )
     assert len(result.list.entries) == 6 if result.list else None
     texts = sorted(post.body.decode() for post in result.posts)
@@ -694,11 +703,11 @@ def test_try_writes_a_file_once_it_is_told_ground_and_owner_and_nothing_private_
 ) -> None:
     server.says("/new.rss", RSS, Content_Type="application/rss+xml")
     url, options = f"{server.url}/new.rss", ("--legal-basis", "PIPL 13", "--owner", "team")
-    assert "its address is not of the open Internet" in station.run(
+    assert "its address is not public; if that is intended" in station.run(
         "sites", "try", url, *options, exits=1
     )
     assert server.asked == []
-    assert "--legal-basis and --owner are for you to say" in station.run(
+    assert "was not written: give --legal-basis and --owner" in station.run(
         "sites", "try", url, "--allow-private", exits=2
     )
     assert not list((station.data / "sites.d").glob("*.toml"))
@@ -707,9 +716,7 @@ def test_try_writes_a_file_once_it_is_told_ground_and_owner_and_nothing_private_
     )
     assert read_site(station.data / "sites.d" / "feed.toml", find_platform).platform == "feed"
     assert server.agents == {"ullage (leak monitor; contact: security@example.com)"}
-    assert "is there already" in station.run(
-        "sites", "try", url, "--name", "feed", *options, exits=2
-    )
+    assert "already exists" in station.run("sites", "try", url, "--name", "feed", *options, exits=2)
 
 
 def test_try_writes_no_file_where_it_does_not_read_all(station: Station, server: Answers) -> None:
@@ -718,7 +725,7 @@ def test_try_writes_no_file_where_it_does_not_read_all(station: Station, server:
         server.says(path, page)
     options = ("--allow-private", "--name", "board", "--legal-basis", "PIPL 13", "--owner", "team")
     output = station.run("sites", "try", server.url + program.start, *options, exits=1)
-    assert f"no file is written, since not all is read: {program.short}" in output
+    assert f"no file was written, because not everything is read: {program.short}" in output
     assert not list((station.data / "sites.d").glob("*.toml"))
 
 
@@ -729,7 +736,7 @@ def test_trying_a_site_names_what_speaks_against_a_site_and_follows_nobody_elsew
     station.site("paste", f"{server.url}/list")
     output = station.run("sites", "try", "paste", exits=1)
     assert "paste: not visited yet" in output
-    assert "it sends us to elsewhere.example" in output
+    assert "it redirects to elsewhere.example" in output
     assert '+ start = ["http://elsewhere.example/list"]' in output
     assert "no site absent" in station.run("sites", "try", "absent", exits=2)
 
@@ -854,7 +861,7 @@ def test_no_address_of_this_house_is_proposed(host: str) -> None:
             Presets(),
         )
         assert mend.lines == ()
-        assert "this house" in mend.why
+        assert "inside the organization" in mend.why
     options = {
         "links": "a.p",
         "pattern": r"/(?P<id>\\d+)$",
@@ -906,5 +913,7 @@ def test_where_clouds_keep_credentials_no_site_is_even_where_private_ones_are_me
     ],
 )
 def test_what_is_no_web_address_is_told_before_anything_is_asked(url: str) -> None:
-    with pytest.raises(ConfigError, match="that is no web address"):
+    with pytest.raises(
+        ConfigError, match="this is not a web address: use https://HOST/PATH or http://HOST/PATH"
+    ):
         _build_site(url, "", allow_private=True)

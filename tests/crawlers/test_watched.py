@@ -105,7 +105,7 @@ def test_what_was_taken_may_be_removed_and_what_was_refused_is_not(
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path, clock: HeldClock) -> None:
-    with pytest.raises(ConfigError, match="is no folder"):
+    with pytest.raises(ConfigError, match="is not a folder: create it, or name another"):
         Folder(tmp_path / "absent", clock)
 
 
@@ -123,9 +123,9 @@ def test_the_command_takes_files_until_it_is_stopped(station: Station, tmp_path:
         process.terminate()
         _, output = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert "is being watched by process" in second
+    assert "is already being watched by another process by process" in second
     assert "13800138000" not in output
-    assert "line 3: is no JSON object" in output
+    assert "line 3: is not a JSON object" in output
     assert sorted(path.parent.name for path in folder.glob("*/*.jsonl")) == ["refused", "taken"]
     assert sorted(captured.body.decode() for captured in station.captures()) == [
         "text 0",
