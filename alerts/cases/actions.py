@@ -236,7 +236,7 @@ class Cases:
         )
 
     def pending(self, incident: Incident) -> list[tuple[PendingDecision, Phrase]]:
-        """Return the acts that wait for a second person, oldest first, and for whom each waits."""
+        """Return the acts that wait for a second person, oldest first, and who can confirm each."""
         return [
             (decision, waits_for(self.actor, decision))
             for decision in find_pending(self.work.store, incident.family)

@@ -490,7 +490,7 @@ def find_held(store: IncidentStore) -> set[str]:
 
 
 def with_parts(store: IncidentStore, incidents: Iterable[str]) -> set[str]:
-    """Return these ids and those of their parts."""
+    """Return these ids and the ids of the parts of these incidents."""
     ids = set(incidents)
     return ids.union(*(incident.family for incident in store.mget(Incident, ids).values()))
 

@@ -296,10 +296,10 @@ class Reveals:
         )
 
 
-def watching(context: Context, told: Callable[[int], None]) -> Callable[[], None]:
-    """Return a function that passes the current number of reveals to `told`."""
+def watching(context: Context, report: Callable[[int], None]) -> Callable[[], None]:
+    """Return a function that passes the current number of reveals to `report`."""
     reveals = Reveals.from_context(context)
-    return lambda: told(reveals.most(context.clock.now()))
+    return lambda: report(reveals.most(context.clock.now()))
 
 
 LINES = 200

@@ -221,7 +221,7 @@ class Screening:
             (
                 hit
                 for hit in self.lookup.exposures(DocumentFilter({name: tuple(values)}))
-                if hit.is_heard
+                if hit.is_disclosable
             )
             if values
             else ()

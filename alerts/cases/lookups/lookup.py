@@ -89,8 +89,8 @@ class PersonExposure:
     """Whether the DPO has approved telling the people in the incident."""
 
     @property
-    def is_heard(self) -> bool:
-        """Whether the person is told of the exposure.
+    def is_disclosable(self) -> bool:
+        """Whether the exposure may be disclosed to the person.
 
         False positives are not disclosed, nor are invented lists that have only the number.
         """
@@ -169,18 +169,20 @@ class Lookup:
             tenant: self.exposures(_having(tenant, tenant_tags))
             for tenant, tenant_tags in tags.items()
         }
-        is_value_found = any(hit.is_heard for tenant_hits in hits.values() for hit in tenant_hits)
+        is_value_found = any(
+            hit.is_disclosable for tenant_hits in hits.values() for hit in tenant_hits
+        )
         owners = {
             tenant: {question.pseudonym} if question.pseudonym else _only_owner(tenant_hits)
             for tenant, tenant_hits in hits.items()
         }
         self._add_owners_exposures(hits, owners)
         registered = _RegistryAnswer(None, None, {})
-        if not any(hit.is_heard for tenant_hits in hits.values() for hit in tenant_hits):
+        if not any(hit.is_disclosable for tenant_hits in hits.values() for hit in tenant_hits):
             registered = self._ask_registry(question, tags)
             self._add_owners_exposures(hits, registered.owners)
         all_hits = [hit for tenant_hits in hits.values() for hit in tenant_hits]
-        if any(hit.is_heard for hit in all_hits):
+        if any(hit.is_disclosable for hit in all_hits):
             registered = registered._replace(recorded=None, listed_on=None)
         kinds = tuple(kind for kind, _ in typed.readings)
         for tenant, tenant_hits in hits.items():
@@ -516,11 +518,11 @@ def _with_advice(en: str, zh: str) -> Text:
 
 def list_disclosures(answer: LookupResult) -> tuple[CallerAnswer, ...]:
     """List what may be disclosed to the caller, newest exposure first."""
-    heard = [hit for hit in answer.exposures if hit.is_heard]
+    disclosable = [hit for hit in answer.exposures if hit.is_disclosable]
     return tuple(
         dict.fromkeys(
             _disclose(hit)
-            for hit in sorted(heard, key=lambda hit: hit.exposure.first_seen, reverse=True)
+            for hit in sorted(disclosable, key=lambda hit: hit.exposure.first_seen, reverse=True)
         )
     )
 
