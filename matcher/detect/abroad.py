@@ -108,7 +108,7 @@ def _countries() -> Mapping[bytes, str]:
     lines = (
         (resources.files(__package__) / "countries.tsv").read_text(encoding="utf-8").splitlines()
     )
-    found = dict[bytes, str]()
+    code_of_name = dict[bytes, str]()
     for code, codes, *names in (
         line.split("\t") for line in lines if line and not line.startswith("#")
     ):
@@ -116,20 +116,20 @@ def _countries() -> Mapping[bytes, str]:
             *codes.split(),
             *(form for name in names for form in (name, name.lower(), name.upper())),
         )
-        found.update((word.encode(), code) for word in written)
-    return found
+        code_of_name.update((word.encode(), code) for word in written)
+    return code_of_name
 
 
 @cache
 def _labels() -> Mapping[str, str]:
     """Return what stands behind or below each label: a phone, a country or a calling code."""
     phones = dict.fromkeys(phone.HEADERS, PHONE)
-    known = {
+    meanings = {
         **phones,
         **dict.fromkeys(COUNTRY_HEADERS, COUNTRY),
         **dict.fromkeys(CODE_HEADERS, CODE),
     }
-    return {word: name for label, name in known.items() for word in list_scripts(label)}
+    return {word: name for label, name in meanings.items() for word in list_scripts(label)}
 
 
 @cache
@@ -195,8 +195,11 @@ def patterns() -> SearchPatterns:
             b"%s ?(?:%s)%s" % (EDGE_BEFORE.encode(), LETTERS, EDGE_BEHIND.encode()),
             *(code.encode() for code in codes),
             *map(re.escape, names),
-            *(f"{any_label(some)}{TAIL}{FIRST}{SIGN}{{{SHOWN - 2}}}".encode() for some in headers),
-            *(header_pattern(some).encode() for some in headers),
+            *(
+                f"{any_label(group)}{TAIL}{FIRST}{SIGN}{{{SHOWN - 2}}}".encode()
+                for group in headers
+            ),
+            *(header_pattern(group).encode() for group in headers),
         ),
         (
             BYTES,
@@ -208,7 +211,7 @@ def patterns() -> SearchPatterns:
 
 
 @cache
-def _beside_letters() -> Literals:
+def _compile_letter_patterns() -> Literals:
     """Return patterns for lines that hold two capitals.
 
     They find a national number directly behind the capitals, a cell of capitals beside a number,
@@ -228,7 +231,7 @@ def _beside_letters() -> Literals:
 LABELLED = 0
 """Number of the pattern of a country behind its label."""
 BEHIND_LETTERS = 0
-"""Number of the pattern of `_beside_letters` for a number directly behind letters."""
+"""Number of the pattern of `_compile_letter_patterns` for a number directly behind letters."""
 Found = tuple[int, int, str]
 """Start and end of a number, and the number as E.164."""
 
@@ -246,18 +249,29 @@ def find_abroad(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
     columns_from = len(patterns().wanted) - len(_phone_headers())
     labels_from = columns_from - len(_phone_headers())
     behind_label = (number >= labels_from) & (number < columns_from)
-    found = set(_behind_labels(text, end[behind_label] - SHOWN))
-    heads, done = np.unique(batch.lines(end[number >= columns_from] - 2)), [np.empty(0, np.int64)]
+    matches = set(_read_behind_labels(text, end[behind_label] - SHOWN))
+    heads, read_lines = (
+        np.unique(batch.lines(end[number >= columns_from] - 2)),
+        [np.empty(0, np.int64)],
+    )
     names = {label: label for label in _labels()}
-    for line in _first(batch, heads).tolist():
+    for line in _keep_first_lines(batch, heads).tolist():
         below = columns(batch, np.array([line]), names, _home_codes().keys())
-        told = [column for column in below if _labels()[column.name] != PHONE]
-        done += [batch.lines(column.start) for column in told[:1]]
-        numbers = [column for column in below if _labels()[column.name] == PHONE]
-        found.update(one for column in numbers for one in _in_column(batch, text, column, told))
-    seen = np.concatenate((end[number < labels_from] - 2, *with_letters))
-    found.update(_in_records(batch, text, seen, end[number == LABELLED] - 2, np.concatenate(done)))
-    return [_segment(sorted(found))] if found else []
+        country_columns = [column for column in below if _labels()[column.name] != PHONE]
+        read_lines += [batch.lines(column.start) for column in country_columns[:1]]
+        phone_columns = [column for column in below if _labels()[column.name] == PHONE]
+        matches.update(
+            match
+            for column in phone_columns
+            for match in _read_column(batch, text, column, country_columns)
+        )
+    country_places = np.concatenate((end[number < labels_from] - 2, *with_letters))
+    matches.update(
+        _read_records(
+            batch, text, country_places, end[number == LABELLED] - 2, np.concatenate(read_lines)
+        )
+    )
+    return [_segment(sorted(matches))] if matches else []
 
 
 def _with_letters(batch: Batch) -> tuple[Places, Places]:
@@ -274,26 +288,28 @@ def _with_letters(batch: Batch) -> tuple[Places, Places]:
     if not len(capitals):
         return capitals, capitals
     line, begins = np.unique(batch.lines(capitals)), batch.line_starts
-    number, end = _beside_letters().find(
+    number, end = _compile_letter_patterns().find(
         data, stretches(begins[line] - 1, begins[line + 1], len(data))
     )
     at_once = number == BEHIND_LETTERS
     return end[at_once] - 2, _countries_beside(batch, capitals, end[~at_once] - 2)
 
 
-def _countries_beside(batch: Batch, capitals: Places, seen: Places) -> Places:
-    """Select the capitals that are a country and a cell in a line of `seen`.
+def _countries_beside(batch: Batch, capitals: Places, number_places: Places) -> Places:
+    """Select the capitals that are a country and a cell in a line that holds a number.
 
-    Both `capitals` and `seen` are places in the buffer.
+    Both `capitals` and `number_places` are places in the buffer.
     """
     data = batch.data
     before = data.take(capitals - 1 - (data.take(capitals - 1) == SPACE))
-    own = capitals[
+    countries = capitals[
         is_one_of(before, EDGE_BEFORE_SIGNS.encode())
         & is_one_of(data.take(capitals + 2), EDGE_BEHIND_SIGNS.encode())
     ]
-    own = own[_two_letters().take(data.take(own).astype(np.int64) << 8 | data.take(own + 1))]
-    return np.asarray(own[np.isin(batch.lines(own), batch.lines(seen))])
+    countries = countries[
+        _two_letters().take(data.take(countries).astype(np.int64) << 8 | data.take(countries + 1))
+    ]
+    return np.asarray(countries[np.isin(batch.lines(countries), batch.lines(number_places))])
 
 
 @cache
@@ -309,9 +325,9 @@ def _two_letters() -> Flags:
     return table
 
 
-def _segment(found: Sequence[Found]) -> Segment:
-    start, end = (np.array([one[at] for one in found], np.int64) for at in (0, 1))
-    normal = np.array([one[2] for one in found], f"S{WIDTH}")
+def _segment(matches: Sequence[Found]) -> Segment:
+    start, end = (np.array([match[at] for match in matches], np.int64) for at in (0, 1))
+    normal = np.array([match[2] for match in matches], f"S{WIDTH}")
     size = np.strings.str_len(normal)
     return Segment(
         PHONE,
@@ -320,11 +336,11 @@ def _segment(found: Sequence[Found]) -> Segment:
         end,
         normal.view(np.uint8).reshape(-1, WIDTH),
         size,
-        np.ones(len(found), bool),
+        np.ones(len(matches), bool),
     )
 
 
-def _behind_labels(text: memoryview, starts: Places) -> Iterator[Found]:
+def _read_behind_labels(text: memoryview, starts: Places) -> Iterator[Found]:
     """Yield the numbers that stand behind a label.
 
     They are read as dialled in a country of the label's language, or with their calling code.
@@ -337,12 +353,12 @@ def _behind_labels(text: memoryview, starts: Places) -> Iterator[Found]:
                 .rpartition(b"\n")[2]
             )
             codes, digits = _codes_before(before), match[0].translate(None, NO_DIGIT).decode()
-            if made := _at_home(codes, digits) if codes else _with_code(digits):
-                yield start, match.end(), made
+            if normal := _format_at_home(codes, digits) if codes else _format_with_code(digits):
+                yield start, match.end(), normal
 
 
 @lru_cache(maxsize=4096)
-def _at_home(codes: tuple[str, ...], digits: str) -> str:
+def _format_at_home(codes: tuple[str, ...], digits: str) -> str:
     """Return the number as E.164, or "" if it fits nothing.
 
     It is read in the first of these countries that it fits, else with its own calling code.
@@ -353,13 +369,15 @@ def _at_home(codes: tuple[str, ...], digits: str) -> str:
     ):
         return f"+{digits}"
     dialled = (
-        _dialled(code, digits) for code in codes if not (digits[0] == "0" and code in WITHOUT_TRUNK)
+        _format_dialled(code, digits)
+        for code in codes
+        if not (digits[0] == "0" and code in WITHOUT_TRUNK)
     )
-    return next(filter(None, dialled), "") or _with_code(digits)
+    return next(filter(None, dialled), "") or _format_with_code(digits)
 
 
 @lru_cache(maxsize=4096)
-def _with_code(digits: str) -> str:
+def _format_with_code(digits: str) -> str:
     """Return a calling code and national number as E.164, or "" if they are none.
 
     A mobile number of China gives "" too.
@@ -370,7 +388,7 @@ def _with_code(digits: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _dialled(code: str, digits: str) -> str:
+def _format_dialled(code: str, digits: str) -> str:
     """Return as E.164 a number as dialled in the country of a calling code; "" if it does not fit.
 
     The number may also begin with that calling code.
@@ -388,47 +406,49 @@ def _dialled(code: str, digits: str) -> str:
     )
 
 
-def _first(batch: Batch, lines: Places) -> Places:
+def _keep_first_lines(batch: Batch, lines: Places) -> Places:
     """Keep the first HEADERS lines of each text; the lines are ascending."""
-    few = np.ones(len(lines), bool)
+    is_first = np.ones(len(lines), bool)
     documents = batch.documents(batch.line_starts[lines])
-    few[HEADERS:] = documents[HEADERS:] != documents[:-HEADERS]
-    return lines[few]
+    is_first[HEADERS:] = documents[HEADERS:] != documents[:-HEADERS]
+    return lines[is_first]
 
 
-def _in_column(
-    batch: Batch, text: memoryview, column: LabelColumn, told: Sequence[LabelColumn]
+def _read_column(
+    batch: Batch, text: memoryview, column: LabelColumn, country_columns: Sequence[LabelColumn]
 ) -> Iterator[Found]:
     """Yield the numbers of a phone column.
 
-    A number is read with the country that the columns `told` have in its row. Without one it is
+    A number is read with the country that the `country_columns` have in its row. Without one it is
     read as in the country of the header's language, or with its own calling code.
     """
-    own = np.flatnonzero(
+    rows = np.flatnonzero(
         (column.end - column.start >= SHORTEST) & (column.end - column.start <= LONGEST)
     )
     home = _home_codes().get(column.name, ())
-    if not told:  # a mobile number of China is read elsewhere
-        own = own[
-            (batch.data.take(column.start[own]) != ONE)
-            | (batch.data.take(column.start[own] + 1) < THREE)
+    if not country_columns:  # a mobile number of China is read elsewhere
+        rows = rows[
+            (batch.data.take(column.start[rows]) != ONE)
+            | (batch.data.take(column.start[rows] + 1) < THREE)
         ]
-    others = [(other.start.tolist(), other.end.tolist()) for other in told]
+    cells = [(country.start.tolist(), country.end.tolist()) for country in country_columns]
     for row, start, end in zip(
-        own.tolist(), column.start[own].tolist(), column.end[own].tolist(), strict=True
+        rows.tolist(), column.start[rows].tolist(), column.end[rows].tolist(), strict=True
     ):
         match = BEGINS.fullmatch(text, start, end)
         if match is None:
             continue
         digits = match[0].translate(None, NO_DIGIT).decode()
         codes = {
-            code for first, last in others if (code := _code(bytes(text[first[row] : last[row]])))
+            code for first, last in cells if (code := _code(bytes(text[first[row] : last[row]])))
         }
-        for made in (
-            [_dialled(code, digits) for code in codes] if codes else [_at_home(home, digits)]
+        for normal in (
+            [_format_dialled(code, digits) for code in codes]
+            if codes
+            else [_format_at_home(home, digits)]
         ):
-            if made:
-                yield start, end, made
+            if normal:
+                yield start, end, normal
 
 
 @lru_cache(maxsize=4096)
@@ -448,7 +468,7 @@ class Tokens(NamedTuple):
     """
 
     places: list[int]
-    said: list[str]
+    texts: list[str]
     labelled: list[bool]
 
     def columns(self, batch: Batch, span: Places) -> tuple[Places, Places, Places, Places, Flags]:
@@ -461,17 +481,17 @@ class Tokens(NamedTuple):
         return start, end, batch.lines(start), place, np.array(self.labelled, bool)
 
 
-def _in_records(
-    batch: Batch, text: memoryview, seen: Places, labelled: Places, done: Places
+def _read_records(
+    batch: Batch, text: memoryview, country_places: Places, labelled: Places, read_lines: Places
 ) -> Iterator[Found]:
     """Yield national numbers whose country is in the same row or record.
 
-    Lines in `done` are skipped.
+    Lines in `read_lines` are skipped.
     """
-    if not len(seen):
+    if not len(country_places):
         return
     around = (batch.lines(labelled)[:, None] + np.arange(-MOST_LINES, MOST_LINES + 1)).ravel()
-    lines = np.setdiff1d(np.concatenate((batch.lines(seen), around)), done)
+    lines = np.setdiff1d(np.concatenate((batch.lines(country_places), around)), read_lines)
     lines = lines[(lines >= 0) & (lines < len(batch.line_starts) - 1)]
     if not len(lines):
         return
@@ -485,18 +505,18 @@ def _in_records(
         if ANY_NUMBER.search(text, begin, end)
         for match in TOKEN.finditer(text, begin, end)
     ]
-    numbers, countries = _told([match[0] for match in matches])
-    if countries.said and numbers.said:
+    numbers, countries = _split_tokens([match[0] for match in matches])
+    if countries.texts and numbers.texts:
         span = np.array([match.span() for match in matches], np.int64)
-        yield from _together(
+        yield from _pair_neighbours(
             numbers.columns(batch, span),
             countries.columns(batch, span),
-            numbers.said,
-            countries.said,
+            numbers.texts,
+            countries.texts,
         )
 
 
-def _together(
+def _pair_neighbours(
     number: tuple[Places, Places, Places, Places, Flags],
     country: tuple[Places, Places, Places, Places, Flags],
     digits: Sequence[str],
@@ -508,33 +528,33 @@ def _together(
     """
     start, end, line, place, is_labelled = number
     at = np.searchsorted(country[3], place)
-    has_trunk = np.array([one[0] == "0" for one in digits], bool)
-    for other in (at - 1, at):
-        exists = (other >= 0) & (other < len(codes))
+    has_trunk = np.array([text[0] == "0" for text in digits], bool)
+    for neighbour in (at - 1, at):
+        exists = (neighbour >= 0) & (neighbour < len(codes))
         own_start, own_end, own_line, own_place, own_labelled = (
-            column.take(other, mode="clip") for column in country
+            column.take(neighbour, mode="clip") for column in country
         )
         near = (own_line == line) & (np.maximum(start - own_end, own_start - end) <= NEAR)
         near &= is_labelled | has_trunk | (np.abs(place - own_place) == 1)
         near |= is_labelled & own_labelled & (np.abs(own_line - line) <= MOST_LINES)
-        for one in np.flatnonzero(near & exists).tolist():
-            if made := _dialled(codes[other[one]], digits[one]):
-                yield int(start[one]), int(end[one]), made
+        for row in np.flatnonzero(near & exists).tolist():
+            if normal := _format_dialled(codes[neighbour[row]], digits[row]):
+                yield int(start[row]), int(end[row]), normal
 
 
-def _told(tokens: Sequence[bytes]) -> tuple[Tokens, Tokens]:
+def _split_tokens(tokens: Sequence[bytes]) -> tuple[Tokens, Tokens]:
     """Split tokens into the numbers and the countries among them."""
     numbers, countries = Tokens([], [], []), Tokens([], [], [])
-    said, before = {token: _said(token) for token in set(tokens)}, ""
+    readings, before = {token: _classify(token) for token in set(tokens)}, ""
     for place, token in enumerate(tokens):
-        own, text = said[token]
+        kind, text = readings[token]
         label, before = before, ""
-        if own in WHOLE or (own, label) in BY_LABEL:
-            places, texts, labelled = numbers if own == NUMBER_TOKEN else countries
+        if kind in WHOLE or (kind, label) in BY_LABEL:
+            places, texts, labelled = numbers if kind == NUMBER_TOKEN else countries
             places.append(place)
             texts.append(text)
             labelled.append(label != "")
-        elif own == LABEL:
+        elif kind == LABEL:
             before = text
     return numbers, countries
 
@@ -551,7 +571,7 @@ country.
 """
 
 
-def _said(token: bytes) -> tuple[int, str]:
+def _classify(token: bytes) -> tuple[int, str]:
     """Classify a token, and return its kind with the number, code or label that it states."""
     if token[0] in FIRST_OF_NUMBERS:
         digits = token.translate(None, NO_DIGIT).decode()

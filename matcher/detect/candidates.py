@@ -31,10 +31,10 @@ def every(flags: Flags) -> Flags:
     `flags` is bool[n, w] with w a multiple of 8; eight columns are tested at a time.
     """
     words = flags.view(np.uint64)
-    seen = words[:, 0].copy()
+    combined = words[:, 0].copy()
     for column in range(1, words.shape[1]):
-        seen &= words[:, column]
-    full: Flags = seen == FULL
+        combined &= words[:, column]
+    full: Flags = combined == FULL
     return full
 
 
@@ -44,11 +44,11 @@ def anywhere(flags: Flags) -> Flags:
     `flags` is bool[n, w] with w a multiple of 8.
     """
     words = flags.view(np.uint64)
-    seen = words[:, 0].copy()
+    combined = words[:, 0].copy()
     for column in range(1, words.shape[1]):
-        seen |= words[:, column]
-    some: Flags = seen != 0
-    return some
+        combined |= words[:, column]
+    any_set: Flags = combined != 0
+    return any_set
 
 
 def cut(text: Bytes, length: int) -> Bytes:
@@ -58,8 +58,8 @@ def cut(text: Bytes, length: int) -> Bytes:
     """
     words = text.view(np.uint64)
     for column in range(length // 8, words.shape[1]):
-        kept = 8 * max(0, length - 8 * column)
-        words[:, column] &= np.uint64((1 << kept) - 1)
+        bits = 8 * max(0, length - 8 * column)
+        words[:, column] &= np.uint64((1 << bits) - 1)
     return text
 
 
@@ -94,27 +94,29 @@ class Segment:
     def __len__(self) -> int:
         return len(self.start)
 
-    def where(self, chosen: Flags) -> Segment:
+    def select(self, chosen: Flags) -> Segment:
         """Select the candidates that are chosen; returns the segment itself if all are."""
         # four times as fast as boolean indexing
         return self if chosen.all() else self.take(np.flatnonzero(chosen))
 
-    def take(self, own: Places) -> Segment:
+    def take(self, indices: Places) -> Segment:
         """Select the candidates with these indices, in this order."""
-        start, end, length = (column.take(own) for column in (self.start, self.end, self.length))
+        start, end, length = (
+            column.take(indices) for column in (self.start, self.end, self.length)
+        )
         return Segment(
             self.kind,
             self.form,
             start,
             end,
-            self.normal.take(own, axis=0),
+            self.normal.take(indices, axis=0),
             length,
-            self.valid.take(own),
+            self.valid.take(indices),
             self.weak,
         )
 
 
-def joined(segments: Sequence[Segment], kind: str) -> Segment:
+def join_segments(segments: Sequence[Segment], kind: str) -> Segment:
     """Join the segments of `kind`, all plain and with rows of equal width, into one."""
     none = Segment(
         kind,
@@ -124,15 +126,16 @@ def joined(segments: Sequence[Segment], kind: str) -> Segment:
         np.empty(0, np.int64),
         np.empty(0, bool),
     )
-    some = [segment for segment in segments if len(segment)]
-    if not some:
+    filled = [segment for segment in segments if len(segment)]
+    if not filled:
         return none
     start, end, length = (
-        np.concatenate([getattr(s, column) for s in some]) for column in ("start", "end", "length")
+        np.concatenate([getattr(s, column) for s in filled])
+        for column in ("start", "end", "length")
     )
     normal, valid = (
-        np.concatenate([s.normal for s in some]),
-        np.concatenate([s.valid for s in some]),
+        np.concatenate([s.normal for s in filled]),
+        np.concatenate([s.valid for s in filled]),
     )
     return Segment(kind, "plain", start, end, normal, length, valid)
 
@@ -151,7 +154,7 @@ class Candidates:
     valid: Flags
 
     @classmethod
-    def merged(cls, segments: Sequence[Segment]) -> Candidates:
+    def merge(cls, segments: Sequence[Segment]) -> Candidates:
         """Merge segments into one table, in order of place.
 
         Digests have the kind `digest`. Weak segments are left out.
@@ -207,17 +210,17 @@ def settle(segments: Sequence[Segment]) -> SettledCandidates:
     losers = order.take(
         _losers(ascending, ends, np.concatenate([*map(_claims, segments)]).take(order))
     )
-    kept = np.ones(len(start), bool)
-    kept[losers] = False
+    survives = np.ones(len(start), bool)
+    survives[losers] = False
     cuts = np.cumsum([len(s) for s in segments])[:-1]
-    fates = list(zip(segments, np.split(kept, cuts), strict=True))
-    won = [segment.where(own) for segment, own in fates if own.any()]
+    fates = list(zip(segments, np.split(survives, cuts), strict=True))
+    won = [segment.select(wins) for segment, wins in fates if wins.any()]
     return SettledCandidates(
         won,
         [
-            segment.where(~own & segment.valid)
-            for segment, own in fates
-            if (~own & segment.valid).any()
+            segment.select(~wins & segment.valid)
+            for segment, wins in fates
+            if (~wins & segment.valid).any()
         ],
     )
 
@@ -225,8 +228,8 @@ def settle(segments: Sequence[Segment]) -> SettledCandidates:
 def _claims(segment: Segment) -> Places:
     """Return the strength of each candidate's claim, the lower the stronger: i64[n]."""
     plain, abroad = claims(segment.kind)
-    own = np.where(segment.normal[:, 0] == PLUS, abroad, plain)
-    return np.where(segment.valid, own, own + INVALID)
+    claim = np.where(segment.normal[:, 0] == PLUS, abroad, plain)
+    return np.where(segment.valid, claim, claim + INVALID)
 
 
 def _losers(start: Places, end: Places, claims: Places) -> Places:
@@ -243,9 +246,9 @@ def _losers(start: Places, end: Places, claims: Places) -> Places:
         apart += 1
         first = first[start.take(first + apart) < end.take(first)]
         pairs.append(np.stack((first, first + apart)))
-    one, other = np.concatenate(pairs, axis=1)
-    first_wins = strength.take(one) <= strength.take(other)
-    strong, weak = np.where(first_wins, one, other), np.where(first_wins, other, one)
+    earlier, later = np.concatenate(pairs, axis=1)
+    first_wins = strength.take(earlier) <= strength.take(later)
+    strong, weak = np.where(first_wins, earlier, later), np.where(first_wins, later, earlier)
     turns = np.argsort(strength.take(strong), kind="stable")
     lost = bytearray(len(start))
     for winner, loser in zip(strong.take(turns).tolist(), weak.take(turns).tolist(), strict=True):

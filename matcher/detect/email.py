@@ -67,18 +67,20 @@ def find_addresses(batch: Batch, at: Places) -> tuple[list[Segment], Places]:
     at = at.take(np.flatnonzero(joins))
     start, end, strange = ([np.empty(0, np.int64)] for _ in range(3))
     for first in range(0, len(at), PIECE):
-        left = at[first : first + PIECE]
+        pending = at[first : first + PIECE]
         for side in SIDES:
-            local, looked_before = _local(batch, left, side)
-            domain, looked_behind = _domain(batch, left, side)
-            done = ((looked_before < side) & (looked_behind < side)) | (side == SIDES[-1])
-            other = done & (local > 0) & _is_strange(batch, left, domain, looked_behind)
-            whole = np.flatnonzero(done & ~other & (local > 0) & (domain > 0))
-            start.append((left - local)[whole])
-            end.append((left + 1 + domain)[whole])
-            strange.append(left[other])
-            left = left[~done]
-            if not len(left):
+            local, looked_before = _local(batch, pending, side)
+            domain, looked_behind = _domain(batch, pending, side)
+            is_complete = ((looked_before < side) & (looked_behind < side)) | (side == SIDES[-1])
+            is_strange = (
+                is_complete & (local > 0) & _is_strange(batch, pending, domain, looked_behind)
+            )
+            whole = np.flatnonzero(is_complete & ~is_strange & (local > 0) & (domain > 0))
+            start.append((pending - local)[whole])
+            end.append((pending + 1 + domain)[whole])
+            strange.append(pending[is_strange])
+            pending = pending[~is_complete]
+            if not len(pending):
                 break
     return list(_segments(batch, np.concatenate(start), np.concatenate(end))), np.sort(
         np.concatenate(strange)
@@ -149,12 +151,12 @@ def _last_labels(batch: Batch, first: Places, alpha: Words, ends: Words) -> Plac
             & (length <= email.LONGEST_TOP)
             & (batch.data.take(first + before) == DOT)
         )
-        done = np.flatnonzero(fits)
-        size[number.take(done)] = end.take(done) + 1
+        complete = np.flatnonzero(fits)
+        size[number.take(complete)] = end.take(complete) + 1
         ends &= under(end)
-        left = np.flatnonzero(~fits & (ends != 0))
-        number, first = number.take(left), first.take(left)
-        alpha, ends = alpha.take(left), ends.take(left)
+        pending = np.flatnonzero(~fits & (ends != 0))
+        number, first = number.take(pending), first.take(pending)
+        alpha, ends = alpha.take(pending), ends.take(pending)
     return size
 
 
@@ -182,7 +184,7 @@ def _is_strange(batch: Batch, at: Places, domain: Places, stop: Places) -> Flags
 
 
 @cache
-def _kept(width: int) -> Bytes:
+def _mask_lengths(width: int) -> Bytes:
     """Return byte masks that keep the first bytes of a row, by length: u8[width + 1, width].
 
     A kept byte has all bits set, any other none.
@@ -194,20 +196,20 @@ def _segments(batch: Batch, start: Places, end: Places) -> Iterator[Segment]:
     """Yield the addresses [start, end) in lower case, one segment per width of row."""
     length, shortest = end - start, 0
     for width in WIDTHS:
-        own = np.flatnonzero((length > shortest) & (length <= width))
+        rows = np.flatnonzero((length > shortest) & (length <= width))
         shortest = width
-        if len(own):
-            size = length.take(own)
-            text = lower(batch.windows(start.take(own), width))
-            text &= _kept(width).take(size, axis=0)
+        if len(rows):
+            size = length.take(rows)
+            text = lower(batch.windows(start.take(rows), width))
+            text &= _mask_lengths(width).take(size, axis=0)
             yield Segment(
                 "email",
                 "plain",
-                start.take(own),
-                end.take(own),
+                start.take(rows),
+                end.take(rows),
                 text,
                 size,
-                np.ones(len(own), bool),
+                np.ones(len(rows), bool),
             )
 
 
@@ -242,27 +244,37 @@ def find_qq(mail: Sequence[Segment]) -> list[Segment]:
     Digits with the shape of a mobile number are a phone's mailbox, not a QQ number.
     """
     shortest, longest = qq.LENGTHS
-    found = []
+    segments = []
     for segment in mail:
         columns = np.arange(segment.normal.shape[1])
         for host in map(str.encode, qq.HOSTS):
             local = segment.length - len(host)
             may = np.flatnonzero((local >= shortest) & (local <= longest))
             may = may[segment.normal[may, local.take(may)] == host[0]]
-            some, local = segment.take(may), local.take(may)
+            candidates, local = segment.take(may), local.take(may)
             ends = local[:, None] + np.arange(len(host))
-            own = (np.take_along_axis(some.normal, ends, 1) == np.frombuffer(host, np.uint8)).all(1)
-            own &= (is_digit(some.normal) | (columns >= local[:, None])).all(1) & (
-                some.normal[:, 0] > ord("0")
+            is_qq = (
+                np.take_along_axis(candidates.normal, ends, 1) == np.frombuffer(host, np.uint8)
+            ).all(1)
+            is_qq &= (is_digit(candidates.normal) | (columns >= local[:, None])).all(1) & (
+                candidates.normal[:, 0] > ord("0")
             )
-            own &= ~((local == phone.LENGTH) & is_mobile(some.normal))
-            length = local[own]
+            is_qq &= ~((local == phone.LENGTH) & is_mobile(candidates.normal))
+            length = local[is_qq]
             text = np.where(
-                columns[:QQ_WIDTH] < length[:, None], some.normal[own][:, :QQ_WIDTH], np.uint8(0)
+                columns[:QQ_WIDTH] < length[:, None],
+                candidates.normal[is_qq][:, :QQ_WIDTH],
+                np.uint8(0),
             )
-            found.append(
+            segments.append(
                 Segment(
-                    "qq", "plain", some.start[own], some.start[own] + length, text, length, own[own]
+                    "qq",
+                    "plain",
+                    candidates.start[is_qq],
+                    candidates.start[is_qq] + length,
+                    text,
+                    length,
+                    is_qq[is_qq],
                 )
             )
-    return [segment for segment in found if len(segment)]
+    return [segment for segment in segments if len(segment)]

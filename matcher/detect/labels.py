@@ -85,8 +85,8 @@ def _lines(file: str) -> Iterator[tuple[str, list[str]]]:
     """Yield the first cell of each line of a file, and a list of the remaining cells."""
     for line in (resources.files(__package__) / file).read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
-            first, *others = line.split("\t")
-            yield first, others
+            first, *cells = line.split("\t")
+            yield first, cells
 
 
 def label_of(cell: str) -> FieldLabel | None:
@@ -140,13 +140,13 @@ def tails() -> frozenset[bytes]:
     Most lines begin with none of them, so they are passed over cheaply.
     """
     owners = (owner + sign for owner in OWNERS for sign in BEHIND_OWNER)
-    made = (part for label, parts in stems().items() if label != NOBODYS for part in parts)
-    known = (*_known(), *RECORD_WORDS, *HAN_OWNERS, *owners, *made)
-    return frozenset(form.encode()[-2:] for word in known for form in (word, word.upper()))
+    label_parts = (part for label, parts in stems().items() if label != NOBODYS for part in parts)
+    known_words = (*_list_forms(), *RECORD_WORDS, *HAN_OWNERS, *owners, *label_parts)
+    return frozenset(form.encode()[-2:] for word in known_words for form in (word, word.upper()))
 
 
 @cache
-def _known() -> dict[str, FieldLabel]:
+def _list_forms() -> dict[str, FieldLabel]:
     """Return the label of every form of every word.
 
     Forms are traditional characters, and English words without the signs between their parts.
@@ -165,12 +165,12 @@ def _label(word: str) -> FieldLabel | None:
     for form in dict.fromkeys(
         (low := word.lower(), WHOSE.sub("", parted, count=1), UNIT_BEHIND.sub("", low))
     ):
-        if label := _known().get(form) or _known().get(SIGNS.sub("", form)):
+        if label := _list_forms().get(form) or _list_forms().get(SIGNS.sub("", form)):
             return label
-    return _made(word)
+    return _label_compound(word)
 
 
-def _made(word: str) -> FieldLabel | None:
+def _label_compound(word: str) -> FieldLabel | None:
     """Return the label of a word that is made of parts, or None."""
     parts = _parts(word)
     if not parts or any(part in parts for part in stems()[NOBODYS]):
@@ -178,8 +178,8 @@ def _made(word: str) -> FieldLabel | None:
     label = next(
         (
             label
-            for label, known in stems().items()
-            if label in FieldLabel.__members__ and any(map(parts.__contains__, known))
+            for label, label_parts in stems().items()
+            if label in FieldLabel.__members__ and any(map(parts.__contains__, label_parts))
         ),
         None,
     )
@@ -188,11 +188,15 @@ def _made(word: str) -> FieldLabel | None:
             None
             if word.isascii()
             else next(
-                (_known()[end] for end in (word[-2:], word[-3:]) if _known().get(end) in HAN_ENDS),
+                (
+                    _list_forms()[end]
+                    for end in (word[-2:], word[-3:])
+                    if _list_forms().get(end) in HAN_ENDS
+                ),
                 None,
             )
         )
-    ends = (_known().get(word.lower()[at:]) for at in range(1, len(word)))
+    ends = (_list_forms().get(word.lower()[at:]) for at in range(1, len(word)))
     return next((end for end in ends if end in PERSONAL), FieldLabel(label))
 
 

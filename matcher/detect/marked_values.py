@@ -7,7 +7,7 @@ in `ullage/identifiers`. As patterns include the beginning of the value, prose t
 mentions 护照 or QQ costs nothing.
 
 Cards that fail Luhn exist, so they are looked up too beside or below a card label
-(`labelled_cards`). Dumps are full of numbers that fail, so labels are looked for only around
+(`find_labelled_cards`). Dumps are full of numbers that fail, so labels are looked for only around
 these. They do not prove that a file is genuine: invented columns have labels as well.
 
 `ullage.identifiers.masked_value` describes masked values: `138****8000`, `440301********1234`.
@@ -29,7 +29,7 @@ import numpy as np
 from matcher.columns.batch import Batch, Bytes, Flags, Places, within
 from matcher.columns.bitset import is_digit, is_one_of, is_word
 from matcher.columns.literals import BYTES, ONCE, TEXT, Literals, SearchPatterns, stretches
-from matcher.detect.candidates import Segment, joined
+from matcher.detect.candidates import Segment, join_segments
 from matcher.detect.labels import labels_of
 from matcher.text.fold import list_scripts
 from ullage.identifiers import Kind, kinds
@@ -88,7 +88,7 @@ class TableHeader(NamedTuple):
 
 
 @cache
-def labelled_kinds() -> tuple[Kind, ...]:
+def list_labelled_kinds() -> tuple[Kind, ...]:
     """Return the kinds that need a label."""
     return tuple(kind for kind in kinds().values() if kind.labels)
 
@@ -101,13 +101,15 @@ def patterns() -> SearchPatterns:
     cell, then values that may stand alone. The patterns for headers only tell whether there may be
     any; `header_lines` finds them.
     """
-    wanted = labelled_kinds()
+    labelled = list_labelled_kinds()
     behind = [
         f"{any_label(kind.labels)}{GAP}[0-9A-Za-z][0-9A-Za-z_\\-]{{{SHORTEST - 1}}}".encode()
-        for kind in wanted
+        for kind in labelled
     ]
     gates = [_header_gate(labels) for labels in _header_labels()]
-    alone = [f"[^0-9A-Za-z](?:{kind.alone})[^0-9A-Za-z]".encode() for kind in wanted if kind.alone]
+    alone = [
+        f"[^0-9A-Za-z](?:{kind.alone})[^0-9A-Za-z]".encode() for kind in labelled if kind.alone
+    ]
     flags = (*(TEXT for _ in behind), *(BYTES | ONCE for _ in gates), *(BYTES for _ in alone))
     return SearchPatterns(
         (*behind, *gates, *alone), flags, (*(0 for _ in (*behind, *gates)), *(1 for _ in alone))
@@ -131,7 +133,7 @@ def _kind_of_label() -> dict[str, str]:
     """Return the kind of each label that a header may have, in lower case."""
     return {
         label.lower(): kind.name
-        for kind in labelled_kinds()
+        for kind in list_labelled_kinds()
         for label in (*kind.labels, *headers_of(kind))
     }
 
@@ -139,7 +141,7 @@ def _kind_of_label() -> dict[str, str]:
 def _header_labels() -> list[list[str]]:
     """Return for each labelled kind the labels that a header may have."""
     names = _kind_of_label().items()
-    return [[label for label, name in names if name == kind.name] for kind in labelled_kinds()]
+    return [[label for label, name in names if name == kind.name] for kind in list_labelled_kinds()]
 
 
 def _header_gate(labels: Iterable[str]) -> bytes:
@@ -190,28 +192,28 @@ def find_labelled(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
     number, end = hits
     if not len(number):
         return []
-    wanted = labelled_kinds()
+    labelled = list_labelled_kinds()
     lines = header_lines(batch, number)
     cells = columns(batch, lines, _kind_of_label()) if len(lines) else []
-    alone = [kind for kind in wanted if kind.alone]
-    found = []
-    for place, kind in enumerate(wanted):
+    alone = [kind for kind in labelled if kind.alone]
+    segments = []
+    for place, kind in enumerate(labelled):
         start = end[number == place] - SHORTEST
         # `qq12345` is a value, `qqgroup` a word
         start = start[is_digit(batch.data[start]) | ~is_word(batch.data[start - 1])]
         begun = _words(batch, start, kind)
         below = [column for column in cells if column.name == kind.name]
         start, stop = (
-            np.concatenate([own, *(column[at] for column in below)])
-            for own, at in zip(begun, (1, 2), strict=True)
+            np.concatenate([beside, *(column[at] for column in below)])
+            for beside, at in zip(begun, (1, 2), strict=True)
         )
-        found.append(_segment(batch, kind, start, stop))
+        segments.append(_segment(batch, kind, start, stop))
         if kind.alone:
-            stop = end[number == 2 * len(wanted) + alone.index(kind)]
+            stop = end[number == 2 * len(labelled) + alone.index(kind)]
             start = stop - (~is_word(batch.windows(stop - WIDTH, WIDTH)))[:, ::-1].argmax(1)
-            single = ~np.isin(start, found[-1].start)
-            found.append(replace(_segment(batch, kind, start[single], stop[single]), weak=True))
-    return [segment for segment in found if len(segment)]
+            single = ~np.isin(start, segments[-1].start)
+            segments.append(replace(_segment(batch, kind, start[single], stop[single]), weak=True))
+    return [segment for segment in segments if len(segment)]
 
 
 def _words(batch: Batch, start: Places, kind: Kind) -> tuple[Places, Places]:
@@ -220,14 +222,14 @@ def _words(batch: Batch, start: Places, kind: Kind) -> tuple[Places, Places]:
     Starts of longer words are left out.
     """
     text = batch.windows(start, WIDTH)
-    outside = ~_may_hold(text, kind)
+    outside = ~_are_allowed(text, kind)
     outside[:, :-1] |= (text[:, :-1] == HYPHEN) & (text[:, 1:] == HYPHEN)  # two hyphens end a field
     length = outside.argmax(1)
     whole = outside.any(1)
     return start[whole], (start + length)[whole]
 
 
-def _may_hold(text: Bytes, kind: Kind) -> Flags:
+def _are_allowed(text: Bytes, kind: Kind) -> Flags:
     """Return which characters may occur in values of `kind`."""
     return is_word(text) | is_one_of(text, kind.signs.encode())
 
@@ -244,7 +246,7 @@ def _segment(batch: Batch, kind: Kind, start: Places, end: Places) -> Segment:
     start, length = start[fits], length[fits]
     text = batch.windows(start, WIDTH)
     behind = np.arange(WIDTH) >= length[:, None]
-    plain = (_may_hold(text, kind) | behind).all(1)
+    plain = (_are_allowed(text, kind) | behind).all(1)
     text[behind] = 0
     start, length, values = (
         start[plain],
@@ -252,8 +254,8 @@ def _segment(batch: Batch, kind: Kind, start: Places, end: Places) -> Segment:
         text[plain].view(f"S{WIDTH}").ravel().astype(str),
     )
     written = values.tolist()
-    made = {value: kind.normalise(value) for value in set(written)}
-    normalised = [made[value] for value in written]
+    normal_of_value = {value: kind.normalise(value) for value in set(written)}
+    normalised = [normal_of_value[value] for value in written]
     width = max([WIDTH, *map(len, normalised)])
     normals = np.array(normalised, f"S{width}")
     sizes = np.strings.str_len(normals)
@@ -261,19 +263,21 @@ def _segment(batch: Batch, kind: Kind, start: Places, end: Places) -> Segment:
     if kind.check is not no_check:
         valid[valid] = [kind.check(normal) for normal in normals[valid].astype(str).tolist()]
     table = normals.view(np.uint8).reshape(-1, width)
-    return Segment(kind.name, "plain", start, start + length, table, sizes, valid).where(sizes > 0)
+    return Segment(kind.name, "plain", start, start + length, table, sizes, valid).select(sizes > 0)
 
 
-def header_lines(batch: Batch, seen: Places) -> Places:
+def header_lines(batch: Batch, pattern_numbers: Places) -> Places:
     """Return the lines that hold a label as a cell: i64[n], ascending.
 
-    At least the first HEADERS lines of each text are found. `seen` are the pattern numbers of
-    `patterns` in the batch. The rest of a line that was found, and of a text with enough of them,
-    is skipped, so that endless labels cost no more than other text.
+    At least the first HEADERS lines of each text are found. `pattern_numbers` are those of the
+    `patterns` that match in the batch. The rest of a line that was found, and of a text with enough
+    of them, is skipped, so that endless labels cost no more than other text.
     """
-    found, at, size = [np.empty(0, np.int64)], 0, len(batch.data)
-    if not np.isin(seen - len(labelled_kinds()), np.arange(len(labelled_kinds()))).any():
-        return found[0]
+    lines_of_parts, at, size = [np.empty(0, np.int64)], 0, len(batch.data)
+    if not np.isin(
+        pattern_numbers - len(list_labelled_kinds()), np.arange(len(list_labelled_kinds()))
+    ).any():
+        return lines_of_parts[0]
     while at < size:
         part = (at, min(at + PART, size))
         at += PART - LONGEST_CELL
@@ -281,12 +285,12 @@ def header_lines(batch: Batch, seen: Places) -> Places:
         if len(end):
             lines = np.unique(batch.lines(end - 2))
             text = batch.documents(batch.line_starts[lines])
-            found.append(lines)
+            lines_of_parts.append(lines)
             # the line end may begin a cell
             at = max(at, int(batch.line_starts[lines[-1] + 1]) - 1)
             if np.count_nonzero(text == text[-1]) >= HEADERS:
                 at = max(at, int(batch.ends[text[-1]]))
-    return np.unique(np.concatenate(found))
+    return np.unique(np.concatenate(lines_of_parts))
 
 
 def columns(
@@ -299,9 +303,9 @@ def columns(
     the next one, or to the end of the text. Rows with another number of separators are left out.
     """
     documents = batch.documents(batch.line_starts[lines])
-    few = np.ones(len(lines), bool)
-    few[HEADERS:] = documents[HEADERS:] != documents[:-HEADERS]
-    lines, documents = lines[few], documents[few]
+    is_first = np.ones(len(lines), bool)
+    is_first[HEADERS:] = documents[HEADERS:] != documents[:-HEADERS]
+    lines, documents = lines[is_first], documents[is_first]
     ends = np.append(lines[1:], len(batch.line_starts))
     return [
         column
@@ -370,7 +374,7 @@ def _marks(data: Bytes, separator: bytes) -> Places:
     return places
 
 
-def labelled_cards(
+def find_labelled_cards(
     batch: Batch, segments: Sequence[Segment], hits: tuple[Places, Places]
 ) -> Segment:
     """Return as valid the cards that fail Luhn and have a label beside or above them.
@@ -378,8 +382,8 @@ def labelled_cards(
     `segments` keep these cards as invalid. `hits` are the prescan's hits of `card_headers` in the
     batch: pattern number and end, each i64[n].
     """
-    failed = joined(
-        [segment.where(~segment.valid) for segment in segments if segment.kind == CARD], CARD
+    failed = join_segments(
+        [segment.select(~segment.valid) for segment in segments if segment.kind == CARD], CARD
     )
     if not len(failed):
         return failed
@@ -396,18 +400,18 @@ def labelled_cards(
         else []
     )
     cells = np.concatenate([np.empty(0, np.int64), *(column.start for column in below)])
-    own = failed.where(np.isin(failed.start, cells) | _behind_label(batch, failed))
-    return replace(own, valid=np.ones(len(own), bool))
+    labelled = failed.select(np.isin(failed.start, cells) | _are_behind_label(batch, failed))
+    return replace(labelled, valid=np.ones(len(labelled), bool))
 
 
-def _behind_label(batch: Batch, cards: Segment) -> Flags:
+def _are_behind_label(batch: Batch, cards: Segment) -> Flags:
     """Return which cards stand behind a card label on their line: bool[n]."""
-    found = ~is_one_of(batch.data.take(cards.start - 1), EDGES.encode())
-    if found.any():
-        start = cards.start[found]
+    is_labelled = ~is_one_of(batch.data.take(cards.start - 1), EDGES.encode())
+    if is_labelled.any():
+        start = cards.start[is_labelled]
         near = stretches(start - LONGEST_LABEL, start + SHORTEST, len(batch.data))
-        found &= np.isin(cards.start, _card_label().find(batch.data, near)[1] - SHORTEST)
-    return found
+        is_labelled &= np.isin(cards.start, _card_label().find(batch.data, near)[1] - SHORTEST)
+    return is_labelled
 
 
 class _Shape(NamedTuple):
@@ -454,14 +458,14 @@ def find_masked(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
     order = np.argsort(end, kind="stable")
     number, end = number[order], end[order]
     start = end - np.array([shape.size for shape in _shapes()])[number]
-    own = np.flatnonzero(_stands_alone(batch, start, end))
-    number, start, end = number[own], start[own], end[own]
-    is_weak, kind = ~_beside_another(batch, number, start), _mask_kinds()[number]
+    chosen = np.flatnonzero(_stands_alone(batch, start, end))
+    number, start, end = number[chosen], start[chosen], end[chosen]
+    is_weak, kind = ~_are_beside_other_kind(batch, number, start), _mask_kinds()[number]
     return [
-        _masks(batch, name, number[own], start[own], end[own], weak=weak)
+        _masks(batch, name, number[chosen], start[chosen], end[chosen], weak=weak)
         for place, name in enumerate(KEPT)
         for weak in (False, True)
-        if len(own := np.flatnonzero((kind == place) & (is_weak == weak)))
+        if len(chosen := np.flatnonzero((kind == place) & (is_weak == weak)))
     ]
 
 
@@ -487,7 +491,7 @@ def _stands_alone(batch: Batch, start: Places, end: Places) -> Flags:
     return ~goes_on
 
 
-def _beside_another(batch: Batch, number: Places, start: Places) -> Flags:
+def _are_beside_other_kind(batch: Batch, number: Places, start: Places) -> Flags:
     """Return which masks have one of the other kind next before or behind them: bool[n].
 
     Both are in the same text. The masks are in order of place.

@@ -109,26 +109,26 @@ def _accepts_phones(batch: Batch, _classes: Classes, shape: NumberShape, start: 
 
 
 PHONE_SHAPES = tuple(
-    NumberShape("phone", (first + len(prefix), *others), _accepts_phones, prefix.encode())
+    NumberShape("phone", (first + len(prefix), *next_groups), _accepts_phones, prefix.encode())
     for prefix in phone.PREFIXES
-    for first, *others in phone.GROUPS
+    for first, *next_groups in phone.GROUPS
 )
 
 
 def find_phones(batch: Batch, runs: NumberRuns) -> list[Segment]:
     """Find mobile numbers; the decimals of a fraction are not one."""
-    found = list[NumberColumns]()
+    phones = list[NumberColumns]()
     for prefix in phone.PREFIXES:
-        some = runs.digits.of(phone.LENGTH + len(prefix))
-        if not len(some.start):
+        plain = runs.digits.take_length(phone.LENGTH + len(prefix))
+        if not len(plain.start):
             continue
         if prefix:
-            some = some.where(_has_prefix(some.text, prefix.encode()))
-            some = some._replace(text=batch.windows(some.end - phone.LENGTH, WIDTH))
-        found.append(some.where(is_mobile(some.text) & ~_is_fraction(batch.data, some.start)))
-    found += [numbers.where(is_mobile(numbers.text)) for _, numbers in runs.of_kind("phone")]
-    found.append(_with_letters(batch, batch.classes))
-    return [numbers.segment("phone", phone.LENGTH) for numbers in found if len(numbers.start)]
+            plain = plain.select(_has_prefix(plain.text, prefix.encode()))
+            plain = plain._replace(text=batch.windows(plain.end - phone.LENGTH, WIDTH))
+        phones.append(plain.select(is_mobile(plain.text) & ~_is_fraction(batch.data, plain.start)))
+    phones += [numbers.select(is_mobile(numbers.text)) for _, numbers in runs.select_kind("phone")]
+    phones.append(_with_letters(batch, batch.classes))
+    return [numbers.segment("phone", phone.LENGTH) for numbers in phones if len(numbers.start)]
 
 
 def _with_letters(batch: Batch, classes: Classes) -> NumberColumns:
@@ -142,7 +142,7 @@ def _with_letters(batch: Batch, classes: Classes) -> NumberColumns:
     enough = is_digit(text[:, : phone.LENGTH]).sum(1) >= phone.FEWEST_DIGITS
     text = _digits_of_letters().take(text)
     numbers = NumberColumns(start, start + phone.LENGTH, text)
-    return numbers.where(
+    return numbers.select(
         enough & all_digits(text, phone.LENGTH) & is_mobile(text) & ~_is_fraction(batch.data, start)
     )
 
@@ -191,8 +191,8 @@ def in_range(text: Bytes, length: int) -> Flags:
     """Return which rows begin with four digits that a scheme uses at that length: bool[n]."""
     if not len(text):
         return np.zeros(0, bool)
-    known: Flags = _ranges(length).take(two(text, 0) * 100 + two(text, 2), mode="clip")
-    return known
+    in_use: Flags = _ranges(length).take(two(text, 0) * 100 + two(text, 2), mode="clip")
+    return in_use
 
 
 @cache
@@ -248,8 +248,8 @@ def are_normal_cards(text: Bytes, length: Places) -> Flags:
     """
     normal = np.zeros(len(length), bool)
     for size in card.LENGTHS:
-        own = np.flatnonzero(length == size)
-        normal[own] = all_digits(text[own], size) & in_range(text[own], size)
+        rows = np.flatnonzero(length == size)
+        normal[rows] = all_digits(text[rows], size) & in_range(text[rows], size)
     return normal
 
 
@@ -279,25 +279,25 @@ def find_cards(runs: NumberRuns) -> list[Segment]:
 
     A run of 18 digits that may be a resident ID counts as a card only where it passes Luhn.
     """
-    pieces = [(length, runs.digits.of(length)) for length in card.LENGTHS]
+    pieces = [(length, runs.digits.take_length(length)) for length in card.LENGTHS]
     pieces = [
-        (length, numbers.where(in_range(numbers.text, length)))
+        (length, numbers.select(in_range(numbers.text, length)))
         for length, numbers in pieces
         if len(numbers.start)
     ]
     grouped = [
-        (shape.size, numbers.where(in_range(numbers.text, shape.size)))
-        for shape, numbers in runs.of_kind("card")
+        (shape.size, numbers.select(in_range(numbers.text, shape.size)))
+        for shape, numbers in runs.select_kind("card")
     ]
-    found = list[Segment]()
+    segments = list[Segment]()
     for length, numbers in pieces:
         holds = luhn(numbers.text, length)
         may_be = holds | ~is_id(numbers.text) if length == ID_LENGTH else np.ones(len(holds), bool)
-        found.append(numbers.where(may_be).segment("card", length, holds[may_be]))
-    found += [
+        segments.append(numbers.select(may_be).segment("card", length, holds[may_be]))
+    segments += [
         numbers.segment("card", length, luhn(numbers.text, length)) for length, numbers in grouped
     ]
-    return [segment for segment in found if len(segment)]
+    return [segment for segment in segments if len(segment)]
 
 
 @cache
@@ -345,9 +345,9 @@ def check_characters(text: Bytes) -> Bytes:
     for first in (0, EIGHT):
         digits = text.view("<u8")[:, first // EIGHT] & LOW_HALVES
         for odd in (0, 1):
-            some = (digits >> np.uint64(8 * odd)) & EVERY_SECOND
-            some *= _weights(first + odd)
-            total += some >> np.uint64(48)
+            alternate = (digits >> np.uint64(8 * odd)) & EVERY_SECOND
+            alternate *= _weights(first + odd)
+            total += alternate >> np.uint64(48)
     total += (text[:, 16] & 0x0F) * np.uint64(resident_id.WEIGHTS[16])
     return _checks().take(total.view(np.int64), mode="clip")
 
@@ -358,8 +358,8 @@ def are_normal_ids(text: Bytes, length: Places) -> Flags:
     A cell is the first `length` i64[n] bytes of its row in `text` u8[n, w].
     """
     shaped: Flags = (length == ID_LENGTH) & all_digits(text, ID_LENGTH - 1) & is_id(text)
-    own = np.flatnonzero(shaped)
-    shaped[own] = check_characters(text[own]) == text[own, ID_LENGTH - 1]
+    rows = np.flatnonzero(shaped)
+    shaped[rows] = check_characters(text[rows]) == text[rows, ID_LENGTH - 1]
     return shaped
 
 
@@ -389,47 +389,47 @@ ID_SHAPES = tuple(
 def find_resident_ids(runs: NumberRuns) -> list[Segment]:
     """Find resident IDs, valid or not."""
     digits = runs.digits
-    found = [
+    segments = [
         _ids_among(digits.before_x),
-        _expanded(digits.of(OLD_ID_LENGTH)),
-        _ids_in_runs(digits.of(ID_LENGTH)),
+        _expand_old_ids(digits.take_length(OLD_ID_LENGTH)),
+        _ids_in_runs(digits.take_length(ID_LENGTH)),
     ]
-    found += [_ids_among(numbers) for _, numbers in runs.of_kind("resident_id")]
-    return [segment for segment in found if len(segment)]
+    segments += [_ids_among(numbers) for _, numbers in runs.select_kind("resident_id")]
+    return [segment for segment in segments if len(segment)]
 
 
-def _ids_among(found: NumberColumns) -> Segment:
+def _ids_among(numbers: NumberColumns) -> Segment:
     """Select the IDs of 18 characters, valid or not.
 
     The last character is a digit or an X of either case.
     """
-    found = found.where(is_id(found.text))
-    last = found.text[:, ID_LENGTH - 1]
+    numbers = numbers.select(is_id(numbers.text))
+    last = numbers.text[:, ID_LENGTH - 1]
     last &= np.where(last > X, ~np.uint8(CASE), 0xFF).astype(np.uint8)
-    return found.segment("resident_id", ID_LENGTH, check_characters(found.text) == last)
+    return numbers.segment("resident_id", ID_LENGTH, check_characters(numbers.text) == last)
 
 
-def _ids_in_runs(found: NumberColumns) -> Segment:
+def _ids_in_runs(numbers: NumberColumns) -> Segment:
     """Select the IDs among runs of 18 digits, valid or not."""
-    found = found.where(is_id(found.text))
-    return found.segment(
-        "resident_id", ID_LENGTH, check_characters(found.text) == found.text[:, ID_LENGTH - 1]
+    numbers = numbers.select(is_id(numbers.text))
+    return numbers.segment(
+        "resident_id", ID_LENGTH, check_characters(numbers.text) == numbers.text[:, ID_LENGTH - 1]
     )
 
 
-def _expanded(found: NumberColumns) -> Segment:
+def _expand_old_ids(numbers: NumberColumns) -> Segment:
     """Select the IDs of 15 digits, expanded to 18 digits.
 
     The century is 19, or 18 for the order codes of people born before 1900.
     """
-    text = np.zeros_like(found.text)
-    text[:, :6], text[:, 8:17] = found.text[:, :6], found.text[:, 6:15]
-    order = two(found.text, 12) * 10 + (found.text[:, 14] & 0x0F)
+    text = np.zeros_like(numbers.text)
+    text[:, :6], text[:, 8:17] = numbers.text[:, :6], numbers.text[:, 6:15]
+    order = two(numbers.text, 12) * 10 + (numbers.text[:, 14] & 0x0F)
     text[:, 6], text[:, 7] = ord("1"), np.where(order >= resident_id.OLDEST, ord("8"), ord("9"))
-    found = found._replace(text=text)
-    found = found.where(is_id(text))
-    found.text[:, ID_LENGTH - 1] = check_characters(found.text)
-    return found.segment("resident_id", ID_LENGTH)
+    numbers = numbers._replace(text=text)
+    numbers = numbers.select(is_id(text))
+    numbers.text[:, ID_LENGTH - 1] = check_characters(numbers.text)
+    return numbers.segment("resident_id", ID_LENGTH)
 
 
 FIXED_WIDTH = phone.LENGTH + ID_LENGTH
@@ -442,19 +442,19 @@ def find_fixed_width(batch: Batch, runs: NumberRuns) -> list[Segment]:
     is a mobile number and the rest is an ID, whose date and check leave little to chance.
     """
     start, size = runs.digits.long
-    start, found = start[size == FIXED_WIDTH], list[Segment]()
+    start, segments = start[size == FIXED_WIDTH], list[Segment]()
     for phone_at, id_at in ((0, phone.LENGTH), (ID_LENGTH, 0)):
         numbers, ids = (
             NumberColumns(start + at, start + at + length, batch.windows(start + at, WIDTH))
             for at, length in ((phone_at, phone.LENGTH), (id_at, ID_LENGTH))
         )
-        both = is_mobile(numbers.text) & is_id(ids.text)
-        both &= check_characters(ids.text) == ids.text[:, ID_LENGTH - 1]
-        if both.any():
-            found.append(numbers.where(both).segment("phone", phone.LENGTH))
-            found.append(ids.where(both).segment("resident_id", ID_LENGTH))
-        start = start[~both]
-    return found
+        are_both = is_mobile(numbers.text) & is_id(ids.text)
+        are_both &= check_characters(ids.text) == ids.text[:, ID_LENGTH - 1]
+        if are_both.any():
+            segments.append(numbers.select(are_both).segment("phone", phone.LENGTH))
+            segments.append(ids.select(are_both).segment("resident_id", ID_LENGTH))
+        start = start[~are_both]
+    return segments
 
 
 @cache
@@ -489,13 +489,13 @@ def find_company_ids(batch: Batch, runs: NumberRuns) -> list[Segment]:
 
     A run of digits alone that fails may be anything and is left out.
     """
-    plain, mixed = runs.digits.of(CODE_LENGTH), runs.words.of(CODE_LENGTH)
+    plain, mixed = runs.digits.take_length(CODE_LENGTH), runs.words.find_length(CODE_LENGTH)
     if not len(plain.start) and not len(mixed):
         return []
-    plain = plain.where(is_one_of(plain.text[:, 0], USUAL))
-    start, text, shaped = _shaped_codes(plain.start, plain.text)
+    plain = plain.select(is_one_of(plain.text[:, 0], USUAL))
+    start, text, shaped = _select_codes(plain.start, plain.text)
     holds = _codes_hold(shaped)
-    more, mixed_text, mixed_values = _shaped_codes(mixed, batch.windows(mixed, WIDTH))
+    more, mixed_text, mixed_values = _select_codes(mixed, batch.windows(mixed, WIDTH))
     start = np.concatenate((start[holds], more))
     text = np.concatenate((text[holds], mixed_text))
     valid = np.concatenate((holds[holds], _codes_hold(mixed_values)))
@@ -511,7 +511,7 @@ def find_company_ids(batch: Batch, runs: NumberRuns) -> list[Segment]:
     )
 
 
-def _shaped_codes(start: Places, text: Bytes) -> tuple[Places, Bytes, Bytes]:
+def _select_codes(start: Places, text: Bytes) -> tuple[Places, Bytes, Bytes]:
     """Select the rows of `text` u8[n, 24] that have the shape of a company code.
 
     Returns where they begin, the rows in upper case, and the value of each character.

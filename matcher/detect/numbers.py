@@ -76,12 +76,14 @@ class NumberColumns(NamedTuple):
     end: Places
     text: Bytes
 
-    def where(self, chosen: Flags) -> NumberColumns:
+    def select(self, chosen: Flags) -> NumberColumns:
         """Select the numbers that are chosen; returns the object itself if all are."""
         if chosen.all():
             return self
-        own = np.flatnonzero(chosen)
-        return NumberColumns(self.start.take(own), self.end.take(own), self.text.take(own, axis=0))
+        rows = np.flatnonzero(chosen)
+        return NumberColumns(
+            self.start.take(rows), self.end.take(rows), self.text.take(rows, axis=0)
+        )
 
     def segment(self, kind: str, length: int, valid: Flags | None = None) -> Segment:
         """Convert to candidates that are all `length` long, valid unless `valid` says otherwise.
@@ -108,32 +110,32 @@ class DigitRuns:
         free, glued = ~is_word(batch.data.take(start - 1)), is_word(following)
         odd = np.flatnonzero(free & glued)
         self.led: Places = start.take(odd[size.take(odd) >= LEADING])
-        free[~free] = behind_word(batch, start[~free])
+        free[~free] = are_behind_word(batch, start[~free])
         odd = np.flatnonzero(free & glued)
-        glued[odd] = ~before_word(batch, end.take(odd))
+        glued[odd] = ~are_before_word(batch, end.take(odd))
         x = odd[((following.take(odd) | CASE) == (X | CASE)) & (size.take(odd) == BEFORE_X)]
         x = x[~is_word(batch.data.take(end.take(x) + 1))]
         self.before_x = _numbers(batch, start.take(x), end.take(x) + 1)
         alone = np.flatnonzero(free & ~glued)
         long = alone[size.take(alone) > LONGEST]
         self.long = start.take(long), size.take(long)
-        kept = alone[size.take(alone) <= LONGEST]
-        length = size.take(kept).astype(np.uint8)
+        short = alone[size.take(alone) <= LONGEST]
+        length = size.take(short).astype(np.uint8)
         order = np.argsort(length, kind="stable")  # of bytes: counting, not comparing
-        kept = kept.take(order)
-        self._all = _numbers(batch, start.take(kept), end.take(kept))
+        short = short.take(order)
+        self._all = _numbers(batch, start.take(short), end.take(short))
         self._borders = np.searchsorted(
             length.take(order), np.arange(LONGEST + 2, dtype=np.uint8)
         ).tolist()
 
-    def of(self, length: int) -> NumberColumns:
+    def take_length(self, length: int) -> NumberColumns:
         """Return the numbers of exactly `length` digits, at most LONGEST, as views."""
-        own = slice(self._borders[length], self._borders[length + 1])
-        return NumberColumns(self._all.start[own], self._all.end[own], self._all.text[own])
+        rows = slice(self._borders[length], self._borders[length + 1])
+        return NumberColumns(self._all.start[rows], self._all.end[rows], self._all.text[rows])
 
 
 @cache
-def _glued_words() -> tuple[Words, npt.NDArray[np.bytes_]]:
+def _list_glued_words() -> tuple[Words, npt.NDArray[np.bytes_]]:
     """Return the words that may be glued to a number, in lower case, and their digests: [n] each.
 
     Both are sorted by digest.
@@ -149,40 +151,40 @@ def _digests(words: npt.NDArray[np.bytes_]) -> Words:
     Looking up a number among a few hundred takes a tenth of the time of comparing words.
     """
     low, high = np.ascontiguousarray(words).view("<u8").reshape(-1, 2).T
-    made: Words = low ^ (high * np.uint64(0x9E3779B97F4A7C15))
-    return made
+    digests: Words = low ^ (high * np.uint64(0x9E3779B97F4A7C15))
+    return digests
 
 
-def behind_word(batch: Batch, start: Places) -> Flags:
+def are_behind_word(batch: Batch, start: Places) -> Flags:
     """Return which starts directly follow a glued word that is itself free: bool[n]."""
     if not len(start):
         return np.empty(0, bool)
     text = batch.windows(start - LONGEST_WORD, LONGEST_WORD)
-    other = ~is_letter(text)
-    size = other[:, ::-1].argmax(1)
-    found: Flags = other.any(1) & ~is_digit(batch.data.take(start - size - 1))
+    no_letter = ~is_letter(text)
+    size = no_letter[:, ::-1].argmax(1)
+    is_free: Flags = no_letter.any(1) & ~is_digit(batch.data.take(start - size - 1))
     text = batch.windows(start - size, LONGEST_WORD)
-    return found & _is_glued_word(text, size)
+    return is_free & _is_glued_word(text, size)
 
 
-def before_word(batch: Batch, end: Places) -> Flags:
+def are_before_word(batch: Batch, end: Places) -> Flags:
     """Return which ends are directly before a glued word that is itself free: bool[n]."""
     if not len(end):
         return np.empty(0, bool)
     text = batch.windows(end, LONGEST_WORD)
-    other = ~is_letter(text)
-    size = other.argmax(1)
-    found: Flags = other.any(1) & ~is_digit(batch.data.take(end + size))
-    return found & _is_glued_word(text, size)
+    no_letter = ~is_letter(text)
+    size = no_letter.argmax(1)
+    is_free: Flags = no_letter.any(1) & ~is_digit(batch.data.take(end + size))
+    return is_free & _is_glued_word(text, size)
 
 
 def _is_glued_word(text: Bytes, size: Places) -> Flags:
     """Return for which rows the first `size` letters are a glued word."""
     text = np.where(np.arange(LONGEST_WORD) < size[:, None], text | np.uint8(CASE), np.uint8(0))
-    words, (digests, known) = text.view(f"S{LONGEST_WORD}")[:, 0], _glued_words()
-    at = np.minimum(np.searchsorted(digests, _digests(words)), len(known) - 1)
-    found: Flags = known.take(at) == words
-    return found
+    words, (digests, glued_words_) = text.view(f"S{LONGEST_WORD}")[:, 0], _list_glued_words()
+    at = np.minimum(np.searchsorted(digests, _digests(words)), len(glued_words_) - 1)
+    are_glued: Flags = glued_words_.take(at) == words
+    return are_glued
 
 
 def _numbers(batch: Batch, start: Places, end: Places) -> NumberColumns:
@@ -294,22 +296,22 @@ def find_grouped(
     gap = _first_gaps(batch, classes)
     if not len(gap):
         return []
-    by_code, table = _coded(shapes)
-    start, code = _grouped(batch, classes, gap)
-    found = []
+    by_code, table = _index_shapes(shapes)
+    start, code = _read_groups(batch, classes, gap)
+    numbers_of_shapes = []
     for groups in range(MOST_GROUPS, 1, -1):
         beyond = 4 * (MOST_GROUPS - groups)
         number = table.take(code >> beyond << beyond)
-        taken = np.zeros(len(start), bool)
+        is_read = np.zeros(len(start), bool)
         for each in np.flatnonzero(np.bincount(number)).tolist():
-            own = np.flatnonzero(number == each)
+            rows = np.flatnonzero(number == each)
             for shape in by_code[each]:
-                alone = own[_ends(batch, shape, start[own] + shape.length)]
+                alone = rows[_ends(batch, shape, start[rows] + shape.length)]
                 alone = alone[shape.accepts(batch, classes, shape, start[alone])]
-                taken[alone] = True
-                found.append((shape, shape.numbers(batch, start[alone])))
-        start, code = start[~taken], code[~taken]
-    return [(shape, numbers) for shape, numbers in found if len(numbers.start)]
+                is_read[alone] = True
+                numbers_of_shapes.append((shape, shape.numbers(batch, start[alone])))
+        start, code = start[~is_read], code[~is_read]
+    return [(shape, numbers) for shape, numbers in numbers_of_shapes if len(numbers.start)]
 
 
 def _ends(batch: Batch, shape: NumberShape, end: Places) -> Flags:
@@ -319,12 +321,12 @@ def _ends(batch: Batch, shape: NumberShape, end: Places) -> Flags:
     """
     free = ~is_word(batch.data.take(end))
     if not shape.with_x:
-        free[~free] = before_word(batch, end[~free])
+        free[~free] = are_before_word(batch, end[~free])
     return free
 
 
 @cache
-def _coded(
+def _index_shapes(
     shapes: tuple[NumberShape, ...],
 ) -> tuple[tuple[tuple[NumberShape, ...], ...], npt.NDArray[np.uint8]]:
     """Return the shapes of each code, and a table from code to the index of its shapes: u8[16^5].
@@ -352,7 +354,7 @@ def _first_gaps(batch: Batch, classes: Classes) -> Places:
     return gap.take(np.flatnonzero(is_separator(batch.data.take(gap))))
 
 
-def _grouped(batch: Batch, classes: Classes, gap: Places) -> GroupedDigits:
+def _read_groups(batch: Batch, classes: Classes, gap: Places) -> GroupedDigits:
     """Read the digits in groups around each gap.
 
     The first group is not too long and not glued to a letter. Gaps in the middle of a card are
@@ -367,23 +369,23 @@ def _grouped(batch: Batch, classes: Classes, gap: Places) -> GroupedDigits:
     place = gap.take(inside) - 4
     # a trunk prefix, then 13 to 19
     phones = (data.take(place) == ord("0")) & (data.take(place + 1) == ord("1"))
-    kept = first <= LONGEST_FIRST
-    kept[inside[is_space_or_dash(data.take(place - 1)) & ~phones]] = False
-    own = np.flatnonzero(kept)
-    free = ~is_word(data.take(gap.take(own) - first.take(own) - 1))
-    free[~free] = behind_word(batch, (gap - first).take(own[~free]))
-    own = own.take(np.flatnonzero(free))
-    gap, first = gap.take(own), first.take(own)
+    usable = first <= LONGEST_FIRST
+    usable[inside[is_space_or_dash(data.take(place - 1)) & ~phones]] = False
+    rows = np.flatnonzero(usable)
+    free = ~is_word(data.take(gap.take(rows) - first.take(rows) - 1))
+    free[~free] = are_behind_word(batch, (gap - first).take(rows[~free]))
+    rows = rows.take(np.flatnonzero(free))
+    gap, first = gap.take(rows), first.take(rows)
     code = first << 4 * (MOST_GROUPS - 1)
-    rest, place, open_ = around.take(own) >> np.uint64(LOOK_BACK), gap, np.arange(len(gap))
-    for group in range(1, MOST_GROUPS):  # `place` is a gap, and the lowest bit of `rest`
-        length = np.minimum(lowest(~(rest >> ONE)), LONGEST_GROUP)
+    bits, place, open_ = around.take(rows) >> np.uint64(LOOK_BACK), gap, np.arange(len(gap))
+    for group in range(1, MOST_GROUPS):  # `place` is a gap, and the lowest bit of `bits`
+        length = np.minimum(lowest(~(bits >> ONE)), LONGEST_GROUP)
         code[open_] |= length << 4 * (MOST_GROUPS - 1 - group)
-        place, rest = place + 1 + length, rest >> (length + 1).astype(np.uint64)
+        place, bits = place + 1 + length, bits >> (length + 1).astype(np.uint64)
         on = np.flatnonzero(
-            (rest & np.uint64(2) > 0) & (data.take(place) == data.take(gap.take(open_)))
+            (bits & np.uint64(2) > 0) & (data.take(place) == data.take(gap.take(open_)))
         )
-        place, rest, open_ = place.take(on), rest.take(on), open_.take(on)
+        place, bits, open_ = place.take(on), bits.take(on), open_.take(on)
     return GroupedDigits(gap - first, code)
 
 
@@ -408,10 +410,10 @@ class WordRuns(NamedTuple):
     start: Places
     length: Places
 
-    def of(self, length: int) -> Places:
+    def find_length(self, length: int) -> Places:
         """Return where the runs of exactly `length` characters, at most 128, begin."""
-        own: Places = self.start[self.length == length]
-        return own
+        starts: Places = self.start[self.length == length]
+        return starts
 
 
 def find_words(classes: Classes, led: Places) -> WordRuns:
@@ -436,19 +438,19 @@ def find_digests(batch: Batch, words: WordRuns) -> list[Segment]:
 
     Words are never all digits, so each digest contains a letter.
     """
-    found = []
+    segments = []
     for length, form in FORM_OF_LENGTH.items():
-        start = words.of(length)
+        start = words.find_length(length)
         if not len(start):
             continue
         text = batch.windows(start, length)
         text |= np.uint8(CASE)  # which every digit has
         hexadecimal = every(is_digit(text) | (text - np.uint8(A) <= LAST_HEX))
         filled, valid = np.full(len(start), length, np.int64), np.ones(len(start), bool)
-        found.append(
-            Segment(DIGEST, form, start, start + length, text, filled, valid).where(hexadecimal)
+        segments.append(
+            Segment(DIGEST, form, start, start + length, text, filled, valid).select(hexadecimal)
         )
-    return [segment for segment in found if len(segment)]
+    return [segment for segment in segments if len(segment)]
 
 
 class NumberRuns(NamedTuple):
@@ -462,7 +464,7 @@ class NumberRuns(NamedTuple):
     words: WordRuns
 
     @classmethod
-    def of(cls, batch: Batch, shapes: tuple[NumberShape, ...]) -> NumberRuns:
+    def find(cls, batch: Batch, shapes: tuple[NumberShape, ...]) -> NumberRuns:
         """Find all three in a batch."""
         digits = DigitRuns(batch, batch.classes)
         return cls(
@@ -471,6 +473,6 @@ class NumberRuns(NamedTuple):
             find_words(batch.classes, digits.led),
         )
 
-    def of_kind(self, kind: str) -> Iterator[tuple[NumberShape, NumberColumns]]:
+    def select_kind(self, kind: str) -> Iterator[tuple[NumberShape, NumberColumns]]:
         """Yield the grouped numbers that are shaped as `kind`."""
         return ((shape, numbers) for shape, numbers in self.grouped if shape.kind == kind)

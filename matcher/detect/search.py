@@ -64,8 +64,8 @@ from matcher.detect.numbers import (
     SHORTEST,
     SHORTEST_WORD,
     NumberRuns,
-    before_word,
-    behind_word,
+    are_before_word,
+    are_behind_word,
     find_digests,
     is_space_or_dash,
 )
@@ -156,24 +156,24 @@ class ClassMask(Flag):
     MASKS = auto()
 
     @classmethod
-    def of(cls, classes: Classes, seen: PrescanHits) -> ClassMask:
-        """Return the properties of a buffer in which the prescan found `seen`."""
-        held = (cls.LABELS if len(seen.labelled[0]) else cls(0)) | (
-            cls.MASKS if len(seen.masked[0]) else cls(0)
+    def detect(cls, classes: Classes, hits: PrescanHits) -> ClassMask:
+        """Return the properties of a buffer with these `hits` of the prescan."""
+        mask = (cls.LABELS if len(hits.labelled[0]) else cls(0)) | (
+            cls.MASKS if len(hits.masked[0]) else cls(0)
         )
         if classes.at.any():
-            held |= cls.AT
+            mask |= cls.AT
         if classes.words.of(SHORTEST_WORD).any():
-            held |= cls.LONG_WORD
+            mask |= cls.LONG_WORD
         if not classes.digit.any():
-            return held
-        held |= cls.DIGIT
+            return mask
+        mask |= cls.DIGIT
         if (classes.words.of(SHORTEST) & ahead(classes.digit, 1)).any():
-            held |= cls.RUN
+            mask |= cls.RUN
         before, following = classes.digits.of(FEWEST_BEFORE), classes.digits.of(FEWEST_BEHIND)
         if (behind(before, FEWEST_BEFORE) & ahead(following, 1) & ~classes.digit).any():
-            held |= cls.GROUPS
-        return held
+            mask |= cls.GROUPS
+        return mask
 
 
 NUMBERS = ClassMask.RUN | ClassMask.GROUPS | ClassMask.LONG_WORD
@@ -190,7 +190,7 @@ class SearchView:
     """
 
     batch: Batch
-    seen: PrescanHits
+    hits: PrescanHits
     by: dict[str, Sequence[Segment]] = field(default_factory=dict)
     strange_at: Places = field(default_factory=lambda: np.empty(0, np.int64))
     settled: Sequence[Segment] = ()
@@ -198,16 +198,16 @@ class SearchView:
     @cached_property
     def runs(self) -> NumberRuns:
         """Digits in one piece and in groups, and words."""
-        return NumberRuns.of(self.batch, SHAPES)
+        return NumberRuns.find(self.batch, SHAPES)
 
     def prepare(self) -> ClassMask:
         """Return what the buffer holds; also read the numbers, if there may be any."""
-        held = ClassMask.of(self.batch.classes, self.seen)
-        if held & NUMBERS:
+        mask = ClassMask.detect(self.batch.classes, self.hits)
+        if mask & NUMBERS:
             _ = self.runs
-        return held
+        return mask
 
-    def apart(self, *names: str) -> list[Segment]:
+    def list_apart(self, *names: str) -> list[Segment]:
         """Return the candidates of these detectors that may overlap with others."""
         return [segment for name in names for segment in self.by.get(name, ()) if is_apart(segment)]
 
@@ -243,14 +243,19 @@ def _find_mailboxes(view: SearchView) -> Sequence[Segment]:
 
     `QQ: 12345@qq.com` is one number, which the label's detector found.
     """
-    known = [segment.start for segment in view.apart(*BESIDE) if segment.kind == "qq"]
-    found = find_qq(
-        [segment for segment in view.apart("emails", "patterns") if segment.kind == "email"]
+    labelled_starts = [
+        segment.start for segment in view.list_apart(*BESIDE) if segment.kind == "qq"
+    ]
+    mailboxes = find_qq(
+        [segment for segment in view.list_apart("emails", "patterns") if segment.kind == "email"]
     )
     return (
-        [segment.where(~np.isin(segment.start, np.concatenate(known))) for segment in found]
-        if known
-        else found
+        [
+            segment.select(~np.isin(segment.start, np.concatenate(labelled_starts)))
+            for segment in mailboxes
+        ]
+        if labelled_starts
+        else mailboxes
     )
 
 
@@ -279,15 +284,15 @@ DETECTORS = (
     Detector(
         "labels",
         ClassMask.LABELS,
-        lambda view: marked_values.find_labelled(view.batch, view.seen.labelled),
+        lambda view: marked_values.find_labelled(view.batch, view.hits.labelled),
     ),
     Detector(
         "masks",
         ClassMask.MASKS,
-        lambda view: marked_values.find_masked(view.batch, view.seen.masked),
+        lambda view: marked_values.find_masked(view.batch, view.hits.masked),
     ),
     Detector(
-        "abroad", ClassMask.DIGIT, lambda view: abroad.find_abroad(view.batch, view.seen.abroad)
+        "abroad", ClassMask.DIGIT, lambda view: abroad.find_abroad(view.batch, view.hits.abroad)
     ),
     Detector("qq", ClassMask.AT, _find_mailboxes),
     Detector(
@@ -300,7 +305,7 @@ UNLIKELY = (
         "card_headers",
         ClassMask.RUN | ClassMask.GROUPS,
         lambda view: [
-            marked_values.labelled_cards(view.batch, view.settled, view.seen.card_headers)
+            marked_values.find_labelled_cards(view.batch, view.settled, view.hits.card_headers)
         ],
     ),
 )
@@ -312,25 +317,28 @@ cards that fail Luhn behind a label, because such cards are issued.
 
 
 def search(
-    batch: Batch, seen: PrescanHits | None = None, guard: FaultGuard = STRICT
+    batch: Batch, hits: PrescanHits | None = None, guard: FaultGuard = STRICT
 ) -> SettledCandidates:
-    """Find the candidates of every kind in a buffer where the prescan found `seen`.
+    """Find the candidates of every kind in a buffer with these `hits` of the prescan.
 
     Only kinds in APART overlap. A detector whose fault a lenient `guard` absorbs gives no
     candidates.
     """
-    view = SearchView(batch, seen or NOTHING_SEEN)
-    held = guard.run("numbers", view.prepare, ~NUMBERS)
+    view = SearchView(batch, hits or NOTHING_SEEN)
+    mask = guard.run("numbers", view.prepare, ~NUMBERS)
     for detector in DETECTORS:
-        if held & detector.needs or not detector.needs:
+        if mask & detector.needs or not detector.needs:
             view.by[detector.name] = guard.run(detector.name, partial(detector.find, view), ())
     settled = settle(
-        [segment for found in view.by.values() for segment in found if not is_apart(segment)]
+        [segment for segments in view.by.values() for segment in segments if not is_apart(segment)]
     )
-    view.settled = [*settled.segments, *view.apart("emails", "patterns", "qq", "digests", *BESIDE)]
+    view.settled = [
+        *settled.segments,
+        *view.list_apart("emails", "patterns", "qq", "digests", *BESIDE),
+    ]
     beaten = settled.beaten
     for detector in UNLIKELY:
-        if held & detector.needs:
+        if mask & detector.needs:
             beaten += guard.run(detector.name, partial(detector.find, view), ())
     return SettledCandidates([*view.settled], [segment for segment in beaten if len(segment)])
 
@@ -362,12 +370,12 @@ def find_by_pattern(batch: Batch, classes: Classes, strange_at: Places) -> list[
     gates = [(kinds()["email"], _before_dot(batch, strange_at))]
     if classes.digit.any():
         gates += [
-            (kinds()["iban"], _iban_gates(batch, classes)),
-            (iban.SPACED, _spaced_iban_gates(batch, classes)),
-            (FROM_ABROAD, _abroad_gates(batch, classes)),
+            (kinds()["iban"], _find_iban_gates(batch, classes)),
+            (iban.SPACED, _find_spaced_iban_gates(batch, classes)),
+            (FROM_ABROAD, _find_abroad_gates(batch, classes)),
         ]
     size = len(batch.data)
-    found = [
+    segments = [
         _columns(batch, kind, stretches(gate - AROUND, gate + AROUND, size, apart=0), gate)
         for kind, gate in gates
         if len(gate)
@@ -375,8 +383,8 @@ def find_by_pattern(batch: Batch, classes: Classes, strange_at: Places) -> list[
     whole = list(zip((batch.starts - 1).tolist(), (batch.ends + 1).tolist(), strict=True))
     # kinds of newly added files
     slow = (kind for name, kind in kinds().items() if name not in WITH_COLUMNS and not kind.labels)
-    found += [_columns(batch, kind, whole) for kind in slow]
-    return [segment for segment in found if len(segment)]
+    segments += [_columns(batch, kind, whole) for kind in slow]
+    return [segment for segment in segments if len(segment)]
 
 
 @cache
@@ -391,7 +399,7 @@ def _lengths() -> npt.NDArray[np.uint8]:
     return table
 
 
-def _iban_gates(batch: Batch, classes: Classes) -> Places:
+def _find_iban_gates(batch: Batch, classes: Classes) -> Places:
     """Find where an IBAN may begin: two letters of a country and two digits.
 
     Nothing is glued before. The characters behind must reach the country's length in one piece, or
@@ -405,15 +413,15 @@ def _iban_gates(batch: Batch, classes: Classes) -> Places:
     gate, full = gate[full > 0], full[full > 0]
     length = lowest(~windows(classes.word, gate))
     fours = (length < full) & (length % 4 == 0) & is_separator(batch.data.take(gate + length))
-    known: Places = gate[fours | (length == full)]
-    return known
+    begins: Places = gate[fours | (length == full)]
+    return begins
 
 
-def _spaced_iban_gates(batch: Batch, classes: Classes) -> Places:
+def _find_spaced_iban_gates(batch: Batch, classes: Classes) -> Places:
     """Find where an IBAN in groups of any length may begin.
 
     It has a country in capitals, two digits, and single signs up to the length that the country
-    requires. What is in one piece, or in fours, is left to `_iban_gates`.
+    requires. What is in one piece, or in fours, is left to `_find_iban_gates`.
     """
     two = classes.letter & ahead(classes.letter, 1) & classes.free
     apart = ~ahead(classes.word, 2) & ahead(classes.digits.of(2), 3)
@@ -423,21 +431,21 @@ def _spaced_iban_gates(batch: Batch, classes: Classes) -> Places:
         np.ascontiguousarray(batch.windows(gate, 8)[:, :2] | np.uint8(32)).view("<u2")[:, 0]
     )
     gate, full = gate[full > 0], full[full > 0]
-    seen = windows(classes.word, gate)
-    inside = under(lowest(~seen & ~(seen >> ONE)))
-    long = (np.bitwise_count(seen & inside) >= full) & (lowest(~seen) < full)
-    # which `_iban_gates` sees
-    usual = ((seen ^ ~FOURS) & under(full.astype(np.int64) + (full - 1) // 4)) == 0
+    word_bits = windows(classes.word, gate)
+    inside = under(lowest(~word_bits & ~(word_bits >> ONE)))
+    long = (np.bitwise_count(word_bits & inside) >= full) & (lowest(~word_bits) < full)
+    # which `_find_iban_gates` sees
+    usual = ((word_bits ^ ~FOURS) & under(full.astype(np.int64) + (full - 1) // 4)) == 0
     usual &= is_space_or_dash(batch.data.take(gate + 4))
-    known: Places = gate[
+    begins: Places = gate[
         long
         & ~usual
         & (np.bitwise_count(windows(classes.digit, gate) & inside) >= iban.FEWEST_DIGITS)
     ]
-    return known
+    return begins
 
 
-def _abroad_gates(batch: Batch, classes: Classes) -> Places:
+def _find_abroad_gates(batch: Batch, classes: Classes) -> Places:
     """Find digits behind a plus sign, or behind 00 with nothing glued before.
 
     They are not +86, and are long enough or in groups.
@@ -448,12 +456,12 @@ def _abroad_gates(batch: Batch, classes: Classes) -> Places:
     zeros = places(zero & ahead(zero, 1) & ~behind(digit, 1))
     zeros = zeros[is_digit(data.take(zeros + 2)) & (data.take(zeros + 2) != ZERO)]
     free = ~is_word(data.take(zeros - 1))
-    free[~free] = behind_word(batch, zeros[~free])
+    free[~free] = are_behind_word(batch, zeros[~free])
     zeros = zeros[free]
     begin = np.sort(np.concatenate((signed, zeros)))
     length = lowest(~windows(classes.digit, begin))
     alone = ~is_word(data.take(begin + length))  # not the beginning of a digest
-    alone[~alone] = before_word(batch, (begin + length)[~alone])
+    alone[~alone] = are_before_word(batch, (begin + length)[~alone])
     begin, length = begin[alone], length[alone]
     before = data.take(begin - 1)
     # as `phone.ZEROS` has it
@@ -471,12 +479,12 @@ def _goes_on(data: Bytes, digit: Words, begin: Places) -> Flags:
 
     One sign may stand between two groups. Numbers with a bracket are not examined further.
     """
-    seen = windows(digit, begin)
-    stop = lowest(~seen & ~(seen >> ONE))
+    digit_bits = windows(digit, begin)
+    stop = lowest(~digit_bits & ~(digit_bits >> ONE))
     bracket = is_one_of(data.take(begin + stop), BRACKETS) | is_one_of(
         data.take(begin + stop + 1), BRACKETS
     )
-    return np.asarray(bracket | (np.bitwise_count(seen & under(stop)) >= SHORTEST_ABROAD))
+    return np.asarray(bracket | (np.bitwise_count(digit_bits & under(stop)) >= SHORTEST_ABROAD))
 
 
 def _before_dot(batch: Batch, at: Places) -> Places:
@@ -495,8 +503,8 @@ def _columns(
     With `gate`, only candidates that contain one of these places are returned.
     """
     numbers, normals = dict[str, int](), list[str]()
-    found = [_read(batch, kind, first, last, numbers, normals) for first, last in parts]
-    start, end, number = np.concatenate([np.empty((0, 3), np.int64), *found]).T
+    shapes = [_read(batch, kind, first, last, numbers, normals) for first, last in parts]
+    start, end, number = np.concatenate([np.empty((0, 3), np.int64), *shapes]).T
     bodies = [normal.encode() for normal in normals] or [b""]
     width = -(-max(map(len, bodies)) // 8) * 8
     table = (
@@ -513,7 +521,7 @@ def _columns(
     return (
         all_
         if gate is None
-        else all_.where(np.searchsorted(gate, start) < np.searchsorted(gate, end))
+        else all_.select(np.searchsorted(gate, start) < np.searchsorted(gate, end))
     )
 
 
@@ -534,11 +542,11 @@ def _read(
     text = raw.tobytes().decode("utf-8", "surrogatepass")
     if kind.glued:
         text = without_glued_words(text)
-    found: Places = np.stack(
+    shapes: Places = np.stack(
         [np.frombuffer(column, np.int64) for column in kind.columns(text, numbers, normals)], 1
     )
-    found = found[(found[:, 0] > 0) & (found[:, 1] < len(text))]
+    shapes = shapes[(shapes[:, 0] > 0) & (shapes[:, 1] < len(text))]
     if len(text) < len(raw):  # where each character begins
-        found[:, :2] = np.flatnonzero(raw & CONTINUES != NOT_ASCII)[found[:, :2]]
-    found[:, :2] += first
-    return found
+        shapes[:, :2] = np.flatnonzero(raw & CONTINUES != NOT_ASCII)[shapes[:, :2]]
+    shapes[:, :2] += first
+    return shapes

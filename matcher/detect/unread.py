@@ -133,7 +133,7 @@ def unread_values(
     Values that `segments` have read are left out. `hits` are the prescan's hits of `patterns` in
     the batch.
     """
-    found: dict[int, Counter[str]] = defaultdict(Counter)
+    counts: dict[int, Counter[str]] = defaultdict(Counter)
     weak = [segment.start for segment in segments if segment.form == MASKED and segment.weak]
     hexed = [
         segment
@@ -141,27 +141,27 @@ def unread_values(
         if segment.kind == DIGEST and int(segment.length[0]) in SIZES
     ]
     gate = np.concatenate((hits[1], _hiding_before_at(batch), _alike(batch)))
-    text, covered = batch.data.data, _covered(segments)
+    text, covered = batch.data.data, _merge_read_stretches(segments)
     for document, count in count_fragments(batch, partial(_are_read, covered)).items():
-        found[document][SPELT] += count
+        counts[document][SPELT] += count
     if not (len(gate) or weak or hexed):
-        return found
+        return counts
     for start in weak:
-        _count(batch, start, MASKED, found)
+        _count(batch, start, MASKED, counts)
     for segment in hexed:
         _count(
             batch,
             _people(batch, text, segment.start, segment.end),
             SIZES[int(segment.length[0])],
-            found,
+            counts,
         )
-    seen = gate[~_are_read(covered, gate - 1, gate)]
-    seen.sort()
-    for document, of_document in batch.by_document(seen):
-        own = seen[of_document]
-        for form, count in _around(batch, covered, text, own[:MOST]).items():
-            found[document][form] += count * len(own) // min(len(own), MOST)
-    return found
+    unread_gate = gate[~_are_read(covered, gate - 1, gate)]
+    unread_gate.sort()
+    for document, of_document in batch.by_document(unread_gate):
+        near = unread_gate[of_document]
+        for form, count in _around(batch, covered, text, near[:MOST]).items():
+            counts[document][form] += count * len(near) // min(len(near), MOST)
+    return counts
 
 
 def _hiding_before_at(batch: Batch) -> Places:
@@ -198,22 +198,22 @@ def _alike(batch: Batch) -> Places:
 
 
 def _around(
-    batch: Batch, covered: tuple[Places, Places], text: memoryview, seen: Places
+    batch: Batch, covered: tuple[Places, Places], text: memoryview, gate: Places
 ) -> Counter[str]:
     """Count the values around these places of one text, by form."""
-    around = list(stretches(seen - AROUND, seen + AROUND, len(batch.data), apart=0))
+    around = list(stretches(gate - AROUND, gate + AROUND, len(batch.data), apart=0))
     counts = Counter[str]()
     start, end = _places(MASKS, text, around)
     counts[MASKED] = len(start) - int(_are_read(covered, start, end).sum())
     start, end = _places(BASE64, text, around)
     for size, form in OF_BASE64.items():
-        own = end - start == size
-        counts[form] = len(_people(batch, text, start[own], end[own]))
-    counts[SPELT] = _disguised(covered, text, around)
+        has_size = end - start == size
+        counts[form] = len(_people(batch, text, start[has_size], end[has_size]))
+    counts[SPELT] = _count_disguised(covered, text, around)
     return +counts
 
 
-def _disguised(
+def _count_disguised(
     covered: tuple[Places, Places], text: memoryview, around: Sequence[tuple[int, int]]
 ) -> int:
     """Count the numbers with letters for digits, and the addresses without their at sign.
@@ -233,15 +233,17 @@ def _disguised(
     for first in start[~_are_read(covered, start, end)].tolist():
         if match := NO_AT.match(text, first):
             names[bytes(match["sign"]).strip(), bytes(match["host"])].add(bytes(match["name"]))
-    return count + sum(len(some) for some in names.values() if len(some) >= FEWEST)
+    return count + sum(
+        len(local_parts) for local_parts in names.values() if len(local_parts) >= FEWEST
+    )
 
 
-def _count(batch: Batch, start: Places, form: str, found: Mapping[int, Counter[str]]) -> None:
+def _count(batch: Batch, start: Places, form: str, totals: Mapping[int, Counter[str]]) -> None:
     """Add the values that begin at `start` to the counts of their texts."""
     if len(start):
         documents, counts = np.unique(batch.documents(start), return_counts=True)
         for document, count in zip(documents.tolist(), counts.tolist(), strict=True):
-            found[document][form] += count
+            totals[document][form] += count
 
 
 def _places(
@@ -255,7 +257,7 @@ def _places(
     return columns[:, 0], columns[:, 1]
 
 
-def _covered(segments: Sequence[Segment]) -> tuple[Places, Places]:
+def _merge_read_stretches(segments: Sequence[Segment]) -> tuple[Places, Places]:
     """Return the bytes that were read, as starts in order and ends.
 
     Each end is that of the value that extends furthest among those up to its start.
@@ -286,7 +288,7 @@ def _people(batch: Batch, text: memoryview, start: Places, end: Places) -> Place
     if not len(start):
         return start
     # most digests of a text have the same name
-    kept, names_person = np.zeros(len(start), bool), cache(_names_person)
+    is_person, names_person = np.zeros(len(start), bool), cache(_names_person)
     document = batch.documents(start)
     for each, first, count in zip(
         *(column.tolist() for column in np.unique(document, return_index=True, return_counts=True)),
@@ -304,8 +306,8 @@ def _people(batch: Batch, text: memoryview, start: Places, end: Places) -> Place
             if line is not None:
                 label, number = _label(line), line.count(delimiter)
                 above = columns[number].strip(b" \"'`") if number < len(columns) else b""
-                kept[place : place + step] = names_person(label or above)
-    return start[kept]
+                is_person[place : place + step] = names_person(label or above)
+    return start[is_person]
 
 
 def _line_before(text: memoryview, first: int, start: int, end: int) -> bytes | None:

@@ -120,28 +120,28 @@ def find_backwards(batch: Batch, runs: DigitRuns) -> list[Segment]:
         (size, "card", partial(are_valid_cards, length=size)) for size in card.LENGTHS
     ]
     tests.append((ID_LENGTH, "resident_id", _is_whole_id))
-    found = [
+    segments = [
         _backwards(numbers, size, kind, holds)
         for size, kind, holds in tests
-        if len((numbers := runs.of(size)).start)
+        if len((numbers := runs.take_length(size)).start)
     ]
-    if len((mobiles := runs.of(phone.LENGTH)).start):
-        found.append(_phones(batch, mobiles))
-    return [segment for segment in found if len(segment)]
+    if len((mobiles := runs.take_length(phone.LENGTH)).start):
+        segments.append(_phones(batch, mobiles))
+    return [segment for segment in segments if len(segment)]
 
 
 def _is_whole_id(text: Bytes) -> Flags:
     last = text[:, ID_LENGTH - 1]
-    held = np.flatnonzero(is_id(text))
+    rows = np.flatnonzero(is_id(text))
     valid = np.zeros(len(text), bool)
-    valid[held] = check_characters(text[held]) == last[held]
+    valid[rows] = check_characters(text[rows]) == last[rows]
     return valid
 
 
-def _reversed(text: Bytes, size: int) -> Bytes:
-    made = np.zeros_like(text)
-    made[:, :size] = text[:, size - 1 :: -1]
-    return made
+def _reverse(text: Bytes, size: int) -> Bytes:
+    backwards = np.zeros_like(text)
+    backwards[:, :size] = text[:, size - 1 :: -1]
+    return backwards
 
 
 def _backwards(numbers: NumberColumns, size: int, kind: str, holds: Holds) -> Segment:
@@ -150,9 +150,9 @@ def _backwards(numbers: NumberColumns, size: int, kind: str, holds: Holds) -> Se
     At an odd length Luhn's sum is the same in both directions, so forwards is not excluded there.
     """
     if size % 2 == 0:
-        numbers = numbers.where(~holds(numbers.text))
-    numbers = numbers._replace(text=_reversed(numbers.text, size))
-    return numbers.where(holds(numbers.text)).segment(kind, size)
+        numbers = numbers.select(~holds(numbers.text))
+    numbers = numbers._replace(text=_reverse(numbers.text, size))
+    return numbers.select(holds(numbers.text)).segment(kind, size)
 
 
 def _phones(batch: Batch, numbers: NumberColumns) -> Segment:
@@ -160,7 +160,7 @@ def _phones(batch: Batch, numbers: NumberColumns) -> Segment:
 
     Only texts in which they are meant that way count.
     """
-    text = _reversed(numbers.text, phone.LENGTH)
+    text = _reverse(numbers.text, phone.LENGTH)
     may_be = is_mobile(text) & ~is_mobile(numbers.text)
     if may_be.any():
         document = batch.documents(numbers.start)
@@ -169,7 +169,7 @@ def _phones(batch: Batch, numbers: NumberColumns) -> Segment:
         for number in np.flatnonzero((count > 0) & ~meant).tolist():
             meant[number] = _says_so(batch, number)
         may_be &= meant.take(document)
-    return numbers._replace(text=text).where(may_be).segment("phone", phone.LENGTH)
+    return numbers._replace(text=text).select(may_be).segment("phone", phone.LENGTH)
 
 
 def _says_so(batch: Batch, number: int) -> bool:
@@ -185,16 +185,16 @@ def count_fragments(batch: Batch, are_read: Callable[[Places, Places], Flags]) -
     Numbers are left out where `are_read` says that something in [start, end) was read.
     """
     counts: dict[int, int] = defaultdict(int)
-    groups = DigitGroups.of(batch)
+    groups = DigitGroups.find(batch)
     if groups.before[-1] < min(TOTALS) + FEWEST - 1:  # too few for three numbers
         return counts
     first, last = groups.candidates()
-    own = np.flatnonzero(~are_read(groups.start[first], groups.end[last]))
-    if len(own) >= FEWEST:
-        first, last = first[own], last[own]
-        own = np.flatnonzero(groups.are_alike(batch, first, last))
+    chosen = np.flatnonzero(~are_read(groups.start[first], groups.end[last]))
+    if len(chosen) >= FEWEST:
+        first, last = first[chosen], last[chosen]
+        chosen = np.flatnonzero(groups.are_alike(batch, first, last))
         for document, of_how_many, templates in _by_text(
-            batch, groups.start[first[own]], groups.end[last[own]]
+            batch, groups.start[first[chosen]], groups.end[last[chosen]]
         ):
             counts[document] += of_how_many * sum(
                 _count(template, written) for template, written in templates.items()
@@ -209,7 +209,7 @@ def count_fragments(batch: Batch, are_read: Callable[[Places, Places], Flags]) -
     }
 
 
-def _sampled(batch: Batch) -> Words:
+def _sample_places(batch: Batch) -> Words:
     """Return the places that are examined, as bits.
 
     A text is examined as a whole; of one that is LONG, the first STRIPE words of every STRIDE are.
@@ -238,9 +238,9 @@ class DigitGroups:
     before: Places
 
     @classmethod
-    def of(cls, batch: Batch) -> DigitGroups:
+    def find(cls, batch: Batch) -> DigitGroups:
         """Find the groups of all texts."""
-        digit = batch.classes.digit & _sampled(batch)
+        digit = batch.classes.digit & _sample_places(batch)
         start, end = places(digit & ~behind(digit, 1)), places(digit & ~ahead(digit, 1)) + 1
         gap = np.diff(start, append=len(batch.data)) - (end - start)
         parts: Flags = (
@@ -261,19 +261,19 @@ class DigitGroups:
         apart: Places = np.cumsum(~self.parts)
         begin, size = np.flatnonzero(self.parts), self.end - self.start
         holder = np.repeat(np.arange(len(size)), size)  # the group of each digit
-        found = []
+        bounds = []
         for total in TOTALS:
-            own = self.before[begin] + total <= len(holder)
-            first = begin[own]
+            fits = self.before[begin] + total <= len(holder)
+            first = begin[fits]
             last = holder[self.before[first] + total - 1]
-            own = (
+            fits = (
                 (self.before[last + 1] == self.before[first] + total)
                 & (apart[last - 1] == apart[first])
                 & (last > first)
             )
-            own &= size[last] <= LONGEST_GROUP
-            found.append((first[own], last[own]))
-        firsts, lasts = zip(*found, strict=True)
+            fits &= size[last] <= LONGEST_GROUP
+            bounds.append((first[fits], last[fits]))
+        firsts, lasts = zip(*bounds, strict=True)
         first, last = np.concatenate(firsts), np.concatenate(lasts)
         order = np.argsort(first, kind="stable")
         return first[order], last[order]
@@ -298,12 +298,12 @@ class DigitGroups:
             & (size > phone.LENGTH)
             & (size <= TOTALS[-1] + MOST_ZEROS)
         )
-        own = np.flatnonzero(is_whole | is_padded)
-        own = own[~are_read(self.start[own], self.end[own])]
-        for document, of_document in batch.by_document(self.start[own]):
-            some = own[of_document][:MOST]
+        glued = np.flatnonzero(is_whole | is_padded)
+        glued = glued[~are_read(self.start[glued], self.end[glued])]
+        for document, of_document in batch.by_document(self.start[glued]):
+            sample = glued[of_document][:MOST]
             rows: dict[tuple[bool, bool, int], list[str]] = defaultdict(list)
-            for group in some.tolist():
+            for group in sample.tolist():
                 written = batch.text(int(self.start[group]), int(self.end[group])).decode()
                 number = written.lstrip("0") if is_padded[group] else written
                 rows[
@@ -312,7 +312,7 @@ class DigitGroups:
                     len(written) - len(number),
                 ].append(number)
             count = sum(_count_whole(numbers) for numbers in rows.values())
-            yield document, count * (of_document.stop - of_document.start) // len(some)
+            yield document, count * (of_document.stop - of_document.start) // len(sample)
 
     def are_alike(self, batch: Batch, first: Places, last: Places) -> Flags:
         """Return which candidates begin like a number, as most that are written alike do: bool[n].
@@ -384,12 +384,12 @@ def _by_text(
     The factor says how many candidates one examined candidate stands for. A template is the text
     with zeros for digits.
     """
-    for document, own in batch.by_document(start):
+    for document, of_document in batch.by_document(start):
         templates: dict[bytes, list[bytes]] = defaultdict(list)
-        count = own.stop - own.start
+        count = of_document.stop - of_document.start
         of_how_many = -(-count // MOST)
-        some = slice(own.start, own.start + count // of_how_many)
-        for at, to in zip(start[some].tolist(), end[some].tolist(), strict=True):
+        sample = slice(of_document.start, of_document.start + count // of_how_many)
+        for at, to in zip(start[sample].tolist(), end[sample].tolist(), strict=True):
             written = batch.text(at, to)
             if not _goes_on(batch, at, to, written):
                 templates[_template(written)].append(written)
@@ -427,7 +427,7 @@ def _count(template: bytes, written: Sequence[bytes]) -> int:
     """Count the numbers among texts written like `template`; 0 where that may be chance."""
     if len(written) < FEWEST or MOMENT.search(template):
         return 0
-    rows = [GROUP.findall(one) for one in written]
+    rows = [GROUP.findall(text) for text in written]
     numbers = max((_valid(rows), _valid([row[::-1] for row in rows])), key=len)
     if (
         len(numbers) < max(FEWEST, SHARE * len(rows))

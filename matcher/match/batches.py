@@ -74,7 +74,7 @@ class Public:
                     axis=1
                 )
                 is_private &= ~(same & (segment.length == len(value)))
-        return segment if is_private.all() else segment.where(is_private)
+        return segment if is_private.all() else segment.select(is_private)
 
 
 class SearchResult:
@@ -140,7 +140,7 @@ class SearchResult:
     @cached_property
     def candidates(self) -> Candidates:
         """Return all strong candidates in order of place."""
-        return Candidates.merged(self.segments)
+        return Candidates.merge(self.segments)
 
     @cached_property
     def rows(self) -> RowTable:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from matcher.columns.batch import Flags, KeyedMembers, Places, Texts, concatenate, ranges
-from matcher.detect.candidates import Segment, joined
+from matcher.detect.candidates import Segment, join_segments
 from matcher.match.batches import SearchResult
 from matcher.match.lookup import (
     BITS,
@@ -181,7 +181,7 @@ def _match_own_values(
     Each comes with the numbers of the values and the customers: i64[m] each.
     """
     for segment in segments:
-        in_rows = segment.where(np.isin(searched.rows.holding(segment.start), owners.rows))
+        in_rows = segment.select(np.isin(searched.rows.holding(segment.start), owners.rows))
         for query in select_enrolled(build_queries([in_rows]), epoch.list.kinds):
             place, subject = owners.find_owners(searched.rows.holding(query.start))
             is_own = epoch.list.belongs(tag_values(epoch, [query])[place], subject)
@@ -250,7 +250,7 @@ class _Masks(NamedTuple):
             for segment in searched.segments
             if (segment.kind, segment.form) == (kind, masked_value.FORM)
         ]
-        segment = replace(joined(segments, kind), form=masked_value.FORM)
+        segment = replace(join_segments(segments, kind), form=masked_value.FORM)
         row = searched.rows.holding(segment.start)
         order = np.argsort(row, kind="stable")
         return cls(segment.take(order), row[order])
@@ -262,7 +262,7 @@ class _Masks(NamedTuple):
 
     def select(self, chosen: Flags) -> _Masks:
         """Return the chosen masks."""
-        return _Masks(self.segment.where(chosen), self.row[chosen])
+        return _Masks(self.segment.select(chosen), self.row[chosen])
 
 
 def _find_holders(epoch: Epoch, phones: _Masks, ids: _Masks, rows: Places) -> Owners:

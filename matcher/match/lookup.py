@@ -220,7 +220,7 @@ def build_queries(segments: Iterable[Segment]) -> Iterator[ListQuery]:
         queried = (
             segment
             if valid_count * FEW >= len(segment) * (FEW - 1)
-            else segment.where(segment.valid)
+            else segment.select(segment.valid)
         )
         if valid_count:
             values, valid = (
@@ -235,7 +235,7 @@ def build_queries(segments: Iterable[Segment]) -> Iterator[ListQuery]:
 
 def _without_plus_tags(mail: Segment) -> Iterator[ListQuery]:
     """Yield a query for the addresses with a plus tag, with the tag removed."""
-    tagged = mail.where(anywhere(mail.normal == PLUS))
+    tagged = mail.select(anywhere(mail.normal == PLUS))
     if len(tagged):
         whole = [
             row[:size].tobytes().decode()

@@ -559,7 +559,7 @@ class Matcher:
         additions, bins = list[Addition](), self._own.bins.get(lists.tenant, ())
         for segment in searched.segments if bins else ():
             if segment.kind == "card":
-                mine = segment.where(
+                mine = segment.select(
                     segment.valid & select_own_cards(segment.normal, segment.length, {"": bins})[""]
                 )
                 if not len(mine):

@@ -134,7 +134,7 @@ class StatisticsPart:
     def _valid(self) -> list[Segment]:
         """Return the valid candidates of each segment."""
         return [
-            segment if segment.valid.all() else segment.where(segment.valid)
+            segment if segment.valid.all() else segment.select(segment.valid)
             for segment in self.segments
         ]
 

@@ -62,7 +62,7 @@ def lay_out(texts: Sequence[str]) -> tuple[Batch, list[Segment]]:
 def rows_of_texts(*texts: str) -> RowTable:
     """Return the rows of `texts`, each of which is a document."""
     batch, segments = lay_out(texts)
-    return rows_in(batch, Candidates.merged(segments))
+    return rows_in(batch, Candidates.merge(segments))
 
 
 def fields_of(rows: RowTable, row: int) -> frozenset[str]:

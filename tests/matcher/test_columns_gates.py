@@ -112,7 +112,7 @@ def test_letters_for_digits_are_seen_wherever_they_stand(texts: list[str]) -> No
 def test_countries_are_seen_in_rows_with_numbers(texts: list[str]) -> None:
     batch = Batch.of([text.encode() for text in texts])
     at_once, cells = abroad._with_letters(batch)
-    number, end = abroad._beside_letters().find(batch.data)
+    number, end = abroad._compile_letter_patterns().find(batch.data)
     assert set(at_once.tolist()) == set((end[number == abroad.BEHIND_LETTERS] - 2).tolist())
     before, behind = abroad.EDGE_BEFORE, abroad.EDGE_BEHIND
     country = re.compile(rf"(?<={before})(?: )?(?=([A-Z]{{2}}){behind})".encode())

@@ -15,7 +15,7 @@ from matcher.columns.batch import Batch
 from matcher.detect.abroad import find_abroad
 from matcher.detect.candidates import Candidates, Segment
 from matcher.detect.email import find_addresses
-from matcher.detect.marked_values import find_labelled, find_masked, labelled_cards
+from matcher.detect.marked_values import find_labelled, find_labelled_cards, find_masked
 from matcher.detect.number_rules import (
     SHAPES,
     find_cards,
@@ -51,7 +51,7 @@ Detector = Callable[[Batch], Iterable[Segment]]
 
 
 def _find_grouped(batch: Batch) -> Iterable[Segment]:
-    runs = NumberRuns.of(batch, SHAPES)
+    runs = NumberRuns.find(batch, SHAPES)
     return [
         *find_resident_ids(runs),
         *find_phones(batch, runs),
@@ -64,12 +64,12 @@ def _find_labelled(batch: Batch) -> Iterable[Segment]:
     hits = PRESCAN.find(batch.data)
     return [
         *find_labelled(batch, hits.labelled),
-        labelled_cards(batch, _find_grouped(batch), hits.card_headers),
+        find_labelled_cards(batch, _find_grouped(batch), hits.card_headers),
     ]
 
 
 def _find_words(batch: Batch) -> Iterable[Segment]:
-    runs = NumberRuns.of(batch, SHAPES)
+    runs = NumberRuns.find(batch, SHAPES)
     return [*find_company_ids(batch, runs), *find_digests(batch, runs.words)]
 
 
@@ -80,7 +80,7 @@ def _find_mail(batch: Batch) -> Iterable[Segment]:
 
 DETECTORS: dict[str, Detector] = {
     "abroad": lambda batch: find_abroad(batch, PRESCAN.find(batch.data).abroad),
-    "backwards": lambda batch: find_backwards(batch, NumberRuns.of(batch, SHAPES).digits),
+    "backwards": lambda batch: find_backwards(batch, NumberRuns.find(batch, SHAPES).digits),
     "grouped": _find_grouped,
     "labelled": _find_labelled,
     "masked": lambda batch: find_masked(batch, PRESCAN.find(batch.data).masked),
@@ -140,7 +140,7 @@ def test_every_candidate_lies_in_one_row(some: list[GeneratedTable]) -> None:
     hits = PRESCAN.find(batch.data)
     segments = search(batch, hits).segments
     assert all(number < len(some) for number in unread_values(batch, segments, hits.unread))
-    candidates = Candidates.merged(segments)
+    candidates = Candidates.merge(segments)
     rows = rows_of(batch, candidates)
     row = rows.holding(candidates.start[candidates.valid])
     assert (row >= 0).all()

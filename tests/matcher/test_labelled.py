@@ -17,15 +17,15 @@ from matcher.detect.marked_values import (
     WIDTH,
     columns,
     find_labelled,
-    labelled_cards,
-    labelled_kinds,
+    find_labelled_cards,
+    list_labelled_kinds,
 )
 from matcher.lexicon import Lexicon
 from ullage.identifiers import Kind
 
 Found = tuple[str, int, int, str, bool]
 SEARCH = Lexicon({}).prescan
-KINDS = {kind.name: kind for kind in labelled_kinds()}
+KINDS = {kind.name: kind for kind in list_labelled_kinds()}
 VALUES = (
     "12345678",
     "10001",
@@ -232,7 +232,9 @@ def test_a_card_that_fails_luhn_counts_behind_a_card_label() -> None:
             f'{{"card_no":"{numbers[3]}"}}'.encode(),
         ]
     )
-    labelled = labelled_cards(batch, [cards(batch, *numbers)], SEARCH.find(batch.data).card_headers)
+    labelled = find_labelled_cards(
+        batch, [cards(batch, *numbers)], SEARCH.find(batch.data).card_headers
+    )
     assert {normal for *_, normal, _ in to_candidates([labelled])} == {numbers[0], numbers[3]}
     assert labelled.valid.all()
 
@@ -244,7 +246,11 @@ def test_a_card_that_fails_luhn_counts_below_a_card_label() -> None:
     assert {
         normal
         for *_, normal, _ in to_candidates(
-            [labelled_cards(batch, [cards(batch, *numbers)], SEARCH.find(batch.data).card_headers)]
+            [
+                find_labelled_cards(
+                    batch, [cards(batch, *numbers)], SEARCH.find(batch.data).card_headers
+                )
+            ]
         )
     } == {numbers[0], numbers[2]}
 
@@ -255,7 +261,7 @@ def test_a_header_stands_at_the_top_of_its_text(before: int, counts: bool) -> No
     batch = Batch.of([b"y" * 3000, text.encode()])
     assert (
         len(
-            labelled_cards(
+            find_labelled_cards(
                 batch, [cards(batch, "6200000000000006")], SEARCH.find(batch.data).card_headers
             )
         )
@@ -266,7 +272,9 @@ def test_a_header_stands_at_the_top_of_its_text(before: int, counts: bool) -> No
 def test_no_text_holds_nothing() -> None:
     batch = Batch.of([])
     assert find_labelled(batch, SEARCH.find(batch.data).labelled) == []
-    assert len(labelled_cards(batch, [cards(batch)], SEARCH.find(batch.data).card_headers)) == 0
+    assert (
+        len(find_labelled_cards(batch, [cards(batch)], SEARCH.find(batch.data).card_headers)) == 0
+    )
 
 
 def all_header_lines(batch: Batch) -> list[int]:
@@ -317,7 +325,8 @@ def test_labels_without_end_cost_no_more_than_a_few(
         sum(hits)
         + np.isin(
             number,
-            len(marked_values.labelled_kinds()) + np.arange(len(marked_values.labelled_kinds())),
+            len(marked_values.list_labelled_kinds())
+            + np.arange(len(marked_values.list_labelled_kinds())),
         ).sum()
         < 20_000
     )

@@ -91,7 +91,7 @@ TEXTS = st.lists(
 @given(TEXTS)
 def test_rows_are_the_lines_with_a_valid_candidate(texts: list[str]) -> None:
     batch, segments = lay_out(texts)
-    table = Candidates.merged(segments)
+    table = Candidates.merge(segments)
     table_rows = rows_in(batch, table)
     expected, lines = [], []
     for document, text in enumerate(texts):
@@ -313,7 +313,7 @@ INSERT = "INSERT INTO t (id,mobile,balance) VALUES"
 def carry_over(first: str, second: str) -> RowTable:
     before = rows_of_texts(first)
     batch, segments = lay_out([f"z----{phone(7)}", second])
-    return rows_in(batch, Candidates.merged(segments), {1: before.to_carried(0)})
+    return rows_in(batch, Candidates.merge(segments), {1: before.to_carried(0)})
 
 
 @pytest.mark.parametrize(

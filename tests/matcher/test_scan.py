@@ -15,7 +15,7 @@ from matcher import reference
 from matcher.columns.batch import Batch
 from matcher.detect import search as rare
 from matcher.detect.candidates import Candidates
-from matcher.detect.marked_values import labelled_kinds
+from matcher.detect.marked_values import list_labelled_kinds
 from matcher.detect.number_rules import USUAL
 from matcher.detect.search import APART, NOTHING_SEEN, search
 from matcher.lexicon import Lexicon
@@ -80,7 +80,7 @@ def columns(*texts: str) -> list[tuple[str, str, str, bool]]:
     """
     batch = Batch.of([text.encode() for text in texts])
     number, end = PRESCAN.find(batch.data).labelled
-    kind_names = [kind.name for kind in labelled_kinds()]
+    kind_names = [kind.name for kind in list_labelled_kinds()]
     is_qq = np.isin(number, [at + kind_names.index("qq") for at in (0, len(kind_names))])
     prescan = NOTHING_SEEN._replace(labelled=(number[is_qq], end[is_qq]))
     rows = [
@@ -250,7 +250,7 @@ def test_hex_of_another_length_is_no_digest(text: str) -> None:
 )
 def test_candidates_come_in_order_and_only_those_apart_overlap(parts: list[str]) -> None:
     batch = Batch.of(["".join(parts).encode()])
-    table = Candidates.merged(search(batch, PRESCAN.find(batch.data)).segments)
+    table = Candidates.merge(search(batch, PRESCAN.find(batch.data)).segments)
     assert (table.start[1:] >= table.start[:-1]).all()
     single = [i for i, kind in enumerate(table.kind.tolist()) if table.names[kind] not in APART]
     assert all(table.end[a] <= table.start[b] for a, b in pairwise(single))

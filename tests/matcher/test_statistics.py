@@ -92,7 +92,7 @@ def test_without_passwords_no_row_has_a_stealers_form(key: CaptureKey) -> None:
 
 def part_of(key: CaptureKey, *texts: str) -> StatisticsPart:
     batch, segments = lay_out(texts)
-    return StatisticsPart(batch, segments, rows_in(batch, Candidates.merged(segments)), key)
+    return StatisticsPart(batch, segments, rows_in(batch, Candidates.merge(segments)), key)
 
 
 def tally_parts(key: CaptureKey, *texts: str, limit: int = 1000) -> Statistics:
