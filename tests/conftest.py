@@ -30,7 +30,13 @@ from tests.running.limits import (
     pytest_runtest_makereport,  # noqa: F401
     pytest_timeout_set_timer,  # noqa: F401
 )
-from tests.running.shared_servers import end_shared, kafka_url, needed_by, start_shared, worker_name
+from tests.running.shared_servers import (
+    end_shared,
+    find_needed_server,
+    kafka_url,
+    start_shared,
+    worker_name,
+)
 from tests.running.work_queue import (
     pytest_addoption,  # noqa: F401
     pytest_xdist_auto_num_workers,  # noqa: F401
@@ -161,7 +167,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Start the servers that the run will ask for, while it begins with other tests."""
     if worker_name() and not session.config.option.collectonly:
-        for name in sorted({needed_by(item) for item in session.items} - {""}):
+        for name in sorted({find_needed_server(item) for item in session.items} - {""}):
             start_shared(ELASTICSEARCH.get(name, name), run_folder(session.config))
 
 

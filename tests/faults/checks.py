@@ -72,8 +72,8 @@ def run(words: list[str], environment: dict[str, str]) -> tuple[int, str, str]:
         if child == 0:
             _become(words, environment, out, err)
         _, status = os.waitpid(child, 0)
-        said = [(output.seek(0), output.read().decode())[1] for output in (out, err)]
-    return os.waitstatus_to_exitcode(status), said[0], said[1]
+        outputs = [(output.seek(0), output.read().decode())[1] for output in (out, err)]
+    return os.waitstatus_to_exitcode(status), outputs[0], outputs[1]
 
 
 def _become(words: list[str], environment: dict[str, str], out: IO[Any], err: IO[Any]) -> None:

@@ -45,8 +45,8 @@ def server() -> Iterator[Answers]:
 
 
 @pytest.fixture
-def rig(tmp_path: Path, broker: Broker, node: Server) -> Iterator[Callable[..., Rig]]:
-    """Makes the rig: `more` are further lines of the bus's table.
+def make_rig(tmp_path: Path, broker: Broker, node: Server) -> Iterator[Callable[..., Rig]]:
+    """Yield a function that makes the rig; `more` holds further lines of the bus's table.
 
     Heartbeats go through it once a second, except where records are counted or the bus has to run
     empty.
@@ -54,16 +54,16 @@ def rig(tmp_path: Path, broker: Broker, node: Server) -> Iterator[Callable[..., 
     data = tmp_path / "data"
     data.mkdir()
     with Backend("elasticsearch-9.5", node).url(data) as store_url:
-        made = Rig(data, tmp_path, store_url)
+        new_rig = Rig(data, tmp_path, store_url)
 
         def make(more: str = "", customers: Sequence[Person] = (), heartbeats: float = 1.0) -> Rig:
-            made.customers = list(customers) or made.customers
-            made.set_up(
+            new_rig.customers = list(customers) or new_rig.customers
+            new_rig.set_up(
                 f"{broker.url}?create=1&partitions=3&prefix={secrets.token_hex(4)}.",
                 more,
                 heartbeats,
             )
-            return made
+            return new_rig
 
         yield make
-        made.end()
+        new_rig.end()

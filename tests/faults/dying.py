@@ -37,12 +37,12 @@ def before(
     owner: type, name: str, count: int, matters: Callable[..., bool] = lambda *_: True
 ) -> None:
     """Die instead of the `count`th call of a method that `matters`."""
-    original, left = getattr(owner, name), [count]
+    original, remaining = getattr(owner, name), [count]
 
     def dying(self: Any, *args: Any, **kwargs: Any) -> Any:
         if matters(self, *args):
-            left[0] -= 1
-            if left[0] == 0:
+            remaining[0] -= 1
+            if remaining[0] == 0:
                 die()
         return original(self, *args, **kwargs)
 
@@ -51,11 +51,11 @@ def before(
 
 def during(owner: type, name: str, count: int, seconds: float) -> None:
     """Die `seconds` after the `count`th call of a method has begun."""
-    original, left = getattr(owner, name), [count]
+    original, remaining = getattr(owner, name), [count]
 
     def dying(self: Any, *args: Any, **kwargs: Any) -> Any:
-        left[0] -= 1
-        if left[0] == 0:
+        remaining[0] -= 1
+        if remaining[0] == 0:
             threading.Timer(seconds, die).start()
         return original(self, *args, **kwargs)
 

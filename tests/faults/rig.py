@@ -24,7 +24,7 @@ from alerts.store import DocumentFilter, open_store
 from deploy.demo.drive import Ullage, configuration, site, write_customers
 from deploy.demo.people import Person, people
 from tests.crawlers.support import Answers
-from tests.flow.daemon import resolved, samples
+from tests.flow.daemon import resolve_handles, samples
 from ullage.bus import CAPTURES, FINDINGS, PartitionPosition
 from ullage.runtime.service import SUPERVISOR
 from ullage.runtime.supervisor import command
@@ -54,8 +54,8 @@ class Role:
 
     def port(self) -> int | None:
         """Return the port of the role's metrics, None before it serves them."""
-        found = STARTED.search(self.log.read_text())
-        return int(found[1]) if found else None
+        match = STARTED.search(self.log.read_text())
+        return int(match[1]) if match else None
 
     def value(self, metric: str) -> float:
         """Sum over all labels of one of its metrics, from its own `/metrics`."""
@@ -115,16 +115,17 @@ class Rig:
     def texts(self, count: int) -> Iterator[tuple[int, str]]:
         """Yield the next `count` posts, each with two customers, numbered."""
         for number in range(self.posts, self.posts + count):
-            one, two = (
+            first, second = (
                 self.customers[number % CUSTOMERS],
                 self.customers[(number * 7 + 1) % CUSTOMERS],
             )
-            self.planted.update({one.reference, two.reference})
+            self.planted.update({first.reference, second.reference})
             yield (
                 number,
                 (
                     "post"
-                    f" {number}\n{one.name},{one.phone},{one.resident_id}\n{two.name},{two.phone}\n"
+                    f" {number}\n{first.name},{first.phone},{first.resident_id}\n"
+                    f"{second.name},{second.phone}\n"
                 ),
             )
         self.posts += count
@@ -181,7 +182,7 @@ class Rig:
             str(self.data),
             *words,
         ]
-        done = subprocess.run(
+        process = subprocess.run(
             dying,
             cwd=ROOT,
             capture_output=True,
@@ -190,8 +191,8 @@ class Rig:
             timeout=120,
             check=False,
         )
-        assert done.returncode == -signal.SIGKILL, (
-            f"{words} did not come to {point}: {done.stderr[-2000:]}"
+        assert process.returncode == -signal.SIGKILL, (
+            f"{words} did not come to {point}: {process.stderr[-2000:]}"
         )
 
     def _environment(self) -> dict[str, str]:
@@ -221,14 +222,17 @@ class Rig:
             store.refresh()
             return store.count(Sighting, DocumentFilter())
 
-    def stored(self) -> bool:
+    def is_everything_stored(self) -> bool:
         """Return whether every planted post is in the store, with the customers that it gives away.
 
         The latter are written after it.
         """
-        return self.sightings() >= self.posts and self._given_away().total() >= self.planted.total()
+        return (
+            self.sightings() >= self.posts
+            and self._count_exposures().total() >= self.planted.total()
+        )
 
-    def _given_away(self) -> Counter[str]:
+    def _count_exposures(self) -> Counter[str]:
         """Count, by handle, the posts that give a customer away."""
         with contextlib.closing(open_store(self.store_url, self.data)) as store:
             store.refresh()
@@ -238,19 +242,19 @@ class Rig:
             return counted
 
     def assert_found(self) -> None:
-        """Exposures and sightings equal what was planted: none lost, none double, none false."""
+        """Check that the store holds what was planted: nothing lost, doubled or false."""
         with contextlib.closing(open_store(self.store_url, self.data)) as store:
             store.refresh()
             sightings = [sighting.id for sighting in store.scroll(Sighting, DocumentFilter())]
-            told = {
+            exposing = {
                 sighting
                 for exposure in store.scroll(Exposure, DocumentFilter())
                 for sighting in exposure.sightings
             }
         assert self.ask("dead-letters", "--json") == "", "nothing was set aside"
         assert (len(sightings), len(set(sightings))) == (self.posts, self.posts)
-        assert told <= set(sightings)
-        assert resolved(self.ask, self._given_away()) == self.planted
+        assert exposing <= set(sightings)
+        assert resolve_handles(self.ask, self._count_exposures()) == self.planted
 
 
 def grown(before: Iterable[int], after: Iterable[int]) -> int:

@@ -25,12 +25,12 @@ __all__ = ["whole"]
 @pytest.mark.parametrize("name", [*NAMES, *MORE])
 def test_each_file_at_two_hundred_places(whole: Path, name: str) -> None:
     damaged = DamagedCopies(whole, name)
-    made = {
+    damages = {
         content: what
         for kind in (flips, cuts)
         for what, content in kind(damaged.name, damaged.content, TIMES)
     }
-    for content, what in made.items():  # each once: a key of 32 bytes has fewer places than that
+    for content, what in damages.items():  # each once: a key of 32 bytes has fewer places than that
         damaged.judge(content, what)
 
 
@@ -39,7 +39,7 @@ class CheckReport:
     """What `check` says of the whole folder: of its sites and channel nothing is there any more."""
 
     checks: Checks
-    known: set[str]
+    expected_faults: set[str]
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +70,16 @@ def test_check_finds_what_a_reader_refuses(
             data = tmp_path / "data"
             shutil.copytree(whole, data)
             (data / damaged.name).write_bytes(content)
-            done = sound.checks.check(data, **(CARRIED if name.startswith("spool/") else {}))
+            process = sound.checks.check(data, **(CARRIED if name.startswith("spool/") else {}))
             shutil.rmtree(data)
-            assert "Traceback" not in done.stderr, (what, done.stderr)
-            assert "internal error" not in done.stderr, (what, done.stderr)
+            assert "Traceback" not in process.stderr, (what, process.stderr)
+            assert "internal error" not in process.stderr, (what, process.stderr)
             if dealt in ("refused", "said"):
-                assert done.returncode == Exit.USAGE or faults_in(done.stdout) - sound.known, (
+                assert (
+                    process.returncode == Exit.USAGE
+                    or faults_in(process.stdout) - sound.expected_faults
+                ), (
                     damaged.name,
                     what,
-                    done.stdout,
+                    process.stdout,
                 )

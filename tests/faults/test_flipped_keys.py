@@ -39,7 +39,7 @@ PLACES = (0, 100, 255)
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder that was set up and into which a list was loaded by the commands."""
     data = tmp_path_factory.mktemp("flipped") / "data"
     (data.parent / "bank.csv").write_text(
@@ -49,8 +49,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["init"],
         ["watchlist", "load", str(data.parent / "bank.csv"), "--tenant", "bank"],
     ):
-        done = CliRunner().invoke(app, ["--data", str(data), *words])
-        assert done.exit_code == 0, done.output
+        result = CliRunner().invoke(app, ["--data", str(data), *words])
+        assert result.exit_code == 0, result.output
     return data
 
 
@@ -64,19 +64,19 @@ def signals_as_before() -> Iterator[None]:
 
 
 @pytest.fixture
-def data(prepared: Path, tmp_path: Path) -> Path:
-    shutil.copytree(prepared, tmp_path / "data")
+def data(template: Path, tmp_path: Path) -> Path:
+    shutil.copytree(template, tmp_path / "data")
     return tmp_path / "data"
 
 
 def run(data: Path, *words: str) -> tuple[int, str]:
-    """Exit code, and all that was said."""
-    done = CliRunner().invoke(app, ["--data", str(data), *words])
+    """Return the exit code and all output of a command."""
+    result = CliRunner().invoke(app, ["--data", str(data), *words])
     return (
-        done.exception.exit_code
-        if isinstance(done.exception, (ConfigError, CorruptError))
-        else done.exit_code
-    ), (f"{done.output}{done.exception or ''}")
+        result.exception.exit_code
+        if isinstance(result.exception, (ConfigError, CorruptError))
+        else result.exit_code
+    ), (f"{result.output}{result.exception or ''}")
 
 
 def match(data: Path) -> None:
@@ -89,10 +89,10 @@ def assess(data: Path) -> None:
 
 
 def run_or_raise(data: Path, *words: str) -> None:
-    done = CliRunner().invoke(app, ["--data", str(data), *words])
+    result = CliRunner().invoke(app, ["--data", str(data), *words])
     structlog.reset_defaults()  # the command's log goes to an output that is closed now
-    if isinstance(done.exception, Exception):
-        raise done.exception
+    if isinstance(result.exception, Exception):
+        raise result.exception
 
 
 def search(data: Path) -> None:
@@ -155,9 +155,9 @@ USERS: dict[str, tuple[Callable[[Path], None], ...]] = {
 
 
 def flip(file: Path, bit: int) -> None:
-    held = bytearray(file.read_bytes())
-    held[bit // 8] ^= 1 << bit % 8
-    file.write_bytes(bytes(held))
+    content = bytearray(file.read_bytes())
+    content[bit // 8] ^= 1 << bit % 8
+    file.write_bytes(bytes(content))
 
 
 def one(data: Path, pattern: str) -> Path:
@@ -166,36 +166,36 @@ def one(data: Path, pattern: str) -> Path:
 
 
 def faulty(data: Path) -> str:
-    """Return what `check` says of the keys."""
-    code, said = run(data, "check")
-    assert code == 1, said
-    [line] = [line for line in said.splitlines() if line.startswith("FAULT  keys: ")]
+    """Return the fault that `check` reports of the keys."""
+    code, output = run(data, "check")
+    assert code == 1, output
+    [line] = [line for line in output.splitlines() if line.startswith("FAULT  keys: ")]
     return line
 
 
 def sound(data: Path) -> None:
-    """`check` finds nothing, but that nobody is told of incidents: no channel is set up here."""
-    _, said = run(data, "check")
-    assert [line[:33] for line in said.splitlines() if line.startswith("FAULT")] == [
+    """Check that `check` reports nothing but that no channel for notifications is set up."""
+    _, output = run(data, "check")
+    assert [line[:33] for line in output.splitlines() if line.startswith("FAULT")] == [
         "FAULT  notifications: no recipien"
     ]
 
 
 @pytest.mark.parametrize("bit", PLACES)
-def test_every_key_of_the_folder_is_looked_at_by_check_which_names_file_and_cure(
+def test_check_reads_every_key_and_names_the_damaged_file_and_its_cure(
     data: Path, bit: int
 ) -> None:
     names = keys.list_files(KeyStore(data / "keys"))
     assert len(names) >= 18
     sound(data)
     for name in names:
-        held = (data / "keys" / name).read_bytes()
+        content = (data / "keys" / name).read_bytes()
         flip(data / "keys" / name, bit)
         assert f"key {data / 'keys' / name} is not the one whose check value" in (
-            said := faulty(data)
+            fault := faulty(data)
         )
-        assert "restore it from its copy" in said
-        (data / "keys" / name).write_bytes(held)
+        assert "restore it from its copy" in fault
+        (data / "keys" / name).write_bytes(content)
     sound(data)
 
 
@@ -215,9 +215,9 @@ def test_who_uses_a_flipped_key_stops_and_names_file_and_cure(
 @pytest.mark.parametrize("pattern", USERS)
 def test_a_key_that_is_cut_or_empty_is_refused_as_well(data: Path, pattern: str) -> None:
     file = one(data, pattern)
-    held = file.read_bytes()
+    content = file.read_bytes()
     for length in (0, 1, 31):
-        file.write_bytes(held[:length])
+        file.write_bytes(content[:length])
         for use in USERS[pattern][:1]:
             with pytest.raises(
                 ConfigError, match=f"has {length} bytes instead of 37: restore it"
@@ -253,12 +253,12 @@ def test_another_whole_key_under_its_name_is_told_by_the_inventory(
 
 
 def test_a_key_without_a_check_value_is_read_where_the_inventory_lists_it(data: Path) -> None:
-    path, other = data / "keys" / "capture.key", data / "keys" / "other.key"
-    held = path.read_bytes()[:32]
-    path.write_bytes(held)
-    assert KeyStore(data / "keys").read("capture.key") == held
-    other.write_bytes(held)
-    other.chmod(0o600)
+    path, unlisted = data / "keys" / "capture.key", data / "keys" / "other.key"
+    key = path.read_bytes()[:32]
+    path.write_bytes(key)
+    assert KeyStore(data / "keys").read("capture.key") == key
+    unlisted.write_bytes(key)
+    unlisted.chmod(0o600)
     with pytest.raises(
         ConfigError, match=r"other\.key has no check value and is not in the inventory"
     ):
@@ -271,7 +271,7 @@ def test_keys_that_a_killed_load_left_behind_are_nobodys(data: Path) -> None:
 
 
 def test_without_a_fault_all_of_them_work(data: Path) -> None:
-    for use in {use for some in USERS.values() for use in some}:
+    for use in {use for uses in USERS.values() for use in uses}:
         use(data)
 
 
@@ -290,26 +290,29 @@ def test_without_a_fault_all_of_them_work(data: Path) -> None:
         ("audit/command.key", load),
     ],
 )
-def test_what_a_key_made_tells_it_from_another_that_was_put_there_with_its_own_check_value(
+def test_a_key_replaced_with_a_valid_one_is_refused_by_what_the_old_one_made(
     data: Path, name: str, use: Callable[[Path], None]
 ) -> None:
     frontier(data)
     file = data / "keys" / name
-    held = file.read_bytes()
+    content = file.read_bytes()
     inventory = Context(data).inventory
     inventory.strike(f"keys/{name}")
     file.write_bytes(keys.with_check_value(bytes(range(32)), name))
     with pytest.raises((ConfigError, CorruptError)) as caught:
         use(data)
     assert file.name in str(caught.value)
-    file.write_bytes(held)
+    file.write_bytes(content)
     use(data)
 
 
 def test_keys_that_were_exchanged_for_one_another_are_seen(data: Path) -> None:
-    one_, two = data / "keys" / "bank" / "match-1.key", data / "keys" / "bank" / "index-1.key"
-    first, second = one_.read_bytes(), two.read_bytes()
-    one_.write_bytes(second)
-    two.write_bytes(first)
+    match_key, index_key = (
+        data / "keys" / "bank" / "match-1.key",
+        data / "keys" / "bank" / "index-1.key",
+    )
+    first, second = match_key.read_bytes(), index_key.read_bytes()
+    match_key.write_bytes(second)
+    index_key.write_bytes(first)
     with pytest.raises(ConfigError, match="is not the one whose check value"):
         build_matcher(Context(data))

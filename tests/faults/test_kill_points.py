@@ -29,36 +29,36 @@ def die_often(rig: Rig, kills: int, most: int, point: str, *words: str) -> None:
 
 @pytest.mark.parametrize("kills", KILLS)
 def test_crawl_dies_after_the_append_and_before_its_page_is_done(
-    rig: Make, server: Answers, kills: int
+    make_rig: Make, server: Answers, kills: int
 ) -> None:
-    made = rig(heartbeats=0)
-    made.watch(server)
-    made.publish(kills * 6)
-    die_often(made, kills, 5, "append", "crawl", "--once")
-    made.drain("crawl", "match", "alert")
-    made.assert_found()
+    rig = make_rig(heartbeats=0)
+    rig.watch(server)
+    rig.publish(kills * 6)
+    die_often(rig, kills, 5, "append", "crawl", "--once")
+    rig.drain("crawl", "match", "alert")
+    rig.assert_found()
     # each death left a capture that came twice
-    assert sum(place.end for place in made.places("captures")) > made.posts
+    assert sum(place.end for place in rig.places("captures")) > rig.posts
 
 
 @pytest.mark.parametrize("kills", KILLS)
-def test_match_dies_before_it_publishes_and_before_it_commits(rig: Make, kills: int) -> None:
-    made = rig()
-    made.ingest(kills * 6 * BATCH)
+def test_match_dies_before_it_publishes_and_before_it_commits(make_rig: Make, kills: int) -> None:
+    rig = make_rig()
+    rig.ingest(kills * 6 * BATCH)
     for point in ("match", "commit"):
-        die_often(made, kills, 2, point, "match")
-    made.drain("match", "alert")
-    made.assert_found()
+        die_often(rig, kills, 2, point, "match")
+    rig.drain("match", "alert")
+    rig.assert_found()
 
 
 @pytest.mark.parametrize("kills", KILLS)
 def test_alert_dies_between_facts_in_the_middle_of_a_bulk_and_before_it_commits(
-    rig: Make, kills: int
+    make_rig: Make, kills: int
 ) -> None:
-    made = rig()
-    made.ingest(kills * 8 * BATCH)
-    made.drain("match")
+    rig = make_rig()
+    rig.ingest(kills * 8 * BATCH)
+    rig.drain("match")
     for point, most in (("fold", 6), ("bulk", 6), ("commit", 2)):
-        die_often(made, kills, most, point, "alert")
-    made.drain("alert")
-    made.assert_found()
+        die_often(rig, kills, most, point, "alert")
+    rig.drain("alert")
+    rig.assert_found()

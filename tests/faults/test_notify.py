@@ -31,14 +31,14 @@ def receiver() -> Iterator[Receiver]:
 
 
 def publish(rig: Rig, names: range) -> None:
-    """Publish a finding per name, of every tenant in turn; none has anything in common."""
+    """Publish a finding per name, of every tenant in turn, with nothing in common."""
     outgoing, store = [], Context(rig.data).keys
     for n in names:
         tenant = TENANTS[n % len(TENANTS)]
-        found = finding(
+        new_finding = finding(
             f"f{n}", range(n * 100, n * 100 + 10), people=(f"{n}a", f"{n}b"), tenant=tenant
         )
-        outgoing.append(signed(store, found.encode(), tenant, found.id))
+        outgoing.append(signed(store, new_finding.encode(), tenant, new_finding.id))
     with (
         contextlib.closing(Context(rig.data).bus()) as bus,
         contextlib.closing(bus.publisher(FINDINGS)) as publisher,
@@ -47,38 +47,38 @@ def publish(rig: Rig, names: range) -> None:
 
 
 def incidents(receiver: Receiver) -> dict[str, set[str]]:
-    """Return what each message was about, by its id; a repeated one must be the same."""
-    found: dict[str, set[str]] = {}
+    """Return the incidents of each message by its id; a repeated one must have the same."""
+    by_message: dict[str, set[str]] = {}
     for message in receiver.received:
-        of_it = {incident["id"] for incident in message.json["incidents"]}
-        assert found.setdefault(message.headers["webhook-id"], of_it) == of_it
-    return found
+        ids = {incident["id"] for incident in message.json["incidents"]}
+        assert by_message.setdefault(message.headers["webhook-id"], ids) == ids
+    return by_message
 
 
 @pytest.mark.timeout(600)
 def test_of_two_processes_one_sends_and_when_it_is_killed_the_other_goes_on(
-    rig: Callable[..., Rig], receiver: Receiver
+    make_rig: Callable[..., Rig], receiver: Receiver
 ) -> None:
-    made = rig()
+    rig = make_rig()
     grouped = security_team.configuration(PAGE).replace(
         "[notify]\n", "[notify]\ngroup_seconds = 1\n"
     )
-    with (made.data / "ullage.toml").open("a", encoding="utf-8") as file:
+    with (rig.data / "ullage.toml").open("a", encoding="utf-8") as file:
         file.write(grouped)
-    key = security_team.introduce(made.data / "keys", receiver)
+    key = security_team.introduce(rig.data / "keys", receiver)
     try:
-        first, _ = made.start("alert", "alert")
-        publish(made, range(30))
+        first, _ = rig.start("alert", "alert")
+        publish(rig, range(30))
         assert receiver.wait_for(
             lambda _: len(set().union(*incidents(receiver).values())) == 30, 180
         )
         first.end(signal.SIGKILL)
-        publish(made, range(30, 60))
+        publish(rig, range(30, 60))
         assert receiver.wait_for(
             lambda _: len(set().union(*incidents(receiver).values())) == 60, 300
         )
     finally:
-        made.end()
+        rig.end()
     times = Counter(incident for of_it in incidents(receiver).values() for incident in of_it)
     assert set(times.values()) == {1}
     assert all(message.signed_with(key) for message in receiver.received)

@@ -52,17 +52,17 @@ test-faults`.
 
 
 @pytest.fixture
-def running(rig: Make, server: Answers) -> tuple[Rig, list[Role]]:
+def running(make_rig: Make, server: Answers) -> tuple[Rig, list[Role]]:
     """Run crawl, match and alert, and wait until what was planted has been found."""
-    return at_work(rig(), server)
+    return at_work(make_rig(), server)
 
 
-def at_work(made: Rig, server: Answers) -> tuple[Rig, list[Role]]:
-    made.watch(server)
-    roles = made.start("crawl", "match", "alert")
-    made.publish(POSTS)
-    until(made.stored, "the first posts are found", DRAIN_SECONDS)
-    return made, roles
+def at_work(rig: Rig, server: Answers) -> tuple[Rig, list[Role]]:
+    rig.watch(server)
+    roles = rig.start("crawl", "match", "alert")
+    rig.publish(POSTS)
+    until(rig.is_everything_stored, "the first posts are found", DRAIN_SECONDS)
+    return rig, roles
 
 
 def go_through(
@@ -75,16 +75,16 @@ def go_through(
 
     Posts are published in its midst.
     """
-    made, roles = running
+    rig, roles = running
     before = [role.resident() for role in roles]
     away()
-    made.publish(POSTS)
+    rig.publish(POSTS)
     threading.Event().wait(seconds)  # the outage itself, of a length that is asked for
     after = [role.resident() for role in roles]
     back()
     returned = time.time()
-    made.publish(1)
-    took = until(made.stored, "a fresh page passes after the outage", FRESH_SECONDS)
+    rig.publish(1)
+    took = until(rig.is_everything_stored, "a fresh page passes after the outage", FRESH_SECONDS)
     until(
         lambda: roles[-1].value("ullage_heartbeat_timestamp_seconds") > returned,
         "a heartbeat passes as well",
@@ -97,7 +97,7 @@ def go_through(
     )
     assert [role.process.poll() for role in roles] == [None] * 3
     assert grown(before, after) < GROWTH
-    made.assert_found()
+    rig.assert_found()
     assert not any("Traceback" in role.log.read_text() for role in roles)
 
 
@@ -139,24 +139,26 @@ def test_the_store_refuses_to_write(
 
 
 @pytest.mark.servers
-def test_match_is_away_for_longer_than_the_bus_keeps_captures(rig: Make, server: Answers) -> None:
-    made = rig("captures_hours = 0.004", heartbeats=0)
-    made.watch(server)
-    crawl, _ = made.start("crawl", "alert")
-    made.publish(6)
+def test_match_is_away_for_longer_than_the_bus_keeps_captures(
+    make_rig: Make, server: Answers
+) -> None:
+    rig = make_rig("captures_hours = 0.004", heartbeats=0)
+    rig.watch(server)
+    crawl, _ = rig.start("crawl", "alert")
+    rig.publish(6)
     until(
-        lambda: sum(place.end for place in made.places(CAPTURES)) >= 6,
+        lambda: sum(place.end for place in rig.places(CAPTURES)) >= 6,
         "the posts are captured",
         DRAIN_SECONDS,
     )
     until(
-        lambda: all(place.first >= place.end for place in made.places(CAPTURES)),
+        lambda: all(place.first >= place.end for place in rig.places(CAPTURES)),
         "the captures expire",
         DRAIN_SECONDS,
     )
-    (match,) = made.start("match")
-    until(made.stored, "what expired unread is fetched again and found", DRAIN_SECONDS)
-    made.assert_found()
+    (match,) = rig.start("match")
+    until(rig.is_everything_stored, "what expired unread is fetched again and found", DRAIN_SECONDS)
+    rig.assert_found()
     assert match.value("ullage_match_expired_unread_total") >= 6
     assert crawl.value("ullage_crawl_expired_unread_total") >= 6
 
@@ -165,30 +167,32 @@ def test_match_is_away_for_longer_than_the_bus_keeps_captures(rig: Make, server:
     "rebalances",
     [pytest.param(2, marks=pytest.mark.servers), pytest.param(12, marks=pytest.mark.faults)],
 )
-def test_three_matchers_with_a_rebalance_every_five_seconds(rig: Make, rebalances: int) -> None:
-    made = rig()
-    made.start("match", "match", "alert")
+def test_three_matchers_with_a_rebalance_every_five_seconds(
+    make_rig: Make, rebalances: int
+) -> None:
+    rig = make_rig()
+    rig.start("match", "match", "alert")
     third: Role | None = None
     for _ in range(rebalances):
         if third is None:
-            (third,) = made.start("match")
+            (third,) = rig.start("match")
         else:
             third.end()
             third = None
-        made.ingest(30)
+        rig.ingest(30)
         threading.Event().wait(5.0)  # the time between two rebalances, which is asked for
-    until(made.stored, "everything is found", DRAIN_SECONDS)
-    made.assert_found()
-    assert not any("Traceback" in role.log.read_text() for role in made.roles)
+    until(rig.is_everything_stored, "everything is found", DRAIN_SECONDS)
+    rig.assert_found()
+    assert not any("Traceback" in role.log.read_text() for role in rig.roles)
 
 
 @pytest.mark.servers
-def test_counters_reconcile_from_page_to_sighting(rig: Make, server: Answers) -> None:
-    made, (crawl, match, alert) = at_work(rig(heartbeats=0), server)
+def test_counters_reconcile_from_page_to_sighting(make_rig: Make, server: Answers) -> None:
+    rig, (crawl, match, alert) = at_work(make_rig(heartbeats=0), server)
     captures = crawl.value("ullage_crawl_captures_total")
-    assert captures == sum(place.end for place in made.places(CAPTURES)) == made.posts
+    assert captures == sum(place.end for place in rig.places(CAPTURES)) == rig.posts
     until(
-        lambda: sum(place.waiting for place in made.places(CAPTURES)) == 0,
+        lambda: sum(place.waiting for place in rig.places(CAPTURES)) == 0,
         "all is committed",
         DRAIN_SECONDS,
     )
@@ -196,8 +200,8 @@ def test_counters_reconcile_from_page_to_sighting(rig: Make, server: Answers) ->
         match.value("ullage_match_captures_total") + match.value("ullage_match_dropped_total")
         == captures
     )
-    assert match.value("ullage_match_findings_total") == made.sightings() == made.posts
+    assert match.value("ullage_match_findings_total") == rig.sightings() == rig.posts
     assert (
         alert.value("ullage_alert_findings_total") + alert.value("ullage_alert_dropped_total")
-        == made.posts
+        == rig.posts
     )

@@ -44,15 +44,15 @@ POSTS = 20
 
 
 def plant(rig: Rig) -> None:
-    """Posts whose title, author, address and text all give the victim away."""
-    known = {
+    """Ingest posts whose title, author, address and text all give the victim away."""
+    common = {
         "site": f"{VICTIM.name} {VICTIM.phone}",
         "category": PASSWORD,
         "title": TITLE,
         "author": AUTHOR,
     }
     lines = [
-        {**known, "url": f"{SLUG}/{n}", "text": f"{n}\n{POST}"} for n in range(POSTS)
+        {**common, "url": f"{SLUG}/{n}", "text": f"{n}\n{POST}"} for n in range(POSTS)
     ] + hostile.lines()
     rig.ask("ingest", "-", text="\n".join(json.dumps(line, ensure_ascii=False) for line in lines))
 
@@ -66,12 +66,12 @@ def on_kafka(rig: Rig) -> Iterator[bytes]:
     """Yield every record of every topic: value, key and headers."""
     with contextlib.closing(Context(rig.data).bus()) as bus:
         for topic in TOPICS:
-            found: list[Record] = []
+            records: list[Record] = []
             with contextlib.closing(bus.subscribe(topic, "sweep")) as subscription:
                 waiting = subscription.lag().records
-                while len(found) < waiting:
-                    found += subscription.poll(100, 1.0)
-            for record in found:
+                while len(records) < waiting:
+                    records += subscription.poll(100, 1.0)
+            for record in records:
                 yield record.value + f"{record.key} {dict(record.headers)}".encode()
 
 
@@ -84,8 +84,8 @@ def on_elasticsearch(rig: Rig, node: Server) -> Iterator[bytes]:
             for hit in admin.search(index=name, size=5000, query={"match_all": {}})["hits"]["hits"]:
                 yield json.dumps(hit, ensure_ascii=False, default=str).encode()
                 if kind.searchable:
-                    kept = admin.termvectors(index=name, id=hit["_id"], fields=["words"])
-                    yield json.dumps(kept.body, ensure_ascii=False).encode()
+                    vectors = admin.termvectors(index=name, id=hit["_id"], fields=["words"])
+                    yield json.dumps(vectors.body, ensure_ascii=False).encode()
 
 
 def hits(rig: Rig, node: Server) -> set[str]:
@@ -96,28 +96,28 @@ def hits(rig: Rig, node: Server) -> set[str]:
 
 
 def test_no_planted_value_is_on_the_servers_in_any_form(
-    rig: Callable[..., Rig], node: Server, broker: Broker
+    make_rig: Callable[..., Rig], node: Server, broker: Broker
 ) -> None:
-    made = rig(customers=[VICTIM, *OTHERS])
-    plant(made)
-    made.run_until_it_dies("match", 1, "match")
-    made.drain("match")
-    made.run_until_it_dies("fold", 4, "alert")
-    made.drain("alert")
-    assert made.sightings() == POSTS + len(hostile.lines())
-    assert hits(made, node) == set()
-    folders = [made.data, node.home / "data", node.home / "logs", node.work, broker.work]
+    rig = make_rig(customers=[VICTIM, *OTHERS])
+    plant(rig)
+    rig.run_until_it_dies("match", 1, "match")
+    rig.drain("match")
+    rig.run_until_it_dies("fold", 4, "alert")
+    rig.drain("alert")
+    assert rig.sightings() == POSTS + len(hostile.lines())
+    assert hits(rig, node) == set()
+    folders = [rig.data, node.home / "data", node.home / "logs", node.work, broker.work]
     assert sweep.files([folder for folder in folders if folder.is_dir()], PLANTED) == []
 
 
 def test_the_sweep_of_the_servers_fails_when_a_leak_is_switched_on(
-    rig: Callable[..., Rig], node: Server
+    make_rig: Callable[..., Rig], node: Server
 ) -> None:
-    made = rig(customers=[VICTIM, *OTHERS])
-    plant(made)
-    words = [sys.executable, "-c", LEAK, "--data", str(made.data), "match", "--once"]
+    rig = make_rig(customers=[VICTIM, *OTHERS])
+    plant(rig)
+    words = [sys.executable, "-c", LEAK, "--data", str(rig.data), "match", "--once"]
     assert (
         subprocess.run(words, capture_output=True, env={**os.environ}, check=False).returncode == 0
     )
-    made.drain("alert")
-    assert hits(made, node) >= LEAKED
+    rig.drain("alert")
+    assert hits(rig, node) >= LEAKED

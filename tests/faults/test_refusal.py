@@ -27,17 +27,17 @@ LONGER_THAN_A_KEYWORD = 40_000
 """Bytes of a site's name; Lucene takes no term of more than 32,766."""
 
 
-def publish(made: Rig) -> None:
+def publish(rig: Rig) -> None:
     """Put a thousand findings on the bus, signed by match, one of which no Elasticsearch takes."""
-    context = Context(made.data)
+    context = Context(rig.data)
     signer, now = keys.load_signer(context.keys, "match"), context.clock.now()
     records = []
     for n in range(FOUND):
         site = "x" * LONGER_THAN_A_KEYWORD if n == REFUSED else "paste"
-        found = finding(
+        new_finding = finding(
             str(n), people=[n % CUSTOMERS], site=site, capture={"fetched_at": now}, matched_at=now
         )
-        records.append(outgoing(found, signer))
+        records.append(outgoing(new_finding, signer))
     with (
         contextlib.closing(context.bus()) as bus,
         contextlib.closing(bus.publisher(FINDINGS)) as publisher,
@@ -46,27 +46,27 @@ def publish(made: Rig) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_of_a_thousand_findings_the_one_that_is_refused_is_a_dead_letter_and_the_others_are_stored(
-    rig: Callable[..., Rig],
+def test_a_finding_that_the_store_refuses_is_a_dead_letter_and_999_are_stored(
+    make_rig: Callable[..., Rig],
 ) -> None:
-    made = rig(heartbeats=0)
-    publish(made)
-    (alert,) = made.start("alert")
+    rig = make_rig(heartbeats=0)
+    publish(rig)
+    (alert,) = rig.start("alert")
     until(
-        lambda: not any(place.waiting for place in made.places(FINDINGS)),
+        lambda: not any(place.waiting for place in rig.places(FINDINGS)),
         "the offset moves on",
         4 * DRAIN_SECONDS,
     )
     assert alert.value("ullage_alert_dropped_total") == 1
     assert alert.end() == 0
-    assert made.sightings() == FOUND - 1
-    [letter] = [json.loads(line) for line in made.ask("dead-letters", "--json").splitlines()]
+    assert rig.sightings() == FOUND - 1
+    [letter] = [json.loads(line) for line in rig.ask("dead-letters", "--json").splitlines()]
     assert (letter["topic"], letter["stage"], letter["reason"]) == (FINDINGS, "alert", "rejected")
-    with contextlib.closing(open_store(made.store_url, made.data)) as store:
-        told = {
+    with contextlib.closing(open_store(rig.store_url, rig.data)) as store:
+        exposing = {
             sighting
             for exposure in store.scroll(Exposure, DocumentFilter())
             for sighting in exposure.sightings
         }
-        assert told == {sighting.id for sighting in store.scroll(Sighting, DocumentFilter())}
+        assert exposing == {sighting.id for sighting in store.scroll(Sighting, DocumentFilter())}
     assert "Traceback" not in alert.log.read_text()

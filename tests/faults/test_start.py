@@ -30,12 +30,12 @@ def ready(role: Role) -> int:
 
 
 def test_a_broker_that_is_down_at_the_start_is_waited_for(
-    rig: Callable[..., Rig], broker: Broker
+    make_rig: Callable[..., Rig], broker: Broker
 ) -> None:
-    made = rig()
-    made.ingest(10)
+    rig = make_rig()
+    rig.ingest(10)
     broker.kill()
-    match, alert = made.start("match", "alert")
+    match, alert = rig.start("match", "alert")
     until(
         lambda: all("waiting" in role.log.read_text() for role in (match, alert)),
         "both roles wait",
@@ -43,7 +43,7 @@ def test_a_broker_that_is_down_at_the_start_is_waited_for(
     )
     assert ready(alert) == 503
     broker.start()
-    until(made.stored, "what waited on the bus is found", DRAIN_SECONDS)
+    until(rig.is_everything_stored, "what waited on the bus is found", DRAIN_SECONDS)
     assert ready(alert) == 200
     assert (match.process.poll(), alert.process.poll()) == (None, None)
-    made.assert_found()
+    rig.assert_found()

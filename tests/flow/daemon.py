@@ -51,8 +51,8 @@ def write_site(data: Path, name: str, platform: str, url: str, pace: float = 0.0
 
 
 def children(parent: int) -> list[int]:
-    """Processes whose parent is `parent`, and theirs."""
-    found = []
+    """Return the pids of all descendants of the process `parent`."""
+    pids = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -60,8 +60,8 @@ def children(parent: int) -> list[int]:
             except OSError:
                 continue
             if int(fields[1]) == parent and fields[0] != "Z":
-                found += [int(entry.name), *children(int(entry.name))]
-    return found
+                pids += [int(entry.name), *children(int(entry.name))]
+    return pids
 
 
 def is_alive(pid: int) -> bool:
@@ -89,13 +89,13 @@ def samples(port: int) -> dict[str, float]:
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
 
-def resolved(ask: Callable[..., str], counted: Mapping[str, int]) -> dict[str, int]:
+def resolve_handles(ask: Callable[..., str], counts: Mapping[str, int]) -> dict[str, int]:
     """Return counts by customer reference instead of handle, as an officer would resolve them."""
     table = ask(
-        "subjects", "resolve", "-", "--case", "T", "--reason", "test", text="\n".join(counted)
+        "subjects", "resolve", "-", "--case", "T", "--reason", "test", text="\n".join(counts)
     )
     reference = dict(line.split(",") for line in table.splitlines()[1:])
-    return {reference[handle]: count for handle, count in counted.items()}
+    return {reference[handle]: count for handle, count in counts.items()}
 
 
 def until(true: Callable[[], bool], what: str, seconds: float = DEADLINE) -> float:
@@ -134,18 +134,18 @@ class Daemon:
         self.process: subprocess.Popen[bytes] | None = None
 
     @classmethod
-    def of_bank(cls, data: Path, folder: Path, customers: Collection[Person]) -> Self:
-        """Create a daemon of a bank with these customers, and its folder `data`.
+    def create_for_bank(cls, data: Path, folder: Path, customers: Collection[Person]) -> Self:
+        """Create a daemon of a bank with these customers, with the data folder `data`.
 
-        Log and list are in `folder`.
+        Its log and the customer list are in `folder`.
         """
         data.mkdir()
         (data / "ullage.toml").write_text(configuration("bank"), encoding="utf-8")
-        made = cls(data, folder / "run.log")
-        made.ask("init")
+        daemon = cls(data, folder / "run.log")
+        daemon.ask("init")
         write_customers(folder / "customers.csv", customers)
-        made.ask("watchlist", "load", str(folder / "customers.csv"), "--tenant", "bank")
-        return made
+        daemon.ask("watchlist", "load", str(folder / "customers.csv"), "--tenant", "bank")
+        return daemon
 
     def start(self) -> None:
         """Start the supervisor and its roles."""
@@ -189,11 +189,11 @@ class Daemon:
         """Let each role work off what is left, in order; a page whose reading failed has to wait
         before it is due again.
         """
-        until(self._crawled, "every page is read", 300)
+        until(self._crawl_until_due, "every page is read", 300)
         for role in ("match", "alert"):
             self.ask(role, "--once")
 
-    def _crawled(self) -> bool:
+    def _crawl_until_due(self) -> bool:
         self.ask("crawl", "--once")
         return all(
             json.loads(site)["due"] == 0 for site in self.ask("sites", "--json").splitlines()
@@ -206,7 +206,7 @@ class Daemon:
             for exposure in incident["exposures"]:
                 assert len(set(exposure["sightings"])) == len(exposure["sightings"])
                 counted[exposure["pseudonym"]] += len(exposure["sightings"])
-        return Counter(resolved(self.ask, counted))
+        return Counter(resolve_handles(self.ask, counted))
 
     def incidents(self) -> Iterator[dict[str, Any]]:
         """Yield every incident as `incidents show --json` prints it."""
@@ -214,6 +214,6 @@ class Daemon:
             open_store(Context(self.data).settings.store.url, self.data)
         ) as store:
             for incident in list(store.scroll(Incident, DocumentFilter())):
-                found = load_details(store, incident.id)
-                assert found is not None
-                yield details(found)
+                incident_details = load_details(store, incident.id)
+                assert incident_details is not None
+                yield details(incident_details)

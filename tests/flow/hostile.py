@@ -59,7 +59,7 @@ def captures() -> Iterator[Capture]:
         kind="message",
         body=body.encode(),
     )
-    for number, (name, packed) in enumerate(_packed(body)):
+    for number, (name, packed) in enumerate(_pack(body)):
         yield _capture(post_id=f"{name} {number}", title=ALL, body=packed)
     page = (
         f"<html><head><title>{ALL}</title></head><!-- {ALL} --><body><p>{body}</p><a"
@@ -68,9 +68,10 @@ def captures() -> Iterator[Capture]:
     yield _capture(post_id="page", body=page.encode(), media_type="text/html")
 
 
-def _packed(text: str) -> Iterator[tuple[str, bytes]]:
-    """Containers whose members, folders, sheets, fields and descriptions are named after people
-    and passwords.
+def _pack(text: str) -> Iterator[tuple[str, bytes]]:
+    """Yield kind and bytes of containers that are named after people and passwords.
+
+    Their members, folders, sheets, fields and descriptions are.
     """
     body, name = text.encode(), STRANGE["a name that nobody enrolled"]
     folder = f"{STRANGE['a Han password']}/{PASSWORD}/{name}_{VICTIM.resident_id}"
@@ -102,24 +103,25 @@ def _packed(text: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _capture(**fields: object) -> Capture:
-    known = {
+    defaults = {
         "id": new_id(),
         "site": "other",
         "url": f"https://t.example/{quote(ALL)}",
         "fetched_at": datetime.now(UTC),
     }
-    return Capture.model_validate({"post_id": "0", **known, **fields})
+    return Capture.model_validate({"post_id": "0", **defaults, **fields})
 
 
 def hand_in(context: Context) -> int:
-    """Append the captures to the bus, with one that is sealed and is none, for a dead letter;
-    returns how many it must find.
+    """Append the captures to the bus, and return how many of them must be matched.
+
+    A sealed record that is no capture follows them, and becomes a dead letter.
     """
     sealer, signer = keys.load_sealer(context.keys), keys.load_signer(context.keys, COLLECTOR)
     bus = context.bus()
     publisher = bus.publisher(CAPTURES)
-    found = list(captures())
-    CaptureOutbox(publisher, sealer, signer).append(found)
+    sent_captures = list(captures())
+    CaptureOutbox(publisher, sealer, signer).append(sent_captures)
     sealed = CaptureSealer(sealer, signer).seal(f"{ROW} {ALL}".encode())
     headers = {
         "site": "other",
@@ -130,4 +132,4 @@ def hand_in(context: Context) -> int:
     publisher.append([Outgoing(headers["id"], sealed, headers)])
     publisher.close()
     bus.close()
-    return len(found)
+    return len(sent_captures)

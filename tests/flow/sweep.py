@@ -16,85 +16,84 @@ SHORTEST_SECRET = 16
 
 def forms(value: str) -> dict[str, bytes]:
     """Return `value` in UTF-8, UTF-16, GBK, escapes, base64, hex and as a plain digest."""
-    found: dict[str, bytes] = {}
+    encoded: dict[str, bytes] = {}
     for encoding in ("utf-8", "utf-16-le", "utf-16-be", "gb18030"):
         raw = value.encode(encoding)
-        found[encoding] = raw
-        found[f"hex {encoding}"] = raw.hex().encode()
-        found[f"HEX {encoding}"] = raw.hex().upper().encode()
+        encoded[encoding] = raw
+        encoded[f"hex {encoding}"] = raw.hex().encode()
+        encoded[f"HEX {encoding}"] = raw.hex().upper().encode()
         # base64 of it anywhere within a longer text; the edges depend on the neighbours
         for shift in range(3):
             whole = base64.b64encode(b"\0" * shift + raw)
             inner = whole[(0, 2, 3)[shift] : -4 if (shift + len(raw)) % 3 else None]
             if len(inner) >= 8:
-                found[f"base64 {encoding}+{shift}"] = inner
-    found["url"] = urllib.parse.quote(value).encode()
-    found["URL"] = urllib.parse.quote_plus(value, safe="").encode()
-    found["json"] = "".join(c if c.isascii() else f"\\u{ord(c):04x}" for c in value).encode()
+                encoded[f"base64 {encoding}+{shift}"] = inner
+    encoded["url"] = urllib.parse.quote(value).encode()
+    encoded["URL"] = urllib.parse.quote_plus(value, safe="").encode()
+    encoded["json"] = "".join(c if c.isascii() else f"\\u{ord(c):04x}" for c in value).encode()
     for name in ("md5", "sha1", "sha256"):
         digest = hashlib.new(name, value.encode(), usedforsecurity=False)
-        found[name], found[f"raw {name}"] = digest.hexdigest().encode(), digest.digest()
-        found[name.upper()] = digest.hexdigest().upper().encode()
-    return found
+        encoded[name], encoded[f"raw {name}"] = digest.hexdigest().encode(), digest.digest()
+        encoded[name.upper()] = digest.hexdigest().upper().encode()
+    return encoded
 
 
 def find(data: bytes, planted: Iterable[str]) -> list[tuple[str, str]]:
-    """(value, form) for each planted value that is in `data`, in the order of the values and of
-    their forms.
-    """
+    """Return (value, form) of each planted value in `data`, in the order of values and forms."""
     needles, search = _search(tuple(planted))
-    found = set[int]()
+    numbers = set[int]()
 
     def add(number: int, _start: int, _end: int, _flags: int, _context: object) -> None:
-        found.add(number)
+        numbers.add(number)
 
     search.scan(data, match_event_handler=add)
-    return [needles[number] for number in sorted(found)]
+    return [needles[number] for number in sorted(numbers)]
 
 
 @functools.cache
 def _search(planted: tuple[str, ...]) -> tuple[list[tuple[str, str]], hyperscan.Database]:
-    """Return what is looked for, by number, and one search for all of it.
+    """Return the needles by number, and one compiled search for all of them.
 
     A broker's folder has a hundred megabytes.
     """
-    wanted = [(value, form, needle) for value in planted for form, needle in forms(value).items()]
+    needles = [(value, form, needle) for value in planted for form, needle in forms(value).items()]
     search = hyperscan.Database()
     search.compile(
-        expressions=[b"".join(b"\\x%02x" % byte for byte in needle) for *_, needle in wanted],
-        ids=list(range(len(wanted))),
-        elements=len(wanted),
+        expressions=[b"".join(b"\\x%02x" % byte for byte in needle) for *_, needle in needles],
+        ids=list(range(len(needles))),
+        elements=len(needles),
         flags=hyperscan.HS_FLAG_SINGLEMATCH,
     )
-    return [(value, form) for value, form, _ in wanted], search
+    return [(value, form) for value, form, _ in needles], search
 
 
 def files(folders: Iterable[Path], planted: Iterable[str]) -> list[tuple[str, str, str]]:
-    """(file, value, form) over every byte, name included, of every file below `folders`."""
-    values, found = list(planted), []
+    """Return (file, value, form) of each planted value in a file below `folders`.
+
+    Every byte of a file and of its path is searched.
+    """
+    values, hits = list(planted), []
     for folder in folders:
         for path in sorted(folder.rglob("*")):
-            found += [
+            hits += [
                 (str(path), value, f"name, {form}")
                 for value, form in find(str(path).encode(), values)
             ]
             if path.is_file():
-                found += [
+                hits += [
                     (str(path), value, form) for value, form in find(path.read_bytes(), values)
                 ]
-    return found
+    return hits
 
 
 def secrets(keys: Path, folders: Iterable[Path]) -> list[tuple[str, str, str]]:
-    """(file, key, form) over every byte of every file below `folders` that is none of the key
-    folder's own.
-    """
-    wanted = [
+    """Return (file, key, form) of each key that is in a file below `folders` outside `keys`."""
+    needles = [
         (name, form, needle)
         for name, secret in _secrets(keys)
         for form, needle in forms_of_key(secret).items()
     ]
-    assert wanted, "there is a key to look for"
+    assert needles, "there is a key to look for"
     outside = [
         path
         for folder in folders
@@ -104,22 +103,22 @@ def secrets(keys: Path, folders: Iterable[Path]) -> list[tuple[str, str, str]]:
     return [
         (str(path), name, form)
         for path in outside
-        for name, form, needle in wanted
+        for name, form, needle in needles
         if needle in path.read_bytes()
     ]
 
 
 def forms_of_key(secret: bytes) -> dict[str, bytes]:
     """Return a key as it is, in hex and in base64, whatever precedes it."""
-    found = {"raw": secret, "hex": secret.hex().encode(), "HEX": secret.hex().upper().encode()}
+    encoded = {"raw": secret, "hex": secret.hex().encode(), "HEX": secret.hex().upper().encode()}
     for shift in range(3):
         inner = base64.b64encode(b"\0" * shift + secret)[(0, 2, 3)[shift] :]
         inner = inner[: -4 if (shift + len(secret)) % 3 else None]
-        found[f"base64+{shift}"], found[f"base64url+{shift}"] = (
+        encoded[f"base64+{shift}"], encoded[f"base64url+{shift}"] = (
             inner,
             inner.translate(bytes.maketrans(b"+/", b"-_")),
         )
-    return found
+    return encoded
 
 
 def _secrets(keys: Path) -> Iterable[tuple[str, bytes]]:

@@ -41,11 +41,11 @@ pytestmark = pytest.mark.flow
 class RecordingBoard(Board):
     """A board that notes which versions of its posts were shown, in their order."""
 
-    told: dict[int, list[str]] = field(default_factory=dict)
+    versions: dict[int, list[str]] = field(default_factory=dict)
 
     def _thread(self, thread: Thread, page: int) -> str:
         for post in page_of(thread.posts, page, self.posts):
-            versions = self.told.setdefault(post.id, [])
+            versions = self.versions.setdefault(post.id, [])
             if post.text not in versions:
                 versions.append(post.text)
         return super()._thread(thread, page)
@@ -61,7 +61,7 @@ class ChangingBoard:
     answers: Answers
     content: Content = field(default_factory=Content)
     deleted: set[int] = field(default_factory=set)
-    left: list[str] = field(default_factory=list)
+    pending: list[str] = field(default_factory=list)
     rng: random.Random = field(default_factory=lambda: random.Random(SEED))
     written: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -73,14 +73,14 @@ class ChangingBoard:
             self.write(self.rng.choice(list(self.content.threads)))
         new = ["thread"] * (THREADS - FIRST_THREADS)
         replies = ["reply"] * (POSTS - FIRST_POSTS - len(new) - DATED_BACK)
-        self.left = [
+        self.pending = [
             *new,
             *replies,
             *["edit"] * EDITS,
             *["delete"] * DELETIONS,
             *["dated back"] * DATED_BACK,
         ]
-        self.rng.shuffle(self.left)
+        self.rng.shuffle(self.pending)
         self.serve()
 
     def write(self, title: str, *, dated_back: bool = False) -> None:
@@ -107,14 +107,14 @@ class ChangingBoard:
     def _then_acts(
         self, answer: Callable[[BaseHTTPRequestHandler], None]
     ) -> Callable[[BaseHTTPRequestHandler], None]:
-        def answered(handler: BaseHTTPRequestHandler) -> None:
+        def answer_and_act(handler: BaseHTTPRequestHandler) -> None:
             with self._lock:
                 answer(handler)
-                if self.left:
-                    self.act(self.left.pop())
+                if self.pending:
+                    self.act(self.pending.pop())
                     self.serve()
 
-        return answered if answer.__name__ != "answered" else answer
+        return answer_and_act if answer.__name__ != "answer_and_act" else answer
 
     def act(self, what: str) -> None:
         rng, listed = self.rng, self.content.listed()
@@ -134,7 +134,7 @@ class ChangingBoard:
             place = rng.randrange(1, len(posts))
             if what == "edit":
                 posts[place] = replace(
-                    posts[place], text=f"{posts[place].text} 已改 {len(self.left)}"
+                    posts[place], text=f"{posts[place].text} 已改 {len(self.pending)}"
                 )
             else:
                 self.deleted.add(posts.pop(place).id)
@@ -144,14 +144,14 @@ class ChangingBoard:
         """Whether nobody does anything any more, and the last version of every post that is
         there was shown.
         """
-        return not self.left and all(
-            self.board.told.get(post.id, [""])[-1] == post.text for post in self.content.posts()
+        return not self.pending and all(
+            self.board.versions.get(post.id, [""])[-1] == post.text for post in self.content.posts()
         )
 
     @property
     def missed(self) -> int:
         """Posts that were shown and are deleted."""
-        return len(self.deleted & self.board.told.keys())
+        return len(self.deleted & self.board.versions.keys())
 
 
 def visits(process: subprocess.Popen[str]) -> Iterator[dict[str, int]]:
@@ -167,27 +167,27 @@ def visits(process: subprocess.Popen[str]) -> Iterator[dict[str, int]]:
 @pytest.fixture
 def board() -> Iterator[ChangingBoard]:
     with serving() as answers:
-        discuz = next(one for one in boards() if one.preset == "discuz")
-        told = {one.name: getattr(discuz, one.name) for one in fields(discuz)}
-        made = ChangingBoard(
-            RecordingBoard(**{**told, "entries": THREADS // PAGES, "posts": 15}), answers
+        discuz = next(each for each in boards() if each.preset == "discuz")
+        values = {field_.name: getattr(discuz, field_.name) for field_ in fields(discuz)}
+        changing = ChangingBoard(
+            RecordingBoard(**{**values, "entries": THREADS // PAGES, "posts": 15}), answers
         )
-        made.begin()
-        yield made
+        changing.begin()
+        yield changing
 
 
-def test_every_version_of_every_post_is_captured_once_and_who_is_gone_is_told(
+def test_every_version_of_a_post_is_captured_once_and_each_deletion_is_reported(
     data: Path, board: ChangingBoard
 ) -> None:
     station = Station(data)
     station.site("board", board.answers.url + board.board.start, board.board.preset, DEEP)
-    seen = Counter[str]()
+    totals = Counter[str]()
     with station.start("crawl", metrics="false", log_level="info") as process:
         for number, visit in enumerate(visits(process), 1):
-            seen.update({name: visit[name] for name in ("pages", "captures", "edited", "gone")})
-            if board.is_told and seen["gone"] >= board.missed:
+            totals.update({name: visit[name] for name in ("pages", "captures", "edited", "gone")})
+            if board.is_told and totals["gone"] >= board.missed:
                 break
-            assert number < MOST_VISITS, (seen, board.missed, len(board.left))
+            assert number < MOST_VISITS, (totals, board.missed, len(board.pending))
         process.terminate()
         assert process.wait(60) == 0
     assert (board.written, len(board.content.threads), len(board.deleted)) == (
@@ -195,23 +195,23 @@ def test_every_version_of_every_post_is_captured_once_and_who_is_gone_is_told(
         THREADS,
         DELETIONS,
     )
-    found: dict[int, list[tuple[str, bool]]] = {}
+    versions: dict[int, list[tuple[str, bool]]] = {}
     gone = 0
     for capture in station.captures():
         gone += capture.deleted
         if not capture.deleted:
-            found.setdefault(int(capture.post_id), []).append((said(capture), capture.edited))
+            versions.setdefault(int(capture.post_id), []).append((said(capture), capture.edited))
     assert gone == board.missed
-    assert found == {
+    assert versions == {
         number: [(text, bool(place)) for place, text in enumerate(texts)]
-        for number, texts in board.board.told.items()
+        for number, texts in board.board.versions.items()
     }
-    assert POSTS - DELETIONS <= len(found) <= POSTS
-    edited = sum(len(texts) - 1 for texts in board.board.told.values())
-    (told,) = [json.loads(line) for line in station.run("sites", "--json").splitlines()]
-    assert (told["state"], told["posts"], told["edited"], told["gone"]) == (
+    assert POSTS - DELETIONS <= len(versions) <= POSTS
+    edited = sum(len(texts) - 1 for texts in board.board.versions.values())
+    (site,) = [json.loads(line) for line in station.run("sites", "--json").splitlines()]
+    assert (site["state"], site["posts"], site["edited"], site["gone"]) == (
         "ok",
-        len(found),
+        len(versions),
         edited,
         board.missed,
     )

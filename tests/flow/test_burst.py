@@ -78,7 +78,7 @@ def ports(daemon: Daemon) -> dict[str, int]:
     }
 
 
-def stored(daemon: Daemon) -> int:
+def count_exposed_customers(daemon: Daemon) -> int:
     """Count the customers in the store."""
     with contextlib.closing(open_configured_store(Context(daemon.data))) as store:
         return store.count(Exposure, DocumentFilter())
@@ -88,10 +88,10 @@ def stored(daemon: Daemon) -> int:
 @pytest.mark.parametrize("count", LENGTHS)
 def test_memory_is_bounded_health_is_answered_and_all_is_found(tmp_path: Path, count: int) -> None:
     customers = list(people(CUSTOMERS, 17))
-    daemon = Daemon.of_bank(tmp_path / "data", tmp_path, customers)
+    daemon = Daemon.create_for_bank(tmp_path / "data", tmp_path, customers)
     texts = {
-        (n + 1) * (count // CUSTOMERS) - 1: f"{one.name},{one.phone}\n{FILLER}"
-        for n, one in enumerate(customers)
+        (n + 1) * (count // CUSTOMERS) - 1: f"{customer.name},{customer.phone}\n{FILLER}"
+        for n, customer in enumerate(customers)
     }
     lines = [
         {"site": "x", "url": f"http://x.example/{n}", "text": texts.get(n, f"{n}\n{FILLER}")}
@@ -106,14 +106,18 @@ def test_memory_is_bounded_health_is_answered_and_all_is_found(tmp_path: Path, c
             last.callback(watch.end)
             began = time.monotonic()
             daemon.ask("ingest", "-", text="\n".join(map(json.dumps, lines)))
-            given = time.monotonic() - began
-            took = until(lambda: stored(daemon) == CUSTOMERS, "the last post is read", 900)
+            ingest_seconds = time.monotonic() - began
+            took = until(
+                lambda: count_exposed_customers(daemon) == CUSTOMERS, "the last post is read", 900
+            )
         watching.result()
         assert daemon.stop() == 0
     assert watch.bytes_ < MOST
-    assert dict(daemon.exposures()) == dict.fromkeys((one.reference for one in customers), 1)
+    assert dict(daemon.exposures()) == dict.fromkeys(
+        (customer.reference for customer in customers), 1
+    )
     slowest, usual = max(watch.seconds) * 1e3, statistics.median(watch.seconds) * 1e3
-    log.info("%d posts handed in within %.0f s, and read %.0f s later", count, given, took)
+    log.info("%d posts handed in within %.0f s, and read %.0f s later", count, ingest_seconds, took)
     log.info(
         "health answered in %.0f ms, at most %.0f; most memory %.0f MiB",
         usual,

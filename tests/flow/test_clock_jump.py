@@ -33,13 +33,13 @@ main()
 """
 
 
-def shifted(daemon: Daemon, days: float, *words: str) -> subprocess.CompletedProcess[str]:
-    """`ullage` with those words, in a process whose wall clock is so many days ahead."""
+def run_in_the_future(daemon: Daemon, days: float, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `ullage` with these words while the wall clock is `days` days ahead."""
     line = [sys.executable, "-c", SHIFTED, str(days * DAY), "--data", str(daemon.data), *words]
     return subprocess.run(line, env={**os.environ}, capture_output=True, text=True, check=False)
 
 
-def stored(daemon: Daemon) -> int:
+def count_exposed_customers(daemon: Daemon) -> int:
     """Count the customers in the store."""
     with contextlib.closing(open_configured_store(Context(daemon.data))) as store:
         return store.count(Exposure, DocumentFilter())
@@ -49,21 +49,21 @@ def stored(daemon: Daemon) -> int:
 def test_what_was_accepted_is_read_and_kept_whatever_the_clock_says(tmp_path: Path) -> None:
     days = 200  # other jumps: tests/contracts/test_clock_jump.py, tests/alerts/test_clock_jump.py
     customers = list(people(POSTS, 23))
-    daemon = Daemon.of_bank(tmp_path / "data", tmp_path, customers)
-    texts = [f"{one.name},{one.phone}" for one in customers]
+    daemon = Daemon.create_for_bank(tmp_path / "data", tmp_path, customers)
+    texts = [f"{customer.name},{customer.phone}" for customer in customers]
     lines = [
         {"site": "x", "url": f"http://x.example/{n}", "text": text} for n, text in enumerate(texts)
     ]
     daemon.ask("ingest", "-", text="\n".join(map(json.dumps, lines)))
-    match = shifted(daemon, days, "match", "--once")
+    match = run_in_the_future(daemon, days, "match", "--once")
     assert (match.returncode, match.stderr.count("retention_suspended")) == (0, 1), match.stderr
     assert daemon.ask("dead-letters", "--json") == ""
     daemon.ask("alert", "--once")
-    assert stored(daemon) == POSTS
-    assert shifted(daemon, days, "alert", "--once").returncode == 0
-    assert stored(daemon) == POSTS
-    assert "clock: the wall clock says" in shifted(daemon, days, "check").stdout
-    accepted = shifted(daemon, days, "check", "--accept-clock")
+    assert count_exposed_customers(daemon) == POSTS
+    assert run_in_the_future(daemon, days, "alert", "--once").returncode == 0
+    assert count_exposed_customers(daemon) == POSTS
+    assert "clock: the wall clock says" in run_in_the_future(daemon, days, "check").stdout
+    accepted = run_in_the_future(daemon, days, "check", "--accept-clock")
     assert "FAULT  clock" not in accepted.stdout
-    assert shifted(daemon, days, "alert", "--once").returncode == 0
-    assert stored(daemon) == POSTS
+    assert run_in_the_future(daemon, days, "alert", "--once").returncode == 0
+    assert count_exposed_customers(daemon) == POSTS

@@ -86,9 +86,9 @@ class Crawl:
         self.frontier.close()
 
     def visit(self, site: Site, word: str) -> None:
-        seen = Evidence()
-        seen.note(word or "ok", head=True)
-        self.states.settle(site, seen, UNKNOWN)
+        evidence = Evidence()
+        evidence.note(word or "ok", head=True)
+        self.states.settle(site, evidence, UNKNOWN)
         self.frontier.end_visit(site.name, self.clock.seconds + site.revisit_seconds, not word)
 
 
@@ -122,14 +122,15 @@ class Collector:
     async def close(self) -> None: ...
 
     def runs(
-        self, until: float, *said: DeliveryBatch, answered: tuple[str, ...] = ("loans", "pawn")
+        self, until: float, *batches: DeliveryBatch, answered: tuple[str, ...] = ("loans", "pawn")
     ) -> None:
-        """Take in what was said, then go on until that time of the day while the service answers
-        for these channels.
+        """Take in the batches, then go on until the hour `until` of the day.
+
+        Meanwhile the service answers for the channels `answered`.
         """
         while self.clock.seconds < EIGHT + (until - 8) * 3600:
-            asyncio.run(self.turn((*said, DeliveryBatch(answered=answered))))
-            said = ()
+            asyncio.run(self.turn((*batches, DeliveryBatch(answered=answered))))
+            batches = ()
             self.clock.advance(300)
 
     async def turn(self, said: tuple[DeliveryBatch, ...]) -> None:
@@ -140,7 +141,7 @@ class Collector:
         for task in self.runner._tasks.values():
             task.cancel()
 
-    def killed(self) -> None:
+    def kill(self) -> None:
         self.appends.on_bus.close()
         self.ledger.close()
         self.bus.close()
@@ -156,14 +157,14 @@ def bank(context: Context, clock: HeldClock) -> Context:
     return context
 
 
-def heard(context: Context) -> None:
-    """Match and alert deal with what is on the bus."""
+def match_and_alert(context: Context) -> None:
+    """Let match and alert process what is on the bus."""
     match(SimpleNamespace(obj=context), once=True)
     run_alert(context, once=True)
 
 
 @contextlib.contextmanager
-def seen(context: Context, hours: float = 6) -> Iterator[CoverageWindow]:
+def read_window(context: Context, hours: float = 6) -> Iterator[CoverageWindow]:
     now = context.clock.now()
     with contextlib.closing(open_configured_store(context)) as store:
         yield read_coverage(store, datetime.fromtimestamp(EIGHT, UTC), now, now)
@@ -178,11 +179,11 @@ def test_a_crawl_that_is_killed_for_two_hours_was_blind_in_exactly_these(
     bank: Context, clock: HeldClock
 ) -> None:
     Crawl(bank, clock).runs(10)
-    heard(bank)
+    match_and_alert(bank)
     clock.advance(2 * 3600)
     Crawl(bank, clock).runs(14.5)
-    heard(bank)
-    with seen(bank) as found:
+    match_and_alert(bank)
+    with read_window(bank) as window:
         expected = {
             8: "seen",
             9: "seen",
@@ -192,8 +193,8 @@ def test_a_crawl_that_is_killed_for_two_hours_was_blind_in_exactly_these(
             13: "seen",
             14: "open",
         }
-        assert states(found, "board") == states(found, "pastes") == expected
-        gaps = found.unexplained()
+        assert states(window, "board") == states(window, "pastes") == expected
+        gaps = window.unexplained()
     ten = datetime.fromtimestamp(EIGHT, UTC) + timedelta(hours=2)
     assert {(gap.since, gap.until, gap.why) for gap in gaps} == {
         (ten, ten + timedelta(hours=2), ".")
@@ -204,15 +205,15 @@ def test_what_was_said_while_alert_was_away_counts_when_it_is_heard(
     bank: Context, clock: HeldClock
 ) -> None:
     Crawl(bank, clock).runs(9)
-    heard(bank)
+    match_and_alert(bank)
     Crawl(bank, clock).runs(12)
-    with seen(bank) as found:
-        assert states(found, "board") == {8: "seen", 9: "blind", 10: "blind", 11: "blind"}
-    heard(bank)
-    heard(bank)
-    with seen(bank) as found:
-        assert states(found, "board") == {8: "seen", 9: "seen", 10: "seen", 11: "open"}
-        assert found.unexplained() == []
+    with read_window(bank) as window:
+        assert states(window, "board") == {8: "seen", 9: "blind", 10: "blind", 11: "blind"}
+    match_and_alert(bank)
+    match_and_alert(bank)
+    with read_window(bank) as window:
+        assert states(window, "board") == {8: "seen", 9: "seen", 10: "seen", 11: "open"}
+        assert window.unexplained() == []
 
 
 def test_an_hour_in_which_the_site_refused_us_is_blind_and_says_so(
@@ -221,10 +222,10 @@ def test_an_hour_in_which_the_site_refused_us_is_blind_and_says_so(
     Crawl(bank, clock).runs(9)
     Crawl(bank, clock).runs(10, word="blocked")
     Crawl(bank, clock).runs(11.5)
-    heard(bank)
-    with seen(bank) as found:
-        assert states(found, "board") == {8: "seen", 9: "blind", 10: "seen", 11: "open"}
-        assert [(gap.why, gap.since.hour) for gap in found.unexplained()] == [("b", 9)] * 2
+    match_and_alert(bank)
+    with read_window(bank) as window:
+        assert states(window, "board") == {8: "seen", 9: "blind", 10: "seen", 11: "open"}
+        assert [(gap.why, gap.since.hour) for gap in window.unexplained()] == [("b", 9)] * 2
 
 
 def test_a_site_whose_file_is_taken_away_is_missed_by_nobody_and_a_new_one_from_then_on(
@@ -232,11 +233,11 @@ def test_a_site_whose_file_is_taken_away_is_missed_by_nobody_and_a_new_one_from_
 ) -> None:
     Crawl(bank, clock).runs(9)
     Crawl(bank, clock).runs(12.5, [SITES[0], make_site(name="new")])
-    heard(bank)
-    with seen(bank) as found:
-        assert states(found, "pastes") == {8: "seen", 9: "off", 10: "off", 11: "off", 12: "open"}
-        assert states(found, "new") == {8: "off", 9: "seen", 10: "seen", 11: "seen", 12: "open"}
-        assert found.unexplained() == []
+    match_and_alert(bank)
+    with read_window(bank) as window:
+        assert states(window, "pastes") == {8: "seen", 9: "off", 10: "off", 11: "off", 12: "open"}
+        assert states(window, "new") == {8: "off", 9: "seen", 10: "seen", 11: "seen", 12: "open"}
+        assert window.unexplained() == []
 
 
 CHANNEL = """service = "matrix"
@@ -249,7 +250,7 @@ expires = {}
 """
 
 
-def printed(
+def print_coverage(
     context: Context,
 ) -> tuple[int, dict[str, dict[int, str]], list[tuple[str, str, str, list[str]]]]:
     """Return what `ullage coverage --json` prints since eight.
@@ -257,15 +258,17 @@ def printed(
     It is the exit code, the states by channel and hour, and the gaps.
     """
     # Shanghai's eight in UTC
-    done = CliRunner().invoke(coverage_app, ["--since", "2026-09-21T16:00", "--json"], obj=context)
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    result = CliRunner().invoke(
+        coverage_app, ["--since", "2026-09-21T16:00", "--json"], obj=context
+    )
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
     sites = {row["site"]: row for row in rows if row["type"] == "site"}
     hours = {
         site: {int(c["hour"][11:13]): c["state"] for c in row["cells"]}
         for site, row in sites.items()
     }
     return (
-        done.exit_code,
+        result.exit_code,
         hours,
         [
             (r["site"], r["since"][11:16], r["until"][11:16], r["why"])
@@ -290,11 +293,11 @@ def test_every_channel_has_cells_and_each_gap_of_it_is_printed_with_its_reason(
         (folder / f"{name}.toml").write_text(
             text.format("2026-09-01" if name == "old" else "2099-01-01")
         )
-    one = ChatMessage(
+    message = ChatMessage(
         "e1", CaptureLine.model_validate({"site": "loans", "message_id": "1", "text": "text"})
     )
     collector = Collector(bank, clock)
-    collector.runs(9, DeliveryBatch("loans", (one,)))
+    collector.runs(9, DeliveryBatch("loans", (message,)))
     collector.runs(10, DeliveryBatch("loans", gap="seen"), answered=("pawn",))
     collector.runs(
         11,
@@ -302,17 +305,17 @@ def test_every_channel_has_cells_and_each_gap_of_it_is_printed_with_its_reason(
         DeliveryBatch("pawn", blind="banned"),
         answered=("loans",),
     )
-    collector.killed()
+    collector.kill()
     clock.advance(3600)
     collector = Collector(bank, clock)
     collector.runs(13.5)
-    collector.killed()
-    heard(bank)
-    code, hours, gaps = printed(bank)
-    seen = dict.fromkeys(range(8, 13), "seen") | {13: "open"}
+    collector.kill()
+    match_and_alert(bank)
+    code, hours, gaps = print_coverage(bank)
+    seen_hours = dict.fromkeys(range(8, 13), "seen") | {13: "open"}
     dark = dict.fromkeys(range(8, 14), "blind")
-    assert hours["loans"] == seen | {9: "blind", 11: "blind"}
-    assert hours["pawn"] == seen | {10: "blind", 11: "blind"}
+    assert hours["loans"] == seen_hours | {9: "blind", 11: "blind"}
+    assert hours["pawn"] == seen_hours | {10: "blind", 11: "blind"}
     assert hours["old"] == hours["bad"] == dark
     assert set(hours["off"].values()) <= {"off", "open", "blind"}
     assert code == 5
@@ -325,11 +328,11 @@ def test_every_channel_has_cells_and_each_gap_of_it_is_printed_with_its_reason(
     assert [why for site, *_, why in gaps if site == "bad"] == [
         ["its file cannot be read", "no heartbeat"]
     ]
-    with seen_rows(bank) as rows:
+    with read_rows(bank) as rows:
         assert {row.site: row.unwatched for row in rows}["off"] == "switched off in its file"
 
 
 @contextlib.contextmanager
-def seen_rows(context: Context) -> Iterator[tuple[SiteCoverage, ...]]:
-    with seen(context) as found:
-        yield found.rows
+def read_rows(context: Context) -> Iterator[tuple[SiteCoverage, ...]]:
+    with read_window(context) as window:
+        yield window.rows

@@ -26,7 +26,7 @@ def demo(tmp_path: Path, site_programs: Path, *words: str) -> str:
     """Run the demo, check that it found its leaks and left no process, and return its output."""
     (tmp_path / "sites-venv").symlink_to(site_programs.parent)
     marked = {**os.environ, MARK: str(tmp_path)}
-    done = subprocess.run(
+    process = subprocess.run(
         command(tmp_path, "demo", "--once", *words),
         capture_output=True,
         text=True,
@@ -34,11 +34,11 @@ def demo(tmp_path: Path, site_programs: Path, *words: str) -> str:
         check=False,
         env=marked,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    check_output(done.stdout)
-    assert "Traceback" not in done.stderr
-    until(lambda: marked_processes(tmp_path) == [], "every process of the demo has ended", 60)
-    return done.stdout
+    assert process.returncode == 0, process.stdout + process.stderr
+    check_output(process.stdout)
+    assert "Traceback" not in process.stderr
+    until(lambda: list_marked_processes(tmp_path) == [], "every process of the demo has ended", 60)
+    return process.stdout
 
 
 def check_output(printed: str) -> None:
@@ -51,15 +51,16 @@ def check_output(printed: str) -> None:
     assert "Traceback" not in printed, printed
 
 
-def marked_processes(tmp_path: Path) -> list[str]:
-    """Processes that inherited the mark; whatever a program calls itself, it keeps its
-    environment.
+def list_marked_processes(tmp_path: Path) -> list[str]:
+    """List the pids of the processes that inherited the mark.
+
+    A process keeps its environment, whatever it calls itself.
     """
-    wanted = f"{MARK}={tmp_path}".encode()
+    mark = f"{MARK}={tmp_path}".encode()
     return [
         path.parent.name
         for path in Path("/proc").glob("[0-9]*/environ")
-        if wanted in _read(path).split(b"\0")
+        if mark in _read(path).split(b"\0")
     ]
 
 
@@ -101,13 +102,13 @@ def test_demo_finds_what_it_planted_crawls_on_and_leaves_no_process(
             check_output("".join(printed))
             before = requests.stat().st_size
             until(lambda: requests.stat().st_size > before, "a site is visited again", 120)
-            done = subprocess.run(
+            process = subprocess.run(
                 command(data, "coverage", "--json"), capture_output=True, text=True, check=False
             )
-            assert json.loads(done.stdout.splitlines()[-1])["log_begins"]
+            assert json.loads(process.stdout.splitlines()[-1])["log_begins"]
         finally:
             running.terminate()
-    until(lambda: marked_processes(tmp_path) == [], "every process of the demo has ended", 60)
+    until(lambda: list_marked_processes(tmp_path) == [], "every process of the demo has ended", 60)
 
 
 @pytest.mark.timeout(SECONDS + 40)
@@ -123,7 +124,7 @@ def test_a_process_that_carries_the_mark_is_seen(tmp_path: Path) -> None:
     with subprocess.Popen(
         ["cat"], stdin=subprocess.PIPE, env={**os.environ, MARK: str(tmp_path)}
     ) as child:
-        until(lambda: marked_processes(tmp_path) == [str(child.pid)], "the child is seen", 60)
+        until(lambda: list_marked_processes(tmp_path) == [str(child.pid)], "the child is seen", 60)
 
 
 @pytest.mark.flow

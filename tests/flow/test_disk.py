@@ -61,7 +61,7 @@ class FailingDisk:
             "DISK_FOLDER": str(self.folder),
         }
 
-    def failed(self) -> int:
+    def count_failures(self) -> int:
         """Count the calls that failed since the disk was broken."""
         return int(CONTROL.unpack(self._control)[2])
 
@@ -85,7 +85,7 @@ class FullDisk:
         # more than `ullage check` asks for
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=384m", "none", self.folder], check=True)
 
-    def failed(self) -> int:
+    def count_failures(self) -> int:
         """Return 1: that a disk is full shows only in what is logged, not in a count."""
         return 1
 
@@ -125,8 +125,8 @@ SHORT = ("full", "a sync fails")
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
     if request.param == "full" and os.geteuid():
         pytest.skip("a file system of its own needs root")
-    with contextlib.closing(CASES[request.param](tmp_path)) as made:
-        yield made
+    with contextlib.closing(CASES[request.param](tmp_path)) as broken_disk:
+        yield broken_disk
 
 
 @dataclass
@@ -141,24 +141,28 @@ class Work:
     posts: int = 0
 
     def lines(self) -> str:
-        """Posts that give one customer away each, to be handed in."""
+        """Return lines to ingest, each a post that gives away one customer."""
         numbers = range(self.posts, self.posts + POSTS)
         self.posts += POSTS
-        given = [(n, self.customers[n]) for n in numbers]
+        numbered = [(n, self.customers[n]) for n in numbers]
         return "\n".join(
             json.dumps(
-                {"site": "x", "url": f"http://x.example/{n}", "text": f"{one.name},{one.phone}"}
+                {
+                    "site": "x",
+                    "url": f"http://x.example/{n}",
+                    "text": f"{customer.name},{customer.phone}",
+                }
             )
-            for n, one in given
+            for n, customer in numbered
         )
 
-    def stored(self) -> int:
+    def count_exposed_customers(self) -> int:
         """Count the customers in the store without writing anything."""
         with contextlib.closing(open_configured_store(Context(self.daemon.data))) as store:
             return store.count(Exposure, DocumentFilter())
 
-    def found(self) -> bool:
-        return self.stored() == self.posts
+    def is_everything_stored(self) -> bool:
+        return self.count_exposed_customers() == self.posts
 
     def pid(self, role: str) -> int:
         """Return the process of a role, which the supervisor may have restarted."""
@@ -175,7 +179,7 @@ class Work:
         with contextlib.closing(Context(self.daemon.data).bus()) as bus:
             return sum(place.waiting for place in bus.places(READERS[role], role).values())
 
-    def said(self, role: str) -> int:
+    def count_refusals(self, role: str) -> int:
         """Count how often a role logged that the disk refuses its writes."""
         lines = self.daemon.log.read_text().splitlines()
         return sum(
@@ -185,24 +189,24 @@ class Work:
 
 def faults(daemon: Daemon) -> set[str]:
     """Return the faults that `ullage check` reports."""
-    done = subprocess.run(
+    process = subprocess.run(
         command(daemon.data, "check"), env=os.environ, capture_output=True, text=True, check=False
     )
-    return {line for line in done.stdout.splitlines() if line.startswith("FAULT")}
+    return {line for line in process.stdout.splitlines() if line.startswith("FAULT")}
 
 
 @pytest.fixture
 def work(tmp_path: Path, disk: Disk) -> Iterator[Work]:
     customers = list(people(9 * POSTS, 7))
-    with Daemon.of_bank(disk.folder / "data", tmp_path, customers) as daemon:
-        made = Work(daemon, disk, customers, faults(daemon))
+    with Daemon.create_for_bank(disk.folder / "data", tmp_path, customers) as daemon:
+        prepared = Work(daemon, disk, customers, faults(daemon))
         with pytest.MonkeyPatch.context() as patch:
             for name, value in disk.environment.items():
                 patch.setenv(name, value)
             daemon.start()
-        daemon.ask("ingest", "-", text=made.lines())
-        until(made.found, "the first posts are found")
-        yield made
+        daemon.ask("ingest", "-", text=prepared.lines())
+        until(prepared.is_everything_stored, "the first posts are found")
+        yield prepared
 
 
 def hand_in(work: Work) -> subprocess.Popen[bytes]:
@@ -260,7 +264,7 @@ def is_stopped(pid: int) -> bool:
 
 
 @contextlib.contextmanager
-def held(pid: int, folder: Path) -> Iterator[None]:
+def stop_process(pid: int, folder: Path) -> Iterator[None]:
     """Hold a process still, locking no file of a folder, for the time of a block."""
     until(
         lambda: stop_without_locks(pid, folder),
@@ -274,26 +278,26 @@ def held(pid: int, folder: Path) -> Iterator[None]:
 
 def breaks_under(work: Work, role: str) -> None:
     """Break the disk before a role deals with what waits, and mend it once the role noticed."""
-    disk, stored = work.disk, work.stored()
+    disk, exposed = work.disk, work.count_exposed_customers()
     until(
         lambda: work.waiting(role) < POSTS,
         f"{role} is through with what came before, which is found before it is",
         SOON,
     )
-    with held(work.pid(role), work.daemon.data / "bus"):
+    with stop_process(work.pid(role), work.daemon.data / "bus"):
         work.daemon.ask("ingest", "-", text=work.lines())
         until(lambda: work.waiting(role) >= POSTS, f"records wait for {role}", SOON)
-        before = work.said(role)
+        before = work.count_refusals(role)
         disk.breaks()
     until(
-        lambda: work.said(role) > before and disk.failed() > 0,
+        lambda: work.count_refusals(role) > before and disk.count_failures() > 0,
         f"{role} says that the disk does not take it",
         SOON,
     )
     assert work.waiting(role) >= POSTS, "nothing is done of which nothing could be kept"
-    assert work.stored() == stored
+    assert work.count_exposed_customers() == exposed
     disk.works()
-    until(work.found, f"{role} goes on by itself")
+    until(work.is_everything_stored, f"{role} goes on by itself")
 
 
 @pytest.mark.timeout(600)
@@ -302,16 +306,18 @@ def test_what_is_not_durable_is_never_said_to_be_and_all_goes_on(work: Work) -> 
         breaks_under(work, role)
     work.disk.breaks()
     ingest = hand_in(work)
-    until(lambda: work.said("ingest") > 0, "who hands posts in is told to wait", SOON)
+    until(lambda: work.count_refusals("ingest") > 0, "who hands posts in is told to wait", SOON)
     assert ingest.poll() is None, "a post is said to be taken that is not on the disk"
     work.disk.works()
     assert ingest.communicate(timeout=SOON)[0] == b"%d accepted, 0 refused\n" % POSTS
     assert ingest.returncode == 0
-    until(work.found, "what was handed in is found")
+    until(work.is_everything_stored, "what was handed in is found")
     assert work.daemon.stop() == 0
     assert set(work.daemon.exposures().values()) == {1}
-    seen = [sighting["id"] for incident in work.daemon.incidents() for sighting in incident["seen"]]
-    assert len(seen) == len(set(seen)) == work.posts
+    sightings = [
+        sighting["id"] for incident in work.daemon.incidents() for sighting in incident["seen"]
+    ]
+    assert len(sightings) == len(set(sightings)) == work.posts
     assert "Traceback" not in work.daemon.log.read_text()
     work.daemon.ask("audit", "verify")
     assert faults(work.daemon) <= work.faults

@@ -67,12 +67,12 @@ class Zone:
         )
 
     def ullage(self, *words: str) -> str:
-        """Return what `ullage WORDS` logged; the log is kept in the zone."""
-        done = self.run(*command(self.data, *words))
-        with (self.data / "said.log").open("a", encoding="utf-8") as said:
-            said.write(done.stdout + done.stderr)
-        assert done.returncode == 0, done.stderr
-        return done.stderr
+        """Return what `ullage WORDS` logged, and append its output to the zone's log."""
+        process = self.run(*command(self.data, *words))
+        with (self.data / "said.log").open("a", encoding="utf-8") as log:
+            log.write(process.stdout + process.stderr)
+        assert process.returncode == 0, process.stderr
+        return process.stderr
 
     def spool(self) -> Path:
         return self.data / "spool" / CAPTURES
@@ -89,24 +89,24 @@ def zone(role: str, data: Path, loopback: bool) -> Iterator[Zone]:
     except subprocess.CalledProcessError as error:
         unable(error.stderr.strip())
     try:
-        made = Zone(name, data)
-        if loopback and (done := made.run("ip", "link", "set", "lo", "up")).returncode:
-            unable(done.stderr.strip())
-        yield made
+        namespace = Zone(name, data)
+        if loopback and (process := namespace.run("ip", "link", "set", "lo", "up")).returncode:
+            unable(process.stderr.strip())
+        yield namespace
     finally:
         subprocess.run(["ip", "netns", "delete", name], check=True)
 
 
 @pytest.fixture
 def outer(tmp_path: Path) -> Iterator[Zone]:
-    with zone("outer", tmp_path / "outer", loopback=True) as made:
-        yield made
+    with zone("outer", tmp_path / "outer", loopback=True) as namespace:
+        yield namespace
 
 
 @pytest.fixture
 def inner(tmp_path: Path) -> Iterator[Zone]:
-    with zone("inner", tmp_path / "inner", loopback=False) as made:
-        yield made
+    with zone("inner", tmp_path / "inner", loopback=False) as namespace:
+        yield namespace
 
 
 def set_up_inner(inner: Zone, customers: list[Person], export: Path) -> None:
@@ -133,9 +133,9 @@ def set_up_outer(outer: Zone, inner: Zone) -> None:
 
 
 def plant(site: Path) -> dict[str, int]:
-    """Eight pastes of two customers each; returns reference → number of pastes that hold it."""
+    """Write eight pastes of two customers each, and count the pastes of each reference."""
     (site / "raw").mkdir(parents=True)
-    held: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for number in range(PASTES):
         pair = CUSTOMERS[number % 7], CUSTOMERS[(number * 3 + 1) % 7]
         rows = "".join(
@@ -143,10 +143,10 @@ def plant(site: Path) -> dict[str, int]:
         )
         (site / "raw" / f"paste{number}.txt").write_text(f"page {number}\n{rows}", encoding="utf-8")
         for reference in {p.reference for p in pair}:
-            held[reference] = held.get(reference, 0) + 1
+            counts[reference] = counts.get(reference, 0) + 1
     links = "".join(f'<a href="/paste{number}">{number}</a>' for number in range(PASTES))
     (site / "archive.html").write_text(f"<html><body>{links}</body></html>", encoding="utf-8")
-    return held
+    return counts
 
 
 @contextlib.contextmanager
@@ -162,8 +162,8 @@ def serving(outer: Zone, site: Path) -> Iterator[None]:
 
 def carry_badly(outer: Zone, inner: Zone) -> None:
     """Carry the first file by half and the others whole, the last first."""
-    first, *others = sorted(outer.spool().glob("*.spool"))
-    for path in reversed(others):
+    first, *later = sorted(outer.spool().glob("*.spool"))
+    for path in reversed(later):
         shutil.copyfile(path, inner.spool() / path.name)
     whole = first.read_bytes()
     (inner.spool() / first.name).write_bytes(whole[: len(whole) // 2])
@@ -240,7 +240,7 @@ def test_what_was_crawled_outside_is_matched_inside_with_only_files_between(
 ) -> None:
     set_up_inner(inner, CUSTOMERS, tmp_path / "customers.csv")
     set_up_outer(outer, inner)
-    held = plant(tmp_path / "site")
+    planted = plant(tmp_path / "site")
     assert inner.run("ip", "route").stdout == ""
     with serving(outer, tmp_path / "site"):
         assert outer.run(sys.executable, "-c", REACH, "127.0.0.1", str(PORT)).returncode == 0
@@ -251,10 +251,10 @@ def test_what_was_crawled_outside_is_matched_inside_with_only_files_between(
     inner.spool().mkdir(parents=True, exist_ok=True)
     carry_badly(outer, inner)
     check_outer(outer, inner, tmp_path / "site")
-    said = match_between_rounds(outer, inner) + inner.ullage("match", "--once")
-    assert "spool_gap" not in said
+    log = match_between_rounds(outer, inner) + inner.ullage("match", "--once")
+    assert "spool_gap" not in log
     inner.ullage("alert", "--once")
-    assert exposures(inner) == held
+    assert exposures(inner) == planted
     assert hours_seen(inner) == {"pastes": {"o"}}, "the heartbeat came the same way"
     assert Context(outer.data).bus().lag(CAPTURES, "match").records == 0
     check_outer(outer, inner, tmp_path / "site")

@@ -54,10 +54,10 @@ def machine(tmp_path: Path) -> Mapping[str, str]:
 
 @pytest.fixture
 def running(tmp_path: Path, machine: Mapping[str, str]) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Run commands in another terminal, ended with Ctrl-C."""
-    found: list[subprocess.Popen[bytes]] = []
-    yield found
-    for process in found:
+    """Yield a list for commands of a second terminal, each of which is ended with Ctrl-C."""
+    processes: list[subprocess.Popen[bytes]] = []
+    yield processes
+    for process in processes:
         interrupt(process)
 
 
@@ -67,33 +67,33 @@ def interrupt(process: subprocess.Popen[bytes]) -> int:
     return process.wait(60)
 
 
-def typed(block: str) -> list[str]:
+def list_commands(block: str) -> list[str]:
     return [line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")]
 
 
-def shown_in(page: str) -> list[str]:
+def read_shown_verdict(page: str) -> list[str]:
     """Return the verdict on the sample that a page shows."""
     block = re.compile(
         r"^\$ ullage assess deploy/demo/sample/leak.txt\n(.*?)^```$", re.MULTILINE | re.DOTALL
     )
-    found = block.search((ROOT / page).read_text("utf-8"))
-    return found[1].splitlines() if found else []
+    match = block.search((ROOT / page).read_text("utf-8"))
+    return match[1].splitlines() if match else []
 
 
 def is_shortened(shown: Sequence[str], whole: Sequence[str]) -> bool:
     """Return whether all of `shown` is in `whole`, in that order."""
-    left = iter(whole)
-    return all(line in left for line in shown)
+    remaining = iter(whole)
+    return all(line in remaining for line in shown)
 
 
 @pytest.mark.timeout(900)
 def test_everything_in_it_works(
     tmp_path: Path, machine: Mapping[str, str], running: list[subprocess.Popen[bytes]]
 ) -> None:
-    said: dict[str, str] = {}
+    outputs: dict[str, str] = {}
 
     def run(line: str, codes: tuple[int, ...] = (0,)) -> str:
-        done = subprocess.run(
+        process = subprocess.run(
             ["bash", "-c", line],
             cwd=tmp_path,
             env=machine,
@@ -101,8 +101,13 @@ def test_everything_in_it_works(
             text=True,
             check=False,
         )
-        assert done.returncode in codes, (line, done.returncode, done.stdout, done.stderr)
-        return done.stdout + done.stderr
+        assert process.returncode in codes, (
+            line,
+            process.returncode,
+            process.stdout,
+            process.stderr,
+        )
+        return process.stdout + process.stderr
 
     def start(line: str) -> None:
         with (tmp_path / "run.log").open("ab") as log:
@@ -139,28 +144,30 @@ def test_everything_in_it_works(
                 )
                 assert interrupt(running[-1]) == 0
                 start("ullage --data first run")
-            for line in typed(block) if language == "console" else ():
+            for line in list_commands(block) if language == "console" else ():
                 if line == "ullage --data first run":
                     start(line)
                 elif line == "ullage --data first status":
                     until(is_ready, "all roles are ready")
-                    said[line] = run(line)
+                    outputs[line] = run(line)
                 elif not any(line.startswith(beginning) for beginning in NOT_RUN):
-                    said[line] = run(line)
+                    outputs[line] = run(line)
         assert team.received, "notify test reached the channel"
     verdict = [
         line.rstrip()
-        for line in said["ullage --data first assess deploy/demo/sample/leak.txt"].splitlines()
+        for line in outputs["ullage --data first assess deploy/demo/sample/leak.txt"].splitlines()
     ]
     for page in ("README.md", "README.zh.md", "docs/assess.md"):
-        assert shown_in(page), page
-        assert is_shortened(shown_in(page), verdict), page
-    assert re.search(r"INC-\w+ +high", said["ullage --data first incidents list"])
+        assert read_shown_verdict(page), page
+        assert is_shortened(read_shown_verdict(page), verdict), page
+    assert re.search(r"INC-\w+ +high", outputs["ullage --data first incidents list"])
     assert "password" in (tmp_path / "run.log").read_text()
 
 
 def test_what_is_not_run_is_shown_and_has_a_reason() -> None:
-    lines = [line for language, block in BLOCKS if language == "console" for line in typed(block)]
+    lines = [
+        line for language, block in BLOCKS if language == "console" for line in list_commands(block)
+    ]
     assert [
         beginning for beginning in NOT_RUN if not any(line.startswith(beginning) for line in lines)
     ] == []

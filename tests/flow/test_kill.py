@@ -35,17 +35,18 @@ def site(tmp_path: Path, site_programs: Path) -> Iterator[str]:
 
 
 def plant(url: str, customers: list[Person], pages: int) -> dict[str, int]:
-    """Pastes, one customer each or two; returns reference → number of pastes that hold it."""
-    board, held = Bepasty(url), dict.fromkeys((p.reference for p in customers), 0)
+    """Publish pastes of one or two customers, and count the pastes of each reference."""
+    board, counts = Bepasty(url), dict.fromkeys((p.reference for p in customers), 0)
     for number in range(pages):
-        one, two = customers[number % CUSTOMERS], customers[(number * 7 + 1) % CUSTOMERS]
+        first, second = customers[number % CUSTOMERS], customers[(number * 7 + 1) % CUSTOMERS]
         board.paste(
-            f"page {number}\n{one.name},{one.phone},{one.resident_id}\n{two.name},{two.phone}\n",
+            f"page {number}\n{first.name},{first.phone},{first.resident_id}\n"
+            f"{second.name},{second.phone}\n",
             f"p{number}.txt",
         )
-        for person in {one.reference, two.reference}:
-            held[person] += 1
-    return held
+        for person in {first.reference, second.reference}:
+            counts[person] += 1
+    return counts
 
 
 @pytest.mark.timeout(1800)
@@ -57,23 +58,25 @@ def test_kills_lose_nothing_and_double_nothing(
     data.mkdir()
     (data / "ullage.toml").write_text(configuration("bank"), encoding="utf-8")
     with Daemon(data, tmp_path / "run.log") as daemon:
-        held = work(daemon, tmp_path, site, pages)
+        planted = work(daemon, tmp_path, site, pages)
         kill_again_and_again(daemon, kills)
         daemon.drain()
-        assert daemon.exposures() == held
-        seen = [sighting["id"] for incident in daemon.incidents() for sighting in incident["seen"]]
-        assert len(seen) == len(set(seen)) == pages, "one sighting in one incident"
+        assert daemon.exposures() == planted
+        sightings = [
+            sighting["id"] for incident in daemon.incidents() for sighting in incident["seen"]
+        ]
+        assert len(sightings) == len(set(sightings)) == pages, "one sighting in one incident"
 
 
 def work(daemon: Daemon, tmp_path: Path, site: str, pages: int) -> dict[str, int]:
-    """Set the daemon up for a site of so many pages; returns what it must find."""
+    """Set the daemon up for a site of `pages` pastes, and return the count of each reference."""
     daemon.ask("init")
     customers = list(people(CUSTOMERS, 3))
     write_customers(tmp_path / "customers.csv", customers)
     daemon.ask("watchlist", "load", str(tmp_path / "customers.csv"), "--tenant", "bank")
-    held = plant(site, customers, pages)
+    planted = plant(site, customers, pages)
     write_site(daemon.data, "pastes", "bepasty", site, PACE)
-    return held
+    return planted
 
 
 def kill_again_and_again(daemon: Daemon, kills: int) -> None:

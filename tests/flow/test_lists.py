@@ -70,7 +70,7 @@ def test_a_list_that_is_gone_is_kept_in_memory_missed_after_a_start_and_nothing_
     tmp_path: Path,
 ) -> None:
     customers = list(people(30, 5))
-    daemon = Daemon.of_bank(tmp_path / "data", tmp_path, customers)
+    daemon = Daemon.create_for_bank(tmp_path / "data", tmp_path, customers)
     lists, away = daemon.data / "watchlists", tmp_path / "away"
     match = Match(daemon.data, tmp_path / "match.log")
     try:
@@ -87,7 +87,7 @@ def test_a_list_that_is_gone_is_kept_in_memory_missed_after_a_start_and_nothing_
         }
         daemon.ask("ingest", "-", text=json.dumps(post))
         write_customers(tmp_path / "few.csv", customers[:3])
-        done = subprocess.run(
+        process = subprocess.run(
             command(
                 daemon.data, "watchlist", "load", str(tmp_path / "few.csv"), "--tenant", "bank"
             ),
@@ -95,7 +95,7 @@ def test_a_list_that_is_gone_is_kept_in_memory_missed_after_a_start_and_nothing_
             text=True,
             check=False,
         )
-        assert (done.returncode, "instead of 30" in done.stderr) == (2, True)
+        assert (process.returncode, "instead of 30" in process.stderr) == (2, True)
         assert match.ready() == 503
         away.rename(lists)
         match.says(200, CUSTOMERS=30, RELOADED=1)

@@ -41,10 +41,10 @@ def context(tmp_path: Path, receiver: Receiver) -> Context:
         "[notify]\n", "[notify]\ngroup_seconds = 0\n"
     )
     tmp_path.joinpath("ullage.toml").write_text(configuration("bank") + grouped, encoding="utf-8")
-    made = Context(tmp_path)
-    list(setup.initialise(made))
+    new_context = Context(tmp_path)
+    list(setup.initialise(new_context))
     security_team.introduce(tmp_path / "keys", receiver)
-    return made
+    return new_context
 
 
 @contextlib.contextmanager
@@ -66,8 +66,8 @@ def publish(context: Context, name: str, first: int) -> None:
         contextlib.closing(context.bus()) as bus,
         contextlib.closing(bus.publisher(FINDINGS)) as publisher,
     ):
-        found = finding(name, range(first, first + 10), people=(f"{name}1", f"{name}2"))
-        publisher.append([signed(context.keys, found.encode(), id_=found.id)])
+        new_finding = finding(name, range(first, first + 10), people=(f"{name}1", f"{name}2"))
+        publisher.append([signed(context.keys, new_finding.encode(), id_=new_finding.id)])
 
 
 def ids(receiver: Receiver) -> list[str]:
@@ -96,8 +96,8 @@ def test_a_kill_while_a_message_is_out_repeats_it_under_its_id_and_a_restart_rep
     with alert(context):
         publish(context, "b", 100)
         assert receiver.wait_for(lambda received: len(received) == 3, 60)
-    first, again, other = ids(receiver)
-    assert first == again != other
+    first, second, third = ids(receiver)
+    assert first == second != third
     told_of = [
         [incident["id"] for incident in message.json["incidents"]] for message in receiver.received
     ]
@@ -106,11 +106,11 @@ def test_a_kill_while_a_message_is_out_repeats_it_under_its_id_and_a_restart_rep
 
 @pytest.fixture
 def store_of(context: Context):
-    """Count the notifications with an outcome."""
+    """Return a function that counts the notifications with an outcome."""
     from alerts.store import open_configured_store
 
-    def counted(outcome: str) -> int:
+    def count(outcome: str) -> int:
         with contextlib.closing(open_configured_store(context)) as store:
             return len(log_of(store, outcome=outcome))
 
-    return counted
+    return count

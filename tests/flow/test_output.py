@@ -37,7 +37,7 @@ def free_ports(count: int) -> list[int]:
 def bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a data folder with customers, to be copied."""
     folder = tmp_path_factory.mktemp("bank")
-    return Daemon.of_bank(folder / "data", folder, list(people(12, 5))).data
+    return Daemon.create_for_bank(folder / "data", folder, list(people(12, 5))).data
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ WAYS = [full, unread, stuck]
 
 
 @contextlib.contextmanager
-def started(data: Path, output: IO[bytes], *words: str) -> Iterator[subprocess.Popen[bytes]]:
+def start(data: Path, output: IO[bytes], *words: str) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
         command(data, *words), stdin=subprocess.DEVNULL, stdout=output, stderr=output
     )
@@ -120,7 +120,7 @@ def test_the_supervisor_and_its_services_go_on_and_count_what_is_lost(
     ports: dict[str, int],
     output: Callable[[], contextlib.AbstractContextManager[IO[bytes]]],
 ) -> None:
-    with output() as file, started(tmp_path / "data", file, "run") as process:
+    with output() as file, start(tmp_path / "data", file, "run") as process:
         until(is_up(process, ports, *SERVICES), "all services are ready")
         assert samples(ports["match"])[LOST] >= 1, "its line `started`"
         [matcher] = (pid for pid in roles(process) if "match" in words_of(pid))
@@ -138,7 +138,7 @@ def test_each_service_goes_on_by_itself(
     role: str,
     output: Callable[[], contextlib.AbstractContextManager[IO[bytes]]],
 ) -> None:
-    with output() as file, started(tmp_path / "data", file, role) as process:
+    with output() as file, start(tmp_path / "data", file, role) as process:
         until(is_up(process, ports, role), f"{role} is ready")
         process.terminate()
         assert process.wait(60) == 0
@@ -164,20 +164,20 @@ def test_a_result_that_cannot_be_written_is_a_failure_all_the_same(
     tmp_path: Path, ports: dict[str, int]
 ) -> None:
     with full() as file:
-        done = subprocess.run(
+        process = subprocess.run(
             command(tmp_path / "data", "config", "show"),
             stdout=file,
             stderr=subprocess.PIPE,
             check=False,
         )
-    assert (done.returncode, b"No space left" in done.stderr) == (1, True)
+    assert (process.returncode, b"No space left" in process.stderr) == (1, True)
     assert ports
 
 
 def roles(process: subprocess.Popen[bytes]) -> list[int]:
-    """Pids of the services that the supervisor has started."""
-    found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [int(pid) for pid in found]
+    """Return the pids of the services that the supervisor has started."""
+    pids = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(pid) for pid in pids]
 
 
 def words_of(pid: int) -> list[str]:

@@ -40,8 +40,8 @@ LENGTHS = [
 """Records on each topic: a short form for every run, the whole for `make test-faults`."""
 
 
-def of_json(text: bytes) -> list[bytes]:
-    """List what stands where the JSON `text` of a record should: none of it is JSON."""
+def list_bad_json(text: bytes) -> list[bytes]:
+    """List what might replace the JSON `text` of a record, none of which is valid."""
     fields = json.loads(text)
     first = next(iter(fields))
     return [
@@ -57,8 +57,8 @@ def of_json(text: bytes) -> list[bytes]:
     ]
 
 
-def sealed(context: Context) -> list[Outgoing]:
-    """Poison for captures that a collector of ours has sealed and signed, and what nobody has."""
+def seal_poison(context: Context) -> list[Outgoing]:
+    """List poisoned captures that a collector of ours has sealed, and ones of unknown schemas."""
     sealer, signer = keys.load_sealer(context.keys), keys.load_signer(context.keys, "ingest")
     whole = capture().encode()
     (length,) = struct.unpack_from(">I", whole)
@@ -69,37 +69,38 @@ def sealed(context: Context) -> list[Outgoing]:
         "key_id": sealer.key_id,
     }
     values = [
-        struct.pack(">I", len(text)) + text + b"body" for text in of_json(whole[4 : 4 + length])
+        struct.pack(">I", len(text)) + text + b"body"
+        for text in list_bad_json(whole[4 : 4 + length])
     ]
     values = [struct.pack(">I", 2**31) + whole[4:], *values[1:]]
     seals = list(map(CaptureSealer(sealer, signer).seal, values))
-    of_nobody = [
-        Outgoing("poison", seals[0], {**headers, "schema": said})
-        for said in ("99", "x", "", "\ud800")
+    unknown = [
+        Outgoing("poison", seals[0], {**headers, "schema": schema})
+        for schema in ("99", "x", "", "\ud800")
     ]
     return [
         *(Outgoing("poison", seal, headers) for seal in seals),
-        *of_nobody,
+        *unknown,
         Outgoing("poison", seals[0][:-1], headers),
     ]
 
 
-def told(context: Context) -> list[Outgoing]:
-    """Poison for findings that match has signed, and what nobody has."""
+def sign_poison(context: Context) -> list[Outgoing]:
+    """List poisoned findings that match has signed, and one that nobody has."""
     whole = finding().encode()
     unsigned = Outgoing("bank", whole, {"tenant": "bank", "id": "f", "schema": "99"})
-    return [*(signed(context.keys, value) for value in of_json(whole)), unsigned]
+    return [*(signed(context.keys, value) for value in list_bad_json(whole)), unsigned]
 
 
-def mixed(kinds: list[Outgoing], among: list[Outgoing]) -> list[Outgoing]:
-    """`among` with one of `kinds` in a hundred, spread evenly, but each of them once at least."""
+def mix(kinds: list[Outgoing], among: list[Outgoing]) -> list[Outgoing]:
+    """Return `among` with 1 % of `kinds` spread evenly over it, each of them at least once."""
     count = max(len(kinds), len(among) // 100)
     poison = [kinds[n % len(kinds)] for n in range(count)]
     every = len(among) // count
     return [
         record
-        for n, one in enumerate(poison)
-        for record in (*among[n * every : (n + 1) * every], one)
+        for n, poisoned in enumerate(poison)
+        for record in (*among[n * every : (n + 1) * every], poisoned)
     ] + among[count * every :]
 
 
@@ -117,19 +118,19 @@ class Rig:
 
     def __init__(self, folder: Path) -> None:
         self.data, self.customers = folder / "data", list(people(CUSTOMERS, 13))
-        self.daemon = Daemon.of_bank(self.data, folder, self.customers)
+        self.daemon = Daemon.create_for_bank(self.data, folder, self.customers)
         self.context = Context(self.data)
 
     def posts(self, count: int) -> list[Outgoing]:
-        """Sealed posts, of which as many as there are customers give one away each."""
+        """Return `count` sealed posts, of which one for each customer gives that one away."""
         every = count // CUSTOMERS
         bodies = [
             text_of(self.customers[n // every]) if n % every == 0 else f"nobody is in number {n}"
             for n in range(count)
         ]
-        made = [
-            capture(id=f"c{n}", site="other", post_id=str(n), url="", title="", body=one.encode())
-            for n, one in enumerate(bodies)
+        posts = [
+            capture(id=f"c{n}", site="other", post_id=str(n), url="", title="", body=body.encode())
+            for n, body in enumerate(bodies)
         ]
         with (
             contextlib.closing(self.context.bus()) as bus,
@@ -139,21 +140,21 @@ class Rig:
                 publisher,
                 keys.load_sealer(self.context.keys),
                 keys.load_signer(self.context.keys, "ingest"),
-            ).seal(made)
+            ).seal(posts)
 
     def work(self) -> None:
-        """Match and alert deal with all that there is; neither may die of it."""
+        """Let match and alert process everything; neither may die of it."""
         environment = {**os.environ, SUPERVISOR: str(os.getpid())}
         for role in ("match", "alert"):
-            done = subprocess.run(
+            process = subprocess.run(
                 command(self.data, role, "--once"),
                 env=environment,
                 capture_output=True,
                 text=True,
                 check=False,
             )
-            assert done.returncode == 0, done.stderr[-2000:]
-            assert "Traceback" not in done.stderr
+            assert process.returncode == 0, process.stderr[-2000:]
+            assert "Traceback" not in process.stderr
 
     def letters(self) -> Counter[tuple[str, int]]:
         """Count the dead letters of each stage, by how often they came back."""
@@ -172,14 +173,14 @@ def text_of(customer: Person) -> str:
 def test_each_is_a_dead_letter_and_all_others_are_handled(tmp_path: Path, count: int) -> None:
     rig = Rig(tmp_path)
     posts = rig.posts(count)
-    captures, findings = mixed(sealed(rig.context), posts), told(rig.context)
+    captures, findings = mix(seal_poison(rig.context), posts), sign_poison(rig.context)
     put(rig.context, CAPTURES, captures)
     put(rig.context, FINDINGS, findings)
     poison = {"match": len(captures) - count, "alert": len(findings)}
     for replays in range(MAX_REPLAYS + 1):
         rig.work()
         assert rig.letters() == {(stage, replays): number for stage, number in poison.items()}
-        said = rig.daemon.ask("dead-letters", "--replay")
-        assert said.startswith(f"{sum(poison.values()) if replays < MAX_REPLAYS else 0} replayed")
+        answer = rig.daemon.ask("dead-letters", "--replay")
+        assert answer.startswith(f"{sum(poison.values()) if replays < MAX_REPLAYS else 0} replayed")
     exposed = rig.daemon.exposures()
-    assert exposed == dict.fromkeys((one.reference for one in rig.customers), 1)
+    assert exposed == dict.fromkeys((customer.reference for customer in rig.customers), 1)

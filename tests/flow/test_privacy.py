@@ -72,9 +72,8 @@ def daemon(
 ) -> Iterator[Daemon]:
     """Run a daemon whose customer list holds the victim and whose two sites leak them.
 
-    It has a temporary folder of its own. Evidence is sealed and a webhook is notified: nothing
-    of that
-    may be in clear either.
+    It has a temporary folder of its own. Evidence is sealed and a webhook is notified: neither may
+    hold anything in clear.
     """
     data = tmp_path / "swept" / "data"
     (tmp_path / "swept" / "tmp").mkdir(parents=True)
@@ -88,11 +87,11 @@ def daemon(
         + security_team.configuration(f"http://127.0.0.1:{port}").replace(*DETAILED)
     )
     (data / "ullage.toml").write_text(text, encoding="utf-8")
-    with Daemon(data, tmp_path / "swept" / "run.log") as made:
-        plant(made, tmp_path, sites)
+    with Daemon(data, tmp_path / "swept" / "run.log") as daemon:
+        plant(daemon, tmp_path, sites)
         officers(tmp_path, Context(data).keys)
         security_team.introduce(data / "keys", receiver)
-        yield made
+        yield daemon
 
 
 def plant(made: Daemon, tmp_path: Path, sites: tuple[str, Forum]) -> None:
@@ -129,7 +128,7 @@ def ingest_hostile(daemon: Daemon) -> None:
         "ingest",
         "-",
         text="".join(
-            json.dumps(one, ensure_ascii=False) + "\n" for one in (line, *hostile.lines())
+            json.dumps(post, ensure_ascii=False) + "\n" for post in (line, *hostile.lines())
         ),
     )
 
@@ -164,8 +163,9 @@ def is_up(daemon: Daemon) -> bool:
 
 
 def run_everything(daemon: Daemon) -> int:
-    """Crawl, ingest, match and fold with a kill -9 in the middle, then ask the page; how many
-    posts must have been found.
+    """Crawl, ingest, match and fold with a kill -9 in the middle, then ask the page.
+
+    Return how many posts must have been matched.
     """
     token = program_token(daemon)
     daemon.start()
@@ -190,16 +190,16 @@ def run_everything(daemon: Daemon) -> int:
     assert "INC-" not in answer
     assert VICTIM.phone not in answer
     (daemon.log.parent / "metrics.txt").write_text(page(daemon, "/metrics"), encoding="utf-8")
-    seen = [shown for pid in daemon.roles() if (shown := seen_of(pid))]
-    assert len(seen) >= 4, "crawl, match, alert and search"
-    (daemon.log.parent / "processes.txt").write_bytes(b"\n".join(seen))
+    visible = [shown for pid in daemon.roles() if (shown := read_process(pid))]
+    assert len(visible) >= 4, "crawl, match, alert and search"
+    (daemon.log.parent / "processes.txt").write_bytes(b"\n".join(visible))
     assert daemon.stop() == 0
     daemon.drain()
     export(daemon)
     return 43 + len(hostile.lines()) + handed
 
 
-def seen_of(pid: int) -> bytes:
+def read_process(pid: int) -> bytes:
     """Return what every user of the machine sees of a process: its arguments and environment.
 
     It is empty for one that has ended meanwhile, as a check of the supervisor's does.
@@ -225,31 +225,31 @@ def test_no_planted_value_is_in_any_byte_that_was_written(
     daemon: Daemon, receiver: Receiver, tmp_path: Path
 ) -> None:
     posts = run_everything(daemon)
-    found = list(daemon.incidents())
-    assert {site for incident in found for site in incident["sites"]} == {
+    incidents = list(daemon.incidents())
+    assert {site for incident in incidents for site in incident["sites"]} == {
         "pastes",
         "forum",
         "other",
     }
-    assert sum(len(incident["seen"]) for incident in found) == posts
+    assert sum(len(incident["seen"]) for incident in incidents) == posts
     assert sweep.files([daemon.log.parent], PLANTED) == []
     assert sweep.secrets(daemon.data / "keys", [daemon.log.parent]) == []
     assert [hit for record in records(daemon) for hit in sweep.find(record, PLANTED)] == []
-    answers = json.dumps(found, ensure_ascii=False).encode()
+    answers = json.dumps(incidents, ensure_ascii=False).encode()
     assert list(sweep.find(answers, PLANTED)) == []
     assert dead_letters(daemon) == ["malformed"]
     assert receiver.received
     assert [hit for message in receiver.received for hit in sweep.find(message.body, PLANTED)] == []
-    assert PASSWORD.encode() in sealed(daemon, tmp_path)
+    assert PASSWORD.encode() in open_evidence(daemon, tmp_path)
 
 
-def sealed(daemon: Daemon, tmp_path: Path) -> bytes:
-    """Return the evidence as two officers see it; in clear it is nowhere else."""
+def open_evidence(daemon: Daemon, tmp_path: Path) -> bytes:
+    """Return the evidence as two officers open it; it is in clear nowhere else."""
     vault = Vault(daemon.data / "evidence")
     keys = [private_key(tmp_path / f"{name}.pem", PASSPHRASES.__getitem__) for name in OFFICERS]
     return b"".join(
-        open_sealed(vault.sealed(one), one.head.place, one.head.officers, keys)
-        for one in vault.items()
+        open_sealed(vault.sealed(item), item.head.place, item.head.officers, keys)
+        for item in vault.items()
     )
 
 
@@ -272,13 +272,13 @@ def records(daemon: Daemon) -> Iterator[bytes]:
 
 def test_the_sweep_fails_when_a_leak_is_switched_on(daemon: Daemon) -> None:
     ingest_hostile(daemon)
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", LEAK, "--data", str(daemon.data), "match", "--once"],
         capture_output=True,
         env={**os.environ},
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
     leaked = {value for _, value, _ in sweep.files([daemon.log.parent], PLANTED)}
     assert leaked >= LEAKED
 
@@ -295,6 +295,6 @@ def test_every_form_of_a_key_is_seen_within_other_bytes(form: str, tmp_path: Pat
     (tmp_path / "keys" / "bank").mkdir(parents=True)
     (tmp_path / "keys" / "bank" / "match-1.key").write_bytes(key)
     (tmp_path / "run.log").write_bytes(b"x" * 7 + sweep.forms_of_key(key)[form] + b"y" * 7)
-    found = sweep.secrets(tmp_path / "keys", [tmp_path])
-    assert (str(tmp_path / "run.log"), "bank/match-1.key", form) in found
-    assert {name for name, *_ in found} == {str(tmp_path / "run.log")}
+    hits = sweep.secrets(tmp_path / "keys", [tmp_path])
+    assert (str(tmp_path / "run.log"), "bank/match-1.key", form) in hits
+    assert {name for name, *_ in hits} == {str(tmp_path / "run.log")}

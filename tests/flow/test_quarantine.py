@@ -35,20 +35,20 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Daemon:
     Each post gives one customer away.
     """
     customers = list(people(12, 5))
-    made = Daemon.of_bank(tmp_path / "data", tmp_path, customers)
+    bank_daemon = Daemon.create_for_bank(tmp_path / "data", tmp_path, customers)
     posts = [
-        {"site": "x", "url": f"http://x.example/{n}", "text": f"{one.name},{one.phone}"}
-        for n, one in enumerate(customers)
+        {"site": "x", "url": f"http://x.example/{n}", "text": f"{customer.name},{customer.phone}"}
+        for n, customer in enumerate(customers)
     ]
     posts[6]["text"] += " deadly"
-    made.ask("ingest", "-", text="\n".join(map(json.dumps, posts)))
+    bank_daemon.ask("ingest", "-", text="\n".join(map(json.dumps, posts)))
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(POISON)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
-    return made
+    return bank_daemon
 
 
-def exposed(daemon: Daemon) -> int:
+def count_exposed_customers(daemon: Daemon) -> int:
     return len(daemon.exposures())
 
 
@@ -67,7 +67,7 @@ def test_the_daemon_goes_on_within_seconds(daemon: Daemon) -> None:
         daemon.stop()
     daemon.ask("match", "--once")
     daemon.ask("alert", "--once")
-    assert (exposed(daemon), len(letters(daemon))) == (11, 1)
+    assert (count_exposed_customers(daemon), len(letters(daemon))) == (11, 1)
     died = [line for line in daemon.log.read_text().splitlines() if '"role_died"' in line]
     assert len(died) == 3
     assert all('"exit_code": -11' in line for line in died)

@@ -36,8 +36,8 @@ def channel(data: Path, name: str, service: str, address: str) -> None:
 def pid_of(daemon: Daemon, *words: str) -> int:
     """Return the process that the supervisor started with these words, 0 for none."""
     for pid in daemon.roles():
-        given = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
-        if given[-len(words) :] == [word.encode() for word in words]:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
+        if arguments[-len(words) :] == [word.encode() for word in words]:
             return pid
     return 0
 
@@ -57,7 +57,7 @@ def test_chats_and_intake_are_roles_like_the_others(
     for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True):
         monkeypatch.setenv(f"ULLAGE_{name}", str(port))
     data = tmp_path / "data"
-    with Daemon.of_bank(data, tmp_path, list(people(3, 5))) as daemon:
+    with Daemon.create_for_bank(data, tmp_path, list(people(3, 5))) as daemon:
         with (data / "ullage.toml").open("a", encoding="utf-8") as file:
             file.write("\n[intake]\nrun = true\n")
         channel(data, "loans", "matrix", "#loans:localhost")

@@ -40,9 +40,9 @@ def ullage(data: Path, context: Context) -> Run:
         (sites / f"{name}.toml").write_text(text, encoding="utf-8")
 
     def run(*words: Any, text: str = "") -> Result:
-        done = CliRunner().invoke(app, command(data, *words), input=text.encode() or None)
-        assert done.exit_code == 0, f"{words}: {done.output} {done.exception!r}"
-        return done
+        result = CliRunner().invoke(app, command(data, *words), input=text.encode() or None)
+        assert result.exit_code == 0, f"{words}: {result.output} {result.exception!r}"
+        return result
 
     return run
 
@@ -110,12 +110,12 @@ def test_a_sale_of_fifty_messages_is_one_incident_with_everybody_who_is_in_it(
     assert sum(line["author"] == "seller" for line in lines) == 50
     if seed is not None:
         random.Random(seed).shuffle(lines)
-    (found,) = hand_in(ullage, lines)
-    assert (found["customers"], found["severity"], found["origin"]) == (19, "high", "ours")
-    assert found["joined"] >= 19
-    shown = ullage("incidents", "show", found["id"]).stdout
-    assert f"joined from {found['joined']} messages of one seller" in shown
-    assert hand_in(ullage, lines) == [found], "what is handed in again changes nothing"
+    (incident,) = hand_in(ullage, lines)
+    assert (incident["customers"], incident["severity"], incident["origin"]) == (19, "high", "ours")
+    assert incident["joined"] >= 19
+    shown = ullage("incidents", "show", incident["id"]).stdout
+    assert f"joined from {incident['joined']} messages of one seller" in shown
+    assert hand_in(ullage, lines) == [incident], "what is handed in again changes nothing"
 
 
 def board_lines() -> list[dict[str, Any]]:
@@ -131,7 +131,7 @@ def board_lines() -> list[dict[str, Any]]:
     lines = []
     for number, (seller, minutes) in enumerate(zip(whose, at, strict=True)):
         who = customer(number)
-        said = (
+        offer = (
             f"{words[seller % 8]}{words[seller // 8 % 8]}{words[seller // 64]} 出贷款客户 联系飞机"
         )
         lines.append(
@@ -141,7 +141,7 @@ def board_lines() -> list[dict[str, Any]]:
                 "thread": f"t{rng.randrange(300)}",
                 "author": f"seller {seller}",
                 "text": (
-                    f"{said}\n{who['name']}----{who['phone']}----{who['resident_id']}\n第{seller}号卖家"
+                    f"{offer}\n{who['name']}----{who['phone']}----{who['resident_id']}\n第{seller}号卖家"
                     f" {number}"
                 ),
                 "published_at": (
@@ -153,10 +153,10 @@ def board_lines() -> list[dict[str, Any]]:
 
 
 def test_twelve_hundred_posts_of_97_sellers_are_at_most_97_rows(ullage: Run) -> None:
-    found = hand_in(ullage, board_lines())
-    assert sum(one["customers"] for one in found) == POSTS
-    assert len(found) <= SELLERS
-    assert {len(one["authors"]) for one in found} == {1}
+    incidents = hand_in(ullage, board_lines())
+    assert sum(incident["customers"] for incident in incidents) == POSTS
+    assert len(incidents) <= SELLERS
+    assert {len(incident["authors"]) for incident in incidents} == {1}
 
 
 def test_a_record_that_is_split_over_messages_is_read_whole_where_they_are_handed_over_as_one(
@@ -167,8 +167,8 @@ def test_a_record_that_is_split_over_messages_is_read_whole_where_they_are_hande
         {"site": "chat", "channel": "-1001", "author": "seller", "published_at": START.isoformat()},
     )
     pieces = [who["name"], who["phone"], who["resident_id"]]
-    (found,) = hand_in(ullage, [{**line, "message_id": "1", "text": pieces}])
-    shown = json.loads(ullage("incidents", "show", found["id"], "--json").stdout)
+    (incident,) = hand_in(ullage, [{**line, "message_id": "1", "text": pieces}])
+    shown = json.loads(ullage("incidents", "show", incident["id"], "--json").stdout)
     assert (shown["customers"], shown["agreeing"], shown["fields"]) == (
         1,
         1,

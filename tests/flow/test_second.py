@@ -40,9 +40,9 @@ def test_the_second_ends_and_names_the_process_that_is_there(tmp_path: Path) -> 
             check=False,
         )
         assert second.returncode == Exit.USAGE, second.stderr[-2000:]
-        held = re.search(r"ullage: .* by process (\d+) already: stop it first", second.stderr)
-        assert held, second.stderr[-2000:]
-        assert int(held[1]) == daemon.process.pid, (
+        match = re.search(r"ullage: .* by process (\d+) already: stop it first", second.stderr)
+        assert match, second.stderr[-2000:]
+        assert int(match[1]) == daemon.process.pid, (
             "the supervisor that holds the folder, not one of its services"
         )
         assert "Traceback" not in second.stderr

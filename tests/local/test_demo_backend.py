@@ -37,9 +37,9 @@ def test_real_servers_that_cannot_be_had_are_refused_before_anything_is_done(
 
 def test_an_unknown_backend_is_bad_usage(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "ullage", "--data", str(tmp_path), "demo", "--backend", "cloud"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "embedded" in done.stderr
+    process = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert process.returncode == 2
+    assert "embedded" in process.stderr
 
 
 def test_embedded_parts_change_nothing_in_the_configuration(tmp_path: Path) -> None:

@@ -20,14 +20,14 @@ TOLD = [
 ]
 
 
-def received(told: list[dict[str, str]], key: str = KEY, **more: str) -> Received:
+def build_message(incidents: list[dict[str, str]], key: str = KEY, **more: str) -> Received:
     body = json.dumps(
         {
             "type": "ullage.incidents",
             "id": "m",
             "page": f"{PAGE}/",
             "language": "zh",
-            "incidents": told,
+            "incidents": incidents,
             **more,
         }
     ).encode()
@@ -35,19 +35,24 @@ def received(told: list[dict[str, str]], key: str = KEY, **more: str) -> Receive
 
 
 def test_what_must_be_told_was_told():
-    assert list(faults([received(TOLD[:1]), received(TOLD[1:])], KEY, INCIDENTS, PAGE)) == []
+    assert (
+        list(faults([build_message(TOLD[:1]), build_message(TOLD[1:])], KEY, INCIDENTS, PAGE)) == []
+    )
 
 
 @pytest.mark.parametrize(
     ("messages", "said"),
     [
         ([], "2 incidents required one notification, 0 had one"),
-        ([received(TOLD), received(TOLD)], "2 incidents required one notification, 4 had one"),
-        ([received(TOLD, new_key())], "1 messages have a signature that is not right"),
-        ([received(TOLD, title="王伟")], "a message says more than"),
-        ([received([TOLD[0], {**TOLD[1], "tenant": "bank"}])], "a message says more than"),
         (
-            [received([TOLD[0], {**TOLD[1], "url": "http://elsewhere.example/"}])],
+            [build_message(TOLD), build_message(TOLD)],
+            "2 incidents required one notification, 4 had one",
+        ),
+        ([build_message(TOLD, new_key())], "1 messages have a signature that is not right"),
+        ([build_message(TOLD, title="王伟")], "a message says more than"),
+        ([build_message([TOLD[0], {**TOLD[1], "tenant": "bank"}])], "a message says more than"),
+        (
+            [build_message([TOLD[0], {**TOLD[1], "url": "http://elsewhere.example/"}])],
             "a message leads elsewhere",
         ),
     ],
@@ -57,7 +62,7 @@ def test_what_is_wrong_is_said(messages, said):
 
 
 def test_that_nothing_was_told_as_high_is_said():
-    medium, told = [{"id": "INC-B", "severity": "medium"}], [received(TOLD[1:])]
-    assert list(faults(told, KEY, medium, PAGE)) == [
+    medium, messages = [{"id": "INC-B", "severity": "medium"}], [build_message(TOLD[1:])]
+    assert list(faults(messages, KEY, medium, PAGE)) == [
         "the offer of the bank's own data was not notified as high"
     ]

@@ -47,9 +47,9 @@ def program(folder: Path, name: str, text: str) -> None:
 
 
 def test_without_maven_one_line_says_what_to_install_and_how_to_do_without(tmp_path: Path) -> None:
-    done = run("start", tmp_path, path=str(tmp_path / "nothing"))
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"services: there is no Maven: {services.INSTALL}\n"
+    process = run("start", tmp_path, path=str(tmp_path / "nothing"))
+    assert (process.returncode, process.stdout) == (1, "")
+    assert process.stderr == f"services: there is no Maven: {services.INSTALL}\n"
     assert "install Maven (mvn) and a JDK" in services.INSTALL
     assert "without them ullage runs" in services.INSTALL
 
@@ -76,17 +76,17 @@ def test_a_java_that_is_too_old_is_refused_by_name(
 
 
 def test_stopping_what_does_not_run_says_so(tmp_path: Path) -> None:
-    done = run("stop", tmp_path / "new")
-    assert (done.returncode, done.stderr) == (0, "No services run.\n")
+    process = run("stop", tmp_path / "new")
+    assert (process.returncode, process.stderr) == (0, "No services run.\n")
 
 
 def test_a_pid_that_is_another_program_by_now_gets_no_signal(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        (tmp_path / services.LOCK).write_text(f"{other.pid}\n")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        (tmp_path / services.LOCK).write_text(f"{process.pid}\n")
         assert run("stop", tmp_path).stderr == "No services run.\n"
-        assert other.poll() is None
-        other.communicate(b"\n")
-        assert other.returncode == 0
+        assert process.poll() is None
+        process.communicate(b"\n")
+        assert process.returncode == 0
 
 
 def test_a_state_left_by_a_crash_is_not_believed(tmp_path: Path) -> None:
@@ -100,8 +100,8 @@ def test_a_state_left_by_a_crash_is_not_believed(tmp_path: Path) -> None:
 
 
 def test_what_is_printed_can_be_pasted(tmp_path: Path) -> None:
-    made = services.Services(tmp_path / "a b&c", 1, 2, (), kept=True)
-    read = tomllib.loads(made.configuration("p.", "ullage-p-"))
+    running = services.Services(tmp_path / "a b&c", 1, 2, (), kept=True)
+    read = tomllib.loads(running.configuration("p.", "ullage-p-"))
     assert read["bus"]["url"] == "kafka://127.0.0.1:1?create=1&prefix=p."
     assert read["store"]["url"].startswith("elasticsearch://127.0.0.1:2?prefix=ullage-p-&cafile=/")
     assert "a%20b%26c" in read["store"]["url"]
@@ -123,24 +123,24 @@ def folder() -> Iterator[Path]:
     Nobody must reach it, so pytest's will not do.
     """
     need_servers()
-    with tempfile.TemporaryDirectory(prefix="ullage-services-") as made:
-        Path(made).chmod(0o755)
-        yield Path(made) / "services"
-        assert run("stop", Path(made) / "services").returncode == 0
+    with tempfile.TemporaryDirectory(prefix="ullage-services-") as temporary:
+        Path(temporary).chmod(0o755)
+        yield Path(temporary) / "services"
+        assert run("stop", Path(temporary) / "services").returncode == 0
 
 
-def started(folder: Path) -> services.Services:
-    done = run("start", folder)
-    assert done.returncode == 0, done.stderr
-    found = services.find(folder)
-    assert found is not None
-    assert found.kept
-    assert done.stdout.startswith(found.configuration())
-    return found
+def start(folder: Path) -> services.Services:
+    process = run("start", folder)
+    assert process.returncode == 0, process.stderr
+    running = services.find(folder)
+    assert running is not None
+    assert running.kept
+    assert process.stdout.startswith(running.configuration())
+    return running
 
 
-def watched(found: services.Services, pid: int) -> list[int]:
-    return [os.pidfd_open(one) for one in (pid, *found.processes)]
+def watch(running: services.Services, pid: int) -> list[int]:
+    return [os.pidfd_open(process_id) for process_id in (pid, *running.processes)]
 
 
 def assert_ended(handles: Sequence[int]) -> None:
@@ -154,7 +154,7 @@ def assert_ended(handles: Sequence[int]) -> None:
 @pytest.mark.timeout(1200)  # three starts of real servers: minutes on a machine that is busy
 @pytest.mark.servers
 def test_services_run_behind_the_shell_and_go_on_with_their_data(folder: Path) -> None:
-    first = started(folder)
+    first = start(folder)
     pid = services.holder(folder)
     assert pid is not None
     with contextlib.closing(open_bus(first.bus_url("t."), folder, {}, Clock())) as bus:
@@ -165,19 +165,19 @@ def test_services_run_behind_the_shell_and_go_on_with_their_data(folder: Path) -
     again = run("start", folder)
     assert again.stdout == run("start", folder).stdout
     assert f"run already (process {pid})" in again.stderr
-    handles = watched(first, pid)
+    handles = watch(first, pid)
     assert "are ended" in run("stop", folder).stderr
     assert services.find(folder) is None
     assert_ended(handles)
 
-    second = started(folder)
+    second = start(folder)
     with contextlib.closing(open_bus(second.bus_url("t."), folder, {}, Clock())) as bus:
         assert bus.lag(FINDINGS, "alert").records == 1
     with contextlib.closing(open_store(second.store_url(), folder)) as store:
         assert store.get(Claim, CLAIM.id) == CLAIM
     pid = services.holder(folder)
     assert pid is not None
-    handles = watched(second, pid)
+    handles = watch(second, pid)
     os.kill(pid, signal.SIGKILL)
     assert_ended(handles)  # the kernel ends what the holder had started
     assert run("stop", folder).stderr == "No services run.\n"

@@ -21,20 +21,21 @@ def idle_share() -> float:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_timeout_set_timer(item: pytest.Item, settings: pytest_timeout.Settings) -> bool | None:
-    """Limit a test by seconds of a core of its own: on a busy machine a second counts for less,
-    as less is done in it.
+    """Limit a test by seconds of a core of its own.
+
+    On a busy machine a second counts for less, as less is done in it.
     """
     if settings.method != "signal":
         return None
-    left, last = settings.timeout, time.monotonic()
+    remaining, last = settings.timeout, time.monotonic()
 
     def look(_number: int, _frame: FrameType | None) -> None:
-        nonlocal left, last
+        nonlocal remaining, last
         now = time.monotonic()
-        left -= (now - last) * idle_share()
+        remaining -= (now - last) * idle_share()
         last = now
-        if left > 0:
-            signal.setitimer(signal.ITIMER_REAL, min(STEP_SECONDS, left))
+        if remaining > 0:
+            signal.setitimer(signal.ITIMER_REAL, min(STEP_SECONDS, remaining))
         else:
             pytest_timeout.timeout_sigalrm(item, settings)
 
@@ -44,7 +45,7 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: pytest_timeout.Setting
 
     item.cancel_timeout = cancel  # type: ignore[attr-defined]
     signal.signal(signal.SIGALRM, look)
-    signal.setitimer(signal.ITIMER_REAL, min(STEP_SECONDS, left))
+    signal.setitimer(signal.ITIMER_REAL, min(STEP_SECONDS, remaining))
     return True
 
 

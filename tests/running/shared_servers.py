@@ -112,7 +112,7 @@ def _process(pid: int) -> Iterator[int]:
         os.close(handle)
 
 
-def needed_by(item: pytest.Item) -> str:
+def find_needed_server(item: pytest.Item) -> str:
     """Return which server a test needs by its parameter `backend`; empty for none."""
     callspec = getattr(item, "callspec", None)
     return (
@@ -140,14 +140,14 @@ def main(name: str, folder: str, run: str) -> None:
 
 @contextlib.contextmanager
 def _running(name: str, folder: Path) -> Iterator[dict[str, Any]]:
-    """Run the server; yields what a worker must know to use it."""
+    """Run the server, and yield what a worker must know to use it."""
     if name == KAFKA:
         with broker(folder / name) as running:
             yield {"url": running.url}
         return
     with elasticsearch(folder / f"elasticsearch-{name}", name) as node:
-        known = {field: getattr(node, field) for field in ("port", "password", "admin_password")}
-        yield known | {field: str(getattr(node, field)) for field in PATHS}
+        login = {field: getattr(node, field) for field in ("port", "password", "admin_password")}
+        yield login | {field: str(getattr(node, field)) for field in PATHS}
 
 
 if __name__ == "__main__":
