@@ -183,7 +183,7 @@ def test_canary_posts_are_counted_apart_and_are_no_sign_that_crawl_sees(clock: H
     assert f'site!="{CANARY}"' in ALERTS["UllageCoverageGap"]["expr"]
 
 
-def test_a_site_that_is_gone_or_no_longer_watched_leaves_no_series_that_would_look_like_a_failure(
+def test_a_site_that_is_gone_or_no_longer_watched_leaves_no_series(
     clock: HeldClock,
 ) -> None:
     registry = CollectorRegistry()

@@ -47,15 +47,17 @@ def zones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def ullage(zones: Path) -> Ullage:
     def run(*words: str) -> str:
-        done = CliRunner().invoke(app, ["--data", str(zones / "INNER"), *words])
-        assert done.exit_code == 0, done.output
-        return done.stdout
+        result = CliRunner().invoke(app, ["--data", str(zones / "INNER"), *words])
+        assert result.exit_code == 0, result.output
+        return result.stdout
 
     return run
 
 
 def write(zones: Path, *posts: object) -> None:
-    lines = [one if isinstance(one, str) else json.dumps(one, ensure_ascii=False) for one in posts]
+    lines = [
+        post if isinstance(post, str) else json.dumps(post, ensure_ascii=False) for post in posts
+    ]
     (zones / "posts.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -74,23 +76,23 @@ def offer(number: int, *people: int) -> dict[str, str]:
     }
 
 
-def shown(*programs: str) -> list[str]:
+def list_shown_commands(*programs: str) -> list[str]:
     """Return the lines of the page's blocks that begin with one of `programs`, in their order."""
     lines = [line for language, block in BLOCKS if not language for line in block.splitlines()]
     return [line for line in lines if line.split()[0] in programs]
 
 
 def shell(zones: Path, *lines: str, code: int = 0) -> str:
-    done = subprocess.run(
+    process = subprocess.run(
         ["bash", "-ec", "\n".join(lines)], cwd=zones, capture_output=True, text=True, check=False
     )
-    assert done.returncode == code, done.stderr
-    return done.stdout + done.stderr
+    assert process.returncode == code, process.stderr
+    return process.stdout + process.stderr
 
 
 def carry(zones: Path, *, introduce: bool = True) -> None:
     """Carry out the page's steps on files: keys outward; collector, its key and files inward."""
-    lines = shown("mkdir", "cp", "node", "mv")
+    lines = list_shown_commands("mkdir", "cp", "node", "mv")
     shell(zones, *(line for line in lines if introduce or "OUTER/keys/signers" not in line))
 
 
@@ -99,7 +101,9 @@ def incidents(ullage: Ullage) -> list[dict[str, object]]:
 
 
 def test_the_page_shows_all_that_is_done() -> None:
-    assert [line.split()[0] for line in shown("mkdir", "cp", "node", "mv", "ullage")] == [
+    assert [
+        line.split()[0] for line in list_shown_commands("mkdir", "cp", "node", "mv", "ullage")
+    ] == [
         *("mkdir", "cp", "node", "cp", "mv"),
         *("ullage", "ullage", "ullage"),
     ]
@@ -114,10 +118,10 @@ def test_what_it_seals_becomes_an_incident_of_its_site(zones: Path, ullage: Ulla
         {"site": "loans", "url": "https://board.example.com/t/2", "text": "天气很好"},
     )
     carry(zones)
-    for line in shown("ullage"):
+    for line in list_shown_commands("ullage"):
         ullage(*line.split()[3:])
-    [found] = incidents(ullage)
-    assert (found["sites"], found["customers"]) == (["loans"], 12)
+    [incident] = incidents(ullage)
+    assert (incident["sites"], incident["customers"]) == (["loans"], 12)
     assert not list((zones / "OUTER" / "spool" / "captures").iterdir())
 
 
@@ -126,7 +130,7 @@ def test_a_stranger_speaks_for_no_site(zones: Path, ullage: Ullage) -> None:
     carry(zones, introduce=False)
     ullage("match", "--once")
     ullage("alert", "--once")
-    assert [found["sites"] for found in incidents(ullage)] == [["other"]]
+    assert [incident["sites"] for incident in incidents(ullage)] == [["other"]]
 
 
 def test_it_goes_on_where_it_was_and_finishes_what_a_crash_left(
@@ -135,39 +139,39 @@ def test_it_goes_on_where_it_was_and_finishes_what_a_crash_left(
     write(zones, offer(1, *range(12)))
     carry(zones)
     write(zones, offer(2, *range(20, 30)))
-    shell(zones, *shown("node"))
+    shell(zones, *list_shown_commands("node"))
     folder = zones / "OUTER" / "spool" / "captures"
     [second] = folder.iterdir()
     second.rename(f"{second}.partial")  # a crash between spending the number and giving the name
     (folder / f"{3:020d}{second.name[20:]}.partial").write_bytes(b"half")  # and one before
     write(zones, offer(3, *range(30, 38)))
-    shell(zones, *shown("node"))
+    shell(zones, *list_shown_commands("node"))
     assert sorted(int(path.name[:20]) for path in folder.iterdir()) == [2, 3]
-    shell(zones, *shown("mv"))
+    shell(zones, *list_shown_commands("mv"))
     ullage("match", "--once")
     ullage("alert", "--once")
-    assert sorted(int(str(found["customers"])) for found in incidents(ullage)) == [8, 10, 12]
+    assert sorted(int(str(incident["customers"])) for incident in incidents(ullage)) == [8, 10, 12]
 
 
 def test_a_line_that_is_wrong_is_named_without_what_it_says(zones: Path) -> None:
     write(zones, offer(1, 0), f"no json {phone(7)}", {"site": "loans", "text": phone(8)})
-    shell(zones, *shown("mkdir", "cp")[:2])
-    said = shell(zones, *shown("node"), code=1)
-    assert "line 2: is no JSON" in said
-    assert "line 3: url is missing" in said
-    assert "1 posts sealed" in said
-    assert phone(7) not in said
-    assert phone(8) not in said
+    shell(zones, *list_shown_commands("mkdir", "cp")[:2])
+    output = shell(zones, *list_shown_commands("node"), code=1)
+    assert "line 2: is no JSON" in output
+    assert "line 3: url is missing" in output
+    assert "1 posts sealed" in output
+    assert phone(7) not in output
+    assert phone(8) not in output
 
 
 def test_without_a_key_it_says_what_to_carry(zones: Path) -> None:
     write(zones, offer(1, 0))
-    assert "carry keys/seal/*.pub" in shell(zones, *shown("node"), code=2)
+    assert "carry keys/seal/*.pub" in shell(zones, *list_shown_commands("node"), code=2)
 
 
 def test_nothing_of_a_post_lies_outside_in_clear(zones: Path) -> None:
     write(zones, offer(1, 0))
-    shell(zones, *shown("mkdir", "cp")[:2], *shown("node"))
+    shell(zones, *list_shown_commands("mkdir", "cp")[:2], *list_shown_commands("node"))
     written = b"".join(path.read_bytes() for path in (zones / "OUTER").rglob("*") if path.is_file())
     assert not [value for value in CUSTOMERS[0].values() if value.encode() in written]
     assert b"board.example.com" not in written

@@ -120,7 +120,7 @@ def commands(text: str) -> Iterator[DocumentedCommand]:
                 yield DocumentedCommand(bare, tuple(shlex.split(bare)))
 
 
-def why_not(command: DocumentedCommand) -> str:
+def reason_not_to_run(command: DocumentedCommand) -> str:
     return next((why for pattern, why in NOT_RUN.items() if re.match(pattern, command.line)), "")
 
 
@@ -136,26 +136,33 @@ class World(NamedTuple):
 
     def words(self, command: DocumentedCommand) -> list[str]:
         names = (
-            {**self.names, "ID": json.loads(ran("user", "list", "--tokens", "--json")[1])["id"]}
+            {
+                **self.names,
+                "ID": json.loads(run_ullage("user", "list", "--tokens", "--json")[1])["id"],
+            }
             if "revoke" in command.words
             else self.names
         )
         return [names.get(word, word) for word in command.words]
 
 
-def ran(*words: str, input: str | None = None) -> tuple[int, str]:  # noqa: A002
-    """Code and output of `ullage WORDS` in the working folder; where no folder is named it is
-    `DIR`.
+def run_ullage(*words: str, input: str | None = None) -> tuple[int, str]:  # noqa: A002
+    """Run `ullage WORDS` in the working folder, and return exit code and output.
+
+    The folder is DIR where the words name none.
     """
-    given = list(words) if "--data" in words else ["--data", "DIR", *words]
-    done = CliRunner().invoke(app, given, input=input)
-    assert done.exception is None or isinstance(done.exception, SystemExit), (words, done.exception)
-    return done.exit_code, done.output
+    arguments = list(words) if "--data" in words else ["--data", "DIR", *words]
+    result = CliRunner().invoke(app, arguments, input=input)
+    assert result.exception is None or isinstance(result.exception, SystemExit), (
+        words,
+        result.exception,
+    )
+    return result.exit_code, result.output
 
 
 CUSTOMERS = [customer(n) for n in range(40)]
 ROWS = "\n".join(
-    f"{one['name']}----{one['phone']}----{one['resident_id']}" for one in CUSTOMERS[:12]
+    f"{row['name']}----{row['phone']}----{row['resident_id']}" for row in CUSTOMERS[:12]
 )
 CONFIG = """\
 metrics = false
@@ -177,7 +184,7 @@ TELEGRAM = {"name": "a", "type": "public_supergroup", "id": 1, "messages": [
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Two zones, a list, an incident, a channel that answers, an account, and files of each
     kind.
     """
@@ -186,13 +193,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         patch.chdir(folder)
         patch.setattr("ullage.runtime.service.stop_on_signals", lambda stop: None)
         for zone in ("DIR", "INNER"):
-            assert ran("--data", zone, "init")[0] == 0
+            assert run_ullage("--data", zone, "init")[0] == 0
         Path("DIR/ullage.toml").write_text(CONFIG)
         write_secret(Path("DIR/keys/notify/soc"), f"{team.url}\n{new_key()}\n")
         for site in ("board", "telegram-loans", "qq-loans", "wechat-loans", "abuse-box"):
             Path(f"DIR/sites.d/{site}.toml").write_text(SITE)
         _write_files()
-        assert ran("watchlist", "load", "customers.csv", "--tenant", "bank")[0] == 0
+        assert run_ullage("watchlist", "load", "customers.csv", "--tenant", "bank")[0] == 0
         post = json.dumps(
             {
                 "site": "board",
@@ -200,11 +207,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                 "text": f"出售某某银行客户\n{ROWS}",
             }
         )
-        assert ran("ingest", "-", input=f"{post}\n")[0] == 0
+        assert run_ullage("ingest", "-", input=f"{post}\n")[0] == 0
         for role in ("match", "alert"):
-            assert ran(role, "--once")[0] == 0
+            assert run_ullage(role, "--once")[0] == 0
         [incident] = [
-            json.loads(line)["id"] for line in ran("incidents", "list", "--json")[1].splitlines()
+            json.loads(line)["id"]
+            for line in run_ullage("incidents", "list", "--json")[1].splitlines()
         ]
         names = {
             "INCIDENT": incident,
@@ -240,22 +248,22 @@ def _write_files() -> None:
 
 
 @pytest.fixture
-def world(made: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(template: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """Return a copy of the world for each document."""
-    shutil.copytree(made.folder, tmp_path / "world")
+    shutil.copytree(template.folder, tmp_path / "world")
     monkeypatch.chdir(tmp_path / "world")
     monkeypatch.setattr("ullage.runtime.service.stop_on_signals", lambda stop: None)
-    return World(tmp_path / "world", made.names)
+    return World(tmp_path / "world", template.names)
 
 
-def typed(command: DocumentedCommand, world: World) -> str:
-    """Return what is typed at a prompt: a customer's handle, or a new password, twice."""
+def input_for(command: DocumentedCommand, world: World) -> str:
+    """Return the input for prompts: a customer's handle, or a new password twice."""
     if "--subject" not in command.words:
         return "correct horse battery staple\n" * 2
     assert (
-        ran("incidents", "export", world.names["ID"], "--format", "customers", "-o", "handles.csv")[
-            0
-        ]
+        run_ullage(
+            "incidents", "export", world.names["ID"], "--format", "customers", "-o", "handles.csv"
+        )[0]
         == 0
     )
     [handle, *_] = re.findall(r"\b[0-9a-f]{32}\b", Path("handles.csv").read_text("utf-8"))
@@ -267,7 +275,7 @@ def test_what_a_document_shows_works(document: Path, request: pytest.FixtureRequ
     shown = [
         command
         for command in commands(document.read_text(encoding="utf-8"))
-        if not why_not(command)
+        if not reason_not_to_run(command)
     ]
     if not shown:
         return
@@ -275,15 +283,15 @@ def test_what_a_document_shows_works(document: Path, request: pytest.FixtureRequ
     for command in shown:
         words = world.words(command)
         if words[0] == "ullage":
-            code, said = ran(*words[1:], input=typed(command, world))
-            assert (command.line, code) == (command.line, code_of(command)), said
+            code, output = run_ullage(*words[1:], input=input_for(command, world))
+            assert (command.line, code) == (command.line, code_of(command)), output
         else:
-            done = subprocess.run(
+            process = subprocess.run(
                 ["bash", "-ec", command.line], capture_output=True, text=True, check=False
             )
-            if "openssl: command not found" in done.stderr:
+            if "openssl: command not found" in process.stderr:
                 pytest.skip("there is no openssl")
-            assert (command.line, done.returncode) == (command.line, 0), done.stderr
+            assert (command.line, process.returncode) == (command.line, 0), process.stderr
 
 
 def every() -> list[DocumentedCommand]:
@@ -295,7 +303,7 @@ def every() -> list[DocumentedCommand]:
 
 
 def test_most_commands_are_run_and_each_reason_is_needed() -> None:
-    assert sum(not why_not(command) for command in every()) > 90
+    assert sum(not reason_not_to_run(command) for command in every()) > 90
     assert [
         pattern
         for pattern in NOT_RUN
@@ -324,7 +332,9 @@ def test_what_is_looked_for_among_the_metrics_is_there() -> None:
     )
     patterns = [command.words[-1] for command in every() if "/metrics" in command.line]
     assert len(patterns) > 8
-    looked_for = [one.partition("{")[0] for pattern in patterns for one in alternatives(pattern)]
+    looked_for = [
+        metric.partition("{")[0] for pattern in patterns for metric in alternatives(pattern)
+    ]
     assert [
         name for name in looked_for if not any(re.search(name, metric) for metric in metrics)
     ] == []
@@ -334,8 +344,8 @@ def alternatives(pattern: str) -> list[str]:
     """List the names that a pattern such as `a|b_(c|d)` looks for."""
     if (group := re.search(r"\(([^()]*)\)", pattern)) is not None:
         return [
-            one
+            name
             for inner in group[1].split("|")
-            for one in alternatives(pattern[: group.start()] + inner + pattern[group.end() :])
+            for name in alternatives(pattern[: group.start()] + inner + pattern[group.end() :])
         ]
     return pattern.split("|")

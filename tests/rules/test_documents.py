@@ -53,7 +53,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 
 def words(document: Path) -> list[str]:
-    return [one or two for one, two in CODE.findall(document.read_text(encoding="utf-8"))]
+    return [
+        quoted or command for quoted, command in CODE.findall(document.read_text(encoding="utf-8"))
+    ]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
@@ -61,20 +63,20 @@ def test_every_path_and_link_leads_somewhere(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     paths = {word for word in words(document) if "/" in word and PATH.match(word)}
     # of `FOLDER/NAME.py`, which a reader writes, the folder
-    made = {re.sub(r"/[A-Z]+\.\w+$", "", path) for path in paths}
-    assert [path for path in sorted(made) if not (ROOT / path).exists()] == []
+    named = {re.sub(r"/[A-Z]+\.\w+$", "", path) for path in paths}
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
     assert [link for link in LINK.findall(text) if not (document.parent / link).exists()] == []
 
 
-def defined(path: Path) -> set[str]:
-    """Functions, classes, methods and constants of a module, as `name` and `Class.name`."""
-    found = set[str]()
+def list_definitions(path: Path) -> set[str]:
+    """Return functions, classes, methods and constants of a module, as `name` and `Class.name`."""
+    definitions = set[str]()
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        own = _names(node)
-        found |= own
+        names = _names(node)
+        definitions |= names
         if isinstance(node, ast.ClassDef):
-            found |= {f"{node.name}.{name}" for inner in node.body for name in _names(inner)}
-    return found
+            definitions |= {f"{node.name}.{name}" for inner in node.body for name in _names(inner)}
+    return definitions
 
 
 def _names(node: ast.stmt) -> set[str]:
@@ -96,7 +98,7 @@ def test_every_function_that_is_named_with_its_file_is_there(document: Path) -> 
     assert [
         f"{path}:{name}"
         for path, name in named
-        if not (ROOT / path).exists() or name not in defined(ROOT / path)
+        if not (ROOT / path).exists() or name not in list_definitions(ROOT / path)
     ] == []
 
 
@@ -106,17 +108,17 @@ def test_every_test_that_is_named_is_there(document: Path) -> None:
     assert [
         f"{path}::{name}"
         for path, name in named
-        if not (ROOT / path).exists() or name not in defined(ROOT / path)
+        if not (ROOT / path).exists() or name not in list_definitions(ROOT / path)
     ] == []
 
 
 def test_each_veto_of_the_privacy_officer_has_a_test_of_its_own() -> None:
     page = (ROOT / "docs" / "privacy-impact.md").read_text(encoding="utf-8")
     vetoes = page.partition("| veto, if |")[2].partition("\n\n")[0].splitlines()[2:]
-    held = [re.findall(r"`((?:harness|tests)/[^`]+)`", row) for row in vetoes]
-    assert len(held) >= 30
-    assert [row for row, tests in zip(vetoes, held, strict=True) if len(tests) != 1] == []
-    assert len({test for [test] in held}) == len(held)
+    tests_by_row = [re.findall(r"`((?:harness|tests)/[^`]+)`", row) for row in vetoes]
+    assert len(tests_by_row) >= 30
+    assert [row for row, tests in zip(vetoes, tests_by_row, strict=True) if len(tests) != 1] == []
+    assert len({test for [test] in tests_by_row}) == len(tests_by_row)
     assert {row.split(" | ")[1] for row in vetoes} == {f"({n})" for n in range(1, 7)}, (
         "each measure of PIPL 51"
     )
@@ -129,12 +131,12 @@ def test_every_make_target_and_command_exists(document: Path) -> None:
     )
     ours = set(cli.OWN) | set(PROJECT["entry-points"]["ullage.commands"])
     for word in words(document):
-        program, *rest = word.split()
-        named = [w for w in rest if re.fullmatch(r"[a-z][a-z\-]*", w)]
+        program, *arguments = word.split()
+        named = [w for w in arguments if re.fullmatch(r"[a-z][a-z\-]*", w)]
         if program == "make" and named:
             assert named[0] in targets, word
-        if program == "ullage" and rest and re.fullmatch(r"[a-z][a-z\-]*", rest[0]):
-            assert rest[0] in ours, word
+        if program == "ullage" and arguments and re.fullmatch(r"[a-z][a-z\-]*", arguments[0]):
+            assert arguments[0] in ours, word
 
 
 @pytest.mark.skipif(not (ROOT / "README.md").exists(), reason="README is not there")
@@ -143,7 +145,7 @@ def test_the_first_command_is_within_twenty_lines() -> None:
     assert any("make demo" in line for line in top)
 
 
-def pinned(lock: str) -> dict[str, str]:
+def read_pins(lock: str) -> dict[str, str]:
     text = (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8")
     return {
         m[1].replace("_", "-").lower(): m[2]
@@ -153,11 +155,11 @@ def pinned(lock: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_pins_what_the_metadata_asks_for_with_hashes_and_names_no_index(lock: str) -> None:
-    asked = PROJECT["dependencies"] + [
+    requirements = PROJECT["dependencies"] + [
         r for extra in LOCKS[lock] for r in PROJECT["optional-dependencies"][extra]
     ]
-    pins = pinned(lock)
-    for requirement in map(Requirement, asked):
+    pins = read_pins(lock)
+    for requirement in map(Requirement, requirements):
         assert requirement.specifier.contains(pins[requirement.name.lower()]), requirement
     text = (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8")
     assert text.count("--hash=sha256:") >= len(pins)
@@ -169,10 +171,10 @@ def test_a_lock_pins_what_the_metadata_asks_for_with_hashes_and_names_no_index(l
 
 
 def test_the_locks_agree_and_a_verdict_alone_needs_at_most_thirty_packages() -> None:
-    whole = pinned("dev")
+    whole = read_pins("dev")
     for lock in LOCKS:
-        assert pinned(lock).items() <= whole.items()
-    assert len(pinned("assess")) <= 30
+        assert read_pins(lock).items() <= whole.items()
+    assert len(read_pins("assess")) <= 30
 
 
 def test_make_without_a_target_lists_every_target() -> None:
@@ -197,12 +199,12 @@ def test_an_old_interpreter_is_refused_in_one_line(tmp_path: Path) -> None:
         ' exec(sys.argv[1])" "$2"\n'
     )
     old.chmod(0o755)
-    done = subprocess.run(
+    process = subprocess.run(
         ["make", "-C", ROOT, "env", f"PYTHON={old}", f"VENV={tmp_path}/venv"],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode != 0
-    assert "ullage needs Python 3.11 or newer" in done.stderr
+    assert process.returncode != 0
+    assert "ullage needs Python 3.11 or newer" in process.stderr
     assert not (tmp_path / "venv").exists()

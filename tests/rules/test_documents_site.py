@@ -31,7 +31,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--site-dir",
         str(folder),
     ]
-    done = subprocess.run(
+    process = subprocess.run(
         words,
         cwd=ROOT,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
@@ -39,7 +39,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
     return folder
 
 
@@ -60,9 +60,9 @@ class Addresses(HTMLParser):
 
 
 def addresses(page: Path) -> Addresses:
-    found = Addresses()
-    found.feed(page.read_text(encoding="utf-8"))
-    return found
+    parser = Addresses()
+    parser.feed(page.read_text(encoding="utf-8"))
+    return parser
 
 
 def test_every_document_is_a_page_that_the_navigation_leads_to(site: Path) -> None:
@@ -100,8 +100,8 @@ def test_every_link_within_the_site_leads_to_a_file(site: Path) -> None:
     for page in site.rglob("*.html"):
         if page.name == "404.html":  # its addresses begin at the root of a web server
             continue
-        found = addresses(page)
-        for link in (*found.linked, *found.loaded):
+        links = addresses(page)
+        for link in (*links.linked, *links.loaded):
             to = link.partition("#")[0].partition("?")[0]
             if to and not re.match(r"[a-z]+:", to) and not (page.parent / to).exists():
                 broken.append((page.name, link))

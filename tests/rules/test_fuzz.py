@@ -57,7 +57,7 @@ def fuzz(folder: Path, seconds: float, *words: str) -> subprocess.CompletedProce
     )
 
 
-def said(output: str) -> tuple[int, ...]:
+def read_counts(output: str) -> tuple[int, ...]:
     [line] = re.findall(
         r"fuzz: (\d+) properties, ([\d,]+) examples, (\d+) rounds, [\d.]+ minutes; (\d+) failed",
         output,
@@ -67,11 +67,11 @@ def said(output: str) -> tuple[int, ...]:
 
 def test_what_is_found_is_printed_kept_and_left_out_of_the_next_round(tmp_path: Path) -> None:
     (tmp_path / "test_some.py").write_text(PROPERTIES)
-    done = fuzz(tmp_path, 1, "test_some.py")
-    properties, examples, rounds, failed = said(done.stdout)
-    assert (done.returncode, properties, failed) == (1, 3, 1), done.stdout
-    assert "number=1000" in done.stdout
-    assert "1 failed: test_some.py::test_false\n" in done.stdout
+    process = fuzz(tmp_path, 1, "test_some.py")
+    properties, examples, rounds, failed = read_counts(process.stdout)
+    assert (process.returncode, properties, failed) == (1, 3, 1), process.stdout
+    assert "number=1000" in process.stdout
+    assert "1 failed: test_some.py::test_false\n" in process.stdout
     assert rounds >= 1, "a machine that is busy may come to no second"
     assert examples > 100
     assert any(path.is_file() for path in (tmp_path / ".hypothesis" / "examples").rglob("*"))
@@ -84,9 +84,9 @@ def test_the_exit_status_says_whether_anything_failed_or_nothing_was_searched(
     tmp_path: Path, name: str, status: int
 ) -> None:
     (tmp_path / "test_some.py").write_text(PROPERTIES)
-    done = fuzz(tmp_path, 1, f"test_some.py::{name}")
-    assert done.returncode == status
-    assert (said(done.stdout)[1] > 0) == (status == 0)
+    process = fuzz(tmp_path, 1, f"test_some.py::{name}")
+    assert process.returncode == status
+    assert (read_counts(process.stdout)[1] > 0) == (status == 0)
 
 
 def test_the_examples_of_a_plain_run_are_the_same_each_time(tmp_path: Path) -> None:

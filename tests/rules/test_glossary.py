@@ -92,11 +92,13 @@ ENGLISH = pattern([word for word in REJECTED if not HAN.search(word)])
 CHINESE = pattern([word for word in REJECTED if HAN.search(word)])
 
 
-def rejected_in(text: str) -> list[str]:
+def find_rejected_words(text: str) -> list[str]:
     """Return the rejected words in `text`, each with the words beside it."""
     prose = NOT_PROSE.sub(" ", text)
-    found = [*ENGLISH.finditer(prose), *CHINESE.finditer(prose)]
-    return [" ".join(prose[max(0, one.start() - 40) : one.end() + 40].split()) for one in found]
+    matches = [*ENGLISH.finditer(prose), *CHINESE.finditer(prose)]
+    return [
+        " ".join(prose[max(0, match.start() - 40) : match.end() + 40].split()) for match in matches
+    ]
 
 
 def helps() -> Iterator[tuple[str, str]]:
@@ -106,8 +108,8 @@ def helps() -> Iterator[tuple[str, str]]:
         yield path, str(command.help or "")
         for option in command.params:
             yield f"{path} {option.name}", str(getattr(option, "help", None) or "")
-        for name, one in getattr(command, "commands", {}).items():
-            yield from under(f"{path} {name}", one)
+        for name, subcommand in getattr(command, "commands", {}).items():
+            yield from under(f"{path} {name}", subcommand)
 
     top = typer.main.get_group(cli.app)
     context = typer.Context(top)
@@ -132,25 +134,29 @@ def strings(value: object) -> Iterator[str]:
     # else it is a value of a closed list
     if isinstance(value, str) and (" " in value or HAN.search(value)):
         yield value
-    for one in (
+    for item in (
         value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
     ):
-        yield from strings(one)
+        yield from strings(item)
 
 
 def test_every_line_of_the_glossary_is_complete_and_no_word_is_both_used_and_rejected() -> None:
     terms = [entry.term for entry in entries()]
     assert 60 <= len(terms) == len(set(terms))
     assert all(HAN.search(entry.chinese) for entry in entries())
-    assert [entry for entry in entries() if rejected_in(f"{entry.term} {entry.chinese}")] == []
+    assert [
+        entry for entry in entries() if find_rejected_words(f"{entry.term} {entry.chinese}")
+    ] == []
     assert len(REJECTED) == len(set(REJECTED))
 
 
 def test_a_rejected_word_is_found_in_prose_and_not_in_code() -> None:
-    assert rejected_in("The desk shows\nhandles. 成案时间") != []
-    assert len(rejected_in("The desk shows\nhandles. 成案时间")) == 3
+    assert find_rejected_words("The desk shows\nhandles. 成案时间") != []
+    assert len(find_rejected_words("The desk shows\nhandles. 成案时间")) == 3
     assert (
-        rejected_in("It is handled; `desk` and [a link](desk.md), %(desk)s, <code>desk</code>")
+        find_rejected_words(
+            "It is handled; `desk` and [a link](desk.md), %(desk)s, <code>desk</code>"
+        )
         == []
     )
 
@@ -166,39 +172,39 @@ def test_documents_use_no_rejected_word(document: Path) -> None:
         )
         or text
     )
-    assert rejected_in(text) == []
+    assert find_rejected_words(text) == []
 
 
 def test_pages_and_messages_use_no_rejected_word() -> None:
-    found = {
-        message.id: rejected_in(f"{message.id}\n{message.string}")
+    rejected = {
+        message.id: find_rejected_words(f"{message.id}\n{message.string}")
         for message in read_catalogue()
         if message.id
     }
-    assert {name: words for name, words in found.items() if words} == {}
+    assert {name: words for name, words in rejected.items() if words} == {}
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
 def test_templates_use_no_rejected_word(template: Path) -> None:
-    assert rejected_in(template.read_text(encoding="utf-8")) == []
+    assert find_rejected_words(template.read_text(encoding="utf-8")) == []
 
 
 def test_help_texts_use_no_rejected_word() -> None:
-    found = {name: rejected_in(text) for name, text in helps()}
-    assert len(found) > 200, "too few: this looks at nothing"
-    assert {name: words for name, words in found.items() if words} == {}
+    rejected = {name: find_rejected_words(text) for name, text in helps()}
+    assert len(rejected) > 200, "too few: this looks at nothing"
+    assert {name: words for name, words in rejected.items() if words} == {}
 
 
 def test_alert_rules_and_metrics_use_no_rejected_word() -> None:
     texts = [*annotations(), *((metric.name, metric.help) for metric in exposed())]
     assert len(texts) > 100, "too few: this looks at nothing"
-    assert [(name, words) for name, text in texts if (words := rejected_in(text))] == []
+    assert [(name, words) for name, text in texts if (words := find_rejected_words(text))] == []
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda path: path.name)
 def test_texts_of_reports_and_verdicts_use_no_rejected_word(table: Path) -> None:
     texts = strings(tomllib.loads(table.read_text(encoding="utf-8")))
-    assert [words for text in texts if (words := rejected_in(text))] == []
+    assert [words for text in texts if (words := find_rejected_words(text))] == []
 
 
 @pytest.mark.parametrize(
@@ -209,12 +215,14 @@ def test_texts_of_reports_and_verdicts_use_no_rejected_word(table: Path) -> None
 def test_a_term_has_one_chinese_word_in_all_messages(entry: Entry) -> None:
     term = re.compile(rf"\b{entry.term}s?\b", re.IGNORECASE)
     texts = {str(message.id): str(message.string) for message in read_catalogue() if message.id}
-    found = {
+    translations = {
         english: chinese
         for english, chinese in texts.items()
         if term.search(NOT_PROSE.sub(" ", english))
     }
-    assert found, "no message has this term: take it off the list"
+    assert translations, "no message has this term: take it off the list"
     assert {
-        english: chinese for english, chinese in found.items() if entry.chinese not in chinese
+        english: chinese
+        for english, chinese in translations.items()
+        if entry.chinese not in chinese
     } == {}

@@ -27,15 +27,16 @@ def graph() -> grimp.ImportGraph:
 
 
 def test_the_import_contracts_hold() -> None:
-    """In a process of its own, as `make check` runs it: the linter must not meet what other
-    tests have loaded.
+    """Run the linter in a process of its own, as `make check` does.
+
+    It must not meet what other tests have imported.
     """
     linter = Path(sys.executable).with_name("lint-imports")
-    done = subprocess.run(
+    process = subprocess.run(
         [linter, "--no-cache"], capture_output=True, text=True, check=False, cwd=ROOT
     )
-    assert done.returncode == 0, done.stdout
-    assert "0 broken" in done.stdout
+    assert process.returncode == 0, process.stdout
+    assert "0 broken" in process.stdout
 
 
 def users(graph: grimp.ImportGraph, module: str) -> tuple[set[str], set[str]]:
@@ -64,14 +65,14 @@ def test_what_is_in_ullage_is_needed_by_two_stages_or_by_ullage(graph: grimp.Imp
 
 def test_no_stage_imports_another(graph: grimp.ImportGraph) -> None:
     for stage in STAGES:
-        others = {
+        imported = {
             m.partition(".")[0]
             for module in graph.modules
             if module.partition(".")[0] == stage
             for m in graph.find_modules_directly_imported_by(module)
         }
         # deploy stands above the stages
-        assert others & set(STAGES) <= ({stage} if stage != "deploy" else set(STAGES))
+        assert imported & set(STAGES) <= ({stage} if stage != "deploy" else set(STAGES))
 
 
 WATCH = """
@@ -100,15 +101,15 @@ def test_importing_every_module_opens_no_socket_file_or_thread_and_starts_no_pro
     graph: grimp.ImportGraph, tmp_path: Path
 ) -> None:
     modules = sorted(m for m in graph.modules if not m.endswith("__main__"))
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-B", "-c", WATCH, ",".join(modules)],
         capture_output=True,
         text=True,
         check=False,
         cwd=tmp_path,
     )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"seen": [], "threads": []}
+    assert process.returncode == 0, process.stderr
+    assert json.loads(process.stdout) == {"seen": [], "threads": []}
 
 
 @pytest.mark.parametrize("stage", ["matcher.cli.match", "alerts.service.process"])
@@ -119,8 +120,10 @@ def test_a_stage_does_not_load_what_only_crawling_needs(stage: str) -> None:
         f"import sys, {stage}; print(sorted({{'scrapy', 'twisted.internet', 'fastapi'}} &"
         " set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert process.stdout.strip() == "[]"
 
 
 WITHOUT = """
@@ -157,13 +160,13 @@ for group in ("ullage.commands", "ullage.checks", "ullage.erasures", "ullage.inc
 def test_a_command_loads_without_libraries_of_other_extras(
     absent: tuple[str, ...], names: tuple[str, ...]
 ) -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", WITHOUT.format(absent=absent, names=names)],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (process.returncode, process.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
@@ -183,10 +186,10 @@ def test_a_command_that_neither_logs_nor_tags_a_batch_loads_what_neither_needs(
         str(data),
         *words.split(),
     ]
-    done = subprocess.run(watched, capture_output=True, text=True, check=False)
+    process = subprocess.run(watched, capture_output=True, text=True, check=False)
     loaded = {
         line.rpartition("|")[2].strip()
-        for line in done.stderr.splitlines()
+        for line in process.stderr.splitlines()
         if line.startswith("import time:")
     }
     assert "ullage.settings" in loaded
@@ -207,9 +210,9 @@ def test_every_command_names_a_function_that_exists() -> None:
     for name, target in project["entry-points"]["ullage.commands"].items():
         module, _, attribute = target.partition(":")
         try:
-            found = hasattr(importlib.import_module(module), attribute)
+            exists = hasattr(importlib.import_module(module), attribute)
         except ModuleNotFoundError:
-            found = False
-        if not found:
+            exists = False
+        if not exists:
             missing.append(name)
     assert missing == []

@@ -52,11 +52,11 @@ def arguments(target: str) -> list[str]:
 
 
 def test_two_lanes_together_take_every_test_once() -> None:
-    left = [word.removeprefix("--ignore=") for word in arguments("faults-kills")]
-    assert left == arguments("faults-damage"), (
+    ignored = [word.removeprefix("--ignore=") for word in arguments("faults-kills")]
+    assert ignored == arguments("faults-damage"), (
         "the same marks and options, then the same paths: left out there, taken here"
     )
-    paths = [word for word in left if word.startswith("tests/")]
+    paths = [word for word in ignored if word.startswith("tests/")]
     assert paths
     assert [path for path in paths if not (ROOT / path).exists()] == []
     assert [word for word in arguments("faults-kills") if word.startswith("tests/")] == []
@@ -73,13 +73,13 @@ def test_make_test_runs_one_queue_of_all_folders() -> None:
 
 def test_each_marked_test_is_run_by_some_target() -> None:
     marks = {mark.partition(":")[0] for mark in OPTIONS["markers"]}
-    asked = " ".join(
+    expressions = " ".join(
         words[words.index("-m") + 1]
         for target in TARGETS
         for words in list_runs(target)
         if "-m" in words
     )
-    assert [mark for mark in marks if mark not in asked.replace("not " + mark, "")] == []
+    assert [mark for mark in marks if mark not in expressions.replace("not " + mark, "")] == []
 
 
 TARGETS = (
@@ -100,15 +100,15 @@ def test_settings_of_pyproject_are_known_to_tests_outside_of_tests() -> None:
     first test.
     """
     words = ["-q", "--collect-only", "-m", "live", "harness/live/console/test_below_a_path.py"]
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "pytest", *words],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (done.returncode, "test_below_a_path.py" in done.stdout) == (0, True), (
-        done.stdout + done.stderr
+    assert (process.returncode, "test_below_a_path.py" in process.stdout) == (0, True), (
+        process.stdout + process.stderr
     )
 
 

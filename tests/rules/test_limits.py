@@ -41,7 +41,7 @@ def run_pytest(folder: Path, test: str, *options: str) -> subprocess.CompletedPr
 
 
 def test_broken_shared_fixture_is_one_failure(tmp_path: Path) -> None:
-    done = run_pytest(
+    result = run_pytest(
         tmp_path,
         """
 import pytest
@@ -63,11 +63,11 @@ def test_own(for_each, n): pass
 def test_other(): pass
 """,
     )
-    assert "1 passed, 3 skipped, 3 errors" in done.stdout, done.stdout
-    assert "fixture 'broken' failed: see test_it.py::test_shared[0]" in done.stdout.replace(
+    assert "1 passed, 3 skipped, 3 errors" in result.stdout, result.stdout
+    assert "fixture 'broken' failed: see test_it.py::test_shared[0]" in result.stdout.replace(
         "\n", " "
     )
-    assert done.returncode == 1
+    assert result.returncode == 1
 
 
 BUSY = """
@@ -84,8 +84,8 @@ def test_that_takes_a_second():
 
 @pytest.mark.parametrize(("load", "outcome"), [(0.0, "1 failed"), (1e6, "1 passed")])
 def test_time_on_a_busy_machine_counts_for_less(tmp_path: Path, load: float, outcome: str) -> None:
-    done = run_pytest(tmp_path, BUSY.format(load=load), "--timeout", "0.3")
-    assert outcome in done.stdout, done.stdout
+    result = run_pytest(tmp_path, BUSY.format(load=load), "--timeout", "0.3")
+    assert outcome in result.stdout, result.stdout
 
 
 @pytest.mark.parametrize(("load", "share"), [(0.0, 1.0), (2.0, 1.0), (8.0, 0.25)])

@@ -15,11 +15,11 @@ from ullage.clock import Backoff
 CLOCK = ROOT / "ullage" / "clock.py"
 
 
-def those(path: str, before: str, after: str) -> list[Mutant]:
+def find_mutants(path: str, before: str, after: str) -> list[Mutant]:
     """List the mutants of a file that replace one line by another."""
     lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
-    near = [one for one in mutants_of(ROOT / path) if before in lines[one.lines.start - 1]]
-    return [one for one in near if one.diff() == [f"- {before}", f"+ {after}"]]
+    near = [mutant for mutant in mutants_of(ROOT / path) if before in lines[mutant.lines.start - 1]]
+    return [mutant for mutant in near if mutant.diff() == [f"- {before}", f"+ {after}"]]
 
 
 @pytest.mark.parametrize(
@@ -47,15 +47,15 @@ def those(path: str, before: str, after: str) -> list[Mutant]:
     ],
 )
 def test_what_once_lived_is_among_the_changes(path: str, before: str, after: str) -> None:
-    assert (ROOT / path) in [one for area in AREAS.values() for one in area.paths()]
-    assert those(path, before, after)
+    assert (ROOT / path) in [file for area in AREAS.values() for file in area.paths()]
+    assert find_mutants(path, before, after)
 
 
 def test_a_mutant_is_put_into_the_function_that_is_there() -> None:
     backoff, reset = Backoff(), Backoff.reset.__code__
     backoff.next()
     try:
-        [mutant] = those("ullage/clock.py", "self._step = 0", "pass")
+        [mutant] = find_mutants("ullage/clock.py", "self._step = 0", "pass")
         plant(mutant)
         backoff.reset()
         assert backoff._step == 1

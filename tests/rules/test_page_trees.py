@@ -41,12 +41,12 @@ def test_no_module_walks_a_tree_in_which_comments_stand() -> None:
     modules = (
         path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if path != WALKER
     )
-    found = [
+    walks = [
         f"{path.relative_to(ROOT)}:{line}"
         for path in modules
         for line in raw_walks(path.read_text(encoding="utf-8"))
     ]
-    assert found == [], (
+    assert walks == [], (
         "take elements_in, next_element, text_before or text_behind of crawlers.sites.elements"
     )
 

@@ -59,14 +59,14 @@ def test_the_table_is_read():
 def test_each_row_has_words_that_are_still_there():
     texts = {name: words(path.read_text(encoding="utf-8")) for name, path in DOCUMENTS.items()}
     assert [
-        (document, said) for document, said, _ in rows() if words(said) not in texts[document]
+        (document, quote) for document, quote, _ in rows() if words(quote) not in texts[document]
     ] == []
 
 
 @pytest.mark.parametrize("promise", [*promises_of_security(), *promises_of_readme()])
 def test_each_promise_has_a_row(promise):
     document = "README" if promise in promises_of_readme() else "SECURITY"
-    assert any(words(said) in words(promise) for name, said, _ in rows() if name == document), (
+    assert any(words(quote) in words(promise) for name, quote, _ in rows() if name == document), (
         promise
     )
 
@@ -78,7 +78,7 @@ def test_each_guarantee_of_the_page_names_a_test():
     assert [item[:60] for item in items if not TEST.search(item)] == []
 
 
-def skipped(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+def never_fails(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Return whether a test is always skipped, or has nothing in it that can fail."""
     marks = [ast.unparse(mark) for mark in function.decorator_list]
     can_fail = any(isinstance(node, ast.Assert | ast.Call) for node in ast.walk(function))
@@ -96,8 +96,10 @@ def test_each_test_is_there_and_runs():
             else ast.Module([], [])
         )
         functions = [
-            one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)
+            function
+            for function in ast.walk(tree)
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         ]
-        if not any(one.name == name and not skipped(one) for one in functions):
+        if not any(function.name == name and not never_fails(function) for function in functions):
             missing.append(f"{path}::{name}")
     assert missing == []

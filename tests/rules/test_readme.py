@@ -42,8 +42,8 @@ def links(text: str) -> list[str]:
     )
 
 
-def promised(text: str) -> list[list[str]]:
-    """Return what is in backticks, a list per section."""
+def list_code_by_section(text: str) -> list[list[str]]:
+    """Return what is in backticks, as a sorted list for each section."""
     return [sorted(re.findall(r"`([^`\n]+)`", section)) for section in HEADING.split(prose(text))]
 
 
@@ -52,7 +52,9 @@ def test_it_is_read_in_five_minutes() -> None:
 
 
 @pytest.mark.parametrize(
-    "part", [HEADING.findall, blocks, rows, links, promised], ids=lambda part: part.__name__
+    "part",
+    [HEADING.findall, blocks, rows, links, list_code_by_section],
+    ids=lambda part: part.__name__,
 )
 def test_both_languages_say_the_same(part) -> None:
     assert part(CHINESE) == part(ENGLISH)
@@ -69,7 +71,7 @@ def test_both_languages_say_the_same(part) -> None:
         ),
         (rows, ("| 77/80", "| 78/80")),
         (links, ("docs/what-is-found.md", "docs/chats.md")),
-        (promised, ("`admin`", "`root`")),
+        (list_code_by_section, ("`admin`", "`root`")),
     ],
     ids=lambda given: getattr(given, "__name__", ""),
 )

@@ -11,7 +11,7 @@ def test_git_keeps_no_link() -> None:
     """A link to something beside a checkout leads nowhere in another, and `make env` fails at
     one in the place of `.venv`.
     """
-    kept = subprocess.run(
+    listing = subprocess.run(
         ["git", "ls-files", "--stage"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
-    assert [line for line in kept.splitlines() if line.startswith(LINK)] == []
+    assert [line for line in listing.splitlines() if line.startswith(LINK)] == []

@@ -31,29 +31,29 @@ FREE_BYTES = 256 * 1024 * 1024
 """What this process takes for the memory that is free."""
 
 
-def killed() -> None:
+def kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def crashed() -> None:
+def crash() -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
-def ended() -> None:
+def end() -> None:
     os._exit(3)
 
 
-def exhausted() -> None:
+def exhaust_memory() -> None:
     raise MemoryError
 
 
-def starved() -> None:
+def allocate_endlessly() -> None:
     """Ask for more memory than there is.
 
     Where only the kernel would stop it, it is killed as by the kernel.
     """
     if resource.getrlimit(resource.RLIMIT_DATA)[0] == resource.RLIM_INFINITY:
-        killed()
+        kill()
     blocks = [bytearray(1 << 20) for _ in range(2 * FREE_BYTES >> 20)]
     assert not blocks, "it got twice what is free"
 
@@ -75,7 +75,7 @@ def harmless() -> None: ...
 
 WAYS = {
     way.__name__: way
-    for way in (killed, crashed, ended, exhausted, starved, hung, waiting, harmless)
+    for way in (kill, crash, end, exhaust_memory, allocate_endlessly, hung, waiting, harmless)
 }
 
 

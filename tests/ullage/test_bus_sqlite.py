@@ -22,8 +22,8 @@ VALUES = [f"{n:04d}".encode() * 400 for n in range(40)]
 
 
 @pytest.fixture
-def closed_bus(tmp_path: Path) -> Path:
-    """Return a closed bus with 40 records, of which some are committed."""
+def bus_folder(tmp_path: Path) -> Path:
+    """Return the folder of a closed bus with 40 records, of which some are committed."""
     bus = open_bus("sqlite:///whole", tmp_path, KEEP, Clock())
     publisher = bus.publisher(CAPTURES)
     publisher.append([outgoing(value) for value in VALUES])
@@ -49,16 +49,16 @@ def read(folder: Path) -> list[bytes] | str:
     return values
 
 
-def test_the_whole_file_reads_from_the_committed_position_on(closed_bus: Path) -> None:
-    assert read(closed_bus) == VALUES[5:]
+def test_the_whole_file_reads_from_the_committed_position_on(bus_folder: Path) -> None:
+    assert read(bus_folder) == VALUES[5:]
 
 
-def test_a_place_is_free_again_when_joining_failed_half_way(closed_bus: Path) -> None:
-    content = (closed_bus / "captures.sqlite").read_bytes()
-    (closed_bus / "captures.sqlite").write_bytes(b"nonsense" * 1000)
-    assert read(closed_bus) == "CorruptError"
-    (closed_bus / "captures.sqlite").write_bytes(content)
-    assert read(closed_bus) == VALUES[5:]
+def test_a_place_is_free_again_when_joining_failed_half_way(bus_folder: Path) -> None:
+    content = (bus_folder / "captures.sqlite").read_bytes()
+    (bus_folder / "captures.sqlite").write_bytes(b"nonsense" * 1000)
+    assert read(bus_folder) == "CorruptError"
+    (bus_folder / "captures.sqlite").write_bytes(content)
+    assert read(bus_folder) == VALUES[5:]
 
 
 def test_what_expires_while_it_is_polled_is_counted(
@@ -88,13 +88,13 @@ def test_what_expires_while_it_is_polled_is_counted(
     publisher.close()
 
 
-def test_a_damaged_file_of_which_something_is_to_expire_is_named(closed_bus: Path) -> None:
-    file = closed_bus / "captures.sqlite"
+def test_a_damaged_file_of_which_something_is_to_expire_is_named(bus_folder: Path) -> None:
+    file = bus_folder / "captures.sqlite"
     content = file.read_bytes()
     file.write_bytes(content[: 3 * PAGE_BYTES] + bytes(len(content) - 3 * PAGE_BYTES))
     little = {topic: Retention(3600.0, 1) for topic in KEEP}
     with pytest.raises(CorruptError, match=r"captures\.sqlite"):
-        open_bus(f"sqlite:///{closed_bus}", Path("/"), little, Clock()).expire()
+        open_bus(f"sqlite:///{bus_folder}", Path("/"), little, Clock()).expire()
 
 
 def test_group_that_joins_a_database_that_cannot_be_read_may_try_again(
@@ -115,12 +115,12 @@ def test_a_folder_url_may_be_absolute_or_relative_to_the_data_folder(tmp_path: P
 
 @pytest.mark.parametrize("headers", ["[]", "{", "null"])
 def test_a_record_whose_parts_are_not_what_was_written_is_told_with_its_place(
-    closed_bus: Path, headers: str
+    bus_folder: Path, headers: str
 ) -> None:
     """As a program of somebody else leaves it: the page is whole."""
-    with closing(open_database(closed_bus / "captures.sqlite", SCHEMA)) as database:
+    with closing(open_database(bus_folder / "captures.sqlite", SCHEMA)) as database:
         database.execute("update records set headers = ? where offset = 6", (headers,))
-    subscription = open_bus(f"sqlite:///{closed_bus}", Path("/"), KEEP, Clock()).subscribe(
+    subscription = open_bus(f"sqlite:///{bus_folder}", Path("/"), KEEP, Clock()).subscribe(
         CAPTURES, "match"
     )
     with pytest.raises(CorruptError, match=r"captures\.sqlite has a damaged record \(offset 6\)"):
@@ -128,13 +128,13 @@ def test_a_record_whose_parts_are_not_what_was_written_is_told_with_its_place(
     subscription.close()
 
 
-def test_files_of_the_bus_are_private(closed_bus: Path) -> None:
-    assert {oct(p.stat().st_mode & 0o777) for p in closed_bus.iterdir()} == {"0o600"}
-    assert oct(closed_bus.stat().st_mode & 0o777) == "0o700"
+def test_files_of_the_bus_are_private(bus_folder: Path) -> None:
+    assert {oct(p.stat().st_mode & 0o777) for p in bus_folder.iterdir()} == {"0o600"}
+    assert oct(bus_folder.stat().st_mode & 0o777) == "0o700"
 
 
-def test_the_place_is_refused_within_one_process_too(closed_bus: Path) -> None:
-    bus = open_bus(f"sqlite:///{closed_bus}", Path("/"), KEEP, Clock())
+def test_the_place_is_refused_within_one_process_too(bus_folder: Path) -> None:
+    bus = open_bus(f"sqlite:///{bus_folder}", Path("/"), KEEP, Clock())
     subscription = bus.subscribe(CAPTURES, "match")
     with pytest.raises(ConfigError, match="is being consumed by process"):
         bus.subscribe(CAPTURES, "match")

@@ -295,7 +295,7 @@ def test_a_file_that_is_gone_is_not_begun_anew(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def killed_file(tmp_path: Path) -> Path:
+def file_after_kill(tmp_path: Path) -> Path:
     """Return a file as a killed process leaves it: five transactions are in its log only."""
     live = tmp_path / "live"
     database = open_database(live / "x.sqlite", SCHEMA)
@@ -307,25 +307,25 @@ def killed_file(tmp_path: Path) -> Path:
     return tmp_path / "killed" / "x.sqlite"
 
 
-def test_what_a_killed_process_committed_is_there(killed_file: Path) -> None:
-    assert words(killed_file) == list("01234")
+def test_what_a_killed_process_committed_is_there(file_after_kill: Path) -> None:
+    assert words(file_after_kill) == list("01234")
 
 
-def test_a_log_that_is_gone_is_said(killed_file: Path) -> None:
-    killed_file.with_name("x.sqlite-wal").unlink()
+def test_a_log_that_is_gone_is_said(file_after_kill: Path) -> None:
+    file_after_kill.with_name("x.sqlite-wal").unlink()
     with pytest.raises(
         CorruptError,
         match=r"x\.sqlite lacks its last 5 changes .*, or remove x\.sqlite\.commits to go on",
     ) as raised:
-        words(killed_file)
+        words(file_after_kill)
     assert "x.sqlite-wal was damaged or is gone" in str(raised.value)
-    killed_file.with_name("x.sqlite.commits").unlink()
-    assert words(killed_file) == []
+    file_after_kill.with_name("x.sqlite.commits").unlink()
+    assert words(file_after_kill) == []
 
 
 @pytest.mark.parametrize("part", range(1, 40))
-def test_a_log_that_is_cut_or_damaged_is_said(killed_file: Path, part: int) -> None:
-    wal = killed_file.with_name("x.sqlite-wal")
+def test_a_log_that_is_cut_or_damaged_is_said(file_after_kill: Path, part: int) -> None:
+    wal = file_after_kill.with_name("x.sqlite-wal")
     content = wal.read_bytes()
     place = len(content) * part // 40
     cut, flipped = (
@@ -334,20 +334,20 @@ def test_a_log_that_is_cut_or_damaged_is_said(killed_file: Path, part: int) -> N
     )
     wal.write_bytes(cut if part % 2 else flipped)
     with pytest.raises(CorruptError, match=r"lacks its last [1-5] change"):
-        words(killed_file)
+        words(file_after_kill)
 
 
-def test_what_a_crash_cut_short_is_no_loss(killed_file: Path) -> None:
+def test_what_a_crash_cut_short_is_no_loss(file_after_kill: Path) -> None:
     """A transaction whose end is missing was never told to be durable."""
-    wal = killed_file.with_name("x.sqlite-wal")
+    wal = file_after_kill.with_name("x.sqlite-wal")
     wal.write_bytes(wal.read_bytes() + wal.read_bytes()[-4120:-1])
-    assert words(killed_file) == list("01234")
+    assert words(file_after_kill) == list("01234")
 
 
-def test_a_damaged_count_hides_nothing_and_is_logged(killed_file: Path, capsys) -> None:
-    count = killed_file.with_name("x.sqlite.commits")
+def test_a_damaged_count_hides_nothing_and_is_logged(file_after_kill: Path, capsys) -> None:
+    count = file_after_kill.with_name("x.sqlite.commits")
     count.write_bytes(count.read_bytes().replace(b"5", b"9", 1))
-    assert words(killed_file) == list("01234")
+    assert words(file_after_kill) == list("01234")
     assert "database_count_damaged" in capsys.readouterr().out
     assert count.read_bytes().startswith(b"%020d " % 5)
 

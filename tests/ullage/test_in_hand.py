@@ -36,8 +36,8 @@ sys.exit(subprocess.Popen(sys.argv[1:], env={**os.environ, "ULLAGE_SUPERVISOR": 
 
 
 @pytest.fixture
-def filled(context: Context) -> Context:
-    """Ten records on topic captures, of which the sixth is poison."""
+def context_with_poison(context: Context) -> Context:
+    """Return a context with ten records on topic captures, of which the sixth is poison."""
     bus = context.bus()
     publisher = bus.publisher(CAPTURES)
     publisher.append(
@@ -79,71 +79,79 @@ def read_handled(context: Context) -> list[int]:
 
 
 WAYS = [
-    ("crashed", [-signal.SIGSEGV] * 3),
-    ("exhausted", [1] * 3),
-    ("starved", [-signal.SIGKILL, 1, 1]),
+    ("crash", [-signal.SIGSEGV] * 3),
+    ("exhaust_memory", [1] * 3),
+    ("allocate_endlessly", [-signal.SIGKILL, 1, 1]),
     ("hung", [-signal.SIGALRM] * 3),
 ]
 
 
 @pytest.mark.parametrize(("way", "codes"), WAYS)
 def test_the_third_death_is_the_last_and_all_others_are_handled(
-    filled: Context, run: Callable[..., int], way: str, codes: list[int]
+    context_with_poison: Context, run: Callable[..., int], way: str, codes: list[int]
 ) -> None:
-    exit_codes = [run(filled, way, 1.0 if way == "hung" else 0) for _ in range(4)]
+    exit_codes = [run(context_with_poison, way, 1.0 if way == "hung" else 0) for _ in range(4)]
     assert exit_codes == [*codes, 0], "once with others in hand, twice alone"
-    assert set(read_handled(filled)) == {*range(1, 11)} - {POISON}
-    assert letters(filled) == ["quarantined"]
-    assert not list((filled.data / FOLDER).glob("*.note"))
-    assert not list((filled.data / FOLDER).glob("*.suspects")), (
+    assert set(read_handled(context_with_poison)) == {*range(1, 11)} - {POISON}
+    assert letters(context_with_poison) == ["quarantined"]
+    assert not list((context_with_poison.data / FOLDER).glob("*.note"))
+    assert not list((context_with_poison.data / FOLDER).glob("*.suspects")), (
         "nothing is held against anybody any more"
     )
 
 
 def test_an_end_without_a_word_counts_where_the_supervisor_saw_its_code(
-    filled: Context, run: Callable[..., int]
+    context_with_poison: Context, run: Callable[..., int]
 ) -> None:
     environment = {SUPERVISOR: str(os.getpid()), EXIT_CODE: "3"}
-    assert [run(filled, "ended", **environment) for _ in range(4)] == [3, 3, 3, 0]
-    assert letters(filled) == ["quarantined"]
+    assert [run(context_with_poison, "end", **environment) for _ in range(4)] == [3, 3, 3, 0]
+    assert letters(context_with_poison) == ["quarantined"]
 
 
 @pytest.mark.parametrize(
     "environment", [{}, {SUPERVISOR: str(os.getpid()), EXIT_CODE: str(-signal.SIGKILL)}]
 )
 def test_kills_in_a_row_condemn_nobody(
-    filled: Context, run: Callable[..., int], environment: dict[str, str]
+    context_with_poison: Context, run: Callable[..., int], environment: dict[str, str]
 ) -> None:
-    assert [run(filled, "killed", **environment) for _ in range(4)] == [-signal.SIGKILL] * 4, (
-        "crashes would condemn at the third"
+    assert [run(context_with_poison, "kill", **environment) for _ in range(4)] == [
+        -signal.SIGKILL
+    ] * 4, "crashes would condemn at the third"
+    assert run(context_with_poison, "harmless") == 0
+    assert (letters(context_with_poison), set(read_handled(context_with_poison))) == (
+        [],
+        {*range(1, 11)},
     )
-    assert run(filled, "harmless") == 0
-    assert (letters(filled), set(read_handled(filled))) == ([], {*range(1, 11)})
 
 
 def test_what_was_set_aside_is_sealed_whole_and_can_be_replayed(
-    filled: Context, run: Callable[..., int]
+    context_with_poison: Context, run: Callable[..., int]
 ) -> None:
-    while run(filled, "crashed"):
+    while run(context_with_poison, "crash"):
         pass
-    assert dead_letters.replay(filled.bus(), keys.load_opener(filled.keys)).replayed == 1
-    assert run(filled, "harmless") == 0
-    assert read_handled(filled)[-1] == 11, "the same, at the end of the topic"
-    assert letters(filled) == []
+    assert (
+        dead_letters.replay(
+            context_with_poison.bus(), keys.load_opener(context_with_poison.keys)
+        ).replayed
+        == 1
+    )
+    assert run(context_with_poison, "harmless") == 0
+    assert read_handled(context_with_poison)[-1] == 11, "the same, at the end of the topic"
+    assert letters(context_with_poison) == []
 
 
 def test_a_replayed_record_that_kills_again_is_set_aside_again(
-    filled: Context, run: Callable[..., int]
+    context_with_poison: Context, run: Callable[..., int]
 ) -> None:
-    while run(filled, "crashed"):
+    while run(context_with_poison, "crash"):
         pass
-    dead_letters.replay(filled.bus(), keys.load_opener(filled.keys))
-    assert [run(filled, "crashed") for _ in range(3)] == [
+    dead_letters.replay(context_with_poison.bus(), keys.load_opener(context_with_poison.keys))
+    assert [run(context_with_poison, "crash") for _ in range(3)] == [
         -11,
         -11,
         0,
     ], "alone from the start, for nothing else is there"
-    assert letters(filled) == ["quarantined"]
+    assert letters(context_with_poison) == ["quarantined"]
 
 
 class PoisonedConsumer:
@@ -183,34 +191,42 @@ def _wait_for_exit(handle: int) -> None:
 
 
 def test_deaths_with_the_supervisor_condemn_nobody(
-    filled: Context, run: Callable[..., int]
+    context_with_poison: Context, run: Callable[..., int]
 ) -> None:
     for _ in range(4):
-        killed = PoisonedConsumer(filled, sys.executable, "-c", UNDER)
+        killed = PoisonedConsumer(context_with_poison, sys.executable, "-c", UNDER)
         killed.end(killed.supervisor.pid)
-    assert run(filled, "harmless") == 0
-    assert (letters(filled), set(read_handled(filled))) == ([], {*range(1, 11)})
+    assert run(context_with_poison, "harmless") == 0
+    assert (letters(context_with_poison), set(read_handled(context_with_poison))) == (
+        [],
+        {*range(1, 11)},
+    )
 
 
-def test_kills_of_the_role_alone_condemn_nobody(filled: Context, run: Callable[..., int]) -> None:
+def test_kills_of_the_role_alone_condemn_nobody(
+    context_with_poison: Context, run: Callable[..., int]
+) -> None:
     for _ in range(4):
-        killed = PoisonedConsumer(filled)
+        killed = PoisonedConsumer(context_with_poison)
         killed.end(killed.pid)
-    assert run(filled, "harmless") == 0
-    assert (letters(filled), set(read_handled(filled))) == ([], {*range(1, 11)})
+    assert run(context_with_poison, "harmless") == 0
+    assert (letters(context_with_poison), set(read_handled(context_with_poison))) == (
+        [],
+        {*range(1, 11)},
+    )
 
 
 def test_a_process_that_was_asked_to_stop_and_killed_since_it_did_not_condemns_nobody(
-    filled: Context, run: Callable[..., int]
+    context_with_poison: Context, run: Callable[..., int]
 ) -> None:
     for _ in range(3):
-        killed = PoisonedConsumer(filled)
+        killed = PoisonedConsumer(context_with_poison)
         os.kill(killed.pid, signal.SIGTERM)
-        [note] = (filled.data / FOLDER).glob("*.note")
+        [note] = (context_with_poison.data / FOLDER).glob("*.note")
         _until(lambda note=note: b'"stopping"' in note.read_bytes())
         killed.end(killed.pid)
-    assert run(filled, "harmless") == 0
-    assert letters(filled) == []
+    assert run(context_with_poison, "harmless") == 0
+    assert letters(context_with_poison) == []
 
 
 def _until(true: Callable[[], bool]) -> None:
@@ -221,16 +237,16 @@ def _until(true: Callable[[], bool]) -> None:
 
 
 def test_deaths_while_writing_condemn_nobody_unless_they_are_crashes(
-    filled: Context, run: Callable[..., int]
+    context_with_poison: Context, run: Callable[..., int]
 ) -> None:
     for _ in range(4):
-        assert run(filled, "writing-killed") == -signal.SIGKILL
-    assert letters(filled) == []
+        assert run(context_with_poison, "writing-kill") == -signal.SIGKILL
+    assert letters(context_with_poison) == []
     environment = {SUPERVISOR: str(os.getpid()), EXIT_CODE: str(-signal.SIGSEGV)}
-    deaths = [run(filled, "writing-crashed", **environment) for _ in range(4)]
+    deaths = [run(context_with_poison, "writing-crash", **environment) for _ in range(4)]
     assert deaths.count(-signal.SIGSEGV) in (2, 3)
     assert deaths[-1] == 0
-    assert letters(filled) == ["quarantined"]
+    assert letters(context_with_poison) == ["quarantined"]
 
 
 # The notes themselves; a death is a note whose lock is free.

@@ -109,22 +109,22 @@ def test_things_are_counted_and_more_than_were_expected_leave_the_rest_unknown()
 
 
 def test_a_file_that_grows_is_shown_while_it_does(tmp_path: Path) -> None:
-    seen = threading.Event()
+    is_shown = threading.Event()
     shown: Shown = []
 
-    def show(done: int, total: int | None, text: str) -> None:
-        shown.append((done, total, text))
-        if done == 140:
-            seen.set()
+    def show(count: int, total: int | None, text: str) -> None:
+        shown.append((count, total, text))
+        if count == 140:
+            is_shown.set()
 
-    made = ProgressBar(300, show)
-    made.add(100)
-    with made.growth(path := tmp_path / "copy", 80):
+    progress = ProgressBar(300, show)
+    progress.add(100)
+    with progress.growth(path := tmp_path / "copy", 80):
         path.write_bytes(bytes(40))
-        assert seen.wait(20)
-    made.monotonic = lambda: float("inf")
-    made.add(20)
-    assert [done for done, _, _ in shown][-2:] == [140, 200]
+        assert is_shown.wait(20)
+    progress.monotonic = lambda: float("inf")
+    progress.add(20)
+    assert [count for count, _, _ in shown][-2:] == [140, 200]
 
 
 @pytest.mark.parametrize(("done", "said"), [(4, "4 of 9 nights"), (13, "13 of ? nights")])

@@ -84,7 +84,7 @@ def test_deletion_goes_on_by_itself_when_the_clock_is_put_right(
     assert not again(service).read().is_suspended
 
 
-def test_what_was_stamped_before_during_and_after_a_wrong_time_goes_when_its_running_time_is_over(
+def test_stamps_before_during_and_after_a_wrong_time_age_by_running_time(
     service: RunningTime, clock: HeldClock
 ) -> None:
     stamps = []
@@ -131,7 +131,7 @@ def test_stamps_of_others_from_the_time_in_which_nothing_ran_here_go_in_the_end(
     assert meanwhile in service.read().older(DAY)
 
 
-def test_a_stamp_of_before_the_first_reading_is_as_old_as_the_wall_clock_says_or_as_is_witnessed(
+def test_a_stamp_before_the_first_reading_has_its_age_by_wall_clock_or_witness(
     service: RunningTime, clock: HeldClock
 ) -> None:
     stamp = NOON - 2 * DAY

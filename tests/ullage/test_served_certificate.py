@@ -54,7 +54,9 @@ def registry() -> CollectorRegistry:
 
 
 @pytest.fixture
-def served(tmp_path: Path, first: Certificates, registry: CollectorRegistry) -> ListenerCertificate:
+def listener_certificate(
+    tmp_path: Path, first: Certificates, registry: CollectorRegistry
+) -> ListenerCertificate:
     certificate = ListenerCertificate.from_settings("search", tmp_path, "a.pem", "a.key")
     assert certificate is not None
     CertificateMetrics(registry, {}, certificate)
@@ -63,13 +65,13 @@ def served(tmp_path: Path, first: Certificates, registry: CollectorRegistry) -> 
 
 @pytest.fixture
 def connect(
-    served: ListenerCertificate, authority: Authority, tmp_path: Path
+    listener_certificate: ListenerCertificate, authority: Authority, tmp_path: Path
 ) -> Iterator[Callable[[], ssl.SSLSocket]]:
     """Yield a function that connects to a listener and trusts only its authority."""
     write(tmp_path / "ca.pem", authority.client("any").authority)
     listener, stop = socket.create_server(("127.0.0.1", 0)), threading.Event()
     thread = threading.Thread(
-        target=serve, args=(app, listener, stop), kwargs={"tls": served}, daemon=True
+        target=serve, args=(app, listener, stop), kwargs={"tls": listener_certificate}, daemon=True
     )
     thread.start()
     trusting, opened = ssl.create_default_context(cafile=tmp_path / "ca.pem"), list[ssl.SSLSocket]()
@@ -165,7 +167,7 @@ def test_what_cannot_be_shown_is_kept_out_and_said_in_one_line_until_it_is_mende
 def test_files_that_are_harmed_take_nothing_from_what_is_shown(
     tmp_path: Path,
     first: Certificates,
-    served: ListenerCertificate,
+    listener_certificate: ListenerCertificate,
     harm: Callable[[Path], object],
     says: str,
     registry: CollectorRegistry,
@@ -174,7 +176,10 @@ def test_files_that_are_harmed_take_nothing_from_what_is_shown(
     with capture_logs() as logs:
         assert (read_expiry(registry), read_expiry(registry)) == (end(first),) * 2
     (line,) = logs
-    assert x509.load_pem_x509_certificate(first.certificate).not_valid_after_utc == served.life.end
+    assert (
+        x509.load_pem_x509_certificate(first.certificate).not_valid_after_utc
+        == listener_certificate.life.end
+    )
     assert re.search(says, line["error"])
 
 
@@ -182,7 +187,7 @@ def test_a_disk_that_fails_takes_nothing_from_what_is_shown_and_is_asked_again(
     tmp_path: Path,
     authority: Authority,
     first: Certificates,
-    served: ListenerCertificate,
+    listener_certificate: ListenerCertificate,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(*_: Any, **__: Any) -> bytes:
@@ -191,8 +196,8 @@ def test_a_disk_that_fails_takes_nothing_from_what_is_shown_and_is_asked_again(
     second = put(tmp_path, authority.server(until=90 * DAY))
     with monkeypatch.context() as patch, capture_logs() as logs:
         patch.setattr("ullage.security.tls.read_trusted", broken)
-        assert served.life == Life.from_pem(first.certificate)
+        assert listener_certificate.life == Life.from_pem(first.certificate)
     assert [(event["event"], event["error"]) for event in logs] == [
         ("certificate_refused", "Input/output error")
     ]
-    assert served.life == Life.from_pem(second.certificate)
+    assert listener_certificate.life == Life.from_pem(second.certificate)

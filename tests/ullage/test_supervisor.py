@@ -52,7 +52,7 @@ sys.exit(supervisor.supervise(data, ("crawl", "match", "alert"), stop, Clock()))
 
 
 @pytest.fixture
-def supervised(tmp_path: Path):
+def family(tmp_path: Path):
     """Start a real supervisor with three children; return it and their ids by name."""
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, CHILD, str(tmp_path)], stdout=subprocess.PIPE, text=True
@@ -77,8 +77,8 @@ def wait_for_exit(pid: int) -> bool:
     return bool(ended)
 
 
-def test_kill_9_of_the_supervisor_leaves_no_child(supervised, tmp_path: Path) -> None:
-    parent, children = supervised
+def test_kill_9_of_the_supervisor_leaves_no_child(family, tmp_path: Path) -> None:
+    parent, children = family
     assert sorted(children) == ["alert", "crawl", "match"]
     parent.send_signal(signal.SIGKILL)
     parent.wait()
@@ -86,16 +86,16 @@ def test_kill_9_of_the_supervisor_leaves_no_child(supervised, tmp_path: Path) ->
     assert list(tmp_path.glob("*.drained")) == []
 
 
-def test_sigterm_drains_every_child_before_the_supervisor_ends(supervised, tmp_path: Path) -> None:
-    parent, children = supervised
+def test_sigterm_drains_every_child_before_the_supervisor_ends(family, tmp_path: Path) -> None:
+    parent, children = family
     parent.send_signal(signal.SIGTERM)
     assert parent.wait(timeout=60) == 0
     assert sorted(p.stem for p in tmp_path.glob("*.drained")) == ["alert", "crawl", "match"]
     assert all(wait_for_exit(pid) for pid in children.values())
 
 
-def test_a_child_that_is_killed_is_started_again_and_the_others_stay(supervised) -> None:
-    parent, children = supervised
+def test_a_child_that_is_killed_is_started_again_and_the_others_stay(family) -> None:
+    parent, children = family
     os.kill(children["match"], signal.SIGKILL)
     assert parent.stdout is not None
     name, pid = parent.stdout.readline().split()

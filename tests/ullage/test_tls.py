@@ -227,11 +227,11 @@ def test_each_refusal_is_a_line_and_a_renewed_file_is_shown(
     folder: Path, authority: Authority
 ) -> None:
     server = Listener(authority, folder)
-    own = trust(folder)
-    context = own.context()
-    server.context_of = lambda trust: context if trust is own else trust.context()  # type: ignore[method-assign]
+    own_trust = trust(folder)
+    context = own_trust.context()
+    server.context_of = lambda trust: context if trust is own_trust else trust.context()  # type: ignore[method-assign]
     try:
-        assert server.ask(own) == "ullage-match"
+        assert server.ask(own_trust) == "ullage-match"
         for pair, says in (
             (
                 Authority().client("x").pair,
@@ -244,9 +244,9 @@ def test_each_refusal_is_a_line_and_a_renewed_file_is_shown(
         ):
             write(folder / "own.pem", pair)
             with pytest.raises(ConfigError, match=says):
-                server.ask(own)
+                server.ask(own_trust)
         write(folder / "own.pem", authority.client("renewed").pair)
-        assert server.ask(own) == "renewed"
+        assert server.ask(own_trust) == "renewed"
         with pytest.raises(
             ConfigError,
             match=r"server: it wants a client's certificate: say certificate=FILE in bus\.url",

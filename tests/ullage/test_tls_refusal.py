@@ -114,13 +114,13 @@ def test_a_refusal_is_told_as_one_whenever_it_comes(
     """In TLS 1.3 a client has shaken hands, and may have written, before the server has looked
     at what it shows.
     """
-    own = Trust("bus.url", folder / "ca.pem", folder / certificate if certificate else None)
+    trust = Trust("bus.url", folder / "ca.pem", folder / certificate if certificate else None)
     says = "it refuses our certificate" if certificate else "it wants a client's certificate"
     with Refuser(folder, version, reset=reset) as server:
         if version is OLDER:  # the client waits for what the server says of its certificate
             server.let.set()
         with pytest.raises(ConfigError, match=says):
-            write_thrice(server, own, written)
+            write_thrice(server, trust, written)
 
 
 def write_thrice(server: Refuser, own: Trust, written: int) -> None:
@@ -159,9 +159,9 @@ def test_both_clients_tell_a_refusal_that_was_there_before_they_wrote(
         wrap = _ReadAgain.wrap_socket
 
         def wrap_and_be_late(*args: Any, **options: Any) -> ssl.SSLSocket:
-            made = wrap(*args, **options)
+            connection = wrap(*args, **options)
             server.go()
-            return made
+            return connection
 
         monkeypatch.setattr(_ReadAgain, "wrap_socket", wrap_and_be_late)
         with pytest.raises(ConfigError, match=r"it refuses our certificate \(unknown ca; "):

@@ -76,24 +76,24 @@ READERS: dict[Callable[[Path], Path], Callable[[Path], object]] = {
     a_text: lambda data: KeyStore(data / "keys").read_lines("notify/soc"),
 }
 every_file = pytest.mark.parametrize(
-    ("made", "read"), READERS.items(), ids=[made.__name__ for made in READERS]
+    ("create", "read"), READERS.items(), ids=[create.__name__ for create in READERS]
 )
 
 
 @every_file
 def test_what_is_ours_alone_is_read(
-    tmp_path: Path, made: Callable[[Path], Path], read: Callable[[Path], object]
+    tmp_path: Path, create: Callable[[Path], Path], read: Callable[[Path], object]
 ) -> None:
-    made(tmp_path)
+    create(tmp_path)
     read(tmp_path)
 
 
 @every_file
 @pytest.mark.parametrize("bit", [0o020, 0o002])
 def test_a_file_that_others_may_write_is_refused_with_path_and_cure(
-    tmp_path: Path, made: Callable[[Path], Path], read: Callable[[Path], object], bit: int
+    tmp_path: Path, create: Callable[[Path], Path], read: Callable[[Path], object], bit: int
 ) -> None:
-    path = made(tmp_path)
+    path = create(tmp_path)
     path.chmod(path.stat().st_mode | bit)
     with pytest.raises(ConfigError, match=r"chmod go-w|make it 0600") as caught:
         read(tmp_path)
@@ -102,9 +102,9 @@ def test_a_file_that_others_may_write_is_refused_with_path_and_cure(
 
 @every_file
 def test_a_folder_on_the_way_that_others_may_write_is_refused(
-    tmp_path: Path, made: Callable[[Path], Path], read: Callable[[Path], object]
+    tmp_path: Path, create: Callable[[Path], Path], read: Callable[[Path], object]
 ) -> None:
-    path = made(tmp_path)
+    path = create(tmp_path)
     path.parent.chmod(0o777)
     with pytest.raises(ConfigError, match="chmod go-w") as caught:
         read(tmp_path)
@@ -114,15 +114,15 @@ def test_a_folder_on_the_way_that_others_may_write_is_refused(
 @every_file
 def test_a_file_of_somebody_else_is_refused(
     tmp_path: Path,
-    made: Callable[[Path], Path],
+    create: Callable[[Path], Path],
     read: Callable[[Path], object],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Root's are always taken, so whoever reads is made another user, and the file his who made
     it.
     """
-    path = made(tmp_path)
-    _belongs(monkeypatch, path, 4242)
+    path = create(tmp_path)
+    _pretend_owner(monkeypatch, path, 4242)
     with pytest.raises(
         ConfigError, match="belongs to uid 4242, neither root nor this user"
     ) as caught:
@@ -130,23 +130,23 @@ def test_a_file_of_somebody_else_is_refused(
     assert str(path) in str(caught.value)
 
 
-def _belongs(monkeypatch: pytest.MonkeyPatch, path: Path, uid: int) -> None:
+def _pretend_owner(monkeypatch: pytest.MonkeyPatch, path: Path, uid: int) -> None:
     real, number = os.fstat, path.stat().st_ino
 
-    def told(handle: int) -> os.stat_result:
+    def report_owner(handle: int) -> os.stat_result:
         status = real(handle)
         fields = list(status)
         fields[4] = uid if status.st_ino == number else status.st_uid
         return os.stat_result(fields)
 
-    monkeypatch.setattr(ownership.os, "fstat", told)
+    monkeypatch.setattr(ownership.os, "fstat", report_owner)
 
 
 @every_file
 def test_a_symbolic_link_is_not_followed(
-    tmp_path: Path, made: Callable[[Path], Path], read: Callable[[Path], object]
+    tmp_path: Path, create: Callable[[Path], Path], read: Callable[[Path], object]
 ) -> None:
-    path = made(tmp_path)
+    path = create(tmp_path)
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(
@@ -160,11 +160,11 @@ def test_a_symbolic_link_is_not_followed(
 @every_file
 def test_a_pipe_or_folder_in_its_place_is_refused_by_name_and_not_waited_for(
     tmp_path: Path,
-    made: Callable[[Path], Path],
+    create: Callable[[Path], Path],
     read: Callable[[Path], object],
     make: Callable[[Path, int], None],
 ) -> None:
-    path = made(tmp_path)
+    path = create(tmp_path)
     path.unlink()
     make(path, 0o700)
     with pytest.raises(ConfigError, match="is no file") as caught:
@@ -179,7 +179,7 @@ def test_what_is_read_is_what_was_looked_at(
     path, real = a_key(tmp_path), os.fstat
     key = path.read_bytes()
 
-    def swapped(handle: int) -> os.stat_result:
+    def swap_and_stat(handle: int) -> os.stat_result:
         status = real(handle)
         if status.st_ino == number:
             path.unlink()
@@ -187,7 +187,7 @@ def test_what_is_read_is_what_was_looked_at(
         return status
 
     number = path.stat().st_ino
-    monkeypatch.setattr(ownership.os, "fstat", swapped)
+    monkeypatch.setattr(ownership.os, "fstat", swap_and_stat)
     assert read_trusted(path, secret=True) == key
 
 
@@ -212,8 +212,8 @@ def test_a_folder_may_be_a_link_for_it_lies_where_nobody_else_writes(tmp_path: P
     (tmp_path / "data").mkdir()
     KeyStore(tmp_path / "safe").make("capture.key")
     (tmp_path / "data" / "keys").symlink_to(tmp_path / "safe")
-    held = (tmp_path / "safe" / "capture.key").read_bytes()
-    assert KeyStore(tmp_path / "data" / "keys").read("capture.key") == held[:32]
+    content = (tmp_path / "safe" / "capture.key").read_bytes()
+    assert KeyStore(tmp_path / "data" / "keys").read("capture.key") == content[:32]
     (tmp_path / "safe").chmod(0o770)
     with pytest.raises(ConfigError, match="may write it"):
         KeyStore(tmp_path / "data" / "keys").read("capture.key")

@@ -57,7 +57,7 @@ class Feed:
     committed: list[int] = field(default_factory=list)
     partitions: int = 1
     failures: list[Exception] = field(default_factory=list)
-    left: list[int] = field(default_factory=list)
+    waiting: list[int] = field(default_factory=list)
     late: int = 0
     timeouts: list[float] = field(default_factory=list)
     when_empty: Callable[[], None] = lambda: None
@@ -82,7 +82,7 @@ class Feed:
         self.committed.append(record.offset)
 
     def lag(self) -> Lag:
-        return Lag(self.left.pop(0) if self.left else 0, 0.0)
+        return Lag(self.waiting.pop(0) if self.waiting else 0, 0.0)
 
     def close(self) -> None: ...
 
@@ -141,20 +141,20 @@ class Bench:
 
 
 def failing_first(act: Callable[..., T], failures: list[Exception]) -> Callable[..., T]:
-    """`act`, which fails with each of `failures` before it does anything."""
+    """Return `act` so that it raises each of `failures` before it does anything."""
 
-    def tried(*words: Any) -> T:
+    def fail_first(*words: Any) -> T:
         if failures:
             raise failures.pop()
         return act(*words)
 
-    return tried
+    return fail_first
 
 
 def test_what_is_down_is_told_apart_bus_or_the_part_that_the_handler_writes_to() -> None:
-    bench, told = Bench(count=2), list[tuple[str, bool]]()
+    bench, reports = Bench(count=2), list[tuple[str, bool]]()
     bench.feed.poll = failing_first(bench.feed.poll, [UnavailableError("poll")])  # type: ignore[method-assign]
-    metrics = WorkerMetrics(reached=lambda part, answers: told.append((part, answers)))
+    metrics = WorkerMetrics(reached=lambda part, answers: reports.append((part, answers)))
     worker = Worker(
         "alert",
         bench.feed,
@@ -165,8 +165,8 @@ def test_what_is_down_is_told_apart_bus_or_the_part_that_the_handler_writes_to()
         sink="store",  # type: ignore[arg-type]
     )
     assert worker.run(once=True) == 2
-    assert told[:2] == [("bus", False), ("bus", True)]
-    assert told[2:6] == [
+    assert reports[:2] == [("bus", False), ("bus", True)]
+    assert reports[2:6] == [
         ("store", False),
         ("store", False),
         ("store", True),
@@ -322,13 +322,13 @@ def test_a_batch_of_several_partitions_is_committed_in_each_of_them() -> None:
 
 def test_once_waits_for_a_bus_that_has_something_left_but_hands_it_out_late() -> None:
     bench = Bench(count=2)
-    bench.feed.late, bench.feed.left = 4, [2, 2, 2]
+    bench.feed.late, bench.feed.waiting = 4, [2, 2, 2]
     assert bench.run(once=True) == 2
 
 
 def test_once_does_not_wait_for_ever_for_what_another_consumer_holds() -> None:
     bench = Bench(count=0)
-    bench.feed.left = [1] * 1000
+    bench.feed.waiting = [1] * 1000
     assert bench.run(once=True) == 0
     assert bench.turns == EMPTY_POLLS + 1
 

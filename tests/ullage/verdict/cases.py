@@ -47,28 +47,29 @@ def judge(given: VerdictFacts, rules: VerdictRules | None = None) -> tuple[Expos
     return verdict.judge(given, rules or load_verdict_rules(), STRICT)
 
 
-def of(*fields: str, customers: int = 10, verified: int = 0, **changes: Any) -> VerdictFacts:
-    """Customers with these fields."""
-    sure = crowd(verified, *fields)
+def make_facts(
+    *fields: str, customers: int = 10, verified: int = 0, **changes: Any
+) -> VerdictFacts:
+    """Return facts on customers who have these fields, of whom `verified` are verified."""
+    verified_people = crowd(verified, *fields)
     return facts(
         **{
             "people": crowd(customers, *fields),
-            "verified": sure,
-            "agreeing": sure,
+            "verified": verified_people,
+            "agreeing": verified_people,
             "matched": customers,
             **changes,
         }
     )
 
 
-def listed(
+def make_list_facts(
     platform: int, fields: tuple[str, ...], rows: int, ours: int = 0, alone: int = 0, **changes: Any
 ) -> VerdictFacts:
-    """Return a list among 1.8 billion numbers.
+    """Return facts on a list among 1.8 billion numbers.
 
-    `ours` rows agree with a `platform`'s customers in two fields, others match by chance. Of
-    the others
-    `alone` hold nothing but a phone.
+    `ours` rows agree with a `platform`'s customers in two fields, others match by chance. Of the
+    others `alone` hold nothing but a phone.
     """
     chance = platform / 1.8e9
     matched_alone = round(alone * chance)

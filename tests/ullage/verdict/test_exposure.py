@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.ullage.verdict.cases import GROUP, TODAY, crowd, facts, judge, of
+from tests.ullage.verdict.cases import GROUP, TODAY, crowd, facts, judge, make_facts
 from ullage.records import Bait
 from ullage.verdict import Crowd, VerdictFacts, expect_by_chance, load_verdict_rules, severity_unit
 from ullage.verdict.rules import Scenario, ScenarioConditions
@@ -56,14 +56,14 @@ def test_every_way_of_a_scenario_is_reached_and_worded_in_two_languages(
     way: ScenarioConditions, scenario: Scenario
 ) -> None:
     fields = way.every | frozenset(sorted(way.some)[:1])
-    some = of(
+    scenario_facts = make_facts(
         *(fields or {FieldLabel.PHONE}),
         terms=tuple(sorted(way.terms)[:1]),
         logins=int(way.logins),
         brand=way.brand,
     )
-    some = some.model_copy(update={"suspicion": way.suspicion})
-    judged = exposure(some)
+    scenario_facts = scenario_facts.model_copy(update={"suspicion": way.suspicion})
+    judged = exposure(scenario_facts)
     assert (judged.scenario, judged.title, judged.title_zh) == (
         scenario.id,
         scenario.title,
@@ -80,9 +80,9 @@ def test_there_are_all_scenarios_each_once() -> None:
 @pytest.mark.parametrize("without", ["terms", "logins", "brand"])
 def test_a_way_that_asks_for_a_term_a_login_or_the_brand_is_closed_without(without: str) -> None:
     whole = {"terms": ("initial access", "机主", "手持"), "logins": 3, "brand": True}
-    assert exposure(of(FieldLabel.PHONE, FieldLabel.ID, **whole)).scenario == "X1"
+    assert exposure(make_facts(FieldLabel.PHONE, FieldLabel.ID, **whole)).scenario == "X1"
     less = exposure(
-        of(FieldLabel.PHONE, FieldLabel.ID, **whole | {without: type(whole[without])()})
+        make_facts(FieldLabel.PHONE, FieldLabel.ID, **whole | {without: type(whole[without])()})
     ).scenario
     assert (less == "X1") == (without == "logins")
 
@@ -93,7 +93,9 @@ def test_fields_of_two_rows_do_not_add_up_to_a_scenario() -> None:
     )
     assert exposure(apart).scenario == "X17"
     assert (
-        exposure(of(FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.CARD, FieldLabel.ID)).scenario
+        exposure(
+            make_facts(FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.CARD, FieldLabel.ID)
+        ).scenario
         == "X7"
     )
 
@@ -143,14 +145,18 @@ def test_what_is_not_so_gives_no_reason(changes: dict) -> None:
 @pytest.mark.parametrize(
     ("given_facts", "score", "code"),
     [
-        (of(FieldLabel.PHONE, FieldLabel.PASSWORD, verified=1), 70, "F1"),
-        (of(FieldLabel.PHONE, FieldLabel.PASSWORD, customers=4), 42, None),
-        (of(FieldLabel.PHONE, **BAIT), 60, "F2"),
-        (of(FieldLabel.PHONE, customers=0, logins=3), 45, "K1"),
-        (of(FieldLabel.PHONE, customers=0, alarm=True, brand=True, terms=("手持",)), 45, "K1"),
-        (of(FieldLabel.PHONE, customers=0, alarm=True), 20, None),
-        (of(*GROUP, customers=900, longest_run=500), 0, None),
-        (of(FieldLabel.PHONE, customers=0, longest_run=500, alarm=True), 5, "K2"),
+        (make_facts(FieldLabel.PHONE, FieldLabel.PASSWORD, verified=1), 70, "F1"),
+        (make_facts(FieldLabel.PHONE, FieldLabel.PASSWORD, customers=4), 42, None),
+        (make_facts(FieldLabel.PHONE, **BAIT), 60, "F2"),
+        (make_facts(FieldLabel.PHONE, customers=0, logins=3), 45, "K1"),
+        (
+            make_facts(FieldLabel.PHONE, customers=0, alarm=True, brand=True, terms=("手持",)),
+            45,
+            "K1",
+        ),
+        (make_facts(FieldLabel.PHONE, customers=0, alarm=True), 20, None),
+        (make_facts(*GROUP, customers=900, longest_run=500), 0, None),
+        (make_facts(FieldLabel.PHONE, customers=0, longest_run=500, alarm=True), 5, "K2"),
     ],
 )
 def test_floors_and_caps(given_facts: VerdictFacts, score: int, code: str | None) -> None:
@@ -160,7 +166,7 @@ def test_floors_and_caps(given_facts: VerdictFacts, score: int, code: str | None
 
 
 def test_of_a_list_that_was_made_up_only_verified_customers_count() -> None:
-    whole = of(
+    whole = make_facts(
         *GROUP,
         FieldLabel.LOAN,
         customers=90_000,
@@ -168,36 +174,37 @@ def test_of_a_list_that_was_made_up_only_verified_customers_count() -> None:
         rows=100_000,
         matched_rows=90_000,
     )
-    some = whole.model_copy(
+    with_verified = whole.model_copy(
         update={"verified": crowd(3, FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.ID)}
     )
     assert (exposure(whole).score, exposure(whole).scenario) == (0, "")
-    assert (exposure(some).score, exposure(some).scenario) == (40, "X15")
-    assert "3 customers" in {r.code: r.evidence for r in exposure(some).reasons}["V"]
+    assert (exposure(with_verified).score, exposure(with_verified).scenario) == (40, "X15")
+    assert "3 customers" in {r.code: r.evidence for r in exposure(with_verified).reasons}["V"]
 
 
 CASES = {
-    "a list of phones at the base rate": (of(FieldLabel.PHONE, customers=10), 12),
+    "a list of phones at the base rate": (make_facts(FieldLabel.PHONE, customers=10), 12),
     "three elements of 5,000, a month old, two fields, brand": (
-        of(FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.ID, customers=5000, verified=5000,
+        make_facts(FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.ID, customers=5000, verified=5000,
         matched_rows=5000,
         corroborated_rows=5000,
            newest_date=TODAY - timedelta(30), brand=True), 40 + 7 + 7 + 6 + 2),
     "loans of 800, five days old, three sources, bait": (
-        of(FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.LOAN, customers=800, matched_rows=800,
+        make_facts(FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.LOAN, customers=800,
+        matched_rows=800,
         corroborated_rows=800, sites=3,
            newest_date=TODAY - timedelta(5), **BAIT), 50 + 7 + 10 + 2 + 6 + 10 + 3),
     "a dump of 2019 posted again on four sites": (
-        of(FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.ID, customers=1_000_000, sites=4,
+        make_facts(FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.ID, customers=1_000_000, sites=4,
         newest_date=date(2019, 5, 1),
         replayed=0.9,
            replay_of="INC-1"), 40 + 15 - 10 + 2),
     "twenty verified cards with their codes, twenty days old": (
-        of(FieldLabel.CARD, FieldLabel.CVV, customers=20, verified=20, matched_rows=20,
+        make_facts(FieldLabel.CARD, FieldLabel.CVV, customers=20, verified=20, matched_rows=20,
         corroborated_rows=20,
            newest_date=TODAY - timedelta(20)), 60 + 3 + 7 + 6),
     "one customer in a stealer log, at an own domain": (
-        of(FieldLabel.EMAIL, FieldLabel.PASSWORD, customers=1, verified=1, logins=1, rows=1,
+        make_facts(FieldLabel.EMAIL, FieldLabel.PASSWORD, customers=1, verified=1, logins=1, rows=1,
         matched_rows=1, corroborated_rows=1,
            newest_date=TODAY - timedelta(30)), 58 + 7 + 6),
 }  # fmt: skip
@@ -257,15 +264,15 @@ def test_exposure_is_never_lowered_by_what_chance_would_match_or_by_what_was_see
 ) -> None:
     """Bait counts or not by chance, so it is left out."""
     any_facts = any_facts.model_copy(update={"canaries": ()})
-    other = any_facts.model_copy(
+    changed = any_facts.model_copy(
         update={"watchlist": watchlist, "replayed": replayed, "replay_of": "INC-1"}
     )
-    assert exposure(other).score == exposure(any_facts).score
+    assert exposure(changed).score == exposure(any_facts).score
 
 
 def test_rules_can_be_replaced_by_others() -> None:
-    other = RULES.model_copy(
+    changed = RULES.model_copy(
         update={"corroboration": RULES.corroboration.model_copy(update={"brand": 30})}
     )
-    known = of(FieldLabel.PHONE, brand=True)
-    assert judge(known, other)[0].score == exposure(known).score + 28
+    phone_facts = make_facts(FieldLabel.PHONE, brand=True)
+    assert judge(phone_facts, changed)[0].score == exposure(phone_facts).score + 28

@@ -93,25 +93,25 @@ def test_what_a_duty_officer_does_first(origin, severity, scenario, people, acti
 
 def test_nobody_is_called_where_nobody_was_found_and_nothing_is_noise_that_was_not_read():
     for origin, severity, scenario, people, alone, unread in EVERYTHING:
-        found = step(origin, severity, scenario, people=people, alone=alone, unread=unread)
+        chosen = step(origin, severity, scenario, people=people, alone=alone, unread=unread)
         if not people:
-            assert found.action not in ("call", "block", "confirm")
-            assert "call list" not in found.text.lower(), found.text
+            assert chosen.action not in ("call", "block", "confirm")
+            assert "call list" not in chosen.text.lower(), chosen.text
         if (
             origin in ("unknown", "elsewhere")
             and severity in ("low", "notice", "noise")
             and unread
             and not people
         ):
-            assert "not read" in found.text
-            assert "未读取" in found.text_zh
+            assert "not read" in chosen.text
+            assert "未读取" in chosen.text_zh
 
 
 def test_next_step_names_sign_up_probing_or_a_scam_only_with_evidence():
     for origin, severity, scenario, people, alone, unread in EVERYTHING:
-        found = step(origin, severity, scenario, people=people, alone=alone, unread=unread)
-        assert alone or "筛号" not in found.text + found.text_zh, found.text
-        assert scenario or severity != "low" or "scam named here" not in found.text, found.text
+        chosen = step(origin, severity, scenario, people=people, alone=alone, unread=unread)
+        assert alone or "筛号" not in chosen.text + chosen.text_zh, chosen.text
+        assert scenario or severity != "low" or "scam named here" not in chosen.text, chosen.text
     assert "筛号" in step("ours", "medium", "X18", alone=True).text
     assert "筛号" in step("unknown", "low", "X18", alone=True).text
 
@@ -119,7 +119,7 @@ def test_next_step_names_sign_up_probing_or_a_scam_only_with_evidence():
 def test_every_line_is_used_and_says_the_same_in_both_languages():
     used = {step(o, s, c, people=p, alone=a, unread=u) for o, s, c, p, a, u in EVERYTHING}
     assert used == set(steps())
-    for one in used:
+    for line in used:
         for pair in (
             ("60", "60"),
             ("sample", "样本"),
@@ -127,26 +127,26 @@ def test_every_line_is_used_and_says_the_same_in_both_languages():
             ("takedown", "下架"),
             ("PIPL 57", "第五十七条"),
         ):
-            assert (pair[0] in one.text.lower() or pair[0] in one.text) == (
-                pair[1] in one.text_zh
-            ), (pair, one.text)
+            assert (pair[0] in line.text.lower() or pair[0] in line.text) == (
+                pair[1] in line.text_zh
+            ), (pair, line.text)
 
 
 def test_no_line_says_what_nobody_may_say():
-    for one in steps():
-        assert "\n" not in one.text + one.text_zh
-        assert re.search("[\u4e00-\u9fff]", one.text_zh)
+    for line in steps():
+        assert "\n" not in line.text + line.text_zh
+        assert re.search("[\u4e00-\u9fff]", line.text_zh)
         assert not re.search(
             r"leaked by|we leaked|\bsafe\b|ask for a (larger )?sample|泄露者",
-            one.text + one.text_zh,
+            line.text + line.text_zh,
         )
-        assert not re.search(r"(?<!勿)(购买|索要)样本", one.text_zh.replace("购买、索要", "索要"))
+        assert not re.search(r"(?<!勿)(购买|索要)样本", line.text_zh.replace("购买、索要", "索要"))
 
 
 def test_steps_name_only_what_there_is():
-    for one in steps():
-        assert one.origins <= set(ORIGINS)
-        assert one.scenarios <= set(SCENARIOS)
+    for line in steps():
+        assert line.origins <= set(ORIGINS)
+        assert line.scenarios <= set(SCENARIOS)
 
 
 WORDING = {
@@ -192,28 +192,28 @@ def test_least_severity_is_not_below_the_words_of_the_step(one):
 
 def test_severity_is_never_below_its_next_step_and_raising_it_never_weakens_the_step():
     for origin, severity, scenario, *conditions in EVERYTHING:
-        given = origin, scenario, StepConditions(*conditions)
-        raised = raise_to_step(origin, severity, *given[1:])
+        situation = origin, scenario, StepConditions(*conditions)
+        raised = raise_to_step(origin, severity, *situation[1:])
         before, after = (
-            next_step(origin, severity, *given[1:]),
-            next_step(origin, raised, *given[1:]),
+            next_step(origin, severity, *situation[1:]),
+            next_step(origin, raised, *situation[1:]),
         )
         assert SEVERITIES.index(raised) >= max(
             SEVERITIES.index(after.least), SEVERITIES.index(severity)
-        ), given
+        ), situation
         is_kept = after == before or SEVERITIES.index(after.least) > SEVERITIES.index(before.least)
-        assert is_kept, (given, before.text, after.text)
+        assert is_kept, (situation, before.text, after.text)
 
 
 def test_graver_verdict_never_has_a_step_that_demands_less():
     for origin, scenario, *conditions in itertools.product(
         ORIGINS, SCENARIOS, *[(False, True)] * 3
     ):
-        found = [
+        chosen = [
             next_step(origin, severity, scenario, StepConditions(*conditions))
             for severity in SEVERITIES
         ]
-        demanded = [SEVERITIES.index(one.least) for one in found]
+        demanded = [SEVERITIES.index(line.least) for line in chosen]
         assert demanded == sorted(demanded), (origin, scenario, conditions)
 
 
@@ -314,10 +314,10 @@ def test_whole_product_of_rules_gives_no_severity_below_its_next_step():
     for (scenario, way, fields), whose, post, (matched, agreeing) in itertools.product(
         ways(), WHOSE, POSTS, MATCHED
     ):
-        given = facts_for(way, fields or ("PHONE",), matched, agreeing, whose, post)
-        exposure, origin = judge(given)
+        case_facts = facts_for(way, fields or ("PHONE",), matched, agreeing, whose, post)
+        exposure, origin = judge(case_facts)
         shown = next_step(
-            origin.verdict, exposure.severity, exposure.scenario, given.step_conditions
+            origin.verdict, exposure.severity, exposure.scenario, case_facts.step_conditions
         )
         name = (
             scenario.id,
@@ -332,7 +332,9 @@ def test_whole_product_of_rules_gives_no_severity_below_its_next_step():
         assert SEVERITIES.index(exposure.severity) >= SEVERITIES.index(shown.least), name
         assert exposure.told != "nobody" or exposure.severity == "noise", name
         assert exposure.told != "digest" or exposure.severity not in ("high", "statutory"), name
-        is_new_sale = given.is_offered and given.claimed >= 1000 and origin.verdict != "recycled"
+        is_new_sale = (
+            case_facts.is_offered and case_facts.claimed >= 1000 and origin.verdict != "recycled"
+        )
         assert not is_new_sale or exposure.severity not in ("noise", "notice", "low"), name
         origins.add(origin.verdict)
         severities.add(exposure.severity)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.ullage.verdict.cases import crowd, facts, judge, listed, of
+from tests.ullage.verdict.cases import crowd, facts, judge, make_facts, make_list_facts
 from ullage.records import Bait, Cohort, RowGroup
 from ullage.verdict import VerdictFacts
 from ullage.verdict.origin import SHOWN_COHORTS
@@ -19,7 +19,7 @@ def verdict(given_facts: VerdictFacts) -> str:
     return judge(given_facts)[1].verdict
 
 
-def told(given_facts: VerdictFacts) -> str:
+def explain(given_facts: VerdictFacts) -> str:
     return "\n".join(reason.evidence for reason in judge(given_facts)[1].reasons)
 
 
@@ -86,7 +86,7 @@ def test_whose_leak_it_is(changes: dict, expected: str) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_loans_from_elsewhere_expose_customers_and_are_not_ours(size: str) -> None:
-    exposure, origin = judge(listed(SIZES[size], ("PHONE", "LOAN"), 100_000))
+    exposure, origin = judge(make_list_facts(SIZES[size], ("PHONE", "LOAN"), 100_000))
     assert (origin.verdict, exposure.scenario) == ("elsewhere", "X9")
     assert exposure.score >= 60
     assert exposure.severity == "noise"
@@ -94,7 +94,7 @@ def test_loans_from_elsewhere_expose_customers_and_are_not_ours(size: str) -> No
 
 @pytest.mark.parametrize("size", SIZES)
 def test_a_million_random_numbers_are_neither_ours_nor_an_exposure_nor_a_page(size: str) -> None:
-    exposure, origin = judge(listed(SIZES[size], ("PHONE",), 1_000_000))
+    exposure, origin = judge(make_list_facts(SIZES[size], ("PHONE",), 1_000_000))
     assert (origin.verdict, exposure.severity) == ("elsewhere", "noise")
     assert exposure.score < 30
     assert "chance alone" in exposure.reasons[-1].evidence
@@ -117,7 +117,7 @@ def test_five_in_a_hundred_real_rows_are_ours_where_the_others_are_surely_invent
     """With random numbers beside them, or with invented second fields."""
     real = rows // 20
     exposure, origin = judge(
-        listed(SIZES[size], NAMED, rows, ours=real, alone=rows - real if apart else 0)
+        make_list_facts(SIZES[size], NAMED, rows, ours=real, alone=rows - real if apart else 0)
     )
     assert (origin.verdict, exposure.scenario) == (expected, "X15")
     assert exposure.severity in ("medium", "high")
@@ -134,16 +134,18 @@ def test_customers_that_two_platforms_share_are_not_ours_alone(
     """
     rows, chance = 50_000, SIZES[size] / 1.8e9
     shared = round(rows * chance * times)
-    both = round(shared * agreeing)
-    some = listed(SIZES[size], NAMED, rows)
-    group = some.groups[0].model_copy(update={"matched": shared, "corroborated": both})
+    corroborated = round(shared * agreeing)
+    list_of_another = make_list_facts(SIZES[size], NAMED, rows)
+    group = list_of_another.groups[0].model_copy(
+        update={"matched": shared, "corroborated": corroborated}
+    )
     changes = {
         "groups": (group,),
         "matched_rows": shared,
-        "corroborated_rows": both,
+        "corroborated_rows": corroborated,
         "matched_kinds": {"phone": shared},
     }
-    assert verdict(some.model_copy(update=changes)) in ("elsewhere", "unknown")
+    assert verdict(list_of_another.model_copy(update=changes)) in ("elsewhere", "unknown")
 
 
 @pytest.mark.parametrize("customers", [5_000, 50_000, 10_000_000, 50_000_000, 300_000_000])
@@ -154,18 +156,30 @@ def test_a_rival_lender_who_shares_customers_with_us_is_never_ours(
     customers: int, rows: int, share: float, agreeing: float
 ) -> None:
     shared = round(rows * share)
-    both = round(shared * agreeing)
+    corroborated = round(shared * agreeing)
     group = RowGroup(
-        fields=("ID", "LOAN", "NAME", "PHONE"), rows=rows, matched=shared, corroborated=both
+        fields=("ID", "LOAN", "NAME", "PHONE"), rows=rows, matched=shared, corroborated=corroborated
     )
-    some = of("NAME", "PHONE", "ID", "LOAN", customers=shared, verified=both, rows=rows,
+    rival_list = make_facts(
+        "NAME",
+        "PHONE",
+        "ID",
+        "LOAN",
+        customers=shared,
+        verified=corroborated,
+        rows=rows,
         matched_rows=shared,
-              corroborated_rows=both, groups=(group,), watchlist=customers, circulation=1.8e9,
-              brand=True,
-              candidates={"phone": rows}, matched_kinds={"phone": shared})  # fmt: skip
-    assert verdict(some) in ("elsewhere", "unknown")
-    if verdict(some) == "unknown" and both:
-        assert "customers whom we share with others can explain it" in told(some)
+        corroborated_rows=corroborated,
+        groups=(group,),
+        watchlist=customers,
+        circulation=1.8e9,
+        brand=True,
+        candidates={"phone": rows},
+        matched_kinds={"phone": shared},
+    )
+    assert verdict(rival_list) in ("elsewhere", "unknown")
+    if verdict(rival_list) == "unknown" and corroborated:
+        assert "customers whom we share with others can explain it" in explain(rival_list)
 
 
 @pytest.mark.parametrize(
@@ -201,13 +215,13 @@ def test_each_rule_of_the_origin_decides_just_inside_and_not_just_outside(
     changes: dict, expected: str
 ) -> None:
     """Of a hundred rows a quarter agree."""
-    some = of(
+    edge_facts = make_facts(
         *NAMED,
         customers=25,
         verified=25,
         **{"rows": 100, "matched_rows": 25, "corroborated_rows": 25, **changes},
     )
-    assert verdict(some) == expected
+    assert verdict(edge_facts) == expected
 
 
 STEALER = (
@@ -241,32 +255,32 @@ def test_rows_of_stealers_say_devices_where_passwords_and_customers_stand_in_the
     """Of a hundred rows with a password half are in that form, and of the customers' rows half
     have a password.
     """
-    some = {
+    stealer_rows = {
         "rows": 200,
         "matched_rows": 120,
         "stealer_rows": 50,
         "groups": STEALER,
         "candidates": {"phone": 200},
     }
-    given_facts = of(
+    given_facts = make_facts(
         FieldLabel.PHONE,
         FieldLabel.PASSWORD,
         customers=120,
-        **{**some, "matched_kinds": {"phone": 120}, **changes},
+        **{**stealer_rows, "matched_kinds": {"phone": 120}, **changes},
     )
     assert verdict(given_facts) == expected
-    assert "in the form of a stealer log, logins at others' sites" in told(given_facts)
+    assert "in the form of a stealer log, logins at others' sites" in explain(given_facts)
 
 
 def test_half_of_the_rows_are_ours_unless_others_were_measured_to_share_more() -> None:
-    some = {"rows": 100, "matched_rows": 50, "corroborated_rows": 50}
-    assert verdict(of(*NAMED, customers=50, verified=50, **some)) == "ours"
-    assert verdict(of(*NAMED, customers=50, verified=50, **some, overlap=0.26)) == "unknown"
+    half = {"rows": 100, "matched_rows": 50, "corroborated_rows": 50}
+    assert verdict(make_facts(*NAMED, customers=50, verified=50, **half)) == "ours"
+    assert verdict(make_facts(*NAMED, customers=50, verified=50, **half, overlap=0.26)) == "unknown"
 
 
 def test_of_one_value_each_it_is_said_that_somebody_may_try_our_sign_up() -> None:
-    some = {**PHONES, "matched_rows": 900, "matched_kinds": {"phone": 900}}
-    assert "our data, or probing of our sign-up" in told(facts(**some))
+    phones = {**PHONES, "matched_rows": 900, "matched_kinds": {"phone": 900}}
+    assert "our data, or probing of our sign-up" in explain(facts(**phones))
 
 
 def test_no_reason_names_a_partner_or_says_who_leaked() -> None:
@@ -275,8 +289,8 @@ def test_no_reason_names_a_partner_or_says_who_leaked() -> None:
             exposure, origin = judge(
                 bait(*labels, verified=verified, rows=100, matched_rows=100, corroborated_rows=100)
             )
-            said = str([*exposure.reasons, *origin.reasons])
-            assert not any(word in said for word in (*labels, "leaked by", "泄露方"))
+            reasons = str([*exposure.reasons, *origin.reasons])
+            assert not any(word in reasons for word in (*labels, "leaked by", "泄露方"))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -284,7 +298,7 @@ def test_no_reason_names_a_partner_or_says_who_leaked() -> None:
 def test_a_list_of_ours_is_told_by_its_numbers_alone(size: str, fields: tuple[str, ...]) -> None:
     """Of our customers one in ten has a new number since."""
     changes = {"matched_kinds": {"phone": 900}, "matched_rows": 900, "people": crowd(900, *fields)}
-    assert verdict(listed(SIZES[size], fields, 1000, **changes)) == "ours"
+    assert verdict(make_list_facts(SIZES[size], fields, 1000, **changes)) == "ours"
 
 
 def test_origin_gives_each_count_that_it_went_by_and_no_points() -> None:
@@ -306,7 +320,7 @@ def test_origin_gives_each_count_that_it_went_by_and_no_points() -> None:
 
 def bait(*labels: str, verified: int = 1, enrolled: int = 30, **changes: object) -> VerdictFacts:
     canaries = tuple(Bait(label=label, customers=1, verified=verified) for label in labels)
-    return of(*NAMED, canaries=canaries, canaries_enrolled=enrolled, **changes)
+    return make_facts(*NAMED, canaries=canaries, canaries_enrolled=enrolled, **changes)
 
 
 def test_bait_names_who_leaked_it() -> None:
@@ -316,15 +330,16 @@ def test_bait_names_who_leaked_it() -> None:
         "短信通道甲",
         ("短信通道甲",),
     )
-    assert "a honeytoken that only one party received is in a verified row: an indication" in told(
-        bait("短信通道甲", rows=100, matched_rows=100, corroborated_rows=100)
+    assert (
+        "a honeytoken that only one party received is in a verified row: an indication"
+        in explain(bait("短信通道甲", rows=100, matched_rows=100, corroborated_rows=100))
     )
 
 
 def test_bait_of_several_parties_has_us_in_common() -> None:
-    some = bait("call-centre", "sms")
-    assert (verdict(some), judge(some)[1].label) == ("ours", "")
-    assert "what they have in common is us" in told(some)
+    bait_facts = bait("call-centre", "sms")
+    assert (verdict(bait_facts), judge(bait_facts)[1].label) == ("ours", "")
+    assert "what they have in common is us" in explain(bait_facts)
 
 
 def test_a_giant_list_hits_a_bait_number_by_chance() -> None:
@@ -337,13 +352,13 @@ def test_a_giant_list_hits_a_bait_number_by_chance() -> None:
         matched_kinds={"phone": 10**4},
     )
     assert (verdict(giant), judge(giant)[1].canaries) == ("elsewhere", ())
-    assert "by one value, as may be chance" in told(giant)
+    assert "by one value, as may be chance" in explain(giant)
     assert verdict(bait("sms", verified=0, candidates={"phone": 1000}, rows=1000)) != "partner"
 
 
 def cohort(dimension: str, matched: int, enrolled: int, label: str = "E17") -> dict:
-    found = Cohort(dimension=dimension, label=label, matched=matched, enrolled=enrolled)
-    return {"cohorts": (found,), "cohort_labels": 40}
+    matched_cohort = Cohort(dimension=dimension, label=label, matched=matched, enrolled=enrolled)
+    return {"cohorts": (matched_cohort,), "cohort_labels": 40}
 
 
 PADDED = {
@@ -373,9 +388,9 @@ def test_a_cohort_that_nobody_outside_knows_says_ours_when_it_is_too_frequent(
 def test_a_cohort_is_told_only_where_it_is_too_frequent_for_chance() -> None:
     assert (
         "500 of 1500 customers are of branch E17, as are 10,000 of 10,000,000 enrolled (p < 1e-12)"
-        in told(facts(**PADDED, **cohort("branch", 500, 10_000)))
+        in explain(facts(**PADDED, **cohort("branch", 500, 10_000)))
     )
-    assert "E17" not in told(facts(**PADDED, **cohort("branch", 500, 3_300_000)))
+    assert "E17" not in explain(facts(**PADDED, **cohort("branch", 500, 3_300_000)))
 
 
 def test_largest_cohorts_are_told_first() -> None:
@@ -390,21 +405,21 @@ def test_largest_cohorts_are_told_first() -> None:
 
 
 def test_every_comparison_counts_against_a_cohort() -> None:
-    few = facts(**PADDED, **cohort("branch", 40, 70_000))
-    assert "40 of 1500" in told(few)
-    many = dict(few) | {"cohort_labels": 10**6}
-    assert "40 of 1500" not in told(facts(**many))
+    few_comparisons = facts(**PADDED, **cohort("branch", 40, 70_000))
+    assert "40 of 1500" in explain(few_comparisons)
+    many_comparisons = dict(few_comparisons) | {"cohort_labels": 10**6}
+    assert "40 of 1500" not in explain(facts(**many_comparisons))
 
 
 def test_customers_who_stood_there_before_are_recycled_and_where_is_told() -> None:
-    known = of(
+    earlier_facts = make_facts(
         *NAMED, rows=10, matched_rows=10, corroborated_rows=10, replayed=0.8, replay_of="INC-AAAA"
     )
-    assert verdict(known) == "recycled"
-    assert "80% of the customers stood with the same fields in INC-AAAA" in told(known)
+    assert verdict(earlier_facts) == "recycled"
+    assert "80% of the customers stood with the same fields in INC-AAAA" in explain(earlier_facts)
     assert (
         verdict(
-            of(
+            make_facts(
                 *NAMED,
                 rows=10,
                 matched_rows=10,
@@ -427,27 +442,30 @@ def test_own_cards_that_nobody_holds_are_made_up(
     known: int, others: int, enrolled: int, expected: str
 ) -> None:
     changes = {"matched_kinds": {"card": known}, "own_cards": others, "cards_enrolled": enrolled}
-    assert verdict(of(FieldLabel.CARD, customers=1, rows=10, matched_rows=1, **changes)) == expected
+    assert (
+        verdict(make_facts(FieldLabel.CARD, customers=1, rows=10, matched_rows=1, **changes))
+        == expected
+    )
 
 
 def test_fields_that_only_we_hold_decide_where_chance_is_ruled_out() -> None:
-    some = {
+    counts = {
         "rows": 1000,
         "matched_rows": 300,
         "matched_kinds": {"phone": 300},
         "candidates": {"phone": 1000},
     }
-    own = {"own_fields": frozenset(("POLICY",))}
-    assert verdict(of("PHONE", "POLICY", **some)) == "unknown"
-    assert verdict(of("PHONE", "POLICY", **some, **own)) == "ours"
-    assert verdict(of("PHONE", **some, **own)) == "unknown"
+    own_fields = {"own_fields": frozenset(("POLICY",))}
+    assert verdict(make_facts("PHONE", "POLICY", **counts)) == "unknown"
+    assert verdict(make_facts("PHONE", "POLICY", **counts, **own_fields)) == "ours"
+    assert verdict(make_facts("PHONE", **counts, **own_fields)) == "unknown"
     assert (
         verdict(
-            of(
+            make_facts(
                 "PHONE",
                 "POLICY",
-                **some | {"matched_rows": 10, "matched_kinds": {"phone": 10}},
-                **own,
+                **counts | {"matched_rows": 10, "matched_kinds": {"phone": 10}},
+                **own_fields,
             )
         )
         == "elsewhere"
@@ -465,19 +483,19 @@ def test_every_count_has_an_origin_and_an_explanation(
 ) -> None:
     """Also of a list that is larger than its market."""
     matched = round(rows * shares[0])
-    both = round(matched * shares[1])
-    group = RowGroup(fields=NAMED, rows=rows, matched=matched, corroborated=both)
+    corroborated = round(matched * shares[1])
+    group = RowGroup(fields=NAMED, rows=rows, matched=matched, corroborated=corroborated)
     exposure, origin = judge(
         facts(
             rows=rows,
             matched_rows=matched,
-            corroborated_rows=both,
+            corroborated_rows=corroborated,
             groups=(group,),
             candidates={"phone": rows},
             matched=matched,
             matched_kinds={"phone": matched},
             people=crowd(matched, *NAMED),
-            verified=crowd(both, *NAMED),
+            verified=crowd(corroborated, *NAMED),
             watchlist=watchlist,
             circulation=1.8e9,
             replayed=replayed,
@@ -494,7 +512,9 @@ def test_every_count_has_an_origin_and_an_explanation(
 def test_rows_that_all_agree_are_ours_from_a_few_on(rows: int, more: int, size: str) -> None:
     """Of the largest platform two rows may be chance; ten are not, however many are added."""
     rows = max(rows, 10)
-    assert {verdict(listed(SIZES[size], NAMED, n, ours=n)) for n in (rows, rows + more)} == {"ours"}
+    assert {
+        verdict(make_list_facts(SIZES[size], NAMED, n, ours=n)) for n in (rows, rows + more)
+    } == {"ours"}
 
 
 @pytest.mark.parametrize(
@@ -549,11 +569,11 @@ def test_a_digest_beside_a_login_in_clear_is_no_phone(
         watchlist=5000,
     )
     assert verdict(given_facts) == expected
-    assert said in told(given_facts)
+    assert said in explain(given_facts)
 
 
 def test_nothing_is_said_of_chance_where_there_is_nothing_to_count() -> None:
-    assert "0 of 0" not in told(facts(rows=0, matched_rows=0, people=crowd(0)))
+    assert "0 of 0" not in explain(facts(rows=0, matched_rows=0, people=crowd(0)))
 
 
 @pytest.mark.parametrize(
@@ -568,7 +588,7 @@ def test_of_a_message_with_several_people_each_counts(
         "matched_kinds": {"phone": ours},
         "watchlist": 5000,
     }
-    given_facts = of(
+    given_facts = make_facts(
         *NAMED,
         customers=ours,
         verified=ours,
@@ -584,7 +604,7 @@ def test_of_a_message_with_several_people_each_counts(
 def test_a_second_phone_in_each_row_makes_nobody_a_stranger() -> None:
     numbers = {"candidates": {"phone": 160}, "matched_kinds": {"phone": 80}}
     rows = {"rows": 80, "matched_rows": 80, "corroborated_rows": 80}
-    assert verdict(of(*NAMED, customers=80, verified=80, **rows, **numbers)) == "ours"
+    assert verdict(make_facts(*NAMED, customers=80, verified=80, **rows, **numbers)) == "ours"
 
 
 @pytest.mark.parametrize(
@@ -613,7 +633,7 @@ def test_only_cookies_explain_rows_that_agree_beyond_the_logins(
 def test_rows_are_crowded_where_more_people_than_rows_and_more_of_them_agree(
     rows: int, corroborated: int, crowded: tuple[int, int] | None
 ) -> None:
-    messages = of(
+    messages = make_facts(
         *NAMED,
         verified=3,
         rows=rows,

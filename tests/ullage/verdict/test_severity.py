@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.ullage.verdict.cases import TODAY, judge, of
+from tests.ullage.verdict.cases import TODAY, judge, make_facts
 from tests.ullage.verdict.test_exposure import ANY_FACTS
 from ullage.records import Bait, RowGroup
 from ullage.verdict import Crowd, VerdictFacts, load_verdict_rules
@@ -33,14 +33,14 @@ OLD = {"newest_date": TODAY - timedelta(1096)}
 def ours(*fields: str, customers: int, **changes) -> VerdictFacts:
     """Rows that all agree."""
     rows = {"rows": customers, "matched_rows": customers, "corroborated_rows": customers}
-    return of(*fields, customers=customers, verified=customers, **{**rows, **changes})
+    return make_facts(*fields, customers=customers, verified=customers, **{**rows, **changes})
 
 
 def some(*fields: str, customers: int, among=UNKNOWN, **changes) -> VerdictFacts:
     """Rows that agree, among others: a list of which nothing tells whose it is, unless it is
     said.
     """
-    return of(
+    return make_facts(
         *fields,
         customers=customers,
         verified=customers,
@@ -50,11 +50,11 @@ def some(*fields: str, customers: int, among=UNKNOWN, **changes) -> VerdictFacts
 
 def alone(*fields: str, customers: int, among=UNKNOWN, **changes) -> VerdictFacts:
     """Customers by one value each."""
-    return of(*fields, customers=customers, **{**among, **changes})
+    return make_facts(*fields, customers=customers, **{**among, **changes})
 
 
 def nobody(**changes) -> VerdictFacts:
-    return of(customers=0, **{"rows": 0, "matched_rows": 0, **changes})
+    return make_facts(customers=0, **{"rows": 0, "matched_rows": 0, **changes})
 
 
 def random(times: float, **changes) -> VerdictFacts:
@@ -69,7 +69,7 @@ def random(times: float, **changes) -> VerdictFacts:
         "candidates": {"phone": 10**5},
         "matched_kinds": {"phone": matched},
     }
-    return of(FieldLabel.PHONE, customers=matched, **{**rows, **changes})
+    return make_facts(FieldLabel.PHONE, customers=matched, **{**rows, **changes})
 
 
 def short(matched: int) -> VerdictFacts:
@@ -83,7 +83,7 @@ def short(matched: int) -> VerdictFacts:
         "candidates": {"phone": 12},
         "matched_kinds": {"phone": matched},
     }
-    return of(FieldLabel.PHONE, customers=matched, **rows)
+    return make_facts(FieldLabel.PHONE, customers=matched, **rows)
 
 
 def logins(number: int, staff: int = 0, **changes) -> VerdictFacts:
@@ -142,12 +142,14 @@ ROWS = [
     (14, random(2, **OFFER), "notice digest none"),
     (
         12,
-        random(1, people=of(FieldLabel.PHONE, FieldLabel.PASSWORD, customers=1000).people),
+        random(1, people=make_facts(FieldLabel.PHONE, FieldLabel.PASSWORD, customers=1000).people),
         "medium fraud_queue none",
     ),
     (
         14,
-        random(1, agreeing=of(*NAMED, customers=1, verified=1).agreeing, corroborated_rows=1),
+        random(
+            1, agreeing=make_facts(*NAMED, customers=1, verified=1).agreeing, corroborated_rows=1
+        ),
         "notice digest none",
     ),
     (2, ours(*LENT, customers=60, **KNOWN), "noise nobody none"),
@@ -349,7 +351,8 @@ def test_the_index_and_minors_raise_by_one_and_it_is_said(
 
 
 @pytest.mark.parametrize(
-    "given_facts", [random(3, minors=9), random(3, people=of(*CODES, customers=90_000).people)]
+    "given_facts",
+    [random(3, minors=9), random(3, people=make_facts(*CODES, customers=90_000).people)],
 )
 def test_nothing_raises_noise(given_facts: VerdictFacts) -> None:
     assert judge(given_facts)[0].severity == "noise"
@@ -359,16 +362,16 @@ def test_an_offer_that_could_not_be_read_says_so_in_both_languages() -> None:
     unread = {"encrypted": 1, "image": 2}
     for given_facts, english, chinese in (
         (
-            of(customers=0, unread=unread, brand=True, alarm=True),
+            make_facts(customers=0, unread=unread, brand=True, alarm=True),
             "offered, could not be read, or not wholly: ",
             "兜售，无法读取",
         ),
         (
-            of(customers=0, unread=unread, brand=True),
+            make_facts(customers=0, unread=unread, brand=True),
             "posted beside the brand, could not be read, or not wholly: ",
             "与本品牌同帖发布",
         ),
-        (of(customers=0, unread=unread), "could not be read, or not wholly: ", "无法读取"),
+        (make_facts(customers=0, unread=unread), "could not be read, or not wholly: ", "无法读取"),
         (
             ours(*NAMED, customers=9).model_copy(update={"unread": unread}),
             "at least so many: not read, or not wholly: ",
@@ -379,13 +382,15 @@ def test_an_offer_that_could_not_be_read_says_so_in_both_languages() -> None:
         assert (reason.points, reason.evidence) == (0, english + "1 encrypted, 2 images")
         assert reason.evidence_zh.startswith(chinese)
     assert not [
-        reason for reason in judge(of(customers=0, alarm=True))[0].reasons if reason.code == "N"
+        reason
+        for reason in judge(make_facts(customers=0, alarm=True))[0].reasons
+        if reason.code == "N"
     ]
 
 
 def test_a_reason_that_is_not_known_here_stands_for_itself() -> None:
     assert "1 later_reason" in str(
-        judge(of(customers=0, unread={"later_reason": 1}, brand=True))[0].reasons
+        judge(make_facts(customers=0, unread={"later_reason": 1}, brand=True))[0].reasons
     )
 
 
