@@ -32,7 +32,7 @@ from matcher.cli.verdict import Assessment, KnownIncidents, verdicts
 from matcher.match.capture_result import CaptureReading
 from matcher.match.counts import to_records
 from matcher.match.findings import attach_original, build_findings, desk_sealers
-from matcher.match.parts import FailedPart, Piece, watched
+from matcher.match.parts import FailedPart, Piece, report_unread
 from matcher.match.pipeline import Matcher
 from matcher.unpack.protocol import GIB, LOCAL, Limits, UnreadPart
 from matcher.watchlist import installation
@@ -230,7 +230,7 @@ def _read(
             unpacked = pieces_in(
                 file, 0, on_skipped, limits=limits, named=named, guard=reading.guard, given=given
             )
-            for piece in watched(unpacked, printable(named), outcomes, on_skipped):
+            for piece in report_unread(unpacked, printable(named), outcomes, on_skipped):
                 yield piece
                 wanted.heard(piece.size, customers)
 

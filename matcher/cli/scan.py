@@ -28,7 +28,7 @@ from matcher.match.batches import (
 from matcher.match.corroborate import look_up
 from matcher.match.counts import locate, score_confidence
 from matcher.match.lookup import find_customers_without_rows
-from matcher.match.parts import FailedPart, Piece, numbered, pieces_of_member, watched
+from matcher.match.parts import FailedPart, Piece, number_members, pieces_of_member, report_unread
 from matcher.unpack.formats import media_of
 from matcher.unpack.parent import ForkServer, has_ocr, unpack
 from matcher.unpack.protocol import LOCAL, LOCAL_OCR_SECONDS, Limits, UnreadCounts, UnreadPart
@@ -196,7 +196,7 @@ class FileScan:
                     inside = pieces_in(
                         path, 0, self.skip, server, self._limits, guard=guard, given=source
                     )
-                    for piece in watched(inside, self._current, self._outcomes, self.skip):
+                    for piece in report_unread(inside, self._current, self._outcomes, self.skip):
                         yield piece
                         progress.read(piece.size, count_customers)
                 self._count, self._current = self._count + 1, ""
@@ -369,7 +369,7 @@ def pieces_in(
         empty = True
         if is_empty(body):
             on_skipped(UnreadPart(name, "empty"))
-        for number, item in numbered(unpacked, name):
+        for number, item in number_members(unpacked, name):
             if isinstance(item, UnreadPart):
                 on_skipped(item)
                 continue

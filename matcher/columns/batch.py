@@ -5,8 +5,8 @@ column, one row of bytes per cell; lists of millions of values are read, normali
 this form. A numpy call costs about a microsecond whatever its length, so vectorised steps pay only
 over a mebibyte or more: batches span documents.
 
-Groups of different sizes are stored one behind the other in a flat array; `within` and `ranges`
-replace the loop over each group.
+Groups of different sizes are stored one behind the other in a flat array; `index_in_groups` and
+`ranges` replace the loop over each group.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Batch:
     ends: Places
 
     @classmethod
-    def of(cls, texts: Sequence[bytes]) -> Batch:
+    def join(cls, texts: Sequence[bytes]) -> Batch:
         """Build a batch from `texts`; any of them may be empty."""
         ends_line = b"\n" * PAD
         data = np.frombuffer(b"\n".join((ends_line[1:], *texts, ends_line)), np.uint8)
@@ -90,16 +90,16 @@ class Batch:
 
     def lines(self, places: Places) -> Places:
         """Return the number, in the buffer, of the line that holds each place."""
-        return self._lines_before.of(places)
+        return self._lines_before.count_below(places)
 
     @cached_property
     def _characters(self) -> bits.Ranks:
         """Return the ranks of the bytes that begin a character."""
-        return bits.Ranks(bits.where(self.data, bits.begins_character))
+        return bits.Ranks(bits.find_places(self.data, bits.begins_character))
 
     def characters_before(self, places: Places) -> Places:
         """Return how many characters of the buffer begin before each place: i64[n]."""
-        return self._characters.of(places)
+        return self._characters.count_below(places)
 
     def text(self, start: int, end: int) -> Any:
         """Return the bytes [start, end)."""
@@ -111,9 +111,9 @@ def texts_holding(places: Places, first: Places) -> Flags:
 
     `first` are the starts of the texts, ascending.
     """
-    found = np.zeros(len(first), bool)
-    found[np.searchsorted(first, places, "right") - 1] = True
-    return found
+    holds_place = np.zeros(len(first), bool)
+    holds_place[np.searchsorted(first, places, "right") - 1] = True
+    return holds_place
 
 
 class KeyedMembers(NamedTuple):
@@ -130,7 +130,7 @@ class KeyedMembers(NamedTuple):
     first: Places
 
     @classmethod
-    def of(cls, keys: Places) -> KeyedMembers:
+    def group(cls, keys: Places) -> KeyedMembers:
         """Group members by their `keys`.
 
         Does the work of `np.unique`, ten times as fast if the keys are a few ascending runs.
@@ -144,21 +144,21 @@ class KeyedMembers(NamedTuple):
         first = np.flatnonzero(is_first)
         return cls(ordered[first], number, order, first)
 
-    def united(self, bits: Places) -> Places:
+    def combine_bits(self, bits: Places) -> Places:
         """Return the bitwise or of `bits` over the members of each key: i64[keys]."""
-        found: Places = np.bitwise_or.reduceat(bits[self.order], self.first)
-        return found
+        combined: Places = np.bitwise_or.reduceat(bits[self.order], self.first)
+        return combined
 
     def any(self, flags: Flags) -> Flags:
         """Return whether any member of each key has a flag: bool[keys]."""
-        found: Flags = np.logical_or.reduceat(flags[self.order], self.first)
-        return found
+        flagged: Flags = np.logical_or.reduceat(flags[self.order], self.first)
+        return flagged
 
 
-def within(count: Places) -> Places:
+def index_in_groups(count: Places) -> Places:
     """Return the index of each member in its group, for groups of `count` members: i64[sum].
 
-    >>> within(np.array([2, 0, 3]))
+    >>> index_in_groups(np.array([2, 0, 3]))
     array([0, 1, 0, 1, 2])
     """
     end = np.cumsum(count)
@@ -209,7 +209,7 @@ class Texts:
     lengths: Places
 
     @classmethod
-    def of(cls, messages: Sequence[bytes]) -> Texts:
+    def pack(cls, messages: Sequence[bytes]) -> Texts:
         """Build texts from `messages`; at most MOST bytes of each are kept.
 
         The table is as wide as the longest message and zero beyond each length.
@@ -265,11 +265,11 @@ class Texts:
         """Return each text as a string; invalid UTF-8 is replaced."""
         return [message.decode("utf-8", "replace") for message in self.messages()]
 
-    def filled(self) -> npt.NDArray[np.bool_]:
+    def are_filled(self) -> npt.NDArray[np.bool_]:
         """Return whether each text holds more than spaces: bool[n]."""
-        return np.asarray(((self.table > ord(" ")) & self.within()).any(axis=1))
+        return np.asarray(((self.table > ord(" ")) & self.mask_contents()).any(axis=1))
 
-    def within(self) -> npt.NDArray[np.bool_]:
+    def mask_contents(self) -> npt.NDArray[np.bool_]:
         """Return which bytes of the table belong to a text: bool[n, width]."""
         return np.arange(self.table.shape[1]) < self.lengths[:, None]
 
@@ -289,7 +289,7 @@ def concatenate(parts: Sequence[Texts]) -> Texts:
     )
 
 
-def hexed(raw: Bytes) -> Bytes:
+def encode_hex(raw: Bytes) -> Bytes:
     """Return the lower-case hex digits of each row: (n, w) → (n, 2w)."""
     digits = np.frombuffer(b"0123456789abcdef", np.uint8)
     pairs = np.stack((np.repeat(digits, 16), np.tile(digits, 16)), axis=1).view(np.uint16).ravel()

@@ -91,7 +91,7 @@ def empty(size: int) -> Words:
     return np.zeros(-(-size // BITS) + 2, np.uint64)
 
 
-def where(
+def find_places(
     data: npt.NDArray[Any], test: Callable[[npt.NDArray[Any]], Flags], beyond: int = 0
 ) -> Words:
     """Return the places of `data` where `test` holds.
@@ -99,15 +99,15 @@ def where(
     `test` gets a window at a time and returns a flag for each of its bytes but the last `beyond`,
     which it may only look at.
     """
-    found = empty(len(data))
-    octets = found.view(np.uint8)
+    words = empty(len(data))
+    octets = words.view(np.uint8)
     for first in range(0, len(data) - beyond, WINDOW):
         packed = np.packbits(test(data[first : first + WINDOW + beyond]), bitorder="little")
         octets[first // 8 : first // 8 + len(packed)] = packed
-    return found
+    return words
 
 
-def ahead(words: Words, by: int) -> Words:
+def shift_back(words: Words, by: int) -> Words:
     """Return the places p for which p + `by` is in `words`; `by` is 1 to 64."""
     if by == BITS:
         return np.concatenate((words[1:], words[-1:]))  # the last word is empty
@@ -116,7 +116,7 @@ def ahead(words: Words, by: int) -> Words:
     return out
 
 
-def behind(words: Words, by: int) -> Words:
+def shift_forward(words: Words, by: int) -> Words:
     """Return the places p for which p - `by` is in `words`; `by` is 1 to 63."""
     out = words << np.uint64(by)
     out[1:] |= words[:-1] >> np.uint64(BITS - by)
@@ -132,12 +132,12 @@ class NeighbourRuns:
     def __init__(self, words: Words) -> None:
         self._made = {1: words}
 
-    def of(self, length: int) -> Words:
+    def find_starts(self, length: int) -> Words:
         """Return the places where `length` (1 to 64) neighbours in the set begin."""
         if length not in self._made:
             half = 1 << (length - 1).bit_length() - 1  # the largest power of two below it
-            shorter = self.of(half)
-            self._made[length] = shorter & ahead(shorter, length - half)
+            shorter = self.find_starts(half)
+            self._made[length] = shorter & shift_back(shorter, length - half)
         return self._made[length]
 
     def runs(self, shortest: int) -> tuple[Places, Places]:
@@ -145,11 +145,11 @@ class NeighbourRuns:
 
         The end is the place behind the last neighbour.
         """
-        long = self.of(shortest)
-        start = places(long & ~behind(long, 1))
-        size = lowest(~windows(self.of(1), start))
+        long = self.find_starts(shortest)
+        start = places(long & ~shift_forward(long, 1))
+        size = lowest(~windows(self.find_starts(1), start))
         if (size == BITS).any():  # a run is longer than one word
-            return start, places(long & ~ahead(long, 1)) + shortest
+            return start, places(long & ~shift_back(long, 1)) + shortest
         return start, start + size
 
 
@@ -174,19 +174,19 @@ def _places_within(words: Words, start: Places) -> Places:
     are unpacked in full.
     """
     slot, size = _slots(words)
-    found = np.empty(size, np.int64)
+    places = np.empty(size, np.int64)
     for _ in range(ROUNDS):
         under_lowest = words - ONE
-        found[slot] = start + np.bitwise_count(~words & under_lowest)
+        places[slot] = start + np.bitwise_count(~words & under_lowest)
         words = words & under_lowest
         more = np.flatnonzero(words != 0)
         if not len(more):
-            return found
+            return places
         words, start, slot = words.take(more), start.take(more), slot.take(more) + 1
     bit = np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little").view(bool))
     word, first = bit >> 6, _slots(words)[0]
-    found[(slot - first).take(word) + np.arange(len(bit))] = start.take(word) + (bit & (BITS - 1))
-    return found
+    places[(slot - first).take(word) + np.arange(len(bit))] = start.take(word) + (bit & (BITS - 1))
+    return places
 
 
 def _slots(words: Words) -> tuple[Places, int]:
@@ -204,14 +204,14 @@ def places_of(octets: Bytes) -> Places:
     Octets of a single bit, as where runs of eight begin, are looked up in a table.
     """
     filled = np.flatnonzero(octets != 0)
-    held = octets.take(filled)
-    if (held & (held - np.uint8(1))).any():
+    nonzero = octets.take(filled)
+    if (nonzero & (nonzero - np.uint8(1))).any():
         # numpy finds booleans faster
-        bit = np.flatnonzero(np.unpackbits(held, bitorder="little").view(bool))
+        bit = np.flatnonzero(np.unpackbits(nonzero, bitorder="little").view(bool))
         several: Places = (filled.take(bit >> 3) << 3) + (bit & 7)
         return several
-    found: Places = (filled << 3) + _FIRST.take(held)
-    return found
+    single: Places = (filled << 3) + _FIRST.take(nonzero)
+    return single
 
 
 def windows(words: Words, start: Places) -> Words:
@@ -220,14 +220,14 @@ def windows(words: Words, start: Places) -> Words:
     Computing in place halves the time.
     """
     word, shift = start >> 6, (start & (BITS - 1)).view(np.uint64)
-    seen: Words = words.take(word)
-    seen >>= shift
+    bits: Words = words.take(word)
+    bits >>= shift
     word += 1
     high = words.take(word)
     high <<= np.subtract(BITS - 1, shift, out=shift)
     high <<= ONE  # in two steps: a shift by 64 has no effect
-    seen |= high
-    return seen
+    bits |= high
+    return bits
 
 
 class Ranks:
@@ -241,13 +241,13 @@ class Ranks:
         counts = np.bitwise_count(words)
         self._before = np.cumsum(counts, dtype=np.int64) - counts
 
-    def of(self, start: Places) -> Places:
+    def count_below(self, start: Places) -> Places:
         """Return how many places of the set are below each of `start`: i64[n]."""
         word = start >> 6
-        own = self._words.take(word)
-        own &= (ONE << (start & (BITS - 1)).view(np.uint64)) - ONE
+        below = self._words.take(word)
+        below &= (ONE << (start & (BITS - 1)).view(np.uint64)) - ONE
         ranks: Places = self._before.take(word)
-        ranks += np.bitwise_count(own)
+        ranks += np.bitwise_count(below)
         return ranks
 
 
@@ -285,57 +285,57 @@ class Classes:
     @cached_property
     def digit(self) -> Words:
         """Return the places of digits."""
-        return where(self.data, is_digit)
+        return find_places(self.data, is_digit)
 
     @cached_property
     def first_digits(self) -> Places:
         """Return the place of the first digit of each run."""
-        return places(self.digit & ~behind(self.digit, 1))
+        return places(self.digit & ~shift_forward(self.digit, 1))
 
     @cached_property
     def last_digits(self) -> Places:
         """Return the place of the last digit of each run."""
-        return places(self.digit & ~ahead(self.digit, 1))
+        return places(self.digit & ~shift_back(self.digit, 1))
 
     @cached_property
     def hash(self) -> Words:
         """Return the places of number signs."""
-        return where(self.data, lambda part: part == HASH)
+        return find_places(self.data, lambda part: part == HASH)
 
     @cached_property
     def dash(self) -> Words:
         """Return the places of hyphens."""
-        return where(self.data, lambda part: part == DASH)
+        return find_places(self.data, lambda part: part == DASH)
 
     @cached_property
     def zero(self) -> Words:
         """Return the places of zeros."""
-        return where(self.data, lambda part: part == ZERO)
+        return find_places(self.data, lambda part: part == ZERO)
 
     @cached_property
     def letter(self) -> Words:
         """Return the places of ASCII letters."""
-        return where(self.data, is_letter)
+        return find_places(self.data, is_letter)
 
     @cached_property
     def at(self) -> Words:
         """Return the places of at signs."""
-        return where(self.data, lambda part: part == AT)
+        return find_places(self.data, lambda part: part == AT)
 
     @cached_property
     def plus(self) -> Words:
         """Return the places of plus signs."""
-        return where(self.data, lambda part: part == PLUS)
+        return find_places(self.data, lambda part: part == PLUS)
 
     @cached_property
     def separator(self) -> Words:
         """Return the places of separators within a number: space, dash or dot."""
-        return where(self.data, is_separator)
+        return find_places(self.data, is_separator)
 
     @cached_property
     def line_end(self) -> Words:
         """Return the places of line ends."""
-        return where(self.data, lambda part: part == LINE_END)
+        return find_places(self.data, lambda part: part == LINE_END)
 
     @cached_property
     def word(self) -> Words:
@@ -345,7 +345,7 @@ class Classes:
     @cached_property
     def free(self) -> Words:
         """Return the places that do not follow a letter or digit."""
-        return ~behind(self.word, 1)
+        return ~shift_forward(self.word, 1)
 
     @cached_property
     def digits(self) -> NeighbourRuns:

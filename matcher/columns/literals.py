@@ -70,8 +70,8 @@ class Literals:
     ) -> None:
         self._scratch = threading.local()
         self._beyond = np.array(beyond or [0] * len(wanted), np.int64)
-        own = flags if isinstance(flags, int) else tuple(flags)
-        self._database = _database(tuple(wanted), own) if wanted else None
+        pattern_flags = flags if isinstance(flags, int) else tuple(flags)
+        self._database = _database(tuple(wanted), pattern_flags) if wanted else None
 
     def find(
         self, data: Bytes, stretches: Iterable[tuple[int, int]] | None = None
@@ -94,10 +94,10 @@ class Literals:
             for begin, last in ((0, len(data)),) if stretches is None else stretches:
                 # the stub declares only bytes, the library takes every buffer
                 searched: Any = data[begin:last]
-                known = len(end)
+                hits_before = len(end)
                 self._database.scan(searched, match_event_handler=keep, scratch=scratch)
                 first.append(begin)
-                count.append(len(end) - known)
+                count.append(len(end) - hits_before)
         numbers, ends = np.array(number, np.int64), np.array(end, np.int64)
         ends += np.repeat(np.array(first, np.int64), np.array(count, np.int64))
         return numbers, ends - self._beyond[numbers]
@@ -125,7 +125,7 @@ class JoinedSearch:
             [group.flags] * len(group.wanted) if isinstance(group.flags, int) else group.flags
             for group in groups
         ]
-        flags = [flag for own in each for flag in own]
+        flags = [flag for group_flags in each for flag in group_flags]
         beyond = [bytes_ for group in groups for bytes_ in group.beyond or [0] * len(group.wanted)]
         self._literals = Literals(wanted, flags, beyond)
         self._first = np.cumsum([0, *(len(group.wanted) for group in groups)]).tolist()
@@ -136,11 +136,11 @@ class JoinedSearch:
         Per group: the pattern's number in the group, and the end in `data`, each i64[n].
         """
         number, end = self._literals.find(data)
-        found = []
+        hits = []
         for first, last in pairwise(self._first):
-            own = np.flatnonzero((number >= first) & (number < last))
-            found.append((number[own] - first, end[own]))
-        return found
+            in_group = np.flatnonzero((number >= first) & (number < last))
+            hits.append((number[in_group] - first, end[in_group]))
+        return hits
 
 
 def whole_words(words: Sequence[bytes], domains: Collection[bytes] = ()) -> SearchPatterns:
@@ -198,16 +198,21 @@ def _database(wanted: tuple[bytes, ...], flags: int | tuple[int, ...]) -> hypers
     """
     is_slow = len(wanted) >= MANY or sum(map(len, wanted)) >= LONG
     name = _cache_name(wanted, flags) if is_slow else ""
-    if name and (known := _load(name)):
-        return known
+    if name and (cached := _load(name)):
+        return cached
     if isinstance(flags, int):
-        own = [flags or (CASELESS if word.lower() != word.upper() else 0) for word in wanted]
+        pattern_flags = [
+            flags or (CASELESS if word.lower() != word.upper() else 0) for word in wanted
+        ]
     else:
-        own = list(flags)
+        pattern_flags = list(flags)
     try:
         database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
         database.compile(
-            expressions=list(wanted), ids=list(range(len(wanted))), flags=own, literal=not flags
+            expressions=list(wanted),
+            ids=list(range(len(wanted))),
+            flags=pattern_flags,
+            literal=not flags,
         )
     except hyperscan.ArchitectureError as error:
         raise ConfigError(
@@ -269,7 +274,11 @@ def _keep(name: str, database: hyperscan.Database) -> None:
 
 def _folder() -> Path | None:
     """Return the cache folder; None for a user without a home directory."""
-    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    cache_home = Path(os.environ.get("XDG_CACHE_HOME", ""))
     with suppress(RuntimeError):
-        return (given if given.is_absolute() else Path.home() / ".cache") / "ullage" / "hyperscan"
+        return (
+            (cache_home if cache_home.is_absolute() else Path.home() / ".cache")
+            / "ullage"
+            / "hyperscan"
+        )
     return None

@@ -23,7 +23,7 @@ import hyperscan
 import numpy as np
 
 from matcher.columns.batch import Batch, Flags, Places
-from matcher.columns.bitset import CASE, SPACE, ahead, is_one_of, places
+from matcher.columns.bitset import CASE, SPACE, is_one_of, places, shift_back
 from matcher.columns.literals import BYTES, TEXT, Literals, SearchPatterns, spell_out, stretches
 from matcher.detect.candidates import Segment
 from matcher.detect.marked_values import (
@@ -282,7 +282,7 @@ def _with_letters(batch: Batch) -> tuple[Places, Places]:
     computed in columns; only these lines are searched for the rest.
     """
     data, letter, word = batch.data, batch.classes.letter, batch.classes.word
-    alone = letter & ahead(letter, 1) & ~ahead(word, 2) & batch.classes.free
+    alone = letter & shift_back(letter, 1) & ~shift_back(word, 2) & batch.classes.free
     capitals = places(alone)
     capitals = capitals[(data.take(capitals) | data.take(capitals + 1)) & np.uint8(CASE) == 0]
     if not len(capitals):

@@ -26,7 +26,7 @@ from typing import NamedTuple
 import hyperscan
 import numpy as np
 
-from matcher.columns.batch import Batch, Bytes, Flags, Places, within
+from matcher.columns.batch import Batch, Bytes, Flags, Places, index_in_groups
 from matcher.columns.bitset import is_digit, is_one_of, is_word
 from matcher.columns.literals import BYTES, ONCE, TEXT, Literals, SearchPatterns, stretches
 from matcher.detect.candidates import Segment, join_segments
@@ -370,7 +370,7 @@ def _marks(data: Bytes, separator: bytes) -> Places:
         return np.flatnonzero(inside)
     edges = np.flatnonzero(np.diff(inside, prepend=False, append=False))
     count = (edges[1::2] - edges[::2]) // len(separator)
-    places: Places = np.repeat(edges[::2], count) + within(count) * len(separator)
+    places: Places = np.repeat(edges[::2], count) + index_in_groups(count) * len(separator)
     return places
 
 

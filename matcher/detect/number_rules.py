@@ -27,11 +27,11 @@ from matcher.columns.bitset import (
     DOT,
     ONE,
     Classes,
-    ahead,
     below,
     is_digit,
     is_one_of,
     places,
+    shift_back,
     windows,
 )
 from matcher.detect.candidates import Segment, cut
@@ -136,8 +136,12 @@ def _with_letters(batch: Batch, classes: Classes) -> NumberColumns:
 
     The letters are replaced by the digits they look like.
     """
-    whole = classes.words.of(phone.LENGTH) & classes.free & ~ahead(classes.word, phone.LENGTH)
-    start = places(whole & ahead(classes.digit, 1) & ~classes.digits.of(phone.LENGTH))
+    whole = (
+        classes.words.find_starts(phone.LENGTH)
+        & classes.free
+        & ~shift_back(classes.word, phone.LENGTH)
+    )
+    start = places(whole & shift_back(classes.digit, 1) & ~classes.digits.find_starts(phone.LENGTH))
     text = batch.windows(start, WIDTH)
     enough = is_digit(text[:, : phone.LENGTH]).sum(1) >= phone.FEWEST_DIGITS
     text = _digits_of_letters().take(text)

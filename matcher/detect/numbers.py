@@ -32,8 +32,6 @@ from matcher.columns.bitset import (
     A,
     Classes,
     Words,
-    ahead,
-    behind,
     below,
     highest,
     is_digit,
@@ -42,6 +40,8 @@ from matcher.columns.bitset import (
     is_word,
     lowest,
     places,
+    shift_back,
+    shift_forward,
     windows,
 )
 from matcher.detect.candidates import Segment, cut, every
@@ -347,9 +347,11 @@ def _first_gaps(batch: Batch, classes: Classes) -> Places:
     Most commas of a dump stand beside a whole number, so this leaves few places to look at.
     """
     digits = classes.digits
-    few_before = ~behind(digits.of(LONGEST_FIRST + 1), LONGEST_FIRST + 1)
-    few_behind = ~ahead(digits.of(LONGEST_GROUP + 1), 1)
-    enough = behind(digits.of(FEWEST_BEFORE), FEWEST_BEFORE) & ahead(digits.of(FEWEST_BEHIND), 1)
+    few_before = ~shift_forward(digits.find_starts(LONGEST_FIRST + 1), LONGEST_FIRST + 1)
+    few_behind = ~shift_back(digits.find_starts(LONGEST_GROUP + 1), 1)
+    enough = shift_forward(digits.find_starts(FEWEST_BEFORE), FEWEST_BEFORE) & shift_back(
+        digits.find_starts(FEWEST_BEHIND), 1
+    )
     gap = places(enough & few_before & few_behind & ~classes.digit)
     return gap.take(np.flatnonzero(is_separator(batch.data.take(gap))))
 
@@ -421,9 +423,9 @@ def find_words(classes: Classes, led: Places) -> WordRuns:
 
     `led` are the words whose first 16 characters are digits, as `DigitRuns` knows them.
     """
-    long = classes.words.of(SHORTEST_WORD)
+    long = classes.words.find_starts(SHORTEST_WORD)
     start = np.concatenate(
-        (places(long & ~behind(long, 1) & ~classes.digits.of(SHORTEST_WORD)), led)
+        (places(long & ~shift_forward(long, 1) & ~classes.digits.find_starts(SHORTEST_WORD)), led)
     )
     length = lowest(~windows(classes.word, start))
     for longest in (BITS, 2 * BITS):

@@ -35,14 +35,14 @@ from matcher.columns.bitset import (
     ZERO,
     Classes,
     Words,
-    ahead,
-    behind,
     is_digit,
     is_one_of,
     is_separator,
     is_word,
     lowest,
     places,
+    shift_back,
+    shift_forward,
     under,
     windows,
 )
@@ -163,15 +163,18 @@ class ClassMask(Flag):
         )
         if classes.at.any():
             mask |= cls.AT
-        if classes.words.of(SHORTEST_WORD).any():
+        if classes.words.find_starts(SHORTEST_WORD).any():
             mask |= cls.LONG_WORD
         if not classes.digit.any():
             return mask
         mask |= cls.DIGIT
-        if (classes.words.of(SHORTEST) & ahead(classes.digit, 1)).any():
+        if (classes.words.find_starts(SHORTEST) & shift_back(classes.digit, 1)).any():
             mask |= cls.RUN
-        before, following = classes.digits.of(FEWEST_BEFORE), classes.digits.of(FEWEST_BEHIND)
-        if (behind(before, FEWEST_BEFORE) & ahead(following, 1) & ~classes.digit).any():
+        before, following = (
+            classes.digits.find_starts(FEWEST_BEFORE),
+            classes.digits.find_starts(FEWEST_BEHIND),
+        )
+        if (shift_forward(before, FEWEST_BEFORE) & shift_back(following, 1) & ~classes.digit).any():
             mask |= cls.GROUPS
         return mask
 
@@ -406,7 +409,9 @@ def _find_iban_gates(batch: Batch, classes: Classes) -> Places:
     be in groups of four.
     """
     letter = classes.letter
-    gate = places(letter & ahead(letter, 1) & ahead(classes.digits.of(2), 2) & classes.free)
+    gate = places(
+        letter & shift_back(letter, 1) & shift_back(classes.digits.find_starts(2), 2) & classes.free
+    )
     full = _lengths().take(
         np.ascontiguousarray(batch.windows(gate, 8)[:, :2] | np.uint8(32)).view("<u2")[:, 0]
     )
@@ -423,9 +428,9 @@ def _find_spaced_iban_gates(batch: Batch, classes: Classes) -> Places:
     It has a country in capitals, two digits, and single signs up to the length that the country
     requires. What is in one piece, or in fours, is left to `_find_iban_gates`.
     """
-    two = classes.letter & ahead(classes.letter, 1) & classes.free
-    apart = ~ahead(classes.word, 2) & ahead(classes.digits.of(2), 3)
-    gate = places(two & (apart | ahead(classes.digits.of(2), 2)))
+    two = classes.letter & shift_back(classes.letter, 1) & classes.free
+    apart = ~shift_back(classes.word, 2) & shift_back(classes.digits.find_starts(2), 3)
+    gate = places(two & (apart | shift_back(classes.digits.find_starts(2), 2)))
     gate = gate[(batch.data.take(gate) | batch.data.take(gate + 1)) & np.uint8(CASE) == 0]
     full = _lengths().take(
         np.ascontiguousarray(batch.windows(gate, 8)[:, :2] | np.uint8(32)).view("<u2")[:, 0]
@@ -451,9 +456,9 @@ def _find_abroad_gates(batch: Batch, classes: Classes) -> Places:
     They are not +86, and are long enough or in groups.
     """
     data, digit, zero = batch.data, classes.digit, classes.zero
-    signed = places(digit & behind(classes.plus, 1))
+    signed = places(digit & shift_forward(classes.plus, 1))
     signed = signed[(data[signed] != EIGHT) | (data[signed + 1] != SIX)]
-    zeros = places(zero & ahead(zero, 1) & ~behind(digit, 1))
+    zeros = places(zero & shift_back(zero, 1) & ~shift_forward(digit, 1))
     zeros = zeros[is_digit(data.take(zeros + 2)) & (data.take(zeros + 2) != ZERO)]
     free = ~is_word(data.take(zeros - 1))
     free[~free] = are_behind_word(batch, zeros[~free])

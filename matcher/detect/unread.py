@@ -22,7 +22,7 @@ import hyperscan
 import numpy as np
 
 from matcher.columns.batch import Batch, Flags, Places
-from matcher.columns.bitset import ahead, is_letter, is_one_of, places
+from matcher.columns.bitset import is_letter, is_one_of, places, shift_back
 from matcher.columns.literals import SearchPatterns, stretches
 from matcher.detect.candidates import Segment
 from matcher.detect.numbers import DIGEST
@@ -185,7 +185,7 @@ def _alike(batch: Batch) -> Places:
     hyperscan as much as a thousand words.
     """
     sign, is_alike = batch.classes.separator, partial(is_one_of, signs=ALIKE_SIGNS)
-    gap = places(sign & ahead(sign, LONG_GROUP + 1))
+    gap = places(sign & shift_back(sign, LONG_GROUP + 1))
     gap = gap[is_alike(batch.data.take(gap + 1)) & is_alike(batch.data.take(gap - 1))]
     if not len(gap):
         return gap

@@ -30,7 +30,16 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.batch import Batch, Flags, KeyedMembers, Places
-from matcher.columns.bitset import Bytes, Words, ahead, behind, empty, is_letter, is_one_of, places
+from matcher.columns.bitset import (
+    Bytes,
+    Words,
+    empty,
+    is_letter,
+    is_one_of,
+    places,
+    shift_back,
+    shift_forward,
+)
 from matcher.detect.candidates import Segment
 from matcher.detect.number_rules import (
     ID_LENGTH,
@@ -241,7 +250,10 @@ class DigitGroups:
     def find(cls, batch: Batch) -> DigitGroups:
         """Find the groups of all texts."""
         digit = batch.classes.digit & _sample_places(batch)
-        start, end = places(digit & ~behind(digit, 1)), places(digit & ~ahead(digit, 1)) + 1
+        start, end = (
+            places(digit & ~shift_forward(digit, 1)),
+            places(digit & ~shift_back(digit, 1)) + 1,
+        )
         gap = np.diff(start, append=len(batch.data)) - (end - start)
         parts: Flags = (
             (gap <= LONGEST_GAP)
@@ -326,8 +338,8 @@ class DigitGroups:
         key = self._keys(first, last)
         key[(last - first + 1 == total) & (batch.lines(self.start[last]) == line)] = 0
         key ^= (document * (TOTALS[-1] + 1) + total).view(np.uint64) * FACTOR
-        way = KeyedMembers.of(key.view(np.int64)).number
-        rows = KeyedMembers.of(way * len(batch.data) + line)
+        way = KeyedMembers.group(key.view(np.int64)).number
+        rows = KeyedMembers.group(way * len(batch.data) + line)
         way_of_row = rows.keys // len(batch.data)
         most = np.maximum(FEWEST, SHARE * np.bincount(way_of_row))
         alike, is_phone = np.zeros(len(first), bool), total == phone.LENGTH

@@ -170,9 +170,9 @@ class SortedNumbers(Generic[T]):
         self._pending.append(numbers)
         self._waiting += len(numbers)
         if self._waiting > max(self.least_pending, len(self._sorted) // 4):
-            self.sorted()
+            self.list_sorted()
 
-    def sorted(self) -> npt.NDArray[T]:
+    def list_sorted(self) -> npt.NDArray[T]:
         """Return all numbers, ascending."""
         if self._waiting:
             new = np.concatenate(self._pending)
@@ -194,7 +194,7 @@ class Distinct(SortedNumbers[np.uint64]):
     @property
     def is_exact(self) -> bool:
         """Return whether no number was dropped."""
-        self.sorted()
+        self.list_sorted()
         return not self._halvings
 
     def add(self, numbers: Words) -> None:
@@ -203,7 +203,7 @@ class Distinct(SortedNumbers[np.uint64]):
 
     def counts(self) -> list[int]:
         """Return how many different values each kind has, by the kind's number."""
-        kinds = (self.sorted() & np.uint64((1 << KIND_BITS) - 1)).astype(np.int64)
+        kinds = (self.list_sorted() & np.uint64((1 << KIND_BITS) - 1)).astype(np.int64)
         return [
             count << self._halvings
             for count in np.bincount(kinds, minlength=1 << KIND_BITS).tolist()

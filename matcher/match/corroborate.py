@@ -147,8 +147,8 @@ def _labels_of_matches(
     `names` returns pairs of row and subject whose name is there too; it gets the rows with a
     customer who has no other field there.
     """
-    pairs = KeyedMembers.of((row + 1) << SUBJECT_BITS | found.subject)
-    bits = pairs.united(label_bits(found.asked)[found.query])
+    pairs = KeyedMembers.group((row + 1) << SUBJECT_BITS | found.subject)
+    bits = pairs.combine_bits(label_bits(found.asked)[found.query])
     rows, subjects = names((pairs.keys[np.bitwise_count(bits) < AGREEING] >> SUBJECT_BITS) - 1)
     bits[np.searchsorted(pairs.keys, (rows + 1) << SUBJECT_BITS | subjects)] |= BITS[
         FieldLabel.NAME
@@ -198,7 +198,7 @@ def find_names(
     # names in Han characters are enrolled as they are written
     name_rows, written, mixed_names = searched.rows.names(rows)
     names = concatenate(
-        [written, Texts.of([normal_name(name).encode() for _, name in mixed_names])]
+        [written, Texts.pack([normal_name(name).encode() for _, name in mixed_names])]
     )
     rows = np.concatenate((name_rows, np.array([row for row, _ in mixed_names], np.int64)))
     number, subject = owners.find_owners(rows)

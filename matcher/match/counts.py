@@ -79,11 +79,11 @@ class Customers(SortedNumbers[np.int64]):
     @property
     def subjects(self) -> Places:
         """Return all customers, ascending."""
-        return self.sorted() >> FLAG_BITS
+        return self.list_sorted() >> FLAG_BITS
 
     def with_flag(self, flag: int) -> Places:
         """Return the customers with this flag, ascending."""
-        flagged = self.sorted()
+        flagged = self.list_sorted()
         return flagged[(flagged & flag) > 0] >> FLAG_BITS
 
     def count_classes(self, flag: int = 0) -> Counter[str]:
@@ -91,7 +91,7 @@ class Customers(SortedNumbers[np.int64]):
 
         With `flag`, only customers with that flag are counted.
         """
-        flags = self.sorted()
+        flags = self.list_sorted()
         flags = flags[(flags & flag) > 0] if flag else flags
         counts: Counter[str] = Counter()
         for name, bit in CLASSES.items():
@@ -102,7 +102,7 @@ class Customers(SortedNumbers[np.int64]):
 
     def count_shown(self) -> dict[frozenset[str], int]:
         """Return how many agreeing customers are in rows that show each set of properties."""
-        flagged = self.sorted()
+        flagged = self.list_sorted()
         flags, counts = np.unique(
             flagged[(flagged & AGREES) > 0] & sum(SHOWN.values()), return_counts=True
         )
@@ -159,24 +159,24 @@ def score(
     """
     agrees = np.bitwise_count(found.own) >= 2
     is_sure, flags = agrees.copy(), np.zeros(len(found), np.int64)
-    for question, own in found.by_query():
-        is_sure[own] |= is_verified([question.kind], corroborated=False)
+    for question, matches in found.by_query():
+        is_sure[matches] |= is_verified([question.kind], corroborated=False)
         if question.kind == "resident_id" and question.form == "plain":
-            normal, _ = question.normals(found.value[own])
-            flags[own] |= np.where(birth_dates(normal) > adults[own], MINOR, 0)
-    held_by = KeyedMembers.of(found.row)
+            normal, _ = question.normals(found.value[matches])
+            flags[matches] |= np.where(birth_dates(normal) > adults[matches], MINOR, 0)
+    held_by = KeyedMembers.group(found.row)
     outside = int(len(found) > 0 and held_by.keys[0] == NONE)
     rows, number = held_by.keys[outside:], held_by.number
     of_row, groups = searched.rows.groups(rows)
-    of_match = held_by.united(found.own), held_by.any(agrees), held_by.any(is_sure)
+    of_match = held_by.combine_bits(found.own), held_by.any(agrees), held_by.any(is_sure)
     alike = np.stack((of_row, *(column[outside:] for column in of_match)))
     distinct, which = np.unique(alike, axis=1, return_inverse=True)
-    keys, held = [], []
-    for group, own, is_together, is_certain in distinct.T.tolist():
-        fields, *shown_bits = _describe_row(groups[group], own)
+    keys, shown_by_class = [], []
+    for group, matches, is_together, is_certain in distinct.T.tolist():
+        fields, *shown_bits = _describe_row(groups[group], matches)
         keys.append((groups[group], fields, bool(is_together), bool(is_certain)))
-        held.append(shown_bits)
-    of_class, shown = np.array([(CLASSES["C"], 0), *held], np.int64)[
+        shown_by_class.append(shown_bits)
+    of_class, shown = np.array([(CLASSES["C"], 0), *shown_by_class], np.int64)[
         np.concatenate((np.zeros(outside, np.int64), which + 1))
     ].T
     flags |= (

@@ -18,7 +18,7 @@ from matcher.match.capture_key import CaptureKey
 from matcher.match.capture_result import CaptureReading
 from matcher.match.counts import EpochMatches
 from matcher.match.pipeline import Matcher
-from matcher.match.statistics import matched_groups
+from matcher.match.statistics import count_matched_rows
 from matcher.watchlist.cohorts import FEW
 from matcher.watchlist.installation import TenantLists
 from matcher.watchlist.source import CANARY
@@ -99,7 +99,7 @@ def _prepare(
         reading.guard.run,
         reading.find_best_matches(lists.tenant) or EpochMatches(lists.epochs[-1].number),
     )
-    facts = run("redaction", lambda: _redacted_facts(reading, matcher, lists), None)
+    facts = run("redaction", lambda: _redact_facts(reading, matcher, lists), None)
     statistics = run("statistics", lambda: tenant_statistics(reading, whole, lists.tenant), whole)
     labels = run("evidence", lambda: count_labels(lists, matches), LabelCounts())
     return _TenantFacts(facts or _minimal_facts(reading.capture), statistics, labels)
@@ -154,7 +154,7 @@ def _post_token(reading: CaptureReading, key: CaptureKey) -> str:
     )
 
 
-def _published_at(capture: Capture) -> datetime | None:
+def _posting_time(capture: Capture) -> datetime | None:
     """Return when the capture was posted; None if that is in the future.
 
     A number in the place of a time may be a person's phone number.
@@ -177,13 +177,13 @@ def _minimal_facts(capture: Capture) -> CaptureFacts:
         author="",
         channel="",
         thread="",
-        published_at=_published_at(capture),
+        published_at=_posting_time(capture),
         fetched_at=capture.fetched_at,
         truncated=capture.truncated,
     )
 
 
-def _redacted_facts(reading: CaptureReading, matcher: Matcher, lists: TenantLists) -> CaptureFacts:
+def _redact_facts(reading: CaptureReading, matcher: Matcher, lists: TenantLists) -> CaptureFacts:
     """Return where a capture came from, redacted for the tenant of `lists`."""
     capture, key = reading.capture, matcher.key
     site = redact.redact_site(capture.site)
@@ -213,7 +213,7 @@ def _redacted_facts(reading: CaptureReading, matcher: Matcher, lists: TenantList
         edited=capture.edited,
         deleted=capture.deleted,
         claims=reading.claims,
-        published_at=_published_at(capture),
+        published_at=_posting_time(capture),
         fetched_at=capture.fetched_at,
         truncated=capture.truncated,
     )
@@ -241,7 +241,9 @@ def tenant_statistics(reading: CaptureReading, whole: Statistics, tenant: str) -
     return whole.model_copy(
         update={
             "brands": reading.terms.brands.get(tenant, ()),
-            "groups": matched_groups(whole.groups, matches.list_row_groups() if matches else ()),
+            "groups": count_matched_rows(
+                whole.groups, matches.list_row_groups() if matches else ()
+            ),
             "logins": len(reading.logins[tenant]),
             "staff_logins": len(reading.staff_logins[tenant]),
             **reading.count_cookies(tenant),

@@ -241,7 +241,7 @@ def _without_plus_tags(mail: Segment) -> Iterator[ListQuery]:
             row[:size].tobytes().decode()
             for row, size in zip(tagged.normal, tagged.length, strict=True)
         ]
-        bare = Texts.of([strip_plus(address).encode() for address in whole])
+        bare = Texts.pack([strip_plus(address).encode() for address in whole])
         yield ListQuery(
             "email", "plain", ValueColumns(bare.table, bare.lengths), tagged.start, tagged.end
         )

@@ -3,9 +3,10 @@
 Everything is in memory only. A reader may fail without affecting the remaining ones
 (`ullage.guard`): the result without it is published, and marked incomplete.
 
-Unpacking and decoding report what they could not read. `watched` reports texts that were decoded
-without a fault and still hold nothing to read: white space, one byte repeated, mark-up around a
-picture, base64 or hex of binary data (a cipher's output, a picture), which the search ignores.
+Unpacking and decoding report what they could not read. `report_unread` reports texts that were
+decoded without a fault and still hold nothing to read: white space, one byte repeated, mark-up
+around a picture, base64 or hex of binary data (a cipher's output, a picture), which the search
+ignores.
 "None of your customers is in it" would be true of each, and would be misunderstood.
 """
 
@@ -125,22 +126,22 @@ def read(
     )
     _unescape(texts, pieces, np.flatnonzero(dense & ~is_done).tolist(), guard)
     is_done |= dense
-    batch, seen = _laid(texts, prescan, guard)
+    batch, hits = _join_texts(texts, prescan, guard)
     with_comma = np.array([WIDE_COMMA.encode() in piece.body for piece in pieces], bool)
 
     def undone() -> dict[int, FoldedText]:
         if is_done.all():
             return {}
-        if seen is NOTHING_SEEN:
+        if hits is NOTHING_SEEN:
             return undo_lines(texts, batch, UndoEvents(np.empty(0, np.int64), ~is_done), guard)
         return undo_lines(
-            texts, batch, find_events(batch, texts, seen.undone, is_done, with_comma), guard
+            texts, batch, find_events(batch, texts, hits.undone, is_done, with_comma), guard
         )
 
     if changed := guard.run("spellings", undone, dict[int, FoldedText]()):
         for number, text in changed.items():
             texts[number] = text
-        batch, seen = _laid(texts, prescan, guard)
+        batch, hits = _join_texts(texts, prescan, guard)
     parts, counts = list[TextPart](), [0] * len(pieces)
     if any(piece.streamed for piece in pieces):
         counts = (batch.lines(batch.ends) - batch.lines(batch.starts)).tolist()
@@ -148,7 +149,7 @@ def read(
         line = line if piece.goes_on else 0
         parts.append(TextPart(piece, text, line, line + count))
         line += count
-    return PartBatch(parts, batch, seen)
+    return PartBatch(parts, batch, hits)
 
 
 def _unescape(
@@ -162,22 +163,22 @@ def _unescape(
         return
     is_markup = pieces[numbers[0]].markup
 
-    def unescaped() -> list[FoldedText]:
+    def unescape() -> list[FoldedText]:
         plain = unescape_all([pieces[n].decoded for n in numbers], markup=is_markup, guard=guard)
         return fold_all([text.encode() for text in plain])
 
-    folded = guard.run("markup" if is_markup else "spellings", unescaped, None)
+    folded = guard.run("markup" if is_markup else "spellings", unescape, None)
     if folded is None and is_markup:
         folded = guard.run("folding", lambda: fold_all([pieces[n].body for n in numbers]), None)
     for number, text in zip(numbers, folded or (), strict=folded is not None):
         texts[number] = text
 
 
-def _laid(
+def _join_texts(
     texts: Sequence[FoldedText], prescan: Prescan, guard: FaultGuard
 ) -> tuple[Batch, PrescanHits]:
     """Return `texts` in one buffer, with the hits of the prescan."""
-    batch = Batch.of([text.utf8 for text in texts])
+    batch = Batch.join([text.utf8 for text in texts])
     return batch, guard.run("words", lambda: prescan.find(batch.data), NOTHING_SEEN)
 
 
@@ -203,7 +204,7 @@ def pieces_of_capture(
             yield _piece(source, capture, lettered=lettered)
             return
     with unpack(capture.body, "", limits, capture.media_type, server) as unpacked:
-        for number, item in numbered(unpacked, ""):
+        for number, item in number_members(unpacked, ""):
             if isinstance(item, UnreadPart):
                 on_skipped(item)
             else:
@@ -211,16 +212,16 @@ def pieces_of_capture(
                     yield from pieces_of_member(source, item, on_skipped, capture.charset, number)
 
 
-def numbered(
-    unpacked: Iterable[Member | UnreadPart], own: str
+def number_members(
+    unpacked: Iterable[Member | UnreadPart], whole_path: str
 ) -> Iterator[tuple[int, Member | UnreadPart]]:
     """Yield members with their numbers (see `Piece`), and outcomes with 0.
 
-    `own` is the path of the capture or file that was unpacked.
+    `whole_path` is the path of the capture or file that was unpacked.
     """
     count = 0
     for item in unpacked:
-        is_member = isinstance(item, Member) and item.path != own
+        is_member = isinstance(item, Member) and item.path != whole_path
         count += is_member
         yield (count if is_member else 0), item
 
@@ -287,9 +288,9 @@ class FailedPart(UnreadPart):
     _fault: DetectorFault
 
     def __new__(cls, path: str, fault: DetectorFault) -> Self:  # noqa: D102
-        made = super().__new__(cls, path, "fault")
-        made._fault = fault
-        return made
+        part = super().__new__(cls, path, "fault")
+        part._fault = fault
+        return part
 
     def words(self) -> tuple[str, str]:
         """Return which part failed, and where in our code, in English and Chinese."""
@@ -361,7 +362,7 @@ BEFORE = 200
 PICTURE = re.compile(rb"data:(?:image|video|application)/[\w.+-]{1,64};base64,\s*\Z")
 
 
-def watched(
+def report_unread(
     pieces: Iterable[Piece],
     path: str,
     outcomes: Sequence[UnreadPart],
@@ -384,7 +385,7 @@ def watched(
             is_blank = not has_words(piece)
             why = "image" if is_blank and piece.markup and "data:image/" in piece.decoded else why
         if piece.path not in none and (
-            reason := encoded(piece) or ("unrecognised" if is_garbled(piece) else "")
+            reason := explain_encoded(piece) or ("unrecognised" if is_garbled(piece) else "")
         ):
             none[piece.path] = reason
     named = {outcome.path for outcome in outcomes}
@@ -437,7 +438,7 @@ def is_garbled(piece: Piece) -> bool:
     return sum(map(head.count, odd)) > GARBLED * len(head)
 
 
-def encoded(piece: Piece) -> str:
+def explain_encoded(piece: Piece) -> str:
     """Return why an encoded block in a piece is not read, "" if there is none.
 
     A block of base64 or hex counts if it is long, or half of its text; blocks that decode to text

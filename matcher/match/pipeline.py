@@ -57,7 +57,7 @@ from matcher.match.lookup import (
     find_customers_without_rows,
     select_enrolled,
 )
-from matcher.match.parts import Piece, encoded, pieces_of_capture
+from matcher.match.parts import Piece, explain_encoded, pieces_of_capture
 from matcher.match.statistics import StatisticsPart as Counted
 from matcher.match.whose_rows import (
     NOTHING,
@@ -163,7 +163,7 @@ class Matcher:
             for piece in pieces:
                 if reading.refuses(piece):
                     return
-                if piece.path not in named and (reason := encoded(piece)):
+                if piece.path not in named and (reason := explain_encoded(piece)):
                     named.add(piece.path)
                     reading.skip(UnreadPart(piece.path, reason))
                 yield piece

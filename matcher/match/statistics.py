@@ -77,7 +77,7 @@ class StatisticsPart:
     ) -> None:
         self.batch, self.rows, self.key, self._about = batch, rows, key, about
         self.segments = [s for s in segments if len(s) and not s.weak]
-        self.kinds = tuple(sorted({_counted_as(s) for s in self.segments}))
+        self.kinds = tuple(sorted({_counting_kind(s) for s in self.segments}))
         self._newest: dict[date, list[date | None]] = {}
 
     def words(self, document: int) -> tuple[Words, Words]:
@@ -86,8 +86,8 @@ class StatisticsPart:
         The number also stands for the kind; see `number_values`.
         """
         (tags, values), borders = self._words
-        own = slice(borders[document], borders[document + 1])
-        return tags[own], values[own]
+        words_of_document = slice(borders[document], borders[document + 1])
+        return tags[words_of_document], values[words_of_document]
 
     def numbers(self, document: int) -> npt.NDArray[np.int64]:
         """Return the valid phones and cards of a document as numbers modulo 10^18."""
@@ -145,7 +145,7 @@ class StatisticsPart:
             [np.empty(0, np.uint64), *(self.key.tag_segment(segment) for segment in self._valid)]
         )
         kinds = np.array(
-            [kind_numbers()[_counted_as(segment)] for segment in self._valid], np.uint8
+            [kind_numbers()[_counting_kind(segment)] for segment in self._valid], np.uint8
         )
         return self._by_document(
             self._valid, tags, number_values(tags, np.repeat(kinds, [*map(len, self._valid)]))
@@ -182,13 +182,13 @@ class StatisticsPart:
         counts = np.zeros((len(self.batch.starts), len(self.kinds)), np.int64)
         for segment in self.segments:
             failed = self.batch.documents(segment.start[~segment.valid])
-            counts[:, self.kinds.index(_counted_as(segment))] += np.bincount(
+            counts[:, self.kinds.index(_counting_kind(segment))] += np.bincount(
                 failed, minlength=len(counts)
             )
         return counts
 
 
-def _counted_as(segment: Segment) -> str:
+def _counting_kind(segment: Segment) -> str:
     """Return the kind under which candidates are counted.
 
     Masked ones are counted apart, since none has a checksum, and many share one mask.
@@ -254,7 +254,7 @@ class StatisticsTally:
                 if counts[number]
             },
             failures=dict(sorted(self._failures.items())),
-            longest_run=longest_run(self._numbers.sorted()),
+            longest_run=longest_run(self._numbers.list_sorted()),
             newest_date=self._newest,
             field_map=dict(sorted(shapes.fields.items())),
             groups=groups_of(shapes.groups),
@@ -265,7 +265,7 @@ class StatisticsTally:
             context=dict(context or {}),
             sketch=self._key.sketch(shingles(self._text()))
             if is_few
-            else format_hex(self._lowest.sorted()),
+            else format_hex(self._lowest.list_sorted()),
             sketch_of="shingles" if is_few else "candidates",
             bytes=self._size,
             estimated=not self._distinct.is_exact,
@@ -329,7 +329,7 @@ def groups_of(counts: Mapping[frozenset[str], int]) -> tuple[RowGroup, ...]:
     return tuple(RowGroup(fields=fields, rows=rows) for fields, rows in ordered[:MOST_GROUPS])
 
 
-def matched_groups(
+def count_matched_rows(
     groups: Iterable[RowGroup], matched: Iterable[tuple[frozenset[str], bool, int]]
 ) -> tuple[RowGroup, ...]:
     """Return `groups` with their numbers of customers' rows and of corroborated rows.
@@ -385,7 +385,7 @@ def _years(batch: Batch) -> Places:
     The buffer is processed in stretches, to keep the masks in the cache.
     """
     last = len(batch.data) - WIDTH
-    found = [np.empty(0, np.int64)]
+    places = [np.empty(0, np.int64)]
     for first in range(0, last, STRETCH):
         length = min(STRETCH, last - first)
         two, zero, sign = (
@@ -393,8 +393,8 @@ def _years(batch: Batch) -> Places:
         )
         mask = (two == ord("2")) & (zero == ord("0"))
         mask &= (sign - np.uint8(ord("-")) < 3) | (sign == YEAR[0])
-        found.append(np.flatnonzero(mask) + first)
-    return np.concatenate(found)
+        places.append(np.flatnonzero(mask) + first)
+    return np.concatenate(places)
 
 
 def _values(windows: Bytes) -> Places:
@@ -404,11 +404,11 @@ def _values(windows: Bytes) -> Places:
     is_digit = digits < 10
     year = digits[:, :4].astype(np.int64) @ np.array([1000, 100, 10, 1])
     valid = is_digit[:, :4].all(1)
-    at, has_sign = _behind_sign(windows, np.full(len(rows), 4), YEAR)
+    at, has_sign = _skip_sign(windows, np.full(len(rows), 4), YEAR)
     valid &= has_sign
     month, at, is_number = _number(digits, is_digit, at)
     valid &= is_number
-    at, has_sign = _behind_sign(windows, at, MONTH)
+    at, has_sign = _skip_sign(windows, at, MONTH)
     valid &= has_sign
     day, at, is_number = _number(digits, is_digit, at)
     valid &= is_number & ~is_digit[rows, at]
@@ -416,7 +416,7 @@ def _values(windows: Bytes) -> Places:
     return np.where(valid, year * 10_000 + month * 100 + day, 0)
 
 
-def _behind_sign(windows: Bytes, at: Places, word: bytes) -> tuple[Places, Flags]:
+def _skip_sign(windows: Bytes, at: Places, word: bytes) -> tuple[Places, Flags]:
     """Return the place behind the sign at `at`, and whether there is one.
 
     A sign is - / . or `word` of three bytes.

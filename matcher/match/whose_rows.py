@@ -380,14 +380,14 @@ class Witnesses:
     @property
     def comparable(self) -> int:
         """Return how many customers' amount and date could be compared."""
-        return len(self._compared_customers())
+        return len(self._compare_customers())
 
     @property
     def agreeing(self) -> int:
         """Return how many of them agree in some row."""
-        return sum(self._compared_customers().values())
+        return sum(self._compare_customers().values())
 
-    def _compared_customers(self) -> dict[int, bool]:
+    def _compare_customers(self) -> dict[int, bool]:
         """Return the comparable customers, and whether each agrees."""
         if not (self._sure or self._unsure):  # in most captures
             return {}
@@ -411,12 +411,12 @@ def compare_rows(epoch: Epoch, searched: SearchResult, matches: RowMatches) -> R
         return NOTHING
     row, subject = row[which], subject[which]
     row_pairs = [read[number] for number in row.tolist()]
-    count = np.array([len(one.cents) for one in row_pairs if one])
+    count = np.array([len(pairs_of_row.cents) for pairs_of_row in row_pairs if pairs_of_row])
     handles = np.repeat(epoch.list.raw_handles(subject), count, axis=0)
     queried = pairs(
         handles,
-        [c for one in row_pairs if one for c in one.cents],
-        [d for one in row_pairs if one for d in one.days],
+        [c for pairs_of_row in row_pairs if pairs_of_row for c in pairs_of_row.cents],
+        [d for pairs_of_row in row_pairs if pairs_of_row for d in pairs_of_row.days],
     )
     agrees = epoch.list.belongs(
         epoch.tags.tagger(KIND, PAIR).tag(queried), np.repeat(subject, count)
@@ -425,7 +425,7 @@ def compare_rows(epoch: Epoch, searched: SearchResult, matches: RowMatches) -> R
     return RowComparison(
         searched.rows.document[row],
         subject,
-        np.array([one.is_sure for one in row_pairs if one]),
+        np.array([pairs_of_row.is_sure for pairs_of_row in row_pairs if pairs_of_row]),
         any_agrees,
     )
 

@@ -22,8 +22,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.batch import Bytes, ranges, within
-from matcher.columns.bitset import NeighbourRuns, Ranks, where
+from matcher.columns.batch import Bytes, index_in_groups, ranges
+from matcher.columns.bitset import NeighbourRuns, Ranks, find_places
 from matcher.detect.numbers import DIGEST
 from matcher.records.cells import is_made, is_possible, is_tag
 from matcher.records.reader import (
@@ -156,7 +156,7 @@ class RowGroups:
             np.int64,
         )
         borders = np.concatenate(([0], np.cumsum(count)))
-        place = np.repeat(self.first, count) + within(count) * np.repeat(
+        place = np.repeat(self.first, count) + index_in_groups(count) * np.repeat(
             self.size, count
         ) // np.repeat(count, count)
         weights = np.repeat(self.size, count) / np.repeat(count, count)
@@ -227,9 +227,9 @@ def _count_separators(table: RowBatch, rows: Numbers, sign: bytes) -> Numbers:
     start, end = table.start[rows], table.end[rows]
     low = int(start[0])
     ranks = places_before(table.batch.data[low : int(end[-1])], sign)
-    begin = ranks.of(start - low)
+    begin = ranks.count_below(start - low)
     before, cells = (
-        ranks.of(places - low) - begin
+        ranks.count_below(places - low) - begin
         for places in (table.candidates.start[table.first_candidate[rows]], end)
     )
     counts: Numbers = (np.minimum(before, MOST_COUNTED) << 8) | np.minimum(cells, MOST_COUNTED)
@@ -241,7 +241,9 @@ def places_before(data: Bytes, sign: bytes) -> Ranks:
 
     `sign` is one byte, repeated.
     """
-    return Ranks(NeighbourRuns(where(data, lambda part: part == sign[0])).of(len(sign)))
+    return Ranks(
+        NeighbourRuns(find_places(data, lambda part: part == sign[0])).find_starts(len(sign))
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.batch import LINE_END, Batch, Bytes, Flags, Places, ranges, within
+from matcher.columns.batch import LINE_END, Batch, Bytes, Flags, Places, index_in_groups, ranges
 from matcher.detect.candidates import Candidates
 from matcher.detect.numbers import DIGEST
 from ullage.identifiers import field_by_kind
@@ -363,7 +363,7 @@ def find_borders(rows: MarkedText, separator: bytes, style: int) -> Places:
     if len(separator) > 1:
         first = np.flatnonzero(np.diff(at, prepend=-2) != 1)
         size = np.diff(first, append=len(at))
-        number = within(size)
+        number = index_in_groups(size)
         at = at[(number % len(separator) == 0) & (number + len(separator) <= np.repeat(size, size))]
     row = np.searchsorted(rows.start, at, "right") - 1
     at, row = (column[(row >= 0) & (at < rows.end[row])] for column in (at, row))

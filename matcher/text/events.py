@@ -191,7 +191,7 @@ def _find_block_lines(batch: Batch, texts: Sequence[FoldedText]) -> Places:
     if len(begin) and folded:
         begin = begin[~np.isin(batch.documents(batch.line_starts.take(begin)), folded)]
     if folded:
-        raw = Batch.of([with_plain_lines(texts[number].body) for number in folded])
+        raw = Batch.join([with_plain_lines(texts[number].body) for number in folded])
         if len(own := _find_text_lines(raw)):
             document = raw.documents(raw.line_starts.take(own))
             first = batch.lines(batch.starts[folded]) - raw.lines(raw.starts)

@@ -43,12 +43,12 @@ from matcher.columns.bitset import (
     NeighbourRuns,
     Places,
     Ranks,
-    ahead,
     begins_character,
-    behind,
+    find_places,
     is_digit,
     places,
-    where,
+    shift_back,
+    shift_forward,
 )
 from ullage.regex import compile_later
 
@@ -161,9 +161,12 @@ def _find_beside_digits(data: Bytes) -> Places:
     """Return where a Han digit, X look-alike or full-width plus stands beside a plain digit, at
     most one sign between.
     """
-    digit, wide = where(data, is_digit), where(data, lambda window: window >= FIRST_WIDE)
-    after = places(~wide & ahead(wide, 1) & (digit | behind(digit, 1))) + 1
-    before = places(~wide & behind(wide, 1) & (digit | ahead(digit, 1))) - HAN_SIZE
+    digit, wide = (
+        find_places(data, is_digit),
+        find_places(data, lambda window: window >= FIRST_WIDE),
+    )
+    after = places(~wide & shift_back(wide, 1) & (digit | shift_forward(digit, 1))) + 1
+    before = places(~wide & shift_forward(wide, 1) & (digit | shift_back(digit, 1))) - HAN_SIZE
     place = np.concatenate((after, *_skip_signs(data, after, before), before))
     return np.asarray(place[_mark_readable().take(decode_characters(data, place), mode="clip")])
 
@@ -222,8 +225,10 @@ def _find_han_runs(data: Bytes) -> Places:
             return place
         place = place[is_pair[pairs[place + distance]]]
     if 4 * STEP * len(place) > len(data):  # a text of such runs
-        long = NeighbourRuns(where(pairs, is_pair.take)).of(SHORTEST_RUN * HAN_SIZE - 1)
-        return places(long & ~behind(long, 1))
+        long = NeighbourRuns(find_places(pairs, is_pair.take)).find_starts(
+            SHORTEST_RUN * HAN_SIZE - 1
+        )
+        return places(long & ~shift_forward(long, 1))
     size = np.ones(len(place), np.int64)
     for way in (1, -1):
         going, distance = np.arange(len(place)), 0
@@ -470,12 +475,12 @@ class FoldedText:
         Within a character it is that of the next one.
         """
         at = np.asarray(places, np.int64)
-        return at if self.utf8.isascii() else self._characters.of(at)
+        return at if self.utf8.isascii() else self._characters.count_below(at)
 
     @cached_property
     def _characters(self) -> Ranks:
         """Where characters begin."""
-        return Ranks(where(np.frombuffer(self.utf8, np.uint8), begins_character))
+        return Ranks(find_places(np.frombuffer(self.utf8, np.uint8), begins_character))
 
 
 def fold(text: str) -> FoldedText:
@@ -572,7 +577,7 @@ def _read_number_lines(data: Bytes, near: Places) -> bytes:
 
     No number goes across lines.
     """
-    ends = places(where(data, lambda part: part <= LINE_END))
+    ends = places(find_places(data, lambda part: part <= LINE_END))
     line = np.unique(np.searchsorted(ends, near))
     starts, ends = np.append(0, ends + 1)[line], ends[line]
     whole, copied, parts = data.tobytes(), 0, list[bytes]()
@@ -593,7 +598,9 @@ def _read_number_lines(data: Bytes, near: Places) -> bytes:
 def _find_special(data: Bytes) -> Places:
     """Return where a character begins that is neither ASCII nor a common Chinese one: i64[n]."""
     return places(
-        where(data, lambda part: (part >= LEAD) > (part - np.uint8(FIRST_COMMON) <= COMMON_LEADS))
+        find_places(
+            data, lambda part: (part >= LEAD) > (part - np.uint8(FIRST_COMMON) <= COMMON_LEADS)
+        )
     )
 
 

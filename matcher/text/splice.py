@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from matcher.columns.batch import Batch, ranges
-from matcher.columns.bitset import LINE_END, Bytes, Classes, Flags, Places, places, where
+from matcher.columns.bitset import LINE_END, Bytes, Classes, Flags, Places, find_places, places
 from matcher.columns.literals import stretches
 from matcher.text.digit_groups import ROOM
 from matcher.text.events import UndoEvents, find_gates, find_in_columns
@@ -289,7 +289,7 @@ def _find_lines(body: bytes, first: Places, last: Places) -> tuple[Places, Place
     without their line ends.
     """
     data = np.frombuffer(body, np.uint8)
-    ends = np.append(places(where(data, _ends_line, beyond=1)), len(data))
+    ends = np.append(places(find_places(data, _ends_line, beyond=1)), len(data))
     # which `where` cannot tell without a byte behind it
     if len(data) and data[-1] in (LINE_END, RETURN):
         ends = np.insert(ends, len(ends) - 1, len(data) - 1)

@@ -99,7 +99,7 @@ class Changes:
         self._former, self._main = former, main
         self._labelled: list[tuple[Tags, npt.NDArray[np.uint32]]] = []
         """Handles with the combinations of their labels; of several the last counts."""
-        self._compared_customers: file.WatchlistHeader | None = None
+        self._compare_customers: file.WatchlistHeader | None = None
         self._builder = Builder(
             keys, tenant, self._base.epoch, self._base.digested, listed=listed is not None
         )
@@ -161,7 +161,7 @@ class Changes:
             return SubjectPairs(none, none), SubjectPairs(none, none), none
         index = Index(self._former, key, self._tags.noting_key())
         index.chunks.check_all()
-        own, self._compared_customers = index.arrays, header
+        own, self._compare_customers = index.arrays, header
         rows = np.flatnonzero(index.combinations_of(np.arange(index.header.subjects)))
         codes = [
             self._builder.coder.code(index.table.of(code))
@@ -221,7 +221,7 @@ class Changes:
             names_one = np.zeros(len(texts), bool)
             for column in batch.columns:
                 if column.kind != "name":
-                    names_one |= column.cells.filled()
+                    names_one |= column.cells.are_filled()
             entries += [
                 SubjectPairs(tags, handles.take(rows, axis=0))
                 for tags, rows in reader.tagged(batch, owned)
@@ -284,7 +284,7 @@ class Changes:
             parts[name].write(np.ascontiguousarray(array).tobytes())
         for part in parts.values():
             part.seek(0)
-        header = self._builder.header(now, self._compared_customers)
+        header = self._builder.header(now, self._compare_customers)
         header = replace(
             header, entries=count, subjects=known, bits=bits, removed=len(pairs), gone=len(whole),
             base=self._base.build, expires=self._base.expires,

@@ -432,7 +432,7 @@ def _csv(
             columns = wanted(path, names)
             while batch := list(itertools.islice(_filled(path, line, rows, len(names)), ROWS)):
                 cells = list(zip(*[row for _, row in batch], strict=True))
-                texts = [Texts.of([cell.encode() for cell in cells[i]]) for i in columns]
+                texts = [Texts.pack([cell.encode() for cell in cells[i]]) for i in columns]
                 yield SourceTable([first for first, _ in batch], [names[i] for i in columns], texts)
         except tuple(UNREADABLE) as error:
             raise ConfigError(
@@ -498,7 +498,7 @@ def _cells(array: Any) -> Texts:
     ):
         array = array.cast(string())
     if not types.is_string(array.type):
-        return Texts.of(
+        return Texts.pack(
             [b"" if value is None else str(value).encode() for value in array.to_pylist()]
         )
     _, offsets, data = array.buffers()

@@ -21,7 +21,7 @@ from typing import IO, Self
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from matcher.columns.batch import Texts, hexed
+from matcher.columns.batch import Texts, encode_hex
 from ullage.errors import ConfigError, CorruptError, RecordError
 from ullage.files.atomic_write import put_in_place
 from ullage.security.keys import KeyStore
@@ -76,7 +76,7 @@ class SubjectWriter:
         distinct = np.flatnonzero(new)
         for start in range(0, len(distinct), CHUNK):
             rows = distinct[start : start + CHUNK]
-            self.seal(_lines(hexed(handles.take(rows, axis=0)), references.take(rows)))
+            self.seal(_lines(encode_hex(handles.take(rows, axis=0)), references.take(rows)))
 
     def seal(self, plain: bytes) -> None:
         """Add a message of `handle,reference` lines."""
@@ -105,7 +105,7 @@ def _lines(handles: Tags, references: Texts) -> bytes:
     table[:, : handles.shape[1]], table[:, handles.shape[1]] = handles, ord(",")
     table[:, handles.shape[1] + 1 : -1], table[:, -1] = references.table, ord("\n")
     kept = np.ones(table.shape, bool)
-    kept[:, handles.shape[1] + 1 : -1] = references.within()
+    kept[:, handles.shape[1] + 1 : -1] = references.mask_contents()
     return table[kept].tobytes()
 
 

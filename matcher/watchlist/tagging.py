@@ -34,7 +34,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.batch import Bytes, Places, Texts, concatenate, hexed
+from matcher.columns.batch import Bytes, Places, Texts, concatenate, encode_hex
 from matcher.detect.email import are_normal_addresses
 from matcher.detect.number_rules import are_normal_cards, are_normal_ids, are_normal_phones
 from matcher.detect.numbers import WIDTH
@@ -86,7 +86,7 @@ def enrolled(kind: str, texts: Texts, digested: bool) -> Iterator[FormValues]:
     rows = np.arange(len(texts), dtype=np.int64)
     yield FormValues(PLAIN, rows, texts)
     if kind == "email" and len(tagged := np.flatnonzero((texts.table == ord("+")).any(axis=1))):
-        bare = Texts.of([strip_plus(text).encode() for text in texts.take(tagged).strings()])
+        bare = Texts.pack([strip_plus(text).encode() for text in texts.take(tagged).strings()])
         yield FormValues(PLAIN, tagged, bare)
         if digested:
             yield from (FormValues(e.form, tagged[e.rows], e.texts) for e in _digests(kind, bare))
@@ -108,7 +108,7 @@ def _digests(kind: str, texts: Texts) -> Iterator[FormValues]:
         for form, parts in DIGESTS.items():
             digest = getattr(hashlib, form)
             raw = b"".join([digest(value, usedforsecurity=False).digest() for value in written])
-            text = hexed(np.frombuffer(raw, np.uint8).reshape(len(rows), -1))
+            text = encode_hex(np.frombuffer(raw, np.uint8).reshape(len(rows), -1))
             for part in parts:
                 yield FormValues(
                     form,
@@ -229,7 +229,9 @@ def check_values_of(keys: KeyStore, tenant: str) -> tuple[tuple[str, str], ...]:
 
 def handles(keys: KeyStore, tenant: str, references: Iterable[str]) -> Tags:
     """Return the pseudonyms of customer references: (n, 16)."""
-    return HandleKey(keys, tenant).tags(Texts.of([reference.encode() for reference in references]))
+    return HandleKey(keys, tenant).tags(
+        Texts.pack([reference.encode() for reference in references])
+    )
 
 
 Flags = npt.NDArray[np.bool_]
@@ -263,7 +265,7 @@ def normalised(kind: str, cells: Texts) -> tuple[Places, Texts, dict[int, str]]:
         return good, cells.take(good), faults
     return (
         np.concatenate((good, np.array(rows, np.int64))),
-        concatenate((cells.take(good), Texts.of(normals))),
+        concatenate((cells.take(good), Texts.pack(normals))),
         faults,
     )
 
@@ -323,7 +325,7 @@ def clean_references(cells: Texts) -> tuple[Texts, dict[int, str]]:
     long = cells.too_long()
     visible = (cells.table > 0x20) & (cells.table < 0x7F)
     doubtful = np.flatnonzero(
-        ~(visible | ~cells.within()).all(axis=1) | (cells.lengths == 0) | long
+        ~(visible | ~cells.mask_contents()).all(axis=1) | (cells.lengths == 0) | long
     )
     if not len(doubtful):
         return cells, {}
@@ -343,7 +345,7 @@ def clean_references(cells: Texts) -> tuple[Texts, dict[int, str]]:
     messages = cells.messages()
     for row, reference_bytes in stripped.items():
         messages[row] = reference_bytes
-    return Texts.of(messages), faults
+    return Texts.pack(messages), faults
 
 
 WITNESS = "witness"

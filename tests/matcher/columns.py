@@ -55,7 +55,7 @@ def segments_of(
 
 def lay_out(texts: Sequence[str]) -> tuple[Batch, list[Segment]]:
     """Return a batch of `texts` and the segments of its candidates."""
-    batch = Batch.of([text.encode() for text in texts])
+    batch = Batch.join([text.encode() for text in texts])
     return batch, segments_of(batch, [find(text) for text in texts], texts)
 
 

@@ -31,9 +31,9 @@ def runs_of(mask: list[bool]) -> list[tuple[int, int]]:
 def test_places_move_ahead_and_behind(mask: list[bool], by: int) -> None:
     true = [i for i, is_in in enumerate(mask) if is_in]
     assert list_places(pack(mask)) == true
-    assert list_places(bits.ahead(pack(mask), by)) == [i - by for i in true if i >= by]
-    assert list_places(bits.ahead(pack(mask), 64)) == [i - 64 for i in true if i >= 64]
-    assert [i for i in list_places(bits.behind(pack(mask), by)) if i < len(mask)] == [
+    assert list_places(bits.shift_back(pack(mask), by)) == [i - by for i in true if i >= by]
+    assert list_places(bits.shift_back(pack(mask), 64)) == [i - 64 for i in true if i >= 64]
+    assert [i for i in list_places(bits.shift_forward(pack(mask), by)) if i < len(mask)] == [
         i + by for i in true if i + by < len(mask)
     ]
 
@@ -53,14 +53,16 @@ def test_places_are_told_where_they_are_few_and_where_many_stand_together(
 def test_a_pass_tells_where_a_byte_stands(data: bytes, windows: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bits, "WINDOW", 64 * windows)
-        places = bits.where(np.frombuffer(data, np.uint8), lambda part: part == 10)
+        places = bits.find_places(np.frombuffer(data, np.uint8), lambda part: part == 10)
     assert list_places(places) == [i for i, byte in enumerate(data) if byte == 10]
 
 
 @given(MASKS, st.lists(st.integers(0, 300), max_size=20))
 def test_ranks_count_what_comes_before(mask: list[bool], asked: list[int]) -> None:
     ranks = bits.Ranks(pack([*mask, *[False] * (301 - len(mask))]))
-    assert ranks.of(np.array(asked, np.int64)).tolist() == [sum(mask[:place]) for place in asked]
+    assert ranks.count_below(np.array(asked, np.int64)).tolist() == [
+        sum(mask[:place]) for place in asked
+    ]
 
 
 @given(
@@ -76,7 +78,7 @@ def test_runs_are_found_whole_for_several_lengths(
         long = [run for run in runs_of(mask) if run[1] - run[0] >= shortest]
         start, end = chain.runs(shortest)
         assert list(zip(start.tolist(), end.tolist(), strict=True)) == long
-        assert list_places(chain.of(shortest)) == [
+        assert list_places(chain.find_starts(shortest)) == [
             i for first, last in long for i in range(first, last - shortest + 1)
         ]
 

@@ -45,7 +45,7 @@ def look_up_keys(text: str) -> set[tuple[str, str]]:
     """Return kind and normal form of all that would be looked up in a customer list."""
     return {
         (segment.kind, row[:length].tobytes().decode())
-        for segments in search(Batch.of([text.encode()]))
+        for segments in search(Batch.join([text.encode()]))
         for segment in segments
         for row, length in zip(
             segment.normal[segment.valid], segment.length[segment.valid], strict=True

@@ -21,7 +21,7 @@ IN_2033 = 2_000_000_000
 
 
 def cookies(text: str) -> list[Cookie]:
-    return FINDER.cookies.find(FINDER.sites.hosts(Batch.of([fold(text).utf8])))
+    return FINDER.cookies.find(FINDER.sites.hosts(Batch.join([fold(text).utf8])))
 
 
 PEOPLE = [customer(7 * n * n % 9001) for n in range(300)]

@@ -131,19 +131,19 @@ def test_small_numbers_are_none(matcher: Matcher, way: str) -> None:
 
 def test_a_few_are_chance() -> None:
     rows = [split_phone(" und ")(value) for value in PHONES[:FEWEST]]
-    assert count_fragments(Batch.of(["\n".join(rows).encode()]), nothing) == {0: FEWEST}
-    assert count_fragments(Batch.of([row.encode() for row in rows]), nothing) == {}
+    assert count_fragments(Batch.join(["\n".join(rows).encode()]), nothing) == {0: FEWEST}
+    assert count_fragments(Batch.join([row.encode() for row in rows]), nothing) == {}
 
 
 def test_each_text_is_counted_by_itself() -> None:
     first, second = (
         "\n".join(map(split_phone(sign), PHONES)).encode() for sign in (" und ", " – ")
     )
-    assert count_fragments(Batch.of([first, b"nothing", second]), nothing) == {0: COUNT, 2: COUNT}
+    assert count_fragments(Batch.join([first, b"nothing", second]), nothing) == {0: COUNT, 2: COUNT}
 
 
 def test_of_a_long_text_a_part_tells_of_all() -> None:
     line = " und ".join(in_pieces(PHONES[0], 3, 4, 4))
     rows = [line.replace("4", str(number % 7 + 3)) for number in range(3 * LONG // len(line))]
-    count = count_fragments(Batch.of(["\n".join(rows).encode()]), nothing)[0]
+    count = count_fragments(Batch.join(["\n".join(rows).encode()]), nothing)[0]
     assert 0.8 < count / len(rows) < 1.25

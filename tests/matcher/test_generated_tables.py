@@ -104,7 +104,7 @@ def matcher(tmp_path_factory: pytest.TempPathFactory) -> Matcher:
 
 def read_batch(some: Iterable[GeneratedTable]) -> Batch:
     """Return the texts of tables, folded, as one batch."""
-    return Batch.of(
+    return Batch.join(
         [text.utf8 for text in fold_all([table.text.encode("utf-8", "replace") for table in some])]
     )
 

@@ -239,7 +239,7 @@ FAULT: list[tuple[str, str, set[str]]] = [
     ),
     ("matcher.match.statistics.StatisticsTally.finish", "statistics at the end", {"statistics"}),
     ("matcher.match.findings.tenant_statistics", "statistics of a tenant", {"statistics"}),
-    ("matcher.match.findings._redacted_facts", "redaction", {"redaction"}),
+    ("matcher.match.findings._redact_facts", "redaction", {"redaction"}),
     ("matcher.match.redact.redact_text", "redaction of a title", {"redaction"}),
     ("matcher.match.findings.count_labels", "labels", {"evidence"}),
 ]

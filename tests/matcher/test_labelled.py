@@ -73,7 +73,7 @@ def to_candidates(segments: Sequence[Segment]) -> set[Found]:
 
 def find_in(*texts: str) -> set[Found]:
     """Return the candidates of texts, at places within their own text."""
-    batch = Batch.of([text.encode() for text in texts])
+    batch = Batch.join([text.encode() for text in texts])
     candidates = to_candidates(find_labelled(batch, SEARCH.find(batch.data).labelled))
     begins = batch.starts.tolist()
     return {
@@ -173,7 +173,7 @@ def test_a_lone_label_is_no_header(text: str) -> None:
 
 
 def test_only_the_first_headers_of_a_text_are_followed() -> None:
-    batch = Batch.of(["qq,手机\n12345678,1\n".encode() * 10, "qq,手机\n10001,1".encode()])
+    batch = Batch.join(["qq,手机\n12345678,1\n".encode() * 10, "qq,手机\n10001,1".encode()])
     headers = np.array(
         [
             n
@@ -194,7 +194,7 @@ def test_cells_below_a_header_are_those_that_split_gives(
     rows: list[list[str]], separator: str
 ) -> None:
     text = "\n".join(separator.join(row) for row in [["qq", "phone", "email"], *rows])
-    batch = Batch.of([b"before", text.encode(), b"after"])
+    batch = Batch.join([b"before", text.encode(), b"after"])
     lines = batch.lines(batch.starts[1:2])
     columns_ = columns(batch, lines, {"phone": "p"})
     expected = [
@@ -226,7 +226,7 @@ def cards(batch: Batch, *numbers: str) -> Segment:
 
 def test_a_card_that_fails_luhn_counts_behind_a_card_label() -> None:
     numbers = ("6200000000000006", "6200000000000007", "6200000000000015", "6200000000000008")
-    batch = Batch.of(
+    batch = Batch.join(
         [
             f"卡号:{numbers[0]} x{numbers[1]} 卡号: {numbers[2]}\n".encode(),
             f'{{"card_no":"{numbers[3]}"}}'.encode(),
@@ -242,7 +242,7 @@ def test_a_card_that_fails_luhn_counts_behind_a_card_label() -> None:
 def test_a_card_that_fails_luhn_counts_below_a_card_label() -> None:
     numbers = ("6200000000000006", "6200000000000007", "6200000000000008", "6200000000000009")
     text = f'姓名|"卡號"|手机|备注\n某|{numbers[0]}|1|{numbers[1]}\n某|"{numbers[2]}"|x|\n'
-    batch = Batch.of([text.encode(), f"某|{numbers[3]}|x|".encode()])
+    batch = Batch.join([text.encode(), f"某|{numbers[3]}|x|".encode()])
     assert {
         normal
         for *_, normal, _ in to_candidates(
@@ -258,7 +258,7 @@ def test_a_card_that_fails_luhn_counts_below_a_card_label() -> None:
 @pytest.mark.parametrize(("before", "counts"), [(1900, True), (2100, False)])
 def test_a_header_stands_at_the_top_of_its_text(before: int, counts: bool) -> None:
     text = f"{'x' * before}\n姓名,卡号\n某,6200000000000006\n"
-    batch = Batch.of([b"y" * 3000, text.encode()])
+    batch = Batch.join([b"y" * 3000, text.encode()])
     assert (
         len(
             find_labelled_cards(
@@ -270,7 +270,7 @@ def test_a_header_stands_at_the_top_of_its_text(before: int, counts: bool) -> No
 
 
 def test_no_text_holds_nothing() -> None:
-    batch = Batch.of([])
+    batch = Batch.join([])
     assert find_labelled(batch, SEARCH.find(batch.data).labelled) == []
     assert (
         len(find_labelled_cards(batch, [cards(batch)], SEARCH.find(batch.data).card_headers)) == 0
@@ -296,7 +296,7 @@ LINES = st.lists(st.lists(CELLS, max_size=6).map(";".join), max_size=12).map("\n
 def test_the_first_headers_of_each_text_are_found_in_parts_of_any_size(
     texts: list[str], part: int
 ) -> None:
-    batch = Batch.of([text.encode() for text in texts])
+    batch = Batch.join([text.encode() for text in texts])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(marked_values, "PART", part)
         lines = marked_values.header_lines(batch, SEARCH.find(batch.data).labelled[0]).tolist()
@@ -318,7 +318,7 @@ def test_labels_without_end_cost_no_more_than_a_few(
     monkeypatch.setattr(
         cells, "find", lambda *given: hits.append(len((spans := find(*given))[0])) or spans
     )
-    batch = Batch.of([unit.encode() * 100_000])
+    batch = Batch.join([unit.encode() * 100_000])
     number, _ = SEARCH.find(batch.data).labelled
     marked_values.header_lines(batch, number)
     assert (

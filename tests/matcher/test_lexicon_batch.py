@@ -48,7 +48,7 @@ GLUE = [
 
 
 def read_terms(*texts: str) -> list[TextTerms]:
-    batch = Batch.of([fold(text).text.encode() for text in texts])
+    batch = Batch.join([fold(text).text.encode() for text in texts])
     return LEXICON.read_batch(batch, LEXICON.prescan.find(batch.data))
 
 

@@ -39,7 +39,7 @@ def find_all(literals: Literals, data: np.ndarray) -> set[tuple[int, int]]:
 
 @given(texts)
 def test_overlapping_ones_are_all_found_in_any_case(text: str) -> None:
-    data = Batch.of([text.encode()]).data
+    data = Batch.join([text.encode()]).data
     lower = data.tobytes().lower()
     expected = {
         (n, m.start() + len(w))
@@ -51,7 +51,7 @@ def test_overlapping_ones_are_all_found_in_any_case(text: str) -> None:
 
 @given(texts)
 def test_whole_words_stand_apart_from_latin_letters_and_digits(text: str) -> None:
-    data = Batch.of([text.encode()]).data
+    data = Batch.join([text.encode()]).data
     expected = set()
     for number, word in enumerate(WORDS):
         before = b"(?<![0-9a-z])" if word[:1].isalnum() else b""
@@ -64,7 +64,7 @@ def test_whole_words_stand_apart_from_latin_letters_and_digits(text: str) -> Non
 
 
 def test_patterns_read_characters() -> None:
-    data = Batch.of(["料:料子12 信a1".encode()]).data
+    data = Batch.join(["料:料子12 信a1".encode()]).data
     assert find_all(Literals(["[料信][a-z子]{0,1}[0-9]".encode()], TEXT), data) == {
         (0, data.tobytes().index(tail) + len(tail)) for tail in ("料子1".encode(), "信a1".encode())
     }
@@ -78,7 +78,7 @@ def test_only_what_is_inside_the_stretches_is_found_and_places_are_the_buffers()
 
 @given(texts)
 def test_searches_in_one_pass_find_what_each_finds_alone(text: str) -> None:
-    data = Batch.of([text.encode()]).data
+    data = Batch.join([text.encode()]).data
     groups = [
         whole_words(WORDS),
         SearchPatterns(()),
@@ -92,17 +92,17 @@ def test_searches_in_one_pass_find_what_each_finds_alone(text: str) -> None:
 
 @given(texts)
 def test_a_word_is_told_once_if_it_stands_there_at_all(text: str) -> None:
-    number, _ = Literals(*once(WORDS)).find(Batch.of([text.encode()]).data)
+    number, _ = Literals(*once(WORDS)).find(Batch.join([text.encode()]).data)
     lower = text.encode().lower()
     assert sorted(number.tolist()) == [n for n, word in enumerate(WORDS) if word.lower() in lower]
 
 
 def test_nothing_is_found_by_nothing() -> None:
-    assert find_all(Literals([]), Batch.of([b"ab"]).data) == set()
+    assert find_all(Literals([]), Batch.join([b"ab"]).data) == set()
 
 
 def test_threads_search_with_one_object() -> None:
-    literals, data = Literals(WORDS), Batch.of([b"abc b-1 " * 2000]).data
+    literals, data = Literals(WORDS), Batch.join([b"abc b-1 " * 2000]).data
     expected, results = find_all(literals, data), []
     threads = [
         threading.Thread(target=lambda: results.append(find_all(literals, data))) for _ in range(4)

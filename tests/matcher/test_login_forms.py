@@ -19,7 +19,7 @@ Form = Callable[[list[tuple[str, str, str]]], str]
 
 def logins(text: str) -> int:
     """Return how many different logins at the bank's sites a text holds."""
-    lines = FINDER.find(FINDER.sites.hosts(Batch.of([fold(text).utf8])))
+    lines = FINDER.find(FINDER.sites.hosts(Batch.join([fold(text).utf8])))
     return len({*zip(lines.tenant.tolist(), lines.key.tolist(), strict=True)})
 
 

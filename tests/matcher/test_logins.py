@@ -17,7 +17,7 @@ FINDER = LoginFinder({"bank.example": "bank", "pay.bank.example": "pay", "other.
 
 
 def find_with(finder: LoginFinder, *texts: str) -> LoginLines:
-    return finder.find(finder.sites.hosts(Batch.of([text.encode() for text in texts])))
+    return finder.find(finder.sites.hosts(Batch.join([text.encode() for text in texts])))
 
 
 def find_logins(*texts: str) -> LoginLines:

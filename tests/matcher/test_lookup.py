@@ -197,7 +197,7 @@ def locate_spans(
 
     `spans` are bytes (document, start, end) of the folded texts.
     """
-    batch = Batch.of([text.utf8 for text in folded])
+    batch = Batch.join([text.utf8 for text in folded])
     parts = [
         SimpleNamespace(text=text, piece=SimpleNamespace(offset=100 * n))
         for n, text in enumerate(folded)

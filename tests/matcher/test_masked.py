@@ -57,7 +57,7 @@ def agreeing(matcher: Matcher, body: str) -> tuple[int, int]:
 )
 def test_masks_are_those_that_the_plain_search_finds(pieces: list[str]) -> None:
     texts = [fold(text).text for text in pieces]
-    batch = Batch.of([text.encode() for text in texts])
+    batch = Batch.join([text.encode() for text in texts])
     segments = find_masked(batch, PRESCAN.find(batch.data).masked)
     ours = {
         (s.kind, start, end, normal[:length].tobytes().decode(), s.weak)

@@ -23,7 +23,7 @@ CLEAN = ("dump", "prose", "log", "source")
 @cache
 def lay_out(kind: str) -> tuple[Batch, FoldedText]:
     [text] = fold_all([everyday(kind, SIZE)])
-    return Batch.of([text.utf8]), text
+    return Batch.join([text.utf8]), text
 
 
 def events_by_rule(batch: Batch) -> Counter[str]:

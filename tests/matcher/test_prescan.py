@@ -45,7 +45,7 @@ def test_quick_reading_finds_what_reading_in_full_finds(texts: list[str], encodi
         [p for body in bodies for p in pieces_of_capture(0, capture(body=body), print)],
         LEXICON.prescan,
     )
-    slow = Batch.of([fold(unescape(decode(body), markup=False)).utf8 for body in bodies])
+    slow = Batch.join([fold(unescape(decode(body), markup=False)).utf8 for body in bodies])
     assert np.array_equal(laid.batch.data, slow.data)
     assert np.array_equal(laid.batch.starts, slow.starts)
     assert hits(laid.seen.labelled) == hits(Literals(*marked_values.patterns()).find(slow.data))
@@ -56,7 +56,7 @@ def test_quick_reading_finds_what_reading_in_full_finds(texts: list[str], encodi
 
 @given(TEXTS)
 def test_values_beside_labels_are_those_of_a_pass_of_their_own(texts: list[str]) -> None:
-    batch = Batch.of([fold(text).utf8 for text in texts])
+    batch = Batch.join([fold(text).utf8 for text in texts])
     assert hits(LEXICON.prescan.find(batch.data).labelled) == hits(
         Literals(*marked_values.patterns()).find(batch.data)
     )
@@ -64,7 +64,7 @@ def test_values_beside_labels_are_those_of_a_pass_of_their_own(texts: list[str])
 
 @given(TEXTS)
 def test_headers_of_card_columns_are_those_of_a_pass_of_their_own(texts: list[str]) -> None:
-    batch = Batch.of([fold(text).utf8 for text in texts])
+    batch = Batch.join([fold(text).utf8 for text in texts])
     assert hits(LEXICON.prescan.find(batch.data).card_headers) == hits(
         Literals(*marked_values.card_headers()).find(batch.data)
     )

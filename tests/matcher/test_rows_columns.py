@@ -167,7 +167,7 @@ def plain_tuples(line: bytes) -> list[tuple[int, int]]:
 )
 def test_tuples_are_those_that_a_reader_of_characters_finds(texts: list[list[str]]) -> None:
     texts = [[], *texts]
-    batch = Batch.of(["".join(text).encode() for text in texts])
+    batch = Batch.join(["".join(text).encode() for text in texts])
     expected = []
     for begin, text in zip(batch.starts.tolist(), texts, strict=True):
         place = begin
@@ -198,7 +198,7 @@ def test_objects_of_a_list_are_records_with_or_without_a_wrapper(
     whole = json.dumps({"code": 0, "data": people}, indent=indent)
     bare = json.dumps(people, indent=indent)
     lines = "\n".join(map(json.dumps, people))
-    batch = Batch.of([b"{", bare.encode(), whole.encode(), lines.encode()])
+    batch = Batch.join([b"{", bare.encode(), whole.encode(), lines.encode()])
     records = objects(batch, 0, 3)
     read = [json.loads(batch.text(start, end)) for start, end in spans_in(records)]
     assert read == people * 3
@@ -222,7 +222,7 @@ LABELS = st.sampled_from(
 
 @given(st.lists(st.lists(LABELS, max_size=8), min_size=1, max_size=3))
 def test_blocks_end_where_a_label_comes_again(texts: list[list[str]]) -> None:
-    batch = Batch.of(["\n".join(text).encode() for text in texts])
+    batch = Batch.join(["\n".join(text).encode() for text in texts])
     expected = []
     for begin, text in zip(batch.starts.tolist(), texts, strict=True):
         visited: list[tuple[str, int, int]] = []
@@ -244,7 +244,7 @@ def test_blocks_end_where_a_label_comes_again(texts: list[list[str]]) -> None:
 
 
 def test_equal_labels_have_equal_numbers_whatever_stands_around_them() -> None:
-    batch = Batch.of(
+    batch = Batch.join(
         [
             "手机: 1\n 【手机】: 2\nphone=3\n姓名: x\n手机号码: 4\n一二三四五六七八九十手机: 5".encode()  # noqa: E501
         ]
@@ -263,7 +263,7 @@ def test_every_known_label_is_read_whatever_its_end(around: str) -> None:
         around.format(form) for word in (*words(), *RECORD_WORDS) for form in (word, word.upper())
     ]
     lines = [line for line in labels if block_label(line)]
-    batch = Batch.of([f"{line}x\n".encode() for line in lines])
+    batch = Batch.join([f"{line}x\n".encode() for line in lines])
     numbers = labels_of(batch, batch.lines(batch.starts))
     # the sign is the last byte that is looked at
     short = [len(line.encode()) <= WIDTH for line in lines]

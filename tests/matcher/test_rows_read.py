@@ -84,7 +84,7 @@ def test_a_sign_is_counted_before_every_place(text: bytes, sign: bytes) -> None:
     counts = places_before(np.frombuffer(text, np.uint8), sign)
     places = [match.start() for match in re.finditer(b"(?=" + re.escape(sign) + b")", text)]
     expected = [sum(place < at for place in places) for at in range(len(text) + 1)]
-    assert counts.of(np.arange(len(text) + 1)).tolist() == expected
+    assert counts.count_below(np.arange(len(text) + 1)).tolist() == expected
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([0, 1, 5, 1 << 50])), max_size=30))

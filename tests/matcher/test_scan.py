@@ -78,7 +78,7 @@ def columns(*texts: str) -> list[tuple[str, str, str, bool]]:
     """(kind, form, normal, valid) of all that is not weak, by place; of what needs a label QQ
     numbers alone.
     """
-    batch = Batch.of([text.encode() for text in texts])
+    batch = Batch.join([text.encode() for text in texts])
     number, end = PRESCAN.find(batch.data).labelled
     kind_names = [kind.name for kind in list_labelled_kinds()]
     is_qq = np.isin(number, [at + kind_names.index("qq") for at in (0, len(kind_names))])
@@ -144,7 +144,7 @@ EXAMPLES = [
 
 @pytest.mark.parametrize(("kind", "text", "normal"), EXAMPLES)
 def test_the_examples_of_every_kind_are_found_in_columns(kind: str, text: str, normal: str) -> None:
-    batch = Batch.of([fold(unescape(text, markup=False)).utf8])
+    batch = Batch.join([fold(unescape(text, markup=False)).utf8])
     result = search(batch, PRESCAN.find(batch.data))
     segments = [s for s in result.segments if s.kind == kind]
     assert normal in {
@@ -249,7 +249,7 @@ def test_hex_of_another_length_is_no_digest(text: str) -> None:
     )
 )
 def test_candidates_come_in_order_and_only_those_apart_overlap(parts: list[str]) -> None:
-    batch = Batch.of(["".join(parts).encode()])
+    batch = Batch.join(["".join(parts).encode()])
     table = Candidates.merge(search(batch, PRESCAN.find(batch.data)).segments)
     assert (table.start[1:] >= table.start[:-1]).all()
     single = [i for i, kind in enumerate(table.kind.tolist()) if table.names[kind] not in APART]

@@ -78,7 +78,7 @@ def test_every_shape_is_found_and_brought_together(shape: NumberShape, separator
     number = number_of(shape)
     borders = np.cumsum([0, *shape.groups]).tolist()
     parts = [(shape.prefix.decode() + number)[first:last] for first, last in pairwise(borders)]
-    batch = Batch.of([f"a,{separator.join(parts)},1".encode()])
+    batch = Batch.join([f"a,{separator.join(parts)},1".encode()])
     [segment] = search(batch).segments
     assert (segment.kind, bytes(segment.normal[0, : segment.length[0]]).decode()) == (
         shape.kind,
@@ -96,7 +96,7 @@ def test_every_shape_is_found_and_brought_together(shape: NumberShape, separator
     ],
 )  # fmt: skip
 def test_other_groups_are_no_number(text: str) -> None:
-    batch = Batch.of([text.encode()])
+    batch = Batch.join([text.encode()])
     assert search(batch) == ([], [])
 
 
@@ -110,7 +110,7 @@ LOCAL, DOMAIN = "a" * 40, "b." * 20 + "com"
     ["b.cn", "x-y.example.com", "b" * 28 + ".com", "b" * 29 + ".com", DOMAIN, "b" * 60 + ".cn"],
 )
 def test_an_address_of_any_length_is_found_whole(before: str, local: str, domain: str) -> None:
-    batch = Batch.of([f"{before}{local}@{domain} ".encode()])
+    batch = Batch.join([f"{before}{local}@{domain} ".encode()])
     [segment], strange = find_addresses(batch, np.flatnonzero(batch.data == ord("@")))
     assert bytes(segment.normal[0, : segment.length[0]]).decode() == f"{local}@{domain}"
     assert not len(strange)
@@ -129,7 +129,7 @@ def test_an_address_of_any_length_is_found_whole(before: str, local: str, domain
     ],
 )
 def test_a_domain_in_another_script_is_told(text: str, *, is_strange: bool) -> None:
-    batch = Batch.of([text.encode()])
+    batch = Batch.join([text.encode()])
     at = np.flatnonzero(batch.data == ord("@"))
     assert find_addresses(batch, at)[1].tolist() == (at.tolist() if is_strange else [])
 
@@ -150,7 +150,7 @@ def test_a_domain_in_another_script_is_told(text: str, *, is_strange: bool) -> N
     ],
 )
 def test_other_at_signs_make_no_address(text: str) -> None:
-    batch = Batch.of([text.encode()])
+    batch = Batch.join([text.encode()])
     segments, strange = find_addresses(batch, np.flatnonzero(batch.data == ord("@")))
     assert (segments, strange.tolist()) == ([], [])
 
@@ -184,7 +184,7 @@ def test_a_domain_without_an_ascii_form_is_no_domain(domain: str) -> None:
 )
 def test_rare_kinds_stand_where_their_pattern_says(parts: list[str]) -> None:
     text = " ".join(parts)
-    batch = Batch.of([text.encode("utf-8", "surrogatepass")])
+    batch = Batch.join([text.encode("utf-8", "surrogatepass")])
     for segment in find_by_pattern(batch, batch.classes, np.empty(0, np.int64)):
         plain = [
             c
@@ -202,7 +202,7 @@ def test_more_at_signs_than_a_step_takes_are_each_looked_at(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(mail, "PIECE", 3)
-    batch = Batch.of(
+    batch = Batch.join(
         ["".join(f"u{n}@b.cn,@," for n in range(10)).encode(), "x@例子.中国".encode() * 2]
     )
     segment, strange = find_addresses(batch, np.flatnonzero(batch.data == ord("@")))

@@ -430,7 +430,7 @@ def test_a_chain_is_a_number_in_columns_where_it_is_one_by_a_plain_pattern(
         assert written.replace("x", "") == plain or written.upper() == plain
     values = {
         row[:length].tobytes().decode()
-        for segment in search(Batch.of([text.encode()])).segments
+        for segment in search(Batch.join([text.encode()])).segments
         for row, length in zip(segment.normal, segment.length, strict=True)
     }
     for place in range(len(text)):

@@ -30,8 +30,8 @@ from matcher.match.statistics import (
     SHINGLE_TEXT,
     StatisticsPart,
     StatisticsTally,
+    count_matched_rows,
     groups_of,
-    matched_groups,
     newest_dates,
     shingles,
 )
@@ -154,7 +154,7 @@ def test_numbers_are_read_from_rows_of_bytes(texts: list[str]) -> None:
 def test_the_newest_date_that_is_not_to_come(text: str, newest: str | None) -> None:
     expected = date.fromisoformat(newest) if newest else None
     dates = newest_dates(
-        Batch.of([b"x", text.encode(), b"2001-1-1"]), TODAY, lambda places: places >= 0
+        Batch.join([b"x", text.encode(), b"2001-1-1"]), TODAY, lambda places: places >= 0
     )
     assert dates == [None, expected, date(2001, 1, 1)]
     assert newest_date(text) == expected
@@ -188,7 +188,7 @@ SCRAPS = st.sampled_from(
 @given(st.lists(st.lists(SCRAPS, max_size=14).map("".join), min_size=1, max_size=4))
 def test_dates_are_those_that_the_expression_finds(texts: list[str]) -> None:
     newest = newest_dates(
-        Batch.of([text.encode() for text in texts]), TODAY, lambda places: places >= 0
+        Batch.join([text.encode() for text in texts]), TODAY, lambda places: places >= 0
     )
     assert newest == [newest_date(text) for text in texts]
 
@@ -221,7 +221,10 @@ def test_the_lowest_numbers_are_kept(parts: list[list[int]], size: int, pending:
         lowest = Lowest(size)
         for part in parts:
             lowest.add(np.array(part, np.uint64))
-    assert lowest.sorted().tolist() == sorted({number for part in parts for number in part})[:size]
+    assert (
+        lowest.list_sorted().tolist()
+        == sorted({number for part in parts for number in part})[:size]
+    )
 
 
 def test_sketches_of_overlapping_lists_share_what_the_lists_share(key: CaptureKey) -> None:
@@ -343,8 +346,8 @@ def test_numbers_stop_at_their_limit() -> None:
     numbers = NumberSet(limit=101)
     for start in (0, 80, 160, 240):
         numbers.add(np.arange(start, start + 100))
-        numbers.sorted()
-    assert numbers.sorted().tolist() == list(range(180))
+        numbers.list_sorted()
+    assert numbers.list_sorted().tolist() == list(range(180))
 
 
 def test_groups_come_by_size_and_are_few() -> None:
@@ -364,7 +367,7 @@ def test_rows_with_customers_are_counted_in_the_groups_that_their_layouts_have(
     tally = StatisticsTally(key, TODAY)
     tally.add(part, 0)
     matched = [(part.rows.group(row), row == 1, 1) for row in (0, 1, 3)]
-    groups = matched_groups(tally.finish().groups, matched)
+    groups = count_matched_rows(tally.finish().groups, matched)
     assert [(g.fields, g.rows, g.matched, g.corroborated) for g in groups] == [
         (("NAME", "PHONE"), 3, 2, 1),
         (("PHONE",), 1, 1, 0),

@@ -72,7 +72,7 @@ def find_valid(text: str) -> set[str]:
     """
     folded = read(text.encode())
     plain = {(c.kind, c.normal) for c in find(folded.text) if c.valid and not c.weak}
-    segments = search(Batch.of([folded.utf8])).segments
+    segments = search(Batch.join([folded.utf8])).segments
     columns = {
         (segment.kind, normal[:length].tobytes().decode())
         for segment in segments

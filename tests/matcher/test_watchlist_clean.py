@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.columns.batch import MOST, Texts, concatenate, hexed
+from matcher.columns.batch import MOST, Texts, concatenate, encode_hex
 from matcher.watchlist.tagging import clean_references, normalised, normalised_one
 from tests.matcher.bank import phone, resident_id
 from ullage.identifiers import kinds
@@ -54,7 +54,7 @@ def by_cell(kind: str, cells: list[str]) -> tuple[dict[int, str], dict[int, str]
 
 
 def at_once(kind: str, cells: list[str]) -> tuple[dict[int, str], dict[int, str]]:
-    rows, normals, faults = normalised(kind, Texts.of([cell.encode() for cell in cells]))
+    rows, normals, faults = normalised(kind, Texts.pack([cell.encode() for cell in cells]))
     assert len(rows) == len(set(rows.tolist())) == len(normals)
     return dict(zip(rows.tolist(), normals.strings(), strict=True)), faults
 
@@ -96,7 +96,7 @@ def test_known_cells_with_one_character_changed(kind: str, data) -> None:
 
 
 def test_a_cell_of_megabytes_is_a_fault_and_takes_no_room() -> None:
-    texts = Texts.of([b"1" * 5_000_000, phone(1).encode()])
+    texts = Texts.pack([b"1" * 5_000_000, phone(1).encode()])
     assert texts.table.shape == (2, MOST)
     rows, normals, faults = normalised("phone", texts)
     assert (rows.tolist(), normals.strings(), faults) == ([1], [phone(1)], {0: "is too long"})
@@ -106,7 +106,7 @@ REFERENCES = ["C1", " C2 ", "", "  ", "C\n3", "客户4", "\u3000C5", "C 6", "C\u
 
 
 def test_references_are_stripped_and_those_of_nobody_named() -> None:
-    texts, faults = clean_references(Texts.of([text.encode() for text in REFERENCES]))
+    texts, faults = clean_references(Texts.pack([text.encode() for text in REFERENCES]))
     assert [texts.strings()[row] for row in (0, 1, 5, 6, 7)] == ["C1", "C2", "客户4", "C5", "C 6"]
     assert faults == {
         2: "is empty", 3: "is empty", 4: "holds a control character",
@@ -116,21 +116,21 @@ def test_references_are_stripped_and_those_of_nobody_named() -> None:
 
 @given(st.lists(st.binary(max_size=20), max_size=10), st.lists(st.binary(max_size=5), max_size=10))
 def test_texts_keep_what_they_were_given(first: list[bytes], second: list[bytes]) -> None:
-    joined = concatenate([Texts.of(first), Texts.of(second)])
+    joined = concatenate([Texts.pack(first), Texts.pack(second)])
     assert joined.messages() == first + second
     rows = [i for i in range(len(joined)) if i % 2]
     assert joined.take(rows).messages() == [m for i, m in enumerate(first + second) if i % 2]
-    assert [bytes(row).decode() for row in hexed(joined.table)] == [
+    assert [bytes(row).decode() for row in encode_hex(joined.table)] == [
         row.tobytes().hex() for row in joined.table
     ]
 
 
 def test_texts_show_no_value() -> None:
-    assert "table" not in repr(Texts.of([b"13800138000"]))
+    assert "table" not in repr(Texts.pack([b"13800138000"]))
 
 
 def test_texts_that_hold_more_than_spaces() -> None:
-    assert Texts.of([b"", b"  ", b" a", "\u5f20".encode()]).filled().tolist() == [
+    assert Texts.pack([b"", b"  ", b" a", "\u5f20".encode()]).are_filled().tolist() == [
         False,
         False,
         True,

@@ -269,11 +269,11 @@ def test_a_damaged_table_is_seen() -> None:
 def batch(*rows: tuple[str, str]) -> ColumnBatch:
     """Rows with a label of either dimension."""
     columns = [
-        SourceColumn(name, name, Texts.of([row[i].encode() for row in rows]))
+        SourceColumn(name, name, Texts.pack([row[i].encode() for row in rows]))
         for i, name in enumerate(("one", "other"))
     ]
     lines = range(2, len(rows) + 2)
-    return ColumnBatch(Path("list.csv"), lines, Texts.of([b"r"] * len(rows)), [], columns)
+    return ColumnBatch(Path("list.csv"), lines, Texts.pack([b"r"] * len(rows)), [], columns)
 
 
 LABELS = st.sampled_from(["", "a", "b", "c"])

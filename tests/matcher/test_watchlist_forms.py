@@ -11,7 +11,7 @@ from ullage.lookup.values import DIGESTED, written_forms
 
 
 def forms(kind: str, *values: str, digested: bool = True) -> list[tuple[str, int, str]]:
-    texts = Texts.of([value.encode() for value in values])
+    texts = Texts.pack([value.encode() for value in values])
     enrolments = enrolled(kind, texts, digested)
     return [
         (form, int(row), text)

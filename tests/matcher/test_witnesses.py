@@ -80,7 +80,7 @@ def loaded(ullage, context: Context, tmp_path: Path) -> Context:
 
 def chosen(context: Context) -> set[int]:
     """Return the customers whose private attributes the building host's key chooses."""
-    references = Texts.of([person(n)["customer_ref"].encode() for n in range(PEOPLE)])
+    references = Texts.pack([person(n)["customer_ref"].encode() for n in range(PEOPLE)])
     return {
         n
         for n, is_chosen in enumerate(
@@ -142,7 +142,7 @@ def test_five_in_a_hundred_customers_are_chosen_and_the_same_at_each_load(
     assert f"{len(before)} private attributes" in result.output
     for epoch in (1, 2):
         listed = installation.open_installed(loaded.data, loaded.keys, "bank", epoch)
-        references = Texts.of([person(n)["customer_ref"].encode() for n in range(PEOPLE)])
+        references = Texts.pack([person(n)["customer_ref"].encode() for n in range(PEOPLE)])
         handles = HandleKey(loaded.keys, "bank").tags(references)
         hits, _ = listed.list.look_up(
             listed.tags.tagger(WITNESS, HOLDER).tag([handle.tobytes() for handle in handles])

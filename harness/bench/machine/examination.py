@@ -14,7 +14,7 @@ from harness.isolated_process import IsolatedProcess
 from matcher.cli.loading import build_matcher, keep_freed_memory
 from matcher.cli.scan import capture_of, pieces_in, printable
 from matcher.match.capture_result import CaptureReading
-from matcher.match.parts import Piece, watched
+from matcher.match.parts import Piece, report_unread
 from matcher.match.pipeline import Matcher
 from matcher.unpack.parent import ForkServer
 from matcher.unpack.protocol import UnreadPart
@@ -66,7 +66,7 @@ def read_files(matcher: Matcher, paths: Sequence[Path]) -> list[FileOutcome]:
                 readings.append(reading)
                 skip = partial(_skip, reading, outcome)
                 inside = pieces_in(outcome.path, number, skip, server)
-                yield from watched(inside, printable(outcome.path), outcome.unread, skip)
+                yield from report_unread(inside, printable(outcome.path), outcome.unread, skip)
 
     read = zip(matcher.gather(pieces(), readings), outcomes, strict=True)
     return [_finish(matcher, reading, outcome) for reading, outcome in read]

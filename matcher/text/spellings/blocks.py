@@ -33,9 +33,9 @@ from matcher.columns.bitset import (
     NeighbourRuns,
     Places,
     Ranks,
-    behind,
+    find_places,
     is_digit,
-    where,
+    shift_forward,
 )
 from matcher.text.decode import PLAINLY, common_share
 from matcher.text.fold import FIRST_WIDE, GONE, fit
@@ -321,15 +321,15 @@ def base64_starts(classes: Classes) -> tuple[Places, Places]:
     They are of a text in UTF-8, or with one byte for every character.
     """
     data = classes.data
-    runs = NeighbourRuns(classes.word | where(data, _is_sign_of_alphabet))
-    if not runs.of(SHORTEST).any():
+    runs = NeighbourRuns(classes.word | find_places(data, _is_sign_of_alphabet))
+    if not runs.find_starts(SHORTEST).any():
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    three = NeighbourRuns(where(data, lambda part: part == DASH)).of(3)
-    start, end = NeighbourRuns(runs.of(1) & ~(three | behind(three, 1) | behind(three, 2))).runs(
-        SHORTEST
-    )
-    before = Ranks(where(data, _is_beyond_f))
-    telling = before.of(end) > before.of(start)
+    three = NeighbourRuns(find_places(data, lambda part: part == DASH)).find_starts(3)
+    start, end = NeighbourRuns(
+        runs.find_starts(1) & ~(three | shift_forward(three, 1) | shift_forward(three, 2))
+    ).runs(SHORTEST)
+    before = Ranks(find_places(data, _is_beyond_f))
+    telling = before.count_below(end) > before.count_below(start)
     start, size = start[telling], (end - start)[telling]
     if not len(start):
         return start, start

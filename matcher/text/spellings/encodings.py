@@ -17,7 +17,7 @@ from string import digits
 
 import numpy as np
 
-from matcher.columns.bitset import Classes, Places, ahead, behind, is_one_of, places
+from matcher.columns.bitset import Classes, Places, is_one_of, places, shift_back, shift_forward
 from matcher.columns.literals import spell_out
 from matcher.text.fold import FILL
 from matcher.text.spellings import Spelling
@@ -244,7 +244,10 @@ def find_octets(classes: Classes) -> tuple[Places, Places]:
     """
     data, digit = classes.data, classes.digit
     octet = places(
-        digit & ahead(digit, 1) & ~ahead(digit, 2) & (~behind(digit, 1) | behind(classes.zero, 1))
+        digit
+        & shift_back(digit, 1)
+        & ~shift_back(digit, 2)
+        & (~shift_forward(digit, 1) | shift_forward(classes.zero, 1))
     )
     octet = octet[data.take(octet) - np.uint8(ord("3")) <= ord("7") - ord("3")]
     last = octet[IN_NUMBER - 1 :]

@@ -22,13 +22,13 @@ from matcher.columns.bitset import (
     Flags,
     Places,
     Words,
-    ahead,
-    behind,
     is_digit,
     is_letter,
     is_word,
     lowest,
     places,
+    shift_back,
+    shift_forward,
     under,
     windows,
 )
@@ -225,11 +225,11 @@ def _countries() -> Flags:
 def find_iban_starts(classes: Classes) -> Places:
     """Return where IBANs in pieces may begin in folded texts, UTF-8 with room around: i64[n]."""
     word = classes.word
-    begin, second, third = word & ~behind(word, 1), ahead(word, 1), ahead(word, 2)
+    begin, second, third = word & ~shift_forward(word, 1), shift_back(word, 1), shift_back(word, 2)
     sizes = (
         (1, ~second),
         (PAIR, second & ~third),
-        (GROUP, second & third & ahead(word, 3) & ~ahead(word, GROUP)),
+        (GROUP, second & third & shift_back(word, 3) & ~shift_back(word, GROUP)),
     )
     return np.concatenate([_find_starts(classes, begin & pieces, size) for size, pieces in sizes])
 
@@ -239,8 +239,10 @@ def find_x_signs(classes: Classes) -> tuple[Places, Places]:
     or behind a space.
     """
     data, digit, letter = classes.data, classes.digit, classes.letter
-    last: Words = digit & ~ahead(digit, 1) & ~(behind(digit, 1) & behind(digit, 2))
-    last &= ahead(letter, 1) | (ahead(letter, 2) & ~ahead(classes.word, 1))
+    last: Words = (
+        digit & ~shift_back(digit, 1) & ~(shift_forward(digit, 1) & shift_forward(digit, 2))
+    )
+    last &= shift_back(letter, 1) | (shift_back(letter, 2) & ~shift_back(classes.word, 1))
     place = places(last)
     sign = place + 1 + (data.take(place + 1) == SPACE)
     place = place[data.take(sign) | CASE == SMALL_X]

@@ -27,13 +27,13 @@ from matcher.columns.bitset import (
     Classes,
     Flags,
     Places,
-    ahead,
-    behind,
     is_digit,
     is_one_of,
     is_word,
     lowest,
     places,
+    shift_back,
+    shift_forward,
     windows,
 )
 from matcher.columns.literals import spell_out
@@ -311,7 +311,10 @@ def find_plus_signs(classes: Classes) -> tuple[Places, Places]:
     A code in one piece with its number is read by the search, as is that of China.
     """
     data, digit, zero = classes.data, classes.digit, classes.zero
-    place, zeros = places(classes.plus), places(zero & ahead(zero, 1) & ~behind(digit, 1))
+    place, zeros = (
+        places(classes.plus),
+        places(zero & shift_back(zero, 1) & ~shift_forward(digit, 1)),
+    )
     first = np.concatenate((place + 1, zeros + 2))
     place = np.concatenate((place, zeros))
     if not len(place):
