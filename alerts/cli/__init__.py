@@ -71,13 +71,13 @@ def decider(context: Context, by: str, permission: str) -> Principal:
     """
     name = name_of(by)
     if not (context.data / FILE).exists():
-        return _unchecked(name)
+        return _allow_unchecked(name)
     with contextlib.closing(Accounts(context.data, context.clock, context.inventory)) as accounts:
         if not accounts.users():
-            return _unchecked(name)
+            return _allow_unchecked(name)
         user = accounts.user(name) if by else (accounts.find_by_login(name) or accounts.user(name))
     if user is None:
-        own = (
+        hint = (
             ""
             if by
             else (
@@ -85,7 +85,7 @@ def decider(context: Context, by: str, permission: str) -> Principal:
                 " one, or name one with --by"
             )
         )
-        raise ConfigError(f"there is no account of that name that could decide{own}")
+        raise ConfigError(f"there is no account of that name that could decide{hint}")
     if user.is_disabled or user.until is not None:
         raise ConfigError(
             f"account {user.name}"
@@ -120,7 +120,8 @@ def deciding(
         yield store if principal.sees_all else StoreWithin(store, principal.tenants), principal
 
 
-def _unchecked(name: str) -> Principal:
+def _allow_unchecked(name: str) -> Principal:
+    """Print that no account exists to check, and return a principal with all permissions."""
     typer.echo(
         "note: there is no account here, so nobody was asked who may do this; `ullage user add`"
         " makes the first",

@@ -218,11 +218,11 @@ def add_token(
 ) -> None:
     """Make a token and print it once; only a digest of it is kept."""
     with _desk(ctx.obj) as desk:
-        made, secret = desk.add_token(
+        new_token, secret = desk.add_token(
             name, may, _tenants(ctx.obj, tenants, everyone), purpose=purpose, days=days
         )
-    until = moment(datetime.fromtimestamp(made.expires, UTC))
-    typer.echo(f"token {made.id} of {name}, until {until}; it is shown this once:", err=True)
+    until = moment(datetime.fromtimestamp(new_token.expires, UTC))
+    typer.echo(f"token {new_token.id} of {name}, until {until}; it is shown this once:", err=True)
     typer.echo(secret)
 
 
@@ -310,13 +310,13 @@ def state_of(one: User) -> str:
     return "open" if one.until is None else "password to be changed"
 
 
-def _user_table(found: Sequence[User]) -> Table:
-    made = make_table("name", "roles", "tenants", "state", "made")
-    for one in found:
-        when = moment(datetime.fromtimestamp(one.made_at, UTC))
-        whose = (", ".join(one.roles), ", ".join(one.tenants))
-        made.add_row(cell(one.name), *whose, state_of(one), cell(f"{when} by {one.made_by}"))
-    return made
+def _user_table(users: Sequence[User]) -> Table:
+    table = make_table("name", "roles", "tenants", "state", "made")
+    for user in users:
+        when = moment(datetime.fromtimestamp(user.made_at, UTC))
+        whose = (", ".join(user.roles), ", ".join(user.tenants))
+        table.add_row(cell(user.name), *whose, state_of(user), cell(f"{when} by {user.made_by}"))
+    return table
 
 
 def _token_row(one: Token, now: float) -> dict[str, object]:
@@ -332,10 +332,12 @@ def _token_row(one: Token, now: float) -> dict[str, object]:
     }
 
 
-def _token_table(found: Sequence[Token], now: float) -> Table:
-    made = make_table("id", "name", "for", "may", "tenants", "state", "until", whole=("id",))
-    for one in found:
-        until = moment(datetime.fromtimestamp(one.expires, UTC))
-        scope = (", ".join(one.permissions), ", ".join(one.tenants))
-        made.add_row(one.id, cell(one.name), cell(one.purpose), *scope, one.state(now), until)
-    return made
+def _token_table(tokens: Sequence[Token], now: float) -> Table:
+    table = make_table("id", "name", "for", "may", "tenants", "state", "until", whole=("id",))
+    for token in tokens:
+        until = moment(datetime.fromtimestamp(token.expires, UTC))
+        scope = (", ".join(token.permissions), ", ".join(token.tenants))
+        table.add_row(
+            token.id, cell(token.name), cell(token.purpose), *scope, token.state(now), until
+        )
+    return table

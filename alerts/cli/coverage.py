@@ -59,19 +59,23 @@ def show(
     context: Context = ctx.obj
     with contextlib.closing(open_configured_store(context)) as store:
         ledger = CoverageReader(context, store)
-        seen = ledger.read_window(since, until, site)
-        sheets = ledger.check_days(seen)
+        window = ledger.read_window(since, until, site)
+        sheets = ledger.check_days(window)
     if sheet is not None:
-        _write(ledger, seen, sheets, sheet, lang or house_language(context.settings))
+        _write(ledger, window, sheets, sheet, lang or house_language(context.settings))
     if as_json:
-        for line in view.as_json(seen, sheets):
+        for line in view.as_json(window, sheets):
             print_row(line)
     else:
-        _print(context, seen, sheets, everything)
-    if not all(one.holds for one in sheets):
+        _print(context, window, sheets, everything)
+    if not all(check.holds for check in sheets):
         raise typer.Exit(Exit.FAILED)
     raise typer.Exit(
-        Exit.GAP if seen.unexplained() else Exit.DONE if seen.is_accounted_for else Exit.NO_VERDICT
+        Exit.GAP
+        if window.unexplained()
+        else Exit.DONE
+        if window.is_accounted_for
+        else Exit.NO_VERDICT
     )
 
 
@@ -92,10 +96,12 @@ def explain(
     who = decider(context, by, "coverage.explain").name
     with contextlib.closing(open_configured_store(context)) as store:
         ledger = CoverageReader(context, store)
-        made = ledger.explain(context.trail(), since, until, site=site, reason=reason, by=who)
+        explanation = ledger.explain(
+            context.trail(), since, until, site=site, reason=reason, by=who
+        )
     typer.echo(
-        f"recorded: {made.id}, {site or 'all sites'},"
-        f" {view.format_span(made.since, made.until, ledger.zone)}, by {who}"
+        f"recorded: {explanation.id}, {site or 'all sites'},"
+        f" {view.format_span(explanation.since, explanation.until, ledger.zone)}, by {who}"
     )
 
 
@@ -117,26 +123,28 @@ def _write(
 
 
 def _print(
-    context: Context, seen: CoverageWindow, sheets: list[DayCheck], everything: bool
+    context: Context, window: CoverageWindow, sheets: list[DayCheck], everything: bool
 ) -> None:
     """Print the coverage of each site for people to read."""
     zone, out = ZoneInfo(context.settings.coverage.zone), make_console()
-    typer.echo(f"Coverage {view.format_span(seen.since, seen.until, zone)}, hours of {zone.key}")
-    rows = view.select_rows(seen, everything)
-    for made in view.build_tables(seen, zone, rows):
-        out.print(made)
+    typer.echo(
+        f"Coverage {view.format_span(window.since, window.until, zone)}, hours of {zone.key}"
+    )
+    rows = view.select_rows(window, everything)
+    for table in view.build_tables(window, zone, rows):
+        out.print(table)
     if rows:
         typer.echo(view.build_legend(rows))
-    if len(rows) < len(seen.rows):
-        typer.echo(f"{len(seen.rows) - len(rows)} more sites: --all prints them")
-    for line in (*view.describe_exceptions(seen), *view.format_gaps(seen, zone)):
+    if len(rows) < len(window.rows):
+        typer.echo(f"{len(window.rows) - len(rows)} more sites: --all prints them")
+    for line in (*view.describe_exceptions(window), *view.format_gaps(window, zone)):
         typer.echo(str(line))
     for sheet in sheets:
         typer.echo(f"report of {sheet.day} (UTC): {sheet.said}")
-    if beginning := view.describe_beginning(seen):
+    if beginning := view.describe_beginning(window):
         typer.echo(beginning.render(str, zone))
-    typer.echo(view.format_totals(seen))
-    if bare := seen.unexplained():
+    typer.echo(view.format_totals(window))
+    if bare := window.unexplained():
         first = bare[0]
         when = [at.astimezone(zone).strftime("%Y-%m-%dT%H:%M") for at in (first.since, first.until)]
         what = (

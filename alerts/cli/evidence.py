@@ -44,27 +44,25 @@ OfSighting = Annotated[
 def reveal(
     context: Context,
     incident: str,
-    wanted: Sequence[tuple[str, str]],
+    fields: Sequence[tuple[str, str]],
     *,
     case: str,
     reason: str,
     as_json: bool,
     by: str,
 ) -> None:
-    """Show the addresses of an incident's posts in clear, each behind its sighting; or the
-    `wanted` field of one sighting.
-    """
+    """Show the addresses of an incident's posts in clear, or one field of one sighting."""
     if not context.settings.originals.days:
         raise ConfigError(
             Phrase("originals.days is 0: no originals are stored, and none can be revealed")
         )
-    if len(wanted) > 1:
+    if len(fields) > 1:
         raise ConfigError(
             "--title, --author and --names are opened one at a time: give one of them"
         )
-    field_, of = wanted[0] if wanted else ("url", "")
+    field_, of = fields[0] if fields else ("url", "")
     with deciding(context, by, "address.reveal") as (store, who):
-        found, sealed = find_sealed(store, incident, of)
+        incident_record, sealed = find_sealed(store, incident, of)
     which = (
         f"sighting {sealed[0].id}"
         if of
@@ -72,17 +70,21 @@ def reveal(
         if len(sealed) == 1
         else f"{len(sealed)} sightings"
     )
-    said = f"{field_} of {incident}: {which}"
+    summary = f"{field_} of {incident}: {which}"
     opened = open_originals(context, found.tenant, sealed)
     context.trail().append(
-        ACTION, said, actor=who.name, tenant=found.tenant, reason=f"case {case}: {reason}"
+        ACTION,
+        summary,
+        actor=who.name,
+        tenant=incident_record.tenant,
+        reason=f"case {case}: {reason}",
     )
-    for one, original in opened:
+    for sighting, original in opened:
         text = _text(original, field_)
         if as_json:
-            print_row({"sighting": one.id, "seen": one.at.isoformat(), field_: text})
+            print_row({"sighting": sighting.id, "seen": sighting.at.isoformat(), field_: text})
         else:  # not wrapped, so that an address can be copied
-            typer.echo(f"{one.id}  {moment(one.at)}  {safe(text) or '(none)'}")
+            typer.echo(f"{sighting.id}  {moment(sighting.at)}  {safe(text) or '(none)'}")
 
 
 evidence = typer.Typer(
@@ -120,8 +122,8 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     """
     items, faults = vault_of(ctx.obj).looked_through()
     with contextlib.closing(open_configured_store(ctx.obj)) as store:
-        seen = store.mget(Sighting, {item.head.finding for item in items})
-    incidents = {id_: sighting.incident for id_, sighting in seen.items()}
+        sightings = store.mget(Sighting, {item.head.finding for item in items})
+    incidents = {id_: sighting.incident for id_, sighting in sightings.items()}
     print_list(
         items,
         as_json=as_json,
@@ -170,14 +172,14 @@ def open_(
                 "without --key one incident's addresses are shown: name it; what was posted takes"
                 " two officers' keys"
             )
-        wanted = [
+        fields = [
             (name, of)
             for name, of in (("title", title), ("author", author), ("members", names))
             if of
         ]
-        reveal(context, what[0], wanted, case=case, reason=reason, as_json=as_json, by=by)
+        reveal(context, what[0], fields, case=case, reason=reason, as_json=as_json, by=by)
         return
-    with _opened(
+    with _open_evidence(
         context, what, key, PACK if out else OPEN, case=case, reason=reason, by=by
     ) as opened:
         if out:
@@ -186,8 +188,8 @@ def open_(
                 f"{out}: {count} finding{'s' * (count != 1)} in clear; hand it over and remove it"
             )
             return
-        for one in opened:
-            for line in (*manifest_lines(one), *text_lines(one)):
+        for item in opened:
+            for line in (*manifest_lines(item), *text_lines(item)):
                 typer.echo(line)
 
 
@@ -210,15 +212,15 @@ def hold(
 ) -> None:
     """Hold all data of an incident, encrypted posts included, beyond its retention time."""
     incidents, findings = (
-        [one for one in what if one.startswith(INCIDENT) is kind] for kind in (True, False)
+        [id_ for id_ in what if id_.startswith(INCIDENT) is kind] for kind in (True, False)
     )
     if incidents:
         with _holds(ctx.obj, by) as (holds, who):
             for incident in incidents:
                 act = holds.release if end else holds.set
                 count = act(incident, by=who, case=case, reason=reason)
-                said = "is released" if end else f"is held for case {case}"
-                typer.echo(f"{incident} {said}, with its evidence ({count} here)")
+                outcome = "is released" if end else f"is held for case {case}"
+                typer.echo(f"{incident} {outcome}, with its evidence ({count} here)")
     if findings:
         _keep(ctx.obj, findings, case, reason, by, end=end)
 
@@ -229,9 +231,9 @@ def _keep(
     """Mark sealed findings as held, or let them expire again."""
     vault, action = vault_of(context), "evidence.let_go" if end else "evidence.keep"
     who, why = decider(context, by, "evidence.hold").name, f"case {case}: {reason}"
-    for one in [vault.find(finding) for finding in findings]:
+    for item in [vault.find(finding) for finding in findings]:
         context.trail().append(
-            action, f"finding {one.head.finding}", actor=who, tenant=one.head.tenant, reason=why
+            action, f"finding {item.head.finding}", actor=who, tenant=item.head.tenant, reason=why
         )
     count = vault.release(findings) if end else vault.hold(findings)
     typer.echo(f"{count} of {len(findings)} {'may expire again' if end else 'are kept'}")
@@ -245,7 +247,7 @@ def _holds(context: Context, by: str) -> Iterator[tuple[Holds, str]]:
 
 
 @contextlib.contextmanager
-def _opened(
+def _open_evidence(
     context: Context,
     what: Sequence[str],
     keys: Sequence[Path],
@@ -264,16 +266,16 @@ def _opened(
     def ask(name: str) -> str:
         return str(typer.prompt(f"Passphrase of {name}", hide_input=True, err=True))
 
-    asked = EvidenceRequest(
+    request = EvidenceRequest(
         action, decider(context, by, "evidence.open").name, f"case {case}: {reason}"
     )
-    yield open_all(vault, _items(context, vault, what), keys, ask, context.trail(), asked)
+    yield open_all(vault, _items(context, vault, what), keys, ask, context.trail(), request)
 
 
 def _items(context: Context, vault: Vault, what: Sequence[str]) -> list[VaultItem]:
     """Return the sealed files of findings, and of all findings of incidents."""
-    incidents = [one for one in what if one.startswith(INCIDENT)]
-    items = [vault.find(one) for one in what if not one.startswith(INCIDENT)]
+    incidents = [id_ for id_ in what if id_.startswith(INCIDENT)]
+    items = [vault.find(id_) for id_ in what if not id_.startswith(INCIDENT)]
     if incidents:
         with contextlib.closing(open_configured_store(context)) as store:
             findings = find_findings(store, incidents)

@@ -52,12 +52,12 @@ def hand_over(
         zone = ZoneInfo(context.tenant(tenant).zone)
         queue = IncidentQueue(work_of(context, store), name_of(by))
         start = parse_past_moment(since, zone, context.clock.now()) if since else None
-        found = handover(queue, tenant, start)
+        summary = handover(queue, tenant, start)
     if as_json:
-        print_row(handover_as_json(found))
+        print_row(handover_as_json(summary))
     else:
-        _print(found, ZoneInfo(context.settings.coverage.zone))
-    if not found.is_whole:
+        _print(summary, ZoneInfo(context.settings.coverage.zone))
+    if not summary.is_whole:
         raise typer.Exit(Exit.NO_VERDICT)
 
 
@@ -126,12 +126,12 @@ def left_words(left: timedelta | None) -> str:
 
 def row_as_json(row: QueueRow) -> dict[str, Any]:
     """Return a row of the queue as a JSON object."""
-    incident, told = (
+    incident, identity = (
         row.incident,
         {"id": row.incident.id, "tenant": row.incident.tenant, "status": row.item.status},
     )
     return {
-        **told,
+        **identity,
         "severity": incident.severity,
         "customers": incident.customers,
         **work_as_json(row),

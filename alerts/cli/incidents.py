@@ -121,10 +121,10 @@ def _each(
     The exit code is 2 if one of them was refused.
     """
     with _cases(context, by, permission) as (cases, who):
-        said = cases.several(incidents, lambda id_: act(cases, id_, who))
-    for one in said:
-        typer.echo(one.words(), err=not one.is_done)
-    if not all(one.is_done for one in said):
+        results = cases.several(incidents, lambda id_: act(cases, id_, who))
+    for result in results:
+        typer.echo(result.words(), err=not result.is_done)
+    if not all(result.is_done for result in results):
         raise typer.Exit(Exit.USAGE)
 
 
@@ -265,16 +265,19 @@ def takedown(
         )
         return
     with _cases(ctx.obj, by, "incident.export") as (cases, who):
-        found = cases.incident(incident)
+        incident_record = cases.incident(incident)
         context: Context = ctx.obj
-        tenant = context.tenant(found.tenant)
+        tenant = context.tenant(incident_record.tenant)
         written = lang or tenant.language
-        posts = outgoing_sightings(cases.find_sightings(found), vault_of(context))
+        posts = outgoing_sightings(cases.find_sightings(incident_record), vault_of(context))
         text = render_letter(
             notice_of(incident, posts, tenant, written, context.clock.now()), written
         )
         context.trail().append(
-            "incident.letter", f"incident {incident}: {written}", actor=who, tenant=found.tenant
+            "incident.letter",
+            f"incident {incident}: {written}",
+            actor=who,
+            tenant=incident_record.tenant,
         )
     write_out(text.encode(), output)
 
@@ -374,13 +377,13 @@ def suppress(
         conditions = SuppressionConditions(site, channel, author, rule, incident)
         actor = actor_of(context, who)
         desk = Suppressions(duties_of(context, store), context.trail(), actor)
-        made = desk.suppress(tenant, conditions, days=days, by=who.name, reason=reason)
-    if isinstance(made, PendingDecision):
-        typer.echo(f"{made.incident}: {waits_for(actor, made)}")
+        outcome = desk.suppress(tenant, conditions, days=days, by=who.name, reason=reason)
+    if isinstance(outcome, PendingDecision):
+        typer.echo(f"{outcome.incident}: {waits_for(actor, outcome)}")
         return
     typer.echo(
-        f"{made.id}: {describe_conditions(made)} of {tenant} is silent until"
-        f" {made.expires:%Y-%m-%d %H:%M} UTC"
+        f"{outcome.id}: {describe_conditions(outcome)} of {tenant} is silent until"
+        f" {outcome.expires:%Y-%m-%d %H:%M} UTC"
     )
 
 
@@ -403,16 +406,16 @@ def suppressions_list(
     now = context.clock.now()
     with contextlib.closing(open_configured_store(context)) as store:
         require_known_tenant(context, store, tenant)
-        found = [
+        pairs = [
             pair
             for pair in list_suppressions(store, tenant)
             if ended or tables.state(*pair, now) == tables.IN_FORCE
         ]
     print_list(
-        found,
+        pairs,
         as_json=as_json,
         row=lambda pair: tables.as_json(*pair, now),
-        table=lambda found: tables.suppressions_table(found, now),
+        table=lambda rows: tables.suppressions_table(rows, now),
         none="Nothing is suppressed.",
     )
 
@@ -484,7 +487,7 @@ def incidents_list(
     context: Context = ctx.obj
     now, zone = context.clock.now(), ZoneInfo(context.tenant(tenant).zone)
     opened_from, before = (
-        parse_past_moment(one, zone, now) if one else None for one in (since, until)
+        parse_past_moment(bound, zone, now) if bound else None for bound in (since, until)
     )
     order = order or ("opened" if as_json else "priority")
     view = QueueFilter(
@@ -509,19 +512,19 @@ def incidents_list(
         queue.check(view)  # reject an invalid filter first
         require_known_tenant(context, store, tenant)
         seller = _seller(context, store, author)
-        found = (
+        page = (
             queue.page(replace(view, seller=seller), limit)
             if seller or not author
             else QueuePage(())
         )
-        silent = find_suppressed(duties_of(context, store), [row.incident for row in found.rows])
+        silent = find_suppressed(duties_of(context, store), [row.incident for row in page.rows])
         behind = monitoring_status(store, now)
     narrowed = view.is_narrowed or tab != "all"
     none = f"{_nothing(seller, author, narrowed=narrowed)}; {behind.said}."
-    _print_queue(found, silent, none, as_json=as_json)
-    if found.after and not as_json:
+    _print_queue(page, silent, none, as_json=as_json)
+    if page.after and not as_json:
         typer.echo(f"More than {limit}: narrow the list, or raise --limit.", err=True)
-    if not found.rows:
+    if not page.rows:
         if as_json:
             typer.echo(none, err=True)
         raise typer.Exit(Exit.DONE if behind.is_trusted else Exit.NO_VERDICT)
@@ -540,7 +543,7 @@ def _print_queue(
             **work_as_json(row),
         },
         table=lambda _: Group(
-            incidents_table(rows, silent=silent), offers_table(rows), *_folded(found)
+            incidents_table(rows, silent=silent), offers_table(rows), *_describe_folded_rows(found)
         ),
         none=none,
     )
@@ -552,9 +555,9 @@ def _nothing(seller: str, author: str, *, narrowed: bool) -> str:
     return "No incidents that fit" if narrowed or author else "No incidents"
 
 
-def _folded(found: QueuePage) -> Iterator[str]:
+def _describe_folded_rows(page: QueuePage) -> Iterator[str]:
     """Yield a line for each row that stands for more incidents of the same seller."""
-    for row in found.rows:
+    for row in page.rows:
         if row.folded:
             yield (
                 f"{row.incident.id} stands for {row.folded} more of the same seller: --author"
@@ -594,19 +597,32 @@ def incidents_show(
 
 def _show(context: Context, store: IncidentStore, id_: str, *, as_json: bool) -> None:
     """Print one incident in full; ConfigError if it does not exist."""
-    found, now = load_details(store, id_, None if as_json else CUSTOMERS_SHOWN), context.clock.now()
-    if found is None:
+    incident_details, now = (
+        load_details(store, id_, None if as_json else CUSTOMERS_SHOWN),
+        context.clock.now(),
+    )
+    if incident_details is None:
         raise ConfigError("no incident of that id: `ullage incidents list` shows them")
-    book, zone = duties_of(context, store), ZoneInfo(context.tenant(found.incident.tenant).zone)
-    owed = book.find_deadlines([found.incident])[id_]
-    found, duties, decide = replace(found, status=owed.status), owed.duties, owed.decide
-    silence = find_suppressed(book, [found.incident]).get(id_)
+    book, zone = (
+        duties_of(context, store),
+        ZoneInfo(context.tenant(incident_details.incident.tenant).zone),
+    )
+    owed = book.find_deadlines([incident_details.incident])[id_]
+    incident_details, duties, decide = (
+        replace(incident_details, status=owed.status),
+        owed.duties,
+        owed.decide,
+    )
+    silence = find_suppressed(book, [incident_details.incident]).get(id_)
     actor = actor_of(context, NOBODY)
-    pending = [(one, waits_for(actor, one)) for one in find_pending(store, found.incident.family)]
+    pending = [
+        (entry, waits_for(actor, entry))
+        for entry in find_pending(store, incident_details.incident.family)
+    ]
     if as_json:
         print_row(
             details(
-                found,
+                incident_details,
                 clocks_as_json(duties, now),
                 silence,
                 decide_as_json(decide, now, zone),
@@ -615,24 +631,27 @@ def _show(context: Context, store: IncidentStore, id_: str, *, as_json: bool) ->
         )
         return
     clocks, out = clocks_table(duties, now, zone) if duties else "", make_console()
-    with out.pager() if out.is_terminal and found.more else contextlib.nullcontext():
+    with out.pager() if out.is_terminal and incident_details.more else contextlib.nullcontext():
         by_when = decide.words(now, zone) if decide else ("", "")
-        out.print(incident_in_full(found, clocks=clocks, silence=silence, decide=by_when))
-        for one, waits in pending:
-            out.print(Text(f"  {one.id}  {describe_pending(one)} by {one.by}: {waits}"))
-        for made in found.decisions:
-            if made.is_by_one_person:
+        out.print(
+            incident_in_full(incident_details, clocks=clocks, silence=silence, decide=by_when)
+        )
+        for entry, waits in pending:
+            out.print(Text(f"  {entry.id}  {describe_pending(entry)} by {entry.by}: {waits}"))
+        for decision in incident_details.decisions:
+            if decision.is_by_one_person:
                 out.print(
                     Text(
-                        f"  {made.at:%Y-%m-%d %H:%M} {describe(made)} by {made.by}: decided by one"
-                        " person"
+                        f"  {decision.at:%Y-%m-%d %H:%M} {describe(decision)} by {decision.by}:"
+                        " decided by one person"
                     )
                 )
-        shown = len(found.exposures)
-        for some in read_further_customers(store, found):
-            out.print(customers_table(some))
-            shown += len(some)
-        if shown < found.incident.customers:
+        shown = len(incident_details.exposures)
+        for batch in read_further_customers(store, incident_details):
+            out.print(customers_table(batch))
+            shown += len(batch)
+        if shown < incident_details.incident.customers:
             out.print(
-                f"  {found.incident.customers - shown:,} more, whose data has expired or was erased"
+                f"  {incident_details.incident.customers - shown:,} more, whose data has"
+                " expired or was erased"
             )

@@ -128,12 +128,12 @@ def _record(
         zone = ZoneInfo(context.tenant(get_incident(store, incident).tenant).zone)
         when = parse_sent_at(sent_at, zone, context.clock.now())
         cases = Cases(work_of(context, store), context.trail(), actor_of(context, who))
-        done = cases.decide(incident, chosen, by=who.name, sent_at=when, **details)
-    if isinstance(done.decision, Decision):
-        alone = ", decided by one person" if done.decision.is_by_one_person else ""
-        typer.echo(f"recorded: {incident} {describe(done.decision)}{alone}")
+        result = cases.decide(incident, chosen, by=who.name, sent_at=when, **details)
+    if isinstance(result.decision, Decision):
+        alone = ", decided by one person" if result.decision.is_by_one_person else ""
+        typer.echo(f"recorded: {incident} {describe(result.decision)}{alone}")
     else:
-        typer.echo(done.words())
+        typer.echo(result.words())
 
 
 def _answer(
@@ -142,7 +142,7 @@ def _answer(
     """Confirm or refuse one act that waits for a second person, or all of an incident's."""
     with deciding(context, by, CONFIRM if is_confirmed else "incident.decide") as (store, who):
         cases = Cases(work_of(context, store), context.trail(), actor_of(context, who))
-        waiting = [one.id for one, _ in cases.pending(cases.incident(incident))]
+        waiting = [pending.id for pending, _ in cases.pending(cases.incident(incident))]
         for id_ in waiting if entry == "all" else [entry]:
             typer.echo(
                 cases.answer(incident, id_, by=who.name, confirm=is_confirmed, note=note).words()
@@ -242,20 +242,20 @@ def export(
     if form == CUSTOMERS:
         _export_customers(context, incidents or [], kind, by, output)
         return
-    wanted = format_named(form)
+    export_format = format_named(form)
     with contextlib.closing(open_configured_store(context)) as store:
         filters = Filters(tenant=tenant, severity=severity, status=status, text=text)
         filters.to_filter()  # reject an invalid filter first
         require_known_tenant(context, store, tenant)
-        known = duties_of(context, store).statuses
+        statuses = duties_of(context, store).statuses
         total = (
             len(incidents)
             if incidents
-            else store.count(Incident, build_filter(store, filters, known))
+            else store.count(Incident, build_filter(store, filters, statuses))
         )
         with progress_bar(total, "incidents") as progress:
-            counted = _CountingIterator(chosen(store, incidents or [], filters, known), progress)
-            content = "".join(wanted.write(counted))
+            counted = _CountingIterator(chosen(store, incidents or [], filters, statuses), progress)
+            content = "".join(export_format.write(counted))
         behind = monitoring_status(store, context.clock.now())
     what = f"{counted.count} incidents as {form}"
     context.trail().append("incident.export", what, actor=current_user(), tenant=tenant)
@@ -277,10 +277,10 @@ def _export_customers(
     if len(incidents) != 1:
         raise ConfigError(f"--format {CUSTOMERS} is of one incident: name it")
     with deciding(context, by, "customers.export") as (store, who):
-        found = get_incident(store, incidents[0])
-        text, count = customers_csv(store, found, kind)
-    what = f"incident {found.id}: {count} handles"
-    context.trail().append("customers.export", what, actor=who.name, tenant=found.tenant)
+        incident = get_incident(store, incidents[0])
+        text, count = customers_csv(store, incident, kind)
+    what = f"incident {incident.id}: {count} handles"
+    context.trail().append("customers.export", what, actor=who.name, tenant=incident.tenant)
     write_out(text.encode(), output)
     typer.echo(f"{count:,} handles", err=True)
 
@@ -292,7 +292,7 @@ class _CountingIterator:
         self._incidents, self._progress, self.count = incidents, progress, 0
 
     def __iter__(self) -> Iterator[ExportedIncident]:
-        for one in self._incidents:
+        for incident in self._incidents:
             self.count += 1
             self._progress.add()
-            yield one
+            yield incident

@@ -79,7 +79,7 @@ def _row(one: Notification) -> dict[str, Any]:
 
 
 def _table(items: Sequence[Notification]) -> Table:
-    made = make_table(
+    table = make_table(
         "due",
         "outcome",
         "channel",
@@ -89,16 +89,16 @@ def _table(items: Sequence[Notification]) -> Table:
         right=("attempts",),
         whole=("due", "incident"),
     )
-    for one in items:
-        made.add_row(
-            moment(one.due),
-            one.outcome,
-            cell(one.channel),
-            one.incident,
-            one.what,
-            str(one.attempts),
+    for notification in items:
+        table.add_row(
+            moment(notification.due),
+            notification.outcome,
+            cell(notification.channel),
+            notification.incident,
+            notification.what,
+            str(notification.attempts),
         )
-    return made
+    return table
 
 
 rules_app = typer.Typer(
@@ -136,11 +136,11 @@ def replay_(
         require_known_tenant(context, store, tenant)
         judged = read_judgements(store)
         for rules in chosen:
-            made = replay(store, rules, context.tenant, tenant)
+            outcome = replay(store, rules, context.tenant, tenant)
             if as_json:
-                print_row(tables.replay_as_json(made, made.count_by_rule(judged)))
+                print_row(tables.replay_as_json(outcome, outcome.count_by_rule(judged)))
             else:
-                make_console().print(tables.replay_in_full(made, made.count_by_rule(judged)))
+                make_console().print(tables.replay_in_full(outcome, outcome.count_by_rule(judged)))
 
 
 @rules_app.command()
@@ -159,19 +159,21 @@ def use(
     """
     context: Context = ctx.obj
     kind = detect_kind(file)
-    kept, former = kind.load(file), kind.load_current(context.data).rules.version
-    if kept.rules.version <= former:
+    loaded, former = kind.load(file), kind.load_current(context.data).rules.version
+    if loaded.rules.version <= former:
         raise ConfigError(
-            f"{file} has version {kept.rules.version}; in force is {former}: raise it"
+            f"{file} has version {loaded.rules.version}; in force is {former}: raise it"
         )
     who, why = decider(context, by, "rules.change").name, validate_note(reason)
-    digest = hashlib.sha256(kept.text.encode()).hexdigest()
+    digest = hashlib.sha256(loaded.text.encode()).hexdigest()
     what = (
-        f"rules {kind.name} version {kept.rules.version} instead of {former}, SHA-256 {digest[:16]}"
+        f"rules {kind.name} version {loaded.rules.version} instead of {former},"
+        f" SHA-256 {digest[:16]}"
     )
     context.trail().append("rules.use", what, actor=who, reason=why)
     typer.echo(
-        f"{kind.name} of version {kept.rules.version} is in {kind.install(context.data, kept.text)}"
+        f"{kind.name} of version {loaded.rules.version} is in"
+        f" {kind.install(context.data, loaded.text)}"
     )
     typer.echo(
         "what comes from now on is judged by it; what was judged keeps its reasons until something"

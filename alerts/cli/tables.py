@@ -66,36 +66,44 @@ def as_json(one: Suppression, lifted: Suppression | None, now: datetime) -> dict
     }
 
 
-def suppressions_table(found: Sequence[Pair], now: datetime, zone: tzinfo | None = None) -> Table:
+def suppressions_table(pairs: Sequence[Pair], now: datetime, zone: tzinfo | None = None) -> Table:
     """Return a table of suppressions, one per row."""
-    made = make_table(
+    table = make_table(
         "suppression", "tenant", "silences", "by", "why", "until", whole=("suppression",)
     )
-    for one, lifted in found:
-        standing = state(one, lifted, now)
+    for suppression, lifted in pairs:
+        standing = state(suppression, lifted, now)
         ends = (
-            moment(one.expires, zone)
+            moment(suppression.expires, zone)
             if standing != "lifted"
             else f"lifted by {safe(lifted.by) if lifted else ''}"
         )
-        texts = map(cell, (one.tenant, describe_conditions(one), one.by, one.reason))
+        texts = map(
+            cell,
+            (
+                suppression.tenant,
+                describe_conditions(suppression),
+                suppression.by,
+                suppression.reason,
+            ),
+        )
         style = "" if standing == IN_FORCE else "dim"
-        made.add_row(one.id, *texts, ends, style=style)
-    return made
+        table.add_row(suppression.id, *texts, ends, style=style)
+    return table
 
 
 def background_table(counts: Sequence[BenignCount], rules: BenignRules) -> Table:
     """Return a table of benign posts, one row per site and rule, with the sum."""
     titles = {rule.id: rule.title for rule in rules.rule}
-    made = make_table("tenant", "site", "rule", "posts", "customers", right=("posts", "customers"))
+    table = make_table("tenant", "site", "rule", "posts", "customers", right=("posts", "customers"))
     for count in counts:
         rule = f"{count.rule} {titles.get(count.rule, 'of an earlier version')}"
-        made.add_row(
+        table.add_row(
             cell(count.tenant), cell(count.site), rule, f"{count.posts:,}", f"{count.customers:,}"
         )
-    made.add_section()
-    made.add_row("", "", "all", f"{sum(count.posts for count in counts):,}", "")
-    return made
+    table.add_section()
+    table.add_row("", "", "all", f"{sum(count.posts for count in counts):,}", "")
+    return table
 
 
 KINDS_WIDTH = 18
@@ -157,8 +165,8 @@ def offers_table(rows: Sequence[tuple[Incident, Status]]) -> RenderableType:
     table.add_column("offers", overflow="fold", ratio=3)
     table.add_column("seller", overflow="fold", min_width=13)
     table.add_column("section", overflow="fold", ratio=2)
-    told = [(i, offer(i), brief(i.authors, 1), brief(i.sections, 1)) for i, _ in rows]
-    for incident, *cells in told:
+    offers = [(i, offer(i), brief(i.authors, 1), brief(i.sections, 1)) for i, _ in rows]
+    for incident, *cells in offers:
         if any(cells):
             table.add_row(incident.id, *(Text(cell or "–") for cell in cells))
     return Group("", table) if table.row_count else ""
@@ -204,10 +212,10 @@ def incident_in_full(
         *((Text("\nReporting deadlines", "bold"), clocks) if clocks else ()),
         Text(
             f"\nSeen {incident.sightings:,}"
-            f" times{_of_them(len(found.sightings), incident.sightings)}",
+            f" times{_note_truncation(len(found.sightings), incident.sightings)}",
             "bold",
         ),
-        *((Text(f"  {known}"),) if (known := describe_removals(incident, zone)) else ()),
+        *((Text(f"  {removals}"),) if (removals := describe_removals(incident, zone)) else ()),
         _sightings(found.sightings, zone),
         *((Text("\nSellers", "bold"), _sellers(found.sellers, zone)) if found.sellers else ()),
         Text(f"\nCustomers: {incident.counted}", "bold"),
@@ -251,7 +259,7 @@ def _reasons(reasons: Iterable[IncidentReason]) -> Table:
 def _sightings(sightings: Iterable[Sighting], zone: tzinfo | None) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     for s in sightings:
-        told = (
+        summary = (
             " · ".join(filter(None, (s.title, summarize_claims(s.claims), _presence(s, zone))))
             or "–"
         )
@@ -259,7 +267,7 @@ def _sightings(sightings: Iterable[Sighting], zone: tzinfo | None) -> Table:
             f"  {moment(s.fetched_at, zone)}",
             cell(s.site),
             cell(s.url or "–"),
-            cell(told),
+            cell(summary),
             cell(s.author or "–"),
         )
     return grid
@@ -275,21 +283,21 @@ def _presence(sighting: Sighting, zone: tzinfo | None) -> str:
 
 def _sellers(sellers: Iterable[Seller], zone: tzinfo | None) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
-    for one in sellers:
+    for seller in sellers:
         posts = (
-            f"{one.sightings:,} sighting{'s' * (one.sightings != 1)} in {one.incidents:,}"
-            f" incident{'s' * (one.incidents != 1)}"
+            f"{seller.sightings:,} sighting{'s' * (seller.sightings != 1)} in {seller.incidents:,}"
+            f" incident{'s' * (seller.incidents != 1)}"
         )
         grid.add_row(
-            f"  {safe(one.author)}",
+            f"  {safe(seller.author)}",
             posts,
-            f"since {moment(one.since, zone)}",
-            Text(brief(one.sections, 4)),
+            f"since {moment(seller.since, zone)}",
+            Text(brief(seller.sections, 4)),
         )
     return grid
 
 
-def _of_them(shown: int, all_: int) -> str:
+def _note_truncation(shown: int, all_: int) -> str:
     """Return a remark if not all sightings are shown, else ""."""
     return f", the newest {shown:,} shown (--json has all)" if shown < all_ and shown else ""
 
@@ -317,7 +325,7 @@ SHOWN = 50
 
 def _counts_table(counts: Sequence[RuleCount]) -> Table:
     """Return a table of rules, one per row."""
-    made = make_table(
+    table = make_table(
         "rule",
         "what it says",
         "incidents",
@@ -327,14 +335,14 @@ def _counts_table(counts: Sequence[RuleCount]) -> Table:
         "precision",
         right=("incidents", "posts", "confirmed", "false"),
     )
-    for one in counts:
+    for count in counts:
         numbers = (
             f"{n:,}" if n else "–"
-            for n in (one.incidents, one.posts, one.confirmed, one.false_positives)
+            for n in (count.incidents, count.posts, count.confirmed, count.false_positives)
         )
-        precision = "–" if one.precision is None else f"{one.precision:.0%}"
-        made.add_row(cell(one.rule), cell(one.title), *numbers, precision)
-    return made
+        precision = "–" if count.precision is None else f"{count.precision:.0%}"
+        table.add_row(cell(count.rule), cell(count.title), *numbers, precision)
+    return table
 
 
 def replay_as_json(replay: RuleReplay, counts: Sequence[RuleCount]) -> dict[str, Any]:
@@ -356,14 +364,14 @@ def replay_as_json(replay: RuleReplay, counts: Sequence[RuleCount]) -> dict[str,
         {"before": b, "after": a, "incidents": n}
         for (b, a), n in sorted(replay.count_by_severity().items())
     ]
-    told = {
+    totals = {
         "kind": replay.kind,
         "judged": replay.judged,
         "frozen": replay.frozen,
         "changed": len(replay.changes) + replay.posts.total(),
     }
-    rules = [{**one._asdict(), "precision": one.precision} for one in counts]
-    return {**told, "severities": severity, "incidents": changes, "posts": posts, "rules": rules}
+    rules = [{**count._asdict(), "precision": count.precision} for count in counts]
+    return {**totals, "severities": severity, "incidents": changes, "posts": posts, "rules": rules}
 
 
 def replay_in_full(replay: RuleReplay, counts: Sequence[RuleCount]) -> RenderableType:
@@ -392,7 +400,7 @@ def replay_in_full(replay: RuleReplay, counts: Sequence[RuleCount]) -> Renderabl
 
 
 def _changes_table(replay: RuleReplay) -> Table:
-    made = make_table(
+    table = make_table(
         "incident", "tenant", "severity", "exposure", "scenario", "origin", whole=("incident",)
     )
     for change in replay.changes[:SHOWN]:
@@ -405,17 +413,17 @@ def _changes_table(replay: RuleReplay) -> Table:
             )
         )
         shown = (cells[name] for name in ("severity", "exposure", "scenario", "origin"))
-        made.add_row(change.incident, cell(change.tenant), *shown)
-    return made
+        table.add_row(change.incident, cell(change.tenant), *shown)
+    return table
 
 
 def _posts_table(replay: RuleReplay) -> Table:
-    made = make_table("site", "posts", "are", "would be", right=("posts",))
+    table = make_table("site", "posts", "are", "would be", right=("posts",))
     for (site, before, after), count in sorted(
         replay.posts.items(), key=lambda item: (-item[1], item[0])
     ):
-        made.add_row(cell(site), f"{count:,}", *map(_place, (before, after)))
-    return made
+        table.add_row(cell(site), f"{count:,}", *map(_place, (before, after)))
+    return table
 
 
 def _place(one: str) -> str:

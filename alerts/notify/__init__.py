@@ -255,9 +255,9 @@ def _mention_others(entry: MessageEntry, others: Sequence[MessageEntry]) -> Iter
         more = f" +{len(others) - NAMED}" if len(others) > NAMED else ""
         yield Phrase(
             "%(posts)s posts by one seller in %(incidents)s incidents: also %(named)s",
-            posts=sum(other.posts for other in (entry, *others)),
+            posts=sum(item.posts for item in (entry, *others)),
             incidents=len(others) + 1,
-            named=", ".join(other.incident for other in others[:NAMED]) + more,
+            named=", ".join(item.incident for item in others[:NAMED]) + more,
         )
 
 

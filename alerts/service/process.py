@@ -177,7 +177,7 @@ def run_alert(context: Context, *, once: bool) -> None:
         background, verdict = Live(BACKGROUND, context.data), Live(VERDICT, context.data)
         background(), verdict()  # what is wrong with them is said at the start
         notes = InHand.of(context.data, FINDINGS, GROUP, surroundings(), WATCHDOG_SECONDS, stop)
-        in_hand = stack.enter_context(notes.traced())
+        in_hand = stack.enter_context(notes.record_crashes())
         _record_single_persons(context)
         work, trail = Work(duties_of(context, store)), context.trail()
         plan_second = notifier.plan_second_person

@@ -153,17 +153,17 @@ def carry_out(site: Console, id_: str, typed: Mapping[str, str], by: str) -> Non
 
 
 def record_reports(
-    site: Console, id_: str, typed: Mapping[str, str], by: str, others: Iterable[str]
+    site: Console, id_: str, typed: Mapping[str, str], by: str, joint_reports: Iterable[str]
 ) -> None:
-    """Record a report that also counts for `others`, each a `REGIME STAGE`.
+    """Record a report that also counts for `joint_reports`, each a `REGIME STAGE`.
 
     Each gets a record of its own. Raises QueryError, and records nothing, if the incident does
     not owe
     one of them under the same rule and from the same moment.
     """
-    cases, others = open_cases(site), dict.fromkeys(others)
+    cases, joint_reports = open_cases(site), dict.fromkeys(joint_reports)
     duties = cases.find_deadlines(cases.incident(id_)).duties
-    if not others.keys() <= {
+    if not joint_reports.keys() <= {
         *list_joint_reports(typed["status"].removeprefix("reported "), map(format_duty, duties))
     }:
         raise QueryError(
@@ -171,7 +171,7 @@ def record_reports(
             "also",
         )
     carry_out(site, id_, typed, by)
-    for name in others:
+    for name in joint_reports:
         name_token = hashlib.sha256(f"{typed['token']} {name}".encode()).hexdigest()[
             : 2 * TOKEN_BYTES
         ]
