@@ -78,7 +78,7 @@ def _verify_file(context: Context, file: Path) -> None:
     except OSError as error:
         raise ConfigError(f"{file} cannot be read ({error.strerror})") from None
     if text.lstrip().startswith("{"):
-        typer.echo(erasure.verified(context, file))
+        typer.echo(erasure.verify_proof(context, file))
         return
     try:
         signer = signing.verify_report(text, keys.load_verifier(context.keys, signing.TOPIC))

@@ -120,8 +120,8 @@ def backup(
     folder, key_folder = _new(context, to, keys_to)
     with contextlib.ExitStack() as undo:
         # half a copy would only take up the space that was missing
-        for made in filter(None, (folder, key_folder)):
-            undo.callback(shutil.rmtree, made, ignore_errors=True)
+        for target in filter(None, (folder, key_folder)):
+            undo.callback(shutil.rmtree, target, ignore_errors=True)
         context.trail().append(
             "data.backup",
             "the data folder" + ", and its keys apart" * bool(key_folder),
@@ -135,26 +135,26 @@ def backup(
                 path for path in _files(context.keys.root) if key_folder and not path.is_symlink()
             ]
             with progress_bar(READS * sum(map(_size, (*sources, *keys)))) as progress:
-                stilled = _stilled(sources, context.data / AUDIT, still)
+                stilled = _lock_audit_log_last(sources, context.data / AUDIT, still)
                 count, size = _copy(context.data, folder, stilled, context, progress)
                 keys_count = (
                     _copy(context.keys.root, key_folder, keys, context, progress)[0]
                     if key_folder
                     else 0
                 )
-        said = f"{count} files, {size / 2**20:.1f} MiB"
+        summary = f"{count} files, {size / 2**20:.1f} MiB"
         if key_folder:
-            said += f"; {keys_count} key files in {key_folder}: keep them elsewhere"
+            summary += f"; {keys_count} key files in {key_folder}: keep them elsewhere"
         else:
-            said += (
+            summary += (
                 "; no key is in it, and without its keys it cannot be used: copy them with --keys,"
                 " or restore them from KMS"
             )
         undo.pop_all()
-    typer.echo(f"{folder}: {said}")
+    typer.echo(f"{folder}: {summary}")
     for path, why in left_out.items():
         typer.echo(f"not in it: {path} {why}")
-    for part, url in _elsewhere(context):
+    for part, url in _list_server_parts(context):
         typer.echo(f"not in it: {part} is on {url.split('?')[0]}, which has copies of its own")
 
 
@@ -250,22 +250,22 @@ def _new(context: Context, to: Path, keys_to: Path | None) -> tuple[Path, Path |
 
     Raises ConfigError if one is not empty, or lies within the other or within the data.
     """
-    made = [one.resolve() for one in (to, keys_to) if one]
-    for one in made:
+    targets = [target.resolve() for target in (to, keys_to) if target]
+    for target in targets:
         places = {
             context.data.resolve(): "the data folder",
             context.keys.root.resolve(): "the folder of keys",
         }
-        places |= {other: "the other one" for other in made if other is not one}
+        places |= {sibling: "the other one" for sibling in targets if sibling is not target}
         for place, what in places.items():
-            if one.is_relative_to(place):
-                where = "is" if one == place else "is within"
-                raise ConfigError(f"{one} {where} {what}: name one outside")
-        if one.exists() and any(one.iterdir()):
-            raise ConfigError(f"{one} is not empty: name a new folder")
-    for one in made:
-        one.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return made[0], made[1] if keys_to else None
+            if target.is_relative_to(place):
+                where = "is" if target == place else "is within"
+                raise ConfigError(f"{target} {where} {what}: name one outside")
+        if target.exists() and any(target.iterdir()):
+            raise ConfigError(f"{target} is not empty: name a new folder")
+    for target in targets:
+        target.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return targets[0], targets[1] if keys_to else None
 
 
 @contextlib.contextmanager
@@ -289,7 +289,7 @@ def _replaying_nothing(context: Context) -> Iterator[None]:
         os.close(handle)
 
 
-def _elsewhere(context: Context) -> Iterator[tuple[str, str]]:
+def _list_server_parts(context: Context) -> Iterator[tuple[str, str]]:
     """Yield the parts that are stored on servers, with their URLs."""
     settings = context.settings
     parts = {
@@ -304,14 +304,14 @@ def _elsewhere(context: Context) -> Iterator[tuple[str, str]]:
 
 def _sources(context: Context) -> tuple[list[Path], dict[Path, str]]:
     """Return the files to copy, in order, and the omitted files with the reason."""
-    belonging, found, left_out = _belonging(context), list[Path](), dict[Path, str]()
+    belonging, sources, left_out = _belonging(context), list[Path](), dict[Path, str]()
     for path in _files(context.data):
         if path.is_relative_to(context.keys.root):
             continue
         if path.is_symlink():
             left_out[path] = "is a link, and links are not followed: copy by hand what it leads to"
         elif path in belonging or _is_certificates(path):
-            found.append(path)
+            sources.append(path)
         else:
             left_out[path] = (
                 "is nothing that belongs to a backup: copy it by hand, a key to where the keys are"
@@ -326,10 +326,12 @@ def _sources(context: Context) -> tuple[list[Path], dict[Path, str]]:
             return rank.get(path.stem, len(ORDER)), str(path)
         return len(ORDER) + (2 if path.is_relative_to(context.data / AUDIT) else 1), str(path)
 
-    return sorted(found, key=place), left_out
+    return sorted(sources, key=place), left_out
 
 
-def _stilled(sources: Iterable[Path], log: Path, still: contextlib.ExitStack) -> Iterator[Path]:
+def _lock_audit_log_last(
+    sources: Iterable[Path], log: Path, still: contextlib.ExitStack
+) -> Iterator[Path]:
     """Yield the sources, locking the audit log before its files, until `still` ends.
 
     The log comes last. All of its chains and their marks beside the keys are then from one moment.
@@ -364,8 +366,8 @@ def _belonging(context: Context) -> set[Path]:
     """Return the files of the data folder that belong to a backup."""
     settings, patterns = context.settings, list(BELONGS)
     for url in (settings.bus.url, settings.bus.captures, settings.store.url):
-        scheme, _, rest = url.partition(":///")
-        place = rest.partition("?")[0].strip("/")
+        scheme, _, location = url.partition(":///")
+        place = location.partition("?")[0].strip("/")
         if scheme == "spool":
             patterns += [
                 f"{place}/{name}"
@@ -402,10 +404,10 @@ def _copy(
         with gone, progress.growth(copy, _size(path)):
             back_up(path, copy) if path.suffix == DATABASE else _copy_file(path, copy)
             size += copy.stat().st_size
-        for made in (copy, copy.with_name(copy.name + COUNTED)):
-            if made.is_file():
-                _sync(made)
-                files[str(made.relative_to(target))] = _digest(made, progress)
+        for output in (copy, copy.with_name(copy.name + COUNTED)):
+            if output.is_file():
+                _sync(output)
+                files[str(output.relative_to(target))] = _digest(output, progress)
     _sync_folders(target)
     manifest = {
         "version": VERSION,
@@ -473,9 +475,9 @@ def _manifest(folder: Path, key: bytes | None) -> dict[str, Any]:
     """
     path = folder / MANIFEST
     try:
-        body, digest, *rest = path.read_bytes().split(b"\n")
+        body, digest, *signatures = path.read_bytes().split(b"\n")
     except ValueError:
-        body, digest, rest = b"", b"", []
+        body, digest, signatures = b"", b"", []
     if (version := read_claimed_version(body)) not in (None, VERSION):
         raise CorruptError(
             f"{folder} is a backup of version {version}, and this ullage reads {VERSION}: use that"
@@ -483,25 +485,28 @@ def _manifest(folder: Path, key: bytes | None) -> dict[str, Any]:
         )
     if hashlib.sha256(body).hexdigest().encode() != digest:
         raise CorruptError(f"{path} is damaged: use another backup")
-    if key is not None and not hmac.compare_digest(rest[0] if rest else b"", _signature(key, body)):
+    if key is not None and not hmac.compare_digest(
+        signatures[0] if signatures else b"", _signature(key, body)
+    ):
         raise CorruptError(
             f"{path} was not written by who has these keys ({KEY}): nothing was restored; use"
             " another backup"
         )
     manifest: dict[str, Any] = json.loads(body)
     read = [
-        (f"{folder}: {name} has version", other, FORMATS.get(name))
-        for name, other in manifest["formats"].items()
+        (f"{folder}: {name} has version", actual, FORMATS.get(name))
+        for name, actual in manifest["formats"].items()
     ]
     read += [
         (f"{folder / name} has schema", n, SCHEMAS.get(kind))
         for name, (kind, n) in manifest["databases"].items()
     ]
-    for what, other, known in read:
-        if known not in (None, other):
-            ours = f"this ullage ({__version__}) reads {known}"
+    for what, actual, supported in read:
+        if supported not in (None, actual):
+            ours = f"this ullage ({__version__}) reads {supported}"
             raise CorruptError(
-                f"{what} {other}, and {ours}: use ullage {manifest['ullage']}; nothing was restored"
+                f"{what} {actual}, and {ours}: use ullage {manifest['ullage']};"
+                " nothing was restored"
             )
     root = folder.resolve()
     if not all((folder / name).resolve().is_relative_to(root) for name in manifest["files"]):

@@ -165,7 +165,7 @@ class _Stages(TyperGroup):
             self.commands = dict.fromkeys(entries, TyperCommand(None))
             return None
         try:
-            with _uncollected():
+            with _pause_collection():
                 loaded = entry.load()
             return _with_plain_help(cmd_name, _as_command(cmd_name, loaded))
         except ModuleNotFoundError as error:
@@ -192,10 +192,10 @@ class _Stages(TyperGroup):
 
 
 @contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Import without garbage collection, now or later, of what is imported.
+def _pause_collection() -> Iterator[None]:
+    """Disable garbage collection during imports, and exempt what they load from it later.
 
-    That would take a tenth of the start.
+    Collecting would take a tenth of the start.
     """
     gc.disable()
     try:
@@ -207,14 +207,14 @@ def _uncollected() -> Iterator[None]:
 
 def _entry_points() -> dict[str, importlib.metadata.EntryPoint]:
     """Return all commands by name, sorted by name."""
-    own = [
+    built_in = [
         importlib.metadata.EntryPoint(name, f"ullage.commands:{attribute}", GROUP)
         for name, attribute in OWN.items()
     ]
     return {
         entry.name: entry
         for entry in sorted(
-            (*importlib.metadata.entry_points(group=GROUP), *own), key=lambda e: e.name
+            (*importlib.metadata.entry_points(group=GROUP), *built_in), key=lambda e: e.name
         )
     }
 
@@ -399,13 +399,15 @@ def main() -> None:
 
 def _refuse(error: TyperException) -> NoReturn:
     """Report a wrong command line; show the help of a group without a command."""
-    said = error.format_message()
+    message = error.format_message()
     if type(error).__name__ == "NoArgsIsHelpError":
-        typer.echo(said)
+        typer.echo(message)
         sys.exit(Exit.USAGE)
     where = getattr(getattr(error, "ctx", None), "command_path", "")
     _fail(
-        f"{said}{'' if said[-1] in '.?' else '.'} See `{where} --help`" if said and where else said,
+        f"{message}{'' if message[-1] in '.?' else '.'} See `{where} --help`"
+        if message and where
+        else message,
         exit_code=Exit.USAGE,
     )
 

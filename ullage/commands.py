@@ -84,7 +84,7 @@ def run(ctx: typer.Context, once: Once = False) -> None:
     service.no_core_dumps()
     # until the process ends
     take_lock(ctx.obj.data / "locks" / "run.lock", f"{ctx.obj.data} is being run")
-    configured = partial(_configured, _more_roles(ctx.obj))
+    configured = partial(_list_configured_commands, _more_roles(ctx.obj))
     if once:
         if endless := configured():
             typer.echo(
@@ -107,7 +107,7 @@ def _more_roles(context: Context) -> list[Callable[[], list[str]]]:
     return [roles_of(context) for _, roles_of in registered(MORE)]
 
 
-def _configured(more: Iterable[Callable[[], list[str]]]) -> list[str]:
+def _list_configured_commands(more: Iterable[Callable[[], list[str]]]) -> list[str]:
     """Return the commands that are configured now beside the four services."""
     return [words for roles in more for words in roles()]
 
@@ -132,11 +132,15 @@ def status(
         )
     ready = not faults
     for words in (
-        [" ".join(only)] if only else (*supervisor.ROLES, *_configured(_more_roles(ctx.obj)))
+        [" ".join(only)]
+        if only
+        else (*supervisor.ROLES, *_list_configured_commands(_more_roles(ctx.obj)))
     ):
-        said = service.of(ctx.obj.settings, words)
-        ready = ready and said == service.READY
-        typer.echo(json.dumps({"role": words, "state": said}) if as_json else f"{words:<18}{said}")
+        state = service.of(ctx.obj.settings, words)
+        ready = ready and state == service.READY
+        typer.echo(
+            json.dumps({"role": words, "state": state}) if as_json else f"{words:<18}{state}"
+        )
     raise typer.Exit(Exit.DONE if ready else Exit.FAILED)
 
 
@@ -211,10 +215,10 @@ def check(
     faults = setup.check(ctx.obj, READERS, _parts(ctx.obj))
     if as_json:
         for line in faults:
-            state, _, said = line.partition(" ")
-            part, _, said = said.strip().partition(": ")
+            state, _, text = line.partition(" ")
+            part, _, text = text.strip().partition(": ")
             typer.echo(
-                json.dumps({"state": state.lower(), "part": part, "said": said}, ensure_ascii=False)
+                json.dumps({"state": state.lower(), "part": part, "said": text}, ensure_ascii=False)
             )
     else:
         print_labelled(faults, {"ok": "green", "WARN": "yellow", "FAULT": "bold red"})
@@ -257,13 +261,15 @@ def letters(
     context: Context = ctx.obj
     context.require_data()
     if replay:
-        done = dead_letters.replay(context.bus(), keys.load_opener(context.keys))
-        left = "".join(f", {count} left ({reason})" for reason, count in sorted(done.left.items()))
-        typer.echo(f"{done.replayed} replayed{left}")
+        report = dead_letters.replay(context.bus(), keys.load_opener(context.keys))
+        remaining = "".join(
+            f", {count} left ({reason})" for reason, count in sorted(report.left.items())
+        )
+        typer.echo(f"{report.replayed} replayed{remaining}")
         return
-    found = False
+    has_letters = False
     for letter in dead_letters.waiting_or_parked(context.bus()):
-        found = True
+        has_letters = True
         age = int(context.clock.wall() - letter.timestamp)
         row = {
             "id": letter.id,
@@ -274,5 +280,5 @@ def letters(
         }
         row["replays"] = letter.replays
         typer.echo(json.dumps(row) if as_json else "  ".join(str(value) for value in row.values()))
-    if not found and not as_json:
+    if not has_letters and not as_json:
         typer.echo("No dead letters.")

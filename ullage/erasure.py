@@ -96,10 +96,10 @@ class ErasureReport:
 
     def as_json(self) -> dict[str, Any]:
         """Return the entry for the proof."""
-        made: dict[str, Any] = {"place": self.place, "removed": self.removed}
+        entry: dict[str, Any] = {"place": self.place, "removed": self.removed}
         if self.stays:
-            made["stays"] = self.stays
-        return made if self.until is None else {**made, "until": self.until.isoformat()}
+            entry["stays"] = self.stays
+        return entry if self.until is None else {**entry, "until": self.until.isoformat()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ def erase(
         raise ConfigError(
             "--case and --reason must say something: they go into the audit record and the proof"
         )
-    require_tenant(tenant, _known(context))
+    require_tenant(tenant, _find_erasable_tenants(context))
     if everybody and confirm != tenant:
         raise ConfigError(
             f"--all destroys the keys of {tenant} for good: say its name again with --confirm"
@@ -174,13 +174,13 @@ def erase(
     _prove(context, order, looked, path, case.strip(), reason.strip())
 
 
-def _known(context: Context) -> set[str]:
+def _find_erasable_tenants(context: Context) -> set[str]:
     """Return the tenants of this host, and those of which a proof is here.
 
     The latter are included so that an erasure can be repeated.
     """
     proofs = map(PROOF.fullmatch, (path.name for path in (context.data / FOLDER).glob("*.json")))
-    return find_tenants(context) | {found[1] for found in proofs if found}
+    return find_tenants(context) | {match[1] for match in proofs if match}
 
 
 def _parts(context: Context) -> Iterator[ErasureStage]:
@@ -224,15 +224,20 @@ def carry_out(
     Raises FaultsError with all obstacles before anything is touched.
     """
     parts = list(parts)
-    if hindered := [said for part in parts for said in part.hinders(order)]:
+    if hindered := [obstacle for part in parts for obstacle in part.hinders(order)]:
         raise FaultsError(hindered)
     keys.load_signer(context.keys, ROLE)  # without a signer there is no proof, so nothing is erased
     action = "tenant.erase" if order.is_whole else "subject.erase"
     context.trail().append(
         action, f"tombstone {order.mark}", actor=current_user(), tenant=order.tenant, reason=why
     )
-    own = (partial(look, context) for look in (_recorded, _keys, _bus, _audit, _settings))
-    work: list[Callable[[Order], Iterable[ErasureReport]]] = [*(part.erase for part in parts), *own]
+    own_stages = (
+        partial(look, context) for look in (_erase_registry, _keys, _bus, _audit, _settings)
+    )
+    work: list[Callable[[Order], Iterable[ErasureReport]]] = [
+        *(part.erase for part in parts),
+        *own_stages,
+    ]
     looked = list[ErasureReport]()
     with progress_bar(len(work), "parts") as progress:
         for look in work:
@@ -241,7 +246,7 @@ def carry_out(
     return looked
 
 
-def _recorded(context: Context, order: Order) -> Iterator[ErasureReport]:
+def _erase_registry(context: Context, order: Order) -> Iterator[ErasureReport]:
     """Erase from the customer registry, if this is the host of search."""
     path = recorded.path_of(context.data, order.tenant)
     if not order.is_whole and path.is_file():
@@ -251,11 +256,11 @@ def _recorded(context: Context, order: Order) -> Iterator[ErasureReport]:
         yield ErasureReport("list of what is recorded", gone)
     elif order.is_whole:
         there = [
-            one for one in (path, path.with_name(path.name + recorded.AMENDED)) if one.is_file()
+            file for file in (path, path.with_name(path.name + recorded.AMENDED)) if file.is_file()
         ]
         context.inventory.strike(path)
-        for one in there:
-            one.unlink()
+        for file in there:
+            file.unlink()
         yield ErasureReport("list of what is recorded", len(there))
 
 
@@ -275,11 +280,13 @@ def _keys(context: Context, order: Order) -> Iterator[ErasureReport]:
     home = store.root / order.tenant
     if home.is_dir() and not any(home.iterdir()):
         home.rmdir()
-    given = store.command or store.credentials
+    has_external_keys = store.command or store.credentials
     yield ErasureReport(
         "keys",
         len(names),
-        "those that keys.command or a credential gives are yours to destroy" if given else "",
+        "those that keys.command or a credential gives are yours to destroy"
+        if has_external_keys
+        else "",
     )
 
 
@@ -311,13 +318,14 @@ def _bus(context: Context, order: Order) -> Iterator[ErasureReport]:
 
 def _naming(bus: Bus, order: Order) -> int:
     """Count the records of `findings` that name the customer or belong to the tenant."""
-    count, wanted = 0, order.handle.encode()
+    count, handle = 0, order.handle.encode()
     with contextlib.closing(bus.subscribe(FINDINGS, ROLE)) as everything:
         waiting = everything.lag().records
         while waiting > 0 and (records := everything.poll(min(waiting, 100), 0.0)):
             waiting -= len(records)
             count += sum(
-                one.headers.get("tenant") == order.tenant and wanted in one.value for one in records
+                record.headers.get("tenant") == order.tenant and handle in record.value
+                for record in records
             )
     return count
 
@@ -328,20 +336,20 @@ TAKEN = ("customers.export", "incident.export", "subjects.resolve", "incident.re
 
 def _audit(context: Context, order: Order) -> Iterator[ErasureReport]:
     """Report that the audit log remains, and how often pseudonyms were exported."""
-    found = [
+    entries = [
         entry for _, entry in read_entries(context.data / AUDIT) if entry.tenant == order.tenant
     ]
-    taken = [entry for entry in found if entry.action in TAKEN]
+    exports = [entry for entry in entries if entry.action in TAKEN]
     until = (order.now + timedelta(days=context.settings.audit.days)).date()
     yield ErasureReport(
-        AUDITED, 0, f"{len(found)} entries of the tenant stay: no value is in them", until
+        AUDITED, 0, f"{len(entries)} entries of the tenant stay: no value is in them", until
     )
-    if taken:
-        last = max(entry.at for entry in taken)
+    if exports:
+        last = max(entry.at for entry in exports)
         yield ErasureReport(
             "exports",
             0,
-            f"{len(taken)} were taken out, the last on {last:%Y-%m-%d}: whoever has one must"
+            f"{len(exports)} were taken out, the last on {last:%Y-%m-%d}: whoever has one must"
             " remove it",
         )
 
@@ -372,24 +380,25 @@ def _prove(
         "by": current_user(),
         "case": case,
         "reason": reason,
-        "looked_at": [one.as_json() for one in looked],
-        "gone_by": _gone_by(looked, order).isoformat(),
+        "looked_at": [report.as_json() for report in looked],
+        "gone_by": _latest_expiry(looked, order).isoformat(),
         "not_reached": list(ELSEWHERE),
     }
     signed = keys.load_signer(context.keys, ROLE).headers(PURPOSE, _canonical(body))
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     text = json.dumps({"proof": body, **signed}, ensure_ascii=False, indent=2).encode() + b"\n"
     write_whole(text, path)
-    removed, digest = sum(one.removed for one in looked), hashlib.sha256(text).hexdigest()
+    removed, digest = sum(report.removed for report in looked), hashlib.sha256(text).hexdigest()
     action = "tenant.erased" if order.is_whole else "subject.erased"
-    said = f"tombstone {order.mark}: {removed} removed, proof sha256 {digest}"
+    summary = f"tombstone {order.mark}: {removed} removed, proof sha256 {digest}"
     context.trail().append(
-        action, said, actor=current_user(), tenant=order.tenant, reason=f"case {case}"
+        action, summary, actor=current_user(), tenant=order.tenant, reason=f"case {case}"
     )
-    for one in looked:
-        until = f", until {one.until}" if one.until else ""
+    for report in looked:
+        until = f", until {report.until}" if report.until else ""
         typer.echo(
-            f"{one.place}: {one.removed} removed" + (f"; {one.stays}{until}" if one.stays else "")
+            f"{report.place}: {report.removed} removed"
+            + (f"; {report.stays}{until}" if report.stays else "")
         )
     if not (removed or order.is_whole):
         typer.echo(
@@ -400,13 +409,13 @@ def _prove(
     typer.echo(f"what expires by itself is gone by {body['gone_by']}; the proof is {path}")
 
 
-def _gone_by(looked: Iterable[ErasureReport], order: Order) -> date:
+def _latest_expiry(looked: Iterable[ErasureReport], order: Order) -> date:
     """Return the date on which the last expiring data is gone.
 
     The audit log is not included, as it holds no value.
     """
     return max(
-        (one.until for one in looked if one.until and one.place != AUDITED),
+        (report.until for report in looked if report.until and report.place != AUDITED),
         default=order.now.date(),
     )
 
@@ -416,19 +425,23 @@ def _canonical(body: object) -> bytes:
     return json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 
-def verified(context: Context, path: Path) -> str:
+def verify_proof(context: Context, path: Path) -> str:
     """Verify a proof, and return its contents as one line.
 
     Raises ConfigError unless a host that is known here signed it as it is.
     """
     try:
-        made = json.loads(path.read_bytes())
+        signed_proof = json.loads(path.read_bytes())
         keys.load_verifier(context.keys, TOPIC).verify(
-            str(made["signer"]), str(made["signature"]), PURPOSE, _canonical(made["proof"])
+            str(signed_proof["signer"]),
+            str(signed_proof["signature"]),
+            PURPOSE,
+            _canonical(signed_proof["proof"]),
         )
-        body = made["proof"]
+        body = signed_proof["proof"]
         return (
-            f"{path}: as it was signed by {made['signer']}: {body['erased']} of {body['tenant']},"
+            f"{path}: as it was signed by {signed_proof['signer']}: {body['erased']} of"
+            f" {body['tenant']},"
             f" {body['at']}, all gone by {body['gone_by']}"
         )
     except OSError as error:

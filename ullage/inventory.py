@@ -173,7 +173,7 @@ class Inventory:
         self.begin()
         name = self.name_of(part) if isinstance(part, Path) else part
         if name in self.parts():
-            raise ConfigError(_lost(name, self.data))
+            raise ConfigError(_describe_lost_part(name, self.data))
 
     def enter(self, part: str | Path, check_value: str = "") -> None:
         """List a part that was just created, durably."""
@@ -222,7 +222,9 @@ class Inventory:
                 records = self._read()
                 faults += self._missing_inventories(records)
             faults += [
-                _lost(part, self.data) for part in self.missing() if not part.startswith(apart)
+                _describe_lost_part(part, self.data)
+                for part in self.missing()
+                if not part.startswith(apart)
             ]
         except (UllageError, OSError) as error:
             faults.append(str(error))
@@ -256,11 +258,11 @@ class Inventory:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with disk_errors(str(self.folder)), wait_for_lock(self.folder):
             records = self._read_sound()
-            known = [copy for record in records.values() for copy in record.neighbours.items()]
-            names = {COMMANDS, *(name for name, _ in known), *self._names()} - records.keys()
+            copies = [copy for record in records.values() for copy in record.neighbours.items()]
+            names = {COMMANDS, *(name for name, _ in copies), *self._names()} - records.keys()
             listed = {part for record in records.values() for part in record.parts}
             for name in sorted(names):
-                number = max((copy[0] for other, copy in known if other == name), default=0)
+                number = max((copy[0] for service, copy in copies if service == name), default=0)
                 records[name] = InventoryRecord(version=VERSION, service=name, number=number)
             present = {
                 f"{KEYS}{name}": self.keys.read_check_value(name) for name in self._key_names()
@@ -301,9 +303,9 @@ class Inventory:
             records[name] = renumbered.signed(keys[name])
         for name in sorted(records, key=lambda name: name not in changed):
             copies = {
-                other: (record.number, record.digest)
-                for other, record in records.items()
-                if other != name
+                neighbour: (record.number, record.digest)
+                for neighbour, record in records.items()
+                if neighbour != name
             }
             signed = records[name].model_copy(update={"neighbours": copies}).signed(keys[name])
             write_whole(signed.model_dump_json().encode() + b"\n", self._path(name))
@@ -384,10 +386,12 @@ class Inventory:
         }
         for holder, record in records.items():
             for name, (number, digest) in record.neighbours.items():
-                other = records.get(name)
-                if other is None:
+                neighbour = records.get(name)
+                if neighbour is None:
                     how.setdefault(name, f"is gone, by the inventory of {holder}")
-                elif other.number < number or (other.number == number and other.digest != digest):
+                elif neighbour.number < number or (
+                    neighbour.number == number and neighbour.digest != digest
+                ):
                     how.setdefault(
                         name, f"is older than the copy of its digest in the inventory of {holder}"
                     )
@@ -441,5 +445,5 @@ def _accept(part: str) -> str:
     return f"`ullage check --accept-loss {part} --reason …`"
 
 
-def _lost(part: str, data: Path) -> str:
+def _describe_lost_part(part: str, data: Path) -> str:
     return f"{data / part} is gone: restore it from its copy, or accept its loss: {_accept(part)}"

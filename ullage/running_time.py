@@ -168,15 +168,15 @@ class ClockReading:
         """Describe the clocks, and what to do if they disagree."""
         if not self.is_suspended:
             return f"the wall clock goes as running time does, {self.said}"
-        done = "nothing is deleted until then"
+        effect = "nothing is deleted until then"
         if not self.spans:
             return (
                 f"the record of the clocks in {FOLDER}/{FILE} is damaged or of a newer ullage:"
-                f" {TO_DO}; {done}"
+                f" {TO_DO}; {effect}"
             )
         return (
             f"the wall clock says {self.said}, running time makes it"
-            f" {_minute(self.wall - self.jump)}: {TO_DO}; {done}"
+            f" {_minute(self.wall - self.jump)}: {TO_DO}; {effect}"
         )
 
     def later(self, wall: float, uptime: float, boot: str) -> ClockReading:
@@ -195,11 +195,11 @@ class ClockReading:
                 *self.spans[:-1],
                 last._replace(begin=min(last.begin, wall), end=wall, until=elapsed),
             )
-        found = ClockReading(wall, boot, uptime, self.agreed, spans[-MOST_SPANS:])
-        is_agreed = not found.is_suspended and (
+        reading = ClockReading(wall, boot, uptime, self.agreed, spans[-MOST_SPANS:])
+        is_agreed = not reading.is_suspended and (
             not same or elapsed - self.agreed[1] >= AGREED_SECONDS
         )
-        return found.accepted() if is_agreed else found
+        return reading.accepted() if is_agreed else reading
 
     def accepted(self) -> ClockReading:
         """Return this reading with the wall clock accepted as right from now on."""
@@ -245,7 +245,7 @@ def _without(ranges: list[Range], holes: list[Range]) -> Iterator[Range]:
             if hole_begin < hole_end
             else ranges
         )
-    yield from (one for one in ranges if one[0] < one[1])
+    yield from (span for span in ranges if span[0] < span[1])
 
 
 @dataclass(slots=True)
@@ -282,16 +282,16 @@ class RunningTime:
         """
         with disk_errors(), self._alone():
             before = self._before()
-            found = self._next(before)
-            if found.spans:
-                self._write(found)
+            reading = self._next(before)
+            if reading.spans:
+                self._write(reading)
                 if before is None and self.inventory is not None:
                     self.inventory.enter(self.path)
-        if found.is_suspended and not (before and before.is_suspended):
-            log.get("clock").error("retention_suspended", seconds=round(found.jump))
-        elif before and before.is_suspended and not found.is_suspended:
+        if reading.is_suspended and not (before and before.is_suspended):
+            log.get("clock").error("retention_suspended", seconds=round(reading.jump))
+        elif before and before.is_suspended and not reading.is_suspended:
             log.get("clock").info("retention_resumed")
-        return found
+        return reading
 
     def look(self) -> ClockReading:
         """Return a reading of both clocks without storing it."""
@@ -311,11 +311,11 @@ class RunningTime:
         """
         note(self.look())
         with disk_errors(), self._alone():
-            found = self._next(self._before())
+            reading = self._next(self._before())
             accepted = (
-                found.accepted()
-                if found.spans
-                else ClockReading.first(found.wall, found.uptime, found.boot)
+                reading.accepted()
+                if reading.spans
+                else ClockReading.first(reading.wall, reading.uptime, reading.boot)
             )
             self._write(accepted)
         log.get("clock").info("retention_resumed")
@@ -350,16 +350,16 @@ class RunningTime:
                 return None
             content = b""
         try:
-            found = _ClockRecord.model_validate_json(content)
+            record = _ClockRecord.model_validate_json(content)
         except ValidationError:
-            found = None
-        if found is None or found != found.summed():
+            record = None
+        if record is None or record != record.summed():
             return ClockReading(0.0, "", 0.0, (0.0, 0.0), ())
-        spans = tuple(Span(*one) for one in found.spans)
-        return ClockReading(spans[-1].end, found.boot, found.uptime, found.agreed, spans)
+        spans = tuple(Span(*span) for span in record.spans)
+        return ClockReading(spans[-1].end, record.boot, record.uptime, record.agreed, spans)
 
     def _write(self, reading: ClockReading) -> None:
-        made = _ClockRecord(
+        record = _ClockRecord(
             boot=reading.boot, uptime=reading.uptime, agreed=reading.agreed, spans=reading.spans
         )
-        write_whole(made.summed().model_dump_json().encode(), self.path, lasts=False)
+        write_whole(record.summed().model_dump_json().encode(), self.path, lasts=False)

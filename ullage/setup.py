@@ -179,11 +179,13 @@ def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = 
 
     def look(what: str, act: typing.Callable[[], str]) -> bool:
         try:
-            said = act()
+            result = act()
         except (UllageError, OSError) as error:
             lines.extend(f"FAULT  {what}: {fault}" for fault in list_faults(error))
             return False
-        lines.append(f"{'WARN ' if isinstance(said, SetupWarning) else 'ok   '}  {what}: {said}")
+        lines.append(
+            f"{'WARN ' if isinstance(result, SetupWarning) else 'ok   '}  {what}: {result}"
+        )
         return True
 
     look("inventory", lambda: _inventory(context))
@@ -218,28 +220,30 @@ def _disks(context: Context) -> str:
         context.data,
         *(place for url in urls if (place := _folder_of(url, context.data)) is not None),
     }
-    said, seen, tight = [], set[int](), False
+    free_space, devices, tight = [], set[int](), False
     for folder in sorted(folders):
         # a later folder is on the same file system as the one above it
         while not folder.exists():
             folder = folder.parent  # noqa: PLW2901
-        if folder.stat().st_dev in seen:
+        if folder.stat().st_dev in devices:
             continue
-        seen.add(folder.stat().st_dev)
+        devices.add(folder.stat().st_dev)
         if shortage := find_shortage(folder, LEAST_FREE_MIB):
             raise ConfigError(f"{shortage}: make room, or nothing is stored soon")
         free = count_free_mib(folder)
         tight = tight or free < TIGHT_MIB
-        said.append(
+        free_space.append(
             f"{free} MiB free" if folder == context.data else f"{free} MiB free at {folder}"
         )
-    return SetupWarning(f"{', '.join(said)}: make room soon") if tight else ", ".join(said)
+    return (
+        SetupWarning(f"{', '.join(free_space)}: make room soon") if tight else ", ".join(free_space)
+    )
 
 
 def _folder_of(url: str, data: Path) -> Path | None:
     """Return the folder of a bus or store in files; None for one on a server."""
-    scheme, _, rest = url.partition("://")
-    path = rest.partition("?")[0]
+    scheme, _, location = url.partition("://")
+    path = location.partition("?")[0]
     if scheme not in ("sqlite", "spool") or not path:
         return None
     return data / path.lstrip("/") if not path.startswith("//") else Path(path[1:])
@@ -259,18 +263,18 @@ def plan(context: Context, parts: Iterable[str] = ()) -> Iterator[str]:
 
 
 def _bus_plan(knob: str, url: str, keep: Mapping[str, Retention]) -> Iterator[str]:
-    scheme, _, rest = url.partition("://")
+    scheme, _, address = url.partition("://")
     if scheme == "kafka":
-        with _installed("kafka"):
+        with _require_extra("kafka"):
             from ullage.bus.kafka.topics import plan as kafka_plan  # noqa: PLC0415
 
-        yield from kafka_plan(rest, keep, (dead_letters.REPLAY_GROUP, dead_letters.LIST_GROUP))
+        yield from kafka_plan(address, keep, (dead_letters.REPLAY_GROUP, dead_letters.LIST_GROUP))
     else:
         yield f"# {knob} is {scheme}: nothing has to be created, ullage makes its files itself"
 
 
 @contextlib.contextmanager
-def _installed(extra: str) -> Iterator[None]:
+def _require_extra(extra: str) -> Iterator[None]:
     """Name the missing extra if an import in this block fails."""
     try:
         yield
@@ -289,14 +293,14 @@ def _look_at_buses(context: Context, readers: Mapping[str, str], look: Look) -> 
     if buses.captures:
         parts.insert(0, (buses.captures, {CAPTURES: keep.pop(CAPTURES)}))
     for url, topics in parts:
-        scheme, _, rest = url.partition("://")
+        scheme, _, address = url.partition("://")
         if scheme == "kafka":
-            _look_at_kafka(context, rest, topics, readers, look)
+            _look_at_kafka(context, address, topics, readers, look)
         else:
-            kept = (
+            extra_readers = (
                 {DEAD_LETTERS: dead_letters.REPLAY_GROUP} if scheme == "sqlite" else {}
             )  # of no stage, and a file that is damaged as others
-            for topic, group in {**readers, **kept}.items():
+            for topic, group in {**readers, **extra_readers}.items():
                 if topic in topics:
                     look(f"bus topic {topic}", partial(_unread, context, url, topics, topic, group))
 
@@ -308,7 +312,7 @@ def _look_at_kafka(
     readers: Mapping[str, str],
     look: Look,
 ) -> None:
-    with _installed("kafka"):
+    with _require_extra("kafka"):
         from ullage.bus.kafka.topics import Examiner  # noqa: PLC0415
 
     with contextlib.closing(Examiner(rest, context.data, keep)) as cluster:
@@ -345,15 +349,15 @@ def lasts(path: Path, life: Life, now: datetime) -> str:
             " right?"
         )
     days = (life.end - now).days
-    left = (
+    remaining = (
         f"{days} days are left"
         if days > 1
         else "a day is left"
         if days
         else "less than a day is left"
     )
-    said = f"{path} is good until {life.end:%Y-%m-%d %H:%M} UTC, {left}"
-    return SetupWarning(f"{said}: have it renewed") if now > life.renewal_due else said
+    validity = f"{path} is good until {life.end:%Y-%m-%d %H:%M} UTC, {remaining}"
+    return SetupWarning(f"{validity}: have it renewed") if now > life.renewal_due else validity
 
 
 def _unread(
@@ -385,12 +389,12 @@ def accept_clock(context: Context) -> str:
             if reading.spans
             else "the record of the clocks was damaged"
         )
-        said = f"the wall clock is right: {reading.said}, {by}"
-        context.trail().append("clock.accepted", said, actor=current_user())
+        summary = f"the wall clock is right: {reading.said}, {by}"
+        context.trail().append("clock.accepted", summary, actor=current_user())
 
-    found = context.running_time.look()
-    if not found.is_suspended:
-        return f"there is nothing to accept: {found}"
+    clock_reading = context.running_time.look()
+    if not clock_reading.is_suspended:
+        return f"there is nothing to accept: {clock_reading}"
     return f"accepted, and deletion goes on by running time: {context.running_time.accept(note)}"
 
 
@@ -480,15 +484,15 @@ def _with_keys(store: keys.KeyStore) -> set[str]:
 
 def _signers(context: Context) -> str:
     """Describe how many signers are trusted here, by topic."""
-    known = {
+    counts = {
         topic: len(keys.load_verifier(context.keys, topic).known) for topic in (CAPTURES, FINDINGS)
     }
-    if not any(known.values()):
+    if not any(counts.values()):
         raise ConfigError(
             f"no signer is known in {context.keys.root / 'signers'}: run `ullage init`, or copy"
             " their public halves"
         )
-    return ", ".join(f"{count} signers of {topic} are believed" for topic, count in known.items())
+    return ", ".join(f"{count} signers of {topic} are believed" for topic, count in counts.items())
 
 
 def _keys(context: Context) -> str:
@@ -540,5 +544,5 @@ def _describe(model: type[BaseModel], values: BaseModel, prefix: str) -> Iterato
 
 def _toml(value: object) -> str:
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{key} = {_toml(one)}' for key, one in value.items())}}}"
+        return f"{{{', '.join(f'{key} = {_toml(item)}' for key, item in value.items())}}}"
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)

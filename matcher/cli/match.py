@@ -443,7 +443,7 @@ def match(ctx: typer.Context, once: Once = False) -> None:
         in_hand = stack.enter_context(
             InHand.of(
                 context.data, CAPTURES, GROUP, surroundings(), WATCHDOG_SECONDS, stop
-            ).traced()
+            ).record_crashes()
         )
         stage = MatchStage(context, subscription, findings, metrics, in_hand.writing, in_hand.trace)
         made.append(stage)

@@ -46,19 +46,19 @@ class Texts(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found, self._within = list[str](), list[str]()
+        self.found, self._find_nested = list[str](), list[str]()
 
     def handle_starttag(self, tag, attrs):
         self.found += [value for name, value in attrs if name in SPOKEN and value]
         if tag in OPAQUE:
-            self._within.append(tag)
+            self._find_nested.append(tag)
 
     def handle_endtag(self, tag):
-        if self._within and self._within[-1] == tag:
-            self._within.pop()
+        if self._find_nested and self._find_nested[-1] == tag:
+            self._find_nested.pop()
 
     def handle_data(self, data):
-        if not self._within and data.strip():
+        if not self._find_nested and data.strip():
             self.found.append(data.strip())
 
 

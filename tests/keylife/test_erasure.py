@@ -17,7 +17,7 @@ from tests.matcher.bank import phone
 from tests.stores import on_server_too
 from ullage.audit import read_entries, walk_all
 from ullage.bus import CAPTURES, FINDINGS, Outgoing, Record, Subscription
-from ullage.erasure import _known
+from ullage.erasure import _find_erasable_tenants
 from ullage.errors import ConfigError
 from ullage.lookup.erased_customers import SETTLED
 from ullage.runtime.dead_letters import DeadLetters
@@ -330,4 +330,4 @@ def test_a_tenant_whose_name_has_a_number_is_known_by_its_proof(leaked: House) -
     folder = leaked.data / "erased"
     folder.mkdir(mode=0o700)
     (folder / "bank-2-20261127T101500Z-0123abcd.json").write_text("{}")
-    assert _known(leaked.context) >= {"bank-2"}
+    assert _find_erasable_tenants(leaked.context) >= {"bank-2"}

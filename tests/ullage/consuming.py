@@ -107,7 +107,7 @@ def main(data: Path, way: str, watchdog: float) -> None:
             with (data / "handled").open("a") as file:
                 file.write(f"{record.offset}\n")
 
-    with in_hand.traced():
+    with in_hand.record_crashes():
         Worker("match", subscription, handle, letters, stop, BATCH, in_hand=in_hand).run(once=True)
 
 

@@ -194,7 +194,7 @@ class Trail:
         On return either all of them are durable or none is.
         """
         typed = dict.fromkeys(
-            said for one in noted for said in (("name", one.actor), ("reason", one.reason))
+            pair for entry in noted for pair in (("name", entry.actor), ("reason", entry.reason))
         )
         for name, text in typed:
             if what := identifier_in(text):
@@ -204,26 +204,30 @@ class Trail:
         self.keys.inventory.begin()
         with disk_errors(f"audit chain {self.root / self.chain}"), self._lock_chain() as folder:
             key, files = self._load_key(), list_segments(folder)
-            head, others = (
+            head, other_heads = (
                 self._find_end(folder, files, key),
                 dict(read_heads(self.root, self.chain)),
             )
             is_first = not head.seq
-            head, gap = self._skip_gap(head, key, others)
+            head, gap = self._skip_gap(head, key, other_heads)
             now = self.clock.now()
             if not gap and head.seq >= head.begins and self._is_full(files[-1], head, now):
                 head = self._delete_expired(folder, files, head, key)
-            seen = {name: (one.seq, one.last) for name, one in others.items()}
-            news = {name: last for name, last in seen.items() if head.seen.get(name) != last}
-            told = [PendingEntry(GAP, gap, current_user())] if gap else []
-            entries = _make_entries(head, [*told, *noted], news, now, key)
+            positions = {
+                name: (chain_head.seq, chain_head.last) for name, chain_head in other_heads.items()
+            }
+            news = {name: last for name, last in positions.items() if head.seen.get(name) != last}
+            gap_entries = [PendingEntry(GAP, gap, current_user())] if gap else []
+            entries = _make_entries(head, [*gap_entries, *noted], news, now, key)
             # a size of 0 asks for a new file
             path = files[-1] if head.size else segment_path(folder, entries[0].seq)
-            self._write(path, head.model_copy(update={"seen": {**head.seen, **seen}}), entries, key)
+            self._write(
+                path, head.model_copy(update={"seen": {**head.seen, **positions}}), entries, key
+            )
             self._write_mark(Mark(seq=entries[-1].seq, last=entries[-1].digest), key)
             if is_first:
                 self.keys.inventory.enter(self.root / self.chain)
-            return entries[len(told) :]
+            return entries[len(gap_entries) :]
 
     def _load_key(self) -> bytes:
         """Return the chain's key, created with its first entry unless it comes from elsewhere.

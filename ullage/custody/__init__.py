@@ -108,19 +108,19 @@ def canonical(fields: Mapping[str, object]) -> bytes:
 def manifest(capture: Capture, finding: Finding, severity: str, sealed_at: datetime) -> Manifest:
     """Return the manifest of `capture`, in which `finding` was found."""
     fields = capture.model_dump(mode="json", exclude={"body"})
-    taken = CustodyStep(
+    acquisition = CustodyStep(
         at=capture.fetched_at,
         role="crawl",
         what=f"fetched from site {capture.site} and sealed to match",
     )
     if capture.platform == INGEST:
-        taken = CustodyStep(
+        acquisition = CustodyStep(
             at=capture.fetched_at,
             role=INGEST,
             what=f"handed in as of site {capture.site} and sealed to match",
         )
     steps = [
-        taken,
+        acquisition,
         CustodyStep(
             at=finding.matched_at,
             role="match",
@@ -155,14 +155,14 @@ def decode(data: bytes) -> tuple[Manifest, bytes]:
     """
     head, body = unframe(data)
     try:
-        made = Manifest.model_validate_json(head)
+        decoded = Manifest.model_validate_json(head)
     except ValidationError:
         raise RecordError("malformed") from None
-    if made.sha256["body"] != digest(body) or made.sha256["capture"] != digest(
-        canonical(made.capture)
+    if decoded.sha256["body"] != digest(body) or decoded.sha256["capture"] != digest(
+        canonical(decoded.capture)
     ):
         raise RecordError("digest")
-    return made, body
+    return decoded, body
 
 
 PURPOSE, FOLDER = "evidence", "evidence"
@@ -189,9 +189,9 @@ def make_officer(folder: Path, name: str, passphrase: str) -> tuple[Path, Path]:
     pem = private.private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase.encode())
     )
-    made = (folder / f"{name}.pem", folder / f"{name}.pub")
+    paths = (folder / f"{name}.pem", folder / f"{name}.pub")
     public = keys.with_check_value(private.public_key().public_bytes_raw(), f"{FOLDER}/{name}.pub")
-    for path, data, mode in zip(made, (pem, public), (0o600, 0o644), strict=True):
+    for path, data, mode in zip(paths, (pem, public), (0o600, 0o644), strict=True):
         try:
             write_new(data, path, mode)
         except FileExistsError:
@@ -199,7 +199,7 @@ def make_officer(folder: Path, name: str, passphrase: str) -> tuple[Path, Path]:
                 f"{path} exists: an officer's key is never overwritten, what was sealed to it would"
                 " be lost"
             ) from None
-    return made
+    return paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,12 +269,12 @@ def open_sealed(
     Raises RecordError if the data is damaged, or if one of these keys is missing in `keys`.
     """
     by_print = {key_id("", key.public_key()): key for key in keys}
-    known = {
+    private_keys = {
         id_: by_print[f".{id_.rpartition('.')[2]}"]
         for id_ in ids
         if f".{id_.rpartition('.')[2]}" in by_print
     }
-    opener, data = SealOpener(known), sealed
+    opener, data = SealOpener(private_keys), sealed
     for id_ in reversed(ids):
         data = opener.open(data, purpose=PURPOSE, topic=place, schema=SCHEMA, key_id=id_)
     return data

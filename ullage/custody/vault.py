@@ -108,23 +108,23 @@ class Vault:
 
     def items(self) -> Iterator[VaultItem]:
         """Yield all items, oldest first; CorruptError if one is damaged."""
-        found, faults = self.looked_through()
+        intact, faults = self.looked_through()
         if faults:
             raise faults[0]
-        yield from found
+        yield from intact
 
     def looked_through(self) -> tuple[list[VaultItem], list[CorruptError]]:
         """Return the intact items, oldest first, and the faults of the damaged ones.
 
         Only the header line of each file is checked.
         """
-        found, faults = list[VaultItem](), list[CorruptError]()
+        intact, faults = list[VaultItem](), list[CorruptError]()
         for path in sorted(self.root.glob(f"*/*{SUFFIX}")):
             try:
-                found.append(self._item(path))
+                intact.append(self._item(path))
             except CorruptError as error:
                 faults.append(error)
-        return sorted(found, key=lambda item: (item.head.sealed_at, item.head.finding)), faults
+        return sorted(intact, key=lambda item: (item.head.sealed_at, item.head.finding)), faults
 
     def size(self) -> int:
         """Return the total size of all files in bytes."""
@@ -155,7 +155,7 @@ class Vault:
         """Return the sealed data of an item; CorruptError if it is damaged."""
         sealed = item.path.read_bytes().partition(b"\n")[2]
         if item.head.sealed_sha256 not in ("", hashlib.sha256(sealed).hexdigest()):
-            raise self._damaged(item.path)
+            raise self._make_damage_error(item.path)
         return sealed
 
     def check(self) -> int:
@@ -171,10 +171,10 @@ class Vault:
 
     def release(self, findings: Iterable[str]) -> int:
         """Let evidence expire again; returns how many items were held."""
-        held = [item for item in self._those(findings) if item.held]
-        for item in held:
+        items = [item for item in self._those(findings) if item.held]
+        for item in items:
             item.path.with_suffix(HOLD).unlink()
-        return len(held)
+        return len(items)
 
     def expire(self, days: float, reading: ClockReading) -> int:
         """Remove older evidence that is not held; returns how many files were removed.
@@ -195,8 +195,8 @@ class Vault:
         return len(gone)
 
     def _those(self, findings: Iterable[str]) -> list[VaultItem]:
-        wanted = set(findings)
-        return [item for item in self.items() if item.head.finding in wanted]
+        ids = set(findings)
+        return [item for item in self.items() if item.head.finding in ids]
 
     @staticmethod
     def _mark(item: VaultItem) -> bool:
@@ -204,7 +204,7 @@ class Vault:
         return True
 
     @staticmethod
-    def _damaged(path: Path) -> CorruptError:
+    def _make_damage_error(path: Path) -> CorruptError:
         return CorruptError(
             f"{path} is damaged, no evidence of ours, or was written by a newer ullage:"
             " use that version, or move it away, do not delete it, and look for a copy"
@@ -221,9 +221,9 @@ class Vault:
         try:
             head = VaultHeader.model_validate(read_json(line))
         except (ValueError, ValidationError):
-            raise self._damaged(path) from None
+            raise self._make_damage_error(path) from None
         if (head.tenant, head.finding) != (path.parent.name, path.stem) or (
             head.sealed_sha256 and head.sha256 != head.digest()
         ):
-            raise self._damaged(path)
+            raise self._make_damage_error(path)
         return VaultItem(head, path, path.stat().st_size, path.with_suffix(HOLD).exists())

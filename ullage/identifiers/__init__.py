@@ -42,10 +42,10 @@ def kinds() -> dict[str, Kind]:
     modules = [
         importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)
     ]
-    found = sorted(
+    by_rank = sorted(
         (m.KIND for m in modules if hasattr(m, "KIND")), key=lambda kind: (kind.rank, kind.name)
     )
-    return {kind.name: kind for kind in found}
+    return {kind.name: kind for kind in by_rank}
 
 
 @cache
@@ -56,7 +56,7 @@ def claims(name: str) -> tuple[int, int]:
     with a calling code fits the plan of a country, so a phone from abroad goes before a card: one
     number in ten passes Luhn. Names that are no kinds, like that of a digest, come last.
     """
-    ranks = {kind: 2 * found.rank for kind, found in kinds().items()}
+    ranks = {kind: 2 * definition.rank for kind, definition in kinds().items()}
     plain = ranks.get(name, 2 * len(ranks) + 2)
     return plain, ranks["card"] - 1 if name == "phone" else plain
 

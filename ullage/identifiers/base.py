@@ -103,10 +103,10 @@ class Kind:
 
     def find(self, text: str) -> list[Candidate]:
         """Find the candidates of this kind in folded text, valid or not."""
-        found = (
+        normals = (
             (match, self.normalise(match[self._group])) for match in self.pattern.finditer(text)
         )
-        return [self._candidate(match, normal) for match, normal in found if normal]
+        return [self._candidate(match, normal) for match, normal in normals if normal]
 
     def search(self, text: str, start: int = 0) -> tuple[int, int, Candidate | None] | None:
         """Return the next shape from `start` on, or None at the end of the text.
@@ -141,16 +141,16 @@ class Kind:
             array("q"),
             list[re.Match[str]](),
         )
-        add_start, add_end, add_number, known = (
+        add_start, add_end, add_number, get_number = (
             starts.append,
             ends.append,
             which.append,
             numbers.get,
         )
         # floods go through here
-        for match in chain(self.pattern.finditer(text), self._within(failed, numbers)):
+        for match in chain(self.pattern.finditer(text), self._find_nested(failed, numbers)):
             value = match[group]
-            number = known(value)
+            number = get_number(value)
             if number is None:
                 normal = self.normalise(value)
                 number = numbers[value] = len(normals) if normal else NO_NORMAL
@@ -164,7 +164,7 @@ class Kind:
                 failed.append(match)
         return starts, ends, which
 
-    def _within(
+    def _find_nested(
         self, failed: list[re.Match[str]], numbers: dict[str, int]
     ) -> Iterator[re.Match[str]]:
         """Yield the shapes that begin inside a failed one.

@@ -25,8 +25,8 @@ GROUPS = (
     *((4, 4, 4, last) for last in range(7, 0, -1)),
     (4, 6, 5),
     (4, 6, 4),
-    *((4, rest) for rest in range(15, 8, -1)),
-    *((6, rest) for rest in range(13, 6, -1)),
+    *((4, last) for last in range(15, 8, -1)),
+    *((6, last) for last in range(13, 6, -1)),
 )
 """How a number is grouped; two groups are separated by a space or dash only."""
 FIRST = r"(?:[3-6]\d{3}|81\d{2}|2[2-7]\d{2})"

@@ -106,8 +106,8 @@ def _ascii_label(label: str) -> str:
     """
     try:
         if HAN.fullmatch(label):
-            made = f"xn--{label.encode('punycode').decode('ascii')}"
-            return made if len(made) <= LONGEST_LABEL else ""
+            encoded = f"xn--{label.encode('punycode').decode('ascii')}"
+            return encoded if len(encoded) <= LONGEST_LABEL else ""
         return label.encode("idna").decode("ascii")
     except UnicodeError:
         return ""

@@ -49,14 +49,14 @@ def _any_case(letters: Iterable[str]) -> str:
     return f"[{''.join(sorted(letters))}{''.join(sorted(letters)).lower()}]"
 
 
-def _behind_country(length: int) -> str:
+def _country_tail_pattern(length: int) -> str:
     """Return a pattern of the rest of a number, in one word or in groups of four."""
-    fours, rest = divmod(length - 4, 4)
-    tail = rf"[ \-]?[0-9A-Za-z]{{{rest}}}" if rest else ""
+    fours, remainder = divmod(length - 4, 4)
+    tail = rf"[ \-]?[0-9A-Za-z]{{{remainder}}}" if remainder else ""
     return rf"[0-9]{{2}}(?:[ \-]?[0-9A-Za-z]{{4}}){{{fours}}}{tail}"
 
 
-def _of_letter(first: str) -> str:
+def _letter_pattern(first: str) -> str:
     """Return a pattern of the numbers of countries that begin with this letter.
 
     Split by letter, the alternatives are rejected three times as fast as in one list of countries.
@@ -65,13 +65,15 @@ def _of_letter(first: str) -> str:
     for country, length in LENGTHS.items():
         if country[0] == first:
             seconds.setdefault(length, []).append(country[1])
-    ways = (_any_case(letters) + _behind_country(length) for length, letters in seconds.items())
+    ways = (
+        _any_case(letters) + _country_tail_pattern(length) for length, letters in seconds.items()
+    )
     return f"{_any_case(first)}(?:{'|'.join(ways)})"
 
 
 FIRST = sorted({country[0] for country in LENGTHS})
 PATTERN = compile_later(
-    rf"(?a)(?=[A-Za-z]{{2}}[0-9]{{2}}){BEFORE}(?:{'|'.join(map(_of_letter, FIRST))}){AFTER}"
+    rf"(?a)(?=[A-Za-z]{{2}}[0-9]{{2}}){BEFORE}(?:{'|'.join(map(_letter_pattern, FIRST))}){AFTER}"
 )
 
 

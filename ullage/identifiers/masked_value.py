@@ -62,8 +62,8 @@ def find(text: str) -> list[Candidate]:
 
     All are weak except those next to a mask of the other kind.
     """
-    found = list(PATTERN.finditer(text))
-    kinds = [_kind(match) for match in found]
+    matches = list(PATTERN.finditer(text))
+    kinds = [_kind(match) for match in matches]
     return [
         Candidate(
             kind,
@@ -74,7 +74,7 @@ def find(text: str) -> list[Candidate]:
             FORM,
             weak={kind}.issuperset(kinds[max(0, n - 1) : n + 2]),
         )
-        for n, (kind, match) in enumerate(zip(kinds, found, strict=True))
+        for n, (kind, match) in enumerate(zip(kinds, matches, strict=True))
     ]
 
 

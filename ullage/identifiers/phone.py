@@ -245,12 +245,12 @@ def _plan(code: str) -> re.Pattern[str] | None:
     for region in COUNTRY_CODE_TO_REGION_CODE[number]:
         metadata = PhoneMetadata.metadata_for_region_or_calling_code(number, region)
         if metadata is not None:
-            patterns += [_described(getattr(metadata, kind)) for kind in OF_PEOPLE]
+            patterns += [_to_pattern(getattr(metadata, kind)) for kind in OF_PEOPLE]
     united = "|".join(sorted({pattern for pattern in patterns if pattern}))
     return re.compile(united, re.ASCII) if united else None
 
 
-def _described(description: PhoneNumberDesc | None) -> str:
+def _to_pattern(description: PhoneNumberDesc | None) -> str:
     """Return the pattern of one type of number, limited to its possible lengths.
 
     Returns "" where a country has none.
@@ -258,9 +258,9 @@ def _described(description: PhoneNumberDesc | None) -> str:
     if description is None or not description.national_number_pattern:
         return ""
     lengths = [length for length in description.possible_length if length > 0]
-    held = "|".join(rf"\d{{{length}}}\Z" for length in lengths)
+    allowed_lengths = "|".join(rf"\d{{{length}}}\Z" for length in lengths)
     return (
-        rf"(?=(?:{held}))(?:{description.national_number_pattern})"
-        if held
+        rf"(?=(?:{allowed_lengths}))(?:{description.national_number_pattern})"
+        if allowed_lengths
         else f"(?:{description.national_number_pattern})"
     )

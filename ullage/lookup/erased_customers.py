@@ -58,14 +58,14 @@ class Tombstones:
         except FileNotFoundError:
             return {}
         except UnicodeDecodeError:
-            raise self._damaged_error() from None
+            raise self._make_damage_error() from None
         try:
             *rows, end = map(read_json, lines)
             if end == len(rows):
                 return {str(row["tombstone"]): datetime.fromisoformat(row["at"]) for row in rows}
         except (ValueError, KeyError, TypeError):
             pass
-        raise self._damaged_error()
+        raise self._make_damage_error()
 
     def add(self, mark: str, now: datetime) -> None:
         """Set a tombstone, durably; an existing one gets the later time."""
@@ -78,7 +78,7 @@ class Tombstones:
             ]
             write_whole("\n".join((*lines, str(len(lines)), "")).encode(), self.path)
 
-    def _damaged_error(self) -> CorruptError:
+    def _make_damage_error(self) -> CorruptError:
         return CorruptError(
             f"{self.path} is damaged: restore it, or remove it and erase those customers again"
         )

@@ -103,10 +103,10 @@ def frames(file: RawIOBase, most: int = MOST_FRAME) -> Iterator[bytes]:
 
 def frame(file: RawIOBase, most: int = MOST_FRAME) -> bytes:
     """Return the next frame; see `frames` for errors."""
-    (length,) = LENGTH.unpack(_exactly(file, LENGTH.size))
+    (length,) = LENGTH.unpack(_read_bytes(file, LENGTH.size))
     if length > most:
         raise RecordError("too_large", "a frame is longer than any may be")
-    return _exactly(file, length)
+    return _read_bytes(file, length)
 
 
 def question_in(payload: bytes) -> AssessmentRequest:
@@ -117,15 +117,16 @@ def question_in(payload: bytes) -> AssessmentRequest:
         raise RecordError("malformed", "that is no question") from None
 
 
-def _exactly(file: RawIOBase, size: int) -> bytes:
-    held = bytearray(size)
-    view = memoryview(held)
+def _read_bytes(file: RawIOBase, size: int) -> bytes:
+    """Read `size` bytes; UnavailableError if the other side closes the connection first."""
+    content = bytearray(size)
+    view = memoryview(content)
     while view:
         got = file.readinto(view)
         if not got:
             raise UnavailableError("the other side hung up")
         view = view[got:]
-    return bytes(held)
+    return bytes(content)
 
 
 @contextlib.contextmanager

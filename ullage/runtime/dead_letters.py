@@ -152,13 +152,13 @@ def replay(bus: Bus, opener: SealOpener) -> ReplayReport:
     """
     subscription = bus.subscribe(DEAD_LETTERS, REPLAY_GROUP)
     publishers: dict[str, Publisher] = {}
-    left: Counter[str] = Counter()
+    failures: Counter[str] = Counter()
     replayed = 0
     for record in _waiting(subscription):
         try:
             original, topic = unseal(record, opener), record.headers["topic"]
         except RecordError as error:
-            left[error.reason] += 1
+            failures[error.reason] += 1
         else:
             if topic not in publishers:
                 publishers[topic] = bus.publisher(topic)
@@ -168,7 +168,7 @@ def replay(bus: Bus, opener: SealOpener) -> ReplayReport:
     for publisher in publishers.values():
         publisher.close()
     subscription.close()
-    return ReplayReport(replayed, left)
+    return ReplayReport(replayed, failures)
 
 
 def waiting_or_parked(bus: Bus) -> Iterator[Letter]:

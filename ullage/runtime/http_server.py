@@ -125,12 +125,14 @@ class BoundedProtocol(H11Protocol):
         super().connection_made(self._lingering)  # type: ignore[arg-type]  # all that uvicorn uses of a transport
         self._expect()
         if len(self.connections) > MOST_CONNECTIONS or are_scarce():
-            others = [
-                one
-                for one in self.connections
-                if isinstance(one, BoundedProtocol) and one.is_waiting and one is not self
+            waiting = [
+                connection
+                for connection in self.connections
+                if isinstance(connection, BoundedProtocol)
+                and connection.is_waiting
+                and connection is not self
             ]
-            longest = min(others, key=lambda one: one._since, default=self)  # noqa: SLF001 - another of this class
+            longest = min(waiting, key=lambda peer: peer._since, default=self)  # noqa: SLF001 - same class
             # at once, so that connections cut in this turn are not counted again
             self.connections.discard(longest)
             longest.cut()
@@ -214,7 +216,7 @@ def _close_if_ambiguous(app: Any) -> Any:
     If a proxy believes the other length, the rest of the connection may be somebody else's request.
     """
 
-    async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+    async def handle_request(scope: Any, receive: Any, send: Any) -> None:
         names = {name for name, _ in scope.get("headers", ())}
         if not names.issuperset((b"content-length", b"transfer-encoding")):
             await app(scope, receive, send)
@@ -228,7 +230,7 @@ def _close_if_ambiguous(app: Any) -> Any:
 
         await app(scope, receive, closing)
 
-    return wrapped
+    return handle_request
 
 
 SILENT: dict[str, Any] = {

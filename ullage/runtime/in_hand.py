@@ -9,7 +9,7 @@ poison: the worker quarantines it.
 
 A death counts only if there is evidence that the process itself caused it:
 
-- a crash (SIGSEGV, SIGABRT, …): the process leaves a trace in the note (`traced`), or the
+- a crash (SIGSEGV, SIGABRT, …): the process leaves a trace in the note (`record_crashes`), or the
   supervisor saw the signal;
 - the watchdog's alarm, which leaves a trace too, while records were being read: a write may wait
   for somebody else;
@@ -108,7 +108,7 @@ class Surroundings:
     supervisor: int = 0
     exit_code: int = 0
 
-    def noted(self) -> dict[str, Any]:
+    def to_note(self) -> dict[str, Any]:
         """Return the fields to write into a note."""
         return {"boot": _boot(), "supervisor": _process(self.supervisor)}
 
@@ -120,9 +120,11 @@ class Surroundings:
         supervisor, reading = note["supervisor"], note["phase"] == "reading"
         if note["boot"] != _boot():
             return "outside"
-        seen = self.exit_code if self.supervisor and supervisor == _process(self.supervisor) else 0
-        crashed = trace.startswith(FATAL) or seen in CRASHES
-        ended = bool(trace) or seen > 0 or seen == -signal.SIGALRM
+        exit_code = (
+            self.exit_code if self.supervisor and supervisor == _process(self.supervisor) else 0
+        )
+        crashed = trace.startswith(FATAL) or exit_code in CRASHES
+        ended = bool(trace) or exit_code > 0 or exit_code == -signal.SIGALRM
         if note["said"] or (crashed and note["phase"] != "stopping") or (ended and reading):
             return "itself"
         is_lone_death = not supervisor or supervisor == _process(supervisor[0])
@@ -175,7 +177,7 @@ class InHand:
             "said": "",
             "piece": 0,
             "part": READING,
-            **self.surroundings.noted(),
+            **self.surroundings.to_note(),
         }
         self._adopt()
         if self.stop is not None:
@@ -267,10 +269,10 @@ class InHand:
                 if span[0] != record.partition or span[2] > record.offset
             ]
             place = _place(record)
-            known = [
+            removed = [
                 deaths.pop(place, None) for deaths in (self._deaths, self._unexplained, self._parts)
             ]
-            if any(known) or not self._suspects:
+            if any(removed) or not self._suspects:
                 self._write_known()
 
     @contextlib.contextmanager
@@ -312,7 +314,7 @@ class InHand:
         self._say()
 
     @contextlib.contextmanager
-    def traced(self) -> Iterator[InHand]:
+    def record_crashes(self) -> Iterator[InHand]:
         """Yield this object, and close it afterwards; a crash meanwhile leaves a trace in the note.
 
         An alarm of the watchdog does so too. A trace names files and lines of code, and no value.
@@ -344,7 +346,7 @@ class InHand:
         """Write the note to the file in one write, which a death cannot split."""
         if self._note["phase"] != "stopping" and self.stop is not None and self.stop.is_set():
             self._note["phase"] = "stopping"
-        os.pwrite(self._file, _sealed(self._note), 0)
+        os.pwrite(self._file, _encode_line(self._note), 0)
 
     # Notes of dead processes.
 
@@ -373,7 +375,7 @@ class InHand:
             return  # another process was faster
         try:
             note, trace = (
-                _opened(os.pread(handle, NOTE_BYTES, 0)),
+                _decode_line(os.pread(handle, NOTE_BYTES, 0)),
                 os.pread(handle, NOTE_BYTES, NOTE_BYTES),
             )
         finally:
@@ -411,7 +413,7 @@ class InHand:
     def _reread(self) -> None:
         """Read the list of suspects again if it has changed."""
         try:
-            found = self._known.stat()
+            status = self._known.stat()
         except FileNotFoundError:
             self._suspects, self._deaths, self._unexplained, self._parts, self._read_at = (
                 [],
@@ -421,31 +423,31 @@ class InHand:
                 (0, 0),
             )
             return
-        if (found.st_ino, found.st_mtime_ns) == self._read_at:
+        if (status.st_ino, status.st_mtime_ns) == self._read_at:
             return
-        known = _opened(self._known.read_bytes())
-        if known is None:
+        state = _decode_line(self._known.read_bytes())
+        if state is None:
             self._log.error("in_hand_unreadable", reason="suspects")
-        known = known or {}
+        state = state or {}
         self._suspects = [
-            (partition, first, last) for partition, first, last in known.get("suspects", ())
+            (partition, first, last) for partition, first, last in state.get("suspects", ())
         ]
         self._deaths, self._unexplained = (
-            {place: list(names) for place, names in known.get(name, {}).items()}
+            {place: list(names) for place, names in state.get(name, {}).items()}
             for name in ("deaths", "unexplained")
         )
         self._parts = {
             place: [(n, part) for n, part in parts]
-            for place, parts in known.get("parts", {}).items()
+            for place, parts in state.get("parts", {}).items()
         }
-        self._read_at = (found.st_ino, found.st_mtime_ns)
+        self._read_at = (status.st_ino, status.st_mtime_ns)
 
     def _write_known(self) -> None:
         """Write the list of suspects as a whole; delete it if there are none."""
         counted = {
             name: {
-                place: seen
-                for place, seen in deaths.items()
+                place: causes
+                for place, causes in deaths.items()
                 if any(_covers(span, place) for span in self._suspects)
             }
             for name, deaths in (
@@ -455,7 +457,7 @@ class InHand:
             )
         }
         if self._suspects:
-            write_whole(_sealed({"suspects": self._suspects, **counted}), self._known)
+            write_whole(_encode_line({"suspects": self._suspects, **counted}), self._known)
         else:
             self._known.unlink(missing_ok=True)
 
@@ -513,16 +515,16 @@ def _spans(records: Iterable[Record]) -> list[Span]:
     offsets: dict[int, list[int]] = {}
     for record in records:
         offsets.setdefault(record.partition, []).append(record.offset)
-    return [(partition, min(own), max(own)) for partition, own in offsets.items()]
+    return [(partition, min(numbers), max(numbers)) for partition, numbers in offsets.items()]
 
 
-def _sealed(content: dict[str, Any]) -> bytes:
+def _encode_line(content: dict[str, Any]) -> bytes:
     """Encode an object as one line with a checksum."""
     text = json.dumps(content, separators=(",", ":")).encode()
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
-def _opened(data: bytes) -> dict[str, Any] | None:
+def _decode_line(data: bytes) -> dict[str, Any] | None:
     """Decode a line with its checksum; None if it is damaged.
 
     An empty file, which was just created, gives {"at": []}.
@@ -533,8 +535,8 @@ def _opened(data: bytes) -> dict[str, Any] | None:
     check, _, text = line.partition(b" ")
     if not end or check != b"%08x" % zlib.crc32(text):
         return None
-    found: dict[str, Any] = json.loads(text)
-    return found
+    content: dict[str, Any] = json.loads(text)
+    return content
 
 
 def _is_unlocked(path: Path) -> bool:

@@ -51,7 +51,7 @@ class Allowance:
 
     def _ask(self, caller: str, count: int) -> None:
         with self._lock:
-            bucket = self._filled(caller)
+            bucket = self._fill_bucket(caller)
             if bucket.left < 1:
                 is_first, bucket.refused = not bucket.refused, True
                 raise LimitedError(
@@ -59,7 +59,7 @@ class Allowance:
                 )
             bucket.left, bucket.refused = bucket.left - count, False
 
-    def _filled(self, caller: str) -> _Bucket:
+    def _fill_bucket(self, caller: str) -> _Bucket:
         """Return the caller's bucket, filled up to now.
 
         If there are too many buckets, that of the least recent caller is dropped.

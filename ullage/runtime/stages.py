@@ -22,14 +22,14 @@ def registered(group: str) -> Iterator[tuple[str, Any]]:
             loaded = entry.load()
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] in OWN:
-                raise _damaged_error(entry) from None
+                raise _make_damage_error(entry) from None
         except AttributeError:
-            raise _damaged_error(entry) from None
+            raise _make_damage_error(entry) from None
         else:
             yield entry.name, loaded
 
 
-def _damaged_error(entry: importlib.metadata.EntryPoint) -> ConfigError:
+def _make_damage_error(entry: importlib.metadata.EntryPoint) -> ConfigError:
     return ConfigError(
         f"{entry.value} ({entry.group}) is not part of this version: install ullage again"
     )

@@ -100,10 +100,10 @@ def _start(data: Path, role: str, exit_code: int = 0) -> subprocess.Popen[bytes]
 
     `exit_code` is that of its last process, negative if a signal ended it.
     """
-    told = {SUPERVISOR: str(os.getpid()), EXIT_CODE: str(exit_code)}
+    extra = {SUPERVISOR: str(os.getpid()), EXIT_CODE: str(exit_code)}
     return subprocess.Popen(
         command(data, *role.split()),
-        env={**os.environ, **told},
+        env={**os.environ, **extra},
         stdin=subprocess.DEVNULL,
         start_new_session=True,
     )
@@ -151,6 +151,6 @@ def run_once(data: Path, roles: Sequence[str]) -> int:
     """
     environment, code = {**os.environ, SUPERVISOR: str(os.getpid())}, int(Exit.DONE)
     for role in roles:
-        done = subprocess.run(command(data, role, "--once"), env=environment, check=False)
-        code = code or (max(done.returncode, Exit.FAILED) if done.returncode else Exit.DONE)
+        process = subprocess.run(command(data, role, "--once"), env=environment, check=False)
+        code = code or (max(process.returncode, Exit.FAILED) if process.returncode else Exit.DONE)
     return code

@@ -34,19 +34,19 @@ def read_environment(model: type[BaseModel], variables: Mapping[str, str]) -> di
 
     Raises ConfigError, which names a variable that cannot be read.
     """
-    found = dict[str, Any]()
+    settings = dict[str, Any]()
     for variable in sorted(variables):
         path = variable.lower().removeprefix(PREFIX.lower()).split(WITHIN)
         if not variable.upper().startswith(PREFIX) or path[0] not in model.model_fields:
             continue
         *outer, name = path
-        place = found
+        place = settings
         for table in outer:
             place = place.setdefault(table, {})
             if not isinstance(place, dict):
                 raise ConfigError(f"{variable}: another variable sets the whole of {table}")
         place[name] = _parse_value(variable, variables[variable], _find_type(model, path))
-    return found
+    return settings
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def require_tenant(name: str, known: Iterable[str]) -> None:
             )
         )
     near = difflib.get_close_matches(name, names, SHOWN)
-    shown = [*near, *(other for other in names if other not in near)]
+    shown = [*near, *(candidate for candidate in names if candidate not in near)]
     listed = ", ".join(shown[:SHOWN])
     if more := len(shown) - SHOWN if len(shown) > SHOWN else 0:
         text = Phrase(

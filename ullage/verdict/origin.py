@@ -42,9 +42,9 @@ from ullage.verdict.rules import OriginRules
 from ullage.verdict.statistics import (
     are_rows_ours,
     binomial_tail,
+    compute_required_share,
     compute_threshold,
     hypergeometric_tail,
-    required_share,
     to_odds,
 )
 from ullage.verdict.words import describe_cookies, format_count
@@ -219,7 +219,7 @@ def _judge_by_share(facts: VerdictFacts, base: Base, rules: OriginRules) -> Verd
         return "ours"
     if _can_be_chance(facts, base, rules):
         return "elsewhere" if facts.rows >= rules.enough else "unknown"
-    required = max(required_share(facts, rules), compute_threshold(facts.chance, rules))
+    required = max(compute_required_share(facts, rules), compute_threshold(facts.chance, rules))
     return (
         "ours"
         if base.p < rules.certain and facts.rows >= rules.rows and base.share >= required

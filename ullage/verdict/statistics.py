@@ -138,7 +138,7 @@ def compute_threshold(chance: float, rules: OriginRules) -> float:
     return between / (1.0 + between) if math.isfinite(between) else 1.0
 
 
-def required_share(facts: VerdictFacts, rules: OriginRules) -> float:
+def compute_required_share(facts: VerdictFacts, rules: OriginRules) -> float:
     """Return the share of agreeing rows from which they are ours.
 
     A measured overlap precedes what the market's size suggests.
@@ -173,7 +173,7 @@ def _do_rows_agree(
 
     `sets` comparisons are made.
     """
-    chance, share = facts.chance, required_share(facts, rules)
+    chance, share = facts.chance, compute_required_share(facts, rules)
     required = max(share, min(1.0, 3 * chance), math.sqrt(chance) / 2)
     real = rows
     if agreeing / rows < required:

@@ -141,7 +141,7 @@ def _greet(server: str, client: dict[str, Any], trust: Trust | None) -> None:
             connection = stack.enter_context(socket.create_connection((host, port), REACH_SECONDS))
             if trust:
                 connection = stack.enter_context(
-                    _encrypted(connection, client["ssl_context"], host, what)
+                    _start_tls(connection, client["ssl_context"], host, what)
                 )
             _ask(connection, API_VERSIONS, b"", what)
             if client["security_protocol"].startswith("SASL"):
@@ -182,9 +182,10 @@ def _host_and_port(server: str) -> tuple[str, int]:
     return bare, int(port)
 
 
-def _encrypted(
+def _start_tls(
     connection: socket.socket, context: ssl.SSLContext, host: str, what: str
 ) -> ssl.SSLSocket:
+    """Return the connection wrapped in TLS."""
     try:
         return context.wrap_socket(connection, server_hostname=host)
     except ConnectionError as error:
@@ -287,9 +288,9 @@ def _kerberos_errors(what: str) -> Iterator[None]:
 
 def _names(packed: bytes) -> list[str]:
     (count,) = struct.unpack_from(">i", packed)
-    found, place = [], 4
+    names, place = [], 4
     for _ in range(count):
         (length,) = struct.unpack_from(">h", packed, place)
-        found.append(packed[place + 2 : place + 2 + length].decode("ascii", "replace"))
+        names.append(packed[place + 2 : place + 2 + length].decode("ascii", "replace"))
         place += 2 + length
-    return found
+    return names

@@ -59,7 +59,7 @@ class Onlooker:
             self._consumer.beginning_offsets(parts, **bound),
             self._consumer.end_offsets(parts, **bound),
         )
-        found = {}
+        positions = {}
         for p in parts:
             position = self._consumer.committed(p, **bound) or 0
             oldest = (
@@ -67,13 +67,13 @@ class Onlooker:
                 if max(position, first[p]) < last[p]
                 else None
             )
-            found[p.partition] = PartitionPosition(first[p], position, last[p], oldest)
-        return found
+            positions[p.partition] = PartitionPosition(first[p], position, last[p], oldest)
+        return positions
 
     def _time(self, partition: Any, place: int) -> float | None:
         """Return when the record at `place` was taken; None if it is gone by now."""
-        known = self._taken.get(partition)
-        if known is None or known[0] != place:
+        cached = self._taken.get(partition)
+        if cached is None or cached[0] != place:
             self._consumer.pause(*self._consumer.assignment())
             self._consumer.resume(partition)
             self._consumer.seek(partition, place)
@@ -82,8 +82,8 @@ class Onlooker:
             )
             if not rows:
                 return None
-            known = self._taken[partition] = place, rows[0].timestamp / 1000
-        return known[1]
+            cached = self._taken[partition] = place, rows[0].timestamp / 1000
+        return cached[1]
 
     def close(self) -> None:
         """Release the connections."""
@@ -152,11 +152,13 @@ class KafkaSubscription:
         # without an error; asked for, it is seen through.
         self._consumer._coordinator.request_rejoin()  # noqa: SLF001  no public call does so
         gone = set(partitions)
-        for one in gone:
-            self._next.pop(one, None)
-            self._committed.pop(one, None)
+        for partition in gone:
+            self._next.pop(partition, None)
+            self._committed.pop(partition, None)
         self._new -= gone
-        self._ready = deque((one, record) for one, record in self._ready if one not in gone)
+        self._ready = deque(
+            (partition, record) for partition, record in self._ready if partition not in gone
+        )
 
     def _on_assigned(self, partitions: Any) -> None:
         self._new |= set(partitions)
@@ -241,16 +243,19 @@ class KafkaSubscription:
                     timeout_ms=DELIVERY_SECONDS * 1000,
                 )
             except LOST as error:
-                told = type(error).__name__
+                error_name = type(error).__name__
                 log.get("bus").warning(
-                    "commit_void", topic=self._topic, partition=record.partition, error=told
+                    "commit_void", topic=self._topic, partition=record.partition, error=error_name
                 )
                 return
         self._committed[partition] = position
         self._lag = None
 
     def _partition(self, record: Record) -> Any:
-        return next((one for one in self._committed if one.partition == record.partition), None)
+        return next(
+            (partition for partition in self._committed if partition.partition == record.partition),
+            None,
+        )
 
     def lag(self) -> Lag:
         """Return the lag of the whole group, at most `LAG_SECONDS` old.

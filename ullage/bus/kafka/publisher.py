@@ -60,32 +60,32 @@ class KafkaPublisher:
     def spread(self, record: Outgoing) -> None:
         """See `Publisher.spread`."""
         with kafka_errors(f"topic {self._name}"):
-            partitions = sorted(self._connected().partitions_for(self._name) or ())
+            partitions = sorted(self._connect().partitions_for(self._name) or ())
         self._append([(record, partition) for partition in partitions])
 
     def _append(self, records: Sequence[tuple[Outgoing, int | None]]) -> None:
         """Append each to its partition, by its key where that is None."""
         if not records:
             return
-        done = False
+        is_sent = False
         try:
             with kafka_errors(f"topic {self._name}"):
                 self._send(records)
-            done = True
+            is_sent = True
         finally:
-            if not done:
+            if not is_sent:
                 self._drop()
 
     def _send(self, records: Sequence[tuple[Outgoing, int | None]]) -> None:
-        producer = self._connected()
+        producer = self._connect()
         waiting: deque[tuple[Any, int]] = deque()
-        held = 0
+        pending_bytes = 0
         for record, partition in records:
             size = len(record.value)
-            while waiting and held + size > UNACKNOWLEDGED_BYTES:
+            while waiting and pending_bytes + size > UNACKNOWLEDGED_BYTES:
                 future, freed = waiting.popleft()
                 future.get(DELIVERY_SECONDS)
-                held -= freed
+                pending_bytes -= freed
             headers = [(name, value.encode()) for name, value in record.headers.items()]
             waiting.append(
                 (
@@ -95,11 +95,12 @@ class KafkaPublisher:
                     size,
                 )
             )
-            held += size
+            pending_bytes += size
         for future, _ in waiting:
             future.get(DELIVERY_SECONDS)
 
-    def _connected(self) -> Any:
+    def _connect(self) -> Any:
+        """Return the producer; connect it at the first call."""
         if self._producer is None:
             self._producer = KafkaProducer(**producer_settings(self._address))
         return self._producer

@@ -95,7 +95,7 @@ class Examiner:
 
     def __init__(self, rest: str, data: Path, retention: Mapping[str, Retention]) -> None:
         self._rest, self._data, self._retention = rest, data, retention
-        self._connected: tuple[KafkaAddress, Any] | None = None
+        self._connect: tuple[KafkaAddress, Any] | None = None
 
     def brokers(self) -> str:
         """Connect and log in, and describe how many brokers answer.
@@ -106,14 +106,14 @@ class Examiner:
         greet(address)
         with kafka_errors(f"brokers {','.join(address.servers)}"):
             admin = KafkaAdminClient(**client_settings(address))
-            self._connected = address, admin
+            self._connect = address, admin
             return f"{len(admin.describe_cluster()['brokers'])} answer"
 
     @property
     def trust(self) -> Trust | None:
         """The TLS certificates in use, after `brokers` has connected; None without TLS."""
-        assert self._connected is not None
-        return self._connected[0].trust
+        assert self._connect is not None
+        return self._connect[0].trust
 
     def topic(self, topic: str, group: str | None) -> str:
         """Describe how much `group` has not read of `topic`, or how much there is.
@@ -122,8 +122,8 @@ class Examiner:
         missing, or
         with all wrong settings.
         """
-        assert self._connected is not None
-        address, admin = self._connected
+        assert self._connect is not None
+        address, admin = self._connect
         name = address.topic(topic)
         with kafka_errors(f"topic {name}"):
             parts = _partitions(admin, name)
@@ -149,7 +149,7 @@ class Examiner:
             )
             if group is None:
                 return f"{sum(end[part] - first[part] for part in parts)} there"
-            read = _committed(address, parts, group)
+            read = _fetch_committed_offsets(address, parts, group)
             return (
                 f"{sum(max(0, end[part] - max(first[part], read[part])) for part in parts)} waiting"
                 f" for {group}"
@@ -157,25 +157,28 @@ class Examiner:
 
     def close(self) -> None:
         """Release the connections."""
-        if self._connected is not None:
+        if self._connect is not None:
             with contextlib.suppress(errors.KafkaError):
-                self._connected[1].close()
+                self._connect[1].close()
 
 
 def _partitions(admin: Any, name: str) -> list[Any] | None:
     """Return the partitions of a topic; None if it does not exist."""
-    (found,) = admin.describe_topics([name])
-    fault = errors.for_code(found["error_code"])
+    (description,) = admin.describe_topics([name])
+    fault = errors.for_code(description["error_code"])
     if fault is errors.UnknownTopicOrPartitionError:
         return None
     if fault is not errors.NoError:
         raise fault(name)
-    return [TopicPartition(name, partition["partition_index"]) for partition in found["partitions"]]
+    return [
+        TopicPartition(name, partition["partition_index"])
+        for partition in description["partitions"]
+    ]
 
 
 def _settings(admin: Any, name: str) -> dict[str, str]:
-    found = admin.describe_configs([ConfigResource("TOPIC", name)], config_filter="all")
-    settings = {key: row["value"] for key, row in found.get("topic", {}).get(name, {}).items()}
+    configs = admin.describe_configs([ConfigResource("TOPIC", name)], config_filter="all")
+    settings = {key: row["value"] for key, row in configs.get("topic", {}).get(name, {}).items()}
     if not settings:  # the client leaves out what was refused
         raise ConfigError(
             f"Kafka refuses the settings of {name} to this user (DescribeConfigs): {SEE_PLAN}"
@@ -185,12 +188,12 @@ def _settings(admin: Any, name: str) -> dict[str, str]:
 
 def _offsets(admin: Any, parts: list[Any], which: OffsetSpec) -> dict[Any, int]:
     return {
-        part: found.offset
-        for part, found in admin.list_partition_offsets(dict.fromkeys(parts, which)).items()
+        part: result.offset
+        for part, result in admin.list_partition_offsets(dict.fromkeys(parts, which)).items()
     }
 
 
-def _committed(address: KafkaAddress, parts: list[Any], group: str) -> dict[Any, int]:
+def _fetch_committed_offsets(address: KafkaAddress, parts: list[Any], group: str) -> dict[Any, int]:
     """Return the committed offset of each partition.
 
     A consumer that joins nothing asks for them: the admin client does not wait for the coordinator,

@@ -32,7 +32,7 @@ from ullage.bus.spool.files import (
     Position,
     file_name,
     frame,
-    grouped,
+    group_frames,
     pack,
     parse_name,
     replace_state,
@@ -73,7 +73,7 @@ class SpoolPublisher:
         """Append all of `records` or none, durably and in completed files."""
         self._running.turn()
         now = self._clock.wall()
-        groups = list(grouped([frame(record, now) for record in records]))
+        groups = list(group_frames([frame(record, now) for record in records]))
         if not groups:
             return
         with disk_errors(self._topic.what), self._topic.locked():

@@ -99,8 +99,8 @@ def file_name(number: int, stream: str) -> str:
 
 def parse_name(name: str) -> tuple[str, int] | None:
     """Return (stream, number) of a completed file's name; None for any other name."""
-    found = NAME.fullmatch(name)
-    return (found[2], int(found[1])) if found else None
+    match = NAME.fullmatch(name)
+    return (match[2], int(match[1])) if match else None
 
 
 def frame(record: Outgoing, timestamp: float) -> bytes:
@@ -119,7 +119,7 @@ def frame(record: Outgoing, timestamp: float) -> bytes:
     return body + _CRC.pack(zlib.crc32(body))
 
 
-def grouped(frames: Sequence[bytes]) -> Iterator[list[bytes]]:
+def group_frames(frames: Sequence[bytes]) -> Iterator[list[bytes]]:
     """Yield frames in their order, in groups that fit into one file each."""
     group: list[bytes] = []
     size = HEADER_BYTES
@@ -174,8 +174,8 @@ def _header(content: bytes, path: Path) -> SegmentHeader:
         content[: _HEADER.size]
     ):
         raise DamagedFileError(f"{path} has no whole header")
-    magic, stream, *rest = _HEADER.unpack_from(content)
-    header = SegmentHeader(stream.decode("ascii", "replace"), *rest)
+    magic, stream, *fields = _HEADER.unpack_from(content)
+    header = SegmentHeader(stream.decode("ascii", "replace"), *fields)
     if magic[:-1] == MAGIC[:-1] and magic[-1:] > MAGIC[-1:]:
         raise DamagedFileError(f"{path} was written by a newer ullage: use that version")
     if magic != MAGIC or parse_name(path.name) != (header.stream, header.number):
@@ -201,14 +201,14 @@ def _unframe(
         raise DamagedFileError(f"{path} has a damaged record")
     try:
         clear: Any = read_json(content[start : start + described])
-        told = (
+        metadata = (
             str(clear["key"]),
             {str(k): str(v) for k, v in clear["headers"].items()},
             float(clear["timestamp"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         raise DamagedFileError(f"{path} has a record of another format") from None
-    return told, content[start + described : end], end + _CRC.size
+    return metadata, content[start + described : end], end + _CRC.size
 
 
 def _read(path: Path, most: int) -> bytes:
@@ -249,9 +249,9 @@ def read_state(path: Path) -> Any:
     Raises CorruptError if the file is damaged, because a wrong number loses records.
     """
     try:
-        found: Any = read_json(path.read_bytes())
-        if found["crc32"] == _sum(found["state"]):
-            return found["state"]
+        content: Any = read_json(path.read_bytes())
+        if content["crc32"] == _sum(content["state"]):
+            return content["state"]
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError):
