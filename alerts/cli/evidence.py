@@ -71,7 +71,7 @@ def reveal(
         else f"{len(sealed)} sightings"
     )
     summary = f"{field_} of {incident}: {which}"
-    opened = open_originals(context, found.tenant, sealed)
+    opened = open_originals(context, incident_record.tenant, sealed)
     context.trail().append(
         ACTION,
         summary,
