@@ -102,7 +102,7 @@ def _customer(context: Context, order: Order) -> Iterator[ErasureReport]:
     here = tenant in installation.tenants(data)
     count = erase_customer(data, context.keys, tenant, order.handle) if here else 0
     if count:
-        Sizes(data, context.keys).erased(tenant)
+        Sizes(data, context.keys).subtract_one(tenant)
     yield ErasureReport("watchlists", count, "" if here else "none of this tenant is on this host")
     home = data / installation.BUILDING / f"{tenant}{subjects.SUFFIX}"
     if home.is_file():

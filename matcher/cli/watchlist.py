@@ -171,7 +171,7 @@ def _say_unstamped(context: Context, tenant: str, epoch: int) -> None:
     """Print the parties whose honeytokens are in a list without being recorded."""
     labels = installation.open_installed(
         context.data, context.keys, tenant, epoch
-    ).list.enrolled_labels()
+    ).list.count_labels()
     parties = {label for dimension, label in labels if dimension == CANARY}
     if bare := sorted(
         parties - {stamp.party for stamp in read_stamps(context.data / FOLDER, tenant)}
@@ -523,7 +523,7 @@ def show(
                 f"{tenant} epoch {path.stem}: {opened.customers} customers, expires in {left} days:"
                 f" {counts}"
             )
-            if labels := opened.enrolled_labels():
+            if labels := opened.count_labels():
                 dimensions = Counter(dimension for dimension, _ in labels)
                 typer.echo(
                     "  labels: "

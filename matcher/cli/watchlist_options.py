@@ -22,8 +22,8 @@ from matcher.watchlist.source import (
     COHORT,
     REFERENCE,
     Source,
+    is_showable,
     kind_named,
-    may_be_shown,
     suggestion,
     tables,
 )
@@ -74,7 +74,7 @@ def mappings(source: Source) -> list[ColumnMapping]:
     found = {
         name: _proposed(name, cells)
         for name, cells in zip(names, columns, strict=True)
-        if not known[name] and may_be_shown(name)
+        if not known[name] and is_showable(name)
     }
     taken = REFERENCE in known.values()
     for name, kind in found.items():  # the first of several reference columns
@@ -316,7 +316,7 @@ def confirmed(source: Source) -> Source:
     for column in columns:
         kind = cell(column.kind or "not read", "bold" if column.is_proposed else "dim")
         shown.add_row(
-            cell(column.name if may_be_shown(column.name) else "…"),
+            cell(column.name if is_showable(column.name) else "…"),
             kind,
             cell("  ".join(column.examples)),
         )

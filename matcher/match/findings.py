@@ -271,7 +271,7 @@ def count_labels(lists: TenantLists, matches: EpochMatches) -> LabelCounts:
     Cohorts with fewer than 20 matched customers are omitted; honeytokens are not.
     """
     listed = next((epoch.list for epoch in lists.epochs if epoch.number == matches.epoch), None)
-    enrolled = listed.enrolled_labels() if listed else {}
+    enrolled = listed.count_labels() if listed else {}
     if listed is None or not enrolled:
         return LabelCounts()
     matched, sure = listed.labels(matches.subjects.subjects), listed.labels(matches.verified)

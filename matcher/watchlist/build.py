@@ -39,8 +39,8 @@ from matcher.watchlist.tagging import (
     check_values_of,
     clean_references,
     date_of,
-    enrolled,
-    normalised,
+    list_forms,
+    normalise_column,
     private_entries,
 )
 from ullage.errors import ConfigError
@@ -138,9 +138,9 @@ class Control:
         for number, line in enumerate(lines, 1):
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
-            if not (found := _LINE.fullmatch(line)):
+            if not (total := _LINE.fullmatch(line)):
                 raise ConfigError(f"{path}: line {number}: write NAME VALUE, such as `rows 1000`")
-            self._expected[found[1]] = int(found[2])
+            self._expected[total[1]] = int(total[2])
         if not self._expected:
             raise ConfigError(f"{path}: holds no totals: write at least `rows` and their number")
 
@@ -303,8 +303,8 @@ class Builder:
         numbers = np.arange(self._rows, self._rows + len(batch.lines), dtype=np.uint32)
         self._rows += len(numbers)
         used = np.zeros(len(numbers), bool)
-        references, owned = self.owned(batch)
-        for tags, rows in self.tagged(batch, owned):
+        references, owned = self.read_references(batch)
+        for tags, rows in self.tag_values(batch, owned):
             entries.add(tags, numbers[rows])
             used[rows] = True
         rows, references = np.flatnonzero(used), references.take(np.flatnonzero(used))
@@ -319,7 +319,7 @@ class Builder:
             else np.zeros(len(numbers), np.uint32)
         )
 
-    def owned(self, batch: ColumnBatch) -> tuple[Texts, Array]:
+    def read_references(self, batch: ColumnBatch) -> tuple[Texts, Array]:
         """Return the references of a batch, and which of its rows belong to a customer."""
         references, faults = clean_references(batch.references)
         self.report.reject(batch, REFERENCE, faults)
@@ -331,25 +331,25 @@ class Builder:
         """Return the pseudonyms (n, 16) of references."""
         return self._handle_key.tags(references)
 
-    def tagged(self, batch: ColumnBatch, owned: Array) -> Iterator[tuple[Tags, Array]]:
+    def tag_values(self, batch: ColumnBatch, owned: Array) -> Iterator[tuple[Tags, Array]]:
         """Yield (keyed hashes, rows) of every form of every value in the rows of customers."""
         for column in batch.columns:
-            rows, normals, faults = normalised(column.kind, column.cells)
+            rows, normals, faults = normalise_column(column.kind, column.cells)
             self.report.reject(
                 batch, column.name, {row: why for row, why in faults.items() if owned[row]}
             )
             if not owned.all():
-                kept = np.flatnonzero(owned[rows])
-                rows, normals = rows[kept], normals.take(kept)
+                of_customers = np.flatnonzero(owned[rows])
+                rows, normals = rows[of_customers], normals.take(of_customers)
             self.report.identifiers += 0 if column.kind == "name" else len(rows)
             if self._index and column.kind != "name":
-                for form, places, texts in enrolled(column.kind, normals, digested=False):
+                for form, places, texts in list_forms(column.kind, normals, digested=False):
                     if form == PLAIN:
                         tags = self._index.tagger(column.kind, form).tag_rows(
                             texts.table, texts.lengths
                         )
                         self._index_tags.append((tags, rows[places]))
-            for form, places, texts in enrolled(
+            for form, places, texts in list_forms(
                 column.kind, normals, column.kind in self._digested
             ):
                 self._counts[column.kind, form] += len(places)
@@ -427,7 +427,7 @@ class Builder:
             table = self._label(codes, row_of, subjects, parts) if self.coder.is_used else None
             for part in parts.values():
                 part.seek(0)
-            draft = labelled(
+            draft = add_label_sizes(
                 replace(self.header(now), entries=count, subjects=subjects, bits=bits), table
             )
             self.report.customers, self.report.entries = draft.customers, draft.enrolled
@@ -435,7 +435,7 @@ class Builder:
                 handles = np.memmap(parts["handle"], np.uint8, "r", shape=(subjects, TAG_BYTES))
                 parts["handle"].seek(0)
                 head = recorded.header_for(self._keys, self._tenant, now, draft.expires)
-                pairs = sorted_pairs(listed, row_of, handles)
+                pairs = sort_pairs(listed, row_of, handles)
                 recorded.write(
                     target.with_suffix(recorded.SUFFIX),
                     head,
@@ -455,16 +455,18 @@ class Builder:
         cohort = np.memmap(parts["cohort"], kind, "r+", shape=(size,))
         codes.seek(0)
         for start in range(0, self._rows, AT_ONCE):
-            some = np.frombuffer(codes.read(4 * AT_ONCE), "<u4")
-            filled = np.flatnonzero(some)
-            cohort[row_of[start : start + len(some)][filled]] = some[filled]
+            row_codes = np.frombuffer(codes.read(4 * AT_ONCE), "<u4")
+            filled = np.flatnonzero(row_codes)
+            cohort[row_of[start : start + len(row_codes)][filled]] = row_codes[filled]
         table = self.coder.table(counts_of(cohort, len(self.coder)))
         cohort.flush()
         write_table(table, parts)
         return table
 
 
-def labelled(header: file.WatchlistHeader, table: CohortTable | None) -> file.WatchlistHeader:
+def add_label_sizes(
+    header: file.WatchlistHeader, table: CohortTable | None
+) -> file.WatchlistHeader:
     """Return the header with the labels of the file."""
     if table is None:
         return header
@@ -489,17 +491,17 @@ def number_customers(customers: Runs, rows: int, handles: IO[bytes]) -> tuple[Ar
     for records in customers.ranges():
         new = fresh(records.high, records.low)
         place_of[records.number] = count + np.cumsum(new) - 1
-        handles.write(file.joined(records.high[new], records.low[new]).data)
+        handles.write(file.join_halves(records.high[new], records.low[new]).data)
         count += int(new.sum())
     return place_of, count
 
 
-def sorted_pairs(listed: Runs, row_of: Array, handles: Tags) -> Iterator[Tags]:
+def sort_pairs(listed: Runs, row_of: Array, handles: Tags) -> Iterator[Tags]:
     """Yield index hashes with their customers' pseudonyms, (n, 32), sorted and distinct."""
     for _, _, high, low, subject in listed.ranges(row_of):
         new = fresh(high, low, subject)
         yield np.concatenate(
-            (file.joined(high[new], low[new]), handles.take(subject[new], axis=0)), axis=1
+            (file.join_halves(high[new], low[new]), handles.take(subject[new], axis=0)), axis=1
         )
 
 
@@ -518,7 +520,7 @@ def index_entries(
         columns = (high, low, subject) if new.all() else (high[new], low[new], subject[new])
         for name, column in zip(("high", "low", "subject"), columns, strict=True):
             parts[name].write(column.data)
-        buckets = _within(columns[0], bits[0], first)
+        buckets = _index_in_range(columns[0], bits[0], first)
         sizes = np.bincount(buckets, minlength=(beyond - first) << (bits[0] - RANGE_BITS))
         parts["directory"].write((count + np.cumsum(sizes) - sizes).astype("<u4").data)
         parts["bitmap"].write(_bitmap(columns[0], bits[1], first, beyond).data)
@@ -531,13 +533,13 @@ def _bitmap(high: Array, bits: int, first: int, beyond: int) -> Array:
     """Return the words of the bitmap for ranges [first, beyond) of sorted hashes: u64[n]."""
     words = np.zeros((beyond - first) << (bits - WORD_BITS - RANGE_BITS), "<u8")
     if len(high):
-        word = _within(high, bits - WORD_BITS, first)
+        word = _index_in_range(high, bits - WORD_BITS, first)
         begins = np.flatnonzero(np.diff(word, prepend=-1))
         words[word[begins]] = np.bitwise_or.reduceat(marks(high, bits), begins)
     return words
 
 
-def _within(high: Array, bits: int, first: int) -> npt.NDArray[np.int64]:
+def _index_in_range(high: Array, bits: int, first: int) -> npt.NDArray[np.int64]:
     """Return the top `bits` of each hash, counted from the start of range `first`."""
     return (high >> np.uint64(64 - bits)).astype(np.int64) - (first << (bits - RANGE_BITS))
 
@@ -554,12 +556,13 @@ def enrolling(
     process that is killed leaves a folder `.new-…` of the keys.
     """
     home = keys.root / tenant
-    with _kept(keys, tenant) if home.is_dir() else _new(keys, tenant, made) as drafted:
+    with _make_keys(keys, tenant) if home.is_dir() else _new(keys, tenant, made) as drafted:
         yield drafted
 
 
 @contextlib.contextmanager
-def _kept(keys: KeyStore, tenant: str) -> Iterator[tuple[KeyStore, Callable[[], None]]]:
+def _make_keys(keys: KeyStore, tenant: str) -> Iterator[tuple[KeyStore, Callable[[], None]]]:
+    """Make the keys of a new tenant, and delete them again if the block fails."""
     home = keys.root / tenant
     before = set(home.iterdir())
     with contextlib.ExitStack() as undo:

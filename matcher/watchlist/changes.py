@@ -36,8 +36,8 @@ from matcher.watchlist import file, subjects
 from matcher.watchlist.build import (
     Builder,
     Control,
+    add_label_sizes,
     index_entries,
-    labelled,
     number_customers,
     write_table,
 )
@@ -72,7 +72,7 @@ class SubjectPairs(NamedTuple):
     tags: Tags
     handles: Tags
 
-    def where(self, kept: Flags) -> SubjectPairs:
+    def select(self, kept: Flags) -> SubjectPairs:
         """Return the pairs for which `kept` is true."""
         return SubjectPairs(self.tags[kept], self.handles[kept])
 
@@ -99,7 +99,7 @@ class Changes:
         self._former, self._main = former, main
         self._labelled: list[tuple[Tags, npt.NDArray[np.uint32]]] = []
         """Handles with the combinations of their labels; of several the last counts."""
-        self._compare_customers: file.WatchlistHeader | None = None
+        self._former_header: file.WatchlistHeader | None = None
         self._builder = Builder(
             keys, tenant, self._base.epoch, self._base.digested, listed=listed is not None
         )
@@ -133,19 +133,19 @@ class Changes:
         added, removed, gone = self._so_far()
         if removals:
             more, whole = self._removals(removals)
-            removed, gone = _joined(removed, more), np.concatenate((gone, whole))
-            added = added.where(~_among(added.handles, whole))
-            added = added.where(
+            removed, gone = _join_pairs(removed, more), np.concatenate((gone, whole))
+            added = added.select(~_among(added.handles, whole))
+            added = added.select(
                 ~_among(np.concatenate(added, axis=1), np.concatenate(more, axis=1))
             )
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with subjects.SubjectWriter(way_back, self._keys, self._tenant, keep=True) as references:
             if additions:
-                added = _joined(added, *self._additions(additions, references, control))
+                added = _join_pairs(added, *self._additions(additions, references, control))
                 if control:
                     control.reconcile(additions)
                 self.report.refuse_a_poor_list(additions)
-            added = _joined(added, SubjectPairs(*self._builder.self_test()))
+            added = _join_pairs(added, SubjectPairs(*self._builder.self_test()))
             header = self._write(target, added, removed, gone, now)
             if self._listed:
                 self._list_anew(self._listed, target.with_suffix(recorded.SUFFIX), now)
@@ -161,23 +161,25 @@ class Changes:
             return SubjectPairs(none, none), SubjectPairs(none, none), none
         index = Index(self._former, key, self._tags.noting_key())
         index.chunks.check_all()
-        own, self._compare_customers = index.arrays, header
+        arrays, self._former_header = index.arrays, header
         rows = np.flatnonzero(index.combinations_of(np.arange(index.header.subjects)))
         codes = [
-            self._builder.coder.code(index.table.of(code))
+            self._builder.coder.code(index.table.find_labels(code))
             for code in index.combinations_of(rows).tolist()
         ]
-        self._labelled.append((own["handle"][rows], np.array(codes, np.uint32)))
+        self._labelled.append((arrays["handle"][rows], np.array(codes, np.uint32)))
         live = index.is_live(np.arange(index.header.entries))
         added = SubjectPairs(
-            file.joined(own["high"][live], own["low"][live]), own["handle"][own["subject"][live]]
+            file.join_halves(arrays["high"][live], arrays["low"][live]),
+            arrays["handle"][arrays["subject"][live]],
         )
         return (
             added,
             SubjectPairs(
-                file.joined(own["removed_high"], own["removed_low"]), own["removed_handle"]
+                file.join_halves(arrays["removed_high"], arrays["removed_low"]),
+                arrays["removed_handle"],
             ),
-            own["gone"],
+            arrays["gone"],
         )
 
     def _additions(
@@ -186,10 +188,10 @@ class Changes:
         for batch in source.batches():
             if control:
                 control.add(batch)
-            texts, owned = self._builder.owned(batch)
+            texts, owned = self._builder.read_references(batch)
             handles = self._builder.handles(texts)
             used = np.zeros(len(texts), bool)
-            for tags, rows in self._builder.tagged(batch, owned):
+            for tags, rows in self._builder.tag_values(batch, owned):
                 used[rows] = True
                 yield SubjectPairs(tags, handles.take(rows, axis=0))
             self._listed_added += [
@@ -201,10 +203,10 @@ class Changes:
                 self._labelled.append(
                     (handles.take(rows, axis=0), self._builder.coder.codes(batch).take(rows))
                 )
-            own = texts.take(rows)
-            references.add(handles.take(rows, axis=0), own)
+            customer_references = texts.take(rows)
+            references.add(handles.take(rows, axis=0), customer_references)
             for tags, places in self._builder.witness_tags(
-                batch, own, handles.take(rows, axis=0), rows
+                batch, customer_references, handles.take(rows, axis=0), rows
             ):
                 yield SubjectPairs(tags, handles.take(places, axis=0))
 
@@ -216,7 +218,7 @@ class Changes:
             self._keys, self._tenant, self._base.epoch, "all", listed=self._listed is not None
         )
         for batch in source.batches():
-            texts, owned = reader.owned(batch)
+            texts, owned = reader.read_references(batch)
             handles = reader.handles(texts)
             names_one = np.zeros(len(texts), bool)
             for column in batch.columns:
@@ -224,7 +226,7 @@ class Changes:
                     names_one |= column.cells.are_filled()
             entries += [
                 SubjectPairs(tags, handles.take(rows, axis=0))
-                for tags, rows in reader.tagged(batch, owned)
+                for tags, rows in reader.tag_values(batch, owned)
             ]
             self._listed_removed += [
                 SubjectPairs(tags, handles.take(rows, axis=0)) for tags, rows in reader.index_tags()
@@ -237,7 +239,7 @@ class Changes:
                 " to be removed must be readable"
             )
         self._listed_gone = np.concatenate(whole)
-        return _joined(*entries), self._listed_gone
+        return _join_pairs(*entries), self._listed_gone
 
     def _list_anew(self, listed: recorded.VerifiedList, target: Path, now: datetime) -> None:
         """Write the customer registry with added and without removed customers.
@@ -250,11 +252,11 @@ class Changes:
                 f"{listed.path} is under an older index key than {head.key}: load the whole list"
                 " again"
             )
-        came, went = (
-            np.concatenate(_joined(*parts), axis=1)
+        additions, removals = (
+            np.concatenate(_join_pairs(*parts), axis=1)
             for parts in (self._listed_added, self._listed_removed)
         )
-        pairs = _amended(listed.pairs(), came, went, self._listed_gone)
+        pairs = _amend_pairs(listed.pairs(), additions, removals, self._listed_gone)
         recorded.write(target, head, pairs, load_signing_key(self._keys, self._tenant))
 
     def _write(
@@ -268,7 +270,7 @@ class Changes:
         ):
             entries.add(added.tags, numbers)
             customers.add(added.handles, numbers)
-            row_of, known = number_customers(customers, len(numbers), parts["handle"])
+            row_of, customer_count = number_customers(customers, len(numbers), parts["handle"])
             bits = file.sizes_for(len(numbers))
             count = index_entries(entries, row_of, bits, parts)
         table = self._label(parts) if self._builder.coder.is_used else None
@@ -284,12 +286,18 @@ class Changes:
             parts[name].write(np.ascontiguousarray(array).tobytes())
         for part in parts.values():
             part.seek(0)
-        header = self._builder.header(now, self._compare_customers)
+        header = self._builder.header(now, self._former_header)
         header = replace(
-            header, entries=count, subjects=known, bits=bits, removed=len(pairs), gone=len(whole),
-            base=self._base.build, expires=self._base.expires,
-        )  # fmt: skip
-        header = labelled(header, table)
+            header,
+            entries=count,
+            subjects=customer_count,
+            bits=bits,
+            removed=len(pairs),
+            gone=len(whole),
+            base=self._base.build,
+            expires=self._base.expires,
+        )
+        header = add_label_sizes(header, table)
         self.report.customers, self.report.entries = header.customers, header.enrolled
         return file.write(target, header, parts, load_signing_key(self._keys, self._tenant))
 
@@ -312,33 +320,34 @@ class Changes:
                 if code and len(high) and low[row] == mine:
                     cohort[row] = code
         parts["cohort"].write(cohort.tobytes())
-        table = coder.table(counts_of(cohort, len(coder)), self._known())
+        table = coder.table(counts_of(cohort, len(coder)), self._find_known_labels())
         write_table(table, parts)
         return table
 
-    def _known(self) -> set[Label]:
+    def _find_known_labels(self) -> set[Label]:
         """Return the labels that enough customers of the list share."""
         enrolled = Index(
             self._main, load_verify_key(self._keys, self._tenant), self._tags.noting_key()
-        ).table.enrolled()
+        ).table.count_customers()
         return {label for label, customers in enrolled.items() if customers >= FEW}
 
 
-def _amended(pairs: Iterator[Tags], came: Tags, went: Tags, gone: Tags) -> Iterator[Tags]:
+def _amend_pairs(
+    pairs: Iterator[Tags], additions: Tags, removals: Tags, gone: Tags
+) -> Iterator[Tags]:
     """Yield sorted pairs (n, 32) with the changes applied.
 
-    The pairs that `went` and those of the customers `gone` are left out, those that `came` are
-    added.
+    `removals` and the pairs of the customers `gone` are left out; `additions` are added.
     """
-    came = np.unique(came, axis=0)
-    order, place = _as_text(came), 0
+    additions = np.unique(additions, axis=0)
+    order, place = _as_text(additions), 0
     while blocks := list(itertools.islice(pairs, BLOCKS)):
-        some = np.concatenate(blocks)
-        beyond = int(np.searchsorted(order, _as_text(some)[-1:], "right")[0])
-        kept = some[~_among(some, went) & ~_among(some[:, TAG_BYTES:], gone)]
-        yield np.unique(np.concatenate((kept, came[place:beyond])), axis=0)
+        block = np.concatenate(blocks)
+        beyond = int(np.searchsorted(order, _as_text(block)[-1:], "right")[0])
+        remaining = block[~_among(block, removals) & ~_among(block[:, TAG_BYTES:], gone)]
+        yield np.unique(np.concatenate((remaining, additions[place:beyond])), axis=0)
         place = beyond
-    yield came[place:]
+    yield additions[place:]
 
 
 def _as_text(rows: Tags) -> npt.NDArray[np.bytes_]:
@@ -346,7 +355,7 @@ def _as_text(rows: Tags) -> npt.NDArray[np.bytes_]:
     return np.ascontiguousarray(rows).view(f"S{2 * TAG_BYTES}").ravel()
 
 
-def _joined(*parts: SubjectPairs) -> SubjectPairs:
+def _join_pairs(*parts: SubjectPairs) -> SubjectPairs:
     return SubjectPairs(
         np.concatenate([part.tags for part in parts]),
         np.concatenate([part.handles for part in parts]),
@@ -358,11 +367,11 @@ def _among(rows: npt.NDArray[np.uint8], others: npt.NDArray[np.uint8]) -> Flags:
 
     The first eight bytes, which are random, rule out most.
     """
-    found = np.isin(_first(rows), _first(others))
-    whole = {row.tobytes() for row in others[np.isin(_first(others), _first(rows[found]))]}
-    places = np.flatnonzero(found)
-    found[places] = [rows[place].tobytes() in whole for place in places]
-    return found
+    is_among = np.isin(_first(rows), _first(others))
+    whole = {row.tobytes() for row in others[np.isin(_first(others), _first(rows[is_among]))]}
+    places = np.flatnonzero(is_among)
+    is_among[places] = [rows[place].tobytes() in whole for place in places]
+    return is_among
 
 
 def _first(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
@@ -382,7 +391,7 @@ def erase_customer(data: Path, keys: KeyStore, tenant: str, handle: str) -> int:
     the lists, or no longer.
     """
     try:
-        wanted = np.frombuffer(bytes.fromhex(handle), np.uint8).reshape(1, 16)
+        handle_bytes = np.frombuffer(bytes.fromhex(handle), np.uint8).reshape(1, 16)
     except ValueError:
         raise ConfigError(
             "--subject: give a handle of 32 hexadecimal digits, as a finding shows it"
@@ -399,7 +408,7 @@ def erase_customer(data: Path, keys: KeyStore, tenant: str, handle: str) -> int:
                         " nobody's"
                     )
                 count += _erase_in(
-                    path, key, tag_keys(header, path, keys, tenant).noting_key(), wanted
+                    path, key, tag_keys(header, path, keys, tenant).noting_key(), handle_bytes
                 )
     return count
 
@@ -429,11 +438,11 @@ def _erase_in(path: Path, key: Ed25519PublicKey, noted_under: bytes, handle: Arr
 def _entries_of(index: Index, row: int) -> Places:
     """Return the numbers of the entries of the customer in this row."""
     subjects = index.arrays["subject"]
-    found = [
+    entries = [
         np.flatnonzero(subjects[i : i + SCANNED] == row) + i
         for i in range(0, len(subjects), SCANNED)
     ]
-    return np.concatenate([np.empty(0, np.int64), *found])
+    return np.concatenate([np.empty(0, np.int64), *entries])
 
 
 def _entry_edits(index: Index, entries: Places) -> Iterator[Edit]:

@@ -38,7 +38,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.watchlist.source import CANARY, REFERENCE, ColumnBatch, Source, SourceColumn
-from matcher.watchlist.tagging import clean_references, normalised
+from matcher.watchlist.tagging import clean_references, normalise_column
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import write_new
 from ullage.files.validation import read_json
@@ -78,12 +78,12 @@ class CohortTable:
         """Parse the table of a file; raise `CorruptError` if it is damaged."""
         try:
             labels = tuple(
-                tuple((str(name), int(count)) for name, count in own) for own in read_json(text)
+                tuple((str(name), int(count)) for name, count in names) for names in read_json(text)
             )
         except (ValueError, TypeError):
             labels = ()
         fits = len(labels) == len(dimensions) and all(
-            combination[:, i].max(initial=0) <= len(own) for i, own in enumerate(labels)
+            combination[:, i].max(initial=0) <= len(names) for i, names in enumerate(labels)
         )
         if not fits:
             raise CorruptError("the watchlist's labels are damaged: install or build it again")
@@ -93,18 +93,18 @@ class CohortTable:
         """Return the labels as they are written to a file."""
         return json.dumps(self.labels, ensure_ascii=False).encode()
 
-    def enrolled(self) -> dict[Label, int]:
+    def count_customers(self) -> dict[Label, int]:
         """Return the number of customers of each label, as built."""
         return {
             (d, name): count
-            for d, own in zip(self.dimensions, self.labels, strict=True)
-            for name, count in own
+            for d, names in zip(self.dimensions, self.labels, strict=True)
+            for name, count in names
         }
 
-    def of(self, code: int) -> dict[str, str]:
+    def find_labels(self, code: int) -> dict[str, str]:
         """Return the labels of a combination, by dimension."""
         places = zip(self.dimensions, self.labels, self.combination[code].tolist(), strict=True)
-        return {dimension: own[place - 1][0] for dimension, own, place in places if place}
+        return {dimension: names[place - 1][0] for dimension, names, place in places if place}
 
 
 NO_LABELS = CohortTable()
@@ -135,13 +135,13 @@ class Coder:
         """
         packed = np.zeros(len(batch.lines), np.uint64)
         for column in batch.labels:
-            number, own = self._dimension(column.kind)
+            number, number_of = self._dimension(column.kind)
             cells, read = column.cells.messages(), self._read.setdefault(column.kind, {})
             for cell in [cell for cell in dict.fromkeys(cells) if cell not in read]:
                 text = cell.decode("utf-8", "replace").strip()
-                if text and text not in own:
-                    self._add(batch, column, cells.index(cell), text, own)
-                read[cell] = own[text] if text else 0
+                if text and text not in number_of:
+                    self._add(batch, column, cells.index(cell), text, number_of)
+                read[cell] = number_of[text] if text else 0
             packed |= np.fromiter(map(read.__getitem__, cells), np.uint64, len(cells)) << np.uint64(
                 BITS * number
             )
@@ -152,8 +152,8 @@ class Coder:
         """Return the combination of one customer's labels, which are known to be valid."""
         key = 0
         for dimension, label in labels.items():
-            number, own = self._dimension(dimension)
-            key |= own.setdefault(label, len(own) + 1) << (BITS * number)
+            number, number_of = self._dimension(dimension)
+            key |= number_of.setdefault(label, len(number_of) + 1) << (BITS * number)
         return self._code(key)
 
     def table(self, counts: npt.NDArray[Any], known: Collection[Label] = ()) -> CohortTable:
@@ -165,27 +165,29 @@ class Coder:
         keys = np.array(list(self._codes), np.uint64)
         combination = np.zeros((len(keys), len(dimensions)), np.uint16)
         labels = []
-        for number, (dimension, own) in enumerate(self._places.items()):
+        for number, (dimension, number_of) in enumerate(self._places.items()):
             places = ((keys >> np.uint64(BITS * number)) & np.uint64((1 << BITS) - 1)).astype(
                 np.int64
             )
-            totals = np.bincount(places, counts, minlength=len(own) + 1).astype(np.int64).tolist()
-            kept = [
+            totals = (
+                np.bincount(places, counts, minlength=len(number_of) + 1).astype(np.int64).tolist()
+            )
+            shared = [
                 (n, t)
-                for n, t in zip(own, totals[1:], strict=True)
-                if _may_be_told(dimension, n, t, known)
+                for n, t in zip(number_of, totals[1:], strict=True)
+                if _is_shareable(dimension, n, t, known)
             ]
-            renumbered = np.zeros(len(own) + 1, np.uint16)
-            renumbered[[own[name] for name, _ in kept]] = np.arange(1, len(kept) + 1)
+            renumbered = np.zeros(len(number_of) + 1, np.uint16)
+            renumbered[[number_of[name] for name, _ in shared]] = np.arange(1, len(shared) + 1)
             combination[:, number] = renumbered[places]
-            labels.append(tuple(kept))
+            labels.append(tuple(shared))
         return CohortTable(dimensions, tuple(labels), combination)
 
     def _dimension(self, name: str) -> tuple[int, dict[str, int]]:
         if name not in self._places and len(self._places) == MOST_DIMENSIONS:
             raise ConfigError(f"more than {MOST_DIMENSIONS} columns are cohorts: map fewer")
-        own = self._places.setdefault(name, {})
-        return list(self._places).index(name), own
+        number_of = self._places.setdefault(name, {})
+        return list(self._places).index(name), number_of
 
     def _code(self, key: int) -> int:
         if len(self._codes) > MOST_COMBINATIONS:
@@ -197,25 +199,28 @@ class Coder:
 
     @staticmethod
     def _add(
-        batch: ColumnBatch, column: SourceColumn, row: int, text: str, own: dict[str, int]
+        batch: ColumnBatch, column: SourceColumn, row: int, text: str, number_of: dict[str, int]
     ) -> None:
         """Add a new label."""
         where = f"{batch.path}: line {batch.lines[row]}, column {column.name}"
-        cells = (other.cells.take(np.array([row])).strings()[0].strip() for other in batch.columns)
+        cells = (
+            value_column.cells.take(np.array([row])).strings()[0].strip()
+            for value_column in batch.columns
+        )
         digits = sum(letter.isdigit() for letter in text)
         if not SHAPE.fullmatch(text) or digits > MOST_DIGITS or text in cells:
             raise ConfigError(
                 f"{where}: may be a customer's value and no label: use short names or codes, or do"
                 " not map it"
             )
-        if len(own) >= (1 << BITS) - 1:
+        if len(number_of) >= (1 << BITS) - 1:
             raise ConfigError(
                 f"{where}: more than {(1 << BITS) - 1:,} different labels: that is no cohort"
             )
-        own[text] = len(own) + 1
+        number_of[text] = len(number_of) + 1
 
 
-def _may_be_told(dimension: str, name: str, customers: int, known: Collection[Label]) -> bool:
+def _is_shareable(dimension: str, name: str, customers: int, known: Collection[Label]) -> bool:
     return customers > 0 and (dimension == CANARY or customers >= FEW or (dimension, name) in known)
 
 
@@ -229,17 +234,21 @@ def counts_of(codes: npt.NDArray[Any], combinations: int) -> npt.NDArray[np.int6
 
 def tally(tables: Sequence[tuple[CohortTable, npt.NDArray[Any]]]) -> dict[Label, int]:
     """Count the customers of each label in several tables with their combinations."""
-    found: dict[Label, int] = {}
+    totals_by_label: dict[Label, int] = {}
     for table, codes in tables:
         per_code = np.bincount(codes, minlength=len(table.combination))
-        for number, (dimension, own) in enumerate(zip(table.dimensions, table.labels, strict=True)):
+        for number, (dimension, names) in enumerate(
+            zip(table.dimensions, table.labels, strict=True)
+        ):
             totals = np.bincount(
-                table.combination[:, number], per_code, minlength=len(own) + 1
+                table.combination[:, number], per_code, minlength=len(names) + 1
             ).astype(np.int64)
-            for (name, _), total in zip(own, totals[1:].tolist(), strict=True):
+            for (name, _), total in zip(names, totals[1:].tolist(), strict=True):
                 if total:
-                    found[dimension, name] = found.get((dimension, name), 0) + total
-    return found
+                    totals_by_label[dimension, name] = (
+                        totals_by_label.get((dimension, name), 0) + total
+                    )
+    return totals_by_label
 
 
 People = dict[str, dict[str, set[str]]]
@@ -272,15 +281,18 @@ def bait_of(source: Source, tenant: str, party: str, random: str) -> HoneytokenL
     if not people:
         raise ConfigError(f"{source}: holds no customer whose column {CANARY} is that label")
     lines = sorted(
-        json.dumps(_sorted(ref, values), ensure_ascii=False, sort_keys=True)
+        json.dumps(_sort_values(ref, values), ensure_ascii=False, sort_keys=True)
         for ref, values in people.items()
     )
     head = ("ullage bait 1", f"tenant {tenant}", f"party {party}", f"random {random}")
     return HoneytokenList("\n".join((*head, *lines, "")).encode(), len(lines))
 
 
-def _sorted(reference: str, values: dict[str, set[str]]) -> dict[str, list[str]]:
-    return {REFERENCE: [reference], **{kind: sorted(own) for kind, own in values.items()}}
+def _sort_values(reference: str, values: dict[str, set[str]]) -> dict[str, list[str]]:
+    return {
+        REFERENCE: [reference],
+        **{kind: sorted(values_of_kind) for kind, values_of_kind in values.items()},
+    }
 
 
 def _people(source: Source, party: str) -> People:
@@ -300,7 +312,7 @@ def _people(source: Source, party: str) -> People:
             {row: why for row, why in faults.items() if mine[row]},
         )
         for column in batch.columns:
-            rows, normals, faults = normalised(column.kind, column.cells)
+            rows, normals, faults = normalise_column(column.kind, column.cells)
             _refuse(
                 batch.path,
                 batch.lines,

@@ -158,7 +158,7 @@ def digest_of(chunk: memoryview | bytes | bytearray) -> bytes:
     return hashlib.sha256(chunk).digest()
 
 
-def erased_path(list_path: Path) -> Path:
+def erasure_path(list_path: Path) -> Path:
     """Return the path of a list's new digests."""
     return list_path.with_name(list_path.name + ERASED_SUFFIX)
 
@@ -168,7 +168,7 @@ def read_erased(list_path: Path, key: bytes, list_sha256: str) -> Amended:
 
     They are empty if the file belongs to a former list. Raises `CorruptError` if it is damaged.
     """
-    path = erased_path(list_path)
+    path = erasure_path(list_path)
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -195,7 +195,7 @@ def write_erased(list_path: Path, key: bytes, list_sha256: str, amended: Amended
         for digest in digests
     ]
     body = ERASED_MAGIC + bytes.fromhex(list_sha256) + b"".join(entries)
-    write_whole(body + hmac.digest(key, body, "sha256"), erased_path(list_path))
+    write_whole(body + hmac.digest(key, body, "sha256"), erasure_path(list_path))
 
 
 MAGIC = b"ULLAGEWL"
@@ -361,11 +361,11 @@ def marks(high: Array, bitmap: int) -> Array:
     The bits below those that select the word select one mark, the lowest bits the other: a blocked
     Bloom filter with blocks of a word.
     """
-    found: Array = high >> np.uint64(64 - bitmap)
-    found &= WITHIN
-    np.left_shift(ONE, found, out=found)
-    found |= ONE << (high & WITHIN)
-    return found
+    mask: Array = high >> np.uint64(64 - bitmap)
+    mask &= WITHIN
+    np.left_shift(ONE, mask, out=mask)
+    mask |= ONE << (high & WITHIN)
+    return mask
 
 
 def split(tags: Tags) -> tuple[Array, Array]:
@@ -379,7 +379,7 @@ def upper(tags: Tags) -> Array:
     return np.ascontiguousarray(tags).view(">u8")[:, 0].astype("<u8")
 
 
-def joined(high: Array, low: Array) -> Tags:
+def join_halves(high: Array, low: Array) -> Tags:
     """Join the halves of hashes; the inverse of `split`."""
     return np.stack((high, low), axis=1).astype(">u8").view(np.uint8).reshape(-1, 16)
 
@@ -423,35 +423,35 @@ def write(
 def _bytes(header: WatchlistHeader, parts: Mapping[str, IO[bytes]]) -> Iterator[bytes]:
     """Yield the body, section by section."""
     for name, section in sections(header).items():
-        left = section.size
-        while left:
-            piece = parts[name].read(min(left, CHUNK))
+        remaining = section.size
+        while remaining:
+            piece = parts[name].read(min(remaining, CHUNK))
             if not piece:
-                raise ValueError(f"{name} is {left} bytes short")
-            left -= len(piece)
+                raise ValueError(f"{name} is {remaining} bytes short")
+            remaining -= len(piece)
             yield piece
         yield bytes(section.end - section.start - section.size)
 
 
 def _chunks(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the same bytes in pieces of CHUNK; the last may be shorter."""
-    held = bytearray()
+    pending = bytearray()
     for piece in pieces:
-        held += piece
-        while len(held) >= CHUNK:
-            yield bytes(held[:CHUNK])
-            del held[:CHUNK]
-    if held:
-        yield bytes(held)
+        pending += piece
+        while len(pending) >= CHUNK:
+            yield bytes(pending[:CHUNK])
+            del pending[:CHUNK]
+    if pending:
+        yield bytes(pending)
 
 
 def read_header(path: Path, key: Ed25519PublicKey) -> WatchlistHeader:
     """Return the header of `path` after checking its signature and the file's size."""
-    with opened(path) as file:
+    with open_file(path) as file:
         return header_of(file, path, key)
 
 
-def opened(path: Path) -> IO[bytes]:
+def open_file(path: Path) -> IO[bytes]:
     """Open the file for reading."""
     try:
         return path.open("rb")

@@ -22,7 +22,7 @@ from matcher.watchlist.file import (
     body_bytes,
     header_of,
     marks,
-    opened,
+    open_file,
     read_erased,
     sections,
     split,
@@ -49,7 +49,9 @@ class Index:
 
     def __init__(self, path: Path, key: Ed25519PublicKey, noted_under: bytes = b"") -> None:
         self.path = path
-        with opened(path) as file:  # one time only: another list may replace the file at any time
+        with open_file(
+            path
+        ) as file:  # one time only: another list may replace the file at any time
             self.header = header_of(file, path, key)
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         size = body_bytes(self.header)
@@ -143,17 +145,17 @@ class Index:
                 np.where(open_ & less, middle + 1, first),
                 np.where(open_ & ~less, middle, last),
             )
-        here = np.flatnonzero(first < beyond)
-        place = first[here]
+        nonempty = np.flatnonzero(first < beyond)
+        place = first[nonempty]
         same = (
-            (self._high[place] == high[here])
-            & (self._low[place] == low[here])
-            & (self._subject[place] == subjects[here])
+            (self._high[place] == high[nonempty])
+            & (self._low[place] == low[nonempty])
+            & (self._subject[place] == subjects[nonempty])
         )
         self._check(place[same])
-        found = np.zeros(len(high), bool)
-        found[here[same]] = True
-        return found
+        is_entry = np.zeros(len(high), bool)
+        is_entry[nonempty[same]] = True
+        return is_entry
 
     def _less(
         self, places: Places, high: Array, low: Array, subjects: Places
@@ -175,10 +177,10 @@ class Index:
         `high` are the upper halves of the tags.
         """
         bits = self.header.bits[1]
-        asked = marks(high, bits)
+        mask = marks(high, bits)
         word = self._bitmap.take((high >> np.uint64(64 + WORD_BITS - bits)).view(np.int64))
-        word &= asked
-        return np.flatnonzero(word == asked)
+        word &= mask
+        return np.flatnonzero(word == mask)
 
     def _walk(self, high: Array, low: Array) -> tuple[Places, Places]:
         """Return (number of the tag, number of the entry) for each entry that equals a tag.
@@ -191,26 +193,26 @@ class Index:
         last = np.minimum(ends, self.header.entries)
         place = np.minimum(self._directory.take(bucket).astype(np.int64), last)
         live = np.flatnonzero(place < last)
-        found, entries = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        tag_numbers, entries = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         for _ in range(STEPS):
             if not len(live):
                 break
-            here = place[live]
-            seen, wanted = self._high.take(here), high[live]
-            same = np.flatnonzero(seen == wanted)
+            candidates = place[live]
+            entry_high, tag_high = self._high.take(candidates), high[live]
+            same = np.flatnonzero(entry_high == tag_high)
             if len(same):
-                same = same[self._low.take(here[same]) == low[live[same]]]
-                found.append(live[same])
-                entries.append(here[same])
+                same = same[self._low.take(candidates[same]) == low[live[same]]]
+                tag_numbers.append(live[same])
+                entries.append(candidates[same])
             place[live] += 1
-            live = live[(seen <= wanted) & (place[live] < last[live])]
+            live = live[(entry_high <= tag_high) & (place[live] < last[live])]
         for tag in live.tolist():  # a value that many customers share
             equal = _equal(
                 self._high, self._low, int(place[tag]), int(last[tag]), high[tag], low[tag]
             )
-            found.append(np.full(len(equal), tag))
+            tag_numbers.append(np.full(len(equal), tag))
             entries.append(equal)
-        return np.concatenate(found), np.concatenate(entries)
+        return np.concatenate(tag_numbers), np.concatenate(entries)
 
     def _check(self, entries: Places) -> None:
         """Check the chunks with the customers found, pseudonyms included, before any is named."""
@@ -316,12 +318,12 @@ class Watchlist:
         if delta.header.base != self.main.header.build:
             return False
         delta.chunks.check_all()
-        own = delta.arrays
-        rows = self.main.rows_of(own["handle"])
+        arrays = delta.arrays
+        rows = self.main.rows_of(arrays["handle"])
         self._fresh = np.flatnonzero(rows < 0)
         rows[self._fresh] = self.main.header.subjects + np.arange(len(self._fresh))
         self._number = rows
-        gone = self.main.rows_of(own["gone"])
+        gone = self.main.rows_of(arrays["gone"])
         self._gone = np.unique(gone[gone >= 0])
         self.delta = delta
         return True
@@ -344,10 +346,10 @@ class Watchlist:
         if self.delta is None:
             return hits, subjects
         if len(hits):
-            kept = np.flatnonzero(
+            in_force = np.flatnonzero(
                 ~np.isin(subjects, self._gone) & ~self._is_removed(tags[hits], subjects)
             )
-            hits, subjects = hits[kept], subjects[kept]
+            hits, subjects = hits[in_force], subjects[in_force]
         more, rows = self.delta.look_up(tags)
         pairs = np.unique(
             np.stack(
@@ -363,22 +365,22 @@ class Watchlist:
         Of a value that many customers share, it returns no other customer.
         """
         old = subjects < self.main.header.subjects
-        found = np.zeros(len(subjects), bool)
+        is_entry = np.zeros(len(subjects), bool)
         places = np.flatnonzero(old)
-        found[places] = self.main.belongs(tags[places], subjects[places])
+        is_entry[places] = self.main.belongs(tags[places], subjects[places])
         if self.delta is None:
-            return found
-        hits = np.flatnonzero(found)
-        found[hits] = ~np.isin(subjects[hits], self._gone) & ~self._is_removed(
+            return is_entry
+        hits = np.flatnonzero(is_entry)
+        is_entry[hits] = ~np.isin(subjects[hits], self._gone) & ~self._is_removed(
             tags[hits], subjects[hits]
         )
         order = np.argsort(self._number)
         place = np.searchsorted(self._number, subjects, sorter=order)
         changed = np.flatnonzero(place < len(order))
         rows = order[place[changed]]
-        known = self._number[rows] == subjects[changed]
-        found[changed[known]] |= self.delta.belongs(tags[changed[known]], rows[known])
-        return found
+        is_same = self._number[rows] == subjects[changed]
+        is_entry[changed[is_same]] |= self.delta.belongs(tags[changed[is_same]], rows[is_same])
+        return is_entry
 
     def handle(self, subject: int) -> str:
         """Return the pseudonym (hex) of a subject."""
@@ -392,15 +394,15 @@ class Watchlist:
     def raw_handles(self, subjects: Places) -> Tags:
         """Return the pseudonyms (n, 16) of subjects."""
         beyond = subjects - self.main.header.subjects
-        found = (
+        handles = (
             self.main.handles(np.where(beyond < 0, subjects, 0))
             if self.main.header.subjects
             else np.empty((len(beyond), 16), np.uint8)
         )
         if self.delta is not None:
             fresh = np.flatnonzero(beyond >= 0)
-            found[fresh] = self.delta.handles(self._fresh[beyond[fresh]])
-        return found
+            handles[fresh] = self.delta.handles(self._fresh[beyond[fresh]])
+        return handles
 
     def counts(self) -> dict[str, int]:
         """Return the entries by kind and form, as built, such as `phone` or `phone.md5`."""
@@ -430,10 +432,10 @@ class Watchlist:
             [(self.main.table, self.main.combinations_of(older)), (self.delta.table, codes)]
         )
 
-    def enrolled_labels(self) -> dict[Label, int]:
+    def count_labels(self) -> dict[Label, int]:
         """Return the number of customers of each label, as built, with those of the delta."""
-        found = Counter(self.main.table.enrolled())
-        return dict(found + Counter(self.delta.table.enrolled()) if self.delta else found)
+        counts: Counter[Label] = Counter(self.main.table.count_customers())
+        return dict(counts + Counter(self.delta.table.count_customers()) if self.delta else counts)
 
     def _is_removed(self, tags: Tags, subjects: Places) -> Array:
         """Return whether the delta removes each (tag, subject) hit of the main file: bool[n].
@@ -441,17 +443,17 @@ class Watchlist:
         Hits are few.
         """
         assert self.delta
-        own = self.delta.arrays
+        arrays = self.delta.arrays
         high, low = split(tags)
         handles = self.main.handles(subjects)
         place, end = (
-            np.searchsorted(own["removed_high"], high, side) for side in ("left", "right")
+            np.searchsorted(arrays["removed_high"], high, side) for side in ("left", "right")
         )
         removed = np.zeros(len(high), bool)
         for i in np.flatnonzero(place < end):
             entries = slice(int(place[i]), int(end[i]))
-            same = (own["removed_low"][entries] == low[i]) & (
-                own["removed_handle"][entries] == handles[i]
+            same = (arrays["removed_low"][entries] == low[i]) & (
+                arrays["removed_handle"][entries] == handles[i]
             ).all(axis=1)
             removed[i] = same.any()
         return removed

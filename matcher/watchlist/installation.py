@@ -24,7 +24,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from matcher.watchlist import subjects
-from matcher.watchlist.file import ERASED_SUFFIX, WatchlistHeader, erased_path, read_header
+from matcher.watchlist.file import ERASED_SUFFIX, WatchlistHeader, erasure_path, read_header
 from matcher.watchlist.index import Index, Watchlist
 from matcher.watchlist.tagging import TagKeys
 from ullage.errors import ConfigError, CorruptError, FaultsError, UllageError
@@ -69,18 +69,18 @@ class Sizes:
     data: Path
     keys: KeyStore
 
-    def of(self, tenant: str) -> int | None:
+    def count_customers(self, tenant: str) -> int | None:
         """Return the number of customers in the list of `tenant`, None if none was ever installed.
 
         Raises `CorruptError` if the file is damaged.
         """
         path = self.path(tenant)
         try:
-            found = LINE.fullmatch(path.read_bytes())
+            fields = LINE.fullmatch(path.read_bytes())
         except FileNotFoundError:
             return None
-        if not found or not hmac.compare_digest(
-            found[2], self._seal(tenant, customers := int(found[1])).encode()
+        if not fields or not hmac.compare_digest(
+            fields[2], self._seal(tenant, customers := int(fields[1])).encode()
         ):
             raise CorruptError(
                 f"{path} is damaged, or was written by a newer ullage: use that version, or install"
@@ -101,9 +101,9 @@ class Sizes:
         write_whole(f"{customers} {self._seal(tenant, customers)}\n".encode(), path)
         self.keys.inventory.enter(path)
 
-    def erased(self, tenant: str) -> None:
+    def subtract_one(self, tenant: str) -> None:
         """Subtract one erased customer from the number."""
-        if before := self.of(tenant):
+        if before := self.count_customers(tenant):
             self.write(tenant, before - 1)
 
     def forget(self, tenant: str) -> None:
@@ -116,22 +116,23 @@ class Sizes:
 
         `found` are the tenants with a list, each with its number of customers.
         """
-        here, short = dict(found), {}
-        for tenant in sorted(self.tenants() | here.keys()):
+        present, short = dict(found), {}
+        for tenant in sorted(self.tenants() | present.keys()):
             try:
-                before = self.of(tenant) or 0
+                before = self.count_customers(tenant) or 0
             except CorruptError as error:
                 short[tenant] = str(error)
                 continue
-            if tenant not in here:
+            if tenant not in present:
                 short[tenant] = (
                     f"the list of {tenant} with its {before:,} customers is not here: restore it,"
                     " or load it again"
                 )
-            elif is_shrunken(here[tenant], before):
+            elif is_shrunken(present[tenant], before):
                 short[tenant] = (
-                    f"the list of {tenant} has {here[tenant]:,} customers instead of {before:,}: it"
-                    " is not used; restore it, or install it with --shrink if that is meant"
+                    f"the list of {tenant} has {present[tenant]:,} customers instead of"
+                    f" {before:,}: it is not used; restore it, or install it with --shrink if that"
+                    " is meant"
                 )
         return short
 
@@ -246,7 +247,7 @@ def install(
     former = [target] if header.base else [target, target.with_suffix(DELTA)]
     # what was noted of the files that lay here; a delta of another list is not read anyway
     for path in former:
-        erased_path(path).unlink(missing_ok=True)
+        erasure_path(path).unlink(missing_ok=True)
     if not header.base:
         target.with_suffix(DELTA).unlink(missing_ok=True)
         keys.inventory.enter(target)
@@ -280,7 +281,7 @@ def check_size(data: Path, keys: KeyStore, tenant: str, customers: int, *, shrin
 
     Raises `ConfigError` if it does not.
     """
-    before = 0 if shrink else Sizes(data, keys).of(tenant)
+    before = 0 if shrink else Sizes(data, keys).count_customers(tenant)
     require(f"the list of {tenant}", customers, before or 0, shrink=shrink)
 
 
@@ -313,7 +314,7 @@ def remove(data: Path, keys: KeyStore, tenant: str, epoch: int) -> None:
     main = path_of(data, tenant, epoch)
     keys.inventory.strike(main)
     for path in (main, main.with_suffix(DELTA)):
-        erased_path(path).unlink(missing_ok=True)
+        erasure_path(path).unlink(missing_ok=True)
         path.unlink(missing_ok=True)
 
 
@@ -415,7 +416,7 @@ def load(context: Context, only: str = "") -> list[TenantLists]:
 
     `file.py` lists what is checked when.
     """
-    found = []
+    lists = []
     for tenant in tenants(context.data):
         if only and tenant != only:
             continue
@@ -430,12 +431,12 @@ def load(context: Context, only: str = "") -> list[TenantLists]:
                     live.append(opened)
         if live:
             newest = max(list_generations(context.keys, tenant, "index"), default=0)
-            found.append(
+            lists.append(
                 TenantLists(
                     tenant, tuple(live), TagKeys(context.keys, tenant, "index", newest), newest
                 )
             )
-    return found
+    return lists
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
@@ -446,20 +447,20 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
     def look() -> str:
         live, sizes = load(context), Sizes(context.data, context.keys)
-        known = (find_tenants(context) | {*tenants(context.data)} | sizes.tenants()) - {CANARY}
-        if not live and not known:
+        expected = (find_tenants(context) | {*tenants(context.data)} | sizes.tenants()) - {CANARY}
+        if not live and not expected:
             raise ConfigError(f"none is live: {LOAD}")
         enrolled = {lists.tenant: lists.customers for lists in live}
         faults = [
-            said
-            for tenant, said in sizes.shortfalls(enrolled.items()).items()
+            fault
+            for tenant, fault in sizes.shortfalls(enrolled.items()).items()
             if tenant in enrolled
         ]
         if empty := [tenant for tenant, customers in enrolled.items() if not customers]:
             faults.append(
                 f"that of {', '.join(empty)} is empty, so none of their customers is found: {LOAD}"
             )
-        if absent := sorted(known - enrolled.keys()):
+        if absent := sorted(expected - enrolled.keys()):
             faults.append(
                 f"of {', '.join(absent)} none is live, so none of their customers is found: {LOAD}"
             )
@@ -495,12 +496,12 @@ def stamp(data: Path, keys: KeyStore) -> tuple[tuple[str, int, int], ...]:
     files += (data / SIZES).glob("*")
     for pattern in ("*/match-*.key", f"*/{INDEX}*.key", "*/verify.pub"):
         files += keys.root.glob(pattern)
-    found = []
+    identities = []
     for path in sorted(files):
         # retired between the listing and the look, or not to be read
         with contextlib.suppress(OSError):
-            found.append((str(path), *_identity(path)))
-    return tuple(found)
+            identities.append((str(path), *_identity(path)))
+    return tuple(identities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -529,17 +530,17 @@ class InUse:
 def in_use(context: Context, former: Sequence[TenantLists] = ()) -> InUse:
     """Return the lists to use now; `former` are those in use until now."""
     now = context.running_time.look().now()
-    found = {lists.tenant: lists for lists in load(context)}
+    loaded = {lists.tenant: lists for lists in load(context)}
     sizes = Sizes(context.data, context.keys)
-    refused = sizes.shortfalls((tenant, lists.customers) for tenant, lists in found.items())
-    kept = {lists.tenant: lists for lists in former if lists.expires > now}
+    refused = sizes.shortfalls((tenant, lists.customers) for tenant, lists in loaded.items())
+    still_valid = {lists.tenant: lists for lists in former if lists.expires > now}
     expired = {
-        tenant for tenant in refused.keys() - found.keys() if _is_expired(context, tenant, now)
+        tenant for tenant in refused.keys() - loaded.keys() if _is_expired(context, tenant, now)
     }
-    used = {**{tenant: kept[tenant] for tenant in refused.keys() & kept.keys()}}
-    used |= {tenant: lists for tenant, lists in found.items() if tenant not in refused}
+    used = {**{tenant: still_valid[tenant] for tenant in refused.keys() & still_valid.keys()}}
+    used |= {tenant: lists for tenant, lists in loaded.items() if tenant not in refused}
     lacking = {}
-    for tenant in sorted((find_tenants(context) | sizes.tenants() | found.keys()) - {CANARY}):
+    for tenant in sorted((find_tenants(context) | sizes.tenants() | loaded.keys()) - {CANARY}):
         if tenant not in used:
             why = "has expired" if tenant in expired else "is not here"
             lacking[tenant] = (
@@ -551,7 +552,7 @@ def in_use(context: Context, former: Sequence[TenantLists] = ()) -> InUse:
             )
     return InUse(
         [used[tenant] for tenant in sorted(used)],
-        {tenant: said for tenant, said in refused.items() if tenant not in expired},
+        {tenant: fault for tenant, fault in refused.items() if tenant not in expired},
         lacking,
         frozenset(refused.keys() - used.keys() - expired),
     )

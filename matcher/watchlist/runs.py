@@ -80,14 +80,14 @@ class Runs:
         self._waiting += len(tags)
         self.count += len(tags)
         if self._waiting >= RUN:
-            self._write(*self._ordered())
+            self._write(*self._order_by_range())
 
     def ranges(self, renumbered: Array | None = None) -> Iterator[SortedRecords]:
         """Yield every record one time, in order of the hashes.
 
         `renumbered` (u32) maps the added numbers to others.
         """
-        tags, numbers, starts = self._ordered()
+        tags, numbers, starts = self._order_by_range()
         sizes = np.diff(starts) + sum(
             (np.diff(run.starts) for run in self._runs), np.zeros(RANGES, np.int64)
         )
@@ -96,9 +96,9 @@ class Runs:
             beyond = first + 1
             while beyond < RANGES and sizes[first : beyond + 1].sum() <= AT_ONCE:
                 beyond += 1
-            held = slice(int(starts[first]), int(starts[beyond]))
+            in_memory = slice(int(starts[first]), int(starts[beyond]))
             parts = [
-                (tags[held], numbers[held]),
+                (tags[in_memory], numbers[in_memory]),
                 *(self._read(run, first, beyond) for run in self._runs),
             ]
             number = np.concatenate([part for _, part in parts])
@@ -106,7 +106,9 @@ class Runs:
             yield SortedRecords(
                 first,
                 beyond,
-                *_sorted(high, low, number if renumbered is None else renumbered.take(number)),
+                *_sort_records(
+                    high, low, number if renumbered is None else renumbered.take(number)
+                ),
             )
             first = beyond
 
@@ -115,7 +117,7 @@ class Runs:
         if self._file:
             self._file.close()
 
-    def _ordered(self) -> tuple[Tags, Array, Array]:
+    def _order_by_range(self) -> tuple[Tags, Array, Array]:
         """Return the records in memory, ordered by range, and the start of each range."""
         tags = np.concatenate(
             [np.empty((0, TAG_BYTES), np.uint8), *(tags for tags, _ in self._held)]
@@ -160,7 +162,7 @@ def require_room(records: int) -> None:
         )
 
 
-def _sorted(high: Array, low: Array, number: Array) -> tuple[Array, Array, Array]:
+def _sort_records(high: Array, low: Array, number: Array) -> tuple[Array, Array, Array]:
     """Return records in order of hash, then number.
 
     The top 40 bits of a hash and the record's place are sorted as one word, twice as fast as

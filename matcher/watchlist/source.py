@@ -142,7 +142,7 @@ class Source:
         for path in self.paths:
             self.progress.begin()
             for table in tables(
-                path, self.columns, self.delimiter, self._wanted, self.progress.read
+                path, self.columns, self.delimiter, self._choose_columns, self.progress.read
             ):
                 if self.long:
                     yield from self._by_kind(path, table)
@@ -160,7 +160,7 @@ class Source:
                 " customer_ref,name,phone"
             )
 
-    def _wanted(self, path: Path, header: Sequence[str]) -> list[int]:
+    def _choose_columns(self, path: Path, header: Sequence[str]) -> list[int]:
         """Return the numbers of the columns to read.
 
         Raises `ConfigError` if the reference or every identifier is missing.
@@ -168,36 +168,38 @@ class Source:
         if self.long:
             return [self._place(path, header, name) for name in self.long]
         if missing := [name for name in self.mapping if name not in header]:
-            near = difflib.get_close_matches(missing[0], filter(may_be_shown, header), 1)
+            near = difflib.get_close_matches(missing[0], filter(is_showable, header), 1)
             meant = f" (did you mean {near[0]!r}?)" if near else ""
             raise ConfigError(f"{path}: line 1: there is no column {missing[0]!r} to map{meant}")
         self.require_header(path, header)
-        known = self._known()
+        kinds_of_columns = self._list_kinds()
         named = [(i, self._kind(name)) for i, name in enumerate(header)]
-        found = [
+        columns = [
             (i, kind)
             for i, kind in named
-            if kind in known or kind in self.witness or _dimension(kind)
+            if kind in kinds_of_columns or kind in self.witness or _dimension(kind)
         ]
-        found = self._with_one_reference(path, header, found)
-        called = [kind for _, kind in found]
+        columns = self._with_one_reference(path, header, columns)
+        called = [kind for _, kind in columns]
         for name in self.witness:
             if called.count(name) != 1:
                 number = "no" if name not in called else "more than one"
                 raise ConfigError(
                     f"{path}: line 1: {number} column is {name}, which --witness names"
                 )
-        read = {i for i, _ in found}
-        others = [
+        read = {i for i, _ in columns}
+        unmapped = [
             name for i, name in enumerate(header) if i not in read and name not in self.mapping
         ]
-        suggested = {name: kind for name in others if (kind := suggestion(name))}
+        suggested = {name: kind for name in unmapped if (kind := suggestion(name))}
         if REFERENCE not in called:
             column = next((name for name, kind in suggested.items() if kind == REFERENCE), "COLUMN")
             raise ConfigError(
                 f"{path}: line 1: no column {REFERENCE}: name it with --map {column}={REFERENCE}"
             )
-        if not self.bare and not any(kind in known - {REFERENCE, "name"} for kind in called):
+        if not self.bare and not any(
+            kind in kinds_of_columns - {REFERENCE, "name"} for kind in called
+        ):
             pair = next(
                 (f"{name}={kind}" for name, kind in suggested.items() if kind != REFERENCE),
                 "COLUMN=phone",
@@ -206,7 +208,7 @@ class Source:
         self.suggestions.update(
             {name: kind for name, kind in suggested.items() if kind != REFERENCE}
         )
-        return [i for i, _ in found]
+        return [i for i, _ in columns]
 
     def _with_one_reference(
         self, path: Path, header: Sequence[str], found: list[tuple[int, str]]
@@ -224,24 +226,24 @@ class Source:
         if len(named) > 1:
             raise ConfigError(f"{path}: line 1: more than one column is {REFERENCE}")
         words = [form for word in (*REFERENCES, *REFERENCES_SPELT) for form in list_scripts(word)]
-        kept = named or sorted(columns, key=lambda i: words.index(header[i].strip().lower()))[:1]
-        return [(i, kind) for i, kind in found if kind != REFERENCE or i in kept]
+        chosen = named or sorted(columns, key=lambda i: words.index(header[i].strip().lower()))[:1]
+        return [(i, kind) for i, kind in found if kind != REFERENCE or i in chosen]
 
-    def _known(self) -> set[str]:
+    def _list_kinds(self) -> set[str]:
         """Return the kinds of columns.
 
         Raises `ConfigError` if a column is mapped to anything else.
         """
-        known = {*kinds(), "name", REFERENCE}
+        valid = {*kinds(), "name", REFERENCE}
         for kind in self.mapping.values():
-            if kind not in (*known, *self.witness, LEFT_OUT) and not _dimension(kind):
+            if kind not in (*valid, *self.witness, LEFT_OUT) and not _dimension(kind):
                 meant = f" (did you mean {suggestion(kind)}?)" if suggestion(kind) else ""
-                used = ", ".join(sorted(known))
+                used = ", ".join(sorted(valid))
                 raise ConfigError(
                     f"--map: {kind!r} is no kind{meant}: use {used}, cohort:NAME, {CANARY} or"
                     f" {LEFT_OUT}"
                 )
-        return known
+        return valid
 
     def _kind(self, name: str) -> str:
         return self.mapping.get(name) or (
@@ -267,11 +269,11 @@ class Source:
         ]
         pair = {column.kind: column for column in columns if column.kind in self.witness}
         apart = (REFERENCE, *pair)
-        others = [
+        identifiers = [
             column for column in columns if column.kind not in apart and not _dimension(column.kind)
         ]
         witness = Witnessing(*(pair[name] for name in self.witness)) if pair else None
-        return ColumnBatch(path, table.lines, references, others, labels, witness)
+        return ColumnBatch(path, table.lines, references, identifiers, labels, witness)
 
     def _by_kind(self, path: Path, table: SourceTable) -> Iterator[ColumnBatch]:
         """Yield one batch per kind that occurs.
@@ -279,15 +281,15 @@ class Source:
         Raises `ConfigError` for an unknown kind.
         """
         references, kind_cells, values = table.columns
-        known = self._known() - {REFERENCE}
+        valid = self._list_kinds() - {REFERENCE}
         called = [text.strip() for text in kind_cells.strings()]
         for name in sorted(set(called)):
-            rows = np.array([row for row, other in enumerate(called) if other == name])
+            rows = np.array([row for row, kind_name in enumerate(called) if kind_name == name])
             kind = self._kind(name)
-            if kind not in known:
+            if kind not in valid:
                 raise ConfigError(
                     f"{path}: line {table.lines[int(rows[0])]}: a kind that is none of"
-                    f" {', '.join(sorted(known))}: map what the list calls it with --map"
+                    f" {', '.join(sorted(valid))}: map what the list calls it with --map"
                     " CALLED=KIND"
                 )
             lines = [table.lines[int(row)] for row in rows]
@@ -306,8 +308,8 @@ def _words() -> dict[str, str]:
         word: kind.name for kind in kinds().values() for word in kind.headers if not word.isascii()
     }
     han |= dict.fromkeys(NAMES, "name") | dict.fromkeys((*REFERENCES, *REFERENCES_SPELT), REFERENCE)
-    both = {form: kind for word, kind in han.items() for form in list_scripts(word)}
-    return both | {name: name for name in (*kinds(), "name", REFERENCE)}
+    by_name = {form: kind for word, kind in han.items() for form in list_scripts(word)}
+    return by_name | {name: name for name in (*kinds(), "name", REFERENCE)}
 
 
 def kind_named(name: str) -> str:
@@ -331,7 +333,7 @@ def suggestion(name: str) -> str:
     ('', '')
     """
     word = name.strip().lower()
-    if not may_be_shown(word):
+    if not is_showable(word):
         return ""
     headers = {header: kind.name for kind in reversed(kinds().values()) for header in kind.headers}
     if word in headers:  # several kinds may share a field
@@ -350,7 +352,7 @@ def suggestion(name: str) -> str:
     )
 
 
-def may_be_shown(name: str) -> bool:
+def is_showable(name: str) -> bool:
     """Return whether a column's name is safe to show.
 
     In a file without a header, a value is in its place.
@@ -430,7 +432,7 @@ def _csv(
             if not names:
                 raise ConfigError(f"{path}: is empty: an empty watchlist would see nothing")
             columns = wanted(path, names)
-            while batch := list(itertools.islice(_filled(path, line, rows, len(names)), ROWS)):
+            while batch := list(itertools.islice(_skip_blank(path, line, rows, len(names)), ROWS)):
                 cells = list(zip(*[row for _, row in batch], strict=True))
                 texts = [Texts.pack([cell.encode() for cell in cells[i]]) for i in columns]
                 yield SourceTable([first for first, _ in batch], [names[i] for i in columns], texts)
@@ -440,7 +442,7 @@ def _csv(
             ) from None
 
 
-def _filled(
+def _skip_blank(
     path: Path, line: _Rows, rows: Iterator[list[str]], width: int
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield each row that is not blank, with its line.

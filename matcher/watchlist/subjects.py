@@ -104,9 +104,9 @@ def _lines(handles: Tags, references: Texts) -> bytes:
     table = np.empty((n, handles.shape[1] + 1 + width + 1), np.uint8)
     table[:, : handles.shape[1]], table[:, handles.shape[1]] = handles, ord(",")
     table[:, handles.shape[1] + 1 : -1], table[:, -1] = references.table, ord("\n")
-    kept = np.ones(table.shape, bool)
-    kept[:, handles.shape[1] + 1 : -1] = references.mask_contents()
-    return table[kept].tobytes()
+    is_kept = np.ones(table.shape, bool)
+    is_kept[:, handles.shape[1] + 1 : -1] = references.mask_contents()
+    return table[is_kept].tobytes()
 
 
 def resolve(path: Path, keys: KeyStore, tenant: str, wanted: Iterable[str]) -> dict[str, str]:
@@ -114,13 +114,13 @@ def resolve(path: Path, keys: KeyStore, tenant: str, wanted: Iterable[str]) -> d
 
     Raises `CorruptError` unless the file is complete.
     """
-    asked, found = set(wanted), {}
-    for _, plain in _opened(path, keys, tenant):
+    handles, references = set(wanted), {}
+    for _, plain in _decrypt(path, keys, tenant):
         for line in plain.decode().split("\n"):
             handle, _, reference = line.partition(",")
-            if handle in asked:
-                found[handle] = reference
-    return found
+            if handle in handles:
+                references[handle] = reference
+    return references
 
 
 def forget(path: Path, keys: KeyStore, tenant: str, handle: str) -> int:
@@ -130,21 +130,21 @@ def forget(path: Path, keys: KeyStore, tenant: str, handle: str) -> int:
     `ConfigError` if the resolver's key is not on this host.
     """
     gone, begins = 0, f"{handle},"
-    with SubjectWriter(path, keys, tenant) as made:
-        for sealed, plain in _opened(path, keys, tenant):
+    with SubjectWriter(path, keys, tenant) as writer:
+        for sealed, plain in _decrypt(path, keys, tenant):
             lines = plain.decode().split("\n")
-            kept = [line for line in lines if not line.startswith(begins)]
-            gone += len(lines) - len(kept)
-            if len(kept) < len(lines):
-                made.seal("\n".join(kept).encode())
+            remaining = [line for line in lines if not line.startswith(begins)]
+            gone += len(lines) - len(remaining)
+            if len(remaining) < len(lines):
+                writer.seal("\n".join(remaining).encode())
             else:
-                made.put(sealed)
+                writer.put(sealed)
         if gone:
-            made.finish()
+            writer.finish()
     return gone
 
 
-def _opened(path: Path, keys: KeyStore, tenant: str) -> Iterator[tuple[bytes, bytes]]:
+def _decrypt(path: Path, keys: KeyStore, tenant: str) -> Iterator[tuple[bytes, bytes]]:
     """Yield each message, encrypted and in clear.
 
     Raises `ConfigError` if one cannot be decrypted.
@@ -173,13 +173,13 @@ def _chunks(path: Path) -> Iterator[bytes]:
     try:
         with path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
-                raise _damaged(path)
+                raise _damage_error(path)
             messages = 0
             while sealed := _message(file, path):
                 messages += 1
                 yield sealed
             if file.read() != _LENGTH.pack(messages):
-                raise _damaged(path)
+                raise _damage_error(path)
     except OSError as error:
         raise ConfigError(
             f"{path} cannot be read ({error.strerror}): it stays on the building host"
@@ -192,9 +192,9 @@ def _message(file: IO[bytes], path: Path) -> bytes:
     length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else LONGEST
     sealed = file.read(min(length, LONGEST))
     if len(sealed) != length:
-        raise _damaged(path)
+        raise _damage_error(path)
     return sealed
 
 
-def _damaged(path: Path) -> CorruptError:
+def _damage_error(path: Path) -> CorruptError:
     return CorruptError(f"{path} is damaged or cut short: restore it, or build the list again")

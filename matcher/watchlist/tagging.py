@@ -79,7 +79,7 @@ def entries_of(kind: str, digested: bool) -> int:
     return 1 + digests + len(KEPT.get(kind, ()))
 
 
-def enrolled(kind: str, texts: Texts, digested: bool) -> Iterator[FormValues]:
+def list_forms(kind: str, texts: Texts, digested: bool) -> Iterator[FormValues]:
     """Yield every form of a column's normal values, if it has any."""
     if not len(texts):
         return
@@ -95,7 +95,7 @@ def enrolled(kind: str, texts: Texts, digested: bool) -> Iterator[FormValues]:
     whole = _domestic(kind, texts)
     if len(whole):
         for head, tail in KEPT.get(kind, ()):
-            yield FormValues(MASKED, whole, _masked(texts.take(whole), head, tail))
+            yield FormValues(MASKED, whole, _mask(texts.take(whole), head, tail))
 
 
 def _digests(kind: str, texts: Texts) -> Iterator[FormValues]:
@@ -127,7 +127,7 @@ def _domestic(kind: str, texts: Texts) -> npt.NDArray[np.int64]:
     )
 
 
-def _masked(texts: Texts, head: int, tail: int) -> Texts:
+def _mask(texts: Texts, head: int, tail: int) -> Texts:
     """Return the values with stars between the first `head` and the last `tail` characters.
 
     All values must have the same length.
@@ -240,7 +240,7 @@ LONGEST = 64
 """Bytes of a cell that may be clean."""
 
 
-def normalised(kind: str, cells: Texts) -> tuple[Places, Texts, dict[int, str]]:
+def normalise_column(kind: str, cells: Texts) -> tuple[Places, Texts, dict[int, str]]:
     """Return the rows that hold a value, their normal forms, and the faults by row.
 
     Blank cells are in neither.
@@ -248,14 +248,14 @@ def normalised(kind: str, cells: Texts) -> tuple[Places, Texts, dict[int, str]]:
     clean = _clean(kind, cells)
     long = cells.too_long()
     good = np.flatnonzero(clean & ~long)
-    others = np.flatnonzero(~clean & ~long & (cells.lengths > 0))
+    irregular = np.flatnonzero(~clean & ~long & (cells.lengths > 0))
     faults = dict.fromkeys(np.flatnonzero(long).tolist(), TOO_LONG)
-    if not len(others):
+    if not len(irregular):
         return good, cells.take(good), faults
     rows, normals = [], []
-    for row, text in zip(others.tolist(), cells.take(others).strings(), strict=True):
+    for row, text in zip(irregular.tolist(), cells.take(irregular).strings(), strict=True):
         if text.strip():
-            normal, fault = normalised_one(kind, text)
+            normal, fault = normalise_value(kind, text)
             if fault:
                 faults[row] = fault
             else:
@@ -270,17 +270,17 @@ def normalised(kind: str, cells: Texts) -> tuple[Places, Texts, dict[int, str]]:
     )
 
 
-def normalised_one(kind: str, text: str) -> tuple[str, str]:
+def normalise_value(kind: str, text: str) -> tuple[str, str]:
     """Return (normal form, ""), or ("", the fault).
 
     An ID whose checksum fails is a typing error in the list: it can never be found. A card that
     fails Luhn is enrolled, since some issuers have such cards.
     """
-    known = kinds().get(kind)
-    normal = known.normalise(text) if known else normal_name(text)
+    kind_entry = kinds().get(kind)
+    normal = kind_entry.normalise(text) if kind_entry else normal_name(text)
     if not normal:
         return "", NO_SHAPE
-    if known and kind != "card" and not known.check(normal):
+    if kind_entry and kind != "card" and not kind_entry.check(normal):
         return "", NO_CHECKSUM
     return normal, ""
 
@@ -406,7 +406,7 @@ class Value(NamedTuple):
         return f"Value({self.word!r})"
 
 
-def folded(text: str) -> str:
+def fold_signs(text: str) -> str:
     """Return `text` with ASCII digits and signs, in lower case."""
     return (
         text.lower()
@@ -421,7 +421,7 @@ def amount_of(text: str) -> int | None:
     >>> [amount_of(text) for text in ("1,234.50", "￥1234.5", "0.12万", "12期")]
     [123450, 123450, 120000, None]
     """
-    match = AMOUNT.fullmatch(folded(text).strip()) if len(text) <= LONGEST_VALUE else None
+    match = AMOUNT.fullmatch(fold_signs(text).strip()) if len(text) <= LONGEST_VALUE else None
     return _cents(match) if match else None
 
 
@@ -433,22 +433,22 @@ def date_of(text: str) -> int | None:
     >>> [date_of(text) for text in ("2026-01-05", "2026/1/5", "2026年1月5日 10:20", "2026-02-30")]
     [20260105, 20260105, 20260105, None]
     """
-    match = DATE.fullmatch(folded(text).strip()) if len(text) <= LONGEST_VALUE else None
+    match = DATE.fullmatch(fold_signs(text).strip()) if len(text) <= LONGEST_VALUE else None
     return _day(match) if match else None
 
 
 def amounts_in(text: str) -> Iterator[Value]:
     """Yield the amounts in a cell or a piece of text, in order; never a date."""
-    left = DATE_IN_TEXT.sub("\0", folded(text))
-    for match in IN_TEXT.finditer(left):
+    text_without_dates = DATE_IN_TEXT.sub("\0", fold_signs(text))
+    for match in IN_TEXT.finditer(text_without_dates):
         cents = _cents(match)
         if cents is not None:
-            yield Value(cents, _word(left, match.start()))
+            yield Value(cents, _word(text_without_dates, match.start()))
 
 
 def dates_in(text: str) -> Iterator[Value]:
     """Yield the dates in a cell or a piece of text, in order."""
-    read = folded(text)
+    read = fold_signs(text)
     for match in DATE_IN_TEXT.finditer(read):
         day = _day(match)
         if day is not None:
@@ -490,10 +490,10 @@ def _day(match: re.Match[str]) -> int | None:
         match[name] or match[f"{name}_2"] or match[f"{name}_3"] for name in ("month", "day")
     )
     try:
-        found = date(int(match["year"]), int(month), int(day))
+        parsed = date(int(match["year"]), int(month), int(day))
     except ValueError:
         return None
-    return found.year * 10_000 + found.month * 100 + found.day if found.year in YEARS else None
+    return parsed.year * 10_000 + parsed.month * 100 + parsed.day if parsed.year in YEARS else None
 
 
 def _word(text: str, place: int) -> str:

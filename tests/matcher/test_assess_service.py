@@ -542,7 +542,7 @@ def resolving(data: Path) -> Iterator[tuple[Path, dict[str, str]]]:
     home = (data / "bank.subjects").rename(data / "building" / "bank.subjects")
     pairs = [
         line.split(",")
-        for _, plain in subjects._opened(home, context.keys, "bank")
+        for _, plain in subjects._decrypt(home, context.keys, "bank")
         for line in plain.decode().split()
     ]
     with listening(

@@ -88,7 +88,7 @@ def test_load_that_is_meant_to_shrink_is_done_and_counts_from_then_on(
     bank: Context, ullage: Ullage, tmp_path: Path
 ) -> None:
     assert load(ullage, write(tmp_path, 5), "--shrink").exit_code == 0
-    assert customers(bank) == Sizes(bank.data, bank.keys).of("bank") == 5
+    assert customers(bank) == Sizes(bank.data, bank.keys).count_customers("bank") == 5
     assert load(ullage, write(tmp_path, 6)).exit_code == 0
     assert isinstance(load(ullage, write(tmp_path, 5)).exception, ConfigError)
 
@@ -178,7 +178,7 @@ def test_erasure_is_never_refused_and_lowers_what_is_expected(
             ).exit_code
             == 0
         )
-    assert Sizes(bank.data, bank.keys).of("bank") == 260
+    assert Sizes(bank.data, bank.keys).count_customers("bank") == 260
     assert load(ullage, write(tmp_path, 260)).exit_code == 0
 
 
@@ -188,7 +188,7 @@ def test_a_number_that_was_changed_by_hand_is_not_believed(
     path = bank.data / SIZES / "bank.size"
     path.write_text(path.read_text().replace("300", "3"))
     with pytest.raises(CorruptError):
-        Sizes(bank.data, bank.keys).of("bank")
+        Sizes(bank.data, bank.keys).count_customers("bank")
     assert isinstance(load(ullage, write(tmp_path, 5)).exception, CorruptError)
     assert load(ullage, write(tmp_path, 5), "--shrink").exit_code == 0
 

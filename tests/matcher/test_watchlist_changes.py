@@ -12,7 +12,7 @@ import pytest
 from matcher.match.findings import find_all
 from matcher.watchlist import installation
 from matcher.watchlist.changes import erase_customer
-from matcher.watchlist.file import erased_path
+from matcher.watchlist.file import erasure_path
 from matcher.watchlist.tagging import TagKeys, handles, normal_name
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone, resident_id, to_csv
@@ -353,7 +353,7 @@ def test_notes_of_erasure_are_of_this_host_and_this_list(
 ) -> None:
     path = installation.path_of(loaded.data, "bank", 1)
     erase_customer(loaded.data, loaded.keys, "bank", handle(loaded, 3))
-    note = erased_path(path)
+    note = erasure_path(path)
     body = note.read_bytes()
     for place in range(0, len(body), 7):
         note.write_bytes(body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :])

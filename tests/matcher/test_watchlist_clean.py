@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.columns.batch import MOST, Texts, concatenate, encode_hex
-from matcher.watchlist.tagging import clean_references, normalised, normalised_one
+from matcher.watchlist.tagging import clean_references, normalise_column, normalise_value
 from tests.matcher.bank import phone, resident_id
 from ullage.identifiers import kinds
 
@@ -46,7 +46,7 @@ CELLS = {
 
 def by_cell(kind: str, cells: list[str]) -> tuple[dict[int, str], dict[int, str]]:
     normal_forms = {
-        row: normalised_one(kind, cell) for row, cell in enumerate(cells) if cell.strip()
+        row: normalise_value(kind, cell) for row, cell in enumerate(cells) if cell.strip()
     }
     return {row: n for row, (n, fault) in normal_forms.items() if not fault}, {
         row: fault for row, (_, fault) in normal_forms.items() if fault
@@ -54,7 +54,7 @@ def by_cell(kind: str, cells: list[str]) -> tuple[dict[int, str], dict[int, str]
 
 
 def at_once(kind: str, cells: list[str]) -> tuple[dict[int, str], dict[int, str]]:
-    rows, normals, faults = normalised(kind, Texts.pack([cell.encode() for cell in cells]))
+    rows, normals, faults = normalise_column(kind, Texts.pack([cell.encode() for cell in cells]))
     assert len(rows) == len(set(rows.tolist())) == len(normals)
     return dict(zip(rows.tolist(), normals.strings(), strict=True)), faults
 
@@ -98,7 +98,7 @@ def test_known_cells_with_one_character_changed(kind: str, data) -> None:
 def test_a_cell_of_megabytes_is_a_fault_and_takes_no_room() -> None:
     texts = Texts.pack([b"1" * 5_000_000, phone(1).encode()])
     assert texts.table.shape == (2, MOST)
-    rows, normals, faults = normalised("phone", texts)
+    rows, normals, faults = normalise_column("phone", texts)
     assert (rows.tolist(), normals.strings(), faults) == ([1], [phone(1)], {0: "is too long"})
 
 

@@ -295,10 +295,10 @@ def test_counts_are_those_of_a_plain_count_for_labels_that_are_shared(
     assert (
         tally([(table, codes)])
         == {label: count for label, count in plain.items() if count >= 20}
-        == table.enrolled()
+        == table.count_customers()
     )
     again = CohortTable.read(table.dimensions, table.encode(), table.combination)
-    assert [again.of(int(code)) for code in codes] == [
+    assert [again.find_labels(int(code)) for code in codes] == [
         {name: row[i] for i, name in enumerate(("one", "other")) if plain[name, row[i]] >= 20}
         for row in rows
     ]
@@ -332,4 +332,4 @@ def test_more_combinations_than_two_bytes_number_take_four(context: Context) -> 
     )
     assert hits.tolist() == [0]
     assert opened.labels(subjects) == {("one", "a1"): 1, ("other", "b1"): 1}
-    assert set(opened.enrolled_labels().values()) == {260}
+    assert set(opened.count_labels().values()) == {260}

@@ -5,14 +5,14 @@ import hashlib
 import pytest
 
 from matcher.columns.batch import Texts
-from matcher.watchlist.tagging import enrolled, entries_of
+from matcher.watchlist.tagging import entries_of, list_forms
 from ullage.identifiers import kinds, masked_value
 from ullage.lookup.values import DIGESTED, written_forms
 
 
 def forms(kind: str, *values: str, digested: bool = True) -> list[tuple[str, int, str]]:
     texts = Texts.pack([value.encode() for value in values])
-    enrolments = enrolled(kind, texts, digested)
+    enrolments = list_forms(kind, texts, digested)
     return [
         (form, int(row), text)
         for form, rows, columns_ in enrolments

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from matcher.watchlist import runs as module
-from matcher.watchlist.file import joined
-from matcher.watchlist.runs import Runs, _sorted, fresh
+from matcher.watchlist.file import join_halves
+from matcher.watchlist.runs import Runs, _sort_records, fresh
 from ullage.errors import ConfigError
 
 
@@ -28,7 +28,7 @@ def read(runs: Runs, renumbered: np.ndarray | None = None) -> list[tuple[bytes, 
     for part in runs.ranges(renumbered):
         assert part.first == beyond
         beyond = part.beyond
-        tags = joined(part.high, part.low)
+        tags = join_halves(part.high, part.low)
         assert ((tags[:, 0] >= part.first) & (tags[:, 0] < beyond)).all()
         records += zip([tag.tobytes() for tag in tags], part.number.tolist(), strict=True)
     assert beyond == module.RANGES
@@ -72,7 +72,9 @@ def test_a_range_with_more_records_than_places_is_sorted_too(monkeypatch, bits: 
     rng = np.random.default_rng(1)
     high = rng.integers(0, 1 << 63, 500, np.uint64) >> np.uint64(40)  # many tie in their top bits
     low, number = rng.integers(0, 3, 500, np.uint64), rng.integers(0, 9, 500).astype(np.uint32)
-    records = list(zip(*(column.tolist() for column in _sorted(high, low, number)), strict=True))
+    records = list(
+        zip(*(column.tolist() for column in _sort_records(high, low, number)), strict=True)
+    )
     assert records == sorted(zip(high.tolist(), low.tolist(), number.tolist(), strict=True))
 
 

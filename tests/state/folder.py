@@ -32,7 +32,7 @@ from crawlers.sites.pages import PageAddress, PageContent, Post
 from crawlers.sites.site import SiteFolder
 from matcher.watchlist import installation, subjects
 from matcher.watchlist.changes import Changes, erase_customer
-from matcher.watchlist.file import joined
+from matcher.watchlist.file import join_halves
 from matcher.watchlist.installation import Sizes, path_of
 from matcher.watchlist.source import Source
 from matcher.watchlist.tagging import handles
@@ -316,7 +316,7 @@ def clocks(context: Context) -> Any:
 
 def sizes(context: Context) -> Any:
     tenant_sizes = Sizes(context.data, context.keys)
-    return {tenant: tenant_sizes.of(tenant) for tenant in tenant_sizes.tenants()}
+    return {tenant: tenant_sizes.count_customers(tenant) for tenant in tenant_sizes.tenants()}
 
 
 def watchlists(context: Context) -> Any:
@@ -326,7 +326,7 @@ def watchlists(context: Context) -> Any:
         for epoch in lists.epochs:
             epoch.list.check()
             for index in filter(None, (epoch.list.main, epoch.list.delta)):
-                tags = joined(index.arrays["high"], index.arrays["low"])
+                tags = join_halves(index.arrays["high"], index.arrays["low"])
                 hits, rows = epoch.list.look_up(tags)
                 hits_by_list[lists.tenant, index.path.suffix] = sorted(
                     zip(hits.tolist(), epoch.list.handles(rows), strict=True)

@@ -66,7 +66,7 @@ def pseudonyms(desk: Browser, context: Context, store, clock) -> list[str]:
 
 def all_handles(context: Context) -> list[str]:
     found = []
-    for _, plain in subjects._opened(
+    for _, plain in subjects._decrypt(
         context.data / "building" / "bank.subjects", context.keys, "bank"
     ):
         found += [line.partition(",")[0] for line in plain.decode().split("\n") if line]
