@@ -137,7 +137,7 @@ def decode_as(body: bytes, declared: str = "") -> tuple[str, str]:
             return body[len(mark) :].decode(encoding, "replace"), encoding
     was_mojibake = declared == MOJIBAKE
     for encoding in _list_encodings(body, "utf-8" if was_mojibake else declared):
-        text = _decode_strictly(body, encoding)
+        text = _try_decoding(body, encoding)
         if text is None:
             continue
         if encoding == "utf-8":
@@ -174,7 +174,7 @@ def _choose_chinese(body: bytes, text: str) -> tuple[str, str]:
     The second value is the encoding.
     """
     share = common_share(text, "gb18030")
-    as_big5 = _decode_strictly(body, "big5") if share < PLAINLY else None
+    as_big5 = _try_decoding(body, "big5") if share < PLAINLY else None
     if as_big5 is not None and common_share(as_big5, "big5") > share:
         return as_big5, "big5"
     return text, "gb18030"
@@ -318,7 +318,7 @@ def _measure_text(units: npt.NDArray[np.unsignedinteger]) -> float:
     return float(fits.mean())
 
 
-def _decode_strictly(body: bytes, encoding: str) -> str | None:
+def _try_decoding(body: bytes, encoding: str) -> str | None:
     """Return the text of `body`, or None where it is not in `encoding`.
 
     A last character that was cut off is dropped, if nothing else is wrong and others are like it.

@@ -192,13 +192,13 @@ def _find_first_groups(classes: Classes) -> tuple[Places, Places]:
     start = last + 1 - first
     goes_on = (data.take(start - 1) == data.take(start + first)) & is_digit(data.take(start - 2))
     goes_on |= (first == 1) & _is_single(data, start - 2) & is_one_of(data.take(start - 1), LOOSE)
-    own = np.flatnonzero((first <= LONGEST_FIRST) & ~goes_on & ~is_letter(data.take(start - 1)))
-    start, first = start.take(own), first.take(own)
+    chosen = np.flatnonzero((first <= LONGEST_FIRST) & ~goes_on & ~is_letter(data.take(start - 1)))
+    start, first = start.take(chosen), first.take(chosen)
     count = np.bitwise_count(windows(digit, start))
     wide = np.flatnonzero(lowest(windows(digit, start + first)) >= WIDE)
     count[wide] += np.bitwise_count(windows(digit, start[wide] + BITS))
-    own = np.flatnonzero(count >= FEWEST)
-    return start.take(own), first.take(own)
+    chosen = np.flatnonzero(count >= FEWEST)
+    return start.take(chosen), first.take(chosen)
 
 
 def _is_single(data: Bytes, place: Places) -> Flags:

@@ -80,12 +80,12 @@ def find_events(
     needs_text, has_finder = (np.array(column).take(row) for column in _list_kinds())
     whole = texts_holding(place[needs_text], batch.starts)
     groups = find_number_places(batch.classes, place[has_finder] + 1, batch.starts, with_comma)
-    seen = [
+    place_parts = [
         place[~(needs_text | has_finder)],
         groups,
         *(near for _, near in find_in_columns(batch.classes)),
     ]
-    places, blocks = np.concatenate(seen), _find_block_lines(batch, texts)
+    places, blocks = np.concatenate(place_parts), _find_block_lines(batch, texts)
     if not (len(places) or len(blocks)):
         return UndoEvents(places, whole & ~is_done)
     lines = np.concatenate((batch.lines(places), batch.lines(places - 1), blocks))
@@ -104,8 +104,9 @@ def _list_kinds() -> tuple[list[bool], list[bool]]:
 
 
 def find_gates(data: Bytes) -> Hits:
-    """Return where gates of rows match that are read in a folded text: the row of each hit, and
-    its end.
+    """Find the gates of the rows that are read in a folded text.
+
+    Returns the row number of each hit, and where it ends.
     """
     owner, search = _search_gates()
     gate, end = search.find(data)
@@ -120,15 +121,14 @@ def _search_gates() -> tuple[Places, Literals]:
         if row.rewrite is None
         for gate in row.gate
     ]
-    wanted = [_to_bytes(gate) for _, gate in gates]
+    expressions = [_to_bytes(gate) for _, gate in gates]
     return np.array([number for number, _ in gates], np.int64), Literals(
-        wanted, [_get_flags(gate) for _, gate in gates]
+        expressions, [_get_flags(gate) for _, gate in gates]
     )
 
 
 def find_in_columns(classes: Classes, short: int = SHORT) -> Iterator[Hits]:
-    """Yield where rows may apply that none of `patterns` tells: their numbers in the table, and
-    places near it.
+    """Yield where rows may apply that `patterns` do not find: row numbers, and places near each.
 
     A buffer of at most `short` bytes is searched as a whole, which is faster than tests of its
     columns.
@@ -154,10 +154,10 @@ def find_in_columns(classes: Classes, short: int = SHORT) -> Iterator[Hits]:
 def _search_near(
     near: Callable[[Classes], tuple[Places, Places]] | None,
 ) -> tuple[Places, Literals]:
-    """Return the row of each gate that is searched for where `near` tells, all of them for None,
-    and their search.
+    """Return the rows of the gates that belong to `near`, and the search for these gates.
 
-    They are of bytes: a stretch may begin within a character.
+    With None, all gates that belong to any such function are taken. The patterns are of bytes,
+    because a stretch may begin within a character.
     """
     gates = [
         (number, gate)
@@ -183,8 +183,10 @@ def find_dense(texts: Sequence[FoldedText], find: Callable[[Bytes], Hits]) -> Fl
 
 
 def _find_block_lines(batch: Batch, texts: Sequence[FoldedText]) -> Places:
-    """Return the lines of base64 blocks: those where text in base64 begins, and those beside
-    them that only go on.
+    """Return the lines of base64 blocks.
+
+    These are the lines where text in base64 begins, and the lines beside them that only
+    continue it.
     """
     folded = [number for number, text in enumerate(texts) if not text.is_unchanged]
     begin = _find_text_lines(batch) if len(folded) < len(texts) else np.empty(0, np.int64)
@@ -192,10 +194,10 @@ def _find_block_lines(batch: Batch, texts: Sequence[FoldedText]) -> Places:
         begin = begin[~np.isin(batch.documents(batch.line_starts.take(begin)), folded)]
     if folded:
         raw = Batch.join([with_plain_lines(texts[number].body) for number in folded])
-        if len(own := _find_text_lines(raw)):
-            document = raw.documents(raw.line_starts.take(own))
+        if len(text_lines := _find_text_lines(raw)):
+            document = raw.documents(raw.line_starts.take(text_lines))
             first = batch.lines(batch.starts[folded]) - raw.lines(raw.starts)
-            begin = np.unique(np.concatenate((begin, own + first.take(document))))
+            begin = np.unique(np.concatenate((begin, text_lines + first.take(document))))
     return _add_neighbours(batch, begin) if len(begin) else begin
 
 
@@ -208,8 +210,9 @@ def _find_text_lines(batch: Batch) -> Places:
 
 
 def _add_neighbours(batch: Batch, begin: Places) -> Places:
-    """Return lines and those before and behind them that are nothing but letters of the
-    alphabet.
+    """Return the lines `begin`, and the lines next to them that hold only letters of the alphabet.
+
+    The alphabet is that of base64.
     """
     starts, blocks = batch.line_starts, list[Places]()
     behind = 0

@@ -91,8 +91,10 @@ def unescape_all(texts: Sequence[str], *, markup: bool, guard: FaultGuard = STRI
 
 
 def _rewrite(row: Spelling, text: str, guard: FaultGuard) -> str:
-    """Return `text` as `row` rewrites it; where it fails, each line or text without a fault by
-    itself.
+    """Return `text` as `row` rewrites it.
+
+    Where that fails, each line or text is rewritten by itself, and only those with a fault are
+    left.
     """
     assert row.rewrite is not None
     if guard.on_fault is None:
@@ -113,7 +115,7 @@ def reveal_numbers(text: str, guard: FaultGuard = STRICT) -> str:
     """
     folded = fold_all([text.replace(WIDE_COMMA, LIST_COMMA).encode("utf-8", "surrogatepass")])[0]
     classes = Classes(np.frombuffer(b"".join((ROOM, folded.utf8, ROOM)), np.uint8))
-    rows, found = list_spellings(), list[Replacement]()
+    rows, replacements = list_spellings(), list[Replacement]()
     hits, ends = find_gates(classes.data)
     owner, place = (
         np.concatenate(column)
@@ -123,19 +125,22 @@ def reveal_numbers(text: str, guard: FaultGuard = STRICT) -> str:
     for number, row in enumerate(rows):
         if row.find is not None:
             with guard.step(PART):
-                found += row.find(folded, classes, ends[hits == number])
-        elif row.pattern is not None and len(own := char[owner == number]):
-            found += _read_matches(folded.text, row, own, guard)
-    found = [each for each in found if each.plain]
-    if not found:
+                replacements += row.find(folded, classes, ends[hits == number])
+        elif row.pattern is not None and len(near := char[owner == number]):
+            replacements += _read_matches(folded.text, row, near, guard)
+    replacements = [each for each in replacements if each.plain]
+    if not replacements:
         return text
-    starts, ends = (np.array(column, np.int64) for column in list(zip(*found, strict=True))[:2])
-    return _replace_all(text, *folded.spans(starts, ends), [each.plain for each in found])
+    starts, ends = (
+        np.array(column, np.int64) for column in list(zip(*replacements, strict=True))[:2]
+    )
+    return _replace_all(text, *folded.spans(starts, ends), [each.plain for each in replacements])
 
 
 def _replace_all(text: str, first: Places, last: Places, plain: Sequence[str]) -> str:
-    """Return `text` with `plain` in the stretches [first, last), of two that overlap in the one
-    that begins first.
+    """Return `text` with `plain` in place of the stretches [first, last).
+
+    Of two stretches that overlap, the one that begins first is replaced.
     """
     order = np.argsort(first, kind="stable")
     if (first[order[1:]] < last[order[:-1]]).any():
@@ -145,8 +150,8 @@ def _replace_all(text: str, first: Places, last: Places, plain: Sequence[str]) -
     first, last, written = first[order], last[order], [plain[number] for number in order.tolist()]
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).copy()
     codes[ranges(first, last - first)] = ord(FILL)
-    made = np.frombuffer("".join(written).encode("utf-32-le", "surrogatepass"), np.uint32)
-    codes[ranges(first, np.fromiter(map(len, written), np.int64, len(written)))] = made
+    plain_codes = np.frombuffer("".join(written).encode("utf-32-le", "surrogatepass"), np.uint32)
+    codes[ranges(first, np.fromiter(map(len, written), np.int64, len(written)))] = plain_codes
     return codes.tobytes().decode("utf-32-le", "surrogatepass")
 
 
@@ -168,31 +173,32 @@ def _read_matches(
     pattern, plain_of = row.pattern, row.plain
     assert pattern is not None
     assert plain_of is not None
-    group, done, known = pattern.groupindex.get("value", 0), 0, dict[str, str]()
+    group, read_end, plain_of_text = pattern.groupindex.get("value", 0), 0, dict[str, str]()
     for first, last in stretches(hits - BEFORE_HIT, hits + BEHIND_HIT, len(text), 0):
         if row.needs is not None and row.needs.search(text, first, last) is None:
             continue
         whole = last - LONGEST_BETWEEN * (last < len(text))  # what ends behind it may go on
-        for near in pattern.finditer(text, max(first, done), last):
+        for near in pattern.finditer(text, max(first, read_end), last):
             match = near if near.end(group) <= whole else pattern.match(text, near.start()) or near
             start, end = match.span(group)
-            if start < done:
+            if start < read_end:
                 continue
-            plain = known.get(match[0])
+            plain = plain_of_text.get(match[0])
             if plain is None:  # a flood repeats itself
                 plain = ""
                 with guard.step(PART):
                     plain = plain_of(match)
                 if not row.looks_around:
-                    known[match[0]] = plain
+                    plain_of_text[match[0]] = plain
             if plain and plain != match[group]:
-                done = end
+                read_end = end
                 yield Replacement(start, end, plain)
 
 
 class _Stretch(NamedTuple):
-    """Lines that are undone together: bytes [start, end) of the folded text and [first, last) of
-    its decoded one.
+    """Lines that are undone together.
+
+    They are the bytes [start, end) of the folded text, and [first, last) of the decoded text.
     """
 
     document: int
@@ -217,17 +223,22 @@ def undo_lines(
         changed, fold_all([plain[number].encode() for number in changed]), strict=True
     ):
         patches.setdefault(stretches[number].document, []).append((stretches[number], text))
-    return {document: _splice(texts[document], own) for document, own in patches.items()}
+    return {
+        document: _splice(texts[document], text_patches)
+        for document, text_patches in patches.items()
+    }
 
 
 def _splice(text: FoldedText, patches: Sequence[tuple[_Stretch, FoldedText]]) -> FoldedText:
     """Return a text with its patches, which ascend, in their places."""
-    utf8, body, done, copied = list[bytes](), list[bytes](), 0, 0
+    utf8, body, utf8_end, body_end = list[bytes](), list[bytes](), 0, 0
     for stretch, plain in patches:
-        utf8 += (text.utf8[done : stretch.start], plain.utf8)
-        body += (text.body[copied : stretch.first], plain.body)
-        done, copied = stretch.end, stretch.last
-    return FoldedText(b"".join((*utf8, text.utf8[done:])), b"".join((*body, text.body[copied:])))
+        utf8 += (text.utf8[utf8_end : stretch.start], plain.utf8)
+        body += (text.body[body_end : stretch.first], plain.body)
+        utf8_end, body_end = stretch.end, stretch.last
+    return FoldedText(
+        b"".join((*utf8, text.utf8[utf8_end:])), b"".join((*body, text.body[body_end:]))
+    )
 
 
 def _find_stretches(
@@ -237,23 +248,23 @@ def _find_stretches(
     start = batch.line_starts.take(events.lines)
     end = batch.line_starts.take(events.lines + 1) - 1
     document = batch.documents(start)
-    held = np.bincount(document, minlength=len(texts))
+    event_lines = np.bincount(document, minlength=len(texts))
     lines = batch.lines(batch.ends) - batch.lines(batch.starts) + 1
-    whole = events.whole | (DENSE * held > lines) & (held > DENSE)
-    found = [
+    whole = events.whole | (DENSE * event_lines > lines) & (event_lines > DENSE)
+    stretches = [
         _Stretch(each, 0, len(texts[each].utf8), 0, len(texts[each].body))
         for each in np.flatnonzero(whole).tolist()
     ]
-    own = np.flatnonzero(~whole.take(document))
-    if len(own):
-        line, document = events.lines[own], document[own]
-        begins = np.ones(len(own), bool)
+    chosen = np.flatnonzero(~whole.take(document))
+    if len(chosen):
+        line, document = events.lines[chosen], document[chosen]
+        begins = np.ones(len(chosen), bool)
         begins[1:] = (line[1:] != line[:-1] + 1) | (document[1:] != document[:-1])
         first = np.flatnonzero(begins)
-        last = np.append(first[1:], len(own)) - 1
-        columns = document[first], line[first], line[last], start[own[first]], end[own[last]]
-        found += _place_stretches(texts, batch, *columns)
-    return sorted(found)
+        last = np.append(first[1:], len(chosen)) - 1
+        columns = document[first], line[first], line[last], start[chosen[first]], end[chosen[last]]
+        stretches += _place_stretches(texts, batch, *columns)
+    return sorted(stretches)
 
 
 def _place_stretches(
@@ -265,10 +276,11 @@ def _place_stretches(
     start: Places,
     end: Places,
 ) -> list[_Stretch]:
-    """Return stretches of the lines `first` to `last`, bytes [start, end) of the buffer, by
-    their places in their texts.
+    """Return the stretches of the lines `first` to `last` by their places in their texts.
+
+    The lines are the bytes [start, end) of the buffer.
     """
-    found, bounds = list[_Stretch](), np.flatnonzero(np.diff(document, prepend=-1, append=-1))
+    stretches, bounds = list[_Stretch](), np.flatnonzero(np.diff(document, prepend=-1, append=-1))
     for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         number = int(document[low])
         text, begin = texts[number], int(batch.starts[number])
@@ -280,13 +292,14 @@ def _place_stretches(
                 text.body, first[low:high] - before, last[low:high] - before
             )
         columns = (own_start.tolist(), own_end.tolist(), raw_start.tolist(), raw_end.tolist())
-        found += [_Stretch(number, *places) for places in zip(*columns, strict=True)]
-    return found
+        stretches += [_Stretch(number, *places) for places in zip(*columns, strict=True)]
+    return stretches
 
 
 def _find_lines(body: bytes, first: Places, last: Places) -> tuple[Places, Places]:
-    """Return where the lines `first` to `last` of a decoded text, counted from 0, begin and end,
-    without their line ends.
+    """Return where the lines `first` to `last` of a decoded text begin and end.
+
+    Lines are counted from 0. The ends exclude the line ends.
     """
     data = np.frombuffer(body, np.uint8)
     ends = np.append(places(find_places(data, _ends_line, beyond=1)), len(data))
@@ -301,7 +314,8 @@ def _find_lines(body: bytes, first: Places, last: Places) -> tuple[Places, Place
 
 
 def _ends_line(data: Bytes) -> Flags:
-    """Return which bytes but the last end a line: a newline, or a carriage return with no
-    newline behind it.
+    """Return which bytes but the last end a line.
+
+    These are newlines, and carriage returns without a newline behind them.
     """
     return np.asarray((data[:-1] == LINE_END) | ((data[:-1] == RETURN) & (data[1:] != LINE_END)))

@@ -237,8 +237,9 @@ def _list_layouts() -> Iterator[Spelling]:
 
 
 def _list_mail_gates() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return where an address may have other signs: patterns searched for everywhere, and those
-    searched for near a sign.
+    """Return the patterns of addresses that may be written with other signs.
+
+    The first are searched for everywhere, the second only near a sign.
     """
     top, short, dotted = f"(?:{COMMON_TOP})", r"[0-9a-z\-]+", r"[\[(][.][\])]"
     dots = "|".join(SIGNS_OF_DOT)
@@ -264,8 +265,8 @@ def _list_mail_gates() -> tuple[tuple[str, ...], tuple[str, ...]]:
         *SIGNS_OF_AT.replace("#", ""),
         *spell_out(opening, ("", " "), names, (f" ?{closes}",)),
         *(
-            f"[0-9a-z]{one}a{two}" + ("[0-9a-z]" if one != two else domain)
-            for one, two in product(opening, closing)
+            f"[0-9a-z]{opener}a{closer}" + ("[0-9a-z]" if opener != closer else domain)
+            for opener, closer in product(opening, closing)
         ),
         *spell_out(" ", names[1:], " "),
         *spell_out((" at ",), behind),
@@ -284,8 +285,9 @@ def _list_mail_gates() -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def find_odd_signs(classes: Classes) -> tuple[Places, Places]:
-    """Return where at and number signs stand otherwise than in an address: in brackets or
-    spaces, or before no plain domain.
+    """Return the stretches around at and number signs that are used otherwise than in an address.
+
+    Such a sign stands in brackets, beside a space, or before something that is not a plain domain.
     """
     data = classes.data
     place = places(classes.at | classes.hash)
@@ -307,13 +309,14 @@ def find_odd_signs(classes: Classes) -> tuple[Places, Places]:
     )
     odd = np.where(is_dot, ~is_glued, (sign != LINE_END) & (sign != AT_SIGN))
     odd &= (sign != SPACE) | ~is_glued | is_one_of(second, b"dDpP")
-    own = apart | bracketed | ((size > 0) & (size <= LONGEST_LABEL) & (numbered | odd))
-    return place[own] - 6, (first + size)[own] + 28
+    is_odd = apart | bracketed | ((size > 0) & (size <= LONGEST_LABEL) & (numbered | odd))
+    return place[is_odd] - 6, (first + size)[is_odd] + 28
 
 
 def _read_mail(match: re.Match[str]) -> str:
-    """Return the address; "" for what only looks like one: a mention with a space before, a
-    page's fragment, a sentence.
+    """Return the address, or "" if the match only looks like one.
+
+    Such are a mention with a space before it, the fragment of a page's address, and a sentence.
     """
     local, at, domain = match["local"], match["at"], match["domain"]
     plain = PLAIN_DOMAIN.match(domain)
@@ -356,7 +359,7 @@ def _read_sign(sign: str) -> str:
 
 def reveal_words(text: str) -> str:
     """Return `text` with the words `at` and `dot` made plain where they stand in an address."""
-    made, copied = [], 0
+    parts, copied = [], 0
     for place in (match.start() for match in AT.finditer(text)):
         domain = DOMAIN.match(text, place + 4)
         if domain is None or place < copied:
@@ -369,6 +372,6 @@ def reveal_words(text: str) -> str:
                 before = before[: len(before) - len(spelt[0])] + SPELT_DOT.sub(
                     fit(".", 5), spelt[0]
                 )
-            made += [before, fit("@", 4), SPELT_DOT.sub(fit(".", 5), domain.group())]
+            parts += [before, fit("@", 4), SPELT_DOT.sub(fit(".", 5), domain.group())]
             copied = domain.end()
-    return "".join([*made, text[copied:]]) if made else text
+    return "".join([*parts, text[copied:]]) if parts else text

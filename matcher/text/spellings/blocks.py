@@ -129,7 +129,7 @@ def _unfold(text: str) -> str:
 
 def _unquote(text: str) -> str:
     """Return `text` with its properties in quoted-printable readable."""
-    made, copied = list[str](), 0
+    parts, copied = list[str](), 0
     for match in QUOTED.finditer(text):
         start = end = text.find(":", match.end(), match.end() + LONGEST) + 1
         if start <= copied or "\n" in text[match.end() : start]:
@@ -140,13 +140,13 @@ def _unquote(text: str) -> str:
             end = line_end + 1
         end = len(text) if line_end < 0 else line_end - text.endswith("\r", end, line_end)
         value = _decode_quoted(text[start:end])
-        made += (
+        parts += (
             [text[copied:start], fit(value, end - start)]
             if len(value) <= end - start
             else [text[copied:end]]
         )
         copied = end
-    return "".join([*made, text[copied:]])
+    return "".join([*parts, text[copied:]])
 
 
 def _decode_quoted(value: str) -> str:
@@ -168,20 +168,20 @@ def _read_statement(match: re.Match[str]) -> str:
 def reveal_base64(text: str) -> str:
     """Return `text` with its base64 blocks readable, exactly as long as before.
 
-    Linear: whatever a block turns out to be, its lines are not read as parts of another, but for
-    the last.
+    The time is linear: whatever a block turns out to be, its lines are not read again as parts of
+    another block, except the last one.
     """
-    made, copied, seen = [], 0, 0
+    parts, copied, scanned = [], 0, 0
     for place in base64_starts(Classes(np.frombuffer(text.encode("ascii", "replace"), np.uint8)))[
         0
     ].tolist():
-        if place < seen:
+        if place < scanned:
             continue
-        found, seen = _read_block(text, place)
-        for start, end, plain in found:
-            made += [text[copied:start], fit(plain, end - start, GONE)]
+        replacements, scanned = _read_block(text, place)
+        for start, end, plain in replacements:
+            parts += [text[copied:start], fit(plain, end - start, GONE)]
             copied = end
-    return "".join([*made, text[copied:]]) if made else text
+    return "".join([*parts, text[copied:]]) if parts else text
 
 
 def _read_block(text: str, start: int) -> tuple[list[Replacement], int]:
@@ -223,44 +223,45 @@ def _read_in_parts(text: str, lines: Sequence[Span]) -> tuple[list[Replacement],
     widths = [end - start for start, end in lines]
     whole_bytes = widths[0] % 4 == 0 and len(lines) > 1
     together = _find_text_lines([text[slice(*line)] for line in lines]) if whole_bytes else {}
-    found, number = list[Replacement](), 0
+    replacements, number = list[Replacement](), 0
     while number < len(lines):
         start, end = lines[number]
         if number and widths[number] < widths[0]:  # another block may begin here
-            return found, start
+            return replacements, start
         if number in together:
             behind, plain = together[number]
-            found.append(Replacement(start, lines[behind - 1][1], plain))
+            replacements.append(Replacement(start, lines[behind - 1][1], plain))
             number = behind
         else:
             # else it is known to be none
             if together or not whole_bytes or text.find("--", start, end) >= 0:
-                found += _read_fields(text, start, end)
+                replacements += _read_fields(text, start, end)
             number += 1
-    return found, lines[-1][1]
+    return replacements, lines[-1][1]
 
 
 def _find_text_lines(lines: Sequence[str]) -> dict[int, tuple[int, str]]:
-    """Return the lines of a block that are text together: by the first, the line behind the last
-    and the text.
+    """Find the lines of a block that are text when they are read together.
+
+    Returns, by the number of the first line, the number of the line behind the last, and the text.
     """
     bodies = [_to_bytes(line) for line in lines]
     for encoding in ENCODINGS:
-        found, decoder = {}, codecs.getincrementaldecoder(encoding)()
+        texts, decoder = {}, codecs.getincrementaldecoder(encoding)()
         first, parts = 0, list[str]()
         for number, body in enumerate((*bodies, b"\0")):  # which is no text, and so ends the last
             part = _decode_line(decoder, body)
             if part is None and parts:
-                if _may_hold_value(plain := "".join(parts), encoding):
-                    found[first] = (number, plain)
+                if _holds_value(plain := "".join(parts), encoding):
+                    texts[first] = (number, plain)
                 first, parts = number, []
                 part = _decode_line(decoder, body)
             if part is None:
                 first = number + 1
             else:
                 parts.append(part)
-        if found:
-            return found
+        if texts:
+            return texts
     return {}
 
 
@@ -278,12 +279,12 @@ def _decode_line(decoder: codecs.IncrementalDecoder, body: bytes) -> str | None:
 
 def _read_fields(text: str, start: int, end: int) -> list[Replacement]:
     """Return those of a line's fields, with two hyphens between, that are blocks."""
-    found = []
+    replacements = []
     for field in text[start:end].split("--"):
         if len(field) >= SHORTEST and (plain := _decode_block(field)):
-            found.append(Replacement(start, start + len(field), plain))
+            replacements.append(Replacement(start, start + len(field), plain))
         start += len(field) + 2
-    return found
+    return replacements
 
 
 def _decode_block(block: str) -> str:
@@ -294,7 +295,7 @@ def _decode_block(block: str) -> str:
             plain = body.decode(encoding)
         except UnicodeDecodeError:
             continue
-        return plain if _may_hold_value(plain, encoding) and not CONTROL.search(plain) else ""
+        return plain if _holds_value(plain, encoding) and not CONTROL.search(plain) else ""
     return ""
 
 
@@ -305,7 +306,7 @@ def _to_bytes(block: str) -> bytes:
     return binascii.a2b_base64(chars + b"=" * (-len(chars) % 4))
 
 
-def _may_hold_value(plain: str, encoding: str) -> bool:
+def _holds_value(plain: str, encoding: str) -> bool:
     """Return whether what reads as text by `encoding` is such, and may hold an identifier."""
     return TELLING_TEXT.search(plain) is not None and (
         encoding == "utf-8" or common_share(plain, encoding) >= PLAINLY
@@ -313,12 +314,10 @@ def _may_hold_value(plain: str, encoding: str) -> bool:
 
 
 def base64_starts(classes: Classes) -> tuple[Places, Places]:
-    """Return where runs of at least 24 letters of the alphabet begin and end that hold some as
-    base64 has: i64[n], i64[n].
+    """Find the runs of at least SHORTEST letters of the alphabet that look like base64.
 
-    Such letters are a capital, a small letter and one beyond F.
-
-    They are of a text in UTF-8, or with one byte for every character.
+    Returns their starts and ends, i64[n] each. A run needs a capital, a small letter and a letter
+    beyond F. The text is in UTF-8, or has one byte for each character.
     """
     data = classes.data
     runs = NeighbourRuns(classes.word | find_places(data, _is_sign_of_alphabet))
@@ -336,8 +335,8 @@ def base64_starts(classes: Classes) -> tuple[Places, Places]:
     # few are left: digests are gone
     text, first = data.take(ranges(start, size)), np.cumsum(size) - size
     is_capital, is_small = text - np.uint8(65) <= 25, text - np.uint8(97) <= 25
-    both = np.logical_or.reduceat(is_capital, first) & np.logical_or.reduceat(is_small, first)
-    return start[both], (start + size)[both]
+    is_mixed = np.logical_or.reduceat(is_capital, first) & np.logical_or.reduceat(is_small, first)
+    return start[is_mixed], (start + size)[is_mixed]
 
 
 @cache
@@ -371,18 +370,20 @@ def find_text_runs(data: Bytes, start: Places, end: Places) -> Flags:
     its = np.searchsorted(start, pair, "right") - 1
     inside = np.flatnonzero((its >= 0) & (pair + SHORTEST <= end.take(its)))
     run = np.concatenate((np.arange(len(start)), its[inside]))
-    own = np.unique(run[_begins_text(data, np.concatenate((start, pair[inside])))])
-    goes_on = (data.take(end[own]) == LINE_END) & np.isin(end[own] - start[own], WIDTHS)
-    found = np.zeros(len(start), bool)
-    found[own[goes_on]] = True
-    for number in own[~goes_on].tolist():
-        found[number] = _reads_alone(data[start[number] : end[number]].tobytes())
-    return found
+    runs = np.unique(run[_begins_text(data, np.concatenate((start, pair[inside])))])
+    goes_on = (data.take(end[runs]) == LINE_END) & np.isin(end[runs] - start[runs], WIDTHS)
+    has_text = np.zeros(len(start), bool)
+    has_text[runs[goes_on]] = True
+    for number in runs[~goes_on].tolist():
+        has_text[number] = _reads_alone(data[start[number] : end[number]].tobytes())
+    return has_text
 
 
 def _begins_text(data: Bytes, begin: Places) -> Flags:
-    """Return where the 18 bytes that 24 letters stand for have no control character and none
-    that goes on alone: bool[n].
+    """Return at which places a text in base64 may begin: bool[n].
+
+    The 18 bytes that 24 letters stand for hold no control character, and no lone byte of a
+    multi-byte character.
     """
     letters = _letter_values().take(data.take(begin[:, None] + np.arange(SHORTEST))).reshape(-1, 4)
     octets = np.empty((len(letters), 3), np.uint8)

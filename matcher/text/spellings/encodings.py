@@ -283,10 +283,8 @@ def _read_hex(match: re.Match[str]) -> str:
 
 
 def _read_octets(match: re.Match[str], octet: re.Pattern[str], base: int) -> str:
-    """Return the text that octets written apart stand for; "" where it has no number and no
-    address.
-    """
-    octets = (int(one, base) for one in octet.findall(match[0]))
+    """Return the text that octets stand for, or "" if it has neither a number nor an address."""
+    octets = (int(digits, base) for digits in octet.findall(match[0]))
     # the first and the last may be a part of a character
     text = bytes(octets).decode("utf-8", "ignore")
     return (

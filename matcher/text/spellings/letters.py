@@ -114,7 +114,7 @@ def rows() -> Iterator[Spelling]:
         for digits in ("1", "3456789", "2", "0")
     }
     signs = ("", " ", "-", ",", ", ")
-    rest = {digits: (f"(?:{'|'.join(spelt)})",) for digits, spelt in of.items()}
+    following = {digits: (f"(?:{'|'.join(spelt)})",) for digits, spelt in of.items()}
     yield Spelling(
         "word IBAN glued to its number",
         "stretch",
@@ -153,8 +153,8 @@ def rows() -> Iterator[Spelling]:
         languages=("en", "zh", "de", "fr", "es"),
         gate=tuple(
             pair
-            for one, two in (("1", "3456789"), ("2", "0"))
-            for pair in spell_out(of[one], signs, rest[two])
+            for first, second in (("1", "3456789"), ("2", "0"))
+            for pair in spell_out(of[first], signs, following[second])
         ),
         pattern=compile_later(
             rf"{BEFORE}(?:{word})(?:[ ,\-]{{0,2}}(?:{word})){{10,}}+(?![A-WYZa-wyz])(?P<x>["
@@ -182,8 +182,9 @@ def rows() -> Iterator[Spelling]:
 
 
 def _match_any_case(words: Sequence[str]) -> str:
-    """Return a pattern of `words`, told by their first letters and without the flag for any
-    case: in a quarter of the time.
+    """Return a pattern of `words` in any case.
+
+    It branches on the first letter and needs no flag, which takes a quarter of the time.
     """
     families = defaultdict[str, list[str]](list)
     for word in words:
@@ -214,8 +215,9 @@ def _read_morse(match: re.Match[str]) -> str:
 
 @cache
 def _countries() -> Flags:
-    """Return which two capitals, bool[65536], are a country that has IBANs, as one number, the
-    first the higher.
+    """Return a table of the pairs of capitals that are a country with IBANs: bool[65536].
+
+    The index is both letters as one number, the first letter in the higher byte.
     """
     table = np.zeros(1 << 16, bool)
     table[[int.from_bytes(country.encode(), "big") for country in iban.LENGTHS]] = True
@@ -235,8 +237,9 @@ def find_iban_starts(classes: Classes) -> Places:
 
 
 def find_x_signs(classes: Classes) -> tuple[Places, Places]:
-    """Return where X_SIGNS may match: around one or two digits behind which an x stands, at once
-    or behind a space.
+    """Return the stretches where X_SIGNS may match.
+
+    They lie around one or two digits that an x follows, directly or behind a space.
     """
     data, digit, letter = classes.data, classes.digit, classes.letter
     last: Words = (
@@ -269,12 +272,13 @@ def _find_starts(classes: Classes, pieces: Words, size: int) -> Places:
     if size == GROUP:  # the search reads those with a space between
         fits &= (gap > 1) | (data.take(start + size) != SPACE)
     start = start[fits]
-    return start[_may_be_whole(classes, start, size)] if len(start) else start
+    return start[_are_long_enough(classes, start, size)] if len(start) else start
 
 
-def _may_be_whole(classes: Classes, start: Places, size: int) -> Flags:
-    """Return where as many letters and digits follow in the line as the shortest IBAN has: not
-    behind `li18@a.cn`.
+def _are_long_enough(classes: Classes, start: Places, size: int) -> Flags:
+    """Return behind which starts the line holds as many letters and digits as the shortest IBAN.
+
+    This excludes `li18@a.cn`. The result is bool[n].
     """
     line = under(lowest(windows(classes.line_end, start)))
     fewest = min(SHORTEST_IBAN, BITS // (size + LONGEST_GAP) * size)
@@ -286,7 +290,9 @@ def _read_iban(match: re.Match[str]) -> str:
     value = match["value"]
     # whether an x is a sign
     for character in (PLAIN_CHARACTER, NO_X) if "x" in value.lower() else (PLAIN_CHARACTER,):
-        ends = [found.end() for found in itertools.islice(character.finditer(value), LONGEST_IBAN)]
+        ends = [
+            letter.end() for letter in itertools.islice(character.finditer(value), LONGEST_IBAN)
+        ]
         bare = "".join(value[end - 1] for end in ends).upper()
         length = iban.LENGTHS.get(bare[:2], LONGEST_IBAN + 1)
         if (
@@ -294,6 +300,6 @@ def _read_iban(match: re.Match[str]) -> str:
             and iban.check(bare[:length])
             and sum(map(str.isdigit, bare[:length])) >= iban.FEWEST_DIGITS
         ):
-            rest = value[ends[length - 1] :]
-            return "" if NO_X.match(rest) else bare[:length] + rest
+            tail = value[ends[length - 1] :]
+            return "" if NO_X.match(tail) else bare[:length] + tail
     return ""

@@ -257,10 +257,10 @@ def find_brackets(classes: Classes) -> tuple[Places, Places]:
     Chinese brackets are told by one of their bytes.
     """
     data = classes.data
-    own = np.flatnonzero(is_one_of(data.take(classes.last_digits + 1), b")]}>\xe3"))
-    if not len(own):
-        return own, own
-    first, last = classes.first_digits[own], classes.last_digits[own]
+    closes = np.flatnonzero(is_one_of(data.take(classes.last_digits + 1), b")]}>\xe3"))
+    if not len(closes):
+        return closes, closes
+    first, last = classes.first_digits[closes], classes.last_digits[closes]
     behind_it = last + 2
     behind_it = behind_it + is_one_of(data.take(behind_it), b" -.:/")
     behind_it = behind_it + is_one_of(data.take(behind_it), b"([{<")
@@ -288,16 +288,17 @@ def _read_bracketed(match: re.Match[str]) -> str:
 
 
 def find_joined_strings(classes: Classes) -> tuple[Places, Places]:
-    """Return where strings of digits may be joined: around a digit behind a quotation mark
-    behind one of JOINERS.
+    """Return the stretches where strings of digits may be joined.
+
+    They lie around a digit behind a quotation mark, which itself is behind one of JOINERS.
     """
     data, place = classes.data, classes.first_digits
     quote = data.take(place - 1)
     is_short = is_one_of(quote, b"\"'")
-    own = is_short | is_one_of(quote, b"\x98\x99\x9c\x9d")
-    if not own.any():
-        return place[own], place[own]
-    place, size = place[own], np.where(is_short[own], 2, 4)
+    is_quoted = is_short | is_one_of(quote, b"\x98\x99\x9c\x9d")
+    if not is_quoted.any():
+        return place[is_quoted], place[is_quoted]
+    place, size = place[is_quoted], np.where(is_short[is_quoted], 2, 4)
     sign = data.take(place - size)
     sign = np.where(sign == SPACE, data.take(place - size - 1), sign)
     place = _amid_digits(classes, place[is_one_of(sign, JOINERS)])
@@ -305,10 +306,11 @@ def find_joined_strings(classes: Classes) -> tuple[Places, Places]:
 
 
 def find_plus_signs(classes: Classes) -> tuple[Places, Places]:
-    """Return where the gates of calling codes may match: around a plus sign or 00 with digits in
-    pieces behind.
+    """Return the stretches where the gates of calling codes may match.
 
-    A code in one piece with its number is read by the search, as is that of China.
+    They lie around a plus sign or 00 with digits in groups behind. The search itself reads a
+    code in
+    one piece with its number, and the code of China.
     """
     data, digit, zero = classes.data, classes.digit, classes.zero
     place, zeros = (
@@ -321,17 +323,18 @@ def find_plus_signs(classes: Classes) -> tuple[Places, Places]:
         return place, place
     size = lowest(~windows(digit, first))
     is_china = (data.take(first) == CHINA_CODE[0]) & (data.take(first + 1) == CHINA_CODE[1])
-    own = is_one_of(data.take(place - 1), b"([") | (
+    is_gate = is_one_of(data.take(place - 1), b"([") | (
         (size <= LONGEST_CODE) & ~_is_word_or_end(data.take(first + size))
     )
-    own &= ~is_china & (np.bitwise_count(windows(digit, first)) >= SHORTEST_ABROAD)
-    place = place[own][_go_on(data, first[own])]
+    is_gate &= ~is_china & (np.bitwise_count(windows(digit, first)) >= SHORTEST_ABROAD)
+    place = place[is_gate][_go_on(data, first[is_gate])]
     return place - 4, place + 28
 
 
 def _go_on(data: Bytes, first: Places) -> Flags:
-    """Return at which places digits of a number from abroad go on, with nothing between them
-    that parts no groups: bool[n].
+    """Return at which places the digits of a number from abroad continue: bool[n].
+
+    Nothing that separates two numbers may stand between them.
     """
     text = data.take(first[:, None] + np.arange(AROUND))
     ends = ~(is_digit(text) | is_one_of(text, b" .-/_()[]\xc2\xb7"))
@@ -358,14 +361,15 @@ def _read_abroad(match: re.Match[str]) -> str:
         ),
     ):
         bare = NO_DIGIT.sub("", TRUNK.sub(" ", value[:end])).removeprefix("00")
-        if made := _to_e164(bare):
-            return made + value[end:]
+        if normal := _to_e164(bare):
+            return normal + value[end:]
     return ""
 
 
 def _to_e164(digits: str) -> str:
-    """Return a calling code and a national number, before which its trunk 0 may stand, as E.164;
-    "" for what is none.
+    """Return a calling code and national number as E.164, or "" if they fit no numbering plan.
+
+    The trunk prefix 0 may stand before the national number.
     """
     if digits.startswith("86"):
         return digits[2:] if phone.SHAPE.fullmatch(digits[2:]) else ""
