@@ -64,7 +64,8 @@ MASKS = re.compile(
 LAST = r"[AEIMQUYcgkosw048]"
 """Last characters of base64 where it ends with one byte and two thirds."""
 BASE64 = re.compile(
-    rf"(?<![A-Za-z0-9+/=_-])(?:[A-Za-z0-9+/]{{21}}[AQgw]=|[A-Za-z0-9+/]{{26}}{LAST}|[A-Za-z0-9+/]{{42}}{LAST}"
+    rf"(?<![A-Za-z0-9+/=_-])(?:[A-Za-z0-9+/]{{21}}[AQgw]=|[A-Za-z0-9+/]{{26}}{LAST}"
+    rf"|[A-Za-z0-9+/]{{42}}{LAST}"
     r"|[A-Za-z0-9+/]{85}[AQgw]=)=(?![A-Za-z0-9+/=])".encode()
 )
 OF_BASE64 = {24: "md5", 28: "sha1", 44: "sha256", 88: "sha512"}
@@ -81,7 +82,8 @@ SHORT_GROUP, LONG_GROUP, GROUPED = 3, 4, 13
 """Characters of its first group, of each further group, and of the whole number."""
 AS_DIGITS = bytes.maketrans(b"OoIl|SBZ", b"00111582")
 PROVIDERS = (
-    r"(?:qq|163|126|139|189|sina|sohu|yeah|foxmail|aliyun|gmail|googlemail|outlook|hotmail|live|yahoo|icloud|gmx|web|mail|proton)"
+    r"(?:qq|163|126|139|189|sina|sohu|yeah|foxmail|aliyun|gmail|googlemail|outlook|hotmail|live"
+    r"|yahoo|icloud|gmx|web|mail|proton)"
     r"[.](?:com|cn|net|vip|me|de|ru|fr|jp)"
 )
 NO_AT = re.compile(
@@ -97,15 +99,19 @@ LINE = 1024
 LABEL = re.compile(rb"""([A-Za-z_][\w. -]{0,40})["'`]? ?[:=]>? ?["'`({\[]*\Z""")
 BEHIND_LABEL = b"> \"'`({["
 THING = compile_later(
-    rb"""(?:\A|.*[\W_])(?:u?u?id|guid|oid|etag|commit|tree|parent|object|blob|rev|revision|sha|sha\d+|sha\d*sums?|md5sums?|checksums?
-    |crc|integrity|tokens?|session|sid|csrf|nonce|trace|span|request|transaction|tx|txid|block|order|file|path|image|layer|build
-    |version|cache|cookie|key|secret|signature|sign|salt|passw(?:or)?d|pwd|pass|hmac|content|resolved|ref|url|node)
+    rb"""(?:\A|.*[\W_])(?:u?u?id|guid|oid|etag|commit|tree|parent|object|blob|rev|revision"""
+    rb"""|sha|sha\d+|sha\d*sums?|md5sums?|checksums?
+    |crc|integrity|tokens?|session|sid|csrf|nonce|trace|span|request|transaction|tx|txid"""
+    rb"""|block|order|file|path|image|layer|build
+    |version|cache|cookie|key|secret|signature|sign|salt|passw(?:or)?d|pwd|pass|hmac|content"""
+    rb"""|resolved|ref|url|node)
     (?:[\W_]?(?:id|hash|hex|key|sha|sums?|digest|md5|sha\d+))?\Z""",
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
 """Names of things that have digests or random ids and are not a person."""
 PERSON = re.compile(
-    rb"(?i)phone|mobile|tel|msisdn|mail|card|citizen|national|person|passport|ident|cust|client|user|iban|ssn"
+    rb"(?i)phone|mobile|tel|msisdn|mail|card|citizen|national|person|passport|ident|cust|client"
+    rb"|user|iban|ssn"
 )
 DELIMITERS = tuple(bytes((sign,)) for sign in b"\t|;,")
 GLUED = re.compile(rb"(?i)(?:sha\d+[:-]|\) = )\Z")
