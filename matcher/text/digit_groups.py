@@ -1,8 +1,8 @@
-"""Where digits stand in groups with the same between all, so that together they may be one number:
-`1380x0138x000`, `1 3 8 0 …`.
+"""Find chains: digits in groups with the same sign between all of them.
 
-A chain goes as far as the same sign goes on: a row of ten numbers is none. Tables are full of
-digits, so chains are told in columns; which of them are numbers is told by `group_numbers`.
+Together such digits may be one number: `1380x0138x000`, `1 3 8 0 …`. A chain extends as far as its
+sign is repeated, so a row of ten numbers is not a number. Tables are full of digits, so chains are
+found in columns. `group_numbers` decides which of them are numbers.
 """
 
 from __future__ import annotations
@@ -161,8 +161,9 @@ def _follow_chains(
 
 
 def find_group_starts(classes: Classes) -> tuple[Places, Places]:
-    """Return where the first group of what may be a chain begins, and its digits, with a sign
-    behind that may part groups.
+    """Return where the first group of a possible chain begins, and how many digits it has.
+
+    A sign that may separate groups follows it.
     """
     data, digit = classes.data, classes.digit
     start, first = _find_first_groups(classes)
@@ -250,14 +251,16 @@ def _are_separators(sign: Words, gap: Places) -> Flags:
 
 
 class GroupChains:
-    """Chains that begin at `start` with `first` digits and a `sign` of `gap` bytes at `gap_start`,
-    followed group by group.
+    """Chains of groups of digits, followed group by group.
 
-    `value` are the digits of each from 0 to 9, zeros behind the last, u8[n, MOST]; `labelled`: a
-    label is before. `end` is the place behind the last digit, `total` how many there are, `groups`
-    how many of them stand together, and `code` the sizes of the first sixteen groups, four bits
-    each. `single`: no group has two digits; `no_address`: not all groups are octets of an address
-    of a network. `mixed`: single digits go on behind another sign, up to `reach` of them in all.
+    They begin at `start` with `first` digits and a `sign` of `gap` bytes at `gap_start`. `value`
+    holds the digits of each from 0 to 9, and zeros behind the last, u8[n, MOST]. `labelled`
+    says that
+    a label stands before. `end` is the place behind the last digit, `total` how many digits
+    there are,
+    `groups` how many groups, and `code` the sizes of the first sixteen groups, four bits each.
+    `single`: no group has two digits. `no_address`: not all groups are octets of a network address.
+    `mixed`: single digits continue behind another sign, up to `reach` of them in all.
     """
 
     def __init__(

@@ -1,13 +1,14 @@
-"""Find the places of folded texts where something may be undone: an escape, a spelling, digits in
-pieces, a base64 block.
+"""Find the places of folded texts where something may be undone.
+
+This is an escape, a spelling, digits in pieces, or a base64 block:
 
     prescan hits ─┐
     columns      ─┼─> places ─> the lines that hold them are undone (`matcher.text.splice`)
     number chains ─┘
-    base64 runs  ──> lines of blocks, told in the text before it was folded
+    base64 runs  ──> lines of blocks, found in the text before it was folded
 
-Each gate asks for more than is undone, and folding hides none, since ASCII stays. Text of which
-little needs undoing stays as it is but for those lines.
+Each gate matches more than is undone. Folding hides no gate, since it does not change ASCII. Where
+little of a text needs undoing, only those lines change.
 """
 
 from __future__ import annotations
@@ -39,8 +40,11 @@ Hits = tuple[Places, Places]
 
 
 class UndoEvents(NamedTuple):
-    """What may be undone in a batch: the numbers of its lines in the buffer, ascending, and the
-    texts that are undone whole.
+    """What may be undone in a batch.
+
+    `lines` are the numbers of its lines in the buffer, ascending. `whole` says which texts are
+    undone
+    as a whole.
     """
 
     lines: Places
@@ -71,9 +75,9 @@ def _get_flags(gate: str | bytes) -> int:
 def find_events(
     batch: Batch, texts: Sequence[FoldedText], hits: Hits, is_done: Flags, with_comma: Flags
 ) -> UndoEvents:
-    """Return what may be undone in the folded `texts` of a batch, in which the prescan saw `hits`.
+    """Return what may be undone in the folded `texts` of a batch with these `hits` of the prescan.
 
-    Nothing is told of texts that `is_done` names, bool[texts]; `with_comma` names those that had a
+    Texts that `is_done` names, bool[texts], are left out. `with_comma` names those that had a
     full-width comma.
     """
     row, place = _owners().take(hits[0]), hits[1] - 1

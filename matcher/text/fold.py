@@ -158,8 +158,9 @@ def find_number_lines(data: Bytes) -> Places:
 
 
 def _find_beside_digits(data: Bytes) -> Places:
-    """Return where a Han digit, X look-alike or full-width plus stands beside a plain digit, at
-    most one sign between.
+    """Return where a Han digit, X look-alike or full-width plus stands beside a plain digit.
+
+    At most one sign may stand between them.
     """
     digit, wide = (
         find_places(data, is_digit),
@@ -172,9 +173,7 @@ def _find_beside_digits(data: Bytes) -> Places:
 
 
 def _skip_signs(data: Bytes, after: Places, before: Places) -> Iterator[Places]:
-    """Yield where the next characters begin beyond those signs of several bytes that begin at
-    `after` and `before`.
-    """
+    """Yield where the next characters begin beyond the wide signs at `after` and `before`."""
     begins, size = _find_signs(data, after)
     yield begins + size
     # of fewer bytes than a Han digit, a sign before begins later
@@ -184,8 +183,9 @@ def _skip_signs(data: Bytes, after: Places, before: Places) -> Iterator[Places]:
 
 
 def _find_signs(data: Bytes, place: Places) -> tuple[Places, Places]:
-    """Return at which of these places a sign of several bytes begins, and of how many; most have
-    another first byte.
+    """Return the places at which a sign of several bytes begins, and the size of each sign.
+
+    Most places begin with another byte, so the first byte is tested first.
     """
     begins = place[_sign_leads().take(data.take(place))]
     size = _sign_sizes().take(decode_characters(data, begins), mode="clip")
@@ -202,8 +202,9 @@ def _sign_leads() -> Flags:
 
 @cache
 def _sign_sizes() -> Places:
-    """Return the bytes in UTF-8 of the signs of `BETWEEN_HAN` that have several, by code point,
-    0 for all else: i64[65536].
+    """Return the bytes in UTF-8 of each wide sign of `BETWEEN_HAN`, by code point: i64[65536].
+
+    Everything else has 0.
     """
     sizes = np.zeros(1 << 16, np.int64)
     for sign in BETWEEN_HAN:
@@ -330,14 +331,18 @@ escape ends behind it.
 GONE = "\N{FUNCTION APPLICATION}"
 """Takes up the room of a tag or of a base64 block; folding drops it."""
 DROPPED = re.compile(
-    "[\u00ad\u034f\u0334-\u0338\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u20d0-\u20f0\u2800"
+    "[\u00ad\u034f\u0334-\u0338\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    "\u202a-\u202e\u2060-\u206f\u20d0-\u20f0\u2800"
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
 )
 """Zero-width, bidi, soft hyphen, variation selectors, Hangul fillers, keycap and other overlays,
 braille blank.
 """
 HYPHENS = "‐‑‒–—―−⁃﹘﹣－ー─━"
-SPACES = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"  # noqa: E501
+SPACES = (
+    "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f"
+    "\u3000"
+)
 RANGES = ((0x80, 0x4000), (0xA000, 0x20000), (0xE0000, 0xE1000))
 """Where forms of plain characters lie, and what is dropped: the first two planes of Unicode, and
 tags.

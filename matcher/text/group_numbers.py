@@ -1,9 +1,9 @@
-"""Which chains of digits are numbers, told in columns: a text may be full of them, and a call of
-Python for each is too slow.
+"""Decide in columns which chains of digits are numbers.
 
-A chain is one where its digits are a mobile number, or a resident ID or card whose check holds, no
-digit or letter goes on before or behind, and its sign stands between such groups in nothing else,
-or a label stands before. What a sign and the sizes of groups say is told once for all chains that
+A text may be full of chains, and one call of Python for each is too slow. The digits of a chain
+must be a mobile number, or a resident ID or card whose check holds, and no digit or letter may
+continue them on either side. Also, its sign must mean nothing else between such groups, or a label
+must stand before. What a sign and the sizes of groups mean is decided one time for all chains that
 have them.
 """
 
@@ -112,12 +112,13 @@ def find_numbers(classes: Classes, labelled: Places) -> tuple[GroupNumbers, Plac
 
 
 def find_number_places(classes: Classes, labelled: Places, first: Places, wide: Flags) -> Places:
-    """Return where chains begin that `find_numbers` may make plain, in folded texts that begin at
-    `first`: i64[n].
+    """Return where chains begin that `find_numbers` may make plain: i64[n].
 
-    `labelled` are as there. In texts that are `wide`, bool[texts], a plain comma may be a wide one
-    that was folded, which `find_numbers` gets to see as another sign: there a chain with commas is
-    enough.
+    The folded texts begin at `first`; `labelled` are as in `find_numbers`. In texts that are
+    `wide`,
+    bool[texts], a plain comma may be a wide one that was folded, which `find_numbers` gets to
+    see as
+    another sign. There, a chain with commas is enough.
     """
     beginnings = find_group_starts(classes)
     if not (len(labelled) or len(beginnings[0])):

@@ -1,10 +1,9 @@
-"""Undo the lines of folded texts in which there may be something to undo, and put them back in
-their places.
+"""Undo the lines of folded texts that may need it, and put them back in their places.
 
-A line is undone as it was before it was folded, then folded, and takes the room that it had: as
-many decoded characters, so that the way back from the folded text (`FoldedText`) is the same as if
-the whole text had been undone. Lines that stay as they were cost nothing more. Text of which a
-quarter has something to undo is undone as a whole.
+A line is undone as it was before it was folded, then folded, and takes the room that it had. It
+has as many decoded characters as before, so the way back from the folded text (`FoldedText`) is the
+same as if the whole text had been undone. Lines that do not change cost nothing more. A text of
+which a quarter has something to undo is undone as a whole.
 """
 
 from __future__ import annotations
@@ -52,17 +51,19 @@ PART = "spellings"
 
 
 def unescape(text: str, *, markup: bool) -> str:
-    """Return `text` with all spellings undone, as long as before; with `markup`, tags are taken
-    out as well.
+    """Return `text` with all spellings undone, as long as before.
+
+    With `markup`, tags are taken out as well.
     """
     return unescape_all([text], markup=markup)[0]
 
 
 def unescape_all(texts: Sequence[str], *, markup: bool, guard: FaultGuard = STRICT) -> list[str]:
-    """Return each of `texts` undone as it would be alone, in one go: on a short text the calls cost
-    more than their work.
+    """Return each of `texts` undone as it would be alone, in one go.
 
-    A row that fails under a lenient `guard` leaves as it is written what it fails on.
+    On a short text the calls cost more than their work. A row that fails under a lenient
+    `guard` leaves
+    unchanged what it fails on.
     """
     rows = list_spellings()
     parts = [untag(text) for text in texts] if markup else list(texts)

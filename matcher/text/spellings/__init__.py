@@ -73,7 +73,8 @@ class Spelling(NamedTuple):
 
 @cache
 def list_spellings() -> tuple[Spelling, ...]:
-    """Return every row, in the order in which they are undone; of two that begin at one place
-    the first is read.
+    """Return every row, in the order in which they are undone.
+
+    Where two begin at one place, the first is read.
     """
     return tuple(row for family in FAMILIES for row in import_module(f"{__name__}.{family}").rows())

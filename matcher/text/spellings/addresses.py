@@ -1,9 +1,9 @@
-"""Undo addresses: `a[at]b[dot]com`, `a (at) b.com`, `a.b at c dot com`, `a艾特b点com`,
-`moc.elpmaxe@iew.il`.
+"""Undo addresses that are written with words or other signs.
 
-`at` without brackets is a word, so the domain behind it must end like one, and either its dots are
-spelt out as well or the word before holds what prose has not: a digit, dot, underscore, plus or
-hyphen.
+Examples are `a[at]b[dot]com`, `a (at) b.com`, `a.b at c dot com`, `a艾特b点com` and
+`moc.elpmaxe@iew.il`. `at` without brackets is also a word, so the domain behind it must end like a
+domain. Also, either its dots are spelt out, or the word before it holds a character that is rare
+in prose: a digit, dot, underscore, plus or hyphen.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ LONGEST_LOCAL, LONGEST_SPELT_LOCAL = 64, 64 + 3 * 35
 
 
 AT_WORDS = (
-    "at|at["
-    " -]?sign|at-zeichen|a|ät|arroba|arobase|chiocciola|klammeraffe|собака|圈a|a圈|艾特|爱特|小老鼠|at符号|at号|@"  # noqa: E501
+    "at|at[ -]?sign|at-zeichen|a|ät|arroba|arobase|chiocciola|klammeraffe|собака|圈a|a圈|艾特"
+    "|爱特|小老鼠|at符号|at号|@"
 )
 DOT_WORDS = "dot|punkt|point|punto|ponto|точка|点|小数点|[.]"
 """How the signs of an address are called, between other signs or spaces."""
@@ -74,7 +74,10 @@ HAN_AT, SIGNS_OF_AT, SIGNS_OF_DOT = (
 """What is read for an at sign without anything around it; other signs that pass for one, and for
 a dot.
 """
-COMMON_TOP = "com|cn|net|org|edu|gov|info|biz|me|io|hk|tw|jp|kr|ru|de|fr|uk|us|eu|vip|top|xyz|cc|co|example|at|ch|es|it|nl|pl|pt|be"  # noqa: E501
+COMMON_TOP = (
+    "com|cn|net|org|edu|gov|info|biz|me|io|hk|tw|jp|kr|ru|de|fr|uk|us|eu|vip|top|xyz|cc|co"
+    "|example|at|ch|es|it|nl|pl|pt|be"
+)
 _LOCAL = r"(?<![0-9A-Za-z._%+\-])(?P<local>[0-9A-Za-z](?:[0-9A-Za-z._%+\-]|[\[(][.][\])]){1,63}?)"
 _APART = r"(?: ?[^\w\s\x1c@.]{1,2} ?|_{1,2}| )"
 """Around the name of a sign."""
@@ -97,8 +100,8 @@ _DOT_AHEAD = (
 _LABEL = r"[0-9A-Za-z\-]{1,63}?(?=[^0-9A-Za-z]|dot)"
 """What follows is told by its first characters: the names of signs are tried at few places."""
 _DOMAIN = (
-    rf"(?P<domain>{_LABEL}(?:{_DOT}{_LABEL}){{0,3}}{_DOT}(?:{COMMON_TOP})|(?:[0-9A-Za-z\-]{{1,63}}[,、"
-    rf"]){{1,3}}(?:{COMMON_TOP}))"
+    rf"(?P<domain>{_LABEL}(?:{_DOT}{_LABEL}){{0,3}}{_DOT}(?:{COMMON_TOP})"
+    rf"|(?:[0-9A-Za-z\-]{{1,63}}[,、]){{1,3}}(?:{COMMON_TOP}))"
     r"(?![0-9A-Za-z\-]|[.][0-9A-Za-z])"
 )
 _AT = (
@@ -123,7 +126,8 @@ OPENS, CLOSES = b"[({<*_~|/=-\x8a\x90", b"])}>*_~|/=-\xe3"
 """Brackets around an at sign, a Chinese one by its last byte or its first."""
 BACKWARDS = tuple(top[::-1] for top in "com cn net org de fr it es uk io".split())
 BACKWARD_MAIL = re.compile(
-    rf"(?ai)(?<![0-9a-z._%+\-@])(?:{'|'.join(BACKWARDS)})[.][0-9a-z.\-]{{1,60}}@[0-9a-z._%+\-]{{2,64}}(?![0-9a-z@])"
+    rf"(?ai)(?<![0-9a-z._%+\-@])(?:{'|'.join(BACKWARDS)})"
+    r"[.][0-9a-z.\-]{1,60}@[0-9a-z._%+\-]{2,64}(?![0-9a-z@])"
 )
 BRACKETED = tuple(
     f"{opening}{space}{word}"

@@ -89,7 +89,10 @@ def rows() -> Iterator[Spelling]:
         "text",
         examples=(
             (
-                f":86:166?00SEPA?20EREF+1?31{PHONE[:4]}\r\n{PHONE[4:]}?32MAX\r\n:62F:C240101EUR1,00",
+                (
+                    f":86:166?00SEPA?20EREF+1?31{PHONE[:4]}\r\n{PHONE[4:]}?32MAX\r\n"
+                    ":62F:C240101EUR1,00"
+                ),
                 PHONE,
             ),
             (":86:105?00SEPA?20li.wei8@exa\nmple.com?32MAX\n-", "li.wei8@example.com"),
@@ -413,7 +416,8 @@ def _is_sign_of_alphabet(data: Bytes) -> Flags:
 
 
 def _is_beyond_f(data: Bytes) -> Flags:
-    """Return the letters that no hexadecimal number has; in base64 each third digit of a number
-    is M, N or O.
+    """Return which bytes are letters beyond F, which no hexadecimal number has.
+
+    In base64, each third digit of a number is M, N or O.
     """
     return (data | CASE) - np.uint8(103) <= 19

@@ -31,7 +31,8 @@ SHORTEST_TEXT = 11
 """Characters of a text in hexadecimal that is read."""
 EDGE, END = r"(?<![A-Za-z0-9+/=_-])", r"(?![A-Za-z0-9+/=_-])"
 VALUE = re.compile(
-    rb"\+?\d{11,19}[Xx]?|[A-Za-z0-9][A-Za-z0-9._+-]{0,40}@[A-Za-z0-9-]{1,40}(?:\.[A-Za-z0-9-]{1,40}){1,3}"
+    rb"\+?\d{11,19}[Xx]?"
+    rb"|[A-Za-z0-9][A-Za-z0-9._+-]{0,40}@[A-Za-z0-9-]{1,40}(?:\.[A-Za-z0-9-]{1,40}){1,3}"
 )
 THREE = "[MNO][DTjz][AEIMQUYcgk][w-z0-5]"
 """Three digits in base64."""
@@ -66,8 +67,8 @@ BETWEEN = rf"[hH]?[{BETWEEN_SIGNS}]{{1,2}}{PREFIX}"
 U+0033`.
 """
 TELLING = re.compile(
-    r"(?<![0-9])\+?[0-9](?:["
-    r" -]?[0-9]){10,18}[Xx]?(?![0-9A-Za-z])|[A-Za-z0-9]@[A-Za-z0-9-]+[.][A-Za-z]{2}|[A-Z]{2}[0-9]{13,}"  # noqa: E501
+    r"(?<![0-9])\+?[0-9](?:[ -]?[0-9]){10,18}[Xx]?(?![0-9A-Za-z])"
+    r"|[A-Za-z0-9]@[A-Za-z0-9-]+[.][A-Za-z]{2}|[A-Z]{2}[0-9]{13,}"
 )
 """What a text in octets has that may be a number or an address."""
 PRINTED = f"(?:{OCTET}){{1,60}}"
@@ -236,11 +237,11 @@ def _list_endings() -> Iterator[str]:
 
 
 def find_octets(classes: Classes) -> tuple[Places, Places]:
-    """Return where digits, or an at sign, may be written as octets to the bases of sixteen, ten or
-    eight, one by one.
+    """Return where digits or an at sign may be written as octets to base 16, 10 or 8, one by one.
 
-    Each is two digits that end a run, with nothing or a zero before them in it; a number's follow
-    each other closely.
+    Each octet is two digits that end a run, with nothing or a zero before them in it. Those of
+    a number
+    follow each other closely.
     """
     data, digit = classes.data, classes.digit
     octet = places(
@@ -263,9 +264,7 @@ def find_octets(classes: Classes) -> tuple[Places, Places]:
 
 
 def _read_hex(match: re.Match[str]) -> str:
-    """Return each character in the place of its own octets; "" where they are no text that can
-    be printed.
-    """
+    """Return each character in the place of its octets, or "" if they are no printable text."""
     try:
         plain = bytes.fromhex(match[1]).decode()
     except UnicodeDecodeError:

@@ -46,7 +46,8 @@ BLOCK = frozenset(
 CELL = frozenset(("td", "th", "cell"))
 TAG = re.compile(
     r"<(?:!--(?:(?P<comment>[^<>]*?)-->)?"
-    r"|(?P<end>/?)(?P<name>[A-Za-z][A-Za-z0-9:-]*+)(?P<values>(?:[^<>\"']|\"[^\"<]*+\"|'[^'<]*+')*+)/?>)|-->"
+    r"|(?P<end>/?)(?P<name>[A-Za-z][A-Za-z0-9:-]*+)"
+    r"(?P<values>(?:[^<>\"']|\"[^\"<]*+\"|'[^'<]*+')*+)/?>)|-->"
 )
 ANY_TAG = re.compile(f"({re.sub(r'[?]P<[a-z]+>', '?:', TAG.pattern)})")
 IDLE = re.compile(r"[^@&%\\0-9]*+")
@@ -195,8 +196,9 @@ def _read_backslashed(whole: str) -> str:
 
 
 def _place_octets(whole: str, raw: bytes) -> str:
-    """Return octets of four characters each as UTF-8 or else Latin-1; what is ASCII in the place
-    of its own.
+    """Return octets of four characters each, decoded as UTF-8 or else Latin-1.
+
+    A text in ASCII has each character in the place of its own octet.
     """
     plain = raw.decode("utf-8" if _decodes(raw, "utf-8") else "latin-1")
     if CONTROL.search(plain):
@@ -205,8 +207,9 @@ def _place_octets(whole: str, raw: bytes) -> str:
 
 
 def _read_octets(whole: str) -> str:
-    """Return each character in the place of its octets; no UTF-8 is GB18030, failing that
-    Latin-1: digits are the same.
+    """Return each character in the place of its octets.
+
+    What is not UTF-8 is read as GB18030, or else as Latin-1: digits are the same in all three.
     """
     raw = bytes.fromhex(whole.replace("%", "").replace(FILL, ""))
     encoding = next(e for e in ("utf-8", "gb18030", "latin-1") if _decodes(raw, e))

@@ -96,7 +96,10 @@ X_SIGNS = (
 LONGEST_X = 20
 """Bytes that they take on either side of a digit."""
 _WORDS = "|".join(word for word in HAN_SEPARATORS if len(word) > 1)
-_SIGNS = rf"(?![0-9A-Za-z\s\x1c])[^\w]|[_xX{''.join(word for word in HAN_SEPARATORS if len(word) == 1)}]|{_WORDS}"  # noqa: E501
+_SIGNS = (
+    r"(?![0-9A-Za-z\s\x1c])[^\w]"
+    rf"|[_xX{''.join(word for word in HAN_SEPARATORS if len(word) == 1)}]|{_WORDS}"
+)
 IBAN_APART = rf"(?:(?![0-9A-WYZa-wyz])(?: ?(?:{_SIGNS}){{1,2}} ?| {{1,3}}|\t))"
 """Its first look passes over the digits and letters of an IBAN in one piece without trying a
 word each.
@@ -136,7 +139,8 @@ def rows() -> Iterator[Spelling]:
         near_gate=X_SIGNS,
         starts=find_iban_starts,
         pattern=compile_later(
-            rf"(?i){BEFORE}(?P<value>[A-Z]{IBAN_APART}?[A-Z](?:{IBAN_APART}?[0-9]){{2}}(?:{IBAN_APART}?[0-9A-Z]){{11,70}})"
+            rf"(?i){BEFORE}(?P<value>[A-Z]{IBAN_APART}?[A-Z](?:{IBAN_APART}?[0-9]){{2}}"
+            rf"(?:{IBAN_APART}?[0-9A-Z]){{11,70}})"
             r"(?![0-9A-Za-z])"
         ),
         plain=_read_iban,

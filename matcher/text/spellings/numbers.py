@@ -1,6 +1,7 @@
 r"""Undo numbers in pieces: what stands between the digits, and what they are together.
 
-    digit groups  digits one by one or in groups, the same between all: `1 3 8 0 0 …`, `一、三、八、…`, `1380x0138x000`
+    digit groups  digits one by one or in groups, with the same sign between all:
+                  `1 3 8 0 0 …`, `一、三、八、…`, `1380x0138x000`
     brackets      `(138)0013-8000`, `【138】0013 8000`
     words         `138号段：0013-8000`
     formulas      `="1380"&"0138000"`, `CONCATENATE("138","0013","8000")`, `1.3800138E+10`
@@ -10,7 +11,7 @@ r"""Undo numbers in pieces: what stands between the digits, and what they are to
 Digits are read where they are a mobile number, or a resident ID or card whose check holds. What
 parts the cells of a table is read behind a label alone; dates, decimal numbers, network addresses
 and paths stay what they are.
-"""  # noqa: E501
+"""
 
 from __future__ import annotations
 
@@ -52,7 +53,8 @@ NOT_GLUED = rf"(?<![0-9A-Za-z{HAN}])"
 LAST_X = r"[xX](?![0-9A-Za-z])"
 LOOSE = r"[ \-./·_*]{1,3}"
 MIXED = compile_later(
-    rf"{NOT_GLUED}(?P<value>{DIGIT}(?:{LOOSE}{DIGIT}){{10,18}}(?:{LOOSE}?{LAST_X})?)(?!{LOOSE}{DIGIT})"
+    rf"{NOT_GLUED}(?P<value>{DIGIT}(?:{LOOSE}{DIGIT}){{10,18}}(?:{LOOSE}?{LAST_X})?)"
+    rf"(?!{LOOSE}{DIGIT})"
 )
 """Single digits with one sign or another between."""
 NO_DIGIT = re.compile(r"[^0-9Xx]+")
@@ -64,7 +66,8 @@ LABELLED = tuple(
 OPEN, CLOSE = r"[(\[{【（〔［｛「『<《〈]", r"[)\]}】）〕］｝」』>》〉]"
 LINK = rf"{CLOSE}?[ \-.·:：/]{{0,2}}{OPEN}?"
 BRACKETED = compile_later(
-    rf"{NOT_GLUED}(?P<value>{OPEN}?(?:1{LINK}[3-9](?:{LINK}\d){{9}}(?!\d)|[1-8](?:{LINK}\d){{12,18}}(?:{LINK}{LAST_X})?){CLOSE}?)"
+    rf"{NOT_GLUED}(?P<value>{OPEN}?(?:1{LINK}[3-9](?:{LINK}\d){{9}}(?!\d)"
+    rf"|[1-8](?:{LINK}\d){{12,18}}(?:{LINK}{LAST_X})?){CLOSE}?)"
     r"(?![0-9A-Za-z])"
 )
 BRACKETS = re.compile(rf"{OPEN}|{CLOSE}")
@@ -129,7 +132,8 @@ def _list_pieces() -> Iterator[Spelling]:
             r"8\.61[3-9][0-9]{6,9}e\+?12",
         ),
         pattern=re.compile(
-            r"(?<![0-9A-Za-z.])(?:(?=1)(1)\.([3-9]\d{6,9})[eE]\+?10|(8)\.(61[3-9]\d{6,9})[eE]\+?12)(?![0-9A-Za-z])",
+            r"(?<![0-9A-Za-z.])(?:(?=1)(1)\.([3-9]\d{6,9})[eE]\+?10"
+            r"|(8)\.(61[3-9]\d{6,9})[eE]\+?12)(?![0-9A-Za-z])",
             re.ASCII,
             # of fewer digits than eight some are lost (as of a card or resident ID, since a
             # spreadsheet keeps fifteen)
@@ -229,8 +233,9 @@ def _list_signs() -> Iterator[Spelling]:
 def _find_digit_groups(
     folded: FoldedText, classes: Classes, labelled: Places
 ) -> Iterator[Replacement]:
-    """Yield numbers in groups of a folded text with ROOM around; `labelled` are places behind
-    the first sign behind a label.
+    """Yield the numbers in groups of a folded text with ROOM around.
+
+    `labelled` are the places behind the first sign behind a label.
     """
     numbers, mixed = find_numbers(classes, labelled)
     starts, ends = (
