@@ -172,8 +172,8 @@ def score(
     alike = np.stack((of_row, *(column[outside:] for column in of_match)))
     distinct, which = np.unique(alike, axis=1, return_inverse=True)
     keys, shown_by_class = [], []
-    for group, matches, is_together, is_certain in distinct.T.tolist():
-        fields, *shown_bits = _describe_row(groups[group], matches)
+    for group, own_bits, is_together, is_certain in distinct.T.tolist():
+        fields, *shown_bits = _describe_row(groups[group], own_bits)
         keys.append((groups[group], fields, bool(is_together), bool(is_certain)))
         shown_by_class.append(shown_bits)
     of_class, shown = np.array([(CLASSES["C"], 0), *shown_by_class], np.int64)[

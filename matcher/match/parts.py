@@ -6,8 +6,7 @@ Everything is in memory only. A reader may fail without affecting the remaining 
 Unpacking and decoding report what they could not read. `report_unread` reports texts that were
 decoded without a fault and still hold nothing to read: white space, one byte repeated, mark-up
 around a picture, base64 or hex of binary data (a cipher's output, a picture), which the search
-ignores.
-"None of your customers is in it" would be true of each, and would be misunderstood.
+ignores. "None of your customers is in it" would be true of each, and would be misunderstood.
 """
 
 from __future__ import annotations
