@@ -43,7 +43,7 @@ from tests.running.work_queue import (
     pytest_xdist_make_scheduler,  # noqa: F401
 )
 from tests.stores import SERVERS as ELASTICSEARCH
-from tests.stores import Nodes, cannot_be_had, nodes, shared_node
+from tests.stores import Nodes, cannot_be_had, nodes, share_node
 from ullage import cli, setup
 from ullage import clock as time
 from ullage.bus import (
@@ -295,20 +295,20 @@ def clock() -> HeldClock:
 
 
 @pytest.fixture(scope="session")
-def initialised(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fresh_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a data folder as `ullage init` leaves it, to be copied.
 
     A copy takes a fifth of the time.
     """
-    folder = tmp_path_factory.mktemp("initialised") / "data"
+    folder = tmp_path_factory.mktemp("fresh") / "data"
     list(setup.initialise(Context(folder)))
     return folder
 
 
 @pytest.fixture
-def data(tmp_path: Path, initialised: Path) -> Path:
+def data(tmp_path: Path, fresh_data: Path) -> Path:
     """Return a data folder of the test's own as `ullage init` leaves it."""
-    return shutil.copytree(initialised, tmp_path / "data")
+    return shutil.copytree(fresh_data, tmp_path / "data")
 
 
 @pytest.fixture
@@ -342,7 +342,7 @@ def elasticsearch_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
 
 
 @pytest.fixture(scope="session")
-def shared_kafka(request: pytest.FixtureRequest) -> str:
+def run_wide_kafka(request: pytest.FixtureRequest) -> str:
     """Return the address of a broker for all workers of the run, which never stops."""
     if not worker_name():
         return str(request.getfixturevalue("kafka_broker").url)
@@ -353,11 +353,11 @@ def shared_kafka(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def shared_nodes(request: pytest.FixtureRequest) -> Nodes:
+def run_wide_nodes(request: pytest.FixtureRequest) -> Nodes:
     """Return an Elasticsearch node per version for all workers of the run; they never stop."""
     if not worker_name():
         return request.getfixturevalue("elasticsearch_nodes")  # type: ignore[no-any-return]
-    return functools.cache(functools.partial(shared_node, folder=run_folder(request.config)))
+    return functools.cache(functools.partial(share_node, folder=run_folder(request.config)))
 
 
 @pytest.fixture(params=SERVERS)
@@ -366,7 +366,7 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     bus_backend = BACKENDS[request.param]
     if bus_backend.embedded:
         return bus_backend
-    address = request.getfixturevalue("shared_kafka")
+    address = request.getfixturevalue("run_wide_kafka")
     return replace(bus_backend, url=f"{address}/{bus_backend.url}&prefix={secrets.token_hex(4)}.")
 
 

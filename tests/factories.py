@@ -89,7 +89,7 @@ def outgoing(value: bytes | str, key: str = "paste", **headers: str) -> Outgoing
     return Outgoing(key, value.encode() if isinstance(value, str) else value, headers)
 
 
-def signed(
+def sign_finding_record(
     keys_: KeyStore, value: bytes, tenant: str = "bank", id_: str = "f", role: str = "match"
 ) -> Outgoing:
     """Return a record of topic `findings` as match puts it there, whatever its value."""

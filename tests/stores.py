@@ -75,16 +75,15 @@ class Backend:
                 admin.indices.delete_index_template(name=name)
 
     @contextlib.contextmanager
-    def shared(
+    def share(
         self, data: Path, process: str = "", kinds: Sequence[type[Document]] = CLASSES
     ) -> Iterator[str]:
-        """Yield a store as `url` does, on indexes of a server that are made one time and emptied.
+        """Yield a store as `url` does, on indexes of a server that are made once and then emptied.
 
-        This takes a twentieth of the time. The server refreshes nothing by itself, so that
-        what a search
-        must show does not hang on who is faster. What opens it has the rights of `process`
-        alone, as they
-        are planned, where one is named.
+        This takes a twentieth of the time. The server refreshes nothing by itself, so what a search
+        must show does not hang on who is faster. If `process` is named, whatever opens the
+        store has
+        the planned rights of that process only.
         """
         if self.server is None:
             yield "sqlite:///incidents.sqlite"
@@ -100,8 +99,8 @@ class Backend:
             yield url
 
     @contextlib.contextmanager
-    def opened_as(self, process: str, data: Path, store: IncidentStore) -> Iterator[IncidentStore]:
-        """Yield the `shared` store with the planned rights of a process alone.
+    def open_as(self, process: str, data: Path, store: IncidentStore) -> Iterator[IncidentStore]:
+        """Yield the store of `share` with the planned rights of one process only.
 
         Where no server asks for rights it is `store` itself.
         """
@@ -210,7 +209,7 @@ def nodes(folder: Callable[[str], Path]) -> Iterator[Nodes]:
         yield node
 
 
-def shared_node(version: str, folder: Path) -> Server:
+def share_node(version: str, folder: Path) -> Server:
     """Return the node that all workers of the run with this folder share.
 
     The test is skipped where it cannot be had.
@@ -255,11 +254,11 @@ def backend_named(name: str, request: pytest.FixtureRequest) -> Backend:
     """Return the backend of that name, on the session's node where it needs one."""
     if name not in SERVERS:
         return Backend(name)
-    started: Nodes = request.getfixturevalue("shared_nodes")
+    started: Nodes = request.getfixturevalue("run_wide_nodes")
     return Backend(name, started(SERVERS[name]))
 
 
-def emptied_store(kinds: Sequence[type[Document]] = CLASSES) -> Any:
+def make_shared_store(kinds: Sequence[type[Document]] = CLASSES) -> Any:
     """Return a fixture as `empty_store`, on the server's shared indexes.
 
     There only a `refresh` shows to a search what was written.
@@ -267,7 +266,7 @@ def emptied_store(kinds: Sequence[type[Document]] = CLASSES) -> Any:
 
     @pytest.fixture
     def url(backend: Backend, tmp_path: Path) -> Iterator[str]:
-        with backend.shared(tmp_path, kinds=kinds) as store_url:
+        with backend.share(tmp_path, kinds=kinds) as store_url:
             yield store_url
 
     return url

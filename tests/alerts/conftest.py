@@ -48,7 +48,7 @@ def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(data: Path, backend: Backend, empty_file: Path) -> Iterator[IncidentStore]:
     if backend.own_files:
         shutil.copytree(empty_file, data, dirs_exist_ok=True)
-    with backend.shared(data) as url, closing(open_store(url, data)) as opened:
+    with backend.share(data) as url, closing(open_store(url, data)) as opened:
         yield opened
 
 
@@ -102,7 +102,7 @@ def desk(
     On a server it connects with search rights only.
     """
     give_keys(context, bank_keys)
-    with backend.opened_as("search", context.data, store) as search_store:
+    with backend.open_as("search", context.data, store) as search_store:
         yield Browser(
             create_app(context, search_store, accounts, registry, frozenset({HOST}), hasher=CHEAP)
         )
@@ -135,7 +135,7 @@ def log_in(desk: Browser, accounts: Accounts) -> Callable[..., Browser]:
 
 
 @pytest.fixture
-def leaked(store, clock, context, browser) -> str:
+def phone_incident(store, clock, context, browser) -> str:
     """Store one incident that affects the owner of PHONE and return its id."""
     tag = index_tags(context.keys.read("bank/index-1.key"), "bank", "phone", Secret(PHONE))[0]
     leak = finding(
@@ -164,7 +164,7 @@ def address(store, accounts, context, registry, clock, bank_keys) -> Iterator[st
 
 
 @pytest.fixture(autouse=True)
-def logged() -> io.StringIO:
+def log_stream() -> io.StringIO:
     """Capture the log in a new stream.
 
     A command run by an earlier test leaves the log on a stream that is closed.

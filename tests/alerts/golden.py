@@ -55,7 +55,7 @@ from matcher.match.findings import find_all
 from matcher.match.pipeline import Matcher
 from tests.alerts.browser import ASKER, CHEAP, HOST, Browser, add_account
 from tests.conftest import HeldClock
-from tests.factories import signed
+from tests.factories import sign_finding_record
 from tests.matcher.golden import DEMO_HEADER, derive_key, digests, enrol
 from ullage import setup
 from ullage.bus import FINDINGS, Outgoing
@@ -271,7 +271,7 @@ class Play:
         ]
         self._run(
             *(
-                signed(self.context.keys, finding.encode(), finding.tenant, finding.id)
+                sign_finding_record(self.context.keys, finding.encode(), finding.tenant, finding.id)
                 for finding in new_findings
             ),
             self._heartbeat(),

@@ -45,33 +45,45 @@ def run(data):
     return ran
 
 
-def test_acknowledging_on_the_terminal_is_audited(leaked, store, data, run) -> None:
-    assert run("acknowledge", leaked, "--by", "Li Wei").startswith(
-        f"{leaked}: acknowledged by Li Wei"
+def test_acknowledging_on_the_terminal_is_audited(phone_incident, store, data, run) -> None:
+    assert run("acknowledge", phone_incident, "--by", "Li Wei").startswith(
+        f"{phone_incident}: acknowledged by Li Wei"
     )
-    assert read_decisions(store, leaked) == [("acknowledged", "Li Wei", "")]
+    assert read_decisions(store, phone_incident) == [("acknowledged", "Li Wei", "")]
     assert last(data) == ("incident.decide", "Li Wei")
     assert json.loads(run("list", "--json"))["status"] == "acknowledged"
 
 
-def test_resolution_is_set_on_the_terminal(leaked, store, run) -> None:
-    output = run("resolve", leaked, "--as", "confirmed", "--by", "Li Wei", "--note", "our file")
-    assert output.startswith(f"{leaked}: confirmed by Li Wei")
-    assert read_decisions(store, leaked) == [("confirmed", "Li Wei", "our file")]
-    run("resolve", leaked, "--as", "reported", "--by", "Li Wei", code=2)
+def test_resolution_is_set_on_the_terminal(phone_incident, store, run) -> None:
+    output = run(
+        "resolve", phone_incident, "--as", "confirmed", "--by", "Li Wei", "--note", "our file"
+    )
+    assert output.startswith(f"{phone_incident}: confirmed by Li Wei")
+    assert read_decisions(store, phone_incident) == [("confirmed", "Li Wei", "our file")]
+    run("resolve", phone_incident, "--as", "reported", "--by", "Li Wei", code=2)
 
 
-def test_false_positive_needs_a_reason_on_the_terminal(leaked, store, run) -> None:
-    run("resolve", leaked, "--as", "false_positive", "--by", "Li Wei", code=2)
-    run("resolve", leaked, "--as", "false_positive", "--reason", "other", "--by", "Li Wei", code=2)
+def test_false_positive_needs_a_reason_on_the_terminal(phone_incident, store, run) -> None:
+    run("resolve", phone_incident, "--as", "false_positive", "--by", "Li Wei", code=2)
+    run(
+        "resolve",
+        phone_incident,
+        "--as",
+        "false_positive",
+        "--reason",
+        "other",
+        "--by",
+        "Li Wei",
+        code=2,
+    )
     assert "of a false positive" in run(
-        "resolve", leaked, "--reason", "chance", "--by", "Li Wei", code=1
+        "resolve", phone_incident, "--reason", "chance", "--by", "Li Wei", code=1
     )
-    assert read_decisions(store, leaked) == []
+    assert read_decisions(store, phone_incident) == []
     assert "reopens on" in run(
-        "resolve", leaked, "--as", "false_positive", "--reason", "chance", "--by", "Li Wei"
+        "resolve", phone_incident, "--as", "false_positive", "--reason", "chance", "--by", "Li Wei"
     )
-    (decision,) = store.scroll(Decision, DocumentFilter({"incident": (leaked,)}))
+    (decision,) = store.scroll(Decision, DocumentFilter({"incident": (phone_incident,)}))
     assert (decision.status, decision.act, decision.value) == (
         "false_positive",
         "excused",
@@ -79,10 +91,10 @@ def test_false_positive_needs_a_reason_on_the_terminal(leaked, store, run) -> No
     )
 
 
-def test_false_positive_needs_a_reason_in_the_api(leaked, desk, store, program) -> None:
+def test_false_positive_needs_a_reason_in_the_api(phone_incident, desk, store, program) -> None:
     def ask(**more: object):
         body = {"by": "Li Wei", "decision": "false_positive", **more}
-        who, path = Browser(desk.app), f"/v1/incidents/{leaked}"
+        who, path = Browser(desk.app), f"/v1/incidents/{phone_incident}"
         read = {"if-match": who.get(path, headers=program).headers["etag"]}
         return who.ask("POST", f"{path}/decisions", json=body, headers={**program, **read})
 
@@ -93,10 +105,10 @@ def test_false_positive_needs_a_reason_in_the_api(leaked, desk, store, program) 
         {"decision": "resolved", "reason": "chance"},
     ):
         assert ask(**refused).status_code == 400, refused
-    assert read_decisions(store, leaked) == []
+    assert read_decisions(store, phone_incident) == []
     answer = ask(reason="chance", days=30)
     assert (answer.status_code, answer.json()["status"]) == (200, "false_positive")
-    (stored_decision,) = store.scroll(Decision, DocumentFilter({"incident": (leaked,)}))
+    (stored_decision,) = store.scroll(Decision, DocumentFilter({"incident": (phone_incident,)}))
     assert (
         stored_decision.act,
         stored_decision.value,
@@ -105,20 +117,20 @@ def test_false_positive_needs_a_reason_in_the_api(leaked, desk, store, program) 
 
 
 def test_customers_are_exported_as_pseudonyms_like_on_the_page(
-    leaked, browser, data, run, tmp_path
+    phone_incident, browser, data, run, tmp_path
 ) -> None:
     file = tmp_path / "out.csv"
     assert "1 handles" in run(
-        "export", leaked, "--format", "customers", "-o", str(file), "--by", "Li Wei"
+        "export", phone_incident, "--format", "customers", "-o", str(file), "--by", "Li Wei"
     )
     assert last(data) == ("customers.export", "Li Wei")
     assert (
         file.read_text(encoding="utf-8").splitlines()
-        == browser.post(f"/incidents/{leaked}/customers.csv").text.splitlines()
+        == browser.post(f"/incidents/{phone_incident}/customers.csv").text.splitlines()
     )
     assert handle("a") in file.read_text(encoding="utf-8")
     assert (
-        run("export", leaked, "--format", "customers", "--kind", "card", "--by", "Li Wei")
+        run("export", phone_incident, "--format", "customers", "--kind", "card", "--by", "Li Wei")
         .splitlines()[0]
         .startswith("handle,kinds")
     )
@@ -128,10 +140,10 @@ def test_customers_are_exported_as_pseudonyms_like_on_the_page(
 
 
 @pytest.mark.parametrize("by", ["13800138000", " ", "x" * 500])
-def test_acknowledging_needs_a_person_by_name(leaked, store, data, run, by) -> None:
+def test_acknowledging_needs_a_person_by_name(phone_incident, store, data, run, by) -> None:
     entries = len(list(audit.read_entries(data / "audit")))
-    run("acknowledge", leaked, "--by", by, code=1)
-    assert read_decisions(store, leaked) == []
+    run("acknowledge", phone_incident, "--by", by, code=1)
+    assert read_decisions(store, phone_incident) == []
     assert len(list(audit.read_entries(data / "audit"))) == entries
 
 
@@ -157,10 +169,10 @@ def program(accounts) -> dict[str, str]:
     ("said", "name"), [({"by": "Wang Fang"}, "Wang Fang via soar"), ({}, "soar")]
 )
 def test_program_acknowledges_in_its_own_and_a_persons_name(
-    leaked, store, data, browser, program, said, name
+    phone_incident, store, data, browser, program, said, name
 ) -> None:
-    path = f"/v1/incidents/{leaked}/decisions"
-    read = {"if-match": browser.get(f"/v1/incidents/{leaked}").headers["etag"]}
+    path = f"/v1/incidents/{phone_incident}/decisions"
+    read = {"if-match": browser.get(f"/v1/incidents/{phone_incident}").headers["etag"]}
     answer = browser.ask(
         "POST", path, json={**said, "decision": "acknowledged"}, headers={**program, **read}
     )
@@ -169,7 +181,7 @@ def test_program_acknowledges_in_its_own_and_a_persons_name(
         name,
         "acknowledged",
     )
-    assert read_decisions(store, leaked) == [("acknowledged", name, "")]
+    assert read_decisions(store, phone_incident) == [("acknowledged", name, "")]
     assert last(data) == ("incident.decide", name)
 
 
@@ -182,15 +194,15 @@ def test_program_acknowledges_in_its_own_and_a_persons_name(
     ],
 )
 def test_forbidden_program_input_is_rejected_and_not_echoed(
-    leaked, store, browser, program, asked
+    phone_incident, store, browser, program, asked
 ) -> None:
-    read = {"if-match": browser.get(f"/v1/incidents/{leaked}").headers["etag"]}
+    read = {"if-match": browser.get(f"/v1/incidents/{phone_incident}").headers["etag"]}
     answer = browser.ask(
-        "POST", f"/v1/incidents/{leaked}/decisions", json=asked, headers={**program, **read}
+        "POST", f"/v1/incidents/{phone_incident}/decisions", json=asked, headers={**program, **read}
     )
     assert answer.status_code == 400
     assert "13800138000" not in answer.text
-    assert read_decisions(store, leaked) == []
+    assert read_decisions(store, phone_incident) == []
     assert (
         browser.ask(
             "POST", "/v1/incidents/INC-A/decisions", json={"by": "Li", "decision": "confirmed"}
@@ -199,16 +211,16 @@ def test_forbidden_program_input_is_rejected_and_not_echoed(
     )
 
 
-def test_cross_site_request_acknowledges_nothing(leaked, store, browser) -> None:
+def test_cross_site_request_acknowledges_nothing(phone_incident, store, browser) -> None:
     body = {"by": "Li Wei", "decision": "acknowledged"}
     theirs = {"sec-fetch-site": "cross-site"}
     assert (
         browser.ask(
-            "POST", f"/v1/incidents/{leaked}/decisions", json=body, headers=theirs
+            "POST", f"/v1/incidents/{phone_incident}/decisions", json=body, headers=theirs
         ).status_code
         == 403
     )
-    assert read_decisions(store, leaked) == []
+    assert read_decisions(store, phone_incident) == []
 
 
 def page(data, store, accounts, registry, text: str) -> Browser:

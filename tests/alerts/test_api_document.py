@@ -37,7 +37,7 @@ def token(accounts, line: str) -> str:
 
 
 @pytest.fixture
-def known(address, accounts, context, tmp_path: Path) -> Iterator[dict[str, str]]:
+def environment(address, accounts, context, tmp_path: Path) -> Iterator[dict[str, str]]:
     """Yield the environment the examples assume, with addresses and tokens.
 
     The folder holds a file to assess, and match runs.
@@ -63,17 +63,19 @@ def known(address, accounts, context, tmp_path: Path) -> Iterator[dict[str, str]
         }  # fmt: skip
 
 
-def run(words: list[str], known: dict[str, str], folder: Path) -> str:
+def run(words: list[str], environment: dict[str, str], folder: Path) -> str:
     """Run an example that must succeed and return what it prints."""
     result = subprocess.run(
-        words, env=known, cwd=folder, capture_output=True, text=True, timeout=120, check=False
+        words, env=environment, cwd=folder, capture_output=True, text=True, timeout=120, check=False
     )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
 
-def test_every_documented_example_runs(known, tmp_path: Path) -> None:
-    shown = run(["bash", "-c", "set -euo pipefail\n" + "\n".join(blocks("sh"))], known, tmp_path)
+def test_every_documented_example_runs(environment, tmp_path: Path) -> None:
+    shown = run(
+        ["bash", "-c", "set -euo pipefail\n" + "\n".join(blocks("sh"))], environment, tmp_path
+    )
     for expected in (
         '"acknowledged"',
         '"exposed"',
@@ -86,7 +88,7 @@ def test_every_documented_example_runs(known, tmp_path: Path) -> None:
         '"member": "tab"',
     ):
         assert expected in shown, expected
-    shown = run([sys.executable, "-c", "\n".join(blocks("python"))], known, tmp_path)
+    shown = run([sys.executable, "-c", "\n".join(blocks("python"))], environment, tmp_path)
     for expected in (
         "run-18 invalid_request [('limit', 'out_of_range')]",
         "confirmed version_mismatch True",

@@ -76,9 +76,9 @@ def match(page: Browser, context: Context) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def real_answer(tmp_path_factory: pytest.TempPathFactory, initialised: Path) -> list[dict]:
+def real_answer(tmp_path_factory: pytest.TempPathFactory, fresh_data: Path) -> list[dict]:
     """Return the real matching service's answer about `LEAK`."""
-    data = shutil.copytree(initialised, tmp_path_factory.mktemp("judged") / "data")
+    data = shutil.copytree(fresh_data, tmp_path_factory.mktemp("judged") / "data")
     enrol(Context(data), "bank", CUSTOMERS, "none")
     with listening(
         Context(data),

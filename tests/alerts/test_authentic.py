@@ -11,7 +11,7 @@ from alerts.records import Incident, incident_id
 from alerts.service.intake import Authentic
 from alerts.store import DocumentFilter
 from tests.alerts.builders import finding
-from tests.factories import signed
+from tests.factories import sign_finding_record
 from ullage.bus import FINDINGS, Outgoing, Record
 from ullage.cli import app
 from ullage.records import FINDING_SCHEMA
@@ -51,10 +51,10 @@ def stranger() -> Signer:
 
 
 def test_findings_signed_by_match_or_assess_are_grouped(context: Context, store, alert) -> None:
-    second = signed(
+    second = sign_finding_record(
         context.keys, finding("g", range(90, 99), people="c").encode(), id_="g", role="assess"
     )
-    assert alert(context, store, signed(context.keys, GOOD), second) == (
+    assert alert(context, store, sign_finding_record(context.keys, GOOD), second) == (
         {incident_id("f"), incident_id("g")},
         [],
     )
@@ -63,7 +63,7 @@ def test_findings_signed_by_match_or_assess_are_grouped(context: Context, store,
 def test_unsigned_finding_is_a_dead_letter(context: Context, store, alert) -> None:
     headers = {"tenant": "bank", "id": "forged", "schema": str(FINDING_SCHEMA)}
     unsigned = Outgoing("bank", FORGED.encode(), headers)
-    assert alert(context, store, unsigned, signed(context.keys, GOOD)) == (
+    assert alert(context, store, unsigned, sign_finding_record(context.keys, GOOD)) == (
         {incident_id("f")},
         ["unknown_signer"],
     )
@@ -73,9 +73,9 @@ def test_unsigned_finding_is_a_dead_letter(context: Context, store, alert) -> No
 def test_finding_of_unknown_schema_is_a_dead_letter(
     context: Context, store, alert, schema: str
 ) -> None:
-    odd = signed(context.keys, FORGED.encode(), id_="forged")
+    odd = sign_finding_record(context.keys, FORGED.encode(), id_="forged")
     odd = Outgoing(odd.key, odd.value, {**odd.headers, "schema": schema})
-    assert alert(context, store, odd, signed(context.keys, GOOD)) == (
+    assert alert(context, store, odd, sign_finding_record(context.keys, GOOD)) == (
         {incident_id("f")},
         ["schema"],
     )
@@ -92,7 +92,7 @@ def test_signature_of_an_unknown_signer_is_rejected(context: Context, store, ale
 
 @pytest.mark.parametrize("change", ["value", "tenant", "id", "signature"])
 def test_changed_finding_is_rejected(context: Context, store, alert, change: str) -> None:
-    message = signed(context.keys, GOOD)
+    message = sign_finding_record(context.keys, GOOD)
     value = (
         message.value.replace(b'"customers":', b'"customers":1')
         if change == "value"

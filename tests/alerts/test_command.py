@@ -18,7 +18,7 @@ from alerts.records import Decision, Incident, incident_id
 from alerts.store import DocumentFilter
 from matcher.cli.evidence_vault import passed_on
 from tests.alerts.builders import finding, fold_all
-from tests.factories import signed
+from tests.factories import sign_finding_record
 from ullage.bus import FINDINGS
 from ullage.cli import app
 from ullage.display import moment, safe
@@ -55,7 +55,9 @@ def run(data, monkeypatch):
 
 
 def publish(context, *values: bytes) -> None:
-    context.bus().publisher(FINDINGS).append([signed(context.keys, value) for value in values])
+    context.bus().publisher(FINDINGS).append(
+        [sign_finding_record(context.keys, value) for value in values]
+    )
 
 
 def test_alert_groups_findings_and_dead_letters_other_records(context, store, run):

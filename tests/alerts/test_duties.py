@@ -389,7 +389,7 @@ def test_reports_stay_on_record_after_a_false_positive(store, clock, incident, s
     assert {name: duty.state for name, duty in duties.items()} == {("pipl-57", "first"): "met"}
 
 
-def test_missing_calendar_is_shown_and_logged_once(store, clock, incident, start, logged):
+def test_missing_calendar_is_shown_and_logged_once(store, clock, incident, start, log_stream):
     record_notification(store, start)
     end = decision("resolved", datetime(2026, 12, 31, 4, 0, tzinfo=UTC))
     duties = Duties(store, lambda _: Tenant(regimes=EVERYWHERE), clock.as_clock())
@@ -403,8 +403,8 @@ def test_missing_calendar_is_shown_and_logged_once(store, clock, incident, start
         "no calendar of 2027: every day counted as worked",
         "缺2027年节假日数据，按每日均为工作日计算",
     )
-    assert logged.getvalue().count("calendar_unknown") == 1
-    assert '"year": 2027' in logged.getvalue()
+    assert log_stream.getvalue().count("calendar_unknown") == 1
+    assert '"year": 2027' in log_stream.getvalue()
 
 
 def test_moments_are_the_first_of_each_kind(start, incident):

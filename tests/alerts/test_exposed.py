@@ -119,7 +119,8 @@ FORMS = [
 
 
 @pytest.mark.parametrize(
-    ("kind", "typed", "form", "text"), [(k, t, *one) for k, t, _, many in FORMS for one in many]
+    ("kind", "typed", "form", "text"),
+    [(k, t, *spelling) for k, t, _, spellings in FORMS for spelling in spellings],
 )
 def test_person_is_found_in_every_form_of_a_value(lookup, clock, kind, typed, form, text):
     leak(lookup, clock, "a", text, kind, form)

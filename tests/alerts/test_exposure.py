@@ -56,7 +56,7 @@ def entries(context, action: str):
 
 @on_server_too
 def test_exposed_customer_is_described_by_kinds_risk_and_reasons(
-    leaked, engine, context, store
+    phone_incident, engine, context, store
 ) -> None:
     answer = engine()(pseudonyms=[handle("a")], keyed_hashes=[tag_of(context)])
     assert answer.status_code == 200, answer.text
@@ -75,14 +75,24 @@ def test_exposed_customer_is_described_by_kinds_risk_and_reasons(
     assert len(by_handle["why"]) == 4
 
 
-def test_answer_reveals_no_site_case_or_other_customer(leaked, engine, context, store) -> None:
+def test_answer_reveals_no_site_case_or_other_customer(
+    phone_incident, engine, context, store
+) -> None:
     (exposure,) = store.scroll(Exposure, DocumentFilter())
     text = engine()(pseudonyms=[handle("a")], keyed_hashes=[tag_of(context)]).text
-    for secret in (leaked, "paste", "四件套", "内料", *exposure.sites, "sighting", "tenant"):
+    for secret in (
+        phone_incident,
+        "paste",
+        "四件套",
+        "内料",
+        *exposure.sites,
+        "sighting",
+        "tenant",
+    ):
         assert secret not in text
 
 
-def test_answer_has_purpose_and_expiry(leaked, engine, clock) -> None:
+def test_answer_has_purpose_and_expiry(phone_incident, engine, clock) -> None:
     answer = engine()(pseudonyms=[handle("a")]).json()
     terms = answer["terms"]
     assert (terms["decides_alone"], terms["purpose"], terms["not_for"]) == (
@@ -100,7 +110,7 @@ def test_answer_has_purpose_and_expiry(leaked, engine, clock) -> None:
     assert "1803.11052" in answer["formula"]["source"]
 
 
-def test_risk_decays_with_retention(leaked, engine, clock) -> None:
+def test_risk_decays_with_retention(phone_incident, engine, clock) -> None:
     ask, risks = engine(), []
     for hours in (0, 20):
         clock.advance(hours * 3600)
@@ -111,7 +121,9 @@ def test_risk_decays_with_retention(leaked, engine, clock) -> None:
     assert all(decay_points(60, age, 180) >= decay_points(60, age + 1, 180) for age in range(200))
 
 
-def test_not_found_says_how_far_it_can_be_trusted(leaked, engine, context, store, clock) -> None:
+def test_not_found_says_how_far_it_can_be_trusted(
+    phone_incident, engine, context, store, clock
+) -> None:
     """`not_exposed` takes a list on which somebody is, and that all was read; a handle is on no
     list that can be asked.
     """
@@ -160,9 +172,9 @@ def enrol(context, tags) -> None:
     )
 
 
-def test_false_positive_is_no_exposure(leaked, engine, browser) -> None:
+def test_false_positive_is_no_exposure(phone_incident, engine, browser) -> None:
     browser.post(
-        f"/incidents/{leaked}/decisions",
+        f"/incidents/{phone_incident}/decisions",
         {"status": "excused", "reason": "chance", "days": "30", "note": "", "token": "0" * 16},
     )
     assert engine()(pseudonyms=[handle("a")]).json()["items"][0]["state"] == "not_found"
@@ -191,14 +203,14 @@ def test_identifier_is_rejected_and_not_echoed(desk, engine, context, asked) -> 
     assert entries(context, "exposure") == []
 
 
-def test_request_takes_at_most_a_thousand_customers(leaked, engine, context) -> None:
+def test_request_takes_at_most_a_thousand_customers(phone_incident, engine, context) -> None:
     ask = engine()
     answer = ask(pseudonyms=[f"{n:032x}" for n in range(999)] + [handle("a")])
     assert [item["state"] for item in answer.json()["items"]] == ["not_found"] * 999 + ["exposed"]
     assert ask(pseudonyms=["0" * MOST_BYTES]).status_code == 413
 
 
-def test_call_is_audited_once_with_counts_only(leaked, engine, context) -> None:
+def test_call_is_audited_once_with_counts_only(phone_incident, engine, context) -> None:
     engine()(pseudonyms=[handle("a"), NOBODY], keyed_hashes=[tag_of(context)])
     (entry,) = entries(context, "exposure")
     assert (entry.actor, entry.tenant, entry.object) == (
@@ -208,7 +220,9 @@ def test_call_is_audited_once_with_counts_only(leaked, engine, context) -> None:
     )
 
 
-def test_customers_of_another_tenant_are_not_found(leaked, engine, context, store, clock) -> None:
+def test_customers_of_another_tenant_are_not_found(
+    phone_incident, engine, context, store, clock
+) -> None:
     keys.make_tenant(context.keys, "zetalend")
     foreign_leak = finding(
         "z", range(20, 30), tenant="zetalend", site="board", capture={"title": "内料 四件套"}
@@ -227,7 +241,7 @@ def test_customers_of_another_tenant_are_not_found(leaked, engine, context, stor
     assert states(engine(["zetalend"])) == states(engine(["*"])) == ["exposed", "exposed"]
 
 
-def test_only_risk_engines_may_ask(leaked, desk, browser, accounts) -> None:
+def test_only_risk_engines_may_ask(phone_incident, desk, browser, accounts) -> None:
     assert browser.ask("POST", "/v1/exposure", json={"pseudonyms": [NOBODY]}).status_code == 403
     for scope, purpose in (
         (["exposure.ask"], "marketing"),
@@ -241,7 +255,7 @@ def test_only_risk_engines_may_ask(leaked, desk, browser, accounts) -> None:
         )
 
 
-def test_token_with_an_edited_purpose_is_rejected(leaked, desk, accounts) -> None:
+def test_token_with_an_edited_purpose_is_rejected(phone_incident, desk, accounts) -> None:
     secret = accounts.add_token(
         "engine", ["exposure.ask"], ["bank"], purpose="risk_engine", days=1, by="test"
     )[1]
@@ -256,7 +270,7 @@ def test_token_with_an_edited_purpose_is_rejected(leaked, desk, accounts) -> Non
 
 
 def test_batched_answers_are_per_tenant_and_a_damaged_list_fails_only_its_callers(
-    leaked, context, store
+    phone_incident, context, store
 ) -> None:
     lists, enrolled_tag = list_index.EnrolledLists(context.data, context.keys), tag_of(context)
     lookup = Lookup(store, context.keys, ("bank", "shop"), context.clock, context.trail(), lists)

@@ -53,7 +53,7 @@ class Follower:
 
 
 @pytest.fixture
-def follower(leaked, browser):
+def follower(phone_incident, browser):
     return Follower(browser)
 
 
@@ -67,7 +67,9 @@ def decide(browser, id_: str, n: int, **typed) -> None:
 
 
 @on_server_too
-def test_every_change_of_an_incident_is_one_event(leaked, follower, browser, store, clock) -> None:
+def test_every_change_of_an_incident_is_one_event(
+    phone_incident, follower, browser, store, clock
+) -> None:
     assert follower.read() == [("created", ""), ("grew", "first finding")]
     clock.advance(60)
     fold_all(store, clock, [finding("g", range(10), people="b")])
@@ -83,16 +85,16 @@ def test_every_change_of_an_incident_is_one_event(leaked, follower, browser, sto
         ]
     ):
         clock.advance(1)
-        decide(browser, leaked, n, **typed)
+        decide(browser, phone_incident, n, **typed)
         assert follower.read() == [event]
         assert follower.read() == []
     assert [feed_event["n"] for feed_event in follower.seen] == list(
         range(1, len(follower.seen) + 1)
     )
-    assert {feed_event["incident"] for feed_event in follower.seen} == {leaked}
+    assert {feed_event["incident"] for feed_event in follower.seen} == {phone_incident}
 
 
-def test_first_event_of_an_incident_is_its_opening(leaked, follower, store, clock) -> None:
+def test_first_event_of_an_incident_is_its_opening(phone_incident, follower, store, clock) -> None:
     """Alert writes a sighting before the incident, and a server shows the one it was asked to
     refresh before the other.
     """
@@ -116,7 +118,7 @@ def test_first_event_of_an_incident_is_its_opening(leaked, follower, store, cloc
     assert follower.read() == [("decided", "confirmed")]
 
 
-def test_page_size_does_not_change_the_events(leaked, browser, store, clock) -> None:
+def test_page_size_does_not_change_the_events(phone_incident, browser, store, clock) -> None:
     fold_all(
         store,
         clock,
@@ -133,14 +135,21 @@ def test_page_size_does_not_change_the_events(leaked, browser, store, clock) -> 
 
 
 @pytest.mark.parametrize("late", [timedelta(minutes=5), timedelta(hours=9), timedelta(days=20)])
-def test_late_write_is_not_left_out(leaked, follower, store, clock, context, late) -> None:
+def test_late_write_is_not_left_out(phone_incident, follower, store, clock, context, late) -> None:
     """A decision that a store takes long after its time, as after an outage, comes behind what
     was read.
     """
     follower.read()
     now = clock.as_clock().now()
     decisions = [
-        Decision(id=f"{leaked}:{n}", tenant="bank", incident=leaked, at=at, by="Li", status=status)
+        Decision(
+            id=f"{phone_incident}:{n}",
+            tenant="bank",
+            incident=phone_incident,
+            at=at,
+            by="Li",
+            status=status,
+        )
         for n, (at, status) in enumerate([(now, "acknowledged"), (now - late, "confirmed")])
     ]
     store.create(decisions[:1])
@@ -150,7 +159,9 @@ def test_late_write_is_not_left_out(leaked, follower, store, clock, context, lat
     assert follower.read() == []
 
 
-def test_replaced_document_is_an_event_and_hides_none(leaked, store, context, clock) -> None:
+def test_replaced_document_is_an_event_and_hides_none(
+    phone_incident, store, context, clock
+) -> None:
     """A whole finding replaces the incomplete one of its capture, at the same time: the store
     counts as many as before.
     """
@@ -171,9 +182,9 @@ def test_replaced_document_is_an_event_and_hides_none(leaked, store, context, cl
         store.create(
             [
                 Decision(
-                    id=f"{leaked}:{name}",
+                    id=f"{phone_incident}:{name}",
                     tenant="bank",
-                    incident=leaked,
+                    incident=phone_incident,
                     at=at,
                     by="Li",
                     status="confirmed",
@@ -198,7 +209,7 @@ def test_replaced_document_is_an_event_and_hides_none(leaked, store, context, cl
     assert read() == []
 
 
-def test_changed_event_fails_verification(leaked, follower, browser) -> None:
+def test_changed_event_fails_verification(phone_incident, follower, browser) -> None:
     jws = browser.get("/v1/events").json()["items"][0]
     head, payload, signature = jws.split(".")
     changed = {**json.loads(bytes_of(payload)), "type": "closed"}
@@ -207,7 +218,7 @@ def test_changed_event_fails_verification(leaked, follower, browser) -> None:
         verify_event(f"{head}.{forged}.{signature}", follower.key)
 
 
-def test_each_tenant_has_its_own_numbers_and_events(leaked, log_in, store, clock) -> None:
+def test_each_tenant_has_its_own_numbers_and_events(phone_incident, log_in, store, clock) -> None:
     fold_all(
         store, clock, [finding("z", range(20, 30), people="z", tenant="zetalend", site="board")]
     )
@@ -221,7 +232,7 @@ def test_each_tenant_has_its_own_numbers_and_events(leaked, log_in, store, clock
 
 
 def test_cursor_of_another_log_is_rejected_and_ids_are_stable(
-    leaked, follower, browser, store, context, clock
+    phone_incident, follower, browser, store, context, clock
 ) -> None:
     follower.read()
     other_feed = EventFeed(context.data / "other", store, context.keys, context.clock)
@@ -235,15 +246,17 @@ def test_cursor_of_another_log_is_rejected_and_ids_are_stable(
     assert (context.data / FILE).stat().st_mode & 0o077 == 0
 
 
-def test_event_holds_no_note_and_no_customer(leaked, follower, browser) -> None:
-    decide(browser, leaked, 1, status="acknowledged", note="called the host")
+def test_event_holds_no_note_and_no_customer(phone_incident, follower, browser) -> None:
+    decide(browser, phone_incident, 1, status="acknowledged", note="called the host")
     follower.read()
     names = {"feed", "n", "id", "type", "tenant", "incident", "at", "by", "what"}
     assert all(set(event) == names for event in follower.seen)
     assert "called" not in json.dumps(follower.seen)
 
 
-def test_cursor_counts_only_its_tenant_and_serves_nobody_else(leaked, log_in, store, clock) -> None:
+def test_cursor_counts_only_its_tenant_and_serves_nobody_else(
+    phone_incident, log_in, store, clock
+) -> None:
     fold_all(
         store,
         clock,

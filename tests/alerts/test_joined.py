@@ -492,14 +492,14 @@ def test_single_number_is_benign_until_its_author_sells(store, clock):
     assert everything(store) == before
 
 
-def test_damaged_benign_fact_costs_no_other(store, clock, logged):
+def test_damaged_benign_fact_costs_no_other(store, clock, log_stream):
     fold_all(store, clock, [own_number("f", 0)])
     (fact,) = store.scroll(Background, DocumentFilter())
     store.put([fact.model_copy(update={"finding": fact.finding[:-9]})])
     fold_all(store, clock, [make_message("h", 5)])
     assert list_incidents(store)[0].customers == 1
     assert [stored_fact.id for stored_fact in store.scroll(Background, DocumentFilter())] == ["f"]
-    assert "background_unreadable" in logged.getvalue()
+    assert "background_unreadable" in log_stream.getvalue()
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

@@ -128,7 +128,7 @@ def test_sightings_count_once_on_their_day(store, clock):
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_handover_page_shows_both_charts_and_a_table(browser, leaked, language):
+def test_handover_page_shows_both_charts_and_a_table(browser, phone_incident, language):
     page = browser.get("/handover", headers={"accept-language": language}).text
     assert page.count('<svg class="bars"') == 2
     table = re.search(r'<table class="days">.*?</table>', page, re.DOTALL)

@@ -260,7 +260,7 @@ def test_expired_registry_counts_as_missing(browser, context, clock):
 
 @pytest.mark.parametrize("forged", [False, True])
 def test_damaged_or_forged_registry_is_an_error_and_never_no_record(
-    store, browser, accounts, clock, context, registry, forged, logged
+    store, browser, accounts, clock, context, registry, forged, log_stream
 ):
     path = record(context, PHONE)
     if forged:

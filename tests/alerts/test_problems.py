@@ -77,7 +77,7 @@ def members(document: dict) -> list[tuple[str, str]]:
     ],
     ids=lambda one: str(one)[:60],
 )
-def test_every_rejection_is_a_problem_document(leaked, program, asked, code) -> None:
+def test_every_rejection_is_a_problem_document(phone_incident, program, asked, code) -> None:
     method, path, *headers = asked
     answer = program(method, path, *headers)
     if method == "HEAD":
@@ -111,7 +111,7 @@ def test_every_rejection_is_a_problem_document(leaked, program, asked, code) -> 
         ("tenant=otherbank", [("tenant", "invalid")]),
     ],
 )
-def test_invalid_parameter_is_named(leaked, program, query, wrong) -> None:
+def test_invalid_parameter_is_named(phone_incident, program, query, wrong) -> None:
     assert (
         members(check_problem(program("GET", f"/v1/incidents?{query}"), "invalid_request")) == wrong
     )
@@ -133,9 +133,11 @@ def test_invalid_parameter_is_named(leaked, program, query, wrong) -> None:
     ],
     ids=lambda one: str(one)[:40],
 )
-def test_invalid_member_is_named(leaked, program, body, wrong) -> None:
-    version = program("GET", f"/v1/incidents/{leaked}").headers["etag"]
-    answer = program("POST", f"/v1/incidents/{leaked}/decisions", {"if-match": version}, json=body)
+def test_invalid_member_is_named(phone_incident, program, body, wrong) -> None:
+    version = program("GET", f"/v1/incidents/{phone_incident}").headers["etag"]
+    answer = program(
+        "POST", f"/v1/incidents/{phone_incident}/decisions", {"if-match": version}, json=body
+    )
     assert members(check_problem(answer, "invalid_request")) == wrong
 
 
@@ -153,30 +155,33 @@ def test_list_member_is_named_by_its_index(desk, accounts) -> None:
 
 
 @pytest.mark.parametrize("body", [f"{{{SENT}", "", SENT])
-def test_invalid_json_is_a_problem_of_the_whole_body(leaked, program, body) -> None:
+def test_invalid_json_is_a_problem_of_the_whole_body(phone_incident, program, body) -> None:
     document = check_problem(
         program("POST", "/v1/outcomes", OCTETS, content=body), "invalid_request"
     )
     assert [member for member, _ in members(document)] == [""]
 
 
-def test_change_problem_names_the_missing_or_current_version(leaked, program) -> None:
+def test_change_problem_names_the_missing_or_current_version(phone_incident, program) -> None:
     body = {"decision": "acknowledged"}
     without = check_problem(
-        program("POST", f"/v1/incidents/{leaked}/decisions", json=body), "version_required"
+        program("POST", f"/v1/incidents/{phone_incident}/decisions", json=body), "version_required"
     )
     assert members(without) == [("If-Match", "missing")]
     late = program(
-        "POST", f"/v1/incidents/{leaked}/decisions", {"if-match": '"0123456789abcdef"'}, json=body
+        "POST",
+        f"/v1/incidents/{phone_incident}/decisions",
+        {"if-match": '"0123456789abcdef"'},
+        json=body,
     )
     assert f'"{check_problem(late, "version_mismatch")["version"]}"' == late.headers["etag"]
 
 
-def test_missing_permission_is_named(leaked, program) -> None:
-    version = program("GET", f"/v1/incidents/{leaked}").headers["etag"]
+def test_missing_permission_is_named(phone_incident, program) -> None:
+    version = program("GET", f"/v1/incidents/{phone_incident}").headers["etag"]
     answer = program(
         "POST",
-        f"/v1/incidents/{leaked}/decisions",
+        f"/v1/incidents/{phone_incident}/decisions",
         {"if-match": version},
         json={"decision": "assigned"},
     )
@@ -198,13 +203,13 @@ def test_too_many_wrong_tokens_must_wait(desk, program) -> None:
     ids=["fault", "away"],
 )
 def test_internal_fault_is_a_problem_without_details(
-    leaked, program, monkeypatch, error, code
+    phone_incident, program, monkeypatch, error, code
 ) -> None:
     def broken(*_: object) -> None:
         raise error
 
     monkeypatch.setattr("alerts.web.api.incidents.load_details", broken)
-    check_problem(program("GET", f"/v1/incidents/{leaked}"), code)
+    check_problem(program("GET", f"/v1/incidents/{phone_incident}"), code)
 
 
 def test_pages_answer_with_pages(browser) -> None:

@@ -48,21 +48,21 @@ def test_every_answer_has_its_own_request_id(desk, path) -> None:
     assert all(OURS.fullmatch(request_id) for request_id in ids)
 
 
-def test_rejections_and_faults_have_a_request_id(leaked, browser, monkeypatch) -> None:
+def test_rejections_and_faults_have_a_request_id(phone_incident, browser, monkeypatch) -> None:
     assert OURS.fullmatch(browser.ask("DELETE", "/v1/incidents").headers["x-request-id"])
     assert OURS.fullmatch(browser.get("/", headers={"host": "elsewhere"}).headers["x-request-id"])
     monkeypatch.setattr("alerts.web.api.incidents.load_details", None)
-    answer = browser.get(f"/v1/incidents/{leaked}")
+    answer = browser.get(f"/v1/incidents/{phone_incident}")
     assert (answer.status_code, OURS.fullmatch(answer.headers["x-request-id"]) is not None) == (
         500,
         True,
     )
 
 
-def test_log_of_a_fault_names_the_request(leaked, browser, monkeypatch, logged) -> None:
+def test_log_of_a_fault_names_the_request(phone_incident, browser, monkeypatch, log_stream) -> None:
     monkeypatch.setattr("alerts.web.api.incidents.load_details", None)
-    browser.get(f"/v1/incidents/{leaked}", headers={"x-request-id": "trace-7"})
-    assert '"request": "trace-7"' in browser.log.getvalue() + logged.getvalue()
+    browser.get(f"/v1/incidents/{phone_incident}", headers={"x-request-id": "trace-7"})
+    assert '"request": "trace-7"' in browser.log.getvalue() + log_stream.getvalue()
 
 
 @pytest.mark.parametrize("given", ["trace-7", "0af7651916cd43dd", "A_b-9", "x" * 64])
@@ -90,14 +90,18 @@ def test_unsafe_request_id_is_replaced(desk, given) -> None:
     )
 
 
-def test_changes_are_audited_under_their_request_id(leaked, desk, accounts, context) -> None:
+def test_changes_are_audited_under_their_request_id(
+    phone_incident, desk, accounts, context
+) -> None:
     ask = ask_as_program(
         accounts, desk.app, ["incident.read", "incident.decide", "incident.export", "person.check"]
     )
-    version = ask("GET", f"/v1/incidents/{leaked}").headers["etag"]
+    version = ask("GET", f"/v1/incidents/{phone_incident}").headers["etag"]
     body = {"decision": "confirmed"}
     assert (
-        ask("POST", f"/v1/incidents/{leaked}/decisions", "decide-1", version, json=body).status_code
+        ask(
+            "POST", f"/v1/incidents/{phone_incident}/decisions", "decide-1", version, json=body
+        ).status_code
         == 200
     )
     assert ask("GET", "/v1/export/csv", "export-1").status_code == 200
@@ -118,7 +122,7 @@ def test_changes_are_audited_under_their_request_id(leaked, desk, accounts, cont
     ] == []
 
 
-def test_risk_engine_request_id_is_audited(leaked, desk, accounts, context) -> None:
+def test_risk_engine_request_id_is_audited(phone_incident, desk, accounts, context) -> None:
     ask = ask_as_program(accounts, desk.app, ["exposure.ask"], "risk_engine")
     assert (
         ask("POST", "/v1/exposure", "engine-1", json={"pseudonyms": [handle("a")]}).status_code
@@ -129,7 +133,7 @@ def test_risk_engine_request_id_is_audited(leaked, desk, accounts, context) -> N
     ]
 
 
-def test_batched_requests_keep_their_own_ids(leaked, store, context) -> None:
+def test_batched_requests_keep_their_own_ids(phone_incident, store, context) -> None:
     lookup = Lookup(store, context.keys, ("bank",), context.clock, context.trail())
     token = REQUEST.set("of whoever is answered first")
     try:

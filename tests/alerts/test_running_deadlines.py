@@ -257,9 +257,9 @@ def test_nobody_alone_ends_or_hides_a_running_deadline(running, duties, context,
 
 
 ENDING = [
-    one
-    for one in FORMS
-    if one.split(" ")[0] in ("resolved", "false_positive", "reported", "waived", "excused")
+    form
+    for form in FORMS
+    if form.split(" ")[0] in ("resolved", "false_positive", "reported", "waived", "excused")
 ]
 
 

@@ -60,7 +60,7 @@ def test_every_identifier_kind_can_be_looked_up(browser):
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_every_route_sends_every_security_header(browser, leaked, path):
+def test_every_route_sends_every_security_header(browser, phone_incident, path):
     answer = browser.get(path)
     assert answer.status_code == EXPECTED.get(path, 200)
     policy = answer.headers["content-security-policy"]
@@ -93,7 +93,7 @@ def test_static_files_are_cached_for_a_year_and_compressed(browser, name):
 
 
 @pytest.mark.parametrize("path", [path for path in PAGES if not path.startswith("/static/")])
-def test_pages_are_never_compressed(browser, leaked, path):
+def test_pages_are_never_compressed(browser, phone_incident, path):
     assert "content-encoding" not in browser.get(path, headers={"accept-encoding": "gzip"}).headers
 
 
@@ -110,7 +110,7 @@ def test_no_other_route_exists(browser):
 
 
 @pytest.mark.parametrize("path", ["/", f"/incidents/{A}", "/exposed", "/noise"])
-def test_page_has_only_the_keyboard_script_and_no_foreign_source(browser, leaked, path):
+def test_page_has_only_the_keyboard_script_and_no_foreign_source(browser, phone_incident, path):
     answer = browser.get(path)
     assert answer.status_code == 200
     text = answer.text
@@ -147,7 +147,7 @@ FORGED = [
 
 
 @pytest.mark.parametrize("headers", FORGED, ids=str)
-def test_cross_site_form_changes_nothing(browser, leaked, store, headers):
+def test_cross_site_form_changes_nothing(browser, phone_incident, store, headers):
     form = {"status": "resolved", "token": "0" * 16}
     assert browser.post(f"/incidents/{A}/decisions", form, headers).status_code == 403
     assert browser.post("/exposed", ASKED, headers).status_code == 403
@@ -155,11 +155,11 @@ def test_cross_site_form_changes_nothing(browser, leaked, store, headers):
 
 
 @pytest.mark.parametrize("headers", [OURS, {"origin": f"http://{HOST}"}], ids=str)
-def test_same_site_form_is_accepted(browser, leaked, headers):
+def test_same_site_form_is_accepted(browser, phone_incident, headers):
     assert browser.post("/exposed", ASKED, headers).status_code == 200
 
 
-def test_program_may_send_json_to_the_api_only(browser, leaked):
+def test_program_may_send_json_to_the_api_only(browser, phone_incident):
     assert browser.ask("POST", "/v1/exposed", json=ASKED).status_code == 200
     assert browser.ask("POST", "/exposed", json=ASKED).status_code == 403
     assert browser.ask("POST", "/v1/exposed", data=ASKED).status_code == 403
@@ -186,13 +186,13 @@ def test_too_large_request_is_rejected(browser):
     assert browser.ask("POST", "/exposed", content=stream_body(), headers=OURS).status_code == 411
 
 
-def test_reading_changes_nothing(browser, leaked, store):
+def test_reading_changes_nothing(browser, phone_incident, store):
     for path in PAGES:
         browser.get(path)
     assert store.count(Decision, DocumentFilter()) == store.count(Audit, DocumentFilter()) == 0
 
 
-def test_lookup_finds_the_person_and_leaves_no_value(browser, leaked, data, registry):
+def test_lookup_finds_the_person_and_leaves_no_value(browser, phone_incident, data, registry):
     answer = browser.post("/exposed", ASKED)
     assert "<h2>Exposed" in answer.text
     assert A not in answer.text
@@ -220,7 +220,7 @@ def test_lookup_finds_the_person_and_leaves_no_value(browser, leaked, data, regi
         ("", "This is not a phone"),
     ],
 )
-def test_person_in_no_incident_is_not_found(browser, leaked, value, words):
+def test_person_in_no_incident_is_not_found(browser, phone_incident, value, words):
     answer = browser.post("/exposed", {**ASKED, "value": value})
     assert words in answer.text
     assert not value or value not in answer.text
@@ -230,7 +230,7 @@ BAD = [{"purpose": "curiosity"}, {"case": ""}, {"case": PHONE}, {"case": "a b"}]
 
 
 @pytest.mark.parametrize("wrong", BAD, ids=str)
-def test_lookup_needs_person_purpose_and_case(browser, leaked, store, wrong):
+def test_lookup_needs_person_purpose_and_case(browser, phone_incident, store, wrong):
     page = browser.post("/exposed", {**ASKED, **wrong})
     api = browser.ask("POST", "/v1/exposed", json={**ASKED, **wrong})
     assert page.status_code == api.status_code == 400
@@ -269,7 +269,9 @@ def test_malformed_body_is_not_echoed(browser, body):
         "a13800138000b",
     ],
 )
-def test_search_words_with_an_identifier_are_rejected_and_not_echoed(browser, leaked, path, q):
+def test_search_words_with_an_identifier_are_rejected_and_not_echoed(
+    browser, phone_incident, path, q
+):
     for name in ("q", "site", "tenant"):
         answer = browser.get(path, params={name: q})
         assert answer.status_code == 400
@@ -310,7 +312,7 @@ def test_site_text_is_escaped(browser, store, clock, text):
         )
 
 
-def test_outgoing_link_sends_no_referrer(browser, leaked):
+def test_outgoing_link_sends_no_referrer(browser, phone_incident):
     page = browser.get(f"/incidents/{A}").text
     assert (
         '<a href="https://paste.example/1" rel="noopener noreferrer nofollow" target="_blank">'
@@ -318,7 +320,7 @@ def test_outgoing_link_sends_no_referrer(browser, leaked):
     )
 
 
-def test_decisions_are_appended_and_set_the_status(browser, leaked, store):
+def test_decisions_are_appended_and_set_the_status(browser, phone_incident, store):
     page = browser.get(f"/incidents/{A}").text
     token = re.search(r'name="token" value="([0-9a-f]{16})"', page)[1]
     form = {"status": "confirmed", "note": "与客户核实", "token": token}
@@ -344,7 +346,7 @@ UNFIT = [
 
 
 @pytest.mark.parametrize("wrong", UNFIT, ids=str)
-def test_unstorable_decision_is_rejected(browser, leaked, store, wrong):
+def test_unstorable_decision_is_rejected(browser, phone_incident, store, wrong):
     form = {"status": "confirmed", "note": "", "token": "0" * 16, **wrong}
     answer = browser.post(f"/incidents/{A}/decisions", form)
     assert answer.status_code == 400
@@ -376,7 +378,7 @@ def test_list_is_filtered_and_paged(browser, store, clock):
     assert browser.get("/", params={"after": "nonsense"}).status_code == 400
 
 
-def test_an_empty_page_says_what_to_do_next(browser, leaked):
+def test_an_empty_page_says_what_to_do_next(browser, phone_incident):
     assert "No matches" in browser.get("/?q=龙").text
     assert "No incidents yet" not in browser.get("/").text
 
@@ -387,7 +389,7 @@ def test_a_new_installation_says_what_to_do_next(browser):
     assert "ullage watchlist load" in page
 
 
-def test_unavailable_store_is_reported_as_not_ready(browser, leaked, store, monkeypatch):
+def test_unavailable_store_is_reported_as_not_ready(browser, phone_incident, store, monkeypatch):
     def down(*_, **__):
         raise UnavailableError("/some/path is busy")
 
@@ -400,7 +402,7 @@ def test_unavailable_store_is_reported_as_not_ready(browser, leaked, store, monk
     assert browser.get("/healthz").status_code == 200
 
 
-def test_bug_is_logged_by_name_only(browser, leaked, store, monkeypatch, registry):
+def test_bug_is_logged_by_name_only(browser, phone_incident, store, monkeypatch, registry):
     def broken(*_, **__):
         raise KeyError(PHONE)
 
@@ -413,13 +415,13 @@ def test_bug_is_logged_by_name_only(browser, leaked, store, monkeypatch, registr
     assert registry.get_sample_value("ullage_search_requests_total", {"answer": "5xx"}) == 1
 
 
-def test_times_are_shown_with_their_zone(browser, leaked):
+def test_times_are_shown_with_their_zone(browser, phone_incident):
     page = browser.get(f"/incidents/{A}").text
     assert re.search(r"2026-09-21 \d\d:\d\d", page)
     assert "Time zone: Asia/Shanghai." in page
 
 
-def test_resent_decision_is_audited_once(browser, leaked, context):
+def test_resent_decision_is_audited_once(browser, phone_incident, context):
     for _ in range(2):
         browser.post(
             f"/incidents/{A}/decisions",

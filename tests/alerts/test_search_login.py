@@ -298,12 +298,14 @@ def newcomer(stranger, accounts) -> Browser:
 NEW = "words that nobody else knows"
 
 
-def test_password_set_by_another_only_allows_changing_it(newcomer, leaked) -> None:
-    for path in ("/", f"/incidents/{leaked}", "/noise"):
+def test_password_set_by_another_only_allows_changing_it(newcomer, phone_incident) -> None:
+    for path in ("/", f"/incidents/{phone_incident}", "/noise"):
         answer = newcomer.get(path)
         assert (answer.status_code, answer.headers["location"]) == (303, "/password")
     assert (
-        newcomer.post(f"/incidents/{leaked}/decisions", {"status": "resolved"}).headers["location"]
+        newcomer.post(f"/incidents/{phone_incident}/decisions", {"status": "resolved"}).headers[
+            "location"
+        ]
         == "/password"
     )
     assert newcomer.get("/v1/incidents").status_code == 401
@@ -366,10 +368,10 @@ def test_a_program_sends_its_token_itself(stranger, token) -> None:
     )
 
 
-def test_a_token_is_good_for_its_scope_alone(stranger, token, leaked) -> None:
+def test_a_token_is_good_for_its_scope_alone(stranger, token, phone_incident) -> None:
     decided = {"by": "Li", "decision": "confirmed"}
     answer = stranger.ask(
-        "POST", f"/v1/incidents/{leaked}/decisions", json=decided, headers=bearer(token)
+        "POST", f"/v1/incidents/{phone_incident}/decisions", json=decided, headers=bearer(token)
     )
     assert (answer.status_code, "incident.decide" in answer.json()["detail"]) == (403, True)
 
@@ -386,7 +388,9 @@ def test_token_ends_when_it_expires_or_is_revoked(stranger, accounts, clock, tok
     assert stranger.get("/v1/incidents", headers=bearer(token)).status_code == 401
 
 
-def test_program_acts_in_its_own_name_and_the_stated_one(stranger, token, leaked, context) -> None:
+def test_program_acts_in_its_own_name_and_the_stated_one(
+    stranger, token, phone_incident, context
+) -> None:
     for body in ({**ASKED, "by": "Wang Fang"}, ASKED):
         assert (
             stranger.ask("POST", "/v1/exposed", json=body, headers=bearer(token)).status_code == 200
@@ -400,7 +404,7 @@ def test_program_acts_in_its_own_name_and_the_stated_one(stranger, token, leaked
         assert who not in answer.text
 
 
-def test_person_acts_in_their_own_name(browser, leaked, context) -> None:
+def test_person_acts_in_their_own_name(browser, phone_incident, context) -> None:
     browser.ask("POST", "/v1/exposed", json={**ASKED, "by": "Wang Fang"})
     assert [entry[1] for entry in trail(context, "lookup")] == [ASKER]
 
@@ -530,7 +534,7 @@ def test_several_people_do_not_bypass_the_scan_limit(data, store, accounts, cloc
 
 
 def test_lookup_is_audited_by_tag_before_it_is_answered(
-    browser, leaked, context, monkeypatch
+    browser, phone_incident, context, monkeypatch
 ) -> None:
     ask(browser, "page")
     ask(browser, "api", "13900139000")
@@ -552,7 +556,7 @@ def test_lookup_is_audited_by_tag_before_it_is_answered(
     assert PHONE.encode() not in log
 
 
-def test_without_an_entry_there_is_no_answer(browser, leaked, monkeypatch) -> None:
+def test_without_an_entry_there_is_no_answer(browser, phone_incident, monkeypatch) -> None:
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
@@ -560,10 +564,10 @@ def test_without_an_entry_there_is_no_answer(browser, leaked, monkeypatch) -> No
     for how in ("page", "api"):
         answer = ask(browser, how)
         assert answer.status_code == 503
-        assert leaked not in answer.text
+        assert phone_incident not in answer.text
 
 
-def test_audit_list_shows_look_ups(browser, leaked, data, capsys, monkeypatch) -> None:
+def test_audit_list_shows_look_ups(browser, phone_incident, data, capsys, monkeypatch) -> None:
     from typer.testing import CliRunner
 
     from ullage.audit_command import app
@@ -597,7 +601,9 @@ ROUTES += ["/v1/incidents", "/v1/openapi.json", "/v1/export/csv"]
 
 
 @pytest.mark.parametrize("path", ROUTES)
-def test_a_parameter_that_is_not_known_is_an_error_on_every_route(browser, leaked, path) -> None:
+def test_a_parameter_that_is_not_known_is_an_error_on_every_route(
+    browser, phone_incident, path
+) -> None:
     for query in ({"whose": "ours"}, {PHONE: "1"}, {"Severity": "high"}):
         answer = browser.get(path, params=query)
         assert answer.status_code == 400, query
@@ -607,13 +613,13 @@ def test_a_parameter_that_is_not_known_is_an_error_on_every_route(browser, leake
 
 @pytest.mark.parametrize("path", ["/incidents/{}", "/v1/incidents/{}"])
 def test_a_parameter_that_is_not_known_is_an_error_of_one_incident_too(
-    browser, leaked, path
+    browser, phone_incident, path
 ) -> None:
-    assert browser.get(path.format(leaked)).status_code == 200
-    assert browser.get(path.format(leaked), params={"limit": 1}).status_code == 400
+    assert browser.get(path.format(phone_incident)).status_code == 200
+    assert browser.get(path.format(phone_incident), params={"limit": 1}).status_code == 400
 
 
-def test_a_form_is_posted_to_an_address_without_parameters(browser, leaked) -> None:
+def test_a_form_is_posted_to_an_address_without_parameters(browser, phone_incident) -> None:
     assert browser.post("/exposed?whose=ours", ASKED).status_code == 400
     assert browser.ask("POST", "/v1/exposed?x=1", json=ASKED, headers=OURS).status_code == 400
 

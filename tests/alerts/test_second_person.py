@@ -354,8 +354,8 @@ def pair(store, clock, duties) -> tuple[Incident, Incident]:
         store.scroll(Incident, DocumentFilter()), key=lambda one: one.sightings
     )
     clocked = [
-        one.model_copy(update={"clock": "run", "severity": "high", "origin": "ours"})
-        for one in incidents_by_size
+        incident_.model_copy(update={"clock": "run", "severity": "high", "origin": "ours"})
+        for incident_ in incidents_by_size
     ]
     store.put(clocked)
     return clocked[0], clocked[1]

@@ -15,7 +15,7 @@ from alerts.cases.decisions import find_held
 from alerts.records import CLASSES, incident_id
 from alerts.store import open_configured_store
 from tests.alerts.builders import finding, fold_all
-from tests.factories import signed
+from tests.factories import sign_finding_record
 from tests.stores import ON_SERVERS, Backend, each_backend, keep
 from ullage import setup
 from ullage.bus import FINDINGS
@@ -56,7 +56,7 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
 def test_every_command_finds_the_password_in_the_key_folder_of_the_settings(folder, run):
     context = Context(folder)
     context.bus().publisher(FINDINGS).append(
-        [signed(context.keys, finding("f", range(10), people="ab").encode())]
+        [sign_finding_record(context.keys, finding("f", range(10), people="ab").encode())]
     )
     run("alert", "--once")
     (row,) = run("incidents", "list", "--json").stdout.splitlines()
@@ -124,7 +124,7 @@ APPENDED_BY_ALERT = {"suppress"}
 @pytest.fixture
 def as_process(backend: Backend, data: Path, clock) -> Iterator[Callable[..., Result]]:
     """Runs a command over one incident, with the rights that the plan gives to a process."""
-    with backend.shared(data) as url:
+    with backend.share(data) as url:
         (data / "ullage.toml").write_text(
             f'metrics = false\n[store]\nurl = "{url}"\n[tenants.bank]\n', encoding="utf-8"
         )

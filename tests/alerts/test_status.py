@@ -132,6 +132,6 @@ def test_erased_customer_is_not_counted_after_a_rewrite(store, clock):
     assert store.get(Incident, A).customers == 1
     assert store.count(Sighting, DocumentFilter({"incident": (A,)})) == 2
     held_values = [
-        one.values for one in store.scroll(Holding, DocumentFilter({"tenant": ("bank",)}))
+        holding.values for holding in store.scroll(Holding, DocumentFilter({"tenant": ("bank",)}))
     ]
     assert sorted(map(len, held_values)) == [1, 10 + 1, 10 + 1]

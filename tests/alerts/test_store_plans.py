@@ -40,7 +40,7 @@ def plans(store):
     return explain_scroll
 
 
-def test_customers_are_found_by_pseudonym_with_an_index(leaked, store, plans) -> None:
+def test_customers_are_found_by_pseudonym_with_an_index(phone_incident, store, plans) -> None:
     """SQLite takes a tenant for narrower than a list of handles, and would read all that it has."""
     where = DocumentFilter({"tenant": ("bank",), "subject": (handle("a"), handle("nobody"))})
     ids, steps = plans(Exposure, where, ("bank", "[]", -1))
@@ -48,7 +48,9 @@ def test_customers_are_found_by_pseudonym_with_an_index(leaked, store, plans) ->
     assert all("exposure_by_subject" in step for step in steps)
 
 
-def test_customers_are_found_by_pseudonym_prefix_with_an_index(leaked, store, plans) -> None:
+def test_customers_are_found_by_pseudonym_prefix_with_an_index(
+    phone_incident, store, plans
+) -> None:
     start = handle("a")[:4]
     ids, steps = plans(Exposure, DocumentFilter(begins={"subject": start}), (start, f"{start}~", 0))
     assert [store.get(Exposure, id_).subject for id_ in ids] == [handle("a")]
@@ -76,9 +78,9 @@ def steps(store):
     return explain_last
 
 
-def test_customers_of_one_incident_are_narrowed_within_it(leaked, store, steps) -> None:
+def test_customers_of_one_incident_are_narrowed_within_it(phone_incident, store, steps) -> None:
     """However many customers of others have the same value of a set."""
-    where = DocumentFilter({"incident": (leaked,), "kinds": ("phone",)})
+    where = DocumentFilter({"incident": (phone_incident,), "kinds": ("phone",)})
     first, then, last = steps(lambda: store.search(Exposure, where))
     assert first == "SEARCH exposure USING INDEX exposure_by_incident (incident=?)"
     assert "exposure_sets_by_n" in then
@@ -191,20 +193,20 @@ def test_a_class_gets_tables_with_what_it_is_found_by(kind) -> None:
 def test_a_page_goes_on_behind_any_document_that_was_shown(store, order) -> None:
     store.put([item(f"INC-{n}", "x", exposure=n % 3, customers=n) for n in range(6)])
     shown = store.search(WorkItem, DocumentFilter(), order=order).items
-    for number, one in enumerate(shown):
-        rest = store.search(
-            WorkItem, DocumentFilter(), after=page_mark_after(one, order), order=order
+    for number, item_ in enumerate(shown):
+        following = store.search(
+            WorkItem, DocumentFilter(), after=page_mark_after(item_, order), order=order
         ).items
-        assert [other.id for other in rest] == [other.id for other in shown[number + 1 :]]
+        assert [after.id for after in following] == [after.id for after in shown[number + 1 :]]
 
 
 @pytest.mark.parametrize("days", [None, 1])
-def test_what_is_of_a_time_is_found_by_its_time(leaked, plans, clock, days) -> None:
+def test_what_is_of_a_time_is_found_by_its_time(phone_incident, plans, clock, days) -> None:
     """SQLite would read all that is older on its way."""
     now = clock.as_clock().now()
     until = None if days is None else now + days * DAY
-    found, steps = plans(Incident, DocumentFilter(since=now - DAY, before=until), (2**62, 0, 0))
-    assert found == [leaked]
+    incidents, steps = plans(Incident, DocumentFilter(since=now - DAY, before=until), (2**62, 0, 0))
+    assert incidents == [phone_incident]
     assert "incident_by_time" in steps[0]
     assert all("PRIMARY KEY" in step for step in steps[1:])
 
@@ -226,36 +228,37 @@ def test_words_that_most_have_are_found_as_they_stand_after_every_write(store, d
     """
     where = DocumentFilter({"stage": ("open",)}, text="银行")
 
-    def found() -> list[str]:
-        page = [one.id for one in store.search(WorkItem, where, order="burns").items]
+    def find_in_both_ways() -> list[str]:
+        page = [item_.id for item_ in store.search(WorkItem, where, order="burns").items]
         assert store.count(WorkItem, where) == len(page)
         firsts = store.firsts(WorkItem, where, "series", ["@1"], "burns")
-        assert [(one.id, one.count) for one in firsts.values()] == (
+        assert [(first.id, first.count) for first in firsts.values()] == (
             [(page[0], len(page))] if page else []
         )
         return page
 
-    assert found() == []
+    assert find_in_both_ways() == []
     store.put(
         [
             item(f"INC-{n}", text, series=("@1",))
             for n, text in enumerate(["某银行客户", "别的", "银行 样本"])
         ]
     )
-    assert found() == found() == ["INC-0", "INC-2"]
+    assert find_in_both_ways() == find_in_both_ways() == ["INC-0", "INC-2"]
     store.put([item("INC-1", "银行", series=("@1",)), item("INC-0", "别的", series=("@1",))])
-    assert found() == ["INC-1", "INC-2"]
-    with closing(open_store("sqlite:///incidents.sqlite", data)) as other:
-        other.put([item("INC-3", "银行", series=("@1",))])
-        assert found() == ["INC-1", "INC-2", "INC-3"]
-        other.delete(WorkItem, ["INC-3"])
-        other.put([item("INC-4", "别的", series=("@1",))])
-        assert found() == ["INC-1", "INC-2"], (
+    assert find_in_both_ways() == ["INC-1", "INC-2"]
+    with closing(open_store("sqlite:///incidents.sqlite", data)) as second_store:
+        second_store.put([item("INC-3", "银行", series=("@1",))])
+        assert find_in_both_ways() == ["INC-1", "INC-2", "INC-3"]
+        second_store.delete(WorkItem, ["INC-3"])
+        second_store.put([item("INC-4", "别的", series=("@1",))])
+        assert find_in_both_ways() == ["INC-1", "INC-2"], (
             "though it may have the number of the one that is gone"
         )
     store.delete(WorkItem, ["INC-1", "INC-2"])
-    assert found() == []
+    assert find_in_both_ways() == []
     assert [
-        one.id for one in store.search(WorkItem, DocumentFilter(text="别的"), order="burns").items
+        item_.id
+        for item_ in store.search(WorkItem, DocumentFilter(text="别的"), order="burns").items
     ] == ["INC-0", "INC-4"]
     assert store.search(WorkItem, DocumentFilter(text="·"), order="burns").items == ()

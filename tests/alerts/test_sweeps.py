@@ -67,7 +67,7 @@ def test_scan_detection_stores_no_number_and_few_ranges(clock, monkeypatch):
     assert not re.search(rb"138\d{5}", repr(sweeps._ranges).encode())
 
 
-def test_scan_on_the_page_is_audited_and_counted(browser, leaked, context, registry, data):
+def test_scan_on_the_page_is_audited_and_counted(browser, phone_incident, context, registry, data):
     for number in phones(MANY):
         assert browser.post("/exposed", {**ASKED, "value": number.reveal()}).status_code == 200
     [entry] = [
@@ -82,7 +82,7 @@ def test_scan_on_the_page_is_audited_and_counted(browser, leaked, context, regis
     assert PHONE[:-3].encode() not in written
 
 
-def test_purpose_and_case_are_remembered_for_a_session(browser, leaked, log_in):
+def test_purpose_and_case_are_remembered_for_a_session(browser, phone_incident, log_in):
     assert "Fraud" not in browser.get("/exposed").text.partition("<details")[0]
     browser.post("/exposed", ASKED)
     again = browser.post("/exposed", {"value": "+86 138 0013 8000"})
@@ -94,7 +94,7 @@ def test_purpose_and_case_are_remembered_for_a_session(browser, leaked, log_in):
 
 
 @pytest.mark.parametrize("wrong", [{"case": PHONE}, {"purpose": "curiosity"}], ids=str)
-def test_rejected_purpose_is_not_remembered(browser, leaked, wrong):
+def test_rejected_purpose_is_not_remembered(browser, phone_incident, wrong):
     assert browser.post("/exposed", {**ASKED, **wrong}).status_code == 400
     assert PHONE not in (shown := browser.get("/exposed").text)
     assert "curiosity" not in shown

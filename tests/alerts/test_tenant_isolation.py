@@ -116,7 +116,14 @@ def field_values(tenant: str) -> dict[str, list]:
 
 
 PROGRAMS = {
-    "program": ([one for one in PERMISSIONS if one not in PEOPLE_ALONE | PURPOSES.keys()], "siem"),
+    "program": (
+        [
+            permission
+            for permission in PERMISSIONS
+            if permission not in PEOPLE_ALONE | PURPOSES.keys()
+        ],
+        "siem",
+    ),
     "engine": (["exposure.ask"], "risk_engine"),
 }
 EVERYBODY = (*ROLES, "all", *PROGRAMS)
@@ -405,46 +412,46 @@ def test_nothing_that_is_asked_for_tells_a_tenant_of_another(
     base, clock, tmp_path, random_source
 ) -> None:
     alone = make_world(shutil.copytree(base, tmp_path / "alone"), clock, SETTINGS)
-    both = make_world(
+    two_tenants = make_world(
         shutil.copytree(base, tmp_path / "both"),
         clock,
         SETTINGS.replace(SHARED, SHARED_BY_BOTH) + MORE + OF_SHOP,
     )
-    with closing(alone), closing(both):
-        populate(both, "shop")
-        both.store.put([make_heartbeat(clock, {"bank": 4, "shop": 4_000})])
-        everything(both, "shop", random_source, frozenset({"all", "operator", "program"}))
+    with closing(alone), closing(two_tenants):
+        populate(two_tenants, "shop")
+        two_tenants.store.put([make_heartbeat(clock, {"bank": 4, "shop": 4_000})])
+        everything(two_tenants, "shop", random_source, frozenset({"all", "operator", "program"}))
         ours = everything(alone, "bank", random_source)
-        theirs = everything(both, "bank", random_source)
+        theirs = everything(two_tenants, "bank", random_source)
     assert ours.keys() == theirs.keys()
-    done = {" ".join(what.split()[4:6]) for what, (status, *_) in ours.items() if status < 400}
+    answered = {" ".join(what.split()[4:6]) for what, (status, *_) in ours.items() if status < 400}
     assert {
         "POST /accounts/add",
         "POST /exposed",
         "GET /channels",
         "GET /v1/events",
         f"GET /incidents/{OURS['bank']}",
-    } <= done
+    } <= answered
     differing = [what for what in ours if ours[what] != theirs[what]]
     assert not differing, f"{len(differing)} of {len(ours)} answers differ:\n" + "\n".join(
-        map(_shown(ours, theirs), differing[:60])
+        map(_make_difference_lines(ours, theirs), differing[:60])
     )
 
 
-def _shown(ours: dict[str, tuple], theirs: dict[str, tuple]):
+def _make_difference_lines(ours: dict[str, tuple], theirs: dict[str, tuple]):
     """Show where two answers differ."""
 
-    def shown(what: str) -> str:
+    def show_difference(what: str) -> str:
         (status, headers, body), (status_, headers_, body_) = ours[what], theirs[what]
-        one, other = body.decode(errors="replace"), body_.decode(errors="replace")
+        body_text, body_text_ = body.decode(errors="replace"), body_.decode(errors="replace")
         at = next(
-            (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
-            min(len(one), len(other)),
+            (n for n, (a, b) in enumerate(zip(body_text, body_text_, strict=False)) if a != b),
+            min(len(body_text), len(body_text_)),
         )
         beside = slice(max(0, at - 60), at + 60)
         return (
-            f"{what}: {status}/{status_} {set(headers) ^ set(headers_)}: …{one[beside]!r}"
-            f" …{other[beside]!r}"
+            f"{what}: {status}/{status_} {set(headers) ^ set(headers_)}: …{body_text[beside]!r}"
+            f" …{body_text_[beside]!r}"
         )
 
-    return shown
+    return show_difference

@@ -35,9 +35,9 @@ SUPPRESS = ("suppress", "--site", "x", "--days", "3", "--reason", "x", "--by", "
     ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else "",
 )  # fmt: skip
 def test_an_unknown_tenant_is_an_error_of_every_command(bank, app, words) -> None:
-    done = CliRunner().invoke(app, [*words, "--tenant", "bnak"], obj=bank)
-    assert isinstance(done.exception, UnknownTenantError), done.output
-    assert (str(done.exception), done.exception.exit_code, done.stdout) == (SAID, 2, "")
+    result = CliRunner().invoke(app, [*words, "--tenant", "bnak"], obj=bank)
+    assert isinstance(result.exception, UnknownTenantError), result.output
+    assert (str(result.exception), result.exception.exit_code, result.stdout) == (SAID, 2, "")
 
 
 def test_rules_are_replayed_on_no_unknown_tenant(bank, tmp_path) -> None:

@@ -48,10 +48,10 @@ ROWS = [
 @pytest.fixture
 def run(context):
     def command(*words: str):
-        done = CliRunner().invoke(incidents, list(words), obj=context)
-        if done.exception is not None and not isinstance(done.exception, SystemExit):
-            raise done.exception
-        return done
+        result = CliRunner().invoke(incidents, list(words), obj=context)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
 
     return command
 
@@ -91,7 +91,7 @@ def test_what_was_done_last_is_undone_by_who_may_do_it(things, run, accounts, st
         run("note", A, "mistaken", "--undo", "last", "--by", "Zhao Min").output == f"{A}: undone\n"
     )
     decided = sorted(store.scroll(Decision, DocumentFilter()), key=lambda one: one.at)
-    assert [(one.act, one.note) for one in decided] == [
+    assert [(decision.act, decision.note) for decision in decided] == [
         ("assigned", ""),
         ("assigned", ""),
         ("undone", "mistaken"),
@@ -119,12 +119,12 @@ def test_an_incident_is_assigned_to_who_has_an_account_that_may_work_on_it(
 
 
 def test_without_any_account_an_incident_is_assigned_to_anybody(
-    leaked, context, run, accounts
+    phone_incident, context, run, accounts
 ) -> None:
     accounts.close()
     for file in context.data.glob(f"{FILE}*"):
         file.unlink()
-    assert run("assign", leaked, "--to", "Wang Fang", "--by", "Li Wei").exit_code == 0
+    assert run("assign", phone_incident, "--to", "Wang Fang", "--by", "Li Wei").exit_code == 0
     assert not (context.data / FILE).exists(), "and none is made by that"
 
 
@@ -161,11 +161,11 @@ def test_a_user_of_this_machine_decides_as_the_account_that_it_is(
     )
     assert run("acknowledge", A).exit_code == 0
     store.refresh()
-    assert [one.by for one in store.scroll(Decision, DocumentFilter())] == ["Wang Fang"]
+    assert [decision.by for decision in store.scroll(Decision, DocumentFilter())] == ["Wang Fang"]
     noted = [
-        one.object
-        for _, one in audit.read_entries(context.data / "audit")
-        if one.action == "account.login_of"
+        entry.object
+        for _, entry in audit.read_entries(context.data / "audit")
+        if entry.action == "account.login_of"
     ]
     assert noted == [f"account Wang Fang: user {current_user()} of this machine"]
     assert (
@@ -199,14 +199,14 @@ def test_an_account_of_one_tenant_finds_no_incident_of_another(
     assert run("acknowledge", A, "--by", "Wang Fang").exit_code == 0
 
 
-def test_where_there_is_no_account_that_is_said(leaked, context, run, accounts) -> None:
+def test_where_there_is_no_account_that_is_said(phone_incident, context, run, accounts) -> None:
     context.data.joinpath("accounts.sqlite").exists()
     accounts.close()
     for file in context.data.glob("accounts.sqlite*"):
         file.unlink()
-    done = run("acknowledge", leaked, "--by", "Anybody")
-    assert done.exit_code == 0
-    assert "nobody was asked who may do this" in done.stderr
+    result = run("acknowledge", phone_incident, "--by", "Anybody")
+    assert result.exit_code == 0
+    assert "nobody was asked who may do this" in result.stderr
 
 
 def test_silencing_takes_an_account_that_may_silence(things, accounts, context) -> None:  # noqa: F811
@@ -217,8 +217,8 @@ def test_silencing_takes_an_account_that_may_silence(things, accounts, context) 
     app.command()(suppress)
     keys.make_tenant(context.keys, "other")
     words = ["--tenant", "bank", "--site", "x", "--days", "1", "--reason", "y", "--by", "Wang Fang"]
-    done = CliRunner().invoke(app, words, obj=context)
-    assert "noise.change" in str(done.exception)
+    result = CliRunner().invoke(app, words, obj=context)
+    assert "noise.change" in str(result.exception)
 
 
 def test_rules_and_sealed_evidence_are_for_who_may(things, accounts, context, tmp_path) -> None:  # noqa: F811
@@ -232,10 +232,10 @@ def test_rules_and_sealed_evidence_are_for_who_may(things, accounts, context, tm
         (incidents, ["hold", "f1"], "evidence.hold"),
         (evidence, ["open", "f1", "--key", str(file)], "evidence.open"),
     ):
-        done = CliRunner().invoke(app, [*words, *(why if app is rules else case)], obj=context)
-        assert f"this: {permission}" in str(done.exception), words
+        result = CliRunner().invoke(app, [*words, *(why if app is rules else case)], obj=context)
+        assert f"this: {permission}" in str(result.exception), words
     assert not [
-        one
-        for _, one in audit.read_entries(context.data / "audit")
-        if one.action.startswith(("rules", "evidence"))
+        entry
+        for _, entry in audit.read_entries(context.data / "audit")
+        if entry.action.startswith(("rules", "evidence"))
     ]

@@ -43,7 +43,7 @@ def read_decisions(store, id_: str) -> list[Decision]:
 
 
 @on_server_too
-def test_api_list_accepts_exactly_the_filters_of_the_queue(leaked, soar) -> None:
+def test_api_list_accepts_exactly_the_filters_of_the_queue(phone_incident, soar) -> None:
     def ids(query: str) -> list[str]:
         answer = soar.get(f"/v1/incidents?{query}")
         assert answer.status_code == 200, answer.text
@@ -53,7 +53,7 @@ def test_api_list_accepts_exactly_the_filters_of_the_queue(leaked, soar) -> None
         ids("")
         == ids("tab=unassigned&order=-customers&limit=1")
         == ids("since=3d&site=paste")
-        == [leaked]
+        == [phone_incident]
     )
     assert ids("tab=closed") == ids("tab=mine") == ids("assignee=Li") == ids("until=3d") == []
     for refused in (
@@ -70,19 +70,23 @@ def test_api_list_accepts_exactly_the_filters_of_the_queue(leaked, soar) -> None
 
 
 @on_server_too
-def test_change_of_the_current_version_is_idempotent(leaked, soar, store, context) -> None:
-    version = soar.version(leaked)
-    assert version == f'"{soar.get(f"/v1/incidents/{leaked}").json()["version"]}"'
-    first = soar.change(leaked, version, decision="acknowledged", note="seen", by="Wang Fang")
-    again = soar.change(leaked, version, decision="acknowledged", note="seen", by="Wang Fang")
+def test_change_of_the_current_version_is_idempotent(phone_incident, soar, store, context) -> None:
+    version = soar.version(phone_incident)
+    assert version == f'"{soar.get(f"/v1/incidents/{phone_incident}").json()["version"]}"'
+    first = soar.change(
+        phone_incident, version, decision="acknowledged", note="seen", by="Wang Fang"
+    )
+    again = soar.change(
+        phone_incident, version, decision="acknowledged", note="seen", by="Wang Fang"
+    )
     assert (
         (first.status_code, first.json())
         == (again.status_code, again.json())
         == (200, first.json())
     )
     assert (first.json()["by"], first.json()["status"]) == ("Wang Fang via soar", "acknowledged")
-    assert f'"{first.json()["version"]}"' == soar.version(leaked) != version
-    assert len(read_decisions(store, leaked)) == 1
+    assert f'"{first.json()["version"]}"' == soar.version(phone_incident) != version
+    assert len(read_decisions(store, phone_incident)) == 1
     assert [
         entry.actor
         for _, entry in audit.read_entries(context.data / "audit")
@@ -92,45 +96,51 @@ def test_change_of_the_current_version_is_idempotent(leaked, soar, store, contex
 
 @on_server_too
 def test_change_of_a_stale_version_is_rejected_with_the_current_one(
-    leaked, soar, store, browser
+    phone_incident, soar, store, browser
 ) -> None:
-    version = soar.version(leaked)
+    version = soar.version(phone_incident)
     assert (
         browser.post(
-            f"/incidents/{leaked}/decisions", {"status": "confirmed", "token": "0" * 16}
+            f"/incidents/{phone_incident}/decisions", {"status": "confirmed", "token": "0" * 16}
         ).status_code
         == 303
     )
-    late = soar.change(leaked, version, decision="takedown", state="asked")
-    assert (late.status_code, late.headers["etag"]) == (412, soar.version(leaked))
+    late = soar.change(phone_incident, version, decision="takedown", state="asked")
+    assert (late.status_code, late.headers["etag"]) == (412, soar.version(phone_incident))
     for body in (
         {"decision": "takedown", "state": "asked"},
         {"decision": "acknowledged", "note": "another"},
     ):
-        assert soar.change(leaked, '"0123456789abcdef"', **body).status_code == 412
-    assert [decision.status for decision in read_decisions(store, leaked)] == ["confirmed"]
+        assert soar.change(phone_incident, '"0123456789abcdef"', **body).status_code == 412
+    assert [decision.status for decision in read_decisions(store, phone_incident)] == ["confirmed"]
     assert (
-        soar.change(leaked, late.headers["etag"], decision="takedown", state="asked").status_code
+        soar.change(
+            phone_incident, late.headers["etag"], decision="takedown", state="asked"
+        ).status_code
         == 200
     )
 
 
 @on_server_too
-def test_only_one_of_two_concurrent_changes_succeeds(leaked, soar, store) -> None:
-    version = soar.version(leaked)
-    assert soar.change(leaked, version, decision="confirmed").status_code == 200
+def test_only_one_of_two_concurrent_changes_succeeds(phone_incident, soar, store) -> None:
+    version = soar.version(phone_incident)
+    assert soar.change(phone_incident, version, decision="confirmed").status_code == 200
     assert (
-        soar.change(leaked, version, decision="false_positive", reason="chance").status_code == 412
+        soar.change(phone_incident, version, decision="false_positive", reason="chance").status_code
+        == 412
     )
-    assert soar.change(leaked, version, decision="confirmed", note="another").status_code == 412
-    assert soar.change(leaked, version, decision="confirmed", by="Li").status_code == 412
-    assert len(read_decisions(store, leaked)) == 1
+    assert (
+        soar.change(phone_incident, version, decision="confirmed", note="another").status_code
+        == 412
+    )
+    assert soar.change(phone_incident, version, decision="confirmed", by="Li").status_code == 412
+    assert len(read_decisions(store, phone_incident)) == 1
 
 
-def test_change_requires_a_version(leaked, soar, store) -> None:
-    answer = soar.change(leaked, None, decision="acknowledged")
+def test_change_requires_a_version(phone_incident, soar, store) -> None:
+    answer = soar.change(phone_incident, None, decision="acknowledged")
     assert (answer.status_code, "If-Match" in answer.json()["detail"]) == (428, True)
-    assert read_decisions(store, leaked) == []
+    assert read_decisions(store, phone_incident) == []
 
 
 REPORTED = {
@@ -159,74 +169,85 @@ def alone(data) -> None:
     ],
 )
 def test_program_can_make_every_decision_of_the_page(
-    alone, leaked, soar, store, asked, act, value
+    alone, phone_incident, soar, store, asked, act, value
 ) -> None:
-    version = soar.version(leaked)
-    answers = [soar.change(leaked, version, **asked) for _ in range(2)]
+    version = soar.version(phone_incident)
+    answers = [soar.change(phone_incident, version, **asked) for _ in range(2)]
     assert [item.status_code for item in answers] == [200, 200], answers[0].text
     assert (answers[0].json()["act"], answers[0].json()["value"]) == (act, value)
-    assert len([item for item in read_decisions(store, leaked) if item.act == act]) == 1
+    assert len([item for item in read_decisions(store, phone_incident) if item.act == act]) == 1
 
 
-def test_program_undoes_an_assignment_idempotently(leaked, soar, store) -> None:
-    soar.change(leaked, soar.version(leaked), decision="assigned", to=ASKER)
+def test_program_undoes_an_assignment_idempotently(phone_incident, soar, store) -> None:
+    soar.change(phone_incident, soar.version(phone_incident), decision="assigned", to=ASKER)
     [entry] = [
         item["id"]
-        for item in soar.get(f"/v1/incidents/{leaked}").json()["decisions"]
+        for item in soar.get(f"/v1/incidents/{phone_incident}").json()["decisions"]
         if item["act"] == "assigned"
     ]
-    version = soar.version(leaked)
+    version = soar.version(phone_incident)
     answers = [
-        soar.change(leaked, version, decision="undone", entry=entry, note="meant another one")
+        soar.change(
+            phone_incident, version, decision="undone", entry=entry, note="meant another one"
+        )
         for _ in range(2)
     ]
     assert [item.status_code for item in answers] == [200, 200], answers[0].text
     assert (answers[0].json()["act"], answers[0].json()["value"]) == ("undone", "assigned")
-    assert len([item for item in read_decisions(store, leaked) if item.act == "undone"]) == 1
-    again = soar.change(leaked, soar.version(leaked), decision="undone", entry=entry)
-    assert (again.status_code, "already undone" in again.text) == (400, True)
-    assert soar.change(leaked, version, decision="undone", entry=f"{entry}0").status_code == 412, (
-        "another entry"
+    assert (
+        len([item for item in read_decisions(store, phone_incident) if item.act == "undone"]) == 1
     )
+    again = soar.change(
+        phone_incident, soar.version(phone_incident), decision="undone", entry=entry
+    )
+    assert (again.status_code, "already undone" in again.text) == (400, True)
+    assert (
+        soar.change(phone_incident, version, decision="undone", entry=f"{entry}0").status_code
+        == 412
+    ), "another entry"
 
 
-def test_incident_is_assigned_only_to_an_account(leaked, soar, store) -> None:
-    answer = soar.change(leaked, soar.version(leaked), decision="assigned", to="Nobody Here")
+def test_incident_is_assigned_only_to_an_account(phone_incident, soar, store) -> None:
+    answer = soar.change(
+        phone_incident, soar.version(phone_incident), decision="assigned", to="Nobody Here"
+    )
     assert (answer.status_code, [error["member"] for error in answer.json()["errors"]]) == (
         400,
         ["to"],
     )
-    assert read_decisions(store, leaked) == []
+    assert read_decisions(store, phone_incident) == []
 
 
 def test_decision_that_ends_a_deadline_waits_for_a_second_person(
-    leaked, soar, store, accounts
+    phone_incident, soar, store, accounts
 ) -> None:
     add_account(accounts, "Zhou Li", ["dpo"])
     store.put(
         [
-            store.get(Incident, leaked).model_copy(
+            store.get(Incident, phone_incident).model_copy(
                 update={"clock": "run", "severity": "high", "origin": "ours"}
             )
         ]
     )
-    version = soar.version(leaked)
-    answers = [soar.change(leaked, version, **REPORTED) for _ in range(2)]
+    version = soar.version(phone_incident)
+    answers = [soar.change(phone_incident, version, **REPORTED) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200, 200], answers[0].text
     assert (
         answers[0].json()["waiting_for_second_person"]
         == f"waiting for a second person: {ASKER}, Zhou Li"
     )
-    assert read_decisions(store, leaked) == []
-    assert soar.change(leaked, version, **{**REPORTED, "reference": "R-2"}).status_code == 412
+    assert read_decisions(store, phone_incident) == []
+    assert (
+        soar.change(phone_incident, version, **{**REPORTED, "reference": "R-2"}).status_code == 412
+    )
 
 
-def test_report_sent_at_another_time_is_another_decision(leaked, soar) -> None:
+def test_report_sent_at_another_time_is_another_decision(phone_incident, soar) -> None:
     version, times = (
-        soar.version(leaked),
+        soar.version(phone_incident),
         ("2020-01-02T03:04", "2020-01-02T03:04", "2020-01-02T03:05"),
     )
-    answers = [soar.change(leaked, version, **REPORTED, sent_at=sent) for sent in times]
+    answers = [soar.change(phone_incident, version, **REPORTED, sent_at=sent) for sent in times]
     assert [answer.status_code for answer in answers] == [200, 200, 412]
 
 
@@ -240,6 +261,6 @@ def test_report_sent_at_another_time_is_another_decision(leaked, soar) -> None:
         {"decision": "waived"},
     ],
 )
-def test_unknown_decision_member_is_rejected(leaked, soar, store, asked) -> None:
-    assert soar.change(leaked, soar.version(leaked), **asked).status_code == 400
-    assert read_decisions(store, leaked) == []
+def test_unknown_decision_member_is_rejected(phone_incident, soar, store, asked) -> None:
+    assert soar.change(phone_incident, soar.version(phone_incident), **asked).status_code == 400
+    assert read_decisions(store, phone_incident) == []

@@ -24,7 +24,7 @@ from alerts.store.queries import set_tombstone
 from alerts.store.tenant_view import StoreWithin
 from tests.alerts import builders
 from tests.conftest import HeldClock
-from tests.stores import ON_SERVERS, InterruptedStore, each_backend, emptied_store
+from tests.stores import ON_SERVERS, InterruptedStore, each_backend, make_shared_store
 from ullage.errors import UnavailableError
 from ullage.lookup.erased_customers import EVERYBODY
 from ullage.settings import Tenant
@@ -33,7 +33,7 @@ T0 = datetime(2026, 9, 21, 12, 0, tzinfo=UTC)
 SETTINGS = Tenant(regimes=("pipl-57", "pboc-2025", "nfra-2024"))
 STATUSES = ("acknowledged", "confirmed", "reported", "resolved", "false_positive", "open", "note")
 backend = each_backend("sqlite", *ON_SERVERS)
-url = emptied_store()
+url = make_shared_store()
 
 
 @pytest.fixture

@@ -16,12 +16,12 @@ from alerts.records import Claim, Decision, Exposure, Incident, WorkItem
 from alerts.records.document import Document, Excerpt, QueryError
 from alerts.store import DocumentFilter, First, IncidentStore, WriteResult, open_store
 from tests.alerts import builders
-from tests.stores import ON_SERVERS, each_backend, emptied_store
+from tests.stores import ON_SERVERS, each_backend, make_shared_store
 from ullage.errors import ConfigError, CorruptError, UnavailableError
 
 T0 = datetime(2026, 9, 21, 12, 0, tzinfo=UTC)
 backend = each_backend("sqlite", *ON_SERVERS)
-url = emptied_store((Claim, Decision, Exposure, Incident, WorkItem))
+url = make_shared_store((Claim, Decision, Exposure, Incident, WorkItem))
 
 
 @pytest.fixture

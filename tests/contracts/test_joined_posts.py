@@ -15,12 +15,12 @@ from alerts.store.queries import count_incidents
 from tests.alerts.builders import everything, finding, fold_all
 from tests.alerts.test_joined import facts, make_message, own_number
 from tests.alerts.test_presence import at, make_post, map_presence, withdrawn
-from tests.stores import ON_SERVERS, each_backend, emptied_store
+from tests.stores import ON_SERVERS, each_backend, make_shared_store
 from ullage.settings import Tenant
 from ullage.verdict import load_verdict_rules
 
 backend = each_backend("sqlite", *ON_SERVERS)
-url = emptied_store()
+url = make_shared_store()
 
 
 def changes_nothing_again(store, clock, posts) -> None:

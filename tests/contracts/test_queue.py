@@ -14,12 +14,12 @@ from alerts.records.document import Document, QueryError
 from alerts.store import DocumentFilter, IncidentStore
 from tests.alerts import builders
 from tests.conftest import HeldClock
-from tests.stores import ON_SERVERS, each_backend, emptied_store
+from tests.stores import ON_SERVERS, each_backend, make_shared_store
 from ullage.settings import Tenant
 
 T0 = datetime(2026, 9, 21, 12, 0, tzinfo=UTC)
 backend = each_backend("sqlite", *ON_SERVERS)
-url = emptied_store()
+url = make_shared_store()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from deploy.demo import security_team
 from deploy.local.webhook import Receiver, receiving
 from tests.alerts.builders import finding
-from tests.factories import signed
+from tests.factories import sign_finding_record
 from tests.faults.rig import Rig
 from ullage.bus import FINDINGS
 from ullage.settings import Context
@@ -38,7 +38,7 @@ def publish(rig: Rig, names: range) -> None:
         new_finding = finding(
             f"f{n}", range(n * 100, n * 100 + 10), people=(f"{n}a", f"{n}b"), tenant=tenant
         )
-        outgoing.append(signed(store, new_finding.encode(), tenant, new_finding.id))
+        outgoing.append(sign_finding_record(store, new_finding.encode(), tenant, new_finding.id))
     with (
         contextlib.closing(Context(rig.data).bus()) as bus,
         contextlib.closing(bus.publisher(FINDINGS)) as publisher,

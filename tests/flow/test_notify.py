@@ -18,7 +18,7 @@ from deploy.demo.drive import configuration
 from deploy.local.webhook import Received, Receiver, receiving
 from tests.alerts.builders import finding
 from tests.alerts.notify.support import log_of
-from tests.factories import signed
+from tests.factories import sign_finding_record
 from tests.flow.daemon import until
 from ullage import setup
 from ullage.bus import FINDINGS
@@ -67,7 +67,7 @@ def publish(context: Context, name: str, first: int) -> None:
         contextlib.closing(bus.publisher(FINDINGS)) as publisher,
     ):
         new_finding = finding(name, range(first, first + 10), people=(f"{name}1", f"{name}2"))
-        publisher.append([signed(context.keys, new_finding.encode(), id_=new_finding.id)])
+        publisher.append([sign_finding_record(context.keys, new_finding.encode(), id_=new_finding.id)])
 
 
 def ids(receiver: Receiver) -> list[str]:

@@ -20,7 +20,7 @@ import pytest
 
 from crawlers.publishing.outbox import CaptureOutbox
 from deploy.demo.people import Person, people
-from tests.factories import capture, finding, signed
+from tests.factories import capture, finding, sign_finding_record
 from tests.flow.daemon import Daemon
 from ullage.bus import CAPTURES, FINDINGS, Outgoing
 from ullage.records import CAPTURE_SCHEMA
@@ -89,7 +89,7 @@ def sign_poison(context: Context) -> list[Outgoing]:
     """List poisoned findings that match has signed, and one that nobody has."""
     whole = finding().encode()
     unsigned = Outgoing("bank", whole, {"tenant": "bank", "id": "f", "schema": "99"})
-    return [*(signed(context.keys, value) for value in list_bad_json(whole)), unsigned]
+    return [*(sign_finding_record(context.keys, value) for value in list_bad_json(whole)), unsigned]
 
 
 def mix(kinds: list[Outgoing], among: list[Outgoing]) -> list[Outgoing]:

@@ -131,10 +131,10 @@ def house(
 ) -> Iterator[House]:
     """Yield a bank with its list."""
     made = copied(loaded_folder, tmp_path / "data")
-    with backend.shared(made.data, "alert") as store:
+    with backend.share(made.data, "alert") as store:
         if backend.server is not None:
             made.move(
-                f"{request.getfixturevalue('shared_kafka')}/?create=1&partitions=1&prefix={secrets.token_hex(4)}.",
+                f"{request.getfixturevalue('run_wide_kafka')}/?create=1&partitions=1&prefix={secrets.token_hex(4)}.",
                 store,
             )
         yield made

@@ -6,7 +6,7 @@ import pytest
 
 from deploy.demo.security_team import faults
 from deploy.local.webhook import Received, new_key
-from tests.alerts.notify.support import signed
+from tests.alerts.notify.support import sign_headers
 
 KEY, PAGE = new_key(), "http://127.0.0.1:1"
 INCIDENTS = [
@@ -31,7 +31,7 @@ def build_message(incidents: list[dict[str, str]], key: str = KEY, **more: str) 
             **more,
         }
     ).encode()
-    return Received("/", signed(key, "m", body), body, 0.0)
+    return Received("/", sign_headers(key, "m", body), body, 0.0)
 
 
 def test_what_must_be_told_was_told():

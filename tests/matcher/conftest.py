@@ -76,19 +76,19 @@ def own_servers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def enrolled(tmp_path_factory: pytest.TempPathFactory, initialised: Path) -> Path:
+def enrolled(tmp_path_factory: pytest.TempPathFactory, fresh_data: Path) -> Path:
     """Return a data folder whose tenant `bank` has ten customers, to be copied.
 
     Copying takes less than half as long as enrolling. The customers are enrolled by the real clock,
     which command lines use: by the tests' noon the list would be over a day old.
     """
-    folder = shutil.copytree(initialised, tmp_path_factory.mktemp("enrolled") / "data")
+    folder = shutil.copytree(fresh_data, tmp_path_factory.mktemp("enrolled") / "data")
     enrol(Context(folder), "bank", BANK)
     return folder
 
 
 @pytest.fixture(scope="session")
-def enrol_once(tmp_path_factory: pytest.TempPathFactory, initialised: Path) -> Callable[..., None]:
+def enrol_once(tmp_path_factory: pytest.TempPathFactory, fresh_data: Path) -> Callable[..., None]:
     """Gives a data folder a tenant `bank` with these customers, who are enrolled once for all
     tests that name the same.
     """
@@ -97,9 +97,7 @@ def enrol_once(tmp_path_factory: pytest.TempPathFactory, initialised: Path) -> C
     def give(data: Path, customers: Sequence[dict[str, str]], digests: str = "all") -> None:
         key = json.dumps([digests, customers])
         if key not in folders:
-            folders[key] = shutil.copytree(
-                initialised, tmp_path_factory.mktemp("enrolled") / "data"
-            )
+            folders[key] = shutil.copytree(fresh_data, tmp_path_factory.mktemp("enrolled") / "data")
             enrol(Context(folders[key]), "bank", customers, digests)
         shutil.copytree(folders[key], data, dirs_exist_ok=True)
 

@@ -134,10 +134,10 @@ def select(lines: list[dict], field: str) -> list:
 
 @pytest.fixture(scope="module")
 def dropped(
-    tmp_path_factory: pytest.TempPathFactory, initialised: Path, enrol_once: Callable
+    tmp_path_factory: pytest.TempPathFactory, fresh_data: Path, enrol_once: Callable
 ) -> tuple[list[dict], Path]:
     """Return the response to `LEAK`, with its finding, and the data folder that assessed it."""
-    data = shutil.copytree(initialised, tmp_path_factory.mktemp("dropped") / "data")
+    data = shutil.copytree(fresh_data, tmp_path_factory.mktemp("dropped") / "data")
     enrol_once(data, CUSTOMERS, "none")
     with listening(
         Context(data),

@@ -28,9 +28,9 @@ ALL = 300
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory, initialised: Path) -> Path:
+def large(tmp_path_factory: pytest.TempPathFactory, fresh_data: Path) -> Path:
     """Return a data folder with 300 customers, to be copied."""
-    folder = shutil.copytree(initialised, tmp_path_factory.mktemp("large") / "data")
+    folder = shutil.copytree(fresh_data, tmp_path_factory.mktemp("large") / "data")
     words = command(
         folder,
         "watchlist",

@@ -39,7 +39,7 @@ from matcher.watchlist.tagging import handles
 from tests.alerts.builders import finding, fold_all
 from tests.conftest import HeldClock
 from tests.contracts.test_incident_store import claim
-from tests.factories import WHEN, outgoing, signed
+from tests.factories import WHEN, outgoing, sign_finding_record
 from tests.matcher.bank import customer, enrol
 from tests.matcher.bank import to_csv as as_csv
 from tests.ullage.custody.support import OFFICERS, PASSPHRASES, officers, seal
@@ -170,7 +170,10 @@ def _fill(context: Context) -> None:
     with closing(context.bus()) as bus:
         for topic, group in GROUPS.items():
             bus.publisher(topic).append(
-                [signed(context.keys, f"{n}".encode() * 900, id_=str(n)) for n in range(60)]
+                [
+                    sign_finding_record(context.keys, f"{n}".encode() * 900, id_=str(n))
+                    for n in range(60)
+                ]
             )
             with closing(bus.subscribe(topic, group)) as subscription:
                 subscription.commit(subscription.poll(20, 0.0)[-1])

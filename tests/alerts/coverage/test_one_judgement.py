@@ -33,7 +33,7 @@ def states(alert: Alert, store, **sites: int) -> None:
         store.put([heard.model_copy(update={"sites": sites})])
 
 
-def import_only(alert: Alert, store) -> None:
+def hear_import(alert: Alert, store) -> None:
     alert.hears(NINE, NINE + 2 * HOUR, "chat", "i")
 
 
@@ -69,7 +69,7 @@ def nothing_heard(alert: Alert, store) -> None:
 
 
 NOT_COVERED = [
-    import_only, failing, import_beside_a_failing_site, silent, switch_off, without_customers,
+    hear_import, failing, import_beside_a_failing_site, silent, switch_off, without_customers,
     nothing_heard,
 ]  # fmt: skip
 
@@ -93,7 +93,7 @@ def test_uncovered_site_is_green_nowhere(state, browser, context, alert, store):
             assert "good" not in verdicts, (path, page)
         assert "sites are being read" not in page, path
     assert run(coverage_app, context, "--since", "17:00").exit_code != Exit.DONE
-    if state not in (import_only, switch_off, import_beside_a_failing_site):
+    if state not in (hear_import, switch_off, import_beside_a_failing_site):
         assert run(hand_over, context, "--since", "2026-09-21T17:00").exit_code == Exit.NO_VERDICT
 
 

@@ -158,7 +158,7 @@ def test_day_is_signed_once_after_it_ends(alert: Alert, signing: Sheets, context
 
 
 def test_tampered_day_is_reported_and_never_signed_again(
-    alert: Alert, signing: Sheets, context: Context, logged
+    alert: Alert, signing: Sheets, context: Context, log_stream
 ) -> None:
     signing.sign_due()
     (day,) = alert.store.scroll(SiteDay, DocumentFilter({"day": ("2026-09-21",)}))

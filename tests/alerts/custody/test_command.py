@@ -49,10 +49,10 @@ def vault(data, tmp_path, context, store, clock) -> Vault:
         [finding(n, range(10), people="ab") for n in ("f1d0", "f1d1")]
         + [finding("f2", range(50, 60), people="c")],
     )
-    pair, found = officers(tmp_path, context.keys), Vault(data / "evidence")
+    pair, vault = officers(tmp_path, context.keys), Vault(data / "evidence")
     for name in ("f1d0", "f1d1", "f2"):
-        seal(found, pair, name)
-    return found
+        seal(vault, pair, name)
+    return vault
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def run(data, tmp_path):
     return ran
 
 
-def audited(data: Path) -> list[tuple[str, str, str]]:
+def read_audit(data: Path) -> list[tuple[str, str, str]]:
     return [(entry.action, entry.object, entry.reason) for _, entry in read_entries(data / "audit")]
 
 
@@ -80,7 +80,7 @@ def test_a_list_opens_nothing_and_names_the_incident(data, vault, run):
         ("f1d0", A, False), ("f1d1", A, False), ("f2", incident_id("f2"), False),
     ]  # fmt: skip
     assert "li, wang" in run("evidence", "list").output
-    assert audited(data) == []
+    assert read_audit(data) == []
 
 
 def test_two_officers_open_a_finding_and_the_log_says_so_first(data, vault, run):
@@ -90,7 +90,7 @@ def test_two_officers_open_a_finding_and_the_log_says_so_first(data, vault, run)
     assert f"sha256     {digest(BODY)}  body" in shown.output
     assert "header     Server: nginx" in shown.output
     assert "process    2026-09-21T12:00:05+00:00  match: judged high" in shown.output
-    assert audited(data) == [
+    assert read_audit(data) == [
         ("evidence.open", "finding f1d0, keys of li and wang", "case 2026-7: police report")
     ]
 
@@ -127,8 +127,8 @@ def test_one_officer_a_stranger_or_a_wrong_passphrase_opens_nothing(
     assert isinstance(refused.exception, ConfigError)
     assert said in str(refused.exception)
     assert "vexTrout" not in refused.output
-    assert [action for action, _, _ in audited(data)] in ([], ["evidence.refused"])
-    assert ("not theirs" in said) == bool(audited(data))
+    assert [action for action, _, _ in read_audit(data)] in ([], ["evidence.refused"])
+    assert ("not theirs" in said) == bool(read_audit(data))
 
 
 def test_a_damaged_file_is_told_from_a_wrong_key_and_is_in_the_log(data, vault, run):
@@ -137,7 +137,7 @@ def test_a_damaged_file_is_told_from_a_wrong_key_and_is_in_the_log(data, vault, 
     path.write_bytes(written[:-9] + bytes([written[-9] ^ 1]) + written[-8:])
     refused = run("evidence", "open", "f1d0", *CASE)
     assert isinstance(refused.exception, CorruptError)
-    assert [action for action, _, _ in audited(data)] == ["evidence.refused"]
+    assert [action for action, _, _ in read_audit(data)] == ["evidence.refused"]
 
 
 def test_a_pack_has_all_of_an_incident_with_sums_that_hold(data, tmp_path, vault, run):
@@ -157,15 +157,15 @@ def test_a_pack_has_all_of_an_incident_with_sums_that_hold(data, tmp_path, vault
     )
     assert sums == {name: digest(content) for name, content in files.items()}
     assert files["f1d0/body"] == BODY
-    assert [action for action, _, _ in audited(data)] == ["evidence.pack"] * 2
+    assert [action for action, _, _ in read_audit(data)] == ["evidence.pack"] * 2
 
 
 def test_a_pack_is_never_in_the_data_folder_nor_over_a_file_nor_half(data, tmp_path, vault, run):
     there = tmp_path / "there"
     there.write_text("keep")
-    for out, said in ((data / "x.tar", "is in the data folder"), (there, "exists")):
+    for out, reason in ((data / "x.tar", "is in the data folder"), (there, "exists")):
         refused = run("evidence", "open", "f1d0", "--out", str(out), *CASE)
-        assert said in str(refused.exception)
+        assert reason in str(refused.exception)
     assert there.read_text() == "keep"
     vault.find("f1d1").path.write_bytes(vault.find("f1d1").path.read_bytes()[:-1])
     refused = run("evidence", "open", A, "--out", str(tmp_path / "half.tar"), *CASE)
@@ -175,15 +175,15 @@ def test_a_pack_is_never_in_the_data_folder_nor_over_a_file_nor_half(data, tmp_p
 
 
 def test_keygen_makes_a_pair_and_says_what_goes_where(tmp_path):
-    made = CliRunner().invoke(
+    result = CliRunner().invoke(
         app,
         ["evidence", "keygen", "chen", "--out", str(tmp_path)],
         input="correct horse 9\ncorrect horse 9\n",
     )
-    assert made.exit_code == 0, made.output
+    assert result.exit_code == 0, result.output
     assert (tmp_path / "chen.pem").exists()
-    assert "copy" in made.output
-    assert "correct horse" not in made.output
+    assert "copy" in result.output
+    assert "correct horse" not in result.output
 
 
 # --- holds
@@ -192,9 +192,9 @@ def test_keygen_makes_a_pair_and_says_what_goes_where(tmp_path):
 def test_a_held_incident_keeps_its_evidence_and_a_release_lets_it_go(
     data, vault, run, store, clock
 ):
-    said = run("incidents", "hold", A, *CASE)
-    assert said.exit_code == 0, said.output
-    assert "with its evidence (2 here)" in said.output
+    result = run("incidents", "hold", A, *CASE)
+    assert result.exit_code == 0, result.output
+    assert "with its evidence (2 here)" in result.output
     assert find_held(store) == {A}
     assert [item.head.finding for item in vault.items() if item.held] == ["f1d0", "f1d1"]
     assert "held" in run("evidence", "list").output
@@ -203,7 +203,7 @@ def test_a_held_incident_keeps_its_evidence_and_a_release_lets_it_go(
     assert "with its evidence (2 here)" in run("incidents", "hold", A, "--end", *CASE).output
     assert find_held(store) == set()
     assert vault.expire(180, clocks_at(later)) == 2
-    assert [(action, what) for action, what, _ in audited(data)] == [
+    assert [(action, what) for action, what, _ in read_audit(data)] == [
         ("incident.hold", A),
         ("incident.release", A),
     ]
@@ -227,7 +227,7 @@ def test_findings_are_kept_where_no_incident_is_known(data, vault, run):
     assert "no evidence of that finding" in str(
         run("incidents", "hold", "f2", "nobody", *CASE).exception
     )
-    assert [action for action, _, _ in audited(data)][:2] == ["evidence.keep", "evidence.let_go"]
+    assert [action for action, _, _ in read_audit(data)][:2] == ["evidence.keep", "evidence.let_go"]
 
 
 def test_what_cannot_be_held_or_released_is_said(vault, run):
@@ -249,21 +249,21 @@ def test_nothing_of_a_held_incident_expires(data, vault, store, clock, context):
     holds.set(A, by="Li", case="7", reason="police")
     later = clock.as_clock().now() + timedelta(days=5_000)
     expire(store, StoreSettings(), clocks_at(later))
-    kept = {
+    counts = {
         kind.__name__: store.count(kind, DocumentFilter())
         for kind in CLASSES
         if store.count(kind, DocumentFilter())
     }
-    assert kept == {
+    assert counts == {
         "Sighting": 2,
         "Exposure": 2,
-        "Holding": kept["Holding"],
+        "Holding": counts["Holding"],
         "Incident": 1,
         "Decision": 1,
         "Notification": 1,
         "Hold": 1,
     }
-    assert {one.incident for one in store.scroll(Holding, DocumentFilter())} == {A}
+    assert {holding.incident for holding in store.scroll(Holding, DocumentFilter())} == {A}
     assert store.get(Incident, A).frozen_at is None
     holds.release(A, by="Li", case="7", reason="closed")
     expire(store, StoreSettings(), clocks_at(later + timedelta(days=5_000)))
@@ -275,13 +275,13 @@ def test_nothing_of_a_held_incident_expires(data, vault, store, clock, context):
 
 def test_a_hold_keeps_what_the_parts_of_an_incident_hold(data, vault, store, clock, context):
     facts = store.get(Incident, A)
-    [seen, *_] = store.scroll(Sighting, DocumentFilter())
-    [known, *_] = store.scroll(Exposure, DocumentFilter())
+    [sighting, *_] = store.scroll(Sighting, DocumentFilter())
+    [exposure, *_] = store.scroll(Exposure, DocumentFilter())
     store.put([
         facts.model_copy(update={"parts": ("INC-B",)}),
         facts.model_copy(update={"id": "INC-B", "part_of": A}),
-        seen.model_copy(update={"id": "f2", "incident": "INC-B"}),
-        known.model_copy(update={"id": "e2", "incident": "INC-B"}),
+        sighting.model_copy(update={"id": "f2", "incident": "INC-B"}),
+        exposure.model_copy(update={"id": "e2", "incident": "INC-B"}),
     ])  # fmt: skip
     holds = Holds(store, vault, context.trail(), clock.as_clock())
     assert holds.set(A, by="Li", case="7", reason="police") == 3

@@ -55,7 +55,7 @@ def queue(work) -> IncidentQueue:
     return IncidentQueue(work, "Li Wei")
 
 
-def told(store, id_: str, at) -> None:
+def store_notification(store, id_: str, at) -> None:
     store.put([Notification(
         id=f"{id_}:desk:high", tenant="bank", incident=id_, at=at, due=at, channel="desk",
         what="high", why="new",
@@ -69,21 +69,23 @@ def ids(queue: IncidentQueue, **view) -> list[str]:
 
 def test_acknowledging_names_the_clocks_that_it_starts(store, cases, queue):
     store.put([incident("INC-A", **CLOCKED)])
-    said = cases.acknowledge("INC-A", by="Li Wei")
-    assert said.clocks == ("pboc-2025 brief", "pboc-2025 first")
+    outcome = cases.acknowledge("INC-A", by="Li Wei")
+    assert outcome.clocks == ("pboc-2025 brief", "pboc-2025 first")
     title = regimes()["pboc-2025"].title
     assert (
-        said.words()
+        outcome.words()
         == f"INC-A: acknowledged by Li Wei. Deadlines started: {title} (brief report), {title}"
         " (first report)"
     )
-    assert queue.page(QueueFilter()).rows[0].item.running == said.clocks
+    assert queue.page(QueueFilter()).rows[0].item.running == outcome.clocks
     assert cases.acknowledge("INC-A", by="Li Wei").words() == "INC-A: acknowledged by Li Wei"
 
 
 def test_what_would_start_is_known_before(store, cases):
-    store.put([one := incident("INC-A", **CLOCKED)])
-    assert [duty.stage.id for duty in cases.preview_started(one, cases.find_deadlines(one))] == [
+    store.put([clocked := incident("INC-A", **CLOCKED)])
+    assert [
+        duty.stage.id for duty in cases.preview_started(clocked, cases.find_deadlines(clocked))
+    ] == [
         "brief",
         "first",
     ]
@@ -93,8 +95,8 @@ def test_what_would_start_is_known_before(store, cases):
 def test_what_is_assigned_is_in_the_tab_of_whoever_has_it(store, cases, queue, context):
     store.put([incident("INC-A"), incident("INC-B")])
     assert ids(queue, tab="mine") == []
-    said = cases.assign("INC-A", "Li Wei", by="Wang Fang", due="+3d")
-    assert said.words().startswith("INC-A: assigned to Li Wei, due 20")
+    outcome = cases.assign("INC-A", "Li Wei", by="Wang Fang", due="+3d")
+    assert outcome.words().startswith("INC-A: assigned to Li Wei, due 20")
     assert ids(queue, tab="mine") == ["INC-A"]
     assert ids(queue, tab="unassigned") == ids(queue, assignee="-") == ["INC-B"]
     assert ids(queue)[0] == "INC-A"  # what is due stands first
@@ -116,7 +118,7 @@ def test_a_due_date_that_is_none_is_refused_and_nothing_is_done(store, cases, du
 REPORT = {"channel": "fax", "reference": "R-1"}
 
 
-def confirmed(cases, made) -> None:
+def confirm(cases, made) -> None:
     """Have another person confirm what waits."""
     Cases(cases.work, cases.trail, SECOND).answer(
         made.decision.incident, made.decision.id, by="Wang Fang", confirm=True
@@ -125,34 +127,34 @@ def confirmed(cases, made) -> None:
 
 def test_what_has_deadlines_that_run_is_resolved_once_they_are_met(store, cases, queue, clock):
     store.put([incident("INC-A", **CLOCKED)])
-    told(store, "INC-A", clock.as_clock().now())
+    store_notification(store, "INC-A", clock.as_clock().now())
     assert isinstance(cases.decide("INC-A", "resolved", by="Li Wei").decision, PendingDecision)
     assert ids(queue) == ["INC-A"]
-    confirmed(cases, cases.decide("INC-A", "reported pboc-2025 first", by="Li Wei", **REPORT))
+    confirm(cases, cases.decide("INC-A", "reported pboc-2025 first", by="Li Wei", **REPORT))
     assert cases.decide("INC-A", "resolved", by="Li Wei").words() == "INC-A: resolved by Li Wei"
     assert ids(queue, tab="closed") == ["INC-A"]
 
 
 def test_it_is_not_reported_while_another_report_is_owed(store, cases, queue, clock):
     store.put([incident("INC-A", **CLOCKED)])
-    told(store, "INC-A", clock.as_clock().now())
-    confirmed(cases, cases.decide("INC-A", "reported pboc-2025 brief", by="Li Wei", **REPORT))
+    store_notification(store, "INC-A", clock.as_clock().now())
+    confirm(cases, cases.decide("INC-A", "reported pboc-2025 brief", by="Li Wei", **REPORT))
     assert queue.page(QueueFilter()).rows[0].item.status == "confirmed"
-    confirmed(cases, cases.decide("INC-A", "reported pboc-2025 first", by="Li Wei", **REPORT))
+    confirm(cases, cases.decide("INC-A", "reported pboc-2025 first", by="Li Wei", **REPORT))
     assert queue.page(QueueFilter()).rows[0].item.status == "reported"
 
 
 def test_closing_several_says_which_wait_for_a_second_person(store, cases, queue, clock):
     store.put([incident("INC-A", **CLOCKED), incident("INC-B"), incident("INC-C")])
-    told(store, "INC-A", clock.as_clock().now())
-    said = cases.several(
+    store_notification(store, "INC-A", clock.as_clock().now())
+    outcomes = cases.several(
         ["INC-A", "INC-B", "INC-Z"], lambda id_: cases.close(id_, "resolved", by="Li Wei")
     )
-    assert [one.incident for one in select_refused(said)] == ["INC-Z"]
+    assert [outcome.incident for outcome in select_refused(outcomes)] == ["INC-Z"]
     title = regimes()["pboc-2025"].title
     clocks = f"{title} (brief report), {title} (first report)"
     waits = "waiting for a second person: nobody: add an account with role lead or dpo"
-    assert said[0].words() == f"INC-A: {waits}. Until then these deadlines run: {clocks}"
+    assert outcomes[0].words() == f"INC-A: {waits}. Until then these deadlines run: {clocks}"
     assert ids(queue) == ["INC-A", "INC-C"]
 
 
@@ -193,29 +195,35 @@ def test_a_false_positive_needs_a_reason_and_comes_back_when_its_time_is_over(
     returns.turn()
     returns.turn()
     assert ids(queue) == ["INC-A"]
-    back = [one for one in store.scroll(Decision, DocumentFilter()) if one.act == "returned"]
-    assert [(one.by, one.value, one.status) for one in back] == [("ullage", "expired", "open")]
+    back = [
+        decision
+        for decision in store.scroll(Decision, DocumentFilter())
+        if decision.act == "returned"
+    ]
+    assert [(decision.by, decision.value, decision.status) for decision in back] == [
+        ("ullage", "expired", "open")
+    ]
 
 
 def test_a_false_positive_comes_back_when_something_new_arrives(store, cases, queue, returns):
-    store.put([one := incident("INC-A")])
+    store.put([filed := incident("INC-A")])
     cases.excuse("INC-A", "chance", by="Li Wei")
-    returns.handle_written_incidents({"INC-A": one}, [one.model_copy(update={"sightings": 2})])
+    returns.handle_written_incidents({"INC-A": filed}, [filed.model_copy(update={"sightings": 2})])
     assert ids(queue) == []  # the same again is no news
-    grown = one.model_copy(update={"customers": 2})
+    grown = filed.model_copy(update={"customers": 2})
     store.put([grown])
-    returns.handle_written_incidents({"INC-A": one}, [grown])
+    returns.handle_written_incidents({"INC-A": filed}, [grown])
     assert ids(queue) == ["INC-A"]
 
 
 def test_what_is_filed_has_its_line_in_the_queue_at_once(store, cases, returns):
-    store.put([one := incident("INC-A")])
-    returns.handle_written_incidents({}, [one])
+    store.put([filed := incident("INC-A")])
+    returns.handle_written_incidents({}, [filed])
     assert store.get(WorkItem, "INC-A").stage == "open"
 
 
 def test_a_takedown_goes_from_state_to_state(store, cases):
-    store.put([one := incident("INC-A")])
+    store.put([filed := incident("INC-A")])
     with pytest.raises(
         QueryError, match="removed only after: requested, sent, back again; now: not requested"
     ):
@@ -225,22 +233,25 @@ def test_a_takedown_goes_from_state_to_state(store, cases):
             cases.takedown("INC-A", state, by="Li Wei").words()
             == f"INC-A: takedown {STATES[state]}"
         )
-    assert find_takedown_state(cases.find_deadlines(one).decisions) == "sent"
+    assert find_takedown_state(cases.find_deadlines(filed).decisions) == "sent"
 
 
 def test_two_incidents_are_linked_on_both_sides_and_unlinked_again(store, cases):
     pair = incident("INC-A"), incident("INC-B")
     store.put([*pair, incident("INC-C", tenant="shop")])
     cases.link("INC-A", "INC-B", by="Li Wei")
-    assert [find_links(one, cases.find_deadlines(one).decisions) for one in pair] == [
+    assert [find_links(linked, cases.find_deadlines(linked).decisions) for linked in pair] == [
         ("INC-B",),
         ("INC-A",),
     ]
     cases.link("INC-B", "INC-A", by="Li Wei", end=True)
-    assert [find_links(one, cases.find_deadlines(one).decisions) for one in pair] == [(), ()]
-    for other in ("INC-A", "INC-C", "INC-Z"):
+    assert [find_links(linked, cases.find_deadlines(linked).decisions) for linked in pair] == [
+        (),
+        (),
+    ]
+    for target in ("INC-A", "INC-C", "INC-Z"):
         with pytest.raises(QueryError):
-            cases.link("INC-A", other, by="Li Wei")
+            cases.link("INC-A", target, by="Li Wei")
 
 
 def test_a_sighting_that_is_detached_becomes_an_incident_and_its_like_follows_it(
@@ -260,11 +271,11 @@ def test_a_sighting_that_is_detached_becomes_an_incident_and_its_like_follows_it
         "incident within a minute" in cases.detach(a, "g", by="Li Wei", note="another list").words()
     )
     returns.turn()
-    kept, new = store.get(Incident, a), store.get(Incident, b)
-    assert (kept.customers, kept.sightings, kept.sites) == (3, 1, ("paste",))
+    remaining, new = store.get(Incident, a), store.get(Incident, b)
+    assert (remaining.customers, remaining.sightings, remaining.sites) == (3, 1, ("paste",))
     assert (new.customers, new.sightings, new.sites, new.apart) == (3, 1, ("forum",), (a,))
     assert {e.subject for e in store.scroll(Exposure, DocumentFilter({"incident": (a,)}))} == {
-        handle(one) for one in "abc"
+        handle(person) for person in "abc"
     }
     before = store.get(Sighting, "g")
     returns.turn()
@@ -300,9 +311,9 @@ def test_a_decision_that_is_refused_names_the_member_that_is_wrong(store, cases,
 
 def last(cases, id_: str, act: str) -> str:
     """Return the id of the last entry of that kind."""
-    one = cases.incident(id_)
+    incident_ = cases.incident(id_)
     return max(
-        (d for d in cases.find_deadlines(one).decisions if d.act == act), key=lambda d: d.at
+        (d for d in cases.find_deadlines(incident_).decisions if d.act == act), key=lambda d: d.at
     ).id
 
 
@@ -333,33 +344,36 @@ def test_a_link_is_undone_on_both_sides(store, cases):
     store.put(pair)
     cases.link("INC-A", "INC-B", by="Li Wei")
     cases.undo("INC-B", last(cases, "INC-B", "linked"), by="Li Wei")
-    assert [find_links(one, cases.find_deadlines(one).decisions) for one in pair] == [(), ()]
+    assert [find_links(linked, cases.find_deadlines(linked).decisions) for linked in pair] == [
+        (),
+        (),
+    ]
     cases.link("INC-A", "INC-B", by="Li Wei")
     cases.link("INC-A", "INC-B", by="Li Wei", end=True)
     cases.undo("INC-A", last(cases, "INC-A", "unlinked"), by="Li Wei")
-    assert [find_links(one, cases.find_deadlines(one).decisions) for one in pair] == [
+    assert [find_links(linked, cases.find_deadlines(linked).decisions) for linked in pair] == [
         ("INC-B",),
         ("INC-A",),
     ]
 
 
 def test_what_has_legal_effect_is_not_undone(store, cases, clock):
-    store.put([incident("INC-A"), one := incident("INC-B", **CLOCKED)])
+    store.put([incident("INC-A"), clocked := incident("INC-B", **CLOCKED)])
     cases.decide("INC-A", "confirmed", by="Li Wei")
     entry = next(iter(store.scroll(Decision, DocumentFilter()))).id
     for id_ in (entry, "INC-A:nothing"):
         with pytest.raises(QueryError):
             cases.undo("INC-A", id_, by="Li Wei")
     cases.link("INC-A", "INC-B", by="Li Wei")
-    told(store, "INC-B", clock.as_clock().now())
-    running = cases.find_deadlines(one).running
-    assert find_links(one, cases.find_deadlines(one).decisions) == ("INC-A",)
+    store_notification(store, "INC-B", clock.as_clock().now())
+    running = cases.find_deadlines(clocked).running
+    assert find_links(clocked, cases.find_deadlines(clocked).decisions) == ("INC-A",)
     cases.undo("INC-A", last(cases, "INC-A", "linked"), by="Li Wei")
-    assert find_links(one, cases.find_deadlines(one).decisions) == ()
-    assert cases.find_deadlines(one).running == running != ()
+    assert find_links(clocked, cases.find_deadlines(clocked).decisions) == ()
+    assert cases.find_deadlines(clocked).running == running != ()
 
 
-def apart(store, clock) -> tuple[str, str]:
+def fold_two_posts(store, clock) -> tuple[str, str]:
     fold_all(
         store,
         clock,
@@ -374,7 +388,7 @@ def apart(store, clock) -> tuple[str, str]:
 def test_incidents_are_merged_and_split_again_with_a_reason(
     store, cases, returns, queue, clock, context
 ):
-    a, b = apart(store, clock)
+    a, b = fold_two_posts(store, clock)
     before = store.get(Incident, a)
     with pytest.raises(QueryError, match="grounds"):
         cases.merge(a, b, by="Li Wei", note=" ")
@@ -399,9 +413,9 @@ def test_incidents_are_merged_and_split_again_with_a_reason(
     )
     returns.turn()
     returns.turn()
-    after, other = store.get(Incident, a), store.get(Incident, b)
+    after, merged = store.get(Incident, a), store.get(Incident, b)
     assert after == before
-    assert (other.part_of, other.customers, other.sightings, sorted(ids(queue))) == (
+    assert (merged.part_of, merged.customers, merged.sightings, sorted(ids(queue))) == (
         "",
         2,
         1,
@@ -419,7 +433,7 @@ def test_incidents_are_merged_and_split_again_with_a_reason(
 def test_what_is_posted_goes_to_the_whole_while_it_is_one_and_stays_there(
     store, cases, returns, clock
 ):
-    a, b = apart(store, clock)
+    a, b = fold_two_posts(store, clock)
     cases.merge(a, b, by="Li Wei", note="one seller")
     returns.turn()
     fold_all(store, clock, [finding("h", range(30, 40), people="de", site="other")])
@@ -429,7 +443,7 @@ def test_what_is_posted_goes_to_the_whole_while_it_is_one_and_stays_there(
     returns.turn()
     fold_all(store, clock, [finding("i", range(30, 40), people="de", site="fifth")])
     assert store.get(Sighting, "i").incident == b
-    assert [store.get(Incident, one).sightings for one in (a, b)] == [2, 2]
+    assert [store.get(Incident, part).sightings for part in (a, b)] == [2, 2]
 
 
 def test_what_is_merged_must_be_open_and_of_one_tenant(store, cases, clock):
@@ -444,7 +458,7 @@ def test_what_is_merged_must_be_open_and_of_one_tenant(store, cases, clock):
     store.put(
         [incident("INC-E", part_of="INC-A"), incident("INC-F", frozen_at=clock.as_clock().now())]
     )
-    told(store, "INC-B", clock.as_clock().now())
+    store_notification(store, "INC-B", clock.as_clock().now())
     cases.decide("INC-D", "resolved", by="Li Wei")
     before = store.count(Decision, DocumentFilter())
     for pair in "AA AC DA AE EA AF FA AZ".split():
@@ -459,11 +473,11 @@ def test_what_is_merged_must_be_open_and_of_one_tenant(store, cases, clock):
 def test_a_split_after_which_a_deadline_of_the_whole_runs_nowhere_waits(
     store, cases, returns, clock
 ):
-    a, b = apart(store, clock)
+    a, b = fold_two_posts(store, clock)
     cases.merge(a, b, by="Li Wei", note="one seller")
     returns.turn()
     store.put([store.get(Incident, a).model_copy(update=CLOCKED)])
-    told(store, a, clock.as_clock().now())
+    store_notification(store, a, clock.as_clock().now())
     assert isinstance(cases.split(a, b, by="Li Wei", note="another's").decision, PendingDecision)
     returns.turn()
     assert store.get(Incident, b).part_of == a

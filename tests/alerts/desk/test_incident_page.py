@@ -85,14 +85,14 @@ def test_everything_that_was_done_is_in_the_history(browser, store):
             == 303
         ), form
     text = browser.get("/incidents/INC-A").text
-    for said in (
+    for line in (
         "assigned to Li Wei",
         "called the site",
         "takedown sent",
         "linked with INC-B",
         "numbers that match by chance",
     ):
-        assert said in text, said
+        assert line in text, line
 
 
 def test_customers_leave_as_handles_and_that_is_in_the_audit_log(browser, store, clock, context):
@@ -116,13 +116,13 @@ def test_a_report_and_a_letter_are_files(browser, store, clock):
 
 def test_a_letter_asks_for_the_posts_that_are_there(browser, store, clock):
     fold_all(store, clock, [finding("f", range(10), people="abc")])
-    [seen] = store.scroll(Sighting, DocumentFilter())
+    [sighting] = store.scroll(Sighting, DocumentFilter())
     gone = {"gone_at": clock.as_clock().now(), "gone_how": "deleted"}
-    store.put([seen.model_copy(update={"id": "gone", "site": "elsewhere", **gone})])
-    asked = browser.post(f"/incidents/{incident_id('f')}/letter", {"lang": "en"}).text
-    assert seen.site in asked
-    assert "elsewhere" not in asked
-    store.put([seen.model_copy(update=gone)])
+    store.put([sighting.model_copy(update={"id": "gone", "site": "elsewhere", **gone})])
+    letter = browser.post(f"/incidents/{incident_id('f')}/letter", {"lang": "en"}).text
+    assert sighting.site in letter
+    assert "elsewhere" not in letter
+    store.put([sighting.model_copy(update=gone)])
     refused = browser.post(f"/incidents/{incident_id('f')}/letter", {"lang": "en"})
     assert refused.status_code == 400
     assert "All posts of this incident have been removed" in refused.text
@@ -185,9 +185,9 @@ def test_a_correction_of_a_report_is_a_second_entry_that_says_what_was_wrong(alo
     )
     assert corrected.status_code == 303
     clock = next(
-        one
-        for one in browser.get("/v1/incidents/INC-A").json()["deadlines"]
-        if one["regime"] == "pipl-57"
+        deadline
+        for deadline in browser.get("/v1/incidents/INC-A").json()["deadlines"]
+        if deadline["regime"] == "pipl-57"
     )
     assert (clock["state"], clock["channel"], clock["reference"]) == ("met", "portal", "R-2")
     shown = browser.get("/incidents/INC-A").text
@@ -210,13 +210,13 @@ def test_one_letter_may_be_several_reports_each_a_record_of_its_own(alone, brows
         "nfra-2024 written",
     }, "final is of another moment"
     letter = {"status": "reported pboc-2025 first", "token": "1" * 16, **SENT, "reference": "R-1"}
-    for others in (["pboc-2025 brief", "gdpr first"], ["pipl-57 first"], ["nfra-2024 first"]):
-        wrong = browser.post("/incidents/INC-A/decisions", {**letter, "also": others})
+    for stages in (["pboc-2025 brief", "gdpr first"], ["pipl-57 first"], ["nfra-2024 first"]):
+        wrong = browser.post("/incidents/INC-A/decisions", {**letter, "also": stages})
         assert (wrong.status_code, "of the same rule" in wrong.text) == (400, True)
-    made = {"incident": ("INC-A",)}
-    assert not [one for one in store.scroll(Decision, DocumentFilter(made)) if one.regime], (
-        "none, as one of them is wrong"
-    )
+    of_incident = {"incident": ("INC-A",)}
+    assert not [
+        report for report in store.scroll(Decision, DocumentFilter(of_incident)) if report.regime
+    ], "none, as one of them is wrong"
     for _ in range(2):  # the same form sent twice records nothing twice
         assert (
             browser.post(
@@ -224,8 +224,10 @@ def test_one_letter_may_be_several_reports_each_a_record_of_its_own(alone, brows
             ).status_code
             == 303
         )
-    sent = [one for one in store.scroll(Decision, DocumentFilter(made)) if one.regime]
-    assert sorted((one.regime, one.stage, one.reference) for one in sent) == [
+    sent = [
+        report for report in store.scroll(Decision, DocumentFilter(of_incident)) if report.regime
+    ]
+    assert sorted((report.regime, report.stage, report.reference) for report in sent) == [
         ("pboc-2025", "brief", "R-1"),
         ("pboc-2025", "first", "R-1"),
     ]

@@ -15,7 +15,7 @@ from tests.alerts.builders import incident
 CLOCKED = {"severity": "high", "origin": "ours", "clock": "run", "customers": 100}
 
 
-def shown(text: str) -> list[str]:
+def find_listed_ids(text: str) -> list[str]:
     return re.findall(r'class="what"><a href="/incidents/([^"]+)"', text)
 
 
@@ -24,7 +24,7 @@ def test_a_series_is_one_row_which_leads_to_the_others(browser, store):
         [incident(f"INC-{n}", series=("@0a1b2c3d",), authors=("@0a1b2c3d",)) for n in range(4)]
     )
     text = browser.get("/").text
-    assert len(shown(text)) == 1
+    assert len(find_listed_ids(text)) == 1
     assert "+3 by this seller" in text
     assert "seller=%400a1b2c3d" in text
 
@@ -34,7 +34,7 @@ def test_filters_stay_in_links_and_fields(browser, store):
         [incident("INC-A", severity="high", origin="ours"), incident("INC-B", severity="low")]
     )
     text = browser.get("/", params={"severity": "high", "origin": "ours"}).text
-    assert shown(text) == ["INC-A"]
+    assert find_listed_ids(text) == ["INC-A"]
     assert '<option value="high" selected>' in text
     assert '<option value="ours" selected>' in text
     for link in re.findall(r'<th[^>]*><a href="([^"]+)"', text):
@@ -55,8 +55,11 @@ def test_several_are_assigned_and_the_page_says_so(browser, accounts, store):
     answer = browser.post("/incidents/bulk", form)
     assert answer.status_code == 200
     assert "INC-A: assigned to Wang Fang, due 20" in answer.text
-    assert shown(browser.get("/?tab=unassigned").text) == ["INC-C"]
-    assert {one.act for one in store.scroll(Decision, DocumentFilter())} == {"assigned", "due"}
+    assert find_listed_ids(browser.get("/?tab=unassigned").text) == ["INC-C"]
+    assert {decision.act for decision in store.scroll(Decision, DocumentFilter())} == {
+        "assigned",
+        "due",
+    }
 
 
 def test_closing_several_says_which_wait_for_a_second_person(browser, store):
@@ -71,8 +74,8 @@ def test_closing_several_says_which_wait_for_a_second_person(browser, store):
     }
     text = browser.post("/incidents/bulk", form).text
     assert {
-        one.incident
-        for one in store.scroll(Decision, DocumentFilter({"status": ("false_positive",)}))
+        decision.incident
+        for decision in store.scroll(Decision, DocumentFilter({"status": ("false_positive",)}))
     } == {"INC-B"}
     assert (
         "INC-A: waiting for a second person: nobody: add an account with role lead or dpo" in text
@@ -145,8 +148,8 @@ def test_a_row_says_what_leaked_and_where_and_below_it_the_likely_scam(browser, 
     ],
 )  # fmt: skip
 def test_an_incident_is_called_after_what_leaked_of_whom_and_where(facts, said):
-    known = {"sites": ("forum",), "kinds": (), "fields": (), "alarm": False, **facts}
-    assert heading(incident("INC-A", **known)) == said
+    fields = {"sites": ("forum",), "kinds": (), "fields": (), "alarm": False, **facts}
+    assert heading(incident("INC-A", **fields)) == said
 
 
 def test_filters_are_kept_for_whoever_saved_them(browser, log_in, store):
@@ -209,7 +212,7 @@ def test_owners_are_chosen_from_accounts_and_dates_from_a_calendar(browser, acco
     browser.post("/incidents/bulk", {**form, "to": "Wang Fang"})
     accounts.set_disabled("Wang Fang", is_disabled=True)
     text = browser.get("/?assignee=Wang Fang&since=2026-09-01").text
-    assert shown(text) == ["INC-A"]
+    assert find_listed_ids(text) == ["INC-A"]
     assert '<option value="Wang Fang" selected>Wang Fang</option>' in text, (
         "who has no account any more can be looked for as well"
     )

@@ -52,25 +52,25 @@ def pseudonyms(desk: Browser, context: Context, store, clock) -> list[str]:
     (context.data / "building").mkdir(mode=0o700)
     (context.data / "bank.subjects").rename(context.data / "building" / "bank.subjects")
     people = all_handles(context)[:3]
-    found = tuple(
-        factories.match(subject=one, index_tag=handle(one), row=row)
-        for row, one in enumerate(people)
+    matches = tuple(
+        factories.match(subject=person, index_tag=handle(person), row=row)
+        for row, person in enumerate(people)
     )
     fold_all(
         store,
         clock,
-        [finding("f", range(10)).model_copy(update={"matches": found, "alarm": False})],
+        [finding("f", range(10)).model_copy(update={"matches": matches, "alarm": False})],
     )
     return people
 
 
 def all_handles(context: Context) -> list[str]:
-    found = []
+    handles = []
     for _, plain in subjects._decrypt(
         context.data / "building" / "bank.subjects", context.keys, "bank"
     ):
-        found += [line.partition(",")[0] for line in plain.decode().split("\n") if line]
-    return found
+        handles += [line.partition(",")[0] for line in plain.decode().split("\n") if line]
+    return handles
 
 
 @pytest.fixture
@@ -97,13 +97,13 @@ def people(desk: Browser, accounts: Accounts) -> Callable[[str], Browser]:
 
 
 def ask(who: Browser, **more: str):
-    said = {"case": "2026-17", "note": "warn the customers", "token": next(TOKENS), **more}
-    return who.post(f"{PATH}/references", said)
+    form = {"case": "2026-17", "note": "warn the customers", "token": next(TOKENS), **more}
+    return who.post(f"{PATH}/references", form)
 
 
 def entry_in(who: Browser) -> str:
-    found = re.search(r'name="entry" value="([^"]+)"', who.get(PATH).text)
-    return found[1] if found else ""
+    entry = re.search(r'name="entry" value="([^"]+)"', who.get(PATH).text)
+    return entry[1] if entry else ""
 
 
 def answer(who: Browser, entry: str, answer: str = "approve", note: str = ""):
@@ -118,11 +118,11 @@ def take(who: Browser, entry: str):
 
 
 def trail(context: Context) -> list[tuple[str, str, str]]:
-    found = [one for _, one in audit.read_entries(context.data / "audit")]
+    entries = [record for _, record in audit.read_entries(context.data / "audit")]
     return [
-        (one.action, one.actor, one.reason)
-        for one in found
-        if re.search("references|subjects", one.action)
+        (record.action, record.actor, record.reason)
+        for record in entries
+        if re.search("references|subjects", record.action)
     ]
 
 
@@ -138,14 +138,17 @@ def test_a_request_is_approved_by_another_person_and_resolved_by_match(
     assert refused.status_code == 400
     assert "This request is not approved, or no longer" in refused.text
     assert answer(approver, entry).status_code == 303
-    taken = take(asker, entry)
+    download = take(asker, entry)
     assert (
-        taken.headers["content-disposition"] == f'attachment; filename="{INCIDENT}-references.csv"'
+        download.headers["content-disposition"]
+        == f'attachment; filename="{INCIDENT}-references.csv"'
     )
-    assert taken.headers["cache-control"] == "no-store"
-    rows = {row["handle"]: row["customer_ref"] for row in csv.DictReader(io.StringIO(taken.text))}
+    assert download.headers["cache-control"] == "no-store"
+    rows = {
+        row["handle"]: row["customer_ref"] for row in csv.DictReader(io.StringIO(download.text))
+    }
     assert rows.keys() == {*pseudonyms}
-    assert {*rows.values()} < {one["customer_ref"] for one in CUSTOMERS}
+    assert {*rows.values()} < {record["customer_ref"] for record in CUSTOMERS}
     assert len({*rows.values()}) == 3
     why = "warn the customers"
     assert sorted(trail(context)) == sorted([
@@ -155,9 +158,9 @@ def test_a_request_is_approved_by_another_person_and_resolved_by_match(
         ("incident.references_taken", "Wang Fang", why),
     ])  # fmt: skip
     [resolved] = [
-        one
-        for _, one in audit.read_entries(context.data / "audit")
-        if one.action == "subjects.resolve"
+        customer
+        for _, customer in audit.read_entries(context.data / "audit")
+        if customer.action == "subjects.resolve"
     ]
     assert (
         resolved.object
@@ -172,7 +175,7 @@ def test_a_request_is_approved_by_another_person_and_resolved_by_match(
 
 
 def test_nobody_approves_their_own_request_or_takes_that_of_another(match, people):
-    asker, other, approver = (
+    asker, colleague, approver = (
         people("Wang Fang", "fraud"),
         people("Chen Jie", "lead"),
         people("Zhao Min", "resolver"),
@@ -182,7 +185,7 @@ def test_nobody_approves_their_own_request_or_takes_that_of_another(match, peopl
     assert answer(asker, entry).status_code == 403, "who asks has not the permission"
     assert ask(approver).status_code == 403, "nor has who approves the other"
     answer(approver, entry)
-    assert "only who asked may download" in take(other, entry).text.lower()
+    assert "only who asked may download" in take(colleague, entry).text.lower()
     assert take(approver, entry).status_code == 403
 
 
@@ -235,14 +238,16 @@ def test_customers_who_came_after_the_request_are_not_handed_out(
     ask(asker)
     entry = entry_in(approver)
     answer(approver, entry)
-    [one, *_] = store.scroll(Exposure, DocumentFilter({"incident": (INCIDENT,)}))
+    [exposure, *_] = store.scroll(Exposure, DocumentFilter({"incident": (INCIDENT,)}))
     store.put(
-        [one.model_copy(update={"id": f"{INCIDENT}:new", "subject": all_handles(context)[3]})]
+        [exposure.model_copy(update={"id": f"{INCIDENT}:new", "subject": all_handles(context)[3]})]
     )
-    store.delete(Exposure, [one.id])
-    taken = take(asker, entry)
-    rows = {row["handle"] for row in csv.DictReader(io.StringIO(taken.text)) if row["customer_ref"]}
-    assert rows == {*pseudonyms} - {one.subject}
+    store.delete(Exposure, [exposure.id])
+    download = take(asker, entry)
+    rows = {
+        row["handle"] for row in csv.DictReader(io.StringIO(download.text)) if row["customer_ref"]
+    }
+    assert rows == {*pseudonyms} - {exposure.subject}
     store.delete(
         Exposure,
         [

@@ -15,7 +15,7 @@ def post(
 ) -> Finding:
     """Return a post with the phone number of one customer."""
     groups = (RowGroup(fields=fields, rows=1, matched=1),)
-    made = {
+    post_statistics = {
         "candidates": {"phone": 1},
         "groups": groups,
         "field_map": dict.fromkeys(fields, 1),
@@ -23,7 +23,12 @@ def post(
         **statistics,
     }
     return finding(
-        "f", (), people="a", fields=fields, capture={"category": category}, statistics=made
+        "f",
+        (),
+        people="a",
+        fields=fields,
+        capture={"category": category},
+        statistics=post_statistics,
     )
 
 

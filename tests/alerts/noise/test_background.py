@@ -165,7 +165,9 @@ def test_more_in_a_post_never_makes_it_background(traits):
             {"jargon": {**traits.jargon, "TRADE": 9}},
             {"candidates": {**traits.candidates, "card": 9}},
         ]
-        assert [RULES.decide(traits.model_copy(update=one)) for one in more] == [None] * len(more)
+        assert [RULES.decide(traits.model_copy(update=change)) for change in more] == [None] * len(
+            more
+        )
 
 
 def test_every_rule_says_what_it_is_and_why():

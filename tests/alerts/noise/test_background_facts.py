@@ -16,8 +16,8 @@ from ullage.settings import StoreSettings
 
 
 def own_number(name: str, person: object, site: str = "board"):
-    told = finding(name, people=[person], site=site, fields=("PHONE",))
-    return told.model_copy(update={"statistics": post().statistics})
+    phone_finding = finding(name, people=[person], site=site, fields=("PHONE",))
+    return phone_finding.model_copy(update={"statistics": post().statistics})
 
 
 def test_background_is_a_fact_of_its_site_and_rule_and_nothing_else(store, clock):
@@ -88,8 +88,8 @@ def test_a_leak_with_the_same_customer_is_an_incident_all_the_same(store, clock)
 
 
 def test_a_finding_in_parts_is_never_background(store, clock):
-    told = own_number("f", "a").model_copy(update={"parts": 2})
-    fold_all(store, clock, [told, told.model_copy(update={"part": 2})])
+    part = own_number("f", "a").model_copy(update={"parts": 2})
+    fold_all(store, clock, [part, part.model_copy(update={"part": 2})])
     assert (store.count(Background, DocumentFilter()), store.count(Sighting, DocumentFilter())) == (
         0,
         1,

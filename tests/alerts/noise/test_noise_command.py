@@ -50,29 +50,38 @@ def rows(result: Result) -> list[dict]:
 
 
 def test_what_is_silenced_says_so_in_list_and_show_with_who_and_why(run):
-    done = run(*SILENCE)
-    assert (done.exit_code, "site paste of bank is silent until 2026-10-21" in done.stdout) == (
+    result = run(*SILENCE)
+    assert (result.exit_code, "site paste of bank is silent until 2026-10-21" in result.stdout) == (
         0,
         True,
     )
     assert run("list").stdout.count("suppressed") == 1
     assert "suppressed by 王芳 until 2026-10-21" in run("show", A).stdout
-    told = {row["id"]: row["suppressed"] for row in rows(run("list", "--json"))}
-    assert (told[A]["by"], told[A]["reason"], told[incident_id("g")]) == ("王芳", "招聘帖", None)
+    suppressed = {row["id"]: row["suppressed"] for row in rows(run("list", "--json"))}
+    assert (suppressed[A]["by"], suppressed[A]["reason"], suppressed[incident_id("g")]) == (
+        "王芳",
+        "招聘帖",
+        None,
+    )
     assert json.loads(run("show", A, "--json").stdout)["suppressed"]["id"].startswith("SUP-")
 
 
 def test_it_is_listed_lifted_and_listed_as_lifted(run):
     assert run("suppressions").stdout == "Nothing is suppressed.\n"
     run(*SILENCE)
-    (one,) = rows(run("suppressions", "--json"))
-    assert (one["state"], one["site"], "sketch" in one) == ("in force", "paste", False)
+    (suppression,) = rows(run("suppressions", "--json"))
+    assert (suppression["state"], suppression["site"], "sketch" in suppression) == (
+        "in force",
+        "paste",
+        False,
+    )
     assert all(
-        word in run("suppressions").stdout for word in (one["id"], "site paste", "王芳", "招聘帖")
+        word in run("suppressions").stdout
+        for word in (suppression["id"], "site paste", "王芳", "招聘帖")
     )
     assert (
-        run("suppress", "--end", one["id"], "--reason", "over", "--by", "Li Wei").stdout
-        == f"{one['id']} is lifted\n"
+        run("suppress", "--end", suppression["id"], "--reason", "over", "--by", "Li Wei").stdout
+        == f"{suppression['id']} is lifted\n"
     )
     assert rows(run("suppressions", "--json")) == []
     (ended,) = rows(run("suppressions", "--json", "--ended"))
@@ -91,19 +100,24 @@ def test_one_past_its_time_is_listed_only_when_asked_for(run, clock):
 @pytest.mark.parametrize("left_out", ["--tenant", "--days", "--reason"])
 def test_tenant_days_and_reason_must_be_given(run, left_out, context):
     place = SILENCE.index(left_out)
-    done = run(*SILENCE[:place], *SILENCE[place + 2 :])
-    assert done.exit_code == 2 or "--tenant and --days are required" in str(done.exception)
+    result = run(*SILENCE[:place], *SILENCE[place + 2 :])
+    assert result.exit_code == 2 or "--tenant and --days are required" in str(result.exception)
     assert not list(audit.read_entries(context.data / "audit"))
 
 
 def test_background_is_counted_by_site_and_rule(run, store, clock):
-    told = [
+    findings = [
         finding(f"b{n}", people=[n % 2], site=site, fields=("PHONE",))
         for n, site in enumerate(("shop", "shop", "shop", "bbs"))
     ]
     assert run("suppressions", "--background").stdout == "No benign posts.\n"
     fold_all(
-        store, clock, [one.model_copy(update={"statistics": post().statistics}) for one in told]
+        store,
+        clock,
+        [
+            phone_finding.model_copy(update={"statistics": post().statistics})
+            for phone_finding in findings
+        ],
     )
     assert [
         (row["site"], row["rule"], row["posts"], row["customers"])
@@ -118,9 +132,9 @@ def test_background_is_counted_by_site_and_rule(run, store, clock):
 
 
 def test_a_fact_of_rules_that_are_gone_is_still_named(run, store, clock):
-    told = finding("b", people="a", fields=("PHONE",)).model_copy(
+    phone_finding = finding("b", people="a", fields=("PHONE",)).model_copy(
         update={"statistics": post().statistics}
     )
-    fold_all(store, clock, [told])
+    fold_all(store, clock, [phone_finding])
     store.put([store.get(Background, "b").model_copy(update={"rule": "B77"})])
     assert "B77 of an earlier version" in run("suppressions", "--background").stdout

@@ -18,7 +18,7 @@ SILENCE = {"reason": "招聘帖", "days": "30", "what": "incident"}
 
 
 @pytest.fixture(autouse=True)
-def leaked(store, clock) -> None:
+def paste_incident(store, clock) -> None:
     fold_all(store, clock, [finding("f", range(20), people="ab")])
 
 
@@ -68,43 +68,48 @@ def test_what_is_statutory_offers_no_silence(browser, store):
 
 def test_it_is_lifted_where_everything_that_is_silent_is_listed(browser, store, clock):
     browser.post(f"/incidents/{A}/silence", SILENCE)
-    (one,) = find_active(store, clock.as_clock().now())
+    (suppression,) = find_active(store, clock.as_clock().now())
     page = browser.get("/noise").text
     assert all(
-        word in page for word in (one.id, "Li Wei", "招聘帖", f"/suppressions/{one.id}/lift")
+        word in page
+        for word in (suppression.id, "Li Wei", "招聘帖", f"/suppressions/{suppression.id}/lift")
     )
-    assert browser.post(f"/suppressions/{one.id}/lift", {"reason": ""}).status_code == 400
-    assert browser.post(f"/suppressions/{one.id}/lift", {"reason": "over"}).status_code == 303
+    assert browser.post(f"/suppressions/{suppression.id}/lift", {"reason": ""}).status_code == 400
+    assert (
+        browser.post(f"/suppressions/{suppression.id}/lift", {"reason": "over"}).status_code == 303
+    )
     assert "Nothing is suppressed" in browser.get("/noise").text
-    assert browser.post(f"/suppressions/{one.id}/lift", {"reason": "over"}).status_code == 400
+    assert (
+        browser.post(f"/suppressions/{suppression.id}/lift", {"reason": "over"}).status_code == 400
+    )
 
 
 @pytest.fixture
-def seen_alone(browser, store, clock, context) -> None:
-    """PHONE stood alone in one post."""
+def lone_phone(browser, store, clock, context) -> None:
+    """Store one post in which PHONE stands alone."""
     tag = index_tags(context.keys.read("bank/index-1.key"), "bank", "phone", Secret(PHONE))[0]
-    told = post().model_copy(
+    phone_post = post().model_copy(
         update={
             "id": "b",
             "matches": (match(subject=handle("z"), index_tag=tag, fields=("PHONE",)),),
         }
     )
-    fold_all(store, clock, [told])
+    fold_all(store, clock, [phone_post])
 
 
-def test_background_is_counted_by_site_with_its_rule_and_why(browser, seen_alone):
+def test_background_is_counted_by_site_with_its_rule_and_why(browser, lone_phone):
     page = browser.get("/noise").text
     assert "One person's own number" in page.replace("&#39;", "'")
     assert "本人自留号码" in browser.get("/noise", headers={"accept-language": "zh"}).text
 
 
-def test_background_is_told_by_the_rules_in_force(browser, seen_alone, context):
-    other = (
+def test_background_is_told_by_the_rules_in_force(browser, lone_phone, context):
+    rules = (
         BACKGROUND.load_shipped()
         .text.replace("One person's own number", "Of the house")
         .replace("version = 1", "version = 2", 1)
     )
-    BACKGROUND.install(context.data, other)
+    BACKGROUND.install(context.data, rules)
     assert "Of the house" in browser.get("/noise").text
     assert (
         "Of the house"
@@ -112,12 +117,12 @@ def test_background_is_told_by_the_rules_in_force(browser, seen_alone, context):
     )
 
 
-def test_who_was_seen_alone_is_not_exposed_and_is_said_to_have_been_seen(browser, seen_alone):
-    asked = {"value": PHONE, "by": "Li Wei", "purpose": "fraud_case", "case": "C-2026-1"}
-    page = browser.post("/exposed", asked).text
+def test_who_was_seen_alone_is_not_exposed_and_is_said_to_have_been_seen(browser, lone_phone):
+    request = {"value": PHONE, "by": "Li Wei", "purpose": "fraud_case", "case": "C-2026-1"}
+    page = browser.post("/exposed", request).text
     assert "No record of this value" in page
     assert "Found on its own" in page
     assert PHONE not in page
-    told = browser.post("/v1/exposed", json=asked).json()
-    assert (told["exposed"], told["found"]) == (False, [])
-    assert told["seen_alone"] is True
+    answer = browser.post("/v1/exposed", json=request).json()
+    assert (answer["exposed"], answer["found"]) == (False, [])
+    assert answer["seen_alone"] is True

@@ -45,8 +45,8 @@ def read(matcher: Matcher, text: str, name: str = "p", **changes) -> list[Findin
 
 
 def rule_of(matcher: Matcher, text: str, **changes) -> str:
-    (one,) = read(matcher, text, **changes)
-    rule = load_shipped_rules().decide(Traits.from_finding(one))
+    (match_finding,) = read(matcher, text, **changes)
+    rule = load_shipped_rules().decide(Traits.from_finding(match_finding))
     return rule.id if rule else "incident"
 
 
@@ -127,7 +127,7 @@ def dump(*numbers: int) -> str:
     return "\n".join(map(row, numbers))
 
 
-def folded(store, clock, matcher, posts: dict[str, tuple[str, str]]) -> list[Incident]:
+def fold_posts(store, clock, matcher, posts: dict[str, tuple[str, str]]) -> list[Incident]:
     """List the incidents that posts of (site, text) make, in their order."""
     for name, (site, text) in posts.items():
         fold_all(store, clock, read(matcher, text, name, site=site))
@@ -139,7 +139,7 @@ def test_the_same_text_on_other_sites_is_one_incident_that_lists_them(store, clo
     posts = {
         n: (site, dump(*range(12))) for n, site in enumerate(("paste", "forum", "market", "paste"))
     }
-    (incident,) = folded(store, clock, matcher, {f"p{n}": post for n, post in posts.items()})
+    (incident,) = fold_posts(store, clock, matcher, {f"p{n}": post for n, post in posts.items()})
     assert (incident.sightings, incident.sites, incident.customers) == (
         4,
         ("forum", "market", "paste"),
@@ -149,13 +149,13 @@ def test_the_same_text_on_other_sites_is_one_incident_that_lists_them(store, clo
 
 def test_overlapping_slices_are_one_incident_that_counts_nobody_twice(store, clock, matcher):
     posts = {f"s{start}": ("paste", dump(*range(start, start + 16))) for start in (0, 6, 12, 18)}
-    (incident,) = folded(store, clock, matcher, posts)
+    (incident,) = fold_posts(store, clock, matcher, posts)
     assert (incident.sightings, incident.customers) == (4, 34)
     assert store.count(Exposure, DocumentFilter()) == 34
 
 
 def test_a_slice_after_the_whole_and_the_whole_after_a_slice_join(store, clock, matcher):
-    (incident,) = folded(
+    (incident,) = fold_posts(
         store, clock, matcher, {"a": ("paste", dump(*range(10))), "b": ("forum", dump(*range(40)))}
     )
     assert (incident.rows, incident.customers, incident.sightings) == (40, 40, 2)
@@ -167,9 +167,9 @@ def test_two_leaks_stay_apart_and_a_post_of_both_links_them(store, clock, matche
         "b": ("forum", dump(*range(20, 32))),
         "both": ("market", dump(*range(12), *range(20, 32))),
     }
-    one, other = folded(store, clock, matcher, posts)
-    assert (one.sightings, one.linked) == (2, (other.id,))
-    assert (other.sightings, other.linked) == (1, (one.id,))
+    first, second = fold_posts(store, clock, matcher, posts)
+    assert (first.sightings, first.linked) == (2, (second.id,))
+    assert (second.sightings, second.linked) == (1, (first.id,))
 
 
 def test_a_short_text_that_is_posted_again_is_one_incident(store, clock, matcher):
@@ -177,7 +177,7 @@ def test_a_short_text_that_is_posted_again_is_one_incident(store, clock, matcher
         f"出{BRAND}客户 一手数据 全格式，可验，走样，量大从优，飞机联系，{NAME} {MINE}"
         f" {resident_id(1)}"
     )
-    (incident,) = folded(
+    (incident,) = fold_posts(
         store, clock, matcher, {"a": ("paste", text), "b": ("forum", f"转：{text}")}
     )
     assert incident.sites == ("forum", "paste")
@@ -189,7 +189,7 @@ def test_a_months_small_talk_opens_nothing_and_every_post_is_accounted_for(store
         for n in range(35)
     }
     posts["leak"] = ("board3", dump(*range(9)))
-    (incident,) = folded(store, clock, matcher, posts)
+    (incident,) = fold_posts(store, clock, matcher, posts)
     assert (incident.customers, incident.sites) == (9, ("board3",))
     assert (
         store.count(Background, DocumentFilter()) + store.count(Sighting, DocumentFilter())

@@ -42,8 +42,8 @@ def fold(store, clock, name: str = "f", values=range(20), people="ab", **changes
 
 def silent(store, clock) -> dict[str, str]:
     return {
-        id_: one.by
-        for id_, one in find_suppressed(
+        id_: suppression.by
+        for id_, suppression in find_suppressed(
             duties(store, clock), store.scroll(Incident, DocumentFilter())
         ).items()
     }
@@ -121,13 +121,17 @@ def test_it_ends_by_itself(store, clock, desk):
 
 def test_it_is_lifted_once_by_somebody_with_a_reason_and_nothing_is_overwritten(store, clock, desk):
     fold(store, clock)
-    made = add(desk, site="paste")
-    desk.lift(made.id, by="Li Wei", reason="the site changed hands")
+    suppression = add(desk, site="paste")
+    desk.lift(suppression.id, by="Li Wei", reason="the site changed hands")
     assert silent(store, clock) == {}
-    assert store.get(Suppression, made.id) == made
-    ((one, lifted),) = list_suppressions(store, "bank")
-    assert (one.id, lifted.by, lifted.reason) == (made.id, "Li Wei", "the site changed hands")
-    for id_ in (made.id, f"{made.id}:lifted", "SUP-NONE"):
+    assert store.get(Suppression, suppression.id) == suppression
+    ((listed, lifted),) = list_suppressions(store, "bank")
+    assert (listed.id, lifted.by, lifted.reason) == (
+        suppression.id,
+        "Li Wei",
+        "the site changed hands",
+    )
+    for id_ in (suppression.id, f"{suppression.id}:lifted", "SUP-NONE"):
         with pytest.raises(QueryError):
             desk.lift(id_, by="Li Wei", reason="again")
 
@@ -227,21 +231,21 @@ def test_what_is_missing_or_wrong_is_said_and_nothing_is_written(
 
 
 def test_who_silenced_and_who_lifted_is_in_the_audit_log_first(store, clock, desk, context):
-    made = add(desk, days=7, site="paste", rule="X18")
-    desk.lift(made.id, by="Li Wei", reason="no longer")
-    found = [
+    suppression = add(desk, days=7, site="paste", rule="X18")
+    desk.lift(suppression.id, by="Li Wei", reason="no longer")
+    entries = [
         (e.action, e.object, e.actor, e.reason, e.tenant)
         for _, e in audit.read_entries(context.data / "audit")
     ]
-    assert found == [
+    assert entries == [
         (
             "suppression.add",
-            f"suppression {made.id} for 7 days: site paste, rule X18",
+            f"suppression {suppression.id} for 7 days: site paste, rule X18",
             "王芳",
             "每日招聘帖",
             "bank",
         ),
-        ("suppression.lift", f"suppression {made.id}", "Li Wei", "no longer", "bank"),
+        ("suppression.lift", f"suppression {suppression.id}", "Li Wei", "no longer", "bank"),
     ]
     (context.data / "audit" / "command" / "head.json").unlink()
     with pytest.raises(CorruptError, match=r"head.json is gone"):
@@ -250,5 +254,5 @@ def test_who_silenced_and_who_lifted_is_in_the_audit_log_first(store, clock, des
 
 
 def test_half_a_year_is_the_longest(desk, store, clock):
-    made = add(desk, days=MOST_SUPPRESSION_DAYS, site="paste")
-    assert made.expires - clock.as_clock().now() == timedelta(days=180)
+    suppression = add(desk, days=MOST_SUPPRESSION_DAYS, site="paste")
+    assert suppression.expires - clock.as_clock().now() == timedelta(days=180)

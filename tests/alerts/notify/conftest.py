@@ -26,7 +26,7 @@ def receiver() -> Iterator[Receiver]:
 def notifier(store, clock, registry, context) -> Callable[..., Notifier]:
     """Return a function that makes a notifier over `channels` by name."""
 
-    def made(channels: dict[str, Channel], muted: Muted = lambda _: (), **changes: Any) -> Notifier:
+    def make(channels: dict[str, Channel], muted: Muted = lambda _: (), **changes: Any) -> Notifier:
         settings = notify_settings(channels, **changes)
         metrics = NotifyMetrics(registry, channels, ["bank"])
         duties = Duties(store, lambda _: Tenant(regimes=("nfra-2024",)), clock.as_clock())
@@ -44,7 +44,7 @@ def notifier(store, clock, registry, context) -> Callable[..., Notifier]:
         )
         return Notifier(setup, [Sender(name, channel, setup) for name, channel in channels.items()])
 
-    return made
+    return make
 
 
 @pytest.fixture

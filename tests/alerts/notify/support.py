@@ -56,7 +56,7 @@ def notify_settings(channels: Iterable[str] = ("soc",), **changes: Any) -> Notif
 
 
 def incident(name: str = "A", severity: str = "high", **changes: Any) -> Incident:
-    told = {
+    fields = {
         "severity": severity,
         "scenario": "X1",
         "origin": "ours",
@@ -64,8 +64,8 @@ def incident(name: str = "A", severity: str = "high", **changes: Any) -> Inciden
         "customers": 48,
         "kinds": (),
     }
-    told |= {"published_at": T0 - timedelta(seconds=90), "publish_seconds": 90.0}
-    return builders.incident(f"INC-{name}", T0, **{**told, **changes})
+    fields |= {"published_at": T0 - timedelta(seconds=90), "publish_seconds": 90.0}
+    return builders.incident(f"INC-{name}", T0, **{**fields, **changes})
 
 
 def store_all(store: IncidentStore, incidents: Collection[Incident]) -> list[Incident]:
@@ -77,10 +77,10 @@ def store_all(store: IncidentStore, incidents: Collection[Incident]) -> list[Inc
 def log_of(store: IncidentStore, **columns: str) -> dict[str, Notification]:
     """Return the notification log, by what follows the incident in its ids."""
     where = DocumentFilter({name: (value,) for name, value in columns.items()})
-    return {one.id: one for one in store.scroll(Notification, where)}
+    return {notification.id: notification for notification in store.scroll(Notification, where)}
 
 
-def signed(key: str, id_: str, body: bytes) -> dict[str, str]:
+def sign_headers(key: str, id_: str, body: bytes) -> dict[str, str]:
     """Return the headers of a webhook signed with `key`."""
     proof = signature(read_key(key), id_, str(int(NOON)), body)
     return {"webhook-id": id_, "webhook-timestamp": str(int(NOON)), "webhook-signature": proof}

@@ -37,7 +37,7 @@ TOLD = compose_message(
 )
 
 
-def opened(tmp_path, kind: str, *lines: str):
+def open_soc(tmp_path, kind: str, *lines: str):
     """Open the channel `soc` of that kind, whose secret file holds `lines`."""
     folder = tmp_path / "keys" / "notify"
     folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def robot(receiver: Receiver, kind: str) -> str:
 
 
 def test_a_webhook_is_signed_json_with_an_id_and_nothing_but_the_minimum(tmp_path, receiver):
-    opened(tmp_path, "webhook", receiver.url, KEY).send(TOLD)
+    open_soc(tmp_path, "webhook", receiver.url, KEY).send(TOLD)
     [got] = receiver.received
     assert got.signed_with(KEY)
     assert not got.signed_with(new_key())
@@ -82,8 +82,8 @@ def test_a_webhook_is_signed_json_with_an_id_and_nothing_but_the_minimum(tmp_pat
 def test_a_signature_is_that_of_the_standard():
     key = b"01234567890123456789012345678901"
     # made with the specification's own Python library, standardwebhooks 1.1.0
-    made = signature(key, "msg_1", "1790000000", b'{"type":"ullage.incidents"}')
-    assert made == "v1,BR+RZG2fmWmO/pNfGswF5uDE8qz8CUerfijzB/9ff5M="
+    signed = signature(key, "msg_1", "1790000000", b'{"type":"ullage.incidents"}')
+    assert signed == "v1,BR+RZG2fmWmO/pNfGswF5uDE8qz8CUerfijzB/9ff5M="
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_signature_is_that_of_the_standard():
 def test_whatever_is_not_a_yes_is_a_failure_that_did_not_arrive(tmp_path, receiver, answer, said):
     receiver.answer = lambda _: answer
     with pytest.raises(UndeliveredError, match=said) as failed:
-        opened(tmp_path, "webhook", receiver.url, KEY).send(TOLD)
+        open_soc(tmp_path, "webhook", receiver.url, KEY).send(TOLD)
     assert not failed.value.maybe
     assert "token" not in str(failed.value)
     assert len(receiver.received) == 1  # a redirect is not followed
@@ -107,19 +107,19 @@ def test_whatever_is_not_a_yes_is_a_failure_that_did_not_arrive(tmp_path, receiv
 @pytest.mark.parametrize("body", [b"", b"ok", b"[1]", b'{"ok": true}', b"\xff"])
 def test_any_body_of_a_2xx_is_a_yes(tmp_path, receiver, body):
     receiver.answer = lambda _: (202, {}, body)
-    opened(tmp_path, "webhook", receiver.url, KEY).send(TOLD)
+    open_soc(tmp_path, "webhook", receiver.url, KEY).send(TOLD)
 
 
 def test_a_receiver_may_say_when_to_come_again(tmp_path, receiver):
     receiver.answer = lambda _: (429, {"Retry-After": "17"}, b"")
     with pytest.raises(UndeliveredError) as failed:
-        opened(tmp_path, "webhook", receiver.url, KEY).send(TOLD)
+        open_soc(tmp_path, "webhook", receiver.url, KEY).send(TOLD)
     assert failed.value.retry_after == 17.0
 
 
 def test_nobody_there_is_a_message_that_did_not_arrive(tmp_path, free_port):
     with pytest.raises(UndeliveredError, match="ConnectionRefusedError") as failed:
-        opened(tmp_path, "webhook", f"http://127.0.0.1:{free_port}/secret-path", KEY).send(TOLD)
+        open_soc(tmp_path, "webhook", f"http://127.0.0.1:{free_port}/secret-path", KEY).send(TOLD)
     assert not failed.value.maybe
     assert "secret-path" not in str(failed.value)
 
@@ -148,13 +148,13 @@ def hangs_up() -> Iterator[str]:
 
 def test_who_hangs_up_after_the_request_may_have_the_message(tmp_path, hangs_up):
     with pytest.raises(UndeliveredError, match="broke off") as failed:
-        opened(tmp_path, "webhook", hangs_up, KEY).send(TOLD)
+        open_soc(tmp_path, "webhook", hangs_up, KEY).send(TOLD)
     assert failed.value.maybe
 
 
 def test_a_certificate_that_nobody_vouches_for_gets_no_message(tmp_path):
-    made = make_certificates()
-    (tmp_path / "c.pem").write_bytes(made.certificate + made.key)
+    certificates = make_certificates()
+    (tmp_path / "c.pem").write_bytes(certificates.certificate + certificates.key)
     inside = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     inside.load_cert_chain(tmp_path / "c.pem")
 
@@ -167,9 +167,9 @@ def test_a_certificate_that_nobody_vouches_for_gets_no_message(tmp_path):
         thread = threading.Thread(target=server.handle_request)
         thread.start()
         with pytest.raises(UndeliveredError, match="certificate is not trusted"):
-            opened(tmp_path, "webhook", f"https://127.0.0.1:{server.server_address[1]}/", KEY).send(
-                TOLD
-            )
+            open_soc(
+                tmp_path, "webhook", f"https://127.0.0.1:{server.server_address[1]}/", KEY
+            ).send(TOLD)
         thread.join()
 
 
@@ -188,7 +188,7 @@ def test_a_certificate_that_nobody_vouches_for_gets_no_message(tmp_path):
 )
 def test_a_secret_file_that_is_wrong_is_named_and_not_repeated(tmp_path, lines, said):
     with pytest.raises(ConfigError, match=said) as wrong:
-        opened(tmp_path, "webhook", *lines)
+        open_soc(tmp_path, "webhook", *lines)
     assert not any(line in str(wrong.value) for line in lines)
     assert "notify/soc" in str(wrong.value)
 
@@ -213,7 +213,7 @@ def test_who_takes_the_message_and_never_answers_is_not_waited_for(tmp_path):
 @pytest.mark.parametrize("kind", ["dingtalk", "wecom"])
 def test_a_robot_gets_severity_number_and_address_as_text(tmp_path, receiver, kind):
     receiver.answer = lambda _: (200, {}, b'{"errcode": 0, "errmsg": "ok"}')
-    opened(tmp_path, kind, robot(receiver, kind)).send(TOLD)
+    open_soc(tmp_path, kind, robot(receiver, kind)).send(TOLD)
     [got] = receiver.received
     assert got.json["msgtype"] == "text"
     assert got.json["text"]["content"].splitlines() == [
@@ -235,14 +235,14 @@ def test_a_robot_gets_severity_number_and_address_as_text(tmp_path, receiver, ki
 def test_a_200_with_an_error_in_its_body_is_a_failure(tmp_path, receiver, kind, body, said):
     receiver.answer = lambda _: (200, {}, body)
     with pytest.raises(UndeliveredError, match=said) as failed:
-        opened(tmp_path, kind, robot(receiver, kind)).send(TOLD)
+        open_soc(tmp_path, kind, robot(receiver, kind)).send(TOLD)
     assert TOKEN not in str(failed.value)
 
 
 def test_a_digest_of_many_fits_what_wecom_takes(tmp_path, receiver):
     receiver.answer = lambda _: (200, {}, b'{"errcode": 0}')
     url = "https://a-rather-long-name.of-a-bank.example"
-    many = compose_message(
+    digest = compose_message(
         "m",
         [
             MessageEntry(
@@ -252,7 +252,7 @@ def test_a_digest_of_many_fits_what_wecom_takes(tmp_path, receiver):
         ],
         url,
     )
-    opened(tmp_path, "wecom", robot(receiver, "wecom")).send(many)
+    open_soc(tmp_path, "wecom", robot(receiver, "wecom")).send(digest)
     content = receiver.received[0].json["text"]["content"]
     assert len(content.encode()) <= 2048
     assert content.startswith("ullage: 500 incidents (500 high)")
@@ -262,10 +262,10 @@ def test_a_digest_of_many_fits_what_wecom_takes(tmp_path, receiver):
 
 def test_dingtalk_signs_each_attempt_with_its_time(tmp_path, receiver):
     receiver.answer = lambda _: (200, {}, b'{"errcode": 0}')
-    opened(tmp_path, "dingtalk", robot(receiver, "dingtalk"), "SECtest").send(TOLD)
-    asked = parse_qs(urlsplit(receiver.received[0].path).query)
+    open_soc(tmp_path, "dingtalk", robot(receiver, "dingtalk"), "SECtest").send(TOLD)
+    query = parse_qs(urlsplit(receiver.received[0].path).query)
     milliseconds = int(NOON * 1000)
-    assert asked == {
+    assert query == {
         "access_token": [TOKEN],
         "timestamp": [str(milliseconds)],
         "sign": [sign("SECtest", milliseconds)],
@@ -290,7 +290,7 @@ def feishu(tmp_path, receiver, monkeypatch):
     monkeypatch.setattr(
         "apprise.plugins.feishu.NotifyFeishu.notify_url", receiver.url + "/{token}/"
     )
-    return opened(tmp_path, "feishu", f"https://open.feishu.cn/open-apis/bot/v2/hook/{TOKEN}")
+    return open_soc(tmp_path, "feishu", f"https://open.feishu.cn/open-apis/bot/v2/hook/{TOKEN}")
 
 
 def test_feishu_takes_a_message(feishu, receiver):
@@ -333,7 +333,7 @@ def test_slack_says_ok_or_it_is_a_failure(tmp_path, receiver, monkeypatch, body,
     monkeypatch.setattr("apprise.plugins.slack.NotifySlack.webhook_url", receiver.url)
     monkeypatch.setattr("apprise.plugins.slack.NotifySlack.request_rate_per_sec", 0)
     receiver.answer = lambda _: (200, {}, body)
-    slack = opened(
+    slack = open_soc(
         tmp_path,
         "slack",
         "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ",
@@ -355,7 +355,7 @@ def test_nothing_that_is_secret_is_logged_at_any_level(tmp_path, receiver, monke
     )
     # which apprise repeats
     receiver.answer = lambda _: (200, {}, b'{"code": 9499, "msg": "echo ' + TOKEN.encode() + b'"}')
-    channel = opened(tmp_path, "feishu", f"feishu://{TOKEN}/")
+    channel = open_soc(tmp_path, "feishu", f"feishu://{TOKEN}/")
     with pytest.raises(UndeliveredError):
         channel.send(TOLD)
     assert len(receiver.received) == 1
@@ -397,7 +397,7 @@ def mailbox() -> Iterator[socketserver.ThreadingTCPServer]:
 
 def test_mail_is_taken_or_refused_by_its_server(tmp_path, mailbox):
     address = f"mailto://127.0.0.1:{mailbox.server_address[1]}?from=ullage@bank.example&to=soc@bank.example&smtp=127.0.0.1"
-    channel = opened(tmp_path, "mail", address)
+    channel = open_soc(tmp_path, "mail", address)
     channel.service.request_rate_per_sec = 0  # apprise lets five seconds pass between two
     channel.send(TOLD)
     assert b"To: soc@bank.example" in b"".join(mailbox.mail)
@@ -420,19 +420,19 @@ def test_mail_is_taken_or_refused_by_its_server(tmp_path, mailbox):
 )
 def test_a_kind_takes_its_own_addresses_alone(tmp_path, kind, line):
     with pytest.raises(ConfigError, match=f"{kind} wants") as wrong:
-        opened(tmp_path, kind, line)
+        open_soc(tmp_path, kind, line)
     assert "pw" not in str(wrong.value)
 
 
 def test_teams_and_mail_addresses_are_those_that_their_owners_show(tmp_path):
     flow = "https://prod-1.westus.logic.azure.com:443/workflows/643e69f83c8944438d68119179a10a64/triggers/manual/paths/invoke"
-    teams = opened(
+    teams = open_soc(
         tmp_path,
         "teams",
         f"{flow}?api-version=2016-06-01&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig={TOKEN}",
     )
     assert (teams.host, teams.port, teams.tls) == ("prod-1.westus.logic.azure.com", 443, True)
-    mail = opened(
+    mail = open_soc(
         tmp_path, "mail", "mailtos://u:pw@smtp.example.com?from=ullage@example.com&to=a@example.com"
     )
     assert (mail.host, mail.port) == ("smtp.example.com", 587)
@@ -449,24 +449,24 @@ def test_every_file_in_the_folder_adds_its_kinds(tmp_path):
         "wecom",
     } <= load_kinds().keys()
     with pytest.raises(ConfigError, match=f"kind 'pigeon' is none of {', '.join(load_kinds())}"):
-        opened(tmp_path, "pigeon", "x")
+        open_soc(tmp_path, "pigeon", "x")
 
 
 def test_a_mail_server_can_be_reached_without_a_mail(tmp_path, free_port):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        reached = opened(
+        reached = open_soc(
             tmp_path, "mail", f"mailto://127.0.0.1:{port}?from=a@b.example&to=c@d.example"
         ).reach()
     assert reached == f"127.0.0.1:{port} takes connections"
     with pytest.raises(UndeliveredError, match="cannot be reached"):
-        opened(
+        open_soc(
             tmp_path, "mail", f"mailto://127.0.0.1:{free_port}?from=a@b.example&to=c@d.example"
         ).reach()
 
 
 def test_a_channel_can_be_reached_without_a_message(tmp_path, receiver, free_port):
-    assert "takes connections" in opened(tmp_path, "webhook", receiver.url, KEY).reach()
+    assert "takes connections" in open_soc(tmp_path, "webhook", receiver.url, KEY).reach()
     assert receiver.received == []
     with pytest.raises(UndeliveredError, match="cannot be reached"):
-        opened(tmp_path, "webhook", f"http://127.0.0.1:{free_port}/", KEY).reach()
+        open_soc(tmp_path, "webhook", f"http://127.0.0.1:{free_port}/", KEY).reach()

@@ -15,7 +15,7 @@ SOC = "[notify.channels.soc]\n"
 ALL = '[notify.routes.all]\nchannels = ["soc"]\n'
 
 
-def told(data: Path, text: str, *tenants: str) -> str:
+def check_notifications(data: Path, text: str, *tenants: str) -> str:
     """Return what `check` says of notifications with this configuration and these tenants' keys."""
     (data / "ullage.toml").write_text(text)
     context = Context(data)
@@ -26,17 +26,20 @@ def told(data: Path, text: str, *tenants: str) -> str:
 
 def test_where_nothing_is_configured_nobody_is_told_which_is_a_fault(data) -> None:
     with pytest.raises(ConfigError, match=r"^no recipient for any incident: "):
-        told(data, "[notify]\n")
+        check_notifications(data, "[notify]\n")
 
 
 def test_who_is_told_is_said(data) -> None:
-    assert told(data, SOC + ALL, "bank") == "1 route to soc"
+    assert check_notifications(data, SOC + ALL, "bank") == "1 route to soc"
     assert (
-        told(data, SOC + "[notify.channels.spare]\n" + ALL)
+        check_notifications(data, SOC + "[notify.channels.spare]\n" + ALL)
         == "1 route to soc; no route leads to spare"
     )
     boss = "[notify.channels.boss]\n"
-    assert told(data, SOC + boss + ALL + 'escalate_to = ["boss"]\n') == "1 route to boss, soc"
+    assert (
+        check_notifications(data, SOC + boss + ALL + 'escalate_to = ["boss"]\n')
+        == "1 route to boss, soc"
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,9 +54,9 @@ def test_who_is_told_is_said(data) -> None:
 )
 def test_what_is_configured_and_tells_nobody_is_a_fault(data, text, said) -> None:
     with pytest.raises(ConfigError, match=said):
-        told(data, text, "bank")
+        check_notifications(data, text, "bank")
 
 
 def test_a_route_without_a_channel_is_a_fault_of_the_configuration(data) -> None:
     with pytest.raises(ConfigError, match=r"routes\.all has no channels"):
-        told(data, SOC + "[notify.routes.all]\n")
+        check_notifications(data, SOC + "[notify.routes.all]\n")

@@ -49,15 +49,15 @@ def test_an_attempt_is_begun_only_where_its_longest_ends_in_a_slot_of_ones_own(s
     assert a.acquire()
     clock.advance(SLOT_SECONDS)
     assert b.acquire()
-    for left, held in (
+    for seconds, acquired in (
         (20 + MARGIN_SECONDS, False),
         (21, False),
         (MARGIN_SECONDS, False),
         (1 + 20 + MARGIN_SECONDS, True),
     ):
         at_slot_start(clock)
-        clock.advance(-left)
-        assert a.acquire() is held, f"{left} seconds before another's slot"
+        clock.advance(-seconds)
+        assert a.acquire() is acquired, f"{seconds} seconds before another's slot"
         at_slot_start(clock)
 
 

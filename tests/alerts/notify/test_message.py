@@ -28,27 +28,27 @@ def entry(
 
 
 def test_the_worst_stands_first_and_the_subject_counts():
-    made = compose_message(
+    message = compose_message(
         "m",
         [entry("B", "low"), entry("C", "statutory"), entry("A", "high"), entry("D", "high")],
         PAGE,
     )
-    assert [e.incident for e in made.entries] == ["INC-C", "INC-A", "INC-D", "INC-B"]
-    assert made.subject() == "ullage: 4 incidents (1 statutory, 2 high, 1 low)"
+    assert [e.incident for e in message.entries] == ["INC-C", "INC-A", "INC-D", "INC-B"]
+    assert message.subject() == "ullage: 4 incidents (1 statutory, 2 high, 1 low)"
 
 
 def test_one_incident_is_named_in_the_subject():
-    made = compose_message("m", [entry("A")], PAGE)
-    assert made.subject() == "ullage: HIGH  INC-A"
-    assert made.text() == f"HIGH  INC-A  new\n{PAGE}/incidents/INC-A"
+    message = compose_message("m", [entry("A")], PAGE)
+    assert message.subject() == "ullage: HIGH  INC-A"
+    assert message.text() == f"HIGH  INC-A  new\n{PAGE}/incidents/INC-A"
 
 
 def test_a_text_names_the_worst_and_says_how_many_more_there_are():
-    made = compose_message("m", [entry(f"{n:03}") for n in range(480)], PAGE)
-    lines = made.text().splitlines()
+    message = compose_message("m", [entry(f"{n:03}") for n in range(480)], PAGE)
+    lines = message.text().splitlines()
     assert len(lines) == 19
     assert lines[-1] == f"and 471 more: {PAGE}/"
-    assert len(made.payload()["incidents"]) == 480
+    assert len(message.payload()["incidents"]) == 480
 
 
 def test_incidents_of_one_seller_are_told_as_one_by_the_worst_of_them():
@@ -57,11 +57,13 @@ def test_incidents_of_one_seller_are_told_as_one_by_the_worst_of_them():
             f"INC-{name}", severity, "new", f"{PAGE}/incidents/INC-{name}", None, series, 2, "en"
         )
 
-    many = [sold(f"{n:03}", "low") for n in range(7)]
-    made = compose_message(
-        "m", [*many, sold("A", "high"), sold("B", "medium", "series_b"), entry("C", "low")], PAGE
+    sold_entries = [sold(f"{n:03}", "low") for n in range(7)]
+    message = compose_message(
+        "m",
+        [*sold_entries, sold("A", "high"), sold("B", "medium", "series_b"), entry("C", "low")],
+        PAGE,
     )
-    lines = made.text().splitlines()
+    lines = message.text().splitlines()
     assert lines[:3] == [
         "HIGH  INC-A  new",
         (
@@ -71,9 +73,9 @@ def test_incidents_of_one_seller_are_told_as_one_by_the_worst_of_them():
         f"{PAGE}/incidents/INC-A",
     ]
     assert [line.split("  ")[1] for line in lines if "  " in line] == ["INC-A", "INC-B", "INC-C"]
-    told = {one["id"]: one.get("series") for one in made.payload()["incidents"]}
-    assert len(told) == 10
-    assert (told["INC-A"], told["INC-B"], told["INC-C"]) == ("series_a", "series_b", None)
+    series = {item["id"]: item.get("series") for item in message.payload()["incidents"]}
+    assert len(series) == 10
+    assert (series["INC-A"], series["INC-B"], series["INC-C"]) == ("series_a", "series_b", None)
 
 
 @pytest.mark.parametrize("detail", ["minimal", "facts"])
@@ -83,31 +85,31 @@ def test_a_text_is_never_longer_than_twenty_lines(detail):
         if detail == "facts"
         else None
     )
-    made = compose_message("m", [entry(f"{n:03}", facts=facts) for n in range(12)], PAGE)
-    assert 15 <= len(made.text().splitlines()) <= 20
+    message = compose_message("m", [entry(f"{n:03}", facts=facts) for n in range(12)], PAGE)
+    assert 15 <= len(message.text().splitlines()) <= 20
 
 
 def test_of_how_many_messages_it_is_joined_is_a_fact():
-    made = compose_message(
+    message = compose_message(
         "m",
         [entry("A", facts=IncidentSummary.from_incident(A.model_copy(update={"joined": 31})))],
         PAGE,
     )
-    assert made.text().splitlines()[1].endswith("on other, paste, joined from 31 messages")
-    assert made.payload()["incidents"][0]["joined"] == 31
+    assert message.text().splitlines()[1].endswith("on other, paste, joined from 31 messages")
+    assert message.payload()["incidents"][0]["joined"] == 31
 
 
 @pytest.mark.parametrize("detail", ["minimal", "facts"])
 def test_titles_authors_rows_terms_and_names_of_chats_never_leave(detail):
-    made = compose_message(
+    message = compose_message(
         "m",
         [entry("A", facts=IncidentSummary.from_incident(A) if detail == "facts" else None)],
         PAGE,
     )
-    said = made.subject() + made.text() + json.dumps(made.payload(), ensure_ascii=False)
-    assert not any(part in said for leaked in LEAKED for part in leaked.split())
-    assert "jargon" not in said
-    assert ("bank" in said, "48" in said, "paste" in said, "False loan" in said) == (
+    text = message.subject() + message.text() + json.dumps(message.payload(), ensure_ascii=False)
+    assert not any(part in text for leaked in LEAKED for part in leaked.split())
+    assert "jargon" not in text
+    assert ("bank" in text, "48" in text, "paste" in text, "False loan" in text) == (
         detail == "facts",
     ) * 4
 
@@ -125,9 +127,9 @@ def entry_text(facts: IncidentSummary, language: str) -> str:
 
 
 def test_facts_are_tenant_counts_scenario_and_configured_sites():
-    made = compose_message("m", [entry("A", facts=IncidentSummary.from_incident(A))], PAGE)
-    assert made.text().splitlines()[1] == "bank: 48 customers, False loan, on other, paste"
-    assert made.payload()["incidents"][0] | {"url": ""} == {
+    message = compose_message("m", [entry("A", facts=IncidentSummary.from_incident(A))], PAGE)
+    assert message.text().splitlines()[1] == "bank: 48 customers, False loan, on other, paste"
+    assert message.payload()["incidents"][0] | {"url": ""} == {
         "id": "INC-A", "severity": "high", "why": "new", "url": "",
         "tenant": "bank", "customers": 48, "scenario": "False loan", "sites": ["other", "paste"],
         "next_step": A.next_step.text,
@@ -135,18 +137,18 @@ def test_facts_are_tenant_counts_scenario_and_configured_sites():
 
 
 def test_a_message_is_in_the_language_of_the_tenant_of_the_worst_and_in_no_other():
-    told = IncidentSummary.from_incident(
+    summary = IncidentSummary.from_incident(
         A.model_copy(update={"joined": 31, "incomplete": ("x",)}),
         ("decide by 12:00", "请于12:00前判定"),
     )
     series = [
         MessageEntry(f"INC-{n}", "low", "grown", PAGE, None, "series", 2, "en") for n in range(2)
     ]
-    made = compose_message(
-        "m", [entry("B", "low"), *series, entry("A", "statutory", told, "zh")], PAGE
+    message = compose_message(
+        "m", [entry("B", "low"), *series, entry("A", "statutory", summary, "zh")], PAGE
     )
-    said = f"{made.subject()}\n{made.text()}"
-    own = {
+    text = f"{message.subject()}\n{message.text()}"
+    untranslated = {
         "ullage",
         "INC",
         "bank",
@@ -159,15 +161,15 @@ def test_a_message_is_in_the_language_of_the_tenant_of_the_worst_and_in_no_other
         "A",
         "B",
     }
-    assert {*re.findall("[A-Za-z]+", said)} <= own
+    assert {*re.findall("[A-Za-z]+", text)} <= untranslated
     assert (
-        said.splitlines()[2]
+        text.splitlines()[2]
         == "bank：客户 至少 48 人，虚假贷款，站点：other、paste，由 31 条消息合并"
     )
-    assert made.payload()["language"] == "zh"
-    assert made.payload()["incidents"][0]["decide"] == "请于12:00前判定"
+    assert message.payload()["language"] == "zh"
+    assert message.payload()["incidents"][0]["decide"] == "请于12:00前判定"
     english = compose_message(
-        "m", [entry("A", "statutory", told), entry("B", "low", language="zh")], PAGE
+        "m", [entry("A", "statutory", summary), entry("B", "low", language="zh")], PAGE
     )
     assert not re.search("[\u4e00-\u9fff]", english.subject() + english.text())
 

@@ -38,7 +38,7 @@ severity = "notice"
 
 
 @pytest.fixture
-def configured_data(data, receiver):
+def webhook_data(data, receiver):
     """Return a data folder with a webhook to the receiver."""
     (data / "ullage.toml").write_text(CONFIG, encoding="utf-8")
     (data / "keys" / "notify").mkdir(mode=0o700, exist_ok=True)
@@ -49,11 +49,11 @@ def configured_data(data, receiver):
 
 
 @pytest.fixture
-def run(configured_data, monkeypatch):
+def run(webhook_data, monkeypatch):
     monkeypatch.setattr("ullage.runtime.service.stop_on_signals", lambda stop: None)
 
     def ran(*words: str, code: int = 0) -> str:
-        result = CliRunner().invoke(app, ["--data", str(configured_data), *words])
+        result = CliRunner().invoke(app, ["--data", str(webhook_data), *words])
         assert result.exit_code == code, result.output
         return result.output
 
@@ -84,34 +84,34 @@ class Prompt(RecordingChannel):
 
 
 def test_a_channel_that_hangs_holds_up_neither_folding_nor_another_channel(notifier, store, clock):
-    held, prompt = HangingChannel(), Prompt()
+    hanging, prompt = HangingChannel(), Prompt()
     running = notifier(
-        {"held": held, "prompt": prompt},
+        {"held": hanging, "prompt": prompt},
         group_seconds=0,
         route={"channels": ["held", "prompt"], "escalate_to": []},
     )
     running.start()
     try:
         running.plan(store_all(store, [incident("A")]))
-        assert held.entered.wait(60)
+        assert hanging.entered.wait(60)
         running.plan(store_all(store, [incident("B")]))  # returns, which is the point
         assert prompt.done.wait(60)
-        assert held.sent == []
+        assert hanging.sent == []
     finally:
-        held.let_go.set()
+        hanging.let_go.set()
         running.close()
-    assert [message.entries[0].incident for message in held.sent][:1] == ["INC-A"]
+    assert [message.entries[0].incident for message in hanging.sent][:1] == ["INC-A"]
 
 
 def test_what_does_not_pass_by_itself_ends_the_loop(notifier, store, clock, monkeypatch):
     running = notifier({"soc": RecordingChannel()})
     failed = threading.Event()
 
-    def denied(*_):
+    def deny(*_):
         failed.set()
         raise ConfigError("the store denies a right")
 
-    monkeypatch.setattr(store, "scroll", denied)
+    monkeypatch.setattr(store, "scroll", deny)
     running.start()
     assert failed.wait(60)
     running._running[0].thread.join(60)
@@ -120,7 +120,7 @@ def test_what_does_not_pass_by_itself_ends_the_loop(notifier, store, clock, monk
     running.close()
 
 
-def test_a_sender_that_died_of_a_fault_is_started_again(notifier, store, monkeypatch, logged):
+def test_a_sender_that_died_of_a_fault_is_started_again(notifier, store, monkeypatch, log_stream):
     running = notifier({"soc": RecordingChannel()})
     monkeypatch.setattr(threading, "excepthook", lambda args: None)
     monkeypatch.setattr(store, "scroll", lambda *_: 1 / 0)
@@ -129,14 +129,14 @@ def test_a_sender_that_died_of_a_fault_is_started_again(notifier, store, monkeyp
     monkeypatch.undo()
     running.turn()
     assert running._running[0].thread.is_alive()
-    assert "sender_died" in logged.getvalue()
+    assert "sender_died" in log_stream.getvalue()
     running.close()
 
 
 def test_the_stage_tells_before_its_batch_counts_as_done(store, clock):
-    told: list[Incident] = []
+    incidents: list[Incident] = []
     alert = stage(store, clock)
-    object.__setattr__(alert, "tell", told.extend)
+    object.__setattr__(alert, "tell", incidents.extend)
 
     alert.handle(
         [
@@ -144,10 +144,10 @@ def test_the_stage_tells_before_its_batch_counts_as_done(store, clock):
             record(finding("g", range(90, 99), people="c")),
         ]
     )
-    assert {i.id for i in told} == {
-        i.id for i in store.mget(Incident, [i.id for i in told]).values()
+    assert {i.id for i in incidents} == {
+        i.id for i in store.mget(Incident, [i.id for i in incidents]).values()
     }
-    assert len(told) == 2
+    assert len(incidents) == 2
 
 
 def test_a_flush_waits_for_no_group(notifier, store, soc):
@@ -158,14 +158,20 @@ def test_a_flush_waits_for_no_group(notifier, store, soc):
     assert soc.told == [[("INC-A", "high", "new")]]
 
 
-def test_what_waits_on_a_channel_is_what_is_due_there(configured_data, store):
-    context = Context(configured_data)
-    made = {"what": "high", "tenant": "bank", "incident": "INC-A", "severity": "high", "why": "new"}
+def test_what_waits_on_a_channel_is_what_is_due_there(webhook_data, store):
+    context = Context(webhook_data)
+    fields = {
+        "what": "high",
+        "tenant": "bank",
+        "incident": "INC-A",
+        "severity": "high",
+        "why": "new",
+    }
     at, later = T0, context.clock.now() + timedelta(hours=1)
     store.put(
         [
             Notification(
-                id=f"{channel}{number}", channel=channel, outcome=outcome, at=at, due=due, **made
+                id=f"{channel}{number}", channel=channel, outcome=outcome, at=at, due=due, **fields
             )
             for number, (channel, outcome, due) in enumerate(
                 [
@@ -181,10 +187,10 @@ def test_what_waits_on_a_channel_is_what_is_due_there(configured_data, store):
 
 
 def test_alert_once_delivers_what_it_folded_and_a_second_run_repeats_nothing(
-    configured_data, receiver, run
+    webhook_data, receiver, run
 ):
     publish(
-        Context(configured_data),
+        Context(webhook_data),
         finding("f", range(10), people="ab").encode(),
         finding("g", range(90, 99), people="c").encode(),
     )
@@ -193,28 +199,28 @@ def test_alert_once_delivers_what_it_folded_and_a_second_run_repeats_nothing(
     [got] = receiver.received
     assert got.signed_with(KEY)
     ids = {json.loads(line)["id"] for line in run("incidents", "list", "--json").splitlines()}
-    assert {told["id"] for told in got.json["incidents"]} == ids
+    assert {item["id"] for item in got.json["incidents"]} == ids
     assert len(ids) == 2
-    assert all(set(told) == {"id", "severity", "why", "url"} for told in got.json["incidents"])
+    assert all(set(item) == {"id", "severity", "why", "url"} for item in got.json["incidents"])
     assert all(
-        told["url"] == f"https://page.example/incidents/{told['id']}"
-        for told in got.json["incidents"]
+        item["url"] == f"https://page.example/incidents/{item['id']}"
+        for item in got.json["incidents"]
     )
 
 
 def test_alert_once_leaves_what_a_dead_channel_did_not_take_for_the_next(
-    configured_data, receiver, run, store, monkeypatch
+    webhook_data, receiver, run, store, monkeypatch
 ):
     monkeypatch.setattr("ullage.clock.Backoff.next", lambda *_: 0.01)
     receiver.answer = lambda _: (503, {}, b"")
-    publish(Context(configured_data), finding("f", range(10), people="ab").encode())
+    publish(Context(webhook_data), finding("f", range(10), people="ab").encode())
     run("alert", "--once")
-    [one] = log_of(store).values()
-    assert (one.outcome, one.attempts) == ("pending", 3)
+    [notification] = log_of(store).values()
+    assert (notification.outcome, notification.attempts) == ("pending", 3)
     receiver.answer = lambda _: (200, {}, b"")
     run("alert", "--once")
-    [one] = log_of(store).values()
-    assert one.outcome == "sent"
+    [notification] = log_of(store).values()
+    assert notification.outcome == "sent"
 
 
 def test_notify_test_sends_one_message_about_no_incident(receiver, run):
@@ -223,21 +229,21 @@ def test_notify_test_sends_one_message_about_no_incident(receiver, run):
     assert got.json["incidents"][0]["id"] == "INC-TEST"
 
 
-def test_a_channel_that_is_not_there_or_refuses_is_one_line(configured_data, receiver):
+def test_a_channel_that_is_not_there_or_refuses_is_one_line(webhook_data, receiver):
     runner = CliRunner()
-    for words, said, error in (
+    for words, reason, error in (
         (["notify", "test", "nobody"], "ullage.toml has soc", ConfigError),
         (["notify", "test", "soc"], "channel soc: answers 500", UndeliveredError),
     ):
         receiver.answer = lambda _: (500, {}, b"secret")
-        result = runner.invoke(app, ["--data", str(configured_data), *words])
+        result = runner.invoke(app, ["--data", str(webhook_data), *words])
         assert isinstance(result.exception, error)
-        assert said in str(result.exception)
+        assert reason in str(result.exception)
 
 
-def test_the_log_shows_what_was_said_to_whom(configured_data, run):
+def test_the_log_shows_what_was_said_to_whom(webhook_data, run):
     assert run("notify", "log") == "Nothing in the log.\n"
-    publish(Context(configured_data), finding("f", range(10), people="ab").encode())
+    publish(Context(webhook_data), finding("f", range(10), people="ab").encode())
     run("alert", "--once")
     assert re.search(r"UTC +sent +soc +INC-", run("notify", "log"))
     [row] = map(json.loads, run("notify", "log", "--json", "--outcome", "sent").splitlines())
@@ -245,8 +251,8 @@ def test_the_log_shows_what_was_said_to_whom(configured_data, run):
     assert run("notify", "log", "--json", "--outcome", "failed") == ""
 
 
-def test_check_reaches_each_channel_and_sends_nothing(configured_data, receiver, run):
-    secret = configured_data / "keys" / "notify" / "soc"
+def test_check_reaches_each_channel_and_sends_nothing(webhook_data, receiver, run):
+    secret = webhook_data / "keys" / "notify" / "soc"
     # 1 because no watchlist is loaded
     assert "ok     channel soc: 127.0.0.1:" in run("check", code=1)
     assert receiver.received == []
@@ -279,11 +285,11 @@ def mistype(secret):
 
 @pytest.mark.parametrize("spoil", [remove, empty, expose, replace_by_folder, mistype])
 def test_alert_stores_incidents_while_a_channel_has_no_usable_secret(
-    configured_data, receiver, run, store, spoil
+    webhook_data, receiver, run, store, spoil
 ):
-    secret = configured_data / "keys" / "notify" / "soc"
+    secret = webhook_data / "keys" / "notify" / "soc"
     spoil(secret)
-    publish(Context(configured_data), finding("f", range(10), people="ab").encode())
+    publish(Context(webhook_data), finding("f", range(10), people="ab").encode())
     run("alert", "--once")
     assert store.count(Incident, DocumentFilter()) == 1
     [waiting_one] = log_of(store).values()
@@ -292,12 +298,12 @@ def test_alert_stores_incidents_while_a_channel_has_no_usable_secret(
 
 
 def test_channel_delivers_without_a_restart_once_its_secret_is_corrected(
-    configured_data, receiver, store, clock, logged
+    webhook_data, receiver, store, clock, log_stream
 ):
-    secret = configured_data / "keys" / "notify" / "soc"
+    secret = webhook_data / "keys" / "notify" / "soc"
     lines = secret.read_text()
     secret.write_text("no address\n")
-    registry, context = CollectorRegistry(), Context(configured_data, clock.as_clock())
+    registry, context = CollectorRegistry(), Context(webhook_data, clock.as_clock())
     running = open_notifier(context, store, registry, lambda _: ())
 
     def usable():
@@ -317,17 +323,17 @@ def test_channel_delivers_without_a_restart_once_its_secret_is_corrected(
     assert len(receiver.received) == 1
     assert (usable(), recipients()) == (1, 1)
     assert not find_unusable(store, ["soc"])
-    assert logged.getvalue().count("channel_unusable") == 1
-    assert "no address\n" not in logged.getvalue()
+    assert log_stream.getvalue().count("channel_unusable") == 1
+    assert "no address\n" not in log_stream.getvalue()
 
 
-def test_only_where_processes_share_a_bus_is_a_lease_asked_for(configured_data, store):
-    alone = open_notifier(Context(configured_data), store, CollectorRegistry(), lambda _: ())
+def test_only_where_processes_share_a_bus_is_a_lease_asked_for(webhook_data, store):
+    alone = open_notifier(Context(webhook_data), store, CollectorRegistry(), lambda _: ())
     assert alone.senders[0].holds() is True
-    text = (configured_data / "ullage.toml").read_text() + '[bus]\nurl = "kafka://127.0.0.1:9"\n'
-    (configured_data / "ullage.toml").write_text(text)
+    text = (webhook_data / "ullage.toml").read_text() + '[bus]\nurl = "kafka://127.0.0.1:9"\n'
+    (webhook_data / "ullage.toml").write_text(text)
     first, second = (
-        open_notifier(Context(configured_data), store, CollectorRegistry(), lambda _: ())
+        open_notifier(Context(webhook_data), store, CollectorRegistry(), lambda _: ())
         for _ in range(2)
     )
     assert first.senders[0].holds()

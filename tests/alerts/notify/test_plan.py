@@ -12,22 +12,26 @@ from ullage import clock
 from ullage.settings import NotifySettings, Tenant
 
 
-def planned(
+def plan_incidents(
     store, settings: NotifySettings, *incidents, now=T0, muted=lambda _: (), **tenant
 ) -> int:
-    known = Tenant(**{"regimes": ("nfra-2024",), **tenant})
-    duties = Duties(store, lambda _: known, clock.Clock())
+    bank = Tenant(**{"regimes": ("nfra-2024",), **tenant})
+    duties = Duties(store, lambda _: bank, clock.Clock())
     return len(plan(store, settings, store_all(store, incidents), now, muted, duties.time_left))
 
 
-def escalated(store, channel: str = "boss") -> float:
-    """After how many minutes that channel hears of it."""
-    [one] = [one for one in log_of(store, channel=channel).values() if one.why == "escalated"]
-    return (one.due - one.at).total_seconds() / 60
+def minutes_to_escalation(store, channel: str = "boss") -> float:
+    """Return after how many minutes the channel hears of the incident."""
+    [notification] = [
+        notification
+        for notification in log_of(store, channel=channel).values()
+        if notification.why == "escalated"
+    ]
+    return (notification.due - notification.at).total_seconds() / 60
 
 
 def test_an_incident_is_written_down_for_the_channels_of_its_routes(store):
-    assert planned(store, notify_settings(["soc", "boss"]), incident()) == 2
+    assert plan_incidents(store, notify_settings(["soc", "boss"]), incident()) == 2
     log = log_of(store)
     assert set(log) == {"INC-A:soc:high", "INC-A:boss:escalation-high"}
     first, later = log["INC-A:soc:high"], log["INC-A:boss:escalation-high"]
@@ -41,9 +45,9 @@ def test_an_incident_is_written_down_for_the_channels_of_its_routes(store):
 
 
 def test_doing_it_again_adds_nothing(store):
-    assert planned(store, notify_settings(), incident()) == 1
+    assert plan_incidents(store, notify_settings(), incident()) == 1
     before = log_of(store)
-    assert planned(store, notify_settings(), incident(), now=T0 + timedelta(hours=1)) == 0
+    assert plan_incidents(store, notify_settings(), incident(), now=T0 + timedelta(hours=1)) == 0
     assert log_of(store) == before
 
 
@@ -62,7 +66,7 @@ def test_doing_it_again_adds_nothing(store):
     ],
 )
 def test_a_route_takes_what_it_says(store, route, changes, goes):
-    assert planned(store, notify_settings(route=route), incident(**changes)) == goes
+    assert plan_incidents(store, notify_settings(route=route), incident(**changes)) == goes
 
 
 @pytest.mark.parametrize(
@@ -75,14 +79,14 @@ def test_a_route_takes_what_it_says(store, route, changes, goes):
 )
 def test_an_incident_whose_clock_runs_is_told_whatever_the_route_says(store, clock, told):
     settings = notify_settings(route={"severity": "high"})
-    assert planned(store, settings, incident(severity="medium", clock=clock)) == len(told)
+    assert plan_incidents(store, settings, incident(severity="medium", clock=clock)) == len(told)
     assert set(log_of(store)) == told
 
 
 def test_an_incident_whose_clock_runs_is_told_where_there_is_no_route(store):
     settings = NotifySettings.model_validate({"channels": {"soc": {}}})
-    assert planned(store, settings, incident(clock="run")) == 2
-    assert escalated(store, "soc") == 30
+    assert plan_incidents(store, settings, incident(clock="run")) == 2
+    assert minutes_to_escalation(store, "soc") == 30
 
 
 @pytest.mark.parametrize(
@@ -103,41 +107,46 @@ def test_an_incident_whose_clock_runs_is_told_where_there_is_no_route(store):
 def test_what_nobody_acknowledges_escalates_at_half_of_the_time_left(
     store, route, changes, minutes
 ):
-    assert planned(store, notify_settings(["soc", "boss"], route=route), incident(**changes)) == 2
-    assert escalated(store) == minutes
+    assert (
+        plan_incidents(store, notify_settings(["soc", "boss"], route=route), incident(**changes))
+        == 2
+    )
+    assert minutes_to_escalation(store) == minutes
 
 
 def test_where_no_rule_gives_a_time_it_escalates_as_what_waits_for_a_decision(store):
-    planned(
+    plan_incidents(
         store,
         notify_settings(["soc", "boss"], route={"escalate_minutes": 90}),
         incident(clock="run"),
         regimes=(),
     )
-    assert escalated(store) == 30
+    assert minutes_to_escalation(store) == 30
 
 
 def test_time_counts_from_when_somebody_was_first_told(store):
     settings = notify_settings(["soc", "boss"], route={"escalate_minutes": 90})
     changes = {"clock": "if confirmed", "minutes": 60}
-    planned(store, settings, incident(severity="medium", **changes))
+    plan_incidents(store, settings, incident(severity="medium", **changes))
     first = log_of(store)["INC-A:soc:medium"]
     store.put([first.model_copy(update={"outcome": "sent", "sent_at": T0})])
     store.refresh()
-    planned(store, settings, incident(**changes), now=T0 + timedelta(minutes=40))
+    plan_incidents(store, settings, incident(**changes), now=T0 + timedelta(minutes=40))
     raised = log_of(store)["INC-A:boss:escalation-high"]
     assert raised.due == T0 + timedelta(minutes=50), "20 of 60 minutes are left"
 
 
 def test_with_a_clock_and_nobody_higher_those_hear_again_who_did_not_acknowledge_it(store):
-    planned(store, notify_settings(), incident(severity="medium", clock="if confirmed", minutes=60))
-    assert escalated(store, "soc") == 30
+    plan_incidents(
+        store, notify_settings(), incident(severity="medium", clock="if confirmed", minutes=60)
+    )
+    assert minutes_to_escalation(store, "soc") == 30
 
 
 def test_a_route_that_does_not_fit_escalates_a_running_clock_all_the_same(store):
     settings = notify_settings(["soc", "boss"], route={"severity": "high"})
-    assert planned(store, settings, incident(severity="medium", clock="run")) == 2
-    assert escalated(store) == 30
+    assert plan_incidents(store, settings, incident(severity="medium", clock="run")) == 2
+    assert minutes_to_escalation(store) == 30
 
 
 def test_an_incident_takes_every_route_that_it_fits_and_the_earliest_escalation(store):
@@ -155,32 +164,34 @@ def test_an_incident_takes_every_route_that_it_fits_and_the_earliest_escalation(
             },
         }
     )
-    assert planned(store, settings, incident()) == 3
+    assert plan_incidents(store, settings, incident()) == 3
     assert log_of(store)["INC-A:boss:escalation-high"].due == T0 + timedelta(minutes=10)
 
 
 @pytest.mark.parametrize(("severity", "clock"), [("medium", "none"), ("low", "if confirmed")])
 def test_nothing_below_high_escalates_that_asks_for_no_decision(store, severity, clock):
     settings = notify_settings(["soc", "boss"], route={"severity": "low"})
-    assert planned(store, settings, incident(severity=severity, clock=clock, minutes=60)) == 1
+    assert (
+        plan_incidents(store, settings, incident(severity=severity, clock=clock, minutes=60)) == 1
+    )
     assert set(log_of(store)) == {f"INC-A:soc:{severity}"}
 
 
 def test_a_severity_that_rises_is_news_and_one_that_falls_is_none(store):
     settings = notify_settings()
-    planned(store, settings, incident(severity="medium"))
-    assert planned(store, settings, incident(severity="statutory")) == 1
+    plan_incidents(store, settings, incident(severity="medium"))
+    assert plan_incidents(store, settings, incident(severity="statutory")) == 1
     raised = log_of(store)["INC-A:soc:statutory"]
     assert (raised.why, raised.published_at) == ("raised", None)
     for severity in ("high", "medium", "statutory"):
-        assert planned(store, settings, incident(severity=severity)) == 0
+        assert plan_incidents(store, settings, incident(severity=severity)) == 0
 
 
 def test_nobody_is_told_of_what_is_muted(store):
-    asked = []
-    muted = lambda some: asked.extend(i.id for i in some) or {"INC-A"}  # noqa: E731
+    filtered = []
+    muted = lambda some: filtered.extend(i.id for i in some) or {"INC-A"}  # noqa: E731
     assert (
-        planned(
+        plan_incidents(
             store,
             notify_settings(),
             incident("A"),
@@ -191,11 +202,11 @@ def test_nobody_is_told_of_what_is_muted(store):
         == 1
     )
     assert set(log_of(store)) == {"INC-B:soc:high"}
-    assert asked == ["INC-A", "INC-B"]  # of what no route takes nobody asks
+    assert filtered == ["INC-A", "INC-B"]  # of what no route takes nobody asks
 
 
 def test_without_a_route_nothing_is_written(store):
-    assert planned(store, NotifySettings(), incident()) == 0
+    assert plan_incidents(store, NotifySettings(), incident()) == 0
     assert store.get(Notification, "INC-A:soc:high") is None
 
 
@@ -223,7 +234,7 @@ def test_settings_that_cannot_be_meant_are_refused(changes, said):
 def test_an_incident_that_a_seller_goes_on_with_is_told_again_when_it_has_twice_the_customers(
     store,
 ):
-    told = (
+    growth = (
         (30, {"high"}),
         (39, set()),
         (41, {"grown-2"}),
@@ -231,9 +242,9 @@ def test_an_incident_that_a_seller_goes_on_with_is_told_again_when_it_has_twice_
         (700, set()),
         (30, set()),
     )
-    for customers, new in told:
+    for customers, new in growth:
         before = set(log_of(store, outcome="pending"))
-        planned(store, notify_settings(), incident(customers=customers, joined=3))
+        plan_incidents(store, notify_settings(), incident(customers=customers, joined=3))
         assert set(log_of(store, outcome="pending")) - before == {
             f"INC-A:soc:{what}" for what in new
         }
@@ -241,11 +252,12 @@ def test_an_incident_that_a_seller_goes_on_with_is_told_again_when_it_has_twice_
 
 
 def test_what_grows_while_it_becomes_graver_is_told_once(store):
-    planned(store, notify_settings(), incident(customers=30, severity="medium", joined=3))
-    assert planned(store, notify_settings(), incident(customers=90, joined=9)) == 1
+    plan_incidents(store, notify_settings(), incident(customers=30, severity="medium", joined=3))
+    assert plan_incidents(store, notify_settings(), incident(customers=90, joined=9)) == 1
 
 
 def test_what_grows_by_copies_alone_is_told_once(store):
     assert [
-        planned(store, notify_settings(), incident(customers=customers)) for customers in (30, 700)
+        plan_incidents(store, notify_settings(), incident(customers=customers))
+        for customers in (30, 700)
     ] == [1, 0]

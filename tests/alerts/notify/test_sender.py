@@ -29,7 +29,8 @@ def turn(notifier, clock, seconds: float = 0.0) -> None:
 def next_process(running: Notifier) -> Notifier:
     """Knows nothing but what is in the store."""
     return Notifier(
-        running.setup, [Sender(one.name, one.channel, running.setup) for one in running.senders]
+        running.setup,
+        [Sender(sender.name, sender.channel, running.setup) for sender in running.senders],
     )
 
 
@@ -112,9 +113,11 @@ def test_a_severity_that_rises_within_the_window_is_told_once_and_later_once_mor
     tell(running, store, incident(severity="high"))
     turn(running, clock, 20)
     assert soc.told == [[("INC-A", "high", "new")]]
-    assert {one.outcome for one in log_of(store).values() if one.what in ("medium", "high")} == {
-        "sent"
-    }
+    assert {
+        notification.outcome
+        for notification in log_of(store).values()
+        if notification.what in ("medium", "high")
+    } == {"sent"}
     tell(running, store, incident(severity="statutory"))
     turn(running, clock, 20)
     assert soc.told[1:] == [[("INC-A", "statutory", "raised")]]
@@ -137,7 +140,7 @@ def test_an_unacknowledged_one_is_repeated_until_somebody_acknowledges_it(
     for _ in range(3):
         turn(running, clock, 4 * 3600 + 20)
     assert len(soc.sent) == 3
-    assert {one.what for one in log_of(store, outcome="suppressed").values()} == {
+    assert {notification.what for notification in log_of(store, outcome="suppressed").values()} == {
         "repeat-2",
         "repeat-3",
     }
@@ -193,9 +196,9 @@ def test_ten_minutes_of_a_channel_that_is_down_end_in_one_digest(
     notifier, store, clock, soc, registry
 ):
     soc.failing = [DOWN]
-    other = RecordingChannel()
+    prompt = RecordingChannel()
     running = notifier(
-        {"soc": soc, "other": other}, route={"channels": ["soc", "other"], "escalate_to": []}
+        {"soc": soc, "other": prompt}, route={"channels": ["soc", "other"], "escalate_to": []}
     )
     assert (
         value(registry, "ullage_notification_oldest_undelivered_timestamp_seconds", channel="other")
@@ -207,7 +210,7 @@ def test_ten_minutes_of_a_channel_that_is_down_end_in_one_digest(
             turn(running, clock, 5)
     assert soc.sent == []
     # nobody else was held up
-    assert len({i for message in other.told for i, _, _ in message}) == 200
+    assert len({i for message in prompt.told for i, _, _ in message}) == 200
     assert value(registry, "ullage_notifications_total", channel="soc", outcome="failed") > 0
     oldest = value(
         registry, "ullage_notification_oldest_undelivered_timestamp_seconds", channel="soc"
@@ -360,7 +363,7 @@ def test_a_store_that_is_down_after_sending_gets_the_work_items_of_whom_was_told
             turn(running, clock, 20)
         assert store.mget(WorkItem, ["INC-A", "INC-B"]) == {}
     turn(running, clock)
-    assert {one.due_for for one in store.mget(WorkItem, ["INC-A", "INC-B"]).values()} == {
+    assert {item.due_for for item in store.mget(WorkItem, ["INC-A", "INC-B"]).values()} == {
         "nfra-2024 first"
     }
     assert len(soc.sent) == 1
@@ -376,7 +379,7 @@ def test_a_crash_before_the_work_items_are_written_leaves_them_to_the_next_proce
     tell(running, store, incident("A", clock="run"))
 
     def put(documents):
-        if any(isinstance(one, WorkItem) for one in documents):
+        if any(isinstance(document, WorkItem) for document in documents):
             raise CrashedError
         return SqliteStore.put(store, documents)
 
@@ -403,7 +406,7 @@ def test_a_clock_that_is_set_gives_nothing_up_and_tells_nothing_twice(
     for _ in range(5):
         turn(running, clock, 120)
     assert log_of(store)["INC-A:soc:high"].outcome == "sent"
-    assert [[entry.incident for entry in one.entries] for one in soc.sent] == [["INC-A"]]
+    assert [[entry.incident for entry in message.entries] for message in soc.sent] == [["INC-A"]]
 
 
 def test_after_a_day_it_is_given_up_counted_and_shown(notifier, store, clock, soc, registry):
@@ -503,9 +506,9 @@ def test_publish_to_notification_is_measured_for_first_messages(
 
 
 def test_facts_leave_only_where_a_channel_is_told_to_give_them(notifier, store, clock, soc):
-    other = RecordingChannel()
+    plain = RecordingChannel()
     running = notifier(
-        {"soc": soc, "other": other},
+        {"soc": soc, "other": plain},
         detail={"soc": "facts"},
         route={"channels": ["soc", "other"], "escalate_to": []},
     )
@@ -514,7 +517,7 @@ def test_facts_leave_only_where_a_channel_is_told_to_give_them(notifier, store, 
     assert "客户 48 人" in soc.sent[0].text()
     assert "2026" in soc.sent[0].entries[0].facts.decide[0], "by when a person decides"
     assert soc.sent[0].page == "https://page.example"
-    assert "48" not in other.sent[0].text()
+    assert "48" not in plain.sent[0].text()
     assert "13800138000" not in soc.sent[0].text()
 
 
@@ -535,7 +538,7 @@ def test_an_act_that_waits_is_notified_at_once_and_escalates_at_half_of_the_time
 ):
     lead = RecordingChannel()
     running = notifier({"soc": soc, "lead": lead})
-    [one] = store_all(store, [incident("A", clock="run")])
+    [clocked] = store_all(store, [incident("A", clock="run")])
     decide(store, clock, "acknowledged")
     now = clock.as_clock().now()
     whose = {
@@ -548,7 +551,7 @@ def test_an_act_that_waits_is_notified_at_once_and_escalates_at_half_of_the_time
     waiting = PendingDecision(id="INC-A:1", at=now, due=now + timedelta(hours=2), **whose)
     store.create([waiting])
     for _ in range(2):  # doing it again notifies nobody twice
-        running.plan_second_person([(one, waiting)])
+        running.plan_second_person([(clocked, waiting)])
         turn(running, clock, 20)
     assert soc.told == [[("INC-A", "high", "second_person")]]
     assert lead.told == []
@@ -559,7 +562,7 @@ def test_an_act_that_waits_is_notified_at_once_and_escalates_at_half_of_the_time
 def test_what_was_confirmed_meanwhile_is_not_escalated(notifier, store, clock, soc):
     lead = RecordingChannel()
     running = notifier({"soc": soc, "lead": lead})
-    [one] = store_all(store, [incident("A", clock="run")])
+    [clocked] = store_all(store, [incident("A", clock="run")])
     now = clock.as_clock().now()
     whose = {
         "tenant": "bank",
@@ -569,7 +572,7 @@ def test_what_was_confirmed_meanwhile_is_not_escalated(notifier, store, clock, s
         "ends": ("pipl-57 first",),
     }
     waiting = PendingDecision(id="INC-A:1", at=now, due=now + timedelta(hours=2), **whose)
-    running.plan_second_person([(one, waiting)])
+    running.plan_second_person([(clocked, waiting)])
     answer = {
         "id": waiting.answer_id,
         "status": "note",

@@ -48,8 +48,8 @@ def tenant_of(_: str) -> Tenant:
 
 
 @pytest.fixture
-def stored(store, clock):
-    """Two incidents, one of loans; one post of somebody's own number."""
+def two_incidents(store, clock):
+    """Store two incidents, one of loans, and a post of somebody's own number."""
     findings = [
         finding("a", range(10), people="ab", fields=LOAN),
         finding("b", range(20, 30), people="cd"),
@@ -72,85 +72,87 @@ def with_points(points: int):
     return rules.model_copy(update={"scenario": scenarios})
 
 
-def test_the_rules_in_force_change_nothing(stored, clock):
+def test_the_rules_in_force_change_nothing(two_incidents, clock):
     # judged as of the day on which it was written: age alone is no change
     clock.advance(40 * 86400)
-    made = replay(stored, load_verdict_rules(), tenant_of)
-    assert (made.judged, made.frozen, made.changes) == (2, 0, [])
+    trial = replay(two_incidents, load_verdict_rules(), tenant_of)
+    assert (trial.judged, trial.frozen, trial.changes) == (2, 0, [])
 
 
-def test_other_points_change_the_exposure_of_what_they_are_in_and_nothing_is_written(stored):
-    before = everything(stored)
-    made = replay(stored, with_points(60), tenant_of)
-    (change,) = made.changes
+def test_other_points_change_the_exposure_of_what_they_are_in_and_nothing_is_written(two_incidents):
+    before = everything(two_incidents)
+    trial = replay(two_incidents, with_points(60), tenant_of)
+    (change,) = trial.changes
     assert (change.incident, change.after.exposure - change.before.exposure) == (A, 10)
-    assert made.count_by_severity().total() == 0
-    assert everything(stored) == before
+    assert trial.count_by_severity().total() == 0
+    assert everything(two_incidents) == before
 
 
-def test_a_scenario_that_counts_less_gives_way_to_the_next(stored):
-    (change,) = replay(stored, with_points(1), tenant_of).changes
+def test_a_scenario_that_counts_less_gives_way_to_the_next(two_incidents):
+    (change,) = replay(two_incidents, with_points(1), tenant_of).changes
     assert (change.before.scenario, change.after.scenario) == ("X9", "X17")
 
 
-def test_other_thresholds_change_severities_and_they_are_summed(stored):
+def test_other_thresholds_change_severities_and_they_are_summed(two_incidents):
     rules = load_verdict_rules()
     grave = rules.severity.row[2].model_copy(update={"when": (SeverityConditions(people=1),)})
-    other = rules.model_copy(
+    stricter = rules.model_copy(
         update={
             "severity": rules.severity.model_copy(update={"row": (grave, rules.severity.row[-1])})
         }
     )
-    made = replay(stored, other, tenant_of)
+    trial = replay(two_incidents, stricter, tenant_of)
     assert (
-        made.count_by_severity().total()
-        == len([c for c in made.changes if c.before.severity != c.after.severity])
+        trial.count_by_severity().total()
+        == len([c for c in trial.changes if c.before.severity != c.after.severity])
         > 0
     )
 
 
-def test_a_frozen_incident_is_counted_and_left(stored, clock):
-    stored.put([stored.get(Incident, A).model_copy(update={"frozen_at": clock.as_clock().now()})])
-    made = replay(stored, with_points(60), tenant_of)
-    assert (made.judged, made.frozen, made.changes) == (1, 1, [])
+def test_a_frozen_incident_is_counted_and_left(two_incidents, clock):
+    two_incidents.put(
+        [two_incidents.get(Incident, A).model_copy(update={"frozen_at": clock.as_clock().now()})]
+    )
+    trial = replay(two_incidents, with_points(60), tenant_of)
+    assert (trial.judged, trial.frozen, trial.changes) == (1, 1, [])
 
 
-def test_a_tenant_can_be_replayed_alone(stored):
-    assert replay(stored, with_points(60), tenant_of, "shop").judged == 0
-    assert replay(stored, load_shipped_rules(), tenant_of, "shop").judged == 0
+def test_a_tenant_can_be_replayed_alone(two_incidents):
+    assert replay(two_incidents, with_points(60), tenant_of, "shop").judged == 0
+    assert replay(two_incidents, load_shipped_rules(), tenant_of, "shop").judged == 0
 
 
-def test_an_incident_whose_facts_have_expired_is_counted_and_not_judged(stored):
-    gone = [sighting.id for sighting in stored.scroll(Sighting, DocumentFilter())]
-    stored.delete(Sighting, gone)
-    made = replay(stored, load_verdict_rules(), tenant_of)
-    assert (made.judged, made.frozen) == (0, stored.count(Incident, DocumentFilter()))
+def test_an_incident_whose_facts_have_expired_is_counted_and_not_judged(two_incidents):
+    gone = [sighting.id for sighting in two_incidents.scroll(Sighting, DocumentFilter())]
+    two_incidents.delete(Sighting, gone)
+    trial = replay(two_incidents, load_verdict_rules(), tenant_of)
+    assert (trial.judged, trial.frozen) == (0, two_incidents.count(Incident, DocumentFilter()))
 
 
-def test_the_background_rules_in_force_change_nothing(stored):
-    made = replay(stored, load_shipped_rules(), tenant_of)
-    assert (made.judged, made.posts.total()) == (3, 0)
+def test_the_background_rules_in_force_change_nothing(two_incidents):
+    trial = replay(two_incidents, load_shipped_rules(), tenant_of)
+    assert (trial.judged, trial.posts.total()) == (3, 0)
 
 
-def test_without_background_rules_posts_would_be_incidents(stored):
-    before = everything(stored)
-    made = replay(stored, BenignRules(version=2, rule=()), tenant_of)
-    assert dict(made.posts) == {("paste", "B1", "incident"): 1}
-    assert everything(stored) == before
+def test_without_background_rules_posts_would_be_incidents(two_incidents):
+    before = everything(two_incidents)
+    trial = replay(two_incidents, BenignRules(version=2, rule=()), tenant_of)
+    assert dict(trial.posts) == {("paste", "B1", "incident"): 1}
+    assert everything(two_incidents) == before
 
 
-def test_wider_background_rules_take_no_leak_and_name_the_new_rule(stored, clock):
-    (own,) = [rule for rule in load_shipped_rules().rule if rule.id == "B1"]
-    wider = own.model_copy(
-        update={"id": "B9", "fields": own.fields | {"LOAN", "NAME"}, "candidates": 9}
+def test_wider_background_rules_take_no_leak_and_name_the_new_rule(two_incidents, clock):
+    (shipped,) = [rule for rule in load_shipped_rules().rule if rule.id == "B1"]
+    wider = shipped.model_copy(
+        update={"id": "B9", "fields": shipped.fields | {"LOAN", "NAME"}, "candidates": 9}
     )
     fold_all(
-        stored,
+        two_incidents,
         clock,
         [finding("c", range(40, 50), people="e", statistics={"sketch_of": "shingles"})],
     )
-    made = replay(stored, BenignRules(version=2, rule=(wider,)), tenant_of)
-    assert dict(made.posts) == {("paste", "B1", "B9"): 1, ("paste", "incident", "B9"): 1}, (
+    trial = replay(two_incidents, BenignRules(version=2, rule=(wider,)), tenant_of)
+    assert dict(trial.posts) == {("paste", "B1", "B9"): 1, ("paste", "incident", "B9"): 1}, (
         "those of two people stay incidents"
     )
 
@@ -159,25 +161,25 @@ JARGON = "{}\t\tzh\tQUAL\tm\t{}\tM\tK"
 
 
 def lexicon(**weights: int):
-    found = parse_rows(
+    terms = parse_rows(
         "\n".join(JARGON.format(term, weight) for term, weight in weights.items()), "a.tsv"
     )
-    return Vocabulary(9, tuple(found))
+    return Vocabulary(9, tuple(terms))
 
 
 @pytest.fixture
-def offered(stored, clock):
-    """Two posts that were raised by terms alone, of weights 4 + 1 and 5."""
+def two_offers(two_incidents, clock):
+    """Store two posts that were raised by terms alone, of weights 4 + 1 and 5."""
     for name, terms in (("o", {"一手料": 4, "走样": 1}), ("p", {"内料": 5})):
-        said = tuple(
+        weighted = tuple(
             Term(id=term, category="QUAL", weight=weight, count=2) for term, weight in terms.items()
         )
         fold_all(
-            stored,
+            two_incidents,
             clock,
-            [finding(name, (), site=name, statistics={"terms": said, "brands": ("某某银行",)})],
+            [finding(name, (), site=name, statistics={"terms": weighted, "brands": ("某某银行",)})],
         )
-    return stored
+    return two_incidents
 
 
 @pytest.mark.parametrize(
@@ -189,32 +191,32 @@ def offered(stored, clock):
         ({"新词": 5}, {"o", "p"}),
     ],
 )
-def test_other_weights_say_which_offers_nobody_would_have_heard_of(offered, weights, gone):
-    before = everything(offered)
-    made = replay(offered, lexicon(**weights), tenant_of)
-    assert {site for site, *_ in made.posts} == gone
-    assert made.judged == 2, "what a customer was found in is raised by that"
-    assert everything(offered) == before
+def test_other_weights_say_which_offers_nobody_would_have_heard_of(two_offers, weights, gone):
+    before = everything(two_offers)
+    trial = replay(two_offers, lexicon(**weights), tenant_of)
+    assert {site for site, *_ in trial.posts} == gone
+    assert trial.judged == 2, "what a customer was found in is raised by that"
+    assert everything(two_offers) == before
 
 
-def test_a_report_is_no_offer_in_a_trial_either(offered):
-    (told,) = [s for s in offered.scroll(Sighting, DocumentFilter()) if s.id == "p"]
-    report = told.traits.model_copy(update={"context": {"reporting": 2}})
-    offered.put([told.model_copy(update={"traits": report})])
+def test_a_report_is_no_offer_in_a_trial_either(two_offers):
+    (sighting,) = [s for s in two_offers.scroll(Sighting, DocumentFilter()) if s.id == "p"]
+    report = sighting.traits.model_copy(update={"context": {"reporting": 2}})
+    two_offers.put([sighting.model_copy(update={"traits": report})])
     assert {
-        site for site, *_ in replay(offered, lexicon(一手料=4, 走样=1, 内料=5), tenant_of).posts
+        site for site, *_ in replay(two_offers, lexicon(一手料=4, 走样=1, 内料=5), tenant_of).posts
     } == {"p"}
 
 
 @pytest.fixture
-def judge(stored, clock):
+def judge(two_incidents, clock):
     """Somebody decides of an incident, each time a minute later."""
 
-    def judged(incident: str, *statuses: str) -> None:
+    def judge_incident(incident: str, *statuses: str) -> None:
         for status in statuses:
             clock.advance(60)
             at = clock.as_clock().now()
-            stored.create(
+            two_incidents.create(
                 [
                     Decision(
                         id=f"{incident}:{at}",
@@ -226,60 +228,65 @@ def judge(stored, clock):
                     )
                 ]
             )
-        stored.refresh()
+        two_incidents.refresh()
 
-    return judged
+    return judge_incident
 
 
 def count(store, rule: str, rules=None) -> RuleCount:
-    made = replay(store, rules or load_verdict_rules(), tenant_of)
-    (one,) = [one for one in made.count_by_rule(read_judgements(store)) if one.rule == rule]
-    return one
+    trial = replay(store, rules or load_verdict_rules(), tenant_of)
+    (rule_count,) = [
+        rule_count
+        for rule_count in trial.count_by_rule(read_judgements(store))
+        if rule_count.rule == rule
+    ]
+    return rule_count
 
 
-def test_a_rules_incidents_are_counted_with_what_people_said_of_them(stored, judge):
-    assert count(stored, "X9") == ("X9", count(stored, "X9").title, 1, 0, 0, 0)
-    assert count(stored, "X9").precision is None
+def test_a_rules_incidents_are_counted_with_what_people_said_of_them(two_incidents, judge):
+    assert count(two_incidents, "X9") == ("X9", count(two_incidents, "X9").title, 1, 0, 0, 0)
+    assert count(two_incidents, "X9").precision is None
     judge(A, "confirmed")
     judge(B, "false_positive")
     assert (
-        count(stored, "X9").confirmed,
-        count(stored, "X9").false_positives,
-        count(stored, "X9").precision,
+        count(two_incidents, "X9").confirmed,
+        count(two_incidents, "X9").false_positives,
+        count(two_incidents, "X9").precision,
     ) == (1, 0, 1.0)
-    assert (count(stored, "C1").incidents, count(stored, "X17").precision) == (0, 0.0), (
-        "one that fits nothing is listed too"
-    )
+    assert (count(two_incidents, "C1").incidents, count(two_incidents, "X17").precision) == (
+        0,
+        0.0,
+    ), "one that fits nothing is listed too"
 
 
-def test_the_last_judgement_counts_and_other_decisions_say_nothing(stored, judge):
+def test_the_last_judgement_counts_and_other_decisions_say_nothing(two_incidents, judge):
     judge(A, "confirmed", "false_positive", "acknowledged", "resolved")
     judge(B, "resolved")
-    assert read_judgements(stored) == {A: False}
+    assert read_judgements(two_incidents) == {A: False}
     judge(A, "reported")
-    assert read_judgements(stored) == {A: True}
+    assert read_judgements(two_incidents) == {A: True}
 
 
-def test_a_background_rule_counts_the_posts_that_it_takes_and_their_incidents(stored, judge):
-    stored.put(
+def test_a_background_rule_counts_the_posts_that_it_takes_and_their_incidents(two_incidents, judge):
+    two_incidents.put(
         [
-            one.model_copy(update={"traits": PLAIN})
-            for one in stored.scroll(Sighting, DocumentFilter())
+            sighting.model_copy(update={"traits": PLAIN})
+            for sighting in two_incidents.scroll(Sighting, DocumentFilter())
         ]
     )
     judge(A, "false_positive")
     judge(B, "confirmed")
-    found = count(stored, "B90", BACKGROUND.read(WIDE, "a test"))
-    assert found == ("B90", "everything of one phone", 2, 3, 1, 1), (
+    counted = count(two_incidents, "B90", BACKGROUND.read(WIDE, "a test"))
+    assert counted == ("B90", "everything of one phone", 2, 3, 1, 1), (
         "with the post that was set aside"
     )
     leak = PLAIN.model_copy(update={"subjects": 2})
-    stored.put(
+    two_incidents.put(
         [
-            one.model_copy(update={"traits": leak})
-            for one in stored.scroll(Sighting, DocumentFilter())
+            sighting.model_copy(update={"traits": leak})
+            for sighting in two_incidents.scroll(Sighting, DocumentFilter())
         ]
     )
-    assert count(stored, "B90", BACKGROUND.read(WIDE, "a test")).incidents == 0, (
+    assert count(two_incidents, "B90", BACKGROUND.read(WIDE, "a test")).incidents == 0, (
         "what shows a leak is never hidden"
     )

@@ -51,7 +51,7 @@ def run(store, clock, context):
     return lambda *words: CliRunner().invoke(rules_app, [str(word) for word in words], obj=context)
 
 
-def told(result: Result) -> list[dict]:
+def read_json_lines(result: Result) -> list[dict]:
     assert result.exit_code == 0
     return [json.loads(line) for line in result.stdout.splitlines()]
 
@@ -71,7 +71,7 @@ def other(run, tmp_path):
 
 
 def test_without_a_file_the_rules_in_force_are_counted_with_what_people_said(run):
-    verdict, background = told(run("replay", "--json"))
+    verdict, background = read_json_lines(run("replay", "--json"))
     rows = {row["rule"]: row for row in verdict["rules"]}
     assert (rows["X9"]["precision"], rows["X9"]["confirmed"]) == (1.0, 1)
     assert (rows["X17"]["precision"], rows["X17"]["confirmed"]) == (None, 0)
@@ -98,13 +98,13 @@ def test_a_replay_lists_what_would_change_with_old_and_new_and_writes_nothing(
     run, store, context, other
 ):
     before = everything(store)
-    (made,) = told(run("replay", other, "--json"))
-    (change,) = made["incidents"]
+    (trial,) = read_json_lines(run("replay", other, "--json"))
+    (change,) = trial["incidents"]
     assert (change["incident"], change["after"]["exposure"] - change["before"]["exposure"]) == (
         incident_id("a"),
         10,
     )
-    assert (made["judged"], made["changed"]) == (2, 1)
+    assert (trial["judged"], trial["changed"]) == (2, 1)
     shown = run("replay", other).stdout
     assert incident_id("a") in shown
     assert f"{change['before']['exposure']} → {change['after']['exposure']}" in shown
@@ -119,13 +119,13 @@ def test_a_replay_of_background_rules_counts_posts(run, tmp_path):
         "version = 9\n" + "\n".join(run("show", "background").stdout.split("version = 1")[1:]),
         encoding="utf-8",
     )
-    (made,) = told(run("replay", file, "--json"))
-    assert (made["judged"], made["posts"]) == (2, [])
+    (trial,) = read_json_lines(run("replay", file, "--json"))
+    assert (trial["judged"], trial["posts"]) == (2, [])
 
 
 def test_rules_that_are_put_into_force_are_used_and_audited(run, context, other):
-    done = run("use", other, *BY)
-    assert (done.exit_code, str(VERDICT.own_path(context.data)) in done.stdout) == (0, True)
+    result = run("use", other, *BY)
+    assert (result.exit_code, str(VERDICT.own_path(context.data)) in result.stdout) == (0, True)
     assert context.rules().version > load_verdict_rules().version
     ((_, entry),) = audit.read_entries(context.data / "audit")
     assert (entry.action, entry.actor, entry.reason) == ("rules.use", "Li Wei", "too many")
@@ -214,17 +214,17 @@ def test_a_lexicon_is_shown_and_put_into_force_under_its_name(run, context, tmp_
     ((_, entry),) = audit.read_entries(context.data / "audit")
     assert entry.object.startswith("rules jargon version 3 instead of 2")
     assert "raise it" in str(run("use", file, *BY).exception)
-    other = file.rename(tmp_path / "mine.tsv")
-    assert "jargon.tsv" in str(run("use", other, *BY).exception)
+    renamed = file.rename(tmp_path / "mine.tsv")
+    assert "jargon.tsv" in str(run("use", renamed, *BY).exception)
 
 
 def test_a_lexicon_is_replayed_by_its_ending(run, store, clock, tmp_path):
-    said = (Term(id="内料", category="CARD", weight=5, count=1),)
-    fold_all(store, clock, [finding("o", (), statistics={"terms": said, "brands": ("某某银行",)})])
+    terms = (Term(id="内料", category="CARD", weight=5, count=1),)
+    fold_all(store, clock, [finding("o", (), statistics={"terms": terms, "brands": ("某某银行",)})])
     file = tmp_path / "jargon.tsv"
     file.write_text("内料\t\tzh\tCARD\tm\t3\tL\tK\n", encoding="utf-8")
     assert "raised by nothing" in run("replay", file).stdout
-    assert told(run("replay", file, "--json"))[0]["posts"] == [
+    assert read_json_lines(run("replay", file, "--json"))[0]["posts"] == [
         {"site": "paste", "before": "incident", "after": "unraised", "posts": 1}
     ]
     file.write_text("内料\n", encoding="utf-8")
