@@ -120,7 +120,7 @@ def test_nothing_comes_of_what_a_hostile_page_tries_and_every_other_is_read(
             server.says("/api/ask", "{}")
             station.site(name, f"{server.url}/", "board", OPTIONS)
         station.run("crawl", "--once", exits=1)
-        assert elsewhere.asked == []
+        assert elsewhere.requested_paths == []
         with pytest.raises(BlockingIOError):
             quiet.recv(1)
     rows = {
@@ -134,7 +134,8 @@ def test_nothing_comes_of_what_a_hostile_page_tries_and_every_other_is_read(
         f"post of {name}" for name in UNSEEN
     )
     paths = {
-        name: {path.partition("?")[0] for path in server.asked} for name, server in servers.items()
+        name: {path.partition("?")[0] for path in server.requested_paths}
+        for name, server in servers.items()
     }
     honest = {"/robots.txt", "/", "/app.js", "/t/1", "/api/t/1", "/api/ask"}
     assert {name: count - honest for name, count in paths.items()} == {

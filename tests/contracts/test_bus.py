@@ -102,9 +102,9 @@ def test_two_groups_read_and_commit_independently(
     bus: Bus, values: Values, backend: Backend
 ) -> None:
     put(bus, "a", "b")
-    match, other = bus.subscribe(CAPTURES, "match"), bus.subscribe(CAPTURES, "other")
+    match, second = bus.subscribe(CAPTURES, "match"), bus.subscribe(CAPTURES, "other")
     match.commit(backend.take(match, 10)[-1])
-    assert values(other) == ["a", "b"]
+    assert values(second) == ["a", "b"]
     assert (bus.lag(CAPTURES, "match").records, bus.lag(CAPTURES, "other").records) == (0, 2)
 
 
@@ -163,10 +163,10 @@ def test_offsets_are_not_given_twice_after_everything_expired(
 def test_a_second_live_consumer_of_a_group_is_refused_and_told_who_holds_the_place(
     bus: Bus, open_again: OpenAgain
 ) -> None:
-    held = bus.subscribe(CAPTURES, "match")
+    subscription = bus.subscribe(CAPTURES, "match")
     with pytest.raises(ConfigError, match=f"process {os.getpid()}"):
         open_again().subscribe(CAPTURES, "match")
-    held.close()
+    subscription.close()
     open_again().subscribe(CAPTURES, "match").close()
 
 
@@ -295,12 +295,12 @@ def test_key_headers_value_and_time_come_back_as_given(
     publisher = bus.publisher(CAPTURES)
     publisher.append([outgoing(b"\x00\xff", key="论坛", schema="1", site="某某论坛 ✓")])
     (record,) = backend.take(bus.subscribe(CAPTURES, "match"), 1)
-    taken = clock.wall() if backend.embedded else pytest.approx(time.time(), abs=60)
+    append_time = clock.wall() if backend.embedded else pytest.approx(time.time(), abs=60)
     assert (record.topic, record.key, record.value, record.timestamp) == (
         CAPTURES,
         "论坛",
         b"\x00\xff",
-        taken,
+        append_time,
     )
     assert dict(record.headers) == {"schema": "1", "site": "某某论坛 ✓"}
 
@@ -350,12 +350,12 @@ def test_a_place_before_the_first_record_that_is_left_is_where_records_expired_u
     bus: Bus, clock: HeldClock
 ) -> None:
     put(bus, "a", "b")
-    known = bus.places(CAPTURES, "match")
+    places = bus.places(CAPTURES, "match")
     clock.advance(4000.0)
     put(bus, "c")
     bus.expire()
     ((partition, place),) = bus.places(CAPTURES, "match").items()
-    assert place.first - known[partition].position == 2
+    assert place.first - places[partition].position == 2
     assert (place.waiting, place.oldest) == (1, clock.wall())
 
 

@@ -69,21 +69,21 @@ def notification(of: str, at: datetime, outcome: str = "sent") -> Notification:
     )  # fmt: skip
 
 
-def stored(store: IncidentStore) -> dict[str, DutyRecord]:
+def read_stored(store: IncidentStore) -> dict[str, DutyRecord]:
     store.refresh()
-    return {one.id: one for one in store.scroll(DutyRecord, DocumentFilter())}
+    return {record.id: record for record in store.scroll(DutyRecord, DocumentFilter())}
 
 
-def owed(duties: Duties) -> dict[str, DutyRecord]:
+def build_owed(duties: Duties) -> dict[str, DutyRecord]:
     duties.store.refresh()
     return {
-        one.id: one
-        for one in build_records(duties, list(duties.store.scroll(Incident, DocumentFilter())))
+        record.id: record
+        for record in build_records(duties, list(duties.store.scroll(Incident, DocumentFilter())))
     }
 
 
 def states(store: IncidentStore) -> dict[str, str]:
-    return {id_: one.state for id_, one in stored(store).items()}
+    return {id_: record.state for id_, record in read_stored(store).items()}
 
 
 def drain(book: Book) -> None:
@@ -136,9 +136,9 @@ def test_after_any_order_of_events_they_are_what_is_owed(store, book, duties, cl
                 book.complete()
             case _:
                 drain(book)
-                assert stored(store) == owed(duties), turn
+                assert read_stored(store) == build_owed(duties), turn
     drain(book)
-    assert stored(store) == owed(duties)
+    assert read_stored(store) == build_owed(duties)
     assert read_known_until(store) == duties.clock.now() - MARGIN
 
 
@@ -151,7 +151,7 @@ def test_there_is_no_mark_before_all_incidents_were_looked_at_and_after_a_start_
     book.step()
     book.turn()
     assert read_known_until(store) is None
-    assert 0 < len({one.incident for one in stored(store).values()}) < 5
+    assert 0 < len({record.incident for record in read_stored(store).values()}) < 5
     while book._continue_round():
         pass
     drain(book)
@@ -211,7 +211,7 @@ def test_what_cannot_be_written_now_is_written_later(store, book, duties, clock,
     monkeypatch.setattr(type(store), "put", put)
     assert read_known_until(store) == before
     drain(book)
-    assert stored(store) == owed(duties)
+    assert read_stored(store) == build_owed(duties)
     assert read_known_until(store) == duties.clock.now() - MARGIN
 
 
@@ -223,14 +223,14 @@ def test_of_several_processes_the_one_that_holds_the_lease_looks_and_each_writes
     store.put([incident("INC-0"), incident("INC-1")])
     book.mark_changed(["INC-0"])
     book.complete()
-    assert {one.incident for one in stored(store).values()} == {"INC-0"}
+    assert {record.incident for record in read_stored(store).values()} == {"INC-0"}
     assert read_known_until(store) is None
     is_held[0] = True
     clock.advance(books.ASK_SECONDS)
     while read_known_until(store) is None:
         book.step()
         drain(book)
-    assert stored(store) == owed(duties)
+    assert read_stored(store) == build_owed(duties)
 
 
 @pytest.mark.parametrize("status", ["confirmed", "false_positive"])
@@ -241,28 +241,32 @@ def test_what_another_process_wrote_of_an_incident_meanwhile_is_not_overwritten_
     writes last.
     """
     store.put([incident("INC-0"), incident("INC-1")])
-    other = Book(duties)
+    second = Book(duties)
 
-    def decided() -> None:
+    def decide_and_drain() -> None:
         store.create([decision("INC-0", duties.clock.now(), status)])
         store.put([incident("INC-1", severity="statutory")])
-        other.mark_changed(["INC-0", "INC-1"])
-        drain(other)
+        second.mark_changed(["INC-0", "INC-1"])
+        drain(second)
 
     slow = Book(
-        Duties(InterruptedStore(store, DutyRecord, decided), lambda _: SETTINGS, clock.as_clock()),
+        Duties(
+            InterruptedStore(store, DutyRecord, decide_and_drain),
+            lambda _: SETTINGS,
+            clock.as_clock(),
+        ),
         lambda: False,
     )
     slow.mark_changed(["INC-0", "INC-1"])
     drain(slow)
-    assert stored(store) == owed(duties)
+    assert read_stored(store) == build_owed(duties)
 
 
 def test_a_rule_that_a_tenant_is_no_longer_under_leaves_with_the_next_start(store, book, duties):
     store.put([incident("INC-0")])
     book.complete()
     Book(Duties(store, lambda _: Tenant(regimes=("pipl-57",)), duties.clock)).complete()
-    assert {one.regime for one in stored(store).values()} == {"", "pipl-57"}
+    assert {record.regime for record in read_stored(store).values()} == {"", "pipl-57"}
 
 
 def test_the_records_of_an_incident_that_is_gone_go_with_the_next_round(store, book):
@@ -270,7 +274,7 @@ def test_the_records_of_an_incident_that_is_gone_go_with_the_next_round(store, b
     book.complete()
     store.delete(Incident, ["INC-0"])
     book.complete()
-    assert {one.incident for one in stored(store).values()} == {"INC-1"}
+    assert {record.incident for record in read_stored(store).values()} == {"INC-1"}
 
 
 def test_nothing_is_written_of_a_tenant_that_is_deleted_meanwhile(store, book, duties):
@@ -279,7 +283,7 @@ def test_nothing_is_written_of_a_tenant_that_is_deleted_meanwhile(store, book, d
     set_tombstone(store, "bank", EVERYBODY, duties.clock.now())
     book.mark_changed(["INC-0"])
     drain(book)
-    assert stored(store) == {}
+    assert read_stored(store) == {}
 
 
 def test_reports_are_counted_in_the_time_in_which_they_fell_due_and_a_tenant_counts_its_own(
@@ -288,11 +292,11 @@ def test_reports_are_counted_in_the_time_in_which_they_fell_due_and_a_tenant_cou
     store.put([incident("INC-0"), incident("INC-1"), incident("INC-2", tenant="shop")])
     store.put([notification(f"INC-{n}", T0) for n in range(3)])
     sent = T0 + timedelta(hours=1)
-    said = {"regime": "nfra-2024", "stage": "first"}
+    deadline = {"regime": "nfra-2024", "stage": "first"}
     store.create(
         [
-            decision("INC-0", sent, "reported", **said),
-            decision("INC-1", sent + timedelta(hours=2), "reported", **said),
+            decision("INC-0", sent, "reported", **deadline),
+            decision("INC-1", sent + timedelta(hours=2), "reported", **deadline),
         ]
     )
     clock.advance(30 * 3600)

@@ -81,7 +81,7 @@ def claim(value: str, holder: str = "INC-A") -> Claim:
     return Claim(id=f"bank:candidates:{value}", tenant="bank", incident=holder, at=T0)
 
 
-def found(store: IncidentStore, **where: Any) -> list[str]:
+def find_ids(store: IncidentStore, **where: Any) -> list[str]:
     store.refresh()
     return [document.id for document in store.search(Incident, DocumentFilter(**where)).items]
 
@@ -99,12 +99,12 @@ def test_a_write_is_durable_when_it_returns(store, reopen):
 
 def test_a_search_sees_what_a_person_has_said_as_soon_as_it_is_written(store):
     for n in range(3):
-        said = Decision(
+        closing = Decision(
             id=f"d{n}", tenant="bank", incident="INC-A", at=T0, by="Li", status="confirmed"
         )
-        assert store.create([said]) == [True]
+        assert store.create([closing]) == [True]
         assert store.count(Decision, DocumentFilter({"incident": ("INC-A",)})) == n + 1
-        assert store.put([said, claim(str(n))]) == [WriteResult.REPLACED, WriteResult.CREATED]
+        assert store.put([closing, claim(str(n))]) == [WriteResult.REPLACED, WriteResult.CREATED]
         assert sum(1 for _ in store.scroll(Decision, DocumentFilter())) == n + 1
 
 
@@ -134,22 +134,22 @@ def test_create_writes_only_what_does_not_exist(store):
 
 
 def test_of_several_creators_exactly_one_is_told_true(reopen):
-    stores, told, start = [reopen() for _ in range(4)], list[bool](), threading.Barrier(4)
+    stores, creations, start = [reopen() for _ in range(4)], list[bool](), threading.Barrier(4)
 
     def race(own: IncidentStore, name: str) -> None:
         start.wait()
         for value in range(20):
-            told.extend(own.create([claim(str(value), name)]))
+            creations.extend(own.create([claim(str(value), name)]))
 
     threads = [
-        threading.Thread(target=race, args=(own, f"INC-{n}")) for n, own in enumerate(stores)
+        threading.Thread(target=race, args=(store_, f"INC-{n}")) for n, store_ in enumerate(stores)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert told.count(True) == 20
-    assert len(told) == 80
+    assert creations.count(True) == 20
+    assert len(creations) == 80
 
 
 def test_put_says_what_became_of_each(store):
@@ -162,16 +162,16 @@ def test_put_says_what_became_of_each(store):
 
 
 def versions(store: IncidentStore, *ids: str) -> dict[str, str]:
-    return {id_: one.version for id_, one in store.read(Exposure, ids).items()}
+    return {id_: versioned.version for id_, versioned in store.read(Exposure, ids).items()}
 
 
 def test_what_is_read_with_its_version_is_what_is_read_without(store):
     store.put([exposure("s1"), exposure("s2")])
-    found = store.read(Exposure, ["INC-A:s1", "INC-A:s2", "nobody"])
-    assert {id_: one.document for id_, one in found.items()} == store.mget(
+    versioned = store.read(Exposure, ["INC-A:s1", "INC-A:s2", "nobody"])
+    assert {id_: reading.document for id_, reading in versioned.items()} == store.mget(
         Exposure, ["INC-A:s1", "INC-A:s2", "nobody"]
     )
-    assert found.keys() == {"INC-A:s1", "INC-A:s2"}
+    assert versioned.keys() == {"INC-A:s1", "INC-A:s2"}
     assert store.read(Exposure, []) == {}
 
 
@@ -224,8 +224,8 @@ def test_what_was_deleted_since_it_was_read_is_not_brought_back(reopen):
 def test_of_several_with_one_id_the_first_is_written_over_what_was_read(store):
     store.put([exposure("s1")])
     twice = [exposure(subject, confidence=n) for subject in ("s1", "s2") for n in (1, 2)]
-    told = store.put(twice, versions(store, "INC-A:s1"))
-    assert told == [
+    results = store.put(twice, versions(store, "INC-A:s1"))
+    assert results == [
         WriteResult.REPLACED,
         WriteResult.CONFLICT,
         WriteResult.CREATED,
@@ -250,15 +250,17 @@ def test_a_late_delete_leaves_what_was_written_since(reopen):
 def test_many_who_merge_into_one_document_lose_nothing_of_each_other(reopen):
     stores, start = [reopen() for _ in range(4)], threading.Barrier(4)
 
-    def add(own: IncidentStore, n: int) -> None:
+    def add(merging_store: IncidentStore, n: int) -> None:
         start.wait()
         for turn in range(10):
-            told = WriteResult.CONFLICT
-            while told is WriteResult.CONFLICT:
-                read = own.read(Exposure, ["INC-A:s1"])
+            result = WriteResult.CONFLICT
+            while result is WriteResult.CONFLICT:
+                read = merging_store.read(Exposure, ["INC-A:s1"])
                 before = read["INC-A:s1"].document.sightings if read else ()
-                one = exposure("s1", sightings=(*before, f"f{n}-{turn}"))
-                (told,) = own.put([one], {id_: found.version for id_, found in read.items()})
+                merged = exposure("s1", sightings=(*before, f"f{n}-{turn}"))
+                (result,) = merging_store.put(
+                    [merged], {id_: stored.version for id_, stored in read.items()}
+                )
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(add, stores, range(4)))
@@ -270,14 +272,14 @@ def test_many_who_merge_into_one_document_lose_nothing_of_each_other(reopen):
 def test_put_leaves_no_former_word_or_value_to_be_found(store):
     store.put([incident(titles=("旧标题",), sites=("forum",), severity="low")])
     store.put([incident(titles=("新标题",), sites=("paste",), severity="high")])
-    assert found(store, text="旧标题") == found(store, text="旧") == []
-    assert found(store, text="新标题") == found(store, text="标题") == ["INC-A"]
+    assert find_ids(store, text="旧标题") == find_ids(store, text="旧") == []
+    assert find_ids(store, text="新标题") == find_ids(store, text="标题") == ["INC-A"]
     assert (
-        found(store, equals={"sites": ("forum",)})
-        == found(store, equals={"severity": ("low",)})
+        find_ids(store, equals={"sites": ("forum",)})
+        == find_ids(store, equals={"severity": ("low",)})
         == []
     )
-    assert found(store, equals={"sites": ("paste",), "severity": ("high",)}) == ["INC-A"]
+    assert find_ids(store, equals={"sites": ("paste",), "severity": ("high",)}) == ["INC-A"]
 
 
 CHINESE = {
@@ -301,18 +303,18 @@ CHINESE = {
 )  # fmt: skip
 def test_free_text_finds_chinese_of_any_length(store, query, ids):
     store.put([incident(id_, titles=(title,)) for id_, title in CHINESE.items()])
-    assert {id_[-1] for id_ in found(store, text=query)} == set(ids)
+    assert {id_[-1] for id_ in find_ids(store, text=query)} == set(ids)
 
 
 def test_a_phrase_does_not_go_on_in_the_next_piece(store):
     store.put([incident(titles=("出售客户", "户名大全"), authors=("全国",))])
     assert (
-        found(store, text="户户")
-        == found(store, text="客户户名")
-        == found(store, text="大全全国")
+        find_ids(store, text="户户")
+        == find_ids(store, text="客户户名")
+        == find_ids(store, text="大全全国")
         == []
     )
-    assert found(store, text="客户 户名 全国") == ["INC-A"]
+    assert find_ids(store, text="客户 户名 全国") == ["INC-A"]
 
 
 @pytest.mark.parametrize(
@@ -335,7 +337,7 @@ def test_no_sign_in_a_query_is_an_operator(store, query):
     store.put([incident(titles=("客户",)), incident("INC-B", titles=("龙",))])
     letters = [c for c in query if c.isalnum()]
     expected = ["INC-A"] if "".join(letters) == "客户" else []
-    assert found(store, text=query) == expected
+    assert find_ids(store, text=query) == expected
 
 
 def test_a_query_that_is_too_long_is_refused_without_repeating_it(store):
@@ -350,7 +352,7 @@ def test_search_gives_the_newest_first_and_equal_times_by_id(store):
     store.put(
         [incident("INC-B", 1), incident("INC-A", 1), incident("INC-C", 2), incident("INC-D", 0)]
     )
-    assert found(store) == ["INC-C", "INC-B", "INC-A", "INC-D"]
+    assert find_ids(store) == ["INC-C", "INC-B", "INC-A", "INC-D"]
 
 
 def test_pages_go_on_behind_the_last_item_whatever_was_added(store):
@@ -360,13 +362,13 @@ def test_pages_go_on_behind_the_last_item_whatever_was_added(store):
     store.put([incident("INC-new", 100), incident("INC-5b", 5)])
     store.delete(Incident, ["INC-4"])
     store.refresh()
-    rest, after = [], first.after
+    following, after = [], first.after
     while after:
         page = store.search(Incident, DocumentFilter(), 2, after)
-        rest += [document.id for document in page.items]
+        following += [document.id for document in page.items]
         after = page.after
     assert [document.id for document in first.items] == ["INC-6", "INC-5", "INC-4"]
-    assert rest == ["INC-3", "INC-2", "INC-1", "INC-0"]
+    assert following == ["INC-3", "INC-2", "INC-1", "INC-0"]
 
 
 @pytest.mark.parametrize("mark", ["x", "1;drop table incident", "9" * 40 + ".a", "٣.a", ".", "12"])
@@ -413,7 +415,11 @@ def test_documents_are_found_by_how_a_value_begins(store):
     store.put([exposure(subject) for subject in ("ab", "abc", "ab客", "aC", "Abc", "b", "a")])
     store.refresh()
     begins = DocumentFilter(begins={"subject": "ab"})
-    assert sorted(one.subject for one in store.scroll(Exposure, begins)) == ["ab", "abc", "ab客"]
+    assert sorted(exposure_.subject for exposure_ in store.scroll(Exposure, begins)) == [
+        "ab",
+        "abc",
+        "ab客",
+    ]
     assert store.count(Exposure, begins) == 3
     assert (
         store.count(Exposure, DocumentFilter({"subject": ("abc", "b")}, begins={"subject": "ab"}))
@@ -461,22 +467,22 @@ ASKED: dict[str, dict[str, Any]] = {
 def fitting(where: DocumentFilter) -> list[WorkItem]:
     """Return the items that fit, found by a plain loop."""
 
-    def fits(one: WorkItem) -> bool:
+    def fits(candidate: WorkItem) -> bool:
         def has(name: str, values: Any) -> bool:
-            own = getattr(one, name)
-            return own in values if isinstance(own, str) else not {*own}.isdisjoint(values)
+            actual = getattr(candidate, name)
+            return actual in values if isinstance(actual, str) else not {*actual}.isdisjoint(values)
 
         return (
             all(has(name, values) for name, values in where.equals.items())
             and not any(has(name, values) for name, values in where.differs.items())
-            and all(getattr(one, name) <= most for name, most in where.at_most.items())
-            and (where.since is None or one.opened_at >= where.since)
-            and (where.before is None or one.opened_at < where.before)
-            and (where.ids is None or one.id in where.ids)
-            and where.text in "".join(one.texts)
+            and all(getattr(candidate, name) <= most for name, most in where.at_most.items())
+            and (where.since is None or candidate.opened_at >= where.since)
+            and (where.before is None or candidate.opened_at < where.before)
+            and (where.ids is None or candidate.id in where.ids)
+            and where.text in "".join(candidate.texts)
         )
 
-    return [one for one in ITEMS if fits(one)]
+    return [candidate for candidate in ITEMS if fits(candidate)]
 
 
 @pytest.fixture(params=["few", "many"])
@@ -497,41 +503,44 @@ def items(
 @pytest.mark.parametrize("asked", ASKED)
 def test_whatever_is_asked_is_counted_told_apart_and_found_in_order(items, asked):
     where = DocumentFilter(**ASKED[asked])
-    found = fitting(where)
+    expected = fitting(where)
     parts = (
         DocumentFilter(),
         DocumentFilter({"assignee": ("Li",)}),
         DocumentFilter(at_most={"customers": 60}, since=T0 + timedelta(hours=30)),
     )
-    counted = [len(found), sum(one.assignee == "Li" for one in found)]
+    counted = [len(expected), sum(item_.assignee == "Li" for item_ in expected)]
     counted.append(
-        sum(one.customers <= 60 and one.opened_at >= T0 + timedelta(hours=30) for one in found)
+        sum(
+            item_.customers <= 60 and item_.opened_at >= T0 + timedelta(hours=30)
+            for item_ in expected
+        )
     )
     assert items.counts(WorkItem, where, parts) == counted
-    assert items.count(WorkItem, where) == len(found)
-    groups = {(one.tenant, one.severity) for one in found}
+    assert items.count(WorkItem, where) == len(expected)
+    groups = {(item_.tenant, item_.severity) for item_ in expected}
     assert {
-        one.values: (one.count, one.total)
-        for one in items.tally(WorkItem, where, ("tenant", "severity"), "customers")
+        tally.values: (tally.count, tally.total)
+        for tally in items.tally(WorkItem, where, ("tenant", "severity"), "customers")
     } == {
-        group: (len(of), sum(one.customers for one in of))
+        group: (len(of), sum(item_.customers for item_ in of))
         for group in groups
-        if (of := [one for one in found if (one.tenant, one.severity) == group])
+        if (of := [item_ for item_ in expected if (item_.tenant, item_.severity) == group])
     }
     for order in ("burns", "-customers", "time"):
         by = order.removeprefix("-").replace("time", "opened_at")
         in_order = sorted(
-            found, key=lambda one: (getattr(one, by), one.id), reverse=order.startswith("-")
+            expected, key=lambda one: (getattr(one, by), one.id), reverse=order.startswith("-")
         )
-        seen, after = list[str](), ""
+        paged, after = list[str](), ""
         while page := items.search(WorkItem, where, 7, after, order):
-            seen += [one.id for one in page.items]
+            paged += [item_.id for item_ in page.items]
             if not (after := page.after):
                 break
-        assert seen == [one.id for one in in_order]
+        assert paged == [item_.id for item_ in in_order]
         firsts = items.firsts(WorkItem, where, "series", SELLERS, order)
         theirs = {
-            seller: [one.id for one in in_order if seller in one.series] for seller in SELLERS
+            seller: [item_.id for item_ in in_order if seller in item_.series] for seller in SELLERS
         }
         assert firsts == {seller: First(ids[0], len(ids)) for seller, ids in theirs.items() if ids}
 
@@ -544,31 +553,31 @@ def test_spans_of_time_are_counted_apart_and_none_at_their_end(items):
         T0 + timedelta(hours=40),
         T0 + timedelta(hours=49),
     ]
-    found = items.tally(WorkItem, DocumentFilter({"tenant": ("bank",)}), ("stage",), "", moments)
+    tallies = items.tally(WorkItem, DocumentFilter({"tenant": ("bank",)}), ("stage",), "", moments)
     expected = {
         (span, stage): count
-        for span, (one, next_) in enumerate(pairwise(moments))
+        for span, (start, next_) in enumerate(pairwise(moments))
         for stage in STAGES
         if (
             count := sum(
-                i.tenant == "bank" and i.stage == stage and one <= i.opened_at < next_
+                i.tenant == "bank" and i.stage == stage and start <= i.opened_at < next_
                 for i in ITEMS
             )
         )
     }
-    assert {(one.span, *one.values): one.count for one in found} == expected
+    assert {(tally.span, *tally.values): tally.count for tally in tallies} == expected
     assert sum(
-        one.count for one in items.tally(WorkItem, DocumentFilter(), (), "", moments)
+        tally.count for tally in items.tally(WorkItem, DocumentFilter(), (), "", moments)
     ) == len(fitting(DocumentFilter(since=T0, before=moments[-1])))
 
 
 def test_what_cannot_be_told_apart_is_refused(items):
-    for asked in (
+    for search in (
         lambda: items.tally(WorkItem, DocumentFilter(), ("sites",)),
         lambda: items.firsts(WorkItem, DocumentFilter(), "stage", "x", ""),
     ):
         with pytest.raises(QueryError, match="no filter"):
-            asked()
+            search()
     with pytest.raises(QueryError, match="sorted"):
         items.tally(WorkItem, DocumentFilter(), ("stage",), "rows")
     assert items.firsts(WorkItem, DocumentFilter(), "series", (), "burns") == {}
@@ -594,8 +603,8 @@ def test_a_set_is_found_by_any_of_its_values(store):
 def test_scroll_gives_each_document_once(store):
     store.put([exposure(str(n)) for n in range(2203)])
     store.refresh()
-    seen = [e.subject for e in store.scroll(Exposure, DocumentFilter({"incident": ("INC-A",)}))]
-    assert len(seen) == len(set(seen)) == 2203
+    subjects = [e.subject for e in store.scroll(Exposure, DocumentFilter({"incident": ("INC-A",)}))]
+    assert len(subjects) == len(set(subjects)) == 2203
 
 
 class ExposureExcerpt(Excerpt):
@@ -621,7 +630,7 @@ SOME = [
 
 
 @pytest.mark.parametrize(
-    ("where", "many"), [*((one, 7) for one in SOME), (SOME[0], 5203), (SOME[2], 5203)]
+    ("where", "many"), [*((filter_, 7) for filter_ in SOME), (SOME[0], 5203), (SOME[2], 5203)]
 )
 def test_excerpts_are_of_the_documents_that_scroll_gives(store, where, many):
     kinds = {"kinds": ("card",)}
@@ -646,22 +655,23 @@ class IncidentExcerpt(Excerpt):
 @pytest.mark.parametrize("many", [3, 5_203])
 def test_a_brief_excerpt_is_that_of_the_document_whoever_wrote_it(store, monkeypatch, many):
     """Of a document whose excerpt is too long to be kept apart."""
-    made = [
+    incidents = [
         incident(f"INC-{n:04}", n, publish_seconds=n / 3 or None, incomplete=("size",) * (n % 2))
         for n in range(many)
     ]
     with monkeypatch.context() as earlier:
         earlier.setattr(Incident, "brief", ())
-        store.put(made[:2])
+        store.put(incidents[:2])
     long = incident("INC-LONG", incomplete=("size" * 10_000,))
-    store.put([*made[2:], long])
+    store.put([*incidents[2:], long])
     store.refresh()
     excerpts = [
-        (one.id, one.publish_seconds, one.incomplete)
-        for one in store.excerpts(Incident, DocumentFilter(), IncidentExcerpt)
+        (excerpt.id, excerpt.publish_seconds, excerpt.incomplete)
+        for excerpt in store.excerpts(Incident, DocumentFilter(), IncidentExcerpt)
     ]
     assert sorted(excerpts) == [
-        (one.id, one.publish_seconds, one.incomplete) for one in (*made, long)
+        (incident_.id, incident_.publish_seconds, incident_.incomplete)
+        for incident_ in (*incidents, long)
     ]
 
 
@@ -687,9 +697,13 @@ def test_what_was_deleted_is_found_by_nothing(store):
     store.put([incident(), incident("INC-B", 1)])
     store.refresh()
     assert store.delete(Incident, ["INC-A", "nobody"]) == 1
-    assert [one.id for one in store.scroll(Incident, DocumentFilter())] == ["INC-B"], "at once"
+    assert [incident_.id for incident_ in store.scroll(Incident, DocumentFilter())] == ["INC-B"], (
+        "at once"
+    )
     assert store.get(Incident, "INC-A") is None
-    assert found(store, text="客户") == found(store, equals={"sites": ("paste",)}) == ["INC-B"]
+    assert (
+        find_ids(store, text="客户") == find_ids(store, equals={"sites": ("paste",)}) == ["INC-B"]
+    )
     assert store.create([incident()]) == [True]
 
 
@@ -741,31 +755,32 @@ def test_many_threads_share_one_store(store):
 
     with ThreadPoolExecutor(4) as pool:
         counts = list(pool.map(work, range(4)))
-    assert all(seen == sorted(seen) for seen in counts)
+    assert all(ascending == sorted(ascending) for ascending in counts)
     store.refresh()
     assert store.count(Incident, DocumentFilter(text="客户")) == 100
 
 
 def test_two_processes_write_at_once(reopen):
     """A reader that becomes a writer waits for the other instead of failing."""
-    one, two = reopen(), reopen()
+    first, second = reopen(), reopen()
     results = list[list[WriteResult]]()
 
-    def work(own: IncidentStore, name: str) -> None:
+    def work(store_: IncidentStore, name: str) -> None:
         results.extend(
-            own.put([incident(f"{name}-{n}"), incident("INC-shared")]) for n in range(20)
+            store_.put([incident(f"{name}-{n}"), incident("INC-shared")]) for n in range(20)
         )
 
     threads = [
-        threading.Thread(target=work, args=(own, name)) for own, name in ((one, "a"), (two, "b"))
+        threading.Thread(target=work, args=(store_, name))
+        for store_, name in ((first, "a"), (second, "b"))
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(results) == 40
-    one.refresh()
-    assert one.count(Incident, DocumentFilter()) == 41
+    first.refresh()
+    assert first.count(Incident, DocumentFilter()) == 41
 
 
 def test_an_unknown_scheme_is_refused_with_what_to_use(tmp_path):

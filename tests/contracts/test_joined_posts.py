@@ -48,17 +48,17 @@ def test_posts_are_joined_whatever_the_order_and_again_changes_nothing(
         *head.parts
     ]
     assert [
-        one.id
-        for one in store.scroll(
+        incident.id
+        for incident in store.scroll(
             Incident, DocumentFilter({"series": ("@a",), "severity": (head.severity,)})
         )
     ].count(head.id) == 1
     Work(Duties(store, lambda _: Tenant(), clock.as_clock())).complete()
     assert sum(count_incidents(store).values()) == 1
     assert [fact.id for fact in store.scroll(Background, DocumentFilter())] == ["apart"]
-    with closing(open_store("sqlite:///other.sqlite", tmp_path)) as other:
-        fold_all(other, clock, posts[::-1], batch=2)
-        assert facts(other) == facts(store)
+    with closing(open_store("sqlite:///other.sqlite", tmp_path)) as reversed_store:
+        fold_all(reversed_store, clock, posts[::-1], batch=2)
+        assert facts(reversed_store) == facts(store)
     changes_nothing_again(store, clock, posts)
 
 
@@ -91,7 +91,9 @@ def test_incidents_that_people_merge_and_split_are_so_in_every_store(store, cloc
     cases.split(a, b, by="Li Wei", note="two sellers")
     returns.turn()
     store.refresh()
-    assert {one.id: one.customers for one in find_page(store, Filters(), 50).items} == {a: 3, b: 2}
+    assert {
+        incident.id: incident.customers for incident in find_page(store, Filters(), 50).items
+    } == {a: 3, b: 2}
     assert sum(count_incidents(store).values()) == 2
 
 
@@ -114,7 +116,7 @@ def test_a_post_that_is_gone_or_back_is_told_in_any_order_and_again_changes_noth
     ]
     fold_all(store, clock, news, batch=1)
     assert map_presence(store) == {"f": (at(10), "deleted", None), "g": (None, "", at(60))}
-    with closing(open_store("sqlite:///other.sqlite", tmp_path)) as other:
-        fold_all(other, clock, news[::-1], batch=2)
-        assert map_presence(other) == map_presence(store)
+    with closing(open_store("sqlite:///other.sqlite", tmp_path)) as reversed_store:
+        fold_all(reversed_store, clock, news[::-1], batch=2)
+        assert map_presence(reversed_store) == map_presence(store)
     changes_nothing_again(store, clock, news)

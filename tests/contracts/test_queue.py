@@ -38,15 +38,15 @@ def incident(id_: str, minutes: int = 0, **changes: Any) -> Incident:
     return builders.incident(id_, T0 + timedelta(minutes=minutes), **changes)
 
 
-def shown(queue: IncidentQueue, *, limit: int = 50, **view: Any) -> list[str]:
+def list_ids(queue: IncidentQueue, *, limit: int = 50, **view: Any) -> list[str]:
     """Return all rows, page after page."""
-    found, after, more = [], "", True
+    ids, after, more = [], "", True
     while more:
         queue.work.store.refresh()
         page = queue.page(QueueFilter(**view), limit, after)
-        found += [row.incident.id for row in page.rows]
+        ids += [row.incident.id for row in page.rows]
         after, more = page.after, bool(page.after)
-    return found
+    return ids
 
 
 def test_severity_then_age_orders_what_has_no_clock(store, queue):
@@ -56,10 +56,10 @@ def test_severity_then_age_orders_what_has_no_clock(store, queue):
         incident("INC-2", 2, severity="high"),
         incident("INC-3", 3, severity="high"),
     )
-    assert shown(queue) == ["INC-2", "INC-3", "INC-1"]
-    assert shown(queue, order="opened") == ["INC-3", "INC-2", "INC-1"]
-    assert shown(queue, order="-opened") == ["INC-1", "INC-2", "INC-3"]
-    assert shown(queue, order="-severity") == ["INC-1", "INC-2", "INC-3"]
+    assert list_ids(queue) == ["INC-2", "INC-3", "INC-1"]
+    assert list_ids(queue, order="opened") == ["INC-3", "INC-2", "INC-1"]
+    assert list_ids(queue, order="-opened") == ["INC-1", "INC-2", "INC-3"]
+    assert list_ids(queue, order="-severity") == ["INC-1", "INC-2", "INC-3"]
 
 
 def test_pages_go_on_behind_the_last_row_in_every_order(store, queue):
@@ -73,10 +73,10 @@ def test_pages_go_on_behind_the_last_row_in_every_order(store, queue):
     )
     for order in ("priority", "severity", "customers", "exposure", "opened"):
         for turned in (order, f"-{order}"):
-            whole = shown(queue, order=turned)
+            whole = list_ids(queue, order=turned)
             assert sorted(whole) == sorted(f"INC-{n}" for n in range(23)), turned
-            assert shown(queue, limit=4, order=turned) == whole
-    assert shown(queue, order="customers") == shown(queue, order="-customers")[::-1]
+            assert list_ids(queue, limit=4, order=turned) == whole
+    assert list_ids(queue, order="customers") == list_ids(queue, order="-customers")[::-1]
 
 
 def test_filters_hold_together(store, queue):
@@ -94,16 +94,16 @@ def test_filters_hold_together(store, queue):
         ),
         incident("INC-3", 3, origin="elsewhere", titles=("四件套",)),
     )
-    assert shown(queue, origin="ours") == ["INC-2", "INC-1"]
+    assert list_ids(queue, origin="ours") == ["INC-2", "INC-1"]
     assert (
-        shown(queue, origin="ours", site="forum")
-        == shown(queue, scenario="loan", severity="low")
+        list_ids(queue, origin="ours", site="forum")
+        == list_ids(queue, scenario="loan", severity="low")
         == ["INC-1"]
     )
-    assert shown(queue, kind="card", site="paste") == ["INC-2"]
-    assert shown(queue, text="四件套") == ["INC-3"]
-    assert shown(queue, opened_from=T0 + timedelta(minutes=2)) == ["INC-2", "INC-3"]
-    assert shown(queue, opened_before=T0 + timedelta(minutes=2)) == ["INC-1"]
+    assert list_ids(queue, kind="card", site="paste") == ["INC-2"]
+    assert list_ids(queue, text="四件套") == ["INC-3"]
+    assert list_ids(queue, opened_from=T0 + timedelta(minutes=2)) == ["INC-2", "INC-3"]
+    assert list_ids(queue, opened_before=T0 + timedelta(minutes=2)) == ["INC-1"]
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,9 @@ def test_of_one_sellers_incidents_one_stands_for_all_on_every_page(store, queue)
         *(incident(f"INC-{n}", n) for n in range(6)),
         incident("INC-S9", 9, severity="high", **series),
     )
-    assert shown(queue, limit=3) == ["INC-S9", *(f"INC-{n}" for n in range(6))]
+    assert list_ids(queue, limit=3) == ["INC-S9", *(f"INC-{n}" for n in range(6))]
     assert queue.page(QueueFilter()).rows[0].folded == 6
-    assert len(shown(queue, flat=True, limit=3)) == 13
+    assert len(list_ids(queue, flat=True, limit=3)) == 13
     assert len(queue.page(QueueFilter(), limit=3).rows) == 3
 
 
@@ -134,20 +134,22 @@ def test_a_page_on_which_a_series_is_folded_asks_the_store_once(store, queue, mo
     """What a question costs grows with what is stored; rows that are not shown cost next to
     nothing.
     """
-    asked, search = [], store.search
+    searched, search = [], store.search
     monkeypatch.setattr(
-        store, "search", lambda kind, *rest: [asked.append(kind), search(kind, *rest)][1]
+        store, "search", lambda kind, *rest: [searched.append(kind), search(kind, *rest)][1]
     )
     rows = [incident(f"INC-{n}", n, series=("@0a1b2c3d",) if n % 3 == 0 else ()) for n in range(60)]
     put(store, *rows)
     queue.page(QueueFilter())
-    asked.clear()
+    searched.clear()
     page = queue.page(QueueFilter(), limit=10)
     assert [row.incident.id for row in page.rows] == [
         row.id for row in rows if row.id == "INC-0" or not row.series
     ][:10]
-    assert asked.count(WorkItem) == 1
-    assert shown(queue, limit=10) == [row.id for row in rows if row.id == "INC-0" or not row.series]
+    assert searched.count(WorkItem) == 1
+    assert list_ids(queue, limit=10) == [
+        row.id for row in rows if row.id == "INC-0" or not row.series
+    ]
 
 
 def test_what_is_closed_and_what_another_answers_for_is_in_no_open_tab(store, queue):
@@ -158,22 +160,22 @@ def test_what_is_closed_and_what_another_answers_for_is_in_no_open_tab(store, qu
     store.create([closing_])
     queue.work.complete()
     queue.work.renew(["INC-2"])
-    assert shown(queue) == ["INC-1"]
-    assert shown(queue, tab="closed") == ["INC-2"]
-    assert set(shown(queue, tab="all")) == {"INC-1", "INC-2"}
+    assert list_ids(queue) == ["INC-1"]
+    assert list_ids(queue, tab="closed") == ["INC-2"]
+    assert set(list_ids(queue, tab="all")) == {"INC-1", "INC-2"}
     assert queue.counts(QueueFilter())["open"] == 1
 
 
 def test_a_row_says_what_was_decided_though_its_item_lags(store, queue):
     """Whoever decides may die before the item is written."""
     put(store, incident("INC-1"))
-    assert shown(queue) == ["INC-1"]
+    assert list_ids(queue) == ["INC-1"]
     store.create(
         [Decision(id="INC-1:a", tenant="bank", incident="INC-1", at=T0, by="Li", status="resolved")]
     )
     store.refresh()
     assert queue.page(QueueFilter()).rows[0].item.status == "resolved"
-    assert shown(queue) == []
+    assert list_ids(queue) == []
 
 
 def test_what_is_due_stands_first_soonest_first(store, queue, clock):
@@ -189,11 +191,11 @@ def test_what_is_due_stands_first_soonest_first(store, queue, clock):
         sent = builders_notification(id_, clock.as_clock().now() - timedelta(minutes=minutes))
         store.put([sent])
     store.refresh()
-    assert shown(queue) == ["INC-2", "INC-3", "INC-1"]
+    assert list_ids(queue) == ["INC-2", "INC-3", "INC-1"]
     row = queue.page(QueueFilter()).rows[0]
     assert row.item.running
     assert row.item.due_at is not None
-    assert shown(queue, tab="due") == ["INC-2", "INC-3"]
+    assert list_ids(queue, tab="due") == ["INC-2", "INC-3"]
 
 
 def builders_notification(incident_: str, at: datetime) -> Notification:
@@ -218,13 +220,13 @@ class QueueReads:
         self._store, self.read = store, list[str]()
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._store, name)
+        attribute = getattr(self._store, name)
         if name not in {"scroll", "search"}:
-            return found
+            return attribute
 
         def reading(kind: type[Document], *rest: Any) -> Any:
             self.read += [name] if kind is Incident else []
-            return found(kind, *rest)
+            return attribute(kind, *rest)
 
         return reading
 

@@ -102,8 +102,9 @@ NORMAL: dict[str, Answer] = {LIST: page(lists("bad0", "good0")), BAD: text(TEXT)
 
 @dataclass(frozen=True)
 class Fault:
-    """What a site does, and what is expected: its `state` and `reason`, the pastes that are `read`,
-    how many pages are `left`.
+    """What a site does, and what is expected of its visit.
+
+    That is its `state` and `reason`, the pastes that are `read`, how many pages stay `unread`.
 
     `read` has a paste's bytes by its name, and None for those of `GOOD`; a beginning that was cut
     has `cut`.
@@ -115,11 +116,11 @@ class Fault:
     reason: str | None = None
     read: Mapping[str, bytes | None] = field(default_factory=lambda: {"good0": None})
     cut: bool = False
-    left: int = 1
+    unread: int = 1
     more: str = ""
     tls: Callable[[Tls], ssl.SSLContext | Callable[[ClientConnection], None]] | None = None
     """Of faults of TLS: the means to speak it, or what is said instead."""
-    rest: tuple[float, float] | None = None
+    revisit: tuple[float, float] | None = None
     """Seconds until the next visit, at least and at most."""
 
 
@@ -142,13 +143,17 @@ def expect_captured(row: str, *bodies: bytes, **more: object) -> Fault:
     answers: dict[str, Answer] = {LIST: page(lists(*names, "good0"))}
     answers |= {f"/raw/{name}": text(body) for name, body in zip(names, bodies, strict=True)}
     return Fault(
-        row, answers, read={**dict(zip(names, bodies, strict=True)), "good0": None}, left=0, **more
+        row,
+        answers,
+        read={**dict(zip(names, bodies, strict=True)), "good0": None},
+        unread=0,
+        **more,
     )  # type: ignore[arg-type]
 
 
 def cut(row: str, answer: Answer, body: bytes) -> Fault:
     """Return a fault of a paste whose beginning is captured and marked as truncated."""
-    return Fault(row, {BAD: answer}, read={"bad0": body, "good0": None}, cut=True, left=0)
+    return Fault(row, {BAD: answer}, read={"bad0": body, "good0": None}, cut=True, unread=0)
 
 
 def then(*answers: bytes) -> Callable[[ClientConnection], None]:
@@ -229,10 +234,10 @@ FAULTS: dict[str, Fault] = {
     "one line longer than the limit": cut("C2", text(b"z" * 300_000), b"z" * LIMIT),
     "gzip a thousand to one": cut("C3", BOMB, bytes(LIMIT)),
     "deflate a thousand to one": cut("C3", compress_response(b"deflate", ZEROS), bytes(LIMIT)),
-    "a list that unpacks without end": list_fault("C3", BOMB, "layout_changed", "empty", left=0),
+    "a list that unpacks without end": list_fault("C3", BOMB, "layout_changed", "empty", unread=0),
     "gzip that is none": Fault(
         "C3", {BAD: compress_response(b"gzip", b"\x1f\x8bnone")}, read={"bad0": b"\x1f\x8bnone",
-        "good0": None}, left=0
+        "good0": None}, unread=0
     ),
     "archives in archives": expect_captured("C3", NESTED),
     "silence": list_fault("C4", lambda talk: talk.hang(), "unreachable", "timeout"),
@@ -265,43 +270,45 @@ FAULTS: dict[str, Fault] = {
     "robots.txt 503": Fault("C6", {ROBOTS: page("", status="503 No")}, "unreachable",
     "robots_error", {}),
     "robots.txt 404": Fault("C6", {ROBOTS: page("", status="404 No")},
-    read={"bad0": None, "good0": None}, left=0),
+    read={"bad0": None, "good0": None}, unread=0),
     "robots.txt hangs": Fault("C6", {ROBOTS: lambda talk: talk.hang()}, "unreachable", "timeout",
     {}),
     "robots.txt in a circle": Fault(
         "C6", {ROBOTS: redirect(ROBOTS)}, "unreachable", "redirects", {}
     ),
     "robots.txt of 5 MB": Fault("C6", {ROBOTS: text(RULES.encode() + b"# more\n" * 700_000)},
-    read={}, left=2),
+    read={}, unread=2),
     "robots.txt with a mark of its encoding": Fault("C6",
-    {ROBOTS: text(b"\xef\xbb\xbf" + RULES.encode())}, read={}, left=2),
+    {ROBOTS: text(b"\xef\xbb\xbf" + RULES.encode())}, read={}, unread=2),
     "429 for an hour": list_fault(
-        "C7", page("", status="429 No", Retry_After="3600"), "blocked", "busy", rest=(3500, 3700)
+        "C7", page("", status="429 No", Retry_After="3600"), "blocked", "busy", revisit=(3500, 3700)
     ),
     "429 for ever": list_fault(
         "C7", page("", status="429 No", Retry_After="9" * 30), "blocked", "busy",
-        rest=(86000, 86400)
+        revisit=(86000, 86400)
     ),
     "429 until a date": list_fault(
         "C7", page("", status="429 No", Retry_After="Fri, 31 Dec 2100 23:59:59 GMT"), "blocked",
-        "busy", rest=(86000, 86400)
+        "busy", revisit=(86000, 86400)
     ),
     "503 for an hour": list_fault(
         "C7", page("", status="503 No", Retry_After="3600"), "unreachable", "unavailable",
-        rest=(3500, 3700)
+        revisit=(3500, 3700)
     ),
-    "429 for one paste": paste_fault("C7", page("", status="429 No"), left=1, read={"good0": None}),
+    "429 for one paste": paste_fault(
+        "C7", page("", status="429 No"), unread=1, read={"good0": None}
+    ),
     "503 for one paste": paste_fault("C7", page("", status="503 No", Retry_After="3600"),
-    rest=(0, 300)),
+    revisit=(0, 300)),
     "500 for one paste": paste_fault("C7", page("", status="500 No")),
     "a certificate of a stranger": Fault("C8", {}, "unreachable", "tls", {},
-    tls=lambda tls: tls.of("stranger")),
+    tls=lambda tls: tls.make_context("stranger")),
     "a certificate that is over": Fault("C8", {}, "unreachable", "tls", {},
-    tls=lambda tls: tls.of("over")),
+    tls=lambda tls: tls.make_context("over")),
     "a certificate for another name": Fault("C8", {}, "unreachable", "tls", {},
-    tls=lambda tls: tls.of("other")),
+    tls=lambda tls: tls.make_context("other")),
     "TLS 1.0 alone": Fault("C8", {}, "unreachable", "tls", {},
-    tls=lambda tls: tls.of("good", old=True)),
+    tls=lambda tls: tls.make_context("good", old=True)),
     "no TLS": Fault("C8", {}, "unreachable", "tls", {},
     tls=lambda _: lambda talk: talk.send(b"HTTP/1.1 400 No\r\n\r\n")),
     "a handshake that hangs": Fault("C4", {}, "unreachable", "timeout", {},
@@ -314,7 +321,7 @@ FAULTS: dict[str, Fault] = {
     "a header without a colon": Fault(
         "C8",
         {BAD: b"HTTP/1.1 200 OK\r\nbroken header line\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\nx"},  # noqa: E501
-        read={"bad0": b"x", "good0": None}, left=0,
+        read={"bad0": b"x", "good0": None}, unread=0,
     ),
     "chunks that are none": paste_fault("C8",
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n"),
@@ -327,30 +334,30 @@ FAULTS: dict[str, Fault] = {
         "C8", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 2**20 + b"\r\n\r\n",
         "unreachable", "network"
     ),
-    "a list that is blank": list_fault("C8", page(" \n"), "layout_changed", "empty", left=0),
+    "a list that is blank": list_fault("C8", page(" \n"), "layout_changed", "empty", unread=0),
     "a paste that is blank": Fault("C8", {BAD: text(b"")}),
     "encodings that nobody names": expect_captured("C9", *ENCODED),
     "a list in an encoding that nobody names": Fault(
         "C9", {LIST: page(lists("bad0", "good0").encode() + "客户名单".encode("gb18030") * 50)},
-        read={"bad0": None, "good0": None}, left=0,
+        read={"bad0": None, "good0": None}, unread=0,
     ),
     "a header that names another encoding": Fault(
         "C9", {BAD: page("客户 13800138000".encode("gb18030"), "text/plain; charset=utf-8")},
-        read={"bad0": "客户 13800138000".encode("gb18030"), "good0": None}, left=0,
+        read={"bad0": "客户 13800138000".encode("gb18030"), "good0": None}, unread=0,
     ),
     "digits of all kinds": expect_captured("C10", SPELLED, STORM),
     "titles of all kinds": Fault(
         "C10", {LIST: page(lists("bad0", "good0").encode().replace(b"bad0 ", SPELLED + STORM))},
-        read={"bad0": None, "good0": None}, left=0,
+        read={"bad0": None, "good0": None}, unread=0,
     ),
     "mark-up without end": expect_captured("C11", *MARKUP),
     "a list within 10,000 elements": Fault(
         "C11", {LIST: page(b"<div>" * 10_000 + lists("bad0", "good0").encode())},
-        read={"bad0": None, "good0": None}, left=0,
+        read={"bad0": None, "good0": None}, unread=0,
     ),
     "more links than anybody reads": Fault(
         "C13", {LIST: page(lists("bad0", "good0", *(f"x{number:04}" for number in range(2_000))))},
-        "incomplete", "first reading", read={"bad0": None, "good0": None}, left=2_000,
+        "incomplete", "first reading", read={"bad0": None, "good0": None}, unread=2_000,
         more="max_pages = 3",
     ),
     "a paste of numbers": expect_captured(
@@ -375,7 +382,7 @@ class Tls:
         for name, (certificate, key) in made.items():
             (folder / f"{name}.pem").write_bytes(certificate + key)
 
-    def of(self, name: str, *, old: bool = False) -> ssl.SSLContext:
+    def make_context(self, name: str, *, old: bool = False) -> ssl.SSLContext:
         """Return a server's TLS context; `old` allows only the oldest version."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         if old:
@@ -443,7 +450,7 @@ def serving(faults: Mapping[str, Fault], tls: Tls, *, secure: bool) -> Iterator[
     with contextlib.ExitStack() as stack:
         ports = {}
         for name, fault in faults.items():
-            means = fault.tls(tls) if fault.tls else tls.of("good") if secure else None
+            means = fault.tls(tls) if fault.tls else tls.make_context("good") if secure else None
             server = stack.enter_context(_Server(fault, means, released))
             thread = threading.Thread(
                 target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True

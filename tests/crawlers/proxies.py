@@ -13,14 +13,15 @@ Place = tuple[str, int]
 
 @dataclass
 class LocalProxy:
-    """A proxy: `names` it can reach, `secret` it asks for; `asked` are places that it was asked
-    for, as it was told.
+    """A proxy that can reach `names` and asks for `secret`.
+
+    `connections` are the places that clients asked it for, as they named them.
     """
 
     port: int = 0
     names: dict[str, Place] = field(default_factory=dict)
     secret: tuple[bytes, bytes] | None = None
-    asked: list[tuple[str, int]] = field(default_factory=list)
+    connections: list[tuple[str, int]] = field(default_factory=list)
     requests: list[bytes] = field(default_factory=list)
     silent: threading.Event | None = None
     """Set: it says nothing until the event comes."""
@@ -68,7 +69,7 @@ class Socks(socketserver.BaseRequestHandler):
         kind = self.take(4)[3]
         host = self.take(self.take(1)[0]).decode() if kind == 3 else socket.inet_ntoa(self.take(4))
         port = int.from_bytes(self.take(2), "big")
-        way.asked.append((host, port))
+        way.connections.append((host, port))
         if host not in way.names:
             self.request.sendall(b"\x05\x04\x00\x01" + bytes(6))
             return
@@ -92,7 +93,7 @@ class Http(socketserver.BaseRequestHandler):
         method, target, _ = head.split(b"\r\n")[0].split(b" ")
         place = target if method == b"CONNECT" else target.split(b"/")[2]
         host, _, port = place.decode().partition(":")
-        way.asked.append((host, int(port or 80)))
+        way.connections.append((host, int(port or 80)))
         if host not in way.names:
             self.request.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
             return

@@ -69,7 +69,7 @@ def item(number: int, stamp: str = "") -> PageAddress:
 
 @dataclass
 class Answers:
-    """What the local server says to each path, and what it was asked.
+    """What the local server says to each path, and which paths were requested.
 
     A function may stand for an answer: it gets the handler.
     """
@@ -77,7 +77,7 @@ class Answers:
     url: str = ""
     port: int = 0
     pages: dict[str, object] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    requested_paths: list[str] = field(default_factory=list)
     agents: set[str] = field(default_factory=set)
     hosts: set[str] = field(default_factory=set)
 
@@ -94,7 +94,7 @@ def _handler(answers: Answers) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            answers.asked.append(self.path)
+            answers.requested_paths.append(self.path)
             answers.agents.add(self.headers.get("User-Agent", ""))
             answers.hosts.add(self.headers.get("Host", ""))
             answer = answers.pages.get(self.path, (404, b"", {}))

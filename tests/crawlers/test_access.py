@@ -104,7 +104,7 @@ def test_a_site_whose_session_has_run_out_or_is_missing_is_not_asked_and_says_so
     station.site("paste", f"{server.url}/archive", more='cookies = "board"')
     station.run("crawl", "--once", exits=1)
     row = json.loads(station.run("sites", "--json"))
-    assert (server.asked, row["state"], row["reason"]) == ([], "login_expired", "session")
+    assert (server.requested_paths, row["state"], row["reason"]) == ([], "login_expired", "session")
 
 
 def test_a_token_is_sent_to_the_origin_of_start_alone_and_is_in_no_log(
@@ -175,7 +175,7 @@ def test_nobody_is_logged_in_with_what_stands_in_a_link(station: Station, server
     server.says("/raw/paste000", status=302, Location=f"{with_password}/inside")
     station.site("paste", f"{server.url}/archive")
     station.run("crawl", "--once")
-    assert "/inside" not in server.asked
+    assert "/inside" not in server.requested_paths
 
 
 def at(text: str) -> float:
@@ -219,7 +219,7 @@ def test_a_site_is_left_alone_at_night_and_says_until_when(
     night = f"{(hour - 1) % 24:02}:00-{(hour + 2) % 24:02}:00"
     station.site("paste", f"{server.url}/archive", more=f'night = ["{night}"]')
     station.run("crawl", "--once", exits=1)
-    assert server.asked == []
+    assert server.requested_paths == []
     row = json.loads(station.run("sites", "--json"))
     assert row["night_until"] == f"{(hour + 2) % 24:02}:00 UTC"
     station.site(

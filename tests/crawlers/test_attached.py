@@ -205,7 +205,7 @@ def test_a_board_with_files_gives_them_and_says_what_it_does_not_give(
     assert (files["rows.csv"].media_type, files["rows.csv"].charset) == ("text/csv", "gbk")
     assert [name for name, captured in files.items() if captured.truncated] == ["large.txt"]
     assert captures["x"].attachments == (*FILES, "far.zip")
-    assert "/get?file=91" not in server.asked, "a picture is not asked for"
+    assert "/get?file=91" not in server.requested_paths, "a picture is not asked for"
     (row,) = [json.loads(line) for line in station.run("sites", "--json").splitlines()]
     assert row["files"] == {
         "cut": 1,
@@ -220,6 +220,6 @@ def test_a_board_with_files_gives_them_and_says_what_it_does_not_give(
     assert "12 attached files not read (1 gone, 1 host, 8 login, 1 page, 1 picture)" in station.run(
         "sites"
     )
-    requests_before = len(server.asked)
+    requests_before = len(server.requested_paths)
     station.run("crawl", "--once")
-    assert (len(server.asked) - requests_before, station.captures()) == (1, [])
+    assert (len(server.requested_paths) - requests_before, station.captures()) == (1, [])

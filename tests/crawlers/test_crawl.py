@@ -262,7 +262,7 @@ def test_redirects_go_five_hops_and_never_elsewhere(
     server.says("/loop", status=302, Location="/loop")
     station.site("paste", f"{server.url}/archive")
     log = station.run("crawl", "--once")
-    assert (find_visit(log)["captures"], server.asked.count("/loop")) == (0, hops)
+    assert (find_visit(log)["captures"], server.requested_paths.count("/loop")) == (0, hops)
     assert states(station)["done"] == 1
 
 
@@ -289,7 +289,7 @@ def test_a_private_address_is_not_asked_unless_the_file_allows_it(
     log = station.run("crawl", "--once", exits=1)
     assert find_visit(log)["status"] == "failed"
     assert "not read: paste" in log
-    assert server.asked == []
+    assert server.requested_paths == []
     log = station.run("sites")
     assert "no posts collected yet" in log
     assert "unreachable: address" in log
@@ -334,7 +334,7 @@ def test_a_site_that_asks_for_rest_gets_it(
     server.says("/raw/paste001", status=429, Retry_After="7200")
     station.site("paste", f"{server.url}/archive")
     assert find_visit(station.run("crawl", "--once", exits=1))["status"] == "failed"
-    assert server.asked.count("/raw/paste002") == 0
+    assert server.requested_paths.count("/raw/paste002") == 0
     context = Context(station.data)
     frontier = Frontier(station.data, context.keys.read("frontier.key"), context.clock)
     assert frontier.visits("paste").due_at - context.clock.wall() > 7000
@@ -389,7 +389,7 @@ def test_a_site_that_breaks_down_at_its_pages_rests_and_is_not_said_to_be_read(
         server.says(f"/raw/{name}", status=503, Retry_After="7200")
     station.site("paste", f"{server.url}/archive")
     station.run("crawl", "--once", exits=1)
-    assert len([path for path in server.asked if path.startswith("/raw/")]) < 20
+    assert len([path for path in server.requested_paths if path.startswith("/raw/")]) < 20
     row = row_of(station)
     assert row["state"] != "ok"
     assert row["due"] >= 12
@@ -406,7 +406,7 @@ def test_five_failures_in_a_row_end_a_visit(
         server.says(f"/raw/{name}", status=500)
     station.site("paste", f"{server.url}/archive")
     station.run("crawl", "--once", exits=1)
-    assert len([path for path in server.asked if path.startswith("/raw/")]) == 5
+    assert len([path for path in server.requested_paths if path.startswith("/raw/")]) == 5
     assert states(station) == {"due": 20, "leased": 0, "done": 1, "parked": 0}
 
 
@@ -418,7 +418,7 @@ def test_a_paste_that_is_gone_is_not_asked_for_again(
     station.site("paste", f"{server.url}/archive")
     station.run("crawl", "--once")
     station.run("crawl", "--once")
-    assert server.asked.count("/raw/paste000") == 1
+    assert server.requested_paths.count("/raw/paste000") == 1
 
 
 def test_a_page_the_platform_cannot_read_is_tried_again_later(
@@ -505,10 +505,10 @@ def test_nothing_is_leased_while_match_is_too_far_behind(
     pastes(2)
     station.site("paste", f"{server.url}/archive")
     station.run("crawl", "--once")
-    requests_before = len(server.asked)
+    requests_before = len(server.requested_paths)
     log = station.run("crawl", "--once", exits=1, bus__captures_hours="0.0000004")
     assert '"event": "paused"' in log
-    assert len(server.asked) == requests_before
+    assert len(server.requested_paths) == requests_before
 
 
 def test_nothing_of_a_page_is_in_the_log_or_on_disk(station: Station, server: Answers) -> None:
@@ -658,7 +658,7 @@ def test_a_site_that_others_collect_is_never_visited(
     pastes(1)
     station.feed("chat", f'start = ["{server.url}/archive"]\nallow_private = true')
     assert "visited" not in station.run("crawl", "--once")
-    assert server.asked == []
+    assert server.requested_paths == []
     assert "site chat is not crawled: its posts are imported with `ullage ingest`" in station.run(
         "crawl", "chat", "--once", exits=2
     )
@@ -711,7 +711,7 @@ def test_pastes_that_are_counted_up_come_to_an_end_where_missing_ones_answer_200
     visit_ = find_visit(station.run("crawl", "--once"))
     assert (visit_["captures"], visit_["status"]) == (3, "ok")
     assert sorted(capture.post_id for capture in station.captures()) == ["100", "101", "103"]
-    assert len(server.asked) < 12, (
+    assert len(server.requested_paths) < 12, (
         "the pastes, those ahead of them, two that are surely missing, robots.txt"
     )
 
@@ -733,13 +733,15 @@ def test_lists_without_end_that_list_nothing_keep_no_post_from_being_read(
     station.site("paste", f"{server.url}/", platform="board", more=BOARD + lists)
     visit_ = find_visit(station.run("crawl", "--once"))
     assert (visit_["captures"], visit_["status"], read_state(station)) == (1, "ok", ("ok", None))
-    assert len([path for path in server.asked if "calendar" in path]) < 20
+    assert len([path for path in server.requested_paths if "calendar" in path]) < 20
     station.site(
         "paste", f"{server.url}/", platform="board", more=BOARD + 'next = "a[href*=calendar]"\n'
     )
-    requests_before = len(server.asked)
+    requests_before = len(server.requested_paths)
     assert find_visit(station.run("crawl", "--once"))["status"] == "ok"
-    assert len(server.asked) - requests_before < 60, "behind an empty page of a list nothing comes"
+    assert len(server.requested_paths) - requests_before < 60, (
+        "behind an empty page of a list nothing comes"
+    )
 
 
 def test_a_list_that_is_larger_than_the_limit_or_empty_all_at_once_is_no_site_that_is_read(
@@ -921,7 +923,7 @@ def test_a_list_that_leads_to_hosts_which_its_file_does_not_name_is_a_state_unti
         for _ in range(2):
             station.run("crawl", "--once")
             assert read_state(station) == ("unreachable", "posts_host")
-        assert elsewhere.asked == []
+        assert elsewhere.requested_paths == []
         assert "posts_host" in station.run("sites", "try", "board", exits=1)
         station.site(
             "board",

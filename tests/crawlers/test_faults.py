@@ -45,11 +45,11 @@ PROXIES = {PROXY: ("http", Http), TUNNEL: ("http", Http), SOCKS: ("socks5h", Soc
 
 @dataclass
 class VisitOutcome:
-    """What came of a way: rows of `ullage sites`, captures by site and name, all that was said."""
+    """What came of a way: rows of `ullage sites`, captures by site and name, all output."""
 
     rows: dict[str, dict[str, Any]]
     captures: dict[str, dict[str, Capture]]
-    said: str
+    output: str
     rests: dict[str, float]
 
 
@@ -79,7 +79,7 @@ either kind of proxy.
 
 
 @pytest.fixture(scope="module", params=[DIRECT, TUNNEL, SOCKS, *FULL])
-def crawled(
+def visit_outcome(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     tls: Tls,
@@ -152,24 +152,24 @@ def crawl(station: Station) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_fault_is_said_and_costs_nobody_else(crawled: VisitOutcome, name: str) -> None:
+def test_a_fault_is_said_and_costs_nobody_else(visit_outcome: VisitOutcome, name: str) -> None:
     site, fault = label(name), ALL[name]
-    if site not in crawled.rows:
+    if site not in visit_outcome.rows:
         pytest.skip("of TLS, and this way has none")
-    row = crawled.rows[site]
+    row = visit_outcome.rows[site]
     assert (row["state"], row["reason"]) == (fault.state, fault.reason)
-    captures = crawled.captures.get(site, {})
+    captures = visit_outcome.captures.get(site, {})
     assert {number: capture.body for number, capture in captures.items()} == {
         number: TEXT if body is None else body for number, body in fault.read.items()
     }
     assert {number for number, capture in captures.items() if capture.truncated} == (
         {"bad0"} if fault.cut else set()
     )
-    assert row["due"] + row["parked"] == fault.left, "what was not read is read later"
-    if fault.rest:
-        assert fault.rest[0] <= crawled.rests[site] <= fault.rest[1]
+    assert row["due"] + row["parked"] == fault.unread, "what was not read is read later"
+    if fault.revisit:
+        assert fault.revisit[0] <= visit_outcome.rests[site] <= fault.revisit[1]
 
 
-def test_nothing_of_a_page_and_no_traceback_is_said(crawled: VisitOutcome) -> None:
-    assert "Traceback" not in crawled.said
-    assert SECRET not in crawled.said
+def test_nothing_of_a_page_and_no_traceback_is_said(visit_outcome: VisitOutcome) -> None:
+    assert "Traceback" not in visit_outcome.output
+    assert SECRET not in visit_outcome.output

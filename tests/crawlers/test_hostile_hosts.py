@@ -118,7 +118,7 @@ def test_kill_9_at_any_moment_loses_nothing(
 ) -> None:
     kills, pages = 50, 2000
     texts, rng, requests = pastes(pages), random.Random(SEED), RequestLog()
-    server.asked = requests
+    server.requested_paths = requests
     station.site(
         "paste",
         f"{server.url}/archive",

@@ -53,7 +53,7 @@ def test_each_site_is_asked_once_and_what_speaks_against_it_is_said(
             "unknown": "dns",
         }  # fmt: skip
         assert "allow_private = true" in lines["private"]
-        assert (server.asked, strict.asked, broken.asked) == (
+        assert (server.requested_paths, strict.requested_paths, broken.requested_paths) == (
             ["/robots.txt"],
             ["/robots.txt"],
             ["/robots.txt"],
@@ -119,7 +119,7 @@ def test_a_site_whose_robots_are_not_asked_is_looked_at_where_it_begins(
         "wrong": "http_5xx",
         "absent": "gone",
     }
-    assert sorted(server.asked) == ["/gone", "/list"]
+    assert sorted(server.requested_paths) == ["/gone", "/list"]
 
 
 def test_the_look_goes_where_the_name_was_resolved_to(station: Station, server: Answers) -> None:
@@ -128,7 +128,7 @@ def test_the_look_goes_where_the_name_was_resolved_to(station: Station, server: 
     )
     station.names = [f"rebind.example={PUBLIC},127.0.0.1"]
     assert "FAULT" in run_check(station)["paste"]
-    assert server.asked == []
+    assert server.requested_paths == []
 
 
 def test_one_request_an_origin() -> None:

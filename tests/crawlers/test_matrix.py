@@ -25,8 +25,8 @@ class SessionState:
 
     cursors: dict[str, str] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-    """Where pages of history began that were asked for."""
+    history_starts: list[str] = field(default_factory=list)
+    """Where the requested pages of history began."""
 
     def cursor(self, name: str) -> str:
         return self.cursors.get(name, "")
@@ -51,7 +51,7 @@ class SessionState:
         async def messages(
             room: str, start: str | None, end: str | None, most: int
         ) -> dict[str, object]:
-            self.asked.append(str(start))
+            self.history_starts.append(str(start))
             return await ask(room, start, end, most)
 
         session._server.messages = messages
@@ -81,7 +81,7 @@ def test_a_history_that_is_broken_off_goes_on_where_it_was(kill_after: int) -> N
         asyncio.run(state.read(room, history=10_000))
     assert set(state.texts) == {message.text for message in SAID}
     assert len(state.texts) - len(SAID) <= PAGE, "no more than a page is read twice"
-    assert len(state.asked) - len(set(state.asked)) <= 1
+    assert len(state.history_starts) - len(set(state.history_starts)) <= 1
     assert before < len(SAID)
 
 
@@ -91,4 +91,4 @@ def test_no_more_of_it_is_read_than_the_file_says_and_then_never_again() -> None
         asyncio.run(state.read(room, history=PAGE))
         asyncio.run(state.read(room, history=PAGE))
     assert sorted(state.texts) == sorted(message.text for message in SAID[-(FIRST + PAGE) :])
-    assert len(state.asked) == 1
+    assert len(state.history_starts) == 1

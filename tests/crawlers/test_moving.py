@@ -102,7 +102,7 @@ def test_a_lost_host_s_sites_move_to_one_that_has_a_key_of_its_own(
     assert "7 pages imported" in output
     elsewhere.site("paste", f"{server.url}/archive")
     elsewhere.run("crawl", "--once")
-    assert sorted(path for path in server.asked if path.startswith("/raw/")) == [
+    assert sorted(path for path in server.requested_paths if path.startswith("/raw/")) == [
         f"/raw/paste{number}" for number in range(6)
     ]
     assert {capture.post_id for capture in (*station.captures(), *elsewhere.captures())} == {

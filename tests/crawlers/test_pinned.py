@@ -55,7 +55,7 @@ def test_a_host_is_read_where_it_was_resolved_to_and_under_its_name(
         crawl(station, f"http://{HOST}:{outside.port}/archive", f"{HOST}={PUBLIC}")["captures"] == 3
     )
     assert outside.hosts == {f"{HOST}:{outside.port}"}
-    assert inside.asked == []
+    assert inside.requested_paths == []
     assert {capture.url.rpartition("/")[0] for capture in station.captures()} == {
         f"http://{HOST}:{outside.port}"
     }
@@ -78,8 +78,8 @@ def test_no_request_reaches_a_private_address_that_a_name_turns_to(
         more="concurrency = 4",
         exits=int(asked == 0),
     )
-    assert inside.asked == []
-    assert len(outside.asked) == asked
+    assert inside.requested_paths == []
+    assert len(outside.requested_paths) == asked
 
 
 def test_a_name_that_turns_between_look_up_and_connection_gets_no_connection(
@@ -96,7 +96,7 @@ def test_a_name_that_turns_between_look_up_and_connection_gets_no_connection(
         more="robots = false",
         exits=1,
     )
-    assert inside.asked == []
+    assert inside.requested_paths == []
 
 
 def test_a_redirect_to_a_host_with_a_private_address_is_not_followed(
@@ -109,8 +109,8 @@ def test_a_redirect_to_a_host_with_a_private_address_is_not_followed(
     crawl(
         station, f"http://{HOST}:{outside.port}/archive", *names, more=f'hosts = ["{led}"]', exits=1
     )
-    assert "/archive" in outside.asked
-    assert inside.asked == []
+    assert "/archive" in outside.requested_paths
+    assert inside.requested_paths == []
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ def test_a_certificate_for_another_name_is_none(station: Station, secure: Answer
         ]
         == 0
     )
-    assert secure.asked == []
+    assert secure.requested_paths == []
     more = "verify_certificates = false"
     assert (
         crawl(station, f"https://{HOST}:{secure.port}/archive", f"{HOST}={PUBLIC}", more=more)[
@@ -177,7 +177,7 @@ def test_a_redirect_to_another_port_of_the_same_host_is_not_followed(
         server.says("/archive", "", status=302, Location=f"{elsewhere.url}/archive")
         station.site("paste", f"{server.url}/archive")
         assert find_visit(station.run("crawl", "--once", exits=1))["captures"] == 0
-        assert elsewhere.asked == []
+        assert elsewhere.requested_paths == []
         station.site(
             "paste", f"{server.url}/archive", more=f'hosts = ["127.0.0.1:{elsewhere.port}"]'
         )

@@ -32,7 +32,7 @@ class Thread:
     repeats: bool = False
     """Whether what is beyond the end is answered with page 1, and not with 404."""
     read: list[int] = field(default_factory=list)
-    found: list[VisitResult] = field(default_factory=list)
+    results: list[VisitResult] = field(default_factory=list)
     unseen: list[Post] = field(default_factory=list)
     meanwhile: Mapping[int, Iterable[int]] = field(default_factory=dict)
     """Posts that are deleted right after a page was read."""
@@ -69,7 +69,7 @@ class Thread:
         were edited and are gone.
         """
         self.clock.advance(100)
-        began, before = self.frontier.begin_visit(SITE, [LIST], walk), len(self.found)
+        began, before = self.frontier.begin_visit(SITE, [LIST], walk), len(self.results)
         self.read = []
         while leased := self.frontier.lease(SITE):
             self.clock.advance(1)
@@ -84,7 +84,7 @@ class Thread:
                 continue
             parsed = self.show_page(leased.page.number)
             self.unseen += self.frontier.unseen(SITE, parsed.posts)
-            self.found.append(self.frontier.finish(leased, parsed, began))
+            self.results.append(self.frontier.finish(leased, parsed, began))
             self.delete(
                 *[
                     number
@@ -92,7 +92,7 @@ class Thread:
                     if number in self.posts
                 ]
             )
-        results = self.found[before:]
+        results = self.results[before:]
         return (
             self.read,
             sum(number.edited for number in results),

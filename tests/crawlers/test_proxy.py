@@ -79,7 +79,7 @@ def test_an_onion_site_is_read_by_socks_and_its_name_is_looked_up_nowhere_here(
     configure(station, f"socks5h://127.0.0.1:{socks.port}", "user:pass:word")
     station.names = [f"{ONION}=127.0.0.1"]
     assert crawl(station, f"http://{ONION}")["captures"] == 1
-    assert set(socks.asked) == {(ONION, 80)}
+    assert set(socks.connections) == {(ONION, 80)}
     assert server.hosts == {ONION}
     (capture,) = station.captures()
     assert capture.url == f"http://{ONION}/paste000"
@@ -92,7 +92,7 @@ def test_without_a_proxy_an_onion_name_is_never_looked_up(
     station.site("paste", f"http://{ONION}:{server.port}/archive", more="allow_private = true")
     station.names = [f"{ONION}=127.0.0.1"]
     station.run("crawl", "--once", exits=1)
-    assert (server.asked, reason(station)) == ([], "onion")
+    assert (server.requested_paths, reason(station)) == ([], "onion")
 
 
 def test_a_site_whose_proxy_is_not_there_is_not_asked_directly(
@@ -101,7 +101,7 @@ def test_a_site_whose_proxy_is_not_there_is_not_asked_directly(
     fill(server)
     station.site("paste", f"{server.url}/archive", more='proxy = "other"')
     station.run("crawl", "--once", exits=1)
-    assert (server.asked, reason(station)) == ([], "proxy")
+    assert (server.requested_paths, reason(station)) == ([], "proxy")
 
 
 @pytest.mark.parametrize("fault", ["secret", "name"])
@@ -112,7 +112,7 @@ def test_a_proxy_that_refuses_is_said_to(
     socks.secret = (b"user", b"other") if fault == "secret" else None
     configure(station, f"socks5h://127.0.0.1:{socks.port}", "user:word")
     crawl(station, "http://site.example", exits=1)
-    assert (server.asked, reason(station)) == ([], "proxy")
+    assert (server.requested_paths, reason(station)) == ([], "proxy")
 
 
 def test_a_proxy_that_says_nothing_is_cut_at_the_page_s_own_deadline(

@@ -175,7 +175,7 @@ def test_an_unchanged_list_is_not_sent_again_and_a_walk_asks_for_all_of_it(
         station.run("crawl", "--once")
         sent.append(state["sent"])
     assert sent == [1, 1, 2, 3]
-    assert server.asked.count("/archive") == 4
+    assert server.requested_paths.count("/archive") == 4
     assert {capture.post_id for capture in station.captures()} == {"paste0", "paste1"}
     assert json.loads(station.run("sites", "--json"))["state"] == "ok"
 

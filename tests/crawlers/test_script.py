@@ -392,7 +392,7 @@ def test_without_a_browser_no_more_than_one_page_is_asked_for(
         )
     )
     station.run("crawl", "--once", exits=1, crawl__browser="/nowhere/chromium")
-    assert server.asked == ["/robots.txt", "/"]
+    assert server.requested_paths == ["/robots.txt", "/"]
 
 
 def test_what_scripts_ask_for_goes_by_the_proxy_that_the_site_names_and_no_other_way(
@@ -412,8 +412,8 @@ def test_what_scripts_ask_for_goes_by_the_proxy_that_the_site_names_and_no_other
         station.names = ["ullagetestullagetest.onion=127.0.0.1"]
         station.run("crawl", "--once")
     assert [capture.body for capture in station.captures()] == [b"text"]
-    assert {"/app.js", "/api/list", "/api/t/1"} <= {*server.asked}
-    assert {*way.asked} == {("ullagetestullagetest.onion", 80)}
+    assert {"/app.js", "/api/list", "/api/t/1"} <= {*server.requested_paths}
+    assert {*way.connections} == {("ullagetestullagetest.onion", 80)}
     assert server.hosts == {"ullagetestullagetest.onion"}
 
 
@@ -425,7 +425,7 @@ def test_threads_behind_routes_of_one_page_are_read(station: Station, server: An
     station.run("crawl", "--once")
     texts = sorted(capture.body.decode() for capture in station.captures())
     assert texts == sorted(text for texts_of in threads.values() for text in texts_of)
-    assert "/t/1" not in server.asked
+    assert "/t/1" not in server.requested_paths
     (row,) = map(json.loads, station.run("sites", "--json").splitlines())
     assert row["state"] == "ok"
 
@@ -450,8 +450,8 @@ def test_lists_and_threads_that_a_script_fills_are_read(station: Station, server
     station.run("crawl", "--once")
     texts = sorted(capture.body.decode() for capture in station.captures())
     assert texts == sorted(text for number in (1, 2) for text in threads[number])
-    assert {"/app.css", "/logo.png", "/t/3", "/api/t/3"}.isdisjoint(server.asked)
-    assert server.asked.count("/app.js") == 1
+    assert {"/app.css", "/logo.png", "/t/3", "/api/t/3"}.isdisjoint(server.requested_paths)
+    assert server.requested_paths.count("/app.js") == 1
     assert len(server.agents) == 1
     (row,) = map(json.loads, station.run("sites", "--json").splitlines())
     assert row["state"] == "ok"

@@ -27,7 +27,7 @@ it.
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> ShapeVisits:
+def shape_visits(tmp_path_factory: pytest.TempPathFactory) -> ShapeVisits:
     data = tmp_path_factory.mktemp("reach") / "data"
     list(setup.initialise(Context(data)))
     return crawled(Station(data))
@@ -38,19 +38,24 @@ def shape(request: pytest.FixtureRequest) -> Shape:
     return request.param
 
 
-def test_every_post_comes_once(seen: ShapeVisits, shape: Shape) -> None:
-    captures, planted = seen.captures(shape), seen.planted(shape)
+def test_every_post_comes_once(shape_visits: ShapeVisits, shape: Shape) -> None:
+    captures, planted = shape_visits.captures(shape), shape_visits.planted(shape)
     assert sorted(map(said, captures)) == sorted(planted)
     assert len({capture.post_id for capture in captures}) == len(planted) == plan().posts
     assert {
         visits[name_of(shape)]["status"]
-        for visits in (seen.first, seen.unchanged, seen.later, seen.deep)
+        for visits in (
+            shape_visits.first,
+            shape_visits.unchanged,
+            shape_visits.later,
+            shape_visits.deep,
+        )
     } == {"ok"}
 
 
-def test_every_customer_is_exposed_and_nobody_else(seen: ShapeVisits, shape: Shape) -> None:
-    assert seen.exposed[name_of(shape)] == {person.reference for person in plan().customers}
-    row = seen.reach(shape)
+def test_every_customer_is_exposed_and_nobody_else(shape_visits: ShapeVisits, shape: Shape) -> None:
+    assert shape_visits.exposed[name_of(shape)] == {person.reference for person in plan().customers}
+    row = shape_visits.reach(shape)
     assert (row.lines, row.captured, row.exposed) == (
         LEAST + len(shape.more),
         row.planted,
@@ -58,9 +63,9 @@ def test_every_customer_is_exposed_and_nobody_else(seen: ShapeVisits, shape: Sha
     )
 
 
-def test_what_its_pages_tell_of_a_post_is_read(seen: ShapeVisits, shape: Shape) -> None:
-    planted, untold = seen.planted(shape), UNTOLD.get(shape.preset, set())
-    for capture in seen.captures(shape):
+def test_what_its_pages_tell_of_a_post_is_read(shape_visits: ShapeVisits, shape: Shape) -> None:
+    planted, untold = shape_visits.planted(shape), UNTOLD.get(shape.preset, set())
+    for capture in shape_visits.captures(shape):
         post = planted[said(capture)]
         assert capture.title
         assert bool(capture.thread) == shape.paged
@@ -72,13 +77,18 @@ def test_what_its_pages_tell_of_a_post_is_read(seen: ShapeVisits, shape: Shape) 
             )
 
 
-def test_a_revisit_reads_what_is_new_and_little_more(seen: ShapeVisits, shape: Shape) -> None:
+def test_a_revisit_reads_what_is_new_and_little_more(
+    shape_visits: ShapeVisits, shape: Shape
+) -> None:
     name = name_of(shape)
-    assert (seen.unchanged[name]["pages"], seen.unchanged[name]["captures"]) == (1, 0)
+    assert (shape_visits.unchanged[name]["pages"], shape_visits.unchanged[name]["captures"]) == (
+        1,
+        0,
+    )
     # of a pinned thread it may not tell
-    assert seen.later[name]["captures"] >= sum(len(texts) for _, texts in plan().later) - 2
-    assert seen.later[name]["pages"] <= 12
-    assert seen.deep[name]["captures"] >= len(plan().back_dated)
+    assert shape_visits.later[name]["captures"] >= sum(len(texts) for _, texts in plan().later) - 2
+    assert shape_visits.later[name]["pages"] <= 12
+    assert shape_visits.deep[name]["captures"] >= len(plan().back_dated)
 
 
 SAMPLES_ALONE = {"mhonarc"}

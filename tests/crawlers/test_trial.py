@@ -706,7 +706,7 @@ def test_try_writes_a_file_once_it_is_told_ground_and_owner_and_nothing_private_
     assert "its address is not public; if that is intended" in station.run(
         "sites", "try", url, *options, exits=1
     )
-    assert server.asked == []
+    assert server.requested_paths == []
     assert "was not written: give --legal-basis and --owner" in station.run(
         "sites", "try", url, "--allow-private", exits=2
     )

@@ -213,7 +213,7 @@ def test_a_post_goes_the_whole_way_under_the_restrictions_of_the_units(
     done(data, "match", "watchlist", "load", str(customers), "--tenant", "bank")
     customers.unlink()
     done(data, "crawl", "crawl", "--once")
-    assert "/raw/second" in pastes.asked
+    assert "/raw/second" in pastes.requested_paths
     done(data, "match", "match", "--once")
     with receiving() as team:
         key = security_team.introduce(data / "keys", team)

@@ -67,7 +67,9 @@ def publish(context: Context, name: str, first: int) -> None:
         contextlib.closing(bus.publisher(FINDINGS)) as publisher,
     ):
         new_finding = finding(name, range(first, first + 10), people=(f"{name}1", f"{name}2"))
-        publisher.append([sign_finding_record(context.keys, new_finding.encode(), id_=new_finding.id)])
+        publisher.append(
+            [sign_finding_record(context.keys, new_finding.encode(), id_=new_finding.id)]
+        )
 
 
 def ids(receiver: Receiver) -> list[str]:

@@ -74,21 +74,21 @@ class House:
         self.done("match", "--once")
         self.done("alert", "--once")
 
-    def exposed(self) -> dict[str, int]:
+    def count_exposures(self) -> dict[str, int]:
         """Count the incidents of each customer, by handle."""
-        found: dict[str, int] = {}
+        counts: dict[str, int] = {}
         store = open_configured_store(self.context)
-        for one in store.scroll(Exposure, DocumentFilter()):
-            found[one.subject] = found.get(one.subject, 0) + 1
+        for exposure in store.scroll(Exposure, DocumentFilter()):
+            counts[exposure.subject] = counts.get(exposure.subject, 0) + 1
         store.close()
-        return found
+        return counts
 
     def handle(self, number: int) -> str:
         """Return the handle of a customer of BANK, on the building host."""
         return handles(self.context.keys, "bank", [BANK[number]["customer_ref"]])[0].tobytes().hex()
 
 
-def copied(folder: Path, data: Path) -> House:
+def copy_house(folder: Path, data: Path) -> House:
     """Return a house over a copy of a folder that was made beforehand."""
     shutil.rmtree(data, ignore_errors=True)
     shutil.copytree(folder, data)
@@ -96,24 +96,24 @@ def copied(folder: Path, data: Path) -> House:
 
 
 @pytest.fixture(scope="session")
-def loaded_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder_with_list(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a data folder with the bank's list."""
-    made = tmp_path_factory.mktemp("loaded") / "data"
-    list(setup.initialise(Context(made)))
-    (made / "ullage.toml").write_text(
+    folder = tmp_path_factory.mktemp("loaded") / "data"
+    list(setup.initialise(Context(folder)))
+    (folder / "ullage.toml").write_text(
         'metrics = false\n[tenants.bank]\nbrands = ["某某银行"]\n', encoding="utf-8"
     )
-    House(made).load()
-    return made
+    House(folder).load()
+    return folder
 
 
 @pytest.fixture(scope="session")
-def leaked_folder(loaded_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder_with_leak(folder_with_list: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return such a folder after three posts were collected, matched and grouped."""
-    made = copied(loaded_folder, tmp_path_factory.mktemp("leaked") / "data")
-    made.post(*POSTS)
-    made.work()
-    return made.data
+    house = copy_house(folder_with_list, tmp_path_factory.mktemp("leaked") / "data")
+    house.post(*POSTS)
+    house.work()
+    return house.data
 
 
 @pytest.fixture
@@ -127,24 +127,24 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 
 @pytest.fixture
 def house(
-    backend: Backend, loaded_folder: Path, tmp_path: Path, request: pytest.FixtureRequest
+    backend: Backend, folder_with_list: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[House]:
     """Yield a bank with its list."""
-    made = copied(loaded_folder, tmp_path / "data")
-    with backend.share(made.data, "alert") as store:
+    bank = copy_house(folder_with_list, tmp_path / "data")
+    with backend.share(bank.data, "alert") as store:
         if backend.server is not None:
-            made.move(
+            bank.move(
                 f"{request.getfixturevalue('run_wide_kafka')}/?create=1&partitions=1&prefix={secrets.token_hex(4)}.",
                 store,
             )
-        yield made
+        yield bank
 
 
 @pytest.fixture
-def leaked(backend: Backend, house: House, request: pytest.FixtureRequest) -> House:
+def house_with_leak(backend: Backend, house: House, request: pytest.FixtureRequest) -> House:
     """Return a bank after three posts were collected, matched and grouped."""
     if backend.server is None:
-        return copied(request.getfixturevalue("leaked_folder"), house.data)
+        return copy_house(request.getfixturevalue("folder_with_leak"), house.data)
     house.post(*POSTS)
     house.work()
     return house

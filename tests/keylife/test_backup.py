@@ -33,57 +33,61 @@ from ullage.errors import ConfigError, CorruptError
 from ullage.files.database import open_database
 
 
-def backed_up(house: House, to: Path) -> str:
+def back_up(house: House, to: Path) -> str:
     return house.done("backup", to / "copy", "--keys", to / "keys")
 
 
-def restored(house: House, to: Path) -> House:
+def restore_backup(house: House, to: Path) -> House:
     back = House(to / "back")
-    said = back.ask("restore", to / "copy", "--keys", to / "keys").output
-    faults = [line for line in said.splitlines() if line.startswith("FAULT")]
+    output = back.ask("restore", to / "copy", "--keys", to / "keys").output
+    faults = [line for line in output.splitlines() if line.startswith("FAULT")]
     # the house tells nobody
     assert [line for line in faults if not line.startswith("FAULT  notifications")] == []
-    assert "ok     incident store" in said
+    assert "ok     incident store" in output
     return back
 
 
 def incidents(house: House) -> set[str]:
     with closing(open_configured_store(house.context)) as store:
-        return {one.id for one in store.scroll(Incident, DocumentFilter())}
+        return {incident.id for incident in store.scroll(Incident, DocumentFilter())}
 
 
-def test_what_is_restored_checks_and_holds_the_same(leaked: House, tmp_path: Path) -> None:
-    said = backed_up(leaked, tmp_path)
-    assert "keep them elsewhere" in said
+def test_what_is_restored_checks_and_holds_the_same(house_with_leak: House, tmp_path: Path) -> None:
+    output = back_up(house_with_leak, tmp_path)
+    assert "keep them elsewhere" in output
     assert not [path for path in (tmp_path / "copy").rglob("*") if path.suffix in (".key", ".pub")]
-    back = restored(leaked, tmp_path)
-    assert incidents(back) == incidents(leaked)
-    assert back.exposed() == leaked.exposed()
+    back = restore_backup(house_with_leak, tmp_path)
+    assert incidents(back) == incidents(house_with_leak)
+    assert back.count_exposures() == house_with_leak.count_exposures()
     chains = walk_all(back.data / "audit", back.context.keys)
-    assert [(one.name, one.faults) for one in chains] == [("command", [])]
+    assert [(chain.name, chain.faults) for chain in chains] == [("command", [])]
     assert chains[0].entries > 0
     modes = {stat.S_IMODE(path.stat().st_mode) for path in (back.data / "keys").rglob("*.key")}
     assert modes == {0o600}
 
 
-def test_what_was_in_flight_comes_out_once_after_a_restore(leaked: House, tmp_path: Path) -> None:
-    leaked.post(f"{phone(7)} {BANK[7]['resident_id']}", f"{phone(8)} {BANK[8]['resident_id']}")
+def test_what_was_in_flight_comes_out_once_after_a_restore(
+    house_with_leak: House, tmp_path: Path
+) -> None:
+    house_with_leak.post(
+        f"{phone(7)} {BANK[7]['resident_id']}", f"{phone(8)} {BANK[8]['resident_id']}"
+    )
     # before match, in between, and after alert: of each the position is in the copy
-    backed_up(leaked, tmp_path)
-    leaked.done("match", "--once")
-    back = restored(leaked, tmp_path)
+    back_up(house_with_leak, tmp_path)
+    house_with_leak.done("match", "--once")
+    back = restore_backup(house_with_leak, tmp_path)
     back.work()
-    leaked.done("alert", "--once")
-    assert back.exposed() == leaked.exposed()
-    assert {leaked.handle(7), leaked.handle(8)} <= back.exposed().keys()
+    house_with_leak.done("alert", "--once")
+    assert back.count_exposures() == house_with_leak.count_exposures()
+    assert {house_with_leak.handle(7), house_with_leak.handle(8)} <= back.count_exposures().keys()
     back.work()
-    assert back.exposed() == leaked.exposed()
+    assert back.count_exposures() == house_with_leak.count_exposures()
 
 
-def test_a_copy_while_others_write_is_of_one_moment(leaked: House, tmp_path: Path) -> None:
+def test_a_copy_while_others_write_is_of_one_moment(house_with_leak: House, tmp_path: Path) -> None:
     """A writer puts claims in pairs, one transaction a pair: every copy holds whole pairs."""
     stop, wrote = threading.Event(), threading.Event()
-    store = open_configured_store(leaked.context)
+    store = open_configured_store(house_with_leak.context)
 
     def write() -> None:
         number = 0
@@ -102,7 +106,7 @@ def test_a_copy_while_others_write_is_of_one_moment(leaked: House, tmp_path: Pat
         for n in range(3):
             wrote.clear()
             assert wrote.wait(60)
-            leaked.done("backup", tmp_path / f"copy{n}")
+            house_with_leak.done("backup", tmp_path / f"copy{n}")
     finally:
         stop.set()
         writer.join()
@@ -118,9 +122,9 @@ def test_a_copy_while_others_write_is_of_one_moment(leaked: House, tmp_path: Pat
         assert counts == {2}
 
 
-def test_without_keys_it_says_that_none_are_in_it(leaked: House, tmp_path: Path) -> None:
-    said = leaked.done("backup", tmp_path / "copy")
-    assert "no key is in it, and without its keys it cannot be used" in said
+def test_without_keys_it_says_that_none_are_in_it(house_with_leak: House, tmp_path: Path) -> None:
+    output = house_with_leak.done("backup", tmp_path / "copy")
+    assert "no key is in it, and without its keys it cannot be used" in output
     back = House(tmp_path / "back")
     result = back.ask("restore", tmp_path / "copy")
     assert result.exit_code == 1
@@ -163,25 +167,30 @@ def keys_of_tls() -> dict[str, bytes]:
 
 
 def test_what_is_not_on_the_list_of_what_belongs_is_left_out_and_named(
-    leaked: House, tmp_path: Path
+    house_with_leak: House, tmp_path: Path
 ) -> None:
     for name, content in keys_of_tls().items():
-        (leaked.data / name).parent.mkdir(exist_ok=True)
-        (leaked.data / name).write_bytes(content)
-    (leaked.data / "ca.pem").write_bytes(
+        (house_with_leak.data / name).parent.mkdir(exist_ok=True)
+        (house_with_leak.data / name).write_bytes(content)
+    (house_with_leak.data / "ca.pem").write_bytes(
         b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
     )
-    (leaked.data / "rules" / "context.tsv").write_text(
+    (house_with_leak.data / "rules" / "context.tsv").write_text(
         "-----BEGIN RSA PRIVATE KEY-----\tcredential\n", encoding="utf-8"
     )
-    settings = leaked.data / "ullage.toml"
+    settings = house_with_leak.data / "ullage.toml"
     settings.write_text(
         settings.read_text(encoding="utf-8")
         + '[intake]\ncertificate = "ca.pem"\nkey = "intake.der"\n'
     )
-    said = House(leaked.data).done("backup", tmp_path / "copy", "--keys", tmp_path / "keys")
+    output = House(house_with_leak.data).done(
+        "backup", tmp_path / "copy", "--keys", tmp_path / "keys"
+    )
     for name in keys_of_tls():
-        assert f"not in it: {leaked.data / name} is nothing that belongs to a backup" in said
+        assert (
+            f"not in it: {house_with_leak.data / name} is nothing that belongs to a backup"
+            in output
+        )
     copied = {
         str(path.relative_to(tmp_path))
         for path in tmp_path.glob("*/**/*")
@@ -191,25 +200,25 @@ def test_what_is_not_on_the_list_of_what_belongs_is_left_out_and_named(
     assert {"copy/ca.pem", "copy/rules/context.tsv", "copy/incidents.sqlite"} <= copied
     left_out = {
         line.removeprefix("not in it: ").partition(" is ")[0]
-        for line in said.splitlines()
+        for line in output.splitlines()
         if "not in it: " in line
     }
     # customers in clear, which somebody left there
-    lists = {str(path) for path in leaked.data.glob("*.csv")}
-    assert left_out == {str(leaked.data / name) for name in keys_of_tls()} | lists
+    lists = {str(path) for path in house_with_leak.data.glob("*.csv")}
+    assert left_out == {str(house_with_leak.data / name) for name in keys_of_tls()} | lists
 
 
-def test_a_link_is_named_as_not_in_it(leaked: House, tmp_path: Path) -> None:
-    (leaked.data / "bus").rename(tmp_path / "elsewhere")
-    (leaked.data / "bus").symlink_to(tmp_path / "elsewhere")
-    said = leaked.done("backup", tmp_path / "copy")
-    assert f"not in it: {leaked.data / 'bus'} is a link" in said
+def test_a_link_is_named_as_not_in_it(house_with_leak: House, tmp_path: Path) -> None:
+    (house_with_leak.data / "bus").rename(tmp_path / "elsewhere")
+    (house_with_leak.data / "bus").symlink_to(tmp_path / "elsewhere")
+    output = house_with_leak.done("backup", tmp_path / "copy")
+    assert f"not in it: {house_with_leak.data / 'bus'} is a link" in output
 
 
 def test_one_changed_byte_is_found_before_anything_is_restored(
-    leaked: House, tmp_path: Path
+    house_with_leak: House, tmp_path: Path
 ) -> None:
-    backed_up(leaked, tmp_path)
+    back_up(house_with_leak, tmp_path)
     for name in ("incidents.sqlite", "audit/command/head.json", "backup.json"):
         copy = tmp_path / f"copy-{Path(name).stem}"
         shutil.copytree(tmp_path / "copy", copy)
@@ -227,16 +236,16 @@ def test_one_changed_byte_is_found_before_anything_is_restored(
 
 
 def test_a_manifest_of_another_key_is_refused_before_anything_is_restored(
-    leaked: House, tmp_path: Path
+    house_with_leak: House, tmp_path: Path
 ) -> None:
-    backed_up(leaked, tmp_path)
+    back_up(house_with_leak, tmp_path)
     manifest = tmp_path / "copy" / MANIFEST
     body, _, signature, _ = manifest.read_bytes().split(b"\n")
     settings = tmp_path / "copy" / "ullage.toml"
     settings.write_text(settings.read_text() + '\n[keys]\ncommand = ["/bin/false"]\n')
-    told = json.loads(body)
-    told["files"]["ullage.toml"] = hashlib.sha256(settings.read_bytes()).hexdigest()
-    body = json.dumps(told, sort_keys=True).encode()
+    contents = json.loads(body)
+    contents["files"]["ullage.toml"] = hashlib.sha256(settings.read_bytes()).hexdigest()
+    body = json.dumps(contents, sort_keys=True).encode()
     manifest.write_bytes(
         b"\n".join((body, hashlib.sha256(body).hexdigest().encode(), signature, b""))
     )
@@ -252,16 +261,17 @@ def test_a_manifest_of_another_key_is_refused_before_anything_is_restored(
 
 @pytest.mark.parametrize("with_keys", [True, False])
 def test_no_command_of_a_restored_configuration_runs_before_a_person_confirms(
-    leaked: House, tmp_path: Path, *, with_keys: bool
+    house_with_leak: House, tmp_path: Path, *, with_keys: bool
 ) -> None:
     ran, program = tmp_path / "ran", tmp_path / "command"
     program.write_text(
-        f"#!/bin/sh\necho $1 >> {ran}\nod -An -v -tx1 {leaked.data}/keys/$1 | tr -d ' \\n'\n"
+        f"#!/bin/sh\necho $1 >> {ran}\n"
+        f"od -An -v -tx1 {house_with_leak.data}/keys/$1 | tr -d ' \\n'\n"
     )
     program.chmod(0o700)
-    settings = leaked.data / "ullage.toml"
+    settings = house_with_leak.data / "ullage.toml"
     settings.write_text(settings.read_text() + f'\n[keys]\ncommand = ["{program}"]\n')
-    backed_up(House(leaked.data), tmp_path)
+    back_up(House(house_with_leak.data), tmp_path)
     ran.unlink()
     words = ["--keys", tmp_path / "keys"] if with_keys else []
     result = House(tmp_path / "back").ask("restore", tmp_path / "copy", *words)
@@ -272,12 +282,12 @@ def test_no_command_of_a_restored_configuration_runs_before_a_person_confirms(
 
 
 def test_a_backup_of_another_version_is_named_as_such_before_anything_is_written(
-    leaked: House, tmp_path: Path
+    house_with_leak: House, tmp_path: Path
 ) -> None:
-    backed_up(leaked, tmp_path)
+    back_up(house_with_leak, tmp_path)
     manifest = tmp_path / "copy" / MANIFEST
     body = json.loads(manifest.read_bytes().splitlines()[0])
-    for changed, said in (
+    for changed, reason in (
         ({"version": 2}, "is a backup of version 2, and this ullage reads 3"),
         ({"formats": {"audit": 7}}, "audit has version 7, and this ullage"),
     ):
@@ -285,7 +295,7 @@ def test_a_backup_of_another_version_is_named_as_such_before_anything_is_written
         manifest.write_bytes(text + b"\n" + hashlib.sha256(text).hexdigest().encode() + b"\n")
         refused = House(tmp_path / "back").ask("restore", tmp_path / "copy")
         assert isinstance(refused.exception, CorruptError)
-        assert said in str(refused.exception)
+        assert reason in str(refused.exception)
         assert not (tmp_path / "back").exists()
 
 
@@ -294,22 +304,22 @@ def test_a_backup_of_another_version_is_named_as_such_before_anything_is_written
     "name", ["incidents.sqlite", "elsewhere/cases.sqlite", "bus/captures.sqlite", "frontier.sqlite"]
 )
 def test_database_of_another_version_is_named_before_anything_is_restored(
-    leaked: House, tmp_path: Path, name: str, *, is_signed: bool
+    house_with_leak: House, tmp_path: Path, name: str, *, is_signed: bool
 ) -> None:
-    path = leaked.data / name
+    path = house_with_leak.data / name
     if name == "elsewhere/cases.sqlite":  # a store by another name is known by the settings
         path.parent.mkdir()
-        for file in leaked.data.glob("incidents.sqlite*"):
+        for file in house_with_leak.data.glob("incidents.sqlite*"):
             file.rename(path.parent / file.name.replace("incidents", "cases"))
-        settings = leaked.data / "ullage.toml"
+        settings = house_with_leak.data / "ullage.toml"
         settings.write_text(
             f'[store]\nurl = "sqlite:///{name}"\n'
             + settings.read_text().replace("metrics = false\n", "")
         )
-        leaked = House(leaked.data)
+        house_with_leak = House(house_with_leak.data)
     with closing(open_database(path, "", 1)) as database:
         database.pragma("user_version", int(database.pragma("user_version")) + 1)
-    backed_up(leaked, tmp_path)
+    back_up(house_with_leak, tmp_path)
     keys = ("--keys", tmp_path / "keys") if is_signed else ()
     refused = House(tmp_path / "back").ask("restore", tmp_path / "copy", *keys)
     assert isinstance(refused.exception, CorruptError)
@@ -317,14 +327,16 @@ def test_database_of_another_version_is_named_before_anything_is_restored(
     assert not (tmp_path / "back").exists()
 
 
-def test_a_folder_that_is_no_data_folder_is_not_backed_up(leaked: House, tmp_path: Path) -> None:
-    done = subprocess.run(
+def test_a_folder_that_is_no_data_folder_is_not_backed_up(
+    house_with_leak: House, tmp_path: Path
+) -> None:
+    result = subprocess.run(
         [
             sys.executable,
             "-m",
             "ullage",
             "--data",
-            str(leaked.data.parent),
+            str(house_with_leak.data.parent),
             "backup",
             str(tmp_path / "copy"),
         ],
@@ -332,15 +344,15 @@ def test_a_folder_that_is_no_data_folder_is_not_backed_up(leaked: House, tmp_pat
         text=True,
         check=False,
     )
-    assert (done.returncode, (tmp_path / "copy").exists()) == (2, False)
-    assert f"{leaked.data.parent} is not set up" in done.stderr
-    assert not (leaked.data.parent / "audit").exists()
+    assert (result.returncode, (tmp_path / "copy").exists()) == (2, False)
+    assert f"{house_with_leak.data.parent} is not set up" in result.stderr
+    assert not (house_with_leak.data.parent / "audit").exists()
 
 
-def test_what_is_not_plain_is_refused(leaked: House, tmp_path: Path) -> None:
-    for words, said in {
-        ("backup", leaked.data / "within"): "is within the data folder",
-        ("backup", leaked.data): "is the data folder: name one outside",
+def test_what_is_not_plain_is_refused(house_with_leak: House, tmp_path: Path) -> None:
+    for words, reason in {
+        ("backup", house_with_leak.data / "within"): "is within the data folder",
+        ("backup", house_with_leak.data): "is the data folder: name one outside",
         ("backup", tmp_path / "copy", "--keys", tmp_path / "copy"): "is the other one",
         (
             "backup",
@@ -358,60 +370,67 @@ def test_what_is_not_plain_is_refused(leaked: House, tmp_path: Path) -> None:
             "backup",
             tmp_path / "copy",
             "--keys",
-            leaked.data / "keys" / "copy",
+            house_with_leak.data / "keys" / "copy",
         ): "is within the data folder",
         ("restore", tmp_path): "is not empty",
     }.items():
-        refused = leaked.ask(*words)
+        refused = house_with_leak.ask(*words)
         assert isinstance(refused.exception, ConfigError)
-        assert said in str(refused.exception)
+        assert reason in str(refused.exception)
     assert not list(tmp_path.glob("**/copy"))
-    assert not (leaked.data / "within").exists()
+    assert not (house_with_leak.data / "within").exists()
     for words in (
-        ("restore", leaked.data),
-        ("restore", leaked.data, "--keys", tmp_path / "no-keys"),
+        ("restore", house_with_leak.data),
+        ("restore", house_with_leak.data, "--keys", tmp_path / "no-keys"),
     ):
-        assert f"{leaked.data} is no backup" in str(House(tmp_path / "other").ask(*words).exception)
+        assert f"{house_with_leak.data} is no backup" in str(
+            House(tmp_path / "other").ask(*words).exception
+        )
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/outside", "a/../../outside"])
 def test_a_forged_backup_writes_nothing_outside_the_folder(
-    leaked: House, tmp_path: Path, name: str
+    house_with_leak: House, tmp_path: Path, name: str
 ) -> None:
-    backed_up(leaked, tmp_path)
+    back_up(house_with_leak, tmp_path)
     manifest = tmp_path / "copy" / MANIFEST
-    told = json.loads(manifest.read_bytes().splitlines()[0])
-    told["files"][name] = ""
-    body = json.dumps(told, sort_keys=True).encode()
+    contents = json.loads(manifest.read_bytes().splitlines()[0])
+    contents["files"][name] = ""
+    body = json.dumps(contents, sort_keys=True).encode()
     manifest.write_bytes(body + b"\n" + hashlib.sha256(body).hexdigest().encode() + b"\n")
     with pytest.raises(CorruptError, match="outside the backup"):
         list(restore(House(tmp_path / "back").context, tmp_path / "copy", None))
     assert not (tmp_path / "back").exists()
 
 
-def test_no_backup_is_taken_while_a_dead_letter_is_replayed(leaked: House, tmp_path: Path) -> None:
-    with closing(leaked.context.bus()) as bus, closing(bus.subscribe("dead-letters", "replay")):
-        refused = leaked.ask("backup", tmp_path / "copy")
+def test_no_backup_is_taken_while_a_dead_letter_is_replayed(
+    house_with_leak: House, tmp_path: Path
+) -> None:
+    with (
+        closing(house_with_leak.context.bus()) as bus,
+        closing(bus.subscribe("dead-letters", "replay")),
+    ):
+        refused = house_with_leak.ask("backup", tmp_path / "copy")
     assert "dead-letters.replay is being consumed" in str(refused.exception)
 
 
-def test_parts_on_servers_are_named_as_not_in_it(leaked: House, tmp_path: Path) -> None:
-    settings = leaked.data / "ullage.toml"
+def test_parts_on_servers_are_named_as_not_in_it(house_with_leak: House, tmp_path: Path) -> None:
+    settings = house_with_leak.data / "ullage.toml"
     settings.write_text(
         '[bus]\nurl = "kafka://127.0.0.1:1?username=bus"\n'
         + settings.read_text().replace("metrics = false\n", "")
     )
-    said = House(leaked.data).done("backup", tmp_path / "copy")
-    assert "not in it: the bus is on kafka://127.0.0.1:1, which has copies of its own" in said
+    output = House(house_with_leak.data).done("backup", tmp_path / "copy")
+    assert "not in it: the bus is on kafka://127.0.0.1:1, which has copies of its own" in output
 
 
 def test_a_restored_database_counts_its_commits_and_takes_more(
-    leaked: House, tmp_path: Path
+    house_with_leak: House, tmp_path: Path
 ) -> None:
-    backed_up(leaked, tmp_path)
-    back = restored(leaked, tmp_path)
+    back_up(house_with_leak, tmp_path)
+    back = restore_backup(house_with_leak, tmp_path)
     (back.data / "incidents.sqlite.commits").unlink()  # is written anew
     back.post(f"{phone(9)} {BANK[9]['resident_id']}")
     back.work()
-    assert back.handle(9) in back.exposed()
+    assert back.handle(9) in back.count_exposures()
     assert (back.data / "incidents.sqlite.commits").exists()

@@ -37,49 +37,58 @@ def proof_of(house: House) -> Path:
 
 def holding(data: Path, *needles: bytes) -> list[str]:
     """Files with one of these in them."""
-    found = (path for path in data.rglob("*") if path.is_file())
+    paths = (path for path in data.rglob("*") if path.is_file())
     return sorted(
         str(path.relative_to(data))
-        for path in found
+        for path in paths
         if any(needle in path.read_bytes() for needle in needles)
     )
 
 
 @on_server_too
-def test_a_customer_is_erased_from_lists_store_and_way_back_and_no_other(leaked: House) -> None:
-    gone, others = leaked.handle(3), set(leaked.exposed()) - {leaked.handle(3)}
-    said = erase(leaked, gone)
-    assert "watchlists: 27 removed" in said
-    assert "incident store, Exposure: 2 removed" in said
-    assert "pseudonym to reference: 1 removed" in said
-    assert set(leaked.exposed()) == others
-    leaked.post("\n".join(f"{phone(n)} {BANK[n]['resident_id']}" for n in (2, 3)))
-    leaked.work()
-    assert set(leaked.exposed()) == others
-    resolved = leaked.ask(
+def test_a_customer_is_erased_from_lists_store_and_way_back_and_no_other(
+    house_with_leak: House,
+) -> None:
+    gone, remaining = (
+        house_with_leak.handle(3),
+        set(house_with_leak.count_exposures()) - {house_with_leak.handle(3)},
+    )
+    output = erase(house_with_leak, gone)
+    assert "watchlists: 27 removed" in output
+    assert "incident store, Exposure: 2 removed" in output
+    assert "pseudonym to reference: 1 removed" in output
+    assert set(house_with_leak.count_exposures()) == remaining
+    house_with_leak.post("\n".join(f"{phone(n)} {BANK[n]['resident_id']}" for n in (2, 3)))
+    house_with_leak.work()
+    assert set(house_with_leak.count_exposures()) == remaining
+    resolved = house_with_leak.ask(
         "subjects", "resolve", "-", "--case", "R-17", "--reason", "a look", input=gone.encode()
     )
     assert "1 of 1 pseudonyms are not in this list" in resolved.output
 
 
-def test_nothing_but_the_rolling_bus_names_them_by_handle(leaked: House) -> None:
-    gone = leaked.handle(3)
-    assert holding(leaked.data, gone.encode(), bytes.fromhex(gone))
-    erase(leaked, gone)
-    named = holding(leaked.data, gone.encode(), bytes.fromhex(gone))
+def test_nothing_but_the_rolling_bus_names_them_by_handle(house_with_leak: House) -> None:
+    gone = house_with_leak.handle(3)
+    assert holding(house_with_leak.data, gone.encode(), bytes.fromhex(gone))
+    erase(house_with_leak, gone)
+    named = holding(house_with_leak.data, gone.encode(), bytes.fromhex(gone))
     assert [name for name in named if not name.startswith("bus/findings.sqlite")] == []
 
 
 def test_the_proof_is_signed_and_says_what_stays_until_when_and_what_is_out_of_reach(
-    leaked: House,
+    house_with_leak: House,
 ) -> None:
-    erase(leaked, leaked.handle(3))
-    proof = proof_of(leaked)
-    assert "as it was signed" in leaked.done("audit", "verify", proof)
-    told = json.loads(proof.read_text())["proof"]
-    assert (told["erased"], told["tenant"], told["case"]) == ("customer", "bank", "R-17")
-    assert leaked.handle(3) not in proof.read_text()
-    places = {one["place"]: one for one in told["looked_at"]}
+    erase(house_with_leak, house_with_leak.handle(3))
+    proof = proof_of(house_with_leak)
+    assert "as it was signed" in house_with_leak.done("audit", "verify", proof)
+    proof_body = json.loads(proof.read_text())["proof"]
+    assert (proof_body["erased"], proof_body["tenant"], proof_body["case"]) == (
+        "customer",
+        "bank",
+        "R-17",
+    )
+    assert house_with_leak.handle(3) not in proof.read_text()
+    places = {place["place"]: place for place in proof_body["looked_at"]}
     assert {
         "watchlists",
         "incident store, Exposure",
@@ -88,31 +97,31 @@ def test_the_proof_is_signed_and_says_what_stays_until_when_and_what_is_out_of_r
         "audit log",
     } <= places.keys()
     assert places["bus topic findings"]["stays"].startswith("2 records name it by handle")
-    week = (leaked.context.clock.now() + SETTLED + timedelta(days=7)).date().isoformat()
-    assert (places["bus topic dead-letters"]["until"], told["gone_by"]) == (week, week)
-    assert any("backups" in one for one in told["not_reached"])
+    week = (house_with_leak.context.clock.now() + SETTLED + timedelta(days=7)).date().isoformat()
+    assert (places["bus topic dead-letters"]["until"], proof_body["gone_by"]) == (week, week)
+    assert any("backups" in place for place in proof_body["not_reached"])
     proof.write_text(proof.read_text().replace('"removed": 27', '"removed": 28'))
-    assert "not as it was signed" in str(leaked.ask("audit", "verify", proof).exception)
+    assert "not as it was signed" in str(house_with_leak.ask("audit", "verify", proof).exception)
 
 
-def test_the_audit_log_has_it_without_handle_or_reference(leaked: House) -> None:
-    erase(leaked, "-", answer=f"{BANK[3]['customer_ref']}\n".encode())
-    found = [
+def test_the_audit_log_has_it_without_handle_or_reference(house_with_leak: House) -> None:
+    erase(house_with_leak, "-", answer=f"{BANK[3]['customer_ref']}\n".encode())
+    entries = [
         entry
-        for _, entry in read_entries(leaked.data / "audit")
+        for _, entry in read_entries(house_with_leak.data / "audit")
         if entry.action.startswith("subject.")
     ]
-    assert [(entry.action, entry.reason) for entry in found] == [
+    assert [(entry.action, entry.reason) for entry in entries] == [
         ("subject.erase", "case R-17: asked to be forgotten (PIPL 47)"),
         ("subject.erased", "case R-17"),
     ]
     assert not [
-        one
-        for one in found
-        if leaked.handle(3) in one.object or BANK[3]["customer_ref"] in one.object
+        entry
+        for entry in entries
+        if house_with_leak.handle(3) in entry.object or BANK[3]["customer_ref"] in entry.object
     ]
-    assert leaked.handle(3) not in leaked.exposed()
-    assert not walk_all(leaked.data / "audit", leaked.context.keys)[0].faults
+    assert house_with_leak.handle(3) not in house_with_leak.count_exposures()
+    assert not walk_all(house_with_leak.data / "audit", house_with_leak.context.keys)[0].faults
 
 
 def again(house: House, topic: str) -> None:
@@ -122,7 +131,9 @@ def again(house: House, topic: str) -> None:
         closing(bus.subscribe(topic, "test")) as all_,
         closing(bus.publisher(topic)) as put,
     ):
-        put.append([Outgoing(one.key, one.value, one.headers) for one in everything(all_)])
+        put.append(
+            [Outgoing(record.key, record.value, record.headers) for record in everything(all_)]
+        )
 
 
 def everything(subscription: Subscription) -> list[Record]:
@@ -136,26 +147,32 @@ def everything(subscription: Subscription) -> list[Record]:
 
 @on_server_too
 @pytest.mark.parametrize("topic", [CAPTURES, FINDINGS])
-def test_a_replay_of_the_bus_brings_nobody_back(leaked: House, topic: str) -> None:
-    erase(leaked, leaked.handle(3))
-    left = leaked.exposed()
-    again(leaked, topic)
-    leaked.work()
-    assert leaked.exposed() == left
-    again(leaked, topic)
-    store = open_configured_store(leaked.context)  # nor where the incidents themselves are new
+def test_a_replay_of_the_bus_brings_nobody_back(house_with_leak: House, topic: str) -> None:
+    erase(house_with_leak, house_with_leak.handle(3))
+    exposures = house_with_leak.count_exposures()
+    again(house_with_leak, topic)
+    house_with_leak.work()
+    assert house_with_leak.count_exposures() == exposures
+    again(house_with_leak, topic)
+    store = open_configured_store(
+        house_with_leak.context
+    )  # nor where the incidents themselves are new
     for kind in (kind for kind in CLASSES if "tenant" in kind.columns):
         store.delete(
             kind,
-            [one.id for one in store.scroll(kind, DocumentFilter()) if ":erased:" not in one.id],
+            [
+                document.id
+                for document in store.scroll(kind, DocumentFilter())
+                if ":erased:" not in document.id
+            ],
         )
     store.close()
-    leaked.work()
-    assert set(leaked.exposed()) == set(left)
+    house_with_leak.work()
+    assert set(house_with_leak.count_exposures()) == set(exposures)
 
 
-def test_a_dead_letter_that_is_replayed_brings_nobody_back(leaked: House) -> None:
-    bus, sealer = leaked.context.bus(), keys.load_sealer(leaked.context.keys)
+def test_a_dead_letter_that_is_replayed_brings_nobody_back(house_with_leak: House) -> None:
+    bus, sealer = house_with_leak.context.bus(), keys.load_sealer(house_with_leak.context.keys)
     with (
         closing(bus.subscribe(FINDINGS, "test")) as all_,
         closing(DeadLetters(bus, sealer, "alert")) as letters,
@@ -163,11 +180,11 @@ def test_a_dead_letter_that_is_replayed_brings_nobody_back(leaked: House) -> Non
         records = all_.poll(1000, 0.0)
         for record in records:
             letters.put(record, "rejected")
-    erase(leaked, leaked.handle(3))
-    left = leaked.exposed()
-    assert f"{len(records)} replayed" in leaked.done("dead-letters", "--replay")
-    leaked.work()
-    assert leaked.exposed() == left
+    erase(house_with_leak, house_with_leak.handle(3))
+    exposures = house_with_leak.count_exposures()
+    assert f"{len(records)} replayed" in house_with_leak.done("dead-letters", "--replay")
+    house_with_leak.work()
+    assert house_with_leak.count_exposures() == exposures
 
 
 @on_server_too
@@ -176,19 +193,25 @@ def test_what_is_in_flight_while_they_are_erased_is_not_stored(house: House) -> 
     house.done("match", "--once")
     erase(house, house.handle(3))
     house.done("alert", "--once")
-    assert set(house.exposed()) == {house.handle(n) for n in (0, 1, 2, 5)}
+    assert set(house.count_exposures()) == {house.handle(n) for n in (0, 1, 2, 5)}
 
 
-def test_what_the_store_writes_only_after_the_erasure_is_removed_by_alert(leaked: House) -> None:
-    gone = leaked.handle(3)
-    with closing(open_configured_store(leaked.context)) as store:
-        sent = [one for one in store.scroll(Exposure, DocumentFilter()) if one.subject == gone]
-        erase(leaked, gone)
+def test_what_the_store_writes_only_after_the_erasure_is_removed_by_alert(
+    house_with_leak: House,
+) -> None:
+    gone = house_with_leak.handle(3)
+    with closing(open_configured_store(house_with_leak.context)) as store:
+        sent = [
+            exposure
+            for exposure in store.scroll(Exposure, DocumentFilter())
+            if exposure.subject == gone
+        ]
+        erase(house_with_leak, gone)
         store.put(sent)
-    assert gone in leaked.exposed()
-    leaked.done("alert", "--once")
-    assert gone not in leaked.exposed()
-    *_, last = [entry for _, entry in read_entries(leaked.data / "audit")]
+    assert gone in house_with_leak.count_exposures()
+    house_with_leak.done("alert", "--once")
+    assert gone not in house_with_leak.count_exposures()
+    *_, last = [entry for _, entry in read_entries(house_with_leak.data / "audit")]
     assert (last.actor, last.action, last.object.rpartition(": ")[2]) == (
         "alert",
         "subject.erased",
@@ -196,35 +219,43 @@ def test_what_the_store_writes_only_after_the_erasure_is_removed_by_alert(leaked
     )
 
 
-def test_a_list_that_is_loaded_later_and_has_them_is_warned_about(leaked: House) -> None:
-    erase(leaked, leaked.handle(3))
-    assert "were erased" not in leaked.load([one for one in BANK if one is not BANK[3]])
-    said = leaked.load()
-    assert "bank: 1 customers of this list were erased, the last on" in said
-    assert BANK[3]["customer_ref"] not in said
+def test_a_list_that_is_loaded_later_and_has_them_is_warned_about(house_with_leak: House) -> None:
+    erase(house_with_leak, house_with_leak.handle(3))
+    assert "were erased" not in house_with_leak.load(
+        [customer_ for customer_ in BANK if customer_ is not BANK[3]]
+    )
+    output = house_with_leak.load()
+    assert "bank: 1 customers of this list were erased, the last on" in output
+    assert BANK[3]["customer_ref"] not in output
 
 
-def test_a_hold_stands_in_the_way_and_nothing_is_touched(leaked: House) -> None:
-    with closing(open_configured_store(leaked.context)) as store:
-        incidents = [one.id for one in store.scroll(Incident, DocumentFilter())]
+def test_a_hold_stands_in_the_way_and_nothing_is_touched(house_with_leak: House) -> None:
+    with closing(open_configured_store(house_with_leak.context)) as store:
+        incidents = [incident.id for incident in store.scroll(Incident, DocumentFilter())]
     for incident in incidents:
-        leaked.done("incidents", "hold", incident, "--case", "C-9", "--reason", "court")
-    before = leaked.exposed()
-    for words in (("--subject", leaked.handle(3)), ("--all", "--confirm", "bank")):
-        refused = leaked.ask("erase", "--tenant", "bank", *words, *WHY)
+        house_with_leak.done("incidents", "hold", incident, "--case", "C-9", "--reason", "court")
+    before = house_with_leak.count_exposures()
+    for words in (("--subject", house_with_leak.handle(3)), ("--all", "--confirm", "bank")):
+        refused = house_with_leak.ask("erase", "--tenant", "bank", *words, *WHY)
         assert "is held for case C-9" in str(refused.exception)
         assert "so nothing was erased" in str(refused.exception)
-    assert (leaked.exposed(), list((leaked.data / "erased").glob("*"))) == (before, [])
+    assert (
+        house_with_leak.count_exposures(),
+        list((house_with_leak.data / "erased").glob("*")),
+    ) == (
+        before,
+        [],
+    )
     for incident in incidents:
-        leaked.done(
+        house_with_leak.done(
             "incidents", "hold", incident, "--end", "--case", "C-9", "--reason", "it is over"
         )
-    assert leaked.exposed() == before
-    erase(leaked, leaked.handle(3))
+    assert house_with_leak.count_exposures() == before
+    erase(house_with_leak, house_with_leak.handle(3))
     for incident in incidents:
-        leaked.done("incidents", "hold", incident, "--case", "C-9", "--reason", "court")
-    leaked.post(f"{phone(3)}")
-    erase(leaked, leaked.handle(7))  # another customer is in none of them
+        house_with_leak.done("incidents", "hold", incident, "--case", "C-9", "--reason", "court")
+    house_with_leak.post(f"{phone(3)}")
+    erase(house_with_leak, house_with_leak.handle(7))  # another customer is in none of them
 
 
 @pytest.mark.parametrize(
@@ -250,13 +281,15 @@ def test_what_is_not_plain_is_refused_in_a_line(
     assert "C000003" not in str(refused.exception)
 
 
-def test_a_pseudonym_that_nobody_has_is_said(leaked: House) -> None:
-    said = leaked.ask("erase", "--tenant", "bank", "--subject", "5" * 32, *WHY)
-    assert said.exit_code == 0
-    assert "nothing on this host named this customer" in said.stderr
+def test_a_pseudonym_that_nobody_has_is_said(house_with_leak: House) -> None:
+    result = house_with_leak.ask("erase", "--tenant", "bank", "--subject", "5" * 32, *WHY)
+    assert result.exit_code == 0
+    assert "nothing on this host named this customer" in result.stderr
     assert (
         "named this customer: see"
-        not in leaked.ask("erase", "--tenant", "bank", "--subject", leaked.handle(3), *WHY).stderr
+        not in house_with_leak.ask(
+            "erase", "--tenant", "bank", "--subject", house_with_leak.handle(3), *WHY
+        ).stderr
     )
 
 
@@ -265,55 +298,57 @@ def test_a_host_that_has_neither_store_nor_list_says_so(house: House) -> None:
     shutil.rmtree(house.data / "watchlists")
     shutil.rmtree(house.data / "building")
     (house.data / "keys" / "bank" / "handle.key").unlink()
-    said = erase(house, handle)
-    assert "watchlists: 0 removed; none of this tenant is on this host" in said
-    assert "incident store: 0 removed; none is on this host" in said
+    output = erase(house, handle)
+    assert "watchlists: 0 removed; none of this tenant is on this host" in output
+    assert "incident store: 0 removed; none is on this host" in output
     assert not (house.data / "incidents.sqlite").exists()
     refused = house.ask("erase", "--tenant", "bank", "--subject", "-", *WHY, input=b"C000003\n")
     assert "only the building host" in str(refused.exception)
 
 
 @on_server_too
-def test_a_tenant_is_erased_with_its_keys_and_nothing_brings_it_back(leaked: House) -> None:
-    said = leaked.done("erase", "--tenant", "bank", "--all", "--confirm", "bank", *WHY)
-    assert "watchlists: 1 removed" in said
-    assert "[tenants.bank] is yours to remove" in said
-    assert not (leaked.data / "keys" / "bank").exists()
-    assert not list((leaked.data / "building").iterdir())
+def test_a_tenant_is_erased_with_its_keys_and_nothing_brings_it_back(
+    house_with_leak: House,
+) -> None:
+    output = house_with_leak.done("erase", "--tenant", "bank", "--all", "--confirm", "bank", *WHY)
+    assert "watchlists: 1 removed" in output
+    assert "[tenants.bank] is yours to remove" in output
+    assert not (house_with_leak.data / "keys" / "bank").exists()
+    assert not list((house_with_leak.data / "building").iterdir())
     for topic in (CAPTURES, FINDINGS):
-        again(leaked, topic)
-    leaked.work()
-    with closing(open_configured_store(leaked.context)) as store:
-        left = {
+        again(house_with_leak, topic)
+    house_with_leak.work()
+    with closing(open_configured_store(house_with_leak.context)) as store:
+        remaining = {
             kind
             for kind in CLASSES
             if "tenant" in kind.columns and store.count(kind, DocumentFilter({"tenant": ("bank",)}))
         }
-        assert left <= {Claim, Audit}
+        assert remaining <= {Claim, Audit}
         assert store.count(Claim, DocumentFilter({"tenant": ("bank",)})) == 2
-    assert "as it was signed" in leaked.done("audit", "verify", proof_of(leaked))
+    assert "as it was signed" in house_with_leak.done("audit", "verify", proof_of(house_with_leak))
     # doing it again is possible
-    leaked.done("erase", "--tenant", "bank", "--all", "--confirm", "bank", *WHY)
+    house_with_leak.done("erase", "--tenant", "bank", "--all", "--confirm", "bank", *WHY)
 
 
-def test_an_erasure_is_done_again_where_the_store_was_not_to_be_had(leaked: House) -> None:
-    gone = leaked.handle(3)
-    settings = (leaked.data / "ullage.toml").read_text()
-    (leaked.data / "ullage.toml").write_text(
+def test_an_erasure_is_done_again_where_the_store_was_not_to_be_had(house_with_leak: House) -> None:
+    gone = house_with_leak.handle(3)
+    settings = (house_with_leak.data / "ullage.toml").read_text()
+    (house_with_leak.data / "ullage.toml").write_text(
         settings.replace("[tenants", '[store]\nurl = "sqlite:///ullage.toml"\n[tenants', 1)
     )
-    assert leaked.ask("erase", "--tenant", "bank", "--subject", gone, *WHY).exit_code
-    (leaked.data / "ullage.toml").write_text(settings)
-    assert gone in leaked.exposed()
-    erase(leaked, gone)
-    assert gone not in leaked.exposed()
+    assert house_with_leak.ask("erase", "--tenant", "bank", "--subject", gone, *WHY).exit_code
+    (house_with_leak.data / "ullage.toml").write_text(settings)
+    assert gone in house_with_leak.count_exposures()
+    erase(house_with_leak, gone)
+    assert gone not in house_with_leak.count_exposures()
 
 
-def test_a_damaged_file_of_tombstones_is_refused(leaked: House) -> None:
-    erase(leaked, leaked.handle(3))
-    path = leaked.data / "erased" / "bank.tombstones"
+def test_a_damaged_file_of_tombstones_is_refused(house_with_leak: House) -> None:
+    erase(house_with_leak, house_with_leak.handle(3))
+    path = house_with_leak.data / "erased" / "bank.tombstones"
     path.write_bytes(path.read_bytes()[:-8])
-    refused = leaked.ask(
+    refused = house_with_leak.ask(
         "watchlist",
         "load",
         "-",
@@ -323,11 +358,11 @@ def test_a_damaged_file_of_tombstones_is_refused(leaked: House) -> None:
         input=b"customer_ref,phone\nC1,15400000001\n",
     )
     assert "bank.tombstones is damaged" in str(refused.exception)
-    assert Context(leaked.data).keys.exists("bank/match-1.key")
+    assert Context(house_with_leak.data).keys.exists("bank/match-1.key")
 
 
-def test_a_tenant_whose_name_has_a_number_is_known_by_its_proof(leaked: House) -> None:
-    folder = leaked.data / "erased"
+def test_a_tenant_whose_name_has_a_number_is_known_by_its_proof(house_with_leak: House) -> None:
+    folder = house_with_leak.data / "erased"
     folder.mkdir(mode=0o700)
     (folder / "bank-2-20261127T101500Z-0123abcd.json").write_text("{}")
-    assert _find_erasable_tenants(leaked.context) >= {"bank-2"}
+    assert _find_erasable_tenants(house_with_leak.context) >= {"bank-2"}

@@ -76,9 +76,9 @@ class Token:
 
 @pytest.fixture
 def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Token:
-    made = Token(tmp_path / "hsm")
-    monkeypatch.setenv("SOFTHSM2_CONF", str(made.configuration))
-    return made
+    token_ = Token(tmp_path / "hsm")
+    monkeypatch.setenv("SOFTHSM2_CONF", str(token_.configuration))
+    return token_
 
 
 def test_all_keys_come_from_a_token_and_a_customer_is_found(house: House, token: Token) -> None:
@@ -92,43 +92,46 @@ def test_all_keys_come_from_a_token_and_a_customer_is_found(house: House, token:
     away = House(house.data)
     away.post(f"{BANK[4]['name']}----{phone(4)}----{BANK[4]['resident_id']}")
     away.work()
-    assert set(away.exposed()) == {away.handle(4)}
+    assert set(away.count_exposures()) == {away.handle(4)}
     assert list(root.rglob("*.key")) == []
 
 
 def test_generations_of_a_command_are_those_that_the_inventory_lists(
     house: House, token: Token
 ) -> None:
-    held = KeyStore(house.data / "keys", token.command)
-    assert (list_generations(held, "bank", "match"), list_generations(held, "bank", "index")) == (
+    command_keys = KeyStore(house.data / "keys", token.command)
+    assert (
+        list_generations(command_keys, "bank", "match"),
+        list_generations(command_keys, "bank", "index"),
+    ) == (
         [1],
         [1],
     )
     (house.data / "keys" / "bank" / "match-1.key").unlink()
-    assert list_generations(held, "bank", "match") == [1]
+    assert list_generations(command_keys, "bank", "match") == [1]
     assert list_generations(KeyStore(house.data / "keys"), "bank", "match") == []
 
 
 def test_a_key_that_the_token_lacks_or_a_wrong_pin_is_one_line(house: House, token: Token) -> None:
-    held = KeyStore(house.data / "keys", token.command)
+    command_keys = KeyStore(house.data / "keys", token.command)
     with pytest.raises(
         ConfigError,
         match=r"keys\.command gave no key bank/match-1\.key \(CalledProcessError\): run it by hand",
     ):
-        held.read("bank/match-1.key")
+        command_keys.read("bank/match-1.key")
     root = house.data / "keys"
     token.take(root / "capture.key", "capture.key")
-    assert len(held.read("capture.key")) == 32
+    assert len(command_keys.read("capture.key")) == 32
     token.pin.write_text("999999\n")
     with pytest.raises(ConfigError, match=r"keys\.command gave no key capture\.key"):
-        held.read("capture.key")
+        command_keys.read("capture.key")
 
 
 def test_another_key_under_that_name_is_refused_by_its_check_value(
     house: House, token: Token, tmp_path: Path
 ) -> None:
-    other = tmp_path / "other"
-    other.write_bytes(bytes(range(32)))
-    token.take(other, "capture.key")
+    other_key = tmp_path / "other"
+    other_key.write_bytes(bytes(range(32)))
+    token.take(other_key, "capture.key")
     with pytest.raises(ConfigError, match="is not the one whose check value the inventory has"):
         KeyStore(house.data / "keys", token.command).read("capture.key")

@@ -72,15 +72,15 @@ def test_no_match_is_lost_or_doubled_while_a_key_is_rotated(match: MatchProcess)
     work()
     with closing(match.context.bus()) as bus, closing(bus.subscribe(FINDINGS, "test")) as all_:
         records = []
-        while some := all_.poll(1000, 0.0):
-            records += some
-    found = [Finding.decode(record.value, FINDING_SCHEMA) for record in records]
-    assert len({one.id for one in found}) == len(found) == planted.total()
-    assert sorted(Counter(one.matches[0].subject for one in found).values()) == sorted(
+        while batch := all_.poll(1000, 0.0):
+            records += batch
+    findings = [Finding.decode(record.value, FINDING_SCHEMA) for record in records]
+    assert len({finding.id for finding in findings}) == len(findings) == planted.total()
+    assert sorted(Counter(finding.matches[0].subject for finding in findings).values()) == sorted(
         planted.values()
     )
-    assert {len({match.subject for match in one.matches}) for one in found} == {1}
-    assert {one.epoch for one in found} >= {1, 1 + ROTATIONS}
+    assert {len({match.subject for match in finding.matches}) for finding in findings} == {1}
+    assert {finding.epoch for finding in findings} >= {1, 1 + ROTATIONS}
     assert match.reasons() == []
     assert keys.list_generations(match.context.keys, "bank", "match") == [1 + ROTATIONS]
 
@@ -118,9 +118,9 @@ def test_a_segment_of_a_day_whose_key_is_destroyed_is_unreadable_and_the_key_is_
     first = keys.load_sealer(store).key_id
     private = store.read(f"seal/{first}.key")
     with closing(match.context.bus()) as bus, closing(bus.subscribe(CAPTURES, "thief")) as all_:
-        [kept] = all_.poll(10, 0.0)
+        [segment] = all_.poll(10, 0.0)
     verifier = keys.load_verifier(store, CAPTURES)
-    assert CaptureOpener(keys.load_opener(store), verifier).open(kept.value, first)
+    assert CaptureOpener(keys.load_opener(store), verifier).open(segment.value, first)
     days = 0
     while store.exists(f"seal/{first}.key"):
         clock.advance(DAY)
@@ -131,11 +131,11 @@ def test_a_segment_of_a_day_whose_key_is_destroyed_is_unreadable_and_the_key_is_
     longest = max(keep[topic].seconds for topic in keep if topic != FINDINGS) / DAY
     assert timedelta(days=longest) < timedelta(days=days) <= timedelta(days=longest + 3)
     with pytest.raises(RecordError, match="key_destroyed"):
-        CaptureOpener(keys.load_opener(store), verifier).open(kept.value, first)
+        CaptureOpener(keys.load_opener(store), verifier).open(segment.value, first)
     # nor does any key that is left open it under that name
     for name in store.list_names("seal", ".key"):
-        other = keys.KeyStore(store.root).read(name)
-        assert other != private
+        restored_key = keys.KeyStore(store.root).read(name)
+        assert restored_key != private
     written = {path: path.read_bytes() for path in match.context.data.rglob("*") if path.is_file()}
     assert [
         path for path, body in written.items() if private in body or private.hex().encode() in body

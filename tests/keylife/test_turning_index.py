@@ -69,21 +69,21 @@ class Desk:
         self.sellers[seller] += 1
         self.index_keys |= {name for name in finding.key_checks if "/index-" in name}
 
-    def found(self, value: str) -> int:
+    def count_found(self, value: str) -> int:
         """Count the posts in which search finds the person on the phone."""
         answer = self.lookup.ask(LookupRequest(Secret(value), "Li Wei", "fraud_case", "C-1"))
         return sum(len(hit.exposure.sightings) for hit in answer.found)
 
-    def sold(self, seller: str) -> int:
+    def count_sold(self, seller: str) -> int:
         """Count the posts that search finds of a seller."""
         tokens = find_tokens(self.store, self.context.keys, ["bank"], Secret(seller))
-        seen = find_history(self.store, tokens, "bank") if tokens else None
-        return seen.sightings if seen else 0
+        history = find_history(self.store, tokens, "bank") if tokens else None
+        return history.sightings if history else 0
 
     def everything_is_found(self) -> None:
         self.store.refresh(Exposure, Sighting)
-        assert {value: self.found(value) for value in self.people} == dict(self.people)
-        assert {seller: self.sold(seller) for seller in self.sellers} == dict(self.sellers)
+        assert {value: self.count_found(value) for value in self.people} == dict(self.people)
+        assert {seller: self.count_sold(seller) for seller in self.sellers} == dict(self.sellers)
 
     def after(self, days: float) -> Context:
         """Return the data folder's context so many days from now; key files have real times."""
@@ -152,7 +152,10 @@ def test_the_old_key_is_destroyed_when_all_that_it_tagged_has_left(desk: Desk) -
     assert desk.retire(KEPT + 1) == ["bank: index key generation 1 is destroyed"]
     desk.work(0)
     desk.store.refresh(Exposure)
-    assert (desk.found(phone(0)), keys.list_generations(rights.keys, "bank", "index")) == (1, [2])
+    assert (desk.count_found(phone(0)), keys.list_generations(rights.keys, "bank", "index")) == (
+        1,
+        [2],
+    )
     written = {path: path.read_bytes() for path in rights.data.rglob("*") if path.is_file()}
     assert [
         path for path, body in written.items() if old in body or old.hex().encode() in body
@@ -174,8 +177,8 @@ def test_a_key_that_was_seen_is_retired_early_and_what_it_tagged_is_found_by_han
     run(desk.context.data, EARLY)
     desk.store.refresh(Exposure, Sighting)
     # by the registry
-    assert [desk.found(phone(number)) for number in range(3)] == [desk.people[phone(0)], 1, 1]
-    assert [desk.sold(seller) for seller in SELLERS] == [2, 0, 0]
+    assert [desk.count_found(phone(number)) for number in range(3)] == [desk.people[phone(0)], 1, 1]
+    assert [desk.count_sold(seller) for seller in SELLERS] == [2, 0, 0]
     subjects = {
         exposure.subject
         for exposure in desk.store.scroll(Exposure, DocumentFilter({"tenant": ("bank",)}))
@@ -183,7 +186,7 @@ def test_a_key_that_was_seen_is_retired_early_and_what_it_tagged_is_found_by_han
     assert len(subjects) == 3  # which incidents, letters and `POST /v1/exposure` go by
     desk.work(1, "老张")
     desk.store.refresh(Exposure, Sighting)
-    assert (desk.found(phone(1)) > 0, desk.sold("老张")) == (True, 2)
+    assert (desk.count_found(phone(1)) > 0, desk.count_sold("老张")) == (True, 2)
 
 
 def test_a_stolen_index_key_says_nothing_of_what_is_tagged_since(
@@ -196,8 +199,8 @@ def test_a_stolen_index_key_says_nothing_of_what_is_tagged_since(
     desk.work(4)
     desk.store.refresh(Exposure)
     thief = Lookup(desk.store, stolen, ("bank",), desk.context.clock, desk.context.trail("search"))
-    asked = LookupRequest(Secret(phone(4)), "nobody", "fraud_case", "C-1")
-    assert (thief.ask(asked).found, desk.found(phone(4))) == ((), 1)
+    request = LookupRequest(Secret(phone(4)), "nobody", "fraud_case", "C-1")
+    assert (thief.ask(request).found, desk.count_found(phone(4))) == ((), 1)
     with pytest.raises(
         ConfigError, match="is not the one that the incident store was written with"
     ):
@@ -210,14 +213,14 @@ def test_a_stolen_index_key_says_nothing_of_what_is_tagged_since(
 def test_the_list_of_what_is_recorded_answers_all_the_time_and_is_not_left_without_its_key(
     desk: Desk,
 ) -> None:
-    def recorded(number: int) -> bool | None:
+    def ask_recorded(number: int) -> bool | None:
         return desk.lookup.ask(
             LookupRequest(Secret(phone(number)), "Li Wei", "fraud_case", "C-1")
         ).recorded
 
-    assert (recorded(3), recorded(11)) == (True, False)
+    assert (ask_recorded(3), ask_recorded(11)) == (True, False)
     list(Turn(desk.context, "bank", "index").open())
-    assert (recorded(3), recorded(11)) == (True, False)
+    assert (ask_recorded(3), ask_recorded(11)) == (True, False)
     with pytest.raises(
         ConfigError,
         match=(
@@ -227,6 +230,6 @@ def test_the_list_of_what_is_recorded_answers_all_the_time_and_is_not_left_witho
     ):
         desk.retire(early=True)
     enrol(desk.context, "bank", BANK, recorded=True)
-    assert (recorded(3), recorded(11)) == (True, False)
+    assert (ask_recorded(3), ask_recorded(11)) == (True, False)
     desk.retire(early=True)
-    assert (recorded(3), recorded(11)) == (True, False)
+    assert (ask_recorded(3), ask_recorded(11)) == (True, False)

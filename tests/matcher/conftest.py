@@ -22,7 +22,7 @@ BANK = [customer(n) for n in range(10)]
 
 
 @pytest.fixture(autouse=True, scope="session")
-def shared_lexicons() -> Iterator[None]:
+def share_lexicons() -> Iterator[None]:
     """Build a lexicon of the same words only once.
 
     Hundreds of tests build a matcher, and half of that time goes into its lexicon.
@@ -58,7 +58,7 @@ WHO_UNPACKS = (parent, pipeline, scan)
 
 
 @pytest.fixture(autouse=True, scope="session")
-def shared_server() -> Iterator[None]:
+def share_server() -> Iterator[None]:
     """Matchers and commands that run inside tests have their containers unpacked by children of
     one server.
     """
@@ -76,7 +76,7 @@ def own_servers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def enrolled(tmp_path_factory: pytest.TempPathFactory, fresh_data: Path) -> Path:
+def enrolment_folder(tmp_path_factory: pytest.TempPathFactory, fresh_data: Path) -> Path:
     """Return a data folder whose tenant `bank` has ten customers, to be copied.
 
     Copying takes less than half as long as enrolling. The customers are enrolled by the real clock,
@@ -105,9 +105,9 @@ def enrol_once(tmp_path_factory: pytest.TempPathFactory, fresh_data: Path) -> Ca
 
 
 @pytest.fixture
-def bank(context: Context, enrolled: Path) -> Context:
+def bank(context: Context, enrolment_folder: Path) -> Context:
     """Return this test's own data folder, in which tenant `bank` has ten customers."""
-    shutil.copytree(enrolled, context.data, dirs_exist_ok=True)
+    shutil.copytree(enrolment_folder, context.data, dirs_exist_ok=True)
     return context
 
 

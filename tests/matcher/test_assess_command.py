@@ -152,7 +152,7 @@ def test_the_tenant_with_most_customers_in_it_comes_first(
 
 
 @pytest.fixture
-def labelled(bank: Context, ullage, tmp_path: Path) -> Context:
+def bank_with_labels(bank: Context, ullage, tmp_path: Path) -> Context:
     """Return the bank with labels on its customers: an export cohort, and one honeytoken."""
     columns = ("customer_ref", "name", "phone", "resident_id", "cohort_export", "canary")
     rows = [
@@ -168,7 +168,7 @@ def labelled(bank: Context, ullage, tmp_path: Path) -> Context:
 
 
 def test_bait_names_the_partner_and_cohorts_are_told_on_screen_and_as_json(
-    ullage, labelled: Context, sample: Path
+    ullage, bank_with_labels: Context, sample: Path
 ) -> None:
     exposed = verdict(ullage, sample)
     assert (
@@ -232,12 +232,12 @@ def test_numbers_that_chance_gives_are_noise_on_the_screen_too(
 
 
 def test_nothing_is_kept_unless_it_is_opened(ullage, bank: Context, sample: Path) -> None:
-    def kept() -> set[Path]:
+    def list_files() -> set[Path]:
         return {p for p in bank.data.rglob("*") if p.is_file()}
 
-    before = kept()
+    before = list_files()
     ullage("assess", sample)
-    assert kept() == before
+    assert list_files() == before
     bus = bank.bus()
     subscription = bus.subscribe(FINDINGS, "alert")
     result = ullage("assess", sample, "--open", "--wait", "0")

@@ -100,7 +100,7 @@ APART = [customer(7 * n * n) for n in range(60)]
 
 
 @pytest.fixture
-def whose(
+def assess_password_file(
     context: Context, ullage: Callable, enrol_once: Callable, tmp_path: Path
 ) -> Callable[[bytes], dict]:
     """Return a function that assesses an archive with this `Passwords.txt`."""
@@ -130,9 +130,9 @@ def passwords(form: str, people: list[dict[str, str]] = APART) -> bytes:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_logins_of_our_customers_at_others_sites_are_from_their_own_computers(
-    whose, form: str
+    assess_password_file, form: str
 ) -> None:
-    tenant = whose(passwords(FORMS[form]))
+    tenant = assess_password_file(passwords(FORMS[form]))
     reasons = [reason[2:] for reason in tenant["origin"]["reasons"] if reason[0] == "O17"]
     assert (tenant["customers"], tenant["origin"]["verdict"]) == (60, "devices")
     assert (
@@ -154,17 +154,21 @@ def test_logins_of_our_customers_at_others_sites_are_from_their_own_computers(
 
 
 @pytest.mark.parametrize("form", OTHERS_FORMS)
-def test_passwords_without_the_address_of_a_site_are_of_no_stealer(whose, form: str) -> None:
-    tenant = whose(passwords(OTHERS_FORMS[form]))
+def test_passwords_without_the_address_of_a_site_are_of_no_stealer(
+    assess_password_file, form: str
+) -> None:
+    tenant = assess_password_file(passwords(OTHERS_FORMS[form]))
     assert (tenant["customers"], tenant["origin"]["verdict"]) == (60, "ours")
     assert "stealer" not in str(tenant["origin"]["reasons"])
 
 
-def test_rows_of_a_stealer_beside_a_list_with_names_do_not_say_whose_the_list_is(whose) -> None:
+def test_rows_of_a_stealer_beside_a_list_with_names_do_not_say_whose_the_list_is(
+    assess_password_file,
+) -> None:
     listed = "".join(
         f"{person['name']},{person['phone']},{person['resident_id']}\n" for person in APART[:40]
     ).encode()
-    tenant = whose(passwords(FORMS["line"], APART[40:]) + b"\n" + listed)
+    tenant = assess_password_file(passwords(FORMS["line"], APART[40:]) + b"\n" + listed)
     assert tenant["origin"]["verdict"] == "ours"
 
 

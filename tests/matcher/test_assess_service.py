@@ -75,7 +75,7 @@ def outcomes() -> Counter:
 
 
 @pytest.fixture
-def served(bank: Context, outcomes: Counter) -> Iterator[Path]:
+def service_folder(bank: Context, outcomes: Counter) -> Iterator[Path]:
     with listening(bank, outcomes):
         yield bank.data
 
@@ -133,7 +133,7 @@ def select(lines: list[dict], field: str) -> list:
 
 
 @pytest.fixture(scope="module")
-def dropped(
+def leak_response(
     tmp_path_factory: pytest.TempPathFactory, fresh_data: Path, enrol_once: Callable
 ) -> tuple[list[dict], Path]:
     """Return the response to `LEAK`, with its finding, and the data folder that assessed it."""
@@ -147,9 +147,9 @@ def dropped(
 
 
 def test_a_dropped_file_has_the_verdict_that_the_command_gives(
-    dropped: tuple, bank: Context, ullage, tmp_path: Path
+    leak_response: tuple, bank: Context, ullage, tmp_path: Path
 ) -> None:
-    [verdict] = select(dropped[0], "verdict")
+    [verdict] = select(leak_response[0], "verdict")
     (tmp_path / "leak.csv").write_bytes(LEAK)
     by_command = json.loads(ullage("assess", tmp_path / "leak.csv", "--json").stdout)
     assert verdict.pop("code") == 0
@@ -158,9 +158,9 @@ def test_a_dropped_file_has_the_verdict_that_the_command_gives(
 
 
 def test_the_customers_come_as_the_command_writes_them(
-    dropped: tuple, bank: Context, ullage, tmp_path: Path
+    leak_response: tuple, bank: Context, ullage, tmp_path: Path
 ) -> None:
-    lines, _ = dropped
+    lines, _ = leak_response
     (tmp_path / "leak.csv").write_bytes(LEAK)
     ullage("assess", tmp_path / "leak.csv", "--customers", tmp_path / "out.csv")
     told_here = "".join(select(lines, "customers"))
@@ -180,9 +180,9 @@ def test_customers_beyond_the_matches_that_are_listed_are_named_all_the_same(
 
 
 def test_nothing_of_the_file_is_written_and_nothing_of_its_values_is_answered(
-    dropped: tuple,
+    leak_response: tuple,
 ) -> None:
-    lines, data = dropped
+    lines, data = leak_response
     written = b"".join(path.read_bytes() for path in data.rglob("*") if path.is_file())
     plain_findings = (
         base64.b64decode(select(lines, "finding")[0]["value"])
@@ -198,13 +198,13 @@ def test_nothing_of_the_file_is_written_and_nothing_of_its_values_is_answered(
 
 
 def test_findings_that_come_back_are_put_on_the_bus_as_assess_signs_them(
-    dropped: tuple, served: Path, bank: Context
+    leak_response: tuple, service_folder: Path, bank: Context
 ) -> None:
     """The keys of this data folder are those of the one where the file was judged."""
-    finding_lines = select(dropped[0], "finding")
-    assert Context(dropped[1]).bus().subscribe(FINDINGS, "test").poll(9, 0.0) == []
+    finding_lines = select(leak_response[0], "finding")
+    assert Context(leak_response[1]).bus().subscribe(FINDINGS, "test").poll(9, 0.0) == []
     subscription = bank.bus().subscribe(FINDINGS, "test")
-    with Client(served, verb="open") as client:
+    with Client(service_folder, verb="open") as client:
         client.until("go")
         client.send(*(json.dumps(line).encode() for line in finding_lines), b"")
         [handed] = select(client.until("done"), "handed")
@@ -218,29 +218,29 @@ def test_findings_that_come_back_are_put_on_the_bus_as_assess_signs_them(
     assert len({match.subject for match in finding.matches}) == 50
 
 
-def test_what_is_opened_at_once_goes_the_same_way(served: Path, bank: Context) -> None:
-    lines = assess(served, LEAK, to_open=True)
+def test_what_is_opened_at_once_goes_the_same_way(service_folder: Path, bank: Context) -> None:
+    lines = assess(service_folder, LEAK, to_open=True)
     [record] = bank.bus().subscribe(FINDINGS, "test").poll(9, 0.0)
     assert select(lines, "handed") == [{record.headers["id"]: "bank"}]
     assert select(lines, "finding") == []
 
 
-def test_what_is_too_large_to_be_held_says_so(served: Path) -> None:
-    assert select(assess(served, LEAK, hold_bytes=10), "unheld") == [True]
+def test_what_is_too_large_to_be_held_says_so(service_folder: Path) -> None:
+    assert select(assess(service_folder, LEAK, hold_bytes=10), "unheld") == [True]
 
 
 @pytest.mark.parametrize("spoilt", ["value", "id", "signer"])
 def test_a_finding_that_was_changed_is_not_opened(
-    dropped: tuple, served: Path, bank: Context, spoilt: str
+    leak_response: tuple, service_folder: Path, bank: Context, spoilt: str
 ) -> None:
-    finding = copy.deepcopy(select(dropped[0], "finding")[0])
+    finding = copy.deepcopy(select(leak_response[0], "finding")[0])
     if spoilt == "value":
         finding["value"] = base64.b64encode(base64.b64decode(finding["value"]) + b" ").decode()
     elif spoilt == "id":
         finding["headers"]["id"] = "f" * 32
     else:
         finding["headers"]["signer"] = "0" * 16
-    with Client(served, verb="open") as client:
+    with Client(service_folder, verb="open") as client:
         client.until("go")
         client.send(json.dumps(finding).encode(), b"")
         client.until("error")
@@ -248,7 +248,7 @@ def test_a_finding_that_was_changed_is_not_opened(
     assert bank.bus().subscribe(FINDINGS, "test").poll(9, 0.0) == []
 
 
-def encrypted_zip() -> bytes:
+def make_encrypted_zip() -> bytes:
     """Return a zip whose one member is marked as encrypted."""
     with zipfile.ZipFile(buffer := io.BytesIO(), "w") as packed:
         packed.writestr("a.csv", LEAK)
@@ -258,29 +258,29 @@ def encrypted_zip() -> bytes:
     return bytes(body)
 
 
-def test_what_could_not_be_looked_at_has_no_verdict_and_says_why(served: Path) -> None:
-    [verdict] = select(assess(served, encrypted_zip(), name="a.zip"), "verdict")
+def test_what_could_not_be_looked_at_has_no_verdict_and_says_why(service_folder: Path) -> None:
+    [verdict] = select(assess(service_folder, make_encrypted_zip(), name="a.zip"), "verdict")
     assert (verdict["verdict"], verdict["code"]) == ("no verdict", 3)
     assert "encrypted" in [part["reason"] for part in verdict["not_read"]]
 
 
-def test_containers_are_read(served: Path) -> None:
+def test_containers_are_read(service_folder: Path) -> None:
     cells = [line.split(",") for line in LEAK.decode().splitlines()]
     rows = "".join(
         "<row>" + "".join(f'<c t="inlineStr"><is><t>{cell}</t></is></c>' for cell in row) + "</row>"
         for row in cells
     )
     [verdict] = select(
-        assess(served, builders.xlsx_of({"Sheet1": rows}), name="leak.xlsx"), "verdict"
+        assess(service_folder, builders.xlsx_of({"Sheet1": rows}), name="leak.xlsx"), "verdict"
     )
     assert verdict["tenants"][0]["customers"] == 50
 
 
-def test_a_client_that_goes_midway_ends_the_work(served: Path, outcomes: Counter) -> None:
-    with Client(served, verb="assess") as client:
+def test_a_client_that_goes_midway_ends_the_work(service_folder: Path, outcomes: Counter) -> None:
+    with Client(service_folder, verb="assess") as client:
         client.until("go")
         client.send(LEAK)
-    assert select(assess(served, LEAK), "verdict"), "nobody is in its way any more"
+    assert select(assess(service_folder, LEAK), "verdict"), "nobody is in its way any more"
     assert outcomes.labels("gone")._value.get() == 1
 
 
@@ -444,9 +444,9 @@ def test_the_socket_is_in_the_folder_that_is_shared_with_those_who_may_ask(
     [b"{}", b'{"verb": "assess", "size": 2000000000}', b"\xff", b'{"verb": "assess", "more": 1}'],
 )
 def test_what_is_no_question_or_says_that_it_is_too_large_is_refused(
-    served: Path, said: bytes
+    service_folder: Path, said: bytes
 ) -> None:
-    with socket.socket(socket.AF_UNIX) as client, assessing.address(served) as address:
+    with socket.socket(socket.AF_UNIX) as client, assessing.address(service_folder) as address:
         client.connect(address)
         client.sendall(assessing.framed(said))
         assert client.recv(100) == b""
@@ -505,11 +505,11 @@ def test_the_socket_is_its_owners_and_goes_with_the_service(
 
 
 def test_a_second_match_leaves_the_first_its_socket(
-    served: Path, bank: Context, outcomes: Counter
+    service_folder: Path, bank: Context, outcomes: Counter
 ) -> None:
     with listening(bank, outcomes):
         pass
-    assert select(assess(served, LEAK), "verdict")
+    assert select(assess(service_folder, LEAK), "verdict")
 
 
 def test_a_socket_that_a_dead_process_left_is_no_hindrance(

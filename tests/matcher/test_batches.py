@@ -33,7 +33,7 @@ def test_a_batch_is_gone_before_the_next_is_read(
         return result
 
     def count_alive(*given) -> parts.PartBatch:
-        alive.append(sum(one() is not None for one in results))
+        alive.append(sum(reference() is not None for reference in results))
         return read(*given)
 
     monkeypatch.setattr(batches, "SearchResult", record_search)

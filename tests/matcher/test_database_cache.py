@@ -25,7 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def compiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def compilations(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Return a list that gets an entry each time patterns are compiled."""
     times = list[int]()
 
@@ -46,15 +46,17 @@ def find_uncached(words: list[bytes] = WORDS) -> tuple[list[int], list[int]]:
     return number.tolist(), end.tolist()
 
 
-def test_patterns_are_compiled_once_for_all_processes(folder: Path, compiled: list[int]) -> None:
+def test_patterns_are_compiled_once_for_all_processes(
+    folder: Path, compilations: list[int]
+) -> None:
     assert [find_uncached(), find_uncached(), find_uncached()] == [FOUND] * 3
-    assert len(compiled) == 1
+    assert len(compilations) == 1
     [file] = folder.iterdir()
     assert (folder.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o600)
 
 
 def test_other_patterns_flags_or_another_version_of_the_library_are_compiled(
-    folder: Path, compiled: list[int], monkeypatch: pytest.MonkeyPatch
+    folder: Path, compilations: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     find_uncached()
     find_uncached(WORDS[1:])
@@ -62,23 +64,23 @@ def test_other_patterns_flags_or_another_version_of_the_library_are_compiled(
     Literals(WORDS, hyperscan.HS_FLAG_DOTALL)
     monkeypatch.setattr(hyperscan, "__version__", "0")
     find_uncached()
-    assert len(compiled) == len(list(folder.iterdir())) == 4
+    assert len(compilations) == len(list(folder.iterdir())) == 4
 
 
 @pytest.mark.parametrize("content", [b"", b"x", None])
 def test_a_damaged_file_is_written_anew(
-    folder: Path, compiled: list[int], content: bytes | None
+    folder: Path, compilations: list[int], content: bytes | None
 ) -> None:
     find_uncached()
     [file] = folder.iterdir()
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2] if content is None else content)
     assert find_uncached() == find_uncached() == FOUND
-    assert len(compiled) == 2
+    assert len(compilations) == 2
     assert file.read_bytes() == whole
 
 
-def test_what_others_may_write_is_not_loaded(folder: Path, compiled: list[int]) -> None:
+def test_what_others_may_write_is_not_loaded(folder: Path, compilations: list[int]) -> None:
     find_uncached()
     [file] = folder.iterdir()
     linked = folder.with_name("other")
@@ -91,12 +93,12 @@ def test_what_others_may_write_is_not_loaded(folder: Path, compiled: list[int]) 
     find_uncached()
     folder.chmod(0o770)
     assert find_uncached() == FOUND
-    assert len(compiled) == 4
+    assert len(compilations) == 4
 
 
 @pytest.mark.parametrize("home", ["", "relative", "/dev/null"])
 def test_without_a_folder_that_can_be_written_patterns_are_compiled(
-    home: str, compiled: list[int], monkeypatch: pytest.MonkeyPatch
+    home: str, compilations: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def homeless(*_: object) -> Path:
         raise RuntimeError
@@ -104,7 +106,7 @@ def test_without_a_folder_that_can_be_written_patterns_are_compiled(
     monkeypatch.setenv("XDG_CACHE_HOME", home)
     monkeypatch.setattr(Path, "home", homeless)
     assert find_uncached() == find_uncached() == FOUND
-    assert len(compiled) == 2
+    assert len(compilations) == 2
 
 
 def test_the_oldest_files_go(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

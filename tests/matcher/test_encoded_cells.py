@@ -25,9 +25,9 @@ CHANCE = random.Random(282)
 
 
 @pytest.fixture(scope="module")
-def matcher(enrolled: Path) -> Matcher:
+def matcher(enrolment_folder: Path) -> Matcher:
     """Return a matcher of the bank's ten customers."""
-    return matcher_of(Context(enrolled))
+    return matcher_of(Context(enrolment_folder))
 
 
 def in_base64(text: str) -> str:

@@ -27,7 +27,7 @@ LOW = f"{MANY[0]['name']}----{MANY[0]['phone']}\n{MANY[1]['name']}----{MANY[1]['
 
 
 @pytest.fixture(scope="module")
-def enrolled(tmp_path_factory):
+def bank_folder(tmp_path_factory):
     """Return a data folder with a bank of sixty and the public keys of two officers, made once."""
     from ullage import setup
 
@@ -39,11 +39,11 @@ def enrolled(tmp_path_factory):
     return folder
 
 
-def running(enrolled: Path, tmp_path: Path, evidence: bool = True, **changes) -> MatchProcess:
+def running(bank_folder: Path, tmp_path: Path, evidence: bool = True, **changes) -> MatchProcess:
     """Match over a copy of that folder, with a bus of the test's own."""
     data = tmp_path / "data"
     if not data.exists():
-        shutil.copytree(enrolled / "data", data)
+        shutil.copytree(bank_folder / "data", data)
     settings = Settings(
         bus={"url": f"sqlite:///{tmp_path}/bus"},
         evidence=EvidenceSettings(officers=OFFICERS, **changes),
@@ -56,8 +56,8 @@ def count(one: MatchProcess, outcome: str) -> float:
     return one.registry.get_sample_value("ullage_match_evidence_total", {"outcome": outcome})
 
 
-def test_what_is_high_is_sealed_whole_with_its_origin(enrolled, tmp_path):
-    match = running(enrolled, tmp_path)
+def test_what_is_high_is_sealed_whole_with_its_origin(bank_folder, tmp_path):
+    match = running(bank_folder, tmp_path)
     match.put(HIGH, title="一手料", author="seller", url="http://127.0.0.1/42", headers=None)
     match.put(LOW, post_id="43")
     high, low = match.drain()
@@ -65,7 +65,7 @@ def test_what_is_high_is_sealed_whole_with_its_origin(enrolled, tmp_path):
     [item] = vault.items()
     assert (item.head.tenant, item.head.finding) == ("bank", high.id)
     assert low.id != high.id
-    keys = [private_key(enrolled / f"{name}.pem", PASSPHRASES.__getitem__) for name in OFFICERS]
+    keys = [private_key(bank_folder / f"{name}.pem", PASSPHRASES.__getitem__) for name in OFFICERS]
     manifest, body = decode(
         open_sealed(vault.sealed(item), item.head.place, item.head.officers, keys)
     )
@@ -80,16 +80,16 @@ def test_what_is_high_is_sealed_whole_with_its_origin(enrolled, tmp_path):
     assert [count(match, outcome) for outcome in ("sealed", "failed", "full")] == [1.0, 0.0, 0.0]
 
 
-def test_nothing_is_written_where_no_tenant_turned_it_on(enrolled, tmp_path):
-    vault = running(enrolled, tmp_path, evidence=False)
+def test_nothing_is_written_where_no_tenant_turned_it_on(bank_folder, tmp_path):
+    vault = running(bank_folder, tmp_path, evidence=False)
     vault.put(HIGH)
     assert len(vault.drain()) == 1
     vault.stage.alive()
     assert not (tmp_path / "data" / "evidence").exists()
 
 
-def test_the_same_capture_again_seals_nothing_anew(enrolled, tmp_path):
-    vault = running(enrolled, tmp_path)
+def test_the_same_capture_again_seals_nothing_anew(bank_folder, tmp_path):
+    vault = running(bank_folder, tmp_path)
     vault.put(HIGH)
     vault.put(HIGH)
     assert len({finding.id for finding in vault.drain()}) == 1
@@ -97,10 +97,10 @@ def test_the_same_capture_again_seals_nothing_anew(enrolled, tmp_path):
     assert count(vault, "sealed") == 1.0
 
 
-def test_nothing_planted_is_in_clear_in_what_was_written(enrolled, tmp_path):
+def test_nothing_planted_is_in_clear_in_what_was_written(bank_folder, tmp_path):
     from tests.flow import sweep
 
-    vault = running(enrolled, tmp_path)
+    vault = running(bank_folder, tmp_path)
     vault.put(HIGH, title=f"{MANY[0]['name']} {MANY[0]['phone']}")
     vault.drain()
     assert count(vault, "sealed") == 1.0
@@ -108,8 +108,8 @@ def test_nothing_planted_is_in_clear_in_what_was_written(enrolled, tmp_path):
     assert sweep.files([tmp_path], planted) == []
 
 
-def test_a_full_vault_or_disk_is_counted_and_holds_nothing_up(enrolled, tmp_path, monkeypatch):
-    vault = running(enrolled, tmp_path, max_bytes=10)
+def test_a_full_vault_or_disk_is_counted_and_holds_nothing_up(bank_folder, tmp_path, monkeypatch):
+    vault = running(bank_folder, tmp_path, max_bytes=10)
     vault.put(HIGH)
     assert len(vault.drain()) == 1
     assert count(vault, "full") == 1.0
@@ -117,7 +117,7 @@ def test_a_full_vault_or_disk_is_counted_and_holds_nothing_up(enrolled, tmp_path
     def no_room(*_):
         raise OSError(28, "No space left on device")
 
-    second_vault = running(enrolled, tmp_path / "other")
+    second_vault = running(bank_folder, tmp_path / "other")
     monkeypatch.setattr("ullage.custody.vault.os.link", no_room)
     second_vault.put(HIGH)
     assert len(second_vault.drain()) == 1
@@ -125,8 +125,8 @@ def test_a_full_vault_or_disk_is_counted_and_holds_nothing_up(enrolled, tmp_path
     assert list((tmp_path / "other" / "evidence").rglob("*.*")) == []
 
 
-def test_upkeep_lets_old_evidence_go_once_an_hour(enrolled, tmp_path):
-    vault = running(enrolled, tmp_path, days=1e-9)
+def test_upkeep_lets_old_evidence_go_once_an_hour(bank_folder, tmp_path):
+    vault = running(bank_folder, tmp_path, days=1e-9)
     vault.put(HIGH)
     vault.drain()
     keeper = Keeper(vault.context, EvidenceMetrics(CollectorRegistry()))
@@ -134,12 +134,12 @@ def test_upkeep_lets_old_evidence_go_once_an_hour(enrolled, tmp_path):
     assert list(keeper.vault.items()) == []
 
 
-def test_match_does_not_start_without_the_officers_keys(enrolled, tmp_path):
+def test_match_does_not_start_without_the_officers_keys(bank_folder, tmp_path):
     settings = Settings(
         evidence=EvidenceSettings(officers=("li", "nobody")),
         tenants={"bank": Tenant(evidence=True)},
     )
-    context = Context(enrolled / "data", settings=settings)
+    context = Context(bank_folder / "data", settings=settings)
     for start in (
         lambda: Keeper(context, EvidenceMetrics(CollectorRegistry())),
         lambda: check(context),
@@ -148,14 +148,14 @@ def test_match_does_not_start_without_the_officers_keys(enrolled, tmp_path):
             start()
 
 
-def test_check_says_for_whom_and_to_whom(enrolled):
+def test_check_says_for_whom_and_to_whom(bank_folder):
     on = Settings(
         evidence=EvidenceSettings(officers=OFFICERS), tenants={"bank": Tenant(evidence=True)}
     )
-    assert check(Context(enrolled / "data", settings=on)).startswith(
+    assert check(Context(bank_folder / "data", settings=on)).startswith(
         "on for bank, encrypted for li."
     )
-    assert check(Context(enrolled / "data", settings=Settings())) == "off, 0 kept"
+    assert check(Context(bank_folder / "data", settings=Settings())) == "off, 0 kept"
 
 
 def test_a_tenant_that_wants_evidence_needs_two_officers():

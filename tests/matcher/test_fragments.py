@@ -98,8 +98,8 @@ NO_WAYS: dict[str, Callable[[int], str]] = {
 
 
 @pytest.fixture(scope="module")
-def matcher(enrolled: Path) -> Matcher:
-    return matcher_of(Context(enrolled))
+def matcher(enrolment_folder: Path) -> Matcher:
+    return matcher_of(Context(enrolment_folder))
 
 
 def nothing(start: np.ndarray, end: np.ndarray) -> np.ndarray:

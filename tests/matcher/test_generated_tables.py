@@ -38,7 +38,7 @@ from tests.conftest import HeldClock
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of
 from tests.matcher.generated_tables import GeneratedTable, cells, tables
-from tests.matcher.test_scan import columns, find_plainly
+from tests.matcher.test_scan import columns, find_by_plain_search
 from ullage import setup
 from ullage.settings import Context
 
@@ -125,7 +125,7 @@ def test_each_detector_gives_values_that_lie_in_one_text(some: list[GeneratedTab
 @given(TABLES)
 def test_search_finds_what_the_plain_search_finds(table: GeneratedTable) -> None:
     [text] = fold_all([table.text.encode("utf-8", "replace")])
-    fast, plain = columns(text.text), find_plainly(text.text)
+    fast, plain = columns(text.text), find_by_plain_search(text.text)
     assert [candidate for candidate in plain if candidate not in fast and candidate[3]] == []
     # see test_scan
     assert {candidate[0] for candidate in fast if candidate not in plain and candidate[3]} <= {

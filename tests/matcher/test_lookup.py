@@ -141,15 +141,19 @@ def test_what_is_the_same_is_told_once_in_order_of_place(
 def test_a_piece_has_the_labels_of_its_customer_in_its_row(
     pieces: list[tuple[int, int, int, int, int]], names: list[tuple[int, int]]
 ) -> None:
-    held: dict[tuple[int, int], set[str]] = {}
+    labels_by_piece: dict[tuple[int, int], set[str]] = {}
     for question, _, row, subject, _ in pieces:
-        held.setdefault((row + NONE, subject), set()).add(str(field_by_kind()[ASKED[question][0]]))
-    named = [pair for pair in names if pair in held]
+        labels_by_piece.setdefault((row + NONE, subject), set()).add(
+            str(field_by_kind()[ASKED[question][0]])
+        )
+    named = [pair for pair in names if pair in labels_by_piece]
     for pair in named:
-        held[pair].add("NAME")
+        labels_by_piece[pair].add("NAME")
     rows, subjects = np.array(named, np.int64).reshape(-1, 2).T
     labels = _labels_of_matches(*evidence(pieces), lambda _: (rows, subjects))
-    expected = [tuple(sorted(held[row + NONE, subject])) for _, _, row, subject, _ in pieces]
+    expected = [
+        tuple(sorted(labels_by_piece[row + NONE, subject])) for _, _, row, subject, _ in pieces
+    ]
     assert [to_labels(bits) for bits in labels.tolist()] == expected
 
 
@@ -216,16 +220,16 @@ def locate_spans(
 def test_a_text_that_came_as_it_is_told_by_its_characters(
     texts: list[str], spans: list[tuple[int, int, int]]
 ) -> None:
-    asked, expected = [], []
+    byte_spans, expected = [], []
     for number, first, length in sorted(
         (number % len(texts), first, length) for number, first, length in spans
     ):
         text = texts[number]
         begin, end = min(first, len(text)), min(first + length, len(text))
-        asked.append((number, len(text[:begin].encode()), len(text[:end].encode())))
+        byte_spans.append((number, len(text[:begin].encode()), len(text[:end].encode())))
         expected.append((100 * number + begin, 100 * number + end, 0))
     assert (
-        locate_spans([FoldedText(text.encode(), text.encode()) for text in texts], asked)
+        locate_spans([FoldedText(text.encode(), text.encode()) for text in texts], byte_spans)
         == expected
     )
 

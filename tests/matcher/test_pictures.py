@@ -35,7 +35,7 @@ FONTS = (
 )
 SIGNATURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 WITH_OCR = Limits(ocr_seconds=300)
-PEOPLE = [(one["name"], one["phone"], one["resident_id"]) for one in BANK[:4]]
+PEOPLE = [(customer["name"], customer["phone"], customer["resident_id"]) for customer in BANK[:4]]
 
 
 def draw_screenshot(kind: str = "PNG", *, height: int = 300, first: int = 20) -> bytes:

@@ -80,7 +80,7 @@ def by_pair(planted: Iterable[tuple[CorpusFile, Case]]) -> dict[tuple[str, str],
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> RecallResult:
+def recall_result(tmp_path_factory: pytest.TempPathFactory) -> RecallResult:
     """Return the outcome of all containers, all encodings of a plain file and the decoys."""
     folder = tmp_path_factory.mktemp("recall")
     context = Context(folder / "data")
@@ -109,44 +109,46 @@ def list_missed(outcome: Outcome, **classes: str) -> list[str]:
 
 @pytest.mark.parametrize(("kind", "disguise"), params(PAIRS, gap))
 def test_every_kind_is_found_in_every_disguise(
-    measured: RecallResult, kind: str, disguise: str
+    recall_result: RecallResult, kind: str, disguise: str
 ) -> None:
-    assert measured.planted[kind, disguise]
-    assert measured.lost.get((kind, disguise), []) == []
+    assert recall_result.planted[kind, disguise]
+    assert recall_result.lost.get((kind, disguise), []) == []
 
 
 @pytest.mark.parametrize(
     "container", params([(c,) for c in CONTAINERS], lambda c: CONTAINER_GAPS.get(c, ""))
 )
-def test_every_container_is_opened(measured: RecallResult, container: str) -> None:
-    assert any(file.container == container for file, _ in measured.outcome.planted)
-    assert list_missed(measured.outcome, container=container) == []
+def test_every_container_is_opened(recall_result: RecallResult, container: str) -> None:
+    assert any(file.container == container for file, _ in recall_result.outcome.planted)
+    assert list_missed(recall_result.outcome, container=container) == []
 
 
 @pytest.mark.parametrize(
     "encoding", params([(e,) for e in ENCODINGS], lambda e: ENCODING_GAPS.get(e, ""))
 )
-def test_every_encoding_is_read(measured: RecallResult, encoding: str) -> None:
-    assert any(file.encoding == encoding for file, _ in measured.outcome.planted)
-    assert list_missed(measured.outcome, encoding=encoding, container="plain") == []
+def test_every_encoding_is_read(recall_result: RecallResult, encoding: str) -> None:
+    assert any(file.encoding == encoding for file, _ in recall_result.outcome.planted)
+    assert list_missed(recall_result.outcome, encoding=encoding, container="plain") == []
 
 
-def test_nobody_is_found_who_is_not_there(measured: RecallResult) -> None:
-    assert measured.outcome.wrong == Counter()
+def test_nobody_is_found_who_is_not_there(recall_result: RecallResult) -> None:
+    assert recall_result.outcome.wrong == Counter()
 
 
 @pytest.mark.parametrize("name", DECOYS)
-def test_no_decoy_is_anybody(measured: RecallResult, name: str) -> None:
-    assert measured.decoys[name] == 0
+def test_no_decoy_is_anybody(recall_result: RecallResult, name: str) -> None:
+    assert recall_result.decoys[name] == 0
 
 
-def test_whom_the_decoys_resemble_would_be_found(measured: RecallResult, tmp_path: Path) -> None:
+def test_whom_the_decoys_resemble_would_be_found(
+    recall_result: RecallResult, tmp_path: Path
+) -> None:
     people = [Person(FIRST_OF_DECOYS + n) for n in range(DECOY_PEOPLE)]
     text = "\n".join(
         VALUES[kind](p) for p in people for kind in ("phone", "resident_id", "card", "email")
     )
     (tmp_path / "a.txt").write_text(text, encoding="utf-8")
-    assert len(scan(measured.context, [tmp_path / "a.txt"])) == 4 * DECOY_PEOPLE
+    assert len(scan(recall_result.context, [tmp_path / "a.txt"])) == 4 * DECOY_PEOPLE
 
 
 def compose(
@@ -188,13 +190,13 @@ def compose(
         max_size=50,
     )
 )
-def test_disguises_compose(measured: RecallResult, lines: list[str]) -> None:
-    path = measured.context.data / "composed.txt"
+def test_disguises_compose(recall_result: RecallResult, lines: list[str]) -> None:
+    path = recall_result.context.data / "composed.txt"
     path.write_text("\n".join(lines), encoding="utf-8")
     text = "\n".join(lines)
     rows = [
         text.count("\n", 0, row["start"])
-        for row in scan(measured.context, [path])
+        for row in scan(recall_result.context, [path])
         if row["kind"] == "phone"
     ]
     assert [line for number, line in enumerate(lines) if number not in rows] == []

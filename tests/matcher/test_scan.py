@@ -93,7 +93,7 @@ def columns(*texts: str) -> list[tuple[str, str, str, bool]]:
     return [row[1:] for row in sorted(rows)]
 
 
-def find_plainly(text: str) -> list[tuple[str, str, str, bool]]:
+def find_by_plain_search(text: str) -> list[tuple[str, str, str, bool]]:
     """Return what the plain search finds.
 
     It leaves out what needs a label, and a USCC of digits alone that is most likely something else.
@@ -130,7 +130,7 @@ def is_usual(code: reference.ReferenceMatch) -> bool:
 @given(st.lists(st.sampled_from(PIECES), max_size=7))
 def test_columns_hold_what_the_plain_search_finds(pieces: list[str]) -> None:
     text = "\n".join("".join(pieces[i : i + 3]) for i in range(0, len(pieces), 3))
-    fast, plain = columns(text), find_plainly(text)
+    fast, plain = columns(text), find_by_plain_search(text)
     missed = [c for c in plain if c not in fast and c[3]]
     assert not missed
     more = {kind for kind, _, _, valid in (c for c in fast if c not in plain) if valid}
@@ -196,7 +196,9 @@ def test_a_valid_candidate_wins_over_an_invalid_one_of_a_stronger_kind() -> None
     number = next(
         n
         for n in numbers
-        if luhn(n) and issuer(n) and ("resident_id", "plain", n, True) not in find_plainly(n)
+        if luhn(n)
+        and issuer(n)
+        and ("resident_id", "plain", n, True) not in find_by_plain_search(n)
     )
     assert find_in_columns(number) == [("card", number)]
 

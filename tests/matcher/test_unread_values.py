@@ -79,9 +79,9 @@ ROWS = {
 
 
 @pytest.fixture(scope="module")
-def matcher(enrolled: Path) -> Matcher:
+def matcher(enrolment_folder: Path) -> Matcher:
     """Return a matcher of the bank's ten customers, for tests that only read."""
-    return matcher_of(Context(enrolled))
+    return matcher_of(Context(enrolment_folder))
 
 
 def unread(matcher: Matcher, body: str) -> dict[str, int]:

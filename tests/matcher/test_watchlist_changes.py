@@ -28,7 +28,7 @@ def context(data: Path) -> Context:
 
 
 @pytest.fixture
-def loaded(ullage, context: Context, tmp_path: Path) -> Context:
+def bank_with_list(ullage, context: Context, tmp_path: Path) -> Context:
     put(tmp_path, BANK)
     ullage("watchlist", "load", tmp_path / "list.csv", "--tenant", "bank")
     return context
@@ -66,8 +66,10 @@ def update(ullage, *words):
     return ullage("watchlist", "update", *words, "--tenant", "bank", "--shrink")
 
 
-def test_who_came_and_went_is_known_at_once(ullage, loaded: Context, tmp_path: Path) -> None:
-    before = installation.path_of(loaded.data, "bank", 1).read_bytes()
+def test_who_came_and_went_is_known_at_once(
+    ullage, bank_with_list: Context, tmp_path: Path
+) -> None:
+    before = installation.path_of(bank_with_list.data, "bank", 1).read_bytes()
     added = put(
         tmp_path, [customer(20), {"customer_ref": "C000003", "phone": phone(99)}], "came.csv"
     )
@@ -78,21 +80,21 @@ def test_who_came_and_went_is_known_at_once(ullage, loaded: Context, tmp_path: P
     )
     result = update(ullage, added, "--remove", went)
     assert result.stdout == "bank: 2 customers, 4 identifiers, 41 entries\n"
-    assert find_subjects(loaded, phone(20)) == [handle(loaded, 20)]
-    assert find_subjects(loaded, phone(3), phone(99)) == [handle(loaded, 3)] * 2
-    assert find_subjects(loaded, phone(4), resident_id(4), phone(5)) == []
-    assert find_subjects(loaded, resident_id(5)) == [handle(loaded, 5)]
-    assert installation.load(loaded)[0].customers == 10
-    assert installation.path_of(loaded.data, "bank", 1).read_bytes() == before
+    assert find_subjects(bank_with_list, phone(20)) == [handle(bank_with_list, 20)]
+    assert find_subjects(bank_with_list, phone(3), phone(99)) == [handle(bank_with_list, 3)] * 2
+    assert find_subjects(bank_with_list, phone(4), resident_id(4), phone(5)) == []
+    assert find_subjects(bank_with_list, resident_id(5)) == [handle(bank_with_list, 5)]
+    assert installation.load(bank_with_list)[0].customers == 10
+    assert installation.path_of(bank_with_list.data, "bank", 1).read_bytes() == before
     assert "entries came" in ullage("watchlist", "show").stdout
     pseudonyms = tmp_path / "handles.txt"
-    pseudonyms.write_text(handle(loaded, 20), encoding="utf-8")
+    pseudonyms.write_text(handle(bank_with_list, 20), encoding="utf-8")
     resolved = ullage("subjects", "resolve", pseudonyms, "--case", "1", "--reason", "test")
-    assert resolved.stdout.splitlines()[1:] == [f"{handle(loaded, 20)},C000020"]
+    assert resolved.stdout.splitlines()[1:] == [f"{handle(bank_with_list, 20)},C000020"]
 
 
 def test_the_next_days_changes_are_on_top_of_the_last(
-    ullage, loaded: Context, tmp_path: Path
+    ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
     update(
         ullage,
@@ -101,50 +103,50 @@ def test_the_next_days_changes_are_on_top_of_the_last(
         put(tmp_path, [BANK[4]], "b.csv"),
     )
     update(ullage, "--remove", put(tmp_path, [{"customer_ref": "C000020"}], "c.csv"))
-    assert find_subjects(loaded, phone(20), phone(4)) == []
-    assert find_subjects(loaded, phone(21)) == [handle(loaded, 21)]
+    assert find_subjects(bank_with_list, phone(20), phone(4)) == []
+    assert find_subjects(bank_with_list, phone(21)) == [handle(bank_with_list, 21)]
     update(ullage, put(tmp_path, [BANK[4], customer(20)], "d.csv"))
-    assert find_subjects(loaded, phone(4), phone(20), phone(21)) == [
-        handle(loaded, n) for n in (4, 20, 21)
+    assert find_subjects(bank_with_list, phone(4), phone(20), phone(21)) == [
+        handle(bank_with_list, n) for n in (4, 20, 21)
     ]
     ullage("watchlist", "load", put(tmp_path, BANK), "--tenant", "bank", "--shrink")
-    assert find_subjects(loaded, phone(20)) == []
-    assert not installation.path_of(loaded.data, "bank", 1).with_suffix(".delta").exists()
+    assert find_subjects(bank_with_list, phone(20)) == []
+    assert not installation.path_of(bank_with_list.data, "bank", 1).with_suffix(".delta").exists()
 
 
 def test_two_fields_of_one_customer_are_one_customers_though_one_came_later(
-    ullage, loaded: Context, tmp_path: Path
+    ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
     update(ullage, put(tmp_path, [{"customer_ref": "C000003", "phone": phone(99)}], "a.csv"))
     captured = capture(body=f"{phone(99)},{resident_id(3)}".encode())
-    [finding] = find_all(matcher_of(loaded), [captured], loaded.clock.now())
+    [finding] = find_all(matcher_of(bank_with_list), [captured], bank_with_list.clock.now())
     assert {m.own_fields for m in finding.matches} == {("ID", "PHONE")}
 
 
 def test_a_customer_of_whom_only_the_name_is_given_goes_whole(
-    ullage, loaded: Context, tmp_path: Path
+    ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
     rows = [
         {"customer_ref": "C000004", "name": BANK[4]["name"]},
         {"customer_ref": "C000005", "phone": "  "},
     ]
     update(ullage, "--remove", put(tmp_path, rows, "went.csv"))
-    assert find_subjects(loaded, phone(4), resident_id(4), phone(5)) == []
-    assert installation.load(loaded)[0].customers == 8
+    assert find_subjects(bank_with_list, phone(4), resident_id(4), phone(5)) == []
+    assert installation.load(bank_with_list)[0].customers == 8
 
 
 def test_totals_of_a_days_changes_must_be_what_was_read(
-    ullage, loaded: Context, tmp_path: Path
+    ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
     added, totals = put(tmp_path, [customer(20)], "came.csv"), tmp_path / "control.txt"
     totals.write_text("rows 2", encoding="utf-8")
     assert "says rows 2, but 1 were read" in str(
         update(ullage, added, "--control", totals).exception
     )
-    assert find_subjects(loaded, phone(20)) == []
+    assert find_subjects(bank_with_list, phone(20)) == []
     totals.write_text("rows 1", encoding="utf-8")
     assert update(ullage, added, "--control", totals).exit_code == 0
-    assert find_subjects(loaded, phone(20)) == [handle(loaded, 20)]
+    assert find_subjects(bank_with_list, phone(20)) == [handle(bank_with_list, 20)]
 
 
 def test_a_kind_that_came_later_is_asked_for(ullage, context: Context, tmp_path: Path) -> None:
@@ -184,7 +186,7 @@ def test_changes_are_built_here_and_installed_there(
 
 
 def test_a_removal_that_cannot_be_read_is_refused_and_nothing_changes(
-    ullage, loaded: Context, tmp_path: Path
+    ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
     refused = update(
         ullage, "--remove", put(tmp_path, [{"customer_ref": "C000004", "phone": "777"}], "a.csv")
@@ -193,7 +195,7 @@ def test_a_removal_that_cannot_be_read_is_refused_and_nothing_changes(
     assert "line 2, column phone: has no such shape: what is to be removed must be readable" in str(
         refused.exception
     )
-    assert find_subjects(loaded, phone(4)) == [handle(loaded, 4)]
+    assert find_subjects(bank_with_list, phone(4)) == [handle(bank_with_list, 4)]
     assert isinstance(update(ullage).exception, ConfigError)
     assert "tenant other is unknown" in str(
         ullage("watchlist", "update", tmp_path / "x", "--tenant", "other").exception
@@ -226,14 +228,14 @@ def find_traces(context: Context, number: int) -> list[bool]:
 
 
 def test_an_erased_customer_is_found_no_more_and_no_byte_is_left(
-    ullage, loaded: Context, tmp_path: Path
+    ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
     update(
         ullage,
         put(tmp_path, [customer(20), {"customer_ref": "C000003", "phone": phone(99)}], "came.csv"),
     )
     update(ullage, "--remove", put(tmp_path, [BANK[3]], "went.csv"))
-    assert all(find_traces(loaded, 3))
+    assert all(find_traces(bank_with_list, 3))
     result = ullage(
         "erase",
         "--case",
@@ -243,14 +245,14 @@ def test_an_erased_customer_is_found_no_more_and_no_byte_is_left(
         "--tenant",
         "bank",
         "--subject",
-        handle(loaded, 3),
+        handle(bank_with_list, 3),
     )
     assert re.search("watchlists: [1-9][0-9]* removed", result.stdout)
-    assert not any(find_traces(loaded, 3))
+    assert not any(find_traces(bank_with_list, 3))
     remaining = [n for n in range(10) if n != 3] + [20]
-    assert find_subjects(loaded, phone(3), phone(99), resident_id(3)) == []
-    assert [find_subjects(loaded, phone(n)) for n in remaining] == [
-        [handle(loaded, n)] for n in remaining
+    assert find_subjects(bank_with_list, phone(3), phone(99), resident_id(3)) == []
+    assert [find_subjects(bank_with_list, phone(n)) for n in remaining] == [
+        [handle(bank_with_list, n)] for n in remaining
     ]
     again = ullage(
         "erase",
@@ -261,20 +263,28 @@ def test_an_erased_customer_is_found_no_more_and_no_byte_is_left(
         "--tenant",
         "bank",
         "--subject",
-        handle(loaded, 3),
+        handle(bank_with_list, 3),
     )
     assert (again.exit_code, "watchlists: 0 removed" in again.output) == (0, True)
 
 
-def test_all_customers_are_erased_one_after_the_other(loaded: Context) -> None:
+def test_all_customers_are_erased_one_after_the_other(bank_with_list: Context) -> None:
     remaining = list(range(10))
     random.Random(5).shuffle(remaining)
     while remaining:
         assert (
-            erase_customer(loaded.data, loaded.keys, "bank", handle(loaded, remaining.pop())) == 27
+            erase_customer(
+                bank_with_list.data,
+                bank_with_list.keys,
+                "bank",
+                handle(bank_with_list, remaining.pop()),
+            )
+            == 27
         )
-        assert holders(loaded, range(10)) == [(n, handle(loaded, n)) for n in sorted(remaining)]
-    assert not any(any(find_traces(loaded, n)) for n in range(10))
+        assert holders(bank_with_list, range(10)) == [
+            (n, handle(bank_with_list, n)) for n in sorted(remaining)
+        ]
+    assert not any(any(find_traces(bank_with_list, n)) for n in range(10))
 
 
 def test_of_a_shared_value_one_customer_is_erased_and_the_others_stay(context: Context) -> None:
@@ -300,7 +310,7 @@ def asks_each(epoch: installation.Epoch, number: str, subjects: list[str]) -> li
 
 
 def test_what_belongs_to_whom_is_what_a_look_up_says(
-    ullage, loaded: Context, tmp_path: Path
+    ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
     changed = {"customer_ref": "C000003", "phone": phone(99)}
     added, went = (
@@ -308,7 +318,7 @@ def test_what_belongs_to_whom_is_what_a_look_up_says(
         put(tmp_path, [BANK[4], {"customer_ref": "C000005"}], "went.csv"),
     )
     update(ullage, added, "--remove", went)
-    epoch = installation.load(loaded)[0].epochs[0]
+    epoch = installation.load(bank_with_list)[0].epochs[0]
     numbers = [*range(10), 20, 99]
     tags = epoch.tags.tagger("phone", "plain").tag([phone(n).encode() for n in numbers])
     hits, subjects = epoch.list.look_up(tags)
@@ -324,17 +334,17 @@ def test_what_belongs_to_whom_is_what_a_look_up_says(
     assert epoch.list.belongs(tags[:0], rows[:0]).tolist() == []
 
 
-def test_a_running_match_reads_through_an_erasure(loaded: Context) -> None:
-    [lists] = installation.load(loaded)
+def test_a_running_match_reads_through_an_erasure(bank_with_list: Context) -> None:
+    [lists] = installation.load(bank_with_list)
     tags = lists.epochs[0].tags.tagger("phone", "plain").tag([phone(n).encode() for n in range(10)])
-    erase_customer(loaded.data, loaded.keys, "bank", handle(loaded, 3))
+    erase_customer(bank_with_list.data, bank_with_list.keys, "bank", handle(bank_with_list, 3))
     lists.epochs[0].list.main.chunks._checked[:] = False
     hits, _ = lists.epochs[0].list.look_up(tags)
     assert sorted(hits.tolist()) == [n for n in range(10) if n != 3]
 
 
 def test_an_erasure_that_was_cut_off_leaves_a_file_that_is_whole_and_is_finished(
-    loaded: Context, monkeypatch
+    bank_with_list: Context, monkeypatch
 ) -> None:
     def cut(*_: object) -> int:
         raise OSError("no power")
@@ -342,31 +352,36 @@ def test_an_erasure_that_was_cut_off_leaves_a_file_that_is_whole_and_is_finished
     with monkeypatch.context() as patch:
         patch.setattr("matcher.watchlist.changes.os.pwrite", cut)
         with pytest.raises(OSError, match="no power"):
-            erase_customer(loaded.data, loaded.keys, "bank", handle(loaded, 3))
-    assert len(find_subjects(loaded, phone(3))) == 1
-    assert erase_customer(loaded.data, loaded.keys, "bank", handle(loaded, 3)) == 27
-    assert find_subjects(loaded, phone(3)) == []
+            erase_customer(
+                bank_with_list.data, bank_with_list.keys, "bank", handle(bank_with_list, 3)
+            )
+    assert len(find_subjects(bank_with_list, phone(3))) == 1
+    assert (
+        erase_customer(bank_with_list.data, bank_with_list.keys, "bank", handle(bank_with_list, 3))
+        == 27
+    )
+    assert find_subjects(bank_with_list, phone(3)) == []
 
 
 def test_notes_of_erasure_are_of_this_host_and_this_list(
-    ullage, loaded: Context, tmp_path: Path
+    ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
-    path = installation.path_of(loaded.data, "bank", 1)
-    erase_customer(loaded.data, loaded.keys, "bank", handle(loaded, 3))
+    path = installation.path_of(bank_with_list.data, "bank", 1)
+    erase_customer(bank_with_list.data, bank_with_list.keys, "bank", handle(bank_with_list, 3))
     note = erasure_path(path)
     body = note.read_bytes()
     for place in range(0, len(body), 7):
         note.write_bytes(body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :])
         with pytest.raises(CorruptError):
-            installation.load(loaded)
+            installation.load(bank_with_list)
     note.write_bytes(body)
     ullage("watchlist", "load", put(tmp_path, BANK), "--tenant", "bank")
     assert not note.exists()
-    assert find_subjects(loaded, phone(3)) == [handle(loaded, 3)]
+    assert find_subjects(bank_with_list, phone(3)) == [handle(bank_with_list, 3)]
 
 
 @pytest.mark.parametrize("subject", ["xyz", "12", "é" * 32])
-def test_only_a_handle_names_a_customer(ullage, loaded: Context, subject: str) -> None:
+def test_only_a_handle_names_a_customer(ullage, bank_with_list: Context, subject: str) -> None:
     error = ullage(
         "erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", subject
     ).exception
@@ -374,18 +389,18 @@ def test_only_a_handle_names_a_customer(ullage, loaded: Context, subject: str) -
 
 
 def test_no_match_is_lost_while_lists_and_changes_are_installed(
-    loaded: Context, tmp_path: Path
+    bank_with_list: Context, tmp_path: Path
 ) -> None:
     """Everybody is in every list or its delta, so that each look-up must find all, whatever is
     swapped meanwhile.
     """
     everybody = [customer(n) for n in range(30)]
     stop, missed, rounds = threading.Event(), [], []
-    keys = TagKeys(loaded.keys, "bank", "match", 1)
+    keys = TagKeys(bank_with_list.keys, "bank", "match", 1)
     tags = keys.tagger("phone", "plain").tag([phone(n).encode() for n in range(30)])
 
     def ask() -> None:
-        reader = Context(loaded.data)
+        reader = Context(bank_with_list.data)
         while not stop.is_set():
             [lists] = installation.load(reader)
             hits, subjects = lists.epochs[0].list.look_up(tags)
@@ -403,12 +418,12 @@ def test_no_match_is_lost_while_lists_and_changes_are_installed(
         thread.join()
 
     for turn in range(10):
-        enrol(loaded, "bank", everybody[:20], shrink=True)
-        change(loaded, tmp_path, everybody[20:])
+        enrol(bank_with_list, "bank", everybody[:20], shrink=True)
+        change(bank_with_list, tmp_path, everybody[20:])
         search_until_done(
-            lambda: enrol(loaded, "bank", everybody),
-            lambda first=turn: change(loaded, tmp_path, everybody[first : first + 5]),
-            lambda: enrol(loaded, "bank", everybody[::-1], "none"),
+            lambda: enrol(bank_with_list, "bank", everybody),
+            lambda first=turn: change(bank_with_list, tmp_path, everybody[first : first + 5]),
+            lambda: enrol(bank_with_list, "bank", everybody[::-1], "none"),
         )
     assert missed == []
     assert len(rounds) > 10

@@ -66,7 +66,7 @@ def put(
 
 
 @pytest.fixture
-def loaded(ullage, context: Context, tmp_path: Path) -> Context:
+def bank_with_list(ullage, context: Context, tmp_path: Path) -> Context:
     result = ullage(
         "watchlist", "load", put(tmp_path, MANY), "--tenant", "bank", "--digests", "none"
     )
@@ -87,8 +87,10 @@ def count_labels(context: Context, numbers: range | list[int]) -> dict[str, int]
     return cohorts | {f"canary={c.label}": c.customers for c in finding.canaries}
 
 
-def test_a_finding_counts_the_cohorts_of_its_customers_and_the_whole_list(loaded: Context) -> None:
-    finding = finding_of(loaded, range(60))
+def test_a_finding_counts_the_cohorts_of_its_customers_and_the_whole_list(
+    bank_with_list: Context,
+) -> None:
+    finding = finding_of(bank_with_list, range(60))
     counted = {f"{c.dimension}={c.label}": (c.matched, c.enrolled) for c in finding.cohorts}
     assert counted == {"product=loan": (40, 66), "product=card": (20, 34), "branch=B0": (30, 45),
         "branch=B1": (30, 45),
@@ -97,15 +99,17 @@ def test_a_finding_counts_the_cohorts_of_its_customers_and_the_whole_list(loaded
     assert (finding.total_subjects, finding.verified) == (60, 60)
 
 
-def test_fewer_than_twenty_people_are_told_by_no_cohort_but_bait_is(loaded: Context) -> None:
-    assert count_labels(loaded, [*range(19), 97]) == {"canary=sms A": 1}
-    assert count_labels(loaded, [*range(19)]) == {}
-    [bait] = finding_of(loaded, [98]).canaries
+def test_fewer_than_twenty_people_are_told_by_no_cohort_but_bait_is(
+    bank_with_list: Context,
+) -> None:
+    assert count_labels(bank_with_list, [*range(19), 97]) == {"canary=sms A": 1}
+    assert count_labels(bank_with_list, [*range(19)]) == {}
+    [bait] = finding_of(bank_with_list, [98]).canaries
     assert (bait.label, bait.customers, bait.verified) == ("短信通道乙", 1, 1)
 
 
-def test_a_label_that_few_customers_share_is_in_no_file(loaded: Context) -> None:
-    body = installation.path_of(loaded.data, "bank", 1).read_bytes()
+def test_a_label_that_few_customers_share_is_in_no_file(bank_with_list: Context) -> None:
+    body = installation.path_of(bank_with_list.data, "bank", 1).read_bytes()
     assert b"loan" in body
     assert b"rare" not in body
 
@@ -161,14 +165,14 @@ def test_what_may_be_a_customers_value_is_no_label_and_is_not_shown(
 
 
 def test_changes_of_a_day_bring_labels_and_keep_those_of_the_day_before(
-    ullage, loaded: Context, tmp_path: Path
+    ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
     moved = customer(0, cohort_product="card", cohort_export="E1")
     added = put(tmp_path, [customer(200, cohort_product="loan", canary="new"), moved], "a.csv")
     assert ullage("watchlist", "update", added, "--tenant", "bank").exit_code == 0
     later = put(tmp_path, [customer(201, cohort_product="brand-new")], "b.csv")
     assert ullage("watchlist", "update", later, "--tenant", "bank").exit_code == 0
-    counted = count_labels(loaded, [*range(59), 200, 201])
+    counted = count_labels(bank_with_list, [*range(59), 200, 201])
     assert counted == {
         "product=loan": 40,
         "product=card": 20,
@@ -178,15 +182,19 @@ def test_changes_of_a_day_bring_labels_and_keep_those_of_the_day_before(
         "canary=new": 1,
     }
     delta = (
-        installation.path_of(loaded.data, "bank", 1).with_suffix(installation.DELTA).read_bytes()
+        installation.path_of(bank_with_list.data, "bank", 1)
+        .with_suffix(installation.DELTA)
+        .read_bytes()
     )
     assert b"brand-new" not in delta
     gone = put(tmp_path, [{"customer_ref": "C000200"}], "c.csv")
     assert ullage("watchlist", "update", "--remove", gone, "--tenant", "bank").exit_code == 0
-    assert "canary=new" not in count_labels(loaded, [*range(20), 200])
+    assert "canary=new" not in count_labels(bank_with_list, [*range(20), 200])
 
 
-def test_a_new_epoch_has_the_labels_of_its_list(ullage, loaded: Context, tmp_path: Path) -> None:
+def test_a_new_epoch_has_the_labels_of_its_list(
+    ullage, bank_with_list: Context, tmp_path: Path
+) -> None:
     ullage("watchlist", "rotate-key", "--tenant", "bank")
     ullage(
         "watchlist",
@@ -199,12 +207,12 @@ def test_a_new_epoch_has_the_labels_of_its_list(ullage, loaded: Context, tmp_pat
         "--shrink",
     )
     ullage("watchlist", "rotate-key", "--tenant", "bank", "--retire")
-    assert count_labels(loaded, range(50))["export=E1"] == 40
-    assert finding_of(loaded, range(50)).epoch == 2
+    assert count_labels(bank_with_list, range(50))["export=E1"] == 40
+    assert finding_of(bank_with_list, range(50)).epoch == 2
 
 
-def test_who_is_erased_loses_the_labels_too(ullage, loaded: Context) -> None:
-    epoch = installation.load(loaded)[0].epochs[0].list
+def test_who_is_erased_loses_the_labels_too(ullage, bank_with_list: Context) -> None:
+    epoch = installation.load(bank_with_list)[0].epochs[0].list
     [row] = [n for n in range(100) if epoch.labels(np.array([n])).get(("canary", "sms A"))]
     assert (
         ullage(
@@ -220,16 +228,16 @@ def test_who_is_erased_loses_the_labels_too(ullage, loaded: Context) -> None:
         ).exit_code
         == 0
     )
-    after = installation.load(loaded)[0].epochs[0].list
+    after = installation.load(bank_with_list)[0].epochs[0].list
     assert after.labels(np.array([row])) == {}
     assert sum(bool(after.labels(np.array([n]))) for n in range(100)) == 99
     after.check()
 
 
 def test_labels_cost_two_bytes_a_customer_and_less_an_entry(
-    ullage, loaded: Context, tmp_path: Path
+    ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
-    labelled = installation.load(loaded)[0].epochs[0].list.header
+    labelled = installation.load(bank_with_list)[0].epochs[0].list.header
     bare = [{name: row[name] for name in HEADER[:5]} for row in MANY]
     ullage(
         "watchlist",
@@ -240,7 +248,7 @@ def test_labels_cost_two_bytes_a_customer_and_less_an_entry(
         "--digests",
         "none",
     )
-    plain = installation.load(loaded)[0].epochs[0].list.header
+    plain = installation.load(bank_with_list)[0].epochs[0].list.header
     table = labelled.combinations * 2 * len(labelled.dimensions) + labelled.label_bytes
     assert 0 < body_bytes(labelled) - body_bytes(plain) - table <= 2 * labelled.subjects + 3 * 8
     assert 2 * labelled.subjects <= 2 * labelled.entries

@@ -19,7 +19,7 @@ def some(count: int, distinct: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return tags, rng.permutation(count).astype(np.uint32)
 
 
-def sort_plainly(tags: np.ndarray, numbers: np.ndarray) -> list[tuple[bytes, int]]:
+def sort_pairs(tags: np.ndarray, numbers: np.ndarray) -> list[tuple[bytes, int]]:
     return sorted(zip([tag.tobytes() for tag in tags], numbers.tolist(), strict=True))
 
 
@@ -49,7 +49,7 @@ def test_any_run_length_and_any_step(
     for start in range(0, 3000, 500):
         runs.add(tags[start : start + 500], numbers[start : start + 500])
     assert runs.count == 3000
-    assert read(runs) == sort_plainly(tags, numbers)
+    assert read(runs) == sort_pairs(tags, numbers)
     assert list(tmp_path.iterdir()) == []
     runs.close()
 
@@ -59,7 +59,7 @@ def test_numbers_are_exchanged_before_sorting(tmp_path: Path) -> None:
     runs = Runs(tmp_path)
     runs.add(tags, numbers)
     exchanged = np.arange(1000, dtype=np.uint32)[::-1].copy()
-    assert read(runs, exchanged) == sort_plainly(tags, exchanged[numbers])
+    assert read(runs, exchanged) == sort_pairs(tags, exchanged[numbers])
 
 
 def test_nothing_added_is_nothing_read(tmp_path: Path) -> None:

@@ -48,7 +48,9 @@ def context(data: Path) -> Context:
 
 
 @pytest.fixture
-def told(ullage: Callable[..., Any], tmp_path: Path) -> Callable[[list[str]], tuple[str, str]]:
+def assess_list(
+    ullage: Callable[..., Any], tmp_path: Path
+) -> Callable[[list[str]], tuple[str, str]]:
     """Return a function that gives the leak source of a list and the reasons."""
 
     def assess_lines(lines: list[str]) -> tuple[str, str]:
@@ -100,11 +102,11 @@ def rows(
     ],
 )
 def test_enrolled_cards_of_our_ranges_say_ours(
-    context: Context, told, cards, expected: str
+    context: Context, assess_list, cards, expected: str
 ) -> None:
     """Beside strangers' names and numbers."""
     enrol(context, "bank", CUSTOMERS, "none")
-    verdict, why = told(rows(0, 40, cards))
+    verdict, why = assess_list(rows(0, 40, cards))
     assert verdict == expected
     assert "of our own ranges, each in a row of its own, are our customers'" in why
 
@@ -121,10 +123,10 @@ def test_enrolled_cards_of_our_ranges_say_ours(
     ids=["half", "fewer than half", "sorted by range", "hardly a customer", "none of ours"],
 )
 def test_a_range_is_public_and_needs_half_of_the_rows_and_customers(
-    context: Context, told, customers: list, ours: int, held: int, expected: str
+    context: Context, assess_list, customers: list, ours: int, held: int, expected: str
 ) -> None:
     enrol(context, "bank", customers, "none")
-    verdict, why = told(
+    verdict, why = assess_list(
         rows(
             ours,
             40,
@@ -149,10 +151,10 @@ def test_a_range_is_public_and_needs_half_of_the_rows_and_customers(
     ],
 )
 def test_another_platform_named_in_half_of_the_rows_says_elsewhere(
-    context: Context, told, note: str, named: int, expected: str
+    context: Context, assess_list, note: str, named: int, expected: str
 ) -> None:
     enrol(context, "bank", NO_CARDS, "none")
-    verdict, why = told(rows(10, 40, lambda _: "", lambda n: note if n < named else "x"))
+    verdict, why = assess_list(rows(10, 40, lambda _: "", lambda n: note if n < named else "x"))
     assert verdict == expected
     assert ("another platform is named in" in why) == (
         note not in ("quickloans", "a@quickloan.example.com", "青山贷 速借宝")
@@ -182,9 +184,11 @@ def write_lines(form: str, ours: int, head: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize("form", LISTS)
-def test_a_list_that_says_whose_it_is_is_elsewhere(context: Context, told, form: str) -> None:
+def test_a_list_that_says_whose_it_is_is_elsewhere(
+    context: Context, assess_list, form: str
+) -> None:
     enrol(context, "bank", NO_CARDS, "none")
-    verdict, why = told(write_lines(form, 10))
+    verdict, why = assess_list(write_lines(form, 10))
     assert verdict == "elsewhere"
     assert "another platform is named in, or above, 40 of 40 rows" in why
 
@@ -194,38 +198,43 @@ NOT_IN_EACH_ROW = [form for form, (_, row) in LISTS.items() if "速借宝" not i
 
 @pytest.mark.parametrize("form", NOT_IN_EACH_ROW)
 def test_a_list_of_which_half_agrees_is_ours_whatever_it_is_called(
-    context: Context, told, form: str
+    context: Context, assess_list, form: str
 ) -> None:
     enrol(context, "bank", NO_CARDS, "none")
-    assert told(write_lines(form, 40))[0] == "ours"
+    assert assess_list(write_lines(form, 40))[0] == "ours"
 
 
 @pytest.mark.parametrize("form", NOT_IN_EACH_ROW)
-def test_a_list_that_names_us_above_is_not_anothers(context: Context, told, form: str) -> None:
+def test_a_list_that_names_us_above_is_not_anothers(
+    context: Context, assess_list, form: str
+) -> None:
     enrol(context, "bank", NO_CARDS, "none")
-    assert told(write_lines(form, 10, "青山贷和别家的客户\n"))[0] == "unknown"
+    assert assess_list(write_lines(form, 10, "青山贷和别家的客户\n"))[0] == "unknown"
 
 
 @pytest.mark.parametrize("value", ["安卓", "微信", "青山贷", "7", "a@quickloan.example.com"])
 def test_devices_channels_and_our_own_name_in_a_column_are_no_other_platform(
-    context: Context, told, value: str
+    context: Context, assess_list, value: str
 ) -> None:
     enrol(context, "bank", NO_CARDS, "none")
     lines = rows(10, 40, lambda _: "", lambda _: value)
-    verdict, why = told([lines[0].replace("备注", "平台"), *lines[1:]])
+    verdict, why = assess_list([lines[0].replace("备注", "平台"), *lines[1:]])
     assert verdict == "unknown"
     assert "another platform" not in why
 
 
-def test_a_column_of_many_lenders_are_people(context: Context, told) -> None:
+def test_a_column_of_many_lenders_are_people(context: Context, assess_list) -> None:
     enrol(context, "bank", NO_CARDS, "none")
     lines = rows(10, 40, lambda _: "", lambda n: f"王{chr(0x4E00 + n)}")
-    assert told([lines[0].replace("备注", "lender"), *lines[1:]])[0] == "unknown"
+    assert assess_list([lines[0].replace("备注", "lender"), *lines[1:]])[0] == "unknown"
 
 
-def test_our_own_cards_go_before_another_platforms_name(context: Context, told) -> None:
+def test_our_own_cards_go_before_another_platforms_name(context: Context, assess_list) -> None:
     enrol(context, "bank", CUSTOMERS, "none")
-    assert told(rows(10, 40, lambda n: card(n) if n < 10 else "", lambda _: "速借宝"))[0] == "ours"
+    assert (
+        assess_list(rows(10, 40, lambda n: card(n) if n < 10 else "", lambda _: "速借宝"))[0]
+        == "ours"
+    )
 
 
 def test_a_long_list_counts_the_rows_of_all_its_pieces(context: Context) -> None:

@@ -61,7 +61,7 @@ def context(data: Path) -> Context:
 
 
 @pytest.fixture
-def loaded(ullage, context: Context, tmp_path: Path) -> Context:
+def bank_with_list(ullage, context: Context, tmp_path: Path) -> Context:
     source = put(tmp_path / "list.csv", map(person, range(PEOPLE)))
     result = ullage(
         "watchlist",
@@ -122,9 +122,9 @@ OTHER_HEAD = "姓名|手机|余额|注册时间"
 
 
 def test_five_in_a_hundred_customers_are_chosen_and_the_same_at_each_load(
-    ullage, loaded: Context, tmp_path: Path
+    ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
-    before = chosen(loaded)
+    before = chosen(bank_with_list)
     assert 12 <= len(before) <= 55  # 30 expected; four standard deviations and a half on each side
     assert ullage("watchlist", "rotate-key", "--tenant", "bank").exit_code == 0
     source = put(tmp_path / "again.csv", reversed([person(n) for n in range(PEOPLE)]))
@@ -141,9 +141,11 @@ def test_five_in_a_hundred_customers_are_chosen_and_the_same_at_each_load(
     )
     assert f"{len(before)} private attributes" in result.output
     for epoch in (1, 2):
-        listed = installation.open_installed(loaded.data, loaded.keys, "bank", epoch)
+        listed = installation.open_installed(
+            bank_with_list.data, bank_with_list.keys, "bank", epoch
+        )
         references = Texts.pack([person(n)["customer_ref"].encode() for n in range(PEOPLE)])
-        handles = HandleKey(loaded.keys, "bank").tags(references)
+        handles = HandleKey(bank_with_list.keys, "bank").tags(references)
         hits, _ = listed.list.look_up(
             listed.tags.tagger(WITNESS, HOLDER).tag([handle.tobytes() for handle in handles])
         )
@@ -151,10 +153,10 @@ def test_five_in_a_hundred_customers_are_chosen_and_the_same_at_each_load(
 
 
 def test_two_entries_a_witness_are_all_that_is_enrolled_and_are_counted(
-    ullage, loaded: Context
+    ullage, bank_with_list: Context
 ) -> None:
-    opened = installation.open_installed(loaded.data, loaded.keys, "bank", 1)
-    counts, number = opened.list.counts(), len(chosen(loaded))
+    opened = installation.open_installed(bank_with_list.data, bank_with_list.keys, "bank", 1)
+    counts, number = opened.list.counts(), len(chosen(bank_with_list))
     assert (counts[f"{WITNESS}.{HOLDER}"], counts[f"{WITNESS}.{PAIR}"]) == (number, number)
     assert f"{WITNESS}.{PAIR} {number}" in ullage("watchlist", "show").stdout
     assert f"{number} witnesses" in ullage("audit", "list").stdout
@@ -201,26 +203,26 @@ def test_no_amount_and_no_date_is_in_any_file_nor_in_what_is_said(
     ],
 )
 def test_where_a_header_names_them_our_list_agrees_and_anothers_does_not(
-    loaded: Context, head: str
+    bank_with_list: Context, head: str
 ) -> None:
-    number = len(chosen(loaded))
-    assert count_agreeing(loaded, add_header(head, ours)) == (number, number)
-    assert count_agreeing(loaded, add_header(head, rivals)) == (number, 0)
+    number = len(chosen(bank_with_list))
+    assert count_agreeing(bank_with_list, add_header(head, ours)) == (number, number)
+    assert count_agreeing(bank_with_list, add_header(head, rivals)) == (number, 0)
 
 
 @pytest.mark.parametrize("head", ["", OTHER_HEAD, "姓名|手机|申请金额|申请时间"])
 def test_where_none_does_half_must_agree_and_else_nothing_is_said(
-    loaded: Context, head: str
+    bank_with_list: Context, head: str
 ) -> None:
-    number = len(chosen(loaded))
-    assert count_agreeing(loaded, add_header(head, ours)) == (number, number)
-    assert count_agreeing(loaded, add_header(head, rivals)) == (0, 0)
+    number = len(chosen(bank_with_list))
+    assert count_agreeing(bank_with_list, add_header(head, ours)) == (number, number)
+    assert count_agreeing(bank_with_list, add_header(head, rivals)) == (0, 0)
 
 
-def test_a_list_of_both_counts_each_as_it_is(loaded: Context) -> None:
+def test_a_list_of_both_counts_each_as_it_is(bank_with_list: Context) -> None:
     mixed = add_header(LOAN_HEAD, lambda n: ours(n) if n % 2 else rivals(n))
-    people = chosen(loaded)
-    assert count_agreeing(loaded, mixed) == (len(people), sum(n % 2 for n in people))
+    people = chosen(bank_with_list)
+    assert count_agreeing(bank_with_list, mixed) == (len(people), sum(n % 2 for n in people))
 
 
 LAYOUTS: dict[str, Callable[[int], str]] = {
@@ -240,17 +242,17 @@ LAYOUTS: dict[str, Callable[[int], str]] = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_it_is_read_however_it_is_written(loaded: Context, layout: str) -> None:
-    number = len(chosen(loaded))
-    assert count_agreeing(loaded, add_header("", LAYOUTS[layout])) == (number, number)
+def test_it_is_read_however_it_is_written(bank_with_list: Context, layout: str) -> None:
+    number = len(chosen(bank_with_list))
+    assert count_agreeing(bank_with_list, add_header("", LAYOUTS[layout])) == (number, number)
 
 
 @pytest.mark.parametrize("layout", ["json", "blocks", "sql"])
 def test_where_the_row_itself_names_them_anothers_is_known_too(
-    loaded: Context, layout: str
+    bank_with_list: Context, layout: str
 ) -> None:
     text = "\n".join(LAYOUTS[layout](n).replace(day(n), day(n + 3)) for n in range(PEOPLE))
-    assert count_agreeing(loaded, text) == (len(chosen(loaded)), 0)
+    assert count_agreeing(bank_with_list, text) == (len(chosen(bank_with_list)), 0)
 
 
 def test_a_customer_counts_once_and_agrees_by_any_row_and_any_pair(
@@ -283,7 +285,7 @@ def test_a_customer_counts_once_and_agrees_by_any_row_and_any_pair(
 
 
 def test_a_row_that_lacks_one_or_holds_what_is_not_plausible_is_not_compared(
-    loaded: Context,
+    bank_with_list: Context,
 ) -> None:
     for row in (
         "5|2025-01-05",
@@ -297,16 +299,16 @@ def test_a_row_that_lacks_one_or_holds_what_is_not_plausible_is_not_compared(
         text = add_header(
             LOAN_HEAD, lambda n, row=row: f"{person(n)['name']}|{person(n)['phone']}|{row}"
         )
-        assert count_agreeing(loaded, text) == (0, 0)
+        assert count_agreeing(bank_with_list, text) == (0, 0)
 
 
-def test_a_long_text_is_compared_by_the_header_at_its_beginning(loaded: Context) -> None:
+def test_a_long_text_is_compared_by_the_header_at_its_beginning(bank_with_list: Context) -> None:
     strangers = "\n".join(
         f"{'王' * 40}|{phone(1_000_000 + n)}|5000|2025-01-01" for n in range(60_000)
     )
     text = f"{add_header(LOAN_HEAD, ours, range(300))}\n{strangers}{add_header('', rivals, range(300, PEOPLE))}"  # noqa: E501
-    people = chosen(loaded)
-    comparable, agreeing = count_agreeing(loaded, text)
+    people = chosen(bank_with_list)
+    comparable, agreeing = count_agreeing(bank_with_list, text)
     assert (comparable, agreeing) == (len(people), sum(n < 300 for n in people))
 
 
@@ -321,9 +323,9 @@ def test_a_list_without_witnesses_compares_nothing(
 
 
 def test_changes_of_a_day_bring_witnesses_and_take_them_with_their_customer(
-    ullage, loaded: Context, tmp_path: Path
+    ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
-    people = sorted(chosen(loaded))
+    people = sorted(chosen(bank_with_list))
     late = put(
         tmp_path / "came.csv", [customer(n, amount="88,800", date="2026-01-05") for n in people[:5]]
     )
@@ -345,18 +347,25 @@ def test_changes_of_a_day_bring_witnesses_and_take_them_with_their_customer(
     )
     assert result.exit_code == 0, result.output
     assert "5 private attributes" in result.output
-    assert count_agreeing(loaded, add_header(LOAN_HEAD, ours)) == (len(people) - 3, len(people) - 3)
+    assert count_agreeing(bank_with_list, add_header(LOAN_HEAD, ours)) == (
+        len(people) - 3,
+        len(people) - 3,
+    )
     new = add_header(
         LOAN_HEAD,
         lambda n: f"{customer(n)['name']}|{customer(n)['phone']}|88800|2026/1/5",
         people[:5],
     )
-    assert count_agreeing(loaded, new) == (5, 5)
+    assert count_agreeing(bank_with_list, new) == (5, 5)
 
 
-def test_an_erased_customer_is_no_witness(ullage, loaded: Context) -> None:
-    number = len(chosen(loaded))
-    finding = find(matcher_of(loaded), loaded, add_header(LOAN_HEAD, ours, [min(chosen(loaded))]))
+def test_an_erased_customer_is_no_witness(ullage, bank_with_list: Context) -> None:
+    number = len(chosen(bank_with_list))
+    finding = find(
+        matcher_of(bank_with_list),
+        bank_with_list,
+        add_header(LOAN_HEAD, ours, [min(chosen(bank_with_list))]),
+    )
     assert finding.witnesses_comparable == 1
     assert (
         ullage(
@@ -372,11 +381,11 @@ def test_an_erased_customer_is_no_witness(ullage, loaded: Context) -> None:
         ).exit_code
         == 0
     )
-    assert count_agreeing(loaded, add_header(LOAN_HEAD, ours)) == (number - 1, number - 1)
+    assert count_agreeing(bank_with_list, add_header(LOAN_HEAD, ours)) == (number - 1, number - 1)
 
 
-def test_a_pair_is_bound_to_its_customer(loaded: Context) -> None:
-    people = sorted(chosen(loaded))
+def test_a_pair_is_bound_to_its_customer(bank_with_list: Context) -> None:
+    people = sorted(chosen(bank_with_list))
     swapped = dict(zip(people, people[1:] + people[:1], strict=True))
     text = add_header(
         LOAN_HEAD,
@@ -385,7 +394,7 @@ def test_a_pair_is_bound_to_its_customer(loaded: Context) -> None:
         ),
         people,
     )
-    assert count_agreeing(loaded, text) == (len(people), 0)
+    assert count_agreeing(bank_with_list, text) == (len(people), 0)
 
 
 @pytest.mark.parametrize(
@@ -480,10 +489,10 @@ def test_a_row_of_very_many_values_costs_what_its_first_8_kib_cost() -> None:
 
 
 def test_assess_says_whose_list_it_is_by_its_witnesses(
-    ullage, loaded: Context, tmp_path: Path
+    ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
-    (loaded.data / "ullage.toml").write_text("[tenants.bank]\ncirculation = 200000.0\n")
-    assert len(chosen(loaded)) >= 10
+    (bank_with_list.data / "ullage.toml").write_text("[tenants.bank]\ncirculation = 200000.0\n")
+    assert len(chosen(bank_with_list)) >= 10
     strangers = [f"王某|{phone(1_000_000 + 37 * n * n)}|5000|2025-01-01" for n in range(PEOPLE * 9)]
     for row, origin in ((ours, "ours"), (rivals, "elsewhere")):
         path = tmp_path / "sample.txt"

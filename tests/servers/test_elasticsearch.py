@@ -108,19 +108,19 @@ def test_twenty_queries_have_the_same_answers_as_sqlite(
     documents = [incident(n) for n in range(300)]
     with contextlib.closing(open_store("sqlite:///other.sqlite", tmp_path)) as embedded:
         answers = []
-        for one in (embedded, store):
-            assert one.put(documents) == [WriteResult.CREATED] * 300
-            one.refresh()
-            answers.append({name: paged(one, where) for name, where in QUERIES.items()})
-            assert {name: one.count(Incident, where) for name, where in QUERIES.items()} == {
-                name: len(found) for name, found in answers[-1].items()
+        for store_ in (embedded, store):
+            assert store_.put(documents) == [WriteResult.CREATED] * 300
+            store_.refresh()
+            answers.append({name: list_paged_ids(store_, where) for name, where in QUERIES.items()})
+            assert {name: store_.count(Incident, where) for name, where in QUERIES.items()} == {
+                name: len(ids) for name, ids in answers[-1].items()
             }
     assert len(QUERIES) == 20
     assert answers[0] == answers[1]
-    assert sum(bool(found) for found in answers[0].values()) >= 15
+    assert sum(bool(ids) for ids in answers[0].values()) >= 15
 
 
-def paged(store: IncidentStore, where: DocumentFilter) -> list[str]:
+def list_paged_ids(store: IncidentStore, where: DocumentFilter) -> list[str]:
     """Return every id, in order, over pages of 70."""
     ids, after = [], "first"
     while after:
@@ -225,14 +225,14 @@ with elasticsearch(Path(sys.argv[1]), sys.argv[2]) as server:
 @pytest.mark.servers
 def test_a_node_does_not_outlive_whoever_started_it(backend: Backend, tmp_path: Path) -> None:
     version = SERVERS[backend.name]
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", ABANDON, str(tmp_path), version],
         capture_output=True,
         text=True,
         check=False,
     )
     with pytest.raises(ConnectionRefusedError):
-        knock(int(done.stdout), 20.0)
+        knock(int(result.stdout), 20.0)
 
 
 def knock(port: int, seconds: float) -> None:
@@ -247,8 +247,8 @@ def knock(port: int, seconds: float) -> None:
 def test_indexes_that_nobody_made_are_an_error_and_are_not_made(
     backend: Backend, url: str, tmp_path: Path
 ) -> None:
-    other = url.replace(prefix(url), "ullage-none-")
-    with contextlib.closing(open_store(other, tmp_path)) as missing:
+    missing_url = url.replace(prefix(url), "ullage-none-")
+    with contextlib.closing(open_store(missing_url, tmp_path)) as missing:
         for call in (
             lambda: missing.put([claim(1)]),
             lambda: missing.get(Claim, "x"),
@@ -323,10 +323,10 @@ def test_a_password_behind_a_link_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_class_has_a_strict_template() -> None:
-    made = build_templates("ullage-")
-    assert len(made) == len(CLASSES)
+    templates = build_templates("ullage-")
+    assert len(templates) == len(CLASSES)
     assert all(
-        template["template"]["mappings"]["dynamic"] == "strict" for template in made.values()
+        template["template"]["mappings"]["dynamic"] == "strict" for template in templates.values()
     )
 
 

@@ -48,11 +48,11 @@ def url(kafka_broker: Broker, prefix: str) -> str:
 def open_again(url: str, tmp_path: Path) -> Iterator[OpenAgain]:
     buses: list[Bus] = []
 
-    def opened() -> Bus:
+    def open_new() -> Bus:
         buses.append(open_bus(url, tmp_path, KEEP, Clock()))
         return buses[-1]
 
-    yield opened
+    yield open_new
     for bus in buses:
         bus.close()
 
@@ -92,23 +92,23 @@ def test_append_waits_for_a_frozen_broker_with_bounded_memory_and_nothing_is_los
 ) -> None:
     publisher = open_again().publisher(CAPTURES)
     publisher.append(spread(0))
-    done = threading.Event()
+    appended = threading.Event()
 
     def append() -> None:
         publisher.append([record for n in range(1, 97) for record in spread(n, size=2**20)])
-        done.set()
+        appended.set()
 
     kafka_broker.freeze()
     try:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         thread = threading.Thread(target=append)
         thread.start()
-        assert not done.wait(4.0)
+        assert not appended.wait(4.0)
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     finally:
         kafka_broker.thaw()
     thread.join(60.0)
-    assert done.is_set()
+    assert appended.is_set()
     assert grown < (96 + 64) * 1024  # the caller's own 96 MiB, and less than 64 of ours
     assert numbers(drain(open_again().subscribe(CAPTURES, "match"), 97)) == list(range(97))
 
@@ -124,13 +124,15 @@ def test_producer_and_consumer_go_on_after_the_broker_was_killed(
     kafka_broker.kill()
     with pytest.raises(UnavailableError):
         open_again().subscribe(CAPTURES, "match")
-    done = threading.Event()
-    thread = threading.Thread(target=lambda: (publisher.append(spread(*range(20, 40))), done.set()))
+    appended = threading.Event()
+    thread = threading.Thread(
+        target=lambda: (publisher.append(spread(*range(20, 40))), appended.set())
+    )
     thread.start()
-    assert not done.wait(2.0)
+    assert not appended.wait(2.0)
     kafka_broker.start()
     thread.join(60.0)
-    assert done.is_set()
+    assert appended.is_set()
     assert numbers(before + drain(subscription, 20)) == list(range(40))
 
 
@@ -138,7 +140,7 @@ def test_three_consumers_share_the_partitions_and_a_rebalance_loses_nothing(
     open_again: OpenAgain,
 ) -> None:
     publisher = open_again().publisher(CAPTURES)
-    seen: dict[int, set[int]] = {n: set() for n in range(3)}
+    received: dict[int, set[int]] = {n: set() for n in range(3)}
     stop = threading.Event()
     failed: list[BaseException] = []
 
@@ -147,7 +149,7 @@ def test_three_consumers_share_the_partitions_and_a_rebalance_loses_nothing(
             subscription = open_again().subscribe(CAPTURES, "match")
             while not stop.is_set():
                 records = subscription.poll(50, 0.2)
-                seen[number].update(int(record.value) for record in records)
+                received[number].update(int(record.value) for record in records)
                 commit_all(subscription, records)
         except Exception as error:  # noqa: BLE001  carried to the test's own thread
             failed.append(error)
@@ -157,20 +159,20 @@ def test_three_consumers_share_the_partitions_and_a_rebalance_loses_nothing(
         thread.start()
     sent = 0
     deadline = time.monotonic() + 120.0
-    while time.monotonic() < deadline and not all(seen.values()):
+    while time.monotonic() < deadline and not all(received.values()):
         publisher.append(spread(*range(sent, sent + 30)))
         sent += 30
         if sent == 300:
             threads[2].start()
         time.sleep(0.05)
-    while time.monotonic() < deadline and len(set().union(*seen.values())) < sent:
+    while time.monotonic() < deadline and len(set().union(*received.values())) < sent:
         time.sleep(0.1)
     stop.set()
     for thread in threads:
         thread.join(60.0)
     assert failed == []
-    assert all(seen.values())
-    assert set().union(*seen.values()) == set(range(sent))
+    assert all(received.values())
+    assert set().union(*received.values()) == set(range(sent))
 
 
 def test_short_polls_bring_a_member_into_its_group_again_when_its_topic_has_grown(
@@ -194,11 +196,11 @@ def test_short_polls_bring_a_member_into_its_group_again_when_its_topic_has_grow
             and time.monotonic() < deadline
         ):
             reader.poll(100, 0.001)
-        publisher, seen = bus.publisher(CAPTURES), set[int]()
-        while max(seen, default=0) < partitions - 1 and time.monotonic() < deadline:
+        publisher, polled = bus.publisher(CAPTURES), set[int]()
+        while max(polled, default=0) < partitions - 1 and time.monotonic() < deadline:
             publisher.spread(Outgoing("", b"1", {}))
-            seen |= {record.partition for record in reader.poll(100, 0.001)}
-        assert max(seen, default=0) == partitions - 1
+            polled |= {record.partition for record in reader.poll(100, 0.001)}
+        assert max(polled, default=0) == partitions - 1
 
 
 HOLD = """
@@ -228,16 +230,16 @@ def test_a_killed_consumers_records_go_to_the_next_one(
 def test_a_late_commit_for_a_partition_that_was_taken_away_is_void(open_again: OpenAgain) -> None:
     open_again().publisher(CAPTURES).append(spread(*range(60)))
     first = open_again().subscribe(CAPTURES, "match")
-    held = drain(first, 60)
+    first_records = drain(first, 60)
     second = open_again().subscribe(CAPTURES, "match")
-    taken: list[Record] = []
+    second_records: list[Record] = []
     deadline = time.monotonic() + 30.0
-    while not taken and time.monotonic() < deadline:
+    while not second_records and time.monotonic() < deadline:
         first.poll(100, 0.2)
-        taken = second.poll(100, 0.5)
-    assert taken
-    commit_all(first, held)
-    assert open_again().lag(CAPTURES, "match").records >= len(taken)
+        second_records = second.poll(100, 0.5)
+    assert second_records
+    commit_all(first, first_records)
+    assert open_again().lag(CAPTURES, "match").records >= len(second_records)
 
 
 def test_records_that_expired_unread_are_counted(

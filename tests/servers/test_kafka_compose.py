@@ -54,13 +54,13 @@ class ComposeGuard:
     local: int = field(default_factory=lambda: free_ports(1)[0])
 
     def properties(self, host: str, port: int, controller: int, work: Path) -> str:
-        told = yaml.safe_load((COMPOSE / "compose.yaml").read_text(encoding="utf-8"))["services"][
-            "kafka"
-        ]["environment"]
+        variables = yaml.safe_load((COMPOSE / "compose.yaml").read_text(encoding="utf-8"))[
+            "services"
+        ]["kafka"]["environment"]
         (work / "ca.crt").write_bytes(self.authority.client("any").authority)
         (work / "kafka.pem").write_bytes(self.authority.server().pair)
         (work / "admin.properties").touch()
-        here = {
+        substitutes = {
             "0.0.0.0:9092": f"{host}:{port}",
             "kafka:9092": f"{host}:{port}",
             "127.0.0.1:9094": f"{host}:{self.local}",
@@ -70,9 +70,9 @@ class ComposeGuard:
             "$$": "$",
         }
         lines = []
-        for name, text in told.items():
+        for name, text in variables.items():
             value = str(text)
-            for there, replaced in here.items():
+            for there, replaced in substitutes.items():
                 value = value.replace(there, replaced)
             lines.append(f"{name.removeprefix('KAFKA_').lower().replace('_', '.')}={value}")
         return "\n".join(line for line in lines if line.partition("=")[0] not in OF_THE_TEST) + "\n"
@@ -127,8 +127,8 @@ class Cluster:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder, guard = tmp_path_factory.mktemp("compose"), ComposeGuard()
     with broker(folder / "kafka", guard) as running:
-        made = Cluster(folder, running, guard)
-        context = made.context("operator")
+        cluster_ = Cluster(folder, running, guard)
+        context = cluster_.context("operator")
         list(setup.initialise(context))
         printed = ullage(context.data, "check", "--plan")
         assert (printed.returncode, printed.stderr) == (0, "")
@@ -136,7 +136,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         for line in printed.stdout.splitlines():
             if line.startswith("kafka-"):
                 tools.run(line)
-        yield made
+        yield cluster_
 
 
 def test_each_role_does_its_work(cluster: Cluster) -> None:

@@ -81,23 +81,28 @@ class Cluster:
 
     def url(self, **other: str) -> str:
         """Return the cluster's address for `bus.url`, with `other` in place of what is right."""
-        said = {
+        settings = {
             "security": "SASL_SSL",
             "mechanism": "SCRAM-SHA-512",
             "cafile": "ca.pem",
             "credentials": "kafka.user",
         }
         server = other.pop("server", f"127.0.0.1:{self.broker.port}")
-        query = {"prefix": PREFIX, "replication": "1", **said, **other}
+        query = {"prefix": PREFIX, "replication": "1", **settings, **other}
         return f"kafka://{server}?{'&'.join(f'{name}={value}' for name, value in query.items())}"
 
 
 def python(
     *words: str, environment: dict[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
-    said = {**os.environ, **(environment or {})}
+    variables = {**os.environ, **(environment or {})}
     return subprocess.run(
-        [sys.executable, *words], capture_output=True, text=True, check=False, timeout=120, env=said
+        [sys.executable, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env=variables,
     )
 
 
@@ -139,13 +144,13 @@ def cluster(
     with broker(folder / "kafka", guard) as running, receiving() as team:
         # that nobody is told would be a fault as well
         security_team.introduce(folder / "keys", team)
-        found = Cluster(folder, running, guard, Tools(folder / "kafka", running.port))
-        printed = ullage(found.data("operator"), "check", "--plan")
+        cluster_ = Cluster(folder, running, guard, Tools(folder / "kafka", running.port))
+        printed = ullage(cluster_.data("operator"), "check", "--plan")
         assert (printed.returncode, printed.stderr) == (0, "")
         for line in printed.stdout.splitlines():
             if line.startswith("kafka-"):
-                found.tools.run(line)
-        yield found
+                cluster_.tools.run(line)
+        yield cluster_
 
 
 @dataclass
@@ -161,10 +166,10 @@ class BusFactory:
 
 
 @pytest.fixture
-def opened(cluster: Cluster) -> Iterator[BusFactory]:
-    made = BusFactory(cluster)
-    yield made
-    for bus in made.buses:
+def bus_factory(cluster: Cluster) -> Iterator[BusFactory]:
+    factory = BusFactory(cluster)
+    yield factory
+    for bus in factory.buses:
         bus.close()
 
 
@@ -190,24 +195,24 @@ def work_off(bus: Bus, topic: str, group: str, count: int) -> Record:
         return records[-1]
 
 
-def test_each_role_does_its_whole_work_with_the_rights_of_the_plan(opened: BusFactory) -> None:
-    store = Context(opened.cluster.folder).keys
+def test_each_role_does_its_whole_work_with_the_rights_of_the_plan(bus_factory: BusFactory) -> None:
+    store = Context(bus_factory.cluster.folder).keys
     sealer, opener = keys.load_sealer(store), keys.load_opener(store)
-    crawl = opened.bus("crawl")
+    crawl = bus_factory.bus("crawl")
     crawl.publisher(CAPTURES).append([outgoing("one"), outgoing("two")])
     assert sum(place.waiting for place in crawl.places(CAPTURES, "match").values()) == 2
     assert crawl.lag(CAPTURES, "match").seconds > 0
 
-    match = opened.bus("match")
+    match = bus_factory.bus("match")
     bad = work_off(match, CAPTURES, "match", 2)
     match.publisher(FINDINGS).append([outgoing("three")])
     dead_letters.DeadLetters(match, sealer, "match").put(bad, "malformed")
 
-    alert = opened.bus("alert")
+    alert = bus_factory.bus("alert")
     bad = work_off(alert, FINDINGS, "alert", 1)
     dead_letters.DeadLetters(alert, sealer, "alert").put(bad, "internal")
 
-    operator = opened.bus("operator")
+    operator = bus_factory.bus("operator")
     with contextlib.closing(
         operator.subscribe(DEAD_LETTERS, dead_letters.LIST_GROUP)
     ) as subscription:
@@ -253,9 +258,9 @@ FOREIGN = {
 
 @pytest.mark.parametrize(("role", "act"), FOREIGN.values(), ids=FOREIGN)
 def test_no_role_does_anothers_work(
-    opened: BusFactory, role: str, act: Callable[[Bus], None]
+    bus_factory: BusFactory, role: str, act: Callable[[Bus], None]
 ) -> None:
-    bus = opened.bus(role)
+    bus = bus_factory.bus(role)
     with pytest.raises(ConfigError, match=r"Kafka (refuses|has no topic)") as refused:
         act(bus)
     assert "\n" not in str(refused.value)
@@ -267,14 +272,14 @@ def check(data: Path, environment: dict[str, str] | None = None) -> tuple[int, l
     the code is the bus's.
     """
     began = time.monotonic()
-    done = ullage(data, "check", environment=environment)
+    result = ullage(data, "check", environment=environment)
     assert time.monotonic() - began < SOON
-    assert done.stderr == ""
-    bus = [line for line in done.stdout.splitlines() if line.split()[1] == "bus"]
+    assert result.stderr == ""
+    bus = [line for line in result.stdout.splitlines() if line.split()[1] == "bus"]
     assert [
-        line for line in done.stdout.splitlines() if line.startswith("FAULT") and line not in bus
+        line for line in result.stdout.splitlines() if line.startswith("FAULT") and line not in bus
     ] == []
-    return done.returncode, bus
+    return result.returncode, bus
 
 
 def test_check_of_a_sound_cluster_has_no_fault(cluster: Cluster) -> None:
@@ -440,8 +445,8 @@ class Ticket:
     keytab: Path
 
     def data(self, **other: str) -> Path:
-        said = {"mechanism": "GSSAPI", "service": SERVICE, "credentials": "unused", **other}
-        return self.cluster.data("operator", url=self.cluster.url(**said))
+        kerberos = {"mechanism": "GSSAPI", "service": SERVICE, "credentials": "unused", **other}
+        return self.cluster.data("operator", url=self.cluster.url(**kerberos))
 
 
 @pytest.fixture(scope="module")

@@ -59,7 +59,7 @@ def data(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("mutual") / "data"
     list(setup.initialise(Context(folder)))
     foreign = Authority()  # which calls itself the same
-    made = {
+    pairs = {
         "operator": authority.client(OPERATOR),
         "crawl": authority.client(CRAWL),
         "over": authority.client(OPERATOR, OVER),
@@ -67,10 +67,10 @@ def data(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Path
         "alone": authority.client(CERTIFIED_USER),
         "soon": authority.client(OPERATOR, dt.timedelta(minutes=20)),
     }
-    for name, pair in made.items():
+    for name, pair in pairs.items():
         write(folder / f"{name}.pem", pair.pair)
-    (folder / "ca.pem").write_bytes(made["operator"].authority)
-    (folder / "other-ca.pem").write_bytes(made["foreign"].authority)
+    (folder / "ca.pem").write_bytes(pairs["operator"].authority)
+    (folder / "other-ca.pem").write_bytes(pairs["foreign"].authority)
     return folder
 
 
@@ -92,7 +92,7 @@ class Kafka:
         return f"kafka://{where}?security=SSL&create=1&replication=1&cafile={cafile}{shown}"
 
     def refusal(self, **wrong: str) -> str:
-        with opened(self.data, self.url(**wrong)) as bus:
+        with open_bus_at(self.data, self.url(**wrong)) as bus:
             return refusal(lambda: bus.publisher(CAPTURES).append([outgoing("x")]))
 
     def check(self, **wrong: str) -> list[str]:
@@ -136,9 +136,9 @@ def use(data: Path, bus: str = "sqlite:///bus", store: str = "sqlite:///incident
 def check(data: Path, *what: str, **urls: str) -> list[str]:
     """Return what `ullage check` prints about some parts."""
     use(data, **urls)
-    done = CliRunner().invoke(app, ["--data", str(data), "check"])
-    assert done.exception is None or isinstance(done.exception, SystemExit)
-    return [line for line in done.stdout.splitlines() if line[7:].startswith(what)]
+    result = CliRunner().invoke(app, ["--data", str(data), "check"])
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return [line for line in result.stdout.splitlines() if line[7:].startswith(what)]
 
 
 @pytest.fixture(scope="module")
@@ -159,22 +159,22 @@ def node(request: pytest.FixtureRequest, data: Path, authority: Authority) -> It
     with elasticsearch(data.parent / f"node-{version}", version, certified=authority) as running:
         keep(data / "keys", running.password)
         keep(data / "admin", running.admin_password, ADMIN)
-        made = Node(data, running)
-        with contextlib.closing(open_store(made.url(), data, data / "admin")) as store:
+        node_ = Node(data, running)
+        with contextlib.closing(open_store(node_.url(), data, data / "admin")) as store:
             assert isinstance(store, ElasticsearchStore)
             store.create_templates(CLASSES)
-        yield made
+        yield node_
 
 
 @contextlib.contextmanager
-def opened(data: Path, bus: str) -> Iterator[Bus]:
+def open_bus_at(data: Path, bus: str) -> Iterator[Bus]:
     use(data, bus)
-    with contextlib.closing(Context(data).bus()) as made:
-        yield made
+    with contextlib.closing(Context(data).bus()) as bus_:
+        yield bus_
 
 
 def test_records_go_over_a_bus_that_knows_its_users_by_their_certificates(kafka: Kafka) -> None:
-    with opened(kafka.data, kafka.url()) as bus:
+    with open_bus_at(kafka.data, kafka.url()) as bus:
         for topic in TOPICS:
             bus.publisher(topic)
         bus.publisher(CAPTURES).append([outgoing("one"), outgoing("two")])
@@ -196,9 +196,9 @@ def test_records_go_over_a_bus_that_knows_its_users_by_their_certificates(kafka:
 
 
 def test_another_certificate_is_another_user_with_no_rights(kafka: Kafka) -> None:
-    with opened(kafka.data, kafka.url()) as bus:
+    with open_bus_at(kafka.data, kafka.url()) as bus:
         bus.publisher(FINDINGS)
-    with opened(kafka.data, kafka.url("crawl.pem").replace("&create=1", "")) as bus:
+    with open_bus_at(kafka.data, kafka.url("crawl.pem").replace("&create=1", "")) as bus:
         assert "Kafka has no topic findings, or hides it" in refusal(
             lambda: bus.publisher(FINDINGS)
         )
@@ -234,12 +234,12 @@ def test_no_record_goes_to_whom_is_refused_and_one_line_says_why(
 
 
 def test_a_broker_of_another_name_or_whose_certificate_is_over_is_refused(kafka: Kafka) -> None:
-    other, over = (
+    misnamed, over = (
         f"{host}:{port}"
         for host, port in zip((OTHER_HOST, "127.0.0.1"), kafka.guard.ports, strict=True)
     )
     for server, says in (
-        (other, f"its certificate is for another name than {OTHER_HOST}: name it so in bus.url"),
+        (misnamed, f"its certificate is for another name than {OTHER_HOST}: name it so in bus.url"),
         (over, "its certificate has expired: have it renewed"),
     ):
         assert says in kafka.refusal(server=server)
@@ -253,7 +253,7 @@ def test_a_certificate_that_was_renewed_counts_without_a_restart_of_the_bus(
     """What is on disk when a connection is made is shown."""
     mine = kafka.data / f"{secrets.token_hex(4)}.pem"
     write(mine, authority.client(OPERATOR, OVER).pair)
-    with opened(kafka.data, kafka.url(mine.name)) as bus:
+    with open_bus_at(kafka.data, kafka.url(mine.name)) as bus:
         assert "it refuses our certificate (" in refusal(lambda: bus.publisher(CAPTURES))
         write(mine, authority.client(OPERATOR).pair)
         bus.publisher(CAPTURES).append([outgoing("renewed")])
@@ -301,14 +301,14 @@ def test_a_node_of_another_name_or_whose_certificate_is_over_is_refused_and_our_
         write(mine, authority.client(OPERATOR).pair)
         assert store.count(Claim, DocumentFilter()) >= 0
     try:
-        for made, says in (
+        for certificate, says in (
             (authority.server(until=OVER), "its certificate has expired: have it renewed"),
             (
                 authority.server("es.example", loopback=False),
                 "its certificate is for another name than 127.0.0.1: name it so in store.url",
             ),
         ):
-            node.running.show(made)
+            node.running.show(certificate)
             until(lambda says=says: says in node.refusal())
             [line] = node.check()
             assert says in line

@@ -60,11 +60,11 @@ def port(tmp_path: Path) -> int:
                 "no rsyslog with TLS is installed: apt-get install rsyslog rsyslog-gnutls"
             )
         )
-    made, chosen = Authority().server(), free_port()
+    certificate, chosen = Authority().server(), free_port()
     for name, content in (
-        ("ca.pem", made.authority),
-        ("server.pem", made.certificate),
-        ("server.key", made.key),
+        ("ca.pem", certificate.authority),
+        ("server.pem", certificate.certificate),
+        ("server.key", certificate.key),
     ):
         (tmp_path / name).write_bytes(content)
     (tmp_path / "rsyslog.conf").write_text(CONFIGURATION.format(folder=tmp_path, port=chosen))
@@ -96,7 +96,7 @@ def until(what: str, holds: object) -> None:
         threading.Event().wait(0.05)
 
 
-def received(folder: Path) -> list[dict[str, str]]:
+def read_received(folder: Path) -> list[dict[str, str]]:
     path = folder / "received"
     return (
         [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -126,13 +126,14 @@ def test_rsyslog_has_every_entry_as_it_was_written_though_it_was_killed(
                     tenant="bank",
                     reason='case 7 "]\\ 复核',
                 )
-            until("all is received", lambda: len(received(tmp_path)) >= 300)
+            until("all is received", lambda: len(read_received(tmp_path)) >= 300)
         until("it is missed", lambda: "does not answer" in find_fault(root))
         trail.append("incident.ack", "incident INC-1", actor="Li Wei")
         assert count_waiting(root) > 0
         with rsyslog(tmp_path):
             until(
-                "the rest is received", lambda: received(tmp_path)[-1]["action"] == "incident.ack"
+                "the rest is received",
+                lambda: read_received(tmp_path)[-1]["action"] == "incident.ack",
             )
             until("it is delivered", lambda: count_waiting(root) == 0 and not find_fault(root))
     finally:
@@ -140,9 +141,9 @@ def test_rsyslog_has_every_entry_as_it_was_written_though_it_was_killed(
         thread.join(SECONDS)
     [written] = (root / "search").glob("*.jsonl")
     entries = written.read_text(encoding="utf-8").splitlines()
-    copies = [one["entry"].removeprefix("\ufeff") for one in received(tmp_path)]
+    copies = [record["entry"].removeprefix("\ufeff") for record in read_received(tmp_path)]
     assert list(dict.fromkeys(copies)) == entries
-    first = received(tmp_path)[0]
+    first = read_received(tmp_path)[0]
     assert (first["program"], first["chain"], first["action"], first["facility"]) == (
         "ullage",
         "search",

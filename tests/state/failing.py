@@ -37,7 +37,7 @@ class Disk:
 
     fault: bytes
     control: mmap.mmap | None
-    said: dict[str, str] = field(default_factory=dict)
+    messages: dict[str, str] = field(default_factory=dict)
 
     def step(self, name: str, act: Callable[[], T]) -> T:
         """Take a step on the failing disk and, if that refused it, on the working one."""
@@ -47,9 +47,9 @@ class Disk:
         try:
             value = act()
         except UnavailableError as error:
-            self.said[name] = str(error)
+            self.messages[name] = str(error)
         else:
-            self.said[name] = "done"
+            self.messages[name] = "done"
             return value
         finally:
             self.control[:] = bytes(len(self.fault))
@@ -132,7 +132,7 @@ def main(part: str, data: str, fault: str) -> None:
             control = mmap.mmap(file.fileno(), 0)
     disk = Disk(bytes.fromhex(fault), control)
     state = PARTS[part](Path(data), disk)
-    sys.stdout.write(json.dumps({"said": disk.said, "found": state}))
+    sys.stdout.write(json.dumps({"messages": disk.messages, "found": state}))
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ def spool(data: Path) -> Bus:
 def make(data: Path) -> Path:
     """Make the folder below `data`; returns it, as a killed process leaves it."""
     live = data / "live"
-    context = _initialised(live)
+    context = _make_folder(live)
     _enrol(context)
     _fill(context)
     _seal(context)
@@ -135,7 +135,7 @@ def make(data: Path) -> Path:
     return killed
 
 
-def _initialised(data: Path) -> Context:
+def _make_folder(data: Path) -> Context:
     """Make the folder as `init` and an operator leave it."""
     for _ in initialise(open_folder(data)):
         pass

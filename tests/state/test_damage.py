@@ -97,7 +97,7 @@ class Outcome:
 
     value: Any
     error: str = ""
-    said: str = ""
+    warnings: str = ""
 
 
 class DamagedCopies:
@@ -126,9 +126,9 @@ class DamagedCopies:
             except (ConfigError, CorruptError) as error:
                 return Outcome(None, str(error))
         if isinstance(value, Told):
-            return Outcome(None, said="\n".join(value.words))
+            return Outcome(None, warnings="\n".join(value.words))
         warnings = [str(line) for line in logs if line["log_level"] in ("warning", "error")]
-        return Outcome(value, said="\n".join(warnings))
+        return Outcome(value, warnings="\n".join(warnings))
 
     def judge(self, content: bytes, what: str) -> str:
         """Return how the damage was dealt with.
@@ -137,18 +137,20 @@ class DamagedCopies:
         """
         outcome = self.outcome(content)
         if outcome.error:
-            assert reported_name(self.name) in outcome.error, (what, outcome.error)
+            assert file_name_in_error(self.name) in outcome.error, (what, outcome.error)
             assert "\n" not in outcome.error, (what, outcome.error)
             return "refused"
         if outcome.value == self.before.value:
             return "the same"
         if is_one_of(self.name, CHANGEABLE) and outcome.value is not None and content.strip():
             return "changed"
-        assert outcome.said, f"{self.name}, {what}: read as something else, and nothing was said"
+        assert outcome.warnings, (
+            f"{self.name}, {what}: read as something else, and nothing was said"
+        )
         return "said"
 
 
-def reported_name(name: str) -> str:
+def file_name_in_error(name: str) -> str:
     """Return the name an error uses for a file: list or database parts share one."""
     last = Path(name).name
     return (

@@ -62,9 +62,9 @@ def test_a_step_that_the_disk_does_not_take_is_refused_whole_and_passes_afterwar
         outcome = run(
             part, disk.folder / "data", CONTROL.pack(what, number, 0, 0), disk.environment
         )
-    not_met = {step for step, message in outcome["said"].items() if message == "done"}
+    not_met = {step for step, message in outcome["messages"].items() if message == "done"}
     assert not_met == (NOT_WAITED_FOR if (part, fault) == ("frontier", "syncs fail") else set())
-    for step, message in outcome["said"].items():
+    for step, message in outcome["messages"].items():
         assert step in not_met or FILES[part] in message, (step, message)
         assert "\n" not in message
     assert outcome["found"] == whole[part]

@@ -66,11 +66,11 @@ class Site:
 
     pages: dict[str, PageState] = field(default_factory=dict)
     posts: dict[tuple[int, str], PostVersion] = field(default_factory=dict)
-    held: list[PageLease] = field(default_factory=list)
+    leases: list[PageLease] = field(default_factory=list)
     began: float = 0.0
 
     def names(self) -> set[str]:
-        return {leased.page.name for leased in self.held}
+        return {leased.page.name for leased in self.leases}
 
     def can_be_leased(self, now: float) -> list[PageState]:
         """List the due pages that nobody holds, of the best class: heads of lists first."""
@@ -123,44 +123,46 @@ class FrontierModel(RuleBasedStateMachine):
             assert (leased.page, leased.attempts) == (state.page, state.attempts)
             assert state in choice
             assert state.due_at == max(candidate.due_at for candidate in choice)
-            site.held.append(leased)
+            site.leases.append(leased)
 
     @rule(name=SITE, pick=st.integers(0, 9), items=ITEMS, posts=POSTS)
     def finish(self, name: str, pick: int, items: list[int], posts: dict[int, str]) -> None:
         """Finish a page whose captures are durable on the bus."""
         site, now = self.sites[name], self.clock.wall()
-        if not site.held:
+        if not site.leases:
             return
-        leased = site.held.pop(pick % len(site.held))
+        leased = site.leases.pop(pick % len(site.leases))
         shown, pages = (
             [post(*pair) for pair in posts.items()],
             [item(n) for n in items] if leased.page.role == "list" else [],
         )
         ids = {number for number, _ in site.posts}
         unseen = [pair for pair in posts.items() if pair not in site.posts]
-        told = self.frontier.unseen(name, shown)
-        assert [(int(one.post_id), one.body.decode(), one.edited) for one in told] == [
-            (*p, p[0] in ids) for p in unseen
-        ]
-        done = self.frontier.finish(leased, PageContent(tuple(shown), tuple(pages)), site.began)
+        versions = self.frontier.unseen(name, shown)
+        assert [
+            (int(version.post_id), version.body.decode(), version.edited) for version in versions
+        ] == [(*p, p[0] in ids) for p in unseen]
+        visit_result = self.frontier.finish(
+            leased, PageContent(tuple(shown), tuple(pages)), site.began
+        )
         for pair in posts.items():
             site.posts.setdefault(pair, PostVersion(now, leased.page.name))
-        for (number, _), said in site.posts.items():
-            said.page = leased.page.name if number in posts else said.page
+        for (number, _), version in site.posts.items():
+            version.page = leased.page.name if number in posts else version.page
         new = sum(self._show(site, page, now) for page in pages)
-        assert (done.new, done.edited) == (
+        assert (visit_result.new, visit_result.edited) == (
             len(unseen) + new,
             sum(number in ids for number, _ in unseen),
         )
-        if known := site.pages.get(leased.page.name):
-            known.state, known.done_at, known.attempts = "done", now, 0
+        if page_state := site.pages.get(leased.page.name):
+            page_state.state, page_state.done_at, page_state.attempts = "done", now, 0
 
     @rule(name=SITE, pick=st.integers(0, 9), seconds=st.none() | st.sampled_from([30.0, 7200.0]))
     def postpone(self, name: str, pick: int, seconds: float | None) -> None:
         site = self.sites[name]
-        if not site.held:
+        if not site.leases:
             return
-        leased = site.held.pop(pick % len(site.held))
+        leased = site.leases.pop(pick % len(site.leases))
         attempts = leased.attempts + (seconds is None)
         wait = (
             min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**attempts)
@@ -174,16 +176,16 @@ class FrontierModel(RuleBasedStateMachine):
     @rule(name=SITE, pick=st.integers(0, 9))
     def park(self, name: str, pick: int) -> None:
         site = self.sites[name]
-        if site.held:
-            leased = site.held.pop(pick % len(site.held))
+        if site.leases:
+            leased = site.leases.pop(pick % len(site.leases))
             self.frontier.park(leased)
             self._leave(site, leased, "parked", self.clock.wall(), leased.attempts)
 
     def _leave(
         self, site: Site, leased: PageLease, state: str, due_at: float, attempts: int
     ) -> None:
-        if known := site.pages.get(leased.page.name):
-            known.state, known.due_at, known.attempts = state, due_at, attempts
+        if page_state := site.pages.get(leased.page.name):
+            page_state.state, page_state.due_at, page_state.attempts = state, due_at, attempts
 
     @rule(name=SITE)
     def try_again(self, name: str) -> None:
@@ -195,8 +197,8 @@ class FrontierModel(RuleBasedStateMachine):
     @rule(name=SITE)
     def break_off(self, name: str) -> None:
         """End a visit without its pages, whose leases become void."""
-        assert self.frontier.recover(name) == len(self.sites[name].held)
-        self.sites[name].held = []
+        assert self.frontier.recover(name) == len(self.sites[name].leases)
+        self.sites[name].leases = []
 
     @rule()
     def die(self) -> None:
@@ -204,7 +206,7 @@ class FrontierModel(RuleBasedStateMachine):
         self.disk.die()
         former.close()
         for site in self.sites.values():
-            site.held = []
+            site.leases = []
         self.begin()
 
     @rule(seconds=st.sampled_from([1.0, 60.0, 3600.0, 86400.0, KEEP_DAYS * 86400.0]))
@@ -221,28 +223,38 @@ class FrontierModel(RuleBasedStateMachine):
         now = self.clock.wall()
         pages = 0
         for site in self.sites.values():
-            lost = {key: said for key, said in site.posts.items() if now - 3600.0 <= said.at <= now}
-            for page_name in {said.page for said in lost.values()}:
-                known = site.pages.get(page_name)
-                if known and known.state == "done":
-                    known.state, known.due_at, known.attempts = "due", now, 0
+            lost = {
+                key: version
+                for key, version in site.posts.items()
+                if now - 3600.0 <= version.at <= now
+            }
+            for page_name in {version.page for version in lost.values()}:
+                page_state = site.pages.get(page_name)
+                if page_state and page_state.state == "done":
+                    page_state.state, page_state.due_at, page_state.attempts = "due", now, 0
                     pages += 1
-            site.posts = {key: said for key, said in site.posts.items() if key not in lost}
+            site.posts = {key: version for key, version in site.posts.items() if key not in lost}
         assert self.frontier.progress.read_again(now - 3600.0, now) == pages
 
     @rule()
     def forget(self) -> None:
         before, gone = self.clock.wall() - KEEP_DAYS * 86400.0, 0
         for site in self.sites.values():
-            old = {name for name, known in site.pages.items() if self._is_forgotten(known, before)}
-            site.pages = {name: known for name, known in site.pages.items() if name not in old}
-            rest = {
-                k: said
-                for k, said in site.posts.items()
-                if said.at >= before or said.page in site.pages
+            old = {
+                name
+                for name, page_state in site.pages.items()
+                if self._is_forgotten(page_state, before)
             }
-            gone += len(old) + len(site.posts) - len(rest)
-            site.posts = rest
+            site.pages = {
+                name: page_state for name, page_state in site.pages.items() if name not in old
+            }
+            remaining = {
+                k: version
+                for k, version in site.posts.items()
+                if version.at >= before or version.page in site.pages
+            }
+            gone += len(old) + len(site.posts) - len(remaining)
+            site.posts = remaining
         assert self.frontier.forgetting.forget_all() == gone
 
     @staticmethod
@@ -258,10 +270,10 @@ class FrontierModel(RuleBasedStateMachine):
             return
         for name, site in self.sites.items():
             counted = self.frontier.count_pages(name)
-            states = [known.state for known in site.pages.values()]
-            wanted = {state: states.count(state) for state in ("due", "done", "parked")}
-            held = len(site.held)
-            assert dict(counted) == {**wanted, "leased": held, "due": wanted["due"] - held}
+            states = [page_state.state for page_state in site.pages.values()]
+            expected = {state: states.count(state) for state in ("due", "done", "parked")}
+            leases = len(site.leases)
+            assert dict(counted) == {**expected, "leased": leases, "due": expected["due"] - leases}
 
     def teardown(self) -> None:
         if hasattr(self, "frontier"):

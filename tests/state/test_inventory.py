@@ -78,7 +78,7 @@ def run(data: Path, *words: str) -> tuple[int, str]:
 
 
 @pytest.fixture(scope="module")
-def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder_in_use(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return a folder that commands and services have worked on."""
     former = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     data = tmp_path_factory.mktemp("inventory") / "data"
@@ -104,8 +104,8 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def data(used: Path, tmp_path: Path) -> Path:
-    shutil.copytree(used, tmp_path / "data")
+def data(folder_in_use: Path, tmp_path: Path) -> Path:
+    shutil.copytree(folder_in_use, tmp_path / "data")
     return tmp_path / "data"
 
 
@@ -138,8 +138,8 @@ def readyz(data: Path) -> tuple[int, str]:
                 return error.code, error.read().decode()
 
 
-def test_a_used_folder_lists_everything_and_misses_nothing(used: Path) -> None:
-    context = Context(used)
+def test_a_used_folder_lists_everything_and_misses_nothing(folder_in_use: Path) -> None:
+    context = Context(folder_in_use)
     parts = context.inventory.parts()
     expected = {
         "ullage.toml", "sites.d", "incidents.sqlite", "accounts.sqlite", "events.sqlite",
@@ -154,8 +154,8 @@ def test_a_used_folder_lists_everything_and_misses_nothing(used: Path) -> None:
     assert expected - parts.keys() == set()
     assert context.inventory.unlisted() == []
     assert context.inventory.faults() == []
-    assert readyz(used) == (200, "ready\n")
-    assert run(used, "audit", "verify")[0] == 0
+    assert readyz(folder_in_use) == (200, "ready\n")
+    assert run(folder_in_use, "audit", "verify")[0] == 0
 
 
 def test_each_part_alone_is_named_by_check_verify_and_readyz(data: Path) -> None:

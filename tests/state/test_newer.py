@@ -49,7 +49,7 @@ def database(path: Path, _: KeyStore) -> None:
         file.pragma("user_version", int(file.pragma("user_version")) + 1)
 
 
-def signed_list(covers_magic: bool) -> Change:
+def raise_list_version(covers_magic: bool) -> Change:
     """Magic, length of the head, the head in JSON, its signature, which may cover the magic."""
 
     def change(path: Path, keys: KeyStore) -> None:
@@ -136,9 +136,9 @@ DATABASES = (
 )
 LATER: dict[str, tuple[Change, str]] = {
     **{f"{name}.sqlite": (database, BY_SCHEMA) for name in DATABASES},
-    "watchlists/bank/1.watchlist": (signed_list(covers_magic=False), BY_NAME),
-    "watchlists/bank/1.delta": (signed_list(covers_magic=False), BY_NAME),
-    "enrolled/bank.enrolled": (signed_list(covers_magic=True), BY_NAME),
+    "watchlists/bank/1.watchlist": (raise_list_version(covers_magic=False), BY_NAME),
+    "watchlists/bank/1.delta": (raise_list_version(covers_magic=False), BY_NAME),
+    "enrolled/bank.enrolled": (raise_list_version(covers_magic=True), BY_NAME),
     "evidence/bank/f1d1.evidence": (evidence, BY_VERSION),
     "spool/positions/captures.match.json": (spool_state, BY_VERSION),
     "spool/streams/captures.expired.json": (spool_state, BY_VERSION),

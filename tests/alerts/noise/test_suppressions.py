@@ -148,10 +148,10 @@ def test_what_is_like_a_suppressed_incident_is_silent_until_there_is_more_in_it(
 
 def test_nobody_is_told_of_noise_and_of_what_is_silenced_until_it_ends(store, clock, desk):
     fold(store, clock)
-    incident, those = store.get(Incident, A), mute_filter(duties(store, clock))
+    incident, muted_ids = store.get(Incident, A), mute_filter(duties(store, clock))
 
-    def is_muted(one: Incident) -> bool:
-        return those([one]) == {A}
+    def is_muted(candidate: Incident) -> bool:
+        return muted_ids([candidate]) == {A}
 
     assert not is_muted(incident)
     assert is_muted(incident.model_copy(update={"severity": "noise"}))

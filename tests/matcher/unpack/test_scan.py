@@ -69,7 +69,7 @@ def test_a_damaged_container_is_read_as_far_as_it_goes_and_gives_no_verdict(
 
 
 @pytest.fixture
-def started(own_servers, monkeypatch) -> list[object]:
+def server_starts(own_servers, monkeypatch) -> list[object]:
     """Return a list that gets each server that is started."""
     servers, start = [], ForkServer._start
     monkeypatch.setattr(ForkServer, "_start", lambda self: servers.append(self) or start(self))
@@ -77,7 +77,7 @@ def started(own_servers, monkeypatch) -> list[object]:
 
 
 def test_many_small_archives_share_a_server(
-    ullage, bank: Context, tmp_path: Path, started: list[object]
+    ullage, bank: Context, tmp_path: Path, server_starts: list[object]
 ) -> None:
     for n in range(10):
         (tmp_path / f"{n}.csv.gz").write_bytes(gzip.compress(phone(n).encode()))
@@ -85,15 +85,15 @@ def test_many_small_archives_share_a_server(
     assert [json.loads(line)["path"] for line in result.stdout.splitlines()] == [
         f"{tmp_path}/{n}.csv.gz!/{n}.csv" for n in range(10)
     ]
-    assert len(started) == 1
+    assert len(server_starts) == 1
 
 
 def test_captures_of_a_batch_share_a_server_and_those_of_two_do_not(
-    bank: Context, started: list[object]
+    bank: Context, server_starts: list[object]
 ) -> None:
     batch = [capture(body=gzip.compress(phone(n).encode())) for n in range(5)]
     matcher = matcher_of(bank)
     for servers in (1, 2):
         assert [reading.valid for reading in matcher.read(batch)] == [1] * 5
-        assert len(started) == servers
-    assert [server.pid for server in started] == [0, 0]
+        assert len(server_starts) == servers
+    assert [server.pid for server in server_starts] == [0, 0]
