@@ -97,7 +97,8 @@ def by_public_key(issuer: Issuer) -> Callable[[dict], str]:
     def sign(claims: dict) -> str:
         parts = (json.dumps(part).encode() for part in ({"alg": "HS256", "kid": "one"}, claims))
         text = ".".join(_base64(part) for part in parts)
-        return f"{text}.{_base64(hmac.digest(issuer.key.as_pem(private=False), text.encode(), 'sha256'))}"  # noqa: E501
+        signature = hmac.digest(issuer.key.as_pem(private=False), text.encode(), "sha256")
+        return f"{text}.{_base64(signature)}"
 
     return sign
 

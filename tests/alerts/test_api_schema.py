@@ -41,12 +41,8 @@ def schema_and_headers(patient, address, accounts):
     """Return the schema served by the console, and the request headers for each operation."""
 
     def bearer(scope, purpose):
-        return {
-            "Authorization": (
-                "Bearer"
-                f" {accounts.add_token('tester', scope, ['*'], purpose=purpose, days=1, by='test')[1]}"  # noqa: E501
-            )
-        }
+        _, token = accounts.add_token("tester", scope, ["*"], purpose=purpose, days=1, by="test")
+        return {"Authorization": f"Bearer {token}"}
 
     of = {"/v1/exposure": bearer(["exposure.ask"], "risk_engine")}
     anybody = bearer(ANY, "a test")
@@ -84,6 +80,7 @@ def test_api_matches_its_schema(schema_and_headers, mode) -> None:
         def check(case) -> None:
             # no address can say so
             assume(not any(value in ([], {}) for value in (case.query or {}).values()))
-            case.call_and_validate(headers=headers, excluded_checks=excluded)  # noqa: B023  asked at once
+            # the loop's variables are read at once
+            case.call_and_validate(headers=headers, excluded_checks=excluded)  # noqa: B023
 
         check()

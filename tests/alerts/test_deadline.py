@@ -27,7 +27,12 @@ ZONES = st.sampled_from(
         ZoneInfo("UTC"),
     ]
 )
-KNOWN = st.datetimes(datetime(2025, 1, 1), datetime(2026, 11, 1), timezones=st.just(UTC))  # noqa: DTZ001  it adds the zone
+# the strategy adds the zone
+KNOWN = st.datetimes(
+    datetime(2025, 1, 1),  # noqa: DTZ001
+    datetime(2026, 11, 1),  # noqa: DTZ001
+    timezones=st.just(UTC),
+)
 DAY = timedelta(days=1)
 
 

@@ -19,8 +19,9 @@ from ullage_client.api.events import list_events
 from ullage_client.api.files import assess_file
 from ullage_client.api.incidents import decide_incident, export_incidents, get_incident
 from ullage_client.api.incidents import list_customers, list_incidents, list_sightings
-from ullage_client.models import AssessFileFileForm, AssessFileFileFormHow, AssessFileFileFormPurpose
-from ullage_client.models import ChangeRequest, ChangeRequestDecision, Problem
+from ullage_client.models import AssessFileFileForm, AssessFileFileFormHow
+from ullage_client.models import AssessFileFileFormPurpose, ChangeRequest
+from ullage_client.models import ChangeRequestDecision, Problem
 from ullage_client.types import File
 
 client = AuthenticatedClient(base_url=os.environ["DESK"], token=os.environ["TOKEN"])
@@ -33,21 +34,27 @@ while after or not seen:
     seen, after = [*seen, *(one.pseudonym for one in page.items)], page.after
 print("paged", len(seen), len(list_sightings.sync(incident.id, client=client).items))
 read = get_incident.sync_detailed(incident.id, client=client)
-print("read", read.parsed.id == incident.id, read.parsed.exposures[0].pseudonym in seen, "x-request-id" in read.headers)
+exposure = read.parsed.exposures[0]
+identified = "x-request-id" in read.headers
+print("read", read.parsed.id == incident.id, exposure.pseudonym in seen, identified)
 change = ChangeRequest(decision=ChangeRequestDecision.ACKNOWLEDGED, by="Wang Fang", note="seen")
-print("decided", decide_incident.sync(incident.id, client=client, body=change, if_match=read.headers["etag"]).status)
+etag = read.headers["etag"]
+decided = decide_incident.sync(incident.id, client=client, body=change, if_match=etag)
+print("decided", decided.status)
 change = ChangeRequest(decision=ChangeRequestDecision.CONFIRMED)
-late = decide_incident.sync(incident.id, client=client, body=change, if_match=read.headers["etag"])
-print("late", isinstance(late, Problem), late.code.value, late.version == get_incident.sync(incident.id, client=client).version)
+late = decide_incident.sync(incident.id, client=client, body=change, if_match=etag)
+version = get_incident.sync(incident.id, client=client).version
+print("late", isinstance(late, Problem), late.code.value, late.version == version)
 wrong = list_incidents.sync(client=client, limit=0)
 print("wrong", wrong.code.value, [(one.member, one.code.value) for one in wrong.errors])
 print("exported", incident.id in export_incidents.sync("csv", client=client))
 print("followed", len(list_events.sync(client=client).items))
 with open(__file__, "rb") as file:
-    told = {"how": AssessFileFileFormHow.COLLEAGUE, "giver": "Wang", "purpose": AssessFileFileFormPurpose.INCIDENT_RESPONSE}
-    form = AssessFileFileForm(**told, file=File(file, "x.txt"))
+    purpose = AssessFileFileFormPurpose.INCIDENT_RESPONSE
+    origin = {"how": AssessFileFileFormHow.COLLEAGUE, "giver": "Wang", "purpose": purpose}
+    form = AssessFileFileForm(**origin, file=File(file, "x.txt"))
     print("assessed", assess_file.sync(client=client, body=form).code.value)
-"""  # noqa: E501
+"""
 SAID = [
     "listed INC-6RWWTPNCLM medium imported",
     "paged 2 1",

@@ -52,7 +52,10 @@ def test_metric_names_follow_the_rules(registry, clock):
     SearchMetrics.make(registry)
     for family in registry.collect():
         assert re.fullmatch(
-            r"ullage_(alert|search|loop|dependency|heartbeat|pipe|canary|coverage)_[a-z]+(_[a-z]+)*",
+            (
+                r"ullage_(alert|search|loop|dependency|heartbeat|pipe|canary|"
+                r"coverage)_[a-z]+(_[a-z]+)*"
+            ),
             family.name,
         )
         assert family.documentation.endswith(".")

@@ -54,7 +54,10 @@ def make(chance: random.Random, kind: str) -> str:
         return f"{prefix}1{chance.choice('3456789')}{chance.randrange(10**9):09d}"
     if kind == "resident_id":
         region = chance.choice(["110105", "350211", "440301", "620102", "650102"])
-        first = f"{region}{chance.randrange(1950, 2005)}{chance.randrange(1, 13):02d}{chance.randrange(1, 29):02d}"  # noqa: E501
+        first = (
+            f"{region}{chance.randrange(1950, 2005)}{chance.randrange(1, 13):02d}"
+            f"{chance.randrange(1, 29):02d}"
+        )
         first += f"{chance.randrange(1000):03d}"
         return first + check_character(first)
     if kind == "card":
@@ -63,7 +66,10 @@ def make(chance: random.Random, kind: str) -> str:
         )
         body = first + f"{chance.randrange(10**15):015d}"[: length - 5]
         return next(body + str(n) for n in range(10) if luhn(body + str(n)))
-    return f"{chance.choice(['li', 'wang.wei', 'zhang0'])}{chance.randrange(1000)}@{chance.choice(HOSTS)}"  # noqa: E501
+    return (
+        f"{chance.choice(['li', 'wang.wei', 'zhang0'])}{chance.randrange(1000)}@"
+        f"{chance.choice(HOSTS)}"
+    )
 
 
 def is_possible(kind: str, text: str) -> bool:

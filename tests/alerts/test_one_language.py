@@ -30,7 +30,8 @@ REFUSED = (
 OPAQUE = {"script", "style", "code", "kbd"}
 SPOKEN = {"alt", "aria-label", "placeholder", "title"}
 NAMES = re.compile(
-    r"`[^`]*`|\[[\w.…]+\]|ullage(?:\.toml)?|English|INC-[A-Z2-7]+|[@#][0-9a-f]+|SHA-256|CSV|STIX|MISP|DOCX|JSON|UTC|Asia/Shanghai"
+    r"`[^`]*`|\[[\w.…]+\]|ullage(?:\.toml)?|English|INC-[A-Z2-7]+|[@#][0-9a-f]+|"
+    r"SHA-256|CSV|STIX|MISP|DOCX|JSON|UTC|Asia/Shanghai"
     r"|<img src=x onerror=alert\(1\)>|telegram|USDT|kB|csv|pastes|tieba|board|xss\.example|FaceTime"
     r"|account  by password|signed by [0-9a-f]+"
 )

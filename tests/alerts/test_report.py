@@ -155,9 +155,10 @@ def test_bounds_differ_from_exact_counts(case):
 def test_draft_holds_no_identifier_title_author_or_address(case, form, language):
     content = render_draft(page(case, language), form, case)
     text = text_of(content) if form is ReportForm.WORD else content.decode()
-    raw = b"".join(zipfile.ZipFile(io.BytesIO(content)).read(n) for n in zipfile.ZipFile(io.BytesIO(content)).namelist()) if (  # noqa: E501
-        form is ReportForm.WORD
-    ) else content  # fmt: skip
+    raw = content
+    if form is ReportForm.WORD:
+        packed = zipfile.ZipFile(io.BytesIO(content))
+        raw = b"".join(packed.read(name) for name in packed.namelist())
     for planted in (
         *PLANTED,
         *(handle(person) for person in range(60)),

@@ -73,9 +73,8 @@ def connect(port: int) -> socket.socket:
 
 def request(port: int, head: str, body: bytes = b"", path: str = "/login") -> bytes:
     return (
-        f"{head} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nsec-fetch-site: same-origin\r\n".encode()  # noqa: E501
-        + body
-    )
+        f"{head} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nsec-fetch-site: same-origin\r\n"
+    ).encode() + body
 
 
 def status(answer: bytes) -> int:

@@ -237,12 +237,10 @@ def enter(world: World, tenant: str, role: str) -> tuple[dict[str, str], dict[st
     """
     if role in PROGRAMS:
         scope, purpose = PROGRAMS[role]
-        return {}, {
-            "authorization": (
-                "Bearer"
-                f" {world.accounts.add_token(role, scope, [tenant], purpose=purpose, days=9, by='test')[1]}"  # noqa: E501
-            )
-        }
+        _, token = world.accounts.add_token(
+            role, scope, [tenant], purpose=purpose, days=9, by="test"
+        )
+        return {}, {"authorization": f"Bearer {token}"}
     who = Browser(world.app)
     assert who.log_in(f"{role} of {tenant}").status_code == 303
     return who.cookies, {}

@@ -78,7 +78,12 @@ def test_a_role_decides_on_a_terminal_what_it_decides_on_the_page(
     assert run(*words, "--by", "zhao min").exit_code == 0
 
 
-def test_what_was_done_last_is_undone_by_who_may_do_it(things, run, accounts, store) -> None:  # noqa: F811
+def test_what_was_done_last_is_undone_by_who_may_do_it(
+    things,  # noqa: F811
+    run,
+    accounts,
+    store,
+) -> None:
     for name, role in (("Wang Fang", "fraud"), ("Zhao Min", "analyst")):
         add_account(accounts, name, [role])
     with pytest.raises(UllageError, match="nothing of this incident can be undone"):
@@ -128,7 +133,13 @@ def test_without_any_account_an_incident_is_assigned_to_anybody(
     assert not (context.data / FILE).exists(), "and none is made by that"
 
 
-def test_a_name_that_is_no_account_decides_nothing(things, run, accounts, context, store) -> None:  # noqa: F811
+def test_a_name_that_is_no_account_decides_nothing(
+    things,  # noqa: F811
+    run,
+    accounts,
+    context,
+    store,
+) -> None:
     add_account(accounts, "Wang Fang", ["analyst"])
     accounts.set_disabled("Wang Fang", is_disabled=True)
     accounts.add("Zhao Min", ["analyst"], ["*"], digest=CHEAP.hash("x"), by="test")
@@ -209,7 +220,11 @@ def test_where_there_is_no_account_that_is_said(phone_incident, context, run, ac
     assert "nobody was asked who may do this" in result.stderr
 
 
-def test_silencing_takes_an_account_that_may_silence(things, accounts, context) -> None:  # noqa: F811
+def test_silencing_takes_an_account_that_may_silence(
+    things,  # noqa: F811
+    accounts,
+    context,
+) -> None:
     import typer
 
     add_account(accounts, "Wang Fang", ["agent"])
@@ -221,7 +236,12 @@ def test_silencing_takes_an_account_that_may_silence(things, accounts, context) 
     assert "noise.change" in str(result.exception)
 
 
-def test_rules_and_sealed_evidence_are_for_who_may(things, accounts, context, tmp_path) -> None:  # noqa: F811
+def test_rules_and_sealed_evidence_are_for_who_may(
+    things,  # noqa: F811
+    accounts,
+    context,
+    tmp_path,
+) -> None:
     add_account(accounts, "Wang Fang", ["analyst"])
     file = tmp_path / "none.toml"
     file.write_text("version = 7\nrule = []\n", encoding="utf-8")

@@ -23,11 +23,14 @@ APP = """
 const thread = location.pathname.match(/^.t.([0-9]+)$/);
 addEventListener("DOMContentLoaded", async () => {
   const told = await (await fetch(thread ? "/api/t/" + thread[1] : "/api/list")).json();
-  const post = p => `<article id="${p.id}"><b>${p.by}</b><div class="body">${p.text}</div></article>`;
+  const post = p =>
+    `<article id="${p.id}"><b>${p.by}</b><div class="body">${p.text}</div></article>`;
   const row = t => `<li><a href="/t/${t.id}">${t.title}</a> ${t.posts}</li>`;
-  setTimeout(() => { document.getElementById("app").innerHTML = told.map(thread ? post : row).join(""); }, 1000);
+  setTimeout(() => {
+    document.getElementById("app").innerHTML = told.map(thread ? post : row).join("");
+  }, 1000);
 });
-"""  # noqa: E501
+"""
 OPTIONS = """script = true
 [options]
 rows = "li"

@@ -134,7 +134,8 @@ def paste_fault(row: str, answer: Answer, **more: object) -> Fault:
 
     The paste stays unread, which is reported for the site, and the other one is read.
     """
-    return Fault(row, {BAD: answer}, **{"state": "incomplete", "reason": "waiting", **more})  # type: ignore[arg-type]
+    expected = {"state": "incomplete", "reason": "waiting", **more}
+    return Fault(row, {BAD: answer}, **expected)  # type: ignore[arg-type]
 
 
 def expect_captured(row: str, *bodies: bytes, **more: object) -> Fault:
@@ -196,7 +197,8 @@ BOMB = compress_response(b"gzip", gzip.compress(bytes(50_000_000)))
 def chain(talk: ClientConnection) -> None:
     """Fifty hops to the list."""
     number = int(talk.path.rpartition("/")[2] or "0") if "hop" in talk.path else 0
-    talk.send(redirect(f"/hop/{number + 1}") if number < 50 else NORMAL[LIST])  # type: ignore[arg-type]
+    hop = redirect(f"/hop/{number + 1}")
+    talk.send(hop if number < 50 else NORMAL[LIST])  # type: ignore[arg-type]
 
 
 ELSEWHERE = {
@@ -320,7 +322,10 @@ FAULTS: dict[str, Fault] = {
     "a status that is none": list_fault("C8", b"HTTP/1.1 abc OK\r\n\r\n", "unreachable", "network"),
     "a header without a colon": Fault(
         "C8",
-        {BAD: b"HTTP/1.1 200 OK\r\nbroken header line\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\nx"},  # noqa: E501
+        {BAD: (
+            b"HTTP/1.1 200 OK\r\nbroken header line\r\nContent-Type: text/plain\r\n"
+            b"Content-Length: 1\r\n\r\nx"
+        )},
         read={"bad0": b"x", "good0": None}, unread=0,
     ),
     "chunks that are none": paste_fault("C8",

@@ -499,7 +499,8 @@ def test_a_library_that_logs_what_it_was_answered_writes_its_name_alone() -> Non
     act = (
         "import logging; from crawlers.fetching.scrapy_setup import silence_libraries; from ullage"
         " import log; log.configure();silence_libraries('collect');"
-        " logging.getLogger('aiohttp.client').warning('13800138000');logging.getLogger('slixmpp').error('%s',"  # noqa: E501
+        " logging.getLogger('aiohttp.client').warning('13800138000');"
+        "logging.getLogger('slixmpp').error('%s',"
         " '13800138000')"
     )
     result = subprocess.run([sys.executable, "-c", act], capture_output=True, text=True, check=True)

@@ -32,7 +32,7 @@ HEALTHY = [f"a site in good health {number}" for number in range(10)]
 """Enough that what hangs beside them is not blamed on the way out; the first is crawled with all
 that does not hang.
 """
-ALL = {**FAULTS, **dict.fromkeys(HEALTHY, Fault("", read={"bad0": None, "good0": None}, left=0))}
+ALL = {**FAULTS, **dict.fromkeys(HEALTHY, Fault("", read={"bad0": None, "good0": None}, unread=0))}
 DIRECT, TLS, PROXY, TUNNEL, SOCKS = (
     "straight",
     "TLS",

@@ -192,7 +192,8 @@ def comment_page(number: int, *, newest_first: bool) -> str:
     )
     nav = (
         "<nav"
-        f' class="comment-navigation">{link(number - 1, "previous")}{link(number + 1, "next")}</nav>'  # noqa: E501
+        f' class="comment-navigation">{link(number - 1, "previous")}'
+        f"{link(number + 1, 'next')}</nav>"
     )
     article = (
         '<article id="post-7" class="hentry"><div class="entry-content"><p>the'

@@ -64,7 +64,8 @@ def test_healthy_sites_are_read_while_more_hosts_than_there_are_places_hang(
             socks.names |= {"good.example": ("127.0.0.1", server.port)}
             config = station.data / "ullage.toml"
             config.write_text(
-                f'{config.read_text()}\n[crawl.proxies.out]\naddress = "socks5h://127.0.0.1:{socks.port}"\n'
+                f"{config.read_text()}\n[crawl.proxies.out]\n"
+                f'address = "socks5h://127.0.0.1:{socks.port}"\n'
             )
             more += '\nproxy = "out"'
         for number in range(6):

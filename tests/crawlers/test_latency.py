@@ -47,7 +47,8 @@ def hold():
 
 class Asks(Spider):
     name = "asks"
-    visit = SimpleNamespace(resolved={"127.0.0.1": (ipaddress.ip_address("127.0.0.1"),)}, proxy=None)
+    addresses = (ipaddress.ip_address("127.0.0.1"),)
+    visit = SimpleNamespace(resolved={"127.0.0.1": addresses}, proxy=None)
     url = ""
 
     async def start(self):
@@ -68,7 +69,8 @@ class Asks(Spider):
 
 async def main(stopped):
     settings = {
-        "DOWNLOAD_HANDLERS": {"http": HANDLER}, "AUTOTHROTTLE_ENABLED": True, "AUTOTHROTTLE_START_DELAY": 0,
+        "DOWNLOAD_HANDLERS": {"http": HANDLER},
+        "AUTOTHROTTLE_ENABLED": True, "AUTOTHROTTLE_START_DELAY": 0,
         "DOWNLOAD_DELAY": 0, "LOG_ENABLED": False, "TELNETCONSOLE_ENABLED": False,
     }
     await AsyncCrawlerRunner(settings).crawl(Asks, url=f"{server.url}/page")
@@ -77,7 +79,7 @@ with serving() as server:
     server.pages["/page"] = page
     run_on_reactor(main, threading.Event())
 print(json.dumps(told))
-"""  # noqa: E501
+"""
 
 
 def test_a_loop_that_is_busy_while_a_site_answers_does_not_slow_the_site_down() -> None:

@@ -116,12 +116,15 @@ def test_an_xhtml_page_with_a_prolog_is_read_as_a_page() -> None:
 
 
 RSS = """<?xml version="1.0"?><rss version="2.0" xmlns:dc="http://purl.org/dc/elements/1.1/"
-xmlns:content="http://purl.org/rss/1.0/modules/content/"><channel><item><title>T</title><link>https://board.example/7</link>
-<dc:creator>li</dc:creator><pubDate>Tue, 24 Nov 2026 16:02:00 +0000</pubDate><guid>g7</guid><description>short</description>
-<content:encoded>&lt;p&gt;王小明&lt;/p&gt;</content:encoded></item></channel></rss>"""  # noqa: E501
+xmlns:content="http://purl.org/rss/1.0/modules/content/">\
+<channel><item><title>T</title><link>https://board.example/7</link>
+<dc:creator>li</dc:creator><pubDate>Tue, 24 Nov 2026 16:02:00 +0000</pubDate>\
+<guid>g7</guid><description>short</description>
+<content:encoded>&lt;p&gt;王小明&lt;/p&gt;</content:encoded></item></channel></rss>"""
 ATOM = """<?xml version="1.0"?><feed xmlns="http://www.w3.org/2005/Atom"><entry><title>T</title>
 <link rel="alternate" href="https://board.example/7"/><id>g7</id><author><name>li</name></author>
-<published>2026-11-24T16:02:00Z</published><content type="html">&lt;p&gt;王小明&lt;/p&gt;</content></entry></feed>"""  # noqa: E501
+<published>2026-11-24T16:02:00Z</published>\
+<content type="html">&lt;p&gt;王小明&lt;/p&gt;</content></entry></feed>"""
 
 
 @pytest.mark.parametrize("feed", [RSS, ATOM])

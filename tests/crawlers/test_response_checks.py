@@ -118,11 +118,16 @@ def test_a_mark_that_a_poster_may_have_written_decides_nothing(status: int) -> N
 @pytest.mark.parametrize(
     "url",
     [
-        "http://b.example/login", "http://b.example/user/login/", "http://b.example/member.php?mod=logging&action=login",
-        "http://b.example/ucp.php?mode=login", "http://b.example/Account/Login.aspx", "http://sso.example/sso",
-        "http://b.example/index.php?action=login", "http://b.example/signin?next=/x",
+        "http://b.example/login",
+        "http://b.example/user/login/",
+        "http://b.example/member.php?mod=logging&action=login",
+        "http://b.example/ucp.php?mode=login",
+        "http://b.example/Account/Login.aspx",
+        "http://sso.example/sso",
+        "http://b.example/index.php?action=login",
+        "http://b.example/signin?next=/x",
     ],
-)  # fmt: skip
+)
 def test_addresses_to_log_in_at(url: str) -> None:
     assert is_login(url)
     assert classify_answer(URL, answer("", url=url, via=URL)) == "login"

@@ -13,10 +13,12 @@ from tests.crawlers.test_trial import response
 HOST = "https://board.example"
 ROWS = {
     "vbulletin3": (
-        """<tr><td class="alt1" id="td_threadtitle_{n}"><div><a href="{url}" id="thread_title_{n}">A list {n}</a>
+        """<tr><td class="alt1" id="td_threadtitle_{n}"><div>\
+<a href="{url}" id="thread_title_{n}">A list {n}</a>
  <span>(<a href="{page}">2</a>)</span></div></td><td class="alt2"
 title="Replies: 12, Views: 345"><div style="text-align:right">
-11-26-2026 10:18 AM by <a href="/members/wang.html">wang</a></div></td><td><a href="#" onclick="who({n})">12</a></td></tr>"""  # noqa: E501
+11-26-2026 10:18 AM by <a href="/members/wang.html">wang</a></div></td>\
+<td><a href="#" onclick="who({n})">12</a></td></tr>"""
     ),
     "vbulletin4": (
         """<li class="threadbit" id="thread_{n}"><h3><a class="title" href="{url}"
@@ -33,12 +35,14 @@ href="{url}">A list {n}</a> <a href="{page}">2</a></td>
     "mybb": (
         """<tr class="inline_row">
 <td class="trow1"><span class="subject_old" id="tid_{n}"><a href="{url}">A list {n}</a></span>
-<a href="{page}">2</a></td><td><a href="#" onclick="MyBB.whoPosted({n}); return false;">12</a></td></tr>"""  # noqa: E501
+<a href="{page}">2</a></td>\
+<td><a href="#" onclick="MyBB.whoPosted({n}); return false;">12</a></td></tr>"""
     ),
     "phpbb": (
         """<li class="row bg1"><dl><dt><a href="{url}"
 class="topictitle">A list {n}</a>
-<span class="pagination"><a href="{page}">2</a></span></dt><dd class="posts">12 <dfn>Replies</dfn></dd></dl></li>"""  # noqa: E501
+<span class="pagination"><a href="{page}">2</a></span></dt>\
+<dd class="posts">12 <dfn>Replies</dfn></dd></dl></li>"""
     ),
     "xenforo1": (
         """<li id="thread-{n}" class="discussionListItem">

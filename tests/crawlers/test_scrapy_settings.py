@@ -121,8 +121,9 @@ for name in ("scrapy.core.engine", "twisted", "asyncio", "some.library"):
         logging.getLogger(name).exception("while getting %s", secret)
 logging.getLogger("some.library").warning("broken %s %s", secret)
 logging.getLogger("scrapy").info(secret)
-fail(KeyError(secret)).addErrback(lambda failure: __import__("twisted.logger").logger.Logger().failure(secret, failure))
-"""  # noqa: E501
+logger = __import__("twisted.logger").logger.Logger()
+fail(KeyError(secret)).addErrback(lambda failure: logger.failure(secret, failure))
+"""
 
 
 def test_libraries_say_that_something_went_wrong_but_not_what_was_in_it() -> None:

@@ -134,7 +134,10 @@ def house(
     with backend.share(bank.data, "alert") as store:
         if backend.server is not None:
             bank.move(
-                f"{request.getfixturevalue('run_wide_kafka')}/?create=1&partitions=1&prefix={secrets.token_hex(4)}.",
+                (
+                    f"{request.getfixturevalue('run_wide_kafka')}/?create=1&partitions=1&"
+                    f"prefix={secrets.token_hex(4)}."
+                ),
                 store,
             )
         yield bank

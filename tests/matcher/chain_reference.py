@@ -31,7 +31,8 @@ ID_LENGTH = 18
 NOT_GLUED = rf"(?<![0-9A-Za-z{HAN}])"
 LAST_X = r"[xX](?![0-9A-Za-z])"
 CHAIN = re.compile(
-    rf"{NOT_GLUED}(?=(?P<value>{DIGIT}{{1,15}}(?P<gap>{BETWEEN}){DIGIT}{{1,15}}(?:(?P=gap){DIGIT}{{1,15}}){{0,19}}(?:(?P=gap)?{LAST_X})?))\S"
+    rf"{NOT_GLUED}(?=(?P<value>{DIGIT}{{1,15}}(?P<gap>{BETWEEN}){DIGIT}{{1,"
+    rf"15}}(?:(?P=gap){DIGIT}{{1,15}}){{0,19}}(?:(?P=gap)?{LAST_X})?))\S"
 )
 ANY_DIGIT, ALPHANUMERIC = f"0123456789{HAN}", string.ascii_letters + string.digits
 PREFIXES = frozenset(("86", "0086", "0"))

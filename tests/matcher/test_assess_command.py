@@ -276,7 +276,10 @@ def test_a_table_of_a_page_is_read_by_what_it_is_and_not_by_its_name(
     )
     path = tmp_path / name
     path.write_text(
-        f"<html><table><tr><th>买家</th><th>电话</th><th>订单号</th></tr>{''.join(cells)}</table></html>",
+        (
+            "<html><table><tr><th>买家</th><th>电话</th><th>订单号</th></tr>"
+            f"{''.join(cells)}</table></html>"
+        ),
         encoding="gb18030",
     )
     assessed = verdict(ullage, path)

@@ -92,7 +92,8 @@ OTHERS_FORMS = {
     "login, name and password": "zhang.wei{n}:{password}:{phone}\n",
     "pictures": "https://img.{site}/{n}.jpg,{phone},{password}\n",
     "members with a page": (
-        '{{"username":"u{n}","phone":"{phone}","password":"{password}","website":"https://{site}/"}}\n'
+        '{{"username":"u{n}","phone":"{phone}","password":"{password}",'
+        '"website":"https://{site}/"}}\n'
     ),
 }
 APART = [customer(7 * n * n) for n in range(60)]

@@ -69,7 +69,8 @@ PLUMBING = {
     ),
     "customXml/item1.xml": (
         b'<?xml version="1.0"?><b:Sources SelectedStyle="/APA.XSL" StyleName="APA" Version="6"'
-        b' xmlns:b="http://schemas.openxmlformats.org/officeDocument/2006/bibliography"></b:Sources>'
+        b' xmlns:b="http://schemas.openxmlformats.org/officeDocument/2006/bibliography"'
+        b"></b:Sources>"
     ),
     "customXml/item2.xml": (
         b'<ct:contentTypeSchema ct:_=""'

@@ -28,7 +28,8 @@ def put(
     match: MatchProcess, captured: Capture, signer: Signer | None, schema: int = CAPTURE_SCHEMA
 ) -> None:
     sealer = keys.load_sealer(match.context.keys)
-    sealed = CaptureSealer(sealer, signer or NullSigner()).seal(captured.encode())  # type: ignore[arg-type]
+    signing = signer or NullSigner()
+    sealed = CaptureSealer(sealer, signing).seal(captured.encode())  # type: ignore[arg-type]
     match.captures.append(
         [Outgoing("paste", sealed, {"schema": str(schema), "key_id": sealer.key_id})]
     )

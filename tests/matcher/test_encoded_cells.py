@@ -84,11 +84,16 @@ WAYS: dict[str, Callable[[Person], str]] = {
         )
         for kind in ("phone", "email", "resident_id")
     },
-    "octets of a record": lambda p: " ".join(f"{octet:02x}" for octet in f"{p['name']},{p['phone']}".encode()),  # noqa: E501
+    "octets of a record": lambda p: " ".join(
+        f"{octet:02x}" for octet in f"{p['name']},{p['phone']}".encode()
+    ),
     "octets in octal": lambda p: in_octets(p, "{:o}", " ", "phone"),
     "octets in bits": lambda p: in_octets(p, "{:08b}", " ", "phone"),
     "escaped octets": lambda p: "phone=" + "".join(f"\\x{ord(c):02x}" for c in p["phone"]),
-    "escaped quotes": lambda p: f"{{\\x22p\\x22:\\x22{p['phone']}\\x22,\\x22i\\x22:\\x22{p['resident_id']}\\x22}}",  # noqa: E501
+    "escaped quotes": lambda p: (
+        f"{{\\x22p\\x22:\\x22{p['phone']}\\x22,"
+        f"\\x22i\\x22:\\x22{p['resident_id']}\\x22}}"
+    ),
     "octal": lambda p: "phone=" + "".join(f"\\{ord(c):03o}" for c in p["phone"]),
     "code points in braces": lambda p: "phone=" + "".join(f"\\u{{{ord(c):x}}}" for c in p["phone"]),
     "a written line end": lambda p: f"name\\n{p['phone']}\\nend",
@@ -103,10 +108,18 @@ WAYS: dict[str, Callable[[Person], str]] = {
     cut(f"tel {p['phone']}=0D=0A", 9, sign="=\r\n")),
     "vCard, name in quoted-printable": lambda p: old_card("N",
     quopri.encodestring(p["name"].encode()).decode()) + p["phone"],
-    "iCalendar, folded": lambda p: f"BEGIN:VCALENDAR\r\n{cut('DESCRIPTION:' + p['phone'], 17, sign=FOLD)}\r\nEND:VCALENDAR",  # noqa: E501
-    "LDIF, folded": lambda p: f"dn: uid=u,dc=example\nmobile: {p['phone'][:6]}\n {p['phone'][6:]}\n",  # noqa: E501
+    "iCalendar, folded": lambda p: (
+        f"BEGIN:VCALENDAR\r\n{cut('DESCRIPTION:' + p['phone'], 17, sign=FOLD)}\r\n"
+        "END:VCALENDAR"
+    ),
+    "LDIF, folded": lambda p: (
+        f"dn: uid=u,dc=example\nmobile: {p['phone'][:6]}\n {p['phone'][6:]}\n"
+    ),
     "LDIF, base64": lambda p: f"dn: uid=u,dc=example\nmobile:: {in_base64(p['phone'])}\n",
-    "LDIF, base64, folded": lambda p: f"dn: uid=u,dc=example\n{cut('note:: ' + in_base64('a customer, ' + p['phone']), 25)}\n",  # noqa: E501
+    "LDIF, base64, folded": lambda p: (
+        "dn: uid=u,dc=example\n"
+        f"{cut('note:: ' + in_base64('a customer, ' + p['phone']), 25)}\n"
+    ),
 }  # fmt: skip
 
 
@@ -151,7 +164,10 @@ class IbanOwner:
 
 def test_a_statement_of_account_shows_its_subfields() -> None:
     number = british(IbanOwner())  # type: ignore[arg-type]  # of a person it wants the number alone
-    field = f":86:166?00SEPA?20EREF+1?30TESTDEFF?31{number[:9]}\r\n{number[9:]}?32MAX\r\n?33MUSTER\r\n:62F:C240101EUR1,00"  # noqa: E501
+    field = (
+        f":86:166?00SEPA?20EREF+1?30TESTDEFF?31{number[:9]}\r\n{number[9:]}?32MAX\r\n"
+        "?33MUSTER\r\n:62F:C240101EUR1,00"
+    )
     shown = unescape(field, markup=False)
     assert number in shown.split()
     assert len(shown) == len(field)

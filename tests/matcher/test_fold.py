@@ -14,7 +14,10 @@ from matcher.text import fold, fold_all
 from matcher.text.fold import BETWEEN_HAN, DIGITS, X_ALIKE, to_plain_character
 
 PHONE = "13800138000"
-DROPPED = "\u0336\u20e0\u200b\u200d\u2060\ufeff\u00ad\u180e\u034f\u061c\u202e\u2066\u115f\u3164\uffa0\u2800\ufe0f\u20e3\U000e0031"  # noqa: E501
+DROPPED = (
+    "\u0336\u20e0\u200b\u200d\u2060\ufeff\u00ad\u180e\u034f\u061c\u202e\u2066\u115f\u3164"
+    "\uffa0\u2800\ufe0f\u20e3\U000e0031"
+)
 SCRIPTS = {
     "full width": "０１２３４５６７８９",
     "mathematical": "𝟎𝟏𝟐𝟑𝟒𝟓𝟔𝟕𝟖𝟗",

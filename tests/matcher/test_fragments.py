@@ -78,7 +78,8 @@ NO_WAYS: dict[str, Callable[[int], str]] = {
         f"born {1900 + n}, {CHANCE.randrange(1000, 9999)} and {CHANCE.randrange(100, 999)}"
     ),
     "cells": lambda n: (
-        f"{CHANCE.randrange(100, 999)},{CHANCE.randrange(1000, 9999)},{CHANCE.randrange(1000, 9999)}"  # noqa: E501
+        f"{CHANCE.randrange(100, 999)},{CHANCE.randrange(1000, 9999)},"
+        f"{CHANCE.randrange(1000, 9999)}"
     ),
     "answers": lambda _: ",".join(str(CHANCE.randrange(1, 6)) for _ in range(11)),
     "prose": lambda n: (

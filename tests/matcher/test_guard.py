@@ -25,7 +25,10 @@ from ullage.settings import Context
 
 CARD = "6200000000000005"
 TABLE = "姓名,手机,身份证,卡号,邮箱\n" + "".join(
-    f"{customer(n)['name']},{phone(n)},{resident_id(n)},{CARD if n == 1 else ''},{customer(n)['email']}\n"  # noqa: E501
+    (
+        f"{customer(n)['name']},{phone(n)},{resident_id(n)},{CARD if n == 1 else ''},"
+        f"{customer(n)['email']}\n"
+    )
     for n in range(8)
 )
 POST = (

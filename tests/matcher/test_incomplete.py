@@ -203,7 +203,9 @@ def test_what_exceeds_its_budget_is_published_counted_and_a_letter_and_whole_whe
     assert match.reasons() == []
 
 
-def test_what_concerns_nobody_and_was_cut_is_counted_and_a_letter(match: MatchProcess) -> None:  # noqa: F811
+def test_what_concerns_nobody_and_was_cut_is_counted_and_a_letter(
+    match: MatchProcess,  # noqa: F811
+) -> None:
     settle(match, capture_bytes=1)
     match.put(LINE * (5 * MIB // len(LINE)))
     assert match.drain() == []

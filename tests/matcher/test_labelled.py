@@ -138,7 +138,10 @@ def _is_hidden_match(found: Found, text: str) -> bool:
 
 
 def test_a_column_is_labelled_by_its_header() -> None:
-    text = 'name,"QQ",微信,phone\n某,12345678,github666,1\n某,"10001",\'abc_def1\',2\n某,12,abc,3\n少一列,12345678,github666\n'  # noqa: E501
+    text = (
+        'name,"QQ",微信,phone\n某,12345678,github666,1\n某,"10001",\'abc_def1\',2\n'
+        "某,12,abc,3\n少一列,12345678,github666\n"
+    )
     candidates = find_in("x", text, "10001,10001,10001,10001")
     assert {(kind, normal) for kind, _, _, normal, _ in candidates} == {
         *(("qq", "12345678"), ("qq", "10001"), ("wechat", "github666"), ("wechat", "abc_def1"))

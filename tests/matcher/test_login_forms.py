@@ -46,7 +46,10 @@ FORMS: dict[str, Form] = {
     ),
     "Firefox's export": join_rows(
         '"url","username","password","httpRealm","formActionOrigin","guid"\n',
-        '"{url}","{user}","{secret}",,"https://www.bank.example","{{0a1b2c3d-0000-4000-8000-000000000000}}"',
+        (
+            '"{url}","{user}","{secret}",,"https://www.bank.example",'
+            '"{{0a1b2c3d-0000-4000-8000-000000000000}}"'
+        ),
         "\n",
         "",
     ),
@@ -54,7 +57,10 @@ FORMS: dict[str, Form] = {
         "Title,URL,Username,Password,Notes,OTPAuth\n", "Bank,{url},{user},{secret},,", "\n", "\n"
     ),
     "Bitwarden's export": join_rows(
-        "folder,favorite,type,name,notes,fields,reprompt,login_uri,login_username,login_password,login_totp\n",
+        (
+            "folder,favorite,type,name,notes,fields,reprompt,login_uri,login_username,"
+            "login_password,login_totp\n"
+        ),
         ",,login,Bank,,,0,{url},{user},{secret},",
         "\n",
         "\n",
@@ -128,7 +134,10 @@ FORMS: dict[str, Form] = {
     ),
     "Bitwarden's objects": join_rows(
         '{"items":[',
-        '{{"name":"Bank","login":{{"uris":[{{"match":null,"uri":"{url}"}}],"username":"{user}","password":"{secret}"}}}}',
+        (
+            '{{"name":"Bank","login":{{"uris":[{{"match":null,"uri":"{url}"}}],'
+            '"username":"{user}","password":"{secret}"}}}}'
+        ),
         ",",
         "]}",
     ),
@@ -156,7 +165,8 @@ FORMS: dict[str, Form] = {
         "</logins>\n",
     ),
     "KeePass's XML": each(
-        "<Entry><String><Key>Password</Key><Value>{secret}</Value></String><String><Key>URL</Key><Value>{url}</Value></String>"
+        "<Entry><String><Key>Password</Key><Value>{secret}</Value></String><String>"
+        "<Key>URL</Key><Value>{url}</Value></String>"
         "<String><Key>UserName</Key><Value>{user}</Value></String></Entry>\n"
     ),
     "Markdown": join_rows(
@@ -270,9 +280,18 @@ def test_another_sites_address_that_names_our_domain_is_anothers(form: str) -> N
             "URL: https://shop.other.example/\nUSER: li.na\nPASS: Secr3t!x\nNote:"
             " https://bank.example/\n\n"
         ),
-        '{"logins":[{"url":"https://bank.example"},{"url":"https://shop.other.example","username":"li.na","password":"Secr3t!x"}]}',
-        '{"url":"https://shop.other.example","action_url":"https://bank.example/","username":"li.na","password":"Secr3t!x"}',
-        '{"url":"https://shop.other.example","name":"bank.example","username":"li.na","password":"Secr3t!x"}',
+        (
+            '{"logins":[{"url":"https://bank.example"},{"url":"https://shop.other.example",'
+            '"username":"li.na","password":"Secr3t!x"}]}'
+        ),
+        (
+            '{"url":"https://shop.other.example","action_url":"https://bank.example/",'
+            '"username":"li.na","password":"Secr3t!x"}'
+        ),
+        (
+            '{"url":"https://shop.other.example","name":"bank.example","username":"li.na",'
+            '"password":"Secr3t!x"}'
+        ),
         "https://shop.other.example,li.na,Secr3t!x,https://bank.example/",
         "https://shop.other.example/:li.na:https://bank.example/",
         "bank.example@shop.other.example:Secr3t!x:abc",

@@ -205,7 +205,10 @@ def test_a_brand_beside_jargon_is_a_finding_without_a_match(bank: Context) -> No
 
 
 ROW = f"{ONE['phone']} 2021-03-04"
-CORE = b"<cp:coreProperties><dc:creator>a@example.com</dc:creator><dcterms:created>2026-09-01T08:00:00Z</dcterms:created></cp>"  # noqa: E501
+CORE = (
+    b"<cp:coreProperties><dc:creator>a@example.com</dc:creator><dcterms:created>"
+    b"2026-09-01T08:00:00Z</dcterms:created></cp>"
+)
 CELLS = (
     f'<row><c t="inlineStr"><is><t>{ONE["phone"]}</t></is></c><c'
     ' t="inlineStr"><is><t>{}</t></is></c></row>'
@@ -300,7 +303,10 @@ def test_a_finding_holds_no_value_in_any_form(bank: Context) -> None:
     hostile = {"title": value, "author": ONE["phone"], "url": f"http://a.example/{quote(value)}",
         "channel": ONE["email"],
                "thread": ONE["phone"], "post_id": ONE["resident_id"]}  # fmt: skip
-    body = f"姓名:{ONE['name']},手机:{ONE['phone']},{value},{hashlib.md5(ONE['phone'].encode()).hexdigest()}"  # noqa: E501
+    body = (
+        f"姓名:{ONE['name']},手机:{ONE['phone']},{value},"
+        f"{hashlib.md5(ONE['phone'].encode()).hexdigest()}"
+    )
     [finding] = find(matcher_of(bank), body, **hostile)
     written = finding.encode().lower() + repr(finding).lower().encode()
     assert finding.total_matches >= 4
@@ -388,7 +394,10 @@ def test_a_login_at_an_own_domain_and_a_card_of_an_own_range_need_no_enrolment(
     tables = '[tenants.bank]\ndomains = ["bank.example"]\nbins = ["620000"]\n'
     (context.data / "ullage.toml").write_text(tables, encoding="utf-8")
     matcher = matcher_of(context)
-    lines = "https://m.bank.example/login:user1:secret1\nhttps://m.bank.example/login:user1:secret1\nbank.example|user2|secret2"
+    lines = (
+        "https://m.bank.example/login:user1:secret1\n"
+        "https://m.bank.example/login:user1:secret1\nbank.example|user2|secret2"
+    )
     [finding] = find(matcher, lines)
     assert (finding.alarm, finding.statistics.logins, finding.total_matches) == (False, 2, 0)
     assert "secret1" not in finding.encode().decode()

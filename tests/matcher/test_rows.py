@@ -74,7 +74,10 @@ def test_the_skeleton_shows_labels_and_nothing_of_the_text(text: str, skeleton: 
 
 
 def test_a_header_names_the_columns_that_shapes_do_not() -> None:
-    text = f"一批\n客户姓名|手机号|余额|备注|phone_md5\n赵甲|{PHONE}|5000|x|7945bd83237335e5376ff44d62e4f0ae\n钱|{phone(1)}|70|y|"  # noqa: E501
+    text = (
+        "一批\n客户姓名|手机号|余额|备注|phone_md5\n"
+        f"赵甲|{PHONE}|5000|x|7945bd83237335e5376ff44d62e4f0ae\n钱|{phone(1)}|70|y|"
+    )
     first, second = rows(text)
     assert first.fields == {FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.BALANCE}
     assert second.names == ("钱",)

@@ -246,7 +246,9 @@ def test_blocks_end_where_a_label_comes_again(texts: list[list[str]]) -> None:
 def test_equal_labels_have_equal_numbers_whatever_stands_around_them() -> None:
     batch = Batch.join(
         [
-            "手机: 1\n 【手机】: 2\nphone=3\n姓名: x\n手机号码: 4\n一二三四五六七八九十手机: 5".encode()  # noqa: E501
+            (
+                "手机: 1\n 【手机】: 2\nphone=3\n姓名: x\n手机号码: 4\n一二三四五六七八九十手机: 5"
+            ).encode()
         ]
     )
     first, *further = labels_of(batch, batch.lines(batch.starts)[0] + np.arange(6)).tolist()

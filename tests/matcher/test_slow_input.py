@@ -48,7 +48,9 @@ SLOW: dict[str, tuple[Callable[[bytes], object], Callable[[int], bytes]]] = {
     lambda size: PDF + DEFLATED * (size // len(DEFLATED)) + b"%%EOF"),
     "streams that end together": (
         open_pdf,
-        lambda size: PDF + (half := size // 2 // len(DEFLATED)) * DEFLATED + half * b"endstream\n" + b"%%EOF",  # noqa: E501
+        lambda size: (
+            PDF + (half := size // 2 // len(DEFLATED)) * DEFLATED + half * b"endstream\n" + b"%%EOF"
+        ),
     ),
     "streams with one end": (has_damage,
     lambda size: DEFLATED * (size // len(DEFLATED)) + b"endstream"),

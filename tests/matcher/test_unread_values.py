@@ -185,13 +185,22 @@ def lines(row: Callable[[int], str], head: str = "") -> str:
 
 
 ORDINARY = {
-    "git log": lines(lambda n: f"commit {draw_hex(40)}\nAuthor: A <a{n}@x.example>\nDate:   Mon Jan 1 2024\n\n    mend {n}\n"),  # noqa: E501
+    "git log": lines(lambda n: (
+        f"commit {draw_hex(40)}\nAuthor: A <a{n}@x.example>\nDate:   Mon Jan 1 2024\n\n"
+        f"    mend {n}\n"
+    )),
     "git log in a line each": lines(lambda n: f"{draw_hex(40)} mend the {n}th thing"),
-    "a diff": lines(lambda n: f"diff --git a/x{n} b/x{n}\nindex {draw_hex(40)}..{draw_hex(40)} 100644\n+one\n-two\n"),  # noqa: E501
+    "a diff": lines(lambda n: (
+        f"diff --git a/x{n} b/x{n}\nindex {draw_hex(40)}..{draw_hex(40)} 100644\n+one\n"
+        "-two\n"
+    )),
     "sha256sum": lines(lambda n: f"{draw_hex(64)}  file{n}.tar.gz"),
     "sha512sum, BSD": lines(lambda n: f"SHA512 (file{n}.iso) = {draw_hex(128)}"),
     "requirements": lines(lambda n: f"package{n}==1.{n} \\\n    --hash=sha256:{draw_hex(64)}"),
-    "package-lock": lines(lambda n: f'"node_modules/a{n}": {{\n "version": "1.{n}",\n "integrity": "sha512-{draw_hex(86)}=="\n}},'),  # noqa: E501
+    "package-lock": lines(lambda n: (
+        f'"node_modules/a{n}": {{\n "version": "1.{n}",\n'
+        f' "integrity": "sha512-{draw_hex(86)}=="\n}},'
+    )),
     "images": lines(lambda n: f"image: registry.example/app{n}@sha256:{draw_hex(64)}"),
     "etags": lines(lambda n: f'HTTP/1.1 200 OK\nETag: "{draw_hex(32)}"\nContent-Length: {n}\n'),
     "uuids": lines(lambda n: f"{uuid.UUID(int=CHANCE.getrandbits(128))},{n},paid", "id,n,state"),
@@ -205,9 +214,13 @@ ORDINARY = {
     "logins with digests": lines(lambda n: f"user{n}@mail.example:{draw_hex(32)}"),
     "order numbers": lines(lambda n: f"2024010{n % 9}15{CHANCE.randrange(10**10):010d},shipped"),
     "addresses": lines(lambda n: f"192.168.100.{n + 10} - 172.16.100.{n + 100} 10.0.0.{n}"),
-    "times": lines(lambda n: f"13:45:{n % 60:02d}.{CHANCE.randrange(10**6):06d} up 15 days, 3:{n % 60:02d}"),  # noqa: E501
+    "times": lines(
+        lambda n: f"13:45:{n % 60:02d}.{CHANCE.randrange(10**6):06d} up 15 days, 3:{n % 60:02d}"
+    ),
     "amounts": lines(lambda n: f"13,800,{n + 100},000.00 EUR; 1 380 013; 19.12.2023 15:30"),
-    "coordinates": lines(lambda n: f"35.{CHANCE.randrange(10**6):06d}, 139.{CHANCE.randrange(10**8):08d}"),  # noqa: E501
+    "coordinates": lines(
+        lambda n: f"35.{CHANCE.randrange(10**6):06d}, 139.{CHANCE.randrange(10**8):08d}"
+    ),
     "small numbers": lines(lambda n: f"1, 3, 5, 7, 9, 11, 13, {n}"),
     "matrix": lines(lambda n: "1 4 9 16 25 36 49 64 81 100"),
     "dates": lines(lambda n: f"2024-01-02 10:{n % 60:02d} 19-12-2023"),
@@ -215,8 +228,12 @@ ORDINARY = {
     "stars": lines(lambda n: f"/*** {n} ***/ a = b ** 2; rating ****"),
     "prices of tiers": lines(lambda n: "130元1200元5000元"),
     "one hash": f"fixed in {draw_hex(40)}, thanks",
-    "one masked value in a long page": "\n".join(["a line of a page about nothing"] * 80 + ["winner: 138****8000"]),  # noqa: E501
-    "base64 of no digest": lines(lambda n: base64.b64encode(CHANCE.randbytes(21 + n % 60)).decode() + ","),  # noqa: E501
+    "one masked value in a long page": "\n".join(
+        ["a line of a page about nothing"] * 80 + ["winner: 138****8000"]
+    ),
+    "base64 of no digest": lines(
+        lambda n: base64.b64encode(CHANCE.randbytes(21 + n % 60)).decode() + ","
+    ),
 }  # fmt: skip
 
 
@@ -232,7 +249,10 @@ def test_masks_by_which_somebody_is_found_are_read(
     enrol(context, "bank", people)
     path = tmp_path / "leak.txt"
     rows = (
-        f"{p['phone'][:3]}****{p['phone'][7:]},{p['resident_id'][:6]}********{p['resident_id'][14:]}"
+        (
+            f"{p['phone'][:3]}****{p['phone'][7:]},"
+            f"{p['resident_id'][:6]}********{p['resident_id'][14:]}"
+        )
         for p in people
     )
     path.write_text("\n".join(rows))

@@ -25,7 +25,9 @@ LOANS = [
     *"借款期限 授信结果 催收状态 放款狀態 申請金額 貸款餘額 待還金額".split(),
     *"loan_status loanAmount Loan-Term CREDIT_LIMIT repayment_date disbursed_amount dpd"
     " days_past_due".split(),
-    *"outstanding_balance 贷款用途 申请金额(元) 额度【万元】 逾期[天] 放款金额/万元 客户贷款余额".split(),  # noqa: E501
+    *(
+        "outstanding_balance 贷款用途 申请金额(元) 额度【万元】 逾期[天] 放款金额/万元 客户贷款余额"
+    ).split(),
 ]
 
 

@@ -227,17 +227,29 @@ def test_a_list_of_both_counts_each_as_it_is(bank_with_list: Context) -> None:
 
 LAYOUTS: dict[str, Callable[[int], str]] = {
     "csv": lambda n: f'{person(n)["name"]},{person(n)["phone"]},"{amount(n)}",{day(n)}',
-    "dashes": lambda n: f"{person(n)['name']}----{person(n)['phone']}----{cents(n) / 100}----{day(n).replace('-', '/')}",  # noqa: E501
+    "dashes": lambda n: (
+        f"{person(n)['name']}----{person(n)['phone']}----{cents(n) / 100}----"
+        f"{day(n).replace('-', '/')}"
+    ),
     "json": lambda n: json.dumps({"name": person(n)["name"], "phone": person(n)["phone"],
     "loan_amount": amount(n),
                                   "loan_date": day(n)}, ensure_ascii=False),
     "words": lambda n: f"{person(n)['name']} {person(n)['phone']} {day(n)}放款{cents(n) / 100}元",
-    "blocks": lambda n: f"姓名: {person(n)['name']}\n手机: {person(n)['phone']}\n借款金额: ￥{amount(n)}\n借款日期: {day(n)}\n",  # noqa: E501
-    "sql": lambda n: f"INSERT INTO t (name,phone,amount,date) VALUES ('{person(n)['name']}','{person(n)['phone']}',"  # noqa: E501
+    "blocks": lambda n: (
+        f"姓名: {person(n)['name']}\n手机: {person(n)['phone']}\n借款金额: ￥{amount(n)}\n"
+        f"借款日期: {day(n)}\n"
+    ),
+    "sql": lambda n: "INSERT INTO t (name,phone,amount,date) VALUES"
+        f" ('{person(n)['name']}','{person(n)['phone']}',"
                      f"{cents(n) / 100},'{day(n)} 00:00:00');",
     "wide digits": lambda n: ours(n).translate(str.maketrans("0123456789", "０１２３４５６７８９")),
-    "ten thousands": lambda n: f"{person(n)['phone']}\t{cents(n) / 1_000_000}万元\t{day(n).replace('-', '')}",  # noqa: E501
-    "with others": lambda n: f"{person(n)['phone']},6,2024-01-01,{amount(n).replace(',', '')},{day(n)},2024-02-02",  # noqa: E501
+    "ten thousands": lambda n: (
+        f"{person(n)['phone']}\t{cents(n) / 1_000_000}万元\t{day(n).replace('-', '')}"
+    ),
+    "with others": lambda n: (
+        f"{person(n)['phone']},6,2024-01-01,{amount(n).replace(',', '')},{day(n)},"
+        "2024-02-02"
+    ),
 }  # fmt: skip
 
 
@@ -306,7 +318,10 @@ def test_a_long_text_is_compared_by_the_header_at_its_beginning(bank_with_list: 
     strangers = "\n".join(
         f"{'王' * 40}|{phone(1_000_000 + n)}|5000|2025-01-01" for n in range(60_000)
     )
-    text = f"{add_header(LOAN_HEAD, ours, range(300))}\n{strangers}{add_header('', rivals, range(300, PEOPLE))}"  # noqa: E501
+    text = (
+        f"{add_header(LOAN_HEAD, ours, range(300))}\n"
+        f"{strangers}{add_header('', rivals, range(300, PEOPLE))}"
+    )
     people = chosen(bank_with_list)
     comparable, agreeing = count_agreeing(bank_with_list, text)
     assert (comparable, agreeing) == (len(people), sum(n < 300 for n in people))

@@ -396,7 +396,10 @@ def mailbox() -> Iterator[socketserver.ThreadingTCPServer]:
 
 
 def test_mail_is_taken_or_refused_by_its_server(tmp_path, mailbox):
-    address = f"mailto://127.0.0.1:{mailbox.server_address[1]}?from=ullage@bank.example&to=soc@bank.example&smtp=127.0.0.1"
+    address = (
+        f"mailto://127.0.0.1:{mailbox.server_address[1]}?from=ullage@bank.example&"
+        "to=soc@bank.example&smtp=127.0.0.1"
+    )
     channel = open_soc(tmp_path, "mail", address)
     channel.service.request_rate_per_sec = 0  # apprise lets five seconds pass between two
     channel.send(TOLD)
@@ -425,7 +428,10 @@ def test_a_kind_takes_its_own_addresses_alone(tmp_path, kind, line):
 
 
 def test_teams_and_mail_addresses_are_those_that_their_owners_show(tmp_path):
-    flow = "https://prod-1.westus.logic.azure.com:443/workflows/643e69f83c8944438d68119179a10a64/triggers/manual/paths/invoke"
+    flow = (
+        "https://prod-1.westus.logic.azure.com:443/workflows/643e69f83c8944438d68119179a10a"
+        "64/triggers/manual/paths/invoke"
+    )
     teams = open_soc(
         tmp_path,
         "teams",

@@ -167,7 +167,9 @@ def pdf_of(*pages: str, font: str = "Helvetica", drawing: bytes = b"", trailer: 
         b"<< /Type /Catalog /Pages 2 0 R >>",
         f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>".encode(),
         f"<< /Type /Font /BaseFont /{font} {how} >>".encode(),
-        f"<< /Type /Font /Subtype /CIDFontType0 /BaseFont /{font} /CIDSystemInfo {info} >>".encode(),  # noqa: E501
+        (
+            f"<< /Type /Font /Subtype /CIDFontType0 /BaseFont /{font} /CIDSystemInfo {info} >>"
+        ).encode(),
     ]
     for n, text in enumerate(pages):
         shown = f"<{text.encode('utf-16-be').hex()}>" if chinese else f"({text})"
@@ -186,7 +188,9 @@ def pdf_of(*pages: str, font: str = "Helvetica", drawing: bytes = b"", trailer: 
     document += f"xref\n0 {len(places) + 1}\n0000000000 65535 f \n".encode() + b"".join(
         b"%010d 00000 n \n" % place for place in places
     )
-    document += f"trailer\n<< /Size {len(places) + 1} /Root 1 0 R {trailer} >>\nstartxref\n{start}\n%%EOF\n".encode()  # noqa: E501
+    document += (
+        f"trailer\n<< /Size {len(places) + 1} /Root 1 0 R {trailer} >>\nstartxref\n{start}\n%%EOF\n"
+    ).encode()
     return bytes(document)
 
 
@@ -214,7 +218,9 @@ def xlsx_of(
         {
             "[Content_Types].xml": b"<Types/>",
             "xl/workbook.xml": (
-                f'<workbook {SHEET_NS} xmlns:r="urn:r"><sheets>{titles}</sheets></workbook>'.encode()  # noqa: E501
+                (
+                    f'<workbook {SHEET_NS} xmlns:r="urn:r"><sheets>{titles}</sheets></workbook>'
+                ).encode()
             ),
             "xl/_rels/workbook.xml.rels": f"<Relationships>{links}</Relationships>".encode(),
             "xl/sharedStrings.xml": f"<sst {SHEET_NS}>{shared}</sst>".encode(),

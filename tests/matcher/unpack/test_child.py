@@ -41,8 +41,10 @@ PARENT = os.getppid()
 before = []
 work = child.work
 def worked(*given, **more):
-    before.extend([repr(sorted(os.environ.keys() - {"LC_CTYPE"})), repr(sorted(map(int, os.listdir("/proc/self/fd")))[:3]),
-                   str(len(os.listdir("/proc/self/fd")))])
+    descriptors = os.listdir("/proc/self/fd")
+    before.append(repr(sorted(os.environ.keys() - {"LC_CTYPE"})))
+    before.append(repr(sorted(map(int, descriptors))[:3]))
+    before.append(str(len(descriptors)))
     return work(*given, **more)
 child.work = worked
 def tried(what):
@@ -53,7 +55,7 @@ def everything(self, kind, body):
 walk.Walk.everything = everything
 %s
 child.main()
-"""  # noqa: E501
+"""
 
 
 @pytest.fixture
@@ -132,10 +134,11 @@ def test_its_limits(child) -> None:
     before = f"""
 import resource; held = []; had = child.seal
 def seal(libc):
-    held.extend(str(resource.getrlimit(getattr(resource, "RLIMIT_" + name))[0]) for name in {list(expected)!r})
+    for name in {list(expected)!r}:
+        held.append(str(resource.getrlimit(getattr(resource, "RLIMIT_" + name))[0]))
     held.append(open("/proc/self/status").read().split("NoNewPrivs:")[1].split()[0])
     return had(libc)
-child.seal = seal"""  # noqa: E501
+child.seal = seal"""
     assert probe(child, "held", before) == [*map(str, expected.values()), "1"]
 
 

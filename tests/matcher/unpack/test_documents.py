@@ -40,7 +40,8 @@ def test_a_workbook_is_lines_of_cells() -> None:
 def test_a_workbook_with_prefixes_and_without_its_directory_of_sheets() -> None:
     sheet = (
         b"<x:worksheet"
-        b' xmlns:x="urn:x"><x:sheetData><x:row><x:c><x:v>15400000001</x:v></x:c></x:row></x:sheetData></x:worksheet>'  # noqa: E501
+        b' xmlns:x="urn:x"><x:sheetData><x:row><x:c><x:v>15400000001</x:v></x:c>'
+        b"</x:row></x:sheetData></x:worksheet>"
     )
     unpacked = out_of(
         builders.zip_of({"[Content_Types].xml": b"", "xl/worksheets/sheet9.xml": sheet})
@@ -53,7 +54,8 @@ def test_what_else_a_workbook_holds() -> None:
         "xl/media/image1.png": PNG,
         "xl/embeddings/x.zip": builders.zip_of({"d.csv": b"15400000002"}),
         "xl/comments1.xml": (
-            b"<comments><comment><text><r><t>154</t></r><r><t>00000003</t></r></text></comment></comments>"
+            b"<comments><comment><text><r><t>154</t></r><r><t>00000003</t></r></text>"
+            b"</comment></comments>"
         ),
         "xl/pivotCache/pivotCacheRecords1.xml": b'<r><s v="15400000004"/><s v="15400000005"/></r>',
         "xl/styles.xml": b"<styleSheet/>",
@@ -103,9 +105,9 @@ def test_a_document_is_paragraphs_and_rows() -> None:
         return "<w:p>" + "".join(f"<w:r><w:t>{text}</w:t></w:r>" for text in texts) + "</w:p>"
 
     cells = "".join(f"<w:tc>{p(text)}</w:tc>" for text in ("张某", "15400000002"))
-    body = (
-        p("154", "00000001")
-        + f"<w:tbl><w:tr>{cells}</w:tr></w:tbl><w:p><w:r><w:tab/><w:t>x</w:t><w:br/></w:r><w:del><w:r>"  # noqa: E501
+    body = p("154", "00000001") + (
+        f"<w:tbl><w:tr>{cells}</w:tr></w:tbl><w:p><w:r><w:tab/><w:t>x</w:t><w:br/>"
+        "</w:r><w:del><w:r>"
     )
     body += "<w:delText>15400000003</w:delText></w:r></w:del></w:p><w:pPr>15400000004</w:pPr>"
     more = {
@@ -123,7 +125,8 @@ def test_a_document_is_paragraphs_and_rows() -> None:
 def test_slides() -> None:
     slide = (
         "<p:sld"
-        f" {builders.DRAWING_NS}><a:p><a:r><a:t>154</a:t></a:r><a:r><a:t>00000001</a:t></a:r></a:p></p:sld>".encode()  # noqa: E501
+        f" {builders.DRAWING_NS}><a:p><a:r><a:t>154</a:t></a:r><a:r><a:t>00000001</a:t>"
+        "</a:r></a:p></p:sld>".encode()
     )
     unpacked = out_of(
         builders.zip_of(
@@ -182,14 +185,22 @@ def test_an_office_file_with_a_password() -> None:
 
 
 XLS = zlib.decompress(base64.b64decode(
-    "eNrtWE1IVFEU/u6dec6MzDhjaaCBDUJWky5CqBBsyiyhGLEMygxsRgcJY4yhTS7KslkGQat+NoYt2mht+qEWRZsWgZILIRDGolWroKiF+jrnvDf5k4IDZhjv"
-    "e9xz7z33nHPP3HPufXfe2GhxdvBx+RQWYR9cmDV9KJjHU1R8uU4ING6a3MzVXiqmg3UFn5cCWWDgReCdh2PI8Z6CxiP3a6LARypncAHNvalkeA3RID7EFftQ"
-    "r9yUexr3qBShTPzaILRT6EahIyL7Uuh+4dwQWk+yWXUao9HmyF47j0/pShkrIqrwVHQ+CGcXSvGW8/jKTWXJGjiQPhc/v84GKtx+DIFC2pRMJdPcD+IBCoE2"
-    "Qk0sVtPYmEUJhXsI380w8C23r1+FHf7a8hWI/3Mh37MM30tBXMy/pd1AP8yzipM5Az8ibh7R6n77nkSGgl4np7hSfX3TqJUtzoWkx9sCJ6g6mqjrpire+qOV"
-    "qs/JLdwLd4x1G0DclyjsLOSTX06K0IKTIiD7x0+0C0FpF8suCpGj0w+/vo8lWqIdwumXt4P1DtnKDsPEVdYg5SIZcQnlkYho7BR6Taxulna50BJKcaqrWkrt"
-    "xuEBkbkuo1U0T61gPLptXns7tTNfjj2ryHyK7qD2cNNUX8nwRHQQlfRO6yJ9fgZQrarVnduM59FcrezTZlJo2R8nj1eHbN9N+0UZxAzvNUKxUKvHq6N+97S9"
-    "VlbPRT2XbUstYUuJLV4dF62XElskPXZkxN9gcdie0X93ZrJg98HLmjVc5PeTN1psapljzqahvcJjj1jail27tvzRljW+B2iywYJ0ps5h9fIBy+bDHNZbPsia"
-    "Yak1c+DAgQMHDhw4+PdQchO1bt98CzPsm5zH/q4zQ2XW+Uzy3+I4eum5SH8pDyFFdRqX8sqfTTBUzpZaoU7ueyHjJM2eRg8S4kdP3vlLN3E1//esWDG0elso"
+    "eNrtWE1IVFEU/u6dec6MzDhjaaCBDUJWky5CqBBsyiyhGLEMygxsRgcJY4yhTS7KslkGQat+NoYt2mht+q"
+        "EWRZsWgZILIRDGolWroKiF+jrnvDf5k4IDZhjv"
+    "e9xz7z33nHPP3HPufXfe2GhxdvBx+RQWYR9cmDV9KJjHU1R8uU4ING6a3MzVXiqmg3UFn5cCWWDgReCdh2"
+        "PI8Z6CxiP3a6LARypncAHNvalkeA3RID7EFftQ"
+    "r9yUexr3qBShTPzaILRT6EahIyL7Uuh+4dwQWk+yWXUao9HmyF47j0/pShkrIqrwVHQ+CGcXSvGW8/jKTW"
+        "XJGjiQPhc/v84GKtx+DIFC2pRMJdPcD+IBCoE2"
+    "Qk0sVtPYmEUJhXsI380w8C23r1+FHf7a8hWI/3Mh37MM30tBXMy/pd1AP8yzipM5Az8ibh7R6n77nkSGgl"
+        "4np7hSfX3TqJUtzoWkx9sCJ6g6mqjrpire+qOV"
+    "qs/JLdwLd4x1G0DclyjsLOSTX06K0IKTIiD7x0+0C0FpF8suCpGj0w+/vo8lWqIdwumXt4P1DtnKDsPEVd"
+        "Yg5SIZcQnlkYho7BR6Taxulna50BJKcaqrWkrt"
+    "xuEBkbkuo1U0T61gPLptXns7tTNfjj2ryHyK7qD2cNNUX8nwRHQQlfRO6yJ9fgZQrarVnduM59FcrezTZl"
+        "Jo2R8nj1eHbN9N+0UZxAzvNUKxUKvHq6N+97S9"
+    "VlbPRT2XbUstYUuJLV4dF62XElskPXZkxN9gcdie0X93ZrJg98HLmjVc5PeTN1psapljzqahvcJjj1jail"
+        "27tvzRljW+B2iywYJ0ps5h9fIBy+bDHNZbPsia"
+    "Yak1c+DAgQMHDhw4+PdQchO1bt98CzPsm5zH/q4zQ2XW+Uzy3+I4eum5SH8pDyFFdRqX8sqfTTBUzpZaoU"
+        "7ueyHjJM2eRg8S4kdP3vlLN3E1//esWDG0elso"
     "3/ln8/HzL8//C12mCFE="
 ))  # fmt: skip
 """Made with xlwt: two sheets, text, numbers, truth and a date."""
@@ -337,7 +348,8 @@ def test_a_formula_without_its_value_and_what_stands_beside_the_cells() -> None:
     sheet = (
         '<worksheet><sheetData><row r="1"><c r="A1"><f>"1540000"&amp;"0001"</f></c>'
         '<c r="B1"><f>1+1</f><v>2</v></c></row></sheetData>'
-        "<dataValidations><dataValidation><formula1>15400000002</formula1></dataValidation></dataValidations>"
+        "<dataValidations><dataValidation><formula1>15400000002</formula1>"
+        "</dataValidation></dataValidations>"
         "<headerFooter><oddHeader>&amp;C15400000003</oddHeader></headerFooter></worksheet>"
     )
     read = b"".join(worksheet([sheet.encode()], [])).decode()
@@ -444,7 +456,9 @@ def test_no_word_of_custom_xml_is_lost_wherever_it_is_cut(parts: list[str]) -> N
 def test_no_line_of_a_long_header_is_lost() -> None:
     fields = "".join(f"X-{number}: {15400000000 + number}\n" for number in range(5000))
     unpacked = out_of(
-        f"From: a@example.com\nMIME-Version: 1.0\nMessage-ID: <a@example.com>\n{fields}\nhello".encode()  # noqa: E501
+        (
+            f"From: a@example.com\nMIME-Version: 1.0\nMessage-ID: <a@example.com>\n{fields}\nhello"
+        ).encode()
     )
     read = "".join(unpacked.texts.values())
     assert all(str(15400000000 + number) in read for number in range(5000))

@@ -66,7 +66,10 @@ def test_quoted_printable_needs_no_header(encoding: str) -> None:
 
 def test_a_card_of_an_old_phone_is_read() -> None:
     name = quopri.encodestring("张某某".encode()).decode()
-    card = f"BEGIN:VCARD\nVERSION:2.1\nN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:{name}\nTEL;CELL:15400000001\nEND:VCARD\n"  # noqa: E501
+    card = (
+        f"BEGIN:VCARD\nVERSION:2.1\nN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:{name}\n"
+        "TEL;CELL:15400000001\nEND:VCARD\n"
+    )
     unpacked = out_of(card.encode())
     assert "ENCODING=QUOTED-PRINTABLE:张某某\nTEL;CELL:15400000001" in unpacked.texts[""]
 

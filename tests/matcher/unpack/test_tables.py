@@ -13,7 +13,10 @@ ROWS = [
     ["张某", "15400000001", 15400000003, 15400000005.0],
     ["李某", "15400000002", 15400000004, 1.5],
 ]
-LINES = "c0\tc1\tc2\tc3\n张某\t15400000001\t15400000003\t15400000005\n李某\t15400000002\t15400000004\t1.5\n"  # noqa: E501
+LINES = (
+    "c0\tc1\tc2\tc3\n张某\t15400000001\t15400000003\t15400000005\n"
+    "李某\t15400000002\t15400000004\t1.5\n"
+)
 TABLES: dict[str, Callable[[list[list[object]]], bytes]] = {
     "parquet": builders.parquet_of,
     "parquet, zstd": lambda rows: builders.parquet_of(rows, "zstd"),

@@ -500,9 +500,10 @@ def test_a_database_is_read_whatever_it_asks_to_run(bank: Context) -> None:
     hostile = """
         CREATE TABLE bad (x, y AS (hex(zeroblob(450000000))) VIRTUAL);
         INSERT INTO bad VALUES (1);
-        CREATE VIEW v AS WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT n FROM c;
+        CREATE VIEW v AS
+            WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT n FROM c;
         CREATE TRIGGER t AFTER INSERT ON bad BEGIN DELETE FROM clients; END;
-    """  # noqa: E501
+    """
     unpacked = out_of(builders.sqlite_of([["15400000001"]], more=hostile))
     assert unpacked.members["!/clients"] == b"c0\n15400000001\n"
     assert unpacked.outcomes == [("!/bad", "memory")]
