@@ -28,7 +28,7 @@ KEYWORDS = {
     "gettext": None,
     "ngettext": (1, 2),
     "Phrase": None,
-    "marked": None,
+    "mark_for_translation": None,
     "QueryError": None,
     "LimitedError": None,
 }

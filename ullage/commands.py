@@ -26,7 +26,7 @@ from ullage.errors import ConfigError, Exit, FaultsError, list_faults
 from ullage.files import output
 from ullage.files.atomic_write import take_lock
 from ullage.runtime import dead_letters, service, supervisor
-from ullage.runtime.stages import registered
+from ullage.runtime.stages import load_entries
 from ullage.security import keys
 from ullage.settings import FILE, Context
 
@@ -104,7 +104,7 @@ def _more_roles(context: Context) -> list[Callable[[], list[str]]]:
 
     Each installed stage may provide one.
     """
-    return [roles_of(context) for _, roles_of in registered(MORE)]
+    return [roles_of(context) for _, roles_of in load_entries(MORE)]
 
 
 def _list_configured_commands(more: Iterable[Callable[[], list[str]]]) -> list[str]:
@@ -136,7 +136,7 @@ def status(
         if only
         else (*supervisor.ROLES, *_list_configured_commands(_more_roles(ctx.obj)))
     ):
-        state = service.of(ctx.obj.settings, words)
+        state = service.read_state(ctx.obj.settings, words)
         ready = ready and state == service.READY
         typer.echo(
             json.dumps({"role": words, "state": state}) if as_json else f"{words:<18}{state}"
@@ -146,7 +146,7 @@ def status(
 
 def _parts(context: Context) -> Iterator[setup.Part]:
     """Yield the parts that the installed stages want inspected."""
-    for _, parts in registered(CHECKS):
+    for _, parts in load_entries(CHECKS):
         yield from parts(context)
 
 
@@ -155,7 +155,7 @@ def _faults_of_files(context: Context) -> Iterator[str]:
 
     A stage lists these files first among its parts.
     """
-    for _, parts in registered(CHECKS):
+    for _, parts in load_entries(CHECKS):
         for what, look in parts(context):
             if what not in FILES:
                 break

@@ -34,7 +34,7 @@ from ullage.errors import ConfigError, FaultsError, RecordError
 from ullage.files.atomic_write import write_whole
 from ullage.lookup import list_index as recorded
 from ullage.lookup.erased_customers import EVERYBODY, FOLDER, SETTLED, tombstone
-from ullage.runtime.stages import registered
+from ullage.runtime.stages import load_entries
 from ullage.security import keys
 from ullage.settings import Context
 from ullage.settings.tenants import find_tenants, require_tenant
@@ -184,7 +184,7 @@ def _find_erasable_tenants(context: Context) -> set[str]:
 
 
 def _parts(context: Context) -> Iterator[ErasureStage]:
-    for _, parts in registered(GROUP):
+    for _, parts in load_entries(GROUP):
         yield from parts(context)
 
 

@@ -82,7 +82,7 @@ class InventoryRecord(BaseModel):
     signature: str = ""
     """Signature of the digest and the neighbours."""
 
-    def signed(self, key: bytes) -> InventoryRecord:
+    def sign(self, key: bytes) -> InventoryRecord:
         """Return this record with digest and signature under `key`."""
         digest = _hmac(key, [self.service, self.number, dict(sorted(self.parts.items()))])
         signature = _hmac(key, [digest, dict(sorted(self.neighbours.items()))])
@@ -199,7 +199,7 @@ class Inventory:
         """
         return sorted(part for part in self.parts() if not self._exists(part))
 
-    def unlisted(self) -> list[str]:
+    def find_unlisted(self) -> list[str]:
         """Return parts that are present and not listed, sorted.
 
         Public halves belong to another host and are left out.
@@ -235,7 +235,7 @@ class Inventory:
         if faults := self.faults(LISTS):
             raise ConfigError("; ".join(faults))
 
-    def lost(self, part: str) -> list[str]:
+    def find_lost(self, part: str) -> list[str]:
         """Return the missing parts that `part` names: a part, a folder of parts, or an inventory.
 
         ConfigError where nothing of that name is missing.
@@ -300,14 +300,14 @@ class Inventory:
         keys = {name: self._key(name, make=True) for name in records}
         for name in changed:
             renumbered = records[name].model_copy(update={"number": records[name].number + 1})
-            records[name] = renumbered.signed(keys[name])
+            records[name] = renumbered.sign(keys[name])
         for name in sorted(records, key=lambda name: name not in changed):
             copies = {
                 neighbour: (record.number, record.digest)
                 for neighbour, record in records.items()
                 if neighbour != name
             }
-            signed = records[name].model_copy(update={"neighbours": copies}).signed(keys[name])
+            signed = records[name].model_copy(update={"neighbours": copies}).sign(keys[name])
             write_whole(signed.model_dump_json().encode() + b"\n", self._path(name))
 
     def _path(self, service: str) -> Path:
@@ -357,7 +357,7 @@ class Inventory:
             record = InventoryRecord.model_validate_json(json.dumps(content))
         except ValidationError:
             raise CorruptError(f"inventory {path} is damaged: {cure}") from None
-        signed = record.signed(self._key(path.stem))
+        signed = record.sign(self._key(path.stem))
         matches = hmac.compare_digest(
             record.digest + record.signature, signed.digest + signed.signature
         )

@@ -54,7 +54,7 @@ class Phrase:
 
 def _render_value(value: object, translate: Callable[[str], str], zone: tzinfo | None) -> object:
     if isinstance(value, tuple):
-        return translate(marked(", ")).join(
+        return translate(mark_for_translation(", ")).join(
             str(_render_value(item, translate, zone)) for item in value
         )
     if isinstance(value, datetime):
@@ -62,7 +62,7 @@ def _render_value(value: object, translate: Callable[[str], str], zone: tzinfo |
     return value.render(translate, zone) if isinstance(value, Phrase) else value
 
 
-def marked(text: str) -> str:
+def mark_for_translation(text: str) -> str:
     """Return `text` unchanged, and mark it for translation.
 
     For tables whose texts stay strings until they are shown.

@@ -72,7 +72,7 @@ class _ClockRecord(BaseModel):
     )
     sha256: str = ""
 
-    def summed(self) -> _ClockRecord:
+    def with_digest(self) -> _ClockRecord:
         """Return this record with its digest."""
         bare = self.model_copy(update={"sha256": ""})
         return bare.model_copy(
@@ -199,9 +199,9 @@ class ClockReading:
         is_agreed = not reading.is_suspended and (
             not same or elapsed - self.agreed[1] >= AGREED_SECONDS
         )
-        return reading.accepted() if is_agreed else reading
+        return reading.with_accepted_clock() if is_agreed else reading
 
-    def accepted(self) -> ClockReading:
+    def with_accepted_clock(self) -> ClockReading:
         """Return this reading with the wall clock accepted as right from now on."""
         return ClockReading(
             self.wall, self.boot, self.uptime, (self.wall, self.elapsed), self.spans
@@ -297,7 +297,7 @@ class RunningTime:
         """Return a reading of both clocks without storing it."""
         return self._next(self._before())
 
-    def believed(self) -> Clock:
+    def deadline_clock(self) -> Clock:
         """Return a clock for deadlines that cannot be undone.
 
         While the clocks disagree it shows the earlier of both.
@@ -313,7 +313,7 @@ class RunningTime:
         with disk_errors(), self._alone():
             reading = self._next(self._before())
             accepted = (
-                reading.accepted()
+                reading.with_accepted_clock()
                 if reading.spans
                 else ClockReading.first(reading.wall, reading.uptime, reading.boot)
             )
@@ -353,7 +353,7 @@ class RunningTime:
             record = _ClockRecord.model_validate_json(content)
         except ValidationError:
             record = None
-        if record is None or record != record.summed():
+        if record is None or record != record.with_digest():
             return ClockReading(0.0, "", 0.0, (0.0, 0.0), ())
         spans = tuple(Span(*span) for span in record.spans)
         return ClockReading(spans[-1].end, record.boot, record.uptime, record.agreed, spans)
@@ -362,4 +362,4 @@ class RunningTime:
         record = _ClockRecord(
             boot=reading.boot, uptime=reading.uptime, agreed=reading.agreed, spans=reading.spans
         )
-        write_whole(record.summed().model_dump_json().encode(), self.path, lasts=False)
+        write_whole(record.with_digest().model_dump_json().encode(), self.path, lasts=False)

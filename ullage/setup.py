@@ -110,7 +110,7 @@ def initialise(context: Context, *, second_person: bool = True) -> Iterator[str]
     yield from _make_signers_and_desks(context)
     context.inventory.enter_all({FILE: "", SITES: ""})
     # a person copied a key here, or a crash came before the entry
-    for part in context.inventory.unlisted():
+    for part in context.inventory.find_unlisted():
         name = part.removeprefix(PART_KEYS)
         context.inventory.enter(part, context.keys.read_check_value(name) if name != part else "")
         yield f"entered {part} in the inventory"
@@ -407,7 +407,7 @@ def accept_loss(context: Context, part: str, reason: str) -> str:
     """
     if not reason.strip():
         raise ConfigError("--accept-loss needs --reason TEXT: why is it not restored?")
-    lost, trail = context.inventory.lost(part), context.trail()
+    lost, trail = context.inventory.find_lost(part), context.trail()
     if part.partition("/")[0] == INVENTORY:
         context.inventory.renew()
         lost_first = lost_later = list[str]()
@@ -427,7 +427,7 @@ def _inventory(context: Context) -> str:
     """Return how many parts are here; FaultsError names everything that is missing."""
     if faults := context.inventory.faults():
         raise FaultsError(faults)
-    if unlisted := context.inventory.unlisted():
+    if unlisted := context.inventory.find_unlisted():
         enter = (
             "`ullage init` enters what you copied here or a crash left so; otherwise find out who"
             " made it"

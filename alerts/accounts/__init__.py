@@ -13,40 +13,44 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from ullage.errors import UllageError
-from ullage.phrase import Phrase, marked
+from ullage.phrase import Phrase, mark_for_translation
 
 PERMISSIONS: Mapping[str, str] = {
-    "incident.read": marked("view incidents (people only by pseudonym)"),
-    "incident.decide": marked("acknowledge, confirm, note, record a report"),
-    "incident.assign": marked("assign incidents"),
-    "incident.close": marked("resolve incidents or mark them as false positive"),
-    "incident.export": marked("export incidents, without the people in them"),
-    "customers.export": marked("export the customer pseudonyms of an incident"),
-    "references.ask": marked("request the customer references of an incident"),
-    "references.approve": marked("approve or refuse such requests of others"),
-    "address.reveal": marked("reveal the address of a post"),
-    "seller.find": marked("find a seller by name"),
-    "deadline.waive": marked(
+    "incident.read": mark_for_translation("view incidents (people only by pseudonym)"),
+    "incident.decide": mark_for_translation("acknowledge, confirm, note, record a report"),
+    "incident.assign": mark_for_translation("assign incidents"),
+    "incident.close": mark_for_translation("resolve incidents or mark them as false positive"),
+    "incident.export": mark_for_translation("export incidents, without the people in them"),
+    "customers.export": mark_for_translation("export the customer pseudonyms of an incident"),
+    "references.ask": mark_for_translation("request the customer references of an incident"),
+    "references.approve": mark_for_translation("approve or refuse such requests of others"),
+    "address.reveal": mark_for_translation("reveal the address of a post"),
+    "seller.find": mark_for_translation("find a seller by name"),
+    "deadline.waive": mark_for_translation(
         "waive a report, and confirm or refuse what others do that ends a reporting deadline"
     ),
-    "notification.approve": marked("decide whether affected people may be notified"),
-    "person.check": marked("ask whether a person is exposed"),
-    "exposure.ask": marked("ask whether customer pseudonyms are exposed (risk engine)"),
-    "outcome.report": marked("report outcomes of fraud cases"),
-    "file.assess": marked("assess files"),
-    "coverage.read": marked("view coverage"),
-    "coverage.explain": marked("explain coverage gaps"),
-    "noise.read": marked("view suppressed incidents and benign posts"),
-    "noise.change": marked("add and lift suppressions"),
-    "rules.change": marked("activate rules and lexicons"),
-    "watchlist.read": marked("view the state of customer lists, without their customers"),
-    "channel.read": marked("view notification channels and recipients"),
-    "evidence.read": marked("view the list of evidence"),
-    "evidence.hold": marked("put incidents on hold, and end holds"),
-    "evidence.open": marked("open or export evidence with the keys of two officers"),
-    "audit.read": marked("read the audit log"),
-    "account.read": marked("view accounts and API tokens"),
-    "account.manage": marked("create, change and disable accounts and API tokens"),
+    "notification.approve": mark_for_translation("decide whether affected people may be notified"),
+    "person.check": mark_for_translation("ask whether a person is exposed"),
+    "exposure.ask": mark_for_translation(
+        "ask whether customer pseudonyms are exposed (risk engine)"
+    ),
+    "outcome.report": mark_for_translation("report outcomes of fraud cases"),
+    "file.assess": mark_for_translation("assess files"),
+    "coverage.read": mark_for_translation("view coverage"),
+    "coverage.explain": mark_for_translation("explain coverage gaps"),
+    "noise.read": mark_for_translation("view suppressed incidents and benign posts"),
+    "noise.change": mark_for_translation("add and lift suppressions"),
+    "rules.change": mark_for_translation("activate rules and lexicons"),
+    "watchlist.read": mark_for_translation(
+        "view the state of customer lists, without their customers"
+    ),
+    "channel.read": mark_for_translation("view notification channels and recipients"),
+    "evidence.read": mark_for_translation("view the list of evidence"),
+    "evidence.hold": mark_for_translation("put incidents on hold, and end holds"),
+    "evidence.open": mark_for_translation("open or export evidence with the keys of two officers"),
+    "audit.read": mark_for_translation("read the audit log"),
+    "account.read": mark_for_translation("view accounts and API tokens"),
+    "account.manage": mark_for_translation("create, change and disable accounts and API tokens"),
 }
 """Every permission and what it allows. Checking any other name is a programming error."""
 _STATE = frozenset("coverage.read watchlist.read channel.read noise.read".split())

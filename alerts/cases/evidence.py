@@ -96,7 +96,9 @@ def _open_item(
 ) -> OpenedEvidence:
     head = item.head
     try:
-        manifest, body = decode(open_sealed(vault.sealed(item), head.place, head.officers, keys))
+        manifest, body = decode(
+            open_sealed(vault.read_sealed(item), head.place, head.officers, keys)
+        )
     except CorruptError:
         trail.append(
             "evidence.refused",

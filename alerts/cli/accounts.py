@@ -106,7 +106,7 @@ def add(
 
 
 @user.command("list")
-def listed(
+def list_accounts(
     ctx: typer.Context,
     as_json: AsJson = False,
     tokens: Annotated[

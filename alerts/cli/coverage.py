@@ -72,7 +72,7 @@ def show(
         raise typer.Exit(Exit.FAILED)
     raise typer.Exit(
         Exit.GAP
-        if window.unexplained()
+        if window.find_unexplained()
         else Exit.DONE
         if window.is_accounted_for
         else Exit.NO_VERDICT
@@ -144,7 +144,7 @@ def _print(
     if beginning := view.describe_beginning(window):
         typer.echo(beginning.render(str, zone))
     typer.echo(view.format_totals(window))
-    if bare := window.unexplained():
+    if bare := window.find_unexplained():
         first = bare[0]
         when = [at.astimezone(zone).strftime("%Y-%m-%dT%H:%M") for at in (first.since, first.until)]
         what = (

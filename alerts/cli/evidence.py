@@ -120,7 +120,7 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
 
     Nothing is opened.
     """
-    items, faults = vault_of(ctx.obj).looked_through()
+    items, faults = vault_of(ctx.obj).scan()
     with contextlib.closing(open_configured_store(ctx.obj)) as store:
         sightings = store.mget(Sighting, {item.head.finding for item in items})
     incidents = {id_: sighting.incident for id_, sighting in sightings.items()}

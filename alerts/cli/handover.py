@@ -110,17 +110,17 @@ def _rows_table(
             spaced(item.status),
             cell(heading(row.incident)),
             cell(item.assignee or "–"),
-            left_words(item.left(now)),
+            format_time_left(item.time_left(now)),
             ", ".join(map(str, why)),
         )
     return shown
 
 
-def left_words(left: timedelta | None) -> str:
+def format_time_left(time_left: timedelta | None) -> str:
     """Return the time left, or by how much it has passed; "–" if nothing is due."""
-    if left is None:
+    if time_left is None:
         return "–"
-    seconds = left.total_seconds()
+    seconds = time_left.total_seconds()
     return str(duration(seconds)) if seconds >= 0 else f"past {duration(-seconds)}"
 
 

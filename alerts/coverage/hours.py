@@ -220,7 +220,7 @@ class CoverageWindow:
             (gap for row in self.rows for gap in row.gaps), key=lambda gap: (gap.since, gap.site)
         )
 
-    def unexplained(self) -> list[Gap]:
+    def find_unexplained(self) -> list[Gap]:
         """Return the gaps without an explanation."""
         return [gap for gap in self.gaps() if gap.explained is None]
 
@@ -242,7 +242,7 @@ class CoverageWindow:
         return judge(
             CoverageEvidence(
                 covered=sum([cell.seen for cell in cells]),
-                missed=len(self.unexplained()),
+                missed=len(self.find_unexplained()),
                 pending=len(self.pending()),
                 imported=len([row for row in self.rows if row.unwatched == IMPORTED]),
             )
@@ -253,7 +253,7 @@ class CoverageWindow:
         """Whether all of it is covered, or every gap is explained."""
         is_known = self.begins is None and not any(row.is_blind_now for row in self.rows)
         return is_known and (
-            is_covered(self.level) or (bool(self.gaps()) and not self.unexplained())
+            is_covered(self.level) or (bool(self.gaps()) and not self.find_unexplained())
         )
 
 
@@ -281,7 +281,7 @@ class _Slots:
         while self.last is not None and self.last.at + DAY < day.at and not self.last.is_over():
             self.add(self.last.next_day())
         self.extend_to(_to_slot(day.at) - self.first)
-        self.letters += day.filled_letters()
+        self.letters += day.fill_letters()
         self.posts += day.posts
         self.last = day
 
@@ -356,7 +356,7 @@ class Recount:
         self._due = self.clock.monotonic() + RECOUNT_SECONDS
         now = self.clock.now()
         window = read_coverage(self.store, now - DAY, now, now, cells=False)
-        self.tell(len({gap.site for gap in window.unexplained() if not gap.is_first_reading}))
+        self.tell(len({gap.site for gap in window.find_unexplained() if not gap.is_first_reading}))
 
 
 def _find_beginning(

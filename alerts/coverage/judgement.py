@@ -69,7 +69,7 @@ def is_uncovered(level: Level) -> bool:
     return level == "uncovered"
 
 
-def is_imported_only(level: Level) -> bool:
+def has_only_imports(level: Level) -> bool:
     """Return whether there is only imported content, so that no site can have gaps."""
     return level == "imported"
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from alerts.coverage.judgement import CoverageEvidence, Level, is_imported_only, is_trusted, judge
+from alerts.coverage.judgement import CoverageEvidence, Level, has_only_imports, is_trusted, judge
 from alerts.records import Background, CollectorHeartbeat, Incident, Sighting
 from alerts.store import DocumentFilter, IncidentStore
 from ullage.clock import Clock
@@ -119,7 +119,7 @@ class MonitoringStatus:
     @property
     def is_imported_only(self) -> bool:
         """Whether there is only imported content."""
-        return is_imported_only(self.level)
+        return has_only_imports(self.level)
 
     @property
     def has_collected(self) -> bool:

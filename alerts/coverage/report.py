@@ -22,7 +22,7 @@ from alerts.coverage.hours import (
     CoverageWindow,
     read_coverage,
 )
-from alerts.coverage.judgement import is_covered, is_imported_only
+from alerts.coverage.judgement import has_only_imports, is_covered
 from alerts.coverage.signed_days import ROLE, DayCheck, check_days, open_stamper
 from alerts.coverage.view import read_time
 from alerts.deadlines.schedule import FRESH, count_reports, read_known_until
@@ -35,7 +35,7 @@ from ullage import __version__
 from ullage.audit import Trail
 from ullage.display import safe
 from ullage.errors import ConfigError
-from ullage.phrase import Phrase, marked
+from ullage.phrase import Phrase, mark_for_translation
 from ullage.records.heartbeat import WHY
 from ullage.security import keys
 from ullage.security.signing import END, TOPIC, Signer, sign_report
@@ -97,7 +97,9 @@ def render_report(
         _template_values(window, sheets, origin), lang=TAGS[origin.language]
     )
     if signer is None:
-        unsigned = translations.gettext(marked("NOT SIGNED: the key of alert is missing here."))
+        unsigned = translations.gettext(
+            mark_for_translation("NOT SIGNED: the key of alert is missing here.")
+        )
         return f'{text}\n<p class="signed">{unsigned}</p>{END}'
     return sign_report(text, signer)
 
@@ -180,7 +182,7 @@ def _judge(window: CoverageWindow, sheets: Sequence[DayCheck]) -> tuple[str, Phr
         return "bad", Phrase(
             "The coverage log was changed after it was signed: this report proves nothing."
         )
-    if bare := len(window.unexplained()):
+    if bare := len(window.find_unexplained()):
         single = Phrase("1 unexplained coverage gap.")
         return "bad", single if bare == 1 else Phrase(
             "%(gaps)s unexplained coverage gaps.", gaps=bare
@@ -197,7 +199,7 @@ def _judge_without_gaps(window: CoverageWindow) -> tuple[str, Phrase]:
 
     The verdict is good only where something was read.
     """
-    if is_imported_only(window.level):
+    if has_only_imports(window.level):
         return "open", Phrase("No site was read: there is only what other programs import.")
     if not is_covered(window.level):
         return "bad", Phrase("Nothing to monitor: no site was to be read.")

@@ -26,7 +26,7 @@ from alerts.store import DocumentFilter, IncidentStore
 from ullage import log
 from ullage.clock import Clock
 from ullage.errors import ConfigError, RecordError
-from ullage.phrase import Phrase, marked
+from ullage.phrase import Phrase, mark_for_translation
 from ullage.security import keys
 from ullage.security.signing import Signer, Verifier
 from ullage.settings import Context
@@ -191,7 +191,7 @@ class Sheets:
         sheet = DaySheet(
             id=_sheet_id(day, number), day=day, at=now, sites=sites, digest=digest,
             signer=self.signer.name,
-            signature="", unstamped=marked("no authority is configured"),
+            signature="", unstamped=mark_for_translation("no authority is configured"),
         )  # fmt: skip
         sheet = sheet.model_copy(
             update={"signature": self.signer.sign(PURPOSE, *_parts_to_sign(sheet))}

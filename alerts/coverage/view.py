@@ -295,7 +295,7 @@ def compute_totals(window: CoverageWindow) -> Mapping[str, Any]:
         "gap_minutes": sum([cell.blind for cell in cells if cell.has_gap]),
         "posts": sum([cell.posts for cell in cells]),
         "gaps": len(window.gaps()),
-        "unexplained": len(window.unexplained()),
+        "unexplained": len(window.find_unexplained()),
         "pending": [row.site for row in window.pending()],
         "short_lived": [row.site for row in window.rows if row.is_short_lived],
         "unwatched": {row.site: row.unwatched for row in window.rows if row.unwatched},

@@ -36,7 +36,7 @@ from ullage.errors import ConfigError
 from ullage.files.rule_files import load_shipped
 from ullage.files.validation import quote_word
 from ullage.lookup.values import identifier_in
-from ullage.phrase import Phrase, marked
+from ullage.phrase import Phrase, mark_for_translation
 from ullage.settings import Tenant
 
 
@@ -252,12 +252,12 @@ def check_regimes(tenants: Mapping[str, Tenant]) -> None:
 
 MAX_REFERENCE = 64
 CHANNELS: Mapping[str, tuple[str, str]] = {
-    "portal": (marked("the authority's portal"), "监管报送系统"),
-    "email": (marked("email"), "电子邮件"),
-    "phone": (marked("telephone"), "电话"),
-    "fax": (marked("fax"), "传真"),
-    "letter": (marked("letter"), "书面函件"),
-    "person": (marked("in person"), "当面"),
+    "portal": (mark_for_translation("the authority's portal"), "监管报送系统"),
+    "email": (mark_for_translation("email"), "电子邮件"),
+    "phone": (mark_for_translation("telephone"), "电话"),
+    "fax": (mark_for_translation("fax"), "传真"),
+    "letter": (mark_for_translation("letter"), "书面函件"),
+    "person": (mark_for_translation("in person"), "当面"),
 }
 """How a report may have been sent, in English and Chinese."""
 

@@ -14,7 +14,7 @@ from alerts.deadlines.outstanding import Duty
 from alerts.records import Decision
 from ullage.display import moment, safe
 from ullage.display.decide import Decide
-from ullage.phrase import Phrase, marked
+from ullage.phrase import Phrase, mark_for_translation
 
 
 def duration(seconds: float | None) -> Phrase:
@@ -35,10 +35,10 @@ def duration(seconds: float | None) -> Phrase:
 
 
 STAGES = {
-    "brief": (marked("brief report"), "简要报告"),
-    "first": (marked("first report"), "首次报告"),
-    "written": (marked("written report"), "书面报告"),
-    "final": (marked("final report"), "总结报告"),
+    "brief": (mark_for_translation("brief report"), "简要报告"),
+    "first": (mark_for_translation("first report"), "首次报告"),
+    "written": (mark_for_translation("written report"), "书面报告"),
+    "final": (mark_for_translation("final report"), "总结报告"),
 }
 SINCE = {
     "first_seen": ("it is first seen", "首次发现"),

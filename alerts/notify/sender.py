@@ -649,7 +649,7 @@ def open_notifier(
         muted,
         duties,
         was_told,
-        context.running_time.believed(),
+        context.running_time.deadline_clock(),
     )
     leases: list[Lease] = []
     senders = []

@@ -51,7 +51,7 @@ class SiteDay(Document):
         cell = self.cells[hour]
         return cell * SLOTS if len(cell) == 1 else cell
 
-    def filled_letters(self) -> str:
+    def fill_letters(self) -> str:
         """Return all letters of the day; states that last are carried on until the next report."""
         letters = "".join([cell * SLOTS if len(cell) == 1 else cell for cell in self.cells])
         filled = STAYED.sub(lambda found: found[1] * len(found[0]), self.before + letters)

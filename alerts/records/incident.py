@@ -285,7 +285,7 @@ class WorkItem(Document):
         """Return the texts of the incident."""
         return self.texts
 
-    def left(self, now: datetime) -> timedelta | None:
+    def time_left(self, now: datetime) -> timedelta | None:
         """Return the time until it is due, negative after that; None without a due date."""
         return self.due_at - now if self.due_at else None
 

@@ -158,7 +158,7 @@ def run_alert(context: Context, *, once: bool) -> None:
         stack.callback(release)
         recount_due = make_due_recount(context, book, registry)
         recounts = (recount_due, watching(context, metrics.revealed.set))
-        believed = context.running_time.believed()
+        believed = context.running_time.deadline_clock()
         mutes = mute_filter(replace(book.duties, clock=believed))
         notifier = open_notifier(context, store, registry, mutes, book.mark_changed)
         stack.callback(notifier.close)

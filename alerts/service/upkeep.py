@@ -313,9 +313,7 @@ def _report_evidence(context: Context, findings: Collection[str]) -> Iterator[Er
 
     It is proof of a crime against everybody in it, and expires on its own.
     """
-    items = [
-        item for item in _open_vault(context).looked_through()[0] if item.head.finding in findings
-    ]
+    items = [item for item in _open_vault(context).scan()[0] if item.head.finding in findings]
     if items:
         last = max(item.head.sealed_at for item in items) + timedelta(
             days=context.settings.evidence.days

@@ -132,7 +132,7 @@ class Judge:
 
         async def send(writer: asyncio.StreamWriter) -> None:
             async for chunk in chunks:
-                writer.write(assessing.framed(chunk))
+                writer.write(assessing.to_frame(chunk))
                 await writer.drain()
 
         return await self._submit(question, send)
@@ -144,7 +144,7 @@ class Judge:
 
         async def send(writer: asyncio.StreamWriter) -> None:
             for finding in findings:
-                writer.write(assessing.framed(json.dumps(finding).encode()))
+                writer.write(assessing.to_frame(json.dumps(finding).encode()))
                 await writer.drain()
 
         return (
@@ -178,7 +178,7 @@ class Judge:
             async with self._connect(question) as (reader, writer), _limit_time():
                 await _wait_for_turn(reader)
                 writer.write(
-                    assessing.framed("\n".join(pseudonyms).encode()) + assessing.framed(b"")
+                    assessing.to_frame("\n".join(pseudonyms).encode()) + assessing.to_frame(b"")
                 )
                 await writer.drain()
                 while "done" not in (line := await _read_line(reader)):
@@ -199,7 +199,7 @@ class Judge:
             # why match hung up stands in what it said before
             with contextlib.suppress(ConnectionError):
                 await send(writer)
-                writer.write(assessing.framed(b""))
+                writer.write(assessing.to_frame(b""))
                 await writer.drain()
             return await _read_assessment(reader)
 
@@ -214,7 +214,7 @@ class Judge:
             except OSError:
                 raise NotJudgedError(AWAY) from None
         try:
-            writer.write(assessing.framed(question.model_dump_json().encode()))
+            writer.write(assessing.to_frame(question.model_dump_json().encode()))
             yield reader, writer
         finally:
             writer.close()

@@ -241,7 +241,7 @@ def _take_file(feed: IntakeWriter, path: Path, read: Lines) -> tuple[int, int]:
 def _watch(context: Context, folder: Path, remove: bool, read: Lines) -> None:
     """Read the files that are put into `folder` until the process is told to stop."""
     # unlike a clock that was set ahead, this one never makes a half-written file look complete
-    watched = WatchedFolder(folder, context.running_time.believed(), remove)
+    watched = WatchedFolder(folder, context.running_time.deadline_clock(), remove)
     registry = new_registry("ingest")
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(running("ingest", registry, None, context))

@@ -21,7 +21,7 @@ from ullage.bus import CAPTURES, Publisher
 from ullage.clock import Backoff, Clock
 from ullage.errors import ConfigError, UnavailableError
 from ullage.records import Capture
-from ullage.runtime.worker import patiently
+from ullage.runtime.worker import run_until_answered
 from ullage.security import keys
 from ullage.security.signing import Signer
 from ullage.settings import SITES, Context
@@ -131,7 +131,7 @@ class IntakeWriter:
         """
         if self._waiting:
             append = partial(self.outbox().append, self._waiting)
-            if not patiently("ingest", append, self.stop, Backoff()):
+            if not run_until_answered("ingest", append, self.stop, Backoff()):
                 raise UnavailableError(
                     "stopped while the bus was unreachable: the last posts read were not stored"
                 )

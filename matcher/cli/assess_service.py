@@ -215,7 +215,7 @@ def _pour(
                 )
             queue.hold(mine, len(some))
             write_all(held, some)
-    write_all(held, assessing.framed(b"") if framed else b"")
+    write_all(held, assessing.to_frame(b"") if framed else b"")
 
 
 @dataclass(slots=True)

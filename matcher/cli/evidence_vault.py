@@ -36,7 +36,7 @@ from ullage.monitoring.metrics import OTHER
 from ullage.records import CAPTURE_SCHEMA, FINDING_SCHEMA, Capture, Finding
 from ullage.records import heartbeat as beats
 from ullage.records.heartbeat import Heartbeat
-from ullage.runtime.dead_letters import taken_at
+from ullage.runtime.dead_letters import find_taken_time
 from ullage.runtime.worker import Bug, attempt
 from ullage.security.capture_seal import CaptureOpener
 from ullage.security.sealing import SealOpener
@@ -65,7 +65,9 @@ class Reception:
             raise RecordError("schema")
         plain, grant = self._captures.open(record.value, record.headers.get("key_id", ""))
         capture = Capture.decode(plain, schema)
-        first = taken_at(CAPTURES, record.headers, record.value, record.timestamp, self._opener)
+        first = find_taken_time(
+            CAPTURES, record.headers, record.value, record.timestamp, self._opener
+        )
         if grant is not None and grant.covers(capture.site, first):
             return capture
         self._unknown()
@@ -247,7 +249,7 @@ class Keeper:
         if self.vault.root.is_dir():
             self.vault.expire(self.context.settings.evidence.days, self.context.running_time.read())
             self._size = self.vault.size()
-            kept, faults = self.vault.looked_through()
+            kept, faults = self.vault.scan()
             self.metrics.kept.set(len(kept) + len(faults))
             for fault in faults:
                 log.get("match").error("evidence_damaged", error=str(fault))

@@ -45,7 +45,7 @@ from matcher.columns.bitset import (
     windows,
 )
 from matcher.detect.candidates import Segment, cut, every
-from ullage.identifiers import glued_words
+from ullage.identifiers import list_glued_words
 from ullage.lookup.values import FORM_OF_LENGTH
 
 SHORTEST, LONGEST = 11, 19
@@ -140,7 +140,7 @@ def _list_glued_words() -> tuple[Words, npt.NDArray[np.bytes_]]:
 
     Both are sorted by digest.
     """
-    words = np.array([word.encode() for word in glued_words()], f"S{LONGEST_WORD}")
+    words = np.array([word.encode() for word in list_glued_words()], f"S{LONGEST_WORD}")
     order = np.argsort(digests := _digests(words))
     return digests[order], words[order]
 

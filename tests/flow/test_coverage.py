@@ -194,7 +194,7 @@ def test_a_crawl_that_is_killed_for_two_hours_was_blind_in_exactly_these(
             14: "open",
         }
         assert states(window, "board") == states(window, "pastes") == expected
-        gaps = window.unexplained()
+        gaps = window.find_unexplained()
     ten = datetime.fromtimestamp(EIGHT, UTC) + timedelta(hours=2)
     assert {(gap.since, gap.until, gap.why) for gap in gaps} == {
         (ten, ten + timedelta(hours=2), ".")
@@ -213,7 +213,7 @@ def test_what_was_said_while_alert_was_away_counts_when_it_is_heard(
     match_and_alert(bank)
     with read_window(bank) as window:
         assert states(window, "board") == {8: "seen", 9: "seen", 10: "seen", 11: "open"}
-        assert window.unexplained() == []
+        assert window.find_unexplained() == []
 
 
 def test_an_hour_in_which_the_site_refused_us_is_blind_and_says_so(
@@ -225,7 +225,7 @@ def test_an_hour_in_which_the_site_refused_us_is_blind_and_says_so(
     match_and_alert(bank)
     with read_window(bank) as window:
         assert states(window, "board") == {8: "seen", 9: "blind", 10: "seen", 11: "open"}
-        assert [(gap.why, gap.since.hour) for gap in window.unexplained()] == [("b", 9)] * 2
+        assert [(gap.why, gap.since.hour) for gap in window.find_unexplained()] == [("b", 9)] * 2
 
 
 def test_a_site_whose_file_is_taken_away_is_missed_by_nobody_and_a_new_one_from_then_on(
@@ -237,7 +237,7 @@ def test_a_site_whose_file_is_taken_away_is_missed_by_nobody_and_a_new_one_from_
     with read_window(bank) as window:
         assert states(window, "pastes") == {8: "seen", 9: "off", 10: "off", 11: "off", 12: "open"}
         assert states(window, "new") == {8: "off", 9: "seen", 10: "seen", 11: "seen", 12: "open"}
-        assert window.unexplained() == []
+        assert window.find_unexplained() == []
 
 
 CHANNEL = """service = "matrix"

@@ -203,7 +203,7 @@ def hours_seen(inner: Zone) -> dict[str, set[str]]:
     """Return what each site's heartbeats say, as alert wrote them into the ledger."""
     with contextlib.closing(open_configured_store(Context(inner.data))) as store:
         return {
-            row.site: set(row.filled_letters()) - {".", "-"}
+            row.site: set(row.fill_letters()) - {".", "-"}
             for row in store.scroll(SiteDay, DocumentFilter())
         }
 

@@ -248,7 +248,7 @@ def open_evidence(daemon: Daemon, tmp_path: Path) -> bytes:
     vault = Vault(daemon.data / "evidence")
     keys = [private_key(tmp_path / f"{name}.pem", PASSPHRASES.__getitem__) for name in OFFICERS]
     return b"".join(
-        open_sealed(vault.sealed(item), item.head.place, item.head.officers, keys)
+        open_sealed(vault.read_sealed(item), item.head.place, item.head.officers, keys)
         for item in vault.items()
     )
 

@@ -103,7 +103,7 @@ class Client:
 
     def send(self, *payloads: bytes) -> None:
         for payload in payloads:
-            self.socket.sendall(assessing.framed(payload))
+            self.socket.sendall(assessing.to_frame(payload))
 
     def line(self) -> dict:
         """Return the next line of the response, or {} at its end."""
@@ -329,7 +329,7 @@ def holding(outcomes: Counter) -> AssessmentService:
 def test_a_file_that_is_still_coming_holds_nobody_up(holding: AssessmentService) -> None:
     with Peer(holding, "bank") as slow, Peer(holding, "shop") as shop:
         slow.until("go")
-        slow.socket.sendall(assessing.framed(b"x" * 100)[:5])
+        slow.socket.sendall(assessing.to_frame(b"x" * 100)[:5])
         shop.drop().until("judging")
 
 
@@ -383,7 +383,7 @@ def test_a_file_that_comes_too_slowly_is_cut_and_told_so(
     with Peer(slow, "bank") as dripping:
         dripping.until("go")
         clock.advance(3600)
-        dripping.socket.sendall(assessing.framed(b"x" * 100)[:5])
+        dripping.socket.sendall(assessing.to_frame(b"x" * 100)[:5])
         assert "slowly" in dripping.until("error")[-1]["error"]
     monkeypatch.setattr(assess_service, "SILENT_SECONDS", 0.05)
     with Peer(holding, "bank") as silent:
@@ -397,7 +397,7 @@ def ask_to_assess(running: AssessmentService) -> bytes:
         ours.settimeout(60)
         running.accept(theirs)
         with contextlib.suppress(BrokenPipeError):
-            ours.sendall(assessing.framed(b'{"verb": "assess"}') + assessing.framed(b""))
+            ours.sendall(assessing.to_frame(b'{"verb": "assess"}') + assessing.to_frame(b""))
         heard = b""
         with contextlib.suppress(ConnectionResetError):
             while chunk := ours.recv(1 << 16):
@@ -448,7 +448,7 @@ def test_what_is_no_question_or_says_that_it_is_too_large_is_refused(
 ) -> None:
     with socket.socket(socket.AF_UNIX) as client, assessing.address(service_folder) as address:
         client.connect(address)
-        client.sendall(assessing.framed(said))
+        client.sendall(assessing.to_frame(said))
         assert client.recv(100) == b""
 
 
@@ -473,20 +473,20 @@ def test_a_body_that_goes_on_beyond_what_is_taken_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(assessing, "MOST_BYTES", 10)
-    ours, theirs = make_framed_pair(assessing.framed(b"1234567"), assessing.framed(b"1234567"))
+    ours, theirs = make_framed_pair(assessing.to_frame(b"1234567"), assessing.to_frame(b"1234567"))
     with ours, theirs, pytest.raises(RecordError, match="1 GiB"), receive(theirs):
         pass
 
 
 def test_a_body_that_ends_early_is_no_file() -> None:
-    ours, theirs = make_framed_pair(assessing.framed(b"1234567"))
+    ours, theirs = make_framed_pair(assessing.to_frame(b"1234567"))
     ours.close()
     with theirs, pytest.raises(UnavailableError), receive(theirs):
         pass
 
 
 def test_a_file_that_was_received_cannot_be_changed() -> None:
-    ours, theirs = make_framed_pair(assessing.framed(b"1234567"), assessing.framed(b""))
+    ours, theirs = make_framed_pair(assessing.to_frame(b"1234567"), assessing.to_frame(b""))
     with ours, theirs, receive(theirs) as descriptor:
         file = Path(f"/proc/self/fd/{descriptor}")
         assert file.read_bytes() == b"1234567"

@@ -67,7 +67,7 @@ def test_what_is_high_is_sealed_whole_with_its_origin(bank_folder, tmp_path):
     assert low.id != high.id
     keys = [private_key(bank_folder / f"{name}.pem", PASSPHRASES.__getitem__) for name in OFFICERS]
     manifest, body = decode(
-        open_sealed(vault.sealed(item), item.head.place, item.head.officers, keys)
+        open_sealed(vault.read_sealed(item), item.head.place, item.head.officers, keys)
     )
     assert body == HIGH.encode()
     assert manifest.sha256["body"] == digest(HIGH.encode())

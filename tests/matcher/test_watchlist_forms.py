@@ -7,7 +7,7 @@ import pytest
 from matcher.columns.batch import Texts
 from matcher.watchlist.tagging import entries_of, list_forms
 from ullage.identifiers import kinds, masked_value
-from ullage.lookup.values import DIGESTED, written_forms
+from ullage.lookup.values import DIGESTED, list_written_forms
 
 
 def forms(kind: str, *values: str, digested: bool = True) -> list[tuple[str, int, str]]:
@@ -112,4 +112,4 @@ def test_a_look_up_asks_for_all_that_is_enrolled_but_masks(kind: str, value: str
         for form, _, text in forms(kind, value, digested=kind in DIGESTED)
         if form != masked_value.FORM
     }
-    assert set(written_forms(kind, value)) == enrolments
+    assert set(list_written_forms(kind, value)) == enrolments

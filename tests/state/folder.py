@@ -448,7 +448,7 @@ def evidence(context: Context) -> Any:
                 item.held,
                 decode(
                     open_sealed(
-                        vault.sealed(item), item.head.place, item.head.officers, private_keys
+                        vault.read_sealed(item), item.head.place, item.head.officers, private_keys
                     )
                 ),
             )

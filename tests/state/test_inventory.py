@@ -152,7 +152,7 @@ def test_a_used_folder_lists_everything_and_misses_nothing(folder_in_use: Path) 
         "keys/capture.key",
     }  # fmt: skip
     assert expected - parts.keys() == set()
-    assert context.inventory.unlisted() == []
+    assert context.inventory.find_unlisted() == []
     assert context.inventory.faults() == []
     assert readyz(folder_in_use) == (200, "ready\n")
     assert run(folder_in_use, "audit", "verify")[0] == 0

@@ -279,11 +279,14 @@ def test_check_status_and_readyz_name_a_receiver_that_does_not_answer(receiver, 
         context.trail().append("incident.ack", "incident INC-1", actor="Li Wei")
         until(
             "it is named",
-            lambda: service.of(context.settings, "match").startswith(f"ready, but {refused}; "),
+            lambda: service.read_state(context.settings, "match").startswith(
+                f"ready, but {refused}; "
+            ),
         )
         with receiver.listening():
             until(
-                "it is ready again", lambda: service.of(context.settings, "match") == service.READY
+                "it is ready again",
+                lambda: service.read_state(context.settings, "match") == service.READY,
             )
         stop.set()
     assert "incident.ack" in [message.parts["kind"] for message in receiver.messages]

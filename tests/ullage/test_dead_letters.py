@@ -75,12 +75,13 @@ def test_replay_vouches_for_when_the_bus_took_the_record_first(bus: Bus, store: 
         letter = waiting(bus, DEAD_LETTERS, f"test-{len(headers)}")[-1]
         original = dead_letters.unseal(letter, opener)
         headers = dict(original.headers)
-        assert dead_letters.taken_at(CAPTURES, headers, b"a", 99.0, opener) == 0.0
-    assert dead_letters.taken_at(CAPTURES, headers, b"b", 99.0, opener) == 99.0
+        assert dead_letters.find_taken_time(CAPTURES, headers, b"a", 99.0, opener) == 0.0
+    assert dead_letters.find_taken_time(CAPTURES, headers, b"b", 99.0, opener) == 99.0
     assert (
-        dead_letters.taken_at(CAPTURES, {**headers, "taken_at": "5.0"}, b"a", 99.0, opener) == 99.0
+        dead_letters.find_taken_time(CAPTURES, {**headers, "taken_at": "5.0"}, b"a", 99.0, opener)
+        == 99.0
     )
-    assert dead_letters.taken_at(CAPTURES, {"taken_at": "5.0"}, b"a", 99.0, opener) == 99.0
+    assert dead_letters.find_taken_time(CAPTURES, {"taken_at": "5.0"}, b"a", 99.0, opener) == 99.0
 
 
 def test_replay_puts_letters_back_on_their_topic_once(bus: Bus, store: KeyStore) -> None:

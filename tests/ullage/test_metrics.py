@@ -142,14 +142,14 @@ def test_what_configuration_does_not_name_is_other() -> None:
 @pytest.mark.parametrize("words", ["crwal", "bus", "collect", "collect telepathy", "match now"])
 def test_a_role_that_there_is_not_is_no_role_that_does_not_answer(words: str) -> None:
     with pytest.raises(ConfigError, match="there is no role"):
-        readiness_of_role.of(Settings(), words)
+        readiness_of_role.read_state(Settings(), words)
 
 
 def test_one_role_alone_is_asked(server: LoopbackServer, readiness: Readiness) -> None:
     settings = Settings(metrics_ports={"match": server.port})
-    assert readiness_of_role.of(settings, "match") == readiness_of_role.READY
+    assert readiness_of_role.read_state(settings, "match") == readiness_of_role.READY
     readiness.ready = False
-    assert readiness_of_role.of(settings, "match").startswith("not ready")
+    assert readiness_of_role.read_state(settings, "match").startswith("not ready")
 
 
 def test_faults_make_a_service_unready_and_are_named_by_status() -> None:
@@ -157,7 +157,7 @@ def test_faults_make_a_service_unready_and_are_named_by_status() -> None:
     with metrics_server(new_registry("match"), 0, lambda: True, faults) as server:
         assert get(server, "/readyz") == (503, "not ready: cannot reach the bus\n")
         settings = Settings(metrics_ports={"match": server.port})
-        assert readiness_of_role.of(settings, "match") == "not ready: cannot reach the bus"
+        assert readiness_of_role.read_state(settings, "match") == "not ready: cannot reach the bus"
         faults.pop()
         assert get(server, "/readyz")[0] == 200
 
@@ -188,7 +188,7 @@ def test_service_on_a_full_disk_is_not_ready(
         "match", new_registry("match"), number, Context(tmp_path)
     ) as stop:
         monkeypatch.setattr(os, "statvfs", lambda _: room)
-        readiness = readiness_of_role.of(Settings(metrics_ports={"match": number}), "match")
+        readiness = readiness_of_role.read_state(Settings(metrics_ports={"match": number}), "match")
         stop.set()
     assert (readiness == readiness_of_role.READY) == (status == 200), readiness
     if status != 200:

@@ -247,11 +247,11 @@ def test_nothing_that_is_younger_is_ever_old_and_all_goes_in_the_end(
             reading = read()
         clock.jump(jump)
         reading = read()
-        for now in (reading, reading.accepted()):
+        for now in (reading, reading.with_accepted_clock()):
             for stamp, at in written:
                 if stamp in now.older(keep):
                     assert clock.running() - at >= keep - 600.0 * len(steps) - 1
-    reading = reading.accepted()
+    reading = reading.with_accepted_clock()
     clock.advance(keep + DAY + 600.0 * len(steps))
     reading = read()
     assert all(

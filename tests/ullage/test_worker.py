@@ -23,8 +23,8 @@ from ullage.runtime.worker import (
     DeadRecord,
     Worker,
     WorkerMetrics,
-    patiently,
     reach,
+    run_until_answered,
 )
 
 T = TypeVar("T")
@@ -208,7 +208,7 @@ def test_a_disk_that_fails_while_a_record_is_in_hand_is_waited_for_and_is_no_dea
 
 def test_waits_begin_anew_once_what_was_down_has_answered() -> None:
     backoff, stop = Backoff(first=8.0, cap=500.0), Stop()
-    patiently(
+    run_until_answered(
         "match", failing_first(lambda: None, [UnavailableError("bus is down")] * 4), stop, backoff
     )
     assert max(stop.waits) > 8.0

@@ -48,7 +48,7 @@ class VaultHeader(BaseModel):
     They reveal damage today and not only when a court asks. Older files have none.
     """
 
-    def summed(self, sealed: bytes) -> VaultHeader:
+    def with_digests(self, sealed: bytes) -> VaultHeader:
         """Return this header with its digests."""
         head = self.model_copy(
             update={"sealed_sha256": hashlib.sha256(sealed).hexdigest(), "sha256": ""}
@@ -99,7 +99,9 @@ class Vault:
             with os.fdopen(
                 os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb"
             ) as file:
-                write_through(file, head.summed(sealed).model_dump_json().encode() + b"\n" + sealed)
+                write_through(
+                    file, head.with_digests(sealed).model_dump_json().encode() + b"\n" + sealed
+                )
             with contextlib.suppress(FileExistsError):
                 os.link(draft, path)
         finally:
@@ -108,12 +110,12 @@ class Vault:
 
     def items(self) -> Iterator[VaultItem]:
         """Yield all items, oldest first; CorruptError if one is damaged."""
-        intact, faults = self.looked_through()
+        intact, faults = self.scan()
         if faults:
             raise faults[0]
         yield from intact
 
-    def looked_through(self) -> tuple[list[VaultItem], list[CorruptError]]:
+    def scan(self) -> tuple[list[VaultItem], list[CorruptError]]:
         """Return the intact items, oldest first, and the faults of the damaged ones.
 
         Only the header line of each file is checked.
@@ -147,11 +149,11 @@ class Vault:
         if not NAME.fullmatch(finding) or not self.has(tenant, finding):
             return False
         try:
-            return bool(self.sealed(self._item(self._path(tenant, finding))))
+            return bool(self.read_sealed(self._item(self._path(tenant, finding))))
         except (CorruptError, OSError):
             return False
 
-    def sealed(self, item: VaultItem) -> bytes:
+    def read_sealed(self, item: VaultItem) -> bytes:
         """Return the sealed data of an item; CorruptError if it is damaged."""
         sealed = item.path.read_bytes().partition(b"\n")[2]
         if item.head.sealed_sha256 not in ("", hashlib.sha256(sealed).hexdigest()):
@@ -163,7 +165,7 @@ class Vault:
 
         Raises CorruptError if one is damaged.
         """
-        return sum(bool(self.sealed(item)) for item in self.items())
+        return sum(bool(self.read_sealed(item)) for item in self.items())
 
     def hold(self, findings: Iterable[str]) -> int:
         """Exempt evidence from expiry; returns how many items were found."""
@@ -182,11 +184,7 @@ class Vault:
         Drafts that a crash left are removed as well. Damaged files remain, as their age is unknown.
         """
         old, unfinished = reading.older(days * DAY_SECONDS), reading.older(UNFINISHED_SECONDS)
-        gone = [
-            item
-            for item in self.looked_through()[0]
-            if item.head.sealed_at in old and not item.held
-        ]
+        gone = [item for item in self.scan()[0] if item.head.sealed_at in old and not item.held]
         for item in gone:
             item.path.unlink()
         for draft in self.root.glob(f"*/*{DRAFT}*"):

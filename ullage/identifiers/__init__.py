@@ -23,9 +23,9 @@ __all__ = [
     "Kind",
     "claims",
     "field_by_kind",
-    "glued_words",
     "is_verified",
     "kinds",
+    "list_glued_words",
     "without_glued_words",
 ]
 
@@ -71,7 +71,7 @@ def field_by_kind() -> dict[str, FieldLabel]:
 
 
 @cache
-def glued_words() -> frozenset[str]:
+def list_glued_words() -> frozenset[str]:
     """Return the Latin words, in lower case, that may be glued to a number.
 
     Examples are `TEL13800138000` and `ICBC6200000000000005`.
@@ -92,7 +92,7 @@ def without_glued_words(text: str) -> str:
     the number.
     """
     # `split` costs a third of `sub`, which calls Python for each match
-    parts, words = GLUED.split(text), glued_words()
+    parts, words = GLUED.split(text), list_glued_words()
     parts[1::2] = [" " * len(part) if part.lower() in words else part for part in parts[1::2]]
     return "".join(parts)
 

@@ -189,14 +189,16 @@ def digits(text: str) -> str:
     return SEPARATORS.sub("", text)
 
 
-def labelled(labels: Iterable[str], value: str, *, required: bool = True) -> re.Pattern[str]:
+def compile_labelled(
+    labels: Iterable[str], value: str, *, required: bool = True
+) -> re.Pattern[str]:
     """Return a pattern of `value` behind one of `labels`, in any case.
 
     At most a sign, quotes and brackets stand between them. A label in Latin letters is a word of
     its own, but it may be glued to digits (`qq12345`), so the value's pattern must define only its
     end (`AFTER`). Without `required` the value is also found alone, and the group `label` is None.
 
-    >>> labelled(("微信",), r"[a-z]+").search("加微信：abc".replace("：", ":"))["value"]
+    >>> compile_labelled(("微信",), r"[a-z]+").search("加微信：abc".replace("：", ":"))["value"]
     'abc'
     """
     words = "|".join(sorted(map(_as_word, labels), key=len, reverse=True))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from ullage.identifiers.base import AFTER, BEFORE, Kind, labelled
+from ullage.identifiers.base import AFTER, BEFORE, Kind, compile_labelled
 from ullage.vocabulary.fields import FieldLabel
 
 LABELS = (
@@ -45,7 +45,7 @@ KIND = Kind(
     noun="a permit number",
     noun_zh="回乡证号",
     rank=6,
-    pattern=labelled(LABELS, rf"{BEFORE}{SHAPE}{AFTER}", required=False),
+    pattern=compile_labelled(LABELS, rf"{BEFORE}{SHAPE}{AFTER}", required=False),
     normalise=normalise,
     labels=LABELS,
     headers=HEADERS,

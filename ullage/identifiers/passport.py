@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from ullage.identifiers.base import AFTER, Kind, labelled
+from ullage.identifiers.base import AFTER, Kind, compile_labelled
 from ullage.vocabulary.fields import FieldLabel
 
 LABELS = (
@@ -38,7 +38,7 @@ KIND = Kind(
     noun="a passport number",
     noun_zh="护照号",
     rank=7,
-    pattern=labelled(LABELS, SHAPE + AFTER),
+    pattern=compile_labelled(LABELS, SHAPE + AFTER),
     normalise=normalise,
     labels=LABELS,
     headers=HEADERS,

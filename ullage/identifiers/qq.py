@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from ullage.identifiers.base import AFTER, BEFORE, Kind, labelled
+from ullage.identifiers.base import AFTER, BEFORE, Kind, compile_labelled
 from ullage.vocabulary.fields import FieldLabel
 
 LABELS = (
@@ -52,7 +52,7 @@ KIND = Kind(
     noun="a QQ number",
     noun_zh="QQ号",
     rank=8,
-    pattern=labelled(
+    pattern=compile_labelled(
         LABELS,
         rf"(?(label)(?<![0-9])|{BEFORE}(?<![._%+\-])){SHAPE}(?(label){AFTER}|(?={MAIL}))",
         required=False,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from ullage.identifiers.base import AFTER, Kind, labelled
+from ullage.identifiers.base import AFTER, Kind, compile_labelled
 from ullage.vocabulary.fields import FieldLabel
 
 LABELS = (
@@ -47,7 +47,7 @@ KIND = Kind(
     noun="a permit number",
     noun_zh="台胞证号",
     rank=10,
-    pattern=labelled(LABELS, SHAPE + AFTER),
+    pattern=compile_labelled(LABELS, SHAPE + AFTER),
     normalise=normalise,
     by_chance=True,
     labels=LABELS,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from ullage.identifiers.base import Kind, labelled
+from ullage.identifiers.base import Kind, compile_labelled
 from ullage.vocabulary.fields import FieldLabel
 
 LABELS = (
@@ -35,7 +35,7 @@ KIND = Kind(
     noun="a WeChat id",
     noun_zh="微信号",
     rank=9,
-    pattern=labelled(LABELS, rf"(?a:(?<![0-9A-Za-z_@.\-]){SHAPE}(?![0-9A-Za-z_]|-(?!-)))"),
+    pattern=compile_labelled(LABELS, rf"(?a:(?<![0-9A-Za-z_@.\-]){SHAPE}(?![0-9A-Za-z_]|-(?!-)))"),
     normalise=normalise,
     labels=LABELS,
     signs="_-",

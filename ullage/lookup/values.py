@@ -30,7 +30,7 @@ from collections.abc import Iterator
 
 from ullage.identifiers import kinds
 from ullage.identifiers.email import strip_plus
-from ullage.phrase import marked
+from ullage.phrase import mark_for_translation
 from ullage.security.cmac import Cmac, derive_key
 from ullage.security.keys import KeyStore, list_generations
 from ullage.security.masking import Secret
@@ -65,7 +65,7 @@ def identifier_in(text: str, *, numbers: bool = True) -> str:
     for kind in kinds().values():
         if any(candidate.valid for candidate in kind.find(folded)):
             return kind.noun
-    return marked("a long number") if numbers and LONG_NUMBER.search(folded) else ""
+    return mark_for_translation("a long number") if numbers and LONG_NUMBER.search(folded) else ""
 
 
 PLAIN = "plain"
@@ -97,10 +97,10 @@ def is_domestic(kind: str, normal: str) -> bool:
     return len(normal) == DOMESTIC.get(kind, 0) and not normal.startswith("+")
 
 
-def written_forms(kind: str, normal: str) -> Iterator[tuple[str, str]]:
+def list_written_forms(kind: str, normal: str) -> Iterator[tuple[str, str]]:
     """Yield each (form, text) that identifies this value alone, the normal form first.
 
-    >>> len(list(written_forms("phone", "13800138000")))
+    >>> len(list(list_written_forms("phone", "13800138000")))
     13
     """
     values = [normal]

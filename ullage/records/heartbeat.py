@@ -26,16 +26,16 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, Field, ValidationError
 
 from ullage.errors import RecordError
-from ullage.phrase import marked
+from ullage.phrase import mark_for_translation
 from ullage.records.base import STRICT, Moment
 
 HOUR_SECONDS, SLOT_SECONDS, DAY_HOURS = 3600, 300, 24
 SLOTS = HOUR_SECONDS // SLOT_SECONDS
 UNHEARD, ELSEWHERE, SEEN = ".", "-", "o"
 UNWATCHED: Mapping[str, str] = {
-    "d": marked("switched off in its file"),
-    "i": marked("imported by another program, which does not report when it reads"),
-    "g": marked("its file has no legal basis, so it is not read"),
+    "d": mark_for_translation("switched off in its file"),
+    "i": mark_for_translation("imported by another program, which does not report when it reads"),
+    "g": mark_for_translation("its file has no legal basis, so it is not read"),
 }
 """Sites that are known but not watched on purpose: reported, but no gap."""
 FIRST_READING, UNVISITED = "a", "n"
@@ -46,20 +46,20 @@ A gap, but no fault.
 NIGHT = "z"
 """The site's file excludes this time of day: no gap."""
 WHY: Mapping[str, str] = {
-    UNHEARD: marked("no heartbeat"),
-    "f": marked("its file cannot be read"),
-    "n": marked("not visited yet"),
-    "e": marked("no network access (egress)"),
-    "p": marked("not visited in time"),
-    "u": marked("unreachable"),
-    "b": marked("blocked"),
-    "r": marked("forbidden by robots.txt"),
-    "l": marked("login expired"),
-    "y": marked("its pages cannot be parsed"),
-    "m": marked("posts or messages were skipped, are waiting, or cannot be read"),
-    "a": marked("read for the first time; not all older posts are read yet"),
-    "x": marked("the expiry date in its file has passed"),
-    "w": marked("match had no customer list"),
+    UNHEARD: mark_for_translation("no heartbeat"),
+    "f": mark_for_translation("its file cannot be read"),
+    "n": mark_for_translation("not visited yet"),
+    "e": mark_for_translation("no network access (egress)"),
+    "p": mark_for_translation("not visited in time"),
+    "u": mark_for_translation("unreachable"),
+    "b": mark_for_translation("blocked"),
+    "r": mark_for_translation("forbidden by robots.txt"),
+    "l": mark_for_translation("login expired"),
+    "y": mark_for_translation("its pages cannot be parsed"),
+    "m": mark_for_translation("posts or messages were skipped, are waiting, or cannot be read"),
+    "a": mark_for_translation("read for the first time; not all older posts are read yet"),
+    "x": mark_for_translation("the expiry date in its file has passed"),
+    "w": mark_for_translation("match had no customer list"),
 }
 """Reasons for a coverage gap in a slot, most important first."""
 _RANK = {

@@ -87,7 +87,7 @@ def folder_of(context: Context) -> Path:
     return Path(context.settings.match.assess_folder or context.data)
 
 
-def framed(payload: bytes) -> bytes:
+def to_frame(payload: bytes) -> bytes:
     """Return the payload as a frame."""
     return LENGTH.pack(len(payload)) + payload
 

@@ -118,12 +118,12 @@ def unseal(record: Record, opener: SealOpener) -> Outgoing:
     clear, value = unframe(plain)
     original = json.loads(clear)
     headers = {**original["headers"], REPLAYS: str(letter.replays + 1)}
-    first = repr(taken_at(letter.topic, headers, value, original[TAKEN_AT], opener))
+    first = repr(find_taken_time(letter.topic, headers, value, original[TAKEN_AT], opener))
     mark = opener.vouch(letter.topic.encode(), first.encode(), value)
     return Outgoing(original["key"], value, {**headers, TAKEN_AT: first, VOUCHED: mark})
 
 
-def taken_at(
+def find_taken_time(
     topic: str, headers: Mapping[str, str], value: bytes, timestamp: float, opener: SealOpener
 ) -> float:
     """Return when the bus first took a record (Unix seconds).

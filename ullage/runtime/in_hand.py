@@ -53,7 +53,7 @@ from ullage import log
 from ullage.bus import Record
 from ullage.errors import ConfigError
 from ullage.files.atomic_write import wait_for_lock, write_whole
-from ullage.runtime.memory import within_free_memory
+from ullage.runtime.memory import limit_to_free_memory
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -292,7 +292,7 @@ class InHand:
         self._say()
         signal.setitimer(signal.ITIMER_REAL, self.watchdog)
         try:
-            with within_free_memory() if alone and self._suspects else contextlib.nullcontext():
+            with limit_to_free_memory() if alone and self._suspects else contextlib.nullcontext():
                 yield
         except MemoryError:
             self._note["said"] = "memory"

@@ -13,7 +13,7 @@ SHARE = 0.9
 
 
 @contextlib.contextmanager
-def within_free_memory() -> Iterator[None]:
+def limit_to_free_memory() -> Iterator[None]:
     """Limit this process to the free memory inside the context, then raise MemoryError.
 
     Otherwise the kernel would end it by SIGKILL, whose origin nobody can tell.

@@ -60,7 +60,7 @@ def port_of(settings: Settings, words: str) -> int:
     return settings.search.port if role == "search" else settings.metrics_port(service or role) or 0
 
 
-def of(settings: Settings, words: str) -> str:
+def read_state(settings: Settings, words: str) -> str:
     """Return `READY`, or why the service is not ready."""
     port = port_of(settings, words)
     if not port:

@@ -11,7 +11,7 @@ from ullage.errors import ConfigError
 OWN = ("ullage", "crawlers", "matcher", "alerts", "deploy")
 
 
-def registered(group: str) -> Iterator[tuple[str, Any]]:
+def load_entries(group: str) -> Iterator[tuple[str, Any]]:
     """Yield name and object of each entry of `group`; skips stages whose extra is not installed.
 
     Raises ConfigError if a module of ullage itself is missing: the installation is then older

@@ -73,7 +73,7 @@ def attempt(act: Callable[[], T]) -> T | Bug:
         return Bug(error)
 
 
-def patiently(
+def run_until_answered(
     stage: str,
     act: Callable[[], object],
     stop: threading.Event,
@@ -117,7 +117,7 @@ def reach(
     opened: list[T] = []
     return (
         opened[0]
-        if patiently(stage, lambda: opened.append(act()), stop, Backoff(), reached)
+        if run_until_answered(stage, lambda: opened.append(act()), stop, Backoff(), reached)
         else None
     )
 
@@ -277,6 +277,6 @@ class Worker:
         return 1
 
     def _retry(self, act: Callable[[], object], part: str = BUS) -> bool:
-        return patiently(
+        return run_until_answered(
             self.stage, act, self.stop, self.backoff, partial(self.metrics.reached, part)
         )

@@ -41,7 +41,7 @@ from ullage.clock import Clock
 from ullage.errors import ConfigError, UllageError
 from ullage.files.rule_files import load_shipped
 from ullage.lookup.list_index import EnrolledLists
-from ullage.lookup.values import written_forms
+from ullage.lookup.values import list_written_forms
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.phrase import Phrase
 from ullage.security.cmac import Cmac, derive_key
@@ -401,7 +401,7 @@ def index_tags(epoch_key: bytes, tenant: str, kind: str, normal: Secret) -> list
     Each form has a key of its own.
     """
     texts: dict[str, list[bytes]] = {}
-    for form, text in written_forms(kind, normal.reveal()):
+    for form, text in list_written_forms(kind, normal.reveal()):
         texts.setdefault(form, []).append(text.encode())
     taggers = {form: Cmac(derive_key(epoch_key, "index", tenant, kind, form)) for form in texts}
     return [

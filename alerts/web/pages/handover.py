@@ -343,7 +343,7 @@ def _show_page(
         parts_shown=[*_list_parts(details, tenant)],
         rows=details.rows(),
         verdict=verdict(details.blind, ()),
-        unexplained=len(details.blind.unexplained()),
+        unexplained=len(details.blind.find_unexplained()),
         gaps=[describe_gap(gap, details.blind, ledger) for gap in reversed(gaps)],
         coverage_query=urlencode({"since": to_typed(details.since, ledger.zone)}),
         month=summarize_month(site, tenant),

@@ -146,7 +146,7 @@ def test_explanation_covers_only_its_site_and_time(alert: Alert) -> None:
     }
     alert.store.create([GapReason(id="GAP-1", site="board", **reason)])
     report = alert.report()
-    assert [(gap.site, gap.since) for gap in report.unexplained()] == [
+    assert [(gap.site, gap.since) for gap in report.find_unexplained()] == [
         ("pastes", NINE + HOUR),
         ("board", NINE + 2 * HOUR),
     ]
@@ -166,7 +166,7 @@ def test_first_visit_is_a_gap_without_an_alert(alert: Alert, letters: str, sites
     counted = list[float]()
     Recount(alert.store, alert.clock.as_clock(), counted.append)()
     assert counted == [sites]
-    assert len(alert.report().unexplained()) == 1
+    assert len(alert.report().find_unexplained()) == 1
 
 
 def test_log_claims_nothing_before_its_first_heartbeat(alert: Alert) -> None:
@@ -178,7 +178,7 @@ def test_log_claims_nothing_before_its_first_heartbeat(alert: Alert) -> None:
     assert alert.report(site="board").begins == NINE + HOUR
     assert alert.report(NINE + HOUR).begins is None
     alert.at(NINE + 3 * HOUR)
-    assert [gap.since for gap in alert.report().unexplained()] == [NINE + 2 * HOUR], (
+    assert [gap.since for gap in alert.report().find_unexplained()] == [NINE + 2 * HOUR], (
         "a gap after the beginning is one"
     )
 

@@ -34,7 +34,7 @@ def test_coverage_log_is_the_same_on_servers(
         alert.hears(NINE, NINE + HOUR, "board pastes")
         alert.at(NINE + 2.25 * HOUR)
         store.refresh()
-        assert [gap.since for gap in alert.report().unexplained()] == [NINE + HOUR] * 2
+        assert [gap.since for gap in alert.report().find_unexplained()] == [NINE + HOUR] * 2
         reason = {
             "since": NINE + HOUR,
             "until": NINE + 2 * HOUR,
@@ -48,7 +48,7 @@ def test_coverage_log_is_the_same_on_servers(
         sheets.sign_due()
         store.refresh()
         assert store.count(SiteDay, DocumentFilter()) == 4
-        assert all(gap.since == NINE + 2 * HOUR for gap in alert.report().unexplained())
+        assert all(gap.since == NINE + 2 * HOUR for gap in alert.report().find_unexplained())
         (standing,) = check_days(
             store,
             ["2026-09-21"],

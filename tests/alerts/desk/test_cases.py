@@ -46,7 +46,7 @@ def cases(work, context) -> Cases:
 @pytest.fixture
 def returns(work, context) -> Returns:
     return Returns(
-        work, context.trail(), load_verdict_rules, believed=context.running_time.believed()
+        work, context.trail(), load_verdict_rules, believed=context.running_time.deadline_clock()
     )
 
 

@@ -40,7 +40,7 @@ def notifier(store, clock, registry, context) -> Callable[..., Notifier]:
             muted,
             duties,
             renew,
-            context.running_time.believed(),
+            context.running_time.deadline_clock(),
         )
         return Notifier(setup, [Sender(name, channel, setup) for name, channel in channels.items()])
 

@@ -61,7 +61,9 @@ def test_two_keys_open_what_was_sealed_and_one_does_not(tmp_path, keys, vault):
     head = seal(vault, pair)
     [item] = vault.items()
     officer_keys = private(tmp_path, "wang", "li")  # in any order
-    opened, body = decode(open_sealed(vault.sealed(item), head.place, head.officers, officer_keys))
+    opened, body = decode(
+        open_sealed(vault.read_sealed(item), head.place, head.officers, officer_keys)
+    )
     assert body == BODY
     assert opened.capture["headers"] == [
         ["Server", "nginx"],
@@ -70,7 +72,7 @@ def test_two_keys_open_what_was_sealed_and_one_does_not(tmp_path, keys, vault):
     assert [step.role for step in opened.process] == ["crawl", "match", "match"]
     for too_few in (officer_keys[:1], officer_keys[1:], [officer_keys[0], officer_keys[0]]):
         with pytest.raises(RecordError, match="key_destroyed"):
-            open_sealed(vault.sealed(item), head.place, head.officers, too_few)
+            open_sealed(vault.read_sealed(item), head.place, head.officers, too_few)
 
 
 def test_another_officers_key_is_none_of_the_two(tmp_path, keys, vault):
@@ -79,14 +81,16 @@ def test_another_officers_key_is_none_of_the_two(tmp_path, keys, vault):
     head = seal(vault, pair)
     [item] = vault.items()
     with pytest.raises(RecordError, match="key_destroyed"):
-        open_sealed(vault.sealed(item), head.place, head.officers, private(tmp_path, "li", "zhao"))
+        open_sealed(
+            vault.read_sealed(item), head.place, head.officers, private(tmp_path, "li", "zhao")
+        )
 
 
 def test_what_is_sealed_opens_only_as_the_finding_it_is_and_only_whole(tmp_path, keys, vault):
     pair = officers(tmp_path, keys)
     head = seal(vault, pair)
     [item] = vault.items()
-    officer_keys, sealed = private(tmp_path, "li", "wang"), vault.sealed(item)
+    officer_keys, sealed = private(tmp_path, "li", "wang"), vault.read_sealed(item)
     for place, data in (
         ("bank/other", sealed),
         ("shop/f1d0", sealed),

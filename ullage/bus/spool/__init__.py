@@ -76,7 +76,7 @@ class SpoolPublisher:
         groups = list(group_frames([frame(record, now) for record in records]))
         if not groups:
             return
-        with disk_errors(self._topic.what), self._topic.locked():
+        with disk_errors(self._topic.what), self._topic.lock():
             stream, position = self._next()
             # until all is done, the files must be examined again
             self._known, names = None, []
@@ -163,7 +163,7 @@ class SpoolSubscription:
         stream = f"{record.partition:016x}"
         if record.offset + 1 <= self._committed.get(stream, Position()).offset:
             return
-        committed = {**self._committed, stream: self._reader.behind(stream, record.offset)}
+        committed = {**self._committed, stream: self._reader.position_after(stream, record.offset)}
         with disk_errors(self._topic.what):
             replace_state(self._topic.positions(self._group), committed)
         self._committed = committed

@@ -68,7 +68,7 @@ class Topic:
         """Make the names of files durable."""
         sync_folder(self.path)
 
-    def locked(self) -> contextlib.AbstractContextManager[None]:
+    def lock(self) -> contextlib.AbstractContextManager[None]:
         """Return a context in which only one process appends or expires."""
         return wait_for_lock(self._streams / f"{self.name}.lock")
 
@@ -111,7 +111,7 @@ class Topic:
         """Return a group's positions by stream."""
         return read_positions(self.positions(group))
 
-    def expired(self) -> dict[str, Position]:
+    def read_expired(self) -> dict[str, Position]:
         """Return, by stream, the position after the last file that retention deleted here."""
         return read_positions(self._streams / f"{self.name}.expired.json")
 
@@ -142,7 +142,7 @@ class Topic:
 
         On the outer side nobody commits: files that the carrier took count as processed there.
         """
-        expired, present, published = self.expired(), self.files()[0], self.read_stream()
+        expired, present, published = self.read_expired(), self.files()[0], self.read_stream()
         ends = {published[0]: published[1].offset} if published else {}
         streams = present.keys() | expired.keys() | committed.keys() | ends.keys()
         return {
@@ -186,7 +186,7 @@ class Topic:
             for number in numbers:
                 with contextlib.suppress(FileNotFoundError):  # carried away meanwhile
                     read_file(self.path / file_name(number, stream), self.name)
-        self.expired()
+        self.read_expired()
         read_publishing(self._streams / f"{self.name}.json")
         for path in self._positions.glob(f"{self.name}.*.json"):
             read_positions(path)
@@ -196,7 +196,7 @@ class Topic:
 
         The deletion is recorded durably first, so that a reader can tell it from a gap.
         """
-        with self.locked():
+        with self.lock():
             files = list(self._files_by_age())
             too_much, going, staying = (
                 sum(file.size for file in files) - max_bytes,
@@ -211,7 +211,7 @@ class Topic:
                     going.append(file)
                     too_much -= file.size
             if going:
-                noted = self.expired()
+                noted = self.read_expired()
                 for file in going:
                     noted[file.stream] = max(
                         noted.get(file.stream, Position()),
@@ -323,7 +323,7 @@ class SpoolReader:
                 return records
         return []
 
-    def behind(self, stream: str, offset: int) -> Position:
+    def position_after(self, stream: str, offset: int) -> Position:
         """Return the position after the record at `offset`, which was returned earlier."""
         read = self._streams[stream].read
         while read[0].end <= offset:
@@ -337,7 +337,7 @@ class SpoolReader:
         These are recorded before deletion, so nothing is missed.
         """
         self._present, foreign = self._topic.files()
-        expired = self._topic.expired()
+        expired = self._topic.read_expired()
         for stream in self._present.keys() | expired.keys():
             state = self._streams.setdefault(stream, _Stream(stream, *Position()))
             self.expired += state.skip_to(expired.get(stream, Position()))
